@@ -1,0 +1,231 @@
+//! The agent's disks: which are there, what is wrong with those that are not, and what that means for
+//! the claims on them.
+//!
+//! A disk that is away keeps its claims, and gets no new ones. When it comes back, they are whole again
+//! without anybody's help. Never drops a record of a disk that carries a claim.
+
+use std::collections::BTreeMap;
+
+use holdfast_model::{AgentChange, Claim, ClaimId, ClaimState, DiskId, DiskKind, DiskRecord, Identity, Moment, SourceKind};
+
+use crate::claims::label;
+use crate::step::{DiskFound, Effect, Machine};
+use crate::Agent;
+
+impl Agent {
+    pub(crate) fn opened(&mut self, moment: &mut Moment<'_>, machine: Machine) {
+        if self.ledger.identity.cluster.is_none() {
+            return self.log("the disks were opened before a cluster is known; what was found is ignored");
+        }
+        let (changes, faults) = self.compare_disks(&machine.disks);
+        for (disk, fault) in &faults {
+            if self.soft.disk_faults.get(disk) != Some(fault) {
+                self.log(format!("disk {disk}: {fault}"));
+            }
+        }
+        (self.soft.disk_faults, self.soft.disks, self.soft.machine) = (faults, machine.disks, Some(machine.info));
+        self.soft.volume_faults.retain(|claim, _| self.ledger.claims.contains_key(claim));
+        self.commit(changes);
+        self.lay_claims();
+        self.soft.stirred = true;
+        self.go_on(moment); // What waited must be in the report.
+        self.work_on_volumes();
+        self.report(moment);
+    }
+
+    /// What to write down about disks, and what is wrong with those of the ledger.
+    fn compare_disks(&self, found: &[DiskFound]) -> (Vec<AgentChange>, BTreeMap<DiskId, String>) {
+        let (mut changes, mut faults, mut seen) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+        for DiskFound { disk, fault } in found {
+            if let Some(other) = seen.insert(disk.id, disk.root.clone()) {
+                let why = format!("{other} and {} bear the same label; one is a copy of the other: take one of them away", disk.root);
+                faults.insert(disk.id, why);
+                continue;
+            }
+            let old = self.ledger.disks.get(&disk.id);
+            let moved = old.filter(|old| (old.kind, &old.root) != (disk.kind, &disk.root) && self.carries_claims(old));
+            if let Some(fault) = fault {
+                faults.insert(disk.id, fault.clone());
+            } else if let Some(old) = moved {
+                let why = format!("it is found at {}, and its claims name {}; mount it there again", disk.root, old.root);
+                faults.insert(disk.id, why);
+            } else if old != Some(disk) {
+                changes.push(AgentChange::Disk(disk.clone()));
+            }
+        }
+        for old in self.ledger.disks.values().filter(|it| !seen.contains_key(&it.id)) {
+            if self.carries_claims(old) {
+                faults.insert(old.id, format!("it is not found at {}; attach it again: its claims are kept", old.root));
+            } else {
+                changes.push(AgentChange::DiskGone(old.id));
+            }
+        }
+        (changes, faults)
+    }
+
+    fn carries_claims(&self, disk: &DiskRecord) -> bool {
+        let lies_there = |claim: &Claim| claim.disk.map_or_else(|| matches(disk, &claim.resource.identity), |it| it == disk.id);
+        self.ledger.claims.values().any(lies_there)
+    }
+
+    /// Has unfinished volumes finished, and whole ones checked.
+    fn work_on_volumes(&mut self) {
+        self.soft.checking.clear();
+        let mut work = Vec::new();
+        for claim in self.ledger.claims.values().filter(|it| it.is_volume()) {
+            let Some(label) = label(claim) else { continue };
+            let well = claim.disk.is_some_and(|it| !self.soft.disk_faults.contains_key(&it));
+            match claim.state {
+                ClaimState::Making => work.push(Effect::MakeVolume(label)),
+                ClaimState::Destroying => work.push(Effect::TrashVolume(label)),
+                ClaimState::Ready if well => {
+                    self.soft.checking.insert(claim.id);
+                    work.push(Effect::CheckVolume(label));
+                }
+                ClaimState::Ready => {}
+            }
+        }
+        self.effects.extend(work);
+    }
+
+    /// The disk that carries what has this identity.
+    pub(crate) fn disk_of(&self, identity: &Identity) -> Option<DiskId> {
+        self.ledger.disks.values().find(|disk| matches(disk, identity)).map(|it| it.id)
+    }
+
+    /// What is wrong with a disk of the ledger.
+    pub(crate) fn disk_fault(&self, disk: DiskId) -> Option<String> {
+        if self.soft.machine.is_none() {
+            return Some("the agent has not opened its disks yet".to_owned());
+        }
+        self.soft.disk_faults.get(&disk).cloned()
+    }
+
+    /// Why a claim cannot be used now.
+    pub(crate) fn claim_fault(&self, claim: &Claim) -> Option<String> {
+        let disk = claim.disk.or_else(|| self.disk_of(&claim.resource.identity));
+        if let Some(fault) = disk.and_then(|it| self.disk_fault(it)) {
+            return Some(fault);
+        }
+        if claim.is_volume() && disk.is_none_or(|it| !self.ledger.disks.contains_key(&it)) {
+            return Some("its disk is not known".to_owned());
+        }
+        if let Some(fault) = self.soft.volume_faults.get(&claim.id) {
+            return Some(fault.clone());
+        }
+        let misfit = self.soft.misfits.contains(&claim.id);
+        misfit.then(|| "it no longer fits on what the machine has; give the disk or the amount back".to_owned())
+    }
+
+    pub(crate) fn volume_checked(&mut self, moment: &mut Moment<'_>, id: ClaimId, outcome: Result<(), String>) {
+        let Some(claim) = self.ledger.claims.get(&id) else { return };
+        if outcome.is_err() && self.is_planted("agent-replaces-missing-volumes") {
+            return self.effects.extend(label(claim).map(Effect::MakeVolume));
+        }
+        let before = self.soft.volume_faults.remove(&id);
+        if let Err(why) = &outcome {
+            self.soft.volume_faults.insert(id, why.clone());
+        }
+        let after = outcome.as_ref().err().cloned();
+        if before != after {
+            self.log(format!("volume {id}: {}", after.as_deref().unwrap_or("whole again")));
+            (self.soft.checks_changed, self.soft.stirred) = (true, true);
+        }
+        self.release_checked(moment, id, &outcome);
+        self.soft.checking.remove(&id);
+        if self.soft.checking.is_empty() && std::mem::take(&mut self.soft.checks_changed) {
+            self.report(moment);
+        }
+    }
+}
+
+fn matches(disk: &DiskRecord, identity: &Identity) -> bool {
+    if identity.name != "disk" || identity.provider.is_some() {
+        return false;
+    }
+    match &identity.source {
+        None => disk.kind == DiskKind::Root,
+        Some(source) => {
+            let same_kind = matches!((source.kind, disk.kind), (SourceKind::Path, DiskKind::Path) | (SourceKind::Mount, DiskKind::Mount));
+            same_kind && source.root.as_deref() == Some(disk.root.as_str())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::step::Effect;
+    use crate::testbed::{Bed, DB_VOLUME};
+    use holdfast_model::TaskState;
+
+    #[test]
+    fn a_missing_disk_keeps_its_claims_and_refuses_launches() {
+        let mut bed = Bed::registered();
+        bed.reserve_and_create();
+        let claims = bed.agent.ledger().claims.clone();
+        bed.machine.disks.retain(|it| it.disk.root != "/d1");
+        bed.input(crate::Input::Opened(bed.machine.clone()));
+        assert_eq!(bed.agent.ledger().claims, claims);
+        assert_eq!(bed.agent.ledger().disks.len(), 3, "a disk with claims is not forgotten");
+        let faults = bed.reports().pop().unwrap().faults;
+        assert!(faults.iter().any(|(_, why)| why.contains("attach it again")), "{faults:?}");
+        bed.launch_command("t1", &[bed.volume()]);
+        assert_eq!(bed.task_state("t1"), Some(TaskState::Failed));
+        assert!(bed.last_status("t1").message.unwrap().contains("attach it again"));
+        assert!(!bed.seen.iter().any(|it| matches!(it, Effect::StartContainer(_))));
+    }
+
+    #[test]
+    fn a_disk_that_comes_back_makes_its_claims_whole() {
+        let mut bed = Bed::registered();
+        bed.reserve_and_create();
+        let whole = bed.machine.clone();
+        bed.machine.disks[1].fault = Some("not mounted".to_owned());
+        bed.input(crate::Input::Opened(bed.machine.clone()));
+        bed.settle();
+        assert!(!bed.agent.faults().is_empty());
+        bed.input(crate::Input::Opened(whole));
+        bed.settle();
+        assert!(bed.agent.faults().is_empty() && bed.reports().pop().unwrap().faults.is_empty());
+        bed.launch_command("t1", &[bed.volume()]);
+        bed.settle();
+        assert_eq!(bed.task_state("t1"), Some(TaskState::Running));
+    }
+
+    #[test]
+    fn a_volume_that_is_not_whole_is_named_and_its_launch_refused() {
+        let mut bed = Bed::registered();
+        bed.reserve_and_create();
+        let id = bed.claim(DB_VOLUME).id;
+        bed.input(crate::Input::VolumeChecked(id, Err("its label is of another volume".to_owned())));
+        assert_eq!(bed.reports().pop().unwrap().faults, vec![(id, "its label is of another volume".to_owned())]);
+        bed.launch_command("t1", &[bed.volume()]);
+        assert_eq!(bed.task_state("t1"), Some(TaskState::Failed));
+        bed.input(crate::Input::VolumeChecked(id, Ok(())));
+        assert!(bed.reports().pop().unwrap().faults.is_empty());
+    }
+
+    #[test]
+    fn a_disk_without_claims_may_go_and_a_copied_label_is_named() {
+        let mut bed = Bed::registered();
+        bed.machine.disks.pop();
+        let mut copy = bed.machine.disks[1].clone();
+        copy.disk.root = "/copy".to_owned();
+        bed.machine.disks.push(copy);
+        bed.input(crate::Input::Opened(bed.machine.clone()));
+        assert_eq!(bed.agent.ledger().disks.len(), 2);
+        let reports = bed.reports().pop().unwrap().disks;
+        assert!(reports.iter().any(|it| it.fault.as_deref().is_some_and(|it| it.contains("a copy"))), "{reports:?}");
+    }
+
+    #[test]
+    fn a_disk_that_moved_is_not_believed_while_claims_name_its_old_place() {
+        let mut bed = Bed::registered();
+        bed.reserve_and_create();
+        let before = bed.agent.ledger().disks.clone();
+        bed.machine.disks[1].disk.root = "/elsewhere".to_owned();
+        bed.input(crate::Input::Opened(bed.machine.clone()));
+        assert_eq!(bed.agent.ledger().disks, before);
+        assert!(bed.agent.faults().iter().any(|(_, why)| why.contains("/elsewhere")));
+    }
+}

@@ -1,0 +1,228 @@
+//! The first step of each life: what the ledger says is compared with what the hands have found.
+//!
+//! A new agent, a restarted one and a restarted machine are one path. Doing it twice, or dying half-way
+//! through and doing it again, comes to the same.
+
+use std::collections::BTreeMap;
+
+use holdfast_model::{ContainerId, ExecutorKey, Moment, Reason, TaskKey, TaskState};
+
+use crate::alarms::Alarm;
+use crate::ending::End;
+use crate::soft::{Phase, Verdict};
+use crate::step::{Effect, Exit, Found};
+use crate::Agent;
+
+impl Agent {
+    pub(crate) fn started(&mut self, moment: &mut Moment<'_>, found: Vec<(ContainerId, Found)>) {
+        if std::mem::replace(&mut self.soft.started, true) {
+            return self.log("the hands said twice what they had found at the start; the second time is ignored");
+        }
+        let mut found: BTreeMap<ContainerId, Found> = found.into_iter().collect();
+        let executors: Vec<(ExecutorKey, ContainerId)> =
+            self.ledger.executors.iter().map(|(key, it)| (key.clone(), it.container)).collect();
+        for (key, container) in executors {
+            match found.remove(&container) {
+                Some(Found::Running) => self.recover_running(moment, &key),
+                Some(Found::Exited(exit)) => self.finish(moment, &key, &End { restarted: true, ..End::exited(exit) }),
+                Some(Found::Lost) => {
+                    let message = "its container was gone when the agent came back".to_owned();
+                    let exit = Exit { status: 128 + 9, out_of_memory: false, message };
+                    self.finish(moment, &key, &End { restarted: true, ..End::exited(exit) });
+                }
+                None => {
+                    // The crash came between writing it down and starting it; nothing of it ever ran.
+                    self.finish(
+                        moment,
+                        &key,
+                        &End { restarted: true, ..End::never_ran("the agent was restarted before its container started") },
+                    );
+                    self.effects.push(Effect::DestroyContainer(container));
+                }
+            }
+        }
+        self.drop_orphans(moment);
+        for (container, state) in found {
+            let running = state == Found::Running;
+            self.effects.push(if running { Effect::DestroyContainer(container) } else { Effect::ForgetContainer(container) });
+        }
+        if let Some(cluster) = self.ledger.identity.cluster {
+            self.effects.push(Effect::OpenDisks(cluster, self.ledger.disks.values().cloned().collect()));
+        }
+    }
+
+    fn recover_running(&mut self, moment: &mut Moment<'_>, key: &ExecutorKey) {
+        let Some(record) = self.ledger.executors.get(key) else { return };
+        let (command, registered) = (record.command, record.registered);
+        let Some(run) = self.soft.runs.get_mut(key) else { return };
+        if run.phase == Phase::Recovering {
+            run.phase = Phase::Running;
+        }
+        if run.link.is_none() {
+            let wait_ms = if registered { self.config.reregistration_timeout_ms } else { self.config.registration_timeout_ms };
+            self.soft.alarms.set(Alarm::Executor(key.clone()), moment.now.plus_ms(wait_ms));
+        }
+        if !command {
+            self.drop_doubtful(moment, key);
+        }
+        self.rearm_kills(moment.now, key);
+        if self.live_tasks(key).is_empty() && (command || !registered) {
+            self.end_executor(moment, key, None);
+        }
+    }
+
+    /// Whether a running container sees the volumes of tasks that it was not yet given is not known any more: those are dropped.
+    fn drop_doubtful(&mut self, moment: &mut Moment<'_>, key: &ExecutorKey) {
+        let queue = self.soft.runs.get(key).map(|it| it.queue.clone()).unwrap_or_default();
+        let uses_volume = |task: &TaskKey| {
+            let info = self.ledger.tasks.get(task).map(|it| &it.info);
+            info.is_some_and(|it| it.resources.iter().any(|it| it.identity.persistence.is_some()))
+        };
+        if queue.iter().any(uses_volume) {
+            let verdict = Verdict::new(TaskState::Dropped, Reason::AgentRestarted, "the agent was restarted before the task was started");
+            self.end_tasks(moment, &queue, &verdict);
+        }
+    }
+
+    /// Tasks that live in no executor do not live.
+    fn drop_orphans(&mut self, moment: &mut Moment<'_>) {
+        let orphans = self.ledger.tasks.iter().filter(|(_, task)| {
+            !task.state.is_terminal() && !self.ledger.executors.contains_key(&(task.framework.clone(), task.executor.clone()))
+        });
+        let orphans: Vec<TaskKey> = orphans.map(|(key, _)| key.clone()).collect();
+        let verdict = Verdict::new(TaskState::Dropped, Reason::AgentRestarted, "the agent was restarted before the task was started");
+        self.end_tasks(moment, &orphans, &verdict);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testbed::{custom_executor, task, task_key, Bed, DB_VOLUME};
+    use crate::{Agent, Config, Effect, Found, Input};
+    use holdfast_model::{Action, ClaimState, ContainerId, Instant, Moment, Reason, TaskInfo, TaskState};
+
+    #[test]
+    fn what_runs_comes_back_as_if_nothing_had_been() {
+        let mut bed = Bed::registered();
+        bed.reserve_and_create();
+        bed.launch_command("t", &[bed.volume()]);
+        bed.settle();
+        bed.crash();
+        bed.settle();
+        assert_eq!((bed.task_state("t"), bed.runs[&task_key("t")], bed.containers.len()), (Some(TaskState::Running), 1, 1));
+        assert!(bed.agent.faults().is_empty());
+    }
+
+    #[test]
+    fn what_ended_meanwhile_failed() {
+        let mut bed = Bed::registered();
+        bed.launch_command("t", &[]);
+        bed.launch_command("lost", &[]);
+        bed.settle();
+        let container = bed.container_of("t");
+        bed.exit(container, 3);
+        bed.containers.remove(&bed.container_of("lost"));
+        let found = vec![(container, Found::Exited(bed.containers[&container].exited.clone().unwrap())), (bed.container_of("lost"), Found::Lost)];
+        bed.answers.clear();
+        bed.agent = Agent::recover(Config::default(), bed.durable.clone());
+        bed.input(Input::Started(found));
+        for id in ["t", "lost"] {
+            assert_eq!(bed.task_state(id), Some(TaskState::Failed));
+            assert_eq!(bed.last_status(id).reason, Some(Reason::ExecutorTerminated as i32));
+        }
+        assert!(bed.agent.ledger().executors.is_empty());
+    }
+
+    #[test]
+    fn what_was_never_started_is_dropped() {
+        let mut bed = Bed::registered();
+        bed.crash_in = Some(1); // After the commit, before the container.
+        bed.launch_command("t", &[]);
+        assert_eq!((bed.crashes, bed.task_state("t")), (1, Some(TaskState::Dropped)));
+        assert_eq!(bed.last_status("t").reason, Some(Reason::AgentRestarted as i32));
+        bed.settle();
+        assert!(bed.agent.ledger().executors.is_empty() && bed.containers.is_empty());
+    }
+
+    #[test]
+    fn what_is_nobodys_is_destroyed() {
+        let mut bed = Bed::fresh();
+        let (runs, ended) = (ContainerId(uuid::Uuid::from_u128(1)), ContainerId(uuid::Uuid::from_u128(2)));
+        bed.input(Input::Started(vec![(runs, Found::Running), (ended, Found::Lost)]));
+        assert_eq!(bed.seen, [Effect::DestroyContainer(runs), Effect::ForgetContainer(ended)]);
+        bed.input(Input::Started(vec![(runs, Found::Running)]));
+        assert!(matches!(bed.seen[2..], [Effect::Log(_)]), "the second time nothing is done");
+    }
+
+    #[test]
+    fn an_executor_that_does_not_come_back_is_destroyed() {
+        let mut bed = Bed::registered();
+        bed.launch_command("t", &[]);
+        bed.settle();
+        bed.crash();
+        bed.answers.retain(|it| !matches!(it, Input::FromExecutor(..)));
+        bed.settle();
+        bed.pass_ms(14_999);
+        bed.settle();
+        assert_eq!(bed.task_state("t"), Some(TaskState::Running));
+        bed.pass_ms(1);
+        bed.settle();
+        assert_eq!(bed.task_state("t"), Some(TaskState::Gone));
+        assert_eq!(bed.last_status("t").reason, Some(Reason::ExecutorReregistrationTimeout as i32));
+        assert!(bed.containers.is_empty());
+    }
+
+    #[test]
+    fn an_executor_that_never_subscribes_is_destroyed() {
+        let mut bed = Bed::registered();
+        bed.launch_command("t", &[]);
+        bed.answers.retain(|it| !matches!(it, Input::FromExecutor(..)));
+        bed.settle();
+        bed.pass_ms(60_000);
+        bed.settle();
+        assert_eq!(bed.task_state("t"), Some(TaskState::Failed));
+        assert_eq!(bed.last_status("t").reason, Some(Reason::ExecutorRegistrationTimeout as i32));
+    }
+
+    #[test]
+    fn unfinished_volumes_are_finished() {
+        let mut bed = Bed::registered();
+        bed.apply(vec![Bed::reserve(crate::testbed::reserved_disk(100)), Bed::create(&[bed.volume()])]);
+        bed.crash();
+        bed.settle();
+        assert_eq!(bed.claim(DB_VOLUME).state, ClaimState::Ready);
+        let uuid = bed.apply(vec![Bed::destroy(&[bed.volume()])])[0];
+        bed.crash();
+        bed.settle();
+        assert_eq!(bed.outcome(uuid), Some(holdfast_model::OperationState::Finished));
+        assert!(bed.find_claim(DB_VOLUME).is_none() && bed.volumes.is_empty());
+    }
+
+    #[test]
+    fn tasks_whose_volumes_a_running_container_may_not_see_are_dropped() {
+        let mut bed = Bed::registered();
+        bed.reserve_and_create();
+        let custom = |id: &str, volumes: &[holdfast_model::Resource]| TaskInfo { executor: Some(custom_executor("e")), command: None, ..task(id, volumes) };
+        bed.apply(vec![Action::Launch(vec![custom("a", &[])])]);
+        bed.settle();
+        bed.apply(vec![Action::Launch(vec![custom("b", &[bed.volume()])])]);
+        bed.crash();
+        bed.settle();
+        assert_eq!((bed.task_state("a"), bed.task_state("b")), (Some(TaskState::Running), Some(TaskState::Dropped)));
+    }
+
+    #[test]
+    fn recovering_twice_is_recovering_once() {
+        let mut bed = Bed::registered();
+        bed.reserve_and_create();
+        bed.launch_command("t", &[bed.volume()]);
+        bed.launch_command("u", &[]);
+        let found: Vec<_> = bed.containers.keys().take(1).map(|it| (*it, Found::Running)).collect();
+        let mut once = Agent::recover(Config::default(), bed.durable.clone());
+        once.handle(&mut Moment { now: Instant(bed.now), ids: &mut bed.ids }, Input::Started(found.clone()));
+        let mut twice = Agent::recover(Config::default(), once.ledger().clone());
+        let effects = twice.handle(&mut Moment { now: Instant(bed.now), ids: &mut bed.ids }, Input::Started(found));
+        assert_eq!(once.ledger(), twice.ledger());
+        assert!(!effects.iter().any(|it| matches!(it, Effect::Commit(_))));
+    }
+}

@@ -1,0 +1,149 @@
+//! What waits for something that is under way: operations for the space of a volume on its way to the
+//! trash or for a container that ends, launches for such operations.
+//!
+//! Operations that wait are in the ledger. Launches that wait are not; they are ended, with a status,
+//! before any report that would not name them.
+
+use holdfast_model::{Moment, OperationState};
+
+use crate::claims::Plan;
+use crate::launch::Placing;
+use crate::soft::Verdict;
+use crate::Agent;
+
+/// How many launches may wait for operations.
+pub(crate) const DEFERRED_MAX: usize = 256;
+
+impl Agent {
+    /// Does the waiting operations that can be done now, and refuses those that never can.
+    pub(crate) fn retry_operations(&mut self, moment: &mut Moment<'_>) {
+        if self.soft.machine.is_none() {
+            return;
+        }
+        for (uuid, by) in self.soft.waiting.clone() {
+            let record = self.ledger.operations.get(&uuid).filter(|it| it.state == OperationState::Pending).cloned();
+            let plan = self.claim_action(&uuid).map(|action| self.plan(action, uuid));
+            let (Some(record), Some(plan)) = (record, plan) else {
+                self.soft.waiting.retain(|(it, _)| *it != uuid);
+                continue;
+            };
+            if plan == Plan::Wait {
+                continue;
+            }
+            self.soft.waiting.retain(|(it, _)| *it != uuid);
+            match plan {
+                Plan::Do => self.carry_out(moment, record, &by),
+                Plan::Wait => {}
+                Plan::Refuse(state, why) => self.settle_operation(moment, record, state, Some(why)),
+            }
+        }
+    }
+
+    /// Launches what can be launched now, in order.
+    pub(crate) fn retry_launches(&mut self, moment: &mut Moment<'_>) {
+        let deferred = std::mem::take(&mut self.soft.deferred);
+        for launch in deferred {
+            match self.place(&launch) {
+                Placing::Go => self.accept(moment, launch),
+                Placing::Defer => self.soft.deferred.push(launch),
+                Placing::Refuse(verdict) => self.refuse_launch(moment, &launch, &verdict),
+            }
+        }
+    }
+
+    /// Ends launches that wait, for those that `which` names.
+    pub(crate) fn drop_launches(&mut self, moment: &mut Moment<'_>, verdict: &Verdict, which: impl Fn(&crate::launch::Launch) -> bool) {
+        let (named, others): (Vec<_>, Vec<_>) = std::mem::take(&mut self.soft.deferred).into_iter().partition(|it| which(it));
+        self.soft.deferred = others;
+        for launch in named {
+            self.refuse_launch(moment, &launch, verdict);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testbed::{reserved_disk, volume_named, Bed, DB_VOLUME};
+    use holdfast_model::{Action, ClaimAction, ClaimState, OperationState, Order, TaskState};
+
+    fn unreserve(mb: i64) -> Action {
+        Action::Claim(ClaimAction::Unreserve(vec![reserved_disk(mb)]))
+    }
+
+    #[test]
+    fn destroy_and_unreserve_in_one_accept_are_done_in_order() {
+        let mut bed = Bed::registered();
+        let before = bed.agent.total().clone();
+        bed.reserve_and_create();
+        let uuids = bed.apply(vec![Bed::destroy(&[bed.volume()]), unreserve(100)]);
+        assert_eq!(bed.outcome(uuids[1]), None);
+        bed.settle();
+        assert_eq!(uuids.iter().map(|it| bed.outcome(*it)).collect::<Vec<_>>(), [Some(OperationState::Finished); 2]);
+        assert_eq!((bed.agent.total(), bed.agent.ledger().claims.len()), (&before, 0));
+    }
+
+    #[test]
+    fn what_waits_survives_a_crash() {
+        let mut bed = Bed::registered();
+        bed.reserve_and_create();
+        bed.failures = 1;
+        let uuids = bed.apply(vec![Bed::destroy(&[bed.volume()]), unreserve(100)]);
+        bed.settle();
+        bed.crash();
+        bed.settle();
+        assert_eq!(uuids.iter().map(|it| bed.outcome(*it)).collect::<Vec<_>>(), [Some(OperationState::Finished); 2]);
+        assert!(bed.agent.ledger().claims.is_empty());
+    }
+
+    #[test]
+    fn a_volume_replaced_in_one_accept_is_made_and_used_once_the_old_one_is_gone() {
+        let mut bed = Bed::registered();
+        bed.reserve_and_create();
+        let new = volume_named("new", 100);
+        bed.apply(vec![Bed::destroy(&[bed.volume()]), Bed::create(&[new.clone()]), Action::Launch(vec![crate::testbed::task("t", &[new])])]);
+        assert_eq!(bed.agent.status().waiting_launches, 1);
+        bed.settle();
+        assert_eq!((bed.claim("new").state, bed.task_state("t")), (ClaimState::Ready, Some(TaskState::Running)));
+    }
+
+    #[test]
+    fn a_launch_that_waits_is_ended_before_a_report_that_would_not_name_it() {
+        let mut bed = Bed::registered();
+        bed.reserve_and_create();
+        let new = volume_named("new", 100);
+        bed.apply(vec![Bed::destroy(&[bed.volume()]), Bed::create(&[new.clone()]), Action::Launch(vec![crate::testbed::task("t", &[new])])]);
+        bed.order(Order::Resync);
+        assert_eq!(bed.reports().pop().unwrap().tasks[0].state, TaskState::Dropped);
+        bed.settle();
+        assert_eq!((bed.task_state("t"), bed.runs.len()), (Some(TaskState::Dropped), 0));
+    }
+
+    #[test]
+    fn a_launch_that_waits_can_be_killed() {
+        let mut bed = Bed::registered();
+        bed.reserve_and_create();
+        let new = volume_named("new", 100);
+        bed.apply(vec![Bed::destroy(&[bed.volume()]), Bed::create(&[new.clone()]), Action::Launch(vec![crate::testbed::task("t", &[new])])]);
+        let (framework, task) = crate::testbed::task_key("t");
+        bed.order(Order::Kill { framework, task, grace_ms: None });
+        bed.settle();
+        assert_eq!((bed.states_told("t")[0], bed.runs.len()), (TaskState::Killed, 0));
+    }
+
+    #[test]
+    fn a_destroy_right_after_its_create_waits_for_it() {
+        let mut bed = Bed::registered();
+        let uuids = bed.apply(vec![Bed::reserve(reserved_disk(100)), Bed::create(&[bed.volume()]), Bed::destroy(&[bed.volume()])]);
+        bed.settle();
+        assert_eq!(uuids.iter().map(|it| bed.outcome(*it)).collect::<Vec<_>>(), [Some(OperationState::Finished); 3]);
+        assert!(bed.find_claim(DB_VOLUME).is_none() && bed.trash.len() == 1);
+    }
+
+    #[test]
+    fn nothing_waits_for_what_will_never_come() {
+        let mut bed = Bed::registered();
+        bed.reserve_and_create();
+        let uuids = bed.apply(vec![Bed::destroy(&[bed.volume()]), unreserve(101)]);
+        assert_eq!(bed.outcome(uuids[1]), Some(OperationState::Failed));
+    }
+}

@@ -1,0 +1,98 @@
+//! Who may be given something at all: the roles of frameworks, indexed so that nobody has to be asked in vain.
+//!
+//! Relies on the picture alone; never decides who comes first (policies do) or what fits (`ground` does).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use holdfast_model::{Capability, FrameworkId, Role};
+
+use crate::picture::{FrameworkView, Picture, RoleView};
+
+/// One role of one framework, which takes part.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Contender<'a> {
+    pub framework: &'a FrameworkView,
+    pub role: &'a RoleView,
+}
+
+impl Contender<'_> {
+    pub fn can(&self, capability: Capability) -> bool {
+        self.framework.capabilities.contains(&capability)
+    }
+}
+
+/// All who take part, by their places in `list`: in the order of their frameworks' ids.
+#[derive(Debug, Default)]
+pub(crate) struct Contenders<'a> {
+    list: Vec<Contender<'a>>,
+    by_role: BTreeMap<&'a str, Vec<usize>>,
+    by_framework: BTreeMap<&'a FrameworkId, Vec<usize>>,
+}
+
+impl<'a> Contenders<'a> {
+    /// Those who wait for offers now.
+    pub fn waiting(picture: &Picture<'a>) -> Contenders<'a> {
+        Contenders::of(picture, |it| it.framework.active && !it.role.suppressed)
+    }
+
+    /// Everybody, whether they wait or not.
+    pub fn all(picture: &Picture<'a>) -> Contenders<'a> {
+        Contenders::of(picture, |_| true)
+    }
+
+    fn of(picture: &Picture<'a>, takes_part: impl Fn(&Contender<'a>) -> bool) -> Contenders<'a> {
+        let mut all = Contenders::default();
+        let each = picture.frameworks.values().flat_map(|framework| framework.roles.iter().map(move |role| Contender { framework, role }));
+        for contender in each.filter(takes_part) {
+            let at = all.list.len();
+            all.by_role.entry(contender.role.role.as_str()).or_default().push(at);
+            all.by_framework.entry(&contender.framework.id).or_default().push(at);
+            all.list.push(contender);
+        }
+        all
+    }
+
+    pub fn get(&self, at: usize) -> Contender<'a> {
+        self.list[at]
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (usize, Contender<'a>)> + '_ {
+        self.list.iter().copied().enumerate()
+    }
+
+    /// Those of one framework.
+    pub fn of_framework(&self, framework: &FrameworkId) -> &[usize] {
+        self.by_framework.get(framework).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Those who may have what is reserved for `role`: its own, and those of the roles below it.
+    pub fn at_or_below(&self, role: &Role) -> BTreeSet<usize> {
+        let below = format!("{role}/");
+        let own = self.by_role.get(role.as_str()).into_iter();
+        let others = self.by_role.range(below.as_str()..).take_while(|(name, _)| name.starts_with(&below)).map(|(_, them)| them);
+        own.chain(others).flatten().copied().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{framework, role, Scene};
+
+    #[test]
+    fn the_subtree_of_a_role() {
+        let mut scene = Scene::default();
+        for (n, name) in ["a", "a-b", "a/b", "a/b/c", "ab", "b"].into_iter().enumerate() {
+            scene.framework(framework(n as u8 + 1, &[name]));
+        }
+        scene.framework(crate::picture::FrameworkView { active: false, ..framework(7, &["a"]) });
+        let picture = scene.picture();
+        let contenders = Contenders::waiting(&picture);
+        let names =
+            |under| contenders.at_or_below(&role(under)).into_iter().map(|at| contenders.get(at).role.role.to_string()).collect::<Vec<_>>();
+        assert_eq!(names("a"), ["a", "a/b", "a/b/c"]);
+        assert_eq!(names("a/b"), ["a/b", "a/b/c"]);
+        assert_eq!(names("c"), Vec::<String>::new());
+        assert_eq!(Contenders::all(&picture).at_or_below(&role("a")).len(), 4, "the one that is away counts here");
+    }
+}

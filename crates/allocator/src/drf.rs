@@ -1,0 +1,243 @@
+//! Dominant resource fairness: whoever has the smallest share of the cluster comes first.
+//!
+//! Roles compete with their siblings in the tree, weighted; the frameworks of one role by their own shares, then by how
+//! often they were served, then by id. Keeps nothing but that count, which it forgets with the framework.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use holdfast_model::{AgentId, FrameworkId, Role, ValueKind};
+
+use crate::contenders::Contenders;
+use crate::divide::divide;
+use crate::picture::{Allocation, Picture};
+use crate::policy::{Place, Policy};
+use crate::shares::{share_of, Yardstick, WEIGHT};
+use crate::tree::RoleTree;
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct Drf {
+    served: BTreeMap<FrameworkId, BTreeMap<Role, u64>>,
+    /// Names of ranges and sets, which have no share: quantities do not tell, so they are learned from the agents.
+    uncounted: BTreeSet<String>,
+}
+
+impl Drf {
+    /// One that has served nobody yet.
+    pub fn new() -> Drf {
+        Drf { served: BTreeMap::new(), uncounted: BTreeSet::from(["ports".to_owned()]) }
+    }
+
+    fn learn(&mut self, picture: &Picture<'_>, dirty: &BTreeSet<AgentId>) {
+        self.served.retain(|framework, _| picture.frameworks.contains_key(framework));
+        let free = dirty.iter().filter_map(|id| picture.agents.get(id)).flat_map(|view| view.free.entries());
+        for (identity, _) in free.filter(|(identity, _)| identity.kind != ValueKind::Scalar) {
+            if !self.uncounted.contains(&identity.name) {
+                self.uncounted.insert(identity.name.clone());
+            }
+        }
+    }
+
+    fn served(&self, framework: &FrameworkId, role: &Role) -> u64 {
+        self.served.get(framework).and_then(|roles| roles.get(role)).copied().unwrap_or_default()
+    }
+
+    fn tree(&self, picture: &Picture<'_>, contenders: &Contenders<'_>) -> RoleTree {
+        let served = |at: usize| self.served(&contenders.get(at).framework.id, &contenders.get(at).role.role);
+        RoleTree::new(picture, contenders, Yardstick::new(picture, &self.uncounted), &served)
+    }
+}
+
+impl Default for Drf {
+    fn default() -> Drf {
+        Drf::new()
+    }
+}
+
+impl Policy for Drf {
+    fn name(&self) -> &'static str {
+        "drf"
+    }
+
+    fn allocate(&mut self, picture: &Picture<'_>, dirty: &BTreeSet<AgentId>) -> Vec<Allocation> {
+        self.learn(picture, dirty);
+        let contenders = Contenders::waiting(picture);
+        let mut tree = self.tree(picture, &contenders);
+        let allocations = divide(picture, dirty, &contenders, &mut tree);
+        for Allocation { framework, role, .. } in &allocations {
+            *self.served.entry(framework.clone()).or_default().entry(role.clone()).or_default() += 1;
+        }
+        allocations
+    }
+
+    fn order(&self, picture: &Picture<'_>) -> Vec<Place> {
+        let (contenders, yardstick) = (Contenders::all(picture), Yardstick::new(picture, &self.uncounted));
+        let mut roles: Vec<&Role> = self.tree(picture, &contenders).in_order().map(|at| &contenders.get(at).role.role).collect();
+        roles.dedup(); // All of one role come together.
+        let weight = |role: &Role| picture.weights.get(role).copied().unwrap_or(WEIGHT);
+        roles
+            .into_iter()
+            .map(|role| Place { role: role.clone(), weight: weight(role), share: share_of(picture, &yardstick, role) })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{agent, cpus, framework, framework_id, names, quantities, reserve, role, Scene};
+    use holdfast_model::{Ranges, Resource, Scalar, Value};
+
+    /// Who is offered the agents 1.. one after the other, each a quarter of the cluster.
+    fn winners(scene: &mut Scene, agents: u8) -> Vec<String> {
+        for n in 1..=agents {
+            scene.agent(agent(n, &cpus(1)));
+        }
+        scene.totals = quantities(&[("cpus", 4)]);
+        let mut given = scene.divide("drf");
+        given.sort_by(|a, b| a.agent.cmp(&b.agent));
+        given.iter().map(|it| names(it).0).collect()
+    }
+
+    #[test]
+    fn equal_roles_take_turns() {
+        let mut scene = Scene::default();
+        scene.framework(framework(1, &["a"]));
+        scene.framework(framework(2, &["b"]));
+        assert_eq!(winners(&mut scene, 4), ["F1", "F2", "F1", "F2"]);
+    }
+
+    #[test]
+    fn twice_the_weight_is_twice_the_share() {
+        let mut scene = Scene::default();
+        scene.framework(framework(1, &["a"]));
+        scene.framework(framework(2, &["b"]));
+        scene.weights.insert(role("b"), Scalar::whole(2));
+        assert_eq!(winners(&mut scene, 3), ["F1", "F2", "F2"]);
+    }
+
+    #[test]
+    fn what_is_held_counts_even_by_those_who_are_away() {
+        let mut scene = Scene::default();
+        scene.framework(framework(1, &["a"]));
+        scene.framework(framework(2, &["b"]));
+        let mut away = framework(3, &["a"]);
+        away.active = false;
+        away.roles[0].allocated = quantities(&[("cpus", 2)]);
+        scene.framework(away);
+        assert_eq!(winners(&mut scene, 2), ["F2", "F2"]);
+    }
+
+    #[test]
+    fn ports_have_no_share() {
+        let mut scene = Scene::default();
+        let mut one = framework(1, &["a"]);
+        one.roles[0].allocated = quantities(&[("ports", 900)]);
+        scene.framework(one);
+        let mut other = framework(2, &["b"]);
+        other.roles[0].allocated = quantities(&[("cpus", 1)]);
+        scene.framework(other);
+        scene.agent(agent(1, &cpus(1)));
+        scene.totals = quantities(&[("cpus", 4), ("ports", 1000)]);
+        assert_eq!(names(&scene.divide("drf")[0]).0, "F1");
+    }
+
+    #[test]
+    fn a_parent_competes_with_its_children_and_they_with_each_other() {
+        let mut scene = Scene::default();
+        scene.framework(framework(1, &["eng"]));
+        scene.framework(framework(2, &["eng/a"]));
+        scene.framework(framework(3, &["eng/b"]));
+        scene.framework(framework(4, &["ops"]));
+        // `eng` and `ops` get half each; inside `eng` its own frameworks, `a` and `b` take turns.
+        let mut won = winners(&mut scene, 8);
+        assert_eq!(won.iter().filter(|it| *it == "F4").count(), 4);
+        won.retain(|it| it != "F4");
+        assert_eq!(won, ["F1", "F2", "F3", "F1"]);
+    }
+
+    #[test]
+    fn of_equals_the_less_often_served_comes_first() {
+        let mut scene = Scene::default();
+        scene.framework(framework(1, &["a"]));
+        scene.framework(framework(2, &["a"]));
+        scene.agent(agent(1, &cpus(1)));
+        let mut policy = Drf::new();
+        let mut turn = || {
+            let given = policy.allocate(&scene.picture(), &scene.all());
+            names(&given[0]).0 // It declines, so that its share stays at nothing.
+        };
+        assert_eq!([turn(), turn(), turn(), turn()], ["F1", "F2", "F1", "F2"]);
+    }
+
+    #[test]
+    fn what_has_no_share_goes_round_within_one_division() {
+        let ports = Resource::unreserved("ports", Value::Ranges(Ranges::new([(1, 9)])));
+        let turns = |roles: [&str; 2]| {
+            let mut scene = Scene::default();
+            scene.framework(framework(1, &roles[..1]));
+            scene.framework(framework(2, &roles[1..]));
+            for n in 1..=4 {
+                scene.agent(agent(n, &[ports.clone()].into_iter().collect()));
+            }
+            scene.divide("drf").iter().map(|it| names(it).0).collect::<Vec<_>>()
+        };
+        assert_eq!(turns(["a", "a"]), ["F1", "F2", "F1", "F2"]);
+        assert_eq!(turns(["a", "b"]), ["F1", "F2", "F1", "F2"]);
+        assert_eq!(turns(["top/a", "top/b"]), ["F1", "F2", "F1", "F2"]);
+    }
+
+    #[test]
+    fn what_is_reserved_for_a_parent_goes_to_the_poorest_child_first() {
+        let mut scene = Scene::default();
+        for (n, name, held) in [(1, "eng/a", 0), (2, "eng/a", 3), (3, "eng/b", 1)] {
+            let mut view = framework(n, &[name]);
+            view.roles[0].allocated = quantities(&[("cpus", held)]);
+            scene.framework(view);
+        }
+        for n in 1..=3 {
+            scene.agent(agent(n, &reserve(&cpus(1), "eng")));
+        }
+        scene.totals = quantities(&[("cpus", 8)]);
+        let given: Vec<String> = scene.divide("drf").iter().map(|it| names(it).0).collect();
+        assert_eq!(given, ["F3", "F3", "F1"], "although F1 itself has least of all: its role has more");
+    }
+
+    #[test]
+    fn counts_are_forgotten_with_the_framework() {
+        let mut scene = Scene::default();
+        scene.framework(framework(1, &["a"]));
+        scene.agent(agent(1, &cpus(1)));
+        let mut policy = Drf::new();
+        policy.allocate(&scene.picture(), &scene.all());
+        assert_eq!(policy.served(&framework_id(1), &role("a")), 1);
+        scene.frameworks.clear();
+        policy.allocate(&scene.picture(), &scene.all());
+        assert!(policy.served.is_empty());
+    }
+
+    #[test]
+    fn the_order_names_each_role_with_its_share() {
+        let mut scene = Scene::default();
+        let mut one = framework(1, &["b", "a/x"]);
+        one.roles[0].allocated = quantities(&[("cpus", 1)]);
+        one.roles[1].allocated = quantities(&[("cpus", 2)]);
+        one.roles[1].suppressed = true;
+        scene.framework(one);
+        scene.framework(framework(2, &["a", "c"]));
+        scene.weights.insert(role("a"), Scalar::whole(4));
+        scene.totals = quantities(&[("cpus", 4)]);
+        let order = Drf::new().order(&scene.picture());
+        let lines: Vec<String> = order.iter().map(|it| format!("{} {} {}", it.role, it.weight, it.share)).collect();
+        assert_eq!(lines, ["c 1 0", "a 4 0.5", "a/x 1 0.5", "b 1 0.25"]);
+    }
+
+    #[test]
+    fn a_very_deep_role_is_no_danger() {
+        let mut scene = Scene::default();
+        let deep = vec!["r"; 2000].join("/");
+        scene.framework(framework(1, &[&deep]));
+        scene.agent(agent(1, &cpus(1)));
+        assert_eq!(scene.divide("drf").len(), 1);
+    }
+}

@@ -1,0 +1,274 @@
+//! Refusals: what frameworks do not want to be offered again for a while.
+//!
+//! A filter belongs to one role of one framework and one agent; it blocks what it contains, and lets
+//! anything larger or different pass. Nothing here knows the time: callers hand it in.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use holdfast_model::{AgentId, FrameworkId, Instant, Resources, Role};
+
+/// Whose refusal, of what place.
+type Key = (FrameworkId, Role, AgentId);
+/// Until when, of what.
+type Refusal = (Instant, Resources);
+
+/// Refusals that still hold.
+///
+/// Nothing empty is kept, and each refusal has its line in `expiries`: two collections with the same refusals are equal.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filters {
+    refusals: BTreeMap<FrameworkId, BTreeMap<Role, BTreeMap<AgentId, Vec<Refusal>>>>,
+    expiries: BTreeSet<(Instant, Key)>,
+}
+
+impl Filters {
+    /// Notes that `refused` (without allocations) is not wanted until `until`.
+    pub fn insert(&mut self, framework: &FrameworkId, role: &Role, agent: &AgentId, refused: Resources, until: Instant) {
+        let roles = self.refusals.entry(framework.clone()).or_default();
+        let list = roles.entry(role.clone()).or_default().entry(agent.clone()).or_default();
+        if list.iter().any(|(other, containing)| until <= *other && containing.contains(&refused)) {
+            return; // Said already, and for longer.
+        }
+        let key = (framework.clone(), role.clone(), agent.clone());
+        let (kept, said): (Vec<Refusal>, Vec<Refusal>) =
+            list.drain(..).partition(|(other, contained)| until < *other || !refused.contains(contained));
+        *list = kept;
+        list.push((until, refused));
+        for (other, _) in said {
+            if list.iter().all(|(it, _)| *it != other) {
+                self.expiries.remove(&(other, key.clone()));
+            }
+        }
+        self.expiries.insert((until, key));
+    }
+
+    /// Whether `candidate` (without allocations) is refused at `now`, and until when.
+    pub fn blocks(&self, framework: &FrameworkId, role: &Role, agent: &AgentId, candidate: &Resources, now: Instant) -> Option<Instant> {
+        let holds = |(until, refused): &&Refusal| now < *until && refused.contains(candidate);
+        self.about(framework, role, agent).iter().filter(holds).map(|(until, _)| *until).max()
+    }
+
+    /// Whether anything at all was refused; if not, there is no need to put a candidate together.
+    pub(crate) fn any(&self, framework: &FrameworkId, role: &Role, agent: &AgentId) -> bool {
+        !self.about(framework, role, agent).is_empty()
+    }
+
+    /// Forgets what no longer holds; returns the agents concerned, which may now be offered again.
+    pub fn expire(&mut self, now: Instant) -> BTreeSet<AgentId> {
+        let mut agents = BTreeSet::new();
+        while self.next_expiry().is_some_and(|until| until <= now) {
+            let Some((_, (framework, role, agent))) = self.expiries.pop_first() else { break };
+            self.edit(&framework, &role, &agent, |list| list.retain(|(until, _)| now < *until));
+            agents.insert(agent);
+        }
+        agents
+    }
+
+    /// When the next refusal ends.
+    pub fn next_expiry(&self) -> Option<Instant> {
+        self.expiries.first().map(|(until, _)| *until)
+    }
+
+    /// Forgets the refusals of these roles of a framework (empty = all); returns the agents concerned.
+    pub fn revive(&mut self, framework: &FrameworkId, roles: &BTreeSet<Role>) -> BTreeSet<AgentId> {
+        let named = |role: &&Role| roles.is_empty() || roles.contains(*role);
+        let Some(refused) = self.refusals.get(framework) else { return BTreeSet::new() };
+        let places: Vec<(Role, AgentId)> = refused
+            .iter()
+            .filter(|(role, _)| named(role))
+            .flat_map(|(role, agents)| agents.keys().map(|agent| (role.clone(), agent.clone())))
+            .collect();
+        for (role, agent) in &places {
+            self.forget(framework, role, agent);
+        }
+        places.into_iter().map(|(_, agent)| agent).collect()
+    }
+
+    /// Forgets all refusals of a framework; returns the agents concerned.
+    pub fn remove_framework(&mut self, framework: &FrameworkId) -> BTreeSet<AgentId> {
+        self.revive(framework, &BTreeSet::new())
+    }
+
+    /// Forgets all refusals about an agent.
+    pub fn remove_agent(&mut self, agent: &AgentId) {
+        let places: Vec<(FrameworkId, Role)> = self
+            .refusals
+            .iter()
+            .flat_map(|(framework, roles)| roles.iter().map(move |(role, agents)| (framework, role, agents)))
+            .filter(|(_, _, agents)| agents.contains_key(agent))
+            .map(|(framework, role, _)| (framework.clone(), role.clone()))
+            .collect();
+        for (framework, role) in &places {
+            self.forget(framework, role, agent);
+        }
+    }
+
+    /// How many refusals hold.
+    pub fn len(&self) -> usize {
+        self.refusals.values().flat_map(BTreeMap::values).flat_map(BTreeMap::values).map(Vec::len).sum()
+    }
+
+    /// Whether none holds.
+    pub fn is_empty(&self) -> bool {
+        self.refusals.is_empty()
+    }
+
+    fn about(&self, framework: &FrameworkId, role: &Role, agent: &AgentId) -> &[Refusal] {
+        let list = self.refusals.get(framework).and_then(|roles| roles.get(role)).and_then(|agents| agents.get(agent));
+        list.map(Vec::as_slice).unwrap_or_default()
+    }
+
+    fn forget(&mut self, framework: &FrameworkId, role: &Role, agent: &AgentId) {
+        let untils: Vec<Instant> = self.about(framework, role, agent).iter().map(|(until, _)| *until).collect();
+        self.edit(framework, role, agent, Vec::clear);
+        for until in untils {
+            self.expiries.remove(&(until, (framework.clone(), role.clone(), agent.clone())));
+        }
+    }
+
+    /// Changes one list, and removes what has become empty.
+    fn edit(&mut self, framework: &FrameworkId, role: &Role, agent: &AgentId, change: impl FnOnce(&mut Vec<Refusal>)) {
+        let Some(roles) = self.refusals.get_mut(framework) else { return };
+        let Some(agents) = roles.get_mut(role) else { return };
+        let Some(list) = agents.get_mut(agent) else { return };
+        change(list);
+        if list.is_empty() {
+            agents.remove(agent);
+        }
+        if agents.is_empty() {
+            roles.remove(role);
+        }
+        if roles.is_empty() {
+            self.refusals.remove(framework);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{agent_id, cpus, framework_id, role};
+    use proptest::prelude::*;
+
+    fn at(ms: u64) -> Instant {
+        Instant(ms)
+    }
+
+    #[test]
+    fn the_same_and_less_are_blocked_more_and_other_things_pass() {
+        let (f, r, a) = (framework_id(1), role("r"), agent_id(1));
+        let mut filters = Filters::default();
+        filters.insert(&f, &r, &a, cpus(4), at(100));
+        assert_eq!(filters.blocks(&f, &r, &a, &cpus(4), at(0)), Some(at(100)));
+        assert_eq!(filters.blocks(&f, &r, &a, &cpus(3), at(99)), Some(at(100)));
+        assert_eq!(filters.blocks(&f, &r, &a, &cpus(5), at(0)), None, "larger");
+        assert_eq!(filters.blocks(&f, &r, &a, &cpus(4), at(100)), None, "over");
+        assert_eq!(filters.blocks(&f, &role("other"), &a, &cpus(4), at(0)), None, "another role");
+        assert_eq!(filters.blocks(&framework_id(2), &r, &a, &cpus(4), at(0)), None, "another framework");
+        assert_eq!(filters.blocks(&f, &r, &agent_id(2), &cpus(4), at(0)), None, "another agent");
+    }
+
+    #[test]
+    fn a_short_refusal_does_not_end_a_long_one() {
+        let (f, r, a) = (framework_id(1), role("r"), agent_id(1));
+        let mut filters = Filters::default();
+        filters.insert(&f, &r, &a, cpus(4), at(1000));
+        filters.insert(&f, &r, &a, cpus(2), at(10));
+        assert_eq!(filters.len(), 1, "the first says it already");
+        filters.insert(&f, &r, &a, cpus(8), at(10));
+        assert_eq!((filters.len(), filters.next_expiry()), (2, Some(at(10))));
+        assert_eq!(filters.expire(at(10)), BTreeSet::from([a.clone()]));
+        assert_eq!(filters.blocks(&f, &r, &a, &cpus(8), at(11)), None);
+        assert_eq!(filters.blocks(&f, &r, &a, &cpus(4), at(11)), Some(at(1000)));
+    }
+
+    #[test]
+    fn a_longer_refusal_replaces_what_it_contains() {
+        let (f, r, a) = (framework_id(1), role("r"), agent_id(1));
+        let mut filters = Filters::default();
+        filters.insert(&f, &r, &a, cpus(2), at(10));
+        filters.insert(&f, &r, &a, cpus(4), at(20));
+        assert_eq!((filters.len(), filters.next_expiry()), (1, Some(at(20))), "nobody is woken for the first one");
+    }
+
+    #[test]
+    fn revive_forgets_the_roles_that_are_named() {
+        let (f, a) = (framework_id(1), agent_id(1));
+        let mut filters = Filters::default();
+        filters.insert(&f, &role("x"), &a, cpus(1), at(10));
+        filters.insert(&f, &role("y"), &agent_id(2), cpus(1), at(20));
+        filters.insert(&framework_id(2), &role("x"), &agent_id(3), cpus(1), at(30));
+        assert_eq!(filters.revive(&f, &BTreeSet::from([role("y")])), BTreeSet::from([agent_id(2)]));
+        assert_eq!(filters.len(), 2);
+        assert_eq!(filters.remove_framework(&f), BTreeSet::from([a]));
+        assert_eq!(filters.next_expiry(), Some(at(30)));
+        filters.remove_agent(&agent_id(3));
+        assert_eq!(filters, Filters::default());
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Insert(u8, u8, u8, i64, u64),
+        Expire(u64),
+        Revive(u8, u8),
+        RemoveFramework(u8),
+        RemoveAgent(u8),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            4 => (1u8..3, 1u8..3, 1u8..4, 1i64..5, 1u64..60).prop_map(|(f, r, a, n, t)| Step::Insert(f, r, a, n, t)),
+            1 => (1u64..60).prop_map(Step::Expire),
+            1 => (1u8..3, 1u8..3).prop_map(|(f, r)| Step::Revive(f, r)),
+            1 => (1u8..3).prop_map(Step::RemoveFramework),
+            1 => (1u8..4).prop_map(Step::RemoveAgent),
+        ]
+    }
+
+    fn named(n: u8) -> Role {
+        role(&format!("r{n}"))
+    }
+
+    proptest! {
+        /// Against a plain list that is searched from end to end.
+        #[test]
+        fn filters_are_a_list_of_refusals(steps in prop::collection::vec(step(), 0..40)) {
+            let (mut filters, mut list, mut now) = (Filters::default(), Vec::<(u8, u8, u8, i64, u64)>::new(), 0);
+            for step in steps {
+                match step {
+                    Step::Insert(f, r, a, n, t) => {
+                        filters.insert(&framework_id(f), &named(r), &agent_id(a), cpus(n), at(now + t));
+                        list.push((f, r, a, n, now + t));
+                    }
+                    Step::Expire(ms) => {
+                        now += ms;
+                        let agents = filters.expire(at(now));
+                        prop_assert!(agents.iter().all(|it| list.iter().any(|(_, _, a, _, until)| agent_id(*a) == *it && *until <= now)));
+                        list.retain(|it| now < it.4);
+                    }
+                    Step::Revive(f, r) => {
+                        filters.revive(&framework_id(f), &BTreeSet::from([named(r)]));
+                        list.retain(|it| (it.0, it.1) != (f, r));
+                    }
+                    Step::RemoveFramework(f) => {
+                        filters.remove_framework(&framework_id(f));
+                        list.retain(|it| it.0 != f);
+                    }
+                    Step::RemoveAgent(a) => {
+                        filters.remove_agent(&agent_id(a));
+                        list.retain(|it| it.2 != a);
+                    }
+                }
+                let keys = (1..3).flat_map(|f| (1..3).flat_map(move |r| (1..4).map(move |a| (f, r, a))));
+                for ((f, r, a), n) in keys.flat_map(|key| (1..6).map(move |n| (key, n))) {
+                    let same = list.iter().filter(|it| (it.0, it.1, it.2) == (f, r, a) && n <= it.3 && now < it.4);
+                    let until = same.map(|it| at(it.4)).max();
+                    prop_assert_eq!(filters.blocks(&framework_id(f), &named(r), &agent_id(a), &cpus(n), at(now)), until);
+                }
+                prop_assert_eq!(filters.is_empty(), filters.len() == 0);
+                prop_assert_eq!(filters.is_empty(), filters.next_expiry().is_none());
+                prop_assert_eq!(filters.is_empty(), list.is_empty());
+            }
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! The trait of allocation policies, and the table of those that exist.
+//!
+//! To add one: a file beside `drf.rs` with a ranking of its own, and a line in [`POLICIES`]. What may be given to whom
+//! is not a policy's business: `divide` sees to that for all of them.
+
+use std::collections::BTreeSet;
+
+use holdfast_model::{AgentId, Role, Scalar};
+
+use crate::drf::Drf;
+use crate::picture::{Allocation, Picture};
+use crate::priority::Priority;
+
+/// A role's place in the present order, for people.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Place {
+    /// The role.
+    pub role: Role,
+    /// Its weight; 1 when none was set.
+    pub weight: Scalar,
+    /// Its dominant share of the cluster together with the roles below it, from 0 to 1, not divided by the weight.
+    pub share: f64,
+}
+
+/// Decides who is offered what is free.
+pub trait Policy: Send {
+    /// Its name in the table.
+    fn name(&self) -> &'static str;
+    /// Divides what is free on the `dirty` agents. Deterministic. Allocations of what goes home to its holder come first.
+    /// No two allocations have the same framework, role and agent.
+    fn allocate(&mut self, picture: &Picture<'_>, dirty: &BTreeSet<AgentId>) -> Vec<Allocation>;
+    /// The roles of all frameworks in the order in which they would be served now, if all were waiting.
+    fn order(&self, picture: &Picture<'_>) -> Vec<Place>;
+}
+
+/// The policies by name; the first is the default.
+pub const POLICIES: &[(&str, fn() -> Box<dyn Policy>)] = &[("drf", || Box::new(Drf::new())), ("priority", || Box::new(Priority))];
+
+/// A policy by its name.
+///
+/// # Errors
+/// A sentence that lists the names.
+pub fn by_name(name: &str) -> Result<Box<dyn Policy>, String> {
+    let names: Vec<&str> = POLICIES.iter().map(|(name, _)| *name).collect();
+    let found = POLICIES.iter().find(|(it, _)| *it == name);
+    found.map(|(_, make)| make()).ok_or_else(|| format!("there is no allocation policy `{name}`; choose one of {}", names.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_and_the_policies_agree_on_names() {
+        for (name, _) in POLICIES {
+            assert_eq!(by_name(name).map(|it| it.name()), Ok(*name));
+        }
+        assert_eq!(by_name("drf").map(|it| it.name()), Ok(POLICIES[0].0), "the default");
+    }
+
+    #[test]
+    fn an_unknown_name_is_answered_with_the_names() {
+        let error = by_name("fair").map(|it| it.name()).unwrap_err();
+        assert_eq!(error, "there is no allocation policy `fair`; choose one of drf, priority");
+    }
+}

@@ -1,0 +1,276 @@
+//! Why somebody was not offered something.
+//!
+//! Asks `ground`, which also decides who may have what, so that the reason is the true one. Reads a picture, changes
+//! nothing, and never guesses: when nothing stands in the way, it says nothing.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use holdfast_model::{AgentId, FrameworkId, Instant, Resources, Role, Scalar};
+
+use crate::contenders::Contender;
+use crate::ground::{Bar, Ground};
+use crate::picture::{Allocation, Picture};
+use crate::wanted::{shortfalls, Shortfall};
+
+/// Why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The framework is not connected.
+    NotConnected,
+    /// The framework asked for no offers for this role.
+    Suppressed,
+    /// The framework refused just this until then.
+    Filtered(Instant),
+    /// The agent is not well.
+    AgentFault(String),
+    /// Everything there is used or offered.
+    NothingFree,
+    /// What is left is smaller than the smallest offers.
+    BelowMinimum(Resources),
+    /// What is free there is reserved for others.
+    ReservedFor(Role),
+    /// What is free there is kept for the framework that holds it.
+    HeldFor(FrameworkId),
+    /// The framework does not understand what is there.
+    LacksCapability(&'static str),
+    /// What is free there is less than what is wanted.
+    NotEnough {
+        /// Of what.
+        name: String,
+        /// How much is wanted.
+        wanted: Scalar,
+        /// How much is free for this framework.
+        free: Scalar,
+    },
+    /// Others come first now.
+    OthersFirst,
+}
+
+/// Why one role of a framework is not offered one agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WhyNot {
+    /// The agent.
+    pub agent: AgentId,
+    /// The role.
+    pub role: Role,
+    /// The reason.
+    pub reason: Reason,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::NotConnected => f.write_str("the framework is not connected; offers resume when its scheduler subscribes"),
+            Reason::Suppressed => f.write_str("the framework suppressed offers for this role; it gets some when it revives them"),
+            Reason::Filtered(until) => {
+                f.write_str("the framework declined all that is free for it there; it is asked again when more is free, ")?;
+                f.write_str("when it revives offers, or at ")?;
+                write_utc(f, *until)
+            }
+            Reason::AgentFault(why) => write!(f, "the agent cannot be offered to anybody now: {why}"),
+            Reason::NothingFree => f.write_str("everything there is in use or in open offers; something must be given back first"),
+            Reason::BelowMinimum(left) => {
+                write!(
+                    f,
+                    "all that is free for it there ({left}) is less than the smallest offer; free more, or lower min_allocatable_resources"
+                )
+            }
+            Reason::ReservedFor(role) => {
+                write!(f, "what is free there is reserved for role `{role}`; subscribe to that role, or unreserve it")
+            }
+            Reason::HeldFor(framework) => {
+                write!(f, "what is free there is kept for framework {framework}, which holds it; ")?;
+                f.write_str("others are offered it once that framework declines it or is removed")
+            }
+            Reason::LacksCapability(name) => {
+                write!(f, "what is free there is only for frameworks with the capability {name}; announce it if it is understood")
+            }
+            Reason::NotEnough { name, wanted, free } => write!(f, "{wanted} of {name} is wanted, but {free} is free for it there"),
+            Reason::OthersFirst => f.write_str("it was free, but others come first now and were offered it"),
+        }
+    }
+}
+
+/// For each agent and role of `framework`: why it is not offered (`wanted`, or anything at all).
+///
+/// Agents and roles without an entry have nothing in their way: what is free there is the framework's at the next
+/// division if it comes first. Several entries tell several shortages. Unknown frameworks get none.
+pub fn why_not(picture: &Picture<'_>, framework: &FrameworkId, wanted: Option<&Resources>) -> Vec<WhyNot> {
+    why_not_after(picture, &[], framework, wanted)
+}
+
+/// The same, after a division of `picture` into `allocations`: why an agent was not among them, or not enough.
+pub fn why_not_after(
+    picture: &Picture<'_>,
+    allocations: &[Allocation],
+    framework: &FrameworkId,
+    wanted: Option<&Resources>,
+) -> Vec<WhyNot> {
+    let Some(framework) = picture.frameworks.get(framework) else { return Vec::new() };
+    let mut all = Vec::new();
+    for view in picture.agents.values() {
+        let ground = Ground::new(picture, view);
+        let here: Vec<&Allocation> = allocations.iter().filter(|it| it.agent == view.id).collect();
+        for role in &framework.roles {
+            let own = here.iter().find(|it| it.framework == framework.id && it.role == role.role);
+            let reasons = match own {
+                Some(own) => wanted.map(|wanted| not_enough(shortfalls(&own.resources, wanted))).unwrap_or_default(),
+                None => match reasons(picture, &ground, &Contender { framework, role }, wanted) {
+                    nothing if nothing.is_empty() && !here.is_empty() => vec![Reason::OthersFirst],
+                    reasons => reasons,
+                },
+            };
+            all.extend(reasons.into_iter().map(|reason| WhyNot { agent: view.id.clone(), role: role.role.clone(), reason }));
+        }
+    }
+    all
+}
+
+fn reasons<'a>(picture: &Picture<'a>, ground: &Ground<'a>, contender: &Contender<'a>, wanted: Option<&Resources>) -> Vec<Reason> {
+    if let (Some(wanted), None) = (wanted, ground.standing(contender)) {
+        let short = shortages(ground, contender, wanted);
+        if !short.is_empty() {
+            return short;
+        }
+    }
+    ground.eligible(picture, contender).err().map(|bar| ground.reason(bar)).into_iter().collect()
+}
+
+/// What of `wanted` is missing, and who has what is missing if it is there; nothing when nothing is usable at all.
+fn shortages<'a>(ground: &Ground<'a>, contender: &Contender<'a>, wanted: &Resources) -> Vec<Reason> {
+    let (usable, withheld) = ground.sort(contender);
+    if usable.is_empty() {
+        return Vec::new();
+    }
+    let short = shortfalls(&ground.resources(&usable), wanted);
+    let names: BTreeSet<&str> = short.iter().map(|it| it.name.as_str()).collect();
+    let blamed = withheld.into_iter().filter(|(at, _)| names.contains(ground.part(*at).identity.name.as_str()));
+    let bars: BTreeSet<Bar<'a>> = blamed.map(|(_, bar)| bar).collect();
+    not_enough(short).into_iter().chain(bars.into_iter().map(|bar| ground.reason(bar))).collect()
+}
+
+fn not_enough(short: Vec<Shortfall>) -> Vec<Reason> {
+    short.into_iter().map(|Shortfall { what, wanted, have, .. }| Reason::NotEnough { name: what, wanted, free: have }).collect()
+}
+
+/// As `2026-01-31T23:59:59Z`.
+fn write_utc(f: &mut fmt::Formatter<'_>, at: Instant) -> fmt::Result {
+    let seconds = at.0 / 1000;
+    let (days, time) = (seconds / 86_400, seconds % 86_400);
+    // Days are counted from March 1st of the year 0, so that a leap day is the last of its year.
+    let days = days + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    write!(f, "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", time / 3600, time / 60 % 60, time % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{agent, agent_id, cpus, framework, framework_id, hold, mem, reserve, role, sum, Scene};
+    use holdfast_model::Capability;
+
+    fn why(scene: &Scene, n: u8, wanted: Option<&Resources>) -> Vec<Reason> {
+        why_not(&scene.picture(), &framework_id(n), wanted).into_iter().map(|it| it.reason).collect()
+    }
+
+    #[test]
+    fn dates() {
+        let text = |ms| Reason::Filtered(Instant(ms)).to_string().rsplit(' ').next().unwrap().to_owned();
+        assert_eq!(text(0), "1970-01-01T00:00:00Z");
+        assert_eq!(text(951_782_399_999), "2000-02-28T23:59:59Z");
+        assert_eq!(text(951_782_400_000), "2000-02-29T00:00:00Z");
+        assert_eq!(text(1_772_323_199_000), "2026-02-28T23:59:59Z");
+        assert_eq!(text(4_107_542_400_000), "2100-03-01T00:00:00Z");
+        assert!(!text(u64::MAX).is_empty());
+    }
+
+    #[test]
+    fn each_obstacle_has_its_reason() {
+        let mut scene = Scene::default();
+        scene.framework(framework(1, &["r"]));
+        let with = |free: &Resources, change: &dyn Fn(&mut Scene)| {
+            let mut scene = scene.clone();
+            scene.agent(agent(1, free));
+            change(&mut scene);
+            why(&scene, 1, None)
+        };
+        let one = |scene: &mut Scene, change: &dyn Fn(&mut crate::FrameworkView)| scene.frameworks.values_mut().for_each(change);
+        assert_eq!(with(&cpus(1), &|_| ()), [], "nothing in its way");
+        assert_eq!(with(&cpus(1), &|it| one(it, &|it| it.active = false)), [Reason::NotConnected]);
+        assert_eq!(with(&cpus(1), &|it| one(it, &|it| it.roles[0].suppressed = true)), [Reason::Suppressed]);
+        let fault = |it: &mut Scene| it.agents.values_mut().for_each(|it| it.fault = Some("on fire".to_owned()));
+        assert_eq!(with(&cpus(1), &fault), [Reason::AgentFault("on fire".to_owned())]);
+        assert_eq!(with(&Resources::new(), &|_| ()), [Reason::NothingFree]);
+        assert_eq!(with(&cpus(1), &|it| it.refuse(1, "r", 1, &cpus(1))), [Reason::Filtered(Scene::UNTIL)]);
+        assert_eq!(with(&cpus(2), &|it| it.refuse(1, "r", 1, &cpus(1))), []);
+        assert_eq!(with(&reserve(&cpus(1), "s"), &|_| ()), [Reason::ReservedFor(role("s"))]);
+        let held = reserve(&cpus(1), "r");
+        let away = |it: &mut Scene| it.agents.values_mut().for_each(|it| it.holders = hold(&held, 9));
+        assert_eq!(with(&held, &away), [Reason::HeldFor(framework_id(9))]);
+        assert_eq!(with(&mem(31), &|it| it.min_allocatable = Scene::usual_minimum()), [Reason::BelowMinimum(mem(31))]);
+        let gpus = sum([cpus(1), crate::testing::gpus(1)]);
+        assert_eq!(with(&gpus, &|_| ()), [Reason::LacksCapability("GPU_RESOURCES")]);
+        assert_eq!(with(&gpus, &|it| one(it, &|it| it.capabilities.extend([Capability::GpuResources]))), []);
+    }
+
+    #[test]
+    fn shortages_are_named_with_who_has_what_is_missing() {
+        let mut scene = Scene::default();
+        scene.framework(framework(1, &["r"]));
+        scene.agent(agent(1, &sum([cpus(2), reserve(&cpus(6), "s"), mem(100)])));
+        let short = |name: &str, wanted, free| Reason::NotEnough {
+            name: name.to_owned(),
+            wanted: Scalar::whole(wanted),
+            free: Scalar::whole(free),
+        };
+        let wanted = sum([cpus(4), mem(200)]);
+        assert_eq!(why(&scene, 1, Some(&wanted)), [short("cpus", 4, 2), short("mem", 200, 100), Reason::ReservedFor(role("s"))]);
+        assert_eq!(why(&scene, 1, Some(&sum([cpus(2), mem(100)]))), []);
+        scene.refuse(1, "r", 1, &sum([cpus(2), mem(100)]));
+        assert_eq!(why(&scene, 1, Some(&cpus(2))), [Reason::Filtered(Scene::UNTIL)]);
+        assert_eq!(why(&scene, 1, Some(&cpus(3)))[0], short("cpus", 3, 2), "the shortage tells more than the refusal it caused");
+    }
+
+    #[test]
+    fn after_a_division_the_losers_learn_that_others_came_first() {
+        let mut scene = Scene::default();
+        scene.framework(framework(1, &["r"]));
+        scene.framework(framework(2, &["s"]));
+        scene.agent(agent(1, &cpus(2)));
+        let given = scene.divide("drf");
+        let after = |n, wanted: Option<&Resources>| why_not_after(&scene.picture(), &given, &framework_id(n), wanted);
+        assert_eq!(after(1, None), []);
+        assert_eq!(after(1, Some(&cpus(2))), []);
+        assert!(matches!(after(1, Some(&cpus(3)))[..], [WhyNot { reason: Reason::NotEnough { .. }, .. }]));
+        assert_eq!(after(2, None), [WhyNot { agent: agent_id(1), role: role("s"), reason: Reason::OthersFirst }]);
+        assert!(matches!(after(2, Some(&cpus(3)))[..], [WhyNot { reason: Reason::NotEnough { .. }, .. }]), "it could not use it anyway");
+    }
+
+    #[test]
+    fn every_reason_is_a_sentence() {
+        let reasons = [
+            Reason::NotConnected,
+            Reason::Suppressed,
+            Reason::Filtered(Instant(1)),
+            Reason::AgentFault("it is not connected".to_owned()),
+            Reason::NothingFree,
+            Reason::BelowMinimum(mem(1)),
+            Reason::ReservedFor(role("eng/db")),
+            Reason::HeldFor(framework_id(7)),
+            Reason::LacksCapability("GPU_RESOURCES"),
+            Reason::NotEnough { name: "cpus".to_owned(), wanted: Scalar::whole(4), free: Scalar::thousandths(500) },
+            Reason::OthersFirst,
+        ];
+        let texts: Vec<String> = reasons.iter().map(Reason::to_string).collect();
+        assert!(texts.iter().all(|it| 30 < it.len() && !it.contains('{')), "{texts:#?}");
+        assert_eq!(texts[9], "4 of cpus is wanted, but 0.5 is free for it there");
+        assert!(texts[6].contains("role `eng/db`") && texts[7].contains("F7") && texts[5].contains("mem:1"));
+    }
+}

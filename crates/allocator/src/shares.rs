@@ -1,0 +1,104 @@
+//! Shares: how much of the cluster somebody has, by the resource of which they have most.
+//!
+//! A share is one rounded division of exact whole numbers, so equal fractions compare as equal.
+//! Only scalars count; what a name counts as is the business of whoever makes the [`Yardstick`].
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+
+use holdfast_model::{Quantities, Role, Scalar};
+
+use crate::picture::Picture;
+
+/// The weight of whoever was given none.
+pub(crate) const WEIGHT: Scalar = Scalar::whole(1);
+
+/// A dominant share, divided by a weight.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Share(pub f64);
+
+impl PartialEq for Share {
+    fn eq(&self, other: &Share) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Share {}
+
+impl PartialOrd for Share {
+    fn partial_cmp(&self, other: &Share) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Share {
+    fn cmp(&self, other: &Share) -> Ordering {
+        self.0.total_cmp(&other.0)
+    }
+}
+
+/// What the cluster has of all that counts.
+#[derive(Clone, Debug)]
+pub(crate) struct Yardstick {
+    totals: Vec<(String, i64)>,
+}
+
+impl Yardstick {
+    pub fn new(picture: &Picture<'_>, uncounted: &BTreeSet<String>) -> Yardstick {
+        let counts = |(name, total): &(&String, &Scalar)| Scalar::ZERO < **total && !uncounted.contains(*name);
+        Yardstick { totals: picture.totals.iter().filter(counts).map(|(name, total)| (name.clone(), total.as_thousandths())).collect() }
+    }
+
+    /// Amounts (in thousandths) in the order of the yardstick's names.
+    pub fn measure(&self, amounts: &Quantities) -> Vec<i64> {
+        self.totals.iter().map(|(name, _)| amounts.get(name).map_or(0, |it| it.as_thousandths())).collect()
+    }
+
+    /// The dominant share of what `measure` returned.
+    pub fn share(&self, measured: &[i64], weight: Scalar) -> Share {
+        let weight = weight.as_thousandths().max(1) as f64; // A weight of nothing would divide by it.
+        let parts = measured.iter().zip(&self.totals).map(|(held, (_, total))| (*held as f64 * 1000.0) / (*total as f64 * weight));
+        Share(parts.fold(0.0, f64::max))
+    }
+}
+
+/// Adds amounts that were measured by the same yardstick.
+pub(crate) fn add(sum: &mut [i64], more: &[i64]) {
+    sum.iter_mut().zip(more).for_each(|(sum, more)| *sum = sum.saturating_add(*more));
+}
+
+/// The weights by name.
+pub(crate) fn weights<'a>(picture: &Picture<'a>) -> BTreeMap<&'a str, Scalar> {
+    picture.weights.iter().map(|(role, weight)| (role.as_str(), *weight)).collect()
+}
+
+/// The unweighted share of `role` and all below it.
+pub(crate) fn share_of(picture: &Picture<'_>, yardstick: &Yardstick, role: &Role) -> f64 {
+    let mut held = yardstick.measure(&Quantities::new());
+    for view in picture.frameworks.values().flat_map(|it| &it.roles) {
+        if view.role == *role || view.role.is_below(role) {
+            add(&mut held, &yardstick.measure(&view.allocated));
+        }
+    }
+    yardstick.share(&held, WEIGHT).0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{quantities, Scene};
+
+    #[test]
+    fn the_greatest_part_counts_and_equal_fractions_are_equal() {
+        let mut scene = Scene::default();
+        scene.totals = quantities(&[("cpus", 10), ("mem", 1000), ("gpus", 0), ("ports", 7)]);
+        let picture = scene.picture();
+        let yardstick = Yardstick::new(&picture, &BTreeSet::from(["ports".to_owned()]));
+        let share = |amounts, weight| yardstick.share(&yardstick.measure(&quantities(amounts)), Scalar::whole(weight));
+        assert_eq!(share(&[("cpus", 2), ("mem", 500), ("ports", 7), ("gpus", 9)], 1), Share(0.5));
+        assert_eq!(share(&[("cpus", 3)], 3), share(&[("cpus", 1)], 1));
+        assert_eq!(share(&[("cpus", 7)], 7), share(&[("mem", 100)], 1));
+        assert_eq!(share(&[], 1), Share(0.0));
+        assert!(share(&[("cpus", 1)], 0).0.is_finite());
+    }
+}

@@ -1,0 +1,166 @@
+//! Small clusters for tests: agents `S1`.., frameworks `F1`.., and what lies free.
+//!
+//! Only for tests of this room.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use holdfast_model::{
+    AgentId, Capability, FrameworkId, Instant, PersistenceId, Quantities, Reservation, ReservationKind, Resource, Resources, Role, Scalar,
+};
+
+use crate::filters::Filters;
+use crate::picture::{AgentView, Allocation, FrameworkView, Holder, Picture, RoleView};
+use crate::policy::by_name;
+
+pub(crate) fn role(name: &str) -> Role {
+    Role::parse(name).unwrap()
+}
+
+pub(crate) fn agent_id(n: u8) -> AgentId {
+    AgentId::made(format!("S{n}"))
+}
+
+pub(crate) fn framework_id(n: u8) -> FrameworkId {
+    FrameworkId::made(format!("F{n}"))
+}
+
+pub(crate) fn quantities(amounts: &[(&str, i64)]) -> Quantities {
+    amounts.iter().map(|(name, amount)| ((*name).to_owned(), Scalar::whole(*amount))).collect()
+}
+
+fn scalar(name: &str, amount: i64) -> Resources {
+    [Resource::scalar(name, Scalar::whole(amount))].into_iter().collect()
+}
+
+pub(crate) fn cpus(amount: i64) -> Resources {
+    scalar("cpus", amount)
+}
+
+pub(crate) fn mem(amount: i64) -> Resources {
+    scalar("mem", amount)
+}
+
+pub(crate) fn gpus(amount: i64) -> Resources {
+    scalar("gpus", amount)
+}
+
+pub(crate) fn sum<const N: usize>(parts: [Resources; N]) -> Resources {
+    parts.iter().flat_map(|it| it.iter().collect::<Vec<_>>()).collect()
+}
+
+pub(crate) fn reservation(role: &str) -> Reservation {
+    Reservation { kind: ReservationKind::Dynamic, role: self::role(role), principal: None, labels: Vec::new() }
+}
+
+pub(crate) fn reserved(resource: Resource, role: &str) -> Resource {
+    resource.reserved(reservation(role))
+}
+
+pub(crate) fn reserve(resources: &Resources, role: &str) -> Resources {
+    resources.iter().map(|it| reserved(it, role)).collect()
+}
+
+pub(crate) fn volume(id: &str, size_mb: i64, role: &str) -> Resource {
+    reserved(Resource::scalar("disk", Scalar::whole(size_mb)), role).volume(PersistenceId::parse(id).unwrap(), "data", None)
+}
+
+/// Framework `n` holds all of these, and is connected or expected.
+pub(crate) fn hold(resources: &Resources, n: u8) -> Vec<Holder> {
+    resources.entries().map(|(identity, _)| Holder { identity: identity.clone(), framework: framework_id(n), expected: true }).collect()
+}
+
+pub(crate) fn agent(n: u8, free: &Resources) -> AgentView {
+    AgentView { id: agent_id(n), free: free.clone(), fault: None, holders: Vec::new() }
+}
+
+pub(crate) fn framework(n: u8, roles: &[&str]) -> FrameworkView {
+    framework_named(&format!("F{n}"), roles)
+}
+
+pub(crate) fn framework_named(id: &str, roles: &[&str]) -> FrameworkView {
+    let view = |name: &&str| RoleView { role: role(name), suppressed: false, allocated: Quantities::new(), min_allocatable: None };
+    FrameworkView {
+        id: FrameworkId::made(id.to_owned()),
+        roles: roles.iter().map(view).collect(),
+        active: true,
+        capabilities: BTreeSet::from([Capability::ReservationRefinement, Capability::MultiRole]),
+    }
+}
+
+/// Framework and agent of an allocation.
+pub(crate) fn names(allocation: &Allocation) -> (String, String) {
+    (allocation.framework.to_string(), allocation.agent.to_string())
+}
+
+/// A whole cluster, as the master would keep it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Scene {
+    pub agents: BTreeMap<AgentId, AgentView>,
+    pub frameworks: BTreeMap<FrameworkId, FrameworkView>,
+    pub filters: Filters,
+    pub weights: BTreeMap<Role, Scalar>,
+    pub totals: Quantities,
+    pub min_allocatable: Vec<Quantities>,
+}
+
+impl Scene {
+    pub const NOW: Instant = Instant(1000);
+    pub const UNTIL: Instant = Instant(6000);
+
+    pub fn usual_minimum() -> Vec<Quantities> {
+        vec![BTreeMap::from([("cpus".to_owned(), Scalar::thousandths(10))]), quantities(&[("mem", 32)])]
+    }
+
+    /// Adds an agent, and what is free there to the totals.
+    pub fn agent(&mut self, view: AgentView) {
+        for (name, amount) in view.free.quantities() {
+            let total = self.totals.entry(name).or_default();
+            *total = total.plus(amount);
+        }
+        self.agents.insert(view.id.clone(), view);
+    }
+
+    pub fn framework(&mut self, view: FrameworkView) {
+        self.frameworks.insert(view.id.clone(), view);
+    }
+
+    pub fn refuse(&mut self, framework: u8, role: &str, agent: u8, refused: &Resources) {
+        self.filters.insert(&framework_id(framework), &self::role(role), &agent_id(agent), refused.clone(), Scene::UNTIL);
+    }
+
+    pub fn picture(&self) -> Picture<'_> {
+        Picture {
+            agents: &self.agents,
+            frameworks: &self.frameworks,
+            filters: &self.filters,
+            weights: &self.weights,
+            totals: &self.totals,
+            min_allocatable: &self.min_allocatable,
+            now: Scene::NOW,
+        }
+    }
+
+    pub fn all(&self) -> BTreeSet<AgentId> {
+        self.agents.keys().cloned().collect()
+    }
+
+    /// What a fresh policy gives of all agents.
+    pub fn divide(&self, policy: &str) -> Vec<Allocation> {
+        by_name(policy).unwrap().allocate(&self.picture(), &self.all())
+    }
+
+    /// The same cluster after these offers.
+    pub fn after(&self, allocations: &[Allocation]) -> Scene {
+        let mut after = self.clone();
+        for Allocation { framework, role, agent, resources } in allocations {
+            after.agents.get_mut(agent).unwrap().free.subtract_all(resources);
+            let roles = &mut after.frameworks.get_mut(framework).unwrap().roles;
+            let allocated = &mut roles.iter_mut().find(|it| it.role == *role).unwrap().allocated;
+            for (name, amount) in resources.quantities() {
+                let sum = allocated.entry(name).or_default();
+                *sum = sum.plus(amount);
+            }
+        }
+        after
+    }
+}

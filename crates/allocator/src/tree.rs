@@ -1,0 +1,204 @@
+//! The tree of roles, ordered by dominant share at every level, and kept in order while shares grow.
+//!
+//! A role's own frameworks compete with the roles below it through a leaf of their own. Shares count what is held by
+//! all frameworks, also by those that do not contend. A change costs the depth of the role times a search, not a sort.
+
+use std::collections::btree_set;
+use std::collections::{BTreeMap, BTreeSet};
+
+use holdfast_model::{Quantities, Scalar};
+
+use crate::contenders::Contenders;
+use crate::divide::{first_of, Fits, Ranking};
+use crate::picture::Picture;
+use crate::shares::{add, weights, Share, Yardstick, WEIGHT};
+
+/// How often a framework's role was served in earlier divisions.
+pub(crate) type Served<'s> = &'s dyn Fn(usize) -> u64;
+/// A place among siblings: by share, then by how often it was served, then by name (which is the order of indexes).
+type Rank = (Share, u64, usize);
+
+#[derive(Debug)]
+struct Node {
+    parent: Option<usize>,
+    weight: Scalar,
+    held: Vec<i64>,
+    served: u64,
+    /// In a leaf: contenders. Elsewhere: nodes with contenders below them.
+    ranks: BTreeSet<Rank>,
+    is_leaf: bool,
+}
+
+/// A contender's seat in its role's leaf.
+#[derive(Debug)]
+struct Seat {
+    leaf: usize,
+    held: Vec<i64>,
+    served: u64,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct RoleTree {
+    yardstick: Yardstick,
+    /// First the leaves, then the roles with all their ancestors, each in the order of names; the root is the last.
+    nodes: Vec<Node>,
+    seats: Vec<Seat>,
+}
+
+impl RoleTree {
+    pub fn new(picture: &Picture<'_>, contenders: &Contenders<'_>, yardstick: Yardstick, served: Served<'_>) -> RoleTree {
+        let mut tree = RoleTree { yardstick, nodes: Vec::new(), seats: Vec::new() };
+        let leaves = tree.plant(picture);
+        for view in picture.frameworks.values().flat_map(|it| &it.roles) {
+            let held = tree.yardstick.measure(&view.allocated);
+            let mut at = leaves.get(view.role.as_str()).copied();
+            while let Some(node) = at {
+                add(&mut tree.nodes[node].held, &held);
+                at = tree.nodes[node].parent;
+            }
+        }
+        for (at, contender) in contenders.iter() {
+            let leaf = leaves[contender.role.role.as_str()];
+            let (held, served) = (tree.yardstick.measure(&contender.role.allocated), served(at));
+            tree.seats.push(Seat { leaf, held, served });
+            let mut up = Some(leaf);
+            while let Some(node) = up {
+                tree.nodes[node].served += served;
+                up = tree.nodes[node].parent;
+            }
+        }
+        for seat in 0..tree.seats.len() {
+            tree.sit(seat);
+        }
+        tree
+    }
+
+    /// The contenders, lowest share first.
+    pub fn in_order(&self) -> impl Iterator<Item = usize> + '_ {
+        Walk { tree: self, levels: vec![self.nodes[self.root()].ranks.iter()], seats: None }
+    }
+
+    /// Makes the nodes; returns the leaf of each role that some framework has.
+    fn plant<'a>(&mut self, picture: &Picture<'a>) -> BTreeMap<&'a str, usize> {
+        let weights = weights(picture);
+        let roles: BTreeSet<&str> = picture.frameworks.values().flat_map(|it| &it.roles).map(|it| it.role.as_str()).collect();
+        let paths: BTreeSet<&str> = roles.iter().flat_map(|role| with_ancestors(role)).collect();
+        let index: BTreeMap<&str, usize> = paths.iter().enumerate().map(|(at, path)| (*path, roles.len() + at)).collect();
+        let (root, nothing) = (roles.len() + paths.len(), self.yardstick.measure(&Quantities::new()));
+        let node = |parent, weight, is_leaf| Node { parent, weight, held: nothing.clone(), served: 0, ranks: BTreeSet::new(), is_leaf };
+        self.nodes.extend(roles.iter().map(|role| node(Some(index[role]), WEIGHT, true)));
+        self.nodes.extend(paths.iter().map(|path| {
+            let parent = path.rsplit_once('/').map_or(root, |(above, _)| index[above]);
+            node(Some(parent), weights.get(path).copied().unwrap_or(WEIGHT), false)
+        }));
+        self.nodes.push(node(None, WEIGHT, false));
+        roles.into_iter().enumerate().map(|(at, role)| (role, at)).collect()
+    }
+
+    fn root(&self) -> usize {
+        self.nodes.len() - 1
+    }
+
+    fn seat_rank(&self, at: usize) -> Rank {
+        let seat = &self.seats[at];
+        (self.yardstick.share(&seat.held, WEIGHT), seat.served, at)
+    }
+
+    fn node_rank(&self, at: usize) -> Rank {
+        let node = &self.nodes[at];
+        (self.yardstick.share(&node.held, node.weight), node.served, at)
+    }
+
+    /// Puts a contender, its leaf and their ancestors in their places.
+    fn sit(&mut self, contender: usize) {
+        let (rank, mut at) = (self.seat_rank(contender), self.seats[contender].leaf);
+        self.nodes[at].ranks.insert(rank);
+        while let Some(parent) = self.nodes[at].parent {
+            let rank = self.node_rank(at);
+            if !self.nodes[parent].ranks.insert(rank) {
+                break; // Its ancestors have their places already.
+            }
+            at = parent;
+        }
+    }
+
+    /// Takes them out of their places, for shares to change.
+    fn rise(&mut self, contender: usize) {
+        let (rank, mut at) = (self.seat_rank(contender), self.seats[contender].leaf);
+        self.nodes[at].ranks.remove(&rank);
+        while let Some(parent) = self.nodes[at].parent {
+            let rank = self.node_rank(at);
+            self.nodes[parent].ranks.remove(&rank);
+            at = parent;
+        }
+    }
+
+    /// A contender's place in the whole: the ranks from the root down to it.
+    fn place(&self, contender: usize) -> Vec<Rank> {
+        let mut place = vec![self.seat_rank(contender)];
+        let mut at = self.seats[contender].leaf;
+        while let Some(parent) = self.nodes[at].parent {
+            place.push(self.node_rank(at));
+            at = parent;
+        }
+        place.reverse();
+        place
+    }
+}
+
+impl Ranking for RoleTree {
+    fn first(&self, fits: Fits<'_>) -> Option<(usize, Vec<usize>)> {
+        first_of(self.in_order(), fits)
+    }
+
+    fn first_among(&self, among: &BTreeSet<usize>, fits: Fits<'_>) -> Option<(usize, Vec<usize>)> {
+        let places: BTreeMap<Vec<Rank>, usize> = among.iter().map(|at| (self.place(*at), *at)).collect();
+        first_of(places.into_values(), fits)
+    }
+
+    fn charge(&mut self, contender: usize, amounts: &Quantities) {
+        let more = self.yardstick.measure(amounts);
+        self.rise(contender);
+        let seat = &mut self.seats[contender];
+        add(&mut seat.held, &more);
+        seat.served += 1;
+        let mut up = Some(seat.leaf);
+        while let Some(at) = up {
+            let node = &mut self.nodes[at];
+            add(&mut node.held, &more);
+            node.served += 1;
+            up = node.parent;
+        }
+        self.sit(contender);
+    }
+}
+
+/// `a/b/c` gives `a`, `a/b` and `a/b/c`.
+fn with_ancestors(role: &str) -> impl Iterator<Item = &str> {
+    role.match_indices('/').map(|(at, _)| &role[..at]).chain(std::iter::once(role))
+}
+
+/// Goes down the tree without recursion: roles come from outside and may be deep.
+struct Walk<'t> {
+    tree: &'t RoleTree,
+    levels: Vec<btree_set::Iter<'t, Rank>>,
+    seats: Option<btree_set::Iter<'t, Rank>>,
+}
+
+impl Iterator for Walk<'_> {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        loop {
+            if let Some((_, _, contender)) = self.seats.as_mut().and_then(Iterator::next) {
+                return Some(*contender);
+            }
+            match self.levels.last_mut()?.next() {
+                None => drop(self.levels.pop()),
+                Some((_, _, at)) if self.tree.nodes[*at].is_leaf => self.seats = Some(self.tree.nodes[*at].ranks.iter()),
+                Some((_, _, at)) => self.levels.push(self.tree.nodes[*at].ranks.iter()),
+            }
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Small files that are whole or absent.
+//!
+//! Written beside their place and renamed into it. [`write_durable`] also syncs file and directory, for what must survive a power
+//! cut; [`write_atomic`] does not, for what means nothing after one (the pid of a process). Reads are bounded. Never used for
+//! anything that belongs to a payload.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde::Serialize;
+
+/// No file of ours is larger; a larger one is not ours.
+const FILE_BYTES_MAX: u64 = 4 << 20;
+
+/// A file or directory of the launcher could not be used.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} {}: {detail}", path.display())]
+pub struct FileError {
+    /// What was being done.
+    pub action: &'static str,
+    /// To which file.
+    pub path: PathBuf,
+    /// What the system said.
+    pub detail: String,
+}
+
+impl FileError {
+    /// An error of `action` on `path`.
+    pub(crate) fn new(action: &'static str, path: &Path, detail: impl ToString) -> FileError {
+        FileError { action, path: path.to_path_buf(), detail: detail.to_string() }
+    }
+}
+
+/// Writes `value` as JSON; when it returns, the file survives a power cut.
+pub(crate) fn write_durable<T: Serialize>(path: &Path, value: &T) -> Result<(), FileError> {
+    put(path, value, true)
+}
+
+/// Writes `value` as JSON; a reader sees the old file or the new one, never a part. Survives the death of any process, not a power cut.
+pub(crate) fn write_atomic<T: Serialize>(path: &Path, value: &T) -> Result<(), FileError> {
+    put(path, value, false)
+}
+
+fn put<T: Serialize>(path: &Path, value: &T, sync: bool) -> Result<(), FileError> {
+    let bytes = serde_json::to_vec(value).map_err(|error| FileError::new("encode", path, error))?;
+    let fresh = path.with_extension("new");
+    let write = || -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+        file.write_all(&bytes)?;
+        if sync {
+            file.sync_all()?;
+        }
+        fs::rename(&fresh, path)?;
+        match path.parent() {
+            Some(parent) if sync => sync_dir(parent),
+            _ => Ok(()),
+        }
+    };
+    write().map_err(|error| FileError::new("write", path, error))
+}
+
+/// Makes the entries of a directory survive a power cut.
+pub(crate) fn sync_dir(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// Reads JSON; `None` when there is no such file. A damaged file is an error, never an absent one.
+pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, FileError> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(FileError::new("open", path, error)),
+    };
+    let mut bytes = Vec::new();
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| FileError::new("read", path, error))?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(FileError::new("read", path, "larger than any file this crate writes"));
+    }
+    serde_json::from_slice(&bytes).map(Some).map_err(|error| FileError::new("understand", path, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn written_is_read_and_absent_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.json");
+        assert!(read::<u32>(&path).unwrap().is_none());
+        write_durable(&path, &7u32).unwrap();
+        assert_eq!(read::<u32>(&path).unwrap(), Some(7));
+        write_atomic(&path, &8u32).unwrap();
+        assert_eq!(read::<u32>(&path).unwrap(), Some(8));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn damage_is_an_error_that_names_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.json");
+        fs::write(&path, b"{").unwrap();
+        assert!(read::<u32>(&path).unwrap_err().to_string().contains("a.json"));
+        File::create(&path).unwrap().set_len(FILE_BYTES_MAX + 1).unwrap();
+        assert!(read::<u32>(&path).unwrap_err().to_string().contains("larger"));
+    }
+}

@@ -1,0 +1,184 @@
+//! How a container is kept apart from others: a plan, and isolators that carry it out.
+//!
+//! The launcher makes the plan from what the machine can do and writes it beside the container, so that whoever cleans up later uses
+//! the same isolators even if the machine or the settings have changed. Isolators keep no state of their own: everything follows from
+//! the plan and the [`Subject`]. They never touch the bytes of a sandbox or a volume.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Limits, Usage, VolumeMount};
+
+pub(crate) mod beneath;
+pub(crate) mod cgroup_files;
+pub(crate) mod cgroup_v1;
+pub(crate) mod cgroup_v2;
+#[cfg(test)]
+mod conformance;
+pub(crate) mod detect;
+pub(crate) mod mounts;
+pub(crate) mod posix;
+
+/// An isolator could not do its part.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("isolator {isolator} could not {action}: {detail}")]
+pub struct IsolationError {
+    /// Which isolator.
+    pub isolator: &'static str,
+    /// What it was doing.
+    pub action: String,
+    /// What failed and what to try.
+    pub detail: String,
+}
+
+/// One container as isolators see it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Subject<'a> {
+    pub id: &'a str,
+    pub sandbox: &'a Path,
+    pub volumes: &'a [VolumeMount],
+    pub limits: &'a Limits,
+    /// Who owns what is made inside the sandbox (uid, gid); `None` for the agent's own user.
+    pub owner: Option<(u32, u32)>,
+    /// The shim, while it lives.
+    pub shim_pid: Option<i32>,
+}
+
+/// One way of keeping containers apart. All calls may be repeated: doing again what is done is no error.
+pub(crate) trait Isolator {
+    /// Its name, for messages.
+    fn name(&self) -> &'static str;
+    /// Before the first process exists; on the host's side.
+    fn prepare(&self, subject: &Subject) -> Result<(), IsolationError>;
+    /// In the first process, inside its namespaces, before the payload exists.
+    fn enter(&self, _subject: &Subject) -> Result<(), IsolationError> {
+        Ok(())
+    }
+    /// Puts the payload, which has not been exec'ed, and so all that descend from it, under control. The first process stays outside:
+    /// it must be able to speak when the container has no memory left.
+    fn attach(&self, _subject: &Subject, _pid: i32) -> Result<(), IsolationError> {
+        Ok(())
+    }
+    /// Changes the limits of a running container. Refuses, changing nothing, what its use of memory does not allow.
+    fn update(&self, _subject: &Subject, _limits: &Limits) -> Result<(), IsolationError> {
+        Ok(())
+    }
+    /// Adds what it knows to `usage`.
+    fn usage(&self, _subject: &Subject, _usage: &mut Usage) -> Result<(), IsolationError> {
+        Ok(())
+    }
+    /// Live processes of the container that it can see.
+    fn members(&self, _subject: &Subject) -> Vec<i32> {
+        Vec::new()
+    }
+    /// Sends SIGKILL to all members; they may not be gone yet when it returns.
+    fn kill(&self, _subject: &Subject) {}
+    /// Processes that the kernel killed because the memory limit was met.
+    fn oom_kills(&self, _subject: &Subject) -> u64 {
+        0
+    }
+    /// Removes what it made; the container must be empty.
+    fn cleanup(&self, subject: &Subject) -> Result<(), IsolationError>;
+}
+
+/// The cgroups that a container uses.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum CgroupPlan {
+    /// None: limits are carried but not enforced.
+    #[default]
+    None,
+    /// Version 1: one directory per controller, as mounted.
+    V1(cgroup_v1::Hierarchies),
+    /// Version 2: the mount point of the one tree.
+    V2(PathBuf),
+}
+
+/// Which isolators a container uses.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Plan {
+    /// A mount and a pid namespace of its own.
+    pub namespaces: bool,
+    /// Its cgroups.
+    pub cgroups: CgroupPlan,
+    /// The parent of all cgroups of this launcher, as `holdfast`.
+    pub cgroup_parent: String,
+}
+
+/// What a container is kept apart by, for people and for `Started`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Isolation {
+    /// Volumes are visible to the container only, read-only is enforced, and all its processes die with its first.
+    pub namespaces: bool,
+    /// 1 or 2: memory and cpu limits are enforced through this version of cgroups. `None`: they are not.
+    pub cgroup_version: Option<u8>,
+}
+
+impl Plan {
+    /// The isolators, in the order in which they prepare.
+    pub fn isolators(&self) -> Vec<Box<dyn Isolator>> {
+        let mut isolators: Vec<Box<dyn Isolator>> = Vec::new();
+        let counts_processes = self.cgroups == CgroupPlan::None;
+        if self.namespaces {
+            isolators.push(Box::new(mounts::Mounts));
+        }
+        if !self.namespaces || counts_processes {
+            isolators.push(Box::new(posix::Posix { links_volumes: !self.namespaces, counts_processes }));
+        }
+        match &self.cgroups {
+            CgroupPlan::None => {}
+            CgroupPlan::V1(hierarchies) => isolators.push(Box::new(cgroup_v1::CgroupV1::new(hierarchies.clone(), &self.cgroup_parent))),
+            CgroupPlan::V2(root) => isolators.push(Box::new(cgroup_v2::CgroupV2::new(root, &self.cgroup_parent))),
+        }
+        isolators
+    }
+
+    /// The plan in words for callers.
+    pub fn isolation(&self) -> Isolation {
+        let cgroup_version = match &self.cgroups {
+            CgroupPlan::None => None,
+            CgroupPlan::V1(_) => Some(1),
+            CgroupPlan::V2(_) => Some(2),
+        };
+        Isolation { namespaces: self.namespaces, cgroup_version }
+    }
+
+    /// Nothing can leave this container unseen: its first process takes all with it, or a cgroup lists them.
+    pub fn is_exact(&self) -> bool {
+        self.namespaces || self.cgroups != CgroupPlan::None
+    }
+}
+
+impl IsolationError {
+    /// An error of `isolator` doing `action`.
+    pub(crate) fn new(isolator: &'static str, action: impl Into<String>, detail: impl ToString) -> IsolationError {
+        IsolationError { isolator, action: action.into(), detail: detail.to_string() }
+    }
+}
+
+impl From<IsolationError> for crate::LaunchError {
+    fn from(error: IsolationError) -> crate::LaunchError {
+        crate::LaunchError::Isolation { isolator: error.isolator.to_string(), action: error.action, detail: error.detail }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_plan_links_or_mounts_and_counts_exactly_once() {
+        let v1 = CgroupPlan::V1(Default::default());
+        for (namespaces, cgroups, names) in [
+            (false, CgroupPlan::None, vec!["posix"]),
+            (true, CgroupPlan::None, vec!["mounts", "posix"]),
+            (false, v1.clone(), vec!["posix", "cgroup_v1"]),
+            (true, v1, vec!["mounts", "cgroup_v1"]),
+            (true, CgroupPlan::V2("/x".into()), vec!["mounts", "cgroup_v2"]),
+        ] {
+            let plan = Plan { namespaces, cgroups, cgroup_parent: "holdfast".into() };
+            assert_eq!(plan.isolators().iter().map(|isolator| isolator.name()).collect::<Vec<_>>(), names);
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! `recover`: what is left of the containers that an earlier agent started.
+//!
+//! Relies on the locks that living shims hold and on their files; on nothing that the earlier agent knew. A container whose shim is
+//! dead is emptied before it is called lost, and said to be stuck if it cannot be.
+
+use std::time::{Duration, Instant};
+
+use crate::durable::FileError;
+use crate::launcher::{lock, Launcher, ListError, LOOK_AGAIN};
+use crate::record::{Condition, ContainerDir, Ending};
+use crate::survivors::fence;
+use crate::{Found, FoundState};
+
+impl Launcher {
+    /// Every container in the runtime directory, in the order of ids, with the truth about each: shims that are still starting are
+    /// waited for, containers of dead shims are emptied. Call it once after `open`, before anything else. A container whose files
+    /// are damaged is emptied and reported as lost; the others are found all the same.
+    pub fn recover(&self) -> Result<Vec<Found>, ListError> {
+        let mut found = Vec::new();
+        for id in self.ids()? {
+            let gate = self.gate(&id);
+            let _held = lock(&gate);
+            match self.settle(&id) {
+                Ok(Some(state)) => found.push(Found { id, state }),
+                Ok(None) => {}
+                Err(error) => found.push(Found { state: self.settle_damaged(&id, &error), id }),
+            }
+        }
+        Ok(found)
+    }
+
+    /// Brings one container to a state that will not change by itself, except that it runs and may end. The caller holds its gate.
+    pub(crate) fn settle(&self, id: &str) -> Result<Option<FoundState>, FileError> {
+        let dir = self.dir(id);
+        let deadline = Instant::now() + Duration::from_millis(self.options.start_timeout_ms);
+        loop {
+            match dir.condition()? {
+                Condition::Unknown => return Ok(None),
+                Condition::Running { pid } => return Ok(Some(FoundState::Running { pid })),
+                Condition::Ended(ending) => {
+                    self.reap(id);
+                    return Ok(Some(FoundState::from(ending)));
+                }
+                // tidy: sleep is the point: another process writes the file that is waited for
+                Condition::Starting if Instant::now() < deadline => std::thread::sleep(LOOK_AGAIN),
+                Condition::Starting | Condition::Orphaned { .. } => return self.lose(&dir, id).map(Some),
+            }
+        }
+    }
+
+    /// Empties a container whose shim is dead, or does not come to anything, and notes that it is lost.
+    fn lose(&self, dir: &ContainerDir, id: &str) -> Result<FoundState, FileError> {
+        let emptied = match dir.launch()? {
+            Some(launch) => fence(dir, &launch, self.destroy_deadline()).map(|()| Some(launch)),
+            // The agent died before it had written the spec, so nothing can have been spawned; the environment is looked at all the same.
+            None => crate::survivors::fence_unrecorded(dir, &self.plan, id, self.destroy_deadline()).map(|()| None),
+        };
+        self.reap(id);
+        let launch = match emptied {
+            Ok(launch) => launch,
+            Err(pids) => return Ok(FoundState::Stuck { pids }),
+        };
+        // Between our look and the fence the shim may have come to its end after all: then its word counts.
+        if let Some(ending) = dir.ending()? {
+            return Ok(FoundState::from(ending));
+        }
+        let message = match dir.payload()? {
+            Some(_) => "its shim died, so how the payload ended is not known; nothing of it is left".to_string(),
+            None => format!("its shim died before the payload was started: {}", dir.log_tail()),
+        };
+        let ending = Ending::Lost { message };
+        dir.write_ending(&ending)?;
+        if let Some(error) = launch.and_then(|launch| self.clean_up(&launch).err()) {
+            tracing::warn!(%id, %error, "a lost container left something behind; forgetting it tries again");
+        }
+        Ok(FoundState::from(ending))
+    }
+
+    /// A container whose files cannot be read: what can be known, and noted, is that nothing of it lives.
+    pub(crate) fn settle_damaged(&self, id: &str, error: &FileError) -> FoundState {
+        let dir = self.dir(id);
+        if let Err(pids) = crate::survivors::fence_unrecorded(&dir, &self.plan, id, self.destroy_deadline()) {
+            return FoundState::Stuck { pids };
+        }
+        self.reap(id);
+        let ending = Ending::Lost { message: format!("its files are damaged: {error}; nothing of it is left") };
+        if let Err(error) = dir.write_ending(&ending) {
+            tracing::warn!(%id, %error, "a lost container could not be noted as such; the next agent will find it so again");
+        }
+        FoundState::from(ending)
+    }
+}
+
+impl From<Ending> for FoundState {
+    fn from(ending: Ending) -> FoundState {
+        match ending {
+            Ending::Lost { message } => FoundState::Lost { message },
+            other => FoundState::Exited(other.as_exit()),
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! `stage_sandbox`: a directory for a container to work in.
+//!
+//! Makes the directory and its parents and gives the directory itself, never its parents, to the payload's user. Relies on the caller
+//! for the place. Never removes anything and never follows a link that stands in the sandbox's own place.
+
+use std::fs::DirBuilder;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Component, Path, PathBuf};
+
+use crate::durable::FileError;
+use crate::spec_check::look_up_user;
+use crate::LaunchError;
+
+/// Why a sandbox was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// The path cannot be a sandbox's.
+    #[error("sandbox {} {reason}", path.display())]
+    Path {
+        /// What was given.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The user does not exist or cannot be given anything.
+    #[error(transparent)]
+    User(LaunchError),
+    /// A directory could not be made or given away.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+/// Makes the sandbox `path` (mode 755, parents too) and gives it to `user`. What is there already stays as it is.
+pub fn stage_sandbox(path: &Path, user: Option<&str>) -> Result<(), SandboxError> {
+    let refused = |reason| SandboxError::Path { path: path.to_path_buf(), reason };
+    if !path.is_absolute() || path.components().any(|part| part == Component::ParentDir) {
+        return Err(refused("must be absolute and without \"..\""));
+    }
+    let account = user.map(look_up_user).transpose().map_err(SandboxError::User)?;
+    DirBuilder::new().recursive(true).mode(0o755).create(path).map_err(|error| FileError::new("create", path, error))?;
+    let found = std::fs::symlink_metadata(path).map_err(|error| FileError::new("look at", path, error))?;
+    if !found.is_dir() {
+        return Err(refused("is a symbolic link; a sandbox must be a directory itself"));
+    }
+    if found.permissions().mode() & 0o700 != 0o700 {
+        return Err(refused("is there and its owner may not use it; remove it or change its mode"));
+    }
+    match account.filter(|account| account.switch) {
+        Some(account) => std::os::unix::fs::lchown(path, Some(account.uid), Some(account.gid))
+            .map_err(|error| FileError::new("give to the container's user", path, error).into()),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::MetadataExt;
+
+    #[test]
+    fn a_tree_is_made_and_only_its_leaf_is_given_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/b/c");
+        let root = nix::unistd::geteuid().is_root();
+        let user = if root { Some("nobody") } else { None };
+        stage_sandbox(&path, user).unwrap();
+        stage_sandbox(&path, user).unwrap();
+        if root {
+            let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap().uid.as_raw();
+            assert_eq!(path.metadata().unwrap().uid(), nobody);
+            assert_eq!(dir.path().join("a/b").metadata().unwrap().uid(), 0);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_a_sandbox_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(matches!(stage_sandbox(Path::new("a"), None), Err(SandboxError::Path { .. })));
+        assert!(matches!(stage_sandbox(&dir.path().join("../x"), None), Err(SandboxError::Path { .. })));
+        assert!(matches!(stage_sandbox(&dir.path().join("x"), Some("no-such-user-here")), Err(SandboxError::User(_))));
+        assert!(!dir.path().join("x").exists());
+        std::fs::write(dir.path().join("file"), "").unwrap();
+        assert!(matches!(stage_sandbox(&dir.path().join("file"), None), Err(SandboxError::File(_))));
+        std::os::unix::fs::symlink("/tmp", dir.path().join("link")).unwrap();
+        assert!(matches!(stage_sandbox(&dir.path().join("link"), None), Err(SandboxError::Path { .. })));
+    }
+}

@@ -1,0 +1,103 @@
+//! `add_volumes`, `remove_volumes`: volumes that come to and leave a container that runs.
+//!
+//! The record is written before a volume is added and after it is removed, so that it never names fewer volumes than the container
+//! may see. A removed volume is not fenced: a payload that is root may have kept a way to it. Only `destroy` gives a volume free.
+
+use crate::durable::FileError;
+use crate::isolation::{mounts, posix};
+use crate::launcher::{lock, Launcher};
+use crate::process::ProcessIdentity;
+use crate::record::{Condition, ContainerDir, Launch};
+use crate::spec_check::{check_container_path, check_volumes};
+use crate::{IsolationError, LaunchError, VolumeMount};
+
+/// Why the volumes of a container were not changed, or not all of them.
+#[derive(Debug, thiserror::Error)]
+pub enum UpdateVolumesError {
+    /// No such container, or it does not run.
+    #[error("container {id} does not run")]
+    NotRunning {
+        /// Its id.
+        id: String,
+    },
+    /// A volume is not acceptable beside those that the container has.
+    #[error(transparent)]
+    Refused(#[from] LaunchError),
+    /// The container has no volume there.
+    #[error("container {id} has no volume at {container_path:?}")]
+    NoSuchVolume {
+        /// Its id.
+        id: String,
+        /// The path asked for.
+        container_path: String,
+    },
+    /// It could not be mounted or unmounted; a volume that is in use is not unmounted.
+    #[error(transparent)]
+    Isolation(#[from] IsolationError),
+    /// A file could not be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+impl Launcher {
+    /// Shows more volumes to a running container. All are checked before the first is added; on an error those before it have been.
+    pub fn add_volumes(&self, id: &str, volumes: &[VolumeMount]) -> Result<(), UpdateVolumesError> {
+        self.change_volumes(id, |dir, mut launch, first| {
+            let before = launch.spec.volumes.clone();
+            let new: Vec<VolumeMount> = volumes.iter().filter(|volume| !before.contains(volume)).cloned().collect();
+            let all: Vec<VolumeMount> = before.iter().chain(&new).cloned().collect();
+            check_volumes(&all)?;
+            for volume in new {
+                launch.spec.volumes.push(volume.clone());
+                dir.write_launch(&launch)?;
+                let subject = launch.subject(None);
+                let added = match launch.plan.namespaces {
+                    true => mounts::add(first, &subject, &volume),
+                    false => posix::link(&subject, &volume),
+                };
+                if let Err(error) = added {
+                    launch.spec.volumes.pop();
+                    dir.write_launch(&launch)?;
+                    return Err(error.into());
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Takes volumes, named by their container paths, away from a running container. Refuses one that a process of the container
+    /// uses (with namespaces); on an error those before it are gone.
+    pub fn remove_volumes(&self, id: &str, container_paths: &[String]) -> Result<(), UpdateVolumesError> {
+        self.change_volumes(id, |dir, mut launch, first| {
+            for path in container_paths {
+                let field = "container_path".to_string();
+                check_container_path(path).map_err(|reason| LaunchError::InvalidField { field, reason })?;
+                let Some(at) = launch.spec.volumes.iter().position(|volume| volume.container_path == *path) else {
+                    return Err(UpdateVolumesError::NoSuchVolume { id: id.to_string(), container_path: path.clone() });
+                };
+                match launch.plan.namespaces {
+                    true => mounts::remove(first, &launch.spec.sandbox, path)?,
+                    false => posix::unlink(&launch.subject(None), &launch.spec.volumes[at])?,
+                }
+                launch.spec.volumes.remove(at);
+                dir.write_launch(&launch)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn change_volumes(
+        &self,
+        id: &str,
+        change: impl FnOnce(&ContainerDir, Launch, &ProcessIdentity) -> Result<(), UpdateVolumesError>,
+    ) -> Result<(), UpdateVolumesError> {
+        let not_running = || UpdateVolumesError::NotRunning { id: id.to_string() };
+        crate::spec_check::check_id(id).map_err(|_| not_running())?;
+        let gate = self.gate(id);
+        let _held = lock(&gate);
+        let dir = self.dir(id);
+        let Condition::Running { .. } = dir.condition()? else { return Err(not_running()) };
+        let (Some(launch), Some(first)) = (dir.launch()?, dir.shim()?.and_then(|shim| shim.first)) else { return Err(not_running()) };
+        change(&dir, launch, &first)
+    }
+}

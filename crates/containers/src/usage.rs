@@ -1,0 +1,39 @@
+//! `usage`: what a container uses now.
+//!
+//! Read from its cgroups or, where there are none, from its processes. Changes nothing and holds no gate, so that watching never waits.
+
+use crate::durable::FileError;
+use crate::launcher::Launcher;
+use crate::record::Condition;
+use crate::{IsolationError, Usage};
+
+/// Why there is no usage to tell.
+#[derive(Debug, thiserror::Error)]
+pub enum UsageError {
+    /// No such container, or it does not run.
+    #[error("container {id} does not run")]
+    NotRunning {
+        /// Its id.
+        id: String,
+    },
+    /// The kernel's numbers could not be read.
+    #[error(transparent)]
+    Isolation(#[from] IsolationError),
+    /// A file could not be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+impl Launcher {
+    /// Measures a running container.
+    pub fn usage(&self, id: &str) -> Result<Usage, UsageError> {
+        let not_running = || UsageError::NotRunning { id: id.to_string() };
+        crate::spec_check::check_id(id).map_err(|_| not_running())?;
+        let dir = self.dir(id);
+        let (Condition::Running { .. }, Some(launch)) = (dir.condition()?, dir.launch()?) else { return Err(not_running()) };
+        let subject = launch.subject(dir.shim()?.map(|identity| identity.shim.pid));
+        let mut usage = Usage::default();
+        launch.plan.isolators().iter().try_for_each(|isolator| isolator.usage(&subject, &mut usage))?;
+        Ok(usage)
+    }
+}

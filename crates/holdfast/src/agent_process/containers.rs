@@ -1,0 +1,247 @@
+//! Hands on processes: plans of the mind become containers, their ends become inputs. Each call that
+//! may wait has a thread of its own.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use holdfast_agent::{ContainerPlan, Exit, Found, Input, Payload};
+use holdfast_containers::{Command, ContainerSpec, FoundState, Launcher, Limits, ShimCommand, VolumeMount};
+use holdfast_model::{AgentLedger, ContainerId, Mode};
+
+use super::disks::{place_of, wanted, Places};
+use super::sandboxes::Sandboxes;
+use super::shell::AgentShell;
+use crate::cli::settings_agent::AgentSettings;
+use crate::mind_loop::Inbox;
+
+/// How long executors look for a restarted agent before they give up.
+const RECOVERY_TIMEOUT: &str = "15mins";
+
+/// The containers of an agent. Cheap to clone.
+#[derive(Clone)]
+pub struct Containers(Arc<Inner>);
+
+struct Inner {
+    launcher: Launcher,
+    sandboxes: Sandboxes,
+    inbox: Inbox<AgentShell>,
+    address: SocketAddr,
+    program: std::path::PathBuf,
+    registration_timeout: Duration,
+}
+
+impl Containers {
+    /// Opens the directory of containers.
+    ///
+    /// # Errors
+    /// When another agent uses it.
+    pub fn open(dir: &Path, address: SocketAddr, settings: &AgentSettings, inbox: Inbox<AgentShell>) -> anyhow::Result<Containers> {
+        let program = std::env::current_exe().context("cannot find this program's own file")?;
+        let shim = ShimCommand { program: program.clone(), leading_args: vec!["container-shim".into()] };
+        let launcher = Launcher::open(dir.join("containers"), shim)?;
+        let sandboxes = Sandboxes::below(dir);
+        let registration_timeout = settings.executor_registration_timeout;
+        Ok(Containers(Arc::new(Inner { launcher, sandboxes, inbox, address, program, registration_timeout })))
+    }
+
+    /// The sandboxes.
+    pub fn sandboxes(&self) -> &Sandboxes {
+        &self.0.sandboxes
+    }
+
+    /// What became of the containers while no agent looked. Those that still run are watched from now on.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn recover(&self, ledger: &AgentLedger) -> anyhow::Result<Vec<(ContainerId, Found)>> {
+        let mut all = Vec::new();
+        for found in self.0.launcher.recover()? {
+            let Ok(container) = ContainerId::parse(&found.id) else {
+                tracing::warn!("the containers' directory holds `{}`, which is no container; it is left alone", found.id);
+                continue;
+            };
+            let state = match found.state {
+                FoundState::Exited(exit) => Found::Exited(exit_of(&exit)),
+                FoundState::Lost { message } => {
+                    tracing::warn!("container {container} is lost: {message}");
+                    Found::Lost
+                }
+                FoundState::Starting | FoundState::Running { .. } | FoundState::Stuck { .. } => {
+                    self.watch(container);
+                    Found::Running
+                }
+            };
+            all.push((container, state));
+        }
+        let known = ledger.executors.values().filter(|it| all.iter().all(|(container, _)| *container != it.container)).count();
+        if 0 < known {
+            tracing::info!("{known} containers of the ledger were never started");
+        }
+        Ok(all)
+    }
+
+    /// Starts a container, after a look at each of its volumes.
+    pub fn start(&self, plan: ContainerPlan, places: Places) {
+        let this = self.clone();
+        spawn("start-container", move || {
+            let outcome = this.spec(&plan, &places).and_then(|spec| this.0.launcher.start(&spec).map(drop).map_err(|it| it.to_string()));
+            let started = outcome.is_ok();
+            this.0.inbox.tell_blocking(Input::ContainerStarted(plan.container, outcome));
+            if started {
+                this.watch(plan.container);
+            }
+        });
+    }
+
+    /// Follows what a running container may use, and shows it new volumes.
+    pub fn update(&self, plan: ContainerPlan, places: Places) {
+        let this = self.clone();
+        spawn("update-container", move || {
+            let id = plan.container.to_string();
+            if let Err(error) = this.0.launcher.update_limits(&id, limits(&plan)) {
+                tracing::warn!("cannot change what container {id} may use: {error}");
+            }
+            let added = this.volumes(&plan, &places).and_then(|volumes| match volumes.is_empty() {
+                true => Ok(()),
+                false => this.0.launcher.add_volumes(&id, &volumes).map_err(|it| it.to_string()),
+            });
+            if let Err(why) = added {
+                tracing::error!("cannot show new volumes to container {id}: {why}");
+            }
+        });
+    }
+
+    /// Kills everything in a container. Its end is heard of through the watch.
+    pub fn destroy(&self, container: ContainerId) {
+        let this = self.clone();
+        spawn("destroy-container", move || {
+            let exit = match this.0.launcher.destroy(&container.to_string()) {
+                Ok(_) => Exit { status: 137, out_of_memory: false, message: "killed by the agent".to_owned() },
+                Err(error) => {
+                    // Its volumes stay with it until it is certain that nothing of it runs.
+                    tracing::error!("cannot end container {container}: {error}");
+                    return this.watch(container);
+                }
+            };
+            this.0.inbox.tell_blocking(Input::ContainerExited(container, exit));
+        });
+    }
+
+    /// Removes what is left of a container; its sandbox stays.
+    pub fn forget(&self, container: ContainerId) {
+        let this = self.clone();
+        spawn("forget-container", move || {
+            if let Err(error) = this.0.launcher.forget(&container.to_string()) {
+                tracing::warn!("cannot forget container {container}: {error}");
+            }
+        });
+    }
+
+    fn watch(&self, container: ContainerId) {
+        let this = self.clone();
+        spawn("watch-container", move || {
+            let exit = match this.0.launcher.wait(&container.to_string()) {
+                Ok(exit) => exit_of(&exit),
+                Err(error) => match this.0.launcher.destroy(&container.to_string()) {
+                    // Its keeper is gone; nothing may run on unwatched.
+                    Ok(_) => Exit { status: 137, out_of_memory: false, message: error.to_string() },
+                    Err(stuck) => return tracing::error!("container {container} can be neither watched nor ended: {error}; {stuck}"),
+                },
+            };
+            this.0.inbox.tell_blocking(Input::ContainerExited(container, exit));
+        });
+    }
+
+    fn spec(&self, plan: &ContainerPlan, places: &Places) -> Result<ContainerSpec, String> {
+        let volumes = self.volumes(plan, places)?;
+        let user = self.user(plan);
+        let sandbox = self.0.sandboxes.stage(&plan.agent, &plan.framework, &plan.executor, plan.container, user.as_deref())?;
+        let environment = self.environment(plan, &sandbox);
+        let command = self.command(plan)?;
+        Ok(ContainerSpec { id: plan.container.to_string(), command, environment, sandbox, user, volumes, limits: limits(plan), isolate: true })
+    }
+
+    /// Only root can be somebody else; without root every task is whoever the agent is.
+    fn user(&self, plan: &ContainerPlan) -> Option<String> {
+        let root = holdfast_containers::doctor().iter().any(|it| it.name == "root" && it.ok);
+        Some(plan.user.clone()).filter(|it| root && !it.is_empty())
+    }
+
+    fn volumes(&self, plan: &ContainerPlan, places: &Places) -> Result<Vec<VolumeMount>, String> {
+        let mut mounts = Vec::new();
+        for volume in &plan.volumes {
+            let open = place_of(places, volume.label.disk)?;
+            let cluster = holdfast_model::ClusterId(open.label().cluster_uuid);
+            let source = holdfast_volumes::check_volume(&open, &wanted(&volume.label, cluster)).map_err(|fault| fault.to_string())?;
+            let read_only = volume.mode == Mode::ReadOnly;
+            mounts.push(VolumeMount { source, container_path: volume.container_path.clone(), read_only });
+        }
+        Ok(mounts)
+    }
+
+    fn command(&self, plan: &ContainerPlan) -> Result<Command, String> {
+        let own = |verb: &str| Command::Argv { program: self.0.program.to_string_lossy().into_owned(), args: vec![verb.to_owned()] };
+        match plan.payload {
+            Payload::CommandExecutor => Ok(own("command-executor")),
+            Payload::DefaultExecutor => Ok(own("default-executor")),
+            Payload::Custom => {
+                let command = plan.info.command.as_ref().ok_or("executor.command: a custom executor needs a command")?;
+                let value = command.value.clone().unwrap_or_default();
+                if command.shell {
+                    return Ok(Command::Shell(value));
+                }
+                // In Mesos `arguments` begins with argv[0], which programs rarely look at.
+                Ok(Command::Argv { program: value, args: command.arguments.iter().skip(1).cloned().collect() })
+            }
+        }
+    }
+
+    fn environment(&self, plan: &ContainerPlan, sandbox: &Path) -> BTreeMap<String, String> {
+        let sandbox = sandbox.to_string_lossy().into_owned();
+        let seconds = |duration: Duration| format!("{}secs", duration.as_secs());
+        let grace_ms = plan.info.shutdown_grace_ms.unwrap_or(5_000);
+        let mut environment: BTreeMap<String, String> = [
+            ("MESOS_FRAMEWORK_ID", plan.framework.to_string()),
+            ("MESOS_EXECUTOR_ID", plan.executor.to_string()),
+            ("MESOS_DIRECTORY", sandbox.clone()),
+            ("MESOS_SANDBOX", sandbox),
+            ("MESOS_AGENT_ENDPOINT", self.0.address.to_string()),
+            ("MESOS_SLAVE_ID", plan.agent.to_string()),
+            ("MESOS_SLAVE_PID", format!("slave(1)@{}", self.0.address)),
+            ("MESOS_CHECKPOINT", if plan.checkpoint { "1" } else { "0" }.to_owned()),
+            ("MESOS_RECOVERY_TIMEOUT", RECOVERY_TIMEOUT.to_owned()),
+            ("MESOS_SUBSCRIPTION_BACKOFF_MAX", "2secs".to_owned()),
+            ("MESOS_EXECUTOR_REGISTRATION_TIMEOUT", seconds(self.0.registration_timeout)),
+            ("MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", format!("{grace_ms}ms")),
+            ("MESOS_HTTP_COMMAND_EXECUTOR", "1".to_owned()),
+            ("MESOS_ALLOCATION_ROLE", plan.role.clone()),
+            ("LIBPROCESS_PORT", "0".to_owned()),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
+        if let Some(command) = plan.info.command.as_ref().filter(|_| plan.payload == Payload::Custom) {
+            environment.extend(command.environment.iter().cloned());
+        }
+        environment
+    }
+}
+
+fn limits(plan: &ContainerPlan) -> Limits {
+    Limits { cpus_thousandths: plan.cpus_thousandths, mem_bytes: plan.mem_mb << 20, cpu_is_ceiling: false }
+}
+
+fn exit_of(exit: &holdfast_containers::Exit) -> Exit {
+    let status = exit.code.or_else(|| exit.signal.map(|it| 128 + it)).unwrap_or(255);
+    Exit { status, out_of_memory: exit.oom_killed, message: exit.message.clone() }
+}
+
+/// A thread for a call that may wait. Without threads nothing can be answered any more.
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) {
+    let built = std::thread::Builder::new().name(name.to_owned()).stack_size(256 * 1024).spawn(work);
+    built.expect("a machine that runs containers has threads");
+}

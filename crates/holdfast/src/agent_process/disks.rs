@@ -1,0 +1,249 @@
+//! Hands on disks: one thread that opens, makes, checks and trashes in the order asked, and makes all
+//! volumes that wait at once, so that they share their syncs.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{channel, Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use holdfast_agent::{DiskFound, Input, Machine, VolumeLabel};
+use holdfast_model::{ClusterId, DiskId, DiskKind, DiskRecord, Resources};
+use holdfast_volumes::{DiskConfig, DiskFault, DiskLabel, OpenDisk};
+
+use super::machine::{describe, disk_resource, root_size_mb, DiskPlan, MachinePlan};
+use super::shell::AgentShell;
+use crate::mind_loop::{now, Inbox};
+
+/// How many volumes are made at once at most.
+const MAKE_MAX: usize = 256;
+
+/// The open disks, shared with the hands on processes.
+pub type Places = Arc<Mutex<BTreeMap<DiskId, OpenDisk>>>;
+
+/// The way to the thread.
+#[derive(Clone)]
+pub struct Disks {
+    jobs: Sender<Job>,
+    places: Places,
+}
+
+enum Job {
+    Open(ClusterId, Vec<DiskRecord>),
+    Make(VolumeLabel),
+    Check(VolumeLabel),
+    Trash(VolumeLabel),
+}
+
+impl Disks {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When the machine has no thread left.
+    pub fn start(plan: MachinePlan, inbox: Inbox<AgentShell>) -> std::io::Result<Disks> {
+        let (jobs, work) = channel();
+        let places = Places::default();
+        let worker = Worker { plan, places: places.clone(), inbox, cluster: None };
+        std::thread::Builder::new().name("disks".to_owned()).spawn(move || worker.run(&work))?;
+        Ok(Disks { jobs, places })
+    }
+
+    /// The open disks.
+    pub fn places(&self) -> Places {
+        self.places.clone()
+    }
+
+    /// Opens all disks of the settings.
+    pub fn open(&self, cluster: ClusterId, known: Vec<DiskRecord>) {
+        self.send(Job::Open(cluster, known));
+    }
+
+    /// Makes a volume, or finds it whole.
+    pub fn make(&self, label: VolumeLabel) {
+        self.send(Job::Make(label));
+    }
+
+    /// Sees whether a volume can be used.
+    pub fn check(&self, label: VolumeLabel) {
+        self.send(Job::Check(label));
+    }
+
+    /// Moves a volume to the trash.
+    pub fn trash(&self, label: VolumeLabel) {
+        self.send(Job::Trash(label));
+    }
+
+    fn send(&self, job: Job) {
+        // The thread ends only with the process.
+        let _ = self.jobs.send(job);
+    }
+}
+
+/// The label that must be on the volume.
+pub fn wanted(label: &VolumeLabel, cluster: ClusterId) -> holdfast_volumes::VolumeLabel {
+    holdfast_volumes::VolumeLabel {
+        volume_uuid: label.claim.0,
+        persistence_id: label.persistence.clone(),
+        role: label.role.clone(),
+        principal: label.principal.clone(),
+        generation: label.generation,
+        disk_uuid: label.disk.0,
+        cluster_uuid: cluster.0,
+        size_mb: label.size_mb,
+    }
+}
+
+/// The open disk that a label names.
+///
+/// # Errors
+/// A sentence, when it is not open.
+pub fn place_of(places: &Places, disk: DiskId) -> Result<OpenDisk, String> {
+    let open = places.lock().unwrap_or_else(PoisonError::into_inner).get(&disk).cloned();
+    open.ok_or_else(|| format!("disk {disk} is not there; mount it, or see `holdfast disk list`"))
+}
+
+struct Worker {
+    plan: MachinePlan,
+    places: Places,
+    inbox: Inbox<AgentShell>,
+    cluster: Option<ClusterId>,
+}
+
+impl Worker {
+    fn run(mut self, work: &Receiver<Job>) {
+        let mut next = work.recv().ok();
+        while let Some(job) = next.take() {
+            match job {
+                Job::Open(cluster, known) => self.open(cluster, &known),
+                Job::Check(label) => self.check(&label),
+                Job::Trash(label) => self.trash(&label),
+                Job::Make(first) => next = self.make_all(first, work),
+            }
+            if next.is_none() {
+                next = work.recv().ok();
+            }
+        }
+    }
+
+    /// Makes what waits in one go; returns the first job of another kind.
+    fn make_all(&self, first: VolumeLabel, work: &Receiver<Job>) -> Option<Job> {
+        let (mut labels, mut other) = (vec![first], None);
+        while labels.len() < MAKE_MAX {
+            match work.try_recv() {
+                Ok(Job::Make(label)) => labels.push(label),
+                Ok(job) => {
+                    other = Some(job);
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        let mut by_disk: BTreeMap<DiskId, Vec<VolumeLabel>> = BTreeMap::new();
+        labels.into_iter().for_each(|label| by_disk.entry(label.disk).or_default().push(label));
+        for (disk, labels) in by_disk {
+            let outcomes: Vec<Result<(), String>> = match (place_of(&self.places, disk), self.cluster) {
+                (Ok(open), Some(cluster)) => {
+                    let wanted: Vec<_> = labels.iter().map(|it| wanted(it, cluster)).collect();
+                    let made = holdfast_volumes::make_volumes(&open, &wanted);
+                    made.into_iter().map(|it| it.map(drop).map_err(|fault| fault.to_string())).collect()
+                }
+                (Err(why), _) => labels.iter().map(|_| Err(why.clone())).collect(),
+                (_, None) => labels.iter().map(|_| Err("the disks are not open yet".to_owned())).collect(),
+            };
+            for (label, outcome) in labels.into_iter().zip(outcomes) {
+                self.inbox.tell_blocking(Input::VolumeMade(label.claim, outcome));
+            }
+        }
+        other
+    }
+
+    fn check(&self, label: &VolumeLabel) {
+        let outcome = self.with(label, |open, wanted| holdfast_volumes::check_volume(open, wanted).map(drop));
+        self.inbox.tell_blocking(Input::VolumeChecked(label.claim, outcome));
+    }
+
+    fn trash(&self, label: &VolumeLabel) {
+        let outcome = self.with(label, |open, _| holdfast_volumes::trash_volume(open, label.claim.0, now().0).map(drop));
+        self.inbox.tell_blocking(Input::VolumeTrashed(label.claim, outcome));
+    }
+
+    fn with(
+        &self,
+        label: &VolumeLabel,
+        work: impl FnOnce(&OpenDisk, &holdfast_volumes::VolumeLabel) -> Result<(), holdfast_volumes::VolumeFault>,
+    ) -> Result<(), String> {
+        let open = place_of(&self.places, label.disk)?;
+        let cluster = self.cluster.ok_or("the disks are not open yet")?;
+        work(&open, &wanted(label, cluster)).map_err(|fault| fault.to_string())
+    }
+
+    fn open(&mut self, cluster: ClusterId, known: &[DiskRecord]) {
+        self.cluster = Some(cluster);
+        let mut found = Vec::new();
+        let mut offered = Resources::new();
+        for plan in self.plan.disks.clone() {
+            let disk = self.open_one(cluster, &plan, known);
+            if plan.kind != DiskKind::Root || !self.plan.root_given {
+                offered.add(&disk_resource(plan.kind, &plan.root, disk.disk.size_mb));
+            }
+            found.push(disk);
+        }
+        // Disks that the settings no longer name are still owed to whoever has claims on them.
+        let forgotten: Vec<&DiskRecord> = known.iter().filter(|it| found.iter().all(|found: &DiskFound| found.disk.id != it.id)).collect();
+        for record in forgotten {
+            let fault = Some("it is no longer among the agent's --disk settings; name it again".to_owned());
+            offered.add(&disk_resource(record.kind, std::path::Path::new(&record.root), record.size_mb));
+            found.push(DiskFound { disk: record.clone(), fault });
+        }
+        let machine = Machine { info: describe(&self.plan, &offered), disks: found };
+        self.inbox.tell_blocking(Input::Opened(machine));
+    }
+
+    fn open_one(&self, cluster: ClusterId, plan: &DiskPlan, known: &[DiskRecord]) -> DiskFound {
+        let root = plan.root.to_string_lossy().into_owned();
+        let expected = known.iter().find(|it| it.root == root && it.kind == plan.kind);
+        let label = |disk_uuid| DiskLabel { disk_uuid, cluster_uuid: cluster.0 };
+        let fresh = label(uuid::Uuid::new_v4());
+        let config = DiskConfig { kind: kind(plan.kind), root: plan.root.clone() };
+        let opened = holdfast_volumes::open_disk(&config, expected.map(|it| label(it.id.0)).as_ref(), &fresh);
+        match opened {
+            Ok(open) => self.opened(plan, root, open, expected),
+            Err(fault) => self.ill(plan, root, &fault, expected, fresh.disk_uuid),
+        }
+    }
+
+    fn opened(&self, plan: &DiskPlan, root: String, open: OpenDisk, expected: Option<&DiskRecord>) -> DiskFound {
+        let id = DiskId(open.label().disk_uuid);
+        let measured = holdfast_volumes::capacity(&open).map(|it| it.total_mb);
+        let size_mb = match (plan.size_mb, measured) {
+            (Some(size), _) => Ok(size),
+            (None, Ok(total)) if plan.kind == DiskKind::Root => Ok(expected.map_or(root_size_mb(total), |it| it.size_mb)),
+            (None, Ok(total)) => Ok(expected.map_or(total, |it| it.size_mb)),
+            (None, Err(fault)) => Err(fault.to_string()),
+        };
+        let fault = size_mb.as_ref().err().cloned();
+        if let Some(mend) = open.mend() {
+            tracing::warn!("disk {root}: one copy of its label was damaged and has been mended from the other: {mend:?}");
+        }
+        self.places.lock().unwrap_or_else(PoisonError::into_inner).insert(id, open);
+        let size_mb = size_mb.unwrap_or_else(|_| expected.map_or(0, |it| it.size_mb));
+        DiskFound { disk: DiskRecord { id, kind: plan.kind, root, size_mb }, fault }
+    }
+
+    /// It keeps what it carries, and is offered to nobody until it is well again.
+    fn ill(&self, plan: &DiskPlan, root: String, fault: &DiskFault, expected: Option<&DiskRecord>, fresh: uuid::Uuid) -> DiskFound {
+        tracing::error!("disk {root} cannot be used: {fault}");
+        let disk = match expected {
+            Some(record) => record.clone(),
+            None => DiskRecord { id: DiskId(fresh), kind: plan.kind, root, size_mb: 0 },
+        };
+        self.places.lock().unwrap_or_else(PoisonError::into_inner).remove(&disk.id);
+        DiskFound { disk, fault: Some(fault.to_string()) }
+    }
+}
+
+fn kind(kind: DiskKind) -> holdfast_volumes::DiskKind {
+    match kind {
+        DiskKind::Root => holdfast_volumes::DiskKind::Root,
+        DiskKind::Path => holdfast_volumes::DiskKind::Path,
+        DiskKind::Mount => holdfast_volumes::DiskKind::Mount,
+    }
+}

@@ -1,0 +1,113 @@
+//! The agent's shell: the mind, its ledger on disk, its links, and its hands.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use holdfast_agent::{Agent, Effect, Input};
+use holdfast_model::convert::{executor, ledger, link, Format};
+use holdfast_model::{ExecutorEvent, Instant, LinkId, Moment, ToMaster};
+use holdfast_proto::holdfast::v1::FromAgent;
+use holdfast_proto::mesos::v1::executor::Event as WireEvent;
+use holdfast_store::DurableStore;
+use tokio::sync::mpsc;
+
+use super::containers::Containers;
+use super::disks::Disks;
+use crate::ledger_file::commit_all;
+use crate::links::Links;
+use crate::mind_loop::Shell;
+
+/// The links to masters.
+#[derive(Clone, Default)]
+pub struct Masters(Arc<Mutex<HashMap<LinkId, mpsc::UnboundedSender<FromAgent>>>>);
+
+impl Masters {
+    /// A link stands.
+    pub fn open(&self, link: LinkId, sender: mpsc::UnboundedSender<FromAgent>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(link, sender);
+    }
+
+    /// A link is over, or shall be.
+    pub fn close(&self, link: LinkId) {
+        drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&link));
+    }
+
+    fn send(&self, link: LinkId, message: &ToMaster) {
+        if let Some(sender) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&link) {
+            // A link that broke meanwhile is heard of in due time.
+            let _ = sender.send(link::to_master_to_proto(message));
+        }
+    }
+}
+
+/// See the module.
+pub struct AgentShell {
+    /// The mind.
+    pub mind: Agent,
+    /// Its ledger.
+    pub store: DurableStore,
+    /// Links to masters.
+    pub masters: Masters,
+    /// Links of executors.
+    pub executors: Links<WireEvent>,
+    /// Hands on disks.
+    pub disks: Disks,
+    /// Hands on processes.
+    pub containers: Containers,
+}
+
+impl Shell for AgentShell {
+    type Input = Input;
+    type Effect = Effect;
+
+    fn handle(&mut self, moment: &mut Moment<'_>, input: Input) -> Vec<Effect> {
+        self.mind.handle(moment, input)
+    }
+
+    fn tick() -> Input {
+        Input::Tick
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        self.mind.next_deadline()
+    }
+
+    fn is_commit(effect: &Effect) -> bool {
+        matches!(effect, Effect::Commit(_))
+    }
+
+    fn commit(&mut self, effects: &[Effect]) -> anyhow::Result<()> {
+        let changes = effects.iter().filter_map(|effect| match effect {
+            Effect::Commit(changes) => Some(changes),
+            _ => None,
+        });
+        let entries = changes.flatten().map(ledger::agent::encode);
+        commit_all(&mut self.store, self.mind.ledger().identity.term.0, entries)
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Commit(_) => {}
+            Effect::ToMaster(link, message) => self.masters.send(link, &message),
+            Effect::CloseMaster(link) => self.masters.close(link),
+            Effect::ToExecutor(link, event) => self.tell_executor(link, &event),
+            Effect::CloseExecutor(link) => self.executors.close(link),
+            Effect::OpenDisks(cluster, known) => self.disks.open(cluster, known),
+            Effect::MakeVolume(label) => self.disks.make(label),
+            Effect::CheckVolume(label) => self.disks.check(label),
+            Effect::TrashVolume(label) => self.disks.trash(label),
+            Effect::StartContainer(plan) => self.containers.start(*plan, self.disks.places()),
+            Effect::UpdateContainer(plan) => self.containers.update(*plan, self.disks.places()),
+            Effect::DestroyContainer(container) => self.containers.destroy(container),
+            Effect::ForgetContainer(container) => self.containers.forget(container),
+            Effect::Log(line) => tracing::info!("{line}"),
+        }
+    }
+}
+
+impl AgentShell {
+    fn tell_executor(&self, link: LinkId, event: &ExecutorEvent) {
+        // Executors see resources as operators do: both shapes where they agree.
+        self.executors.send(link, executor::event_to_proto(event, Format::ENDPOINT));
+    }
+}

@@ -1,0 +1,48 @@
+//! What can be set about an agent. Each flag is also an environment variable.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::durations::parse_duration;
+
+/// Settings of an agent.
+#[derive(Clone, Debug, clap::Args)]
+pub struct AgentSettings {
+    /// Address to listen on.
+    #[arg(long, default_value = "127.0.0.1", env = "HOLDFAST_IP")]
+    pub ip: IpAddr,
+    /// Port to listen on; 0 takes any free one.
+    #[arg(long, default_value_t = 5051, env = "HOLDFAST_PORT")]
+    pub port: u16,
+    /// Name under which this machine is shown and reached; the address it listens on when not given.
+    #[arg(long, env = "HOLDFAST_HOSTNAME")]
+    pub hostname: Option<String>,
+    /// HOST:PORT of the masters, separated by commas.
+    #[arg(long, default_value = "127.0.0.1:5050", value_delimiter = ',', env = "HOLDFAST_MASTER")]
+    pub master: Vec<String>,
+    /// Where its ledger, its containers and their sandboxes are kept; also the ROOT disk.
+    #[arg(long, default_value = "/var/lib/holdfast/agent", env = "HOLDFAST_DIR")]
+    pub dir: PathBuf,
+    /// What the machine offers, as text (`cpus:4;mem:8192;disk:10000;ports:[31000-32000]`) or JSON; what is not named is detected.
+    #[arg(long, default_value = "", env = "HOLDFAST_RESOURCES")]
+    pub resources: String,
+    /// The role of resources that name none.
+    #[arg(long, env = "HOLDFAST_DEFAULT_ROLE")]
+    pub default_role: Option<String>,
+    /// What is special about the machine, such as `rack:r1;ssd:yes`.
+    #[arg(long, default_value = "", env = "HOLDFAST_ATTRIBUTES")]
+    pub attributes: String,
+    /// A disk: `path=/mnt/d1,size-mb=1000` (a directory that is shared) or `mount=/mnt/d2` (a whole file system). Repeatable.
+    #[arg(long, env = "HOLDFAST_DISK", value_delimiter = ' ')]
+    pub disk: Vec<String>,
+    /// How long an executor may take to come back after a restart of the agent.
+    #[arg(long, default_value = "15s", value_parser = parse_duration, env = "HOLDFAST_EXECUTOR_REREGISTRATION_TIMEOUT")]
+    pub executor_reregistration_timeout: Duration,
+    /// How long an executor may take to appear after its start.
+    #[arg(long, default_value = "1m", value_parser = parse_duration, env = "HOLDFAST_EXECUTOR_REGISTRATION_TIMEOUT")]
+    pub executor_registration_timeout: Duration,
+    /// Write the process's address into this file once it serves.
+    #[arg(long, hide = true)]
+    pub address_file: Option<PathBuf>,
+}

@@ -1,0 +1,23 @@
+//! What can be set about the demonstration.
+
+use std::path::PathBuf;
+
+/// Settings of the demonstration.
+#[derive(Clone, Debug, clap::Args)]
+pub struct DemoSettings {
+    /// How many agents, and members of the service.
+    #[arg(long, default_value_t = 3)]
+    pub agents: u32,
+    /// The journal framework's program; beside this one when not given.
+    #[arg(long)]
+    pub journal: Option<PathBuf>,
+    /// Where state is kept; a temporary directory when not given.
+    #[arg(long)]
+    pub dir: Option<PathBuf>,
+    /// Leave the temporary directory there.
+    #[arg(long)]
+    pub keep: bool,
+    /// After the kills, take a volume's data away behind the agent's back: the verdict must then be a failure.
+    #[arg(long)]
+    pub sabotage: bool,
+}

@@ -1,0 +1,70 @@
+//! A whole cluster on one machine, as real processes on loopback, for trying things out.
+//!
+//! It ends with everything that it started: masters, agents and the containers that would outlive them.
+
+pub mod cluster;
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use tokio_util::sync::CancellationToken;
+
+use self::cluster::{Cluster, Shape};
+use crate::cli::settings_dev::DevSettings;
+
+/// Runs a cluster until it is told to stop.
+///
+/// # Errors
+/// When a process of it does not start.
+pub async fn run(settings: DevSettings, stop: CancellationToken) -> anyhow::Result<()> {
+    let scratch = Scratch::new(settings.dir.clone(), settings.keep)?;
+    let shape = Shape { agents: settings.agents, disks: settings.disks, port: settings.port };
+    let mut cluster = Cluster::start(scratch.path(), shape).await?;
+    println!("master   http://{}", cluster.master_address());
+    for (index, address) in cluster.agent_addresses().enumerate() {
+        println!("agent {index}  http://{address}");
+    }
+    println!("state    {}", scratch.path().display());
+    println!("try      HOLDFAST_ADDR={} holdfast agent list", cluster.master_address());
+    println!("stop     Ctrl-C; nothing is left running");
+    let fallen = stop.run_until_cancelled(cluster.watch()).await;
+    eprintln!("stopping");
+    cluster.stop().await;
+    match fallen {
+        Some(what) => anyhow::bail!("{what} ended by itself; see its log in {}", scratch.path().display()),
+        None => Ok(()),
+    }
+}
+
+/// The directory of a cluster; removed at the end unless it was given or shall be kept.
+pub struct Scratch {
+    path: PathBuf,
+    remove: bool,
+}
+
+impl Scratch {
+    /// Takes a directory, or makes one.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn new(given: Option<PathBuf>, keep: bool) -> anyhow::Result<Scratch> {
+        let remove = given.is_none() && !keep;
+        let path = given.unwrap_or_else(|| std::env::temp_dir().join(format!("holdfast-{}", uuid::Uuid::new_v4())));
+        std::fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        Ok(Scratch { path: path.canonicalize()?, remove })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &std::path::Path {
+        &self.path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if self.remove {
+            // A cluster of an afternoon; what cannot be removed is left in the temporary directory.
+            let _ = std::fs::remove_dir_all(&self.path);
+        }
+    }
+}

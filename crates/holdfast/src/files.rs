@@ -1,0 +1,39 @@
+//! Reading a piece of a file for somebody far away.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
+use holdfast_wire::Refusal;
+
+/// The most that one read gives, in bytes.
+pub const CHUNK_MAX_BYTES: u64 = 64 * 1024;
+
+/// A piece of a file.
+pub struct Chunk {
+    /// The whole file's size.
+    pub size_bytes: u64,
+    /// The piece.
+    pub data: Vec<u8>,
+}
+
+/// Reads at most `length` bytes from `offset`; less at the end of the file, nothing beyond it.
+///
+/// # Errors
+/// 404 when the file does not exist, 400 when it is none, 500 when it cannot be read.
+pub fn read_chunk(path: &Path, offset: u64, length: Option<u64>) -> Result<Chunk, Refusal> {
+    let shown = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let failed = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound => Refusal::not_found(format!("there is no file `{shown}`")),
+        _ => Refusal::internal(format!("cannot read `{shown}`: {error}")),
+    };
+    let mut file = File::open(path).map_err(failed)?;
+    let meta = file.metadata().map_err(failed)?;
+    if !meta.is_file() {
+        return Err(Refusal::bad_request(format!("`{shown}` is no file")));
+    }
+    file.seek(SeekFrom::Start(offset)).map_err(failed)?;
+    let mut data = Vec::new();
+    file.take(length.unwrap_or(CHUNK_MAX_BYTES).min(CHUNK_MAX_BYTES)).read_to_end(&mut data).map_err(failed)?;
+    Ok(Chunk { size_bytes: meta.len(), data })
+}

@@ -1,0 +1,165 @@
+//! The master as the wire sees it: links become inputs of the mind, calls are checked against their
+//! session, questions are answered from a look at the mind.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use holdfast_master::{FrameworkCall, Input, OperatorCall, Ticket};
+use holdfast_model::convert::scheduler::CallError;
+use holdfast_model::convert::{link, scheduler};
+use holdfast_model::{FrameworkId, Invalid};
+use holdfast_proto::holdfast::v1::{FromAgent, ToAgent};
+use holdfast_proto::mesos::v1::scheduler::{Call as SchedulerCall, Event as SchedulerEvent};
+use holdfast_proto::mesos::v1::{master, VersionInfo};
+use holdfast_wire::{Caller, JsonText, LinkEnd, LinkHead, MasterDoor, MasterPage, Metric, Outbox, Query, Refusal, Standing};
+use uuid::Uuid;
+
+use crate::links::Links;
+use super::shell::{MasterShell, Sessions, Waiting};
+use super::{metrics, native, operator, pages};
+use crate::mind_loop::Inbox;
+
+/// See the module.
+pub struct Door {
+    /// The way to the mind.
+    pub inbox: Inbox<MasterShell>,
+    /// Links of agents.
+    pub agents: Links<ToAgent>,
+    /// Links of frameworks.
+    pub frameworks: Links<SchedulerEvent>,
+    /// Operators who wait.
+    pub waiting: Waiting,
+    /// Who is subscribed.
+    pub sessions: Sessions,
+    /// Where clients reach this master, `host:port`.
+    pub address: String,
+    /// The next ticket.
+    pub tickets: AtomicU64,
+    /// Numbers of the process.
+    pub gauges: metrics::Gauges,
+}
+
+impl Door {
+    /// Asks the mind, and waits for its answer.
+    pub async fn ask(&self, call: OperatorCall) -> Result<(), Refusal> {
+        let ticket = Ticket(self.tickets.fetch_add(1, Ordering::Relaxed));
+        let answer = self.waiting.insert(ticket);
+        self.inbox.tell(Input::FromOperator(ticket, call)).await;
+        match answer.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(refusal)) => Err(refuse(refusal)),
+            Err(_) => Err(Refusal::unavailable("the master stops; ask the next one whether it was done")),
+        }
+    }
+
+    /// Looks at the mind.
+    pub async fn look<T: Send + 'static>(&self, look: impl FnOnce(&MasterShell) -> T + Send + 'static) -> Result<T, Refusal> {
+        self.inbox.look(look).await.ok_or_else(|| Refusal::unavailable("the master stops"))
+    }
+
+    /// H7: a call must come from the framework's own session.
+    async fn check_session(&self, stream: Uuid, framework: &FrameworkId) -> Result<(), Refusal> {
+        match (self.sessions.link_of(framework), self.frameworks.of(stream)) {
+            (Some(session), Some(link)) if session == link => Ok(()),
+            (Some(_), _) => Err(Refusal::bad_request("the Mesos-Stream-Id is not that of this framework's subscription; subscribe again")),
+            (None, _) => {
+                let id = framework.clone();
+                let known = self.look(move |shell| shell.mind.frameworks().contains_key(&id)).await?;
+                Err(match known {
+                    true => Refusal::forbidden(format!("framework {framework} is not subscribed; subscribe again")),
+                    false => Refusal::bad_request(format!("there is no framework {framework}")),
+                })
+            }
+        }
+    }
+}
+
+fn refuse(refusal: holdfast_master::Refusal) -> Refusal {
+    match refusal {
+        holdfast_master::Refusal::Invalid(invalid) => Refusal::bad_request(invalid.to_string()),
+        holdfast_master::Refusal::NotFound(why) => Refusal::not_found(why),
+        holdfast_master::Refusal::Conflict(why) => Refusal::conflict(why),
+        holdfast_master::Refusal::NotLeading => Refusal::unavailable("this master does not lead"),
+    }
+}
+
+fn wrong(error: CallError) -> Refusal {
+    match error {
+        CallError::Invalid(invalid) => Refusal::bad_request(invalid.to_string()),
+        CallError::UnknownType { .. } => Refusal::not_implemented(error.to_string()),
+    }
+}
+
+/// A wrong field, as a refusal.
+pub fn invalid(invalid: Invalid) -> Refusal {
+    Refusal::bad_request(invalid.to_string())
+}
+
+#[async_trait]
+impl MasterDoor for Door {
+    fn standing(&self) -> Standing {
+        Standing::Leading { address: self.address.clone() }
+    }
+
+    fn version(&self) -> VersionInfo {
+        crate::version::info()
+    }
+
+    fn metrics(&self) -> Vec<Metric> {
+        self.gauges.read()
+    }
+
+    async fn subscribe(&self, head: LinkHead, call: SchedulerCall, outbox: Outbox<SchedulerEvent>) -> Result<(), Refusal> {
+        let call = scheduler::call_from_proto(call).map_err(wrong)?;
+        let link = self.frameworks.open(head.stream_id, outbox);
+        self.inbox.tell(Input::FromFramework(link, FrameworkCall { framework: call.framework, call: call.call })).await;
+        Ok(())
+    }
+
+    async fn scheduler_call(&self, stream_id: Uuid, _caller: &Caller, call: SchedulerCall) -> Result<(), Refusal> {
+        let call = scheduler::call_from_proto(call).map_err(wrong)?;
+        let Some(framework) = &call.framework else { return Err(Refusal::bad_request("framework_id: is missing")) };
+        self.check_session(stream_id, framework).await?;
+        let Some(link) = self.frameworks.of(stream_id) else { return Err(Refusal::forbidden("the subscription is over; subscribe again")) };
+        self.inbox.tell(Input::FromFramework(link, FrameworkCall { framework: call.framework, call: call.call })).await;
+        Ok(())
+    }
+
+    async fn framework_gone(&self, stream_id: Uuid, _end: LinkEnd) {
+        if let Some(link) = self.frameworks.over(stream_id) {
+            self.sessions.closed(link);
+            self.inbox.tell(Input::FrameworkLost(link)).await;
+        }
+    }
+
+    async fn agent_attach(&self, head: LinkHead, outbox: Outbox<ToAgent>) -> Result<(), Refusal> {
+        self.agents.open(head.stream_id, outbox);
+        Ok(())
+    }
+
+    async fn agent_message(&self, stream_id: Uuid, message: FromAgent) -> Result<(), Refusal> {
+        let message = link::to_master_from_proto(message).map_err(invalid)?;
+        if let Some(link) = self.agents.of(stream_id) {
+            self.inbox.tell(Input::FromAgent(link, message)).await;
+        }
+        Ok(())
+    }
+
+    async fn agent_gone(&self, stream_id: Uuid, _end: LinkEnd) {
+        if let Some(link) = self.agents.over(stream_id) {
+            self.inbox.tell(Input::AgentLost(link)).await;
+        }
+    }
+
+    async fn operator(&self, caller: &Caller, call: master::Call) -> Result<Option<master::Response>, Refusal> {
+        operator::answer(self, caller, call).await
+    }
+
+    async fn page(&self, _caller: &Caller, page: MasterPage, query: &Query) -> Result<JsonText, Refusal> {
+        pages::answer(self, page, query).await
+    }
+
+    async fn native(&self, caller: &Caller, posted: bool, name: &str, query: &Query) -> Result<JsonText, Refusal> {
+        native::answer(self, caller, posted, name, query).await
+    }
+}

@@ -1,0 +1,517 @@
+//! The API of our own for what Mesos has no words for: disks, claims, reasons. JSON; field names are a
+//! promise. The CLI and the console read nothing else, so that all three say the same.
+
+use holdfast_master::{AgentHealth, Master, OperatorCall, TaskView};
+use holdfast_model::convert::{operator, text};
+use holdfast_model::{AgentId, Claim, ClaimState, FrameworkId, Resources, Role, TaskId};
+use holdfast_proto::json;
+use holdfast_wire::{Caller, JsonText, Query, Refusal};
+use serde::Serialize;
+
+use super::door::{invalid, Door};
+use super::views;
+
+/// An agent.
+#[derive(Clone, Debug, Serialize)]
+pub struct AgentRow {
+    /// Its id.
+    pub id: String,
+    /// Its host.
+    pub hostname: String,
+    /// `host:port` of its API.
+    pub address: String,
+    /// `well`, `joining`, `resyncing`, `away` or `fenced`.
+    pub state: &'static str,
+    /// Why it is not well.
+    pub why: Option<String>,
+    /// All it has.
+    pub total: String,
+    /// What is neither used nor offered.
+    pub free: String,
+    /// What tasks and executors use.
+    pub used: String,
+    /// How many tasks live there.
+    pub tasks: usize,
+    /// How many volumes it has.
+    pub volumes: usize,
+    /// The version of its ledger that the masters know.
+    pub ledger_version: u64,
+    /// When it last (re)registered, in milliseconds since 1970.
+    pub reregistered_ms: u64,
+}
+
+/// A disk.
+#[derive(Clone, Debug, Serialize)]
+pub struct DiskRow {
+    /// Its uuid; written on it.
+    pub id: String,
+    /// The agent that has it.
+    pub agent: String,
+    /// Its host.
+    pub hostname: String,
+    /// `root`, `path` or `mount`.
+    pub kind: String,
+    /// Its path.
+    pub root: String,
+    /// Its size in MB (2^20 bytes).
+    pub size_mb: u64,
+    /// MB that volumes take.
+    pub volumes_mb: i64,
+    /// How many volumes it carries.
+    pub volumes: usize,
+    /// What is wrong with it.
+    pub fault: Option<String>,
+}
+
+/// A claim.
+#[derive(Clone, Debug, Serialize)]
+pub struct ClaimRow {
+    /// Its uuid; a volume's directory bears it.
+    pub id: String,
+    /// `volume` or `reservation`.
+    pub kind: &'static str,
+    /// `making`, `ready`, `destroying`, or `missing` when it cannot be used now.
+    pub state: &'static str,
+    /// What is wrong with it.
+    pub fault: Option<String>,
+    /// The volume's name.
+    pub volume: Option<String>,
+    /// For whom.
+    pub role: String,
+    /// By whom.
+    pub principal: Option<String>,
+    /// What is held.
+    pub resource: String,
+    /// How much: MB for disk and memory, else a count.
+    pub amount: f64,
+    /// Where.
+    pub agent: String,
+    /// Its host.
+    pub hostname: String,
+    /// Whether the agent is connected.
+    pub agent_state: &'static str,
+    /// The disk that carries it.
+    pub disk: Option<String>,
+    /// The framework that made it; `None` when an operator did.
+    pub framework: Option<String>,
+    /// Whether nobody holds it: made by an operator, or its framework was removed.
+    pub unclaimed: bool,
+    /// The task that uses it now.
+    pub task: Option<String>,
+    /// Grows with each change.
+    pub generation: u64,
+    /// When it was made, in milliseconds since 1970.
+    pub created_ms: u64,
+    /// What happened to it, oldest first.
+    pub history: Vec<EventRow>,
+}
+
+/// Something that happened to a claim.
+#[derive(Clone, Debug, Serialize)]
+pub struct EventRow {
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// The generation after it.
+    pub generation: u64,
+    /// What.
+    pub what: String,
+    /// Who asked.
+    pub by: String,
+}
+
+/// A framework.
+#[derive(Clone, Debug, Serialize)]
+pub struct FrameworkRow {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// `connected`, `away` or `removed`.
+    pub state: &'static str,
+    /// Its roles.
+    pub roles: Vec<String>,
+    /// Its principal.
+    pub principal: Option<String>,
+    /// Live tasks.
+    pub tasks: usize,
+    /// Unanswered offers.
+    pub offers: usize,
+    /// Volumes that it made.
+    pub volumes: usize,
+    /// How long it may be away, in milliseconds.
+    pub failover_timeout_ms: u64,
+    /// When it will be removed, in milliseconds since 1970, if it is away.
+    pub deadline_ms: Option<u64>,
+    /// When it subscribed first, in milliseconds since 1970.
+    pub registered_ms: u64,
+}
+
+/// A task.
+#[derive(Clone, Debug, Serialize)]
+pub struct TaskRow {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its framework.
+    pub framework: String,
+    /// Its executor.
+    pub executor: String,
+    /// Its agent.
+    pub agent: String,
+    /// `host:port` of the agent's API, for logs.
+    pub agent_address: Option<String>,
+    /// Its state, such as `TASK_RUNNING`.
+    pub state: &'static str,
+    /// What was said last.
+    pub message: Option<String>,
+    /// What it uses.
+    pub resources: String,
+    /// Its volumes.
+    pub volumes: Vec<String>,
+    /// Whether it has ended.
+    pub ended: bool,
+    /// When its state was last reported, in milliseconds since 1970.
+    pub updated_ms: u64,
+}
+
+/// An offer.
+#[derive(Clone, Debug, Serialize)]
+pub struct OfferRow {
+    /// Its id.
+    pub id: String,
+    /// To whom.
+    pub framework: String,
+    /// For which role.
+    pub role: String,
+    /// Where.
+    pub agent: String,
+    /// What.
+    pub resources: String,
+    /// When it was made, in milliseconds since 1970.
+    pub made_ms: u64,
+}
+
+/// A role, in the order in which roles are served.
+#[derive(Clone, Debug, Serialize)]
+pub struct RoleRow {
+    /// The role.
+    pub role: String,
+    /// Its weight.
+    pub weight: f64,
+    /// Its dominant share, from 0 to 1.
+    pub share: f64,
+    /// What it has reserved.
+    pub reserved: String,
+    /// Frameworks that have it.
+    pub frameworks: usize,
+}
+
+/// Why something is pending.
+#[derive(Clone, Debug, Serialize)]
+pub struct ExplainRow {
+    /// The agent.
+    pub agent: String,
+    /// Its host.
+    pub hostname: String,
+    /// The role.
+    pub role: String,
+    /// Why not.
+    pub reason: String,
+}
+
+/// An answer to "why".
+#[derive(Clone, Debug, Serialize)]
+pub struct Explained {
+    /// About whom.
+    pub framework: String,
+    /// Its name.
+    pub name: String,
+    /// How it stands, in a sentence.
+    pub summary: String,
+    /// The tasks in question, or all of the framework's.
+    pub tasks: Vec<TaskRow>,
+    /// Offers that it holds.
+    pub offers: Vec<OfferRow>,
+    /// For each agent that it is not offered: why.
+    pub reasons: Vec<ExplainRow>,
+}
+
+/// Answers `/holdfast/v1/{name}`.
+///
+/// # Errors
+/// 404 for an unknown name or thing; for changes, as the operator API.
+pub async fn answer(door: &Door, caller: &Caller, posted: bool, name: &str, query: &Query) -> Result<JsonText, Refusal> {
+    match name {
+        "agents" => door.look(|shell| JsonText::of(&agents(&shell.mind))).await,
+        "disks" => door.look(|shell| JsonText::of(&disks(&shell.mind))).await,
+        "claims" => door.look(|shell| JsonText::of(&claims(&shell.mind))).await,
+        "frameworks" => door.look(|shell| JsonText::of(&frameworks(&shell.mind))).await,
+        "tasks" => door.look(|shell| JsonText::of(&tasks(&shell.mind))).await,
+        "offers" => door.look(|shell| JsonText::of(&offers(&shell.mind))).await,
+        "roles" => door.look(|shell| JsonText::of(&roles(&shell.mind))).await,
+        "explain" => explain(door, query).await,
+        "kill" if posted => kill(door, query).await,
+        "kill" => Err(Refusal::new(405, "POST it: it ends a task")),
+        "plan" => plan(door, caller, query).await,
+        _ => Err(Refusal::not_found(format!(
+            "there is no `/holdfast/v1/{name}`; there are agents, disks, claims, frameworks, tasks, offers, roles, explain, kill, plan"
+        ))),
+    }
+}
+
+async fn kill(door: &Door, query: &Query) -> Result<JsonText, Refusal> {
+    let framework = FrameworkId::parse(needed(query, "framework")?).map_err(invalid)?;
+    let task = TaskId::parse(needed(query, "task")?).map_err(invalid)?;
+    door.ask(OperatorCall::Kill(framework, task)).await?;
+    Ok(JsonText::of(&serde_json::json!({ "accepted": true })))
+}
+
+/// Whether a change would work; `call` is the operator call as JSON.
+async fn plan(door: &Door, caller: &Caller, query: &Query) -> Result<JsonText, Refusal> {
+    let call = json::from_slice(needed(query, "call")?.as_bytes()).map_err(|error| Refusal::bad_request(error.to_string()))?;
+    match operator::from_proto(call).map_err(invalid)? {
+        Some(operator::OperatorOrder::Claim { agent, action }) => {
+            let conversion = action.conversion();
+            let (takes, gives) = (conversion.consumed.to_string(), conversion.converted.to_string());
+            let change = serde_json::json!({ "agent": agent.as_str(), "action": action.name(), "takes": takes, "gives": gives });
+            door.ask(OperatorCall::Claim { agent, action, principal: caller.principal.clone(), plan: true }).await?;
+            Ok(JsonText::of(&change))
+        }
+        Some(operator::OperatorOrder::Teardown(framework)) => teardown_plan(door, framework).await,
+        None => Err(Refusal::bad_request("type: only RESERVE_RESOURCES, UNRESERVE_RESOURCES, CREATE_VOLUMES, DESTROY_VOLUMES and TEARDOWN can be planned")),
+    }
+}
+
+async fn teardown_plan(door: &Door, framework: FrameworkId) -> Result<JsonText, Refusal> {
+    let plan = door.look(move |shell| {
+        let mind = &shell.mind;
+        mind.frameworks().contains_key(&framework).then(|| {
+            let tasks: Vec<&str> = live_tasks(mind).filter(|it| it.framework == framework).map(|it| it.id.as_str()).collect();
+            let held: Vec<String> = mind.ledger().claims.values().filter(|it| it.framework.as_ref() == Some(&framework)).map(|it| it.id.to_string()).collect();
+            JsonText::of(&serde_json::json!({ "action": "TEARDOWN", "framework": framework.as_str(), "ends_tasks": tasks, "leaves_unclaimed": held }))
+        })
+    });
+    plan.await?.ok_or_else(|| Refusal::not_found("there is no such framework"))
+}
+
+fn needed<'a>(query: &'a Query, name: &str) -> Result<&'a str, Refusal> {
+    query.get(name).ok_or_else(|| Refusal::bad_request(format!("query parameter `{name}` is missing")))
+}
+
+async fn explain(door: &Door, query: &Query) -> Result<JsonText, Refusal> {
+    let about = needed(query, "about")?.to_owned();
+    let wanted = match query.get("resources") {
+        Some(given) => Some(text::resources(given, &Role::any()).map_err(invalid)?.into_iter().collect()),
+        None => None,
+    };
+    let explained = door.look(move |shell| explained(&shell.mind, &about, wanted.as_ref()).map(|it| JsonText::of(&it)).ok_or(about)).await?;
+    explained.map_err(|about| Refusal::not_found(format!("there is no framework or task `{about}`")))
+}
+
+fn explained(mind: &Master, about: &str, wanted: Option<&Resources>) -> Option<Explained> {
+    let named = |it: &&FrameworkId| it.as_str() == about || mind.frameworks().get(*it).is_some_and(|state| state.info.name == about);
+    let of_task = || mind.tasks().values().chain(mind.completed_tasks()).find(|it| it.id.as_str() == about).map(|it| it.framework.clone());
+    let by_name = mind.frameworks().keys().find(named).cloned();
+    let (framework, whole) = match by_name {
+        Some(framework) => (framework, true),
+        None => (of_task()?, false),
+    };
+    let explanation = mind.explain(crate::mind_loop::now(), &framework, wanted);
+    let all = mind.tasks().values().chain(mind.completed_tasks()).filter(|it| it.framework == framework);
+    let tasks: Vec<TaskRow> = all.filter(|it| whole || it.id.as_str() == about).map(|it| task(mind, it)).collect();
+    let reasons = explanation.reasons.iter().map(|it| ExplainRow {
+        agent: it.agent.to_string(),
+        hostname: hostname(mind, &it.agent),
+        role: it.role.to_string(),
+        reason: it.reason.to_string(),
+    });
+    let name = mind.ledger().frameworks.get(&framework).map(|it| it.info.name.clone()).unwrap_or_default();
+    let offers: Vec<OfferRow> = offers(mind).into_iter().filter(|it| it.framework == framework.as_str()).collect();
+    let live = tasks.iter().filter(|it| !it.ended).count();
+    let summary = format!("framework {name}: {live} live tasks, {} unanswered offers", offers.len());
+    Some(Explained { framework: framework.to_string(), name, summary, tasks, offers, reasons: reasons.collect() })
+}
+
+fn hostname(mind: &Master, agent: &AgentId) -> String {
+    mind.ledger().agents.get(agent).map(|it| it.hostname.clone()).unwrap_or_default()
+}
+
+fn health(health: &AgentHealth) -> (&'static str, Option<String>) {
+    match health {
+        AgentHealth::Well => ("well", None),
+        AgentHealth::Joining => ("joining", Some("it is opening its disks".to_owned())),
+        AgentHealth::Resyncing => ("resyncing", Some("it was asked to report again".to_owned())),
+        AgentHealth::Away(_) => ("away", Some("it is not connected".to_owned())),
+        AgentHealth::Fenced(why) => ("fenced", Some(why.clone())),
+    }
+}
+
+fn agents(mind: &Master) -> Vec<AgentRow> {
+    let row = |(id, state): (&AgentId, &holdfast_master::AgentState)| {
+        let record = mind.ledger().agents.get(id);
+        let (word, why) = health(&state.health);
+        AgentRow {
+            id: id.to_string(),
+            hostname: hostname(mind, id),
+            address: address(mind, id).unwrap_or_default(),
+            state: word,
+            why,
+            total: state.total.to_string(),
+            free: state.free().to_string(),
+            used: views::allocated(mind, state).unallocated().to_string(),
+            tasks: state.tasks.iter().filter(|key| mind.tasks().get(*key).is_some_and(|it| !it.state.is_terminal())).count(),
+            volumes: mind.ledger().claims_of(id).filter(|it| it.is_volume()).count(),
+            ledger_version: record.map_or(0, |it| it.ledger_version),
+            reregistered_ms: state.reregistered.0,
+        }
+    };
+    mind.agents().iter().map(row).collect()
+}
+
+fn address(mind: &Master, agent: &AgentId) -> Option<String> {
+    mind.ledger().agents.get(agent).map(|it| format!("{}:{}", it.hostname, it.port))
+}
+
+fn disks(mind: &Master) -> Vec<DiskRow> {
+    let mut rows = Vec::new();
+    for (agent, state) in mind.agents() {
+        for report in &state.disks {
+            let on_it: Vec<&Claim> = mind.ledger().claims_of(agent).filter(|it| it.disk == Some(report.disk.id)).collect();
+            rows.push(DiskRow {
+                id: report.disk.id.to_string(),
+                agent: agent.to_string(),
+                hostname: hostname(mind, agent),
+                kind: format!("{:?}", report.disk.kind).to_lowercase(),
+                root: report.disk.root.clone(),
+                size_mb: report.disk.size_mb,
+                volumes_mb: on_it.iter().map(|it| it.resource.value.quantity().as_whole()).sum(),
+                volumes: on_it.len(),
+                fault: report.fault.clone(),
+            });
+        }
+    }
+    rows
+}
+
+fn claims(mind: &Master) -> Vec<ClaimRow> {
+    mind.ledger().claims.iter().map(|((agent, _), claim)| claim_row(mind, agent, claim)).collect()
+}
+
+fn claim_row(mind: &Master, agent: &AgentId, claim: &Claim) -> ClaimRow {
+    let identity = &claim.resource.identity;
+    let state = mind.agents().get(agent);
+    let fault = state.and_then(|it| it.faults.get(&claim.id)).cloned();
+    let holder = claim.framework.as_ref().filter(|id| mind.ledger().frameworks.get(id).is_some_and(|it| !it.removed));
+    let uses = |it: &&TaskView| it.agent == *agent && it.resources.entries().any(|(used, _)| used.unallocated() == *identity);
+    let word = match claim.state {
+        _ if fault.is_some() => "missing",
+        ClaimState::Making => "making",
+        ClaimState::Ready => "ready",
+        ClaimState::Destroying => "destroying",
+    };
+    ClaimRow {
+        id: claim.id.to_string(),
+        kind: if claim.is_volume() { "volume" } else { "reservation" },
+        state: word,
+        fault,
+        volume: identity.persistence.as_ref().map(ToString::to_string),
+        role: identity.role().to_string(),
+        principal: identity.reservations.last().and_then(|it| it.principal.clone()),
+        resource: identity.name.clone(),
+        amount: claim.resource.value.quantity().to_f64(),
+        agent: agent.to_string(),
+        hostname: hostname(mind, agent),
+        agent_state: state.map_or("away", |it| health(&it.health).0),
+        disk: claim.disk.map(|it| it.to_string()),
+        framework: claim.framework.as_ref().map(ToString::to_string),
+        unclaimed: holder.is_none(),
+        task: live_tasks(mind).find(uses).filter(|_| claim.is_volume()).map(|it| it.id.to_string()),
+        generation: claim.generation,
+        created_ms: claim.created.0,
+        history: claim
+            .history
+            .iter()
+            .map(|it| EventRow { at_ms: it.at.0, generation: it.generation, what: it.what.clone(), by: it.by.clone() })
+            .collect(),
+    }
+}
+
+fn live_tasks(mind: &Master) -> impl Iterator<Item = &TaskView> {
+    mind.tasks().values().filter(|it| !it.state.is_terminal())
+}
+
+fn frameworks(mind: &Master) -> Vec<FrameworkRow> {
+    let row = |(id, record): (&FrameworkId, &holdfast_model::FrameworkRecord)| {
+        let state = mind.frameworks().get(id);
+        let word = match state {
+            _ if record.removed => "removed",
+            Some(state) if state.link.is_some() => "connected",
+            _ => "away",
+        };
+        FrameworkRow {
+            id: id.to_string(),
+            name: record.info.name.clone(),
+            state: word,
+            roles: record.info.roles.iter().map(ToString::to_string).collect(),
+            principal: record.info.principal.clone(),
+            tasks: live_tasks(mind).filter(|it| it.framework == *id).count(),
+            offers: state.map_or(0, |it| it.offers.len()),
+            volumes: mind.ledger().claims.values().filter(|it| it.is_volume() && it.framework.as_ref() == Some(id)).count(),
+            failover_timeout_ms: record.info.failover_timeout_ms,
+            deadline_ms: record.deadline.map(|it| it.0),
+            registered_ms: record.registered.0,
+        }
+    };
+    mind.ledger().frameworks.iter().map(row).collect()
+}
+
+fn tasks(mind: &Master) -> Vec<TaskRow> {
+    mind.tasks().values().chain(mind.completed_tasks()).map(|it| task(mind, it)).collect()
+}
+
+fn task(mind: &Master, view: &TaskView) -> TaskRow {
+    TaskRow {
+        id: view.id.to_string(),
+        name: view.name.clone(),
+        framework: view.framework.to_string(),
+        executor: view.executor.to_string(),
+        agent: view.agent.to_string(),
+        agent_address: address(mind, &view.agent),
+        state: view.state.name(),
+        message: view.latest.as_ref().and_then(|it| it.message.clone()),
+        resources: view.resources.unallocated().to_string(),
+        volumes: view.resources.volumes().iter().filter_map(|it| it.identity.persistence).map(|it| it.to_string()).collect(),
+        ended: view.state.is_terminal(),
+        updated_ms: view.latest.as_ref().map_or(0, |it| it.at.0),
+    }
+}
+
+fn offers(mind: &Master) -> Vec<OfferRow> {
+    let row = |it: &holdfast_master::OfferRecord| OfferRow {
+        id: it.offer.id.to_string(),
+        framework: it.offer.framework.to_string(),
+        role: it.offer.role.to_string(),
+        agent: it.offer.agent.to_string(),
+        resources: it.offer.resources.unallocated().to_string(),
+        made_ms: it.made.0,
+    };
+    mind.offers().values().map(row).collect()
+}
+
+fn roles(mind: &Master) -> Vec<RoleRow> {
+    let nobody = FrameworkId::made(String::new());
+    let order = mind.explain(crate::mind_loop::now(), &nobody, None).order;
+    let row = |place: holdfast_allocator::policy::Place| {
+        let reserved: Resources = mind.ledger().claims.values().map(|it| &it.resource).filter(|it| it.identity.role() == place.role).collect();
+        RoleRow {
+            weight: place.weight.to_f64(),
+            share: place.share,
+            reserved: reserved.to_string(),
+            frameworks: mind.frameworks().values().filter(|it| it.info.roles.contains(&place.role)).count(),
+            role: place.role.to_string(),
+        }
+    };
+    order.into_iter().map(row).collect()
+}
+

@@ -1,0 +1,132 @@
+//! The master's shell: the mind, its ledger on disk, and the links it speaks on.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use holdfast_master::{Effect, Input, Master, Refusal, Ticket};
+use holdfast_model::convert::{ledger, link, scheduler, Format};
+use holdfast_model::{Event, FrameworkId, Instant, LinkId, Moment};
+use holdfast_proto::holdfast::v1::ToAgent;
+use holdfast_proto::mesos::v1::scheduler::Event as SchedulerEvent;
+use holdfast_store::DurableStore;
+use tokio::sync::oneshot;
+
+use crate::links::Links;
+use crate::ledger_file::commit_all;
+use crate::mind_loop::Shell;
+
+/// Whoever waits for an answer of the mind.
+#[derive(Clone, Default)]
+pub struct Waiting(Arc<Mutex<HashMap<Ticket, oneshot::Sender<Result<(), Refusal>>>>>);
+
+impl Waiting {
+    /// Notes who waits.
+    pub fn insert(&self, ticket: Ticket) -> oneshot::Receiver<Result<(), Refusal>> {
+        let (sender, receiver) = oneshot::channel();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(ticket, sender);
+        receiver
+    }
+
+    fn answer(&self, ticket: Ticket, answer: Result<(), Refusal>) {
+        if let Some(sender) = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&ticket) {
+            // Who asked may have left.
+            let _ = sender.send(answer);
+        }
+    }
+}
+
+/// Which framework speaks on which link: what a call's stream id is checked against.
+#[derive(Clone, Default)]
+pub struct Sessions(Arc<Mutex<HashMap<FrameworkId, LinkId>>>);
+
+impl Sessions {
+    /// The link that a framework is subscribed on.
+    pub fn link_of(&self, framework: &FrameworkId) -> Option<LinkId> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(framework).copied()
+    }
+
+    fn opened(&self, framework: FrameworkId, link: LinkId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(framework, link);
+    }
+
+    /// The link is over.
+    pub fn closed(&self, link: LinkId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, it| *it != link);
+    }
+}
+
+/// See the module.
+pub struct MasterShell {
+    /// The mind.
+    pub mind: Master,
+    /// Its ledger.
+    pub store: DurableStore,
+    /// Its term, for the ledger.
+    pub term: u64,
+    /// Links of agents.
+    pub agents: Links<ToAgent>,
+    /// Links of frameworks.
+    pub frameworks: Links<SchedulerEvent>,
+    /// Operators who wait.
+    pub waiting: Waiting,
+    /// Who is subscribed.
+    pub sessions: Sessions,
+    /// What is added to SUBSCRIBED.
+    pub welcome: scheduler::Welcome,
+}
+
+impl Shell for MasterShell {
+    type Input = Input;
+    type Effect = Effect;
+
+    fn handle(&mut self, moment: &mut Moment<'_>, input: Input) -> Vec<Effect> {
+        self.mind.handle(moment, input)
+    }
+
+    fn tick() -> Input {
+        Input::Tick
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        self.mind.next_deadline()
+    }
+
+    fn is_commit(effect: &Effect) -> bool {
+        matches!(effect, Effect::Commit(_))
+    }
+
+    fn commit(&mut self, effects: &[Effect]) -> anyhow::Result<()> {
+        let changes = effects.iter().filter_map(|effect| match effect {
+            Effect::Commit(changes) => Some(changes),
+            _ => None,
+        });
+        let entries = changes.flatten().map(ledger::master::encode);
+        commit_all(&mut self.store, self.term, entries)
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Commit(_) => {}
+            Effect::ToAgent(to, order) => self.agents.send(to, link::to_agent_to_proto(&order)),
+            Effect::CloseAgent(link) => self.agents.close(link),
+            Effect::ToFramework(link, event) => self.tell_framework(link, &event),
+            Effect::CloseFramework(link) => {
+                self.sessions.closed(link);
+                self.frameworks.close(link);
+            }
+            Effect::Answer(ticket, answer) => self.waiting.answer(ticket, answer),
+            Effect::Log(line) => tracing::info!("{line}"),
+        }
+    }
+}
+
+impl MasterShell {
+    fn tell_framework(&self, link: LinkId, event: &Event) {
+        if let Event::Subscribed(framework) = event {
+            self.sessions.opened(framework.clone(), link);
+        }
+        let info = self.mind.framework_of(link).and_then(|id| self.mind.frameworks().get(id)).map(|it| &it.info);
+        let format = info.map_or(Format::WHOLE, Format::of);
+        self.frameworks.send(link, scheduler::event_to_proto(event, format, &self.welcome));
+    }
+}

@@ -1,0 +1,170 @@
+//! The loop that ties one mind to its hands: take all that waits, let the mind handle it, write once,
+//! then carry out the rest. One fsync serves a whole batch.
+//!
+//! It runs on a thread of its own, so that a slow disk stops nobody else. It never carries an effect out
+//! before the commits that precede it are durable, and it dies rather than go on after a failed commit.
+
+use std::future::Future;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use holdfast_model::{Ids, Instant, Moment};
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+/// How many inputs one batch takes at most; what waits beyond it comes with the next.
+const BATCH_MAX: usize = 256;
+/// How many inputs may wait before senders have to.
+pub const INBOX_MAX: usize = 4096;
+
+/// Random uuids.
+pub struct RandomIds;
+
+impl Ids for RandomIds {
+    fn fresh(&mut self) -> Uuid {
+        Uuid::new_v4()
+    }
+}
+
+/// The time, in milliseconds since 1970.
+pub fn now() -> Instant {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Instant(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// A mind with its hands, as the loop sees them.
+pub trait Shell: Send + 'static {
+    /// What the mind is told.
+    type Input: Send + 'static;
+    /// What the mind wants done.
+    type Effect;
+    /// Lets the mind handle one input.
+    fn handle(&mut self, moment: &mut Moment<'_>, input: Self::Input) -> Vec<Self::Effect>;
+    /// The input that says that time has passed.
+    fn tick() -> Self::Input;
+    /// When that is wanted next.
+    fn next_deadline(&self) -> Option<Instant>;
+    /// Whether an effect is a commit.
+    fn is_commit(effect: &Self::Effect) -> bool;
+    /// Writes all commits among `effects`, in order, as one batch.
+    ///
+    /// # Errors
+    /// Why nothing may be said any more.
+    fn commit(&mut self, effects: &[Self::Effect]) -> anyhow::Result<()>;
+    /// Carries out one effect; commits are done already. Must not wait for anything.
+    fn carry_out(&mut self, effect: Self::Effect);
+}
+
+/// What the loop is sent: inputs for the mind, and questions that read it.
+pub enum Work<S: Shell> {
+    /// For the mind.
+    Input(S::Input),
+    /// A look at the mind, answered through whatever the closure holds.
+    Look(Box<dyn FnOnce(&S) + Send>),
+}
+
+/// The way to a running loop. Cheap to clone.
+pub struct Inbox<S: Shell>(mpsc::Sender<Work<S>>);
+
+impl<S: Shell> Clone for Inbox<S> {
+    fn clone(&self) -> Self {
+        Inbox(self.0.clone())
+    }
+}
+
+impl<S: Shell> Inbox<S> {
+    /// An inbox, and what empties it.
+    pub fn new() -> (Inbox<S>, mpsc::Receiver<Work<S>>) {
+        let (sender, receiver) = mpsc::channel(INBOX_MAX);
+        (Inbox(sender), receiver)
+    }
+
+    /// Tells the mind; waits while too much waits already. After the loop's end it does nothing.
+    pub async fn tell(&self, input: S::Input) {
+        // The loop ends only with the process.
+        let _ = self.0.send(Work::Input(input)).await;
+    }
+
+    /// Tells the mind from a thread that may wait.
+    pub fn tell_blocking(&self, input: S::Input) {
+        let _ = self.0.blocking_send(Work::Input(input));
+    }
+
+    /// Looks at the mind; `None` when the loop has ended.
+    pub async fn look<T: Send + 'static>(&self, look: impl FnOnce(&S) -> T + Send + 'static) -> Option<T> {
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let look = Box::new(move |shell: &S| drop(sender.send(look(shell))));
+        self.0.send(Work::Look(look)).await.ok()?;
+        receiver.await.ok()
+    }
+}
+
+/// Runs a shell on a thread of its own until every inbox is gone. `what` names it in the last words of a process that cannot go on.
+pub fn spawn<S: Shell>(what: &'static str, mut shell: S, mut work: mpsc::Receiver<Work<S>>) -> std::io::Result<std::thread::JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let body = move || {
+        let guard = DieLoudly(what);
+        runtime.block_on(async {
+            while let Some(batch) = next_batch(&shell, &mut work).await {
+                if let Err(error) = run_batch(&mut shell, batch) {
+                    tracing::error!("{what}: {error:#}; stopping, since nothing may be promised that is not written down");
+                    std::process::exit(crate::failure::EXIT_STORE);
+                }
+            }
+        });
+        std::mem::forget(guard);
+    };
+    std::thread::Builder::new().name(what.to_owned()).spawn(body)
+}
+
+/// A mind that panicked has found a bug in itself: its process must not go on without it.
+struct DieLoudly(&'static str);
+
+impl Drop for DieLoudly {
+    fn drop(&mut self) {
+        eprintln!("{}: a rule of the house was broken (see above); stopping. What was promised is on disk; restart to recover.", self.0);
+        std::process::exit(crate::failure::EXIT_BUG);
+    }
+}
+
+async fn next_batch<S: Shell>(shell: &S, work: &mut mpsc::Receiver<Work<S>>) -> Option<Vec<Work<S>>> {
+    let mut batch = Vec::new();
+    let wait = shell.next_deadline().map(|at| Duration::from_millis(at.since_ms(now())));
+    match within(wait, work.recv_many(&mut batch, BATCH_MAX)).await {
+        Some(0) => return None,
+        Some(_) => {}
+        None => batch.push(Work::Input(S::tick())),
+    }
+    Some(batch)
+}
+
+async fn within<T>(wait: Option<Duration>, future: impl Future<Output = T>) -> Option<T> {
+    match wait {
+        Some(wait) => tokio::time::timeout(wait, future).await.ok(),
+        None => Some(future.await),
+    }
+}
+
+fn run_batch<S: Shell>(shell: &mut S, batch: Vec<Work<S>>) -> anyhow::Result<()> {
+    let mut effects = Vec::new();
+    let mut looks = Vec::new();
+    for work in batch {
+        match work {
+            Work::Input(input) => effects.extend(shell.handle(&mut Moment { now: now(), ids: &mut RandomIds }, input)),
+            Work::Look(look) => looks.push(look),
+        }
+    }
+    if shell.next_deadline().is_some_and(|at| at <= now()) {
+        effects.extend(shell.handle(&mut Moment { now: now(), ids: &mut RandomIds }, S::tick()));
+    }
+    // What comes before the first commit depends on none, and need not wait for the disk.
+    let first = effects.iter().position(S::is_commit).unwrap_or(effects.len());
+    let rest = effects.split_off(first);
+    effects.into_iter().for_each(|effect| shell.carry_out(effect));
+    if !rest.is_empty() {
+        shell.commit(&rest)?;
+        rest.into_iter().filter(|effect| !S::is_commit(effect)).for_each(|effect| shell.carry_out(effect));
+    }
+    // A look shows only what is durable.
+    looks.into_iter().for_each(|look| look(shell));
+    Ok(())
+}

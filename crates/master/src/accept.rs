@@ -1,0 +1,206 @@
+//! ACCEPT: a framework uses offers. Operations are tried strictly in order, each on what the earlier
+//! ones left; one that fails is dropped with a reason, and the later ones are still tried.
+
+use holdfast_model::{
+    Action, AgentId, Asker, ClaimAction, Event, Filters, FrameworkId, Invalid, MasterChange, Moment, NamedOperation, OfferId, Operation,
+    OperationState, OperationStatus, OperationUuid, Order, PendingOperation, Reason, Resources, Role, StatusSource, TaskInfo, TaskState, TaskStatus,
+};
+
+use crate::state::InFlight;
+use crate::Master;
+
+/// An ACCEPT half-way through its list.
+pub(crate) struct Accepting {
+    pub(crate) framework: FrameworkId,
+    pub(crate) agent: AgentId,
+    pub(crate) role: Role,
+    /// What is left of the offers, allocated, as the earlier operations changed it.
+    pub(crate) pool: Resources,
+    /// What goes to the agent.
+    pub(crate) orders: Vec<NamedOperation>,
+    pub(crate) pending: Vec<MasterChange>,
+}
+
+impl Master {
+    pub(crate) fn accept(
+        &mut self,
+        moment: &mut Moment<'_>,
+        framework: &FrameworkId,
+        offers: Vec<OfferId>,
+        operations: Vec<Operation>,
+        filters: Filters,
+    ) {
+        let (mut accepting, offered) = match self.pool(framework, &offers) {
+            Ok(pooled) => pooled,
+            Err(why) => return self.accept_failed(moment, framework, operations, &why),
+        };
+        for operation in operations {
+            self.accept_one(moment, &mut accepting, operation);
+        }
+        let Accepting { agent, role, pool, orders, pending, .. } = accepting;
+        self.send_orders(framework, &agent, &role, orders, pending);
+        // What was offered and is left unchanged is declined; what an operation made is offered again at once.
+        let left: Resources = pool.iter().filter(|it| offered.contains_one(it)).collect();
+        self.refuse(moment.now, framework, &role, &agent, &left.unallocated(), filters);
+        self.touch(&agent);
+    }
+
+    /// Uses the offers up, and pools what they hold.
+    fn pool(&mut self, framework: &FrameworkId, offers: &[OfferId]) -> Result<(Accepting, Resources), String> {
+        let mut seen = std::collections::BTreeSet::new();
+        let mut error = offers.is_empty().then(|| "an ACCEPT must name at least one offer".to_owned());
+        let mut pooled: Option<Accepting> = None;
+        for id in offers {
+            let known = self.offers.get(id).is_some_and(|it| it.offer.framework == *framework);
+            if !seen.insert(id) {
+                error = Some(format!("offer {id} is named twice"));
+            } else if !known {
+                error = Some(format!("offer {id} is no longer valid: it was rescinded, answered before, or never yours"));
+            } else if let Some(offer) = self.take_offer(id) {
+                let accepting = pooled.get_or_insert_with(|| Accepting::new(framework, &offer.agent, &offer.role));
+                if accepting.agent != offer.agent || accepting.role != offer.role {
+                    error = Some("the offers are of different agents or roles".to_owned());
+                }
+                accepting.pool.add_all(&offer.resources);
+            }
+        }
+        let accepting = match (error, pooled) {
+            (None, Some(accepting)) => accepting,
+            (error, _) => return Err(error.unwrap_or_else(|| "there was no valid offer".to_owned())),
+        };
+        if self.agents.get(&accepting.agent).is_none_or(|it| it.link.is_none()) {
+            return Err(format!("agent {} is not connected", accepting.agent));
+        }
+        let offered = accepting.pool.clone();
+        Ok((accepting, offered))
+    }
+
+    /// Nothing of it can be done: every task and every operation hears why.
+    fn accept_failed(&mut self, moment: &mut Moment<'_>, framework: &FrameworkId, operations: Vec<Operation>, why: &str) {
+        for operation in operations {
+            match operation.action {
+                Action::Launch(tasks) | Action::LaunchGroup(_, tasks) => {
+                    for task in tasks {
+                        self.tell_dropped(moment, framework, &task, Reason::InvalidOffers, why);
+                    }
+                }
+                _ => self.tell_operation(framework, operation.id, OperationState::Error, why),
+            }
+        }
+    }
+
+    pub(crate) fn tell_dropped(&mut self, moment: &Moment<'_>, framework: &FrameworkId, task: &TaskInfo, reason: Reason, why: &str) {
+        if self.tasks.contains_key(&(framework.clone(), task.id.clone())) {
+            return; // A task of that name lives; the answer would be taken for its own.
+        }
+        let status = TaskStatus::new(task.id.clone(), TaskState::Dropped, moment.now).at_agent(&task.agent);
+        self.tell(framework, Event::Update(status.because(StatusSource::Master, reason, why)));
+    }
+
+    /// Answers an operation that never went to an agent. Without an id nobody could tell which one is meant.
+    pub(crate) fn tell_operation(&mut self, framework: &FrameworkId, id: Option<String>, state: OperationState, why: &str) {
+        if id.is_none() {
+            return self.log(format!("an operation of {framework} was dropped: {why}"));
+        }
+        let status = OperationStatus { id, state, message: Some(why.to_owned()), converted: Resources::new(), uuid: None, agent: None };
+        self.tell(framework, Event::UpdateOperation(status));
+    }
+
+    fn accept_one(&mut self, moment: &mut Moment<'_>, accepting: &mut Accepting, operation: Operation) {
+        let framework = accepting.framework.clone();
+        match operation.action {
+            Action::Claim(action) => {
+                if let Err(invalid) = self.accept_claim(moment, accepting, operation.id.clone(), action) {
+                    self.tell_operation(&framework, operation.id, OperationState::Error, &invalid.to_string());
+                }
+            }
+            Action::Launch(tasks) => self.accept_launch(moment, accepting, operation.id, tasks),
+            Action::LaunchGroup(executor, tasks) => self.accept_group(moment, accepting, operation.id, executor, tasks),
+            Action::Unsupported(name) => {
+                let why = format!("{name} is not supported yet");
+                self.tell_operation(&framework, operation.id, OperationState::Error, &why);
+            }
+        }
+    }
+
+    fn accept_claim(
+        &mut self,
+        moment: &mut Moment<'_>,
+        accepting: &mut Accepting,
+        id: Option<String>,
+        action: ClaimAction,
+    ) -> Result<(), Invalid> {
+        let state = self.frameworks.get(&accepting.framework).ok_or_else(|| Invalid::new("framework_id", "unknown"))?;
+        if id.as_ref().is_some_and(|id| self.operation_names.contains_key(&(accepting.framework.clone(), id.clone()))) {
+            return Err(Invalid::new("id", "an operation of this id is still under way or unacknowledged; choose another"));
+        }
+        let role = accepting.role.clone();
+        let action = action.map(|it| if it.identity.allocation.is_none() { it.clone().allocated_to(&role) } else { it.clone() });
+        action.check(Asker::Framework { roles: &state.info.roles, principal: state.info.principal.as_deref() })?;
+        let mut pool = accepting.pool.clone();
+        action.apply(&mut pool)?;
+        let uuid = OperationUuid(moment.ids.fresh());
+        let bare = self.speculate(&accepting.agent, &action)?;
+        accepting.pool = pool;
+        let operation = Operation { id: id.clone(), action: Action::Claim(bare.clone()) };
+        let in_flight = InFlight {
+            framework: Some(accepting.framework.clone()),
+            id: id.clone(),
+            agent: accepting.agent.clone(),
+            action: bare,
+            ticket: None,
+            settled: None,
+        };
+        self.operations.insert(uuid, in_flight);
+        if let Some(id) = id {
+            self.operation_names.insert((accepting.framework.clone(), id), uuid);
+        }
+        accepting.pending.push(MasterChange::Pending(PendingOperation {
+            uuid,
+            framework: Some(accepting.framework.clone()),
+            agent: accepting.agent.clone(),
+            operation: operation.clone(),
+        }));
+        accepting.orders.push(NamedOperation { uuid, operation });
+        Ok(())
+    }
+
+    /// Believes an action done on the agent, before the agent says so. Returns it without allocations.
+    pub(crate) fn speculate(&mut self, agent: &AgentId, action: &ClaimAction) -> Result<ClaimAction, Invalid> {
+        let bare = action.map(|it| it.clone().unallocated());
+        let state = self.agents.get_mut(agent).ok_or_else(|| Invalid::new("agent_id", "unknown"))?;
+        bare.apply(&mut state.total)?;
+        Ok(bare)
+    }
+
+    /// Sends what an ACCEPT came to; the masters' memory of it is written in parallel, since the agent's is the truth.
+    fn send_orders(
+        &mut self,
+        framework: &FrameworkId,
+        agent: &AgentId,
+        role: &Role,
+        operations: Vec<NamedOperation>,
+        pending: Vec<MasterChange>,
+    ) {
+        if operations.is_empty() {
+            return;
+        }
+        let Some(info) = self.frameworks.get(framework).map(|it| Box::new(it.info.clone())) else { return };
+        let by = info.principal.clone().unwrap_or_else(|| info.name.clone());
+        self.order(agent, Order::Apply { framework: Some(info), role: Some(role.clone()), by, operations });
+        self.commit(pending);
+    }
+}
+
+impl Accepting {
+    fn new(framework: &FrameworkId, agent: &AgentId, role: &Role) -> Accepting {
+        Accepting {
+            framework: framework.clone(),
+            agent: agent.clone(),
+            role: role.clone(),
+            pool: Resources::new(),
+            orders: Vec::new(),
+            pending: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Agents come, speak, fall silent and come back. Start, restart and failover are one path: an agent
+//! introduces itself with everything it owns, and is believed unless it has lost data.
+
+use holdfast_model::{
+    AgentId, AgentRecord, Event, Instant, LinkId, MasterChange, Moment, Order, Presence, Reason, Report, StatusSource, TaskKey, TaskState,
+    ToMaster,
+};
+
+use crate::state::{AgentHealth, AgentState, Timer};
+use crate::{Effect, Master};
+
+impl Master {
+    /// A new leader expects the agents that its predecessors admitted.
+    pub(crate) fn remember_agents(&mut self, now: Instant) {
+        let admitted: Vec<AgentId> =
+            self.ledger.agents.values().filter(|it| it.presence != Presence::Gone).map(|it| it.id.clone()).collect();
+        for id in admitted {
+            self.agents.insert(id.clone(), AgentState::away(now));
+            self.set_timer(now.plus_ms(self.config.reregister_timeout_ms), Timer::Agent(id.clone()));
+            self.touch(&id);
+        }
+    }
+
+    pub(crate) fn from_agent(&mut self, moment: &mut Moment<'_>, link: LinkId, message: ToMaster) {
+        if let ToMaster::Report(report) = message {
+            return self.reported(moment, link, *report);
+        }
+        let Some(agent) = self.agent_links.get(&link).cloned() else {
+            self.effects.push(Effect::CloseAgent(link)); // It has to introduce itself first.
+            return;
+        };
+        if self.agents.get(&agent).is_none_or(|it| it.link != Some(link)) {
+            return; // An older link's last words.
+        }
+        match message {
+            ToMaster::Report(_) => {}
+            ToMaster::TaskUpdate { framework, status, latest } => self.task_updated(&agent, &framework, status, latest),
+            ToMaster::OperationUpdate(update) => self.operation_updated(moment.now, &agent, update),
+            ToMaster::ExecutorMessage(framework, executor, data) => {
+                self.tell(&framework, Event::Message(agent, executor, data));
+            }
+            ToMaster::ExecutorExited { framework, executor, status } => self.executor_exited(&agent, &framework, &executor, status),
+            ToMaster::Pong(number) => self.pong(&agent, number),
+        }
+    }
+
+    fn reported(&mut self, moment: &mut Moment<'_>, link: LinkId, report: Report) {
+        if let Some(why) = self.why_not_believe(&report) {
+            return self.refuse_agent(link, &report, why);
+        }
+        let id = match self.agent_of(&report) {
+            Some(id) => id,
+            None => self.admit(moment.now, &report),
+        };
+        let state = self.agents.entry(id.clone()).or_insert_with(|| AgentState::away(moment.now));
+        if state.link.is_some_and(|it| link < it) {
+            return; // The former link's introduction arrives after the newer one's.
+        }
+        if state.link != Some(link) {
+            self.greet(moment.now, &id, link, report);
+        } else if state.orders_sent == report.orders_seen {
+            self.adopt(moment.now, &id, report);
+        } else {
+            // It has not seen all that we sent: what it says may already be out of date.
+            state.health = AgentHealth::Resyncing;
+            self.touch(&id);
+            self.order(&id, Order::Resync);
+        }
+    }
+
+    fn agent_of(&self, report: &Report) -> Option<AgentId> {
+        let known = report.agent.as_ref().filter(|id| self.ledger.agents.contains_key(id)).cloned();
+        known.or_else(|| self.ledger.agents.values().find(|it| it.node == report.node).map(|it| it.id.clone()))
+    }
+
+    /// Why this report cannot be the truth about an agent of this cluster.
+    fn why_not_believe(&self, report: &Report) -> Option<String> {
+        let cluster = self.ledger.cluster.as_ref()?;
+        if let Some(theirs) = report.cluster.filter(|it| *it != cluster.id) {
+            return Some(format!(
+                "this agent's disks belong to cluster {theirs}, not to {}; point it at its own masters, or start the masters from that cluster's ledger",
+                cluster.id
+            ));
+        }
+        let id = self.agent_of(report)?;
+        let record = self.ledger.agents.get(&id)?;
+        if record.presence == Presence::Gone {
+            return Some(format!("agent {id} was declared gone by an operator"));
+        }
+        if record.node != report.node {
+            return Some(format!("agent {id} is node {}, not {}: its ledger was lost or copied", record.node, report.node));
+        }
+        (report.ledger_version < record.ledger_version).then(|| {
+            format!(
+                "agent {id} reports version {} of its ledger, but version {} was acknowledged: it has lost data; restore its ledger, or import an export of it",
+                report.ledger_version, record.ledger_version
+            )
+        })
+    }
+
+    fn refuse_agent(&mut self, link: LinkId, report: &Report, why: String) {
+        let Some(term) = self.term else { return };
+        if let Some(id) = self.agent_of(report) {
+            if let Some(state) = self.agents.get_mut(&id).filter(|it| it.link.is_none()) {
+                state.health = AgentHealth::Fenced(why.clone());
+            }
+            self.touch(&id);
+        }
+        self.log(format!("refused {}: {why}", report.machine.hostname));
+        self.effects.push(Effect::ToAgent(link, holdfast_model::ToAgent { term, order: Order::Refused(why) }));
+        self.effects.push(Effect::CloseAgent(link));
+    }
+
+    fn admit(&mut self, now: Instant, report: &Report) -> AgentId {
+        let mut cluster = self.ledger.cluster.clone().expect("a leader's ledger has its cluster");
+        let id = AgentId::made(format!("{}-S{}", cluster.id, cluster.next_agent));
+        cluster.next_agent += 1;
+        let record = AgentRecord {
+            id: id.clone(),
+            node: report.node,
+            hostname: report.machine.hostname.clone(),
+            port: report.machine.port,
+            presence: Presence::Admitted,
+            since: now,
+            ledger_version: 0,
+        };
+        self.commit(vec![MasterChange::Cluster(cluster), MasterChange::Agent(record)]);
+        self.log(format!("admitted agent {id} at {}", report.machine.hostname));
+        id
+    }
+
+    fn greet(&mut self, now: Instant, id: &AgentId, link: LinkId, report: Report) {
+        let cluster = self.ledger.cluster.as_ref().expect("a leader's ledger has its cluster").id;
+        self.rescind_all_of(id);
+        let state = self.agents.get_mut(id).expect("it was just looked up");
+        if let Some(old) = state.link.replace(link) {
+            self.agent_links.remove(&old);
+            self.effects.push(Effect::CloseAgent(old));
+        }
+        self.agent_links.insert(link, id.clone());
+        let state = self.agents.get_mut(id).expect("it was just looked up");
+        (state.orders_sent, state.ping, state.reregistered) = (0, (0, 0), now);
+        self.adopt(now, id, report);
+        self.order(id, Order::Registered(id.clone(), cluster));
+        self.set_timer(now.plus_ms(self.config.ping_interval_ms), Timer::Ping(id.clone(), link));
+        self.order_kills(id);
+    }
+
+    pub(crate) fn agent_lost(&mut self, now: Instant, link: LinkId) {
+        let Some(id) = self.agent_links.remove(&link) else { return };
+        let Some(state) = self.agents.get_mut(&id).filter(|it| it.link == Some(link)) else { return };
+        state.link = None;
+        if !matches!(state.health, AgentHealth::Fenced(_)) {
+            state.health = AgentHealth::Away(now);
+        }
+        self.rescind_all_of(&id);
+        self.touch(&id);
+        self.set_timer(now.plus_ms(self.config.agent_timeout_ms), Timer::Agent(id.clone()));
+        self.answer_waiting(&id);
+    }
+
+    pub(crate) fn ping(&mut self, now: Instant, id: &AgentId, link: LinkId) {
+        let missed_max = self.config.pings_missed_max;
+        let Some(state) = self.agents.get_mut(id).filter(|it| it.link == Some(link)) else { return };
+        if missed_max <= state.ping.1 {
+            self.log(format!("agent {id} left {missed_max} pings unanswered; its link is closed"));
+            self.effects.push(Effect::CloseAgent(link));
+            return self.agent_lost(now, link);
+        }
+        state.ping = (state.ping.0 + 1, state.ping.1 + 1);
+        let number = state.ping.0;
+        self.order(id, Order::Ping(number));
+        self.set_timer(now.plus_ms(self.config.ping_interval_ms), Timer::Ping(id.clone(), link));
+    }
+
+    fn pong(&mut self, id: &AgentId, number: u64) {
+        if let Some(state) = self.agents.get_mut(id).filter(|it| it.ping.0 == number) {
+            state.ping.1 = 0;
+        }
+    }
+
+    /// The agent did not come back in time. Its claims stay as they are; its tasks may still run.
+    pub(crate) fn agent_unreachable(&mut self, now: Instant, id: &AgentId) {
+        let Some(record) = self.ledger.agents.get(id).filter(|it| it.presence == Presence::Admitted) else { return };
+        let record = AgentRecord { presence: Presence::Unreachable, since: now, ..record.clone() };
+        self.commit(vec![MasterChange::Agent(record)]);
+        self.log(format!("agent {id} is unreachable"));
+        let tasks: Vec<TaskKey> = self.agents.get(id).map(|it| it.tasks.iter().cloned().collect()).unwrap_or_default();
+        for key in tasks {
+            let Some(task) = self.tasks.get_mut(&key).filter(|it| !it.state.is_terminal()) else { continue };
+            task.state = TaskState::Unreachable;
+            let mut status = holdfast_model::TaskStatus::new(key.1.clone(), TaskState::Unreachable, now).at_agent(id).because(
+                StatusSource::Master,
+                Reason::AgentRemoved,
+                "the agent does not answer; the task may still run, and its volumes are kept",
+            );
+            status.unreachable = Some(now);
+            task.latest = Some(status.clone());
+            self.tell(&key.0, Event::Update(status));
+        }
+        let frameworks: Vec<_> = self.frameworks.keys().cloned().collect();
+        for framework in frameworks {
+            self.tell(&framework, Event::Failure { agent: Some(id.clone()), executor: None, status: None });
+        }
+        self.operations_unreachable(id);
+    }
+}
+
+impl AgentState {
+    /// An agent that is expected but has not spoken yet.
+    pub(crate) fn away(now: Instant) -> AgentState {
+        AgentState {
+            link: None,
+            health: AgentHealth::Away(now),
+            orders_sent: 0,
+            machine: Default::default(),
+            disks: Vec::new(),
+            faults: Default::default(),
+            version: String::new(),
+            total: Default::default(),
+            held: Default::default(),
+            tasks: Default::default(),
+            executors: Default::default(),
+            offers: Default::default(),
+            registered: now,
+            reregistered: now,
+            ping: (0, 0),
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Frameworks call, fall silent, come back or are removed. Their claims outlive them.
+
+use holdfast_model::{
+    Call, Event, FrameworkId, FrameworkRecord, Instant, LinkId, MasterChange, Moment, OfferId, Order, Reason, Role, StatusSource, TaskKey,
+    TaskState, TaskStatus,
+};
+
+use crate::state::{FrameworkState, Timer};
+use crate::step::FrameworkCall;
+use crate::{Effect, Master};
+
+impl Master {
+    /// A new leader expects the frameworks that its predecessors knew, and gives each the time it asked for.
+    pub(crate) fn remember_frameworks(&mut self, now: Instant) {
+        let records: Vec<FrameworkRecord> = self.ledger.frameworks.values().filter(|it| !it.removed).cloned().collect();
+        let mut changes = Vec::new();
+        for record in records {
+            let Some(id) = record.info.id.clone() else { continue };
+            let patience = record.info.failover_timeout_ms.max(self.config.failover_grace_ms);
+            let deadline = record.deadline.unwrap_or_else(|| now.plus_ms(patience)).max(now.plus_ms(self.config.failover_grace_ms));
+            self.frameworks.insert(id.clone(), FrameworkState::absent(&record, now));
+            self.set_timer(deadline, Timer::Framework(id.clone()));
+            self.show_framework(&id);
+            if record.deadline != Some(deadline) {
+                changes.push(MasterChange::Framework(FrameworkRecord { deadline: Some(deadline), ..record }));
+            }
+        }
+        self.commit(changes);
+    }
+
+    pub(crate) fn from_framework(&mut self, moment: &mut Moment<'_>, link: LinkId, call: FrameworkCall) {
+        if let Call::Subscribe { info, suppressed } = call.call {
+            return self.subscribe(moment, link, *info, suppressed);
+        }
+        let Some(id) = self.framework_links.get(&link).cloned() else {
+            self.effects.push(Effect::CloseFramework(link));
+            return;
+        };
+        if self.frameworks.get(&id).is_none_or(|it| it.link != Some(link)) {
+            return; // It has failed over; only the newest link speaks for it.
+        }
+        self.called(moment, &id, call.call);
+    }
+
+    fn called(&mut self, moment: &mut Moment<'_>, id: &FrameworkId, call: Call) {
+        match call {
+            Call::Subscribe { .. } | Call::Request | Call::InverseOffers => {}
+            Call::UpdateFramework { info, suppressed } => self.update_framework(id, *info, suppressed),
+            Call::Teardown => self.remove_framework(id),
+            Call::Accept { offers, operations, filters } => self.accept(moment, id, offers, operations, filters),
+            Call::Decline { offers, filters } => self.decline(moment.now, id, &offers, filters),
+            Call::Revive(roles) => self.suppress(id, &roles, false),
+            Call::Suppress(roles) => self.suppress(id, &roles, true),
+            Call::Kill { task, agent, grace_ms } => self.kill(moment.now, id, task, agent, grace_ms),
+            Call::Shutdown(executor, agent) => {
+                self.order(&agent, Order::ShutdownExecutor(id.clone(), executor));
+            }
+            Call::Acknowledge { agent, task, status } => self.acknowledge(id, &agent, &task, status),
+            Call::Reconcile(tasks) => self.reconcile(moment.now, id, tasks),
+            Call::Message(agent, executor, data) => {
+                self.order(&agent, Order::ExecutorMessage(id.clone(), executor, data));
+            }
+            Call::AcknowledgeOperation { operation, status, .. } => self.acknowledge_operation(id, &operation, status),
+            Call::ReconcileOperations(operations) => self.reconcile_operations(id, operations),
+        }
+    }
+
+    /// Tells a framework, if it is connected.
+    pub(crate) fn tell(&mut self, framework: &FrameworkId, event: Event) {
+        let Some(state) = self.frameworks.get(framework) else { return };
+        let Some(link) = state.link else { return };
+        let event = match event {
+            Event::Update(status) if !state.info.can(holdfast_model::Capability::PartitionAware) => {
+                Event::Update(TaskStatus { state: status.state.for_unaware(), ..status })
+            }
+            event => event,
+        };
+        self.effects.push(Effect::ToFramework(link, event));
+    }
+
+    fn suppress(&mut self, id: &FrameworkId, roles: &std::collections::BTreeSet<Role>, suppressed: bool) {
+        let Some(state) = self.frameworks.get_mut(id) else { return };
+        if let Some(stranger) = roles.iter().find(|role| !state.info.roles.contains(role)).cloned() {
+            return self.log(format!("framework {id} has no role {stranger}; its call is ignored"));
+        }
+        let named = state.info.roles.clone();
+        for view in state.roles.iter_mut().filter(|it| named.contains(&it.role) && (roles.is_empty() || roles.contains(&it.role))) {
+            view.suppressed = suppressed;
+        }
+        self.show_framework(id);
+        if !suppressed {
+            self.filters.revive(id, roles);
+            self.touch_all();
+        }
+    }
+
+    pub(crate) fn touch_all(&mut self) {
+        self.dirty.extend(self.agents.keys().cloned());
+    }
+
+    pub(crate) fn framework_lost(&mut self, now: Instant, link: LinkId) {
+        let Some(id) = self.framework_links.remove(&link) else { return };
+        let Some(state) = self.frameworks.get_mut(&id).filter(|it| it.link == Some(link)) else { return };
+        state.link = None;
+        self.discard_offers(&id);
+        self.show_framework(&id);
+        let Some(record) = self.ledger.frameworks.get(&id).cloned() else { return };
+        let deadline = now.plus_ms(record.info.failover_timeout_ms);
+        if deadline == now {
+            self.log(format!("framework {id} left and has no failover timeout; it is removed, its claims stay"));
+            return self.remove_framework(&id);
+        }
+        self.commit(vec![MasterChange::Framework(FrameworkRecord { deadline: Some(deadline), ..record })]);
+        self.set_timer(deadline, Timer::Framework(id));
+    }
+
+    /// Removes a framework for good: its tasks end, its claims stay, unclaimed.
+    pub(crate) fn remove_framework(&mut self, id: &FrameworkId) {
+        let Some(record) = self.ledger.frameworks.get(id).filter(|it| !it.removed).cloned() else { return };
+        self.commit(vec![MasterChange::Framework(FrameworkRecord { removed: true, deadline: None, ..record })]);
+        self.discard_offers(id);
+        for agent in self.agents.keys().cloned().collect::<Vec<_>>() {
+            let concerned = self.agents.get(&agent).is_some_and(|it| {
+                it.tasks.iter().any(|key| key.0 == *id) || it.executors.keys().any(|key| key.0 == *id)
+            });
+            if concerned {
+                self.order(&agent, Order::ShutdownFramework(id.clone()));
+            }
+        }
+        self.end_tasks_of(id);
+        if let Some(link) = self.frameworks.get(id).and_then(|it| it.link) {
+            self.framework_links.remove(&link);
+            self.effects.push(Effect::CloseFramework(link));
+        }
+        self.filters.revive(id, &std::collections::BTreeSet::new());
+        self.frameworks.remove(id);
+        self.show_framework(id);
+        self.touch_all(); // What it held is nobody's now.
+        self.forget_oldest_removed();
+    }
+
+    fn end_tasks_of(&mut self, id: &FrameworkId) {
+        let keys: Vec<TaskKey> = self.tasks.keys().filter(|key| key.0 == *id).cloned().collect();
+        for key in keys {
+            let at = self.frameworks.get(id).map(|it| it.subscribed).unwrap_or_default();
+            let status = TaskStatus::new(key.1.clone(), TaskState::Killed, at).because(
+                StatusSource::Master,
+                Reason::FrameworkRemoved,
+                "its framework was removed",
+            );
+            // What it holds is free once its executor is gone; until then the agent says so itself.
+            self.complete(&key, Some(status));
+        }
+    }
+
+    fn forget_oldest_removed(&mut self) {
+        let mut removed: Vec<(Instant, FrameworkId)> = self
+            .ledger
+            .frameworks
+            .iter()
+            .filter(|(_, it)| it.removed)
+            .map(|(id, it)| (it.registered, id.clone()))
+            .collect();
+        removed.sort();
+        let excess = removed.len().saturating_sub(self.config.removed_frameworks_max);
+        let changes = removed.into_iter().take(excess).map(|(_, id)| MasterChange::FrameworkForgotten(id)).collect();
+        self.commit(changes);
+    }
+
+    /// Takes back a framework's offers without a word: it is not there to hear it, or does not care.
+    pub(crate) fn discard_offers(&mut self, id: &FrameworkId) {
+        let offers: Vec<OfferId> = self.frameworks.get(id).map(|it| it.offers.iter().cloned().collect()).unwrap_or_default();
+        for offer in offers {
+            self.take_offer(&offer);
+        }
+    }
+}
+
+impl FrameworkState {
+    /// A framework that is expected but has not spoken yet.
+    pub(crate) fn absent(record: &FrameworkRecord, now: Instant) -> FrameworkState {
+        FrameworkState {
+            info: record.info.clone(),
+            link: None,
+            roles: record.info.roles.iter().map(|role| crate::state::role_view(role, false)).collect(),
+            offers: Default::default(),
+            subscribed: now,
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Operations that agents have settled, and who has to hear of it. An operation is finished when it is
+//! durable at its agent, and not before.
+
+use holdfast_model::{
+    Action, AgentId, AgentRecord, Event, FrameworkId, Instant, MasterChange, OperationState, OperationStatus, OperationUpdate, OperationUuid, Order,
+    Resources, StatusUuid,
+};
+
+use crate::state::{AgentHealth, InFlight};
+use crate::{Effect, Master, Refusal};
+
+impl Master {
+    /// A new leader remembers which operations its predecessor had sent.
+    pub(crate) fn remember_operations(&mut self) {
+        for pending in self.ledger.pending.values() {
+            let Action::Claim(action) = &pending.operation.action else { continue };
+            let in_flight = InFlight {
+                framework: pending.framework.clone(),
+                id: pending.operation.id.clone(),
+                agent: pending.agent.clone(),
+                action: action.clone(),
+                ticket: None,
+                settled: None,
+            };
+            if let (Some(framework), Some(id)) = (&pending.framework, &pending.operation.id) {
+                self.operation_names.insert((framework.clone(), id.clone()), pending.uuid);
+            }
+            self.operations.insert(pending.uuid, in_flight);
+        }
+    }
+
+    pub(crate) fn operation_updated(&mut self, now: Instant, agent: &AgentId, update: OperationUpdate) {
+        self.note_claims(now, agent, &update);
+        let finished = update.state == OperationState::Finished;
+        if !finished && update.state.is_terminal() && self.operations.contains_key(&update.uuid) {
+            // We believed it done; only the agent knows how things are now.
+            if let Some(state) = self.agents.get_mut(agent) {
+                state.health = AgentHealth::Resyncing;
+            }
+            self.order(agent, Order::Resync);
+        }
+        self.touch(agent);
+        let Some(in_flight) = self.operations.get_mut(&update.uuid) else {
+            // Nobody waits for it any more: it was settled before, and the agent may forget it.
+            self.order(agent, Order::AcknowledgeOperation(update.uuid, update.status));
+            return;
+        };
+        let converted = if finished { in_flight.action.conversion().converted } else { Resources::new() };
+        let status = OperationStatus {
+            id: in_flight.id.clone(),
+            state: update.state,
+            message: update.message.clone(),
+            converted,
+            uuid: Some(update.status),
+            agent: Some(agent.clone()),
+        };
+        in_flight.settled = Some(status.clone());
+        let (ticket, framework) = (in_flight.ticket.take(), in_flight.framework.clone());
+        if let Some(ticket) = ticket {
+            let why = update.message.unwrap_or_else(|| "the agent could not do it".to_owned());
+            self.effects.push(Effect::Answer(ticket, if finished { Ok(()) } else { Err(Refusal::Conflict(why)) }));
+        }
+        let waits = framework.filter(|id| status.id.is_some() && self.ledger.frameworks.get(id).is_some_and(|it| !it.removed));
+        match waits {
+            Some(framework) => self.tell(&framework, Event::UpdateOperation(status)),
+            None => self.settle(&update.uuid, update.status),
+        }
+    }
+
+    fn note_claims(&mut self, now: Instant, agent: &AgentId, update: &OperationUpdate) {
+        let mut changes: Vec<MasterChange> = Vec::new();
+        for claim in &update.claims {
+            let key = (agent.clone(), claim.id);
+            if self.ledger.claims.get(&key).is_none_or(|it| it.generation <= claim.generation && it != claim) {
+                changes.push(MasterChange::Claim(agent.clone(), claim.clone()));
+            }
+        }
+        let ended = update.ended.iter().filter(|id| self.ledger.claims.contains_key(&(agent.clone(), **id)));
+        changes.extend(ended.map(|id| MasterChange::ClaimGone(agent.clone(), *id)));
+        if let Some(record) = self.ledger.agents.get(agent).filter(|it| it.ledger_version < update.ledger_version) {
+            changes.push(MasterChange::Agent(AgentRecord { ledger_version: update.ledger_version, ..record.clone() }));
+        }
+        let _ = now;
+        self.commit(changes);
+    }
+
+    /// The outcome has been heard by whoever waited: agent and masters may forget the operation.
+    fn settle(&mut self, uuid: &OperationUuid, status: StatusUuid) {
+        let Some(in_flight) = self.operations.remove(uuid) else { return };
+        if let (Some(framework), Some(id)) = (in_flight.framework, in_flight.id) {
+            self.operation_names.remove(&(framework, id));
+        }
+        self.commit(vec![MasterChange::Settled(*uuid)]);
+        self.order(&in_flight.agent, Order::AcknowledgeOperation(*uuid, status));
+    }
+
+    pub(crate) fn acknowledge_operation(&mut self, framework: &FrameworkId, id: &str, status: StatusUuid) {
+        let Some(uuid) = self.operation_names.get(&(framework.clone(), id.to_owned())).copied() else { return };
+        let matches = self.operations.get(&uuid).and_then(|it| it.settled.as_ref()).is_some_and(|it| it.uuid == Some(status));
+        if matches {
+            self.settle(&uuid, status);
+        }
+    }
+
+    /// The agent never heard of it.
+    pub(crate) fn drop_operation(&mut self, uuid: &OperationUuid, why: &str, refusal: fn(String) -> Refusal) {
+        let Some(in_flight) = self.operations.remove(uuid) else { return };
+        self.commit(vec![MasterChange::Settled(*uuid)]);
+        if let Some(ticket) = in_flight.ticket {
+            self.effects.push(Effect::Answer(ticket, Err(refusal(why.to_owned()))));
+        }
+        if let Some(framework) = in_flight.framework {
+            if let Some(id) = &in_flight.id {
+                self.operation_names.remove(&(framework.clone(), id.clone()));
+            }
+            self.tell_operation(&framework, in_flight.id, OperationState::Dropped, why);
+        }
+    }
+
+    /// Operators do not wait for an agent that is away. What they asked for may still come true.
+    pub(crate) fn answer_waiting(&mut self, agent: &AgentId) {
+        let waiting: Vec<_> = self.operations.values_mut().filter(|it| it.agent == *agent).filter_map(|it| it.ticket.take()).collect();
+        for ticket in waiting {
+            let why = format!("agent {agent} lost its connection before it answered; it is not known whether the operation was done: see its claims");
+            self.effects.push(Effect::Answer(ticket, Err(Refusal::Conflict(why))));
+        }
+    }
+
+    pub(crate) fn operations_unreachable(&mut self, agent: &AgentId) {
+        let theirs = self.operations.values().filter(|it| it.agent == *agent && it.settled.is_none());
+        let theirs: Vec<(FrameworkId, String)> = theirs.filter_map(|it| Some((it.framework.clone()?, it.id.clone()?))).collect();
+        for (framework, id) in theirs {
+            self.tell_operation(&framework, Some(id), OperationState::Unreachable, "the agent does not answer");
+        }
+    }
+}

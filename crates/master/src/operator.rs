@@ -1,0 +1,152 @@
+//! What operators ask for. A claim is answered once it is durable at its agent; what is needed for it is
+//! taken out of offers in the same step, so that nobody can come in between.
+
+use holdfast_model::{
+    Action, AgentId, Asker, ClaimAction, FrameworkId, Invalid, MasterChange, Moment, NamedOperation, OfferId, Operation, OperationUuid, Order,
+    PendingOperation, Resources,
+};
+
+use crate::state::{AgentHealth, InFlight};
+use crate::{Effect, Master, OperatorCall, Refusal, Ticket};
+
+impl Master {
+    pub(crate) fn from_operator(&mut self, moment: &mut Moment<'_>, ticket: Ticket, call: OperatorCall) {
+        let answer = match call {
+            OperatorCall::Claim { agent, action, principal, plan } => {
+                match self.operator_claim(moment, ticket, &agent, &action, principal.as_deref(), plan) {
+                    Ok(true) => return, // Answered when the agent has done it.
+                    Ok(false) => Ok(()),
+                    Err(refusal) => Err(refusal),
+                }
+            }
+            OperatorCall::Teardown(framework) => self.operator_teardown(&framework),
+            OperatorCall::Kill(framework, task) => {
+                let known = self.tasks.get(&(framework.clone(), task.clone())).filter(|it| !it.state.is_terminal());
+                match known {
+                    None => Err(Refusal::NotFound(format!("framework {framework} has no live task `{task}`"))),
+                    Some(_) => {
+                        self.kill(moment.now, &framework, task, None, None);
+                        Ok(())
+                    }
+                }
+            }
+            OperatorCall::Weight(role, weight) if weight.as_thousandths() <= 0 => {
+                Err(Refusal::Invalid(Invalid::new("weight", format!("{weight} for `{role}`: a weight must be greater than 0"))))
+            }
+            OperatorCall::Weight(role, weight) => {
+                self.commit(vec![MasterChange::Weight(role, weight)]);
+                self.touch_all();
+                Ok(())
+            }
+        };
+        self.effects.push(Effect::Answer(ticket, answer));
+    }
+
+    fn operator_teardown(&mut self, framework: &FrameworkId) -> Result<(), Refusal> {
+        match self.ledger.frameworks.get(framework) {
+            Some(it) if !it.removed => {
+                self.remove_framework(framework);
+                Ok(())
+            }
+            Some(_) => Err(Refusal::NotFound(format!("framework {framework} was removed before"))),
+            None => Err(Refusal::NotFound(format!("there is no framework {framework}"))),
+        }
+    }
+
+    /// Says whether the answer comes later.
+    fn operator_claim(
+        &mut self,
+        moment: &mut Moment<'_>,
+        ticket: Ticket,
+        agent: &AgentId,
+        action: &ClaimAction,
+        principal: Option<&str>,
+        plan: bool,
+    ) -> Result<bool, Refusal> {
+        action.check(Asker::Operator { principal }).map_err(Refusal::Invalid)?;
+        let state = self.agents.get(agent).ok_or_else(|| Refusal::NotFound(format!("there is no agent {agent}")))?;
+        match &state.health {
+            AgentHealth::Well => {}
+            AgentHealth::Away(_) => return Err(Refusal::Conflict(format!("agent {agent} is not connected; try again when it is back"))),
+            AgentHealth::Fenced(why) => return Err(Refusal::Conflict(why.clone())),
+            AgentHealth::Resyncing | AgentHealth::Joining => {
+                return Err(Refusal::Conflict(format!("agent {agent} is just reporting what it has; try again")));
+            }
+        }
+        self.check_known(agent, action)?;
+        let conversion = action.conversion();
+        let mut after = state.total.clone();
+        action.apply(&mut after).map_err(|it| Refusal::Conflict(it.to_string()))?;
+        let rescinded = self.needed_offers(agent, &conversion.consumed)?;
+        if plan {
+            return Ok(false);
+        }
+        rescinded.iter().for_each(|offer| self.rescind(offer));
+        self.order_claim(moment, ticket, agent, action, principal)?;
+        Ok(true)
+    }
+
+    /// An operation on a volume that does not exist is wrong rather than early.
+    fn check_known(&self, agent: &AgentId, action: &ClaimAction) -> Result<(), Refusal> {
+        let ClaimAction::Destroy(volumes) = action else { return Ok(()) };
+        for (index, volume) in volumes.iter().enumerate() {
+            let known = self.ledger.claims_of(agent).any(|claim| claim.resource.identity == volume.identity);
+            if !known {
+                let id = volume.identity.persistence.as_ref().map(ToString::to_string).unwrap_or_default();
+                let why = format!("agent {agent} has no such volume `{id}`; see its claims");
+                return Err(Refusal::Invalid(Invalid::new(format!("volumes[{index}]"), why)));
+            }
+        }
+        Ok(())
+    }
+
+    /// The offers that have to be taken back so that `needed` is free.
+    fn needed_offers(&self, agent: &AgentId, needed: &Resources) -> Result<Vec<OfferId>, Refusal> {
+        let Some(state) = self.agents.get(agent) else { return Ok(Vec::new()) };
+        let (mut free, mut rescinded) = (state.free(), Vec::new());
+        for id in &state.offers {
+            if free.contains(needed) {
+                break;
+            }
+            if let Some(record) = self.offers.get(id) {
+                free.add_all(&record.offer.resources.unallocated());
+                rescinded.push(id.clone());
+            }
+        }
+        if free.contains(needed) {
+            return Ok(rescinded);
+        }
+        let missing = needed.iter().find(|it| !free.contains_one(it)).map_or_else(|| needed.to_string(), |it| it.to_string());
+        let users: Vec<String> = self.users_of(agent, needed);
+        let by = if users.is_empty() { String::new() } else { format!(", used by {}", users.join(", ")) };
+        Err(Refusal::Conflict(format!("{missing} is not free on agent {agent}{by}")))
+    }
+
+    fn users_of(&self, agent: &AgentId, needed: &Resources) -> Vec<String> {
+        let uses = |resources: &Resources| resources.unallocated().entries().any(|(identity, _)| needed.get(identity).is_some());
+        let tasks = self.tasks.values().filter(|it| it.agent == *agent && !it.state.is_terminal() && uses(&it.resources));
+        tasks.take(5).map(|it| format!("task `{}` of framework {}", it.id, it.framework)).collect()
+    }
+
+    fn order_claim(
+        &mut self,
+        moment: &mut Moment<'_>,
+        ticket: Ticket,
+        agent: &AgentId,
+        action: &ClaimAction,
+        principal: Option<&str>,
+    ) -> Result<(), Refusal> {
+        let action = self.speculate(agent, action).map_err(Refusal::Invalid)?;
+        let uuid = OperationUuid(moment.ids.fresh());
+        let operation = Operation { id: None, action: Action::Claim(action.clone()) };
+        let in_flight = InFlight { framework: None, id: None, agent: agent.clone(), action, ticket: Some(ticket), settled: None };
+        self.operations.insert(uuid, in_flight);
+        let pending = PendingOperation { uuid, framework: None, agent: agent.clone(), operation: operation.clone() };
+        let by = principal.unwrap_or("operator").to_owned();
+        let operations = vec![NamedOperation { uuid, operation }];
+        self.order(agent, Order::Apply { framework: None, role: None, by, operations });
+        self.commit(vec![MasterChange::Pending(pending)]);
+        self.touch(agent);
+        Ok(())
+    }
+}

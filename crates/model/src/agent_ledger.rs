@@ -1,0 +1,252 @@
+//! What an agent must not forget: the fold of typed changes, each of which puts or removes one record.
+//!
+//! Memory and disk cannot disagree, because both are folds of the same changes. Nothing here is
+//! deleted because time passed; a volume's record ends only after its owner destroyed it.
+
+use std::collections::BTreeMap;
+
+use crate::claim::Claim;
+use crate::framework::FrameworkInfo;
+use crate::id::{
+    AgentId, ClaimId, ClusterId, ContainerId, DiskId, ExecutorId, FrameworkId, Instant, NodeId, OperationUuid, StatusUuid, TaskId, Term,
+};
+use crate::message::OperationState;
+use crate::operation::Operation;
+use crate::role::Role;
+use crate::task::{ExecutorInfo, TaskInfo, TaskState, TaskStatus};
+
+/// Who an agent is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentIdentity {
+    /// The machine's agent, for the life of this ledger.
+    pub node: NodeId,
+    /// Its name in the cluster; `None` before the first registration.
+    pub agent: Option<AgentId>,
+    /// The cluster that its disks belong to; `None` before the first registration.
+    pub cluster: Option<ClusterId>,
+    /// The greatest term heard of.
+    pub term: Term,
+    /// Counts commits.
+    pub version: u64,
+}
+
+/// What kind of place a disk is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DiskKind {
+    /// The agent's own file system.
+    Root,
+    /// A shared directory.
+    Path,
+    /// A whole file system.
+    Mount,
+}
+
+/// A disk of this agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiskRecord {
+    /// Written on it.
+    pub id: DiskId,
+    /// What kind of place.
+    pub kind: DiskKind,
+    /// Its absolute path.
+    pub root: String,
+    /// Its size in megabytes (2^20 bytes), as configured.
+    pub size_mb: u64,
+}
+
+/// The name of an executor on an agent.
+pub type ExecutorKey = (FrameworkId, ExecutorId);
+
+/// The name of a task on an agent.
+pub type TaskKey = (FrameworkId, TaskId);
+
+/// An executor and its container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExecutorRecord {
+    /// Whose.
+    pub framework: FrameworkId,
+    /// As described; for commands, made up by the agent.
+    pub info: ExecutorInfo,
+    /// Where it lives.
+    pub container: ContainerId,
+    /// Whether Holdfast's own command executor runs it.
+    pub command: bool,
+    /// Whether it ever subscribed.
+    pub registered: bool,
+    /// When its container was asked for.
+    pub launched: Instant,
+    /// The role whose resources it was launched with.
+    pub role: Role,
+}
+
+impl ExecutorRecord {
+    /// Its name.
+    pub fn key(&self) -> ExecutorKey {
+        (self.framework.clone(), self.info.id.clone())
+    }
+}
+
+/// A task, from its acceptance until its last update is acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskRecord {
+    /// Whose.
+    pub framework: FrameworkId,
+    /// As described.
+    pub info: TaskInfo,
+    /// What runs it.
+    pub executor: ExecutorId,
+    /// The newest state.
+    pub state: TaskState,
+    /// The newest status.
+    pub latest: Option<TaskStatus>,
+    /// Statuses that the framework has not acknowledged yet, oldest first.
+    pub updates: Vec<TaskStatus>,
+    /// Whether the executor was given it.
+    pub delivered: bool,
+    /// Whether somebody asked for its end.
+    pub killed: bool,
+    /// The role whose resources it was launched with.
+    pub role: Role,
+    /// The group it was launched in.
+    pub group: Option<String>,
+}
+
+impl TaskRecord {
+    /// Its name.
+    pub fn key(&self) -> TaskKey {
+        (self.framework.clone(), self.info.id.clone())
+    }
+}
+
+/// An operation, until its outcome is acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OperationRecord {
+    /// Named by the master.
+    pub uuid: OperationUuid,
+    /// Whose; `None` for an operator's.
+    pub framework: Option<FrameworkId>,
+    /// What.
+    pub operation: Operation,
+    /// Where it is in its life.
+    pub state: OperationState,
+    /// Why, when it failed.
+    pub message: Option<String>,
+    /// Names its status; `None` while pending.
+    pub status: Option<StatusUuid>,
+    /// The claims that it makes, changes or ends.
+    pub claims: Vec<ClaimId>,
+}
+
+/// A change of an agent's ledger: one record put or removed.
+#[allow(clippy::large_enum_variant, reason = "changes are few, and live only until their commit")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AgentChange {
+    /// Who it is.
+    Identity(AgentIdentity),
+    /// A disk.
+    Disk(DiskRecord),
+    /// A disk was taken out of the configuration (only when no claim lies on it).
+    DiskGone(DiskId),
+    /// A claim.
+    Claim(Claim),
+    /// A claim ended: a reservation undone, or a volume destroyed and in the trash.
+    ClaimGone(ClaimId),
+    /// A framework with something here.
+    Framework(FrameworkInfo),
+    /// A framework has nothing here any more.
+    FrameworkGone(FrameworkId),
+    /// An executor.
+    Executor(ExecutorRecord),
+    /// An executor's container is gone.
+    ExecutorGone(ExecutorKey),
+    /// A task.
+    Task(TaskRecord),
+    /// A task's last update was acknowledged.
+    TaskGone(TaskKey),
+    /// An operation.
+    Operation(OperationRecord),
+    /// An operation's outcome was acknowledged, or nobody waits for it.
+    OperationGone(OperationUuid),
+}
+
+/// The durable half of an agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentLedger {
+    /// Who it is.
+    pub identity: AgentIdentity,
+    /// Its disks.
+    pub disks: BTreeMap<DiskId, DiskRecord>,
+    /// What is claimed of it.
+    pub claims: BTreeMap<ClaimId, Claim>,
+    /// Frameworks with something here.
+    pub frameworks: BTreeMap<FrameworkId, FrameworkInfo>,
+    /// Executors whose containers may live.
+    pub executors: BTreeMap<ExecutorKey, ExecutorRecord>,
+    /// Tasks not yet forgotten.
+    pub tasks: BTreeMap<TaskKey, TaskRecord>,
+    /// Operations not yet forgotten.
+    pub operations: BTreeMap<OperationUuid, OperationRecord>,
+}
+
+impl AgentLedger {
+    /// The empty ledger of a new agent.
+    pub fn new(node: NodeId) -> AgentLedger {
+        AgentLedger {
+            identity: AgentIdentity { node, agent: None, cluster: None, term: Term::default(), version: 0 },
+            disks: BTreeMap::new(),
+            claims: BTreeMap::new(),
+            frameworks: BTreeMap::new(),
+            executors: BTreeMap::new(),
+            tasks: BTreeMap::new(),
+            operations: BTreeMap::new(),
+        }
+    }
+
+    /// Folds one change in.
+    ///
+    /// # Panics
+    /// When a state would go backwards: that is a bug, and going on would put it on disk.
+    pub fn apply(&mut self, change: &AgentChange) {
+        match change.clone() {
+            AgentChange::Identity(identity) => {
+                assert!(self.identity.term <= identity.term, "terms only grow");
+                self.identity = identity;
+            }
+            AgentChange::Disk(disk) => drop(self.disks.insert(disk.id, disk)),
+            AgentChange::DiskGone(disk) => drop(self.disks.remove(&disk)),
+            AgentChange::Claim(claim) => {
+                if let Some(old) = self.claims.get(&claim.id) {
+                    assert!(old.state <= claim.state && old.generation <= claim.generation, "a claim only goes forward");
+                }
+                self.claims.insert(claim.id, claim);
+            }
+            AgentChange::ClaimGone(claim) => drop(self.claims.remove(&claim)),
+            AgentChange::Framework(info) => {
+                let id = info.id.clone().expect("a framework on an agent has its id");
+                self.frameworks.insert(id, info);
+            }
+            AgentChange::FrameworkGone(framework) => drop(self.frameworks.remove(&framework)),
+            AgentChange::Executor(executor) => drop(self.executors.insert(executor.key(), executor)),
+            AgentChange::ExecutorGone(key) => drop(self.executors.remove(&key)),
+            AgentChange::Task(task) => {
+                if let Some(old) = self.tasks.get(&task.key()) {
+                    assert!(!old.state.is_terminal() || old.state == task.state, "a task ends once");
+                }
+                self.tasks.insert(task.key(), task);
+            }
+            AgentChange::TaskGone(key) => drop(self.tasks.remove(&key)),
+            AgentChange::Operation(operation) => drop(self.operations.insert(operation.uuid, operation)),
+            AgentChange::OperationGone(uuid) => drop(self.operations.remove(&uuid)),
+        }
+    }
+
+    /// Tasks that have not ended and use the volume behind `claim`.
+    pub fn users_of<'a>(&'a self, claim: &'a Claim) -> impl Iterator<Item = &'a TaskRecord> {
+        let uses = move |list: &[crate::resource::Resource]| list.iter().any(|it| it.identity.unallocated() == claim.resource.identity);
+        self.tasks.values().filter(move |task| {
+            let executor = self.executors.get(&(task.framework.clone(), task.executor.clone()));
+            let by_executor = executor.is_some_and(|it| uses(&it.info.resources));
+            (!task.state.is_terminal() || executor.is_some()) && (uses(&task.info.resources) || by_executor)
+        })
+    }
+}

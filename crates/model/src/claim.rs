@@ -1,0 +1,432 @@
+//! Claims: the durable records behind reservations and volumes, and how operations change them.
+//!
+//! An agent's total is its base (what the machine has) with all claims laid on it. Equal reservations
+//! share one claim, since the API cannot tell them apart; each volume has a claim of its own.
+
+use std::collections::BTreeMap;
+
+use crate::id::{ClaimId, DiskId, FrameworkId, Instant};
+use crate::operation::ClaimAction;
+use crate::resource::{Identity, Resource};
+use crate::resources::Resources;
+use crate::validate::Invalid;
+
+/// How many events of its history a claim keeps.
+pub const HISTORY_MAX: usize = 16;
+
+/// Where a claim is in its life; it only goes forward.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ClaimState {
+    /// Written down; the volume's directory is not yet known to exist.
+    Making,
+    /// Whole and usable.
+    Ready,
+    /// Destroyed by its owner; the bytes are on their way to the trash.
+    Destroying,
+}
+
+/// Something that happened to a claim, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimEvent {
+    /// When.
+    pub at: Instant,
+    /// The generation after it.
+    pub generation: u64,
+    /// What, such as `created`.
+    pub what: String,
+    /// Who asked: a framework or a principal.
+    pub by: String,
+}
+
+/// The record behind one reservation or one volume of one agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// Never reused; names the directory of a volume.
+    pub id: ClaimId,
+    /// Where it is in its life.
+    pub state: ClaimState,
+    /// What is held, without allocation.
+    pub resource: Resource,
+    /// The framework that made it; `None` when an operator did.
+    pub framework: Option<FrameworkId>,
+    /// Grows with each change.
+    pub generation: u64,
+    /// When it was made.
+    pub created: Instant,
+    /// The disk that carries it, when it is a volume.
+    pub disk: Option<DiskId>,
+    /// The newest events.
+    pub history: Vec<ClaimEvent>,
+}
+
+impl Claim {
+    /// Whether it is a volume (else a reservation).
+    pub fn is_volume(&self) -> bool {
+        self.resource.identity.persistence.is_some()
+    }
+
+    fn note(&mut self, at: Instant, what: &str, by: &str) {
+        self.generation += 1;
+        if HISTORY_MAX <= self.history.len() {
+            self.history.remove(1); // The first one tells where it came from.
+        }
+        self.history.push(ClaimEvent { at, generation: self.generation, what: what.to_owned(), by: by.to_owned() });
+    }
+}
+
+/// What an operation does to claims: the records to write, and the claims that end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClaimChanges {
+    /// New and changed claims, as they shall be.
+    pub kept: Vec<Claim>,
+    /// Reservations that are no more.
+    pub ended: Vec<ClaimId>,
+}
+
+/// Who asks, and with what the new claims are made.
+pub struct Making<'a> {
+    /// When.
+    pub now: Instant,
+    /// The framework that asks; `None` for an operator.
+    pub framework: Option<&'a FrameworkId>,
+    /// Who asks, for the history.
+    pub by: &'a str,
+    /// Fresh ids.
+    pub ids: &'a mut dyn crate::id::Ids,
+    /// Which disk carries a volume with this identity.
+    pub disk_of: &'a dyn Fn(&Identity) -> Option<DiskId>,
+}
+
+/// The total of an agent: its base with all claims laid on it. The space of a volume that is being destroyed is in it neither as a
+/// volume nor as anything else: it is given back when the bytes are in the trash, and not before.
+///
+/// # Errors
+/// [`Invalid`] when a claim does not fit on the base, naming it; the machine has shrunk or its configuration changed.
+pub fn total(base: &Resources, claims: &BTreeMap<ClaimId, Claim>) -> Result<Resources, Invalid> {
+    let (total, misfits) = fit(base, claims);
+    match misfits.first() {
+        None => Ok(total),
+        Some(id) => Err(Invalid::new(
+            format!("claims[{id}]"),
+            format!("{} no longer fits on what the machine has; give the disk or the amount back", claims[id].resource),
+        )),
+    }
+}
+
+/// As [`total`], leaving out and naming the claims that do not fit.
+pub fn fit(base: &Resources, claims: &BTreeMap<ClaimId, Claim>) -> (Resources, Vec<ClaimId>) {
+    let (mut total, mut misfits) = (base.clone(), Vec::new());
+    for claim in claims.values() {
+        let base = Resource { identity: claim.resource.identity.base(), mount: None, creator: None, ..claim.resource.clone() };
+        if total.contains_one(&base) {
+            total.subtract(&base);
+            if claim.state != ClaimState::Destroying {
+                total.add(&claim.resource);
+            }
+        } else {
+            misfits.push(claim.id);
+        }
+    }
+    (total, misfits)
+}
+
+/// What `action` (without allocations, already found to apply to the total) does to `claims`.
+pub fn changes(action: &ClaimAction, claims: &BTreeMap<ClaimId, Claim>, making: &mut Making<'_>) -> ClaimChanges {
+    let mut touched = BTreeMap::new();
+    let conversion = action.conversion();
+    for resource in conversion.consumed.iter().filter(|it| it.identity.needs_checkpoint()) {
+        take(&resource, claims, &mut touched, making);
+    }
+    for resource in conversion.converted.iter().filter(|it| it.identity.needs_checkpoint()) {
+        give(&resource, claims, &mut touched, making);
+    }
+    let (mut kept, mut ended) = (Vec::new(), Vec::new());
+    for (id, claim) in touched {
+        if claim.resource.value.is_empty() {
+            ended.push(id);
+        } else {
+            kept.push(claim);
+        }
+    }
+    ended.retain(|id| claims.contains_key(id));
+    ClaimChanges { kept, ended }
+}
+
+fn find(identity: &Identity, claims: &BTreeMap<ClaimId, Claim>, touched: &BTreeMap<ClaimId, Claim>) -> Option<Claim> {
+    let live = |it: &&Claim| it.resource.identity == *identity && it.state != ClaimState::Destroying;
+    let untouched = claims.values().filter(|it| !touched.contains_key(&it.id)).find(live);
+    touched.values().find(live).or(untouched).cloned()
+}
+
+fn take(resource: &Resource, claims: &BTreeMap<ClaimId, Claim>, touched: &mut BTreeMap<ClaimId, Claim>, making: &Making<'_>) {
+    let Some(mut claim) = find(&resource.identity, claims, touched) else { return };
+    if claim.is_volume() {
+        claim.state = ClaimState::Destroying;
+        claim.note(making.now, "destroyed", making.by);
+    } else {
+        claim.resource.value = claim.resource.value.minus(&resource.value);
+        claim.note(making.now, "shrunk", making.by);
+    }
+    touched.insert(claim.id, claim);
+}
+
+fn give(resource: &Resource, claims: &BTreeMap<ClaimId, Claim>, touched: &mut BTreeMap<ClaimId, Claim>, making: &mut Making<'_>) {
+    let existing = find(&resource.identity, claims, touched).filter(|it| !it.resource.identity.is_exclusive());
+    let claim = match existing {
+        Some(mut claim) => {
+            claim.resource.value = claim.resource.value.plus(&resource.value);
+            claim.note(making.now, "grown", making.by);
+            claim
+        }
+        None => {
+            let volume = resource.identity.persistence.is_some();
+            let mut claim = Claim {
+                id: ClaimId(making.ids.fresh()),
+                state: if volume { ClaimState::Making } else { ClaimState::Ready },
+                resource: resource.clone(),
+                framework: making.framework.cloned(),
+                generation: 0,
+                created: making.now,
+                disk: if volume { (making.disk_of)(&resource.identity) } else { None },
+                history: Vec::new(),
+            };
+            claim.note(making.now, if volume { "created" } else { "reserved" }, making.by);
+            claim
+        }
+    };
+    touched.insert(claim.id, claim);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{Ids, PersistenceId};
+    use crate::operation::Asker;
+    use crate::resource::{Reservation, ReservationKind, Source};
+    use crate::role::Role;
+    use crate::value::Scalar;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+    use uuid::Uuid;
+
+    /// Fresh ids: 1, 2, 3 ...
+    struct Counter(u128);
+
+    impl Ids for Counter {
+        fn fresh(&mut self) -> Uuid {
+            self.0 += 1;
+            Uuid::from_u128(self.0)
+        }
+    }
+
+    const DISK: DiskId = DiskId(Uuid::nil());
+
+    fn reservation(role: &str, kind: ReservationKind) -> Reservation {
+        Reservation { kind, role: Role::parse(role).unwrap(), principal: None, labels: Vec::new() }
+    }
+
+    fn dynamic(role: &str) -> Reservation {
+        reservation(role, ReservationKind::Dynamic)
+    }
+
+    fn disk(mb: i64) -> Resource {
+        Resource::scalar("disk", Scalar::whole(mb))
+    }
+
+    fn volume(mb: i64, id: &str) -> Resource {
+        disk(mb).reserved(dynamic("db")).volume(PersistenceId::made(id.to_owned()), "data", None)
+    }
+
+    /// An agent in small: its base, its claims, and its total as operations change it.
+    struct Agent {
+        base: Resources,
+        claims: BTreeMap<ClaimId, Claim>,
+        total: Resources,
+        ids: Counter,
+    }
+
+    impl Agent {
+        fn new(base: &[Resource]) -> Agent {
+            let base: Resources = base.iter().collect();
+            Agent { total: base.clone(), base, claims: BTreeMap::new(), ids: Counter(0) }
+        }
+
+        /// Does `action` if it can be done; true if it was. The space of destroyed volumes comes back with [`Agent::empty_trash`].
+        fn perform(&mut self, action: &ClaimAction) -> bool {
+            if action.check(Asker::Operator { principal: None }).is_err() || action.apply(&mut self.total).is_err() {
+                return false;
+            }
+            if let ClaimAction::Destroy(_) = action {
+                self.total.subtract_all(&action.conversion().converted);
+            }
+            self.note(action);
+            true
+        }
+
+        fn note(&mut self, action: &ClaimAction) {
+            let mut making = Making { now: Instant(1), framework: None, by: "op", ids: &mut self.ids, disk_of: &|_| Some(DISK) };
+            let mut changes = changes(action, &self.claims, &mut making);
+            if let ClaimAction::Destroy(_) = action {
+                changes.kept.retain(Claim::is_volume);
+            }
+            for claim in changes.kept {
+                let old = self.claims.insert(claim.id, claim.clone());
+                assert!(old.is_none_or(|old| old.state <= claim.state && old.generation < claim.generation), "claims go forward");
+            }
+            for id in changes.ended {
+                let ended = self.claims.remove(&id).expect("what ends was there");
+                assert!(!ended.is_volume(), "the record of a volume ends only once its bytes are in the trash");
+            }
+        }
+
+        fn destroying(&self) -> Vec<Claim> {
+            self.claims.values().filter(|it| it.state == ClaimState::Destroying).cloned().collect()
+        }
+
+        /// The bytes of destroyed volumes are in the trash: their space is reserved disk again.
+        fn empty_trash(&mut self) {
+            for volume in self.destroying() {
+                self.claims.remove(&volume.id);
+                let reserved = volume.resource.without_volume();
+                let base = Resource { identity: reserved.identity.base(), ..reserved.clone() };
+                self.total.add(&reserved);
+                self.note(&ClaimAction::Reserve { resources: vec![reserved], source: vec![base] });
+            }
+        }
+    }
+
+    fn reserve(resources: Vec<Resource>) -> ClaimAction {
+        ClaimAction::Reserve { resources, source: Vec::new() }
+    }
+
+    #[test]
+    fn equal_reservations_share_a_claim_and_each_volume_has_its_own() {
+        let mut agent = Agent::new(&[disk(100)]);
+        assert!(agent.perform(&reserve(vec![disk(30).reserved(dynamic("db"))])));
+        assert!(agent.perform(&reserve(vec![disk(30).reserved(dynamic("db"))])));
+        assert_eq!(agent.claims.len(), 1);
+        assert!(agent.perform(&ClaimAction::Create(vec![volume(20, "a"), volume(20, "b")])));
+        assert_eq!(agent.claims.values().filter(|it| it.is_volume()).count(), 2);
+        assert!(agent.claims.values().filter(|it| it.is_volume()).all(|it| it.disk == Some(DISK) && it.state == ClaimState::Making));
+        assert_eq!(agent.claims.len(), 3);
+        assert!(agent.perform(&ClaimAction::Create(vec![volume(20, "c")])));
+        assert_eq!(agent.claims.values().filter(|it| !it.is_volume()).count(), 0, "nothing is left of the reservation itself");
+    }
+
+    #[test]
+    fn the_space_of_a_destroyed_volume_comes_back_with_the_trash() {
+        let mut agent = Agent::new(&[disk(100)]);
+        agent.perform(&reserve(vec![disk(50).reserved(dynamic("db"))]));
+        agent.perform(&ClaimAction::Create(vec![volume(50, "a")]));
+        assert!(agent.perform(&ClaimAction::Destroy(vec![volume(50, "a")])));
+        assert_eq!((agent.destroying().len(), agent.claims.len()), (1, 1));
+        assert_eq!(total(&agent.base, &agent.claims).unwrap(), [disk(50)].iter().collect(), "its space is not free yet");
+        assert!(!agent.perform(&ClaimAction::Create(vec![volume(50, "a")])));
+        let destroyed = agent.destroying()[0].id;
+        agent.empty_trash();
+        assert_eq!(total(&agent.base, &agent.claims).unwrap(), [disk(50), disk(50).reserved(dynamic("db"))].iter().collect());
+        assert!(agent.perform(&ClaimAction::Create(vec![volume(50, "a")])), "its name is free again");
+        assert!(agent.claims.values().filter(|it| it.is_volume()).all(|it| it.id != destroyed), "a new volume is never the old one");
+    }
+
+    #[test]
+    fn claims_that_do_not_fit_are_named_and_kept() {
+        let mut agent = Agent::new(&[disk(100)]);
+        agent.perform(&reserve(vec![disk(80).reserved(dynamic("db"))]));
+        let smaller: Resources = [disk(50)].iter().collect();
+        let id = *agent.claims.keys().next().unwrap();
+        assert_eq!(total(&smaller, &agent.claims).unwrap_err().path, format!("claims[{id}]"));
+        assert_eq!(fit(&smaller, &agent.claims), (smaller, vec![id]));
+    }
+
+    #[test]
+    fn the_history_is_bounded_and_keeps_the_beginning() {
+        let mut agent = Agent::new(&[disk(1000)]);
+        for _ in 0..40 {
+            assert!(agent.perform(&reserve(vec![disk(1).reserved(dynamic("db"))])));
+        }
+        let claim = agent.claims.values().next().unwrap();
+        assert_eq!((claim.history.len(), claim.generation), (HISTORY_MAX, 40));
+        assert_eq!((claim.history[0].what.as_str(), claim.history[0].generation), ("reserved", 1));
+        assert_eq!(claim.history[HISTORY_MAX - 1].generation, 40);
+    }
+
+    fn base() -> Vec<Resource> {
+        vec![
+            Resource::scalar("cpus", Scalar::whole(4)),
+            disk(100),
+            disk(50).on(Source::path("/p")),
+            disk(40).on(Source::mount("/m")),
+            disk(60).reserved(reservation("s", ReservationKind::Static)),
+        ]
+    }
+
+    /// Something that could be reserved, at some level of the tree.
+    fn reserved() -> impl Strategy<Value = Resource> {
+        let what = prop_oneof![
+            (1i64..3000).prop_map(|it| Resource::scalar("cpus", Scalar::thousandths(it))),
+            (1i64..60).prop_map(disk),
+            (1i64..60).prop_map(|it| disk(it).on(Source::path("/p"))),
+            select(vec![disk(40).on(Source::mount("/m"))]),
+        ];
+        let stack = select(vec![
+            vec![dynamic("db")],
+            vec![dynamic("db")],
+            vec![dynamic("db"), dynamic("db/x")],
+            vec![reservation("s", ReservationKind::Static), dynamic("s/x")],
+            vec![dynamic("other")],
+        ]);
+        (what, stack).prop_map(|(mut resource, stack)| {
+            resource.identity.reservations = stack;
+            resource
+        })
+    }
+
+    fn action() -> impl Strategy<Value = ClaimAction> {
+        let some = || prop::collection::vec(reserved(), 1..3);
+        let volumes = || {
+            let one =
+                (reserved(), select(vec!["a", "b", "c"])).prop_map(|(it, id)| it.volume(PersistenceId::made(id.to_owned()), "data", None));
+            prop::collection::vec(one, 1..3)
+        };
+        prop_oneof![
+            4 => some().prop_map(reserve),
+            2 => some().prop_map(ClaimAction::Unreserve),
+            3 => volumes().prop_map(ClaimAction::Create),
+            1 => volumes().prop_map(ClaimAction::Destroy),
+        ]
+    }
+
+    /// A whole volume or reservation that is there, so that undoing happens often enough to matter.
+    fn undo(agent: &Agent, pick: usize) -> Option<ClaimAction> {
+        let claims: Vec<&Claim> = agent.claims.values().filter(|it| it.state != ClaimState::Destroying).collect();
+        let claim = claims.get(pick % claims.len().max(1))?;
+        Some(match claim.is_volume() {
+            true => ClaimAction::Destroy(vec![claim.resource.clone()]),
+            false => ClaimAction::Unreserve(vec![claim.resource.clone()]),
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn base_and_claims_are_the_total(steps in prop::collection::vec((action(), any::<usize>(), 0u8..5), 1..30)) {
+            let mut agent = Agent::new(&base());
+            let quantities = agent.total.quantities();
+            for (action, pick, kind) in steps {
+                match (kind, undo(&agent, pick)) {
+                    (0, Some(undo)) => prop_assert!(agent.perform(&undo), "what is claimed can be undone: {:?}", undo),
+                    (1, _) => agent.empty_trash(),
+                    _ => drop(agent.perform(&action)),
+                }
+                prop_assert_eq!(&total(&agent.base, &agent.claims).unwrap(), &agent.total);
+                let mut all = agent.total.clone();
+                agent.destroying().iter().for_each(|it| all.add(&it.resource.without_volume()));
+                prop_assert_eq!(all.quantities(), quantities.clone(), "no operation makes or loses anything");
+                prop_assert_eq!(&all.base(), &agent.base);
+                prop_assert!(agent.claims.values().all(|it| !it.resource.value.is_empty() && it.resource.identity.allocation.is_none()));
+            }
+            agent.empty_trash();
+            prop_assert_eq!(&total(&agent.base, &agent.claims).unwrap(), &agent.total);
+        }
+    }
+}

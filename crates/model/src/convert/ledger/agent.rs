@@ -1,0 +1,210 @@
+//! The agent's ledger as records.
+//!
+//! Trees: `identity` (one record), `disks`, `claims`, `frameworks`, `executors`, `tasks`, `operations`. Relies on
+//! [`AgentLedger::apply`] for the fold. Never yields a ledger that lacks a record that was there.
+
+use holdfast_proto::holdfast::ledger::v1 as ledger;
+
+use super::key::{one, read_one, read_two, two};
+use super::record::{check_key, named, read, unknown_tree, value};
+use super::{claim_in, claim_out, disk_in, disk_out, executor_in, executor_out, operation_in, operation_out, task_in, task_out, Entry};
+use crate::agent_ledger::{AgentChange, AgentIdentity, AgentLedger};
+use crate::convert::field::{needed, some, Place};
+use crate::convert::framework;
+use crate::framework::FrameworkInfo;
+use crate::id::{AgentId, ClaimId, ClusterId, DiskId, ExecutorId, FrameworkId, NodeId, OperationUuid, TaskId, Term};
+use crate::validate::Invalid;
+
+/// All trees.
+pub const TREES: [&str; 7] = [IDENTITY, DISKS, CLAIMS, FRAMEWORKS, EXECUTORS, TASKS, OPERATIONS];
+
+const IDENTITY: &str = "identity";
+const DISKS: &str = "disks";
+const CLAIMS: &str = "claims";
+const FRAMEWORKS: &str = "frameworks";
+const EXECUTORS: &str = "executors";
+const TASKS: &str = "tasks";
+const OPERATIONS: &str = "operations";
+
+/// The key of the only record in its tree.
+const SELF: &str = "self";
+
+/// Writes a change.
+///
+/// # Panics
+/// When a framework has no id, which on an agent cannot be.
+pub fn encode(change: &AgentChange) -> Entry {
+    let (tree, key) = place(change);
+    let value = match change {
+        AgentChange::Identity(it) => value(&identity_out(it)),
+        AgentChange::Disk(it) => value(&disk_out(it)),
+        AgentChange::Claim(it) => value(&claim_out(it)),
+        AgentChange::Framework(it) => value(&framework_out(it)),
+        AgentChange::Executor(it) => value(&executor_out(it)),
+        AgentChange::Task(it) => value(&task_out(it)),
+        AgentChange::Operation(it) => value(&operation_out(it)),
+        AgentChange::DiskGone(_)
+        | AgentChange::ClaimGone(_)
+        | AgentChange::FrameworkGone(_)
+        | AgentChange::ExecutorGone(_)
+        | AgentChange::TaskGone(_)
+        | AgentChange::OperationGone(_) => return Entry { tree, key, value: None },
+    };
+    Entry { tree, key, value: Some(value) }
+}
+
+/// Tree and key of the record that a change puts or deletes.
+fn place(change: &AgentChange) -> (&'static str, Vec<u8>) {
+    match change {
+        AgentChange::Identity(_) => (IDENTITY, one(SELF)),
+        AgentChange::Disk(it) => (DISKS, one(&it.id.to_string())),
+        AgentChange::DiskGone(id) => (DISKS, one(&id.to_string())),
+        AgentChange::Claim(it) => (CLAIMS, one(&it.id.to_string())),
+        AgentChange::ClaimGone(id) => (CLAIMS, one(&id.to_string())),
+        AgentChange::Framework(it) => {
+            let id = it.id.as_ref().expect("a framework on an agent has its id");
+            (FRAMEWORKS, one(id.as_str()))
+        }
+        AgentChange::FrameworkGone(id) => (FRAMEWORKS, one(id.as_str())),
+        AgentChange::Executor(it) => (EXECUTORS, two(it.framework.as_str(), it.info.id.as_str())),
+        AgentChange::ExecutorGone((framework, id)) => (EXECUTORS, two(framework.as_str(), id.as_str())),
+        AgentChange::Task(it) => (TASKS, two(it.framework.as_str(), it.info.id.as_str())),
+        AgentChange::TaskGone((framework, id)) => (TASKS, two(framework.as_str(), id.as_str())),
+        AgentChange::Operation(it) => (OPERATIONS, one(&it.uuid.to_string())),
+        AgentChange::OperationGone(uuid) => (OPERATIONS, one(&uuid.to_string())),
+    }
+}
+
+/// Reads a change; the counterpart of [`encode`].
+///
+/// # Errors
+/// [`Invalid`] naming the record (`claims[UUID].state`): an unknown tree, a newer version, a record that is damaged or under another's
+/// key; or the delete of a record whose names were too long for a key, which only [`apply`] can carry out.
+pub fn decode(tree: &str, key: &[u8], value: Option<&[u8]>) -> Result<AgentChange, Invalid> {
+    let change = match value {
+        Some(value) => decode_put(tree, value).and_then(|it| check_key(key, &place(&it).1).map(|()| it)),
+        None => decode_delete(tree, key),
+    };
+    named(tree, key, change)
+}
+
+fn decode_put(tree: &str, value: &[u8]) -> Result<AgentChange, Invalid> {
+    Ok(match tree {
+        IDENTITY => AgentChange::Identity(identity_in(read(value)?)?),
+        DISKS => AgentChange::Disk(disk_in(read(value)?)?),
+        CLAIMS => AgentChange::Claim(claim_in(read(value)?)?),
+        FRAMEWORKS => AgentChange::Framework(framework_in(read(value)?)?),
+        EXECUTORS => AgentChange::Executor(executor_in(read(value)?)?),
+        TASKS => AgentChange::Task(task_in(read(value)?)?),
+        OPERATIONS => AgentChange::Operation(operation_in(read(value)?)?),
+        other => return Err(unknown_tree("agent's", other)),
+    })
+}
+
+fn decode_delete(tree: &str, key: &[u8]) -> Result<AgentChange, Invalid> {
+    Ok(match tree {
+        DISKS => AgentChange::DiskGone(DiskId::parse(read_one(key)?)?),
+        CLAIMS => AgentChange::ClaimGone(ClaimId::parse(read_one(key)?)?),
+        FRAMEWORKS => AgentChange::FrameworkGone(FrameworkId::parse(read_one(key)?)?),
+        OPERATIONS => AgentChange::OperationGone(OperationUuid::parse(read_one(key)?)?),
+        EXECUTORS => {
+            let (framework, executor) = read_two(key)?;
+            AgentChange::ExecutorGone((FrameworkId::parse(framework)?, ExecutorId::parse(executor)?))
+        }
+        TASKS => {
+            let (framework, task) = read_two(key)?;
+            AgentChange::TaskGone((FrameworkId::parse(framework)?, TaskId::parse(task)?))
+        }
+        IDENTITY => return Err(Invalid::new("", "an agent's identity is never deleted")),
+        other => return Err(unknown_tree("agent's", other)),
+    })
+}
+
+/// Folds one entry into a ledger, deletes with a digest as key too.
+///
+/// # Errors
+/// As [`decode`]; the ledger is then as before.
+pub fn apply(ledger: &mut AgentLedger, tree: &str, key: &[u8], value: Option<&[u8]>) -> Result<(), Invalid> {
+    if value.is_none() && key.starts_with(b"#") {
+        let task = ledger.tasks.keys().find(|(framework, id)| tree == TASKS && two(framework.as_str(), id.as_str()) == key);
+        if let Some(gone) = task.cloned() {
+            ledger.apply(&AgentChange::TaskGone(gone));
+            return Ok(());
+        }
+        let executor = ledger.executors.keys().find(|(framework, id)| tree == EXECUTORS && two(framework.as_str(), id.as_str()) == key);
+        if let Some(gone) = executor.cloned() {
+            ledger.apply(&AgentChange::ExecutorGone(gone));
+            return Ok(());
+        }
+    }
+    ledger.apply(&decode(tree, key, value)?);
+    Ok(())
+}
+
+/// Folds stored records (tree, key, value) into a ledger; `None` when there are none at all, as on a new machine.
+///
+/// # Errors
+/// [`Invalid`] naming the record that cannot be read, or the identity that is missing among records that are there.
+pub fn fold<'a>(records: impl IntoIterator<Item = (&'a str, &'a [u8], &'a [u8])>) -> Result<Option<AgentLedger>, Invalid> {
+    let mut changes = Vec::new();
+    for (tree, key, value) in records {
+        changes.push(decode(tree, key, Some(value))?);
+    }
+    if changes.is_empty() {
+        return Ok(None);
+    }
+    let identity = changes.iter().find_map(|it| match it {
+        AgentChange::Identity(identity) => Some(identity),
+        _ => None,
+    });
+    let Some(identity) = identity else {
+        return Err(Invalid::new("identity[self]", "is missing although other records are there; restore it, do not start without it"));
+    };
+    let mut ledger = AgentLedger::new(identity.node);
+    changes.iter().for_each(|it| ledger.apply(it));
+    Ok(Some(ledger))
+}
+
+/// Writes a whole ledger: the entries that [`fold`] makes it from again.
+pub fn snapshot(ledger: &AgentLedger) -> Vec<Entry> {
+    let mut changes = vec![AgentChange::Identity(ledger.identity.clone())];
+    changes.extend(ledger.disks.values().cloned().map(AgentChange::Disk));
+    changes.extend(ledger.claims.values().cloned().map(AgentChange::Claim));
+    changes.extend(ledger.frameworks.values().cloned().map(AgentChange::Framework));
+    changes.extend(ledger.executors.values().cloned().map(AgentChange::Executor));
+    changes.extend(ledger.tasks.values().cloned().map(AgentChange::Task));
+    changes.extend(ledger.operations.values().cloned().map(AgentChange::Operation));
+    changes.iter().map(encode).collect()
+}
+
+/// Writes a framework.
+pub(crate) fn framework_out(info: &FrameworkInfo) -> ledger::AgentFramework {
+    ledger::AgentFramework { info: Some(framework::to_proto(info)) }
+}
+
+/// Reads a framework; it must have an id.
+pub(crate) fn framework_in(wire: ledger::AgentFramework) -> Result<FrameworkInfo, Invalid> {
+    let info = needed("info", wire.info).and_then(|it| framework::from_proto(it).under("info"))?;
+    needed("info.id", info.id.as_ref())?;
+    Ok(info)
+}
+
+fn identity_out(it: &AgentIdentity) -> ledger::AgentIdentity {
+    ledger::AgentIdentity {
+        node_uuid: it.node.to_string(),
+        agent_id: it.agent.as_ref().map(ToString::to_string).unwrap_or_default(),
+        cluster_uuid: it.cluster.map(|it| it.to_string()).unwrap_or_default(),
+        term: it.term.0,
+        version: it.version,
+    }
+}
+
+fn identity_in(wire: ledger::AgentIdentity) -> Result<AgentIdentity, Invalid> {
+    Ok(AgentIdentity {
+        node: NodeId::parse(&wire.node_uuid).at("node_uuid")?,
+        agent: some("agent_id", &wire.agent_id, AgentId::parse)?,
+        cluster: some("cluster_uuid", &wire.cluster_uuid, ClusterId::parse)?,
+        term: Term(wire.term),
+        version: wire.version,
+    })
+}

@@ -1,0 +1,282 @@
+//! Ledgers: what was written is what is read; what memory folds is what the disk folds; every unreadable record is named.
+
+use std::collections::BTreeMap;
+
+use proptest::option::of;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::*;
+use crate::agent_ledger::{AgentChange, AgentIdentity, AgentLedger};
+use crate::convert::samples;
+use crate::id::{AgentId, ClaimId, ClusterId, FrameworkId, NodeId, OperationUuid, TaskId, Term};
+use crate::master_ledger::{AgentRecord, Cluster, FrameworkRecord, MasterChange, MasterLedger, PendingOperation, Presence};
+use crate::validate::Invalid;
+use crate::value::Scalar;
+use samples::{
+    agent as agent_id, claim as any_claim, disk, executor_id, executor_record, framework_id, instant, named_framework, operation,
+};
+use samples::{operation_record, role, task_id, task_record, uuid, word};
+
+fn identity() -> impl Strategy<Value = AgentIdentity> {
+    (of(agent_id()), of(uuid()), any::<u64>()).prop_map(|(agent, cluster, version)| AgentIdentity {
+        node: NodeId(uuid::Uuid::from_u128(7)),
+        agent,
+        cluster: cluster.map(ClusterId),
+        term: Term(3),
+        version,
+    })
+}
+
+fn agent_change() -> impl Strategy<Value = AgentChange> {
+    prop_oneof![
+        identity().prop_map(AgentChange::Identity),
+        disk().prop_map(AgentChange::Disk),
+        disk().prop_map(|it| AgentChange::DiskGone(it.id)),
+        any_claim().prop_map(AgentChange::Claim),
+        uuid().prop_map(|it| AgentChange::ClaimGone(ClaimId(it))),
+        named_framework().prop_map(AgentChange::Framework),
+        framework_id().prop_map(AgentChange::FrameworkGone),
+        executor_record().prop_map(AgentChange::Executor),
+        (framework_id(), executor_id()).prop_map(AgentChange::ExecutorGone),
+        task_record().prop_map(AgentChange::Task),
+        (framework_id(), task_id()).prop_map(AgentChange::TaskGone),
+        operation_record().prop_map(AgentChange::Operation),
+        uuid().prop_map(|it| AgentChange::OperationGone(OperationUuid(it))),
+    ]
+}
+
+fn master_change() -> impl Strategy<Value = MasterChange> {
+    let cluster = (any::<u64>(), any::<u64>(), instant()).prop_map(|(next_agent, next_framework, created)| Cluster {
+        id: ClusterId(uuid::Uuid::from_u128(9)),
+        next_agent,
+        next_framework,
+        created,
+    });
+    let presence = select(vec![Presence::Admitted, Presence::Unreachable, Presence::Gone]);
+    let agent = (agent_id(), uuid(), word(), any::<u16>(), presence, instant(), any::<u64>()).prop_map(
+        |(id, node, hostname, port, presence, since, ledger_version)| AgentRecord {
+            id,
+            node: NodeId(node),
+            hostname,
+            port,
+            presence,
+            since,
+            ledger_version,
+        },
+    );
+    let framework = (named_framework(), any::<bool>(), of(instant()), instant())
+        .prop_map(|(info, removed, deadline, registered)| FrameworkRecord { info, removed, deadline, registered });
+    let pending = (uuid(), of(framework_id()), agent_id(), operation()).prop_map(|(uuid, framework, agent, operation)| PendingOperation {
+        uuid: OperationUuid(uuid),
+        framework,
+        agent,
+        operation,
+    });
+    prop_oneof![
+        cluster.prop_map(MasterChange::Cluster),
+        agent.prop_map(MasterChange::Agent),
+        framework.prop_map(MasterChange::Framework),
+        framework_id().prop_map(MasterChange::FrameworkForgotten),
+        (agent_id(), any_claim()).prop_map(|(agent, claim)| MasterChange::Claim(agent, claim)),
+        (agent_id(), uuid()).prop_map(|(agent, claim)| MasterChange::ClaimGone(agent, ClaimId(claim))),
+        pending.prop_map(MasterChange::Pending),
+        uuid().prop_map(|it| MasterChange::Settled(OperationUuid(it))),
+        (role(), select(vec![1i64, 500, 1000, 2500])).prop_map(|(role, weight)| MasterChange::Weight(role, Scalar::thousandths(weight))),
+    ]
+}
+
+/// What a store does with entries: the records that are left.
+type Records = BTreeMap<(&'static str, Vec<u8>), Vec<u8>>;
+
+fn store(records: &mut Records, entry: Entry) {
+    let place = (entry.tree, entry.key);
+    match entry.value {
+        Some(value) => drop(records.insert(place, value)),
+        None => drop(records.remove(&place)),
+    }
+}
+
+fn stored(records: &Records) -> impl Iterator<Item = (&str, &[u8], &[u8])> {
+    records.iter().map(|((tree, key), value)| (*tree, key.as_slice(), value.as_slice()))
+}
+
+/// Whether memory accepts the change: some go backwards, which [`AgentLedger::apply`] forbids.
+fn goes_forward(ledger: &AgentLedger, change: &AgentChange) -> bool {
+    match change {
+        AgentChange::Claim(it) => !ledger.claims.contains_key(&it.id),
+        AgentChange::Task(it) => !ledger.tasks.contains_key(&it.key()),
+        _ => true,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn agents_changes_come_back(change in agent_change()) {
+        let entry = agent::encode(&change);
+        prop_assert!(entry.key.len() <= KEY_BYTES_MAX && agent::TREES.contains(&entry.tree));
+        prop_assert_eq!(agent::decode(entry.tree, &entry.key, entry.value.as_deref()), Ok(change));
+    }
+
+    #[test]
+    fn masters_changes_come_back(change in master_change()) {
+        let entry = master::encode(&change);
+        prop_assert!(entry.key.len() <= KEY_BYTES_MAX && master::TREES.contains(&entry.tree));
+        prop_assert_eq!(master::decode(entry.tree, &entry.key, entry.value.as_deref()), Ok(change));
+    }
+
+    #[test]
+    fn memory_and_disk_fold_the_same_for_agents(first in identity(), changes in prop::collection::vec(agent_change(), 0..20)) {
+        let mut memory = AgentLedger::new(first.node);
+        let mut records = Records::new();
+        for change in std::iter::once(AgentChange::Identity(first)).chain(changes) {
+            if goes_forward(&memory, &change) {
+                memory.apply(&change);
+                store(&mut records, agent::encode(&change));
+            }
+        }
+        let folded = agent::fold(stored(&records)).unwrap().unwrap();
+        prop_assert_eq!(&folded, &memory);
+        let mut again = Records::new();
+        agent::snapshot(&memory).into_iter().for_each(|it| store(&mut again, it));
+        prop_assert_eq!(again, records);
+    }
+
+    #[test]
+    fn memory_and_disk_fold_the_same_for_masters(changes in prop::collection::vec(master_change(), 0..20)) {
+        let (mut memory, mut records) = (MasterLedger::default(), Records::new());
+        for change in changes {
+            let backwards = match &change {
+                MasterChange::Cluster(_) => memory.cluster.is_some(),
+                MasterChange::Agent(it) => memory.agents.contains_key(&it.id),
+                MasterChange::Framework(it) => it.info.id.as_ref().is_some_and(|it| memory.frameworks.contains_key(it)),
+                _ => false,
+            };
+            if !backwards {
+                memory.apply(&change);
+                store(&mut records, master::encode(&change));
+            }
+        }
+        prop_assert_eq!(&master::fold(stored(&records)).unwrap(), &memory);
+        let mut again = Records::new();
+        master::snapshot(&memory).into_iter().for_each(|it| store(&mut again, it));
+        prop_assert_eq!(again, records);
+    }
+
+    #[test]
+    fn damaged_records_are_read_or_named(change in agent_change(), other in master_change(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+        for (entry, agents) in [(agent::encode(&change), true), (master::encode(&other), false)] {
+            let Some(mut value) = entry.value else { continue };
+            let place = at.index(value.len());
+            value[place] = byte;
+            let named = format!("{}[{}]", entry.tree, String::from_utf8_lossy(&entry.key));
+            let refused = if agents {
+                agent::decode(entry.tree, &entry.key, Some(&value)).err()
+            } else {
+                master::decode(entry.tree, &entry.key, Some(&value)).err()
+            };
+            if let Some(Invalid { path, .. }) = refused {
+                prop_assert!(path.starts_with(&named), "{} is not in {}", path, named);
+            }
+        }
+    }
+}
+
+fn some_claim() -> (Entry, ClaimId) {
+    let id = ClaimId(uuid::Uuid::from_u128(5));
+    let resource = crate::resource::Resource::scalar("disk", Scalar::whole(1));
+    let claim = crate::claim::Claim {
+        id,
+        state: crate::claim::ClaimState::Ready,
+        resource,
+        framework: None,
+        generation: 1,
+        created: crate::id::Instant(0),
+        disk: None,
+        history: Vec::new(),
+    };
+    (agent::encode(&AgentChange::Claim(claim)), id)
+}
+
+#[test]
+fn what_cannot_be_read_is_named() {
+    let (entry, id) = some_claim();
+    let value = entry.value.unwrap();
+    let refuse = |tree: &str, key: &[u8], value: Option<&[u8]>| agent::decode(tree, key, value).unwrap_err();
+    let newer: Vec<u8> = std::iter::once(RECORD_VERSION + 1).chain(value[1..].iter().copied()).collect();
+    let it = refuse("claims", &entry.key, Some(&newer));
+    assert_eq!(it.path, format!("claims[{id}]"));
+    assert!(it.why.contains("newer program"), "{it}");
+    assert_eq!(refuse("claims", &entry.key, Some(&[])).path, format!("claims[{id}]"));
+    assert_eq!(refuse("claims", b"other", Some(&value)).path, "claims[other].key");
+    assert_eq!(refuse("dreams", b"x", Some(&value)).path, "dreams[x].tree");
+    assert_eq!(refuse("dreams", b"x", None).path, "dreams[x].tree");
+    assert_eq!(refuse("identity", b"self", None).path, "identity[self]");
+    assert_eq!(refuse("tasks", b"alone", None).path, "tasks[alone].key");
+    let mut damaged = value.clone();
+    damaged.truncate(value.len() - 1);
+    assert!(refuse("claims", &entry.key, Some(&damaged)).why.contains("damaged"));
+    let master = master::decode("claims", &entry.key, Some(&value)).unwrap_err();
+    assert!(master.path.starts_with(&format!("claims[{id}]")), "{master}");
+    assert_eq!(master::decode("cluster", b"self", None).unwrap_err().path, "cluster[self]");
+}
+
+#[test]
+fn an_empty_ledger_is_new_and_one_without_identity_is_broken() {
+    assert_eq!(agent::fold(std::iter::empty()), Ok(None));
+    assert_eq!(master::fold(std::iter::empty()), Ok(MasterLedger::default()));
+    let (entry, _) = some_claim();
+    let value = entry.value.unwrap();
+    let broken = agent::fold([(entry.tree, entry.key.as_slice(), value.as_slice())]).unwrap_err();
+    assert_eq!(broken.path, "identity[self]");
+}
+
+#[test]
+fn records_with_long_names_are_deleted_too() {
+    let long = "f".repeat(255);
+    let mut ledger = AgentLedger::new(NodeId(uuid::Uuid::from_u128(1)));
+    let framework = FrameworkId::parse(&long).unwrap();
+    let info = crate::task::TaskInfo {
+        id: TaskId::parse(&"t".repeat(255)).unwrap(),
+        name: String::new(),
+        agent: AgentId::made("a".to_owned()),
+        resources: Vec::new(),
+        executor: None,
+        command: None,
+        kill_grace_ms: None,
+        carried: Default::default(),
+    };
+    let task = crate::agent_ledger::TaskRecord {
+        framework: framework.clone(),
+        executor: info.executor_id(),
+        info,
+        state: crate::task::TaskState::Staging,
+        latest: None,
+        updates: Vec::new(),
+        delivered: false,
+        killed: false,
+        role: crate::role::Role::any(),
+        group: None,
+    };
+    let put = agent::encode(&AgentChange::Task(task.clone()));
+    assert!(put.key.len() <= KEY_BYTES_MAX);
+    agent::apply(&mut ledger, put.tree, &put.key, put.value.as_deref()).unwrap();
+    assert_eq!(ledger.tasks.len(), 1);
+    let gone = agent::encode(&AgentChange::TaskGone(task.key()));
+    assert_eq!(gone.key, put.key);
+    assert!(agent::decode(gone.tree, &gone.key, None).unwrap_err().why.contains("digest"));
+    agent::apply(&mut ledger, gone.tree, &gone.key, None).unwrap();
+    assert!(ledger.tasks.is_empty());
+    let agent_id = AgentId::parse(&long).unwrap();
+    let claim = ClaimId(uuid::Uuid::from_u128(1));
+    let (entry, _) = some_claim();
+    let AgentChange::Claim(record) = agent::decode(entry.tree, &entry.key, entry.value.as_deref()).unwrap() else { panic!("no claim") };
+    let mut masters = MasterLedger::default();
+    let put = master::encode(&MasterChange::Claim(agent_id.clone(), crate::claim::Claim { id: claim, ..record }));
+    master::apply(&mut masters, put.tree, &put.key, put.value.as_deref()).unwrap();
+    let gone = master::encode(&MasterChange::ClaimGone(agent_id, claim));
+    master::apply(&mut masters, gone.tree, &gone.key, None).unwrap();
+    assert!(masters.claims.is_empty());
+}

@@ -1,0 +1,172 @@
+//! The operator calls that change what is claimed, or remove a framework.
+//!
+//! Relies on the conversion of resources. Never reads calls that only ask: they need no mind.
+
+use holdfast_proto::mesos::v1;
+use prost::Message;
+use v1::master::call::{CreateVolumes, DestroyVolumes, ReserveResources, Teardown, Type, UnreserveResources};
+use v1::master::Call as Wire;
+
+use super::field::{agent_id, agent_id_out, framework_id, framework_id_out, part, Place};
+use super::limits::{check_bytes, DESCRIPTION_BYTES_MAX};
+use super::resource::{list_from_proto, list_to_proto, Format};
+use crate::id::{AgentId, FrameworkId};
+use crate::operation::ClaimAction;
+use crate::resource::Resource;
+use crate::validate::Invalid;
+
+/// What an operator wants changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OperatorOrder {
+    /// RESERVE, UNRESERVE, CREATE or DESTROY on an agent.
+    Claim {
+        /// Where.
+        agent: AgentId,
+        /// What; its resources are not allocated.
+        action: ClaimAction,
+    },
+    /// Remove a framework.
+    Teardown(FrameworkId),
+}
+
+/// Reads a call; `None` when it is of another kind.
+///
+/// # Errors
+/// [`Invalid`] naming the field: wrong resources, or resources that are allocated.
+pub fn from_proto(wire: Wire) -> Result<Option<OperatorOrder>, Invalid> {
+    let (agent, action) = match wire.r#type.map(Type::try_from) {
+        Some(Ok(Type::ReserveResources)) => {
+            let field = "reserve_resources";
+            let it = part("RESERVE_RESOURCES", field, wire.reserve_resources)?;
+            let resources = unallocated("resources", it.resources).under(field)?;
+            let source = unallocated("source", it.source).under(field)?;
+            (agent_id(&it.agent_id).under(field)?, ClaimAction::Reserve { resources, source })
+        }
+        Some(Ok(Type::UnreserveResources)) => {
+            let field = "unreserve_resources";
+            let it = part("UNRESERVE_RESOURCES", field, wire.unreserve_resources)?;
+            let resources = unallocated("resources", it.resources).under(field)?;
+            (agent_id(&it.agent_id).under(field)?, ClaimAction::Unreserve(resources))
+        }
+        Some(Ok(Type::CreateVolumes)) => {
+            let field = "create_volumes";
+            let it = part("CREATE_VOLUMES", field, wire.create_volumes)?;
+            let volumes = unallocated("volumes", it.volumes).under(field)?;
+            (agent_id(&it.agent_id).under(field)?, ClaimAction::Create(volumes))
+        }
+        Some(Ok(Type::DestroyVolumes)) => {
+            let field = "destroy_volumes";
+            let it = part("DESTROY_VOLUMES", field, wire.destroy_volumes)?;
+            let volumes = unallocated("volumes", it.volumes).under(field)?;
+            (agent_id(&it.agent_id).under(field)?, ClaimAction::Destroy(volumes))
+        }
+        Some(Ok(Type::Teardown)) => {
+            let it = part("TEARDOWN", "teardown", wire.teardown)?;
+            return Ok(Some(OperatorOrder::Teardown(framework_id(&it.framework_id).under("teardown")?)));
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(OperatorOrder::Claim { agent, action }))
+}
+
+/// Writes a call.
+pub fn to_proto(order: &OperatorOrder) -> Wire {
+    let mut wire = Wire::default();
+    let list = |it: &[Resource]| list_to_proto(it, Format::WHOLE);
+    let kind = match order {
+        OperatorOrder::Teardown(framework) => {
+            wire.teardown = Some(Teardown { framework_id: framework_id_out(framework) });
+            Type::Teardown
+        }
+        OperatorOrder::Claim { agent, action } => {
+            let agent_id = agent_id_out(agent);
+            match action {
+                ClaimAction::Reserve { resources, source } => {
+                    let it = ReserveResources { agent_id, source: list(source), resources: list(resources) };
+                    wire.reserve_resources = Some(it);
+                    Type::ReserveResources
+                }
+                ClaimAction::Unreserve(resources) => {
+                    wire.unreserve_resources = Some(UnreserveResources { agent_id, resources: list(resources) });
+                    Type::UnreserveResources
+                }
+                ClaimAction::Create(volumes) => {
+                    wire.create_volumes = Some(CreateVolumes { agent_id, volumes: list(volumes) });
+                    Type::CreateVolumes
+                }
+                ClaimAction::Destroy(volumes) => {
+                    wire.destroy_volumes = Some(DestroyVolumes { agent_id, volumes: list(volumes) });
+                    Type::DestroyVolumes
+                }
+            }
+        }
+    };
+    wire.r#type = Some(kind.into());
+    wire
+}
+
+fn unallocated(field: &str, wire: Vec<v1::Resource>) -> Result<Vec<Resource>, Invalid> {
+    check_bytes(field, wire.iter().map(Message::encoded_len).sum(), DESCRIPTION_BYTES_MAX)?;
+    let list = list_from_proto(field, wire)?;
+    match list.iter().position(|it| it.identity.allocation.is_some()) {
+        None => Ok(list),
+        Some(index) => {
+            Err(Invalid::new(format!("{field}[{index}].allocation_info"), "an operator's resources must not be allocated; leave it out"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::convert::samples;
+    use proptest::prelude::*;
+
+    fn path(json: &str) -> String {
+        let call: Wire = holdfast_proto::json::from_slice(json.as_bytes()).unwrap_or_else(|error| panic!("{json}: {error}"));
+        from_proto(call).unwrap_err().path
+    }
+
+    #[test]
+    fn wrong_calls_are_named() {
+        let cpus = r#""name":"cpus","type":"SCALAR","scalar":{"value":1}"#;
+        let agent = r#""agent_id":{"value":"a"}"#;
+        for (bad, expected) in [
+            (r#"{"type":"RESERVE_RESOURCES"}"#.to_owned(), "reserve_resources"),
+            (r#"{"type":"TEARDOWN"}"#.to_owned(), "teardown"),
+            (r#"{"type":"TEARDOWN","teardown":{"framework_id":{"value":""}}}"#.to_owned(), "teardown.framework_id"),
+            (
+                format!(
+                    r#"{{"type":"RESERVE_RESOURCES","reserve_resources":{{{agent},"resources":[{{{cpus},"allocation_info":{{"role":"a"}}}}]}}}}"#
+                ),
+                "reserve_resources.resources[0].allocation_info",
+            ),
+            (
+                format!(
+                    r#"{{"type":"UNRESERVE_RESOURCES","unreserve_resources":{{{agent},"resources":[{{{cpus}}},{{{cpus},"role":"/"}}]}}}}"#
+                ),
+                "unreserve_resources.resources[1].role",
+            ),
+            (r#"{"type":"CREATE_VOLUMES","create_volumes":{"agent_id":{"value":"/"},"volumes":[]}}"#.to_owned(), "create_volumes.agent_id"),
+        ] {
+            assert_eq!(path(&bad), expected, "{bad}");
+        }
+    }
+
+    #[test]
+    fn calls_that_only_ask_are_not_ours() {
+        let health = Wire { r#type: Some(Type::GetHealth.into()), ..Wire::default() };
+        assert_eq!(from_proto(health), Ok(None));
+        assert_eq!(from_proto(Wire::default()), Ok(None));
+    }
+
+    proptest! {
+        #[test]
+        fn orders_come_back(agent in samples::agent(), action in samples::claim_action(), framework in samples::framework_id()) {
+            let action = action.map(|it| it.clone().unallocated());
+            for order in [OperatorOrder::Claim { agent, action }, OperatorOrder::Teardown(framework)] {
+                prop_assert_eq!(from_proto(to_proto(&order)), Ok(Some(order)));
+            }
+        }
+    }
+}

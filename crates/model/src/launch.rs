@@ -1,0 +1,251 @@
+//! Whether a task may be launched, as far as it can be known without looking at a cluster (B48 to B57).
+//!
+//! Relies on tasks being parsed already. Never accepts what would then be ignored silently: what is not supported yet is refused by
+//! name.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use holdfast_proto::mesos::v1;
+
+use crate::convert::field::span_ms;
+use crate::convert::limits::{check_bytes, DESCRIPTION_BYTES_MAX};
+use crate::convert::rest::unpack;
+use crate::id::{AgentId, FrameworkId, PersistenceId};
+use crate::operation::Action;
+use crate::resource::Resource;
+use crate::resources::Resources;
+use crate::role::Role;
+use crate::task::{CommandInfo, ExecutorInfo, ExecutorKind, TaskInfo};
+use crate::validate::{check_resource, Invalid};
+use crate::value::Scalar;
+
+/// The least that the executor of a group needs: a hundredth of a cpu.
+pub const EXECUTOR_CPUS_MIN: Scalar = Scalar::thousandths(10);
+
+/// The least memory that the executor of a group needs, in megabytes (2^20 bytes).
+pub const EXECUTOR_MEM_MIN: Scalar = Scalar::whole(32);
+
+/// Checks one task that shall be launched on `agent`.
+///
+/// # Errors
+/// [`Invalid`] naming the field.
+pub fn check_task(task: &TaskInfo, agent: &AgentId) -> Result<(), Invalid> {
+    check_task_alone(task, agent)?;
+    let within = |it: Invalid| it.within("executor");
+    match (&task.command, &task.executor) {
+        (Some(command), None) => check_command(command).map_err(|it| it.within("command"))?,
+        (None, Some(executor)) => check_executor(executor).map_err(within)?,
+        (None, None) => return Err(Invalid::new("command", "a task needs a `command` or an `executor`")),
+        (Some(_), Some(_)) => return Err(Invalid::new("executor", "a task has either a `command` or an `executor`; leave one out")),
+    }
+    let executors = task.executor.iter().flat_map(|it| &it.resources);
+    check_together(task.resources.iter().chain(executors))
+}
+
+/// Checks a group of tasks that shall be launched together on `agent`.
+///
+/// # Errors
+/// [`Invalid`] naming the field, such as `task_group.tasks[1].command`.
+pub fn check_group(executor: &ExecutorInfo, tasks: &[TaskInfo], agent: &AgentId) -> Result<(), Invalid> {
+    check_group_executor(executor).map_err(|it| it.within("executor"))?;
+    if tasks.is_empty() {
+        return Err(Invalid::new("task_group.tasks", "is empty; a group needs at least one task"));
+    }
+    let mut seen = BTreeSet::new();
+    for (index, task) in tasks.iter().enumerate() {
+        let check = check_member(task, executor, agent);
+        check.map_err(|it| it.within(format_args!("task_group.tasks[{index}]")))?;
+        if !seen.insert(&task.id) {
+            return Err(Invalid::new(format!("task_group.tasks[{index}].task_id"), format!("`{}` comes twice", task.id)));
+        }
+    }
+    check_together(executor.resources.iter().chain(tasks.iter().flat_map(|it| &it.resources)))
+}
+
+/// Checks that an operation launches no executor that says it belongs to another framework. `convert::scheduler` has done so for every
+/// call that it read.
+///
+/// # Errors
+/// [`Invalid`] naming the field, such as `launch.task_infos[0].executor.framework_id`.
+pub fn check_owner(action: &Action, framework: &FrameworkId) -> Result<(), Invalid> {
+    let other = |executor: Option<&ExecutorInfo>| executor.and_then(|it| it.framework.as_ref()).filter(|it| *it != framework).cloned();
+    let refuse = |field: String, other: FrameworkId| {
+        Err(Invalid::new(format!("{field}.framework_id"), format!("is `{other}`, but `{framework}` launches it; leave it out")))
+    };
+    let tasks = match action {
+        Action::Launch(tasks) => tasks,
+        Action::LaunchGroup(executor, tasks) => match other(Some(executor)) {
+            Some(it) => return refuse("launch_group.executor".to_owned(), it),
+            None => tasks,
+        },
+        Action::Claim(_) | Action::Unsupported(_) => return Ok(()),
+    };
+    let list = if matches!(action, Action::Launch(_)) { "launch.task_infos" } else { "launch_group.task_group.tasks" };
+    match tasks.iter().enumerate().find_map(|(index, task)| other(task.executor.as_ref()).map(|it| (index, it))) {
+        Some((index, it)) => refuse(format!("{list}[{index}].executor"), it),
+        None => Ok(()),
+    }
+}
+
+/// What holds for each task, whatever runs it.
+fn check_task_alone(task: &TaskInfo, agent: &AgentId) -> Result<(), Invalid> {
+    if task.agent != *agent {
+        return Err(Invalid::new("agent_id", format!("is `{}`, but the offer is of `{agent}`", task.agent)));
+    }
+    check_bytes("data", task.carried.0.len(), DESCRIPTION_BYTES_MAX)?;
+    if task.resources.iter().all(|it| it.value.is_empty()) {
+        return Err(Invalid::new("resources", "a task uses at least one resource"));
+    }
+    check_resources(&task.resources)?;
+    let rest: v1::TaskInfo = unpack(&task.carried);
+    check_container(rest.container.as_ref())?;
+    span_ms("max_completion_time", rest.max_completion_time)?;
+    check_health(&rest)?;
+    check_limits(&rest.limits, &task.resources)
+}
+
+fn check_member(task: &TaskInfo, executor: &ExecutorInfo, agent: &AgentId) -> Result<(), Invalid> {
+    check_task_alone(task, agent)?;
+    if task.executor.as_ref().is_some_and(|it| it != executor) {
+        return Err(Invalid::new("executor", "differs from that of the group; leave it out"));
+    }
+    match &task.command {
+        Some(command) => check_command(command).map_err(|it| it.within("command")),
+        None if executor.kind == Some(ExecutorKind::Default) => {
+            Err(Invalid::new("command", "a task of the default executor needs a command"))
+        }
+        None => Ok(()),
+    }
+}
+
+fn check_executor(executor: &ExecutorInfo) -> Result<(), Invalid> {
+    check_bytes("data", executor.carried.0.len(), DESCRIPTION_BYTES_MAX)?;
+    check_resources(&executor.resources)?;
+    if let Some(index) = executor.resources.iter().position(|it| it.identity.shared) {
+        return Err(Invalid::new(format!("resources[{index}].shared"), "executors cannot use shared resources; give them to its tasks"));
+    }
+    let rest: v1::ExecutorInfo = unpack(&executor.carried);
+    check_container(rest.container.as_ref())?;
+    match (executor.kind, &executor.command) {
+        (Some(ExecutorKind::Default), Some(_)) => Err(Invalid::new("command", "the default executor has its own; leave it out")),
+        (Some(ExecutorKind::Default), None) => Ok(()),
+        (_, None) => Err(Invalid::new("command", "a custom executor needs a command")),
+        (_, Some(command)) => check_command(command).map_err(|it| it.within("command")),
+    }
+}
+
+fn check_group_executor(executor: &ExecutorInfo) -> Result<(), Invalid> {
+    if executor.kind.is_none() {
+        return Err(Invalid::new("type", "is missing; the executor of a group is DEFAULT or CUSTOM"));
+    }
+    check_executor(executor)?;
+    let all: Resources = executor.resources.iter().collect();
+    let (cpus, mem, disk) = (all.quantity("cpus"), all.quantity("mem"), all.quantity("disk"));
+    if cpus < EXECUTOR_CPUS_MIN {
+        return Err(Invalid::new("resources", format!("has {cpus} cpus; the executor of a group needs at least {EXECUTOR_CPUS_MIN}")));
+    }
+    if mem < EXECUTOR_MEM_MIN {
+        return Err(Invalid::new("resources", format!("has {mem} MB of mem; the executor of a group needs at least {EXECUTOR_MEM_MIN}")));
+    }
+    if disk <= Scalar::ZERO {
+        return Err(Invalid::new("resources", "has no disk; the executor of a group needs some for its sandbox"));
+    }
+    Ok(())
+}
+
+fn check_resources(resources: &[Resource]) -> Result<(), Invalid> {
+    for (index, resource) in resources.iter().enumerate() {
+        check_resource(resource).map_err(|it| it.within(format_args!("resources[{index}]")))?;
+    }
+    Ok(())
+}
+
+/// What holds for a task and its executor, or a group, taken together.
+fn check_together<'a>(all: impl Iterator<Item = &'a Resource>) -> Result<(), Invalid> {
+    let mut revocable: BTreeMap<&str, bool> = BTreeMap::new();
+    let mut volumes: BTreeSet<(Role, &PersistenceId)> = BTreeSet::new();
+    for resource in all.filter(|it| !it.value.is_empty()) {
+        let identity = &resource.identity;
+        if *revocable.entry(&identity.name).or_insert(identity.revocable) != identity.revocable {
+            let why = format!("`{}` is partly revocable; use either revocable or other {}", identity.name, identity.name);
+            return Err(Invalid::new("resources", why));
+        }
+        if let Some(id) = identity.persistence.as_ref().filter(|_| !identity.shared) {
+            if !volumes.insert((identity.role(), id)) {
+                return Err(Invalid::new("resources", format!("the volume `{id}` comes twice; name it once")));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_command(command: &CommandInfo) -> Result<(), Invalid> {
+    if 0 < command.uris {
+        return Err(Invalid::new("uris", "fetching is not supported yet; put the files on the machines, or let the command fetch them"));
+    }
+    let value = command.value.as_deref().unwrap_or_default();
+    if command.shell && value.is_empty() {
+        return Err(Invalid::new("value", "is missing; a shell command needs its line, or set `shell` to false and give `arguments`"));
+    }
+    if value.is_empty() && command.arguments.is_empty() {
+        return Err(Invalid::new("value", "is missing; name the program in `value` or in `arguments`"));
+    }
+    Ok(())
+}
+
+fn check_container(container: Option<&v1::ContainerInfo>) -> Result<(), Invalid> {
+    let Some(container) = container else { return Ok(()) };
+    let refuse = |field: &str, why: &str| Err(Invalid::new(format!("container.{field}"), why));
+    if container.r#type != i32::from(v1::container_info::Type::Mesos) {
+        return refuse("type", "Docker containers are not supported; use MESOS without an image");
+    }
+    if container.docker.is_some() {
+        return refuse("docker", "must be absent from a container of type MESOS");
+    }
+    if container.mesos.as_ref().is_some_and(|it| it.image.is_some()) {
+        return refuse("mesos.image", "images are not supported yet; the task sees the machine's own files");
+    }
+    if !container.volumes.is_empty() {
+        return refuse("volumes", "a container's own volumes are not supported yet; use a persistent volume");
+    }
+    match container.network_infos.iter().position(|it| it.name.is_some() || !it.port_mappings.is_empty()) {
+        Some(index) => refuse(&format!("network_infos[{index}]"), "named networks are not supported yet; tasks use the machine's network"),
+        None => Ok(()),
+    }
+}
+
+fn check_health(rest: &v1::TaskInfo) -> Result<(), Invalid> {
+    let health = rest.health_check.iter().flat_map(|it| {
+        let fields = [it.delay_seconds, it.interval_seconds, it.timeout_seconds, it.grace_period_seconds];
+        ["delay", "interval", "timeout", "grace_period"].into_iter().zip(fields).map(|(name, value)| ("health_check", name, value))
+    });
+    let check = rest.check.iter().flat_map(|it| {
+        let fields = [it.delay_seconds, it.interval_seconds, it.timeout_seconds];
+        ["delay", "interval", "timeout"].into_iter().zip(fields).map(|(name, value)| ("check", name, value))
+    });
+    for (part, name, value) in health.chain(check) {
+        if let Some(value) = value.filter(|it| !it.is_finite() || *it < 0.0) {
+            return Err(Invalid::new(format!("{part}.{name}_seconds"), format!("{value} is no time; give 0 or more seconds")));
+        }
+    }
+    Ok(())
+}
+
+/// B54: only cpus and mem have limits, and a limit is at least the request.
+fn check_limits(limits: &BTreeMap<String, v1::value::Scalar>, resources: &[Resource]) -> Result<(), Invalid> {
+    let all: Resources = resources.iter().collect();
+    for (name, limit) in limits {
+        if name != "cpus" && name != "mem" {
+            return Err(Invalid::new(format!("limits.{name}"), "has no limit; only cpus and mem have"));
+        }
+        let request = all.quantity(name);
+        let enough = limit.value == f64::INFINITY || Scalar::from_f64(limit.value).is_some_and(|it| request <= it);
+        if !enough {
+            return Err(Invalid::new(format!("limits.{name}"), format!("{} is less than the {request} requested", limit.value)));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

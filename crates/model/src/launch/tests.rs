@@ -1,0 +1,197 @@
+//! Each rule for launches, broken once. Relies on a task that breaks none; never checks more than one rule at a time.
+
+use super::*;
+use crate::convert::{executor, task, Format};
+use crate::id::{ExecutorId, TaskId};
+use crate::resource::{Mode, Reservation, ReservationKind, VolumeMount};
+use crate::task::Carried;
+
+fn here() -> AgentId {
+    AgentId::made("a".to_owned())
+}
+
+fn command(value: &str) -> CommandInfo {
+    CommandInfo { shell: true, value: Some(value.to_owned()), ..CommandInfo::default() }
+}
+
+fn good() -> TaskInfo {
+    TaskInfo {
+        id: TaskId::made("t".to_owned()),
+        name: "t".to_owned(),
+        agent: here(),
+        resources: vec![Resource::scalar("cpus", Scalar::whole(1)), Resource::scalar("mem", Scalar::whole(64))],
+        executor: None,
+        command: Some(command("true")),
+        kill_grace_ms: None,
+        carried: Carried::default(),
+    }
+}
+
+fn custom() -> ExecutorInfo {
+    ExecutorInfo {
+        id: ExecutorId::made("e".to_owned()),
+        kind: Some(ExecutorKind::Custom),
+        framework: None,
+        resources: Vec::new(),
+        command: Some(command("./executor")),
+        shutdown_grace_ms: None,
+        carried: Carried::default(),
+    }
+}
+
+fn group() -> ExecutorInfo {
+    let resources = [("cpus", Scalar::thousandths(100)), ("mem", Scalar::whole(32)), ("disk", Scalar::whole(32))];
+    ExecutorInfo {
+        kind: Some(ExecutorKind::Default),
+        command: None,
+        resources: resources.into_iter().map(|(name, amount)| Resource::scalar(name, amount)).collect(),
+        ..custom()
+    }
+}
+
+fn volume(id: &str) -> Resource {
+    let role = Role::parse("db").unwrap();
+    let reservation = Reservation { kind: ReservationKind::Dynamic, role, principal: None, labels: Vec::new() };
+    let mut volume =
+        Resource::scalar("disk", Scalar::whole(10)).reserved(reservation).volume(PersistenceId::made(id.to_owned()), "data", None);
+    volume.mount = Some(VolumeMount { container_path: "data".to_owned(), mode: Mode::ReadWrite });
+    volume
+}
+
+/// The task as it would have been received with more in it.
+fn received(change: impl FnOnce(&mut v1::TaskInfo)) -> TaskInfo {
+    let mut wire = task::to_proto(&good(), Format::WHOLE);
+    change(&mut wire);
+    task::from_proto(wire).unwrap()
+}
+
+fn path(task: &TaskInfo) -> String {
+    check_task(task, &here()).unwrap_err().path
+}
+
+fn changed(change: impl FnOnce(&mut TaskInfo)) -> TaskInfo {
+    let mut task = good();
+    change(&mut task);
+    task
+}
+
+#[test]
+fn a_plain_task_and_one_with_its_own_executor_are_good() {
+    check_task(&good(), &here()).unwrap();
+    check_task(&changed(|it| (it.command, it.executor) = (None, Some(custom()))), &here()).unwrap();
+    check_task(&changed(|it| it.resources.push(volume("v"))), &here()).unwrap();
+    let tty = v1::ContainerInfo { r#type: 2, tty_info: Some(v1::TtyInfo::default()), ..Default::default() };
+    check_task(&received(|it| it.container = Some(tty)), &here()).unwrap();
+}
+
+#[test]
+fn each_broken_rule_is_named() {
+    let revocable = |it: &mut TaskInfo| {
+        let mut more = Resource::scalar("cpus", Scalar::whole(1));
+        more.identity.revocable = true;
+        it.resources.push(more);
+    };
+    let shared = |it: &mut TaskInfo| {
+        let mut resource = volume("v");
+        resource.identity.shared = true;
+        it.command = None;
+        it.executor = Some(ExecutorInfo { resources: vec![resource], ..custom() });
+    };
+    for (bad, expected) in [
+        (changed(|it| it.agent = AgentId::made("b".to_owned())), "agent_id"),
+        (changed(|it| it.command = None), "command"),
+        (changed(|it| it.executor = Some(custom())), "executor"),
+        (changed(|it| it.resources.clear()), "resources"),
+        (changed(|it| it.resources = vec![Resource::scalar("cpus", Scalar::ZERO)]), "resources"),
+        (changed(|it| it.resources.push(Resource::scalar("gpus", Scalar::thousandths(500)))), "resources[2].scalar.value"),
+        (changed(revocable), "resources"),
+        (changed(|it| it.resources.extend([volume("v"), volume("v")])), "resources"),
+        (changed(shared), "executor.resources[0].shared"),
+        (changed(|it| it.command = Some(CommandInfo { uris: 1, ..command("x") })), "command.uris"),
+        (changed(|it| it.command = Some(command(""))), "command.value"),
+        (changed(|it| it.command = Some(CommandInfo::default())), "command.value"),
+        (changed(|it| (it.command, it.executor) = (None, Some(ExecutorInfo { command: None, ..custom() }))), "executor.command"),
+        (
+            changed(|it| (it.command, it.executor) = (None, Some(ExecutorInfo { command: Some(command("x")), ..group() }))),
+            "executor.command",
+        ),
+        (received(|it| it.data = Some(vec![0; DESCRIPTION_BYTES_MAX])), "data"),
+        (received(|it| it.max_completion_time = Some(v1::DurationInfo { nanoseconds: -1 })), "max_completion_time.nanoseconds"),
+        (
+            received(|it| it.health_check = Some(v1::HealthCheck { timeout_seconds: Some(f64::NAN), ..Default::default() })),
+            "health_check.timeout_seconds",
+        ),
+        (received(|it| it.check = Some(v1::CheckInfo { delay_seconds: Some(-1.0), ..Default::default() })), "check.delay_seconds"),
+        (received(|it| it.limits = [("disk".to_owned(), v1::value::Scalar { value: 1.0 })].into()), "limits.disk"),
+        (received(|it| it.limits = [("mem".to_owned(), v1::value::Scalar { value: 63.0 })].into()), "limits.mem"),
+        (received(|it| it.limits = [("mem".to_owned(), v1::value::Scalar { value: f64::NAN })].into()), "limits.mem"),
+    ] {
+        assert_eq!(path(&bad), expected, "{bad:?}");
+    }
+    let unlimited = received(|it| it.limits = [("mem".to_owned(), v1::value::Scalar { value: f64::INFINITY })].into());
+    check_task(&unlimited, &here()).unwrap();
+}
+
+#[test]
+fn containers_that_would_not_be_what_they_say_are_refused() {
+    let image = v1::Image { r#type: 2, ..Default::default() };
+    let mesos = v1::ContainerInfo { r#type: 2, ..Default::default() };
+    for (container, field) in [
+        (v1::ContainerInfo { r#type: 1, ..Default::default() }, "type"),
+        (v1::ContainerInfo { docker: Some(Default::default()), ..mesos.clone() }, "docker"),
+        (v1::ContainerInfo { mesos: Some(v1::container_info::MesosInfo { image: Some(image) }), ..mesos.clone() }, "mesos.image"),
+        (v1::ContainerInfo { volumes: vec![Default::default()], ..mesos.clone() }, "volumes"),
+        (
+            v1::ContainerInfo { network_infos: vec![v1::NetworkInfo { name: Some("n".to_owned()), ..Default::default() }], ..mesos },
+            "network_infos[0]",
+        ),
+    ] {
+        let bad = received(|it| it.container = Some(container.clone()));
+        assert_eq!(path(&bad), format!("container.{field}"));
+        let mut wire = executor::info_to_proto(&custom(), Format::WHOLE);
+        wire.container = Some(container);
+        let own = executor::info_from_proto(wire).unwrap();
+        let bad = changed(|it| (it.command, it.executor) = (None, Some(own)));
+        assert_eq!(path(&bad), format!("executor.container.{field}"));
+    }
+}
+
+#[test]
+fn a_group_has_rules_of_its_own() {
+    let path = |executor: &ExecutorInfo, tasks: &[TaskInfo]| check_group(executor, tasks, &here()).unwrap_err().path;
+    let second = changed(|it| it.id = TaskId::made("u".to_owned()));
+    check_group(&group(), &[good(), second.clone()], &here()).unwrap();
+    let without = |name: &str| {
+        let mut executor = group();
+        executor.resources.retain(|it| it.identity.name != name);
+        executor
+    };
+    for name in ["cpus", "mem", "disk"] {
+        assert_eq!(path(&without(name), &[good()]), "executor.resources", "{name}");
+    }
+    assert_eq!(path(&ExecutorInfo { kind: None, ..group() }, &[good()]), "executor.type");
+    assert_eq!(path(&ExecutorInfo { command: Some(command("x")), ..group() }, &[good()]), "executor.command");
+    assert_eq!(path(&ExecutorInfo { kind: Some(ExecutorKind::Custom), ..group() }, &[good()]), "executor.command");
+    assert_eq!(path(&group(), &[]), "task_group.tasks");
+    assert_eq!(path(&group(), &[good(), good()]), "task_group.tasks[1].task_id");
+    let elsewhere = changed(|it| it.agent = AgentId::made("b".to_owned()));
+    assert_eq!(path(&group(), &[good(), elsewhere]), "task_group.tasks[1].agent_id");
+    assert_eq!(path(&group(), &[changed(|it| it.command = None)]), "task_group.tasks[0].command");
+    assert_eq!(path(&group(), &[changed(|it| it.executor = Some(custom()))]), "task_group.tasks[0].executor");
+    let both =
+        [changed(|it| it.resources.push(volume("v"))), TaskInfo { id: second.id.clone(), ..changed(|it| it.resources.push(volume("v"))) }];
+    assert_eq!(path(&group(), &both), "resources");
+}
+
+#[test]
+fn an_executor_belongs_to_its_framework() {
+    let f = FrameworkId::made("f".to_owned());
+    let foreign = || ExecutorInfo { framework: Some(FrameworkId::made("g".to_owned())), ..custom() };
+    let task = changed(|it| it.executor = Some(foreign()));
+    let own = changed(|it| it.executor = Some(ExecutorInfo { framework: Some(f.clone()), ..custom() }));
+    check_owner(&Action::Launch(vec![good(), own]), &f).unwrap();
+    let path = |action: &Action| check_owner(action, &f).unwrap_err().path;
+    assert_eq!(path(&Action::Launch(vec![good(), task.clone()])), "launch.task_infos[1].executor.framework_id");
+    assert_eq!(path(&Action::LaunchGroup(foreign(), Vec::new())), "launch_group.executor.framework_id");
+    assert_eq!(path(&Action::LaunchGroup(custom(), vec![task])), "launch_group.task_group.tasks[0].executor.framework_id");
+}

@@ -1,0 +1,43 @@
+//! The law: ids, resources, reservations, volumes, operations, claims, typed changes, messages; and
+//! their conversion from and to `proto`.
+//!
+//! Plain data and pure functions. This room never touches a file, a clock, a thread or the network.
+//! What comes from outside is parsed here once ([`convert`]); behind it, everything is typed.
+
+pub mod agent_ledger;
+pub mod claim;
+pub mod convert;
+pub mod framework;
+pub mod id;
+pub mod launch;
+pub mod master_ledger;
+pub mod message;
+pub mod operation;
+pub mod resource;
+pub mod resources;
+pub mod role;
+pub mod task;
+pub mod validate;
+pub mod value;
+
+pub use agent_ledger::{
+    AgentChange, AgentIdentity, AgentLedger, DiskKind, DiskRecord, ExecutorKey, ExecutorRecord, OperationRecord, TaskKey, TaskRecord,
+};
+pub use claim::{Claim, ClaimEvent, ClaimState};
+pub use framework::{Capability, FrameworkInfo};
+pub use id::{
+    AgentId, ClaimId, ClusterId, ContainerId, DiskId, ExecutorId, FrameworkId, Ids, Instant, LinkId, Moment, NodeId, OfferId,
+    OperationUuid, PersistenceId, StatusUuid, TaskId, Term,
+};
+pub use master_ledger::{AgentRecord, Cluster, FrameworkRecord, MasterChange, MasterLedger, PendingOperation, Presence};
+pub use message::{
+    Call, DiskReport, Event, ExecutorCall, ExecutorEvent, Filters, MachineInfo, NamedOperation, Offer, OperationState, OperationStatus,
+    OperationUpdate, Order, Report, ToAgent, ToMaster,
+};
+pub use operation::{Action, Asker, ClaimAction, Conversion, Operation};
+pub use resource::{Identity, Labels, Mode, Reservation, ReservationKind, Resource, Source, SourceKind, VolumeMount};
+pub use resources::{Quantities, Resources};
+pub use role::Role;
+pub use task::{Carried, CommandInfo, ExecutorInfo, ExecutorKind, Reason, StatusSource, TaskInfo, TaskState, TaskStatus};
+pub use validate::Invalid;
+pub use value::{Ranges, Scalar, Value, ValueKind};

@@ -1,0 +1,163 @@
+//! What the masters must not forget: who was admitted, who was promised what, and where each claim is.
+
+use std::collections::BTreeMap;
+
+use crate::claim::Claim;
+use crate::framework::FrameworkInfo;
+use crate::id::{AgentId, ClaimId, ClusterId, FrameworkId, Instant, NodeId, OperationUuid};
+use crate::operation::Operation;
+use crate::role::Role;
+use crate::value::Scalar;
+
+/// The cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cluster {
+    /// Its name.
+    pub id: ClusterId,
+    /// The next agent's number.
+    pub next_agent: u64,
+    /// The next framework's number.
+    pub next_framework: u64,
+    /// When it began.
+    pub created: Instant,
+}
+
+/// What the cluster knows of an agent's presence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Presence {
+    /// It belongs to the cluster.
+    Admitted,
+    /// It does not answer.
+    Unreachable,
+    /// An operator said that it will not come back.
+    Gone,
+}
+
+/// An agent that was admitted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentRecord {
+    /// Its name.
+    pub id: AgentId,
+    /// The machine's agent.
+    pub node: NodeId,
+    /// Its host.
+    pub hostname: String,
+    /// Its port.
+    pub port: u16,
+    /// Its presence.
+    pub presence: Presence,
+    /// Since when.
+    pub since: Instant,
+    /// The greatest version of its ledger that was told to anyone; an older one is proof of lost data.
+    pub ledger_version: u64,
+}
+
+/// A framework, until long after its removal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FrameworkRecord {
+    /// As it described itself last, with its id.
+    pub info: FrameworkInfo,
+    /// Whether it was removed; that is for good.
+    pub removed: bool,
+    /// When it will be removed unless it comes back; `None` while it is connected.
+    pub deadline: Option<Instant>,
+    /// When it subscribed first.
+    pub registered: Instant,
+}
+
+/// An operation sent to an agent and not yet settled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PendingOperation {
+    /// Its name.
+    pub uuid: OperationUuid,
+    /// Whose; `None` for an operator's.
+    pub framework: Option<FrameworkId>,
+    /// Where.
+    pub agent: AgentId,
+    /// What.
+    pub operation: Operation,
+}
+
+/// A change of the masters' ledger: one record put or removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MasterChange {
+    /// The cluster.
+    Cluster(Cluster),
+    /// An agent.
+    Agent(AgentRecord),
+    /// A framework.
+    Framework(FrameworkRecord),
+    /// Removed frameworks are forgotten at last, oldest first.
+    FrameworkForgotten(FrameworkId),
+    /// A claim of an agent.
+    Claim(AgentId, Claim),
+    /// A claim that is no more.
+    ClaimGone(AgentId, ClaimId),
+    /// An operation was sent.
+    Pending(PendingOperation),
+    /// An operation was settled.
+    Settled(OperationUuid),
+    /// The weight of a role, in thousandths.
+    Weight(Role, Scalar),
+}
+
+/// The durable half of the masters.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MasterLedger {
+    /// The cluster; `None` before the first leadership.
+    pub cluster: Option<Cluster>,
+    /// Agents ever admitted.
+    pub agents: BTreeMap<AgentId, AgentRecord>,
+    /// Frameworks, removed ones too.
+    pub frameworks: BTreeMap<FrameworkId, FrameworkRecord>,
+    /// Every claim of every agent.
+    pub claims: BTreeMap<(AgentId, ClaimId), Claim>,
+    /// Operations in flight.
+    pub pending: BTreeMap<OperationUuid, PendingOperation>,
+    /// Weights that are not 1.
+    pub weights: BTreeMap<Role, Scalar>,
+}
+
+impl MasterLedger {
+    /// Folds one change in.
+    ///
+    /// # Panics
+    /// When a state would go backwards: that is a bug, and going on would put it on disk.
+    pub fn apply(&mut self, change: &MasterChange) {
+        match change.clone() {
+            MasterChange::Cluster(cluster) => {
+                if let Some(old) = &self.cluster {
+                    assert!(old.id == cluster.id, "a cluster keeps its name");
+                    assert!(old.next_agent <= cluster.next_agent && old.next_framework <= cluster.next_framework, "ids are given once");
+                }
+                self.cluster = Some(cluster);
+            }
+            MasterChange::Agent(agent) => {
+                if let Some(old) = self.agents.get(&agent.id) {
+                    assert!(old.ledger_version <= agent.ledger_version, "an agent's ledger only grows");
+                    assert!(old.presence != Presence::Gone || agent.presence == Presence::Gone, "gone is for good");
+                }
+                self.agents.insert(agent.id.clone(), agent);
+            }
+            MasterChange::Framework(framework) => {
+                let id = framework.info.id.clone().expect("a framework in the ledger has its id");
+                let old = self.frameworks.get(&id);
+                assert!(!old.is_some_and(|it| it.removed) || framework.removed, "removed is for good");
+                self.frameworks.insert(id, framework);
+            }
+            MasterChange::FrameworkForgotten(framework) => drop(self.frameworks.remove(&framework)),
+            MasterChange::Claim(agent, claim) => drop(self.claims.insert((agent, claim.id), claim)),
+            MasterChange::ClaimGone(agent, claim) => drop(self.claims.remove(&(agent, claim))),
+            MasterChange::Pending(pending) => drop(self.pending.insert(pending.uuid, pending)),
+            MasterChange::Settled(uuid) => drop(self.pending.remove(&uuid)),
+            MasterChange::Weight(role, weight) if weight == Scalar::whole(1) => drop(self.weights.remove(&role)),
+            MasterChange::Weight(role, weight) => drop(self.weights.insert(role, weight)),
+        }
+    }
+
+    /// The claims of one agent.
+    pub fn claims_of<'a>(&'a self, agent: &'a AgentId) -> impl Iterator<Item = &'a Claim> {
+        let first = (agent.clone(), ClaimId(uuid::Uuid::nil()));
+        self.claims.range(first..).take_while(move |((it, _), _)| it == agent).map(|(_, claim)| claim)
+    }
+}

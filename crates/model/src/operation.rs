@@ -1,0 +1,382 @@
+//! Operations on the resources of one agent: their rules, and what they turn into what.
+//!
+//! This file is the law; masters apply it to what they believe, agents to what they own.
+
+use crate::resource::{Mode, ReservationKind, Resource};
+use crate::resources::Resources;
+use crate::role::Role;
+use crate::task::{ExecutorInfo, TaskInfo};
+use crate::validate::{check_resource, Invalid};
+use crate::value::Scalar;
+
+/// One operation of an ACCEPT, or of an operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operation {
+    /// Chosen by the framework when it wants feedback.
+    pub id: Option<String>,
+    /// What to do.
+    pub action: Action,
+}
+
+/// What an operation does.
+#[allow(clippy::large_enum_variant, reason = "operations are few, and live only until they are settled")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Change what is claimed.
+    Claim(ClaimAction),
+    /// Start tasks, each by itself.
+    Launch(Vec<TaskInfo>),
+    /// Start tasks together in one executor, all or none.
+    LaunchGroup(ExecutorInfo, Vec<TaskInfo>),
+    /// Known to the API and refused by us; says which.
+    Unsupported(&'static str),
+}
+
+/// A change of claims.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClaimAction {
+    /// Push a reservation, or with a `source` replace its whole stack (operators only).
+    Reserve {
+        /// As they shall be.
+        resources: Vec<Resource>,
+        /// As they are; empty = `resources` less their innermost reservation.
+        source: Vec<Resource>,
+    },
+    /// Pop a reservation.
+    Unreserve(Vec<Resource>),
+    /// Make volumes of reserved disk.
+    Create(Vec<Resource>),
+    /// Give volumes back to reserved disk; their data go to the trash.
+    Destroy(Vec<Resource>),
+}
+
+/// What an operation takes and what it gives; the quantities are equal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conversion {
+    /// Taken.
+    pub consumed: Resources,
+    /// Given.
+    pub converted: Resources,
+}
+
+/// Who asks for an operation, as far as its rules need to know.
+#[derive(Clone, Copy, Debug)]
+pub enum Asker<'a> {
+    /// A framework, with its roles and its principal if it is authenticated or says so.
+    Framework {
+        /// Its roles.
+        roles: &'a [Role],
+        /// Its authenticated principal.
+        principal: Option<&'a str>,
+    },
+    /// An operator, with a principal if authenticated.
+    Operator {
+        /// The authenticated principal.
+        principal: Option<&'a str>,
+    },
+}
+
+impl ClaimAction {
+    /// The word for it in the API.
+    pub fn name(&self) -> &'static str {
+        match self {
+            ClaimAction::Reserve { .. } => "RESERVE",
+            ClaimAction::Unreserve(_) => "UNRESERVE",
+            ClaimAction::Create(_) => "CREATE",
+            ClaimAction::Destroy(_) => "DESTROY",
+        }
+    }
+
+    /// The resources it names.
+    pub fn resources(&self) -> &[Resource] {
+        match self {
+            ClaimAction::Reserve { resources, .. } => resources,
+            ClaimAction::Unreserve(resources) | ClaimAction::Create(resources) | ClaimAction::Destroy(resources) => resources,
+        }
+    }
+
+    /// The same with every resource (and source) replaced.
+    pub fn map(&self, change: impl Fn(&Resource) -> Resource) -> ClaimAction {
+        let all = |list: &[Resource]| list.iter().map(&change).collect::<Vec<_>>();
+        match self {
+            ClaimAction::Reserve { resources, source } => ClaimAction::Reserve { resources: all(resources), source: all(source) },
+            ClaimAction::Unreserve(list) => ClaimAction::Unreserve(all(list)),
+            ClaimAction::Create(list) => ClaimAction::Create(all(list)),
+            ClaimAction::Destroy(list) => ClaimAction::Destroy(all(list)),
+        }
+    }
+
+    /// Checks everything that can be known without looking at an agent.
+    ///
+    /// # Errors
+    /// [`Invalid`] naming the resource and the rule.
+    pub fn check(&self, asker: Asker<'_>) -> Result<(), Invalid> {
+        let list = self.resources();
+        if list.is_empty() {
+            return Err(Invalid::new("resources", format!("{} needs at least one resource", self.name())));
+        }
+        if list.windows(2).any(|pair| pair[0].identity.provider != pair[1].identity.provider) {
+            return Err(Invalid::new("resources", "one operation may name resources of one provider only"));
+        }
+        for (index, resource) in list.iter().enumerate() {
+            let check = check_resource(resource).and_then(|()| self.check_one(resource, asker));
+            check.map_err(|it| it.within(format!("resources[{index}]")))?;
+        }
+        self.check_source(asker)
+    }
+
+    fn check_one(&self, resource: &Resource, asker: Asker<'_>) -> Result<(), Invalid> {
+        if resource.value.is_empty() {
+            return Err(Invalid::new("scalar.value", "there is nothing to do for an empty amount; give more than 0"));
+        }
+        if let Asker::Operator { .. } = asker {
+            if resource.identity.allocation.is_some() {
+                return Err(Invalid::new("allocation_info", "an operator's resources must not be allocated"));
+            }
+        }
+        match self {
+            ClaimAction::Reserve { .. } => check_reserve(resource, asker),
+            ClaimAction::Unreserve(_) => check_unreserve(resource),
+            ClaimAction::Create(_) => check_create(resource, asker),
+            ClaimAction::Destroy(_) if resource.identity.persistence.is_none() => {
+                Err(Invalid::new("disk.persistence", "this is no persistent volume; only those can be destroyed"))
+            }
+            ClaimAction::Destroy(_) => Ok(()),
+        }
+    }
+
+    fn check_source(&self, asker: Asker<'_>) -> Result<(), Invalid> {
+        let ClaimAction::Reserve { resources, source } = self else { return Ok(()) };
+        if source.is_empty() {
+            return Ok(());
+        }
+        if let Asker::Framework { .. } = asker {
+            return Err(Invalid::new("source", "re-reservation by `source` is for operators; UNRESERVE first"));
+        }
+        for (index, resource) in source.iter().enumerate() {
+            check_resource(resource).map_err(|it| it.within(format!("source[{index}]")))?;
+            if resource.identity.persistence.is_some() {
+                return Err(Invalid::new(format!("source[{index}]"), "a persistent volume keeps its reservation; DESTROY it first"));
+            }
+        }
+        let bare = |list: &[Resource]| {
+            let strip = |it: &Resource| {
+                let mut bare = it.clone();
+                bare.identity.reservations.clear();
+                bare
+            };
+            list.iter().map(strip).collect::<Resources>()
+        };
+        let uniform = |list: &[Resource]| list.windows(2).all(|pair| pair[0].identity.reservations == pair[1].identity.reservations);
+        if !uniform(source) || !uniform(resources) || bare(source) != bare(resources) {
+            return Err(Invalid::new("source", "source and resources must be the same amounts, each under one stack of reservations"));
+        }
+        Ok(())
+    }
+
+    /// What it takes and gives.
+    pub fn conversion(&self) -> Conversion {
+        let collect = |list: &[Resource]| list.iter().collect::<Resources>();
+        let map = |list: &[Resource], f: fn(&Resource) -> Resource| list.iter().map(f).collect::<Resources>();
+        match self {
+            ClaimAction::Reserve { resources, source } if source.is_empty() => {
+                Conversion { consumed: map(resources, Resource::popped), converted: collect(resources) }
+            }
+            ClaimAction::Reserve { resources, source } => Conversion { consumed: collect(source), converted: collect(resources) },
+            ClaimAction::Unreserve(list) => Conversion { consumed: collect(list), converted: map(list, Resource::popped) },
+            ClaimAction::Create(list) => Conversion { consumed: map(list, Resource::without_volume), converted: collect(list) },
+            ClaimAction::Destroy(list) => Conversion { consumed: collect(list), converted: map(list, Resource::without_volume) },
+        }
+    }
+
+    /// Applies it to `resources`.
+    ///
+    /// # Errors
+    /// [`Invalid`] when what it takes is not there; `resources` are then as before.
+    pub fn apply(&self, resources: &mut Resources) -> Result<Conversion, Invalid> {
+        let conversion = self.conversion();
+        if !resources.contains(&conversion.consumed) {
+            let missing = conversion.consumed.iter().find(|it| !resources.contains_one(it));
+            let missing = missing.map_or_else(|| conversion.consumed.to_string(), |it| it.to_string());
+            return Err(Invalid::new("resources", format!("{} needs {missing}, which is not available there", self.name())));
+        }
+        if let ClaimAction::Create(list) = self {
+            check_unique(list, resources)?;
+        }
+        resources.subtract_all(&conversion.consumed);
+        resources.add_all(&conversion.converted);
+        Ok(conversion)
+    }
+}
+
+/// A volume's name is unique within its agent and role, across all disks.
+fn check_unique(list: &[Resource], existing: &Resources) -> Result<(), Invalid> {
+    let key = |it: &crate::resource::Identity| (it.role(), it.persistence.clone());
+    for (index, new) in list.iter().enumerate() {
+        let taken = existing.entries().any(|(identity, _)| identity.persistence.is_some() && key(identity) == key(&new.identity));
+        let twice = list[..index].iter().any(|it| key(&it.identity) == key(&new.identity));
+        if taken || twice {
+            let id = new.identity.persistence.as_ref().map(ToString::to_string).unwrap_or_default();
+            return Err(Invalid::new(
+                format!("volumes[{index}].disk.persistence.id"),
+                format!("role `{}` already has a volume `{id}` on this agent; choose another id", new.identity.role()),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn check_reserve(resource: &Resource, asker: Asker<'_>) -> Result<(), Invalid> {
+    let identity = &resource.identity;
+    let Some(last) = identity.reservations.last().filter(|it| it.kind == ReservationKind::Dynamic) else {
+        return Err(Invalid::new("reservations", "the innermost reservation must be DYNAMIC and name a role"));
+    };
+    if identity.revocable {
+        return Err(Invalid::new("revocable", "revocable resources cannot be reserved"));
+    }
+    if identity.persistence.is_some() {
+        return Err(Invalid::new("disk.persistence", "a persistent volume keeps its reservation; DESTROY it first"));
+    }
+    check_principal("reservations.principal", last.principal.as_deref(), asker)?;
+    let Asker::Framework { roles, .. } = asker else { return Ok(()) };
+    if identity.allocation.as_ref() != Some(&last.role) {
+        return Err(Invalid::new("reservations.role", format!("reserve for the role that the offer was made to, not `{}`", last.role)));
+    }
+    if !roles.contains(&last.role) {
+        return Err(Invalid::new("reservations.role", format!("the framework has no role `{}`", last.role)));
+    }
+    Ok(())
+}
+
+fn check_unreserve(resource: &Resource) -> Result<(), Invalid> {
+    if !resource.identity.is_dynamic() {
+        return Err(Invalid::new(
+            "reservations",
+            "only dynamic reservations can be undone; static ones belong to the agent's configuration",
+        ));
+    }
+    if resource.identity.persistence.is_some() {
+        return Err(Invalid::new("disk.persistence", "a persistent volume lies on it; DESTROY the volume first"));
+    }
+    Ok(())
+}
+
+fn check_create(resource: &Resource, asker: Asker<'_>) -> Result<(), Invalid> {
+    if resource.identity.persistence.is_none() {
+        return Err(Invalid::new("disk.persistence", "CREATE needs `disk.persistence.id`"));
+    }
+    if resource.identity.shared {
+        return Err(Invalid::new("shared", "shared volumes are not supported yet; create one volume per task"));
+    }
+    if resource.identity.source.as_ref().is_some_and(|it| it.root.is_none()) {
+        return Err(Invalid::new("disk.source", "a volume cannot lie on BLOCK or RAW"));
+    }
+    if resource.mount.as_ref().is_some_and(|mount| mount.mode == Mode::ReadOnly) {
+        return Err(Invalid::new("disk.volume.mode", "create the volume as RW; a task may mount it RO"));
+    }
+    if resource.value.quantity() < Scalar::whole(1) {
+        return Err(Invalid::new("scalar.value", "a volume needs at least 1 MB"));
+    }
+    check_principal("disk.persistence.principal", resource.creator.as_deref(), asker)
+}
+
+fn check_principal(path: &str, given: Option<&str>, asker: Asker<'_>) -> Result<(), Invalid> {
+    let (Asker::Framework { principal, .. } | Asker::Operator { principal }) = asker;
+    match principal {
+        Some(caller) if given != Some(caller) => {
+            let given = given.unwrap_or("none");
+            Err(Invalid::new(path, format!("is {given}; it must be the caller's own principal, `{caller}`")))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::PersistenceId;
+    use crate::resource::{Reservation, Source};
+
+    fn role(text: &str) -> Role {
+        Role::parse(text).unwrap()
+    }
+
+    fn dynamic(name: &str) -> Reservation {
+        Reservation { kind: ReservationKind::Dynamic, role: role(name), principal: None, labels: Vec::new() }
+    }
+
+    fn disk(mb: i64) -> Resource {
+        Resource::scalar("disk", Scalar::whole(mb))
+    }
+
+    fn volume(mb: i64, id: &str) -> Resource {
+        disk(mb).reserved(dynamic("db")).volume(PersistenceId::parse(id).unwrap(), "data", None)
+    }
+
+    #[test]
+    fn reserve_create_destroy_unreserve_come_back_to_the_start() {
+        let start: Resources = [disk(100), Resource::scalar("cpus", Scalar::whole(4))].iter().collect();
+        let mut now = start.clone();
+        let steps = [
+            ClaimAction::Reserve { resources: vec![disk(60).reserved(dynamic("db"))], source: Vec::new() },
+            ClaimAction::Create(vec![volume(50, "a")]),
+            ClaimAction::Destroy(vec![volume(50, "a")]),
+            ClaimAction::Unreserve(vec![disk(60).reserved(dynamic("db"))]),
+        ];
+        for step in &steps {
+            step.check(Asker::Operator { principal: None }).unwrap();
+            let before = now.quantities();
+            step.apply(&mut now).unwrap();
+            assert_eq!(now.quantities(), before, "{} changes no quantity", step.name());
+        }
+        assert_eq!(now, start);
+    }
+
+    #[test]
+    fn a_volume_name_is_unique_per_role_and_agent_across_disks() {
+        let mut now: Resources =
+            [disk(100).reserved(dynamic("db")), disk(100).on(Source::path("/d1")).reserved(dynamic("db"))].iter().collect();
+        ClaimAction::Create(vec![volume(50, "a")]).apply(&mut now).unwrap();
+        let mut elsewhere = volume(10, "a");
+        elsewhere.identity.source = Some(Source::path("/d1"));
+        let refused = ClaimAction::Create(vec![elsewhere]).apply(&mut now).unwrap_err();
+        assert_eq!(refused.path, "volumes[0].disk.persistence.id");
+    }
+
+    #[test]
+    fn a_mount_disk_is_taken_whole() {
+        let whole = disk(100).on(Source::mount("/d1"));
+        let mut now: Resources = [whole.clone()].iter().collect();
+        let half = ClaimAction::Reserve { resources: vec![disk(50).on(Source::mount("/d1")).reserved(dynamic("db"))], source: Vec::new() };
+        assert!(half.apply(&mut now).is_err());
+        let all = ClaimAction::Reserve { resources: vec![whole.reserved(dynamic("db"))], source: Vec::new() };
+        all.apply(&mut now).unwrap();
+    }
+
+    #[test]
+    fn nothing_is_reserved_out_of_thin_air() {
+        let mut now: Resources = [disk(100)].iter().collect();
+        let before = now.clone();
+        let refused = ClaimAction::Reserve { resources: vec![disk(101).reserved(dynamic("db"))], source: Vec::new() }.apply(&mut now);
+        assert!(refused.unwrap_err().why.contains("not available"));
+        assert_eq!(now, before);
+    }
+
+    #[test]
+    fn a_volume_keeps_its_reservation() {
+        let operator = Asker::Operator { principal: None };
+        assert!(ClaimAction::Unreserve(vec![volume(1, "a")]).check(operator).is_err());
+        let refine = volume(1, "a").reserved(dynamic("db/one"));
+        assert!(ClaimAction::Reserve { resources: vec![refine], source: Vec::new() }.check(operator).is_err());
+    }
+
+    #[test]
+    fn the_principal_is_the_callers() {
+        let mut theirs = disk(1).reserved(dynamic("db"));
+        theirs.identity.reservations[0].principal = Some("bob".to_owned());
+        let action = ClaimAction::Reserve { resources: vec![theirs], source: Vec::new() };
+        assert!(action.check(Asker::Operator { principal: Some("alice") }).is_err());
+        assert!(action.check(Asker::Operator { principal: Some("bob") }).is_ok());
+        assert!(action.check(Asker::Operator { principal: None }).is_ok());
+    }
+}

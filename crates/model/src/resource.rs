@@ -1,0 +1,277 @@
+//! One resource: what it is (its [`Identity`]) and how much of it.
+//!
+//! Two amounts merge exactly when their identities are equal, and then cannot be told apart; that is
+//! how Mesos defines "addable". Where a volume is to be seen in a container is a detail, not identity.
+
+use std::fmt;
+
+use crate::id::PersistenceId;
+use crate::role::Role;
+use crate::value::{Scalar, Value, ValueKind};
+
+/// Key and value pairs that Holdfast carries and compares, but never interprets.
+pub type Labels = Vec<(String, Option<String>)>;
+
+/// How a reservation came to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ReservationKind {
+    /// By the agent's configuration; cannot be undone at run time.
+    Static,
+    /// By RESERVE; undone by UNRESERVE.
+    Dynamic,
+}
+
+/// One level of a stack of reservations.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Reservation {
+    /// How it came to be.
+    pub kind: ReservationKind,
+    /// For whom.
+    pub role: Role,
+    /// By whom, if that was known.
+    pub principal: Option<String>,
+    /// Labels; part of the identity.
+    pub labels: Labels,
+}
+
+/// Where a disk resource comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SourceKind {
+    /// A directory that may be divided.
+    Path,
+    /// A whole file system, indivisible.
+    Mount,
+    /// A whole raw device, indivisible.
+    Block,
+    /// Storage of a provider that is no disk yet.
+    Raw,
+}
+
+/// A disk other than the agent's own file system.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Source {
+    /// What kind.
+    pub kind: SourceKind,
+    /// The path of PATH and MOUNT.
+    pub root: Option<String>,
+    /// A provider's name for it.
+    pub id: Option<String>,
+    /// A provider's vendor.
+    pub vendor: Option<String>,
+    /// A provider's profile.
+    pub profile: Option<String>,
+    /// A provider's notes.
+    pub metadata: Labels,
+}
+
+impl Source {
+    /// A PATH disk.
+    pub fn path(root: &str) -> Source {
+        Source { kind: SourceKind::Path, root: Some(root.to_owned()), id: None, vendor: None, profile: None, metadata: Vec::new() }
+    }
+
+    /// A MOUNT disk.
+    pub fn mount(root: &str) -> Source {
+        Source { kind: SourceKind::Mount, ..Source::path(root) }
+    }
+
+    /// Whether it can only be taken whole.
+    pub fn is_exclusive(&self) -> bool {
+        matches!(self.kind, SourceKind::Mount | SourceKind::Block) || (self.kind == SourceKind::Raw && self.id.is_some())
+    }
+}
+
+/// What makes two amounts the same thing.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Identity {
+    /// `cpus`, `mem`, `disk`, `ports`, ...
+    pub name: String,
+    /// The shape of the amount.
+    pub kind: ValueKind,
+    /// From the outermost to the innermost; empty = unreserved.
+    pub reservations: Vec<Reservation>,
+    /// The disk; `None` for ROOT and for anything but disks.
+    pub source: Option<Source>,
+    /// The volume's name, if this is a persistent volume.
+    pub persistence: Option<PersistenceId>,
+    /// May be taken back at any time.
+    pub revocable: bool,
+    /// May be used by several tasks at once.
+    pub shared: bool,
+    /// The role that it is offered to or used by.
+    pub allocation: Option<Role>,
+    /// The resource provider.
+    pub provider: Option<String>,
+}
+
+impl Identity {
+    /// The innermost reservation's role; `*` when unreserved.
+    pub fn role(&self) -> Role {
+        self.reservations.last().map_or_else(Role::any, |it| it.role.clone())
+    }
+
+    /// Whether it is reserved at all.
+    pub fn is_reserved(&self) -> bool {
+        !self.reservations.is_empty()
+    }
+
+    /// Whether its innermost reservation was made at run time.
+    pub fn is_dynamic(&self) -> bool {
+        self.reservations.last().is_some_and(|it| it.kind == ReservationKind::Dynamic)
+    }
+
+    /// Whether frameworks of `role` may be offered it: unreserved, its own, or an ancestor's.
+    pub fn is_allocatable_to(&self, role: &Role) -> bool {
+        self.reservations.last().is_none_or(|it| it.role == *role || role.is_below(&it.role))
+    }
+
+    /// Whether it can only be taken whole: a volume or an indivisible disk.
+    pub fn is_exclusive(&self) -> bool {
+        self.persistence.is_some() || self.source.as_ref().is_some_and(Source::is_exclusive)
+    }
+
+    /// Whether the agent must remember it: a dynamic reservation or a volume.
+    pub fn needs_checkpoint(&self) -> bool {
+        self.provider.is_none() && (self.is_dynamic() || self.persistence.is_some())
+    }
+
+    /// The same without its allocation.
+    pub fn unallocated(&self) -> Identity {
+        Identity { allocation: None, ..self.clone() }
+    }
+
+    /// What the machine had before any claim was laid on it: a static reservation stays at the bottom.
+    pub fn base(&self) -> Identity {
+        let keep = self.reservations.first().filter(|it| it.kind == ReservationKind::Static).cloned();
+        Identity { reservations: keep.into_iter().collect(), persistence: None, shared: false, allocation: None, ..self.clone() }
+    }
+}
+
+/// Whether a volume may be written in the container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Mode {
+    /// Read and write.
+    ReadWrite,
+    /// Read only.
+    ReadOnly,
+}
+
+/// How a volume shows in a container.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct VolumeMount {
+    /// Relative to the sandbox.
+    pub container_path: String,
+    /// Whether it may be written.
+    pub mode: Mode,
+}
+
+/// An amount of something.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Resource {
+    /// What.
+    pub identity: Identity,
+    /// How much.
+    pub value: Value,
+    /// How a volume shows in a container; a detail, not identity.
+    pub mount: Option<VolumeMount>,
+    /// Who created the volume; a detail, not identity.
+    pub creator: Option<String>,
+}
+
+impl Resource {
+    /// An unreserved scalar such as `cpus`.
+    pub fn scalar(name: &str, amount: Scalar) -> Resource {
+        Resource::unreserved(name, Value::Scalar(amount))
+    }
+
+    /// An unreserved amount.
+    pub fn unreserved(name: &str, value: Value) -> Resource {
+        let identity = Identity {
+            name: name.to_owned(),
+            kind: value.kind(),
+            reservations: Vec::new(),
+            source: None,
+            persistence: None,
+            revocable: false,
+            shared: false,
+            allocation: None,
+            provider: None,
+        };
+        Resource { identity, value, mount: None, creator: None }
+    }
+
+    /// The same with one more reservation on top.
+    pub fn reserved(mut self, reservation: Reservation) -> Resource {
+        self.identity.reservations.push(reservation);
+        self
+    }
+
+    /// The same on another disk.
+    pub fn on(mut self, source: Source) -> Resource {
+        self.identity.source = Some(source);
+        self
+    }
+
+    /// The same as a volume.
+    pub fn volume(mut self, id: PersistenceId, container_path: &str, creator: Option<&str>) -> Resource {
+        self.identity.persistence = Some(id);
+        self.mount = Some(VolumeMount { container_path: container_path.to_owned(), mode: Mode::ReadWrite });
+        self.creator = creator.map(str::to_owned);
+        self
+    }
+
+    /// The same, offered to or used by `role`.
+    pub fn allocated_to(mut self, role: &Role) -> Resource {
+        self.identity.allocation = Some(role.clone());
+        self
+    }
+
+    /// The same without allocation.
+    pub fn unallocated(mut self) -> Resource {
+        self.identity.allocation = None;
+        self
+    }
+
+    /// The disk under a volume.
+    pub fn without_volume(&self) -> Resource {
+        let identity = Identity { persistence: None, shared: false, ..self.identity.clone() };
+        Resource { identity, value: self.value.clone(), mount: None, creator: None }
+    }
+
+    /// The same less its innermost reservation.
+    pub fn popped(&self) -> Resource {
+        let mut popped = self.clone();
+        popped.identity.reservations.pop();
+        popped
+    }
+}
+
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.identity)?;
+        write!(f, ":{}", self.value)
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        if self.is_reserved() {
+            write!(f, "({}", self.role())?;
+            if let Some(principal) = self.reservations.last().and_then(|it| it.principal.as_ref()) {
+                write!(f, ", {principal}")?;
+            }
+            f.write_str(")")?;
+        }
+        if let Some(source) = &self.source {
+            write!(f, "[{:?}:{}", source.kind, source.root.as_deref().unwrap_or("-"))?;
+            if let Some(id) = &self.persistence {
+                write!(f, ",{id}")?;
+            }
+            f.write_str("]")?;
+        } else if let Some(id) = &self.persistence {
+            write!(f, "[{id}]")?;
+        }
+        Ok(())
+    }
+}

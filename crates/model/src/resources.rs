@@ -1,0 +1,431 @@
+//! Collections of resources, and their algebra. Everything that is ever offered, used, claimed or
+//! free is one of these; the same sums are done by agents, masters and frameworks.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::resource::{Identity, Resource, VolumeMount};
+use crate::role::Role;
+use crate::value::{Scalar, Value};
+
+/// How much of one identity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Amount {
+    /// The amount; for exclusive and shared things, that of one copy.
+    pub value: Value,
+    /// How many equal copies; 1 for what can be divided.
+    pub copies: u32,
+    /// Detail of a volume.
+    pub mount: Option<VolumeMount>,
+    /// Detail of a volume.
+    pub creator: Option<String>,
+}
+
+/// Amounts by identity. Nothing empty is ever kept in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resources {
+    entries: BTreeMap<Identity, Amount>,
+}
+
+/// Scalar totals by name, whatever their reservation: for shares, quota and smallest offers.
+pub type Quantities = BTreeMap<String, Scalar>;
+
+impl Resources {
+    /// Nothing.
+    pub fn new() -> Resources {
+        Resources::default()
+    }
+
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// How many different identities.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Each identity with its amount, in a fixed order.
+    pub fn entries(&self) -> impl Iterator<Item = (&Identity, &Amount)> {
+        self.entries.iter()
+    }
+
+    /// Each as a [`Resource`]; several copies come several times.
+    pub fn iter(&self) -> impl Iterator<Item = Resource> + '_ {
+        self.entries.iter().flat_map(|(identity, amount)| {
+            let resource = Resource {
+                identity: identity.clone(),
+                value: amount.value.clone(),
+                mount: amount.mount.clone(),
+                creator: amount.creator.clone(),
+            };
+            std::iter::repeat_n(resource, amount.copies as usize)
+        })
+    }
+
+    /// The amount of one identity.
+    pub fn get(&self, identity: &Identity) -> Option<&Amount> {
+        self.entries.get(identity)
+    }
+
+    /// Adds one resource. Empty ones are dropped.
+    pub fn add(&mut self, resource: &Resource) {
+        if resource.value.is_empty() {
+            return;
+        }
+        match self.entries.get_mut(&resource.identity) {
+            None => {
+                let amount =
+                    Amount { value: resource.value.clone(), copies: 1, mount: resource.mount.clone(), creator: resource.creator.clone() };
+                self.entries.insert(resource.identity.clone(), amount);
+            }
+            Some(amount) if resource.identity.is_exclusive() || resource.identity.shared => amount.copies += 1,
+            Some(amount) => amount.value = amount.value.plus(&resource.value),
+        }
+    }
+
+    /// Adds all of `other`.
+    pub fn add_all(&mut self, other: &Resources) {
+        other.iter().for_each(|resource| self.add(&resource));
+    }
+
+    /// Takes one resource away. What is not there is ignored; nothing goes below zero.
+    pub fn subtract(&mut self, resource: &Resource) {
+        let Some(amount) = self.entries.get_mut(&resource.identity) else { return };
+        if resource.identity.is_exclusive() || resource.identity.shared {
+            if amount.value == resource.value {
+                amount.copies -= 1;
+            }
+        } else {
+            amount.value = amount.value.minus(&resource.value);
+        }
+        if amount.copies == 0 || amount.value.is_empty() {
+            self.entries.remove(&resource.identity);
+        }
+    }
+
+    /// Takes all of `other` away.
+    pub fn subtract_all(&mut self, other: &Resources) {
+        other.iter().for_each(|resource| self.subtract(&resource));
+    }
+
+    /// Whether one resource is in it.
+    pub fn contains_one(&self, resource: &Resource) -> bool {
+        resource.value.is_empty()
+            || self.entries.get(&resource.identity).is_some_and(|amount| {
+                match resource.identity.is_exclusive() || resource.identity.shared {
+                    true => amount.value == resource.value,
+                    false => amount.value.contains(&resource.value),
+                }
+            })
+    }
+
+    /// Whether all of `other` is in it.
+    pub fn contains(&self, other: &Resources) -> bool {
+        other.entries.iter().all(|(identity, wanted)| {
+            self.entries.get(identity).is_some_and(|amount| match identity.is_exclusive() || identity.shared {
+                true => amount.value == wanted.value && wanted.copies <= amount.copies,
+                false => amount.value.contains(&wanted.value),
+            })
+        })
+    }
+
+    /// What passes `keep`.
+    pub fn filter(&self, keep: impl Fn(&Identity) -> bool) -> Resources {
+        let entries = self.entries.iter().filter(|(identity, _)| keep(identity));
+        Resources { entries: entries.map(|(identity, amount)| (identity.clone(), amount.clone())).collect() }
+    }
+
+    /// What nobody reserved.
+    pub fn unreserved(&self) -> Resources {
+        self.filter(|identity| !identity.is_reserved())
+    }
+
+    /// What is reserved, for anybody.
+    pub fn reserved(&self) -> Resources {
+        self.filter(Identity::is_reserved)
+    }
+
+    /// What is reserved for exactly `role`.
+    pub fn reserved_for(&self, role: &Role) -> Resources {
+        self.filter(|identity| identity.reservations.last().is_some_and(|it| it.role == *role))
+    }
+
+    /// The volumes.
+    pub fn volumes(&self) -> Resources {
+        self.filter(|identity| identity.persistence.is_some())
+    }
+
+    /// All of it, offered to or used by `role`.
+    pub fn allocated_to(&self, role: &Role) -> Resources {
+        self.iter().map(|resource| resource.allocated_to(role)).collect()
+    }
+
+    /// All of it, without allocations.
+    pub fn unallocated(&self) -> Resources {
+        self.iter().map(Resource::unallocated).collect()
+    }
+
+    /// What the machine had before any claim was laid on it.
+    pub fn base(&self) -> Resources {
+        self.iter().map(|it| Resource { identity: it.identity.base(), mount: None, creator: None, value: it.value }).collect()
+    }
+
+    /// Totals by name, reservations and allocations put aside. A shared volume counts once.
+    pub fn quantities(&self) -> Quantities {
+        let mut totals = Quantities::new();
+        for (identity, amount) in &self.entries {
+            let copies = if identity.shared { 1 } else { i64::from(amount.copies) };
+            let one = amount.value.quantity();
+            let all = Scalar::thousandths(one.as_thousandths().saturating_mul(copies));
+            let total = totals.entry(identity.name.clone()).or_default();
+            *total = total.plus(all);
+        }
+        totals
+    }
+
+    /// The total of one name.
+    pub fn quantity(&self, name: &str) -> Scalar {
+        self.entries.iter().filter(|(identity, _)| identity.name == name).fold(Scalar::ZERO, |sum, (_, amount)| {
+            sum.plus(Scalar::thousandths(amount.value.quantity().as_thousandths().saturating_mul(i64::from(amount.copies))))
+        })
+    }
+}
+
+impl FromIterator<Resource> for Resources {
+    fn from_iter<I: IntoIterator<Item = Resource>>(resources: I) -> Resources {
+        let mut all = Resources::new();
+        resources.into_iter().for_each(|resource| all.add(&resource));
+        all
+    }
+}
+
+impl<'a> FromIterator<&'a Resource> for Resources {
+    fn from_iter<I: IntoIterator<Item = &'a Resource>>(resources: I) -> Resources {
+        let mut all = Resources::new();
+        resources.into_iter().for_each(|resource| all.add(resource));
+        all
+    }
+}
+
+impl fmt::Display for Resources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all: Vec<String> = self.iter().map(|it| it.to_string()).collect();
+        f.write_str(&if all.is_empty() { "nothing".to_owned() } else { all.join("; ") })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::PersistenceId;
+    use crate::resource::{Reservation, ReservationKind, Source};
+    use crate::value::Ranges;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    fn role(text: &str) -> Role {
+        Role::parse(text).unwrap()
+    }
+
+    fn reservation(name: &str) -> Reservation {
+        Reservation { kind: ReservationKind::Dynamic, role: role(name), principal: None, labels: Vec::new() }
+    }
+
+    /// Few identities, so that sums meet: divisible, exclusive, shared, reserved or not.
+    fn resource() -> impl Strategy<Value = Resource> {
+        let scalar =
+            (select(vec!["cpus", "mem", "disk"]), 0i64..50_000).prop_map(|(name, it)| Resource::scalar(name, Scalar::thousandths(it)));
+        let ports = prop::collection::vec((0u64..80, 0u64..9), 0..4)
+            .prop_map(|it| Resource::unreserved("ports", Value::Ranges(Ranges::new(it.into_iter().map(|(b, n)| (b, b + n))))));
+        let zones = prop::collection::btree_set(select(vec!["a", "b", "c", "d"]), 0..4)
+            .prop_map(|it| Resource::unreserved("zones", Value::Set(it.into_iter().map(str::to_owned).collect())));
+        let mount = select(vec!["/m1", "/m2"]).prop_map(|it| Resource::scalar("disk", Scalar::whole(100)).on(Source::mount(it)));
+        let volume = (select(vec!["v1", "v2"]), any::<bool>()).prop_map(|(id, shared)| {
+            let id = PersistenceId::made(id.to_owned());
+            let mut volume = Resource::scalar("disk", Scalar::whole(10)).reserved(reservation("db")).volume(id, "data", None);
+            volume.identity.shared = shared;
+            volume
+        });
+        let any = prop_oneof![4 => scalar, 1 => ports, 1 => zones, 1 => mount, 1 => volume];
+        (any, prop::option::of(select(vec!["a", "b"]))).prop_map(|(resource, name)| match name {
+            Some(name) if !resource.identity.is_reserved() => resource.reserved(reservation(name)),
+            _ => resource,
+        })
+    }
+
+    fn sum() -> impl Strategy<Value = Resources> {
+        prop::collection::vec(resource(), 0..8).prop_map(|it| it.into_iter().collect())
+    }
+
+    fn plus(a: &Resources, b: &Resources) -> Resources {
+        let mut all = a.clone();
+        all.add_all(b);
+        all
+    }
+
+    fn minus(a: &Resources, b: &Resources) -> Resources {
+        let mut all = a.clone();
+        all.subtract_all(b);
+        all
+    }
+
+    /// Some of it: nothing, half or all of each entry, as `cuts` says.
+    fn part(all: &Resources, cuts: u64) -> Resources {
+        let cut = |(index, mut it): (usize, Resource)| {
+            let whole = it.identity.is_exclusive() || it.identity.shared;
+            match (cuts >> (2 * (index % 32)) & 3, &it.value) {
+                (0, _) => return None,
+                (1, Value::Scalar(amount)) if !whole => it.value = Value::Scalar(Scalar::thousandths(amount.as_thousandths() / 2)),
+                (1, Value::Ranges(ranges)) => {
+                    it.value = Value::Ranges(Ranges::new(ranges.intervals().iter().map(|(b, e)| (*b, b + (e - b) / 2))))
+                }
+                (1, Value::Set(items)) => it.value = Value::Set(items.iter().skip(1).cloned().collect()),
+                _ => {}
+            }
+            Some(it)
+        };
+        all.iter().enumerate().filter_map(cut).collect()
+    }
+
+    /// Ranges and sets are unions: what is in both is not there twice.
+    fn overlap(a: &Resources, b: &Resources) -> bool {
+        b.entries().any(|(identity, other)| {
+            a.get(identity).is_some_and(|one| match (&one.value, &other.value) {
+                (Value::Scalar(_), _) => false,
+                (one, other) => one.minus(other) != *one,
+            })
+        })
+    }
+
+    #[test]
+    fn ten_tenths_of_a_cpu_are_a_cpu() {
+        let tenth = Resource::scalar("cpus", Scalar::from_f64(0.1).unwrap());
+        let mut left: Resources = [Resource::scalar("cpus", Scalar::whole(1))].iter().collect();
+        let mut taken = Resources::new();
+        for _ in 0..10 {
+            left.subtract(&tenth);
+            taken.add(&tenth.clone().reserved(reservation("db")));
+        }
+        assert!(left.is_empty(), "{left}");
+        assert_eq!(taken.quantity("cpus"), Scalar::whole(1));
+    }
+
+    #[test]
+    fn reservations_that_differ_in_principal_or_labels_stay_apart() {
+        let by = |principal: &str| Reservation { principal: Some(principal.to_owned()), ..reservation("db") };
+        let labelled = Reservation { labels: vec![("k".to_owned(), None)], ..reservation("db") };
+        let cpus = || Resource::scalar("cpus", Scalar::whole(1));
+        let all: Resources =
+            [cpus(), cpus().reserved(by("p")), cpus().reserved(by("q")), cpus().reserved(labelled), cpus().reserved(by("p"))]
+                .iter()
+                .collect();
+        assert_eq!(all.len(), 4);
+        assert_eq!(all.get(&cpus().reserved(by("p")).identity).map(|it| it.value.quantity()), Some(Scalar::whole(2)));
+    }
+
+    #[test]
+    fn a_part_of_a_mount_disk_is_not_in_it() {
+        let disk = |mb| Resource::scalar("disk", Scalar::whole(mb)).on(Source::mount("/m"));
+        let all: Resources = [disk(100)].iter().collect();
+        assert!(all.contains_one(&disk(100)) && !all.contains_one(&disk(50)));
+        assert_eq!(minus(&all, &[disk(50)].iter().collect()), all);
+    }
+
+    #[test]
+    fn copies_of_a_shared_volume_are_counted_and_their_bytes_are_not() {
+        let mut volume = Resource::scalar("disk", Scalar::whole(10)).reserved(reservation("db"));
+        volume = volume.volume(PersistenceId::made("v".to_owned()), "data", None);
+        volume.identity.shared = true;
+        let two: Resources = [volume.clone(), volume.clone()].iter().collect();
+        assert_eq!((two.len(), two.iter().count()), (1, 2));
+        assert_eq!(two.quantities()["disk"], Scalar::whole(10));
+        assert!(two.contains(&[volume.clone()].iter().collect()));
+        let one = minus(&two, &[volume.clone()].iter().collect());
+        assert!(!one.is_empty() && !one.contains(&two));
+        assert!(minus(&one, &[volume].iter().collect()).is_empty());
+    }
+
+    #[test]
+    fn small_steps_do_not_drift() {
+        let step = Resource::scalar("cpus", Scalar::from_f64(0.002).unwrap());
+        let mut all = Resources::new();
+        (0..10_000).for_each(|_| all.add(&step));
+        assert_eq!(all.quantity("cpus"), Scalar::whole(20));
+        (0..10_000).for_each(|_| all.subtract(&step));
+        assert!(all.is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn order_does_not_matter(a in sum(), b in sum(), c in sum()) {
+            prop_assert_eq!(plus(&a, &b), plus(&b, &a));
+            prop_assert_eq!(plus(&plus(&a, &b), &c), plus(&a, &plus(&b, &c)));
+            prop_assert_eq!(plus(&a, &Resources::new()), a);
+        }
+
+        #[test]
+        fn subtracting_undoes_adding(a in sum(), b in sum()) {
+            prop_assume!(!overlap(&a, &b));
+            let both = plus(&a, &b);
+            prop_assert!(both.contains(&a) && both.contains(&b));
+            prop_assert_eq!(minus(&both, &b), a);
+        }
+
+        #[test]
+        fn adding_undoes_subtracting(a in sum(), cuts in any::<u64>()) {
+            let b = part(&a, cuts);
+            prop_assert!(a.contains(&b));
+            prop_assert_eq!(plus(&minus(&a, &b), &b), a);
+        }
+
+        #[test]
+        fn a_part_of_a_sum_can_be_taken_and_given_back(list in prop::collection::vec(resource(), 0..8), keep in any::<u8>()) {
+            let (mut kept, mut taken) = (Resources::new(), Resources::new());
+            for (index, resource) in list.iter().enumerate() {
+                if overlap(&plus(&kept, &taken), &[resource.clone()].iter().collect()) {
+                    continue;
+                }
+                if keep >> index & 1 == 1 { kept.add(resource) } else { taken.add(resource) }
+            }
+            let all = plus(&kept, &taken);
+            prop_assert!(all.contains(&taken));
+            prop_assert_eq!(minus(&all, &taken), kept.clone());
+            prop_assert_eq!(plus(&minus(&all, &taken), &taken), all);
+        }
+
+        #[test]
+        fn containment_is_an_order(a in sum(), b in sum(), c in sum()) {
+            prop_assert!(a.contains(&a) && a.contains(&Resources::new()));
+            prop_assert!(!(a.contains(&b) && b.contains(&a)) || a == b);
+            prop_assert!(!(a.contains(&b) && b.contains(&c)) || a.contains(&c));
+            prop_assert_eq!(a.contains(&b), plus(&a, &c).contains(&plus(&b, &c)) && a.contains(&b));
+        }
+
+        #[test]
+        fn nothing_empty_is_ever_kept(a in sum(), b in sum()) {
+            for sum in [plus(&a, &b), minus(&a, &b)] {
+                prop_assert!(sum.entries().all(|(_, amount)| !amount.value.is_empty() && 0 < amount.copies));
+            }
+            prop_assert!(minus(&a, &plus(&a, &b)).iter().all(|it| it.identity.is_exclusive() || it.identity.shared) );
+        }
+
+        #[test]
+        fn quantities_add_up(a in sum(), b in sum()) {
+            prop_assume!(!overlap(&a, &b));
+            let both = plus(&a, &b);
+            for name in ["cpus", "mem", "disk", "ports", "zones"] {
+                prop_assert_eq!(both.quantity(name), a.quantity(name).plus(b.quantity(name)), "{}", name);
+            }
+        }
+
+        #[test]
+        fn lists_and_sums_say_the_same(list in prop::collection::vec(resource(), 0..8)) {
+            let sum: Resources = list.iter().collect();
+            prop_assert_eq!(sum.iter().collect::<Resources>(), sum.clone());
+            prop_assert_eq!(plus(&sum.reserved(), &sum.unreserved()), sum.clone());
+            prop_assert_eq!(sum.allocated_to(&role("a")).unallocated(), sum);
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Roles: who resources are reserved for. A tree by `/`.
+
+use std::fmt;
+
+use crate::validate::Invalid;
+
+/// A role such as `eng/storage`, or `*` for everybody.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Role(String);
+
+impl Role {
+    /// The role that everybody has.
+    pub fn any() -> Role {
+        Role("*".to_owned())
+    }
+
+    /// Takes a role from outside.
+    ///
+    /// # Errors
+    /// [`Invalid`] when a component is empty, `.`, `..` or `*`, begins with `-`, or holds white space or DEL.
+    pub fn parse(text: &str) -> Result<Role, Invalid> {
+        if text == "*" {
+            return Ok(Role::any());
+        }
+        let refuse = |why: String| Err(Invalid::new("role", format!("{why}; a role is one or more names joined by `/`")));
+        for part in text.split('/') {
+            if part.is_empty() {
+                return refuse(format!("`{text}` has an empty component"));
+            }
+            if matches!(part, "." | ".." | "*") || part.starts_with('-') {
+                return refuse(format!("`{part}` cannot be a component of a role"));
+            }
+            if part.chars().any(|c| matches!(c, '\t' | '\n' | '\u{b}' | '\u{c}' | '\r' | ' ' | '\u{7f}')) {
+                return refuse(format!("`{}` contains white space or DEL", part.escape_debug()));
+            }
+        }
+        Ok(Role(text.to_owned()))
+    }
+
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether this is `*`.
+    pub fn is_any(&self) -> bool {
+        self.0 == "*"
+    }
+
+    /// Whether `self` lies strictly below `ancestor` in the tree.
+    pub fn is_below(&self, ancestor: &Role) -> bool {
+        self.0.strip_prefix(ancestor.as_str()).is_some_and(|rest| rest.starts_with('/'))
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tree() {
+        let role = |text| Role::parse(text).unwrap();
+        assert!(role("a/b").is_below(&role("a")));
+        assert!(!role("ab").is_below(&role("a")));
+        assert!(!role("a").is_below(&role("a")));
+        for bad in ["", "/a", "a/", "a//b", "a/../b", "a/*", "-a", "a b", "a\tb", "a/."] {
+            assert!(Role::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+}

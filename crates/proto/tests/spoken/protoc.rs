@@ -1,0 +1,29 @@
+//! The files, which others may want to compile, are accepted by the real `protoc`, not only by the compiler that we build with.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+#[test]
+fn protoc_accepts_the_files() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto").canonicalize().unwrap();
+    let mut files = Vec::new();
+    collect(&root, &root, &mut files);
+    assert!(files.len() >= 10, "{files:?}");
+    let program = std::env::var_os("PROTOC").unwrap_or_else(|| "protoc".into());
+    let run = match Command::new(program).arg("-o/dev/null").arg(format!("-I{}", root.display())).args(&files).output() {
+        Ok(run) => run,
+        Err(error) => return eprintln!("no protoc here ({error}); protox alone has compiled the files"),
+    };
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+}
+
+fn collect(root: &Path, dir: &Path, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(root, &path, files);
+        } else if path.extension().is_some_and(|ext| ext == "proto") {
+            files.push(path.strip_prefix(root).unwrap().to_owned());
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! The keeper: a framework's mind. It claims a volume for each member once, and from then on brings the
+//! member's task back to exactly that volume, whatever restarts or fails over.
+//!
+//! It never destroys, never asks for a second volume while the first may exist, and writes down what it
+//! is about to do before it says so. It has no clock, no randomness, no file and no network.
+
+use std::collections::BTreeMap;
+
+use holdfast_model::{
+    Action, AgentId, Call, CommandInfo, Event, ExecutorInfo, ExecutorKind, Filters, FrameworkId, Instant, Offer, Operation, OperationState,
+    OperationStatus, PersistenceId, TaskId, TaskInfo, TaskState, TaskStatus,
+};
+
+use crate::ledger::{KeeperChange, KeeperLedger, Member, Run, Stage};
+use crate::placing::{self, Place};
+use crate::service::Service;
+
+/// How long what is not needed is not offered again, in milliseconds.
+const DECLINE_MS: u64 = 5_000;
+/// How long unused offers stay away while every member runs, in milliseconds.
+const CONTENT_MS: u64 = 3_600_000;
+/// How often tasks that are not known to run, and claims not known to exist, are asked about, in milliseconds.
+const RECONCILE_MS: u64 = 10_000;
+
+/// Everything that can happen to a keeper.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// The master says. The first event of each session is SUBSCRIBED.
+    Event(Event),
+    /// The session broke; the shell subscribes again.
+    Disconnected,
+    /// Time has passed; see [`Keeper::next_deadline`].
+    Tick,
+}
+
+/// Everything that a keeper can want done, in order; a commit is durable before the next effect begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Write these down, durably, all or none. A shell that cannot, dies.
+    Commit(Vec<KeeperChange>),
+    /// Tell the master.
+    Call(Box<Call>),
+    /// Worth telling a person.
+    Log(String),
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct Keeper<S> {
+    service: S,
+    ledger: KeeperLedger,
+    subscribed: bool,
+    suppressed: bool,
+    /// Agents whose CREATE is known not to have happened, by member: soft, learnt again by asking.
+    refuted: BTreeMap<u32, PersistenceId>,
+    reconcile_at: Option<Instant>,
+    effects: Vec<Effect>,
+}
+
+impl<S: Service> Keeper<S> {
+    /// A keeper with what it wrote before. Members that the service wants and the ledger lacks are added.
+    pub fn recover(service: S, ledger: KeeperLedger) -> Keeper<S> {
+        let mut keeper = Keeper {
+            service,
+            ledger,
+            subscribed: false,
+            suppressed: false,
+            refuted: BTreeMap::new(),
+            reconcile_at: None,
+            effects: Vec::new(),
+        };
+        for index in 0..keeper.service.members() {
+            keeper.ledger.members.entry(index).or_insert_with(|| Member::new(index));
+        }
+        keeper
+    }
+
+    /// What survives it.
+    pub fn ledger(&self) -> &KeeperLedger {
+        &self.ledger
+    }
+
+    /// The author's part.
+    pub fn service(&self) -> &S {
+        &self.service
+    }
+
+    /// Whether every member's task was seen running.
+    pub fn is_content(&self) -> bool {
+        self.wanted().all(|it| it.run.as_ref().is_some_and(|run| run.running))
+    }
+
+    /// When the next [`Input::Tick`] is wanted; earlier ones are harmless.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.reconcile_at.filter(|_| self.subscribed)
+    }
+
+    /// One step.
+    pub fn handle(&mut self, now: Instant, input: Input) -> Vec<Effect> {
+        match input {
+            Input::Disconnected => self.subscribed = false,
+            Input::Tick => self.tick(now),
+            Input::Event(Event::Subscribed(id)) => self.subscribed(now, id),
+            Input::Event(event) => self.event(event),
+        }
+        std::mem::take(&mut self.effects)
+    }
+
+    fn wanted(&self) -> impl Iterator<Item = &Member> {
+        let count = self.service.members();
+        self.ledger.members.values().filter(move |it| it.index < count)
+    }
+
+    fn subscribed(&mut self, now: Instant, id: FrameworkId) {
+        if self.ledger.framework.as_ref() != Some(&id) {
+            self.commit(vec![KeeperChange::Framework(id)]);
+        }
+        (self.subscribed, self.suppressed) = (true, false);
+        self.reconcile(now);
+    }
+
+    fn tick(&mut self, now: Instant) {
+        if self.subscribed && self.reconcile_at.is_some_and(|at| at <= now) {
+            self.reconcile(now);
+        }
+    }
+
+    /// Asks about all that may not be as the ledger says.
+    fn reconcile(&mut self, now: Instant) {
+        let runs = self.ledger.members.values().filter_map(|it| Some((it.run.as_ref()?.task.clone(), it.agent.clone())));
+        let runs: Vec<(TaskId, Option<AgentId>)> = runs.collect();
+        if !runs.is_empty() {
+            self.call(Call::Reconcile(runs));
+        }
+        let claiming = self.ledger.members.values().filter(|it| it.stage == Stage::Claiming);
+        let claiming: Vec<_> = claiming.map(|it| (placing::create_id(it), it.agent.clone())).collect();
+        if !claiming.is_empty() {
+            self.call(Call::ReconcileOperations(claiming));
+        }
+        self.reconcile_at = Some(now.plus_ms(RECONCILE_MS));
+    }
+
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::Offers(offers) => offers.into_iter().for_each(|offer| self.offered(&offer)),
+            Event::Update(status) => self.updated(status),
+            Event::UpdateOperation(status) => self.operation_updated(status),
+            Event::Message(_, executor, data) => self.heard(executor.as_str(), &data),
+            Event::Error(why) => self.effects.push(Effect::Log(format!("the master says: {why}"))),
+            Event::Subscribed(_) | Event::Rescind(_) | Event::Failure { .. } => {}
+        }
+    }
+
+    fn heard(&mut self, executor: &str, data: &[u8]) {
+        let prefix = format!("{}-", self.service.name());
+        let index = executor.strip_prefix(&prefix).and_then(|it| it.split('-').next()).and_then(|it| it.parse::<u32>().ok());
+        let Some(member) = index.and_then(|it| self.ledger.members.get(&it)).cloned() else { return };
+        if let Some(note) = self.service.heard(&member, data) {
+            if note != member.note {
+                self.commit(vec![KeeperChange::Member(Member { note, ..member })]);
+            }
+        }
+    }
+
+    // ---- Offers.
+
+    fn offered(&mut self, offer: &Offer) {
+        let mut rest = placing::Rest::of(offer);
+        let mut operations = Vec::new();
+        let members: Vec<Member> = self.wanted().cloned().collect();
+        for member in members {
+            if let Some(place) = self.place(&member, offer, &rest) {
+                self.use_place(member, offer, place, &mut rest, &mut operations);
+            }
+        }
+        let content = self.is_content();
+        let refuse_ms = if content { CONTENT_MS } else { DECLINE_MS };
+        let (offers, filters) = (vec![offer.id.clone()], Filters { refuse_ms });
+        if operations.is_empty() {
+            self.call(Call::Decline { offers, filters });
+        } else {
+            self.call(Call::Accept { offers, operations, filters });
+        }
+    }
+
+    /// What this offer is to a member, if anything.
+    fn place(&mut self, member: &Member, offer: &Offer, rest: &placing::Rest) -> Option<Place> {
+        if member.run.is_some() {
+            return None; // Its task may be alive; only a terminal status makes room for another.
+        }
+        let needs = self.service.needs(member.index);
+        if let Some(volume) = &member.volume {
+            if member.agent.as_ref() != Some(&offer.agent) {
+                return None; // Its volume is elsewhere, or may be.
+            }
+            if let Some(place) = rest.with_volume(volume, &needs) {
+                return Some(place);
+            }
+            let gone = member.stage == Stage::Claiming && self.refuted.get(&member.index) == Some(volume);
+            return if gone {
+                rest.with_reservation(&placing::label(&self.service, member), &needs).or_else(|| rest.fresh(&needs))
+            } else {
+                None
+            };
+        }
+        if let Some(place) = rest.with_reservation(&placing::label(&self.service, member), &needs) {
+            return Some(place);
+        }
+        let taken = |it: &Member| it.index != member.index && it.agent.as_ref() == Some(&offer.agent);
+        if !self.service.may_share_agent() && self.ledger.members.values().any(taken) {
+            return None;
+        }
+        rest.fresh(&needs)
+    }
+
+    fn use_place(&mut self, member: Member, offer: &Offer, place: Place, rest: &mut placing::Rest, operations: &mut Vec<Operation>) {
+        let mut member = Member { agent: Some(offer.agent.clone()), launches: member.launches + 1, ..member };
+        let task = TaskId::made(format!("{}-{}-{}", self.service.name(), member.index, member.launches));
+        member.run = Some(Run { task: task.clone(), running: false });
+        if place.volume.is_none() {
+            member.attempts += 1;
+            member.stage = Stage::Claiming;
+            member.volume = Some(PersistenceId::made(format!("{}-{}-{}", self.service.name(), member.index, member.attempts)));
+        } else {
+            member.stage = Stage::Placed; // An offer that holds the volume proves that it exists.
+        }
+        self.refuted.remove(&member.index);
+        let needs = self.service.needs(member.index);
+        let resources = placing::operations(&self.service, &member, &needs, &place, offer, operations);
+        rest.take(&place);
+        let program = self.service.program(&member);
+        let info = task_info(&self.service, &member, task, &offer.agent, resources, program);
+        operations.push(Operation { id: None, action: Action::Launch(vec![info]) });
+        self.commit(vec![KeeperChange::Member(member)]);
+    }
+
+    // ---- What became of it.
+
+    fn updated(&mut self, status: TaskStatus) {
+        let owner = self.ledger.members.values().find(|it| it.run.as_ref().is_some_and(|run| run.task == status.task)).cloned();
+        if let Some(mut member) = owner {
+            let over = status.state.is_terminal() || status.state == TaskState::Unknown;
+            let running = status.state == TaskState::Running;
+            let was = member.run.take();
+            member.run = was.clone().filter(|_| !over).map(|run| Run { running: running || run.running, ..run });
+            if member.run != was {
+                if over {
+                    let why = status.message.as_deref().unwrap_or("");
+                    self.effects.push(Effect::Log(format!("task {} is {}: {why}", status.task, status.state.name())));
+                }
+                self.commit(vec![KeeperChange::Member(member)]);
+            }
+            if over {
+                self.revive();
+            }
+        }
+        // Acknowledged only now: what it says is written down.
+        if let (Some(uuid), Some(agent)) = (status.uuid, status.agent) {
+            self.call(Call::Acknowledge { agent, task: status.task, status: uuid });
+        }
+    }
+
+    fn operation_updated(&mut self, status: OperationStatus) {
+        let id = status.id.clone().unwrap_or_default();
+        let owner = self.ledger.members.values().find(|it| it.stage == Stage::Claiming && placing::create_id(it) == id).cloned();
+        if let Some(member) = owner {
+            match status.state {
+                OperationState::Finished => self.commit(vec![KeeperChange::Member(Member { stage: Stage::Placed, ..member })]),
+                OperationState::Failed | OperationState::Error | OperationState::Dropped => {
+                    let why = status.message.as_deref().unwrap_or("no reason was given");
+                    self.effects.push(Effect::Log(format!("the volume of member {} was not made: {why}", member.index)));
+                    // The task that was to use it is answered for by its own status.
+                    self.commit(vec![KeeperChange::Member(Member { stage: Stage::Wanted, agent: None, volume: None, ..member })]);
+                    self.revive();
+                }
+                OperationState::Unknown => {
+                    // The agent is there and does not know of it: either done and long acknowledged, or never
+                    // arrived. Its next offer tells which: with the volume, or without.
+                    if let Some(volume) = member.volume {
+                        self.refuted.insert(member.index, volume);
+                    }
+                }
+                _ => {}
+            }
+        }
+        if let (Some(uuid), Some(operation)) = (status.uuid, status.id) {
+            self.call(Call::AcknowledgeOperation { agent: status.agent, operation, status: uuid });
+        }
+    }
+
+    /// Something is missing again: refusals no longer hold.
+    fn revive(&mut self) {
+        if self.subscribed {
+            self.call(Call::Revive(std::collections::BTreeSet::new()));
+        }
+    }
+
+    fn commit(&mut self, changes: Vec<KeeperChange>) {
+        changes.iter().for_each(|change| self.ledger.apply(change));
+        match self.effects.last_mut() {
+            Some(Effect::Commit(last)) => last.extend(changes),
+            _ => self.effects.push(Effect::Commit(changes)),
+        }
+    }
+
+    fn call(&mut self, call: Call) {
+        self.effects.push(Effect::Call(Box::new(call)));
+    }
+}
+
+fn task_info<S: Service>(
+    service: &S,
+    member: &Member,
+    task: TaskId,
+    agent: &AgentId,
+    resources: Vec<holdfast_model::Resource>,
+    program: crate::service::Program,
+) -> TaskInfo {
+    let name = format!("{}-{}", service.name(), member.index);
+    let (command, executor): (Option<CommandInfo>, Option<ExecutorInfo>) = if program.executor {
+        let executor = ExecutorInfo {
+            id: holdfast_model::ExecutorId::made(task.as_str().to_owned()),
+            kind: Some(ExecutorKind::Custom),
+            framework: None,
+            resources: Vec::new(),
+            command: Some(program.command),
+            shutdown_grace_ms: None,
+            carried: Default::default(),
+        };
+        (None, Some(executor))
+    } else {
+        (Some(program.command), None)
+    };
+    TaskInfo { id: task, name, agent: agent.clone(), resources, executor, command, kill_grace_ms: None, carried: Default::default() }
+}

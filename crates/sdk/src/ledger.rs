@@ -1,0 +1,87 @@
+//! What a framework must not forget: what it wants, what it was given, and where. An empty ledger means
+//! "I know nothing", never "destroy".
+
+use std::collections::BTreeMap;
+
+use holdfast_model::{AgentId, FrameworkId, PersistenceId, TaskId};
+
+/// Where a member is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// It has no volume yet.
+    Wanted,
+    /// Its volume was asked for; whether it exists is not known.
+    Claiming,
+    /// Its volume exists. It is never asked for elsewhere.
+    Placed,
+}
+
+/// A task that a member was given, as far as we know alive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// Its name.
+    pub task: TaskId,
+    /// Whether it was seen running.
+    pub running: bool,
+}
+
+/// One member of a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its number, from 0.
+    pub index: u32,
+    /// Where it is in its life.
+    pub stage: Stage,
+    /// The agent that has, or may have, its volume.
+    pub agent: Option<AgentId>,
+    /// Its volume's name; chosen anew each time it is asked for.
+    pub volume: Option<PersistenceId>,
+    /// How many volumes were asked for; makes their names unique.
+    pub attempts: u32,
+    /// How many tasks were launched; makes their names unique.
+    pub launches: u64,
+    /// The task that it was given, if that may be alive.
+    pub run: Option<Run>,
+    /// The author's own durable note.
+    pub note: Vec<u8>,
+}
+
+impl Member {
+    /// A member that has nothing yet.
+    pub fn new(index: u32) -> Member {
+        Member { index, stage: Stage::Wanted, agent: None, volume: None, attempts: 0, launches: 0, run: None, note: Vec::new() }
+    }
+}
+
+/// A change of a framework's ledger: one record put.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeeperChange {
+    /// The framework's id.
+    Framework(FrameworkId),
+    /// A member.
+    Member(Member),
+}
+
+/// The durable half of a framework.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeeperLedger {
+    /// Its id; `None` before the first subscription.
+    pub framework: Option<FrameworkId>,
+    /// Its members.
+    pub members: BTreeMap<u32, Member>,
+}
+
+impl KeeperLedger {
+    /// Folds one change in.
+    pub fn apply(&mut self, change: &KeeperChange) {
+        match change {
+            KeeperChange::Framework(id) => self.framework = Some(id.clone()),
+            KeeperChange::Member(member) => {
+                if let Some(old) = self.members.get(&member.index) {
+                    assert!(old.launches <= member.launches && old.attempts <= member.attempts, "names are given once");
+                }
+                self.members.insert(member.index, member.clone());
+            }
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! What a framework author imports: a [`Keeper`] that claims volumes and brings tasks back to them, and,
+//! with the feature `net`, the session, the durable ledger and the executor's side.
+//!
+//! The keeper is a mind: pure, so that the same code runs against a real cluster and against the
+//! simulated one. Nothing in this crate ever destroys a volume by itself.
+
+mod keeper;
+mod ledger;
+#[cfg(feature = "net")]
+pub mod net;
+mod placing;
+mod service;
+
+pub use holdfast_model as model;
+pub use keeper::{Effect, Input, Keeper};
+pub use ledger::{KeeperChange, KeeperLedger, Member, Run, Stage};
+pub use service::{Needs, Program, Service};

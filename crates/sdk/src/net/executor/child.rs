@@ -1,0 +1,218 @@
+//! One task as a child process, from its start to its end.
+//!
+//! The child leads a process group of its own, so that all it starts can be ended with it, and so that a signal to the executor does not
+//! reach it. When the child has ended, whatever it left in its group is ended too: a task that is told to have ended holds no file open.
+//! Relies on the shell for signals to groups. Never says that a task ended which may still run.
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use holdfast_model::{TaskId, TaskState, TaskStatus};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::super::clock::now;
+use super::child_plan::{ChildPlan, Output};
+use super::signal::{signal_group, Signal};
+use super::teller::Teller;
+
+/// The longest line that comes in one piece, in bytes.
+const LINE_BYTES_MAX: u64 = 64 << 10;
+/// How long the last lines of a child that ended may take to be read.
+const LAST_LINES: Duration = Duration::from_secs(2);
+/// The wire's number for a task that took longer than it may (I13).
+const REASON_MAX_COMPLETION_TIME: i32 = 33;
+
+/// A request to end a child.
+#[derive(Debug)]
+pub(super) struct KillOrder {
+    /// Within this time, if it says so.
+    pub grace: Option<Duration>,
+    /// For people.
+    pub why: String,
+}
+
+/// A child that was started.
+#[derive(Debug)]
+pub(super) struct Started {
+    child: Child,
+    group: u32,
+    lines: Option<JoinHandle<()>>,
+}
+
+/// Starts a child.
+///
+/// # Errors
+/// Why it does not start, for people.
+pub(super) fn start(plan: &mut ChildPlan) -> Result<Started, String> {
+    let mut command = command(plan)?;
+    command.current_dir(&plan.directory).stdin(Stdio::null()).process_group(0);
+    command.envs(plan.environment.iter().chain(&plan.command.environment).map(|(name, value)| (name, value)));
+    let taker = match std::mem::replace(&mut plan.output, Output::Inherit) {
+        Output::Inherit => None,
+        Output::Files(dir) => {
+            command.stdout(append(&dir.join("stdout"))?).stderr(append(&dir.join("stderr"))?);
+            None
+        }
+        Output::Lines(taker) => {
+            command.stdout(Stdio::piped());
+            Some(taker)
+        }
+    };
+    let program = command.as_std().get_program().to_string_lossy().into_owned();
+    let mut child = command.spawn().map_err(|error| format!("cannot start `{program}` in {}: {error}", plan.directory.display()))?;
+    let group = child.id().ok_or_else(|| format!("`{program}` ended before it began"))?;
+    let lines = taker.zip(child.stdout.take()).map(|(taker, stdout)| tokio::spawn(read_lines(stdout, taker)));
+    Ok(Started { child, group, lines })
+}
+
+fn command(plan: &ChildPlan) -> Result<Command, String> {
+    let value = plan.command.value.as_deref().filter(|it| !it.is_empty());
+    let value = value.ok_or("command.value: there is no command to run; set it")?;
+    if plan.command.shell {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", value]);
+        return Ok(command);
+    }
+    let mut command = Command::new(value);
+    // As in Mesos the first argument is the name that the program sees as its own.
+    if let Some((own_name, arguments)) = plan.command.arguments.split_first() {
+        command.arg0(own_name).args(arguments);
+    }
+    Ok(command)
+}
+
+fn append(path: &std::path::Path) -> Result<std::fs::File, String> {
+    let opened = std::fs::OpenOptions::new().create(true).append(true).open(path);
+    opened.map_err(|error| format!("cannot write {}: {error}", path.display()))
+}
+
+async fn read_lines(stdout: ChildStdout, mut taker: Box<dyn FnMut(&str) + Send>) {
+    let mut reader = BufReader::new(stdout);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        match (&mut reader).take(LINE_BYTES_MAX).read_until(b'\n', &mut line).await {
+            Ok(0) => return,
+            Ok(_) => taker(String::from_utf8_lossy(&line).trim_end_matches('\n')),
+            Err(error) => return tracing::warn!("cannot read a task's output: {error}"),
+        }
+    }
+}
+
+/// Follows a child to its end, and tells of it. `true` when it ended well by itself.
+pub(super) async fn follow(
+    mut started: Started,
+    task: TaskId,
+    plan: ChildPlan,
+    teller: Teller,
+    orders: mpsc::UnboundedReceiver<KillOrder>,
+) -> bool {
+    let mut ending = Ending { group: started.group, plan, why: None, too_long: false, kill_at: None, killed: false };
+    let exit = ending.wait(&mut started.child, orders, &task, &teller).await;
+    // The group's number cannot be another's while anything lives in it, and numbers are not used again so soon.
+    signal_group(started.group, Signal::Kill).await;
+    if let Some(lines) = started.lines {
+        if tokio::time::timeout(LAST_LINES, lines).await.is_err() {
+            tracing::warn!("something outside of task {task}'s group holds its output open; the rest of it is not read");
+        }
+    }
+    let status = ending.last_word(&task, &exit);
+    let well = status.state == TaskState::Finished;
+    teller.tell(status);
+    well
+}
+
+/// How far the end of a child has come.
+struct Ending {
+    group: u32,
+    plan: ChildPlan,
+    /// Why it was asked to end.
+    why: Option<String>,
+    too_long: bool,
+    kill_at: Option<Instant>,
+    killed: bool,
+}
+
+impl Ending {
+    async fn wait(
+        &mut self,
+        child: &mut Child,
+        mut orders: mpsc::UnboundedReceiver<KillOrder>,
+        task: &TaskId,
+        teller: &Teller,
+    ) -> std::io::Result<ExitStatus> {
+        let expires_at = self.plan.lifetime.map(|it| Instant::now() + it);
+        let mut listening = true;
+        loop {
+            tokio::select! {
+                exit = child.wait() => return exit,
+                order = orders.recv(), if listening => match order {
+                    Some(order) => self.ask(order, task, teller).await,
+                    // Whoever ran it is gone: nobody is left to answer for it.
+                    None => {
+                        listening = false;
+                        self.ask(KillOrder { grace: None, why: "its executor ends".to_owned() }, task, teller).await;
+                    }
+                },
+                () = until(expires_at), if !self.too_long && self.why.is_none() => {
+                    self.too_long = true;
+                    self.ask(KillOrder { grace: None, why: "it took longer than it may".to_owned() }, task, teller).await;
+                }
+                () = until(self.kill_at), if !self.killed => {
+                    self.killed = true;
+                    if !signal_group(self.group, Signal::Kill).await {
+                        // At least the child itself.
+                        let _ = child.start_kill();
+                    }
+                }
+            }
+        }
+    }
+
+    /// SIGTERM once; a later order can only shorten the time that is left.
+    async fn ask(&mut self, order: KillOrder, task: &TaskId, teller: &Teller) {
+        let kill_at = Instant::now() + order.grace.unwrap_or(self.plan.grace);
+        self.kill_at = Some(self.kill_at.map_or(kill_at, |it| it.min(kill_at)));
+        if self.why.is_some() {
+            return;
+        }
+        self.why = Some(order.why);
+        if self.plan.tells_killing {
+            teller.state(task, TaskState::Killing);
+        }
+        if !signal_group(self.group, Signal::Term).await {
+            self.kill_at = Some(Instant::now());
+        }
+    }
+
+    fn last_word(&self, task: &TaskId, exit: &std::io::Result<ExitStatus>) -> TaskStatus {
+        let how = match exit {
+            Ok(exit) => match (exit.code(), exit.signal()) {
+                (Some(code), _) => format!("the command exited with status {code}"),
+                (None, Some(_)) => format!("the command was ended by {exit}"),
+                (None, None) => format!("the command ended: {exit}"),
+            },
+            Err(error) => format!("the command's end could not be seen: {error}"),
+        };
+        let (state, message) = match &self.why {
+            Some(why) if self.too_long => (TaskState::Failed, format!("{why}; {how}")),
+            Some(why) => (TaskState::Killed, format!("{why}; {how}")),
+            None if exit.as_ref().is_ok_and(ExitStatus::success) => (TaskState::Finished, how),
+            None => (TaskState::Failed, how),
+        };
+        let reason = Some(REASON_MAX_COMPLETION_TIME).filter(|_| self.too_long);
+        TaskStatus { message: Some(message), reason, ..TaskStatus::new(task.clone(), state, now()) }
+    }
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

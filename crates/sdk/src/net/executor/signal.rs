@@ -1,0 +1,35 @@
+//! A signal to a whole process group.
+//!
+//! Relies on the shell's own `kill`, so that this crate needs no word with the kernel. Never signals anything but the group of a child
+//! that this process started.
+
+use std::process::Stdio;
+
+use tokio::process::Command;
+
+/// A signal that ends something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Signal {
+    /// Please.
+    Term,
+    /// Now.
+    Kill,
+}
+
+/// Sends a signal to all of a group; `false` when nobody was left to hear it, or the shell could not be started.
+pub(super) async fn signal_group(group: u32, signal: Signal) -> bool {
+    let name = match signal {
+        Signal::Term => "TERM",
+        Signal::Kill => "KILL",
+    };
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", "kill -s \"$1\" -- \"-$2\"", "kill", name, &group.to_string()]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    match command.status().await {
+        Ok(status) => status.success(),
+        Err(error) => {
+            tracing::warn!("cannot signal process group {group}: /bin/sh does not start: {error}");
+            false
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! A keeper's ledger on disk.
+//!
+//! Relies on `store`, which keeps everything twice. A commit that returned is durable. An empty ledger is where every framework starts
+//! and means "I know nothing"; nothing is ever destroyed because a record is not here. Never opens the ledger of another service, and
+//! never goes on with records that nobody can prove.
+
+use std::path::{Path, PathBuf};
+
+use holdfast_store::{DurableStore, Entry, OpenError, Store, StoreError};
+use uuid::Uuid;
+
+use super::ledger_record::{self, RecordError};
+use crate::ledger::{KeeperChange, KeeperLedger};
+
+const KIND: &str = "framework";
+/// Where the service's name is.
+const SERVICE_TREE: &str = "service";
+const SERVICE_KEY: &[u8] = b"name";
+/// Frameworks have no terms: the lock on the directory keeps a second one out.
+const TERM: u64 = 0;
+
+/// Why a ledger cannot be opened or written.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The store does not open.
+    #[error("cannot open the ledger in {}", dir.display())]
+    Open {
+        /// Where.
+        dir: PathBuf,
+        /// Why.
+        #[source]
+        source: OpenError,
+    },
+    /// Records that neither copy can prove.
+    #[error(
+        "the ledger in {} holds records that neither copy can prove: {}; restore the directory from a backup, or start with an empty \
+         one: the volumes are found again by their labels",
+        dir.display(),
+        damaged.join("; ")
+    )]
+    Damaged {
+        /// Where.
+        dir: PathBuf,
+        /// Which.
+        damaged: Vec<String>,
+    },
+    /// A record of another service.
+    #[error("the ledger in {} belongs to service `{found}`, not to `{wanted}`; give each service a directory of its own", dir.display())]
+    Service {
+        /// Where.
+        dir: PathBuf,
+        /// Whose it is.
+        found: String,
+        /// Who wants it.
+        wanted: String,
+    },
+    /// A record that cannot be understood.
+    #[error("a record ({tree}) of the ledger in {} cannot be read", dir.display())]
+    Record {
+        /// Where.
+        dir: PathBuf,
+        /// In which tree.
+        tree: String,
+        /// Why.
+        #[source]
+        source: RecordError,
+    },
+    /// A write failed. The process must end.
+    #[error("cannot write the framework's ledger")]
+    Write(#[from] StoreError),
+}
+
+/// An open ledger. While it is open nobody else can open it.
+#[derive(Debug)]
+pub struct LedgerFile {
+    store: DurableStore,
+}
+
+impl LedgerFile {
+    /// Opens the ledger of `service` in `dir`, or makes an empty one.
+    ///
+    /// # Errors
+    /// Every variant of [`LedgerError`]; nothing was changed then.
+    pub fn open(dir: &Path, service: &str) -> Result<(LedgerFile, KeeperLedger), LedgerError> {
+        let options = holdfast_store::Options::new(KIND).create_as(Uuid::new_v4().into_bytes());
+        let (mut store, report) = DurableStore::open(dir, options).map_err(|source| LedgerError::Open { dir: dir.to_owned(), source })?;
+        for line in report.to_string().lines() {
+            tracing::debug!("ledger: {line}");
+        }
+        let damaged: Vec<String> = store.damaged().iter().map(ToString::to_string).collect();
+        if !damaged.is_empty() {
+            return Err(LedgerError::Damaged { dir: dir.to_owned(), damaged });
+        }
+        let ledger = fold(&store, dir)?;
+        match store.value(SERVICE_TREE, SERVICE_KEY).map(|it| String::from_utf8_lossy(it).into_owned()) {
+            Some(found) if found != service => return Err(LedgerError::Service { dir: dir.to_owned(), found, wanted: service.to_owned() }),
+            Some(_) => {}
+            None => drop(store.commit(TERM, &[Entry::put(SERVICE_TREE, SERVICE_KEY, service.as_bytes())])?),
+        }
+        Ok((LedgerFile { store }, ledger))
+    }
+
+    /// Makes the changes durable, all or none.
+    ///
+    /// # Errors
+    /// When the disk fails. The ledger cannot be used after that: end the process, and start it again.
+    pub fn commit<'a>(&mut self, changes: impl IntoIterator<Item = &'a KeeperChange>) -> Result<(), LedgerError> {
+        let entry = |(tree, key, value): (&str, Vec<u8>, Vec<u8>)| Entry::put(tree, key, value);
+        let entries: Vec<Entry> = changes.into_iter().map(|it| entry(ledger_record::write(it))).collect();
+        if !entries.is_empty() {
+            self.store.commit(TERM, &entries)?;
+        }
+        Ok(())
+    }
+
+    /// Brings the second copy up and closes the files. Dropping it is as safe, only slower to open.
+    ///
+    /// # Errors
+    /// When the disk fails; what was committed is safe.
+    pub fn close(mut self) -> Result<(), LedgerError> {
+        Ok(self.store.close()?)
+    }
+}
+
+fn fold(store: &DurableStore, dir: &Path) -> Result<KeeperLedger, LedgerError> {
+    let mut ledger = KeeperLedger::default();
+    for record in store.records().filter(|it| it.tree != SERVICE_TREE) {
+        let wrong = |source| LedgerError::Record { dir: dir.to_owned(), tree: record.tree.to_owned(), source };
+        ledger.apply(&ledger_record::read(record.tree, record.key, record.value).map_err(wrong)?);
+    }
+    Ok(ledger)
+}
+
+#[cfg(test)]
+mod tests {
+    use holdfast_model::FrameworkId;
+
+    use super::*;
+    use crate::ledger::Member;
+
+    #[test]
+    fn what_was_committed_is_there_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().join("ledger");
+        let (mut file, empty) = LedgerFile::open(&dir, "journal").unwrap();
+        assert_eq!(empty, KeeperLedger::default());
+        let id = FrameworkId::made("f-1".to_owned());
+        let changes = [KeeperChange::Framework(id), KeeperChange::Member(Member { note: b"7".to_vec(), ..Member::new(2) })];
+        file.commit(&changes).unwrap();
+        let mut wanted = KeeperLedger::default();
+        changes.iter().for_each(|it| wanted.apply(it));
+        drop(file); // As a crash would.
+        let (file, found) = LedgerFile::open(&dir, "journal").unwrap();
+        assert_eq!(found, wanted);
+        file.close().unwrap();
+        assert_eq!(LedgerFile::open(&dir, "journal").unwrap().1, wanted);
+    }
+
+    #[test]
+    fn another_service_is_refused_and_so_is_a_second_process() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, _) = LedgerFile::open(dir.path(), "journal").unwrap();
+        assert!(matches!(LedgerFile::open(dir.path(), "journal"), Err(LedgerError::Open { .. })));
+        drop(file);
+        let refused = LedgerFile::open(dir.path(), "ledger").unwrap_err();
+        assert!(refused.to_string().contains("belongs to service `journal`"), "{refused}");
+        assert!(LedgerFile::open(dir.path(), "journal").is_ok());
+    }
+
+    #[test]
+    fn a_record_that_is_not_known_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut file, _) = LedgerFile::open(dir.path(), "journal").unwrap();
+        file.store.commit(TERM, &[Entry::put("newer", b"k".as_slice(), [1].as_slice())]).unwrap();
+        drop(file);
+        assert!(matches!(LedgerFile::open(dir.path(), "journal"), Err(LedgerError::Record { .. })));
+    }
+}

@@ -1,0 +1,175 @@
+//! How a framework's ledger lies on disk: one record for its id, one for each member; a version byte, then protobuf.
+//!
+//! Fields are only ever added. What a newer version wrote is refused, never half understood.
+
+use holdfast_model::{AgentId, FrameworkId, Invalid, PersistenceId, TaskId};
+use prost::Message;
+
+use crate::ledger::{KeeperChange, Member, Run, Stage};
+
+/// Where the framework's id is.
+pub(super) const FRAMEWORK_TREE: &str = "framework";
+/// Where members are, by their number (big endian).
+pub(super) const MEMBER_TREE: &str = "member";
+/// The only key of [`FRAMEWORK_TREE`].
+pub(super) const FRAMEWORK_KEY: &[u8] = b"id";
+
+const VERSION: u8 = 1;
+
+/// Why a record could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// Another version.
+    #[error("it has version {found:?}, this program reads {VERSION}; use the version that wrote it, or a newer one")]
+    Version {
+        /// Its first byte, if any.
+        found: Option<u8>,
+    },
+    /// No such message.
+    #[error("it is no record of a framework: {0}")]
+    Malformed(#[from] prost::DecodeError),
+    /// A field that cannot be.
+    #[error("its {0}")]
+    Field(#[from] Invalid),
+    /// A tree or a key that is not known.
+    #[error("a newer version may have written it; this program does not know where it belongs")]
+    Place,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct MemberRecord {
+    #[prost(uint32, tag = "1")]
+    index: u32,
+    /// 1 wanted, 2 claiming, 3 placed.
+    #[prost(uint32, tag = "2")]
+    stage: u32,
+    #[prost(string, optional, tag = "3")]
+    agent: Option<String>,
+    #[prost(string, optional, tag = "4")]
+    volume: Option<String>,
+    #[prost(uint32, tag = "5")]
+    attempts: u32,
+    #[prost(uint64, tag = "6")]
+    launches: u64,
+    #[prost(string, optional, tag = "7")]
+    task: Option<String>,
+    #[prost(bool, tag = "8")]
+    running: bool,
+    #[prost(bytes = "vec", tag = "9")]
+    note: Vec<u8>,
+}
+
+/// A change as tree, key and value.
+pub(super) fn write(change: &KeeperChange) -> (&'static str, Vec<u8>, Vec<u8>) {
+    match change {
+        KeeperChange::Framework(id) => (FRAMEWORK_TREE, FRAMEWORK_KEY.to_vec(), versioned(id.as_str().as_bytes())),
+        KeeperChange::Member(member) => (MEMBER_TREE, member.index.to_be_bytes().to_vec(), versioned(&record(member).encode_to_vec())),
+    }
+}
+
+/// Reads what [`write`] wrote.
+pub(super) fn read(tree: &str, key: &[u8], value: &[u8]) -> Result<KeeperChange, RecordError> {
+    let Some((&VERSION, value)) = value.split_first() else {
+        return Err(RecordError::Version { found: value.first().copied() });
+    };
+    match tree {
+        FRAMEWORK_TREE if key == FRAMEWORK_KEY => Ok(KeeperChange::Framework(FrameworkId::parse(&String::from_utf8_lossy(value))?)),
+        MEMBER_TREE => {
+            let member = member(MemberRecord::decode(value)?)?;
+            if key != member.index.to_be_bytes() {
+                return Err(Invalid::new("index", format!("{} is not the number that it is filed under", member.index)).into());
+            }
+            Ok(KeeperChange::Member(member))
+        }
+        _ => Err(RecordError::Place),
+    }
+}
+
+fn versioned(value: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![VERSION];
+    bytes.extend_from_slice(value);
+    bytes
+}
+
+fn record(member: &Member) -> MemberRecord {
+    MemberRecord {
+        index: member.index,
+        stage: match member.stage {
+            Stage::Wanted => 1,
+            Stage::Claiming => 2,
+            Stage::Placed => 3,
+        },
+        agent: member.agent.as_ref().map(|it| it.as_str().to_owned()),
+        volume: member.volume.as_ref().map(|it| it.as_str().to_owned()),
+        attempts: member.attempts,
+        launches: member.launches,
+        task: member.run.as_ref().map(|it| it.task.as_str().to_owned()),
+        running: member.run.as_ref().is_some_and(|it| it.running),
+        note: member.note.clone(),
+    }
+}
+
+fn member(record: MemberRecord) -> Result<Member, Invalid> {
+    let stage = match record.stage {
+        1 => Stage::Wanted,
+        2 => Stage::Claiming,
+        3 => Stage::Placed,
+        other => return Err(Invalid::new("stage", format!("{other} is not known; a newer version may have written it"))),
+    };
+    let run = record.task.map(|task| Ok::<_, Invalid>(Run { task: TaskId::parse(&task)?, running: record.running })).transpose()?;
+    Ok(Member {
+        index: record.index,
+        stage,
+        agent: record.agent.map(|it| AgentId::parse(&it)).transpose()?,
+        volume: record.volume.map(|it| PersistenceId::parse(&it)).transpose()?,
+        attempts: record.attempts,
+        launches: record.launches,
+        run,
+        note: record.note,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn placed() -> Member {
+        Member {
+            stage: Stage::Placed,
+            agent: Some(AgentId::made("a1".to_owned())),
+            volume: Some(PersistenceId::made("j-3-1".to_owned())),
+            attempts: 1,
+            launches: 9,
+            run: Some(Run { task: TaskId::made("j-3-9".to_owned()), running: true }),
+            note: vec![0, 255],
+            ..Member::new(3)
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let id = FrameworkId::made("f-1".to_owned());
+        let claiming = Member { stage: Stage::Claiming, run: None, ..placed() };
+        for change in [
+            KeeperChange::Framework(id),
+            KeeperChange::Member(Member::new(0)),
+            KeeperChange::Member(placed()),
+            KeeperChange::Member(claiming),
+        ] {
+            let (tree, key, value) = write(&change);
+            assert_eq!(read(tree, &key, &value).unwrap(), change);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        let (tree, key, value) = write(&KeeperChange::Member(placed()));
+        assert!(matches!(read(tree, &key, &[2]), Err(RecordError::Version { found: Some(2) })));
+        assert!(matches!(read(tree, &key, &[]), Err(RecordError::Version { found: None })));
+        assert!(matches!(read("other", &key, &value), Err(RecordError::Place)));
+        assert!(matches!(read(tree, &[0, 0, 0, 4], &value), Err(RecordError::Field(_))));
+        assert!(matches!(read(tree, &key, &value[..value.len() - 1]), Err(RecordError::Malformed(_))));
+        let stage = versioned(&MemberRecord { index: 3, stage: 7, ..MemberRecord::default() }.encode_to_vec());
+        assert!(matches!(read(tree, &key, &stage), Err(RecordError::Field(_))));
+    }
+}

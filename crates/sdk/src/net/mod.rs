@@ -1,0 +1,19 @@
+//! The hands of a framework: a session with the masters, a ledger on disk, the shell that ties both to a keeper, and the executor's side.
+//!
+//! A scheduler is a [`crate::Service`] and one call of [`run`]; an executor is a loop around [`executor::Executor`]. Relies on `wire` for
+//! the network and on `store` for the disk. Nothing here decides what happens to a volume, and nothing here ever destroys one.
+
+mod backoff;
+mod clock;
+pub mod executor;
+mod ledger;
+mod ledger_record;
+mod process;
+mod run;
+mod session;
+
+pub use anyhow::{bail, ensure, Context, Error, Result};
+pub use ledger::{LedgerError, LedgerFile};
+pub use process::{block_on, log_to_stderr, stop_signal};
+pub use run::{run, run_until, Options};
+pub use session::{Heard, Session, SessionOptions};

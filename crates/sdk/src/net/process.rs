@@ -1,0 +1,39 @@
+//! What the process of a framework needs around its work: a runtime, a log, and the signals that ask it to stop.
+//!
+//! Never installs anything that outlives the call except the log.
+
+use std::future::Future;
+
+use anyhow::Context;
+use tracing_subscriber::EnvFilter;
+
+/// Runs a future on a runtime of its own, with the log on standard error.
+///
+/// # Errors
+/// When the machine has no thread for it, else what the future says.
+pub fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    log_to_stderr();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.context("cannot start the threads of this process")?.block_on(future)
+}
+
+/// Sends the log to standard error; `RUST_LOG` says how much, `info` by default. Where a log is installed already, it stays.
+pub fn log_to_stderr() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let built = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    // Somebody else's log is as good.
+    let _ = built.try_init();
+}
+
+/// Resolves when this process is asked to stop: SIGTERM or SIGINT.
+pub async fn stop_signal() {
+    use tokio::signal::unix::{signal, SignalKind};
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        // Without handlers the signals end the process, which every state of the ledger can bear.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}

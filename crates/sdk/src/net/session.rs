@@ -1,0 +1,294 @@
+//! A scheduler's session with whichever master leads: subscribes, and subscribes again for ever.
+//!
+//! Relies on `wire` for the stream. Several addresses may be given; a master that does not lead names the one that does. A silent stream
+//! counts as broken after five heartbeats. Calls belong to the subscription in whose events their reasons lie: those of an earlier one
+//! are dropped, because offers die with their subscription and everything else is asked about anew. Never retries a call.
+
+use std::time::Duration;
+
+use holdfast_model::convert::scheduler::{call_to_proto, event_from_proto};
+use holdfast_model::convert::Format;
+use holdfast_model::{Call, Event, FrameworkInfo, Role};
+use holdfast_proto::mesos::v1::scheduler::{event::Type, Event as WireEvent};
+use holdfast_wire::client::{EventStream, SchedulerCaller, SchedulerSession};
+use holdfast_wire::{ClientError, ClientSettings, MesosClient};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::backoff::Backoff;
+
+/// How many events, and how many calls, may wait.
+const QUEUE_MAX: usize = 1024;
+/// How many heartbeats may be missed (H8).
+const HEARTBEATS_MISSED_MAX: u32 = 5;
+/// How often a master sends heartbeats that does not say so.
+const HEARTBEAT_DEFAULT: Duration = Duration::from_secs(15);
+/// A subscription that lasted this long was a good one: the next attempt is made at once.
+const STEADY: Duration = Duration::from_secs(1);
+
+/// How to find the masters, and who we are.
+#[derive(Clone, Debug)]
+pub struct SessionOptions {
+    /// `host:port` of the masters, one or more; any of them will do.
+    pub masters: Vec<String>,
+    /// Who subscribes; the id is filled in once the masters gave one. The first role is that of offers which name none.
+    pub info: FrameworkInfo,
+    /// How long a connection may take.
+    pub connect_timeout: Duration,
+    /// How long a master may take to welcome us, and to take a call.
+    pub call_timeout: Duration,
+    /// The longest wait between two attempts.
+    pub backoff_max: Duration,
+}
+
+impl SessionOptions {
+    /// The usual times.
+    pub fn new(masters: Vec<String>, info: FrameworkInfo) -> SessionOptions {
+        SessionOptions {
+            masters,
+            info,
+            connect_timeout: Duration::from_secs(2),
+            call_timeout: Duration::from_secs(10),
+            backoff_max: Duration::from_secs(2),
+        }
+    }
+}
+
+/// What a session brings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// The master says. The first event of each subscription is SUBSCRIBED.
+    Event(Event),
+    /// The subscription broke; another is on its way.
+    Disconnected,
+    /// The masters do not want us any more: another process took over, or the framework was removed. Nothing follows.
+    Ended(String),
+}
+
+/// A session. Dropping it closes the connection, which starts the failover timeout at the master.
+#[derive(Debug)]
+pub struct Session {
+    heard: mpsc::Receiver<(u64, Heard)>,
+    calls: mpsc::Sender<(u64, Call)>,
+    /// The subscription of the last event that was taken.
+    number: u64,
+}
+
+impl Session {
+    /// Begins to subscribe. Must be called within a tokio runtime.
+    pub fn open(options: SessionOptions) -> Session {
+        let (teller, heard) = mpsc::channel(QUEUE_MAX);
+        let (calls, queue) = mpsc::channel(QUEUE_MAX);
+        let settings = ClientSettings {
+            connect_timeout: options.connect_timeout,
+            call_timeout: options.call_timeout,
+            // Ours is finer: it follows what the master says about its heartbeats.
+            silence_timeout: Duration::from_secs(24 * 3600),
+            ..ClientSettings::default()
+        };
+        let backoff = Backoff::new(options.backoff_max);
+        let subscriber = Subscriber { client: MesosClient::new(settings), options, teller, queue, number: 0, welcomed: false, backoff };
+        tokio::spawn(subscriber.run());
+        Session { heard, calls, number: 0 }
+    }
+
+    /// The next thing heard. May be dropped while it waits: nothing is lost.
+    pub async fn next(&mut self) -> Heard {
+        match self.heard.recv().await {
+            Some(heard) => self.take(heard),
+            None => std::future::pending().await, // It ended, and said so.
+        }
+    }
+
+    /// What was heard already, if anything.
+    pub fn try_next(&mut self) -> Option<Heard> {
+        self.heard.try_recv().ok().map(|it| self.take(it))
+    }
+
+    fn take(&mut self, (number, heard): (u64, Heard)) -> Heard {
+        self.number = number;
+        heard
+    }
+
+    /// Queues a call; calls are made in order, each when the master took the one before. Waits while too many wait.
+    pub async fn send(&self, call: Call) {
+        // Gone is only what has ended, and has said so.
+        let _ = self.calls.send((self.number, call)).await;
+    }
+}
+
+/// Why a subscription is over.
+enum Over {
+    /// Try again.
+    Lost(String),
+    /// Do not.
+    Ended(String),
+    /// Nobody listens any more.
+    Dropped,
+}
+
+struct Subscriber {
+    client: MesosClient,
+    options: SessionOptions,
+    teller: mpsc::Sender<(u64, Heard)>,
+    queue: mpsc::Receiver<(u64, Call)>,
+    number: u64,
+    /// Whether any master ever welcomed us.
+    welcomed: bool,
+    backoff: Backoff,
+}
+
+impl Subscriber {
+    async fn run(mut self) {
+        loop {
+            let listener = self.teller.clone();
+            let over = tokio::select! {
+                over = self.pass() => over,
+                () = listener.closed() => return,
+            };
+            match over {
+                Over::Lost(_) => {}
+                Over::Dropped => return,
+                Over::Ended(why) => {
+                    // Whoever does not listen has ended too.
+                    let _ = self.teller.send((self.number, Heard::Ended(why))).await;
+                    return;
+                }
+            }
+            let wait = self.backoff.wait();
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = self.teller.closed() => return,
+            }
+        }
+    }
+
+    /// Tries each master once, until one takes us.
+    async fn pass(&mut self) -> Over {
+        let mut last = "no master was named".to_owned();
+        for at in 0..self.options.masters.len() {
+            let address = self.options.masters[at].clone();
+            match self.subscribe(&address).await {
+                Ok(session) => {
+                    self.options.masters.rotate_left(at); // Who knew the leader is asked first the next time.
+                    return self.converse(session).await;
+                }
+                Err(ClientError::Refused { status: 400, message }) if !self.welcomed => return Over::Ended(message),
+                Err(error) => {
+                    last = format!("{address}: {}", chain(&error));
+                    tracing::warn!("cannot subscribe at {last}");
+                }
+            }
+        }
+        Over::Lost(last)
+    }
+
+    async fn subscribe(&self, address: &str) -> Result<SchedulerSession, ClientError> {
+        let call = Call::Subscribe { info: Box::new(self.options.info.clone()), suppressed: Default::default() };
+        let wire = call_to_proto(self.options.info.id.as_ref(), &call, Format::of(&self.options.info));
+        SchedulerSession::subscribe(&self.client, address, &wire).await
+    }
+
+    /// A subscription from its beginning to its end.
+    async fn converse(&mut self, session: SchedulerSession) -> Over {
+        self.number += 1;
+        let begun = Instant::now();
+        let SchedulerSession { mut events, caller } = session;
+        let first = match tokio::time::timeout(self.options.call_timeout, events.next()).await {
+            Ok(Ok(Some(first))) => first,
+            Ok(Ok(None)) => return Over::Lost("the stream ended before it began".to_owned()),
+            Ok(Err(error)) => return Over::Lost(chain(&error)),
+            Err(_) => return Over::Lost("no welcome came in time".to_owned()),
+        };
+        if first.r#type() == Type::Error {
+            return Over::Ended(first.error.map(|it| it.message).unwrap_or_default());
+        }
+        let beat = first.subscribed.as_ref().and_then(|it| it.heartbeat_interval_seconds);
+        let beat = beat.and_then(|it| Duration::try_from_secs_f64(it).ok()).filter(|it| !it.is_zero()).unwrap_or(HEARTBEAT_DEFAULT);
+        let role = self.options.info.roles.first().cloned().unwrap_or_else(Role::any);
+        let id = match event_from_proto(first, &role) {
+            Ok(Some(Event::Subscribed(id))) => id,
+            other => return Over::Lost(format!("the first event was no welcome but {other:?}")),
+        };
+        tracing::info!("subscribed at {} as framework {id}", caller.address());
+        self.welcomed = true;
+        self.options.info.id = Some(id.clone());
+        if self.teller.send((self.number, Heard::Event(Event::Subscribed(id)))).await.is_err() {
+            return Over::Dropped;
+        }
+        let listening = listen(&mut events, &self.teller, self.number, &role, beat * HEARTBEATS_MISSED_MAX);
+        let speaking = speak(&mut self.queue, &caller, self.number, &self.options.info);
+        let over = tokio::select! {
+            over = listening => over,
+            over = speaking => over,
+        };
+        if begun.elapsed() >= STEADY {
+            self.backoff.reset();
+        }
+        if let Over::Lost(why) = &over {
+            tracing::warn!("the subscription is lost: {why}");
+            if self.teller.send((self.number, Heard::Disconnected)).await.is_err() {
+                return Over::Dropped;
+            }
+        }
+        over
+    }
+}
+
+/// Delivers events until there are no more.
+async fn listen(
+    events: &mut EventStream<WireEvent>,
+    teller: &mpsc::Sender<(u64, Heard)>,
+    number: u64,
+    role: &Role,
+    silence: Duration,
+) -> Over {
+    loop {
+        let event = match tokio::time::timeout(silence, events.next()).await {
+            Ok(Ok(Some(event))) => event,
+            Ok(Ok(None)) => return Over::Lost("the master ended the stream".to_owned()),
+            Ok(Err(error)) => return Over::Lost(chain(&error)),
+            Err(_) => return Over::Lost(format!("nothing was heard for {silence:?}, not even a heartbeat")),
+        };
+        match event_from_proto(event, role) {
+            Ok(None) => {}
+            Ok(Some(Event::Error(why))) => return Over::Ended(why),
+            Ok(Some(event)) => {
+                if teller.send((number, Heard::Event(event))).await.is_err() {
+                    return Over::Dropped;
+                }
+            }
+            // Offers come again and statuses are repeated; the stream itself is whole.
+            Err(invalid) => tracing::warn!("the master sent an event that cannot be understood: {invalid}"),
+        }
+    }
+}
+
+/// Makes the calls of this subscription, in order.
+async fn speak(queue: &mut mpsc::Receiver<(u64, Call)>, caller: &SchedulerCaller, number: u64, info: &FrameworkInfo) -> Over {
+    while let Some((of, call)) = queue.recv().await {
+        if of != number {
+            tracing::debug!("a call of an earlier subscription is dropped");
+            continue;
+        }
+        let wire = call_to_proto(info.id.as_ref(), &call, Format::of(info));
+        match caller.call(&wire).await {
+            Ok(()) => {}
+            // The call is wrong, the subscription is not.
+            Err(ClientError::Refused { status: 400 | 409 | 501, message }) => tracing::error!("the master refuses a call: {message}"),
+            Err(error) => return Over::Lost(chain(&error)),
+        }
+    }
+    Over::Dropped
+}
+
+/// An error with its causes, in one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(&format!(": {cause}"));
+        next = cause.source();
+    }
+    text
+}

@@ -1,0 +1,244 @@
+//! What is due, and when: the virtual clock and the queue of everything that will happen.
+//!
+//! Relies on order alone: what is due at the same instant happens in the order in which it was written down. Never looks at a real clock.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use holdfast_agent as agent;
+use holdfast_master as master;
+use holdfast_model::{ClaimId, ClusterId, ContainerId, DiskRecord, Event, ExecutorCall, ExecutorEvent, Instant, TaskId, Term, ToAgent, ToMaster};
+
+use crate::links::Side;
+
+/// The simulated present begins here, so that nothing is near zero.
+pub(crate) const DAWN: Instant = Instant(1_000_000_000);
+
+/// Due whatever became of the process since.
+pub(crate) const ANY_LIFE: u64 = u64::MAX;
+
+/// Somebody to whom something can happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Node {
+    /// A master process.
+    Master(usize),
+    /// A machine, and the agent on it.
+    Machine(usize),
+    /// A framework's scheduler.
+    Framework(usize),
+    /// An executor in a container of a machine.
+    Executor(usize, ContainerId),
+    /// Whoever is nobody else: elections, operators, faults.
+    World,
+}
+
+impl fmt::Display for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Node::Master(index) => write!(f, "master {index}"),
+            Node::Machine(index) => write!(f, "agent {index}"),
+            Node::Framework(index) => write!(f, "framework {index}"),
+            Node::Executor(index, container) => write!(f, "executor {} on {index}", &container.to_string()[..8]),
+            Node::World => f.write_str("world"),
+        }
+    }
+}
+
+/// What travels on links.
+#[derive(Clone, Debug)]
+pub(crate) enum Message {
+    FromAgent(ToMaster),
+    ToAgent(ToAgent),
+    FromFramework(Box<master::FrameworkCall>),
+    ToFramework(Event),
+    FromExecutor(ExecutorCall),
+    ToExecutor(Box<ExecutorEvent>),
+}
+
+/// Work for an agent's hands.
+#[derive(Clone, Debug)]
+pub(crate) enum Job {
+    Open(ClusterId, Vec<DiskRecord>),
+    Make(agent::VolumeLabel),
+    Check(agent::VolumeLabel),
+    Trash(agent::VolumeLabel),
+    Start(Box<agent::ContainerPlan>),
+    Update(Box<agent::ContainerPlan>),
+    Destroy(ContainerId),
+    Forget(ContainerId),
+}
+
+/// What an executor does of its own.
+#[derive(Clone, Debug)]
+pub(crate) enum Doing {
+    Connect,
+    Begin(TaskId),
+    Append(TaskId),
+    End(TaskId, holdfast_model::TaskState, &'static str),
+    Exit(i32),
+    Tell(Vec<u8>),
+}
+
+/// Effects that a paused process has yet to carry out.
+#[derive(Clone, Debug)]
+pub(crate) enum Rest {
+    Master(Vec<master::Effect>),
+    Agent(Vec<agent::Effect>),
+    Framework(Vec<holdfast_sdk::Effect>),
+}
+
+/// What happens.
+#[derive(Clone, Debug)]
+pub(crate) enum What {
+    /// A message arrives at one end of a link.
+    Deliver(u64, Side, Message),
+    /// One end of a link notices that it is broken or closed.
+    Noticed(u64, Side),
+    /// A client connects to whoever it believes leads.
+    Follow,
+    /// A client hears who leads.
+    News(usize, Term),
+    /// The masters choose a leader, unless one leads that is not this one.
+    Elect(Option<Term>),
+    /// A master hears that its term is over.
+    Deposed(Term),
+    /// A mind's alarm rings.
+    Tick,
+    /// A process starts, or a machine and then its agent.
+    Restart,
+    /// A pause is over: what was begun goes on.
+    GoOn(Rest),
+    /// The hands do something.
+    Work(Job),
+    /// The hands have done something.
+    Done(Box<agent::Input>),
+    /// The agent sees that a container has ended.
+    Ended(ContainerId),
+    /// An executor does something.
+    Act(Doing),
+    /// The agent looks at its disks again.
+    LookAtDisks,
+    /// An operator does something.
+    Operate,
+    /// A planned fault strikes.
+    Fault(usize),
+    /// A planned fault ends.
+    Heal(Heal),
+}
+
+/// How a lasting fault ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Heal {
+    Mount(usize, usize),
+    Trouble(usize, usize),
+    Slow(Node),
+}
+
+impl What {
+    /// A small number for the digest.
+    pub(crate) fn kind(&self) -> u64 {
+        match self {
+            What::Deliver(link, side, _) => 1 ^ link << 8 ^ (*side as u64) << 4,
+            What::Noticed(link, side) => 2 ^ link << 8 ^ (*side as u64) << 4,
+            What::Follow => 3,
+            What::News(..) => 4,
+            What::Elect(_) => 5,
+            What::Deposed(_) => 6,
+            What::Tick => 7,
+            What::Restart => 8,
+            What::GoOn(_) => 9,
+            What::Work(_) => 10,
+            What::Done(_) => 11,
+            What::Ended(_) => 12,
+            What::Act(_) => 13,
+            What::LookAtDisks => 14,
+            What::Operate => 15,
+            What::Fault(_) => 16,
+            What::Heal(_) => 17,
+        }
+    }
+}
+
+/// Something due for somebody; `life` is the life of the process that it is meant for.
+#[derive(Clone, Debug)]
+pub(crate) struct Due {
+    pub(crate) to: Node,
+    pub(crate) life: u64,
+    pub(crate) what: What,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Agenda {
+    pub(crate) now: Instant,
+    queue: BTreeMap<(Instant, u64), Due>,
+    sequence: u64,
+}
+
+impl Agenda {
+    pub(crate) fn new() -> Agenda {
+        Agenda { now: DAWN, queue: BTreeMap::new(), sequence: 0 }
+    }
+
+    pub(crate) fn at(&mut self, when: Instant, to: Node, life: u64, what: What) {
+        self.sequence += 1;
+        self.queue.insert((when.max(self.now), self.sequence), Due { to, life, what });
+    }
+
+    pub(crate) fn after(&mut self, delay_ms: u64, to: Node, life: u64, what: What) {
+        self.at(self.now.plus_ms(delay_ms), to, life, what);
+    }
+
+    /// The next thing due by `end`, if any; the clock moves there, or to `end`.
+    pub(crate) fn next(&mut self, end: Instant) -> Option<Due> {
+        match self.queue.first_key_value() {
+            Some(((when, _), _)) if *when <= end => {
+                let ((when, _), due) = self.queue.pop_first()?;
+                self.now = when;
+                Some(due)
+            }
+            _ => {
+                self.now = self.now.max(end);
+                None
+            }
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Milliseconds since the beginning.
+    pub(crate) fn elapsed_ms(&self) -> u64 {
+        self.now.since_ms(DAWN)
+    }
+}
+
+/// For people.
+pub(crate) fn brief(claim: &ClaimId) -> String {
+    claim.to_string()[..8].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_due_together_happens_in_the_order_in_which_it_was_written_down() {
+        let mut agenda = Agenda::new();
+        agenda.after(5, Node::Master(1), 0, What::Tick);
+        agenda.after(1, Node::Master(2), 0, What::Tick);
+        agenda.after(5, Node::Master(3), 0, What::Tick);
+        let order: Vec<Node> = std::iter::from_fn(|| agenda.next(DAWN.plus_ms(5))).map(|due| due.to).collect();
+        assert_eq!(order, [Node::Master(2), Node::Master(1), Node::Master(3)]);
+        assert_eq!((agenda.elapsed_ms(), agenda.len()), (5, 0));
+    }
+
+    #[test]
+    fn the_clock_stops_where_it_was_told_to() {
+        let mut agenda = Agenda::new();
+        agenda.after(50, Node::World, 0, What::Tick);
+        assert!(agenda.next(DAWN.plus_ms(10)).is_none());
+        assert_eq!((agenda.elapsed_ms(), agenda.len()), (10, 1));
+    }
+}

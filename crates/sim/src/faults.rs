@@ -1,0 +1,234 @@
+//! Bad luck as a plan: each storm is a list of faults, drawn from its seed before it begins.
+//!
+//! A list can be cut, so a failing seed can be told with fewer faults. Relies on the world to strike. Which kinds occur at all differs
+//! from seed to seed, so that rare meetings of two of them happen. Never strikes after the storm.
+
+use crate::agenda::{Doing, Heal, Node, What, ANY_LIFE};
+use crate::hands::containers::Phase;
+use crate::hands::disks::Mounted;
+use crate::process::{Armed, Blow};
+use crate::rng::Rng;
+use crate::shape::Shape;
+use crate::world::World;
+use holdfast_model::{ContainerId, DiskKind, TaskState};
+
+/// What goes wrong. Numbers name a machine, master, framework or disk; durations are in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// A process dies, and is down for so long.
+    Kill(Node, u64),
+    /// A process stands still for so long.
+    Pause(Node, u64),
+    /// A process dies at one of its next effects.
+    KillBetween(Node, u32, bool, u64),
+    /// A process stands still in the middle of one of its next steps.
+    PauseBetween(Node, u32, u64),
+    /// The leader's next append is taken, and its answer is lost.
+    LoseAnswer,
+    /// Another master is elected although the leader lives, and believes for a while.
+    Depose,
+    /// A client goes back to an old leader.
+    Mislead(Node),
+    /// A machine loses power.
+    Reboot(usize, u64),
+    /// A link breaks.
+    BreakLink(u64),
+    /// All links of a node are slow.
+    Slow(Node, u64, u64),
+    /// A task's process dies.
+    KillTask(u64),
+    /// An executor dies without a word.
+    KillExecutor(u64),
+    /// A disk is unmounted, or another one is mounted in its place.
+    Unmount(usize, usize, bool, u64),
+    /// Making and trashing volumes fails on a disk.
+    DiskTrouble(usize, usize, u64),
+    /// An agent dies in the middle of writing a commit, so many disk operations from now.
+    KillInCommit(usize, u64),
+    /// One of an agent's next syncs fails.
+    FailSync(usize, u64),
+}
+
+/// A fault and its time, in milliseconds from the beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// When.
+    pub at_ms: u64,
+    /// What.
+    pub trouble: Trouble,
+}
+
+/// How many kinds of trouble there are.
+const KINDS: u64 = 18;
+
+/// The plan of a storm.
+pub fn plan(shape: &Shape, mut luck: Rng) -> Vec<Fault> {
+    let kinds: Vec<u64> = (0..KINDS).filter(|_| !luck.one_in(3)).collect();
+    let mean_ms = *luck.pick(&[800u64, 1_500, 3_000, 6_000]).expect("the list is not empty");
+    let (mut faults, mut at_ms) = (Vec::new(), luck.between(100, 4_000));
+    while at_ms < shape.storm_ms {
+        if let Some(kind) = luck.pick(&kinds).copied() {
+            faults.push(Fault { at_ms, trouble: draw(kind, shape, &mut luck) });
+        }
+        at_ms += luck.between(1, 2 * mean_ms);
+    }
+    faults
+}
+
+fn draw(kind: u64, shape: &Shape, luck: &mut Rng) -> Trouble {
+    let machine = luck.below(shape.agents as u64) as usize;
+    let (master, framework) = (luck.below(shape.masters as u64) as usize, luck.below(shape.frameworks as u64) as usize);
+    let disk = 1 + luck.below(shape.disks as u64) as usize;
+    let client = if luck.one_in(3) { Node::Framework(framework) } else { Node::Machine(machine) };
+    let anyone = *luck.pick(&[Node::Master(master), Node::Machine(machine), Node::Machine(machine), client]).expect("the list is not empty");
+    let (down_ms, long_ms) = (luck.between(50, 6_000), luck.between(500, 12_000));
+    match kind {
+        0 => Trouble::Kill(Node::Machine(machine), down_ms),
+        1 => Trouble::Kill(Node::Master(master), down_ms),
+        2 => Trouble::Kill(Node::Framework(framework), down_ms),
+        3 => Trouble::Pause(anyone, long_ms),
+        4 | 5 => Trouble::KillBetween(anyone, luck.below(6) as u32, !luck.one_in(3), down_ms),
+        6 => Trouble::PauseBetween(anyone, luck.below(6) as u32, long_ms),
+        7 => Trouble::LoseAnswer,
+        8 => Trouble::Depose,
+        9 => Trouble::Mislead(client),
+        10 => Trouble::Reboot(machine, down_ms),
+        11 => Trouble::BreakLink(luck.bits()),
+        12 => Trouble::Slow(anyone, luck.between(50, 1_500), long_ms),
+        13 => Trouble::KillTask(luck.bits()),
+        14 => Trouble::KillExecutor(luck.bits()),
+        15 => Trouble::Unmount(machine, disk, luck.one_in(3), long_ms),
+        16 => Trouble::DiskTrouble(machine, disk, long_ms),
+        _ if luck.one_in(2) => Trouble::KillInCommit(machine, luck.between(1, 3)),
+        _ => Trouble::FailSync(machine, luck.between(1, 6)),
+    }
+}
+
+impl World {
+    pub(crate) fn strike(&mut self, index: usize) {
+        let Fault { trouble, .. } = self.plan[index];
+        self.tell_story(|| format!("FAULT {trouble:?}"));
+        self.faults += 1;
+        match trouble {
+            Trouble::Kill(node, down_ms) => self.kill(node, Some(down_ms)),
+            Trouble::Pause(node, ms) => self.pause(node, ms, None),
+            Trouble::KillBetween(node, countdown, at_commits, down_ms) => {
+                self.arm(node, Armed { countdown, at_commits, blow: Blow::Die(down_ms) });
+            }
+            Trouble::PauseBetween(node, countdown, ms) => self.arm(node, Armed { countdown, at_commits: true, blow: Blow::Pause(ms) }),
+            Trouble::LoseAnswer => {
+                if let Some((leader, _)) = self.election.leader {
+                    self.masters[leader].loses_answer = true;
+                }
+            }
+            Trouble::Depose => {
+                let term = self.election.leader.map(|(_, term)| term);
+                self.elect(term);
+            }
+            Trouble::Mislead(node) => drop(self.mislead(node)),
+            Trouble::Reboot(machine, down_ms) => self.reboot(machine, Some(down_ms)),
+            Trouble::BreakLink(luck) => {
+                if let Some(link) = Rng::new(luck).pick(&self.links.sound()).copied() {
+                    self.links.break_link(&mut self.agenda, link);
+                }
+            }
+            Trouble::Slow(node, by_ms, ms) => {
+                self.links.slow.insert(node, by_ms);
+                self.agenda.after(ms, Node::World, ANY_LIFE, What::Heal(Heal::Slow(node)));
+            }
+            Trouble::KillTask(luck) => self.kill_some_task(luck),
+            Trouble::KillExecutor(luck) => self.kill_some_executor(luck),
+            Trouble::Unmount(machine, disk, stranger, ms) => self.unmount(machine, disk, stranger, Some(ms)),
+            Trouble::DiskTrouble(machine, disk, ms) => {
+                if let Some(it) = self.machines[machine].disks.get_mut(disk) {
+                    it.troubled = true;
+                    self.agenda.after(ms, Node::World, ANY_LIFE, What::Heal(Heal::Trouble(machine, disk)));
+                }
+            }
+            Trouble::KillInCommit(machine, operations) if self.machines[machine].process.up => {
+                self.machines[machine].drawer.crash_in(operations);
+            }
+            Trouble::FailSync(machine, operations) if self.machines[machine].process.up => {
+                self.machines[machine].drawer.fail_sync_in(operations);
+            }
+            Trouble::KillInCommit(..) | Trouble::FailSync(..) => {}
+        }
+    }
+
+    fn arm(&mut self, node: Node, armed: Armed) {
+        if let Some(process) = self.process(node) {
+            process.armed = process.up.then_some(armed);
+        }
+    }
+
+    pub(crate) fn kill(&mut self, node: Node, down_ms: Option<u64>) {
+        match node {
+            Node::Master(index) => self.kill_master(index, down_ms.unwrap_or(u64::MAX / 4)),
+            Node::Machine(index) => self.kill_agent(index, down_ms),
+            Node::Framework(index) => self.kill_framework(index, down_ms),
+            Node::Executor(..) | Node::World => {}
+        }
+    }
+
+    /// Living containers, everywhere.
+    pub(crate) fn living(&self) -> Vec<(usize, ContainerId)> {
+        let of = |(index, machine): (usize, &crate::machines::Machine)| {
+            let living = machine.containers.iter().filter(|(_, it)| it.lives());
+            living.map(|(id, _)| (index, *id)).collect::<Vec<_>>()
+        };
+        self.machines.iter().enumerate().flat_map(of).collect()
+    }
+
+    fn kill_some_task(&mut self, luck: u64) {
+        let Some((index, id)) = Rng::new(luck).pick(&self.living()).copied() else { return };
+        let tasks = self.machines[index].containers.get(&id).into_iter().flat_map(|it| it.executor.tasks.iter());
+        let running: Vec<_> = tasks.filter(|(_, run)| run.phase == Phase::Running).map(|(id, _)| id.clone()).collect();
+        if let Some(task) = running.first() {
+            self.end_task(index, id, task, TaskState::Failed, "its process died");
+        }
+    }
+
+    fn kill_some_executor(&mut self, luck: u64) {
+        if let Some((index, id)) = Rng::new(luck).pick(&self.living()).copied() {
+            self.act(index, id, Doing::Exit(139));
+        }
+    }
+
+    pub(crate) fn unmount(&mut self, machine: usize, disk: usize, stranger: bool, ms: Option<u64>) {
+        let Some(it) = self.machines[machine].disks.get_mut(disk).filter(|it| it.kind != DiskKind::Root) else { return };
+        it.mounted = if stranger { Mounted::Stranger } else { Mounted::Nothing };
+        let late_ms = self.luck_ms(50, 3_000, 10);
+        self.agenda.after(late_ms, Node::Machine(machine), ANY_LIFE, What::LookAtDisks);
+        if let Some(ms) = ms {
+            self.agenda.after(ms, Node::World, ANY_LIFE, What::Heal(Heal::Mount(machine, disk)));
+        }
+    }
+
+    pub(crate) fn heal(&mut self, heal: Heal) {
+        match heal {
+            Heal::Mount(machine, disk) => {
+                self.tell_story(|| format!("disk {disk} of machine {machine} is mounted again"));
+                self.machines[machine].disks[disk].mounted = Mounted::Itself;
+                let late_ms = self.luck_ms(50, 3_000, 10);
+                self.agenda.after(late_ms, Node::Machine(machine), ANY_LIFE, What::LookAtDisks);
+            }
+            Heal::Trouble(machine, disk) => self.machines[machine].disks[disk].troubled = false,
+            Heal::Slow(node) => drop(self.links.slow.remove(&node)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plans_differ_from_seed_to_seed_and_end_with_the_storm() {
+        let shape = Shape::default();
+        let plans: Vec<Vec<Fault>> = (0..50).map(|seed| plan(&shape, Rng::new(seed))).collect();
+        assert_eq!(plans[7], plan(&shape, Rng::new(7)));
+        assert!(plans.iter().flatten().all(|it| it.at_ms < shape.storm_ms));
+        let sizes: Vec<usize> = plans.iter().map(Vec::len).collect();
+        assert!(sizes.iter().max() > Some(&50) && sizes.iter().min() < Some(&15), "{sizes:?}");
+    }
+}

@@ -1,0 +1,260 @@
+//! Frameworks: the shell around a keeper, its ledger, and the session with the masters.
+//!
+//! Relies on `holdfast_sdk::Keeper` as every framework does. A commit is durable before the next effect begins. Never hands a keeper
+//! anything that did not come over a link.
+
+use std::fmt;
+
+use holdfast_master::FrameworkCall;
+use holdfast_model::convert::{framework, resource::Format, task};
+use holdfast_model::{Action, Call, Capability, Event, FrameworkId, FrameworkInfo, Operation, Role, TaskId};
+use holdfast_sdk::{Effect, Input, Keeper, KeeperLedger, Member, Needs, Program, Service};
+
+use crate::agenda::{Message, Node, Rest, What};
+use crate::clients::Client;
+use crate::fact::Fact;
+use crate::links::Side;
+use crate::process::{Blow, Process};
+use crate::rng::Rng;
+use crate::world::World;
+
+/// A service that the simulator can start again and again.
+pub trait Performer: Service {
+    /// The same, as at its first start.
+    fn again(&self) -> Box<dyn Performer>;
+}
+
+impl<S: Service + Clone + 'static> Performer for S {
+    fn again(&self) -> Box<dyn Performer> {
+        Box::new(self.clone())
+    }
+}
+
+/// Any service.
+pub struct AnyService(pub(crate) Box<dyn Performer>);
+
+impl Clone for AnyService {
+    fn clone(&self) -> AnyService {
+        AnyService(self.0.again())
+    }
+}
+
+impl fmt::Debug for AnyService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "service {}", self.0.name())
+    }
+}
+
+impl Service for AnyService {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+    fn role(&self) -> &Role {
+        self.0.role()
+    }
+    fn principal(&self) -> Option<&str> {
+        self.0.principal()
+    }
+    fn members(&self) -> u32 {
+        self.0.members()
+    }
+    fn needs(&self, member: u32) -> Needs {
+        self.0.needs(member)
+    }
+    fn program(&self, member: &Member) -> Program {
+        self.0.program(member)
+    }
+    fn may_share_agent(&self) -> bool {
+        self.0.may_share_agent()
+    }
+    fn heard(&mut self, member: &Member, data: &[u8]) -> Option<Vec<u8>> {
+        self.0.heard(member, data)
+    }
+}
+
+/// What the executors of a service say to its scheduler when a task starts: messages, by the task's name.
+pub(crate) type Greeting = fn(&TaskId) -> Vec<Vec<u8>>;
+
+/// A framework.
+pub struct FrameworkProcess {
+    /// Its process.
+    pub process: Process,
+    /// The keeper's mind, while its process runs.
+    pub keeper: Option<Keeper<AnyService>>,
+    /// What it has written down.
+    pub ledger: KeeperLedger,
+    /// The service, as at its first start.
+    pub service: AnyService,
+    /// Whether its session stands.
+    pub subscribed: bool,
+    pub(crate) client: Client,
+    pub(crate) greeting: Option<Greeting>,
+}
+
+impl FrameworkProcess {
+    pub(crate) fn new(service: Box<dyn Performer>, ids: Rng) -> FrameworkProcess {
+        FrameworkProcess {
+            process: Process::new(ids),
+            keeper: None,
+            ledger: KeeperLedger::default(),
+            service: AnyService(service),
+            subscribed: false,
+            client: Client::default(),
+            greeting: None,
+        }
+    }
+
+    /// How it introduces itself.
+    fn info(&self) -> FrameworkInfo {
+        let info = FrameworkInfo {
+            id: None,
+            name: self.service.name().to_owned(),
+            user: "root".to_owned(),
+            roles: vec![self.service.role().clone()],
+            failover_timeout_ms: 86_400_000,
+            checkpoint: true,
+            principal: self.service.principal().map(str::to_owned),
+            hostname: None,
+            capabilities: [
+                Capability::MultiRole,
+                Capability::ReservationRefinement,
+                Capability::PartitionAware,
+                Capability::TaskKillingState,
+            ]
+            .into(),
+            carried: Default::default(),
+        };
+        let read = framework::from_proto(framework::to_proto(&info)).expect("a service names a valid framework");
+        FrameworkInfo { id: self.ledger.framework.clone(), ..read }
+    }
+}
+
+impl World {
+    pub(crate) fn start_framework(&mut self, index: usize) {
+        if self.frameworks[index].process.up {
+            return;
+        }
+        let late_ms = self.luck_ms(1, 300, 1);
+        let it = &mut self.frameworks[index];
+        it.process.start();
+        it.keeper = Some(Keeper::recover(it.service.clone(), it.ledger.clone()));
+        #[cfg(feature = "planted")]
+        if let (Some(keeper), Some(bug)) = (&mut it.keeper, self.shape.planted) {
+            keeper.plant(bug);
+        }
+        let life = it.process.life;
+        self.tell_story(|| format!("framework {index} starts"));
+        self.agenda.after(late_ms, Node::Framework(index), life, What::Follow);
+    }
+
+    pub(crate) fn kill_framework(&mut self, index: usize, down_ms: Option<u64>) {
+        let it = &mut self.frameworks[index];
+        if !it.process.up {
+            return;
+        }
+        it.process.die();
+        (it.keeper, it.subscribed) = (None, false);
+        it.client.forget_link();
+        let life = it.process.life;
+        self.tell_story(|| format!("framework {index} dies"));
+        self.drop_links(Node::Framework(index), 500);
+        if let Some(down_ms) = down_ms {
+            self.agenda.after(down_ms, Node::Framework(index), life, What::Restart);
+        }
+    }
+
+    /// The shell subscribes on a new link.
+    pub(crate) fn subscribe(&mut self, index: usize) {
+        let info = Box::new(self.frameworks[index].info());
+        self.call(index, Call::Subscribe { info, suppressed: Default::default() });
+    }
+
+    pub(crate) fn disconnected(&mut self, index: usize) {
+        self.frameworks[index].subscribed = false;
+        self.step_framework(index, Input::Disconnected);
+    }
+
+    pub(crate) fn framework_at(&self, link: u64) -> Option<usize> {
+        match self.links.end(link, Side::Client)?.node {
+            Node::Framework(index) => Some(index),
+            _ => None,
+        }
+    }
+
+    /// An event arrives.
+    pub(crate) fn framework_hears(&mut self, index: usize, link: u64, event: Event) {
+        let (term, leads) = match self.links.end(link, Side::Server).map(|it| it.node) {
+            Some(Node::Master(master)) => self.leads(master),
+            _ => (None, false),
+        };
+        self.rules_see(&Fact::FrameworkHears { framework: index, term: term.unwrap_or_default(), leads, event: &event });
+        self.touched.insert(Node::Framework(index));
+        if let Event::Subscribed(_) = event {
+            self.frameworks[index].subscribed = true;
+        }
+        self.step_framework(index, Input::Event(event));
+    }
+
+    pub(crate) fn step_framework(&mut self, index: usize, input: Input) {
+        let now = self.agenda.now;
+        let Some(keeper) = &mut self.frameworks[index].keeper else { return };
+        let effects = keeper.handle(now, input);
+        self.carry_out_framework(index, effects);
+    }
+
+    pub(crate) fn carry_out_framework(&mut self, index: usize, effects: Vec<Effect>) {
+        let life = self.frameworks[index].process.life;
+        let (mut left, mut after_commit) = (effects.into_iter(), false);
+        while let Some(effect) = left.next() {
+            let is_commit = matches!(effect, Effect::Commit(_));
+            match self.frameworks[index].process.struck(is_commit, after_commit) {
+                Some(Blow::Die(down_ms)) => return self.kill_framework(index, Some(down_ms)),
+                Some(Blow::Pause(ms)) => {
+                    let rest = std::iter::once(effect).chain(left).collect();
+                    return self.pause(Node::Framework(index), ms, Some(Rest::Framework(rest)));
+                }
+                None => {}
+            }
+            match effect {
+                Effect::Commit(changes) => {
+                    changes.iter().for_each(|change| self.frameworks[index].ledger.apply(change));
+                    self.rules_see(&Fact::FrameworkCommits { framework: index, changes: &changes });
+                }
+                Effect::Call(call) => self.call(index, *call),
+                Effect::Log(line) => self.tell_story(|| format!("framework {index} says: {line}")),
+            }
+            if self.frameworks[index].process.life != life {
+                return;
+            }
+            after_commit = is_commit;
+        }
+        let deadline = self.frameworks[index].keeper.as_ref().and_then(Keeper::next_deadline);
+        self.wake(Node::Framework(index), deadline);
+    }
+
+    fn call(&mut self, index: usize, call: Call) {
+        let Some(link) = self.frameworks[index].client.link else { return };
+        let framework = self.frameworks[index].ledger.framework.clone();
+        let call = Box::new(FrameworkCall { framework, call: as_read(call) });
+        self.rules_see(&Fact::FrameworkCalls { framework: index, call: &call });
+        self.links.send(&mut self.agenda, link, Side::Client, Message::FromFramework(call));
+    }
+
+    /// What a task's executor says to its scheduler when the task starts.
+    pub(crate) fn greetings(&self, framework: &FrameworkId, task: &TaskId) -> Vec<Vec<u8>> {
+        let whose = |it: &&FrameworkProcess| it.ledger.framework.as_ref() == Some(framework);
+        let greeting = self.frameworks.iter().find(whose).and_then(|it| it.greeting);
+        greeting.map(|greeting| greeting(task)).unwrap_or_default()
+    }
+}
+
+/// A call as a master reads it from the wire: what is carried along is filled in.
+fn as_read(call: Call) -> Call {
+    let Call::Accept { offers, operations, filters } = call else { return call };
+    let read = |info| task::from_proto(task::to_proto(&info, Format::WHOLE)).expect("a keeper describes valid tasks");
+    let operations = operations.into_iter().map(|it| match it.action {
+        Action::Launch(tasks) => Operation { id: it.id, action: Action::Launch(tasks.into_iter().map(read).collect()) },
+        action => Operation { id: it.id, action },
+    });
+    Call::Accept { offers, operations: operations.collect(), filters }
+}

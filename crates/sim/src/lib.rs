@@ -1,0 +1,33 @@
+//! The whole cluster as one value: real minds; simulated clock, network, disks, containers and bad luck; rules that look after every step.
+//!
+//! The same seed gives the same run. A failing seed is told with as few faults as break the rule. Scenarios are told in a small language,
+//! and a framework can be tried against a simulated cluster without any process ([`kit`]). Never opens a file, a socket or a thread by
+//! itself (the storm of many seeds does, at its edge), and never looks at a real clock except to say how fast it is.
+
+mod agenda;
+pub mod cli;
+mod clients;
+mod difference;
+mod executors;
+pub mod fact;
+pub mod faults;
+mod frameworks;
+mod hands;
+mod journal;
+mod links;
+mod machines;
+mod masters;
+mod operator;
+mod process;
+pub mod rng;
+pub mod rules;
+pub mod services;
+pub mod shape;
+pub mod storm;
+pub mod story;
+mod work;
+pub mod world;
+
+pub use agenda::Node;
+pub use shape::{Luck, Shape};
+pub use world::World;

@@ -1,0 +1,275 @@
+//! Machines and the agents on them: power, the agent's shell, and the start that is also every restart.
+//!
+//! Relies on [`crate::hands`] for disks, containers and the ledger's drawer. A commit is in the drawer before the next effect begins; an
+//! agent whose drawer fails dies. Never lets a new life of an agent see the memory of an old one.
+
+use std::collections::BTreeMap;
+
+use holdfast_agent::{self as agent, Agent, Effect, Found, Input};
+use holdfast_model::{AgentLedger, ContainerId, DiskKind, Instant, LinkId, Moment, NodeId, ToAgent};
+use uuid::Uuid;
+
+use crate::agenda::{Doing, Job, Message, Node, Rest, What, ANY_LIFE};
+use crate::clients::Client;
+use crate::fact::Fact;
+use crate::hands::containers::{Container, State};
+use crate::hands::disks::Disk;
+use crate::hands::drawer::Drawer;
+use crate::links::Side;
+use crate::process::{Blow, Process};
+use crate::rng::Rng;
+use crate::world::World;
+
+/// A machine and its agent.
+pub struct Machine {
+    /// The agent's process.
+    pub process: Process,
+    /// Whether the machine has power.
+    pub powered: bool,
+    /// The agent's mind, while its process runs.
+    pub mind: Option<Agent>,
+    /// Its name.
+    pub host: String,
+    /// Processor, in thousandths of a core.
+    pub cpus_thousandths: i64,
+    /// Memory in megabytes (2^20 bytes).
+    pub mem_mb: i64,
+    /// ROOT first.
+    pub disks: Vec<Disk>,
+    /// Containers that run or of which something is left.
+    pub containers: BTreeMap<ContainerId, Container>,
+    pub(crate) drawer: Drawer,
+    pub(crate) client: Client,
+    pub(crate) luck: Rng,
+    /// When the hands are free again for one volume or container: what is asked for one thing is done in order.
+    pub(crate) gates: BTreeMap<Uuid, Instant>,
+}
+
+/// Settings under which a storm of two minutes sees every timer fire.
+pub(crate) fn config(planted: Option<&'static str>) -> agent::Config {
+    let _ = planted;
+    agent::Config {
+        registration_timeout_ms: 12_000,
+        reregistration_timeout_ms: 6_000,
+        update_retry_min_ms: 2_000,
+        update_retry_max_ms: 8_000,
+        shutdown_grace_ms: 2_000,
+        #[cfg(feature = "planted")]
+        planted,
+        ..agent::Config::default()
+    }
+}
+
+impl Machine {
+    pub(crate) fn new(index: usize, disks: usize, luck: &Rng) -> Machine {
+        let mut own = luck.fork(index as u64);
+        let mut all = vec![Disk::new(DiskKind::Root, format!("/var/lib/holdfast{index}"), own.between(2, 12) * 1_000)];
+        for disk in 0..disks {
+            let kind = if disk % 2 == 0 { DiskKind::Path } else { DiskKind::Mount };
+            all.push(Disk::new(kind, format!("/disks/{}", disk + 1), own.between(2, 12) * 1_000));
+        }
+        let ledger = AgentLedger::new(NodeId(holdfast_model::Ids::fresh(&mut own)));
+        Machine {
+            process: Process::new(own.fork(1)),
+            powered: true,
+            mind: None,
+            host: format!("host{index}"),
+            cpus_thousandths: 8_000,
+            mem_mb: 16_384,
+            disks: all,
+            containers: BTreeMap::new(),
+            drawer: Drawer::new(own.bits(), ledger),
+            client: Client::default(),
+            luck: own,
+            gates: BTreeMap::new(),
+        }
+    }
+
+    /// What its agent has written down and was told is safe.
+    pub fn proven(&self) -> &AgentLedger {
+        &self.drawer.proven
+    }
+
+    /// Every container, with how it is.
+    fn found(&self) -> Vec<(ContainerId, Found)> {
+        self.containers.iter().map(|(id, container)| (*id, container.found())).collect()
+    }
+}
+
+impl World {
+    /// The machine whose agent sits at the client's end of a link.
+    pub(crate) fn machine_at(&self, link: u64) -> Option<usize> {
+        match self.links.end(link, Side::Client)?.node {
+            Node::Machine(index) => Some(index),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn start_agent(&mut self, index: usize) {
+        let machine = &mut self.machines[index];
+        if machine.process.up {
+            return;
+        }
+        machine.powered = true;
+        let opened = match machine.drawer.reopen() {
+            Ok(opened) => opened,
+            Err(why) => return self.violate("R2", format!("the ledger of agent {index} does not open: {why}")),
+        };
+        machine.process.start();
+        self.tell_story(|| format!("agent {index} starts, ledger version {}", opened.ledger.identity.version));
+        if let Some(changes) = &opened.late {
+            self.rules_see(&Fact::AgentCommits { machine: index, changes });
+        }
+        self.rules_see(&Fact::AgentStarts { machine: index, ledger: &opened.ledger });
+        let (found, now, planted) = (self.machines[index].found(), self.agenda.now, self.shape.planted);
+        let twice = crate::rules::r1_recovery::recover_twice(&config(planted), &opened.ledger, &found, now, &self.machines[index].process.ids);
+        if let Err(why) = twice {
+            self.violate("R1", format!("agent {index}: {why}"));
+        }
+        self.machines[index].mind = Some(Agent::recover(config(planted), opened.ledger));
+        let life = self.machines[index].process.life;
+        self.step_agent(index, Input::Started(found));
+        let late_ms = self.luck_ms(1, 400, 1);
+        self.agenda.after(late_ms, Node::Machine(index), life, What::Follow);
+        let living: Vec<ContainerId> = self.machines[index].containers.iter().filter(|(_, it)| it.lives()).map(|(id, _)| *id).collect();
+        for container in living {
+            let late_ms = self.luck_ms(20, 2_000, 2);
+            self.agenda.after(late_ms, Node::Executor(index, container), ANY_LIFE, What::Act(Doing::Connect));
+        }
+    }
+
+    /// Its process dies; containers live on.
+    pub(crate) fn kill_agent(&mut self, index: usize, down_ms: Option<u64>) {
+        if !self.machines[index].process.up {
+            return;
+        }
+        self.tell_story(|| format!("agent {index} dies"));
+        self.stop_agent(index, false, 300);
+        if let Some(down_ms) = down_ms {
+            let life = self.machines[index].process.life;
+            self.agenda.after(down_ms, Node::Machine(index), life, What::Restart);
+        }
+    }
+
+    fn stop_agent(&mut self, index: usize, power: bool, late_ms: u64) {
+        let machine = &mut self.machines[index];
+        machine.process.die();
+        machine.mind = None;
+        machine.client.forget_link();
+        machine.drawer.go_down(power);
+        self.drop_links(Node::Machine(index), late_ms);
+    }
+
+    /// The machine goes down with all that runs on it, and comes back after a while.
+    pub(crate) fn reboot(&mut self, index: usize, down_ms: Option<u64>) {
+        if !self.machines[index].powered {
+            return;
+        }
+        self.tell_story(|| format!("machine {index} loses power"));
+        self.stop_agent(index, true, 5_000);
+        self.machines[index].powered = false;
+        let ids: Vec<ContainerId> = self.machines[index].containers.keys().copied().collect();
+        for id in ids {
+            self.end_container(index, id, State::Lost);
+        }
+        self.machines[index].disks.iter_mut().for_each(Disk::cut_power);
+        if let Some(down_ms) = down_ms {
+            let life = self.machines[index].process.life;
+            self.agenda.after(down_ms, Node::Machine(index), life, What::Restart);
+        }
+    }
+
+    pub(crate) fn step_agent(&mut self, index: usize, input: Input) {
+        let heard = match &input {
+            Input::FromMaster(_, message) => Some(message.clone()),
+            _ => None,
+        };
+        let now = self.agenda.now;
+        let Machine { process, mind, .. } = &mut self.machines[index];
+        let Some(mind) = mind else { return };
+        let effects = mind.handle(&mut Moment { now, ids: &mut process.ids }, input);
+        self.touched.insert(Node::Machine(index));
+        if let Some(message) = heard {
+            self.agent_heard(index, &message, &effects);
+        }
+        self.carry_out_agent(index, effects);
+    }
+
+    fn agent_heard(&mut self, index: usize, message: &ToAgent, effects: &[Effect]) {
+        let mut commits = Vec::new();
+        for effect in effects {
+            if let Effect::Commit(changes) = effect {
+                commits.extend(changes);
+            }
+        }
+        self.rules_see(&Fact::AgentHears { machine: index, message, commits });
+    }
+
+    pub(crate) fn carry_out_agent(&mut self, index: usize, effects: Vec<Effect>) {
+        let life = self.machines[index].process.life;
+        let (mut left, mut after_commit) = (effects.into_iter(), false);
+        while let Some(effect) = left.next() {
+            let is_commit = matches!(effect, Effect::Commit(_));
+            match self.machines[index].process.struck(is_commit, after_commit) {
+                Some(Blow::Die(down_ms)) => return self.kill_agent(index, Some(down_ms)),
+                Some(Blow::Pause(ms)) => {
+                    let rest = std::iter::once(effect).chain(left).collect();
+                    return self.pause(Node::Machine(index), ms, Some(Rest::Agent(rest)));
+                }
+                None => {}
+            }
+            self.carry_out_agent_one(index, life, effect);
+            if self.machines[index].process.life != life {
+                return;
+            }
+            after_commit = is_commit;
+        }
+        let deadline = self.machines[index].mind.as_ref().and_then(Agent::next_deadline);
+        self.wake(Node::Machine(index), deadline);
+    }
+
+    fn carry_out_agent_one(&mut self, index: usize, life: u64, effect: Effect) {
+        match effect {
+            Effect::Commit(changes) => match self.machines[index].drawer.commit(&changes) {
+                Ok(()) => self.rules_see(&Fact::AgentCommits { machine: index, changes: &changes }),
+                Err(why) => self.drawer_failed(index, &why),
+            },
+            Effect::ToMaster(link, message) => {
+                self.rules_see(&Fact::AgentTells { machine: index, message: &message });
+                self.links.send(&mut self.agenda, link.0, Side::Client, Message::FromAgent(message));
+            }
+            Effect::CloseMaster(link) => self.agent_hangs_up(index, link),
+            Effect::ToExecutor(link, event) => self.links.send(&mut self.agenda, link.0, Side::Server, Message::ToExecutor(Box::new(event))),
+            Effect::CloseExecutor(link) => self.links.close(&mut self.agenda, link.0, Side::Server),
+            Effect::OpenDisks(cluster, known) => self.work(index, life, Uuid::nil(), Job::Open(cluster, known)),
+            Effect::MakeVolume(label) => self.work(index, life, label.claim.0, Job::Make(label)),
+            Effect::CheckVolume(label) => self.work(index, life, label.claim.0, Job::Check(label)),
+            Effect::TrashVolume(label) => self.work(index, life, label.claim.0, Job::Trash(label)),
+            Effect::StartContainer(plan) => self.work(index, life, plan.container.0, Job::Start(plan)),
+            Effect::UpdateContainer(plan) => self.work(index, life, plan.container.0, Job::Update(plan)),
+            Effect::DestroyContainer(id) => self.work(index, life, id.0, Job::Destroy(id)),
+            Effect::ForgetContainer(id) => self.work(index, life, id.0, Job::Forget(id)),
+            Effect::Log(line) => self.tell_story(|| format!("agent {index} says: {line}")),
+        }
+    }
+
+    /// A commit failed: the process dies. Half of the time the machine goes with it, and takes what was not synced.
+    fn drawer_failed(&mut self, index: usize, why: &str) {
+        self.tell_story(|| format!("agent {index} cannot commit: {why}"));
+        let down_ms = self.luck_ms(100, 3_000, 100);
+        if self.machines[index].luck.one_in(2) {
+            self.reboot(index, Some(down_ms));
+        } else {
+            self.kill_agent(index, Some(down_ms));
+        }
+    }
+
+    fn agent_hangs_up(&mut self, index: usize, link: LinkId) {
+        self.links.close(&mut self.agenda, link.0, Side::Client);
+        let machine = &mut self.machines[index];
+        if machine.client.link == Some(link.0) {
+            machine.client.link = None;
+            self.follow_later(Node::Machine(index));
+        }
+    }
+}

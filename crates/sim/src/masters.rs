@@ -1,0 +1,226 @@
+//! Master processes: elections, the shell around the master's mind, zombies.
+//!
+//! Relies on [`crate::journal`] for what is durable and on the agenda for when things happen. A leader's mind is made anew for each
+//! leadership from what the journal holds; a leader that cannot append dies. Never lets a mind see another's memory.
+
+use holdfast_allocator::by_name;
+use holdfast_master::{self as master, Effect, Input, Master};
+use holdfast_model::{Moment, Term};
+
+use crate::agenda::{Message, Node, Rest, What, ANY_LIFE};
+use crate::fact::Fact;
+use crate::links::Side;
+use crate::process::{Blow, Process};
+use crate::rng::Rng;
+use crate::world::World;
+
+/// A master process.
+pub struct MasterProcess {
+    /// The process.
+    pub process: Process,
+    /// The mind, while it believes that it leads, with its term.
+    pub mind: Option<(Term, Master)>,
+    /// The next append is taken, but its answer is lost.
+    pub(crate) loses_answer: bool,
+}
+
+/// Who leads.
+#[derive(Debug)]
+pub(crate) struct Election {
+    /// The leader as the ensemble sees it.
+    pub(crate) leader: Option<(usize, Term)>,
+    pub(crate) term: u64,
+    pub(crate) luck: Rng,
+}
+
+impl MasterProcess {
+    pub(crate) fn new(ids: Rng) -> MasterProcess {
+        MasterProcess { process: Process::new(ids), mind: None, loses_answer: false }
+    }
+}
+
+/// Settings under which a storm of two minutes sees every timer fire.
+pub(crate) fn config(planted: Option<&'static str>) -> master::Config {
+    let _ = planted;
+    master::Config {
+        offer_timeout_ms: Some(15_000),
+        ping_interval_ms: 3_000,
+        pings_missed_max: 3,
+        agent_timeout_ms: 15_000,
+        reregister_timeout_ms: 20_000,
+        failover_grace_ms: 600_000,
+        #[cfg(feature = "planted")]
+        planted,
+        ..master::Config::default()
+    }
+}
+
+impl World {
+    pub(crate) fn start_master(&mut self, index: usize) {
+        if self.masters[index].process.up {
+            return;
+        }
+        self.masters[index].process.start();
+        self.tell_story(|| format!("master {index} starts"));
+        if self.election.leader.is_none() {
+            self.agenda.after(10, Node::World, ANY_LIFE, What::Elect(None));
+        }
+    }
+
+    pub(crate) fn kill_master(&mut self, index: usize, down_ms: u64) {
+        if !self.masters[index].process.up {
+            return;
+        }
+        self.tell_story(|| format!("master {index} dies"));
+        self.masters[index].process.die();
+        self.masters[index].mind = None;
+        self.masters[index].loses_answer = false;
+        self.drop_links(Node::Master(index), 500);
+        self.operator.forget_master(index);
+        if self.election.leader.is_some_and(|(leader, _)| leader == index) {
+            let late_ms = self.luck_ms(50, 3_000, 100);
+            let term = self.election.leader.map(|(_, term)| term);
+            self.agenda.after(late_ms, Node::World, ANY_LIFE, What::Elect(term));
+        }
+        let life = self.masters[index].process.life;
+        self.agenda.after(down_ms, Node::Master(index), life, What::Restart);
+    }
+
+    /// Chooses a leader among those that live; `unless` names the term that is over. The old leader may still believe for a while.
+    pub(crate) fn elect(&mut self, unless: Option<Term>) {
+        if self.election.leader.is_some_and(|(_, term)| Some(term) != unless) {
+            return; // Somebody else has been chosen since.
+        }
+        let old = self.election.leader.take();
+        let others = |index: &usize| self.masters[*index].process.up && old.is_none_or(|(leader, _)| leader != *index);
+        let mut candidates: Vec<usize> = (0..self.masters.len()).filter(others).collect();
+        if candidates.is_empty() {
+            candidates.extend(old.map(|(leader, _)| leader).filter(|it| self.masters[*it].process.up));
+        }
+        if let Some((index, term)) = old {
+            let late_ms = self.luck_ms(1, 6_000, 1);
+            let life = self.masters[index].process.life;
+            self.agenda.after(late_ms, Node::Master(index), life, What::Deposed(term));
+        }
+        let Some(leader) = self.election.luck.pick(&candidates).copied() else { return };
+        self.election.term += 1;
+        let term = Term(self.election.term);
+        self.election.leader = Some((leader, term));
+        self.journal.begin(term);
+        self.tell_story(|| format!("master {leader} is elected, term {term}"));
+        self.lead(leader, term);
+        let clients: Vec<Node> = self.clients().collect();
+        for client in clients {
+            let late_ms = self.luck_ms(5, 1_500, 1);
+            self.agenda.after(late_ms, client, ANY_LIFE, What::News(leader, term));
+        }
+    }
+
+    fn lead(&mut self, index: usize, term: Term) {
+        let ledger = match self.journal.read() {
+            Ok(ledger) => ledger,
+            Err(why) => return self.violate("R2", why),
+        };
+        let policy = by_name("drf").expect("the default policy is in the table");
+        if self.masters[index].mind.take().is_some() {
+            self.drop_links(Node::Master(index), 100); // Links belong to one term.
+        }
+        self.masters[index].mind = Some((term, Master::new(config(self.shape.planted), policy, ledger)));
+        self.rules_see(&Fact::Elected { master: index, term });
+        self.step_master(index, Input::Elected(term));
+    }
+
+    pub(crate) fn depose(&mut self, index: usize, term: Term) {
+        if self.masters[index].mind.as_ref().is_none_or(|(theirs, _)| *theirs != term) {
+            return;
+        }
+        self.tell_story(|| format!("master {index} hears that term {term} is over"));
+        self.step_master(index, Input::Deposed(term));
+        self.masters[index].mind = None;
+        self.drop_links(Node::Master(index), 100);
+        self.operator.forget_master(index);
+    }
+
+    /// The term in which a master believes to lead, and whether it does.
+    pub(crate) fn leads(&self, index: usize) -> (Option<Term>, bool) {
+        let term = self.masters[index].mind.as_ref().map(|(term, _)| *term);
+        (term, term.is_some() && self.election.leader.map(|(leader, term)| (leader, Some(term))) == Some((index, term)))
+    }
+
+    pub(crate) fn step_master(&mut self, index: usize, input: Input) {
+        let now = self.agenda.now;
+        let MasterProcess { process, mind, .. } = &mut self.masters[index];
+        let Some((_, mind)) = mind else { return };
+        let effects = mind.handle(&mut Moment { now, ids: &mut process.ids }, input);
+        self.touched.insert(Node::Master(index));
+        self.carry_out_master(index, effects);
+    }
+
+    pub(crate) fn carry_out_master(&mut self, index: usize, effects: Vec<Effect>) {
+        let life = self.masters[index].process.life;
+        let (mut left, mut after_commit) = (effects.into_iter(), false);
+        while let Some(effect) = left.next() {
+            let is_commit = matches!(effect, Effect::Commit(_));
+            match self.masters[index].process.struck(is_commit, after_commit) {
+                Some(Blow::Die(down_ms)) => return self.kill_master(index, down_ms),
+                Some(Blow::Pause(ms)) => {
+                    let rest = std::iter::once(effect).chain(left).collect();
+                    return self.pause(Node::Master(index), ms, Some(Rest::Master(rest)));
+                }
+                None => {}
+            }
+            self.carry_out_master_one(index, effect);
+            if self.masters[index].process.life != life {
+                return;
+            }
+            after_commit = is_commit;
+        }
+        self.wake_master(index);
+    }
+
+    fn wake_master(&mut self, index: usize) {
+        let deadline = self.masters[index].mind.as_ref().and_then(|(_, mind)| mind.next_deadline());
+        self.wake(Node::Master(index), deadline);
+    }
+
+    fn carry_out_master_one(&mut self, index: usize, effect: Effect) {
+        let (term, leads) = self.leads(index);
+        let Some(term) = term else { return };
+        match effect {
+            Effect::Commit(changes) => self.append(index, term, &changes),
+            Effect::ToAgent(link, message) => {
+                if let Some(machine) = self.machine_at(link.0) {
+                    self.rules_see(&Fact::MasterOrders { master: index, term, leads, machine, message: &message });
+                }
+                self.links.send(&mut self.agenda, link.0, Side::Server, Message::ToAgent(message));
+            }
+            Effect::ToFramework(link, event) => {
+                if let Some(framework) = self.framework_at(link.0) {
+                    self.rules_see(&Fact::MasterTells { master: index, term, leads, framework, event: &event });
+                }
+                self.links.send(&mut self.agenda, link.0, Side::Server, Message::ToFramework(event));
+            }
+            Effect::CloseAgent(link) | Effect::CloseFramework(link) => self.links.close(&mut self.agenda, link.0, Side::Server),
+            Effect::Answer(ticket, answer) => self.answered(ticket, &answer),
+            Effect::Log(line) => self.tell_story(|| format!("master {index} says: {line}")),
+        }
+    }
+
+    fn append(&mut self, index: usize, term: Term, changes: &[holdfast_model::MasterChange]) {
+        match self.journal.append(term, changes) {
+            Ok(()) => {
+                self.rules_see(&Fact::MasterCommits { term, changes });
+                if std::mem::take(&mut self.masters[index].loses_answer) {
+                    self.tell_story(|| format!("master {index} does not hear whether its append was taken"));
+                    let down_ms = self.luck_ms(100, 3_000, 100);
+                    self.kill_master(index, down_ms);
+                }
+            }
+            Err(why) => {
+                self.tell_story(|| format!("master {index} cannot append: {why}"));
+                let down_ms = self.luck_ms(100, 3_000, 100);
+                self.kill_master(index, down_ms);
+            }
+        }
+    }
+}

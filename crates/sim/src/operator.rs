@@ -1,0 +1,142 @@
+//! Operators: people who reserve disk and make and destroy volumes of a role of their own, at random, while all else goes on.
+//!
+//! Relies on what an operator can see: the claims of an agent. An answer that never came says nothing. Never touches a framework's claims.
+
+use std::collections::BTreeMap;
+
+use holdfast_master::{Input, OperatorCall, Refusal, Ticket};
+use holdfast_model::{
+    AgentId, Claim, ClaimAction, ClaimState, Ids, PersistenceId, Reservation, ReservationKind, Resource, Role, Scalar, SourceKind, Value,
+};
+
+use crate::agenda::{Node, What, ANY_LIFE};
+use crate::fact::Fact;
+use crate::rng::Rng;
+use crate::world::World;
+
+/// A question of an operator.
+#[derive(Clone, Debug)]
+struct Asked {
+    master: usize,
+    agent: AgentId,
+    action: ClaimAction,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Operator {
+    luck: Rng,
+    role: Role,
+    next: u64,
+    waiting: BTreeMap<Ticket, Asked>,
+    /// The newest answer, for people.
+    pub(crate) answers: BTreeMap<Ticket, Result<(), Refusal>>,
+}
+
+impl Operator {
+    pub(crate) fn new(luck: Rng) -> Operator {
+        let role = Role::parse("ops").expect("it is a plain word");
+        Operator { luck, role, next: 0, waiting: BTreeMap::new(), answers: BTreeMap::new() }
+    }
+
+    /// Whoever asked that master hangs up.
+    pub(crate) fn forget_master(&mut self, index: usize) {
+        self.waiting.retain(|_, it| it.master != index);
+    }
+
+    /// How many questions are unanswered.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    fn is_ours(&self, claim: &Claim) -> bool {
+        claim.resource.identity.role() == self.role
+    }
+
+    fn reserve(&mut self, disk: &crate::hands::disks::Disk) -> ClaimAction {
+        let whole = disk.kind == holdfast_model::DiskKind::Mount;
+        let size_mb = if whole { disk.size_mb as i64 } else { self.luck.between(1, 3) as i64 * 100 };
+        let amount = Resource::unreserved("disk", Value::Scalar(Scalar::whole(size_mb)));
+        let amount = match disk.kind {
+            holdfast_model::DiskKind::Root => amount,
+            holdfast_model::DiskKind::Path => amount.on(holdfast_model::Source::path(&disk.root)),
+            holdfast_model::DiskKind::Mount => amount.on(holdfast_model::Source::mount(&disk.root)),
+        };
+        let labels = vec![("lot".to_owned(), Some(self.luck.below(4).to_string()))];
+        let reservation = Reservation { kind: ReservationKind::Dynamic, role: self.role.clone(), principal: Some("ops".to_owned()), labels };
+        ClaimAction::Reserve { resources: vec![amount.reserved(reservation)], source: Vec::new() }
+    }
+
+    fn on_reservation(&mut self, claim: &Claim) -> ClaimAction {
+        let exclusive = claim.resource.identity.source.as_ref().is_some_and(|it| it.kind == SourceKind::Mount);
+        let mut part = claim.resource.clone();
+        if !exclusive && self.luck.one_in(2) {
+            part.value = Value::Scalar(Scalar::whole(100));
+        }
+        if self.luck.one_in(2) {
+            return ClaimAction::Unreserve(vec![part]);
+        }
+        let name = PersistenceId::made(format!("ops-v{}", &self.luck.fresh().simple().to_string()[..8]));
+        ClaimAction::Create(vec![part.volume(name, "data", Some("ops"))])
+    }
+}
+
+impl World {
+    pub(crate) fn operate(&mut self) {
+        if !self.is_storm() {
+            return;
+        }
+        let pause_ms = self.operator.luck.between(400, 4_000);
+        self.agenda.after(pause_ms, Node::World, ANY_LIFE, What::Operate);
+        let Some((master, _)) = self.election.leader else { return };
+        let index = self.operator.luck.below(self.machines.len() as u64) as usize;
+        let machine = &self.machines[index];
+        let Some(agent) = machine.proven().identity.agent.clone() else { return };
+        let claims = machine.proven().claims.values();
+        let ours: Vec<Claim> = claims.filter(|it| self.operator.is_ours(it) && it.state == ClaimState::Ready).cloned().collect();
+        let most = if self.operator.luck.one_in(4) { 0 } else { 3 };
+        let action = match self.operator.luck.pick(&ours).cloned() {
+            Some(claim) if claim.is_volume() && most <= ours.len() => ClaimAction::Destroy(vec![claim.resource]),
+            Some(claim) if !claim.is_volume() => self.operator.on_reservation(&claim),
+            _ => {
+                let disks = &self.machines[index].disks;
+                let disk = self.operator.luck.below(disks.len() as u64) as usize;
+                self.operator.reserve(&disks[disk])
+            }
+        };
+        self.ask(master, agent, action);
+    }
+
+    /// Asks a master; returns the ticket.
+    pub(crate) fn ask(&mut self, master: usize, agent: AgentId, action: ClaimAction) -> Ticket {
+        self.operator.next += 1;
+        let ticket = Ticket(self.operator.next);
+        self.rules_see(&Fact::OperatorAsks { agent: &agent, action: &action });
+        let asked = Asked { master, agent: agent.clone(), action: action.clone() };
+        self.operator.waiting.insert(ticket, asked);
+        if self.masters[master].mind.is_none() {
+            self.operator.waiting.remove(&ticket);
+            return ticket;
+        }
+        let call = OperatorCall::Claim { agent, action, principal: Some("ops".to_owned()), plan: false };
+        self.step_master(master, Input::FromOperator(ticket, call));
+        ticket
+    }
+
+    pub(crate) fn answered(&mut self, ticket: Ticket, answer: &Result<(), Refusal>) {
+        let Some(asked) = self.operator.waiting.remove(&ticket) else { return };
+        self.rules_see(&Fact::OperatorHears { agent: &asked.agent, action: &asked.action, answer });
+        let why = |it: &Result<(), Refusal>| match it {
+            Ok(()) => "done".to_owned(),
+            Err(why) => format!("refused: {why:?}"),
+        };
+        self.tell_story(|| format!("operator's {} {}: {}", asked.action.name(), first(&asked.action), why(answer)));
+        if !self.is_storm() {
+            self.operator.answers.insert(ticket, answer.clone());
+        }
+    }
+}
+
+fn first(action: &ClaimAction) -> String {
+    action.resources().first().map(ToString::to_string).unwrap_or_default()
+}

@@ -1,0 +1,100 @@
+//! V6: no offer holds what is reserved for others, offered already, or used; and what is offered and used is never more than there is.
+//!
+//! Relies on offers as they were sent and answered, and on tasks as agents wrote them down. Never asks a master what it has offered.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use holdfast_model::{AgentId, Call, Event, Identity, Instant, Offer, OfferId, Resources, Term};
+
+use super::known::Known;
+use super::v5_whole::capacity;
+use super::{Rule, Truth, Verdict};
+use crate::fact::Fact;
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct Offers {
+    term: Term,
+    open: BTreeMap<OfferId, (usize, AgentId, Resources)>,
+    dirty: BTreeSet<AgentId>,
+}
+
+impl Offers {
+    fn offered(&mut self, known: &Known, framework: usize, offer: &Offer) -> Verdict {
+        let roles = known.roles.get(&framework).cloned().unwrap_or_default();
+        for (identity, _) in offer.resources.entries() {
+            let reserved = identity.role();
+            let fits = reserved.is_any() || roles.iter().any(|role| *role == reserved || role.is_below(&reserved));
+            if !fits {
+                return Err(format!("offer {} to framework {framework} holds {identity}, which is not for it", offer.id));
+            }
+        }
+        self.open.insert(offer.id.clone(), (framework, offer.agent.clone(), offer.resources.unallocated()));
+        self.dirty.insert(offer.agent.clone());
+        Ok(())
+    }
+}
+
+impl Rule for Offers {
+    fn letters(&self) -> &'static str {
+        "V6"
+    }
+
+    fn see(&mut self, _now: Instant, known: &Known, fact: &Fact<'_>) -> Verdict {
+        match fact {
+            Fact::Elected { term, .. } => {
+                self.term = *term;
+                self.open.clear();
+            }
+            Fact::MasterTells { term, framework, event, .. } if *term == self.term => match event {
+                Event::Offers(offers) => return offers.iter().try_for_each(|offer| self.offered(known, *framework, offer)),
+                Event::Rescind(offer) => drop(self.open.remove(offer)),
+                _ => {}
+            },
+            Fact::MasterHears { framework, call, .. } => match &call.call {
+                Call::Accept { offers, .. } | Call::Decline { offers, .. } => offers.iter().for_each(|it| drop(self.open.remove(it))),
+                Call::Subscribe { .. } => self.open.retain(|_, it| it.0 != *framework),
+                _ => {}
+            },
+            Fact::MasterLoses { framework, .. } => self.open.retain(|_, it| it.0 != *framework),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn check(&mut self, known: &Known, truth: &Truth<'_>) -> Verdict {
+        for agent in std::mem::take(&mut self.dirty) {
+            let Some(index) = known.machines.get(&agent).copied() else { continue };
+            let mut sum = Resources::new();
+            self.open.values().filter(|it| it.1 == agent).for_each(|it| sum.add_all(&it.2));
+            let ledger = truth.machines[index].proven();
+            for task in ledger.tasks.values().filter(|it| !it.state.is_terminal()) {
+                sum.add_all(&task.info.own_resources().unallocated());
+            }
+            for executor in ledger.executors.values().filter(|it| !it.command) {
+                sum.add_all(&executor.info.resources.iter().collect::<Resources>().unallocated());
+            }
+            check_sum(index, &sum, capacity(&truth.machines[index]))?;
+        }
+        Ok(())
+    }
+}
+
+fn check_sum(index: usize, sum: &Resources, mut left: BTreeMap<(String, Option<String>), i64>) -> Verdict {
+    for (identity, amount) in sum.entries() {
+        if is_single(identity) && 1 < amount.copies {
+            return Err(format!("{identity} of machine {index} is offered or used {} times at once", amount.copies));
+        }
+        let root = identity.source.as_ref().and_then(|it| it.root.clone());
+        let rest = left.entry((identity.name.clone(), root)).or_default();
+        *rest -= amount.value.quantity().as_thousandths() * i64::from(amount.copies);
+        if *rest < 0 {
+            return Err(format!("more {} of machine {index} is offered and used than there is; the last is {identity}", identity.name));
+        }
+    }
+    Ok(())
+}
+
+fn is_single(identity: &Identity) -> bool {
+    identity.persistence.is_some() && !identity.shared
+}

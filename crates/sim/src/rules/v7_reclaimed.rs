@@ -1,0 +1,91 @@
+//! V7: a member of a service gets its own volume back, on the same agent, and never a second one while the first exists.
+//!
+//! Relies on how keepers name volumes (service, member, attempt) and tasks (service, member, launch). Never forgets where a member lived.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use holdfast_model::{AgentChange, ClaimId, ClaimState, FrameworkId, Instant};
+
+use super::known::Known;
+use super::{Rule, Verdict};
+use crate::fact::Fact;
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct Reclaimed {
+    /// Volumes by role and member.
+    volumes: BTreeMap<(String, String), BTreeSet<(usize, ClaimId)>>,
+    /// Where a member's tasks ran, and whether anything was called safe there.
+    homes: BTreeMap<(FrameworkId, String), (usize, ClaimId)>,
+}
+
+/// `journal-2-7` is of member `journal-2`.
+fn member(name: &str) -> Option<&str> {
+    let (member, number) = name.rsplit_once('-')?;
+    number.parse::<u64>().ok().map(|_| member)
+}
+
+impl Rule for Reclaimed {
+    fn letters(&self) -> &'static str {
+        "V7"
+    }
+
+    fn see(&mut self, _now: Instant, known: &Known, fact: &Fact<'_>) -> Verdict {
+        match fact {
+            Fact::AgentCommits { machine, changes } => changes.iter().try_for_each(|change| self.committed(*machine, change)),
+            Fact::TaskStarts { machine, framework, task, volumes, .. } => {
+                let Some(member) = member(task.as_str()) else { return Ok(()) };
+                let Some(volume) = volumes.first() else { return Ok(()) };
+                let key = ((*framework).clone(), member.to_owned());
+                let here = (*machine, volume.claim);
+                let home = *self.homes.entry(key).or_insert(here);
+                if home != here && known.records.contains_key(&home.1) {
+                    return Err(format!(
+                        "task {task} runs on volume {} of machine {machine}, and its data is on {} of machine {}",
+                        volume.claim, home.1, home.0
+                    ));
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Reclaimed {
+    fn committed(&mut self, machine: usize, change: &AgentChange) -> Verdict {
+        match change {
+            AgentChange::Claim(claim) if claim.is_volume() && claim.state != ClaimState::Destroying => {
+                let name = claim.resource.identity.persistence.as_ref().map(|it| it.as_str().to_owned()).unwrap_or_default();
+                let Some(member) = member(&name) else { return Ok(()) };
+                let key = (claim.resource.identity.role().to_string(), member.to_owned());
+                let all = self.volumes.entry(key).or_default();
+                all.insert((machine, claim.id));
+                if 1 < all.len() {
+                    let where_: Vec<String> = all.iter().map(|(machine, id)| format!("{id} on machine {machine}")).collect();
+                    return Err(format!("member {member} has {} volumes: {}", all.len(), where_.join(", ")));
+                }
+            }
+            AgentChange::Claim(claim) => self.forget(machine, claim.id),
+            AgentChange::ClaimGone(id) => self.forget(machine, *id),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self, machine: usize, id: ClaimId) {
+        self.volumes.values_mut().for_each(|all| drop(all.remove(&(machine, id))));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::member;
+
+    #[test]
+    fn members_are_read_from_names() {
+        assert_eq!(member("journal-2-7"), Some("journal-2"));
+        assert_eq!(member("ops-ab12cd"), None);
+        assert_eq!(member("plain"), None);
+    }
+}

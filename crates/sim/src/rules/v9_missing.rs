@@ -1,0 +1,44 @@
+//! V9: what is missing is refused: no volume that once existed is ever made anew and empty, and no task starts on less than was safe.
+//!
+//! Relies on what was made before and on records that were called safe. Never accepts an empty directory in place of a volume.
+
+use std::collections::BTreeSet;
+
+use holdfast_model::{ClaimId, Instant};
+
+use super::known::Known;
+use super::{Rule, Verdict};
+use crate::fact::Fact;
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct Missing {
+    made: BTreeSet<ClaimId>,
+}
+
+impl Rule for Missing {
+    fn letters(&self) -> &'static str {
+        "V9"
+    }
+
+    fn see(&mut self, _now: Instant, known: &Known, fact: &Fact<'_>) -> Verdict {
+        match fact {
+            Fact::VolumeMade { machine, label, fresh } => {
+                if !self.made.insert(label.claim) && *fresh {
+                    return Err(format!("volume {} of machine {machine} was there before and is made anew, empty", label.persistence));
+                }
+            }
+            Fact::TaskStarts { machine, task, volumes, .. } => {
+                for volume in *volumes {
+                    let safe = known.records.get(&volume.claim).copied().unwrap_or(0);
+                    if volume.records < safe {
+                        let (seen, name) = (volume.records, &volume.persistence);
+                        return Err(format!("task {task} on machine {machine} sees {seen} records on {name}, and {safe} were called safe"));
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,59 @@
+//! The shape of a run: how many of what, for how long, and with how much bad luck.
+
+/// How kind the world is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Luck {
+    /// Nothing fails unless somebody asks for it, and every message takes a millisecond: for scenarios and test kits.
+    Still,
+    /// Everything may fail while the storm lasts.
+    Storm,
+}
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Master processes; one leads.
+    pub masters: usize,
+    /// Machines, each with an agent.
+    pub agents: usize,
+    /// Disks of each machine beside its ROOT disk: PATH and MOUNT in turn.
+    pub disks: usize,
+    /// Journal-like frameworks.
+    pub frameworks: usize,
+    /// Members of each.
+    pub members: u32,
+    /// How long faults strike, in milliseconds.
+    pub storm_ms: u64,
+    /// How long the cluster then has to heal, in milliseconds.
+    pub calm_ms: u64,
+    /// How kind the world is.
+    pub luck: Luck,
+    /// Whether operators make and destroy claims of their own.
+    pub operators: bool,
+    /// A bug put in on purpose, by name; needs the feature `planted`.
+    pub planted: Option<&'static str>,
+}
+
+impl Default for Shape {
+    fn default() -> Shape {
+        Shape {
+            masters: 3,
+            agents: 4,
+            disks: 2,
+            frameworks: 2,
+            members: 3,
+            storm_ms: 60_000,
+            calm_ms: 60_000,
+            luck: Luck::Storm,
+            operators: true,
+            planted: None,
+        }
+    }
+}
+
+impl Shape {
+    /// A world in which nothing happens by itself.
+    pub fn still() -> Shape {
+        Shape { masters: 1, agents: 0, frameworks: 0, storm_ms: 0, calm_ms: 0, luck: Luck::Still, operators: false, ..Shape::default() }
+    }
+}

@@ -1,0 +1,180 @@
+//! The hands at work: what an agent's mind asked of its disks and containers is done in order, takes time, and is answered.
+//!
+//! Relies on the contracts that `holdfast_agent::Effect` states. Work dies with the agent's process; what was done stays done. Never
+//! makes anything in place of what is missing.
+
+use holdfast_agent::{ContainerPlan, Input, Machine as MachineFound, VolumeLabel};
+use holdfast_model::{ClusterId, ContainerId, DiskId, DiskKind, DiskRecord, Ids, MachineInfo, Resource, Resources, Scalar, Source, Value};
+use uuid::Uuid;
+
+use crate::agenda::{Doing, Job, Node, What, ANY_LIFE};
+use crate::fact::Fact;
+use crate::hands::containers::{exit, Container, State};
+use crate::hands::disks::Disk;
+use crate::world::World;
+
+impl World {
+    /// Hands a job to the hands; `about` names the thing whose jobs are done in order (nil: none).
+    pub(crate) fn work(&mut self, index: usize, life: u64, about: Uuid, job: Job) {
+        let slow = matches!(job, Job::Start(_));
+        let delay_ms = if slow { self.luck_ms(5, 400, 5) } else { self.luck_ms(1, 120, 1) };
+        let machine = &mut self.machines[index];
+        let soonest = machine.gates.get(&about).copied().filter(|_| !about.is_nil()).unwrap_or_default();
+        let at = self.agenda.now.plus_ms(delay_ms).max(soonest);
+        machine.gates.insert(about, at);
+        self.agenda.at(at, Node::Machine(index), life, What::Work(job));
+    }
+
+    /// Does a job.
+    pub(crate) fn do_work(&mut self, index: usize, job: Job) {
+        match job {
+            Job::Open(cluster, known) => {
+                let found = self.open_disks(index, cluster, &known);
+                self.answer(index, Uuid::nil(), Input::Opened(found));
+            }
+            Job::Make(label) => self.make_volume(index, &label),
+            Job::Check(label) => {
+                let outcome = self.disk_of(index, &label).and_then(|disk| disk.check(&label));
+                self.answer(index, label.claim.0, Input::VolumeChecked(label.claim, outcome));
+            }
+            Job::Trash(label) => self.trash_volume(index, &label),
+            Job::Start(plan) => self.start_container(index, *plan),
+            Job::Update(plan) => self.update_container(index, *plan),
+            Job::Destroy(id) => self.destroy_container(index, id),
+            Job::Forget(id) => {
+                if self.machines[index].containers.get(&id).is_some_and(|it| !it.lives()) {
+                    self.machines[index].containers.remove(&id);
+                    self.machines[index].gates.remove(&id.0);
+                }
+            }
+        }
+    }
+
+    /// Answers the agent, in the order of the work on one thing.
+    pub(crate) fn answer(&mut self, index: usize, about: Uuid, input: Input) {
+        let delay_ms = self.luck_ms(1, 20, 1);
+        let machine = &mut self.machines[index];
+        let at = self.agenda.now.plus_ms(delay_ms);
+        if !about.is_nil() {
+            machine.gates.insert(about, at);
+        }
+        let life = machine.process.life;
+        self.agenda.at(at, Node::Machine(index), life, What::Done(Box::new(input)));
+    }
+
+    fn disk_of(&mut self, index: usize, label: &VolumeLabel) -> Result<&mut Disk, String> {
+        let disks = &mut self.machines[index].disks;
+        let found = disks.iter_mut().find(|it| it.label.is_some_and(|(id, _)| id == label.disk));
+        found.ok_or_else(|| format!("there is no disk {}", label.disk))
+    }
+
+    fn make_volume(&mut self, index: usize, label: &VolumeLabel) {
+        let outcome = self.disk_of(index, label).and_then(|disk| disk.make(label));
+        if let Ok(fresh) = outcome {
+            self.rules_see(&Fact::VolumeMade { machine: index, label, fresh });
+        }
+        self.answer(index, label.claim.0, Input::VolumeMade(label.claim, outcome.map(drop)));
+    }
+
+    fn trash_volume(&mut self, index: usize, label: &VolumeLabel) {
+        let outcome = self.disk_of(index, label).and_then(|disk| disk.trash(label));
+        if outcome.is_ok() {
+            self.rules_see(&Fact::VolumeTrashed { machine: index, label });
+        }
+        self.answer(index, label.claim.0, Input::VolumeTrashed(label.claim, outcome));
+    }
+
+    /// What the machine has, disks that are ill left out of the sum.
+    fn open_disks(&mut self, index: usize, cluster: ClusterId, known: &[DiskRecord]) -> MachineFound {
+        let machine = &mut self.machines[index];
+        let mut resources: Resources =
+            [Resource::scalar("cpus", Scalar::thousandths(machine.cpus_thousandths)), Resource::scalar("mem", Scalar::whole(machine.mem_mb))]
+                .iter()
+                .collect();
+        let mut found = Vec::new();
+        for disk in &mut machine.disks {
+            let luck = &mut machine.luck;
+            let Some(it) = disk.open(cluster, known, || DiskId(luck.fresh())) else { continue };
+            if it.fault.is_none() {
+                resources.add(&disk_resource(disk));
+            }
+            found.push(it);
+        }
+        let info = MachineInfo { hostname: machine.host.clone(), port: 5051, resources, carried: Default::default() };
+        MachineFound { info, disks: found }
+    }
+
+    /// The agent looks at its disks again, as its shell does when a mount changes.
+    pub(crate) fn look_at_disks(&mut self, index: usize) {
+        let Some(mind) = &self.machines[index].mind else { return };
+        let Some(cluster) = mind.ledger().identity.cluster else { return };
+        let known: Vec<DiskRecord> = mind.ledger().disks.values().cloned().collect();
+        let found = self.open_disks(index, cluster, &known);
+        self.step_agent(index, Input::Opened(found));
+    }
+
+    fn start_container(&mut self, index: usize, plan: ContainerPlan) {
+        let id = plan.container;
+        if self.machines[index].containers.contains_key(&id) {
+            return self.answer(index, id.0, Input::ContainerStarted(id, Ok(())));
+        }
+        if let Err(why) = self.check_volumes(index, &plan) {
+            return self.answer(index, id.0, Input::ContainerStarted(id, Err(why)));
+        }
+        self.rules_see(&Fact::ContainerStarts { machine: index, plan: &plan });
+        self.machines[index].containers.insert(id, Container::new(plan));
+        let delay_ms = self.luck_ms(5, 900, 5);
+        self.agenda.after(delay_ms, Node::Executor(index, id), ANY_LIFE, What::Act(Doing::Connect));
+        self.answer(index, id.0, Input::ContainerStarted(id, Ok(())));
+    }
+
+    fn check_volumes(&mut self, index: usize, plan: &ContainerPlan) -> Result<(), String> {
+        for volume in &plan.volumes {
+            self.disk_of(index, &volume.label).and_then(|disk| disk.check(&volume.label))?;
+        }
+        Ok(())
+    }
+
+    fn update_container(&mut self, index: usize, plan: ContainerPlan) {
+        if self.check_volumes(index, &plan).is_err() {
+            return;
+        }
+        let Some(container) = self.machines[index].containers.get_mut(&plan.container).filter(|it| it.lives()) else { return };
+        // What a container sees it goes on seeing until it ends.
+        let mut plan = plan;
+        let kept = container.plan.volumes.iter().filter(|it| plan.volumes.iter().all(|new| new.label.claim != it.label.claim));
+        let kept: Vec<_> = kept.cloned().collect();
+        plan.volumes.extend(kept);
+        container.plan = plan.clone();
+        self.rules_see(&Fact::ContainerStarts { machine: index, plan: &plan });
+    }
+
+    fn destroy_container(&mut self, index: usize, id: ContainerId) {
+        let dies_in_ms = if self.luck.one_in(10) { self.luck_ms(2_000, 9_000, 20) } else { self.luck_ms(5, 300, 5) };
+        match self.machines[index].containers.get_mut(&id) {
+            Some(container) if container.lives() => {
+                if !std::mem::replace(&mut container.doomed, true) {
+                    self.agenda.after(dies_in_ms, Node::Executor(index, id), ANY_LIFE, What::Act(Doing::Exit(137)));
+                }
+            }
+            Some(container) => {
+                let how = match &container.state {
+                    State::Exited(how) => how.clone(),
+                    _ => exit(137),
+                };
+                self.answer(index, id.0, Input::ContainerExited(id, how));
+            }
+            None => self.answer(index, id.0, Input::ContainerExited(id, exit(137))),
+        }
+    }
+}
+
+/// What a disk adds to the machine.
+fn disk_resource(disk: &Disk) -> Resource {
+    let whole = Resource::unreserved("disk", Value::Scalar(Scalar::whole(disk.size_mb as i64)));
+    match disk.kind {
+        DiskKind::Root => whole,
+        DiskKind::Path => whole.on(Source::path(&disk.root)),
+        DiskKind::Mount => whole.on(Source::mount(&disk.root)),
+    }
+}

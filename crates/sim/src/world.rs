@@ -1,0 +1,418 @@
+//! The world: masters, machines, frameworks, links, clock and luck as one value, stepped one thing at a time.
+//!
+//! Relies on the real minds for every decision, and on [`crate::rules`] to look after every step. The same seed and shape give the same
+//! steps. Never uses real time, threads, files or randomness.
+
+use std::collections::BTreeSet;
+
+use holdfast_agent::Input;
+use holdfast_master as master;
+use holdfast_model::{Instant, LinkId};
+use holdfast_sdk as sdk;
+
+use crate::agenda::{Agenda, Due, Message, Node, Rest, What, ANY_LIFE, DAWN};
+use crate::fact::Fact;
+use crate::faults::{self, Fault};
+use crate::frameworks::{FrameworkProcess, Performer};
+use crate::journal::Journal;
+use crate::links::{Links, Side, Weather};
+use crate::machines::Machine;
+use crate::masters::{Election, MasterProcess};
+use crate::operator::Operator;
+use crate::process::Process;
+use crate::rng::Rng;
+use crate::rules::{Rules, Truth, Violation};
+use crate::shape::{Luck, Shape};
+use crate::story::Story;
+
+/// See the module.
+pub struct World {
+    /// Its shape.
+    pub shape: Shape,
+    /// Master processes.
+    pub masters: Vec<MasterProcess>,
+    /// Machines with their agents.
+    pub machines: Vec<Machine>,
+    /// Frameworks.
+    pub frameworks: Vec<FrameworkProcess>,
+    /// The masters' journal.
+    pub journal: Journal,
+    /// Faults to come and past.
+    pub plan: Vec<Fault>,
+    /// What is told about it.
+    pub story: Story,
+    /// The first rule that was broken.
+    pub violation: Option<Violation>,
+    /// Steps taken.
+    pub steps: u64,
+    /// Faults that struck.
+    pub faults: u64,
+    /// Records acknowledged to their writers.
+    pub records: u64,
+    pub(crate) agenda: Agenda,
+    pub(crate) links: Links,
+    pub(crate) election: Election,
+    pub(crate) operator: Operator,
+    pub(crate) luck: Rng,
+    pub(crate) touched: BTreeSet<Node>,
+    rules: Rules,
+    digest: u64,
+    pub(crate) calmed: bool,
+}
+
+impl World {
+    /// A cluster about to start; all that happens follows from `seed`. Without a plan the seed draws one.
+    pub fn new(seed: u64, shape: Shape, plan: Option<Vec<Fault>>, services: Vec<Box<dyn Performer>>) -> World {
+        let luck = Rng::new(seed);
+        let weather = if shape.luck == Luck::Still { Weather::Still } else { Weather::Rough };
+        let mut world = World {
+            masters: (0..shape.masters).map(|it| MasterProcess::new(luck.fork(1_000 + it as u64))).collect(),
+            machines: (0..shape.agents).map(|it| Machine::new(it, shape.disks, &luck.fork(2_000))).collect(),
+            frameworks: Vec::new(),
+            journal: Journal::default(),
+            plan: plan.unwrap_or_else(|| if shape.storm_ms == 0 { Vec::new() } else { faults::plan(&shape, luck.fork(3)) }),
+            story: Story::default(),
+            violation: None,
+            steps: 0,
+            faults: 0,
+            records: 0,
+            agenda: Agenda::new(),
+            links: Links::new(luck.fork(4), weather),
+            election: Election { leader: None, term: 0, luck: luck.fork(5) },
+            operator: Operator::new(luck.fork(6)),
+            luck: luck.fork(7),
+            touched: BTreeSet::new(),
+            rules: Rules::default(),
+            digest: seed,
+            calmed: false,
+            shape,
+        };
+        services.into_iter().for_each(|service| drop(world.add_framework(service)));
+        for index in 0..world.plan.len() {
+            world.agenda.at(DAWN.plus_ms(world.plan[index].at_ms), Node::World, ANY_LIFE, What::Fault(index));
+        }
+        world.begin();
+        world
+    }
+
+    fn begin(&mut self) {
+        (0..self.masters.len()).for_each(|it| self.start_master(it));
+        for index in 0..self.machines.len() {
+            let late_ms = self.luck_ms(0, 3_000, 0);
+            self.agenda.after(late_ms, Node::Machine(index), ANY_LIFE, What::Restart);
+        }
+        if self.shape.operators {
+            self.agenda.after(3_000, Node::World, ANY_LIFE, What::Operate);
+        }
+    }
+
+    /// Adds a framework, which starts by and by. Returns its index.
+    pub fn add_framework(&mut self, service: Box<dyn Performer>) -> usize {
+        let index = self.frameworks.len();
+        let ids = self.luck.fork(10_000 + index as u64);
+        self.frameworks.push(FrameworkProcess::new(service, ids));
+        let late_ms = self.luck_ms(0, 3_000, 0);
+        self.agenda.after(late_ms, Node::Framework(index), ANY_LIFE, What::Restart);
+        index
+    }
+
+    /// Milliseconds since the beginning.
+    pub fn elapsed_ms(&self) -> u64 {
+        self.agenda.elapsed_ms()
+    }
+
+    /// The present.
+    pub fn now(&self) -> Instant {
+        self.agenda.now
+    }
+
+    /// Who leads, as far as the ensemble knows.
+    pub fn leader(&self) -> Option<usize> {
+        self.election.leader.map(|(leader, _)| leader)
+    }
+
+    /// Equal worlds have equal digests.
+    pub fn digest(&self) -> u64 {
+        self.digest
+    }
+
+    /// Whether faults may strike now.
+    pub(crate) fn is_storm(&self) -> bool {
+        self.shape.luck == Luck::Storm && self.agenda.elapsed_ms() < self.shape.storm_ms && !self.calmed
+    }
+
+    /// Luck in a storm; `still_ms` where nothing happens by itself.
+    pub(crate) fn luck_ms(&mut self, low_ms: u64, high_ms: u64, still_ms: u64) -> u64 {
+        match self.shape.luck {
+            Luck::Still => still_ms,
+            Luck::Storm => self.luck.between(low_ms, high_ms),
+        }
+    }
+
+    /// Runs until so many milliseconds have passed since the beginning, or a rule is broken.
+    pub fn run_until(&mut self, elapsed_ms: u64) {
+        let end = DAWN.plus_ms(elapsed_ms);
+        while self.violation.is_none() {
+            let Some(due) = self.agenda.next(end) else { break };
+            self.step(due);
+        }
+    }
+
+    /// One thing happens; `false` when nothing is due by then, or a rule is broken.
+    pub fn step_until(&mut self, elapsed_ms: u64) -> bool {
+        if self.violation.is_some() {
+            return false;
+        }
+        let Some(due) = self.agenda.next(DAWN.plus_ms(elapsed_ms)) else { return false };
+        self.step(due);
+        true
+    }
+
+    fn step(&mut self, due: Due) {
+        if self.waits(&due) || !self.is_current(&due) {
+            return;
+        }
+        self.steps += 1;
+        let name = match due.to {
+            Node::Master(it) => it as u64,
+            Node::Machine(it) => 100 + it as u64,
+            Node::Framework(it) => 200 + it as u64,
+            Node::Executor(it, _) => 300 + it as u64,
+            Node::World => 400,
+        };
+        self.digest = (self.digest ^ self.agenda.now.0 ^ name << 40 ^ due.what.kind() << 48).wrapping_mul(0x0000_0100_0000_01B3);
+        self.happen(due.to, due.what);
+        if !self.touched.is_empty() {
+            let touched = std::mem::take(&mut self.touched);
+            self.check(&touched);
+        }
+    }
+
+    /// What is due for somebody who stands still waits.
+    fn waits(&mut self, due: &Due) -> bool {
+        let now = self.agenda.now;
+        let Some(until) = self.process(due.to).and_then(|it| it.paused_until) else { return false };
+        if matches!(due.what, What::GoOn(_)) {
+            return false;
+        }
+        if until < now {
+            if let Some(process) = self.process(due.to) {
+                process.paused_until = None;
+            }
+            return false;
+        }
+        self.agenda.at(until.plus_ms(1), due.to, due.life, due.what.clone());
+        true
+    }
+
+    fn is_current(&mut self, due: &Due) -> bool {
+        if due.life == ANY_LIFE || matches!(due.to, Node::Executor(..) | Node::World) {
+            return true;
+        }
+        self.process(due.to).is_some_and(|it| it.life == due.life)
+    }
+
+    pub(crate) fn process(&mut self, node: Node) -> Option<&mut Process> {
+        match node {
+            Node::Master(index) => self.masters.get_mut(index).map(|it| &mut it.process),
+            Node::Machine(index) => self.machines.get_mut(index).map(|it| &mut it.process),
+            Node::Framework(index) => self.frameworks.get_mut(index).map(|it| &mut it.process),
+            Node::Executor(..) | Node::World => None,
+        }
+    }
+
+    fn happen(&mut self, to: Node, what: What) {
+        match (to, what) {
+            (_, What::Deliver(link, side, message)) => self.deliver(link, side, message),
+            (_, What::Noticed(link, side)) => self.noticed(to, link, side),
+            (_, What::Follow) => self.follow(to),
+            (_, What::News(leader, term)) => self.hear_news(to, leader, term),
+            (_, What::Elect(unless)) => self.elect(unless),
+            (Node::Master(index), What::Deposed(term)) => self.depose(index, term),
+            (_, What::Tick) => self.ring(to),
+            (_, What::Restart) => self.restart(to),
+            (_, What::GoOn(rest)) => self.go_on(to, rest),
+            (Node::Machine(index), What::Work(job)) => self.do_work(index, job),
+            (Node::Machine(index), What::Done(input)) => self.step_agent(index, *input),
+            (Node::Machine(index), What::Ended(container)) => self.container_ended(index, container),
+            (Node::Executor(index, container), What::Act(doing)) => self.act(index, container, doing),
+            (Node::Machine(index), What::LookAtDisks) => self.look_at_disks(index),
+            (_, What::Operate) => self.operate(),
+            (_, What::Fault(index)) if self.is_storm() => self.strike(index),
+            (_, What::Heal(heal)) => self.heal(heal),
+            _ => {}
+        }
+    }
+
+    fn deliver(&mut self, link: u64, side: Side, message: Message) {
+        let Some(node) = self.links.hears(self.agenda.now, link, side) else { return };
+        self.story.message(self.agenda.elapsed_ms(), node, &message);
+        match (node, message) {
+            (Node::Master(index), message) => self.master_hears(index, link, message),
+            (Node::Machine(index), Message::ToAgent(message)) => self.step_agent(index, Input::FromMaster(LinkId(link), message)),
+            (Node::Machine(index), Message::FromExecutor(call)) => {
+                let Some(from) = self.links.client_of(link) else { return };
+                self.agent_hears_executor(index, from, link, call);
+            }
+            (Node::Framework(index), Message::ToFramework(event)) => self.framework_hears(index, link, event),
+            (Node::Executor(index, container), Message::ToExecutor(event)) => self.executor_hears(index, container, *event),
+            _ => {}
+        }
+    }
+
+    fn master_hears(&mut self, index: usize, link: u64, message: Message) {
+        if self.masters[index].mind.is_none() {
+            return self.links.close(&mut self.agenda, link, Side::Server);
+        }
+        match message {
+            Message::FromAgent(message) => self.step_master(index, master::Input::FromAgent(LinkId(link), message)),
+            Message::FromFramework(call) => {
+                if let Some(Node::Framework(framework)) = self.links.client_of(link) {
+                    self.rules_see(&Fact::MasterHears { master: index, framework, call: &call });
+                }
+                self.step_master(index, master::Input::FromFramework(LinkId(link), *call));
+            }
+            _ => {}
+        }
+    }
+
+    fn noticed(&mut self, node: Node, link: u64, side: Side) {
+        let client = self.links.client_of(link);
+        if !self.links.noticed(link, side) {
+            return;
+        }
+        match (node, client) {
+            (Node::Master(index), Some(Node::Machine(_))) => self.step_master(index, master::Input::AgentLost(LinkId(link))),
+            (Node::Master(index), Some(Node::Framework(framework))) => {
+                self.rules_see(&Fact::MasterLoses { master: index, framework });
+                self.step_master(index, master::Input::FrameworkLost(LinkId(link)));
+            }
+            (Node::Machine(index), Some(Node::Executor(..))) => self.step_agent(index, Input::ExecutorLost(LinkId(link))),
+            (Node::Executor(index, container), _) => self.executor_noticed(index, container, link),
+            (node, _) => self.client_noticed(node, link),
+        }
+    }
+
+    fn ring(&mut self, node: Node) {
+        if let Some(process) = self.process(node) {
+            process.tick_at = None;
+        }
+        match node {
+            Node::Master(index) => self.step_master(index, master::Input::Tick),
+            Node::Machine(index) => self.step_agent(index, Input::Tick),
+            Node::Framework(index) => self.step_framework(index, sdk::Input::Tick),
+            Node::Executor(..) | Node::World => {}
+        }
+    }
+
+    /// Sees to it that a mind's alarm rings.
+    pub(crate) fn wake(&mut self, node: Node, deadline: Option<Instant>) {
+        let Some(deadline) = deadline else { return };
+        let deadline = deadline.max(self.agenda.now.plus_ms(1));
+        let Some(process) = self.process(node) else { return };
+        if process.up && process.tick_at.is_none_or(|at| deadline < at) {
+            process.tick_at = Some(deadline);
+            let life = process.life;
+            self.agenda.at(deadline, node, life, What::Tick);
+        }
+    }
+
+    pub(crate) fn restart(&mut self, node: Node) {
+        match node {
+            Node::Master(index) => self.start_master(index),
+            Node::Machine(index) => self.start_agent(index),
+            Node::Framework(index) => self.start_framework(index),
+            Node::Executor(..) | Node::World => {}
+        }
+    }
+
+    /// A process stands still, with what it has yet to do.
+    pub(crate) fn pause(&mut self, node: Node, ms: u64, rest: Option<Rest>) {
+        let until = self.agenda.now.plus_ms(ms);
+        let Some(process) = self.process(node).filter(|it| it.up) else { return };
+        let until = process.paused_until.map_or(until, |it| it.max(until));
+        process.paused_until = Some(until);
+        let life = process.life;
+        self.tell_story(|| format!("{node} stands still for {ms} ms"));
+        if let Some(rest) = rest {
+            self.agenda.at(until, node, life, What::GoOn(rest));
+        }
+    }
+
+    fn go_on(&mut self, node: Node, rest: Rest) {
+        match (node, rest) {
+            (Node::Master(index), Rest::Master(effects)) if self.masters[index].mind.is_some() => self.carry_out_master(index, effects),
+            (Node::Machine(index), Rest::Agent(effects)) => self.carry_out_agent(index, effects),
+            (Node::Framework(index), Rest::Framework(effects)) => self.carry_out_framework(index, effects),
+            _ => {}
+        }
+    }
+
+    /// The process at one end of these links is gone.
+    pub(crate) fn drop_links(&mut self, node: Node, late_ms: u64) {
+        let late_ms = if self.shape.luck == Luck::Still { 1 } else { late_ms };
+        for (link, side) in self.links.of(node) {
+            self.links.die(&mut self.agenda, link, side, late_ms);
+        }
+    }
+
+    pub(crate) fn rules_see(&mut self, fact: &Fact<'_>) {
+        if let Err(violation) = self.rules.see(self.agenda.now, fact) {
+            self.broken(violation);
+        }
+    }
+
+    fn check(&mut self, touched: &BTreeSet<Node>) {
+        let truth = Truth {
+            now: self.agenda.now,
+            machines: &self.machines,
+            frameworks: &self.frameworks,
+            masters: &self.masters,
+            journal: &self.journal,
+            leader: self.election.leader,
+            touched,
+        };
+        if let Err(violation) = self.rules.check(&truth) {
+            self.broken(violation);
+        }
+    }
+
+    /// What must hold once all has healed.
+    pub(crate) fn check_healed(&mut self) {
+        let all: BTreeSet<Node> = BTreeSet::new();
+        let truth = Truth {
+            now: self.agenda.now,
+            machines: &self.machines,
+            frameworks: &self.frameworks,
+            masters: &self.masters,
+            journal: &self.journal,
+            leader: self.election.leader,
+            touched: &all,
+        };
+        let outcome = self.rules.check_healed(&truth);
+        if let Err(violation) = outcome {
+            self.broken(violation);
+        }
+        let (waiting, queue, links) = (self.operator.waiting(), self.agenda.len(), self.links.len());
+        let most = 60 * (1 + self.machines.len() + self.frameworks.len() + self.masters.len());
+        if 0 < waiting {
+            self.violate("L4", format!("{waiting} operators were never answered"));
+        }
+        if most < queue || most < links {
+            self.violate("R4", format!("{queue} things are due and {links} links stand after the calm"));
+        }
+    }
+
+    pub(crate) fn violate(&mut self, rule: &'static str, why: String) {
+        self.broken(Violation { rule, why });
+    }
+
+    fn broken(&mut self, violation: Violation) {
+        self.tell_story(|| format!("VIOLATION of {}: {}", violation.rule, violation.why));
+        self.violation.get_or_insert(violation);
+    }
+
+    pub(crate) fn tell_story(&mut self, line: impl FnOnce() -> String) {
+        self.story.tell(self.agenda.elapsed_ms(), line);
+    }
+}

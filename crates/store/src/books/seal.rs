@@ -1,0 +1,93 @@
+//! The seal of the books: length and checksums of each of their files while they are closed.
+//!
+//! sled reads damage as the end of its log and goes on; the seal sees it first, and without running sled on bytes that nobody
+//! vouches for. Relies on `title` and `sled_files`. Never written before the files it vouches for are synced.
+
+use super::sled_files::{list_files, sync_dir};
+use super::{title, Survey, Title};
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+/// The file, beside the books' directory.
+const FILE: &str = "books.seal";
+const MAGIC: [u8; 8] = *b"HFSEAL\0\x01";
+const BLOCK_BYTES: usize = 64 << 10;
+
+/// Length and block checksums of each file, as bytes that can be compared.
+fn fingerprint(books: &Path) -> io::Result<Vec<u8>> {
+    let mut out = Vec::new();
+    for file in list_files(books)? {
+        let name = file.strip_prefix(books).unwrap_or(&file).as_os_str().as_encoded_bytes();
+        out.extend((name.len() as u32).to_le_bytes());
+        out.extend(name);
+        let mut content = File::open(&file)?;
+        out.extend(content.metadata()?.len().to_le_bytes());
+        let mut block = Vec::with_capacity(BLOCK_BYTES);
+        loop {
+            block.clear();
+            if Read::by_ref(&mut content).take(BLOCK_BYTES as u64).read_to_end(&mut block)? == 0 {
+                break;
+            }
+            out.extend(crc32fast::hash(&block).to_le_bytes());
+        }
+    }
+    Ok(out)
+}
+
+/// Seals the closed and synced books.
+pub(crate) fn write(dir: &Path, books: &Path, page: &Title) -> io::Result<()> {
+    let page = title::encode(page);
+    let mut out = MAGIC.to_vec();
+    out.extend((page.len() as u32).to_le_bytes());
+    out.extend(page);
+    out.extend(fingerprint(books)?);
+    out.extend(crc32fast::hash(&out).to_le_bytes());
+    let fresh = dir.join(format!("{FILE}.new"));
+    let mut file = File::create(&fresh)?;
+    file.write_all(&out)?;
+    file.sync_all()?;
+    fs::rename(&fresh, dir.join(FILE))?;
+    sync_dir(dir)
+}
+
+/// Breaks the seal, durably, before the books change.
+pub(crate) fn remove(dir: &Path) -> io::Result<()> {
+    match fs::remove_file(dir.join(FILE)) {
+        Ok(()) => sync_dir(dir),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Compares the books with their seal.
+pub(crate) fn survey(dir: &Path, books: &Path) -> Survey {
+    if !books.is_dir() {
+        return Survey::Missing;
+    }
+    let bytes = match fs::read(dir.join(FILE)) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Survey::Interrupted,
+        Err(error) => return Survey::Damaged(format!("{FILE}: {error}")),
+    };
+    let Some((page, expected)) = split(&bytes) else { return Survey::Damaged(format!("{FILE} is damaged")) };
+    if page.first().is_some_and(|version| *version > title::VERSION) {
+        return Survey::Newer(u32::from(page[0]));
+    }
+    let Some(page) = title::decode(page) else { return Survey::Damaged(format!("{FILE} has no title")) };
+    match fingerprint(books) {
+        Ok(found) if found == expected => Survey::Sealed(page),
+        Ok(_) => Survey::Damaged(format!("the files in {} are not as they were sealed", books.display())),
+        Err(error) => Survey::Damaged(format!("{}: {error}", books.display())),
+    }
+}
+
+/// Title page and fingerprint of a whole seal.
+fn split(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (body, crc) = bytes.split_last_chunk::<4>()?;
+    if crc32fast::hash(body) != u32::from_le_bytes(*crc) {
+        return None;
+    }
+    let (len, rest) = body.strip_prefix(&MAGIC)?.split_first_chunk::<4>()?;
+    rest.split_at_checked(u32::from_le_bytes(*len) as usize)
+}

@@ -1,0 +1,246 @@
+//! Looks at a ledger without changing a byte of it: what an operator, or a script, asks before trusting a disk.
+//!
+//! Relies on `recover::judge`, the same judgement that opening makes. Never needs the lock; a ledger in use is read as it stands.
+
+use crate::books::{Books, BooksError, BooksJob, BooksReading, SledBooks, Survey};
+use crate::contract::RecordRef;
+use crate::digest::Digest;
+use crate::disk::RealDisk;
+use crate::durable::located;
+use crate::entry::Sequence;
+use crate::export::write_export;
+use crate::identity::Identity;
+use crate::lock::DirLock;
+use crate::records::Records;
+use crate::recover::judge;
+use crate::report::{Finding, OpenError};
+use crate::witness::Expected;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How often a ledger is read that changes meanwhile.
+const LIVE_TRIES: u32 = 5;
+
+/// How thoroughly to look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// Every byte against its checksum, as opening does.
+    Bytes,
+    /// Also every record of the books, read out of a copy in the temporary directory.
+    Records,
+}
+
+/// What the books are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BooksState {
+    /// Not looked at: the process that owns them may be writing them.
+    InUse,
+    /// There are none.
+    Missing,
+    /// Whole, and they stand at this commit.
+    Whole(Sequence),
+    /// A crash interrupted them; they are made anew from the journal on open.
+    Interrupted,
+    /// Damaged: why.
+    Damaged(String),
+}
+
+/// What a check found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckReport {
+    /// Whose ledger it is; `None` when no file tells.
+    pub identity: Option<Identity>,
+    /// The last proven commit.
+    pub sequence: Sequence,
+    /// The highest term.
+    pub term: u64,
+    /// Records per tree.
+    pub counts: BTreeMap<String, u64>,
+    /// Digest of all records.
+    pub digest: Digest,
+    /// Everything found.
+    pub findings: Vec<Finding>,
+    /// Acknowledged commits that cannot be proven, first and last; opening would be refused.
+    pub lost: Option<(u64, u64)>,
+    /// The second copy.
+    pub books: BooksState,
+    /// A process has it open.
+    pub in_use: bool,
+}
+
+impl CheckReport {
+    /// No damage, nothing lost.
+    pub fn is_sound(&self) -> bool {
+        self.lost.is_none() && !matches!(self.books, BooksState::Damaged(_)) && !self.findings.iter().any(Finding::is_damage)
+    }
+}
+
+impl fmt::Display for CheckReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.identity {
+            Some(identity) => write!(f, "{identity}")?,
+            None => write!(f, "ledger of unknown owner")?,
+        }
+        let records: u64 = self.counts.values().sum();
+        write!(f, ": commit {}, term {}, {records} records, books {:?}", self.sequence, self.term, self.books)?;
+        if let Some((from, to)) = self.lost {
+            write!(f, "\n  acknowledged commits {from} to {to} cannot be proven: opening will be refused")?;
+        }
+        self.findings.iter().try_for_each(|finding| write!(f, "\n  {finding}"))
+    }
+}
+
+/// A ledger as read, with its records.
+#[derive(Debug)]
+pub struct Inspection {
+    /// What was found.
+    pub report: CheckReport,
+    records: Records,
+}
+
+impl Inspection {
+    /// Every proven record.
+    pub fn records(&self) -> impl Iterator<Item = RecordRef<'_>> {
+        self.records.shown()
+    }
+
+    /// Writes the ledger in the form that [`crate::import`] reads.
+    ///
+    /// # Errors
+    /// Those of `writer`; `InvalidData` when nothing tells whose ledger it is.
+    pub fn export(&self, writer: &mut dyn Write) -> io::Result<()> {
+        let Some(identity) = &self.report.identity else {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "no file tells whose ledger this is"));
+        };
+        write_export(identity, self.report.sequence.0, self.report.term, &self.records, writer)
+    }
+}
+
+/// Checks the ledger in `dir` and changes nothing.
+///
+/// # Errors
+/// `Absent`, `Newer`, `Io`. Damage is no error here but part of the report.
+pub fn check(dir: &Path, depth: Depth) -> Result<CheckReport, OpenError> {
+    inspect(dir, depth).map(|inspection| inspection.report)
+}
+
+/// Reads the ledger in `dir` and changes nothing.
+///
+/// # Errors
+/// As [`check`].
+pub fn inspect(dir: &Path, depth: Depth) -> Result<Inspection, OpenError> {
+    for _ in 1..LIVE_TRIES {
+        match inspect_once(dir, depth) {
+            // The process that has it open may have rolled its journal between two of our reads.
+            Ok(inspection) if inspection.report.in_use && inspection.report.lost.is_some() => {}
+            Err(OpenError::Io { .. }) if DirLock::is_taken(dir) => {}
+            other => return other,
+        }
+    }
+    inspect_once(dir, depth)
+}
+
+fn inspect_once(dir: &Path, depth: Depth) -> Result<Inspection, OpenError> {
+    static TURN: AtomicU64 = AtomicU64::new(0);
+    let absent = || OpenError::Absent { dir: dir.to_owned() };
+    if !dir.is_dir() {
+        return Err(absent());
+    }
+    let in_use = DirLock::is_taken(dir);
+    let turn = TURN.fetch_add(1, Ordering::Relaxed);
+    let scratch = std::env::temp_dir().join(format!("holdfast-check-{}-{turn}", std::process::id()));
+    let mut books = ReadOnlyBooks { books: SledBooks::new(dir, &scratch), in_use };
+    let judged = judge(&mut RealDisk::new(dir), &mut books, &Expected { kind: None, uuid: None });
+    let judged = judged.map_err(|error| located(error, dir))?.ok_or_else(absent)?;
+    let state = match &judged.witnesses.survey {
+        _ if in_use => BooksState::InUse,
+        Survey::Missing => BooksState::Missing,
+        Survey::Interrupted => BooksState::Interrupted,
+        Survey::Damaged(reason) => BooksState::Damaged(reason.clone()),
+        Survey::Newer(version) => BooksState::Damaged(format!("format {version} is newer than this program")),
+        Survey::Sealed(title) if depth == Depth::Records => match books.read().problems.first() {
+            Some(problem) => BooksState::Damaged(problem.clone()),
+            None => BooksState::Whole(Sequence(title.sequence)),
+        },
+        Survey::Sealed(title) => BooksState::Whole(Sequence(title.sequence)),
+    };
+    let report = CheckReport {
+        identity: judged.identity,
+        sequence: Sequence(judged.state.sequence),
+        term: judged.state.term,
+        counts: judged.state.records.counts(),
+        digest: judged.state.records.digest(),
+        findings: judged.findings,
+        lost: judged.lost,
+        books: state,
+        in_use,
+    };
+    Ok(Inspection { report, records: judged.state.records })
+}
+
+/// Books that are only looked at, and not even that while their owner may write them.
+struct ReadOnlyBooks {
+    books: SledBooks,
+    in_use: bool,
+}
+
+impl Books for ReadOnlyBooks {
+    fn survey(&mut self) -> Survey {
+        match self.in_use {
+            true => Survey::Interrupted,
+            false => self.books.survey(),
+        }
+    }
+
+    fn read(&mut self) -> BooksReading {
+        self.books.read()
+    }
+
+    fn start(&mut self, _: BooksJob) {}
+
+    fn poll(&mut self) -> Option<Result<(), BooksError>> {
+        None
+    }
+
+    fn wait(&mut self) -> Option<Result<(), BooksError>> {
+        None
+    }
+
+    fn busy(&self) -> bool {
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::Store;
+    use crate::entry::Entry;
+    use crate::{DurableStore, Options};
+    use std::fs;
+
+    #[test]
+    fn a_check_sees_what_is_there_and_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(matches!(check(dir.path(), Depth::Bytes), Err(OpenError::Absent { .. })));
+        let (mut store, _) = DurableStore::open(dir.path(), Options::new("agent").create_as([1; 16])).unwrap();
+        store.commit(1, &[Entry::put("claims", "a", "b")]).unwrap();
+        let live = inspect(dir.path(), Depth::Bytes).unwrap();
+        assert!(live.report.in_use && live.report.books == BooksState::InUse);
+        assert_eq!(live.records().count(), 1);
+        store.close().unwrap();
+        drop(store);
+        let report = check(dir.path(), Depth::Records).unwrap();
+        assert!(report.is_sound() && report.books == BooksState::Whole(Sequence(1)), "{report}");
+        let seal = dir.path().join("books.seal");
+        let before = fs::read(&seal).unwrap();
+        fs::write(&seal, b"scribble").unwrap();
+        let report = check(dir.path(), Depth::Records).unwrap();
+        assert!(!report.is_sound() && report.lost.is_none(), "{report}");
+        fs::write(&seal, before).unwrap();
+        assert!(check(dir.path(), Depth::Bytes).unwrap().is_sound());
+    }
+}

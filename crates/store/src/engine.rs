@@ -1,0 +1,308 @@
+//! The one engine of every journaled store: commit, roll, checkpoint, poison. Generic over the disk and the books, so that
+//! what the simulator storms is what runs.
+//!
+//! Relies on `journal`, `books`, `records`. Never says "durable" before a sync returned, and never goes on after a failure.
+
+use crate::books::{Books, BooksError, BooksJob, Title};
+use crate::contract::{Checkpoint, DamagedRecord, RecordRef, StoreError};
+use crate::disk::Disk;
+use crate::entry::{check_batch, Entry, Sequence};
+use crate::fence;
+use crate::identity::Identity;
+use crate::journal::watermark::{self, Mark};
+use crate::journal::{payload, segment, Commit, Journal, Start};
+use crate::records::{Change, Records, FENCED_TREE};
+use std::collections::BTreeSet;
+
+/// Bounds of a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// A journal segment has at least this many bytes for commits, twice (two copies). Default 1 MiB.
+    pub segment_bytes: u64,
+    /// The books are brought up when this many records differ from them (or an eighth of all records, if that is more). Default 1000.
+    pub books_behind_records: u64,
+    /// Earlier segments that are kept beside the current one. Default 1, at least 1.
+    pub segments_kept: u64,
+}
+
+impl Default for Bounds {
+    fn default() -> Bounds {
+        Bounds { segment_bytes: 1 << 20, books_behind_records: 1000, segments_kept: 1 }
+    }
+}
+
+/// Why the store refuses.
+#[derive(Clone, Debug)]
+enum Stopped {
+    Closed,
+    Poisoned(String),
+}
+
+/// How far the books are.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct BooksStanding {
+    /// The commit that the sealed books stand at; `None`: they must be made anew.
+    pub sealed: Option<u64>,
+    /// Records that changed since.
+    pub pending: BTreeSet<(String, Vec<u8>)>,
+    /// The commit that running work brings them to.
+    pub underway: Option<u64>,
+    /// What is there now is evidence of damage.
+    pub keep_old: bool,
+    /// They were made anew because of damage, and no second time in a row.
+    pub made_anew: bool,
+    /// A segment is full: bring them up.
+    pub due: bool,
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(crate) struct Engine<D, B> {
+    pub disk: D,
+    pub books: B,
+    pub identity: Identity,
+    pub bounds: Bounds,
+    pub records: Records,
+    pub sequence: u64,
+    pub term: u64,
+    pub journal: Journal,
+    pub mark: Mark,
+    pub standing: BooksStanding,
+    pub damaged: Vec<DamagedRecord>,
+    boot: [u8; 16],
+    stopped: Option<Stopped>,
+}
+
+/// What recovery found: an engine without its disk and books.
+pub(crate) struct Parts {
+    pub identity: Identity,
+    pub bounds: Bounds,
+    pub records: Records,
+    pub sequence: u64,
+    pub term: u64,
+    pub journal: Journal,
+    pub mark: Mark,
+    pub standing: BooksStanding,
+}
+
+impl<D: Disk, B: Books> Engine<D, B> {
+    pub fn new(mut disk: D, books: B, parts: Parts) -> Engine<D, B> {
+        let Parts { identity, bounds, records, sequence, term, journal, mark, standing } = parts;
+        let damaged = records.fenced();
+        let boot = disk.boot().unwrap_or_default();
+        Engine { disk, books, identity, bounds, records, sequence, term, journal, mark, standing, damaged, boot, stopped: None }
+    }
+
+    pub fn commit(&mut self, term: u64, batch: &[Entry]) -> Result<Sequence, StoreError> {
+        self.admit()?;
+        let outcome = self.check(term, batch).and_then(|()| {
+            let lifted = if self.damaged.is_empty() { Vec::new() } else { fence::lift(&self.records, batch) };
+            self.write(term, batch, &lifted)
+        });
+        self.poison_on(outcome)
+    }
+
+    pub fn settle(&mut self, term: u64, damaged: &DamagedRecord) -> Result<Sequence, StoreError> {
+        self.admit()?;
+        let strike = Entry { tree: FENCED_TREE.to_owned(), key: fence::key(damaged), value: None };
+        let outcome = self.check(term, &[]).and_then(|()| self.write(term, &[], &[strike]));
+        self.poison_on(outcome)
+    }
+
+    pub fn checkpoint(&mut self) -> Result<Checkpoint, StoreError> {
+        self.admit()?;
+        let outcome = self.bring_books_up(false);
+        self.poison_on(outcome)
+    }
+
+    pub fn close(&mut self) -> Result<(), StoreError> {
+        self.admit()?;
+        let outcome = self.bring_books_up(true);
+        self.poison_on(outcome)?;
+        self.stopped = Some(Stopped::Closed);
+        Ok(())
+    }
+
+    pub fn shown(&self) -> Box<dyn Iterator<Item = RecordRef<'_>> + '_> {
+        Box::new(self.records.shown())
+    }
+
+    fn admit(&self) -> Result<(), StoreError> {
+        match &self.stopped {
+            None => Ok(()),
+            Some(Stopped::Closed) => Err(StoreError::Closed),
+            Some(Stopped::Poisoned(reason)) => Err(StoreError::Poisoned { reason: reason.clone() }),
+        }
+    }
+
+    fn poison_on<T>(&mut self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
+        if let Err(error) = &outcome {
+            tracing::error!(%error, "the store stops");
+            self.stopped = Some(Stopped::Poisoned(error.to_string()));
+        }
+        outcome
+    }
+
+    fn check(&self, term: u64, batch: &[Entry]) -> Result<(), StoreError> {
+        check_batch(batch)?;
+        if term < self.term {
+            return Err(StoreError::TermPast { term, latest: self.term });
+        }
+        Ok(())
+    }
+
+    /// The hot path: two writes, one sync, one unsynced write of the watermark.
+    fn write(&mut self, term: u64, batch: &[Entry], own: &[Entry]) -> Result<Sequence, StoreError> {
+        self.take_books_result()?;
+        let sequence = self.sequence + 1;
+        let sizes = batch.iter().chain(own).map(|entry| payload::encoded_bytes(&entry.tree, &entry.key, entry.value.as_deref()));
+        let mut body = Vec::with_capacity(sizes.sum());
+        for entry in batch.iter().chain(own) {
+            payload::encode(&mut body, sequence, &entry.tree, &entry.key, entry.value.as_deref());
+        }
+        if !self.journal.fits(body.len()) {
+            self.roll(body.len())?;
+        }
+        for entry in batch.iter().chain(own) {
+            self.records.apply(sequence, &entry.tree, &entry.key, entry.value.as_deref());
+            self.standing.pending.insert((entry.tree.clone(), entry.key.clone()));
+        }
+        let commit = Commit {
+            sequence,
+            term,
+            records: self.records.count(),
+            state: self.records.digest(),
+            entries: (batch.len() + own.len()) as u32,
+            payload: &body,
+        };
+        self.journal.append(&mut self.disk, &commit)?;
+        (self.sequence, self.term) = (sequence, term);
+        if !own.is_empty() {
+            self.damaged = self.records.fenced();
+        }
+        self.write_mark(false)?;
+        self.start_books_if_due();
+        Ok(Sequence(sequence))
+    }
+
+    /// A new segment from the state as it stands, then the trimming of old ones.
+    fn roll(&mut self, payload_bytes: usize) -> Result<(), StoreError> {
+        let start = Start {
+            identity: &self.identity,
+            number: self.journal.number() + 1,
+            sequence: self.sequence,
+            term: self.term,
+            records: &self.records,
+            lane_bytes_min: self.bounds.segment_bytes,
+            payload_bytes,
+        };
+        let next = Journal::create(&mut self.disk, &start)?;
+        let (records, state) = (self.records.count(), self.records.digest());
+        let last = Commit { sequence: self.sequence, term: self.term, records, state, entries: 0, payload: &[] };
+        self.journal.close(&mut self.disk, &last)?;
+        self.journal = next;
+        self.standing.due = true;
+        self.trim()
+    }
+
+    fn trim(&mut self) -> Result<(), StoreError> {
+        let kept = self.bounds.segments_kept.max(1);
+        let failed = |file: &str| {
+            let file = file.to_owned();
+            move |source| StoreError::Write { file, source }
+        };
+        let names = self.disk.list().map_err(failed("the state directory"))?;
+        let old: Vec<String> =
+            names.into_iter().filter(|name| segment::number_of(name).is_some_and(|number| number + kept < self.journal.number())).collect();
+        for file in &old {
+            self.disk.remove(file).map_err(failed(file))?;
+        }
+        Ok(())
+    }
+
+    fn write_mark(&mut self, last: bool) -> Result<(), StoreError> {
+        self.mark = Mark {
+            identity: self.identity.clone(),
+            turn: self.mark.turn + 1,
+            segment: self.journal.number(),
+            sequence: self.sequence,
+            term: self.term,
+            books: self.standing.sealed.unwrap_or(0),
+            state: self.records.digest(),
+            boot: self.boot,
+            last,
+        };
+        let file = watermark::FILE.to_owned();
+        self.mark.write(&mut self.disk).map_err(|source| StoreError::Write { file, source })
+    }
+
+    fn start_books_if_due(&mut self) {
+        let limit = self.bounds.books_behind_records.max(self.records.count() / 8);
+        let behind = self.standing.pending.len() as u64;
+        if self.standing.underway.is_none() && (behind >= limit || self.standing.due || self.standing.sealed.is_none()) {
+            self.start_books();
+        }
+    }
+
+    fn start_books(&mut self) {
+        let pending = std::mem::take(&mut self.standing.pending);
+        let changes = match self.standing.sealed {
+            Some(_) => pending.into_iter().map(|(tree, key)| self.change(tree, key)).collect(),
+            None => self.records.all().map(|(tree, key, _)| self.change(tree.to_owned(), key.to_vec())).collect(),
+        };
+        let title = Title {
+            identity: self.identity.clone(),
+            sequence: self.sequence,
+            term: self.term,
+            state: self.records.digest(),
+            counts: self.records.counts_all(),
+        };
+        self.standing.underway = Some(self.sequence);
+        self.standing.due = false;
+        self.books.start(BooksJob { title, from: self.standing.sealed, changes, keep_old: self.standing.keep_old });
+    }
+
+    fn change(&self, tree: String, key: Vec<u8>) -> Change {
+        let held = self.records.held(&tree, &key);
+        let (sequence, value) = held.map_or((self.sequence, None), |held| (held.sequence, Some(held.value.clone())));
+        Change { sequence, tree, key, value }
+    }
+
+    fn take_books_result(&mut self) -> Result<(), StoreError> {
+        match self.books.poll() {
+            Some(outcome) => self.note_books(outcome),
+            None => Ok(()),
+        }
+    }
+
+    /// Damaged books are made anew from what is in memory, once; a disk that refuses stops the store.
+    fn note_books(&mut self, outcome: Result<(), BooksError>) -> Result<(), StoreError> {
+        let underway = self.standing.underway.take();
+        match outcome {
+            Ok(()) => {
+                (self.standing.sealed, self.standing.keep_old, self.standing.made_anew) = (underway, false, false);
+                Ok(())
+            }
+            Err(BooksError::Damaged(reason)) if !self.standing.made_anew => {
+                tracing::warn!(%reason, "the books are made anew");
+                (self.standing.sealed, self.standing.keep_old, self.standing.made_anew) = (None, true, true);
+                self.start_books();
+                Ok(())
+            }
+            Err(error) => Err(StoreError::Books { what: error.to_string() }),
+        }
+    }
+
+    fn bring_books_up(&mut self, last: bool) -> Result<Checkpoint, StoreError> {
+        while self.standing.sealed != Some(self.sequence) || self.books.busy() {
+            match self.books.wait() {
+                Some(outcome) => self.note_books(outcome)?,
+                None => self.start_books(),
+            }
+        }
+        self.write_mark(last)?;
+        let file = watermark::FILE.to_owned();
+        self.disk.sync(&file).map_err(|source| StoreError::Sync { file, source })?;
+        Ok(Checkpoint { sequence: Sequence(self.sequence), counts: self.records.counts(), digest: self.records.digest() })
+    }
+}

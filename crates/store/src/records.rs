@@ -1,0 +1,110 @@
+//! The set of records in memory: what a store folds its journal into, with a running digest.
+//!
+//! Relies on `digest`. Never touches a disk. Memory: the bytes of every key and value plus about 100 bytes a record; states
+//! of some hundred thousand records (a few hundred MB) are what this crate is made for.
+
+use crate::contract::{DamagedRecord, RecordRef};
+use crate::digest::Digest;
+use crate::entry::Sequence;
+use std::collections::BTreeMap;
+
+/// The tree that keeps what is fenced, hidden from callers (they may not use names that start with a zero byte).
+pub(crate) const FENCED_TREE: &str = "\0fenced";
+
+/// Tree and key.
+pub(crate) type RecordName = (String, Vec<u8>);
+
+/// A record's value and the commit that wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub sequence: u64,
+    pub value: Vec<u8>,
+}
+
+/// One change with the commit that made it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Change {
+    pub sequence: u64,
+    pub tree: String,
+    pub key: Vec<u8>,
+    pub value: Option<Vec<u8>>,
+}
+
+/// All records.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Records {
+    trees: BTreeMap<String, BTreeMap<Vec<u8>, Held>>,
+    digest: Digest,
+    count: u64,
+}
+
+impl Records {
+    pub fn apply(&mut self, sequence: u64, tree: &str, key: &[u8], value: Option<&[u8]>) {
+        self.remove(tree, key);
+        let Some(value) = value else { return };
+        self.digest.toggle(tree, key, sequence, value);
+        self.count += 1;
+        let held = Held { sequence, value: value.to_vec() };
+        match self.trees.get_mut(tree) {
+            Some(keys) => keys.insert(key.to_vec(), held),
+            None => self.trees.entry(tree.to_owned()).or_default().insert(key.to_vec(), held),
+        };
+    }
+
+    pub fn apply_change(&mut self, change: &Change) {
+        self.apply(change.sequence, &change.tree, &change.key, change.value.as_deref());
+    }
+
+    fn remove(&mut self, tree: &str, key: &[u8]) {
+        let Some(keys) = self.trees.get_mut(tree) else { return };
+        let Some(old) = keys.remove(key) else { return };
+        if keys.is_empty() {
+            self.trees.remove(tree);
+        }
+        self.digest.toggle(tree, key, old.sequence, &old.value);
+        self.count -= 1;
+    }
+
+    pub fn held(&self, tree: &str, key: &[u8]) -> Option<&Held> {
+        self.trees.get(tree)?.get(key)
+    }
+
+    /// Every record, the hidden tree included.
+    pub fn all(&self) -> impl Iterator<Item = (&str, &[u8], &Held)> {
+        self.trees.iter().flat_map(|(tree, keys)| keys.iter().map(move |(key, held)| (tree.as_str(), key.as_slice(), held)))
+    }
+
+    /// Every record a caller may see.
+    pub fn shown(&self) -> impl Iterator<Item = RecordRef<'_>> {
+        self.all().filter(|(tree, _, _)| !tree.starts_with('\0')).map(|(tree, key, held)| RecordRef {
+            tree,
+            key,
+            value: &held.value,
+            sequence: Sequence(held.sequence),
+        })
+    }
+
+    /// Records per tree, without the hidden tree.
+    pub fn counts(&self) -> BTreeMap<String, u64> {
+        self.trees.iter().filter(|(tree, _)| !tree.starts_with('\0')).map(|(tree, keys)| (tree.clone(), keys.len() as u64)).collect()
+    }
+
+    /// Records per tree, the hidden tree included.
+    pub fn counts_all(&self) -> BTreeMap<String, u64> {
+        self.trees.iter().map(|(tree, keys)| (tree.clone(), keys.len() as u64)).collect()
+    }
+
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// Number of records, the hidden tree included.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// What is fenced, as kept in the hidden tree.
+    pub fn fenced(&self) -> Vec<DamagedRecord> {
+        self.trees.get(FENCED_TREE).into_iter().flatten().filter_map(|(_, held)| crate::fence::decode(&held.value)).collect()
+    }
+}

@@ -1,0 +1,178 @@
+//! Labels: what is written on a disk and beside each volume, and the text it is written in.
+//!
+//! What it is for: a label tells which disk or volume this is, to a program that knows nothing else and to a person with
+//! `cat`. One header line (kind, version of the text, serial number, checksum), then JSON. The header line keeps its form
+//! in all versions. What it relies on: CRC-32. What it never does: guess; a label is whole or it is damaged.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// The version of a label's body that this program writes, and the highest it reads.
+pub const LABEL_VERSION: u32 = 1;
+
+/// Which disk this is, and whose.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskLabel {
+    /// The disk's own id, made up when it was first used.
+    pub disk_uuid: Uuid,
+    /// The cluster whose claims it holds. The nil uuid says: of no cluster yet.
+    pub cluster_uuid: Uuid,
+}
+
+/// Which volume this is, and whose.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeLabel {
+    /// The volume's own id; also the name of its directory. Never used twice.
+    pub volume_uuid: Uuid,
+    /// The name its framework gave it.
+    pub persistence_id: String,
+    /// The role that holds the claim.
+    pub role: String,
+    /// Who made the claim, if anyone was named.
+    pub principal: Option<String>,
+    /// Grows with each change of the claim.
+    pub generation: u64,
+    /// The disk it was made on.
+    pub disk_uuid: Uuid,
+    /// The cluster it belongs to; nil: of no cluster yet.
+    pub cluster_uuid: Uuid,
+    /// Its size in MiB, as claimed.
+    pub size_mb: u64,
+}
+
+/// What can be labelled.
+pub(crate) trait Labelled: Serialize + DeserializeOwned + Clone + PartialEq {
+    /// The word in the header.
+    const KIND: &'static str;
+}
+
+impl Labelled for DiskLabel {
+    const KIND: &'static str = "disk";
+}
+
+impl Labelled for VolumeLabel {
+    const KIND: &'static str = "volume";
+}
+
+/// The first bytes of every label of kind `kind`.
+pub(crate) fn magic(kind: &str) -> String {
+    format!("holdfast {kind} label v")
+}
+
+/// A label is far smaller; anything longer is not one.
+pub(crate) const LABEL_BYTES_MAX: u64 = 64 * 1024;
+
+/// Why bytes are no label.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Unreadable {
+    /// They are not what we wrote.
+    Damaged(String),
+    /// They are whole, but written by a newer program.
+    TooNew(u32),
+}
+
+/// The same cluster, or one of the two does not know its cluster yet.
+pub(crate) fn same_cluster(one: Uuid, other: Uuid) -> bool {
+    one == other || one.is_nil() || other.is_nil()
+}
+
+/// The text of a label.
+pub(crate) fn render<T: Labelled>(label: &T, serial: u64) -> Vec<u8> {
+    let body = serde_json::to_string_pretty(label).expect("a label is made of uuids, strings and numbers, which JSON can always hold");
+    render_body(T::KIND, LABEL_VERSION, serial, &format!("{body}\n")).into_bytes()
+}
+
+fn render_body(kind: &str, version: u32, serial: u64, body: &str) -> String {
+    let head = format!("{}{version} serial {serial}", magic(kind));
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(head.as_bytes());
+    crc.update(body.as_bytes());
+    format!("{head} crc32 {:08x}\n{body}", crc.finalize())
+}
+
+/// Reads the text of a label: what it says and its serial number.
+pub(crate) fn parse<T: Labelled>(bytes: &[u8]) -> Result<(T, u64), Unreadable> {
+    let damaged = |why: &str| Unreadable::Damaged(why.to_owned());
+    let text = std::str::from_utf8(bytes).map_err(|_| damaged("it is no text"))?;
+    let (head, body) = text.split_once('\n').ok_or_else(|| damaged("it is cut short"))?;
+    let rest = head.strip_prefix(&magic(T::KIND)).ok_or_else(|| damaged("it does not begin as a label of this kind"))?;
+    let words: Vec<&str> = rest.split(' ').collect();
+    let [version, "serial", serial, "crc32", _] = words[..] else { return Err(damaged("its first line is malformed")) };
+    let version: u32 = version.parse().map_err(|_| damaged("its version is no number"))?;
+    let serial: u64 = serial.parse().map_err(|_| damaged("its serial number is no number"))?;
+    // Written anew it must come out the same, byte by byte: that checks the sum, and every other spelling too.
+    if render_body(T::KIND, version, serial, body) != text {
+        return Err(damaged("its checksum does not match"));
+    }
+    if version > LABEL_VERSION {
+        return Err(Unreadable::TooNew(version));
+    }
+    let label = serde_json::from_str(body).map_err(|error| Unreadable::Damaged(format!("its body is malformed: {error}")))?;
+    Ok((label, serial))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn volume() -> VolumeLabel {
+        VolumeLabel {
+            volume_uuid: Uuid::from_u128(7),
+            persistence_id: "data \"0\"\n".into(),
+            role: "db/ä".into(),
+            principal: Some("p".into()),
+            generation: 3,
+            disk_uuid: Uuid::from_u128(8),
+            cluster_uuid: Uuid::from_u128(9),
+            size_mb: 1024,
+        }
+    }
+
+    #[test]
+    fn a_label_reads_back() {
+        let text = render(&volume(), 5);
+        assert!(text.starts_with(b"holdfast volume label v1 serial 5 crc32 "));
+        assert_eq!(parse::<VolumeLabel>(&text), Ok((volume(), 5)));
+        assert!(matches!(parse::<DiskLabel>(&text), Err(Unreadable::Damaged(_))), "a volume's label is no disk's");
+    }
+
+    #[test]
+    fn every_single_bit_flip_and_every_cut_is_seen() {
+        let text = render(&volume(), 12);
+        for bit in 0..text.len() * 8 {
+            let mut bad = text.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            assert!(matches!(parse::<VolumeLabel>(&bad), Err(Unreadable::Damaged(_))), "bit {bit}");
+        }
+        for len in 0..text.len() {
+            assert!(matches!(parse::<VolumeLabel>(&text[..len]), Err(Unreadable::Damaged(_))), "cut at {len}");
+        }
+    }
+
+    #[test]
+    fn a_newer_label_is_whole_but_not_read() {
+        let text = render_body("disk", LABEL_VERSION + 1, 1, "whatever form the future likes\n");
+        assert_eq!(parse::<DiskLabel>(text.as_bytes()), Err(Unreadable::TooNew(LABEL_VERSION + 1)));
+    }
+
+    #[test]
+    fn a_right_sum_over_a_wrong_body_is_damage() {
+        let text = render_body("disk", 1, 1, "{}\n");
+        assert!(matches!(parse::<DiskLabel>(text.as_bytes()), Err(Unreadable::Damaged(why)) if why.contains("disk_uuid")));
+    }
+
+    proptest! {
+        #[test]
+        fn any_label_reads_back_and_no_bytes_panic(id in ".{0,60}", role in ".{0,60}", principal in proptest::option::of(".{0,20}"),
+                                                  generation: u64, serial: u64, noise: Vec<u8>) {
+            let label = VolumeLabel { persistence_id: id, role, principal, generation, ..volume() };
+            prop_assert_eq!(parse::<VolumeLabel>(&render(&label, serial)), Ok((label, serial)));
+            let _ = parse::<VolumeLabel>(&noise);
+            let mut headed = magic("volume").into_bytes();
+            headed.extend(noise);
+            prop_assert!(parse::<VolumeLabel>(&headed).is_err());
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Hands on disks: discover, label, make, check, measure, limit, trash and adopt.
+//!
+//! What it is for: every system call that touches a disk or a volume of the cluster is made here, by sync, blocking
+//! functions that the agent's shell calls on its blocking threads. One function per operation, one file per function:
+//!
+//! | operation | function |
+//! |---|---|
+//! | which disks could serve | [`discover`] |
+//! | bring a disk into service, verify it | [`open_disk`], [`adopt_disk`] |
+//! | a volume: make, check before use, relabel, list | [`make_volume`], [`make_volumes`], [`check_volume`], [`relabel`], [`list_volumes`], [`give_volume_to`] |
+//! | DESTROY in two steps, and back | [`trash_volume`], [`restore_volume`], [`list_trash`], [`purge_trash`] |
+//! | garbage collection of sandboxes | [`remove_tree_guarded`] |
+//! | space | [`capacity`], [`measure`], [`measure_volume`] |
+//! | what this machine can enforce | [`limits`] |
+//!
+//! On each disk:
+//!
+//! ```text
+//! <root>/holdfast/label, label-copy        which disk of which cluster this is
+//! <root>/holdfast/volumes/<uuid>/label, label-copy, data/
+//! <root>/holdfast/making/<uuid>/           a volume that is not yet one; never seen by a task
+//! <root>/holdfast/trash/<uuid>-<ms>/       destroyed, can be restored
+//! <root>/holdfast/trash/<uuid>-<ms>.purging/   on its way out
+//! ```
+//!
+//! What it relies on: Linux (`openat`, `renameat2`, `statx`), a file system whose `fsync` and directory `fsync` hold.
+//!
+//! What it never does: it keeps no handle on a disk between calls (an operator can unmount a disk that no task uses); it
+//! creates nothing on a disk that it did not just identify; it follows no symbolic link below a disk's root; it crosses
+//! no mount; it removes no byte of a volume except in [`purge_trash`] of an entry that [`trash_volume`] made; it has no
+//! clock and makes up no ids: both come with the call.
+
+mod adopt_disk;
+mod capacity;
+mod check_volume;
+mod discover;
+mod disk;
+mod folder;
+mod give_volume;
+mod guard;
+mod label;
+mod label_pair;
+mod limits;
+mod list_volumes;
+mod make_volume;
+mod measure;
+mod mounts;
+mod open_disk;
+#[cfg(test)]
+mod proptests;
+mod purge_trash;
+mod relabel;
+mod remove_tree;
+mod restore_volume;
+mod steps;
+mod sweep_unmade;
+#[cfg(test)]
+mod testbed;
+mod trash;
+mod trash_volume;
+mod volume;
+mod walker;
+
+pub use adopt_disk::adopt_disk;
+pub use capacity::{capacity, Capacity};
+pub use check_volume::check_volume;
+pub use discover::{discover, DiscoverError, FoundMount};
+pub use disk::{DiskConfig, DiskFault, DiskKind, OpenDisk, Opened};
+pub use give_volume::give_volume_to;
+pub use guard::{Kept, KeptWhy};
+pub use label::{DiskLabel, VolumeLabel, LABEL_VERSION};
+pub use label_pair::Mend;
+pub use limits::{limits, Finding};
+pub use list_volumes::{list_volumes, DamagedVolume, FoundVolume, FoundVolumes};
+pub use make_volume::{make_volume, make_volumes};
+pub use measure::{measure, measure_volume, MeasureError, Usage, VolumeUsage};
+pub use open_disk::open_disk;
+pub use purge_trash::{purge_trash, PurgeProgress};
+pub use relabel::relabel;
+pub use remove_tree::{remove_tree_guarded, RemoveRefused, RemoveReport};
+pub use restore_volume::restore_volume;
+pub use sweep_unmade::sweep_unmade;
+pub use trash::{list_trash, TrashEntry, TrashList};
+pub use trash_volume::trash_volume;
+pub use volume::VolumeFault;

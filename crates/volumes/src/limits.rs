@@ -1,0 +1,199 @@
+//! What this machine can do for volumes: the findings that `holdfast doctor` prints.
+//!
+//! What it is for: an operator should know before the first task how sizes are enforced here, and what to change to have
+//! more. What it relies on: asking the kernel, not guessing by version. What it never does: change anything.
+
+use std::ffi::CString;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use crate::disk::{open_root, read_label, DiskConfig, DiskKind};
+use crate::label_pair::Mending;
+use crate::mounts::{identify, is_device, mount_of, read_mountinfo, MountLine};
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What was looked at, for example `project quota on /mnt/disk1`.
+    pub name: String,
+    /// As one would wish.
+    pub ok: bool,
+    /// What was found.
+    pub detail: String,
+    /// What to do about it; empty if nothing need be done.
+    pub advice: String,
+}
+
+impl Finding {
+    fn good(name: impl Into<String>, detail: impl Into<String>) -> Finding {
+        Finding { name: name.into(), ok: true, detail: detail.into(), advice: String::new() }
+    }
+
+    fn bad(name: impl Into<String>, detail: impl Into<String>, advice: impl Into<String>) -> Finding {
+        Finding { name: name.into(), ok: false, detail: detail.into(), advice: advice.into() }
+    }
+}
+
+/// Looks at the machine and at each configured disk, without writing anything.
+pub fn limits(disks: &[DiskConfig]) -> Vec<Finding> {
+    let mut findings = vec![mount_checks(), ownership(), loop_images(), measured()];
+    let mounts = read_mountinfo().unwrap_or_default();
+    for disk in disks {
+        findings.push(fitness(disk));
+        findings.push(project_quota(&mounts, &disk.root));
+    }
+    findings
+}
+
+fn mount_checks() -> Finding {
+    let name = "mount checks";
+    match std::fs::File::open("/").and_then(identify) {
+        Ok(root) if root.mount_root.is_some() => Finding::good(name, "the kernel tells mount ids and mount points (statx)"),
+        Ok(_) => Finding::good(name, "the kernel tells mount ids (/proc/self/fdinfo); Linux 5.8 would do it faster"),
+        Err(error) => Finding::bad(name, format!("mount ids cannot be read: {error}"), "mount /proc, or use Linux 5.8 or newer"),
+    }
+}
+
+fn ownership() -> Finding {
+    let name = "volume ownership";
+    if rustix::process::geteuid().is_root() {
+        return Finding::good(name, "the agent can give volumes to the users of tasks");
+    }
+    Finding::bad(
+        name,
+        "the agent is not root: tasks run as its own user and volumes belong to it",
+        "start the agent as root to run tasks as other users",
+    )
+}
+
+fn measured() -> Finding {
+    Finding::good(
+        "measured use",
+        "the use of every volume and sandbox is measured; one that is over its size is told and can be stopped, not prevented",
+    )
+}
+
+fn loop_images() -> Finding {
+    let name = "fixed-size images";
+    let control = Path::new("/dev/loop-control").exists();
+    let maker = find_program("mkfs.ext4");
+    if control && maker && rustix::process::geteuid().is_root() {
+        return Finding::good(name, "loop devices and mkfs.ext4 are there: a volume could be an image of fixed size");
+    }
+    let lacks = [(control, "/dev/loop-control"), (maker, "mkfs.ext4"), (rustix::process::geteuid().is_root(), "root")];
+    let lacks: Vec<&str> = lacks.iter().filter(|(there, _)| !there).map(|(_, what)| *what).collect();
+    Finding::bad(name, format!("not possible here: no {}", lacks.join(", no ")), "not needed where project quota works")
+}
+
+fn find_program(name: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let system = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"].map(std::path::PathBuf::from);
+    std::env::split_paths(&path).chain(system).any(|dir| dir.join(name).is_file())
+}
+
+fn fitness(disk: &DiskConfig) -> Finding {
+    let name = format!("disk {}", disk.root.display());
+    let kind = match disk.kind {
+        DiskKind::Root => "ROOT",
+        DiskKind::Path => "PATH",
+        DiskKind::Mount => "MOUNT",
+    };
+    match open_root(disk).and_then(|root| read_label(&root, Mending::No)) {
+        Ok(None) => Finding::good(name, format!("a {kind} disk, fit and not used yet")),
+        Ok(Some(entered)) => match entered.pair.mend {
+            None => Finding::good(name, format!("a {kind} disk, {}", entered.pair.label.disk_uuid)),
+            Some(mend) => Finding::bad(
+                name,
+                format!("{} is bad: {}", mend.path.display(), mend.why),
+                "the agent mends it at its next use; look for I/O errors in the kernel's log",
+            ),
+        },
+        Err(fault) => Finding::bad(name, fault.to_string(), "see the message; volumes on it stay unavailable until it is fit"),
+    }
+}
+
+fn project_quota(mounts: &[MountLine], root: &Path) -> Finding {
+    let name = format!("project quota on {}", root.display());
+    let advice = "use xfs or ext4 mounted with `prjquota` on a kernel with quota support; until then sizes are measured";
+    let place = root.canonicalize().unwrap_or_else(|_| root.to_path_buf());
+    let Some(mount) = mount_of(mounts, &place) else {
+        return Finding::bad(name, "the mount that holds it was not found", advice);
+    };
+    if !is_device(&mount.source) {
+        return Finding::bad(name, format!("a {} file system has none", mount.file_system), advice);
+    }
+    match ask_project_quota(&mount.source) {
+        Ok(true) => Finding::good(name, format!("enforced by {}", mount.file_system)),
+        Ok(false) => Finding::bad(name, format!("{} could, but it is not switched on", mount.file_system), advice),
+        Err(error) => {
+            let why = match error.raw_os_error() {
+                Some(libc::ENOSYS) => "this kernel is built without quotas".into(),
+                Some(libc::ESRCH | libc::EINVAL) => "it is not switched on".into(),
+                Some(libc::EPERM | libc::EACCES) => "only root may ask".into(),
+                _ => error.to_string(),
+            };
+            Finding::bad(name, format!("{} on {}: {why}", mount.file_system, mount.source.display()), advice)
+        }
+    }
+}
+
+/// `Q_XGETQSTAT`: which quotas are on. Not in libc; from `linux/dqblk_xfs.h`.
+const XGETQSTAT: i32 = ((b'X' as i32) << 8) + 5;
+/// The third kind of quota, after users and groups.
+const PROJECTS: i32 = 2;
+/// `FS_QUOTA_PDQ_ENFD`: project limits are enforced.
+const PROJECTS_ENFORCED: u16 = 1 << 5;
+
+/// Whether project quota is enforced on the file system of a block device.
+fn ask_project_quota(device: &Path) -> io::Result<bool> {
+    let device = CString::new(device.as_os_str().as_bytes()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    // `struct fs_quota_stat` is 80 bytes; its second member, 16 bits at offset 2, are the flags.
+    let mut answer = [0u64; 32];
+    #[allow(unsafe_code, reason = "no safe wrapper has quotactl")]
+    // SAFETY: `device` ends with a zero byte and lives through the call; the kernel writes at most 80 bytes to `answer`, which
+    // has 256 and the alignment of its widest member; it keeps neither pointer.
+    let result = unsafe { libc::quotactl((XGETQSTAT << 8) | PROJECTS, device.as_ptr(), 0, answer.as_mut_ptr().cast()) };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let bytes = answer[0].to_ne_bytes();
+    Ok(u16::from_ne_bytes([bytes[2], bytes[3]]) & PROJECTS_ENFORCED != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testbed::Bed;
+
+    #[test]
+    fn every_finding_that_is_not_well_has_advice() {
+        let bed = Bed::new();
+        let gone = DiskConfig { kind: DiskKind::Mount, root: bed.dir.path().join("gone") };
+        let not_mounted = DiskConfig { kind: DiskKind::Mount, root: bed.dir.path().to_path_buf() };
+        let findings = limits(&[bed.disk.config().clone(), gone, not_mounted]);
+        assert_eq!(findings.len(), 4 + 3 * 2);
+        for finding in &findings {
+            assert!(finding.ok != finding.advice.starts_with(char::is_alphabetic), "{finding:?}");
+            assert!(!finding.detail.is_empty());
+        }
+        let of = |name: &str| findings.iter().filter(|f| f.name.starts_with(name)).map(|f| f.ok).collect::<Vec<_>>();
+        assert_eq!(of("disk "), [true, false, false]);
+        assert_eq!(of("mount checks"), [true]);
+    }
+
+    #[test]
+    fn looking_mends_nothing() {
+        let bed = Bed::new();
+        std::fs::write(bed.folder().join("label"), "torn").unwrap();
+        let findings = limits(std::slice::from_ref(bed.disk.config()));
+        assert!(findings.iter().any(|f| !f.ok && f.detail.contains("label")));
+        assert_eq!(std::fs::read(bed.folder().join("label")).unwrap(), b"torn");
+    }
+
+    #[test]
+    fn a_device_that_is_none_is_an_error_and_not_a_yes() {
+        assert!(ask_project_quota(Path::new("/dev/no-such-device")).is_err());
+        assert!(ask_project_quota(Path::new("/dev/null")).is_err());
+    }
+}

@@ -1,0 +1,177 @@
+//! The agent's port: the door that an agent implements, and where each path leads.
+//!
+//! Relies on the room's plumbing. Never opens a file itself: the door says what may be read.
+
+mod executor;
+mod files;
+mod legacy;
+mod operator;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use holdfast_proto::mesos::v1::{agent as api, executor as executor_api, FileInfo, VersionInfo};
+use http::Request;
+use uuid::Uuid;
+
+use crate::answer::{self, Answer, JsonText};
+use crate::body::Body;
+use crate::connection::{Caller, Connection};
+use crate::link::LinkHead;
+use crate::metrics::Metric;
+use crate::outbox::{LinkEnd, Outbox};
+use crate::query::{self, Query};
+use crate::refusal::Refusal;
+
+/// A read endpoint of the time before the v1 API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AgentPage {
+    /// `/state`: everything.
+    State,
+    /// `/monitor/statistics`: what each executor uses.
+    Statistics,
+    /// `/containers`: containers and what they use.
+    Containers,
+    /// `/flags`: settings.
+    Flags,
+}
+
+/// A part of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileChunk {
+    /// The bytes; fewer than asked for only at the end of the file.
+    pub data: Bytes,
+    /// Size of the whole file, in bytes.
+    pub size_bytes: u64,
+}
+
+/// What an agent answers. Each method may be called from many tasks at once.
+///
+/// When `executor_subscribe` returns `Ok`, `executor_gone` follows exactly once, whatever happens.
+#[async_trait]
+pub trait AgentDoor: Send + Sync + 'static {
+    /// Whether the agent has recovered; before that all but health, version, metrics and SUBSCRIBE of executors is answered with 503.
+    fn is_recovered(&self) -> bool;
+
+    /// What program this is. `version` must be digits `X.Y.Z`: clients compare it.
+    fn version(&self) -> VersionInfo;
+
+    /// All metrics, now.
+    fn metrics(&self) -> Vec<Metric>;
+
+    /// An executor subscribes; its type is SUBSCRIBE and `subscribe` is set.
+    ///
+    /// # Errors
+    /// A refusal: 400 for a framework or executor that is not known here, 503 while the agent cannot tell yet.
+    async fn executor_subscribe(
+        &self,
+        head: LinkHead,
+        call: executor_api::Call,
+        outbox: Outbox<executor_api::Event>,
+    ) -> Result<(), Refusal>;
+
+    /// Any other call of an executor, of a known type.
+    ///
+    /// # Errors
+    /// A refusal: 400 for a framework or executor that is not known here, 403 for one that has not subscribed.
+    async fn executor_call(&self, caller: &Caller, call: executor_api::Call) -> Result<(), Refusal>;
+
+    /// An executor's link is over.
+    async fn executor_gone(&self, stream_id: Uuid, end: LinkEnd);
+
+    /// An operator's call of a known type; GET_HEALTH, GET_VERSION, GET_METRICS, LIST_FILES and READ_FILE never come here. `None` answers
+    /// 200 without a body.
+    ///
+    /// # Errors
+    /// A refusal; 501 for a call that is not served.
+    async fn operator(&self, caller: &Caller, call: api::Call) -> Result<Option<api::Response>, Refusal>;
+
+    /// A read endpoint.
+    ///
+    /// # Errors
+    /// A refusal; 404 or 501 for a page that is not served.
+    async fn page(&self, caller: &Caller, page: AgentPage, query: &Query) -> Result<JsonText, Refusal>;
+
+    /// What a folder holds. Paths are virtual, such as that of a sandbox.
+    ///
+    /// # Errors
+    /// 404 when there is no such folder, 403 when the caller may not see it.
+    async fn list_files(&self, caller: &Caller, path: &str) -> Result<Vec<FileInfo>, Refusal>;
+
+    /// Reads at most `length_bytes` from `offset_bytes` on; beyond the end there is nothing, which is no error.
+    ///
+    /// # Errors
+    /// 404 when there is no such file, 403 when the caller may not see it, 400 for a folder.
+    async fn read_file(&self, caller: &Caller, path: &str, offset_bytes: u64, length_bytes: u64) -> Result<FileChunk, Refusal>;
+}
+
+#[derive(Clone, Copy)]
+enum Endpoint {
+    Executor,
+    Operator,
+    Page(AgentPage),
+    Files(files::Verb),
+    Health,
+    Version,
+    Snapshot,
+    Exposition,
+}
+
+const ENDPOINTS: [(&str, Endpoint); 15] = [
+    ("/api/v1/executor", Endpoint::Executor),
+    ("/api/v1", Endpoint::Operator),
+    ("/state", Endpoint::Page(AgentPage::State)),
+    ("/state.json", Endpoint::Page(AgentPage::State)),
+    ("/monitor/statistics", Endpoint::Page(AgentPage::Statistics)),
+    ("/monitor/statistics.json", Endpoint::Page(AgentPage::Statistics)),
+    ("/containers", Endpoint::Page(AgentPage::Containers)),
+    ("/flags", Endpoint::Page(AgentPage::Flags)),
+    ("/files/browse", Endpoint::Files(files::Verb::Browse)),
+    ("/files/read", Endpoint::Files(files::Verb::Read)),
+    ("/files/download", Endpoint::Files(files::Verb::Download)),
+    ("/health", Endpoint::Health),
+    ("/version", Endpoint::Version),
+    ("/metrics/snapshot", Endpoint::Snapshot),
+    ("/metrics", Endpoint::Exposition),
+];
+
+/// Answers one request.
+pub(crate) async fn answer(door: &Arc<dyn AgentDoor>, connection: &Connection, request: Request<Body>) -> Answer {
+    let path = query::decode(request.uri().path(), false);
+    let path = query::without_process(&path, is_agent_process);
+    match query::longest(&ENDPOINTS, path) {
+        Some(Endpoint::Executor) => executor::answer(door, connection, request).await,
+        Some(Endpoint::Operator) => operator::answer(door, connection, request).await,
+        Some(Endpoint::Files(verb)) => files::answer(door, connection, verb, request).await,
+        Some(endpoint) => legacy::answer(door, connection, endpoint, request).await,
+        None if path == "/" => legacy::list(&door.version().version),
+        None => answer::refusal(&Refusal::not_found(format!("there is no `{path}` on an agent; see `/` for what is served"))),
+    }
+}
+
+/// Mesos numbers agents within a process: `slave(1)`.
+fn is_agent_process(name: &str) -> bool {
+    let number = name.strip_prefix("slave(").and_then(|rest| rest.strip_suffix(')'));
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// H37: what needs the agent's state waits until it has recovered.
+fn recovered(door: &Arc<dyn AgentDoor>) -> Result<(), Refusal> {
+    if door.is_recovered() {
+        Ok(())
+    } else {
+        Err(Refusal::unavailable("this agent is still recovering its executors and disks; try again"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn h1_process_prefix() {
+        assert!(is_agent_process("slave(1)") && is_agent_process("slave(12)"));
+        assert!(!is_agent_process("slave()") && !is_agent_process("slave(x)") && !is_agent_process("slave"));
+    }
+}

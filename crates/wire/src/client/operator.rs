@@ -1,0 +1,63 @@
+//! An operator's calls to masters and agents, and reading pages.
+//!
+//! Never interprets an answer beyond its encoding.
+
+use bytes::Bytes;
+use holdfast_proto::mesos::v1::{agent, master};
+use http::Method;
+
+use super::{http1, ClientError, MesosClient};
+use crate::content::{Content, Wired};
+
+const PATH: &str = "/api/v1";
+
+impl MesosClient {
+    /// Sends an operator's call to a master (`host:port`), or to the leader it names. `None` means that it was accepted without more words.
+    ///
+    /// # Errors
+    /// When no master answers, or it refuses.
+    pub async fn operator(&self, address: &str, call: &master::Call) -> Result<Option<master::Response>, ClientError> {
+        self.call_operator(address, call).await
+    }
+
+    /// Sends an operator's call to an agent (`host:port`).
+    ///
+    /// # Errors
+    /// When the agent does not answer, or refuses.
+    pub async fn agent_operator(&self, address: &str, call: &agent::Call) -> Result<Option<agent::Response>, ClientError> {
+        self.call_operator(address, call).await
+    }
+
+    async fn call_operator<C: Wired, R: Wired>(&self, address: &str, call: &C) -> Result<Option<R>, ClientError> {
+        let (address, response) = self.http.send_and_read(address, &self.request(PATH, None, call)).await?;
+        if response.body().is_empty() {
+            return Ok(None);
+        }
+        let malformed = |reason| ClientError::Malformed { address, reason };
+        let content = Content::sent(response.headers()).and_then(|content| content.decode(response.body()));
+        content.map(Some).map_err(|refusal| malformed(refusal.message))
+    }
+
+    /// Reads a page as JSON; `path` may have a query.
+    ///
+    /// # Errors
+    /// When nobody answers, the page is refused, or it is no JSON.
+    pub async fn get_json(&self, address: &str, path: &str) -> Result<serde_json::Value, ClientError> {
+        let (address, body) = self.get(address, path).await?;
+        serde_json::from_slice(&body).map_err(|error| ClientError::Malformed { address, reason: error.to_string() })
+    }
+
+    /// Reads a page as it is.
+    ///
+    /// # Errors
+    /// When nobody answers, or the page is refused.
+    pub async fn get_bytes(&self, address: &str, path: &str) -> Result<Bytes, ClientError> {
+        Ok(self.get(address, path).await?.1)
+    }
+
+    async fn get(&self, address: &str, path: &str) -> Result<(String, Bytes), ClientError> {
+        let call = http1::Call { method: Method::GET, path: path.to_owned(), content: Content::Json, extra: None, body: Bytes::new() };
+        let (address, response) = self.http.send_and_read(address, &call).await?;
+        Ok((address, response.into_body()))
+    }
+}

@@ -1,0 +1,111 @@
+//! The master's read endpoints from before the v1 API, and metrics.
+//!
+//! Relies on the door for pages. Health, version and metrics are this process's own and are answered whether it leads or not.
+
+use std::sync::Arc;
+
+use http::{Request, StatusCode};
+
+use super::{elsewhere, unless_leading, Endpoint, MasterDoor, MasterPage};
+use crate::answer::{self, Answer, JsonText};
+use crate::body::Body;
+use crate::call;
+use crate::connection::Connection;
+use crate::metrics;
+use crate::query::Query;
+
+/// Answers one request.
+pub(super) async fn answer(door: &Arc<dyn MasterDoor>, connection: &Connection, endpoint: Endpoint, request: Request<Body>) -> Answer {
+    if let Some(answer) = call::unless_reading(request.method()) {
+        return answer;
+    }
+    let query = Query::parse(request.uri().query().unwrap_or_default());
+    let jsonp = query.get("jsonp");
+    match endpoint {
+        Endpoint::Page(page) => match unless_leading(door, &request) {
+            None => read(door, connection, page, &query).await,
+            Some(answer) => answer,
+        },
+        Endpoint::Redirect => elsewhere(&door.standing(), ""),
+        Endpoint::Version => answer::json(JsonText::of(&door.version()), jsonp),
+        Endpoint::Snapshot => answer::json(metrics::snapshot(&all_metrics(door, connection)), jsonp),
+        Endpoint::Exposition => {
+            let text = metrics::exposition(&all_metrics(door, connection));
+            answer::text(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text)
+        }
+        Endpoint::Native => match unless_leading(door, &request) {
+            None => {
+                let name = request.uri().path().split_once("/holdfast/v1/").map_or("", |(_, name)| name).to_owned();
+                native(door, connection, request.method() == http::Method::POST, &name, &query).await
+            }
+            Some(answer) => answer,
+        },
+        Endpoint::Health | Endpoint::Scheduler | Endpoint::Operator => answer::empty(StatusCode::OK),
+    }
+}
+
+async fn read(door: &Arc<dyn MasterDoor>, connection: &Connection, page: MasterPage, query: &Query) -> Answer {
+    match door.page(&connection.caller(), page, query).await {
+        Ok(text) => answer::json(text, query.get("jsonp")),
+        Err(refusal) => answer::refusal(&refusal),
+    }
+}
+
+async fn native(door: &Arc<dyn MasterDoor>, connection: &Connection, posted: bool, name: &str, query: &Query) -> Answer {
+    match door.native(&connection.caller(), posted, name, query).await {
+        Ok(text) => answer::json(text, query.get("jsonp")),
+        Err(refusal) => answer::refusal(&refusal),
+    }
+}
+
+fn all_metrics(door: &Arc<dyn MasterDoor>, connection: &Connection) -> Vec<metrics::Metric> {
+    door.metrics().into_iter().chain(connection.shared.counters.metrics()).collect()
+}
+
+/// `/`: what is served.
+pub(super) fn list(version: &str) -> Answer {
+    let rows = [
+        ("/api/v1/scheduler", "the scheduler API (POST)"),
+        ("/api/v1", "the operator API (POST)"),
+        ("/state", "everything, as JSON"),
+        ("/slaves", "the agents"),
+        ("/frameworks", "the frameworks"),
+        ("/tasks", "the tasks"),
+        ("/roles", "the roles"),
+        ("/holdfast/v1/claims", "every claim; beside it agents, disks, frameworks, tasks, offers, roles, explain"),
+        ("/redirect", "to the leading master"),
+        ("/health", "whether this process answers"),
+        ("/version", "what program this is"),
+        ("/metrics", "numbers, for Prometheus"),
+        ("/metrics/snapshot", "numbers, as JSON"),
+    ];
+    answer::text(StatusCode::OK, "text/html; charset=utf-8", page("master", version, &rows))
+}
+
+/// A page with a list of links.
+pub(crate) fn page(process: &str, version: &str, rows: &[(&str, &str)]) -> String {
+    let plain: String = version.chars().filter(|letter| letter.is_ascii_alphanumeric() || ".-+".contains(*letter)).collect();
+    let items: String = rows.iter().map(|(path, what)| format!("<li><a href=\"{path}\">{path}</a>: {what}</li>\n")).collect();
+    format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Holdfast {process}</title></head>\n\
+         <body><h1>Holdfast {process} {plain}</h1>\n<ul>\n{items}</ul></body></html>\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_names_no_markup_of_others() {
+        let text = page("master", "1.0.0<script>", &[("/health", "whether it answers")]);
+        assert!(text.contains("1.0.0script") && !text.contains("<script>"), "{text}");
+        assert!(text.contains("<a href=\"/health\">"));
+    }
+
+    #[test]
+    fn version_is_what_proto_says() {
+        let info = holdfast_proto::mesos::v1::VersionInfo { version: "1.11.0".to_owned(), ..Default::default() };
+        assert_eq!(JsonText::of(&info).as_bytes(), holdfast_proto::json::to_vec(&info));
+    }
+}

@@ -1,0 +1,87 @@
+//! A refusal: a status code and words for a person.
+//!
+//! Relies on nothing. Never carries anything but what the peer may read.
+
+use tonic::{Code, Status};
+
+/// Why a call is not carried out. The status is HTTP's; over gRPC it becomes the nearest code.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{status}: {message}")]
+pub struct Refusal {
+    /// An HTTP status from 400 to 599; anything else is answered as 500.
+    pub status: u16,
+    /// What is wrong and what to try.
+    pub message: String,
+}
+
+impl Refusal {
+    /// A refusal with any status.
+    pub fn new(status: u16, message: impl Into<String>) -> Self {
+        Self { status, message: message.into() }
+    }
+
+    /// 400: the call itself is wrong.
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(400, message)
+    }
+
+    /// 403: the caller may not do this, or not now.
+    pub fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(403, message)
+    }
+
+    /// 404: there is no such thing.
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(404, message)
+    }
+
+    /// 409: right in itself, but it does not fit what is there.
+    pub fn conflict(message: impl Into<String>) -> Self {
+        Self::new(409, message)
+    }
+
+    /// 500: a fault of ours.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(500, message)
+    }
+
+    /// 501: this call is not served.
+    pub fn not_implemented(message: impl Into<String>) -> Self {
+        Self::new(501, message)
+    }
+
+    /// 503: not now; try again.
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(503, message)
+    }
+
+    /// The same over gRPC.
+    pub(crate) fn to_grpc(&self) -> Status {
+        let code = match self.status {
+            400 | 405 | 406 | 415 => Code::InvalidArgument,
+            401 => Code::Unauthenticated,
+            403 => Code::PermissionDenied,
+            404 => Code::NotFound,
+            408 => Code::DeadlineExceeded,
+            409 => Code::FailedPrecondition,
+            413 | 429 => Code::ResourceExhausted,
+            501 => Code::Unimplemented,
+            503 => Code::Unavailable,
+            _ => Code::Internal,
+        };
+        Status::new(code, self.message.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_the_nearest() {
+        assert_eq!(Refusal::bad_request("x").to_grpc().code(), Code::InvalidArgument);
+        assert_eq!(Refusal::unavailable("x").to_grpc().code(), Code::Unavailable);
+        assert_eq!(Refusal::new(599, "x").to_grpc().code(), Code::Internal);
+        assert_eq!(Refusal::conflict("volume is in use").to_grpc().message(), "volume is in use");
+    }
+}

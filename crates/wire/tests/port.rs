@@ -1,0 +1,25 @@
+//! The port, over real sockets on loopback.
+//!
+//! Relies on doors that remember what came to them. Never sleeps: each wait is for an event, with a deadline.
+
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests are named by what they show, and a panic is their report")]
+#![allow(dead_code, reason = "what came to a door is kept whole, so that a failed test shows it")]
+
+#[path = "port/agent_door.rs"]
+mod agent_door;
+#[path = "port/agents.rs"]
+mod agents;
+#[path = "port/clients.rs"]
+mod clients;
+#[path = "port/grpc.rs"]
+mod grpc;
+#[path = "port/hostile.rs"]
+mod hostile;
+#[path = "port/master_door.rs"]
+mod master_door;
+#[path = "port/raw.rs"]
+mod raw;
+#[path = "port/statuses.rs"]
+mod statuses;
+#[path = "port/streams.rs"]
+mod streams;

@@ -1,0 +1,170 @@
+//! gRPC on the same port: links of agents, and schedulers on a stream.
+
+use std::time::Duration;
+
+use holdfast_proto::holdfast::v1::{from_agent, to_agent, FromAgent, Ping, Pong, ToAgent};
+use holdfast_proto::mesos::v1::scheduler::{call::Type, event, Call};
+use holdfast_wire::{AgentLinkClient, ClientError, Limits, LinkEnd, Refusal, SchedulerStreamClient, Standing, Transport};
+use uuid::Uuid;
+
+use crate::master_door::{call, message, subscribe, Seen, Site};
+use crate::raw::{ask, soon};
+
+fn pong(number: u64) -> FromAgent {
+    FromAgent { message: Some(from_agent::Message::Pong(Pong { number })) }
+}
+
+fn ping(number: u64) -> ToAgent {
+    ToAgent { term: 3, message: Some(to_agent::Message::Ping(Ping { number })) }
+}
+
+async fn attached(site: &mut Site) -> Uuid {
+    match site.next().await {
+        Seen::Attached(head) if head.transport == Transport::Grpc => head.stream_id,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn agent_gone(site: &mut Site) -> (Uuid, LinkEnd) {
+    loop {
+        if let Seen::AgentGone(stream_id, end) = site.next().await {
+            return (stream_id, end);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_agents_link_carries_messages_in_order_both_ways() {
+    let mut site = Site::start(Limits::default()).await;
+    // Masters that do not lead take links, too.
+    site.stand(Standing::Standby { leader: None });
+    let (sender, mut receiver) = AgentLinkClient::default().connect(&site.host()).await.unwrap();
+    let stream_id = attached(&mut site).await;
+    for number in 0..100 {
+        sender.send(pong(number)).await.unwrap();
+        site.door.agents.lock().unwrap()[&stream_id].send(ping(number)).unwrap();
+    }
+    for number in 0..100 {
+        assert_eq!(soon("a ping", receiver.recv()).await.unwrap(), Some(ping(number)));
+        let Seen::Said(from, said) = site.next().await else { panic!("a pong") };
+        assert_eq!((from, *said), (stream_id, pong(number)));
+    }
+    assert_eq!(ask(site.address, "GET", "/health", &[], b"").await.status, 200, "HTTP is served beside it");
+    drop((sender, receiver));
+    assert_eq!(agent_gone(&mut site).await, (stream_id, LinkEnd::PeerGone));
+}
+
+#[tokio::test]
+async fn a_door_may_refuse_a_link_or_a_message() {
+    let mut site = Site::start(Limits::default()).await;
+    site.refuse_next(Refusal::unavailable("not yet"));
+    let refused = AgentLinkClient::default().connect(&site.host()).await.unwrap_err();
+    assert!(matches!(&refused, ClientError::StreamRefused { message, code: 14, .. } if message == "not yet"), "{refused:?}");
+
+    let (sender, mut receiver) = AgentLinkClient::default().connect(&site.host()).await.unwrap();
+    let stream_id = attached(&mut site).await;
+    site.refuse_next(Refusal::forbidden("another agent's ledger"));
+    sender.send(pong(1)).await.unwrap();
+    let refused = soon("the refusal", receiver.recv()).await.unwrap_err();
+    assert!(matches!(&refused, ClientError::StreamRefused { message, .. } if message == "another agent's ledger"), "{refused:?}");
+    assert_eq!(agent_gone(&mut site).await, (stream_id, LinkEnd::Refused));
+}
+
+#[tokio::test]
+async fn a_master_ends_a_link_and_the_agent_notices() {
+    let mut site = Site::start(Limits::default()).await;
+    let (sender, mut receiver) = AgentLinkClient::default().connect(&site.host()).await.unwrap();
+    let stream_id = attached(&mut site).await;
+    site.door.agents.lock().unwrap().remove(&stream_id).unwrap().send(ping(1)).unwrap();
+    assert_eq!(soon("a ping", receiver.recv()).await.unwrap(), Some(ping(1)));
+    assert_eq!(soon("the end", receiver.recv()).await.unwrap(), None);
+    assert_eq!(agent_gone(&mut site).await, (stream_id, LinkEnd::Closed));
+    soon("the sender's end", sender.closed()).await;
+}
+
+#[tokio::test]
+async fn an_agent_that_does_not_read_is_cut_off() {
+    let link = holdfast_wire::LinkLimits { stall_timeout: Duration::from_millis(200), ..Default::default() };
+    let mut site = Site::start(Limits { link, ..Limits::default() }).await;
+    let (_sender, mut receiver) = AgentLinkClient::default().connect(&site.host()).await.unwrap();
+    let stream_id = attached(&mut site).await;
+    let large = ToAgent {
+        term: 1,
+        message: Some(to_agent::Message::Refused(holdfast_proto::holdfast::v1::Refused { reason: "x".repeat(1 << 20) })),
+    };
+    for _ in 0..16 {
+        site.door.agents.lock().unwrap()[&stream_id].send(large.clone()).unwrap();
+    }
+    assert_eq!(agent_gone(&mut site).await, (stream_id, LinkEnd::TooSlow));
+    let end = async { while let Ok(Some(_)) = receiver.recv().await {} };
+    soon("the end of the link", end).await;
+}
+
+#[tokio::test]
+async fn stopping_ends_links() {
+    let mut site = Site::start(Limits { stop_grace: Duration::from_secs(1000), ..Limits::default() }).await;
+    let (_sender, mut receiver) = AgentLinkClient::default().connect(&site.host()).await.unwrap();
+    let stream_id = attached(&mut site).await;
+    site.stop.cancel();
+    assert_eq!(soon("the end", receiver.recv()).await.unwrap(), None);
+    assert_eq!(agent_gone(&mut site).await, (stream_id, LinkEnd::Stopped));
+    drop((_sender, receiver));
+    site.stopped().await;
+}
+
+#[tokio::test]
+async fn a_scheduler_on_a_stream() {
+    let mut site = Site::start(Limits::default()).await;
+    let (sender, mut receiver) = SchedulerStreamClient::default().subscribe(&site.host(), subscribe()).await.unwrap();
+    let Seen::Subscribed(head, _) = site.next().await else { panic!("a subscription") };
+    assert_eq!(head.transport, Transport::Grpc);
+    for expected in [event::Type::Subscribed, event::Type::Heartbeat] {
+        assert_eq!(soon("an event", receiver.recv()).await.unwrap().unwrap().r#type(), expected);
+    }
+    sender.send(call(Type::Revive)).await.unwrap();
+    let Seen::Called(stream_id, called) = site.next().await else { panic!("a call") };
+    assert_eq!((stream_id, called.r#type()), (head.stream_id, Type::Revive));
+    site.door.tell(stream_id, message(10)).unwrap();
+    assert_eq!(soon("an event", receiver.recv()).await.unwrap().unwrap(), message(10));
+    drop((sender, receiver));
+    assert_eq!(site.framework_gone().await, (head.stream_id, LinkEnd::PeerGone));
+}
+
+#[tokio::test]
+async fn h7_a_streams_calls_are_checked_like_http() {
+    let mut site = Site::start(Limits::default()).await;
+    let bad: [(Call, i32, &str); 4] = [
+        (subscribe(), 3, "subscribed already"),
+        (Call { framework_id: None, ..call(Type::Revive) }, 3, "framework_id"),
+        (Call { r#type: None, ..call(Type::Revive) }, 3, "type"),
+        (Call { r#type: Some(99), ..call(Type::Revive) }, 12, "99"),
+    ];
+    for (bad, expected_code, words) in bad {
+        let (sender, mut receiver) = SchedulerStreamClient::default().subscribe(&site.host(), subscribe()).await.unwrap();
+        assert!(matches!(site.next().await, Seen::Subscribed(..)));
+        sender.send(bad).await.unwrap();
+        let refused = loop {
+            match soon("the refusal", receiver.recv()).await {
+                Ok(Some(_)) => {}
+                Ok(None) => panic!("a refusal, not an end"),
+                Err(error) => break error,
+            }
+        };
+        assert!(
+            matches!(&refused, ClientError::StreamRefused { code, message, .. } if *code == expected_code && message.contains(words)),
+            "{refused:?}"
+        );
+        assert_eq!(site.framework_gone().await.1, LinkEnd::Refused);
+    }
+    let first = SchedulerStreamClient::default().subscribe(&site.host(), call(Type::Revive)).await.unwrap_err();
+    assert!(matches!(&first, ClientError::StreamRefused { code: 3, .. }), "{first:?}");
+    site.assert_untouched();
+}
+
+#[tokio::test]
+async fn h5_a_standby_names_the_leader() {
+    let site = Site::start(Limits::default()).await;
+    site.stand(Standing::Standby { leader: Some("m2:5050".to_owned()) });
+    let refused = SchedulerStreamClient::default().subscribe(&site.host(), subscribe()).await.unwrap_err();
+    assert!(matches!(&refused, ClientError::StreamRefused { code: 14, leader: Some(leader), .. } if leader == "m2:5050"), "{refused:?}");
+}

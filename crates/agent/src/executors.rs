@@ -222,7 +222,9 @@ mod tests {
         }
         let at = |which: &dyn Fn(&Effect) -> bool| bed.seen.iter().position(which).unwrap();
         let given = at(&|it| matches!(it, Effect::ToExecutor(_, ExecutorEvent::Launch(_))));
-        let noted = at(&|it| matches!(it, Effect::Commit(changes) if changes.iter().any(|it| matches!(it, holdfast_model::AgentChange::Task(task) if task.delivered))));
+        let noted = at(
+            &|it| matches!(it, Effect::Commit(changes) if changes.iter().any(|it| matches!(it, holdfast_model::AgentChange::Task(task) if task.delivered))),
+        );
         assert!(noted < given);
     }
 
@@ -252,7 +254,13 @@ mod tests {
         let custom = |id: &str| TaskInfo { executor: Some(custom_executor("e")), command: None, ..task(id, &[]) };
         bed.apply(vec![Action::Launch(vec![custom("z"), custom("a"), custom("m")])]);
         bed.settle();
-        let given = bed.seen.iter().filter_map(|it| if let Effect::ToExecutor(_, ExecutorEvent::Launch(task)) = it { Some(task.id.to_string()) } else { None });
+        let given = bed.seen.iter().filter_map(|it| {
+            if let Effect::ToExecutor(_, ExecutorEvent::Launch(task)) = it {
+                Some(task.id.to_string())
+            } else {
+                None
+            }
+        });
         assert_eq!(given.collect::<Vec<_>>(), ["z", "a", "m"]);
         assert_eq!(bed.task_state("m"), Some(TaskState::Running));
         assert!(bed.agent.ledger().tasks[&task_key("z")].delivered);

@@ -21,7 +21,9 @@ impl Agent {
     pub(crate) fn kill(&mut self, moment: &mut Moment<'_>, key: TaskKey, grace_ms: Option<u64>) {
         let verdict = Verdict::new(TaskState::Killed, Reason::KilledDuringLaunch, "killed before it was started");
         self.drop_launches(moment, &verdict, |launch| launch.task_keys().contains(&key));
-        let Some(task) = self.ledger.tasks.get(&key).cloned() else { return self.tell_gone(moment, key) };
+        let over = |it: &TaskRecord| it.state.is_terminal() && it.updates.is_empty(); // Only kept for its container.
+        let task = self.ledger.tasks.get(&key).filter(|it| !over(it)).cloned();
+        let Some(task) = task else { return self.tell_gone(moment, key) };
         if task.state.is_terminal() {
             return self.forward(moment, &key);
         }

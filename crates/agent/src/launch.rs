@@ -8,7 +8,7 @@ use holdfast_model::launch::{check_group, check_task};
 use holdfast_model::validate::check_resource;
 use holdfast_model::{
     AgentChange, Carried, ClaimState, ContainerId, ExecutorInfo, ExecutorKey, ExecutorKind, ExecutorRecord, FrameworkId, FrameworkInfo,
-    Identity, Invalid, Moment, Reason, Resource, Resources, Role, TaskInfo, TaskKey, TaskRecord, TaskState,
+    Identity, Invalid, Moment, Reason, Resource, Resources, Role, TaskInfo, TaskKey, TaskRecord, TaskState, ToMaster,
 };
 
 use crate::claims::{find_volume, uses, Hold};
@@ -315,6 +315,11 @@ impl Agent {
         let ends = fresh.iter().map(|task| ((launch.owner(), task.id.clone()), verdict.clone())).collect();
         self.commit(changes);
         self.conclude(moment, ends, Vec::new());
+        let (framework, executor) = launch.executor_key();
+        if !launch.command && !self.ledger.executors.contains_key(&(framework.clone(), executor.clone())) {
+            // The master has set something aside for an executor that will never be.
+            self.tell_master(ToMaster::ExecutorExited { framework, executor, status: 1 });
+        }
     }
 }
 
@@ -469,7 +474,8 @@ mod tests {
         bed.apply(vec![Action::LaunchGroup(group_executor("g"), vec![task("a", &[]), task("b", &[bed.volume()])])]);
         bed.settle();
         assert_eq!((bed.task_state("a"), bed.task_state("b")), (Some(TaskState::Running), Some(TaskState::Running)));
-        let groups = bed.seen.iter().filter(|it| matches!(it, Effect::ToExecutor(_, ExecutorEvent::LaunchGroup(tasks)) if tasks.len() == 2));
+        let groups =
+            bed.seen.iter().filter(|it| matches!(it, Effect::ToExecutor(_, ExecutorEvent::LaunchGroup(tasks)) if tasks.len() == 2));
         assert_eq!(groups.count(), 1);
         assert_eq!(bed.containers.values().next().unwrap().plan.payload, crate::Payload::DefaultExecutor);
     }
@@ -487,6 +493,8 @@ mod tests {
             assert_eq!(refused(&bed, id), (TaskState::Dropped, Reason::ResourcesUnknown as i32));
         }
         assert!(bed.containers.is_empty() && bed.agent.ledger().executors.is_empty());
+        let never = |it: &&Effect| matches!(it, Effect::ToMaster(_, ToMaster::ExecutorExited { .. }));
+        assert_eq!(bed.seen.iter().filter(never).count(), 2, "the master gets back what it set aside for them");
     }
 
     #[test]

@@ -277,7 +277,13 @@ mod tests {
         bed.reserve_and_create();
         bed.apply(vec![Bed::reserve(reserved_disk(100))]);
         // The machine shrinks: the volume does not fit any more, and is not forgotten for it.
-        let shrunk = |it: Resource| if it.identity.source.is_some() && it.identity.name == "disk" { amount("disk", 10).on(it.identity.source.clone().unwrap()) } else { it };
+        let shrunk = |it: Resource| {
+            if it.identity.source.is_some() && it.identity.name == "disk" {
+                amount("disk", 10).on(it.identity.source.clone().unwrap())
+            } else {
+                it
+            }
+        };
         bed.machine.info.resources = bed.machine.info.resources.iter().map(shrunk).collect();
         bed.input(Input::Opened(bed.machine.clone()));
         bed.settle();

@@ -122,7 +122,8 @@ mod tests {
         let container = bed.container_of("t");
         bed.exit(container, 3);
         bed.containers.remove(&bed.container_of("lost"));
-        let found = vec![(container, Found::Exited(bed.containers[&container].exited.clone().unwrap())), (bed.container_of("lost"), Found::Lost)];
+        let found =
+            vec![(container, Found::Exited(bed.containers[&container].exited.clone().unwrap())), (bed.container_of("lost"), Found::Lost)];
         bed.answers.clear();
         bed.agent = Agent::recover(Config::default(), bed.durable.clone());
         bed.input(Input::Started(found));
@@ -202,7 +203,11 @@ mod tests {
     fn tasks_whose_volumes_a_running_container_may_not_see_are_dropped() {
         let mut bed = Bed::registered();
         bed.reserve_and_create();
-        let custom = |id: &str, volumes: &[holdfast_model::Resource]| TaskInfo { executor: Some(custom_executor("e")), command: None, ..task(id, volumes) };
+        let custom = |id: &str, volumes: &[holdfast_model::Resource]| TaskInfo {
+            executor: Some(custom_executor("e")),
+            command: None,
+            ..task(id, volumes)
+        };
         bed.apply(vec![Action::Launch(vec![custom("a", &[])])]);
         bed.settle();
         bed.apply(vec![Action::Launch(vec![custom("b", &[bed.volume()])])]);

@@ -206,7 +206,8 @@ mod tests {
         say(&mut bed, TaskState::Running, Some(501));
         assert_eq!(bed.statuses.len(), 2);
         let name = StatusUuid(Uuid::from_u128(501));
-        let acknowledged = bed.seen.iter().filter(|it| matches!(it, Effect::ToExecutor(_, ExecutorEvent::Acknowledged(_, it)) if *it == name));
+        let acknowledged =
+            bed.seen.iter().filter(|it| matches!(it, Effect::ToExecutor(_, ExecutorEvent::Acknowledged(_, it)) if *it == name));
         assert_eq!(acknowledged.count(), 3);
     }
 

@@ -100,7 +100,11 @@ mod tests {
         let mut bed = Bed::registered();
         bed.reserve_and_create();
         let new = volume_named("new", 100);
-        bed.apply(vec![Bed::destroy(&[bed.volume()]), Bed::create(&[new.clone()]), Action::Launch(vec![crate::testbed::task("t", &[new])])]);
+        bed.apply(vec![
+            Bed::destroy(&[bed.volume()]),
+            Bed::create(&[new.clone()]),
+            Action::Launch(vec![crate::testbed::task("t", &[new])]),
+        ]);
         assert_eq!(bed.agent.status().waiting_launches, 1);
         bed.settle();
         assert_eq!((bed.claim("new").state, bed.task_state("t")), (ClaimState::Ready, Some(TaskState::Running)));
@@ -111,7 +115,11 @@ mod tests {
         let mut bed = Bed::registered();
         bed.reserve_and_create();
         let new = volume_named("new", 100);
-        bed.apply(vec![Bed::destroy(&[bed.volume()]), Bed::create(&[new.clone()]), Action::Launch(vec![crate::testbed::task("t", &[new])])]);
+        bed.apply(vec![
+            Bed::destroy(&[bed.volume()]),
+            Bed::create(&[new.clone()]),
+            Action::Launch(vec![crate::testbed::task("t", &[new])]),
+        ]);
         bed.order(Order::Resync);
         assert_eq!(bed.reports().pop().unwrap().tasks[0].state, TaskState::Dropped);
         bed.settle();
@@ -123,7 +131,11 @@ mod tests {
         let mut bed = Bed::registered();
         bed.reserve_and_create();
         let new = volume_named("new", 100);
-        bed.apply(vec![Bed::destroy(&[bed.volume()]), Bed::create(&[new.clone()]), Action::Launch(vec![crate::testbed::task("t", &[new])])]);
+        bed.apply(vec![
+            Bed::destroy(&[bed.volume()]),
+            Bed::create(&[new.clone()]),
+            Action::Launch(vec![crate::testbed::task("t", &[new])]),
+        ]);
         let (framework, task) = crate::testbed::task_key("t");
         bed.order(Order::Kill { framework, task, grace_ms: None });
         bed.settle();

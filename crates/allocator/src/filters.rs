@@ -5,60 +5,85 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use holdfast_model::{AgentId, FrameworkId, Instant, Resources, Role};
+use holdfast_model::resources::Amount;
+use holdfast_model::{AgentId, FrameworkId, Identity, Instant, Resources, Role};
 
-/// Whose refusal, of what place.
-type Key = (FrameworkId, Role, AgentId);
 /// Until when, of what.
 type Refusal = (Instant, Resources);
+/// All about one agent.
+type Here = BTreeMap<FrameworkId, BTreeMap<Role, Vec<Refusal>>>;
 
 /// Refusals that still hold.
 ///
-/// Nothing empty is kept, and each refusal has its line in `expiries`: two collections with the same refusals are equal.
+/// Nothing empty is kept, and the indexes hold exactly what `refusals` holds: two collections with the same refusals are equal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filters {
-    refusals: BTreeMap<FrameworkId, BTreeMap<Role, BTreeMap<AgentId, Vec<Refusal>>>>,
-    expiries: BTreeSet<(Instant, Key)>,
+    /// By agent, since a division asks about one agent for everybody.
+    refusals: BTreeMap<AgentId, Here>,
+    /// Where each framework refused something.
+    places: BTreeMap<FrameworkId, BTreeSet<(Role, AgentId)>>,
+    /// When each refusal ends.
+    expiries: BTreeSet<(Instant, FrameworkId, Role, AgentId)>,
+}
+
+/// The refusals about one agent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RefusalsHere<'f>(Option<&'f Here>);
+
+impl RefusalsHere<'_> {
+    /// Whether a candidate of these pieces (without allocations) is refused at `now`, and until when.
+    pub fn block<'p>(
+        &self,
+        framework: &FrameworkId,
+        role: &Role,
+        pieces: impl Iterator<Item = (&'p Identity, &'p Amount)> + Clone,
+        now: Instant,
+    ) -> Option<Instant> {
+        let list = self.0?.get(framework)?.get(role)?;
+        let covered = |refused: &Resources| pieces.clone().all(|(identity, amount)| covers(refused, identity, amount));
+        list.iter().filter(|(until, refused)| now < *until && covered(refused)).map(|(until, _)| *until).max()
+    }
 }
 
 impl Filters {
     /// Notes that `refused` (without allocations) is not wanted until `until`.
     pub fn insert(&mut self, framework: &FrameworkId, role: &Role, agent: &AgentId, refused: Resources, until: Instant) {
-        let roles = self.refusals.entry(framework.clone()).or_default();
-        let list = roles.entry(role.clone()).or_default().entry(agent.clone()).or_default();
+        let frameworks = self.refusals.entry(agent.clone()).or_default();
+        let list = frameworks.entry(framework.clone()).or_default().entry(role.clone()).or_default();
         if list.iter().any(|(other, containing)| until <= *other && containing.contains(&refused)) {
             return; // Said already, and for longer.
         }
-        let key = (framework.clone(), role.clone(), agent.clone());
         let (kept, said): (Vec<Refusal>, Vec<Refusal>) =
             list.drain(..).partition(|(other, contained)| until < *other || !refused.contains(contained));
         *list = kept;
         list.push((until, refused));
+        let key = |until| (until, framework.clone(), role.clone(), agent.clone());
         for (other, _) in said {
             if list.iter().all(|(it, _)| *it != other) {
-                self.expiries.remove(&(other, key.clone()));
+                self.expiries.remove(&key(other));
             }
         }
-        self.expiries.insert((until, key));
+        self.expiries.insert(key(until));
+        self.places.entry(framework.clone()).or_default().insert((role.clone(), agent.clone()));
     }
 
     /// Whether `candidate` (without allocations) is refused at `now`, and until when.
     pub fn blocks(&self, framework: &FrameworkId, role: &Role, agent: &AgentId, candidate: &Resources, now: Instant) -> Option<Instant> {
-        let holds = |(until, refused): &&Refusal| now < *until && refused.contains(candidate);
-        self.about(framework, role, agent).iter().filter(holds).map(|(until, _)| *until).max()
+        let pieces: Vec<(&Identity, &Amount)> = candidate.entries().collect();
+        self.here(agent).block(framework, role, pieces.iter().copied(), now)
     }
 
-    /// Whether anything at all was refused; if not, there is no need to put a candidate together.
-    pub(crate) fn any(&self, framework: &FrameworkId, role: &Role, agent: &AgentId) -> bool {
-        !self.about(framework, role, agent).is_empty()
+    /// The refusals about one agent.
+    pub(crate) fn here(&self, agent: &AgentId) -> RefusalsHere<'_> {
+        RefusalsHere(self.refusals.get(agent))
     }
 
     /// Forgets what no longer holds; returns the agents concerned, which may now be offered again.
     pub fn expire(&mut self, now: Instant) -> BTreeSet<AgentId> {
         let mut agents = BTreeSet::new();
         while self.next_expiry().is_some_and(|until| until <= now) {
-            let Some((_, (framework, role, agent))) = self.expiries.pop_first() else { break };
-            self.edit(&framework, &role, &agent, |list| list.retain(|(until, _)| now < *until));
+            let Some((_, framework, role, agent)) = self.expiries.pop_first() else { break };
+            self.retain(&framework, &role, &agent, |until| now < until);
             agents.insert(agent);
         }
         agents
@@ -66,22 +91,17 @@ impl Filters {
 
     /// When the next refusal ends.
     pub fn next_expiry(&self) -> Option<Instant> {
-        self.expiries.first().map(|(until, _)| *until)
+        self.expiries.first().map(|(until, ..)| *until)
     }
 
     /// Forgets the refusals of these roles of a framework (empty = all); returns the agents concerned.
     pub fn revive(&mut self, framework: &FrameworkId, roles: &BTreeSet<Role>) -> BTreeSet<AgentId> {
-        let named = |role: &&Role| roles.is_empty() || roles.contains(*role);
-        let Some(refused) = self.refusals.get(framework) else { return BTreeSet::new() };
-        let places: Vec<(Role, AgentId)> = refused
-            .iter()
-            .filter(|(role, _)| named(role))
-            .flat_map(|(role, agents)| agents.keys().map(|agent| (role.clone(), agent.clone())))
-            .collect();
-        for (role, agent) in &places {
-            self.forget(framework, role, agent);
+        let all = self.places.get(framework).into_iter().flatten();
+        let named: Vec<(Role, AgentId)> = all.filter(|(role, _)| roles.is_empty() || roles.contains(role)).cloned().collect();
+        for (role, agent) in &named {
+            self.retain(framework, role, agent, |_| false);
         }
-        places.into_iter().map(|(_, agent)| agent).collect()
+        named.into_iter().map(|(_, agent)| agent).collect()
     }
 
     /// Forgets all refusals of a framework; returns the agents concerned.
@@ -91,15 +111,11 @@ impl Filters {
 
     /// Forgets all refusals about an agent.
     pub fn remove_agent(&mut self, agent: &AgentId) {
-        let places: Vec<(FrameworkId, Role)> = self
-            .refusals
-            .iter()
-            .flat_map(|(framework, roles)| roles.iter().map(move |(role, agents)| (framework, role, agents)))
-            .filter(|(_, _, agents)| agents.contains_key(agent))
-            .map(|(framework, role, _)| (framework.clone(), role.clone()))
-            .collect();
-        for (framework, role) in &places {
-            self.forget(framework, role, agent);
+        let all = self.refusals.get(agent).into_iter().flatten();
+        let pairs: Vec<(FrameworkId, Role)> =
+            all.flat_map(|(framework, roles)| roles.keys().map(|role| (framework.clone(), role.clone()))).collect();
+        for (framework, role) in &pairs {
+            self.retain(framework, role, agent, |_| false);
         }
     }
 
@@ -113,41 +129,46 @@ impl Filters {
         self.refusals.is_empty()
     }
 
-    fn about(&self, framework: &FrameworkId, role: &Role, agent: &AgentId) -> &[Refusal] {
-        let list = self.refusals.get(framework).and_then(|roles| roles.get(role)).and_then(|agents| agents.get(agent));
-        list.map(Vec::as_slice).unwrap_or_default()
-    }
-
-    fn forget(&mut self, framework: &FrameworkId, role: &Role, agent: &AgentId) {
-        let untils: Vec<Instant> = self.about(framework, role, agent).iter().map(|(until, _)| *until).collect();
-        self.edit(framework, role, agent, Vec::clear);
-        for until in untils {
-            self.expiries.remove(&(until, (framework.clone(), role.clone(), agent.clone())));
+    /// Forgets some of a list, and whatever becomes empty with it.
+    fn retain(&mut self, framework: &FrameworkId, role: &Role, agent: &AgentId, keep: impl Fn(Instant) -> bool) {
+        let Some(frameworks) = self.refusals.get_mut(agent) else { return };
+        let Some(roles) = frameworks.get_mut(framework) else { return };
+        let Some(list) = roles.get_mut(role) else { return };
+        for (until, _) in list.iter().filter(|(until, _)| !keep(*until)) {
+            self.expiries.remove(&(*until, framework.clone(), role.clone(), agent.clone()));
         }
-    }
-
-    /// Changes one list, and removes what has become empty.
-    fn edit(&mut self, framework: &FrameworkId, role: &Role, agent: &AgentId, change: impl FnOnce(&mut Vec<Refusal>)) {
-        let Some(roles) = self.refusals.get_mut(framework) else { return };
-        let Some(agents) = roles.get_mut(role) else { return };
-        let Some(list) = agents.get_mut(agent) else { return };
-        change(list);
-        if list.is_empty() {
-            agents.remove(agent);
+        list.retain(|(until, _)| keep(*until));
+        if !list.is_empty() {
+            return;
         }
-        if agents.is_empty() {
-            roles.remove(role);
-        }
+        roles.remove(role);
         if roles.is_empty() {
-            self.refusals.remove(framework);
+            frameworks.remove(framework);
+        }
+        if frameworks.is_empty() {
+            self.refusals.remove(agent);
+        }
+        let Some(places) = self.places.get_mut(framework) else { return };
+        places.remove(&(role.clone(), agent.clone()));
+        if places.is_empty() {
+            self.places.remove(framework);
         }
     }
+}
+
+/// Whether all of one piece was refused; what can only be taken whole, copy by copy.
+fn covers(refused: &Resources, identity: &Identity, amount: &Amount) -> bool {
+    refused.get(identity).is_some_and(|it| match identity.is_exclusive() || identity.shared {
+        true => it.value == amount.value && amount.copies <= it.copies,
+        false => it.value.contains(&amount.value),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::{agent_id, cpus, framework_id, role};
+    use holdfast_model::{Resource, Scalar};
     use proptest::prelude::*;
 
     fn at(ms: u64) -> Instant {
@@ -206,6 +227,19 @@ mod tests {
         assert_eq!(filters, Filters::default());
     }
 
+    fn some() -> impl Strategy<Value = Resources> {
+        let piece = (0u8..3, 1i64..3, any::<bool>()).prop_map(|(n, amount, shared)| {
+            let mut volume = crate::testing::volume(&format!("v{n}"), amount, "r");
+            volume.identity.shared = shared;
+            if n == 0 {
+                Resource::scalar("disk", Scalar::whole(amount))
+            } else {
+                volume
+            }
+        });
+        prop::collection::vec(piece, 0..5).prop_map(|all| all.iter().collect())
+    }
+
     #[derive(Clone, Debug)]
     enum Step {
         Insert(u8, u8, u8, i64, u64),
@@ -230,6 +264,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn refused_means_contained(refused in some(), candidate in some()) {
+            let (f, r, a) = (framework_id(1), role("r"), agent_id(1));
+            let mut filters = Filters::default();
+            filters.insert(&f, &r, &a, refused.clone(), at(9));
+            prop_assert_eq!(filters.blocks(&f, &r, &a, &candidate, at(0)).is_some(), refused.contains(&candidate));
+        }
+
         /// Against a plain list that is searched from end to end.
         #[test]
         fn filters_are_a_list_of_refusals(steps in prop::collection::vec(step(), 0..40)) {
@@ -265,8 +307,9 @@ mod tests {
                     let until = same.map(|it| at(it.4)).max();
                     prop_assert_eq!(filters.blocks(&framework_id(f), &named(r), &agent_id(a), &cpus(n), at(now)), until);
                 }
-                prop_assert_eq!(filters.is_empty(), filters.len() == 0);
+                prop_assert_eq!(usize::from(!filters.is_empty()), filters.len().min(1));
                 prop_assert_eq!(filters.is_empty(), filters.next_expiry().is_none());
+                prop_assert_eq!(filters.is_empty(), filters.places.is_empty());
                 prop_assert_eq!(filters.is_empty(), list.is_empty());
             }
         }

@@ -10,6 +10,7 @@ use holdfast_model::resources::Amount;
 use holdfast_model::{Capability, FrameworkId, Identity, Instant, Quantities, Resources, Role, Scalar};
 
 use crate::contenders::Contender;
+use crate::filters::RefusalsHere;
 use crate::picture::{AgentView, Holder, Picture};
 use crate::reasons::Reason;
 
@@ -36,6 +37,12 @@ impl Part<'_> {
         self.holders.contains(&framework)
     }
 
+    /// How much it is; a shared volume counts once.
+    fn quantity(&self) -> Scalar {
+        let copies = if self.identity.shared { 1 } else { i64::from(self.amount.copies) };
+        Scalar::thousandths(self.amount.value.quantity().as_thousandths().saturating_mul(copies))
+    }
+
     /// Whether it was set aside for a role: a reservation or a volume.
     pub fn is_claimed(&self) -> bool {
         self.identity.is_reserved() || self.identity.persistence.is_some()
@@ -52,7 +59,7 @@ pub(crate) enum Bar<'a> {
     // Of several reasons why pieces are withheld, the first of these tells most.
     Held(&'a FrameworkId),
     Lacks(&'static str),
-    Reserved(Role),
+    Reserved(&'a Role),
     BelowMinimum(Vec<usize>),
     Filtered(Instant),
 }
@@ -61,6 +68,7 @@ pub(crate) enum Bar<'a> {
 #[derive(Debug)]
 pub(crate) struct Ground<'a> {
     pub view: &'a AgentView,
+    refusals: RefusalsHere<'a>,
     parts: Vec<Part<'a>>,
     left: BTreeSet<usize>,
 }
@@ -71,14 +79,15 @@ impl<'a> Ground<'a> {
         for Holder { identity, framework, .. } in view.holders.iter().filter(|it| it.expected) {
             holders.entry(identity).or_default().push(framework);
         }
+        let refusals = picture.filters.here(&view.id);
         let part = |(identity, amount): (&'a Identity, &'a Amount)| {
             let holders = holders.remove(identity).unwrap_or_default();
-            let keeper = holders.iter().copied().find(|framework| keeps(picture, view, framework, identity));
+            let keeper = holders.iter().copied().find(|framework| keeps(picture, refusals, framework, (identity, amount)));
             Part { identity, amount, holders, keeper }
         };
         let parts: Vec<Part<'a>> = view.free.entries().map(part).collect();
         let left = (0..parts.len()).collect();
-        Ground { view, parts, left }
+        Ground { view, refusals, parts, left }
     }
 
     /// What has not been given yet.
@@ -104,7 +113,12 @@ impl<'a> Ground<'a> {
     /// The scalars in these pieces: ranges and sets have no share.
     pub fn scalars(&self, parts: &[usize]) -> Quantities {
         let scalar = |at: &&usize| self.parts[**at].identity.kind == holdfast_model::ValueKind::Scalar;
-        quantities(parts.iter().filter(scalar).map(|at| &self.parts[*at]))
+        let mut sums = Quantities::new();
+        for part in parts.iter().filter(scalar).map(|at| &self.parts[*at]) {
+            let sum = sums.entry(part.identity.name.clone()).or_default();
+            *sum = sum.plus(part.quantity());
+        }
+        sums
     }
 
     /// What keeps the contender from anything of this agent, whatever is free.
@@ -118,17 +132,16 @@ impl<'a> Ground<'a> {
         self.view.fault.as_deref().map(Bar::Fault)
     }
 
-    /// What is left, parted into what the contender may have and what is withheld from it.
-    pub fn sort(&self, contender: &Contender<'a>) -> (Vec<usize>, Vec<(usize, Bar<'a>)>) {
-        let gpus_here = self.left().any(|(_, part)| part.identity.name == GPUS);
-        let (mut usable, mut withheld) = (Vec::new(), Vec::new());
-        for (at, part) in self.left() {
-            match withholds(part, contender, gpus_here) {
-                None => usable.push(at),
-                Some(bar) => withheld.push((at, bar)),
-            }
-        }
-        (usable, withheld)
+    /// What the contender may have of what is left.
+    pub fn usable(&self, contender: &Contender<'a>) -> Vec<usize> {
+        let gpus_here = self.has_gpus_left();
+        self.left().filter(|(_, part)| withholds(part, contender, gpus_here).is_none()).map(|(at, _)| at).collect()
+    }
+
+    /// What is withheld from the contender of what is left, and why.
+    pub fn withheld(&self, contender: &Contender<'a>) -> Vec<(usize, Bar<'a>)> {
+        let gpus_here = self.has_gpus_left();
+        self.left().filter_map(|(at, part)| Some((at, withholds(part, contender, gpus_here)?))).collect()
     }
 
     /// What the contender may be offered of what is left: all of it, or the reason why nothing.
@@ -136,9 +149,9 @@ impl<'a> Ground<'a> {
         if let Some(bar) = self.standing(contender) {
             return Err(bar);
         }
-        let (usable, withheld) = self.sort(contender);
+        let usable = self.usable(contender);
         if usable.is_empty() {
-            return Err(withheld.into_iter().map(|(_, bar)| bar).min().unwrap_or(Bar::NothingFree));
+            return Err(self.withheld(contender).into_iter().map(|(_, bar)| bar).min().unwrap_or(Bar::NothingFree));
         }
         // A reservation or volume of the role is worth an offer however small: else its owner could not even destroy it.
         if !usable.iter().any(|at| self.parts[*at].is_claimed()) && !self.is_enough(picture, contender, &usable) {
@@ -157,7 +170,7 @@ impl<'a> Ground<'a> {
         if self.standing(contender).is_some() || !self.left().any(|(_, part)| part.is_held_by(id)) {
             return None;
         }
-        let (usable, _) = self.sort(contender);
+        let usable = self.usable(contender);
         let own = usable.iter().map(|at| &self.parts[*at]).filter(|part| part.is_held_by(id));
         let roles: BTreeSet<Role> = own.map(|part| part.identity.role()).collect();
         let beside = |part: &Part<'_>| part.holders.is_empty() && part.identity.is_reserved() && roles.contains(&part.identity.role());
@@ -174,47 +187,47 @@ impl<'a> Ground<'a> {
             Bar::NothingFree => Reason::NothingFree,
             Bar::Held(framework) => Reason::HeldFor(framework.clone()),
             Bar::Lacks(capability) => Reason::LacksCapability(capability),
-            Bar::Reserved(role) => Reason::ReservedFor(role),
+            Bar::Reserved(role) => Reason::ReservedFor(role.clone()),
             Bar::BelowMinimum(parts) => Reason::BelowMinimum(self.resources(&parts)),
             Bar::Filtered(until) => Reason::Filtered(until),
         }
     }
 
+    fn has_gpus_left(&self) -> bool {
+        self.left().any(|(_, part)| part.identity.name == GPUS)
+    }
+
     fn is_enough(&self, picture: &Picture<'a>, contender: &Contender<'a>, parts: &[usize]) -> bool {
         let sets = contender.role.min_allocatable.as_deref().unwrap_or(picture.min_allocatable);
-        let have = quantities(parts.iter().map(|at| &self.parts[*at]));
-        let reaches = |set: &Quantities| set.iter().all(|(name, least)| *least <= have.get(name).copied().unwrap_or_default());
+        let have = |name: &str| {
+            let named = parts.iter().map(|at| &self.parts[*at]).filter(|part| part.identity.name == name);
+            named.fold(Scalar::ZERO, |sum, part| sum.plus(part.quantity()))
+        };
+        let reaches = |set: &Quantities| set.iter().all(|(name, least)| *least <= have(name));
         sets.is_empty() || sets.iter().any(reaches)
     }
 
     fn refused(&self, picture: &Picture<'a>, contender: &Contender<'a>, parts: &[usize]) -> Option<Instant> {
-        let (framework, role, agent) = (&contender.framework.id, &contender.role.role, &self.view.id);
-        if !picture.filters.any(framework, role, agent) {
-            return None;
-        }
-        picture.filters.blocks(framework, role, agent, &self.resources(parts), picture.now)
+        let pieces = parts.iter().map(|at| (self.parts[*at].identity, self.parts[*at].amount));
+        self.refusals.block(&contender.framework.id, &contender.role.role, pieces, picture.now)
     }
 }
 
 /// Whether `framework`, which holds `identity`, has first say in it: unless it is connected and declined all of it that is free.
-fn keeps(picture: &Picture<'_>, agent: &AgentView, framework: &FrameworkId, identity: &Identity) -> bool {
+fn keeps(picture: &Picture<'_>, refusals: RefusalsHere<'_>, framework: &FrameworkId, piece: (&Identity, &Amount)) -> bool {
     let Some(view) = picture.frameworks.get(framework).filter(|it| it.active) else { return true };
-    let could = view.roles.iter().filter(|it| !it.suppressed && identity.is_allocatable_to(&it.role));
+    let could = view.roles.iter().filter(|it| !it.suppressed && piece.0.is_allocatable_to(&it.role));
     let mut roles = could.map(|it| &it.role).peekable();
     if roles.peek().is_none() {
         return true; // It asked for no offers; that is no word about what it holds.
     }
-    roles.any(|role| {
-        let silent = !picture.filters.any(framework, role, &agent.id);
-        let piece = || agent.free.filter(|it| it == identity);
-        silent || picture.filters.blocks(framework, role, &agent.id, &piece(), picture.now).is_none()
-    })
+    roles.any(|role| refusals.block(framework, role, std::iter::once(piece), picture.now).is_none())
 }
 
 fn withholds<'a>(part: &Part<'a>, contender: &Contender<'a>, gpus_here: bool) -> Option<Bar<'a>> {
     let (identity, id) = (part.identity, &contender.framework.id);
-    if !identity.is_allocatable_to(&contender.role.role) {
-        return Some(Bar::Reserved(identity.role()));
+    if let Some(reservation) = identity.reservations.last().filter(|_| !identity.is_allocatable_to(&contender.role.role)) {
+        return Some(Bar::Reserved(&reservation.role));
     }
     let needs = [
         (REFINEMENT, 1 < identity.reservations.len()),
@@ -230,18 +243,4 @@ fn withholds<'a>(part: &Part<'a>, contender: &Contender<'a>, gpus_here: bool) ->
         Some(keeper) if !part.is_held_by(id) => Some(Bar::Held(keeper)),
         _ => None,
     }
-}
-
-/// Sums by name; a shared volume counts once.
-fn quantities<'p, 'a: 'p>(parts: impl Iterator<Item = &'p Part<'a>>) -> Quantities {
-    let mut sums = Quantities::new();
-    for Part { identity, amount, .. } in parts {
-        let copies = if identity.shared { 1 } else { i64::from(amount.copies) };
-        let more = Scalar::thousandths(amount.value.quantity().as_thousandths().saturating_mul(copies));
-        match sums.get_mut(&identity.name) {
-            Some(sum) => *sum = sum.plus(more),
-            None => drop(sums.insert(identity.name.clone(), more)),
-        }
-    }
-    sums
 }

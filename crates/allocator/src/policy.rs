@@ -33,8 +33,11 @@ pub trait Policy: Send {
     fn order(&self, picture: &Picture<'_>) -> Vec<Place>;
 }
 
+/// Makes a policy that has served nobody yet.
+pub type Constructor = fn() -> Box<dyn Policy>;
+
 /// The policies by name; the first is the default.
-pub const POLICIES: &[(&str, fn() -> Box<dyn Policy>)] = &[("drf", || Box::new(Drf::new())), ("priority", || Box::new(Priority))];
+pub const POLICIES: &[(&str, Constructor)] = &[("drf", || Box::new(Drf::new())), ("priority", || Box::new(Priority))];
 
 /// A policy by its name.
 ///

@@ -139,13 +139,13 @@ fn reasons<'a>(picture: &Picture<'a>, ground: &Ground<'a>, contender: &Contender
 
 /// What of `wanted` is missing, and who has what is missing if it is there; nothing when nothing is usable at all.
 fn shortages<'a>(ground: &Ground<'a>, contender: &Contender<'a>, wanted: &Resources) -> Vec<Reason> {
-    let (usable, withheld) = ground.sort(contender);
+    let usable = ground.usable(contender);
     if usable.is_empty() {
         return Vec::new();
     }
     let short = shortfalls(&ground.resources(&usable), wanted);
     let names: BTreeSet<&str> = short.iter().map(|it| it.name.as_str()).collect();
-    let blamed = withheld.into_iter().filter(|(at, _)| names.contains(ground.part(*at).identity.name.as_str()));
+    let blamed = ground.withheld(contender).into_iter().filter(|(at, _)| names.contains(ground.part(*at).identity.name.as_str()));
     let bars: BTreeSet<Bar<'a>> = blamed.map(|(_, bar)| bar).collect();
     not_enough(short).into_iter().chain(bars.into_iter().map(|bar| ground.reason(bar))).collect()
 }

@@ -90,8 +90,8 @@ mod tests {
 
     #[test]
     fn the_greatest_part_counts_and_equal_fractions_are_equal() {
-        let mut scene = Scene::default();
-        scene.totals = quantities(&[("cpus", 10), ("mem", 1000), ("gpus", 0), ("ports", 7)]);
+        let totals = quantities(&[("cpus", 10), ("mem", 1000), ("gpus", 0), ("ports", 7)]);
+        let scene = Scene { totals, ..Scene::default() };
         let picture = scene.picture();
         let yardstick = Yardstick::new(&picture, &BTreeSet::from(["ports".to_owned()]));
         let share = |amounts, weight| yardstick.share(&yardstick.measure(&quantities(amounts)), Scalar::whole(weight));

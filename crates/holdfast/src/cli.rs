@@ -27,6 +27,10 @@ enum Verb {
     Master(settings_master::MasterSettings),
     /// Run an agent.
     Agent(settings_agent::AgentSettings),
+    /// Run a whole cluster on this machine until Ctrl-C.
+    Dev(settings_dev::DevSettings),
+    /// Show what this is for: a service, its volumes, and five kinds of kill -9.
+    Demo(settings_demo::DemoSettings),
     #[command(hide = true)]
     CommandExecutor,
     #[command(hide = true)]
@@ -67,6 +71,8 @@ fn run(line: Line) -> anyhow::Result<i32> {
         match line.verb {
             Verb::Master(settings) => crate::master_process::run(settings, stop).await.map(|()| 0),
             Verb::Agent(settings) => crate::agent_process::run(settings, stop).await.map(|()| 0),
+            Verb::Dev(settings) => crate::dev::run(settings, stop).await.map(|()| 0),
+            Verb::Demo(settings) => crate::demo::run(settings, stop).await,
             Verb::CommandExecutor => crate::executor_process::run_command_executor().await,
             Verb::DefaultExecutor => crate::executor_process::run_default_executor().await,
         }

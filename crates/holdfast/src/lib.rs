@@ -5,6 +5,7 @@
 pub mod address_file;
 pub mod agent_process;
 pub mod cli;
+pub mod demo;
 pub mod dev;
 pub mod executor_process;
 pub mod failure;

@@ -59,12 +59,26 @@ impl Master {
         if state.link != Some(link) {
             self.greet(moment.now, &id, link, report);
         } else if state.orders_sent == report.orders_seen {
+            state.asked = None;
             self.adopt(moment.now, &id, report);
         } else {
             // It has not seen all that we sent: what it says may already be out of date.
-            state.health = AgentHealth::Resyncing;
-            self.touch(&id);
-            self.order(&id, Order::Resync);
+            state.asked = state.asked.filter(|asked| report.orders_seen < *asked);
+            self.resync(&id);
+        }
+    }
+
+    /// Asks an agent to tell everything again. While an answer is still to come, once is enough: two questions
+    /// would each find the other's answer out of date, for ever.
+    pub(crate) fn resync(&mut self, id: &AgentId) {
+        let Some(state) = self.agents.get_mut(id) else { return };
+        state.health = AgentHealth::Resyncing;
+        let is_asked = state.asked.is_some();
+        self.touch(id);
+        if !is_asked && self.order(id, Order::Resync) {
+            if let Some(state) = self.agents.get_mut(id) {
+                state.asked = Some(state.orders_sent);
+            }
         }
     }
 
@@ -139,7 +153,7 @@ impl Master {
         }
         self.agent_links.insert(link, id.clone());
         let state = self.agents.get_mut(id).expect("it was just looked up");
-        (state.orders_sent, state.ping, state.reregistered) = (0, (0, 0), now);
+        (state.orders_sent, state.asked, state.ping, state.reregistered) = (0, None, (0, 0), now);
         self.adopt(now, id, report);
         self.order(id, Order::Registered(id.clone(), cluster));
         self.set_timer(now.plus_ms(self.config.ping_interval_ms), Timer::Ping(id.clone(), link));
@@ -213,6 +227,7 @@ impl AgentState {
             link: None,
             health: AgentHealth::Away(now),
             orders_sent: 0,
+            asked: None,
             machine: Default::default(),
             disks: Vec::new(),
             faults: Default::default(),

@@ -6,7 +6,7 @@ use holdfast_model::{
     Resources, StatusUuid,
 };
 
-use crate::state::{AgentHealth, InFlight};
+use crate::state::InFlight;
 use crate::{Effect, Master, Refusal};
 
 impl Master {
@@ -34,10 +34,7 @@ impl Master {
         let finished = update.state == OperationState::Finished;
         if !finished && update.state.is_terminal() && self.operations.contains_key(&update.uuid) {
             // We believed it done; only the agent knows how things are now.
-            if let Some(state) = self.agents.get_mut(agent) {
-                state.health = AgentHealth::Resyncing;
-            }
-            self.order(agent, Order::Resync);
+            self.resync(agent);
         }
         self.touch(agent);
         let Some(in_flight) = self.operations.get_mut(&update.uuid) else {

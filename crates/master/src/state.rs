@@ -34,6 +34,8 @@ pub struct AgentState {
     pub health: AgentHealth,
     /// Orders sent on this link, pings not counted.
     pub orders_sent: u64,
+    /// `orders_sent` when it was last asked to tell everything again, while the answer is still to come.
+    pub asked: Option<u64>,
     /// The machine, as last reported.
     pub machine: MachineInfo,
     /// Disks, as last reported.

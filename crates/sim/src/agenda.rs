@@ -7,7 +7,7 @@ use std::fmt;
 
 use holdfast_agent as agent;
 use holdfast_master as master;
-use holdfast_model::{ClaimId, ClusterId, ContainerId, DiskRecord, Event, ExecutorCall, ExecutorEvent, Instant, TaskId, Term, ToAgent, ToMaster};
+use holdfast_model::{ClusterId, ContainerId, DiskRecord, Event, ExecutorCall, ExecutorEvent, Instant, TaskId, Term, ToAgent, ToMaster};
 
 use crate::links::Side;
 
@@ -212,11 +212,6 @@ impl Agenda {
     pub(crate) fn elapsed_ms(&self) -> u64 {
         self.now.since_ms(DAWN)
     }
-}
-
-/// For people.
-pub(crate) fn brief(claim: &ClaimId) -> String {
-    claim.to_string()[..8].to_owned()
 }
 
 #[cfg(test)]

@@ -175,7 +175,7 @@ impl World {
     }
 
     pub(crate) fn framework_at(&self, link: u64) -> Option<usize> {
-        match self.links.end(link, Side::Client)?.node {
+        match self.links.client_of(link)? {
             Node::Framework(index) => Some(index),
             _ => None,
         }

@@ -99,7 +99,7 @@ impl Machine {
 impl World {
     /// The machine whose agent sits at the client's end of a link.
     pub(crate) fn machine_at(&self, link: u64) -> Option<usize> {
-        match self.links.end(link, Side::Client)?.node {
+        match self.links.client_of(link)? {
             Node::Machine(index) => Some(index),
             _ => None,
         }

@@ -87,7 +87,9 @@ impl World {
             calmed: false,
             shape,
         };
-        services.into_iter().for_each(|service| drop(world.add_framework(service)));
+        for service in services {
+            world.add_framework(service);
+        }
         for index in 0..world.plan.len() {
             world.agenda.at(DAWN.plus_ms(world.plan[index].at_ms), Node::World, ANY_LIFE, What::Fault(index));
         }

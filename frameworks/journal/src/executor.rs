@@ -1,5 +1,5 @@
-//! One node's executor: runs the node as a child process, so that either can be killed without the other, and passes on to the scheduler
-//! what the node says is durable. Never restarts a node: whether that is safe is for the scheduler to say.
+//! One node's executor: runs the node as a child process, so that either can be killed without the other, and tells the scheduler what
+//! the node says is durable. Never restarts a node: whether that is safe is for the scheduler to say.
 
 use holdfast_sdk::model::CommandInfo;
 use holdfast_sdk::net::executor::{ChildPlan, ChildTasks, Environment, Executor, Happened, Heard, Output};

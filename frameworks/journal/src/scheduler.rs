@@ -1,15 +1,11 @@
 //! What the framework wants: how many members, what each needs, how each is run. The keeper of the SDK does the rest.
 
+use holdfast_sdk::model::{CommandInfo, Role, Scalar};
+use holdfast_sdk::net::{self, Options, Result};
+use holdfast_sdk::{Member, Needs, Program, Service, Stage};
 use std::path::PathBuf;
 
-use holdfast_sdk::model::{CommandInfo, Role, Scalar};
-use holdfast_sdk::net::{self, Context, Options, Result};
-use holdfast_sdk::{Member, Needs, Program, Service, Stage};
-
-/// Where the volume shows in a node's working directory.
-const DATA: &str = "data";
-
-/// What the scheduler is told on the command line.
+/// The framework, as the command line describes it.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// The masters, as host:port, separated by commas.
@@ -22,85 +18,67 @@ pub struct Arguments {
     #[arg(long)]
     ledger: PathBuf,
     /// The role that the volumes are reserved for.
-    #[arg(long, default_value = "journal")]
-    role: String,
+    #[arg(long, default_value = "journal", value_parser = Role::parse)]
+    role: Role,
     /// The size of each volume, in megabytes.
     #[arg(long, default_value_t = 64)]
     disk_mb: i64,
     /// The processors of each node.
-    #[arg(long, default_value_t = 0.1)]
-    cpus: f64,
+    #[arg(long, default_value = "0.1", value_parser = cpus)]
+    cpus: Scalar,
     /// The memory of each node, in megabytes.
     #[arg(long, default_value_t = 32)]
     mem_mb: i64,
     /// How many records each node appends per second.
     #[arg(long, default_value_t = 100)]
     rate: u32,
-    /// This program, where the agents find it; by default where it is here.
-    #[arg(long)]
-    program: Option<PathBuf>,
-}
-
-struct Journal {
-    arguments: Arguments,
-    role: Role,
-    cpus: Scalar,
-    program: String,
+    /// This program, where the agents find it.
+    #[arg(long, default_value_os_t = std::env::current_exe().unwrap_or_default())]
+    program: PathBuf,
 }
 
 /// Runs the framework until it is told to stop.
 pub async fn run(arguments: Arguments) -> Result<()> {
     let options = Options::new(arguments.master.clone(), &arguments.ledger);
-    net::run(Journal::new(arguments)?, options).await
+    net::run(arguments, options).await
 }
 
-impl Journal {
-    fn new(arguments: Arguments) -> Result<Journal> {
-        let role = Role::parse(&arguments.role).context("--role")?;
-        let cpus = Scalar::from_f64(arguments.cpus).context("--cpus: give a number of processors, such as 0.5")?;
-        let program = arguments.program.clone().map_or_else(std::env::current_exe, Ok).context("--program")?;
-        Ok(Journal { role, cpus, program: program.to_string_lossy().into_owned(), arguments })
-    }
-}
-
-impl Service for Journal {
+impl Service for Arguments {
     fn name(&self) -> &str {
         "journal"
     }
-
     fn role(&self) -> &Role {
         &self.role
     }
-
     fn members(&self) -> u32 {
-        self.arguments.nodes
+        self.nodes
     }
-
     fn needs(&self, _member: u32) -> Needs {
-        let Arguments { mem_mb, disk_mb, .. } = self.arguments;
-        Needs { cpus: self.cpus, mem_mb, disk_mb, container_path: DATA.to_owned() }
+        Needs { cpus: self.cpus, mem_mb: self.mem_mb, disk_mb: self.disk_mb, container_path: "data".to_owned() }
     }
 
-    /// The executor is told what the node must find: a volume made this moment is empty, any other holds all that was acknowledged.
+    /// The node is told what it must find: a volume that is made this moment is empty, any other holds all that was acknowledged.
     fn program(&self, member: &Member) -> Program {
-        let first = if member.stage == Stage::Claiming { "--first" } else { "--again" };
-        let (index, rate) = (member.index.to_string(), self.arguments.rate.to_string());
-        let at_least = watermark(&member.note).to_string();
-        let words = [&self.program, "executor", "--dir", DATA, "--member", &index, "--at-least", &at_least, first, "--rate", &rate];
-        let arguments = words.iter().map(|&it| it.to_owned()).collect();
-        let command = CommandInfo { value: Some(self.program.clone()), arguments, ..CommandInfo::default() };
-        Program { command, executor: true }
+        let (program, first) = (self.program.to_string_lossy(), if member.stage == Stage::Claiming { "--first" } else { "--again" });
+        let (index, at_least) = (member.index, watermark(&member.note));
+        let line = format!("executor --dir data --member {index} --at-least {at_least} {first} --rate {}", self.rate);
+        let arguments = std::iter::once(&*program).chain(line.split(' ')).map(str::to_owned).collect();
+        Program { command: CommandInfo { value: Some(program.into_owned()), arguments, ..CommandInfo::default() }, executor: true }
     }
 
     /// `acked N`: so many records are durable. Remembered before anything else happens, and never lowered.
     fn heard(&mut self, member: &Member, data: &[u8]) -> Option<Vec<u8>> {
-        let count: u64 = std::str::from_utf8(data).ok()?.strip_prefix("acked ")?.parse().ok()?;
+        let count = data.strip_prefix(b"acked ").map(watermark)?;
         (watermark(&member.note) < count).then(|| count.to_string().into_bytes())
     }
 }
 
 fn watermark(note: &[u8]) -> u64 {
     std::str::from_utf8(note).ok().and_then(|it| it.parse().ok()).unwrap_or(0)
+}
+
+fn cpus(text: &str) -> Result<Scalar, &'static str> {
+    text.parse().ok().and_then(Scalar::from_f64).ok_or("give a number of processors, such as 0.5")
 }
 
 #[cfg(test)]
@@ -115,8 +93,8 @@ mod tests {
         arguments: Arguments,
     }
 
-    fn journal(line: &str) -> Result<Journal> {
-        Journal::new(Line::parse_from(line.split(' ')).arguments)
+    fn journal(line: &str) -> Result<Arguments, clap::Error> {
+        Line::try_parse_from(line.split(' ')).map(|it| it.arguments)
     }
 
     #[test]
@@ -141,8 +119,8 @@ mod tests {
 
     #[test]
     fn wrong_settings_are_named() {
-        for (line, name) in [("j --ledger /l --role a//b", "--role"), ("j --ledger /l --cpus NaN", "--cpus")] {
-            assert!(journal(line).err().unwrap().to_string().contains(name));
+        for (line, name) in [("j --ledger /l --role a//b", "--role"), ("j --ledger /l --cpus NaN", "--cpus"), ("j", "--ledger")] {
+            assert!(journal(line).err().unwrap().to_string().contains(name), "{line}");
         }
     }
 }

@@ -74,7 +74,9 @@ impl Rule for Offers {
             for executor in ledger.executors.values().filter(|it| !it.command) {
                 sum.add_all(&executor.info.resources.iter().collect::<Resources>().unallocated());
             }
-            check_sum(index, &sum, capacity(&truth.machines[index]))?;
+            let open = self.open.iter().filter(|(_, it)| it.1 == agent).map(|(id, it)| format!("{id} of framework {} with {}", it.0, it.2));
+            check_sum(index, &sum, capacity(&truth.machines[index]))
+                .map_err(|why| format!("{why}; offers: {}; all: {sum}", open.collect::<Vec<_>>().join(", ")))?;
         }
         Ok(())
     }

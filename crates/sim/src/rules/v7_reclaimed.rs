@@ -74,7 +74,9 @@ impl Reclaimed {
     }
 
     fn forget(&mut self, machine: usize, id: ClaimId) {
-        self.volumes.values_mut().for_each(|all| drop(all.remove(&(machine, id))));
+        for all in self.volumes.values_mut() {
+            all.remove(&(machine, id));
+        }
     }
 }
 

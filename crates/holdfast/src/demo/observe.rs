@@ -1,0 +1,164 @@
+//! Looking at the cluster from outside: what the master says, and what really lies on the disks.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{bail, Context};
+use holdfast_wire::{ClientSettings, MesosClient};
+use serde_json::Value;
+use tokio::time::Instant;
+
+/// How long anything may take to come back.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often it is looked at meanwhile.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// A volume of the service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Volume {
+    /// Its uuid.
+    pub uuid: String,
+    /// The agent that has it.
+    pub agent: String,
+    /// Where its data lie.
+    pub data: PathBuf,
+}
+
+/// The service as it is now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Service {
+    /// Each member's running task.
+    pub tasks: BTreeMap<u32, String>,
+    /// Each member's volume.
+    pub volumes: BTreeMap<u32, Volume>,
+    /// Whether all agents are well.
+    pub agents_well: usize,
+    /// Whether the scheduler is connected.
+    pub connected: bool,
+}
+
+/// Somebody who looks.
+pub struct Observer {
+    client: MesosClient,
+    master: String,
+    journal: PathBuf,
+    scratch: PathBuf,
+}
+
+impl Observer {
+    /// Looks at this cluster.
+    pub fn new(master: &str, journal: &Path, scratch: &Path) -> Observer {
+        let client = MesosClient::new(ClientSettings::default());
+        Observer { client, master: master.to_owned(), journal: journal.to_owned(), scratch: scratch.to_owned() }
+    }
+
+    /// The directory of everything.
+    pub fn scratch(&self) -> &Path {
+        &self.scratch
+    }
+
+    async fn list(&self, name: &str) -> anyhow::Result<Vec<Value>> {
+        let value = self.client.get_json(&self.master, &format!("/holdfast/v1/{name}")).await?;
+        value.as_array().cloned().with_context(|| format!("the master's {name} are no list"))
+    }
+
+    /// How the service is now.
+    ///
+    /// # Errors
+    /// When the master does not answer.
+    pub async fn service(&self) -> anyhow::Result<Service> {
+        let mut service = Service::default();
+        for task in self.list("tasks").await? {
+            if text(&task, "state") == "TASK_RUNNING" {
+                if let Some(member) = member(text(&task, "id")) {
+                    service.tasks.insert(member, text(&task, "id").to_owned());
+                }
+            }
+        }
+        let disks = self.list("disks").await?;
+        let root = |id: &str| disks.iter().find(|it| text(it, "id") == id).map(|it| PathBuf::from(text(it, "root")));
+        for claim in self.list("claims").await? {
+            let (Some(member), Some(root)) = (member(text(&claim, "volume")), root(text(&claim, "disk"))) else { continue };
+            let uuid = text(&claim, "id").to_owned();
+            let data = root.join("holdfast").join("volumes").join(&uuid).join("data");
+            service.volumes.insert(member, Volume { uuid, agent: text(&claim, "agent").to_owned(), data });
+        }
+        service.agents_well = self.list("agents").await?.iter().filter(|it| text(it, "state") == "well").count();
+        service.connected = self.list("frameworks").await?.iter().any(|it| text(it, "state") == "connected");
+        Ok(service)
+    }
+
+    /// Waits until the service is as wanted; returns it and how long that took.
+    ///
+    /// # Errors
+    /// When it is not in time; says what is missing.
+    pub async fn wait(&self, what: &str, wanted: impl Fn(&Service) -> bool) -> anyhow::Result<(Service, Duration)> {
+        let begin = Instant::now();
+        let mut last = None;
+        while begin.elapsed() < PATIENCE {
+            match self.service().await {
+                Ok(service) if wanted(&service) => return Ok((service, begin.elapsed())),
+                seen => last = Some(seen),
+            }
+            // tidy: sleep is the point: an observer from outside can only look again
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        match last {
+            Some(Ok(service)) => bail!("{what}: not within {} s; running are {:?}", PATIENCE.as_secs(), service.tasks.values()),
+            Some(Err(error)) => Err(error.context(what.to_owned())),
+            None => bail!("{what}: nobody looked"),
+        }
+    }
+
+    /// Reads the whole chain of records on a volume, and counts them.
+    ///
+    /// # Errors
+    /// When it is missing, damaged or unreadable.
+    pub async fn records(&self, volume: &Volume) -> anyhow::Result<u64> {
+        let output = tokio::process::Command::new(&self.journal).arg("verify").arg(&volume.data).output().await?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        if !output.status.success() {
+            bail!("volume {}: {}", volume.uuid, String::from_utf8_lossy(&output.stderr).trim());
+        }
+        said.split(' ').next().and_then(|it| it.parse().ok()).with_context(|| format!("`{said}` is no count of records"))
+    }
+
+    /// Waits until a volume has more records than `count`; returns how many.
+    ///
+    /// # Errors
+    /// When that does not happen in time, or the chain is damaged.
+    pub async fn wait_for_more(&self, volume: &Volume, count: u64) -> anyhow::Result<u64> {
+        let begin = Instant::now();
+        while begin.elapsed() < PATIENCE {
+            let now = self.records(volume).await?;
+            if count < now {
+                return Ok(now);
+            }
+            // tidy: sleep is the point: an observer from outside can only look again
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        bail!("volume {}: no record was added to {count} within {} s", volume.uuid, PATIENCE.as_secs())
+    }
+}
+
+fn text<'a>(value: &'a Value, name: &str) -> &'a str {
+    value.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// `journal-2-7` belongs to member 2.
+fn member(name: &str) -> Option<u32> {
+    name.strip_prefix("journal-")?.split('-').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_tell_the_member() {
+        assert_eq!(member("journal-2-7"), Some(2));
+        assert_eq!(member("other-2-7"), None);
+        assert_eq!(member(""), None);
+    }
+}

@@ -1,0 +1,92 @@
+//! The processes that the demonstration starts, finds and kills.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{bail, Context};
+use tokio::process::{Child, Command};
+
+/// The scheduler of the service.
+pub struct Scheduler {
+    program: PathBuf,
+    arguments: Vec<String>,
+    dir: PathBuf,
+    child: Option<Child>,
+}
+
+impl Scheduler {
+    /// A scheduler that does not run yet.
+    pub fn new(program: &Path, master: &str, dir: &Path, members: u32) -> Scheduler {
+        let ledger = dir.join("ledger").to_string_lossy().into_owned();
+        let words = ["scheduler", "--master", master, "--nodes", &members.to_string(), "--ledger", &ledger, "--rate", "200"];
+        let arguments = words.iter().map(|it| (*it).to_owned()).collect();
+        Scheduler { program: program.to_owned(), arguments, dir: dir.to_owned(), child: None }
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(&mut self) -> anyhow::Result<()> {
+        std::fs::create_dir_all(&self.dir).with_context(|| format!("cannot make {}", self.dir.display()))?;
+        let log = File::options().create(true).append(true).open(self.dir.join("log"))?;
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).process_group(0).kill_on_drop(true);
+        self.child = Some(command.spawn().context("cannot start the scheduler")?);
+        Ok(())
+    }
+
+    /// Kills it with -9.
+    pub async fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // It may have ended already.
+            let _ = child.kill().await;
+        }
+    }
+}
+
+/// The process of this service with these words on its command line.
+///
+/// # Errors
+/// When there is none.
+pub fn find(scratch: &Path, verb: &str, member: u32) -> anyhow::Result<u32> {
+    let number = member.to_string();
+    let is_it = |words: &[String]| words.get(1).is_some_and(|it| it == verb) && words.windows(2).any(|pair| pair[0] == "--member" && pair[1] == number);
+    let found = all(scratch).into_iter().find(|(_, words)| is_it(words));
+    found.map(|(pid, _)| pid).with_context(|| format!("member {member} has no `{verb}` process"))
+}
+
+/// Kills one process with -9.
+///
+/// # Errors
+/// When that is not allowed, or it is gone.
+pub async fn kill(pid: u32) -> anyhow::Result<()> {
+    let status = Command::new("kill").args(["-9", &pid.to_string()]).status().await.context("there is no `kill`")?;
+    if !status.success() {
+        bail!("process {pid} cannot be killed");
+    }
+    Ok(())
+}
+
+/// Everything that still runs and belongs to this demonstration.
+pub fn left_over(scratch: &Path) -> Vec<String> {
+    all(scratch).into_iter().map(|(pid, words)| format!("{pid} {}", words.join(" "))).collect()
+}
+
+/// Processes that work in, or name, the demonstration's directory; this one is not counted.
+fn all(scratch: &Path) -> Vec<(u32, Vec<String>)> {
+    let own = std::process::id();
+    let shown = scratch.to_string_lossy().into_owned();
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|it| it.parse::<u32>().ok()).filter(|it| *it != own) else { continue };
+        let Ok(line) = std::fs::read(entry.path().join("cmdline")) else { continue };
+        let words: Vec<String> = line.split(|byte| *byte == 0).filter(|it| !it.is_empty()).map(|it| String::from_utf8_lossy(it).into_owned()).collect();
+        let works_there = std::fs::read_link(entry.path().join("cwd")).is_ok_and(|it| it.starts_with(scratch));
+        if !words.is_empty() && (works_there || words.iter().any(|it| it.contains(&shown))) {
+            found.push((pid, words));
+        }
+    }
+    found
+}

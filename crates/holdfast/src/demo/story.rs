@@ -1,0 +1,190 @@
+//! What happens, in order: the service starts, five things are killed, and each time everything comes back.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::time::Instant;
+
+use super::observe::{Observer, Service, Volume};
+use super::processes::{find, kill, Scheduler};
+use crate::dev::cluster::Cluster;
+
+/// How many records each member has before anything is killed.
+const RECORDS_FIRST: u64 = 50;
+
+/// What one kill came to.
+#[derive(Clone, Debug)]
+pub struct Scene {
+    /// What was killed.
+    pub killed: String,
+    /// How long until everything ran again.
+    pub back: Duration,
+    /// Whether each member has the volume that it had.
+    pub same_volumes: bool,
+    /// Records that were durable before and are not there any more.
+    pub lost: u64,
+    /// Records afterwards.
+    pub records: u64,
+}
+
+/// The story so far.
+pub struct Story {
+    observer: Observer,
+    members: usize,
+    sabotage: bool,
+    begin: Instant,
+    volumes: BTreeMap<u32, Volume>,
+    /// What was told.
+    pub scenes: Vec<Scene>,
+    /// Whether it came to its end.
+    pub complete: bool,
+}
+
+impl Story {
+    /// A story to be told.
+    pub fn new(observer: Observer, members: u32, sabotage: bool) -> Story {
+        let members = usize::try_from(members).unwrap_or(usize::MAX);
+        Story { observer, members, sabotage, begin: Instant::now(), volumes: BTreeMap::new(), scenes: Vec::new(), complete: false }
+    }
+
+    /// The volumes that the service was given.
+    pub fn volumes(&self) -> &BTreeMap<u32, Volume> {
+        &self.volumes
+    }
+
+    fn say(&self, what: &str) {
+        println!("  {:7.3} s  {what}", self.begin.elapsed().as_secs_f64());
+    }
+
+    /// Tells it.
+    ///
+    /// # Errors
+    /// Where it breaks off: something did not come back, or a record is damaged.
+    pub async fn tell(&mut self, cluster: &mut Cluster, scheduler: &mut Scheduler) -> anyhow::Result<()> {
+        self.say(&format!("master at {}, agents at {}", cluster.master_address(), cluster.agent_addresses().collect::<Vec<_>>().join(", ")));
+        scheduler.start()?;
+        let members = self.members;
+        let (service, took) = self.observer.wait("the service starts", |it| it.tasks.len() == members).await?;
+        self.say(&format!("all {members} members run, {:.0} ms after the scheduler was started", took.as_secs_f64() * 1000.0));
+        self.volumes = service.volumes;
+        for (member, volume) in &self.volumes {
+            self.say(&format!("member {member} has volume {} on agent {}", volume.uuid, short(&volume.agent)));
+        }
+        for volume in self.volumes.clone().values() {
+            self.observer.wait_for_more(volume, RECORDS_FIRST).await?;
+        }
+        self.kill_task().await?;
+        self.kill_executor().await?;
+        self.kill_agent(cluster).await?;
+        self.kill_scheduler(scheduler).await?;
+        self.kill_master(cluster).await?;
+        if self.sabotage {
+            self.sabotage().await?;
+        }
+        self.complete = true;
+        Ok(())
+    }
+
+    async fn kill_task(&mut self) -> anyhow::Result<()> {
+        let before = self.before("a task").await?;
+        let pid = find(self.observer.scratch(), "node", 0)?;
+        let was = self.task_of(0).await?;
+        kill(pid).await?;
+        let members = self.members;
+        self.after("a task", before, |it| it.tasks.len() == members && it.tasks.get(&0).is_some_and(|task| *task != was)).await
+    }
+
+    async fn kill_executor(&mut self) -> anyhow::Result<()> {
+        let last = self.last_member();
+        let before = self.before("an executor").await?;
+        let pid = find(self.observer.scratch(), "executor", last)?;
+        let was = self.task_of(last).await?;
+        kill(pid).await?;
+        let members = self.members;
+        self.after("an executor", before, |it| it.tasks.len() == members && it.tasks.get(&last).is_some_and(|task| *task != was)).await
+    }
+
+    async fn kill_agent(&mut self, cluster: &mut Cluster) -> anyhow::Result<()> {
+        let before = self.before("an agent").await?;
+        cluster.kill_agent(0).await;
+        cluster.restart_agent(0).await?;
+        let members = self.members;
+        self.after("an agent", before, |it| it.tasks.len() == members && it.agents_well == members).await
+    }
+
+    async fn kill_scheduler(&mut self, scheduler: &mut Scheduler) -> anyhow::Result<()> {
+        let before = self.before("the scheduler").await?;
+        scheduler.kill().await;
+        self.observer.wait("the scheduler's end is noticed", |it| !it.connected).await?;
+        scheduler.start()?;
+        let members = self.members;
+        self.after("the scheduler", before, |it| it.connected && it.tasks.len() == members).await
+    }
+
+    async fn kill_master(&mut self, cluster: &mut Cluster) -> anyhow::Result<()> {
+        let before = self.before("the master").await?;
+        cluster.kill_master().await;
+        cluster.restart_master().await?;
+        let members = self.members;
+        let whole = |it: &Service| it.connected && it.agents_well == members && it.tasks.len() == members;
+        self.after("the master", before, whole).await
+    }
+
+    /// Takes a journal away and kills its node: it must not come back as if nothing had happened.
+    async fn sabotage(&mut self) -> anyhow::Result<()> {
+        let volume = self.volumes.get(&0).cloned().context("member 0 has no volume")?;
+        let before = self.before("a volume's data (sabotage)").await?;
+        std::fs::remove_file(volume.data.join("journal")).context("the journal cannot be removed")?;
+        let was = self.task_of(0).await?;
+        kill(find(self.observer.scratch(), "node", 0)?).await?;
+        let members = self.members;
+        self.after("a volume's data (sabotage)", before, |it| it.tasks.len() == members && it.tasks.get(&0).is_some_and(|task| *task != was)).await
+    }
+
+    fn last_member(&self) -> u32 {
+        self.volumes.keys().copied().next_back().unwrap_or(0)
+    }
+
+    async fn task_of(&self, member: u32) -> anyhow::Result<String> {
+        let service = self.observer.service().await?;
+        service.tasks.get(&member).cloned().with_context(|| format!("member {member} does not run"))
+    }
+
+    /// Counts every member's durable records, and starts the clock.
+    async fn before(&self, what: &str) -> anyhow::Result<(Instant, BTreeMap<u32, u64>)> {
+        let mut counts = BTreeMap::new();
+        for (member, volume) in &self.volumes {
+            counts.insert(*member, self.observer.records(volume).await?);
+        }
+        self.say(&format!("kill -9 {what}; {} records are durable", counts.values().sum::<u64>()));
+        Ok((Instant::now(), counts))
+    }
+
+    async fn after(
+        &mut self,
+        killed: &str,
+        (begin, before): (Instant, BTreeMap<u32, u64>),
+        whole: impl Fn(&Service) -> bool,
+    ) -> anyhow::Result<()> {
+        let (service, _) = self.observer.wait(&format!("after {killed} was killed"), whole).await?;
+        let back = begin.elapsed();
+        let (mut lost, mut records) = (0, 0);
+        for (member, volume) in self.volumes.clone() {
+            // Every record from before, and at least one more: it does not only run, it works.
+            let had = before.get(&member).copied().unwrap_or(0);
+            let has = self.observer.wait_for_more(&volume, had).await?;
+            lost += had.saturating_sub(has);
+            records += has;
+        }
+        let same_volumes = service.volumes == self.volumes;
+        self.say(&format!("everything runs again after {:.0} ms, on {}", back.as_secs_f64() * 1000.0, if same_volumes { "the same volumes" } else { "OTHER volumes" }));
+        self.scenes.push(Scene { killed: killed.to_owned(), back, same_volumes, lost, records });
+        Ok(())
+    }
+}
+
+/// The part of an agent's id that tells it from the others.
+fn short(id: &str) -> &str {
+    id.rsplit('-').next().unwrap_or(id)
+}

@@ -16,7 +16,7 @@ use crate::step::Effect;
 use crate::Agent;
 
 impl Agent {
-    pub(crate) fn from_executor(&mut self, moment: &mut Moment<'_>, link: LinkId, key: ExecutorKey, call: ExecutorCall) {
+    pub(crate) fn executor_said(&mut self, moment: &mut Moment<'_>, link: LinkId, key: ExecutorKey, call: ExecutorCall) {
         if let ExecutorCall::Subscribe { tasks, updates } = call {
             return self.subscribe(moment, link, key, &tasks, updates);
         }

@@ -369,7 +369,11 @@ mod tests {
     fn reserve_create_and_launch_in_one_accept() {
         let mut bed = Bed::registered();
         let volume = bed.volume();
-        bed.apply(vec![Bed::reserve(reserved_disk(100)), Bed::create(&[volume.clone()]), Action::Launch(vec![task("t", &[volume])])]);
+        bed.apply(vec![
+            Bed::reserve(reserved_disk(100)),
+            Bed::create(std::slice::from_ref(&volume)),
+            Action::Launch(vec![task("t", &[volume])]),
+        ]);
         assert_eq!(bed.task_state("t"), Some(TaskState::Staging));
         assert!(bed.containers.is_empty(), "its volume is not made yet");
         bed.settle();
@@ -502,7 +506,7 @@ mod tests {
         let mut bed = Bed::registered();
         bed.reserve_and_create();
         let volume = bed.volume();
-        bed.apply(vec![Action::LaunchGroup(group_executor("g"), vec![task("a", &[volume.clone()]), task("b", &[volume])])]);
+        bed.apply(vec![Action::LaunchGroup(group_executor("g"), vec![task("a", std::slice::from_ref(&volume)), task("b", &[volume])])]);
         assert!(matches!(refused(&bed, "a").0, TaskState::Dropped | TaskState::Error));
         assert!(bed.containers.is_empty());
     }

@@ -47,7 +47,7 @@ impl Agent {
         self.soft.reported_pending.clear();
     }
 
-    pub(crate) fn from_master(&mut self, moment: &mut Moment<'_>, link: LinkId, message: ToAgent) {
+    pub(crate) fn master_said(&mut self, moment: &mut Moment<'_>, link: LinkId, message: ToAgent) {
         let Some(master) = self.soft.master.as_mut().filter(|it| it.link == link) else {
             return self.log(format!("an order on link {}, which is not the newest, is ignored", link.0));
         };

@@ -373,13 +373,13 @@ fn a_crash_after_any_effect_of_the_main_story_loses_nothing() {
         bed.apply(vec![
             Bed::reserve(reserved_disk(100)),
             Bed::create(&[volume.clone(), other]),
-            Action::Launch(vec![task("t1", &[volume.clone()])]),
+            Action::Launch(vec![task("t1", std::slice::from_ref(&volume))]),
         ]);
         bed.settle();
         let (framework, id) = task_key("t1");
         bed.order(Order::Kill { framework, task: id, grace_ms: None });
         bed.settle();
-        bed.apply(vec![Action::LaunchGroup(group_executor("g"), vec![task("a", &[volume.clone()]), task("b", &[])])]);
+        bed.apply(vec![Action::LaunchGroup(group_executor("g"), vec![task("a", std::slice::from_ref(&volume)), task("b", &[])])]);
         bed.settle();
         bed.order(Order::ShutdownExecutor(framework_id(), ExecutorId::made("g".to_owned())));
         bed.settle();

@@ -172,7 +172,7 @@ mod tests {
         let volume = refined.clone().volume(holdfast_model::PersistenceId::parse("v").unwrap(), "data", None);
         bed.apply(vec![Bed::reserve(reserved_disk(100)), Bed::reserve(refined.clone())]);
         let before = bed.agent.ledger().claims.values().map(|it| it.resource.clone()).collect::<Vec<_>>();
-        bed.apply(vec![Bed::create(&[volume.clone()])]);
+        bed.apply(vec![Bed::create(std::slice::from_ref(&volume))]);
         bed.settle();
         bed.apply(vec![Bed::destroy(&[volume])]);
         bed.settle();

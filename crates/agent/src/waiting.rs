@@ -102,7 +102,7 @@ mod tests {
         let new = volume_named("new", 100);
         bed.apply(vec![
             Bed::destroy(&[bed.volume()]),
-            Bed::create(&[new.clone()]),
+            Bed::create(std::slice::from_ref(&new)),
             Action::Launch(vec![crate::testbed::task("t", &[new])]),
         ]);
         assert_eq!(bed.agent.status().waiting_launches, 1);
@@ -117,7 +117,7 @@ mod tests {
         let new = volume_named("new", 100);
         bed.apply(vec![
             Bed::destroy(&[bed.volume()]),
-            Bed::create(&[new.clone()]),
+            Bed::create(std::slice::from_ref(&new)),
             Action::Launch(vec![crate::testbed::task("t", &[new])]),
         ]);
         bed.order(Order::Resync);
@@ -133,7 +133,7 @@ mod tests {
         let new = volume_named("new", 100);
         bed.apply(vec![
             Bed::destroy(&[bed.volume()]),
-            Bed::create(&[new.clone()]),
+            Bed::create(std::slice::from_ref(&new)),
             Action::Launch(vec![crate::testbed::task("t", &[new])]),
         ]);
         let (framework, task) = crate::testbed::task_key("t");

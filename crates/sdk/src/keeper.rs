@@ -7,11 +7,12 @@
 use std::collections::BTreeMap;
 
 use holdfast_model::{
-    Action, AgentId, Call, CommandInfo, Event, ExecutorInfo, ExecutorKind, Filters, FrameworkId, Instant, Offer, Operation, OperationState,
+    Action, AgentId, Call, CommandInfo, Event, ExecutorId, ExecutorInfo, ExecutorKind, Filters, FrameworkId, Instant, Offer, Operation, OperationState,
     OperationStatus, PersistenceId, TaskId, TaskInfo, TaskState, TaskStatus,
 };
 
 use crate::ledger::{KeeperChange, KeeperLedger, Member, Run, Stage};
+use crate::pace::Pace;
 use crate::placing::{self, Place};
 use crate::service::Service;
 
@@ -53,6 +54,10 @@ pub struct Keeper<S> {
     suppressed: bool,
     /// Agents whose CREATE is known not to have happened, by member: soft, learnt again by asking.
     refuted: BTreeMap<u32, PersistenceId>,
+    /// How soon each member's task is started again.
+    paces: BTreeMap<u32, Pace>,
+    #[cfg(feature = "planted")]
+    planted: Option<&'static str>,
     reconcile_at: Option<Instant>,
     effects: Vec<Effect>,
 }
@@ -66,6 +71,9 @@ impl<S: Service> Keeper<S> {
             subscribed: false,
             suppressed: false,
             refuted: BTreeMap::new(),
+            paces: BTreeMap::new(),
+            #[cfg(feature = "planted")]
+            planted: None,
             reconcile_at: None,
             effects: Vec::new(),
         };
@@ -92,7 +100,24 @@ impl<S: Service> Keeper<S> {
 
     /// When the next [`Input::Tick`] is wanted; earlier ones are harmless.
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.reconcile_at.filter(|_| self.subscribed)
+        let rested = self.paces.values().filter_map(Pace::until).min();
+        self.reconcile_at.into_iter().chain(rested).min().filter(|_| self.subscribed)
+    }
+
+    /// Puts a bug in on purpose, for the simulator to find.
+    #[cfg(feature = "planted")]
+    pub fn plant(&mut self, bug: &'static str) {
+        self.planted = Some(bug);
+    }
+
+    #[cfg(feature = "planted")]
+    fn is_planted(&self, bug: &str) -> bool {
+        self.planted == Some(bug)
+    }
+
+    #[cfg(not(feature = "planted"))]
+    fn is_planted(&self, _bug: &str) -> bool {
+        false
     }
 
     /// One step.
@@ -101,7 +126,7 @@ impl<S: Service> Keeper<S> {
             Input::Disconnected => self.subscribed = false,
             Input::Tick => self.tick(now),
             Input::Event(Event::Subscribed(id)) => self.subscribed(now, id),
-            Input::Event(event) => self.event(event),
+            Input::Event(event) => self.event(now, event),
         }
         std::mem::take(&mut self.effects)
     }
@@ -123,6 +148,11 @@ impl<S: Service> Keeper<S> {
         if self.subscribed && self.reconcile_at.is_some_and(|at| at <= now) {
             self.reconcile(now);
         }
+        let mut rested = false;
+        self.paces.values_mut().for_each(|it| rested |= it.wake(now));
+        if rested {
+            self.revive();
+        }
     }
 
     /// Asks about all that may not be as the ledger says.
@@ -140,10 +170,10 @@ impl<S: Service> Keeper<S> {
         self.reconcile_at = Some(now.plus_ms(RECONCILE_MS));
     }
 
-    fn event(&mut self, event: Event) {
+    fn event(&mut self, now: Instant, event: Event) {
         match event {
-            Event::Offers(offers) => offers.into_iter().for_each(|offer| self.offered(&offer)),
-            Event::Update(status) => self.updated(status),
+            Event::Offers(offers) => offers.into_iter().for_each(|offer| self.offered(now, &offer)),
+            Event::Update(status) => self.updated(now, status),
             Event::UpdateOperation(status) => self.operation_updated(status),
             Event::Message(_, executor, data) => self.heard(executor.as_str(), &data),
             Event::Error(why) => self.effects.push(Effect::Log(format!("the master says: {why}"))),
@@ -164,12 +194,12 @@ impl<S: Service> Keeper<S> {
 
     // ---- Offers.
 
-    fn offered(&mut self, offer: &Offer) {
+    fn offered(&mut self, now: Instant, offer: &Offer) {
         let mut rest = placing::Rest::of(offer);
         let mut operations = Vec::new();
         let members: Vec<Member> = self.wanted().cloned().collect();
         for member in members {
-            if let Some(place) = self.place(&member, offer, &rest) {
+            if let Some(place) = self.place(now, &member, offer, &rest) {
                 self.use_place(member, offer, place, &mut rest, &mut operations);
             }
         }
@@ -184,9 +214,12 @@ impl<S: Service> Keeper<S> {
     }
 
     /// What this offer is to a member, if anything.
-    fn place(&mut self, member: &Member, offer: &Offer, rest: &placing::Rest) -> Option<Place> {
+    fn place(&mut self, now: Instant, member: &Member, offer: &Offer, rest: &placing::Rest) -> Option<Place> {
         if member.run.is_some() {
             return None; // Its task may be alive; only a terminal status makes room for another.
+        }
+        if self.paces.get(&member.index).is_some_and(|it| it.rests(now).is_some()) {
+            return None;
         }
         let needs = self.service.needs(member.index);
         if let Some(volume) = &member.volume {
@@ -196,7 +229,8 @@ impl<S: Service> Keeper<S> {
             if let Some(place) = rest.with_volume(volume, &needs) {
                 return Some(place);
             }
-            let gone = member.stage == Stage::Claiming && self.refuted.get(&member.index) == Some(volume);
+            let refuted = self.refuted.get(&member.index) == Some(volume) || self.is_planted("keeper-claims-again");
+            let gone = member.stage == Stage::Claiming && refuted;
             return if gone {
                 rest.with_reservation(&placing::label(&self.service, member), &needs).or_else(|| rest.fresh(&needs))
             } else {
@@ -236,28 +270,47 @@ impl<S: Service> Keeper<S> {
 
     // ---- What became of it.
 
-    fn updated(&mut self, status: TaskStatus) {
+    fn updated(&mut self, now: Instant, status: TaskStatus) {
         let owner = self.ledger.members.values().find(|it| it.run.as_ref().is_some_and(|run| run.task == status.task)).cloned();
         if let Some(mut member) = owner {
             let over = status.state.is_terminal() || status.state == TaskState::Unknown;
             let running = status.state == TaskState::Running;
             let was = member.run.take();
             member.run = was.clone().filter(|_| !over).map(|run| Run { running: running || run.running, ..run });
-            if member.run != was {
+            if running && member.stage == Stage::Claiming && member.volume.is_some() {
+                member.stage = Stage::Placed; // What a task runs on exists.
+            }
+            let index = member.index;
+            if self.ledger.members.get(&index) != Some(&member) {
                 if over {
                     let why = status.message.as_deref().unwrap_or("");
                     self.effects.push(Effect::Log(format!("task {} is {}: {why}", status.task, status.state.name())));
                 }
                 self.commit(vec![KeeperChange::Member(member)]);
             }
+            if running {
+                self.paces.entry(index).or_default().running(now);
+            }
             if over {
-                self.revive();
+                self.over(now, index, &status);
             }
         }
         // Acknowledged only now: what it says is written down.
         if let (Some(uuid), Some(agent)) = (status.uuid, status.agent) {
             self.call(Call::Acknowledge { agent, task: status.task, status: uuid });
         }
+    }
+
+    /// A member's task has ended: its own executor shall end too, or it would hold the volume for ever.
+    fn over(&mut self, now: Instant, index: u32, status: &TaskStatus) {
+        let Some(member) = self.ledger.members.get(&index) else { return };
+        let agent = status.agent.clone().or_else(|| member.agent.clone());
+        let own = self.service.program(member).executor;
+        if let Some(agent) = agent.filter(|_| own) {
+            self.call(Call::Shutdown(executor_of(&status.task), agent));
+        }
+        self.paces.entry(index).or_default().over(now);
+        self.revive();
     }
 
     fn operation_updated(&mut self, status: OperationStatus) {
@@ -308,6 +361,11 @@ impl<S: Service> Keeper<S> {
     }
 }
 
+/// Each task has an executor of its own, and it bears the task's name.
+fn executor_of(task: &TaskId) -> ExecutorId {
+    ExecutorId::made(task.as_str().to_owned())
+}
+
 fn task_info<S: Service>(
     service: &S,
     member: &Member,
@@ -319,7 +377,7 @@ fn task_info<S: Service>(
     let name = format!("{}-{}", service.name(), member.index);
     let (command, executor): (Option<CommandInfo>, Option<ExecutorInfo>) = if program.executor {
         let executor = ExecutorInfo {
-            id: holdfast_model::ExecutorId::made(task.as_str().to_owned()),
+            id: executor_of(&task),
             kind: Some(ExecutorKind::Custom),
             framework: None,
             resources: Vec::new(),

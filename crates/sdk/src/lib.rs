@@ -8,6 +8,7 @@ mod keeper;
 mod ledger;
 #[cfg(feature = "net")]
 pub mod net;
+mod pace;
 mod placing;
 mod service;
 

@@ -100,6 +100,10 @@ pub(crate) enum What {
     News(usize, Term),
     /// The masters choose a leader, unless one leads that is not this one.
     Elect(Option<Term>),
+    /// A master hears that it leads.
+    Lead(Term),
+    /// A master hears an operator.
+    Asked(holdfast_master::Ticket),
     /// A master hears that its term is over.
     Deposed(Term),
     /// A mind's alarm rings.
@@ -155,6 +159,8 @@ impl What {
             What::Operate => 15,
             What::Fault(_) => 16,
             What::Heal(_) => 17,
+            What::Lead(_) => 18,
+            What::Asked(_) => 19,
         }
     }
 }

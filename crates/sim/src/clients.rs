@@ -126,6 +126,9 @@ impl World {
 
     /// A client goes back to an old leader that still believes, if there is one.
     pub(crate) fn mislead(&mut self, node: Node) -> bool {
+        if self.process(node).is_none_or(|it| !it.up || it.paused_until.is_some()) {
+            return false;
+        }
         let present = self.election.leader.map(|(leader, _)| leader);
         let believers = (0..self.masters.len()).filter(|it| Some(*it) != present);
         let zombie = believers.filter_map(|it| self.masters[it].mind.as_ref().map(|(term, _)| (it, *term))).next();

@@ -108,7 +108,9 @@ impl World {
         self.election.leader = Some((leader, term));
         self.journal.begin(term);
         self.tell_story(|| format!("master {leader} is elected, term {term}"));
-        self.lead(leader, term);
+        let life = self.masters[leader].process.life;
+        self.agenda.after(0, Node::Master(leader), life, What::Lead(term));
+        self.rules_see(&Fact::Elected { master: leader, term });
         let clients: Vec<Node> = self.clients().collect();
         for client in clients {
             let late_ms = self.luck_ms(5, 1_500, 1);
@@ -116,7 +118,8 @@ impl World {
         }
     }
 
-    fn lead(&mut self, index: usize, term: Term) {
+    /// A master that was chosen reads the journal and leads; it may be late, and deposed already.
+    pub(crate) fn lead(&mut self, index: usize, term: Term) {
         let ledger = match self.journal.read() {
             Ok(ledger) => ledger,
             Err(why) => return self.violate("R2", why),
@@ -126,7 +129,6 @@ impl World {
             self.drop_links(Node::Master(index), 100); // Links belong to one term.
         }
         self.masters[index].mind = Some((term, Master::new(config(self.shape.planted), policy, ledger)));
-        self.rules_see(&Fact::Elected { master: index, term });
         self.step_master(index, Input::Elected(term));
     }
 

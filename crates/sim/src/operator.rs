@@ -112,15 +112,21 @@ impl World {
         self.operator.next += 1;
         let ticket = Ticket(self.operator.next);
         self.rules_see(&Fact::OperatorAsks { agent: &agent, action: &action });
-        let asked = Asked { master, agent: agent.clone(), action: action.clone() };
-        self.operator.waiting.insert(ticket, asked);
+        self.operator.waiting.insert(ticket, Asked { master, agent, action });
+        let life = self.masters[master].process.life;
+        self.agenda.after(1, Node::Master(master), life, What::Asked(ticket));
+        ticket
+    }
+
+    /// The question arrives. A master that does not lead hangs up.
+    pub(crate) fn asked(&mut self, master: usize, ticket: Ticket) {
+        let Some(Asked { agent, action, .. }) = self.operator.waiting.get(&ticket).cloned() else { return };
         if self.masters[master].mind.is_none() {
             self.operator.waiting.remove(&ticket);
-            return ticket;
+            return;
         }
         let call = OperatorCall::Claim { agent, action, principal: Some("ops".to_owned()), plan: false };
         self.step_master(master, Input::FromOperator(ticket, call));
-        ticket
     }
 
     pub(crate) fn answered(&mut self, ticket: Ticket, answer: &Result<(), Refusal>) {

@@ -230,6 +230,8 @@ impl World {
             (_, What::Follow) => self.follow(to),
             (_, What::News(leader, term)) => self.hear_news(to, leader, term),
             (_, What::Elect(unless)) => self.elect(unless),
+            (Node::Master(index), What::Lead(term)) => self.lead(index, term),
+            (Node::Master(index), What::Asked(ticket)) => self.asked(index, ticket),
             (Node::Master(index), What::Deposed(term)) => self.depose(index, term),
             (_, What::Tick) => self.ring(to),
             (_, What::Restart) => self.restart(to),

@@ -5,6 +5,7 @@
 
 mod arguments;
 mod bench;
+mod demo;
 mod dist;
 mod process;
 mod project;

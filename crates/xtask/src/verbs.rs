@@ -3,7 +3,7 @@
 //! Relies on [`crate::arguments`]. Never runs anything: a verb is one entry of [`VERBS`] and one file.
 
 use crate::arguments::{Flag, Given, NotUnderstood, Words};
-use crate::{bench, dist, sim, test, tidy};
+use crate::{bench, demo, dist, sim, test, tidy};
 
 /// One thing that xtask can do.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub struct Verb {
 }
 
 /// All verbs, in the order of the help text.
-pub const VERBS: &[&Verb] = &[&tidy::VERB, &test::VERB, &sim::VERB, &bench::VERB, &dist::VERB];
+pub const VERBS: &[&Verb] = &[&demo::VERB, &tidy::VERB, &test::VERB, &sim::VERB, &bench::VERB, &dist::VERB];
 
 /// What the words ask for.
 #[derive(Debug)]

@@ -1,6 +1,5 @@
 //! The smallest stateful framework, and the template to copy: N nodes, each of which appends records to a journal on a volume of its own
 //! and finds it again, whole, wherever a node, its executor, its agent, the scheduler or the master was killed.
-//!
 //! To write your own, copy this folder below `frameworks/`, name it in `Cargo.toml`, and change three files:
 //! 1. `node.rs`, `chain.rs`: your program. If it exists already (a database, say), drop them, but not their habits: look at what is on
 //!    the volume before you start, and refuse to start on less than you once acknowledged.
@@ -8,7 +7,7 @@
 //! 3. `scheduler.rs`: how many members there are, what each needs, how each is run. The rest (offers, reservations, volumes, bringing
 //!    each member back to its own volume, the ledger, reconnecting) is the SDK's. Nothing here ever destroys a volume.
 //!
-//! Try it: `journal scheduler --master 127.0.0.1:5050 --ledger /tmp/journal`. Stop it with Ctrl-C, start it again: its nodes run on.
+//! Try it: `holdfast-journal scheduler --master 127.0.0.1:5050 --ledger /tmp/journal`. Stop it with Ctrl-C, start it again: its nodes run on.
 
 mod chain;
 mod executor;
@@ -16,7 +15,7 @@ mod node;
 mod scheduler;
 
 #[derive(clap::Parser)]
-#[command(name = "journal", about = "A stateful framework: its nodes append records to volumes, and never lose one.")]
+#[command(name = "holdfast-journal", about = "A stateful framework: its nodes append records to volumes, and never lose one.")]
 enum Verb {
     /// Run the framework's scheduler, until Ctrl-C.
     Scheduler(scheduler::Arguments),

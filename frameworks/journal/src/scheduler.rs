@@ -56,7 +56,6 @@ impl Service for Arguments {
     fn needs(&self, _member: u32) -> Needs {
         Needs { cpus: self.cpus, mem_mb: self.mem_mb, disk_mb: self.disk_mb, container_path: "data".to_owned() }
     }
-
     /// The node is told what it must find: a volume that is made this moment is empty, any other holds all that was acknowledged.
     fn program(&self, member: &Member) -> Program {
         let (program, first) = (self.program.to_string_lossy(), if member.stage == Stage::Claiming { "--first" } else { "--again" });
@@ -65,7 +64,6 @@ impl Service for Arguments {
         let arguments = std::iter::once(&*program).chain(line.split(' ')).map(str::to_owned).collect();
         Program { command: CommandInfo { value: Some(program.into_owned()), arguments, ..CommandInfo::default() }, executor: true }
     }
-
     /// `acked N`: so many records are durable. Remembered before anything else happens, and never lowered.
     fn heard(&mut self, member: &Member, data: &[u8]) -> Option<Vec<u8>> {
         let count = data.strip_prefix(b"acked ").map(watermark)?;

@@ -111,6 +111,34 @@ impl Observer {
         }
     }
 
+    /// Waits until a member's later task has failed by itself; returns what its node said last.
+    ///
+    /// # Errors
+    /// When that does not happen in time.
+    pub async fn refusal(&self, wanted: u32, was: &str) -> anyhow::Result<String> {
+        let begin = Instant::now();
+        while begin.elapsed() < PATIENCE {
+            for task in self.list("tasks").await? {
+                let id = text(&task, "id");
+                if member(id) == Some(wanted) && id != was && text(&task, "state") == "TASK_FAILED" {
+                    return Ok(self.last_words(&task).await);
+                }
+            }
+            // tidy: sleep is the point: an observer from outside can only look again
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        bail!("member {wanted} did not refuse to start within {} s", PATIENCE.as_secs())
+    }
+
+    /// The last line that a task's program wrote to its standard error.
+    async fn last_words(&self, task: &Value) -> String {
+        let sandbox = format!("/{}/frameworks/{}/executors/{}/runs/latest", text(task, "agent"), text(task, "framework"), text(task, "executor"));
+        let path = format!("/files/download?path={sandbox}/stderr");
+        let log = self.client.get_bytes(text(task, "agent_address"), &path).await.map(|it| String::from_utf8_lossy(&it).into_owned());
+        let said = log.ok().and_then(|it| it.lines().rev().find(|line| line.starts_with("journal:")).map(str::to_owned));
+        said.unwrap_or_else(|| text(task, "message").to_owned())
+    }
+
     /// Reads the whole chain of records on a volume, and counts them.
     ///
     /// # Errors

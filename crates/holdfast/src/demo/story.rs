@@ -134,12 +134,16 @@ impl Story {
     /// Takes a journal away and kills its node: it must not come back as if nothing had happened.
     async fn sabotage(&mut self) -> anyhow::Result<()> {
         let volume = self.volumes.get(&0).cloned().context("member 0 has no volume")?;
-        let before = self.before("a volume's data (sabotage)").await?;
-        std::fs::remove_file(volume.data.join("journal")).context("the journal cannot be removed")?;
         let was = self.task_of(0).await?;
-        kill(find(self.observer.scratch(), "node", 0)?).await?;
-        let members = self.members;
-        self.after("a volume's data (sabotage)", before, |it| it.tasks.len() == members && it.tasks.get(&0).is_some_and(|task| *task != was)).await
+        self.say(&format!("sabotage: the journal on volume {} is removed behind everybody's back, and its node killed", volume.uuid));
+        std::fs::remove_file(volume.data.join("journal")).context("the journal cannot be removed")?;
+        if let Ok(pid) = find(self.observer.scratch(), "node", 0) {
+            // It may have noticed, and ended, by itself.
+            let _ = kill(pid).await;
+        }
+        let refused = self.observer.refusal(0, &was).await?;
+        self.say(&format!("member 0 refuses to start: {refused}"));
+        self.observer.records(&volume).await.map(drop)
     }
 
     fn last_member(&self) -> u32 {

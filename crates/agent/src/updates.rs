@@ -14,6 +14,13 @@ use crate::Agent;
 
 /// How many statuses of one task are kept; beyond it, the newest takes the place of the newest but one, unless that was its end.
 const UPDATES_MAX: usize = 1000;
+/// How many bytes they may take together: with its description, a task stays below what one record may be.
+const UPDATES_BYTES_MAX: usize = 512 * 1024;
+
+/// About what statuses take in a record.
+fn bytes_of<'a>(statuses: impl IntoIterator<Item = &'a TaskStatus>) -> usize {
+    statuses.into_iter().map(|it| 256 + it.carried.0.len() + it.message.as_ref().map_or(0, String::len)).sum()
+}
 
 impl Agent {
     /// An executor says how a task is.
@@ -54,7 +61,8 @@ impl Agent {
             status.at = moment.now;
         }
         let mut updates = task.updates.clone();
-        if UPDATES_MAX <= updates.len() {
+        // The oldest is on its way to the framework, and stays.
+        while 1 < updates.len() && (UPDATES_MAX <= updates.len() || UPDATES_BYTES_MAX < bytes_of(&updates) + bytes_of([&status])) {
             updates.pop();
         }
         updates.push(status.clone());
@@ -277,5 +285,20 @@ mod tests {
         say(&mut bed, TaskState::Failed, Some(9_000));
         let task = &bed.agent.ledger().tasks[&task_key("t")];
         assert_eq!((task.updates.len(), task.updates.last().unwrap().state), (super::UPDATES_MAX, TaskState::Failed));
+    }
+
+    #[test]
+    fn fat_statuses_stay_below_what_a_record_may_be() {
+        let mut bed = running();
+        for number in 0..100u128 {
+            let mut status = TaskStatus::new(task_key("t").1, TaskState::Running, Instant(0));
+            status.uuid = Some(StatusUuid(Uuid::from_u128(20_000 + number)));
+            status.message = Some("x".repeat(30 * 1024));
+            let link: LinkId = bed.containers.values().next().unwrap().link.unwrap();
+            bed.input(Input::FromExecutor(link, framework_id(), ExecutorId::made("t".to_owned()), ExecutorCall::Update(status)));
+        }
+        let task = &bed.agent.ledger().tasks[&task_key("t")];
+        assert!(super::bytes_of(&task.updates) <= super::UPDATES_BYTES_MAX, "{}", super::bytes_of(&task.updates));
+        assert!(1 < task.updates.len());
     }
 }

@@ -51,7 +51,6 @@ pub struct Keeper<S> {
     service: S,
     ledger: KeeperLedger,
     subscribed: bool,
-    suppressed: bool,
     /// Agents whose CREATE is known not to have happened, by member: soft, learnt again by asking.
     refuted: BTreeMap<u32, PersistenceId>,
     /// How soon each member's task is started again.
@@ -69,7 +68,6 @@ impl<S: Service> Keeper<S> {
             service,
             ledger,
             subscribed: false,
-            suppressed: false,
             refuted: BTreeMap::new(),
             paces: BTreeMap::new(),
             #[cfg(feature = "planted")]
@@ -140,7 +138,7 @@ impl<S: Service> Keeper<S> {
         if self.ledger.framework.as_ref() != Some(&id) {
             self.commit(vec![KeeperChange::Framework(id)]);
         }
-        (self.subscribed, self.suppressed) = (true, false);
+        self.subscribed = true;
         self.reconcile(now);
     }
 

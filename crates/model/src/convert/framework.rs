@@ -41,7 +41,8 @@ pub fn from_proto(mut wire: v1::FrameworkInfo) -> Result<FrameworkInfo, Invalid>
         user: std::mem::take(&mut wire.user),
         roles,
         failover_timeout_ms: timeout_ms(wire.failover_timeout.take())?,
-        checkpoint: wire.checkpoint.take().unwrap_or(false),
+        // Who says nothing keeps its tasks when an agent restarts: losing them was a bad default of Mesos (MESOS-7911).
+        checkpoint: wire.checkpoint.take().unwrap_or(true),
         principal: wire.principal.take(),
         hostname: wire.hostname.take(),
         capabilities,

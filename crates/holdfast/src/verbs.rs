@@ -1,0 +1,44 @@
+//! What the command line can do: one verb a file, each a few questions to a master and an answer for a person or a script.
+//!
+//! Relies on the masters' own API (`/holdfast/v1/...`) for what is shown, and on the operator API for what is changed. Never opens
+//! the state of a running process, and never changes what it was not told to change.
+
+pub mod agent_list;
+pub mod agent_show;
+pub mod change;
+pub mod choose;
+pub mod claim_list;
+pub mod claim_show;
+pub mod completion;
+pub mod context;
+pub mod disk_list;
+pub mod doctor;
+pub mod explain;
+pub mod framework_list;
+pub mod framework_teardown;
+pub mod holdings;
+pub mod ledger;
+pub mod listing;
+pub mod master_api;
+pub mod offer_list;
+mod post;
+mod query;
+pub mod reservation_create;
+pub mod reservation_remove;
+pub mod role_list;
+pub mod run;
+pub mod sandbox;
+pub mod sheet;
+pub mod task_kill;
+pub mod task_list;
+pub mod task_logs;
+pub mod volume_create;
+pub mod volume_destroy;
+pub mod watch;
+
+#[cfg(test)]
+mod testbed;
+#[cfg(test)]
+mod tests;
+
+pub use context::Context;

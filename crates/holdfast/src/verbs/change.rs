@@ -1,0 +1,109 @@
+//! Changing something: planned on request, asked about when it could hurt, done, and told.
+//!
+//! Relies on the master for whether it can be done. Never destroys anything that nobody agreed to: the default answer is no.
+
+use holdfast_model::convert::operator::{self, OperatorOrder};
+use holdfast_proto::json;
+use serde_json::Value;
+
+use super::Context;
+use crate::failure::{Failure, EXIT_ERROR, EXIT_NOT_PLACED};
+
+/// How a change is made.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub struct PlanArgs {
+    /// Only show what would change; exits with 2 when something would.
+    #[arg(long)]
+    pub plan: bool,
+}
+
+/// How something is ended.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub struct DestroyArgs {
+    #[command(flatten)]
+    pub plan: PlanArgs,
+    /// Do not ask.
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
+/// Shows what an order would change; the exit code says that something would.
+///
+/// # Errors
+/// When it could not be done.
+pub async fn plan(context: &Context, order: &OperatorOrder) -> anyhow::Result<i32> {
+    let call = json::to_string(&operator::to_proto(order));
+    let plan = context.master.get("plan", &[("call", &call)]).await?;
+    put_plan(context, &plan)
+}
+
+/// Shows a plan that has changes.
+///
+/// # Errors
+/// When nobody reads it.
+pub fn put_plan(context: &Context, plan: &Value) -> anyhow::Result<i32> {
+    match context.format.is_table() {
+        true => context.console.put(&words(plan))?,
+        false => context.put_value(plan)?,
+    }
+    context.remark("nothing was changed: this is a plan");
+    Ok(EXIT_NOT_PLACED)
+}
+
+/// Asks whether to go on.
+///
+/// # Errors
+/// When the answer is anything but yes, or nobody can answer.
+pub fn confirm(context: &Context, question: &str, args: DestroyArgs) -> Result<(), Failure> {
+    if args.yes {
+        return Ok(());
+    }
+    match context.console.ask(&format!("{question} [y/N] ")) {
+        Some(answer) if ["y", "yes"].contains(&answer.to_lowercase().as_str()) => Ok(()),
+        Some(_) => Err(Failure::new(EXIT_ERROR, "nothing was done: the answer was not yes", "answer y, or add -y")),
+        None => Err(Failure::usage(format!("{question} Nobody can answer here, and nothing was done"), "add -y if you mean it")),
+    }
+}
+
+/// A plan as lines: each field a line, lists below.
+fn words(plan: &Value) -> String {
+    let mut text = String::new();
+    for (name, value) in plan.as_object().into_iter().flatten() {
+        let name = name.replace('_', " ");
+        match value {
+            Value::Array(list) if list.is_empty() => text.push_str(&format!("{name}: nothing\n")),
+            Value::Array(list) => {
+                text.push_str(&format!("{name}:\n"));
+                text.extend(list.iter().map(|it| format!("  {}\n", it.as_str().map_or_else(|| it.to_string(), str::to_owned))));
+            }
+            Value::String(one) => text.push_str(&format!("{name}: {one}\n")),
+            other => text.push_str(&format!("{name}: {other}\n")),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verbs::testbed;
+
+    #[test]
+    fn only_yes_is_yes() {
+        for (typed, agreed) in [("y\n", true), ("YES\n", true), ("\n", false), ("", false), ("n\n", false), ("yess\n", false), ("sure\n", false)] {
+            let (context, ..) = testbed::context("127.0.0.1:1", Some(typed));
+            let answer = confirm(&context, "really?", DestroyArgs::default());
+            assert_eq!(answer.as_ref().map_err(|it| it.code), if agreed { Ok(&()) } else { Err(EXIT_ERROR) }, "{typed:?}");
+        }
+        let (context, _, remarks) = testbed::context("127.0.0.1:1", None);
+        assert_eq!(confirm(&context, "really?", DestroyArgs::default()).unwrap_err().code, 64);
+        assert!(confirm(&context, "really?", DestroyArgs { yes: true, ..Default::default() }).is_ok());
+        assert_eq!(remarks.text(), "");
+    }
+
+    #[test]
+    fn plans_are_read_by_people() {
+        let plan = serde_json::json!({ "action": "TEARDOWN", "ends_tasks": ["a", "b"], "leaves_unclaimed": [] });
+        assert_eq!(words(&plan), "action: TEARDOWN\nends tasks:\n  a\n  b\nleaves unclaimed: nothing\n");
+    }
+}

@@ -1,0 +1,106 @@
+//! Showing a list, once or again and again.
+//!
+//! Relies on the master for the order of rows. Never hides a row: filters are the verbs' own and said.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::context::{now_ms, Context};
+use super::watch;
+use crate::failure::{Failure, EXIT_NO_LEADER, EXIT_TIMEOUT};
+use crate::output::{Row, Table};
+
+/// How often a list is read again while it is watched.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// A list that the masters serve.
+#[derive(Clone, Copy, Debug)]
+pub struct Listing {
+    /// Its name in the API.
+    pub page: &'static str,
+    /// The field that names a row.
+    pub id: &'static str,
+    /// The rows as a table, at a time in milliseconds since 1970.
+    pub table: fn(&[Value], u64) -> Table,
+}
+
+/// How a list is read.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub struct WatchArgs {
+    /// Go on: on a terminal the table is refreshed, elsewhere there is a line for each change.
+    #[arg(short, long)]
+    pub watch: bool,
+}
+
+impl Listing {
+    /// Shows the rows that `keep` keeps.
+    ///
+    /// # Errors
+    /// When no master answers or it refuses.
+    pub async fn show(&self, context: &Context, args: WatchArgs, keep: impl Fn(Row<'_>) -> bool) -> anyhow::Result<i32> {
+        let rows = self.rows(context, &keep).await?;
+        if args.watch {
+            return self.watch(context, rows, keep).await;
+        }
+        if rows.is_empty() {
+            context.remark(&format!("there are no {}", self.page));
+        }
+        if !(rows.is_empty() && context.format.is_table()) {
+            context.console.put(&self.text(context, &rows))?;
+        }
+        Ok(0)
+    }
+
+    async fn rows(&self, context: &Context, keep: &impl Fn(Row<'_>) -> bool) -> Result<Vec<Value>, Failure> {
+        let mut rows = context.master.rows(self.page).await?;
+        rows.retain(|it| keep(Row(it)));
+        Ok(rows)
+    }
+
+    /// The rows as they shall be written.
+    pub fn text(&self, context: &Context, rows: &[Value]) -> String {
+        if context.quiet {
+            return rows.iter().map(|it| format!("{}\n", Row(it).text(self.id))).collect();
+        }
+        match context.format.is_table() {
+            true => (self.table)(rows, now_ms()).render(context.is_wide(), context.console.colours),
+            false => context.format.text(&Value::from(rows.to_vec())),
+        }
+    }
+
+    async fn watch(&self, context: &Context, first: Vec<Value>, keep: impl Fn(Row<'_>) -> bool) -> anyhow::Result<i32> {
+        let until = context.timeout.map(|it| Instant::now() + it);
+        let refreshed = context.console.is_terminal && context.format.is_table() && !context.quiet;
+        let mut again = tokio::time::interval(LOOK_AGAIN);
+        let (mut rows, mut away) = (Vec::new(), false);
+        let mut next = Some(first);
+        loop {
+            if let Some(new) = next.take() {
+                let changes = watch::changes(&rows, &new, self.id);
+                if refreshed {
+                    context.console.put(&format!("\x1b[H\x1b[2J{}", self.text(context, &new)))?;
+                } else {
+                    let lines: String = changes.iter().map(|it| it.line(self.id, context.format, context.quiet)).collect();
+                    context.console.put(&lines)?;
+                }
+                rows = new;
+            }
+            again.tick().await;
+            if until.is_some_and(|it| it <= Instant::now()) {
+                return Ok(0);
+            }
+            match self.rows(context, &keep).await {
+                Ok(new) => (next, away) = (Some(new), false),
+                // The next leader goes on where this one stopped.
+                Err(failure) if [EXIT_NO_LEADER, EXIT_TIMEOUT].contains(&failure.code) => {
+                    if !std::mem::replace(&mut away, true) {
+                        context.console.note(&format!("{}; still trying", failure.cause));
+                    }
+                }
+                Err(failure) => return Err(failure.into()),
+            }
+        }
+    }
+}

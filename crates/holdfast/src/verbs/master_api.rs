@@ -1,0 +1,119 @@
+//! Questions to the masters, and changes asked of them.
+//!
+//! Relies on a master that does not lead naming the one that does. Reading may try one master after the other; a change is sent to
+//! one only, because whether it was carried out may not be known.
+
+use std::time::Duration;
+
+use holdfast_model::convert::operator::{self, OperatorOrder};
+use holdfast_proto::mesos::v1::master::{Call, Response};
+use holdfast_wire::{ClientError, MesosClient};
+use serde_json::Value;
+
+use super::{post, query};
+use crate::failure::{Failure, EXIT_ERROR, EXIT_NO_LEADER};
+
+/// The masters.
+#[derive(Clone, Debug)]
+pub struct MasterApi {
+    client: MesosClient,
+    addresses: Vec<String>,
+    timeout: Duration,
+}
+
+impl MasterApi {
+    /// The masters at these addresses (`host:port`), at least one.
+    pub fn new(client: MesosClient, addresses: Vec<String>, timeout: Duration) -> MasterApi {
+        MasterApi { client, addresses, timeout }
+    }
+
+    /// The client, for agents and sessions.
+    pub fn client(&self) -> &MesosClient {
+        &self.client
+    }
+
+    /// The rows of a list such as `agents`, as the master gives them.
+    ///
+    /// # Errors
+    /// When no master answers or it refuses.
+    pub async fn rows(&self, page: &str) -> Result<Vec<Value>, Failure> {
+        match self.get(page, &[]).await? {
+            Value::Array(rows) => Ok(rows),
+            _ => Err(Failure::new(EXIT_ERROR, format!("the master's `{page}` are no list"), "is it the same version as this program?")),
+        }
+    }
+
+    /// An answer of the masters' own API.
+    ///
+    /// # Errors
+    /// When no master answers or it refuses.
+    pub async fn get(&self, name: &str, pairs: &[(&str, &str)]) -> Result<Value, Failure> {
+        let path = query::with(&format!("/holdfast/v1/{name}"), pairs);
+        let mut last = None;
+        for address in &self.addresses {
+            match self.client.get_json(address, &path).await {
+                Ok(value) => return Ok(value),
+                Err(error) if may_ask_another(&error) => last = Some(error),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(last.map_or_else(no_master, Failure::from))
+    }
+
+    /// Asks for a change by the masters' own API.
+    ///
+    /// # Errors
+    /// When no master answers or it refuses.
+    pub async fn post(&self, name: &str, pairs: &[(&str, &str)]) -> Result<Value, Failure> {
+        let path = query::with(&format!("/holdfast/v1/{name}"), pairs);
+        post::post(self.alive().await?, &path, self.timeout).await
+    }
+
+    /// Asks for a change; returns once it is done and durable.
+    ///
+    /// # Errors
+    /// When no master answers or it refuses.
+    pub async fn order(&self, order: &OperatorOrder) -> Result<(), Failure> {
+        self.operator(&operator::to_proto(order)).await.map(drop)
+    }
+
+    /// An operator call.
+    ///
+    /// # Errors
+    /// When no master answers or it refuses.
+    pub async fn operator(&self, call: &Call) -> Result<Option<Response>, Failure> {
+        let address = self.alive().await?;
+        self.client.operator(address, call).await.map_err(Failure::from)
+    }
+
+    /// A master that answers, whether it leads or not. Of a single one this is not asked: it will be seen.
+    ///
+    /// # Errors
+    /// When none does.
+    pub async fn alive(&self) -> Result<&str, Failure> {
+        if let [only] = self.addresses.as_slice() {
+            return Ok(only);
+        }
+        let mut last = None;
+        for address in &self.addresses {
+            match self.client.get_json(address, "/version").await {
+                Ok(_) => return Ok(address),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.map_or_else(no_master, Failure::from))
+    }
+}
+
+/// Whether another master may know better.
+fn may_ask_another(error: &ClientError) -> bool {
+    match error {
+        ClientError::Unreachable { .. } | ClientError::TimedOut { .. } | ClientError::NoLeader { .. } => true,
+        ClientError::Refused { status, .. } => *status == 503,
+        _ => false,
+    }
+}
+
+fn no_master() -> Failure {
+    Failure::new(EXIT_NO_LEADER, "no master was named", "name one with --master HOST:PORT (HOLDFAST_ADDR)")
+}

@@ -1,0 +1,102 @@
+//! `reservation create`: hold resources of a running agent for a role.
+
+use holdfast_model::convert::operator::OperatorOrder;
+use holdfast_model::{AgentId, ClaimAction, Resource};
+use serde_json::Value;
+
+use super::change::{plan, PlanArgs};
+use super::choose::{AGENT, DISK};
+use super::claim_list::CLAIMS;
+use super::{holdings, Context};
+use crate::failure::Failure;
+use crate::output::Row;
+
+/// What to reserve, where and for whom.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ReservationCreateArgs {
+    /// What: `cpus:1;mem:512;disk:10240` (mem and disk in MB), or a JSON array of Mesos resources as they are now.
+    pub resources: String,
+    /// Where: an agent's id, short form or host.
+    #[arg(long)]
+    pub agent: String,
+    /// For whom.
+    #[arg(long)]
+    pub role: String,
+    /// On which disk: its id or path; the agent's own file system when not given. A mount disk only as a whole.
+    #[arg(long)]
+    pub disk: Option<String>,
+    /// By whom.
+    #[arg(long)]
+    pub principal: Option<String>,
+    /// Labels that tell it apart, NAME=VALUE; repeatable.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub label: Vec<String>,
+    #[command(flatten)]
+    pub plan: PlanArgs,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// When it cannot be done, and why.
+pub async fn run(context: &Context, args: &ReservationCreateArgs) -> anyhow::Result<i32> {
+    let role = holdings::role(&args.role)?;
+    let resources = holdings::typed(&args.resources)?;
+    let agents = context.master.rows("agents").await?;
+    let agent = Row(AGENT.choose(&agents, &args.agent)?);
+    let resources = placed(context, resources, agent, args.disk.as_deref()).await?;
+    let reservation = holdings::reservation(role, args.principal.as_deref(), &args.label);
+    let reserve = |it: Resource| it.reserved(reservation.clone());
+    let action = ClaimAction::Reserve { resources: resources.into_iter().map(reserve).collect(), source: Vec::new() };
+    create(context, agent.text("id"), action, args.plan).await
+}
+
+/// The resources, moved to the disk that was named.
+///
+/// # Errors
+/// When there is no such disk on the agent.
+pub async fn placed(context: &Context, resources: Vec<Resource>, agent: Row<'_>, disk: Option<&str>) -> Result<Vec<Resource>, Failure> {
+    let Some(given) = disk else { return Ok(resources) };
+    let mut disks = context.master.rows("disks").await?;
+    disks.retain(|it| it["agent"] == agent.text("id"));
+    Ok(holdings::on_disk(resources, Row(DISK.choose(&disks, given)?)))
+}
+
+/// Makes claims, and shows those that are new or have grown.
+///
+/// # Errors
+/// When it cannot be done, and why.
+pub async fn create(context: &Context, agent: &str, action: ClaimAction, args: PlanArgs) -> anyhow::Result<i32> {
+    let name = action.name();
+    let order = OperatorOrder::Claim { agent: AgentId::parse(agent)?, action };
+    if args.plan {
+        return plan(context, &order).await;
+    }
+    let before = context.master.rows(CLAIMS.page).await?;
+    context.master.order(&order).await?;
+    let rows: Vec<Value> = context.master.rows(CLAIMS.page).await?;
+    let rows: Vec<Value> = rows.into_iter().filter(|it| it["agent"] == agent && is_news(&before, it)).collect();
+    context.remark(&format!("{} on agent {agent}: done and durable", name.to_lowercase()));
+    context.console.put(&CLAIMS.text(context, &rows))?;
+    Ok(0)
+}
+
+/// Whether a claim is new, or has grown since.
+fn is_news(before: &[Value], claim: &Value) -> bool {
+    let was = before.iter().find(|it| it["id"] == claim["id"]);
+    was.is_none_or(|it| Row(it).number("amount") < Row(claim).number("amount"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn news_are_claims_that_are_new_or_have_grown() {
+        let before = [json!({ "id": "a", "amount": 5.0 }), json!({ "id": "b", "amount": 5.0 })];
+        let news = |claim: Value| is_news(&before, &claim);
+        assert!(news(json!({ "id": "c", "amount": 1.0 })) && news(json!({ "id": "a", "amount": 6.0 })));
+        assert!(!news(json!({ "id": "a", "amount": 5.0 })) && !news(json!({ "id": "b", "amount": 1.0 })));
+    }
+}

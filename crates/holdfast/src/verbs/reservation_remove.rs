@@ -1,0 +1,83 @@
+//! `reservation remove`: give reserved resources back, all of a claim or a part.
+//!
+//! Never touches a volume: those are destroyed by `volume destroy`, and only then is what they lay on free to be given back.
+
+use holdfast_model::convert::operator::OperatorOrder;
+use holdfast_model::{AgentId, ClaimAction, Resource};
+
+use super::change::{confirm, plan, DestroyArgs};
+use super::choose::{AGENT, CLAIM};
+use super::reservation_create::placed;
+use super::{holdings, Context};
+use crate::failure::{Failure, EXIT_CONFLICT};
+use crate::output::Row;
+
+/// What to give back.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ReservationRemoveArgs {
+    /// The claim (its id or the beginning of it); or with --agent resources such as `cpus:1;disk:10240`.
+    pub what: String,
+    /// Where, when resources are named.
+    #[arg(long)]
+    pub agent: Option<String>,
+    /// Whose, when resources are named as text.
+    #[arg(long, requires = "agent")]
+    pub role: Option<String>,
+    /// On which disk, when resources are named.
+    #[arg(long, requires = "agent")]
+    pub disk: Option<String>,
+    #[command(flatten)]
+    pub destroy: DestroyArgs,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// When it cannot be done, and why.
+pub async fn run(context: &Context, args: &ReservationRemoveArgs) -> anyhow::Result<i32> {
+    let (agent, resources) = match &args.agent {
+        Some(agent) => named(context, args, agent).await?,
+        None => claimed(context, &args.what).await?,
+    };
+    let text: Vec<String> = resources.iter().map(ToString::to_string).collect();
+    let text = text.join("; ");
+    let order = OperatorOrder::Claim { agent: AgentId::parse(&agent)?, action: ClaimAction::Unreserve(resources) };
+    if args.destroy.plan.plan {
+        return plan(context, &order).await;
+    }
+    confirm(context, &format!("Give back {text} on agent {agent}?"), args.destroy)?;
+    context.master.order(&order).await?;
+    context.remark(&format!("{text} on agent {agent} is not reserved any more"));
+    Ok(0)
+}
+
+/// What a claim holds.
+async fn claimed(context: &Context, what: &str) -> Result<(String, Vec<Resource>), Failure> {
+    let claims = context.master.rows("claims").await?;
+    let row = Row(CLAIM.choose(&claims, what)?);
+    if row.text("kind") == "volume" {
+        let cause = format!("claim {} is the volume `{}`", row.text("id"), row.text("volume"));
+        return Err(Failure::new(EXIT_CONFLICT, cause, "if its data may go: `holdfast volume destroy`"));
+    }
+    let total = holdings::total(&context.master, row.text("agent")).await?;
+    Ok((row.text("agent").to_owned(), vec![holdings::reservation_of(&total, row)?]))
+}
+
+/// What was named, as it is reserved there.
+async fn named(context: &Context, args: &ReservationRemoveArgs, agent: &str) -> Result<(String, Vec<Resource>), Failure> {
+    let agents = context.master.rows("agents").await?;
+    let agent = Row(AGENT.choose(&agents, agent)?);
+    let typed = holdings::typed(&args.what)?;
+    let id = agent.text("id").to_owned();
+    if typed.iter().all(|it| it.identity.is_dynamic()) {
+        return Ok((id, typed));
+    }
+    let Some(role) = &args.role else {
+        return Err(Failure::usage("whose reservation it is was not said", "add --role ROLE"));
+    };
+    let role = holdings::role(role)?;
+    let wanted = placed(context, typed, agent, args.disk.as_deref()).await?;
+    let total = holdings::total(&context.master, &id).await?;
+    let found = wanted.iter().map(|it| holdings::reserved_part(&total, &role, it)).collect::<Result<Vec<_>, _>>()?;
+    Ok((id, found))
+}

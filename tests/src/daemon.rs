@@ -7,6 +7,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
+use nix::sys::signal::{kill, Signal};
+use nix::unistd::Pid;
+
 use crate::deadline::until;
 
 /// How many lines of a log are shown when something goes wrong.
@@ -132,6 +135,13 @@ impl Daemon {
             let _ = child.kill();
             child.wait().expect("it is our child");
         }
+    }
+
+    /// Asks it to stop, and waits until it has.
+    pub fn stop(&mut self) -> ExitStatus {
+        let id = Pid::from_raw(i32::try_from(self.id()).expect("process ids are small"));
+        kill(id, Signal::SIGTERM).unwrap_or_else(|error| panic!("{} cannot be asked to stop: {error}", self.name));
+        self.wait_for_end()
     }
 
     /// `kill -9`, and a new start.

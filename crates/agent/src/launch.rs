@@ -99,6 +99,7 @@ impl Agent {
         if self.is_repeated(moment, &launch) {
             return;
         }
+        self.end_idle_holders(moment, &launch);
         match self.place(&launch) {
             Placing::Go => self.accept(moment, launch),
             Placing::Defer if self.soft.deferred.len() < DEFERRED_MAX => self.soft.deferred.push(launch),

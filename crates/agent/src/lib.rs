@@ -18,6 +18,7 @@ mod deadlines;
 mod disks;
 mod ending;
 mod executors;
+mod idle;
 mod kill;
 mod launch;
 mod link;

@@ -42,6 +42,9 @@ impl Agent {
             }
         }
         self.drop_orphans(moment);
+        for framework in self.ledger.frameworks.keys().cloned().collect::<Vec<_>>() {
+            self.forget_framework(&framework); // A crash may have come between its last executor's end and this.
+        }
         for (container, state) in found {
             let running = state == Found::Running;
             self.effects.push(if running { Effect::DestroyContainer(container) } else { Effect::ForgetContainer(container) });

@@ -96,7 +96,9 @@ impl From<ClientError> for Failure {
                 format!("{address} did not answer within {timeout:?}; whether it did what was asked is not known"),
                 "look before you ask again, or allow more time with --timeout",
             ),
-            ClientError::BadAddress { address } => Failure::usage(format!("`{address}` is no address"), "write HOST:PORT, such as 127.0.0.1:5050"),
+            ClientError::BadAddress { address } => {
+                Failure::usage(format!("`{address}` is no address"), "write HOST:PORT, such as 127.0.0.1:5050")
+            }
             other => Failure::new(EXIT_ERROR, format!("{other} ({cause})"), "is it the right port, and the same version?"),
         }
     }
@@ -142,7 +144,8 @@ mod tests {
 
     #[test]
     fn the_list_names_every_code() {
-        for code in [EXIT_ERROR, EXIT_NOT_PLACED, EXIT_NOT_FOUND, EXIT_NOT_ALLOWED, EXIT_CONFLICT, EXIT_TIMEOUT, EXIT_NO_LEADER, EXIT_USAGE] {
+        for code in [EXIT_ERROR, EXIT_NOT_PLACED, EXIT_NOT_FOUND, EXIT_NOT_ALLOWED, EXIT_CONFLICT, EXIT_TIMEOUT, EXIT_NO_LEADER, EXIT_USAGE]
+        {
             assert!(EXIT_CODES.contains(&format!(" {code} ")), "{code}");
         }
     }

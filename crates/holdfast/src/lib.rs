@@ -14,5 +14,7 @@ pub mod ledger_file;
 pub mod links;
 pub mod master_process;
 pub mod mind_loop;
+pub mod output;
 pub mod signals;
+pub mod verbs;
 pub mod version;

@@ -13,6 +13,10 @@ use uuid::Uuid;
 
 /// How many inputs one batch takes at most; what waits beyond it comes with the next.
 const BATCH_MAX: usize = 256;
+/// How long one batch waits for more, when the last one was of several callers: they share a sync, and none waits for long.
+const LINGER: Duration = Duration::from_millis(2);
+/// How long commits that only forget may wait for another commit to go with.
+const HOLD: Duration = Duration::from_millis(100);
 /// How many inputs may wait before senders have to.
 pub const INBOX_MAX: usize = 4096;
 
@@ -45,6 +49,10 @@ pub trait Shell: Send + 'static {
     fn next_deadline(&self) -> Option<Instant>;
     /// Whether an effect is a commit.
     fn is_commit(effect: &Self::Effect) -> bool;
+    /// Whether an effect is a commit that only forgets: it may be written with the next one, as long as nothing else is done before.
+    fn may_wait(_effect: &Self::Effect) -> bool {
+        false
+    }
     /// Writes all commits among `effects`, in order, as one batch.
     ///
     /// # Errors
@@ -103,14 +111,11 @@ pub fn spawn<S: Shell>(what: &'static str, mut shell: S, mut work: mpsc::Receive
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let body = move || {
         let guard = DieLoudly(what);
-        runtime.block_on(async {
-            while let Some(batch) = next_batch(&shell, &mut work).await {
-                if let Err(error) = run_batch(&mut shell, batch) {
-                    tracing::error!("{what}: {error:#}; stopping, since nothing may be promised that is not written down");
-                    std::process::exit(crate::failure::EXIT_STORE);
-                }
-            }
-        });
+        let done = runtime.block_on(Loop { held: Vec::new(), last: 0 }.run(&mut shell, &mut work));
+        if let Err(error) = done {
+            tracing::error!("{what}: {error:#}; stopping, since nothing may be promised that is not written down");
+            std::process::exit(crate::failure::EXIT_STORE);
+        }
         std::mem::forget(guard);
     };
     std::thread::Builder::new().name(what.to_owned()).spawn(body)
@@ -126,15 +131,77 @@ impl Drop for DieLoudly {
     }
 }
 
-async fn next_batch<S: Shell>(shell: &S, work: &mut mpsc::Receiver<Work<S>>) -> Option<Vec<Work<S>>> {
-    let mut batch = Vec::new();
-    let wait = shell.next_deadline().map(|at| Duration::from_millis(at.since_ms(now())));
-    match within(wait, work.recv_many(&mut batch, BATCH_MAX)).await {
-        Some(0) => return None,
-        Some(_) => {}
-        None => batch.push(Work::Input(S::tick())),
+/// What the loop remembers from batch to batch.
+struct Loop<S: Shell> {
+    /// Commits that only forget, not written yet.
+    held: Vec<S::Effect>,
+    /// How many inputs the last batch had.
+    last: usize,
+}
+
+impl<S: Shell> Loop<S> {
+    async fn run(mut self, shell: &mut S, work: &mut mpsc::Receiver<Work<S>>) -> anyhow::Result<()> {
+        while let Some(batch) = self.next_batch(shell, work).await {
+            self.run_batch(shell, batch)?;
+        }
+        shell.commit(&self.held)
     }
-    Some(batch)
+
+    /// What waits, or what comes next; nothing but a tick when time has passed.
+    async fn next_batch(&mut self, shell: &S, work: &mut mpsc::Receiver<Work<S>>) -> Option<Vec<Work<S>>> {
+        let mut batch = Vec::new();
+        let due = shell.next_deadline().map(|at| Duration::from_millis(at.since_ms(now())));
+        let hold = (!self.held.is_empty()).then_some(HOLD);
+        let wait = due.into_iter().chain(hold).min();
+        match within(wait, work.recv_many(&mut batch, BATCH_MAX)).await {
+            Some(0) => return None,
+            Some(_) if 1 < self.last && batch.len() < BATCH_MAX => {
+                // Several callers are about; whoever comes now shares the sync.
+                let room = BATCH_MAX - batch.len();
+                let _ = within(Some(LINGER), work.recv_many(&mut batch, room)).await;
+            }
+            Some(_) => {}
+            None => batch.push(Work::Input(S::tick())),
+        }
+        self.last = batch.len();
+        Some(batch)
+    }
+
+    fn run_batch(&mut self, shell: &mut S, batch: Vec<Work<S>>) -> anyhow::Result<()> {
+        let mut effects = std::mem::take(&mut self.held);
+        let held = effects.len();
+        let mut looks = Vec::new();
+        for work in batch {
+            match work {
+                Work::Input(input) => effects.extend(shell.handle(&mut Moment { now: now(), ids: &mut RandomIds }, input)),
+                Work::Look(look) => looks.push(look),
+            }
+        }
+        if shell.next_deadline().is_some_and(|at| at <= now()) {
+            effects.extend(shell.handle(&mut Moment { now: now(), ids: &mut RandomIds }, S::tick()));
+        }
+        if held < effects.len() && effects.iter().all(S::may_wait) {
+            self.held = effects;
+        } else {
+            carry_out_all(shell, effects)?;
+        }
+        // A look shows only what is durable, or what is about to be forgotten.
+        looks.into_iter().for_each(|look| look(shell));
+        Ok(())
+    }
+}
+
+/// Carries out effects in order, with one sync for all commits among them.
+fn carry_out_all<S: Shell>(shell: &mut S, mut effects: Vec<S::Effect>) -> anyhow::Result<()> {
+    // What comes before the first commit depends on none, and need not wait for the disk.
+    let first = effects.iter().position(S::is_commit).unwrap_or(effects.len());
+    let rest = effects.split_off(first);
+    effects.into_iter().for_each(|effect| shell.carry_out(effect));
+    if !rest.is_empty() {
+        shell.commit(&rest)?;
+        rest.into_iter().filter(|effect| !S::is_commit(effect)).for_each(|effect| shell.carry_out(effect));
+    }
+    Ok(())
 }
 
 async fn within<T>(wait: Option<Duration>, future: impl Future<Output = T>) -> Option<T> {
@@ -144,27 +211,3 @@ async fn within<T>(wait: Option<Duration>, future: impl Future<Output = T>) -> O
     }
 }
 
-fn run_batch<S: Shell>(shell: &mut S, batch: Vec<Work<S>>) -> anyhow::Result<()> {
-    let mut effects = Vec::new();
-    let mut looks = Vec::new();
-    for work in batch {
-        match work {
-            Work::Input(input) => effects.extend(shell.handle(&mut Moment { now: now(), ids: &mut RandomIds }, input)),
-            Work::Look(look) => looks.push(look),
-        }
-    }
-    if shell.next_deadline().is_some_and(|at| at <= now()) {
-        effects.extend(shell.handle(&mut Moment { now: now(), ids: &mut RandomIds }, S::tick()));
-    }
-    // What comes before the first commit depends on none, and need not wait for the disk.
-    let first = effects.iter().position(S::is_commit).unwrap_or(effects.len());
-    let rest = effects.split_off(first);
-    effects.into_iter().for_each(|effect| shell.carry_out(effect));
-    if !rest.is_empty() {
-        shell.commit(&rest)?;
-        rest.into_iter().filter(|effect| !S::is_commit(effect)).for_each(|effect| shell.carry_out(effect));
-    }
-    // A look shows only what is durable.
-    looks.into_iter().for_each(|look| look(shell));
-    Ok(())
-}

@@ -6,7 +6,7 @@ use holdfast_model::{
     OperationState, OperationStatus, OperationUuid, Order, PendingOperation, Reason, Resources, Role, StatusSource, TaskInfo, TaskState, TaskStatus,
 };
 
-use crate::state::InFlight;
+use crate::state::{AgentHealth, InFlight};
 use crate::Master;
 
 /// An ACCEPT half-way through its list.
@@ -68,8 +68,8 @@ impl Master {
             (None, Some(accepting)) => accepting,
             (error, _) => return Err(error.unwrap_or_else(|| "there was no valid offer".to_owned())),
         };
-        if self.agents.get(&accepting.agent).is_none_or(|it| it.link.is_none()) {
-            return Err(format!("agent {} is not connected", accepting.agent));
+        if self.agents.get(&accepting.agent).is_none_or(|it| it.health != AgentHealth::Well) {
+            return Err(format!("agent {} cannot be used now; wait for a new offer", accepting.agent));
         }
         let offered = accepting.pool.clone();
         Ok((accepting, offered))
@@ -140,7 +140,7 @@ impl Master {
         let mut pool = accepting.pool.clone();
         action.apply(&mut pool)?;
         let uuid = OperationUuid(moment.ids.fresh());
-        let bare = self.speculate(&accepting.agent, &action)?;
+        let bare = self.speculate(&accepting.agent, uuid, &action)?;
         accepting.pool = pool;
         let operation = Operation { id: id.clone(), action: Action::Claim(bare.clone()) };
         let in_flight = InFlight {
@@ -166,10 +166,12 @@ impl Master {
     }
 
     /// Believes an action done on the agent, before the agent says so. Returns it without allocations.
-    pub(crate) fn speculate(&mut self, agent: &AgentId, action: &ClaimAction) -> Result<ClaimAction, Invalid> {
+    pub(crate) fn speculate(&mut self, agent: &AgentId, uuid: OperationUuid, action: &ClaimAction) -> Result<ClaimAction, Invalid> {
         let bare = action.map(|it| it.clone().unallocated());
         let state = self.agents.get_mut(agent).ok_or_else(|| Invalid::new("agent_id", "unknown"))?;
+        let free = state.free();
         bare.apply(&mut state.total)?;
+        state.withhold(uuid, &bare, free);
         Ok(bare)
     }
 

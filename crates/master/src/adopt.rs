@@ -1,51 +1,64 @@
 //! Believing an agent's report: what it owns is the truth; what we thought is corrected, and whoever
 //! was told otherwise is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_model::claim::fit;
 use holdfast_model::{
-    AgentId, AgentRecord, Claim, ClaimId, Event, FrameworkId, Instant, MasterChange, OperationUuid, Order, Presence, Reason, Report, Resources,
-    StatusSource, TaskKey, TaskRecord, TaskState, TaskStatus,
+    AgentId, AgentRecord, Claim, ClaimId, Event, FrameworkId, Identity, Instant, MasterChange, OfferId, OperationRecord, OperationUuid, Order,
+    Presence, Reason, Report, Resources, StatusSource, TaskKey, TaskRecord, TaskState, TaskStatus,
 };
 
+use crate::reconcile::status_of;
 use crate::state::{AgentHealth, ExecutorView, TaskView};
 use crate::{Master, Refusal};
 
 impl Master {
     /// Takes `report` for what `id` is and has.
     pub(crate) fn adopt(&mut self, now: Instant, id: &AgentId, report: Report) {
+        let returns = self.ledger.agents.get(id).is_some_and(|it| it.presence == Presence::Unreachable);
+        self.learn_frameworks(now, &report.frameworks);
         self.adopt_claims(now, id, &report);
-        let claims: BTreeMap<ClaimId, Claim> = report.claims.iter().map(|it| (it.id, it.clone())).collect();
-        let (total, misfits) = fit(&report.machine.resources, &claims);
-        let joining = report.cluster.is_none() || report.machine.resources.is_empty();
-        let returns = self.was_away(id);
-        let state = self.agents.get_mut(id).expect("only known agents are adopted");
-        state.health = if joining { AgentHealth::Joining } else { AgentHealth::Well };
-        state.faults = report.faults.iter().cloned().collect();
-        for misfit in misfits {
-            state.faults.entry(misfit).or_insert_with(|| "it no longer fits on what the machine has".to_owned());
-        }
-        (state.machine, state.disks, state.version) = (report.machine, report.disks, report.version);
-        state.total = total;
+        let frameworks: Vec<FrameworkId> = report.frameworks.iter().filter_map(|it| it.id.clone()).collect();
+        let Report { executors, tasks, operations, .. } = self.adopt_machine(id, report);
         self.forget_holdings(id);
-        self.adopt_executors(id, report.executors);
-        let unknown = self.adopt_tasks(id, &report.tasks);
-        if !joining {
-            self.missing_tasks(now, id, unknown);
-        }
+        self.adopt_executors(id, executors);
+        let missing = self.adopt_tasks(now, id, &tasks);
+        self.missing_tasks(now, id, missing);
+        self.rescind_unfounded(id);
+        self.adopt_operations(id, operations);
         if returns {
             self.tell_returned(now, id);
         }
-        self.missing_operations(id, &report.operations.iter().map(|it| it.uuid).collect::<Vec<_>>());
-        self.shut_down_removed(id, report.frameworks.iter().filter_map(|it| it.id.clone()));
+        self.shut_down_removed(id, frameworks);
+        if let Some(state) = self.agents.get_mut(id) {
+            state.heard = true;
+            state.forgotten.clear();
+        }
         self.sum_totals();
         self.touch(id);
     }
 
-    fn was_away(&self, id: &AgentId) -> bool {
-        let tasks = self.agents.get(id).map(|it| &it.tasks);
-        tasks.is_some_and(|it| it.iter().any(|key| self.tasks.get(key).is_some_and(|task| task.state == TaskState::Unreachable)))
+    /// What the machine has, claims laid on it, and what of it cannot be used. Gives back what is left of the report.
+    fn adopt_machine(&mut self, id: &AgentId, mut report: Report) -> Report {
+        let claims: BTreeMap<ClaimId, Claim> = report.claims.iter().map(|it| (it.id, it.clone())).collect();
+        let (total, misfits) = fit(&report.machine.resources, &claims);
+        let joining = report.cluster.is_none() || report.machine.resources.is_empty();
+        let Some(state) = self.agents.get_mut(id) else { return report };
+        state.health = if joining { AgentHealth::Joining } else { AgentHealth::Well };
+        state.faults = std::mem::take(&mut report.faults).into_iter().collect();
+        for misfit in misfits {
+            state.faults.entry(misfit).or_insert_with(|| "it no longer fits on what the machine has".to_owned());
+        }
+        let described_anew = state.heard && state.machine.carried != report.machine.carried;
+        state.machine = std::mem::take(&mut report.machine);
+        state.disks = std::mem::take(&mut report.disks);
+        state.version = std::mem::take(&mut report.version);
+        state.total = total;
+        if described_anew {
+            self.filters.remove_agent(id); // What was refused was another machine.
+        }
+        report
     }
 
     fn adopt_claims(&mut self, now: Instant, id: &AgentId, report: &Report) {
@@ -74,25 +87,25 @@ impl Master {
         self.commit(changes);
     }
 
-    /// Forgets what tasks and executors of this agent hold; the report says it anew.
-    fn forget_holdings(&mut self, id: &AgentId) {
+    /// Forgets what tasks and executors of this agent hold; whoever calls says it anew, or there is nothing to be held.
+    pub(crate) fn forget_holdings(&mut self, id: &AgentId) {
         let Some(state) = self.agents.get_mut(id) else { return };
+        state.strays.clear();
         let executors = std::mem::take(&mut state.executors);
         let tasks: Vec<TaskKey> = state.tasks.iter().cloned().collect();
         for ((framework, _), executor) in executors {
             self.release(id, &framework, &executor.resources);
         }
         for key in tasks {
-            if let Some(task) = self.tasks.get(&key).filter(|it| !it.state.is_terminal()).cloned() {
-                self.release(id, &key.0, &task.resources);
+            if let Some(task) = self.tasks.get(&key).filter(|it| it.holds()) {
+                let resources = task.resources.clone();
+                self.release(id, &key.0, &resources);
             }
         }
         if let Some(state) = self.agents.get_mut(id) {
-            state.held = Resources::new(); // Offers were rescinded or are counted below.
-            for offer in &state.offers {
-                if let Some(record) = self.offers.get(offer) {
-                    state.held.add_all(&record.offer.resources.unallocated());
-                }
+            state.held = Resources::new();
+            for offer in state.offers.iter().filter_map(|it| self.offers.get(it)) {
+                state.held.add_all(&offer.offer.resources.unallocated());
             }
         }
     }
@@ -105,58 +118,88 @@ impl Master {
                 record.info.clone().allocated_to(&record.role).resources.iter().collect()
             };
             let view = ExecutorView { resources: resources.clone(), carried: record.info.carried.clone(), command: record.command };
-            if let Some(state) = self.agents.get_mut(id) {
-                state.executors.insert(record.key(), view);
+            let Some(state) = self.agents.get_mut(id) else { return };
+            if state.executors.contains_key(&record.key()) {
+                continue; // Named twice.
             }
+            state.executors.insert(record.key(), view);
             self.hold(id, &record.framework, &resources);
         }
     }
 
-    /// Returns the tasks that we know there and the agent does not.
-    fn adopt_tasks(&mut self, id: &AgentId, tasks: &[TaskRecord]) -> Vec<TaskKey> {
-        let ours = self.agents.get(id).map(|it| it.tasks.clone()).unwrap_or_default();
+    /// Returns the tasks that we know there and the agent does not. They hold nothing any more.
+    fn adopt_tasks(&mut self, now: Instant, id: &AgentId, tasks: &[TaskRecord]) -> BTreeSet<TaskKey> {
+        let Some(state) = self.agents.get_mut(id) else { return BTreeSet::new() };
+        let (mut ours, forgotten) = (std::mem::take(&mut state.tasks), std::mem::take(&mut state.forgotten));
+        let mut seen = BTreeSet::new();
         for record in tasks {
+            let key = record.key();
+            let over = record.state.is_terminal() && (forgotten.contains(&key) || self.is_removed(now, &key.0));
+            if over || !seen.insert(key.clone()) {
+                continue;
+            }
+            let resources = record.info.clone().allocated_to(&record.role).own_resources();
+            if self.is_stray(id, &key) {
+                self.adopt_stray(id, &key, &resources, record.state);
+                continue;
+            }
+            ours.remove(&key);
             let view = TaskView {
                 framework: record.framework.clone(),
                 id: record.info.id.clone(),
                 name: record.info.name.clone(),
                 agent: id.clone(),
                 executor: record.executor.clone(),
-                resources: record.info.clone().allocated_to(&record.role).own_resources(),
+                resources,
                 state: record.state,
-                latest: record.latest.clone(),
+                // The one that its framework has yet to acknowledge, if any.
+                latest: record.updates.first().or(record.latest.as_ref()).cloned(),
                 carried: record.info.carried.clone(),
             };
-            let was = self.tasks.get(&record.key()).map(|it| it.state);
-            if !view.state.is_terminal() {
+            if view.holds() {
                 self.hold(id, &record.framework, &view.resources);
             }
-            let keep = was.filter(|it| *it == TaskState::Unreachable);
-            self.tasks.insert(record.key(), TaskView { state: keep.unwrap_or(view.state), ..view });
+            self.tasks.insert(key.clone(), view);
             if let Some(state) = self.agents.get_mut(id) {
-                state.tasks.insert(record.key());
-            }
-            if let (Some(_), Some(task)) = (keep, self.tasks.get_mut(&record.key())) {
-                task.state = record.state;
+                state.tasks.insert(key);
             }
         }
-        let known: std::collections::BTreeSet<TaskKey> = tasks.iter().map(TaskRecord::key).collect();
-        ours.difference(&known).cloned().collect()
+        ours
     }
 
-    fn missing_tasks(&mut self, now: Instant, id: &AgentId, missing: Vec<TaskKey>) {
+    fn missing_tasks(&mut self, now: Instant, id: &AgentId, missing: BTreeSet<TaskKey>) {
         for key in missing {
-            let Some(task) = self.tasks.get(&key).cloned() else { continue };
-            if !task.state.is_terminal() {
-                let status = TaskStatus::new(key.1.clone(), TaskState::Gone, now).at_agent(id).because(
-                    StatusSource::Master,
-                    Reason::Reconciliation,
-                    "the agent is back and does not know this task",
-                );
-                self.tell(&key.0, Event::Update(status.clone()));
-                self.complete(&key, Some(status));
-            } else {
-                self.complete(&key, None);
+            let removed = self.is_removed(now, &key.0);
+            let Some(task) = self.tasks.get_mut(&key) else { continue };
+            if task.state.is_terminal() {
+                self.retire(&key);
+                continue;
+            }
+            let (state, why) = match (task.state, &task.latest) {
+                _ if removed => (TaskState::Killed, "its framework was removed"),
+                (TaskState::Staging, None) => (TaskState::Dropped, "the order was lost on its way to the agent; the task never ran"),
+                _ => (TaskState::Gone, "the agent is back and does not know this task"),
+            };
+            let status = TaskStatus::new(key.1.clone(), state, now).at_agent(id);
+            let status = status.because(StatusSource::Master, Reason::Reconciliation, why);
+            (task.state, task.latest) = (state, Some(status.clone()));
+            self.retire(&key);
+            self.tell(&key.0, Event::Update(status));
+        }
+    }
+
+    /// Takes back offers of what cannot be used, or is not there.
+    fn rescind_unfounded(&mut self, id: &AgentId) {
+        let Some(state) = self.agents.get(id) else { return };
+        let faulty = state.faults.keys().filter_map(|it| self.ledger.claims.get(&(id.clone(), *it)));
+        let faulty: BTreeSet<Identity> = faulty.map(|it| it.resource.identity.clone()).collect();
+        let offers: Vec<OfferId> = state.offers.iter().cloned().collect();
+        for offer in offers {
+            let (Some(state), Some(record)) = (self.agents.get(id), self.offers.get(&offer)) else { continue };
+            let there = |identity: &Identity| state.total.contains(&state.held.filter(|it| it == identity));
+            let resources = record.offer.resources.unallocated();
+            if resources.entries().any(|(identity, _)| faulty.contains(identity) || !there(identity)) {
+                self.rescind(&offer);
             }
         }
     }
@@ -165,17 +208,14 @@ impl Master {
         let tasks: Vec<TaskKey> = self.agents.get(id).map(|it| it.tasks.iter().cloned().collect()).unwrap_or_default();
         for key in tasks {
             let Some(task) = self.tasks.get(&key).filter(|it| !it.state.is_terminal()) else { continue };
-            let status = TaskStatus::new(key.1.clone(), task.state, now).at_agent(id).because(
-                StatusSource::Master,
-                Reason::AgentReregistered,
-                "the agent is back",
-            );
+            let status = status_of(now, task).because(StatusSource::Master, Reason::AgentReregistered, "the agent is back");
             self.tell(&key.0, Event::Update(status));
         }
     }
 
     /// Operations that the agent never heard of did not happen.
-    fn missing_operations(&mut self, id: &AgentId, known: &[OperationUuid]) {
+    pub(crate) fn missing_operations(&mut self, id: &AgentId, known: &[OperationRecord]) {
+        let known: BTreeSet<OperationUuid> = known.iter().map(|it| it.uuid).collect();
         let missing = self.operations.iter().filter(|(uuid, it)| it.agent == *id && it.settled.is_none() && !known.contains(uuid));
         let missing: Vec<OperationUuid> = missing.map(|(uuid, _)| *uuid).collect();
         for uuid in missing {
@@ -183,7 +223,7 @@ impl Master {
         }
     }
 
-    fn shut_down_removed(&mut self, id: &AgentId, frameworks: impl Iterator<Item = FrameworkId>) {
+    fn shut_down_removed(&mut self, id: &AgentId, frameworks: Vec<FrameworkId>) {
         for framework in frameworks {
             if self.ledger.frameworks.get(&framework).is_some_and(|it| it.removed) {
                 self.order(id, Order::ShutdownFramework(framework));

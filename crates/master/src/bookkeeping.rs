@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use holdfast_allocator::{AgentView, FrameworkView, Holder};
-use holdfast_model::{AgentId, FrameworkId, Quantities, Resources, Role, Scalar};
+use holdfast_model::{AgentId, FrameworkId, Presence, Quantities, Resources, Role, Scalar};
 
 use crate::state::{role_view, AgentHealth};
 use crate::Master;
@@ -50,6 +50,8 @@ impl Master {
             }
             allocated.retain(|_, amount| Scalar::ZERO < *amount);
         }
+        // Roles that it neither names nor uses any more are forgotten.
+        state.roles.retain(|it| !it.allocated.is_empty() || state.info.roles.contains(&it.role));
         self.show_framework(framework);
     }
 
@@ -81,7 +83,7 @@ impl Master {
             AgentHealth::Away(_) => Some("it is not connected".to_owned()),
             AgentHealth::Fenced(why) => Some(why.clone()),
         };
-        let mut free = state.free();
+        let mut free = if self.is_planted("master-offers-what-is-used") { state.total.clone() } else { state.free() };
         for (id, _) in &state.faults {
             if let Some(claim) = self.ledger.claims.get(&(agent.clone(), *id)) {
                 free.subtract(&claim.resource); // What cannot be used is not offered.
@@ -118,7 +120,8 @@ impl Master {
     /// Renews what the whole cluster has. Called when an agent comes, goes or changes its size.
     pub(crate) fn sum_totals(&mut self) {
         let mut totals = Quantities::new();
-        for state in self.agents.values() {
+        let there = |id: &AgentId| self.ledger.agents.get(id).is_some_and(|it| it.presence == Presence::Admitted);
+        for (_, state) in self.agents.iter().filter(|(id, _)| there(id)) {
             for (name, amount) in state.total.quantities() {
                 let sum = totals.entry(name).or_default();
                 *sum = sum.plus(amount);

@@ -1,8 +1,10 @@
 //! Frameworks call, fall silent, come back or are removed. Their claims outlive them.
 
+use std::collections::BTreeSet;
+
 use holdfast_model::{
-    Call, Event, FrameworkId, FrameworkRecord, Instant, LinkId, MasterChange, Moment, OfferId, Order, Reason, Role, StatusSource, TaskKey,
-    TaskState, TaskStatus,
+    Call, Event, FrameworkId, FrameworkRecord, Instant, LinkId, MasterChange, Moment, OfferId, Order, Reason, Role, StatusSource, TaskId,
+    TaskKey, TaskState, TaskStatus,
 };
 
 use crate::state::{FrameworkState, Timer};
@@ -33,9 +35,12 @@ impl Master {
             return self.subscribe(moment, link, *info, suppressed);
         }
         let Some(id) = self.framework_links.get(&link).cloned() else {
-            self.effects.push(Effect::CloseFramework(link));
+            self.effects.push(Effect::CloseFramework(link)); // It has to subscribe first.
             return;
         };
+        if let Some(other) = call.framework.filter(|it| *it != id) {
+            return self.log(format!("framework {id} called in the name of {other}; its call is ignored"));
+        }
         if self.frameworks.get(&id).is_none_or(|it| it.link != Some(link)) {
             return; // It has failed over; only the newest link speaks for it.
         }
@@ -46,7 +51,7 @@ impl Master {
         match call {
             Call::Subscribe { .. } | Call::Request | Call::InverseOffers => {}
             Call::UpdateFramework { info, suppressed } => self.update_framework(id, *info, suppressed),
-            Call::Teardown => self.remove_framework(id),
+            Call::Teardown => self.remove_framework(moment.now, id),
             Call::Accept { offers, operations, filters } => self.accept(moment, id, offers, operations, filters),
             Call::Decline { offers, filters } => self.decline(moment.now, id, &offers, filters),
             Call::Revive(roles) => self.suppress(id, &roles, false),
@@ -78,7 +83,7 @@ impl Master {
         self.effects.push(Effect::ToFramework(link, event));
     }
 
-    fn suppress(&mut self, id: &FrameworkId, roles: &std::collections::BTreeSet<Role>, suppressed: bool) {
+    fn suppress(&mut self, id: &FrameworkId, roles: &BTreeSet<Role>, suppressed: bool) {
         let Some(state) = self.frameworks.get_mut(id) else { return };
         if let Some(stranger) = roles.iter().find(|role| !state.info.roles.contains(role)).cloned() {
             return self.log(format!("framework {id} has no role {stranger}; its call is ignored"));
@@ -103,21 +108,26 @@ impl Master {
         let Some(state) = self.frameworks.get_mut(&id).filter(|it| it.link == Some(link)) else { return };
         state.link = None;
         self.discard_offers(&id);
+        self.filters.remove_framework(&id);
         self.show_framework(&id);
         let Some(record) = self.ledger.frameworks.get(&id).cloned() else { return };
         let deadline = now.plus_ms(record.info.failover_timeout_ms);
         if deadline == now {
             self.log(format!("framework {id} left and has no failover timeout; it is removed, its claims stay"));
-            return self.remove_framework(&id);
+            return self.remove_framework(now, &id);
         }
         self.commit(vec![MasterChange::Framework(FrameworkRecord { deadline: Some(deadline), ..record })]);
         self.set_timer(deadline, Timer::Framework(id));
     }
 
     /// Removes a framework for good: its tasks end, its claims stay, unclaimed.
-    pub(crate) fn remove_framework(&mut self, id: &FrameworkId) {
+    pub(crate) fn remove_framework(&mut self, now: Instant, id: &FrameworkId) {
         let Some(record) = self.ledger.frameworks.get(id).filter(|it| !it.removed).cloned() else { return };
-        self.commit(vec![MasterChange::Framework(FrameworkRecord { removed: true, deadline: None, ..record })]);
+        if let Some(deadline) = record.deadline {
+            self.clear_timer(deadline, Timer::Framework(id.clone()));
+        }
+        // The deadline of one that was removed says when that was.
+        self.commit(vec![MasterChange::Framework(FrameworkRecord { removed: true, deadline: Some(now), ..record })]);
         self.discard_offers(id);
         for agent in self.agents.keys().cloned().collect::<Vec<_>>() {
             let concerned = self.agents.get(&agent).is_some_and(|it| {
@@ -127,43 +137,52 @@ impl Master {
                 self.order(&agent, Order::ShutdownFramework(id.clone()));
             }
         }
-        self.end_tasks_of(id);
+        self.end_tasks_of(now, id);
         if let Some(link) = self.frameworks.get(id).and_then(|it| it.link) {
             self.framework_links.remove(&link);
             self.effects.push(Effect::CloseFramework(link));
         }
-        self.filters.revive(id, &std::collections::BTreeSet::new());
+        self.filters.remove_framework(id);
         self.frameworks.remove(id);
         self.show_framework(id);
         self.touch_all(); // What it held is nobody's now.
         self.forget_oldest_removed();
     }
 
-    fn end_tasks_of(&mut self, id: &FrameworkId) {
-        let keys: Vec<TaskKey> = self.tasks.keys().filter(|key| key.0 == *id).cloned().collect();
-        for key in keys {
-            let at = self.frameworks.get(id).map(|it| it.subscribed).unwrap_or_default();
-            let status = TaskStatus::new(key.1.clone(), TaskState::Killed, at).because(
-                StatusSource::Master,
-                Reason::FrameworkRemoved,
-                "its framework was removed",
-            );
-            // What it holds is free once its executor is gone; until then the agent says so itself.
-            self.complete(&key, Some(status));
+    /// Nobody hears of these tasks again. What they use is free when their agents say that they have ended, and not before.
+    fn end_tasks_of(&mut self, now: Instant, id: &FrameworkId) {
+        let mut doubtful = BTreeSet::new();
+        for key in self.tasks_of(id) {
+            let Some(task) = self.tasks.get_mut(&key) else { continue };
+            let agent = task.agent.clone();
+            let told = self.agents.get(&agent).is_some_and(|it| it.link.is_some());
+            if task.state.is_terminal() || !told {
+                self.complete(&key); // One that comes back with its agent is ended then.
+                continue;
+            }
+            if task.state == TaskState::Staging {
+                doubtful.insert(agent.clone()); // Its agent may not have begun with it, and then says nothing about its end.
+            }
+            task.state = TaskState::Killing;
+            let status = TaskStatus::new(key.1.clone(), TaskState::Killing, now).at_agent(&agent);
+            task.latest = Some(status.because(StatusSource::Master, Reason::FrameworkRemoved, "its framework was removed"));
         }
+        doubtful.iter().for_each(|agent| self.resync(agent));
+    }
+
+    fn tasks_of(&self, id: &FrameworkId) -> Vec<TaskKey> {
+        let first = (id.clone(), TaskId::made(String::new()));
+        self.tasks.range(first..).map(|(key, _)| key).take_while(|key| key.0 == *id).cloned().collect()
     }
 
     fn forget_oldest_removed(&mut self) {
-        let mut removed: Vec<(Instant, FrameworkId)> = self
-            .ledger
-            .frameworks
-            .iter()
-            .filter(|(_, it)| it.removed)
-            .map(|(id, it)| (it.registered, id.clone()))
-            .collect();
-        removed.sort();
+        let removed = self.ledger.frameworks.iter().filter(|(_, it)| it.removed);
+        let mut removed: Vec<(Option<Instant>, FrameworkId)> = removed.map(|(id, it)| (it.deadline, id.clone())).collect();
         let excess = removed.len().saturating_sub(self.config.removed_frameworks_max);
-        let changes = removed.into_iter().take(excess).map(|(_, id)| MasterChange::FrameworkForgotten(id)).collect();
+        removed.sort();
+        // One whose tasks still run is remembered, so that they end.
+        let over = removed.into_iter().take(excess).filter(|(_, id)| self.tasks_of(id).is_empty());
+        let changes = over.map(|(_, id)| MasterChange::FrameworkForgotten(id)).collect();
         self.commit(changes);
     }
 

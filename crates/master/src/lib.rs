@@ -14,22 +14,30 @@ mod bookkeeping;
 mod explain;
 mod frameworks;
 mod launch;
+mod learn;
 mod offers;
 mod operations;
 mod operator;
+mod orders;
 mod reconcile;
 mod state;
 mod step;
+mod strays;
 mod subscribe;
 mod tasks;
 mod timers;
 mod view;
+mod withhold;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use holdfast_allocator::{AgentView, Filters, FrameworkView, Policy};
 use holdfast_model::{
-    AgentId, FrameworkId, Instant, LinkId, MasterChange, MasterLedger, Moment, OfferId, OperationUuid, Order, Quantities, TaskKey, Term, ToAgent,
+    AgentId, Cluster, ClusterId, FrameworkId, Instant, LinkId, MasterChange, MasterLedger, Moment, OfferId, OperationUuid, Quantities, TaskKey,
+    Term,
 };
 
 pub use explain::Explanation;
@@ -59,6 +67,12 @@ pub struct Config {
     pub removed_frameworks_max: usize,
     /// Offers smaller than all of these are not made, unless they hold a reservation or volume.
     pub min_allocatable: Vec<Quantities>,
+    /// The cluster to go on with when the ledger is empty because it was lost: agents of that cluster are then welcome with all they
+    /// own, and frameworks are learnt from them. `None` = an empty ledger begins a new cluster.
+    pub recover_cluster: Option<ClusterId>,
+    /// A bug put in on purpose, by name, for the simulator to find.
+    #[cfg(feature = "planted")]
+    pub planted: Option<&'static str>,
 }
 
 impl Default for Config {
@@ -74,6 +88,9 @@ impl Default for Config {
             reoffer_min_ms: 100,
             removed_frameworks_max: 1000,
             min_allocatable: vec![least("cpus", 10), least("mem", 32_000)],
+            #[cfg(feature = "planted")]
+            planted: None,
+            recover_cluster: None,
         }
     }
 }
@@ -85,6 +102,8 @@ pub struct Master {
     /// Survives a crash; the fold of every committed change.
     ledger: MasterLedger,
     term: Option<Term>,
+    /// When the term began.
+    leads_since: Instant,
     agents: BTreeMap<AgentId, AgentState>,
     agent_links: BTreeMap<LinkId, AgentId>,
     frameworks: BTreeMap<FrameworkId, FrameworkState>,
@@ -114,6 +133,7 @@ impl Master {
             policy,
             ledger,
             term: None,
+            leads_since: Instant(0),
             agents: BTreeMap::new(),
             agent_links: BTreeMap::new(),
             frameworks: BTreeMap::new(),
@@ -156,10 +176,11 @@ impl Master {
         if self.term.is_some_and(|it| term <= it) {
             return;
         }
-        self.term = Some(term);
+        self.step_down(); // Links and beliefs belong to one term.
+        (self.term, self.leads_since) = (Some(term), moment.now);
         if self.ledger.cluster.is_none() {
-            let id = holdfast_model::ClusterId(moment.ids.fresh());
-            let cluster = holdfast_model::Cluster { id, next_agent: 0, next_framework: 0, created: moment.now };
+            let id = self.config.recover_cluster.unwrap_or_else(|| ClusterId(moment.ids.fresh()));
+            let cluster = Cluster { id, next_agent: 0, next_framework: 0, created: moment.now };
             self.commit(vec![MasterChange::Cluster(cluster)]);
         }
         self.remember_agents(moment.now);
@@ -168,20 +189,33 @@ impl Master {
     }
 
     fn deposed(&mut self, term: Term) {
-        if self.term.is_none_or(|it| term < it) {
-            return;
+        if self.term.is_some_and(|it| it <= term) {
+            self.step_down();
         }
+    }
+
+    /// Forgets all but the ledger. Operators who wait are told so.
+    fn step_down(&mut self) {
         self.term = None;
         let agents = std::mem::take(&mut self.agent_links).into_keys().map(Effect::CloseAgent);
         let frameworks = std::mem::take(&mut self.framework_links).into_keys().map(Effect::CloseFramework);
         self.effects.extend(agents.chain(frameworks));
+        let why = "this master does not lead any more; it is not known whether the operation was done: see the claims of the agent";
+        let waiting = std::mem::take(&mut self.operations).into_values().filter_map(|it| it.ticket);
+        self.effects.extend(waiting.map(|ticket| Effect::Answer(ticket, Err(Refusal::Conflict(why.to_owned())))));
+        self.operation_names.clear();
         self.agents.clear();
         self.frameworks.clear();
+        self.tasks.clear();
+        self.completed.clear();
         self.offers.clear();
+        self.kills.clear();
         self.agent_views.clear();
         self.framework_views.clear();
-        self.dirty.clear();
+        self.totals.clear();
+        self.filters = Filters::default();
         self.timers.clear();
+        self.dirty.clear();
     }
 
     fn not_leading(&mut self, input: Input) {
@@ -205,18 +239,18 @@ impl Master {
         }
     }
 
-    /// Orders an agent, if it is connected. Says whether it was.
-    fn order(&mut self, agent: &AgentId, order: Order) -> bool {
-        let (Some(term), Some(state)) = (self.term, self.agents.get_mut(agent)) else { return false };
-        let Some(link) = state.link else { return false };
-        if !matches!(order, Order::Ping(_)) {
-            state.orders_sent += 1;
-        }
-        self.effects.push(Effect::ToAgent(link, ToAgent { term, order }));
-        true
-    }
-
     fn log(&mut self, line: impl Into<String>) {
         self.effects.push(Effect::Log(line.into()));
+    }
+
+    /// Whether this master was given the bug of that name on purpose.
+    #[cfg(feature = "planted")]
+    fn is_planted(&self, bug: &str) -> bool {
+        self.config.planted == Some(bug)
+    }
+
+    #[cfg(not(feature = "planted"))]
+    fn is_planted(&self, _bug: &str) -> bool {
+        false
     }
 }

@@ -85,7 +85,10 @@ impl Master {
 
     /// Ends an offer, however it ended; what it held is free again.
     pub(crate) fn take_offer(&mut self, id: &OfferId) -> Option<Offer> {
-        let OfferRecord { offer, .. } = self.offers.remove(id)?;
+        let OfferRecord { offer, made } = self.offers.remove(id)?;
+        if let Some(ms) = self.config.offer_timeout_ms {
+            self.clear_timer(made.plus_ms(ms), Timer::Offer(id.clone()));
+        }
         if let Some(state) = self.agents.get_mut(&offer.agent) {
             state.offers.remove(id);
         }

@@ -9,6 +9,9 @@ use holdfast_model::{
 use crate::state::InFlight;
 use crate::{Effect, Master, Refusal};
 
+/// How many of the operations that an agent was told to forget are remembered.
+const ACKNOWLEDGED_MAX: usize = 256;
+
 impl Master {
     /// A new leader remembers which operations its predecessor had sent.
     pub(crate) fn remember_operations(&mut self) {
@@ -30,18 +33,17 @@ impl Master {
     }
 
     pub(crate) fn operation_updated(&mut self, now: Instant, agent: &AgentId, update: OperationUpdate) {
-        self.note_claims(now, agent, &update);
-        let finished = update.state == OperationState::Finished;
-        if !finished && update.state.is_terminal() && self.operations.contains_key(&update.uuid) {
-            // We believed it done; only the agent knows how things are now.
-            self.resync(agent);
+        if !update.state.is_terminal() {
+            return self.log(format!("agent {agent} says that operation {} is {:?}, which is no outcome", update.uuid, update.state));
         }
+        self.note_claims(agent, &update);
         self.touch(agent);
-        let Some(in_flight) = self.operations.get_mut(&update.uuid) else {
+        let Some(in_flight) = self.operations.get_mut(&update.uuid).filter(|it| it.agent == *agent) else {
             // Nobody waits for it any more: it was settled before, and the agent may forget it.
             self.order(agent, Order::AcknowledgeOperation(update.uuid, update.status));
             return;
         };
+        let finished = update.state == OperationState::Finished;
         let converted = if finished { in_flight.action.conversion().converted } else { Resources::new() };
         let status = OperationStatus {
             id: in_flight.id.clone(),
@@ -51,20 +53,35 @@ impl Master {
             uuid: Some(update.status),
             agent: Some(agent.clone()),
         };
-        in_flight.settled = Some(status.clone());
+        let is_news = in_flight.settled.replace(status.clone()).is_none();
         let (ticket, framework) = (in_flight.ticket.take(), in_flight.framework.clone());
+        if let Some(state) = self.agents.get_mut(agent).filter(|_| is_news) {
+            state.withheld.remove(&update.uuid);
+        }
+        if is_news && !finished {
+            self.resync(agent); // We believed it done; only the agent knows how things are now.
+        }
         if let Some(ticket) = ticket {
             let why = update.message.unwrap_or_else(|| "the agent could not do it".to_owned());
             self.effects.push(Effect::Answer(ticket, if finished { Ok(()) } else { Err(Refusal::Conflict(why)) }));
         }
-        let waits = framework.filter(|id| status.id.is_some() && self.ledger.frameworks.get(id).is_some_and(|it| !it.removed));
+        let waits = framework.filter(|id| status.id.is_some() && !self.is_removed(now, id));
         match waits {
             Some(framework) => self.tell(&framework, Event::UpdateOperation(status)),
             None => self.settle(&update.uuid, update.status),
         }
     }
 
-    fn note_claims(&mut self, now: Instant, agent: &AgentId, update: &OperationUpdate) {
+    /// Outcomes that a framework has not acknowledged, told again to one that came back.
+    pub(crate) fn tell_settled(&mut self, framework: &FrameworkId) {
+        let theirs = self.operations.values().filter(|it| it.framework.as_ref() == Some(framework) && it.id.is_some());
+        let settled: Vec<OperationStatus> = theirs.filter_map(|it| it.settled.clone()).collect();
+        for status in settled {
+            self.tell(framework, Event::UpdateOperation(status));
+        }
+    }
+
+    fn note_claims(&mut self, agent: &AgentId, update: &OperationUpdate) {
         let mut changes: Vec<MasterChange> = Vec::new();
         for claim in &update.claims {
             let key = (agent.clone(), claim.id);
@@ -77,18 +94,34 @@ impl Master {
         if let Some(record) = self.ledger.agents.get(agent).filter(|it| it.ledger_version < update.ledger_version) {
             changes.push(MasterChange::Agent(AgentRecord { ledger_version: update.ledger_version, ..record.clone() }));
         }
-        let _ = now;
         self.commit(changes);
     }
 
     /// The outcome has been heard by whoever waited: agent and masters may forget the operation.
     fn settle(&mut self, uuid: &OperationUuid, status: StatusUuid) {
-        let Some(in_flight) = self.operations.remove(uuid) else { return };
-        if let (Some(framework), Some(id)) = (in_flight.framework, in_flight.id) {
-            self.operation_names.remove(&(framework, id));
+        let Some(in_flight) = self.forget_operation(uuid) else { return };
+        if let Some(state) = self.agents.get_mut(&in_flight.agent) {
+            if ACKNOWLEDGED_MAX <= state.acknowledged.len() {
+                state.acknowledged.pop_front();
+            }
+            state.acknowledged.push_back(*uuid);
+        }
+        self.order(&in_flight.agent, Order::AcknowledgeOperation(*uuid, status));
+    }
+
+    fn forget_operation(&mut self, uuid: &OperationUuid) -> Option<InFlight> {
+        let in_flight = self.operations.remove(uuid)?;
+        if let (Some(framework), Some(id)) = (&in_flight.framework, &in_flight.id) {
+            let name = (framework.clone(), id.clone());
+            if self.operation_names.get(&name) == Some(uuid) {
+                self.operation_names.remove(&name);
+            }
+        }
+        if let Some(state) = self.agents.get_mut(&in_flight.agent) {
+            state.withheld.remove(uuid);
         }
         self.commit(vec![MasterChange::Settled(*uuid)]);
-        self.order(&in_flight.agent, Order::AcknowledgeOperation(*uuid, status));
+        Some(in_flight)
     }
 
     pub(crate) fn acknowledge_operation(&mut self, framework: &FrameworkId, id: &str, status: StatusUuid) {
@@ -101,15 +134,11 @@ impl Master {
 
     /// The agent never heard of it.
     pub(crate) fn drop_operation(&mut self, uuid: &OperationUuid, why: &str, refusal: fn(String) -> Refusal) {
-        let Some(in_flight) = self.operations.remove(uuid) else { return };
-        self.commit(vec![MasterChange::Settled(*uuid)]);
+        let Some(in_flight) = self.forget_operation(uuid) else { return };
         if let Some(ticket) = in_flight.ticket {
             self.effects.push(Effect::Answer(ticket, Err(refusal(why.to_owned()))));
         }
         if let Some(framework) = in_flight.framework {
-            if let Some(id) = &in_flight.id {
-                self.operation_names.remove(&(framework.clone(), id.clone()));
-            }
             self.tell_operation(&framework, in_flight.id, OperationState::Dropped, why);
         }
     }

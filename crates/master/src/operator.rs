@@ -2,8 +2,8 @@
 //! taken out of offers in the same step, so that nobody can come in between.
 
 use holdfast_model::{
-    Action, AgentId, Asker, ClaimAction, FrameworkId, Invalid, MasterChange, Moment, NamedOperation, OfferId, Operation, OperationUuid, Order,
-    PendingOperation, Resources,
+    Action, AgentId, Asker, ClaimAction, Event, FrameworkId, Identity, Instant, Invalid, MasterChange, Moment, NamedOperation, OfferId, Operation,
+    OperationUuid, Order, PendingOperation, Resources, Role, Scalar,
 };
 
 use crate::state::{AgentHealth, InFlight};
@@ -19,7 +19,7 @@ impl Master {
                     Err(refusal) => Err(refusal),
                 }
             }
-            OperatorCall::Teardown(framework) => self.operator_teardown(&framework),
+            OperatorCall::Teardown(framework) => self.operator_teardown(moment.now, &framework),
             OperatorCall::Kill(framework, task) => {
                 let known = self.tasks.get(&(framework.clone(), task.clone())).filter(|it| !it.state.is_terminal());
                 match known {
@@ -34,18 +34,33 @@ impl Master {
                 Err(Refusal::Invalid(Invalid::new("weight", format!("{weight} for `{role}`: a weight must be greater than 0"))))
             }
             OperatorCall::Weight(role, weight) => {
-                self.commit(vec![MasterChange::Weight(role, weight)]);
-                self.touch_all();
+                self.weigh(role, weight);
                 Ok(())
             }
         };
         self.effects.push(Effect::Answer(ticket, answer));
     }
 
-    fn operator_teardown(&mut self, framework: &FrameworkId) -> Result<(), Refusal> {
+    /// What is offered already was divided by other weights; it is divided anew.
+    fn weigh(&mut self, role: Role, weight: Scalar) {
+        if self.ledger.weights.get(&role).copied().unwrap_or(Scalar::whole(1)) == weight {
+            return;
+        }
+        let concerned = |it: &Role| *it == role || it.is_below(&role);
+        let is_used = self.frameworks.values().any(|it| it.info.roles.iter().any(concerned));
+        self.commit(vec![MasterChange::Weight(role, weight)]);
+        if is_used {
+            let offers: Vec<OfferId> = self.offers.keys().cloned().collect();
+            offers.iter().for_each(|offer| self.rescind(offer));
+        }
+        self.touch_all();
+    }
+
+    fn operator_teardown(&mut self, now: Instant, framework: &FrameworkId) -> Result<(), Refusal> {
         match self.ledger.frameworks.get(framework) {
             Some(it) if !it.removed => {
-                self.remove_framework(framework);
+                self.tell(framework, Event::Error("Framework has been removed by an operator".to_owned()));
+                self.remove_framework(now, framework);
                 Ok(())
             }
             Some(_) => Err(Refusal::NotFound(format!("framework {framework} was removed before"))),
@@ -77,7 +92,7 @@ impl Master {
         let conversion = action.conversion();
         let mut after = state.total.clone();
         action.apply(&mut after).map_err(|it| Refusal::Conflict(it.to_string()))?;
-        let rescinded = self.needed_offers(agent, &conversion.consumed)?;
+        let rescinded = self.needed_offers(agent, action, &conversion.consumed)?;
         if plan {
             return Ok(false);
         }
@@ -86,30 +101,35 @@ impl Master {
         Ok(true)
     }
 
-    /// An operation on a volume that does not exist is wrong rather than early.
+    /// An operation on a volume that does not exist is wrong rather than early; one on a volume that cannot be found now has to wait
+    /// until it is back: its agent would try for ever, and nobody can say whether its bytes were meant.
     fn check_known(&self, agent: &AgentId, action: &ClaimAction) -> Result<(), Refusal> {
         let ClaimAction::Destroy(volumes) = action else { return Ok(()) };
         for (index, volume) in volumes.iter().enumerate() {
-            let known = self.ledger.claims_of(agent).any(|claim| claim.resource.identity == volume.identity);
-            if !known {
-                let id = volume.identity.persistence.as_ref().map(ToString::to_string).unwrap_or_default();
+            let id = volume.identity.persistence.as_ref().map(ToString::to_string).unwrap_or_default();
+            let Some(claim) = self.ledger.claims_of(agent).find(|claim| claim.resource.identity == volume.identity) else {
                 let why = format!("agent {agent} has no such volume `{id}`; see its claims");
                 return Err(Refusal::Invalid(Invalid::new(format!("volumes[{index}]"), why)));
+            };
+            if let Some(fault) = self.agents.get(agent).and_then(|it| it.faults.get(&claim.id)) {
+                return Err(Refusal::Conflict(format!("volume `{id}` on agent {agent} cannot be used now: {fault}")));
             }
         }
         Ok(())
     }
 
     /// The offers that have to be taken back so that `needed` is free.
-    fn needed_offers(&self, agent: &AgentId, needed: &Resources) -> Result<Vec<OfferId>, Refusal> {
+    fn needed_offers(&self, agent: &AgentId, action: &ClaimAction, needed: &Resources) -> Result<Vec<OfferId>, Refusal> {
         let Some(state) = self.agents.get(agent) else { return Ok(Vec::new()) };
         let (mut free, mut rescinded) = (state.free(), Vec::new());
         for id in &state.offers {
             if free.contains(needed) {
                 break;
             }
-            if let Some(record) = self.offers.get(id) {
-                free.add_all(&record.offer.resources.unallocated());
+            let Some(offered) = self.offers.get(id).map(|it| it.offer.resources.unallocated()) else { continue };
+            let short = |identity: &Identity| !free.contains(&needed.filter(|it| it == identity));
+            if needed.entries().any(|(identity, _)| offered.get(identity).is_some() && short(identity)) {
+                free.add_all(&offered);
                 rescinded.push(id.clone());
             }
         }
@@ -118,6 +138,10 @@ impl Master {
         }
         let missing = needed.iter().find(|it| !free.contains_one(it)).map_or_else(|| needed.to_string(), |it| it.to_string());
         let users: Vec<String> = self.users_of(agent, needed);
+        if let (ClaimAction::Destroy(_), false) = (action, users.is_empty()) {
+            let why = format!("{missing} on agent {agent} is in use by {}; end it first", users.join(", "));
+            return Err(Refusal::Invalid(Invalid::new("volumes", why)));
+        }
         let by = if users.is_empty() { String::new() } else { format!(", used by {}", users.join(", ")) };
         Err(Refusal::Conflict(format!("{missing} is not free on agent {agent}{by}")))
     }
@@ -136,8 +160,8 @@ impl Master {
         action: &ClaimAction,
         principal: Option<&str>,
     ) -> Result<(), Refusal> {
-        let action = self.speculate(agent, action).map_err(Refusal::Invalid)?;
         let uuid = OperationUuid(moment.ids.fresh());
+        let action = self.speculate(agent, uuid, action).map_err(Refusal::Invalid)?;
         let operation = Operation { id: None, action: Action::Claim(action.clone()) };
         let in_flight = InFlight { framework: None, id: None, agent: agent.clone(), action, ticket: Some(ticket), settled: None };
         self.operations.insert(uuid, in_flight);

@@ -28,8 +28,7 @@ impl Master {
             Some(agent.into_iter().fold(status, |status, agent| status.at_agent(agent)))
         };
         let Some(agent) = agent else {
-            let any_away = self.agents.values().any(|it| !matches!(it.health, AgentHealth::Well | AgentHealth::Fenced(_)));
-            return if any_away { None } else { answer(TaskState::Unknown, "no agent knows this task") };
+            return if self.is_any_recovering() { None } else { answer(TaskState::Unknown, "no agent knows this task") };
         };
         let record = self.ledger.agents.get(agent);
         let health = self.agents.get(agent).map(|it| &it.health);
@@ -60,9 +59,26 @@ impl Master {
 
     fn operation_status(&self, id: &str, uuid: &holdfast_model::OperationUuid) -> OperationStatus {
         let in_flight = self.operations.get(uuid);
-        let mut status = in_flight.and_then(|it| it.settled.clone()).unwrap_or_else(|| bare(id, OperationState::Pending));
+        let under_way = || bare(id, in_flight.map_or(OperationState::Unknown, |it| self.under_way(&it.agent)));
+        let mut status = in_flight.and_then(|it| it.settled.clone()).unwrap_or_else(under_way);
         status.agent = in_flight.map(|it| it.agent.clone());
         OperationStatus { uuid: None, ..status } // Answers are not acknowledged.
+    }
+
+    /// The state of an operation that an agent was sent and has not settled.
+    fn under_way(&self, agent: &AgentId) -> OperationState {
+        match self.ledger.agents.get(agent).map(|it| it.presence) {
+            Some(Presence::Gone) => OperationState::GoneByOperator,
+            Some(Presence::Unreachable) => OperationState::Unreachable,
+            _ if self.agents.get(agent).is_some_and(|it| it.heard) => OperationState::Pending,
+            _ => OperationState::Recovering,
+        }
+    }
+
+    /// Whether an agent may still come back to this leader with tasks and operations that it does not know.
+    fn is_any_recovering(&self) -> bool {
+        let expected = |id: &AgentId| self.ledger.agents.get(id).is_some_and(|it| it.presence == Presence::Admitted);
+        self.agents.iter().any(|(id, it)| !it.heard && expected(id))
     }
 
     fn reconcile_operation(&self, framework: &FrameworkId, id: &str, agent: Option<&AgentId>) -> OperationStatus {
@@ -71,13 +87,12 @@ impl Master {
         }
         let record = agent.and_then(|it| self.ledger.agents.get(it));
         let well = |id: &AgentId| self.agents.get(id).is_some_and(|it| it.health == AgentHealth::Well);
-        let any_away = || self.agents.values().any(|it| matches!(it.health, AgentHealth::Away(_)));
         let state = match record.map(|it| it.presence) {
             Some(Presence::Gone) => OperationState::GoneByOperator,
             Some(Presence::Unreachable) => OperationState::Unreachable,
             Some(Presence::Admitted) if agent.is_some_and(well) => OperationState::Unknown,
             Some(Presence::Admitted) => OperationState::Recovering,
-            None if any_away() => OperationState::Recovering,
+            None if self.is_any_recovering() => OperationState::Recovering,
             None => OperationState::Unknown,
         };
         OperationStatus { agent: agent.cloned(), ..bare(id, state) }
@@ -89,7 +104,7 @@ fn bare(id: &str, state: OperationState) -> OperationStatus {
 }
 
 /// The state of the update in flight, not of a later one that the framework has yet to hear.
-fn status_of(now: Instant, task: &TaskView) -> TaskStatus {
+pub(crate) fn status_of(now: Instant, task: &TaskView) -> TaskStatus {
     let state = match &task.latest {
         Some(latest) if task.state != TaskState::Unreachable => latest.state,
         _ => task.state,
@@ -97,5 +112,6 @@ fn status_of(now: Instant, task: &TaskView) -> TaskStatus {
     let mut status = Master::own_status(&task.id, state, now, "latest task state").at_agent(&task.agent);
     status.executor = Some(task.executor.clone());
     status.healthy = task.latest.as_ref().and_then(|it| it.healthy);
+    status.unreachable = task.latest.as_ref().and_then(|it| it.unreachable).filter(|_| state == TaskState::Unreachable);
     status
 }

@@ -1,11 +1,11 @@
 //! What a master believes besides its ledger: forgotten in a crash, learnt again from agents and frameworks.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use holdfast_allocator::RoleView;
 use holdfast_model::{
     AgentId, Carried, ClaimAction, ClaimId, DiskReport, ExecutorId, ExecutorKey, FrameworkId, FrameworkInfo, Instant, LinkId, MachineInfo,
-    Offer, OperationUuid, Resources, Role, TaskId, TaskKey, TaskState, TaskStatus,
+    Offer, OperationUuid, Order, Resources, Role, TaskId, TaskKey, TaskState, TaskStatus,
 };
 
 use crate::step::Ticket;
@@ -36,6 +36,14 @@ pub struct AgentState {
     pub orders_sent: u64,
     /// `orders_sent` when it was last asked to tell everything again, while the answer is still to come.
     pub asked: Option<u64>,
+    /// Orders that wait for that answer: were they sent, it would be out of date when it comes.
+    pub held_back: Vec<Order>,
+    /// Tasks that were forgotten since it was asked, which the answer may still name.
+    pub forgotten: BTreeSet<TaskKey>,
+    /// Whether it has told this leader what it has.
+    pub heard: bool,
+    /// Since when it is expected; means nothing while it is connected.
+    pub away_since: Instant,
     /// The machine, as last reported.
     pub machine: MachineInfo,
     /// Disks, as last reported.
@@ -48,8 +56,14 @@ pub struct AgentState {
     pub total: Resources,
     /// What tasks, executors and offers hold of it, without allocations.
     pub held: Resources,
+    /// What is in the total and not to be offered yet, by the operation that has to be settled first.
+    pub withheld: BTreeMap<OperationUuid, Resources>,
     /// Its tasks.
     pub tasks: BTreeSet<TaskKey>,
+    /// Its tasks whose names belong to tasks of other agents, with what they use, without allocations.
+    pub strays: BTreeMap<TaskKey, Resources>,
+    /// Operations that it was told to forget, the newest last.
+    pub acknowledged: VecDeque<OperationUuid>,
     /// Its executors with what they use themselves.
     pub executors: BTreeMap<ExecutorKey, ExecutorView>,
     /// Offers of it.
@@ -158,13 +172,48 @@ impl TaskView {
     pub fn key(&self) -> TaskKey {
         (self.framework.clone(), self.id.clone())
     }
+
+    /// Whether what it uses is counted as held: it lives, and its agent can be reached.
+    pub fn holds(&self) -> bool {
+        !self.state.is_terminal() && self.state != TaskState::Unreachable
+    }
 }
 
 impl AgentState {
-    /// What is neither used nor offered.
+    /// An agent that is expected but has not spoken yet.
+    pub(crate) fn away(now: Instant) -> AgentState {
+        AgentState {
+            link: None,
+            health: AgentHealth::Away(now),
+            orders_sent: 0,
+            asked: None,
+            held_back: Vec::new(),
+            forgotten: BTreeSet::new(),
+            heard: false,
+            away_since: now,
+            machine: MachineInfo::default(),
+            disks: Vec::new(),
+            faults: BTreeMap::new(),
+            version: String::new(),
+            total: Resources::new(),
+            held: Resources::new(),
+            withheld: BTreeMap::new(),
+            tasks: BTreeSet::new(),
+            strays: BTreeMap::new(),
+            acknowledged: VecDeque::new(),
+            executors: BTreeMap::new(),
+            offers: BTreeSet::new(),
+            registered: now,
+            reregistered: now,
+            ping: (0, 0),
+        }
+    }
+
+    /// What is neither used nor offered nor on its way.
     pub fn free(&self) -> Resources {
         let mut free = self.total.clone();
         free.subtract_all(&self.held);
+        self.withheld.values().for_each(|it| free.subtract_all(it));
         free
     }
 }

@@ -4,41 +4,57 @@ use std::collections::BTreeSet;
 
 use holdfast_model::{Event, FrameworkId, FrameworkInfo, FrameworkRecord, Instant, LinkId, MasterChange, Moment, Role};
 
-use crate::state::{role_view, FrameworkState};
+use crate::state::{role_view, FrameworkState, Timer};
 use crate::{Effect, Master};
+
+/// How many frameworks may be here or expected at once.
+pub(crate) const FRAMEWORKS_MAX: usize = 100_000;
 
 impl Master {
     pub(crate) fn subscribe(&mut self, moment: &mut Moment<'_>, link: LinkId, info: FrameworkInfo, suppressed: BTreeSet<Role>) {
         let known = info.id.as_ref().and_then(|id| self.ledger.frameworks.get(id)).cloned();
+        if let Some(other) = self.framework_links.get(&link).filter(|it| Some(*it) != info.id.as_ref()).cloned() {
+            return self.refuse_framework(moment.now, link, &format!("this connection is framework {other}'s; open another one"));
+        }
+        if known.is_none() && FRAMEWORKS_MAX <= self.frameworks.len() {
+            return self.refuse_framework(moment.now, link, &format!("there are {FRAMEWORKS_MAX} frameworks already; tear some down"));
+        }
         if known.as_ref().is_some_and(|it| it.removed) {
-            return self.refuse_framework(link, "Framework has been removed; subscribe without an id to start anew");
+            return self.refuse_framework(moment.now, link, "Framework has been removed; subscribe without an id to start anew");
         }
         if let Some(known) = known.as_ref().filter(|it| it.info.principal != info.principal) {
             let was = known.info.principal.as_deref().unwrap_or("none").to_owned();
-            return self.refuse_framework(link, &format!("a framework keeps its principal, which is {was}"));
+            return self.refuse_framework(moment.now, link, &format!("a framework keeps its principal, which is {was}"));
         }
         if let Some(stranger) = suppressed.iter().find(|role| !info.roles.contains(role)) {
-            return self.refuse_framework(link, &format!("suppressed_roles: `{stranger}` is no role of the framework"));
+            return self.refuse_framework(moment.now, link, &format!("suppressed_roles: `{stranger}` is no role of the framework"));
         }
         let id = match info.id.clone() {
             Some(id) => id,
             None => self.name_framework(),
         };
         if self.frameworks.get(&id).and_then(|it| it.link).is_some_and(|it| link < it) {
-            return self.refuse_framework(link, "Framework failed over"); // A newer link already speaks for it.
+            return self.refuse_framework(moment.now, link, "Framework failed over"); // A newer link already speaks for it.
         }
         self.welcome(moment.now, link, &id, FrameworkInfo { id: Some(id.clone()), ..info }, &suppressed, known);
     }
 
-    fn refuse_framework(&mut self, link: LinkId, why: &str) {
+    fn refuse_framework(&mut self, now: Instant, link: LinkId, why: &str) {
         self.effects.push(Effect::ToFramework(link, Event::Error(why.to_owned())));
         self.effects.push(Effect::CloseFramework(link));
+        self.framework_lost(now, link); // If it was anybody's.
     }
 
     fn name_framework(&mut self) -> FrameworkId {
         let mut cluster = self.ledger.cluster.clone().expect("a leader's ledger has its cluster");
-        let id = FrameworkId::made(format!("{}-{:04}", cluster.id, cluster.next_framework));
-        cluster.next_framework += 1;
+        let mut id;
+        loop {
+            id = FrameworkId::made(format!("{}-{:04}", cluster.id, cluster.next_framework));
+            cluster.next_framework += 1;
+            if !self.ledger.frameworks.contains_key(&id) {
+                break; // Those that came with an id of their own keep it.
+            }
+        }
         self.commit(vec![MasterChange::Cluster(cluster)]);
         id
     }
@@ -55,6 +71,9 @@ impl Master {
         if let Some(known) = &known {
             // These two cannot change while tasks run; Mesos keeps the old ones silently, and so do we.
             (info.user, info.checkpoint) = (known.info.user.clone(), known.info.checkpoint);
+        }
+        if let Some(deadline) = known.as_ref().and_then(|it| it.deadline) {
+            self.clear_timer(deadline, Timer::Framework(id.clone()));
         }
         let registered = known.map_or(now, |it| it.registered);
         let record = FrameworkRecord { info: info.clone(), removed: false, deadline: None, registered };
@@ -76,12 +95,14 @@ impl Master {
         self.filters.revive(id, &BTreeSet::new());
         self.recount(id);
         self.effects.push(Effect::ToFramework(link, Event::Subscribed(id.clone())));
+        self.tell_settled(id);
         self.touch_all();
     }
 
     /// Sets the description; roles that it no longer names stay counted, but get no offers.
     fn redescribe(&mut self, id: &FrameworkId, info: FrameworkInfo, suppressed: &BTreeSet<Role>) {
         let Some(state) = self.frameworks.get_mut(id) else { return };
+        state.roles.retain(|it| !it.allocated.is_empty() || info.roles.contains(&it.role));
         for view in &mut state.roles {
             view.suppressed = !info.roles.contains(&view.role) || suppressed.contains(&view.role);
         }
@@ -99,7 +120,7 @@ impl Master {
         if let Some(state) = self.frameworks.get_mut(id) {
             state.roles.iter_mut().for_each(|it| it.allocated.clear());
         }
-        let tasks = self.tasks.values().filter(|it| it.framework == *id && !it.state.is_terminal()).map(|it| it.resources.clone());
+        let tasks = self.tasks.values().filter(|it| it.framework == *id && it.holds()).map(|it| it.resources.clone());
         let executors = self.agents.values().flat_map(|agent| agent.executors.iter()).filter(|(key, _)| key.0 == *id);
         let held: Vec<_> = tasks.chain(executors.map(|(_, it)| it.resources.clone())).collect();
         for resources in held {
@@ -112,6 +133,9 @@ impl Master {
         let old = &record.info;
         if info.principal != old.principal || info.user != old.user || info.checkpoint != old.checkpoint {
             return self.log(format!("framework {id} tried to change its user, checkpoint or principal; its call is ignored"));
+        }
+        if let Some(stranger) = suppressed.iter().find(|role| !info.roles.contains(role)) {
+            return self.log(format!("framework {id}: suppressed_roles: `{stranger}` is none of its roles; its call is ignored"));
         }
         let lost: Vec<Role> = old.roles.iter().filter(|role| !info.roles.contains(role)).cloned().collect();
         let info = FrameworkInfo { id: Some(id.clone()), ..info };

@@ -4,26 +4,28 @@ use holdfast_model::{
     AgentId, Event, ExecutorId, FrameworkId, Instant, Order, Reason, StatusSource, StatusUuid, TaskId, TaskKey, TaskState, TaskStatus,
 };
 
-use crate::state::COMPLETED_TASKS_MAX;
+use crate::state::{TaskView, COMPLETED_TASKS_MAX};
 use crate::Master;
 
 impl Master {
-    pub(crate) fn task_updated(&mut self, agent: &AgentId, framework: &FrameworkId, status: TaskStatus, latest: TaskState) {
+    pub(crate) fn task_updated(&mut self, now: Instant, agent: &AgentId, framework: &FrameworkId, status: TaskStatus, latest: TaskState) {
         let key = (framework.clone(), status.task.clone());
-        if let Some(task) = self.tasks.get_mut(&key).filter(|it| it.agent == *agent) {
+        if self.is_stray(agent, &key) {
+            return self.stray_updated(agent, key, &status, latest);
+        }
+        if let Some(task) = self.tasks.get_mut(&key) {
             task.latest = Some(status.clone());
             self.task_moved(&key, latest);
         }
-        let present = self.frameworks.contains_key(framework);
-        if let (false, Some(uuid)) = (present, status.uuid) {
-            // Nobody will ever acknowledge it; the agent may forget the task.
-            self.order(agent, Order::AcknowledgeTask(framework.clone(), status.task, uuid));
-            if latest.is_terminal() {
-                self.complete(&key, None);
-            }
-            return;
+        // Those are told by nobody's wish, or for nobody: the agent has forgotten the task, or may do so.
+        let removed = self.is_removed(now, framework);
+        if latest.is_terminal() && (removed || status.uuid.is_none()) {
+            self.complete(&key);
         }
-        self.tell(framework, Event::Update(status));
+        match status.uuid {
+            Some(uuid) if removed => drop(self.order(agent, Order::AcknowledgeTask(key.0, key.1, uuid))),
+            _ => self.tell(framework, Event::Update(status)),
+        }
     }
 
     /// Notes a state; what a task that ended held is free again.
@@ -32,24 +34,28 @@ impl Master {
         if task.state.is_terminal() {
             return;
         }
+        let held = task.holds();
         task.state = state;
-        if state.is_terminal() {
+        if held && !task.holds() {
             let (agent, resources) = (task.agent.clone(), task.resources.clone());
             self.release(&agent, &key.0, &resources);
         }
     }
 
-    /// Forgets a task (with its last status), except for people.
-    pub(crate) fn complete(&mut self, key: &TaskKey, last: Option<TaskStatus>) {
-        if let Some(status) = last {
-            if let Some(task) = self.tasks.get_mut(key) {
-                task.latest = Some(status.clone());
-            }
-            self.task_moved(key, status.state);
-        }
+    /// Forgets a task that has ended, or that never will; what it held is free.
+    pub(crate) fn complete(&mut self, key: &TaskKey) {
+        self.task_moved(key, TaskState::Killed);
+        self.retire(key);
+    }
+
+    /// Forgets a task (except for people) whose holdings are counted no more.
+    pub(crate) fn retire(&mut self, key: &TaskKey) {
         let Some(task) = self.tasks.remove(key) else { return };
         if let Some(state) = self.agents.get_mut(&task.agent) {
             state.tasks.remove(key);
+            if state.asked.is_some() {
+                state.forgotten.insert(key.clone());
+            }
         }
         self.kills.remove(key);
         if COMPLETED_TASKS_MAX <= self.completed.len() {
@@ -65,7 +71,7 @@ impl Master {
             it.agent == *agent && it.state.is_terminal() && it.latest.as_ref().is_some_and(|it| it.uuid == Some(status) && it.state.is_terminal())
         });
         if done {
-            self.complete(&key, None);
+            self.complete(&key);
         }
     }
 
@@ -95,6 +101,12 @@ impl Master {
         let key = (framework.clone(), executor.clone());
         if let Some(view) = self.agents.get_mut(agent).and_then(|it| it.executors.remove(&key)) {
             self.release(agent, framework, &view.resources);
+        }
+        let lives = |it: &TaskView| it.agent == *agent && it.executor == *executor && !it.state.is_terminal();
+        let tasks = self.tasks.range((framework.clone(), TaskId::made(String::new()))..).take_while(|(key, _)| key.0 == *framework);
+        if tasks.into_iter().any(|(_, it)| lives(it)) {
+            // They end with it, or it is another one of that name: the agent knows.
+            self.resync(agent);
         }
         let event = Event::Failure { agent: Some(agent.clone()), executor: Some(executor.clone()), status: Some(status) };
         self.tell(framework, event);

@@ -1,8 +1,8 @@
-//! What is due, and when. Timers are never taken back: what fires too early, or for what is no more, is a no-op.
+//! What is due, and when. Timers need not be taken back: what fires too early, or for what is no more, is a no-op.
 
 use holdfast_model::Instant;
 
-use crate::state::{AgentHealth, Timer};
+use crate::state::Timer;
 use crate::Master;
 
 impl Master {
@@ -36,15 +36,12 @@ impl Master {
                 let record = self.ledger.frameworks.get(&framework);
                 if record.is_some_and(|it| !it.removed && it.deadline.is_some_and(|deadline| deadline <= now)) {
                     self.log(format!("framework {framework} did not come back in time; it is removed, its claims stay"));
-                    self.remove_framework(&framework);
+                    self.remove_framework(now, &framework);
                 }
             }
             Timer::Agent(agent) => {
-                let away = self.agents.get(&agent).map(|it| it.health.clone());
-                if let Some(AgentHealth::Away(since)) = away {
-                    if since.plus_ms(self.config.agent_timeout_ms.min(self.config.reregister_timeout_ms)) <= now {
-                        self.agent_unreachable(now, &agent);
-                    }
+                if self.is_overdue(now, &agent) {
+                    self.agent_unreachable(now, &agent);
                 }
             }
             Timer::Ping(agent, link) => self.ping(now, &agent, link),
@@ -53,5 +50,10 @@ impl Master {
 
     pub(crate) fn set_timer(&mut self, at: Instant, timer: Timer) {
         self.timers.insert((at, timer));
+    }
+
+    /// Forgets a timer that nobody needs any more; for those that clients could pile up.
+    pub(crate) fn clear_timer(&mut self, at: Instant, timer: Timer) {
+        self.timers.remove(&(at, timer));
     }
 }

@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 
 use holdfast_model::{
-    Action, AgentId, Call, CommandInfo, Event, ExecutorId, ExecutorInfo, ExecutorKind, Filters, FrameworkId, Instant, Offer, Operation, OperationState,
-    OperationStatus, PersistenceId, TaskId, TaskInfo, TaskState, TaskStatus,
+    Action, AgentId, Call, CommandInfo, Event, ExecutorId, ExecutorInfo, ExecutorKind, Filters, FrameworkId, Instant, Offer, Operation,
+    OperationState, OperationStatus, PersistenceId, TaskId, TaskInfo, TaskState, TaskStatus,
 };
 
 use crate::ledger::{KeeperChange, KeeperLedger, Member, Run, Stage};
@@ -227,8 +227,8 @@ impl<S: Service> Keeper<S> {
             if let Some(place) = rest.with_volume(volume, &needs) {
                 return Some(place);
             }
-            let refuted = self.refuted.get(&member.index) == Some(volume) || self.is_planted("keeper-claims-again");
-            let gone = member.stage == Stage::Claiming && refuted;
+            let gone = member.stage == Stage::Claiming && self.refuted.get(&member.index) == Some(volume);
+            let gone = gone || self.is_planted("keeper-claims-again");
             return if gone {
                 rest.with_reservation(&placing::label(&self.service, member), &needs).or_else(|| rest.fresh(&needs))
             } else {
@@ -253,9 +253,9 @@ impl<S: Service> Keeper<S> {
             member.attempts += 1;
             member.stage = Stage::Claiming;
             member.volume = Some(PersistenceId::made(format!("{}-{}-{}", self.service.name(), member.index, member.attempts)));
-        } else {
-            member.stage = Stage::Placed; // An offer that holds the volume proves that it exists.
         }
+        // An offer that holds the volume does not prove that it exists: masters offer what they have just ordered. Its CREATE's
+        // outcome does, and a task that runs on it.
         self.refuted.remove(&member.index);
         let needs = self.service.needs(member.index);
         let resources = placing::operations(&self.service, &member, &needs, &place, offer, operations);
@@ -388,4 +388,299 @@ fn task_info<S: Service>(
         (Some(program.command), None)
     };
     TaskInfo { id: task, name, agent: agent.clone(), resources, executor, command, kill_grace_ms: None, carried: Default::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use holdfast_model::{ClaimAction, OfferId, Resource, Resources, Role, Scalar, StatusUuid};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::service::{Needs, Program};
+
+    /// Members that note the longest message.
+    #[derive(Clone)]
+    struct Notes(u32, Role);
+
+    impl Service for Notes {
+        fn name(&self) -> &str {
+            "notes"
+        }
+        fn role(&self) -> &Role {
+            &self.1
+        }
+        fn members(&self) -> u32 {
+            self.0
+        }
+        fn needs(&self, _member: u32) -> Needs {
+            Needs { cpus: Scalar::whole(1), mem_mb: 16, disk_mb: 32, container_path: "data".to_owned() }
+        }
+        fn program(&self, _member: &Member) -> Program {
+            Program { command: CommandInfo::default(), executor: true }
+        }
+        fn heard(&mut self, member: &Member, data: &[u8]) -> Option<Vec<u8>> {
+            (member.note.len() < data.len()).then(|| data.to_owned())
+        }
+    }
+
+    fn role() -> Role {
+        Role::parse("db").unwrap()
+    }
+
+    /// A keeper, its clock, and what it said since the last look.
+    struct Case {
+        keeper: Keeper<Notes>,
+        now: Instant,
+        calls: Vec<Call>,
+        offers: u32,
+        statuses: u128,
+    }
+
+    impl Case {
+        fn new(members: u32, ledger: KeeperLedger) -> Case {
+            let keeper = Keeper::recover(Notes(members, role()), ledger);
+            let mut case = Case { keeper, now: Instant(1), calls: Vec::new(), offers: 0, statuses: 0 };
+            case.event(Event::Subscribed(FrameworkId::made("f-1".to_owned())));
+            case
+        }
+
+        /// Handles an input, folds commits into a ledger of its own and checks it against the keeper's whenever something is said.
+        fn handle(&mut self, input: Input) {
+            let mut durable = self.keeper.ledger().clone();
+            for effect in self.keeper.handle(self.now, input) {
+                match effect {
+                    Effect::Commit(changes) => changes.iter().for_each(|it| durable.apply(it)),
+                    Effect::Call(call) => {
+                        let destroys = |it: &Operation| {
+                            matches!(it.action, Action::Claim(ClaimAction::Destroy { .. }) | Action::Claim(ClaimAction::Unreserve(..)))
+                        };
+                        assert!(!matches!(&*call, Call::Accept { operations, .. } if operations.iter().any(destroys)), "{call:?}");
+                        if let Call::Accept { operations, .. } = &*call {
+                            launched(operations)
+                                .iter()
+                                .for_each(|task| assert!(knows(&durable, &task.id), "{} is not written down", task.id));
+                        }
+                        self.calls.push(*call);
+                    }
+                    Effect::Log(_) => {}
+                }
+            }
+            assert_eq!(&durable, self.keeper.ledger(), "what is remembered is written down");
+        }
+
+        fn event(&mut self, event: Event) {
+            self.handle(Input::Event(event));
+        }
+
+        fn offer(&mut self, agent: &str, resources: Resources) -> Call {
+            self.offers += 1;
+            let offer = Offer {
+                id: OfferId::made(format!("o-{}", self.offers)),
+                framework: FrameworkId::made("f-1".to_owned()),
+                role: role(),
+                agent: AgentId::made(agent.to_owned()),
+                resources,
+                executors: Vec::new(),
+                hostname: agent.to_owned(),
+                machine: Default::default(),
+                claims: Vec::new(),
+            };
+            self.calls.clear();
+            self.event(Event::Offers(vec![offer]));
+            self.calls.pop().expect("each offer is answered")
+        }
+
+        fn status(&mut self, task: &TaskInfo, state: TaskState) {
+            self.statuses += 1;
+            let mut status = TaskStatus::new(task.id.clone(), state, self.now).at_agent(&task.agent);
+            status.uuid = Some(StatusUuid(Uuid::from_u128(self.statuses)));
+            self.calls.clear();
+            self.event(Event::Update(status));
+            assert!(self.calls.iter().any(|it| matches!(it, Call::Acknowledge { .. })));
+        }
+
+        fn operation(&mut self, id: &str, state: OperationState) {
+            let status =
+                OperationStatus { id: Some(id.to_owned()), state, message: None, converted: Resources::new(), uuid: None, agent: None };
+            self.calls.clear();
+            self.event(Event::UpdateOperation(status));
+        }
+
+        fn member(&self, index: u32) -> &Member {
+            &self.keeper.ledger().members[&index]
+        }
+    }
+
+    fn knows(ledger: &KeeperLedger, task: &TaskId) -> bool {
+        ledger.members.values().any(|it| it.run.as_ref().is_some_and(|run| run.task == *task))
+    }
+
+    fn launched(operations: &[Operation]) -> Vec<TaskInfo> {
+        let tasks = operations.iter().filter_map(|it| if let Action::Launch(tasks) = &it.action { Some(tasks.clone()) } else { None });
+        tasks.flatten().collect()
+    }
+
+    fn accepted(call: Call) -> (Vec<Operation>, TaskInfo) {
+        let Call::Accept { operations, .. } = call else { panic!("{call:?}") };
+        let tasks = launched(&operations);
+        assert_eq!(tasks.len(), 1);
+        (operations, tasks[0].clone())
+    }
+
+    fn declined_ms(call: Call) -> u64 {
+        let Call::Decline { filters, .. } = call else { panic!("{call:?}") };
+        filters.refuse_ms
+    }
+
+    /// Something of everything, reserved by nobody.
+    fn fresh() -> Resources {
+        let of = |name: &str| Resource::scalar(name, Scalar::whole(1000)).allocated_to(&role());
+        ["cpus", "mem", "disk"].map(of).iter().collect()
+    }
+
+    /// What a task used, offered again.
+    fn used(task: &TaskInfo) -> Resources {
+        task.resources.iter().map(|it| it.clone().allocated_to(&role())).collect::<Vec<_>>().iter().collect()
+    }
+
+    fn reserved_only(task: &TaskInfo) -> Resources {
+        let bare = |it: &Resource| if it.identity.persistence.is_some() { it.without_volume() } else { it.clone() };
+        task.resources.iter().map(|it| bare(it).allocated_to(&role())).collect::<Vec<_>>().iter().collect()
+    }
+
+    fn running(members: u32) -> (Case, TaskInfo) {
+        let mut case = Case::new(members, KeeperLedger::default());
+        let (_, task) = accepted(case.offer("a-1", fresh()));
+        case.status(&task, TaskState::Running);
+        (case, task)
+    }
+
+    #[test]
+    fn a_volume_is_claimed_once_and_its_task_launched_with_it() {
+        let mut case = Case::new(1, KeeperLedger::default());
+        let (operations, task) = accepted(case.offer("a-1", fresh()));
+        let kinds: Vec<bool> = operations.iter().map(|it| matches!(it.action, Action::Launch(_))).collect();
+        assert_eq!(kinds, [false, false, true], "reserve, create, launch");
+        assert_eq!(case.member(0).stage, Stage::Claiming);
+        let volume = task.resources.iter().find(|it| it.identity.persistence.is_some()).unwrap();
+        assert_eq!(volume.mount.as_ref().unwrap().container_path, "data");
+        assert!(task.resources.iter().all(|it| it.identity.is_dynamic()), "cpus and mem stay beside the volume");
+        case.offer("a-1", fresh());
+        assert_eq!(case.member(0).launches, 1, "one task at a time");
+        case.status(&task, TaskState::Running);
+        assert!(case.keeper.is_content() && case.member(0).stage == Stage::Placed);
+        assert_eq!(declined_ms(case.offer("a-1", fresh())), CONTENT_MS);
+    }
+
+    #[test]
+    fn a_task_that_ended_comes_back_to_its_own_volume_and_to_no_other() {
+        let (mut case, task) = running(1);
+        case.status(&task, TaskState::Failed);
+        assert!(case.calls.iter().any(|it| matches!(it, Call::Revive(_))));
+        assert_eq!(declined_ms(case.offer("a-2", fresh())), DECLINE_MS, "elsewhere is no place for it");
+        assert_eq!(declined_ms(case.offer("a-1", fresh())), DECLINE_MS, "without its volume neither");
+        let (operations, again) = accepted(case.offer("a-1", used(&task)));
+        assert_eq!(operations.len(), 1, "nothing is claimed twice");
+        assert_ne!(again.id, task.id);
+        assert_eq!(again.resources.iter().filter(|it| it.identity.persistence.is_some()).count(), 1);
+    }
+
+    #[test]
+    fn who_may_be_alive_is_not_started_a_second_time() {
+        let (mut case, task) = running(1);
+        for state in [TaskState::Unreachable, TaskState::Killing, TaskState::Staging] {
+            case.status(&task, state);
+            declined_ms(case.offer("a-1", used(&task)));
+        }
+        case.status(&task, TaskState::Gone);
+        accepted(case.offer("a-1", used(&task)));
+    }
+
+    #[test]
+    fn a_restart_asks_about_everything_and_forgets_nothing() {
+        let (case, task) = running(2);
+        let mut case = Case::new(2, case.keeper.ledger().clone());
+        let asked = case.calls.iter().any(|it| matches!(it, Call::Reconcile(tasks) if tasks[0].0 == task.id));
+        assert!(asked, "{:?}", case.calls);
+        case.status(&task, TaskState::Unknown);
+        let (operations, _) = accepted(case.offer("a-1", used(&task)));
+        assert_eq!(operations.len(), 1);
+    }
+
+    #[test]
+    fn an_empty_ledger_takes_up_reservations_and_destroys_nothing() {
+        let (_, task) = running(1);
+        let mut case = Case::new(1, KeeperLedger::default());
+        declined_ms(case.offer("a-1", used(&task))); // A volume that is not in the ledger is left alone.
+        let (operations, _) = accepted(case.offer("a-1", reserved_only(&task)));
+        assert_eq!(operations.len(), 2, "create, launch: what is reserved under its label is used");
+    }
+
+    #[test]
+    fn an_operation_that_failed_is_tried_anew_under_another_name() {
+        let mut case = Case::new(1, KeeperLedger::default());
+        let (_, task) = accepted(case.offer("a-1", fresh()));
+        let first = placing::create_id(case.member(0));
+        case.operation(&first, OperationState::Failed);
+        assert_eq!((case.member(0).stage, &case.member(0).volume), (Stage::Wanted, &None));
+        declined_ms(case.offer("a-1", fresh())); // Its task was not heard of yet.
+        case.status(&task, TaskState::Error);
+        accepted(case.offer("a-2", fresh()));
+        assert_ne!(placing::create_id(case.member(0)), first);
+        assert_eq!(case.member(0).attempts, 2);
+    }
+
+    #[test]
+    fn a_claim_whose_fate_is_unknown_is_not_made_twice() {
+        let mut case = Case::new(1, KeeperLedger::default());
+        let (_, task) = accepted(case.offer("a-1", fresh()));
+        case.status(&task, TaskState::Dropped);
+        declined_ms(case.offer("a-1", fresh()));
+        declined_ms(case.offer("a-2", fresh()));
+        case.now = case.keeper.next_deadline().unwrap();
+        case.calls.clear();
+        case.handle(Input::Tick);
+        assert!(case.calls.iter().any(|it| matches!(it, Call::ReconcileOperations(_))), "it asks: {:?}", case.calls);
+        let name = placing::create_id(case.member(0));
+        let mut made = case.keeper.clone();
+        case.operation(&name, OperationState::Unknown);
+        declined_ms(case.offer("a-2", fresh()));
+        accepted(case.offer("a-1", fresh()));
+        assert_eq!(case.member(0).attempts, 2);
+        // Had it been made, the offer would have shown it.
+        std::mem::swap(&mut case.keeper, &mut made);
+        case.operation(&name, OperationState::Unknown);
+        let (operations, again) = accepted(case.offer("a-1", used(&task)));
+        assert_eq!((operations.len(), case.member(0).attempts, case.member(0).stage), (1, 1, Stage::Claiming));
+        case.status(&again, TaskState::Running);
+        assert_eq!(case.member(0).stage, Stage::Placed, "what a task runs on exists");
+    }
+
+    #[test]
+    fn members_do_not_share_an_agent() {
+        let (mut case, _) = running(2);
+        assert_eq!(declined_ms(case.offer("a-1", fresh())), DECLINE_MS);
+        accepted(case.offer("a-2", fresh()));
+        assert_eq!(case.member(1).agent, Some(AgentId::made("a-2".to_owned())));
+    }
+
+    #[test]
+    fn what_an_executor_says_is_noted_durably() {
+        let (mut case, task) = running(1);
+        let message = |name: &str, data: &[u8]| Event::Message(task.agent.clone(), ExecutorId::made(name.to_owned()), data.to_owned());
+        for (name, data, note) in
+            [("notes-0-1", "abc", "abc"), ("notes-0-1", "ab", "abc"), ("other-0-1", "abcd", "abc"), ("notes-9-1", "abcd", "abc")]
+        {
+            case.event(message(name, data.as_bytes()));
+            assert_eq!(case.member(0).note, note.as_bytes(), "{name} {data}");
+        }
+    }
+
+    #[test]
+    fn without_a_session_nothing_is_due() {
+        let (mut case, _) = running(1);
+        assert!(case.keeper.next_deadline().is_some());
+        case.handle(Input::Disconnected);
+        assert_eq!(case.keeper.next_deadline(), None);
+    }
 }

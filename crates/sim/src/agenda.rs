@@ -135,6 +135,7 @@ pub(crate) enum What {
 pub(crate) enum Heal {
     Mount(usize, usize),
     Trouble(usize, usize),
+    Hidden(usize),
     Slow(Node),
 }
 

@@ -1,22 +1,39 @@
-//! stub for now, replaced below
+//! What the binary does: storms of many seeds, one seed told step by step, and the hunt for planted bugs.
+//!
+//! Relies on [`crate::storm`]. Progress goes to stderr, results to stdout. Exit codes: 0 well, 1 a rule is broken (or a planted bug was
+//! not found), 2 the words were wrong.
+
+mod hunt;
+mod many;
+mod replay;
+mod words;
+
 use std::process::ExitCode;
-/// x
+
+pub use words::{Words, WordsError};
+
+/// Does what the words ask for.
 pub fn run(words: &[String]) -> ExitCode {
-    let n: u64 = words.first().and_then(|it| it.parse().ok()).unwrap_or(10);
-    let s: u64 = words.get(1).and_then(|it| it.parse().ok()).unwrap_or(0);
-    let started = std::time::Instant::now();
-    let shape = crate::Shape::default();
-    let mut steps = 0;
-    let detail = match words.get(2).map(String::as_str) { Some("plot") => crate::story::Detail::Plot, Some("all") => crate::story::Detail::Messages, _ => crate::story::Detail::Silent };
-    for seed in s..s + n {
-        let o = crate::storm::run(seed, &shape, None, detail);
-        steps += o.steps;
-        for l in &o.story { println!("{l}"); }
-        if let Some((v, at)) = &o.violation {
-            println!("seed {seed}: {v} at {at}");
-            if words.get(3).is_some() { let (f, o) = crate::storm::shrink(seed, &shape, v.rule); println!("{f:#?}"); for l in &o.story { println!("{l}"); } }
+    let words = match Words::read(words) {
+        Ok(words) => words,
+        Err(WordsError::Help) => {
+            println!("{}", words::HELP);
+            return ExitCode::SUCCESS;
         }
+        Err(error) => {
+            eprintln!("holdfast-sim: {error}\n\n{}", words::HELP);
+            return ExitCode::from(2);
+        }
+    };
+    crate::storm::keep_panics_quiet();
+    let well = match (words.planted, words.replay) {
+        (true, _) => hunt::run(&words),
+        (false, Some(seed)) => replay::run(seed, &words),
+        (false, None) => many::run(&words),
+    };
+    if well {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(1)
     }
-    println!("{n} seeds {steps} steps in {:?}", started.elapsed());
-    ExitCode::SUCCESS
 }

@@ -43,6 +43,8 @@ pub enum Trouble {
     Unmount(usize, usize, bool, u64),
     /// Making and trashing volumes fails on a disk.
     DiskTrouble(usize, usize, u64),
+    /// Somebody moves a volume's directory away by hand, and brings it back.
+    HideVolume(u64, u64),
     /// An agent dies in the middle of writing a commit, so many disk operations from now.
     KillInCommit(usize, u64),
     /// One of an agent's next syncs fails.
@@ -59,7 +61,7 @@ pub struct Fault {
 }
 
 /// How many kinds of trouble there are.
-const KINDS: u64 = 18;
+const KINDS: u64 = 19;
 
 /// The plan of a storm.
 pub fn plan(shape: &Shape, mut luck: Rng) -> Vec<Fault> {
@@ -68,11 +70,26 @@ pub fn plan(shape: &Shape, mut luck: Rng) -> Vec<Fault> {
     let (mut faults, mut at_ms) = (Vec::new(), luck.between(100, 4_000));
     while at_ms < shape.storm_ms {
         if let Some(kind) = luck.pick(&kinds).copied() {
-            faults.push(Fault { at_ms, trouble: draw(kind, shape, &mut luck) });
+            let trouble = draw(kind, shape, &mut luck);
+            faults.push(Fault { at_ms, trouble });
+            if matches!(trouble, Trouble::Depose | Trouble::Pause(Node::Master(_), _)) {
+                mislead_some(shape, at_ms, &mut luck, &mut faults);
+            }
         }
         at_ms += luck.between(1, 2 * mean_ms);
     }
     faults
+}
+
+/// A leader that is deposed and does not know it is dangerous only to those who still listen to it.
+fn mislead_some(shape: &Shape, at_ms: u64, luck: &mut Rng, faults: &mut Vec<Fault>) {
+    let mut at_ms = at_ms;
+    for _ in 0..luck.below(4) {
+        at_ms += luck.between(100, 3_000);
+        let machine = Node::Machine(luck.below(shape.agents as u64) as usize);
+        let framework = Node::Framework(luck.below(shape.frameworks as u64) as usize);
+        faults.push(Fault { at_ms, trouble: Trouble::Mislead(if luck.one_in(3) { framework } else { machine }) });
+    }
 }
 
 fn draw(kind: u64, shape: &Shape, luck: &mut Rng) -> Trouble {
@@ -81,7 +98,8 @@ fn draw(kind: u64, shape: &Shape, luck: &mut Rng) -> Trouble {
     let disk = 1 + luck.below(shape.disks as u64) as usize;
     let client = if luck.one_in(3) { Node::Framework(framework) } else { Node::Machine(machine) };
     let anyone = *luck.pick(&[Node::Master(master), Node::Machine(machine), Node::Machine(machine), client]).expect("the list is not empty");
-    let (down_ms, long_ms) = (luck.between(50, 6_000), luck.between(500, 12_000));
+    let down_ms = if luck.one_in(10) { luck.between(15_000, 30_000) } else { luck.between(50, 6_000) };
+    let long_ms = luck.between(500, 12_000);
     match kind {
         0 => Trouble::Kill(Node::Machine(machine), down_ms),
         1 => Trouble::Kill(Node::Master(master), down_ms),
@@ -99,6 +117,7 @@ fn draw(kind: u64, shape: &Shape, luck: &mut Rng) -> Trouble {
         14 => Trouble::KillExecutor(luck.bits()),
         15 => Trouble::Unmount(machine, disk, luck.one_in(3), long_ms),
         16 => Trouble::DiskTrouble(machine, disk, long_ms),
+        17 => Trouble::HideVolume(luck.bits(), long_ms),
         _ if luck.one_in(2) => Trouble::KillInCommit(machine, luck.between(1, 3)),
         _ => Trouble::FailSync(machine, luck.between(1, 6)),
     }
@@ -139,6 +158,7 @@ impl World {
             Trouble::KillTask(luck) => self.kill_some_task(luck),
             Trouble::KillExecutor(luck) => self.kill_some_executor(luck),
             Trouble::Unmount(machine, disk, stranger, ms) => self.unmount(machine, disk, stranger, Some(ms)),
+            Trouble::HideVolume(luck, ms) => self.hide_some_volume(luck, ms),
             Trouble::DiskTrouble(machine, disk, ms) => {
                 if let Some(it) = self.machines[machine].disks.get_mut(disk) {
                     it.troubled = true;
@@ -194,6 +214,20 @@ impl World {
         }
     }
 
+    fn hide_some_volume(&mut self, luck: u64, ms: u64) {
+        let mut luck = Rng::new(luck);
+        let machine = luck.below(self.machines.len() as u64) as usize;
+        let of = |(disk, it): (usize, &crate::hands::disks::Disk)| it.volumes.keys().map(|id| (disk, *id)).collect::<Vec<_>>();
+        let all: Vec<_> = self.machines[machine].disks.iter().enumerate().flat_map(of).collect();
+        let Some((disk, claim)) = luck.pick(&all).copied() else { return };
+        if self.machines[machine].disks[disk].hide(claim) {
+            self.tell_story(|| format!("volume {claim} of machine {machine} is moved away by hand"));
+            let late_ms = luck.between(50, 3_000);
+            self.agenda.after(late_ms, Node::Machine(machine), ANY_LIFE, What::LookAtDisks);
+            self.agenda.after(ms, Node::World, ANY_LIFE, What::Heal(Heal::Hidden(machine)));
+        }
+    }
+
     pub(crate) fn unmount(&mut self, machine: usize, disk: usize, stranger: bool, ms: Option<u64>) {
         let Some(it) = self.machines[machine].disks.get_mut(disk).filter(|it| it.kind != DiskKind::Root) else { return };
         it.mounted = if stranger { Mounted::Stranger } else { Mounted::Nothing };
@@ -209,6 +243,11 @@ impl World {
             Heal::Mount(machine, disk) => {
                 self.tell_story(|| format!("disk {disk} of machine {machine} is mounted again"));
                 self.machines[machine].disks[disk].mounted = Mounted::Itself;
+                let late_ms = self.luck_ms(50, 3_000, 10);
+                self.agenda.after(late_ms, Node::Machine(machine), ANY_LIFE, What::LookAtDisks);
+            }
+            Heal::Hidden(machine) => {
+                self.machines[machine].disks.iter_mut().for_each(crate::hands::disks::Disk::bring_back);
                 let late_ms = self.luck_ms(50, 3_000, 10);
                 self.agenda.after(late_ms, Node::Machine(machine), ANY_LIFE, What::LookAtDisks);
             }

@@ -18,6 +18,7 @@ mod links;
 mod machines;
 mod masters;
 mod operator;
+pub mod planted;
 mod process;
 pub mod rng;
 pub mod rules;

@@ -18,6 +18,7 @@ use crate::hands::drawer::Drawer;
 use crate::links::Side;
 use crate::process::{Blow, Process};
 use crate::rng::Rng;
+use crate::shape::Shape;
 use crate::world::World;
 
 /// A machine and its agent.
@@ -61,14 +62,16 @@ pub(crate) fn config(planted: Option<&'static str>) -> agent::Config {
 }
 
 impl Machine {
-    pub(crate) fn new(index: usize, disks: usize, luck: &Rng) -> Machine {
+    pub(crate) fn new(index: usize, shape: &Shape, luck: &Rng) -> Machine {
         let mut own = luck.fork(index as u64);
         let mut all = vec![Disk::new(DiskKind::Root, format!("/var/lib/holdfast{index}"), own.between(2, 12) * 1_000)];
-        for disk in 0..disks {
+        for disk in 0..shape.disks {
             let kind = if disk % 2 == 0 { DiskKind::Path } else { DiskKind::Mount };
             all.push(Disk::new(kind, format!("/disks/{}", disk + 1), own.between(2, 12) * 1_000));
         }
         let ledger = AgentLedger::new(NodeId(holdfast_model::Ids::fresh(&mut own)));
+        let mut drawer = Drawer::new(own.bits(), ledger);
+        drawer.believes_failures = shape.planted == Some("agents-shell-believes-failed-syncs");
         Machine {
             process: Process::new(own.fork(1)),
             powered: true,
@@ -78,7 +81,7 @@ impl Machine {
             mem_mb: 16_384,
             disks: all,
             containers: BTreeMap::new(),
-            drawer: Drawer::new(own.bits(), ledger),
+            drawer,
             client: Client::default(),
             luck: own,
             gates: BTreeMap::new(),

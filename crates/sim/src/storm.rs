@@ -142,6 +142,7 @@ impl World {
                     self.heal(Heal::Mount(index, disk));
                 }
             }
+            self.heal(Heal::Hidden(index));
             self.machines[index].drawer.heal();
         }
         self.links.slow.clear();

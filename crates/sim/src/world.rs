@@ -67,7 +67,7 @@ impl World {
         let weather = if shape.luck == Luck::Still { Weather::Still } else { Weather::Rough };
         let mut world = World {
             masters: (0..shape.masters).map(|it| MasterProcess::new(luck.fork(1_000 + it as u64))).collect(),
-            machines: (0..shape.agents).map(|it| Machine::new(it, shape.disks, &luck.fork(2_000))).collect(),
+            machines: (0..shape.agents).map(|it| Machine::new(it, &shape, &luck.fork(2_000))).collect(),
             frameworks: Vec::new(),
             journal: Journal::default(),
             plan: plan.unwrap_or_else(|| if shape.storm_ms == 0 { Vec::new() } else { faults::plan(&shape, luck.fork(3)) }),

@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Its volume, its number, how many records were acknowledged, whether the volume is new, and how many to append per second.
+/// Its volume, its number, how many records were acknowledged, whether the volume may be new, and how many to append per second.
 #[derive(clap::Args)]
 pub struct Arguments {
     #[arg(long)]
@@ -30,6 +30,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let per_batch = (arguments.rate / 10).max(1);
     loop {
         writeln!(std::io::stdout(), "acked {}", chain.found.count).context("nobody listens")?;
+        // tidy: sleep is the point: so many records per second, and no more
         std::thread::sleep(Duration::from_secs(1) * per_batch / arguments.rate);
         let records = (0..per_batch).map(|number| format!("member {} wrote this, {number}th of its batch", arguments.member).into_bytes());
         chain.append(records).with_context(|| format!("cannot go on in {}", arguments.dir.display()))?;
@@ -42,7 +43,7 @@ fn open(arguments: &Arguments) -> Result<Chain> {
     ensure!(dir.is_dir(), "there is no volume at {}; mount it, it is not made here", dir.display());
     let is_new = !path.try_exists()?;
     ensure!(!is_new || *at_least == 0, "{} is missing, with {at_least} acknowledged records in it; restore the volume", path.display());
-    ensure!(is_new || !first, "{} is on a volume that should be new; whose is it? nothing was changed", path.display());
+    ensure!(!first || *at_least == 0, "a volume that is new has no {at_least} acknowledged records; whose are they?");
     let mine = format!("member {member} ");
     let chain = Chain::open(&path, is_new, |data| data.starts_with(mine.as_bytes())).with_context(|| path.display().to_string())?;
     let count = chain.found.count;
@@ -90,6 +91,7 @@ mod tests {
     fn a_node_that_never_began_may_begin_again() {
         let dir = tempfile::tempdir().unwrap();
         append(&arguments(dir.path(), 0, false), 1);
+        append(&arguments(dir.path(), 0, true), 1); // It began, but nobody heard of it.
     }
 
     #[test]
@@ -113,7 +115,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         refused(&arguments(&dir.path().join("data"), 0, true), "no volume");
         append(&arguments(dir.path(), 0, true), 1);
-        refused(&arguments(dir.path(), 0, true), "should be new");
+        refused(&arguments(dir.path(), 1, true), "whose are they?");
         refused(&Arguments { member: 2, ..arguments(dir.path(), 0, false) }, "another node");
         refused(&Arguments { member: 11, ..arguments(dir.path(), 0, false) }, "another node");
     }

@@ -56,10 +56,10 @@ impl Service for Arguments {
     fn needs(&self, _member: u32) -> Needs {
         Needs { cpus: self.cpus, mem_mb: self.mem_mb, disk_mb: self.disk_mb, container_path: "data".to_owned() }
     }
-    /// The node is told what it must find: a volume that is made this moment is empty, any other holds all that was acknowledged.
+    /// The node is told what it must find: nothing yet, on a volume that is still being claimed; else all that was acknowledged.
     fn program(&self, member: &Member) -> Program {
-        let (program, first) = (self.program.to_string_lossy(), if member.stage == Stage::Claiming { "--first" } else { "--again" });
-        let (index, at_least) = (member.index, watermark(&member.note));
+        let (program, index, at_least) = (self.program.to_string_lossy(), member.index, watermark(&member.note));
+        let first = if member.stage == Stage::Claiming && at_least == 0 { "--first" } else { "--again" };
         let line = format!("executor --dir data --member {index} --at-least {at_least} {first} --rate {}", self.rate);
         let arguments = std::iter::once(&*program).chain(line.split(' ')).map(str::to_owned).collect();
         Program { command: CommandInfo { value: Some(program.into_owned()), arguments, ..CommandInfo::default() }, executor: true }
@@ -101,8 +101,10 @@ mod tests {
         let line = |member: &Member| journal.program(member).command.arguments.join(" ");
         let first = Member { stage: Stage::Claiming, ..Member::new(2) };
         assert_eq!(line(&first), "/p executor --dir data --member 2 --at-least 0 --first --rate 7");
-        let again = Member { stage: Stage::Placed, note: b"41".to_vec(), ..Member::new(2) };
-        assert_eq!(line(&again), "/p executor --dir data --member 2 --at-least 41 --again --rate 7");
+        for stage in [Stage::Placed, Stage::Claiming] {
+            let again = Member { stage, note: b"41".to_vec(), ..Member::new(2) };
+            assert_eq!(line(&again), "/p executor --dir data --member 2 --at-least 41 --again --rate 7");
+        }
     }
 
     #[test]

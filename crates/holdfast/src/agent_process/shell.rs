@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use holdfast_agent::{Agent, Effect, Input};
 use holdfast_model::convert::{executor, ledger, link, Format};
-use holdfast_model::{ExecutorEvent, Instant, LinkId, Moment, ToMaster};
+use holdfast_model::{AgentChange, ExecutorEvent, Instant, LinkId, Moment, ToMaster};
 use holdfast_proto::holdfast::v1::FromAgent;
 use holdfast_proto::mesos::v1::executor::Event as WireEvent;
 use holdfast_store::DurableStore;
@@ -74,6 +74,12 @@ impl Shell for AgentShell {
 
     fn is_commit(effect: &Effect) -> bool {
         matches!(effect, Effect::Commit(_))
+    }
+
+    /// Forgetting what was acknowledged: after a crash it is told, and acknowledged, once more.
+    fn may_wait(effect: &Effect) -> bool {
+        let forgets = |it: &AgentChange| matches!(it, AgentChange::Identity(_) | AgentChange::OperationGone(_) | AgentChange::TaskGone(_));
+        matches!(effect, Effect::Commit(changes) if changes.iter().all(forgets))
     }
 
     fn commit(&mut self, effects: &[Effect]) -> anyhow::Result<()> {

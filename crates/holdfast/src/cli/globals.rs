@@ -41,6 +41,16 @@ impl Globals {
         }
     }
 
+    /// The masters that an agent serves: those that were named, else HOLDFAST_MASTER, else the default.
+    pub fn masters_of_agent(&self) -> Vec<String> {
+        match std::env::var("HOLDFAST_MASTER") {
+            Ok(given) if self.master.is_empty() => {
+                Globals { master: given.split(',').map(str::to_owned).collect(), ..self.clone() }.masters()
+            }
+            _ => self.masters(),
+        }
+    }
+
     /// How long an answer may take; at least a moment.
     pub fn answer_timeout(&self) -> Duration {
         self.timeout.unwrap_or(ANSWER_TIMEOUT).clamp(Duration::from_millis(1), Duration::from_secs(24 * 3600))

@@ -1,4 +1,5 @@
-//! What can be set about an agent. Each flag is also an environment variable.
+//! What can be set about an agent. Each flag is also an environment variable; the masters are HOLDFAST_MASTER, or HOLDFAST_ADDR as
+//! everywhere.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -18,8 +19,8 @@ pub struct AgentSettings {
     /// Name under which this machine is shown and reached; the address it listens on when not given.
     #[arg(long, env = "HOLDFAST_HOSTNAME")]
     pub hostname: Option<String>,
-    /// HOST:PORT of the masters, separated by commas.
-    #[arg(long, default_value = "127.0.0.1:5050", value_delimiter = ',', env = "HOLDFAST_MASTER")]
+    /// HOST:PORT of the masters; what was said with --master, which every verb has.
+    #[arg(skip)]
     pub master: Vec<String>,
     /// Where its ledger, its containers and their sandboxes are kept; also the ROOT disk.
     #[arg(long, default_value = "/var/lib/holdfast/agent", env = "HOLDFAST_DIR")]

@@ -135,3 +135,107 @@ fn group_plan(info: &TaskInfo, directory: &Path) -> ChildPlan {
     plan.environment.extend(["MESOS_SANDBOX", "MESOS_DIRECTORY"].map(|name| (name.to_owned(), place.clone())));
     plan
 }
+
+#[cfg(test)]
+mod tests {
+    use holdfast_model::{AgentId, CommandInfo, ExecutorId, FrameworkId, PersistenceId, Scalar};
+
+    use super::*;
+
+    /// An executor whose agent is not there: what it hears comes from the test.
+    fn runner(kind: Kind, sandbox: &Path) -> Runner {
+        Runner::in_environment(
+            kind,
+            Environment {
+                agent: "127.0.0.1:1".to_owned(),
+                framework: FrameworkId::made("f".to_owned()),
+                executor: ExecutorId::made("e".to_owned()),
+                sandbox: sandbox.to_owned(),
+                checkpoint: true,
+                recovery_timeout: Duration::from_secs(60),
+                backoff_max: Duration::from_secs(2),
+                shutdown_grace: Duration::from_secs(5),
+            },
+        )
+    }
+
+    fn task(name: &str, line: &str) -> TaskInfo {
+        TaskInfo {
+            id: TaskId::made(name.to_owned()),
+            name: name.to_owned(),
+            agent: AgentId::made("a".to_owned()),
+            resources: Vec::new(),
+            executor: None,
+            command: Some(CommandInfo { shell: true, value: Some(line.to_owned()), ..CommandInfo::default() }),
+            kill_grace_ms: None,
+            carried: Default::default(),
+        }
+    }
+
+    async fn next_ended(runner: &mut Runner) -> (String, bool) {
+        let ended = tokio::time::timeout(Duration::from_secs(30), runner.children.next_ended()).await.expect("a task ends in time");
+        runner.end(&ended);
+        (ended.task.to_string(), ended.well)
+    }
+
+    #[tokio::test]
+    async fn i12_a_failing_task_ends_its_group_and_the_other_runs_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut runner = runner(Kind::Groups, dir.path());
+        runner.hear(Heard::LaunchGroup(vec![task("b1", "exec sleep 1000")]));
+        runner.hear(Heard::LaunchGroup(vec![task("a1", "exec sleep 1000"), task("a2", "echo said; exit 1")]));
+        assert_eq!(next_ended(&mut runner).await, ("a2".to_owned(), false));
+        assert_eq!(next_ended(&mut runner).await, ("a1".to_owned(), false));
+        assert!(!runner.groups.are_over());
+        runner.hear(Heard::Kill(TaskId::made("b1".to_owned()), None));
+        assert_eq!(next_ended(&mut runner).await, ("b1".to_owned(), false));
+        assert!(runner.groups.are_over());
+        assert_eq!(std::fs::read_to_string(dir.path().join("tasks/a2/stdout")).unwrap(), "said\n");
+    }
+
+    #[tokio::test]
+    async fn each_task_of_a_group_lives_in_its_own_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("data")).unwrap();
+        let mut runner = runner(Kind::Groups, dir.path());
+        let mut info = task("t", "test \"$PWD\" = \"$MESOS_SANDBOX\" && test \"$MESOS_TASK_ID\" = t && echo kept > data/file");
+        info.resources = vec![Resource::scalar("disk", Scalar::whole(1)).volume(PersistenceId::made("v".to_owned()), "data", None)];
+        runner.hear(Heard::LaunchGroup(vec![info]));
+        assert_eq!(next_ended(&mut runner).await, ("t".to_owned(), true));
+        assert_eq!(std::fs::read_to_string(dir.path().join("data/file")).unwrap(), "kept\n");
+    }
+
+    #[tokio::test]
+    async fn a_task_without_its_volume_fails_and_takes_its_group_along() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut runner = runner(Kind::Groups, dir.path());
+        let mut without = task("b", "true");
+        without.resources = vec![Resource::scalar("disk", Scalar::whole(1)).volume(PersistenceId::made("v".to_owned()), "data", None)];
+        runner.hear(Heard::LaunchGroup(vec![task("a", "exec sleep 1000"), without]));
+        assert_eq!(next_ended(&mut runner).await, ("b".to_owned(), false));
+        assert_eq!(next_ended(&mut runner).await, ("a".to_owned(), false));
+        assert!(!dir.path().join("data").exists());
+    }
+
+    #[tokio::test]
+    async fn the_command_executor_runs_one_command_in_the_sandbox() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut runner = runner(Kind::Command, dir.path());
+        runner.hear(Heard::Launch(Box::new(task("one", "echo here > file"))));
+        runner.hear(Heard::Launch(Box::new(task("two", "echo there > file"))));
+        let mut ends = vec![next_ended(&mut runner).await, next_ended(&mut runner).await];
+        ends.sort();
+        assert_eq!(ends, [("one".to_owned(), true), ("two".to_owned(), false)]);
+        assert_eq!(std::fs::read_to_string(dir.path().join("file")).unwrap(), "here\n");
+        assert!(runner.groups.are_over());
+    }
+
+    #[test]
+    fn i13_the_longest_time_is_taken_from_what_the_task_carries() {
+        let mut wire = holdfast_model::convert::task::to_proto(&task("t", "true"), Format::WHOLE);
+        wire.max_completion_time = Some(holdfast_proto::mesos::v1::DurationInfo { nanoseconds: 1_500_000_000 });
+        let info = holdfast_model::convert::task::from_proto(wire).unwrap();
+        assert_eq!(plan(&info, Path::new("/")).lifetime, Some(Duration::from_millis(1_500)));
+        assert_eq!(plan(&task("t", "true"), Path::new("/")).lifetime, None);
+    }
+}

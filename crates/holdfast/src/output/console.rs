@@ -21,11 +21,6 @@ impl Console {
     /// That of this process.
     pub fn of_process() -> Console {
         let is_terminal = io::stdout().is_terminal();
-        let wants_none = |name: &str, value: Option<std::ffi::OsString>| match name {
-            "TERM" => value.is_some_and(|it| it == "dumb"),
-            _ => value.is_some_and(|it| !it.is_empty()),
-        };
-        let plain = ["NO_COLOR", "TERM"].iter().any(|name| wants_none(name, std::env::var_os(name)));
         let asks = io::stdin().is_terminal() && io::stderr().is_terminal();
         let answers: Box<dyn BufRead + Send> = Box::new(io::BufReader::new(io::stdin()));
         Console {
@@ -33,7 +28,7 @@ impl Console {
             remarks: Mutex::new(Box::new(io::stderr())),
             answers: asks.then_some(Mutex::new(answers)),
             is_terminal,
-            colours: is_terminal && !plain,
+            colours: is_terminal && !wants_no_colours(),
         }
     }
 
@@ -80,6 +75,11 @@ impl Console {
         answers.read_line(&mut line).ok()?;
         Some(line.trim().to_owned())
     }
+}
+
+/// Whether the environment asks for plain text: `NO_COLOR` is not empty, or the terminal knows no colours.
+pub fn wants_no_colours() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|it| !it.is_empty()) || std::env::var_os("TERM").is_some_and(|it| it == "dumb")
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

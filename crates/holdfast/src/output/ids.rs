@@ -42,7 +42,9 @@ mod tests {
     fn ids_get_short() {
         assert_eq!(short(&format!("{CLUSTER}-S12")), "S12");
         assert_eq!(short(CLUSTER), "0d1e2f30");
-        for whole in ["", "task-1", "0d1e2f30-4151-6172-8393-a4b5c6d7e8f9-", "0d1e2f30-4151-6172-8393-a4b5c6d7e8fx", "ünïcödé-ünïcödé-ünïcödé-ünïc"] {
+        for whole in
+            ["", "task-1", "0d1e2f30-4151-6172-8393-a4b5c6d7e8f9-", "0d1e2f30-4151-6172-8393-a4b5c6d7e8fx", "ünïcödé-ünïcödé-ünïcödé-ünïc"]
+        {
             assert_eq!(short(whole), whole);
         }
     }

@@ -21,7 +21,14 @@ impl Tone {
     pub fn of_state(state: &str) -> Tone {
         match state {
             "well" | "ready" | "connected" | "ok" | "TASK_RUNNING" | "TASK_FINISHED" => Tone::Good,
-            "fenced" | "missing" | "no" | "TASK_FAILED" | "TASK_ERROR" | "TASK_LOST" | "TASK_DROPPED" | "TASK_GONE"
+            "fenced"
+            | "missing"
+            | "no"
+            | "TASK_FAILED"
+            | "TASK_ERROR"
+            | "TASK_LOST"
+            | "TASK_DROPPED"
+            | "TASK_GONE"
             | "TASK_GONE_BY_OPERATOR" => Tone::Bad,
             "joining" | "resyncing" | "away" | "making" | "destroying" | "TASK_STAGING" | "TASK_STARTING" | "TASK_KILLING"
             | "TASK_UNREACHABLE" => Tone::Waiting,
@@ -166,7 +173,13 @@ mod tests {
     use super::*;
 
     fn sample() -> Table {
-        let columns = [Column::left("ID"), Column::left("STATE"), Column::right("TASKS"), Column::left("WHY").optional(), Column::left("PATH").wide()];
+        let columns = [
+            Column::left("ID"),
+            Column::left("STATE"),
+            Column::right("TASKS"),
+            Column::left("WHY").optional(),
+            Column::left("PATH").wide(),
+        ];
         let mut table = Table::new(&columns);
         table.push(vec!["a".into(), Cell::state("well"), 7.into(), "".into(), "/x".into()]);
         table.push(vec!["ünïcode".into(), Cell::state("fenced"), 12345678.into(), "".into(), "/y".into()]);

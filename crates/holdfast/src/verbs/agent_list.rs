@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn the_table() {
         let text = "\
-ID  HOST  STATE   TASKS  VOLUMES  FREE                                REGISTERED  WHY
+ID  HOST  STATE   TASKS  VOLUMES  FREE                               REGISTERED  WHY
 S0  h1    well        2        1  cpus 3.5, mem 1 GiB, disk 4.9 GiB  1m ago
 S1  h1    fenced      2        1  cpus 3.5, mem 1 GiB, disk 4.9 GiB  1m ago      its ledger is older
 ";

@@ -20,6 +20,7 @@ pub struct PlanArgs {
 /// How something is ended.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub struct DestroyArgs {
+    /// Whether it is only planned.
     #[command(flatten)]
     pub plan: PlanArgs,
     /// Do not ask.
@@ -90,7 +91,9 @@ mod tests {
 
     #[test]
     fn only_yes_is_yes() {
-        for (typed, agreed) in [("y\n", true), ("YES\n", true), ("\n", false), ("", false), ("n\n", false), ("yess\n", false), ("sure\n", false)] {
+        for (typed, agreed) in
+            [("y\n", true), ("YES\n", true), ("\n", false), ("", false), ("n\n", false), ("yess\n", false), ("sure\n", false)]
+        {
             let (context, ..) = testbed::context("127.0.0.1:1", Some(typed));
             let answer = confirm(&context, "really?", DestroyArgs::default());
             assert_eq!(answer.as_ref().map_err(|it| it.code), if agreed { Ok(&()) } else { Err(EXIT_ERROR) }, "{typed:?}");

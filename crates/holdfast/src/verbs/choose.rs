@@ -105,7 +105,10 @@ mod tests {
         let rows = agents();
         let failure = AGENT.choose(&rows, "0d1e").unwrap_err();
         assert_eq!(failure.code, EXIT_ERROR);
-        assert!(failure.cause.contains("any of 3 agents") && failure.cause.contains(&format!("{CLUSTER}-S12 (two, two:5051)")), "{failure}");
+        assert!(
+            failure.cause.contains("any of 3 agents") && failure.cause.contains(&format!("{CLUSTER}-S12 (two, two:5051)")),
+            "{failure}"
+        );
         assert!(AGENT.choose(&rows, "two").unwrap_err().cause.contains("any of 2 agents"));
         let many: Vec<Value> = (0..30).map(|it| json!({ "id": format!("t{it}"), "framework": "f" })).collect();
         assert!(TASK.choose(&many, "t").unwrap_err().cause.ends_with("t9 (f)\n    and 20 more"));

@@ -13,6 +13,7 @@ use crate::output::Row;
 pub struct FrameworkTeardownArgs {
     /// Its id, the beginning of it, its short form (0003), or its name.
     pub framework: String,
+    /// How it is agreed to.
     #[command(flatten)]
     pub destroy: DestroyArgs,
 }

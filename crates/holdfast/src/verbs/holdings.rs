@@ -24,7 +24,8 @@ pub async fn total(master: &MasterApi, agent: &str) -> Result<Resources, Failure
         Failure::new(EXIT_CONFLICT, format!("agent {agent} is not connected"), "try again when it is back: `holdfast agent list --watch`")
     })?;
     let total = resource::sum_from_proto("total_resources", found.total_resources);
-    let total = total.map_err(|it| Failure::new(EXIT_ERROR, format!("the master's answer: {it}"), "is it the same version as this program?"))?;
+    let total =
+        total.map_err(|it| Failure::new(EXIT_ERROR, format!("the master's answer: {it}"), "is it the same version as this program?"))?;
     Ok(total.unallocated())
 }
 
@@ -62,7 +63,13 @@ pub fn role(given: &str) -> Result<Role, Failure> {
 /// The same resources, disks moved to the disk in `row` of the masters' list of disks.
 pub fn on_disk(resources: Vec<Resource>, row: Row<'_>) -> Vec<Resource> {
     let source = source(row);
-    let moved = |it: Resource| if it.identity.name == "disk" { Resource { identity: Identity { source: source.clone(), ..it.identity.clone() }, ..it } } else { it };
+    let moved = |it: Resource| {
+        if it.identity.name == "disk" {
+            Resource { identity: Identity { source: source.clone(), ..it.identity.clone() }, ..it }
+        } else {
+            it
+        }
+    };
     resources.into_iter().map(moved).collect()
 }
 
@@ -106,8 +113,10 @@ pub fn reserved_part(total: &Resources, role: &Role, wanted: &Resource) -> Resul
             && identity.persistence.is_none()
             && (wanted.identity.source.is_none() || wanted.identity.source == identity.source)
     };
-    let part = |(identity, _): (&Identity, _)| Resource { identity: identity.clone(), value: wanted.value.clone(), mount: None, creator: None };
-    let parts: Vec<Resource> = total.entries().filter(|(identity, _)| could(identity)).map(part).filter(|it| total.contains_one(it)).collect();
+    let part =
+        |(identity, _): (&Identity, _)| Resource { identity: identity.clone(), value: wanted.value.clone(), mount: None, creator: None };
+    let parts: Vec<Resource> =
+        total.entries().filter(|(identity, _)| could(identity)).map(part).filter(|it| total.contains_one(it)).collect();
     match parts.as_slice() {
         [] => Err(Failure::new(EXIT_CONFLICT, format!("`{wanted}` is not reserved there for {role}"), "see `holdfast claim list -o wide`")),
         [one] => Ok(one.clone()),

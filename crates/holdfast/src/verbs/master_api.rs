@@ -27,6 +27,11 @@ impl MasterApi {
         MasterApi { client, addresses, timeout }
     }
 
+    /// Their addresses.
+    pub fn addresses(&self) -> &[String] {
+        &self.addresses
+    }
+
     /// The client, for agents and sessions.
     pub fn client(&self) -> &MesosClient {
         &self.client

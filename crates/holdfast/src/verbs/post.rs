@@ -31,9 +31,8 @@ pub(super) async fn post(address: &str, path: &str, timeout: Duration) -> Result
         let answer = answer.map_err(|error| {
             Failure::new(EXIT_NO_LEADER, format!("no master answers at {address} ({error})"), "name another with --master HOST:PORT")
         })?;
-        let answer = Answer::read(&answer).ok_or_else(|| {
-            Failure::new(EXIT_ERROR, format!("the answer of {address} is no HTTP"), "is it the right port?")
-        })?;
+        let answer = Answer::read(&answer)
+            .ok_or_else(|| Failure::new(EXIT_ERROR, format!("the answer of {address} is no HTTP"), "is it the right port?"))?;
         match (answer.status, answer.location) {
             (200..=299, _) => return Ok(serde_json::from_str(&answer.body).unwrap_or(Value::Null)),
             (307 | 308, Some(location)) => (address, path) = follow(&location, &path),
@@ -45,7 +44,8 @@ pub(super) async fn post(address: &str, path: &str, timeout: Duration) -> Result
 
 async fn exchange(address: &str, path: &str) -> std::io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(address).await?;
-    let head = format!("POST {path} HTTP/1.1\r\nHost: {address}\r\nAccept: application/json\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    let head =
+        format!("POST {path} HTTP/1.1\r\nHost: {address}\r\nAccept: application/json\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     stream.write_all(head.as_bytes()).await?;
     let mut answer = Vec::new();
     stream.take(ANSWER_MAX_BYTES).read_to_end(&mut answer).await?;
@@ -115,7 +115,9 @@ mod tests {
 
     #[tokio::test]
     async fn refusals_and_nonsense_are_failures() {
-        for (answer, code) in [("HTTP/1.1 404 Not Found\r\n\r\nthere is no task", 3), ("HTTP/1.1 409 X\r\n\r\n", 5), ("SSH-2.0-x\r\n", 1), ("", 1)] {
+        for (answer, code) in
+            [("HTTP/1.1 404 Not Found\r\n\r\nthere is no task", 3), ("HTTP/1.1 409 X\r\n\r\n", 5), ("SSH-2.0-x\r\n", 1), ("", 1)]
+        {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap().to_string();
             tokio::spawn(serve(listener, vec![answer.to_owned()]));

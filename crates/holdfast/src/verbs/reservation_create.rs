@@ -31,6 +31,7 @@ pub struct ReservationCreateArgs {
     /// Labels that tell it apart, NAME=VALUE; repeatable.
     #[arg(long, value_name = "NAME=VALUE")]
     pub label: Vec<String>,
+    /// Whether it is only planned.
     #[command(flatten)]
     pub plan: PlanArgs,
 }

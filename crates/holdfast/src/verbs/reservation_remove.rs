@@ -26,6 +26,7 @@ pub struct ReservationRemoveArgs {
     /// On which disk, when resources are named.
     #[arg(long, requires = "agent")]
     pub disk: Option<String>,
+    /// How it is agreed to.
     #[command(flatten)]
     pub destroy: DestroyArgs,
 }

@@ -50,7 +50,12 @@ mod tests {
         let empty = table.clone();
         table.push(vec!["x".into(), 1.into()]);
         let mut sheet = Sheet::default();
-        sheet.line("id", "one").line("nothing", "").line("state", "well").table("None", &empty, false, false).table("Disks", &table, false, false);
+        sheet
+            .line("id", "one")
+            .line("nothing", "")
+            .line("state", "well")
+            .table("None", &empty, false, false)
+            .table("Disks", &table, false, false);
         assert_eq!(sheet.text(), "id     one\nstate  well\n\nDisks\n  A  B\n  x  1\n");
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{json, Value};
 use super::change::{confirm, put_plan, DestroyArgs};
 use super::choose::{FRAMEWORK, TASK};
 use super::Context;
-use crate::failure::Failure;
+use crate::failure::{Failure, EXIT_NOT_FOUND};
 use crate::output::Row;
 
 /// Which task.
@@ -16,6 +16,7 @@ pub struct TaskKillArgs {
     /// Whose, when two frameworks have such a task.
     #[arg(long)]
     pub framework: Option<String>,
+    /// How it is agreed to.
     #[command(flatten)]
     pub destroy: DestroyArgs,
 }
@@ -56,10 +57,13 @@ pub async fn of_framework(context: &Context, framework: Option<&str>) -> Result<
     Ok(tasks)
 }
 
-/// A better word than "not found" for a task that has ended.
+/// A better word than "not found" for what has ended.
 fn ended_before(ended: &[Value], given: &str) -> Option<Failure> {
-    let row = Row(TASK.choose(ended, given).ok()?);
-    let cause = format!("task `{}` has ended already ({})", row.text("id"), row.text("state"));
+    let cause = match TASK.choose(ended, given) {
+        Ok(task) => format!("task `{}` has ended already ({})", Row(task).text("id"), Row(task).text("state")),
+        Err(failure) if failure.code == EXIT_NOT_FOUND => return None,
+        Err(_) => format!("all tasks that could be `{given}` have ended already"),
+    };
     Some(Failure::not_found(cause, "see `holdfast task list`"))
 }
 
@@ -72,5 +76,7 @@ mod tests {
         let ended = [json!({ "id": "t-1", "name": "node", "state": "TASK_FAILED" })];
         assert!(ended_before(&ended, "node").unwrap().cause.contains("`t-1` has ended already (TASK_FAILED)"));
         assert!(ended_before(&ended, "other").is_none());
+        let twice = [ended[0].clone(), json!({ "id": "t-2", "name": "node", "state": "TASK_FINISHED" })];
+        assert!(ended_before(&twice, "node").unwrap().cause.contains("all tasks that could be `node`"));
     }
 }

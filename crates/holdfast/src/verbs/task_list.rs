@@ -87,7 +87,7 @@ mod tests {
         let rows = [row("one", "TASK_FINISHED", 1000), row("two", "TASK_FAILED", 2000), row("three", "TASK_RUNNING", 1)];
         let text = "\
 ID     NAME  STATE          FRAMEWORK  AGENT  RESOURCES           UPDATED
-three  node  TASK_RUNNING   f          a      cpus 1, mem 64 MiB  2s ago
+three  node  TASK_RUNNING   f          a      cpus 1, mem 64 MiB  3s ago
 two    node  TASK_FAILED    f          a      cpus 1, mem 64 MiB  1s ago
 one    node  TASK_FINISHED  f          a      cpus 1, mem 64 MiB  2s ago
 ";

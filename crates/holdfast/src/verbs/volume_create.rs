@@ -33,6 +33,7 @@ pub struct VolumeCreateArgs {
     /// By whom.
     #[arg(long)]
     pub principal: Option<String>,
+    /// Whether it is only planned.
     #[command(flatten)]
     pub plan: PlanArgs,
 }
@@ -89,8 +90,11 @@ mod tests {
         let disk = |mb| Resource::scalar("disk", Scalar::whole(mb));
         let reserved = |it: Resource| it.reserved(holdings::reservation(role.clone(), None, &[]));
         let total: Resources =
-            [disk(900), reserved(disk(100)), reserved(disk(50).on(Source::path("/p"))), reserved(disk(20).on(Source::mount("/m")))].iter().collect();
-        let root = |size, disk: Option<&Option<Source>>| place(&total, &role, size, disk).map(|it| it.identity.source.and_then(|it| it.root));
+            [disk(900), reserved(disk(100)), reserved(disk(50).on(Source::path("/p"))), reserved(disk(20).on(Source::mount("/m")))]
+                .iter()
+                .collect();
+        let root =
+            |size, disk: Option<&Option<Source>>| place(&total, &role, size, disk).map(|it| it.identity.source.and_then(|it| it.root));
         assert_eq!(root(30, None).unwrap(), Some("/p".to_owned()));
         assert_eq!(root(60, None).unwrap(), None);
         assert_eq!(root(20, None).unwrap(), Some("/m".to_owned()), "a mount disk fits exactly or not");

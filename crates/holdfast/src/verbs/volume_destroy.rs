@@ -16,6 +16,7 @@ use crate::output::{amounts, Row};
 pub struct VolumeDestroyArgs {
     /// Its claim's id, the beginning of it, or its name.
     pub volume: String,
+    /// How it is agreed to.
     #[command(flatten)]
     pub destroy: DestroyArgs,
 }

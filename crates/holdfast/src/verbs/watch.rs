@@ -97,7 +97,11 @@ mod tests {
     #[test]
     fn only_what_changed_is_told() {
         let old = [json!({ "id": "a", "state": "making" }), json!({ "id": "b", "state": "ready" }), json!({ "id": "c" })];
-        let new = [json!({ "id": "a", "state": "ready", "why": "it is so" }), json!({ "id": "b", "state": "ready" }), json!({ "id": "d", "n": 1 })];
+        let new = [
+            json!({ "id": "a", "state": "ready", "why": "it is so" }),
+            json!({ "id": "b", "state": "ready" }),
+            json!({ "id": "d", "n": 1 }),
+        ];
         let changes = changes(&old, &new, "id");
         let lines: Vec<String> = changes.iter().map(|it| it.line("id", Format::Table, false)).collect();
         assert_eq!(lines, ["- c\n", "~ a state:making->ready why:-->\"it is so\"\n", "+ d n:1\n"]);

@@ -11,6 +11,8 @@ mod ledger_record;
 mod process;
 mod run;
 mod session;
+#[cfg(test)]
+mod testbed;
 
 pub use anyhow::{bail, ensure, Context, Error, Result};
 pub use ledger::{LedgerError, LedgerFile};

@@ -90,6 +90,7 @@ pub async fn run_until<S: Service>(service: S, options: Options, stop: impl Futu
 
 async fn until(deadline: Option<holdfast_model::Instant>) {
     match deadline {
+        // tidy: sleep is the point: the keeper has no clock, and asks to be told when its deadline has come
         Some(at) => tokio::time::sleep(Duration::from_millis(at.since_ms(now()))).await,
         None => std::future::pending().await,
     }
@@ -160,5 +161,140 @@ impl<S: Service> Shell<S> {
         }
         self.content = content;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use holdfast_model::{
+        Action, AgentId, Call, CommandInfo, Event, Offer, OfferId, Resource, Role, Scalar, StatusUuid, TaskState, TaskStatus,
+    };
+    use tokio_util::sync::CancellationToken;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::ledger::Member;
+    use crate::net::testbed::{soon, MasterBed, Subscription};
+    use crate::service::{Needs, Program};
+
+    struct Single(Role);
+
+    impl Service for Single {
+        fn name(&self) -> &str {
+            "single"
+        }
+        fn role(&self) -> &Role {
+            &self.0
+        }
+        fn members(&self) -> u32 {
+            1
+        }
+        fn needs(&self, _member: u32) -> Needs {
+            Needs { cpus: Scalar::whole(1), mem_mb: 10, disk_mb: 10, container_path: "data".to_owned() }
+        }
+        fn program(&self, _member: &Member) -> Program {
+            let command = CommandInfo { shell: true, value: Some("true".to_owned()), ..CommandInfo::default() };
+            Program { command, executor: false }
+        }
+    }
+
+    struct Running {
+        stop: CancellationToken,
+        done: tokio::task::JoinHandle<anyhow::Result<()>>,
+    }
+
+    impl Running {
+        fn start(master: &MasterBed, dir: &std::path::Path) -> Running {
+            let stop = CancellationToken::new();
+            let service = Single(Role::parse("db").unwrap());
+            let options = Options::new(vec![master.address()], dir);
+            Running { done: tokio::spawn(run_until(service, options, stop.clone().cancelled_owned())), stop }
+        }
+
+        async fn stop(self) -> anyhow::Result<()> {
+            self.stop.cancel();
+            soon("the framework stops", self.done).await.unwrap()
+        }
+    }
+
+    fn offer(subscription: &Subscription) {
+        let role = Role::parse("db").unwrap();
+        let of = |name: &str| Resource::scalar(name, Scalar::whole(100)).allocated_to(&role);
+        let resources: Vec<Resource> = ["cpus", "mem", "disk"].map(of).into();
+        subscription.send(&Event::Offers(vec![Offer {
+            id: OfferId::made("o-1".to_owned()),
+            framework: FrameworkId::made("f-1".to_owned()),
+            role,
+            agent: AgentId::made("a-1".to_owned()),
+            resources: resources.iter().collect(),
+            executors: Vec::new(),
+            hostname: "h".to_owned(),
+            machine: Default::default(),
+            claims: Vec::new(),
+        }]));
+    }
+
+    #[tokio::test]
+    async fn what_was_said_was_written_down_and_is_asked_about_after_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut master = MasterBed::open().await;
+        let running = Running::start(&master, dir.path());
+        let subscription = master.subscription().await;
+        let info = subscription.info.clone();
+        assert_eq!((info.id, info.name.as_str(), info.failover_timeout_ms, info.checkpoint), (None, "single", 604_800_000, true));
+        assert!(info.capabilities.contains(&Capability::ReservationRefinement));
+        subscription.welcome("f-1");
+        offer(&subscription);
+        let Call::Accept { operations, .. } = master.call().await else { panic!("the offer is not accepted") };
+        assert!(matches!(operations.last().unwrap().action, Action::Launch(_)));
+        running.done.abort(); // As kill -9 would.
+        assert!(soon("the framework ends", running.done).await.unwrap_err().is_cancelled());
+        subscription.gone().await;
+
+        let running = Running::start(&master, dir.path());
+        let subscription = master.subscription().await;
+        assert_eq!(subscription.info.id, Some(FrameworkId::made("f-1".to_owned())));
+        subscription.welcome("f-1");
+        let Call::Reconcile(tasks) = master.call().await else { panic!("it does not ask") };
+        assert_eq!(tasks.len(), 1);
+        let task = tasks[0].0.clone();
+        let mut status = TaskStatus::new(task.clone(), TaskState::Running, now()).at_agent(&AgentId::made("a-1".to_owned()));
+        status.uuid = Some(StatusUuid(Uuid::from_u128(7)));
+        subscription.send(&Event::Update(status));
+        let acknowledged = loop {
+            if let Call::Acknowledge { task, .. } = master.call().await {
+                break task;
+            }
+        };
+        assert_eq!(acknowledged, task);
+        running.stop().await.unwrap();
+        let (_, ledger) = LedgerFile::open(dir.path(), "single").unwrap();
+        let run = ledger.members[&0].run.clone().unwrap();
+        assert_eq!((run.task, run.running), (task, true), "acknowledged means written down");
+    }
+
+    #[tokio::test]
+    async fn a_framework_that_lost_its_place_ends_and_says_why() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut master = MasterBed::open().await;
+        let running = Running::start(&master, dir.path());
+        let subscription = master.subscription().await;
+        subscription.welcome("f-1");
+        subscription.send(&Event::Error("Framework failed over".to_owned()));
+        let why = soon("the framework ends", running.done).await.unwrap().unwrap_err();
+        assert!(format!("{why:#}").contains("Framework failed over"), "{why:#}");
+    }
+
+    #[tokio::test]
+    async fn without_masters_or_without_its_own_ledger_it_does_not_begin() {
+        let dir = tempfile::tempdir().unwrap();
+        let service = || Single(Role::parse("db").unwrap());
+        let never = std::future::pending::<()>;
+        assert!(run_until(service(), Options::new(Vec::new(), dir.path()), never()).await.is_err());
+        let (other, _) = LedgerFile::open(dir.path(), "other").unwrap();
+        drop(other);
+        let options = Options::new(vec!["127.0.0.1:1".to_owned()], dir.path());
+        let why = run_until(service(), options, never()).await.unwrap_err().to_string();
+        assert!(why.contains("belongs to service `other`"), "{why}");
     }
 }

@@ -157,6 +157,7 @@ impl Subscriber {
             }
             let wait = self.backoff.wait();
             tokio::select! {
+                // tidy: sleep is the point: masters that are not there are not asked all the time
                 () = tokio::time::sleep(wait) => {}
                 () = self.teller.closed() => return,
             }
@@ -291,4 +292,136 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
         next = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use holdfast_model::FrameworkId;
+    use holdfast_wire::{Refusal, Standing};
+
+    use super::*;
+    use crate::net::testbed::{framework, soon, MasterBed};
+
+    fn open(masters: Vec<String>) -> Session {
+        Session::open(SessionOptions::new(masters, framework()))
+    }
+
+    fn id(name: &str) -> FrameworkId {
+        FrameworkId::made(name.to_owned())
+    }
+
+    async fn next(session: &mut Session) -> Heard {
+        soon("something is heard", session.next()).await
+    }
+
+    #[tokio::test]
+    async fn events_come_in_and_calls_go_out_in_order() {
+        let mut master = MasterBed::open().await;
+        let mut session = open(vec![master.address()]);
+        let subscription = master.subscription().await;
+        assert_eq!(subscription.info, framework());
+        subscription.welcome("f-1");
+        assert_eq!(next(&mut session).await, Heard::Event(Event::Subscribed(id("f-1"))));
+        let rescind = Event::Rescind(holdfast_model::OfferId::made("o".to_owned()));
+        subscription.send(&rescind);
+        assert_eq!(next(&mut session).await, Heard::Event(rescind));
+        let calls = [Call::Revive(Default::default()), Call::Suppress(Default::default()), Call::Reconcile(Vec::new()), Call::Teardown];
+        for call in &calls {
+            session.send(call.clone()).await;
+        }
+        for call in calls {
+            assert_eq!(master.call().await, call);
+        }
+        drop(session);
+        subscription.gone().await;
+    }
+
+    #[tokio::test]
+    async fn a_broken_subscription_is_made_again_and_calls_of_the_old_one_are_dropped() {
+        let mut master = MasterBed::open().await;
+        let mut session = open(vec![master.address()]);
+        let first = master.subscription().await;
+        first.welcome("f-1");
+        assert_eq!(next(&mut session).await, Heard::Event(Event::Subscribed(id("f-1"))));
+        drop(first);
+        let second = master.subscription().await;
+        assert_eq!(second.info.id, Some(id("f-1")), "the framework comes back under its name");
+        second.welcome("f-1");
+        session.send(Call::Teardown).await; // Of the first, whose end was not taken yet.
+        assert_eq!(next(&mut session).await, Heard::Disconnected);
+        assert_eq!(next(&mut session).await, Heard::Event(Event::Subscribed(id("f-1"))));
+        session.send(Call::Suppress(Default::default())).await;
+        assert_eq!(master.call().await, Call::Suppress(Default::default()));
+        assert_eq!(master.calls_so_far(), []);
+    }
+
+    #[tokio::test]
+    async fn the_leader_is_found_among_the_dead_and_the_standing_by() {
+        let dead = MasterBed::open().await;
+        let (standby, mut leader) = (MasterBed::open().await, MasterBed::open().await);
+        standby.stand(Standing::Standby { leader: Some(leader.address()) });
+        let masters = vec![dead.address(), standby.address()];
+        dead.close().await;
+        let mut session = open(masters);
+        let subscription = leader.subscription().await;
+        subscription.welcome("f-1");
+        assert_eq!(next(&mut session).await, Heard::Event(Event::Subscribed(id("f-1"))));
+        session.send(Call::Teardown).await;
+        assert_eq!(leader.call().await, Call::Teardown);
+    }
+
+    #[tokio::test]
+    async fn a_new_leader_is_found_when_the_old_one_is_gone() {
+        let (mut old, mut new) = (MasterBed::open().await, MasterBed::open().await);
+        new.stand(Standing::Standby { leader: None });
+        let mut session = open(vec![old.address(), new.address()]);
+        let subscription = old.subscription().await;
+        subscription.welcome("f-1");
+        assert_eq!(next(&mut session).await, Heard::Event(Event::Subscribed(id("f-1"))));
+        old.close().await;
+        assert_eq!(next(&mut session).await, Heard::Disconnected);
+        new.stand(Standing::Leading { address: new.address() });
+        let subscription = new.subscription().await;
+        assert_eq!(subscription.info.id, Some(id("f-1")));
+    }
+
+    #[tokio::test]
+    async fn h8_silence_counts_as_broken() {
+        let mut master = MasterBed::open().await;
+        let mut session = open(vec![master.address()]);
+        let silent = master.subscription().await;
+        silent.send_beating(&Event::Subscribed(id("f-1")), 20); // The server's own heartbeats come every 15 s.
+        assert_eq!(next(&mut session).await, Heard::Event(Event::Subscribed(id("f-1"))));
+        assert_eq!(next(&mut session).await, Heard::Disconnected);
+        master.subscription().await.welcome("f-1");
+        assert_eq!(next(&mut session).await, Heard::Event(Event::Subscribed(id("f-1"))));
+        silent.gone().await;
+    }
+
+    #[tokio::test]
+    async fn h23_an_error_ends_the_session_for_good() {
+        let mut master = MasterBed::open().await;
+        let mut session = open(vec![master.address()]);
+        let subscription = master.subscription().await;
+        subscription.welcome("f-1");
+        subscription.send(&Event::Error("Framework failed over".to_owned()));
+        assert_eq!(next(&mut session).await, Heard::Event(Event::Subscribed(id("f-1"))));
+        assert_eq!(next(&mut session).await, Heard::Ended("Framework failed over".to_owned()));
+        let mut session = open(vec![master.address()]);
+        master.subscription().await.send(&Event::Error("Framework has been removed".to_owned()));
+        assert_eq!(next(&mut session).await, Heard::Ended("Framework has been removed".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_master_that_cannot_yet_is_asked_again_and_one_that_will_not_is_believed() {
+        let mut master = MasterBed::open().await;
+        master.refuse(Some(Refusal::unavailable("not yet")));
+        let mut session = open(vec![master.address()]);
+        master.refuse(None);
+        master.subscription().await.welcome("f-1");
+        assert_eq!(next(&mut session).await, Heard::Event(Event::Subscribed(id("f-1"))));
+        master.refuse(Some(Refusal::bad_request("framework_info.roles: no")));
+        let mut session = open(vec![master.address()]);
+        assert_eq!(next(&mut session).await, Heard::Ended("framework_info.roles: no".to_owned()));
+    }
 }

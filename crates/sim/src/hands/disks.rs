@@ -58,6 +58,8 @@ pub struct Disk {
     pub volumes: BTreeMap<ClaimId, Volume>,
     /// What was destroyed.
     pub trash: BTreeMap<ClaimId, Volume>,
+    /// What somebody moved away by hand, and will bring back.
+    pub hidden: BTreeMap<ClaimId, Volume>,
 }
 
 impl Disk {
@@ -71,6 +73,7 @@ impl Disk {
             troubled: false,
             volumes: BTreeMap::new(),
             trash: BTreeMap::new(),
+            hidden: BTreeMap::new(),
         }
     }
 
@@ -158,9 +161,21 @@ impl Disk {
         Ok(volume.bytes.synced)
     }
 
+    /// Somebody moves a volume away behind everybody's back.
+    pub(crate) fn hide(&mut self, claim: ClaimId) -> bool {
+        let Some(volume) = self.volumes.remove(&claim) else { return false };
+        self.hidden.insert(claim, volume);
+        true
+    }
+
+    /// What was moved away is brought back, in place of whatever is there.
+    pub(crate) fn bring_back(&mut self) {
+        self.volumes.append(&mut self.hidden);
+    }
+
     /// What was not synced is gone.
     pub(crate) fn cut_power(&mut self) {
-        for volume in self.volumes.values_mut() {
+        for volume in self.volumes.values_mut().chain(self.hidden.values_mut()) {
             volume.bytes.unsynced = 0;
             if volume.bytes.synced == 0 {
                 volume.bytes.stamp = None;

@@ -212,6 +212,7 @@ impl Ending {
 
 async fn until(at: Option<Instant>) {
     match at {
+        // tidy: sleep is the point: graces and lifetimes are times
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
     }

@@ -113,3 +113,197 @@ impl ChildTasks {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use holdfast_model::{CommandInfo, ExecutorCall, ExecutorId, TaskStatus};
+
+    use super::super::Output;
+    use super::*;
+    use crate::net::testbed::soon;
+
+    fn id() -> TaskId {
+        TaskId::made("t".to_owned())
+    }
+
+    fn children() -> ChildTasks {
+        ChildTasks::new(Teller::new(ExecutorId::made("e".to_owned())).0)
+    }
+
+    fn shell(line: &str) -> ChildPlan {
+        let command = CommandInfo { shell: true, value: Some(line.to_owned()), ..CommandInfo::default() };
+        ChildPlan::new(command, &std::env::temp_dir())
+    }
+
+    fn told(children: &ChildTasks) -> Vec<TaskStatus> {
+        match children.teller.introduce().0 {
+            ExecutorCall::Subscribe { updates, .. } => updates,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn states(children: &ChildTasks) -> Vec<TaskState> {
+        told(children).iter().map(|it| it.state).collect()
+    }
+
+    fn last_words(children: &ChildTasks) -> String {
+        told(children).last().and_then(|it| it.message.clone()).unwrap_or_default()
+    }
+
+    async fn ended(children: &mut ChildTasks) -> bool {
+        soon("the task ends", children.next_ended()).await.well
+    }
+
+    /// The lines of a task, as they come.
+    fn lines(plan: ChildPlan) -> (ChildPlan, tokio::sync::mpsc::UnboundedReceiver<String>) {
+        let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+        (plan.output(Output::Lines(Box::new(move |line| drop(sender.send(line.to_owned()))))), receiver)
+    }
+
+    #[tokio::test]
+    async fn i10_how_a_command_ends_is_told() {
+        for (line, state, words) in [
+            ("true", TaskState::Finished, "exited with status 0"),
+            ("exit 3", TaskState::Failed, "exited with status 3"),
+            ("kill -9 $$", TaskState::Failed, "signal: 9"),
+        ] {
+            let mut children = children();
+            children.launch(&id(), shell(line));
+            assert_eq!(ended(&mut children).await, state == TaskState::Finished, "{line}");
+            assert_eq!(states(&children), [TaskState::Running, state], "{line}");
+            assert!(last_words(&children).contains(words), "{line}: {}", last_words(&children));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_does_not_start_has_failed() {
+        let nothing = ChildPlan::new(CommandInfo::default(), &std::env::temp_dir());
+        let absent = CommandInfo { value: Some("/no/such/program".to_owned()), ..CommandInfo::default() };
+        let nowhere = ChildPlan { directory: "/no/such/directory".into(), ..shell("true") };
+        for (plan, words) in [
+            (nothing, "there is no command"),
+            (ChildPlan::new(absent, &std::env::temp_dir()), "cannot start `/no/such/program`"),
+            (nowhere, "/no/such/directory"),
+        ] {
+            let mut children = children();
+            children.launch(&id(), ChildPlan { tells_starting: true, ..plan });
+            assert!(!ended(&mut children).await);
+            assert_eq!(states(&children), [TaskState::Starting, TaskState::Failed]);
+            assert!(last_words(&children).contains(words), "{}", last_words(&children));
+        }
+    }
+
+    #[tokio::test]
+    async fn arguments_environment_and_directory_reach_the_program() {
+        let dir = tempfile::tempdir().unwrap();
+        let words = ["own-name", "-c", "echo $0 $A; pwd; echo $1", "zero", "one two"];
+        let arguments = words.iter().map(|it| (*it).to_owned()).collect();
+        let environment = vec![("A".to_owned(), "command".to_owned())];
+        let command = CommandInfo { value: Some("/bin/sh".to_owned()), arguments, environment, ..CommandInfo::default() };
+        let mut plan = ChildPlan::new(command, dir.path());
+        plan.environment.push(("A".to_owned(), "plan".to_owned()));
+        let (plan, mut lines) = lines(plan);
+        let mut children = children();
+        children.launch(&id(), plan);
+        assert!(ended(&mut children).await);
+        let place = dir.path().canonicalize().unwrap().to_string_lossy().into_owned();
+        for expected in ["zero command", &place, "one two"] {
+            assert_eq!(lines.recv().await.unwrap(), expected);
+        }
+        assert_eq!(lines.recv().await, None);
+    }
+
+    #[tokio::test]
+    async fn output_goes_to_files_and_is_appended() {
+        let dir = tempfile::tempdir().unwrap();
+        for _ in 0..2 {
+            let mut children = children();
+            children.launch(&id(), shell("echo out; echo err >&2").output(Output::Files(dir.path().to_owned())));
+            assert!(ended(&mut children).await);
+        }
+        let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
+        assert_eq!((read("stdout"), read("stderr")), ("out\nout\n".to_owned(), "err\nerr\n".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_kill_is_sigterm_to_the_whole_group() {
+        let line =
+            "trap 'echo term; exit 0' TERM; sh -c 'trap \"echo inner; exit 0\" TERM; echo up; while :; do sleep 0.01; done' & echo up; \
+                    wait";
+        let (plan, mut lines) = lines(ChildPlan { tells_killing: true, grace: Duration::from_secs(30), ..shell(line) });
+        let mut children = children();
+        children.launch(&id(), plan);
+        for _ in 0..2 {
+            assert_eq!(soon("both run", lines.recv()).await.unwrap(), "up");
+        }
+        children.kill(&id(), None, "killed as asked");
+        assert!(!ended(&mut children).await, "what was killed did not end well");
+        assert_eq!(states(&children), [TaskState::Running, TaskState::Killing, TaskState::Killed]);
+        assert_eq!(last_words(&children), "killed as asked; the command exited with status 0");
+        let mut heard = Vec::new();
+        while let Some(line) = soon("its output ends", lines.recv()).await {
+            heard.push(line);
+        }
+        assert!(heard.contains(&"term".to_owned()), "{heard:?}");
+    }
+
+    #[tokio::test]
+    async fn who_does_not_listen_is_ended_after_the_grace() {
+        let (plan, mut lines) = lines(shell("trap '' TERM; echo up; while :; do sleep 0.01; done"));
+        let mut children = children();
+        children.launch(&id(), plan);
+        assert_eq!(soon("it runs", lines.recv()).await.unwrap(), "up");
+        children.kill(&id(), Some(Duration::from_secs(3600)), "first");
+        children.kill(&id(), Some(Duration::from_millis(20)), "second");
+        assert!(!ended(&mut children).await);
+        assert_eq!(states(&children), [TaskState::Running, TaskState::Killed]);
+        assert!(last_words(&children).contains("signal: 9"), "{}", last_words(&children));
+    }
+
+    #[tokio::test]
+    async fn nothing_of_a_task_outlives_it() {
+        let (plan, mut lines) = lines(shell("(trap '' TERM HUP; echo up; while :; do sleep 0.01; done) & read line < /dev/null; exit 0"));
+        let mut children = children();
+        children.launch(&id(), plan);
+        assert!(ended(&mut children).await);
+        // The pipe ends when the last who holds it has ended.
+        soon("its output ends", async { while lines.recv().await.is_some() {} }).await;
+    }
+
+    #[tokio::test]
+    async fn i13_a_task_that_takes_too_long_has_failed() {
+        let mut children = children();
+        children.launch(&id(), ChildPlan { lifetime: Some(Duration::from_millis(20)), ..shell("exec sleep 1000") });
+        assert!(!ended(&mut children).await);
+        let last = told(&children).pop().unwrap();
+        assert_eq!((last.state, last.reason), (TaskState::Failed, Some(33)));
+    }
+
+    #[tokio::test]
+    async fn all_can_be_ended_together() {
+        let mut children = children();
+        for name in ["a", "b", "c"] {
+            children.launch(&TaskId::made(name.to_owned()), shell("exec sleep 1000"));
+        }
+        children.launch(&TaskId::made("a".to_owned()), shell("exit 1")); // Runs already.
+        assert_eq!(children.running().count(), 3);
+        soon("all end", children.end_all_within(Duration::from_secs(10), "the end")).await;
+        assert_eq!(children.running().count(), 0);
+        assert_eq!(states(&children).into_iter().filter(|it| *it == TaskState::Killed).count(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_line_that_never_ends_comes_in_pieces() {
+        let sizes = Arc::new(Mutex::new(Vec::new()));
+        let taken = sizes.clone();
+        let plan =
+            shell("head -c 200000 /dev/zero; echo").output(Output::Lines(Box::new(move |line| taken.lock().unwrap().push(line.len()))));
+        let mut children = children();
+        children.launch(&id(), plan);
+        assert!(ended(&mut children).await);
+        let sizes = sizes.lock().unwrap();
+        assert_eq!((sizes.iter().sum::<usize>(), sizes.iter().max()), (200_000, Some(&65_536)));
+    }
+}

@@ -99,6 +99,7 @@ impl Link {
                 return Some(format!("{why}; the agent did not come back within {patience:?}"));
             }
             tracing::debug!("no link to the agent: {why}");
+            // tidy: sleep is the point: an agent that restarts is not asked all the time
             tokio::time::sleep(backoff.wait().min(patience.saturating_sub(lost_at.elapsed()))).await;
         }
     }
@@ -220,5 +221,157 @@ impl Speaker<'_> {
     async fn say(&self, call: &ExecutorCall) -> Result<(), ClientError> {
         let wire = call_to_proto(&self.environment.framework, &self.environment.executor, call, &[]);
         self.client.executor_call(&self.environment.agent, &wire).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use holdfast_model::{AgentId, ExecutorId, FrameworkId, TaskId, TaskState, TaskStatus};
+    use holdfast_wire::Refusal;
+
+    use super::super::Executor;
+    use super::*;
+    use crate::net::testbed::{soon, AgentBed, ExecutorSubscription};
+
+    fn environment(agent: &AgentBed, checkpoint: bool) -> Environment {
+        Environment {
+            agent: agent.address(),
+            framework: FrameworkId::made("f".to_owned()),
+            executor: ExecutorId::made("e".to_owned()),
+            sandbox: "/".into(),
+            checkpoint,
+            recovery_timeout: Duration::from_secs(60),
+            backoff_max: Duration::from_millis(20),
+            shutdown_grace: Duration::from_secs(5),
+        }
+    }
+
+    fn id(name: &str) -> TaskId {
+        TaskId::made(name.to_owned())
+    }
+
+    fn task(name: &str) -> TaskInfo {
+        TaskInfo {
+            id: id(name),
+            name: name.to_owned(),
+            agent: AgentId::made("a".to_owned()),
+            resources: Vec::new(),
+            executor: None,
+            command: None,
+            kill_grace_ms: None,
+            carried: Default::default(),
+        }
+    }
+
+    async fn next(executor: &mut Executor) -> Heard {
+        soon("something is heard", executor.next()).await.unwrap()
+    }
+
+    async fn welcomed(agent: &mut AgentBed, executor: &mut Executor) -> ExecutorSubscription {
+        let subscription = agent.subscription().await;
+        subscription.welcome();
+        assert!(matches!(next(executor).await, Heard::Subscribed(_)));
+        subscription
+    }
+
+    async fn status(agent: &mut AgentBed) -> TaskStatus {
+        match agent.call().await {
+            ExecutorCall::Update(status) => status,
+            other => panic!("{other:?} is no status"),
+        }
+    }
+
+    fn introduction(subscription: &ExecutorSubscription) -> (Vec<TaskId>, Vec<TaskState>) {
+        match &subscription.call {
+            ExecutorCall::Subscribe { tasks, updates } => (tasks.clone(), updates.iter().map(|it| it.state).collect()),
+            other => panic!("{other:?} is no SUBSCRIBE"),
+        }
+    }
+
+    #[tokio::test]
+    async fn tasks_come_statuses_go_and_acknowledgements_settle() {
+        let mut agent = AgentBed::open().await;
+        let mut executor = Executor::start(environment(&agent, true));
+        let subscription = welcomed(&mut agent, &mut executor).await;
+        subscription.send(&ExecutorEvent::Launch(Box::new(task("t"))));
+        assert!(matches!(next(&mut executor).await, Heard::Launch(it) if it.id == id("t")));
+        let teller = executor.teller();
+        teller.state(&id("t"), TaskState::Running);
+        teller.state_because(&id("t"), TaskState::Finished, "done");
+        let (running, finished) = (status(&mut agent).await, status(&mut agent).await);
+        assert_eq!((running.state, finished.state, finished.message.as_deref()), (TaskState::Running, TaskState::Finished, Some("done")));
+        teller.message(b"hello".as_slice());
+        assert_eq!(agent.call().await, ExecutorCall::Message(b"hello".to_vec()));
+        for status in [&running, &finished] {
+            subscription.send(&ExecutorEvent::Acknowledged(id("t"), status.uuid.unwrap()));
+        }
+        assert!(soon("all is acknowledged", teller.settled()).await);
+        subscription.send(&ExecutorEvent::Kill(id("t"), Some(1_500)));
+        assert_eq!(next(&mut executor).await, Heard::Kill(id("t"), Some(Duration::from_millis(1_500))));
+        subscription.send(&ExecutorEvent::Shutdown);
+        assert!(matches!(next(&mut executor).await, Heard::Shutdown(_)));
+    }
+
+    #[tokio::test]
+    async fn a_restarted_agent_is_told_what_it_did_not_acknowledge() {
+        let mut agent = AgentBed::open().await;
+        let mut executor = Executor::start(environment(&agent, true));
+        let subscription = welcomed(&mut agent, &mut executor).await;
+        assert_eq!(introduction(&subscription), (vec![], vec![]));
+        subscription.send(&ExecutorEvent::LaunchGroup(vec![task("a"), task("b")]));
+        assert!(matches!(next(&mut executor).await, Heard::LaunchGroup(tasks) if tasks.len() == 2));
+        let teller = executor.teller();
+        teller.state(&id("a"), TaskState::Starting);
+        teller.state(&id("a"), TaskState::Running);
+        let (starting, _) = (status(&mut agent).await, status(&mut agent).await);
+        subscription.send(&ExecutorEvent::Acknowledged(id("a"), starting.uuid.unwrap()));
+        subscription.send(&ExecutorEvent::Message(Vec::new())); // What was said before it was heard.
+        assert_eq!(next(&mut executor).await, Heard::Message(Vec::new()));
+        drop(subscription);
+        agent.close().await;
+        teller.state(&id("a"), TaskState::Finished); // While nobody is there.
+        agent.reopen().await;
+        let subscription = agent.subscription().await;
+        assert_eq!(introduction(&subscription), (vec![id("b")], vec![TaskState::Running, TaskState::Finished]));
+        subscription.welcome();
+        assert!(matches!(next(&mut executor).await, Heard::Subscribed(_)));
+        teller.state(&id("b"), TaskState::Running);
+        assert_eq!(status(&mut agent).await.task, id("b"), "what the introduction said is not said twice");
+    }
+
+    #[tokio::test]
+    async fn d27_without_checkpoint_the_end_of_the_agent_is_the_end() {
+        let mut agent = AgentBed::open().await;
+        let mut executor = Executor::start(environment(&agent, false));
+        let subscription = welcomed(&mut agent, &mut executor).await;
+        executor.teller().state(&id("t"), TaskState::Running);
+        drop(subscription);
+        assert!(matches!(next(&mut executor).await, Heard::Shutdown(_)));
+        assert_eq!(soon("the end", executor.next()).await, None);
+        assert!(!soon("the teller gives up", executor.teller().settled()).await);
+    }
+
+    #[tokio::test]
+    async fn an_agent_that_stays_away_for_too_long_is_lost() {
+        let mut agent = AgentBed::open().await;
+        let mut executor = Executor::start(Environment { recovery_timeout: Duration::from_millis(50), ..environment(&agent, true) });
+        let subscription = welcomed(&mut agent, &mut executor).await;
+        drop(subscription);
+        agent.close().await;
+        assert!(matches!(next(&mut executor).await, Heard::Shutdown(why) if why.contains("did not come back")));
+    }
+
+    #[tokio::test]
+    async fn an_agent_that_does_not_know_us_is_believed_and_one_that_is_not_ready_is_asked_again() {
+        let mut agent = AgentBed::open().await;
+        agent.refuse(Some(Refusal::unavailable("recovering")));
+        let mut executor = Executor::start(environment(&agent, true));
+        agent.refuse(None);
+        let subscription = welcomed(&mut agent, &mut executor).await;
+        subscription.send(&ExecutorEvent::Error("there is a newer link of this executor".to_owned()));
+        assert_eq!(next(&mut executor).await, Heard::Shutdown("there is a newer link of this executor".to_owned()));
+        agent.refuse(Some(Refusal::bad_request("no such executor")));
+        let mut executor = Executor::start(environment(&agent, true));
+        assert_eq!(next(&mut executor).await, Heard::Shutdown("no such executor".to_owned()));
     }
 }

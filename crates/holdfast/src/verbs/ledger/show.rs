@@ -1,0 +1,69 @@
+//! `ledger show`: every record of a ledger, in words.
+
+use holdfast_store::{inspect, Depth};
+use serde_json::{json, Value};
+
+use super::records::record;
+use super::{calm, failure, LedgerArgs};
+use crate::failure::{Failure, EXIT_ERROR};
+use crate::output::{Column, Row, Table};
+use crate::verbs::Context;
+
+/// Which records.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ShowArgs {
+    /// Which ledger.
+    #[command(flatten)]
+    pub ledger: LedgerArgs,
+    /// Only those of this tree, such as claims or tasks.
+    #[arg(long)]
+    pub tree: Option<String>,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// When there is no ledger, it cannot be read, or acknowledged commits are lost.
+pub fn run(context: &Context, args: &ShowArgs) -> anyhow::Result<i32> {
+    let inspection = inspect(&args.ledger.place(), Depth::Bytes).map_err(|it| failure(&it))?;
+    let kind = inspection.report.identity.as_ref().map(|it| it.kind.clone()).unwrap_or_default();
+    let wanted = inspection.records().filter(|it| args.tree.as_deref().is_none_or(|tree| tree == it.tree));
+    let rows: Vec<Value> = wanted
+        .map(|it| {
+            let key = String::from_utf8_lossy(it.key);
+            json!({ "tree": it.tree, "key": key, "commit": it.sequence.0, "bytes": it.value.len(), "record": record(&kind, it.tree, it.value) })
+        })
+        .collect();
+    if context.quiet {
+        context.console.put(&rows.iter().map(|it| format!("{}/{}\n", Row(it).text("tree"), Row(it).text("key"))).collect::<String>())?;
+    } else if context.format.is_table() {
+        context.console.put(&table(&rows).render(context.is_wide(), context.console.colours))?;
+    } else {
+        context.put_value(&Value::from(rows))?;
+    }
+    context.remark(&calm(inspection.report.clone()).to_string());
+    match inspection.report.lost {
+        None => Ok(0),
+        Some((from, to)) => {
+            let cause = format!("acknowledged commits {from} to {to} cannot be proven; what is shown may be out of date");
+            Err(Failure::new(EXIT_ERROR, cause, "look closer: `holdfast ledger check`").into())
+        }
+    }
+}
+
+fn table(rows: &[Value]) -> Table {
+    let columns =
+        [Column::left("TREE"), Column::left("KEY"), Column::right("COMMIT"), Column::right("BYTES").wide(), Column::left("RECORD")];
+    let mut table = Table::new(&columns);
+    for row in rows.iter().map(Row) {
+        let record = row.0["record"].to_string();
+        table.push(vec![
+            row.text("tree").into(),
+            row.text("key").into(),
+            row.count("commit").into(),
+            row.count("bytes").into(),
+            record.into(),
+        ]);
+    }
+    table
+}

@@ -1,0 +1,131 @@
+//! What a task writes, read from afar: its `stdout` and `stderr` in its sandbox on its agent.
+//!
+//! Relies on sandboxes being laid out as Mesos lays them out. Never holds more of a file than one piece.
+
+use holdfast_proto::mesos::v1::agent::call::{ReadFile, Type};
+use holdfast_proto::mesos::v1::agent::Call;
+use holdfast_wire::{ClientError, MesosClient};
+
+use super::Context;
+use crate::failure::{Failure, EXIT_CONFLICT, EXIT_ERROR};
+use crate::output::{Console, Row};
+
+/// Which of the two files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Stream {
+    /// What it prints.
+    Stdout,
+    /// What it complains about.
+    Stderr,
+}
+
+impl Stream {
+    /// Both.
+    pub const BOTH: [Stream; 2] = [Stream::Stdout, Stream::Stderr];
+
+    fn file(self) -> &'static str {
+        match self {
+            Stream::Stdout => "stdout",
+            Stream::Stderr => "stderr",
+        }
+    }
+
+    fn put(self, console: &Console, bytes: &[u8]) -> std::io::Result<()> {
+        match self {
+            Stream::Stdout => console.put_bytes(bytes),
+            Stream::Stderr => {
+                console.note_bytes(bytes);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The files of one task, and how far they were read.
+#[derive(Clone, Debug)]
+pub struct Sandbox {
+    client: MesosClient,
+    address: String,
+    /// Where the task's files may be, the likelier place first; the first that has them stays alone.
+    places: Vec<String>,
+    read_bytes: [u64; 2],
+}
+
+impl Sandbox {
+    /// The sandbox of a task in the masters' list.
+    ///
+    /// # Errors
+    /// When its agent's address is not known.
+    pub fn of(context: &Context, task: Row<'_>) -> Result<Sandbox, Failure> {
+        let address = task.text("agent_address");
+        if address.is_empty() {
+            let cause = format!("nobody knows where agent {} of task `{}` is", task.text("agent"), task.text("id"));
+            return Err(Failure::new(EXIT_CONFLICT, cause, "see `holdfast agent list`"));
+        }
+        let executor = if task.text("executor").is_empty() { task.text("id") } else { task.text("executor") };
+        let run = format!("{}/frameworks/{}/executors/{executor}/runs/latest", task.text("agent"), task.text("framework"));
+        // Tasks of a group have a directory of their own within their executor's.
+        let places = vec![format!("{run}/tasks/{}", task.text("id")), run];
+        Ok(Sandbox { client: context.master.client().clone(), address: address.to_owned(), places, read_bytes: [0, 0] })
+    }
+
+    /// Skips all but the last `bytes` of a file.
+    ///
+    /// # Errors
+    /// When the agent does not answer.
+    pub async fn skip_to_last(&mut self, stream: Stream, bytes: u64) -> Result<(), Failure> {
+        if let Some((size, _)) = self.read(stream, 0, Some(0)).await? {
+            self.read_bytes[stream as usize] = size.saturating_sub(bytes);
+        }
+        Ok(())
+    }
+
+    /// Copies what was written since the last time; `false` when there is no such file (yet).
+    ///
+    /// # Errors
+    /// When the agent does not answer, or nobody reads what is written.
+    pub async fn copy(&mut self, stream: Stream, console: &Console) -> anyhow::Result<bool> {
+        loop {
+            let offset = self.read_bytes[stream as usize];
+            let Some((size, data)) = self.read(stream, offset, None).await? else { return Ok(false) };
+            if size < offset {
+                console.note(&format!("{} became shorter; it is shown from its beginning", stream.file()));
+                self.read_bytes[stream as usize] = 0;
+                continue;
+            }
+            if data.is_empty() {
+                return Ok(true);
+            }
+            self.read_bytes[stream as usize] += data.len() as u64;
+            stream.put(console, &data)?;
+        }
+    }
+
+    /// A piece of a file and the file's size.
+    async fn read(&mut self, stream: Stream, offset: u64, length: Option<u64>) -> Result<Option<(u64, Vec<u8>)>, Failure> {
+        for at in 0..self.places.len() {
+            let path = format!("{}/{}", self.places[at], stream.file());
+            let read_file = Some(ReadFile { path, offset, length });
+            let call = Call { r#type: Some(Type::ReadFile.into()), read_file, ..Call::default() };
+            match self.client.agent_operator(&self.address, &call).await {
+                Ok(answer) => {
+                    self.places = vec![self.places.swap_remove(at)];
+                    return Ok(answer.and_then(|it| it.read_file).map(|it| (it.size, it.data)));
+                }
+                Err(ClientError::Refused { status: 404, .. }) => {}
+                Err(error) => return Err(self.unreadable(error)),
+            }
+        }
+        Ok(None)
+    }
+
+    fn unreadable(&self, error: ClientError) -> Failure {
+        match error {
+            ClientError::Unreachable { .. } | ClientError::TimedOut { .. } => {
+                let cause = format!("the agent at {} does not answer, and only it has the task's files", self.address);
+                Failure::new(EXIT_ERROR, cause, "see how it is: `holdfast agent list`")
+            }
+            other => Failure::from(other),
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! Masters and agents for tests: real ports on loopback, whose doors hand everything to the test.
+//!
+//! Never answers by itself: what a master or an agent says is what the test says.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use holdfast_model::convert::scheduler::{self, call_from_proto, Welcome};
+use holdfast_model::convert::{executor as executor_convert, Format};
+use holdfast_model::{
+    AgentId, Call, ContainerId, Event, ExecutorCall, ExecutorEvent, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo, MachineInfo, Role,
+};
+use holdfast_proto::holdfast::v1::{FromAgent, ToAgent};
+use holdfast_proto::mesos::v1::{agent, executor, master, scheduler as api, FileInfo, VersionInfo};
+use holdfast_wire::{
+    AgentDoor, AgentPage, Caller, FileChunk, JsonText, Limits, LinkEnd, LinkHead, MasterDoor, MasterPage, Metric, Outbox, Query, Refusal,
+    Routes, Server, Standing,
+};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// What a test waits for comes soon, or the test fails.
+pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(30), future).await.unwrap_or_else(|_| panic!("{what}: not in time"))
+}
+
+/// A framework's description.
+pub(crate) fn framework() -> FrameworkInfo {
+    FrameworkInfo {
+        id: None,
+        name: "f".to_owned(),
+        user: String::new(),
+        roles: vec![Role::parse("db").unwrap()],
+        failover_timeout_ms: 1_000,
+        checkpoint: true,
+        principal: None,
+        hostname: None,
+        capabilities: [holdfast_model::Capability::MultiRole, holdfast_model::Capability::PartitionAware].into(),
+        carried: Default::default(),
+    }
+}
+
+/// A server that ends with the test.
+struct Port {
+    address: SocketAddr,
+    stop: CancellationToken,
+    served: tokio::task::JoinHandle<()>,
+}
+
+impl Port {
+    async fn open(address: Option<SocketAddr>, routes: Routes) -> Port {
+        let address = address.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
+        let server = Server::bind(address, Limits::default()).await.unwrap();
+        let (address, stop) = (server.address(), CancellationToken::new());
+        let served = tokio::spawn(server.serve(routes, stop.clone()));
+        Port { address, stop, served }
+    }
+
+    /// Closes the port and every connection.
+    async fn close(self) {
+        self.stop.cancel();
+        soon("the server stops", self.served).await.unwrap();
+    }
+}
+
+/// A scheduler's subscription, as a master sees it.
+pub(crate) struct Subscription {
+    /// Who subscribed.
+    pub info: FrameworkInfo,
+    outbox: Outbox<api::Event>,
+}
+
+impl Subscription {
+    pub fn send(&self, event: &Event) {
+        self.send_beating(event, 15_000);
+    }
+
+    /// Says, in a SUBSCRIBED, that heartbeats will come so often.
+    pub fn send_beating(&self, event: &Event, heartbeat_ms: u64) {
+        let welcome = Welcome { heartbeat_ms, master: None };
+        self.outbox.send(scheduler::event_to_proto(event, Format::of(&self.info), &welcome)).unwrap();
+    }
+
+    /// Welcomes the framework under this name.
+    pub fn welcome(&self, id: &str) {
+        self.send(&Event::Subscribed(FrameworkId::made(id.to_owned())));
+    }
+
+    /// Whether the framework has left.
+    pub async fn gone(&self) {
+        soon("the link ends", self.outbox.gone()).await;
+    }
+}
+
+struct MasterBedDoor {
+    standing: Mutex<Standing>,
+    refusal: Mutex<Option<Refusal>>,
+    subscriptions: mpsc::UnboundedSender<Subscription>,
+    calls: mpsc::UnboundedSender<Call>,
+}
+
+/// A master.
+pub(crate) struct MasterBed {
+    port: Port,
+    door: Arc<MasterBedDoor>,
+    subscriptions: mpsc::UnboundedReceiver<Subscription>,
+    calls: mpsc::UnboundedReceiver<Call>,
+}
+
+impl MasterBed {
+    pub async fn open() -> MasterBed {
+        let (subscribed, subscriptions) = mpsc::unbounded_channel();
+        let (called, calls) = mpsc::unbounded_channel();
+        let standing = Mutex::new(Standing::Leading { address: String::new() });
+        let door = Arc::new(MasterBedDoor { standing, refusal: Mutex::default(), subscriptions: subscribed, calls: called });
+        MasterBed { port: Port::open(None, Routes::Master(door.clone())).await, door, subscriptions, calls }
+    }
+
+    pub fn address(&self) -> String {
+        self.port.address.to_string()
+    }
+
+    pub fn stand(&self, standing: Standing) {
+        *self.door.standing.lock().unwrap() = standing;
+    }
+
+    pub fn refuse(&self, refusal: Option<Refusal>) {
+        *self.door.refusal.lock().unwrap() = refusal;
+    }
+
+    pub async fn subscription(&mut self) -> Subscription {
+        soon("a subscription", self.subscriptions.recv()).await.unwrap()
+    }
+
+    pub async fn call(&mut self) -> Call {
+        soon("a call", self.calls.recv()).await.unwrap()
+    }
+
+    /// What was called meanwhile.
+    pub fn calls_so_far(&mut self) -> Vec<Call> {
+        std::iter::from_fn(|| self.calls.try_recv().ok()).collect()
+    }
+
+    pub async fn close(self) {
+        self.port.close().await;
+    }
+}
+
+#[async_trait]
+impl MasterDoor for MasterBedDoor {
+    fn standing(&self) -> Standing {
+        self.standing.lock().unwrap().clone()
+    }
+
+    fn version(&self) -> VersionInfo {
+        VersionInfo { version: "1.11.0".to_owned(), ..VersionInfo::default() }
+    }
+
+    fn metrics(&self) -> Vec<Metric> {
+        Vec::new()
+    }
+
+    async fn subscribe(&self, _head: LinkHead, call: api::Call, outbox: Outbox<api::Event>) -> Result<(), Refusal> {
+        if let Some(refusal) = self.refusal.lock().unwrap().clone() {
+            return Err(refusal);
+        }
+        let Call::Subscribe { info, .. } = call_from_proto(call).unwrap().call else { panic!("no SUBSCRIBE") };
+        let _ = self.subscriptions.send(Subscription { info: *info, outbox });
+        Ok(())
+    }
+
+    async fn scheduler_call(&self, _stream_id: Uuid, _caller: &Caller, call: api::Call) -> Result<(), Refusal> {
+        let _ = self.calls.send(call_from_proto(call).unwrap().call);
+        Ok(())
+    }
+
+    async fn framework_gone(&self, _stream_id: Uuid, _end: LinkEnd) {}
+
+    async fn agent_attach(&self, _head: LinkHead, _outbox: Outbox<ToAgent>) -> Result<(), Refusal> {
+        Err(Refusal::not_implemented("no agents here"))
+    }
+
+    async fn agent_message(&self, _stream_id: Uuid, _message: FromAgent) -> Result<(), Refusal> {
+        Err(Refusal::not_implemented("no agents here"))
+    }
+
+    async fn agent_gone(&self, _stream_id: Uuid, _end: LinkEnd) {}
+
+    async fn operator(&self, _caller: &Caller, _call: master::Call) -> Result<Option<master::Response>, Refusal> {
+        Err(Refusal::not_implemented("no operators here"))
+    }
+
+    async fn page(&self, _caller: &Caller, _page: MasterPage, _query: &Query) -> Result<JsonText, Refusal> {
+        Err(Refusal::not_implemented("no pages here"))
+    }
+}
+
+/// An executor's subscription, as an agent sees it.
+pub(crate) struct ExecutorSubscription {
+    /// How it introduced itself.
+    pub call: ExecutorCall,
+    outbox: Outbox<executor::Event>,
+}
+
+impl ExecutorSubscription {
+    pub fn send(&self, event: &ExecutorEvent) {
+        self.outbox.send(executor_convert::event_to_proto(event, Format::WHOLE)).unwrap();
+    }
+
+    pub fn welcome(&self) {
+        let executor = ExecutorInfo {
+            id: ExecutorId::made("e".to_owned()),
+            kind: None,
+            framework: None,
+            resources: Vec::new(),
+            command: None,
+            shutdown_grace_ms: None,
+            carried: Default::default(),
+        };
+        self.send(&ExecutorEvent::Subscribed {
+            executor: Box::new(executor),
+            framework: Box::new(framework()),
+            agent: AgentId::made("a".to_owned()),
+            machine: Box::new(MachineInfo::default()),
+            container: ContainerId(Uuid::from_u128(1)),
+        });
+    }
+}
+
+struct AgentBedDoor {
+    refusal: Mutex<Option<Refusal>>,
+    subscriptions: mpsc::UnboundedSender<ExecutorSubscription>,
+    calls: mpsc::UnboundedSender<ExecutorCall>,
+}
+
+/// An agent, which may be restarted on its port.
+pub(crate) struct AgentBed {
+    port: Option<Port>,
+    address: SocketAddr,
+    door: Arc<AgentBedDoor>,
+    subscriptions: mpsc::UnboundedReceiver<ExecutorSubscription>,
+    calls: mpsc::UnboundedReceiver<ExecutorCall>,
+}
+
+impl AgentBed {
+    pub async fn open() -> AgentBed {
+        let (subscribed, subscriptions) = mpsc::unbounded_channel();
+        let (called, calls) = mpsc::unbounded_channel();
+        let door = Arc::new(AgentBedDoor { refusal: Mutex::default(), subscriptions: subscribed, calls: called });
+        let port = Port::open(None, Routes::Agent(door.clone())).await;
+        AgentBed { address: port.address, port: Some(port), door, subscriptions, calls }
+    }
+
+    pub fn address(&self) -> String {
+        self.address.to_string()
+    }
+
+    pub fn refuse(&self, refusal: Option<Refusal>) {
+        *self.door.refusal.lock().unwrap() = refusal;
+    }
+
+    pub async fn subscription(&mut self) -> ExecutorSubscription {
+        soon("a subscription", self.subscriptions.recv()).await.unwrap()
+    }
+
+    pub async fn call(&mut self) -> ExecutorCall {
+        soon("a call", self.calls.recv()).await.unwrap()
+    }
+
+    pub async fn close(&mut self) {
+        if let Some(port) = self.port.take() {
+            port.close().await;
+        }
+    }
+
+    pub async fn reopen(&mut self) {
+        self.port = Some(Port::open(Some(self.address), Routes::Agent(self.door.clone())).await);
+    }
+}
+
+fn read(call: executor::Call) -> ExecutorCall {
+    executor_convert::call_from_proto(call).unwrap().expect("a known call").call
+}
+
+#[async_trait]
+impl AgentDoor for AgentBedDoor {
+    fn is_recovered(&self) -> bool {
+        true
+    }
+
+    fn version(&self) -> VersionInfo {
+        VersionInfo { version: "1.11.0".to_owned(), ..VersionInfo::default() }
+    }
+
+    fn metrics(&self) -> Vec<Metric> {
+        Vec::new()
+    }
+
+    async fn executor_subscribe(&self, _head: LinkHead, call: executor::Call, outbox: Outbox<executor::Event>) -> Result<(), Refusal> {
+        if let Some(refusal) = self.refusal.lock().unwrap().clone() {
+            return Err(refusal);
+        }
+        let _ = self.subscriptions.send(ExecutorSubscription { call: read(call), outbox });
+        Ok(())
+    }
+
+    async fn executor_call(&self, _caller: &Caller, call: executor::Call) -> Result<(), Refusal> {
+        let _ = self.calls.send(read(call));
+        Ok(())
+    }
+
+    async fn executor_gone(&self, _stream_id: Uuid, _end: LinkEnd) {}
+
+    async fn operator(&self, _caller: &Caller, _call: agent::Call) -> Result<Option<agent::Response>, Refusal> {
+        Err(Refusal::not_implemented("no operators here"))
+    }
+
+    async fn page(&self, _caller: &Caller, _page: AgentPage, _query: &Query) -> Result<JsonText, Refusal> {
+        Err(Refusal::not_implemented("no pages here"))
+    }
+
+    async fn list_files(&self, _caller: &Caller, _path: &str) -> Result<Vec<FileInfo>, Refusal> {
+        Err(Refusal::not_found("no files here"))
+    }
+
+    async fn read_file(&self, _caller: &Caller, _path: &str, _offset_bytes: u64, _length_bytes: u64) -> Result<FileChunk, Refusal> {
+        Err(Refusal::not_found("no files here"))
+    }
+}

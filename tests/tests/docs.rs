@@ -1,0 +1,209 @@
+//! The documentation is true: every command block of every page is run, code is quoted from files that compile, links lead somewhere, and
+//! what `deploy/` names exists.
+//!
+//! Relies on the built binaries `holdfast` and `holdfast-journal`, and on bash. A block is run unless the comment directly above it says
+//! otherwise: `<!-- runs: elsewhere (FILE: why) -->` (another test runs it), `<!-- needs: root -->` (or programs; left out where they are
+//! missing). `<!-- from: FILE -->` says that a block's lines are those of a file. Never believes a page that has no test.
+
+#[path = "docs/blocks.rs"]
+mod blocks;
+#[path = "docs/deploy.rs"]
+mod deploy;
+#[path = "docs/fields.rs"]
+mod fields;
+#[path = "docs/service.rs"]
+#[allow(dead_code, reason = "shown to readers; only tests use it")]
+mod service;
+#[path = "docs/session.rs"]
+mod session;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use blocks::{anchors, blocks, links, Block, Fate};
+use session::Session;
+
+/// Every page, in the order in which newcomers read them.
+const PAGES: [&str; 7] = [
+    "README.md",
+    "docs/concepts.md",
+    "docs/write-a-framework.md",
+    "docs/operate.md",
+    "docs/api.md",
+    "crates/README.md",
+    "deploy/README.md",
+];
+
+/// What pages may use of the repository.
+const SHOWN: [&str; 4] = ["deploy", "docs", "frameworks", "proto"];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests lie in the repository").to_owned()
+}
+
+fn read(page: &str) -> String {
+    fs::read_to_string(root().join(page)).unwrap_or_else(|error| panic!("{page}: {error}"))
+}
+
+fn blocks_of(page: &str) -> Vec<Block> {
+    blocks(&read(page)).unwrap_or_else(|wrong| panic!("{page}:\n{}", wrong.join("\n")))
+}
+
+/// The directory with the programs under test.
+fn programs() -> PathBuf {
+    let holdfast = holdfast_tests::daemon::binary();
+    let programs = holdfast.parent().expect("a program is in a directory").to_owned();
+    assert!(programs.join("holdfast-journal").is_file(), "there is no holdfast-journal; try: cargo build -p holdfast-journal");
+    programs
+}
+
+fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+fn is_there(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|it| it.join(program).is_file())
+}
+
+/// Whether a block is run here; says why not.
+fn is_run(page: &str, block: &Block) -> bool {
+    let why = match &block.fate {
+        _ if !block.is_run() => return false,
+        Fate::Elsewhere { file, why } => {
+            assert!(root().join(file).exists(), "{page}, line {}: there is no {file} that could run it", block.line);
+            format!("{file}: {why}")
+        }
+        Fate::Needs(all) => match all.iter().find(|it| if *it == "root" { !is_root() } else { !is_there(it) }) {
+            Some(missing) => format!("no {missing} here"),
+            None => return true,
+        },
+        Fate::Here | Fate::From(_) => return true,
+    };
+    println!("{page}, line {}: not run here ({why})", block.line);
+    false
+}
+
+fn run(page: &str) {
+    let all = blocks_of(page);
+    let here = all.iter().filter(|block| is_run(page, block));
+    let steps: Result<Vec<_>, String> = here.map(Block::steps).collect();
+    let steps: Vec<_> = steps.unwrap_or_else(|why| panic!("{page}, {why}")).into_iter().flatten().collect();
+    let session = Session::new(&programs());
+    session.show(&root(), &SHOWN);
+    if let Err(why) = session.run(&steps) {
+        panic!("{page}, {why}");
+    }
+    println!("{page}: {} steps run", steps.len());
+}
+
+macro_rules! pages {
+    ($($name:ident: $page:expr,)*) => {
+        const TESTED: &[&str] = &[$($page),*];
+        $(#[test]
+        fn $name() {
+            run($page);
+        })*
+    };
+}
+
+pages! {
+    the_readme_runs: PAGES[0],
+    concepts_run: PAGES[1],
+    writing_a_framework_runs: PAGES[2],
+    operating_runs: PAGES[3],
+    the_api_runs: PAGES[4],
+    the_map_runs: PAGES[5],
+    deploying_runs: PAGES[6],
+}
+
+#[test]
+fn no_page_is_forgotten() {
+    assert_eq!(TESTED, PAGES);
+    let pages = fs::read_dir(root().join("docs")).expect("docs can be listed").flatten();
+    for page in pages.filter_map(|it| it.file_name().into_string().ok()).filter(|it| it.ends_with(".md")) {
+        assert!(PAGES.contains(&format!("docs/{page}").as_str()), "docs/{page} has no test; add it to PAGES");
+    }
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let mut wrong = Vec::new();
+    for page in PAGES {
+        for (line, target) in links(&read(page)) {
+            let (file, anchor) = target.split_once('#').unwrap_or((&target, ""));
+            let folder = Path::new(page).parent().unwrap_or(Path::new(""));
+            let path = if file.is_empty() { PathBuf::from(page) } else { folder.join(file) };
+            let real = root().join(&path);
+            let is_named = || fs::read_to_string(&real).is_ok_and(|text| anchors(&text).iter().any(|it| it == anchor));
+            if !real.exists() || !anchor.is_empty() && !is_named() {
+                wrong.push(format!("{page}, line {line}: {target}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "these links lead nowhere:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn quotes_are_true() {
+    for page in PAGES {
+        for block in blocks_of(page) {
+            match &block.fate {
+                Fate::From(file) => {
+                    let text = fs::read_to_string(root().join(file)).unwrap_or_else(|error| panic!("{page}: {file}: {error}"));
+                    if let Some(line) = misquoted(&text, &block.body) {
+                        panic!("{page}, line {}: {file} does not say `{line}` there", block.line);
+                    }
+                }
+                _ if block.language == "json" => {
+                    let text = block.body.join("\n");
+                    let read = serde_json::from_str::<serde_json::Value>(&text);
+                    read.unwrap_or_else(|error| panic!("{page}, line {}: this is no JSON: {error}", block.line));
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// The first line that does not follow the one before it in the text; after `...` alone, in a comment or not, anything may be left out.
+fn misquoted<'a>(text: &str, quote: &'a [String]) -> Option<&'a str> {
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let is_gap = |line: &String| ["...", "// ...", "# ..."].contains(&line.trim());
+    let mut from = 0;
+    for piece in quote.split(is_gap).filter(|it| it.iter().any(|line| !line.trim().is_empty())) {
+        let fits =
+            |at: &usize| piece.iter().zip(&lines[*at..]).all(|(line, other)| line.trim() == *other) && at + piece.len() <= lines.len();
+        match (from..lines.len()).find(fits) {
+            Some(at) => from = at + piece.len(),
+            None => return piece.iter().map(String::as_str).find(|it| !lines.contains(&it.trim())).or(Some(&piece[0])),
+        }
+    }
+    None
+}
+
+#[test]
+fn a_quote_is_held_against_its_file() {
+    let quote = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+    let text = "a\n  b\nc\nd\n";
+    assert_eq!(misquoted(text, &quote("b\nc")), None);
+    assert_eq!(misquoted(text, &quote("a\n    // ...\nd")), None);
+    assert_eq!(misquoted(text, &quote("a\nx")), Some("x"));
+    assert_eq!(misquoted(text, &quote("a\nc")), Some("a"), "lines in between must be left out openly");
+    assert_eq!(misquoted(text, &quote("d\n...\na")), Some("a"));
+    assert_eq!(misquoted(text, &quote("d\ne")), Some("e"));
+}
+
+#[test]
+fn every_rule_of_the_simulator_is_a_promise() {
+    let files = fs::read_dir(root().join("crates/sim/src/rules")).expect("the rules can be listed").flatten();
+    let letters = |name: &str| name.split_once('_').map(|(letters, _)| letters.to_uppercase());
+    let mut rules: Vec<String> = files.filter_map(|it| letters(it.file_name().to_str()?)).collect();
+    let text = read("docs/concepts.md");
+    let rows = text.lines().filter_map(|it| it.strip_prefix("| ")?.split_once(" |")).map(|(first, _)| first.to_owned());
+    let is_rule = |it: &String| it.len() == 2 && it.ends_with(|it: char| it.is_ascii_digit());
+    let mut told: Vec<String> = rows.filter(is_rule).collect();
+    rules.sort();
+    told.sort();
+    assert_eq!(told, rules, "left: docs/concepts.md; right: crates/sim/src/rules");
+}

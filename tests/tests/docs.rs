@@ -207,3 +207,45 @@ fn every_rule_of_the_simulator_is_a_promise() {
     told.sort();
     assert_eq!(told, rules, "left: docs/concepts.md; right: crates/sim/src/rules");
 }
+
+#[test]
+fn files_that_are_named_exist() {
+    let mut wrong = Vec::new();
+    for page in PAGES {
+        let text = read(page);
+        let names = text.lines().filter(|it| !it.starts_with("```")).flat_map(|line| line.split('`').skip(1).step_by(2));
+        for name in names.filter(|it| {
+            it.contains('/') && !it.contains(' ') && [".rs", ".proto", ".md", ".service", ".yml"].iter().any(|end| it.ends_with(end))
+        }) {
+            let name = name.trim_start_matches('/');
+            if !root().join(name).exists() && !root().join("crates").join(name).exists() && !root().join("deploy").join(name).exists() {
+                wrong.push(format!("{page}: {name}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "these files do not exist:\n{}", wrong.join("\n"));
+}
+
+/// The doors that `cargo xtask tidy` keeps, as its source has them.
+#[test]
+fn the_map_has_the_doors_that_are_kept() {
+    let quoted = |line: &str| line.split('"').skip(1).step_by(2).map(str::to_owned).collect::<Vec<String>>();
+    let source = read("crates/xtask/src/tidy/doors.rs");
+    let list = source.split("const ROOMS").nth(1).and_then(|it| it.split("\n];").next()).expect("xtask has a table of rooms");
+    let kept: Vec<Vec<String>> = list.lines().map(quoted).filter(|it| !it.is_empty()).collect();
+    let rooms: Vec<&String> = kept.iter().map(|it| &it[0]).collect();
+    let map = read("crates/README.md");
+    let rows = map.lines().filter(|it| it.starts_with("| `") && it.matches(" | ").count() == 3);
+    let row = |line: &str| {
+        let cells: Vec<&str> = line.trim_matches('|').split(" | ").collect();
+        let words = cells[3].split(|it: char| !it.is_ascii_alphabetic()).filter(|it| rooms.iter().any(|room| room == it));
+        std::iter::once(cells[0].trim().trim_matches('`').to_owned()).chain(words.map(str::to_owned)).collect::<Vec<String>>()
+    };
+    let sorted = |doors: Vec<String>| {
+        let mut doors = doors;
+        doors[1..].sort();
+        doors
+    };
+    let told: Vec<Vec<String>> = rows.map(row).map(sorted).collect();
+    assert_eq!(told, kept.iter().cloned().map(sorted).collect::<Vec<_>>(), "left: crates/README.md; right: crates/xtask/src/tidy/doors.rs");
+}

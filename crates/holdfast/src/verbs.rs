@@ -21,7 +21,6 @@ pub mod ledger;
 pub mod listing;
 pub mod master_api;
 pub mod offer_list;
-mod post;
 mod query;
 pub mod reservation_create;
 pub mod reservation_remove;

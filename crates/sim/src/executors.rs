@@ -143,7 +143,7 @@ impl World {
             run.info.resources.iter().any(named)
         };
         let seen = |plan: &holdfast_agent::VolumePlan| {
-            let volume = self.machines[index].disks.iter().find_map(|disk| disk.volumes.get(&plan.label.claim));
+            let volume = self.machines[index].disks.iter().find_map(|disk| disk.mounted_volume(&plan.label.claim));
             let bytes = volume.map(|it| it.bytes.clone()).unwrap_or_default();
             VolumeSeen {
                 claim: plan.label.claim,
@@ -167,7 +167,7 @@ impl World {
         for volume in volumes {
             let stamp = format!("{framework}/{}", volume.persistence);
             let mut disks = self.machines[index].disks.iter_mut();
-            let kept = match disks.find(|it| it.volumes.contains_key(&volume.claim)) {
+            let kept = match disks.find(|it| it.mounted_volume(&volume.claim).is_some()) {
                 Some(disk) => disk.append(&volume.claim, &stamp, sync),
                 None => Err("the volume is gone".to_owned()),
             };

@@ -30,7 +30,7 @@ impl Context {
     /// As it was typed.
     pub fn new(globals: &Globals, console: Console, stop: CancellationToken) -> Context {
         let settings = ClientSettings { call_timeout: globals.answer_timeout(), ..ClientSettings::default() };
-        let master = MasterApi::new(MesosClient::new(settings), globals.masters(), globals.answer_timeout());
+        let master = MasterApi::new(MesosClient::new(settings), globals.masters());
         Context { master, console, format: globals.output, quiet: globals.quiet, timeout: globals.timeout, stop }
     }
 

@@ -3,14 +3,13 @@
 //! Relies on a master that does not lead naming the one that does. Reading may try one master after the other; a change is sent to
 //! one only, because whether it was carried out may not be known.
 
-use std::time::Duration;
 
 use holdfast_model::convert::operator::{self, OperatorOrder};
 use holdfast_proto::mesos::v1::master::{Call, Response};
 use holdfast_wire::{ClientError, MesosClient};
 use serde_json::Value;
 
-use super::{post, query};
+use super::query;
 use crate::failure::{Failure, EXIT_ERROR, EXIT_NO_LEADER};
 
 /// The masters.
@@ -18,13 +17,12 @@ use crate::failure::{Failure, EXIT_ERROR, EXIT_NO_LEADER};
 pub struct MasterApi {
     client: MesosClient,
     addresses: Vec<String>,
-    timeout: Duration,
 }
 
 impl MasterApi {
     /// The masters at these addresses (`host:port`), at least one.
-    pub fn new(client: MesosClient, addresses: Vec<String>, timeout: Duration) -> MasterApi {
-        MasterApi { client, addresses, timeout }
+    pub fn new(client: MesosClient, addresses: Vec<String>) -> MasterApi {
+        MasterApi { client, addresses }
     }
 
     /// Their addresses.
@@ -71,7 +69,7 @@ impl MasterApi {
     /// When no master answers or it refuses.
     pub async fn post(&self, name: &str, pairs: &[(&str, &str)]) -> Result<Value, Failure> {
         let path = query::with(&format!("/holdfast/v1/{name}"), pairs);
-        post::post(self.alive().await?, &path, self.timeout).await
+        Ok(self.client.post_json(self.alive().await?, &path).await?)
     }
 
     /// Asks for a change; returns once it is done and durable.

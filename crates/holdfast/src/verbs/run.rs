@@ -48,7 +48,7 @@ pub struct RunArgs {
     /// A variable for it, NAME=VALUE; repeatable.
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_variable)]
     pub env: Vec<(String, String)>,
-    /// COMMAND is one line for /bin/sh.
+    /// COMMAND is one line for /bin/sh; so it is anyway when it is one word with spaces in it.
     #[arg(long)]
     pub shell: bool,
 }
@@ -78,7 +78,9 @@ pub async fn run(context: &Context, args: &RunArgs) -> anyhow::Result<i32> {
 
 fn command(args: &RunArgs) -> CommandInfo {
     let environment = args.env.clone();
-    match args.shell {
+    // One quoted line is what people mean for a shell: no program has a name with spaces.
+    let one_line = matches!(args.command.as_slice(), [line] if line.contains(char::is_whitespace));
+    match args.shell || one_line {
         true => CommandInfo { shell: true, value: Some(args.command.join(" ")), environment, ..CommandInfo::default() },
         false => {
             let value = args.command.first().cloned();

@@ -234,7 +234,7 @@ async fn lists_are_the_masters_own_and_watched() {
     let none = cluster.typed("task list").await;
     assert_eq!((none.code, none.data.as_str(), none.remarks.as_str()), (0, "", "there are no tasks\n"));
 
-    let (address, line) = (cluster.address.clone(), "claim list --watch -o json --timeout 3s");
+    let (address, line) = (cluster.address.clone(), "claim list --watch -o json --timeout 5s");
     let watching = tokio::spawn(async move { typed(&address, line, None).await });
     let made = cluster.typed("reservation create --agent S0 --role db cpus:1 -q").await;
     assert_eq!(made.code, 0, "{made:?}");

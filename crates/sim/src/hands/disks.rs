@@ -102,6 +102,11 @@ impl Disk {
         }
     }
 
+    /// A volume as a container that was given it sees it: also when it was moved away since, for a mount follows the directory.
+    pub fn mounted_volume(&self, claim: &ClaimId) -> Option<&Volume> {
+        self.volumes.get(claim).or(self.hidden.get(claim))
+    }
+
     /// Whether it is the disk of this label, and there.
     fn check_itself(&self, label: &VolumeLabel) -> Result<(), String> {
         match self.mounted {
@@ -152,7 +157,7 @@ impl Disk {
         if self.mounted != Mounted::Itself {
             return Err(format!("{}: input/output error", self.root));
         }
-        let volume = self.volumes.get_mut(claim).ok_or_else(|| format!("volume {claim} is gone"))?;
+        let volume = self.volumes.get_mut(claim).or(self.hidden.get_mut(claim)).ok_or_else(|| format!("volume {claim} is gone"))?;
         volume.bytes.stamp.get_or_insert_with(|| stamp.to_owned());
         volume.bytes.unsynced += 1;
         if sync {

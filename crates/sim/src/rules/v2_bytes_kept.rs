@@ -46,7 +46,7 @@ impl Rule for BytesKept {
 fn check_machine(known: &Known, truth: &Truth<'_>, index: usize) -> Verdict {
     let machine = &truth.machines[index];
     for claim in machine.proven().claims.values().filter(|it| it.is_volume() && it.state == ClaimState::Ready) {
-        let volume = machine.disks.iter().find_map(|disk| disk.volumes.get(&claim.id).or(disk.hidden.get(&claim.id)));
+        let volume = machine.disks.iter().find_map(|disk| disk.mounted_volume(&claim.id));
         let Some(volume) = volume else {
             return Err(format!("machine {index} calls {} ready, and it is on none of its disks", claim.resource));
         };

@@ -1,10 +1,10 @@
-//! V9: what is missing is refused: no volume that once existed is ever made anew and empty, and no task starts on less than was safe.
+//! V9: what is missing is refused: no volume that was ready once is ever made anew and empty, and no task starts on less than was safe.
 //!
-//! Relies on what was made before and on records that were called safe. Never accepts an empty directory in place of a volume.
+//! Relies on what agents wrote down and on records that were called safe. Never accepts an empty directory in place of a volume.
 
 use std::collections::BTreeSet;
 
-use holdfast_model::{ClaimId, Instant};
+use holdfast_model::{AgentChange, ClaimId, ClaimState, Instant};
 
 use super::known::Known;
 use super::{Rule, Verdict};
@@ -13,7 +13,7 @@ use crate::fact::Fact;
 /// See the module.
 #[derive(Default)]
 pub(crate) struct Missing {
-    made: BTreeSet<ClaimId>,
+    ready: BTreeSet<ClaimId>,
 }
 
 impl Rule for Missing {
@@ -23,10 +23,15 @@ impl Rule for Missing {
 
     fn see(&mut self, _now: Instant, known: &Known, fact: &Fact<'_>) -> Verdict {
         match fact {
-            Fact::VolumeMade { machine, label, fresh } => {
-                if !self.made.insert(label.claim) && *fresh {
-                    return Err(format!("volume {} of machine {machine} was there before and is made anew, empty", label.persistence));
-                }
+            Fact::AgentCommits { changes, .. } => {
+                let ready = |it: &AgentChange| match it {
+                    AgentChange::Claim(claim) if claim.is_volume() && claim.state == ClaimState::Ready => Some(claim.id),
+                    _ => None,
+                };
+                self.ready.extend(changes.iter().filter_map(ready));
+            }
+            Fact::VolumeMade { machine, label, fresh: true } if self.ready.contains(&label.claim) => {
+                return Err(format!("volume {} of machine {machine} was ready before and is made anew, empty", label.persistence));
             }
             Fact::TaskStarts { machine, task, volumes, .. } => {
                 for volume in *volumes {

@@ -43,7 +43,7 @@ impl MesosClient {
     /// # Errors
     /// When nobody answers, the page is refused, or it is no JSON.
     pub async fn get_json(&self, address: &str, path: &str) -> Result<serde_json::Value, ClientError> {
-        let (address, body) = self.get(address, path).await?;
+        let (address, body) = self.ask(Method::GET, address, path).await?;
         serde_json::from_slice(&body).map_err(|error| ClientError::Malformed { address, reason: error.to_string() })
     }
 
@@ -52,11 +52,20 @@ impl MesosClient {
     /// # Errors
     /// When nobody answers, or the page is refused.
     pub async fn get_bytes(&self, address: &str, path: &str) -> Result<Bytes, ClientError> {
-        Ok(self.get(address, path).await?.1)
+        Ok(self.ask(Method::GET, address, path).await?.1)
     }
 
-    async fn get(&self, address: &str, path: &str) -> Result<(String, Bytes), ClientError> {
-        let call = http1::Call { method: Method::GET, path: path.to_owned(), content: Content::Json, extra: None, body: Bytes::new() };
+    /// Asks for a change by posting to `path`, whose query says what, and reads the answer as JSON.
+    ///
+    /// # Errors
+    /// When nobody answers, the change is refused, or the answer is no JSON.
+    pub async fn post_json(&self, address: &str, path: &str) -> Result<serde_json::Value, ClientError> {
+        let (address, body) = self.ask(Method::POST, address, path).await?;
+        serde_json::from_slice(&body).map_err(|error| ClientError::Malformed { address, reason: error.to_string() })
+    }
+
+    async fn ask(&self, method: Method, address: &str, path: &str) -> Result<(String, Bytes), ClientError> {
+        let call = http1::Call { method, path: path.to_owned(), content: Content::Json, extra: None, body: Bytes::new() };
         let (address, response) = self.http.send_and_read(address, &call).await?;
         Ok((address, response.into_body()))
     }

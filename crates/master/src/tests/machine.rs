@@ -1,0 +1,400 @@
+//! An agent in small, for tests: it obeys, counts orders, keeps claims by the law of the model, and says what it has.
+//!
+//! Relies on `holdfast_model` for what operations do. Never does more than it was told: destroyed volumes reach the trash when a test says
+//! so, and tasks move when a test moves them.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use holdfast_model::claim::{changes, fit, Making};
+use holdfast_model::{
+    Action, AgentId, Claim, ClaimAction, ClaimId, ClaimState, ClusterId, DiskId, ExecutorId, ExecutorInfo, ExecutorKey, ExecutorRecord,
+    FrameworkId, FrameworkInfo, Ids, Instant, LinkId, MachineInfo, NamedOperation, NodeId, Operation, OperationRecord, OperationState,
+    OperationUpdate, OperationUuid, Order, Reason, Report, Resource, Resources, Role, StatusSource, StatusUuid, TaskInfo, TaskKey, TaskRecord,
+    TaskState, TaskStatus, Term, ToAgent, ToMaster,
+};
+use uuid::Uuid;
+
+use super::bed::Counter;
+
+pub(crate) struct Machine {
+    pub(crate) link: Option<LinkId>,
+    pub(crate) inbox: VecDeque<ToAgent>,
+    pub(crate) outbox: VecDeque<ToMaster>,
+    pub(crate) orders_seen: u64,
+    pub(crate) refused: Option<String>,
+    pub(crate) node: NodeId,
+    pub(crate) agent: Option<AgentId>,
+    pub(crate) cluster: Option<ClusterId>,
+    pub(crate) term: Term,
+    pub(crate) version: u64,
+    pub(crate) hostname: String,
+    pub(crate) configured: Resources,
+    pub(crate) claims: BTreeMap<ClaimId, Claim>,
+    pub(crate) faults: BTreeMap<ClaimId, String>,
+    pub(crate) frameworks: BTreeMap<FrameworkId, FrameworkInfo>,
+    pub(crate) executors: BTreeMap<ExecutorKey, ExecutorRecord>,
+    pub(crate) tasks: BTreeMap<TaskKey, TaskRecord>,
+    pub(crate) operations: BTreeMap<OperationUuid, OperationRecord>,
+    /// Fails the next operation.
+    pub(crate) fails: bool,
+    /// Every order obeyed, for tests to look at.
+    pub(crate) obeyed: Vec<Order>,
+    reported_pending: BTreeSet<OperationUuid>,
+    ids: Counter,
+}
+
+impl Machine {
+    pub(crate) fn new(number: u128, base: Resources) -> Machine {
+        Machine {
+            link: None,
+            inbox: VecDeque::new(),
+            outbox: VecDeque::new(),
+            orders_seen: 0,
+            refused: None,
+            node: NodeId(Uuid::from_u128(0xa0_0000 + number)),
+            agent: None,
+            cluster: None,
+            term: Term(0),
+            version: 1,
+            hostname: format!("host{number}"),
+            configured: base,
+            claims: BTreeMap::new(),
+            faults: BTreeMap::new(),
+            frameworks: BTreeMap::new(),
+            executors: BTreeMap::new(),
+            tasks: BTreeMap::new(),
+            operations: BTreeMap::new(),
+            fails: false,
+            obeyed: Vec::new(),
+            reported_pending: BTreeSet::new(),
+            ids: Counter(number << 64),
+        }
+    }
+
+    pub(crate) fn total(&self) -> Resources {
+        fit(&self.opened(), &self.claims).0
+    }
+
+    fn opened(&self) -> Resources {
+        if self.cluster.is_some() { self.configured.clone() } else { Resources::new() }
+    }
+
+    pub(crate) fn report(&self) -> Report {
+        Report {
+            node: self.node,
+            agent: self.agent.clone(),
+            cluster: self.cluster,
+            ledger_version: self.version,
+            orders_seen: self.orders_seen,
+            machine: MachineInfo {
+                hostname: self.hostname.clone(),
+                port: 5051,
+                resources: self.opened(),
+                carried: Default::default(),
+            },
+            disks: Vec::new(),
+            claims: self.claims.values().cloned().collect(),
+            faults: self.faults.iter().map(|(id, why)| (*id, why.clone())).collect(),
+            frameworks: self.frameworks.values().cloned().collect(),
+            executors: self.executors.values().cloned().collect(),
+            tasks: self.tasks.values().filter(|it| !it.state.is_terminal() || !it.updates.is_empty()).cloned().collect(),
+            operations: self.operations.values().cloned().collect(),
+            version: "test".to_owned(),
+        }
+    }
+
+    /// Says everything.
+    pub(crate) fn introduce(&mut self) {
+        let report = self.report();
+        let pending = report.operations.iter().filter(|it| it.state == OperationState::Pending);
+        self.reported_pending = pending.map(|it| it.uuid).collect();
+        self.outbox.push_back(ToMaster::Report(Box::new(report)));
+    }
+
+    pub(crate) fn connect(&mut self, link: LinkId) {
+        (self.link, self.orders_seen, self.refused) = (Some(link), 0, None);
+        self.inbox.clear();
+        self.outbox.clear();
+        self.introduce();
+    }
+
+    pub(crate) fn disconnect(&mut self) -> Option<LinkId> {
+        self.inbox.clear();
+        self.outbox.clear();
+        self.link.take()
+    }
+
+    pub(crate) fn obey(&mut self, message: ToAgent) {
+        if !matches!(message.order, Order::Ping(_)) {
+            self.orders_seen += 1;
+        }
+        assert!(self.term <= message.term, "only the newest leader of this bed speaks");
+        self.term = message.term;
+        self.obeyed.push(message.order.clone());
+        match message.order {
+            Order::Registered(agent, cluster) => self.registered(agent, cluster),
+            Order::Refused(why) => self.refused = Some(why),
+            Order::Apply { framework, role, by, operations } => {
+                for operation in operations {
+                    self.apply(framework.as_deref(), role.clone().unwrap_or_else(Role::any), &by, operation);
+                }
+            }
+            Order::Kill { framework, task, .. } => self.kill((framework, task)),
+            Order::ShutdownExecutor(framework, executor) => self.executor_ends(&framework, &executor),
+            Order::ShutdownFramework(framework) => self.shut_down(&framework),
+            Order::AcknowledgeTask(framework, task, status) => self.acknowledged((framework, task), status),
+            Order::AcknowledgeOperation(operation, status) => {
+                if self.operations.get(&operation).is_some_and(|it| it.status == Some(status)) {
+                    self.operations.remove(&operation);
+                }
+            }
+            Order::ExecutorMessage(..) => {}
+            Order::Ping(number) => self.outbox.push_back(ToMaster::Pong(number)),
+            Order::Resync => self.introduce(),
+        }
+    }
+
+    fn registered(&mut self, agent: AgentId, cluster: ClusterId) {
+        assert!(self.agent.is_none() || self.agent.as_ref() == Some(&agent), "an agent keeps its name");
+        let first = self.cluster.is_none();
+        (self.agent, self.cluster) = (Some(agent), Some(cluster));
+        self.version += 1;
+        if first {
+            self.introduce(); // Its disks are open now.
+        }
+        self.tasks.values().filter(|it| !it.updates.is_empty()).map(TaskRecord::key).collect::<Vec<_>>().iter().for_each(|it| self.forward(it));
+        self.operations.keys().copied().collect::<Vec<_>>().into_iter().for_each(|it| self.tell_operation(it));
+    }
+
+    // ---- Operations.
+
+    fn apply(&mut self, framework: Option<&FrameworkInfo>, role: Role, by: &str, named: NamedOperation) {
+        let NamedOperation { uuid, operation } = named;
+        if let Some(info) = framework {
+            let id = info.id.clone().expect("a framework has its id");
+            self.frameworks.insert(id, info.clone());
+        }
+        let owner = framework.and_then(|it| it.id.clone());
+        match (operation.action.clone(), owner) {
+            (Action::Claim(action), owner) => self.claim(uuid, owner, operation, &action, by),
+            (Action::Launch(tasks), Some(owner)) => tasks.into_iter().for_each(|task| self.launch(&owner, &role, None, vec![task])),
+            (Action::LaunchGroup(executor, tasks), Some(owner)) => self.launch(&owner, &role, Some(executor), tasks),
+            (action, owner) => panic!("no agent is ever sent {action:?} for {owner:?}"),
+        }
+    }
+
+    fn claim(&mut self, uuid: OperationUuid, framework: Option<FrameworkId>, operation: Operation, action: &ClaimAction, by: &str) {
+        let record =
+            OperationRecord { uuid, framework, operation, state: OperationState::Pending, message: None, status: None, claims: Vec::new() };
+        self.operations.insert(uuid, record);
+        if std::mem::take(&mut self.fails) {
+            return self.settle(uuid, OperationState::Failed);
+        }
+        if action.apply(&mut self.total()).is_ok() {
+            self.carry_out(uuid, action, by);
+        } else if self.destroying().next().is_none() {
+            self.settle(uuid, OperationState::Failed); // Else it waits.
+        }
+    }
+
+    fn destroying(&self) -> impl Iterator<Item = &Claim> {
+        self.claims.values().filter(|it| it.state == ClaimState::Destroying)
+    }
+
+    fn carry_out(&mut self, uuid: OperationUuid, action: &ClaimAction, by: &str) {
+        let framework = self.operations[&uuid].framework.clone();
+        let disk_of = |_: &_| Some(DiskId(Uuid::nil()));
+        let mut making = Making { now: Instant(1), framework: framework.as_ref(), by, ids: &mut self.ids, disk_of: &disk_of };
+        let mut outcome = changes(action, &self.claims, &mut making);
+        let destroys = matches!(action, ClaimAction::Destroy(_));
+        if destroys {
+            outcome.kept.retain(Claim::is_volume);
+        }
+        let touched = outcome.kept.iter().map(|it| it.id).chain(outcome.ended.iter().copied()).collect();
+        outcome.ended.iter().for_each(|id| drop(self.claims.remove(id)));
+        for claim in outcome.kept {
+            let state = if destroys { ClaimState::Destroying } else { ClaimState::Ready };
+            self.claims.insert(claim.id, Claim { state, ..claim });
+        }
+        self.operations.get_mut(&uuid).expect("it was just written").claims = touched;
+        self.version += 1;
+        if !destroys {
+            self.settle(uuid, OperationState::Finished);
+        }
+    }
+
+    /// The bytes of destroyed volumes reach the trash; what waited for their space goes on.
+    pub(crate) fn empty_trash(&mut self) {
+        let gone: Vec<Claim> = self.destroying().cloned().collect();
+        for volume in gone {
+            self.claims.remove(&volume.id);
+            let reserved = volume.resource.without_volume();
+            let base = Resource { identity: reserved.identity.base(), ..reserved.clone() };
+            let back = ClaimAction::Reserve { resources: vec![reserved], source: vec![base] };
+            let disk_of = |_: &_| None;
+            let mut making =
+                Making { now: Instant(1), framework: volume.framework.as_ref(), by: "trash", ids: &mut self.ids, disk_of: &disk_of };
+            let outcome = changes(&back, &self.claims, &mut making);
+            let done = self.operations.values().find(|it| it.state == OperationState::Pending && it.claims.contains(&volume.id));
+            let done = done.map(|it| it.uuid);
+            self.version += 1;
+            if let Some(record) = done.and_then(|it| self.operations.get_mut(&it)) {
+                record.claims.extend(outcome.kept.iter().map(|it| it.id));
+            }
+            self.claims.extend(outcome.kept.into_iter().map(|it| (it.id, it)));
+            if let Some(uuid) = done.filter(|uuid| !self.destroying().any(|it| self.operations[uuid].claims.contains(&it.id))) {
+                self.settle(uuid, OperationState::Finished);
+            }
+        }
+        self.retry_waiting();
+    }
+
+    fn retry_waiting(&mut self) {
+        let waiting = self.operations.values().filter(|it| it.state == OperationState::Pending && it.claims.is_empty());
+        for uuid in waiting.map(|it| it.uuid).collect::<Vec<_>>() {
+            let Action::Claim(action) = self.operations[&uuid].operation.action.clone() else { continue };
+            match action.apply(&mut self.total()) {
+                Ok(_) => self.carry_out(uuid, &action, "later"),
+                Err(_) => self.settle(uuid, OperationState::Failed),
+            }
+        }
+    }
+
+    fn settle(&mut self, uuid: OperationUuid, state: OperationState) {
+        let status = StatusUuid(self.ids.fresh());
+        self.version += 1;
+        let record = self.operations.get_mut(&uuid).expect("only known operations are settled");
+        (record.state, record.status) = (state, Some(status));
+        record.message = (state != OperationState::Finished).then(|| "the disk says no".to_owned());
+        self.tell_operation(uuid);
+        if self.reported_pending.remove(&uuid) {
+            self.introduce();
+        }
+    }
+
+    pub(crate) fn tell_operation(&mut self, uuid: OperationUuid) {
+        let Some(record) = self.operations.get(&uuid) else { return };
+        let Some(status) = record.status else { return };
+        self.outbox.push_back(ToMaster::OperationUpdate(OperationUpdate {
+            uuid,
+            id: record.operation.id.clone(),
+            framework: record.framework.clone(),
+            state: record.state,
+            message: record.message.clone(),
+            status,
+            ledger_version: self.version,
+            claims: record.claims.iter().filter_map(|id| self.claims.get(id).cloned()).collect(),
+            ended: record.claims.iter().filter(|id| !self.claims.contains_key(id)).copied().collect(),
+        }));
+    }
+
+    // ---- Tasks.
+
+    fn launch(&mut self, owner: &FrameworkId, role: &Role, group: Option<ExecutorInfo>, tasks: Vec<TaskInfo>) {
+        let own = group.or_else(|| tasks.first().and_then(|it| it.executor.clone()));
+        let command = own.is_none();
+        let id = own.as_ref().map_or_else(|| tasks[0].executor_id(), |it| it.id.clone());
+        let info = own.unwrap_or_else(|| ExecutorInfo {
+            id: id.clone(),
+            kind: None,
+            framework: None,
+            resources: Vec::new(),
+            command: None,
+            shutdown_grace_ms: None,
+            carried: Default::default(),
+        });
+        let container = holdfast_model::ContainerId(self.ids.fresh());
+        let record =
+            ExecutorRecord { framework: owner.clone(), info, container, command, registered: true, launched: Instant(1), role: role.clone() };
+        self.executors.entry(record.key()).or_insert(record);
+        self.version += 1;
+        for task in tasks {
+            let record = TaskRecord {
+                framework: owner.clone(),
+                executor: id.clone(),
+                info: task,
+                state: TaskState::Staging,
+                latest: None,
+                updates: Vec::new(),
+                delivered: false,
+                killed: false,
+                role: role.clone(),
+                group: None,
+            };
+            self.tasks.entry(record.key()).or_insert(record);
+        }
+    }
+
+    /// A task moves on.
+    pub(crate) fn task_is(&mut self, framework: &FrameworkId, task: &str, state: TaskState) {
+        let key = (framework.clone(), holdfast_model::TaskId::made(task.to_owned()));
+        let uuid = StatusUuid(self.ids.fresh());
+        let agent = self.agent.clone();
+        let Some(record) = self.tasks.get_mut(&key).filter(|it| !it.state.is_terminal()) else { return };
+        let mut status = TaskStatus::new(key.1.clone(), state, Instant(1));
+        (status.uuid, status.agent, status.source) = (Some(uuid), agent, Some(StatusSource::Executor));
+        record.state = state;
+        record.latest = Some(status.clone());
+        record.updates.push(status);
+        self.version += 1;
+        let (first, executor) = (record.updates.len() == 1, (framework.clone(), record.executor.clone()));
+        if first {
+            self.forward(&key);
+        }
+        let over = self.tasks.values().all(|it| it.executor != executor.1 || it.framework != executor.0 || it.state.is_terminal());
+        if over && self.executors.get(&executor).is_some_and(|it| it.command) {
+            self.executors.remove(&executor);
+        }
+    }
+
+    pub(crate) fn forward(&mut self, key: &TaskKey) {
+        let Some(record) = self.tasks.get(key) else { return };
+        let Some(status) = record.updates.first().cloned() else { return };
+        self.outbox.push_back(ToMaster::TaskUpdate { framework: key.0.clone(), status, latest: record.state });
+    }
+
+    fn acknowledged(&mut self, key: TaskKey, status: StatusUuid) {
+        let Some(record) = self.tasks.get_mut(&key) else { return };
+        if record.updates.first().and_then(|it| it.uuid) != Some(status) {
+            return;
+        }
+        record.updates.remove(0);
+        if record.updates.is_empty() && record.state.is_terminal() {
+            self.tasks.remove(&key);
+        } else {
+            self.forward(&key);
+        }
+    }
+
+    fn kill(&mut self, key: TaskKey) {
+        if self.tasks.contains_key(&key) {
+            return self.task_is(&key.0, key.1.as_str(), TaskState::Killed);
+        }
+        let mut status = TaskStatus::new(key.1, TaskState::Gone, Instant(1));
+        status = status.because(StatusSource::Agent, Reason::Reconciliation, "not here");
+        self.outbox.push_back(ToMaster::TaskUpdate { framework: key.0, status, latest: TaskState::Gone });
+    }
+
+    /// A custom executor ends, and its tasks with it.
+    pub(crate) fn executor_ends(&mut self, framework: &FrameworkId, executor: &ExecutorId) {
+        let mine = |it: &&TaskRecord| it.framework == *framework && it.executor == *executor && !it.state.is_terminal();
+        let tasks: Vec<TaskKey> = self.tasks.values().filter(mine).map(TaskRecord::key).collect();
+        tasks.iter().for_each(|key| self.task_is(&key.0, key.1.as_str(), TaskState::Failed));
+        if self.executors.remove(&(framework.clone(), executor.clone())).is_some_and(|it| !it.command) {
+            self.outbox.push_back(ToMaster::ExecutorExited { framework: framework.clone(), executor: executor.clone(), status: 1 });
+        }
+    }
+
+    fn shut_down(&mut self, framework: &FrameworkId) {
+        let tasks: Vec<TaskKey> = self.tasks.keys().filter(|it| it.0 == *framework).cloned().collect();
+        for key in tasks {
+            let Some(record) = self.tasks.remove(&key).filter(|it| !it.state.is_terminal()) else { continue };
+            let status = TaskStatus::new(record.info.id.clone(), TaskState::Killed, Instant(1));
+            self.outbox.push_back(ToMaster::TaskUpdate { framework: framework.clone(), status, latest: TaskState::Killed });
+        }
+        let executors: Vec<ExecutorKey> = self.executors.keys().filter(|it| it.0 == *framework).cloned().collect();
+        executors.iter().for_each(|key| self.executor_ends(&key.0, &key.1));
+        self.frameworks.remove(framework);
+        self.version += 1;
+    }
+}

@@ -1,0 +1,366 @@
+//! Storms: anything, in any order, from honest and hostile peers. Nothing panics, every rule of [`super::balance`] holds after every
+//! input; and when the storm is over, a new leader believes what is.
+//!
+//! Relies on small worlds, so that things meet. Never checks anything that depends on luck.
+
+use std::collections::BTreeSet;
+
+use holdfast_model::{
+    Action, AgentId, Call, ClaimAction, ClaimState, ExecutorId, Filters, FrameworkId, LinkId, OfferId, Operation, OperationState,
+    OperationUpdate, OperationUuid, Report, Resource, Resources, Role, Scalar, StatusUuid, TaskId, TaskInfo, TaskState, TaskStatus, Term,
+    ToMaster,
+};
+use proptest::prelude::*;
+use proptest::sample::{select, Index};
+use uuid::Uuid;
+
+use super::bed::*;
+use crate::{AgentHealth, FrameworkCall, Input, OperatorCall};
+
+const MACHINES: usize = 3;
+const SCHEDULERS: usize = 3;
+
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    Connect(usize),
+    LoseAgent(usize),
+    LateLost(Index),
+    Obey(usize),
+    Hear(usize),
+    Settle,
+    Introduce(usize),
+    Retell(usize),
+    Task(usize, Index, TaskState),
+    ExecutorEnds(usize, Index),
+    EmptyTrash(usize),
+    Fails(usize),
+    Fault(usize, Index, bool),
+    Resize(usize, i64),
+    Subscribe(usize),
+    Leave(usize),
+    Calls(usize, Index, Vec<Recipe>),
+    Decline(usize, Index, u64),
+    Offers(usize, bool),
+    Kill(usize, Index),
+    Acknowledge(usize),
+    AcknowledgeOperations(usize),
+    Reconcile(usize),
+    Roles(usize, bool),
+    Teardown(usize, bool),
+    Operator(usize, Recipe, bool),
+    Weigh(i64),
+    Pass(u64),
+    FailOver,
+    Depose,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Recipe {
+    Reserve(i64, bool),
+    Create(u8, i64),
+    Destroy(Index),
+    Unreserve(Index),
+    Launch(u8, bool),
+    LaunchOnVolume(u8, Index),
+    Rubbish(u8),
+}
+
+fn recipe() -> impl Strategy<Value = Recipe> {
+    prop_oneof![
+        3 => (1i64..300, any::<bool>()).prop_map(|(mb, cpu)| Recipe::Reserve(mb, cpu)),
+        3 => (0u8..4, 1i64..200).prop_map(|(name, mb)| Recipe::Create(name, mb)),
+        2 => any::<Index>().prop_map(Recipe::Destroy),
+        2 => any::<Index>().prop_map(Recipe::Unreserve),
+        3 => (0u8..6, any::<bool>()).prop_map(|(name, custom)| Recipe::Launch(name, custom)),
+        2 => (0u8..6, any::<Index>()).prop_map(|(name, pick)| Recipe::LaunchOnVolume(name, pick)),
+        1 => (0u8..3).prop_map(Recipe::Rubbish),
+    ]
+}
+
+pub(super) fn step() -> impl Strategy<Value = Step> {
+    let machine = || 0..MACHINES;
+    let scheduler = || 0..SCHEDULERS;
+    let state = select(vec![TaskState::Starting, TaskState::Running, TaskState::Finished, TaskState::Failed]);
+    let agents = prop_oneof![
+        2 => machine().prop_map(Step::Connect),
+        1 => machine().prop_map(Step::LoseAgent),
+        1 => any::<Index>().prop_map(Step::LateLost),
+        4 => machine().prop_map(Step::Obey),
+        4 => machine().prop_map(Step::Hear),
+        6 => Just(Step::Settle),
+        1 => machine().prop_map(Step::Introduce),
+        1 => machine().prop_map(Step::Retell),
+        4 => (machine(), any::<Index>(), state).prop_map(|(m, pick, state)| Step::Task(m, pick, state)),
+        1 => (machine(), any::<Index>()).prop_map(|(m, pick)| Step::ExecutorEnds(m, pick)),
+        2 => machine().prop_map(Step::EmptyTrash),
+        1 => machine().prop_map(Step::Fails),
+        1 => (machine(), any::<Index>(), any::<bool>()).prop_map(|(m, pick, ill)| Step::Fault(m, pick, ill)),
+        1 => (machine(), 100i64..1000).prop_map(|(m, mb)| Step::Resize(m, mb)),
+    ];
+    let frameworks = prop_oneof![
+        2 => scheduler().prop_map(Step::Subscribe),
+        1 => scheduler().prop_map(Step::Leave),
+        10 => (scheduler(), any::<Index>(), prop::collection::vec(recipe(), 0..4)).prop_map(|(s, pick, list)| Step::Calls(s, pick, list)),
+        1 => (scheduler(), any::<Index>(), 0u64..9000).prop_map(|(s, pick, ms)| Step::Decline(s, pick, ms)),
+        1 => (scheduler(), any::<bool>()).prop_map(|(s, wants)| Step::Offers(s, wants)),
+        1 => (scheduler(), any::<Index>()).prop_map(|(s, pick)| Step::Kill(s, pick)),
+        3 => scheduler().prop_map(Step::Acknowledge),
+        2 => scheduler().prop_map(Step::AcknowledgeOperations),
+        1 => scheduler().prop_map(Step::Reconcile),
+        1 => (scheduler(), any::<bool>()).prop_map(|(s, more)| Step::Roles(s, more)),
+        1 => (scheduler(), any::<bool>()).prop_map(|(s, operator)| Step::Teardown(s, operator)),
+    ];
+    let others = prop_oneof![
+        4 => (machine(), recipe(), any::<bool>()).prop_map(|(m, recipe, plan)| Step::Operator(m, recipe, plan)),
+        1 => (-1i64..4).prop_map(Step::Weigh),
+        6 => select(vec![1, 100, 5_000, 16_000, 80_000, 700_000]).prop_map(Step::Pass),
+        1 => Just(Step::FailOver),
+        1 => Just(Step::Depose),
+    ];
+    prop_oneof![5 => agents, 5 => frameworks, 3 => others]
+}
+
+fn claims_of(bed: &Bed, machine: usize) -> Vec<Resource> {
+    bed.machines[machine].claims.values().map(|it| it.resource.clone()).collect()
+}
+
+fn pick<'a, T>(list: &'a [T], index: &Index) -> Option<&'a T> {
+    if list.is_empty() { None } else { Some(index.get(list)) }
+}
+
+fn claim_action(bed: &Bed, machine: usize, recipe: &Recipe) -> Option<ClaimAction> {
+    let claims = claims_of(bed, machine);
+    Some(match recipe {
+        Recipe::Reserve(mb, false) => reserve(&[reserved(*mb)]),
+        Recipe::Reserve(mb, true) => reserve(&[amount("cpus", mb % 3 + 1).reserved(reservation("db"))]),
+        Recipe::Create(name, mb) => ClaimAction::Create(vec![volume(&format!("v{name}"), *mb)]),
+        Recipe::Destroy(index) => {
+            let volumes: Vec<Resource> = claims.into_iter().filter(|it| it.identity.persistence.is_some()).collect();
+            ClaimAction::Destroy(vec![pick(&volumes, index)?.clone()])
+        }
+        Recipe::Unreserve(index) => {
+            let list: Vec<Resource> = claims.into_iter().filter(|it| it.identity.persistence.is_none()).collect();
+            ClaimAction::Unreserve(vec![pick(&list, index)?.clone()])
+        }
+        Recipe::Rubbish(0) => reserve(&[]),
+        Recipe::Rubbish(1) => ClaimAction::Destroy(vec![disk(1)]),
+        Recipe::Rubbish(_) => ClaimAction::Unreserve(vec![reserved(1_000_000)]),
+        Recipe::Launch(..) | Recipe::LaunchOnVolume(..) => return None,
+    })
+}
+
+fn operation(bed: &Bed, machine: usize, agent: &AgentId, number: usize, recipe: &Recipe) -> Option<Operation> {
+    if let Some(action) = claim_action(bed, machine, recipe) {
+        let id = (!number.is_multiple_of(3)).then(|| format!("op{}", number % 7));
+        return Some(Operation { id, action: Action::Claim(action) });
+    }
+    let task = match recipe {
+        Recipe::Launch(name, custom) => {
+            let it = task(&format!("t{name}"), agent, &[amount("cpus", 1), amount("mem", 64)]);
+            if *custom { TaskInfo { executor: Some(executor("e")), command: None, ..it } } else { it }
+        }
+        Recipe::LaunchOnVolume(name, index) => {
+            let volumes: Vec<Resource> = claims_of(bed, machine).into_iter().filter(|it| it.identity.persistence.is_some()).collect();
+            task(&format!("t{name}"), agent, &[amount("cpus", 1), pick(&volumes, index)?.clone()])
+        }
+        _ => return None,
+    };
+    Some(launch(&[task]))
+}
+
+/// Three agents and three frameworks, two of which share a role.
+fn world() -> Bed {
+    let mut bed = Bed::with_agents(MACHINES);
+    for roles in [["db", "web"], ["db", "web"], ["web", "ops"]] {
+        bed.add_scheduler(info(roles[0], &roles));
+    }
+    bed.settle();
+    bed
+}
+
+pub(super) fn go(bed: &mut Bed, number: usize, step: Step) {
+    match step {
+        Step::Connect(m) => bed.connect(m),
+        Step::LoseAgent(m) => bed.lose(m),
+        Step::LateLost(index) => {
+            let used: BTreeSet<Option<LinkId>> =
+                bed.machines.iter().map(|it| it.link).chain(bed.schedulers.iter().map(|it| it.link)).collect();
+            let link = LinkId(index.index(bed.links as usize + 1) as u64);
+            if !used.contains(&Some(link)) {
+                bed.input(Input::AgentLost(link));
+                bed.input(Input::FrameworkLost(link));
+            }
+        }
+        Step::Obey(m) => drop(bed.obey_one(m)),
+        Step::Hear(m) => drop(bed.hear_one(m)),
+        Step::Settle => bed.settle(),
+        Step::Introduce(m) => bed.machines[m].introduce(),
+        Step::Retell(m) => {
+            let it = &mut bed.machines[m];
+            it.tasks.keys().cloned().collect::<Vec<_>>().iter().for_each(|key| it.forward(key));
+            it.operations.keys().copied().collect::<Vec<_>>().into_iter().for_each(|uuid| it.tell_operation(uuid));
+        }
+        Step::Task(m, index, state) => {
+            let keys: Vec<_> = bed.machines[m].tasks.keys().cloned().collect();
+            if let Some((framework, task)) = pick(&keys, &index) {
+                bed.machines[m].task_is(framework, task.as_str(), state);
+            }
+        }
+        Step::ExecutorEnds(m, index) => {
+            let keys: Vec<_> = bed.machines[m].executors.iter().filter(|(_, it)| !it.command).map(|(key, _)| key.clone()).collect();
+            if let Some((framework, executor)) = pick(&keys, &index) {
+                bed.machines[m].executor_ends(framework, executor);
+            }
+        }
+        Step::EmptyTrash(m) => bed.machines[m].empty_trash(),
+        Step::Fails(m) => bed.machines[m].fails = true,
+        Step::Fault(m, index, ill) => {
+            let ids: Vec<_> = bed.machines[m].claims.keys().copied().collect();
+            bed.machines[m].faults.clear();
+            if let Some(id) = pick(&ids, &index).filter(|_| ill) {
+                bed.machines[m].faults.insert(*id, "its disk is away".to_owned());
+            }
+            bed.machines[m].introduce();
+        }
+        Step::Resize(m, mb) => {
+            bed.machines[m].configured = [amount("cpus", 8), amount("mem", 4096), disk(mb)].iter().collect();
+            bed.machines[m].introduce();
+        }
+        others => go_on(bed, number, others),
+    }
+}
+
+fn go_on(bed: &mut Bed, number: usize, step: Step) {
+    match step {
+        Step::Subscribe(s) => bed.subscribe(s),
+        Step::Leave(s) => bed.leave(s),
+        Step::Calls(s, index, recipes) => accept(bed, number, s, &index, &recipes),
+        Step::Decline(s, index, refuse_ms) => {
+            let offers = bed.offers(s);
+            let Some(offer) = pick(&offers, &index) else { return };
+            bed.call(s, Call::Decline { offers: vec![offer.id.clone()], filters: Filters { refuse_ms } });
+        }
+        Step::Offers(s, wants) => bed.call(s, if wants { Call::Revive(BTreeSet::new()) } else { Call::Suppress(BTreeSet::new()) }),
+        Step::Kill(s, index) => {
+            let task = TaskId::made(format!("t{}", index.index(6)));
+            bed.call(s, Call::Kill { task, agent: None, grace_ms: None });
+        }
+        Step::Acknowledge(s) => {
+            for status in bed.schedulers[s].statuses().into_iter().rev().take(10) {
+                let (Some(agent), Some(uuid)) = (status.agent, status.uuid) else { continue };
+                bed.call(s, Call::Acknowledge { agent, task: status.task, status: uuid });
+            }
+        }
+        Step::AcknowledgeOperations(s) => {
+            for status in bed.schedulers[s].outcomes().into_iter().rev().take(10) {
+                let (Some(operation), Some(uuid)) = (status.id, status.uuid) else { continue };
+                bed.call(s, Call::AcknowledgeOperation { agent: status.agent, operation, status: uuid });
+            }
+        }
+        Step::Reconcile(s) => {
+            bed.call(s, Call::Reconcile(Vec::new()));
+            bed.call(s, Call::Reconcile(vec![(TaskId::made("t1".to_owned()), None)]));
+            bed.call(s, Call::ReconcileOperations(Vec::new()));
+            bed.call(s, Call::ReconcileOperations(vec![("op1".to_owned(), None)]));
+        }
+        Step::Roles(s, more) => {
+            let mut changed = bed.schedulers[s].info.clone();
+            changed.roles = if more { vec![role("db"), role("web"), role("ops")] } else { vec![role("web")] };
+            bed.call(s, Call::UpdateFramework { info: Box::new(changed), suppressed: BTreeSet::new() });
+        }
+        Step::Teardown(s, by_operator) => {
+            let Some(id) = bed.schedulers[s].info.id.clone() else { return };
+            if by_operator {
+                bed.ask(OperatorCall::Teardown(id));
+            } else {
+                bed.call(s, Call::Teardown);
+            }
+            if bed.schedulers[s].link.is_none() {
+                bed.schedulers[s].info.id = None; // It starts anew when it comes back.
+            }
+        }
+        Step::Operator(m, recipe, plan) => {
+            let Some(agent) = bed.machines[m].agent.clone() else { return };
+            let Some(action) = claim_action(bed, m, &recipe) else { return };
+            bed.ask(OperatorCall::Claim { agent, action, principal: None, plan });
+        }
+        Step::Weigh(weight) => drop(bed.ask(OperatorCall::Weight(role("db"), Scalar::whole(weight)))),
+        Step::Pass(ms) => bed.pass_ms(ms),
+        Step::FailOver => bed.fail_over(),
+        Step::Depose => {
+            bed.input(Input::Deposed(Term(bed.term)));
+            bed.term += 1;
+            bed.input(Input::Elected(Term(bed.term)));
+        }
+        _ => unreachable!("done by the caller"),
+    }
+}
+
+fn accept(bed: &mut Bed, number: usize, scheduler: usize, index: &Index, recipes: &[Recipe]) {
+    let offers = bed.offers(scheduler);
+    let Some(offer) = pick(&offers, index) else { return };
+    let Some(machine) = bed.machines.iter().position(|it| it.agent.as_ref() == Some(&offer.agent)) else { return };
+    let list = recipes.iter().enumerate();
+    let operations = list.filter_map(|(at, it)| operation(bed, machine, &offer.agent, number + at, it)).collect();
+    bed.call(scheduler, Call::Accept { offers: vec![offer.id.clone()], operations, filters: no_filter() });
+}
+
+/// The storm is over: a new leader, all come back, everything under way ends, everything is acknowledged.
+fn calm(bed: &mut Bed) {
+    for machine in &mut bed.machines {
+        machine.faults.clear();
+        machine.fails = false;
+        machine.configured = plenty();
+    }
+    bed.fail_over();
+    bed.reunite();
+    for _ in 0..20 {
+        (0..MACHINES).for_each(|it| bed.machines[it].empty_trash());
+        bed.settle();
+        (0..SCHEDULERS).for_each(|it| bed.acknowledge_operations(it));
+    }
+}
+
+/// What a leader believes after the calm is what is.
+fn check_beliefs(bed: &Bed) {
+    assert!(bed.master.operations().is_empty(), "nothing is under way: {:?}", bed.master.operations());
+    for machine in &bed.machines {
+        let id = machine.agent.as_ref().expect("it is registered");
+        let state = &bed.master.agents()[id];
+        assert_eq!(state.health, AgentHealth::Well);
+        let claims: Vec<_> = bed.master.ledger().claims_of(id).cloned().collect();
+        assert_eq!(claims, machine.claims.values().cloned().collect::<Vec<_>>(), "each claim is known as it is");
+        assert!(claims.iter().all(|it| it.state == ClaimState::Ready) && state.withheld.is_empty());
+        assert_eq!(state.total, machine.total());
+        let live: BTreeSet<_> = machine.tasks.values().filter(|it| !it.state.is_terminal()).map(|it| it.key()).collect();
+        let known: BTreeSet<_> = state.tasks.iter().filter(|it| !bed.master.tasks()[*it].state.is_terminal()).cloned().collect();
+        assert_eq!(live, known, "each task is known where it is");
+        assert!(state.strays.is_empty());
+    }
+    for scheduler in &bed.schedulers {
+        let id = scheduler.info.id.as_ref().expect("it is subscribed");
+        let removed = bed.master.ledger().frameworks[id].removed;
+        assert!(removed != bed.master.frameworks().get(id).is_some_and(|it| it.link.is_some()), "who was not removed is here");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4000, max_shrink_iters: 3000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn after_a_storm_of_honest_peers_a_new_leader_believes_what_is(steps in prop::collection::vec(step(), 1..120)) {
+        let mut bed = world();
+        for (number, step) in steps.into_iter().enumerate() {
+            go(&mut bed, number, step);
+        }
+        let tasks: usize = bed.machines.iter().map(|it| it.obeyed.iter().filter(|it| matches!(it, holdfast_model::Order::Apply{..})).count()).sum();
+        let fin: usize = bed.schedulers.iter().map(|it| it.outcomes().iter().filter(|s| s.state == OperationState::Finished).count()).sum();
+        let sts: usize = bed.schedulers.iter().map(|it| it.statuses().len()).sum();
+        let claims: usize = bed.machines.iter().map(|it| it.claims.len()).sum();
+        let resync: usize = bed.machines.iter().map(|it| it.obeyed.iter().filter(|it| matches!(it, holdfast_model::Order::Resync)).count()).sum();
+        let errs: usize = bed.schedulers.iter().map(|it| it.outcomes().iter().filter(|s| s.state != OperationState::Finished).count()).sum();
+        println!("STAT apply={tasks} finished={fin} failed={errs} statuses={sts} claims={claims} resync={resync} answers={}", bed.answers.len());
+        calm(&mut bed);
+        check_beliefs(&bed);
+    }
+}

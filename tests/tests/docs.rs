@@ -12,7 +12,6 @@ mod deploy;
 #[path = "docs/fields.rs"]
 mod fields;
 #[path = "docs/service.rs"]
-#[allow(dead_code, reason = "shown to readers; only tests use it")]
 mod service;
 #[path = "docs/session.rs"]
 mod session;

@@ -31,7 +31,10 @@ const JOURNAL: &str = "holdfast-journal";
 pub async fn run(settings: DemoSettings, stop: CancellationToken) -> anyhow::Result<i32> {
     let journal = journal(settings.journal.clone())?;
     let scratch = Scratch::new(settings.dir.clone(), settings.keep)?;
-    println!("A master and {} agents start as processes on loopback; a service of {} members claims a volume on each.", settings.agents, settings.agents);
+    println!(
+        "A master and {} agents start as processes on loopback; a service of {} members claims a volume on each.",
+        settings.agents, settings.agents
+    );
     let shape = Shape { agents: settings.agents, disks: 1, port: 0 };
     let mut cluster = Cluster::start(scratch.path(), shape).await?;
     let mut scheduler = Scheduler::new(&journal, cluster.master_address(), &scratch.path().join("scheduler"), settings.agents);

@@ -27,9 +27,9 @@ use holdfast_wire::{Limits, Routes, Server};
 use tokio_util::sync::CancellationToken;
 
 use self::door::Door;
-use crate::links::Links;
 use self::shell::MasterShell;
 use crate::cli::settings_master::MasterSettings;
+use crate::links::Links;
 use crate::mind_loop::{self, Inbox};
 
 /// How often metrics are copied out of the mind.

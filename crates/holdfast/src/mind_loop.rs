@@ -107,7 +107,11 @@ impl<S: Shell> Inbox<S> {
 }
 
 /// Runs a shell on a thread of its own until every inbox is gone. `what` names it in the last words of a process that cannot go on.
-pub fn spawn<S: Shell>(what: &'static str, mut shell: S, mut work: mpsc::Receiver<Work<S>>) -> std::io::Result<std::thread::JoinHandle<()>> {
+pub fn spawn<S: Shell>(
+    what: &'static str,
+    mut shell: S,
+    mut work: mpsc::Receiver<Work<S>>,
+) -> std::io::Result<std::thread::JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let body = move || {
         let guard = DieLoudly(what);
@@ -210,4 +214,3 @@ async fn within<T>(wait: Option<Duration>, future: impl Future<Output = T>) -> O
         None => Some(future.await),
     }
 }
-

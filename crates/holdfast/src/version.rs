@@ -7,5 +7,9 @@ pub const MESOS_VERSION: &str = "1.11.0";
 
 /// The version of the API that is spoken, and of the program behind it.
 pub fn info() -> VersionInfo {
-    VersionInfo { version: MESOS_VERSION.to_owned(), build_user: Some(format!("holdfast {}", env!("CARGO_PKG_VERSION"))), ..VersionInfo::default() }
+    VersionInfo {
+        version: MESOS_VERSION.to_owned(),
+        build_user: Some(format!("holdfast {}", env!("CARGO_PKG_VERSION"))),
+        ..VersionInfo::default()
+    }
 }

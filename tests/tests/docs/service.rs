@@ -33,6 +33,7 @@ impl Service for Notes {
 }
 
 /// What a member's task is told, and what its volume is called, without a cluster.
+#[cfg(test)]
 mod without_a_cluster {
     use holdfast_sdk::model::convert::text;
     use holdfast_sdk::model::{Action, AgentId, Call, ClaimAction, Event, FrameworkId, Instant, Offer, OfferId, Resources, Role};
@@ -72,6 +73,7 @@ mod without_a_cluster {
 }
 
 /// The same on a real cluster, through a kill of its task.
+#[cfg(test)]
 mod on_a_cluster {
     use std::future::Future;
     use std::path::Path;

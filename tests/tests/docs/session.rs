@@ -6,6 +6,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -17,6 +18,8 @@ use nix::unistd::Pid;
 
 use super::blocks::Step;
 
+/// The port of a master, which pages use.
+const PORT: u16 = 5050;
 /// How long a page may take.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(90);
 /// How long what is left may take to end after it was asked to.
@@ -66,10 +69,16 @@ impl Session {
     fn run_within(&self, steps: &[Step], timeout: Duration) -> Result<(), String> {
         let own_network = has_own_network();
         let _turn = (!own_network).then(|| PORTS.lock().unwrap_or_else(PoisonError::into_inner));
+        if !own_network {
+            let taken = |error| {
+                format!("port {PORT} is not free ({error}); end what listens there, or run this as root, with a network of its own")
+            };
+            drop(TcpListener::bind(("127.0.0.1", PORT)).map_err(taken)?);
+        }
         let script = self.scratch.path().join("script");
         fs::write(&script, self.script(steps, own_network)).expect("the scratch directory can be written");
         let mut shell = self.shell(&script, own_network).spawn().map_err(|error| format!("bash does not start: {error}"))?;
-        let ended = self.wait(&mut shell, timeout);
+        let ended = self.wait(&mut shell, steps, timeout);
         let verdict = ended.and_then(|well| self.judge(steps, well));
         let left = self.end_all(verdict.is_ok());
         verdict.and_then(|()| match left.is_empty() {
@@ -114,17 +123,17 @@ impl Session {
     }
 
     /// Whether the shell ended well.
-    fn wait(&self, shell: &mut Child, timeout: Duration) -> Result<bool, String> {
+    fn wait(&self, shell: &mut Child, steps: &[Step], timeout: Duration) -> Result<bool, String> {
         let end = Instant::now() + timeout;
         loop {
             match shell.try_wait().expect("it is our child") {
                 Some(status) => return Ok(status.success()),
                 None if Instant::now() < end => pause(),
                 None => {
-                    let (step, output) = (self.reached(), self.output(self.reached()));
+                    let (line, output) = (steps.get(self.reached()).map_or(0, |it| it.line), self.output(self.reached()));
                     let _ = kill(Pid::from_raw(-pid(shell)), Signal::SIGKILL);
                     shell.wait().expect("it is our child");
-                    return Err(format!("step {step} is not done after {timeout:?}; it said:\n{output}"));
+                    return Err(format!("line {line}: not done after {timeout:?}; it said:\n{}", tail(&output)));
                 }
             }
         }

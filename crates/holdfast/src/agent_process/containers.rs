@@ -162,7 +162,16 @@ impl Containers {
         let sandbox = self.0.sandboxes.stage(&plan.agent, &plan.framework, &plan.executor, plan.container, user.as_deref())?;
         let environment = self.environment(plan, &sandbox);
         let command = self.command(plan)?;
-        Ok(ContainerSpec { id: plan.container.to_string(), command, environment, sandbox, user, volumes, limits: limits(plan), isolate: true })
+        Ok(ContainerSpec {
+            id: plan.container.to_string(),
+            command,
+            environment,
+            sandbox,
+            user,
+            volumes,
+            limits: limits(plan),
+            isolate: true,
+        })
     }
 
     /// Only root can be somebody else; without root every task is whoever the agent is.
@@ -176,7 +185,12 @@ impl Containers {
         for volume in &plan.volumes {
             let open = place_of(places, volume.label.disk)?;
             let cluster = holdfast_model::ClusterId(open.label().cluster_uuid);
-            let source = holdfast_volumes::check_volume(&open, &wanted(&volume.label, cluster)).map_err(|fault| fault.to_string())?;
+            let checked = holdfast_volumes::check_volume(&open, &wanted(&volume.label, cluster)).map_err(|fault| fault.to_string());
+            if let Err(why) = &checked {
+                // Not only this launch fails: the claim itself cannot be used, and whoever asks must see that.
+                self.0.inbox.tell_blocking(Input::VolumeChecked(volume.label.claim, Err(why.clone())));
+            }
+            let source = checked?;
             let read_only = volume.mode == Mode::ReadOnly;
             mounts.push(VolumeMount { source, container_path: volume.container_path.clone(), read_only });
         }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use holdfast_agent::{DiskFound, Input, Machine, VolumeLabel};
 use holdfast_model::{ClusterId, DiskId, DiskKind, DiskRecord, Resources};
-use holdfast_volumes::{DiskConfig, DiskFault, DiskLabel, OpenDisk};
+use holdfast_volumes::{DiskConfig, DiskFault, DiskLabel, OpenDisk, Opened, VolumeFault};
 
 use super::machine::{describe, disk_resource, root_size_mb, DiskPlan, MachinePlan};
 use super::shell::AgentShell;
@@ -168,14 +168,21 @@ impl Worker {
     }
 
     fn trash(&self, label: &VolumeLabel) {
-        let outcome = self.with(label, |open, _| holdfast_volumes::trash_volume(open, label.claim.0, now().0).map(drop));
+        let outcome = self.with(label, |open, _| match holdfast_volumes::trash_volume(open, label.claim.0, now().0) {
+            // Its disk is there and well, and its owner wants it gone: there is nothing left to do (E26).
+            Err(VolumeFault::Missing { .. }) => {
+                tracing::warn!("volume {} was to be destroyed, and is not there; nothing was removed", label.claim);
+                Ok(())
+            }
+            outcome => outcome.map(drop),
+        });
         self.inbox.tell_blocking(Input::VolumeTrashed(label.claim, outcome));
     }
 
     fn with(
         &self,
         label: &VolumeLabel,
-        work: impl FnOnce(&OpenDisk, &holdfast_volumes::VolumeLabel) -> Result<(), holdfast_volumes::VolumeFault>,
+        work: impl FnOnce(&OpenDisk, &holdfast_volumes::VolumeLabel) -> Result<(), VolumeFault>,
     ) -> Result<(), String> {
         let open = place_of(&self.places, label.disk)?;
         let cluster = self.cluster.ok_or("the disks are not open yet")?;
@@ -226,7 +233,7 @@ impl Worker {
             (None, Ok(total)) => Ok(expected.map_or(total, |it| it.size_mb)),
             (None, Err(fault)) => Err(fault.to_string()),
         };
-        let fault = size_mb.as_ref().err().cloned();
+        let fault = size_mb.as_ref().err().cloned().or_else(|| strangers(&open, expected));
         if let Some(mend) = open.mend() {
             tracing::warn!("disk {root}: one copy of its label was damaged and has been mended from the other: {mend:?}");
         }
@@ -244,6 +251,21 @@ impl Worker {
         };
         self.places.lock().unwrap_or_else(PoisonError::into_inner).remove(&disk.id);
         DiskFound { disk, fault: Some(fault.to_string()) }
+    }
+}
+
+/// A disk that our ledger does not know and that carries volumes is another's: its space must not be promised twice.
+fn strangers(open: &OpenDisk, expected: Option<&DiskRecord>) -> Option<String> {
+    if expected.is_some() || open.opened() != Opened::Found {
+        return None;
+    }
+    match holdfast_volumes::list_volumes(open) {
+        Ok(found) if found.volumes.is_empty() && found.damaged.is_empty() => None,
+        Ok(found) => Some(format!(
+            "it carries {} volumes that this agent's ledger does not know; start the agent that they belong to, or import its ledger",
+            found.volumes.len() + found.damaged.len()
+        )),
+        Err(fault) => Some(fault.to_string()),
     }
 }
 

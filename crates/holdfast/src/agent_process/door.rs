@@ -177,11 +177,14 @@ fn tasks(shell: &AgentShell) -> response::GetTasks {
 
 fn state(shell: &AgentShell) -> serde_json::Value {
     let ledger = shell.mind.ledger();
-    let claim = |it: &holdfast_model::Claim| {
-        serde_json::json!({ "id": it.id.to_string(), "resource": it.resource.to_string(), "state": format!("{:?}", it.state).to_lowercase(), "generation": it.generation })
-    };
+    let claim = |it: &holdfast_model::Claim| serde_json::json!({ "id": it.id.to_string(), "resource": it.resource.to_string(), "state": format!("{:?}", it.state).to_lowercase(), "generation": it.generation });
     let executor = |it: &holdfast_model::ExecutorRecord| {
-        let tasks: Vec<&str> = ledger.tasks.values().filter(|task| task.executor == it.info.id && task.framework == it.framework).map(|task| task.info.id.as_str()).collect();
+        let tasks: Vec<&str> = ledger
+            .tasks
+            .values()
+            .filter(|task| task.executor == it.info.id && task.framework == it.framework)
+            .map(|task| task.info.id.as_str())
+            .collect();
         serde_json::json!({ "id": it.info.id.as_str(), "framework_id": it.framework.as_str(), "container": it.container.to_string(), "tasks": tasks })
     };
     serde_json::json!({

@@ -47,7 +47,8 @@ impl MachinePlan {
             given => text::resources(given, &default_role).context("--resources")?.iter().collect(),
         };
         let given_disk = resources.entries().any(|(identity, _)| identity.name == "disk" && identity.source.is_none());
-        let root_mb = given_disk.then(|| u64::try_from(resources.filter(|it| it.source.is_none()).quantity("disk").as_whole()).unwrap_or(0));
+        let root_mb =
+            given_disk.then(|| u64::try_from(resources.filter(|it| it.source.is_none()).quantity("disk").as_whole()).unwrap_or(0));
         detect(&mut resources)?;
         let mut disks = vec![DiskPlan { kind: DiskKind::Root, root: dir.to_owned(), size_mb: root_mb }];
         for given in &settings.disk {
@@ -71,7 +72,12 @@ fn attributes(given: &str) -> anyhow::Result<Vec<Attribute>> {
             Ok(number) if number.is_finite() => {
                 Attribute { name, r#type: value::Type::Scalar.into(), scalar: Some(value::Scalar { value: number }), ..Default::default() }
             }
-            _ => Attribute { name, r#type: value::Type::Text.into(), text: Some(value::Text { value: value.to_owned() }), ..Default::default() },
+            _ => Attribute {
+                name,
+                r#type: value::Type::Text.into(),
+                text: Some(value::Text { value: value.to_owned() }),
+                ..Default::default()
+            },
         });
     }
     Ok(attributes)

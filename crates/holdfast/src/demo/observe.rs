@@ -132,7 +132,8 @@ impl Observer {
 
     /// The last line that a task's program wrote to its standard error.
     async fn last_words(&self, task: &Value) -> String {
-        let sandbox = format!("/{}/frameworks/{}/executors/{}/runs/latest", text(task, "agent"), text(task, "framework"), text(task, "executor"));
+        let sandbox =
+            format!("/{}/frameworks/{}/executors/{}/runs/latest", text(task, "agent"), text(task, "framework"), text(task, "executor"));
         let path = format!("/files/download?path={sandbox}/stderr");
         let log = self.client.get_bytes(text(task, "agent_address"), &path).await.map(|it| String::from_utf8_lossy(&it).into_owned());
         let said = log.ok().and_then(|it| it.lines().rev().find(|line| line.starts_with("journal:")).map(str::to_owned));

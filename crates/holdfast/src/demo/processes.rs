@@ -52,7 +52,9 @@ impl Scheduler {
 /// When there is none.
 pub fn find(scratch: &Path, verb: &str, member: u32) -> anyhow::Result<u32> {
     let number = member.to_string();
-    let is_it = |words: &[String]| words.get(1).is_some_and(|it| it == verb) && words.windows(2).any(|pair| pair[0] == "--member" && pair[1] == number);
+    let is_it = |words: &[String]| {
+        words.get(1).is_some_and(|it| it == verb) && words.windows(2).any(|pair| pair[0] == "--member" && pair[1] == number)
+    };
     let found = all(scratch).into_iter().find(|(_, words)| is_it(words));
     found.map(|(pid, _)| pid).with_context(|| format!("member {member} has no `{verb}` process"))
 }
@@ -82,7 +84,8 @@ fn all(scratch: &Path) -> Vec<(u32, Vec<String>)> {
     for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|it| it.parse::<u32>().ok()).filter(|it| *it != own) else { continue };
         let Ok(line) = std::fs::read(entry.path().join("cmdline")) else { continue };
-        let words: Vec<String> = line.split(|byte| *byte == 0).filter(|it| !it.is_empty()).map(|it| String::from_utf8_lossy(it).into_owned()).collect();
+        let words: Vec<String> =
+            line.split(|byte| *byte == 0).filter(|it| !it.is_empty()).map(|it| String::from_utf8_lossy(it).into_owned()).collect();
         let works_there = std::fs::read_link(entry.path().join("cwd")).is_ok_and(|it| it.starts_with(scratch));
         if !words.is_empty() && (works_there || words.iter().any(|it| it.contains(&shown))) {
             found.push((pid, words));

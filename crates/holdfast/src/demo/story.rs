@@ -62,7 +62,11 @@ impl Story {
     /// # Errors
     /// Where it breaks off: something did not come back, or a record is damaged.
     pub async fn tell(&mut self, cluster: &mut Cluster, scheduler: &mut Scheduler) -> anyhow::Result<()> {
-        self.say(&format!("master at {}, agents at {}", cluster.master_address(), cluster.agent_addresses().collect::<Vec<_>>().join(", ")));
+        self.say(&format!(
+            "master at {}, agents at {}",
+            cluster.master_address(),
+            cluster.agent_addresses().collect::<Vec<_>>().join(", ")
+        ));
         scheduler.start()?;
         let members = self.members;
         let (service, took) = self.observer.wait("the service starts", |it| it.tasks.len() == members).await?;
@@ -182,7 +186,11 @@ impl Story {
             records += has;
         }
         let same_volumes = service.volumes == self.volumes;
-        self.say(&format!("everything runs again after {:.0} ms, on {}", back.as_secs_f64() * 1000.0, if same_volumes { "the same volumes" } else { "OTHER volumes" }));
+        self.say(&format!(
+            "everything runs again after {:.0} ms, on {}",
+            back.as_secs_f64() * 1000.0,
+            if same_volumes { "the same volumes" } else { "OTHER volumes" }
+        ));
         self.scenes.push(Scene { killed: killed.to_owned(), back, same_volumes, lost, records });
         Ok(())
     }

@@ -178,7 +178,8 @@ impl Process {
     async fn start(&mut self, program: &Path) -> anyhow::Result<()> {
         std::fs::create_dir_all(&self.dir).with_context(|| format!("cannot make {}", self.dir.display()))?;
         let log_path = self.dir.join("log");
-        let log = File::options().create(true).append(true).open(&log_path).with_context(|| format!("cannot write {}", log_path.display()))?;
+        let log =
+            File::options().create(true).append(true).open(&log_path).with_context(|| format!("cannot write {}", log_path.display()))?;
         let address_file = self.dir.join("address");
         // The file of a former life must not be taken for this one's.
         let _ = std::fs::remove_file(&address_file);

@@ -14,9 +14,9 @@ use holdfast_proto::mesos::v1::{master, VersionInfo};
 use holdfast_wire::{Caller, JsonText, LinkEnd, LinkHead, MasterDoor, MasterPage, Metric, Outbox, Query, Refusal, Standing};
 use uuid::Uuid;
 
-use crate::links::Links;
 use super::shell::{MasterShell, Sessions, Waiting};
 use super::{metrics, native, operator, pages};
+use crate::links::Links;
 use crate::mind_loop::Inbox;
 
 /// See the module.

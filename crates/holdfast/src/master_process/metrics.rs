@@ -50,8 +50,16 @@ pub fn read(mind: &Master) -> Vec<Metric> {
     let mut metrics = vec![
         Metric::gauge("master/elected", "Whether this master leads.", if mind.term().is_some() { 1.0 } else { 0.0 }),
         Metric::gauge("master/slaves_active", "Agents that are offered.", agents(|it| *it == AgentHealth::Well)),
-        Metric::gauge("master/slaves_connected", "Agents that are connected.", count(mind.agents().values().filter(|it| it.link.is_some()).count())),
-        Metric::gauge("master/slaves_disconnected", "Agents that are expected and not connected.", agents(|it| matches!(it, AgentHealth::Away(_)))),
+        Metric::gauge(
+            "master/slaves_connected",
+            "Agents that are connected.",
+            count(mind.agents().values().filter(|it| it.link.is_some()).count()),
+        ),
+        Metric::gauge(
+            "master/slaves_disconnected",
+            "Agents that are expected and not connected.",
+            agents(|it| matches!(it, AgentHealth::Away(_))),
+        ),
         Metric::gauge("master/slaves_unreachable", "Agents that did not come back in time.", count(unreachable)),
         Metric::gauge("master/frameworks_active", "Frameworks that are connected.", connected),
         Metric::gauge("master/frameworks_connected", "Frameworks that are connected.", connected),
@@ -80,7 +88,8 @@ fn tasks(mind: &Master, metrics: &mut Vec<Metric>) {
 fn amounts(mind: &Master, metrics: &mut Vec<Metric>) {
     for name in ["cpus", "mem", "disk", "gpus"] {
         let total = mind.totals().get(name).map_or(0.0, |it| it.to_f64());
-        let used = mind.tasks().values().filter(|it| !it.state.is_terminal()).fold(0.0, |sum, it| sum + it.resources.quantity(name).to_f64());
+        let used =
+            mind.tasks().values().filter(|it| !it.state.is_terminal()).fold(0.0, |sum, it| sum + it.resources.quantity(name).to_f64());
         let percent = if total > 0.0 { used / total } else { 0.0 };
         metrics.push(Metric::gauge(format!("master/{name}_total"), "What all connected agents have.", total));
         metrics.push(Metric::gauge(format!("master/{name}_used"), "What tasks use.", used));

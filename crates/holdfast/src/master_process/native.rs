@@ -279,7 +279,9 @@ async fn plan(door: &Door, caller: &Caller, query: &Query) -> Result<JsonText, R
             Ok(JsonText::of(&change))
         }
         Some(operator::OperatorOrder::Teardown(framework)) => teardown_plan(door, framework).await,
-        None => Err(Refusal::bad_request("type: only RESERVE_RESOURCES, UNRESERVE_RESOURCES, CREATE_VOLUMES, DESTROY_VOLUMES and TEARDOWN can be planned")),
+        None => Err(Refusal::bad_request(
+            "type: only RESERVE_RESOURCES, UNRESERVE_RESOURCES, CREATE_VOLUMES, DESTROY_VOLUMES and TEARDOWN can be planned",
+        )),
     }
 }
 
@@ -305,7 +307,8 @@ async fn explain(door: &Door, query: &Query) -> Result<JsonText, Refusal> {
         Some(given) => Some(text::resources(given, &Role::any()).map_err(invalid)?.into_iter().collect()),
         None => None,
     };
-    let explained = door.look(move |shell| explained(&shell.mind, &about, wanted.as_ref()).map(|it| JsonText::of(&it)).ok_or(about)).await?;
+    let explained =
+        door.look(move |shell| explained(&shell.mind, &about, wanted.as_ref()).map(|it| JsonText::of(&it)).ok_or(about)).await?;
     explained.map_err(|about| Refusal::not_found(format!("there is no framework or task `{about}`")))
 }
 
@@ -503,7 +506,8 @@ fn roles(mind: &Master) -> Vec<RoleRow> {
     let nobody = FrameworkId::made(String::new());
     let order = mind.explain(crate::mind_loop::now(), &nobody, None).order;
     let row = |place: holdfast_allocator::policy::Place| {
-        let reserved: Resources = mind.ledger().claims.values().map(|it| &it.resource).filter(|it| it.identity.role() == place.role).collect();
+        let reserved: Resources =
+            mind.ledger().claims.values().map(|it| &it.resource).filter(|it| it.identity.role() == place.role).collect();
         RoleRow {
             weight: place.weight.to_f64(),
             share: place.share,
@@ -514,4 +518,3 @@ fn roles(mind: &Master) -> Vec<RoleRow> {
     };
     order.into_iter().map(row).collect()
 }
-

@@ -25,15 +25,23 @@ pub async fn answer(door: &Door, caller: &Caller, call: Call) -> Result<Option<R
         Type::UpdateWeights => weigh(door, call.update_weights).await,
         Type::GetState => look(door, Answered::GetState, |shell, to| to.get_state = Some(views::state(&shell.mind))).await,
         Type::GetAgents => look(door, Answered::GetAgents, |shell, to| to.get_agents = Some(views::agents(&shell.mind))).await,
-        Type::GetFrameworks => look(door, Answered::GetFrameworks, |shell, to| to.get_frameworks = Some(views::frameworks(&shell.mind))).await,
+        Type::GetFrameworks => {
+            look(door, Answered::GetFrameworks, |shell, to| to.get_frameworks = Some(views::frameworks(&shell.mind))).await
+        }
         Type::GetTasks => look(door, Answered::GetTasks, |shell, to| to.get_tasks = Some(views::tasks(&shell.mind))).await,
         Type::GetExecutors => look(door, Answered::GetExecutors, |shell, to| to.get_executors = Some(views::executors(&shell.mind))).await,
         Type::GetRoles => look(door, Answered::GetRoles, |shell, to| to.get_roles = Some(views::roles(&shell.mind))).await,
         Type::GetWeights => look(door, Answered::GetWeights, |shell, to| to.get_weights = Some(views::weights(&shell.mind))).await,
-        Type::GetOperations => look(door, Answered::GetOperations, |shell, to| to.get_operations = Some(views::operations(&shell.mind))).await,
+        Type::GetOperations => {
+            look(door, Answered::GetOperations, |shell, to| to.get_operations = Some(views::operations(&shell.mind))).await
+        }
         Type::GetMaster => {
             let info = door.gauges.master_info.clone();
-            let get_master = Some(response::GetMaster { master_info: Some(info), start_time: Some(door.gauges.started_s), elected_time: Some(door.gauges.started_s) });
+            let get_master = Some(response::GetMaster {
+                master_info: Some(info),
+                start_time: Some(door.gauges.started_s),
+                elected_time: Some(door.gauges.started_s),
+            });
             Ok(Some(Response { r#type: Some(Answered::GetMaster.into()), get_master, ..Response::default() }))
         }
         Type::ReadFile => read_file(door, call.read_file),
@@ -86,7 +94,8 @@ async fn weigh(door: &Door, update: Option<UpdateWeights>) -> Result<Option<Resp
 fn read_file(door: &Door, call: Option<ReadFile>) -> Result<Option<Response>, Refusal> {
     let call = call.ok_or_else(|| Refusal::bad_request("read_file: is missing"))?;
     let path = door.gauges.log_file.as_ref().filter(|_| call.path == "/master/log");
-    let path = path.ok_or_else(|| Refusal::not_found(format!("there is no file `{}` on this master; sandboxes are on the agents", call.path)))?;
+    let path =
+        path.ok_or_else(|| Refusal::not_found(format!("there is no file `{}` on this master; sandboxes are on the agents", call.path)))?;
     let chunk = crate::files::read_chunk(path, call.offset, call.length)?;
     let read_file = Some(response::ReadFile { size: chunk.size_bytes, data: chunk.data });
     Ok(Some(Response { r#type: Some(Answered::ReadFile.into()), read_file, ..Response::default() }))

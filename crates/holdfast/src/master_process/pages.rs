@@ -20,7 +20,9 @@ pub async fn answer(door: &Door, page: MasterPage, query: &Query) -> Result<Json
         MasterPage::State => door.look(move |shell| JsonText::of(&state(&shell.mind, &info, started))).await,
         MasterPage::StateSummary => door.look(move |shell| JsonText::of(&summary(&shell.mind, &info))).await,
         MasterPage::Slaves => door.look(move |shell| JsonText::of(&json!({ "slaves": slaves(&shell.mind, only.as_deref()) }))).await,
-        MasterPage::Frameworks => door.look(move |shell| JsonText::of(&json!({ "frameworks": frameworks(&shell.mind, only.as_deref()) }))).await,
+        MasterPage::Frameworks => {
+            door.look(move |shell| JsonText::of(&json!({ "frameworks": frameworks(&shell.mind, only.as_deref()) }))).await
+        }
         MasterPage::Tasks => door.look(move |shell| JsonText::of(&json!({ "tasks": tasks(&shell.mind, only.as_deref()) }))).await,
         MasterPage::Roles => door.look(|shell| JsonText::of(&json!({ "roles": roles(&shell.mind) }))).await,
         MasterPage::Flags => Err(Refusal::not_implemented("flags are not served yet")),
@@ -29,7 +31,13 @@ pub async fn answer(door: &Door, page: MasterPage, query: &Query) -> Result<Json
 
 fn state(mind: &Master, info: &holdfast_proto::mesos::v1::MasterInfo, started_s: f64) -> Value {
     let unreachable = mind.ledger().agents.values().filter(|it| it.presence == holdfast_model::Presence::Unreachable).count();
-    let completed: Vec<Value> = mind.ledger().frameworks.iter().filter(|(_, it)| it.removed).map(|(id, it)| json!({ "id": id.as_str(), "name": it.info.name })).collect();
+    let completed: Vec<Value> = mind
+        .ledger()
+        .frameworks
+        .iter()
+        .filter(|(_, it)| it.removed)
+        .map(|(id, it)| json!({ "id": id.as_str(), "name": it.info.name }))
+        .collect();
     json!({
         "version": crate::version::MESOS_VERSION,
         "build_user": format!("holdfast {}", env!("CARGO_PKG_VERSION")),
@@ -77,7 +85,8 @@ fn slaves(mind: &Master, only: Option<&str>) -> Vec<Value> {
 
 fn slave(mind: &Master, id: &AgentId, state: &AgentState) -> Value {
     let hostname = mind.ledger().agents.get(id).map(|it| it.hostname.clone()).unwrap_or_default();
-    let offered: Resources = state.offers.iter().filter_map(|it| mind.offers().get(it)).flat_map(|it| it.offer.resources.iter().collect::<Vec<_>>()).collect();
+    let offered: Resources =
+        state.offers.iter().filter_map(|it| mind.offers().get(it)).flat_map(|it| it.offer.resources.iter().collect::<Vec<_>>()).collect();
     let mut reserved = Map::new();
     for role in state.total.entries().filter(|(it, _)| it.is_reserved()).map(|(it, _)| it.role()) {
         reserved.insert(role.to_string(), flat(&state.total.reserved_for(&role)));
@@ -102,7 +111,11 @@ fn slave(mind: &Master, id: &AgentId, state: &AgentState) -> Value {
 }
 
 fn frameworks(mind: &Master, only: Option<&str>) -> Vec<Value> {
-    mind.frameworks().iter().filter(|(id, _)| only.is_none_or(|it| it == id.as_str())).map(|(id, state)| framework(mind, id, state)).collect()
+    mind.frameworks()
+        .iter()
+        .filter(|(id, _)| only.is_none_or(|it| it == id.as_str()))
+        .map(|(id, state)| framework(mind, id, state))
+        .collect()
 }
 
 fn framework(mind: &Master, id: &FrameworkId, state: &FrameworkState) -> Value {
@@ -112,8 +125,14 @@ fn framework(mind: &Master, id: &FrameworkId, state: &FrameworkState) -> Value {
         let all: Vec<&TaskView> = if completed { ended.collect() } else { live.collect() };
         all.into_iter().filter(|it| it.framework == *id).map(task).collect()
     };
-    let unreachable: Vec<Value> = mind.tasks().values().filter(|it| it.framework == *id && it.state == TaskState::Unreachable).map(task).collect();
-    let used: Resources = mind.tasks().values().filter(|it| it.framework == *id && !it.state.is_terminal()).flat_map(|it| it.resources.iter().collect::<Vec<_>>()).collect();
+    let unreachable: Vec<Value> =
+        mind.tasks().values().filter(|it| it.framework == *id && it.state == TaskState::Unreachable).map(task).collect();
+    let used: Resources = mind
+        .tasks()
+        .values()
+        .filter(|it| it.framework == *id && !it.state.is_terminal())
+        .flat_map(|it| it.resources.iter().collect::<Vec<_>>())
+        .collect();
     json!({
         "id": id.as_str(),
         "name": state.info.name,
@@ -137,7 +156,8 @@ fn framework(mind: &Master, id: &FrameworkId, state: &FrameworkState) -> Value {
 }
 
 fn task(view: &TaskView) -> Value {
-    let statuses: Vec<Value> = view.latest.iter().map(|it| json!({ "state": it.state.name(), "timestamp": it.at.0 as f64 / 1000.0 })).collect();
+    let statuses: Vec<Value> =
+        view.latest.iter().map(|it| json!({ "state": it.state.name(), "timestamp": it.at.0 as f64 / 1000.0 })).collect();
     json!({
         "id": view.id.as_str(),
         "name": view.name,

@@ -11,8 +11,8 @@ use holdfast_proto::mesos::v1::scheduler::Event as SchedulerEvent;
 use holdfast_store::DurableStore;
 use tokio::sync::oneshot;
 
-use crate::links::Links;
 use crate::ledger_file::commit_all;
+use crate::links::Links;
 use crate::mind_loop::Shell;
 
 /// Whoever waits for an answer of the mind.

@@ -30,7 +30,8 @@ pub fn agents(mind: &Master) -> api::GetAgents {
 }
 
 fn agent(mind: &Master, id: &AgentId, state: &AgentState) -> api::get_agents::Agent {
-    let offered: Resources = state.offers.iter().filter_map(|it| mind.offers().get(it)).flat_map(|it| it.offer.resources.iter().collect::<Vec<_>>()).collect();
+    let offered: Resources =
+        state.offers.iter().filter_map(|it| mind.offers().get(it)).flat_map(|it| it.offer.resources.iter().collect::<Vec<_>>()).collect();
     let info = v1::AgentInfo { id: Some(agent_id(id)), ..machine::to_proto(&state.machine, Format::ENDPOINT) };
     api::get_agents::Agent {
         pid: Some(format!("slave(1)@{}:{}", state.machine.hostname, state.machine.port)),
@@ -153,7 +154,10 @@ pub fn roles(mind: &Master) -> api::GetRoles {
             let role = roles.entry(view.role.to_string()).or_insert_with(|| entry(view.role.as_str()));
             role.frameworks.push(v1::FrameworkId { value: id.as_str().to_owned() });
             let held = mind.tasks().values().filter(|it| it.framework == *id && !it.state.is_terminal());
-            let held: Resources = held.flat_map(|it| it.resources.iter().collect::<Vec<_>>()).filter(|it| it.identity.allocation.as_ref() == Some(&view.role)).collect();
+            let held: Resources = held
+                .flat_map(|it| it.resources.iter().collect::<Vec<_>>())
+                .filter(|it| it.identity.allocation.as_ref() == Some(&view.role))
+                .collect();
             role.resources.extend(list(&held));
         }
     }
@@ -169,7 +173,10 @@ pub fn roles(mind: &Master) -> api::GetRoles {
 
 /// Weights that are not 1.
 pub fn weights(mind: &Master) -> api::GetWeights {
-    let info = |(role, weight): (&holdfast_model::Role, &holdfast_model::Scalar)| v1::WeightInfo { role: Some(role.to_string()), weight: weight.to_f64() };
+    let info = |(role, weight): (&holdfast_model::Role, &holdfast_model::Scalar)| v1::WeightInfo {
+        role: Some(role.to_string()),
+        weight: weight.to_f64(),
+    };
     api::GetWeights { weight_infos: mind.ledger().weights.iter().map(info).collect() }
 }
 

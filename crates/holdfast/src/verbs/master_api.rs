@@ -3,7 +3,6 @@
 //! Relies on a master that does not lead naming the one that does. Reading may try one master after the other; a change is sent to
 //! one only, because whether it was carried out may not be known.
 
-
 use holdfast_model::convert::operator::{self, OperatorOrder};
 use holdfast_proto::mesos::v1::master::{Call, Response};
 use holdfast_wire::{ClientError, MesosClient};

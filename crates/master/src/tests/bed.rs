@@ -330,6 +330,15 @@ impl Bed {
         self.subscribe_suppressed(scheduler, &[]);
     }
 
+    /// As [`Bed::subscribe`]; one that was removed comes without its id.
+    pub(crate) fn subscribe_anew(&mut self, scheduler: usize) {
+        let id = self.schedulers[scheduler].info.id.clone();
+        if id.is_some_and(|it| self.folded.frameworks.get(&it).is_none_or(|it| it.removed)) {
+            self.schedulers[scheduler].info.id = None;
+        }
+        self.subscribe(scheduler);
+    }
+
     pub(crate) fn subscribe_suppressed(&mut self, scheduler: usize, suppressed: &[&str]) {
         let link = self.link();
         let it = &mut self.schedulers[scheduler];
@@ -448,7 +457,7 @@ impl Bed {
     pub(crate) fn reunite(&mut self) {
         (0..self.machines.len()).for_each(|it| self.connect(it));
         self.settle();
-        (0..self.schedulers.len()).for_each(|it| self.subscribe(it));
+        (0..self.schedulers.len()).for_each(|it| self.subscribe_anew(it));
         self.settle();
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use holdfast_agent::Input;
 use holdfast_model::convert::link::to_agent_from_proto;
-use holdfast_model::LinkId;
+use holdfast_model::{LinkId, Order};
 use holdfast_wire::{AgentLinkClient, ClientSettings};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +16,19 @@ use crate::mind_loop::Inbox;
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 /// The longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// The pause after a master said that this agent is not welcome: only a person can change that.
+const PAUSE_REFUSED: Duration = Duration::from_secs(5);
+
+/// How a link ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    /// It never stood.
+    Absent,
+    /// It stood and broke.
+    Broken,
+    /// The master does not want this agent.
+    Refused,
+}
 
 /// Keeps a link until told to stop. Masters are tried in turn.
 pub async fn keep(addresses: Vec<String>, masters: Masters, inbox: Inbox<AgentShell>, stop: CancellationToken) {
@@ -26,8 +39,9 @@ pub async fn keep(addresses: Vec<String>, masters: Masters, inbox: Inbox<AgentSh
         let talk = talk(&client, address, LinkId(last), &masters, &inbox);
         match stop.run_until_cancelled(talk).await {
             None => return,
-            Some(true) => pause = PAUSE_MIN,
-            Some(false) => pause = (pause * 2).min(PAUSE_MAX),
+            Some(Ended::Broken) => pause = PAUSE_MIN,
+            Some(Ended::Absent) => pause = (pause * 2).min(PAUSE_MAX),
+            Some(Ended::Refused) => pause = PAUSE_REFUSED,
         }
         // tidy: sleep is the point: a master that refuses is not asked in a tight loop
         if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
@@ -36,19 +50,19 @@ pub async fn keep(addresses: Vec<String>, masters: Masters, inbox: Inbox<AgentSh
     }
 }
 
-/// One link, from its beginning to its end. Says whether it ever stood.
-async fn talk(client: &AgentLinkClient, address: &str, link: LinkId, masters: &Masters, inbox: &Inbox<AgentShell>) -> bool {
+/// One link, from its beginning to its end.
+async fn talk(client: &AgentLinkClient, address: &str, link: LinkId, masters: &Masters, inbox: &Inbox<AgentShell>) -> Ended {
     let (to_master, mut from_master) = match client.connect(address).await {
         Ok(stream) => stream,
         Err(error) => {
             tracing::debug!("no link to master {address}: {error}");
-            return false;
+            return Ended::Absent;
         }
     };
     let (sender, mut outgoing) = mpsc::unbounded_channel();
     masters.open(link, sender);
     inbox.tell(Input::MasterLinked(link)).await;
-    let mut heard = false;
+    let mut ended = Ended::Absent;
     loop {
         tokio::select! {
             message = outgoing.recv() => match message {
@@ -57,7 +71,7 @@ async fn talk(client: &AgentLinkClient, address: &str, link: LinkId, masters: &M
             },
             message = from_master.recv() => match message.map(|it| it.map(to_agent_from_proto)) {
                 Ok(Some(Ok(message))) => {
-                    heard = true;
+                    ended = if matches!(message.order, Order::Refused(_)) { Ended::Refused } else { Ended::Broken };
                     inbox.tell(Input::FromMaster(link, message)).await;
                 }
                 Ok(Some(Err(invalid))) => {
@@ -74,5 +88,5 @@ async fn talk(client: &AgentLinkClient, address: &str, link: LinkId, masters: &M
     }
     masters.close(link);
     inbox.tell(Input::MasterLost(link)).await;
-    heard
+    ended
 }

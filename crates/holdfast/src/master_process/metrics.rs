@@ -60,6 +60,11 @@ pub fn read(mind: &Master) -> Vec<Metric> {
             "Agents that are expected and not connected.",
             agents(|it| matches!(it, AgentHealth::Away(_))),
         ),
+        Metric::gauge(
+            "holdfast/agents_fenced",
+            "Agents that have lost data or belong elsewhere.",
+            agents(|it| matches!(it, AgentHealth::Fenced(_))),
+        ),
         Metric::gauge("master/slaves_unreachable", "Agents that did not come back in time.", count(unreachable)),
         Metric::gauge("master/frameworks_active", "Frameworks that are connected.", connected),
         Metric::gauge("master/frameworks_connected", "Frameworks that are connected.", connected),

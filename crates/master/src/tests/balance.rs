@@ -103,11 +103,12 @@ fn faulty(master: &Master, offer: &holdfast_model::Offer) -> BTreeSet<Identity> 
 
 /// What each framework is counted to have is what it has.
 fn check_shares(master: &Master) {
-    let mut all: BTreeMap<(&FrameworkId, Role), Resources> = BTreeMap::new();
+    let mut all: BTreeMap<(&FrameworkId, Role), Quantities> = BTreeMap::new();
     let mut count = |framework, resources: &Resources| {
         for resource in resources.iter() {
             let role = resource.identity.allocation.clone().unwrap_or_else(Role::any);
-            all.entry((framework, role)).or_default().add(&resource);
+            let sum = all.entry((framework, role)).or_default().entry(resource.identity.name.clone()).or_default();
+            *sum = sum.plus(resource.value.quantity());
         }
     };
     master.offers.values().for_each(|it| count(&it.offer.framework, &it.offer.resources));
@@ -117,11 +118,11 @@ fn check_shares(master: &Master) {
     }
     for (id, state) in &master.frameworks {
         for view in &state.roles {
-            let sums = all.remove(&(id, view.role.clone())).map(|it| it.quantities()).unwrap_or_default();
+            let sums = all.remove(&(id, view.role.clone())).unwrap_or_default();
             assert_eq!(view.allocated, sums, "{id} has for role {} what it is counted to have", view.role);
         }
-        let uncounted: Vec<Quantities> = all.iter().filter(|((it, _), _)| *it == id).map(|(_, it)| it.quantities()).collect();
-        assert!(uncounted.iter().all(Quantities::is_empty), "{id} has more than it is counted to have: {uncounted:?}");
+        let uncounted: Vec<&Quantities> = all.iter().filter(|((it, _), _)| *it == id).map(|(_, it)| it).collect();
+        assert!(uncounted.is_empty(), "{id} has more than it is counted to have: {uncounted:?}");
     }
 }
 

@@ -303,26 +303,34 @@ impl Machine {
             shutdown_grace_ms: None,
             carried: Default::default(),
         });
-        let container = holdfast_model::ContainerId(self.ids.fresh());
-        let record =
-            ExecutorRecord { framework: owner.clone(), info, container, command, registered: true, launched: Instant(1), role: role.clone() };
-        self.executors.entry(record.key()).or_insert(record);
+        let key = (owner.clone(), id.clone());
+        let fits = self.has_room(&tasks, if self.executors.contains_key(&key) { &[] } else { &info.resources });
         self.version += 1;
         for task in tasks {
-            let record = TaskRecord {
-                framework: owner.clone(),
-                executor: id.clone(),
-                info: task,
-                state: TaskState::Staging,
-                latest: None,
-                updates: Vec::new(),
-                delivered: false,
-                killed: false,
-                role: role.clone(),
-                group: None,
-            };
+            let record = task_record(owner, &id, role, task);
             self.tasks.entry(record.key()).or_insert(record);
         }
+        if fits {
+            let container = holdfast_model::ContainerId(self.ids.fresh());
+            let (framework, role) = (owner.clone(), role.clone());
+            let record = ExecutorRecord { framework, info, container, command, registered: true, launched: Instant(1), role };
+            self.executors.entry(key).or_insert(record);
+            return;
+        }
+        let mine = |it: &&TaskRecord| it.executor == id && it.framework == *owner && it.latest.is_none();
+        let refused: Vec<TaskKey> = self.tasks.values().filter(mine).map(TaskRecord::key).collect();
+        refused.iter().for_each(|key| self.task_is(&key.0, key.1.as_str(), TaskState::Dropped));
+        if !command && !self.executors.contains_key(&key) {
+            self.outbox.push_back(ToMaster::ExecutorExited { framework: key.0, executor: key.1, status: 1 });
+        }
+    }
+
+    /// Whether what tasks and a new executor use is there, and their volumes are nobody's.
+    fn has_room(&self, tasks: &[TaskInfo], executor: &[Resource]) -> bool {
+        let needed: Resources = tasks.iter().flat_map(|it| &it.resources).chain(executor).map(|it| it.clone().unallocated()).collect();
+        let live = self.tasks.values().filter(|it| !it.state.is_terminal()).flat_map(|it| &it.info.resources);
+        let volumes: BTreeSet<_> = live.map(|it| it.identity.unallocated()).filter(|it| it.persistence.is_some()).collect();
+        self.total().contains(&needed) && needed.entries().all(|(it, _)| !volumes.contains(it))
     }
 
     /// A task moves on.
@@ -396,5 +404,20 @@ impl Machine {
         executors.iter().for_each(|key| self.executor_ends(&key.0, &key.1));
         self.frameworks.remove(framework);
         self.version += 1;
+    }
+}
+
+fn task_record(owner: &FrameworkId, executor: &ExecutorId, role: &Role, info: TaskInfo) -> TaskRecord {
+    TaskRecord {
+        framework: owner.clone(),
+        executor: executor.clone(),
+        info,
+        state: TaskState::Staging,
+        latest: None,
+        updates: Vec::new(),
+        delivered: false,
+        killed: false,
+        role: role.clone(),
+        group: None,
     }
 }

@@ -25,8 +25,8 @@ pub enum Trouble {
     PauseBetween(Node, u32, u64),
     /// The leader's next append is taken, and its answer is lost.
     LoseAnswer,
-    /// Another master is elected although the leader lives, and believes for a while.
-    Depose,
+    /// Another master is elected although the leader lives, and believes for a while; it may be cut off from its frameworks.
+    Depose(bool),
     /// A client goes back to an old leader.
     Mislead(Node),
     /// A machine loses power.
@@ -72,7 +72,7 @@ pub fn plan(shape: &Shape, mut luck: Rng) -> Vec<Fault> {
         if let Some(kind) = luck.pick(&kinds).copied() {
             let trouble = draw(kind, shape, &mut luck);
             faults.push(Fault { at_ms, trouble });
-            if matches!(trouble, Trouble::Depose | Trouble::Pause(Node::Master(_), _)) {
+            if matches!(trouble, Trouble::Depose(_) | Trouble::Pause(Node::Master(_), _)) {
                 mislead_some(shape, at_ms, &mut luck, &mut faults);
             }
         }
@@ -84,8 +84,8 @@ pub fn plan(shape: &Shape, mut luck: Rng) -> Vec<Fault> {
 /// A leader that is deposed and does not know it is dangerous only to those who still listen to it.
 fn mislead_some(shape: &Shape, at_ms: u64, luck: &mut Rng, faults: &mut Vec<Fault>) {
     let mut at_ms = at_ms;
-    for _ in 0..luck.below(4) {
-        at_ms += luck.between(100, 3_000);
+    for _ in 0..luck.below(5) {
+        at_ms += luck.between(300, 4_000);
         let machine = Node::Machine(luck.below(shape.agents as u64) as usize);
         let framework = Node::Framework(luck.below(shape.frameworks as u64) as usize);
         faults.push(Fault { at_ms, trouble: Trouble::Mislead(if luck.one_in(3) { framework } else { machine }) });
@@ -97,7 +97,8 @@ fn draw(kind: u64, shape: &Shape, luck: &mut Rng) -> Trouble {
     let (master, framework) = (luck.below(shape.masters as u64) as usize, luck.below(shape.frameworks as u64) as usize);
     let disk = 1 + luck.below(shape.disks as u64) as usize;
     let client = if luck.one_in(3) { Node::Framework(framework) } else { Node::Machine(machine) };
-    let anyone = *luck.pick(&[Node::Master(master), Node::Machine(machine), Node::Machine(machine), client]).expect("the list is not empty");
+    let anyone =
+        *luck.pick(&[Node::Master(master), Node::Machine(machine), Node::Machine(machine), client]).expect("the list is not empty");
     let down_ms = if luck.one_in(10) { luck.between(15_000, 30_000) } else { luck.between(50, 6_000) };
     let long_ms = luck.between(500, 12_000);
     match kind {
@@ -108,7 +109,7 @@ fn draw(kind: u64, shape: &Shape, luck: &mut Rng) -> Trouble {
         4 | 5 => Trouble::KillBetween(anyone, luck.below(6) as u32, !luck.one_in(3), down_ms),
         6 => Trouble::PauseBetween(anyone, luck.below(6) as u32, long_ms),
         7 => Trouble::LoseAnswer,
-        8 => Trouble::Depose,
+        8 => Trouble::Depose(luck.one_in(2)),
         9 => Trouble::Mislead(client),
         10 => Trouble::Reboot(machine, down_ms),
         11 => Trouble::BreakLink(luck.bits()),
@@ -130,7 +131,10 @@ impl World {
         self.faults += 1;
         match trouble {
             Trouble::Kill(node, down_ms) => self.kill(node, Some(down_ms)),
-            Trouble::Pause(node, ms) => self.pause(node, ms, None),
+            Trouble::Pause(node, ms) => {
+                self.pause(node, ms, None);
+                self.suspect(node, ms);
+            }
             Trouble::KillBetween(node, countdown, at_commits, down_ms) => {
                 self.arm(node, Armed { countdown, at_commits, blow: Blow::Die(down_ms) });
             }
@@ -140,15 +144,12 @@ impl World {
                     self.masters[leader].loses_answer = true;
                 }
             }
-            Trouble::Depose => {
-                let term = self.election.leader.map(|(_, term)| term);
-                self.elect(term);
-            }
+            Trouble::Depose(cut_off) => self.depose_leader(cut_off),
             Trouble::Mislead(node) => drop(self.mislead(node)),
             Trouble::Reboot(machine, down_ms) => self.reboot(machine, Some(down_ms)),
             Trouble::BreakLink(luck) => {
                 if let Some(link) = Rng::new(luck).pick(&self.links.sound()).copied() {
-                    self.links.break_link(&mut self.agenda, link);
+                    self.links.break_link(&mut self.agenda, link, 3_000);
                 }
             }
             Trouble::Slow(node, by_ms, ms) => {
@@ -172,6 +173,26 @@ impl World {
                 self.machines[machine].drawer.fail_sync_in(operations);
             }
             Trouble::KillInCommit(..) | Trouble::FailSync(..) => {}
+        }
+    }
+
+    /// Another master is elected. A leader that is cut off from its frameworks does not see them leave.
+    fn depose_leader(&mut self, cut_off: bool) {
+        let Some((leader, term)) = self.election.leader else { return };
+        for (link, _) in self.links.of(Node::Master(leader)) {
+            if cut_off && matches!(self.links.client_of(link), Some(Node::Framework(_))) {
+                self.links.break_link(&mut self.agenda, link, 12_000);
+            }
+        }
+        self.elect(Some(term));
+    }
+
+    /// A leader that does not answer for long is deposed.
+    fn suspect(&mut self, node: Node, ms: u64) {
+        if let Some((leader, term)) = self.election.leader.filter(|(leader, _)| Node::Master(*leader) == node && 2_000 < ms) {
+            let late_ms = self.luck_ms(300, 2_000, 300);
+            self.tell_story(|| format!("master {leader} is suspected"));
+            self.agenda.after(late_ms, Node::World, ANY_LIFE, What::Elect(Some(term)));
         }
     }
 

@@ -146,18 +146,19 @@ impl Links {
         let other = &link.ends[side.other() as usize];
         if other.closed {
             self.links.remove(&id);
-        } else {
+        } else if !link.broken {
+            // On a broken link even the goodbye is lost; the other end's own noticing is arranged already.
             let at = agenda.now.plus_ms(late_ms).max(other.last.min(other.cut.unwrap_or(other.last)));
             agenda.at(at, other.node, other.life, What::Noticed(id, side.other()));
         }
     }
 
-    /// The link breaks by itself; each end notices in its own time.
-    pub(crate) fn break_link(&mut self, agenda: &mut Agenda, id: u64) {
+    /// The link breaks by itself; each end notices in its own time, within `late_ms`.
+    pub(crate) fn break_link(&mut self, agenda: &mut Agenda, id: u64, late_ms: u64) {
         let Some(link) = self.links.get_mut(&id).filter(|it| !it.broken) else { return };
         link.broken = true;
         for side in [Side::Client, Side::Server] {
-            let (cut_ms, late_ms) = (link.luck.below(10), link.luck.between(1, 3_000));
+            let (cut_ms, late_ms) = (link.luck.below(10), link.luck.between(1, late_ms));
             let end = &mut link.ends[side as usize];
             let cut = agenda.now.plus_ms(cut_ms);
             end.cut = Some(end.cut.map_or(cut, |it| it.min(cut)));
@@ -230,7 +231,7 @@ mod tests {
         for seed in 0..100 {
             let (mut agenda, mut links, id) = pair(seed);
             (0..20).for_each(|number| links.send(&mut agenda, id, Side::Client, Message::FromAgent(ToMaster::Pong(number))));
-            links.break_link(&mut agenda, id);
+            links.break_link(&mut agenda, id, 3_000);
             (20..25).for_each(|number| links.send(&mut agenda, id, Side::Client, Message::FromAgent(ToMaster::Pong(number))));
             let (numbers, lost) = heard(&mut agenda, &mut links);
             assert!(lost && numbers.iter().copied().eq(0..numbers.len() as u64), "{numbers:?}");

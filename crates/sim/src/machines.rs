@@ -125,7 +125,8 @@ impl World {
         }
         self.rules_see(&Fact::AgentStarts { machine: index, ledger: &opened.ledger });
         let (found, now, planted) = (self.machines[index].found(), self.agenda.now, self.shape.planted);
-        let twice = crate::rules::r1_recovery::recover_twice(&config(planted), &opened.ledger, &found, now, &self.machines[index].process.ids);
+        let twice =
+            crate::rules::r1_recovery::recover_twice(&config(planted), &opened.ledger, &found, now, &self.machines[index].process.ids);
         if let Err(why) = twice {
             self.violate("R1", format!("agent {index}: {why}"));
         }
@@ -242,7 +243,9 @@ impl World {
                 self.links.send(&mut self.agenda, link.0, Side::Client, Message::FromAgent(message));
             }
             Effect::CloseMaster(link) => self.agent_hangs_up(index, link),
-            Effect::ToExecutor(link, event) => self.links.send(&mut self.agenda, link.0, Side::Server, Message::ToExecutor(Box::new(event))),
+            Effect::ToExecutor(link, event) => {
+                self.links.send(&mut self.agenda, link.0, Side::Server, Message::ToExecutor(Box::new(event)))
+            }
             Effect::CloseExecutor(link) => self.links.close(&mut self.agenda, link.0, Side::Server),
             Effect::OpenDisks(cluster, known) => self.work(index, life, Uuid::nil(), Job::Open(cluster, known)),
             Effect::MakeVolume(label) => self.work(index, life, label.claim.0, Job::Make(label)),

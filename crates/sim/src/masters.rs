@@ -61,6 +61,7 @@ impl World {
             return;
         }
         self.masters[index].process.start();
+        self.operator.forget_master(index);
         self.tell_story(|| format!("master {index} starts"));
         if self.election.leader.is_none() {
             self.agenda.after(10, Node::World, ANY_LIFE, What::Elect(None));

@@ -63,7 +63,8 @@ impl Operator {
             holdfast_model::DiskKind::Mount => amount.on(holdfast_model::Source::mount(&disk.root)),
         };
         let labels = vec![("lot".to_owned(), Some(self.luck.below(4).to_string()))];
-        let reservation = Reservation { kind: ReservationKind::Dynamic, role: self.role.clone(), principal: Some("ops".to_owned()), labels };
+        let reservation =
+            Reservation { kind: ReservationKind::Dynamic, role: self.role.clone(), principal: Some("ops".to_owned()), labels };
         ClaimAction::Reserve { resources: vec![amount.reserved(reservation)], source: Vec::new() }
     }
 

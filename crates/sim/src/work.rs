@@ -87,10 +87,12 @@ impl World {
     /// What the machine has, disks that are ill left out of the sum.
     fn open_disks(&mut self, index: usize, cluster: ClusterId, known: &[DiskRecord]) -> MachineFound {
         let machine = &mut self.machines[index];
-        let mut resources: Resources =
-            [Resource::scalar("cpus", Scalar::thousandths(machine.cpus_thousandths)), Resource::scalar("mem", Scalar::whole(machine.mem_mb))]
-                .iter()
-                .collect();
+        let mut resources: Resources = [
+            Resource::scalar("cpus", Scalar::thousandths(machine.cpus_thousandths)),
+            Resource::scalar("mem", Scalar::whole(machine.mem_mb)),
+        ]
+        .iter()
+        .collect();
         let mut found = Vec::new();
         for disk in &mut machine.disks {
             let luck = &mut machine.luck;

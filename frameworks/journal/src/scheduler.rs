@@ -6,7 +6,7 @@ use holdfast_sdk::{Member, Needs, Program, Service, Stage};
 use std::path::PathBuf;
 
 /// The framework, as the command line describes it.
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 pub struct Arguments {
     /// The masters, as host:port, separated by commas.
     #[arg(long, value_delimiter = ',', default_value = "127.0.0.1:5050")]
@@ -122,5 +122,17 @@ mod tests {
         for (line, name) in [("j --ledger /l --role a//b", "--role"), ("j --ledger /l --cpus NaN", "--cpus"), ("j", "--ledger")] {
             assert!(journal(line).err().unwrap().to_string().contains(name), "{line}");
         }
+    }
+
+    #[test]
+    fn every_node_comes_back_to_its_volume() {
+        let mut kit = holdfast_sim::kit::Kit::new(3, journal("j --ledger /l --program /p").unwrap());
+        kit.run_until_content(60_000);
+        let before = kit.volumes(&kit.members());
+        kit.reboot(0, 2_000);
+        kit.kill_scheduler(1_000);
+        kit.run_ms(5_000);
+        kit.run_until_content(120_000);
+        assert_eq!(kit.volumes(&kit.members()), before);
     }
 }

@@ -28,7 +28,12 @@ fn hunt(planted: &Planted, words: &Words) -> bool {
     match found {
         Some((seed, (violation, _))) => {
             let seeds = seed - words.start + 1;
-            println!("{:<36} found after {seeds} seeds (of {} allowed): {}", planted.name, planted.seeds_max, short(&violation.to_string()));
+            println!(
+                "{:<36} found after {seeds} seeds (of {} allowed): {}",
+                planted.name,
+                planted.seeds_max,
+                short(&violation.to_string())
+            );
             true
         }
         None => {

@@ -93,7 +93,8 @@ pub fn run(words: &Words) -> bool {
 fn tell_shortest(first: &Outcome, shape: &Shape) {
     let Some((violation, _)) = &first.violation else { return };
     let (faults, outcome) = std::thread::scope(|scope| {
-        let shrunk = std::thread::Builder::new().name("storm-shrink".to_owned()).spawn_scoped(scope, || shrink(first.seed, shape, violation.rule));
+        let shrunk =
+            std::thread::Builder::new().name("storm-shrink".to_owned()).spawn_scoped(scope, || shrink(first.seed, shape, violation.rule));
         shrunk.expect("the machine has room for a thread").join().expect("a storm's panic is caught inside of it")
     });
     println!("\nThe shortest story of seed {} ({} faults):", first.seed, faults.len());

@@ -3,9 +3,9 @@
 //! Relies on `holdfast_store::FaultyStore` and on the conversions of `model`. What an acknowledged commit said is there after every
 //! crash; what was not acknowledged may be there or not, and nothing in between. Never repairs anything itself.
 
+use crate::difference::difference;
 use holdfast_model::convert::ledger::agent::{encode, fold};
 use holdfast_model::{AgentChange, AgentLedger};
-use crate::difference::difference;
 use holdfast_store::{DiskFaults, Entry, FaultyStore, Store};
 
 /// See the module.

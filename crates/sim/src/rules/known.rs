@@ -124,7 +124,8 @@ impl Known {
     fn ask(&mut self, agent: &AgentId, action: &ClaimAction) {
         self.add(agent, &action.conversion().consumed, -1);
         if let ClaimAction::Destroy(volumes) = action {
-            let names = volumes.iter().filter_map(|it| Some((agent.clone(), it.identity.role(), it.identity.persistence.as_ref()?.to_string())));
+            let names =
+                volumes.iter().filter_map(|it| Some((agent.clone(), it.identity.role(), it.identity.persistence.as_ref()?.to_string())));
             self.destroyed.extend(names);
         }
     }

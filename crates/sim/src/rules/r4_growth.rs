@@ -38,7 +38,11 @@ impl Rule for Growth {
         let pairs = truth.machines.len() * truth.frameworks.len();
         at_most("offers that stand".to_owned(), mind.offers().len(), pairs)?;
         at_most("refusals that hold".to_owned(), mind.filters_len(), 4 * pairs)?;
-        at_most("claims in the journal".to_owned(), truth.journal.ledger.claims.len(), truth.machines.iter().map(|it| it.proven().claims.len()).sum())
+        at_most(
+            "claims in the journal".to_owned(),
+            truth.journal.ledger.claims.len(),
+            truth.machines.iter().map(|it| it.proven().claims.len()).sum(),
+        )
     }
 }
 

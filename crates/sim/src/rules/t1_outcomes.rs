@@ -65,11 +65,16 @@ impl Rule for Outcomes {
 
     fn see(&mut self, _now: Instant, known: &Known, fact: &Fact<'_>) -> Verdict {
         match fact {
-            Fact::FrameworkHears { framework, leads, event: Event::Update(status), .. } => return self.told(known, *framework, *leads, status),
+            Fact::FrameworkHears { framework, leads, event: Event::Update(status), .. } => {
+                return self.told(known, *framework, *leads, status)
+            }
             Fact::TaskStarts { machine, framework, task, .. } => {
                 let key = ((*framework).clone(), (*task).clone());
                 if let Some(state) = self.over.get(&key) {
-                    return Err(format!("task {task} starts on machine {machine} after its framework was told that it is {}", state.name()));
+                    return Err(format!(
+                        "task {task} starts on machine {machine} after its framework was told that it is {}",
+                        state.name()
+                    ));
                 }
                 self.running.insert(key);
             }

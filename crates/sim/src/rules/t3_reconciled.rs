@@ -32,7 +32,8 @@ impl Rule for Reconciled {
         for (framework, task, state) in std::mem::take(&mut self.answers) {
             for (index, machine) in truth.machines.iter().enumerate() {
                 let theirs = |id: &holdfast_model::FrameworkId| known.frameworks.get(id) == Some(&framework);
-                let record = machine.proven().tasks.values().find(|it| theirs(&it.framework) && it.info.id == task && !it.state.is_terminal());
+                let record =
+                    machine.proven().tasks.values().find(|it| theirs(&it.framework) && it.info.id == task && !it.state.is_terminal());
                 let runs = machine.containers.values().filter(|it| theirs(&it.plan.framework)).flat_map(|it| it.executor.running());
                 if record.is_some() || runs.into_iter().any(|it| it.info.id == task) {
                     return Err(format!("framework {framework} is told that {task} is {}, and machine {index} has it", state.name()));

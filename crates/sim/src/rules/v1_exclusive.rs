@@ -28,7 +28,9 @@ impl Rule for Exclusive {
                     let other = self.writers.insert((*machine, volume.label.claim), plan.container);
                     if let Some(other) = other.filter(|it| *it != plan.container) {
                         let (name, executor) = (&volume.label.persistence, &plan.executor);
-                        return Err(format!("volume {name} of machine {machine} is given to {executor} while container {other} still runs on it"));
+                        return Err(format!(
+                            "volume {name} of machine {machine} is given to {executor} while container {other} still runs on it"
+                        ));
                     }
                 }
             }

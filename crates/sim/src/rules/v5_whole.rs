@@ -45,10 +45,8 @@ impl Rule for Whole {
 
 /// What a machine has, in thousandths, by name and disk.
 pub(crate) fn capacity(machine: &crate::machines::Machine) -> BTreeMap<(String, Option<String>), i64> {
-    let mut all = BTreeMap::from([
-        (("cpus".to_owned(), None), machine.cpus_thousandths),
-        (("mem".to_owned(), None), machine.mem_mb * 1_000),
-    ]);
+    let mut all =
+        BTreeMap::from([(("cpus".to_owned(), None), machine.cpus_thousandths), (("mem".to_owned(), None), machine.mem_mb * 1_000)]);
     for disk in &machine.disks {
         let root = (disk.kind != holdfast_model::DiskKind::Root).then(|| disk.root.clone());
         all.insert(("disk".to_owned(), root), disk.size_mb as i64 * 1_000);

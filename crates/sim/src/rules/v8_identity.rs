@@ -54,7 +54,9 @@ fn check_plan(known: &Known, machine: usize, plan: &ContainerPlan) -> Verdict {
     for volume in &plan.volumes {
         let label = &volume.label;
         let same = named.iter().find(|it| it.identity.persistence.as_ref().is_some_and(|name| name.as_str() == label.persistence));
-        let Some(same) = same else { return Err(format!("task {} is given volume {}, which it did not name", asked.id, label.persistence)) };
+        let Some(same) = same else {
+            return Err(format!("task {} is given volume {}, which it did not name", asked.id, label.persistence));
+        };
         let mount = same.mount.as_ref();
         let shown = mount.is_some_and(|it| it.container_path == volume.container_path && it.mode == volume.mode);
         if !shown || same.identity.role().to_string() != label.role {

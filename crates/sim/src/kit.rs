@@ -1,0 +1,161 @@
+//! The test kit of framework authors: a service on a simulated cluster, with real masters' and agents' minds, simulated time and
+//! hands, and no process at all. A minute of the cluster's life takes milliseconds.
+//!
+//! ```
+//! use holdfast_sim::kit::Kit;
+//! use holdfast_sim::services::Records;
+//!
+//! let mut kit = Kit::new(3, Records::new("db", "db", 2, 200));
+//! kit.run_until_content(60_000);
+//! let before = kit.members();
+//! kit.kill_agent(0, 2_000);
+//! kit.run_ms(1_000);
+//! kit.run_until_content(60_000);
+//! assert_eq!(kit.volumes(&before), kit.volumes(&kit.members()));
+//! ```
+//!
+//! Every rule of the house is checked after every step. Never succeeds silently: what does not come about panics with the story.
+
+use crate::agenda::{Doing, Node};
+use crate::frameworks::Performer;
+use crate::shape::Shape;
+use crate::story::Detail;
+use crate::world::World;
+
+/// A service on a simulated cluster.
+pub struct Kit {
+    world: World,
+}
+
+/// A member of the service, as its own ledger has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberView {
+    /// Its number.
+    pub index: u32,
+    /// Its task, while that may be alive.
+    pub task: Option<String>,
+    /// The agent that has its volume.
+    pub agent: Option<String>,
+    /// Its volume.
+    pub volume: Option<String>,
+}
+
+impl Kit {
+    /// One master, so many agents with two disks each, and the service about to start.
+    pub fn new(agents: usize, service: impl Performer + 'static) -> Kit {
+        let shape = Shape { agents, ..Shape::still() };
+        let mut world = World::new(1, shape, Some(Vec::new()), vec![Box::new(service)]);
+        world.story.detail = Detail::Plot;
+        Kit { world }
+    }
+
+    /// Lets so many milliseconds pass.
+    ///
+    /// # Panics
+    /// When a rule of the house is broken.
+    pub fn run_ms(&mut self, ms: u64) {
+        self.world.run_until(self.world.elapsed_ms() + ms);
+        if let Some(violation) = &self.world.violation {
+            panic!("rule {} is broken: {}\n{}", violation.rule, violation.why, self.story());
+        }
+    }
+
+    /// Lets time pass until every member runs.
+    ///
+    /// # Panics
+    /// When that takes longer than `within_ms`; tells what happened.
+    pub fn run_until_content(&mut self, within_ms: u64) {
+        let end = self.world.elapsed_ms() + within_ms;
+        while !self.is_content() {
+            assert!(self.world.elapsed_ms() < end, "not every member runs within {within_ms} ms\n{}", self.story());
+            self.run_ms(100);
+        }
+    }
+
+    /// Whether every member's task was seen running.
+    pub fn is_content(&self) -> bool {
+        self.world.frameworks[0].keeper.as_ref().is_some_and(holdfast_sdk::Keeper::is_content)
+    }
+
+    /// The members.
+    pub fn members(&self) -> Vec<MemberView> {
+        let members = self.world.frameworks[0].ledger.members.values();
+        let view = |it: &holdfast_sdk::Member| MemberView {
+            index: it.index,
+            task: it.run.as_ref().map(|it| it.task.to_string()),
+            agent: it.agent.as_ref().map(ToString::to_string),
+            volume: it.volume.as_ref().map(ToString::to_string),
+        };
+        members.map(view).collect()
+    }
+
+    /// Each member's agent and volume.
+    pub fn volumes(&self, members: &[MemberView]) -> Vec<(Option<String>, Option<String>)> {
+        members.iter().map(|it| (it.agent.clone(), it.volume.clone())).collect()
+    }
+
+    /// Kills an agent's process; it is back after `down_ms`. Its containers live on.
+    pub fn kill_agent(&mut self, agent: usize, down_ms: u64) {
+        self.world.kill(Node::Machine(agent), Some(down_ms));
+    }
+
+    /// Takes a machine's power; it is back after `down_ms`, without its containers.
+    pub fn reboot(&mut self, agent: usize, down_ms: u64) {
+        self.world.reboot(agent, Some(down_ms));
+    }
+
+    /// Kills the scheduler; it is back after `down_ms`, with its ledger.
+    pub fn kill_scheduler(&mut self, down_ms: u64) {
+        self.world.kill(Node::Framework(0), Some(down_ms));
+    }
+
+    /// Kills the master; it is back after `down_ms`, with its ledger.
+    pub fn kill_master(&mut self, down_ms: u64) {
+        self.world.kill(Node::Master(0), Some(down_ms));
+    }
+
+    /// Kills the containers of an agent.
+    pub fn kill_containers(&mut self, agent: usize) {
+        for (machine, id) in self.world.living() {
+            if machine == agent {
+                self.world.act(machine, id, Doing::Exit(137));
+            }
+        }
+    }
+
+    /// What happened, a line each.
+    pub fn story(&self) -> String {
+        self.world.story.lines.iter().map(|line| format!("{line}\n")).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::services::Records;
+
+    #[test]
+    fn a_service_comes_back_to_its_volumes_whatever_dies() {
+        let mut kit = Kit::new(3, Records::new("db", "db", 3, 200));
+        kit.run_until_content(60_000);
+        let before = kit.volumes(&kit.members());
+        for blow in [
+            Kit::kill_agent as fn(&mut Kit, usize, u64),
+            Kit::reboot,
+            |kit, _, ms| kit.kill_scheduler(ms),
+            |kit, _, ms| kit.kill_master(ms),
+            |kit, at, _| kit.kill_containers(at),
+        ] {
+            blow(&mut kit, 1, 2_000);
+            kit.run_ms(5_000);
+            kit.run_until_content(120_000);
+            assert_eq!(kit.volumes(&kit.members()), before);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "not every member runs")]
+    fn what_cannot_come_about_is_said() {
+        Kit::new(1, Records::new("db", "db", 2, 200)).run_until_content(20_000);
+    }
+}

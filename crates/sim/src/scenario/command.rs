@@ -1,0 +1,216 @@
+//! The commands of the scenario language.
+//!
+//! Relies on the world for everything that happens. Never lets an unknown word pass.
+
+use std::collections::BTreeMap;
+
+use holdfast_model::{AgentId, ClaimAction, PersistenceId, Reservation, ReservationKind, Resource, Role, Scalar, Source, TaskState};
+
+use super::show;
+use crate::agenda::{Doing, Heal, Node};
+use crate::hands::containers::Phase;
+use crate::services::Records;
+use crate::shape::Shape;
+use crate::story::Detail;
+use crate::world::World;
+
+/// A line that cannot be understood.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{line}`: {why}")]
+pub struct Wrong {
+    /// The line.
+    pub line: String,
+    /// Why.
+    pub why: String,
+}
+
+/// A line taken apart: `verb word word key=value`.
+struct Line<'a> {
+    whole: &'a str,
+    words: Vec<&'a str>,
+    values: BTreeMap<&'a str, &'a str>,
+}
+
+impl<'a> Line<'a> {
+    fn of(whole: &'a str) -> Line<'a> {
+        let (mut words, mut values) = (Vec::new(), BTreeMap::new());
+        for part in whole.split_whitespace() {
+            match part.split_once('=') {
+                Some((key, value)) => drop(values.insert(key, value)),
+                None => words.push(part),
+            }
+        }
+        Line { whole, words, values }
+    }
+
+    fn wrong(&self, why: impl Into<String>) -> Wrong {
+        Wrong { line: self.whole.to_owned(), why: why.into() }
+    }
+
+    fn number(&self, key: &str, otherwise: usize) -> Result<usize, Wrong> {
+        let Some(value) = self.values.get(key) else { return Ok(otherwise) };
+        value.parse().map_err(|_| self.wrong(format!("{key}={value} is no number")))
+    }
+
+    fn index(&self, at: usize) -> Result<usize, Wrong> {
+        let word = self.words.get(at).ok_or_else(|| self.wrong("which one? give its number"))?;
+        word.parse().map_err(|_| self.wrong(format!("`{word}` is no number")))
+    }
+
+    fn ms(&self, text: &str) -> Result<u64, Wrong> {
+        let wrong = || self.wrong(format!("`{text}` is no duration; write 500ms or 5s"));
+        let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?);
+        let factor = match unit {
+            "ms" => 1,
+            "s" => 1_000,
+            _ => return Err(wrong()),
+        };
+        digits.parse::<u64>().map(|it| it * factor).map_err(|_| wrong())
+    }
+
+    fn down_ms(&self) -> Result<Option<u64>, Wrong> {
+        self.values.get("down").map(|it| self.ms(it)).transpose()
+    }
+}
+
+/// Runs one line; what it shows is added to `shown`.
+///
+/// # Errors
+/// [`Wrong`], when it cannot be understood or done.
+pub(super) fn run(world: &mut Option<World>, line: &str, shown: &mut Vec<String>) -> Result<(), Wrong> {
+    let line = Line::of(line);
+    let verb = line.words.first().copied().unwrap_or_default();
+    if verb == "cluster" {
+        *world = Some(cluster(&line)?);
+        return Ok(());
+    }
+    let Some(world) = world.as_mut() else { return Err(line.wrong("begin with `cluster`")) };
+    match verb {
+        "framework" => framework(world, &line),
+        "run" => {
+            let ms = line.ms(line.words.get(1).copied().unwrap_or_default())?;
+            world.run_until(world.elapsed_ms() + ms);
+            Ok(())
+        }
+        "kill" => kill(world, &line),
+        "elect" => {
+            let term = world.election.leader.map(|(_, term)| term);
+            world.elect(term);
+            Ok(())
+        }
+        "reboot" => {
+            let (machine, down) = (line.index(1)?, line.down_ms()?);
+            world.reboot(machine, down.or(Some(1_000)));
+            Ok(())
+        }
+        "unmount" | "swap" => {
+            world.unmount(line.index(1)?, line.index(2)?, verb == "swap", None);
+            Ok(())
+        }
+        "mount" => {
+            world.heal(Heal::Mount(line.index(1)?, line.index(2)?));
+            Ok(())
+        }
+        "reserve" | "create" | "destroy" | "unreserve" => operate(world, &line, verb, shown),
+        _ => show::run(world, verb, &line.words, shown).ok_or_else(|| line.wrong(format!("there is no command `{verb}`"))),
+    }
+}
+
+fn cluster(line: &Line<'_>) -> Result<World, Wrong> {
+    let shape = Shape {
+        masters: line.number("masters", 1)?.max(1),
+        agents: line.number("agents", 1)?,
+        disks: line.number("disks", 0)?,
+        ..Shape::still()
+    };
+    let mut world = World::new(1, shape, Some(Vec::new()), Vec::new());
+    world.story.detail = Detail::Plot;
+    Ok(world)
+}
+
+fn framework(world: &mut World, line: &Line<'_>) -> Result<(), Wrong> {
+    let name = line.words.get(1).ok_or_else(|| line.wrong("give it a name"))?;
+    let role = line.values.get("role").copied().unwrap_or("db");
+    Role::parse(role).map_err(|it| line.wrong(it.to_string()))?;
+    let members = u32::try_from(line.number("members", 1)?).unwrap_or(u32::MAX);
+    let mut service = Records::new(name, role, members, i64::try_from(line.number("disk", 200)?).unwrap_or(200));
+    if line.words.contains(&"executor") {
+        service = service.with_executor();
+    }
+    world.add_framework(Box::new(service));
+    Ok(())
+}
+
+fn kill(world: &mut World, line: &Line<'_>) -> Result<(), Wrong> {
+    let down = line.down_ms()?;
+    match line.words.get(1).copied() {
+        Some("leader") => {
+            let leader = world.leader().ok_or_else(|| line.wrong("nobody leads"))?;
+            world.kill(Node::Master(leader), down.or(Some(1_000)));
+        }
+        Some("agent") => world.kill(Node::Machine(line.index(2)?), down.or(Some(1_000))),
+        Some("framework") => world.kill(Node::Framework(line.index(2)?), down.or(Some(1_000))),
+        Some("executor") => {
+            let index = line.index(2)?;
+            let (_, id) = world.living().into_iter().find(|(it, _)| *it == index).ok_or_else(|| line.wrong("no container lives there"))?;
+            world.act(index, id, Doing::Exit(137));
+        }
+        Some("task") => {
+            let index = line.index(2)?;
+            let (_, id) = world.living().into_iter().find(|(it, _)| *it == index).ok_or_else(|| line.wrong("no container lives there"))?;
+            let tasks = world.machines[index].containers.get(&id).into_iter().flat_map(|it| it.executor.tasks.iter());
+            let running = tasks.filter(|(_, it)| it.phase == Phase::Running).map(|(id, _)| id.clone()).next();
+            let task = running.ok_or_else(|| line.wrong("no task runs there"))?;
+            world.end_task(index, id, &task, TaskState::Failed, "its process died");
+        }
+        _ => return Err(line.wrong("kill leader, agent N, framework N, executor N or task N")),
+    }
+    Ok(())
+}
+
+/// An operator's order on an agent: `reserve AGENT role=R disk=MB [on=DISK]`, `create AGENT name=N ...`.
+fn operate(world: &mut World, line: &Line<'_>, verb: &str, shown: &mut Vec<String>) -> Result<(), Wrong> {
+    let index = line.index(1)?;
+    let machine = world.machines.get(index).ok_or_else(|| line.wrong("there is no such agent"))?;
+    let agent: AgentId = machine.proven().identity.agent.clone().ok_or_else(|| line.wrong("that agent has not registered yet"))?;
+    let role = Role::parse(line.values.get("role").copied().unwrap_or("ops")).map_err(|it| line.wrong(it.to_string()))?;
+    let mb = i64::try_from(line.number("disk", 100)?).unwrap_or(100);
+    let mut disk = Resource::scalar("disk", Scalar::whole(mb));
+    if let Some(on) = line.values.get("on") {
+        let place = on.parse::<usize>().ok().and_then(|it| machine.disks.get(it)).ok_or_else(|| line.wrong("there is no such disk"))?;
+        match place.kind {
+            holdfast_model::DiskKind::Root => {}
+            holdfast_model::DiskKind::Path => disk = disk.on(Source::path(&place.root)),
+            holdfast_model::DiskKind::Mount => disk = disk.on(Source::mount(&place.root)),
+        }
+    }
+    let by = Reservation { kind: ReservationKind::Dynamic, role, principal: Some("ops".to_owned()), labels: Vec::new() };
+    let reserved = disk.reserved(by);
+    let name = || line.values.get("name").copied().ok_or_else(|| line.wrong("name=NAME is missing"));
+    let volume = |reserved: Resource| -> Result<Resource, Wrong> {
+        let id = PersistenceId::parse(name()?).map_err(|it| line.wrong(it.to_string()))?;
+        Ok(reserved.volume(id, "data", Some("ops")))
+    };
+    let action = match verb {
+        "reserve" => ClaimAction::Reserve { resources: vec![reserved], source: Vec::new() },
+        "unreserve" => ClaimAction::Unreserve(vec![reserved]),
+        "create" => ClaimAction::Create(vec![volume(reserved)?]),
+        _ => {
+            // By its name alone, whoever made it; else by what it would be.
+            let known = world.machines[index]
+                .proven()
+                .claims
+                .values()
+                .find(|it| it.resource.identity.persistence.as_ref().is_some_and(|it| Ok(it.as_str()) == name()));
+            ClaimAction::Destroy(vec![known.map_or_else(|| volume(reserved), |it| Ok(it.resource.clone()))?])
+        }
+    };
+    let leader = world.leader().ok_or_else(|| line.wrong("nobody leads"))?;
+    let told = world.story.lines.len();
+    world.ask(leader, agent, action);
+    world.run_until(world.elapsed_ms() + 2_000);
+    let answers = world.story.lines.iter().skip(told).filter_map(|it| it.split_once("operator's ").map(|(_, rest)| rest.to_owned()));
+    let answer = answers.last().unwrap_or_else(|| "no answer yet".to_owned());
+    shown.push(show::plain(world, &answer));
+    Ok(())
+}

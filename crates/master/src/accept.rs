@@ -2,8 +2,8 @@
 //! ones left; one that fails is dropped with a reason, and the later ones are still tried.
 
 use holdfast_model::{
-    Action, AgentId, Asker, ClaimAction, Event, Filters, FrameworkId, Invalid, MasterChange, Moment, NamedOperation, OfferId, Operation,
-    OperationState, OperationStatus, OperationUuid, Order, PendingOperation, Reason, Resources, Role, StatusSource, TaskInfo, TaskState, TaskStatus,
+    Action, AgentId, Asker, ClaimAction, Event, Filters, FrameworkId, Identity, Invalid, MasterChange, Moment, NamedOperation, OfferId, Operation,
+    OperationState, OperationStatus, OperationUuid, Order, PendingOperation, Reason, Resource, Resources, Role, StatusSource, TaskInfo, TaskState, TaskStatus,
 };
 
 use crate::state::{AgentHealth, InFlight};
@@ -168,11 +168,27 @@ impl Master {
     /// Believes an action done on the agent, before the agent says so. Returns it without allocations.
     pub(crate) fn speculate(&mut self, agent: &AgentId, uuid: OperationUuid, action: &ClaimAction) -> Result<ClaimAction, Invalid> {
         let bare = action.map(|it| it.clone().unallocated());
+        self.check_names(agent, &bare)?;
         let state = self.agents.get_mut(agent).ok_or_else(|| Invalid::new("agent_id", "unknown"))?;
         let free = state.free();
         bare.apply(&mut state.total)?;
         state.withhold(uuid, &bare, free);
         Ok(bare)
+    }
+
+    /// A volume that cannot be used now keeps its name. (Of those that can, the law sees to that.)
+    pub(crate) fn check_names(&self, agent: &AgentId, action: &ClaimAction) -> Result<(), Invalid> {
+        let (ClaimAction::Create(volumes), Some(state)) = (action, self.agents.get(agent)) else { return Ok(()) };
+        let faulty = state.faults.iter().filter_map(|(id, why)| Some((self.ledger.claims.get(&(agent.clone(), *id))?, why)));
+        for (claim, why) in faulty.filter(|(claim, _)| claim.is_volume()) {
+            let named = |it: &Identity| (it.role(), it.persistence.clone());
+            let same = |it: &Resource| named(&it.identity) == named(&claim.resource.identity);
+            if let Some(index) = volumes.iter().position(same) {
+                let why = format!("the role has a volume of this name on this agent, which cannot be used now ({why}); choose another id");
+                return Err(Invalid::new(format!("volumes[{index}].disk.persistence.id"), why));
+            }
+        }
+        Ok(())
     }
 
     /// Sends what an ACCEPT came to; the masters' memory of it is written in parallel, since the agent's is the truth.

@@ -89,6 +89,7 @@ impl Master {
             }
         }
         self.check_known(agent, action)?;
+        self.check_names(agent, action).map_err(|it| Refusal::Conflict(it.to_string()))?;
         let conversion = action.conversion();
         let mut after = state.total.clone();
         action.apply(&mut after).map_err(|it| Refusal::Conflict(it.to_string()))?;

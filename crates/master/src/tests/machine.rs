@@ -190,11 +190,22 @@ impl Machine {
         if std::mem::take(&mut self.fails) {
             return self.settle(uuid, OperationState::Failed);
         }
+        if self.name_is_taken(action) {
+            return self.settle(uuid, OperationState::Failed);
+        }
         if action.apply(&mut self.total()).is_ok() {
             self.carry_out(uuid, action, by);
         } else if self.destroying().next().is_none() {
             self.settle(uuid, OperationState::Failed); // Else it waits.
         }
+    }
+
+    /// Also by a volume that cannot be used now.
+    fn name_is_taken(&self, action: &ClaimAction) -> bool {
+        let ClaimAction::Create(volumes) = action else { return false };
+        let name = |it: &Resource| (it.identity.role(), it.identity.persistence.clone());
+        let live = self.claims.values().filter(|it| it.is_volume() && it.state != ClaimState::Destroying);
+        live.into_iter().any(|claim| volumes.iter().any(|it| name(it) == name(&claim.resource)))
     }
 
     fn destroying(&self) -> impl Iterator<Item = &Claim> {

@@ -11,7 +11,8 @@ use crate::Agent;
 impl Agent {
     /// Ends the executors of the same framework that hold a volume which `launch` needs, and have no task left. The launch waits for them.
     pub(crate) fn end_idle_holders(&mut self, moment: &mut Moment<'_>, launch: &Launch) {
-        let volumes = launch.tasks.iter().flat_map(|it| &it.resources).filter(|it| it.identity.persistence.is_some() && !it.identity.shared);
+        let volumes =
+            launch.tasks.iter().flat_map(|it| &it.resources).filter(|it| it.identity.persistence.is_some() && !it.identity.shared);
         let claims: Vec<_> = volumes.filter_map(|it| find_volume(&self.ledger, &it.identity)).collect();
         let (owner, own) = (launch.owner(), launch.executor_key());
         let idle = |key: &&ExecutorKey| {
@@ -25,7 +26,10 @@ impl Agent {
         };
         let idle: Vec<ExecutorKey> = self.ledger.executors.keys().filter(idle).cloned().collect();
         for key in idle {
-            self.log(format!("executor `{}` of framework {} has no task left and holds a volume that the next one needs; it is ended", key.1, key.0));
+            self.log(format!(
+                "executor `{}` of framework {} has no task left and holds a volume that the next one needs; it is ended",
+                key.1, key.0
+            ));
             self.end_executor(moment, &key, None);
         }
     }

@@ -2,8 +2,9 @@
 //! ones left; one that fails is dropped with a reason, and the later ones are still tried.
 
 use holdfast_model::{
-    Action, AgentId, Asker, ClaimAction, Event, Filters, FrameworkId, Identity, Invalid, MasterChange, Moment, NamedOperation, OfferId, Operation,
-    OperationState, OperationStatus, OperationUuid, Order, PendingOperation, Reason, Resource, Resources, Role, StatusSource, TaskInfo, TaskState, TaskStatus,
+    Action, AgentId, Asker, ClaimAction, Event, Filters, FrameworkId, Identity, Invalid, MasterChange, Moment, NamedOperation, OfferId,
+    Operation, OperationState, OperationStatus, OperationUuid, Order, PendingOperation, Reason, Resource, Resources, Role, StatusSource,
+    TaskInfo, TaskState, TaskStatus,
 };
 
 use crate::state::{AgentHealth, InFlight};

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_model::claim::fit;
 use holdfast_model::{
-    AgentId, AgentRecord, Claim, ClaimId, Event, FrameworkId, Identity, Instant, MasterChange, OfferId, OperationRecord, OperationUuid, Order,
-    Presence, Reason, Report, Resources, StatusSource, TaskKey, TaskRecord, TaskState, TaskStatus,
+    AgentId, AgentRecord, Claim, ClaimId, Event, FrameworkId, Identity, Instant, MasterChange, OfferId, OperationRecord, OperationUuid,
+    Order, Presence, Reason, Report, Resources, StatusSource, TaskKey, TaskRecord, TaskState, TaskStatus,
 };
 
 use crate::reconcile::status_of;
@@ -80,7 +80,9 @@ impl Master {
                 ..record.clone()
             };
             // The version alone is worth no write of its own: a lesser watermark only fences less.
-            if (&renewed.hostname, renewed.port, renewed.presence) != (&record.hostname, record.port, record.presence) || !changes.is_empty() {
+            if (&renewed.hostname, renewed.port, renewed.presence) != (&record.hostname, record.port, record.presence)
+                || !changes.is_empty()
+            {
                 changes.push(MasterChange::Agent(renewed));
             }
         }

@@ -130,9 +130,10 @@ impl Master {
         self.commit(vec![MasterChange::Framework(FrameworkRecord { removed: true, deadline: Some(now), ..record })]);
         self.discard_offers(id);
         for agent in self.agents.keys().cloned().collect::<Vec<_>>() {
-            let concerned = self.agents.get(&agent).is_some_and(|it| {
-                it.tasks.iter().any(|key| key.0 == *id) || it.executors.keys().any(|key| key.0 == *id)
-            });
+            let concerned = self
+                .agents
+                .get(&agent)
+                .is_some_and(|it| it.tasks.iter().any(|key| key.0 == *id) || it.executors.keys().any(|key| key.0 == *id));
             if concerned {
                 self.order(&agent, Order::ShutdownFramework(id.clone()));
             }

@@ -2,8 +2,8 @@
 
 use holdfast_model::launch::{check_group, check_task};
 use holdfast_model::{
-    Action, Event, ExecutorInfo, Invalid, Moment, NamedOperation, Operation, OperationUuid, Reason, Resources, StatusSource, TaskInfo, TaskState,
-    TaskStatus,
+    Action, Event, ExecutorInfo, Invalid, Moment, NamedOperation, Operation, OperationUuid, Reason, Resources, StatusSource, TaskInfo,
+    TaskState, TaskStatus,
 };
 
 use crate::accept::Accepting;

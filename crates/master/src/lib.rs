@@ -36,8 +36,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use holdfast_allocator::{AgentView, Filters, FrameworkView, Policy};
 use holdfast_model::{
-    AgentId, Cluster, ClusterId, FrameworkId, Instant, LinkId, MasterChange, MasterLedger, Moment, OfferId, OperationUuid, Quantities, TaskKey,
-    Term,
+    AgentId, Cluster, ClusterId, FrameworkId, Instant, LinkId, MasterChange, MasterLedger, Moment, OfferId, OperationUuid, Quantities,
+    TaskKey, Term,
 };
 
 pub use explain::Explanation;

@@ -2,8 +2,8 @@
 //! durable at its agent, and not before.
 
 use holdfast_model::{
-    Action, AgentId, AgentRecord, Event, FrameworkId, Instant, MasterChange, OperationState, OperationStatus, OperationUpdate, OperationUuid, Order,
-    Resources, StatusUuid,
+    Action, AgentId, AgentRecord, Event, FrameworkId, Instant, MasterChange, OperationState, OperationStatus, OperationUpdate,
+    OperationUuid, Order, Resources, StatusUuid,
 };
 
 use crate::state::InFlight;
@@ -147,7 +147,9 @@ impl Master {
     pub(crate) fn answer_waiting(&mut self, agent: &AgentId) {
         let waiting: Vec<_> = self.operations.values_mut().filter(|it| it.agent == *agent).filter_map(|it| it.ticket.take()).collect();
         for ticket in waiting {
-            let why = format!("agent {agent} lost its connection before it answered; it is not known whether the operation was done: see its claims");
+            let why = format!(
+                "agent {agent} lost its connection before it answered; it is not known whether the operation was done: see its claims"
+            );
             self.effects.push(Effect::Answer(ticket, Err(Refusal::Conflict(why))));
         }
     }

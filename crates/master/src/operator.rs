@@ -2,8 +2,8 @@
 //! taken out of offers in the same step, so that nobody can come in between.
 
 use holdfast_model::{
-    Action, AgentId, Asker, ClaimAction, Event, FrameworkId, Identity, Instant, Invalid, MasterChange, Moment, NamedOperation, OfferId, Operation,
-    OperationUuid, Order, PendingOperation, Resources, Role, Scalar,
+    Action, AgentId, Asker, ClaimAction, Event, FrameworkId, Identity, Instant, Invalid, MasterChange, Moment, NamedOperation, OfferId,
+    Operation, OperationUuid, Order, PendingOperation, Resources, Role, Scalar,
 };
 
 use crate::state::{AgentHealth, InFlight};

@@ -1,7 +1,9 @@
 //! RECONCILE and RECONCILE_OPERATIONS: a framework compares what it believes with what is.
 //! Where the truth may still come from an agent, the answer is silence rather than a guess.
 
-use holdfast_model::{AgentId, Event, FrameworkId, Instant, OperationState, OperationStatus, Presence, Resources, TaskId, TaskState, TaskStatus};
+use holdfast_model::{
+    AgentId, Event, FrameworkId, Instant, OperationState, OperationStatus, Presence, Resources, TaskId, TaskState, TaskStatus,
+};
 
 use crate::state::{AgentHealth, TaskView};
 use crate::Master;

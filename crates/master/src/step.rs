@@ -1,6 +1,8 @@
 //! What can happen to a master, and what it can want done: two closed lists, and nothing else crosses the wall.
 
-use holdfast_model::{AgentId, Call, ClaimAction, Event, FrameworkId, Invalid, LinkId, MasterChange, Role, Scalar, TaskId, Term, ToAgent, ToMaster};
+use holdfast_model::{
+    AgentId, Call, ClaimAction, Event, FrameworkId, Invalid, LinkId, MasterChange, Role, Scalar, TaskId, Term, ToAgent, ToMaster,
+};
 
 /// Names a question of an operator until it is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -34,7 +34,8 @@ impl Master {
             None => self.name_framework(),
         };
         if self.frameworks.get(&id).and_then(|it| it.link).is_some_and(|it| link < it) {
-            return self.refuse_framework(moment.now, link, "Framework failed over"); // A newer link already speaks for it.
+            return self.refuse_framework(moment.now, link, "Framework failed over");
+            // A newer link already speaks for it.
         }
         self.welcome(moment.now, link, &id, FrameworkInfo { id: Some(id.clone()), ..info }, &suppressed, known);
     }

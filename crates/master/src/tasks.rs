@@ -68,7 +68,9 @@ impl Master {
         self.order(agent, Order::AcknowledgeTask(framework.clone(), task.clone(), status));
         let key = (framework.clone(), task.clone());
         let done = self.tasks.get(&key).is_some_and(|it| {
-            it.agent == *agent && it.state.is_terminal() && it.latest.as_ref().is_some_and(|it| it.uuid == Some(status) && it.state.is_terminal())
+            it.agent == *agent
+                && it.state.is_terminal()
+                && it.latest.as_ref().is_some_and(|it| it.uuid == Some(status) && it.state.is_terminal())
         });
         if done {
             self.complete(&key);

@@ -63,7 +63,12 @@ pub fn make_volumes(disk: &OpenDisk, labels: &[VolumeLabel]) -> Vec<Result<PathB
 }
 
 /// One failed sync is the failure of every volume that needed it.
-fn fail_all<T>(labels: &[VolumeLabel], answers: Vec<Result<T, VolumeFault>>, error: &io::Error, doing: &'static str) -> Vec<Result<PathBuf, VolumeFault>> {
+fn fail_all<T>(
+    labels: &[VolumeLabel],
+    answers: Vec<Result<T, VolumeFault>>,
+    error: &io::Error,
+    doing: &'static str,
+) -> Vec<Result<PathBuf, VolumeFault>> {
     let fault = |label: &VolumeLabel| volume_io(label.volume_uuid, doing)(copy_of(error));
     labels.iter().zip(answers).map(|(label, answer)| answer.and_then(|_| Err(fault(label)))).collect()
 }

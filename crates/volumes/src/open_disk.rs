@@ -10,7 +10,7 @@ use std::io;
 use crate::disk::{
     check_same, io_fault, open_root, read_label, DiskConfig, DiskFault, OpenDisk, Opened, HOLDFAST, HOLDFAST_DRAFT, MAKING, TRASH, VOLUMES,
 };
-use crate::folder::{EnterFault, Folder, PASS_MODE, PRIVATE_MODE, Syncing};
+use crate::folder::{EnterFault, Folder, Syncing, PASS_MODE, PRIVATE_MODE};
 use crate::label::{same_cluster, DiskLabel};
 use crate::label_pair::{write_first_pair, Mending};
 

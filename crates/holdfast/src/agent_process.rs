@@ -52,7 +52,7 @@ pub async fn run(settings: AgentSettings, stop: CancellationToken) -> anyhow::Re
         mind: Agent::recover(config(&settings), ledger),
         store,
         masters: Default::default(),
-        executors: Links::new(),
+        executors: Links::default(),
         disks: Disks::start(plan, inbox.clone())?,
         containers: containers.clone(),
     };

@@ -26,15 +26,14 @@ impl<E> Clone for Links<E> {
     }
 }
 
-impl<E> Links<E>
-where
-    Outbox<E>: Sized,
-{
+impl<E> Default for Links<E> {
     /// None yet.
-    pub fn new() -> Links<E> {
+    fn default() -> Links<E> {
         Links(Arc::new(Mutex::new(Table { last: 0, by_stream: HashMap::new(), outboxes: HashMap::new() })))
     }
+}
 
+impl<E> Links<E> {
     /// A new link.
     pub fn open(&self, stream: Uuid, outbox: Outbox<E>) -> LinkId {
         self.with(|table| {
@@ -71,7 +70,7 @@ where
     }
 
     /// How many are open.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.with(|table| table.outboxes.len())
     }
 

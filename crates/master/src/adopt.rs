@@ -200,7 +200,7 @@ impl Master {
             let (Some(state), Some(record)) = (self.agents.get(id), self.offers.get(&offer)) else { continue };
             let there = |identity: &Identity| state.total.contains(&state.held.filter(|it| it == identity));
             let resources = record.offer.resources.unallocated();
-            if resources.entries().any(|(identity, _)| faulty.contains(identity) || !there(identity)) {
+            if state.health != AgentHealth::Well || resources.entries().any(|(identity, _)| faulty.contains(identity) || !there(identity)) {
                 self.rescind(&offer);
             }
         }

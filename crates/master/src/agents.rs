@@ -26,7 +26,7 @@ impl Master {
         }
     }
 
-    pub(crate) fn from_agent(&mut self, moment: &mut Moment<'_>, link: LinkId, message: ToMaster) {
+    pub(crate) fn agent_said(&mut self, moment: &mut Moment<'_>, link: LinkId, message: ToMaster) {
         if let ToMaster::Report(report) = message {
             return self.reported(moment, link, *report);
         }

@@ -84,7 +84,7 @@ impl Master {
             AgentHealth::Fenced(why) => Some(why.clone()),
         };
         let mut free = if self.is_planted("master-offers-what-is-used") { state.total.clone() } else { state.free() };
-        for (id, _) in &state.faults {
+        for id in state.faults.keys() {
             if let Some(claim) = self.ledger.claims.get(&(agent.clone(), *id)) {
                 free.subtract(&claim.resource); // What cannot be used is not offered.
             }

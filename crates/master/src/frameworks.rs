@@ -30,7 +30,7 @@ impl Master {
         self.commit(changes);
     }
 
-    pub(crate) fn from_framework(&mut self, moment: &mut Moment<'_>, link: LinkId, call: FrameworkCall) {
+    pub(crate) fn framework_said(&mut self, moment: &mut Moment<'_>, link: LinkId, call: FrameworkCall) {
         if let Call::Subscribe { info, suppressed } = call.call {
             return self.subscribe(moment, link, *info, suppressed);
         }

@@ -3,6 +3,8 @@
 //!
 //! Relies on agents keeping both until they are told to forget. Never forgets an outcome that nobody has heard yet.
 
+use std::collections::btree_map::Entry;
+
 use holdfast_model::{
     Action, AgentId, ClaimAction, FrameworkId, FrameworkInfo, FrameworkRecord, Instant, MasterChange, Operation, OperationRecord,
     OperationState, OperationStatus, Order, PendingOperation, Resources,
@@ -83,10 +85,15 @@ impl Master {
         if self.operations.get(&uuid).is_some_and(|it| it.agent != *id) {
             return self.log(format!("agent {id} reports operation {uuid}, which is another agent's"));
         }
-        if !self.operations.contains_key(&uuid) {
-            let in_flight =
-                InFlight { framework: framework.clone(), id: operation.id.clone(), agent: id.clone(), action, ticket: None, settled: None };
-            self.operations.insert(uuid, in_flight);
+        if let Entry::Vacant(vacant) = self.operations.entry(uuid) {
+            vacant.insert(InFlight {
+                framework: framework.clone(),
+                id: operation.id.clone(),
+                agent: id.clone(),
+                action,
+                ticket: None,
+                settled: None,
+            });
             if let (Some(framework), Some(name)) = (&framework, &operation.id) {
                 self.operation_names.entry((framework.clone(), name.clone())).or_insert(uuid);
             }

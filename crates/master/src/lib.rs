@@ -161,11 +161,11 @@ impl Master {
             Input::Elected(term) => self.elected(moment, term),
             Input::Deposed(term) => self.deposed(term),
             input if self.term.is_none() => self.not_leading(input),
-            Input::FromAgent(link, message) => self.from_agent(moment, link, message),
+            Input::FromAgent(link, message) => self.agent_said(moment, link, message),
             Input::AgentLost(link) => self.agent_lost(moment.now, link),
-            Input::FromFramework(link, call) => self.from_framework(moment, link, call),
+            Input::FromFramework(link, call) => self.framework_said(moment, link, call),
             Input::FrameworkLost(link) => self.framework_lost(moment.now, link),
-            Input::FromOperator(ticket, call) => self.from_operator(moment, ticket, call),
+            Input::FromOperator(ticket, call) => self.operator_asks(moment, ticket, call),
             Input::Tick => self.tick(moment.now),
         }
         self.allocate(moment.now);

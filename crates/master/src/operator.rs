@@ -10,7 +10,7 @@ use crate::state::{AgentHealth, InFlight};
 use crate::{Effect, Master, OperatorCall, Refusal, Ticket};
 
 impl Master {
-    pub(crate) fn from_operator(&mut self, moment: &mut Moment<'_>, ticket: Ticket, call: OperatorCall) {
+    pub(crate) fn operator_asks(&mut self, moment: &mut Moment<'_>, ticket: Ticket, call: OperatorCall) {
         let answer = match call {
             OperatorCall::Claim { agent, action, principal, plan } => {
                 match self.operator_claim(moment, ticket, &agent, &action, principal.as_deref(), plan) {

@@ -25,6 +25,9 @@ use crate::rules::{Rules, Truth, Violation};
 use crate::shape::{Luck, Shape};
 use crate::story::Story;
 
+/// A storm takes a few thousand steps; one that takes so many runs in circles.
+const STEPS_MAX: u64 = 500_000;
+
 /// See the module.
 pub struct World {
     /// Its shape.
@@ -175,6 +178,9 @@ impl World {
             return;
         }
         self.steps += 1;
+        if STEPS_MAX < self.steps {
+            return self.violate("L4", format!("{STEPS_MAX} steps and no rest"));
+        }
         let name = match due.to {
             Node::Master(it) => it as u64,
             Node::Machine(it) => 100 + it as u64,

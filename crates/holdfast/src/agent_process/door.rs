@@ -70,7 +70,7 @@ impl AgentDoor for Door {
     }
 
     fn metrics(&self) -> Vec<Metric> {
-        vec![Metric::gauge("slave/executors_connected", "Executors that are connected.", self.executors.len() as f64)]
+        vec![Metric::gauge("slave/executors_connected", "Executors that are connected.", self.executors.count() as f64)]
     }
 
     async fn executor_subscribe(&self, head: LinkHead, call: ExecutorCall, outbox: Outbox<ExecutorEvent>) -> Result<(), Refusal> {

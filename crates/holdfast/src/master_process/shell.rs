@@ -15,9 +15,12 @@ use crate::ledger_file::commit_all;
 use crate::links::Links;
 use crate::mind_loop::Shell;
 
+/// The way back to somebody who asked.
+type Answer = oneshot::Sender<Result<(), Refusal>>;
+
 /// Whoever waits for an answer of the mind.
 #[derive(Clone, Default)]
-pub struct Waiting(Arc<Mutex<HashMap<Ticket, oneshot::Sender<Result<(), Refusal>>>>>);
+pub struct Waiting(Arc<Mutex<HashMap<Ticket, Answer>>>);
 
 impl Waiting {
     /// Notes who waits.

@@ -202,7 +202,6 @@ pub fn operations(mind: &Master) -> api::GetOperations {
             statuses: vec![latest.clone()],
             latest_status: latest,
             uuid: v1::Uuid { value: uuid.0.as_bytes().to_vec() },
-            ..Default::default()
         }
     });
     api::GetOperations { operations: all.collect() }

@@ -209,8 +209,8 @@ fn operate(world: &mut World, line: &Line<'_>, verb: &str, shown: &mut Vec<Strin
     let told = world.story.lines.len();
     world.ask(leader, agent, action);
     world.run_until(world.elapsed_ms() + 2_000);
-    let answers = world.story.lines.iter().skip(told).filter_map(|it| it.split_once("operator's ").map(|(_, rest)| rest.to_owned()));
-    let answer = answers.last().unwrap_or_else(|| "no answer yet".to_owned());
+    let mut answers = world.story.lines.iter().skip(told).filter_map(|it| it.split_once("operator's ").map(|(_, rest)| rest.to_owned()));
+    let answer = answers.next_back().unwrap_or_else(|| "no answer yet".to_owned());
     shown.push(show::plain(world, &answer));
     Ok(())
 }

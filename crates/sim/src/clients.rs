@@ -97,7 +97,7 @@ impl World {
     pub(crate) fn follow(&mut self, node: Node) {
         let leader = self.election.leader;
         let asks_again = self.luck.one_in(3);
-        let Some((client, life)) = self.client(node) else { return };
+        let Some((client, _)) = self.client(node) else { return };
         client.trying = false;
         if client.link.is_some() {
             return;
@@ -105,6 +105,12 @@ impl World {
         if client.believes.is_none() || asks_again {
             client.believes = leader.or(client.believes);
         }
+        self.connect(node);
+    }
+
+    fn connect(&mut self, node: Node) {
+        let leader = self.election.leader;
+        let Some((client, life)) = self.client(node) else { return };
         let Some((index, _)) = client.believes else { return self.follow_later(node) };
         if !self.masters[index].process.up || self.masters[index].mind.is_none() {
             if let Some((client, _)) = self.client(node) {
@@ -134,8 +140,9 @@ impl World {
         let zombie = believers.filter_map(|it| self.masters[it].mind.as_ref().map(|(term, _)| (it, *term))).next();
         let (Some((zombie, old)), Some((client, _))) = (zombie, self.client(node)) else { return false };
         client.believes = Some((zombie, old)); // Later news is news again.
+        self.tell_story(|| format!("{node} goes back to master {zombie} of term {old}"));
         self.leave_link(node);
-        self.follow(node);
+        self.connect(node);
         let (Some((leader, term)), late_ms) = (self.election.leader, self.luck_ms(300, 4_000, 300)) else { return true };
         self.agenda.after(late_ms, node, ANY_LIFE, What::News(leader, term));
         true

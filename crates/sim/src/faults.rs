@@ -78,6 +78,7 @@ pub fn plan(shape: &Shape, mut luck: Rng) -> Vec<Fault> {
         }
         at_ms += luck.between(1, 2 * mean_ms);
     }
+    faults.retain(|it| it.at_ms < shape.storm_ms); // Clients that are misled later are left alone.
     faults
 }
 

@@ -95,10 +95,10 @@ impl Links {
         };
         let end = &mut link.ends[from.other() as usize];
         let at = agenda.now.plus_ms(delay_ms + slow).max(end.last);
+        end.last = at; // Also of what is lost: nothing that was said later arrives.
         if end.closed || end.cut.is_some_and(|cut| cut < at) {
             return;
         }
-        end.last = at;
         agenda.at(at, end.node, end.life, What::Deliver(id, from.other(), message));
     }
 

@@ -145,15 +145,16 @@ mod tests {
 
     #[test]
     fn believing_a_failed_sync_is_found_out() {
-        let found = (0..40).filter(|seed| {
+        // Which operation is the sync is the store's business; whether bytes survive without it is the disk's luck.
+        let found = (0..400).filter(|seed| {
             let ledger = AgentLedger::new(NodeId(Uuid::from_u128(5)));
             let mut drawer = Drawer::new(*seed, ledger.clone());
             drawer.believes_failures = true;
-            drawer.fail_sync_in(2);
+            drawer.fail_sync_in(seed % 8);
             drawer.commit(&renumbered(&ledger, 1)).unwrap();
             drawer.go_down(true);
             drawer.reopen().is_err()
         });
-        assert!(found.count() > 5);
+        assert!(found.count() > 3);
     }
 }

@@ -19,7 +19,7 @@ Storms over the simulated cluster: real minds, simulated clock, network, disks a
     --trace          every message as well
     --step           wait for Enter after each line of the plot (`q` ends)
     --planted        storms with a bug put in on purpose, one after the other
-    --bug NAME       that bug only
+    --bug NAME       that bug only; also with --seeds and --replay
 
   SHAPE
     --masters N      master processes (3)
@@ -126,6 +126,7 @@ impl Words {
                 other => return Err(WordsError::Unknown(other.to_owned())),
             }
         }
+        read.shape.planted = read.bug;
         Ok(read)
     }
 }

@@ -79,11 +79,11 @@ impl Agent {
             self.log(format!("refused a master that is {why}; point the agent at its own masters"));
             return self.hang_up();
         }
-        if term < ours.term {
+        if term < ours.term && !self.is_planted("agent-ignores-terms") {
             return self.log(format!("the welcome of a deposed master is ignored: term {term}, {} is known", ours.term));
         }
         let first = ours.cluster.is_none();
-        let identity = AgentIdentity { agent: Some(agent), cluster: Some(cluster), term, ..ours.clone() };
+        let identity = AgentIdentity { agent: Some(agent), cluster: Some(cluster), term: term.max(ours.term), ..ours.clone() };
         if identity != ours {
             self.commit(vec![AgentChange::Identity(identity)]);
         }

@@ -20,6 +20,8 @@ pub(crate) struct Accepting {
     /// What goes to the agent.
     pub(crate) orders: Vec<NamedOperation>,
     pub(crate) pending: Vec<MasterChange>,
+    /// The first of its operations on claims.
+    pub(crate) group: Option<OperationUuid>,
 }
 
 impl Master {
@@ -38,11 +40,17 @@ impl Master {
         for operation in operations {
             self.accept_one(moment, &mut accepting, operation);
         }
-        let Accepting { agent, role, pool, orders, pending, .. } = accepting;
+        let Accepting { agent, role, pool, orders, pending, group, .. } = accepting;
         self.send_orders(framework, &agent, &role, orders, pending);
-        // What was offered and is left unchanged is declined; what an operation made is offered again at once.
-        let left: Resources = pool.iter().filter(|it| offered.contains_one(it)).collect();
-        self.refuse(moment.now, framework, &role, &agent, &left.unallocated(), filters);
+        let (left, made): (Vec<Resource>, Vec<Resource>) = pool.iter().partition(|it| offered.contains_one(it));
+        let left = left.iter().collect::<Resources>().unallocated();
+        let withheld = group.and_then(|it| self.agents.get_mut(&agent)?.withheld.get_mut(&it));
+        match withheld {
+            // What was made and not used is offered as soon as it is there, together with what was left beside it.
+            Some(withheld) if !made.is_empty() => withheld.what.add_all(&left),
+            // What was offered and is left unchanged is declined.
+            _ => self.refuse(moment.now, framework, &role, &agent, &left, filters),
+        }
         self.touch(&agent);
     }
 
@@ -141,7 +149,8 @@ impl Master {
         let mut pool = accepting.pool.clone();
         action.apply(&mut pool)?;
         let uuid = OperationUuid(moment.ids.fresh());
-        let bare = self.speculate(&accepting.agent, uuid, &action)?;
+        let group = *accepting.group.get_or_insert(uuid);
+        let bare = self.speculate(&accepting.agent, (group, uuid), &action)?;
         accepting.pool = pool;
         let operation = Operation { id: id.clone(), action: Action::Claim(bare.clone()) };
         let in_flight = InFlight {
@@ -167,13 +176,18 @@ impl Master {
     }
 
     /// Believes an action done on the agent, before the agent says so. Returns it without allocations.
-    pub(crate) fn speculate(&mut self, agent: &AgentId, uuid: OperationUuid, action: &ClaimAction) -> Result<ClaimAction, Invalid> {
+    pub(crate) fn speculate(
+        &mut self,
+        agent: &AgentId,
+        (group, uuid): (OperationUuid, OperationUuid),
+        action: &ClaimAction,
+    ) -> Result<ClaimAction, Invalid> {
         let bare = action.map(|it| it.clone().unallocated());
         self.check_names(agent, &bare)?;
         let state = self.agents.get_mut(agent).ok_or_else(|| Invalid::new("agent_id", "unknown"))?;
         let free = state.free();
         bare.apply(&mut state.total)?;
-        state.withhold(uuid, &bare, free);
+        state.withhold(group, uuid, &bare, free);
         Ok(bare)
     }
 
@@ -220,6 +234,7 @@ impl Accepting {
             pool: Resources::new(),
             orders: Vec::new(),
             pending: Vec::new(),
+            group: None,
         }
     }
 }

@@ -86,6 +86,10 @@ impl Master {
             return Err(Invalid::new("resources", format!("needs {needed}; what the offers hold lacks {missing}")));
         }
         accepting.pool.subtract_all(&needed);
+        if let Some(state) = self.agents.get_mut(&accepting.agent) {
+            let free = state.free();
+            state.draw(free, &needed.unallocated()); // It may build on what this very ACCEPT has made.
+        }
         if let Some(executor) = fresh {
             let key = (framework.clone(), executor.id.clone());
             let view = ExecutorView { resources: own.clone(), carried: executor.carried.clone(), command: false };

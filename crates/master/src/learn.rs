@@ -7,11 +7,12 @@ use std::collections::btree_map::Entry;
 
 use holdfast_model::{
     Action, AgentId, ClaimAction, FrameworkId, FrameworkInfo, FrameworkRecord, Instant, MasterChange, Operation, OperationRecord,
-    OperationState, OperationStatus, Order, PendingOperation, Resources,
+    OperationState, OperationStatus, Order, PendingOperation, Resource, Resources,
 };
 
 use crate::state::{FrameworkState, InFlight, Timer};
 use crate::subscribe::FRAMEWORKS_MAX;
+use crate::withhold::Withheld;
 use crate::Master;
 
 /// How long a new leader keeps statuses for frameworks that it does not know, in milliseconds.
@@ -55,9 +56,9 @@ impl Master {
                 continue;
             }
             let Action::Claim(action) = &record.operation.action else { continue };
-            if record.state == OperationState::Pending && record.claims.is_empty() {
-                // It waits for something. What it will take is not for others.
-                withheld.insert(record.uuid, self.share(id, action));
+            if record.state == OperationState::Pending {
+                let what = self.on_its_way(id, action, record.claims.is_empty());
+                withheld.insert(record.uuid, Withheld { until: [record.uuid].into(), what });
             }
             let action = action.clone();
             self.learn_operation(id, record, action);
@@ -67,17 +68,23 @@ impl Master {
         }
     }
 
-    /// What of an action's needs is there now.
-    fn share(&self, id: &AgentId, action: &ClaimAction) -> Resources {
+    /// What a pending operation keeps from others: what it will take, while it waits for something; else the volumes that it makes.
+    fn on_its_way(&self, id: &AgentId, action: &ClaimAction, waits: bool) -> Resources {
         let Some(state) = self.agents.get(id) else { return Resources::new() };
-        let consumed = action.conversion().consumed;
-        let there = consumed.iter().filter(|it| state.total.contains_one(it)).collect::<Resources>();
-        let rest = consumed.entries().filter(|(identity, _)| there.get(identity).is_none() && !identity.is_exclusive());
-        let rest = rest.map(|(identity, _)| state.total.filter(|it| it == identity));
-        rest.fold(there.clone(), |mut sum, some| {
-            sum.add_all(&some);
-            sum
-        })
+        let conversion = action.conversion();
+        let concerned = match action {
+            _ if waits => conversion.consumed,
+            ClaimAction::Destroy(_) => return Resources::new(), // What it gives is not in the total yet.
+            _ => conversion.converted,
+        };
+        let part = |wanted: Resource| match state.total.get(&wanted.identity) {
+            Some(amount) if state.total.contains_one(&wanted) || wanted.identity.is_exclusive() => {
+                (amount.value == wanted.value || !wanted.identity.is_exclusive()).then_some(wanted)
+            }
+            Some(amount) => Some(Resource { value: amount.value.clone(), ..wanted }),
+            None => None,
+        };
+        concerned.iter().filter_map(part).collect()
     }
 
     fn learn_operation(&mut self, id: &AgentId, record: OperationRecord, action: ClaimAction) {

@@ -43,6 +43,7 @@ use holdfast_model::{
 pub use explain::Explanation;
 pub use state::{AgentHealth, AgentState, ExecutorView, FrameworkState, InFlight, OfferRecord, TaskView};
 pub use step::{Effect, FrameworkCall, Input, OperatorCall, Refusal, Ticket};
+pub use withhold::Withheld;
 
 use state::{OperationNames, Timer};
 

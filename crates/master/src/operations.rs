@@ -56,7 +56,7 @@ impl Master {
         let is_news = in_flight.settled.replace(status.clone()).is_none();
         let (ticket, framework) = (in_flight.ticket.take(), in_flight.framework.clone());
         if let Some(state) = self.agents.get_mut(agent).filter(|_| is_news) {
-            state.withheld.remove(&update.uuid);
+            state.free_settled(&update.uuid);
         }
         if is_news && !finished {
             self.resync(agent); // We believed it done; only the agent knows how things are now.
@@ -118,7 +118,7 @@ impl Master {
             }
         }
         if let Some(state) = self.agents.get_mut(&in_flight.agent) {
-            state.withheld.remove(uuid);
+            state.free_settled(uuid);
         }
         self.commit(vec![MasterChange::Settled(*uuid)]);
         Some(in_flight)

@@ -162,7 +162,7 @@ impl Master {
         principal: Option<&str>,
     ) -> Result<(), Refusal> {
         let uuid = OperationUuid(moment.ids.fresh());
-        let action = self.speculate(agent, uuid, action).map_err(Refusal::Invalid)?;
+        let action = self.speculate(agent, (uuid, uuid), action).map_err(Refusal::Invalid)?;
         let operation = Operation { id: None, action: Action::Claim(action.clone()) };
         let in_flight = InFlight { framework: None, id: None, agent: agent.clone(), action, ticket: Some(ticket), settled: None };
         self.operations.insert(uuid, in_flight);

@@ -9,6 +9,7 @@ use holdfast_model::{
 };
 
 use crate::step::Ticket;
+use crate::withhold::Withheld;
 
 /// How the master stands with an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,8 +57,8 @@ pub struct AgentState {
     pub total: Resources,
     /// What tasks, executors and offers hold of it, without allocations.
     pub held: Resources,
-    /// What is in the total and not to be offered yet, by the operation that has to be settled first.
-    pub withheld: BTreeMap<OperationUuid, Resources>,
+    /// What is in the total and not to be offered yet, by the first of the operations that were sent together.
+    pub withheld: BTreeMap<OperationUuid, Withheld>,
     /// Its tasks.
     pub tasks: BTreeSet<TaskKey>,
     /// Its tasks whose names belong to tasks of other agents, with what they use, without allocations.
@@ -213,7 +214,7 @@ impl AgentState {
     pub fn free(&self) -> Resources {
         let mut free = self.total.clone();
         free.subtract_all(&self.held);
-        self.withheld.values().for_each(|it| free.subtract_all(it));
+        self.withheld.values().for_each(|it| free.subtract_all(&it.what));
         free
     }
 }

@@ -1,7 +1,14 @@
 //! Tests of the whole mind: each rule by its name in the catalogue of behaviour, and storms of anything in any order.
 
+mod accept;
+mod agents;
 mod balance;
-mod bed;
+pub(crate) mod bed;
+mod frameworks;
+mod leadership;
 mod machine;
-mod smoke;
+mod offers;
+mod operations;
+mod rogues;
 mod storms;
+mod tasks;

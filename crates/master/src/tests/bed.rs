@@ -51,6 +51,8 @@ pub(crate) struct Bed {
     /// Links that the master closed, and that nobody was on.
     pub(crate) closed: BTreeSet<LinkId>,
     pub(crate) effects: Vec<Effect>,
+    /// Some peers lie: what cannot be kept exactly then is not checked.
+    pub(crate) rogues: bool,
 }
 
 pub(crate) fn role(name: &str) -> Role {
@@ -164,6 +166,7 @@ impl Bed {
             answers: BTreeMap::new(),
             closed: BTreeSet::new(),
             effects: Vec::new(),
+            rogues: false,
         };
         bed.input(Input::Elected(Term(1)));
         bed
@@ -207,7 +210,9 @@ impl Bed {
             Effect::CloseAgent(link) => {
                 self.closed.insert(*link);
                 for machine in self.machines.iter_mut().filter(|it| it.link == Some(*link)) {
-                    if let Some(why) = machine.inbox.iter().find_map(|it| if let Order::Refused(why) = &it.order { Some(why) } else { None }) {
+                    if let Some(why) =
+                        machine.inbox.iter().find_map(|it| if let Order::Refused(why) = &it.order { Some(why) } else { None })
+                    {
                         machine.refused = Some(why.clone());
                     }
                     machine.disconnect();
@@ -244,6 +249,9 @@ impl Bed {
     pub(crate) fn obey_one(&mut self, machine: usize) -> bool {
         let Some(message) = self.machines[machine].inbox.pop_front() else { return false };
         self.machines[machine].obey(message);
+        if std::mem::take(&mut self.machines[machine].hangs_up) {
+            self.lose(machine);
+        }
         true
     }
 
@@ -306,9 +314,14 @@ impl Bed {
     }
 
     pub(crate) fn task_is(&mut self, machine: usize, task: &str, state: TaskState) {
+        self.task_will_be(machine, task, state);
+        self.settle();
+    }
+
+    /// As [`Bed::task_is`], with nothing delivered.
+    pub(crate) fn task_will_be(&mut self, machine: usize, task: &str, state: TaskState) {
         let owner = self.machines[machine].tasks.keys().find(|it| it.1.as_str() == task).map(|it| it.0.clone());
         self.machines[machine].task_is(&owner.expect("the agent has the task"), task, state);
-        self.settle();
     }
 
     pub(crate) fn say(&mut self, machine: usize, message: ToMaster) {
@@ -398,6 +411,18 @@ impl Bed {
         self.accept(scheduler, vec![launch(&[task(id, &agent, resources)])]);
     }
 
+    /// As [`Bed::launch`], with all the offers that the scheduler holds.
+    pub(crate) fn launch_all(&mut self, scheduler: usize, id: &str, resources: &[Resource]) {
+        let agent = self.offers(scheduler)[0].agent.clone();
+        self.accept(scheduler, vec![launch(&[task(id, &agent, resources)])]);
+    }
+
+    /// A task of one cpu, under a name that was used before.
+    pub(crate) fn launch_again(&mut self, scheduler: usize, id: &str) {
+        self.pass_ms(100);
+        self.launch_all(scheduler, id, &[amount("cpus", 1)]);
+    }
+
     /// A task of one cpu that runs, acknowledged.
     pub(crate) fn run(&mut self, scheduler: usize, machine: usize, id: &str) {
         self.launch(scheduler, id, &[amount("cpus", 1)]);
@@ -407,8 +432,21 @@ impl Bed {
     }
 
     pub(crate) fn acknowledge_last(&mut self, scheduler: usize) {
+        self.acknowledge_last_unsettled(scheduler);
+        self.settle();
+    }
+
+    /// As [`Bed::acknowledge_last`], with nothing delivered.
+    pub(crate) fn acknowledge_last_unsettled(&mut self, scheduler: usize) {
         let status = self.schedulers[scheduler].statuses().pop().expect("there is a status");
         let (agent, uuid) = (status.agent.expect("it names its agent"), status.uuid.expect("it is to be acknowledged"));
+        self.call(scheduler, Call::Acknowledge { agent, task: status.task, status: uuid });
+    }
+
+    /// Acknowledges the newest status that has a name to acknowledge.
+    pub(crate) fn acknowledge_last_named(&mut self, scheduler: usize) {
+        let status = self.schedulers[scheduler].statuses().into_iter().rfind(|it| it.uuid.is_some()).expect("there is one");
+        let (agent, uuid) = (status.agent.expect("it names its agent"), status.uuid.expect("it has one"));
         self.call(scheduler, Call::Acknowledge { agent, task: status.task, status: uuid });
         self.settle();
     }

@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use holdfast_model::claim::{changes, fit, Making};
 use holdfast_model::{
-    Action, AgentId, Claim, ClaimAction, ClaimId, ClaimState, ClusterId, DiskId, ExecutorId, ExecutorInfo, ExecutorKey, ExecutorRecord,
-    FrameworkId, FrameworkInfo, Ids, Instant, LinkId, MachineInfo, NamedOperation, NodeId, Operation, OperationRecord, OperationState,
-    OperationUpdate, OperationUuid, Order, Reason, Report, Resource, Resources, Role, StatusSource, StatusUuid, TaskInfo, TaskKey, TaskRecord,
-    TaskState, TaskStatus, Term, ToAgent, ToMaster,
+    Action, AgentId, Carried, Claim, ClaimAction, ClaimId, ClaimState, ClusterId, DiskId, ExecutorId, ExecutorInfo, ExecutorKey,
+    ExecutorRecord, FrameworkId, FrameworkInfo, Ids, Instant, LinkId, MachineInfo, NamedOperation, NodeId, Operation, OperationRecord,
+    OperationState, OperationUpdate, OperationUuid, Order, Reason, Report, Resource, Resources, Role, StatusSource, StatusUuid, TaskInfo,
+    TaskKey, TaskRecord, TaskState, TaskStatus, Term, ToAgent, ToMaster,
 };
 use uuid::Uuid;
 
@@ -28,6 +28,7 @@ pub(crate) struct Machine {
     pub(crate) term: Term,
     pub(crate) version: u64,
     pub(crate) hostname: String,
+    pub(crate) carried: Carried,
     pub(crate) configured: Resources,
     pub(crate) claims: BTreeMap<ClaimId, Claim>,
     pub(crate) faults: BTreeMap<ClaimId, String>,
@@ -37,6 +38,8 @@ pub(crate) struct Machine {
     pub(crate) operations: BTreeMap<OperationUuid, OperationRecord>,
     /// Fails the next operation.
     pub(crate) fails: bool,
+    /// Does not speak with such a master.
+    pub(crate) hangs_up: bool,
     /// Every order obeyed, for tests to look at.
     pub(crate) obeyed: Vec<Order>,
     reported_pending: BTreeSet<OperationUuid>,
@@ -57,6 +60,7 @@ impl Machine {
             term: Term(0),
             version: 1,
             hostname: format!("host{number}"),
+            carried: Carried::default(),
             configured: base,
             claims: BTreeMap::new(),
             faults: BTreeMap::new(),
@@ -65,6 +69,7 @@ impl Machine {
             tasks: BTreeMap::new(),
             operations: BTreeMap::new(),
             fails: false,
+            hangs_up: false,
             obeyed: Vec::new(),
             reported_pending: BTreeSet::new(),
             ids: Counter(number << 64),
@@ -76,7 +81,11 @@ impl Machine {
     }
 
     fn opened(&self) -> Resources {
-        if self.cluster.is_some() { self.configured.clone() } else { Resources::new() }
+        if self.cluster.is_some() {
+            self.configured.clone()
+        } else {
+            Resources::new()
+        }
     }
 
     pub(crate) fn report(&self) -> Report {
@@ -86,12 +95,7 @@ impl Machine {
             cluster: self.cluster,
             ledger_version: self.version,
             orders_seen: self.orders_seen,
-            machine: MachineInfo {
-                hostname: self.hostname.clone(),
-                port: 5051,
-                resources: self.opened(),
-                carried: Default::default(),
-            },
+            machine: MachineInfo { hostname: self.hostname.clone(), port: 5051, resources: self.opened(), carried: self.carried.clone() },
             disks: Vec::new(),
             claims: self.claims.values().cloned().collect(),
             faults: self.faults.iter().map(|(id, why)| (*id, why.clone())).collect(),
@@ -155,14 +159,23 @@ impl Machine {
     }
 
     fn registered(&mut self, agent: AgentId, cluster: ClusterId) {
-        assert!(self.agent.is_none() || self.agent.as_ref() == Some(&agent), "an agent keeps its name");
+        if self.agent.as_ref().is_some_and(|it| *it != agent) {
+            self.hangs_up = true; // An agent keeps its name.
+            return;
+        }
         let first = self.cluster.is_none();
         (self.agent, self.cluster) = (Some(agent), Some(cluster));
         self.version += 1;
         if first {
             self.introduce(); // Its disks are open now.
         }
-        self.tasks.values().filter(|it| !it.updates.is_empty()).map(TaskRecord::key).collect::<Vec<_>>().iter().for_each(|it| self.forward(it));
+        self.tasks
+            .values()
+            .filter(|it| !it.updates.is_empty())
+            .map(TaskRecord::key)
+            .collect::<Vec<_>>()
+            .iter()
+            .for_each(|it| self.forward(it));
         self.operations.keys().copied().collect::<Vec<_>>().into_iter().for_each(|it| self.tell_operation(it));
     }
 

@@ -1,0 +1,426 @@
+//! Agents: admitted, fenced, pinged, lost, unreachable and back.
+
+use holdfast_model::{
+    AgentId, Call, ClaimAction, Event, LinkId, NodeId, OperationState, Order, Presence, Reason, Resources, TaskId, TaskState, ToMaster,
+};
+use uuid::Uuid;
+
+use super::bed::*;
+use crate::{AgentHealth, Config, Input, OperatorCall, Refusal};
+
+fn failures(bed: &Bed, scheduler: usize) -> usize {
+    bed.schedulers[scheduler].events.iter().filter(|it| matches!(it, Event::Failure { executor: None, .. })).count()
+}
+
+#[test]
+fn f20_a_new_agent_is_admitted_named_and_offered() {
+    let mut bed = Bed::empty(Config::default());
+    bed.add_scheduler(info("keeper", &["db"]));
+    bed.add_machine(plenty());
+    bed.hear_one(0);
+    assert_eq!(bed.folded.agents.len(), 1);
+    assert_eq!(bed.master.agents().values().next().unwrap().health, AgentHealth::Joining, "its disks are not open yet");
+    assert!(bed.schedulers[0].offers.is_empty());
+    bed.settle();
+    assert_eq!(bed.state(0).health, AgentHealth::Well);
+    assert_eq!(bed.offered(0), plenty());
+}
+
+#[test]
+fn an_agent_that_did_not_introduce_itself_is_hung_up_on() {
+    let mut bed = Bed::with_agents(1);
+    bed.input(Input::FromAgent(LinkId(77), ToMaster::Pong(1)));
+    assert!(bed.closed.contains(&LinkId(77)));
+    assert_eq!(bed.state(0).health, AgentHealth::Well);
+}
+
+#[test]
+fn r2_an_agent_with_an_old_ledger_is_fenced_and_named() {
+    let mut bed = Bed::usual();
+    bed.accept(0, vec![unnamed(reserve(&[reserved(10)]))]);
+    let claims = bed.folded.claims.clone();
+    bed.machines[0].version = 1;
+    bed.machines[0].claims.clear();
+    bed.connect(0);
+    bed.hear_one(0);
+    assert!(bed.machines[0].refused.as_ref().unwrap().contains("lost data"));
+    assert_eq!(bed.folded.claims, claims, "what it does not say is not believed");
+    bed.lose(0);
+    bed.connect(0);
+    bed.hear_one(0);
+    assert!(bed.machines[0].link.is_none());
+}
+
+#[test]
+fn a_fenced_agent_is_unreachable_in_the_end_and_welcome_when_mended() {
+    let mut bed = Bed::usual();
+    bed.run(0, 0, "t");
+    let version = bed.folded.agents[&bed.agent(0)].ledger_version;
+    bed.accept(0, vec![unnamed(reserve(&[reserved(10)]))]);
+    assert!(version < bed.folded.agents[&bed.agent(0)].ledger_version);
+    bed.lose(0);
+    let mended = std::mem::replace(&mut bed.machines[0].version, version);
+    bed.connect(0);
+    bed.hear_one(0);
+    assert!(matches!(bed.state(0).health, AgentHealth::Fenced(_)));
+    bed.pass_ms(75_000);
+    assert_eq!(bed.folded.agents[&bed.agent(0)].presence, Presence::Unreachable);
+    assert_eq!(bed.schedulers[0].states("t").last(), Some(&TaskState::Unreachable));
+    bed.machines[0].version = mended;
+    bed.connect(0);
+    bed.settle();
+    assert_eq!((bed.state(0).health.clone(), bed.schedulers[0].states("t").pop()), (AgentHealth::Well, Some(TaskState::Running)));
+}
+
+#[test]
+fn an_impostor_does_not_unseat_the_agent_that_is_here() {
+    let mut bed = Bed::with_agents(2);
+    let mut report = bed.machines[0].report();
+    report.node = NodeId(Uuid::from_u128(666));
+    bed.input(Input::FromAgent(LinkId(77), ToMaster::Report(Box::new(report))));
+    assert!(bed.closed.contains(&LinkId(77)));
+    assert_eq!((bed.state(0).health.clone(), bed.state(0).link), (AgentHealth::Well, bed.machines[0].link));
+}
+
+#[test]
+fn a_link_is_one_agents_for_ever() {
+    let mut bed = Bed::with_agents(2);
+    let link = bed.machines[0].link.unwrap();
+    let other = bed.machines[1].report();
+    bed.input(Input::FromAgent(link, ToMaster::Report(Box::new(other))));
+    assert!(bed.closed.contains(&link), "whoever it is, it is nobody's any more");
+    assert!(matches!(bed.state(0).health, AgentHealth::Away(_)));
+    assert_eq!(bed.state(1).health, AgentHealth::Well);
+}
+
+#[test]
+fn names_that_no_cluster_gave_are_refused() {
+    let mut bed = Bed::with_agents(1);
+    let cluster = bed.folded.cluster.as_ref().unwrap().id;
+    for (at, name) in
+        ["S5".to_owned(), format!("{cluster}-S{}", u64::MAX), format!("{cluster}-S007"), format!("{cluster}-Sx")].iter().enumerate()
+    {
+        let mut report = bed.machines[0].report();
+        (report.node, report.agent) = (NodeId(Uuid::from_u128(900 + at as u128)), Some(AgentId::made(name.clone())));
+        let link = bed.link();
+        bed.input(Input::FromAgent(link, ToMaster::Report(Box::new(report))));
+        assert!(bed.closed.contains(&link), "{name}");
+    }
+    assert_eq!(bed.folded.agents.len(), 1);
+}
+
+#[test]
+fn a_newer_link_takes_over_and_the_end_of_the_older_means_nothing() {
+    let mut bed = Bed::usual();
+    let old = bed.machines[0].link.unwrap();
+    bed.connect(0);
+    bed.settle();
+    assert!(bed.closed.contains(&old));
+    bed.input(Input::AgentLost(old));
+    bed.input(Input::FromAgent(old, ToMaster::Pong(1)));
+    assert_eq!(bed.state(0).health, AgentHealth::Well);
+    let mut late = bed.machines[0].report();
+    late.orders_seen = 0;
+    bed.input(Input::FromAgent(old, ToMaster::Report(Box::new(late))));
+    assert_eq!(bed.state(0).link, bed.machines[0].link, "an introduction that was long under way unseats nobody");
+    assert_eq!(bed.offered(0), plenty());
+}
+
+#[test]
+fn c13_offers_are_rescinded_when_the_agent_is_lost_or_comes_anew() {
+    let mut bed = Bed::usual();
+    bed.lose(0);
+    assert_eq!((bed.schedulers[0].rescinded(), bed.master.offers().len()), (1, 0));
+    bed.connect(0);
+    bed.settle();
+    assert_eq!(bed.offered(0), plenty());
+    bed.connect(0);
+    bed.settle();
+    assert_eq!((bed.schedulers[0].rescinded(), bed.master.offers().len()), (2, 1));
+}
+
+#[test]
+fn f26_five_unanswered_pings_end_a_link() {
+    let mut bed = Bed::usual();
+    for _ in 0..5 {
+        bed.pass_ms(15_000);
+    }
+    assert_eq!(bed.state(0).health, AgentHealth::Well);
+    bed.pass_ms(15_000);
+    assert!(matches!(bed.state(0).health, AgentHealth::Away(_)));
+    assert!(bed.machines[0].link.is_none());
+}
+
+#[test]
+fn f26_late_answers_are_answers() {
+    let mut bed = Bed::usual();
+    for _ in 0..20 {
+        bed.pass_ms(15_000); // Each answer comes after the next question.
+        bed.hear_one(0);
+        bed.obey_one(0);
+    }
+    assert_eq!(bed.state(0).health, AgentHealth::Well);
+}
+
+#[test]
+fn f28_tasks_of_an_agent_that_stays_away_are_unreachable() {
+    let mut bed = Bed::usual();
+    bed.run(0, 0, "t");
+    bed.lose(0);
+    bed.pass_ms(74_999);
+    assert_eq!(bed.schedulers[0].states("t"), [TaskState::Running]);
+    bed.pass_ms(1);
+    let status = bed.schedulers[0].statuses().pop().unwrap();
+    assert_eq!((status.state, status.reason, status.uuid), (TaskState::Unreachable, Some(Reason::AgentRemoved as i32), None));
+    assert_eq!((status.unreachable.map(|it| it.0), failures(&bed, 0)), (Some(bed.now), 1));
+    assert_eq!(bed.folded.agents[&bed.agent(0)].presence, Presence::Unreachable);
+    assert!(bed.master.totals().is_empty(), "what cannot be reached is nobody's share");
+    assert!(bed.master.frameworks()[&bed.id(0)].roles[0].allocated.is_empty());
+}
+
+#[test]
+fn f23_tasks_of_an_agent_that_returns_are_as_it_says() {
+    let mut bed = Bed::usual();
+    bed.run(0, 0, "t");
+    bed.lose(0);
+    bed.pass_ms(75_000);
+    bed.connect(0);
+    bed.settle();
+    let status = bed.schedulers[0].statuses().pop().unwrap();
+    assert_eq!((status.state, status.reason), (TaskState::Running, Some(Reason::AgentReregistered as i32)));
+    assert_eq!(bed.folded.agents[&bed.agent(0)].presence, Presence::Admitted);
+    assert_eq!(bed.master.frameworks()[&bed.id(0)].roles[0].allocated["cpus"], holdfast_model::Scalar::whole(8), "one used, seven offered");
+}
+
+#[test]
+fn f15_a_new_leader_tells_of_agents_that_never_came() {
+    let mut bed = Bed::usual();
+    bed.run(0, 0, "t");
+    bed.fail_over();
+    bed.subscribe(0);
+    bed.pass_ms(599_999);
+    assert_eq!(failures(&bed, 0), 0);
+    bed.pass_ms(1);
+    assert_eq!(failures(&bed, 0), 1);
+    bed.connect(0);
+    bed.settle();
+    assert_eq!(bed.schedulers[0].states("t").last(), Some(&TaskState::Running), "though this leader never called it unreachable");
+}
+
+#[test]
+fn f30_an_agent_that_was_declared_gone_is_refused() {
+    let mut bed = Bed::usual();
+    let agent = bed.agent(0);
+    bed.folded.agents.get_mut(&agent).unwrap().presence = Presence::Gone;
+    bed.fail_over();
+    assert!(bed.master.agents().is_empty());
+    bed.connect(0);
+    bed.hear_one(0);
+    assert!(bed.machines[0].refused.as_ref().unwrap().contains("gone"));
+    bed.subscribe(0);
+    bed.call(0, Call::Reconcile(vec![(TaskId::made("t".to_owned()), Some(agent.clone()))]));
+    assert_eq!(bed.schedulers[0].states("t"), [TaskState::GoneByOperator]);
+    bed.call(0, Call::ReconcileOperations(vec![("o".to_owned(), Some(agent))]));
+    assert_eq!(bed.schedulers[0].outcome("o"), [OperationState::GoneByOperator]);
+}
+
+#[test]
+fn e53_a_report_that_has_not_seen_all_orders_is_not_believed() {
+    let mut bed = Bed::usual();
+    bed.machines[0].introduce(); // It lies in the outbox while the master sends an order.
+    let offer = bed.offer(0);
+    let operations = vec![launch(&[task("t", &offer.agent, &[amount("cpus", 1)])])];
+    bed.call(0, Call::Accept { offers: vec![offer.id], operations, filters: no_filter() });
+    bed.hear_one(0);
+    assert_eq!(bed.state(0).health, AgentHealth::Resyncing);
+    assert_eq!(bed.schedulers[0].states("t"), [], "the task is not called gone");
+    bed.settle();
+    assert_eq!(bed.state(0).health, AgentHealth::Well);
+    assert_eq!(bed.master.tasks().len(), 1);
+}
+
+#[test]
+fn a_busy_link_does_not_keep_an_agent_from_being_believed() {
+    let mut bed = Bed::usual();
+    bed.run(0, 0, "t");
+    bed.machines[0].fails = true;
+    bed.accept(0, vec![]);
+    bed.pass_ms(100);
+    bed.accept(0, vec![unnamed(reserve(&[reserved(10)]))]);
+    bed.machines[0].introduce();
+    let (agent, executor) = (bed.agent(0), holdfast_model::ExecutorId::made("t".to_owned()));
+    let message = || Call::Message(agent.clone(), executor.clone(), vec![0]);
+    bed.call(0, message());
+    for round in 0..20 {
+        bed.obey_one(0);
+        bed.call(0, message()); // Somebody talks to its executor all the time.
+        bed.hear_one(0);
+        if bed.state(0).health == AgentHealth::Well && 5 < round {
+            break;
+        }
+    }
+    assert_eq!(bed.state(0).health, AgentHealth::Well);
+}
+
+#[test]
+fn orders_are_held_back_while_an_agent_is_asked_and_then_sent_in_order() {
+    let mut bed = Bed::usual();
+    bed.run(0, 0, "t");
+    bed.machines[0].fails = true;
+    bed.call(0, Call::Accept { offers: vec![bed.offer(0).id], operations: vec![unnamed(reserve(&[reserved(10)]))], filters: no_filter() });
+    bed.obey_one(0);
+    bed.hear_one(0); // It failed: the master asks how things are.
+    assert_eq!(bed.state(0).health, AgentHealth::Resyncing);
+    bed.task_will_be(0, "t", TaskState::Finished);
+    bed.hear_one(0);
+    bed.acknowledge_last_unsettled(0);
+    assert!(bed.master.tasks().is_empty(), "the framework has acknowledged the end");
+    assert_eq!(bed.state(0).held_back.len(), 2, "an operation's and a task's acknowledgement");
+    bed.settle();
+    assert!(bed.master.tasks().is_empty(), "the agent's answer, which still names the task, does not bring it back");
+    assert!(bed.machines[0].tasks.is_empty() && bed.machines[0].operations.is_empty());
+    let last: Vec<_> = bed.machines[0].obeyed.iter().rev().take(2).collect();
+    assert!(matches!(last[..], [Order::AcknowledgeTask(..), Order::AcknowledgeOperation(..)]));
+}
+
+#[test]
+fn kills_for_an_agent_that_is_away_are_done_when_it_is_back() {
+    let mut bed = Bed::usual();
+    bed.run(0, 0, "t");
+    bed.lose(0);
+    bed.call(0, Call::Kill { task: TaskId::made("t".to_owned()), agent: None, grace_ms: Some(7) });
+    bed.connect(0);
+    bed.settle();
+    assert!(bed.machines[0].obeyed.iter().any(|it| matches!(it, Order::Kill { grace_ms: Some(7), .. })));
+    assert_eq!(bed.schedulers[0].states("t").last(), Some(&TaskState::Killed));
+}
+
+#[test]
+fn a_kill_that_was_held_back_survives_the_link() {
+    let mut bed = Bed::usual();
+    bed.run(0, 0, "t");
+    bed.machines[0].fails = true;
+    bed.call(0, Call::Accept { offers: vec![bed.offer(0).id], operations: vec![unnamed(reserve(&[reserved(10)]))], filters: no_filter() });
+    bed.obey_one(0);
+    bed.hear_one(0);
+    bed.call(0, Call::Kill { task: TaskId::made("t".to_owned()), agent: None, grace_ms: None });
+    bed.connect(0);
+    bed.settle();
+    assert_eq!(bed.schedulers[0].states("t").last(), Some(&TaskState::Killed));
+}
+
+#[test]
+fn f24_a_task_whose_launch_was_lost_is_dropped_and_one_that_vanished_is_gone() {
+    let mut bed = Bed::usual();
+    bed.run(0, 0, "old");
+    let offer = bed.offer(0);
+    let operations = vec![launch(&[task("new", &offer.agent, &[amount("cpus", 1)])])];
+    bed.call(0, Call::Accept { offers: vec![offer.id], operations, filters: no_filter() });
+    bed.machines[0].tasks.clear();
+    bed.machines[0].executors.clear();
+    bed.connect(0); // The launch was under way.
+    bed.settle();
+    assert_eq!(
+        (bed.schedulers[0].states("old").pop(), bed.schedulers[0].states("new").pop()),
+        (Some(TaskState::Gone), Some(TaskState::Dropped))
+    );
+    assert_eq!(bed.offered(0), plenty());
+}
+
+#[test]
+fn what_missing_tasks_held_is_not_taken_from_others() {
+    let mut bed = Bed::usual();
+    bed.run(0, 0, "stays");
+    bed.run(0, 0, "vanishes");
+    bed.machines[0].tasks.retain(|key, _| key.1.as_str() == "stays");
+    bed.connect(0);
+    bed.settle();
+    let cpus = bed.offered(0).quantity("cpus");
+    assert_eq!(cpus, holdfast_model::Scalar::whole(7), "one task still uses one");
+}
+
+#[test]
+fn c8_filters_end_when_the_machine_is_described_anew() {
+    let mut bed = Bed::usual();
+    let offers = vec![bed.offer(0).id];
+    bed.call(0, Call::Decline { offers, filters: holdfast_model::Filters { refuse_ms: 1_000_000 } });
+    bed.machines[0].introduce();
+    bed.settle();
+    assert!(bed.schedulers[0].offers.is_empty());
+    bed.machines[0].carried = holdfast_model::Carried(vec![1]);
+    bed.machines[0].introduce();
+    bed.settle();
+    assert_eq!(bed.offered(0), plenty());
+}
+
+#[test]
+fn offers_of_what_is_there_no_more_are_rescinded() {
+    let mut bed = Bed::usual();
+    bed.machines[0].configured = [amount("cpus", 8), amount("mem", 4096), disk(500)].iter().collect();
+    bed.machines[0].introduce();
+    bed.settle();
+    assert_eq!(bed.schedulers[0].rescinded(), 1);
+    assert_eq!(bed.offered(0).quantity("disk"), holdfast_model::Scalar::whole(500));
+}
+
+#[test]
+fn v9_a_volume_that_cannot_be_used_is_not_offered_and_comes_back_when_it_can() {
+    let mut bed = Bed::usual();
+    bed.accept(0, vec![unnamed(reserve(&[reserved(100)])), unnamed(ClaimAction::Create(vec![volume("v", 100)]))]);
+    bed.pass_ms(100);
+    let claim = *bed.machines[0].claims.keys().next().unwrap();
+    bed.machines[0].faults.insert(claim, "its disk is away".to_owned());
+    bed.machines[0].introduce();
+    bed.settle();
+    assert!(!bed.offered(0).contains_one(&volume("v", 100)) && !bed.schedulers[0].offers.is_empty());
+    bed.accept(0, vec![unnamed(reserve(&[reserved(10)])), named("again", ClaimAction::Create(vec![volume("v", 10)]))]);
+    assert_eq!(bed.schedulers[0].outcome("again"), [OperationState::Error], "it keeps its name");
+    let agent = bed.agent(0);
+    let ticket = bed.ask(OperatorCall::Claim { agent, action: ClaimAction::Destroy(vec![volume("v", 100)]), principal: None, plan: false });
+    assert!(matches!(&bed.answers[&ticket], Err(Refusal::Conflict(_))));
+    bed.machines[0].faults.clear();
+    bed.machines[0].introduce();
+    bed.settle();
+    assert!(bed.offered(0).contains_one(&volume("v", 100)));
+}
+
+#[test]
+fn t2_a_task_whose_name_was_used_again_elsewhere_is_ended_and_nobody_is_told() {
+    let mut bed = Bed::with_agents(2);
+    bed.add_scheduler(info("keeper", &["db"]));
+    let offer = bed.offers(0)[0].clone();
+    let old = bed.machines.iter().position(|it| it.agent.as_ref() == Some(&offer.agent)).unwrap();
+    let new = 1 - old;
+    let operations = vec![launch(&[task("t", &offer.agent, &[amount("cpus", 1)])])];
+    bed.call(0, Call::Accept { offers: vec![offer.id], operations, filters: no_filter() });
+    bed.settle();
+    bed.fail_over();
+    bed.subscribe(0);
+    bed.connect(new);
+    bed.settle();
+    bed.launch(0, "t", &[amount("cpus", 1)]);
+    bed.task_will_be(new, "t", TaskState::Running);
+    bed.connect(old);
+    bed.settle();
+    assert_eq!(bed.schedulers[0].states("t"), [TaskState::Running], "of the one that it knows");
+    assert_eq!(bed.master.tasks().values().map(|it| it.agent.clone()).collect::<Vec<_>>(), [bed.agent(new)]);
+    assert!(bed.machines[old].tasks.is_empty() && bed.state(old).strays.is_empty());
+    let there = bed.agent(old);
+    let offered: Resources =
+        bed.offers(0).iter().filter(|it| it.agent == there).flat_map(|it| it.resources.unallocated().iter().collect::<Vec<_>>()).collect();
+    assert_eq!(offered, plenty(), "what it used is free once it has ended");
+}
+
+#[test]
+fn the_waiting_operator_is_told_when_the_agent_is_lost() {
+    let mut bed = Bed::with_agents(1);
+    let call = OperatorCall::Claim { agent: bed.agent(0), action: reserve(&[reserved(10)]), principal: None, plan: false };
+    let ticket = bed.ask(call);
+    bed.obey_one(0);
+    bed.lose(0);
+    assert!(matches!(&bed.answers[&ticket], Err(Refusal::Conflict(why)) if why.contains("not known")));
+    bed.connect(0);
+    bed.settle();
+    assert_eq!(bed.folded.claims.len(), 1, "it was done all the same");
+    assert!(bed.master.operations().is_empty() && bed.machines[0].operations.is_empty());
+}

@@ -1,0 +1,193 @@
+//! Offers: made, declined, rescinded, timed out, filtered.
+
+use std::collections::BTreeSet;
+
+use holdfast_model::{Call, ClaimAction, Filters, OfferId, Scalar, TaskState};
+
+use super::bed::*;
+use crate::{Config, OperatorCall};
+
+fn decline(bed: &mut Bed, scheduler: usize, refuse_ms: u64) {
+    let offers = bed.schedulers[scheduler].offers.keys().cloned().collect();
+    bed.call(scheduler, Call::Decline { offers, filters: Filters { refuse_ms } });
+}
+
+#[test]
+fn c1_an_offer_carries_what_a_framework_has_to_know() {
+    let mut bed = Bed::usual();
+    bed.accept(0, vec![unnamed(reserve(&[reserved(100)]))]);
+    bed.pass_ms(100);
+    let offer = bed.offer(0);
+    assert_eq!((offer.framework.clone(), offer.role.clone(), offer.hostname.as_str()), (bed.id(0), role("db"), "host1"));
+    assert_eq!(offer.claims, bed.machines[0].claims.keys().copied().collect::<Vec<_>>());
+    assert!(offer.resources.entries().all(|(it, _)| it.allocation == Some(role("db"))));
+    let lead = holdfast_model::TaskInfo { executor: Some(executor("e")), command: None, ..task("t", &offer.agent, &[amount("cpus", 1)]) };
+    bed.accept(0, vec![launch(&[lead])]);
+    bed.pass_ms(100);
+    assert_eq!(bed.offer(0).executors.iter().map(|it| it.as_str()).collect::<Vec<_>>(), ["e"]);
+}
+
+#[test]
+fn c3_an_unanswered_offer_is_rescinded_and_made_again() {
+    let mut bed = Bed::usual();
+    let first = bed.offer(0).id;
+    bed.pass_ms(299_999);
+    assert_eq!(bed.offer(0).id, first);
+    bed.pass_ms(1);
+    assert_eq!(bed.schedulers[0].rescinded(), 1);
+    assert_ne!(bed.offer(0).id, first, "without a filter");
+}
+
+#[test]
+fn c3_without_a_timeout_offers_stand_for_ever() {
+    let mut bed = Bed::empty(Config { offer_timeout_ms: None, ..Config::default() });
+    bed.add_machine(plenty());
+    bed.add_scheduler(info("keeper", &["db"]));
+    bed.settle();
+    let first = bed.offer(0).id;
+    for _ in 0..100 {
+        bed.pass_ms(14_000);
+        bed.settle();
+    }
+    assert_eq!(bed.offer(0).id, first);
+}
+
+#[test]
+fn c5_declined_resources_stay_away_as_long_as_was_said() {
+    let mut bed = Bed::usual();
+    decline(&mut bed, 0, 5_000);
+    bed.pass_ms(4_999);
+    assert!(bed.schedulers[0].offers.is_empty());
+    assert_eq!(bed.master.next_deadline().map(|it| it.0), Some(bed.now + 1));
+    bed.pass_ms(1);
+    assert_eq!(bed.offered(0), plenty());
+}
+
+#[test]
+fn c7_no_filter_is_still_a_moment() {
+    let mut bed = Bed::usual();
+    decline(&mut bed, 0, 0);
+    assert!(bed.schedulers[0].offers.is_empty());
+    bed.pass_ms(100);
+    assert_eq!(bed.offered(0), plenty());
+}
+
+#[test]
+fn c5_the_longest_refusal_is_a_year() {
+    let mut bed = Bed::usual();
+    decline(&mut bed, 0, u64::MAX);
+    bed.pass_ms(365 * 24 * 3600 * 1000 - 1);
+    bed.connect(0);
+    bed.settle();
+    assert!(bed.schedulers[0].offers.is_empty());
+    bed.pass_ms(1);
+    assert_eq!(bed.offered(0), plenty());
+}
+
+#[test]
+fn c6_what_one_declines_the_next_is_offered_at_once() {
+    let mut bed = Bed::usual();
+    bed.add_scheduler(info("other", &["web"]));
+    decline(&mut bed, 0, 600_000);
+    assert_eq!(bed.offered(1), plenty());
+    decline(&mut bed, 1, 600_000);
+    assert!(bed.master.offers().is_empty());
+}
+
+#[test]
+fn c6_more_than_was_declined_passes_the_filter() {
+    let mut bed = Bed::usual();
+    bed.run(0, 0, "t");
+    decline(&mut bed, 0, 600_000);
+    bed.task_is(0, "t", TaskState::Finished);
+    assert_eq!(bed.offered(0), plenty());
+}
+
+#[test]
+fn c10_suppress_and_revive() {
+    let mut bed = Bed::usual();
+    bed.call(0, Call::Suppress(BTreeSet::new()));
+    assert_eq!(bed.offers(0).len(), 1, "what is offered stays so");
+    decline(&mut bed, 0, 600_000);
+    bed.pass_ms(600_000);
+    assert!(bed.schedulers[0].offers.is_empty());
+    bed.call(0, Call::Revive(BTreeSet::from([role("db"), role("none")])));
+    assert!(bed.schedulers[0].offers.is_empty(), "a call that names a strange role is ignored whole");
+    bed.call(0, Call::Revive(BTreeSet::from([role("db")])));
+    assert_eq!(bed.offered(0), plenty());
+}
+
+#[test]
+fn c8_revive_forgets_filters() {
+    let mut bed = Bed::usual();
+    decline(&mut bed, 0, 600_000);
+    bed.call(0, Call::Revive(BTreeSet::new()));
+    assert_eq!(bed.offered(0), plenty());
+    assert_eq!(bed.master.filters_len(), 0);
+}
+
+#[test]
+fn c8_filters_end_with_the_link() {
+    let mut bed = Bed::usual();
+    decline(&mut bed, 0, 600_000);
+    bed.leave(0);
+    assert_eq!(bed.master.filters_len(), 0);
+    bed.subscribe(0);
+    assert_eq!(bed.offered(0), plenty());
+}
+
+#[test]
+fn c27_declining_what_is_not_yours_or_not_there_does_nothing() {
+    let mut bed = Bed::usual();
+    bed.add_scheduler(info("other", &["db"]));
+    let offers = vec![bed.offer(0).id, OfferId::made("none".to_owned())];
+    bed.call(1, Call::Decline { offers, filters: Filters::default() });
+    assert_eq!((bed.master.offers().len(), bed.master.filters_len()), (1, 0));
+}
+
+#[test]
+fn c18_a_remnant_of_disk_is_offered_to_whom_it_is_reserved_for() {
+    let mut bed = Bed::usual();
+    let agent = bed.agent(0);
+    let all = [amount("cpus", 8), amount("mem", 4096), disk(900)];
+    bed.accept(
+        0,
+        vec![unnamed(reserve(&[reserved(100)])), unnamed(ClaimAction::Create(vec![volume("v", 100)])), launch(&[task("t", &agent, &all)])],
+    );
+    bed.pass_ms(100);
+    assert_eq!(bed.offered(0).iter().collect::<Vec<_>>(), [volume("v", 100)], "its owner can at least destroy it");
+}
+
+#[test]
+fn c28_what_is_offered_counts_as_held() {
+    let bed = Bed::usual();
+    assert_eq!(bed.master.frameworks()[&bed.id(0)].roles[0].allocated["cpus"], Scalar::whole(8));
+    assert!(bed.state(0).free().is_empty());
+}
+
+#[test]
+fn c13_offers_are_divided_anew_when_weights_change() {
+    let mut bed = Bed::usual();
+    let weigh = |bed: &mut Bed, name: &str, weight| bed.ask(OperatorCall::Weight(role(name), Scalar::whole(weight)));
+    weigh(&mut bed, "nobodys", 5);
+    weigh(&mut bed, "db", 1);
+    assert_eq!(bed.schedulers[0].rescinded(), 0);
+    let ticket = weigh(&mut bed, "db", 3);
+    assert_eq!((bed.answers[&ticket].clone(), bed.schedulers[0].rescinded()), (Ok(()), 1));
+    assert_eq!(bed.offered(0), plenty());
+    assert_eq!(bed.folded.weights[&role("db")], Scalar::whole(3));
+    let ticket = weigh(&mut bed, "db", 0);
+    assert!(bed.answers[&ticket].is_err());
+}
+
+#[test]
+fn explanations_name_what_is_held_and_what_stands_against_the_rest() {
+    let mut bed = Bed::usual();
+    let now = holdfast_model::Instant(bed.now);
+    assert_eq!(bed.master.explain(now, &bed.id(0), None).offers.len(), 1);
+    decline(&mut bed, 0, 5_000);
+    let explanation = bed.master.explain(now, &bed.id(0), None);
+    assert!(explanation.offers.is_empty() && !explanation.reasons.is_empty());
+    let stranger = holdfast_model::FrameworkId::made("none".to_owned());
+    assert!(bed.master.explain(now, &stranger, None).offers.is_empty());
+}

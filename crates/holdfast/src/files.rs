@@ -2,9 +2,13 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use holdfast_wire::Refusal;
+
+/// The flag of open(2) on Linux.
+const O_NONBLOCK: i32 = 0o4000;
 
 /// The most that one read gives, in bytes.
 pub const CHUNK_MAX_BYTES: u64 = 64 * 1024;
@@ -27,7 +31,8 @@ pub fn read_chunk(path: &Path, offset: u64, length: Option<u64>) -> Result<Chunk
         std::io::ErrorKind::NotFound => Refusal::not_found(format!("there is no file `{shown}`")),
         _ => Refusal::internal(format!("cannot read `{shown}`: {error}")),
     };
-    let mut file = File::open(path).map_err(failed)?;
+    // A task may have put a pipe there: opening it must not wait for a writer.
+    let mut file = File::options().read(true).custom_flags(O_NONBLOCK).open(path).map_err(failed)?;
     let meta = file.metadata().map_err(failed)?;
     if !meta.is_file() {
         return Err(Refusal::bad_request(format!("`{shown}` is no file")));

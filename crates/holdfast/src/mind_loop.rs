@@ -5,6 +5,7 @@
 //! before the commits that precede it are durable, and it dies rather than go on after a failed commit.
 
 use std::future::Future;
+use std::sync::LazyLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use holdfast_model::{Ids, Instant, Moment};
@@ -29,10 +30,17 @@ impl Ids for RandomIds {
     }
 }
 
-/// The time, in milliseconds since 1970.
-pub fn now() -> Instant {
+/// The wall clock when it was first asked, and the steady clock at that moment.
+static DAWN: LazyLock<(u64, std::time::Instant)> = LazyLock::new(|| {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Instant(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    (u64::try_from(since.as_millis()).unwrap_or(u64::MAX), std::time::Instant::now())
+});
+
+/// The time, in milliseconds since 1970. It is read off the wall once and then runs by the steady clock: a wall clock that is set
+/// forward must not expire every deadline at once, nor one that is set back stop them.
+pub fn now() -> Instant {
+    let elapsed = u64::try_from(DAWN.1.elapsed().as_millis()).unwrap_or(u64::MAX);
+    Instant(DAWN.0.saturating_add(elapsed))
 }
 
 /// A mind with its hands, as the loop sees them.

@@ -23,6 +23,9 @@ impl Role {
             return Ok(Role::any());
         }
         let refuse = |why: String| Err(Invalid::new("role", format!("{why}; a role is one or more names joined by `/`")));
+        if crate::id::ID_BYTES_MAX < text.len() {
+            return refuse(format!("a role of {} bytes is too long; at most {} are kept", text.len(), crate::id::ID_BYTES_MAX));
+        }
         for part in text.split('/') {
             if part.is_empty() {
                 return refuse(format!("`{text}` has an empty component"));
@@ -69,7 +72,7 @@ mod tests {
         assert!(role("a/b").is_below(&role("a")));
         assert!(!role("ab").is_below(&role("a")));
         assert!(!role("a").is_below(&role("a")));
-        for bad in ["", "/a", "a/", "a//b", "a/../b", "a/*", "-a", "a b", "a\tb", "a/."] {
+        for bad in ["", "/a", "a/", "a//b", "a/../b", "a/*", "-a", "a b", "a\tb", "a/.", &"x".repeat(256)] {
             assert!(Role::parse(bad).is_err(), "{bad:?}");
         }
     }

@@ -230,7 +230,7 @@ fn a_leader_that_finds_a_destroy_half_done_gives_its_space_when_it_is() {
         (bed.schedulers[0].outcome("d"), bed.schedulers[0].outcome("u")),
         (vec![OperationState::Finished], vec![OperationState::Finished])
     );
-    assert_eq!(bed.offered(0).quantity("disk"), Scalar::whole(1000));
+    assert_eq!((bed.state(0).total.clone(), bed.folded.claims.len()), (plenty(), 0));
 }
 
 #[test]

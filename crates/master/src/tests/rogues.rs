@@ -192,6 +192,19 @@ fn framework(bed: &Bed, scheduler: usize) -> FrameworkId {
     bed.schedulers[scheduler].info.id.clone().unwrap_or_else(|| FrameworkId::made("x".to_owned()))
 }
 
+fn rogue_call(what: u8) -> Call {
+    let (agent, executor) = (AgentId::made("none".to_owned()), ExecutorId::made("e".to_owned()));
+    match what {
+        0 => Call::Teardown,
+        1 => Call::Kill { task: TaskId::made("t1".to_owned()), agent: Some(agent), grace_ms: Some(u64::MAX) },
+        2 => Call::Shutdown(executor, agent),
+        3 => Call::Message(agent, executor, vec![0; 10]),
+        4 => Call::Revive(BTreeSet::from([role("nobodys")])),
+        5 => Call::ReconcileOperations(vec![("x".to_owned(), Some(agent))]),
+        _ => Call::UpdateFramework { info: Box::new(info("other", &["web"])), suppressed: BTreeSet::new() },
+    }
+}
+
 fn call(bed: &mut Bed, rogue: Rogue) {
     let say = |bed: &mut Bed, link: LinkId, framework: Option<FrameworkId>, call: Call| {
         bed.input(Input::FromFramework(link, FrameworkCall { framework, call }));
@@ -240,28 +253,18 @@ fn call(bed: &mut Bed, rogue: Rogue) {
         }
         Rogue::Asks(link, what) => {
             let link = some_link(bed, &link);
-            let (agent, executor) = (AgentId::made("none".to_owned()), ExecutorId::made("e".to_owned()));
             let other = framework(bed, usize::from(what) % 3);
-            let call = match what {
-                0 => Call::Teardown,
-                1 => Call::Kill { task: TaskId::made("t1".to_owned()), agent: Some(agent), grace_ms: Some(u64::MAX) },
-                2 => Call::Shutdown(executor, agent),
-                3 => Call::Message(agent, executor, vec![0; 10]),
-                4 => Call::Revive(BTreeSet::from([role("nobodys")])),
-                5 => Call::ReconcileOperations(vec![("x".to_owned(), Some(agent))]),
-                _ => Call::UpdateFramework { info: Box::new(info("other", &["web"])), suppressed: BTreeSet::new() },
-            };
-            say(bed, link, Some(other), call);
+            say(bed, link, Some(other), rogue_call(what));
         }
         Rogue::Operates(what) => {
             let none = AgentId::made("none".to_owned());
-            drop(bed.ask(match what {
+            let _ = bed.ask(match what {
                 0 => OperatorCall::Teardown(FrameworkId::made("none".to_owned())),
                 1 => OperatorCall::Kill(framework(bed, 0), TaskId::made("t1".to_owned())),
                 2 => OperatorCall::Claim { agent: none, action: reserve(&[reserved(1)]), principal: None, plan: false },
                 3 => OperatorCall::Weight(role("*"), holdfast_model::Scalar::thousandths(i64::MAX)),
                 _ => OperatorCall::Claim { agent: none, action: reserve(&[]), principal: Some(String::new()), plan: true },
-            }));
+            });
         }
         _ => unreachable!("done by the caller"),
     }

@@ -229,8 +229,12 @@ pub(super) fn go(bed: &mut Bed, number: usize, step: Step) {
                 bed.input(Input::FrameworkLost(link));
             }
         }
-        Step::Obey(m) => drop(bed.obey_one(m)),
-        Step::Hear(m) => drop(bed.hear_one(m)),
+        Step::Obey(m) => {
+            bed.obey_one(m);
+        }
+        Step::Hear(m) => {
+            bed.hear_one(m);
+        }
         Step::Settle => bed.settle(),
         Step::Introduce(m) => bed.machines[m].introduce(),
         Step::Retell(m) => {
@@ -289,18 +293,8 @@ fn go_on(bed: &mut Bed, number: usize, step: Step) {
             let task = TaskId::made(format!("t{}", index.index(6)));
             bed.call(s, Call::Kill { task, agent: None, grace_ms: None });
         }
-        Step::Acknowledge(s) => {
-            for status in bed.schedulers[s].statuses().into_iter().rev().take(10) {
-                let (Some(agent), Some(uuid)) = (status.agent, status.uuid) else { continue };
-                bed.call(s, Call::Acknowledge { agent, task: status.task, status: uuid });
-            }
-        }
-        Step::AcknowledgeOperations(s) => {
-            for status in bed.schedulers[s].outcomes().into_iter().rev().take(10) {
-                let (Some(operation), Some(uuid)) = (status.id, status.uuid) else { continue };
-                bed.call(s, Call::AcknowledgeOperation { agent: status.agent, operation, status: uuid });
-            }
-        }
+        Step::Acknowledge(s) => acknowledge(bed, s),
+        Step::AcknowledgeOperations(s) => acknowledge_outcomes(bed, s),
         Step::Reconcile(s) => {
             bed.call(s, Call::Reconcile(Vec::new()));
             bed.call(s, Call::Reconcile(vec![(TaskId::made("t1".to_owned()), None)]));
@@ -325,7 +319,9 @@ fn go_on(bed: &mut Bed, number: usize, step: Step) {
             let Some(action) = claim_action(bed, m, &recipe) else { return };
             bed.ask(OperatorCall::Claim { agent, action, principal: None, plan });
         }
-        Step::Weigh(weight) => drop(bed.ask(OperatorCall::Weight(role("db"), Scalar::whole(weight)))),
+        Step::Weigh(weight) => {
+            bed.ask(OperatorCall::Weight(role("db"), Scalar::whole(weight)));
+        }
         Step::Pass(ms) => bed.pass_ms(ms),
         Step::FailOver => bed.fail_over(),
         Step::Reunite => bed.reunite(),
@@ -335,6 +331,21 @@ fn go_on(bed: &mut Bed, number: usize, step: Step) {
             bed.input(Input::Elected(Term(bed.term)));
         }
         _ => unreachable!("done by the caller"),
+    }
+}
+
+/// The newest statuses, some of them for the second time.
+fn acknowledge(bed: &mut Bed, scheduler: usize) {
+    for status in bed.schedulers[scheduler].statuses().into_iter().rev().take(10) {
+        let (Some(agent), Some(uuid)) = (status.agent, status.uuid) else { continue };
+        bed.call(scheduler, Call::Acknowledge { agent, task: status.task, status: uuid });
+    }
+}
+
+fn acknowledge_outcomes(bed: &mut Bed, scheduler: usize) {
+    for status in bed.schedulers[scheduler].outcomes().into_iter().rev().take(10) {
+        let (Some(operation), Some(uuid)) = (status.id, status.uuid) else { continue };
+        bed.call(scheduler, Call::AcknowledgeOperation { agent: status.agent, operation, status: uuid });
     }
 }
 

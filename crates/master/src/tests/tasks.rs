@@ -23,11 +23,12 @@ fn e53_resources_are_free_as_soon_as_the_agent_knows_the_end() {
     bed.task_will_be(0, "t", TaskState::Finished);
     bed.settle();
     assert_eq!(bed.schedulers[0].states("t"), [TaskState::Running, TaskState::Killing], "one at a time");
-    assert_eq!(bed.state(0).held.quantity("cpus"), Scalar::whole(7), "only what is offered");
+    assert_eq!(bed.offered(0).quantity("cpus"), Scalar::whole(7));
     let key = (bed.id(0), id("t"));
     bed.machines[0].forward(&key);
     bed.settle();
-    assert_eq!(bed.state(0).held.quantity("cpus"), Scalar::whole(8), "the retried status says that the task has ended");
+    assert_eq!(bed.schedulers[0].states("t").last(), Some(&TaskState::Killing));
+    assert_eq!(bed.offered(0).quantity("cpus"), Scalar::whole(8), "the status told again says that the task has ended since");
 }
 
 #[test]

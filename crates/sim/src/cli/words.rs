@@ -158,7 +158,7 @@ mod tests {
         assert!(read("--seeds many").unwrap_err().to_string().contains("at least 1, not `many`"));
         assert!(read("--seeds").unwrap_err().to_string().contains("not ``"));
         assert!(read("--agents 0").unwrap_err().to_string().contains("`--agents`"));
-        assert!(read("--bug none").unwrap_err().to_string().contains("agent-ignores-terms"));
+        assert!(read("--bug none").unwrap_err().to_string().contains("keeper-claims-again"));
         assert_eq!(read("--help"), Err(WordsError::Help));
     }
 }

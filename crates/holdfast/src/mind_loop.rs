@@ -14,8 +14,10 @@ use uuid::Uuid;
 
 /// How many inputs one batch takes at most; what waits beyond it comes with the next.
 const BATCH_MAX: usize = 256;
-/// How long one batch waits for more, when the last one was of several callers: they share a sync, and none waits for long.
-const LINGER: Duration = Duration::from_millis(2);
+/// How long one batch waits for more at most, when the last one was of several callers.
+const LINGER_MAX: Duration = Duration::from_millis(5);
+/// A disk that syncs faster than this is not worth waiting for: it would be waiting for a timer.
+const LINGER_MIN: Duration = Duration::from_micros(500);
 /// How long commits that only forget may wait for another commit to go with.
 const HOLD: Duration = Duration::from_millis(100);
 /// How many inputs may wait before senders have to.
@@ -123,7 +125,7 @@ pub fn spawn<S: Shell>(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let body = move || {
         let guard = DieLoudly(what);
-        let done = runtime.block_on(Loop { held: Vec::new(), last: 0 }.run(&mut shell, &mut work));
+        let done = runtime.block_on(Loop::new().run(&mut shell, &mut work));
         if let Err(error) = done {
             tracing::error!("{what}: {error:#}; stopping, since nothing may be promised that is not written down");
             std::process::exit(crate::failure::EXIT_STORE);
@@ -147,11 +149,17 @@ impl Drop for DieLoudly {
 struct Loop<S: Shell> {
     /// Commits that only forget, not written yet.
     held: Vec<S::Effect>,
-    /// How many inputs the last batch had.
-    last: usize,
+    /// How many inputs of the last batch had something to write that could not wait: so many callers are about.
+    callers: usize,
+    /// How long a sync takes, as the last ones did.
+    sync: Duration,
 }
 
 impl<S: Shell> Loop<S> {
+    fn new() -> Loop<S> {
+        Loop { held: Vec::new(), callers: 0, sync: Duration::ZERO }
+    }
+
     async fn run(mut self, shell: &mut S, work: &mut mpsc::Receiver<Work<S>>) -> anyhow::Result<()> {
         while let Some(batch) = self.next_batch(shell, work).await {
             self.run_batch(shell, batch)?;
@@ -167,25 +175,37 @@ impl<S: Shell> Loop<S> {
         let wait = due.into_iter().chain(hold).min();
         match within(wait, work.recv_many(&mut batch, BATCH_MAX)).await {
             Some(0) => return None,
-            Some(_) if 1 < self.last && batch.len() < BATCH_MAX => {
-                // Several callers are about; whoever comes now shares the sync.
-                let room = BATCH_MAX - batch.len();
-                let _ = within(Some(LINGER), work.recv_many(&mut batch, room)).await;
-            }
+            Some(_) if 1 < self.callers && LINGER_MIN <= self.sync => self.gather(&mut batch, work).await,
             Some(_) => {}
             None => batch.push(Work::Input(S::tick())),
         }
-        self.last = batch.len();
         Some(batch)
+    }
+
+    /// Several callers are about: whoever comes while a sync would take shares it. So nobody waits for more than twice a sync.
+    async fn gather(&self, batch: &mut Vec<Work<S>>, work: &mut mpsc::Receiver<Work<S>>) {
+        let until = tokio::time::Instant::now() + self.sync.min(LINGER_MAX);
+        while batch.len() < BATCH_MAX {
+            let room = BATCH_MAX - batch.len();
+            match tokio::time::timeout_at(until, work.recv_many(batch, room)).await {
+                Ok(1..) => {}
+                Ok(0) | Err(_) => return,
+            }
+        }
     }
 
     fn run_batch(&mut self, shell: &mut S, batch: Vec<Work<S>>) -> anyhow::Result<()> {
         let mut effects = std::mem::take(&mut self.held);
         let held = effects.len();
         let mut looks = Vec::new();
+        let mut callers = 0;
         for work in batch {
             match work {
-                Work::Input(input) => effects.extend(shell.handle(&mut Moment { now: now(), ids: &mut RandomIds }, input)),
+                Work::Input(input) => {
+                    let wanted = shell.handle(&mut Moment { now: now(), ids: &mut RandomIds }, input);
+                    callers += usize::from(wanted.iter().any(|it| S::is_commit(it) && !S::may_wait(it)));
+                    effects.extend(wanted);
+                }
                 Work::Look(look) => looks.push(look),
             }
         }
@@ -195,25 +215,28 @@ impl<S: Shell> Loop<S> {
         if held < effects.len() && effects.iter().all(S::may_wait) {
             self.held = effects;
         } else {
-            carry_out_all(shell, effects)?;
+            self.callers = callers;
+            self.carry_out_all(shell, effects)?;
         }
         // A look shows only what is durable, or what is about to be forgotten.
         looks.into_iter().for_each(|look| look(shell));
         Ok(())
     }
-}
 
-/// Carries out effects in order, with one sync for all commits among them.
-fn carry_out_all<S: Shell>(shell: &mut S, mut effects: Vec<S::Effect>) -> anyhow::Result<()> {
-    // What comes before the first commit depends on none, and need not wait for the disk.
-    let first = effects.iter().position(S::is_commit).unwrap_or(effects.len());
-    let rest = effects.split_off(first);
-    effects.into_iter().for_each(|effect| shell.carry_out(effect));
-    if !rest.is_empty() {
-        shell.commit(&rest)?;
-        rest.into_iter().filter(|effect| !S::is_commit(effect)).for_each(|effect| shell.carry_out(effect));
+    /// Carries out effects in order, with one sync for all commits among them.
+    fn carry_out_all(&mut self, shell: &mut S, mut effects: Vec<S::Effect>) -> anyhow::Result<()> {
+        // What comes before the first commit depends on none, and need not wait for the disk.
+        let first = effects.iter().position(S::is_commit).unwrap_or(effects.len());
+        let rest = effects.split_off(first);
+        effects.into_iter().for_each(|effect| shell.carry_out(effect));
+        if !rest.is_empty() {
+            let began = std::time::Instant::now();
+            shell.commit(&rest)?;
+            self.sync = (self.sync + began.elapsed()) / 2;
+            rest.into_iter().filter(|effect| !S::is_commit(effect)).for_each(|effect| shell.carry_out(effect));
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 async fn within<T>(wait: Option<Duration>, future: impl Future<Output = T>) -> Option<T> {

@@ -41,13 +41,15 @@ impl Master {
             self.accept_one(moment, &mut accepting, operation);
         }
         let Accepting { agent, role, pool, orders, pending, group, .. } = accepting;
+        let destroys = orders.iter().any(|it| matches!(it.operation.action, Action::Claim(ClaimAction::Destroy(_))));
         self.send_orders(framework, &agent, &role, orders, pending);
         let (left, made): (Vec<Resource>, Vec<Resource>) = pool.iter().partition(|it| offered.contains_one(it));
         let left = left.iter().collect::<Resources>().unallocated();
         let withheld = group.and_then(|it| self.agents.get_mut(&agent)?.withheld.get_mut(&it));
         match withheld {
-            // What was made and not used is offered as soon as it is there, together with what was left beside it.
-            Some(withheld) if !made.is_empty() => withheld.what.add_all(&left),
+            // What was made and not used is offered as soon as it is there, together with what was left beside it. Trash takes its time,
+            // though, and nobody else's machine waits for it.
+            Some(withheld) if !made.is_empty() && !destroys => withheld.what.add_all(&left),
             // What was offered and is left unchanged is declined.
             _ => self.refuse(moment.now, framework, &role, &agent, &left, filters),
         }

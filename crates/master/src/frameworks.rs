@@ -126,8 +126,8 @@ impl Master {
         if let Some(deadline) = record.deadline {
             self.clear_timer(deadline, Timer::Framework(id.clone()));
         }
-        // The deadline of one that was removed says when that was.
-        self.commit(vec![MasterChange::Framework(FrameworkRecord { removed: true, deadline: Some(now), ..record })]);
+        self.commit(vec![MasterChange::Framework(FrameworkRecord { removed: true, deadline: None, ..record })]);
+        self.removals.push_back(id.clone());
         self.discard_offers(id);
         for agent in self.agents.keys().cloned().collect::<Vec<_>>() {
             let concerned = self
@@ -178,13 +178,16 @@ impl Master {
 
     fn forget_oldest_removed(&mut self) {
         let removed = self.ledger.frameworks.iter().filter(|(_, it)| it.removed);
-        let mut removed: Vec<(Option<Instant>, FrameworkId)> = removed.map(|(id, it)| (it.deadline, id.clone())).collect();
+        // Those that former leaders removed come first, in the order of their beginnings: the ledger does not know that of their ends.
+        let age = |id: &FrameworkId, registered| (self.removals.iter().position(|it| it == id), registered, id.clone());
+        let mut removed: Vec<_> = removed.map(|(id, it)| age(id, it.registered)).collect();
         let excess = removed.len().saturating_sub(self.config.removed_frameworks_max);
         removed.sort();
         // One whose tasks still run is remembered, so that they end.
-        let over = removed.into_iter().take(excess).filter(|(_, id)| self.tasks_of(id).is_empty());
-        let changes = over.map(|(_, id)| MasterChange::FrameworkForgotten(id)).collect();
-        self.commit(changes);
+        let over = removed.into_iter().take(excess).map(|(.., id)| id).filter(|id| self.tasks_of(id).is_empty());
+        let over: BTreeSet<FrameworkId> = over.collect();
+        self.removals.retain(|id| !over.contains(id));
+        self.commit(over.into_iter().map(MasterChange::FrameworkForgotten).collect());
     }
 
     /// Takes back a framework's offers without a word: it is not there to hear it, or does not care.

@@ -115,6 +115,8 @@ pub struct Master {
     next_offer: u64,
     operations: BTreeMap<OperationUuid, InFlight>,
     operation_names: OperationNames,
+    /// Frameworks that this leader removed and remembers, the newest last.
+    removals: VecDeque<FrameworkId>,
     /// Kills asked for while the agent was away.
     kills: BTreeMap<TaskKey, Option<u64>>,
     agent_views: BTreeMap<AgentId, AgentView>,
@@ -145,6 +147,7 @@ impl Master {
             next_offer: 0,
             operations: BTreeMap::new(),
             operation_names: BTreeMap::new(),
+            removals: VecDeque::new(),
             kills: BTreeMap::new(),
             agent_views: BTreeMap::new(),
             framework_views: BTreeMap::new(),
@@ -210,6 +213,7 @@ impl Master {
         self.tasks.clear();
         self.completed.clear();
         self.offers.clear();
+        self.removals.clear();
         self.kills.clear();
         self.agent_views.clear();
         self.framework_views.clear();

@@ -160,6 +160,9 @@ impl<S: Service> Keeper<S> {
         if !runs.is_empty() {
             self.call(Call::Reconcile(runs));
         }
+        if self.wanted().any(|it| it.run.is_none() && it.volume.is_some()) {
+            self.call(Call::Reconcile(Vec::new())); // Whatever keeps a member from its volume may be a task of its own.
+        }
         let claiming = self.ledger.members.values().filter(|it| it.stage == Stage::Claiming);
         let claiming: Vec<_> = claiming.map(|it| (placing::create_id(it), it.agent.clone())).collect();
         if !claiming.is_empty() {
@@ -270,6 +273,7 @@ impl<S: Service> Keeper<S> {
 
     fn updated(&mut self, now: Instant, status: TaskStatus) {
         let owner = self.ledger.members.values().find(|it| it.run.as_ref().is_some_and(|run| run.task == status.task)).cloned();
+        let owner = owner.or_else(|| self.adopt(&status));
         if let Some(mut member) = owner {
             let over = status.state.is_terminal() || status.state == TaskState::Unknown;
             let running = status.state == TaskState::Running;
@@ -297,6 +301,24 @@ impl<S: Service> Keeper<S> {
         if let (Some(uuid), Some(agent)) = (status.uuid, status.agent) {
             self.call(Call::Acknowledge { agent, task: status.task, status: uuid });
         }
+    }
+
+    /// A task that lives and that the ledger does not know: its member was told that it was gone, or the ledger is an old one. A member
+    /// without a task takes it back; where another has taken its place, it is ended.
+    fn adopt(&mut self, status: &TaskStatus) -> Option<Member> {
+        let lives = matches!(status.state, TaskState::Staging | TaskState::Starting | TaskState::Running | TaskState::Killing);
+        let (name, launch) = status.task.as_str().rsplit_once('-').filter(|_| lives)?;
+        let index = name.strip_prefix(self.service.name())?.strip_prefix('-')?.parse::<u32>().ok()?;
+        let member = self.ledger.members.get(&index)?.clone();
+        let launch = launch.parse::<u64>().ok()?;
+        if member.run.is_none() && member.volume.is_some() && member.agent == status.agent {
+            self.effects.push(Effect::Log(format!("task {} lives after all; member {index} takes it back", status.task)));
+            let run = Some(Run { task: status.task.clone(), running: false });
+            return Some(Member { run, launches: member.launches.max(launch), ..member });
+        }
+        self.effects.push(Effect::Log(format!("task {} is no member's any more; it is ended", status.task)));
+        self.call(Call::Kill { task: status.task.clone(), agent: status.agent.clone(), grace_ms: None });
+        None
     }
 
     /// A member's task has ended: its own executor shall end too, or it would hold the volume for ever.

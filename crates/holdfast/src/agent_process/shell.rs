@@ -87,8 +87,8 @@ impl Shell for AgentShell {
             Effect::Commit(changes) => Some(changes),
             _ => None,
         });
-        let entries = changes.flatten().map(ledger::agent::encode);
-        commit_all(&mut self.store, self.mind.ledger().identity.term.0, entries)
+        let groups = changes.map(|group| group.iter().map(ledger::agent::encode));
+        commit_all(&mut self.store, self.mind.ledger().identity.term.0, groups)
     }
 
     fn carry_out(&mut self, effect: Effect) {

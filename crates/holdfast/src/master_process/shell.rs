@@ -103,8 +103,7 @@ impl Shell for MasterShell {
             Effect::Commit(changes) => Some(changes),
             _ => None,
         });
-        let entries = changes.flatten().map(ledger::master::encode);
-        commit_all(&mut self.store, self.term, entries)
+        commit_all(&mut self.store, self.term, changes.map(|group| group.iter().map(ledger::master::encode)))
     }
 
     fn carry_out(&mut self, effect: Effect) {

@@ -71,7 +71,12 @@ mod tests {
         let (mut store, _) = DurableStore::open(&dir.join("ledger"), Options::new("agent").create_as([7; 16])).unwrap();
         let identity = AgentChange::Identity(AgentLedger::new(NodeId(Uuid::from_u128(1))).identity);
         let disk = DiskRecord { id: DiskId(Uuid::from_u128(2)), kind: DiskKind::Path, root: "/d".to_owned(), size_mb: 5 };
-        crate::ledger_file::commit_all(&mut store, 1, [identity, AgentChange::Disk(disk)].iter().map(ledger::agent::encode)).unwrap();
+        crate::ledger_file::commit_all(
+            &mut store,
+            1,
+            std::iter::once([identity, AgentChange::Disk(disk)].iter().map(ledger::agent::encode)),
+        )
+        .unwrap();
         store.close().unwrap();
     }
 

@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use holdfast_tests::calls::{self, command_task, cpus, disk, mem, path_source, reserved, volume};
 use holdfast_tests::cluster::{text, volume_dir};
-use holdfast_tests::http::get;
+use holdfast_tests::http::{get, post};
 use holdfast_tests::{until, Cluster, Daemon, Scheduler};
 use serde_json::{json, Value};
 
@@ -402,6 +402,41 @@ fn a_standby_takes_over_when_the_leader_is_killed() {
     println!("leader killed: the standby served after {serves:?}, and had the agent back after {:?}", began.elapsed());
     kept.assert_whole(&cluster);
     cluster.call(&calls::unreserve(&cluster.agent_id(0), &[reserved(&disk(10.0, None))])).expect(202, "the new leader leads");
+    cluster.agents[0].kill();
+}
+
+#[test]
+fn a_standby_at_an_address_of_its_own_sends_clients_to_the_leader() {
+    let mut cluster = Cluster::without_agents();
+    let mut standby = Daemon::new("standby", cluster.scratch(), &["master", "--dir", &text(&cluster.path("master")), "--ip", "127.0.0.2"]);
+    standby.launch();
+    let port = until("the second master listens", || {
+        let log = standby.log();
+        let line = log.lines().find_map(|line| line.split_once("listening at 127.0.0.2:"));
+        line.and_then(|(_, rest)| rest.split_whitespace().next()?.parse::<u16>().ok()).ok_or(log)
+    });
+    let (first, second) = (cluster.master.address(), std::net::SocketAddr::from(([127, 0, 0, 2], port)));
+    let dir = text(&cluster.path("agent0"));
+    let both = format!("{second},{first}");
+    let arguments = ["agent", "--dir", &dir, "--master", &both, "--resources", "cpus:1;mem:64;disk:100", "--hostname", "agent0"];
+    let mut agent = Daemon::new("agent0", cluster.scratch(), &arguments);
+    agent.start();
+    cluster.agents.push(agent);
+    cluster.wait_for_agent(0, "well");
+    get(second, "/health").expect(200, "a standby is well");
+    let elsewhere = get(second, "/state?x=1").expect(307, "a standby does not answer for the cluster");
+    assert_eq!(elsewhere.header("Location"), Some(format!("//{first}/state?x=1").as_str()));
+    let subscribe = serde_json::json!({"type": "SUBSCRIBE", "subscribe": {"framework_info": {"user": "", "name": "f"}}});
+    post(second, "/api/v1/scheduler", &subscribe).expect(307, "nor does it take frameworks");
+    let snapshot = get(second, "/metrics/snapshot").expect(200, "its own numbers are its own").json();
+    assert_eq!(snapshot["master/elected"], 0.0);
+    cluster.master.kill();
+    standby.wait_until_it_serves();
+    assert_eq!(standby.address(), second);
+    std::mem::swap(&mut cluster.master, &mut standby);
+    cluster.wait_for_agent(0, "well");
+    let itself = get(second, "/redirect").expect(307, "now it leads");
+    assert_eq!(itself.header("Location"), Some(format!("//{second}").as_str()));
     cluster.agents[0].kill();
 }
 

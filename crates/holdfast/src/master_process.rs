@@ -1,9 +1,10 @@
-//! The master as a process: wait for leadership, open the ledger, let the mind lead, serve.
+//! The master as a process: listen, wait for leadership, open the ledger, let the mind lead.
 //!
-//! It relies on `quorum` for leadership and on `store` for its ledger. It never serves before it leads,
+//! It relies on `quorum` for leadership and on `store` for its ledger. It never answers for the cluster before it leads,
 //! and never leads without having read everything that its predecessors wrote.
 
 mod door;
+mod front;
 mod metrics;
 pub mod native;
 mod operator;
@@ -12,7 +13,6 @@ mod shell;
 mod views;
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +27,7 @@ use holdfast_wire::{Limits, Routes, Server};
 use tokio_util::sync::CancellationToken;
 
 use self::door::Door;
+use self::front::Front;
 use self::shell::MasterShell;
 use crate::cli::settings_master::MasterSettings;
 use crate::links::Links;
@@ -44,15 +45,64 @@ pub async fn run(settings: MasterSettings, stop: CancellationToken) -> anyhow::R
     holdfast_allocator::by_name(&settings.allocation_policy).map_err(anyhow::Error::msg)?;
     std::fs::create_dir_all(&settings.dir).with_context(|| format!("cannot make {}", settings.dir.display()))?;
     let limits = Limits::default();
-    let Some(mut lease) = lead(&settings.dir, &stop).await? else { return Ok(()) };
-    let server = Server::bind(SocketAddr::new(settings.ip, settings.port), limits.clone()).await?;
-    let address = settings.advertise.clone().unwrap_or_else(|| server.address().to_string());
+    let leadership = LocalLeadership::new(&settings.dir)?;
+    let front = Front::new(leadership.clone());
+    let at = SocketAddr::new(settings.ip, settings.port);
+    let bound = match Server::bind(at, limits.clone()).await {
+        Ok(server) => Some(server),
+        Err(error) if is_taken(&error) && settings.port != 0 => {
+            tracing::info!("{at} is taken, by the leader perhaps: this master will listen there when it leads");
+            None
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let early = bound.map(|server| serve(server, &front, &stop));
+    let Some(lease) = lead(leadership, &stop).await? else { return Ok(()) };
+    front.recover();
+    let serving = match early {
+        Some(serving) => serving,
+        None => serve(Server::bind(at, limits.clone()).await?, &front, &stop),
+    };
+    let lease = start_leading(&settings, config, &limits, lease, (&front, serving.listens), &stop).await?;
+    serving.task.await.context("the server ended badly")?;
+    // The loop may still write: leadership is given up by the end of the process, not before.
+    std::mem::forget(lease);
+    Ok(())
+}
+
+/// A port that is answered.
+struct Serving {
+    listens: SocketAddr,
+    task: tokio::task::JoinHandle<()>,
+}
+
+fn serve(server: Server, front: &Front, stop: &CancellationToken) -> Serving {
+    let (listens, front, stop) = (server.address(), front.clone(), stop.clone());
+    tracing::info!("listening at {listens}");
+    let task = tokio::spawn(async move { server.serve(Routes::Master(Arc::new(front)), stop).await });
+    Serving { listens, task }
+}
+
+fn is_taken(error: &holdfast_wire::BindError) -> bool {
+    error.source.kind() == std::io::ErrorKind::AddrInUse
+}
+
+/// Reads the ledger, lets the mind lead, and opens the door.
+async fn start_leading(
+    settings: &MasterSettings,
+    config: Config,
+    limits: &Limits,
+    mut lease: LocalLease,
+    (front, listens): (&Front, SocketAddr),
+    stop: &CancellationToken,
+) -> anyhow::Result<LocalLease> {
+    let address = settings.advertise.clone().unwrap_or_else(|| listens.to_string());
     let store = crate::ledger_file::open(&settings.dir.join("ledger"), "master")?;
     let term = Term(lease.raise_above(store.term())?);
     let records = store.records().map(|it| (it.tree, it.key, it.value));
     let ledger = ledger::master::fold(records).context("the master's ledger cannot be read")?;
     let policy = holdfast_allocator::by_name(&settings.allocation_policy).map_err(anyhow::Error::msg)?;
-    let info = master_info(&address, server.address());
+    let info = master_info(&address, listens);
     let welcome = scheduler::Welcome { heartbeat_ms: u64::try_from(limits.heartbeat_interval.as_millis())?, master: Some(info.clone()) };
     let shell = MasterShell {
         mind: Master::new(config, policy, ledger),
@@ -78,20 +128,17 @@ pub async fn run(settings: MasterSettings, stop: CancellationToken) -> anyhow::R
     mind_loop::spawn("master", shell, work).context("cannot start the master's thread")?;
     inbox.tell(Input::Elected(term)).await;
     tokio::spawn(copy_metrics(inbox, door.gauges.clone(), stop.clone()));
+    front.open(Arc::new(door));
     crate::address_file::write(settings.address_file.as_deref(), &address)?;
     lease.announce(&address)?;
     tracing::info!("master leads in term {term} at {address}");
-    server.serve(Routes::Master(Arc::new(door)), stop).await;
-    // The loop may still write: leadership is given up by the end of the process, not before.
-    std::mem::forget(lease);
-    Ok(())
+    Ok(lease)
 }
 
 /// Waits until this process leads. `None` when it was told to stop before.
-async fn lead(dir: &Path, stop: &CancellationToken) -> anyhow::Result<Option<LocalLease>> {
-    let leadership = LocalLeadership::new(dir)?;
+async fn lead(leadership: LocalLeadership, stop: &CancellationToken) -> anyhow::Result<Option<LocalLease>> {
     if let Some(leader) = leadership.leader()? {
-        tracing::info!("standing by; the last leader was at {}", leader.address);
+        tracing::info!("standing by; the leader is at {}, or was", leader.address);
     }
     let campaign = tokio::task::spawn_blocking(move || leadership.campaign());
     tokio::select! {

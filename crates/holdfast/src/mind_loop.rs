@@ -15,7 +15,7 @@ use uuid::Uuid;
 /// How many inputs one batch takes at most; what waits beyond it comes with the next.
 const BATCH_MAX: usize = 256;
 /// How long one batch waits for more at most, when the last one was of several callers.
-const LINGER_MAX: Duration = Duration::from_millis(5);
+const LINGER_MAX: Duration = Duration::from_millis(10);
 /// A disk that syncs faster than this is not worth waiting for: it would be waiting for a timer.
 const LINGER_MIN: Duration = Duration::from_micros(500);
 /// How long commits that only forget may wait for another commit to go with.

@@ -4,7 +4,7 @@
 //! an *empty* data directory are all that such a folder can hold; `rmdir` refuses anything more. What it never does:
 //! remove a byte that is not a label of ours, or touch `volumes/`.
 
-use crate::disk::{DiskFault, OpenDisk, MAKING};
+use crate::disk::{DiskFault, OpenDisk, MAKING, VOLUMES};
 use crate::folder::EnterFault;
 use crate::label_pair::LABEL_NAMES;
 use crate::volume::DATA;
@@ -21,8 +21,13 @@ pub fn sweep_unmade(disk: &OpenDisk) -> Result<u64, DiskFault> {
         Err(EnterFault::Absent) => return Ok(0),
         Err(fault) => return Err(disk.io("open its folder of volumes in the making")(fault.into_io())),
     };
+    let volumes = entered.folder.enter(VOLUMES).ok();
     let mut swept = 0;
     for name in making.names().map_err(disk.io("list its volumes in the making"))? {
+        if volumes.as_ref().is_some_and(|it| it.enter(&name).is_ok()) {
+            tracing::warn!(name, "a volume stands under two names, of which one should be gone; both are kept, check the file system");
+            continue;
+        }
         let Ok(folder) = making.enter(&name) else { continue };
         // The data directory first: if it holds anything, all stays.
         if folder.remove_dir(DATA).is_err() {

@@ -16,8 +16,8 @@ use crate::mind_loop::{now, Inbox};
 
 /// How many volumes are made at once at most.
 const MAKE_MAX: usize = 256;
-/// How long a batch of volumes waits for more, when the last one was of several: they share their syncs.
-const LINGER: Duration = Duration::from_millis(3);
+/// How long a batch of volumes waits for more at most, when the last one was of several: they share their syncs.
+const LINGER_MAX: Duration = Duration::from_millis(20);
 
 /// The open disks, shared with the hands on processes.
 pub type Places = Arc<Mutex<BTreeMap<DiskId, OpenDisk>>>;
@@ -44,7 +44,7 @@ impl Disks {
     pub fn start(plan: MachinePlan, inbox: Inbox<AgentShell>) -> std::io::Result<Disks> {
         let (jobs, work) = channel();
         let places = Places::default();
-        let worker = Worker { plan, places: places.clone(), inbox, cluster: None, last_batch: 0 };
+        let worker = Worker { plan, places: places.clone(), inbox, cluster: None, linger: Duration::ZERO };
         std::thread::Builder::new().name("disks".to_owned()).spawn(move || worker.run(&work))?;
         Ok(Disks { jobs, places })
     }
@@ -108,8 +108,8 @@ struct Worker {
     places: Places,
     inbox: Inbox<AgentShell>,
     cluster: Option<ClusterId>,
-    /// How many volumes the last batch had.
-    last_batch: usize,
+    /// How long the next batch waits for more: as long as the last one took, if that was of several volumes.
+    linger: Duration,
 }
 
 impl Worker {
@@ -131,7 +131,7 @@ impl Worker {
     /// Makes what waits in one go; returns the first job of another kind.
     fn make_all(&mut self, first: VolumeLabel, work: &Receiver<Job>) -> Option<Job> {
         let (mut labels, mut other) = (vec![first], None);
-        let until = Instant::now() + if 1 < self.last_batch { LINGER } else { Duration::ZERO };
+        let until = Instant::now() + self.linger;
         while labels.len() < MAKE_MAX {
             match work.recv_timeout(until.saturating_duration_since(Instant::now())) {
                 Ok(Job::Make(label)) => labels.push(label),
@@ -142,7 +142,7 @@ impl Worker {
                 Err(_) => break,
             }
         }
-        self.last_batch = labels.len();
+        let (began, several) = (Instant::now(), 1 < labels.len());
         let mut by_disk: BTreeMap<DiskId, Vec<VolumeLabel>> = BTreeMap::new();
         labels.into_iter().for_each(|label| by_disk.entry(label.disk).or_default().push(label));
         for (disk, labels) in by_disk {
@@ -159,6 +159,7 @@ impl Worker {
                 self.inbox.tell_blocking(Input::VolumeMade(label.claim, outcome));
             }
         }
+        self.linger = if several { began.elapsed().min(LINGER_MAX) } else { Duration::ZERO };
         other
     }
 

@@ -1,21 +1,19 @@
-//! The master as the wire sees it: links become inputs of the mind, calls are checked against their
+//! A leading master as the wire sees it: links become inputs of the mind, calls are checked against their
 //! session, questions are answered from a look at the mind.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use async_trait::async_trait;
 use holdfast_master::{FrameworkCall, Input, OperatorCall, Ticket};
 use holdfast_model::convert::scheduler::CallError;
 use holdfast_model::convert::{link, scheduler};
 use holdfast_model::{FrameworkId, Invalid};
 use holdfast_proto::holdfast::v1::{FromAgent, ToAgent};
 use holdfast_proto::mesos::v1::scheduler::{Call as SchedulerCall, Event as SchedulerEvent};
-use holdfast_proto::mesos::v1::{master, VersionInfo};
-use holdfast_wire::{Caller, JsonText, LinkEnd, LinkHead, MasterDoor, MasterPage, Metric, Outbox, Query, Refusal, Standing};
+use holdfast_wire::{LinkHead, Outbox, Refusal};
 use uuid::Uuid;
 
+use super::metrics;
 use super::shell::{MasterShell, Sessions, Waiting};
-use super::{metrics, native, operator, pages};
 use crate::links::Links;
 use crate::mind_loop::Inbox;
 
@@ -95,28 +93,17 @@ pub fn invalid(invalid: Invalid) -> Refusal {
     Refusal::bad_request(invalid.to_string())
 }
 
-#[async_trait]
-impl MasterDoor for Door {
-    fn standing(&self) -> Standing {
-        Standing::Leading { address: self.address.clone() }
-    }
-
-    fn version(&self) -> VersionInfo {
-        crate::version::info()
-    }
-
-    fn metrics(&self) -> Vec<Metric> {
-        self.gauges.read()
-    }
-
-    async fn subscribe(&self, head: LinkHead, call: SchedulerCall, outbox: Outbox<SchedulerEvent>) -> Result<(), Refusal> {
+impl Door {
+    /// A scheduler subscribes.
+    pub async fn subscribe(&self, head: LinkHead, call: SchedulerCall, outbox: Outbox<SchedulerEvent>) -> Result<(), Refusal> {
         let call = scheduler::call_from_proto(call).map_err(wrong)?;
         let link = self.frameworks.open(head.stream_id, outbox);
         self.inbox.tell(Input::FromFramework(link, FrameworkCall { framework: call.framework, call: call.call })).await;
         Ok(())
     }
 
-    async fn scheduler_call(&self, stream_id: Uuid, _caller: &Caller, call: SchedulerCall) -> Result<(), Refusal> {
+    /// Any other call of a scheduler.
+    pub async fn scheduler_call(&self, stream_id: Uuid, call: SchedulerCall) -> Result<(), Refusal> {
         let call = scheduler::call_from_proto(call).map_err(wrong)?;
         let Some(framework) = &call.framework else { return Err(Refusal::bad_request("framework_id: is missing")) };
         self.check_session(stream_id, framework).await?;
@@ -125,19 +112,21 @@ impl MasterDoor for Door {
         Ok(())
     }
 
-    async fn framework_gone(&self, stream_id: Uuid, _end: LinkEnd) {
+    /// A scheduler's link is over.
+    pub async fn framework_gone(&self, stream_id: Uuid) {
         if let Some(link) = self.frameworks.over(stream_id) {
             self.sessions.closed(link);
             self.inbox.tell(Input::FrameworkLost(link)).await;
         }
     }
 
-    async fn agent_attach(&self, head: LinkHead, outbox: Outbox<ToAgent>) -> Result<(), Refusal> {
+    /// An agent's link begins; the mind hears of it with its first message.
+    pub fn agent_attach(&self, head: LinkHead, outbox: Outbox<ToAgent>) {
         self.agents.open(head.stream_id, outbox);
-        Ok(())
     }
 
-    async fn agent_message(&self, stream_id: Uuid, message: FromAgent) -> Result<(), Refusal> {
+    /// A message of an agent.
+    pub async fn agent_message(&self, stream_id: Uuid, message: FromAgent) -> Result<(), Refusal> {
         let message = link::to_master_from_proto(message).map_err(invalid)?;
         if let Some(link) = self.agents.of(stream_id) {
             self.inbox.tell(Input::FromAgent(link, message)).await;
@@ -145,21 +134,10 @@ impl MasterDoor for Door {
         Ok(())
     }
 
-    async fn agent_gone(&self, stream_id: Uuid, _end: LinkEnd) {
+    /// An agent's link is over.
+    pub async fn agent_gone(&self, stream_id: Uuid) {
         if let Some(link) = self.agents.over(stream_id) {
             self.inbox.tell(Input::AgentLost(link)).await;
         }
-    }
-
-    async fn operator(&self, caller: &Caller, call: master::Call) -> Result<Option<master::Response>, Refusal> {
-        operator::answer(self, caller, call).await
-    }
-
-    async fn page(&self, _caller: &Caller, page: MasterPage, query: &Query) -> Result<JsonText, Refusal> {
-        pages::answer(self, page, query).await
-    }
-
-    async fn native(&self, caller: &Caller, posted: bool, name: &str, query: &Query) -> Result<JsonText, Refusal> {
-        native::answer(self, caller, posted, name, query).await
     }
 }

@@ -1,0 +1,120 @@
+//! The master's port from its first moment on: before it leads it sends clients to who does, then it lets them in.
+//!
+//! Relies on the leader's announcement, which is a hint: whoever follows it finds out. Never answers for the cluster while this
+//! process does not lead, and never goes back: who has led once does so until the process ends.
+
+use std::sync::{Arc, OnceLock};
+
+use async_trait::async_trait;
+use holdfast_proto::holdfast::v1::{FromAgent, ToAgent};
+use holdfast_proto::mesos::v1::scheduler::{Call as SchedulerCall, Event as SchedulerEvent};
+use holdfast_proto::mesos::v1::{master, VersionInfo};
+use holdfast_quorum::{Leadership, LocalLeadership};
+use holdfast_wire::{Caller, JsonText, LinkEnd, LinkHead, MasterDoor, MasterPage, Metric, Outbox, Query, Refusal, Standing};
+use uuid::Uuid;
+
+use super::door::Door;
+
+/// What this process has come to.
+enum Stage {
+    /// It has won, and reads its ledger.
+    Recovering,
+    /// It answers.
+    Leading(Arc<Door>),
+}
+
+/// See the module. Cheap to clone.
+#[derive(Clone)]
+pub struct Front {
+    leadership: LocalLeadership,
+    won: Arc<OnceLock<()>>,
+    door: Arc<OnceLock<Arc<Door>>>,
+}
+
+impl Front {
+    /// Nobody has won anything yet.
+    pub fn new(leadership: LocalLeadership) -> Front {
+        Front { leadership, won: Arc::default(), door: Arc::default() }
+    }
+
+    /// This process leads, and will answer soon.
+    pub fn recover(&self) {
+        self.won.get_or_init(|| ());
+    }
+
+    /// This process answers, from now on.
+    pub fn open(&self, door: Arc<Door>) {
+        self.door.get_or_init(|| door);
+    }
+
+    fn stage(&self) -> Option<Stage> {
+        let leading = self.door.get().cloned().map(Stage::Leading);
+        leading.or_else(|| self.won.get().map(|()| Stage::Recovering))
+    }
+
+    fn leading(&self) -> Result<&Arc<Door>, Refusal> {
+        self.door.get().ok_or_else(|| Refusal::unavailable("this master does not lead; ask the others"))
+    }
+}
+
+#[async_trait]
+impl MasterDoor for Front {
+    fn standing(&self) -> Standing {
+        match self.stage() {
+            Some(Stage::Leading(door)) => Standing::Leading { address: door.address.clone() },
+            Some(Stage::Recovering) => Standing::Recovering,
+            // A hint that cannot be read is as good as none.
+            None => Standing::Standby { leader: self.leadership.leader().ok().flatten().map(|it| it.address) },
+        }
+    }
+
+    fn version(&self) -> VersionInfo {
+        crate::version::info()
+    }
+
+    fn metrics(&self) -> Vec<Metric> {
+        let stands_by = || vec![Metric::gauge("master/elected", "Whether this master leads.", 0.0)];
+        self.door.get().map_or_else(stands_by, |door| door.gauges.read())
+    }
+
+    async fn subscribe(&self, head: LinkHead, call: SchedulerCall, outbox: Outbox<SchedulerEvent>) -> Result<(), Refusal> {
+        self.leading()?.subscribe(head, call, outbox).await
+    }
+
+    async fn scheduler_call(&self, stream_id: Uuid, _caller: &Caller, call: SchedulerCall) -> Result<(), Refusal> {
+        self.leading()?.scheduler_call(stream_id, call).await
+    }
+
+    async fn framework_gone(&self, stream_id: Uuid, _end: LinkEnd) {
+        if let Ok(door) = self.leading() {
+            door.framework_gone(stream_id).await;
+        }
+    }
+
+    async fn agent_attach(&self, head: LinkHead, outbox: Outbox<ToAgent>) -> Result<(), Refusal> {
+        self.leading()?.agent_attach(head, outbox);
+        Ok(())
+    }
+
+    async fn agent_message(&self, stream_id: Uuid, message: FromAgent) -> Result<(), Refusal> {
+        self.leading()?.agent_message(stream_id, message).await
+    }
+
+    async fn agent_gone(&self, stream_id: Uuid, _end: LinkEnd) {
+        if let Ok(door) = self.leading() {
+            door.agent_gone(stream_id).await;
+        }
+    }
+
+    async fn operator(&self, caller: &Caller, call: master::Call) -> Result<Option<master::Response>, Refusal> {
+        super::operator::answer(self.leading()?, caller, call).await
+    }
+
+    async fn page(&self, _caller: &Caller, page: MasterPage, query: &Query) -> Result<JsonText, Refusal> {
+        super::pages::answer(self.leading()?, page, query).await
+    }
+
+    async fn native(&self, caller: &Caller, posted: bool, name: &str, query: &Query) -> Result<JsonText, Refusal> {
+        super::native::answer(self.leading()?, caller, posted, name, query).await
+    }
+}

@@ -87,7 +87,9 @@ fn recall(store: &mut holdfast_store::DurableStore) -> anyhow::Result<AgentLedge
     }
     let ledger = AgentLedger::new(NodeId(uuid::Uuid::new_v4()));
     let identity = holdfast_model::AgentChange::Identity(ledger.identity.clone());
-    crate::ledger_file::commit_all(store, 0, std::iter::once([ledger::agent::encode(&identity)].into_iter()))?;
+    for batch in crate::ledger_file::batches(std::iter::once([ledger::agent::encode(&identity)].into_iter())) {
+        store.commit(0, &batch)?;
+    }
     Ok(ledger)
 }
 

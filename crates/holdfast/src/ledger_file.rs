@@ -1,4 +1,4 @@
-//! Ledgers on disk: opening one, and writing batches of records to it.
+//! Ledgers on disk: opening one, and laying what is to be written into batches.
 
 use std::path::Path;
 
@@ -6,53 +6,44 @@ use anyhow::{bail, Context};
 use holdfast_model::convert::ledger::Entry;
 use holdfast_store::{DurableStore, Entry as StoreEntry, Store, BATCH_BYTES_MAX, BATCH_ENTRIES_MAX};
 
-/// Writes all groups of entries, in order, durably: one sync, unless there are more than one batch of the store may hold. A cut goes between
+/// Lays groups of entries into batches, in order: one, unless there are more than one batch of the store may hold. A cut goes between
 /// groups, so that a crash never leaves half of one. A group that is larger than a batch all by itself is cut inside: only the end of
 /// thousands of tasks at once is so large, and each of their records stands alone.
-///
-/// # Errors
-/// The store's, after which it must not be used any more.
-pub fn commit_all<G: Iterator<Item = Entry>>(store: &mut DurableStore, term: u64, groups: impl Iterator<Item = G>) -> anyhow::Result<()> {
-    let mut batch = Filling::default();
+pub fn batches<G: Iterator<Item = Entry>>(groups: impl Iterator<Item = G>) -> Vec<Vec<StoreEntry>> {
+    let mut batches = Batches::default();
     for group in groups {
         let group: Vec<StoreEntry> = group.map(|it| StoreEntry { tree: it.tree.to_owned(), key: it.key, value: it.value }).collect();
-        if !batch.has_room(&group) {
-            batch.write(store, term)?;
-        }
+        batches.make_room(&group);
         for entry in group {
-            if !batch.has_room(std::slice::from_ref(&entry)) {
-                batch.write(store, term)?;
-            }
-            batch.push(entry);
+            batches.make_room(std::slice::from_ref(&entry));
+            batches.push(entry);
         }
     }
-    batch.write(store, term)
+    batches.all
 }
 
-/// A batch that is being filled.
+/// Batches, of which the last is being filled.
 #[derive(Default)]
-struct Filling {
-    entries: Vec<StoreEntry>,
+struct Batches {
+    all: Vec<Vec<StoreEntry>>,
+    /// Bytes in the last.
     bytes: usize,
 }
 
-impl Filling {
-    fn has_room(&self, group: &[StoreEntry]) -> bool {
-        let bytes: usize = group.iter().map(StoreEntry::size_bytes).sum();
-        self.entries.len() + group.len() <= BATCH_ENTRIES_MAX && self.bytes + bytes <= BATCH_BYTES_MAX
+impl Batches {
+    /// Begins a new batch if these do not fit into the last.
+    fn make_room(&mut self, entries: &[StoreEntry]) {
+        let bytes: usize = entries.iter().map(StoreEntry::size_bytes).sum();
+        let fits = |last: &Vec<StoreEntry>| last.len() + entries.len() <= BATCH_ENTRIES_MAX && self.bytes + bytes <= BATCH_BYTES_MAX;
+        if !entries.is_empty() && !self.all.last().is_some_and(|last| last.is_empty() || fits(last)) {
+            self.all.push(Vec::new());
+            self.bytes = 0;
+        }
     }
 
     fn push(&mut self, entry: StoreEntry) {
         self.bytes += entry.size_bytes();
-        self.entries.push(entry);
-    }
-
-    fn write(&mut self, store: &mut DurableStore, term: u64) -> anyhow::Result<()> {
-        if !self.entries.is_empty() {
-            store.commit(term, &std::mem::take(&mut self.entries))?;
-            self.bytes = 0;
-        }
-        Ok(())
+        self.all.last_mut().expect("room was made").push(entry);
     }
 }
 
@@ -83,29 +74,32 @@ mod tests {
         Entry { tree: "claims", key: key.to_be_bytes().to_vec(), value: Some(vec![0; bytes]) }
     }
 
+    /// The keys in each batch.
+    fn keys(batches: &[Vec<StoreEntry>]) -> Vec<Vec<usize>> {
+        let key = |it: &StoreEntry| usize::from_be_bytes(it.key.as_slice().try_into().unwrap());
+        batches.iter().map(|it| it.iter().map(key).collect()).collect()
+    }
+
     #[test]
     fn a_cut_goes_between_groups() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut store = open(dir.path(), "agent").unwrap();
         let large = |from: usize| (from..from + 10).map(|key| entry(key, 1 << 20));
-        commit_all(&mut store, 1, [large(0), large(10)].into_iter()).unwrap();
-        let of_group = |from: usize| -> std::collections::BTreeSet<_> {
-            let records = store.records().filter(|it| (from..from + 10).any(|key| it.key == key.to_be_bytes()));
-            records.map(|it| it.sequence).collect()
-        };
-        let (first, second) = (of_group(0), of_group(10));
-        assert_eq!((first.len(), second.len()), (1, 1), "each group is written in one batch: {first:?}, {second:?}");
-        assert_ne!(first, second, "together they are more than a batch may hold");
+        let made = batches([large(0), large(10)].into_iter());
+        assert_eq!(keys(&made), [(0..10).collect::<Vec<_>>(), (10..20).collect()], "together they are more than a batch may hold");
     }
 
     #[test]
     fn small_groups_share_a_batch_and_a_huge_one_is_cut() {
+        let made = batches((0..5).map(|at| (at * 3..at * 3 + 3).map(|key| entry(key, 10))));
+        assert_eq!(keys(&made), [(0..15).collect::<Vec<_>>()]);
+        assert!(batches(std::iter::once(std::iter::empty::<Entry>())).is_empty());
         let dir = tempfile::tempdir().unwrap();
         let mut store = open(dir.path(), "agent").unwrap();
-        let before = store.sequence();
-        commit_all(&mut store, 1, (0..5).map(|at| (at * 3..at * 3 + 3).map(|key| entry(key, 10)))).unwrap();
-        assert_eq!(store.sequence().0, before.0 + 1);
-        commit_all(&mut store, 1, std::iter::once((0..20).map(|key| entry(key, 1 << 20)))).unwrap();
-        assert_eq!(store.sequence().0, before.0 + 3);
+        let made = batches(std::iter::once((0..20).map(|key| entry(key, 1 << 20))));
+        assert_eq!(made.len(), 2);
+        for batch in &made {
+            store.commit(1, batch).unwrap();
+        }
+        let many = batches(std::iter::once((0..BATCH_ENTRIES_MAX + 1).map(|key| entry(key, 1))));
+        assert_eq!(many.iter().map(Vec::len).collect::<Vec<_>>(), [BATCH_ENTRIES_MAX, 1]);
     }
 }

@@ -1,6 +1,6 @@
 //! The master as a process: listen, wait for leadership, open the ledger, let the mind lead.
 //!
-//! It relies on `quorum` for leadership and on `store` for its ledger. It never answers for the cluster before it leads,
+//! It relies on `quorum` for leadership and for its journal. It never answers for the cluster before it leads,
 //! and never leads without having read everything that its predecessors wrote.
 
 mod door;
@@ -21,8 +21,7 @@ use holdfast_master::{Config, Input, Master};
 use holdfast_model::convert::{ledger, scheduler, text};
 use holdfast_model::Term;
 use holdfast_proto::mesos::v1::{Address, MasterInfo};
-use holdfast_quorum::{Leadership, Lease, LocalLeadership, LocalLease};
-use holdfast_store::Store;
+use holdfast_quorum::{Journal, Leadership, Lease, LocalJournal, LocalLeadership, LocalLease};
 use holdfast_wire::{Limits, Routes, Server};
 use tokio_util::sync::CancellationToken;
 
@@ -98,15 +97,16 @@ async fn start_leading(
 ) -> anyhow::Result<LocalLease> {
     let address = settings.advertise.clone().unwrap_or_else(|| listens.to_string());
     let store = crate::ledger_file::open(&settings.dir.join("ledger"), "master")?;
-    let term = Term(lease.raise_above(store.term())?);
-    let records = store.records().map(|it| (it.tree, it.key, it.value));
+    let journal = LocalJournal::take_over(store, &mut lease)?;
+    let term = Term(lease.term());
+    let records = journal.records().map(|it| (it.tree, it.key, it.value));
     let ledger = ledger::master::fold(records).context("the master's ledger cannot be read")?;
     let policy = holdfast_allocator::by_name(&settings.allocation_policy).map_err(anyhow::Error::msg)?;
     let info = master_info(&address, listens);
     let welcome = scheduler::Welcome { heartbeat_ms: u64::try_from(limits.heartbeat_interval.as_millis())?, master: Some(info.clone()) };
     let shell = MasterShell {
         mind: Master::new(config, policy, ledger),
-        store,
+        journal: Box::new(journal),
         term: term.0,
         agents: Links::default(),
         frameworks: Links::default(),

@@ -1,18 +1,23 @@
 //! Several masters: who leads, and where their journal lives.
 //!
-//! One trait, [`Leadership`]: campaign, get a [`Lease`] with a term that only grows, announce where the leader is, resign.
-//! [`LocalLeadership`] is for processes of one machine that share a state directory: the kernel's file lock decides, so a
-//! leader that dies, however it dies, is followed within milliseconds and no clock is involved.
+//! Two traits. [`Leadership`]: campaign, get a [`Lease`] with a term that only grows, announce where the leader is, resign.
+//! [`Journal`]: append under that term, read, trim. [`LocalLeadership`] and [`LocalJournal`] are for processes of one machine that
+//! share a state directory: the kernel's file lock decides, so a leader that dies, however it dies, is followed within
+//! milliseconds and no clock is involved.
 //!
-//! Relies on std's files and locks. Never lets two leases of one directory exist at once, never gives out a term twice, and
+//! Relies on std's files and locks, and on `store`. Never lets two leases of one directory exist at once, never gives out a term twice, and
 //! never decides what a leader does.
 
 mod durable_file;
 mod hint;
+mod journal;
 mod leadership;
 mod local;
+mod local_journal;
 mod term;
 
 pub use hint::Leader;
+pub use journal::{Journal, JournalError};
 pub use leadership::{Leadership, LeadershipError, Lease};
 pub use local::{LocalLeadership, LocalLease};
+pub use local_journal::{LocalJournal, TakeOverError};

@@ -8,12 +8,12 @@ use holdfast_model::convert::{executor, ledger, link, Format};
 use holdfast_model::{AgentChange, ExecutorEvent, Instant, LinkId, Moment, ToMaster};
 use holdfast_proto::holdfast::v1::FromAgent;
 use holdfast_proto::mesos::v1::executor::Event as WireEvent;
-use holdfast_store::DurableStore;
+use holdfast_store::{DurableStore, Store};
 use tokio::sync::mpsc;
 
 use super::containers::Containers;
 use super::disks::Disks;
-use crate::ledger_file::commit_all;
+use crate::ledger_file::batches;
 use crate::links::Links;
 use crate::mind_loop::Shell;
 
@@ -88,7 +88,10 @@ impl Shell for AgentShell {
             _ => None,
         });
         let groups = changes.map(|group| group.iter().map(ledger::agent::encode));
-        commit_all(&mut self.store, self.mind.ledger().identity.term.0, groups)
+        for batch in batches(groups) {
+            self.store.commit(self.mind.ledger().identity.term.0, &batch)?;
+        }
+        Ok(())
     }
 
     fn carry_out(&mut self, effect: Effect) {

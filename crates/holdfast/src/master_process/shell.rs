@@ -8,10 +8,10 @@ use holdfast_model::convert::{ledger, link, scheduler, Format};
 use holdfast_model::{Event, FrameworkId, Instant, LinkId, Moment};
 use holdfast_proto::holdfast::v1::ToAgent;
 use holdfast_proto::mesos::v1::scheduler::Event as SchedulerEvent;
-use holdfast_store::DurableStore;
+use holdfast_quorum::Journal;
 use tokio::sync::oneshot;
 
-use crate::ledger_file::commit_all;
+use crate::ledger_file::batches;
 use crate::links::Links;
 use crate::mind_loop::Shell;
 
@@ -62,9 +62,9 @@ impl Sessions {
 pub struct MasterShell {
     /// The mind.
     pub mind: Master,
-    /// Its ledger.
-    pub store: DurableStore,
-    /// Its term, for the ledger.
+    /// Where its ledger is written.
+    pub journal: Box<dyn Journal>,
+    /// Its term, for the journal.
     pub term: u64,
     /// Links of agents.
     pub agents: Links<ToAgent>,
@@ -103,7 +103,10 @@ impl Shell for MasterShell {
             Effect::Commit(changes) => Some(changes),
             _ => None,
         });
-        commit_all(&mut self.store, self.term, changes.map(|group| group.iter().map(ledger::master::encode)))
+        for batch in batches(changes.map(|group| group.iter().map(ledger::master::encode))) {
+            self.journal.append(self.term, &batch)?;
+        }
+        Ok(())
     }
 
     fn carry_out(&mut self, effect: Effect) {

@@ -71,12 +71,10 @@ mod tests {
         let (mut store, _) = DurableStore::open(&dir.join("ledger"), Options::new("agent").create_as([7; 16])).unwrap();
         let identity = AgentChange::Identity(AgentLedger::new(NodeId(Uuid::from_u128(1))).identity);
         let disk = DiskRecord { id: DiskId(Uuid::from_u128(2)), kind: DiskKind::Path, root: "/d".to_owned(), size_mb: 5 };
-        crate::ledger_file::commit_all(
-            &mut store,
-            1,
-            std::iter::once([identity, AgentChange::Disk(disk)].iter().map(ledger::agent::encode)),
-        )
-        .unwrap();
+        let batches = crate::ledger_file::batches(std::iter::once([identity, AgentChange::Disk(disk)].iter().map(ledger::agent::encode)));
+        for batch in &batches {
+            store.commit(1, batch).unwrap();
+        }
         store.close().unwrap();
     }
 

@@ -361,24 +361,42 @@ mod tests {
         ]
     }
 
-    /// Something that could be reserved, at some level of the tree.
-    fn reserved() -> impl Strategy<Value = Resource> {
-        let what = prop_oneof![
-            (1i64..3000).prop_map(|it| Resource::scalar("cpus", Scalar::thousandths(it))),
-            (1i64..60).prop_map(disk),
-            (1i64..60).prop_map(|it| disk(it).on(Source::path("/p"))),
-            select(vec![disk(40).on(Source::mount("/m"))]),
-        ];
-        let stack = select(vec![
+    fn stack() -> impl Strategy<Value = Vec<Reservation>> {
+        select(vec![
             vec![dynamic("db")],
             vec![dynamic("db")],
             vec![dynamic("db"), dynamic("db/x")],
             vec![reservation("s", ReservationKind::Static), dynamic("s/x")],
+            vec![reservation("s", ReservationKind::Static), dynamic("s/x"), dynamic("s/x/y")],
             vec![dynamic("other")],
-        ]);
-        (what, stack).prop_map(|(mut resource, stack)| {
-            resource.identity.reservations = stack;
-            resource
+        ])
+    }
+
+    fn stacked(mut resource: Resource, stack: Vec<Reservation>) -> Resource {
+        resource.identity.reservations = stack;
+        resource
+    }
+
+    fn bare() -> impl Strategy<Value = Resource> {
+        prop_oneof![
+            (1i64..3000).prop_map(|it| Resource::scalar("cpus", Scalar::thousandths(it))),
+            (1i64..60).prop_map(disk),
+            (1i64..60).prop_map(|it| disk(it).on(Source::path("/p"))),
+            select(vec![disk(40).on(Source::mount("/m"))]),
+        ]
+    }
+
+    /// Something that could be reserved, at some level of the tree.
+    fn reserved() -> impl Strategy<Value = Resource> {
+        (bare(), stack()).prop_map(|(resource, stack)| stacked(resource, stack))
+    }
+
+    /// From any stack to any other, also to and from a static reservation, and from none.
+    fn re_reserved() -> impl Strategy<Value = ClaimAction> {
+        let source = prop_oneof![4 => stack(), 1 => Just(Vec::new()), 1 => Just(vec![reservation("s", ReservationKind::Static)])];
+        (prop::collection::vec(bare(), 1..3), source, stack()).prop_map(|(list, from, to)| ClaimAction::Reserve {
+            resources: list.iter().map(|it| stacked(it.clone(), to.clone())).collect(),
+            source: list.iter().map(|it| stacked(it.clone(), from.clone())).collect(),
         })
     }
 
@@ -392,9 +410,17 @@ mod tests {
         prop_oneof![
             4 => some().prop_map(reserve),
             2 => some().prop_map(ClaimAction::Unreserve),
+            2 => re_reserved(),
             3 => volumes().prop_map(ClaimAction::Create),
             1 => volumes().prop_map(ClaimAction::Destroy),
         ]
+    }
+
+    /// A whole reservation that is there, under another stack.
+    fn moved(agent: &Agent, pick: usize, to: Vec<Reservation>) -> Option<ClaimAction> {
+        let claims: Vec<&Claim> = agent.claims.values().filter(|it| !it.is_volume()).collect();
+        let source = claims.get(pick % claims.len().max(1))?.resource.clone();
+        Some(ClaimAction::Reserve { resources: vec![stacked(source.clone(), to)], source: vec![source] })
     }
 
     /// A whole volume or reservation that is there, so that undoing happens often enough to matter.
@@ -409,10 +435,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn base_and_claims_are_the_total(steps in prop::collection::vec((action(), any::<usize>(), 0u8..5), 1..30)) {
+        fn base_and_claims_are_the_total(steps in prop::collection::vec((action(), any::<usize>(), 0u8..6, stack()), 1..30)) {
             let mut agent = Agent::new(&base());
             let quantities = agent.total.quantities();
-            for (action, pick, kind) in steps {
+            for (action, pick, kind, to) in steps {
+                if let (2, Some(moved)) = (kind, moved(&agent, pick, to)) {
+                    let keeps_static = moved.conversion().consumed.base() == moved.conversion().converted.base();
+                    prop_assert_eq!(agent.perform(&moved), keeps_static, "what is reserved can be moved, what is static stays: {:?}", moved);
+                }
                 match (kind, undo(&agent, pick)) {
                     (0, Some(undo)) => prop_assert!(agent.perform(&undo), "what is claimed can be undone: {:?}", undo),
                     (1, _) => agent.empty_trash(),

@@ -2,7 +2,7 @@
 //!
 //! This file is the law; masters apply it to what they believe, agents to what they own.
 
-use crate::resource::{Mode, ReservationKind, Resource};
+use crate::resource::{Mode, Reservation, ReservationKind, Resource};
 use crate::resources::Resources;
 use crate::role::Role;
 use crate::task::{ExecutorInfo, TaskInfo};
@@ -35,7 +35,7 @@ pub enum Action {
 /// A change of claims.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClaimAction {
-    /// Push a reservation, or with a `source` replace its whole stack (operators only).
+    /// Push a reservation, or with a `source` replace the stack above a static reservation (operators only).
     Reserve {
         /// As they shall be.
         resources: Vec<Resource>,
@@ -155,21 +155,24 @@ impl ClaimAction {
         }
         for (index, resource) in source.iter().enumerate() {
             check_resource(resource).map_err(|it| it.within(format!("source[{index}]")))?;
+            if resource.identity.allocation.is_some() {
+                let path = format!("source[{index}].allocation_info");
+                return Err(Invalid::new(path, "an operator's resources must not be allocated"));
+            }
             if resource.identity.persistence.is_some() {
                 return Err(Invalid::new(format!("source[{index}]"), "a persistent volume keeps its reservation; DESTROY it first"));
             }
         }
-        let bare = |list: &[Resource]| {
-            let strip = |it: &Resource| {
-                let mut bare = it.clone();
-                bare.identity.reservations.clear();
-                bare
-            };
-            list.iter().map(strip).collect::<Resources>()
-        };
         let uniform = |list: &[Resource]| list.windows(2).all(|pair| pair[0].identity.reservations == pair[1].identity.reservations);
-        if !uniform(source) || !uniform(resources) || bare(source) != bare(resources) {
+        if !uniform(source) || !uniform(resources) || sum_of(source, Vec::clear) != sum_of(resources, Vec::clear) {
             return Err(Invalid::new("source", "source and resources must be the same amounts, each under one stack of reservations"));
+        }
+        let only_static = |stack: &mut Vec<Reservation>| stack.retain(|it| it.kind == ReservationKind::Static);
+        if sum_of(source, only_static) != sum_of(resources, only_static) {
+            return Err(Invalid::new(
+                "source",
+                "static reservations belong to the agent's configuration; source and resources must have the same one at the bottom, or none",
+            ));
         }
         Ok(())
     }
@@ -207,6 +210,16 @@ impl ClaimAction {
         resources.add_all(&conversion.converted);
         Ok(conversion)
     }
+}
+
+/// The sum of a list with each stack of reservations changed.
+fn sum_of(list: &[Resource], change: impl Fn(&mut Vec<Reservation>)) -> Resources {
+    let changed = |it: &Resource| {
+        let mut changed = it.clone();
+        change(&mut changed.identity.reservations);
+        changed
+    };
+    list.iter().map(changed).collect()
 }
 
 /// A volume's name is unique within its agent and role, across all disks.
@@ -295,7 +308,7 @@ fn check_principal(path: &str, given: Option<&str>, asker: Asker<'_>) -> Result<
 mod tests {
     use super::*;
     use crate::id::PersistenceId;
-    use crate::resource::{Reservation, Source};
+    use crate::resource::Source;
 
     fn role(text: &str) -> Role {
         Role::parse(text).unwrap()
@@ -368,6 +381,83 @@ mod tests {
         assert!(ClaimAction::Unreserve(vec![volume(1, "a")]).check(operator).is_err());
         let refine = volume(1, "a").reserved(dynamic("db/one"));
         assert!(ClaimAction::Reserve { resources: vec![refine], source: Vec::new() }.check(operator).is_err());
+    }
+
+    fn fixed(name: &str) -> Reservation {
+        Reservation { kind: ReservationKind::Static, ..dynamic(name) }
+    }
+
+    fn stacked(mut resource: Resource, stack: &[Reservation]) -> Resource {
+        resource.identity.reservations = stack.to_vec();
+        resource
+    }
+
+    fn re_reserve(from: &[Reservation], to: &[Reservation]) -> ClaimAction {
+        ClaimAction::Reserve { resources: vec![stacked(disk(10), to)], source: vec![stacked(disk(10), from)] }
+    }
+
+    #[test]
+    fn a_source_is_moved_up_down_and_across_the_tree_of_roles() {
+        let (db, refined, other) = (vec![dynamic("db")], vec![dynamic("db"), dynamic("db/x")], vec![dynamic("other")]);
+        let (under, deeper) = (vec![fixed("s"), dynamic("s/x")], vec![fixed("s"), dynamic("s/x"), dynamic("s/x/y")]);
+        let moves = [
+            (&db, &other),
+            (&db, &refined),
+            (&refined, &db),
+            (&refined, &other),
+            (&under, &deeper),
+            (&deeper, &under),
+            (&vec![], &refined),
+            (&vec![fixed("s")], &deeper),
+        ];
+        for (from, to) in moves {
+            let action = re_reserve(from, to);
+            action.check(Asker::Operator { principal: None }).unwrap();
+            let mut now: Resources = [stacked(disk(25), from)].iter().collect();
+            let base = now.base();
+            action.apply(&mut now).unwrap();
+            assert_eq!(now, [stacked(disk(15), from), stacked(disk(10), to)].iter().collect(), "{from:?} to {to:?}");
+            assert_eq!(now.base(), base, "what the machine has is not changed by a reservation");
+        }
+    }
+
+    #[test]
+    fn a_static_reservation_cannot_be_moved_by_a_source() {
+        let refused = |action: ClaimAction| action.check(Asker::Operator { principal: None }).unwrap_err();
+        let (a, b) = (vec![fixed("a")], vec![dynamic("b")]);
+        let moves = [
+            (a.clone(), b.clone()),
+            (vec![fixed("a"), dynamic("a/x")], b.clone()),
+            (vec![fixed("a"), dynamic("a/x")], vec![fixed("b"), dynamic("b/x")]),
+            (b.clone(), vec![fixed("a"), dynamic("a/x")]),
+            (vec![], vec![fixed("a"), dynamic("a/x")]),
+        ];
+        for (from, to) in moves {
+            let refused = refused(re_reserve(&from, &to));
+            assert!(refused.path == "source" && refused.why.contains("agent's configuration"), "{from:?} to {to:?}: {refused}");
+        }
+        assert_eq!(refused(re_reserve(&b, &a)).path, "resources[0].reservations", "a static reservation is made by no operation");
+    }
+
+    #[test]
+    fn a_source_is_the_same_amounts_each_under_one_stack() {
+        let operator = Asker::Operator { principal: None };
+        let (db, other) = (|mb| disk(mb).reserved(dynamic("db")), |mb| disk(mb).reserved(dynamic("other")));
+        let with = |resources: Vec<Resource>, source: Vec<Resource>| ClaimAction::Reserve { resources, source }.check(operator);
+        assert!(with(vec![other(10), other(20)], vec![db(30)]).is_ok());
+        for (resources, source) in [
+            (vec![other(10)], vec![db(11)]),
+            (vec![other(10)], vec![db(10).on(Source::path("/d"))]),
+            (vec![other(10), db(10)], vec![disk(20)]),
+            (vec![other(20)], vec![db(10), disk(10)]),
+        ] {
+            assert_eq!(with(resources, source).unwrap_err().path, "source");
+        }
+        assert_eq!(with(vec![other(1)], vec![volume(1, "a")]).unwrap_err().path, "source[0]");
+        assert_eq!(with(vec![other(1)], vec![db(1).allocated_to(&role("db"))]).unwrap_err().path, "source[0].allocation_info");
+        let framework = Asker::Framework { roles: &[role("other")], principal: None };
+        let mine = ClaimAction::Reserve { resources: vec![other(1).allocated_to(&role("other"))], source: vec![db(1)] };
+        assert_eq!(mine.check(framework).unwrap_err().path, "source");
     }
 
     #[test]

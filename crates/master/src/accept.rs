@@ -147,7 +147,8 @@ impl Master {
         }
         let role = accepting.role.clone();
         let action = action.map(|it| if it.identity.allocation.is_none() { it.clone().allocated_to(&role) } else { it.clone() });
-        action.check(Asker::Framework { roles: &state.info.roles, principal: state.info.principal.as_deref() })?;
+        let made = self.volumes_made(&accepting.framework, &accepting.agent);
+        action.check(Asker::Framework { roles: &state.info.roles, principal: state.info.principal.as_deref(), made: &made })?;
         let mut pool = accepting.pool.clone();
         action.apply(&mut pool)?;
         let uuid = OperationUuid(moment.ids.fresh());
@@ -175,6 +176,12 @@ impl Master {
         }));
         accepting.orders.push(NamedOperation { uuid, operation });
         Ok(())
+    }
+
+    /// The volumes of an agent that a framework made itself.
+    fn volumes_made(&self, framework: &FrameworkId, agent: &AgentId) -> Vec<Identity> {
+        let theirs = self.ledger.claims_of(agent).filter(|it| it.is_volume() && it.framework.as_ref() == Some(framework));
+        theirs.map(|it| it.resource.identity.clone()).collect()
     }
 
     /// Believes an action done on the agent, before the agent says so. Returns it without allocations.

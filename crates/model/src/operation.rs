@@ -2,7 +2,7 @@
 //!
 //! This file is the law; masters apply it to what they believe, agents to what they own.
 
-use crate::resource::{Mode, Reservation, ReservationKind, Resource};
+use crate::resource::{Identity, Mode, Reservation, ReservationKind, Resource};
 use crate::resources::Resources;
 use crate::role::Role;
 use crate::task::{ExecutorInfo, TaskInfo};
@@ -62,12 +62,14 @@ pub struct Conversion {
 /// Who asks for an operation, as far as its rules need to know.
 #[derive(Clone, Copy, Debug)]
 pub enum Asker<'a> {
-    /// A framework, with its roles and its principal if it is authenticated or says so.
+    /// A framework. What is reserved for a role above its own is offered to it, too; it may use that, and take nothing of it away.
     Framework {
         /// Its roles.
         roles: &'a [Role],
         /// Its authenticated principal.
         principal: Option<&'a str>,
+        /// Volumes that it made itself, without allocations; they may lie on disk of a role above its own.
+        made: &'a [Identity],
     },
     /// An operator, with a principal if authenticated.
     Operator {
@@ -136,12 +138,12 @@ impl ClaimAction {
         }
         match self {
             ClaimAction::Reserve { .. } => check_reserve(resource, asker),
-            ClaimAction::Unreserve(_) => check_unreserve(resource),
+            ClaimAction::Unreserve(_) => check_unreserve(resource, asker),
             ClaimAction::Create(_) => check_create(resource, asker),
             ClaimAction::Destroy(_) if resource.identity.persistence.is_none() => {
                 Err(Invalid::new("disk.persistence", "this is no persistent volume; only those can be destroyed"))
             }
-            ClaimAction::Destroy(_) => Ok(()),
+            ClaimAction::Destroy(_) => check_owner(resource, asker),
         }
     }
 
@@ -224,7 +226,7 @@ fn sum_of(list: &[Resource], change: impl Fn(&mut Vec<Reservation>)) -> Resource
 
 /// A volume's name is unique within its agent and role, across all disks.
 fn check_unique(list: &[Resource], existing: &Resources) -> Result<(), Invalid> {
-    let key = |it: &crate::resource::Identity| (it.role(), it.persistence.clone());
+    let key = |it: &Identity| (it.role(), it.persistence.clone());
     for (index, new) in list.iter().enumerate() {
         let taken = existing.entries().any(|(identity, _)| identity.persistence.is_some() && key(identity) == key(&new.identity));
         let twice = list[..index].iter().any(|it| key(&it.identity) == key(&new.identity));
@@ -261,7 +263,7 @@ fn check_reserve(resource: &Resource, asker: Asker<'_>) -> Result<(), Invalid> {
     Ok(())
 }
 
-fn check_unreserve(resource: &Resource) -> Result<(), Invalid> {
+fn check_unreserve(resource: &Resource, asker: Asker<'_>) -> Result<(), Invalid> {
     if !resource.identity.is_dynamic() {
         return Err(Invalid::new(
             "reservations",
@@ -271,7 +273,18 @@ fn check_unreserve(resource: &Resource) -> Result<(), Invalid> {
     if resource.identity.persistence.is_some() {
         return Err(Invalid::new("disk.persistence", "a persistent volume lies on it; DESTROY the volume first"));
     }
-    Ok(())
+    check_owner(resource, asker)
+}
+
+/// B33: being offered what is reserved for a role above is no right to take it away.
+fn check_owner(resource: &Resource, asker: Asker<'_>) -> Result<(), Invalid> {
+    let Asker::Framework { roles, made, .. } = asker else { return Ok(()) };
+    let role = resource.identity.role();
+    if roles.contains(&role) || made.contains(&resource.identity.unallocated()) {
+        return Ok(());
+    }
+    let why = format!("`{role}` is no role of the framework; ask an operator, or a framework of that role, to take it away");
+    Err(Invalid::new("reservations.role", why))
 }
 
 fn check_create(resource: &Resource, asker: Asker<'_>) -> Result<(), Invalid> {
@@ -455,9 +468,31 @@ mod tests {
         }
         assert_eq!(with(vec![other(1)], vec![volume(1, "a")]).unwrap_err().path, "source[0]");
         assert_eq!(with(vec![other(1)], vec![db(1).allocated_to(&role("db"))]).unwrap_err().path, "source[0].allocation_info");
-        let framework = Asker::Framework { roles: &[role("other")], principal: None };
+        let framework = Asker::Framework { roles: &[role("other")], principal: None, made: &[] };
         let mine = ClaimAction::Reserve { resources: vec![other(1).allocated_to(&role("other"))], source: vec![db(1)] };
         assert_eq!(mine.check(framework).unwrap_err().path, "source");
+    }
+
+    #[test]
+    fn b33_a_framework_takes_away_only_what_is_reserved_for_its_own_roles_or_made_by_itself() {
+        let made = [volume(1, "mine").identity];
+        let framework = |name: &str, action: ClaimAction| {
+            action.check(Asker::Framework { roles: &[role("web"), role(name)], principal: None, made: &made })
+        };
+        let actions = || [ClaimAction::Unreserve(vec![disk(1).reserved(dynamic("db"))]), ClaimAction::Destroy(vec![volume(1, "a")])];
+        for action in actions() {
+            assert!(framework("db", action.clone()).is_ok());
+            for name in ["db/x", "dbs", "other"] {
+                let refused = framework(name, action.clone()).unwrap_err();
+                assert!(refused.path == "resources[0].reservations.role" && refused.why.contains("`db` is no role"), "{name}: {refused}");
+            }
+            assert!(action.check(Asker::Operator { principal: None }).is_ok(), "operators may do both");
+        }
+        let refined = disk(1).reserved(dynamic("db")).reserved(dynamic("db/x"));
+        assert!(framework("db/x", ClaimAction::Unreserve(vec![refined.clone()])).is_ok(), "its own level comes off");
+        assert!(framework("db", ClaimAction::Unreserve(vec![refined])).is_err(), "nor does a parent undo what its child reserved");
+        let mine = volume(1, "mine").allocated_to(&role("db/x"));
+        assert!(framework("db/x", ClaimAction::Destroy(vec![mine])).is_ok(), "it made the volume on its parent's disk itself");
     }
 
     #[test]

@@ -163,6 +163,38 @@ fn what_one_makes_is_never_offered_to_a_role_mate_before_it_is_known_whose_it_is
 }
 
 #[test]
+fn b33_a_child_role_takes_nothing_of_its_ancestor_away() {
+    let mut bed = with_volume();
+    bed.operate(0, reserve(&[amount("cpus", 2).reserved(reservation("db"))])).unwrap();
+    bed.call(0, Call::Teardown);
+    bed.add_scheduler(info("child", &["db/x"]));
+    bed.settle();
+    assert!(bed.offered(1).contains_one(&volume("v", 100)), "it is offered what is its ancestor's, and may use it");
+    let cpus = amount("cpus", 2).reserved(reservation("db"));
+    let operations = vec![
+        named("d", ClaimAction::Destroy(vec![volume("v", 100)])),
+        named("u", ClaimAction::Unreserve(vec![cpus.clone()])),
+        named("r", reserve(&[cpus.clone().reserved(reservation("db/x"))])),
+        named("own", ClaimAction::Unreserve(vec![cpus.reserved(reservation("db/x"))])),
+        named("c", ClaimAction::Create(vec![volume("w", 10)])),
+    ];
+    bed.operate(0, reserve(&[reserved(10)])).unwrap();
+    bed.accept(1, operations);
+    for id in ["d", "u"] {
+        assert_eq!(bed.schedulers[1].outcome(id), [OperationState::Error], "{id}");
+    }
+    let why = bed.schedulers[1].outcomes()[0].message.clone().unwrap();
+    assert!(why.contains("resources[0].reservations.role: `db` is no role of the framework"), "{why}");
+    for id in ["r", "own", "c"] {
+        assert_eq!(bed.schedulers[1].outcome(id), [OperationState::Finished], "{id}: what it refined or made itself");
+    }
+    bed.accept(1, vec![named("mine", ClaimAction::Destroy(vec![volume("w", 10)]))]);
+    bed.machines[0].empty_trash();
+    bed.settle();
+    assert_eq!(bed.schedulers[1].outcome("mine"), [OperationState::Finished], "its own volume, on its ancestor's disk");
+}
+
+#[test]
 fn destroy_and_unreserve_in_one_accept() {
     let mut bed = with_volume();
     bed.accept(0, vec![named("d", ClaimAction::Destroy(vec![volume("v", 100)])), named("u", ClaimAction::Unreserve(vec![reserved(100)]))]);

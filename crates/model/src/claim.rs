@@ -1,7 +1,8 @@
 //! Claims: the durable records behind reservations and volumes, and how operations change them.
 //!
 //! An agent's total is its base (what the machine has) with all claims laid on it. Equal reservations
-//! share one claim, since the API cannot tell them apart; each volume has a claim of its own.
+//! share one claim, since the API cannot tell them apart, and one that several have made a part of is held
+//! by none of them. Each volume has a claim of its own.
 
 use std::collections::BTreeMap;
 
@@ -47,7 +48,7 @@ pub struct Claim {
     pub state: ClaimState,
     /// What is held, without allocation.
     pub resource: Resource,
-    /// The framework that made it; `None` when an operator did.
+    /// The one framework that made all of it; `None` when an operator did, or when several have made a part.
     pub framework: Option<FrameworkId>,
     /// Grows with each change.
     pub generation: u64,
@@ -175,6 +176,9 @@ fn give(resource: &Resource, claims: &BTreeMap<ClaimId, Claim>, touched: &mut BT
     let claim = match existing {
         Some(mut claim) => {
             claim.resource.value = claim.resource.value.plus(&resource.value);
+            if claim.framework.as_ref() != making.framework {
+                claim.framework = None; // Whose part is whose cannot be told any more.
+            }
             claim.note(making.now, "grown", making.by);
             claim
         }
@@ -311,6 +315,25 @@ mod tests {
         assert_eq!(agent.claims.len(), 3);
         assert!(agent.perform(&ClaimAction::Create(vec![volume(20, "c")])));
         assert_eq!(agent.claims.values().filter(|it| !it.is_volume()).count(), 0, "nothing is left of the reservation itself");
+    }
+
+    #[test]
+    fn a26_a_reservation_that_several_have_made_a_part_of_is_held_by_none_of_them() {
+        let (a, b) = (FrameworkId::made("a".to_owned()), FrameworkId::made("b".to_owned()));
+        let holder = |askers: &[Option<&FrameworkId>]| {
+            let (mut claims, mut ids) = (BTreeMap::new(), Counter(0));
+            for framework in askers.iter().copied() {
+                let mut making = Making { now: Instant(1), framework, by: "x", ids: &mut ids, disk_of: &|_| Some(DISK) };
+                let kept = changes(&reserve(vec![disk(10).reserved(dynamic("db"))]), &claims, &mut making).kept;
+                claims.extend(kept.into_iter().map(|it| (it.id, it)));
+            }
+            assert_eq!(claims.len(), 1);
+            claims.into_values().next().and_then(|it| it.framework)
+        };
+        assert_eq!(holder(&[Some(&a), Some(&a)]), Some(a.clone()));
+        for several in [&[Some(&a), Some(&b)][..], &[Some(&a), None], &[None, Some(&a)], &[Some(&a), Some(&b), Some(&a)]] {
+            assert_eq!(holder(several), None, "{several:?}");
+        }
     }
 
     #[test]

@@ -92,9 +92,9 @@ pub struct ClaimRow {
     pub agent_state: &'static str,
     /// The disk that carries it.
     pub disk: Option<String>,
-    /// The framework that made it; `None` when an operator did.
+    /// The framework that made it; `None` when an operator did, or several frameworks a part each.
     pub framework: Option<String>,
-    /// Whether nobody holds it: made by an operator, or its framework was removed.
+    /// Whether nobody in particular holds it: made by an operator or by several, or its framework was removed.
     pub unclaimed: bool,
     /// The task that uses it now.
     pub task: Option<String>,

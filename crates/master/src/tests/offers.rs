@@ -191,3 +191,39 @@ fn explanations_name_what_is_held_and_what_stands_against_the_rest() {
     let stranger = holdfast_model::FrameworkId::made("none".to_owned());
     assert!(bed.master.explain(now, &stranger, None).offers.is_empty());
 }
+
+#[test]
+fn a26_what_several_reserved_alike_is_kept_for_none_of_them_and_volumes_for_their_own() {
+    let cpus = |count| amount("cpus", count).reserved(reservation("db"));
+    let mut bed = Bed::usual();
+    bed.accept(0, vec![unnamed(reserve(&[reserved(100), cpus(2)])), unnamed(ClaimAction::Create(vec![volume("v", 100)]))]);
+    bed.add_scheduler(info("mate", &["db"]));
+    bed.leave(0);
+    assert!(!bed.offered(1).contains_one(&cpus(1)), "one framework's reservation is kept for it");
+    bed.accept(1, vec![unnamed(reserve(&[cpus(1)]))]);
+    bed.pass_ms(100);
+    let both = bed.offered(1);
+    assert!(both.contains_one(&cpus(3)) && both.quantity("cpus") == Scalar::whole(8), "{both}");
+    assert!(!both.contains_one(&volume("v", 100)), "the volume waits for its own framework");
+    bed.fail_over();
+    (0..bed.machines.len()).for_each(|it| bed.connect(it));
+    bed.settle();
+    bed.subscribe(1);
+    let both = bed.offered(1);
+    assert!(both.contains_one(&cpus(3)) && !both.contains_one(&volume("v", 100)), "another leader knows it, too: {both}");
+    bed.subscribe(0);
+    bed.settle();
+    assert!(bed.offered(0).contains_one(&volume("v", 100)));
+}
+
+#[test]
+fn a26_what_an_operator_reserved_is_kept_for_nobody_who_joins_in() {
+    let cpus = |count| amount("cpus", count).reserved(reservation("db"));
+    let mut bed = Bed::usual();
+    bed.operate(0, reserve(&[cpus(2)])).unwrap();
+    bed.accept(0, vec![unnamed(reserve(&[cpus(1)]))]);
+    bed.add_scheduler(info("mate", &["db"]));
+    bed.leave(0);
+    bed.pass_ms(100);
+    assert!(bed.offered(1).contains_one(&cpus(3)));
+}

@@ -277,6 +277,8 @@ fn schedulers(stage: &Stage) -> Vec<Case> {
         let accept = json!({ "offer_ids": [{ "value": "no-such-offer" }], "operations": [operation] });
         json!({ "type": "ACCEPT", "framework_id": { "value": own }, "accept": accept })
     };
+    let of_offer = json!({ "type": "ACCEPT", "framework_id": { "value": own }, "accept": { "offer_ids": [{ "value": "a/b" }] } });
+    // These two get an OPERATION_ERROR, and would not stop the other operations of their ACCEPT.
     let negative = json!({ "type": "RESERVE", "reserve": { "resources": [reserved(&disk(-1.0, None))] } });
     let climbing = {
         let mut volume = volume(&disk(1.0, None), "v");
@@ -293,8 +295,9 @@ fn schedulers(stage: &Stage) -> Vec<Case> {
         send("a call without a framework", &[stream], json!({ "type": "REVIVE" }), 400, "framework_id"),
         send("an unknown scheduler call", &[stream], json!({ "type": "MAKE_COFFEE" }), 501, "MAKE_COFFEE"),
         send("ACCEPT without `accept`", &[stream], json!({ "type": "ACCEPT", "framework_id": { "value": own } }), 400, "accept"),
-        send("ACCEPT that reserves a negative disk", &[stream], accept(negative), 400, "scalar.value: -1 is negative"),
-        send("ACCEPT with container_path `../x`", &[stream], accept(climbing), 400, "container_path: `../x`"),
+        send("ACCEPT that reserves a negative disk", &[stream], accept(negative), 202, ""),
+        send("ACCEPT with container_path `../x`", &[stream], accept(climbing), 202, ""),
+        send("ACCEPT of an offer id with `/`", &[stream], of_offer, 400, "accept.offer_ids[0]"),
         send("SUBSCRIBE without `subscribe`", &[], json!({ "type": "SUBSCRIBE" }), 400, "subscribe"),
         send("SUBSCRIBE with a stream id", &[other], subscribe(info.clone()), 400, "Mesos-Stream-Id"),
         send("SUBSCRIBE without a user", &[], with("user", Value::Null), 400, "user"),

@@ -45,6 +45,7 @@ impl Agent {
                     self.launch(moment, Launch::group(info, &role, executor, tasks, uuid.to_string()));
                 }
                 (Action::Launch(_) | Action::LaunchGroup(..), None) => self.log("tasks of no framework are not launched"),
+                (Action::Unreadable(it), _) => self.log(format!("a master sent what it could not read itself: {}", it.why)),
                 (Action::Unsupported(name), _) => {
                     let action = Action::Unsupported(name);
                     let record = pending(uuid, owner, Operation { id: operation.id, action });

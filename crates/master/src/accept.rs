@@ -2,11 +2,12 @@
 //! ones left; one that fails is dropped with a reason, and the later ones are still tried.
 
 use holdfast_model::{
-    Action, AgentId, Asker, ClaimAction, Event, Filters, FrameworkId, Identity, Invalid, MasterChange, Moment, NamedOperation, OfferId,
-    Operation, OperationState, OperationStatus, OperationUuid, Order, PendingOperation, Reason, Resource, Resources, Role, StatusSource,
-    TaskInfo, TaskState, TaskStatus,
+    Action, AgentId, Asker, ClaimAction, Event, Filters, FrameworkId, Identity, Instant, Invalid, MasterChange, Moment, NamedOperation,
+    OfferId, Operation, OperationState, OperationStatus, OperationUuid, Order, PendingOperation, Reason, Resource, Resources, Role,
+    StatusSource, TaskId, TaskState, TaskStatus, Unreadable,
 };
 
+use crate::reconcile::status_of;
 use crate::state::{AgentHealth, InFlight};
 use crate::Master;
 
@@ -92,20 +93,34 @@ impl Master {
             match operation.action {
                 Action::Launch(tasks) | Action::LaunchGroup(_, tasks) => {
                     for task in tasks {
-                        self.tell_dropped(moment, framework, &task, Reason::InvalidOffers, why);
+                        self.tell_dropped(moment, framework, &task.id, Some(&task.agent), why);
                     }
+                }
+                Action::Unreadable(Unreadable { tasks, .. }) if !tasks.is_empty() => {
+                    tasks.iter().for_each(|task| self.tell_dropped(moment, framework, task, None, why));
                 }
                 _ => self.tell_operation(framework, operation.id, OperationState::Error, why),
             }
         }
     }
 
-    pub(crate) fn tell_dropped(&mut self, moment: &Moment<'_>, framework: &FrameworkId, task: &TaskInfo, reason: Reason, why: &str) {
-        if self.tasks.contains_key(&(framework.clone(), task.id.clone())) {
-            return; // A task of that name lives; the answer would be taken for its own.
+    fn tell_dropped(&mut self, moment: &Moment<'_>, framework: &FrameworkId, task: &TaskId, agent: Option<&AgentId>, why: &str) {
+        if self.tell_of_namesake(moment.now, framework, task, why) {
+            return;
         }
-        let status = TaskStatus::new(task.id.clone(), TaskState::Dropped, moment.now).at_agent(&task.agent);
-        self.tell(framework, Event::Update(status.because(StatusSource::Master, reason, why)));
+        let status = TaskStatus::new(task.clone(), TaskState::Dropped, moment.now);
+        let status = agent.into_iter().fold(status, |status, agent| status.at_agent(agent));
+        self.tell(framework, Event::Update(status.because(StatusSource::Master, Reason::InvalidOffers, why)));
+    }
+
+    /// A task of that name is known already, and a bad end of the new one would be taken for its own. So what is told is how the known
+    /// one is, as if it had been asked for; says whether there is one.
+    pub(crate) fn tell_of_namesake(&mut self, now: Instant, framework: &FrameworkId, task: &TaskId, why: &str) -> bool {
+        let Some(known) = self.tasks.get(&(framework.clone(), task.clone())) else { return false };
+        let message = Some(format!("another task of this id was not launched ({why}); this is how the one that is known is"));
+        let status = TaskStatus { message, ..status_of(now, known) };
+        self.tell(framework, Event::Update(status));
+        true
     }
 
     /// Answers an operation that never went to an agent. Without an id nobody could tell which one is meant.
@@ -130,6 +145,13 @@ impl Master {
             Action::Unsupported(name) => {
                 let why = format!("{name} is not supported yet");
                 self.tell_operation(&framework, operation.id, OperationState::Error, &why);
+            }
+            Action::Unreadable(Unreadable { why, tasks, .. }) if tasks.is_empty() => {
+                self.tell_operation(&framework, operation.id, OperationState::Error, &why.to_string());
+            }
+            Action::Unreadable(Unreadable { why, tasks, group }) => {
+                let (reason, why) = (if group { Reason::TaskGroupInvalid } else { Reason::TaskInvalid }, why.to_string());
+                tasks.iter().for_each(|task| self.tell_invalid(moment, accepting, task, reason, &why));
             }
         }
     }

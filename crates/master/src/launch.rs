@@ -2,8 +2,8 @@
 
 use holdfast_model::launch::{check_group, check_task};
 use holdfast_model::{
-    Action, Event, ExecutorInfo, Invalid, Moment, NamedOperation, Operation, OperationUuid, Reason, Resources, StatusSource, TaskInfo,
-    TaskState, TaskStatus,
+    Action, Event, ExecutorInfo, Invalid, Moment, NamedOperation, Operation, OperationUuid, Reason, Resources, StatusSource, TaskId,
+    TaskInfo, TaskState, TaskStatus,
 };
 
 use crate::accept::Accepting;
@@ -21,7 +21,7 @@ impl Master {
             };
             match checked {
                 Ok(()) => good.push(task),
-                Err(invalid) => self.tell_invalid(moment, accepting, &task, Reason::TaskInvalid, &invalid.to_string()),
+                Err(invalid) => self.tell_invalid(moment, accepting, &task.id, Reason::TaskInvalid, &invalid.to_string()),
             }
         }
         if !good.is_empty() {
@@ -51,16 +51,16 @@ impl Master {
             }
             Err(invalid) => {
                 let why = invalid.to_string();
-                tasks.iter().for_each(|task| self.tell_invalid(moment, accepting, task, Reason::TaskGroupInvalid, &why));
+                tasks.iter().for_each(|task| self.tell_invalid(moment, accepting, &task.id, Reason::TaskGroupInvalid, &why));
             }
         }
     }
 
-    fn tell_invalid(&mut self, moment: &Moment<'_>, accepting: &Accepting, task: &TaskInfo, reason: Reason, why: &str) {
-        if self.tasks.contains_key(&(accepting.framework.clone(), task.id.clone())) {
-            return self.log(format!("framework {}: task {}: {why}", accepting.framework, task.id));
+    pub(crate) fn tell_invalid(&mut self, moment: &Moment<'_>, accepting: &Accepting, task: &TaskId, reason: Reason, why: &str) {
+        if self.tell_of_namesake(moment.now, &accepting.framework, task, why) {
+            return;
         }
-        let status = TaskStatus::new(task.id.clone(), TaskState::Error, moment.now).at_agent(&accepting.agent);
+        let status = TaskStatus::new(task.clone(), TaskState::Error, moment.now).at_agent(&accepting.agent);
         self.tell(&accepting.framework, Event::Update(status.because(StatusSource::Master, reason, why)));
     }
 

@@ -11,7 +11,6 @@ use crate::convert::field::span_ms;
 use crate::convert::limits::{check_bytes, DESCRIPTION_BYTES_MAX};
 use crate::convert::rest::unpack;
 use crate::id::{AgentId, FrameworkId, PersistenceId};
-use crate::operation::Action;
 use crate::resource::Resource;
 use crate::resources::Resources;
 use crate::role::Role;
@@ -62,27 +61,14 @@ pub fn check_group(executor: &ExecutorInfo, tasks: &[TaskInfo], agent: &AgentId)
     check_together(executor.resources.iter().chain(tasks.iter().flat_map(|it| &it.resources)))
 }
 
-/// Checks that an operation launches no executor that says it belongs to another framework. `convert::scheduler` has done so for every
-/// call that it read.
+/// Checks that an executor does not say that it belongs to another framework than the one that launches it. `convert::scheduler` has
+/// done so for every call that it read.
 ///
 /// # Errors
-/// [`Invalid`] naming the field, such as `launch.task_infos[0].executor.framework_id`.
-pub fn check_owner(action: &Action, framework: &FrameworkId) -> Result<(), Invalid> {
-    let other = |executor: Option<&ExecutorInfo>| executor.and_then(|it| it.framework.as_ref()).filter(|it| *it != framework).cloned();
-    let refuse = |field: String, other: FrameworkId| {
-        Err(Invalid::new(format!("{field}.framework_id"), format!("is `{other}`, but `{framework}` launches it; leave it out")))
-    };
-    let tasks = match action {
-        Action::Launch(tasks) => tasks,
-        Action::LaunchGroup(executor, tasks) => match other(Some(executor)) {
-            Some(it) => return refuse("launch_group.executor".to_owned(), it),
-            None => tasks,
-        },
-        Action::Claim(_) | Action::Unsupported(_) => return Ok(()),
-    };
-    let list = if matches!(action, Action::Launch(_)) { "launch.task_infos" } else { "launch_group.task_group.tasks" };
-    match tasks.iter().enumerate().find_map(|(index, task)| other(task.executor.as_ref()).map(|it| (index, it))) {
-        Some((index, it)) => refuse(format!("{list}[{index}].executor"), it),
+/// [`Invalid`] naming the field, `framework_id`.
+pub fn check_owner(executor: &ExecutorInfo, framework: &FrameworkId) -> Result<(), Invalid> {
+    match executor.framework.as_ref().filter(|it| *it != framework) {
+        Some(other) => Err(Invalid::new("framework_id", format!("is `{other}`, but `{framework}` launches it; leave it out"))),
         None => Ok(()),
     }
 }

@@ -34,7 +34,7 @@ pub use message::{
     Call, DiskReport, Event, ExecutorCall, ExecutorEvent, Filters, MachineInfo, NamedOperation, Offer, OperationState, OperationStatus,
     OperationUpdate, Order, Report, ToAgent, ToMaster,
 };
-pub use operation::{Action, Asker, ClaimAction, Conversion, Operation};
+pub use operation::{Action, Asker, ClaimAction, Conversion, Operation, Unreadable};
 pub use resource::{Identity, Labels, Mode, Reservation, ReservationKind, Resource, Source, SourceKind, VolumeMount};
 pub use resources::{Quantities, Resources};
 pub use role::Role;

@@ -2,6 +2,7 @@
 //!
 //! This file is the law; masters apply it to what they believe, agents to what they own.
 
+use crate::id::TaskId;
 use crate::resource::{Identity, Mode, Reservation, ReservationKind, Resource};
 use crate::resources::Resources;
 use crate::role::Role;
@@ -30,6 +31,20 @@ pub enum Action {
     LaunchGroup(ExecutorInfo, Vec<TaskInfo>),
     /// Known to the API and refused by us; says which.
     Unsupported(&'static str),
+    /// It could not be read; the others of its ACCEPT stand.
+    Unreadable(Unreadable),
+}
+
+/// What is known of an operation, or of a task of a LAUNCH, that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// The field, and what is wrong with it.
+    pub why: Invalid,
+    /// The tasks that are not launched for it, as their framework calls them, which may break the rules for ids. None when it was no
+    /// launch.
+    pub tasks: Vec<TaskId>,
+    /// Whether these tasks are a group.
+    pub group: bool,
 }
 
 /// A change of claims.

@@ -1,8 +1,8 @@
 //! ACCEPT: offers are used up, operations are tried in order on what the earlier ones left, and everybody hears of each failure.
 
 use holdfast_model::{
-    Action, Call, ClaimAction, ExecutorInfo, ExecutorKind, Filters, OfferId, Operation, OperationState, Order, Reason, Reservation,
-    Resource, Scalar, TaskInfo, TaskState,
+    Action, Call, ClaimAction, ExecutorInfo, ExecutorKind, Filters, Invalid, OfferId, Operation, OperationState, Order, Reason,
+    Reservation, Resource, Scalar, TaskId, TaskInfo, TaskState, Unreadable,
 };
 
 use super::bed::*;
@@ -385,7 +385,10 @@ fn b48_a_task_id_is_unique_as_long_as_the_task_is_known() {
     let mut bed = Bed::usual();
     bed.run(0, 0, "t");
     bed.launch(0, "t", &[amount("cpus", 1)]);
-    assert_eq!(bed.schedulers[0].states("t"), [TaskState::Running], "an answer would be taken for the living one's");
+    let answer = bed.schedulers[0].statuses().pop().unwrap();
+    assert_eq!((answer.state, answer.reason, answer.uuid), (TaskState::Running, Some(Reason::Reconciliation as i32), None));
+    assert!(answer.message.unwrap().contains("already exists"), "it tells how the living one is, and that there is no other");
+    assert_eq!(bed.schedulers[0].states("t"), [TaskState::Running, TaskState::Running], "a bad end would be taken for the living one's");
     assert_eq!(bed.machines[0].tasks.len(), 1);
     bed.pass_ms(100);
     bed.task_is(0, "t", TaskState::Finished);
@@ -452,6 +455,47 @@ fn b56_a_group_is_all_or_none() {
     let operation = group(&bed, &tasks, &small);
     bed.accept(0, vec![operation]);
     assert_eq!((bed.machines[0].tasks.len(), bed.state(0).held.quantity("cpus")), (2, Scalar::whole(4)));
+}
+
+#[test]
+fn b48_a_group_with_the_name_of_a_living_task_is_not_launched_and_its_other_tasks_end_in_error() {
+    let mut bed = Bed::usual();
+    bed.run(0, 0, "t");
+    let agent = bed.agent(0);
+    let tasks = [task("t", &agent, &[amount("cpus", 1)]), task("u", &agent, &[amount("cpus", 1)])];
+    let operation = group(&bed, &tasks, &[amount("cpus", 1), amount("mem", 32), disk(1)]);
+    bed.accept(0, vec![operation]);
+    assert_eq!(bed.schedulers[0].states("t").last(), Some(&TaskState::Running), "it lives");
+    let other = bed.schedulers[0].statuses().into_iter().find(|it| it.task.as_str() == "u").unwrap();
+    assert_eq!((other.state, other.reason), (TaskState::Error, Some(Reason::TaskGroupInvalid as i32)));
+    assert!(other.message.unwrap().contains("`t` already exists"), "it says which one is the trouble");
+    assert_eq!(bed.machines[0].tasks.len(), 1);
+}
+
+fn unreadable(id: Option<&str>, tasks: &[&str], group: bool) -> Operation {
+    let tasks = tasks.iter().map(|it| TaskId::made((*it).to_owned())).collect();
+    let why = Invalid::new("accept.operations[0].reserve", "is missing");
+    Operation { id: id.map(str::to_owned), action: Action::Unreadable(Unreadable { why, tasks, group }) }
+}
+
+#[test]
+fn b4_b47_what_cannot_be_read_is_told_and_the_rest_is_done() {
+    let mut bed = Bed::usual();
+    let agent = bed.agent(0);
+    let good = [task("good", &agent, &[amount("cpus", 1)])];
+    let bad = || vec![unreadable(Some("r"), &[], false), unreadable(None, &["a/b"], false), unreadable(None, &["x", "y"], true)];
+    bed.accept(0, bad().into_iter().chain([launch(&good), named("fits", reserve(&[reserved(10)]))]).collect());
+    let outcome = bed.schedulers[0].outcomes().remove(0);
+    assert_eq!((outcome.id.as_deref(), outcome.state, outcome.uuid), (Some("r"), OperationState::Error, None));
+    assert_eq!(outcome.message.as_deref(), Some("accept.operations[0].reserve: is missing"), "the field is named");
+    for (id, reason) in [("a/b", Reason::TaskInvalid), ("x", Reason::TaskGroupInvalid), ("y", Reason::TaskGroupInvalid)] {
+        let status = bed.schedulers[0].statuses().into_iter().find(|it| it.task.as_str() == id).unwrap();
+        assert_eq!((status.state, status.reason), (TaskState::Error, Some(reason as i32)), "{id}");
+    }
+    assert_eq!((bed.machines[0].tasks.len(), bed.schedulers[0].outcome("fits")), (1, vec![OperationState::Finished]));
+    bed.call(0, Call::Accept { offers: Vec::new(), operations: bad(), filters: no_filter() });
+    assert_eq!(bed.schedulers[0].states("a/b").last(), Some(&TaskState::Dropped), "b1: of a bad offer nothing is looked at");
+    assert_eq!(bed.schedulers[0].outcome("r"), [OperationState::Error, OperationState::Error]);
 }
 
 #[test]

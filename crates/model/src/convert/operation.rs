@@ -68,7 +68,7 @@ pub fn from_proto(wire: Wire) -> Result<Operation, Invalid> {
     Ok(Operation { id, action: Action::Claim(claim) })
 }
 
-/// Writes an operation, with resources in this format. Of an unsupported one only its type is left.
+/// Writes an operation, with resources in this format. Of an unsupported one only its type is left, of an unreadable one nothing.
 pub fn to_proto(operation: &Operation, format: Format) -> Wire {
     let mut wire = Wire { id: operation.id.clone().map(|value| v1::OperationId { value }), ..Wire::default() };
     let list = |it: &[Resource]| list_to_proto(it, format);
@@ -99,6 +99,7 @@ pub fn to_proto(operation: &Operation, format: Format) -> Wire {
             Type::LaunchGroup
         }
         Action::Unsupported(name) => UNSUPPORTED.iter().find(|(_, it)| it == name).map_or(Type::Unknown, |(kind, _)| *kind),
+        Action::Unreadable(_) => Type::Unknown,
     };
     wire.r#type = Some(kind.into());
     wire
@@ -122,7 +123,7 @@ pub fn with_role(mut operation: Operation, role: &Role) -> Result<Operation, Inv
             allocate_executor(executor, role).under("launch_group.executor")?;
             allocate_tasks("launch_group.task_group.tasks", tasks, role)?;
         }
-        Action::Unsupported(_) => {}
+        Action::Unsupported(_) | Action::Unreadable(_) => {}
     }
     Ok(operation)
 }
@@ -204,7 +205,7 @@ mod tests {
                     Action::Claim(ClaimAction::Unreserve(list) | ClaimAction::Create(list) | ClaimAction::Destroy(list)) => vec![list],
                     Action::Launch(tasks) => tasks.iter().flat_map(lists_of).collect(),
                     Action::LaunchGroup(executor, tasks) => tasks.iter().flat_map(lists_of).chain([&executor.resources]).collect(),
-                    Action::Unsupported(_) => Vec::new(),
+                    Action::Unsupported(_) | Action::Unreadable(_) => Vec::new(),
                 };
                 prop_assert!(lists.into_iter().flatten().all(|it| it.identity.allocation.as_ref() == Some(&role)));
                 prop_assert_eq!(with_role(filled.clone(), &role), Ok(filled));

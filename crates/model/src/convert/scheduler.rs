@@ -2,6 +2,7 @@
 //!
 //! Relies on the conversions of the parts. Never mistakes one framework's call for another's: the ids in a call must agree (D2, H7).
 
+mod accept;
 mod call;
 mod call_out;
 mod event;

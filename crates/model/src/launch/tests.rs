@@ -187,11 +187,7 @@ fn a_group_has_rules_of_its_own() {
 fn an_executor_belongs_to_its_framework() {
     let f = FrameworkId::made("f".to_owned());
     let foreign = || ExecutorInfo { framework: Some(FrameworkId::made("g".to_owned())), ..custom() };
-    let task = changed(|it| it.executor = Some(foreign()));
-    let own = changed(|it| it.executor = Some(ExecutorInfo { framework: Some(f.clone()), ..custom() }));
-    check_owner(&Action::Launch(vec![good(), own]), &f).unwrap();
-    let path = |action: &Action| check_owner(action, &f).unwrap_err().path;
-    assert_eq!(path(&Action::Launch(vec![good(), task.clone()])), "launch.task_infos[1].executor.framework_id");
-    assert_eq!(path(&Action::LaunchGroup(foreign(), Vec::new())), "launch_group.executor.framework_id");
-    assert_eq!(path(&Action::LaunchGroup(custom(), vec![task])), "launch_group.task_group.tasks[0].executor.framework_id");
+    let own = ExecutorInfo { framework: Some(f.clone()), ..custom() };
+    assert!(check_owner(&own, &f).is_ok() && check_owner(&custom(), &f).is_ok());
+    assert_eq!(check_owner(&foreign(), &f).unwrap_err().path, "framework_id");
 }

@@ -88,7 +88,7 @@ impl Known {
                             let Some(id) = id else { continue };
                             self.tasks.extend(tasks.iter().map(|it| ((id.clone(), it.id.clone()), it.clone())));
                         }
-                        Action::Unsupported(_) => {}
+                        Action::Unsupported(_) | Action::Unreadable(_) => {}
                     }
                 }
             }

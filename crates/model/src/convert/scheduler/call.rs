@@ -1,7 +1,7 @@
 //! What frameworks say to the master.
 //!
 //! Relies on the conversions of operations and framework descriptions. Never lets a call without its part, or with another
-//! framework's id, through.
+//! framework's id, through; of an ACCEPT, each operation stands by itself.
 
 use std::collections::BTreeSet;
 
@@ -9,14 +9,14 @@ use holdfast_proto::mesos::v1;
 use v1::scheduler::call::{Accept, Subscribe, Type, UpdateFramework};
 use v1::scheduler::Call as Wire;
 
+use super::accept::operations;
 use crate::convert::field::{
     agent_id, each, executor_id, grace_ms, needed, offer_id, part, some_agent, some_framework, task_id, uuid_bytes, Place,
 };
-use crate::convert::limits::{check_operation, check_size, DESCRIPTION_BYTES_MAX};
-use crate::convert::{framework, operation};
+use crate::convert::framework;
+use crate::convert::limits::{check_size, DESCRIPTION_BYTES_MAX};
 use crate::framework::FrameworkInfo;
 use crate::id::{check_id, FrameworkId, OfferId, StatusUuid};
-use crate::launch::check_owner;
 use crate::message::{Call, Filters};
 use crate::role::Role;
 use crate::validate::Invalid;
@@ -167,11 +167,7 @@ fn described(
 }
 
 fn accept(it: Accept, framework: Option<&FrameworkId>) -> Result<Call, Invalid> {
-    let operations = each("operations", it.operations, |it| {
-        check_operation(&it)?;
-        let operation = operation::from_proto(it)?;
-        framework.map_or(Ok(()), |it| check_owner(&operation.action, it)).map(|()| operation)
-    })?;
+    let operations = operations(it.operations, needed("framework_id", framework)?);
     Ok(Call::Accept { offers: offers(it.offer_ids)?, operations, filters: filters(it.filters) })
 }
 

@@ -53,28 +53,6 @@ fn wrong_calls_are_named() {
         ),
         (format!(r#"{{"type":"ACCEPT",{by}}}"#), "accept"),
         (format!(r#"{{"type":"ACCEPT",{by},"accept":{{"offer_ids":[{{"value":"a"}},{{"value":"/"}}]}}}}"#), "accept.offer_ids[1]"),
-        (format!(r#"{{"type":"ACCEPT",{by},"accept":{{"operations":[{{"type":"RESERVE"}}]}}}}"#), "accept.operations[0].reserve"),
-        (
-            format!(
-                r#"{{"type":"ACCEPT",{by},"accept":{{"operations":[{{"type":"LAUNCH","launch":{{"task_infos":[{{"name":"t","task_id":{{"value":"t"}},
-                "agent_id":{{"value":"a"}},"executor":{{"executor_id":{{"value":"e"}},"framework_id":{{"value":"g"}}}}}}]}}}}]}}}}"#
-            ),
-            "accept.operations[0].launch.task_infos[0].executor.framework_id",
-        ),
-        (
-            format!(
-                r#"{{"type":"ACCEPT",{by},"accept":{{"operations":[{{"type":"UNRESERVE","unreserve":{{"resources":[
-                {{"name":"cpus","type":"SCALAR","scalar":{{"value":-1}}}}]}}}}]}}}}"#
-            ),
-            "accept.operations[0].unreserve.resources[0].scalar.value",
-        ),
-        (
-            format!(
-                r#"{{"type":"ACCEPT",{by},"accept":{{"operations":[{{"type":"LAUNCH","launch":{{"task_infos":[{{"name":"t","task_id":{{"value":"t"}},
-                "agent_id":{{"value":"a"}},"kill_policy":{{"grace_period":{{"nanoseconds":-1}}}}}}]}}}}]}}}}"#
-            ),
-            "accept.operations[0].launch.task_infos[0].kill_policy.grace_period.nanoseconds",
-        ),
         (format!(r#"{{"type":"DECLINE",{by}}}"#), "decline"),
         (format!(r#"{{"type":"DECLINE",{by},"decline":{{"offer_ids":[{{"value":""}}]}}}}"#), "decline.offer_ids[0]"),
         (format!(r#"{{"type":"REVIVE",{by},"revive":{{"roles":["a","b c"]}}}}"#), "revive.roles[1]"),

@@ -26,7 +26,7 @@ impl Master {
         let missing = self.adopt_tasks(now, id, &tasks);
         self.missing_tasks(now, id, missing);
         self.rescind_unfounded(id);
-        self.adopt_operations(id, operations);
+        self.adopt_operations(now, id, operations);
         if returns {
             self.tell_returned(now, id);
         }
@@ -216,12 +216,12 @@ impl Master {
     }
 
     /// Operations that the agent never heard of did not happen.
-    pub(crate) fn missing_operations(&mut self, id: &AgentId, known: &[OperationRecord]) {
+    pub(crate) fn missing_operations(&mut self, now: Instant, id: &AgentId, known: &[OperationRecord]) {
         let known: BTreeSet<OperationUuid> = known.iter().map(|it| it.uuid).collect();
         let missing = self.operations.iter().filter(|(uuid, it)| it.agent == *id && it.settled.is_none() && !known.contains(uuid));
         let missing: Vec<OperationUuid> = missing.map(|(uuid, _)| *uuid).collect();
         for uuid in missing {
-            self.drop_operation(&uuid, "the order was lost on its way to the agent; nothing was changed", Refusal::Conflict);
+            self.drop_operation(now, &uuid, "the order was lost on its way to the agent; nothing was changed", Refusal::Conflict);
         }
     }
 

@@ -139,6 +139,7 @@ impl Master {
             }
         }
         self.end_tasks_of(now, id);
+        self.forget_dropped_of(id);
         if let Some(link) = self.frameworks.get(id).and_then(|it| it.link) {
             self.framework_links.remove(&link);
             self.effects.push(Effect::CloseFramework(link));

@@ -46,8 +46,8 @@ impl Master {
     }
 
     /// Compares an agent's operations with ours: those that it never heard of did not happen; those that only it knows are learnt.
-    pub(crate) fn adopt_operations(&mut self, id: &AgentId, records: Vec<OperationRecord>) {
-        self.missing_operations(id, &records);
+    pub(crate) fn adopt_operations(&mut self, now: Instant, id: &AgentId, records: Vec<OperationRecord>) {
+        self.missing_operations(now, id, &records);
         let mut withheld = std::collections::BTreeMap::new();
         for record in records {
             let acknowledged = self.agents.get(id).is_some_and(|it| it.acknowledged.contains(&record.uuid));
@@ -108,6 +108,9 @@ impl Master {
             self.commit(vec![MasterChange::Pending(pending)]);
         }
         let Some(in_flight) = self.operations.get_mut(&uuid) else { return };
+        if in_flight.was_dropped(&uuid) {
+            in_flight.settled = None; // The agent knows of it after all, and better than we do.
+        }
         if state.is_terminal() && in_flight.settled.is_none() {
             let converted = if state == OperationState::Finished { in_flight.action.conversion().converted } else { Resources::new() };
             let status = OperationStatus { id: in_flight.id.clone(), state, message, converted, uuid: status, agent: Some(id.clone()) };

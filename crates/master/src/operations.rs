@@ -1,5 +1,5 @@
-//! Operations that agents have settled, and who has to hear of it. An operation is finished when it is
-//! durable at its agent, and not before.
+//! Operations that agents have settled, or never heard of, and who has to hear of it. An operation is finished when it is
+//! durable at its agent, and not before; it is forgotten when whoever asked for it knows how it ended, and not before.
 
 use holdfast_model::{
     Action, AgentId, AgentRecord, Event, FrameworkId, Instant, MasterChange, OperationState, OperationStatus, OperationUpdate,
@@ -132,15 +132,40 @@ impl Master {
         }
     }
 
-    /// The agent never heard of it.
-    pub(crate) fn drop_operation(&mut self, uuid: &OperationUuid, why: &str, refusal: fn(String) -> Refusal) {
-        let Some(in_flight) = self.forget_operation(uuid) else { return };
-        if let Some(ticket) = in_flight.ticket {
+    /// The agent never heard of it. Its framework is told until it acknowledges that, as of any other outcome (B79); since the agent
+    /// cannot tell it, the masters keep it.
+    pub(crate) fn drop_operation(&mut self, now: Instant, uuid: &OperationUuid, why: &str, refusal: fn(String) -> Refusal) {
+        let Some(in_flight) = self.operations.get_mut(uuid) else { return };
+        let (ticket, framework, agent) = (in_flight.ticket.take(), in_flight.framework.clone(), in_flight.agent.clone());
+        let status = OperationStatus {
+            id: in_flight.id.clone(),
+            state: OperationState::Dropped,
+            message: Some(why.to_owned()),
+            converted: Resources::new(),
+            uuid: Some(dropped_status(uuid)),
+            agent: Some(agent.clone()),
+        };
+        in_flight.settled = Some(status.clone());
+        if let Some(state) = self.agents.get_mut(&agent) {
+            state.free_settled(uuid);
+        }
+        if let Some(ticket) = ticket {
             self.effects.push(Effect::Answer(ticket, Err(refusal(why.to_owned()))));
         }
-        if let Some(framework) = in_flight.framework {
-            self.tell_operation(&framework, in_flight.id, OperationState::Dropped, why);
+        match framework.filter(|id| status.id.is_some() && !self.is_removed(now, id)) {
+            Some(framework) => self.tell(&framework, Event::UpdateOperation(status)),
+            None => {
+                self.log(format!("operation {uuid} was dropped: {why}"));
+                self.forget_operation(uuid);
+            }
         }
+    }
+
+    /// Outcomes that no agent tells again are forgotten with the framework that would have acknowledged them.
+    pub(crate) fn forget_dropped_of(&mut self, framework: &FrameworkId) {
+        let dropped = self.operations.iter().filter(|(_, it)| it.framework.as_ref() == Some(framework));
+        let dropped: Vec<OperationUuid> = dropped.filter(|(uuid, it)| it.was_dropped(uuid)).map(|(uuid, _)| *uuid).collect();
+        dropped.iter().for_each(|uuid| drop(self.forget_operation(uuid)));
     }
 
     /// Operators do not wait for an agent that is away. What they asked for may still come true.
@@ -160,5 +185,18 @@ impl Master {
         for (framework, id) in theirs {
             self.tell_operation(&framework, Some(id), OperationState::Unreachable, "the agent does not answer");
         }
+    }
+}
+
+/// The name of the status that says that an operation was dropped. Each leader that finds it out gives it this one, so that one
+/// acknowledgement is enough, whoever hears it.
+fn dropped_status(uuid: &OperationUuid) -> StatusUuid {
+    StatusUuid(uuid.0)
+}
+
+impl InFlight {
+    /// Whether the masters know, from nobody but themselves, that `uuid` (its own name) never reached its agent.
+    pub(crate) fn was_dropped(&self, uuid: &OperationUuid) -> bool {
+        self.settled.as_ref().is_some_and(|it| it.uuid == Some(dropped_status(uuid)))
     }
 }

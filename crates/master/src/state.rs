@@ -148,7 +148,7 @@ pub struct InFlight {
     pub action: ClaimAction,
     /// The operator who waits for it.
     pub ticket: Option<Ticket>,
-    /// Its latest status; `None` while it is under way.
+    /// Its latest status; `None` while it is under way. Kept until the framework has acknowledged it.
     pub settled: Option<holdfast_model::OperationStatus>,
 }
 

@@ -150,6 +150,49 @@ fn b79_an_order_that_was_lost_with_the_leader_is_dropped_and_told() {
     bed.connect(0);
     bed.settle();
     assert_eq!(bed.schedulers[0].outcome("r"), [OperationState::Recovering, OperationState::Dropped]);
+    bed.acknowledge_operations(0);
+    assert!(bed.folded.pending.is_empty() && bed.master.operations().is_empty());
+}
+
+#[test]
+fn v5_a_lost_order_is_told_to_a_framework_that_was_away_by_whoever_leads_until_it_has_acknowledged_it() {
+    let mut bed = Bed::usual();
+    let offers = vec![bed.offer(0).id];
+    let operations = vec![named("r", reserve(&[reserved(10)])), unnamed(reserve(&[reserved(10)]))];
+    bed.call(0, holdfast_model::Call::Accept { offers, operations, filters: no_filter() });
+    bed.leave(0);
+    bed.connect(0); // The order was on the old link.
+    bed.settle();
+    assert_eq!((bed.folded.pending.len(), bed.state(0).withheld.len()), (1, 0), "who gave no name wants no answer, and nothing waits");
+    bed.fail_over();
+    bed.connect(0);
+    bed.settle();
+    bed.subscribe(0);
+    let told = bed.schedulers[0].outcomes();
+    assert_eq!((told.len(), told[0].state, told[0].agent.clone()), (1, OperationState::Dropped, Some(bed.agent(0))));
+    bed.subscribe(0);
+    bed.call(0, holdfast_model::Call::ReconcileOperations(Vec::new()));
+    let names: Vec<_> = bed.schedulers[0].outcomes().into_iter().map(|it| (it.state, it.uuid)).collect();
+    let dropped = |uuid| (OperationState::Dropped, uuid);
+    assert_eq!(names, [dropped(told[0].uuid), dropped(told[0].uuid), dropped(None)], "it is one and the same, whoever tells it");
+    bed.connect(0);
+    bed.settle();
+    bed.acknowledge_operations(0);
+    assert!(bed.folded.pending.is_empty() && bed.master.operations().is_empty());
+    bed.subscribe(0);
+    assert_eq!(bed.schedulers[0].outcomes().len(), 3, "and then no more");
+}
+
+#[test]
+fn r4_what_was_dropped_is_forgotten_with_its_framework() {
+    let mut bed = Bed::usual();
+    let offers = vec![bed.offer(0).id];
+    bed.call(0, holdfast_model::Call::Accept { offers, operations: vec![named("r", reserve(&[reserved(10)]))], filters: no_filter() });
+    bed.leave(0);
+    bed.connect(0);
+    bed.settle();
+    assert_eq!(bed.folded.pending.len(), 1);
+    bed.pass_ms(600_000);
     assert!(bed.folded.pending.is_empty() && bed.master.operations().is_empty());
 }
 

@@ -10,7 +10,7 @@ use holdfast_model::{AgentId, FrameworkId, Instant, Resources, Role, Scalar};
 
 use crate::contenders::Contender;
 use crate::ground::{Bar, Ground};
-use crate::picture::{Allocation, Picture};
+use crate::picture::{AgentView, Allocation, Picture};
 use crate::wanted::{shortfalls, Shortfall};
 
 /// Why.
@@ -43,8 +43,17 @@ pub enum Reason {
         /// How much is free for this framework.
         free: Scalar,
     },
-    /// Others come first now.
-    OthersFirst,
+    /// What it was offered there is less than what is wanted.
+    OfferLacks {
+        /// Of what.
+        name: String,
+        /// How much is wanted.
+        wanted: Scalar,
+        /// How much is in the offer.
+        offered: Scalar,
+    },
+    /// Others come first now, and were offered what it could have: these.
+    OthersFirst(BTreeSet<FrameworkId>),
 }
 
 /// Why one role of a framework is not offered one agent.
@@ -87,7 +96,11 @@ impl fmt::Display for Reason {
                 write!(f, "what is free there is only for frameworks with the capability {name}; announce it if it is understood")
             }
             Reason::NotEnough { name, wanted, free } => write!(f, "{wanted} of {name} is wanted, but {free} is free for it there"),
-            Reason::OthersFirst => f.write_str("it was free, but others come first now and were offered it"),
+            Reason::OfferLacks { name, wanted, offered } => write!(f, "what it was offered there has {name} {offered} of {wanted} asked"),
+            Reason::OthersFirst(others) => {
+                let names: Vec<&str> = others.iter().map(FrameworkId::as_str).collect();
+                write!(f, "others come first now and were offered what is free there: framework {}", names.join(", "))
+            }
         }
     }
 }
@@ -100,7 +113,8 @@ pub fn why_not(picture: &Picture<'_>, framework: &FrameworkId, wanted: Option<&R
     why_not_after(picture, &[], framework, wanted)
 }
 
-/// The same, after a division of `picture` into `allocations`: why an agent was not among them, or not enough.
+/// The same, after a division of `picture` into `allocations`: why an agent was not among them, or not enough. Offers that nobody has
+/// answered are such a division of what would be free without them.
 pub fn why_not_after(
     picture: &Picture<'_>,
     allocations: &[Allocation],
@@ -110,21 +124,38 @@ pub fn why_not_after(
     let Some(framework) = picture.frameworks.get(framework) else { return Vec::new() };
     let mut all = Vec::new();
     for view in picture.agents.values() {
-        let ground = Ground::new(picture, view);
         let here: Vec<&Allocation> = allocations.iter().filter(|it| it.agent == view.id).collect();
         for role in &framework.roles {
-            let own = here.iter().find(|it| it.framework == framework.id && it.role == role.role);
-            let reasons = match own {
-                Some(own) => wanted.map(|wanted| not_enough(shortfalls(&own.resources, wanted))).unwrap_or_default(),
-                None => match reasons(picture, &ground, &Contender { framework, role }, wanted) {
-                    nothing if nothing.is_empty() && !here.is_empty() => vec![Reason::OthersFirst],
-                    reasons => reasons,
-                },
+            let own = here.iter().filter(|it| it.framework == framework.id && it.role == role.role);
+            let own: Resources = own.flat_map(|it| it.resources.iter().collect::<Vec<_>>()).collect();
+            let reasons = match own.is_empty() {
+                false => wanted.map(|wanted| offer_lacks(shortfalls(&own, wanted))).unwrap_or_default(),
+                true => reasons_after(picture, view, &here, &Contender { framework, role }, wanted),
             };
             all.extend(reasons.into_iter().map(|reason| WhyNot { agent: view.id.clone(), role: role.role.clone(), reason }));
         }
     }
     all
+}
+
+/// Why a contender that was given nothing of an agent was not: what stands against it whoever comes first, or those who do.
+fn reasons_after(
+    picture: &Picture<'_>,
+    view: &AgentView,
+    given: &[&Allocation],
+    contender: &Contender<'_>,
+    wanted: Option<&Resources>,
+) -> Vec<Reason> {
+    let mut rest = view.clone();
+    given.iter().for_each(|it| rest.free.subtract_all(&it.resources));
+    let left = reasons(picture, &Ground::new(picture, &rest), contender, wanted);
+    if left.is_empty() || given.is_empty() {
+        return left;
+    }
+    match reasons(picture, &Ground::new(picture, view), contender, wanted) {
+        nothing if nothing.is_empty() => vec![Reason::OthersFirst(given.iter().map(|it| it.framework.clone()).collect())],
+        reasons => reasons,
+    }
 }
 
 fn reasons<'a>(picture: &Picture<'a>, ground: &Ground<'a>, contender: &Contender<'a>, wanted: Option<&Resources>) -> Vec<Reason> {
@@ -152,6 +183,10 @@ fn shortages<'a>(ground: &Ground<'a>, contender: &Contender<'a>, wanted: &Resour
 
 fn not_enough(short: Vec<Shortfall>) -> Vec<Reason> {
     short.into_iter().map(|Shortfall { what, wanted, have, .. }| Reason::NotEnough { name: what, wanted, free: have }).collect()
+}
+
+fn offer_lacks(short: Vec<Shortfall>) -> Vec<Reason> {
+    short.into_iter().map(|Shortfall { what, wanted, have, .. }| Reason::OfferLacks { name: what, wanted, offered: have }).collect()
 }
 
 /// As `2026-01-31T23:59:59Z`.
@@ -248,9 +283,35 @@ mod tests {
         let after = |n, wanted: Option<&Resources>| why_not_after(&scene.picture(), &given, &framework_id(n), wanted);
         assert_eq!(after(1, None), []);
         assert_eq!(after(1, Some(&cpus(2))), []);
-        assert!(matches!(after(1, Some(&cpus(3)))[..], [WhyNot { reason: Reason::NotEnough { .. }, .. }]));
-        assert_eq!(after(2, None), [WhyNot { agent: agent_id(1), role: role("s"), reason: Reason::OthersFirst }]);
+        let lacks = Reason::OfferLacks { name: "cpus".to_owned(), wanted: Scalar::whole(3), offered: Scalar::whole(2) };
+        assert_eq!(after(1, Some(&cpus(3))), [WhyNot { agent: agent_id(1), role: role("r"), reason: lacks }]);
+        let others = Reason::OthersFirst([framework_id(1)].into());
+        assert_eq!(after(2, None), [WhyNot { agent: agent_id(1), role: role("s"), reason: others }]);
         assert!(matches!(after(2, Some(&cpus(3)))[..], [WhyNot { reason: Reason::NotEnough { .. }, .. }]), "it could not use it anyway");
+    }
+
+    #[test]
+    fn what_is_free_beside_others_offers_is_not_said_to_be_theirs() {
+        let mut scene = Scene::default();
+        scene.framework(framework(1, &["r"]));
+        scene.framework(framework(2, &["s"]));
+        scene.agent(agent(1, &sum([cpus(4), mem(100)])));
+        let offer = |framework: u8, role_name: &str, resources| Allocation {
+            framework: framework_id(framework),
+            role: role(role_name),
+            agent: agent_id(1),
+            resources,
+        };
+        let after = |open: &[Allocation], wanted: Resources| {
+            let told = why_not_after(&scene.picture(), open, &framework_id(2), Some(&wanted));
+            told.into_iter().map(|it| it.reason).collect::<Vec<_>>()
+        };
+        let theirs = [offer(1, "r", cpus(1))];
+        assert_eq!(after(&theirs, cpus(3)), [], "what is left is enough");
+        assert_eq!(after(&theirs, cpus(4)), [Reason::OthersFirst([framework_id(1)].into())]);
+        assert!(matches!(after(&theirs, cpus(5))[..], [Reason::NotEnough { free, .. }] if free == Scalar::whole(4)), "nor with theirs");
+        let two = [offer(2, "s", cpus(1)), offer(2, "s", cpus(2))];
+        assert_eq!(after(&two, cpus(3)), [], "offers of one agent can be accepted together");
     }
 
     #[test]
@@ -266,11 +327,14 @@ mod tests {
             Reason::HeldFor(framework_id(7)),
             Reason::LacksCapability("GPU_RESOURCES"),
             Reason::NotEnough { name: "cpus".to_owned(), wanted: Scalar::whole(4), free: Scalar::thousandths(500) },
-            Reason::OthersFirst,
+            Reason::OfferLacks { name: "cpus".to_owned(), wanted: Scalar::whole(2), offered: Scalar::whole(1) },
+            Reason::OthersFirst([framework_id(1), framework_id(2)].into()),
         ];
         let texts: Vec<String> = reasons.iter().map(Reason::to_string).collect();
         assert!(texts.iter().all(|it| 30 < it.len() && !it.contains('{')), "{texts:#?}");
         assert_eq!(texts[9], "4 of cpus is wanted, but 0.5 is free for it there");
+        assert_eq!(texts[10], "what it was offered there has cpus 1 of 2 asked");
+        assert!(texts[11].contains("framework F1, F2"));
         assert!(texts[6].contains("role `eng/db`") && texts[7].contains("F7") && texts[5].contains("mem:1"));
     }
 }

@@ -4,6 +4,7 @@
 //! and never leads without having read everything that its predecessors wrote.
 
 mod door;
+mod explain;
 mod front;
 mod metrics;
 pub mod native;

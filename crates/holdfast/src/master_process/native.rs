@@ -2,14 +2,15 @@
 //! promise. The CLI and the console read nothing else, so that all three say the same.
 
 use holdfast_master::{AgentHealth, Master, OperatorCall, TaskView};
-use holdfast_model::convert::{operator, text};
-use holdfast_model::{AgentId, Claim, ClaimState, FrameworkId, Resources, Role, TaskId};
+use holdfast_model::convert::operator;
+use holdfast_model::{AgentId, Claim, ClaimState, FrameworkId, Resources, TaskId};
 use holdfast_proto::json;
+use holdfast_proto::mesos::v1;
 use holdfast_wire::{Caller, JsonText, Query, Refusal};
 use serde::Serialize;
 
 use super::door::{invalid, Door};
-use super::views;
+use super::{explain, views};
 
 /// An agent.
 #[derive(Clone, Debug, Serialize)]
@@ -163,6 +164,8 @@ pub struct TaskRow {
     pub agent_address: Option<String>,
     /// Its state, such as `TASK_RUNNING`.
     pub state: &'static str,
+    /// Why, such as `REASON_EXECUTOR_TERMINATED`.
+    pub reason: Option<&'static str>,
     /// What was said last.
     pub message: Option<String>,
     /// What it uses.
@@ -207,36 +210,6 @@ pub struct RoleRow {
     pub frameworks: usize,
 }
 
-/// Why something is pending.
-#[derive(Clone, Debug, Serialize)]
-pub struct ExplainRow {
-    /// The agent.
-    pub agent: String,
-    /// Its host.
-    pub hostname: String,
-    /// The role.
-    pub role: String,
-    /// Why not.
-    pub reason: String,
-}
-
-/// An answer to "why".
-#[derive(Clone, Debug, Serialize)]
-pub struct Explained {
-    /// About whom.
-    pub framework: String,
-    /// Its name.
-    pub name: String,
-    /// How it stands, in a sentence.
-    pub summary: String,
-    /// The tasks in question, or all of the framework's.
-    pub tasks: Vec<TaskRow>,
-    /// Offers that it holds.
-    pub offers: Vec<OfferRow>,
-    /// For each agent that it is not offered: why.
-    pub reasons: Vec<ExplainRow>,
-}
-
 /// Answers `/holdfast/v1/{name}`.
 ///
 /// # Errors
@@ -250,7 +223,7 @@ pub async fn answer(door: &Door, caller: &Caller, posted: bool, name: &str, quer
         "tasks" => door.look(|shell| JsonText::of(&tasks(&shell.mind))).await,
         "offers" => door.look(|shell| JsonText::of(&offers(&shell.mind))).await,
         "roles" => door.look(|shell| JsonText::of(&roles(&shell.mind))).await,
-        "explain" => explain(door, query).await,
+        "explain" => explain::answer(door, query).await,
         "kill" if posted => kill(door, query).await,
         "kill" => Err(Refusal::new(405, "POST it: it ends a task")),
         "plan" => plan(door, caller, query).await,
@@ -297,46 +270,11 @@ async fn teardown_plan(door: &Door, framework: FrameworkId) -> Result<JsonText, 
     plan.await?.ok_or_else(|| Refusal::not_found("there is no such framework"))
 }
 
-fn needed<'a>(query: &'a Query, name: &str) -> Result<&'a str, Refusal> {
+pub(super) fn needed<'a>(query: &'a Query, name: &str) -> Result<&'a str, Refusal> {
     query.get(name).ok_or_else(|| Refusal::bad_request(format!("query parameter `{name}` is missing")))
 }
 
-async fn explain(door: &Door, query: &Query) -> Result<JsonText, Refusal> {
-    let about = needed(query, "about")?.to_owned();
-    let wanted = match query.get("resources") {
-        Some(given) => Some(text::resources(given, &Role::any()).map_err(invalid)?.into_iter().collect()),
-        None => None,
-    };
-    let explained =
-        door.look(move |shell| explained(&shell.mind, &about, wanted.as_ref()).map(|it| JsonText::of(&it)).ok_or(about)).await?;
-    explained.map_err(|about| Refusal::not_found(format!("there is no framework or task `{about}`")))
-}
-
-fn explained(mind: &Master, about: &str, wanted: Option<&Resources>) -> Option<Explained> {
-    let named = |it: &&FrameworkId| it.as_str() == about || mind.frameworks().get(*it).is_some_and(|state| state.info.name == about);
-    let of_task = || mind.tasks().values().chain(mind.completed_tasks()).find(|it| it.id.as_str() == about).map(|it| it.framework.clone());
-    let by_name = mind.frameworks().keys().find(named).cloned();
-    let (framework, whole) = match by_name {
-        Some(framework) => (framework, true),
-        None => (of_task()?, false),
-    };
-    let explanation = mind.explain(crate::mind_loop::now(), &framework, wanted);
-    let all = mind.tasks().values().chain(mind.completed_tasks()).filter(|it| it.framework == framework);
-    let tasks: Vec<TaskRow> = all.filter(|it| whole || it.id.as_str() == about).map(|it| task(mind, it)).collect();
-    let reasons = explanation.reasons.iter().map(|it| ExplainRow {
-        agent: it.agent.to_string(),
-        hostname: hostname(mind, &it.agent),
-        role: it.role.to_string(),
-        reason: it.reason.to_string(),
-    });
-    let name = mind.ledger().frameworks.get(&framework).map(|it| it.info.name.clone()).unwrap_or_default();
-    let offers: Vec<OfferRow> = offers(mind).into_iter().filter(|it| it.framework == framework.as_str()).collect();
-    let live = tasks.iter().filter(|it| !it.ended).count();
-    let summary = format!("framework {name}: {live} live tasks, {} unanswered offers", offers.len());
-    Some(Explained { framework: framework.to_string(), name, summary, tasks, offers, reasons: reasons.collect() })
-}
-
-fn hostname(mind: &Master, agent: &AgentId) -> String {
+pub(super) fn hostname(mind: &Master, agent: &AgentId) -> String {
     mind.ledger().agents.get(agent).map(|it| it.hostname.clone()).unwrap_or_default()
 }
 
@@ -401,7 +339,7 @@ fn claims(mind: &Master) -> Vec<ClaimRow> {
     mind.ledger().claims.iter().map(|((agent, _), claim)| claim_row(mind, agent, claim)).collect()
 }
 
-fn claim_row(mind: &Master, agent: &AgentId, claim: &Claim) -> ClaimRow {
+pub(super) fn claim_row(mind: &Master, agent: &AgentId, claim: &Claim) -> ClaimRow {
     let identity = &claim.resource.identity;
     let state = mind.agents().get(agent);
     let fault = state.and_then(|it| it.faults.get(&claim.id)).cloned();
@@ -473,7 +411,7 @@ fn tasks(mind: &Master) -> Vec<TaskRow> {
     mind.tasks().values().chain(mind.completed_tasks()).map(|it| task(mind, it)).collect()
 }
 
-fn task(mind: &Master, view: &TaskView) -> TaskRow {
+pub(super) fn task(mind: &Master, view: &TaskView) -> TaskRow {
     TaskRow {
         id: view.id.to_string(),
         name: view.name.clone(),
@@ -482,6 +420,7 @@ fn task(mind: &Master, view: &TaskView) -> TaskRow {
         agent: view.agent.to_string(),
         agent_address: address(mind, &view.agent),
         state: view.state.name(),
+        reason: view.latest.as_ref().and_then(|it| reason_name(it.reason?)),
         message: view.latest.as_ref().and_then(|it| it.message.clone()),
         resources: view.resources.unallocated().to_string(),
         volumes: view.resources.volumes().iter().filter_map(|it| it.identity.persistence).map(|it| it.to_string()).collect(),
@@ -490,7 +429,12 @@ fn task(mind: &Master, view: &TaskView) -> TaskRow {
     }
 }
 
-fn offers(mind: &Master) -> Vec<OfferRow> {
+/// The wire's name; an executor may give any number.
+fn reason_name(number: i32) -> Option<&'static str> {
+    v1::task_status::Reason::try_from(number).ok().map(|it| it.as_str_name())
+}
+
+pub(super) fn offers(mind: &Master) -> Vec<OfferRow> {
     let row = |it: &holdfast_master::OfferRecord| OfferRow {
         id: it.offer.id.to_string(),
         framework: it.offer.framework.to_string(),

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::choose::{FRAMEWORK, TASK};
+use super::claim_list::CLAIMS;
 use super::context::now_ms;
 use super::offer_list::OFFERS;
 use super::sheet::Sheet;
@@ -16,7 +17,8 @@ use crate::output::{ids, Column, Row, Table};
 pub struct ExplainArgs {
     /// A framework or a task: its id, the beginning of it, or its name.
     pub about: String,
-    /// What it waits for, such as `cpus:2;mem:1024;disk(db):10240`: then the reasons are about that.
+    /// What it waits for, such as `cpus:2;mem:1024;disk(db):10240`: then the reasons are about that. For a task that does not run, what it
+    /// would use is taken.
     #[arg(long)]
     pub resources: Option<String>,
 }
@@ -69,9 +71,11 @@ fn sheet(explained: &Value, wide: bool, colours: bool) -> Sheet {
     let row = Row(explained);
     let mut sheet = Sheet::default();
     sheet
+        .line("task", row.text("task"))
         .line("framework", format!("{} ({})", row.text("name"), row.text("framework")))
         .line("now", row.text("summary"))
         .table("Tasks", &(TASKS.table)(row.rows("tasks"), now_ms()), wide, colours)
+        .table("Volumes", &(CLAIMS.table)(row.rows("volumes"), now_ms()), wide, colours)
         .table("Offers that it has not answered", &(OFFERS.table)(row.rows("offers"), now_ms()), wide, colours)
         .table("Why it is not offered more", &reasons(row.rows("reasons")), wide, colours);
     sheet
@@ -111,5 +115,17 @@ Why it is not offered more
   a      h     *     has 1 cpus free, 2 are wanted
 ";
         assert_eq!(sheet(&explained, false, false).text(), text);
+    }
+
+    #[test]
+    fn the_sheet_of_a_task() {
+        let explained = json!({
+            "framework": "f-1", "name": "db", "task": "t", "summary": "task t is TASK_FAILED: exited with 3", "offers": [], "reasons": [],
+            "tasks": [{ "id": "t", "state": "TASK_FAILED", "ended": true }],
+            "volumes": [{ "id": "c", "kind": "volume", "volume": "data-0", "agent": "a", "state": "ready" }]
+        });
+        let text = sheet(&explained, false, false).text();
+        assert!(text.starts_with("task       t\nframework  db (f-1)\nnow        task t is TASK_FAILED: exited with 3\n"), "{text}");
+        assert!(text.contains("\nVolumes\n") && text.contains("data-0"), "{text}");
     }
 }

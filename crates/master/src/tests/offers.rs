@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use holdfast_allocator::Reason;
 use holdfast_model::{Call, ClaimAction, Filters, OfferId, Scalar, TaskState};
 
 use super::bed::*;
@@ -190,6 +191,25 @@ fn explanations_name_what_is_held_and_what_stands_against_the_rest() {
     assert!(explanation.offers.is_empty() && !explanation.reasons.is_empty());
     let stranger = holdfast_model::FrameworkId::made("none".to_owned());
     assert!(bed.master.explain(now, &stranger, None).offers.is_empty());
+}
+
+#[test]
+fn explanations_tell_what_ones_own_offer_lacks_and_who_was_offered_the_rest() {
+    let mut bed = Bed::usual();
+    bed.add_scheduler(info("late", &["web"]));
+    let now = holdfast_model::Instant(bed.now);
+    let why = |bed: &Bed, scheduler: usize, cpus: i64| {
+        let wanted = [amount("cpus", cpus)].iter().collect();
+        bed.master.explain(now, &bed.id(scheduler), Some(&wanted)).reasons.into_iter().map(|it| it.reason).collect::<Vec<_>>()
+    };
+    let lacks = Reason::OfferLacks { name: "cpus".to_owned(), wanted: Scalar::whole(9), offered: Scalar::whole(8) };
+    assert_eq!((why(&bed, 0, 9), why(&bed, 0, 8)), (vec![lacks], vec![]));
+    assert_eq!(why(&bed, 1, 8), [Reason::OthersFirst([bed.id(0)].into())], "it would be enough, were it not offered to another");
+    assert!(matches!(why(&bed, 1, 9)[..], [Reason::NotEnough { .. }]), "nor would it be enough then");
+    bed.run(0, 0, "t");
+    decline(&mut bed, 0, 60_000);
+    decline(&mut bed, 1, 60_000);
+    assert!(matches!(why(&bed, 1, 8)[..], [Reason::NotEnough { .. }]));
 }
 
 #[test]

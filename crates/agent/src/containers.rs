@@ -3,7 +3,8 @@
 //! Relies on the hands, who check each volume before they start anything. Never starts a container whose
 //! volumes are not all made, whole and free.
 
-use holdfast_model::{ClaimState, ContainerId, ExecutorKey, ExecutorKind, Mode, Moment, Reason, Resource, TaskKey, TaskState};
+use holdfast_model::launch::memory_limit;
+use holdfast_model::{ClaimState, ContainerId, ExecutorKey, ExecutorKind, Mode, Moment, Reason, Resource, Resources, TaskKey, TaskState};
 
 use crate::alarms::Alarm;
 use crate::claims::{find_volume, label, uses, Hold};
@@ -110,6 +111,9 @@ impl Agent {
             let amounts = resources.iter().filter(|it| it.identity.name == name).map(|it| it.value.quantity().as_thousandths());
             amounts.fold(0, i64::saturating_add)
         };
+        // All of a container share one limit; one task without makes it none.
+        let executor = record.info.resources.iter().collect::<Resources>().quantity("mem");
+        let memory = tasks.iter().try_fold(executor, |sum, task| Some(sum.plus(memory_limit(&task.info)?)));
         let payload = match (record.command, record.info.kind) {
             (true, _) => Payload::CommandExecutor,
             (false, Some(ExecutorKind::Default)) => Payload::DefaultExecutor,
@@ -128,7 +132,7 @@ impl Agent {
             checkpoint: framework.checkpoint,
             volumes: self.volume_plans(&resources),
             cpus_thousandths: u64::try_from(total("cpus")).unwrap_or(0),
-            mem_mb: u64::try_from(total("mem") / 1000).unwrap_or(0),
+            mem_mb: memory.map_or(0, |it| u64::try_from(it.as_thousandths()).unwrap_or(0).div_ceil(1000)),
             task: tasks.first().filter(|_| record.command).map(|it| it.info.carried.clone()),
         })
     }
@@ -220,9 +224,10 @@ impl Agent {
 #[cfg(test)]
 mod tests {
     use crate::step::{Effect, Exit};
-    use crate::testbed::{task_key, Bed};
+    use crate::testbed::{self, task_key, Bed};
     use crate::Input;
-    use holdfast_model::{ContainerId, Reason, TaskState};
+    use holdfast_model::convert::{task, Format};
+    use holdfast_model::{Action, ContainerId, Reason, TaskState};
 
     #[test]
     fn a_container_that_would_not_start_fails_its_task_with_the_reason() {
@@ -245,6 +250,23 @@ mod tests {
         assert_eq!(bed.seen.last(), Some(&Effect::DestroyContainer(stray)));
         bed.settle();
         assert_eq!(bed.seen.last(), Some(&Effect::ForgetContainer(stray)));
+    }
+
+    #[test]
+    fn b54_a_container_may_take_what_its_tasks_are_limited_to() {
+        let plan = |limit: Option<f64>| {
+            let mut bed = Bed::registered();
+            let mut wire = task::to_proto(&testbed::task("t", &[]), Format::WHOLE);
+            let mut scalar = wire.resources[1].scalar.unwrap();
+            scalar.value = limit.unwrap_or_default();
+            wire.limits.extend(limit.map(|_| ("mem".to_owned(), scalar)));
+            bed.apply(vec![Action::Launch(vec![task::from_proto(wire).unwrap()])]);
+            let plan = bed.containers.values().next().unwrap().plan.clone();
+            (plan.mem_mb, plan.cpus_thousandths)
+        };
+        assert_eq!(plan(None), (64, 1100), "32 for the task and 32 for what runs it");
+        assert_eq!(plan(Some(100.5)), (133, 1100), "rounded up: less than a megabyte is not none");
+        assert_eq!(plan(Some(f64::INFINITY)), (0, 1100), "no limit");
     }
 
     #[test]

@@ -217,7 +217,17 @@ fn check_health(rest: &v1::TaskInfo) -> Result<(), Invalid> {
     Ok(())
 }
 
-/// B54: only cpus and mem have limits, and a limit is at least the request.
+/// How much memory a task may take: its limit, else what it asked for; `None` when it said that there is no limit.
+pub fn memory_limit(task: &TaskInfo) -> Option<Scalar> {
+    let request = task.own_resources().quantity("mem");
+    match unpack::<v1::TaskInfo>(&task.carried).limits.get("mem").map(|it| it.value) {
+        Some(limit) if limit == f64::INFINITY => None,
+        Some(limit) => Some(Scalar::from_f64(limit).map_or(request, |limit| limit.max(request))),
+        None => Some(request),
+    }
+}
+
+/// B54: only cpus and mem have limits, and a limit is at least the request. Processors are shares, and a ceiling on them is refused.
 fn check_limits(limits: &BTreeMap<String, v1::value::Scalar>, resources: &[Resource]) -> Result<(), Invalid> {
     let all: Resources = resources.iter().collect();
     for (name, limit) in limits {
@@ -228,6 +238,10 @@ fn check_limits(limits: &BTreeMap<String, v1::value::Scalar>, resources: &[Resou
         let enough = limit.value == f64::INFINITY || Scalar::from_f64(limit.value).is_some_and(|it| request <= it);
         if !enough {
             return Err(Invalid::new(format!("limits.{name}"), format!("{} is less than the {request} requested", limit.value)));
+        }
+        if name == "cpus" && limit.value != f64::INFINITY {
+            let why = "a ceiling on processors is not supported yet: a task may use what is idle; give Infinity, or leave it out";
+            return Err(Invalid::new("limits.cpus", why));
         }
     }
     Ok(())

@@ -128,8 +128,21 @@ fn each_broken_rule_is_named() {
     ] {
         assert_eq!(path(&bad), expected, "{bad:?}");
     }
-    let unlimited = received(|it| it.limits = [("mem".to_owned(), v1::value::Scalar { value: f64::INFINITY })].into());
-    check_task(&unlimited, &here()).unwrap();
+}
+
+#[test]
+fn b54_memory_may_have_a_limit_or_none_and_processors_have_none() {
+    let limited = |name: &str, value: f64| received(|it| it.limits = [(name.to_owned(), v1::value::Scalar { value })].into());
+    let mb = |it: &TaskInfo| memory_limit(it).map(Scalar::as_thousandths);
+    assert_eq!(mb(&good()), Some(64_000), "what it asked for");
+    for (value, expected) in [(64.0, Some(64_000)), (100.5, Some(100_500)), (f64::INFINITY, None)] {
+        let task = limited("mem", value);
+        check_task(&task, &here()).unwrap();
+        assert_eq!(mb(&task), expected);
+    }
+    check_task(&limited("cpus", f64::INFINITY), &here()).unwrap();
+    let refused = check_task(&limited("cpus", 8.0), &here()).unwrap_err();
+    assert!(refused.path == "limits.cpus" && refused.why.contains("not supported"), "{refused}");
 }
 
 #[test]

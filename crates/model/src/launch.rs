@@ -15,7 +15,7 @@ use crate::resource::Resource;
 use crate::resources::Resources;
 use crate::role::Role;
 use crate::task::{CommandInfo, ExecutorInfo, ExecutorKind, TaskInfo};
-use crate::validate::{check_resource, Invalid};
+use crate::validate::{check_container_path, check_resource, Invalid};
 use crate::value::Scalar;
 
 /// The least that the executor of a group needs: a hundredth of a cpu.
@@ -29,7 +29,7 @@ pub const EXECUTOR_MEM_MIN: Scalar = Scalar::whole(32);
 /// # Errors
 /// [`Invalid`] naming the field.
 pub fn check_task(task: &TaskInfo, agent: &AgentId) -> Result<(), Invalid> {
-    check_task_alone(task, agent)?;
+    check_task_alone(task, agent, false)?;
     let within = |it: Invalid| it.within("executor");
     match (&task.command, &task.executor) {
         (Some(command), None) => check_command(command).map_err(|it| it.within("command"))?,
@@ -74,7 +74,7 @@ pub fn check_owner(executor: &ExecutorInfo, framework: &FrameworkId) -> Result<(
 }
 
 /// What holds for each task, whatever runs it.
-fn check_task_alone(task: &TaskInfo, agent: &AgentId) -> Result<(), Invalid> {
+fn check_task_alone(task: &TaskInfo, agent: &AgentId, shares_sandbox: bool) -> Result<(), Invalid> {
     if task.agent != *agent {
         return Err(Invalid::new("agent_id", format!("is `{}`, but the offer is of `{agent}`", task.agent)));
     }
@@ -84,14 +84,14 @@ fn check_task_alone(task: &TaskInfo, agent: &AgentId) -> Result<(), Invalid> {
     }
     check_resources(&task.resources)?;
     let rest: v1::TaskInfo = unpack(&task.carried);
-    check_container(rest.container.as_ref())?;
+    check_container(rest.container.as_ref(), shares_sandbox)?;
     span_ms("max_completion_time", rest.max_completion_time)?;
     check_health(&rest)?;
     check_limits(&rest.limits, &task.resources)
 }
 
 fn check_member(task: &TaskInfo, executor: &ExecutorInfo, agent: &AgentId) -> Result<(), Invalid> {
-    check_task_alone(task, agent)?;
+    check_task_alone(task, agent, executor.kind == Some(ExecutorKind::Default))?;
     if task.executor.as_ref().is_some_and(|it| it != executor) {
         return Err(Invalid::new("executor", "differs from that of the group; leave it out"));
     }
@@ -111,7 +111,7 @@ fn check_executor(executor: &ExecutorInfo) -> Result<(), Invalid> {
         return Err(Invalid::new(format!("resources[{index}].shared"), "executors cannot use shared resources; give them to its tasks"));
     }
     let rest: v1::ExecutorInfo = unpack(&executor.carried);
-    check_container(rest.container.as_ref())?;
+    check_container(rest.container.as_ref(), false)?;
     match (executor.kind, &executor.command) {
         (Some(ExecutorKind::Default), Some(_)) => Err(Invalid::new("command", "the default executor has its own; leave it out")),
         (Some(ExecutorKind::Default), None) => Ok(()),
@@ -179,7 +179,8 @@ fn check_command(command: &CommandInfo) -> Result<(), Invalid> {
     Ok(())
 }
 
-fn check_container(container: Option<&v1::ContainerInfo>) -> Result<(), Invalid> {
+/// `shares_sandbox`: Holdfast's own executor runs the task beside others in one sandbox.
+fn check_container(container: Option<&v1::ContainerInfo>, shares_sandbox: bool) -> Result<(), Invalid> {
     let Some(container) = container else { return Ok(()) };
     let refuse = |field: &str, why: &str| Err(Invalid::new(format!("container.{field}"), why));
     if container.r#type != i32::from(v1::container_info::Type::Mesos) {
@@ -191,13 +192,36 @@ fn check_container(container: Option<&v1::ContainerInfo>) -> Result<(), Invalid>
     if container.mesos.as_ref().is_some_and(|it| it.image.is_some()) {
         return refuse("mesos.image", "images are not supported yet; the task sees the machine's own files");
     }
-    if !container.volumes.is_empty() {
+    if !container.volumes.is_empty() && !shares_sandbox {
         return refuse("volumes", "a container's own volumes are not supported yet; use a persistent volume");
+    }
+    for (index, volume) in container.volumes.iter().enumerate() {
+        check_shared_place(volume).map_err(|it| it.within(format_args!("container.volumes[{index}]")))?;
     }
     match container.network_infos.iter().position(|it| it.name.is_some() || !it.port_mappings.is_empty()) {
         Some(index) => refuse(&format!("network_infos[{index}]"), "named networks are not supported yet; tasks use the machine's network"),
         None => Ok(()),
     }
+}
+
+/// E40: a task of a group may be shown a place of the sandbox that it shares with the others, and nothing else.
+fn check_shared_place(volume: &v1::Volume) -> Result<(), Invalid> {
+    use v1::volume::source::{sandbox_path::Type as Whose, Type};
+    let source = volume.source.as_ref();
+    if volume.host_path.is_some() || volume.image.is_some() || source.is_none_or(|it| it.r#type() != Type::SandboxPath) {
+        return Err(Invalid::new("source.type", "only SANDBOX_PATH is supported, in a task of a group; else use a persistent volume"));
+    }
+    let Some(place) = source.and_then(|it| it.sandbox_path.as_ref()) else {
+        return Err(Invalid::new("source.sandbox_path", "is missing; a source of type SANDBOX_PATH needs it"));
+    };
+    if place.r#type() != Whose::Parent {
+        return Err(Invalid::new("source.sandbox_path.type", "only PARENT is supported: the sandbox that the tasks of a group share"));
+    }
+    if volume.mode() != v1::volume::Mode::Rw {
+        return Err(Invalid::new("mode", "RO is not supported: the place is shown by a link, which keeps nobody from writing; give RW"));
+    }
+    check_container_path(&place.path).map_err(|it| Invalid::new("source.sandbox_path.path", it.why))?;
+    check_container_path(&volume.container_path)
 }
 
 fn check_health(rest: &v1::TaskInfo) -> Result<(), Invalid> {

@@ -204,3 +204,51 @@ fn an_executor_belongs_to_its_framework() {
     assert!(check_owner(&own, &f).is_ok() && check_owner(&custom(), &f).is_ok());
     assert_eq!(check_owner(&foreign(), &f).unwrap_err().path, "framework_id");
 }
+
+#[test]
+fn e40_a_task_of_a_group_may_share_places_of_the_groups_sandbox_and_nothing_else() {
+    use v1::volume::{source, Mode, Source};
+    type Change<'a> = &'a dyn Fn(&mut v1::Volume);
+    let shared = || v1::Volume {
+        mode: Mode::Rw.into(),
+        container_path: "mine".to_owned(),
+        source: Some(Source {
+            r#type: Some(source::Type::SandboxPath.into()),
+            sandbox_path: Some(source::SandboxPath {
+                r#type: Some(source::sandbox_path::Type::Parent.into()),
+                path: "shared/x".to_owned(),
+            }),
+            ..Source::default()
+        }),
+        ..v1::Volume::default()
+    };
+    let with = |change: Change<'_>| {
+        let mut volume = shared();
+        change(&mut volume);
+        received(|it| it.container = Some(v1::ContainerInfo { r#type: 2, volumes: vec![shared(), volume], ..Default::default() }))
+    };
+    let of_group = |task: TaskInfo, executor: &ExecutorInfo| check_group(executor, &[task], &here()).map_err(|it| it.path);
+    let same = |_: &mut v1::Volume| ();
+    of_group(with(&same), &group()).unwrap();
+    let at = "task_group.tasks[0].container.volumes";
+    let kind = Some(ExecutorKind::Custom);
+    let custom_group = ExecutorInfo { kind, command: Some(command("x")), ..group() };
+    assert_eq!(of_group(with(&same), &custom_group), Err(at.to_owned()), "only our own executor does it");
+    assert_eq!(path(&with(&same)), "container.volumes", "a task by itself shares with nobody");
+    let place = |it: &mut v1::Volume, change: &dyn Fn(&mut source::SandboxPath)| {
+        change(it.source.as_mut().and_then(|it| it.sandbox_path.as_mut()).unwrap());
+    };
+    let bad: [(Change<'_>, &str); 8] = [
+        (&|it| it.source = None, "source.type"),
+        (&|it| (it.source, it.host_path) = (None, Some("/etc".to_owned())), "source.type"),
+        (&|it| it.source.as_mut().unwrap().r#type = Some(source::Type::HostPath.into()), "source.type"),
+        (&|it| it.source.as_mut().unwrap().sandbox_path = None, "source.sandbox_path"),
+        (&|it| place(it, &|it| it.r#type = Some(source::sandbox_path::Type::Self_.into())), "source.sandbox_path.type"),
+        (&|it| place(it, &|it| it.path = "../other".to_owned()), "source.sandbox_path.path"),
+        (&|it| it.mode = Mode::Ro.into(), "mode"),
+        (&|it| it.container_path = "/etc".to_owned(), "container_path"),
+    ];
+    for (change, expected) in bad {
+        assert_eq!(of_group(with(change), &group()), Err(format!("{at}[1].{expected}")));
+    }
+}

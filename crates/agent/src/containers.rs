@@ -90,19 +90,8 @@ impl Agent {
         self.effects.push(Effect::StartContainer(Box::new(plan)));
     }
 
-    /// Widens or narrows a container to what lives in it now.
-    pub(crate) fn resize_container(&mut self, key: &ExecutorKey) {
-        if self.ledger.executors.get(key).is_none_or(|it| it.command) {
-            return;
-        }
-        let Some(plan) = self.container_plan(key) else { return };
-        let Some(run) = self.soft.runs.get_mut(key).filter(|it| matches!(it.phase, Phase::Starting | Phase::Running)) else { return };
-        run.mounted.extend(plan.volumes.iter().map(|it| it.label.claim));
-        self.effects.push(Effect::UpdateContainer(Box::new(plan)));
-    }
-
     /// How an executor's container shall be, with the tasks that live now.
-    fn container_plan(&self, key: &ExecutorKey) -> Option<ContainerPlan> {
+    pub(crate) fn container_plan(&self, key: &ExecutorKey) -> Option<ContainerPlan> {
         let record = self.ledger.executors.get(key)?;
         let framework = self.ledger.frameworks.get(&key.0)?;
         let tasks = self.live_tasks(key);
@@ -188,30 +177,8 @@ impl Agent {
         }
     }
 
-    fn executor_in(&self, container: ContainerId) -> Option<ExecutorKey> {
+    pub(crate) fn executor_in(&self, container: ContainerId) -> Option<ExecutorKey> {
         self.ledger.executors.iter().find(|(_, it)| it.container == container).map(|(key, _)| key.clone())
-    }
-
-    /// A volume for a container that runs already was looked at.
-    pub(crate) fn release_checked(&mut self, moment: &mut Moment<'_>, claim: holdfast_model::ClaimId, outcome: &Result<(), String>) {
-        let waiting: Vec<TaskKey> = self.soft.unchecked.iter().filter(|(_, it)| it.contains(&claim)).map(|(key, _)| key.clone()).collect();
-        for task in waiting {
-            let Some(record) = self.ledger.tasks.get(&task) else { continue };
-            let (key, group) = ((record.framework.clone(), record.executor.clone()), record.group.clone());
-            if let Err(why) = outcome {
-                let with: Vec<TaskKey> =
-                    self.live_tasks(&key).iter().filter(|it| group.is_some() && it.group == group).map(|it| it.key()).collect();
-                let why = format!("its volume cannot be used: {why}");
-                let verdict = Verdict::new(TaskState::Failed, Reason::ContainerLaunchFailed, why);
-                self.end_tasks(moment, &if with.is_empty() { vec![task] } else { with }, &verdict);
-            } else if let Some(left) = self.soft.unchecked.get_mut(&task) {
-                left.remove(&claim);
-                if left.is_empty() {
-                    self.soft.unchecked.remove(&task);
-                }
-            }
-            self.deliver(&key);
-        }
     }
 
     /// The volumes of a task, for what is kept until its container is gone.

@@ -123,15 +123,14 @@ impl Agent {
             return self.effects.extend(label(claim).map(Effect::MakeVolume));
         }
         let before = self.soft.volume_faults.remove(&id);
-        if let Err(why) = &outcome {
+        let after = outcome.err();
+        if let Some(why) = &after {
             self.soft.volume_faults.insert(id, why.clone());
         }
-        let after = outcome.as_ref().err().cloned();
         if before != after {
             self.log(format!("volume {id}: {}", after.as_deref().unwrap_or("whole again")));
             (self.soft.checks_changed, self.soft.stirred) = (true, true);
         }
-        self.release_checked(moment, id, &outcome);
         self.soft.checking.remove(&id);
         if self.soft.checking.is_empty() && std::mem::take(&mut self.soft.checks_changed) {
             self.report(moment);

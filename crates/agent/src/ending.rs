@@ -123,7 +123,7 @@ impl Agent {
             self.tell_master(message);
         }
         for key in ended {
-            self.soft.unchecked.remove(&key);
+            self.soft.unshown.remove(&key);
             self.soft.alarms.clear(&Alarm::Kill(key.clone()));
             self.soft.runs.values_mut().for_each(|run| run.queue.retain(|it| *it != key));
             self.forward(moment, &key);

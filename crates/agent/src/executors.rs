@@ -117,8 +117,8 @@ impl Agent {
         for task in &run.queue {
             let Some(record) = self.ledger.tasks.get(task).filter(|it| !it.state.is_terminal() && !it.delivered) else { continue };
             let same_group = |(it, _): &(&TaskKey, _)| self.ledger.tasks.get(*it).is_some_and(|it| it.group == record.group);
-            let doubtful = self.soft.unchecked.iter().filter(|_| record.group.is_some()).any(|(it, claims)| same_group(&(it, claims)));
-            if doubtful || self.soft.unchecked.contains_key(task) {
+            let doubtful = self.soft.unshown.iter().filter(|_| record.group.is_some()).any(|(it, claims)| same_group(&(it, claims)));
+            if doubtful || self.soft.unshown.contains_key(task) {
                 break; // Those behind it keep their place.
             }
             batch.push(AgentChange::Task(TaskRecord { delivered: true, ..record.clone() }));
@@ -130,6 +130,7 @@ impl Agent {
         self.commit(batch);
         if let Some(run) = self.soft.runs.get_mut(key) {
             run.queue.retain(|it| given.iter().all(|task| task.key() != *it));
+            run.used = true;
         }
         self.resize_container(key);
         self.effects.extend(launches(given).into_iter().map(|event| Effect::ToExecutor(link, event)));

@@ -61,11 +61,17 @@ impl Agent {
         if !self.live_tasks(&key).is_empty() {
             return self.deliver(&key); // Those behind it need not wait any more.
         }
-        let was_given_some = self.tasks_of(&key).any(|it| it.delivered);
         match self.soft.runs.get(&key).map(|it| it.phase) {
             Some(Phase::Waiting) => self.finish(moment, &key, &End::never_ran(&verdict.why)),
-            Some(_) if !was_given_some => self.end_executor(moment, &key, None),
-            _ => {}
+            _ => self.end_if_never_used(moment, &key),
+        }
+    }
+
+    /// Ends an executor that has no task and was never given one: it would wait for ever.
+    pub(crate) fn end_if_never_used(&mut self, moment: &mut Moment<'_>, key: &ExecutorKey) {
+        let was_used = self.soft.runs.get(key).is_some_and(|it| it.used);
+        if !was_used && self.tasks_of(key).all(|it| it.state.is_terminal() && !it.delivered) {
+            self.end_executor(moment, key, None);
         }
     }
 

@@ -12,8 +12,7 @@ use holdfast_model::{
 };
 
 use crate::claims::{find_volume, uses, Hold};
-use crate::soft::{volumes_of, Phase, Run, Verdict};
-use crate::step::Effect;
+use crate::soft::{Phase, Run, Verdict};
 use crate::waiting::DEFERRED_MAX;
 use crate::Agent;
 
@@ -278,14 +277,7 @@ impl Agent {
         if run.phase == Phase::Waiting {
             return; // Its container starts when all is ready.
         }
-        for task in &launch.tasks {
-            let volumes = volumes_of(&self.ledger, &task.resources);
-            if !volumes.is_empty() {
-                let claims = volumes.iter().filter_map(|it| self.ledger.claims.get(it));
-                self.effects.extend(claims.filter_map(crate::claims::label).map(Effect::CheckVolume));
-                self.soft.unchecked.insert((key.0.clone(), task.id.clone()), volumes.into_iter().collect());
-            }
-        }
+        self.show_volumes(&key, &launch.tasks);
         self.deliver(&key);
     }
 
@@ -341,6 +333,7 @@ fn missing_of(needed: &[Resource], pool: &Resources) -> Option<Resource> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::step::Effect;
     use crate::testbed::{custom_executor, group_executor, reserved_disk, task, task_key, volume_named, Bed};
     use holdfast_model::{Action, ExecutorEvent, Scalar};
 

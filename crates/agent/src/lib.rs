@@ -25,6 +25,7 @@ mod link;
 mod operations;
 mod recovery;
 mod report;
+mod shown;
 mod soft;
 mod step;
 mod updates;
@@ -125,6 +126,7 @@ impl Agent {
             Input::VolumeTrashed(claim, outcome) => self.volume_trashed(moment, claim, outcome),
             Input::VolumeChecked(claim, outcome) => self.volume_checked(moment, claim, outcome),
             Input::ContainerStarted(container, outcome) => self.container_started(moment, container, outcome),
+            Input::ContainerUpdated(container, shown) => self.container_updated(moment, container, &shown),
             Input::ContainerExited(container, exit) => self.container_exited(moment, container, exit),
             Input::Tick => self.tick(moment),
         }

@@ -41,6 +41,7 @@ enum Step {
     Acknowledge(bool),
     Obey(bool),
     FailHands(u8),
+    FailMounts(u8),
     LoseDisk(bool),
     CrashIn(u8),
     Crash,
@@ -71,6 +72,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<bool>().prop_map(Step::Acknowledge),
         1 => any::<bool>().prop_map(Step::Obey),
         1 => (1u8..3).prop_map(Step::FailHands),
+        1 => (1u8..3).prop_map(Step::FailMounts),
         1 => any::<bool>().prop_map(Step::LoseDisk),
         2 => (0u8..12).prop_map(Step::CrashIn),
         1 => Just(Step::Crash),
@@ -165,6 +167,7 @@ fn act_otherwise(bed: &mut Bed, step: &Step) {
         Step::Acknowledge(yes) => bed.acknowledges = yes,
         Step::Obey(yes) => bed.obedient = yes,
         Step::FailHands(count) => bed.failures = u32::from(count),
+        Step::FailMounts(count) => bed.mount_failures = u32::from(count),
         Step::LoseDisk(lost) => {
             bed.machine.disks[1].fault = lost.then(|| "not mounted".to_owned());
             bed.input(Input::Opened(bed.machine.clone()));
@@ -213,7 +216,7 @@ impl Claimed<'_> {
 
 /// After the storm: everything answers, and everything that was under way has ended well or badly.
 fn calm(bed: &mut Bed) {
-    (bed.acknowledges, bed.obedient, bed.failures, bed.crash_in) = (true, true, 0, None);
+    (bed.acknowledges, bed.obedient, bed.failures, bed.mount_failures, bed.crash_in) = (true, true, 0, 0, None);
     bed.machine.disks[1].fault = None;
     bed.input(Input::Opened(bed.machine.clone()));
     bed.relink();

@@ -72,15 +72,30 @@ pub(crate) struct Run {
     pub(crate) link: Option<LinkId>,
     /// Tasks to be given to it, in the order of their launch.
     pub(crate) queue: Vec<TaskKey>,
+    /// Whether it was ever given a task.
+    pub(crate) used: bool,
     /// Volumes that its container may see; they are free again when the container is gone, and not before.
     pub(crate) mounted: BTreeSet<ClaimId>,
+    /// Of those, the ones that it was asked to show while it ran, and of which no answer has said yet that it does.
+    pub(crate) unproven: BTreeSet<ClaimId>,
+    /// How many updates of it are not answered yet.
+    pub(crate) updates: u64,
     /// Why it is being ended, if we do it.
     pub(crate) verdict: Option<Verdict>,
 }
 
 impl Run {
     pub(crate) fn new(phase: Phase) -> Run {
-        Run { phase, link: None, queue: Vec::new(), mounted: BTreeSet::new(), verdict: None }
+        Run {
+            phase,
+            link: None,
+            queue: Vec::new(),
+            used: false,
+            mounted: BTreeSet::new(),
+            unproven: BTreeSet::new(),
+            updates: 0,
+            verdict: None,
+        }
     }
 
     /// Whether it takes tasks.
@@ -125,8 +140,8 @@ pub(crate) struct Soft {
     pub(crate) newest_link: Option<LinkId>,
     pub(crate) runs: BTreeMap<ExecutorKey, Run>,
     pub(crate) executor_links: BTreeMap<LinkId, ExecutorKey>,
-    /// Tasks for containers that run already, and the volumes that must be seen to be whole first.
-    pub(crate) unchecked: BTreeMap<TaskKey, BTreeSet<ClaimId>>,
+    /// Tasks for containers that run already, and the volumes that those must be seen to show first.
+    pub(crate) unshown: BTreeMap<TaskKey, BTreeSet<ClaimId>>,
     /// Volumes of an unfinished CREATE that are made while others of the same operation are not.
     pub(crate) made: BTreeSet<ClaimId>,
     pub(crate) alarms: Alarms,
@@ -158,6 +173,7 @@ impl Soft {
             run.mounted.extend(volumes_of(ledger, &task.info.resources));
             if !task.delivered && !task.state.is_terminal() {
                 run.queue.push(key.clone());
+            run.used |= task.delivered;
             }
         }
         let waits = ledger.operations.values().filter(|it| it.state == OperationState::Pending && it.claims.is_empty());
@@ -181,7 +197,7 @@ impl Soft {
     pub(crate) fn forget_task(&mut self, task: &TaskKey) {
         self.seen_statuses.remove(task);
         self.kill_graces_ms.remove(task);
-        self.unchecked.remove(task);
+        self.unshown.remove(task);
         self.alarms.clear(&crate::alarms::Alarm::Kill(task.clone()));
         self.alarms.clear(&crate::alarms::Alarm::Update(task.clone()));
     }

@@ -70,6 +70,9 @@ pub enum Input {
     VolumeChecked(ClaimId, Result<(), String>),
     /// The container runs; or why not (then nothing of it runs).
     ContainerStarted(ContainerId, Result<(), String>),
+    /// An [`Effect::UpdateContainer`] was carried out: for each volume of its plan, whether the container shows it now; or why not
+    /// (then nothing is left at its path, unless it was shown before). One answer for each update, in the order of the updates.
+    ContainerUpdated(ContainerId, Vec<(ClaimId, Result<(), String>)>),
     /// The container ended, and nothing of it runs any more.
     ContainerExited(ContainerId, Exit),
     /// Time has passed; see [`crate::Agent::next_deadline`].
@@ -172,7 +175,8 @@ pub enum Effect {
     TrashVolume(VolumeLabel),
     /// Check the volumes, then start the container. Idempotent. Answered by [`Input::ContainerStarted`], later [`Input::ContainerExited`].
     StartContainer(Box<ContainerPlan>),
-    /// Widen or narrow a running container, and add volumes to it. Best effort.
+    /// Widen or narrow a running container, as far as the machine can, and show it those volumes that it does not see yet, each after
+    /// a check. Takes no volume away. Answered by [`Input::ContainerUpdated`].
     UpdateContainer(Box<ContainerPlan>),
     /// Kill everything in the container. Answered by [`Input::ContainerExited`] once nothing of it runs.
     DestroyContainer(ContainerId),

@@ -15,7 +15,7 @@ use holdfast_model::{
 };
 use uuid::Uuid;
 
-use crate::{Agent, Config, ContainerPlan, DiskFound, Effect, Exit, Found, Input, Machine};
+use crate::{Agent, Config, ContainerPlan, DiskFound, Effect, Exit, Found, Input, Machine, VolumePlan};
 
 pub(crate) const DB_VOLUME: &str = "db-data";
 
@@ -161,6 +161,8 @@ pub(crate) struct Bed {
     pub(crate) term: u64,
     /// How often MakeVolume and TrashVolume fail from now on.
     pub(crate) failures: u32,
+    /// How often showing a volume in a running container fails from now on.
+    pub(crate) mount_failures: u32,
     /// Whether executors end when they are asked to.
     pub(crate) obedient: bool,
     /// After how many effects the agent crashes.
@@ -192,6 +194,7 @@ impl Bed {
             acknowledges: false,
             term: 5,
             failures: 0,
+            mount_failures: 0,
             obedient: true,
             crash_in: None,
             crashes: 0,
@@ -382,16 +385,33 @@ impl Bed {
     }
 
     fn update_container(&mut self, plan: ContainerPlan) {
+        let (container, mut shown) = (plan.container, Vec::new());
         for volume in &plan.volumes {
-            self.assert_unused(volume.label.claim, Some(plan.container));
+            self.assert_unused(volume.label.claim, Some(container));
+            shown.push((volume.label.claim, self.show(container, volume)));
         }
-        if let Some(contained) = self.containers.get_mut(&plan.container) {
-            // Whether the hands could take a volume away again is not certain.
-            let old = contained.plan.volumes.clone();
-            contained.plan = plan;
-            let more: Vec<_> = old.into_iter().filter(|it| !contained.plan.volumes.contains(it)).collect();
-            contained.plan.volumes.extend(more);
+        if let Some(contained) = self.containers.get_mut(&container) {
+            contained.plan = ContainerPlan { volumes: contained.plan.volumes.clone(), ..plan };
         }
+        self.answers.push_back(Input::ContainerUpdated(container, shown));
+    }
+
+    /// A container goes on seeing what it saw, whatever becomes of it.
+    fn show(&mut self, container: ContainerId, volume: &VolumePlan) -> Result<(), String> {
+        if 0 < self.mount_failures {
+            self.mount_failures -= 1;
+            return Err("no space for mounts".to_owned());
+        }
+        if !self.volumes.contains(&volume.label.claim) {
+            let why = "a volume's directory is missing".to_owned();
+            self.answers.push_back(Input::VolumeChecked(volume.label.claim, Err(why.clone())));
+            return Err(why);
+        }
+        let contained = self.containers.get_mut(&container).filter(|it| it.exited.is_none()).ok_or("the container does not run")?;
+        if !contained.plan.volumes.contains(volume) {
+            contained.plan.volumes.push(volume.clone());
+        }
+        Ok(())
     }
 
     /// The container ends.
@@ -422,8 +442,8 @@ impl Bed {
         let Some((container, contained)) = self.containers.iter_mut().find(|(_, it)| it.link == Some(link)) else { return };
         let container = *container;
         match event {
-            ExecutorEvent::Launch(info) => self.run(container, &info.id),
-            ExecutorEvent::LaunchGroup(tasks) => tasks.iter().for_each(|it| self.run(container, &it.id)),
+            ExecutorEvent::Launch(info) => self.run(container, &info),
+            ExecutorEvent::LaunchGroup(tasks) => tasks.iter().for_each(|it| self.run(container, it)),
             ExecutorEvent::Kill(task, _) if self.obedient => self.moved(container, &task, TaskState::Killed),
             ExecutorEvent::Acknowledged(task, uuid) => {
                 if contained.updates.iter().any(|it| it.uuid == Some(uuid))
@@ -440,8 +460,12 @@ impl Bed {
         }
     }
 
-    fn run(&mut self, container: ContainerId, task: &TaskId) {
-        let framework = self.containers[&container].plan.framework.clone();
+    fn run(&mut self, container: ContainerId, info: &TaskInfo) {
+        let (task, plan) = (&info.id, &self.containers[&container].plan);
+        for name in info.resources.iter().filter_map(|it| it.identity.persistence.as_ref()) {
+            assert!(plan.volumes.iter().any(|it| it.label.persistence == name.as_str()), "task {task} was given before its volume {name}");
+        }
+        let framework = plan.framework.clone();
         let runs = self.runs.entry((framework, task.clone())).or_default();
         *runs += 1;
         assert_eq!(*runs, 1, "task {task} ran twice");

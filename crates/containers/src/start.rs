@@ -38,7 +38,7 @@ impl Launcher {
         }
         let account = check_spec(spec)?;
         if let Some(account) = &account {
-            self.give_volumes(spec, account)?;
+            self.give_volumes(&spec.volumes, account)?;
         }
         let namespaces = self.plan.namespaces && spec.isolate;
         let launch = Launch {
@@ -95,9 +95,10 @@ impl Launcher {
         launch.plan.isolators().iter().try_for_each(|isolator| isolator.cleanup(&launch.subject(None)))
     }
 
-    fn give_volumes(&self, spec: &ContainerSpec, account: &crate::spec_check::Account) -> Result<(), LaunchError> {
+    /// Gives the roots of writable volumes that no container uses to who will write to them.
+    pub(crate) fn give_volumes(&self, volumes: &[VolumeMount], account: &crate::spec_check::Account) -> Result<(), LaunchError> {
         let strange = |volume: &VolumeMount| !volume.read_only && !owns_root(volume, account);
-        let given = spec.volumes.iter().filter(|volume| account.switch && strange(volume)).collect::<Vec<_>>();
+        let given = volumes.iter().filter(|volume| account.switch && strange(volume)).collect::<Vec<_>>();
         if given.is_empty() {
             return Ok(());
         }

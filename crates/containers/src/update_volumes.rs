@@ -40,13 +40,18 @@ pub enum UpdateVolumesError {
 }
 
 impl Launcher {
-    /// Shows more volumes to a running container. All are checked before the first is added; on an error those before it have been.
+    /// Shows more volumes to a running container. All are checked before the first is added; on an error those before it have been,
+    /// and nothing is left at the path of the one that could not be. The root of a writable one is given to the container's user, as
+    /// `start` does.
     pub fn add_volumes(&self, id: &str, volumes: &[VolumeMount]) -> Result<(), UpdateVolumesError> {
         self.change_volumes(id, |dir, mut launch, first| {
             let before = launch.spec.volumes.clone();
             let new: Vec<VolumeMount> = volumes.iter().filter(|volume| !before.contains(volume)).cloned().collect();
             let all: Vec<VolumeMount> = before.iter().chain(&new).cloned().collect();
             check_volumes(&all)?;
+            if let Some(account) = &launch.account {
+                self.give_volumes(&new, account)?;
+            }
             for volume in new {
                 launch.spec.volumes.push(volume.clone());
                 dir.write_launch(&launch)?;

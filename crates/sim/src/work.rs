@@ -138,17 +138,29 @@ impl World {
     }
 
     fn update_container(&mut self, index: usize, plan: ContainerPlan) {
-        if self.check_volumes(index, &plan).is_err() {
-            return;
+        let (id, mut shown, mut visible) = (plan.container, Vec::new(), Vec::new());
+        for volume in &plan.volumes {
+            let checked = self.disk_of(index, &volume.label).and_then(|disk| disk.check(&volume.label));
+            if let Err(why) = &checked {
+                self.answer(index, volume.label.claim.0, Input::VolumeChecked(volume.label.claim, Err(why.clone())));
+            } else {
+                visible.push(volume.clone());
+            }
+            shown.push((volume.label.claim, checked));
         }
-        let Some(container) = self.machines[index].containers.get_mut(&plan.container).filter(|it| it.lives()) else { return };
-        // What a container sees it goes on seeing until it ends.
-        let mut plan = plan;
-        let kept = container.plan.volumes.iter().filter(|it| plan.volumes.iter().all(|new| new.label.claim != it.label.claim));
-        let kept: Vec<_> = kept.cloned().collect();
-        plan.volumes.extend(kept);
-        container.plan = plan.clone();
-        self.rules_see(&Fact::ContainerStarts { machine: index, plan: &plan });
+        match self.machines[index].containers.get_mut(&id).filter(|it| it.lives()) {
+            Some(container) => {
+                // What a container sees it goes on seeing until it ends.
+                let kept = container.plan.volumes.iter().filter(|it| visible.iter().all(|new| new.label.claim != it.label.claim));
+                let kept: Vec<_> = kept.cloned().collect();
+                visible.extend(kept);
+                let plan = ContainerPlan { volumes: visible, ..plan };
+                container.plan = plan.clone();
+                self.rules_see(&Fact::ContainerStarts { machine: index, plan: &plan });
+            }
+            None => shown.iter_mut().for_each(|(_, outcome)| *outcome = Err("the container does not run".to_owned())),
+        }
+        self.answer(index, id.0, Input::ContainerUpdated(id, shown));
     }
 
     fn destroy_container(&mut self, index: usize, id: ContainerId) {

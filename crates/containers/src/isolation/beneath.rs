@@ -1,8 +1,10 @@
 //! Directories and links made inside a sandbox, one path part at a time.
 //!
 //! A sandbox may hold what a payload or a fetched archive put there, links to anywhere included. So no part of a path is ever
-//! followed: what is not a directory itself is refused. Never removes anything but a link that it knows.
+//! followed: what is not a directory itself is refused. Never removes anything but a link that it knows, and empty directories that
+//! it has just made.
 
+use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
@@ -16,13 +18,35 @@ pub(crate) fn open_directory(path: &Path) -> rustix::io::Result<OwnedFd> {
     openat(CWD, path, DIRECTORY, Mode::empty())
 }
 
+/// Directories that were made, so that they can be taken away again.
+#[derive(Debug, Default)]
+pub(crate) struct Made(Vec<(OwnedFd, OsString)>);
+
+impl Made {
+    /// Takes away those that are still empty: nobody shall find an empty directory where a volume should be.
+    pub(crate) fn undo(self) {
+        for (parent, name) in self.0.into_iter().rev() {
+            let _ = unlinkat(&parent, &name, AtFlags::REMOVEDIR); // What somebody has filled meanwhile is theirs.
+        }
+    }
+}
+
 /// Opens `relative` beneath `root`, making the directories that are missing and giving those to `owner`.
 pub(crate) fn make_directories(root: &OwnedFd, relative: &Path, owner: Option<(u32, u32)>) -> rustix::io::Result<OwnedFd> {
-    let mut at = root.try_clone().map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::MFILE))?;
+    make_and_note(root, relative, owner, &mut Made::default())
+}
+
+/// The same; what was made is noted, also when it fails half-way.
+pub(crate) fn make_and_note(root: &OwnedFd, relative: &Path, owner: Option<(u32, u32)>, made: &mut Made) -> rustix::io::Result<OwnedFd> {
+    let duplicate = |it: &OwnedFd| it.try_clone().map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::MFILE));
+    let mut at = duplicate(root)?;
     for part in relative.components() {
         let part = part.as_os_str();
         match mkdirat(&at, part, Mode::from_raw_mode(0o755)) {
-            Ok(()) => give(&at, Path::new(part), owner)?,
+            Ok(()) => {
+                made.0.push((duplicate(&at)?, part.to_owned()));
+                give(&at, Path::new(part), owner)?;
+            }
             Err(Errno::EXIST) => {}
             Err(error) => return Err(error),
         }
@@ -43,12 +67,13 @@ pub(crate) fn open_beneath(root: &OwnedFd, relative: &Path) -> rustix::io::Resul
 /// Makes `relative` beneath `root` a link to `target`. Doing it again is no error; anything else in its place is.
 pub(crate) fn make_link(root: &OwnedFd, relative: &Path, target: &Path, owner: Option<(u32, u32)>) -> rustix::io::Result<()> {
     let (parent, name) = split(relative);
-    let at = make_directories(root, parent, owner)?;
-    match symlinkat(target, &at, name) {
+    let mut made = Made::default();
+    let linked = make_and_note(root, parent, owner, &mut made).and_then(|at| match symlinkat(target, &at, name) {
         Ok(()) => give(&at, name, owner),
         Err(Errno::EXIST) if points_to(&at, name, target) => Ok(()),
         Err(error) => Err(error),
-    }
+    });
+    linked.inspect_err(|_| made.undo())
 }
 
 /// Removes `relative` beneath `root` if it is a link to `target`; anything else is left alone.
@@ -109,6 +134,22 @@ mod tests {
         assert!(make_link(&root, Path::new("a/b"), Path::new("/tmp"), None).is_err());
         assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
         assert!(open_directory(&dir.path().join("a")).is_err());
+    }
+
+    #[test]
+    fn what_was_made_is_taken_away_again_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = open_directory(dir.path()).unwrap();
+        fs::create_dir(dir.path().join("a")).unwrap();
+        let mut made = Made::default();
+        make_and_note(&root, Path::new("a/b/c"), None, &mut made).unwrap();
+        made.undo();
+        assert!(dir.path().join("a").is_dir() && !dir.path().join("a/b").exists());
+        let mut made = Made::default();
+        make_and_note(&root, Path::new("a/b/c"), None, &mut made).unwrap();
+        fs::write(dir.path().join("a/b/theirs"), "").unwrap();
+        made.undo();
+        assert!(dir.path().join("a/b/theirs").exists() && !dir.path().join("a/b/c").exists());
     }
 
     #[test]

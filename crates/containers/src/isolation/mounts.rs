@@ -14,7 +14,7 @@ use rustix::mount::{
     mount, mount_change, move_mount, open_tree, unmount, MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
 };
 
-use super::beneath::{make_directories, open_directory};
+use super::beneath::{make_and_note, make_directories, open_directory, Made};
 use super::{IsolationError, Isolator, Subject};
 use crate::process::ProcessIdentity;
 use crate::VolumeMount;
@@ -75,13 +75,16 @@ pub(super) fn detached(volume: &VolumeMount) -> Result<OwnedFd, String> {
     Ok(tree)
 }
 
-/// Moves a detached mount to its place beneath the sandbox, as this thread sees it.
+/// Moves a detached mount to its place beneath the sandbox, as this thread sees it. If it cannot, nothing is left there that was not
+/// there before: an empty directory would pass for a volume.
 pub(super) fn place(tree: &OwnedFd, subject: &Subject, volume: &VolumeMount) -> Result<(), String> {
     let sandbox = open_directory(subject.sandbox).map_err(|error| format!("opening the sandbox: {error}"))?;
-    let target = make_directories(&sandbox, volume.container_path.as_ref(), subject.owner)
-        .map_err(|error| format!("making the mount point: {error}"))?;
+    let mut made = Made::default();
+    let target = make_and_note(&sandbox, volume.container_path.as_ref(), subject.owner, &mut made)
+        .map_err(|error| format!("making the mount point: {error}"));
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-    move_mount(tree, "", &target, "", flags).map_err(|error| format!("mounting: {error}"))
+    let moved = target.and_then(|it| move_mount(tree, "", &it, "", flags).map_err(|error| format!("mounting: {error}")));
+    moved.inspect_err(|_| made.undo())
 }
 
 /// The kernel's `struct mount_attr`.
@@ -185,4 +188,24 @@ pub(crate) fn probe_pid_namespace() -> Result<(), String> {
         let trial = scope.spawn(|| unshare(CloneFlags::CLONE_NEWPID).map_err(|error| error.to_string()));
         trial.join().unwrap_or_else(|_| Err("the trial panicked".to_string()))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_volume_that_cannot_be_mounted_leaves_no_directory() {
+        let sandbox = tempfile::tempdir().unwrap();
+        std::fs::create_dir(sandbox.path().join("var")).unwrap();
+        let limits = crate::Limits::default();
+        let subject = Subject { id: "c", sandbox: sandbox.path(), volumes: &[], limits: &limits, owner: None, shim_pid: None };
+        // No mount, but a plain directory: the kernel refuses to move it.
+        let tree = open_directory(sandbox.path()).unwrap();
+        let volume = VolumeMount::new(sandbox.path(), "var/lib/db");
+        let error = place(&tree, &subject, &volume).unwrap_err();
+        assert!(error.starts_with("mounting:"), "{error}");
+        assert!(sandbox.path().join("var").is_dir());
+        assert!(!sandbox.path().join("var/lib").exists(), "no empty directory in place of a volume");
+    }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use holdfast_agent::{ContainerPlan, Exit, Found, Input, Payload};
+use holdfast_agent::{ContainerPlan, Exit, Found, Input, Payload, VolumePlan};
 use holdfast_containers::{Command, ContainerSpec, FoundState, Launcher, Limits, ShimCommand, VolumeMount};
 use holdfast_model::{AgentLedger, ContainerId, Mode};
 
@@ -97,7 +97,7 @@ impl Containers {
         });
     }
 
-    /// Follows what a running container may use, and shows it new volumes.
+    /// Follows what a running container may use, and shows it new volumes, each after a look at it.
     pub fn update(&self, plan: ContainerPlan, places: Places) {
         let this = self.clone();
         spawn("update-container", move || {
@@ -105,13 +105,13 @@ impl Containers {
             if let Err(error) = this.0.launcher.update_limits(&id, limits(&plan)) {
                 tracing::warn!("cannot change what container {id} may use: {error}");
             }
-            let added = this.volumes(&plan, &places).and_then(|volumes| match volumes.is_empty() {
-                true => Ok(()),
-                false => this.0.launcher.add_volumes(&id, &volumes).map_err(|it| it.to_string()),
-            });
-            if let Err(why) = added {
-                tracing::error!("cannot show new volumes to container {id}: {why}");
-            }
+            let show = |volume: &VolumePlan| {
+                let shown =
+                    this.volume(volume, &places).and_then(|it| this.0.launcher.add_volumes(&id, &[it]).map_err(|it| it.to_string()));
+                shown.inspect_err(|why| tracing::error!("cannot show volume {} to container {id}: {why}", volume.label.claim))
+            };
+            let shown = plan.volumes.iter().map(|volume| (volume.label.claim, show(volume))).collect();
+            this.0.inbox.tell_blocking(Input::ContainerUpdated(plan.container, shown));
         });
     }
 
@@ -157,7 +157,7 @@ impl Containers {
     }
 
     fn spec(&self, plan: &ContainerPlan, places: &Places) -> Result<ContainerSpec, String> {
-        let volumes = self.volumes(plan, places)?;
+        let volumes = plan.volumes.iter().map(|it| self.volume(it, places)).collect::<Result<_, _>>()?;
         let user = self.user(plan);
         let sandbox = self.0.sandboxes.stage(&plan.agent, &plan.framework, &plan.executor, plan.container, user.as_deref())?;
         let environment = self.environment(plan, &sandbox);
@@ -180,21 +180,17 @@ impl Containers {
         Some(plan.user.clone()).filter(|it| root && !it.is_empty())
     }
 
-    fn volumes(&self, plan: &ContainerPlan, places: &Places) -> Result<Vec<VolumeMount>, String> {
-        let mut mounts = Vec::new();
-        for volume in &plan.volumes {
-            let open = place_of(places, volume.label.disk)?;
-            let cluster = holdfast_model::ClusterId(open.label().cluster_uuid);
-            let checked = holdfast_volumes::check_volume(&open, &wanted(&volume.label, cluster)).map_err(|fault| fault.to_string());
-            if let Err(why) = &checked {
-                // Not only this launch fails: the claim itself cannot be used, and whoever asks must see that.
-                self.0.inbox.tell_blocking(Input::VolumeChecked(volume.label.claim, Err(why.clone())));
-            }
-            let source = checked?;
-            let read_only = volume.mode == Mode::ReadOnly;
-            mounts.push(VolumeMount { source, container_path: volume.container_path.clone(), read_only });
+    /// Where a volume's data is, if it can be used now.
+    fn volume(&self, volume: &VolumePlan, places: &Places) -> Result<VolumeMount, String> {
+        let open = place_of(places, volume.label.disk)?;
+        let cluster = holdfast_model::ClusterId(open.label().cluster_uuid);
+        let checked = holdfast_volumes::check_volume(&open, &wanted(&volume.label, cluster)).map_err(|fault| fault.to_string());
+        if let Err(why) = &checked {
+            // Not only this launch fails: the claim itself cannot be used, and whoever asks must see that.
+            self.0.inbox.tell_blocking(Input::VolumeChecked(volume.label.claim, Err(why.clone())));
         }
-        Ok(mounts)
+        let read_only = volume.mode == Mode::ReadOnly;
+        checked.map(|source| VolumeMount { source, container_path: volume.container_path.clone(), read_only })
     }
 
     fn command(&self, plan: &ContainerPlan) -> Result<Command, String> {

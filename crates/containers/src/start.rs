@@ -25,7 +25,8 @@ const REPORT_BYTES_MAX: usize = 64 << 10;
 
 impl Launcher {
     /// Starts a container and returns once its payload has been exec'ed, or with a typed reason why it was not; then nothing of it is
-    /// left. If a container of this id runs already, that one is returned; if one has ended, the call is refused.
+    /// left, except after [`LaunchError::NotEmpty`], [`LaunchError::TimedOut`] or [`LaunchError::Files`]: `destroy` says when it is
+    /// certain. If a container of this id runs already, that one is returned; if one has ended, the call is refused.
     ///
     /// A writable volume's root (not what is in it) is given to `user`, unless another container of this launcher uses the volume.
     pub fn start(&self, spec: &ContainerSpec) -> Result<Started, LaunchError> {
@@ -48,10 +49,15 @@ impl Launcher {
             plan: crate::isolation::Plan { namespaces, ..self.plan.clone() },
         };
         let outcome = self.begin(&dir, &launch);
-        if outcome.is_err() {
-            // Nothing of it lives (each way out of `begin` has made sure); its files would only stand in the way of another try.
-            self.reap(&spec.id);
-            self.remove_files(&spec.id)?;
+        match &outcome {
+            Ok(_) => {}
+            // What lives is found by its files, and its volumes are in use as long as they are there.
+            Err(LaunchError::NotEmpty { .. }) => self.reap(&spec.id),
+            // Nothing of it lives (each other way out of `begin` has made sure); its files would only stand in the way of another try.
+            Err(_) => {
+                self.reap(&spec.id);
+                self.remove_files(&spec.id)?;
+            }
         }
         outcome
     }
@@ -118,7 +124,7 @@ impl Launcher {
         Ok(sources)
     }
 
-    /// Writes the files, spawns the shim and hears its report. On every error nothing of the container lives.
+    /// Writes the files, spawns the shim and hears its report. On every error but `NotEmpty` nothing of the container lives.
     fn begin(&self, dir: &ContainerDir, launch: &Launch) -> Result<Started, LaunchError> {
         let failed = |error: std::io::Error| FileError::new("create", dir.path(), error);
         DirBuilder::new().mode(0o700).create(dir.path()).map_err(failed)?;

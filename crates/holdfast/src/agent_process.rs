@@ -7,6 +7,7 @@
 mod containers;
 mod disks;
 mod door;
+mod lanes;
 mod machine;
 mod master_link;
 mod sandboxes;

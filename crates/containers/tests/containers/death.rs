@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use holdfast_containers::{FoundState, WaitError};
+use holdfast_containers::{DestroyError, FoundState, LaunchError, Launcher, LauncherOptions, ShimCommand, WaitError};
 
-use crate::stage::{both, kill_9, lives, until, PATIENCE};
+use crate::stage::{both, kill_9, lives, until, Stage, PATIENCE};
 
 #[test]
 fn a_payload_killed_with_9_is_told_as_such() {
@@ -37,6 +37,30 @@ fn a_shim_killed_with_9_takes_the_payload_with_it_and_the_container_is_lost() {
         assert!(matches!(stage.launcher().recover().unwrap()[0].state, FoundState::Lost { .. }), "and it stays lost");
         assert!(matches!(stage.launcher().start(&spec), Err(holdfast_containers::LaunchError::AlreadyEnded { .. })), "never run twice");
     });
+}
+
+/// Survivors cannot be had at will: here they are not killed because no time is given to do it.
+#[test]
+fn a_start_that_fails_with_survivors_keeps_its_files_until_they_are_gone() {
+    let stage = Stage::new(false);
+    let runtime_dir = stage.dir.path().join("other");
+    let line = "setsid sleep 1000 < /dev/null > /dev/null 2>&1 & exit 0";
+    let shim = ShimCommand { program: "/bin/sh".into(), leading_args: vec!["-c".into(), line.into()] };
+    let hasty = LauncherOptions { isolate: false, destroy_timeout_ms: 0, ..LauncherOptions::default() };
+    let launcher = Launcher::open_with(&runtime_dir, shim.clone(), hasty).unwrap();
+    let spec = stage.spec("true");
+    let Err(LaunchError::NotEmpty { pids, .. }) = launcher.start(&spec) else { panic!("a survivor is not noticed") };
+    assert!(pids.iter().all(|pid| lives(*pid)) && !pids.is_empty(), "{pids:?}");
+    assert_eq!(launcher.list().unwrap().len(), 1, "what may live is not forgotten");
+    assert!(matches!(launcher.start(&spec), Err(LaunchError::NotEmpty { .. })), "and not started a second time");
+    assert!(matches!(launcher.destroy(&spec.id), Err(DestroyError::StillAlive { .. })));
+    drop(launcher);
+    let patient = LauncherOptions { isolate: false, ..LauncherOptions::default() };
+    let launcher = Launcher::open_with(&runtime_dir, shim, patient).unwrap();
+    launcher.destroy(&spec.id).unwrap();
+    assert!(pids.iter().all(|pid| !lives(*pid)));
+    launcher.forget(&spec.id).unwrap();
+    assert_eq!(launcher.list().unwrap(), []);
 }
 
 #[test]

@@ -1,10 +1,12 @@
-//! Hands on processes: plans of the mind become containers, their ends become inputs. Each call that
-//! may wait has a thread of its own.
+//! Hands on processes: plans of the mind become containers, their ends become inputs.
+//!
+//! What is asked about one container is done in the order asked (see `lanes`), so a container is never started after it was destroyed.
+//! Never says that a container has ended, or did not start, while anything of it may run: its volumes stay with it until then.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -13,6 +15,7 @@ use holdfast_containers::{Command, ContainerSpec, FoundState, Launcher, Limits, 
 use holdfast_model::{AgentLedger, ContainerId, Mode};
 
 use super::disks::{place_of, wanted, Places};
+use super::lanes::{spawn, Lanes};
 use super::sandboxes::Sandboxes;
 use super::shell::AgentShell;
 use crate::cli::settings_agent::AgentSettings;
@@ -21,12 +24,19 @@ use crate::mind_loop::Inbox;
 /// How long executors look for a restarted agent before they give up.
 const RECOVERY_TIMEOUT: &str = "15mins";
 
+/// How long to wait before a container that would not end is ended again; doubled each time up to the greatest.
+const EMPTY_RETRY_MIN: Duration = Duration::from_secs(1);
+const EMPTY_RETRY_MAX: Duration = Duration::from_secs(60);
+
 /// The containers of an agent. Cheap to clone.
 #[derive(Clone)]
 pub struct Containers(Arc<Inner>);
 
 struct Inner {
     launcher: Launcher,
+    lanes: Lanes<ContainerId>,
+    /// Containers whose end was asked for and has not come yet.
+    ending: Mutex<BTreeSet<ContainerId>>,
     sandboxes: Sandboxes,
     inbox: Inbox<AgentShell>,
     address: SocketAddr,
@@ -45,7 +55,8 @@ impl Containers {
         let launcher = Launcher::open(dir.join("containers"), shim)?;
         let sandboxes = Sandboxes::below(dir);
         let registration_timeout = settings.executor_registration_timeout;
-        Ok(Containers(Arc::new(Inner { launcher, sandboxes, inbox, address, program, registration_timeout })))
+        let (lanes, ending) = (Lanes::default(), Mutex::default());
+        Ok(Containers(Arc::new(Inner { launcher, lanes, ending, sandboxes, inbox, address, program, registration_timeout })))
     }
 
     /// The sandboxes.
@@ -84,11 +95,14 @@ impl Containers {
         Ok(all)
     }
 
-    /// Starts a container, after a look at each of its volumes.
+    /// Starts a container, after a look at each of its volumes; one whose end was asked for meanwhile is not started any more.
     pub fn start(&self, plan: ContainerPlan, places: Places) {
         let this = self.clone();
-        spawn("start-container", move || {
-            let outcome = this.spec(&plan, &places).and_then(|spec| this.0.launcher.start(&spec).map(drop).map_err(|it| it.to_string()));
+        self.0.lanes.push(plan.container, move || {
+            let outcome = match this.ending().contains(&plan.container) {
+                true => Err("it was ended before it was started".to_owned()),
+                false => this.start_now(&plan, &places),
+            };
             let started = outcome.is_ok();
             this.0.inbox.tell_blocking(Input::ContainerStarted(plan.container, outcome));
             if started {
@@ -97,10 +111,19 @@ impl Containers {
         });
     }
 
+    fn start_now(&self, plan: &ContainerPlan, places: &Places) -> Result<(), String> {
+        let spec = self.spec(plan, places)?;
+        self.0.launcher.start(&spec).map(drop).map_err(|error| {
+            // Something of it may live all the same, and until it does not, its volumes are in use.
+            self.empty(plan.container);
+            error.to_string()
+        })
+    }
+
     /// Follows what a running container may use, and shows it new volumes, each after a look at it.
     pub fn update(&self, plan: ContainerPlan, places: Places) {
         let this = self.clone();
-        spawn("update-container", move || {
+        self.0.lanes.push(plan.container, move || {
             let id = plan.container.to_string();
             if let Err(error) = this.0.launcher.update_limits(&id, limits(&plan)) {
                 tracing::warn!("cannot change what container {id} may use: {error}");
@@ -115,26 +138,15 @@ impl Containers {
         });
     }
 
-    /// Kills everything in a container. Its end is heard of through the watch.
+    /// Kills everything in a container, and tells when nothing of it runs any more. Asking again before that changes nothing.
     pub fn destroy(&self, container: ContainerId) {
-        let this = self.clone();
-        spawn("destroy-container", move || {
-            let exit = match this.0.launcher.destroy(&container.to_string()) {
-                Ok(_) => Exit { status: 137, out_of_memory: false, message: "killed by the agent".to_owned() },
-                Err(error) => {
-                    // Its volumes stay with it until it is certain that nothing of it runs.
-                    tracing::error!("cannot end container {container}: {error}");
-                    return this.watch(container);
-                }
-            };
-            this.0.inbox.tell_blocking(Input::ContainerExited(container, exit));
-        });
+        self.end(container, "killed by the agent".to_owned());
     }
 
     /// Removes what is left of a container; its sandbox stays.
     pub fn forget(&self, container: ContainerId) {
         let this = self.clone();
-        spawn("forget-container", move || {
+        self.0.lanes.push(container, move || {
             if let Err(error) = this.0.launcher.forget(&container.to_string()) {
                 tracing::warn!("cannot forget container {container}: {error}");
             }
@@ -143,17 +155,39 @@ impl Containers {
 
     fn watch(&self, container: ContainerId) {
         let this = self.clone();
-        spawn("watch-container", move || {
-            let exit = match this.0.launcher.wait(&container.to_string()) {
-                Ok(exit) => exit_of(&exit),
-                Err(error) => match this.0.launcher.destroy(&container.to_string()) {
-                    // Its keeper is gone; nothing may run on unwatched.
-                    Ok(_) => Exit { status: 137, out_of_memory: false, message: error.to_string() },
-                    Err(stuck) => return tracing::error!("container {container} can be neither watched nor ended: {error}; {stuck}"),
-                },
-            };
+        spawn("watch-container", move || match this.0.launcher.wait(&container.to_string()) {
+            Ok(exit) => this.0.inbox.tell_blocking(Input::ContainerExited(container, exit_of(&exit))),
+            // Its keeper is gone; nothing may run on unwatched.
+            Err(error) => this.end(container, error.to_string()),
+        });
+    }
+
+    fn end(&self, container: ContainerId, message: String) {
+        if !self.ending().insert(container) {
+            return; // It is on its way, and will be told.
+        }
+        let this = self.clone();
+        self.0.lanes.push(container, move || {
+            this.empty(container);
+            this.ending().remove(&container);
+            let exit = Exit { status: 137, out_of_memory: false, message };
             this.0.inbox.tell_blocking(Input::ContainerExited(container, exit));
         });
+    }
+
+    /// Returns once nothing of a container runs. What waits for a broken disk cannot be killed; it may take until somebody mends that.
+    fn empty(&self, container: ContainerId) {
+        let mut pause = EMPTY_RETRY_MIN;
+        while let Err(error) = self.0.launcher.destroy(&container.to_string()) {
+            tracing::error!("cannot end container {container}, which is tried again in {} s: {error}", pause.as_secs());
+            // tidy: sleep is the point: the kernel does not say when a process that could not be killed has gone
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(EMPTY_RETRY_MAX);
+        }
+    }
+
+    fn ending(&self) -> MutexGuard<'_, BTreeSet<ContainerId>> {
+        self.0.ending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn spec(&self, plan: &ContainerPlan, places: &Places) -> Result<ContainerSpec, String> {
@@ -248,10 +282,4 @@ fn limits(plan: &ContainerPlan) -> Limits {
 fn exit_of(exit: &holdfast_containers::Exit) -> Exit {
     let status = exit.code.or_else(|| exit.signal.map(|it| 128 + it)).unwrap_or(255);
     Exit { status, out_of_memory: exit.oom_killed, message: exit.message.clone() }
-}
-
-/// A thread for a call that may wait. Without threads nothing can be answered any more.
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) {
-    let built = std::thread::Builder::new().name(name.to_owned()).stack_size(256 * 1024).spawn(work);
-    built.expect("a machine that runs containers has threads");
 }

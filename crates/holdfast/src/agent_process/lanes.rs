@@ -1,0 +1,95 @@
+//! Lanes: what is asked about one thing is done one after the other, in the order asked; what is asked about different things does not
+//! wait for one another.
+//!
+//! A lane has a thread while it has work, so a job may wait for as long as it must. Never does two jobs of one lane at once.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+type Job = Box<dyn FnOnce() + Send>;
+type Waiting<K> = BTreeMap<K, VecDeque<Job>>;
+
+/// The lanes, by what they are about. Cheap to clone.
+pub struct Lanes<K>(Arc<Mutex<Waiting<K>>>);
+
+impl<K> Clone for Lanes<K> {
+    fn clone(&self) -> Self {
+        Lanes(self.0.clone())
+    }
+}
+
+impl<K> Default for Lanes<K> {
+    fn default() -> Self {
+        Lanes(Arc::default())
+    }
+}
+
+impl<K: Ord + Clone + Send + 'static> Lanes<K> {
+    /// Has a job done after those that were asked before it about the same thing.
+    pub fn push(&self, about: K, job: impl FnOnce() + Send + 'static) {
+        let mut lanes = self.lock();
+        if let Some(waiting) = lanes.get_mut(&about) {
+            return waiting.push_back(Box::new(job));
+        }
+        lanes.insert(about.clone(), VecDeque::from([Box::new(job) as Job]));
+        drop(lanes);
+        let this = self.clone();
+        spawn("container-lane", move || {
+            while let Some(job) = this.next(&about) {
+                // The panic has been told; those behind it must not wait for ever.
+                let _ = catch_unwind(AssertUnwindSafe(job));
+            }
+        });
+    }
+
+    /// The next job of a lane; one that has none is forgotten.
+    fn next(&self, about: &K) -> Option<Job> {
+        let mut lanes = self.lock();
+        let job = lanes.get_mut(about).and_then(VecDeque::pop_front);
+        if job.is_none() {
+            lanes.remove(about);
+        }
+        job
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting<K>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A thread for a call that may wait. Without threads nothing can be answered any more.
+pub fn spawn(name: &str, work: impl FnOnce() + Send + 'static) {
+    let built = std::thread::Builder::new().name(name.to_owned()).stack_size(256 * 1024).spawn(work);
+    built.expect("a machine that runs containers has threads");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::channel;
+
+    #[test]
+    fn jobs_of_one_lane_are_done_in_order_and_others_do_not_wait_for_them() {
+        let lanes = Lanes::default();
+        let ((said, heard), (go, wait)) = (channel(), channel::<()>());
+        lanes.push("slow", move || wait.recv().unwrap());
+        for number in 0..100 {
+            let said = said.clone();
+            lanes.push("slow", move || said.send(number).unwrap());
+        }
+        lanes.push("quick", move || said.send(1_000).unwrap());
+        assert_eq!(heard.recv().unwrap(), 1_000, "it does not wait for the other lane");
+        go.send(()).unwrap();
+        assert_eq!(heard.iter().collect::<Vec<_>>(), (0..100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_job_that_panics_does_not_stop_its_lane() {
+        let lanes = Lanes::default();
+        let (said, heard) = channel();
+        lanes.push(1, || panic!("on purpose"));
+        lanes.push(1, move || said.send(()).unwrap());
+        heard.recv().unwrap();
+    }
+}

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use holdfast_model::{AgentChange, Claim, ClaimId, ClaimState, DiskId, DiskKind, DiskRecord, Identity, Moment, SourceKind};
+use holdfast_model::{claim, AgentChange, Claim, ClaimId, ClaimState, DiskId, DiskKind, DiskRecord, Identity, Moment, SourceKind};
 
 use crate::claims::label;
 use crate::step::{DiskFound, Effect, Machine};
@@ -27,10 +27,23 @@ impl Agent {
         self.soft.volume_faults.retain(|claim, _| self.ledger.claims.contains_key(claim));
         self.commit(changes);
         self.lay_claims();
+        self.note_drifts();
         self.soft.stirred = true;
         self.go_on(moment); // What waited must be in the report.
         self.work_on_volumes();
         self.report(moment);
+    }
+
+    /// Tells of whole disks that are no longer as large as their claims say. That is no fault: the bytes are there.
+    fn note_drifts(&mut self) {
+        let Some(machine) = &self.soft.machine else { return };
+        let drifts = claim::drifts(&machine.resources, &self.ledger.claims);
+        let known = std::mem::replace(&mut self.soft.drifts, drifts.clone());
+        for (id, now) in drifts.into_iter().filter(|it| !known.contains(it)) {
+            let Some(claim) = self.ledger.claims.get(&id) else { continue };
+            let (resource, now) = (&claim.resource, now.quantity());
+            self.log(format!("{resource}: its disk has {now} MB now; the claim keeps the size that it was made with"));
+        }
     }
 
     /// What to write down about disks, and what is wrong with those of the ledger.
@@ -155,7 +168,7 @@ fn matches(disk: &DiskRecord, identity: &Identity) -> bool {
 mod tests {
     use crate::step::Effect;
     use crate::testbed::{Bed, DB_VOLUME};
-    use holdfast_model::TaskState;
+    use holdfast_model::{PersistenceId, Source, TaskState};
 
     #[test]
     fn a_missing_disk_keeps_its_claims_and_refuses_launches() {
@@ -215,6 +228,29 @@ mod tests {
         assert_eq!(bed.agent.ledger().disks.len(), 2);
         let reports = bed.reports().pop().unwrap().disks;
         assert!(reports.iter().any(|it| it.fault.as_deref().is_some_and(|it| it.contains("a copy"))), "{reports:?}");
+    }
+
+    #[test]
+    fn a_mount_disk_that_has_grown_is_noted_once_and_its_volume_stays_usable() {
+        let mut bed = Bed::registered();
+        let reserved = crate::testbed::amount("disk", 1000).on(Source::mount("/d2")).reserved(crate::testbed::reservation());
+        let volume = reserved.clone().volume(PersistenceId::parse(DB_VOLUME).unwrap(), "data", None);
+        bed.apply(vec![Bed::reserve(reserved), Bed::create(std::slice::from_ref(&volume))]);
+        bed.settle();
+        let grown = [crate::testbed::amount("disk", 1001).on(Source::mount("/d2"))];
+        let others = bed.machine.info.resources.filter(|it| it.source.as_ref() != Some(&Source::mount("/d2")));
+        bed.machine.info.resources = grown.iter().chain(&others.iter().collect::<Vec<_>>()).collect();
+        bed.machine.disks[2].disk.size_mb = 1001;
+        for _ in 0..2 {
+            bed.input(crate::Input::Opened(bed.machine.clone()));
+            bed.settle();
+        }
+        let notes = bed.seen.iter().filter(|it| matches!(it, Effect::Log(line) if line.contains("1001 MB now")));
+        assert_eq!(notes.count(), 1);
+        assert!(bed.agent.faults().is_empty());
+        bed.launch_command("t1", &[volume]);
+        bed.settle();
+        assert_eq!(bed.task_state("t1"), Some(TaskState::Running));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use holdfast_model::{
     AgentLedger, ClaimId, DiskId, ExecutorKey, FrameworkId, Instant, LinkId, MachineInfo, OperationState, OperationUuid, Reason, Resource,
-    Resources, StatusUuid, TaskKey, TaskState, ToAgent,
+    Resources, StatusUuid, TaskKey, TaskState, ToAgent, Value,
 };
 
 use crate::alarms::Alarms;
@@ -127,6 +127,8 @@ pub(crate) struct Soft {
     /// Its disks, as found.
     pub(crate) disks: Vec<DiskFound>,
     pub(crate) disk_faults: BTreeMap<DiskId, String>,
+    /// Claims on whole disks of another size than the claim says, and that size.
+    pub(crate) drifts: Vec<(ClaimId, Value)>,
     pub(crate) volume_faults: BTreeMap<ClaimId, String>,
     /// Volumes whose check is under way.
     pub(crate) checking: BTreeSet<ClaimId>,
@@ -171,9 +173,9 @@ impl Soft {
         for (key, task) in &ledger.tasks {
             let Some(run) = soft.runs.get_mut(&(task.framework.clone(), task.executor.clone())) else { continue };
             run.mounted.extend(volumes_of(ledger, &task.info.resources));
+            run.used |= task.delivered;
             if !task.delivered && !task.state.is_terminal() {
                 run.queue.push(key.clone());
-            run.used |= task.delivered;
             }
         }
         let waits = ledger.operations.values().filter(|it| it.state == OperationState::Pending && it.claims.is_empty());

@@ -11,6 +11,7 @@ use crate::operation::ClaimAction;
 use crate::resource::{Identity, Resource};
 use crate::resources::Resources;
 use crate::validate::Invalid;
+use crate::value::Value;
 
 /// How many events of its history a claim keeps.
 pub const HISTORY_MAX: usize = 16;
@@ -114,21 +115,39 @@ pub fn total(base: &Resources, claims: &BTreeMap<ClaimId, Claim>) -> Result<Reso
     }
 }
 
-/// As [`total`], leaving out and naming the claims that do not fit.
+/// As [`total`], leaving out and naming the claims that do not fit. A disk that can only be taken whole is found by its identity:
+/// its claim stays usable, at the size that it was made with, though the disk has grown or shrunk since; see [`drifts`].
 pub fn fit(base: &Resources, claims: &BTreeMap<ClaimId, Claim>) -> (Resources, Vec<ClaimId>) {
     let (mut total, mut misfits) = (base.clone(), Vec::new());
     for claim in claims.values() {
-        let base = Resource { identity: claim.resource.identity.base(), mount: None, creator: None, ..claim.resource.clone() };
-        if total.contains_one(&base) {
-            total.subtract(&base);
-            if claim.state != ClaimState::Destroying {
-                total.add(&claim.resource);
-            }
-        } else {
+        let Some(place) = place_of(claim, &total) else {
             misfits.push(claim.id);
+            continue;
+        };
+        total.subtract(&place);
+        if claim.state != ClaimState::Destroying {
+            total.add(&claim.resource);
         }
     }
     (total, misfits)
+}
+
+/// Claims on disks that can only be taken whole, with the size that such a disk has now, where that is not what the claim says.
+pub fn drifts(base: &Resources, claims: &BTreeMap<ClaimId, Claim>) -> Vec<(ClaimId, Value)> {
+    let drift = |claim: &Claim| {
+        let place = place_of(claim, base).filter(|it| it.value != claim.resource.value && it.identity.is_exclusive())?;
+        Some((claim.id, place.value))
+    };
+    claims.values().filter_map(drift).collect()
+}
+
+/// What of the machine a claim lies on, if that is there.
+fn place_of(claim: &Claim, left: &Resources) -> Option<Resource> {
+    let mut place = Resource { identity: claim.resource.identity.base(), mount: None, creator: None, ..claim.resource.clone() };
+    if place.identity.is_exclusive() {
+        place.value = left.get(&place.identity)?.value.clone();
+    }
+    left.contains_one(&place).then_some(place)
 }
 
 /// What `action` (without allocations, already found to apply to the total) does to `claims`.
@@ -360,6 +379,27 @@ mod tests {
         let id = *agent.claims.keys().next().unwrap();
         assert_eq!(total(&smaller, &agent.claims).unwrap_err().path, format!("claims[{id}]"));
         assert_eq!(fit(&smaller, &agent.claims), (smaller, vec![id]));
+    }
+
+    #[test]
+    fn a_mount_disk_that_has_drifted_keeps_its_claim() {
+        let mount = |mb: i64| disk(mb).on(Source::mount("/d1"));
+        let volume = mount(100).reserved(dynamic("db")).volume(PersistenceId::made("a".to_owned()), "data", None);
+        let mut agent = Agent::new(&[mount(100)]);
+        assert!(agent.perform(&reserve(vec![mount(100).reserved(dynamic("db"))])));
+        assert!(agent.perform(&ClaimAction::Create(vec![volume.clone()])));
+        let id = *agent.claims.keys().next().unwrap();
+        for (mb, drift) in [(100, vec![]), (101, vec![(id, disk(101).value)]), (99, vec![(id, disk(99).value)])] {
+            let base: Resources = [mount(mb)].iter().collect();
+            assert_eq!(fit(&base, &agent.claims), ([volume.clone()].iter().collect(), vec![]), "{mb} MB");
+            assert_eq!(drifts(&base, &agent.claims), drift);
+        }
+        let elsewhere: Resources = [disk(100).on(Source::mount("/d2"))].iter().collect();
+        assert_eq!(fit(&elsewhere, &agent.claims).1, [id]);
+        assert_eq!(drifts(&elsewhere, &agent.claims), []);
+        let second = Claim { id: ClaimId(Uuid::from_u128(99)), ..agent.claims[&id].clone() };
+        agent.claims.insert(second.id, second.clone());
+        assert_eq!(fit(&[mount(101)].iter().collect(), &agent.claims).1, [second.id], "a disk is taken once");
     }
 
     #[test]

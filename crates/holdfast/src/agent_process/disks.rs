@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use holdfast_agent::{DiskFound, Input, Machine, VolumeLabel};
-use holdfast_model::{ClusterId, DiskId, DiskKind, DiskRecord, Resources};
+use holdfast_model::{ClusterId, DiskId, DiskKind, DiskRecord, MachineInfo};
 use holdfast_volumes::{DiskConfig, DiskFault, DiskLabel, OpenDisk, Opened, VolumeFault};
 
-use super::machine::{describe, disk_resource, root_size_mb, DiskPlan, MachinePlan};
+use super::machine::{disk_resource, root_size_mb, DiskPlan, MachinePlan};
 use super::shell::AgentShell;
 use crate::mind_loop::{now, Inbox};
 
@@ -193,23 +193,25 @@ impl Worker {
     fn open(&mut self, cluster: ClusterId, known: &[DiskRecord]) {
         self.cluster = Some(cluster);
         let mut found = Vec::new();
-        let mut offered = Resources::new();
+        let mut offered = self.plan.resources.clone();
         for plan in self.plan.disks.clone() {
             let disk = self.open_one(cluster, &plan, known);
-            if plan.kind != DiskKind::Root || !self.plan.root_given {
+            if !plan.given {
                 offered.add(&disk_resource(plan.kind, &plan.root, disk.disk.size_mb));
+            } else if disk.fault.is_some() && known.iter().all(|it| it.id != disk.disk.id) {
+                offered = offered.filter(|it| !plan.offers(it)); // It was never ours, and nobody is owed anything of it.
             }
             found.push(disk);
         }
         // Disks that the settings no longer name are still owed to whoever has claims on them.
         let forgotten: Vec<&DiskRecord> = known.iter().filter(|it| found.iter().all(|found: &DiskFound| found.disk.id != it.id)).collect();
         for record in forgotten {
-            let fault = Some("it is no longer among the agent's --disk settings; name it again".to_owned());
+            let fault = Some("it is no longer among the disks of the agent's settings; name it again".to_owned());
             offered.add(&disk_resource(record.kind, std::path::Path::new(&record.root), record.size_mb));
             found.push(DiskFound { disk: record.clone(), fault });
         }
-        let machine = Machine { info: describe(&self.plan, &offered), disks: found };
-        self.inbox.tell_blocking(Input::Opened(machine));
+        let info = MachineInfo { resources: offered, ..self.plan.info.clone() };
+        self.inbox.tell_blocking(Input::Opened(Machine { info, disks: found }));
     }
 
     fn open_one(&self, cluster: ClusterId, plan: &DiskPlan, known: &[DiskRecord]) -> DiskFound {

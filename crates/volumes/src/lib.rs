@@ -7,6 +7,7 @@
 //! |---|---|
 //! | which disks could serve | [`discover`] |
 //! | bring a disk into service, verify it | [`open_disk`], [`adopt_disk`] |
+//! | keep other agents of this machine off it | [`hold_disk`] |
 //! | a volume: make, check before use, relabel, list | [`make_volume`], [`make_volumes`], [`check_volume`], [`relabel`], [`list_volumes`], [`give_volume_to`] |
 //! | DESTROY in two steps, and back | [`trash_volume`], [`restore_volume`], [`list_trash`], [`purge_trash`] |
 //! | garbage collection of sandboxes | [`remove_tree_guarded`] |
@@ -38,6 +39,7 @@ mod disk;
 mod folder;
 mod give_volume;
 mod guard;
+mod hold_disk;
 mod label;
 mod label_pair;
 mod limits;
@@ -68,6 +70,7 @@ pub use discover::{discover, DiscoverError, FoundMount};
 pub use disk::{DiskConfig, DiskFault, DiskKind, OpenDisk, Opened};
 pub use give_volume::give_volume_to;
 pub use guard::{Kept, KeptWhy};
+pub use hold_disk::{hold_disk, DiskHold, HoldFault};
 pub use label::{DiskLabel, VolumeLabel, LABEL_VERSION};
 pub use label_pair::Mend;
 pub use limits::{limits, Finding};

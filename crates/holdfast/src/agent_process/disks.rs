@@ -1,14 +1,18 @@
 //! Hands on disks: one thread that opens, makes, checks and trashes in the order asked, and makes all
 //! volumes that wait at once, so that they share their syncs.
+//!
+//! Disks may be opened again at any time: one that came back is open from then on, one that went is not any more. Never uses a disk
+//! that another agent of this machine holds.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::mpsc::{channel, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use holdfast_agent::{DiskFound, Input, Machine, VolumeLabel};
 use holdfast_model::{ClusterId, DiskId, DiskKind, DiskRecord, MachineInfo};
-use holdfast_volumes::{DiskConfig, DiskFault, DiskLabel, OpenDisk, Opened, VolumeFault};
+use holdfast_volumes::{DiskConfig, DiskHold, DiskLabel, HoldFault, OpenDisk, Opened, VolumeFault};
 
 use super::machine::{disk_resource, root_size_mb, DiskPlan, MachinePlan};
 use super::shell::AgentShell;
@@ -18,6 +22,10 @@ use crate::mind_loop::{now, Inbox};
 const MAKE_MAX: usize = 256;
 /// How long a batch of volumes waits for more at most, when the last one was of several: they share their syncs.
 const LINGER_MAX: Duration = Duration::from_millis(20);
+/// How long the first opening waits for a predecessor that is just ending and still holds a disk.
+const HOLD_PATIENCE: Duration = Duration::from_secs(2);
+/// Pause between two looks at a disk that another process holds.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// The open disks, shared with the hands on processes.
 pub type Places = Arc<Mutex<BTreeMap<DiskId, OpenDisk>>>;
@@ -44,7 +52,7 @@ impl Disks {
     pub fn start(plan: MachinePlan, inbox: Inbox<AgentShell>) -> std::io::Result<Disks> {
         let (jobs, work) = channel();
         let places = Places::default();
-        let worker = Worker { plan, places: places.clone(), inbox, cluster: None, linger: Duration::ZERO };
+        let worker = Worker::new(plan, places.clone(), inbox);
         std::thread::Builder::new().name("disks".to_owned()).spawn(move || worker.run(&work))?;
         Ok(Disks { jobs, places })
     }
@@ -110,9 +118,22 @@ struct Worker {
     cluster: Option<ClusterId>,
     /// How long the next batch waits for more: as long as the last one took, if that was of several volumes.
     linger: Duration,
+    /// Disks that are this agent's as long as it lives.
+    holds: BTreeMap<DiskId, DiskHold>,
+    /// The uuids of disks that bear none yet, by their place: a disk that is looked at again keeps its name.
+    fresh: BTreeMap<PathBuf, uuid::Uuid>,
+    /// What was last said to be wrong with a disk, by its place; said once.
+    told: BTreeMap<PathBuf, String>,
+    /// Until when a predecessor that holds a disk is waited for.
+    patience: Option<Instant>,
 }
 
 impl Worker {
+    fn new(plan: MachinePlan, places: Places, inbox: Inbox<AgentShell>) -> Worker {
+        let (holds, fresh, told) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Worker { plan, places, inbox, cluster: None, linger: Duration::ZERO, holds, fresh, told, patience: None }
+    }
+
     fn run(mut self, work: &Receiver<Job>) {
         let mut next = work.recv().ok();
         while let Some(job) = next.take() {
@@ -192,6 +213,7 @@ impl Worker {
 
     fn open(&mut self, cluster: ClusterId, known: &[DiskRecord]) {
         self.cluster = Some(cluster);
+        self.patience.get_or_insert_with(|| Instant::now() + HOLD_PATIENCE);
         let mut found = Vec::new();
         let mut offered = self.plan.resources.clone();
         for plan in self.plan.disks.clone() {
@@ -214,17 +236,41 @@ impl Worker {
         self.inbox.tell_blocking(Input::Opened(Machine { info, disks: found }));
     }
 
-    fn open_one(&self, cluster: ClusterId, plan: &DiskPlan, known: &[DiskRecord]) -> DiskFound {
+    fn open_one(&mut self, cluster: ClusterId, plan: &DiskPlan, known: &[DiskRecord]) -> DiskFound {
         let root = plan.root.to_string_lossy().into_owned();
         let expected = known.iter().find(|it| it.root == root && it.kind == plan.kind);
         let label = |disk_uuid| DiskLabel { disk_uuid, cluster_uuid: cluster.0 };
-        let fresh = label(uuid::Uuid::new_v4());
+        let fresh = *self.fresh.entry(plan.root.clone()).or_insert_with(uuid::Uuid::new_v4);
         let config = DiskConfig { kind: kind(plan.kind), root: plan.root.clone() };
-        let opened = holdfast_volumes::open_disk(&config, expected.map(|it| label(it.id.0)).as_ref(), &fresh);
-        match opened {
-            Ok(open) => self.opened(plan, root, open, expected),
-            Err(fault) => self.ill(plan, root, &fault, expected, fresh.disk_uuid),
+        let opened = holdfast_volumes::open_disk(&config, expected.map(|it| label(it.id.0)).as_ref(), &label(fresh));
+        let found = match opened {
+            Ok(open) => {
+                self.fresh.remove(&plan.root); // It is on the disk now; another disk there must not get it, too.
+                match self.hold(&open) {
+                    Ok(()) => self.opened(plan, root, open, expected),
+                    Err(fault) => self.ill(plan, root, fault, expected, open.label().disk_uuid),
+                }
+            }
+            Err(fault) => self.ill(plan, root, fault.to_string(), expected, fresh),
+        };
+        self.tell_fault(plan, found.fault.as_deref());
+        found
+    }
+
+    /// Makes sure that no other agent of this machine uses the disk.
+    fn hold(&mut self, open: &OpenDisk) -> Result<(), String> {
+        let id = DiskId(open.label().disk_uuid);
+        while !self.holds.contains_key(&id) {
+            match holdfast_volumes::hold_disk(open) {
+                Ok(hold) => drop(self.holds.insert(id, hold)),
+                Err(HoldFault::Held { .. }) if self.patience.is_some_and(|it| Instant::now() < it) => {
+                    // tidy: sleep is the point: a name that another process is about to drop has no event
+                    std::thread::sleep(LOOK_AGAIN);
+                }
+                Err(fault) => return Err(fault.to_string()),
+            }
         }
+        Ok(())
     }
 
     fn opened(&self, plan: &DiskPlan, root: String, open: OpenDisk, expected: Option<&DiskRecord>) -> DiskFound {
@@ -246,14 +292,26 @@ impl Worker {
     }
 
     /// It keeps what it carries, and is offered to nobody until it is well again.
-    fn ill(&self, plan: &DiskPlan, root: String, fault: &DiskFault, expected: Option<&DiskRecord>, fresh: uuid::Uuid) -> DiskFound {
-        tracing::error!("disk {root} cannot be used: {fault}");
+    fn ill(&self, plan: &DiskPlan, root: String, fault: String, expected: Option<&DiskRecord>, fresh: uuid::Uuid) -> DiskFound {
         let disk = match expected {
             Some(record) => record.clone(),
             None => DiskRecord { id: DiskId(fresh), kind: plan.kind, root, size_mb: 0 },
         };
         self.places.lock().unwrap_or_else(PoisonError::into_inner).remove(&disk.id);
-        DiskFound { disk, fault: Some(fault.to_string()) }
+        DiskFound { disk, fault: Some(fault) }
+    }
+
+    /// Disks are looked at again and again; only what has changed is told.
+    fn tell_fault(&mut self, plan: &DiskPlan, fault: Option<&str>) {
+        let before = match fault {
+            Some(fault) => self.told.insert(plan.root.clone(), fault.to_owned()),
+            None => self.told.remove(&plan.root),
+        };
+        match fault {
+            Some(fault) if before.as_deref() != Some(fault) => tracing::error!("disk {} cannot be used: {fault}", plan.root.display()),
+            None if before.is_some() => tracing::info!("disk {} is well again", plan.root.display()),
+            _ => {}
+        }
     }
 }
 
@@ -277,5 +335,94 @@ fn kind(kind: DiskKind) -> holdfast_volumes::DiskKind {
         DiskKind::Root => holdfast_volumes::DiskKind::Root,
         DiskKind::Path => holdfast_volumes::DiskKind::Path,
         DiskKind::Mount => holdfast_volumes::DiskKind::Mount,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mind_loop::Work;
+    use std::net::{Ipv4Addr, SocketAddr};
+    use std::path::Path;
+    use tokio::sync::mpsc;
+
+    /// The hands of an agent with one PATH disk beside ROOT, and what they say.
+    struct Bed {
+        worker: Worker,
+        said: mpsc::Receiver<Work<AgentShell>>,
+    }
+
+    impl Bed {
+        fn new(dir: &Path, disk: &Path) -> Bed {
+            std::fs::create_dir_all(dir).unwrap();
+            std::fs::create_dir_all(disk).unwrap();
+            let disk = format!("path={},size-mb=100", disk.display());
+            let (disk, dir) = (vec![disk], dir.to_owned());
+            let settings = crate::cli::settings_agent::AgentSettings { disk, dir: dir.clone(), ..settings() };
+            let plan = MachinePlan::read(&settings, &dir, SocketAddr::from((Ipv4Addr::LOCALHOST, 5051))).unwrap();
+            let (inbox, said) = Inbox::new();
+            let mut worker = Worker::new(plan, Places::default(), inbox);
+            worker.patience = Some(Instant::now());
+            Bed { worker, said }
+        }
+
+        fn open(&mut self, known: &[DiskRecord]) -> Machine {
+            self.worker.open(ClusterId(uuid::Uuid::from_u128(1)), known);
+            match self.said.try_recv() {
+                Ok(Work::Input(Input::Opened(machine))) => machine,
+                _ => panic!("it is not told what was found"),
+            }
+        }
+    }
+
+    fn settings() -> crate::cli::settings_agent::AgentSettings {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            agent: crate::cli::settings_agent::AgentSettings,
+        }
+        <Line as clap::Parser>::parse_from(["agent", "--resources", "cpus:1;mem:64;disk:10"]).agent
+    }
+
+    fn records(machine: &Machine) -> Vec<DiskRecord> {
+        machine.disks.iter().map(|it| it.disk.clone()).collect()
+    }
+
+    #[test]
+    fn a_disk_that_goes_and_comes_back_is_noticed_each_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let (disk, away) = (dir.path().join("disk"), dir.path().join("away"));
+        let mut bed = Bed::new(&dir.path().join("agent"), &disk);
+        let first = bed.open(&[]);
+        assert!(first.disks.iter().all(|it| it.fault.is_none()), "{first:?}");
+        let (known, id) = (records(&first), first.disks[1].disk.id);
+        assert_eq!(bed.open(&known), first, "nothing has changed");
+        std::fs::rename(&disk, &away).unwrap();
+        std::fs::create_dir(&disk).unwrap();
+        let gone = bed.open(&known);
+        assert!(gone.disks[1].fault.as_ref().is_some_and(|it| it.contains("bears none")), "{gone:?}");
+        assert_eq!((&gone.disks[1].disk, &gone.info), (&first.disks[1].disk, &first.info), "its claims keep their ground");
+        assert!(place_of(&bed.worker.places, id).is_err());
+        assert_eq!(std::fs::read_dir(&disk).unwrap().count(), 0, "nothing is made in its place");
+        std::fs::remove_dir(&disk).unwrap();
+        std::fs::rename(&away, &disk).unwrap();
+        assert_eq!(bed.open(&known), first);
+        place_of(&bed.worker.places, id).unwrap();
+    }
+
+    #[test]
+    fn a_disk_that_another_agent_uses_is_refused_with_its_name_until_that_one_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = dir.path().join("disk");
+        let mut one = Bed::new(&dir.path().join("one"), &disk);
+        let mut other = Bed::new(&dir.path().join("other"), &disk);
+        assert_eq!(one.open(&[]).disks[1].fault, None);
+        let refused = other.open(&[]);
+        let fault = refused.disks[1].fault.clone().unwrap();
+        assert!(fault.contains(&format!("in use by another agent on this machine, process {}", std::process::id())), "{fault}");
+        assert_eq!((refused.disks[0].fault.as_ref(), refused.disks[1].disk.size_mb), (None, 0), "the others are used");
+        assert_eq!(other.open(&[]), refused, "it is not another disk each time");
+        drop(one);
+        assert_eq!(other.open(&[]).disks[1].fault, None);
     }
 }

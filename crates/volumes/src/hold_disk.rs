@@ -1,0 +1,102 @@
+//! Holds a disk for this process: two agents of one machine that were given the same disk must not both promise its space.
+//!
+//! What it relies on: a name in the kernel for each disk uuid (an abstract socket), which goes with the process that holds it, however
+//! that ends. What it never does: keep a file of the disk open, as a lock on one would have to: an operator can unmount a disk that no
+//! task uses, and mount it again. So it does not see a holder on another machine, nor one in another network namespace.
+
+use std::io;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::path::PathBuf;
+
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use thiserror::Error;
+
+use crate::OpenDisk;
+
+/// A disk that is ours until this is dropped.
+#[derive(Debug)]
+pub struct DiskHold {
+    /// Never answered: that the name is taken is all that it says.
+    _listener: UnixListener,
+}
+
+/// Why a disk could not be held.
+#[derive(Debug, Error)]
+pub enum HoldFault {
+    /// Another process holds it.
+    #[error("disk {} is in use by another agent on this machine, {holder}; stop that one, or give each a disk of its own", root.display())]
+    Held {
+        /// The disk's root.
+        root: PathBuf,
+        /// The other process, as well as it is known.
+        holder: String,
+    },
+    /// The kernel said no.
+    #[error("disk {} cannot be held for this agent: {source}", root.display())]
+    Io {
+        /// The disk's root.
+        root: PathBuf,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+}
+
+/// Holds a disk. Ask again after a moment when the holder may just be ending.
+///
+/// # Errors
+/// A [`HoldFault`], which names the holder.
+pub fn hold_disk(disk: &OpenDisk) -> Result<DiskHold, HoldFault> {
+    let root = || disk.config().root.clone();
+    let failed = |source| HoldFault::Io { root: root(), source };
+    let name = SocketAddr::from_abstract_name(format!("holdfast-disk-{}", disk.label().disk_uuid)).map_err(failed)?;
+    match UnixListener::bind_addr(&name) {
+        Ok(_listener) => Ok(DiskHold { _listener }),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(HoldFault::Held { root: root(), holder: holder(&name) }),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// Who listens there: its pid and its command line.
+fn holder(name: &SocketAddr) -> String {
+    let peer = UnixStream::connect_addr(name).and_then(|it| getsockopt(&it, PeerCredentials).map_err(io::Error::from));
+    let Ok(peer) = peer else { return "which is just ending".to_owned() };
+    let command = std::fs::read(format!("/proc/{}/cmdline", peer.pid())).unwrap_or_default();
+    let command: Vec<_> = command.split(|it| *it == 0).filter(|it| !it.is_empty()).map(String::from_utf8_lossy).collect();
+    format!("process {} (`{}`)", peer.pid(), command.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testbed::{cluster, disk_label, TmpfsMount};
+    use crate::{open_disk, DiskConfig, DiskKind, DiskLabel};
+    use uuid::Uuid;
+
+    fn label() -> DiskLabel {
+        DiskLabel { disk_uuid: Uuid::new_v4(), cluster_uuid: cluster() }
+    }
+
+    #[test]
+    fn a_disk_has_one_holder_which_is_named_and_is_free_when_that_one_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = DiskConfig { kind: DiskKind::Path, root: dir.path().to_path_buf() };
+        let disk = open_disk(&config, None, &label()).unwrap();
+        let held = hold_disk(&disk).unwrap();
+        let fault = hold_disk(&disk).unwrap_err().to_string();
+        assert!(fault.contains(&format!("process {} (`", std::process::id())), "{fault}");
+        drop(held);
+        hold_disk(&disk).unwrap();
+    }
+
+    #[test]
+    fn a_disk_that_is_held_can_be_unmounted() {
+        let dir = tempfile::tempdir().unwrap();
+        let Some(mount) = TmpfsMount::on(dir.path().join("disk"), "a_disk_that_is_held_can_be_unmounted") else { return };
+        let config = DiskConfig { kind: DiskKind::Mount, root: mount.path().to_path_buf() };
+        let disk = open_disk(&config, None, &label()).unwrap();
+        let _held = hold_disk(&disk).unwrap();
+        rustix::mount::unmount(mount.path(), rustix::mount::UnmountFlags::empty()).expect("it is not busy");
+        assert!(open_disk(&config, Some(disk.label()), &disk_label(1)).is_err(), "it is not mounted any more");
+    }
+}

@@ -299,6 +299,51 @@ fn a_mount_disk_that_is_not_mounted_is_not_made_anew() {
     cluster.agents[0].kill();
 }
 
+#[test]
+fn a_disk_that_goes_and_comes_back_under_a_running_agent_needs_nobodys_help() {
+    let mut cluster = Cluster::without_agents();
+    let (root, elsewhere) = (cluster.path("disk"), cluster.path("elsewhere"));
+    fs::create_dir(&root).unwrap();
+    fs::create_dir(&elsewhere).unwrap();
+    let mut mounts = Mounts(Vec::new());
+    if let Err(why) = mounts.mount(&["-t", "tmpfs", "-o", "size=64m", "holdfast-test"], &root) {
+        println!("skipped: nothing can be mounted here: {why}");
+        return;
+    }
+    // The second place keeps the file system alive while the first is unmounted.
+    mounts.mount(&["--bind", &text(&root)], &elsewhere).unwrap();
+    cluster.add_agent(&[&format!("mount={},size-mb=64", text(&root))]);
+    let resource = disk(64.0, Some(&calls::mount_source(&text(&root))));
+    let kept = Kept::claim(&cluster, "v", &resource, &root);
+    mounts.unmount(&root); // It is not busy: the agent keeps nothing of it open.
+    let gone = Instant::now();
+    let claim = assert_missing(&cluster, &kept, &resource);
+    println!("noticed after {:?} that it was gone: {}", gone.elapsed(), claim["fault"]);
+    assert_eq!(tree(&root), Vec::<PathBuf>::new(), "something was made under the mount point");
+    mounts.mount(&["--bind", &text(&elsewhere)], &root).unwrap();
+    let back = Instant::now();
+    kept.assert_whole(&cluster);
+    println!("noticed after {:?} that it was back", back.elapsed());
+    cluster.agents[0].kill();
+}
+
+#[test]
+fn two_agents_do_not_share_a_disk() {
+    let mut cluster = Cluster::without_agents();
+    let root = cluster.path("disk");
+    fs::create_dir(&root).unwrap();
+    let disk = format!("path={},size-mb=1000", text(&root));
+    cluster.add_agent(&[&disk]);
+    cluster.add_agent(&[&disk]);
+    let second = cluster.agent_id(1);
+    let row = until("the disk of the second agent", || {
+        let rows = cluster.list("disks");
+        let row = rows.iter().find(|it| it["agent"] == second.as_str() && it["root"] == text(&root).as_str());
+        row.cloned().ok_or_else(|| format!("{rows:?}"))
+    });
+    assert!(row["fault"].as_str().unwrap_or_default().contains("in use by another agent on this machine, process "), "{row}");
+}
+
 /// Turns over bits all through every file of a directory.
 fn damage(dir: &Path) -> usize {
     let mut damaged = 0;

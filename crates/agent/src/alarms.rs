@@ -19,6 +19,8 @@ pub(crate) enum Alarm {
     Operation(OperationUuid),
     /// A volume that would not go to the trash.
     Trash(ClaimId),
+    /// Disks that are to be looked at again.
+    Disks,
 }
 
 /// All alarms that are set.
@@ -67,6 +69,12 @@ impl Alarms {
     /// When the first one rings.
     pub(crate) fn next(&self) -> Option<Instant> {
         self.order.first().map(|(at, _)| *at)
+    }
+
+    /// When the first one rings, that of the disks, which are looked at for ever, aside.
+    #[cfg(test)]
+    pub(crate) fn next_beside_disks(&self) -> Option<Instant> {
+        self.order.iter().find(|(_, alarm)| *alarm != Alarm::Disks).map(|(at, _)| *at)
     }
 
     /// Those that ring by now, in order; they are set no longer, but their retries are remembered.

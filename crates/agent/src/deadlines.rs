@@ -17,6 +17,7 @@ impl Agent {
                 Alarm::Update(key) => self.send_update(moment, &key),
                 Alarm::Operation(uuid) => self.tell_operation(moment, uuid),
                 Alarm::Trash(claim) => self.trash_again(claim),
+                Alarm::Disks => self.open_disks(),
             }
         }
     }

@@ -8,23 +8,42 @@ use std::collections::BTreeMap;
 
 use holdfast_model::{claim, AgentChange, Claim, ClaimId, ClaimState, DiskId, DiskKind, DiskRecord, Identity, Moment, SourceKind};
 
-use crate::claims::label;
+use crate::alarms::Alarm;
+use crate::claims::{find_volume, label};
 use crate::step::{DiskFound, Effect, Machine};
 use crate::Agent;
 
 impl Agent {
+    /// Has the disks opened, or looked at again.
+    pub(crate) fn open_disks(&mut self) {
+        let Some(cluster) = self.ledger.identity.cluster else { return };
+        self.soft.opening = true;
+        self.effects.push(Effect::OpenDisks(cluster, self.ledger.disks.values().cloned().collect()));
+    }
+
     pub(crate) fn opened(&mut self, moment: &mut Moment<'_>, machine: Machine) {
+        self.soft.opening = false;
         if self.ledger.identity.cluster.is_none() {
             return self.log("the disks were opened before a cluster is known; what was found is ignored");
         }
         let (changes, faults) = self.compare_disks(&machine.disks);
+        let same = self.soft.machine.as_ref() == Some(&machine.info) && self.soft.disks == machine.disks && self.soft.disk_faults == faults;
+        if same && changes.is_empty() {
+            self.soft.stirred = true; // What waited for this look can go on, or ends.
+            self.check_faulty_volumes();
+            return self.look_again_later(moment);
+        }
         for (disk, fault) in &faults {
             if self.soft.disk_faults.get(disk) != Some(fault) {
                 self.log(format!("disk {disk}: {fault}"));
             }
         }
+        let mended = |claim: &Claim| claim.disk.is_some_and(|it| self.soft.disk_faults.contains_key(&it) && !faults.contains_key(&it));
+        let stale = |id: &ClaimId| self.ledger.claims.get(id).is_none_or(mended);
+        // What was wrong with a volume when its disk was away says nothing about it now; it is checked anew.
+        let stale: Vec<ClaimId> = self.soft.volume_faults.keys().filter(|it| stale(it)).copied().collect();
+        stale.iter().for_each(|it| drop(self.soft.volume_faults.remove(it)));
         (self.soft.disk_faults, self.soft.disks, self.soft.machine) = (faults, machine.disks, Some(machine.info));
-        self.soft.volume_faults.retain(|claim, _| self.ledger.claims.contains_key(claim));
         self.commit(changes);
         self.lay_claims();
         self.note_drifts();
@@ -32,6 +51,53 @@ impl Agent {
         self.go_on(moment); // What waited must be in the report.
         self.work_on_volumes();
         self.report(moment);
+        self.look_again_later(moment);
+    }
+
+    /// Disks come and go without a word, so they are looked at now and then; sooner while something is wrong.
+    pub(crate) fn look_again_later(&mut self, moment: &Moment<'_>) {
+        let ill =
+            !self.soft.disk_faults.is_empty() || !self.soft.volume_faults.is_empty() || self.soft.disks.iter().any(|it| it.fault.is_some());
+        let in_ms = if ill { self.config.ill_disk_look_ms } else { self.config.disk_look_ms };
+        self.soft.alarms.set(Alarm::Disks, moment.now.plus_ms(in_ms));
+    }
+
+    /// Has those volumes checked again that could not be used though their disks are well.
+    fn check_faulty_volumes(&mut self) {
+        let faulty: Vec<ClaimId> = self.soft.volume_faults.keys().copied().collect();
+        faulty.into_iter().for_each(|it| self.check_again(it));
+    }
+
+    fn check_again(&mut self, id: ClaimId) {
+        let Some(claim) = self.ledger.claims.get(&id).filter(|it| it.state == ClaimState::Ready) else { return };
+        let well = claim.disk.is_some_and(|it| !self.soft.disk_faults.contains_key(&it));
+        let Some(label) = label(claim).filter(|_| well) else { return };
+        if self.soft.checking.insert(id) {
+            self.effects.push(Effect::CheckVolume(label));
+        }
+    }
+
+    /// Before tasks are refused because of what was wrong with their volumes, it is looked whether it still is. They wait for that.
+    pub(crate) fn look_at_faults_of(&mut self, volumes: &[Identity]) {
+        for identity in volumes {
+            let Some(claim) = find_volume(&self.ledger, identity) else { continue };
+            let (id, ill) = (claim.id, claim.disk.is_some_and(|it| self.soft.disk_faults.contains_key(&it)));
+            if ill && !self.soft.opening {
+                self.open_disks();
+            } else if !ill && self.soft.volume_faults.contains_key(&id) {
+                self.check_again(id);
+            }
+        }
+    }
+
+    /// Whether what is wrong with a claim is just being looked at again.
+    pub(crate) fn is_looked_at(&self, claim: &Claim) -> bool {
+        let ill = claim.disk.is_some_and(|it| self.soft.disk_faults.contains_key(&it));
+        if ill {
+            self.soft.opening
+        } else {
+            self.soft.checking.contains(&claim.id)
+        }
     }
 
     /// Tells of whole disks that are no longer as large as their claims say. That is no fault: the bytes are there.
@@ -131,21 +197,24 @@ impl Agent {
     }
 
     pub(crate) fn volume_checked(&mut self, moment: &mut Moment<'_>, id: ClaimId, outcome: Result<(), String>) {
-        let Some(claim) = self.ledger.claims.get(&id) else { return };
+        self.soft.checking.remove(&id);
+        self.soft.stirred = true; // A launch may have waited for this.
+        let claim = self.ledger.claims.get(&id);
         if outcome.is_err() && self.is_planted("agent-replaces-missing-volumes") {
-            return self.effects.extend(label(claim).map(Effect::MakeVolume));
+            return self.effects.extend(claim.and_then(label).map(Effect::MakeVolume));
         }
+        let after = outcome.err().filter(|_| claim.is_some());
         let before = self.soft.volume_faults.remove(&id);
-        let after = outcome.err();
         if let Some(why) = &after {
             self.soft.volume_faults.insert(id, why.clone());
         }
         if before != after {
             self.log(format!("volume {id}: {}", after.as_deref().unwrap_or("whole again")));
-            (self.soft.checks_changed, self.soft.stirred) = (true, true);
+            self.soft.checks_changed = true;
+            self.look_again_later(moment);
         }
-        self.soft.checking.remove(&id);
         if self.soft.checking.is_empty() && std::mem::take(&mut self.soft.checks_changed) {
+            self.go_on(moment); // What waited must be in the report.
             self.report(moment);
         }
     }
@@ -182,6 +251,7 @@ mod tests {
         let faults = bed.reports().pop().unwrap().faults;
         assert!(faults.iter().any(|(_, why)| why.contains("attach it again")), "{faults:?}");
         bed.launch_command("t1", &[bed.volume()]);
+        bed.settle();
         assert_eq!(bed.task_state("t1"), Some(TaskState::Failed));
         assert!(bed.last_status("t1").message.unwrap().contains("attach it again"));
         assert!(!bed.seen.iter().any(|it| matches!(it, Effect::StartContainer(_))));
@@ -209,12 +279,77 @@ mod tests {
         let mut bed = Bed::registered();
         bed.reserve_and_create();
         let id = bed.claim(DB_VOLUME).id;
+        let volumes = std::mem::take(&mut bed.volumes);
         bed.input(crate::Input::VolumeChecked(id, Err("its label is of another volume".to_owned())));
         assert_eq!(bed.reports().pop().unwrap().faults, vec![(id, "its label is of another volume".to_owned())]);
         bed.launch_command("t1", &[bed.volume()]);
+        assert_eq!(bed.task_state("t1"), None, "it is looked at again first");
+        bed.settle();
         assert_eq!(bed.task_state("t1"), Some(TaskState::Failed));
-        bed.input(crate::Input::VolumeChecked(id, Ok(())));
+        bed.volumes = volumes;
+        bed.launch_command("t2", &[bed.volume()]);
+        bed.settle();
+        assert_eq!(bed.task_state("t2"), Some(TaskState::Running));
         assert!(bed.reports().pop().unwrap().faults.is_empty());
+    }
+
+    #[test]
+    fn what_was_missing_at_a_start_is_looked_at_again_before_the_next_launch_is_refused() {
+        let mut bed = Bed::registered();
+        bed.reserve_and_create();
+        let volumes = std::mem::take(&mut bed.volumes);
+        bed.launch_command("t1", &[bed.volume()]);
+        bed.settle();
+        assert_eq!((bed.task_state("t1"), bed.agent.faults().len()), (Some(TaskState::Failed), 1));
+        bed.volumes = volumes;
+        bed.launch_command("t2", &[bed.volume()]);
+        bed.settle();
+        assert_eq!((bed.task_state("t2"), bed.agent.faults().len()), (Some(TaskState::Running), 0));
+    }
+
+    #[test]
+    fn a_volume_that_is_put_back_is_whole_again_after_a_while() {
+        let mut bed = Bed::registered();
+        bed.reserve_and_create();
+        let volumes = std::mem::take(&mut bed.volumes);
+        bed.launch_command("t1", &[bed.volume()]);
+        bed.settle();
+        bed.volumes = volumes;
+        bed.pass_ms(5_000);
+        bed.settle();
+        assert!(bed.agent.faults().is_empty() && bed.reports().pop().unwrap().faults.is_empty());
+    }
+
+    #[test]
+    fn a_disk_that_goes_and_comes_back_is_noticed_without_anybody_saying_so() {
+        let mut bed = Bed::registered();
+        bed.reserve_and_create();
+        bed.machine.disks[1].fault = Some("not mounted".to_owned());
+        bed.pass_ms(10_000);
+        bed.settle();
+        assert_eq!(bed.reports().pop().unwrap().faults.len(), 2, "the volume, and what is left of the reservation");
+        let reports = bed.reports().len();
+        bed.pass_ms(5_000);
+        bed.settle();
+        assert_eq!(bed.reports().len(), reports, "what has not changed is not told again");
+        bed.machine.disks[1].fault = None;
+        bed.pass_ms(5_000);
+        bed.settle();
+        assert!(bed.agent.faults().is_empty() && bed.reports().pop().unwrap().faults.is_empty());
+    }
+
+    #[test]
+    fn a_launch_on_a_disk_that_is_back_already_need_not_wait_for_the_next_look() {
+        let mut bed = Bed::registered();
+        bed.reserve_and_create();
+        bed.machine.disks[1].fault = Some("not mounted".to_owned());
+        bed.pass_ms(10_000);
+        bed.settle();
+        bed.machine.disks[1].fault = None;
+        bed.launch_command("t1", &[bed.volume()]);
+        bed.launch_command("t2", &[]);
+        bed.settle();
+        assert_eq!((bed.task_state("t1"), bed.task_state("t2")), (Some(TaskState::Running), Some(TaskState::Running)));
     }
 
     #[test]

@@ -99,6 +99,8 @@ impl Agent {
             return;
         }
         self.end_idle_holders(moment, &launch);
+        let volumes: Vec<Identity> = self.needed(&launch).into_iter().map(|it| it.identity).filter(|it| it.persistence.is_some()).collect();
+        self.look_at_faults_of(&volumes);
         match self.place(&launch) {
             Placing::Go => self.accept(moment, launch),
             Placing::Defer if self.soft.deferred.len() < DEFERRED_MAX => self.soft.deferred.push(launch),
@@ -156,8 +158,9 @@ impl Agent {
             if missing_of(&needed, &self.future_total(None)).is_none() {
                 return Placing::Defer;
             }
-            let fault = missing.identity.persistence.as_ref().and_then(|_| self.fault_of(&missing.identity));
-            return match fault {
+            let claim = missing.identity.persistence.as_ref().and_then(|_| find_volume(&self.ledger, &missing.identity));
+            return match claim.and_then(|it| self.claim_fault(it)) {
+                Some(_) if claim.is_some_and(|it| self.is_looked_at(it)) => Placing::Defer,
                 Some(fault) => refuse(TaskState::Failed, Reason::ContainerLaunchFailed, format!("{missing} cannot be used: {fault}")),
                 None => {
                     refuse(TaskState::Dropped, Reason::ResourcesUnknown, format!("{missing} is not on this agent; wait for a new offer"))
@@ -211,10 +214,6 @@ impl Agent {
         tasks.chain(executor).map(|it| it.clone().unallocated()).collect()
     }
 
-    fn fault_of(&self, identity: &Identity) -> Option<String> {
-        find_volume(&self.ledger, identity).and_then(|claim| self.claim_fault(claim))
-    }
-
     /// Each volume must be whole, and no other container's.
     fn place_volumes(&self, launch: &Launch) -> Placing {
         let key = launch.executor_key();
@@ -225,6 +224,9 @@ impl Agent {
                 return Placing::Refuse(Verdict::new(TaskState::Dropped, Reason::ResourcesUnknown, why));
             };
             if let Some(fault) = self.claim_fault(claim) {
+                if self.is_looked_at(claim) {
+                    return Placing::Defer;
+                }
                 let why = format!("{volume} cannot be used: {fault}");
                 return Placing::Refuse(Verdict::new(TaskState::Failed, Reason::ContainerLaunchFailed, why));
             }

@@ -59,6 +59,10 @@ pub struct Config {
     pub update_retry_max_ms: u64,
     /// How long an executor may take to end after it was asked to, unless it says otherwise itself.
     pub shutdown_grace_ms: u64,
+    /// How often all disks are looked at, to notice one that went.
+    pub disk_look_ms: u64,
+    /// The same while something is wrong with one of them, to notice when it comes back.
+    pub ill_disk_look_ms: u64,
     /// The agent's version, for its report.
     pub version: String,
     /// What Holdfast's own executor gets for a command, on top of what the task asks for.
@@ -87,6 +91,8 @@ impl Default for Config {
             update_retry_min_ms: 10_000,
             update_retry_max_ms: 600_000,
             shutdown_grace_ms: 5_000,
+            disk_look_ms: 10_000,
+            ill_disk_look_ms: 5_000,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             command_overhead: overhead.into_iter().collect(),
             #[cfg(feature = "planted")]

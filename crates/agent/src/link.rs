@@ -88,7 +88,7 @@ impl Agent {
             self.commit(vec![AgentChange::Identity(identity)]);
         }
         if first {
-            self.effects.push(Effect::OpenDisks(cluster, self.ledger.disks.values().cloned().collect()));
+            self.open_disks();
         }
         let Some(master) = self.soft.master.as_mut() else { return };
         master.welcomed = true;

@@ -209,7 +209,7 @@ mod tests {
         let status = bed.operations[0].status;
         bed.order(Order::AcknowledgeOperation(uuid, status));
         assert!(bed.agent.ledger().operations.is_empty());
-        assert_eq!(bed.agent.next_deadline(), None);
+        assert_eq!(bed.next_deadline(), None);
     }
 
     #[test]

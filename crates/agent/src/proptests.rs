@@ -243,7 +243,7 @@ fn calm(bed: &mut Bed) {
     }
     assert!(bed.agent.faults().is_empty(), "{:?}", bed.agent.faults());
     bed.input(Input::Tick);
-    assert_eq!(bed.agent.next_deadline(), None, "nobody waits for anything");
+    assert_eq!(bed.next_deadline(), None, "nobody waits for anything");
 }
 
 /// Recovering, and recovering from what that left, come to the same.

@@ -49,9 +49,7 @@ impl Agent {
             let running = state == Found::Running;
             self.effects.push(if running { Effect::DestroyContainer(container) } else { Effect::ForgetContainer(container) });
         }
-        if let Some(cluster) = self.ledger.identity.cluster {
-            self.effects.push(Effect::OpenDisks(cluster, self.ledger.disks.values().cloned().collect()));
-        }
+        self.open_disks();
     }
 
     fn recover_running(&mut self, moment: &mut Moment<'_>, key: &ExecutorKey) {

@@ -130,6 +130,8 @@ pub(crate) struct Soft {
     /// Claims on whole disks of another size than the claim says, and that size.
     pub(crate) drifts: Vec<(ClaimId, Value)>,
     pub(crate) volume_faults: BTreeMap<ClaimId, String>,
+    /// Whether the disks are being opened, for the first time or again.
+    pub(crate) opening: bool,
     /// Volumes whose check is under way.
     pub(crate) checking: BTreeSet<ClaimId>,
     /// Whether a check has brought something that the master does not know.

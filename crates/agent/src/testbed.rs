@@ -375,6 +375,7 @@ impl Bed {
             self.assert_unused(volume.label.claim, None);
             if !self.volumes.contains(&volume.label.claim) {
                 let why = "a volume's directory is missing".to_owned();
+                self.answers.push_back(Input::VolumeChecked(volume.label.claim, Err(why.clone())));
                 return self.answers.push_back(Input::ContainerStarted(container, Err(why)));
             }
         }
@@ -511,6 +512,11 @@ impl Bed {
     }
 
     // ---- What tests ask for.
+
+    /// When anything is due beside the next look at the disks.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.agent.soft.alarms.next_beside_disks()
+    }
 
     pub(crate) fn reports(&self) -> Vec<Report> {
         let report = |it: &Effect| match it {

@@ -199,7 +199,7 @@ mod tests {
         acknowledge(&mut bed, StatusUuid(Uuid::from_u128(501)));
         assert_eq!(bed.statuses.last().unwrap().state, TaskState::Killing);
         acknowledge(&mut bed, StatusUuid(Uuid::from_u128(502)));
-        assert_eq!(bed.agent.next_deadline(), None);
+        assert_eq!(bed.next_deadline(), None);
     }
 
     #[test]
@@ -253,7 +253,7 @@ mod tests {
         bed.settle();
         assert_eq!(bed.states_told("t"), [TaskState::Running, TaskState::Running, TaskState::Finished]);
         assert!(bed.agent.ledger().tasks.is_empty() && bed.agent.ledger().frameworks.is_empty());
-        assert_eq!(bed.agent.next_deadline(), None);
+        assert_eq!(bed.next_deadline(), None);
     }
 
     #[test]

@@ -12,7 +12,8 @@ use uuid::Uuid;
 use super::ledger_record::{self, RecordError};
 use crate::ledger::{KeeperChange, KeeperLedger};
 
-const KIND: &str = "framework";
+/// What the store calls the ledger of a framework.
+pub const LEDGER_KIND: &str = "framework";
 /// Where the service's name is.
 const SERVICE_TREE: &str = "service";
 const SERVICE_KEY: &[u8] = b"name";
@@ -82,7 +83,7 @@ impl LedgerFile {
     /// # Errors
     /// Every variant of [`LedgerError`]; nothing was changed then.
     pub fn open(dir: &Path, service: &str) -> Result<(LedgerFile, KeeperLedger), LedgerError> {
-        let options = holdfast_store::Options::new(KIND).create_as(Uuid::new_v4().into_bytes());
+        let options = holdfast_store::Options::new(LEDGER_KIND).create_as(Uuid::new_v4().into_bytes());
         let (mut store, report) = DurableStore::open(dir, options).map_err(|source| LedgerError::Open { dir: dir.to_owned(), source })?;
         for line in report.to_string().lines() {
             tracing::debug!("ledger: {line}");
@@ -122,11 +123,33 @@ impl LedgerFile {
     }
 }
 
+/// What one record of a framework's ledger says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LedgerRecord {
+    /// Whose ledger it is: the service's name.
+    Service(String),
+    /// A change, as it was made.
+    Change(KeeperChange),
+}
+
+/// Reads one record of a framework's ledger, for those who look at one from outside.
+///
+/// # Errors
+/// Why it cannot be read; a record of a newer version is never half understood.
+pub fn read_record(tree: &str, key: &[u8], value: &[u8]) -> Result<LedgerRecord, RecordError> {
+    match tree {
+        SERVICE_TREE if key == SERVICE_KEY => Ok(LedgerRecord::Service(String::from_utf8_lossy(value).into_owned())),
+        _ => ledger_record::read(tree, key, value).map(LedgerRecord::Change),
+    }
+}
+
 fn fold(store: &DurableStore, dir: &Path) -> Result<KeeperLedger, LedgerError> {
     let mut ledger = KeeperLedger::default();
-    for record in store.records().filter(|it| it.tree != SERVICE_TREE) {
+    for record in store.records() {
         let wrong = |source| LedgerError::Record { dir: dir.to_owned(), tree: record.tree.to_owned(), source };
-        ledger.apply(&ledger_record::read(record.tree, record.key, record.value).map_err(wrong)?);
+        if let LedgerRecord::Change(change) = read_record(record.tree, record.key, record.value).map_err(wrong)? {
+            ledger.apply(&change);
+        }
     }
     Ok(ledger)
 }

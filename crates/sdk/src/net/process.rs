@@ -25,7 +25,28 @@ pub fn log_to_stderr() {
     let _ = built.try_init();
 }
 
-/// Resolves when this process is asked to stop: SIGTERM or SIGINT.
+/// Set, to anything, by whoever starts a process of ours that must not outlive the starter: the process stops once its standard input, a pipe
+/// that the starter holds, ends. The kernel sees to that, however the starter ends.
+pub const TETHER_VARIABLE: &str = "HOLDFAST_UNTIL_STDIN_ENDS";
+
+/// Resolves when the standard input has ended, if this process was started with [`TETHER_VARIABLE`]; else never.
+pub async fn tether_ends() {
+    if std::env::var_os(TETHER_VARIABLE).is_none() {
+        return std::future::pending().await;
+    }
+    let (ended, hears) = tokio::sync::oneshot::channel();
+    // A thread of its own: a runtime that ends would wait for one of its own that reads.
+    std::thread::spawn(move || {
+        // That it cannot be read is its end, too.
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        // Nobody listens any more when the process stops for another reason.
+        let _ = ended.send(());
+    });
+    // The sender is only dropped by a thread that could not go on.
+    let _ = hears.await;
+}
+
+/// Resolves when this process is asked to stop: SIGTERM, SIGINT, or the end of [its tether](TETHER_VARIABLE).
 pub async fn stop_signal() {
     use tokio::signal::unix::{signal, SignalKind};
     let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
@@ -35,5 +56,6 @@ pub async fn stop_signal() {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
+        () = tether_ends() => {}
     }
 }

@@ -53,7 +53,7 @@ pub enum Verb {
     Run(verbs::run::RunArgs),
     /// Say why a framework or a task is where it is, or is not.
     Explain(verbs::explain::ExplainArgs),
-    /// Look at the state of a master or an agent on this machine, or move it.
+    /// Look at the state of a master, an agent or a framework on this machine, or move it.
     #[command(subcommand)]
     Ledger(LedgerVerb),
     /// Say what this machine can do for containers and volumes.

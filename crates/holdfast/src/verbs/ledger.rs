@@ -118,6 +118,28 @@ mod tests {
     }
 
     #[test]
+    fn a_frameworks_ledger_is_shown_in_words() {
+        use holdfast_sdk::model::FrameworkId;
+        use holdfast_sdk::{KeeperChange, Member};
+        let dir = tempfile::tempdir().unwrap();
+        let (mut file, _) = holdfast_sdk::net::LedgerFile::open(dir.path(), "journal").unwrap();
+        let member = Member { note: b"41:0badcafe".to_vec(), launches: 3, ..Member::new(2) };
+        file.commit(&[KeeperChange::Framework(FrameworkId::made("f-1".to_owned())), KeeperChange::Member(member)]).unwrap();
+        let (context, json, _) = testbed::context("127.0.0.1:1", None);
+        let context = crate::verbs::Context { format: Format::Json, ..context };
+        // Looked at while the framework has it open.
+        assert_eq!(show::run(&context, &show::ShowArgs { ledger: LedgerArgs { dir: dir.path().to_owned() }, tree: None }).unwrap(), 0);
+        let rows: serde_json::Value = serde_json::from_str(&json.text()).unwrap();
+        let found = |tree: &str| rows.as_array().unwrap().iter().find(|it| it["tree"] == tree).unwrap().clone();
+        assert_eq!(found("service")["record"]["service"], "journal");
+        assert_eq!(found("framework")["record"]["framework_id"], "f-1");
+        let member = found("member");
+        assert_eq!((member["key"].as_str(), member["record"]["stage"].as_str()), (Some("2"), Some("wanted")), "{member}");
+        assert_eq!((member["record"]["note"].as_str(), member["record"]["launches"].as_u64()), (Some("41:0badcafe"), Some(3)), "{member}");
+        assert!(member["record"].get("task").is_none(), "{member}");
+    }
+
+    #[test]
     fn damage_is_told_and_not_exported_by_accident() {
         let dir = tempfile::tempdir().unwrap();
         ledger_in(dir.path());

@@ -1,18 +1,34 @@
 //! Records in words: which message a tree of a ledger holds.
 //!
-//! Never hides a record that it cannot read: it says so in its place.
+//! Never hides a record that it cannot read: it says so in its place. The SDK reads what a framework wrote.
 
 use holdfast_proto::holdfast::ledger::v1 as ledger;
 use holdfast_proto::{binary, json};
+use holdfast_sdk::net::{read_record, LedgerRecord, LEDGER_KIND};
+use holdfast_sdk::{KeeperChange, Member, Stage};
 use holdfast_wire::Wired;
 use serde_json::{json, Value};
 
 /// The version of records that is read here.
 const VERSION: u8 = holdfast_model::convert::ledger::RECORD_VERSION;
 
+/// The key of a record as people read it; the members of a framework are numbered.
+pub(super) fn key(kind: &str, tree: &str, key: &[u8]) -> String {
+    match <[u8; 4]>::try_from(key) {
+        Ok(number) if (kind, tree) == (LEDGER_KIND, "member") => u32::from_be_bytes(number).to_string(),
+        _ => String::from_utf8_lossy(key).into_owned(),
+    }
+}
+
 /// A record of a ledger of this kind as JSON.
-pub(super) fn record(kind: &str, tree: &str, value: &[u8]) -> Value {
+pub(super) fn record(kind: &str, tree: &str, key: &[u8], value: &[u8]) -> Value {
     match (kind, tree) {
+        (LEDGER_KIND, _) => match read_record(tree, key, value) {
+            Ok(LedgerRecord::Service(name)) => json!({ "service": name }),
+            Ok(LedgerRecord::Change(KeeperChange::Framework(id))) => json!({ "framework_id": id.as_str() }),
+            Ok(LedgerRecord::Change(KeeperChange::Member(it))) => member(&it),
+            Err(error) => opaque(value, &error.to_string()),
+        },
         ("agent", "identity") => read::<ledger::AgentIdentity>(value),
         ("agent", "disks") => read::<ledger::Disk>(value),
         ("agent", "claims") => read::<ledger::Claim>(value),
@@ -30,6 +46,36 @@ pub(super) fn record(kind: &str, tree: &str, value: &[u8]) -> Value {
     }
 }
 
+/// A member of a service; what there is not is left out.
+fn member(it: &Member) -> Value {
+    let stage = match it.stage {
+        Stage::Wanted => "wanted",
+        Stage::Claiming => "claiming",
+        Stage::Placed => "placed",
+    };
+    let mut fields = json!({ "index": it.index, "stage": stage, "attempts": it.attempts, "launches": it.launches });
+    let run = it.run.as_ref();
+    let optional = [
+        ("agent", it.agent.as_ref().map(|it| json!(it.as_str()))),
+        ("volume", it.volume.as_ref().map(|it| json!(it.as_str()))),
+        ("task", run.map(|it| json!(it.task.as_str()))),
+        ("running", run.map(|it| json!(it.running))),
+        ("note", Some(note(&it.note)).filter(|_| !it.note.is_empty())),
+    ];
+    for (name, value) in optional.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+        fields[name] = value;
+    }
+    fields
+}
+
+/// What the framework's author chose to remember: text where it is text, else its bytes.
+fn note(bytes: &[u8]) -> Value {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !text.contains(char::is_control) => json!(text),
+        _ => json!({ "hex": hex(bytes) }),
+    }
+}
+
 fn read<M: Wired>(value: &[u8]) -> Value {
     let message = match value.split_first() {
         Some((&VERSION, message)) => message,
@@ -43,8 +89,11 @@ fn read<M: Wired>(value: &[u8]) -> Value {
 }
 
 fn opaque(value: &[u8], why: &str) -> Value {
-    let hex: String = value.iter().take(64).map(|byte| format!("{byte:02x}")).collect();
-    json!({ "unread": why, "first_bytes": hex })
+    json!({ "unread": why, "first_bytes": hex(&value[..value.len().min(64)]) })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -56,7 +105,7 @@ mod tests {
     fn every_tree_has_its_message() {
         for (kind, trees) in [("agent", agent::TREES.as_slice()), ("master", master::TREES.as_slice())] {
             for tree in trees {
-                let shown = record(kind, tree, &[VERSION]);
+                let shown = record(kind, tree, b"", &[VERSION]);
                 let known = shown["unread"].as_str().is_none_or(|why| !why.contains("does not know"));
                 assert!(known, "{kind}/{tree}: {shown}");
             }
@@ -65,9 +114,17 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_named() {
-        assert_eq!(record("agent", "disks", &[])["unread"], "it is empty");
-        assert_eq!(record("agent", "disks", &[9, 1])["unread"], "it has version 9, this program reads 1");
-        assert!(record("agent", "disks", &[1, 255]).get("unread").is_some());
-        assert_eq!(record("framework", "member", &[1, 0xab])["first_bytes"], "01ab");
+        assert_eq!(record("agent", "disks", b"", &[])["unread"], "it is empty");
+        assert_eq!(record("agent", "disks", b"", &[9, 1])["unread"], "it has version 9, this program reads 1");
+        assert!(record("agent", "disks", b"", &[1, 255]).get("unread").is_some());
+        assert_eq!(record("framework", "member", &[0, 0, 0, 1], &[1, 0xab])["first_bytes"], "01ab");
+        assert!(record("framework", "newer", b"k", &[1])["unread"].as_str().unwrap().contains("newer version"));
+        assert!(record("cellar", "wine", b"k", &[1])["unread"].as_str().unwrap().contains("does not know"));
+    }
+
+    #[test]
+    fn notes_are_text_or_bytes() {
+        assert_eq!((note(b"41:0badcafe"), note(&[0, 0xff])), (json!("41:0badcafe"), json!({ "hex": "00ff" })));
+        assert_eq!((key("framework", "member", &[0, 0, 1, 2]), key("agent", "claims", b"abcd")), ("258".to_owned(), "abcd".to_owned()));
     }
 }

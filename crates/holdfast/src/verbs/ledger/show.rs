@@ -3,7 +3,7 @@
 use holdfast_store::{inspect, Depth};
 use serde_json::{json, Value};
 
-use super::records::record;
+use super::records::{key, record};
 use super::{calm, failure, LedgerArgs};
 use crate::failure::{Failure, EXIT_ERROR};
 use crate::output::{Column, Row, Table};
@@ -30,8 +30,8 @@ pub fn run(context: &Context, args: &ShowArgs) -> anyhow::Result<i32> {
     let wanted = inspection.records().filter(|it| args.tree.as_deref().is_none_or(|tree| tree == it.tree));
     let rows: Vec<Value> = wanted
         .map(|it| {
-            let key = String::from_utf8_lossy(it.key);
-            json!({ "tree": it.tree, "key": key, "commit": it.sequence.0, "bytes": it.value.len(), "record": record(&kind, it.tree, it.value) })
+            let (key, record) = (key(&kind, it.tree, it.key), record(&kind, it.tree, it.key, it.value));
+            json!({ "tree": it.tree, "key": key, "commit": it.sequence.0, "bytes": it.value.len(), "record": record })
         })
         .collect();
     if context.quiet {

@@ -1,11 +1,12 @@
 //! The demonstration: a real cluster on loopback, a real service with volumes, five kinds of `kill -9`,
 //! and a verdict that is read off the disks.
 //!
-//! It believes nobody: volumes are compared by uuid, records are counted by reading every chain, and
-//! whatever does not come back in time or in full makes the exit code 1.
+//! It believes nobody: volumes are compared by uuid, every chain is read from its first byte, what was acknowledged before a kill must be
+//! there afterwards with the same checksums, and whatever does not come back in time or in full makes the exit code 1.
 
 mod observe;
 mod processes;
+mod proof;
 mod story;
 mod verdict;
 
@@ -38,7 +39,7 @@ pub async fn run(settings: DemoSettings, stop: CancellationToken) -> anyhow::Res
     let shape = Shape { agents: settings.agents, disks: 1, port: 0 };
     let mut cluster = Cluster::start(scratch.path(), shape).await?;
     let mut scheduler = Scheduler::new(&journal, cluster.master_address(), &scratch.path().join("scheduler"), settings.agents);
-    let observer = Observer::new(cluster.master_address(), &journal, scratch.path());
+    let observer = Observer::new(cluster.master_address(), &journal, scratch.path(), scheduler.ledger());
     let mut story = Story::new(observer, settings.agents, settings.sabotage);
     let told = stop.run_until_cancelled(story.tell(&mut cluster, &mut scheduler)).await;
     scheduler.kill().await;

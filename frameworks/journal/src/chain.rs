@@ -25,11 +25,11 @@ pub struct Chain {
     file: File,
 }
 
-/// Reads all records; `is_ours` sees the data of each. Fails when one is damaged.
-pub fn read(bytes: &[u8], is_ours: impl Fn(&[u8]) -> bool) -> Result<Found> {
+/// Reads all records; `see` is shown each one's number, data and checksum. Fails when one is damaged, or `see` refuses it.
+pub fn read(bytes: &[u8], mut see: impl FnMut(u64, &[u8], u32) -> Result<()>) -> Result<Found> {
     let (mut count, mut last, mut end) = (0, 0, 0);
-    while let Some((number, previous, data, sum)) = record(&bytes[end..]).filter(|it| (it.0, it.1) == (count, last)) {
-        ensure!(is_ours(data), "record {number} (after {previous:08x}) was written by another node; find out whose volume this is");
+    while let Some((number, _, data, sum)) = record(&bytes[end..]).filter(|it| (it.0, it.1) == (count, last)) {
+        see(number, data, sum)?;
         (count, last, end) = (count + 1, sum, end + HEAD + data.len() + 4);
     }
     let rest = &bytes[end..];
@@ -48,11 +48,11 @@ fn record(bytes: &[u8]) -> Option<(u64, u32, &[u8], u32)> {
 
 impl Chain {
     /// Opens a journal, or makes one, and reads all of it.
-    pub fn open(path: &Path, is_new: bool, is_ours: impl Fn(&[u8]) -> bool) -> Result<Chain> {
+    pub fn open(path: &Path, is_new: bool, see: impl FnMut(u64, &[u8], u32) -> Result<()>) -> Result<Chain> {
         let file = OpenOptions::new().read(true).write(true).create_new(is_new).open(path)?;
         file.try_lock()?; // Two writers would be one too many.
         File::open(path.parent().unwrap_or(path))?.sync_all()?;
-        Ok(Chain { found: read(&std::fs::read(path)?, is_ours)?, file })
+        Ok(Chain { found: read(&std::fs::read(path)?, see)?, file })
     }
 
     /// Appends records, and returns once they are durable. After a failure the journal must be opened anew.
@@ -83,11 +83,16 @@ impl Chain {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use holdfast_sdk::net::bail;
+
+    fn all(_number: u64, _data: &[u8], _sum: u32) -> Result<()> {
+        Ok(())
+    }
 
     fn written(records: u64) -> (tempfile::TempDir, std::path::PathBuf) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("journal");
-        let mut chain = Chain::open(&path, true, |_| true).unwrap();
+        let mut chain = Chain::open(&path, true, all).unwrap();
         for number in 0..records {
             chain.append(std::iter::once(format!("record {number}").into_bytes())).unwrap();
         }
@@ -95,25 +100,25 @@ mod tests {
     }
 
     fn count(bytes: &[u8]) -> Option<u64> {
-        read(bytes, |_| true).ok().map(|it| it.count)
+        read(bytes, all).ok().map(|it| it.count)
     }
 
     #[test]
     fn what_was_appended_is_there_again() {
         let (_dir, path) = written(3);
-        let mut chain = Chain::open(&path, false, |data| data.starts_with(b"record ")).unwrap();
+        let mut chain = Chain::open(&path, false, all).unwrap();
         assert_eq!(chain.found.count, 3);
         chain.append((3..5).map(|number| format!("record {number}").into_bytes())).unwrap();
         drop(chain);
         assert_eq!(count(&std::fs::read(&path).unwrap()), Some(5));
-        assert!(Chain::open(&path, true, |_| true).is_err(), "a journal is never made where one is");
+        assert!(Chain::open(&path, true, all).is_err(), "a journal is never made where one is");
     }
 
     #[test]
     fn a_changed_byte_is_damage_unless_only_the_last_record_has_it() {
         let (_dir, path) = written(4);
         let whole = std::fs::read(&path).unwrap();
-        let last = read(&whole[..whole.len() - 1], |_| true).unwrap().end;
+        let last = read(&whole[..whole.len() - 1], all).unwrap().end;
         for at in 0..whole.len() {
             for bit in 0..8 {
                 let mut bytes = whole.clone();
@@ -128,12 +133,12 @@ mod tests {
     fn a_write_that_broke_off_is_cut_away_by_the_next() {
         let (_dir, path) = written(3);
         let whole = std::fs::read(&path).unwrap();
-        let third = read(&whole[..whole.len() - 1], |_| true).unwrap().end;
+        let third = read(&whole[..whole.len() - 1], all).unwrap().end;
         for length in third..whole.len() {
             assert_eq!(count(&whole[..length]), Some(2), "cut at {length}");
         }
         std::fs::write(&path, &whole[..whole.len() - 1]).unwrap();
-        let mut chain = Chain::open(&path, false, |_| true).unwrap();
+        let mut chain = Chain::open(&path, false, all).unwrap();
         chain.append(std::iter::once(b"other".to_vec())).unwrap();
         assert_eq!(count(&std::fs::read(&path).unwrap()), Some(3));
     }
@@ -147,7 +152,7 @@ mod tests {
         let missing = [&whole[..length], &whole[2 * length..]].concat();
         let twice = [&whole[..length], &whole[..]].concat();
         assert_eq!([count(&swapped), count(&missing), count(&twice)], [None, None, None]);
-        assert!(read(&whole, |data| data != b"record 1").is_err());
+        assert!(read(&whole, |_, data, _| if data == b"record 1" { bail!("not ours") } else { Ok(()) }).is_err());
         let blank = vec![0; WRITE_BYTES_MAX + 1];
         assert_eq!(count(&[whole, blank].concat()), None, "so much cannot have broken off");
     }
@@ -155,8 +160,8 @@ mod tests {
     #[test]
     fn two_writers_are_one_too_many_and_a_removed_file_is_noticed() {
         let (_dir, path) = written(1);
-        let mut chain = Chain::open(&path, false, |_| true).unwrap();
-        assert!(Chain::open(&path, false, |_| true).is_err());
+        let mut chain = Chain::open(&path, false, all).unwrap();
+        assert!(Chain::open(&path, false, all).is_err());
         std::fs::remove_file(&path).unwrap();
         let error = chain.append(std::iter::once(Vec::new())).unwrap_err();
         assert!(error.to_string().contains("removed"), "{error}");

@@ -25,6 +25,8 @@ enum Verb {
     Node(node::Arguments),
     /// Check the journal in a directory and print how many records it has.
     Verify { dir: std::path::PathBuf },
+    /// Check the journal in a directory and print the checksum of each record.
+    Sums { dir: std::path::PathBuf },
 }
 
 fn main() -> std::process::ExitCode {
@@ -32,7 +34,8 @@ fn main() -> std::process::ExitCode {
         Verb::Scheduler(arguments) => holdfast_sdk::net::block_on(scheduler::run(arguments)),
         Verb::Executor(_) => holdfast_sdk::net::block_on(executor::run()),
         Verb::Node(arguments) => node::run(&arguments),
-        Verb::Verify { dir } => node::verify(&dir),
+        Verb::Verify { dir } => node::verify(&dir, false),
+        Verb::Sums { dir } => node::verify(&dir, true),
     };
     done.map_or_else(|error| (eprintln!("journal: {error:#}"), 1.into()).1, |()| 0.into())
 }

@@ -1,8 +1,9 @@
 //! What the framework wants: how many members, what each needs, how each is run. The keeper of the SDK does the rest.
 
+use crate::node::acked;
 use holdfast_sdk::model::{CommandInfo, Role, Scalar};
 use holdfast_sdk::net::{self, Options, Result};
-use holdfast_sdk::{Member, Needs, Program, Service, Stage};
+use holdfast_sdk::{Member, Needs, Program, Service};
 use std::path::PathBuf;
 
 /// The framework, as the command line describes it.
@@ -56,23 +57,27 @@ impl Service for Arguments {
     fn needs(&self, _member: u32) -> Needs {
         Needs { cpus: self.cpus, mem_mb: self.mem_mb, disk_mb: self.disk_mb, container_path: "data".to_owned() }
     }
-    /// The node is told what it must find: nothing yet, on a volume that is still being claimed; else all that was acknowledged.
+    /// The node is told what it must find: nothing yet, or the last record that was acknowledged.
     fn program(&self, member: &Member) -> Program {
-        let (program, index, at_least) = (self.program.to_string_lossy(), member.index, watermark(&member.note));
-        let first = if member.stage == Stage::Claiming && at_least == 0 { "--first" } else { "--again" };
-        let line = format!("executor --dir data --member {index} --at-least {at_least} {first} --rate {}", self.rate);
+        let (program, index, acked) = (self.program.to_string_lossy(), member.index, note(member));
+        let line = format!("executor --dir data --member {index} --acked {acked} --rate {}", self.rate);
         let arguments = std::iter::once(&*program).chain(line.split(' ')).map(str::to_owned).collect();
         Program { command: CommandInfo { value: Some(program.into_owned()), arguments, ..CommandInfo::default() }, executor: true }
     }
-    /// `acked N`: so many records are durable. Remembered before anything else happens, and never lowered.
+    /// `acked N:SUM`: N records are durable. Remembered before anything else happens, and never lowered.
     fn heard(&mut self, member: &Member, data: &[u8]) -> Option<Vec<u8>> {
-        let count = data.strip_prefix(b"acked ").map(watermark)?;
-        (watermark(&member.note) < count).then(|| count.to_string().into_bytes())
+        let said = std::str::from_utf8(data).ok()?.strip_prefix("acked ")?;
+        (acked(&note(member)).ok()?.0 < acked(said).ok()?.0).then(|| said.into())
     }
 }
 
-fn watermark(note: &[u8]) -> u64 {
-    std::str::from_utf8(note).ok().and_then(|it| it.parse().ok()).unwrap_or(0)
+/// What was remembered; what cannot be read goes to the node as it is, which refuses it.
+fn note(member: &Member) -> std::borrow::Cow<'_, str> {
+    if member.note.is_empty() {
+        "0:0".into()
+    } else {
+        String::from_utf8_lossy(&member.note)
+    }
 }
 
 fn cpus(text: &str) -> Result<Scalar, &'static str> {
@@ -99,22 +104,22 @@ mod tests {
     fn a_node_is_told_what_it_must_find() {
         let journal = journal("j --ledger /l --program /p --rate 7").unwrap();
         let line = |member: &Member| journal.program(member).command.arguments.join(" ");
-        let first = Member { stage: Stage::Claiming, ..Member::new(2) };
-        assert_eq!(line(&first), "/p executor --dir data --member 2 --at-least 0 --first --rate 7");
-        for stage in [Stage::Placed, Stage::Claiming] {
-            let again = Member { stage, note: b"41".to_vec(), ..Member::new(2) };
-            assert_eq!(line(&again), "/p executor --dir data --member 2 --at-least 41 --again --rate 7");
-        }
+        assert_eq!(line(&Member::new(2)), "/p executor --dir data --member 2 --acked 0:0 --rate 7");
+        let member = |note: &[u8]| Member { note: note.to_vec(), ..Member::new(2) };
+        assert_eq!(line(&member(b"41:0badcafe")), "/p executor --dir data --member 2 --acked 41:0badcafe --rate 7");
+        assert!(line(&member(b"?")).contains(" --acked ? "), "never taken for nothing");
     }
 
     #[test]
-    fn the_watermark_only_rises() {
+    fn what_was_acknowledged_only_rises() {
         let mut journal = journal("j --ledger /l").unwrap();
-        let member = Member { note: b"10".to_vec(), ..Member::new(0) };
-        assert_eq!(journal.heard(&member, b"acked 11"), Some(b"11".to_vec()));
-        for other in ["acked 10", "acked 9", "acked", "acked x", "hello"] {
-            assert_eq!(journal.heard(&member, other.as_bytes()), None, "{other}");
+        let member = |note: &[u8]| Member { note: note.to_vec(), ..Member::new(0) };
+        assert_eq!(journal.heard(&member(b"10:aa"), b"acked 11:bb"), Some(b"11:bb".to_vec()));
+        assert_eq!(journal.heard(&member(b""), b"acked 1:c"), Some(b"1:c".to_vec()));
+        for other in ["acked 10:bb", "acked 9:bb", "acked", "acked x", "acked 11", "hello"] {
+            assert_eq!(journal.heard(&member(b"10:aa"), other.as_bytes()), None, "{other}");
         }
+        assert_eq!(journal.heard(&member(b"?"), b"acked 11:bb"), None, "what cannot be read is not written over");
     }
 
     #[test]

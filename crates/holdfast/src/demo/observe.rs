@@ -9,6 +9,8 @@ use holdfast_wire::{ClientSettings, MesosClient};
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::proof::{acknowledged, Acknowledged};
+
 /// How long anything may take to come back.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How often it is looked at meanwhile.
@@ -44,13 +46,15 @@ pub struct Observer {
     master: String,
     journal: PathBuf,
     scratch: PathBuf,
+    ledger: PathBuf,
 }
 
 impl Observer {
-    /// Looks at this cluster.
-    pub fn new(master: &str, journal: &Path, scratch: &Path) -> Observer {
+    /// Looks at this cluster, and into the ledger of its scheduler.
+    pub fn new(master: &str, journal: &Path, scratch: &Path, ledger: &Path) -> Observer {
         let client = MesosClient::new(ClientSettings::default());
-        Observer { client, master: master.to_owned(), journal: journal.to_owned(), scratch: scratch.to_owned() }
+        let (journal, scratch, ledger) = (journal.to_owned(), scratch.to_owned(), ledger.to_owned());
+        Observer { client, master: master.to_owned(), journal, scratch, ledger }
     }
 
     /// The directory of everything.
@@ -140,34 +144,60 @@ impl Observer {
         said.unwrap_or_else(|| text(task, "message").to_owned())
     }
 
-    /// Reads the whole chain of records on a volume, and counts them.
+    /// Reads and proves the whole chain of records on a volume; the checksum of each.
     ///
     /// # Errors
     /// When it is missing, damaged or unreadable.
-    pub async fn records(&self, volume: &Volume) -> anyhow::Result<u64> {
-        let output = tokio::process::Command::new(&self.journal).arg("verify").arg(&volume.data).output().await?;
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    pub async fn chain(&self, volume: &Volume) -> anyhow::Result<Vec<u32>> {
+        let output = tokio::process::Command::new(&self.journal).arg("sums").arg(&volume.data).output().await?;
         if !output.status.success() {
             bail!("volume {}: {}", volume.uuid, String::from_utf8_lossy(&output.stderr).trim());
         }
-        said.split(' ').next().and_then(|it| it.parse().ok()).with_context(|| format!("`{said}` is no count of records"))
+        let said = String::from_utf8_lossy(&output.stdout);
+        let sums: Option<Vec<u32>> = said.lines().map(|it| u32::from_str_radix(it, 16).ok()).collect();
+        sums.with_context(|| format!("`{}` does not list checksums", self.journal.display()))
     }
 
-    /// Waits until a volume has more records than `count`; returns how many.
+    /// Waits until a volume has more than `count` records; returns the checksum of each.
     ///
     /// # Errors
     /// When that does not happen in time, or the chain is damaged.
-    pub async fn wait_for_more(&self, volume: &Volume, count: u64) -> anyhow::Result<u64> {
+    pub async fn wait_for_more(&self, volume: &Volume, count: usize) -> anyhow::Result<Vec<u32>> {
         let begin = Instant::now();
         while begin.elapsed() < PATIENCE {
-            let now = self.records(volume).await?;
-            if count < now {
+            let now = self.chain(volume).await?;
+            if count < now.len() {
                 return Ok(now);
             }
             // tidy: sleep is the point: an observer from outside can only look again
             tokio::time::sleep(LOOK_AGAIN).await;
         }
         bail!("volume {}: no record was added to {count} within {} s", volume.uuid, PATIENCE.as_secs())
+    }
+
+    /// Waits until at least `count` records of each member have been acknowledged.
+    ///
+    /// # Errors
+    /// When that does not happen in time.
+    pub async fn wait_for_acknowledged(&self, members: usize, count: usize) -> anyhow::Result<()> {
+        let begin = Instant::now();
+        while begin.elapsed() < PATIENCE {
+            let now = acknowledged(&self.ledger)?;
+            if now.len() == members && now.values().all(|it| count <= it.count) {
+                return Ok(());
+            }
+            // tidy: sleep is the point: an observer from outside can only look again
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        bail!("not every member had {count} records acknowledged within {} s", PATIENCE.as_secs())
+    }
+
+    /// What was acknowledged, by member, as the scheduler has written it down.
+    ///
+    /// # Errors
+    /// When its ledger cannot be read.
+    pub fn acknowledged(&self) -> anyhow::Result<BTreeMap<u32, Acknowledged>> {
+        acknowledged(&self.ledger)
     }
 }
 

@@ -13,15 +13,22 @@ pub struct Scheduler {
     arguments: Vec<String>,
     dir: PathBuf,
     child: Option<Child>,
+    ledger: PathBuf,
 }
 
 impl Scheduler {
     /// A scheduler that does not run yet.
     pub fn new(program: &Path, master: &str, dir: &Path, members: u32) -> Scheduler {
-        let ledger = dir.join("ledger").to_string_lossy().into_owned();
-        let words = ["scheduler", "--master", master, "--nodes", &members.to_string(), "--ledger", &ledger, "--rate", "200"];
+        let ledger = dir.join("ledger");
+        let shown = ledger.to_string_lossy();
+        let words = ["scheduler", "--master", master, "--nodes", &members.to_string(), "--ledger", &shown, "--rate", "200"];
         let arguments = words.iter().map(|it| (*it).to_owned()).collect();
-        Scheduler { program: program.to_owned(), arguments, dir: dir.to_owned(), child: None }
+        Scheduler { program: program.to_owned(), arguments, dir: dir.to_owned(), ledger, child: None }
+    }
+
+    /// Where it writes down what it was told.
+    pub fn ledger(&self) -> &Path {
+        &self.ledger
     }
 
     /// Starts it.

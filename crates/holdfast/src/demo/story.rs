@@ -8,10 +8,11 @@ use tokio::time::Instant;
 
 use super::observe::{Observer, Service, Volume};
 use super::processes::{find, kill, Scheduler};
+use super::proof::Proof;
 use crate::dev::cluster::Cluster;
 
-/// How many records each member has before anything is killed.
-const RECORDS_FIRST: u64 = 50;
+/// How many records of each member are acknowledged before anything is killed.
+const RECORDS_FIRST: usize = 50;
 
 /// What one kill came to.
 #[derive(Clone, Debug)]
@@ -22,10 +23,10 @@ pub struct Scene {
     pub back: Duration,
     /// Whether each member has the volume that it had.
     pub same_volumes: bool,
-    /// Records that were durable before and are not there any more.
-    pub lost: u64,
+    /// Records that were acknowledged before and are not there any more, or are others.
+    pub lost: usize,
     /// Records afterwards.
-    pub records: u64,
+    pub records: usize,
 }
 
 /// The story so far.
@@ -75,9 +76,7 @@ impl Story {
         for (member, volume) in &self.volumes {
             self.say(&format!("member {member} has volume {} on agent {}", volume.uuid, short(&volume.agent)));
         }
-        for volume in self.volumes.clone().values() {
-            self.observer.wait_for_more(volume, RECORDS_FIRST).await?;
-        }
+        self.observer.wait_for_acknowledged(members, RECORDS_FIRST).await?;
         self.kill_task().await?;
         self.kill_executor().await?;
         self.kill_agent(cluster).await?;
@@ -147,7 +146,7 @@ impl Story {
         }
         let refused = self.observer.refusal(0, &was).await?;
         self.say(&format!("member 0 refuses to start: {refused}"));
-        self.observer.records(&volume).await.map(drop)
+        self.observer.chain(&volume).await.map(drop)
     }
 
     fn last_member(&self) -> u32 {
@@ -159,31 +158,31 @@ impl Story {
         service.tasks.get(&member).cloned().with_context(|| format!("member {member} does not run"))
     }
 
-    /// Counts every member's durable records, and starts the clock.
-    async fn before(&self, what: &str) -> anyhow::Result<(Instant, BTreeMap<u32, u64>)> {
-        let mut counts = BTreeMap::new();
+    /// Notes every member's acknowledged records, and starts the clock.
+    async fn before(&self, what: &str) -> anyhow::Result<Before> {
+        let acknowledged = self.observer.acknowledged()?;
+        let mut members = BTreeMap::new();
         for (member, volume) in &self.volumes {
-            counts.insert(*member, self.observer.records(volume).await?);
+            let chain = self.observer.chain(volume).await?;
+            let told = acknowledged.get(member).copied().unwrap_or_default();
+            let proof = Proof::new(told, &chain).with_context(|| format!("member {member}"))?;
+            members.insert(*member, (proof, chain.len()));
         }
-        self.say(&format!("kill -9 {what}; {} records are durable", counts.values().sum::<u64>()));
-        Ok((Instant::now(), counts))
+        let count: usize = members.values().map(|(proof, _)| proof.count()).sum();
+        self.say(&format!("kill -9 {what}; {count} records are acknowledged"));
+        Ok(Before { begin: Instant::now(), members })
     }
 
-    async fn after(
-        &mut self,
-        killed: &str,
-        (begin, before): (Instant, BTreeMap<u32, u64>),
-        whole: impl Fn(&Service) -> bool,
-    ) -> anyhow::Result<()> {
+    async fn after(&mut self, killed: &str, before: Before, whole: impl Fn(&Service) -> bool) -> anyhow::Result<()> {
         let (service, _) = self.observer.wait(&format!("after {killed} was killed"), whole).await?;
-        let back = begin.elapsed();
+        let back = before.begin.elapsed();
         let (mut lost, mut records) = (0, 0);
         for (member, volume) in self.volumes.clone() {
             // Every record from before, and at least one more: it does not only run, it works.
-            let had = before.get(&member).copied().unwrap_or(0);
-            let has = self.observer.wait_for_more(&volume, had).await?;
-            lost += had.saturating_sub(has);
-            records += has;
+            let (proof, length) = before.members.get(&member).with_context(|| format!("member {member} is new"))?;
+            let chain = self.observer.wait_for_more(&volume, *length).await?;
+            lost += proof.lost(&chain);
+            records += chain.len();
         }
         let same_volumes = service.volumes == self.volumes;
         self.say(&format!(
@@ -194,6 +193,13 @@ impl Story {
         self.scenes.push(Scene { killed: killed.to_owned(), back, same_volumes, lost, records });
         Ok(())
     }
+}
+
+/// The service before a kill.
+struct Before {
+    begin: Instant,
+    /// For each member what was acknowledged, and how many records there were.
+    members: BTreeMap<u32, (Proof, usize)>,
 }
 
 /// The part of an agent's id that tells it from the others.

@@ -13,7 +13,7 @@ pub fn print(story: &Story, left: &[String]) -> i32 {
         let back = format!("{:.0} ms", scene.back.as_secs_f64() * 1000.0);
         println!("  {:<28} {back:>14} {volumes:>16} {:>12} {:>10}", scene.killed, scene.records, scene.lost);
     }
-    let lost: u64 = story.scenes.iter().map(|it| it.lost).sum();
+    let lost: usize = story.scenes.iter().map(|it| it.lost).sum();
     let same = story.scenes.iter().all(|it| it.same_volumes);
     let good = story.complete && KINDS <= story.scenes.len() && same && lost == 0 && left.is_empty();
     println!();

@@ -30,7 +30,22 @@ fn belongs(id: i32, mark: &[u8]) -> bool {
     holds(&environment, b"HOLDFAST_CONTAINER_ID=") && holds(&environment, mark)
 }
 
-/// Ends all of them, and waits until they are gone.
+/// Whatever runs and names `scratch` in its command or environment: process ids and commands. A process that has ended has neither.
+pub fn everything_of(scratch: &Path) -> Vec<(i32, String)> {
+    let mark = scratch.as_os_str().as_encoded_bytes();
+    let holds = |bytes: &[u8]| bytes.windows(mark.len()).any(|window| window == mark);
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    let ids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let found = ids.filter_map(|id| {
+        let read = |file: &str| fs::read(format!("/proc/{id}/{file}")).unwrap_or_default();
+        let command = read("cmdline");
+        let is_it = holds(&command) || holds(&read("environ"));
+        is_it.then(|| (id, String::from_utf8_lossy(&command).replace('\0', " ")))
+    });
+    found.collect()
+}
+
+/// Ends all that belongs to containers of agents under `scratch`, and waits until it is gone.
 pub fn end_containers(scratch: &Path) {
     until("the end of the test's containers", || {
         let left = processes_of(scratch);

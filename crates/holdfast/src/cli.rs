@@ -14,7 +14,9 @@ pub mod sizes;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 
+use anyhow::Context as _;
 use clap::{CommandFactory, Parser};
+use holdfast_sdk::net::tether_ends;
 use tokio_util::sync::CancellationToken;
 
 use self::globals::Globals;
@@ -22,6 +24,7 @@ use self::nouns::Verb;
 use crate::failure::{Failure, EXIT_CODES, EXIT_ERROR, EXIT_PIPE_CLOSED, EXIT_USAGE};
 use crate::output::console::{wants_no_colours, Console};
 use crate::verbs::Context;
+use crate::signals::Signals;
 
 /// Everything that can be typed.
 #[derive(Debug, Parser)]
@@ -82,7 +85,13 @@ fn run(line: Line) -> anyhow::Result<i32> {
     let context = Context::new(&line.globals, Console::of_process(), stop.clone());
     builder.enable_all().build()?.block_on(async {
         if line.verb.stops_in_order() {
-            tokio::spawn(crate::signals::stop_on_signal(stop.clone()));
+            let signals = Signals::listen(line.verb.keeps_others()).context("the signals that ask a process to stop cannot be heard")?;
+            tokio::spawn(signals.cancel(stop.clone()));
+            let stop = stop.clone();
+            tokio::spawn(async move {
+                tether_ends().await;
+                stop.cancel();
+            });
         }
         line.verb.run(&line.globals, &context, stop, Line::command()).await
     })

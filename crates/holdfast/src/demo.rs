@@ -10,9 +10,9 @@ mod proof;
 mod story;
 mod verdict;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::{bail, Context};
+use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
 use self::observe::Observer;
@@ -21,6 +21,7 @@ use self::story::Story;
 use crate::cli::settings_demo::DemoSettings;
 use crate::dev::cluster::{Cluster, Shape};
 use crate::dev::Scratch;
+use crate::failure::{Failure, EXIT_INTERRUPTED};
 
 /// The program of the journal framework.
 const JOURNAL: &str = "holdfast-journal";
@@ -28,7 +29,7 @@ const JOURNAL: &str = "holdfast-journal";
 /// Tells the story; returns the exit code.
 ///
 /// # Errors
-/// When it cannot even begin.
+/// When it cannot even begin, or is stopped before its end.
 pub async fn run(settings: DemoSettings, stop: CancellationToken) -> anyhow::Result<i32> {
     let journal = journal(settings.journal.clone())?;
     let scratch = Scratch::new(settings.dir.clone(), settings.keep)?;
@@ -37,20 +38,31 @@ pub async fn run(settings: DemoSettings, stop: CancellationToken) -> anyhow::Res
         settings.agents, settings.agents
     );
     let shape = Shape { agents: settings.agents, disks: 1, port: 0 };
-    let mut cluster = Cluster::start(scratch.path(), shape).await?;
+    let mut cluster = Cluster::new(scratch.path(), shape)?;
+    let begun = stop.run_until_cancelled(cluster.start()).await;
+    if !matches!(begun, Some(Ok(()))) {
+        cluster.stop().await;
+        return begun.map_or_else(|| Err(interrupted(scratch.path()).into()), |failed| failed.map(|()| 0));
+    }
     let mut scheduler = Scheduler::new(&journal, cluster.master_address(), &scratch.path().join("scheduler"), settings.agents);
     let observer = Observer::new(cluster.master_address(), &journal, scratch.path(), scheduler.ledger());
     let mut story = Story::new(observer, settings.agents, settings.sabotage);
     let told = stop.run_until_cancelled(story.tell(&mut cluster, &mut scheduler)).await;
     scheduler.kill().await;
     cluster.stop().await;
-    let left = processes::left_over(scratch.path());
     match told {
-        None => bail!("stopped before the end; nothing was left running"),
+        None => return Err(interrupted(scratch.path()).into()),
         Some(Err(error)) => println!("\n  the story broke off: {error:#}"),
         Some(Ok(())) => {}
     }
-    Ok(verdict::print(&story, &left))
+    Ok(verdict::print(&story, &processes::left_over(scratch.path())))
+}
+
+/// Somebody wanted it to end.
+fn interrupted(scratch: &Path) -> Failure {
+    let left = processes::left_over(scratch);
+    let end = if left.is_empty() { "nothing was left running".to_owned() } else { format!("LEFT RUNNING: {}", left.join(", ")) };
+    Failure::new(EXIT_INTERRUPTED, format!("stopped before the end; {end}"), "let it come to its end: it takes less than a minute")
 }
 
 fn journal(given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
@@ -60,7 +72,8 @@ fn journal(given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
     };
     let path = given.map_or_else(beside, Ok)?;
     if !path.is_file() {
-        bail!("there is no {}; build it with `cargo build --release -p {JOURNAL}`, or name it with --journal", path.display());
+        let hint = format!("build it with `cargo build --release -p {JOURNAL}`, or name it with --journal");
+        return Err(Failure::not_found(format!("there is no {}", path.display()), hint).into());
     }
     path.canonicalize().with_context(|| format!("cannot find {}", path.display()))
 }

@@ -11,29 +11,36 @@ use tokio_util::sync::CancellationToken;
 
 use self::cluster::{Cluster, Shape};
 use crate::cli::settings_dev::DevSettings;
+use crate::failure::{Failure, EXIT_ERROR};
 
-/// Runs a cluster until it is told to stop.
+/// Runs a cluster until it is told to stop, also while it starts.
 ///
 /// # Errors
-/// When a process of it does not start.
+/// When a process of it does not start, or ends by itself.
 pub async fn run(settings: DevSettings, stop: CancellationToken) -> anyhow::Result<()> {
     let scratch = Scratch::new(settings.dir.clone(), settings.keep)?;
     let shape = Shape { agents: settings.agents, disks: settings.disks, port: settings.port };
-    let mut cluster = Cluster::start(scratch.path(), shape).await?;
+    let mut cluster = Cluster::new(scratch.path(), shape)?;
+    let served = stop.run_until_cancelled(serve(&mut cluster, scratch.path())).await;
+    eprintln!("stopping");
+    cluster.stop().await;
+    served.unwrap_or(Ok(()))
+}
+
+/// Starts the cluster, tells where it is, and looks after it for as long as it is whole.
+async fn serve(cluster: &mut Cluster, dir: &std::path::Path) -> anyhow::Result<()> {
+    cluster.start().await?;
     println!("master   http://{}", cluster.master_address());
     for (index, address) in cluster.agent_addresses().enumerate() {
         println!("agent {index}  http://{address}");
     }
-    println!("state    {}", scratch.path().display());
+    println!("state    {}", dir.display());
     println!("try      HOLDFAST_ADDR={} holdfast agent list", cluster.master_address());
     println!("stop     Ctrl-C; nothing is left running");
-    let fallen = stop.run_until_cancelled(cluster.watch()).await;
-    eprintln!("stopping");
-    cluster.stop().await;
-    match fallen {
-        Some(what) => anyhow::bail!("{what} ended by itself; see its log in {}", scratch.path().display()),
-        None => Ok(()),
-    }
+    let name = cluster.watch().await;
+    let hint =
+        format!("start it again with --dir DIR, and read DIR/{name}/log when it happens; here it ended with:\n{}", cluster.log_of(&name));
+    Err(Failure::new(EXIT_ERROR, format!("{name} ended by itself, so the others were ended too"), hint).into())
 }
 
 /// The directory of a cluster; removed at the end unless it was given or shall be kept.

@@ -205,6 +205,11 @@ impl Verb {
     /// Does it; gives the exit code.
     ///
     /// # Errors
+    /// Whether it starts processes that must be gone when it ends.
+    pub fn keeps_others(&self) -> bool {
+        matches!(self, Verb::Dev(_) | Verb::Demo(_))
+    }
+
     /// As each verb says.
     pub async fn run(self, globals: &Globals, context: &Context, stop: CancellationToken, command: clap::Command) -> anyhow::Result<i32> {
         match self {

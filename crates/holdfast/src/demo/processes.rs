@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{bail, Context};
+use holdfast_sdk::net::TETHER_VARIABLE;
 use tokio::process::{Child, Command};
 
 /// The scheduler of the service.
@@ -12,8 +13,8 @@ pub struct Scheduler {
     program: PathBuf,
     arguments: Vec<String>,
     dir: PathBuf,
-    child: Option<Child>,
     ledger: PathBuf,
+    child: Option<Child>,
 }
 
 impl Scheduler {
@@ -39,7 +40,9 @@ impl Scheduler {
         std::fs::create_dir_all(&self.dir).with_context(|| format!("cannot make {}", self.dir.display()))?;
         let log = File::options().create(true).append(true).open(self.dir.join("log"))?;
         let mut command = Command::new(&self.program);
-        command.args(&self.arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).process_group(0).kill_on_drop(true);
+        command.args(&self.arguments).stdout(Stdio::null()).stderr(log).process_group(0).kill_on_drop(true);
+        // Should this process be killed with -9, the pipe ends, and so does the scheduler.
+        command.stdin(Stdio::piped()).env(TETHER_VARIABLE, "1");
         self.child = Some(command.spawn().context("cannot start the scheduler")?);
         Ok(())
     }
@@ -73,7 +76,7 @@ pub fn find(scratch: &Path, verb: &str, member: u32) -> anyhow::Result<u32> {
 pub async fn kill(pid: u32) -> anyhow::Result<()> {
     let status = Command::new("kill").args(["-9", &pid.to_string()]).status().await.context("there is no `kill`")?;
     if !status.success() {
-        bail!("process {pid} cannot be killed");
+        bail!("process {pid} cannot be killed; it may have ended by itself");
     }
     Ok(())
 }

@@ -21,7 +21,8 @@ use tokio_util::sync::CancellationToken;
 
 use self::globals::Globals;
 use self::nouns::Verb;
-use crate::failure::{Failure, EXIT_CODES, EXIT_ERROR, EXIT_PIPE_CLOSED, EXIT_USAGE};
+use crate::advice::advised;
+use crate::failure::{Failure, EXIT_CODES, EXIT_PIPE_CLOSED, EXIT_USAGE};
 use crate::output::console::{wants_no_colours, Console};
 use crate::verbs::Context;
 use crate::signals::Signals;
@@ -64,16 +65,12 @@ fn code(error: &anyhow::Error) -> i32 {
     if error.downcast_ref::<io::Error>().is_some_and(|it| it.kind() == io::ErrorKind::BrokenPipe) {
         return EXIT_PIPE_CLOSED;
     }
-    match error.downcast_ref::<Failure>() {
-        Some(failure) => {
-            eprintln!("{failure}");
-            failure.code
-        }
-        None => {
-            eprintln!("error: {error:#}");
-            EXIT_ERROR
-        }
-    }
+    let advised = match error.downcast_ref::<Failure>() {
+        Some(failure) => failure,
+        None => &advised(error),
+    };
+    eprintln!("{advised}");
+    advised.code
 }
 
 fn run(line: Line) -> anyhow::Result<i32> {
@@ -100,6 +97,7 @@ fn run(line: Line) -> anyhow::Result<i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure::EXIT_ERROR;
     use crate::output::Format;
 
     fn parse(text: &str) -> Result<Line, clap::Error> {

@@ -57,7 +57,8 @@ pub fn open(dir: &Path, kind: &str) -> anyhow::Result<DurableStore> {
     let damaged: Vec<String> = store.damaged().iter().map(ToString::to_string).collect();
     if !damaged.is_empty() {
         bail!(
-            "the {kind} ledger in {} holds records that neither copy can prove:\n  {}\n  see `holdfast ledger check --dir {}`; import an export, or settle them one by one",
+            "the {kind} ledger in {} holds records that neither copy can prove:\n  {}; keep that directory, look closer with `holdfast ledger check --dir {}`, \
+             and start in another one with the newest export: `holdfast ledger import`",
             dir.display(),
             damaged.join("\n  "),
             dir.display()

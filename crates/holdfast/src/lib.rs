@@ -3,6 +3,7 @@
 //! Everything that decides lives in other rooms. This one knows processes, ports and people.
 
 pub mod address_file;
+pub mod advice;
 pub mod agent_process;
 pub mod cli;
 pub mod demo;

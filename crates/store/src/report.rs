@@ -209,8 +209,8 @@ pub enum OpenError {
     },
     /// Acknowledged commits cannot be proven by any witness on this machine, and which records they touched is unknown.
     #[error(
-        "acknowledged commits {from} to {to} cannot be proven: {reason}. Nothing was changed. Restore the missing file, or import an \
-         export, or open with the loss accepted (what is provable is kept, the rest is named as damaged)"
+        "acknowledged commits {from} to {to} cannot be proven: {reason}. Nothing was changed; restore the missing file, or import an export in \
+         another directory (`holdfast ledger export --damaged-too` makes one of what is provable)"
     )]
     CommitsLost {
         /// The first.

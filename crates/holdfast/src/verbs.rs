@@ -29,6 +29,7 @@ pub mod run;
 pub mod sandbox;
 pub mod sheet;
 pub mod task_kill;
+pub mod show;
 pub mod task_list;
 pub mod task_logs;
 pub mod volume_create;

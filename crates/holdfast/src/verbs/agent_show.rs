@@ -1,15 +1,18 @@
-//! `agent show`: one agent with its disks, claims and tasks.
+//! `agent show`: one agent with its disks, claims and tasks, in every format.
 
-use serde_json::Value;
+use serde_json::{json, Value};
 
 use super::agent_list::AGENTS;
 use super::choose::AGENT;
 use super::claim_list::CLAIMS;
 use super::context::now_ms;
 use super::disk_list::DISKS;
+use super::listing::WatchArgs;
 use super::sheet::Sheet;
+use super::show::{show, Shown};
 use super::task_list::TASKS;
 use super::Context;
+use crate::failure::Failure;
 use crate::output::{human, Row};
 
 /// Which agent.
@@ -17,6 +20,9 @@ use crate::output::{human, Row};
 pub struct AgentShowArgs {
     /// Its id, the beginning of it, its short form (S0), or its host.
     pub agent: String,
+    /// Whether it is shown again and again.
+    #[command(flatten)]
+    pub watch: WatchArgs,
 }
 
 /// Runs the verb.
@@ -24,26 +30,23 @@ pub struct AgentShowArgs {
 /// # Errors
 /// When no master answers, or there is no such agent.
 pub async fn run(context: &Context, args: &AgentShowArgs) -> anyhow::Result<i32> {
+    show(context, args.watch, || read(context, &args.agent)).await
+}
+
+async fn read(context: &Context, given: &str) -> Result<Shown, Failure> {
     let agents = context.master.rows(AGENTS.page).await?;
-    let agent = AGENT.choose(&agents, &args.agent)?;
-    if context.quiet {
-        context.console.put(&format!("{}\n", Row(agent).text("id")))?;
-        return Ok(0);
-    }
-    if !context.format.is_table() {
-        context.put_value(agent)?;
-        return Ok(0);
-    }
+    let agent = AGENT.choose(&agents, given)?;
     let row = Row(agent);
     let mut sheet = Sheet::default();
     head(&mut sheet, row);
+    let mut value = json!({ "agent": agent });
     for (heading, listing) in [("Disks", DISKS), ("Claims", CLAIMS), ("Tasks", TASKS)] {
         let mut rows = context.master.rows(listing.page).await?;
         rows.retain(|it: &Value| it["agent"] == agent["id"]);
         sheet.table(heading, &(listing.table)(&rows, now_ms()), context.is_wide(), context.console.colours);
+        value[listing.page] = Value::from(rows);
     }
-    context.console.put(&sheet.text())?;
-    Ok(0)
+    Ok(Shown { id: row.text("id").to_owned(), value, sheet: sheet.text() })
 }
 
 fn head(sheet: &mut Sheet, row: Row<'_>) {

@@ -5,8 +5,11 @@ use serde_json::Value;
 use super::choose::CLAIM;
 use super::claim_list::{holder, CLAIMS};
 use super::context::now_ms;
+use super::listing::WatchArgs;
 use super::sheet::Sheet;
+use super::show::{show, Shown};
 use super::Context;
+use crate::failure::Failure;
 use crate::output::{amounts, human, Column, Row, Table};
 
 /// Which claim.
@@ -14,6 +17,9 @@ use crate::output::{amounts, human, Column, Row, Table};
 pub struct ClaimShowArgs {
     /// Its id, the beginning of it, or the volume's name.
     pub claim: String,
+    /// Whether it is shown again and again.
+    #[command(flatten)]
+    pub watch: WatchArgs,
 }
 
 /// Runs the verb.
@@ -21,16 +27,14 @@ pub struct ClaimShowArgs {
 /// # Errors
 /// When no master answers, or there is no such claim.
 pub async fn run(context: &Context, args: &ClaimShowArgs) -> anyhow::Result<i32> {
+    show(context, args.watch, || read(context, &args.claim)).await
+}
+
+async fn read(context: &Context, given: &str) -> Result<Shown, Failure> {
     let claims = context.master.rows(CLAIMS.page).await?;
-    let claim = CLAIM.choose(&claims, &args.claim)?;
-    if context.quiet {
-        context.console.put(&format!("{}\n", Row(claim).text("id")))?;
-    } else if context.format.is_table() {
-        context.console.put(&sheet(claim, now_ms(), context.is_wide()).text())?;
-    } else {
-        context.put_value(claim)?;
-    }
-    Ok(0)
+    let claim = CLAIM.choose(&claims, given)?;
+    let sheet = sheet(claim, now_ms(), context.is_wide()).text();
+    Ok(Shown { id: Row(claim).text("id").to_owned(), value: claim.clone(), sheet })
 }
 
 fn sheet(claim: &Value, now_ms: u64, wide: bool) -> Sheet {

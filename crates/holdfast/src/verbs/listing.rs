@@ -8,6 +8,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::context::{now_ms, Context};
+use super::show::TIME_IS_OVER;
 use super::watch;
 use crate::failure::{Failure, EXIT_NO_LEADER, EXIT_TIMEOUT};
 use crate::output::{Row, Table};
@@ -89,7 +90,8 @@ impl Listing {
             }
             again.tick().await;
             if until.is_some_and(|it| it <= Instant::now()) {
-                return Ok(0);
+                context.remark(TIME_IS_OVER);
+                return Ok(EXIT_TIMEOUT);
             }
             match self.rows(context, &keep).await {
                 Ok(new) => (next, away) = (Some(new), false),

@@ -7,10 +7,11 @@ use tokio::time::Instant;
 
 use super::choose::TASK;
 use super::sandbox::{Sandbox, Stream};
+use super::show::TIME_IS_OVER;
 use super::task_kill::of_framework;
 use super::Context;
 use crate::cli::sizes::parse_size_mb;
-use crate::failure::Failure;
+use crate::failure::{Failure, EXIT_TIMEOUT};
 use crate::output::Row;
 
 /// How often files are looked at again.
@@ -53,7 +54,8 @@ pub async fn run(context: &Context, args: &TaskLogsArgs) -> anyhow::Result<i32> 
     let mut again = tokio::time::interval(LOOK_AGAIN);
     loop {
         // Asked before the files are read: what an ended task wrote is all there.
-        let over = !args.follow || has_ended(context, task).await? || until.is_some_and(|it| it <= Instant::now());
+        let whole = !args.follow || has_ended(context, task).await?;
+        let over = whole || until.is_some_and(|it| it <= Instant::now());
         let mut found = false;
         for stream in &streams {
             found |= sandbox.copy(*stream, &context.console).await?;
@@ -64,8 +66,12 @@ pub async fn run(context: &Context, args: &TaskLogsArgs) -> anyhow::Result<i32> 
                 Failure::not_found(cause, "it may not have started yet, or its sandbox is gone: `holdfast task list -o wide`").into()
             );
         }
-        if over {
+        if whole {
             return Ok(0);
+        }
+        if over {
+            context.remark(TIME_IS_OVER);
+            return Ok(EXIT_TIMEOUT);
         }
         again.tick().await;
     }

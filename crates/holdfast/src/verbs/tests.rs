@@ -15,7 +15,7 @@ use crate::cli::globals::Globals;
 use crate::cli::nouns::Verb;
 use crate::cli::settings_agent::AgentSettings;
 use crate::cli::settings_master::MasterSettings;
-use crate::failure::{Failure, EXIT_CONFLICT, EXIT_NOT_FOUND, EXIT_NOT_PLACED, EXIT_NO_LEADER, EXIT_USAGE};
+use crate::failure::{Failure, EXIT_CONFLICT, EXIT_NOT_FOUND, EXIT_NOT_PLACED, EXIT_NO_LEADER, EXIT_TIMEOUT, EXIT_USAGE};
 use crate::output::console::tests::kept;
 use crate::verbs::Context;
 
@@ -241,7 +241,9 @@ async fn lists_are_the_masters_own_and_watched() {
     let watched = watching.await.unwrap();
     let first: Value = serde_json::from_str(watched.data.lines().next().unwrap()).unwrap();
     assert_eq!((first["change"].as_str(), first["row"]["id"].as_str()), (Some("added"), Some(made.data.trim())), "{watched:?}");
-    assert_eq!(watched.code, 0);
+    assert_eq!(watched.code, EXIT_TIMEOUT, "it was not asked to end by itself");
+    let shown = cluster.typed("agent show S0 --watch -o json --timeout 1s").await;
+    assert_eq!(shown.code, EXIT_TIMEOUT, "{shown:?}");
     cluster.stop().await;
 }
 

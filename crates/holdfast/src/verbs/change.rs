@@ -66,6 +66,21 @@ pub fn confirm(context: &Context, question: &str, args: DestroyArgs) -> Result<(
     }
 }
 
+/// Asks for the name of what holds data, so that nobody gives it up by a habit of the hand.
+///
+/// # Errors
+/// When the answer is anything but that name, or nobody can answer.
+pub fn confirm_by_name(context: &Context, question: &str, name: &str, args: DestroyArgs) -> Result<(), Failure> {
+    if args.yes {
+        return Ok(());
+    }
+    match context.console.ask(&format!("{question} Type its name to go on: ")) {
+        Some(answer) if answer == name => Ok(()),
+        Some(_) => Err(Failure::new(EXIT_ERROR, "nothing was done: the answer was not its name", format!("answer {name}, or add -y"))),
+        None => Err(Failure::usage(format!("{question} Nobody can answer here, and nothing was done"), "add -y if you mean it")),
+    }
+}
+
 /// A plan as lines: each field a line, lists below.
 fn words(plan: &Value) -> String {
     let mut text = String::new();
@@ -102,6 +117,18 @@ mod tests {
         assert_eq!(confirm(&context, "really?", DestroyArgs::default()).unwrap_err().code, 64);
         assert!(confirm(&context, "really?", DestroyArgs { yes: true, ..Default::default() }).is_ok());
         assert_eq!(remarks.text(), "");
+    }
+
+    #[test]
+    fn data_go_only_by_their_name() {
+        for (typed, agreed) in [("data-0\n", true), ("y\n", false), ("yes\n", false), ("\n", false), ("", false), ("data-00\n", false)] {
+            let (context, ..) = testbed::context("127.0.0.1:1", Some(typed));
+            let answer = confirm_by_name(&context, "really?", "data-0", DestroyArgs::default());
+            assert_eq!(answer.as_ref().map_err(|it| it.code), if agreed { Ok(&()) } else { Err(EXIT_ERROR) }, "{typed:?}");
+        }
+        let (context, ..) = testbed::context("127.0.0.1:1", None);
+        assert_eq!(confirm_by_name(&context, "really?", "v", DestroyArgs::default()).unwrap_err().code, 64);
+        assert!(confirm_by_name(&context, "really?", "v", DestroyArgs { yes: true, ..Default::default() }).is_ok());
     }
 
     #[test]

@@ -175,6 +175,19 @@ async fn an_operator_claims_and_gives_back() {
     let shown = cluster.typed(&format!("claim show {}", &id[..8])).await;
     assert!(shown.data.contains("holds    disk 200 MiB") && shown.data.contains("\nHistory\n"), "{shown:?}");
 
+    let all = cluster.rows("agent show S0 -o json").await;
+    assert_eq!((&all["agent"]["id"], all["disks"].as_array().map(Vec::len)), (&agents[0]["id"], Some(2)), "{all:#}");
+    assert!(
+        all["claims"].as_array().unwrap().iter().any(|it| it["id"] == id) && all["tasks"] == Value::from(Vec::<Value>::new()),
+        "{all:#}"
+    );
+
+    for (line, offered) in
+        [("agent show S", "S0\n"), ("volume destroy data", "data-0\n"), ("claim list --agent S", "S0\n"), ("agent list S", "")]
+    {
+        let done = cluster.typed(&format!("complete-words -- {line}")).await;
+        assert_eq!((done.code, done.data.as_str(), done.remarks.as_str()), (0, offered, ""), "{line}");
+    }
     destroy_and_remove(&cluster, id).await;
     cluster.stop().await;
 }
@@ -184,10 +197,13 @@ async fn destroy_and_remove(cluster: &Cluster, volume: &str) {
     assert_eq!(unasked.code, EXIT_USAGE, "nobody is there to agree: {unasked:?}");
     let declined = typed(&cluster.address, "volume destroy data-0", Some("\n")).await;
     assert_eq!(declined.code, 1, "{declined:?}");
-    assert!(declined.remarks.contains("Its data go to the trash. [y/N] error: nothing was done"), "{declined:?}");
+    let asked = "Its data go to the trash. Type its name to go on: error: nothing was done";
+    assert!(declined.remarks.contains(asked), "{declined:?}");
+    let habit = typed(&cluster.address, "volume destroy data-0", Some("y\n")).await;
+    assert_eq!(habit.code, 1, "{habit:?}");
     assert_eq!(cluster.typed("volume destroy data-0 --plan").await.code, EXIT_NOT_PLACED);
     assert_eq!(cluster.rows("claim list --volumes -o json").await[0]["id"], volume);
-    let agreed = typed(&cluster.address, "volume destroy data-0", Some("y\n")).await;
+    let agreed = typed(&cluster.address, "volume destroy data-0", Some("data-0\n")).await;
     assert_eq!(agreed.code, 0, "{agreed:?}");
     cluster.until("claim list --volumes -o json", |rows| rows.as_array().is_some_and(Vec::is_empty)).await;
 

@@ -1,11 +1,11 @@
 //! `volume destroy`: give a volume up; its data go to the trash of its disk.
 //!
-//! Never without somebody's word, and never while a task uses it.
+//! Never without its name typed by somebody (or -y, for scripts), and never while a task uses it.
 
 use holdfast_model::convert::operator::OperatorOrder;
 use holdfast_model::{AgentId, ClaimAction};
 
-use super::change::{confirm, plan, DestroyArgs};
+use super::change::{confirm_by_name, plan, DestroyArgs};
 use super::choose::CLAIM;
 use super::{holdings, Context};
 use crate::failure::{Failure, EXIT_CONFLICT};
@@ -46,7 +46,7 @@ pub async fn run(context: &Context, args: &VolumeDestroyArgs) -> anyhow::Result<
     if args.destroy.plan.plan {
         return plan(context, &order).await;
     }
-    confirm(context, &question(row), args.destroy)?;
+    confirm_by_name(context, &question(row), row.text("volume"), args.destroy)?;
     context.master.order(&order).await?;
     context.remark(&format!("volume `{}` ({}) is destroyed; its data are in the trash of its disk", row.text("volume"), row.text("id")));
     Ok(0)

@@ -24,8 +24,8 @@ use self::nouns::Verb;
 use crate::advice::advised;
 use crate::failure::{Failure, EXIT_CODES, EXIT_PIPE_CLOSED, EXIT_USAGE};
 use crate::output::console::{wants_no_colours, Console};
-use crate::verbs::Context;
 use crate::signals::Signals;
+use crate::verbs::Context;
 
 /// Everything that can be typed.
 #[derive(Debug, Parser)]
@@ -161,6 +161,9 @@ mod tests {
             "completion bash",
             "completion zsh",
             "completion fish",
+            "complete-words -- agent show S",
+            "agent show a --watch",
+            "claim show c -w -o json",
             "master --port 0",
             "agent",
             "dev",

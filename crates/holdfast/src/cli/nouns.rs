@@ -58,8 +58,11 @@ pub enum Verb {
     Ledger(LedgerVerb),
     /// Say what this machine can do for containers and volumes.
     Doctor(verbs::doctor::DoctorArgs),
-    /// Write a script that lets a shell complete verbs and flags.
+    /// Write a script that lets a shell complete verbs, flags, and the ids of what there is.
     Completion(verbs::completion::CompletionArgs),
+    /// What the last of these words could become; asked by shells.
+    #[command(hide = true)]
+    CompleteWords(verbs::complete_words::CompleteWordsArgs),
     /// The executor of one command; started by agents.
     #[command(hide = true)]
     CommandExecutor,
@@ -202,14 +205,14 @@ impl Verb {
         self.is_process() || matches!(self, Verb::Run(_))
     }
 
-    /// Does it; gives the exit code.
-    ///
-    /// # Errors
     /// Whether it starts processes that must be gone when it ends.
     pub fn keeps_others(&self) -> bool {
         matches!(self, Verb::Dev(_) | Verb::Demo(_))
     }
 
+    /// Does it; gives the exit code.
+    ///
+    /// # Errors
     /// As each verb says.
     pub async fn run(self, globals: &Globals, context: &Context, stop: CancellationToken, command: clap::Command) -> anyhow::Result<i32> {
         match self {
@@ -251,6 +254,7 @@ impl Verb {
             Verb::Task(TaskVerb::Kill(args)) => verbs::task_kill::run(context, &args).await,
             Verb::Role(RoleVerb::List(args)) => verbs::role_list::run(context, args).await,
             Verb::Offer(OfferVerb::List(args)) => verbs::offer_list::run(context, args).await,
+            Verb::CompleteWords(args) => verbs::complete_words::run(context, &args).await,
             other => anyhow::bail!("{other:?} is led nowhere; this is a bug"),
         }
     }

@@ -313,6 +313,8 @@ async fn nobody_answers() {
 
 #[tokio::test]
 async fn shells_are_taught() {
+    let silent = typed("127.0.0.1:1", "complete-words -- agent show S", None).await;
+    assert_eq!((silent.code, silent.data.as_str(), silent.remarks.as_str()), (0, "", ""), "no master answers");
     for (shell, word) in [("bash", "complete -F _holdfast"), ("zsh", "#compdef holdfast"), ("fish", "complete -c holdfast")] {
         let done = typed("127.0.0.1:1", &format!("completion {shell}"), None).await;
         assert!(done.code == 0 && done.data.contains(word), "{shell}");

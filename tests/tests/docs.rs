@@ -2,13 +2,15 @@
 //! what `deploy/` names exists.
 //!
 //! Relies on the built binaries `holdfast` and `holdfast-journal`, and on bash. A block is run unless the comment directly above it says
-//! otherwise: `<!-- runs: elsewhere (FILE: why) -->` (another test runs it), `<!-- needs: root -->` (or programs; left out where they are
-//! missing). `<!-- from: FILE -->` says that a block's lines are those of a file. Never believes a page that has no test.
+//! otherwise: `<!-- runs: elsewhere (FILE: why) -->` (that file holds the commands; `docs/elsewhere.rs` says what that is worth),
+//! `<!-- needs: root -->` (or programs; left out where they are missing). `<!-- from: FILE -->` says that a block's lines are those of a file. Never believes a page that has no test.
 
 #[path = "docs/blocks.rs"]
 mod blocks;
 #[path = "docs/deploy.rs"]
 mod deploy;
+#[path = "docs/elsewhere.rs"]
+mod elsewhere;
 #[path = "docs/fields.rs"]
 mod fields;
 #[path = "docs/service.rs"]
@@ -69,9 +71,9 @@ fn is_there(program: &str) -> bool {
 fn is_run(page: &str, block: &Block) -> bool {
     let why = match &block.fate {
         _ if !block.is_run() => return false,
-        Fate::Elsewhere { file, why } => {
-            assert!(root().join(file).exists(), "{page}, line {}: there is no {file} that could run it", block.line);
-            format!("{file}: {why}")
+        Fate::Elsewhere { files, why } => {
+            elsewhere::check(page, block, files);
+            format!("{}: {why}", files.join(", "))
         }
         Fate::Needs(all) => match all.iter().find(|it| if *it == "root" { !is_root() } else { !is_there(it) }) {
             Some(missing) => format!("no {missing} here"),

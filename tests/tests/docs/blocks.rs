@@ -13,8 +13,8 @@ const SHOWN: [&str; 7] = ["text", "rust", "json", "toml", "yaml", "ini", "proto"
 pub enum Fate {
     /// It is run, or looked at.
     Here,
-    /// It is run by something else: a file of the repository, and why.
-    Elsewhere { file: String, why: String },
+    /// It is run by something else: files of the repository, and why.
+    Elsewhere { files: Vec<String>, why: String },
     /// It is run where this is given: `root`, or a program.
     Needs(Vec<String>),
     /// Its lines are those of a file of the repository.
@@ -155,10 +155,13 @@ fn directive(line: &str) -> Option<Result<Fate, String>> {
 }
 
 fn elsewhere(value: &str) -> Result<Fate, String> {
-    let wrong = || format!("`{value}` is not understood; write `elsewhere (FILE: why)`");
+    let wrong = || format!("`{value}` is not understood; write `elsewhere (FILE, FILE ...: why)`");
     let inner = value.strip_prefix("elsewhere").and_then(|it| it.trim().strip_prefix('(')?.strip_suffix(')')).ok_or_else(wrong)?;
-    match inner.split_once(':').map(|(file, why)| (file.trim(), why.trim())) {
-        Some((file, why)) if !file.is_empty() && !why.is_empty() => Ok(Fate::Elsewhere { file: file.to_owned(), why: why.to_owned() }),
+    let listed = |files: &str| files.split(',').map(|it| it.trim().to_owned()).collect::<Vec<_>>();
+    match inner.split_once(':').map(|(files, why)| (listed(files), why.trim())) {
+        Some((files, why)) if files.iter().all(|it| !it.is_empty()) && !why.is_empty() => {
+            Ok(Fate::Elsewhere { files, why: why.to_owned() })
+        }
         _ => Err(wrong()),
     }
 }
@@ -213,7 +216,9 @@ mod tests {
         assert_eq!(found.iter().map(|it| it.line).collect::<Vec<_>>(), [3, 8, 12]);
         assert_eq!(found[0].body, ["echo 1", "echo 2"]);
         assert_eq!(found[1].fate, Fate::Needs(vec!["root".to_owned(), "strace".to_owned()]));
-        assert_eq!(found[2].fate, Fate::Elsewhere { file: ".ci/run".to_owned(), why: "it takes long".to_owned() });
+        assert_eq!(found[2].fate, Fate::Elsewhere { files: vec![".ci/run".to_owned()], why: "it takes long".to_owned() });
+        let two = blocks("<!-- runs: elsewhere (a, b/c: why) -->\n```sh\nx\n```\n").unwrap();
+        assert_eq!(two[0].fate, Fate::Elsewhere { files: vec!["a".to_owned(), "b/c".to_owned()], why: "why".to_owned() });
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::lexed::Lexed;
 use super::manifest::Manifest;
 use super::modules::{self, Standing};
 
-/// Folders that hold nothing anybody wrote.
+/// What holds nothing anybody wrote; in a second worktree `.git` is a file.
 const LEFT_OUT: &[&str] = &[".git", "target", "__pycache__", "node_modules"];
 
 /// Larger files are data, not text that a person reads.
@@ -157,7 +157,10 @@ fn walk(folder: &Path, prefix: &str, texts: &mut BTreeMap<String, String>) -> Re
         let entry = entry.with_context(|| format!("cannot list {}", folder.display()))?;
         let (name, kind) = (entry.file_name().to_string_lossy().into_owned(), entry.file_type()?);
         let path = format!("{prefix}{name}");
-        if kind.is_dir() && !LEFT_OUT.contains(&name.as_str()) {
+        if LEFT_OUT.contains(&name.as_str()) {
+            continue;
+        }
+        if kind.is_dir() {
             walk(&entry.path(), &format!("{path}/"), texts)?;
         } else if kind.is_file() && entry.metadata()?.len() <= TEXT_BYTES_MAX {
             let bytes = fs::read(entry.path()).with_context(|| format!("cannot read {path}"))?;
@@ -194,6 +197,6 @@ mod tests {
     fn the_real_tree_is_read_without_what_was_built() {
         let house = House::read(&crate::project::root()).unwrap();
         assert!(house.texts.contains_key("crates/xtask/src/tidy/house.rs"));
-        assert!(!house.texts.keys().any(|path| path.starts_with("target/") || path.starts_with(".git/")));
+        assert!(!house.texts.keys().any(|path| path.starts_with("target/") || path == ".git" || path.starts_with(".git/")));
     }
 }

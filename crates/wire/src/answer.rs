@@ -102,7 +102,7 @@ pub(crate) fn redirect(address: &str, path_and_query: &str) -> Answer {
             answer.headers_mut().insert(LOCATION, location);
             answer
         }
-        Err(_) => refusal(&Refusal::unavailable("the leading master's address cannot be written into a header; check its --hostname")),
+        Err(_) => refusal(&Refusal::unavailable("the leading master's address cannot be written into a header; check its --advertise")),
     }
 }
 

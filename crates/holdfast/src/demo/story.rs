@@ -19,8 +19,8 @@ const RECORDS_FIRST: usize = 50;
 pub struct Scene {
     /// What was killed.
     pub killed: String,
-    /// How long until everything ran again.
-    pub back: Duration,
+    /// How long until everything ran again; `None` when it never did.
+    pub back: Option<Duration>,
     /// Whether each member has the volume that it had.
     pub same_volumes: bool,
     /// Records that were acknowledged before and are not there any more, or are others.
@@ -174,23 +174,39 @@ impl Story {
     }
 
     async fn after(&mut self, killed: &str, before: Before, whole: impl Fn(&Service) -> bool) -> anyhow::Result<()> {
-        let (service, _) = self.observer.wait(&format!("after {killed} was killed"), whole).await?;
+        let waited = self.observer.wait(&format!("after {killed} was killed"), whole).await;
         let back = before.begin.elapsed();
+        let (service, mut broken) = waited.map_or_else(|error| (None, Some(error)), |(service, _)| (Some(service), None));
         let (mut lost, mut records) = (0, 0);
         for (member, volume) in self.volumes.clone() {
-            // Every record from before, and at least one more: it does not only run, it works.
             let (proof, length) = before.members.get(&member).with_context(|| format!("member {member} is new"))?;
-            let chain = self.observer.wait_for_more(&volume, *length).await?;
+            // Every record from before, and at least one more: it does not only run, it works.
+            let more = match broken {
+                None => self.observer.wait_for_more(&volume, *length).await,
+                Some(_) => self.observer.chain(&volume).await,
+            };
+            let chain = match more {
+                Ok(chain) => chain,
+                // Somebody may have refused to go on with less. What is lost is counted all the same; what cannot be read is lost.
+                Err(error) => {
+                    broken.get_or_insert(error);
+                    self.observer.chain(&volume).await.unwrap_or_default()
+                }
+            };
             lost += proof.lost(&chain);
             records += chain.len();
         }
-        let same_volumes = service.volumes == self.volumes;
+        let same_volumes = service.is_some_and(|it| it.volumes == self.volumes);
+        let back = broken.is_none().then_some(back);
+        self.scenes.push(Scene { killed: killed.to_owned(), back, same_volumes, lost, records });
+        if let Some(error) = broken {
+            return Err(error);
+        }
         self.say(&format!(
             "everything runs again after {:.0} ms, on {}",
-            back.as_secs_f64() * 1000.0,
+            back.unwrap_or_default().as_secs_f64() * 1000.0,
             if same_volumes { "the same volumes" } else { "OTHER volumes" }
         ));
-        self.scenes.push(Scene { killed: killed.to_owned(), back, same_volumes, lost, records });
         Ok(())
     }
 }

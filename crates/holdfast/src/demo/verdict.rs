@@ -9,8 +9,12 @@ const KINDS: usize = 5;
 pub fn print(story: &Story, left: &[String]) -> i32 {
     println!("\n  {:<28} {:>14} {:>16} {:>12} {:>10}", "KILLED WITH -9", "BACK IN", "VOLUMES", "RECORDS", "LOST");
     for scene in &story.scenes {
-        let volumes = if scene.same_volumes { "the same" } else { "NOT THE SAME" };
-        let back = format!("{:.0} ms", scene.back.as_secs_f64() * 1000.0);
+        let volumes = match (scene.back, scene.same_volumes) {
+            (None, _) => "-",
+            (_, true) => "the same",
+            (_, false) => "NOT THE SAME",
+        };
+        let back = scene.back.map_or("NEVER".to_owned(), |it| format!("{:.0} ms", it.as_secs_f64() * 1000.0));
         println!("  {:<28} {back:>14} {volumes:>16} {:>12} {:>10}", scene.killed, scene.records, scene.lost);
     }
     let lost: usize = story.scenes.iter().map(|it| it.lost).sum();

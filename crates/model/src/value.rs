@@ -55,6 +55,15 @@ impl Scalar {
     }
 }
 
+/// Decimal notation, as [`fmt::Display`] writes it.
+impl std::str::FromStr for Scalar {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Scalar, &'static str> {
+        text.parse().ok().and_then(Scalar::from_f64).ok_or("give a number, such as 0.5")
+    }
+}
+
 impl fmt::Display for Scalar {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (sign, abs) = (if self.0 < 0 { "-" } else { "" }, self.0.unsigned_abs());

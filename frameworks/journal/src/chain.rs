@@ -2,12 +2,10 @@
 //! A record is its length, its number, the checksum of the record before, its data, and its own checksum, which covers all of these.
 //! Bytes behind the last record are a write that broke off, of which nobody was told. Never reads past damage, never repairs a record.
 
-use std::fs::{File, OpenOptions};
-use std::io::{Seek, SeekFrom, Write};
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
-
 use holdfast_sdk::net::{ensure, Result};
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
 
 const WRITE_BYTES_MAX: usize = 1 << 20; // What broke off cannot be longer.
 const HEAD: usize = 16; // Length (4), number (8), checksum of the record before (4).
@@ -61,18 +59,15 @@ impl Chain {
         let (mut bytes, end) = (Vec::new(), found.end as u64);
         for data in records {
             let from = bytes.len();
-            bytes.extend(u32::try_from(data.len())?.to_le_bytes());
-            bytes.extend(found.count.to_le_bytes());
-            bytes.extend(found.last.to_le_bytes());
-            bytes.extend(data);
+            let length = u32::try_from(data.len())?.to_le_bytes();
+            bytes.extend([&length[..], &found.count.to_le_bytes(), &found.last.to_le_bytes(), &data].concat());
             found.last = crc32fast::hash(&bytes[from..]);
             bytes.extend(found.last.to_le_bytes());
             found.count += 1;
         }
         ensure!(bytes.len() <= WRITE_BYTES_MAX, "{} bytes are too many for one write", bytes.len());
         file.set_len(end)?; // What broke off before ends here.
-        file.seek(SeekFrom::Start(end))?;
-        file.write_all(&bytes)?;
+        file.write_all_at(&bytes, end)?;
         file.sync_data()?;
         ensure!(file.metadata()?.nlink() != 0, "the journal was removed while it was written; what is on it is lost");
         found.end += bytes.len();

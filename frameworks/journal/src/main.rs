@@ -1,13 +1,8 @@
 //! The smallest stateful framework, and the template to copy: N nodes, each of which appends records to a journal on a volume of its own
-//! and finds it again, whole, wherever a node, its executor, its agent, the scheduler or the master was killed.
-//! To write your own, copy this folder below `frameworks/`, name it in `Cargo.toml`, and change three files:
-//! 1. `node.rs`, `chain.rs`: your program. If it exists already (a database, say), drop them, but not their habits: look at what is on
-//!    the volume before you start, and refuse to start on less than you once acknowledged.
-//! 2. `executor.rs`: how it is started on an agent, and what it tells the scheduler. Drop it where a command line is all that it needs.
-//! 3. `scheduler.rs`: how many members there are, what each needs, how each is run. The rest (offers, reservations, volumes, bringing
-//!    each member back to its own volume, the ledger, reconnecting) is the SDK's. Nothing here ever destroys a volume.
-//!
-//! Try it: `holdfast-journal scheduler --master 127.0.0.1:5050 --ledger /tmp/journal`. Stop it with Ctrl-C, start it again: its nodes run on.
+//! and finds it again, whole, wherever a node, its executor, its agent, the scheduler or the master was killed. To write your own, copy
+//! this folder below `frameworks/`, and change `scheduler.rs`: how many members there are, what each needs, how each is run. Put your
+//! program in the place of `node.rs` and `chain.rs`, and keep their habit: look at what is on the volume, and refuse to start on less than
+//! you once acknowledged. Drop `executor.rs` where a command line is all that it needs. Nothing here ever destroys a volume.
 
 mod chain;
 mod executor;
@@ -23,10 +18,12 @@ enum Verb {
     Executor(node::Arguments),
     /// Run one node; started by its executor.
     Node(node::Arguments),
-    /// Check the journal in a directory and print how many records it has.
-    Verify { dir: std::path::PathBuf },
-    /// Check the journal in a directory and print the checksum of each record.
-    Sums { dir: std::path::PathBuf },
+    /// Check the journal in a directory; print how many records it has, or each one's checksum.
+    Verify {
+        dir: std::path::PathBuf,
+        #[arg(long)]
+        sums: bool,
+    },
 }
 
 fn main() -> std::process::ExitCode {
@@ -34,8 +31,7 @@ fn main() -> std::process::ExitCode {
         Verb::Scheduler(arguments) => holdfast_sdk::net::block_on(scheduler::run(arguments)),
         Verb::Executor(_) => holdfast_sdk::net::block_on(executor::run()),
         Verb::Node(arguments) => node::run(&arguments),
-        Verb::Verify { dir } => node::verify(&dir, false),
-        Verb::Sums { dir } => node::verify(&dir, true),
+        Verb::Verify { dir, sums } => node::verify(&dir, sums),
     };
     done.map_or_else(|error| (eprintln!("journal: {error:#}"), 1.into()).1, |()| 0.into())
 }

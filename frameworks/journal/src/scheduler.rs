@@ -25,7 +25,7 @@ pub struct Arguments {
     #[arg(long, default_value_t = 64)]
     disk_mb: i64,
     /// The processors of each node.
-    #[arg(long, default_value = "0.1", value_parser = cpus)]
+    #[arg(long, default_value = "0.1")]
     cpus: Scalar,
     /// The memory of each node, in megabytes.
     #[arg(long, default_value_t = 32)]
@@ -40,8 +40,7 @@ pub struct Arguments {
 
 /// Runs the framework until it is told to stop.
 pub async fn run(arguments: Arguments) -> Result<()> {
-    let options = Options::new(arguments.master.clone(), &arguments.ledger);
-    net::run(arguments, options).await
+    net::run(arguments.clone(), Options::new(arguments.master, &arguments.ledger)).await
 }
 
 impl Service for Arguments {
@@ -73,15 +72,10 @@ impl Service for Arguments {
 
 /// What was remembered; what cannot be read goes to the node as it is, which refuses it.
 fn note(member: &Member) -> std::borrow::Cow<'_, str> {
-    if member.note.is_empty() {
-        "0:0".into()
-    } else {
-        String::from_utf8_lossy(&member.note)
+    match &member.note[..] {
+        [] => "0:0".into(),
+        note => String::from_utf8_lossy(note),
     }
-}
-
-fn cpus(text: &str) -> Result<Scalar, &'static str> {
-    text.parse().ok().and_then(Scalar::from_f64).ok_or("give a number of processors, such as 0.5")
 }
 
 #[cfg(test)]

@@ -149,7 +149,7 @@ impl Observer {
     /// # Errors
     /// When it is missing, damaged or unreadable.
     pub async fn chain(&self, volume: &Volume) -> anyhow::Result<Vec<u32>> {
-        let output = tokio::process::Command::new(&self.journal).arg("sums").arg(&volume.data).output().await?;
+        let output = tokio::process::Command::new(&self.journal).args(["verify", "--sums"]).arg(&volume.data).output().await?;
         if !output.status.success() {
             bail!("volume {}: {}", volume.uuid, String::from_utf8_lossy(&output.stderr).trim());
         }

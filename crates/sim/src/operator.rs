@@ -77,8 +77,17 @@ impl Operator {
         if self.luck.one_in(2) {
             return ClaimAction::Unreserve(vec![part]);
         }
-        let name = PersistenceId::made(format!("ops-v{}", &self.luck.fresh().simple().to_string()[..8]));
-        ClaimAction::Create(vec![part.volume(name, "data", Some("ops"))])
+        let room = if exclusive { 1 } else { claim.resource.value.quantity().as_thousandths() / part.value.quantity().as_thousandths() };
+        let volumes = 1 + self.luck.below(room.clamp(1, 3) as u64);
+        let name = |luck: &mut Rng| PersistenceId::made(format!("ops-v{}", &luck.fresh().simple().to_string()[..8]));
+        ClaimAction::Create((0..volumes).map(|_| part.clone().volume(name(&mut self.luck), "data", Some("ops"))).collect())
+    }
+
+    /// Gives up a volume, and now and then others with it.
+    fn destroy(&mut self, claim: &Claim, ours: &[Claim]) -> ClaimAction {
+        let others = ours.iter().filter(|it| it.is_volume() && it.id != claim.id);
+        let more: Vec<Resource> = others.filter(|_| self.luck.one_in(2)).map(|it| it.resource.clone()).collect();
+        ClaimAction::Destroy(std::iter::once(claim.resource.clone()).chain(more).collect())
     }
 }
 
@@ -97,7 +106,7 @@ impl World {
         let ours: Vec<Claim> = claims.filter(|it| self.operator.is_ours(it) && it.state == ClaimState::Ready).cloned().collect();
         let most = if self.operator.luck.one_in(4) { 0 } else { 3 };
         let action = match self.operator.luck.pick(&ours).cloned() {
-            Some(claim) if claim.is_volume() && most <= ours.len() => ClaimAction::Destroy(vec![claim.resource]),
+            Some(claim) if claim.is_volume() && most <= ours.len() => self.operator.destroy(&claim, &ours),
             Some(claim) if !claim.is_volume() => self.operator.on_reservation(&claim),
             _ => {
                 let disks = &self.machines[index].disks;

@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_model::{
-    Action, AgentChange, AgentId, Call, Claim, ClaimAction, ClaimId, Event, FrameworkId, Identity, OfferId, OperationState, Role, TaskId,
-    TaskInfo,
+    Action, AgentChange, AgentId, Call, Claim, ClaimAction, ClaimId, Event, FrameworkId, Identity, OfferId, OperationState, Resource, Role,
+    TaskId, TaskInfo,
 };
 
 use crate::fact::Fact;
@@ -24,8 +24,8 @@ pub struct Known {
     pub frameworks: BTreeMap<FrameworkId, usize>,
     /// The roles that each framework named.
     pub roles: BTreeMap<usize, Vec<Role>>,
-    /// Where an offer is.
-    pub offers: BTreeMap<OfferId, AgentId>,
+    /// To whom an offer was made, and where it is.
+    pub offers: BTreeMap<OfferId, (usize, AgentId)>,
     /// Tasks that frameworks asked for.
     pub tasks: BTreeMap<(FrameworkId, TaskId), TaskInfo>,
     /// At least this much of each reservation and volume must be there, in thousandths; negative while more was asked away.
@@ -34,6 +34,8 @@ pub struct Known {
     pub floors_changed: BTreeSet<AgentId>,
     /// Operations whose outcome a framework has not heard, by framework and id.
     pub open: BTreeMap<(usize, String), (AgentId, ClaimAction)>,
+    /// Volumes that a framework was told were not made.
+    pub refuted: BTreeSet<VolumeName>,
     /// Volumes that somebody asked to destroy.
     pub destroyed: BTreeSet<VolumeName>,
     /// Claims as agents wrote them down.
@@ -73,8 +75,9 @@ impl Known {
         match call {
             Call::Subscribe { info, .. } => drop(self.roles.insert(framework, info.roles.clone())),
             Call::Accept { offers, operations, .. } => {
-                let Some(agent) = offers.first().and_then(|it| self.offers.get(it)).cloned() else { return };
-                offers.iter().for_each(|it| drop(self.offers.remove(it)));
+                let theirs = |it: &&(usize, AgentId)| it.0 == framework;
+                let Some((_, agent)) = offers.first().and_then(|it| self.offers.get(it)).filter(theirs).cloned() else { return };
+                self.forget_offers(framework, offers);
                 for operation in operations {
                     match &operation.action {
                         Action::Claim(action) => {
@@ -92,15 +95,24 @@ impl Known {
                     }
                 }
             }
-            Call::Decline { offers, .. } => offers.iter().for_each(|it| drop(self.offers.remove(it))),
+            Call::Decline { offers, .. } => self.forget_offers(framework, offers),
             _ => {}
+        }
+    }
+
+    /// Offers are used up by whoever they were made to, and by nobody else.
+    fn forget_offers(&mut self, framework: usize, offers: &[OfferId]) {
+        for id in offers {
+            if self.offers.get(id).is_some_and(|it| it.0 == framework) {
+                self.offers.remove(id);
+            }
         }
     }
 
     fn framework_hears(&mut self, framework: usize, event: &Event) {
         match event {
             Event::Subscribed(id) => drop(self.frameworks.insert(id.clone(), framework)),
-            Event::Offers(offers) => self.offers.extend(offers.iter().map(|it| (it.id.clone(), it.agent.clone()))),
+            Event::Offers(offers) => self.offers.extend(offers.iter().map(|it| (it.id.clone(), (framework, it.agent.clone())))),
             Event::UpdateOperation(status) => {
                 let key = (framework, status.id.clone().unwrap_or_default());
                 match status.state {
@@ -112,6 +124,9 @@ impl Known {
                     OperationState::Failed | OperationState::Error | OperationState::Dropped => {
                         if let Some((agent, action)) = self.open.remove(&key) {
                             self.add(&agent, &action.conversion().consumed, 1);
+                            if let ClaimAction::Create(volumes) = &action {
+                                self.refuted.extend(names(&agent, volumes));
+                            }
                         }
                     }
                     _ => {}
@@ -124,9 +139,7 @@ impl Known {
     fn ask(&mut self, agent: &AgentId, action: &ClaimAction) {
         self.add(agent, &action.conversion().consumed, -1);
         if let ClaimAction::Destroy(volumes) = action {
-            let names =
-                volumes.iter().filter_map(|it| Some((agent.clone(), it.identity.role(), it.identity.persistence.as_ref()?.to_string())));
-            self.destroyed.extend(names);
+            self.destroyed.extend(names(agent, volumes));
         }
     }
 
@@ -138,4 +151,9 @@ impl Known {
         floors.retain(|_, amount| *amount != 0);
         self.floors_changed.insert(agent.clone());
     }
+}
+
+/// The names of volumes of an agent.
+pub(crate) fn names<'a>(agent: &'a AgentId, volumes: &'a [Resource]) -> impl Iterator<Item = VolumeName> + 'a {
+    volumes.iter().filter_map(|it| Some((agent.clone(), it.identity.role(), it.identity.persistence.as_ref()?.to_string())))
 }

@@ -130,6 +130,7 @@ impl Agent {
         self.soft.deferred.retain(|it| it.owner() != framework);
         let ended = self.ledger.tasks.values().filter(|it| it.framework == framework && it.state.is_terminal());
         let ended: Vec<TaskRecord> = ended.cloned().collect();
+        let untold = ended.iter().any(|it| !it.updates.is_empty());
         let mut changes = Vec::new();
         for task in ended {
             self.soft.forget_task(&task.key());
@@ -143,6 +144,9 @@ impl Agent {
             self.end_executor(moment, &key, Some(verdict.clone()));
         }
         self.forget_framework(&framework);
+        if untold {
+            self.report(moment); // Their ends are told no more; the master would count what they used for ever.
+        }
     }
 }
 
@@ -299,5 +303,22 @@ mod tests {
         let ledger = bed.agent.ledger();
         assert!(ledger.tasks.is_empty() && ledger.executors.is_empty() && ledger.frameworks.is_empty());
         assert_eq!((&ledger.claims, bed.trash.len()), (&claims, 0));
+    }
+
+    #[test]
+    fn what_ended_untold_is_missing_in_a_report_when_its_framework_is_removed() {
+        let mut bed = Bed::registered();
+        bed.acknowledges = false;
+        bed.launch_command("t", &[]);
+        bed.settle();
+        kill(&mut bed, "t", None);
+        bed.settle();
+        assert_eq!(bed.task_state("t"), Some(TaskState::Killed));
+        let before = bed.reports().len();
+        bed.order(Order::ShutdownFramework(framework_id()));
+        let reports = bed.reports();
+        assert_eq!((reports.len(), reports.last().map(|it| it.tasks.len())), (before + 1, Some(0)));
+        bed.order(Order::ShutdownFramework(framework_id()));
+        assert_eq!(bed.reports().len(), before + 1, "a master that asks again is not answered for ever");
     }
 }

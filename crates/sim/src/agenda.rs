@@ -10,6 +10,7 @@ use holdfast_master as master;
 use holdfast_model::{ClusterId, ContainerId, DiskRecord, Event, ExecutorCall, ExecutorEvent, Instant, TaskId, Term, ToAgent, ToMaster};
 
 use crate::links::Side;
+use crate::rules::l2_answers::Bad;
 
 /// The simulated present begins here, so that nothing is near zero.
 pub(crate) const DAWN: Instant = Instant(1_000_000_000);
@@ -28,6 +29,8 @@ pub enum Node {
     Framework(usize),
     /// An executor in a container of a machine.
     Executor(usize, ContainerId),
+    /// A stranger who means no good.
+    Rogue(usize),
     /// Whoever is nobody else: elections, operators, faults.
     World,
 }
@@ -39,6 +42,7 @@ impl fmt::Display for Node {
             Node::Machine(index) => write!(f, "agent {index}"),
             Node::Framework(index) => write!(f, "framework {index}"),
             Node::Executor(index, container) => write!(f, "executor {} on {index}", &container.to_string()[..8]),
+            Node::Rogue(index) => write!(f, "rogue {index}"),
             Node::World => f.write_str("world"),
         }
     }
@@ -53,6 +57,8 @@ pub(crate) enum Message {
     ToFramework(Event),
     FromExecutor(ExecutorCall),
     ToExecutor(Box<ExecutorEvent>),
+    /// What a rogue says, and what must come of it.
+    FromRogue(Bad, Box<Message>),
 }
 
 /// Work for an agent's hands.
@@ -124,6 +130,10 @@ pub(crate) enum What {
     LookAtDisks,
     /// An operator does something.
     Operate,
+    /// A rogue does something.
+    Annoy,
+    /// A master hears that an operator removes a framework.
+    TearDown(holdfast_model::FrameworkId),
     /// A planned fault strikes.
     Fault(usize),
     /// A planned fault ends.
@@ -162,6 +172,8 @@ impl What {
             What::Heal(_) => 17,
             What::Lead(_) => 18,
             What::Asked(_) => 19,
+            What::Annoy => 20,
+            What::TearDown(_) => 21,
         }
     }
 }

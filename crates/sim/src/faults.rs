@@ -208,7 +208,7 @@ impl World {
             Node::Master(index) => self.kill_master(index, down_ms.unwrap_or(u64::MAX / 4)),
             Node::Machine(index) => self.kill_agent(index, down_ms),
             Node::Framework(index) => self.kill_framework(index, down_ms),
-            Node::Executor(..) | Node::World => {}
+            Node::Executor(..) | Node::Rogue(_) | Node::World => {}
         }
     }
 

@@ -124,8 +124,7 @@ impl FrameworkProcess {
             .into(),
             carried: Default::default(),
         };
-        let read = framework::from_proto(framework::to_proto(&info)).expect("a service names a valid framework");
-        FrameworkInfo { id: self.ledger.framework.clone(), ..read }
+        FrameworkInfo { id: self.ledger.framework.clone(), ..info_as_read(&info) }
     }
 }
 
@@ -196,6 +195,7 @@ impl World {
     }
 
     pub(crate) fn step_framework(&mut self, index: usize, input: Input) {
+            Node::Rogue(index) => Some(crate::rogues::FIRST + index),
         let now = self.agenda.now;
         let Some(keeper) = &mut self.frameworks[index].keeper else { return };
         let effects = keeper.handle(now, input);
@@ -258,3 +258,8 @@ fn as_read(call: Call) -> Call {
     });
     Call::Accept { offers, operations: operations.collect(), filters }
 }
+/// A framework as a master reads it from the wire: what is carried along is filled in.
+pub(crate) fn info_as_read(info: &FrameworkInfo) -> FrameworkInfo {
+    framework::from_proto(framework::to_proto(info)).expect("the simulator describes valid frameworks")
+}
+

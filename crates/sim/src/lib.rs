@@ -22,6 +22,7 @@ mod operator;
 pub mod planted;
 mod process;
 pub mod rng;
+mod rogues;
 pub mod rules;
 pub mod scenario;
 pub mod services;

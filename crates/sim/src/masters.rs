@@ -5,7 +5,7 @@
 
 use holdfast_allocator::by_name;
 use holdfast_master::{self as master, Effect, Input, Master};
-use holdfast_model::{Moment, Term};
+use holdfast_model::{Event, Moment, Term};
 
 use crate::agenda::{Message, Node, Rest, What, ANY_LIFE};
 use crate::fact::Fact;
@@ -154,11 +154,18 @@ impl World {
     pub(crate) fn step_master(&mut self, index: usize, input: Input) {
         let now = self.agenda.now;
         let MasterProcess { process, mind, .. } = &mut self.masters[index];
-        let Some((_, mind)) = mind else { return };
+        let (_, mind) = mind.as_mut()?;
         let effects = mind.handle(&mut Moment { now, ids: &mut process.ids }, input);
         self.touched.insert(Node::Master(index));
-        self.carry_out_master(index, effects);
+        Some(effects)
     }
+        if let Some(effects) = self.think_master(index, input) {
+            self.carry_out_master(index, effects);
+        }
+    }
+
+    /// What a master's mind wants done about an input; nothing when it does not believe that it leads.
+    pub(crate) fn think_master(&mut self, index: usize, input: Input) -> Option<Vec<Effect>> {
 
     pub(crate) fn carry_out_master(&mut self, index: usize, effects: Vec<Effect>) {
         let life = self.masters[index].process.life;
@@ -206,6 +213,9 @@ impl World {
             }
             Effect::CloseAgent(link) | Effect::CloseFramework(link) => self.links.close(&mut self.agenda, link.0, Side::Server),
             Effect::Answer(ticket, answer) => self.answered(ticket, &answer),
+                if let (Event::Offers(offers), Some(Node::Framework(_))) = (&event, self.links.client_of(link.0)) {
+                    self.rogues.iter_mut().for_each(|it| it.overhear(offers));
+                }
             Effect::Log(line) => self.tell_story(|| format!("master {index} says: {line}")),
         }
     }

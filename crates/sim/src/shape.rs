@@ -22,6 +22,8 @@ pub struct Shape {
     pub frameworks: usize,
     /// Members of each.
     pub members: u32,
+    /// Strangers who mean no good.
+    pub rogues: usize,
     /// How long faults strike, in milliseconds.
     pub storm_ms: u64,
     /// How long the cluster then has to heal, in milliseconds.
@@ -42,6 +44,7 @@ impl Default for Shape {
             disks: 2,
             frameworks: 2,
             members: 3,
+            rogues: 1,
             storm_ms: 60_000,
             calm_ms: 60_000,
             luck: Luck::Storm,
@@ -54,6 +57,16 @@ impl Default for Shape {
 impl Shape {
     /// A world in which nothing happens by itself.
     pub fn still() -> Shape {
-        Shape { masters: 1, agents: 0, frameworks: 0, storm_ms: 0, calm_ms: 0, luck: Luck::Still, operators: false, ..Shape::default() }
+        Shape {
+            masters: 1,
+            agents: 0,
+            frameworks: 0,
+            rogues: 0,
+            storm_ms: 0,
+            calm_ms: 0,
+            luck: Luck::Still,
+            operators: false,
+            ..Shape::default()
+        }
     }
 }

@@ -21,6 +21,7 @@ use crate::masters::{Election, MasterProcess};
 use crate::operator::Operator;
 use crate::process::Process;
 use crate::rng::Rng;
+use crate::rogues::Rogue;
 use crate::rules::{Rules, Truth, Violation};
 use crate::shape::{Luck, Shape};
 use crate::story::Story;
@@ -38,6 +39,8 @@ pub struct World {
     pub machines: Vec<Machine>,
     /// Frameworks.
     pub frameworks: Vec<FrameworkProcess>,
+    /// Strangers who mean no good.
+    pub(crate) rogues: Vec<Rogue>,
     /// The masters' journal.
     pub journal: Journal,
     /// Faults to come and past.
@@ -72,6 +75,7 @@ impl World {
             masters: (0..shape.masters).map(|it| MasterProcess::new(luck.fork(1_000 + it as u64))).collect(),
             machines: (0..shape.agents).map(|it| Machine::new(it, &shape, &luck.fork(2_000))).collect(),
             frameworks: Vec::new(),
+            rogues: (0..shape.rogues).map(|it| Rogue::new(luck.fork(20_000 + it as u64))).collect(),
             journal: Journal::default(),
             plan: plan.unwrap_or_else(|| if shape.storm_ms == 0 { Vec::new() } else { faults::plan(&shape, luck.fork(3)) }),
             story: Story::default(),
@@ -105,6 +109,9 @@ impl World {
         for index in 0..self.machines.len() {
             let late_ms = self.luck_ms(0, 3_000, 0);
             self.agenda.after(late_ms, Node::Machine(index), ANY_LIFE, What::Restart);
+        }
+        for index in 0..self.rogues.len() {
+            self.agenda.after(4_000, Node::Rogue(index), ANY_LIFE, What::Annoy);
         }
         if self.shape.operators {
             self.agenda.after(3_000, Node::World, ANY_LIFE, What::Operate);
@@ -186,6 +193,7 @@ impl World {
             Node::Machine(it) => 100 + it as u64,
             Node::Framework(it) => 200 + it as u64,
             Node::Executor(it, _) => 300 + it as u64,
+            Node::Rogue(it) => 500 + it as u64,
             Node::World => 400,
         };
         self.digest = (self.digest ^ self.agenda.now.0 ^ name << 40 ^ due.what.kind() << 48).wrapping_mul(0x0000_0100_0000_01B3);
@@ -214,7 +222,7 @@ impl World {
     }
 
     fn is_current(&mut self, due: &Due) -> bool {
-        if due.life == ANY_LIFE || matches!(due.to, Node::Executor(..) | Node::World) {
+        if due.life == ANY_LIFE || matches!(due.to, Node::Executor(..) | Node::Rogue(_) | Node::World) {
             return true;
         }
         self.process(due.to).is_some_and(|it| it.life == due.life)
@@ -225,7 +233,7 @@ impl World {
             Node::Master(index) => self.masters.get_mut(index).map(|it| &mut it.process),
             Node::Machine(index) => self.machines.get_mut(index).map(|it| &mut it.process),
             Node::Framework(index) => self.frameworks.get_mut(index).map(|it| &mut it.process),
-            Node::Executor(..) | Node::World => None,
+            Node::Executor(..) | Node::Rogue(_) | Node::World => None,
         }
     }
 
@@ -248,6 +256,8 @@ impl World {
             (Node::Executor(index, container), What::Act(doing)) => self.act(index, container, doing),
             (Node::Machine(index), What::LookAtDisks) => self.look_at_disks(index),
             (_, What::Operate) => self.operate(),
+            (Node::Rogue(index), What::Annoy) => self.annoy(index),
+            (Node::Master(index), What::TearDown(id)) => self.tear_down(index, id),
             (_, What::Fault(index)) if self.is_storm() => self.strike(index),
             (_, What::Heal(heal)) => self.heal(heal),
             _ => {}
@@ -266,6 +276,7 @@ impl World {
             }
             (Node::Framework(index), Message::ToFramework(event)) => self.framework_hears(index, link, event),
             (Node::Executor(index, container), Message::ToExecutor(event)) => self.executor_hears(index, container, *event),
+            (Node::Rogue(index), message) => self.rogue_hears(index, link, message),
             _ => {}
         }
     }
@@ -282,6 +293,7 @@ impl World {
                 }
                 self.step_master(index, master::Input::FromFramework(LinkId(link), *call));
             }
+            Message::FromRogue(bad, message) => self.master_hears_rogue(index, link, bad, *message),
             _ => {}
         }
     }
@@ -297,6 +309,7 @@ impl World {
                 self.rules_see(&Fact::MasterLoses { master: index, framework });
                 self.step_master(index, master::Input::FrameworkLost(LinkId(link)));
             }
+            (_, Some(Node::Rogue(rogue))) => self.rogue_noticed(node, rogue, link),
             (Node::Machine(index), Some(Node::Executor(..))) => self.step_agent(index, Input::ExecutorLost(LinkId(link))),
             (Node::Executor(index, container), _) => self.executor_noticed(index, container, link),
             (node, _) => self.client_noticed(node, link),
@@ -311,7 +324,7 @@ impl World {
             Node::Master(index) => self.step_master(index, master::Input::Tick),
             Node::Machine(index) => self.step_agent(index, Input::Tick),
             Node::Framework(index) => self.step_framework(index, sdk::Input::Tick),
-            Node::Executor(..) | Node::World => {}
+            Node::Executor(..) | Node::Rogue(_) | Node::World => {}
         }
     }
 
@@ -332,7 +345,7 @@ impl World {
             Node::Master(index) => self.start_master(index),
             Node::Machine(index) => self.start_agent(index),
             Node::Framework(index) => self.start_framework(index),
-            Node::Executor(..) | Node::World => {}
+            Node::Executor(..) | Node::Rogue(_) | Node::World => {}
         }
     }
 

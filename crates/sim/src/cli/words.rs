@@ -27,6 +27,7 @@ Storms over the simulated cluster: real minds, simulated clock, network, disks a
     --disks N        disks of each beside its root disk (2)
     --frameworks N   journal-like services (2)
     --members N      members of each (3)
+    --rogues N       strangers who mean no good (1)
     --storm-ms N     how long faults strike (60000)
     --calm-ms N      how long the cluster then has to heal (60000)";
 
@@ -121,6 +122,7 @@ impl Words {
                 "--disks" => read.shape.disks = number(1)? as usize,
                 "--frameworks" => read.shape.frameworks = number(1)? as usize,
                 "--members" => read.shape.members = u32::try_from(number(1)?).unwrap_or(u32::MAX),
+                "--rogues" => read.shape.rogues = number(0)? as usize,
                 "--storm-ms" => read.shape.storm_ms = number(0)?,
                 "--calm-ms" => read.shape.calm_ms = number(0)?,
                 other => return Err(WordsError::Unknown(other.to_owned())),

@@ -29,7 +29,7 @@ pub struct Known {
     /// Tasks that frameworks asked for.
     pub tasks: BTreeMap<(FrameworkId, TaskId), TaskInfo>,
     /// At least this much of each reservation and volume must be there, in thousandths; negative while more was asked away.
-    pub floors: BTreeMap<AgentId, BTreeMap<Identity, i64>>,
+    pub floors: BTreeMap<AgentId, BTreeMap<Identity, i128>>,
     /// Agents whose floor changed since somebody looked.
     pub floors_changed: BTreeSet<AgentId>,
     /// Operations whose outcome a framework has not heard, by framework and id.
@@ -143,10 +143,10 @@ impl Known {
         }
     }
 
-    fn add(&mut self, agent: &AgentId, resources: &holdfast_model::Resources, sign: i64) {
+    fn add(&mut self, agent: &AgentId, resources: &holdfast_model::Resources, sign: i128) {
         let floors = self.floors.entry(agent.clone()).or_default();
         for (identity, amount) in resources.entries().filter(|(identity, _)| identity.needs_checkpoint()) {
-            *floors.entry(identity.clone()).or_default() += sign * amount.value.quantity().as_thousandths();
+            *floors.entry(identity.clone()).or_default() += sign * i128::from(amount.value.quantity().as_thousandths());
         }
         floors.retain(|_, amount| *amount != 0);
         self.floors_changed.insert(agent.clone());

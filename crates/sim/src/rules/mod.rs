@@ -5,6 +5,7 @@
 
 pub(crate) mod known;
 pub(crate) mod l1_terms;
+pub(crate) mod l2_answers;
 pub(crate) mod l3_names;
 pub(crate) mod l4_liveness;
 pub(crate) mod r1_recovery;

@@ -13,7 +13,7 @@ impl Rule for Growth {
         "R4"
     }
 
-    fn check_healed(&mut self, _known: &Known, truth: &Truth<'_>) -> Verdict {
+    fn check_healed(&mut self, known: &Known, truth: &Truth<'_>) -> Verdict {
         let at_most = |what: String, count: usize, most: usize| match count <= most {
             true => Ok(()),
             false => Err(format!("{what}: {count} after the calm, and {most} would do")),
@@ -40,7 +40,7 @@ impl Rule for Growth {
         at_most("refusals that hold".to_owned(), mind.filters_len(), 4 * pairs)?;
         at_most(
             "claims in the journal".to_owned(),
-            truth.journal.ledger.claims.len(),
+            truth.journal.ledger.claims.keys().filter(|(agent, _)| known.machines.contains_key(agent)).count(),
             truth.machines.iter().map(|it| it.proven().claims.len()).sum(),
         )
     }

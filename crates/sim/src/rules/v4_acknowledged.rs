@@ -46,9 +46,9 @@ impl Rule for Acknowledged {
 fn check_machine(known: &Known, truth: &Truth<'_>, index: usize) -> Verdict {
     let ledger = truth.machines[index].proven();
     let Some(floors) = ledger.identity.agent.as_ref().and_then(|it| known.floors.get(it)) else { return Ok(()) };
-    let mut held: BTreeMap<&Identity, i64> = BTreeMap::new();
+    let mut held: BTreeMap<&Identity, i128> = BTreeMap::new();
     for claim in ledger.claims.values().filter(|it| it.state == ClaimState::Ready) {
-        *held.entry(&claim.resource.identity).or_default() += claim.resource.value.quantity().as_thousandths();
+        *held.entry(&claim.resource.identity).or_default() += i128::from(claim.resource.value.quantity().as_thousandths());
     }
     for (identity, floor) in floors {
         let have = held.get(identity).copied().unwrap_or(0);

@@ -20,6 +20,15 @@ pub(crate) struct Offers {
 }
 
 impl Offers {
+    /// Offers are used up by whoever they were made to, and by nobody else.
+    fn answered(&mut self, framework: usize, offers: &[OfferId]) {
+        for id in offers {
+            if self.open.get(id).is_some_and(|it| it.0 == framework) {
+                self.open.remove(id);
+            }
+        }
+    }
+
     fn offered(&mut self, known: &Known, framework: usize, offer: &Offer) -> Verdict {
         let roles = known.roles.get(&framework).cloned().unwrap_or_default();
         for (identity, _) in offer.resources.entries() {
@@ -49,11 +58,12 @@ impl Rule for Offers {
             Fact::MasterTells { term, framework, event, .. } if *term == self.term => match event {
                 Event::Offers(offers) => return offers.iter().try_for_each(|offer| self.offered(known, *framework, offer)),
                 Event::Rescind(offer) => drop(self.open.remove(offer)),
+                Event::Error(_) => self.open.retain(|_, it| it.0 != *framework), // The end of its session.
                 _ => {}
             },
             Fact::MasterHears { framework, call, .. } => match &call.call {
-                Call::Accept { offers, .. } | Call::Decline { offers, .. } => offers.iter().for_each(|it| drop(self.open.remove(it))),
-                Call::Subscribe { .. } => self.open.retain(|_, it| it.0 != *framework),
+                Call::Accept { offers, .. } | Call::Decline { offers, .. } => self.answered(*framework, offers),
+                Call::Subscribe { .. } | Call::Teardown => self.open.retain(|_, it| it.0 != *framework),
                 _ => {}
             },
             Fact::MasterLoses { framework, .. } => self.open.retain(|_, it| it.0 != *framework),

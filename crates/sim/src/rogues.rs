@@ -1,0 +1,252 @@
+//! Rogues: strangers who call out of order, in others' names, with stale offers and absurd amounts, and who pose as agents. They may hurt
+//! themselves; they stop nobody.
+//!
+//! Relies on what any stranger on the network can say: typed messages on links of their own. What must come of a message travels with it
+//! ([`Bad`]), and rule L2 judges the answer. Never says what the honest owner of a name could have said in its place: without
+//! authentication nobody can tell the two apart.
+
+mod lies;
+mod talk;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use holdfast_master::{Effect, FrameworkCall, Input, OperatorCall, Ticket};
+use holdfast_model::{AgentId, Call, Event, FrameworkId, LinkId, NodeId, Offer, OfferId, Order, StatusUuid, TaskId, ToAgent, ToMaster};
+
+use crate::agenda::{Message, Node, What, ANY_LIFE};
+use crate::fact::Fact;
+use crate::links::Side;
+use crate::rng::Rng;
+use crate::rules::l2_answers::{judge, Bad};
+use crate::world::World;
+
+/// Among frameworks, rogues are numbered from here on.
+pub(crate) const FIRST: usize = 1_000;
+/// Offers that a rogue remembers.
+const OFFERS_MAX: usize = 40;
+/// The principal of every rogue, so that an operator can tell them.
+const PRINCIPAL: &str = "rogue";
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Rogue {
+    luck: Rng,
+    /// Links on which it plays a framework, and the name that it was given there.
+    sessions: BTreeMap<u64, Option<FrameworkId>>,
+    /// Links on which it plays an agent.
+    posts: BTreeSet<u64>,
+    /// The name that it was given.
+    own: Option<FrameworkId>,
+    /// The name that it was given as an agent.
+    agent: Option<AgentId>,
+    node: NodeId,
+    /// Offers made to it that it has not answered.
+    offers: VecDeque<Offer>,
+    /// Offers that it has answered, and others' that it has overheard.
+    stale: VecDeque<OfferId>,
+    statuses: VecDeque<(AgentId, TaskId, StatusUuid)>,
+    /// Makes names.
+    count: u64,
+    /// How often it asked for something that it could have.
+    wished: u64,
+}
+
+impl Rogue {
+    pub(crate) fn new(mut luck: Rng) -> Rogue {
+        let node = NodeId(holdfast_model::Ids::fresh(&mut luck));
+        Rogue {
+            luck,
+            sessions: BTreeMap::new(),
+            posts: BTreeSet::new(),
+            own: None,
+            agent: None,
+            node,
+            offers: VecDeque::new(),
+            stale: VecDeque::new(),
+            statuses: VecDeque::new(),
+            count: 0,
+            wished: 0,
+        }
+    }
+
+    fn fresh_name(&mut self) -> String {
+        self.count += 1;
+        format!("r{}", self.count)
+    }
+
+    /// An offer to somebody, which is not the rogue's to answer.
+    pub(crate) fn overhear(&mut self, offers: &[Offer]) {
+        for offer in offers {
+            self.stale.push_back(offer.id.clone());
+            if OFFERS_MAX < self.stale.len() {
+                self.stale.pop_front();
+            }
+        }
+    }
+
+    fn forget(&mut self, link: u64) {
+        self.sessions.remove(&link);
+        self.posts.remove(&link);
+    }
+}
+
+impl World {
+    /// A rogue does something.
+    pub(crate) fn annoy(&mut self, index: usize) {
+        let pause_ms = self.rogues[index].luck.between(200, 2_500);
+        self.agenda.after(pause_ms, Node::Rogue(index), ANY_LIFE, What::Annoy);
+        if !self.is_storm() {
+            return self.leave_rogue(index);
+        }
+        let lead = self.rogues[index].luck.below(10);
+        if lead < 7 {
+            self.annoy_as_framework(index);
+        } else {
+            self.annoy_as_agent(index);
+        }
+    }
+
+    /// The storm is over: the rogue hangs up, and an operator removes what it left.
+    fn leave_rogue(&mut self, index: usize) {
+        let rogue = &mut self.rogues[index];
+        let links: Vec<u64> = std::mem::take(&mut rogue.sessions).into_keys().chain(std::mem::take(&mut rogue.posts)).collect();
+        if !links.is_empty() {
+            return links.into_iter().for_each(|link| self.links.close(&mut self.agenda, link, Side::Client));
+        }
+        let Some((leader, _)) = self.election.leader else { return };
+        let left = self.journal.ledger.frameworks.values().filter(|it| !it.removed && it.info.principal.as_deref() == Some(PRINCIPAL));
+        let left: Vec<FrameworkId> = left.filter_map(|it| it.info.id.clone()).collect();
+        let life = self.masters[leader].process.life;
+        left.into_iter().for_each(|id| self.agenda.after(1, Node::Master(leader), life, What::TearDown(id)));
+    }
+
+    pub(crate) fn tear_down(&mut self, master: usize, id: FrameworkId) {
+        self.step_master(master, Input::FromOperator(Ticket(u64::MAX), OperatorCall::Teardown(id)));
+    }
+
+    /// Connects a rogue to the leader, or now and then to one who only believes that it leads.
+    fn rogue_link(&mut self, index: usize) -> Option<u64> {
+        let leader = self.election.leader.map(|(leader, _)| leader);
+        let luck = &mut self.rogues[index].luck;
+        let master = if luck.one_in(8) { luck.below(self.masters.len() as u64) as usize } else { leader? };
+        let process = &self.masters[master].process;
+        if !process.up || self.masters[master].mind.is_none() {
+            return None;
+        }
+        Some(self.links.open(self.agenda.now, (Node::Rogue(index), 0), (Node::Master(master), process.life)))
+    }
+
+    /// A rogue says something on a link.
+    fn rogue_says(&mut self, index: usize, link: u64, bad: Bad, message: Message) {
+        if let Message::FromFramework(call) = &message {
+            if is_own_call(bad) {
+                self.rules_see(&Fact::FrameworkCalls { framework: FIRST + index, call });
+            }
+        }
+        self.links.send(&mut self.agenda, link, Side::Client, Message::FromRogue(bad, Box::new(message)));
+    }
+
+    /// A rogue's message arrives at a master.
+    pub(crate) fn master_hears_rogue(&mut self, index: usize, link: u64, bad: Bad, message: Message) {
+        let rogue = self.links.client_of(link).and_then(rogue_number).unwrap_or_default();
+        let input = match message {
+            Message::FromFramework(call) => {
+                if is_own_call(bad) {
+                    self.rules_see(&Fact::MasterHears { master: index, framework: FIRST + rogue, call: &call });
+                }
+                Input::FromFramework(LinkId(link), *call)
+            }
+            Message::FromAgent(message) => Input::FromAgent(LinkId(link), message),
+            _ => return,
+        };
+        let Some(effects) = self.think_master(index, input.clone()) else { return };
+        // A deposed leader may not know what the journal knows; whatever it answers changes nothing.
+        if self.leads(index).1 {
+            self.judge_rogue(link, bad, &input, &effects);
+        }
+        self.carry_out_master(index, effects);
+    }
+
+    fn judge_rogue(&mut self, link: u64, bad: Bad, input: &Input, effects: &[Effect]) {
+        if let Err(why) = judge(LinkId(link), bad, input, effects) {
+            self.violate("L2", why);
+        }
+    }
+
+    /// A rogue hears an event.
+    pub(crate) fn rogue_hears(&mut self, index: usize, link: u64, message: Message) {
+        let (term, leads) = match self.links.end(link, Side::Server).map(|it| it.node) {
+            Some(Node::Master(master)) => self.leads(master),
+            _ => (None, false),
+        };
+        match message {
+            Message::ToFramework(event) => {
+                self.rules_see(&Fact::FrameworkHears { framework: FIRST + index, term: term.unwrap_or_default(), leads, event: &event });
+                self.rogues[index].note(link, event);
+            }
+            Message::ToAgent(ToAgent { order: Order::Registered(agent, _), .. }) => self.rogues[index].agent = Some(agent),
+            _ => {}
+        }
+    }
+
+    /// One end of a rogue's link notices that it is gone.
+    pub(crate) fn rogue_noticed(&mut self, node: Node, rogue: usize, link: u64) {
+        let Node::Master(index) = node else { return self.rogues[rogue].forget(link) };
+        self.rules_see(&Fact::MasterLoses { master: index, framework: FIRST + rogue });
+        self.step_master(index, Input::FrameworkLost(LinkId(link)));
+        self.step_master(index, Input::AgentLost(LinkId(link)));
+    }
+
+    fn say_call(&mut self, index: usize, link: u64, bad: Bad, framework: Option<FrameworkId>, call: Call) {
+        self.rogue_says(index, link, bad, Message::FromFramework(Box::new(FrameworkCall { framework, call })));
+    }
+
+    fn say_as_agent(&mut self, index: usize, link: u64, bad: Bad, message: ToMaster) {
+        self.rogue_says(index, link, bad, Message::FromAgent(message));
+    }
+}
+
+impl Rogue {
+    fn note(&mut self, link: u64, event: Event) {
+        match event {
+            Event::Subscribed(id) => {
+                self.own = Some(id.clone());
+                self.sessions.entry(link).and_modify(|it| *it = Some(id));
+                self.offers.clear();
+            }
+            Event::Offers(offers) => {
+                self.offers.extend(offers);
+                while OFFERS_MAX < self.offers.len() {
+                    let old = self.offers.pop_front();
+                    self.stale.extend(old.map(|it| it.id));
+                }
+            }
+            Event::Rescind(id) => {
+                self.offers.retain(|it| it.id != id);
+                self.stale.push_back(id);
+            }
+            Event::Update(status) => {
+                if let (Some(agent), Some(uuid)) = (status.agent, status.uuid) {
+                    self.statuses.push_back((agent, status.task, uuid));
+                }
+                if OFFERS_MAX < self.statuses.len() {
+                    self.statuses.pop_front();
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The number of the rogue at a node.
+pub(crate) fn rogue_number(node: Node) -> Option<usize> {
+    match node {
+        Node::Rogue(index) => Some(index),
+        _ => None,
+    }
+}
+
+/// Whether a call is one that the rogue could make honestly: rules count its effects like anybody's.
+fn is_own_call(bad: Bad) -> bool {
+    matches!(bad, Bad::Anything | Bad::Accept)
+}

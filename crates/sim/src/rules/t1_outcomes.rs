@@ -1,15 +1,17 @@
-//! T1: each task has one end. Its states reach the framework in order, and what a framework was told has ended does not run.
+//! T1: each task has one end, which its framework gets to know. Its states reach the framework in order, and what a framework was told has
+//! ended does not run.
 //!
 //! Relies on processes as they are. What a deposed master says is old and may be wrong; the leader's word must be right. Never counts a
 //! repeated status as a new one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use holdfast_model::{Event, FrameworkId, Instant, StatusUuid, TaskId, TaskState, TaskStatus};
+use holdfast_model::{AgentChange, Event, FrameworkId, Instant, StatusUuid, TaskId, TaskState, TaskStatus};
 
 use super::known::Known;
-use super::{Rule, Verdict};
+use super::{Rule, Truth, Verdict};
 use crate::fact::Fact;
+use crate::machines::Machine;
 
 type Key = (FrameworkId, TaskId);
 
@@ -19,6 +21,8 @@ pub(crate) struct Outcomes {
     running: BTreeSet<Key>,
     over: BTreeMap<Key, TaskState>,
     heard: BTreeMap<Key, (TaskState, BTreeSet<StatusUuid>)>,
+    /// Tasks that an agent wrote down.
+    taken: BTreeSet<Key>,
 }
 
 /// States only go forward.
@@ -78,8 +82,30 @@ impl Rule for Outcomes {
                 }
                 self.running.insert(key);
             }
+            Fact::AgentCommits { changes, .. } => {
+                let taken = |it: &AgentChange| match it {
+                    AgentChange::Task(record) => Some((record.framework.clone(), record.info.id.clone())),
+                    _ => None,
+                };
+                self.taken.extend(changes.iter().filter_map(taken));
+            }
             Fact::TaskEnds { framework, task, .. } => drop(self.running.remove(&((*framework).clone(), (*task).clone()))),
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// Every task that was launched has ended, and its framework knows how; or it lives; or no agent ever took it.
+    fn check_healed(&mut self, known: &Known, truth: &Truth<'_>) -> Verdict {
+        let lives = |key: &Key| {
+            let record = |machine: &Machine| machine.proven().tasks.get(key).is_some_and(|it| !it.state.is_terminal());
+            truth.machines.iter().any(record)
+        };
+        for key in known.tasks.keys() {
+            let ours = known.frameworks.get(&key.0).is_some_and(|it| *it < truth.frameworks.len());
+            if ours && self.taken.contains(key) && !self.over.contains_key(key) && !lives(key) {
+                return Err(format!("task {} of framework {} was taken, has ended, and its framework was not told how", key.1, key.0));
+            }
         }
         Ok(())
     }

@@ -6,6 +6,7 @@
 use crate::agenda::{Doing, Heal, Node, What, ANY_LIFE};
 use crate::hands::containers::Phase;
 use crate::hands::disks::Mounted;
+use crate::hands::drawer::DiskTrouble;
 use crate::process::{Armed, Blow};
 use crate::rng::Rng;
 use crate::shape::Shape;
@@ -45,10 +46,10 @@ pub enum Trouble {
     DiskTrouble(usize, usize, u64),
     /// Somebody moves a volume's directory away by hand, and brings it back.
     HideVolume(u64, u64),
-    /// An agent dies in the middle of writing a commit, so many disk operations from now.
-    KillInCommit(usize, u64),
-    /// One of an agent's next syncs fails.
-    FailSync(usize, u64),
+    /// An agent or a framework dies in the middle of writing a commit, so many disk operations from now.
+    KillInCommit(Node, u64),
+    /// One of an agent's or a framework's next syncs fails.
+    FailSync(Node, u64),
 }
 
 /// A fault and its time, in milliseconds from the beginning.
@@ -120,8 +121,8 @@ fn draw(kind: u64, shape: &Shape, luck: &mut Rng) -> Trouble {
         15 => Trouble::Unmount(machine, disk, luck.one_in(3), long_ms),
         16 => Trouble::DiskTrouble(machine, disk, long_ms),
         17 => Trouble::HideVolume(luck.bits(), long_ms),
-        _ if luck.one_in(2) => Trouble::KillInCommit(machine, luck.between(1, 3)),
-        _ => Trouble::FailSync(machine, luck.between(1, 6)),
+        _ if luck.one_in(2) => Trouble::KillInCommit(client, luck.between(1, 3)),
+        _ => Trouble::FailSync(client, luck.between(1, 6)),
     }
 }
 
@@ -167,13 +168,17 @@ impl World {
                     self.agenda.after(ms, Node::World, ANY_LIFE, What::Heal(Heal::Trouble(machine, disk)));
                 }
             }
-            Trouble::KillInCommit(machine, operations) if self.machines[machine].process.up => {
-                self.machines[machine].drawer.crash_in(operations);
-            }
-            Trouble::FailSync(machine, operations) if self.machines[machine].process.up => {
-                self.machines[machine].drawer.fail_sync_in(operations);
-            }
-            Trouble::KillInCommit(..) | Trouble::FailSync(..) => {}
+            Trouble::KillInCommit(node, operations) => self.plan_disk(node, DiskTrouble::Crash, operations),
+            Trouble::FailSync(node, operations) => self.plan_disk(node, DiskTrouble::FailSync, operations),
+        }
+    }
+
+    /// Something goes wrong with the ledger of a client that runs; counted in disk operations from now.
+    fn plan_disk(&mut self, node: Node, trouble: DiskTrouble, operations: u64) {
+        match node {
+            Node::Machine(index) if self.machines[index].process.up => self.machines[index].drawer.plan(trouble, operations),
+            Node::Framework(index) if self.frameworks[index].process.up => self.frameworks[index].drawer.plan(trouble, operations),
+            _ => {}
         }
     }
 

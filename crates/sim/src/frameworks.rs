@@ -1,6 +1,7 @@
 //! Frameworks: the shell around a keeper, its ledger, and the session with the masters.
 //!
-//! Relies on `holdfast_sdk::Keeper` as every framework does. A commit is durable before the next effect begins. Never hands a keeper
+//! Relies on `holdfast_sdk::Keeper` as every framework does, and on [`crate::hands::drawer`] for its ledger. A commit is durable before the
+//! next effect begins; a framework that cannot commit dies. Never hands a keeper
 //! anything that did not come over a link.
 
 use std::fmt;
@@ -8,11 +9,12 @@ use std::fmt;
 use holdfast_master::FrameworkCall;
 use holdfast_model::convert::{framework, resource::Format, task};
 use holdfast_model::{Action, Call, Capability, Event, FrameworkId, FrameworkInfo, Operation, Role, TaskId};
-use holdfast_sdk::{Effect, Input, Keeper, KeeperLedger, Member, Needs, Program, Service};
+use holdfast_sdk::{Effect, Input, Keeper, KeeperChange, KeeperLedger, Member, Needs, Program, Service};
 
 use crate::agenda::{Message, Node, Rest, What};
 use crate::clients::Client;
 use crate::fact::Fact;
+use crate::hands::drawer::Drawer;
 use crate::links::Side;
 use crate::process::{Blow, Process};
 use crate::rng::Rng;
@@ -87,13 +89,17 @@ pub struct FrameworkProcess {
     pub service: AnyService,
     /// Whether its session stands.
     pub subscribed: bool,
+    pub(crate) drawer: Drawer<KeeperLedger>,
     pub(crate) client: Client,
     pub(crate) greeting: Option<Greeting>,
 }
 
 impl FrameworkProcess {
     pub(crate) fn new(service: Box<dyn Performer>, ids: Rng) -> FrameworkProcess {
+        let mut luck = ids.fork(2);
+        let uuid = *holdfast_model::Ids::fresh(&mut luck).as_bytes();
         FrameworkProcess {
+            drawer: Drawer::new(luck.bits(), uuid, KeeperLedger::default(), &[]),
             process: Process::new(ids),
             keeper: None,
             ledger: KeeperLedger::default(),
@@ -133,9 +139,21 @@ impl World {
         if self.frameworks[index].process.up {
             return;
         }
+        let opened = match self.frameworks[index].drawer.reopen() {
+            Ok(opened) => opened,
+            Err(why) => return self.violate("R2", format!("the ledger of framework {index} does not open: {why}")),
+        };
+        if let Some(changes) = &opened.late {
+            self.rules_see(&Fact::FrameworkCommits { framework: index, changes });
+        }
+        let now = self.agenda.now;
+        if let Err(why) = crate::rules::r1_recovery::recover_keeper_twice(&self.frameworks[index].service, &opened.ledger, now) {
+            self.violate("R1", format!("framework {index}: {why}"));
+        }
         let late_ms = self.luck_ms(1, 300, 1);
         let it = &mut self.frameworks[index];
         it.process.start();
+        it.ledger = opened.ledger;
         it.keeper = Some(Keeper::recover(it.service.clone(), it.ledger.clone()));
         #[cfg(feature = "planted")]
         if let (Some(keeper), Some(bug)) = (&mut it.keeper, self.shape.planted) {
@@ -152,6 +170,7 @@ impl World {
             return;
         }
         it.process.die();
+        it.drawer.go_down(false);
         (it.keeper, it.subscribed) = (None, false);
         it.client.forget_link();
         let life = it.process.life;
@@ -176,6 +195,7 @@ impl World {
     pub(crate) fn framework_at(&self, link: u64) -> Option<usize> {
         match self.links.client_of(link)? {
             Node::Framework(index) => Some(index),
+            Node::Rogue(index) => Some(crate::rogues::FIRST + index),
             _ => None,
         }
     }
@@ -195,7 +215,6 @@ impl World {
     }
 
     pub(crate) fn step_framework(&mut self, index: usize, input: Input) {
-            Node::Rogue(index) => Some(crate::rogues::FIRST + index),
         let now = self.agenda.now;
         let Some(keeper) = &mut self.frameworks[index].keeper else { return };
         let effects = keeper.handle(now, input);
@@ -216,10 +235,7 @@ impl World {
                 None => {}
             }
             match effect {
-                Effect::Commit(changes) => {
-                    changes.iter().for_each(|change| self.frameworks[index].ledger.apply(change));
-                    self.rules_see(&Fact::FrameworkCommits { framework: index, changes: &changes });
-                }
+                Effect::Commit(changes) => self.commit_framework(index, &changes),
                 Effect::Call(call) => self.call(index, *call),
                 Effect::Log(line) => self.tell_story(|| format!("framework {index} says: {line}")),
             }
@@ -230,6 +246,26 @@ impl World {
         }
         let deadline = self.frameworks[index].keeper.as_ref().and_then(Keeper::next_deadline);
         self.wake(Node::Framework(index), deadline);
+    }
+
+    /// Writes down what a keeper wants written. One that cannot dies; half of the time its machine goes with it, and takes what was not
+    /// synced.
+    fn commit_framework(&mut self, index: usize, changes: &[KeeperChange]) {
+        let it = &mut self.frameworks[index];
+        match it.drawer.commit(changes) {
+            Ok(()) => {
+                changes.iter().for_each(|change| it.ledger.apply(change));
+                self.rules_see(&Fact::FrameworkCommits { framework: index, changes });
+            }
+            Err(why) => {
+                self.tell_story(|| format!("framework {index} cannot commit: {why}"));
+                let down_ms = self.luck_ms(100, 3_000, 100);
+                if self.luck.one_in(2) {
+                    self.frameworks[index].drawer.go_down(true);
+                }
+                self.kill_framework(index, Some(down_ms));
+            }
+        }
     }
 
     fn call(&mut self, index: usize, call: Call) {
@@ -248,6 +284,11 @@ impl World {
     }
 }
 
+/// A framework as a master reads it from the wire: what is carried along is filled in.
+pub(crate) fn info_as_read(info: &FrameworkInfo) -> FrameworkInfo {
+    framework::from_proto(framework::to_proto(info)).expect("the simulator describes valid frameworks")
+}
+
 /// A call as a master reads it from the wire: what is carried along is filled in.
 fn as_read(call: Call) -> Call {
     let Call::Accept { offers, operations, filters } = call else { return call };
@@ -258,8 +299,3 @@ fn as_read(call: Call) -> Call {
     });
     Call::Accept { offers, operations: operations.collect(), filters }
 }
-/// A framework as a master reads it from the wire: what is carried along is filled in.
-pub(crate) fn info_as_read(info: &FrameworkInfo) -> FrameworkInfo {
-    framework::from_proto(framework::to_proto(info)).expect("the simulator describes valid frameworks")
-}
-

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use holdfast_agent::{self as agent, Agent, Effect, Found, Input};
-use holdfast_model::{AgentLedger, ContainerId, DiskKind, Instant, LinkId, Moment, NodeId, ToAgent};
+use holdfast_model::{AgentChange, AgentLedger, ContainerId, DiskKind, Instant, LinkId, Moment, NodeId, ToAgent};
 use uuid::Uuid;
 
 use crate::agenda::{Doing, Job, Message, Node, Rest, What, ANY_LIFE};
@@ -39,7 +39,7 @@ pub struct Machine {
     pub disks: Vec<Disk>,
     /// Containers that run or of which something is left.
     pub containers: BTreeMap<ContainerId, Container>,
-    pub(crate) drawer: Drawer,
+    pub(crate) drawer: Drawer<AgentLedger>,
     pub(crate) client: Client,
     pub(crate) luck: Rng,
     /// When the hands are free again for one volume or container: what is asked for one thing is done in order.
@@ -70,7 +70,8 @@ impl Machine {
             all.push(Disk::new(kind, format!("/disks/{}", disk + 1), own.between(2, 12) * 1_000));
         }
         let ledger = AgentLedger::new(NodeId(holdfast_model::Ids::fresh(&mut own)));
-        let mut drawer = Drawer::new(own.bits(), ledger);
+        let first = [AgentChange::Identity(ledger.identity.clone())];
+        let mut drawer = Drawer::new(own.bits(), *ledger.identity.node.0.as_bytes(), ledger, &first);
         drawer.believes_failures = shape.planted == Some("agents-shell-believes-failed-syncs");
         Machine {
             process: Process::new(own.fork(1)),
@@ -125,8 +126,13 @@ impl World {
         }
         self.rules_see(&Fact::AgentStarts { machine: index, ledger: &opened.ledger });
         let (found, now, planted) = (self.machines[index].found(), self.agenda.now, self.shape.planted);
-        let twice =
-            crate::rules::r1_recovery::recover_twice(&config(planted), &opened.ledger, &found, now, &self.machines[index].process.ids);
+        let twice = crate::rules::r1_recovery::recover_agent_twice(
+            &config(planted),
+            &opened.ledger,
+            &found,
+            now,
+            &self.machines[index].process.ids,
+        );
         if let Err(why) = twice {
             self.violate("R1", format!("agent {index}: {why}"));
         }

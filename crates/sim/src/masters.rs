@@ -125,12 +125,19 @@ impl World {
             Ok(ledger) => ledger,
             Err(why) => return self.violate("R2", why),
         };
+        let config = config(self.shape.planted);
+        let moment = (self.agenda.now, term);
+        let twice =
+            crate::rules::r1_recovery::recover_master_twice(&config, &ledger, &self.machines, moment, &self.masters[index].process.ids);
+        if let Err(why) = twice {
+            self.violate("R1", format!("master {index}: {why}"));
+        }
         let policy = by_name("drf").expect("the default policy is in the table");
         if self.masters[index].mind.take().is_some() {
             self.drop_links(Node::Master(index), 100); // Links belong to one term.
             self.operator.forget_master(index);
         }
-        self.masters[index].mind = Some((term, Master::new(config(self.shape.planted), policy, ledger)));
+        self.masters[index].mind = Some((term, Master::new(config, policy, ledger)));
         self.step_master(index, Input::Elected(term));
     }
 
@@ -152,13 +159,6 @@ impl World {
     }
 
     pub(crate) fn step_master(&mut self, index: usize, input: Input) {
-        let now = self.agenda.now;
-        let MasterProcess { process, mind, .. } = &mut self.masters[index];
-        let (_, mind) = mind.as_mut()?;
-        let effects = mind.handle(&mut Moment { now, ids: &mut process.ids }, input);
-        self.touched.insert(Node::Master(index));
-        Some(effects)
-    }
         if let Some(effects) = self.think_master(index, input) {
             self.carry_out_master(index, effects);
         }
@@ -166,6 +166,13 @@ impl World {
 
     /// What a master's mind wants done about an input; nothing when it does not believe that it leads.
     pub(crate) fn think_master(&mut self, index: usize, input: Input) -> Option<Vec<Effect>> {
+        let now = self.agenda.now;
+        let MasterProcess { process, mind, .. } = &mut self.masters[index];
+        let (_, mind) = mind.as_mut()?;
+        let effects = mind.handle(&mut Moment { now, ids: &mut process.ids }, input);
+        self.touched.insert(Node::Master(index));
+        Some(effects)
+    }
 
     pub(crate) fn carry_out_master(&mut self, index: usize, effects: Vec<Effect>) {
         let life = self.masters[index].process.life;
@@ -206,6 +213,9 @@ impl World {
                 self.links.send(&mut self.agenda, link.0, Side::Server, Message::ToAgent(message));
             }
             Effect::ToFramework(link, event) => {
+                if let (Event::Offers(offers), Some(Node::Framework(_))) = (&event, self.links.client_of(link.0)) {
+                    self.rogues.iter_mut().for_each(|it| it.overhear(offers));
+                }
                 if let Some(framework) = self.framework_at(link.0) {
                     self.rules_see(&Fact::MasterTells { master: index, term, leads, framework, event: &event });
                 }
@@ -213,9 +223,6 @@ impl World {
             }
             Effect::CloseAgent(link) | Effect::CloseFramework(link) => self.links.close(&mut self.agenda, link.0, Side::Server),
             Effect::Answer(ticket, answer) => self.answered(ticket, &answer),
-                if let (Event::Offers(offers), Some(Node::Framework(_))) = (&event, self.links.client_of(link.0)) {
-                    self.rogues.iter_mut().for_each(|it| it.overhear(offers));
-                }
             Effect::Log(line) => self.tell_story(|| format!("master {index} says: {line}")),
         }
     }

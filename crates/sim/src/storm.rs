@@ -145,6 +145,7 @@ impl World {
             self.heal(Heal::Hidden(index));
             self.machines[index].drawer.heal();
         }
+        self.frameworks.iter_mut().for_each(|it| it.drawer.heal());
         self.links.slow.clear();
         let nodes: Vec<Node> = (0..self.masters.len()).map(Node::Master).chain(self.clients()).collect();
         for node in nodes {

@@ -184,7 +184,7 @@ impl World {
 }
 
 /// What a disk adds to the machine.
-fn disk_resource(disk: &Disk) -> Resource {
+pub(crate) fn disk_resource(disk: &Disk) -> Resource {
     let whole = Resource::unreserved("disk", Value::Scalar(Scalar::whole(disk.size_mb as i64)));
     match disk.kind {
         DiskKind::Root => whole,

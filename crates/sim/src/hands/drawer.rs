@@ -1,46 +1,94 @@
-//! An agent's ledger on a simulated disk: real encoding, the real journal, lost and torn writes, real decoding.
+//! A ledger on a simulated disk, an agent's or a framework's: the real journal, lost and torn writes; of agents also real encoding.
 //!
 //! Relies on `holdfast_store::FaultyStore` and on the conversions of `model`. What an acknowledged commit said is there after every
 //! crash; what was not acknowledged may be there or not, and nothing in between. Never repairs anything itself.
 
-use crate::difference::difference;
+use std::fmt::Debug;
+
 use holdfast_model::convert::ledger::agent::{encode, fold};
 use holdfast_model::{AgentChange, AgentLedger};
 use holdfast_store::{DiskFaults, Entry, FaultyStore, Store};
 
+use crate::difference::difference;
+
+/// A ledger that can be kept in a drawer.
+pub(crate) trait Kept: Clone + Debug + PartialEq {
+    /// What changes it.
+    type Change: Clone + Debug;
+    /// The kind of its store.
+    const KIND: &'static str;
+    /// A change as one record put or removed.
+    fn entry(change: &Self::Change) -> Entry;
+    /// Reads what the store holds.
+    ///
+    /// # Errors
+    /// A sentence, when the records are no ledger.
+    fn read(records: Vec<(&str, &[u8], &[u8])>) -> Result<Self, String>;
+    /// Folds a change in.
+    fn fold_in(&mut self, change: &Self::Change);
+}
+
+impl Kept for AgentLedger {
+    type Change = AgentChange;
+    const KIND: &'static str = "agent";
+
+    fn entry(change: &AgentChange) -> Entry {
+        let entry = encode(change);
+        Entry { tree: entry.tree.to_owned(), key: entry.key, value: entry.value }
+    }
+
+    fn read(records: Vec<(&str, &[u8], &[u8])>) -> Result<AgentLedger, String> {
+        fold(records).map_err(|it| it.to_string())?.ok_or_else(|| "the agent's ledger is empty".to_owned())
+    }
+
+    fn fold_in(&mut self, change: &AgentChange) {
+        self.apply(change);
+    }
+}
+
+/// What can go wrong with the disk below a drawer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DiskTrouble {
+    /// The process dies there.
+    Crash,
+    /// A sync fails there.
+    FailSync,
+}
+
 /// See the module.
 #[derive(Clone, Debug)]
-pub(crate) struct Drawer {
+pub(crate) struct Drawer<L: Kept> {
     store: FaultyStore,
     /// What was acknowledged, folded by an independent hand.
-    pub(crate) proven: AgentLedger,
+    pub(crate) proven: L,
     /// A commit whose answer never came.
-    doubtful: Option<Vec<AgentChange>>,
+    doubtful: Option<Vec<L::Change>>,
     /// Treats a failed sync as a success: a planted bug.
     pub(crate) believes_failures: bool,
 }
 
 /// What an opened drawer held.
 #[derive(Debug)]
-pub(crate) struct Opened {
+pub(crate) struct Opened<L: Kept> {
     /// The ledger.
-    pub(crate) ledger: AgentLedger,
+    pub(crate) ledger: L,
     /// Changes that turned out to be durable although nobody was told.
-    pub(crate) late: Option<Vec<AgentChange>>,
+    pub(crate) late: Option<Vec<L::Change>>,
 }
 
-impl Drawer {
-    /// A new drawer whose luck follows from `seed`, holding a new agent's identity.
-    pub(crate) fn new(seed: u64, ledger: AgentLedger) -> Drawer {
-        let mut store = FaultyStore::new("agent", *ledger.identity.node.0.as_bytes(), seed);
-        let first = vec![AgentChange::Identity(ledger.identity.clone())];
-        store.commit(0, &entries(&first)).expect("a new simulated store takes its first record");
+impl<L: Kept> Drawer<L> {
+    /// A new drawer whose luck follows from `seed`, holding `ledger`, which `first` makes.
+    pub(crate) fn new(seed: u64, uuid: [u8; 16], ledger: L, first: &[L::Change]) -> Drawer<L> {
+        let mut store = FaultyStore::new(L::KIND, uuid, seed);
+        if !first.is_empty() {
+            store.commit(0, &entries::<L>(first)).expect("a new simulated store takes its first record");
+        }
         Drawer { store, proven: ledger, doubtful: None, believes_failures: false }
     }
 
     /// Writes changes down, all or none.
-    pub(crate) fn commit(&mut self, changes: &[AgentChange]) -> Result<(), String> {
-        match self.store.commit(0, &entries(changes)) {
+    pub(crate) fn commit(&mut self, changes: &[L::Change]) -> Result<(), String> {
+        match self.store.commit(0, &entries::<L>(changes)) {
             Ok(_) => {}
             Err(_) if self.believes_failures => {}
             Err(error) => {
@@ -48,20 +96,18 @@ impl Drawer {
                 return Err(error.to_string());
             }
         }
-        changes.iter().for_each(|change| self.proven.apply(change));
+        changes.iter().for_each(|change| self.proven.fold_in(change));
         Ok(())
     }
 
-    /// The process dies `operations` disk operations from now.
-    pub(crate) fn crash_in(&mut self, operations: u64) {
-        let crash_at = Some(self.store.operations() + operations);
-        self.store.set_faults(DiskFaults { crash_at, ..DiskFaults::default() });
-    }
-
-    /// One of the next syncs fails.
-    pub(crate) fn fail_sync_in(&mut self, operations: u64) {
-        let fail_sync_at = Some(self.store.operations() + operations);
-        self.store.set_faults(DiskFaults { fail_sync_at, ..DiskFaults::default() });
+    /// Something goes wrong `operations` disk operations from now.
+    pub(crate) fn plan(&mut self, trouble: DiskTrouble, operations: u64) {
+        let at = Some(self.store.operations() + operations);
+        let faults = match trouble {
+            DiskTrouble::Crash => DiskFaults { crash_at: at, ..DiskFaults::default() },
+            DiskTrouble::FailSync => DiskFaults { fail_sync_at: at, ..DiskFaults::default() },
+        };
+        self.store.set_faults(faults);
     }
 
     /// Nothing more is planned to fail.
@@ -82,19 +128,19 @@ impl Drawer {
     ///
     /// # Errors
     /// A sentence, when it will not open or holds something other than what was acknowledged.
-    pub(crate) fn reopen(&mut self) -> Result<Opened, String> {
+    pub(crate) fn reopen(&mut self) -> Result<Opened<L>, String> {
         self.store.reopen().map_err(|it| it.to_string())?;
         if let Some(damaged) = self.store.damaged().first() {
             return Err(format!("{damaged}"));
         }
         let records: Vec<_> = self.store.records().map(|it| (it.tree, it.key, it.value)).collect();
-        let ledger = fold(records).map_err(|it| it.to_string())?.ok_or("the agent's ledger is empty")?;
+        let ledger = L::read(records)?;
         if ledger == self.proven {
             self.doubtful = None;
             return Ok(Opened { ledger, late: None });
         }
         let late = self.doubtful.take().ok_or_else(|| differ(&self.proven, &ledger))?;
-        late.iter().for_each(|change| self.proven.apply(change));
+        late.iter().for_each(|change| self.proven.fold_in(change));
         if ledger == self.proven {
             return Ok(Opened { ledger, late: Some(late) });
         }
@@ -102,17 +148,12 @@ impl Drawer {
     }
 }
 
-fn entries(changes: &[AgentChange]) -> Vec<Entry> {
-    let entry = |change: &AgentChange| {
-        let entry = encode(change);
-        Entry { tree: entry.tree.to_owned(), key: entry.key, value: entry.value }
-    };
-    changes.iter().map(entry).collect()
+fn entries<L: Kept>(changes: &[L::Change]) -> Vec<Entry> {
+    changes.iter().map(L::entry).collect()
 }
 
-fn differ(acknowledged: &AgentLedger, found: &AgentLedger) -> String {
-    let (old, new) = (acknowledged.identity.version, found.identity.version);
-    format!("the store holds version {new}, and {old} was acknowledged: {}", difference(acknowledged, found))
+fn differ<L: Kept>(acknowledged: &L, found: &L) -> String {
+    format!("the store does not hold what was acknowledged: {}", difference(acknowledged, found))
 }
 
 #[cfg(test)]
@@ -120,6 +161,11 @@ mod tests {
     use super::*;
     use holdfast_model::{AgentIdentity, NodeId};
     use uuid::Uuid;
+
+    fn drawer(seed: u64, ledger: &AgentLedger) -> Drawer<AgentLedger> {
+        let first = [AgentChange::Identity(ledger.identity.clone())];
+        Drawer::new(seed, *ledger.identity.node.0.as_bytes(), ledger.clone(), &first)
+    }
 
     fn renumbered(ledger: &AgentLedger, version: u64) -> Vec<AgentChange> {
         vec![AgentChange::Identity(AgentIdentity { version, ..ledger.identity.clone() })]
@@ -130,9 +176,9 @@ mod tests {
         let (mut kept, mut lost) = (0, 0);
         for seed in 0..40 {
             let ledger = AgentLedger::new(NodeId(Uuid::from_u128(5)));
-            let mut drawer = Drawer::new(seed, ledger.clone());
+            let mut drawer = drawer(seed, &ledger);
             drawer.commit(&renumbered(&ledger, 1)).unwrap();
-            drawer.crash_in(1 + seed % 3);
+            drawer.plan(DiskTrouble::Crash, 1 + seed % 3);
             let outcome = drawer.commit(&renumbered(&ledger, 2));
             drawer.go_down(seed % 2 == 0);
             let opened = drawer.reopen().unwrap();
@@ -148,9 +194,9 @@ mod tests {
         // Which operation is the sync is the store's business; whether bytes survive without it is the disk's luck.
         let found = (0..400).filter(|seed| {
             let ledger = AgentLedger::new(NodeId(Uuid::from_u128(5)));
-            let mut drawer = Drawer::new(*seed, ledger.clone());
+            let mut drawer = drawer(*seed, &ledger);
             drawer.believes_failures = true;
-            drawer.fail_sync_in(seed % 8);
+            drawer.plan(DiskTrouble::FailSync, seed % 8);
             drawer.commit(&renumbered(&ledger, 1)).unwrap();
             drawer.go_down(true);
             drawer.reopen().is_err()

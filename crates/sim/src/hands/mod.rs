@@ -6,3 +6,4 @@
 pub(crate) mod containers;
 pub(crate) mod disks;
 pub(crate) mod drawer;
+mod notebook;

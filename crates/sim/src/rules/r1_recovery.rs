@@ -1,35 +1,42 @@
 //! R1: recovery is idempotent: whatever crash interrupts it, starting again leads to the same ledger.
 //!
-//! Relies on the agent's mind, which is pure: it is started again and again on copies. Never touches the agent of the world.
+//! Relies on minds being pure: agents, masters and keepers are started again and again on copies. Never touches those of the world.
 
-use holdfast_agent::{Agent, Config, Effect, Found, Input};
-use holdfast_model::{AgentChange, AgentLedger, ContainerId, Instant, Moment, TaskRecord};
+use std::fmt::Debug;
+
+use holdfast_agent::{self as agent, Agent, Found};
+use holdfast_allocator::by_name;
+use holdfast_master::{self as master, Master};
+use holdfast_model::{
+    AgentChange, AgentLedger, ContainerId, Event, FrameworkId, Instant, LinkId, MachineInfo, MasterChange, MasterLedger, Moment, Report,
+    Resource, Resources, Scalar, TaskRecord, Term, ToMaster,
+};
+use holdfast_sdk::{self as sdk, Keeper, KeeperChange, KeeperLedger};
 
 use crate::difference::difference;
+use crate::frameworks::AnyService;
+use crate::machines::Machine;
 use crate::rng::Rng;
+use crate::work::disk_resource;
 
-/// Starts an agent on `ledger`, and again after a crash at each of its commits; the ledgers must agree.
-///
-/// # Errors
-/// A sentence that says where they differ.
-pub(crate) fn recover_twice(
-    config: &Config,
-    ledger: &AgentLedger,
-    found: &[(ContainerId, Found)],
-    now: Instant,
-    ids: &Rng,
+/// Starts something on `ledger`, and again after a crash at each of its commits; the ledgers must agree.
+fn twice<L: Clone + Debug + PartialEq, C>(
+    ledger: &L,
+    start: impl Fn(&L) -> Vec<Vec<C>>,
+    apply: impl Fn(&mut L, &C),
+    plain: impl Fn(L) -> L,
 ) -> Result<(), String> {
-    let commits = recover(config, ledger, found, now, ids);
+    let commits = start(ledger);
     let mut whole = ledger.clone();
-    commits.iter().flatten().for_each(|change| whole.apply(change));
+    commits.iter().flatten().for_each(|change| apply(&mut whole, change));
     let whole = plain(whole);
     let mut partial = ledger.clone();
     for done in 0..=commits.len() {
         if 0 < done {
-            commits[done - 1].iter().for_each(|change| partial.apply(change));
+            commits[done - 1].iter().for_each(|change| apply(&mut partial, change));
         }
         let mut again = partial.clone();
-        recover(config, &partial, found, now, ids).iter().flatten().for_each(|change| again.apply(change));
+        start(&partial).iter().flatten().for_each(|change| apply(&mut again, change));
         let again = plain(again);
         if again != whole {
             let (all, where_) = (commits.len(), difference(&whole, &again));
@@ -39,15 +46,102 @@ pub(crate) fn recover_twice(
     Ok(())
 }
 
-fn recover(config: &Config, ledger: &AgentLedger, found: &[(ContainerId, Found)], now: Instant, ids: &Rng) -> Vec<Vec<AgentChange>> {
-    let mut agent = Agent::recover(config.clone(), ledger.clone());
-    let mut ids = ids.clone();
-    let effects = agent.handle(&mut Moment { now, ids: &mut ids }, Input::Started(found.to_vec()));
-    let commit = |effect| match effect {
-        Effect::Commit(changes) => Some(changes),
-        _ => None,
+/// Of an agent: what it does when it starts.
+///
+/// # Errors
+/// A sentence that says where the ledgers differ.
+pub(crate) fn recover_agent_twice(
+    config: &agent::Config,
+    ledger: &AgentLedger,
+    found: &[(ContainerId, Found)],
+    now: Instant,
+    ids: &Rng,
+) -> Result<(), String> {
+    let start = |ledger: &AgentLedger| {
+        let mut agent = Agent::recover(config.clone(), ledger.clone());
+        let mut ids = ids.clone();
+        let effects = agent.handle(&mut Moment { now, ids: &mut ids }, agent::Input::Started(found.to_vec()));
+        let commit = |effect| match effect {
+            agent::Effect::Commit(changes) => Some(changes),
+            _ => None,
+        };
+        effects.into_iter().filter_map(commit).collect()
     };
-    effects.into_iter().filter_map(commit).collect()
+    twice(ledger, start, |ledger, change: &AgentChange| ledger.apply(change), plain)
+}
+
+/// Of a leader: what it does when it is elected, and when every agent introduces itself.
+///
+/// # Errors
+/// A sentence that says where the ledgers differ.
+pub(crate) fn recover_master_twice(
+    config: &master::Config,
+    ledger: &MasterLedger,
+    machines: &[Machine],
+    (now, term): (Instant, Term),
+    ids: &Rng,
+) -> Result<(), String> {
+    let reports: Vec<Report> = machines.iter().map(introduction).collect();
+    let start = |ledger: &MasterLedger| {
+        let policy = by_name("drf").expect("the default policy is in the table");
+        let mut mind = Master::new(config.clone(), policy, ledger.clone());
+        let mut ids = ids.clone();
+        let speak = |(link, report): (usize, &Report)| {
+            master::Input::FromAgent(LinkId(link as u64 + 1), ToMaster::Report(Box::new(report.clone())))
+        };
+        let inputs = std::iter::once(master::Input::Elected(term)).chain(reports.iter().enumerate().map(speak));
+        let effects: Vec<master::Effect> = inputs.flat_map(|input| mind.handle(&mut Moment { now, ids: &mut ids }, input)).collect();
+        let commit = |effect| match effect {
+            master::Effect::Commit(changes) => Some(changes),
+            _ => None,
+        };
+        effects.into_iter().filter_map(commit).collect()
+    };
+    twice(ledger, start, |ledger, change: &MasterChange| ledger.apply(change), |ledger| ledger)
+}
+
+/// How a machine's agent would introduce itself, were it to start now.
+fn introduction(machine: &Machine) -> Report {
+    let ledger = machine.proven();
+    let mut resources: Resources =
+        [Resource::scalar("cpus", Scalar::thousandths(machine.cpus_thousandths)), Resource::scalar("mem", Scalar::whole(machine.mem_mb))]
+            .iter()
+            .collect();
+    machine.disks.iter().for_each(|disk| resources.add(&disk_resource(disk)));
+    Report {
+        node: ledger.identity.node,
+        agent: ledger.identity.agent.clone(),
+        cluster: ledger.identity.cluster,
+        ledger_version: ledger.identity.version,
+        orders_seen: 0,
+        machine: MachineInfo { hostname: machine.host.clone(), port: 5051, resources, carried: Default::default() },
+        disks: Vec::new(),
+        claims: ledger.claims.values().cloned().collect(),
+        faults: Vec::new(),
+        frameworks: ledger.frameworks.values().cloned().collect(),
+        executors: ledger.executors.values().cloned().collect(),
+        tasks: ledger.tasks.values().cloned().collect(),
+        operations: ledger.operations.values().cloned().collect(),
+        version: String::new(),
+    }
+}
+
+/// Of a framework's keeper: what it does when it is welcome.
+///
+/// # Errors
+/// A sentence that says where the ledgers differ.
+pub(crate) fn recover_keeper_twice(service: &AnyService, ledger: &KeeperLedger, now: Instant) -> Result<(), String> {
+    let id = ledger.framework.clone().unwrap_or_else(|| FrameworkId::made("newcomer".to_owned()));
+    let start = |ledger: &KeeperLedger| {
+        let mut keeper = Keeper::recover(service.clone(), ledger.clone());
+        let effects = keeper.handle(now, sdk::Input::Event(Event::Subscribed(id.clone())));
+        let commit = |effect| match effect {
+            sdk::Effect::Commit(changes) => Some(changes),
+            _ => None,
+        };
+        effects.into_iter().filter_map(commit).collect()
+    };
+    twice(ledger, start, |ledger, change: &KeeperChange| ledger.apply(change), |ledger| ledger)
 }
 
 /// The ledger without what may differ from one recovery to the next: fresh names and counts of commits.

@@ -83,9 +83,18 @@ pub fn plan(shape: &Shape, mut luck: Rng) -> Vec<Fault> {
     faults
 }
 
-/// A leader that is deposed and does not know it is dangerous only to those who still listen to it.
+/// A leader that is deposed and does not know it is dangerous only to those who still listen to it: one by one, or many at once, who then
+/// have something to say to each other.
 fn mislead_some(shape: &Shape, at_ms: u64, luck: &mut Rng, faults: &mut Vec<Fault>) {
     let mut at_ms = at_ms;
+    if luck.one_in(2) {
+        at_ms += luck.between(1_500, 5_000); // By then most know the new leader.
+        let clients = (0..shape.agents).map(Node::Machine).chain((0..shape.frameworks).map(Node::Framework));
+        let misled: Vec<Node> = clients.filter(|_| !luck.one_in(3)).collect();
+        faults.extend(misled.into_iter().map(|node| Fault { at_ms, trouble: Trouble::Mislead(node) }));
+        faults.extend((0..2).map(|_| Fault { at_ms: at_ms + luck.between(50, 500), trouble: Trouble::KillTask(luck.bits()) }));
+        return;
+    }
     for _ in 0..luck.below(5) {
         at_ms += luck.between(300, 4_000);
         let machine = Node::Machine(luck.below(shape.agents as u64) as usize);

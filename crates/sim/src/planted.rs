@@ -28,6 +28,7 @@ pub const PLANTED: &[Planted] = &[
         about: "an agent forgets an update when it was sent, not when it was acknowledged",
         seeds_max: 500,
     },
+    Planted { name: "agent-ignores-terms", about: "an agent obeys a deposed leader", seeds_max: 500 },
     Planted { name: "agents-shell-believes-failed-syncs", about: "an agent's shell takes a failed sync for a success", seeds_max: 500 },
     Planted { name: "master-believes-old-reports", about: "a master believes a report that has not seen all its orders", seeds_max: 500 },
     Planted { name: "master-offers-what-is-used", about: "a master offers what tasks use", seeds_max: 500 },

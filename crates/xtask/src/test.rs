@@ -25,14 +25,15 @@ pub const VERB: Verb = Verb {
     name: "test",
     about: "Run everything that CI runs",
     details: "Steps: prepare (Debian packages as root, Python packages into target/), format, lint, lean (the SDK without its\n\
-              feature `net`), protos (protoc reads our files), build, test, storm, compat.\n\
+              feature `net`), protos (protoc reads our files), build, test, storm, planted (bugs put in on purpose, each of which the\n\
+              simulator must find), compat.\n\
               A step that fails does not stop the others; what cannot be had (not root, offline) is left out and named.\n\
               Each tests/compat/*.py that does not start with `_` is one test: it passes by exit code 0, within five minutes, finds\n\
               the binary in $HOLDFAST_BIN and may make files under $HOLDFAST_SCRATCH.\n\
-              The last line is `N passed, N failed`: cargo's own results, one for each script, and one failure for each step that\n\
-              failed otherwise.",
+              The last line is `N passed, N failed`: cargo's own results, one for each script and each planted bug, and one failure\n\
+              for each step that failed otherwise.",
     flags: &[
-        Flag { name: "--seeds", value: Some("N"), about: "storms in the simulator (500)" },
+        Flag { name: "--seeds", value: Some("N"), about: "storms in the simulator (1000)" },
         Flag { name: "--only", value: Some("STEP"), about: "run only this step (repeatable)" },
         Flag { name: "--skip", value: Some("STEP"), about: "leave this step out (repeatable)" },
     ],
@@ -41,7 +42,7 @@ pub const VERB: Verb = Verb {
 };
 
 /// Storms, where the caller does not say.
-const SEEDS: u64 = 500;
+const SEEDS: u64 = 1_000;
 /// What the whole may take on two cores, so that a change is judged while its author still thinks of it.
 const BUDGET: Duration = Duration::from_secs(35 * 60);
 
@@ -89,6 +90,7 @@ const STEPS: &[Step] = &[
     Step { name: "build", about: "cargo build --workspace --bins --tests", run: |_| plain(&["build", "--workspace", "--bins", "--tests"]) },
     Step { name: "test", about: "cargo test --workspace --no-fail-fast", run: workspace },
     Step { name: "storm", about: "cargo xtask sim --seeds N", run: storm },
+    Step { name: "planted", about: "cargo xtask sim --planted", run: planted },
     Step { name: "compat", about: "foreign clients: tests/compat/*.py", run: compat::step },
 ];
 
@@ -153,6 +155,17 @@ fn storm(run: &mut Run) -> Result<Outcome> {
     let words = ["--seeds".to_owned(), run.seeds.to_string()];
     let whole = crate::process::run(&mut sim::command(&words)?)?;
     Ok(verdict(whole, format!("{} storms did not all end well; replay: cargo xtask sim --replay SEED", run.seeds)))
+}
+
+/// Each bug that the simulator finds is a test passed, each that it does not find one failed.
+fn planted(run: &mut Run) -> Result<Outcome> {
+    let tally = &mut run.tally;
+    let end = watch(&mut sim::command(&["--planted".to_owned()])?, None, |line| {
+        echo(line);
+        tally.read_hunt(line);
+    })?;
+    let whole = matches!(end, End::Exit(status) if status.success());
+    Ok(verdict(whole, "not every planted bug was found; see above".to_owned()))
 }
 
 fn verdict(whole: bool, otherwise: String) -> Outcome {

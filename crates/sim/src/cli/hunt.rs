@@ -1,6 +1,6 @@
 //! The hunt: each planted bug must be found within its number of seeds.
 //!
-//! Relies on the feature `planted`; without it only the bugs in the simulator's own shells can be hunted, and this says so.
+//! Each is a line that can be counted: `planted NAME ... found`, or `... NOT FOUND`. Relies on the feature `planted`; without it only the bugs in the simulator's own shells can be hunted, and this says so.
 
 use super::many::storms;
 use super::words::Words;
@@ -29,7 +29,7 @@ fn hunt(planted: &Planted, words: &Words) -> bool {
         Some((seed, (violation, _))) => {
             let seeds = seed - words.start + 1;
             println!(
-                "{:<36} found after {seeds} seeds (of {} allowed): {}",
+                "planted {:<36} ... found after {seeds} seeds (of {} allowed): {}",
                 planted.name,
                 planted.seeds_max,
                 short(&violation.to_string())
@@ -37,7 +37,7 @@ fn hunt(planted: &Planted, words: &Words) -> bool {
             true
         }
         None => {
-            println!("{:<36} NOT FOUND within {} seeds: {}", planted.name, planted.seeds_max, planted.about);
+            println!("planted {:<36} ... NOT FOUND within {} seeds: {}", planted.name, planted.seeds_max, planted.about);
             false
         }
     }

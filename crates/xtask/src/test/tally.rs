@@ -1,6 +1,6 @@
-//! The figures of a run, read from the closing lines of cargo's test programs.
+//! The figures of a run, read from the closing lines of cargo's test programs and from the hunt for planted bugs.
 //!
-//! Relies on the form of `test result: ok. 3 passed; 0 failed; 1 ignored; ...`. Never counts single tests itself: what a program did not
+//! Relies on the form of `test result: ok. 3 passed; 0 failed; 1 ignored; ...` and of `planted NAME ... found`. Never counts single tests itself: what a program did not
 //! live to sum up shows in its exit code.
 
 /// How many tests did what.
@@ -42,9 +42,31 @@ impl Tally {
     }
 }
 
+impl Tally {
+    /// Reads one line of the hunt for planted bugs: `planted NAME ... found after 3 seeds`, or `... NOT FOUND`.
+    pub fn read_hunt(&mut self, line: &str) {
+        let Some((name, outcome)) = line.strip_prefix("planted ").and_then(|rest| rest.split_once(" ... ")) else { return };
+        if outcome.starts_with("found ") {
+            self.passed += 1;
+        } else {
+            self.failed += 1;
+            self.failures.push(format!("planted {}", name.trim()));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bug_that_is_found_is_a_test_that_passed() {
+        let mut tally = Tally::default();
+        tally.read_hunt("planted agent-a ... found after 3 seeds (of 500 allowed): V1: a volume");
+        tally.read_hunt("planted agent-b ... NOT FOUND within 500 seeds: it does this");
+        tally.read_hunt("some other line ... found ");
+        assert_eq!((tally.passed, tally.failed, tally.failures), (1, 1, vec!["planted agent-b".to_owned()]));
+    }
 
     #[test]
     fn closing_lines_are_summed_and_failures_named() {

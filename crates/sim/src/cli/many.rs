@@ -78,13 +78,14 @@ pub fn run(words: &Words) -> bool {
         tell_shortest(first, &words.shape);
     }
     println!(
-        "{} seeds, {} steps, {} faults, {} records, {} violations, {:.0} seeds/min",
+        "{} seeds, {} steps, {} faults, {} records, {} violations, {:.0} seeds/min, {:.0} steps/s",
         sum.seeds,
         sum.steps,
         sum.faults,
         sum.records,
         sum.broken.len(),
-        sum.seeds as f64 / minutes.max(1e-9)
+        sum.seeds as f64 / minutes.max(1e-9),
+        sum.steps as f64 / (60.0 * minutes).max(1e-9)
     );
     sum.broken.is_empty()
 }

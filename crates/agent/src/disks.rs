@@ -155,7 +155,9 @@ impl Agent {
             let Some(label) = label(claim) else { continue };
             let well = claim.disk.is_some_and(|it| !self.soft.disk_faults.contains_key(&it));
             match claim.state {
-                ClaimState::Making => work.push(Effect::MakeVolume(label)),
+                // Once is enough: what the first try came to is not known yet.
+                ClaimState::Making if self.soft.making.insert(claim.id) => work.push(Effect::MakeVolume(label)),
+                ClaimState::Making => {}
                 ClaimState::Destroying => work.push(Effect::TrashVolume(label)),
                 ClaimState::Ready if well => {
                     self.soft.checking.insert(claim.id);
@@ -236,8 +238,8 @@ fn matches(disk: &DiskRecord, identity: &Identity) -> bool {
 #[cfg(test)]
 mod tests {
     use crate::step::Effect;
-    use crate::testbed::{Bed, DB_VOLUME};
-    use holdfast_model::{PersistenceId, Source, TaskState};
+    use crate::testbed::{reserved_disk, Bed, DB_VOLUME};
+    use holdfast_model::{ClaimState, PersistenceId, Source, TaskState};
 
     #[test]
     fn a_missing_disk_keeps_its_claims_and_refuses_launches() {
@@ -350,6 +352,19 @@ mod tests {
         bed.launch_command("t2", &[]);
         bed.settle();
         assert_eq!((bed.task_state("t1"), bed.task_state("t2")), (Some(TaskState::Running), Some(TaskState::Running)));
+    }
+
+    #[test]
+    fn a_look_at_the_disks_does_not_have_a_volume_made_twice() {
+        let mut bed = Bed::registered();
+        bed.apply(vec![Bed::reserve(reserved_disk(100)), Bed::create(&[bed.volume()])]);
+        let made = |bed: &Bed| bed.seen.iter().filter(|it| matches!(it, crate::Effect::MakeVolume(_))).count();
+        assert_eq!(made(&bed), 1);
+        bed.machine.disks.pop();
+        bed.input(crate::Input::Opened(bed.machine.clone()));
+        assert_eq!(made(&bed), 1, "the first try is not answered yet");
+        bed.settle();
+        assert!(bed.agent.ledger().claims.values().all(|it| it.state == ClaimState::Ready));
     }
 
     #[test]

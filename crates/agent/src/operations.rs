@@ -98,6 +98,11 @@ impl Agent {
                 self.settle_operation(moment, record, OperationState::Finished, None);
             }
             ClaimAction::Create(_) | ClaimAction::Destroy(_) => {
+                let made = work.iter().filter_map(|it| match it {
+                    Effect::MakeVolume(label) => Some(label.claim),
+                    _ => None,
+                });
+                self.soft.making.extend(made);
                 self.commit(vec![AgentChange::Operation(record)]);
                 self.effects.extend(work);
             }

@@ -132,6 +132,8 @@ pub(crate) struct Soft {
     pub(crate) volume_faults: BTreeMap<ClaimId, String>,
     /// Whether the disks are being opened, for the first time or again.
     pub(crate) opening: bool,
+    /// Volumes that the hands were asked to make, and have not answered.
+    pub(crate) making: BTreeSet<ClaimId>,
     /// Volumes whose check is under way.
     pub(crate) checking: BTreeSet<ClaimId>,
     /// Whether a check has brought something that the master does not know.

@@ -17,6 +17,7 @@ const TRASH_RETRY_MAX_MS: u64 = 60_000;
 
 impl Agent {
     pub(crate) fn volume_made(&mut self, moment: &mut Moment<'_>, id: ClaimId, outcome: Result<(), String>) {
+        self.soft.making.remove(&id);
         let Some(claim) = self.ledger.claims.get(&id).filter(|it| it.state == ClaimState::Making).cloned() else { return };
         let operation = self.operation_on(id);
         if let Err(why) = outcome {

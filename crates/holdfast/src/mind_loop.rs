@@ -15,7 +15,7 @@ use uuid::Uuid;
 /// How many inputs one batch takes at most; what waits beyond it comes with the next.
 const BATCH_MAX: usize = 256;
 /// How long one batch waits for more at most, when the last one was of several callers.
-const LINGER_MAX: Duration = Duration::from_millis(10);
+const LINGER_MAX: Duration = Duration::from_millis(20);
 /// A disk that syncs faster than this is not worth waiting for: it would be waiting for a timer.
 const LINGER_MIN: Duration = Duration::from_micros(500);
 /// How long commits that only forget may wait for another commit to go with.
@@ -149,7 +149,7 @@ impl Drop for DieLoudly {
 struct Loop<S: Shell> {
     /// Commits that only forget, not written yet.
     held: Vec<S::Effect>,
-    /// How many inputs of the last batch had something to write that could not wait: so many callers are about.
+    /// How many inputs of the last batches had something to write that could not wait: so many callers are about. It is forgotten by halves.
     callers: usize,
     /// How long a sync takes, as the last ones did.
     sync: Duration,
@@ -182,11 +182,13 @@ impl<S: Shell> Loop<S> {
         Some(batch)
     }
 
-    /// Several callers are about: whoever comes while a sync would take shares it. So nobody waits for more than twice a sync.
+    /// Several callers are about, and whoever comes now shares a sync: as long as one comes after another within the time of a sync, the
+    /// next is waited for, but for nobody long.
     async fn gather(&self, batch: &mut Vec<Work<S>>, work: &mut mpsc::Receiver<Work<S>>) {
-        let until = tokio::time::Instant::now() + self.sync.min(LINGER_MAX);
+        let end = tokio::time::Instant::now() + LINGER_MAX;
         while batch.len() < BATCH_MAX {
             let room = BATCH_MAX - batch.len();
+            let until = end.min(tokio::time::Instant::now() + self.sync);
             match tokio::time::timeout_at(until, work.recv_many(batch, room)).await {
                 Ok(1..) => {}
                 Ok(0) | Err(_) => return,
@@ -215,7 +217,7 @@ impl<S: Shell> Loop<S> {
         if held < effects.len() && effects.iter().all(S::may_wait) {
             self.held = effects;
         } else {
-            self.callers = callers;
+            self.callers = callers.max(self.callers / 2);
             self.carry_out_all(shell, effects)?;
         }
         // A look shows only what is durable, or what is about to be forgotten.

@@ -169,7 +169,8 @@ impl Master {
         }
         let role = accepting.role.clone();
         let action = action.map(|it| if it.identity.allocation.is_none() { it.clone().allocated_to(&role) } else { it.clone() });
-        let made = self.volumes_made(&accepting.framework, &accepting.agent);
+        let destroys = matches!(action, ClaimAction::Destroy(_));
+        let made = if destroys { self.volumes_made(&accepting.framework, &accepting.agent) } else { Vec::new() };
         action.check(Asker::Framework { roles: &state.info.roles, principal: state.info.principal.as_deref(), made: &made })?;
         let mut pool = accepting.pool.clone();
         action.apply(&mut pool)?;
@@ -200,10 +201,15 @@ impl Master {
         Ok(())
     }
 
-    /// The volumes of an agent that a framework made itself.
+    /// The volumes of an agent that a framework made itself, or is making.
     fn volumes_made(&self, framework: &FrameworkId, agent: &AgentId) -> Vec<Identity> {
         let theirs = self.ledger.claims_of(agent).filter(|it| it.is_volume() && it.framework.as_ref() == Some(framework));
-        theirs.map(|it| it.resource.identity.clone()).collect()
+        let under_way = self.operations.values().filter(|it| it.framework.as_ref() == Some(framework) && it.agent == *agent);
+        let making = under_way.flat_map(|it| match &it.action {
+            ClaimAction::Create(volumes) => volumes.as_slice(),
+            _ => &[],
+        });
+        theirs.map(|it| it.resource.identity.clone()).chain(making.map(|it| it.identity.clone())).collect()
     }
 
     /// Believes an action done on the agent, before the agent says so. Returns it without allocations.

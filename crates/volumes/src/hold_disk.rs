@@ -5,11 +5,14 @@
 //! task uses, and mount it again. So it does not see a holder on another machine, nor one in another network namespace.
 
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::PathBuf;
 
-use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use nix::errno::Errno;
+use nix::sys::socket::sockopt::PeerCredentials;
+use nix::sys::socket::{connect, getsockopt, socket, AddressFamily, SockFlag, SockType, UnixAddr, UnixCredentials};
 use thiserror::Error;
 
 use crate::OpenDisk;
@@ -18,7 +21,14 @@ use crate::OpenDisk;
 #[derive(Debug)]
 pub struct DiskHold {
     /// Never answered: that the name is taken is all that it says.
-    _listener: UnixListener,
+    listener: UnixListener,
+}
+
+impl DiskHold {
+    /// Hangs up on everybody who has asked who holds the disk. Call it now and then: the kernel keeps them in a queue of bounded length.
+    pub fn forget_callers(&self) {
+        while self.listener.accept().is_ok() {}
+    }
 }
 
 /// Why a disk could not be held.
@@ -49,21 +59,35 @@ pub enum HoldFault {
 pub fn hold_disk(disk: &OpenDisk) -> Result<DiskHold, HoldFault> {
     let root = || disk.config().root.clone();
     let failed = |source| HoldFault::Io { root: root(), source };
-    let name = SocketAddr::from_abstract_name(format!("holdfast-disk-{}", disk.label().disk_uuid)).map_err(failed)?;
-    match UnixListener::bind_addr(&name) {
-        Ok(_listener) => Ok(DiskHold { _listener }),
+    let name = format!("holdfast-disk-{}", disk.label().disk_uuid);
+    let address = SocketAddr::from_abstract_name(&name).map_err(failed)?;
+    match UnixListener::bind_addr(&address) {
+        Ok(listener) => {
+            listener.set_nonblocking(true).map_err(failed)?;
+            Ok(DiskHold { listener })
+        }
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(HoldFault::Held { root: root(), holder: holder(&name) }),
         Err(error) => Err(failed(error)),
     }
 }
 
-/// Who listens there: its pid and its command line.
-fn holder(name: &SocketAddr) -> String {
-    let peer = UnixStream::connect_addr(name).and_then(|it| getsockopt(&it, PeerCredentials).map_err(io::Error::from));
-    let Ok(peer) = peer else { return "which is just ending".to_owned() };
+/// Who listens there: its pid and its command line. Never waits for it.
+fn holder(name: &str) -> String {
+    let peer = match peer(name) {
+        Ok(peer) => peer,
+        Err(Errno::EAGAIN) => return "which does not say who it is".to_owned(),
+        Err(_) => return "which is just ending".to_owned(),
+    };
     let command = std::fs::read(format!("/proc/{}/cmdline", peer.pid())).unwrap_or_default();
     let command: Vec<_> = command.split(|it| *it == 0).filter(|it| !it.is_empty()).map(String::from_utf8_lossy).collect();
     format!("process {} (`{}`)", peer.pid(), command.join(" "))
+}
+
+fn peer(name: &str) -> nix::Result<UnixCredentials> {
+    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+    let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    connect(socket.as_raw_fd(), &UnixAddr::new_abstract(name.as_bytes())?)?;
+    getsockopt(&socket, PeerCredentials)
 }
 
 #[cfg(test)]
@@ -87,6 +111,19 @@ mod tests {
         assert!(fault.contains(&format!("process {} (`", std::process::id())), "{fault}");
         drop(held);
         hold_disk(&disk).unwrap();
+    }
+
+    #[test]
+    fn whoever_asks_again_and_again_never_hangs_and_is_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = DiskConfig { kind: DiskKind::Path, root: dir.path().to_path_buf() };
+        let disk = open_disk(&config, None, &label()).unwrap();
+        let held = hold_disk(&disk).unwrap();
+        let ask = || hold_disk(&disk).unwrap_err().to_string();
+        let silent = (0..10_000).find(|_| ask().contains("does not say who it is"));
+        assert!(silent.is_some(), "the kernel's queue has an end");
+        held.forget_callers();
+        assert!(ask().contains("process"), "{}", ask());
     }
 
     #[test]

@@ -116,7 +116,8 @@ struct Worker {
     places: Places,
     inbox: Inbox<AgentShell>,
     cluster: Option<ClusterId>,
-    /// How long the next batch waits for more: as long as the last one took, if that was of several volumes.
+    /// How long the next batch waits for more: as long as the last one took, if that was of several volumes; less and less when they
+    /// come singly.
     linger: Duration,
     /// Disks that are this agent's as long as it lives.
     holds: BTreeMap<DiskId, DiskHold>,
@@ -180,7 +181,7 @@ impl Worker {
                 self.inbox.tell_blocking(Input::VolumeMade(label.claim, outcome));
             }
         }
-        self.linger = if several { began.elapsed().min(LINGER_MAX) } else { Duration::ZERO };
+        self.linger = if several { began.elapsed().min(LINGER_MAX) } else { self.linger / 2 };
         other
     }
 
@@ -262,7 +263,10 @@ impl Worker {
         let id = DiskId(open.label().disk_uuid);
         while !self.holds.contains_key(&id) {
             match holdfast_volumes::hold_disk(open) {
-                Ok(hold) => drop(self.holds.insert(id, hold)),
+                Ok(hold) => {
+                    self.holds.insert(id, hold);
+                    sweep(open);
+                }
                 Err(HoldFault::Held { .. }) if self.patience.is_some_and(|it| Instant::now() < it) => {
                     // tidy: sleep is the point: a name that another process is about to drop has no event
                     std::thread::sleep(LOOK_AGAIN);
@@ -270,6 +274,7 @@ impl Worker {
                 Err(fault) => return Err(fault.to_string()),
             }
         }
+        self.holds.values().for_each(DiskHold::forget_callers);
         Ok(())
     }
 
@@ -312,6 +317,15 @@ impl Worker {
             None if before.is_some() => tracing::info!("disk {} is well again", plan.root.display()),
             _ => {}
         }
+    }
+}
+
+/// Clears away what a crash left half made. Nobody else makes volumes there: the disk is ours, and this is the thread that makes them.
+fn sweep(open: &OpenDisk) {
+    match holdfast_volumes::sweep_unmade(open) {
+        Ok(0) => {}
+        Ok(swept) => tracing::info!("{swept} half-made volumes of {} were cleared away", open.config().root.display()),
+        Err(fault) => tracing::warn!("half-made volumes stay: {fault}"),
     }
 }
 

@@ -192,6 +192,11 @@ fn b33_a_child_role_takes_nothing_of_its_ancestor_away() {
     bed.machines[0].empty_trash();
     bed.settle();
     assert_eq!(bed.schedulers[1].outcome("mine"), [OperationState::Finished], "its own volume, on its ancestor's disk");
+    let at_once = [ClaimAction::Create(vec![volume("z", 10)]), ClaimAction::Destroy(vec![volume("z", 10)])];
+    bed.accept(1, at_once.into_iter().zip(["make", "unmake"]).map(|(action, id)| named(id, action)).collect());
+    bed.machines[0].empty_trash();
+    bed.settle();
+    assert_eq!(bed.schedulers[1].outcome("unmake"), [OperationState::Finished], "also one that is only being made");
 }
 
 #[test]

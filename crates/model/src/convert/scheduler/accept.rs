@@ -16,7 +16,8 @@ use crate::operation::{Action, Operation, Unreadable};
 use crate::task::TaskInfo;
 use crate::validate::Invalid;
 
-/// Reads the operations that `framework` sends. The tasks of a LAUNCH that cannot be read come before the others.
+/// Reads the operations that `framework` sends. The tasks of a LAUNCH that cannot be read come after the others: should
+/// one have the name of another, that one is known by then.
 pub(super) fn operations(list: Vec<Wire>, framework: &FrameworkId) -> Vec<Operation> {
     list.into_iter().enumerate().flat_map(|(index, wire)| read(wire, &format!("accept.operations[{index}]"), framework)).collect()
 }
@@ -35,18 +36,16 @@ fn read(mut wire: Wire, place: &str, framework: &FrameworkId) -> Vec<Operation> 
 }
 
 fn read_launch(id: Option<String>, tasks: Vec<v1::TaskInfo>, place: &str, framework: &FrameworkId) -> Vec<Operation> {
-    let (mut operations, mut good, is_empty) = (Vec::new(), Vec::new(), tasks.is_empty());
+    let (mut good, mut bad, is_empty) = (Vec::new(), Vec::new(), tasks.is_empty());
     for (index, wire) in tasks.into_iter().enumerate() {
         let given = given_id(&wire);
         match read_task(wire, framework).under(format_args!("{place}[{index}]")) {
             Ok(task) => good.push(task),
-            Err(why) => operations.push(unreadable(id.clone(), why, vec![given], false)),
+            Err(why) => bad.push(unreadable(id.clone(), why, vec![given], false)),
         }
     }
-    if is_empty || !good.is_empty() {
-        operations.push(Operation { id, action: Action::Launch(good) });
-    }
-    operations
+    let launch = (is_empty || !good.is_empty()).then_some(Operation { id, action: Action::Launch(good) });
+    launch.into_iter().chain(bad).collect()
 }
 
 fn read_task(wire: v1::TaskInfo, framework: &FrameworkId) -> Result<TaskInfo, Invalid> {
@@ -145,12 +144,12 @@ mod tests {
             [task("a", ""), task("b", &negative), task("c/d", ""), task("e", foreign), task("f", late), task("g", &big), task("h", "")];
         let launch = format!(r#"[{{"type":"LAUNCH","launch":{{"task_infos":[{}]}}}}]"#, tasks.join(","));
         let expected = [
+            "- LAUNCH a,h",
             "- bad [b] accept.operations[0].launch.task_infos[1].resources[0].scalar.value",
             "- bad [c/d] accept.operations[0].launch.task_infos[2].task_id",
             "- bad [e] accept.operations[0].launch.task_infos[3].executor.framework_id",
             "- bad [f] accept.operations[0].launch.task_infos[4].kill_policy.grace_period.nanoseconds",
             "- bad [g] accept.operations[0].launch.task_infos[5]",
-            "- LAUNCH a,h",
         ];
         assert_eq!(lines(&launch), expected);
     }

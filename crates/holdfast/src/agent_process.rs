@@ -10,6 +10,7 @@ mod door;
 mod lanes;
 mod machine;
 mod master_link;
+mod metrics;
 mod sandboxes;
 mod shell;
 
@@ -28,6 +29,7 @@ use self::containers::Containers;
 use self::disks::Disks;
 use self::door::Door;
 use self::machine::MachinePlan;
+use self::metrics::Gauges;
 use self::shell::AgentShell;
 use crate::cli::settings_agent::AgentSettings;
 use crate::links::Links;
@@ -57,12 +59,14 @@ pub async fn run(settings: AgentSettings, stop: CancellationToken) -> anyhow::Re
         disks: Disks::start(plan, inbox.clone())?,
         containers: containers.clone(),
     };
-    let door = Door::new(&shell, inbox.clone(), containers, &dir);
+    let gauges = Gauges::new();
+    let door = Door::new(&shell, inbox.clone(), gauges.clone());
     let masters = shell.masters.clone();
     mind_loop::spawn("agent", shell, work).context("cannot start the agent's thread")?;
     inbox.tell(Input::Started(found)).await;
     crate::address_file::write(settings.address_file.as_deref(), &address.to_string())?;
     tracing::info!("agent serves at {address}; its masters are {}", settings.master.join(", "));
+    tokio::spawn(gauges.keep(inbox.clone(), stop.clone()));
     tokio::spawn(master_link::keep(settings.master, masters, inbox, stop.clone()));
     server.serve(Routes::Agent(Arc::new(door)), stop).await;
     Ok(())

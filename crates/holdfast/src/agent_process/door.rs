@@ -1,7 +1,7 @@
 //! The agent as the wire sees it: executors' links become inputs of the mind; sandboxes can be read.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -16,7 +16,7 @@ use holdfast_wire::agent::AgentPage;
 use holdfast_wire::{AgentDoor, Caller, FileChunk, JsonText, LinkEnd, LinkHead, Metric, Outbox, Query, Refusal};
 use uuid::Uuid;
 
-use super::containers::Containers;
+use super::metrics::Gauges;
 use super::shell::AgentShell;
 use crate::links::Links;
 use crate::mind_loop::Inbox;
@@ -27,13 +27,14 @@ pub struct Door {
     executors: Links<ExecutorEvent>,
     sessions: Arc<Mutex<HashMap<ExecutorKey, LinkId>>>,
     root: PathBuf,
+    gauges: Gauges,
 }
 
 impl Door {
     /// A door to this shell.
-    pub fn new(shell: &AgentShell, inbox: Inbox<AgentShell>, containers: Containers, _dir: &Path) -> Door {
-        let root = containers.sandboxes().root().to_owned();
-        Door { inbox, executors: shell.executors.clone(), sessions: Arc::default(), root }
+    pub fn new(shell: &AgentShell, inbox: Inbox<AgentShell>, gauges: Gauges) -> Door {
+        let root = shell.containers.sandboxes().root().to_owned();
+        Door { inbox, executors: shell.executors.clone(), sessions: Arc::default(), root, gauges }
     }
 
     async fn look<T: Send + 'static>(&self, look: impl FnOnce(&AgentShell) -> T + Send + 'static) -> Result<T, Refusal> {
@@ -70,7 +71,9 @@ impl AgentDoor for Door {
     }
 
     fn metrics(&self) -> Vec<Metric> {
-        vec![Metric::gauge("slave/executors_connected", "Executors that are connected.", self.executors.count() as f64)]
+        let mut metrics = self.gauges.read();
+        metrics.push(Metric::gauge("slave/executors_connected", "Executors that are connected.", self.executors.count() as f64));
+        metrics
     }
 
     async fn executor_subscribe(&self, head: LinkHead, call: ExecutorCall, outbox: Outbox<ExecutorEvent>) -> Result<(), Refusal> {

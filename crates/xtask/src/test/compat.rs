@@ -31,7 +31,11 @@ pub(super) fn step(all: &mut Run) -> Result<Outcome> {
     }
     let python = match all.python.clone().unwrap_or_else(python::ready) {
         Ok(python) => python,
-        Err(why) => return Ok(Outcome::LeftOut(format!("{} scripts not run, no Python for them: {why}", scripts.len()))),
+        Err(why) => {
+            let why = format!("{} scripts not run, no Python for them: {why}", scripts.len());
+            // At home one may do without; a build machine that leaves clients out vouches for what it did not see.
+            return Ok(if std::env::var_os("CI").is_some() { Outcome::Failed(why) } else { Outcome::LeftOut(why) });
+        }
     };
     if !run(&mut cargo(&["build", "--quiet", "--package", "holdfast"]))? {
         return Ok(Outcome::Failed("the holdfast binary does not build; see above".to_owned()));

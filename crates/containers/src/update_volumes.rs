@@ -1,7 +1,8 @@
 //! `add_volumes`, `remove_volumes`: volumes that come to and leave a container that runs.
 //!
 //! The record is written before a volume is added and after it is removed, so that it never names fewer volumes than the container
-//! may see. A removed volume is not fenced: a payload that is root may have kept a way to it. Only `destroy` gives a volume free.
+//! may see. It may name more: a crash between the two leaves a volume that is recorded and not mounted, so what is recorded is looked
+//! at again whenever it is asked for. A removed volume is not fenced: a payload that is root may have kept a way to it. Only `destroy` gives a volume free.
 
 use crate::durable::FileError;
 use crate::isolation::{mounts, posix};
@@ -40,9 +41,9 @@ pub enum UpdateVolumesError {
 }
 
 impl Launcher {
-    /// Shows more volumes to a running container. All are checked before the first is added; on an error those before it have been,
-    /// and nothing is left at the path of the one that could not be. The root of a writable one is given to the container's user, as
-    /// `start` does.
+    /// Shows volumes to a running container; each is seen there once this returns, also one that was asked for before. All are checked
+    /// before the first is added; on an error those before it have been, and nothing is left at the path of the one that could not be.
+    /// The root of a writable one is given to the container's user, as `start` does.
     pub fn add_volumes(&self, id: &str, volumes: &[VolumeMount]) -> Result<(), UpdateVolumesError> {
         self.change_volumes(id, |dir, mut launch, first| {
             let before = launch.spec.volumes.clone();
@@ -52,17 +53,23 @@ impl Launcher {
             if let Some(account) = &launch.account {
                 self.give_volumes(&new, account)?;
             }
-            for volume in new {
-                launch.spec.volumes.push(volume.clone());
-                dir.write_launch(&launch)?;
-                let subject = launch.subject(None);
-                let added = match launch.plan.namespaces {
-                    true => mounts::add(first, &subject, &volume),
-                    false => posix::link(&subject, &volume),
-                };
-                if let Err(error) = added {
-                    launch.spec.volumes.pop();
+            for volume in volumes {
+                let is_new = !launch.spec.volumes.contains(volume);
+                if is_new {
+                    launch.spec.volumes.push(volume.clone());
                     dir.write_launch(&launch)?;
+                }
+                let subject = launch.subject(None);
+                // Also what was recorded before: the agent may have died between the record and the mount.
+                let shown = match launch.plan.namespaces {
+                    true => mounts::show(first, &subject, volume),
+                    false => posix::link(&subject, volume),
+                };
+                if let Err(error) = shown {
+                    if is_new {
+                        launch.spec.volumes.pop();
+                        dir.write_launch(&launch)?;
+                    }
                     return Err(error.into());
                 }
             }

@@ -9,12 +9,13 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
 use nix::sched::{setns, unshare, CloneFlags};
-use rustix::fs::CWD;
+use rustix::fs::{fstat, CWD};
+use rustix::io::Errno;
 use rustix::mount::{
     mount, mount_change, move_mount, open_tree, unmount, MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
 };
 
-use super::beneath::{make_and_note, make_directories, open_directory, Made};
+use super::beneath::{make_and_note, make_directories, open_beneath, open_directory, Made};
 use super::{IsolationError, Isolator, Subject};
 use crate::process::ProcessIdentity;
 use crate::VolumeMount;
@@ -120,11 +121,30 @@ fn set_attributes(tree: &OwnedFd, read_only: bool) -> std::io::Result<()> {
     }
 }
 
-/// Mounts one more volume into a running container.
-pub(crate) fn add(first: &ProcessIdentity, subject: &Subject, volume: &VolumeMount) -> Result<(), IsolationError> {
+/// Sees to it that a running container shows a volume: mounts it, unless that very volume is at its place already.
+pub(crate) fn show(first: &ProcessIdentity, subject: &Subject, volume: &VolumeMount) -> Result<(), IsolationError> {
     let failed = |detail: String| IsolationError::new(NAME, format!("mount volume {}", volume.container_path), detail);
     let tree = detached(volume).map_err(failed)?;
-    within(first, || place(&tree, subject, volume)).map_err(failed)
+    within(first, || match is_at_place(&tree, subject, volume)? {
+        true => Ok(()),
+        false => place(&tree, subject, volume),
+    })
+    .map_err(failed)
+}
+
+/// Whether this thread sees at a volume's place the directory that `tree` holds, and not one that was there before the mount. Both
+/// numbers are needed: inodes repeat from one file system to the next.
+fn is_at_place(tree: &OwnedFd, subject: &Subject, volume: &VolumeMount) -> Result<bool, String> {
+    let looking = |error: Errno| format!("looking at the mount point: {error}");
+    let sandbox = open_directory(subject.sandbox).map_err(|error| format!("opening the sandbox: {error}"))?;
+    let there = match open_beneath(&sandbox, volume.container_path.as_ref()) {
+        Ok(there) => fstat(&there).map_err(looking)?,
+        // Nothing is there, or no directory: whoever mounts makes the one and refuses the other.
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(false),
+        Err(error) => return Err(looking(error)),
+    };
+    let wanted = fstat(tree).map_err(|error| format!("looking at {}: {error}", volume.source.display()))?;
+    Ok((there.st_dev, there.st_ino) == (wanted.st_dev, wanted.st_ino))
 }
 
 /// Unmounts one volume of a running container; refuses while a process of the container uses it.
@@ -133,7 +153,7 @@ pub(crate) fn remove(first: &ProcessIdentity, sandbox: &Path, container_path: &s
     let target = sandbox.join(container_path);
     within(first, || match unmount(&target, UnmountFlags::NOFOLLOW) {
         Ok(()) => Ok(()),
-        Err(rustix::io::Errno::BUSY) => Err("the container still uses it; let the task close its files there, or destroy it".to_string()),
+        Err(Errno::BUSY) => Err("the container still uses it; let the task close its files there, or destroy it".to_string()),
         Err(error) => Err(error.to_string()),
     })
     .map_err(failed)
@@ -173,7 +193,7 @@ pub(crate) fn probe(dir: &Path) -> Result<(), String> {
                 rustix::fs::OFlags::CREATE | rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::CLOEXEC,
                 rustix::fs::Mode::RUSR,
             ) {
-                Err(rustix::io::Errno::ROFS) => Ok(()),
+                Err(Errno::ROFS) => Ok(()),
                 Err(error) => Err(format!("a read-only mount answered a write with: {error}")),
                 Ok(_) => Err("a read-only mount accepted a write".to_string()),
             }

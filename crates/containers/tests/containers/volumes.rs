@@ -107,6 +107,58 @@ fn a_volume_that_comes_later_can_be_read_only_and_one_in_use_does_not_leave() {
     });
 }
 
+/// What a crash of the agent leaves between a volume's record and its mount.
+fn record_only(stage: &Stage, id: &str, volume: &holdfast_containers::VolumeMount) {
+    let path = stage.runtime_dir().join("containers").join(id).join("launch.json");
+    let mut launch: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    launch["spec"]["volumes"].as_array_mut().unwrap().push(serde_json::to_value(volume).unwrap());
+    std::fs::write(&path, serde_json::to_vec(&launch).unwrap()).unwrap();
+}
+
+#[test]
+fn a_volume_that_was_recorded_and_not_mounted_is_mounted_when_it_is_asked_for_again() {
+    both(|stage| {
+        let volume = stage.volume("v");
+        let spec = stage.spec("while [ ! -e a/b/kept ]; do sleep 0.02; done; cat a/b/kept; echo up; exec sleep 1000");
+        stage.launcher().start(&spec).unwrap();
+        record_only(stage, &spec.id, &at(&volume, "a/b"));
+        if stage.launcher().isolation().namespaces {
+            // It got as far as the mount point, which passes for the volume.
+            std::fs::create_dir_all(spec.sandbox.join("a/b")).unwrap();
+        }
+        stage.restart();
+        stage.launcher().add_volumes(&spec.id, &[at(&volume, "a/b")]).unwrap();
+        stage.until_output(&spec.id, "vup");
+    });
+}
+
+#[test]
+fn a_volume_that_is_mounted_is_not_mounted_once_more() {
+    isolated(|stage| {
+        let volume = stage.volume("v");
+        let mut spec = stage.spec("exec sleep 1000");
+        spec.volumes = vec![at(&volume, "a")];
+        let pid = stage.launcher().start(&spec).unwrap().pid;
+        let mounts = || std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap().lines().count();
+        let before = mounts();
+        stage.launcher().add_volumes(&spec.id, &[at(&volume, "a"), at(&volume, "b").read_only()]).unwrap();
+        stage.launcher().add_volumes(&spec.id, &[at(&volume, "a"), at(&volume, "b").read_only()]).unwrap();
+        assert_eq!(mounts(), before + 1);
+    });
+}
+
+#[test]
+fn what_stands_in_place_of_a_recorded_volume_is_told() {
+    both(|stage| {
+        let volume = stage.volume("v");
+        let spec = stage.spec("exec sleep 1000");
+        stage.launcher().start(&spec).unwrap();
+        record_only(stage, &spec.id, &at(&volume, "a"));
+        std::fs::write(spec.sandbox.join("a"), "not a volume").unwrap();
+        assert!(matches!(stage.launcher().add_volumes(&spec.id, &[at(&volume, "a")]), Err(UpdateVolumesError::Isolation(_))));
+    });
+}
+
 #[test]
 fn a_planted_link_does_not_lead_a_mount_elsewhere() {
     both(|stage| {

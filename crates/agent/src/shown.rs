@@ -1,10 +1,10 @@
 //! Containers that run already and are to hold more: they are widened, volumes are shown in them, and only then are the tasks that
 //! need those volumes given to their executor.
 //!
-//! Relies on the hands' word, for each volume, that the container shows it. Never gives a task whose volume may not be there yet, and
-//! never takes a volume for free that the container may still see.
+//! Relies on the hands' word, for each volume and each of its paths, that the container shows it there. Never gives a task whose
+//! volume may not be there yet, and never takes a volume for free that the container may still see.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_model::{ClaimId, ContainerId, ExecutorKey, Moment, Reason, TaskInfo, TaskKey, TaskRecord, TaskState};
 
@@ -50,8 +50,12 @@ impl Agent {
         let Some(run) = self.soft.runs.get_mut(&key) else { return };
         run.updates = run.updates.saturating_sub(1);
         let is_last = run.updates == 0;
+        let missing: BTreeSet<ClaimId> = shown.iter().filter(|(_, outcome)| outcome.is_err()).map(|(claim, _)| *claim).collect();
         for (claim, _) in shown.iter().filter(|(_, outcome)| outcome.is_ok()) {
-            run.unproven.remove(claim);
+            run.unproven.remove(claim); // The container sees it, if only at one of its paths.
+            if missing.contains(claim) {
+                continue;
+            }
             for (_, claims) in self.soft.unshown.iter_mut().filter(|(task, _)| run.queue.contains(task)) {
                 claims.remove(claim);
             }
@@ -147,6 +151,24 @@ mod tests {
         bed.launch_command("other", &[bed.volume()]);
         bed.settle();
         assert_eq!(bed.task_state("other"), Some(TaskState::Running));
+    }
+
+    #[test]
+    fn a_volume_that_is_shown_at_one_of_two_paths_does_not_count_as_shown_but_stays_held() {
+        let failed = || Err("no space for mounts".to_owned());
+        for outcomes in [[Ok(()), failed()], [failed(), Ok(())]] {
+            let mut bed = running();
+            bed.apply(vec![Action::Launch(vec![custom("b", &[bed.volume()])])]);
+            let (container, claim) = (bed.container_of("e"), bed.claim(DB_VOLUME).id);
+            let answer = bed.answers.iter_mut().find(|it| matches!(it, Input::ContainerUpdated(..))).unwrap();
+            *answer = Input::ContainerUpdated(container, outcomes.map(|it| (claim, it)).to_vec());
+            bed.settle();
+            assert!(!was_given(&bed, "b"));
+            let status = bed.last_status("b");
+            assert_eq!(status.state, TaskState::Failed);
+            assert!(status.message.unwrap().contains("cannot be used: no space for mounts"));
+            assert_eq!(bed.agent.status().executors[0].mounted, [claim], "the container sees it all the same");
+        }
     }
 
     #[test]

@@ -71,7 +71,8 @@ pub enum Input {
     /// The container runs; or why not (then nothing of it runs).
     ContainerStarted(ContainerId, Result<(), String>),
     /// An [`Effect::UpdateContainer`] was carried out: for each volume of its plan, whether the container shows it now; or why not
-    /// (then nothing is left at its path, unless it was shown before). One answer for each update, in the order of the updates.
+    /// (then nothing is left at its path, unless it was shown before). A volume with two paths is named twice. One answer for each
+    /// update, in the order of the updates.
     ContainerUpdated(ContainerId, Vec<(ClaimId, Result<(), String>)>),
     /// The container ended, and nothing of it runs any more.
     ContainerExited(ContainerId, Exit),

@@ -21,6 +21,8 @@ pub(crate) enum Alarm {
     Trash(ClaimId),
     /// Disks that are to be looked at again.
     Disks,
+    /// News for the master, which wait for launches that a report would not name.
+    News,
 }
 
 /// All alarms that are set.

@@ -18,6 +18,7 @@ impl Agent {
                 Alarm::Operation(uuid) => self.tell_operation(moment, uuid),
                 Alarm::Trash(claim) => self.trash_again(claim),
                 Alarm::Disks => self.open_disks(),
+                Alarm::News => self.report(moment, "news for the master could wait no longer"),
             }
         }
     }

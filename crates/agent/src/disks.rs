@@ -50,7 +50,7 @@ impl Agent {
         self.soft.stirred = true;
         self.go_on(moment); // What waited must be in the report.
         self.work_on_volumes();
-        self.report(moment);
+        self.report_news(moment);
         self.look_again_later(moment);
     }
 
@@ -217,7 +217,7 @@ impl Agent {
         }
         if self.soft.checking.is_empty() && std::mem::take(&mut self.soft.checks_changed) {
             self.go_on(moment); // What waited must be in the report.
-            self.report(moment);
+            self.report_news(moment);
         }
     }
 }

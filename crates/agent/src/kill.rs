@@ -145,7 +145,7 @@ impl Agent {
         }
         self.forget_framework(&framework);
         if untold {
-            self.report(moment); // Their ends are told no more; the master would count what they used for ever.
+            self.report_news(moment); // Their ends are told no more; the master would count what they used for ever.
         }
     }
 }

@@ -137,6 +137,7 @@ impl Agent {
             Input::Tick => self.tick(moment),
         }
         self.go_on(moment);
+        self.report_late_news(moment);
         if self.is_planted("agent-tells-before-commit") {
             self.effects.sort_by_key(|it| matches!(it, Effect::Commit(_)));
         }

@@ -25,7 +25,7 @@ impl Agent {
         self.stop_resending();
         self.soft.newest_link = Some(link);
         self.soft.master = Some(MasterLink { link, orders_seen: 0, welcomed: false, early: Vec::new() });
-        self.report(moment);
+        self.report(moment, "the link to the master was renewed");
     }
 
     pub(crate) fn master_lost(&mut self, link: LinkId) {
@@ -44,6 +44,7 @@ impl Agent {
 
     fn stop_resending(&mut self) {
         self.soft.alarms.clear_all(|it| matches!(it, Alarm::Update(_) | Alarm::Operation(_)));
+        self.soft.alarms.clear(&Alarm::News);
         self.soft.reported_pending.clear();
     }
 
@@ -62,7 +63,7 @@ impl Agent {
             }
             _ if master.welcomed => self.obey(moment, message),
             Order::Ping(number) => self.effects.push(Effect::ToMaster(link, ToMaster::Pong(number))),
-            Order::Resync => self.report(moment),
+            Order::Resync => self.report(moment, "the master asked for a report"),
             _ if EARLY_ORDERS_MAX <= master.early.len() => {
                 self.log(format!("the master gave {EARLY_ORDERS_MAX} orders without a welcome; its link is closed"));
                 self.hang_up();
@@ -122,7 +123,7 @@ impl Agent {
             Order::Ping(number) => {
                 self.tell_master(ToMaster::Pong(number));
             }
-            Order::Resync => self.report(moment),
+            Order::Resync => self.report(moment, "the master asked for a report"),
         }
     }
 }

@@ -122,7 +122,7 @@ impl Agent {
         self.commit(vec![AgentChange::Operation(OperationRecord { state, message, status, ..record })]);
         self.tell_operation(moment, uuid);
         if self.soft.reported_pending.remove(&uuid) {
-            self.report(moment); // The master was told how things were before; now they are otherwise.
+            self.report_news(moment); // The master was told how things were before; now they are otherwise.
         }
     }
 

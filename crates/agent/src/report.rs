@@ -1,24 +1,45 @@
 //! The agent's introduction: everything that it owns, and what of it cannot be used now.
 //!
 //! Relies on the ledger for what is owned and on the hands' findings for how it is. Never forgets a
-//! claim because its disk is away.
+//! claim because its disk is away, and never sends a report that does not name a launch which may yet
+//! be done.
 
 use holdfast_model::{ClaimId, DiskReport, Moment, OperationState, Reason, Report, TaskRecord, TaskState, ToMaster};
 
+use crate::alarms::Alarm;
 use crate::soft::Verdict;
 use crate::step::Effect;
 use crate::Agent;
 
 impl Agent {
-    /// Sends a report on the newest link, if there is one.
-    pub(crate) fn report(&mut self, moment: &mut Moment<'_>) {
-        self.drop_deferred(moment);
+    /// Sends a report on the newest link, if there is one. Launches that wait are told `occasion`, a sentence after "when".
+    pub(crate) fn report(&mut self, moment: &mut Moment<'_>, occasion: &str) {
         let Some(master) = &self.soft.master else { return };
         let (link, orders_seen) = (master.link, master.orders_seen);
+        self.soft.alarms.clear(&Alarm::News);
+        self.drop_deferred(moment, occasion);
         let report = self.introduction(orders_seen);
         let pending = report.operations.iter().filter(|it| it.state == OperationState::Pending);
         self.soft.reported_pending = pending.map(|it| it.uuid).collect();
         self.effects.push(Effect::ToMaster(link, ToMaster::Report(Box::new(report))));
+    }
+
+    /// Reports what the master has not asked for: at once if no launch waits, or else as soon as none does. The news wait no longer
+    /// than they might have gone unnoticed anyway, since what a launch waits for may never come.
+    pub(crate) fn report_news(&mut self, moment: &mut Moment<'_>) {
+        if self.soft.deferred.is_empty() {
+            return self.report(moment, "there was news for the master");
+        }
+        if self.soft.master.is_some() {
+            self.soft.set_earlier(Alarm::News, moment.now.plus_ms(self.config.disk_look_ms));
+        }
+    }
+
+    /// Reports the news that waited for launches, now that none waits.
+    pub(crate) fn report_late_news(&mut self, moment: &mut Moment<'_>) {
+        if self.soft.alarms.at(&Alarm::News).is_some() {
+            self.report_news(moment);
+        }
     }
 
     fn introduction(&self, orders_seen: u64) -> Report {
@@ -55,10 +76,11 @@ impl Agent {
         self.ledger.claims.values().filter_map(|claim| Some((claim.id, self.claim_fault(claim)?))).collect()
     }
 
-    /// Launches that are written down nowhere yet are ended before a report that would not name them.
-    fn drop_deferred(&mut self, moment: &mut Moment<'_>) {
+    /// Launches that are written down nowhere yet are ended before a report that would not name them: the master takes a task that is
+    /// missing there for one that was lost.
+    fn drop_deferred(&mut self, moment: &mut Moment<'_>, occasion: &str) {
         for launch in std::mem::take(&mut self.soft.deferred) {
-            let why = "an operation before it was still under way when the link to the master was renewed; launch it again";
+            let why = format!("what it needs was still under way when {occasion}; launch it again");
             let verdict = Verdict::new(TaskState::Dropped, Reason::ResourcesUnknown, why);
             self.refuse_launch(moment, &launch, &verdict);
         }

@@ -2,7 +2,7 @@
 //! trash or for a container that ends, launches for such operations.
 //!
 //! Operations that wait are in the ledger. Launches that wait are not; they are ended, with a status,
-//! before any report that would not name them.
+//! before any report that would not name them. News that the master has not asked for wait for them.
 
 use holdfast_model::{Moment, OperationState};
 
@@ -63,8 +63,12 @@ impl Agent {
 
 #[cfg(test)]
 mod tests {
-    use crate::testbed::{reserved_disk, volume_named, Bed, DB_VOLUME};
-    use holdfast_model::{Action, ClaimAction, ClaimState, OperationState, Order, TaskState};
+    use crate::testbed::{framework, reserved_disk, role, volume_named, Bed, DB_VOLUME};
+    use crate::Input;
+    use holdfast_model::{
+        Action, ClaimAction, ClaimState, FrameworkId, FrameworkInfo, NamedOperation, Operation, OperationState, OperationUuid, Order,
+        TaskState,
+    };
 
     fn unreserve(mb: i64) -> Action {
         Action::Claim(ClaimAction::Unreserve(vec![reserved_disk(mb)]))
@@ -124,6 +128,80 @@ mod tests {
         assert_eq!(bed.reports().pop().unwrap().tasks[0].state, TaskState::Dropped);
         bed.settle();
         assert_eq!((bed.task_state("t"), bed.runs.len()), (Some(TaskState::Dropped), 0));
+    }
+
+    /// A launch waits for the volume that its ACCEPT replaces, and something changes that the master has not asked for.
+    fn news_while_a_launch_waits(bed: &mut Bed) {
+        bed.reserve_and_create();
+        let new = volume_named("new", 100);
+        bed.apply(vec![
+            Bed::destroy(&[bed.volume()]),
+            Bed::create(std::slice::from_ref(&new)),
+            Action::Launch(vec![crate::testbed::task("t", &[new])]),
+        ]);
+        bed.seen.clear();
+        bed.machine.disks[2].fault = Some("it is not mounted".to_owned());
+        bed.input(Input::Opened(bed.machine.clone()));
+        assert_eq!((bed.agent.status().waiting_launches, bed.reports().len()), (1, 0), "a report would not name the launch");
+    }
+
+    #[test]
+    fn news_wait_for_the_launches_that_wait_and_end_none() {
+        let mut bed = Bed::registered();
+        news_while_a_launch_waits(&mut bed);
+        bed.settle();
+        assert_eq!(bed.task_state("t"), Some(TaskState::Running));
+        let report = bed.reports().remove(0);
+        assert!(report.disks.iter().any(|it| it.fault.is_some()) && report.tasks.len() == 1, "{report:?}");
+    }
+
+    #[test]
+    fn news_wait_for_a_launch_no_longer_than_a_disk_is_not_looked_at() {
+        let mut bed = Bed::registered();
+        news_while_a_launch_waits(&mut bed);
+        bed.pass_ms(crate::Config::default().disk_look_ms);
+        let report = bed.reports().pop().unwrap();
+        assert!(report.disks.iter().any(|it| it.fault.is_some()));
+        assert_eq!(report.tasks[0].state, TaskState::Dropped);
+        assert!(bed.last_status("t").message.unwrap().contains("when news for the master could wait no longer"));
+    }
+
+    #[test]
+    fn news_that_wait_go_with_a_report_that_was_asked_for() {
+        let mut bed = Bed::registered();
+        news_while_a_launch_waits(&mut bed);
+        bed.order(Order::Resync);
+        assert_eq!((bed.reports().len(), bed.task_state("t")), (1, Some(TaskState::Dropped)));
+        assert!(bed.last_status("t").message.unwrap().contains("when the master asked for a report"));
+        bed.answers.clear();
+        bed.pass_ms(crate::Config::default().disk_look_ms);
+        assert_eq!(bed.reports().len(), 1);
+    }
+
+    #[test]
+    fn another_frameworks_removal_ends_no_launch_that_waits() {
+        let mut bed = Bed::registered();
+        bed.reserve_and_create();
+        let other = FrameworkId::made("f2".to_owned());
+        let framework = Some(Box::new(FrameworkInfo { id: Some(other.clone()), ..framework() }));
+        bed.acknowledges = false;
+        let uuid = OperationUuid(uuid::Uuid::from_u128(77));
+        let action = Action::Launch(vec![crate::testbed::task("o", &[volume_named("nowhere", 1)])]);
+        let operations = vec![NamedOperation { uuid, operation: Operation { id: None, action } }];
+        bed.order(Order::Apply { framework, role: Some(role()), by: "tester".to_owned(), operations });
+        bed.settle();
+        let new = volume_named("new", 100);
+        bed.apply(vec![
+            Bed::destroy(&[bed.volume()]),
+            Bed::create(std::slice::from_ref(&new)),
+            Action::Launch(vec![crate::testbed::task("t", &[new])]),
+        ]);
+        bed.seen.clear();
+        bed.order(Order::ShutdownFramework(other));
+        assert_eq!((bed.agent.status().waiting_launches, bed.reports().len()), (1, 0));
+        bed.settle();
+        assert_eq!(bed.task_state("t"), Some(TaskState::Running));
+        assert!(bed.reports()[0].tasks.iter().all(|it| it.info.id.as_str() == "t"));
     }
 
     #[test]

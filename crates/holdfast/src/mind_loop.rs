@@ -136,7 +136,7 @@ pub fn spawn<S: Shell>(
 }
 
 /// A mind that panicked has found a bug in itself: its process must not go on without it.
-struct DieLoudly(&'static str);
+pub(crate) struct DieLoudly(pub(crate) &'static str);
 
 impl Drop for DieLoudly {
     fn drop(&mut self) {

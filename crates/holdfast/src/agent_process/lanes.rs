@@ -1,11 +1,13 @@
 //! Lanes: what is asked about one thing is done one after the other, in the order asked; what is asked about different things does not
 //! wait for one another.
 //!
-//! A lane has a thread while it has work, so a job may wait for as long as it must. Never does two jobs of one lane at once.
+//! A lane has a thread while it has work, so a job may wait for as long as it must. Never does two jobs of one lane at once, and never
+//! outlives a job that panicked: the mind would wait for its answer for ever.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::mind_loop::DieLoudly;
 
 type Job = Box<dyn FnOnce() + Send>;
 type Waiting<K> = BTreeMap<K, VecDeque<Job>>;
@@ -37,8 +39,7 @@ impl<K: Ord + Clone + Send + 'static> Lanes<K> {
         let this = self.clone();
         spawn("container-lane", move || {
             while let Some(job) = this.next(&about) {
-                // The panic has been told; those behind it must not wait for ever.
-                let _ = catch_unwind(AssertUnwindSafe(job));
+                job();
             }
         });
     }
@@ -58,9 +59,15 @@ impl<K: Ord + Clone + Send + 'static> Lanes<K> {
     }
 }
 
-/// A thread for a call that may wait. Without threads nothing can be answered any more.
-pub fn spawn(name: &str, work: impl FnOnce() + Send + 'static) {
-    let built = std::thread::Builder::new().name(name.to_owned()).stack_size(256 * 1024).spawn(work);
+/// A thread for a call that may wait. Without threads nothing can be answered any more. A panic in it ends the process: what it owes
+/// the mind will never come, while containers live on and a restart finds them.
+pub fn spawn(name: &'static str, work: impl FnOnce() + Send + 'static) {
+    let body = move || {
+        let guard = DieLoudly(name);
+        work();
+        std::mem::forget(guard);
+    };
+    let built = std::thread::Builder::new().name(name.to_owned()).stack_size(256 * 1024).spawn(body);
     built.expect("a machine that runs containers has threads");
 }
 
@@ -85,11 +92,20 @@ mod tests {
     }
 
     #[test]
-    fn a_job_that_panics_does_not_stop_its_lane() {
-        let lanes = Lanes::default();
-        let (said, heard) = channel();
-        lanes.push(1, || panic!("on purpose"));
-        lanes.push(1, move || said.send(()).unwrap());
-        heard.recv().unwrap();
+    fn a_job_that_panics_ends_the_process_and_none_is_done_after_it() {
+        const INSIDE: &str = "HOLDFAST_TEST_OF_A_PANIC";
+        if std::env::var_os(INSIDE).is_some() {
+            let lanes = Lanes::default();
+            let (said, heard) = channel();
+            lanes.push(1, || panic!("on purpose"));
+            lanes.push(1, move || said.send(()).unwrap());
+            return heard.recv().unwrap(); // It is heard of only if the process goes on.
+        }
+        let name = "agent_process::lanes::tests::a_job_that_panics_ends_the_process_and_none_is_done_after_it";
+        let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+        let done = again.args(["--exact", name, "--nocapture"]).env(INSIDE, "1").output().unwrap();
+        let words = String::from_utf8_lossy(&done.stderr);
+        assert_eq!(done.status.code(), Some(crate::failure::EXIT_BUG), "{words}");
+        assert!(words.contains("on purpose") && words.contains("container-lane: a rule of the house was broken"), "{words}");
     }
 }

@@ -321,4 +321,23 @@ mod tests {
         bed.order(Order::ShutdownFramework(framework_id()));
         assert_eq!(bed.reports().len(), before + 1, "a master that asks again is not answered for ever");
     }
+
+    #[test]
+    fn what_ends_between_a_report_and_its_welcome_is_missing_in_another_report() {
+        let mut bed = Bed::registered();
+        bed.launch_command("t", &[]);
+        bed.settle();
+        let container = bed.container_of("t");
+        bed.order(Order::ShutdownFramework(framework_id()));
+        bed.link(2);
+        assert_eq!(bed.reports().last().map(|it| it.tasks.len()), Some(1));
+        bed.exit(container, 0);
+        bed.settle();
+        let before = bed.reports().len();
+        bed.welcome();
+        let reports = bed.reports();
+        assert_eq!((reports.len(), reports.last().map(|it| it.tasks.len())), (before + 1, Some(0)));
+        bed.welcome();
+        assert_eq!(bed.reports().len(), before + 1);
+    }
 }

@@ -220,6 +220,9 @@ impl Agent {
 
     fn tell_master(&mut self, message: ToMaster) -> bool {
         let link = self.welcomed_link();
+        if let (None, Some(master)) = (link, &mut self.soft.master) {
+            master.untold |= is_told_once(&message);
+        }
         self.effects.extend(link.map(|link| Effect::ToMaster(link, message)));
         link.is_some()
     }
@@ -230,5 +233,14 @@ impl Agent {
 
     fn log(&mut self, line: impl Into<String>) {
         self.effects.push(Effect::Log(line.into()));
+    }
+}
+
+/// Whether a message is never told again: nobody acknowledges it.
+fn is_told_once(message: &ToMaster) -> bool {
+    match message {
+        ToMaster::ExecutorExited { .. } => true,
+        ToMaster::TaskUpdate { status, .. } => status.uuid.is_none(),
+        _ => false,
     }
 }

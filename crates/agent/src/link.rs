@@ -24,7 +24,7 @@ impl Agent {
         }
         self.stop_resending();
         self.soft.newest_link = Some(link);
-        self.soft.master = Some(MasterLink { link, orders_seen: 0, welcomed: false, early: Vec::new() });
+        self.soft.master = Some(MasterLink { link, orders_seen: 0, welcomed: false, early: Vec::new(), untold: false });
         self.report(moment, "the link to the master was renewed");
     }
 
@@ -93,10 +93,13 @@ impl Agent {
         }
         let Some(master) = self.soft.master.as_mut() else { return };
         master.welcomed = true;
-        let early = std::mem::take(&mut master.early);
+        let (early, untold) = (std::mem::take(&mut master.early), std::mem::take(&mut master.untold));
         // A welcome on a link that was welcomed before starts the resending anew.
         self.soft.alarms.clear_all(|it| matches!(it, Alarm::Update(_) | Alarm::Operation(_)));
         self.resend_all(moment);
+        if untold {
+            self.report_news(moment);
+        }
         for message in early {
             self.obey(moment, message);
         }

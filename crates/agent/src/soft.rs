@@ -114,6 +114,8 @@ pub(crate) struct MasterLink {
     pub(crate) welcomed: bool,
     /// Orders that came before the welcome; they are obeyed after it.
     pub(crate) early: Vec<ToAgent>,
+    /// Something ended after the report on this link and before its welcome, which nobody tells again.
+    pub(crate) untold: bool,
 }
 
 /// See the file.

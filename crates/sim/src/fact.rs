@@ -77,6 +77,15 @@ pub enum Fact<'a> {
         /// What.
         call: &'a FrameworkCall,
     },
+    /// An agent's report arrives at a master.
+    MasterHearsReport {
+        /// Who hears.
+        master: usize,
+        /// Whose.
+        machine: usize,
+        /// On which link.
+        link: u64,
+    },
     /// A master notices that a framework's link is gone.
     MasterLoses {
         /// Who notices.

@@ -94,6 +94,11 @@ impl Machine {
         &self.drawer.proven
     }
 
+    /// Its link to a master, while that stands as far as its agent knows.
+    pub fn link(&self) -> Option<u64> {
+        self.client.link
+    }
+
     /// Every container, with how it is.
     fn found(&self) -> Vec<(ContainerId, Found)> {
         self.containers.iter().map(|(id, container)| (*id, container.found())).collect()

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use holdfast_agent::Input;
 use holdfast_master as master;
-use holdfast_model::{Instant, LinkId};
+use holdfast_model::{Instant, LinkId, ToMaster};
 use holdfast_sdk as sdk;
 
 use crate::agenda::{Agenda, Due, Message, Node, Rest, What, ANY_LIFE, DAWN};
@@ -286,7 +286,12 @@ impl World {
             return self.links.close(&mut self.agenda, link, Side::Server);
         }
         match message {
-            Message::FromAgent(message) => self.step_master(index, master::Input::FromAgent(LinkId(link), message)),
+            Message::FromAgent(message) => {
+                if let (ToMaster::Report(_), Some(Node::Machine(machine))) = (&message, self.links.client_of(link)) {
+                    self.rules_see(&Fact::MasterHearsReport { master: index, machine, link });
+                }
+                self.step_master(index, master::Input::FromAgent(LinkId(link), message));
+            }
             Message::FromFramework(call) => {
                 if let Some(Node::Framework(framework)) = self.links.client_of(link) {
                     self.rules_see(&Fact::MasterHears { master: index, framework, call: &call });

@@ -16,7 +16,7 @@ use holdfast_volumes::{DiskConfig, DiskHold, DiskLabel, HoldFault, OpenDisk, Ope
 
 use super::machine::{disk_resource, root_size_mb, DiskPlan, MachinePlan};
 use super::shell::AgentShell;
-use crate::mind_loop::{now, Inbox};
+use crate::mind_loop::{now, DieLoudly, Inbox};
 
 /// How many volumes are made at once at most.
 const MAKE_MAX: usize = 256;
@@ -53,7 +53,12 @@ impl Disks {
         let (jobs, work) = channel();
         let places = Places::default();
         let worker = Worker::new(plan, places.clone(), inbox);
-        std::thread::Builder::new().name("disks".to_owned()).spawn(move || worker.run(&work))?;
+        let body = move || {
+            let guard = DieLoudly("disks");
+            worker.run(&work);
+            std::mem::forget(guard);
+        };
+        std::thread::Builder::new().name("disks".to_owned()).spawn(body)?;
         Ok(Disks { jobs, places })
     }
 

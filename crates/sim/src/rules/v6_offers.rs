@@ -1,6 +1,7 @@
 //! V6: no offer holds what is reserved for others, offered already, or used; and what is offered and used is never more than there is.
 //!
-//! Relies on offers as they were sent and answered, and on tasks as agents wrote them down. Never asks a master what it has offered.
+//! Relies on offers as they were sent and answered, and on tasks as agents wrote them down; sums are of agents that the leader still
+//! talks to. Never asks a master what it has offered.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,6 +16,8 @@ use crate::fact::Fact;
 #[derive(Default)]
 pub(crate) struct Offers {
     term: Term,
+    /// The links on which the leader last heard a report of each machine.
+    heard: BTreeMap<usize, u64>,
     open: BTreeMap<OfferId, (usize, AgentId, Resources)>,
     dirty: BTreeSet<AgentId>,
 }
@@ -54,7 +57,9 @@ impl Rule for Offers {
             Fact::Elected { term, .. } => {
                 self.term = *term;
                 self.open.clear();
+                self.heard.clear();
             }
+            Fact::MasterHearsReport { machine, link, .. } => drop(self.heard.insert(*machine, *link)),
             Fact::MasterTells { term, framework, event, .. } if *term == self.term => match event {
                 Event::Offers(offers) => return offers.iter().try_for_each(|offer| self.offered(known, *framework, offer)),
                 Event::Rescind(offer) => drop(self.open.remove(offer)),
@@ -75,6 +80,11 @@ impl Rule for Offers {
     fn check(&mut self, known: &Known, truth: &Truth<'_>) -> Verdict {
         for agent in std::mem::take(&mut self.dirty) {
             let Some(index) = known.machines.get(&agent).copied() else { continue };
+            // An agent that has gone to a deposed leader, of whose successor it has not heard, rightly does what that one orders. The
+            // successor cannot know yet; and what it orders on the link that the agent has left never arrives, so nothing is used twice.
+            if truth.machines[index].link() != self.heard.get(&index).copied() {
+                continue;
+            }
             let mut sum = Resources::new();
             self.open.values().filter(|it| it.1 == agent).for_each(|it| sum.add_all(&it.2));
             let ledger = truth.machines[index].proven();

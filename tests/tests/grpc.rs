@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use holdfast_proto::mesos::v1::scheduler::{event::Type, Call, Event};
 use holdfast_tests::calls::{command_task, cpus, mem};
+use holdfast_tests::http::get;
 use holdfast_tests::Cluster;
 use holdfast_wire::SchedulerStreamClient;
 use serde_json::{json, Value};
@@ -52,7 +53,7 @@ impl Framework {
 
 /// Bytes as JSON has them.
 fn base64(bytes: &[u8]) -> Value {
-    let carrier = holdfast_proto::mesos::v1::scheduler::call::Acknowledge { uuid: bytes.to_vec().into(), ..Default::default() };
+    let carrier = holdfast_proto::mesos::v1::scheduler::call::Acknowledge { uuid: bytes.to_vec(), ..Default::default() };
     serde_json::from_slice::<Value>(&holdfast_proto::json::to_vec(&carrier)).unwrap()["uuid"].clone()
 }
 
@@ -80,4 +81,10 @@ fn a_framework_over_grpc_runs_a_task_to_its_end() {
     assert!(states.contains(&"TASK_RUNNING".to_owned()), "{states:?}");
     let frameworks = cluster.list("frameworks");
     assert_eq!((frameworks.len(), &frameworks[0]["name"]), (1, &json!("grpc")));
+    let page = |query: &str| get(cluster.master.address(), &format!("/tasks?{query}")).json();
+    for (query, tasks) in [("", 1), ("task_id=t&limit=5", 1), ("task_id=u", 0), ("offset=1&order=asc", 0), ("limit=0", 0)] {
+        assert_eq!(page(query)["tasks"].as_array().unwrap().len(), tasks, "{query}");
+    }
+    get(cluster.master.address(), "/tasks?limit=many").expect(400, "a limit is a number");
+    get(cluster.master.address(), "/tasks?order=up").expect(400, "an order is known");
 }

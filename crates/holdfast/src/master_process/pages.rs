@@ -23,7 +23,10 @@ pub async fn answer(door: &Door, page: MasterPage, query: &Query) -> Result<Json
         MasterPage::Frameworks => {
             door.look(move |shell| JsonText::of(&json!({ "frameworks": frameworks(&shell.mind, only.as_deref()) }))).await
         }
-        MasterPage::Tasks => door.look(move |shell| JsonText::of(&json!({ "tasks": tasks(&shell.mind, only.as_deref()) }))).await,
+        MasterPage::Tasks => {
+            let wanted = TasksWanted::read(query)?;
+            door.look(move |shell| JsonText::of(&json!({ "tasks": tasks(&shell.mind, &wanted) }))).await
+        }
         MasterPage::Roles => door.look(|shell| JsonText::of(&json!({ "roles": roles(&shell.mind) }))).await,
         MasterPage::Flags => Err(Refusal::not_implemented("flags are not served yet")),
     }
@@ -170,9 +173,42 @@ fn task(view: &TaskView) -> Value {
     })
 }
 
-fn tasks(mind: &Master, framework: Option<&str>) -> Vec<Value> {
+/// What `/tasks` is asked for.
+struct TasksWanted {
+    framework: Option<String>,
+    task: Option<String>,
+    offset: usize,
+    limit: usize,
+    newest_first: bool,
+}
+
+impl TasksWanted {
+    /// Mesos's parameters, with its defaults: a hundred, the newest first.
+    fn read(query: &Query) -> Result<TasksWanted, Refusal> {
+        let number = |name: &str, default: usize| match query.get(name) {
+            None => Ok(default),
+            Some(text) => text.parse().map_err(|_| Refusal::bad_request(format!("{name}: `{text}` is no number; give 0 or more"))),
+        };
+        let newest_first = match query.get("order") {
+            None | Some("des") => true,
+            Some("asc") => false,
+            Some(other) => return Err(Refusal::bad_request(format!("order: `{other}` is unknown; give `asc` or `des`"))),
+        };
+        let (framework, task) = (query.get("framework_id").map(str::to_owned), query.get("task_id").map(str::to_owned));
+        Ok(TasksWanted { framework, task, offset: number("offset", 0)?, limit: number("limit", 100)?, newest_first })
+    }
+}
+
+fn tasks(mind: &Master, wanted: &TasksWanted) -> Vec<Value> {
+    let is = |given: &Option<String>, id: &str| given.as_ref().is_none_or(|it| it == id);
     let all = mind.tasks().values().chain(mind.completed_tasks());
-    all.filter(|it| framework.is_none_or(|id| id == it.framework.as_str())).map(task).collect()
+    let mut all: Vec<&TaskView> =
+        all.filter(|it| is(&wanted.framework, it.framework.as_str()) && is(&wanted.task, it.id.as_str())).collect();
+    all.sort_by_key(|it| it.latest.as_ref().map(|status| status.at));
+    if wanted.newest_first {
+        all.reverse();
+    }
+    all.into_iter().skip(wanted.offset).take(wanted.limit).map(task).collect()
 }
 
 fn roles(mind: &Master) -> Vec<Value> {

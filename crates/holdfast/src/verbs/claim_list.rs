@@ -50,6 +50,7 @@ pub async fn run(context: &Context, args: &ClaimListArgs) -> anyhow::Result<i32>
 /// Who holds a claim, in a word.
 pub fn holder(row: Row<'_>) -> String {
     match (row.text("framework"), row.is("unclaimed")) {
+        ("", _) if row.text("kind") == "reservation" => "the role".to_owned(), // Made by an operator, or by several alike.
         ("", _) => "operator".to_owned(),
         (framework, true) => format!("{} (removed)", ids::short(framework)),
         (framework, false) => ids::short(framework).to_owned(),
@@ -128,7 +129,7 @@ mod tests {
 ID        KIND         STATE  ROLE  VOLUME  RESOURCE   AMOUNT  AGENT  HOST  HELD BY         MADE
 aaaaaaaa  volume       ready  db    data-0  disk        2 GiB  S0     h1    0001            1m ago
 bbbbbbbb  reservation  ready  db            cpus          1.5  S0     h1    0000 (removed)  1m ago
-cccccccc  reservation  ready  db            mem       512 MiB  S0     h1    operator        1m ago
+cccccccc  reservation  ready  db            mem       512 MiB  S0     h1    the role        1m ago
 ";
         assert_eq!(table(&rows, 60_001).render(false, false), text);
     }

@@ -269,8 +269,19 @@ impl Drop for Mounts {
     }
 }
 
-#[test]
-fn a_mount_disk_that_is_not_mounted_is_not_made_anew() {
+/// A cluster whose agent has a MOUNT disk with a volume on it.
+struct Mounted {
+    cluster: Cluster,
+    mounts: Mounts,
+    root: PathBuf,
+    /// A second place, which keeps the file system alive while it is unmounted from the first.
+    elsewhere: PathBuf,
+    resource: Value,
+    kept: Kept,
+}
+
+/// Says so where nothing can be mounted.
+fn mounted() -> Option<Mounted> {
     let mut cluster = Cluster::without_agents();
     let (root, elsewhere) = (cluster.path("disk"), cluster.path("elsewhere"));
     fs::create_dir(&root).unwrap();
@@ -278,13 +289,18 @@ fn a_mount_disk_that_is_not_mounted_is_not_made_anew() {
     let mut mounts = Mounts(Vec::new());
     if let Err(why) = mounts.mount(&["-t", "tmpfs", "-o", "size=64m", "holdfast-test"], &root) {
         println!("skipped: nothing can be mounted here: {why}");
-        return;
+        return None;
     }
-    // The second place keeps the file system alive while the first is unmounted.
     mounts.mount(&["--bind", &text(&root)], &elsewhere).unwrap();
     cluster.add_agent(&[&format!("mount={},size-mb=64", text(&root))]);
     let resource = disk(64.0, Some(&calls::mount_source(&text(&root))));
     let kept = Kept::claim(&cluster, "v", &resource, &root);
+    Some(Mounted { cluster, mounts, root, elsewhere, resource, kept })
+}
+
+#[test]
+fn a_mount_disk_that_is_not_mounted_is_not_made_anew() {
+    let Some(Mounted { mut cluster, mut mounts, root, elsewhere, resource, kept }) = mounted() else { return };
     cluster.agents[0].kill();
     mounts.unmount(&root);
     cluster.agents[0].start();
@@ -301,20 +317,7 @@ fn a_mount_disk_that_is_not_mounted_is_not_made_anew() {
 
 #[test]
 fn a_disk_that_goes_and_comes_back_under_a_running_agent_needs_nobodys_help() {
-    let mut cluster = Cluster::without_agents();
-    let (root, elsewhere) = (cluster.path("disk"), cluster.path("elsewhere"));
-    fs::create_dir(&root).unwrap();
-    fs::create_dir(&elsewhere).unwrap();
-    let mut mounts = Mounts(Vec::new());
-    if let Err(why) = mounts.mount(&["-t", "tmpfs", "-o", "size=64m", "holdfast-test"], &root) {
-        println!("skipped: nothing can be mounted here: {why}");
-        return;
-    }
-    // The second place keeps the file system alive while the first is unmounted.
-    mounts.mount(&["--bind", &text(&root)], &elsewhere).unwrap();
-    cluster.add_agent(&[&format!("mount={},size-mb=64", text(&root))]);
-    let resource = disk(64.0, Some(&calls::mount_source(&text(&root))));
-    let kept = Kept::claim(&cluster, "v", &resource, &root);
+    let Some(Mounted { mut cluster, mut mounts, root, elsewhere, resource, kept }) = mounted() else { return };
     mounts.unmount(&root); // It is not busy: the agent keeps nothing of it open.
     let gone = Instant::now();
     let claim = assert_missing(&cluster, &kept, &resource);

@@ -124,19 +124,25 @@ pub fn spawn<S: Shell>(
 ) -> std::io::Result<std::thread::JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let body = move || {
-        let guard = DieLoudly(what);
         let done = runtime.block_on(Loop::new().run(&mut shell, &mut work));
         if let Err(error) = done {
             tracing::error!("{what}: {error:#}; stopping, since nothing may be promised that is not written down");
             std::process::exit(crate::failure::EXIT_STORE);
         }
-        std::mem::forget(guard);
     };
-    std::thread::Builder::new().name(what.to_owned()).spawn(body)
+    std::thread::Builder::new().name(what.to_owned()).spawn(move || or_die_loudly(what, body))
 }
 
-/// A mind that panicked has found a bug in itself: its process must not go on without it.
-pub(crate) struct DieLoudly(pub(crate) &'static str);
+/// Does a thread's work. A mind that panicked has found a bug in itself, and what hands that panicked owe to a mind never comes: the
+/// process must not go on without them.
+pub(crate) fn or_die_loudly(what: &'static str, work: impl FnOnce()) {
+    let guard = DieLoudly(what);
+    work();
+    std::mem::forget(guard);
+}
+
+/// Ends the process when it is dropped.
+struct DieLoudly(&'static str);
 
 impl Drop for DieLoudly {
     fn drop(&mut self) {

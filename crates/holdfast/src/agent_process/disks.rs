@@ -16,7 +16,7 @@ use holdfast_volumes::{DiskConfig, DiskHold, DiskLabel, HoldFault, OpenDisk, Ope
 
 use super::machine::{disk_resource, root_size_mb, DiskPlan, MachinePlan};
 use super::shell::AgentShell;
-use crate::mind_loop::{now, DieLoudly, Inbox};
+use crate::mind_loop::{now, or_die_loudly, Inbox};
 
 /// How many volumes are made at once at most.
 const MAKE_MAX: usize = 256;
@@ -53,12 +53,7 @@ impl Disks {
         let (jobs, work) = channel();
         let places = Places::default();
         let worker = Worker::new(plan, places.clone(), inbox);
-        let body = move || {
-            let guard = DieLoudly("disks");
-            worker.run(&work);
-            std::mem::forget(guard);
-        };
-        std::thread::Builder::new().name("disks".to_owned()).spawn(body)?;
+        std::thread::Builder::new().name("disks".to_owned()).spawn(move || or_die_loudly("disks", || worker.run(&work)))?;
         Ok(Disks { jobs, places })
     }
 
@@ -220,6 +215,7 @@ impl Worker {
     fn open(&mut self, cluster: ClusterId, known: &[DiskRecord]) {
         self.cluster = Some(cluster);
         self.patience.get_or_insert_with(|| Instant::now() + HOLD_PATIENCE);
+        self.holds.values().for_each(DiskHold::forget_callers);
         let mut found = Vec::new();
         let mut offered = self.plan.resources.clone();
         for plan in self.plan.disks.clone() {
@@ -279,7 +275,6 @@ impl Worker {
                 Err(fault) => return Err(fault.to_string()),
             }
         }
-        self.holds.values().for_each(DiskHold::forget_callers);
         Ok(())
     }
 

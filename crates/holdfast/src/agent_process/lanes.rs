@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::mind_loop::DieLoudly;
+use crate::mind_loop::or_die_loudly;
 
 type Job = Box<dyn FnOnce() + Send>;
 type Waiting<K> = BTreeMap<K, VecDeque<Job>>;
@@ -62,12 +62,7 @@ impl<K: Ord + Clone + Send + 'static> Lanes<K> {
 /// A thread for a call that may wait. Without threads nothing can be answered any more. A panic in it ends the process: what it owes
 /// the mind will never come, while containers live on and a restart finds them.
 pub fn spawn(name: &'static str, work: impl FnOnce() + Send + 'static) {
-    let body = move || {
-        let guard = DieLoudly(name);
-        work();
-        std::mem::forget(guard);
-    };
-    let built = std::thread::Builder::new().name(name.to_owned()).stack_size(256 * 1024).spawn(body);
+    let built = std::thread::Builder::new().name(name.to_owned()).stack_size(256 * 1024).spawn(move || or_die_loudly(name, work));
     built.expect("a machine that runs containers has threads");
 }
 

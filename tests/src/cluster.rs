@@ -28,8 +28,15 @@ pub struct Cluster {
 impl Cluster {
     /// A master alone.
     pub fn without_agents() -> Cluster {
-        let scratch = tempfile::Builder::new().prefix("holdfast-").tempdir().expect("there is room for scratch files");
-        let mut master = Daemon::new("master", scratch.path(), &["master", "--dir", &text(&scratch.path().join("master"))]);
+        let scratch = tempfile::Builder::new()
+            .prefix("holdfast-")
+            .tempdir()
+            .expect("there is room for scratch files");
+        let mut master = Daemon::new(
+            "master",
+            scratch.path(),
+            &["master", "--dir", &text(&scratch.path().join("master"))],
+        );
         master.start();
         Cluster { master, agents: Vec::new(), scratch }
     }
@@ -53,7 +60,17 @@ impl Cluster {
     /// An agent that is not started, with the directory of the given name.
     pub fn agent_named(&self, name: &str, disks: &[&str]) -> Daemon {
         let (dir, master) = (text(&self.path(name)), self.master.address().to_string());
-        let mut arguments = vec!["agent", "--dir", &dir, "--master", &master, "--resources", RESOURCES, "--hostname", name];
+        let mut arguments = vec![
+            "agent",
+            "--dir",
+            &dir,
+            "--master",
+            &master,
+            "--resources",
+            RESOURCES,
+            "--hostname",
+            name,
+        ];
         disks.iter().for_each(|disk| arguments.extend(["--disk", disk]));
         Daemon::new(name, self.scratch.path(), &arguments)
     }
@@ -88,7 +105,9 @@ impl Cluster {
 
     /// An agent's id.
     pub fn agent_id(&self, index: usize) -> String {
-        let row = self.agent_row(index).unwrap_or_else(|| panic!("the master does not know agent{index}"));
+        let row = self
+            .agent_row(index)
+            .unwrap_or_else(|| panic!("the master does not know agent{index}"));
         row["id"].as_str().expect("an agent has an id").to_owned()
     }
 
@@ -96,7 +115,10 @@ impl Cluster {
     pub fn wait_for_agent(&self, index: usize, state: &str) -> Value {
         until(&format!("agent{index} is {state}"), || match self.agent_row(index) {
             Some(row) if row["state"] == state => Ok(row),
-            other => Err(format!("{other:?}; it says:\n{}", self.agents.get(index).map(Daemon::log).unwrap_or_default())),
+            other => Err(format!(
+                "{other:?}; it says:\n{}",
+                self.agents.get(index).map(Daemon::log).unwrap_or_default()
+            )),
         })
     }
 
@@ -108,14 +130,16 @@ impl Cluster {
     /// RESERVE and CREATE of a volume, both acknowledged; returns the claim's row.
     pub fn claim_volume(&self, agent: usize, id: &str, disk: &Value) -> Value {
         let agent = self.agent_id(agent);
-        self.call(&calls::reserve(&agent, &[calls::reserved(disk)])).expect(202, "RESERVE_RESOURCES");
+        self.call(&calls::reserve(&agent, &[calls::reserved(disk)]))
+            .expect(202, "RESERVE_RESOURCES");
         self.call(&calls::create(&agent, &[calls::volume(disk, id)])).expect(202, "CREATE_VOLUMES");
         self.claim(id)
     }
 
     /// The row of the claim on a volume.
     pub fn claim(&self, volume: &str) -> Value {
-        self.find_claim(volume).unwrap_or_else(|| panic!("no claim on volume {volume} in {:#?}", self.list("claims")))
+        self.find_claim(volume)
+            .unwrap_or_else(|| panic!("no claim on volume {volume} in {:#?}", self.list("claims")))
     }
 
     /// The row of the claim on a volume, if there is one.

@@ -40,7 +40,13 @@ impl Daemon {
     /// A process that is not started yet. `name` is unique within `scratch`; `arguments` are the verb and its flags, but for its port.
     pub fn new(name: &str, scratch: &Path, arguments: &[&str]) -> Daemon {
         let arguments = arguments.iter().map(|it| (*it).to_owned()).collect();
-        Daemon { name: name.to_owned(), scratch: scratch.to_owned(), arguments, address: None, child: None }
+        Daemon {
+            name: name.to_owned(),
+            scratch: scratch.to_owned(),
+            arguments,
+            address: None,
+            child: None,
+        }
     }
 
     /// The same, to be started at an address that is known already.
@@ -57,17 +63,28 @@ impl Daemon {
     pub fn launch(&mut self) {
         assert!(self.child.is_none(), "{} runs already", self.name);
         let _ = fs::remove_file(self.file("address")); // There is none before the first start.
-        let log = File::options().create(true).append(true).open(self.file("log")).expect("the scratch directory can be written");
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.file("log"))
+            .expect("the scratch directory can be written");
         let port = self.address.map_or(0, |it| it.port());
         let mut command = Command::new(binary());
-        command.args(&self.arguments).args(["--port", &port.to_string()]).arg("--address-file").arg(self.file("address"));
+        command
+            .args(&self.arguments)
+            .args(["--port", &port.to_string()])
+            .arg("--address-file")
+            .arg(self.file("address"));
         // Settings come from this test alone.
-        let foreign = std::env::vars().map(|(name, _)| name).filter(|name| name.starts_with("HOLDFAST_"));
+        let foreign =
+            std::env::vars().map(|(name, _)| name).filter(|name| name.starts_with("HOLDFAST_"));
         for name in foreign {
             command.env_remove(name);
         }
         command.env("RUST_LOG", "info").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-        self.child = Some(command.spawn().unwrap_or_else(|error| panic!("cannot start {}: {error}", self.name)));
+        self.child = Some(
+            command.spawn().unwrap_or_else(|error| panic!("cannot start {}: {error}", self.name)),
+        );
     }
 
     /// Starts it, and waits until it serves.
@@ -79,7 +96,11 @@ impl Daemon {
             }
             if let Some(status) = self.ended() {
                 let log = self.log();
-                assert!(log.contains("cannot listen on"), "{} ended with {status}:\n{log}", self.name);
+                assert!(
+                    log.contains("cannot listen on"),
+                    "{} ended with {status}:\n{log}",
+                    self.name
+                );
                 return Err(log);
             }
             self.read_address().ok_or_else(|| self.log())
@@ -88,7 +109,10 @@ impl Daemon {
 
     fn read_address(&mut self) -> Option<SocketAddr> {
         let text = fs::read_to_string(self.file("address")).ok()?;
-        self.address = Some(text.parse().unwrap_or_else(|error| panic!("{}: the address `{text}`: {error}", self.name)));
+        self.address = Some(
+            text.parse()
+                .unwrap_or_else(|error| panic!("{}: the address `{text}`: {error}", self.name)),
+        );
         self.address
     }
 
@@ -125,7 +149,9 @@ impl Daemon {
 
     /// Waits for it to end by itself.
     pub fn wait_for_end(&mut self) -> ExitStatus {
-        until(&format!("{} ends by itself", self.name), || self.ended().ok_or_else(|| format!("it runs:\n{}", self.log())))
+        until(&format!("{} ends by itself", self.name), || {
+            self.ended().ok_or_else(|| format!("it runs:\n{}", self.log()))
+        })
     }
 
     /// `kill -9`, and waits for its end. Nothing happens when it does not run.
@@ -140,7 +166,8 @@ impl Daemon {
     /// Asks it to stop, and waits until it has.
     pub fn stop(&mut self) -> ExitStatus {
         let id = Pid::from_raw(i32::try_from(self.id()).expect("process ids are small"));
-        kill(id, Signal::SIGTERM).unwrap_or_else(|error| panic!("{} cannot be asked to stop: {error}", self.name));
+        kill(id, Signal::SIGTERM)
+            .unwrap_or_else(|error| panic!("{} cannot be asked to stop: {error}", self.name));
         self.wait_for_end()
     }
 
@@ -161,8 +188,14 @@ impl Daemon {
     /// A line of `/proc/PID/status`, such as `VmHWM`, as a number (memory in kB).
     pub fn status_line(&self, name: &str) -> u64 {
         let text = fs::read_to_string(format!("/proc/{}/status", self.id())).expect("it runs");
-        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap_or_else(|| panic!("no {name}"));
-        line.split_whitespace().next().and_then(|word| word.parse().ok()).unwrap_or_else(|| panic!("{name}: `{line}` is no number"))
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+            .unwrap_or_else(|| panic!("no {name}"));
+        line.split_whitespace()
+            .next()
+            .and_then(|word| word.parse().ok())
+            .unwrap_or_else(|| panic!("{name}: `{line}` is no number"))
     }
 }
 

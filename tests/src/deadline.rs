@@ -10,12 +10,18 @@ pub const SOON: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Looks until there is something to see; `Err` says what was seen instead. Panics with the last of those after `limit`.
-pub fn until_within<T, E: Display>(what: &str, limit: Duration, mut look: impl FnMut() -> Result<T, E>) -> T {
+pub fn until_within<T, E: Display>(
+    what: &str,
+    limit: Duration,
+    mut look: impl FnMut() -> Result<T, E>,
+) -> T {
     let end = Instant::now() + limit;
     loop {
         match look() {
             Ok(seen) => return seen,
-            Err(why) if end <= Instant::now() => panic!("{what}: not within {limit:?}; last seen: {why}"),
+            Err(why) if end <= Instant::now() => {
+                panic!("{what}: not within {limit:?}; last seen: {why}")
+            }
             // tidy: sleep is the point: other processes do not announce what is looked for here
             Err(_) => std::thread::sleep(PAUSE),
         }
@@ -43,7 +49,8 @@ mod tests {
             }
         };
         assert_eq!(until("a number", look), 7);
-        let never = || until_within("nothing", Duration::from_millis(1), || Err::<(), _>("still nothing"));
+        let never =
+            || until_within("nothing", Duration::from_millis(1), || Err::<(), _>("still nothing"));
         assert!(std::panic::catch_unwind(never).is_err());
     }
 }

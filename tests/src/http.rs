@@ -30,7 +30,8 @@ impl Answer {
 
     /// The body as JSON; panics when it is none.
     pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("no JSON ({error}): {} {}", self.status, self.text()))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("no JSON ({error}): {} {}", self.status, self.text()))
     }
 
     /// A header's value.
@@ -124,7 +125,8 @@ impl Connection {
         if answer.status == 0 {
             return answer;
         }
-        if let Some(length) = answer.header("content-length").and_then(|length| length.parse().ok()) {
+        if let Some(length) = answer.header("content-length").and_then(|length| length.parse().ok())
+        {
             answer.body = self.exactly(length).unwrap_or_default();
         } else if answer.header("transfer-encoding") == Some("chunked") {
             while let Some(chunk) = self.chunk() {
@@ -150,7 +152,9 @@ impl Connection {
             match self.stream.read(&mut piece) {
                 Ok(0) => return true,
                 Ok(_) => {}
-                Err(error) => return !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
+                Err(error) => {
+                    return !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+                }
             }
         }
     }
@@ -158,7 +162,8 @@ impl Connection {
 
 /// A request with a body.
 pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
-    let mut text = format!("{method} {path} HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n", body.len());
+    let mut text =
+        format!("{method} {path} HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n", body.len());
     for (name, value) in headers {
         text += &format!("{name}: {value}\r\n");
     }
@@ -173,7 +178,13 @@ pub fn exchange(address: SocketAddr, bytes: &[u8]) -> Answer {
 }
 
 /// Sends one request on a connection of its own. Status 0 when nobody answers.
-pub fn ask(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+pub fn ask(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Answer {
     exchange(address, &request(method, path, headers, body))
 }
 
@@ -209,7 +220,10 @@ mod tests {
     #[test]
     fn answers_of_both_framings() {
         let plain = answered(b"HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nnone");
-        assert_eq!((plain.status, plain.text().as_str(), plain.header("CONTENT-length")), (404, "none", Some("4")));
+        assert_eq!(
+            (plain.status, plain.text().as_str(), plain.header("CONTENT-length")),
+            (404, "none", Some("4"))
+        );
         let chunked = answered(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{\"\r\n5\r\na\":1}\r\n0\r\n\r\n");
         assert_eq!(chunked.json()["a"], 1);
         assert_eq!(answered(b"HTTP/1.1").status, 0);

@@ -20,7 +20,9 @@ pub fn processes_of(scratch: &Path) -> Vec<i32> {
 }
 
 fn belongs(id: i32, mark: &[u8]) -> bool {
-    let holds = |bytes: &[u8], what: &[u8]| !what.is_empty() && bytes.windows(what.len()).any(|window| window == what);
+    let holds = |bytes: &[u8], what: &[u8]| {
+        !what.is_empty() && bytes.windows(what.len()).any(|window| window == what)
+    };
     let read = |file: &str| fs::read(format!("/proc/{id}/{file}")).unwrap_or_default();
     let command = read("cmdline");
     if holds(&command, b"container-shim") && holds(&command, mark) {
@@ -68,9 +70,15 @@ mod tests {
 
     #[test]
     fn only_what_names_the_scratch_directory_is_ended() {
-        let (ours, others) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+        let (ours, others) =
+            (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
         let start = |dir: &Path| {
-            Command::new("sleep").arg("600").env("HOLDFAST_CONTAINER_ID", "c").env("MESOS_SANDBOX", dir).spawn().expect("sleep runs")
+            Command::new("sleep")
+                .arg("600")
+                .env("HOLDFAST_CONTAINER_ID", "c")
+                .env("MESOS_SANDBOX", dir)
+                .spawn()
+                .expect("sleep runs")
         };
         let (mut inside, mut outside) = (start(ours.path()), start(others.path()));
         until("the processes", || match processes_of(ours.path()).len() {
@@ -83,7 +91,10 @@ mod tests {
         });
         inside.wait().expect("it is ended");
         ender.join().expect("all are gone");
-        assert!(outside.try_wait().expect("it is ours").is_none(), "somebody else's process was ended");
+        assert!(
+            outside.try_wait().expect("it is ours").is_none(),
+            "somebody else's process was ended"
+        );
         outside.kill().and_then(|()| outside.wait()).expect("it is ours");
     }
 }

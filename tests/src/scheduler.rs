@@ -33,13 +33,22 @@ impl Scheduler {
         if let Some(id) = framework_info.get("id") {
             call["framework_id"] = id.clone();
         }
-        let mut connection = Connection::open(address).unwrap_or_else(|error| panic!("cannot reach the master: {error}"));
+        let mut connection = Connection::open(address)
+            .unwrap_or_else(|error| panic!("cannot reach the master: {error}"));
         connection.stream.set_read_timeout(None).expect("the socket is open");
         let headers = [("Content-Type", "application/json"), ("Accept", "application/json")];
-        connection.send(&request("POST", "/api/v1/scheduler", &headers, call.to_string().as_bytes()));
+        connection.send(&request(
+            "POST",
+            "/api/v1/scheduler",
+            &headers,
+            call.to_string().as_bytes(),
+        ));
         let head = connection.head();
         assert_eq!(head.status, 200, "SUBSCRIBE: {}", head.head);
-        let stream_id = head.header("Mesos-Stream-Id").expect("the answer to SUBSCRIBE names the stream").to_owned();
+        let stream_id = head
+            .header("Mesos-Stream-Id")
+            .expect("the answer to SUBSCRIBE names the stream")
+            .to_owned();
         let socket = connection.stream.try_clone().expect("the socket is open");
         let (sender, events) = channel();
         std::thread::spawn(move || {
@@ -49,9 +58,12 @@ impl Scheduler {
                 }
             }
         });
-        let mut scheduler = Scheduler { address, framework_id: String::new(), stream_id, socket, events };
+        let mut scheduler =
+            Scheduler { address, framework_id: String::new(), stream_id, socket, events };
         let subscribed = scheduler.event("SUBSCRIBED");
-        let id = subscribed["subscribed"]["framework_id"]["value"].as_str().expect("SUBSCRIBED names the framework");
+        let id = subscribed["subscribed"]["framework_id"]["value"]
+            .as_str()
+            .expect("SUBSCRIBED names the framework");
         scheduler.framework_id = id.to_owned();
         scheduler
     }
@@ -69,8 +81,12 @@ impl Scheduler {
             match self.events.recv_timeout(end.saturating_duration_since(Instant::now())) {
                 Ok(event) if is_it(&event) => return event,
                 Ok(event) => passed.push(event.to_string()),
-                Err(RecvTimeoutError::Timeout) => panic!("no {what} within {SOON:?}; came instead: {passed:#?}"),
-                Err(RecvTimeoutError::Disconnected) => panic!("the stream ended before {what}; came before: {passed:#?}"),
+                Err(RecvTimeoutError::Timeout) => {
+                    panic!("no {what} within {SOON:?}; came instead: {passed:#?}")
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    panic!("the stream ended before {what}; came before: {passed:#?}")
+                }
             }
         }
     }
@@ -85,9 +101,14 @@ impl Scheduler {
 
     /// The next offer that has a resource which is looked for.
     pub fn offer_with(&mut self, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
-        let has = |offer: &&Value| offer["resources"].as_array().is_some_and(|all| all.iter().any(&is_it));
-        let find = |event: &Value| event["offers"]["offers"].as_array().and_then(|all| all.iter().find(has).cloned());
-        let event = self.event_where(&format!("an offer with {what}"), |event| find(event).is_some());
+        let has = |offer: &&Value| {
+            offer["resources"].as_array().is_some_and(|all| all.iter().any(&is_it))
+        };
+        let find = |event: &Value| {
+            event["offers"]["offers"].as_array().and_then(|all| all.iter().find(has).cloned())
+        };
+        let event =
+            self.event_where(&format!("an offer with {what}"), |event| find(event).is_some());
         find(&event).expect("it was found")
     }
 
@@ -95,7 +116,8 @@ impl Scheduler {
     pub fn call(&self, body: Value) -> Answer {
         let mut body = body;
         body["framework_id"] = json!({ "value": self.framework_id });
-        let headers = [("Content-Type", "application/json"), ("Mesos-Stream-Id", self.stream_id.as_str())];
+        let headers =
+            [("Content-Type", "application/json"), ("Mesos-Stream-Id", self.stream_id.as_str())];
         ask(self.address, "POST", "/api/v1/scheduler", &headers, body.to_string().as_bytes())
     }
 

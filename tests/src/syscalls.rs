@@ -33,7 +33,10 @@ impl Tracer {
         let notes = output.with_extension("notes");
         let said = fs::File::create(&notes).map_err(|error| error.to_string())?;
         let mut command = Command::new("strace");
-        command.args(["-f", "-c", "-e", SYNCS, "-o"]).arg(output).args(["-p", &process.to_string()]);
+        command
+            .args(["-f", "-c", "-e", SYNCS, "-o"])
+            .arg(output)
+            .args(["-p", &process.to_string()]);
         let spawned = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said).spawn();
         let mut child = spawned.map_err(|error| format!("strace does not start: {error}"))?;
         let attached = until("strace is attached or gives up", || {
@@ -88,7 +91,10 @@ mod tests {
                      20.00    0.000100          10        10         2 fsync\n\
                      ------ ----------- ----------- --------- --------- ----------------\n\
                      100.00    0.000513          45        19         2 total\n";
-        assert_eq!(read_counts(table), [("fdatasync".to_owned(), 9), ("fsync".to_owned(), 10)].into());
+        assert_eq!(
+            read_counts(table),
+            [("fdatasync".to_owned(), 9), ("fsync".to_owned(), 10)].into()
+        );
         assert_eq!(read_counts(""), Counts::new());
     }
 }

@@ -57,7 +57,8 @@ impl Stage {
         cluster.claim_volume(0, "precious", &disk(100.0, None));
         let sandboxes = cluster.agent_dir(0).join("slaves");
         std::fs::create_dir(&sandboxes).expect("no task has run yet");
-        std::os::unix::fs::symlink("/etc/passwd", sandboxes.join("leads-out")).expect("it was just made");
+        std::os::unix::fs::symlink("/etc/passwd", sandboxes.join("leads-out"))
+            .expect("it was just made");
         let agent = cluster.agent_id(0);
         let master = cluster.master.address();
         let framework = Scheduler::subscribe(master, &calls::framework_info("there", 1e6), true);
@@ -85,8 +86,10 @@ impl Stage {
     /// All that a master knows, and what its agent says of itself.
     fn state(&self) -> Value {
         let lists = ["claims", "agents", "disks", "frameworks", "tasks", "offers", "roles"];
-        let mut state: Value = lists.iter().map(|name| (*name, json!(self.cluster.list(name)))).collect();
-        state["agent's own"] = get(self.address(Port::Agent), "/state").expect(200, "/state of the agent").json();
+        let mut state: Value =
+            lists.iter().map(|name| (*name, json!(self.cluster.list(name)))).collect();
+        state["agent's own"] =
+            get(self.address(Port::Agent), "/state").expect(200, "/state of the agent").json();
         state
     }
 }
@@ -103,9 +106,11 @@ fn operator(what: &str, body: &str, status: u16, says: &str) -> Case {
 /// Before there is any call: HTTP and what surrounds a body.
 fn envelopes() -> Vec<Case> {
     let body = br#"{"type":"GET_STATE"}"#;
-    let post =
-        |what, headers: &[(&str, &str)], status, says| case(what, Port::Master, request("POST", "/api/v1", headers, body), status, says);
-    let plain = |what, bytes: &[u8], status, says| case(what, Port::Master, bytes.to_vec(), status, says);
+    let post = |what, headers: &[(&str, &str)], status, says| {
+        case(what, Port::Master, request("POST", "/api/v1", headers, body), status, says)
+    };
+    let plain =
+        |what, bytes: &[u8], status, says| case(what, Port::Master, bytes.to_vec(), status, says);
     let long_line = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(MB));
     let many_headers: String = (0..5000).map(|index| format!("X-{index}: y\r\n")).collect();
     vec![
@@ -143,17 +148,35 @@ fn envelopes() -> Vec<Case> {
 
 /// A body that is no call.
 fn bodies() -> Vec<Case> {
-    let protobuf = |what, port, body: &[u8], says| case(what, port, request("POST", "/api/v1", &[PROTOBUF], body), 400, says);
-    let unknown_field = |depth| format!(r#"{{"type":"NONE","x":{}{}}}"#, "[".repeat(depth), "]".repeat(depth));
+    let protobuf = |what, port, body: &[u8], says| {
+        case(what, port, request("POST", "/api/v1", &[PROTOBUF], body), 400, says)
+    };
+    let unknown_field =
+        |depth| format!(r#"{{"type":"NONE","x":{}{}}}"#, "[".repeat(depth), "]".repeat(depth));
     let parents = |depth| {
         let (open, close) = (r#"{"value":"c","parent":"#.repeat(depth), "}".repeat(depth));
-        format!(r#"{{"type":"WAIT_NESTED_CONTAINER","wait_nested_container":{{"container_id":{open}{{"value":"c"}}{close}}}}}"#)
+        format!(
+            r#"{{"type":"WAIT_NESTED_CONTAINER","wait_nested_container":{{"container_id":{open}{{"value":"c"}}{close}}}}}"#
+        )
     };
-    let agents = |what, body: &str, says| case(what, Port::Agent, request("POST", "/api/v1", &[JSON], body.as_bytes()), 400, says);
+    let agents = |what, body: &str, says| {
+        case(what, Port::Agent, request("POST", "/api/v1", &[JSON], body.as_bytes()), 400, says)
+    };
     vec![
         operator("malformed JSON: breaks off", r#"{"type":"#, 400, "EOF"),
-        operator("malformed JSON: a comma too many", r#"{"type":"GET_STATE",}"#, 400, "line 1 column"),
-        case("malformed JSON: no UTF-8", Port::Master, request("POST", "/api/v1", &[JSON], b"{\"type\":\"GET_\xff\xfe\"}"), 400, "type"),
+        operator(
+            "malformed JSON: a comma too many",
+            r#"{"type":"GET_STATE",}"#,
+            400,
+            "line 1 column",
+        ),
+        case(
+            "malformed JSON: no UTF-8",
+            Port::Master,
+            request("POST", "/api/v1", &[JSON], b"{\"type\":\"GET_\xff\xfe\"}"),
+            400,
+            "type",
+        ),
         operator("JSON of another shape", "[1, 2]", 400, "expected"),
         operator("JSON that goes on after its end", r#"{"type":"GET_STATE"} {}"#, 400, "trailing"),
         operator("an empty body", "", 400, "EOF"),
@@ -164,9 +187,19 @@ fn bodies() -> Vec<Case> {
         operator("100,000 brackets", &"[".repeat(100_000), 400, ""),
         operator("an unknown field, 100,000 deep", &unknown_field(100_000), 501, "NONE"),
         agents("a container with 100,000 parents", &parents(100_000), "recursion"),
-        protobuf("malformed protobuf", Port::Master, b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", ""),
+        protobuf(
+            "malformed protobuf",
+            Port::Master,
+            b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+            "",
+        ),
         protobuf("protobuf that breaks off", Port::Master, b"\x08\x13\xa2\x01\x7f", ""),
-        protobuf("protobuf with 50,000 parents", Port::Agent, &nested_containers(50_000), "nested more than 100"),
+        protobuf(
+            "protobuf with 50,000 parents",
+            Port::Agent,
+            &nested_containers(50_000),
+            "nested more than 100",
+        ),
     ]
 }
 
@@ -202,10 +235,14 @@ fn field(tag: u8, mut length: usize) -> Vec<u8> {
 
 /// Well-formed calls of an operator about what cannot be.
 fn claims(agent: &str) -> Vec<Case> {
-    let reserve =
-        |what, resource: &Value, status, says| operator(what, &calls::reserve(agent, &[reserved(resource)]).to_string(), status, says);
-    let ports = |ranges: Value| json!({ "name": "ports", "type": "RANGES", "ranges": { "range": ranges } });
-    let create = |what, volume: &Value, says| operator(what, &calls::create(agent, std::slice::from_ref(volume)).to_string(), 400, says);
+    let reserve = |what, resource: &Value, status, says| {
+        operator(what, &calls::reserve(agent, &[reserved(resource)]).to_string(), status, says)
+    };
+    let ports =
+        |ranges: Value| json!({ "name": "ports", "type": "RANGES", "ranges": { "range": ranges } });
+    let create = |what, volume: &Value, says| {
+        operator(what, &calls::create(agent, std::slice::from_ref(volume)).to_string(), 400, says)
+    };
     let named = |id: &str| volume(&disk(10.0, None), id);
     let at = |path: &str| {
         let mut volume = named("v");
@@ -216,22 +253,63 @@ fn claims(agent: &str) -> Vec<Case> {
     read_only["disk"]["volume"]["mode"] = json!("RO");
     let mut allocated = disk(10.0, None);
     allocated["allocation_info"] = json!({ "role": "db" });
-    let overlapping = ports(json!([{ "begin": 31000, "end": 31010 }, { "begin": 31005, "end": 31020 }]));
+    let overlapping =
+        ports(json!([{ "begin": 31000, "end": 31010 }, { "begin": 31005, "end": 31020 }]));
     let whole = calls::reserve(agent, &[reserved(&disk(10.0, None))]).to_string();
     vec![
-        operator("a message that its type needs is missing", r#"{"type":"RESERVE_RESOURCES"}"#, 400, "reserve_resources"),
-        operator("a required field is missing", &whole.replace("agent_id", "agent_ids"), 400, "agent_id"),
-        operator("a field of another type", &whole.replace("10.0", "\"ten\""), 400, "reserve_resources.resources[0].scalar.value"),
-        operator("an agent that is not there", &calls::reserve("nobody", &[reserved(&disk(1.0, None))]).to_string(), 404, "nobody"),
-        operator("nothing to reserve", &calls::reserve(agent, &[]).to_string(), 400, "at least one"),
-        reserve("a negative disk", &disk(-100.0, None), 400, "resources[0].scalar.value: -100 is negative"),
+        operator(
+            "a message that its type needs is missing",
+            r#"{"type":"RESERVE_RESOURCES"}"#,
+            400,
+            "reserve_resources",
+        ),
+        operator(
+            "a required field is missing",
+            &whole.replace("agent_id", "agent_ids"),
+            400,
+            "agent_id",
+        ),
+        operator(
+            "a field of another type",
+            &whole.replace("10.0", "\"ten\""),
+            400,
+            "reserve_resources.resources[0].scalar.value",
+        ),
+        operator(
+            "an agent that is not there",
+            &calls::reserve("nobody", &[reserved(&disk(1.0, None))]).to_string(),
+            404,
+            "nobody",
+        ),
+        operator(
+            "nothing to reserve",
+            &calls::reserve(agent, &[]).to_string(),
+            400,
+            "at least one",
+        ),
+        reserve(
+            "a negative disk",
+            &disk(-100.0, None),
+            400,
+            "resources[0].scalar.value: -100 is negative",
+        ),
         reserve("no disk at all", &disk(0.0, None), 400, "resources[0]"),
         operator("a disk of 1e400 MB", &whole.replace("10.0", "1e400"), 400, "scalar.value"),
         operator("a disk of NaN MB", &whole.replace("10.0", "\"NaN\""), 400, "NaN"),
-        operator("a disk of Infinity MB", &whole.replace("10.0", "\"Infinity\""), 400, "scalar.value"),
+        operator(
+            "a disk of Infinity MB",
+            &whole.replace("10.0", "\"Infinity\""),
+            400,
+            "scalar.value",
+        ),
         reserve("more disk than there is", &disk(99_999_999.0, None), 409, "not available"),
         reserve("overlapping ranges", &overlapping, 400, "31000-31010 and 31005-31020 overlap"),
-        reserve("a range that ends before it begins", &ports(json!([{ "begin": 31010, "end": 31000 }])), 400, "ends before it begins"),
+        reserve(
+            "a range that ends before it begins",
+            &ports(json!([{ "begin": 31010, "end": 31000 }])),
+            400,
+            "ends before it begins",
+        ),
         reserve("a resource that is allocated", &allocated, 400, "allocation_info"),
         operator("a role with a space", &whole.replace("\"db\"", "\"d b\""), 400, "role"),
         operator("a role that climbs out", &whole.replace("\"db\"", "\"../db\""), 400, "role"),
@@ -244,29 +322,58 @@ fn claims(agent: &str) -> Vec<Case> {
         create("container_path `a/../../x`", &at("a/../../x"), "container_path"),
         create("container_path `/etc`", &at("/etc"), "container_path: `/etc` is absolute"),
         create("a volume that may not be written", &read_only, "mode"),
-        operator("a volume that is there already", &calls::create(agent, &[volume(&disk(100.0, None), "precious")]).to_string(), 409, ""),
+        operator(
+            "a volume that is there already",
+            &calls::create(agent, &[volume(&disk(100.0, None), "precious")]).to_string(),
+            409,
+            "",
+        ),
         operator(
             "a volume that is not there",
             &calls::destroy(agent, &[volume(&disk(7.0, None), "unknown")]).to_string(),
             400,
             "no such volume",
         ),
-        operator("unreserve what carries a volume", &calls::unreserve(agent, &[reserved(&disk(100.0, None))]).to_string(), 409, ""),
-        operator("unreserve a volume", &calls::unreserve(agent, &[volume(&disk(100.0, None), "precious")]).to_string(), 400, ""),
-        operator("a framework that is not there", r#"{"type":"TEARDOWN","teardown":{"framework_id":{"value":"nobody"}}}"#, 404, "nobody"),
+        operator(
+            "unreserve what carries a volume",
+            &calls::unreserve(agent, &[reserved(&disk(100.0, None))]).to_string(),
+            409,
+            "",
+        ),
+        operator(
+            "unreserve a volume",
+            &calls::unreserve(agent, &[volume(&disk(100.0, None), "precious")]).to_string(),
+            400,
+            "",
+        ),
+        operator(
+            "a framework that is not there",
+            r#"{"type":"TEARDOWN","teardown":{"framework_id":{"value":"nobody"}}}"#,
+            404,
+            "nobody",
+        ),
     ]
 }
 
 /// Calls of schedulers that have no right to them, or say what cannot be.
 fn schedulers(stage: &Stage) -> Vec<Case> {
     let send = |what: &str, headers: &[(&str, &str)], body: Value, status, says: &str| {
-        let bytes = request("POST", "/api/v1/scheduler", &[&[JSON], headers].concat(), body.to_string().as_bytes());
+        let bytes = request(
+            "POST",
+            "/api/v1/scheduler",
+            &[&[JSON], headers].concat(),
+            body.to_string().as_bytes(),
+        );
         case(what, Port::Master, bytes, status, says)
     };
     let revive = |id: &str| json!({ "type": "REVIVE", "framework_id": { "value": id } });
-    let (own, stream) = (stage.framework.framework_id.as_str(), ("Mesos-Stream-Id", stage.framework.stream_id.as_str()));
+    let (own, stream) = (
+        stage.framework.framework_id.as_str(),
+        ("Mesos-Stream-Id", stage.framework.stream_id.as_str()),
+    );
     let other = ("Mesos-Stream-Id", "00000000-0000-4000-8000-000000000000");
-    let subscribe = |info: Value| json!({ "type": "SUBSCRIBE", "subscribe": { "framework_info": info } });
+    let subscribe =
+        |info: Value| json!({ "type": "SUBSCRIBE", "subscribe": { "framework_info": info } });
     let info = calls::framework_info("new", 0.0);
     let with = |field: &str, value: Value| {
         let mut info = info.clone();
@@ -274,12 +381,14 @@ fn schedulers(stage: &Stage) -> Vec<Case> {
         subscribe(info)
     };
     let accept = |operation: Value| {
-        let accept = json!({ "offer_ids": [{ "value": "no-such-offer" }], "operations": [operation] });
+        let accept =
+            json!({ "offer_ids": [{ "value": "no-such-offer" }], "operations": [operation] });
         json!({ "type": "ACCEPT", "framework_id": { "value": own }, "accept": accept })
     };
     let of_offer = json!({ "type": "ACCEPT", "framework_id": { "value": own }, "accept": { "offer_ids": [{ "value": "a/b" }] } });
     // These two get an OPERATION_ERROR, and would not stop the other operations of their ACCEPT.
-    let negative = json!({ "type": "RESERVE", "reserve": { "resources": [reserved(&disk(-1.0, None))] } });
+    let negative =
+        json!({ "type": "RESERVE", "reserve": { "resources": [reserved(&disk(-1.0, None))] } });
     let climbing = {
         let mut volume = volume(&disk(1.0, None), "v");
         volume["disk"]["volume"]["container_path"] = json!("../x");
@@ -287,31 +396,91 @@ fn schedulers(stage: &Stage) -> Vec<Case> {
     };
     vec![
         send("another's stream id", &[other], revive(own), 400, "Mesos-Stream-Id"),
-        send("a stream id that is none", &[("Mesos-Stream-Id", "x")], revive(own), 400, "Mesos-Stream-Id"),
+        send(
+            "a stream id that is none",
+            &[("Mesos-Stream-Id", "x")],
+            revive(own),
+            400,
+            "Mesos-Stream-Id",
+        ),
         send("no stream id", &[], revive(own), 400, "Mesos-Stream-Id"),
-        send("a framework that is not subscribed", &[other], revive(&stage.away), 403, "not subscribed"),
+        send(
+            "a framework that is not subscribed",
+            &[other],
+            revive(&stage.away),
+            403,
+            "not subscribed",
+        ),
         send("an unknown framework", &[other], revive("nobody"), 400, "nobody"),
         send("another framework's id on one's own stream", &[stream], revive(&stage.away), 403, ""),
-        send("a call without a framework", &[stream], json!({ "type": "REVIVE" }), 400, "framework_id"),
-        send("an unknown scheduler call", &[stream], json!({ "type": "MAKE_COFFEE" }), 501, "MAKE_COFFEE"),
-        send("ACCEPT without `accept`", &[stream], json!({ "type": "ACCEPT", "framework_id": { "value": own } }), 400, "accept"),
+        send(
+            "a call without a framework",
+            &[stream],
+            json!({ "type": "REVIVE" }),
+            400,
+            "framework_id",
+        ),
+        send(
+            "an unknown scheduler call",
+            &[stream],
+            json!({ "type": "MAKE_COFFEE" }),
+            501,
+            "MAKE_COFFEE",
+        ),
+        send(
+            "ACCEPT without `accept`",
+            &[stream],
+            json!({ "type": "ACCEPT", "framework_id": { "value": own } }),
+            400,
+            "accept",
+        ),
         send("ACCEPT that reserves a negative disk", &[stream], accept(negative), 202, ""),
         send("ACCEPT with container_path `../x`", &[stream], accept(climbing), 202, ""),
         send("ACCEPT of an offer id with `/`", &[stream], of_offer, 400, "accept.offer_ids[0]"),
-        send("SUBSCRIBE without `subscribe`", &[], json!({ "type": "SUBSCRIBE" }), 400, "subscribe"),
-        send("SUBSCRIBE with a stream id", &[other], subscribe(info.clone()), 400, "Mesos-Stream-Id"),
+        send(
+            "SUBSCRIBE without `subscribe`",
+            &[],
+            json!({ "type": "SUBSCRIBE" }),
+            400,
+            "subscribe",
+        ),
+        send(
+            "SUBSCRIBE with a stream id",
+            &[other],
+            subscribe(info.clone()),
+            400,
+            "Mesos-Stream-Id",
+        ),
         send("SUBSCRIBE without a user", &[], with("user", Value::Null), 400, "user"),
         send("SUBSCRIBE with a bad role", &[], with("roles", json!(["a/../b"])), 400, "role"),
         send("SUBSCRIBE with a role twice", &[], with("roles", json!(["db", "db"])), 400, "role"),
-        send("SUBSCRIBE with a negative failover_timeout", &[], with("failover_timeout", json!(-1.0)), 400, "failover_timeout"),
-        send("SUBSCRIBE with an id on one side only", &[], with("id", json!({ "value": own })), 400, "framework_id"),
+        send(
+            "SUBSCRIBE with a negative failover_timeout",
+            &[],
+            with("failover_timeout", json!(-1.0)),
+            400,
+            "failover_timeout",
+        ),
+        send(
+            "SUBSCRIBE with an id on one side only",
+            &[],
+            with("id", json!({ "value": own })),
+            400,
+            "framework_id",
+        ),
     ]
 }
 
 /// Calls to an agent, of executors that it does not have and about files that are not for everybody.
 fn agents(stage: &Stage) -> Vec<Case> {
     let send = |path: &str, what: &str, body: Value, status, says: &str| {
-        case(what, Port::Agent, request("POST", path, &[JSON], body.to_string().as_bytes()), status, says)
+        case(
+            what,
+            Port::Agent,
+            request("POST", path, &[JSON], body.to_string().as_bytes()),
+            status,
+            says,
+        )
     };
     let framework = &stage.framework.framework_id;
     let executor = |call: Value| {
@@ -322,14 +491,39 @@ fn agents(stage: &Stage) -> Vec<Case> {
     };
     let subscribe = json!({ "type": "SUBSCRIBE", "subscribe": { "unacknowledged_tasks": [], "unacknowledged_updates": [] } });
     let message = json!({ "type": "MESSAGE", "message": { "data": "eA==" } });
-    let read = |path: &str| json!({ "type": "READ_FILE", "read_file": { "path": path, "offset": 0 } });
+    let read =
+        |path: &str| json!({ "type": "READ_FILE", "read_file": { "path": path, "offset": 0 } });
     vec![
-        send("/api/v1/executor", "an unknown executor subscribes", executor(subscribe), 400, "no executor e"),
-        send("/api/v1/executor", "an executor that is not subscribed speaks", executor(message), 403, "not subscribed"),
-        send("/api/v1", "an unknown call to an agent", json!({ "type": "MAKE_COFFEE" }), 501, "MAKE_COFFEE"),
+        send(
+            "/api/v1/executor",
+            "an unknown executor subscribes",
+            executor(subscribe),
+            400,
+            "no executor e",
+        ),
+        send(
+            "/api/v1/executor",
+            "an executor that is not subscribed speaks",
+            executor(message),
+            403,
+            "not subscribed",
+        ),
+        send(
+            "/api/v1",
+            "an unknown call to an agent",
+            json!({ "type": "MAKE_COFFEE" }),
+            501,
+            "MAKE_COFFEE",
+        ),
         send("/api/v1", "a file outside of the sandboxes", read("/etc/passwd"), 404, "/etc/passwd"),
         send("/api/v1", "a file above the sandboxes", read("../ledger/watermark"), 403, "outside"),
-        send("/api/v1", "a link that leads out of the sandboxes", read("leads-out"), 403, "outside"),
+        send(
+            "/api/v1",
+            "a link that leads out of the sandboxes",
+            read("leads-out"),
+            403,
+            "outside",
+        ),
     ]
 }
 
@@ -354,7 +548,13 @@ fn large() -> Vec<Case> {
         case("a body of 100 MB that does not say so", Port::Master, chunked, 413, "8388608"),
         case("a body of 100 MB that unpacks from 0.4 MB", Port::Master, bomb, 413, "8388608"),
         case("a scheduler's body of 100 MB", Port::Master, for_scheduler, 413, "8388608"),
-        case("a body of 100 MB to an agent", Port::Agent, request("POST", "/api/v1", &[JSON], &body), 413, "8388608"),
+        case(
+            "a body of 100 MB to an agent",
+            Port::Agent,
+            request("POST", "/api/v1", &[JSON], &body),
+            413,
+            "8388608",
+        ),
     ]
 }
 
@@ -362,7 +562,13 @@ fn large() -> Vec<Case> {
 fn put(stage: &Stage, case: &Case, before: &Value) -> Result<Answer, String> {
     let answer = exchange(stage.address(case.port), &case.bytes);
     if answer.status != case.status || !answer.text().contains(&case.says) {
-        return Err(format!("expected {} with `{}`, got {} with `{}`", case.status, case.says, answer.status, answer.text()));
+        return Err(format!(
+            "expected {} with `{}`, got {} with `{}`",
+            case.status,
+            case.says,
+            answer.status,
+            answer.text()
+        ));
     }
     for port in [Port::Master, Port::Agent] {
         let health = get(stage.address(port), "/health").status;
@@ -379,7 +585,12 @@ fn put(stage: &Stage, case: &Case, before: &Value) -> Result<Answer, String> {
 
 fn line(what: &str, status: u16, says: &str) {
     let status = if status == 0 { "closed".to_owned() } else { status.to_string() };
-    let says: String = says.trim().chars().take(140).map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+    let says: String = says
+        .trim()
+        .chars()
+        .take(140)
+        .map(|letter| if letter.is_control() { ' ' } else { letter })
+        .collect();
     println!("| {what:<46} | {status:<6} | {says}");
 }
 
@@ -388,7 +599,9 @@ fn bad_input_is_named_and_changes_nothing() {
     let stage = Stage::set();
     let before = stage.state();
     assert_eq!(before["claims"].as_array().map(Vec::len), Some(1), "there is something to lose");
-    let small = [envelopes(), bodies(), claims(&stage.agent), schedulers(&stage), agents(&stage)].into_iter().flatten();
+    let small = [envelopes(), bodies(), claims(&stage.agent), schedulers(&stage), agents(&stage)]
+        .into_iter()
+        .flatten();
     let mut wrong = Vec::new();
     line("what was sent", 0, "what was said");
     let peak_kb = stage.cluster.master.status_line("VmHWM");
@@ -424,24 +637,37 @@ fn half_open_connections_neither_block_nor_stay() {
     let mut open = Vec::new();
     for (what, bytes) in kinds {
         for _ in 0..HALF_OPEN {
-            let mut connection = Connection::open(address).unwrap_or_else(|error| panic!("{what}: {error}"));
+            let mut connection =
+                Connection::open(address).unwrap_or_else(|error| panic!("{what}: {error}"));
             connection.send(bytes);
             open.push((what, connection));
         }
     }
     let began = Instant::now();
     let id = cluster.agent_id(0);
-    cluster.call(&calls::reserve(&id, &[reserved(&disk(1.0, None))])).expect(202, "RESERVE_RESOURCES meanwhile");
-    cluster.call(&calls::unreserve(&id, &[reserved(&disk(1.0, None))])).expect(202, "UNRESERVE_RESOURCES meanwhile");
+    cluster
+        .call(&calls::reserve(&id, &[reserved(&disk(1.0, None))]))
+        .expect(202, "RESERVE_RESOURCES meanwhile");
+    cluster
+        .call(&calls::unreserve(&id, &[reserved(&disk(1.0, None))]))
+        .expect(202, "UNRESERVE_RESOURCES meanwhile");
     assert_eq!(cluster.list("claims"), claims);
-    println!("{} half-open connections: an operator's calls took {:?}", open.len(), began.elapsed());
+    println!(
+        "{} half-open connections: an operator's calls took {:?}",
+        open.len(),
+        began.elapsed()
+    );
     let mut ends: Vec<(&str, u16, String)> = Vec::new();
     for (what, mut connection) in open {
         connection.stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         let answer = connection.answer();
         assert!(connection.is_closed(), "{what}: it is still open after {:?}", began.elapsed());
         if ends.iter().all(|(seen, ..)| *seen != what) {
-            ends.push((what, answer.status, format!("{} (closed after {} s)", answer.text(), began.elapsed().as_secs())));
+            ends.push((
+                what,
+                answer.status,
+                format!("{} (closed after {} s)", answer.text(), began.elapsed().as_secs()),
+            ));
         }
     }
     ends.iter().for_each(|(what, status, says)| line(what, *status, says));

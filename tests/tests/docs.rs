@@ -54,7 +54,10 @@ fn blocks_of(page: &str) -> Vec<Block> {
 fn programs() -> PathBuf {
     let holdfast = holdfast_tests::daemon::binary();
     let programs = holdfast.parent().expect("a program is in a directory").to_owned();
-    assert!(programs.join("holdfast-journal").is_file(), "there is no holdfast-journal; try: cargo build -p holdfast-journal");
+    assert!(
+        programs.join("holdfast-journal").is_file(),
+        "there is no holdfast-journal; try: cargo build -p holdfast-journal"
+    );
     programs
 }
 
@@ -75,10 +78,12 @@ fn is_run(page: &str, block: &Block) -> bool {
             elsewhere::check(page, block, files);
             format!("{}: {why}", files.join(", "))
         }
-        Fate::Needs(all) => match all.iter().find(|it| if *it == "root" { !is_root() } else { !is_there(it) }) {
-            Some(missing) => format!("no {missing} here"),
-            None => return true,
-        },
+        Fate::Needs(all) => {
+            match all.iter().find(|it| if *it == "root" { !is_root() } else { !is_there(it) }) {
+                Some(missing) => format!("no {missing} here"),
+                None => return true,
+            }
+        }
         Fate::Here | Fate::From(_) => return true,
     };
     println!("{page}, line {}: not run here ({why})", block.line);
@@ -89,7 +94,8 @@ fn run(page: &str) {
     let all = blocks_of(page);
     let here = all.iter().filter(|block| is_run(page, block));
     let steps: Result<Vec<_>, String> = here.map(Block::steps).collect();
-    let steps: Vec<_> = steps.unwrap_or_else(|why| panic!("{page}, {why}")).into_iter().flatten().collect();
+    let steps: Vec<_> =
+        steps.unwrap_or_else(|why| panic!("{page}, {why}")).into_iter().flatten().collect();
     let session = Session::new(&programs());
     session.show(&root(), &SHOWN);
     if let Err(why) = session.run(&steps) {
@@ -122,8 +128,13 @@ pages! {
 fn no_page_is_forgotten() {
     assert_eq!(TESTED, PAGES);
     let pages = fs::read_dir(root().join("docs")).expect("docs can be listed").flatten();
-    for page in pages.filter_map(|it| it.file_name().into_string().ok()).filter(|it| it.ends_with(".md")) {
-        assert!(PAGES.contains(&format!("docs/{page}").as_str()), "docs/{page} has no test; add it to PAGES");
+    for page in
+        pages.filter_map(|it| it.file_name().into_string().ok()).filter(|it| it.ends_with(".md"))
+    {
+        assert!(
+            PAGES.contains(&format!("docs/{page}").as_str()),
+            "docs/{page} has no test; add it to PAGES"
+        );
     }
 }
 
@@ -136,7 +147,10 @@ fn links_lead_somewhere() {
             let folder = Path::new(page).parent().unwrap_or(Path::new(""));
             let path = if file.is_empty() { PathBuf::from(page) } else { folder.join(file) };
             let real = root().join(&path);
-            let is_named = || fs::read_to_string(&real).is_ok_and(|text| anchors(&text).iter().any(|it| it == anchor));
+            let is_named = || {
+                fs::read_to_string(&real)
+                    .is_ok_and(|text| anchors(&text).iter().any(|it| it == anchor))
+            };
             if !real.exists() || !anchor.is_empty() && !is_named() {
                 wrong.push(format!("{page}, line {line}: {target}"));
             }
@@ -151,7 +165,8 @@ fn quotes_are_true() {
         for block in blocks_of(page) {
             match &block.fate {
                 Fate::From(file) => {
-                    let text = fs::read_to_string(root().join(file)).unwrap_or_else(|error| panic!("{page}: {file}: {error}"));
+                    let text = fs::read_to_string(root().join(file))
+                        .unwrap_or_else(|error| panic!("{page}: {file}: {error}"));
                     if let Some(line) = misquoted(&text, &block.body) {
                         panic!("{page}, line {}: {file} does not say `{line}` there", block.line);
                     }
@@ -159,7 +174,9 @@ fn quotes_are_true() {
                 _ if block.language == "json" => {
                     let text = block.body.join("\n");
                     let read = serde_json::from_str::<serde_json::Value>(&text);
-                    read.unwrap_or_else(|error| panic!("{page}, line {}: this is no JSON: {error}", block.line));
+                    read.unwrap_or_else(|error| {
+                        panic!("{page}, line {}: this is no JSON: {error}", block.line)
+                    });
                 }
                 _ => {}
             }
@@ -173,11 +190,19 @@ fn misquoted<'a>(text: &str, quote: &'a [String]) -> Option<&'a str> {
     let is_gap = |line: &String| ["...", "// ...", "# ..."].contains(&line.trim());
     let mut from = 0;
     for piece in quote.split(is_gap).filter(|it| it.iter().any(|line| !line.trim().is_empty())) {
-        let fits =
-            |at: &usize| piece.iter().zip(&lines[*at..]).all(|(line, other)| line.trim() == *other) && at + piece.len() <= lines.len();
+        let fits = |at: &usize| {
+            piece.iter().zip(&lines[*at..]).all(|(line, other)| line.trim() == *other)
+                && at + piece.len() <= lines.len()
+        };
         match (from..lines.len()).find(fits) {
             Some(at) => from = at + piece.len(),
-            None => return piece.iter().map(String::as_str).find(|it| !lines.contains(&it.trim())).or(Some(&piece[0])),
+            None => {
+                return piece
+                    .iter()
+                    .map(String::as_str)
+                    .find(|it| !lines.contains(&it.trim()))
+                    .or(Some(&piece[0]))
+            }
         }
     }
     None
@@ -190,18 +215,27 @@ fn a_quote_is_held_against_its_file() {
     assert_eq!(misquoted(text, &quote("b\nc")), None);
     assert_eq!(misquoted(text, &quote("a\n    // ...\nd")), None);
     assert_eq!(misquoted(text, &quote("a\nx")), Some("x"));
-    assert_eq!(misquoted(text, &quote("a\nc")), Some("a"), "lines in between must be left out openly");
+    assert_eq!(
+        misquoted(text, &quote("a\nc")),
+        Some("a"),
+        "lines in between must be left out openly"
+    );
     assert_eq!(misquoted(text, &quote("d\n...\na")), Some("a"));
     assert_eq!(misquoted(text, &quote("d\ne")), Some("e"));
 }
 
 #[test]
 fn every_rule_of_the_simulator_is_a_promise() {
-    let files = fs::read_dir(root().join("crates/sim/src/rules")).expect("the rules can be listed").flatten();
+    let files = fs::read_dir(root().join("crates/sim/src/rules"))
+        .expect("the rules can be listed")
+        .flatten();
     let letters = |name: &str| name.split_once('_').map(|(letters, _)| letters.to_uppercase());
     let mut rules: Vec<String> = files.filter_map(|it| letters(it.file_name().to_str()?)).collect();
     let text = read("docs/concepts.md");
-    let rows = text.lines().filter_map(|it| it.strip_prefix("| ")?.split_once(" |")).map(|(first, _)| first.to_owned());
+    let rows = text
+        .lines()
+        .filter_map(|it| it.strip_prefix("| ")?.split_once(" |"))
+        .map(|(first, _)| first.to_owned());
     let is_rule = |it: &String| it.len() == 2 && it.ends_with(|it: char| it.is_ascii_digit());
     let mut told: Vec<String> = rows.filter(is_rule).collect();
     rules.sort();
@@ -214,12 +248,20 @@ fn files_that_are_named_exist() {
     let mut wrong = Vec::new();
     for page in PAGES {
         let text = read(page);
-        let names = text.lines().filter(|it| !it.starts_with("```")).flat_map(|line| line.split('`').skip(1).step_by(2));
+        let names = text
+            .lines()
+            .filter(|it| !it.starts_with("```"))
+            .flat_map(|line| line.split('`').skip(1).step_by(2));
         for name in names.filter(|it| {
-            it.contains('/') && !it.contains(' ') && [".rs", ".proto", ".md", ".service", ".yml"].iter().any(|end| it.ends_with(end))
+            it.contains('/')
+                && !it.contains(' ')
+                && [".rs", ".proto", ".md", ".service", ".yml"].iter().any(|end| it.ends_with(end))
         }) {
             let name = name.trim_start_matches('/');
-            if !root().join(name).exists() && !root().join("crates").join(name).exists() && !root().join("deploy").join(name).exists() {
+            if !root().join(name).exists()
+                && !root().join("crates").join(name).exists()
+                && !root().join("deploy").join(name).exists()
+            {
                 wrong.push(format!("{page}: {name}"));
             }
         }
@@ -230,17 +272,26 @@ fn files_that_are_named_exist() {
 /// The doors that `cargo xtask tidy` keeps, as its source has them.
 #[test]
 fn the_map_has_the_doors_that_are_kept() {
-    let quoted = |line: &str| line.split('"').skip(1).step_by(2).map(str::to_owned).collect::<Vec<String>>();
+    let quoted =
+        |line: &str| line.split('"').skip(1).step_by(2).map(str::to_owned).collect::<Vec<String>>();
     let source = read("crates/xtask/src/tidy/doors.rs");
-    let list = source.split("const ROOMS").nth(1).and_then(|it| it.split("\n];").next()).expect("xtask has a table of rooms");
+    let list = source
+        .split("const ROOMS")
+        .nth(1)
+        .and_then(|it| it.split("\n];").next())
+        .expect("xtask has a table of rooms");
     let kept: Vec<Vec<String>> = list.lines().map(quoted).filter(|it| !it.is_empty()).collect();
     let rooms: Vec<&String> = kept.iter().map(|it| &it[0]).collect();
     let map = read("crates/README.md");
     let rows = map.lines().filter(|it| it.starts_with("| `") && it.matches(" | ").count() == 3);
     let row = |line: &str| {
         let cells: Vec<&str> = line.trim_matches('|').split(" | ").collect();
-        let words = cells[3].split(|it: char| !it.is_ascii_alphabetic()).filter(|it| rooms.iter().any(|room| room == it));
-        std::iter::once(cells[0].trim().trim_matches('`').to_owned()).chain(words.map(str::to_owned)).collect::<Vec<String>>()
+        let words = cells[3]
+            .split(|it: char| !it.is_ascii_alphabetic())
+            .filter(|it| rooms.iter().any(|room| room == it));
+        std::iter::once(cells[0].trim().trim_matches('`').to_owned())
+            .chain(words.map(str::to_owned))
+            .collect::<Vec<String>>()
     };
     let sorted = |doors: Vec<String>| {
         let mut doors = doors;
@@ -248,5 +299,9 @@ fn the_map_has_the_doors_that_are_kept() {
         doors
     };
     let told: Vec<Vec<String>> = rows.map(row).map(sorted).collect();
-    assert_eq!(told, kept.iter().cloned().map(sorted).collect::<Vec<_>>(), "left: crates/README.md; right: crates/xtask/src/tidy/doors.rs");
+    assert_eq!(
+        told,
+        kept.iter().cloned().map(sorted).collect::<Vec<_>>(),
+        "left: crates/README.md; right: crates/xtask/src/tidy/doors.rs"
+    );
 }

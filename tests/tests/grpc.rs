@@ -53,8 +53,12 @@ impl Framework {
 
 /// Bytes as JSON has them.
 fn base64(bytes: &[u8]) -> Value {
-    let carrier = holdfast_proto::mesos::v1::scheduler::call::Acknowledge { uuid: bytes.to_vec(), ..Default::default() };
-    serde_json::from_slice::<Value>(&holdfast_proto::json::to_vec(&carrier)).unwrap()["uuid"].clone()
+    let carrier = holdfast_proto::mesos::v1::scheduler::call::Acknowledge {
+        uuid: bytes.to_vec(),
+        ..Default::default()
+    };
+    serde_json::from_slice::<Value>(&holdfast_proto::json::to_vec(&carrier)).unwrap()["uuid"]
+        .clone()
 }
 
 #[test]
@@ -82,7 +86,13 @@ fn a_framework_over_grpc_runs_a_task_to_its_end() {
     let frameworks = cluster.list("frameworks");
     assert_eq!((frameworks.len(), &frameworks[0]["name"]), (1, &json!("grpc")));
     let page = |query: &str| get(cluster.master.address(), &format!("/tasks?{query}")).json();
-    for (query, tasks) in [("", 1), ("task_id=t&limit=5", 1), ("task_id=u", 0), ("offset=1&order=asc", 0), ("limit=0", 0)] {
+    for (query, tasks) in [
+        ("", 1),
+        ("task_id=t&limit=5", 1),
+        ("task_id=u", 0),
+        ("offset=1&order=asc", 0),
+        ("limit=0", 0),
+    ] {
         assert_eq!(page(query)["tasks"].as_array().unwrap().len(), tasks, "{query}");
     }
     get(cluster.master.address(), "/tasks?limit=many").expect(400, "a limit is a number");

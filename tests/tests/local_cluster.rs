@@ -41,7 +41,13 @@ impl Started {
         let scratch = tempfile::Builder::new().prefix("holdfast-").tempdir().unwrap();
         let file = |name: &str| File::create(scratch.path().join(name)).unwrap();
         let (out, err) = (file("out"), file("err"));
-        let child = holdfast(words).arg("--dir").arg(scratch.path().join("cluster")).stdout(out).stderr(err).spawn().unwrap();
+        let child = holdfast(words)
+            .arg("--dir")
+            .arg(scratch.path().join("cluster"))
+            .stdout(out)
+            .stderr(err)
+            .spawn()
+            .unwrap();
         Started { child, scratch }
     }
 
@@ -80,13 +86,23 @@ impl Started {
     fn ended(&mut self, limit: Duration) -> ExitStatus {
         until_within("its end", limit, || match self.child.try_wait().unwrap() {
             Some(status) => Ok(status),
-            None => Err(format!("it runs: {:?}\n{}{}", everything_of(self.scratch.path()), self.said("out"), self.said("err"))),
+            None => Err(format!(
+                "it runs: {:?}\n{}{}",
+                everything_of(self.scratch.path()),
+                self.said("out"),
+                self.said("err")
+            )),
         })
     }
 
     fn assert_nothing_runs(&self) {
         let left = everything_of(self.path());
-        assert!(left.is_empty(), "left running: {left:?}\n{}{}", self.said("out"), self.said("err"));
+        assert!(
+            left.is_empty(),
+            "left running: {left:?}\n{}{}",
+            self.said("out"),
+            self.said("err")
+        );
     }
 }
 
@@ -107,7 +123,11 @@ fn interrupted_again_and_again_a_cluster_leaves_nothing_running() {
     dev.until_it_says("out", "stop     Ctrl-C");
     let said = dev.said("out");
     let master = said.lines().find_map(|it| it.strip_prefix("master   http://")).unwrap();
-    let mut run = holdfast(&["run", "--master", master, "--", "sleep", "600"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut run = holdfast(&["run", "--master", master, "--", "sleep", "600"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     dev.until_there_is("sleep 600");
     dev.signal(Signal::SIGINT);
     dev.until_it_says("err", "stopping");
@@ -158,7 +178,9 @@ fn killed_with_9_a_demonstration_ends_but_for_its_containers() {
     until("the end of what it started", || {
         let mut left = everything_of(demo.path());
         left.retain(|(_, command)| {
-            ["holdfast master", "holdfast agent", "holdfast-journal scheduler"].iter().any(|it| command.contains(it))
+            ["holdfast master", "holdfast agent", "holdfast-journal scheduler"]
+                .iter()
+                .any(|it| command.contains(it))
         });
         if left.is_empty() {
             Ok(())
@@ -178,7 +200,10 @@ fn interrupted_a_demonstration_leaves_nothing_running() {
     let status = demo.ended(Duration::from_secs(60));
     demo.assert_nothing_runs();
     let said = demo.said("err");
-    assert!(status.code() == Some(130) && said.contains("nothing was left running"), "{status}: {said}");
+    assert!(
+        status.code() == Some(130) && said.contains("nothing was left running"),
+        "{status}: {said}"
+    );
 }
 
 /// All five kills, and then a journal is taken away: that must be noticed. The plain demonstration is run by the README's test.
@@ -199,6 +224,7 @@ fn a_sabotaged_demonstration_fails_and_says_why() {
     ] {
         assert!(said.contains(words), "`{words}` was not said:\n{said}");
     }
-    let kills: Vec<&str> = said.lines().filter(|it| it.contains("the same") && it.ends_with(" 0")).collect();
+    let kills: Vec<&str> =
+        said.lines().filter(|it| it.contains("the same") && it.ends_with(" 0")).collect();
     assert_eq!(kills.len(), 5, "the kills before did no harm:\n{said}");
 }

@@ -35,7 +35,8 @@ impl Kept {
         let claim = cluster.claim_volume(0, name, resource);
         assert_eq!(claim["state"], "ready", "what was acknowledged is done: {claim}");
         let dir = volume_dir(root, &claim);
-        fs::write(dir.join("data/record"), BYTES).unwrap_or_else(|error| panic!("{} cannot be written: {error}", dir.display()));
+        fs::write(dir.join("data/record"), BYTES)
+            .unwrap_or_else(|error| panic!("{} cannot be written: {error}", dir.display()));
         let inode = fs::metadata(&dir).unwrap().ino();
         Kept { name: name.to_owned(), claim, dir, inode }
     }
@@ -48,10 +49,21 @@ impl Kept {
     /// The claim is ready, is the same one, and the bytes are where they were.
     fn assert_whole(&self, cluster: &Cluster) {
         let now = cluster.wait_for_claim(&self.name, "ready");
-        for field in ["id", "generation", "role", "principal", "disk", "agent", "amount", "created_ms"] {
-            assert_eq!(now[field], self.claim[field], "{field} of {} has changed: {now}", self.name);
+        for field in
+            ["id", "generation", "role", "principal", "disk", "agent", "amount", "created_ms"]
+        {
+            assert_eq!(
+                now[field], self.claim[field],
+                "{field} of {} has changed: {now}",
+                self.name
+            );
         }
-        assert_eq!(fs::metadata(&self.dir).unwrap().ino(), self.inode, "{} is another directory", self.dir.display());
+        assert_eq!(
+            fs::metadata(&self.dir).unwrap().ino(),
+            self.inode,
+            "{} is another directory",
+            self.dir.display()
+        );
         assert_eq!(fs::read(self.dir.join("data/record")).unwrap(), BYTES);
     }
 }
@@ -61,7 +73,8 @@ fn tree(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut open = vec![dir.to_owned()];
     while let Some(dir) = open.pop() {
-        for entry in fs::read_dir(&dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display())) {
+        for entry in fs::read_dir(&dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()))
+        {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 open.push(path.clone());
@@ -89,12 +102,23 @@ fn copy_tree(from: &Path, to: &Path) {
 /// A claim that cannot be used is called so, with a reason; nobody may change it or what it is on.
 fn assert_missing(cluster: &Cluster, kept: &Kept, resource: &Value) -> Value {
     let claim = cluster.wait_for_claim(&kept.name, "missing");
-    assert_eq!((&claim["id"], &claim["generation"]), (&kept.claim["id"], &kept.claim["generation"]));
+    assert_eq!(
+        (&claim["id"], &claim["generation"]),
+        (&kept.claim["id"], &kept.claim["generation"])
+    );
     assert!(!claim["fault"].as_str().unwrap_or_default().is_empty(), "no reason: {claim}");
     let agent = kept.claim["agent"].as_str().unwrap();
-    for call in [calls::destroy(agent, &[volume(resource, &kept.name)]), calls::unreserve(agent, &[reserved(resource)])] {
+    for call in [
+        calls::destroy(agent, &[volume(resource, &kept.name)]),
+        calls::unreserve(agent, &[reserved(resource)]),
+    ] {
         let answer = cluster.call(&call);
-        assert!([400, 409].contains(&answer.status) && !answer.body.is_empty(), "{call}: {} {}", answer.status, answer.text());
+        assert!(
+            [400, 409].contains(&answer.status) && !answer.body.is_empty(),
+            "{call}: {} {}",
+            answer.status,
+            answer.text()
+        );
     }
     assert_eq!(cluster.claim(&kept.name)["state"], "missing", "a refused call changed something");
     claim
@@ -132,7 +156,8 @@ fn a_master_knows_every_claim_before_its_agents_are_back() {
             assert_ne!(claim["agent_state"], "well", "its agent is down: {claim}");
             assert_eq!(claim["hostname"], "agent0", "where it is, is known: {claim}");
         }
-        let refused = cluster.call(&calls::reserve(&cluster.agent_id(0), &[reserved(&disk(1.0, None))]));
+        let refused =
+            cluster.call(&calls::reserve(&cluster.agent_id(0), &[reserved(&disk(1.0, None))]));
         assert!(
             [409, 503].contains(&refused.status),
             "nothing is promised for an agent that is away: {} {}",
@@ -156,10 +181,15 @@ fn an_empty_directory_never_takes_a_volumes_place() {
     cluster.wait_for_agent(0, "well");
     let claim = assert_missing(&cluster, &kept, &disk(100.0, None));
     println!("a volume that is gone: {}", claim["fault"]);
-    let mut framework = Scheduler::subscribe(cluster.master.address(), &calls::framework_info("owner", 60.0), false);
+    let mut framework = Scheduler::subscribe(
+        cluster.master.address(),
+        &calls::framework_info("owner", 60.0),
+        false,
+    );
     let offer = framework.offer_with("cpus", |resource| resource["name"] == "cpus");
     let agent = offer["agent_id"]["value"].as_str().unwrap().to_owned();
-    let task = command_task("t", &agent, "true", &[cpus(0.1), mem(32.0), volume(&disk(100.0, None), "v")]);
+    let task =
+        command_task("t", &agent, "true", &[cpus(0.1), mem(32.0), volume(&disk(100.0, None), "v")]);
     framework.accept(&offer, json!([{ "type": "LAUNCH", "launch": { "task_infos": [task] } }]));
     let status = framework.status("t");
     let state = status["state"].as_str().unwrap().to_owned();
@@ -180,10 +210,15 @@ fn a_volume_that_vanishes_under_a_running_agent_is_not_mounted() {
     let mut cluster = Cluster::start();
     let kept = Kept::on_root(&cluster, "v");
     let aside = cluster.path("aside");
-    let mut framework = Scheduler::subscribe(cluster.master.address(), &calls::framework_info("owner", 60.0), false);
+    let mut framework = Scheduler::subscribe(
+        cluster.master.address(),
+        &calls::framework_info("owner", 60.0),
+        false,
+    );
     let is_ours = |resource: &Value| resource["disk"]["persistence"]["id"] == "v";
     let offer = framework.offer_with("the volume", is_ours);
-    let offered = offer["resources"].as_array().unwrap().iter().find(|it| is_ours(it)).unwrap().clone();
+    let offered =
+        offer["resources"].as_array().unwrap().iter().find(|it| is_ours(it)).unwrap().clone();
     let agent = offer["agent_id"]["value"].as_str().unwrap().to_owned();
     fs::rename(&kept.dir, &aside).unwrap();
     let task = command_task("t", &agent, "true", &[cpus(0.1), mem(32.0), offered]);
@@ -193,8 +228,15 @@ fn a_volume_that_vanishes_under_a_running_agent_is_not_mounted() {
         !["", "TASK_STAGING", "TASK_STARTING"].contains(&state)
     });
     let status = &status["update"]["status"];
-    assert!(["TASK_FAILED", "TASK_DROPPED", "TASK_ERROR", "TASK_LOST"].contains(&status["state"].as_str().unwrap()), "{status}");
-    println!("a task on a volume that has just vanished: {}: {}", status["state"], status["message"]);
+    assert!(
+        ["TASK_FAILED", "TASK_DROPPED", "TASK_ERROR", "TASK_LOST"]
+            .contains(&status["state"].as_str().unwrap()),
+        "{status}"
+    );
+    println!(
+        "a task on a volume that has just vanished: {}: {}",
+        status["state"], status["message"]
+    );
     assert!(!kept.dir.exists(), "something was made in its place");
     // An agent that looks again says what it sees.
     cluster.agents[0].restart();
@@ -224,12 +266,28 @@ fn a_path_disk_that_is_not_there_is_not_made_anew() {
         cluster.agents[0].start();
         cluster.wait_for_agent(0, "well");
         let claim = assert_missing(&cluster, &kept, &resource);
-        println!("a disk that is {}: {}", if replaced { "an empty directory" } else { "not there" }, claim["fault"]);
-        let more = cluster.call(&calls::reserve(&cluster.agent_id(0), &[reserved(&disk(1.0, Some(&path_source(&text(&root)))))]));
-        assert!([400, 409].contains(&more.status), "more was promised on a disk that is not there: {} {}", more.status, more.text());
+        println!(
+            "a disk that is {}: {}",
+            if replaced { "an empty directory" } else { "not there" },
+            claim["fault"]
+        );
+        let more = cluster.call(&calls::reserve(
+            &cluster.agent_id(0),
+            &[reserved(&disk(1.0, Some(&path_source(&text(&root)))))],
+        ));
+        assert!(
+            [400, 409].contains(&more.status),
+            "more was promised on a disk that is not there: {} {}",
+            more.status,
+            more.text()
+        );
         cluster.agents[0].kill();
         assert_eq!(root.exists(), replaced, "the disk's root was made");
-        assert!(!replaced || tree(&root).is_empty(), "something was made on what is not the disk: {:?}", tree(&root));
+        assert!(
+            !replaced || tree(&root).is_empty(),
+            "something was made on what is not the disk: {:?}",
+            tree(&root)
+        );
     }
     fs::remove_dir(&root).unwrap();
     fs::rename(&aside, &root).unwrap();
@@ -243,8 +301,15 @@ struct Mounts(Vec<PathBuf>);
 
 impl Mounts {
     fn run(program: &str, words: &[&str]) -> Result<(), String> {
-        let output = Command::new(program).args(words).output().map_err(|error| error.to_string())?;
-        let said = || format!("{program} {}: {}", words.join(" "), String::from_utf8_lossy(&output.stderr).trim());
+        let output =
+            Command::new(program).args(words).output().map_err(|error| error.to_string())?;
+        let said = || {
+            format!(
+                "{program} {}: {}",
+                words.join(" "),
+                String::from_utf8_lossy(&output.stderr).trim()
+            )
+        };
         output.status.success().then_some(()).ok_or_else(said)
     }
 
@@ -300,7 +365,10 @@ fn mounted() -> Option<Mounted> {
 
 #[test]
 fn a_mount_disk_that_is_not_mounted_is_not_made_anew() {
-    let Some(Mounted { mut cluster, mut mounts, root, elsewhere, resource, kept }) = mounted() else { return };
+    let Some(Mounted { mut cluster, mut mounts, root, elsewhere, resource, kept }) = mounted()
+    else {
+        return;
+    };
     cluster.agents[0].kill();
     mounts.unmount(&root);
     cluster.agents[0].start();
@@ -317,7 +385,10 @@ fn a_mount_disk_that_is_not_mounted_is_not_made_anew() {
 
 #[test]
 fn a_disk_that_goes_and_comes_back_under_a_running_agent_needs_nobodys_help() {
-    let Some(Mounted { mut cluster, mut mounts, root, elsewhere, resource, kept }) = mounted() else { return };
+    let Some(Mounted { mut cluster, mut mounts, root, elsewhere, resource, kept }) = mounted()
+    else {
+        return;
+    };
     mounts.unmount(&root); // It is not busy: the agent keeps nothing of it open.
     let gone = Instant::now();
     let claim = assert_missing(&cluster, &kept, &resource);
@@ -341,10 +412,18 @@ fn two_agents_do_not_share_a_disk() {
     let second = cluster.agent_id(1);
     let row = until("the disk of the second agent", || {
         let rows = cluster.list("disks");
-        let row = rows.iter().find(|it| it["agent"] == second.as_str() && it["root"] == text(&root).as_str());
+        let row = rows
+            .iter()
+            .find(|it| it["agent"] == second.as_str() && it["root"] == text(&root).as_str());
         row.cloned().ok_or_else(|| format!("{rows:?}"))
     });
-    assert!(row["fault"].as_str().unwrap_or_default().contains("in use by another agent on this machine, process "), "{row}");
+    assert!(
+        row["fault"]
+            .as_str()
+            .unwrap_or_default()
+            .contains("in use by another agent on this machine, process "),
+        "{row}"
+    );
 }
 
 /// Turns over bits all through every file of a directory.
@@ -359,30 +438,34 @@ fn damage(dir: &Path) -> usize {
     damaged
 }
 
-/// Books that hold what the volumes of [`fill_books`] need are larger than this.
-const BOOKS_BYTES_MIN: usize = 50_000;
+/// Books that hold what the volumes of [`fill_mirror`] need are larger than this.
+const MIRROR_BYTES_MIN: usize = 50_000;
 
 /// Claims as many volumes as it takes for the books, which follow the journal from afar, to be brought up.
-fn fill_books(cluster: &Cluster) {
+fn fill_mirror(cluster: &Cluster) {
     let agent = cluster.agent_id(0);
     let small = disk(1.0, None);
     for call in 0..11 {
-        let volumes: Vec<Value> = (0..100).map(|index| volume(&small, &format!("small-{call}-{index}"))).collect();
-        cluster.call(&calls::reserve(&agent, &[reserved(&disk(100.0, None))])).expect(202, "RESERVE_RESOURCES");
+        let volumes: Vec<Value> =
+            (0..100).map(|index| volume(&small, &format!("small-{call}-{index}"))).collect();
+        cluster
+            .call(&calls::reserve(&agent, &[reserved(&disk(100.0, None))]))
+            .expect(202, "RESERVE_RESOURCES");
         cluster.call(&calls::create(&agent, &volumes)).expect(202, "CREATE_VOLUMES");
     }
 }
 
 #[test]
-fn damaged_books_are_made_anew_from_the_journal() {
+fn damaged_mirror_are_made_anew_from_the_journal() {
     let mut cluster = Cluster::start();
-    let kept: Vec<Kept> = (0..5).map(|index| Kept::on_root(&cluster, &format!("v{index}"))).collect();
-    fill_books(&cluster);
+    let kept: Vec<Kept> =
+        (0..5).map(|index| Kept::on_root(&cluster, &format!("v{index}"))).collect();
+    fill_mirror(&cluster);
     let claims = cluster.list("claims");
     cluster.master.kill();
     cluster.agents[0].kill();
     let damaged = damage(&cluster.path("master/ledger/books"));
-    assert!(BOOKS_BYTES_MIN < damaged * 61, "the books hold nothing yet: {damaged}");
+    assert!(MIRROR_BYTES_MIN < damaged * 61, "the books hold nothing yet: {damaged}");
     cluster.master.start();
     let known = cluster.list("claims");
     assert_eq!(known.len(), claims.len());
@@ -395,7 +478,7 @@ fn damaged_books_are_made_anew_from_the_journal() {
         said.lines().rev().find(|line| line.contains("finding")).unwrap_or("nothing said")
     );
     assert!(said.contains("books"), "damage is never silent:\n{said}");
-    assert!(BOOKS_BYTES_MIN < damage(&cluster.agent_dir(0).join("ledger/books")) * 61);
+    assert!(MIRROR_BYTES_MIN < damage(&cluster.agent_dir(0).join("ledger/books")) * 61);
     cluster.agents[0].start();
     cluster.wait_for_agent(0, "well");
     kept.iter().for_each(|it| it.assert_whole(&cluster));
@@ -432,10 +515,23 @@ fn a_standby_takes_over_when_the_leader_is_killed() {
     let kept = Kept::on_root(&cluster, "v");
     let address = cluster.master.address();
     // At the same address, which is free once the leader is dead, so that the agent finds it.
-    let mut standby = Daemon::new("standby", cluster.scratch(), &["master", "--dir", &text(&cluster.path("master"))]).at(address);
+    let mut standby = Daemon::new(
+        "standby",
+        cluster.scratch(),
+        &["master", "--dir", &text(&cluster.path("master"))],
+    )
+    .at(address);
     standby.launch();
-    until("the second master stands by", || if standby.log().contains("standing by") { Ok(()) } else { Err(standby.log()) });
-    cluster.call(&calls::reserve(&cluster.agent_id(0), &[reserved(&disk(10.0, None))])).expect(202, "a standby is in nobody's way");
+    until("the second master stands by", || {
+        if standby.log().contains("standing by") {
+            Ok(())
+        } else {
+            Err(standby.log())
+        }
+    });
+    cluster
+        .call(&calls::reserve(&cluster.agent_id(0), &[reserved(&disk(10.0, None))]))
+        .expect(202, "a standby is in nobody's way");
     let claims = cluster.list("claims");
     assert!(standby.runs());
     let began = Instant::now();
@@ -447,36 +543,58 @@ fn a_standby_takes_over_when_the_leader_is_killed() {
     assert_eq!(known.len(), claims.len(), "{known:#?}");
     assert_eq!(cluster.claim("v")["id"], kept.claim["id"]);
     cluster.wait_for_agent(0, "well");
-    println!("leader killed: the standby served after {serves:?}, and had the agent back after {:?}", began.elapsed());
+    println!(
+        "leader killed: the standby served after {serves:?}, and had the agent back after {:?}",
+        began.elapsed()
+    );
     kept.assert_whole(&cluster);
-    cluster.call(&calls::unreserve(&cluster.agent_id(0), &[reserved(&disk(10.0, None))])).expect(202, "the new leader leads");
+    cluster
+        .call(&calls::unreserve(&cluster.agent_id(0), &[reserved(&disk(10.0, None))]))
+        .expect(202, "the new leader leads");
     cluster.agents[0].kill();
 }
 
 #[test]
 fn a_standby_at_an_address_of_its_own_sends_clients_to_the_leader() {
     let mut cluster = Cluster::without_agents();
-    let mut standby = Daemon::new("standby", cluster.scratch(), &["master", "--dir", &text(&cluster.path("master")), "--ip", "127.0.0.2"]);
+    let mut standby = Daemon::new(
+        "standby",
+        cluster.scratch(),
+        &["master", "--dir", &text(&cluster.path("master")), "--ip", "127.0.0.2"],
+    );
     standby.launch();
     let port = until("the second master listens", || {
         let log = standby.log();
         let line = log.lines().find_map(|line| line.split_once("listening at 127.0.0.2:"));
         line.and_then(|(_, rest)| rest.split_whitespace().next()?.parse::<u16>().ok()).ok_or(log)
     });
-    let (first, second) = (cluster.master.address(), std::net::SocketAddr::from(([127, 0, 0, 2], port)));
+    let (first, second) =
+        (cluster.master.address(), std::net::SocketAddr::from(([127, 0, 0, 2], port)));
     let dir = text(&cluster.path("agent0"));
     let both = format!("{second},{first}");
-    let arguments = ["agent", "--dir", &dir, "--master", &both, "--resources", "cpus:1;mem:64;disk:100", "--hostname", "agent0"];
+    let arguments = [
+        "agent",
+        "--dir",
+        &dir,
+        "--master",
+        &both,
+        "--resources",
+        "cpus:1;mem:64;disk:100",
+        "--hostname",
+        "agent0",
+    ];
     let mut agent = Daemon::new("agent0", cluster.scratch(), &arguments);
     agent.start();
     cluster.agents.push(agent);
     cluster.wait_for_agent(0, "well");
     get(second, "/health").expect(200, "a standby is well");
-    let elsewhere = get(second, "/state?x=1").expect(307, "a standby does not answer for the cluster");
+    let elsewhere =
+        get(second, "/state?x=1").expect(307, "a standby does not answer for the cluster");
     assert_eq!(elsewhere.header("Location"), Some(format!("//{first}/state?x=1").as_str()));
     let subscribe = serde_json::json!({"type": "SUBSCRIBE", "subscribe": {"framework_info": {"user": "", "name": "f"}}});
     post(second, "/api/v1/scheduler", &subscribe).expect(307, "nor does it take frameworks");
-    let snapshot = get(second, "/metrics/snapshot").expect(200, "its own numbers are its own").json();
+    let snapshot =
+        get(second, "/metrics/snapshot").expect(200, "its own numbers are its own").json();
     assert_eq!(snapshot["master/elected"], 0.0);
     cluster.master.kill();
     standby.wait_until_it_serves();
@@ -492,7 +610,8 @@ fn a_standby_at_an_address_of_its_own_sends_clients_to_the_leader() {
 fn an_older_copy_of_an_agents_ledger_is_fenced() {
     let mut cluster = Cluster::start();
     let first = Kept::on_root(&cluster, "first");
-    let (ledger, copy, true_one) = (cluster.agent_dir(0).join("ledger"), cluster.path("copy"), cluster.path("true"));
+    let (ledger, copy, true_one) =
+        (cluster.agent_dir(0).join("ledger"), cluster.path("copy"), cluster.path("true"));
     cluster.agents[0].kill();
     copy_tree(&ledger, &copy);
     cluster.agents[0].start();
@@ -506,11 +625,16 @@ fn an_older_copy_of_an_agents_ledger_is_fenced() {
     let why = row["why"].as_str().unwrap_or_default();
     println!("an agent with an older ledger: {why}");
     assert!(why.contains("version") && why.contains("lost data"), "{row}");
-    let refused = cluster.call(&calls::reserve(&cluster.agent_id(0), &[reserved(&disk(1.0, None))]));
+    let refused =
+        cluster.call(&calls::reserve(&cluster.agent_id(0), &[reserved(&disk(1.0, None))]));
     assert!([409, 503].contains(&refused.status), "{} {}", refused.status, refused.text());
     for kept in [&first, &second] {
         assert_eq!(cluster.claim(&kept.name)["id"], kept.claim["id"], "the masters' word stands");
-        assert_eq!(fs::read(kept.dir.join("data/record")).unwrap(), BYTES, "a fenced agent touches no volume");
+        assert_eq!(
+            fs::read(kept.dir.join("data/record")).unwrap(),
+            BYTES,
+            "a fenced agent touches no volume"
+        );
     }
     cluster.agents[0].kill();
     fs::rename(&ledger, cluster.path("stale")).unwrap();

@@ -39,7 +39,10 @@ fn say(what: &str, operations: u32, counts: &Counts) -> f64 {
     let all: u64 = counts.values().sum();
     let each = all as f64 / f64::from(operations);
     let kinds: Vec<String> = counts.iter().map(|(name, calls)| format!("{name} {calls}")).collect();
-    println!("{what:<58} {operations:>4} operations  {all:>5} syncs  {each:>6.3} each  ({})", kinds.join(", "));
+    println!(
+        "{what:<58} {operations:>4} operations  {all:>5} syncs  {each:>6.3} each  ({})",
+        kinds.join(", ")
+    );
     each
 }
 
@@ -64,21 +67,35 @@ fn operations_one_after_another() {
     let piece = disk(10.0, None);
     let reserve = calls::reserve(&agent, &[reserved(&piece)]);
     let create = |index: u32| calls::create(&agent, &[volume(&piece, &format!("v{index}"))]);
-    let Some(counts) = counted(&cluster, "reserve alone", || (0..SEQUENTIAL).for_each(|_| call(&cluster, &reserve))) else { return };
+    let Some(counts) = counted(&cluster, "reserve alone", || {
+        (0..SEQUENTIAL).for_each(|_| call(&cluster, &reserve))
+    }) else {
+        return;
+    };
     say("RESERVE, one after another", SEQUENTIAL, &counts);
     // One to write it down before it is acknowledged. That the acknowledgement was heard goes with the next.
-    assert!((1.0..=1.03).contains(&journal(SEQUENTIAL, &counts)), "one sync of the journal each: {counts:?}");
+    assert!(
+        (1.0..=1.03).contains(&journal(SEQUENTIAL, &counts)),
+        "one sync of the journal each: {counts:?}"
+    );
     // Now and then a new segment of the journal is begun, and the books are brought up.
-    assert!(others(&counts) * 2 <= u64::from(SEQUENTIAL), "RESERVE touches nothing but the ledger: {counts:?}");
+    assert!(
+        others(&counts) * 2 <= u64::from(SEQUENTIAL),
+        "RESERVE touches nothing but the ledger: {counts:?}"
+    );
     let both = |index| {
         call(&cluster, &reserve);
         call(&cluster, &create(index));
     };
-    let counts = counted(&cluster, "reserve and create", || (0..SEQUENTIAL).for_each(both)).expect("it could be traced before");
+    let counts = counted(&cluster, "reserve and create", || (0..SEQUENTIAL).for_each(both))
+        .expect("it could be traced before");
     say("RESERVE + CREATE, one after another (per pair)", SEQUENTIAL, &counts);
     // RESERVE, CREATE before the volume is made, CREATE when it is.
     assert!(journal(SEQUENTIAL, &counts) <= 3.03, "{counts:?}");
-    assert_eq!(cluster.list("claims").iter().filter(|row| row["kind"] == "volume").count(), SEQUENTIAL as usize);
+    assert_eq!(
+        cluster.list("claims").iter().filter(|row| row["kind"] == "volume").count(),
+        SEQUENTIAL as usize
+    );
 }
 
 /// Each caller has its connection open and its request written before all of them send at once.
@@ -89,7 +106,12 @@ fn at_once(cluster: &Cluster, bodies: &[Value]) {
             let barrier = &barrier;
             scope.spawn(move || {
                 let mut connection = Connection::open(address).expect("the master listens");
-                let bytes = request("POST", "/api/v1", &[("Content-Type", "application/json")], body.to_string().as_bytes());
+                let bytes = request(
+                    "POST",
+                    "/api/v1",
+                    &[("Content-Type", "application/json")],
+                    body.to_string().as_bytes(),
+                );
                 barrier.wait();
                 connection.send(&bytes);
                 connection.answer().expect(202, "an operation among many");
@@ -104,13 +126,23 @@ fn operations_of_many_callers() {
     let agent = cluster.agent_id(0);
     let piece = disk(10.0, None);
     let operations = u32::try_from(CALLERS * ROUNDS).unwrap();
-    let reserves: Vec<Value> = (0..CALLERS).map(|_| calls::reserve(&agent, &[reserved(&piece)])).collect();
-    let create = |round: usize, caller: usize| calls::create(&agent, &[volume(&piece, &format!("v{round}-{caller}"))]);
-    let Some(counts) = counted(&cluster, "many reserve", || (0..ROUNDS).for_each(|_| at_once(&cluster, &reserves))) else { return };
+    let reserves: Vec<Value> =
+        (0..CALLERS).map(|_| calls::reserve(&agent, &[reserved(&piece)])).collect();
+    let create = |round: usize, caller: usize| {
+        calls::create(&agent, &[volume(&piece, &format!("v{round}-{caller}"))])
+    };
+    let Some(counts) = counted(&cluster, "many reserve", || {
+        (0..ROUNDS).for_each(|_| at_once(&cluster, &reserves))
+    }) else {
+        return;
+    };
     let each = say("RESERVE, 64 callers at once", operations, &counts);
     assert!(each <= 0.5, "callers at once share a sync: {counts:?}");
-    let creates = |round| at_once(&cluster, &(0..CALLERS).map(|caller| create(round, caller)).collect::<Vec<_>>());
-    let counts = counted(&cluster, "many create", || (0..ROUNDS).for_each(creates)).expect("it could be traced before");
+    let creates = |round| {
+        at_once(&cluster, &(0..CALLERS).map(|caller| create(round, caller)).collect::<Vec<_>>())
+    };
+    let counts = counted(&cluster, "many create", || (0..ROUNDS).for_each(creates))
+        .expect("it could be traced before");
     say("CREATE, 64 callers at once", operations, &counts);
     assert!(journal(operations, &counts) <= 0.5, "callers at once share a sync: {counts:?}");
     let pairs = &|caller: usize| {
@@ -119,9 +151,17 @@ fn operations_of_many_callers() {
             call(&cluster, &create(round, caller));
         }
     };
-    let all_pairs = || std::thread::scope(|scope| (0..CALLERS).for_each(|caller| drop(scope.spawn(move || pairs(caller)))));
-    let counts = counted(&cluster, "many reserve and create", all_pairs).expect("it could be traced before");
+    let all_pairs = || {
+        std::thread::scope(|scope| {
+            (0..CALLERS).for_each(|caller| drop(scope.spawn(move || pairs(caller))))
+        })
+    };
+    let counts =
+        counted(&cluster, "many reserve and create", all_pairs).expect("it could be traced before");
     say("RESERVE + CREATE, 64 callers at once (per pair)", operations, &counts);
     assert!(journal(operations, &counts) <= 1.0, "callers at once share a sync: {counts:?}");
-    assert_eq!(cluster.list("claims").iter().filter(|row| row["kind"] == "volume").count(), 2 * CALLERS * ROUNDS);
+    assert_eq!(
+        cluster.list("claims").iter().filter(|row| row["kind"] == "volume").count(),
+        2 * CALLERS * ROUNDS
+    );
 }

@@ -44,7 +44,8 @@ impl Alarms {
 
     /// Sets an alarm after `min_ms`, and each time after twice as long, up to `max_ms`.
     pub(crate) fn retry(&mut self, alarm: Alarm, now: Instant, min_ms: u64, max_ms: u64) {
-        let delay_ms = self.delays_ms.get(&alarm).map_or(min_ms, |it| it.saturating_mul(2)).min(max_ms).max(1);
+        let delay_ms =
+            self.delays_ms.get(&alarm).map_or(min_ms, |it| it.saturating_mul(2)).min(max_ms).max(1);
         self.delays_ms.insert(alarm.clone(), delay_ms);
         self.set(alarm, now.plus_ms(delay_ms));
     }

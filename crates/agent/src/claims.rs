@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use holdfast_model::claim::{self, ClaimChanges, Making};
 use holdfast_model::{
-    Action, AgentLedger, Asker, Claim, ClaimAction, ClaimState, ExecutorKey, FrameworkId, Identity, Moment, OperationState, OperationUuid,
-    Resource, Resources, TaskRecord,
+    Action, AgentLedger, Asker, Claim, ClaimAction, ClaimState, ExecutorKey, FrameworkId, Identity,
+    OperationState, OperationUuid, Resource, Resources, StepContext, TaskRecord,
 };
 
 use crate::soft::Phase;
@@ -38,7 +38,9 @@ pub(crate) enum Hold {
 /// The claim of the volume with this identity, allocation put aside.
 pub(crate) fn find_volume<'a>(ledger: &'a AgentLedger, identity: &Identity) -> Option<&'a Claim> {
     let bare = identity.unallocated();
-    ledger.claims.values().find(|it| it.is_volume() && it.state != ClaimState::Destroying && it.resource.identity == bare)
+    ledger.claims.values().find(|it| {
+        it.is_volume() && it.state != ClaimState::Destroying && it.resource.identity == bare
+    })
 }
 
 /// What is written on a volume. It says how things were when the volume was made, whatever happened to the claim since.
@@ -65,7 +67,10 @@ impl Agent {
             return Plan::Refuse(OperationState::Error, invalid.to_string());
         }
         if self.soft.machine.is_none() {
-            return Plan::Refuse(OperationState::Failed, "the agent has not opened its disks yet; try again".to_owned());
+            return Plan::Refuse(
+                OperationState::Failed,
+                "the agent has not opened its disks yet; try again".to_owned(),
+            );
         }
         if let Some(why) = self.disks_forbid(action) {
             return Plan::Refuse(OperationState::Failed, why);
@@ -88,7 +93,9 @@ impl Agent {
             match action {
                 ClaimAction::Unreserve(_) => continue,
                 ClaimAction::Create(_) if disk.is_none() => {
-                    return Some(format!("{resource}: there is no such disk on this agent; see its disks"));
+                    return Some(format!(
+                        "{resource}: there is no such disk on this agent; see its disks"
+                    ));
                 }
                 ClaimAction::Create(_) if self.name_is_taken(&resource.identity) => {
                     return Some(format!("{resource}: the role already has a volume of this name on this agent; choose another id"));
@@ -103,22 +110,37 @@ impl Agent {
     }
 
     fn name_is_taken(&self, identity: &Identity) -> bool {
-        let same = |it: &&Claim| it.resource.identity.persistence == identity.persistence && it.resource.identity.role() == identity.role();
-        self.ledger.claims.values().filter(same).any(|it| it.is_volume() && it.state != ClaimState::Destroying)
+        let same = |it: &&Claim| {
+            it.resource.identity.persistence == identity.persistence
+                && it.resource.identity.role() == identity.role()
+        };
+        self.ledger
+            .claims
+            .values()
+            .filter(same)
+            .any(|it| it.is_volume() && it.state != ClaimState::Destroying)
     }
 
     fn plan_destroy(&self, volumes: &[Resource]) -> Plan {
         let mut plan = Plan::Do;
         for volume in volumes {
             let Some(claim) = find_volume(&self.ledger, &volume.identity) else {
-                return Plan::Refuse(OperationState::Failed, format!("there is no volume {volume} on this agent; see its claims"));
+                return Plan::Refuse(
+                    OperationState::Failed,
+                    format!("there is no volume {volume} on this agent; see its claims"),
+                );
             };
             if claim.state == ClaimState::Making {
                 plan = Plan::Wait;
             }
             for hold in self.holds(claim, None) {
                 match hold {
-                    Hold::Live(by) => return Plan::Refuse(OperationState::Failed, format!("{volume} is in use by {by}; end it first")),
+                    Hold::Live(by) => {
+                        return Plan::Refuse(
+                            OperationState::Failed,
+                            format!("{volume} is in use by {by}; end it first"),
+                        )
+                    }
                     Hold::Ending => plan = Plan::Wait,
                 }
             }
@@ -133,7 +155,8 @@ impl Agent {
             future.add(&claim.resource.without_volume());
         }
         let waiting = self.soft.waiting.iter().filter(|(uuid, _)| Some(*uuid) != except);
-        let mut others: Vec<&ClaimAction> = waiting.filter_map(|(uuid, _)| self.claim_action(uuid)).collect();
+        let mut others: Vec<&ClaimAction> =
+            waiting.filter_map(|(uuid, _)| self.claim_action(uuid)).collect();
         loop {
             let before = others.len();
             others.retain(|action| action.apply(&mut future).is_err());
@@ -154,7 +177,12 @@ impl Agent {
     pub(crate) fn holds(&self, claim: &Claim, except: Option<&ExecutorKey>) -> Vec<Hold> {
         let identity = &claim.resource.identity;
         let mut holders: BTreeMap<ExecutorKey, String> = BTreeMap::new();
-        for task in self.ledger.tasks.values().filter(|it| !it.state.is_terminal() && uses(&it.info.resources, identity)) {
+        for task in self
+            .ledger
+            .tasks
+            .values()
+            .filter(|it| !it.state.is_terminal() && uses(&it.info.resources, identity))
+        {
             let name = format!("task `{}` of framework {}", task.info.id, task.framework);
             holders.insert((task.framework.clone(), task.executor.clone()), name);
         }
@@ -166,29 +194,47 @@ impl Agent {
             }
         }
         let others = holders.into_iter().filter(|(key, _)| Some(key) != except);
-        others.map(|(key, name)| if self.is_ending(&key) { Hold::Ending } else { Hold::Live(name) }).collect()
+        others
+            .map(|(key, name)| if self.is_ending(&key) { Hold::Ending } else { Hold::Live(name) })
+            .collect()
     }
 
     pub(crate) fn is_ending(&self, key: &ExecutorKey) -> bool {
         let Some(record) = self.ledger.executors.get(key) else { return false };
-        let ending = self.soft.runs.get(key).is_some_and(|it| matches!(it.phase, Phase::Ending | Phase::Destroying));
+        let ending = self
+            .soft
+            .runs
+            .get(key)
+            .is_some_and(|it| matches!(it.phase, Phase::Ending | Phase::Destroying));
         ending || (record.command && self.live_tasks(key).is_empty())
     }
 
     /// What an action does to the claims.
-    pub(crate) fn changes(&self, moment: &mut Moment<'_>, action: &ClaimAction, framework: Option<&FrameworkId>, by: &str) -> ClaimChanges {
+    pub(crate) fn changes(
+        &self,
+        ctx: &mut StepContext<'_>,
+        action: &ClaimAction,
+        framework: Option<&FrameworkId>,
+        by: &str,
+    ) -> ClaimChanges {
         let disk_of = |identity: &Identity| self.disk_of(identity);
-        let mut making = Making { now: moment.now, framework, by, ids: &mut *moment.ids, disk_of: &disk_of };
+        let mut making =
+            Making { now: ctx.now, framework, by, ids: &mut *ctx.ids, disk_of: &disk_of };
         claim::changes(action, &self.ledger.claims, &mut making)
     }
 
     /// What gives the space of a volume that is no more back to its reservation. A RESERVE of what the machine has, under the
     /// volume's whole stack of reservations, is just that: it takes from no claim, and grows or makes the innermost one.
-    pub(crate) fn give_back(&self, moment: &mut Moment<'_>, volume: &Claim, by: &str) -> ClaimChanges {
+    pub(crate) fn give_back(
+        &self,
+        ctx: &mut StepContext<'_>,
+        volume: &Claim,
+        by: &str,
+    ) -> ClaimChanges {
         let reserved = volume.resource.without_volume();
         let base = Resource { identity: reserved.identity.base(), ..reserved.clone() };
         let action = ClaimAction::Reserve { resources: vec![reserved], source: vec![base] };
-        self.changes(moment, &action, volume.framework.as_ref(), by)
+        self.changes(ctx, &action, volume.framework.as_ref(), by)
     }
 
     /// Tasks of an executor that have not ended.
@@ -196,7 +242,10 @@ impl Agent {
         self.tasks_of(key).filter(|it| !it.state.is_terminal()).collect()
     }
 
-    pub(crate) fn tasks_of<'a>(&'a self, key: &'a ExecutorKey) -> impl Iterator<Item = &'a TaskRecord> {
+    pub(crate) fn tasks_of<'a>(
+        &'a self,
+        key: &'a ExecutorKey,
+    ) -> impl Iterator<Item = &'a TaskRecord> {
         let first = (key.0.clone(), holdfast_model::TaskId::made(String::new()));
         let framework = self.ledger.tasks.range(first..).take_while(|((it, _), _)| *it == key.0);
         framework.map(|(_, task)| task).filter(|it| it.executor == key.1)

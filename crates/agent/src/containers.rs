@@ -4,12 +4,15 @@
 //! volumes are not all made, whole and free.
 
 use holdfast_model::launch::memory_limit;
-use holdfast_model::{ClaimState, ContainerId, ExecutorKey, ExecutorKind, Mode, Moment, Reason, Resource, Resources, TaskKey, TaskState};
+use holdfast_model::{
+    ClaimState, ContainerId, ExecutorKey, ExecutorKind, Mode, Reason, Resource, Resources,
+    StepContext, TaskKey, TaskState,
+};
 
 use crate::alarms::Alarm;
 use crate::claims::{find_volume, label, uses, Hold};
 use crate::ending::End;
-use crate::soft::{volumes_of, Phase, Verdict};
+use crate::soft::{volumes_of, Phase, TerminationReason};
 use crate::step::{ContainerPlan, Effect, Exit, Payload, VolumePlan};
 use crate::Agent;
 
@@ -18,22 +21,22 @@ enum Obstacle {
     /// It will go away.
     Passing,
     /// It will not, for these tasks.
-    Lasting(Vec<TaskKey>, Verdict),
+    Lasting(Vec<TaskKey>, TerminationReason),
 }
 
 impl Agent {
     /// Starts all containers that can start now.
-    pub(crate) fn start_containers(&mut self, moment: &mut Moment<'_>) {
+    pub(crate) fn start_containers(&mut self, ctx: &mut StepContext<'_>) {
         let waiting = self.soft.runs.iter().filter(|(_, run)| run.phase == Phase::Waiting);
         let waiting: Vec<ExecutorKey> = waiting.map(|(key, _)| key.clone()).collect();
         for key in waiting {
             match self.obstacle(&key) {
-                None => self.start_container(moment, &key),
+                None => self.start_container(ctx, &key),
                 Some(Obstacle::Passing) => {}
-                Some(Obstacle::Lasting(tasks, verdict)) => {
-                    self.end_tasks(moment, &tasks, &verdict);
+                Some(Obstacle::Lasting(tasks, termination)) => {
+                    self.end_tasks(ctx, &tasks, &termination);
                     if self.live_tasks(&key).is_empty() {
-                        self.finish(moment, &key, &End::never_ran(&verdict.why));
+                        self.finish(ctx, &key, &End::never_ran(&termination.why));
                     }
                 }
             }
@@ -45,19 +48,28 @@ impl Agent {
         let tasks = self.live_tasks(key);
         let all = || tasks.iter().map(|it| it.key()).collect::<Vec<TaskKey>>();
         let mut passing = false;
-        let resources = record.info.resources.iter().chain(tasks.iter().flat_map(|it| &it.info.resources));
+        let resources =
+            record.info.resources.iter().chain(tasks.iter().flat_map(|it| &it.info.resources));
         for volume in resources.filter(|it| it.identity.persistence.is_some()) {
             let bare = volume.identity.unallocated();
             let of_executor = uses(&record.info.resources, &bare);
-            let users = tasks.iter().filter(|it| of_executor || it.group.is_some() || uses(&it.info.resources, &bare));
+            let users = tasks
+                .iter()
+                .filter(|it| of_executor || it.group.is_some() || uses(&it.info.resources, &bare));
             let users: Vec<TaskKey> = users.map(|it| it.key()).collect();
             let Some(claim) = find_volume(&self.ledger, &volume.identity) else {
                 let why = format!("{volume} could not be made");
-                return Some(Obstacle::Lasting(users, Verdict::new(TaskState::Dropped, Reason::ResourcesUnknown, why)));
+                return Some(Obstacle::Lasting(
+                    users,
+                    TerminationReason::new(TaskState::Dropped, Reason::ResourcesUnknown, why),
+                ));
             };
             if let Some(fault) = self.claim_fault(claim) {
                 let why = format!("{volume} cannot be used: {fault}");
-                return Some(Obstacle::Lasting(users, Verdict::new(TaskState::Failed, Reason::ContainerLaunchFailed, why)));
+                return Some(Obstacle::Lasting(
+                    users,
+                    TerminationReason::new(TaskState::Failed, Reason::ContainerLaunchFailed, why),
+                ));
             }
             passing |= claim.state == ClaimState::Making;
             if !volume.identity.shared {
@@ -66,7 +78,14 @@ impl Agent {
                         Hold::Ending => passing |= !self.is_planted("agent-hands-over-early"),
                         Hold::Live(by) => {
                             let why = format!("{volume} is in use by {by}; end it first");
-                            return Some(Obstacle::Lasting(users, Verdict::new(TaskState::Dropped, Reason::ResourcesUnknown, why)));
+                            return Some(Obstacle::Lasting(
+                                users,
+                                TerminationReason::new(
+                                    TaskState::Dropped,
+                                    Reason::ResourcesUnknown,
+                                    why,
+                                ),
+                            ));
                         }
                     }
                 }
@@ -74,14 +93,17 @@ impl Agent {
         }
         if self.container_plan(key).is_none() {
             let why = "the agent does not know its own name or the task's framework";
-            return Some(Obstacle::Lasting(all(), Verdict::new(TaskState::Dropped, Reason::ResourcesUnknown, why)));
+            return Some(Obstacle::Lasting(
+                all(),
+                TerminationReason::new(TaskState::Dropped, Reason::ResourcesUnknown, why),
+            ));
         }
         passing.then_some(Obstacle::Passing)
     }
 
-    fn start_container(&mut self, moment: &mut Moment<'_>, key: &ExecutorKey) {
+    fn start_container(&mut self, ctx: &mut StepContext<'_>, key: &ExecutorKey) {
         if self.live_tasks(key).is_empty() {
-            return self.finish(moment, key, &End::never_ran("it has no task"));
+            return self.finish(ctx, key, &End::never_ran("it has no task"));
         }
         let Some(plan) = self.container_plan(key) else { return };
         let Some(run) = self.soft.runs.get_mut(key) else { return };
@@ -95,14 +117,23 @@ impl Agent {
         let record = self.ledger.executors.get(key)?;
         let framework = self.ledger.frameworks.get(&key.0)?;
         let tasks = self.live_tasks(key);
-        let resources: Vec<&Resource> = record.info.resources.iter().chain(tasks.iter().flat_map(|it| &it.info.resources)).collect();
+        let resources: Vec<&Resource> = record
+            .info
+            .resources
+            .iter()
+            .chain(tasks.iter().flat_map(|it| &it.info.resources))
+            .collect();
         let total = |name: &str| -> i64 {
-            let amounts = resources.iter().filter(|it| it.identity.name == name).map(|it| it.value.quantity().as_thousandths());
+            let amounts = resources
+                .iter()
+                .filter(|it| it.identity.name == name)
+                .map(|it| it.value.quantity().as_thousandths());
             amounts.fold(0, i64::saturating_add)
         };
         // All of a container share one limit; one task without makes it none.
         let executor = record.info.resources.iter().collect::<Resources>().quantity("mem");
-        let memory = tasks.iter().try_fold(executor, |sum, task| Some(sum.plus(memory_limit(&task.info)?)));
+        let memory =
+            tasks.iter().try_fold(executor, |sum, task| Some(sum.plus(memory_limit(&task.info)?)));
         let payload = match (record.command, record.info.kind) {
             (true, _) => Payload::CommandExecutor,
             (false, Some(ExecutorKind::Default)) => Payload::DefaultExecutor,
@@ -121,8 +152,9 @@ impl Agent {
             checkpoint: framework.checkpoint,
             volumes: self.volume_plans(&resources),
             cpus_thousandths: u64::try_from(total("cpus")).unwrap_or(0),
-            mem_mb: memory.map_or(0, |it| u64::try_from(it.as_thousandths()).unwrap_or(0).div_ceil(1000)),
-            task: tasks.first().filter(|_| record.command).map(|it| it.info.carried.clone()),
+            mem_mb: memory
+                .map_or(0, |it| u64::try_from(it.as_thousandths()).unwrap_or(0).div_ceil(1000)),
+            task: tasks.first().filter(|_| record.command).map(|it| it.info.payload.clone()),
         })
     }
 
@@ -145,7 +177,12 @@ impl Agent {
         plans
     }
 
-    pub(crate) fn container_started(&mut self, moment: &mut Moment<'_>, container: ContainerId, outcome: Result<(), String>) {
+    pub(crate) fn container_started(
+        &mut self,
+        ctx: &mut StepContext<'_>,
+        container: ContainerId,
+        outcome: Result<(), String>,
+    ) {
         let Some(key) = self.executor_in(container) else {
             if outcome.is_ok() {
                 self.log(format!("container {container} is nobody's; it is destroyed"));
@@ -154,31 +191,42 @@ impl Agent {
             return;
         };
         if let Err(why) = outcome {
-            return self.finish(moment, &key, &End::never_ran(&why));
+            return self.finish(ctx, &key, &End::never_ran(&why));
         }
         let Some(run) = self.soft.runs.get_mut(&key) else { return };
         match run.phase {
             Phase::Starting => {
                 run.phase = Phase::Running;
                 if run.link.is_none() {
-                    let at = moment.now.plus_ms(self.config.registration_timeout_ms);
+                    let at = ctx.now.plus_ms(self.config.registration_timeout_ms);
                     self.soft.alarms.set(Alarm::Executor(key), at);
                 }
             }
-            Phase::Destroying | Phase::Waiting => self.effects.push(Effect::DestroyContainer(container)),
+            Phase::Destroying | Phase::Waiting => {
+                self.effects.push(Effect::DestroyContainer(container))
+            }
             Phase::Recovering | Phase::Running | Phase::Ending => {}
         }
     }
 
-    pub(crate) fn container_exited(&mut self, moment: &mut Moment<'_>, container: ContainerId, exit: Exit) {
+    pub(crate) fn container_exited(
+        &mut self,
+        ctx: &mut StepContext<'_>,
+        container: ContainerId,
+        exit: Exit,
+    ) {
         match self.executor_in(container) {
-            Some(key) => self.finish(moment, &key, &End::exited(exit)),
+            Some(key) => self.finish(ctx, &key, &End::exited(exit)),
             None => self.effects.push(Effect::ForgetContainer(container)),
         }
     }
 
     pub(crate) fn executor_in(&self, container: ContainerId) -> Option<ExecutorKey> {
-        self.ledger.executors.iter().find(|(_, it)| it.container == container).map(|(key, _)| key.clone())
+        self.ledger
+            .executors
+            .iter()
+            .find(|(_, it)| it.container == container)
+            .map(|(key, _)| key.clone())
     }
 
     /// The volumes of a task, for what is kept until its container is gone.
@@ -204,7 +252,10 @@ mod tests {
         bed.launch_command("t", &[bed.volume()]);
         bed.settle();
         let status = bed.last_status("t");
-        assert_eq!((status.state, status.reason), (TaskState::Failed, Some(Reason::ContainerLaunchFailed as i32)));
+        assert_eq!(
+            (status.state, status.reason),
+            (TaskState::Failed, Some(Reason::ContainerLaunchFailed as i32))
+        );
         assert!(status.message.unwrap().contains("missing"));
         assert!(bed.agent.ledger().executors.is_empty());
     }
@@ -242,11 +293,15 @@ mod tests {
         bed.launch_command("t", &[]);
         bed.settle();
         let container = bed.container_of("t");
-        bed.containers.get_mut(&container).unwrap().exited = Some(Exit { status: 137, out_of_memory: true, message: "killed".to_owned() });
+        bed.containers.get_mut(&container).unwrap().exited =
+            Some(Exit { status: 137, out_of_memory: true, message: "killed".to_owned() });
         bed.exit(container, 137);
         bed.settle();
         let status = bed.last_status("t");
-        assert_eq!((status.state, status.reason), (TaskState::Failed, Some(Reason::MemoryLimit as i32)));
+        assert_eq!(
+            (status.state, status.reason),
+            (TaskState::Failed, Some(Reason::MemoryLimit as i32))
+        );
         assert_eq!(bed.states_told("t"), [TaskState::Running], "one at a time, in order");
         assert!(bed.agent.ledger().tasks.contains_key(&task_key("t")));
     }

@@ -6,7 +6,10 @@
 
 use std::collections::BTreeMap;
 
-use holdfast_model::{claim, AgentChange, Claim, ClaimId, ClaimState, DiskId, DiskKind, DiskRecord, Identity, Moment, SourceKind};
+use holdfast_model::{
+    claim, AgentChange, Claim, ClaimId, ClaimState, DiskId, DiskKind, DiskRecord, Identity,
+    SourceKind, StepContext,
+};
 
 use crate::alarms::Alarm;
 use crate::claims::{find_volume, label};
@@ -18,48 +21,59 @@ impl Agent {
     pub(crate) fn open_disks(&mut self) {
         let Some(cluster) = self.ledger.identity.cluster else { return };
         self.soft.opening = true;
-        self.effects.push(Effect::OpenDisks(cluster, self.ledger.disks.values().cloned().collect()));
+        self.effects
+            .push(Effect::OpenDisks(cluster, self.ledger.disks.values().cloned().collect()));
     }
 
-    pub(crate) fn opened(&mut self, moment: &mut Moment<'_>, machine: Machine) {
+    pub(crate) fn opened(&mut self, ctx: &mut StepContext<'_>, machine: Machine) {
         self.soft.opening = false;
         if self.ledger.identity.cluster.is_none() {
-            return self.log("the disks were opened before a cluster is known; what was found is ignored");
+            return self
+                .log("the disks were opened before a cluster is known; what was found is ignored");
         }
         let (changes, faults) = self.compare_disks(&machine.disks);
-        let same = self.soft.machine.as_ref() == Some(&machine.info) && self.soft.disks == machine.disks && self.soft.disk_faults == faults;
+        let same = self.soft.machine.as_ref() == Some(&machine.info)
+            && self.soft.disks == machine.disks
+            && self.soft.disk_faults == faults;
         if same && changes.is_empty() {
             self.soft.stirred = true; // What waited for this look can go on, or ends.
             self.check_faulty_volumes();
-            return self.look_again_later(moment);
+            return self.look_again_later(ctx);
         }
         for (disk, fault) in &faults {
             if self.soft.disk_faults.get(disk) != Some(fault) {
                 self.log(format!("disk {disk}: {fault}"));
             }
         }
-        let mended = |claim: &Claim| claim.disk.is_some_and(|it| self.soft.disk_faults.contains_key(&it) && !faults.contains_key(&it));
+        let mended = |claim: &Claim| {
+            claim.disk.is_some_and(|it| {
+                self.soft.disk_faults.contains_key(&it) && !faults.contains_key(&it)
+            })
+        };
         let stale = |id: &ClaimId| self.ledger.claims.get(id).is_none_or(mended);
         // What was wrong with a volume when its disk was away says nothing about it now; it is checked anew.
-        let stale: Vec<ClaimId> = self.soft.volume_faults.keys().filter(|it| stale(it)).copied().collect();
+        let stale: Vec<ClaimId> =
+            self.soft.volume_faults.keys().filter(|it| stale(it)).copied().collect();
         stale.iter().for_each(|it| drop(self.soft.volume_faults.remove(it)));
-        (self.soft.disk_faults, self.soft.disks, self.soft.machine) = (faults, machine.disks, Some(machine.info));
+        (self.soft.disk_faults, self.soft.disks, self.soft.machine) =
+            (faults, machine.disks, Some(machine.info));
         self.commit(changes);
         self.lay_claims();
         self.note_drifts();
         self.soft.stirred = true;
-        self.go_on(moment); // What waited must be in the report.
+        self.go_on(ctx); // What waited must be in the report.
         self.work_on_volumes();
-        self.report_news(moment);
-        self.look_again_later(moment);
+        self.report_news(ctx);
+        self.look_again_later(ctx);
     }
 
     /// Disks come and go without a word, so they are looked at now and then; sooner while something is wrong.
-    pub(crate) fn look_again_later(&mut self, moment: &Moment<'_>) {
-        let ill =
-            !self.soft.disk_faults.is_empty() || !self.soft.volume_faults.is_empty() || self.soft.disks.iter().any(|it| it.fault.is_some());
+    pub(crate) fn look_again_later(&mut self, ctx: &StepContext<'_>) {
+        let ill = !self.soft.disk_faults.is_empty()
+            || !self.soft.volume_faults.is_empty()
+            || self.soft.disks.iter().any(|it| it.fault.is_some());
         let in_ms = if ill { self.config.ill_disk_look_ms } else { self.config.disk_look_ms };
-        self.soft.alarms.set(Alarm::Disks, moment.now.plus_ms(in_ms));
+        self.soft.alarms.set(Alarm::Disks, ctx.now.plus_ms(in_ms));
     }
 
     /// Has those volumes checked again that could not be used though their disks are well.
@@ -69,7 +83,10 @@ impl Agent {
     }
 
     fn check_again(&mut self, id: ClaimId) {
-        let Some(claim) = self.ledger.claims.get(&id).filter(|it| it.state == ClaimState::Ready) else { return };
+        let Some(claim) = self.ledger.claims.get(&id).filter(|it| it.state == ClaimState::Ready)
+        else {
+            return;
+        };
         let well = claim.disk.is_some_and(|it| !self.soft.disk_faults.contains_key(&it));
         let Some(label) = label(claim).filter(|_| well) else { return };
         if self.soft.checking.insert(id) {
@@ -81,7 +98,8 @@ impl Agent {
     pub(crate) fn look_at_faults_of(&mut self, volumes: &[Identity]) {
         for identity in volumes {
             let Some(claim) = find_volume(&self.ledger, identity) else { continue };
-            let (id, ill) = (claim.id, claim.disk.is_some_and(|it| self.soft.disk_faults.contains_key(&it)));
+            let (id, ill) =
+                (claim.id, claim.disk.is_some_and(|it| self.soft.disk_faults.contains_key(&it)));
             if ill && !self.soft.opening {
                 self.open_disks();
             } else if !ill && self.soft.volume_faults.contains_key(&id) {
@@ -122,11 +140,16 @@ impl Agent {
                 continue;
             }
             let old = self.ledger.disks.get(&disk.id);
-            let moved = old.filter(|old| (old.kind, &old.root) != (disk.kind, &disk.root) && self.carries_claims(old));
+            let moved = old.filter(|old| {
+                (old.kind, &old.root) != (disk.kind, &disk.root) && self.carries_claims(old)
+            });
             if let Some(fault) = fault {
                 faults.insert(disk.id, fault.clone());
             } else if let Some(old) = moved {
-                let why = format!("it is found at {}, and its claims name {}; mount it there again", disk.root, old.root);
+                let why = format!(
+                    "it is found at {}, and its claims name {}; mount it there again",
+                    disk.root, old.root
+                );
                 faults.insert(disk.id, why);
             } else if old != Some(disk) {
                 changes.push(AgentChange::Disk(disk.clone()));
@@ -134,7 +157,13 @@ impl Agent {
         }
         for old in self.ledger.disks.values().filter(|it| !seen.contains_key(&it.id)) {
             if self.carries_claims(old) {
-                faults.insert(old.id, format!("it is not found at {}; attach it again: its claims are kept", old.root));
+                faults.insert(
+                    old.id,
+                    format!(
+                        "it is not found at {}; attach it again: its claims are kept",
+                        old.root
+                    ),
+                );
             } else {
                 changes.push(AgentChange::DiskGone(old.id));
             }
@@ -143,7 +172,9 @@ impl Agent {
     }
 
     fn carries_claims(&self, disk: &DiskRecord) -> bool {
-        let lies_there = |claim: &Claim| claim.disk.map_or_else(|| matches(disk, &claim.resource.identity), |it| it == disk.id);
+        let lies_there = |claim: &Claim| {
+            claim.disk.map_or_else(|| matches(disk, &claim.resource.identity), |it| it == disk.id)
+        };
         self.ledger.claims.values().any(lies_there)
     }
 
@@ -156,7 +187,9 @@ impl Agent {
             let well = claim.disk.is_some_and(|it| !self.soft.disk_faults.contains_key(&it));
             match claim.state {
                 // Once is enough: what the first try came to is not known yet.
-                ClaimState::Making if self.soft.making.insert(claim.id) => work.push(Effect::MakeVolume(label)),
+                ClaimState::Making if self.soft.making.insert(claim.id) => {
+                    work.push(Effect::MakeVolume(label))
+                }
                 ClaimState::Making => {}
                 ClaimState::Destroying => work.push(Effect::TrashVolume(label)),
                 ClaimState::Ready if well => {
@@ -195,10 +228,17 @@ impl Agent {
             return Some(fault.clone());
         }
         let misfit = self.soft.misfits.contains(&claim.id);
-        misfit.then(|| "it no longer fits on what the machine has; give the disk or the amount back".to_owned())
+        misfit.then(|| {
+            "it no longer fits on what the machine has; give the disk or the amount back".to_owned()
+        })
     }
 
-    pub(crate) fn volume_checked(&mut self, moment: &mut Moment<'_>, id: ClaimId, outcome: Result<(), String>) {
+    pub(crate) fn volume_checked(
+        &mut self,
+        ctx: &mut StepContext<'_>,
+        id: ClaimId,
+        outcome: Result<(), String>,
+    ) {
         self.soft.checking.remove(&id);
         self.soft.stirred = true; // A launch may have waited for this.
         let claim = self.ledger.claims.get(&id);
@@ -213,11 +253,11 @@ impl Agent {
         if before != after {
             self.log(format!("volume {id}: {}", after.as_deref().unwrap_or("whole again")));
             self.soft.checks_changed = true;
-            self.look_again_later(moment);
+            self.look_again_later(ctx);
         }
         if self.soft.checking.is_empty() && std::mem::take(&mut self.soft.checks_changed) {
-            self.go_on(moment); // What waited must be in the report.
-            self.report_news(moment);
+            self.go_on(ctx); // What waited must be in the report.
+            self.report_news(ctx);
         }
     }
 }
@@ -229,7 +269,10 @@ fn matches(disk: &DiskRecord, identity: &Identity) -> bool {
     match &identity.source {
         None => disk.kind == DiskKind::Root,
         Some(source) => {
-            let same_kind = matches!((source.kind, disk.kind), (SourceKind::Path, DiskKind::Path) | (SourceKind::Mount, DiskKind::Mount));
+            let same_kind = matches!(
+                (source.kind, disk.kind),
+                (SourceKind::Path, DiskKind::Path) | (SourceKind::Mount, DiskKind::Mount)
+            );
             same_kind && source.root.as_deref() == Some(disk.root.as_str())
         }
     }
@@ -282,8 +325,14 @@ mod tests {
         bed.reserve_and_create();
         let id = bed.claim(DB_VOLUME).id;
         let volumes = std::mem::take(&mut bed.volumes);
-        bed.input(crate::Input::VolumeChecked(id, Err("its label is of another volume".to_owned())));
-        assert_eq!(bed.reports().pop().unwrap().faults, vec![(id, "its label is of another volume".to_owned())]);
+        bed.input(crate::Input::VolumeChecked(
+            id,
+            Err("its label is of another volume".to_owned()),
+        ));
+        assert_eq!(
+            bed.reports().pop().unwrap().faults,
+            vec![(id, "its label is of another volume".to_owned())]
+        );
         bed.launch_command("t1", &[bed.volume()]);
         assert_eq!(bed.task_state("t1"), None, "it is looked at again first");
         bed.settle();
@@ -329,7 +378,11 @@ mod tests {
         bed.machine.disks[1].fault = Some("not mounted".to_owned());
         bed.pass_ms(10_000);
         bed.settle();
-        assert_eq!(bed.reports().pop().unwrap().faults.len(), 2, "the volume, and what is left of the reservation");
+        assert_eq!(
+            bed.reports().pop().unwrap().faults.len(),
+            2,
+            "the volume, and what is left of the reservation"
+        );
         let reports = bed.reports().len();
         bed.pass_ms(5_000);
         bed.settle();
@@ -351,14 +404,19 @@ mod tests {
         bed.launch_command("t1", &[bed.volume()]);
         bed.launch_command("t2", &[]);
         bed.settle();
-        assert_eq!((bed.task_state("t1"), bed.task_state("t2")), (Some(TaskState::Running), Some(TaskState::Running)));
+        assert_eq!(
+            (bed.task_state("t1"), bed.task_state("t2")),
+            (Some(TaskState::Running), Some(TaskState::Running))
+        );
     }
 
     #[test]
     fn a_look_at_the_disks_does_not_have_a_volume_made_twice() {
         let mut bed = Bed::registered();
         bed.apply(vec![Bed::reserve(reserved_disk(100)), Bed::create(&[bed.volume()])]);
-        let made = |bed: &Bed| bed.seen.iter().filter(|it| matches!(it, crate::Effect::MakeVolume(_))).count();
+        let made = |bed: &Bed| {
+            bed.seen.iter().filter(|it| matches!(it, crate::Effect::MakeVolume(_))).count()
+        };
         assert_eq!(made(&bed), 1);
         bed.machine.disks.pop();
         bed.input(crate::Input::Opened(bed.machine.clone()));
@@ -377,25 +435,39 @@ mod tests {
         bed.input(crate::Input::Opened(bed.machine.clone()));
         assert_eq!(bed.agent.ledger().disks.len(), 2);
         let reports = bed.reports().pop().unwrap().disks;
-        assert!(reports.iter().any(|it| it.fault.as_deref().is_some_and(|it| it.contains("a copy"))), "{reports:?}");
+        assert!(
+            reports.iter().any(|it| it.fault.as_deref().is_some_and(|it| it.contains("a copy"))),
+            "{reports:?}"
+        );
     }
 
     #[test]
     fn a_mount_disk_that_has_grown_is_noted_once_and_its_volume_stays_usable() {
         let mut bed = Bed::registered();
-        let reserved = crate::testbed::amount("disk", 1000).on(Source::mount("/d2")).reserved(crate::testbed::reservation());
-        let volume = reserved.clone().volume(PersistenceId::parse(DB_VOLUME).unwrap(), "data", None);
+        let reserved = crate::testbed::amount("disk", 1000)
+            .on(Source::mount("/d2"))
+            .reserved(crate::testbed::reservation());
+        let volume =
+            reserved.clone().volume(PersistenceId::parse(DB_VOLUME).unwrap(), "data", None);
         bed.apply(vec![Bed::reserve(reserved), Bed::create(std::slice::from_ref(&volume))]);
         bed.settle();
         let grown = [crate::testbed::amount("disk", 1001).on(Source::mount("/d2"))];
-        let others = bed.machine.info.resources.filter(|it| it.source.as_ref() != Some(&Source::mount("/d2")));
-        bed.machine.info.resources = grown.iter().chain(&others.iter().collect::<Vec<_>>()).collect();
+        let others = bed
+            .machine
+            .info
+            .resources
+            .filter(|it| it.source.as_ref() != Some(&Source::mount("/d2")));
+        bed.machine.info.resources =
+            grown.iter().chain(&others.iter().collect::<Vec<_>>()).collect();
         bed.machine.disks[2].disk.size_mb = 1001;
         for _ in 0..2 {
             bed.input(crate::Input::Opened(bed.machine.clone()));
             bed.settle();
         }
-        let notes = bed.seen.iter().filter(|it| matches!(it, Effect::Log(line) if line.contains("1001 MB now")));
+        let notes = bed
+            .seen
+            .iter()
+            .filter(|it| matches!(it, Effect::Log(line) if line.contains("1001 MB now")));
         assert_eq!(notes.count(), 1);
         assert!(bed.agent.faults().is_empty());
         bed.launch_command("t1", &[volume]);

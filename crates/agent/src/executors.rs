@@ -6,26 +6,33 @@
 use std::collections::BTreeSet;
 
 use holdfast_model::{
-    AgentChange, ExecutorCall, ExecutorEvent, ExecutorKey, ExecutorRecord, LinkId, MachineInfo, Moment, Reason, TaskId, TaskInfo, TaskKey,
-    TaskRecord, TaskState, TaskStatus, ToMaster,
+    AgentChange, ExecutorCall, ExecutorEvent, ExecutorKey, ExecutorRecord, LinkId, MachineInfo,
+    Reason, StepContext, TaskId, TaskInfo, TaskKey, TaskRecord, TaskState, TaskStatus, ToMaster,
 };
 
 use crate::alarms::Alarm;
-use crate::soft::{Phase, Verdict};
+use crate::soft::{Phase, TerminationReason};
 use crate::step::Effect;
 use crate::Agent;
 
 impl Agent {
-    pub(crate) fn executor_said(&mut self, moment: &mut Moment<'_>, link: LinkId, key: ExecutorKey, call: ExecutorCall) {
+    pub(crate) fn executor_said(
+        &mut self,
+        ctx: &mut StepContext<'_>,
+        link: LinkId,
+        key: ExecutorKey,
+        call: ExecutorCall,
+    ) {
         if let ExecutorCall::Subscribe { tasks, updates } = call {
-            return self.subscribe(moment, link, key, &tasks, updates);
+            return self.subscribe(ctx, link, key, &tasks, updates);
         }
         if self.soft.executor_links.get(&link) != Some(&key) {
-            return self.refuse_executor(link, "subscribe first, and speak for the executor that you are");
+            return self
+                .refuse_executor(link, "subscribe first, and speak for the executor that you are");
         }
         match call {
             ExecutorCall::Subscribe { .. } | ExecutorCall::Heartbeat => {}
-            ExecutorCall::Update(status) => self.update(moment, &key, status),
+            ExecutorCall::Update(status) => self.update(ctx, &key, status),
             ExecutorCall::Message(data) => {
                 self.tell_master(ToMaster::ExecutorMessage(key.0, key.1, data));
             }
@@ -37,7 +44,14 @@ impl Agent {
         self.effects.push(Effect::CloseExecutor(link));
     }
 
-    fn subscribe(&mut self, moment: &mut Moment<'_>, link: LinkId, key: ExecutorKey, tasks: &[TaskId], updates: Vec<TaskStatus>) {
+    fn subscribe(
+        &mut self,
+        ctx: &mut StepContext<'_>,
+        link: LinkId,
+        key: ExecutorKey,
+        tasks: &[TaskId],
+        updates: Vec<TaskStatus>,
+    ) {
         let welcome = match self.welcome(&key) {
             Ok(welcome) => welcome,
             Err(why) => return self.refuse_executor(link, why),
@@ -47,7 +61,9 @@ impl Agent {
         }
         let Some(run) = self.soft.runs.get_mut(&key) else { return };
         match run.link {
-            Some(newer) if link < newer => return self.refuse_executor(link, "there is a newer link of this executor"),
+            Some(newer) if link < newer => {
+                return self.refuse_executor(link, "there is a newer link of this executor")
+            }
             Some(older) if older != link => {
                 self.soft.executor_links.remove(&older);
                 self.effects.push(Effect::CloseExecutor(older));
@@ -64,7 +80,7 @@ impl Agent {
             self.commit(vec![AgentChange::Executor(ExecutorRecord { registered: true, ..record })]);
         }
         self.effects.push(Effect::ToExecutor(link, welcome));
-        self.compare_tasks(moment, &key, tasks, updates);
+        self.compare_tasks(ctx, &key, tasks, updates);
         if ending {
             return self.effects.push(Effect::ToExecutor(link, ExecutorEvent::Shutdown));
         }
@@ -72,17 +88,28 @@ impl Agent {
         self.deliver(&key);
         let idle = self.live_tasks(&key).is_empty();
         if idle && self.ledger.executors.get(&key).is_some_and(|it| it.command) {
-            self.end_executor(moment, &key, None);
+            self.end_executor(ctx, &key, None);
         }
     }
 
     /// What an executor is greeted with, or why it is not.
     fn welcome(&self, key: &ExecutorKey) -> Result<ExecutorEvent, &'static str> {
-        let record = self.ledger.executors.get(key).ok_or("this agent has no such executor; end yourself")?;
-        let framework = self.ledger.frameworks.get(&key.0).ok_or("this agent does not know your framework; end yourself")?;
-        let agent = self.ledger.identity.agent.clone().ok_or("this agent has no name yet; try again")?;
+        let record = self
+            .ledger
+            .executors
+            .get(key)
+            .ok_or("this agent has no such executor; end yourself")?;
+        let framework = self
+            .ledger
+            .frameworks
+            .get(&key.0)
+            .ok_or("this agent does not know your framework; end yourself")?;
+        let agent =
+            self.ledger.identity.agent.clone().ok_or("this agent has no name yet; try again")?;
         match self.soft.runs.get(key).map(|it| it.phase) {
-            None | Some(Phase::Destroying) => return Err("your container is being destroyed; end yourself"),
+            None | Some(Phase::Destroying) => {
+                return Err("your container is being destroyed; end yourself")
+            }
             Some(Phase::Waiting) => return Err("your container was not started yet"),
             Some(Phase::Recovering | Phase::Starting | Phase::Running | Phase::Ending) => {}
         }
@@ -97,27 +124,58 @@ impl Agent {
     }
 
     /// Takes what the executor reports, and finds out which tasks were lost on their way to it.
-    fn compare_tasks(&mut self, moment: &mut Moment<'_>, key: &ExecutorKey, tasks: &[TaskId], updates: Vec<TaskStatus>) {
-        let known: BTreeSet<TaskId> = tasks.iter().cloned().chain(updates.iter().map(|it| it.task.clone())).collect();
+    fn compare_tasks(
+        &mut self,
+        ctx: &mut StepContext<'_>,
+        key: &ExecutorKey,
+        tasks: &[TaskId],
+        updates: Vec<TaskStatus>,
+    ) {
+        let known: BTreeSet<TaskId> =
+            tasks.iter().cloned().chain(updates.iter().map(|it| it.task.clone())).collect();
         let given = |it: &&TaskRecord| it.delivered && it.state == TaskState::Staging;
-        let lost: Vec<TaskKey> =
-            self.live_tasks(key).into_iter().filter(given).map(TaskRecord::key).filter(|it| !known.contains(&it.1)).collect();
+        let lost: Vec<TaskKey> = self
+            .live_tasks(key)
+            .into_iter()
+            .filter(given)
+            .map(TaskRecord::key)
+            .filter(|it| !known.contains(&it.1))
+            .collect();
         for status in updates {
-            self.update(moment, key, status);
+            self.update(ctx, key, status);
         }
         let why = "the task was lost on its way to its executor; it never ran";
-        self.end_tasks(moment, &lost, &Verdict::new(TaskState::Dropped, Reason::AgentRestarted, why));
+        self.end_tasks(
+            ctx,
+            &lost,
+            &TerminationReason::new(TaskState::Dropped, Reason::AgentRestarted, why),
+        );
     }
 
     /// Gives an executor the tasks that it shall have, in the order of their launch.
     pub(crate) fn deliver(&mut self, key: &ExecutorKey) {
-        let Some(run) = self.soft.runs.get(key).filter(|it| it.is_open() && it.phase != Phase::Waiting) else { return };
+        let Some(run) =
+            self.soft.runs.get(key).filter(|it| it.is_open() && it.phase != Phase::Waiting)
+        else {
+            return;
+        };
         let Some(link) = run.link else { return };
         let (mut given, mut batch) = (Vec::new(), Vec::new());
         for task in &run.queue {
-            let Some(record) = self.ledger.tasks.get(task).filter(|it| !it.state.is_terminal() && !it.delivered) else { continue };
-            let same_group = |(it, _): &(&TaskKey, _)| self.ledger.tasks.get(*it).is_some_and(|it| it.group == record.group);
-            let doubtful = self.soft.unshown.iter().filter(|_| record.group.is_some()).any(|(it, claims)| same_group(&(it, claims)));
+            let Some(record) =
+                self.ledger.tasks.get(task).filter(|it| !it.state.is_terminal() && !it.delivered)
+            else {
+                continue;
+            };
+            let same_group = |(it, _): &(&TaskKey, _)| {
+                self.ledger.tasks.get(*it).is_some_and(|it| it.group == record.group)
+            };
+            let doubtful = self
+                .soft
+                .unshown
+                .iter()
+                .filter(|_| record.group.is_some())
+                .any(|(it, claims)| same_group(&(it, claims)));
             if doubtful || self.soft.unshown.contains_key(task) {
                 break; // Those behind it keep their place.
             }
@@ -133,13 +191,17 @@ impl Agent {
             run.used = true;
         }
         self.resize_container(key);
-        self.effects.extend(launches(given).into_iter().map(|event| Effect::ToExecutor(link, event)));
+        self.effects
+            .extend(launches(given).into_iter().map(|event| Effect::ToExecutor(link, event)));
     }
 
     pub(crate) fn message_executor(&mut self, key: &ExecutorKey, data: Vec<u8>) {
         match self.soft.runs.get(key).and_then(|it| it.link) {
             Some(link) => self.effects.push(Effect::ToExecutor(link, ExecutorEvent::Message(data))),
-            None => self.log(format!("a message for executor `{}`, which is not connected, is dropped", key.1)),
+            None => self.log(format!(
+                "a message for executor `{}`, which is not connected, is dropped",
+                key.1
+            )),
         }
     }
 
@@ -174,15 +236,28 @@ mod tests {
     use crate::step::Effect;
     use crate::testbed::{custom_executor, framework_id, task, task_key, Bed};
     use crate::Input;
-    use holdfast_model::{Action, ExecutorCall, ExecutorEvent, ExecutorId, LinkId, Order, TaskInfo, TaskState, ToMaster};
+    use holdfast_model::{
+        Action, ExecutorCall, ExecutorEvent, ExecutorId, LinkId, Order, TaskInfo, TaskState,
+        ToMaster,
+    };
 
     fn subscribe(link: u64, executor: &str) -> Input {
         let call = ExecutorCall::Subscribe { tasks: Vec::new(), updates: Vec::new() };
-        Input::FromExecutor(LinkId(link), framework_id(), ExecutorId::made(executor.to_owned()), call)
+        Input::FromExecutor(
+            LinkId(link),
+            framework_id(),
+            ExecutorId::made(executor.to_owned()),
+            call,
+        )
     }
 
     fn errors(bed: &Bed, link: u64) -> usize {
-        bed.seen.iter().filter(|it| matches!(it, Effect::ToExecutor(to, ExecutorEvent::Error(_)) if to.0 == link)).count()
+        bed.seen
+            .iter()
+            .filter(
+                |it| matches!(it, Effect::ToExecutor(to, ExecutorEvent::Error(_)) if to.0 == link),
+            )
+            .count()
     }
 
     #[test]
@@ -190,7 +265,12 @@ mod tests {
         let mut bed = Bed::registered();
         bed.input(subscribe(70, "nobody"));
         let call = ExecutorCall::Heartbeat;
-        bed.input(Input::FromExecutor(LinkId(71), framework_id(), ExecutorId::made("x".to_owned()), call));
+        bed.input(Input::FromExecutor(
+            LinkId(71),
+            framework_id(),
+            ExecutorId::made("x".to_owned()),
+            call,
+        ));
         assert_eq!((errors(&bed, 70), errors(&bed, 71)), (1, 1));
         assert!(bed.seen.contains(&Effect::CloseExecutor(LinkId(71))));
     }
@@ -206,11 +286,25 @@ mod tests {
         bed.input(subscribe(80, "t"));
         assert_eq!(errors(&bed, 80), 1);
         bed.input(Input::ExecutorLost(old));
-        bed.order(Order::ExecutorMessage(framework_id(), ExecutorId::made("t".to_owned()), b"hello".to_vec()));
-        assert_eq!(bed.seen.last(), Some(&Effect::ToExecutor(LinkId(90), ExecutorEvent::Message(b"hello".to_vec()))));
+        bed.order(Order::ExecutorMessage(
+            framework_id(),
+            ExecutorId::made("t".to_owned()),
+            b"hello".to_vec(),
+        ));
+        assert_eq!(
+            bed.seen.last(),
+            Some(&Effect::ToExecutor(LinkId(90), ExecutorEvent::Message(b"hello".to_vec())))
+        );
         let heard = ExecutorCall::Message(b"there".to_vec());
-        bed.input(Input::FromExecutor(LinkId(90), framework_id(), ExecutorId::made("t".to_owned()), heard));
-        assert!(matches!(bed.seen.last(), Some(Effect::ToMaster(_, ToMaster::ExecutorMessage(_, _, data))) if data == b"there"));
+        bed.input(Input::FromExecutor(
+            LinkId(90),
+            framework_id(),
+            ExecutorId::made("t".to_owned()),
+            heard,
+        ));
+        assert!(
+            matches!(bed.seen.last(), Some(Effect::ToMaster(_, ToMaster::ExecutorMessage(_, _, data))) if data == b"there")
+        );
     }
 
     #[test]
@@ -252,7 +346,11 @@ mod tests {
     #[test]
     fn tasks_are_given_in_the_order_of_their_launch() {
         let mut bed = Bed::registered();
-        let custom = |id: &str| TaskInfo { executor: Some(custom_executor("e")), command: None, ..task(id, &[]) };
+        let custom = |id: &str| TaskInfo {
+            executor: Some(custom_executor("e")),
+            command: None,
+            ..task(id, &[])
+        };
         bed.apply(vec![Action::Launch(vec![custom("z"), custom("a"), custom("m")])]);
         bed.settle();
         let given = bed.seen.iter().filter_map(|it| {

@@ -2,7 +2,7 @@
 //!
 //! Relies on `holds` for who holds what. Never ends an executor that has a task, or that uses the volume itself.
 
-use holdfast_model::{ExecutorKey, Moment};
+use holdfast_model::{ExecutorKey, StepContext};
 
 use crate::claims::{find_volume, uses};
 use crate::launch::Launch;
@@ -10,14 +10,22 @@ use crate::Agent;
 
 impl Agent {
     /// Ends the executors of the same framework that hold a volume which `launch` needs, and have no task left. The launch waits for them.
-    pub(crate) fn end_idle_holders(&mut self, moment: &mut Moment<'_>, launch: &Launch) {
-        let volumes =
-            launch.tasks.iter().flat_map(|it| &it.resources).filter(|it| it.identity.persistence.is_some() && !it.identity.shared);
-        let claims: Vec<_> = volumes.filter_map(|it| find_volume(&self.ledger, &it.identity)).collect();
+    pub(crate) fn end_idle_holders(&mut self, ctx: &mut StepContext<'_>, launch: &Launch) {
+        let volumes = launch
+            .tasks
+            .iter()
+            .flat_map(|it| &it.resources)
+            .filter(|it| it.identity.persistence.is_some() && !it.identity.shared);
+        let claims: Vec<_> =
+            volumes.filter_map(|it| find_volume(&self.ledger, &it.identity)).collect();
         let (owner, own) = (launch.owner(), launch.executor_key());
         let idle = |key: &&ExecutorKey| {
-            let mounts = |run: &crate::soft::Run| claims.iter().any(|it| run.mounted.contains(&it.id));
-            let needs = |it: &holdfast_model::ExecutorRecord| claims.iter().any(|claim| uses(&it.info.resources, &claim.resource.identity));
+            let mounts = |run: &crate::soft::LiveContainer| {
+                claims.iter().any(|it| run.mounted.contains(&it.id))
+            };
+            let needs = |it: &holdfast_model::ExecutorRecord| {
+                claims.iter().any(|claim| uses(&it.info.resources, &claim.resource.identity))
+            };
             key.0 == owner
                 && **key != own
                 && self.soft.runs.get(key).is_some_and(mounts)
@@ -30,7 +38,7 @@ impl Agent {
                 "executor `{}` of framework {} has no task left and holds a volume that the next one needs; it is ended",
                 key.1, key.0
             ));
-            self.end_executor(moment, &key, None);
+            self.end_executor(ctx, &key, None);
         }
     }
 }
@@ -53,7 +61,10 @@ mod tests {
         let container = bed.container_of("e1");
         bed.moved(container, &task("t1", &[]).id, TaskState::Failed);
         bed.settle();
-        assert!(bed.containers.contains_key(&container), "a framework's own executor may outlive its task");
+        assert!(
+            bed.containers.contains_key(&container),
+            "a framework's own executor may outlive its task"
+        );
         bed.apply(vec![Action::Launch(vec![custom("t2", "e2", &[bed.volume()])])]);
         bed.settle();
         bed.pass_ms(60_000);
@@ -70,6 +81,9 @@ mod tests {
         bed.settle();
         bed.apply(vec![Action::Launch(vec![custom("t2", "e2", &[bed.volume()])])]);
         bed.settle();
-        assert_eq!((bed.task_state("t1"), bed.last_status("t2").state), (Some(TaskState::Running), TaskState::Dropped));
+        assert_eq!(
+            (bed.task_state("t1"), bed.last_status("t2").state),
+            (Some(TaskState::Running), TaskState::Dropped)
+        );
     }
 }

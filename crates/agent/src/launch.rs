@@ -7,12 +7,13 @@
 use holdfast_model::launch::{check_group, check_task};
 use holdfast_model::validate::check_resource;
 use holdfast_model::{
-    AgentChange, Carried, ClaimState, ContainerId, ExecutorInfo, ExecutorKey, ExecutorKind, ExecutorRecord, FrameworkId, FrameworkInfo,
-    Identity, Invalid, Moment, Reason, Resource, Resources, Role, TaskInfo, TaskKey, TaskRecord, TaskState, ToMaster,
+    AgentChange, ClaimState, ContainerId, ExecutorInfo, ExecutorKey, ExecutorKind, ExecutorRecord,
+    FrameworkId, FrameworkInfo, Identity, Invalid, OpaquePayload, Reason, Resource, Resources,
+    Role, StepContext, TaskInfo, TaskKey, TaskRecord, TaskState, ToMaster,
 };
 
 use crate::claims::{find_volume, uses, Hold};
-use crate::soft::{Phase, Run, Verdict};
+use crate::soft::{LiveContainer, Phase, TerminationReason};
 use crate::waiting::DEFERRED_MAX;
 use crate::Agent;
 
@@ -35,12 +36,17 @@ pub(crate) enum Placing {
     Go,
     /// Once something that is under way has ended.
     Defer,
-    Refuse(Verdict),
+    Refuse(TerminationReason),
 }
 
 impl Launch {
     /// One task, in its own executor or that of its command.
-    pub(crate) fn single(framework: &FrameworkInfo, role: &Role, task: TaskInfo, overhead: &Resources) -> Launch {
+    pub(crate) fn single(
+        framework: &FrameworkInfo,
+        role: &Role,
+        task: TaskInfo,
+        overhead: &Resources,
+    ) -> Launch {
         let task = task.allocated_to(role);
         let executor = task.executor.clone().unwrap_or_else(|| ExecutorInfo {
             id: task.executor_id(),
@@ -49,17 +55,37 @@ impl Launch {
             resources: overhead.allocated_to(role).iter().collect(),
             command: task.command.clone(),
             shutdown_grace_ms: None,
-            carried: Carried::default(),
+            payload: OpaquePayload::default(),
         });
         let command = task.executor.is_none();
-        Launch { framework: framework.clone(), role: role.clone(), executor, command, tasks: vec![task], group: None }
+        Launch {
+            framework: framework.clone(),
+            role: role.clone(),
+            executor,
+            command,
+            tasks: vec![task],
+            group: None,
+        }
     }
 
     /// A group of tasks.
-    pub(crate) fn group(framework: &FrameworkInfo, role: &Role, executor: ExecutorInfo, tasks: Vec<TaskInfo>, name: String) -> Launch {
+    pub(crate) fn group(
+        framework: &FrameworkInfo,
+        role: &Role,
+        executor: ExecutorInfo,
+        tasks: Vec<TaskInfo>,
+        name: String,
+    ) -> Launch {
         let executor = executor.allocated_to(role);
         let tasks = tasks.into_iter().map(|it| it.allocated_to(role)).collect();
-        Launch { framework: framework.clone(), role: role.clone(), executor, command: false, tasks, group: Some(name) }
+        Launch {
+            framework: framework.clone(),
+            role: role.clone(),
+            executor,
+            command: false,
+            tasks,
+            group: Some(name),
+        }
     }
 
     pub(crate) fn owner(&self) -> FrameworkId {
@@ -91,31 +117,46 @@ impl Launch {
 }
 
 impl Agent {
-    pub(crate) fn launch(&mut self, moment: &mut Moment<'_>, launch: Launch) {
+    pub(crate) fn launch(&mut self, ctx: &mut StepContext<'_>, launch: Launch) {
         if launch.framework.id.is_none() {
             return self.log("tasks of a framework without an id are not launched");
         }
-        if self.is_repeated(moment, &launch) {
+        if self.is_repeated(ctx, &launch) {
             return;
         }
-        self.end_idle_holders(moment, &launch);
-        let volumes: Vec<Identity> = self.needed(&launch).into_iter().map(|it| it.identity).filter(|it| it.persistence.is_some()).collect();
+        self.end_idle_holders(ctx, &launch);
+        let volumes: Vec<Identity> = self
+            .needed(&launch)
+            .into_iter()
+            .map(|it| it.identity)
+            .filter(|it| it.persistence.is_some())
+            .collect();
         self.look_at_faults_of(&volumes);
         match self.place(&launch) {
-            Placing::Go => self.accept(moment, launch),
-            Placing::Defer if self.soft.deferred.len() < DEFERRED_MAX => self.soft.deferred.push(launch),
-            Placing::Defer => {
-                let verdict = Verdict::new(TaskState::Dropped, Reason::ResourcesUnknown, "too many launches wait already; try again");
-                self.refuse_launch(moment, &launch, &verdict);
+            Placing::Go => self.accept(ctx, launch),
+            Placing::Defer if self.soft.deferred.len() < DEFERRED_MAX => {
+                self.soft.deferred.push(launch)
             }
-            Placing::Refuse(verdict) => self.refuse_launch(moment, &launch, &verdict),
+            Placing::Defer => {
+                let termination = TerminationReason::new(
+                    TaskState::Dropped,
+                    Reason::ResourcesUnknown,
+                    "too many launches wait already; try again",
+                );
+                self.refuse_launch(ctx, &launch, &termination);
+            }
+            Placing::Refuse(termination) => self.refuse_launch(ctx, &launch, &termination),
         }
     }
 
     /// Whether some of the tasks are known. Those are not touched: an answer would be taken for the living task's own.
-    fn is_repeated(&mut self, moment: &mut Moment<'_>, launch: &Launch) -> bool {
+    fn is_repeated(&mut self, ctx: &mut StepContext<'_>, launch: &Launch) -> bool {
         let known = |key: &TaskKey| {
-            let recorded = self.ledger.tasks.get(key).is_some_and(|it| !it.state.is_terminal() || !it.updates.is_empty());
+            let recorded = self
+                .ledger
+                .tasks
+                .get(key)
+                .is_some_and(|it| !it.state.is_terminal() || !it.updates.is_empty());
             recorded || self.soft.deferred.iter().any(|it| it.task_keys().contains(key))
         };
         let keys = launch.task_keys();
@@ -124,26 +165,41 @@ impl Agent {
             return false;
         }
         for key in &old {
-            self.log(format!("task `{}` of framework {} is known already; it is not launched twice", key.1, key.0));
+            self.log(format!(
+                "task `{}` of framework {} is known already; it is not launched twice",
+                key.1, key.0
+            ));
         }
         if !new.is_empty() {
-            let why = format!("task `{}` of the group is known already; choose another id", old[0].1);
+            let why =
+                format!("task `{}` of the group is known already; choose another id", old[0].1);
             let mut rest = launch.clone();
             rest.tasks.retain(|it| new.iter().any(|(_, id)| *id == it.id));
-            self.refuse_launch(moment, &rest, &Verdict::new(TaskState::Error, Reason::TaskGroupInvalid, why));
+            self.refuse_launch(
+                ctx,
+                &rest,
+                &TerminationReason::new(TaskState::Error, Reason::TaskGroupInvalid, why),
+            );
         }
         true
     }
 
     /// Whether the tasks can be taken. Changes nothing.
     pub(crate) fn place(&self, launch: &Launch) -> Placing {
-        let refuse = |state, reason, why: String| Placing::Refuse(Verdict::new(state, reason, why));
+        let refuse = |state, reason, why: String| {
+            Placing::Refuse(TerminationReason::new(state, reason, why))
+        };
         if let Err(invalid) = self.check_launch(launch) {
-            let reason = if launch.group.is_some() { Reason::TaskGroupInvalid } else { Reason::TaskInvalid };
+            let reason =
+                if launch.group.is_some() { Reason::TaskGroupInvalid } else { Reason::TaskInvalid };
             return refuse(TaskState::Error, reason, invalid.to_string());
         }
         if self.soft.leaving.contains(&launch.owner()) {
-            return refuse(TaskState::Dropped, Reason::FrameworkRemoved, "its framework was removed".to_owned());
+            return refuse(
+                TaskState::Dropped,
+                Reason::FrameworkRemoved,
+                "its framework was removed".to_owned(),
+            );
         }
         if self.soft.machine.is_none() {
             let why = "the agent has not opened its disks yet; launch it again".to_owned();
@@ -158,35 +214,65 @@ impl Agent {
             if missing_of(&needed, &self.future_total(None)).is_none() {
                 return Placing::Defer;
             }
-            let claim = missing.identity.persistence.as_ref().and_then(|_| find_volume(&self.ledger, &missing.identity));
+            let claim = missing
+                .identity
+                .persistence
+                .as_ref()
+                .and_then(|_| find_volume(&self.ledger, &missing.identity));
             return match claim.and_then(|it| self.claim_fault(it)) {
                 Some(_) if claim.is_some_and(|it| self.is_looked_at(it)) => Placing::Defer,
-                Some(fault) => refuse(TaskState::Failed, Reason::ContainerLaunchFailed, format!("{missing} cannot be used: {fault}")),
-                None => {
-                    refuse(TaskState::Dropped, Reason::ResourcesUnknown, format!("{missing} is not on this agent; wait for a new offer"))
-                }
+                Some(fault) => refuse(
+                    TaskState::Failed,
+                    Reason::ContainerLaunchFailed,
+                    format!("{missing} cannot be used: {fault}"),
+                ),
+                None => refuse(
+                    TaskState::Dropped,
+                    Reason::ResourcesUnknown,
+                    format!("{missing} is not on this agent; wait for a new offer"),
+                ),
             };
         }
         self.place_volumes(launch)
     }
 
     fn check_launch(&self, launch: &Launch) -> Result<(), Invalid> {
-        let agent = self.ledger.identity.agent.as_ref().ok_or_else(|| Invalid::new("agent_id", "the agent has no name yet"))?;
+        let agent = self
+            .ledger
+            .identity
+            .agent
+            .as_ref()
+            .ok_or_else(|| Invalid::new("agent_id", "the agent has no name yet"))?;
         match launch.group {
             Some(_) => check_group(&launch.executor, &launch.tasks, agent)?,
             None => launch.tasks.iter().try_for_each(|task| check_task(task, agent))?,
         }
         if launch.group.is_none() && launch.executor.kind == Some(ExecutorKind::Default) {
-            return Err(Invalid::new("executor.type", "DEFAULT executors run groups only; use LAUNCH_GROUP"));
+            return Err(Invalid::new(
+                "executor.type",
+                "DEFAULT executors run groups only; use LAUNCH_GROUP",
+            ));
         }
         if let Some(elsewhere) = launch.tasks.iter().find(|it| it.agent != *agent) {
-            return Err(Invalid::new("agent_id", format!("task `{}` is for agent {}, this is {agent}", elsewhere.id, elsewhere.agent)));
+            return Err(Invalid::new(
+                "agent_id",
+                format!(
+                    "task `{}` is for agent {}, this is {agent}",
+                    elsewhere.id, elsewhere.agent
+                ),
+            ));
         }
-        let twice = |(index, task): (usize, &TaskInfo)| launch.tasks[..index].iter().any(|it| it.id == task.id);
+        let twice = |(index, task): (usize, &TaskInfo)| {
+            launch.tasks[..index].iter().any(|it| it.id == task.id)
+        };
         if launch.tasks.is_empty() || launch.tasks.iter().enumerate().any(twice) {
-            return Err(Invalid::new("tasks", "there must be at least one task, and each must have an id of its own"));
+            return Err(Invalid::new(
+                "tasks",
+                "there must be at least one task, and each must have an id of its own",
+            ));
         }
-        let resources = launch.tasks.iter().flat_map(|it| &it.resources).chain(&launch.executor.resources);
+        let resources =
+            launch.tasks.iter().flat_map(|it| &it.resources).chain(&launch.executor.resources);
         resources.into_iter().try_for_each(check_resource)
     }
 
@@ -199,11 +285,14 @@ impl Agent {
         let why = if launch.command || record.command {
             format!("executor id `{}` is in use; choose another", key.1)
         } else if record.info != launch.executor {
-            format!("executor `{}` runs there under another description; describe it as before", key.1)
+            format!(
+                "executor `{}` runs there under another description; describe it as before",
+                key.1
+            )
         } else {
             return Placing::Go;
         };
-        Placing::Refuse(Verdict::new(TaskState::Error, Reason::TaskInvalid, why))
+        Placing::Refuse(TerminationReason::new(TaskState::Error, Reason::TaskInvalid, why))
     }
 
     /// What the tasks and a new executor take, without allocations.
@@ -221,14 +310,22 @@ impl Agent {
         for volume in self.needed(launch).iter().filter(|it| it.identity.persistence.is_some()) {
             let Some(claim) = find_volume(&self.ledger, &volume.identity) else {
                 let why = format!("{volume} is not on this agent; wait for a new offer");
-                return Placing::Refuse(Verdict::new(TaskState::Dropped, Reason::ResourcesUnknown, why));
+                return Placing::Refuse(TerminationReason::new(
+                    TaskState::Dropped,
+                    Reason::ResourcesUnknown,
+                    why,
+                ));
             };
             if let Some(fault) = self.claim_fault(claim) {
                 if self.is_looked_at(claim) {
                     return Placing::Defer;
                 }
                 let why = format!("{volume} cannot be used: {fault}");
-                return Placing::Refuse(Verdict::new(TaskState::Failed, Reason::ContainerLaunchFailed, why));
+                return Placing::Refuse(TerminationReason::new(
+                    TaskState::Failed,
+                    Reason::ContainerLaunchFailed,
+                    why,
+                ));
             }
             if claim.state == ClaimState::Making && started {
                 return Placing::Defer; // A container that runs already sees only whole volumes.
@@ -236,13 +333,20 @@ impl Agent {
             if volume.identity.shared {
                 continue;
             }
-            let own = self.live_tasks(&key).into_iter().find(|it| uses(&it.info.resources, &claim.resource.identity));
+            let own = self
+                .live_tasks(&key)
+                .into_iter()
+                .find(|it| uses(&it.info.resources, &claim.resource.identity));
             let own = own.map(|it| Hold::Live(format!("task `{}`", it.info.id)));
             for hold in self.holds(claim, Some(&key)).into_iter().chain(own) {
                 match hold {
                     Hold::Live(by) => {
                         let why = format!("{volume} is in use by {by}; end it first");
-                        return Placing::Refuse(Verdict::new(TaskState::Dropped, Reason::ResourcesUnknown, why));
+                        return Placing::Refuse(TerminationReason::new(
+                            TaskState::Dropped,
+                            Reason::ResourcesUnknown,
+                            why,
+                        ));
                     }
                     Hold::Ending if started => return Placing::Defer,
                     Hold::Ending => {} // The container waits for it.
@@ -253,20 +357,20 @@ impl Agent {
     }
 
     /// Takes the tasks: written down first, then started or given to their executor.
-    pub(crate) fn accept(&mut self, moment: &mut Moment<'_>, launch: Launch) {
+    pub(crate) fn accept(&mut self, ctx: &mut StepContext<'_>, launch: Launch) {
         let key = launch.executor_key();
         let mut changes = self.note_framework(&launch.framework);
         if !self.ledger.executors.contains_key(&key) {
             changes.push(AgentChange::Executor(ExecutorRecord {
                 framework: launch.owner(),
                 info: launch.executor.clone(),
-                container: ContainerId(moment.ids.fresh()),
+                container: ContainerId(ctx.ids.fresh()),
                 command: launch.command,
                 registered: false,
-                launched: moment.now,
+                launched: ctx.now,
                 role: launch.role.clone(),
             }));
-            self.soft.runs.insert(key.clone(), Run::new(Phase::Waiting));
+            self.soft.runs.insert(key.clone(), LiveContainer::new(Phase::Waiting));
         }
         changes.extend(launch.tasks.iter().map(|it| AgentChange::Task(launch.record(it))));
         let keys = launch.task_keys();
@@ -293,9 +397,19 @@ impl Agent {
     }
 
     /// Tasks that are not taken have ended before they began; their framework hears of it until it says that it did.
-    pub(crate) fn refuse_launch(&mut self, moment: &mut Moment<'_>, launch: &Launch, verdict: &Verdict) {
+    pub(crate) fn refuse_launch(
+        &mut self,
+        ctx: &mut StepContext<'_>,
+        launch: &Launch,
+        termination: &TerminationReason,
+    ) {
         let fresh: Vec<&TaskInfo> = {
-            let ended = |key: &TaskKey| self.ledger.tasks.get(key).is_none_or(|it| it.state.is_terminal() && it.updates.is_empty());
+            let ended = |key: &TaskKey| {
+                self.ledger
+                    .tasks
+                    .get(key)
+                    .is_none_or(|it| it.state.is_terminal() && it.updates.is_empty())
+            };
             launch.tasks.iter().filter(|it| ended(&(launch.owner(), it.id.clone()))).collect()
         };
         let mut changes = self.note_framework(&launch.framework);
@@ -307,11 +421,16 @@ impl Agent {
             }
             changes.push(AgentChange::Task(launch.record(task)));
         }
-        let ends = fresh.iter().map(|task| ((launch.owner(), task.id.clone()), verdict.clone())).collect();
+        let ends = fresh
+            .iter()
+            .map(|task| ((launch.owner(), task.id.clone()), termination.clone()))
+            .collect();
         self.commit(changes);
-        self.conclude(moment, ends, Vec::new());
+        self.conclude(ctx, ends, Vec::new());
         let (framework, executor) = launch.executor_key();
-        if !launch.command && !self.ledger.executors.contains_key(&(framework.clone(), executor.clone())) {
+        if !launch.command
+            && !self.ledger.executors.contains_key(&(framework.clone(), executor.clone()))
+        {
             // The master has set something aside for an executor that will never be.
             self.tell_master(ToMaster::ExecutorExited { framework, executor, status: 1 });
         }
@@ -336,7 +455,9 @@ fn missing_of(needed: &[Resource], pool: &Resources) -> Option<Resource> {
 mod tests {
     use super::*;
     use crate::step::Effect;
-    use crate::testbed::{custom_executor, group_executor, reserved_disk, task, task_key, volume_named, Bed};
+    use crate::testbed::{
+        custom_executor, group_executor, reserved_disk, task, task_key, volume_named, Bed,
+    };
     use holdfast_model::{Action, ExecutorEvent, Scalar};
 
     fn refused(bed: &Bed, id: &str) -> (TaskState, i32) {
@@ -354,9 +475,16 @@ mod tests {
         let start = bed.seen.iter().position(|it| matches!(it, Effect::StartContainer(_)));
         assert!(commit.is_some() && commit < start);
         let plan = bed.containers.values().next().unwrap().plan.clone();
-        assert_eq!((plan.cpus_thousandths, plan.mem_mb, plan.user.as_str(), plan.role.as_str()), (1100, 64, "nobody", "db"));
+        assert_eq!(
+            (plan.cpus_thousandths, plan.mem_mb, plan.user.as_str(), plan.role.as_str()),
+            (1100, 64, "nobody", "db")
+        );
         assert_eq!((plan.volumes.len(), plan.volumes[0].container_path.as_str()), (1, "data"));
-        assert!(plan.task.is_some() && plan.checkpoint && plan.payload == crate::Payload::CommandExecutor);
+        assert!(
+            plan.task.is_some()
+                && plan.checkpoint
+                && plan.payload == crate::Payload::CommandExecutor
+        );
         bed.settle();
         assert_eq!(bed.states_told("t"), [TaskState::Running]);
     }
@@ -379,7 +507,10 @@ mod tests {
     #[test]
     fn what_is_not_here_is_dropped_with_the_reason() {
         let mut bed = Bed::registered();
-        bed.apply(vec![Bed::reserve(reserved_disk(5000)), Action::Launch(vec![task("t", &[volume_named("v", 5000)])])]);
+        bed.apply(vec![
+            Bed::reserve(reserved_disk(5000)),
+            Action::Launch(vec![task("t", &[volume_named("v", 5000)])]),
+        ]);
         assert_eq!(refused(&bed, "t"), (TaskState::Dropped, Reason::ResourcesUnknown as i32));
         let mut big = task("big", &[]);
         big.resources[0].value = holdfast_model::Value::Scalar(Scalar::whole(99));
@@ -390,9 +521,13 @@ mod tests {
     #[test]
     fn wrong_descriptions_are_errors() {
         let mut bed = Bed::registered();
-        let elsewhere = TaskInfo { agent: holdfast_model::AgentId::made("a2".to_owned()), ..task("elsewhere", &[]) };
+        let elsewhere = TaskInfo {
+            agent: holdfast_model::AgentId::made("a2".to_owned()),
+            ..task("elsewhere", &[])
+        };
         let both = TaskInfo { executor: Some(custom_executor("e")), ..task("both", &[]) };
-        let grouped = TaskInfo { executor: Some(group_executor("g")), command: None, ..task("grouped", &[]) };
+        let grouped =
+            TaskInfo { executor: Some(group_executor("g")), command: None, ..task("grouped", &[]) };
         bed.apply(vec![Action::Launch(vec![elsewhere, both, grouped])]);
         for id in ["elsewhere", "both", "grouped"] {
             assert_eq!(refused(&bed, id), (TaskState::Error, Reason::TaskInvalid as i32), "{id}");
@@ -439,7 +574,11 @@ mod tests {
     fn an_executor_gets_later_tasks_and_its_container_grows() {
         let mut bed = Bed::registered();
         bed.reserve_and_create();
-        let custom = |id: &str, volumes: &[Resource]| TaskInfo { executor: Some(custom_executor("e")), command: None, ..task(id, volumes) };
+        let custom = |id: &str, volumes: &[Resource]| TaskInfo {
+            executor: Some(custom_executor("e")),
+            command: None,
+            ..task(id, volumes)
+        };
         bed.apply(vec![Action::Launch(vec![custom("t1", &[])])]);
         bed.settle();
         bed.apply(vec![Action::Launch(vec![custom("t2", &[bed.volume()])])]);
@@ -449,7 +588,11 @@ mod tests {
         let plan = &bed.containers.values().next().unwrap().plan;
         assert_eq!((bed.containers.len(), plan.cpus_thousandths, plan.volumes.len()), (1, 3000, 1));
         let other = ExecutorInfo { resources: Vec::new(), ..custom_executor("e") };
-        bed.apply(vec![Action::Launch(vec![TaskInfo { executor: Some(other), command: None, ..task("t3", &[]) }])]);
+        bed.apply(vec![Action::Launch(vec![TaskInfo {
+            executor: Some(other),
+            command: None,
+            ..task("t3", &[])
+        }])]);
         assert_eq!(refused(&bed, "t3"), (TaskState::Error, Reason::TaskInvalid as i32));
     }
 
@@ -457,7 +600,11 @@ mod tests {
     fn a_volume_that_is_not_whole_never_reaches_a_running_executor() {
         let mut bed = Bed::registered();
         bed.reserve_and_create();
-        let custom = |id: &str, volumes: &[Resource]| TaskInfo { executor: Some(custom_executor("e")), command: None, ..task(id, volumes) };
+        let custom = |id: &str, volumes: &[Resource]| TaskInfo {
+            executor: Some(custom_executor("e")),
+            command: None,
+            ..task(id, volumes)
+        };
         bed.apply(vec![Action::Launch(vec![custom("t1", &[])])]);
         bed.settle();
         bed.volumes.clear();
@@ -471,13 +618,22 @@ mod tests {
     fn a_group_is_launched_once_and_whole() {
         let mut bed = Bed::registered();
         bed.reserve_and_create();
-        bed.apply(vec![Action::LaunchGroup(group_executor("g"), vec![task("a", &[]), task("b", &[bed.volume()])])]);
+        bed.apply(vec![Action::LaunchGroup(
+            group_executor("g"),
+            vec![task("a", &[]), task("b", &[bed.volume()])],
+        )]);
         bed.settle();
-        assert_eq!((bed.task_state("a"), bed.task_state("b")), (Some(TaskState::Running), Some(TaskState::Running)));
+        assert_eq!(
+            (bed.task_state("a"), bed.task_state("b")),
+            (Some(TaskState::Running), Some(TaskState::Running))
+        );
         let groups =
             bed.seen.iter().filter(|it| matches!(it, Effect::ToExecutor(_, ExecutorEvent::LaunchGroup(tasks)) if tasks.len() == 2));
         assert_eq!(groups.count(), 1);
-        assert_eq!(bed.containers.values().next().unwrap().plan.payload, crate::Payload::DefaultExecutor);
+        assert_eq!(
+            bed.containers.values().next().unwrap().plan.payload,
+            crate::Payload::DefaultExecutor
+        );
     }
 
     #[test]
@@ -488,13 +644,21 @@ mod tests {
         for id in ["a", "b"] {
             assert_eq!(refused(&bed, id), (TaskState::Error, Reason::TaskGroupInvalid as i32));
         }
-        bed.apply(vec![Action::LaunchGroup(group_executor("g"), vec![task("c", &[]), task("d", &[volume_named("none", 1)])])]);
+        bed.apply(vec![Action::LaunchGroup(
+            group_executor("g"),
+            vec![task("c", &[]), task("d", &[volume_named("none", 1)])],
+        )]);
         for id in ["c", "d"] {
             assert_eq!(refused(&bed, id), (TaskState::Dropped, Reason::ResourcesUnknown as i32));
         }
         assert!(bed.containers.is_empty() && bed.agent.ledger().executors.is_empty());
-        let never = |it: &&Effect| matches!(it, Effect::ToMaster(_, ToMaster::ExecutorExited { .. }));
-        assert_eq!(bed.seen.iter().filter(never).count(), 2, "the master gets back what it set aside for them");
+        let never =
+            |it: &&Effect| matches!(it, Effect::ToMaster(_, ToMaster::ExecutorExited { .. }));
+        assert_eq!(
+            bed.seen.iter().filter(never).count(),
+            2,
+            "the master gets back what it set aside for them"
+        );
     }
 
     #[test]
@@ -502,7 +666,10 @@ mod tests {
         let mut bed = Bed::registered();
         bed.reserve_and_create();
         let volume = bed.volume();
-        bed.apply(vec![Action::LaunchGroup(group_executor("g"), vec![task("a", std::slice::from_ref(&volume)), task("b", &[volume])])]);
+        bed.apply(vec![Action::LaunchGroup(
+            group_executor("g"),
+            vec![task("a", std::slice::from_ref(&volume)), task("b", &[volume])],
+        )]);
         assert!(matches!(refused(&bed, "a").0, TaskState::Dropped | TaskState::Error));
         assert!(bed.containers.is_empty());
     }

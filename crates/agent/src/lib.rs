@@ -39,9 +39,14 @@ mod proptests;
 mod testbed;
 
 use holdfast_model::claim::fit;
-use holdfast_model::{AgentChange, AgentIdentity, AgentLedger, Instant, LinkId, Moment, Resource, Resources, Scalar, ToMaster};
+use holdfast_model::{
+    AgentChange, AgentIdentity, AgentLedger, Instant, LinkId, Resource, Resources, Scalar,
+    StepContext, ToMaster,
+};
 
-pub use step::{ContainerPlan, DiskFound, Effect, Exit, Found, Input, Machine, Payload, VolumeLabel, VolumePlan};
+pub use step::{
+    ContainerPlan, DiskFound, Effect, Exit, Found, Input, Machine, Payload, VolumeLabel, VolumePlan,
+};
 pub use view::{ExecutorView, Status};
 
 use soft::Soft;
@@ -84,7 +89,10 @@ pub const PLANTED: [&str; 5] = [
 
 impl Default for Config {
     fn default() -> Config {
-        let overhead = [Resource::scalar("cpus", Scalar::thousandths(100)), Resource::scalar("mem", Scalar::whole(32))];
+        let overhead = [
+            Resource::scalar("cpus", Scalar::thousandths(100)),
+            Resource::scalar("mem", Scalar::whole(32)),
+        ];
         Config {
             registration_timeout_ms: 60_000,
             reregistration_timeout_ms: 15_000,
@@ -119,25 +127,31 @@ impl Agent {
     }
 
     /// One step.
-    pub fn handle(&mut self, moment: &mut Moment<'_>, input: Input) -> Vec<Effect> {
+    pub fn handle(&mut self, ctx: &mut StepContext<'_>, input: Input) -> Vec<Effect> {
         match input {
-            Input::Started(found) => self.started(moment, found),
-            Input::Opened(machine) => self.opened(moment, machine),
-            Input::MasterLinked(link) => self.master_linked(moment, link),
+            Input::Started(found) => self.started(ctx, found),
+            Input::Opened(machine) => self.opened(ctx, machine),
+            Input::MasterLinked(link) => self.master_linked(ctx, link),
             Input::MasterLost(link) => self.master_lost(link),
-            Input::FromMaster(link, message) => self.master_said(moment, link, message),
-            Input::FromExecutor(link, framework, executor, call) => self.executor_said(moment, link, (framework, executor), call),
+            Input::FromMaster(link, message) => self.master_said(ctx, link, message),
+            Input::FromExecutor(link, framework, executor, call) => {
+                self.executor_said(ctx, link, (framework, executor), call)
+            }
             Input::ExecutorLost(link) => self.executor_lost(link),
-            Input::VolumeMade(claim, outcome) => self.volume_made(moment, claim, outcome),
-            Input::VolumeTrashed(claim, outcome) => self.volume_trashed(moment, claim, outcome),
-            Input::VolumeChecked(claim, outcome) => self.volume_checked(moment, claim, outcome),
-            Input::ContainerStarted(container, outcome) => self.container_started(moment, container, outcome),
-            Input::ContainerUpdated(container, shown) => self.container_updated(moment, container, &shown),
-            Input::ContainerExited(container, exit) => self.container_exited(moment, container, exit),
-            Input::Tick => self.tick(moment),
+            Input::VolumeMade(claim, outcome) => self.volume_made(ctx, claim, outcome),
+            Input::VolumeTrashed(claim, outcome) => self.volume_trashed(ctx, claim, outcome),
+            Input::VolumeChecked(claim, outcome) => self.volume_checked(ctx, claim, outcome),
+            Input::ContainerStarted(container, outcome) => {
+                self.container_started(ctx, container, outcome)
+            }
+            Input::ContainerUpdated(container, shown) => {
+                self.container_updated(ctx, container, &shown)
+            }
+            Input::ContainerExited(container, exit) => self.container_exited(ctx, container, exit),
+            Input::Tick => self.tick(ctx),
         }
-        self.go_on(moment);
-        self.report_late_news(moment);
+        self.go_on(ctx);
+        self.report_late_news(ctx);
         if self.is_planted("agent-tells-before-commit") {
             self.effects.sort_by_key(|it| matches!(it, Effect::Commit(_)));
         }
@@ -166,11 +180,11 @@ impl Agent {
     }
 
     /// Lets go on whatever waited for something that has changed.
-    fn go_on(&mut self, moment: &mut Moment<'_>) {
+    fn go_on(&mut self, ctx: &mut StepContext<'_>) {
         while std::mem::take(&mut self.soft.stirred) {
-            self.retry_operations(moment);
-            self.retry_launches(moment);
-            self.start_containers(moment);
+            self.retry_operations(ctx);
+            self.retry_launches(ctx);
+            self.start_containers(ctx);
         }
     }
 

@@ -4,8 +4,9 @@
 //! Relies on `claims` for what may be done. Never says FINISHED before the bytes are where they belong.
 
 use holdfast_model::{
-    Action, AgentChange, Claim, ClaimAction, ClaimId, ClaimState, FrameworkId, FrameworkInfo, Moment, NamedOperation, Operation,
-    OperationRecord, OperationState, OperationUpdate, OperationUuid, Role, StatusUuid, ToMaster,
+    Action, AgentChange, Claim, ClaimAction, ClaimId, ClaimState, FrameworkId, FrameworkInfo,
+    NamedOperation, Operation, OperationRecord, OperationState, OperationUpdate, OperationUuid,
+    Role, StatusUuid, StepContext, ToMaster,
 };
 
 use crate::alarms::Alarm;
@@ -21,7 +22,7 @@ impl Agent {
     /// Does operations in order, each on what the earlier ones left.
     pub(crate) fn apply(
         &mut self,
-        moment: &mut Moment<'_>,
+        ctx: &mut StepContext<'_>,
         framework: Option<Box<FrameworkInfo>>,
         role: Option<Role>,
         by: String,
@@ -30,26 +31,40 @@ impl Agent {
         let role = role.unwrap_or_else(Role::any);
         for NamedOperation { uuid, operation } in operations {
             if !self.soft.note_operation(uuid) || self.ledger.operations.contains_key(&uuid) {
-                self.tell_operation(moment, uuid); // It was done before; it is not done twice.
+                self.tell_operation(ctx, uuid); // It was done before; it is not done twice.
                 continue;
             }
             let owner = framework.as_ref().and_then(|it| it.id.clone());
             match (operation.action, &framework) {
-                (Action::Claim(action), _) => self.apply_claim(moment, uuid, owner, operation.id, action, &by),
+                (Action::Claim(action), _) => {
+                    self.apply_claim(ctx, uuid, owner, operation.id, action, &by)
+                }
                 (Action::Launch(tasks), Some(info)) => {
                     for task in tasks {
-                        self.launch(moment, Launch::single(info, &role, task, &self.config.command_overhead));
+                        self.launch(
+                            ctx,
+                            Launch::single(info, &role, task, &self.config.command_overhead),
+                        );
                     }
                 }
                 (Action::LaunchGroup(executor, tasks), Some(info)) => {
-                    self.launch(moment, Launch::group(info, &role, executor, tasks, uuid.to_string()));
+                    self.launch(ctx, Launch::group(info, &role, executor, tasks, uuid.to_string()));
                 }
-                (Action::Launch(_) | Action::LaunchGroup(..), None) => self.log("tasks of no framework are not launched"),
-                (Action::Unreadable(it), _) => self.log(format!("a master sent what it could not read itself: {}", it.why)),
+                (Action::Launch(_) | Action::LaunchGroup(..), None) => {
+                    self.log("tasks of no framework are not launched")
+                }
+                (Action::Unreadable(it), _) => {
+                    self.log(format!("a master sent what it could not read itself: {}", it.why))
+                }
                 (Action::Unsupported(name), _) => {
                     let action = Action::Unsupported(name);
                     let record = pending(uuid, owner, Operation { id: operation.id, action });
-                    self.settle_operation(moment, record, OperationState::Error, Some(format!("{name} is not supported by this agent")));
+                    self.settle_operation(
+                        ctx,
+                        record,
+                        OperationState::Error,
+                        Some(format!("{name} is not supported by this agent")),
+                    );
                 }
             }
         }
@@ -57,7 +72,7 @@ impl Agent {
 
     fn apply_claim(
         &mut self,
-        moment: &mut Moment<'_>,
+        ctx: &mut StepContext<'_>,
         uuid: OperationUuid,
         framework: Option<FrameworkId>,
         id: Option<String>,
@@ -68,34 +83,41 @@ impl Agent {
         let plan = self.plan(&bare, uuid);
         let record = pending(uuid, framework, Operation { id, action: Action::Claim(bare) });
         match plan {
-            Plan::Do => self.carry_out(moment, record, by),
+            Plan::Do => self.carry_out(ctx, record, by),
             Plan::Wait if self.soft.waiting.len() < WAITING_MAX => {
                 self.soft.waiting.push((uuid, by.to_owned()));
                 self.commit(vec![AgentChange::Operation(record)]);
             }
             Plan::Wait => {
                 let why = format!("{WAITING_MAX} operations wait already; try again later");
-                self.settle_operation(moment, record, OperationState::Failed, Some(why));
+                self.settle_operation(ctx, record, OperationState::Failed, Some(why));
             }
-            Plan::Refuse(state, why) => self.settle_operation(moment, record, state, Some(why)),
+            Plan::Refuse(state, why) => self.settle_operation(ctx, record, state, Some(why)),
         }
     }
 
     /// Does an operation that was found to apply.
-    pub(crate) fn carry_out(&mut self, moment: &mut Moment<'_>, mut record: OperationRecord, by: &str) {
+    pub(crate) fn carry_out(
+        &mut self,
+        ctx: &mut StepContext<'_>,
+        mut record: OperationRecord,
+        by: &str,
+    ) {
         let Action::Claim(action) = record.operation.action.clone() else { return };
-        let mut changes = self.changes(moment, &action, record.framework.as_ref(), by);
+        let mut changes = self.changes(ctx, &action, record.framework.as_ref(), by);
         if let ClaimAction::Destroy(_) = action {
             changes.kept.retain(Claim::is_volume); // Space is given back when the bytes are in the trash.
         }
-        record.claims = changes.kept.iter().map(|it| it.id).chain(changes.ended.iter().copied()).collect();
+        record.claims =
+            changes.kept.iter().map(|it| it.id).chain(changes.ended.iter().copied()).collect();
         let work: Vec<Effect> = changes.kept.iter().filter_map(work_on).collect();
-        let mut batch: Vec<AgentChange> = changes.kept.into_iter().map(AgentChange::Claim).collect();
+        let mut batch: Vec<AgentChange> =
+            changes.kept.into_iter().map(AgentChange::Claim).collect();
         batch.extend(changes.ended.into_iter().map(AgentChange::ClaimGone));
         self.commit(batch);
         match action {
             ClaimAction::Reserve { .. } | ClaimAction::Unreserve(_) => {
-                self.settle_operation(moment, record, OperationState::Finished, None);
+                self.settle_operation(ctx, record, OperationState::Finished, None);
             }
             ClaimAction::Create(_) | ClaimAction::Destroy(_) => {
                 let made = work.iter().filter_map(|it| match it {
@@ -112,22 +134,27 @@ impl Agent {
     /// Writes an outcome down, then tells it.
     pub(crate) fn settle_operation(
         &mut self,
-        moment: &mut Moment<'_>,
+        ctx: &mut StepContext<'_>,
         record: OperationRecord,
         state: OperationState,
         message: Option<String>,
     ) {
         let uuid = record.uuid;
-        let status = Some(StatusUuid(moment.ids.fresh()));
-        self.commit(vec![AgentChange::Operation(OperationRecord { state, message, status, ..record })]);
-        self.tell_operation(moment, uuid);
+        let status = Some(StatusUuid(ctx.ids.fresh()));
+        self.commit(vec![AgentChange::Operation(OperationRecord {
+            state,
+            message,
+            status,
+            ..record
+        })]);
+        self.tell_operation(ctx, uuid);
         if self.soft.reported_pending.remove(&uuid) {
-            self.report_news(moment); // The master was told how things were before; now they are otherwise.
+            self.report_news(ctx); // The master was told how things were before; now they are otherwise.
         }
     }
 
     /// Tells the outcome of a settled operation, now and again until it is acknowledged.
-    pub(crate) fn tell_operation(&mut self, moment: &mut Moment<'_>, uuid: OperationUuid) {
+    pub(crate) fn tell_operation(&mut self, ctx: &mut StepContext<'_>, uuid: OperationUuid) {
         let Some(record) = self.ledger.operations.get(&uuid) else { return };
         let Some(status) = record.status else { return };
         let update = OperationUpdate {
@@ -138,12 +165,22 @@ impl Agent {
             message: record.message.clone(),
             status,
             ledger_version: self.ledger.identity.version,
-            claims: record.claims.iter().filter_map(|id| self.ledger.claims.get(id).cloned()).collect(),
-            ended: record.claims.iter().filter(|id| !self.ledger.claims.contains_key(id)).copied().collect(),
+            claims: record
+                .claims
+                .iter()
+                .filter_map(|id| self.ledger.claims.get(id).cloned())
+                .collect(),
+            ended: record
+                .claims
+                .iter()
+                .filter(|id| !self.ledger.claims.contains_key(id))
+                .copied()
+                .collect(),
         };
         if self.tell_master(ToMaster::OperationUpdate(update)) {
-            let (min_ms, max_ms) = (self.config.update_retry_min_ms, self.config.update_retry_max_ms);
-            self.soft.alarms.retry(Alarm::Operation(uuid), moment.now, min_ms, max_ms);
+            let (min_ms, max_ms) =
+                (self.config.update_retry_min_ms, self.config.update_retry_max_ms);
+            self.soft.alarms.retry(Alarm::Operation(uuid), ctx.now, min_ms, max_ms);
         }
     }
 
@@ -157,13 +194,27 @@ impl Agent {
 
     /// The unsettled operation that makes or destroys a volume.
     pub(crate) fn operation_on(&self, claim: ClaimId) -> Option<OperationRecord> {
-        let unsettled = |it: &&OperationRecord| it.state == OperationState::Pending && it.claims.contains(&claim);
+        let unsettled = |it: &&OperationRecord| {
+            it.state == OperationState::Pending && it.claims.contains(&claim)
+        };
         self.ledger.operations.values().find(unsettled).cloned()
     }
 }
 
-fn pending(uuid: OperationUuid, framework: Option<FrameworkId>, operation: Operation) -> OperationRecord {
-    OperationRecord { uuid, framework, operation, state: OperationState::Pending, message: None, status: None, claims: Vec::new() }
+fn pending(
+    uuid: OperationUuid,
+    framework: Option<FrameworkId>,
+    operation: Operation,
+) -> OperationRecord {
+    OperationRecord {
+        uuid,
+        framework,
+        operation,
+        state: OperationState::Pending,
+        message: None,
+        status: None,
+        claims: Vec::new(),
+    }
 }
 
 fn work_on(claim: &Claim) -> Option<Effect> {
@@ -179,7 +230,10 @@ mod tests {
     use crate::step::Effect;
     use crate::testbed::{amount, reservation, reserved_disk, volume_named, Bed, DB_VOLUME};
     use crate::Input;
-    use holdfast_model::{Action, ClaimAction, ClaimState, OperationState, Order, Resource, StatusUuid, TaskState, ToMaster};
+    use holdfast_model::{
+        Action, ClaimAction, ClaimState, OperationState, Order, Resource, StatusUuid, TaskState,
+        ToMaster,
+    };
 
     #[test]
     fn reserve_and_create_are_written_down_then_done_then_told() {
@@ -210,7 +264,11 @@ mod tests {
             assert_eq!(bed.operations.len(), told + 1);
         }
         bed.order(Order::AcknowledgeOperation(uuid, StatusUuid(uuid::Uuid::nil())));
-        assert_eq!(bed.agent.ledger().operations.len(), 1, "another status's name acknowledges nothing");
+        assert_eq!(
+            bed.agent.ledger().operations.len(),
+            1,
+            "another status's name acknowledges nothing"
+        );
         let status = bed.operations[0].status;
         bed.order(Order::AcknowledgeOperation(uuid, status));
         assert!(bed.agent.ledger().operations.is_empty());
@@ -223,12 +281,17 @@ mod tests {
         let uuid = bed.apply(vec![Bed::reserve(reserved_disk(10))])[0];
         let order = bed.agent.ledger().operations[&uuid].operation.clone();
         let again = |bed: &mut Bed| {
-            let operations = vec![holdfast_model::NamedOperation { uuid, operation: order.clone() }];
+            let operations =
+                vec![holdfast_model::NamedOperation { uuid, operation: order.clone() }];
             bed.order(Order::Apply { framework: None, role: None, by: "x".to_owned(), operations });
         };
         let before = bed.agent.ledger().clone();
         again(&mut bed);
-        assert_eq!((bed.operations.len(), bed.agent.ledger()), (2, &before), "its outcome is told again");
+        assert_eq!(
+            (bed.operations.len(), bed.agent.ledger()),
+            (2, &before),
+            "its outcome is told again"
+        );
         bed.order(Order::AcknowledgeOperation(uuid, bed.operations[0].status));
         let before = bed.agent.ledger().clone();
         again(&mut bed);
@@ -256,7 +319,10 @@ mod tests {
     fn unreserve_gives_back_what_was_reserved() {
         let mut bed = Bed::registered();
         let before = bed.agent.total().clone();
-        bed.apply(vec![Bed::reserve(reserved_disk(100)), Bed::reserve(amount("cpus", 2).reserved(reservation()))]);
+        bed.apply(vec![
+            Bed::reserve(reserved_disk(100)),
+            Bed::reserve(amount("cpus", 2).reserved(reservation())),
+        ]);
         assert_eq!(bed.agent.ledger().claims.len(), 2);
         let list = vec![reserved_disk(100), amount("cpus", 2).reserved(reservation())];
         let uuid = bed.apply(vec![Action::Claim(ClaimAction::Unreserve(list))])[0];
@@ -296,7 +362,14 @@ mod tests {
         assert!(bed.agent.faults().iter().any(|(_, why)| why.contains("no longer fits")));
         let uuid = bed.apply(vec![Bed::create(&[volume_named(DB_VOLUME, 5)])])[0];
         assert_eq!(bed.outcome(uuid), Some(OperationState::Failed));
-        assert!(bed.operations.last().unwrap().message.as_ref().unwrap().contains("already has a volume"));
+        assert!(bed
+            .operations
+            .last()
+            .unwrap()
+            .message
+            .as_ref()
+            .unwrap()
+            .contains("already has a volume"));
     }
 
     #[test]
@@ -307,13 +380,20 @@ mod tests {
         let reports = bed.reports().len();
         bed.settle();
         assert_eq!(bed.reports().len(), reports + 1);
-        assert!(bed.reports().pop().unwrap().operations.iter().all(|it| it.state == OperationState::Finished));
+        assert!(bed
+            .reports()
+            .pop()
+            .unwrap()
+            .operations
+            .iter()
+            .all(|it| it.state == OperationState::Finished));
     }
 
     #[test]
     fn an_operators_order_works_without_a_framework() {
         let mut bed = Bed::registered();
-        let operation = holdfast_model::Operation { id: None, action: Bed::reserve(reserved_disk(10)) };
+        let operation =
+            holdfast_model::Operation { id: None, action: Bed::reserve(reserved_disk(10)) };
         let uuid = holdfast_model::OperationUuid(uuid::Uuid::from_u128(77));
         let operations = vec![holdfast_model::NamedOperation { uuid, operation }];
         bed.order(Order::Apply { framework: None, role: None, by: "ops".to_owned(), operations });

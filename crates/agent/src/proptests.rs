@@ -6,13 +6,15 @@
 use proptest::prelude::*;
 
 use holdfast_model::{
-    Action, AgentId, ClaimAction, ClaimId, ClaimState, ContainerId, ExecutorCall, ExecutorId, FrameworkId, Instant, LinkId, OperationState,
-    OperationUuid, Order, StatusUuid, TaskId, TaskInfo, TaskState, TaskStatus, Term, ToAgent,
+    Action, AgentId, ClaimAction, ClaimId, ClaimState, ContainerId, ExecutorCall, ExecutorId,
+    FrameworkId, Instant, LinkId, OperationState, OperationUuid, Order, StatusUuid, TaskId,
+    TaskInfo, TaskState, TaskStatus, Term, ToAgent,
 };
 use uuid::Uuid;
 
 use crate::testbed::{
-    cluster, custom_executor, framework, framework_id, group_executor, reserved_disk, role, task, task_key, volume_named, Bed,
+    cluster, custom_executor, framework, framework_id, group_executor, reserved_disk, role, task,
+    task_key, volume_named, Bed,
 };
 use crate::{Agent, Config, Exit, Found, Input};
 
@@ -100,7 +102,9 @@ fn pick<T: Clone>(list: &[T], number: u8) -> Option<T> {
 
 fn act(bed: &mut Bed, names: &mut Names, step: &Step) {
     match step.clone() {
-        Step::Reserve(number) => drop(bed.apply(vec![Bed::reserve(reserved_disk(10 * i64::from(number)))])),
+        Step::Reserve(number) => {
+            drop(bed.apply(vec![Bed::reserve(reserved_disk(10 * i64::from(number)))]))
+        }
         Step::Unreserve(number) => {
             let list = vec![reserved_disk(5 * i64::from(number))];
             bed.apply(vec![Action::Claim(ClaimAction::Unreserve(list))]);
@@ -138,18 +142,34 @@ fn act(bed: &mut Bed, names: &mut Names, step: &Step) {
 fn act_otherwise(bed: &mut Bed, step: &Step) {
     match *step {
         Step::Kill(number) => {
-            let tasks: Vec<TaskId> = bed.agent.ledger().tasks.keys().map(|(_, task)| task.clone()).collect();
+            let tasks: Vec<TaskId> =
+                bed.agent.ledger().tasks.keys().map(|(_, task)| task.clone()).collect();
             let task = pick(&tasks, number).unwrap_or_else(|| TaskId::made("none".to_owned()));
-            bed.order(Order::Kill { framework: framework_id(), task, grace_ms: Some(u64::from(number)) });
+            bed.order(Order::Kill {
+                framework: framework_id(),
+                task,
+                grace_ms: Some(u64::from(number)),
+            });
         }
         Step::ShutDownExecutor(number) => {
-            bed.order(Order::ShutdownExecutor(framework_id(), ExecutorId::made(format!("e{number}"))));
+            bed.order(Order::ShutdownExecutor(
+                framework_id(),
+                ExecutorId::made(format!("e{number}")),
+            ));
         }
         Step::ShutDownFramework => bed.order(Order::ShutdownFramework(framework_id())),
         Step::Finish(number) => {
-            let tasks: Vec<_> = bed.agent.ledger().tasks.values().filter(|it| it.state == TaskState::Running).cloned().collect();
+            let tasks: Vec<_> = bed
+                .agent
+                .ledger()
+                .tasks
+                .values()
+                .filter(|it| it.state == TaskState::Running)
+                .cloned()
+                .collect();
             if let Some(task) = pick(&tasks, number) {
-                let container = bed.agent.ledger().executors[&(task.framework, task.executor)].container;
+                let container =
+                    bed.agent.ledger().executors[&(task.framework, task.executor)].container;
                 bed.moved(container, &task.info.id, TaskState::Finished);
             }
         }
@@ -187,15 +207,26 @@ fn check(bed: &Bed) {
         assert!(ledger.frameworks.contains_key(&task.framework));
     }
     for update in bed.operations.iter().filter(|it| it.state == OperationState::Finished) {
-        for claim in update.claims.iter().filter(|it| it.is_volume() && it.state == ClaimState::Ready) {
-            let there = ledger.claims.get(&claim.id).is_some_and(|it| Claimed::of(it) == Claimed::of(claim));
-            assert!(there || bed.trash.contains(&claim.id), "a volume that was told is there until it is destroyed: {claim:?}");
+        for claim in
+            update.claims.iter().filter(|it| it.is_volume() && it.state == ClaimState::Ready)
+        {
+            let there = ledger
+                .claims
+                .get(&claim.id)
+                .is_some_and(|it| Claimed::of(it) == Claimed::of(claim));
+            assert!(
+                there || bed.trash.contains(&claim.id),
+                "a volume that was told is there until it is destroyed: {claim:?}"
+            );
             assert!(bed.volumes.contains(&claim.id) || bed.trash.contains(&claim.id));
         }
     }
     let (total, base) = (bed.agent.total().quantities(), bed.machine.info.resources.quantities());
-    let held =
-        ledger.claims.values().filter(|it| it.state == ClaimState::Destroying).map(|it| it.resource.value.quantity().as_thousandths());
+    let held = ledger
+        .claims
+        .values()
+        .filter(|it| it.state == ClaimState::Destroying)
+        .map(|it| it.resource.value.quantity().as_thousandths());
     if !total.is_empty() {
         assert_eq!(
             total["disk"].as_thousandths() + held.sum::<i64>(),
@@ -216,12 +247,17 @@ impl Claimed<'_> {
 
 /// After the storm: everything answers, and everything that was under way has ended well or badly.
 fn calm(bed: &mut Bed) {
-    (bed.acknowledges, bed.obedient, bed.failures, bed.mount_failures, bed.crash_in) = (true, true, 0, 0, None);
+    (bed.acknowledges, bed.obedient, bed.failures, bed.mount_failures, bed.crash_in) =
+        (true, true, 0, 0, None);
     bed.machine.disks[1].fault = None;
     bed.input(Input::Opened(bed.machine.clone()));
     bed.relink();
-    let running: Vec<ContainerId> =
-        bed.containers.iter().filter(|(_, it)| it.exited.is_none() && it.link.is_none()).map(|(id, _)| *id).collect();
+    let running: Vec<ContainerId> = bed
+        .containers
+        .iter()
+        .filter(|(_, it)| it.exited.is_none() && it.link.is_none())
+        .map(|(id, _)| *id)
+        .collect();
     running.into_iter().for_each(|it| bed.subscribe(it));
     for _ in 0..40 {
         bed.settle();
@@ -235,11 +271,18 @@ fn calm(bed: &mut Bed) {
     assert!(ledger.operations.is_empty(), "{:?}", ledger.operations);
     assert!(ledger.claims.values().all(|it| it.state == ClaimState::Ready), "{:?}", ledger.claims);
     for task in ledger.tasks.values() {
-        assert!(task.updates.is_empty() && (task.state == TaskState::Running || task.state.is_terminal()), "{task:?}");
+        assert!(
+            task.updates.is_empty()
+                && (task.state == TaskState::Running || task.state.is_terminal()),
+            "{task:?}"
+        );
     }
     for (key, executor) in &ledger.executors {
         let contained = bed.containers.get(&executor.container);
-        assert!(contained.is_some_and(|it| it.exited.is_none()), "an executor of the ledger has a container that runs: {key:?}");
+        assert!(
+            contained.is_some_and(|it| it.exited.is_none()),
+            "an executor of the ledger has a container that runs: {key:?}"
+        );
     }
     assert!(bed.agent.faults().is_empty(), "{:?}", bed.agent.faults());
     bed.input(Input::Tick);
@@ -248,13 +291,18 @@ fn calm(bed: &mut Bed) {
 
 /// Recovering, and recovering from what that left, come to the same.
 fn recover_twice(bed: &mut Bed) {
-    let found = |it: &crate::testbed::Contained| it.exited.clone().map_or(Found::Running, Found::Exited);
+    let found =
+        |it: &crate::testbed::Contained| it.exited.clone().map_or(Found::Running, Found::Exited);
     let found: Vec<_> = bed.containers.iter().map(|(id, it)| (*id, found(it))).collect();
     let mut once = Agent::recover(Config::default(), bed.durable.clone());
     let now = Instant(bed.now);
-    once.handle(&mut holdfast_model::Moment { now, ids: &mut bed.ids }, Input::Started(found.clone()));
+    once.handle(
+        &mut holdfast_model::StepContext { now, ids: &mut bed.ids },
+        Input::Started(found.clone()),
+    );
     let mut twice = Agent::recover(Config::default(), once.ledger().clone());
-    twice.handle(&mut holdfast_model::Moment { now, ids: &mut bed.ids }, Input::Started(found));
+    twice
+        .handle(&mut holdfast_model::StepContext { now, ids: &mut bed.ids }, Input::Started(found));
     assert_eq!(once.ledger(), twice.ledger());
 }
 
@@ -263,15 +311,24 @@ fn hostile() -> impl Strategy<Value = Input> {
     let uuid = || (0u128..6).prop_map(|it| Uuid::from_u128(1000 + it * 3));
     let outcome = || any::<bool>().prop_map(|ok| if ok { Ok(()) } else { Err("no".to_owned()) });
     let link = || (0u64..6).prop_map(LinkId);
-    let executor = || (0u8..4).prop_map(|it| ExecutorId::made(if it == 0 { "t0-1".to_owned() } else { format!("e{it}") }));
+    let executor = || {
+        (0u8..4).prop_map(|it| {
+            ExecutorId::made(if it == 0 { "t0-1".to_owned() } else { format!("e{it}") })
+        })
+    };
     let exit = Exit { status: 1, out_of_memory: true, message: String::new() };
     let status = (0i32..14, uuid(), 0u8..3).prop_map(|(state, uuid, task)| {
-        let mut status = TaskStatus::new(TaskId::made(format!("t{task}-1")), TaskState::from_number(state).unwrap(), Instant(0));
+        let mut status = TaskStatus::new(
+            TaskId::made(format!("t{task}-1")),
+            TaskState::from_number(state).unwrap(),
+            Instant(0),
+        );
         status.uuid = Some(StatusUuid(uuid));
         status
     });
     let call = prop_oneof![
-        prop::collection::vec(status.clone(), 0..3).prop_map(|updates| ExecutorCall::Subscribe { tasks: Vec::new(), updates }),
+        prop::collection::vec(status.clone(), 0..3)
+            .prop_map(|updates| ExecutorCall::Subscribe { tasks: Vec::new(), updates }),
         status.prop_map(ExecutorCall::Update),
         Just(ExecutorCall::Heartbeat),
         Just(ExecutorCall::Message(vec![0])),
@@ -282,13 +339,22 @@ fn hostile() -> impl Strategy<Value = Input> {
         uuid().prop_map(|it| Input::Started(vec![(ContainerId(it), Found::Lost)])),
         link().prop_map(Input::MasterLinked),
         link().prop_map(Input::MasterLost),
-        (link(), 0u64..9, order()).prop_map(|(link, term, order)| Input::FromMaster(link, ToAgent { term: Term(term), order })),
-        (link(), executor(), call).prop_map(|(link, executor, call)| Input::FromExecutor(link, framework_id(), executor, call)),
+        (link(), 0u64..9, order()).prop_map(|(link, term, order)| Input::FromMaster(
+            link,
+            ToAgent { term: Term(term), order }
+        )),
+        (link(), executor(), call).prop_map(|(link, executor, call)| Input::FromExecutor(
+            link,
+            framework_id(),
+            executor,
+            call
+        )),
         link().prop_map(Input::ExecutorLost),
         (uuid(), outcome()).prop_map(|(it, outcome)| Input::VolumeMade(ClaimId(it), outcome)),
         (uuid(), outcome()).prop_map(|(it, outcome)| Input::VolumeTrashed(ClaimId(it), outcome)),
         (uuid(), outcome()).prop_map(|(it, outcome)| Input::VolumeChecked(ClaimId(it), outcome)),
-        (uuid(), outcome()).prop_map(|(it, outcome)| Input::ContainerStarted(ContainerId(it), outcome)),
+        (uuid(), outcome())
+            .prop_map(|(it, outcome)| Input::ContainerStarted(ContainerId(it), outcome)),
         uuid().prop_map(move |it| Input::ContainerExited(ContainerId(it), exit.clone())),
     ]
 }
@@ -299,21 +365,39 @@ fn order() -> impl Strategy<Value = Order> {
         (0u8..3).prop_map(|it| Bed::create(&[Names::volume(it)])),
         (0u8..3).prop_map(|it| Bed::destroy(&[Names::volume(it)])),
         (-3i64..30).prop_map(|it| Bed::reserve(reserved_disk(it))),
-        (0u8..3, 0u8..3).prop_map(|(id, volume)| Action::Launch(vec![task(&format!("t{id}-1"), &[Names::volume(volume)])])),
+        (0u8..3, 0u8..3).prop_map(|(id, volume)| Action::Launch(vec![task(
+            &format!("t{id}-1"),
+            &[Names::volume(volume)]
+        )])),
         Just(Action::LaunchGroup(group_executor("e1"), Vec::new())),
-        (0u8..3).prop_map(|it| Action::LaunchGroup(group_executor("e2"), vec![task(&format!("t{it}-1"), &[]), task("t0-1", &[])])),
-        Just(Action::Launch(vec![TaskInfo { command: None, resources: Vec::new(), ..task("t2-1", &[]) }])),
+        (0u8..3).prop_map(|it| Action::LaunchGroup(
+            group_executor("e2"),
+            vec![task(&format!("t{it}-1"), &[]), task("t0-1", &[])]
+        )),
+        Just(Action::Launch(vec![TaskInfo {
+            command: None,
+            resources: Vec::new(),
+            ..task("t2-1", &[])
+        }])),
     ];
     let operations = prop::collection::vec((uuid(), action), 0..4);
-    let apply = (operations, any::<bool>(), any::<bool>()).prop_map(|(operations, framed, named)| {
-        let named_info = holdfast_model::FrameworkInfo { id: named.then(framework_id), ..framework() };
-        let operations = operations.into_iter().map(|(uuid, action)| holdfast_model::NamedOperation {
-            uuid: OperationUuid(uuid),
-            operation: holdfast_model::Operation { id: None, action },
+    let apply =
+        (operations, any::<bool>(), any::<bool>()).prop_map(|(operations, framed, named)| {
+            let named_info =
+                holdfast_model::FrameworkInfo { id: named.then(framework_id), ..framework() };
+            let operations =
+                operations.into_iter().map(|(uuid, action)| holdfast_model::NamedOperation {
+                    uuid: OperationUuid(uuid),
+                    operation: holdfast_model::Operation { id: None, action },
+                });
+            let operations = operations.collect();
+            Order::Apply {
+                framework: framed.then(|| Box::new(named_info)),
+                role: framed.then(role),
+                by: String::new(),
+                operations,
+            }
         });
-        let operations = operations.collect();
-        Order::Apply { framework: framed.then(|| Box::new(named_info)), role: framed.then(role), by: String::new(), operations }
-    });
     prop_oneof![
         4 => apply,
         2 => (1u128..3).prop_map(|it| Order::Registered(AgentId::made("a1".to_owned()), cluster(it))),
@@ -354,7 +438,7 @@ proptest! {
                 batch.push(Input::Opened(bed.machine.clone()));
             }
             for input in batch {
-                let effects = bed.agent.handle(&mut holdfast_model::Moment { now: Instant(now), ids: &mut bed.ids }, input);
+                let effects = bed.agent.handle(&mut holdfast_model::StepContext { now: Instant(now), ids: &mut bed.ids }, input);
                 for effect in effects {
                     if let crate::Effect::Commit(changes) = effect {
                         changes.iter().for_each(|it| durable.apply(it));
@@ -382,7 +466,10 @@ fn a_crash_after_any_effect_of_the_main_story_loses_nothing() {
         let (framework, id) = task_key("t1");
         bed.order(Order::Kill { framework, task: id, grace_ms: None });
         bed.settle();
-        bed.apply(vec![Action::LaunchGroup(group_executor("g"), vec![task("a", std::slice::from_ref(&volume)), task("b", &[])])]);
+        bed.apply(vec![Action::LaunchGroup(
+            group_executor("g"),
+            vec![task("a", std::slice::from_ref(&volume)), task("b", &[])],
+        )]);
         bed.settle();
         bed.order(Order::ShutdownExecutor(framework_id(), ExecutorId::made("g".to_owned())));
         bed.settle();
@@ -401,7 +488,11 @@ fn a_crash_after_any_effect_of_the_main_story_loses_nothing() {
         let done = bed.crashes == 0;
         calm(&mut bed);
         if done {
-            assert_eq!(bed.agent.ledger().claims.len(), 2, "20 MB of a volume and 20 MB reserved are left");
+            assert_eq!(
+                bed.agent.ledger().claims.len(),
+                2,
+                "20 MB of a volume and 20 MB reserved are left"
+            );
             break;
         }
     }

@@ -5,54 +5,65 @@
 
 use std::collections::BTreeMap;
 
-use holdfast_model::{ContainerId, ExecutorKey, Moment, Reason, TaskKey, TaskState};
+use holdfast_model::{ContainerId, ExecutorKey, Reason, StepContext, TaskKey, TaskState};
 
 use crate::alarms::Alarm;
 use crate::ending::End;
-use crate::soft::{Phase, Verdict};
+use crate::soft::{Phase, TerminationReason};
 use crate::step::{Effect, Exit, Found};
 use crate::Agent;
 
 impl Agent {
-    pub(crate) fn started(&mut self, moment: &mut Moment<'_>, found: Vec<(ContainerId, Found)>) {
+    pub(crate) fn started(&mut self, ctx: &mut StepContext<'_>, found: Vec<(ContainerId, Found)>) {
         if std::mem::replace(&mut self.soft.started, true) {
-            return self.log("the hands said twice what they had found at the start; the second time is ignored");
+            return self.log(
+                "the hands said twice what they had found at the start; the second time is ignored",
+            );
         }
         let mut found: BTreeMap<ContainerId, Found> = found.into_iter().collect();
         let executors: Vec<(ExecutorKey, ContainerId)> =
             self.ledger.executors.iter().map(|(key, it)| (key.clone(), it.container)).collect();
         for (key, container) in executors {
             match found.remove(&container) {
-                Some(Found::Running) => self.recover_running(moment, &key),
-                Some(Found::Exited(exit)) => self.finish(moment, &key, &End { restarted: true, ..End::exited(exit) }),
+                Some(Found::Running) => self.recover_running(ctx, &key),
+                Some(Found::Exited(exit)) => {
+                    self.finish(ctx, &key, &End { restarted: true, ..End::exited(exit) })
+                }
                 Some(Found::Lost) => {
                     let message = "its container was gone when the agent came back".to_owned();
                     let exit = Exit { status: 128 + 9, out_of_memory: false, message };
-                    self.finish(moment, &key, &End { restarted: true, ..End::exited(exit) });
+                    self.finish(ctx, &key, &End { restarted: true, ..End::exited(exit) });
                 }
                 None => {
                     // The crash came between writing it down and starting it; nothing of it ever ran.
                     self.finish(
-                        moment,
+                        ctx,
                         &key,
-                        &End { restarted: true, ..End::never_ran("the agent was restarted before its container started") },
+                        &End {
+                            restarted: true,
+                            ..End::never_ran("the agent was restarted before its container started")
+                        },
                     );
                     self.effects.push(Effect::DestroyContainer(container));
                 }
             }
         }
-        self.drop_orphans(moment);
+        self.drop_orphans(ctx);
         for framework in self.ledger.frameworks.keys().cloned().collect::<Vec<_>>() {
             self.forget_framework(&framework); // A crash may have come between its last executor's end and this.
         }
         for (container, state) in found {
             let running = state == Found::Running;
-            self.effects.push(if running { Effect::DestroyContainer(container) } else { Effect::ForgetContainer(container) });
+            self.effects.push(if running {
+                Effect::DestroyContainer(container)
+            } else {
+                Effect::ForgetContainer(container)
+            });
         }
         self.open_disks();
     }
 
-    fn recover_running(&mut self, moment: &mut Moment<'_>, key: &ExecutorKey) {
+    fn recover_running(&mut self, ctx: &mut StepContext<'_>, key: &ExecutorKey) {
         let Some(record) = self.ledger.executors.get(key) else { return };
         let (command, registered) = (record.command, record.registered);
         let Some(run) = self.soft.runs.get_mut(key) else { return };
@@ -60,39 +71,55 @@ impl Agent {
             run.phase = Phase::Running;
         }
         if run.link.is_none() {
-            let wait_ms = if registered { self.config.reregistration_timeout_ms } else { self.config.registration_timeout_ms };
-            self.soft.alarms.set(Alarm::Executor(key.clone()), moment.now.plus_ms(wait_ms));
+            let wait_ms = if registered {
+                self.config.reregistration_timeout_ms
+            } else {
+                self.config.registration_timeout_ms
+            };
+            self.soft.alarms.set(Alarm::Executor(key.clone()), ctx.now.plus_ms(wait_ms));
         }
         if !command {
-            self.drop_doubtful(moment, key);
+            self.drop_doubtful(ctx, key);
         }
-        self.rearm_kills(moment.now, key);
+        self.rearm_kills(ctx.now, key);
         if self.live_tasks(key).is_empty() && (command || !registered) {
-            self.end_executor(moment, key, None);
+            self.end_executor(ctx, key, None);
         }
     }
 
     /// Whether a running container sees the volumes of tasks that it was not yet given is not known any more: those are dropped.
-    fn drop_doubtful(&mut self, moment: &mut Moment<'_>, key: &ExecutorKey) {
+    fn drop_doubtful(&mut self, ctx: &mut StepContext<'_>, key: &ExecutorKey) {
         let queue = self.soft.runs.get(key).map(|it| it.queue.clone()).unwrap_or_default();
         let uses_volume = |task: &TaskKey| {
             let info = self.ledger.tasks.get(task).map(|it| &it.info);
             info.is_some_and(|it| it.resources.iter().any(|it| it.identity.persistence.is_some()))
         };
         if queue.iter().any(uses_volume) {
-            let verdict = Verdict::new(TaskState::Dropped, Reason::AgentRestarted, "the agent was restarted before the task was started");
-            self.end_tasks(moment, &queue, &verdict);
+            let termination = TerminationReason::new(
+                TaskState::Dropped,
+                Reason::AgentRestarted,
+                "the agent was restarted before the task was started",
+            );
+            self.end_tasks(ctx, &queue, &termination);
         }
     }
 
     /// Tasks that live in no executor do not live.
-    fn drop_orphans(&mut self, moment: &mut Moment<'_>) {
+    fn drop_orphans(&mut self, ctx: &mut StepContext<'_>) {
         let orphans = self.ledger.tasks.iter().filter(|(_, task)| {
-            !task.state.is_terminal() && !self.ledger.executors.contains_key(&(task.framework.clone(), task.executor.clone()))
+            !task.state.is_terminal()
+                && !self
+                    .ledger
+                    .executors
+                    .contains_key(&(task.framework.clone(), task.executor.clone()))
         });
         let orphans: Vec<TaskKey> = orphans.map(|(key, _)| key.clone()).collect();
-        let verdict = Verdict::new(TaskState::Dropped, Reason::AgentRestarted, "the agent was restarted before the task was started");
-        self.end_tasks(moment, &orphans, &verdict);
+        let termination = TerminationReason::new(
+            TaskState::Dropped,
+            Reason::AgentRestarted,
+            "the agent was restarted before the task was started",
+        );
+        self.end_tasks(ctx, &orphans, &termination);
     }
 }
 
@@ -100,7 +127,9 @@ impl Agent {
 mod tests {
     use crate::testbed::{custom_executor, task, task_key, Bed, DB_VOLUME};
     use crate::{Agent, Config, Effect, Found, Input};
-    use holdfast_model::{Action, ClaimState, ContainerId, Instant, Moment, Reason, TaskInfo, TaskState};
+    use holdfast_model::{
+        Action, ClaimState, ContainerId, Instant, Reason, StepContext, TaskInfo, TaskState,
+    };
 
     #[test]
     fn what_runs_comes_back_as_if_nothing_had_been() {
@@ -110,7 +139,10 @@ mod tests {
         bed.settle();
         bed.crash();
         bed.settle();
-        assert_eq!((bed.task_state("t"), bed.runs[&task_key("t")], bed.containers.len()), (Some(TaskState::Running), 1, 1));
+        assert_eq!(
+            (bed.task_state("t"), bed.runs[&task_key("t")], bed.containers.len()),
+            (Some(TaskState::Running), 1, 1)
+        );
         assert!(bed.agent.faults().is_empty());
     }
 
@@ -123,8 +155,10 @@ mod tests {
         let container = bed.container_of("t");
         bed.exit(container, 3);
         bed.containers.remove(&bed.container_of("lost"));
-        let found =
-            vec![(container, Found::Exited(bed.containers[&container].exited.clone().unwrap())), (bed.container_of("lost"), Found::Lost)];
+        let found = vec![
+            (container, Found::Exited(bed.containers[&container].exited.clone().unwrap())),
+            (bed.container_of("lost"), Found::Lost),
+        ];
         bed.answers.clear();
         bed.agent = Agent::recover(Config::default(), bed.durable.clone());
         bed.input(Input::Started(found));
@@ -149,7 +183,8 @@ mod tests {
     #[test]
     fn what_is_nobodys_is_destroyed() {
         let mut bed = Bed::fresh();
-        let (runs, ended) = (ContainerId(uuid::Uuid::from_u128(1)), ContainerId(uuid::Uuid::from_u128(2)));
+        let (runs, ended) =
+            (ContainerId(uuid::Uuid::from_u128(1)), ContainerId(uuid::Uuid::from_u128(2)));
         bed.input(Input::Started(vec![(runs, Found::Running), (ended, Found::Lost)]));
         assert_eq!(bed.seen, [Effect::DestroyContainer(runs), Effect::ForgetContainer(ended)]);
         bed.input(Input::Started(vec![(runs, Found::Running)]));
@@ -189,7 +224,10 @@ mod tests {
     #[test]
     fn unfinished_volumes_are_finished() {
         let mut bed = Bed::registered();
-        bed.apply(vec![Bed::reserve(crate::testbed::reserved_disk(100)), Bed::create(&[bed.volume()])]);
+        bed.apply(vec![
+            Bed::reserve(crate::testbed::reserved_disk(100)),
+            Bed::create(&[bed.volume()]),
+        ]);
         bed.crash();
         bed.settle();
         assert_eq!(bed.claim(DB_VOLUME).state, ClaimState::Ready);
@@ -214,7 +252,10 @@ mod tests {
         bed.apply(vec![Action::Launch(vec![custom("b", &[bed.volume()])])]);
         bed.crash();
         bed.settle();
-        assert_eq!((bed.task_state("a"), bed.task_state("b")), (Some(TaskState::Running), Some(TaskState::Dropped)));
+        assert_eq!(
+            (bed.task_state("a"), bed.task_state("b")),
+            (Some(TaskState::Running), Some(TaskState::Dropped))
+        );
     }
 
     #[test]
@@ -225,9 +266,15 @@ mod tests {
         bed.launch_command("u", &[]);
         let found: Vec<_> = bed.containers.keys().take(1).map(|it| (*it, Found::Running)).collect();
         let mut once = Agent::recover(Config::default(), bed.durable.clone());
-        once.handle(&mut Moment { now: Instant(bed.now), ids: &mut bed.ids }, Input::Started(found.clone()));
+        once.handle(
+            &mut StepContext { now: Instant(bed.now), ids: &mut bed.ids },
+            Input::Started(found.clone()),
+        );
         let mut twice = Agent::recover(Config::default(), once.ledger().clone());
-        let effects = twice.handle(&mut Moment { now: Instant(bed.now), ids: &mut bed.ids }, Input::Started(found));
+        let effects = twice.handle(
+            &mut StepContext { now: Instant(bed.now), ids: &mut bed.ids },
+            Input::Started(found),
+        );
         assert_eq!(once.ledger(), twice.ledger());
         assert!(!effects.iter().any(|it| matches!(it, Effect::Commit(_))));
     }

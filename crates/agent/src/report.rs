@@ -4,20 +4,23 @@
 //! claim because its disk is away, and never sends a report that does not name a launch which may yet
 //! be done.
 
-use holdfast_model::{ClaimId, DiskReport, Moment, OperationState, Reason, Report, TaskRecord, TaskState, ToMaster};
+use holdfast_model::{
+    ClaimId, DiskReport, OperationState, Reason, Report, StepContext, TaskRecord, TaskState,
+    ToMaster,
+};
 
 use crate::alarms::Alarm;
-use crate::soft::Verdict;
+use crate::soft::TerminationReason;
 use crate::step::Effect;
 use crate::Agent;
 
 impl Agent {
     /// Sends a report on the newest link, if there is one. Launches that wait are told `occasion`, a sentence after "when".
-    pub(crate) fn report(&mut self, moment: &mut Moment<'_>, occasion: &str) {
+    pub(crate) fn report(&mut self, ctx: &mut StepContext<'_>, occasion: &str) {
         let Some(master) = &self.soft.master else { return };
         let (link, orders_seen) = (master.link, master.orders_seen);
         self.soft.alarms.clear(&Alarm::News);
-        self.drop_deferred(moment, occasion);
+        self.drop_deferred(ctx, occasion);
         let report = self.introduction(orders_seen);
         let pending = report.operations.iter().filter(|it| it.state == OperationState::Pending);
         self.soft.reported_pending = pending.map(|it| it.uuid).collect();
@@ -26,19 +29,19 @@ impl Agent {
 
     /// Reports what the master has not asked for: at once if no launch waits, or else as soon as none does. The news wait no longer
     /// than they might have gone unnoticed anyway, since what a launch waits for may never come.
-    pub(crate) fn report_news(&mut self, moment: &mut Moment<'_>) {
+    pub(crate) fn report_news(&mut self, ctx: &mut StepContext<'_>) {
         if self.soft.deferred.is_empty() {
-            return self.report(moment, "there was news for the master");
+            return self.report(ctx, "there was news for the master");
         }
         if self.soft.master.is_some() {
-            self.soft.set_earlier(Alarm::News, moment.now.plus_ms(self.config.disk_look_ms));
+            self.soft.set_earlier(Alarm::News, ctx.now.plus_ms(self.config.disk_look_ms));
         }
     }
 
     /// Reports the news that waited for launches, now that none waits.
-    pub(crate) fn report_late_news(&mut self, moment: &mut Moment<'_>) {
+    pub(crate) fn report_late_news(&mut self, ctx: &mut StepContext<'_>) {
         if self.soft.alarms.at(&Alarm::News).is_some() {
-            self.report_news(moment);
+            self.report_news(ctx);
         }
     }
 
@@ -65,7 +68,11 @@ impl Agent {
     }
 
     fn disk_reports(&self) -> Vec<DiskReport> {
-        let known = self.ledger.disks.values().map(|disk| DiskReport { disk: disk.clone(), fault: self.disk_fault(disk.id) });
+        let known = self
+            .ledger
+            .disks
+            .values()
+            .map(|disk| DiskReport { disk: disk.clone(), fault: self.disk_fault(disk.id) });
         let ill = self.soft.disks.iter().filter(|it| !self.ledger.disks.contains_key(&it.disk.id));
         let ill = ill.map(|it| DiskReport { disk: it.disk.clone(), fault: it.fault.clone() });
         known.chain(ill).collect()
@@ -73,16 +80,21 @@ impl Agent {
 
     /// Claims that cannot be used now, and why.
     pub fn faults(&self) -> Vec<(ClaimId, String)> {
-        self.ledger.claims.values().filter_map(|claim| Some((claim.id, self.claim_fault(claim)?))).collect()
+        self.ledger
+            .claims
+            .values()
+            .filter_map(|claim| Some((claim.id, self.claim_fault(claim)?)))
+            .collect()
     }
 
     /// Launches that are written down nowhere yet are ended before a report that would not name them: the master takes a task that is
     /// missing there for one that was lost.
-    fn drop_deferred(&mut self, moment: &mut Moment<'_>, occasion: &str) {
+    fn drop_deferred(&mut self, ctx: &mut StepContext<'_>, occasion: &str) {
         for launch in std::mem::take(&mut self.soft.deferred) {
             let why = format!("what it needs was still under way when {occasion}; launch it again");
-            let verdict = Verdict::new(TaskState::Dropped, Reason::ResourcesUnknown, why);
-            self.refuse_launch(moment, &launch, &verdict);
+            let termination =
+                TerminationReason::new(TaskState::Dropped, Reason::ResourcesUnknown, why);
+            self.refuse_launch(ctx, &launch, &termination);
         }
     }
 }

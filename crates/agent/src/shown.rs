@@ -6,9 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use holdfast_model::{ClaimId, ContainerId, ExecutorKey, Moment, Reason, TaskInfo, TaskKey, TaskRecord, TaskState};
+use holdfast_model::{
+    ClaimId, ContainerId, ExecutorKey, Reason, StepContext, TaskInfo, TaskKey, TaskRecord,
+    TaskState,
+};
 
-use crate::soft::{volumes_of, Phase, Verdict};
+use crate::soft::{volumes_of, Phase, TerminationReason};
 use crate::step::Effect;
 use crate::Agent;
 
@@ -19,7 +22,9 @@ impl Agent {
         for task in tasks {
             let volumes = volumes_of(&self.ledger, &task.resources);
             if !volumes.is_empty() {
-                self.soft.unshown.insert((key.0.clone(), task.id.clone()), volumes.into_iter().collect());
+                self.soft
+                    .unshown
+                    .insert((key.0.clone(), task.id.clone()), volumes.into_iter().collect());
                 waits = true;
             }
         }
@@ -34,7 +39,14 @@ impl Agent {
             return;
         }
         let Some(plan) = self.container_plan(key) else { return };
-        let Some(run) = self.soft.runs.get_mut(key).filter(|it| matches!(it.phase, Phase::Starting | Phase::Running)) else { return };
+        let Some(run) = self
+            .soft
+            .runs
+            .get_mut(key)
+            .filter(|it| matches!(it.phase, Phase::Starting | Phase::Running))
+        else {
+            return;
+        };
         for volume in &plan.volumes {
             if run.mounted.insert(volume.label.claim) {
                 run.unproven.insert(volume.label.claim);
@@ -45,18 +57,26 @@ impl Agent {
     }
 
     /// An update of a container was carried out, as far as it could be.
-    pub(crate) fn container_updated(&mut self, moment: &mut Moment<'_>, container: ContainerId, shown: &[(ClaimId, Result<(), String>)]) {
+    pub(crate) fn container_updated(
+        &mut self,
+        ctx: &mut StepContext<'_>,
+        container: ContainerId,
+        shown: &[(ClaimId, Result<(), String>)],
+    ) {
         let Some(key) = self.executor_in(container) else { return };
         let Some(run) = self.soft.runs.get_mut(&key) else { return };
         run.updates = run.updates.saturating_sub(1);
         let is_last = run.updates == 0;
-        let missing: BTreeSet<ClaimId> = shown.iter().filter(|(_, outcome)| outcome.is_err()).map(|(claim, _)| *claim).collect();
+        let missing: BTreeSet<ClaimId> =
+            shown.iter().filter(|(_, outcome)| outcome.is_err()).map(|(claim, _)| *claim).collect();
         for (claim, _) in shown.iter().filter(|(_, outcome)| outcome.is_ok()) {
             run.unproven.remove(claim); // The container sees it, if only at one of its paths.
             if missing.contains(claim) {
                 continue;
             }
-            for (_, claims) in self.soft.unshown.iter_mut().filter(|(task, _)| run.queue.contains(task)) {
+            for (_, claims) in
+                self.soft.unshown.iter_mut().filter(|(task, _)| run.queue.contains(task))
+            {
                 claims.remove(claim);
             }
         }
@@ -67,26 +87,43 @@ impl Agent {
                 run.mounted.remove(&claim);
             }
             self.soft.stirred = true;
-            self.fail_unshown(moment, &key, shown);
+            self.fail_unshown(ctx, &key, shown);
         }
         self.deliver(&key);
     }
 
     /// Ends those tasks of an executor whose volumes its container could not be made to show; a group goes as a whole.
-    fn fail_unshown(&mut self, moment: &mut Moment<'_>, key: &ExecutorKey, shown: &[(ClaimId, Result<(), String>)]) {
-        let why: BTreeMap<&ClaimId, &String> = shown.iter().filter_map(|(claim, outcome)| Some((claim, outcome.as_ref().err()?))).collect();
+    fn fail_unshown(
+        &mut self,
+        ctx: &mut StepContext<'_>,
+        key: &ExecutorKey,
+        shown: &[(ClaimId, Result<(), String>)],
+    ) {
+        let why: BTreeMap<&ClaimId, &String> = shown
+            .iter()
+            .filter_map(|(claim, outcome)| Some((claim, outcome.as_ref().err()?)))
+            .collect();
         let mut any = false;
         for task in self.live_tasks(key).into_iter().cloned().collect::<Vec<TaskRecord>>() {
-            let Some(claim) = self.soft.unshown.get(&task.key()).and_then(|it| it.first()) else { continue };
+            let Some(claim) = self.soft.unshown.get(&task.key()).and_then(|it| it.first()) else {
+                continue;
+            };
             let why = why.get(claim).map_or("it is not shown in the container", |it| it.as_str());
-            let verdict = Verdict::new(TaskState::Failed, Reason::ContainerLaunchFailed, format!("its volume cannot be used: {why}"));
-            let of_group = |it: &&TaskRecord| it.info.id == task.info.id || (task.group.is_some() && it.group == task.group);
-            let with: Vec<TaskKey> = self.live_tasks(key).into_iter().filter(of_group).map(TaskRecord::key).collect();
-            self.end_tasks(moment, &with, &verdict);
+            let termination = TerminationReason::new(
+                TaskState::Failed,
+                Reason::ContainerLaunchFailed,
+                format!("its volume cannot be used: {why}"),
+            );
+            let of_group = |it: &&TaskRecord| {
+                it.info.id == task.info.id || (task.group.is_some() && it.group == task.group)
+            };
+            let with: Vec<TaskKey> =
+                self.live_tasks(key).into_iter().filter(of_group).map(TaskRecord::key).collect();
+            self.end_tasks(ctx, &with, &termination);
             any = true;
         }
         if any && self.live_tasks(key).is_empty() {
-            self.end_if_never_used(moment, key);
+            self.end_if_never_used(ctx, key);
         }
     }
 }
@@ -115,7 +152,9 @@ mod tests {
     fn was_given(bed: &Bed, id: &str) -> bool {
         bed.seen.iter().any(|it| match it {
             Effect::ToExecutor(_, ExecutorEvent::Launch(task)) => task.id == task_key(id).1,
-            Effect::ToExecutor(_, ExecutorEvent::LaunchGroup(tasks)) => tasks.iter().any(|task| task.id == task_key(id).1),
+            Effect::ToExecutor(_, ExecutorEvent::LaunchGroup(tasks)) => {
+                tasks.iter().any(|task| task.id == task_key(id).1)
+            }
             _ => false,
         })
     }
@@ -124,7 +163,10 @@ mod tests {
     fn a_task_waits_until_the_running_container_shows_its_volume() {
         let mut bed = running();
         bed.apply(vec![Action::Launch(vec![custom("b", &[bed.volume()]), custom("c", &[])])]);
-        assert!(bed.seen.iter().any(|it| matches!(it, Effect::UpdateContainer(plan) if plan.volumes.len() == 1)));
+        assert!(bed
+            .seen
+            .iter()
+            .any(|it| matches!(it, Effect::UpdateContainer(plan) if plan.volumes.len() == 1)));
         assert!(!was_given(&bed, "b") && !was_given(&bed, "c"), "those behind it keep their place");
         while !matches!(bed.answers.front(), Some(Input::ContainerUpdated(..))) {
             bed.answer();
@@ -143,7 +185,10 @@ mod tests {
         bed.apply(vec![Action::Launch(vec![custom("b", &[bed.volume()])])]);
         bed.settle();
         let status = bed.last_status("b");
-        assert_eq!((status.state, status.reason), (TaskState::Failed, Some(Reason::ContainerLaunchFailed as i32)));
+        assert_eq!(
+            (status.state, status.reason),
+            (TaskState::Failed, Some(Reason::ContainerLaunchFailed as i32))
+        );
         assert!(status.message.unwrap().contains("cannot be used: no space for mounts"));
         assert!(!was_given(&bed, "b"));
         assert_eq!(bed.agent.status().executors[0].mounted, [], "what is not shown is not held");
@@ -160,14 +205,22 @@ mod tests {
             let mut bed = running();
             bed.apply(vec![Action::Launch(vec![custom("b", &[bed.volume()])])]);
             let (container, claim) = (bed.container_of("e"), bed.claim(DB_VOLUME).id);
-            let answer = bed.answers.iter_mut().find(|it| matches!(it, Input::ContainerUpdated(..))).unwrap();
+            let answer = bed
+                .answers
+                .iter_mut()
+                .find(|it| matches!(it, Input::ContainerUpdated(..)))
+                .unwrap();
             *answer = Input::ContainerUpdated(container, outcomes.map(|it| (claim, it)).to_vec());
             bed.settle();
             assert!(!was_given(&bed, "b"));
             let status = bed.last_status("b");
             assert_eq!(status.state, TaskState::Failed);
             assert!(status.message.unwrap().contains("cannot be used: no space for mounts"));
-            assert_eq!(bed.agent.status().executors[0].mounted, [claim], "the container sees it all the same");
+            assert_eq!(
+                bed.agent.status().executors[0].mounted,
+                [claim],
+                "the container sees it all the same"
+            );
         }
     }
 
@@ -178,9 +231,15 @@ mod tests {
         bed.apply(vec![Action::LaunchGroup(group_executor("g"), vec![task("a", &[])])]);
         bed.settle();
         bed.mount_failures = 1;
-        bed.apply(vec![Action::LaunchGroup(group_executor("g"), vec![task("b", &[]), task("c", &[bed.volume()])])]);
+        bed.apply(vec![Action::LaunchGroup(
+            group_executor("g"),
+            vec![task("b", &[]), task("c", &[bed.volume()])],
+        )]);
         bed.settle();
-        assert_eq!((bed.task_state("b"), bed.task_state("c")), (Some(TaskState::Failed), Some(TaskState::Failed)));
+        assert_eq!(
+            (bed.task_state("b"), bed.task_state("c")),
+            (Some(TaskState::Failed), Some(TaskState::Failed))
+        );
         assert!(!was_given(&bed, "b") && !was_given(&bed, "c"));
     }
 
@@ -208,7 +267,10 @@ mod tests {
         bed.order(Order::Kill { framework, task, grace_ms: None });
         bed.apply(vec![Action::Launch(vec![custom("c", &[bed.volume()])])]);
         bed.answer();
-        assert_eq!((bed.task_state("b"), bed.task_state("c")), (Some(TaskState::Killed), Some(TaskState::Staging)));
+        assert_eq!(
+            (bed.task_state("b"), bed.task_state("c")),
+            (Some(TaskState::Killed), Some(TaskState::Staging))
+        );
         assert_eq!(bed.agent.status().executors[0].mounted, [bed.claim(DB_VOLUME).id]);
         bed.settle();
         assert_eq!(bed.task_state("c"), Some(TaskState::Running));
@@ -223,6 +285,10 @@ mod tests {
         bed.settle();
         assert_eq!(bed.task_state("b"), Some(TaskState::Killed));
         assert!(!was_given(&bed, "b"));
-        assert_eq!(bed.agent.status().executors[0].mounted, [bed.claim(DB_VOLUME).id], "the container sees it until it ends");
+        assert_eq!(
+            bed.agent.status().executors[0].mounted,
+            [bed.claim(DB_VOLUME).id],
+            "the container sees it until it ends"
+        );
     }
 }

@@ -6,8 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use holdfast_model::{
-    AgentLedger, ClaimId, DiskId, ExecutorKey, FrameworkId, Instant, LinkId, MachineInfo, OperationState, OperationUuid, Reason, Resource,
-    Resources, StatusUuid, TaskKey, TaskState, ToAgent, Value,
+    AgentLedger, ClaimId, DiskId, ExecutorKey, FrameworkId, Instant, LinkId, MachineInfo,
+    OperationState, OperationUuid, Reason, Resource, Resources, StatusUuid, TaskKey, TaskState,
+    ToAgent, Value,
 };
 
 use crate::alarms::Alarms;
@@ -52,21 +53,25 @@ impl Phase {
 
 /// What the tasks of a container that we end are told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Verdict {
+pub(crate) struct TerminationReason {
     pub(crate) state: TaskState,
     pub(crate) reason: Reason,
     pub(crate) why: String,
 }
 
-impl Verdict {
-    pub(crate) fn new(state: TaskState, reason: Reason, why: impl Into<String>) -> Verdict {
-        Verdict { state, reason, why: why.into() }
+impl TerminationReason {
+    pub(crate) fn new(
+        state: TaskState,
+        reason: Reason,
+        why: impl Into<String>,
+    ) -> TerminationReason {
+        TerminationReason { state, reason, why: why.into() }
     }
 }
 
 /// An executor's container in this life.
 #[derive(Clone, Debug)]
-pub(crate) struct Run {
+pub(crate) struct LiveContainer {
     pub(crate) phase: Phase,
     /// Its newest link, while that stands.
     pub(crate) link: Option<LinkId>,
@@ -81,12 +86,12 @@ pub(crate) struct Run {
     /// How many updates of it are not answered yet.
     pub(crate) updates: u64,
     /// Why it is being ended, if we do it.
-    pub(crate) verdict: Option<Verdict>,
+    pub(crate) termination: Option<TerminationReason>,
 }
 
-impl Run {
-    pub(crate) fn new(phase: Phase) -> Run {
-        Run {
+impl LiveContainer {
+    pub(crate) fn new(phase: Phase) -> LiveContainer {
+        LiveContainer {
             phase,
             link: None,
             queue: Vec::new(),
@@ -94,7 +99,7 @@ impl Run {
             mounted: BTreeSet::new(),
             unproven: BTreeSet::new(),
             updates: 0,
-            verdict: None,
+            termination: None,
         }
     }
 
@@ -146,7 +151,7 @@ pub(crate) struct Soft {
     pub(crate) misfits: BTreeSet<ClaimId>,
     pub(crate) master: Option<MasterLink>,
     pub(crate) newest_link: Option<LinkId>,
-    pub(crate) runs: BTreeMap<ExecutorKey, Run>,
+    pub(crate) runs: BTreeMap<ExecutorKey, LiveContainer>,
     pub(crate) executor_links: BTreeMap<LinkId, ExecutorKey>,
     /// Tasks for containers that run already, and the volumes that those must be seen to show first.
     pub(crate) unshown: BTreeMap<TaskKey, BTreeSet<ClaimId>>,
@@ -172,20 +177,28 @@ impl Soft {
     pub(crate) fn of(ledger: &AgentLedger) -> Soft {
         let mut soft = Soft::default();
         for (key, record) in &ledger.executors {
-            let mut run = Run::new(Phase::Recovering);
+            let mut run = LiveContainer::new(Phase::Recovering);
             run.mounted.extend(volumes_of(ledger, &record.info.resources));
             soft.runs.insert(key.clone(), run);
         }
         for (key, task) in &ledger.tasks {
-            let Some(run) = soft.runs.get_mut(&(task.framework.clone(), task.executor.clone())) else { continue };
+            let Some(run) = soft.runs.get_mut(&(task.framework.clone(), task.executor.clone()))
+            else {
+                continue;
+            };
             run.mounted.extend(volumes_of(ledger, &task.info.resources));
             run.used |= task.delivered;
             if !task.delivered && !task.state.is_terminal() {
                 run.queue.push(key.clone());
             }
         }
-        let waits = ledger.operations.values().filter(|it| it.state == OperationState::Pending && it.claims.is_empty());
-        let by = |it: &holdfast_model::OperationRecord| it.framework.as_ref().map_or_else(|| "operator".to_owned(), ToString::to_string);
+        let waits = ledger
+            .operations
+            .values()
+            .filter(|it| it.state == OperationState::Pending && it.claims.is_empty());
+        let by = |it: &holdfast_model::OperationRecord| {
+            it.framework.as_ref().map_or_else(|| "operator".to_owned(), ToString::to_string)
+        };
         soft.waiting = waits.map(|it| (it.uuid, by(it))).collect();
         soft.stirred = true;
         soft
@@ -232,5 +245,7 @@ fn note<T: PartialEq>(seen: &mut VecDeque<T>, name: T, max: usize) -> bool {
 /// The claims behind the volumes among `resources`.
 pub(crate) fn volumes_of(ledger: &AgentLedger, resources: &[Resource]) -> Vec<ClaimId> {
     let volumes = resources.iter().filter(|it| it.identity.persistence.is_some());
-    volumes.filter_map(|it| crate::claims::find_volume(ledger, &it.identity).map(|claim| claim.id)).collect()
+    volumes
+        .filter_map(|it| crate::claims::find_volume(ledger, &it.identity).map(|claim| claim.id))
+        .collect()
 }

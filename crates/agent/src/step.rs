@@ -1,8 +1,9 @@
 //! What can happen to an agent, and what it can want done: two closed lists, and nothing else crosses the wall.
 
 use holdfast_model::{
-    AgentChange, AgentId, Carried, ClaimId, ClusterId, ContainerId, DiskId, DiskRecord, ExecutorCall, ExecutorEvent, ExecutorId,
-    FrameworkId, LinkId, MachineInfo, Mode, ToAgent, ToMaster,
+    AgentChange, AgentId, ClaimId, ClusterId, ContainerId, DiskId, DiskRecord, ExecutorCall,
+    ExecutorEvent, ExecutorId, FrameworkId, LinkId, MachineInfo, Mode, OpaquePayload, ToAgent,
+    ToMaster,
 };
 
 /// How a container was found after a restart of the agent.
@@ -149,7 +150,7 @@ pub struct ContainerPlan {
     /// Memory, in megabytes (2^20 bytes); 0 = no limit.
     pub mem_mb: u64,
     /// The task, for a command executor.
-    pub task: Option<Carried>,
+    pub task: Option<OpaquePayload>,
 }
 
 /// Everything that an agent can want done. The shell carries effects out in order; a [`Effect::Commit`] is

@@ -7,21 +7,25 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use holdfast_model::{
-    Action, AgentId, AgentLedger, Claim, ClaimAction, ClaimId, ClusterId, CommandInfo, ContainerId, DiskId, DiskKind, DiskRecord,
-    ExecutorCall, ExecutorEvent, ExecutorId, ExecutorInfo, ExecutorKey, ExecutorKind, FrameworkId, FrameworkInfo, Ids, Instant, LinkId,
-    MachineInfo, Moment, NamedOperation, NodeId, Operation, OperationState, OperationUpdate, OperationUuid, Order, PersistenceId, Report,
-    Reservation, ReservationKind, Resource, Role, Scalar, Source, StatusUuid, TaskId, TaskInfo, TaskKey, TaskState, TaskStatus, Term,
-    ToAgent, ToMaster,
+    Action, AgentId, AgentLedger, Claim, ClaimAction, ClaimId, ClusterId, CommandInfo, ContainerId,
+    DiskId, DiskKind, DiskRecord, ExecutorCall, ExecutorEvent, ExecutorId, ExecutorInfo,
+    ExecutorKey, ExecutorKind, FrameworkId, FrameworkInfo, IdSource, Instant, LinkId, MachineInfo,
+    NamedOperation, NodeId, Operation, OperationState, OperationUpdate, OperationUuid, Order,
+    PersistenceId, Report, Reservation, ReservationKind, Resource, Role, Scalar, Source,
+    StatusUuid, StepContext, TaskId, TaskInfo, TaskKey, TaskState, TaskStatus, Term, ToAgent,
+    ToMaster,
 };
 use uuid::Uuid;
 
-use crate::{Agent, Config, ContainerPlan, DiskFound, Effect, Exit, Found, Input, Machine, VolumePlan};
+use crate::{
+    Agent, Config, ContainerPlan, DiskFound, Effect, Exit, Found, Input, Machine, VolumePlan,
+};
 
 pub(crate) const DB_VOLUME: &str = "db-data";
 
 pub(crate) struct Counter(u128);
 
-impl Ids for Counter {
+impl IdSource for Counter {
     fn fresh(&mut self) -> Uuid {
         self.0 += 1;
         Uuid::from_u128(self.0)
@@ -55,12 +59,17 @@ pub(crate) fn framework() -> FrameworkInfo {
         principal: None,
         hostname: None,
         capabilities: BTreeSet::new(),
-        carried: Default::default(),
+        payload: Default::default(),
     }
 }
 
 pub(crate) fn reservation() -> Reservation {
-    Reservation { kind: ReservationKind::Dynamic, role: role(), principal: None, labels: Vec::new() }
+    Reservation {
+        kind: ReservationKind::Dynamic,
+        role: role(),
+        principal: None,
+        labels: Vec::new(),
+    }
 }
 
 pub(crate) fn amount(name: &str, count: i64) -> Resource {
@@ -87,7 +96,7 @@ pub(crate) fn custom_executor(id: &str) -> ExecutorInfo {
         resources: vec![amount("cpus", 1), amount("mem", 32), amount("disk", 1)],
         command: Some(command()),
         shutdown_grace_ms: None,
-        carried: Default::default(),
+        payload: Default::default(),
     }
 }
 
@@ -106,13 +115,18 @@ pub(crate) fn task(id: &str, volumes: &[Resource]) -> TaskInfo {
         executor: None,
         command: Some(command()),
         kill_grace_ms: None,
-        carried: Default::default(),
+        payload: Default::default(),
     }
 }
 
 fn disk(number: u128, kind: DiskKind, root: &str) -> DiskFound {
     DiskFound {
-        disk: DiskRecord { id: DiskId(Uuid::from_u128(0xd15c_0000 + number)), kind, root: root.to_owned(), size_mb: 1000 },
+        disk: DiskRecord {
+            id: DiskId(Uuid::from_u128(0xd15c_0000 + number)),
+            kind,
+            root: root.to_owned(),
+            size_mb: 1000,
+        },
         fault: None,
     }
 }
@@ -126,8 +140,17 @@ fn machine() -> Machine {
         amount("disk", 1000).on(Source::mount("/d2")),
     ];
     Machine {
-        info: MachineInfo { hostname: "host1".to_owned(), port: 5051, resources: resources.iter().collect(), carried: Default::default() },
-        disks: vec![disk(0, DiskKind::Root, "/var/lib/holdfast"), disk(1, DiskKind::Path, "/d1"), disk(2, DiskKind::Mount, "/d2")],
+        info: MachineInfo {
+            hostname: "host1".to_owned(),
+            port: 5051,
+            resources: resources.iter().collect(),
+            payload: Default::default(),
+        },
+        disks: vec![
+            disk(0, DiskKind::Root, "/var/lib/holdfast"),
+            disk(1, DiskKind::Path, "/d1"),
+            disk(2, DiskKind::Mount, "/d2"),
+        ],
     }
 }
 
@@ -222,7 +245,11 @@ impl Bed {
     }
 
     pub(crate) fn start(&mut self) {
-        let found = self.containers.iter().map(|(id, it)| (*id, it.exited.clone().map_or(Found::Running, Found::Exited))).collect();
+        let found = self
+            .containers
+            .iter()
+            .map(|(id, it)| (*id, it.exited.clone().map_or(Found::Running, Found::Exited)))
+            .collect();
         self.input(Input::Started(found));
     }
 
@@ -249,7 +276,9 @@ impl Bed {
 
     /// One step of the agent, its effects carried out in order.
     pub(crate) fn input(&mut self, input: Input) {
-        let effects = self.agent.handle(&mut Moment { now: Instant(self.now), ids: &mut self.ids }, input);
+        let effects = self
+            .agent
+            .handle(&mut StepContext { now: Instant(self.now), ids: &mut self.ids }, input);
         for effect in effects {
             if self.crash_in == Some(0) {
                 self.crash_in = None;
@@ -259,7 +288,11 @@ impl Bed {
             self.seen.push(effect.clone());
             self.carry_out(effect);
         }
-        assert_eq!(self.durable, *self.agent.ledger(), "memory and disk are folds of the same changes");
+        assert_eq!(
+            self.durable,
+            *self.agent.ledger(),
+            "memory and disk are folds of the same changes"
+        );
     }
 
     /// The agent dies and comes back; containers and volumes are as they were, all links are broken.
@@ -272,7 +305,12 @@ impl Bed {
         self.start();
         if self.master.is_none() {
             self.relink();
-            let running: Vec<ContainerId> = self.containers.iter().filter(|(_, it)| it.exited.is_none()).map(|(id, _)| *id).collect();
+            let running: Vec<ContainerId> = self
+                .containers
+                .iter()
+                .filter(|(_, it)| it.exited.is_none())
+                .map(|(id, _)| *id)
+                .collect();
             running.into_iter().for_each(|container| self.subscribe(container));
         }
     }
@@ -313,11 +351,16 @@ impl Bed {
                     }
                 }
             }
-            Effect::ToMaster(link, message) if self.master == Some(link) => self.master_hears(message),
+            Effect::ToMaster(link, message) if self.master == Some(link) => {
+                self.master_hears(message)
+            }
             Effect::CloseMaster(link) if self.master == Some(link) => self.master = None,
             Effect::ToExecutor(link, event) => self.executor_hears(link, event),
             Effect::CloseExecutor(link) => {
-                self.containers.values_mut().filter(|it| it.link == Some(link)).for_each(|it| it.link = None);
+                self.containers
+                    .values_mut()
+                    .filter(|it| it.link == Some(link))
+                    .for_each(|it| it.link = None);
             }
             Effect::OpenDisks(..) => self.answers.push_back(Input::Opened(self.machine.clone())),
             Effect::MakeVolume(label) => {
@@ -327,7 +370,11 @@ impl Bed {
                 self.answers.push_back(Input::VolumeMade(label.claim, made));
             }
             Effect::CheckVolume(label) => {
-                let whole = if self.volumes.contains(&label.claim) { Ok(()) } else { Err("its directory is missing".to_owned()) };
+                let whole = if self.volumes.contains(&label.claim) {
+                    Ok(())
+                } else {
+                    Err("its directory is missing".to_owned())
+                };
                 self.answers.push_back(Input::VolumeChecked(label.claim, whole));
             }
             Effect::TrashVolume(label) => {
@@ -361,8 +408,12 @@ impl Bed {
 
     /// No volume is seen by two containers that run.
     fn assert_unused(&self, claim: ClaimId, except: Option<ContainerId>) {
-        let users = self.containers.iter().filter(|(id, it)| Some(**id) != except && it.exited.is_none());
-        let users: Vec<_> = users.filter(|(_, it)| it.plan.volumes.iter().any(|it| it.label.claim == claim)).map(|(id, _)| id).collect();
+        let users =
+            self.containers.iter().filter(|(id, it)| Some(**id) != except && it.exited.is_none());
+        let users: Vec<_> = users
+            .filter(|(_, it)| it.plan.volumes.iter().any(|it| it.label.claim == claim))
+            .map(|(id, _)| id)
+            .collect();
         assert!(users.is_empty(), "volume {claim} is still used by {users:?}");
     }
 
@@ -379,7 +430,13 @@ impl Bed {
                 return self.answers.push_back(Input::ContainerStarted(container, Err(why)));
             }
         }
-        let contained = Contained { plan, exited: None, link: None, tasks: BTreeSet::new(), updates: Vec::new() };
+        let contained = Contained {
+            plan,
+            exited: None,
+            link: None,
+            tasks: BTreeSet::new(),
+            updates: Vec::new(),
+        };
         self.containers.insert(container, contained);
         self.answers.push_back(Input::ContainerStarted(container, Ok(())));
         self.subscribe(container);
@@ -408,7 +465,11 @@ impl Bed {
             self.answers.push_back(Input::VolumeChecked(volume.label.claim, Err(why.clone())));
             return Err(why);
         }
-        let contained = self.containers.get_mut(&container).filter(|it| it.exited.is_none()).ok_or("the container does not run")?;
+        let contained = self
+            .containers
+            .get_mut(&container)
+            .filter(|it| it.exited.is_none())
+            .ok_or("the container does not run")?;
         if !contained.plan.volumes.contains(volume) {
             contained.plan.volumes.push(volume.clone());
         }
@@ -432,26 +493,50 @@ impl Bed {
     pub(crate) fn subscribe(&mut self, container: ContainerId) {
         let link = LinkId(self.next_link);
         self.next_link += 1;
-        let Some(contained) = self.containers.get_mut(&container).filter(|it| it.exited.is_none()) else { return };
+        let Some(contained) = self.containers.get_mut(&container).filter(|it| it.exited.is_none())
+        else {
+            return;
+        };
         contained.link = Some(link);
-        let call = ExecutorCall::Subscribe { tasks: contained.tasks.iter().cloned().collect(), updates: contained.updates.clone() };
-        let (framework, executor) = (contained.plan.framework.clone(), contained.plan.executor.clone());
+        let call = ExecutorCall::Subscribe {
+            tasks: contained.tasks.iter().cloned().collect(),
+            updates: contained.updates.clone(),
+        };
+        let (framework, executor) =
+            (contained.plan.framework.clone(), contained.plan.executor.clone());
         self.answers.push_back(Input::FromExecutor(link, framework, executor, call));
     }
 
     fn executor_hears(&mut self, link: LinkId, event: ExecutorEvent) {
-        let Some((container, contained)) = self.containers.iter_mut().find(|(_, it)| it.link == Some(link)) else { return };
+        let Some((container, contained)) =
+            self.containers.iter_mut().find(|(_, it)| it.link == Some(link))
+        else {
+            return;
+        };
         let container = *container;
         match event {
             ExecutorEvent::Launch(info) => self.run(container, &info),
-            ExecutorEvent::LaunchGroup(tasks) => tasks.iter().for_each(|it| self.run(container, it)),
-            ExecutorEvent::Kill(task, _) if self.obedient => self.moved(container, &task, TaskState::Killed),
+            ExecutorEvent::LaunchGroup(tasks) => {
+                tasks.iter().for_each(|it| self.run(container, it))
+            }
+            ExecutorEvent::Kill(task, _) if self.obedient => {
+                self.moved(container, &task, TaskState::Killed)
+            }
             ExecutorEvent::Acknowledged(task, uuid) => {
                 if contained.updates.iter().any(|it| it.uuid == Some(uuid))
-                    && self.durable.tasks.contains_key(&(contained.plan.framework.clone(), task.clone()))
+                    && self
+                        .durable
+                        .tasks
+                        .contains_key(&(contained.plan.framework.clone(), task.clone()))
                 {
-                    let late = self.durable.tasks[&(contained.plan.framework.clone(), task.clone())].state.is_terminal();
-                    assert!(late || self.written.contains(&uuid), "acknowledged before it was written down");
+                    let late = self.durable.tasks
+                        [&(contained.plan.framework.clone(), task.clone())]
+                        .state
+                        .is_terminal();
+                    assert!(
+                        late || self.written.contains(&uuid),
+                        "acknowledged before it was written down"
+                    );
                 }
                 contained.updates.retain(|it| it.uuid != Some(uuid));
                 contained.tasks.remove(&task);
@@ -464,7 +549,10 @@ impl Bed {
     fn run(&mut self, container: ContainerId, info: &TaskInfo) {
         let (task, plan) = (&info.id, &self.containers[&container].plan);
         for name in info.resources.iter().filter_map(|it| it.identity.persistence.as_ref()) {
-            assert!(plan.volumes.iter().any(|it| it.label.persistence == name.as_str()), "task {task} was given before its volume {name}");
+            assert!(
+                plan.volumes.iter().any(|it| it.label.persistence == name.as_str()),
+                "task {task} was given before its volume {name}"
+            );
         }
         let framework = plan.framework.clone();
         let runs = self.runs.entry((framework, task.clone())).or_default();
@@ -483,16 +571,26 @@ impl Bed {
         let Some(contained) = self.containers.get_mut(&container) else { return };
         contained.updates.push(status.clone());
         let key = (contained.plan.framework.clone(), contained.plan.executor.clone());
-        self.answers.extend(contained.link.map(|link| Input::FromExecutor(link, key.0, key.1, ExecutorCall::Update(status))));
+        self.answers.extend(
+            contained
+                .link
+                .map(|link| Input::FromExecutor(link, key.0, key.1, ExecutorCall::Update(status))),
+        );
     }
 
     fn master_hears(&mut self, message: ToMaster) {
         let Some(link) = self.master else { return };
-        let mut reply = |order| self.answers.push_back(Input::FromMaster(link, ToAgent { term: Term(self.term), order }));
+        let mut reply = |order| {
+            self.answers
+                .push_back(Input::FromMaster(link, ToAgent { term: Term(self.term), order }))
+        };
         match message {
             ToMaster::TaskUpdate { framework, status, .. } => {
                 if let Some(uuid) = status.uuid {
-                    assert!(self.written.contains(&uuid), "told before it was written down: {status:?}");
+                    assert!(
+                        self.written.contains(&uuid),
+                        "told before it was written down: {status:?}"
+                    );
                     if self.acknowledges {
                         reply(Order::AcknowledgeTask(framework, status.task.clone(), uuid));
                     }
@@ -533,12 +631,20 @@ impl Bed {
         };
         let operations: Vec<NamedOperation> = actions.into_iter().map(named).collect();
         let uuids = operations.iter().map(|it| it.uuid).collect();
-        self.order(Order::Apply { framework: Some(Box::new(framework())), role: Some(role()), by: "tester".to_owned(), operations });
+        self.order(Order::Apply {
+            framework: Some(Box::new(framework())),
+            role: Some(role()),
+            by: "tester".to_owned(),
+            operations,
+        });
         uuids
     }
 
     pub(crate) fn reserve(resource: Resource) -> Action {
-        Action::Claim(ClaimAction::Reserve { resources: vec![resource.allocated_to(&role())], source: Vec::new() })
+        Action::Claim(ClaimAction::Reserve {
+            resources: vec![resource.allocated_to(&role())],
+            source: Vec::new(),
+        })
     }
 
     pub(crate) fn create(volumes: &[Resource]) -> Action {
@@ -565,7 +671,9 @@ impl Bed {
     }
 
     pub(crate) fn find_claim(&self, volume: &str) -> Option<Claim> {
-        let named = |it: &&Claim| it.resource.identity.persistence.as_ref().is_some_and(|it| it.as_str() == volume);
+        let named = |it: &&Claim| {
+            it.resource.identity.persistence.as_ref().is_some_and(|it| it.as_str() == volume)
+        };
         self.agent.ledger().claims.values().find(named).cloned()
     }
 

@@ -4,8 +4,8 @@
 //! Never lets a task go back: nothing comes after its end.
 
 use holdfast_model::{
-    AgentChange, ExecutorEvent, ExecutorKey, Moment, OperationUuid, StatusSource, StatusUuid, TaskKey, TaskRecord, TaskState, TaskStatus,
-    ToMaster,
+    AgentChange, ExecutorEvent, ExecutorKey, OperationUuid, StatusSource, StatusUuid, StepContext,
+    TaskKey, TaskRecord, TaskState, TaskStatus, ToMaster,
 };
 
 use crate::alarms::Alarm;
@@ -19,14 +19,23 @@ const UPDATES_BYTES_MAX: usize = 512 * 1024;
 
 /// About what statuses take in a record.
 fn bytes_of<'a>(statuses: impl IntoIterator<Item = &'a TaskStatus>) -> usize {
-    statuses.into_iter().map(|it| 256 + it.carried.0.len() + it.message.as_ref().map_or(0, String::len)).sum()
+    statuses
+        .into_iter()
+        .map(|it| 256 + it.payload.0.len() + it.message.as_ref().map_or(0, String::len))
+        .sum()
 }
 
 impl Agent {
     /// An executor says how a task is.
-    pub(crate) fn update(&mut self, moment: &mut Moment<'_>, key: &ExecutorKey, status: TaskStatus) {
+    pub(crate) fn update(
+        &mut self,
+        ctx: &mut StepContext<'_>,
+        key: &ExecutorKey,
+        status: TaskStatus,
+    ) {
         let Some(uuid) = status.uuid else {
-            return self.log(format!("an update of task `{}` without uuid is ignored", status.task));
+            return self
+                .log(format!("an update of task `{}` without uuid is ignored", status.task));
         };
         if let Some(why) = wrong(key, &status) {
             return self.log(format!("an update of task `{}` is ignored: {why}", status.task));
@@ -34,86 +43,118 @@ impl Agent {
         let task_key = (key.0.clone(), status.task.clone());
         let task = self.ledger.tasks.get(&task_key).filter(|it| it.executor == key.1).cloned();
         let news = match &task {
-            Some(task) => !task.state.is_terminal() && rank(task.state) <= rank(status.state) && !is_known(task, uuid),
+            Some(task) => {
+                !task.state.is_terminal()
+                    && rank(task.state) <= rank(status.state)
+                    && !is_known(task, uuid)
+            }
             None => false,
         };
         let news = news && self.soft.note_status(&task_key, uuid);
         if let (Some(task), true) = (&task, news) {
-            self.note_update(moment, task.clone(), status.clone());
+            self.note_update(ctx, task.clone(), status.clone());
         }
         let link = self.soft.runs.get(key).and_then(|it| it.link);
-        self.effects.extend(link.map(|link| Effect::ToExecutor(link, ExecutorEvent::Acknowledged(status.task.clone(), uuid))));
+        self.effects.extend(link.map(|link| {
+            Effect::ToExecutor(link, ExecutorEvent::Acknowledged(status.task.clone(), uuid))
+        }));
         if news {
-            self.forward(moment, &task_key);
-            self.after_update(moment, key, &task_key);
+            self.forward(ctx, &task_key);
+            self.after_update(ctx, key, &task_key);
         } else if task.is_none_or(|it| it.state.is_terminal()) && !status.state.is_terminal() {
             // We said that it has ended, or never knew it; it must not live on.
-            self.log(format!("executor `{}` runs task `{}`, which is not to run; it is killed", key.1, status.task));
-            self.effects.extend(link.map(|link| Effect::ToExecutor(link, ExecutorEvent::Kill(status.task, None))));
+            self.log(format!(
+                "executor `{}` runs task `{}`, which is not to run; it is killed",
+                key.1, status.task
+            ));
+            self.effects.extend(
+                link.map(|link| Effect::ToExecutor(link, ExecutorEvent::Kill(status.task, None))),
+            );
         }
     }
 
-    fn note_update(&mut self, moment: &Moment<'_>, task: TaskRecord, mut status: TaskStatus) {
+    fn note_update(&mut self, ctx: &StepContext<'_>, task: TaskRecord, mut status: TaskStatus) {
         status.agent.clone_from(&self.ledger.identity.agent);
         status.executor = Some(task.executor.clone());
         status.source.get_or_insert(StatusSource::Executor);
         if status.at.0 == 0 {
-            status.at = moment.now;
+            status.at = ctx.now;
         }
         let mut updates = task.updates.clone();
         // The oldest is on its way to the framework, and stays.
-        while 1 < updates.len() && (UPDATES_MAX <= updates.len() || UPDATES_BYTES_MAX < bytes_of(&updates) + bytes_of([&status])) {
+        while 1 < updates.len()
+            && (UPDATES_MAX <= updates.len()
+                || UPDATES_BYTES_MAX < bytes_of(&updates) + bytes_of([&status]))
+        {
             updates.pop();
         }
         updates.push(status.clone());
-        self.commit(vec![AgentChange::Task(TaskRecord { state: status.state, latest: Some(status), updates, delivered: true, ..task })]);
+        self.commit(vec![AgentChange::Task(TaskRecord {
+            state: status.state,
+            latest: Some(status),
+            updates,
+            delivered: true,
+            ..task
+        })]);
     }
 
-    fn after_update(&mut self, moment: &mut Moment<'_>, key: &ExecutorKey, task: &TaskKey) {
+    fn after_update(&mut self, ctx: &mut StepContext<'_>, key: &ExecutorKey, task: &TaskKey) {
         if self.ledger.tasks.get(task).is_some_and(|it| !it.state.is_terminal()) {
             return;
         }
         self.soft.alarms.clear(&Alarm::Kill(task.clone()));
         if self.ledger.executors.get(key).is_some_and(|it| it.command) {
-            self.end_executor(moment, key, None);
+            self.end_executor(ctx, key, None);
         } else {
             self.resize_container(key);
         }
     }
 
     /// Tells the oldest unacknowledged status of a task, unless one is on its way.
-    pub(crate) fn forward(&mut self, moment: &mut Moment<'_>, key: &TaskKey) {
+    pub(crate) fn forward(&mut self, ctx: &mut StepContext<'_>, key: &TaskKey) {
         if self.soft.alarms.at(&Alarm::Update(key.clone())).is_none() {
-            self.send_update(moment, key);
+            self.send_update(ctx, key);
         }
     }
 
-    pub(crate) fn send_update(&mut self, moment: &mut Moment<'_>, key: &TaskKey) {
+    pub(crate) fn send_update(&mut self, ctx: &mut StepContext<'_>, key: &TaskKey) {
         let Some(task) = self.ledger.tasks.get(key) else { return };
         let Some(status) = task.updates.first().cloned() else { return };
         let message = ToMaster::TaskUpdate { framework: key.0.clone(), status, latest: task.state };
         if self.tell_master(message) {
-            let (min_ms, max_ms) = (self.config.update_retry_min_ms, self.config.update_retry_max_ms);
-            self.soft.alarms.retry(Alarm::Update(key.clone()), moment.now, min_ms, max_ms);
+            let (min_ms, max_ms) =
+                (self.config.update_retry_min_ms, self.config.update_retry_max_ms);
+            self.soft.alarms.retry(Alarm::Update(key.clone()), ctx.now, min_ms, max_ms);
         }
     }
 
     /// Tells everything that was not acknowledged, on a new link.
-    pub(crate) fn resend_all(&mut self, moment: &mut Moment<'_>) {
+    pub(crate) fn resend_all(&mut self, ctx: &mut StepContext<'_>) {
         if self.is_planted("agent-forgets-updates") {
             return;
         }
-        let tasks: Vec<TaskKey> = self.ledger.tasks.iter().filter(|(_, it)| !it.updates.is_empty()).map(|(key, _)| key.clone()).collect();
+        let tasks: Vec<TaskKey> = self
+            .ledger
+            .tasks
+            .iter()
+            .filter(|(_, it)| !it.updates.is_empty())
+            .map(|(key, _)| key.clone())
+            .collect();
         for key in tasks {
-            self.send_update(moment, &key);
+            self.send_update(ctx, &key);
         }
         let operations: Vec<OperationUuid> = self.ledger.operations.keys().copied().collect();
         for uuid in operations {
-            self.tell_operation(moment, uuid);
+            self.tell_operation(ctx, uuid);
         }
     }
 
-    pub(crate) fn acknowledge_task(&mut self, moment: &mut Moment<'_>, key: TaskKey, status: StatusUuid) {
+    pub(crate) fn acknowledge_task(
+        &mut self,
+        ctx: &mut StepContext<'_>,
+        key: TaskKey,
+        status: StatusUuid,
+    ) {
         let oldest = |it: &&TaskRecord| it.updates.first().and_then(|it| it.uuid) == Some(status);
         let Some(mut task) = self.ledger.tasks.get(&key).filter(oldest).cloned() else { return };
         self.soft.alarms.clear(&Alarm::Update(key.clone()));
@@ -127,7 +168,7 @@ impl Agent {
             self.forget_framework(&key.0);
         } else {
             self.commit(vec![AgentChange::Task(task)]);
-            self.forward(moment, &key);
+            self.forward(ctx, &key);
         }
     }
 }
@@ -160,7 +201,10 @@ mod tests {
     use crate::step::Effect;
     use crate::testbed::{framework_id, task_key, Bed};
     use crate::Input;
-    use holdfast_model::{ExecutorCall, ExecutorEvent, ExecutorId, Instant, LinkId, Order, StatusUuid, TaskState, TaskStatus};
+    use holdfast_model::{
+        ExecutorCall, ExecutorEvent, ExecutorId, Instant, LinkId, Order, StatusUuid, TaskState,
+        TaskStatus,
+    };
     use uuid::Uuid;
 
     fn running() -> Bed {
@@ -174,7 +218,12 @@ mod tests {
         let mut status = TaskStatus::new(task_key("t").1, state, Instant(0));
         status.uuid = uuid.map(|it| StatusUuid(Uuid::from_u128(it)));
         let link: LinkId = bed.containers.values().next().unwrap().link.unwrap();
-        bed.input(Input::FromExecutor(link, framework_id(), ExecutorId::made("t".to_owned()), ExecutorCall::Update(status)));
+        bed.input(Input::FromExecutor(
+            link,
+            framework_id(),
+            ExecutorId::made("t".to_owned()),
+            ExecutorCall::Update(status),
+        ));
     }
 
     fn acknowledge(bed: &mut Bed, uuid: StatusUuid) {
@@ -235,7 +284,12 @@ mod tests {
         let mut bed = running();
         let before = bed.agent.ledger().clone();
         say(&mut bed, TaskState::Finished, None);
-        for state in [TaskState::Staging, TaskState::Unreachable, TaskState::Unknown, TaskState::GoneByOperator] {
+        for state in [
+            TaskState::Staging,
+            TaskState::Unreachable,
+            TaskState::Unknown,
+            TaskState::GoneByOperator,
+        ] {
             say(&mut bed, state, Some(600 + state as u128));
         }
         assert_eq!(bed.agent.ledger(), &before);
@@ -251,7 +305,10 @@ mod tests {
         bed.acknowledges = true;
         bed.relink();
         bed.settle();
-        assert_eq!(bed.states_told("t"), [TaskState::Running, TaskState::Running, TaskState::Finished]);
+        assert_eq!(
+            bed.states_told("t"),
+            [TaskState::Running, TaskState::Running, TaskState::Finished]
+        );
         assert!(bed.agent.ledger().tasks.is_empty() && bed.agent.ledger().frameworks.is_empty());
         assert_eq!(bed.next_deadline(), None);
     }
@@ -284,7 +341,10 @@ mod tests {
         }
         say(&mut bed, TaskState::Failed, Some(9_000));
         let task = &bed.agent.ledger().tasks[&task_key("t")];
-        assert_eq!((task.updates.len(), task.updates.last().unwrap().state), (super::UPDATES_MAX, TaskState::Failed));
+        assert_eq!(
+            (task.updates.len(), task.updates.last().unwrap().state),
+            (super::UPDATES_MAX, TaskState::Failed)
+        );
     }
 
     #[test]
@@ -295,10 +355,19 @@ mod tests {
             status.uuid = Some(StatusUuid(Uuid::from_u128(20_000 + number)));
             status.message = Some("x".repeat(30 * 1024));
             let link: LinkId = bed.containers.values().next().unwrap().link.unwrap();
-            bed.input(Input::FromExecutor(link, framework_id(), ExecutorId::made("t".to_owned()), ExecutorCall::Update(status)));
+            bed.input(Input::FromExecutor(
+                link,
+                framework_id(),
+                ExecutorId::made("t".to_owned()),
+                ExecutorCall::Update(status),
+            ));
         }
         let task = &bed.agent.ledger().tasks[&task_key("t")];
-        assert!(super::bytes_of(&task.updates) <= super::UPDATES_BYTES_MAX, "{}", super::bytes_of(&task.updates));
+        assert!(
+            super::bytes_of(&task.updates) <= super::UPDATES_BYTES_MAX,
+            "{}",
+            super::bytes_of(&task.updates)
+        );
         assert!(1 < task.updates.len());
     }
 }

@@ -59,7 +59,12 @@ impl Agent {
             machine: self.soft.machine.clone(),
             total: self.soft.total.clone(),
             faults: self.faults(),
-            executors: self.ledger.executors.keys().filter_map(|key| self.executor_view(key)).collect(),
+            executors: self
+                .ledger
+                .executors
+                .keys()
+                .filter_map(|key| self.executor_view(key))
+                .collect(),
             waiting_operations: self.soft.waiting.len(),
             waiting_launches: self.soft.deferred.len(),
         }

@@ -4,7 +4,9 @@
 //! what CREATE could not finish: nothing was promised, and a directory that is there anyhow may stay.
 
 use holdfast_model::claim::ClaimChanges;
-use holdfast_model::{AgentChange, Claim, ClaimId, ClaimState, Moment, OperationRecord, OperationState};
+use holdfast_model::{
+    AgentChange, Claim, ClaimId, ClaimState, OperationRecord, OperationState, StepContext,
+};
 
 use crate::alarms::Alarm;
 use crate::claims::label;
@@ -16,78 +18,138 @@ const TRASH_RETRY_MIN_MS: u64 = 1_000;
 const TRASH_RETRY_MAX_MS: u64 = 60_000;
 
 impl Agent {
-    pub(crate) fn volume_made(&mut self, moment: &mut Moment<'_>, id: ClaimId, outcome: Result<(), String>) {
+    pub(crate) fn volume_made(
+        &mut self,
+        ctx: &mut StepContext<'_>,
+        id: ClaimId,
+        outcome: Result<(), String>,
+    ) {
         self.soft.making.remove(&id);
-        let Some(claim) = self.ledger.claims.get(&id).filter(|it| it.state == ClaimState::Making).cloned() else { return };
+        let Some(claim) =
+            self.ledger.claims.get(&id).filter(|it| it.state == ClaimState::Making).cloned()
+        else {
+            return;
+        };
         let operation = self.operation_on(id);
         if let Err(why) = outcome {
-            return self.making_failed(moment, claim, operation, &why);
+            return self.making_failed(ctx, claim, operation, &why);
         }
         self.soft.made.insert(id);
         let siblings = operation.as_ref().map_or_else(|| vec![id], |it| it.claims.clone());
-        let making = siblings.iter().filter_map(|it| self.ledger.claims.get(it)).filter(|it| it.state == ClaimState::Making);
+        let making = siblings
+            .iter()
+            .filter_map(|it| self.ledger.claims.get(it))
+            .filter(|it| it.state == ClaimState::Making);
         let making: Vec<Claim> = making.cloned().collect();
         if making.iter().any(|it| !self.soft.made.contains(&it.id)) {
             return; // They become ready together, or none does.
         }
         self.soft.made.retain(|it| making.iter().all(|claim| claim.id != *it));
-        self.commit(making.into_iter().map(|it| AgentChange::Claim(Claim { state: ClaimState::Ready, ..it })).collect());
+        self.commit(
+            making
+                .into_iter()
+                .map(|it| AgentChange::Claim(Claim { state: ClaimState::Ready, ..it }))
+                .collect(),
+        );
         if let Some(operation) = operation {
-            self.settle_operation(moment, operation, OperationState::Finished, None);
+            self.settle_operation(ctx, operation, OperationState::Finished, None);
         }
     }
 
-    fn making_failed(&mut self, moment: &mut Moment<'_>, claim: Claim, operation: Option<OperationRecord>, why: &str) {
+    fn making_failed(
+        &mut self,
+        ctx: &mut StepContext<'_>,
+        claim: Claim,
+        operation: Option<OperationRecord>,
+        why: &str,
+    ) {
         let siblings = operation.as_ref().map_or_else(|| vec![claim.id], |it| it.claims.clone());
         let mut touched = siblings.clone();
         for id in siblings {
-            let Some(unmade) = self.ledger.claims.get(&id).filter(|it| it.state == ClaimState::Making).cloned() else { continue };
+            let Some(unmade) =
+                self.ledger.claims.get(&id).filter(|it| it.state == ClaimState::Making).cloned()
+            else {
+                continue;
+            };
             self.soft.made.remove(&id);
-            self.take_back(moment, &unmade, "the agent", &mut touched);
+            self.take_back(ctx, &unmade, "the agent", &mut touched);
         }
         match operation {
             Some(operation) => {
                 let record = OperationRecord { claims: touched, ..operation };
                 let message = format!("{} could not be made: {why}", claim.resource);
-                self.settle_operation(moment, record, OperationState::Failed, Some(message));
+                self.settle_operation(ctx, record, OperationState::Failed, Some(message));
             }
             None => self.log(format!("{} could not be made: {why}", claim.resource)),
         }
     }
 
-    pub(crate) fn volume_trashed(&mut self, moment: &mut Moment<'_>, id: ClaimId, outcome: Result<(), String>) {
-        let Some(claim) = self.ledger.claims.get(&id).filter(|it| it.state == ClaimState::Destroying).cloned() else { return };
+    pub(crate) fn volume_trashed(
+        &mut self,
+        ctx: &mut StepContext<'_>,
+        id: ClaimId,
+        outcome: Result<(), String>,
+    ) {
+        let Some(claim) =
+            self.ledger.claims.get(&id).filter(|it| it.state == ClaimState::Destroying).cloned()
+        else {
+            return;
+        };
         if let Err(why) = outcome {
-            self.log(format!("{} could not be moved to the trash, which is tried again: {why}", claim.resource));
-            return self.soft.alarms.retry(Alarm::Trash(id), moment.now, TRASH_RETRY_MIN_MS, TRASH_RETRY_MAX_MS);
+            self.log(format!(
+                "{} could not be moved to the trash, which is tried again: {why}",
+                claim.resource
+            ));
+            return self.soft.alarms.retry(
+                Alarm::Trash(id),
+                ctx.now,
+                TRASH_RETRY_MIN_MS,
+                TRASH_RETRY_MAX_MS,
+            );
         }
         self.soft.alarms.clear(&Alarm::Trash(id));
         self.soft.volume_faults.remove(&id);
         let operation = self.operation_on(id);
-        let by = operation.as_ref().and_then(|it| it.framework.as_ref()).map_or_else(|| "operator".to_owned(), ToString::to_string);
+        let by = operation
+            .as_ref()
+            .and_then(|it| it.framework.as_ref())
+            .map_or_else(|| "operator".to_owned(), ToString::to_string);
         let mut touched = operation.as_ref().map_or_else(Vec::new, |it| it.claims.clone());
-        self.take_back(moment, &claim, &by, &mut touched);
+        self.take_back(ctx, &claim, &by, &mut touched);
         let Some(operation) = operation else { return };
         let record = OperationRecord { claims: touched, ..operation };
-        let unfinished = record.claims.iter().filter_map(|it| self.ledger.claims.get(it)).any(|it| it.state == ClaimState::Destroying);
+        let unfinished = record
+            .claims
+            .iter()
+            .filter_map(|it| self.ledger.claims.get(it))
+            .any(|it| it.state == ClaimState::Destroying);
         if unfinished {
             self.commit(vec![AgentChange::Operation(record)]);
         } else {
-            self.settle_operation(moment, record, OperationState::Finished, None);
+            self.settle_operation(ctx, record, OperationState::Finished, None);
         }
     }
 
     /// Ends a volume's claim and gives its space back to the reservation.
-    fn take_back(&mut self, moment: &mut Moment<'_>, volume: &Claim, by: &str, touched: &mut Vec<ClaimId>) {
-        let ClaimChanges { kept, .. } = self.give_back(moment, volume, by);
-        touched.extend(kept.iter().map(|it| it.id).filter(|id| !touched.contains(id)).collect::<Vec<_>>());
+    fn take_back(
+        &mut self,
+        ctx: &mut StepContext<'_>,
+        volume: &Claim,
+        by: &str,
+        touched: &mut Vec<ClaimId>,
+    ) {
+        let ClaimChanges { kept, .. } = self.give_back(ctx, volume, by);
+        touched.extend(
+            kept.iter().map(|it| it.id).filter(|id| !touched.contains(id)).collect::<Vec<_>>(),
+        );
         let mut batch = vec![AgentChange::ClaimGone(volume.id)];
         batch.extend(kept.into_iter().map(AgentChange::Claim));
         self.commit(batch);
     }
 
     pub(crate) fn trash_again(&mut self, id: ClaimId) {
-        let destroying = self.ledger.claims.get(&id).filter(|it| it.state == ClaimState::Destroying);
+        let destroying =
+            self.ledger.claims.get(&id).filter(|it| it.state == ClaimState::Destroying);
         let label = destroying.and_then(label);
         self.effects.extend(label.map(Effect::TrashVolume));
     }
@@ -111,10 +173,17 @@ mod tests {
         bed.settle();
         assert_eq!(bed.outcome(uuid), Some(OperationState::Failed));
         assert!(bed.operations.last().unwrap().message.as_ref().unwrap().contains("no space left"));
-        assert_eq!(bed.agent.total(), &before, "neither of the two is a volume: they become ready together or not at all");
+        assert_eq!(
+            bed.agent.total(),
+            &before,
+            "neither of the two is a volume: they become ready together or not at all"
+        );
         assert!(bed.find_claim("a").is_none() && bed.find_claim("b").is_none());
         assert_eq!(bed.task_state("t"), Some(TaskState::Dropped));
-        assert!(!bed.seen.iter().any(|it| matches!(it, Effect::TrashVolume(_) | Effect::StartContainer(_))));
+        assert!(!bed
+            .seen
+            .iter()
+            .any(|it| matches!(it, Effect::TrashVolume(_) | Effect::StartContainer(_))));
     }
 
     #[test]
@@ -129,7 +198,11 @@ mod tests {
         bed.settle();
         assert_eq!(bed.claim(DB_VOLUME).state, ClaimState::Destroying);
         let (now, start) = (bed.agent.total().quantities(), before.quantities());
-        assert_eq!(now["disk"].plus(holdfast_model::Scalar::whole(60)), start["disk"], "offered to nobody");
+        assert_eq!(
+            now["disk"].plus(holdfast_model::Scalar::whole(60)),
+            start["disk"],
+            "offered to nobody"
+        );
         for ms in [1_000, 2_000] {
             assert_eq!(bed.outcome(uuid), None);
             bed.pass_ms(ms);
@@ -147,7 +220,14 @@ mod tests {
         bed.settle();
         let uuid = bed.apply(vec![Bed::destroy(&[bed.volume()])])[0];
         assert_eq!(bed.outcome(uuid), Some(OperationState::Failed));
-        assert!(bed.operations.last().unwrap().message.as_ref().unwrap().contains("in use by task `t`"));
+        assert!(bed
+            .operations
+            .last()
+            .unwrap()
+            .message
+            .as_ref()
+            .unwrap()
+            .contains("in use by task `t`"));
     }
 
     #[test]
@@ -156,12 +236,21 @@ mod tests {
         bed.reserve_and_create();
         bed.machine.disks[1].fault = Some("read-only".to_owned());
         bed.input(Input::Opened(bed.machine.clone()));
-        let uuids = bed.apply(vec![Bed::destroy(&[bed.volume()]), Bed::create(&[volume_named("n", 1)]), Bed::reserve(reserved_disk(1))]);
+        let uuids = bed.apply(vec![
+            Bed::destroy(&[bed.volume()]),
+            Bed::create(&[volume_named("n", 1)]),
+            Bed::reserve(reserved_disk(1)),
+        ]);
         for uuid in uuids {
             assert_eq!(bed.outcome(uuid), Some(OperationState::Failed));
         }
-        let uuid = bed.apply(vec![Action::Claim(ClaimAction::Unreserve(vec![reserved_disk(40)]))])[0];
-        assert_eq!(bed.outcome(uuid), Some(OperationState::Finished), "what is given up needs no disk");
+        let uuid =
+            bed.apply(vec![Action::Claim(ClaimAction::Unreserve(vec![reserved_disk(40)]))])[0];
+        assert_eq!(
+            bed.outcome(uuid),
+            Some(OperationState::Finished),
+            "what is given up needs no disk"
+        );
     }
 
     #[test]
@@ -170,14 +259,25 @@ mod tests {
         let mut inner = crate::testbed::reservation();
         inner.role = holdfast_model::Role::parse("db/one").unwrap();
         let refined = reserved_disk(60).reserved(inner);
-        let volume = refined.clone().volume(holdfast_model::PersistenceId::parse("v").unwrap(), "data", None);
+        let volume = refined.clone().volume(
+            holdfast_model::PersistenceId::parse("v").unwrap(),
+            "data",
+            None,
+        );
         bed.apply(vec![Bed::reserve(reserved_disk(100)), Bed::reserve(refined.clone())]);
-        let before = bed.agent.ledger().claims.values().map(|it| it.resource.clone()).collect::<Vec<_>>();
+        let before =
+            bed.agent.ledger().claims.values().map(|it| it.resource.clone()).collect::<Vec<_>>();
         bed.apply(vec![Bed::create(std::slice::from_ref(&volume))]);
         bed.settle();
         bed.apply(vec![Bed::destroy(&[volume])]);
         bed.settle();
-        let after = bed.agent.ledger().claims.values().map(|it| it.resource.clone()).collect::<holdfast_model::Resources>();
+        let after = bed
+            .agent
+            .ledger()
+            .claims
+            .values()
+            .map(|it| it.resource.clone())
+            .collect::<holdfast_model::Resources>();
         assert_eq!(after, before.iter().collect());
     }
 
@@ -185,9 +285,18 @@ mod tests {
     fn a_label_never_changes() {
         let mut bed = Bed::registered();
         bed.reserve_and_create();
-        let made = bed.seen.iter().find_map(|it| if let Effect::MakeVolume(label) = it { Some(label.clone()) } else { None }).unwrap();
+        let made = bed
+            .seen
+            .iter()
+            .find_map(
+                |it| if let Effect::MakeVolume(label) = it { Some(label.clone()) } else { None },
+            )
+            .unwrap();
         bed.apply(vec![Bed::destroy(&[bed.volume()])]);
         assert!(bed.seen.contains(&Effect::TrashVolume(made.clone())));
-        assert_eq!((made.persistence.as_str(), made.role.as_str(), made.size_mb, made.generation), (DB_VOLUME, "db", 60, 1));
+        assert_eq!(
+            (made.persistence.as_str(), made.role.as_str(), made.size_mb, made.generation),
+            (DB_VOLUME, "db", 60, 1)
+        );
     }
 }

@@ -4,11 +4,11 @@
 //! Operations that wait are in the ledger. Launches that wait are not; they are ended, with a status,
 //! before any report that would not name them. News that the master has not asked for wait for them.
 
-use holdfast_model::{Moment, OperationState};
+use holdfast_model::{OperationState, StepContext};
 
 use crate::claims::Plan;
 use crate::launch::Placing;
-use crate::soft::Verdict;
+use crate::soft::TerminationReason;
 use crate::Agent;
 
 /// How many launches may wait for operations.
@@ -16,12 +16,17 @@ pub(crate) const DEFERRED_MAX: usize = 256;
 
 impl Agent {
     /// Does the waiting operations that can be done now, and refuses those that never can.
-    pub(crate) fn retry_operations(&mut self, moment: &mut Moment<'_>) {
+    pub(crate) fn retry_operations(&mut self, ctx: &mut StepContext<'_>) {
         if self.soft.machine.is_none() {
             return;
         }
         for (uuid, by) in self.soft.waiting.clone() {
-            let record = self.ledger.operations.get(&uuid).filter(|it| it.state == OperationState::Pending).cloned();
+            let record = self
+                .ledger
+                .operations
+                .get(&uuid)
+                .filter(|it| it.state == OperationState::Pending)
+                .cloned();
             let plan = self.claim_action(&uuid).map(|action| self.plan(action, uuid));
             let (Some(record), Some(plan)) = (record, plan) else {
                 self.soft.waiting.retain(|(it, _)| *it != uuid);
@@ -32,31 +37,37 @@ impl Agent {
             }
             self.soft.waiting.retain(|(it, _)| *it != uuid);
             match plan {
-                Plan::Do => self.carry_out(moment, record, &by),
+                Plan::Do => self.carry_out(ctx, record, &by),
                 Plan::Wait => {}
-                Plan::Refuse(state, why) => self.settle_operation(moment, record, state, Some(why)),
+                Plan::Refuse(state, why) => self.settle_operation(ctx, record, state, Some(why)),
             }
         }
     }
 
     /// Launches what can be launched now, in order.
-    pub(crate) fn retry_launches(&mut self, moment: &mut Moment<'_>) {
+    pub(crate) fn retry_launches(&mut self, ctx: &mut StepContext<'_>) {
         let deferred = std::mem::take(&mut self.soft.deferred);
         for launch in deferred {
             match self.place(&launch) {
-                Placing::Go => self.accept(moment, launch),
+                Placing::Go => self.accept(ctx, launch),
                 Placing::Defer => self.soft.deferred.push(launch),
-                Placing::Refuse(verdict) => self.refuse_launch(moment, &launch, &verdict),
+                Placing::Refuse(termination) => self.refuse_launch(ctx, &launch, &termination),
             }
         }
     }
 
     /// Ends launches that wait, for those that `which` names.
-    pub(crate) fn drop_launches(&mut self, moment: &mut Moment<'_>, verdict: &Verdict, which: impl Fn(&crate::launch::Launch) -> bool) {
-        let (named, others): (Vec<_>, Vec<_>) = std::mem::take(&mut self.soft.deferred).into_iter().partition(|it| which(it));
+    pub(crate) fn drop_launches(
+        &mut self,
+        ctx: &mut StepContext<'_>,
+        termination: &TerminationReason,
+        which: impl Fn(&crate::launch::Launch) -> bool,
+    ) {
+        let (named, others): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.soft.deferred).into_iter().partition(|it| which(it));
         self.soft.deferred = others;
         for launch in named {
-            self.refuse_launch(moment, &launch, verdict);
+            self.refuse_launch(ctx, &launch, termination);
         }
     }
 }
@@ -66,8 +77,8 @@ mod tests {
     use crate::testbed::{framework, reserved_disk, role, volume_named, Bed, DB_VOLUME};
     use crate::Input;
     use holdfast_model::{
-        Action, ClaimAction, ClaimState, FrameworkId, FrameworkInfo, NamedOperation, Operation, OperationState, OperationUuid, Order,
-        TaskState,
+        Action, ClaimAction, ClaimState, FrameworkId, FrameworkInfo, NamedOperation, Operation,
+        OperationState, OperationUuid, Order, TaskState,
     };
 
     fn unreserve(mb: i64) -> Action {
@@ -82,7 +93,10 @@ mod tests {
         let uuids = bed.apply(vec![Bed::destroy(&[bed.volume()]), unreserve(100)]);
         assert_eq!(bed.outcome(uuids[1]), None);
         bed.settle();
-        assert_eq!(uuids.iter().map(|it| bed.outcome(*it)).collect::<Vec<_>>(), [Some(OperationState::Finished); 2]);
+        assert_eq!(
+            uuids.iter().map(|it| bed.outcome(*it)).collect::<Vec<_>>(),
+            [Some(OperationState::Finished); 2]
+        );
         assert_eq!((bed.agent.total(), bed.agent.ledger().claims.len()), (&before, 0));
     }
 
@@ -95,7 +109,10 @@ mod tests {
         bed.settle();
         bed.crash();
         bed.settle();
-        assert_eq!(uuids.iter().map(|it| bed.outcome(*it)).collect::<Vec<_>>(), [Some(OperationState::Finished); 2]);
+        assert_eq!(
+            uuids.iter().map(|it| bed.outcome(*it)).collect::<Vec<_>>(),
+            [Some(OperationState::Finished); 2]
+        );
         assert!(bed.agent.ledger().claims.is_empty());
     }
 
@@ -111,7 +128,10 @@ mod tests {
         ]);
         assert_eq!(bed.agent.status().waiting_launches, 1);
         bed.settle();
-        assert_eq!((bed.claim("new").state, bed.task_state("t")), (ClaimState::Ready, Some(TaskState::Running)));
+        assert_eq!(
+            (bed.claim("new").state, bed.task_state("t")),
+            (ClaimState::Ready, Some(TaskState::Running))
+        );
     }
 
     #[test]
@@ -142,7 +162,11 @@ mod tests {
         bed.seen.clear();
         bed.machine.disks[2].fault = Some("it is not mounted".to_owned());
         bed.input(Input::Opened(bed.machine.clone()));
-        assert_eq!((bed.agent.status().waiting_launches, bed.reports().len()), (1, 0), "a report would not name the launch");
+        assert_eq!(
+            (bed.agent.status().waiting_launches, bed.reports().len()),
+            (1, 0),
+            "a report would not name the launch"
+        );
     }
 
     #[test]
@@ -152,7 +176,10 @@ mod tests {
         bed.settle();
         assert_eq!(bed.task_state("t"), Some(TaskState::Running));
         let report = bed.reports().remove(0);
-        assert!(report.disks.iter().any(|it| it.fault.is_some()) && report.tasks.len() == 1, "{report:?}");
+        assert!(
+            report.disks.iter().any(|it| it.fault.is_some()) && report.tasks.len() == 1,
+            "{report:?}"
+        );
     }
 
     #[test]
@@ -163,7 +190,11 @@ mod tests {
         let report = bed.reports().pop().unwrap();
         assert!(report.disks.iter().any(|it| it.fault.is_some()));
         assert_eq!(report.tasks[0].state, TaskState::Dropped);
-        assert!(bed.last_status("t").message.unwrap().contains("when news for the master could wait no longer"));
+        assert!(bed
+            .last_status("t")
+            .message
+            .unwrap()
+            .contains("when news for the master could wait no longer"));
     }
 
     #[test]
@@ -172,7 +203,11 @@ mod tests {
         news_while_a_launch_waits(&mut bed);
         bed.order(Order::Resync);
         assert_eq!((bed.reports().len(), bed.task_state("t")), (1, Some(TaskState::Dropped)));
-        assert!(bed.last_status("t").message.unwrap().contains("when the master asked for a report"));
+        assert!(bed
+            .last_status("t")
+            .message
+            .unwrap()
+            .contains("when the master asked for a report"));
         bed.answers.clear();
         bed.pass_ms(crate::Config::default().disk_look_ms);
         assert_eq!(bed.reports().len(), 1);
@@ -188,7 +223,12 @@ mod tests {
         let uuid = OperationUuid(uuid::Uuid::from_u128(77));
         let action = Action::Launch(vec![crate::testbed::task("o", &[volume_named("nowhere", 1)])]);
         let operations = vec![NamedOperation { uuid, operation: Operation { id: None, action } }];
-        bed.order(Order::Apply { framework, role: Some(role()), by: "tester".to_owned(), operations });
+        bed.order(Order::Apply {
+            framework,
+            role: Some(role()),
+            by: "tester".to_owned(),
+            operations,
+        });
         bed.settle();
         let new = volume_named("new", 100);
         bed.apply(vec![
@@ -223,9 +263,16 @@ mod tests {
     #[test]
     fn a_destroy_right_after_its_create_waits_for_it() {
         let mut bed = Bed::registered();
-        let uuids = bed.apply(vec![Bed::reserve(reserved_disk(100)), Bed::create(&[bed.volume()]), Bed::destroy(&[bed.volume()])]);
+        let uuids = bed.apply(vec![
+            Bed::reserve(reserved_disk(100)),
+            Bed::create(&[bed.volume()]),
+            Bed::destroy(&[bed.volume()]),
+        ]);
         bed.settle();
-        assert_eq!(uuids.iter().map(|it| bed.outcome(*it)).collect::<Vec<_>>(), [Some(OperationState::Finished); 3]);
+        assert_eq!(
+            uuids.iter().map(|it| bed.outcome(*it)).collect::<Vec<_>>(),
+            [Some(OperationState::Finished); 3]
+        );
         assert!(bed.find_claim(DB_VOLUME).is_none() && bed.trash.len() == 1);
     }
 

@@ -1,12 +1,12 @@
 //! Who may be given something at all: the roles of frameworks, indexed so that nobody has to be asked in vain.
 //!
-//! Relies on the picture alone; never decides who comes first (policies do) or what fits (`ground` does).
+//! Relies on the picture alone; never decides who comes first (policies do) or what fits (`candidate` does).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_model::{Capability, FrameworkId, Role};
 
-use crate::picture::{FrameworkView, Picture, RoleView};
+use crate::input::{AllocationInput, FrameworkView, RoleView};
 
 /// One role of one framework, which takes part.
 #[derive(Clone, Copy, Debug)]
@@ -31,18 +31,23 @@ pub(crate) struct Contenders<'a> {
 
 impl<'a> Contenders<'a> {
     /// Those who wait for offers now.
-    pub fn waiting(picture: &Picture<'a>) -> Contenders<'a> {
-        Contenders::of(picture, |it| it.framework.active && !it.role.suppressed)
+    pub fn waiting(input: &AllocationInput<'a>) -> Contenders<'a> {
+        Contenders::of(input, |it| it.framework.active && !it.role.suppressed)
     }
 
     /// Everybody, whether they wait or not.
-    pub fn all(picture: &Picture<'a>) -> Contenders<'a> {
-        Contenders::of(picture, |_| true)
+    pub fn all(input: &AllocationInput<'a>) -> Contenders<'a> {
+        Contenders::of(input, |_| true)
     }
 
-    fn of(picture: &Picture<'a>, takes_part: impl Fn(&Contender<'a>) -> bool) -> Contenders<'a> {
+    fn of(
+        input: &AllocationInput<'a>,
+        takes_part: impl Fn(&Contender<'a>) -> bool,
+    ) -> Contenders<'a> {
         let mut all = Contenders::default();
-        let each = picture.frameworks.values().flat_map(|framework| framework.roles.iter().map(move |role| Contender { framework, role }));
+        let each = input.frameworks.values().flat_map(|framework| {
+            framework.roles.iter().map(move |role| Contender { framework, role })
+        });
         for contender in each.filter(takes_part) {
             let at = all.list.len();
             all.by_role.entry(contender.role.role.as_str()).or_default().push(at);
@@ -69,7 +74,11 @@ impl<'a> Contenders<'a> {
     pub fn at_or_below(&self, role: &Role) -> BTreeSet<usize> {
         let below = format!("{role}/");
         let own = self.by_role.get(role.as_str()).into_iter();
-        let others = self.by_role.range(below.as_str()..).take_while(|(name, _)| name.starts_with(&below)).map(|(_, them)| them);
+        let others = self
+            .by_role
+            .range(below.as_str()..)
+            .take_while(|(name, _)| name.starts_with(&below))
+            .map(|(_, them)| them);
         own.chain(others).flatten().copied().collect()
     }
 }
@@ -85,14 +94,23 @@ mod tests {
         for (n, name) in ["a", "a-b", "a/b", "a/b/c", "ab", "b"].into_iter().enumerate() {
             scene.framework(framework(n as u8 + 1, &[name]));
         }
-        scene.framework(crate::picture::FrameworkView { active: false, ..framework(7, &["a"]) });
-        let picture = scene.picture();
-        let contenders = Contenders::waiting(&picture);
-        let names =
-            |under| contenders.at_or_below(&role(under)).into_iter().map(|at| contenders.get(at).role.role.to_string()).collect::<Vec<_>>();
+        scene.framework(crate::input::FrameworkView { active: false, ..framework(7, &["a"]) });
+        let input = scene.input();
+        let contenders = Contenders::waiting(&input);
+        let names = |under| {
+            contenders
+                .at_or_below(&role(under))
+                .into_iter()
+                .map(|at| contenders.get(at).role.role.to_string())
+                .collect::<Vec<_>>()
+        };
         assert_eq!(names("a"), ["a", "a/b", "a/b/c"]);
         assert_eq!(names("a/b"), ["a/b", "a/b/c"]);
         assert_eq!(names("c"), Vec::<String>::new());
-        assert_eq!(Contenders::all(&picture).at_or_below(&role("a")).len(), 4, "the one that is away counts here");
+        assert_eq!(
+            Contenders::all(&input).at_or_below(&role("a")).len(),
+            4,
+            "the one that is away counts here"
+        );
     }
 }

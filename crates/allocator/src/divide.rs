@@ -1,15 +1,15 @@
 //! The division that all policies share: what is held goes home first, then agent after agent is given away.
 //!
 //! Coarse: whoever comes first is given all that it may have of an agent. Relies on a [`Ranking`] for who comes first
-//! and on `ground` for who may; never gives the same piece twice, which it asserts.
+//! and on `candidate` for who may; never gives the same piece twice, which it asserts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_model::{AgentId, FrameworkId, Quantities};
 
+use crate::candidate::Candidate;
 use crate::contenders::Contenders;
-use crate::ground::Ground;
-use crate::picture::{Allocation, Picture};
+use crate::input::{Allocation, AllocationInput};
 
 /// Tries a contender: what it would be given, if anything.
 pub(crate) type Fits<'f> = &'f mut dyn FnMut(usize) -> Option<Vec<usize>>;
@@ -25,122 +25,149 @@ pub(crate) trait Ranking {
 }
 
 /// The first in an order that fits.
-pub(crate) fn first_of(order: impl IntoIterator<Item = usize>, fits: Fits<'_>) -> Option<(usize, Vec<usize>)> {
-    order.into_iter().find_map(|contender| fits(contender).map(|parts| (contender, parts)))
+pub(crate) fn first_of(
+    order: impl IntoIterator<Item = usize>,
+    fits: Fits<'_>,
+) -> Option<(usize, Vec<usize>)> {
+    order.into_iter().find_map(|contender| fits(contender).map(|slices| (contender, slices)))
 }
 
 /// What somebody is given of one agent.
-struct Gift {
-    ground: usize,
+struct Grant {
+    candidate: usize,
     contender: usize,
-    parts: Vec<usize>,
+    slices: Vec<usize>,
 }
 
 struct Division<'a, 'd> {
-    picture: &'d Picture<'a>,
+    input: &'d AllocationInput<'a>,
     contenders: &'d Contenders<'a>,
     ranking: &'d mut dyn Ranking,
-    grounds: Vec<Ground<'a>>,
-    gifts: Vec<Gift>,
+    candidates: Vec<Candidate<'a>>,
+    grants: Vec<Grant>,
     /// Which gift a contender was made on a ground, so that the rest of an agent joins what went home.
     places: BTreeMap<(usize, usize), usize>,
 }
 
 /// Divides what is free on the `dirty` agents; what goes home comes first in the result.
 pub(crate) fn divide<'a>(
-    picture: &Picture<'a>,
+    input: &AllocationInput<'a>,
     dirty: &BTreeSet<AgentId>,
     contenders: &Contenders<'a>,
     ranking: &mut dyn Ranking,
 ) -> Vec<Allocation> {
-    let well = dirty.iter().filter_map(|id| picture.agents.get(id)).filter(|view| view.fault.is_none() && !view.free.is_empty());
-    let grounds: Vec<Ground<'a>> = well.map(|view| Ground::new(picture, view)).collect();
-    let mut division = Division { picture, contenders, ranking, grounds, gifts: Vec::new(), places: BTreeMap::new() };
+    let well = dirty
+        .iter()
+        .filter_map(|id| input.agents.get(id))
+        .filter(|view| view.fault.is_none() && !view.free.is_empty());
+    let candidates: Vec<Candidate<'a>> = well.map(|view| Candidate::new(input, view)).collect();
+    let mut division = Division {
+        input,
+        contenders,
+        ranking,
+        candidates,
+        grants: Vec::new(),
+        places: BTreeMap::new(),
+    };
     // Every claim on every agent goes home before the rest of any agent is given away.
-    for ground in 0..division.grounds.len() {
-        while division.reclaim(ground) {}
+    for candidate in 0..division.candidates.len() {
+        while division.reclaim(candidate) {}
     }
-    for ground in 0..division.grounds.len() {
-        while division.round(ground) {}
+    for candidate in 0..division.candidates.len() {
+        while division.round(candidate) {}
     }
     division.finish()
 }
 
 impl Division<'_, '_> {
     /// Sends one bundle home; whether there was one.
-    fn reclaim(&mut self, ground: usize) -> bool {
-        let here = &self.grounds[ground];
-        let holders: BTreeSet<&FrameworkId> = here.left().flat_map(|(_, part)| part.holders.iter().copied()).collect();
+    fn reclaim(&mut self, candidate: usize) -> bool {
+        let here = &self.candidates[candidate];
+        let holders: BTreeSet<&FrameworkId> =
+            here.left().flat_map(|(_, slice)| slice.holders.iter().copied()).collect();
         if holders.is_empty() {
             return false;
         }
         // A claim comes home to the very role it is reserved for, if that is waiting; else to one below it.
         let (mut exact, mut below) = (BTreeSet::new(), BTreeSet::new());
-        for at in holders.into_iter().flat_map(|framework| self.contenders.of_framework(framework)) {
+        for at in holders.into_iter().flat_map(|framework| self.contenders.of_framework(framework))
+        {
             let contender = self.contenders.get(*at);
-            let mut own = here.left().filter(|(_, part)| part.is_held_by(&contender.framework.id));
-            let same = own.any(|(_, part)| part.identity.role() == contender.role.role);
+            let mut own =
+                here.left().filter(|(_, slice)| slice.is_held_by(&contender.framework.id));
+            let same = own.any(|(_, slice)| slice.identity.role() == contender.role.role);
             if same { &mut exact } else { &mut below }.insert(*at);
         }
-        let mut fits = |at: usize| here.bundle(self.picture, &self.contenders.get(at));
-        let first = self.ranking.first_among(&exact, &mut fits).or_else(|| self.ranking.first_among(&below, &mut fits));
-        self.give(ground, first)
+        let mut fits = |at: usize| here.bundle(self.input, &self.contenders.get(at));
+        let first = self
+            .ranking
+            .first_among(&exact, &mut fits)
+            .or_else(|| self.ranking.first_among(&below, &mut fits));
+        self.give(candidate, first)
     }
 
     /// Gives all that the first one may have of what is left; whether there was one.
-    fn round(&mut self, ground: usize) -> bool {
-        let here = &self.grounds[ground];
+    fn round(&mut self, candidate: usize) -> bool {
+        let here = &self.candidates[candidate];
         if here.left().next().is_none() {
             return false;
         }
-        let mut fits = |at: usize| here.eligible(self.picture, &self.contenders.get(at)).ok();
-        let first = if here.left().all(|(_, part)| part.identity.is_reserved()) {
-            let among = here.left().flat_map(|(_, part)| self.contenders.at_or_below(&part.identity.role())).collect();
+        let mut fits = |at: usize| here.eligible(self.input, &self.contenders.get(at)).ok();
+        let first = if here.left().all(|(_, slice)| slice.identity.is_reserved()) {
+            let among = here
+                .left()
+                .flat_map(|(_, slice)| self.contenders.at_or_below(&slice.identity.role()))
+                .collect();
             self.ranking.first_among(&among, &mut fits)
         } else {
             self.ranking.first(&mut fits)
         };
-        self.give(ground, first)
+        self.give(candidate, first)
     }
 
-    fn give(&mut self, ground: usize, first: Option<(usize, Vec<usize>)>) -> bool {
-        let Some((contender, parts)) = first else { return false };
-        assert!(!parts.is_empty(), "a gift is something");
-        let (here, role) = (&mut self.grounds[ground], &self.contenders.get(contender).role.role);
-        for part in &parts {
-            assert!(here.part(*part).identity.is_allocatable_to(role), "what is reserved goes only to its role");
-            here.take(*part);
+    fn give(&mut self, candidate: usize, first: Option<(usize, Vec<usize>)>) -> bool {
+        let Some((contender, slices)) = first else { return false };
+        assert!(!slices.is_empty(), "a gift is something");
+        let (here, role) =
+            (&mut self.candidates[candidate], &self.contenders.get(contender).role.role);
+        for slice in &slices {
+            assert!(
+                here.slice(*slice).identity.is_allocatable_to(role),
+                "what is reserved goes only to its role"
+            );
+            here.take(*slice);
         }
-        self.ranking.charge(contender, &here.scalars(&parts));
-        let at = *self.places.entry((ground, contender)).or_insert_with(|| {
-            self.gifts.push(Gift { ground, contender, parts: Vec::new() });
-            self.gifts.len() - 1
+        self.ranking.charge(contender, &here.scalars(&slices));
+        let at = *self.places.entry((candidate, contender)).or_insert_with(|| {
+            self.grants.push(Grant { candidate, contender, slices: Vec::new() });
+            self.grants.len() - 1
         });
-        self.gifts[at].parts.extend(parts);
+        self.grants[at].slices.extend(slices);
         true
     }
 
     fn finish(self) -> Vec<Allocation> {
-        let allocation = |gift: Gift| {
-            let (ground, contender) = (&self.grounds[gift.ground], self.contenders.get(gift.contender));
+        let allocation = |grant: Grant| {
+            let (candidate, contender) =
+                (&self.candidates[grant.candidate], self.contenders.get(grant.contender));
             Allocation {
                 framework: contender.framework.id.clone(),
                 role: contender.role.role.clone(),
-                agent: ground.view.id.clone(),
-                resources: ground.resources(&gift.parts),
+                agent: candidate.view.id.clone(),
+                resources: candidate.resources(&grant.slices),
             }
         };
-        self.gifts.into_iter().map(allocation).collect()
+        self.grants.into_iter().map(allocation).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::picture::{FrameworkView, Holder};
+    use crate::input::{FrameworkView, Holder};
     use crate::policy::POLICIES;
     use crate::reasons::{why_not, why_not_after};
-    use crate::shares::Yardstick;
+    use crate::shares::ShareBasis;
     use crate::testing::*;
     use crate::tree::RoleTree;
     use holdfast_model::{Capability, Resource, Resources, Role, Scalar};
@@ -148,7 +175,10 @@ mod tests {
 
     /// A volume of 100 MB with the cpus and memory reserved beside it.
     fn home() -> Resources {
-        sum([[volume("v", 100, "db")].into_iter().collect(), reserve(&sum([cpus(2), mem(64)]), "db")])
+        sum([
+            [volume("v", 100, "db")].into_iter().collect(),
+            reserve(&sum([cpus(2), mem(64)]), "db"),
+        ])
     }
 
     /// F1 and F2 of role `db`, F3 of another, and one agent where F1 holds `home`.
@@ -160,13 +190,18 @@ mod tests {
         let mut view = agent(1, &sum([home(), cpus(4), mem(1000)]));
         view.holders = hold(&home(), 1);
         scene.agent(view);
-        scene.frameworks.get_mut(&framework_id(1)).unwrap().roles[0].allocated = quantities(&[("cpus", 100)]);
-        scene.frameworks.get_mut(&framework_id(3)).unwrap().roles[0].allocated = quantities(&[("cpus", 1000)]);
+        scene.frameworks.get_mut(&framework_id(1)).unwrap().roles[0].allocated =
+            quantities(&[("cpus", 100)]);
+        scene.frameworks.get_mut(&framework_id(3)).unwrap().roles[0].allocated =
+            quantities(&[("cpus", 1000)]);
         scene
     }
 
     fn lines(allocations: &[Allocation]) -> Vec<String> {
-        allocations.iter().map(|it| format!("{} {} {}", it.framework, it.agent, it.resources)).collect()
+        allocations
+            .iter()
+            .map(|it| format!("{} {} {}", it.framework, it.agent, it.resources))
+            .collect()
     }
 
     const HOME: &str = "cpus(db):2; disk(db)[v]:100; mem(db):64";
@@ -176,7 +211,11 @@ mod tests {
         let mut scene = scene();
         scene.agent(agent(0, &cpus(1)));
         let given = lines(&scene.divide("drf"));
-        assert_eq!(given[0], format!("F1 S1 {HOME}"), "although F2 has less, and S0 comes before S1");
+        assert_eq!(
+            given[0],
+            format!("F1 S1 {HOME}"),
+            "although F2 has less, and S0 comes before S1"
+        );
         assert_eq!(given[1..], ["F2 S0 cpus:1", "F2 S1 cpus:4; mem:1000"]);
     }
 
@@ -184,7 +223,10 @@ mod tests {
     fn the_rest_of_the_agent_joins_what_went_home_when_the_holder_is_first_anyway() {
         let mut scene = scene();
         scene.frameworks.remove(&framework_id(2));
-        assert_eq!(lines(&scene.divide("drf")), ["F1 S1 cpus:4; cpus(db):2; disk(db)[v]:100; mem:1000; mem(db):64"]);
+        assert_eq!(
+            lines(&scene.divide("drf")),
+            ["F1 S1 cpus:4; cpus(db):2; disk(db)[v]:100; mem:1000; mem(db):64"]
+        );
     }
 
     #[test]
@@ -193,9 +235,20 @@ mod tests {
         scene.frameworks.get_mut(&framework_id(1)).unwrap().active = false;
         assert_eq!(lines(&scene.divide("drf")), ["F2 S1 cpus:4; mem:1000"]);
         scene.frameworks.remove(&framework_id(1));
-        assert_eq!(lines(&scene.divide("drf")), ["F2 S1 cpus:4; mem:1000"], "a new leader may not know it yet");
-        scene.agents.values_mut().for_each(|it| it.holders.iter_mut().for_each(|it| it.expected = false));
-        assert_eq!(scene.divide("drf")[0].resources.len(), 5, "not expected any more: its role mates may have it");
+        assert_eq!(
+            lines(&scene.divide("drf")),
+            ["F2 S1 cpus:4; mem:1000"],
+            "a new leader may not know it yet"
+        );
+        scene
+            .agents
+            .values_mut()
+            .for_each(|it| it.holders.iter_mut().for_each(|it| it.expected = false));
+        assert_eq!(
+            scene.divide("drf")[0].resources.len(),
+            5,
+            "not expected any more: its role mates may have it"
+        );
     }
 
     #[test]
@@ -236,10 +289,17 @@ mod tests {
     #[test]
     fn a_remnant_of_disk_is_offered_to_its_owner_however_small() {
         let mut scene = scene();
-        scene.agents.values_mut().for_each(|it| it.free = [volume("v", 100, "db")].into_iter().collect());
+        scene
+            .agents
+            .values_mut()
+            .for_each(|it| it.free = [volume("v", 100, "db")].into_iter().collect());
         assert_eq!(lines(&scene.divide("drf")), ["F1 S1 disk(db)[v]:100"]);
         scene.agents.values_mut().for_each(|it| it.holders.clear());
-        assert_eq!(lines(&scene.divide("drf")), ["F2 S1 disk(db)[v]:100"], "to any of its role, if nobody in particular holds it");
+        assert_eq!(
+            lines(&scene.divide("drf")),
+            ["F2 S1 disk(db)[v]:100"],
+            "to any of its role, if nobody in particular holds it"
+        );
     }
 
     #[test]
@@ -251,11 +311,18 @@ mod tests {
             scene.agent(agent(1, free));
             scene.divide("drf").len()
         };
-        let tiny = Resources::from_iter([Resource::scalar("cpus", Scalar::thousandths(9)), Resource::scalar("mem", Scalar::whole(31))]);
+        let tiny = Resources::from_iter([
+            Resource::scalar("cpus", Scalar::thousandths(9)),
+            Resource::scalar("mem", Scalar::whole(31)),
+        ]);
         assert_eq!(given(&tiny, None), 0);
         assert_eq!(given(&tiny, Some(Vec::new())), 1, "no set: anything goes");
         assert_eq!(given(&mem(32), None), 1);
-        assert_eq!(given(&mem(32), Some(vec![quantities(&[("cpus", 1), ("mem", 1)])])), 0, "all of a set");
+        assert_eq!(
+            given(&mem(32), Some(vec![quantities(&[("cpus", 1), ("mem", 1)])])),
+            0,
+            "all of a set"
+        );
     }
 
     #[test]
@@ -278,7 +345,10 @@ mod tests {
         let mut view = agent(1, &reserve(&cpus(1), "eng"));
         view.holders = hold(&view.free, 1);
         scene.agent(view);
-        scene.frameworks.values_mut().for_each(|it| it.roles[1].allocated = quantities(&[("cpus", 1)]));
+        scene
+            .frameworks
+            .values_mut()
+            .for_each(|it| it.roles[1].allocated = quantities(&[("cpus", 1)]));
         assert_eq!(scene.divide("drf")[0].role, role("eng"));
         scene.refuse(1, "eng", 1, &reserve(&cpus(1), "eng"));
         assert_eq!(scene.divide("drf")[0].role, role("eng/db"));
@@ -289,11 +359,15 @@ mod tests {
         let mut scene = Scene::default();
         scene.framework(framework(1, &["db"]));
         scene.framework(framework(2, &["db"]));
-        let (one, two): (Resources, Resources) = ([volume("a", 1, "db")].iter().collect(), [volume("b", 1, "db")].iter().collect());
+        let (one, two): (Resources, Resources) =
+            ([volume("a", 1, "db")].iter().collect(), [volume("b", 1, "db")].iter().collect());
         let mut view = agent(1, &sum([one.clone(), two.clone(), reserve(&cpus(1), "db"), cpus(8)]));
         view.holders = [hold(&one, 2), hold(&two, 1)].concat();
         scene.agent(view);
-        assert_eq!(lines(&scene.divide("drf")), ["F1 S1 cpus:8; cpus(db):1; disk(db)[b]:1", "F2 S1 disk(db)[a]:1"]);
+        assert_eq!(
+            lines(&scene.divide("drf")),
+            ["F1 S1 cpus:8; cpus(db):1; disk(db)[b]:1", "F2 S1 disk(db)[a]:1"]
+        );
     }
 
     #[test]
@@ -313,9 +387,17 @@ mod tests {
         let free = sum([cpus(1), revocable(cpus(3)), [shared].into_iter().collect(), refined]);
         let given = |capabilities: &[Capability]| {
             let mut scene = Scene::default();
-            scene.framework(FrameworkView { capabilities: capabilities.iter().copied().collect(), ..framework(1, &["r/x"]) });
+            scene.framework(FrameworkView {
+                capabilities: capabilities.iter().copied().collect(),
+                ..framework(1, &["r/x"])
+            });
             scene.agent(agent(1, &free));
-            scene.divide("priority").into_iter().next().map(|it| it.resources.to_string()).unwrap_or_default()
+            scene
+                .divide("priority")
+                .into_iter()
+                .next()
+                .map(|it| it.resources.to_string())
+                .unwrap_or_default()
         };
         assert_eq!(given(&[]), "cpus:1");
         assert_eq!(given(&[Capability::RevocableResources]), "cpus:1; cpus:3");
@@ -328,8 +410,16 @@ mod tests {
         let mut scene = scene();
         scene.agents.values_mut().for_each(|it| it.free.add_all(&gpus(2)));
         assert_eq!(lines(&scene.divide("drf")), [format!("F1 S1 {HOME}")]);
-        scene.frameworks.get_mut(&framework_id(3)).unwrap().capabilities.insert(Capability::GpuResources);
-        assert_eq!(lines(&scene.divide("drf")), [format!("F1 S1 {HOME}"), "F3 S1 cpus:4; gpus:2; mem:1000".to_owned()]);
+        scene
+            .frameworks
+            .get_mut(&framework_id(3))
+            .unwrap()
+            .capabilities
+            .insert(Capability::GpuResources);
+        assert_eq!(
+            lines(&scene.divide("drf")),
+            [format!("F1 S1 {HOME}"), "F3 S1 cpus:4; gpus:2; mem:1000".to_owned()]
+        );
     }
 
     #[test]
@@ -341,13 +431,17 @@ mod tests {
         }
         scene.agents.get_mut(&agent_id(2)).unwrap().fault = Some("away".to_owned());
         let dirty = BTreeSet::from([agent_id(2), agent_id(3), agent_id(4)]);
-        let given = crate::by_name("drf").unwrap().allocate(&scene.picture(), &dirty);
+        let given = crate::by_name("drf").unwrap().allocate(&scene.input(), &dirty);
         assert_eq!(lines(&given), ["F1 S3 cpus:1"]);
     }
 
     const ROLES: [&str; 5] = ["*", "a", "a/x", "a/x/y", "b"];
-    const CAPABILITIES: [Capability; 4] =
-        [Capability::RevocableResources, Capability::GpuResources, Capability::SharedResources, Capability::ReservationRefinement];
+    const CAPABILITIES: [Capability; 4] = [
+        Capability::RevocableResources,
+        Capability::GpuResources,
+        Capability::SharedResources,
+        Capability::ReservationRefinement,
+    ];
 
     fn a_role() -> impl Strategy<Value = Role> {
         prop::sample::select(&ROLES[..]).prop_map(role)
@@ -357,8 +451,8 @@ mod tests {
     fn piece() -> impl Strategy<Value = (Resource, Option<(u8, bool)>)> {
         let name = prop::sample::select(vec!["cpus", "mem", "disk", "gpus"]);
         let holder = prop::option::of((1u8..6, prop::bool::weighted(0.8)));
-        (name, 1i64..50, prop::option::weighted(0.7, 1usize..5), any::<[bool; 3]>(), 0u8..3, holder).prop_map(
-            |(name, amount, at, [stack, shared, revocable], id, holder)| {
+        (name, 1i64..50, prop::option::weighted(0.7, 1usize..5), any::<[bool; 3]>(), 0u8..3, holder)
+            .prop_map(|(name, amount, at, [stack, shared, revocable], id, holder)| {
                 let mut resource = Resource::scalar(name, Scalar::whole(amount));
                 let Some(at) = at else {
                     resource.identity.revocable = revocable;
@@ -374,34 +468,52 @@ mod tests {
                     resource.identity.shared = shared;
                 }
                 (resource, holder)
+            })
+    }
+
+    fn an_agent() -> impl Strategy<Value = (Resources, Vec<Holder>, bool)> {
+        (prop::collection::vec(piece(), 0..8), prop::bool::weighted(0.1)).prop_map(
+            |(pieces, ill)| {
+                let holder = |(resource, holder): &(Resource, Option<(u8, bool)>)| {
+                    let (n, expected) = (*holder)?;
+                    Some(Holder {
+                        identity: resource.identity.clone(),
+                        framework: framework_id(n),
+                        expected,
+                    })
+                };
+                (
+                    pieces.iter().map(|(resource, _)| resource).collect(),
+                    pieces.iter().filter_map(holder).collect(),
+                    ill,
+                )
             },
         )
     }
 
-    fn an_agent() -> impl Strategy<Value = (Resources, Vec<Holder>, bool)> {
-        (prop::collection::vec(piece(), 0..8), prop::bool::weighted(0.1)).prop_map(|(pieces, ill)| {
-            let holder = |(resource, holder): &(Resource, Option<(u8, bool)>)| {
-                let (n, expected) = (*holder)?;
-                Some(Holder { identity: resource.identity.clone(), framework: framework_id(n), expected })
-            };
-            (pieces.iter().map(|(resource, _)| resource).collect(), pieces.iter().filter_map(holder).collect(), ill)
-        })
-    }
-
     fn a_framework() -> impl Strategy<Value = FrameworkView> {
-        let roles =
-            prop::collection::btree_map(a_role(), (prop::bool::weighted(0.15), 0i64..50, prop::option::weighted(0.2, 0i64..20)), 1..4);
+        let roles = prop::collection::btree_map(
+            a_role(),
+            (prop::bool::weighted(0.15), 0i64..50, prop::option::weighted(0.2, 0i64..20)),
+            1..4,
+        );
         let capabilities = prop::sample::subsequence(&CAPABILITIES[..], 0..=4);
-        (roles, prop::bool::weighted(0.9), capabilities).prop_map(|(roles, active, capabilities)| {
-            let names: Vec<&str> = roles.keys().map(Role::as_str).collect();
-            let mut view = FrameworkView { active, capabilities: capabilities.into_iter().collect(), ..framework(0, &names) };
-            for (role, (suppressed, cpus, least)) in view.roles.iter_mut().zip(roles.values()) {
-                role.suppressed = *suppressed;
-                role.allocated = quantities(&[("cpus", *cpus)]);
-                role.min_allocatable = least.map(|mem| vec![quantities(&[("mem", mem)])]);
-            }
-            view
-        })
+        (roles, prop::bool::weighted(0.9), capabilities).prop_map(
+            |(roles, active, capabilities)| {
+                let names: Vec<&str> = roles.keys().map(Role::as_str).collect();
+                let mut view = FrameworkView {
+                    active,
+                    capabilities: capabilities.into_iter().collect(),
+                    ..framework(0, &names)
+                };
+                for (role, (suppressed, cpus, least)) in view.roles.iter_mut().zip(roles.values()) {
+                    role.suppressed = *suppressed;
+                    role.allocated = quantities(&[("cpus", *cpus)]);
+                    role.min_allocatable = least.map(|mem| vec![quantities(&[("mem", mem)])]);
+                }
+                view
+            },
+        )
     }
 
     prop_compose! {
@@ -430,18 +542,31 @@ mod tests {
     }
 
     /// Written anew from the rules, and not from the code: may this framework's role have this piece at all?
-    fn may_have(scene: &Scene, framework: &FrameworkView, role: &Role, agent: &AgentId, identity: &holdfast_model::Identity) -> bool {
+    fn may_have(
+        scene: &Scene,
+        framework: &FrameworkView,
+        role: &Role,
+        agent: &AgentId,
+        identity: &holdfast_model::Identity,
+    ) -> bool {
         let reserved_for = identity.reservations.last().map(|it| it.role.as_str().to_owned());
-        let in_tree = reserved_for.is_none_or(|it| it == role.as_str() || role.as_str().starts_with(&format!("{it}/")));
+        let in_tree = reserved_for
+            .is_none_or(|it| it == role.as_str() || role.as_str().starts_with(&format!("{it}/")));
         let can = |capability| framework.capabilities.contains(&capability);
         let understood = (can(Capability::GpuResources) || identity.name != "gpus")
             && (can(Capability::RevocableResources) || !identity.revocable)
             && (can(Capability::SharedResources) || !identity.shared)
             && (can(Capability::ReservationRefinement) || identity.reservations.len() < 2);
-        let holders: Vec<&FrameworkId> =
-            scene.agents[agent].holders.iter().filter(|it| it.expected && it.identity == *identity).map(|it| &it.framework).collect();
+        let holders: Vec<&FrameworkId> = scene.agents[agent]
+            .holders
+            .iter()
+            .filter(|it| it.expected && it.identity == *identity)
+            .map(|it| &it.framework)
+            .collect();
         let away = |it: &&FrameworkId| {
-            let waits = |it: &FrameworkView| it.roles.iter().any(|it| !it.suppressed && identity.is_allocatable_to(&it.role));
+            let waits = |it: &FrameworkView| {
+                it.roles.iter().any(|it| !it.suppressed && identity.is_allocatable_to(&it.role))
+            };
             scene.frameworks.get(*it).is_none_or(|it| !it.active || !waits(it))
         };
         let kept = !holders.contains(&&framework.id) && holders.iter().any(away);
@@ -449,16 +574,22 @@ mod tests {
     }
 
     fn check_rules(scene: &Scene, given: &[Allocation]) -> Result<(), TestCaseError> {
-        let mut free: BTreeMap<&AgentId, Resources> = scene.agents.iter().map(|(id, view)| (id, view.free.clone())).collect();
+        let mut free: BTreeMap<&AgentId, Resources> =
+            scene.agents.iter().map(|(id, view)| (id, view.free.clone())).collect();
         let mut seen = BTreeSet::new();
         for Allocation { framework, role, agent, resources } in given {
             let left = free.get_mut(agent).unwrap();
-            prop_assert!(!resources.is_empty() && left.contains(resources), "twice, or more than is free");
+            prop_assert!(
+                !resources.is_empty() && left.contains(resources),
+                "twice, or more than is free"
+            );
             left.subtract_all(resources);
             let view = &scene.frameworks[framework];
             prop_assert!(scene.agents[agent].fault.is_none() && view.active);
             prop_assert!(view.roles.iter().any(|it| it.role == *role && !it.suppressed));
-            prop_assert!(resources.entries().all(|(identity, _)| may_have(scene, view, role, agent, identity)));
+            prop_assert!(resources
+                .entries()
+                .all(|(identity, _)| may_have(scene, view, role, agent, identity)));
             prop_assert!(seen.insert((framework, role, agent)), "one allocation each");
         }
         Ok(())
@@ -467,21 +598,53 @@ mod tests {
     /// Whoever is connected, waits and has declined nothing gets all it holds, before the rest.
     fn check_home(scene: &Scene, given: &[Allocation]) -> Result<(), TestCaseError> {
         for (agent, view) in scene.agents.iter().filter(|(_, view)| view.fault.is_none()) {
-            for Holder { identity, framework, .. } in view.holders.iter().filter(|it| it.expected && view.free.get(&it.identity).is_some())
+            for Holder { identity, framework, .. } in view
+                .holders
+                .iter()
+                .filter(|it| it.expected && view.free.get(&it.identity).is_some())
             {
-                let Some(holder) = scene.frameworks.get(framework).filter(|it| it.active) else { continue };
-                let silent = |role: &Role| scene.filters.blocks(framework, role, agent, &Resources::new(), Scene::NOW).is_none();
-                let mut roles = holder.roles.iter().filter(|it| !it.suppressed && identity.is_allocatable_to(&it.role));
-                if !roles.any(|it| silent(&it.role) && may_have(scene, holder, &it.role, agent, identity)) {
+                let Some(holder) = scene.frameworks.get(framework).filter(|it| it.active) else {
+                    continue;
+                };
+                let silent = |role: &Role| {
+                    scene
+                        .filters
+                        .blocks(framework, role, agent, &Resources::new(), Scene::NOW)
+                        .is_none()
+                };
+                let mut roles = holder
+                    .roles
+                    .iter()
+                    .filter(|it| !it.suppressed && identity.is_allocatable_to(&it.role));
+                if !roles.any(|it| {
+                    silent(&it.role) && may_have(scene, holder, &it.role, agent, identity)
+                }) {
                     continue;
                 }
-                let got = given.iter().position(|it| it.agent == *agent && it.resources.get(identity).is_some());
+                let got = given
+                    .iter()
+                    .position(|it| it.agent == *agent && it.resources.get(identity).is_some());
                 let winner = got.map(|at| &given[at].framework);
-                let holders: Vec<&FrameworkId> =
-                    view.holders.iter().filter(|it| it.expected && it.identity == *identity).map(|it| &it.framework).collect();
-                prop_assert!(winner.is_some_and(|it| holders.contains(&it)), "{} of {} went to {:?}", identity, framework, winner);
+                let holders: Vec<&FrameworkId> = view
+                    .holders
+                    .iter()
+                    .filter(|it| it.expected && it.identity == *identity)
+                    .map(|it| &it.framework)
+                    .collect();
+                prop_assert!(
+                    winner.is_some_and(|it| holders.contains(&it)),
+                    "{} of {} went to {:?}",
+                    identity,
+                    framework,
+                    winner
+                );
                 let before = &given[..got.unwrap()];
-                let all_home = before.iter().all(|it| scene.agents[&it.agent].holders.iter().any(|held| held.framework == it.framework));
+                let all_home = before.iter().all(|it| {
+                    scene.agents[&it.agent]
+                        .holders
+                        .iter()
+                        .any(|held| held.framework == it.framework)
+                });
                 prop_assert!(all_home, "something else came before what went home");
             }
         }
@@ -506,7 +669,7 @@ mod tests {
         fn an_agent_is_divided_the_same_whatever_else_is_dirty_under_strict_priority(scene in a_scene()) {
             let mut apart = Vec::new();
             for agent in scene.all() {
-                apart.extend(crate::by_name("priority").unwrap().allocate(&scene.picture(), &BTreeSet::from([agent])));
+                apart.extend(crate::by_name("priority").unwrap().allocate(&scene.input(), &BTreeSet::from([agent])));
             }
             let key = |it: &Allocation| (it.agent.clone(), it.framework.clone(), it.role.clone());
             let mut together = scene.divide("priority");
@@ -518,13 +681,13 @@ mod tests {
         /// Those who are sorted by themselves come in the order of the whole.
         #[test]
         fn a_part_of_the_order_is_in_order(scene in a_scene(), chosen in any::<u64>()) {
-            let picture = scene.picture();
-            let contenders = Contenders::all(&picture);
-            let tree = RoleTree::new(&picture, &contenders, Yardstick::new(&picture, &BTreeSet::new()), &|at| (at as u64 * 7) % 3);
+            let input = scene.input();
+            let contenders = Contenders::all(&input);
+            let tree = RoleTree::new(&input, &contenders, ShareBasis::new(&input, &BTreeSet::new()), &|at| (at as u64 * 7) % 3);
             let whole: Vec<usize> = tree.in_order().filter(|at| chosen >> at & 1 == 1).collect();
-            let (among, mut part) = (whole.iter().copied().collect(), Vec::new());
-            let none = tree.first_among(&among, &mut |at| { part.push(at); None });
-            prop_assert_eq!((none, part), (None, whole));
+            let (among, mut slice) = (whole.iter().copied().collect(), Vec::new());
+            let none = tree.first_among(&among, &mut |at| { slice.push(at); None });
+            prop_assert_eq!((none, slice), (None, whole));
             prop_assert_eq!(tree.in_order().count(), contenders.iter().count());
         }
 
@@ -535,8 +698,8 @@ mod tests {
                 let given = scene.divide(name);
                 let after = scene.after(&given);
                 for framework in scene.frameworks.values() {
-                    let (now, then) = (why_not(&scene.picture(), &framework.id, None), why_not(&after.picture(), &framework.id, None));
-                    let told = why_not_after(&scene.picture(), &given, &framework.id, None);
+                    let (now, then) = (why_not(&scene.input(), &framework.id, None), why_not(&after.input(), &framework.id, None));
+                    let told = why_not_after(&scene.input(), &given, &framework.id, None);
                     for (agent, role) in scene.agents.keys().flat_map(|agent| framework.roles.iter().map(move |it| (agent, &it.role))) {
                         let has = |list: &[crate::WhyNot]| list.iter().filter(|it| it.agent == *agent && it.role == *role).count();
                         let got = given.iter().any(|it| it.framework == framework.id && it.role == *role && it.agent == *agent);

@@ -9,9 +9,9 @@ use holdfast_model::{AgentId, FrameworkId, Role, ValueKind};
 
 use crate::contenders::Contenders;
 use crate::divide::divide;
-use crate::picture::{Allocation, Picture};
+use crate::input::{Allocation, AllocationInput};
 use crate::policy::{Place, Policy};
-use crate::shares::{share_of, Yardstick, WEIGHT};
+use crate::shares::{share_of, ShareBasis, WEIGHT};
 use crate::tree::RoleTree;
 
 /// See the module.
@@ -28,9 +28,10 @@ impl Drf {
         Drf { served: BTreeMap::new(), uncounted: BTreeSet::from(["ports".to_owned()]) }
     }
 
-    fn learn(&mut self, picture: &Picture<'_>, dirty: &BTreeSet<AgentId>) {
-        self.served.retain(|framework, _| picture.frameworks.contains_key(framework));
-        let free = dirty.iter().filter_map(|id| picture.agents.get(id)).flat_map(|view| view.free.entries());
+    fn learn(&mut self, input: &AllocationInput<'_>, dirty: &BTreeSet<AgentId>) {
+        self.served.retain(|framework, _| input.frameworks.contains_key(framework));
+        let free =
+            dirty.iter().filter_map(|id| input.agents.get(id)).flat_map(|view| view.free.entries());
         for (identity, _) in free.filter(|(identity, _)| identity.kind != ValueKind::Scalar) {
             if !self.uncounted.contains(&identity.name) {
                 self.uncounted.insert(identity.name.clone());
@@ -42,9 +43,11 @@ impl Drf {
         self.served.get(framework).and_then(|roles| roles.get(role)).copied().unwrap_or_default()
     }
 
-    fn tree(&self, picture: &Picture<'_>, contenders: &Contenders<'_>) -> RoleTree {
-        let served = |at: usize| self.served(&contenders.get(at).framework.id, &contenders.get(at).role.role);
-        RoleTree::new(picture, contenders, Yardstick::new(picture, &self.uncounted), &served)
+    fn tree(&self, input: &AllocationInput<'_>, contenders: &Contenders<'_>) -> RoleTree {
+        let served = |at: usize| {
+            self.served(&contenders.get(at).framework.id, &contenders.get(at).role.role)
+        };
+        RoleTree::new(input, contenders, ShareBasis::new(input, &self.uncounted), &served)
     }
 }
 
@@ -59,25 +62,38 @@ impl Policy for Drf {
         "drf"
     }
 
-    fn allocate(&mut self, picture: &Picture<'_>, dirty: &BTreeSet<AgentId>) -> Vec<Allocation> {
-        self.learn(picture, dirty);
-        let contenders = Contenders::waiting(picture);
-        let mut tree = self.tree(picture, &contenders);
-        let allocations = divide(picture, dirty, &contenders, &mut tree);
+    fn allocate(
+        &mut self,
+        input: &AllocationInput<'_>,
+        dirty: &BTreeSet<AgentId>,
+    ) -> Vec<Allocation> {
+        self.learn(input, dirty);
+        let contenders = Contenders::waiting(input);
+        let mut tree = self.tree(input, &contenders);
+        let allocations = divide(input, dirty, &contenders, &mut tree);
         for Allocation { framework, role, .. } in &allocations {
-            *self.served.entry(framework.clone()).or_default().entry(role.clone()).or_default() += 1;
+            *self.served.entry(framework.clone()).or_default().entry(role.clone()).or_default() +=
+                1;
         }
         allocations
     }
 
-    fn order(&self, picture: &Picture<'_>) -> Vec<Place> {
-        let (contenders, yardstick) = (Contenders::all(picture), Yardstick::new(picture, &self.uncounted));
-        let mut roles: Vec<&Role> = self.tree(picture, &contenders).in_order().map(|at| &contenders.get(at).role.role).collect();
+    fn order(&self, input: &AllocationInput<'_>) -> Vec<Place> {
+        let (contenders, basis) = (Contenders::all(input), ShareBasis::new(input, &self.uncounted));
+        let mut roles: Vec<&Role> = self
+            .tree(input, &contenders)
+            .in_order()
+            .map(|at| &contenders.get(at).role.role)
+            .collect();
         roles.dedup(); // All of one role come together.
-        let weight = |role: &Role| picture.weights.get(role).copied().unwrap_or(WEIGHT);
+        let weight = |role: &Role| input.weights.get(role).copied().unwrap_or(WEIGHT);
         roles
             .into_iter()
-            .map(|role| Place { role: role.clone(), weight: weight(role), share: share_of(picture, &yardstick, role) })
+            .map(|role| Place {
+                role: role.clone(),
+                weight: weight(role),
+                share: share_of(input, &basis, role),
+            })
             .collect()
     }
 }
@@ -85,7 +101,9 @@ impl Policy for Drf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{agent, cpus, framework, framework_id, names, quantities, reserve, role, Scene};
+    use crate::testing::{
+        agent, cpus, framework, framework_id, names, quantities, reserve, role, Scene,
+    };
     use holdfast_model::{Ranges, Resource, Scalar, Value};
 
     /// Who is offered the agents 1.. one after the other, each a quarter of the cluster.
@@ -164,7 +182,7 @@ mod tests {
         scene.agent(agent(1, &cpus(1)));
         let mut policy = Drf::new();
         let mut turn = || {
-            let given = policy.allocate(&scene.picture(), &scene.all());
+            let given = policy.allocate(&scene.input(), &scene.all());
             names(&given[0]).0 // It declines, so that its share stays at nothing.
         };
         assert_eq!([turn(), turn(), turn(), turn()], ["F1", "F2", "F1", "F2"]);
@@ -200,7 +218,11 @@ mod tests {
         }
         scene.totals = quantities(&[("cpus", 8)]);
         let given: Vec<String> = scene.divide("drf").iter().map(|it| names(it).0).collect();
-        assert_eq!(given, ["F3", "F3", "F1"], "although F1 itself has least of all: its role has more");
+        assert_eq!(
+            given,
+            ["F3", "F3", "F1"],
+            "although F1 itself has least of all: its role has more"
+        );
     }
 
     #[test]
@@ -209,10 +231,10 @@ mod tests {
         scene.framework(framework(1, &["a"]));
         scene.agent(agent(1, &cpus(1)));
         let mut policy = Drf::new();
-        policy.allocate(&scene.picture(), &scene.all());
+        policy.allocate(&scene.input(), &scene.all());
         assert_eq!(policy.served(&framework_id(1), &role("a")), 1);
         scene.frameworks.clear();
-        policy.allocate(&scene.picture(), &scene.all());
+        policy.allocate(&scene.input(), &scene.all());
         assert!(policy.served.is_empty());
     }
 
@@ -227,8 +249,9 @@ mod tests {
         scene.framework(framework(2, &["a", "c"]));
         scene.weights.insert(role("a"), Scalar::whole(4));
         scene.totals = quantities(&[("cpus", 4)]);
-        let order = Drf::new().order(&scene.picture());
-        let lines: Vec<String> = order.iter().map(|it| format!("{} {} {}", it.role, it.weight, it.share)).collect();
+        let order = Drf::new().order(&scene.input());
+        let lines: Vec<String> =
+            order.iter().map(|it| format!("{} {} {}", it.role, it.weight, it.share)).collect();
         assert_eq!(lines, ["c 1 0", "a 4 0.5", "a/x 1 0.5", "b 1 0.25"]);
     }
 

@@ -57,7 +57,11 @@ impl Market {
         let (mut tasks, mut served, mut stopped) = (vec![0i64; n], vec![0i64; n], vec![false; n]);
         let (mut cpus, mut mem, mut first_stop) = (self.cpus, self.mem, None);
         while let Some(next) = (0..n).filter(|at| !stopped[*at]).min_by(|a, b| {
-            let over = |it: usize, other: usize| i128::from(tasks[it]) * self.task_share(it) * i128::from(self.demand(other, roles).weight);
+            let over = |it: usize, other: usize| {
+                i128::from(tasks[it])
+                    * self.task_share(it)
+                    * i128::from(self.demand(other, roles).weight)
+            };
             over(*a, *b).cmp(&over(*b, *a)).then(served[*a].cmp(&served[*b])).then(a.cmp(b))
         }) {
             served[next] += 1;
@@ -79,7 +83,7 @@ impl Market {
         let (mut scene, mut policy) = (self.scene(roles), Drf::new());
         let (mut tasks, mut first_stop) = (vec![0i64; self.demands.len()], None);
         loop {
-            let given = policy.allocate(&scene.picture(), &scene.all());
+            let given = policy.allocate(&scene.input(), &scene.all());
             assert!(given.len() <= 1, "all of a machine goes to one");
             let Some(offer) = given.into_iter().next() else { break };
             let at = (0..self.demands.len()).find(|at| id(*at) == offer.framework).unwrap();
@@ -88,12 +92,21 @@ impl Market {
             if offer.resources.contains(&task) {
                 scene.agents.values_mut().for_each(|it| it.free.subtract_all(&task));
                 tasks[at] += 1;
-                let held = quantities(&[("cpus", demand.cpus * tasks[at]), ("mem", demand.mem * tasks[at])]);
+                let held = quantities(&[
+                    ("cpus", demand.cpus * tasks[at]),
+                    ("mem", demand.mem * tasks[at]),
+                ]);
                 scene.frameworks.get_mut(&offer.framework).unwrap().roles[0].allocated = held;
             } else {
                 first_stop.get_or_insert_with(|| tasks.clone());
                 let free: Resources = offer.resources;
-                scene.filters.insert(&offer.framework, &offer.role, &offer.agent, free, Scene::UNTIL);
+                scene.filters.insert(
+                    &offer.framework,
+                    &offer.role,
+                    &offer.agent,
+                    free,
+                    Scene::UNTIL,
+                );
             }
         }
         let first_stop = first_stop.unwrap_or_else(|| tasks.clone());
@@ -136,8 +149,10 @@ fn id(at: usize) -> FrameworkId {
 }
 
 fn market() -> impl Strategy<Value = Market> {
-    let demand = (1i64..5, 1i64..5, 1i64..5).prop_map(|(cpus, mem, weight)| Demand { cpus, mem, weight });
-    (20i64..70, 20i64..70, prop::collection::vec(demand, 2..5)).prop_map(|(cpus, mem, demands)| Market { cpus, mem, demands })
+    let demand =
+        (1i64..5, 1i64..5, 1i64..5).prop_map(|(cpus, mem, weight)| Demand { cpus, mem, weight });
+    (20i64..70, 20i64..70, prop::collection::vec(demand, 2..5))
+        .prop_map(|(cpus, mem, demands)| Market { cpus, mem, demands })
 }
 
 fn roles() -> impl Strategy<Value = Roles> {
@@ -154,11 +169,16 @@ fn the_example_of_the_paper() {
 #[test]
 fn equal_weights_are_equal_shares_and_double_is_double() {
     let demand = |weight| Demand { cpus: 1, mem: 1, weight };
-    let run = |weights: [i64; 3]| Market { cpus: 40, mem: 40, demands: weights.map(demand).to_vec() }.run(Roles::Siblings).0;
+    let run = |weights: [i64; 3]| {
+        Market { cpus: 40, mem: 40, demands: weights.map(demand).to_vec() }.run(Roles::Siblings).0
+    };
     assert_eq!(run([1, 1, 2]), [10, 10, 20]);
     assert_eq!(run([4, 3, 1]), [20, 15, 5]);
     let equal = run([1, 1, 1]);
-    assert!(equal.iter().all(|it| (13..=14).contains(it)) && equal.iter().sum::<i64>() == 40, "{equal:?}");
+    assert!(
+        equal.iter().all(|it| (13..=14).contains(it)) && equal.iter().sum::<i64>() == 40,
+        "{equal:?}"
+    );
 }
 
 proptest! {

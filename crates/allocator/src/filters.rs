@@ -40,21 +40,35 @@ impl RefusalsHere<'_> {
         now: Instant,
     ) -> Option<Instant> {
         let list = self.0?.get(framework)?.get(role)?;
-        let covered = |refused: &Resources| pieces.clone().all(|(identity, amount)| covers(refused, identity, amount));
-        list.iter().filter(|(until, refused)| now < *until && covered(refused)).map(|(until, _)| *until).max()
+        let covered = |refused: &Resources| {
+            pieces.clone().all(|(identity, amount)| covers(refused, identity, amount))
+        };
+        list.iter()
+            .filter(|(until, refused)| now < *until && covered(refused))
+            .map(|(until, _)| *until)
+            .max()
     }
 }
 
 impl Filters {
     /// Notes that `refused` (without allocations) is not wanted until `until`.
-    pub fn insert(&mut self, framework: &FrameworkId, role: &Role, agent: &AgentId, refused: Resources, until: Instant) {
+    pub fn insert(
+        &mut self,
+        framework: &FrameworkId,
+        role: &Role,
+        agent: &AgentId,
+        refused: Resources,
+        until: Instant,
+    ) {
         let frameworks = self.refusals.entry(agent.clone()).or_default();
-        let list = frameworks.entry(framework.clone()).or_default().entry(role.clone()).or_default();
+        let list =
+            frameworks.entry(framework.clone()).or_default().entry(role.clone()).or_default();
         if list.iter().any(|(other, containing)| until <= *other && containing.contains(&refused)) {
             return; // Said already, and for longer.
         }
-        let (kept, said): (Vec<Refusal>, Vec<Refusal>) =
-            list.drain(..).partition(|(other, contained)| until < *other || !refused.contains(contained));
+        let (kept, said): (Vec<Refusal>, Vec<Refusal>) = list
+            .drain(..)
+            .partition(|(other, contained)| until < *other || !refused.contains(contained));
         *list = kept;
         list.push((until, refused));
         let key = |until| (until, framework.clone(), role.clone(), agent.clone());
@@ -68,7 +82,14 @@ impl Filters {
     }
 
     /// Whether `candidate` (without allocations) is refused at `now`, and until when.
-    pub fn blocks(&self, framework: &FrameworkId, role: &Role, agent: &AgentId, candidate: &Resources, now: Instant) -> Option<Instant> {
+    pub fn blocks(
+        &self,
+        framework: &FrameworkId,
+        role: &Role,
+        agent: &AgentId,
+        candidate: &Resources,
+        now: Instant,
+    ) -> Option<Instant> {
         let pieces: Vec<(&Identity, &Amount)> = candidate.entries().collect();
         self.here(agent).block(framework, role, pieces.iter().copied(), now)
     }
@@ -97,7 +118,8 @@ impl Filters {
     /// Forgets the refusals of these roles of a framework (empty = all); returns the agents concerned.
     pub fn revive(&mut self, framework: &FrameworkId, roles: &BTreeSet<Role>) -> BTreeSet<AgentId> {
         let all = self.places.get(framework).into_iter().flatten();
-        let named: Vec<(Role, AgentId)> = all.filter(|(role, _)| roles.is_empty() || roles.contains(role)).cloned().collect();
+        let named: Vec<(Role, AgentId)> =
+            all.filter(|(role, _)| roles.is_empty() || roles.contains(role)).cloned().collect();
         for (role, agent) in &named {
             self.retain(framework, role, agent, |_| false);
         }
@@ -112,8 +134,11 @@ impl Filters {
     /// Forgets all refusals about an agent.
     pub fn remove_agent(&mut self, agent: &AgentId) {
         let all = self.refusals.get(agent).into_iter().flatten();
-        let pairs: Vec<(FrameworkId, Role)> =
-            all.flat_map(|(framework, roles)| roles.keys().map(|role| (framework.clone(), role.clone()))).collect();
+        let pairs: Vec<(FrameworkId, Role)> = all
+            .flat_map(|(framework, roles)| {
+                roles.keys().map(|role| (framework.clone(), role.clone()))
+            })
+            .collect();
         for (framework, role) in &pairs {
             self.retain(framework, role, agent, |_| false);
         }
@@ -121,7 +146,12 @@ impl Filters {
 
     /// How many refusals hold.
     pub fn len(&self) -> usize {
-        self.refusals.values().flat_map(BTreeMap::values).flat_map(BTreeMap::values).map(Vec::len).sum()
+        self.refusals
+            .values()
+            .flat_map(BTreeMap::values)
+            .flat_map(BTreeMap::values)
+            .map(Vec::len)
+            .sum()
     }
 
     /// Whether none holds.
@@ -130,7 +160,13 @@ impl Filters {
     }
 
     /// Forgets some of a list, and whatever becomes empty with it.
-    fn retain(&mut self, framework: &FrameworkId, role: &Role, agent: &AgentId, keep: impl Fn(Instant) -> bool) {
+    fn retain(
+        &mut self,
+        framework: &FrameworkId,
+        role: &Role,
+        agent: &AgentId,
+        keep: impl Fn(Instant) -> bool,
+    ) {
         let Some(frameworks) = self.refusals.get_mut(agent) else { return };
         let Some(roles) = frameworks.get_mut(framework) else { return };
         let Some(list) = roles.get_mut(role) else { return };
@@ -185,7 +221,11 @@ mod tests {
         assert_eq!(filters.blocks(&f, &r, &a, &cpus(5), at(0)), None, "larger");
         assert_eq!(filters.blocks(&f, &r, &a, &cpus(4), at(100)), None, "over");
         assert_eq!(filters.blocks(&f, &role("other"), &a, &cpus(4), at(0)), None, "another role");
-        assert_eq!(filters.blocks(&framework_id(2), &r, &a, &cpus(4), at(0)), None, "another framework");
+        assert_eq!(
+            filters.blocks(&framework_id(2), &r, &a, &cpus(4), at(0)),
+            None,
+            "another framework"
+        );
         assert_eq!(filters.blocks(&f, &r, &agent_id(2), &cpus(4), at(0)), None, "another agent");
     }
 
@@ -209,7 +249,11 @@ mod tests {
         let mut filters = Filters::default();
         filters.insert(&f, &r, &a, cpus(2), at(10));
         filters.insert(&f, &r, &a, cpus(4), at(20));
-        assert_eq!((filters.len(), filters.next_expiry()), (1, Some(at(20))), "nobody is woken for the first one");
+        assert_eq!(
+            (filters.len(), filters.next_expiry()),
+            (1, Some(at(20))),
+            "nobody is woken for the first one"
+        );
     }
 
     #[test]

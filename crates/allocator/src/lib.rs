@@ -1,20 +1,20 @@
 //! Who is offered what, and why not.
 //!
-//! A [`Policy`] reads a [`Picture`] of the cluster and divides what is free on the agents that changed. All policies
+//! A [`Policy`] reads a [`AllocationInput`] of the cluster and divides what is free on the agents that changed. All policies
 //! divide by the same rules (`divide`): what a framework holds goes home to it first, the rest goes agent by agent to
 //! whoever comes first in the policy's order and may have it. [`why_not`] asks the very function that decides who may.
 //!
 //! Pure: no clock, no randomness, no threads; the same picture and history give the same allocations.
 //! It never changes what the master keeps, and never takes anything away from anybody.
 
+mod candidate;
 mod contenders;
 mod divide;
 pub mod drf;
 #[cfg(test)]
 mod fairness;
 pub mod filters;
-mod ground;
-pub mod picture;
+pub mod input;
 pub mod policy;
 pub mod priority;
 pub mod reasons;
@@ -25,6 +25,6 @@ mod tree;
 mod wanted;
 
 pub use filters::Filters;
-pub use picture::{AgentView, Allocation, FrameworkView, Holder, Picture, RoleView};
+pub use input::{AgentView, Allocation, AllocationInput, FrameworkView, Holder, RoleView};
 pub use policy::{by_name, Place, Policy, POLICIES};
 pub use reasons::{why_not, why_not_after, Reason, WhyNot};

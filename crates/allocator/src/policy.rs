@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use holdfast_model::{AgentId, Role, Scalar};
 
 use crate::drf::Drf;
-use crate::picture::{Allocation, Picture};
+use crate::input::{Allocation, AllocationInput};
 use crate::priority::Priority;
 
 /// A role's place in the present order, for people.
@@ -28,16 +28,21 @@ pub trait Policy: Send {
     fn name(&self) -> &'static str;
     /// Divides what is free on the `dirty` agents. Deterministic. Allocations of what goes home to its holder come first.
     /// No two allocations have the same framework, role and agent.
-    fn allocate(&mut self, picture: &Picture<'_>, dirty: &BTreeSet<AgentId>) -> Vec<Allocation>;
+    fn allocate(
+        &mut self,
+        input: &AllocationInput<'_>,
+        dirty: &BTreeSet<AgentId>,
+    ) -> Vec<Allocation>;
     /// The roles of all frameworks in the order in which they would be served now, if all were waiting.
-    fn order(&self, picture: &Picture<'_>) -> Vec<Place>;
+    fn order(&self, input: &AllocationInput<'_>) -> Vec<Place>;
 }
 
 /// Makes a policy that has served nobody yet.
 pub type Constructor = fn() -> Box<dyn Policy>;
 
 /// The policies by name; the first is the default.
-pub const POLICIES: &[(&str, Constructor)] = &[("drf", || Box::new(Drf::new())), ("priority", || Box::new(Priority))];
+pub const POLICIES: &[(&str, Constructor)] =
+    &[("drf", || Box::new(Drf::new())), ("priority", || Box::new(Priority))];
 
 /// A policy by its name.
 ///
@@ -46,7 +51,9 @@ pub const POLICIES: &[(&str, Constructor)] = &[("drf", || Box::new(Drf::new())),
 pub fn by_name(name: &str) -> Result<Box<dyn Policy>, String> {
     let names: Vec<&str> = POLICIES.iter().map(|(name, _)| *name).collect();
     let found = POLICIES.iter().find(|(it, _)| *it == name);
-    found.map(|(_, make)| make()).ok_or_else(|| format!("there is no allocation policy `{name}`; choose one of {}", names.join(", ")))
+    found.map(|(_, make)| make()).ok_or_else(|| {
+        format!("there is no allocation policy `{name}`; choose one of {}", names.join(", "))
+    })
 }
 
 #[cfg(test)]

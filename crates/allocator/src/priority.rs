@@ -9,9 +9,9 @@ use holdfast_model::{AgentId, FrameworkId, Quantities, Role, Scalar};
 
 use crate::contenders::{Contender, Contenders};
 use crate::divide::{divide, first_of, Fits, Ranking};
-use crate::picture::{Allocation, Picture};
+use crate::input::{Allocation, AllocationInput};
 use crate::policy::{Place, Policy};
-use crate::shares::{share_of, Yardstick, WEIGHT};
+use crate::shares::{share_of, ShareBasis, WEIGHT};
 
 /// See the module.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,9 +25,9 @@ struct Line {
 }
 
 impl Line {
-    fn new(picture: &Picture<'_>, contenders: &Contenders<'_>) -> Line {
+    fn new(input: &AllocationInput<'_>, contenders: &Contenders<'_>) -> Line {
         let mut order: Vec<usize> = contenders.iter().map(|(at, _)| at).collect();
-        order.sort_by_cached_key(|at| rank(picture, contenders.get(*at)));
+        order.sort_by_cached_key(|at| rank(input, contenders.get(*at)));
         let mut places = vec![0; order.len()];
         order.iter().enumerate().for_each(|(place, at)| places[*at] = place);
         Line { order, places }
@@ -35,13 +35,16 @@ impl Line {
 }
 
 /// By weight, then registration: ids end in a number that grows, so a longer one is a later one.
-fn rank<'a>(picture: &Picture<'_>, Contender { framework, role }: Contender<'a>) -> (Reverse<Scalar>, usize, &'a FrameworkId, &'a Role) {
-    (Reverse(weight_of(picture, &role.role)), framework.id.as_str().len(), &framework.id, &role.role)
+fn rank<'a>(
+    input: &AllocationInput<'_>,
+    Contender { framework, role }: Contender<'a>,
+) -> (Reverse<Scalar>, usize, &'a FrameworkId, &'a Role) {
+    (Reverse(weight_of(input, &role.role)), framework.id.as_str().len(), &framework.id, &role.role)
 }
 
 /// The weight of a role is its own, or that of the nearest role above it which has one.
-fn weight_of(picture: &Picture<'_>, role: &Role) -> Scalar {
-    let above = picture.weights.iter().filter(|(it, _)| *it == role || role.is_below(it));
+fn weight_of(input: &AllocationInput<'_>, role: &Role) -> Scalar {
+    let above = input.weights.iter().filter(|(it, _)| *it == role || role.is_below(it));
     above.max_by_key(|(it, _)| it.as_str().len()).map_or(WEIGHT, |(_, weight)| *weight)
 }
 
@@ -63,18 +66,26 @@ impl Policy for Priority {
         "priority"
     }
 
-    fn allocate(&mut self, picture: &Picture<'_>, dirty: &BTreeSet<AgentId>) -> Vec<Allocation> {
-        let contenders = Contenders::waiting(picture);
-        divide(picture, dirty, &contenders, &mut Line::new(picture, &contenders))
+    fn allocate(
+        &mut self,
+        input: &AllocationInput<'_>,
+        dirty: &BTreeSet<AgentId>,
+    ) -> Vec<Allocation> {
+        let contenders = Contenders::waiting(input);
+        divide(input, dirty, &contenders, &mut Line::new(input, &contenders))
     }
 
-    fn order(&self, picture: &Picture<'_>) -> Vec<Place> {
-        let contenders = Contenders::all(picture);
-        let yardstick = Yardstick::new(picture, &BTreeSet::from(["ports".to_owned()]));
+    fn order(&self, input: &AllocationInput<'_>) -> Vec<Place> {
+        let contenders = Contenders::all(input);
+        let basis = ShareBasis::new(input, &BTreeSet::from(["ports".to_owned()]));
         let mut seen = BTreeSet::new();
-        let roles = Line::new(picture, &contenders).order.into_iter().map(|at| &contenders.get(at).role.role);
-        let place =
-            |role: &Role| Place { role: role.clone(), weight: weight_of(picture, role), share: share_of(picture, &yardstick, role) };
+        let roles =
+            Line::new(input, &contenders).order.into_iter().map(|at| &contenders.get(at).role.role);
+        let place = |role: &Role| Place {
+            role: role.clone(),
+            weight: weight_of(input, role),
+            share: share_of(input, &basis, role),
+        };
         roles.filter(|role| seen.insert(*role)).map(place).collect()
     }
 }
@@ -93,7 +104,9 @@ mod tests {
         for n in 1..=4 {
             scene.agent(agent(n, &cpus(1)));
         }
-        let who = |scene: &Scene| scene.divide("priority").iter().map(|it| names(it).0).collect::<Vec<_>>();
+        let who = |scene: &Scene| {
+            scene.divide("priority").iter().map(|it| names(it).0).collect::<Vec<_>>()
+        };
         assert_eq!(who(&scene), ["F2", "F2", "F2", "F2"]);
         scene.refuse(2, "high", 3, &cpus(1));
         assert_eq!(who(&scene), ["F2", "F2", "F1", "F2"]);
@@ -106,10 +119,11 @@ mod tests {
             scene.framework(framework_named(&format!("c-{n:04}"), &["r"]));
         }
         scene.framework(framework_named("c-0001", &["s"]));
-        let picture = scene.picture();
-        let contenders = Contenders::all(&picture);
-        let order = Line::new(&picture, &contenders).order;
-        let ids: Vec<&str> = order.into_iter().map(|at| contenders.get(at).framework.id.as_str()).collect();
+        let input = scene.input();
+        let contenders = Contenders::all(&input);
+        let order = Line::new(&input, &contenders).order;
+        let ids: Vec<&str> =
+            order.into_iter().map(|at| contenders.get(at).framework.id.as_str()).collect();
         assert_eq!(ids, ["c-0001", "c-0002", "c-9999", "c-10000"]);
     }
 
@@ -119,10 +133,14 @@ mod tests {
         scene.framework(framework(1, &["b", "a/x", "a/y"]));
         scene.weights.insert(role("a"), Scalar::whole(5));
         scene.weights.insert(role("a/y"), Scalar::thousandths(500));
-        scene.frameworks.values_mut().for_each(|it| it.roles[1].allocated = quantities(&[("cpus", 1)]));
+        scene
+            .frameworks
+            .values_mut()
+            .for_each(|it| it.roles[1].allocated = quantities(&[("cpus", 1)]));
         scene.totals = quantities(&[("cpus", 4)]);
-        let order = Priority.order(&scene.picture());
-        let lines: Vec<String> = order.iter().map(|it| format!("{} {} {}", it.role, it.weight, it.share)).collect();
+        let order = Priority.order(&scene.input());
+        let lines: Vec<String> =
+            order.iter().map(|it| format!("{} {} {}", it.role, it.weight, it.share)).collect();
         assert_eq!(lines, ["a/x 5 0.25", "b 1 0", "a/y 0.5 0"]);
     }
 }

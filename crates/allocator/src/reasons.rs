@@ -1,6 +1,6 @@
 //! Why somebody was not offered something.
 //!
-//! Asks `ground`, which also decides who may have what, so that the reason is the true one. Reads a picture, changes
+//! Asks `candidate`, which also decides who may have what, so that the reason is the true one. Reads a picture, changes
 //! nothing, and never guesses: when nothing stands in the way, it says nothing.
 
 use std::collections::BTreeSet;
@@ -8,9 +8,9 @@ use std::fmt;
 
 use holdfast_model::{AgentId, FrameworkId, Instant, Resources, Role, Scalar};
 
+use crate::candidate::{Candidate, Ineligibility};
 use crate::contenders::Contender;
-use crate::ground::{Bar, Ground};
-use crate::picture::{AgentView, Allocation, Picture};
+use crate::input::{AgentView, Allocation, AllocationInput};
 use crate::wanted::{shortfalls, Shortfall};
 
 /// Why.
@@ -70,15 +70,23 @@ pub struct WhyNot {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Reason::NotConnected => f.write_str("the framework is not connected; offers resume when its scheduler subscribes"),
-            Reason::Suppressed => f.write_str("the framework suppressed offers for this role; it gets some when it revives them"),
+            Reason::NotConnected => f.write_str(
+                "the framework is not connected; offers resume when its scheduler subscribes",
+            ),
+            Reason::Suppressed => f.write_str(
+                "the framework suppressed offers for this role; it gets some when it revives them",
+            ),
             Reason::Filtered(until) => {
                 f.write_str("the framework declined all that is free for it there; it is asked again when more is free, ")?;
                 f.write_str("when it revives offers, or at ")?;
                 write_utc(f, *until)
             }
-            Reason::AgentFault(why) => write!(f, "the agent cannot be offered to anybody now: {why}"),
-            Reason::NothingFree => f.write_str("everything there is in use or in open offers; something must be given back first"),
+            Reason::AgentFault(why) => {
+                write!(f, "the agent cannot be offered to anybody now: {why}")
+            }
+            Reason::NothingFree => f.write_str(
+                "everything there is in use or in open offers; something must be given back first",
+            ),
             Reason::BelowMinimum(left) => {
                 write!(
                     f,
@@ -89,17 +97,28 @@ impl fmt::Display for Reason {
                 write!(f, "what is free there is reserved for role `{role}`; subscribe to that role, or unreserve it")
             }
             Reason::HeldFor(framework) => {
-                write!(f, "what is free there is kept for framework {framework}, which holds it; ")?;
+                write!(
+                    f,
+                    "what is free there is kept for framework {framework}, which holds it; "
+                )?;
                 f.write_str("others are offered it once that framework declines it or is removed")
             }
             Reason::LacksCapability(name) => {
                 write!(f, "what is free there is only for frameworks with the capability {name}; announce it if it is understood")
             }
-            Reason::NotEnough { name, wanted, free } => write!(f, "{wanted} of {name} is wanted, but {free} is free for it there"),
-            Reason::OfferLacks { name, wanted, offered } => write!(f, "what it was offered there has {name} {offered} of {wanted} asked"),
+            Reason::NotEnough { name, wanted, free } => {
+                write!(f, "{wanted} of {name} is wanted, but {free} is free for it there")
+            }
+            Reason::OfferLacks { name, wanted, offered } => {
+                write!(f, "what it was offered there has {name} {offered} of {wanted} asked")
+            }
             Reason::OthersFirst(others) => {
                 let names: Vec<&str> = others.iter().map(FrameworkId::as_str).collect();
-                write!(f, "others come first now and were offered what is free there: framework {}", names.join(", "))
+                write!(
+                    f,
+                    "others come first now and were offered what is free there: framework {}",
+                    names.join(", ")
+                )
             }
         }
     }
@@ -109,30 +128,41 @@ impl fmt::Display for Reason {
 ///
 /// Agents and roles without an entry have nothing in their way: what is free there is the framework's at the next
 /// division if it comes first. Several entries tell several shortages. Unknown frameworks get none.
-pub fn why_not(picture: &Picture<'_>, framework: &FrameworkId, wanted: Option<&Resources>) -> Vec<WhyNot> {
-    why_not_after(picture, &[], framework, wanted)
+pub fn why_not(
+    input: &AllocationInput<'_>,
+    framework: &FrameworkId,
+    wanted: Option<&Resources>,
+) -> Vec<WhyNot> {
+    why_not_after(input, &[], framework, wanted)
 }
 
-/// The same, after a division of `picture` into `allocations`: why an agent was not among them, or not enough. Offers that nobody has
+/// The same, after a division of `input` into `allocations`: why an agent was not among them, or not enough. Offers that nobody has
 /// answered are such a division of what would be free without them.
 pub fn why_not_after(
-    picture: &Picture<'_>,
+    input: &AllocationInput<'_>,
     allocations: &[Allocation],
     framework: &FrameworkId,
     wanted: Option<&Resources>,
 ) -> Vec<WhyNot> {
-    let Some(framework) = picture.frameworks.get(framework) else { return Vec::new() };
+    let Some(framework) = input.frameworks.get(framework) else { return Vec::new() };
     let mut all = Vec::new();
-    for view in picture.agents.values() {
+    for view in input.agents.values() {
         let here: Vec<&Allocation> = allocations.iter().filter(|it| it.agent == view.id).collect();
         for role in &framework.roles {
             let own = here.iter().filter(|it| it.framework == framework.id && it.role == role.role);
-            let own: Resources = own.flat_map(|it| it.resources.iter().collect::<Vec<_>>()).collect();
+            let own: Resources =
+                own.flat_map(|it| it.resources.iter().collect::<Vec<_>>()).collect();
             let reasons = match own.is_empty() {
-                false => wanted.map(|wanted| offer_lacks(shortfalls(&own, wanted))).unwrap_or_default(),
-                true => reasons_after(picture, view, &here, &Contender { framework, role }, wanted),
+                false => {
+                    wanted.map(|wanted| offer_lacks(shortfalls(&own, wanted))).unwrap_or_default()
+                }
+                true => reasons_after(input, view, &here, &Contender { framework, role }, wanted),
             };
-            all.extend(reasons.into_iter().map(|reason| WhyNot { agent: view.id.clone(), role: role.role.clone(), reason }));
+            all.extend(reasons.into_iter().map(|reason| WhyNot {
+                agent: view.id.clone(),
+                role: role.role.clone(),
+                reason,
+            }));
         }
     }
     all
@@ -140,7 +170,7 @@ pub fn why_not_after(
 
 /// Why a contender that was given nothing of an agent was not: what stands against it whoever comes first, or those who do.
 fn reasons_after(
-    picture: &Picture<'_>,
+    input: &AllocationInput<'_>,
     view: &AgentView,
     given: &[&Allocation],
     contender: &Contender<'_>,
@@ -148,45 +178,82 @@ fn reasons_after(
 ) -> Vec<Reason> {
     let mut rest = view.clone();
     given.iter().for_each(|it| rest.free.subtract_all(&it.resources));
-    let left = reasons(picture, &Ground::new(picture, &rest), contender, wanted);
+    let left = reasons(input, &Candidate::new(input, &rest), contender, wanted);
     if left.is_empty() || given.is_empty() {
         return left;
     }
-    match reasons(picture, &Ground::new(picture, view), contender, wanted) {
-        nothing if nothing.is_empty() => vec![Reason::OthersFirst(given.iter().map(|it| it.framework.clone()).collect())],
+    match reasons(input, &Candidate::new(input, view), contender, wanted) {
+        nothing if nothing.is_empty() => {
+            vec![Reason::OthersFirst(given.iter().map(|it| it.framework.clone()).collect())]
+        }
         reasons => reasons,
     }
 }
 
-fn reasons<'a>(picture: &Picture<'a>, ground: &Ground<'a>, contender: &Contender<'a>, wanted: Option<&Resources>) -> Vec<Reason> {
-    if let (Some(wanted), None) = (wanted, ground.standing(contender)) {
-        let short = shortages(ground, contender, wanted);
+fn reasons<'a>(
+    input: &AllocationInput<'a>,
+    candidate: &Candidate<'a>,
+    contender: &Contender<'a>,
+    wanted: Option<&Resources>,
+) -> Vec<Reason> {
+    if let (Some(wanted), None) = (wanted, candidate.standing(contender)) {
+        let short = shortages(candidate, contender, wanted);
         if !short.is_empty() {
             return short;
         }
     }
-    ground.eligible(picture, contender).err().map(|bar| ground.reason(bar)).into_iter().collect()
+    candidate
+        .eligible(input, contender)
+        .err()
+        .map(|ineligibility| candidate.reason(ineligibility))
+        .into_iter()
+        .collect()
 }
 
 /// What of `wanted` is missing, and who has what is missing if it is there; nothing when nothing is usable at all.
-fn shortages<'a>(ground: &Ground<'a>, contender: &Contender<'a>, wanted: &Resources) -> Vec<Reason> {
-    let usable = ground.usable(contender);
+fn shortages<'a>(
+    candidate: &Candidate<'a>,
+    contender: &Contender<'a>,
+    wanted: &Resources,
+) -> Vec<Reason> {
+    let usable = candidate.usable(contender);
     if usable.is_empty() {
         return Vec::new();
     }
-    let short = shortfalls(&ground.resources(&usable), wanted);
+    let short = shortfalls(&candidate.resources(&usable), wanted);
     let names: BTreeSet<&str> = short.iter().map(|it| it.name.as_str()).collect();
-    let blamed = ground.withheld(contender).into_iter().filter(|(at, _)| names.contains(ground.part(*at).identity.name.as_str()));
-    let bars: BTreeSet<Bar<'a>> = blamed.map(|(_, bar)| bar).collect();
-    not_enough(short).into_iter().chain(bars.into_iter().map(|bar| ground.reason(bar))).collect()
+    let blamed = candidate
+        .withheld(contender)
+        .into_iter()
+        .filter(|(at, _)| names.contains(candidate.slice(*at).identity.name.as_str()));
+    let ineligibilities: BTreeSet<Ineligibility<'a>> =
+        blamed.map(|(_, ineligibility)| ineligibility).collect();
+    not_enough(short)
+        .into_iter()
+        .chain(ineligibilities.into_iter().map(|ineligibility| candidate.reason(ineligibility)))
+        .collect()
 }
 
 fn not_enough(short: Vec<Shortfall>) -> Vec<Reason> {
-    short.into_iter().map(|Shortfall { what, wanted, have, .. }| Reason::NotEnough { name: what, wanted, free: have }).collect()
+    short
+        .into_iter()
+        .map(|Shortfall { what, wanted, have, .. }| Reason::NotEnough {
+            name: what,
+            wanted,
+            free: have,
+        })
+        .collect()
 }
 
 fn offer_lacks(short: Vec<Shortfall>) -> Vec<Reason> {
-    short.into_iter().map(|Shortfall { what, wanted, have, .. }| Reason::OfferLacks { name: what, wanted, offered: have }).collect()
+    short
+        .into_iter()
+        .map(|Shortfall { what, wanted, have, .. }| Reason::OfferLacks {
+            name: what,
+            wanted,
+            offered: have,
+        })
+        .collect()
 }
 
 /// As `2026-01-31T23:59:59Z`.
@@ -196,28 +263,38 @@ fn write_utc(f: &mut fmt::Formatter<'_>, at: Instant) -> fmt::Result {
     // Days are counted from March 1st of the year 0, so that a leap day is the last of its year.
     let days = days + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * from_march + 2) / 5 + 1;
     let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
     let year = era * 400 + year_of_era + u64::from(month <= 2);
-    write!(f, "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", time / 3600, time / 60 % 60, time % 60)
+    write!(
+        f,
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
+        time / 3600,
+        time / 60 % 60,
+        time % 60
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{agent, agent_id, cpus, framework, framework_id, hold, mem, reserve, role, sum, Scene};
+    use crate::testing::{
+        agent, agent_id, cpus, framework, framework_id, hold, mem, reserve, role, sum, Scene,
+    };
     use holdfast_model::Capability;
 
     fn why(scene: &Scene, n: u8, wanted: Option<&Resources>) -> Vec<Reason> {
-        why_not(&scene.picture(), &framework_id(n), wanted).into_iter().map(|it| it.reason).collect()
+        why_not(&scene.input(), &framework_id(n), wanted).into_iter().map(|it| it.reason).collect()
     }
 
     #[test]
     fn dates() {
-        let text = |ms| Reason::Filtered(Instant(ms)).to_string().rsplit(' ').next().unwrap().to_owned();
+        let text =
+            |ms| Reason::Filtered(Instant(ms)).to_string().rsplit(' ').next().unwrap().to_owned();
         assert_eq!(text(0), "1970-01-01T00:00:00Z");
         assert_eq!(text(951_782_399_999), "2000-02-28T23:59:59Z");
         assert_eq!(text(951_782_400_000), "2000-02-29T00:00:00Z");
@@ -236,23 +313,40 @@ mod tests {
             change(&mut scene);
             why(&scene, 1, None)
         };
-        let one = |scene: &mut Scene, change: &dyn Fn(&mut crate::FrameworkView)| scene.frameworks.values_mut().for_each(change);
+        let one = |scene: &mut Scene, change: &dyn Fn(&mut crate::FrameworkView)| {
+            scene.frameworks.values_mut().for_each(change)
+        };
         assert_eq!(with(&cpus(1), &|_| ()), [], "nothing in its way");
         assert_eq!(with(&cpus(1), &|it| one(it, &|it| it.active = false)), [Reason::NotConnected]);
-        assert_eq!(with(&cpus(1), &|it| one(it, &|it| it.roles[0].suppressed = true)), [Reason::Suppressed]);
-        let fault = |it: &mut Scene| it.agents.values_mut().for_each(|it| it.fault = Some("on fire".to_owned()));
+        assert_eq!(
+            with(&cpus(1), &|it| one(it, &|it| it.roles[0].suppressed = true)),
+            [Reason::Suppressed]
+        );
+        let fault = |it: &mut Scene| {
+            it.agents.values_mut().for_each(|it| it.fault = Some("on fire".to_owned()))
+        };
         assert_eq!(with(&cpus(1), &fault), [Reason::AgentFault("on fire".to_owned())]);
         assert_eq!(with(&Resources::new(), &|_| ()), [Reason::NothingFree]);
-        assert_eq!(with(&cpus(1), &|it| it.refuse(1, "r", 1, &cpus(1))), [Reason::Filtered(Scene::UNTIL)]);
+        assert_eq!(
+            with(&cpus(1), &|it| it.refuse(1, "r", 1, &cpus(1))),
+            [Reason::Filtered(Scene::UNTIL)]
+        );
         assert_eq!(with(&cpus(2), &|it| it.refuse(1, "r", 1, &cpus(1))), []);
         assert_eq!(with(&reserve(&cpus(1), "s"), &|_| ()), [Reason::ReservedFor(role("s"))]);
         let held = reserve(&cpus(1), "r");
-        let away = |it: &mut Scene| it.agents.values_mut().for_each(|it| it.holders = hold(&held, 9));
+        let away =
+            |it: &mut Scene| it.agents.values_mut().for_each(|it| it.holders = hold(&held, 9));
         assert_eq!(with(&held, &away), [Reason::HeldFor(framework_id(9))]);
-        assert_eq!(with(&mem(31), &|it| it.min_allocatable = Scene::usual_minimum()), [Reason::BelowMinimum(mem(31))]);
+        assert_eq!(
+            with(&mem(31), &|it| it.min_allocatable = Scene::usual_minimum()),
+            [Reason::BelowMinimum(mem(31))]
+        );
         let gpus = sum([cpus(1), crate::testing::gpus(1)]);
         assert_eq!(with(&gpus, &|_| ()), [Reason::LacksCapability("GPU_RESOURCES")]);
-        assert_eq!(with(&gpus, &|it| one(it, &|it| it.capabilities.extend([Capability::GpuResources]))), []);
+        assert_eq!(
+            with(&gpus, &|it| one(it, &|it| it.capabilities.extend([Capability::GpuResources]))),
+            []
+        );
     }
 
     #[test]
@@ -266,11 +360,18 @@ mod tests {
             free: Scalar::whole(free),
         };
         let wanted = sum([cpus(4), mem(200)]);
-        assert_eq!(why(&scene, 1, Some(&wanted)), [short("cpus", 4, 2), short("mem", 200, 100), Reason::ReservedFor(role("s"))]);
+        assert_eq!(
+            why(&scene, 1, Some(&wanted)),
+            [short("cpus", 4, 2), short("mem", 200, 100), Reason::ReservedFor(role("s"))]
+        );
         assert_eq!(why(&scene, 1, Some(&sum([cpus(2), mem(100)]))), []);
         scene.refuse(1, "r", 1, &sum([cpus(2), mem(100)]));
         assert_eq!(why(&scene, 1, Some(&cpus(2))), [Reason::Filtered(Scene::UNTIL)]);
-        assert_eq!(why(&scene, 1, Some(&cpus(3)))[0], short("cpus", 3, 2), "the shortage tells more than the refusal it caused");
+        assert_eq!(
+            why(&scene, 1, Some(&cpus(3)))[0],
+            short("cpus", 3, 2),
+            "the shortage tells more than the refusal it caused"
+        );
     }
 
     #[test]
@@ -280,14 +381,32 @@ mod tests {
         scene.framework(framework(2, &["s"]));
         scene.agent(agent(1, &cpus(2)));
         let given = scene.divide("drf");
-        let after = |n, wanted: Option<&Resources>| why_not_after(&scene.picture(), &given, &framework_id(n), wanted);
+        let after = |n, wanted: Option<&Resources>| {
+            why_not_after(&scene.input(), &given, &framework_id(n), wanted)
+        };
         assert_eq!(after(1, None), []);
         assert_eq!(after(1, Some(&cpus(2))), []);
-        let lacks = Reason::OfferLacks { name: "cpus".to_owned(), wanted: Scalar::whole(3), offered: Scalar::whole(2) };
-        assert_eq!(after(1, Some(&cpus(3))), [WhyNot { agent: agent_id(1), role: role("r"), reason: lacks }]);
+        let lacks = Reason::OfferLacks {
+            name: "cpus".to_owned(),
+            wanted: Scalar::whole(3),
+            offered: Scalar::whole(2),
+        };
+        assert_eq!(
+            after(1, Some(&cpus(3))),
+            [WhyNot { agent: agent_id(1), role: role("r"), reason: lacks }]
+        );
         let others = Reason::OthersFirst([framework_id(1)].into());
-        assert_eq!(after(2, None), [WhyNot { agent: agent_id(1), role: role("s"), reason: others }]);
-        assert!(matches!(after(2, Some(&cpus(3)))[..], [WhyNot { reason: Reason::NotEnough { .. }, .. }]), "it could not use it anyway");
+        assert_eq!(
+            after(2, None),
+            [WhyNot { agent: agent_id(1), role: role("s"), reason: others }]
+        );
+        assert!(
+            matches!(
+                after(2, Some(&cpus(3)))[..],
+                [WhyNot { reason: Reason::NotEnough { .. }, .. }]
+            ),
+            "it could not use it anyway"
+        );
     }
 
     #[test]
@@ -303,13 +422,16 @@ mod tests {
             resources,
         };
         let after = |open: &[Allocation], wanted: Resources| {
-            let told = why_not_after(&scene.picture(), open, &framework_id(2), Some(&wanted));
+            let told = why_not_after(&scene.input(), open, &framework_id(2), Some(&wanted));
             told.into_iter().map(|it| it.reason).collect::<Vec<_>>()
         };
         let theirs = [offer(1, "r", cpus(1))];
         assert_eq!(after(&theirs, cpus(3)), [], "what is left is enough");
         assert_eq!(after(&theirs, cpus(4)), [Reason::OthersFirst([framework_id(1)].into())]);
-        assert!(matches!(after(&theirs, cpus(5))[..], [Reason::NotEnough { free, .. }] if free == Scalar::whole(4)), "nor with theirs");
+        assert!(
+            matches!(after(&theirs, cpus(5))[..], [Reason::NotEnough { free, .. }] if free == Scalar::whole(4)),
+            "nor with theirs"
+        );
         let two = [offer(2, "s", cpus(1)), offer(2, "s", cpus(2))];
         assert_eq!(after(&two, cpus(3)), [], "offers of one agent can be accepted together");
     }
@@ -326,8 +448,16 @@ mod tests {
             Reason::ReservedFor(role("eng/db")),
             Reason::HeldFor(framework_id(7)),
             Reason::LacksCapability("GPU_RESOURCES"),
-            Reason::NotEnough { name: "cpus".to_owned(), wanted: Scalar::whole(4), free: Scalar::thousandths(500) },
-            Reason::OfferLacks { name: "cpus".to_owned(), wanted: Scalar::whole(2), offered: Scalar::whole(1) },
+            Reason::NotEnough {
+                name: "cpus".to_owned(),
+                wanted: Scalar::whole(4),
+                free: Scalar::thousandths(500),
+            },
+            Reason::OfferLacks {
+                name: "cpus".to_owned(),
+                wanted: Scalar::whole(2),
+                offered: Scalar::whole(1),
+            },
             Reason::OthersFirst([framework_id(1), framework_id(2)].into()),
         ];
         let texts: Vec<String> = reasons.iter().map(Reason::to_string).collect();
@@ -335,6 +465,10 @@ mod tests {
         assert_eq!(texts[9], "4 of cpus is wanted, but 0.5 is free for it there");
         assert_eq!(texts[10], "what it was offered there has cpus 1 of 2 asked");
         assert!(texts[11].contains("framework F1, F2"));
-        assert!(texts[6].contains("role `eng/db`") && texts[7].contains("F7") && texts[5].contains("mem:1"));
+        assert!(
+            texts[6].contains("role `eng/db`")
+                && texts[7].contains("F7")
+                && texts[5].contains("mem:1")
+        );
     }
 }

@@ -1,14 +1,14 @@
 //! Shares: how much of the cluster somebody has, by the resource of which they have most.
 //!
 //! A share is one rounded division of exact whole numbers, so equal fractions compare as equal.
-//! Only scalars count; what a name counts as is the business of whoever makes the [`Yardstick`].
+//! Only scalars count; what a name counts as is the business of whoever makes the [`ShareBasis`].
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_model::{Quantities, Role, Scalar};
 
-use crate::picture::Picture;
+use crate::input::AllocationInput;
 
 /// The weight of whoever was given none.
 pub(crate) const WEIGHT: Scalar = Scalar::whole(1);
@@ -39,26 +39,41 @@ impl Ord for Share {
 
 /// What the cluster has of all that counts.
 #[derive(Clone, Debug)]
-pub(crate) struct Yardstick {
+pub(crate) struct ShareBasis {
     totals: Vec<(String, i64)>,
 }
 
-impl Yardstick {
-    pub fn new(picture: &Picture<'_>, uncounted: &BTreeSet<String>) -> Yardstick {
-        let counts = |(name, total): &(&String, &Scalar)| Scalar::ZERO < **total && !uncounted.contains(*name);
-        Yardstick { totals: picture.totals.iter().filter(counts).map(|(name, total)| (name.clone(), total.as_thousandths())).collect() }
+impl ShareBasis {
+    pub fn new(input: &AllocationInput<'_>, uncounted: &BTreeSet<String>) -> ShareBasis {
+        let counts = |(name, total): &(&String, &Scalar)| {
+            Scalar::ZERO < **total && !uncounted.contains(*name)
+        };
+        ShareBasis {
+            totals: input
+                .totals
+                .iter()
+                .filter(counts)
+                .map(|(name, total)| (name.clone(), total.as_thousandths()))
+                .collect(),
+        }
     }
 
     /// Amounts (in thousandths) in the order of the yardstick's names.
     pub fn measure(&self, amounts: &Quantities) -> Vec<i64> {
-        self.totals.iter().map(|(name, _)| amounts.get(name).map_or(0, |it| it.as_thousandths())).collect()
+        self.totals
+            .iter()
+            .map(|(name, _)| amounts.get(name).map_or(0, |it| it.as_thousandths()))
+            .collect()
     }
 
     /// The dominant share of what `measure` returned.
     pub fn share(&self, measured: &[i64], weight: Scalar) -> Share {
         let weight = weight.as_thousandths().max(1) as f64; // A weight of nothing would divide by it.
-        let parts = measured.iter().zip(&self.totals).map(|(held, (_, total))| (*held as f64 * 1000.0) / (*total as f64 * weight));
-        Share(parts.fold(0.0, f64::max))
+        let slices = measured
+            .iter()
+            .zip(&self.totals)
+            .map(|(held, (_, total))| (*held as f64 * 1000.0) / (*total as f64 * weight));
+        Share(slices.fold(0.0, f64::max))
     }
 }
 
@@ -68,19 +83,19 @@ pub(crate) fn add(sum: &mut [i64], more: &[i64]) {
 }
 
 /// The weights by name.
-pub(crate) fn weights<'a>(picture: &Picture<'a>) -> BTreeMap<&'a str, Scalar> {
-    picture.weights.iter().map(|(role, weight)| (role.as_str(), *weight)).collect()
+pub(crate) fn weights<'a>(input: &AllocationInput<'a>) -> BTreeMap<&'a str, Scalar> {
+    input.weights.iter().map(|(role, weight)| (role.as_str(), *weight)).collect()
 }
 
 /// The unweighted share of `role` and all below it.
-pub(crate) fn share_of(picture: &Picture<'_>, yardstick: &Yardstick, role: &Role) -> f64 {
-    let mut held = yardstick.measure(&Quantities::new());
-    for view in picture.frameworks.values().flat_map(|it| &it.roles) {
+pub(crate) fn share_of(input: &AllocationInput<'_>, basis: &ShareBasis, role: &Role) -> f64 {
+    let mut held = basis.measure(&Quantities::new());
+    for view in input.frameworks.values().flat_map(|it| &it.roles) {
         if view.role == *role || view.role.is_below(role) {
-            add(&mut held, &yardstick.measure(&view.allocated));
+            add(&mut held, &basis.measure(&view.allocated));
         }
     }
-    yardstick.share(&held, WEIGHT).0
+    basis.share(&held, WEIGHT).0
 }
 
 #[cfg(test)]
@@ -92,9 +107,11 @@ mod tests {
     fn the_greatest_part_counts_and_equal_fractions_are_equal() {
         let totals = quantities(&[("cpus", 10), ("mem", 1000), ("gpus", 0), ("ports", 7)]);
         let scene = Scene { totals, ..Scene::default() };
-        let picture = scene.picture();
-        let yardstick = Yardstick::new(&picture, &BTreeSet::from(["ports".to_owned()]));
-        let share = |amounts, weight| yardstick.share(&yardstick.measure(&quantities(amounts)), Scalar::whole(weight));
+        let input = scene.input();
+        let basis = ShareBasis::new(&input, &BTreeSet::from(["ports".to_owned()]));
+        let share = |amounts, weight| {
+            basis.share(&basis.measure(&quantities(amounts)), Scalar::whole(weight))
+        };
         assert_eq!(share(&[("cpus", 2), ("mem", 500), ("ports", 7), ("gpus", 9)], 1), Share(0.5));
         assert_eq!(share(&[("cpus", 3)], 3), share(&[("cpus", 1)], 1));
         assert_eq!(share(&[("cpus", 7)], 7), share(&[("mem", 100)], 1));

@@ -5,11 +5,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_model::{
-    AgentId, Capability, FrameworkId, Instant, PersistenceId, Quantities, Reservation, ReservationKind, Resource, Resources, Role, Scalar,
+    AgentId, Capability, FrameworkId, Instant, PersistenceId, Quantities, Reservation,
+    ReservationKind, Resource, Resources, Role, Scalar,
 };
 
 use crate::filters::Filters;
-use crate::picture::{AgentView, Allocation, FrameworkView, Holder, Picture, RoleView};
+use crate::input::{AgentView, Allocation, AllocationInput, FrameworkView, Holder, RoleView};
 use crate::policy::by_name;
 
 pub(crate) fn role(name: &str) -> Role {
@@ -44,12 +45,17 @@ pub(crate) fn gpus(amount: i64) -> Resources {
     scalar("gpus", amount)
 }
 
-pub(crate) fn sum<const N: usize>(parts: [Resources; N]) -> Resources {
-    parts.iter().flat_map(|it| it.iter().collect::<Vec<_>>()).collect()
+pub(crate) fn sum<const N: usize>(slices: [Resources; N]) -> Resources {
+    slices.iter().flat_map(|it| it.iter().collect::<Vec<_>>()).collect()
 }
 
 pub(crate) fn reservation(role: &str) -> Reservation {
-    Reservation { kind: ReservationKind::Dynamic, role: self::role(role), principal: None, labels: Vec::new() }
+    Reservation {
+        kind: ReservationKind::Dynamic,
+        role: self::role(role),
+        principal: None,
+        labels: Vec::new(),
+    }
 }
 
 pub(crate) fn reserved(resource: Resource, role: &str) -> Resource {
@@ -61,12 +67,23 @@ pub(crate) fn reserve(resources: &Resources, role: &str) -> Resources {
 }
 
 pub(crate) fn volume(id: &str, size_mb: i64, role: &str) -> Resource {
-    reserved(Resource::scalar("disk", Scalar::whole(size_mb)), role).volume(PersistenceId::parse(id).unwrap(), "data", None)
+    reserved(Resource::scalar("disk", Scalar::whole(size_mb)), role).volume(
+        PersistenceId::parse(id).unwrap(),
+        "data",
+        None,
+    )
 }
 
 /// Framework `n` holds all of these, and is connected or expected.
 pub(crate) fn hold(resources: &Resources, n: u8) -> Vec<Holder> {
-    resources.entries().map(|(identity, _)| Holder { identity: identity.clone(), framework: framework_id(n), expected: true }).collect()
+    resources
+        .entries()
+        .map(|(identity, _)| Holder {
+            identity: identity.clone(),
+            framework: framework_id(n),
+            expected: true,
+        })
+        .collect()
 }
 
 pub(crate) fn agent(n: u8, free: &Resources) -> AgentView {
@@ -78,7 +95,12 @@ pub(crate) fn framework(n: u8, roles: &[&str]) -> FrameworkView {
 }
 
 pub(crate) fn framework_named(id: &str, roles: &[&str]) -> FrameworkView {
-    let view = |name: &&str| RoleView { role: role(name), suppressed: false, allocated: Quantities::new(), min_allocatable: None };
+    let view = |name: &&str| RoleView {
+        role: role(name),
+        suppressed: false,
+        allocated: Quantities::new(),
+        min_allocatable: None,
+    };
     FrameworkView {
         id: FrameworkId::made(id.to_owned()),
         roles: roles.iter().map(view).collect(),
@@ -108,7 +130,10 @@ impl Scene {
     pub const UNTIL: Instant = Instant(6000);
 
     pub fn usual_minimum() -> Vec<Quantities> {
-        vec![BTreeMap::from([("cpus".to_owned(), Scalar::thousandths(10))]), quantities(&[("mem", 32)])]
+        vec![
+            BTreeMap::from([("cpus".to_owned(), Scalar::thousandths(10))]),
+            quantities(&[("mem", 32)]),
+        ]
     }
 
     /// Adds an agent, and what is free there to the totals.
@@ -125,11 +150,17 @@ impl Scene {
     }
 
     pub fn refuse(&mut self, framework: u8, role: &str, agent: u8, refused: &Resources) {
-        self.filters.insert(&framework_id(framework), &self::role(role), &agent_id(agent), refused.clone(), Scene::UNTIL);
+        self.filters.insert(
+            &framework_id(framework),
+            &self::role(role),
+            &agent_id(agent),
+            refused.clone(),
+            Scene::UNTIL,
+        );
     }
 
-    pub fn picture(&self) -> Picture<'_> {
-        Picture {
+    pub fn input(&self) -> AllocationInput<'_> {
+        AllocationInput {
             agents: &self.agents,
             frameworks: &self.frameworks,
             filters: &self.filters,
@@ -146,7 +177,7 @@ impl Scene {
 
     /// What a fresh policy gives of all agents.
     pub fn divide(&self, policy: &str) -> Vec<Allocation> {
-        by_name(policy).unwrap().allocate(&self.picture(), &self.all())
+        by_name(policy).unwrap().allocate(&self.input(), &self.all())
     }
 
     /// The same cluster after these offers.

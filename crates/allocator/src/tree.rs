@@ -10,8 +10,8 @@ use holdfast_model::{Quantities, Scalar};
 
 use crate::contenders::Contenders;
 use crate::divide::{first_of, Fits, Ranking};
-use crate::picture::Picture;
-use crate::shares::{add, weights, Share, Yardstick, WEIGHT};
+use crate::input::AllocationInput;
+use crate::shares::{add, weights, Share, ShareBasis, WEIGHT};
 
 /// How often a framework's role was served in earlier divisions.
 pub(crate) type Served<'s> = &'s dyn Fn(usize) -> u64;
@@ -40,18 +40,23 @@ struct Seat {
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct RoleTree {
-    yardstick: Yardstick,
+    basis: ShareBasis,
     /// First the leaves, then the roles with all their ancestors, each in the order of names; the root is the last.
     nodes: Vec<Node>,
     seats: Vec<Seat>,
 }
 
 impl RoleTree {
-    pub fn new(picture: &Picture<'_>, contenders: &Contenders<'_>, yardstick: Yardstick, served: Served<'_>) -> RoleTree {
-        let mut tree = RoleTree { yardstick, nodes: Vec::new(), seats: Vec::new() };
-        let leaves = tree.plant(picture);
-        for view in picture.frameworks.values().flat_map(|it| &it.roles) {
-            let held = tree.yardstick.measure(&view.allocated);
+    pub fn new(
+        input: &AllocationInput<'_>,
+        contenders: &Contenders<'_>,
+        basis: ShareBasis,
+        served: Served<'_>,
+    ) -> RoleTree {
+        let mut tree = RoleTree { basis, nodes: Vec::new(), seats: Vec::new() };
+        let leaves = tree.plant(input);
+        for view in input.frameworks.values().flat_map(|it| &it.roles) {
+            let held = tree.basis.measure(&view.allocated);
             let mut at = leaves.get(view.role.as_str()).copied();
             while let Some(node) = at {
                 add(&mut tree.nodes[node].held, &held);
@@ -60,7 +65,7 @@ impl RoleTree {
         }
         for (at, contender) in contenders.iter() {
             let leaf = leaves[contender.role.role.as_str()];
-            let (held, served) = (tree.yardstick.measure(&contender.role.allocated), served(at));
+            let (held, served) = (tree.basis.measure(&contender.role.allocated), served(at));
             tree.seats.push(Seat { leaf, held, served });
             let mut up = Some(leaf);
             while let Some(node) = up {
@@ -80,13 +85,22 @@ impl RoleTree {
     }
 
     /// Makes the nodes; returns the leaf of each role that some framework has.
-    fn plant<'a>(&mut self, picture: &Picture<'a>) -> BTreeMap<&'a str, usize> {
-        let weights = weights(picture);
-        let roles: BTreeSet<&str> = picture.frameworks.values().flat_map(|it| &it.roles).map(|it| it.role.as_str()).collect();
+    fn plant<'a>(&mut self, input: &AllocationInput<'a>) -> BTreeMap<&'a str, usize> {
+        let weights = weights(input);
+        let roles: BTreeSet<&str> =
+            input.frameworks.values().flat_map(|it| &it.roles).map(|it| it.role.as_str()).collect();
         let paths: BTreeSet<&str> = roles.iter().flat_map(|role| with_ancestors(role)).collect();
-        let index: BTreeMap<&str, usize> = paths.iter().enumerate().map(|(at, path)| (*path, roles.len() + at)).collect();
-        let (root, nothing) = (roles.len() + paths.len(), self.yardstick.measure(&Quantities::new()));
-        let node = |parent, weight, is_leaf| Node { parent, weight, held: nothing.clone(), served: 0, ranks: BTreeSet::new(), is_leaf };
+        let index: BTreeMap<&str, usize> =
+            paths.iter().enumerate().map(|(at, path)| (*path, roles.len() + at)).collect();
+        let (root, nothing) = (roles.len() + paths.len(), self.basis.measure(&Quantities::new()));
+        let node = |parent, weight, is_leaf| Node {
+            parent,
+            weight,
+            held: nothing.clone(),
+            served: 0,
+            ranks: BTreeSet::new(),
+            is_leaf,
+        };
         self.nodes.extend(roles.iter().map(|role| node(Some(index[role]), WEIGHT, true)));
         self.nodes.extend(paths.iter().map(|path| {
             let parent = path.rsplit_once('/').map_or(root, |(above, _)| index[above]);
@@ -102,12 +116,12 @@ impl RoleTree {
 
     fn seat_rank(&self, at: usize) -> Rank {
         let seat = &self.seats[at];
-        (self.yardstick.share(&seat.held, WEIGHT), seat.served, at)
+        (self.basis.share(&seat.held, WEIGHT), seat.served, at)
     }
 
     fn node_rank(&self, at: usize) -> Rank {
         let node = &self.nodes[at];
-        (self.yardstick.share(&node.held, node.weight), node.served, at)
+        (self.basis.share(&node.held, node.weight), node.served, at)
     }
 
     /// Puts a contender, its leaf and their ancestors in their places.
@@ -153,12 +167,13 @@ impl Ranking for RoleTree {
     }
 
     fn first_among(&self, among: &BTreeSet<usize>, fits: Fits<'_>) -> Option<(usize, Vec<usize>)> {
-        let places: BTreeMap<Vec<Rank>, usize> = among.iter().map(|at| (self.place(*at), *at)).collect();
+        let places: BTreeMap<Vec<Rank>, usize> =
+            among.iter().map(|at| (self.place(*at), *at)).collect();
         first_of(places.into_values(), fits)
     }
 
     fn charge(&mut self, contender: usize, amounts: &Quantities) {
-        let more = self.yardstick.measure(amounts);
+        let more = self.basis.measure(amounts);
         self.rise(contender);
         let seat = &mut self.seats[contender];
         add(&mut seat.held, &more);
@@ -196,7 +211,9 @@ impl Iterator for Walk<'_> {
             }
             match self.levels.last_mut()?.next() {
                 None => drop(self.levels.pop()),
-                Some((_, _, at)) if self.tree.nodes[*at].is_leaf => self.seats = Some(self.tree.nodes[*at].ranks.iter()),
+                Some((_, _, at)) if self.tree.nodes[*at].is_leaf => {
+                    self.seats = Some(self.tree.nodes[*at].ranks.iter())
+                }
                 Some((_, _, at)) => self.levels.push(self.tree.nodes[*at].ranks.iter()),
             }
         }

@@ -19,7 +19,8 @@ pub(crate) struct Shortfall {
 /// What of `wanted` is not in `have`.
 pub(crate) fn shortfalls(have: &Resources, wanted: &Resources) -> Vec<Shortfall> {
     let mut left = have.unallocated();
-    let (named, plain): (Vec<Resource>, Vec<Resource>) = wanted.unallocated().iter().partition(|it| is_named(&it.identity));
+    let (named, plain): (Vec<Resource>, Vec<Resource>) =
+        wanted.unallocated().iter().partition(|it| is_named(&it.identity));
     let named = named.into_iter().filter_map(|it| take_named(&mut left, &it)).collect::<Vec<_>>();
     named.into_iter().chain(plain.into_iter().filter_map(|it| check_plain(&left, &it))).collect()
 }
@@ -33,7 +34,8 @@ fn take_named(left: &mut Resources, wanted: &Resource) -> Option<Shortfall> {
         left.subtract(wanted);
         return None;
     }
-    let have = left.get(&wanted.identity).map(|it| common(&it.value, &wanted.value)).unwrap_or_default();
+    let have =
+        left.get(&wanted.identity).map(|it| common(&it.value, &wanted.value)).unwrap_or_default();
     let (name, what) = (wanted.identity.name.clone(), wanted.identity.to_string());
     Some(Shortfall { name, what, wanted: wanted.value.quantity(), have })
 }
@@ -45,7 +47,8 @@ fn check_plain(left: &Resources, wanted: &Resource) -> Option<Shortfall> {
             && other.persistence.is_none()
             && same_disk(other, it)
     };
-    let pool = left.entries().filter(|(other, _)| alike(other)).map(|(_, amount)| amount.value.clone());
+    let pool =
+        left.entries().filter(|(other, _)| alike(other)).map(|(_, amount)| amount.value.clone());
     let pool = pool.reduce(|sum, more| sum.plus(&more));
     if pool.as_ref().is_some_and(|pool| pool.contains(&wanted.value)) {
         return None;
@@ -96,10 +99,17 @@ mod tests {
     fn what_is_asked_for_by_reservation_is_not_met_by_other_things() {
         let mine = reserved(one(cpus(2)), "r");
         assert_eq!(lines(&[one(cpus(9))], std::slice::from_ref(&mine)), ["cpus(r) 0/2"]);
-        assert_eq!(lines(std::slice::from_ref(&mine), &[mine.clone(), one(cpus(1))]), ["cpus 0/1"], "nothing is counted twice");
+        assert_eq!(
+            lines(std::slice::from_ref(&mine), &[mine.clone(), one(cpus(1))]),
+            ["cpus 0/1"],
+            "nothing is counted twice"
+        );
         let disk = volume("v", 100, "r");
         assert_eq!(lines(&[], std::slice::from_ref(&disk)), ["disk(r)[v] 0/100"]);
-        assert_eq!(lines(std::slice::from_ref(&disk), std::slice::from_ref(&disk)), Vec::<String>::new());
+        assert_eq!(
+            lines(std::slice::from_ref(&disk), std::slice::from_ref(&disk)),
+            Vec::<String>::new()
+        );
     }
 
     #[test]
@@ -112,7 +122,8 @@ mod tests {
 
     #[test]
     fn ports_must_be_the_very_ones() {
-        let ports = |from, to| Resource::unreserved("ports", Value::Ranges(Ranges::new([(from, to)])));
+        let ports =
+            |from, to| Resource::unreserved("ports", Value::Ranges(Ranges::new([(from, to)])));
         assert_eq!(lines(&[ports(1, 100)], &[ports(99, 102)]), ["ports:[99-102] 2/4"]);
         assert_eq!(lines(&[ports(1, 100)], &[ports(99, 100)]), Vec::<String>::new());
     }

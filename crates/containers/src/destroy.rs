@@ -57,7 +57,9 @@ impl Launcher {
             // Whatever its files say or no longer say: it is asked to be empty.
             Err(DestroyError::File(error)) => match self.settle_damaged(id, &error) {
                 FoundState::Stuck { pids } => Err(still_alive(pids)),
-                FoundState::Lost { message } => Ok(Destroyed { exit: Some(Exit { message, ..Exit::default() }) }),
+                FoundState::Lost { message } => {
+                    Ok(Destroyed { exit: Some(Exit { message, ..Exit::default() }) })
+                }
                 _ => Err(DestroyError::File(error)),
             },
             result => result,
@@ -74,7 +76,12 @@ impl Launcher {
         };
         if let Some(ending) = dir.ending()? {
             // It was written when the container was empty, and nothing enters an empty container; the cgroups are asked all the same.
-            if !launch.plan.isolators().iter().all(|isolator| isolator.members(&launch.subject(None)).is_empty()) {
+            if !launch
+                .plan
+                .isolators()
+                .iter()
+                .all(|isolator| isolator.members(&launch.subject(None)).is_empty())
+            {
                 fence(&dir, &launch, deadline).map_err(still_alive)?;
             }
             self.reap(id);
@@ -89,14 +96,19 @@ impl Launcher {
         let ending = match dir.ending()? {
             Some(ending) => ending,
             None => {
-                let message = "killed by signal 9: destroyed, its shim did not take part".to_string();
+                let message =
+                    "killed by signal 9: destroyed, its shim did not take part".to_string();
                 let ending = Ending::Exited(Exit { signal: Some(9), message, ..Exit::default() });
                 dir.write_ending(&ending)?;
                 ending
             }
         };
-        if let Err(error) =
-            launch.plan.isolators().iter().filter(|it| it.name() != "posix").try_for_each(|it| it.cleanup(&launch.subject(None)))
+        if let Err(error) = launch
+            .plan
+            .isolators()
+            .iter()
+            .filter(|it| it.name() != "posix")
+            .try_for_each(|it| it.cleanup(&launch.subject(None)))
         {
             tracing::warn!(%id, %error, "a destroyed container left something behind; forgetting it tries again");
         }

@@ -77,7 +77,8 @@ fn describe(found: &CgroupPlan) -> Result<String, String> {
     match found {
         CgroupPlan::None => Err("no cgroups that limit anything".to_string()),
         CgroupPlan::V2(root) => {
-            let controllers = std::fs::read_to_string(root.join("cgroup.controllers")).unwrap_or_default();
+            let controllers =
+                std::fs::read_to_string(root.join("cgroup.controllers")).unwrap_or_default();
             Ok(format!("version 2 at {}: {}", root.display(), controllers.trim()))
         }
         CgroupPlan::V1(hierarchies) => {
@@ -88,7 +89,8 @@ fn describe(found: &CgroupPlan) -> Result<String, String> {
                 ("pids", &hierarchies.pids),
                 ("freezer", &hierarchies.freezer),
             ];
-            let there: Vec<&str> = all.iter().filter(|(_, mount)| mount.is_some()).map(|(name, _)| *name).collect();
+            let there: Vec<&str> =
+                all.iter().filter(|(_, mount)| mount.is_some()).map(|(name, _)| *name).collect();
             Ok(format!("version 1: {}", there.join(", ")))
         }
     }
@@ -98,7 +100,8 @@ fn trial_mounts() -> Result<(), String> {
     let dir = std::env::temp_dir().join(format!("holdfast-doctor-{}", uuid::Uuid::new_v4()));
     std::fs::create_dir(&dir).map_err(|error| format!("creating {}: {error}", dir.display()))?;
     let result = mounts::probe(&dir);
-    let removed = std::fs::remove_dir(&dir).map_err(|error| format!("removing {}: {error}", dir.display()));
+    let removed =
+        std::fs::remove_dir(&dir).map_err(|error| format!("removing {}: {error}", dir.display()));
     result.and(removed)
 }
 
@@ -111,7 +114,14 @@ fn trial_limit(found: &CgroupPlan) -> Result<String, String> {
     };
     let id = uuid::Uuid::new_v4().to_string();
     let limits = Limits { cpus_thousandths: 1000, mem_bytes: TRIAL_BYTES, cpu_is_ceiling: false };
-    let subject = Subject { id: &id, sandbox: Path::new("/"), volumes: &[], limits: &limits, owner: None, shim_pid: None };
+    let subject = Subject {
+        id: &id,
+        sandbox: Path::new("/"),
+        volumes: &[],
+        limits: &limits,
+        owner: None,
+        shim_pid: None,
+    };
     let mut usage = Usage::default();
     let tried = isolator.prepare(&subject).and_then(|()| isolator.usage(&subject, &mut usage));
     isolator.cleanup(&subject).map_err(|error| error.to_string())?;
@@ -135,6 +145,9 @@ mod tests {
             assert!(!finding.detail.is_empty(), "{finding:?}");
         }
         assert_eq!(findings[0].ok, nix::unistd::geteuid().is_root());
-        assert!(findings.iter().any(|finding| finding.name == "pidfd" && finding.ok), "every kernel we build on has pidfds");
+        assert!(
+            findings.iter().any(|finding| finding.name == "pidfd" && finding.ok),
+            "every kernel we build on has pidfds"
+        );
     }
 }

@@ -48,7 +48,8 @@ fn put<T: Serialize>(path: &Path, value: &T, sync: bool) -> Result<(), FileError
     let bytes = serde_json::to_vec(value).map_err(|error| FileError::new("encode", path, error))?;
     let fresh = path.with_extension("new");
     let write = || -> io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
         file.write_all(&bytes)?;
         if sync {
             file.sync_all()?;
@@ -75,11 +76,15 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, FileEr
         Err(error) => return Err(FileError::new("open", path, error)),
     };
     let mut bytes = Vec::new();
-    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| FileError::new("read", path, error))?;
+    file.take(FILE_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| FileError::new("read", path, error))?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(FileError::new("read", path, "larger than any file this crate writes"));
     }
-    serde_json::from_slice(&bytes).map(Some).map_err(|error| FileError::new("understand", path, error))
+    serde_json::from_slice(&bytes)
+        .map(Some)
+        .map_err(|error| FileError::new("understand", path, error))
 }
 
 #[cfg(test)]

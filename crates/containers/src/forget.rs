@@ -24,7 +24,9 @@ pub enum ForgetError {
         id: String,
     },
     /// Its shim is dead and processes of it could not be killed.
-    #[error("container {id} still has processes that could not be killed: {pids:?}; destroy it first")]
+    #[error(
+        "container {id} still has processes that could not be killed: {pids:?}; destroy it first"
+    )]
     Stuck {
         /// Its id.
         id: String,
@@ -66,8 +68,12 @@ impl Launcher {
                 }
                 self.remove_files(id)?;
             }
-            Some(FoundState::Stuck { pids }) => return Err(ForgetError::Stuck { id: id.to_string(), pids }),
-            Some(FoundState::Starting | FoundState::Running { .. }) => return Err(ForgetError::StillRunning { id: id.to_string() }),
+            Some(FoundState::Stuck { pids }) => {
+                return Err(ForgetError::Stuck { id: id.to_string(), pids })
+            }
+            Some(FoundState::Starting | FoundState::Running { .. }) => {
+                return Err(ForgetError::StillRunning { id: id.to_string() })
+            }
         }
         self.drop_gate(id);
         Ok(())

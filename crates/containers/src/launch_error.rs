@@ -118,7 +118,9 @@ pub enum LaunchError {
         ending: String,
     },
     /// A container of this id left processes behind that cannot be killed.
-    #[error("container {id} still has processes that could not be killed: {pids:?}; destroy it first")]
+    #[error(
+        "container {id} still has processes that could not be killed: {pids:?}; destroy it first"
+    )]
     NotEmpty {
         /// Its id.
         id: String,
@@ -152,7 +154,8 @@ mod tests {
 
     #[test]
     fn it_crosses_the_pipe_whole() {
-        let sent = LaunchError::MissingProgram { program: "mydb".into(), detail: "PATH=/bin".into() };
+        let sent =
+            LaunchError::MissingProgram { program: "mydb".into(), detail: "PATH=/bin".into() };
         let text = serde_json::to_string(&sent).unwrap();
         let received: LaunchError = serde_json::from_str(&text).unwrap();
         assert_eq!(received, sent);

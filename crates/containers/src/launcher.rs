@@ -47,7 +47,12 @@ pub struct LauncherOptions {
 
 impl Default for LauncherOptions {
     fn default() -> Self {
-        LauncherOptions { isolate: true, cgroup_parent: "holdfast".into(), start_timeout_ms: 30_000, destroy_timeout_ms: 30_000 }
+        LauncherOptions {
+            isolate: true,
+            cgroup_parent: "holdfast".into(),
+            start_timeout_ms: 30_000,
+            destroy_timeout_ms: 30_000,
+        }
     }
 }
 
@@ -102,7 +107,11 @@ impl Launcher {
     }
 
     /// The same with options.
-    pub fn open_with(runtime_dir: impl Into<PathBuf>, shim: ShimCommand, options: LauncherOptions) -> Result<Launcher, OpenError> {
+    pub fn open_with(
+        runtime_dir: impl Into<PathBuf>,
+        shim: ShimCommand,
+        options: LauncherOptions,
+    ) -> Result<Launcher, OpenError> {
         let runtime_dir = runtime_dir.into();
         for path in [&runtime_dir, &shim.program] {
             if !path.is_absolute() {
@@ -113,7 +122,12 @@ impl Launcher {
         if parent.is_empty() || parent.starts_with('.') || parent.contains(['/', '\0', '\n', ' ']) {
             return Err(OpenError::CgroupParent { name: parent.clone() });
         }
-        for dir in [runtime_dir.clone(), runtime_dir.join("containers"), runtime_dir.join("gone"), runtime_dir.join("trial")] {
+        for dir in [
+            runtime_dir.clone(),
+            runtime_dir.join("containers"),
+            runtime_dir.join("gone"),
+            runtime_dir.join("trial"),
+        ] {
             make_private_dir(&dir)?;
         }
         let lock = take_lock(&runtime_dir)?;
@@ -121,7 +135,15 @@ impl Launcher {
             true => detect::best_plan(&runtime_dir.join("trial"), parent),
             false => Plan { cgroup_parent: parent.clone(), ..Plan::default() },
         };
-        let launcher = Launcher { runtime_dir, shim, options, plan, gates: Mutex::default(), children: Mutex::default(), _lock: lock };
+        let launcher = Launcher {
+            runtime_dir,
+            shim,
+            options,
+            plan,
+            gates: Mutex::default(),
+            children: Mutex::default(),
+            _lock: lock,
+        };
         launcher.empty_gone();
         Ok(launcher)
     }
@@ -141,8 +163,12 @@ impl Launcher {
                 Ok(Condition::Starting) => FoundState::Starting,
                 Ok(Condition::Running { pid }) => FoundState::Running { pid },
                 Ok(Condition::Ended(ending)) => FoundState::from(ending),
-                Ok(Condition::Orphaned { .. }) => FoundState::Lost { message: "its shim is dead".into() },
-                Err(error) => FoundState::Lost { message: format!("its files are damaged: {error}") },
+                Ok(Condition::Orphaned { .. }) => {
+                    FoundState::Lost { message: "its shim is dead".into() }
+                }
+                Err(error) => {
+                    FoundState::Lost { message: format!("its files are damaged: {error}") }
+                }
             };
             found.push(Found { id, state });
         }
@@ -211,7 +237,8 @@ impl Launcher {
     /// Moves the files of a container out of the way in one step, then removes them. After a crash between the two the rest is removed
     /// by the next `open`.
     pub(crate) fn remove_files(&self, id: &str) -> Result<(), FileError> {
-        let (from, to) = (self.dir(id), self.runtime_dir.join("gone").join(uuid::Uuid::new_v4().to_string()));
+        let (from, to) =
+            (self.dir(id), self.runtime_dir.join("gone").join(uuid::Uuid::new_v4().to_string()));
         match fs::rename(from.path(), &to) {
             Ok(()) => {}
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
@@ -237,7 +264,11 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Makes a directory that nobody else may look into; its parents are made too.
 fn make_private_dir(path: &Path) -> Result<(), FileError> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| FileError::new("create", path, error))
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|error| FileError::new("create", path, error))
 }
 
 fn take_lock(runtime_dir: &Path) -> Result<File, OpenError> {
@@ -249,10 +280,16 @@ fn take_lock(runtime_dir: &Path) -> Result<File, OpenError> {
         match file.try_lock() {
             Ok(()) => return Ok(file),
             // A child of the predecessor, forked and not yet exec'ed, holds its files for a moment longer than the predecessor lived.
-            // tidy: sleep is the point: a lock that another process is about to drop has no event
-            Err(TryLockError::WouldBlock) if Instant::now() < deadline => std::thread::sleep(LOOK_AGAIN),
-            Err(TryLockError::WouldBlock) => return Err(OpenError::InUse { path: runtime_dir.to_path_buf() }),
-            Err(TryLockError::Error(error)) => return Err(FileError::new("lock", &path, error).into()),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                // tidy: sleep is the point: a lock that another process is about to drop has no event
+                std::thread::sleep(LOOK_AGAIN)
+            }
+            Err(TryLockError::WouldBlock) => {
+                return Err(OpenError::InUse { path: runtime_dir.to_path_buf() })
+            }
+            Err(TryLockError::Error(error)) => {
+                return Err(FileError::new("lock", &path, error).into())
+            }
         }
     }
 }
@@ -273,7 +310,10 @@ mod tests {
     fn one_launcher_per_directory_and_the_next_one_may() {
         let dir = tempfile::tempdir().unwrap();
         let one = Launcher::open_with(dir.path(), shim(), posix()).unwrap();
-        assert!(matches!(Launcher::open_with(dir.path(), shim(), posix()), Err(OpenError::InUse { .. })));
+        assert!(matches!(
+            Launcher::open_with(dir.path(), shim(), posix()),
+            Err(OpenError::InUse { .. })
+        ));
         drop(one);
         Launcher::open_with(dir.path(), shim(), posix()).unwrap();
     }
@@ -286,7 +326,13 @@ mod tests {
         assert!(matches!(Launcher::open(dir.path(), relative), Err(OpenError::NotAbsolute { .. })));
         for bad in ["", "..", "a/b", "/", "a b"] {
             let options = LauncherOptions { cgroup_parent: bad.into(), ..posix() };
-            assert!(matches!(Launcher::open_with(dir.path(), shim(), options), Err(OpenError::CgroupParent { .. })), "{bad:?}");
+            assert!(
+                matches!(
+                    Launcher::open_with(dir.path(), shim(), options),
+                    Err(OpenError::CgroupParent { .. })
+                ),
+                "{bad:?}"
+            );
         }
     }
 

@@ -49,7 +49,9 @@ pub use launcher::{Launcher, LauncherOptions, ListError, OpenError, ShimCommand}
 pub use sandbox::{stage_sandbox, SandboxError};
 pub use shim::shim_main;
 pub use signal::SignalError;
-pub use spec::{Command, ContainerSpec, Exit, Found, FoundState, Limits, Started, Usage, VolumeMount};
+pub use spec::{
+    Command, ContainerSpec, Exit, Found, FoundState, Limits, Started, Usage, VolumeMount,
+};
 pub use spec_check::check_container_path;
 pub use update_limits::UpdateLimitsError;
 pub use update_volumes::UpdateVolumesError;

@@ -37,7 +37,9 @@ impl ProcessIdentity {
 
     /// It still executes something. A zombie does not: it holds no memory, no file and no mount.
     pub fn is_alive(&self) -> bool {
-        self.boot_id == boot_id() && Stat::read(self.pid).is_some_and(|stat| stat.start_ticks == self.start_ticks && stat.is_alive())
+        self.boot_id == boot_id()
+            && Stat::read(self.pid)
+                .is_some_and(|stat| stat.start_ticks == self.start_ticks && stat.is_alive())
     }
 
     /// Sends a signal if the process is still that one. `false` when it is gone.
@@ -70,7 +72,11 @@ impl ProcessIdentity {
 }
 
 /// Signals `pid` if `still_meant` holds once a handle on the process is open. `false` when it does not or the process is gone.
-pub(crate) fn signal_if(pid: i32, signal: Signal, still_meant: impl Fn() -> bool) -> rustix::io::Result<bool> {
+pub(crate) fn signal_if(
+    pid: i32,
+    signal: Signal,
+    still_meant: impl Fn() -> bool,
+) -> rustix::io::Result<bool> {
     let Some(number) = Pid::from_raw(pid) else { return Ok(false) };
     let sent = match pidfd_open(number, PidfdFlags::empty()) {
         Ok(handle) if still_meant() => pidfd_send_signal(&handle, signal),
@@ -113,7 +119,10 @@ pub(crate) fn kill_members(pids: &[i32], members: impl Fn() -> Vec<i32>) {
 pub(crate) fn wait_readable(handle: &impl std::os::fd::AsFd, deadline: Option<Instant>) -> bool {
     loop {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let timeout = left.map(|left| Timespec { tv_sec: left.as_secs().min(1 << 30) as i64, tv_nsec: left.subsec_nanos().into() });
+        let timeout = left.map(|left| Timespec {
+            tv_sec: left.as_secs().min(1 << 30) as i64,
+            tv_nsec: left.subsec_nanos().into(),
+        });
         let mut watched = [PollFd::new(handle, PollFlags::IN)];
         match poll(&mut watched, timeout.as_ref()) {
             Ok(0) if left.is_some_and(|left| left.is_zero()) => return false,
@@ -143,7 +152,8 @@ impl Stat {
 
     /// The name may hold spaces and parentheses, so fields are counted from the last `)`.
     fn parse(text: &str) -> Option<Stat> {
-        let fields: Vec<&str> = text.get(text.rfind(')')? + 1..)?.split_ascii_whitespace().collect();
+        let fields: Vec<&str> =
+            text.get(text.rfind(')')? + 1..)?.split_ascii_whitespace().collect();
         let number = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
         Some(Stat {
             state: fields.first()?.chars().next()?,
@@ -162,7 +172,11 @@ impl Stat {
 
 /// The pid of every process, zombies included.
 fn pids() -> impl Iterator<Item = i32> {
-    fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+    fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
 /// Everything that descends from `pid`, alive, children before grandchildren; without `pid` itself. The kernel's lists may miss a process
@@ -173,7 +187,11 @@ pub(crate) fn descendants(pid: i32) -> Vec<(i32, Stat)> {
     while let Some(parent) = parents.pop() {
         let children = children(parent);
         parents.extend(&children);
-        found.extend(children.into_iter().filter_map(|child| Some((child, Stat::read(child).filter(Stat::is_alive)?))));
+        found.extend(
+            children
+                .into_iter()
+                .filter_map(|child| Some((child, Stat::read(child).filter(Stat::is_alive)?))),
+        );
     }
     found
 }
@@ -184,10 +202,14 @@ fn children(pid: i32) -> Vec<i32> {
     let mut found = Vec::new();
     for thread in threads.flatten() {
         match fs::read_to_string(thread.path().join("children")) {
-            Ok(text) => found.extend(text.split_ascii_whitespace().filter_map(|child| child.parse::<i32>().ok())),
+            Ok(text) => found.extend(
+                text.split_ascii_whitespace().filter_map(|child| child.parse::<i32>().ok()),
+            ),
             // The thread has ended, or the kernel was built without that file.
             Err(_) if thread.path().exists() => {
-                return pids().filter(|child| Stat::read(*child).is_some_and(|stat| stat.parent == pid)).collect()
+                return pids()
+                    .filter(|child| Stat::read(*child).is_some_and(|stat| stat.parent == pid))
+                    .collect()
             }
             Err(_) => {}
         }
@@ -212,7 +234,9 @@ pub(crate) fn carries(pid: i32, marks: &[(&str, &str)]) -> bool {
     let wanted: Vec<String> = marks.iter().map(|(name, value)| format!("{name}={value}")).collect();
     match fs::File::open(format!("/proc/{pid}/environ")) {
         Ok(file) => match file.take(ENVIRON_BYTES_MAX).read_to_end(&mut bytes) {
-            Ok(_) => bytes.split(|byte| *byte == 0).any(|variable| wanted.iter().any(|wanted| wanted.as_bytes() == variable)),
+            Ok(_) => bytes
+                .split(|byte| *byte == 0)
+                .any(|variable| wanted.iter().any(|wanted| wanted.as_bytes() == variable)),
             Err(_) => false,
         },
         Err(_) => false,
@@ -223,7 +247,11 @@ pub(crate) fn carries(pid: i32, marks: &[(&str, &str)]) -> bool {
 pub(crate) fn boot_id() -> String {
     static BOOT_ID: std::sync::OnceLock<String> = std::sync::OnceLock::new();
     BOOT_ID
-        .get_or_init(|| fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|text| text.trim().to_string()).unwrap_or_default())
+        .get_or_init(|| {
+            fs::read_to_string("/proc/sys/kernel/random/boot_id")
+                .map(|text| text.trim().to_string())
+                .unwrap_or_default()
+        })
         .clone()
 }
 
@@ -254,13 +282,17 @@ mod tests {
         let later = ProcessIdentity { start_ticks: own.start_ticks + 1, ..own.clone() };
         assert!(!later.is_alive());
         assert!(later.wait_gone(None), "an impostor is gone at once");
-        assert!(!later.signal(Signal::KILL).unwrap(), "and is not signalled: this test would not live");
+        assert!(
+            !later.signal(Signal::KILL).unwrap(),
+            "and is not signalled: this test would not live"
+        );
         assert!(!ProcessIdentity { boot_id: "another".into(), ..own }.is_alive());
     }
 
     #[test]
     fn its_end_is_seen_even_while_it_is_a_zombie() {
-        let mut child = Command::new("sleep").arg("1000").env("HOLDFAST_TEST_MARK", "abc").spawn().unwrap();
+        let mut child =
+            Command::new("sleep").arg("1000").env("HOLDFAST_TEST_MARK", "abc").spawn().unwrap();
         let identity = ProcessIdentity::of(child.id() as i32).unwrap();
         assert!(!identity.wait_gone(Some(Instant::now() + Duration::from_millis(5))));
         assert!(descendants(std::process::id() as i32).iter().any(|(pid, _)| *pid == identity.pid));
@@ -282,7 +314,10 @@ mod tests {
             .unwrap();
         let mut first = [0; 1];
         child.stdout.take().unwrap().read_exact(&mut first).unwrap();
-        assert_eq!(carriers(&[("OTHER", "x"), ("HOLDFAST_TEST_CARRIER", "one")]), vec![child.id() as i32]);
+        assert_eq!(
+            carriers(&[("OTHER", "x"), ("HOLDFAST_TEST_CARRIER", "one")]),
+            vec![child.id() as i32]
+        );
         assert!(carriers(&[("HOLDFAST_TEST_CARRIER", "on")]).is_empty());
         child.kill().unwrap();
         child.wait().unwrap();

@@ -114,9 +114,11 @@ impl ContainerDir {
     pub fn launch(&self) -> Result<Option<Launch>, FileError> {
         let path = self.path.join("launch.json");
         match durable::read::<Launch>(&path)? {
-            Some(launch) if launch.version != LAYOUT_VERSION => {
-                Err(FileError::new("understand", &path, format!("it has version {}, this program knows {LAYOUT_VERSION}", launch.version)))
-            }
+            Some(launch) if launch.version != LAYOUT_VERSION => Err(FileError::new(
+                "understand",
+                &path,
+                format!("it has version {}, this program knows {LAYOUT_VERSION}", launch.version),
+            )),
             found => Ok(found),
         }
     }
@@ -154,14 +156,26 @@ impl ContainerDir {
     /// Takes the lock for the shim to inherit, waiting a little for one that looks (`condition` does, for a moment).
     pub fn lock(&self) -> Result<File, FileError> {
         let path = self.lock_path();
-        let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let open = || {
+            OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o600)
+                .open(&path)
+        };
         let file = open().map_err(|error| FileError::new("open", &path, error))?;
         for _ in 0..100 {
             match file.try_lock() {
                 Ok(()) => return Ok(file),
-                // tidy: sleep is the point: a lock that another process is about to drop has no event
-                Err(TryLockError::WouldBlock) => std::thread::sleep(std::time::Duration::from_millis(10)),
-                Err(TryLockError::Error(error)) => return Err(FileError::new("lock", &path, error)),
+                Err(TryLockError::WouldBlock) => {
+                    // tidy: sleep is the point: a lock that another process is about to drop has no event
+                    std::thread::sleep(std::time::Duration::from_millis(10))
+                }
+                Err(TryLockError::Error(error)) => {
+                    return Err(FileError::new("lock", &path, error))
+                }
             }
         }
         Err(FileError::new("lock", &path, "another process holds it: its shim is alive"))
@@ -196,7 +210,9 @@ impl ContainerDir {
             return Ok(Condition::Ended(ending));
         }
         Ok(match (shim_lives, self.payload()?) {
-            (true, Some(Payload { payload, execed: true })) => Condition::Running { pid: payload.pid },
+            (true, Some(Payload { payload, execed: true })) => {
+                Condition::Running { pid: payload.pid }
+            }
             (true, _) => Condition::Starting,
             (false, payload) => Condition::Orphaned { may_have_run: payload.is_some() },
         })
@@ -233,7 +249,9 @@ impl Ending {
     pub fn as_exit(&self) -> Exit {
         match self {
             Ending::Exited(exit) => exit.clone(),
-            Ending::NeverStarted(error) => Exit { message: format!("never started: {error}"), ..Exit::default() },
+            Ending::NeverStarted(error) => {
+                Exit { message: format!("never started: {error}"), ..Exit::default() }
+            }
             Ending::Lost { message } => Exit { message: message.clone(), ..Exit::default() },
         }
     }
@@ -290,7 +308,13 @@ mod tests {
             limits: Default::default(),
             isolate: false,
         };
-        dir.write_launch(&Launch { version: LAYOUT_VERSION + 1, spec, account: None, plan: Plan::default() }).unwrap();
+        dir.write_launch(&Launch {
+            version: LAYOUT_VERSION + 1,
+            spec,
+            account: None,
+            plan: Plan::default(),
+        })
+        .unwrap();
         assert!(dir.launch().unwrap_err().to_string().contains("launch.json"));
     }
 }

@@ -43,7 +43,9 @@ impl Launcher {
                 }
                 // tidy: sleep is the point: another process writes the file that is waited for
                 Condition::Starting if Instant::now() < deadline => std::thread::sleep(LOOK_AGAIN),
-                Condition::Starting | Condition::Orphaned { .. } => return self.lose(&dir, id).map(Some),
+                Condition::Starting | Condition::Orphaned { .. } => {
+                    return self.lose(&dir, id).map(Some)
+                }
             }
         }
     }
@@ -53,7 +55,10 @@ impl Launcher {
         let emptied = match dir.launch()? {
             Some(launch) => fence(dir, &launch, self.destroy_deadline()).map(|()| Some(launch)),
             // The agent died before it had written the spec, so nothing can have been spawned; the environment is looked at all the same.
-            None => crate::survivors::fence_unrecorded(dir, &self.plan, id, self.destroy_deadline()).map(|()| None),
+            None => {
+                crate::survivors::fence_unrecorded(dir, &self.plan, id, self.destroy_deadline())
+                    .map(|()| None)
+            }
         };
         self.reap(id);
         let launch = match emptied {
@@ -65,7 +70,10 @@ impl Launcher {
             return Ok(FoundState::from(ending));
         }
         let message = match dir.payload()? {
-            Some(_) => "its shim died, so how the payload ended is not known; nothing of it is left".to_string(),
+            Some(_) => {
+                "its shim died, so how the payload ended is not known; nothing of it is left"
+                    .to_string()
+            }
             None => format!("its shim died before the payload was started: {}", dir.log_tail()),
         };
         let ending = Ending::Lost { message };
@@ -79,11 +87,15 @@ impl Launcher {
     /// A container whose files cannot be read: what can be known, and noted, is that nothing of it lives.
     pub(crate) fn settle_damaged(&self, id: &str, error: &FileError) -> FoundState {
         let dir = self.dir(id);
-        if let Err(pids) = crate::survivors::fence_unrecorded(&dir, &self.plan, id, self.destroy_deadline()) {
+        if let Err(pids) =
+            crate::survivors::fence_unrecorded(&dir, &self.plan, id, self.destroy_deadline())
+        {
             return FoundState::Stuck { pids };
         }
         self.reap(id);
-        let ending = Ending::Lost { message: format!("its files are damaged: {error}; nothing of it is left") };
+        let ending = Ending::Lost {
+            message: format!("its files are damaged: {error}; nothing of it is left"),
+        };
         if let Err(error) = dir.write_ending(&ending) {
             tracing::warn!(%id, %error, "a lost container could not be noted as such; the next agent will find it so again");
         }

@@ -37,8 +37,13 @@ pub fn stage_sandbox(path: &Path, user: Option<&str>) -> Result<(), SandboxError
         return Err(refused("must be absolute and without \"..\""));
     }
     let account = user.map(look_up_user).transpose().map_err(SandboxError::User)?;
-    DirBuilder::new().recursive(true).mode(0o755).create(path).map_err(|error| FileError::new("create", path, error))?;
-    let found = std::fs::symlink_metadata(path).map_err(|error| FileError::new("look at", path, error))?;
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(path)
+        .map_err(|error| FileError::new("create", path, error))?;
+    let found =
+        std::fs::symlink_metadata(path).map_err(|error| FileError::new("look at", path, error))?;
     if !found.is_dir() {
         return Err(refused("is a symbolic link; a sandbox must be a directory itself"));
     }
@@ -76,12 +81,24 @@ mod tests {
     fn what_cannot_be_a_sandbox_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         assert!(matches!(stage_sandbox(Path::new("a"), None), Err(SandboxError::Path { .. })));
-        assert!(matches!(stage_sandbox(&dir.path().join("../x"), None), Err(SandboxError::Path { .. })));
-        assert!(matches!(stage_sandbox(&dir.path().join("x"), Some("no-such-user-here")), Err(SandboxError::User(_))));
+        assert!(matches!(
+            stage_sandbox(&dir.path().join("../x"), None),
+            Err(SandboxError::Path { .. })
+        ));
+        assert!(matches!(
+            stage_sandbox(&dir.path().join("x"), Some("no-such-user-here")),
+            Err(SandboxError::User(_))
+        ));
         assert!(!dir.path().join("x").exists());
         std::fs::write(dir.path().join("file"), "").unwrap();
-        assert!(matches!(stage_sandbox(&dir.path().join("file"), None), Err(SandboxError::File(_))));
+        assert!(matches!(
+            stage_sandbox(&dir.path().join("file"), None),
+            Err(SandboxError::File(_))
+        ));
         std::os::unix::fs::symlink("/tmp", dir.path().join("link")).unwrap();
-        assert!(matches!(stage_sandbox(&dir.path().join("link"), None), Err(SandboxError::Path { .. })));
+        assert!(matches!(
+            stage_sandbox(&dir.path().join("link"), None),
+            Err(SandboxError::Path { .. })
+        ));
     }
 }

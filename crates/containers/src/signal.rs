@@ -44,11 +44,15 @@ impl Launcher {
         let not_running = || SignalError::NotRunning { id: id.to_string() };
         crate::spec_check::check_id(id).map_err(|_| not_running())?;
         let dir = self.dir(id);
-        let (Condition::Running { .. }, Some(payload)) = (dir.condition()?, dir.payload()?) else { return Err(not_running()) };
+        let (Condition::Running { .. }, Some(payload)) = (dir.condition()?, dir.payload()?) else {
+            return Err(not_running());
+        };
         match payload.payload.signal(signal) {
             Ok(true) => Ok(()),
             Ok(false) => Err(not_running()),
-            Err(error) => Err(SignalError::Refused { id: id.to_string(), detail: error.to_string() }),
+            Err(error) => {
+                Err(SignalError::Refused { id: id.to_string(), detail: error.to_string() })
+            }
         }
     }
 }

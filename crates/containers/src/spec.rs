@@ -156,7 +156,11 @@ pub struct Usage {
 impl VolumeMount {
     /// A writable volume.
     pub fn new(source: impl Into<PathBuf>, container_path: impl Into<String>) -> VolumeMount {
-        VolumeMount { source: source.into(), container_path: container_path.into(), read_only: false }
+        VolumeMount {
+            source: source.into(),
+            container_path: container_path.into(),
+            read_only: false,
+        }
     }
 
     /// The same volume, refusing writes.
@@ -177,7 +181,8 @@ mod tests {
         let spec: ContainerSpec = serde_json::from_str(text).unwrap();
         assert_eq!(spec.command, Command::Argv { program: "db".into(), args: vec!["-d".into()] });
         assert!(spec.volumes.is_empty() && spec.user.is_none() && !spec.limits.cpu_is_ceiling);
-        let again: ContainerSpec = serde_json::from_str(&serde_json::to_string(&spec).unwrap()).unwrap();
+        let again: ContainerSpec =
+            serde_json::from_str(&serde_json::to_string(&spec).unwrap()).unwrap();
         assert_eq!(again, spec);
     }
 

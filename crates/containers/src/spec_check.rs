@@ -55,7 +55,9 @@ pub(crate) fn check_id(id: &str) -> Result<(), String> {
 fn check_command(command: &Command) -> Result<(), LaunchError> {
     let words: Vec<&str> = match command {
         Command::Shell(line) => vec![line],
-        Command::Argv { program, args } => std::iter::once(program).chain(args).map(String::as_str).collect(),
+        Command::Argv { program, args } => {
+            std::iter::once(program).chain(args).map(String::as_str).collect()
+        }
     };
     if words[0].is_empty() {
         return Err(refused("command", "is empty; name a program or give a shell line"));
@@ -64,7 +66,10 @@ fn check_command(command: &Command) -> Result<(), LaunchError> {
         return Err(refused("command", "contains a NUL byte, which no program can receive"));
     }
     if words.iter().map(|word| word.len() + 1).sum::<usize>() > ARGUMENT_BYTES_MAX {
-        return Err(refused("command", format!("is longer than {ARGUMENT_BYTES_MAX} bytes; put long arguments into a file")));
+        return Err(refused(
+            "command",
+            format!("is longer than {ARGUMENT_BYTES_MAX} bytes; put long arguments into a file"),
+        ));
     }
     Ok(())
 }
@@ -73,22 +78,33 @@ fn check_environment(environment: &BTreeMap<String, String>) -> Result<(), Launc
     let mut bytes = 0;
     for (name, value) in environment {
         if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
-            return Err(refused("environment", format!("{name:?} cannot be a variable: empty, or with '=' or a NUL byte")));
+            return Err(refused(
+                "environment",
+                format!("{name:?} cannot be a variable: empty, or with '=' or a NUL byte"),
+            ));
         }
         bytes += name.len() + value.len() + 2;
     }
     if bytes > ARGUMENT_BYTES_MAX {
-        return Err(refused("environment", format!("is larger than {ARGUMENT_BYTES_MAX} bytes; put long values into a file")));
+        return Err(refused(
+            "environment",
+            format!("is larger than {ARGUMENT_BYTES_MAX} bytes; put long values into a file"),
+        ));
     }
     Ok(())
 }
 
 fn check_sandbox(sandbox: &Path) -> Result<(), LaunchError> {
     if !sandbox.is_absolute() || sandbox.components().any(|part| part == Component::ParentDir) {
-        return Err(refused("sandbox", format!("{} must be absolute and without \"..\"", sandbox.display())));
+        return Err(refused(
+            "sandbox",
+            format!("{} must be absolute and without \"..\"", sandbox.display()),
+        ));
     }
-    is_real_directory(sandbox)
-        .map_err(|detail| LaunchError::SandboxMissing { sandbox: sandbox.display().to_string(), detail: detail.to_string() })
+    is_real_directory(sandbox).map_err(|detail| LaunchError::SandboxMissing {
+        sandbox: sandbox.display().to_string(),
+        detail: detail.to_string(),
+    })
 }
 
 /// A directory itself, not a link to one.
@@ -104,13 +120,22 @@ fn is_real_directory(path: &Path) -> Result<(), String> {
 /// Accepts or refuses the volumes of one container, each by itself and against each other.
 pub(crate) fn check_volumes(volumes: &[VolumeMount]) -> Result<(), LaunchError> {
     if volumes.len() > VOLUMES_MAX {
-        return Err(refused("volumes", format!("{} volumes, at most {VOLUMES_MAX} fit in one container", volumes.len())));
+        return Err(refused(
+            "volumes",
+            format!("{} volumes, at most {VOLUMES_MAX} fit in one container", volumes.len()),
+        ));
     }
     for (at, volume) in volumes.iter().enumerate() {
         let field = format!("volumes[{at}]");
-        check_container_path(&volume.container_path).map_err(|reason| refused(format!("{field}.container_path"), reason))?;
-        if !volume.source.is_absolute() || volume.source.components().any(|part| part == Component::ParentDir) {
-            return Err(refused(format!("{field}.source"), format!("{} must be absolute and without \"..\"", volume.source.display())));
+        check_container_path(&volume.container_path)
+            .map_err(|reason| refused(format!("{field}.container_path"), reason))?;
+        if !volume.source.is_absolute()
+            || volume.source.components().any(|part| part == Component::ParentDir)
+        {
+            return Err(refused(
+                format!("{field}.source"),
+                format!("{} must be absolute and without \"..\"", volume.source.display()),
+            ));
         }
         is_real_directory(&volume.source).map_err(|detail| LaunchError::VolumeMissing {
             container_path: volume.container_path.clone(),
@@ -118,8 +143,9 @@ pub(crate) fn check_volumes(volumes: &[VolumeMount]) -> Result<(), LaunchError> 
             detail,
         })?;
         for (other_at, other) in volumes.iter().enumerate().take(at) {
-            check_apart(&other.container_path, &volume.container_path)
-                .map_err(|reason| refused(format!("{field}.container_path"), format!("{reason} volumes[{other_at}]")))?;
+            check_apart(&other.container_path, &volume.container_path).map_err(|reason| {
+                refused(format!("{field}.container_path"), format!("{reason} volumes[{other_at}]"))
+            })?;
         }
     }
     Ok(())
@@ -143,13 +169,21 @@ pub fn check_container_path(path: &str) -> Result<(), String> {
     for part in path.strip_suffix('/').unwrap_or(path).split('/') {
         match part {
             ".." => return Err(format!("{path:?} leaves the sandbox with \"..\"")),
-            "" | "." => return Err(format!("{path:?} has an empty part or \".\"; write it plainly, as \"data/a\"")),
-            _ if part.len() > PART_BYTES_MAX => return Err(format!("{path:?} has a part longer than {PART_BYTES_MAX} bytes")),
+            "" | "." => {
+                return Err(format!(
+                    "{path:?} has an empty part or \".\"; write it plainly, as \"data/a\""
+                ))
+            }
+            _ if part.len() > PART_BYTES_MAX => {
+                return Err(format!("{path:?} has a part longer than {PART_BYTES_MAX} bytes"))
+            }
             _ => {}
         }
     }
     match path.split('/').next() {
-        Some(first @ ("stdout" | "stderr")) => Err(format!("{path:?} would hide the sandbox's own {first}")),
+        Some(first @ ("stdout" | "stderr")) => {
+            Err(format!("{path:?} would hide the sandbox's own {first}"))
+        }
         _ => Ok(()),
     }
 }
@@ -185,15 +219,18 @@ pub(crate) fn look_up_user(user: &str) -> Result<Account, LaunchError> {
 
 /// The root of a volume belongs to `account`.
 pub(crate) fn owns_root(volume: &VolumeMount, account: &Account) -> bool {
-    std::fs::symlink_metadata(&volume.source).is_ok_and(|found| (found.uid(), found.gid()) == (account.uid, account.gid))
+    std::fs::symlink_metadata(&volume.source)
+        .is_ok_and(|found| (found.uid(), found.gid()) == (account.uid, account.gid))
 }
 
 /// Gives the root of a volume, and only that, to `account`.
 pub(crate) fn give_volume_root(volume: &VolumeMount, account: &Account) -> Result<(), LaunchError> {
-    std::os::unix::fs::lchown(&volume.source, Some(account.uid), Some(account.gid)).map_err(|error| LaunchError::Volume {
-        container_path: volume.container_path.clone(),
-        detail: format!("its root cannot be given to user {}: {error}", account.name),
-    })
+    std::os::unix::fs::lchown(&volume.source, Some(account.uid), Some(account.gid)).map_err(
+        |error| LaunchError::Volume {
+            container_path: volume.container_path.clone(),
+            detail: format!("its root cannot be given to user {}: {error}", account.name),
+        },
+    )
 }
 
 #[cfg(test)]
@@ -205,7 +242,10 @@ mod tests {
         for good in ["data", "data/", "a/b/c", "var/lib/mydb", ".hidden", "a..b", "stdout.d"] {
             assert_eq!(check_container_path(good), Ok(()), "{good}");
         }
-        for bad in ["", "/", "/data", "..", "a/../b", "../x", "a//b", "./a", "a/.", ".", "a\nb", "a\0", "stdout", "stderr/x", "data//"] {
+        for bad in [
+            "", "/", "/data", "..", "a/../b", "../x", "a//b", "./a", "a/.", ".", "a\nb", "a\0",
+            "stdout", "stderr/x", "data//",
+        ] {
             assert!(check_container_path(bad).is_err(), "{bad:?}");
         }
         assert!(check_container_path(&"a".repeat(256)).is_err());
@@ -215,7 +255,14 @@ mod tests {
     #[test]
     fn ids_have_one_spelling() {
         assert!(check_id("6f1c8a52-5a0a-4f6e-9d9b-0c4b7c2e1a11").is_ok());
-        for bad in ["", "x", "..", "6F1C8A52-5A0A-4F6E-9D9B-0C4B7C2E1A11", "6f1c8a525a0a4f6e9d9b0c4b7c2e1a11", "../../etc"] {
+        for bad in [
+            "",
+            "x",
+            "..",
+            "6F1C8A52-5A0A-4F6E-9D9B-0C4B7C2E1A11",
+            "6f1c8a525a0a4f6e9d9b0c4b7c2e1a11",
+            "../../etc",
+        ] {
             assert!(check_id(bad).is_err(), "{bad:?}");
         }
     }
@@ -233,7 +280,9 @@ mod tests {
             );
         }
         let error = check_volumes(&[VolumeMount::new("relative", "a")]).unwrap_err();
-        assert!(matches!(error, LaunchError::InvalidField { field, .. } if field == "volumes[0].source"));
+        assert!(
+            matches!(error, LaunchError::InvalidField { field, .. } if field == "volumes[0].source")
+        );
     }
 
     #[test]
@@ -252,9 +301,11 @@ mod tests {
     fn commands_and_environments_that_no_program_can_receive() {
         assert!(check_command(&Command::Shell("true".into())).is_ok());
         assert!(check_command(&Command::Shell(String::new())).is_err());
-        assert!(check_command(&Command::Argv { program: "a".into(), args: vec!["b\0".into()] }).is_err());
+        assert!(check_command(&Command::Argv { program: "a".into(), args: vec!["b\0".into()] })
+            .is_err());
         assert!(check_command(&Command::Shell("x".repeat(ARGUMENT_BYTES_MAX))).is_err());
-        let variables = |name: &str, value: &str| BTreeMap::from([(name.to_string(), value.to_string())]);
+        let variables =
+            |name: &str, value: &str| BTreeMap::from([(name.to_string(), value.to_string())]);
         assert!(check_environment(&variables("A", "b=c")).is_ok());
         for (name, value) in [("", "x"), ("A=B", "x"), ("A\0", "x"), ("A", "\0")] {
             assert!(check_environment(&variables(name, value)).is_err(), "{name:?} {value:?}");

@@ -30,7 +30,8 @@ impl Launcher {
     ///
     /// A writable volume's root (not what is in it) is given to `user`, unless another container of this launcher uses the volume.
     pub fn start(&self, spec: &ContainerSpec) -> Result<Started, LaunchError> {
-        crate::spec_check::check_id(&spec.id).map_err(|reason| LaunchError::InvalidField { field: "id".into(), reason })?;
+        crate::spec_check::check_id(&spec.id)
+            .map_err(|reason| LaunchError::InvalidField { field: "id".into(), reason })?;
         let gate = self.gate(&spec.id);
         let _held = lock(&gate);
         let dir = self.dir(&spec.id);
@@ -66,23 +67,33 @@ impl Launcher {
     fn resume(&self, dir: &ContainerDir, id: &str) -> Result<Option<Started>, LaunchError> {
         let deadline = Instant::now() + Duration::from_millis(self.options.start_timeout_ms);
         loop {
-            let ended = |ending: &Ending| LaunchError::AlreadyEnded { id: id.to_string(), ending: ending.as_exit().message };
+            let ended = |ending: &Ending| LaunchError::AlreadyEnded {
+                id: id.to_string(),
+                ending: ending.as_exit().message,
+            };
             match dir.condition()? {
                 Condition::Unknown => return Ok(None),
                 Condition::Running { pid } => {
-                    let isolation = dir.launch()?.map(|launch| launch.plan.isolation()).unwrap_or(self.isolation());
+                    let isolation = dir
+                        .launch()?
+                        .map(|launch| launch.plan.isolation())
+                        .unwrap_or(self.isolation());
                     return Ok(Some(Started { pid, already_running: true, isolation }));
                 }
                 Condition::Ended(Ending::NeverStarted(_)) => break,
                 Condition::Ended(ending) => return Err(ended(&ending)),
                 Condition::Orphaned { may_have_run: true } => {
-                    return Err(ended(&Ending::Lost { message: "its shim died and how it ended is not known".into() }))
+                    return Err(ended(&Ending::Lost {
+                        message: "its shim died and how it ended is not known".into(),
+                    }))
                 }
                 Condition::Orphaned { may_have_run: false } => break,
                 // The shim of an agent that died in the middle of `start`; it will come to something.
                 // tidy: sleep is the point: another process writes the file that is waited for
                 Condition::Starting if Instant::now() < deadline => std::thread::sleep(LOOK_AGAIN),
-                Condition::Starting => return Err(LaunchError::TimedOut { timeout_ms: self.options.start_timeout_ms }),
+                Condition::Starting => {
+                    return Err(LaunchError::TimedOut { timeout_ms: self.options.start_timeout_ms })
+                }
             }
         }
         // It never came to a payload, so it may be begun anew once it is certain that nothing of it lives.
@@ -98,18 +109,30 @@ impl Launcher {
 
     /// Has the isolators remove what they made for a container that is empty.
     pub(crate) fn clean_up(&self, launch: &Launch) -> Result<(), crate::IsolationError> {
-        launch.plan.isolators().iter().try_for_each(|isolator| isolator.cleanup(&launch.subject(None)))
+        launch
+            .plan
+            .isolators()
+            .iter()
+            .try_for_each(|isolator| isolator.cleanup(&launch.subject(None)))
     }
 
     /// Gives the roots of writable volumes that no container uses to who will write to them.
-    pub(crate) fn give_volumes(&self, volumes: &[VolumeMount], account: &crate::spec_check::Account) -> Result<(), LaunchError> {
+    pub(crate) fn give_volumes(
+        &self,
+        volumes: &[VolumeMount],
+        account: &crate::spec_check::Account,
+    ) -> Result<(), LaunchError> {
         let strange = |volume: &VolumeMount| !volume.read_only && !owns_root(volume, account);
-        let given = volumes.iter().filter(|volume| account.switch && strange(volume)).collect::<Vec<_>>();
+        let given =
+            volumes.iter().filter(|volume| account.switch && strange(volume)).collect::<Vec<_>>();
         if given.is_empty() {
             return Ok(());
         }
         let in_use = self.volumes_in_use()?;
-        given.into_iter().filter(|volume| !in_use.contains(&volume.source)).try_for_each(|volume| give_volume_root(volume, account))
+        given
+            .into_iter()
+            .filter(|volume| !in_use.contains(&volume.source))
+            .try_for_each(|volume| give_volume_root(volume, account))
     }
 
     /// Sources of the volumes of all containers that may be alive.
@@ -118,7 +141,12 @@ impl Launcher {
         for id in self.ids()? {
             let dir = self.dir(&id);
             if !matches!(dir.condition()?, Condition::Ended(_) | Condition::Unknown) {
-                sources.extend(dir.launch()?.into_iter().flat_map(|launch| launch.spec.volumes).map(|volume| volume.source));
+                sources.extend(
+                    dir.launch()?
+                        .into_iter()
+                        .flat_map(|launch| launch.spec.volumes)
+                        .map(|volume| volume.source),
+                );
             }
         }
         Ok(sources)
@@ -135,7 +163,11 @@ impl Launcher {
         let deadline = Instant::now() + Duration::from_millis(self.options.start_timeout_ms);
         let error = match hear_report(reader, deadline) {
             Heard::Report(ShimReport::Running { pid }) => {
-                return Ok(Started { pid, already_running: false, isolation: launch.plan.isolation() })
+                return Ok(Started {
+                    pid,
+                    already_running: false,
+                    isolation: launch.plan.isolation(),
+                })
             }
             Heard::Report(ShimReport::Failed(error)) => error,
             Heard::Nothing => LaunchError::ShimDied { detail: dir.log_tail() },
@@ -149,9 +181,14 @@ impl Launcher {
     }
 
     fn spawn_shim(&self, dir: &ContainerDir, id: &str) -> Result<(PipeReader, Child), LaunchError> {
-        let (reader, writer) = std::io::pipe().map_err(|error| LaunchError::shim("be given a pipe", error))?;
+        let (reader, writer) =
+            std::io::pipe().map_err(|error| LaunchError::shim("be given a pipe", error))?;
         let log_path = dir.log_path();
-        let log = File::options().append(true).create(true).open(&log_path).map_err(|error| FileError::new("open", &log_path, error))?;
+        let log = File::options()
+            .append(true)
+            .create(true)
+            .open(&log_path)
+            .map_err(|error| FileError::new("open", &log_path, error))?;
         let child = Command::new(&self.shim.program)
             .args(&self.shim.leading_args)
             .arg(dir.path())
@@ -165,7 +202,10 @@ impl Launcher {
             .stderr(Stdio::from(log))
             .spawn();
         let program = || self.shim.program.display().to_string();
-        let child = child.map_err(|error| LaunchError::ShimMissing { program: program(), detail: error.to_string() })?;
+        let child = child.map_err(|error| LaunchError::ShimMissing {
+            program: program(),
+            detail: error.to_string(),
+        })?;
         Ok((reader, child))
     }
 }
@@ -218,6 +258,9 @@ mod tests {
         let (reader, mut writer) = std::io::pipe().unwrap();
         writer.write_all(b"Segmentation fault").unwrap();
         drop(writer);
-        assert!(matches!(hear_report(reader, Instant::now() + Duration::from_secs(20)), Heard::Nothing));
+        assert!(matches!(
+            hear_report(reader, Instant::now() + Duration::from_secs(20)),
+            Heard::Nothing
+        ));
     }
 }

@@ -19,19 +19,30 @@ const PAUSE_MIN: Duration = Duration::from_millis(1);
 const PAUSE_MAX: Duration = Duration::from_millis(50);
 
 /// Empties a container; on success nothing of it lives. Otherwise: what does, at `deadline`.
-pub(crate) fn fence(dir: &ContainerDir, launch: &Launch, deadline: Instant) -> Result<(), Vec<i32>> {
+pub(crate) fn fence(
+    dir: &ContainerDir,
+    launch: &Launch,
+    deadline: Instant,
+) -> Result<(), Vec<i32>> {
     // A shim file that cannot be read costs us the first process's name, not the fence: the other two ways still look.
     let identity = dir.shim().ok().flatten();
     let by_environment = !launch.plan.is_exact() || identity.is_none();
-    let known: Vec<ProcessIdentity> =
-        identity.into_iter().flat_map(|ShimIdentity { shim, first }| std::iter::once(shim).chain(first)).collect();
+    let known: Vec<ProcessIdentity> = identity
+        .into_iter()
+        .flat_map(|ShimIdentity { shim, first }| std::iter::once(shim).chain(first))
+        .collect();
     let payload = dir.payload().ok().flatten().map(|found| found.payload);
     let known: Vec<ProcessIdentity> = known.into_iter().chain(payload).collect();
     empty(dir, launch, &known, by_environment, deadline)
 }
 
 /// Empties what may be left of a container of which no record is left, or none that can be read.
-pub(crate) fn fence_unrecorded(dir: &ContainerDir, plan: &Plan, id: &str, deadline: Instant) -> Result<(), Vec<i32>> {
+pub(crate) fn fence_unrecorded(
+    dir: &ContainerDir,
+    plan: &Plan,
+    id: &str,
+    deadline: Instant,
+) -> Result<(), Vec<i32>> {
     let spec = crate::ContainerSpec {
         id: id.to_string(),
         command: crate::Command::Shell(String::new()),
@@ -42,7 +53,8 @@ pub(crate) fn fence_unrecorded(dir: &ContainerDir, plan: &Plan, id: &str, deadli
         limits: Default::default(),
         isolate: true,
     };
-    let launch = Launch { version: crate::record::LAYOUT_VERSION, spec, account: None, plan: plan.clone() };
+    let launch =
+        Launch { version: crate::record::LAYOUT_VERSION, spec, account: None, plan: plan.clone() };
     empty(dir, &launch, &[], true, deadline)?;
     for isolator in plan.isolators() {
         if let Err(error) = isolator.cleanup(&launch.subject(None)) {
@@ -52,13 +64,20 @@ pub(crate) fn fence_unrecorded(dir: &ContainerDir, plan: &Plan, id: &str, deadli
     Ok(())
 }
 
-fn empty(dir: &ContainerDir, launch: &Launch, known: &[ProcessIdentity], by_environment: bool, deadline: Instant) -> Result<(), Vec<i32>> {
+fn empty(
+    dir: &ContainerDir,
+    launch: &Launch,
+    known: &[ProcessIdentity],
+    by_environment: bool,
+    deadline: Instant,
+) -> Result<(), Vec<i32>> {
     let subject = launch.subject(None);
     let isolators = launch.plan.isolators();
     let marks = [(CONTAINER_ID_VARIABLE, subject.id), (SHIM_OF_VARIABLE, subject.id)];
     let mut pause = PAUSE_MIN;
     loop {
-        let mut alive: Vec<i32> = known.iter().filter(|process| process.is_alive()).map(|process| process.pid).collect();
+        let mut alive: Vec<i32> =
+            known.iter().filter(|process| process.is_alive()).map(|process| process.pid).collect();
         alive.extend(isolators.iter().flat_map(|isolator| isolator.members(&subject)));
         let carriers = if by_environment { carriers(&marks) } else { Vec::new() };
         alive.extend(&carriers);
@@ -104,7 +123,8 @@ mod tests {
         let marks = [(CONTAINER_ID_VARIABLE, id.as_str())];
         assert_eq!(carriers(&marks).len(), 2);
         let dir = ContainerDir::at("/nonexistent");
-        fence_unrecorded(&dir, &Plan::default(), &id, Instant::now() + Duration::from_secs(20)).unwrap();
+        fence_unrecorded(&dir, &Plan::default(), &id, Instant::now() + Duration::from_secs(20))
+            .unwrap();
         assert!(carriers(&marks).is_empty());
         child.wait().unwrap();
     }

@@ -40,12 +40,19 @@ impl Launcher {
         let gate = self.gate(id);
         let _held = lock(&gate);
         let dir = self.dir(id);
-        let (Condition::Running { .. }, Some(mut launch)) = (dir.condition()?, dir.launch()?) else { return Err(not_running()) };
+        let (Condition::Running { .. }, Some(mut launch)) = (dir.condition()?, dir.launch()?)
+        else {
+            return Err(not_running());
+        };
         if launch.plan.cgroups == CgroupPlan::None {
             return Err(UpdateLimitsError::NotEnforced { id: id.to_string() });
         }
         let subject = launch.subject(None);
-        launch.plan.isolators().iter().try_for_each(|isolator| isolator.update(&subject, &limits))?;
+        launch
+            .plan
+            .isolators()
+            .iter()
+            .try_for_each(|isolator| isolator.update(&subject, &limits))?;
         launch.spec.limits = limits;
         Ok(dir.write_launch(&launch)?)
     }

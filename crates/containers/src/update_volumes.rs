@@ -47,7 +47,8 @@ impl Launcher {
     pub fn add_volumes(&self, id: &str, volumes: &[VolumeMount]) -> Result<(), UpdateVolumesError> {
         self.change_volumes(id, |dir, mut launch, first| {
             let before = launch.spec.volumes.clone();
-            let new: Vec<VolumeMount> = volumes.iter().filter(|volume| !before.contains(volume)).cloned().collect();
+            let new: Vec<VolumeMount> =
+                volumes.iter().filter(|volume| !before.contains(volume)).cloned().collect();
             let all: Vec<VolumeMount> = before.iter().chain(&new).cloned().collect();
             check_volumes(&all)?;
             if let Some(account) = &launch.account {
@@ -79,13 +80,23 @@ impl Launcher {
 
     /// Takes volumes, named by their container paths, away from a running container. Refuses one that a process of the container
     /// uses (with namespaces); on an error those before it are gone.
-    pub fn remove_volumes(&self, id: &str, container_paths: &[String]) -> Result<(), UpdateVolumesError> {
+    pub fn remove_volumes(
+        &self,
+        id: &str,
+        container_paths: &[String],
+    ) -> Result<(), UpdateVolumesError> {
         self.change_volumes(id, |dir, mut launch, first| {
             for path in container_paths {
                 let field = "container_path".to_string();
-                check_container_path(path).map_err(|reason| LaunchError::InvalidField { field, reason })?;
-                let Some(at) = launch.spec.volumes.iter().position(|volume| volume.container_path == *path) else {
-                    return Err(UpdateVolumesError::NoSuchVolume { id: id.to_string(), container_path: path.clone() });
+                check_container_path(path)
+                    .map_err(|reason| LaunchError::InvalidField { field, reason })?;
+                let Some(at) =
+                    launch.spec.volumes.iter().position(|volume| volume.container_path == *path)
+                else {
+                    return Err(UpdateVolumesError::NoSuchVolume {
+                        id: id.to_string(),
+                        container_path: path.clone(),
+                    });
                 };
                 match launch.plan.namespaces {
                     true => mounts::remove(first, &launch.spec.sandbox, path)?,
@@ -109,7 +120,10 @@ impl Launcher {
         let _held = lock(&gate);
         let dir = self.dir(id);
         let Condition::Running { .. } = dir.condition()? else { return Err(not_running()) };
-        let (Some(launch), Some(first)) = (dir.launch()?, dir.shim()?.and_then(|shim| shim.first)) else { return Err(not_running()) };
+        let (Some(launch), Some(first)) = (dir.launch()?, dir.shim()?.and_then(|shim| shim.first))
+        else {
+            return Err(not_running());
+        };
         change(&dir, launch, &first)
     }
 }

@@ -30,10 +30,16 @@ impl Launcher {
         let not_running = || UsageError::NotRunning { id: id.to_string() };
         crate::spec_check::check_id(id).map_err(|_| not_running())?;
         let dir = self.dir(id);
-        let (Condition::Running { .. }, Some(launch)) = (dir.condition()?, dir.launch()?) else { return Err(not_running()) };
+        let (Condition::Running { .. }, Some(launch)) = (dir.condition()?, dir.launch()?) else {
+            return Err(not_running());
+        };
         let subject = launch.subject(dir.shim()?.map(|identity| identity.shim.pid));
         let mut usage = Usage::default();
-        launch.plan.isolators().iter().try_for_each(|isolator| isolator.usage(&subject, &mut usage))?;
+        launch
+            .plan
+            .isolators()
+            .iter()
+            .try_for_each(|isolator| isolator.usage(&subject, &mut usage))?;
         Ok(usage)
     }
 }

@@ -86,9 +86,13 @@ impl Launcher {
         let _held = lock(&gate);
         match self.settle(id)? {
             Some(FoundState::Exited(exit)) => Ok(exit),
-            Some(FoundState::Lost { message }) => Err(WaitError::Lost { id: id.to_string(), message }),
+            Some(FoundState::Lost { message }) => {
+                Err(WaitError::Lost { id: id.to_string(), message })
+            }
             Some(FoundState::Stuck { pids }) => Err(WaitError::Stuck { id: id.to_string(), pids }),
-            Some(FoundState::Starting | FoundState::Running { .. }) | None => Err(WaitError::Unknown { id: id.to_string() }),
+            Some(FoundState::Starting | FoundState::Running { .. }) | None => {
+                Err(WaitError::Unknown { id: id.to_string() })
+            }
         }
     }
 }

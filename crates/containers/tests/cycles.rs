@@ -21,12 +21,25 @@ struct Baseline {
 
 fn measure(stage: &Stage) -> Baseline {
     let own = stage.dir.path().to_str().unwrap().to_string();
-    let open = std::fs::read_dir("/proc/self/fd").unwrap().flatten().filter_map(|entry| std::fs::read_link(entry.path()).ok());
+    let open = std::fs::read_dir("/proc/self/fd")
+        .unwrap()
+        .flatten()
+        .filter_map(|entry| std::fs::read_link(entry.path()).ok());
     Baseline {
-        mounts: std::fs::read_to_string("/proc/self/mountinfo").unwrap().lines().filter(|line| line.contains(&own)).count(),
+        mounts: std::fs::read_to_string("/proc/self/mountinfo")
+            .unwrap()
+            .lines()
+            .filter(|line| line.contains(&own))
+            .count(),
         cgroups: stage.cgroups().len(),
-        files: open.map(|target| target.display().to_string()).filter(|target| !target.contains("/fd")).collect(),
-        runtime_files: ["containers", "gone"].iter().map(|name| std::fs::read_dir(stage.runtime_dir().join(name)).unwrap().count()).sum(),
+        files: open
+            .map(|target| target.display().to_string())
+            .filter(|target| !target.contains("/fd"))
+            .collect(),
+        runtime_files: ["containers", "gone"]
+            .iter()
+            .map(|name| std::fs::read_dir(stage.runtime_dir().join(name)).unwrap().count())
+            .sum(),
     }
 }
 
@@ -54,7 +67,10 @@ fn twenty_cycles_leave_everything_as_it_was() {
             }
             stage.launcher().forget(&spec.id).unwrap();
             assert!(!lives(pid) && !lives(shim));
-            assert!(!std::path::Path::new(&format!("/proc/{shim}")).exists(), "the shim was our child and is reaped");
+            assert!(
+                !std::path::Path::new(&format!("/proc/{shim}")).exists(),
+                "the shim was our child and is reaped"
+            );
         };
         cycle(0);
         let before = measure(stage);
@@ -62,7 +78,8 @@ fn twenty_cycles_leave_everything_as_it_was() {
         assert_eq!(measure(stage), before);
         assert_eq!(before.mounts + before.cgroups + before.runtime_files, 0);
         assert_eq!(std::fs::read_to_string(volume.join("kept")).unwrap(), "v");
-        let mut left: Vec<_> = std::fs::read_dir(&volume).unwrap().flatten().map(|entry| entry.file_name()).collect();
+        let mut left: Vec<_> =
+            std::fs::read_dir(&volume).unwrap().flatten().map(|entry| entry.file_name()).collect();
         left.sort();
         assert_eq!(left, ["kept"]);
     });

@@ -11,5 +11,7 @@ use anyhow::Context;
 pub fn write(path: Option<&Path>, address: &str) -> anyhow::Result<()> {
     let Some(path) = path else { return Ok(()) };
     let part = path.with_extension("part");
-    std::fs::write(&part, address).and_then(|()| std::fs::rename(&part, path)).with_context(|| format!("cannot write {}", path.display()))
+    std::fs::write(&part, address)
+        .and_then(|()| std::fs::rename(&part, path))
+        .with_context(|| format!("cannot write {}", path.display()))
 }

@@ -25,7 +25,10 @@ pub fn advised(error: &anyhow::Error) -> Failure {
         // The innermost knows best.
         advice = tail.map(str::to_owned).or(advice);
     }
-    let system = error.chain().find_map(|it| it.downcast_ref::<io::Error>()).and_then(|it| for_kind(it.kind()));
+    let system = error
+        .chain()
+        .find_map(|it| it.downcast_ref::<io::Error>())
+        .and_then(|it| for_kind(it.kind()));
     let setting = causes.iter().any(|it| it.starts_with("--")).then_some(SETTING);
     let hint = advice.unwrap_or_else(|| system.or(setting).unwrap_or(UNKNOWN).to_owned());
     Failure::new(EXIT_ERROR, causes.join(": "), hint)
@@ -36,7 +39,9 @@ fn split(said: &str) -> (&str, Option<&str>) {
     match said.rsplit_once("; ") {
         // A question is none; the system's own word answers it.
         Some((cause, tail)) if tail.ends_with('?') => (cause, None),
-        Some((cause, tail)) if !tail.contains('\n') && tail.split(' ').count() > 1 => (cause, Some(tail)),
+        Some((cause, tail)) if !tail.contains('\n') && tail.split(' ').count() > 1 => {
+            (cause, Some(tail))
+        }
         _ => (said, None),
     }
 }
@@ -44,13 +49,25 @@ fn split(said: &str) -> (&str, Option<&str>) {
 /// What helps against an error of the operating system.
 fn for_kind(kind: ErrorKind) -> Option<&'static str> {
     match kind {
-        ErrorKind::AddrInUse => Some("end what listens there, or choose another --port (0 takes any free one)"),
+        ErrorKind::AddrInUse => {
+            Some("end what listens there, or choose another --port (0 takes any free one)")
+        }
         ErrorKind::AddrNotAvailable => Some("--ip must be an address of this machine"),
-        ErrorKind::PermissionDenied => Some("run it as a user who may, or name a place (--dir) or a --port that you may use"),
-        ErrorKind::NotFound => Some("look whether the path is right, and what it lies on is mounted"),
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Some("make room there, then start it again"),
-        ErrorKind::ReadOnlyFilesystem => Some("mount it for writing, or name another place (--dir)"),
-        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => Some("name another place (--dir), or move away what is there"),
+        ErrorKind::PermissionDenied => {
+            Some("run it as a user who may, or name a place (--dir) or a --port that you may use")
+        }
+        ErrorKind::NotFound => {
+            Some("look whether the path is right, and what it lies on is mounted")
+        }
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            Some("make room there, then start it again")
+        }
+        ErrorKind::ReadOnlyFilesystem => {
+            Some("mount it for writing, or name another place (--dir)")
+        }
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
+            Some("name another place (--dir), or move away what is there")
+        }
         _ => None,
     }
 }
@@ -68,19 +85,29 @@ mod tests {
     fn the_messages_own_advice_is_the_try_line() {
         let error = anyhow::anyhow!("the ledger is gone; bring it back").context("cannot start");
         assert_eq!(told(error), "error: cannot start: the ledger is gone\n  try: bring it back");
-        let outer =
-            Err::<(), _>(io::Error::other("strange")).context("the memory cannot be read; name it: --resources mem:MB").unwrap_err();
-        assert_eq!(told(outer), "error: the memory cannot be read: strange\n  try: name it: --resources mem:MB");
+        let outer = Err::<(), _>(io::Error::other("strange"))
+            .context("the memory cannot be read; name it: --resources mem:MB")
+            .unwrap_err();
+        assert_eq!(
+            told(outer),
+            "error: the memory cannot be read: strange\n  try: name it: --resources mem:MB"
+        );
     }
 
     #[test]
     fn what_the_system_said_is_advised_on() {
         let taken = || io::Error::from(ErrorKind::AddrInUse);
         let error = Err::<(), _>(taken()).context("cannot listen on 127.0.0.1:5050").unwrap_err();
-        assert!(told(error).ends_with("\n  try: end what listens there, or choose another --port (0 takes any free one)"));
-        let asked = Err::<(), _>(taken()).context("cannot listen on 127.0.0.1:5050; is another process there?").unwrap_err();
+        assert!(told(error).ends_with(
+            "\n  try: end what listens there, or choose another --port (0 takes any free one)"
+        ));
+        let asked = Err::<(), _>(taken())
+            .context("cannot listen on 127.0.0.1:5050; is another process there?")
+            .unwrap_err();
         assert!(told(asked).starts_with("error: cannot listen on 127.0.0.1:5050: "));
-        let twice = Err::<(), _>(taken()).with_context(|| format!("cannot listen: {}", taken())).unwrap_err();
+        let twice = Err::<(), _>(taken())
+            .with_context(|| format!("cannot listen: {}", taken()))
+            .unwrap_err();
         assert!(!told(twice).contains("in use: "), "a cause is told once");
     }
 
@@ -101,11 +128,15 @@ mod tests {
         let first = crate::ledger_file::open(dir.path(), "agent").unwrap();
         let in_use = told(crate::ledger_file::open(dir.path(), "agent").unwrap_err());
         assert!(
-            in_use.starts_with("error: cannot open the ledger in ") && in_use.ends_with("\n  try: stop that process first"),
+            in_use.starts_with("error: cannot open the ledger in ")
+                && in_use.ends_with("\n  try: stop that process first"),
             "{in_use}"
         );
         drop(first);
         let other = told(crate::ledger_file::open(dir.path(), "master").unwrap_err());
-        assert!(other.ends_with("\n  try: point the state directory at the right place"), "{other}");
+        assert!(
+            other.ends_with("\n  try: point the state directory at the right place"),
+            "{other}"
+        );
     }
 }

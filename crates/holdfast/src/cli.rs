@@ -53,9 +53,13 @@ pub fn main(arguments: Vec<OsString>) -> i32 {
 
 /// Sends the log to standard error; `RUST_LOG` says how much.
 fn log(line: &Line) {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| line.verb.log_level().into());
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| line.verb.log_level().into());
     let colours = io::stderr().is_terminal() && !wants_no_colours();
-    let log = tracing_subscriber::fmt().with_writer(io::stderr).with_env_filter(filter).with_ansi(colours);
+    let log = tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_env_filter(filter)
+        .with_ansi(colours);
     // Somebody else's log is as good.
     let _ = if line.globals.log_json { log.json().try_init() } else { log.try_init() };
 }
@@ -82,7 +86,8 @@ fn run(line: Line) -> anyhow::Result<i32> {
     let context = Context::new(&line.globals, Console::of_process(), stop.clone());
     builder.enable_all().build()?.block_on(async {
         if line.verb.stops_in_order() {
-            let signals = Signals::listen(line.verb.keeps_others()).context("the signals that ask a process to stop cannot be heard")?;
+            let signals = Signals::listen(line.verb.keeps_others())
+                .context("the signals that ask a process to stop cannot be heard")?;
             tokio::spawn(signals.cancel(stop.clone()));
             let stop = stop.clone();
             tokio::spawn(async move {
@@ -117,19 +122,38 @@ mod tests {
             "holdfast -o json agent list --master h:1",
         ] {
             let line = parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
-            assert_eq!((line.globals.masters(), line.globals.output), (vec!["h:1".to_owned()], Format::Json), "{text}");
+            assert_eq!(
+                (line.globals.masters(), line.globals.output),
+                (vec!["h:1".to_owned()], Format::Json),
+                "{text}"
+            );
         }
-        assert_eq!(parse("holdfast task list --master a:1,b:2 -q").unwrap().globals.masters(), ["a:1", "b:2"]);
-        assert_eq!(parse("holdfast role list --timeout 3s").unwrap().globals.answer_timeout(), std::time::Duration::from_secs(3));
+        assert_eq!(
+            parse("holdfast task list --master a:1,b:2 -q").unwrap().globals.masters(),
+            ["a:1", "b:2"]
+        );
+        assert_eq!(
+            parse("holdfast role list --timeout 3s").unwrap().globals.answer_timeout(),
+            std::time::Duration::from_secs(3)
+        );
     }
 
     #[test]
     fn an_agent_is_run_or_shown() {
-        let Verb::Agent(agent) = parse("holdfast agent --port 0 --dir /tmp/a --master h:1").unwrap().verb else { panic!("no agent") };
+        let Verb::Agent(agent) =
+            parse("holdfast agent --port 0 --dir /tmp/a --master h:1").unwrap().verb
+        else {
+            panic!("no agent")
+        };
         assert!(agent.verb.is_none() && agent.settings.port == 0);
-        let Verb::Agent(agent) = parse("holdfast agent show S0").unwrap().verb else { panic!("no agent") };
+        let Verb::Agent(agent) = parse("holdfast agent show S0").unwrap().verb else {
+            panic!("no agent")
+        };
         assert!(agent.verb.is_some());
-        assert!(parse("holdfast agent --port 1 list").is_err(), "what runs an agent does not list agents");
+        assert!(
+            parse("holdfast agent --port 1 list").is_err(),
+            "what runs an agent does not list agents"
+        );
     }
 
     #[test]
@@ -194,7 +218,10 @@ mod tests {
         assert_eq!(code(&anyhow::anyhow!("x")), EXIT_ERROR);
         assert_eq!(code(&Failure::not_found("x", "y").into()), 3);
         assert_eq!(code(&io::Error::from(io::ErrorKind::BrokenPipe).into()), EXIT_PIPE_CLOSED);
-        assert!(Line::command().render_help().to_string().contains("2 accepted but not (all) placed"));
+        assert!(Line::command()
+            .render_help()
+            .to_string()
+            .contains("2 accepted but not (all) placed"));
         assert_eq!(main(vec!["holdfast".into(), "nonsense".into()]), EXIT_USAGE);
     }
 }

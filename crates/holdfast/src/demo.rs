@@ -42,10 +42,17 @@ pub async fn run(settings: DemoSettings, stop: CancellationToken) -> anyhow::Res
     let begun = stop.run_until_cancelled(cluster.start()).await;
     if !matches!(begun, Some(Ok(()))) {
         cluster.stop().await;
-        return begun.map_or_else(|| Err(interrupted(scratch.path()).into()), |failed| failed.map(|()| 0));
+        return begun
+            .map_or_else(|| Err(interrupted(scratch.path()).into()), |failed| failed.map(|()| 0));
     }
-    let mut scheduler = Scheduler::new(&journal, cluster.master_address(), &scratch.path().join("scheduler"), settings.agents);
-    let observer = Observer::new(cluster.master_address(), &journal, scratch.path(), scheduler.ledger());
+    let mut scheduler = Scheduler::new(
+        &journal,
+        cluster.master_address(),
+        &scratch.path().join("scheduler"),
+        settings.agents,
+    );
+    let observer =
+        Observer::new(cluster.master_address(), &journal, scratch.path(), scheduler.ledger());
     let mut story = Story::new(observer, settings.agents, settings.sabotage);
     let told = stop.run_until_cancelled(story.tell(&mut cluster, &mut scheduler)).await;
     scheduler.kill().await;
@@ -61,8 +68,16 @@ pub async fn run(settings: DemoSettings, stop: CancellationToken) -> anyhow::Res
 /// Somebody wanted it to end.
 fn interrupted(scratch: &Path) -> Failure {
     let left = processes::left_over(scratch);
-    let end = if left.is_empty() { "nothing was left running".to_owned() } else { format!("LEFT RUNNING: {}", left.join(", ")) };
-    Failure::new(EXIT_INTERRUPTED, format!("stopped before the end; {end}"), "let it come to its end: it takes less than a minute")
+    let end = if left.is_empty() {
+        "nothing was left running".to_owned()
+    } else {
+        format!("LEFT RUNNING: {}", left.join(", "))
+    };
+    Failure::new(
+        EXIT_INTERRUPTED,
+        format!("stopped before the end; {end}"),
+        "let it come to its end: it takes less than a minute",
+    )
 }
 
 fn journal(given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
@@ -72,7 +87,9 @@ fn journal(given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
     };
     let path = given.map_or_else(beside, Ok)?;
     if !path.is_file() {
-        let hint = format!("build it with `cargo build --release -p {JOURNAL}`, or name it with --journal");
+        let hint = format!(
+            "build it with `cargo build --release -p {JOURNAL}`, or name it with --journal"
+        );
         return Err(Failure::not_found(format!("there is no {}", path.display()), hint).into());
     }
     path.canonicalize().with_context(|| format!("cannot find {}", path.display()))

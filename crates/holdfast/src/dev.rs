@@ -40,7 +40,12 @@ async fn serve(cluster: &mut Cluster, dir: &std::path::Path) -> anyhow::Result<(
     let name = cluster.watch().await;
     let hint =
         format!("start it again with --dir DIR, and read DIR/{name}/log when it happens; here it ended with:\n{}", cluster.log_of(&name));
-    Err(Failure::new(EXIT_ERROR, format!("{name} ended by itself, so the others were ended too"), hint).into())
+    Err(Failure::new(
+        EXIT_ERROR,
+        format!("{name} ended by itself, so the others were ended too"),
+        hint,
+    )
+    .into())
 }
 
 /// The directory of a cluster; removed at the end unless it was given or shall be kept.
@@ -56,8 +61,11 @@ impl Scratch {
     /// When it cannot be made.
     pub fn new(given: Option<PathBuf>, keep: bool) -> anyhow::Result<Scratch> {
         let remove = given.is_none() && !keep;
-        let path = given.unwrap_or_else(|| std::env::temp_dir().join(format!("holdfast-{}", uuid::Uuid::new_v4())));
-        std::fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        let path = given.unwrap_or_else(|| {
+            std::env::temp_dir().join(format!("holdfast-{}", uuid::Uuid::new_v4()))
+        });
+        std::fs::create_dir_all(&path)
+            .with_context(|| format!("cannot make {}", path.display()))?;
         Ok(Scratch { path: path.canonicalize()?, remove })
     }
 

@@ -74,7 +74,11 @@ impl Failure {
             _ => (EXIT_ERROR, "see `holdfast help`"),
         };
         let message = Some(message.into()).filter(|it| !it.is_empty());
-        Failure::new(code, message.unwrap_or_else(|| format!("refused with {status} and no more words")), hint)
+        Failure::new(
+            code,
+            message.unwrap_or_else(|| format!("refused with {status} and no more words")),
+            hint,
+        )
     }
 }
 
@@ -127,7 +131,8 @@ mod tests {
 
     #[test]
     fn each_status_has_its_code() {
-        let codes = [400, 401, 403, 404, 408, 409, 500, 503, 504].map(|status| Failure::refused(status, "x").code);
+        let codes = [400, 401, 403, 404, 408, 409, 500, 503, 504]
+            .map(|status| Failure::refused(status, "x").code);
         assert_eq!(codes, [1, 4, 4, 3, 6, 5, 1, 7, 6]);
         assert_eq!(Failure::refused(500, "").cause, "refused with 500 and no more words");
     }
@@ -138,14 +143,30 @@ mod tests {
         let failure = Failure::from(ClientError::Unreachable { address: "h:1".to_owned(), source });
         assert_eq!(failure.code, EXIT_NO_LEADER);
         let text = failure.to_string();
-        assert!(text.starts_with("error: no master answers at h:1 (connection refused)\n  try: start one"), "{text}");
-        assert_eq!(Failure::from(ClientError::BadAddress { address: "x".to_owned() }).code, EXIT_USAGE);
+        assert!(
+            text.starts_with(
+                "error: no master answers at h:1 (connection refused)\n  try: start one"
+            ),
+            "{text}"
+        );
+        assert_eq!(
+            Failure::from(ClientError::BadAddress { address: "x".to_owned() }).code,
+            EXIT_USAGE
+        );
     }
 
     #[test]
     fn the_list_names_every_code() {
-        for code in [EXIT_ERROR, EXIT_NOT_PLACED, EXIT_NOT_FOUND, EXIT_NOT_ALLOWED, EXIT_CONFLICT, EXIT_TIMEOUT, EXIT_NO_LEADER, EXIT_USAGE]
-        {
+        for code in [
+            EXIT_ERROR,
+            EXIT_NOT_PLACED,
+            EXIT_NOT_FOUND,
+            EXIT_NOT_ALLOWED,
+            EXIT_CONFLICT,
+            EXIT_TIMEOUT,
+            EXIT_NO_LEADER,
+            EXIT_USAGE,
+        ] {
             assert!(EXIT_CODES.contains(&format!(" {code} ")), "{code}");
         }
     }

@@ -32,13 +32,16 @@ pub fn read_chunk(path: &Path, offset: u64, length: Option<u64>) -> Result<Chunk
         _ => Refusal::internal(format!("cannot read `{shown}`: {error}")),
     };
     // A task may have put a pipe there: opening it must not wait for a writer.
-    let mut file = File::options().read(true).custom_flags(O_NONBLOCK).open(path).map_err(failed)?;
+    let mut file =
+        File::options().read(true).custom_flags(O_NONBLOCK).open(path).map_err(failed)?;
     let meta = file.metadata().map_err(failed)?;
     if !meta.is_file() {
         return Err(Refusal::bad_request(format!("`{shown}` is no file")));
     }
     file.seek(SeekFrom::Start(offset)).map_err(failed)?;
     let mut data = Vec::new();
-    file.take(length.unwrap_or(CHUNK_MAX_BYTES).min(CHUNK_MAX_BYTES)).read_to_end(&mut data).map_err(failed)?;
+    file.take(length.unwrap_or(CHUNK_MAX_BYTES).min(CHUNK_MAX_BYTES))
+        .read_to_end(&mut data)
+        .map_err(failed)?;
     Ok(Chunk { size_bytes: meta.len(), data })
 }

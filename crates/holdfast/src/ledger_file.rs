@@ -4,7 +4,9 @@ use std::path::Path;
 
 use anyhow::{bail, Context};
 use holdfast_model::convert::ledger::Entry;
-use holdfast_store::{DurableStore, Entry as StoreEntry, Store, BATCH_BYTES_MAX, BATCH_ENTRIES_MAX};
+use holdfast_store::{
+    DurableStore, Entry as StoreEntry, Store, BATCH_BYTES_MAX, BATCH_ENTRIES_MAX,
+};
 
 /// Lays groups of entries into batches, in order: one, unless there are more than one batch of the store may hold. A cut goes between
 /// groups, so that a crash never leaves half of one. A group that is larger than a batch all by itself is cut inside: only the end of
@@ -12,7 +14,9 @@ use holdfast_store::{DurableStore, Entry as StoreEntry, Store, BATCH_BYTES_MAX, 
 pub fn batches<G: Iterator<Item = Entry>>(groups: impl Iterator<Item = G>) -> Vec<Vec<StoreEntry>> {
     let mut batches = Batches::default();
     for group in groups {
-        let group: Vec<StoreEntry> = group.map(|it| StoreEntry { tree: it.tree.to_owned(), key: it.key, value: it.value }).collect();
+        let group: Vec<StoreEntry> = group
+            .map(|it| StoreEntry { tree: it.tree.to_owned(), key: it.key, value: it.value })
+            .collect();
         batches.make_room(&group);
         for entry in group {
             batches.make_room(std::slice::from_ref(&entry));
@@ -34,8 +38,11 @@ impl Batches {
     /// Begins a new batch if these do not fit into the last.
     fn make_room(&mut self, entries: &[StoreEntry]) {
         let bytes: usize = entries.iter().map(StoreEntry::size_bytes).sum();
-        let fits = |last: &Vec<StoreEntry>| last.len() + entries.len() <= BATCH_ENTRIES_MAX && self.bytes + bytes <= BATCH_BYTES_MAX;
-        if !entries.is_empty() && !self.all.last().is_some_and(|last| last.is_empty() || fits(last)) {
+        let fits = |last: &Vec<StoreEntry>| {
+            last.len() + entries.len() <= BATCH_ENTRIES_MAX && self.bytes + bytes <= BATCH_BYTES_MAX
+        };
+        if !entries.is_empty() && !self.all.last().is_some_and(|last| last.is_empty() || fits(last))
+        {
             self.all.push(Vec::new());
             self.bytes = 0;
         }
@@ -53,7 +60,8 @@ impl Batches {
 /// The store's, or the damaged records by name.
 pub fn open(dir: &Path, kind: &str) -> anyhow::Result<DurableStore> {
     let options = holdfast_store::Options::new(kind).create_as(*uuid::Uuid::new_v4().as_bytes());
-    let (store, _) = DurableStore::open(dir, options).with_context(|| format!("cannot open the ledger in {}", dir.display()))?;
+    let (store, _) = DurableStore::open(dir, options)
+        .with_context(|| format!("cannot open the ledger in {}", dir.display()))?;
     let damaged: Vec<String> = store.damaged().iter().map(ToString::to_string).collect();
     if !damaged.is_empty() {
         bail!(
@@ -85,7 +93,11 @@ mod tests {
     fn a_cut_goes_between_groups() {
         let large = |from: usize| (from..from + 10).map(|key| entry(key, 1 << 20));
         let made = batches([large(0), large(10)].into_iter());
-        assert_eq!(keys(&made), [(0..10).collect::<Vec<_>>(), (10..20).collect()], "together they are more than a batch may hold");
+        assert_eq!(
+            keys(&made),
+            [(0..10).collect::<Vec<_>>(), (10..20).collect()],
+            "together they are more than a batch may hold"
+        );
     }
 
     #[test]

@@ -29,7 +29,11 @@ impl<E> Clone for Links<E> {
 impl<E> Default for Links<E> {
     /// None yet.
     fn default() -> Links<E> {
-        Links(Arc::new(Mutex::new(Table { last: 0, by_stream: HashMap::new(), outboxes: HashMap::new() })))
+        Links(Arc::new(Mutex::new(Table {
+            last: 0,
+            by_stream: HashMap::new(),
+            outboxes: HashMap::new(),
+        })))
     }
 }
 
@@ -52,7 +56,9 @@ impl<E> Links<E> {
 
     /// The stream of a link, if it is open.
     pub fn stream_of(&self, link: LinkId) -> Option<Uuid> {
-        self.with(|table| table.by_stream.iter().find(|(_, it)| **it == link).map(|(stream, _)| *stream))
+        self.with(|table| {
+            table.by_stream.iter().find(|(_, it)| **it == link).map(|(stream, _)| *stream)
+        })
     }
 
     /// The stream is over; returns its link.

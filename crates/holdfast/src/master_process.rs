@@ -3,7 +3,7 @@
 //! It relies on `quorum` for leadership and for its journal. It never answers for the cluster before it leads,
 //! and never leads without having read everything that its predecessors wrote.
 
-mod door;
+mod api;
 mod explain;
 mod front;
 mod metrics;
@@ -26,12 +26,12 @@ use holdfast_quorum::{Journal, Leadership, Lease, LocalJournal, LocalLeadership,
 use holdfast_wire::{Limits, Routes, Server};
 use tokio_util::sync::CancellationToken;
 
-use self::door::Door;
+use self::api::LeaderApi;
 use self::front::Front;
 use self::shell::MasterShell;
 use crate::cli::settings_master::MasterSettings;
+use crate::core_loop::{self, Inbox};
 use crate::links::Links;
-use crate::mind_loop::{self, Inbox};
 
 /// How often metrics are copied out of the mind.
 const METRICS_EVERY: Duration = Duration::from_secs(1);
@@ -43,7 +43,8 @@ const METRICS_EVERY: Duration = Duration::from_secs(1);
 pub async fn run(settings: MasterSettings, stop: CancellationToken) -> anyhow::Result<()> {
     let config = config(&settings)?;
     holdfast_allocator::by_name(&settings.allocation_policy).map_err(anyhow::Error::msg)?;
-    std::fs::create_dir_all(&settings.dir).with_context(|| format!("cannot make {}", settings.dir.display()))?;
+    std::fs::create_dir_all(&settings.dir)
+        .with_context(|| format!("cannot make {}", settings.dir.display()))?;
     let limits = Limits::default();
     let leadership = LocalLeadership::new(&settings.dir)?;
     let front = Front::new(leadership.clone());
@@ -51,7 +52,9 @@ pub async fn run(settings: MasterSettings, stop: CancellationToken) -> anyhow::R
     let bound = match Server::bind(at, limits.clone()).await {
         Ok(server) => Some(server),
         Err(error) if is_taken(&error) && settings.port != 0 => {
-            tracing::info!("{at} is taken, by the leader perhaps: this master will listen there when it leads");
+            tracing::info!(
+                "{at} is taken, by the leader perhaps: this master will listen there when it leads"
+            );
             None
         }
         Err(error) => return Err(error.into()),
@@ -63,7 +66,8 @@ pub async fn run(settings: MasterSettings, stop: CancellationToken) -> anyhow::R
         Some(serving) => serving,
         None => serve(Server::bind(at, limits.clone()).await?, &front, &stop),
     };
-    let lease = start_leading(&settings, config, &limits, lease, (&front, serving.listens), &stop).await?;
+    let lease =
+        start_leading(&settings, config, &limits, lease, (&front, serving.listens), &stop).await?;
     serving.task.await.context("the server ended badly")?;
     // The loop may still write: leadership is given up by the end of the process, not before.
     std::mem::forget(lease);
@@ -79,7 +83,8 @@ struct Serving {
 fn serve(server: Server, front: &Front, stop: &CancellationToken) -> Serving {
     let (listens, front, stop) = (server.address(), front.clone(), stop.clone());
     tracing::info!("listening at {listens}");
-    let task = tokio::spawn(async move { server.serve(Routes::Master(Arc::new(front)), stop).await });
+    let task =
+        tokio::spawn(async move { server.serve(Routes::Master(Arc::new(front)), stop).await });
     Serving { listens, task }
 }
 
@@ -102,11 +107,15 @@ async fn start_leading(
     let term = Term(lease.term());
     let records = journal.records().map(|it| (it.tree, it.key, it.value));
     let ledger = ledger::master::fold(records).context("the master's ledger cannot be read")?;
-    let policy = holdfast_allocator::by_name(&settings.allocation_policy).map_err(anyhow::Error::msg)?;
+    let policy =
+        holdfast_allocator::by_name(&settings.allocation_policy).map_err(anyhow::Error::msg)?;
     let info = master_info(&address, listens);
-    let welcome = scheduler::Welcome { heartbeat_ms: u64::try_from(limits.heartbeat_interval.as_millis())?, master: Some(info.clone()) };
+    let welcome = scheduler::Welcome {
+        heartbeat_ms: u64::try_from(limits.heartbeat_interval.as_millis())?,
+        master: Some(info.clone()),
+    };
     let shell = MasterShell {
-        mind: Master::new(config, policy, ledger),
+        core: Master::new(config, policy, ledger),
         journal: Box::new(journal),
         term: term.0,
         agents: Links::default(),
@@ -116,20 +125,20 @@ async fn start_leading(
         welcome,
     };
     let (inbox, work) = Inbox::new();
-    let door = Door {
+    let api = LeaderApi {
         inbox: inbox.clone(),
         agents: shell.agents.clone(),
         frameworks: shell.frameworks.clone(),
         waiting: shell.waiting.clone(),
         sessions: shell.sessions.clone(),
         address: address.clone(),
-        tickets: Default::default(),
+        next_request: Default::default(),
         gauges: metrics::Gauges::new(info, None),
     };
-    mind_loop::spawn("master", shell, work).context("cannot start the master's thread")?;
+    core_loop::spawn("master", shell, work).context("cannot start the master's thread")?;
     inbox.tell(Input::Elected(term)).await;
-    tokio::spawn(copy_metrics(inbox, door.gauges.clone(), stop.clone()));
-    front.open(Arc::new(door));
+    tokio::spawn(copy_metrics(inbox, api.gauges.clone(), stop.clone()));
+    front.open(Arc::new(api));
     crate::address_file::write(settings.address_file.as_deref(), &address)?;
     lease.announce(&address)?;
     tracing::info!("master leads in term {term} at {address}");
@@ -137,7 +146,10 @@ async fn start_leading(
 }
 
 /// Waits until this process leads. `None` when it was told to stop before.
-async fn lead(leadership: LocalLeadership, stop: &CancellationToken) -> anyhow::Result<Option<LocalLease>> {
+async fn lead(
+    leadership: LocalLeadership,
+    stop: &CancellationToken,
+) -> anyhow::Result<Option<LocalLease>> {
     if let Some(leader) = leadership.leader()? {
         tracing::info!("standing by; the leader is at {}, or was", leader.address);
     }
@@ -155,7 +167,8 @@ fn config(settings: &MasterSettings) -> anyhow::Result<Config> {
         offer_timeout_ms,
         ping_interval_ms: ms(settings.agent_ping_timeout).max(100),
         agent_timeout_ms: ms(settings.agent_timeout),
-        min_allocatable: text::smallest_offers(&settings.min_allocatable).context("--min-allocatable")?,
+        min_allocatable: text::smallest_offers(&settings.min_allocatable)
+            .context("--min-allocatable")?,
         ..Config::default()
     })
 }
@@ -174,7 +187,11 @@ fn master_info(address: &str, listening: SocketAddr) -> MasterInfo {
         pid: Some(format!("master@{}:{port}", listening.ip())),
         hostname: Some(host.to_owned()),
         version: Some(crate::version::MESOS_VERSION.to_owned()),
-        address: Some(Address { hostname: Some(host.to_owned()), ip: Some(listening.ip().to_string()), port: i32::from(port) }),
+        address: Some(Address {
+            hostname: Some(host.to_owned()),
+            ip: Some(listening.ip().to_string()),
+            port: i32::from(port),
+        }),
         ..Default::default()
     }
 }
@@ -182,7 +199,7 @@ fn master_info(address: &str, listening: SocketAddr) -> MasterInfo {
 async fn copy_metrics(inbox: Inbox<MasterShell>, gauges: metrics::Gauges, stop: CancellationToken) {
     let mut every = tokio::time::interval(METRICS_EVERY);
     while stop.run_until_cancelled(every.tick()).await.is_some() {
-        if let Some(read) = inbox.look(|shell| metrics::read(&shell.mind)).await {
+        if let Some(read) = inbox.look(|shell| metrics::read(&shell.core)).await {
             gauges.store(read);
         }
     }

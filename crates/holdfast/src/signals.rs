@@ -25,8 +25,15 @@ impl Signals {
     /// # Errors
     /// When the machine does not let it.
     pub fn listen(keeps_others: bool) -> io::Result<Signals> {
-        let hangup = (keeps_others && !hangup_is_ignored()).then(|| signal(SignalKind::hangup())).transpose()?;
-        Ok(Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())?, hangup, keeps_others })
+        let hangup = (keeps_others && !hangup_is_ignored())
+            .then(|| signal(SignalKind::hangup()))
+            .transpose()?;
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup,
+            keeps_others,
+        })
     }
 
     /// Cancels `stop` at the first signal. The second one ends the process at once, unless it keeps others.
@@ -38,7 +45,9 @@ impl Signals {
             if !self.keeps_others {
                 std::process::exit(EXIT_INTERRUPTED);
             }
-            eprintln!("stopping already; this ends as soon as nothing that it started runs any more");
+            eprintln!(
+                "stopping already; this ends as soon as nothing that it started runs any more"
+            );
         }
     }
 
@@ -71,7 +80,8 @@ mod tests {
     #[test]
     fn nohup_is_noticed() {
         assert!(ignores_hangup("Name:\tx\nSigBlk:\t0000000000000001\nSigIgn:\t0000000000001001\n"));
-        for other in ["SigBlk:\t0000000000000001\nSigIgn:\t0000000000001000\n", "SigIgn:\tx\n", ""] {
+        for other in ["SigBlk:\t0000000000000001\nSigIgn:\t0000000000001000\n", "SigIgn:\tx\n", ""]
+        {
             assert!(!ignores_hangup(other), "{other:?}");
         }
     }

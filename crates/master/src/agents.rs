@@ -2,8 +2,8 @@
 //! introduces itself with everything it owns, and is believed unless it has lost data.
 
 use holdfast_model::{
-    AgentId, AgentRecord, ClusterId, Event, Instant, LinkId, MasterChange, Moment, Order, Presence, Reason, Report, StatusSource, TaskKey,
-    TaskState, TaskStatus, ToMaster,
+    AgentId, AgentRecord, ClusterId, Event, Instant, LinkId, MasterChange, Order, Presence, Reason,
+    Report, StatusSource, StepContext, TaskKey, TaskState, TaskStatus, ToMaster,
 };
 
 use crate::state::{AgentHealth, AgentState, Timer};
@@ -17,18 +17,31 @@ const NUMBER_MAX: u64 = 1 << 53;
 impl Master {
     /// A new leader expects the agents that its predecessors admitted.
     pub(crate) fn remember_agents(&mut self, now: Instant) {
-        let admitted: Vec<AgentId> =
-            self.ledger.agents.values().filter(|it| it.presence != Presence::Gone).map(|it| it.id.clone()).collect();
+        let admitted: Vec<AgentId> = self
+            .ledger
+            .agents
+            .values()
+            .filter(|it| it.presence != Presence::Gone)
+            .map(|it| it.id.clone())
+            .collect();
         for id in admitted {
             self.agents.insert(id.clone(), AgentState::away(now));
-            self.set_timer(now.plus_ms(self.config.reregister_timeout_ms), Timer::Agent(id.clone()));
+            self.set_timer(
+                now.plus_ms(self.config.reregister_timeout_ms),
+                Timer::Agent(id.clone()),
+            );
             self.touch(&id);
         }
     }
 
-    pub(crate) fn agent_said(&mut self, moment: &mut Moment<'_>, link: LinkId, message: ToMaster) {
+    pub(crate) fn agent_said(
+        &mut self,
+        ctx: &mut StepContext<'_>,
+        link: LinkId,
+        message: ToMaster,
+    ) {
         if let ToMaster::Report(report) = message {
-            return self.reported(moment, link, *report);
+            return self.reported(ctx, link, *report);
         }
         let Some(agent) = self.agent_links.get(&link).cloned() else {
             self.effects.push(Effect::CloseAgent(link)); // It has to introduce itself first.
@@ -39,34 +52,38 @@ impl Master {
         }
         match message {
             ToMaster::Report(_) => {}
-            ToMaster::TaskUpdate { framework, status, latest } => self.task_updated(moment.now, &agent, &framework, status, latest),
-            ToMaster::OperationUpdate(update) => self.operation_updated(moment.now, &agent, update),
+            ToMaster::TaskUpdate { framework, status, latest } => {
+                self.task_updated(ctx.now, &agent, &framework, status, latest)
+            }
+            ToMaster::OperationUpdate(update) => self.operation_updated(ctx.now, &agent, update),
             ToMaster::ExecutorMessage(framework, executor, data) => {
                 self.tell(&framework, Event::Message(agent, executor, data));
             }
-            ToMaster::ExecutorExited { framework, executor, status } => self.executor_exited(&agent, &framework, &executor, status),
+            ToMaster::ExecutorExited { framework, executor, status } => {
+                self.executor_exited(&agent, &framework, &executor, status)
+            }
             ToMaster::Pong(number) => self.pong(&agent, number),
         }
     }
 
-    fn reported(&mut self, moment: &mut Moment<'_>, link: LinkId, report: Report) {
+    fn reported(&mut self, ctx: &mut StepContext<'_>, link: LinkId, report: Report) {
         if let Some(why) = self.why_not_believe(link, &report) {
-            return self.refuse_agent(moment.now, link, &report, why);
+            return self.refuse_agent(ctx.now, link, &report, why);
         }
         let id = match self.agent_of(&report) {
             Some(id) => id,
-            None => self.admit(moment.now, &report),
+            None => self.admit(ctx.now, &report),
         };
         let believes_all = self.is_planted("master-believes-old-reports");
-        let state = self.agents.entry(id.clone()).or_insert_with(|| AgentState::away(moment.now));
+        let state = self.agents.entry(id.clone()).or_insert_with(|| AgentState::away(ctx.now));
         if state.link.is_some_and(|it| link < it) {
             // The former link's introduction arrives after the newer one's.
             self.effects.push(Effect::CloseAgent(link));
         } else if state.link != Some(link) {
-            self.greet(moment.now, &id, link, report);
+            self.greet(ctx.now, &id, link, report);
         } else if state.orders_sent == report.orders_seen || believes_all {
             state.asked = None;
-            self.adopt(moment.now, &id, report);
+            self.adopt(ctx.now, &id, report);
             self.send_held_back(&id);
         } else {
             // It has not seen all that we sent: what it says may already be out of date. While an answer is still to come, asking
@@ -78,7 +95,9 @@ impl Master {
 
     fn agent_of(&self, report: &Report) -> Option<AgentId> {
         let known = report.agent.as_ref().filter(|id| self.ledger.agents.contains_key(id)).cloned();
-        known.or_else(|| self.ledger.agents.values().find(|it| it.node == report.node).map(|it| it.id.clone()))
+        known.or_else(|| {
+            self.ledger.agents.values().find(|it| it.node == report.node).map(|it| it.id.clone())
+        })
     }
 
     /// Why this report cannot be the truth about an agent of this cluster.
@@ -99,7 +118,10 @@ impl Master {
             return Some(format!("agent {id} was declared gone by an operator"));
         }
         if record.node != report.node {
-            return Some(format!("agent {id} is node {}, not {}: its ledger was lost or copied", record.node, report.node));
+            return Some(format!(
+                "agent {id} is node {}, not {}: its ledger was lost or copied",
+                record.node, report.node
+            ));
         }
         (report.ledger_version < record.ledger_version).then(|| {
             format!(
@@ -111,7 +133,9 @@ impl Master {
 
     fn why_not_admit(&self, cluster: ClusterId, report: &Report) -> Option<String> {
         if AGENTS_MAX <= self.ledger.agents.len() {
-            return Some(format!("this cluster has {AGENTS_MAX} agents, which is as many as it can have"));
+            return Some(format!(
+                "this cluster has {AGENTS_MAX} agents, which is as many as it can have"
+            ));
         }
         let name = report.agent.as_ref().filter(|it| number_of(cluster, it).is_none())?;
         Some(format!("it calls itself {name}, which is no name of an agent of cluster {cluster}"))
@@ -128,7 +152,10 @@ impl Master {
             self.touch(&id);
         }
         self.log(format!("refused {}: {why}", report.machine.hostname));
-        self.effects.push(Effect::ToAgent(link, holdfast_model::ToAgent { term, order: Order::Refused(why) }));
+        self.effects.push(Effect::ToAgent(
+            link,
+            holdfast_model::ToAgent { term, order: Order::Refused(why) },
+        ));
         self.effects.push(Effect::CloseAgent(link));
     }
 
@@ -138,11 +165,16 @@ impl Master {
         let id = match &report.agent {
             Some(own) => own.clone(),
             None => {
-                let names = (cluster.next_agent..).map(|number| AgentId::made(format!("{}-S{number}", cluster.id)));
-                names.into_iter().find(|id| !self.ledger.agents.contains_key(id)).expect("there are more numbers than agents")
+                let names = (cluster.next_agent..)
+                    .map(|number| AgentId::made(format!("{}-S{number}", cluster.id)));
+                names
+                    .into_iter()
+                    .find(|id| !self.ledger.agents.contains_key(id))
+                    .expect("there are more numbers than agents")
             }
         };
-        cluster.next_agent = cluster.next_agent.max(number_of(cluster.id, &id).map_or(0, |it| it + 1));
+        cluster.next_agent =
+            cluster.next_agent.max(number_of(cluster.id, &id).map_or(0, |it| it + 1));
         let record = AgentRecord {
             id: id.clone(),
             node: report.node,
@@ -176,7 +208,9 @@ impl Master {
 
     pub(crate) fn agent_lost(&mut self, now: Instant, link: LinkId) {
         let Some(id) = self.agent_links.remove(&link) else { return };
-        let Some(state) = self.agents.get_mut(&id).filter(|it| it.link == Some(link)) else { return };
+        let Some(state) = self.agents.get_mut(&id).filter(|it| it.link == Some(link)) else {
+            return;
+        };
         (state.link, state.health, state.away_since) = (None, AgentHealth::Away(now), now);
         self.drop_held_back(&id);
         self.rescind_all_of(&id);
@@ -187,7 +221,9 @@ impl Master {
 
     pub(crate) fn ping(&mut self, now: Instant, id: &AgentId, link: LinkId) {
         let missed_max = self.config.pings_missed_max;
-        let Some(state) = self.agents.get_mut(id).filter(|it| it.link == Some(link)) else { return };
+        let Some(state) = self.agents.get_mut(id).filter(|it| it.link == Some(link)) else {
+            return;
+        };
         if missed_max <= state.ping.1 {
             self.log(format!("agent {id} left {missed_max} pings unanswered; its link is closed"));
             self.effects.push(Effect::CloseAgent(link));
@@ -210,25 +246,37 @@ impl Master {
     /// Whether an agent that is away has been so for too long.
     pub(crate) fn is_overdue(&self, now: Instant, id: &AgentId) -> bool {
         self.agents.get(id).filter(|it| it.link.is_none()).is_some_and(|state| {
-            let patience_ms = if state.heard { self.config.agent_timeout_ms } else { self.config.reregister_timeout_ms };
+            let patience_ms = if state.heard {
+                self.config.agent_timeout_ms
+            } else {
+                self.config.reregister_timeout_ms
+            };
             state.away_since.plus_ms(patience_ms) <= now
         })
     }
 
     /// The agent did not come back in time. Its claims stay as they are; its tasks may still run.
     pub(crate) fn agent_unreachable(&mut self, now: Instant, id: &AgentId) {
-        let Some(record) = self.ledger.agents.get(id).filter(|it| it.presence == Presence::Admitted) else { return };
+        let Some(record) =
+            self.ledger.agents.get(id).filter(|it| it.presence == Presence::Admitted)
+        else {
+            return;
+        };
         let record = AgentRecord { presence: Presence::Unreachable, since: now, ..record.clone() };
         self.commit(vec![MasterChange::Agent(record)]);
         self.log(format!("agent {id} is unreachable"));
         self.forget_holdings(id);
-        let tasks: Vec<TaskKey> = self.agents.get(id).map(|it| it.tasks.iter().cloned().collect()).unwrap_or_default();
+        let tasks: Vec<TaskKey> =
+            self.agents.get(id).map(|it| it.tasks.iter().cloned().collect()).unwrap_or_default();
         for key in tasks {
             self.task_unreachable(now, id, &key);
         }
         let frameworks: Vec<_> = self.frameworks.keys().cloned().collect();
         for framework in frameworks {
-            self.tell(&framework, Event::Failure { agent: Some(id.clone()), executor: None, status: None });
+            self.tell(
+                &framework,
+                Event::Failure { agent: Some(id.clone()), executor: None, status: None },
+            );
         }
         self.operations_unreachable(id);
         self.filters.remove_agent(id);
@@ -240,13 +288,16 @@ impl Master {
         if self.is_removed(now, &key.0) {
             return self.retire(key); // Nobody asks for it any more; should it come back, it is ended.
         }
-        let Some(task) = self.tasks.get_mut(key).filter(|it| !it.state.is_terminal()) else { return };
+        let Some(task) = self.tasks.get_mut(key).filter(|it| !it.state.is_terminal()) else {
+            return;
+        };
         task.state = TaskState::Unreachable;
-        let mut status = TaskStatus::new(key.1.clone(), TaskState::Unreachable, now).at_agent(id).because(
-            StatusSource::Master,
-            Reason::AgentRemoved,
-            "the agent does not answer; the task may still run, and its volumes are kept",
-        );
+        let mut status =
+            TaskStatus::new(key.1.clone(), TaskState::Unreachable, now).at_agent(id).because(
+                StatusSource::Master,
+                Reason::AgentRemoved,
+                "the agent does not answer; the task may still run, and its volumes are kept",
+            );
         status.unreachable = Some(now);
         task.latest = Some(status.clone());
         self.tell(&key.0, Event::Update(status));

@@ -20,7 +20,12 @@ impl Master {
     }
 
     /// Gives back what `hold` counted.
-    pub(crate) fn release(&mut self, agent: &AgentId, framework: &FrameworkId, resources: &Resources) {
+    pub(crate) fn release(
+        &mut self,
+        agent: &AgentId,
+        framework: &FrameworkId,
+        resources: &Resources,
+    ) {
         if let Some(state) = self.agents.get_mut(agent) {
             state.held.subtract_all(&resources.unallocated());
         }
@@ -33,7 +38,12 @@ impl Master {
         self.count(framework, resources, Scalar::plus);
     }
 
-    fn count(&mut self, framework: &FrameworkId, resources: &Resources, change: fn(Scalar, Scalar) -> Scalar) {
+    fn count(
+        &mut self,
+        framework: &FrameworkId,
+        resources: &Resources,
+        change: fn(Scalar, Scalar) -> Scalar,
+    ) {
         let Some(state) = self.frameworks.get_mut(framework) else { return };
         for (role, quantities) in by_role(resources) {
             let at = match state.roles.iter().position(|it| it.role == role) {
@@ -83,7 +93,11 @@ impl Master {
             AgentHealth::Away(_) => Some("it is not connected".to_owned()),
             AgentHealth::Fenced(why) => Some(why.clone()),
         };
-        let mut free = if self.is_planted("master-offers-what-is-used") { state.total.clone() } else { state.free() };
+        let mut free = if self.is_planted("master-offers-what-is-used") {
+            state.total.clone()
+        } else {
+            state.free()
+        };
         for id in state.faults.keys() {
             if let Some(claim) = self.ledger.claims.get(&(agent.clone(), *id)) {
                 free.subtract(&claim.resource); // What cannot be used is not offered.
@@ -96,7 +110,11 @@ impl Master {
         let holder = |claim: &holdfast_model::Claim| {
             let framework = claim.framework.clone()?;
             let record = self.ledger.frameworks.get(&framework)?;
-            (!record.removed).then(|| Holder { identity: claim.resource.identity.clone(), framework, expected: true })
+            (!record.removed).then(|| Holder {
+                identity: claim.resource.identity.clone(),
+                framework,
+                expected: true,
+            })
         };
         self.ledger.claims_of(agent).filter_map(holder).collect()
     }
@@ -120,7 +138,9 @@ impl Master {
     /// Renews what the whole cluster has. Called when an agent comes, goes or changes its size.
     pub(crate) fn sum_totals(&mut self) {
         let mut totals = Quantities::new();
-        let there = |id: &AgentId| self.ledger.agents.get(id).is_some_and(|it| it.presence == Presence::Admitted);
+        let there = |id: &AgentId| {
+            self.ledger.agents.get(id).is_some_and(|it| it.presence == Presence::Admitted)
+        };
         for (_, state) in self.agents.iter().filter(|(id, _)| there(id)) {
             for (name, amount) in state.total.quantities() {
                 let sum = totals.entry(name).or_default();

@@ -1,6 +1,6 @@
 //! Why is it pending? The same eyes that allocate say why they did not.
 
-use holdfast_allocator::{why_not_after, Allocation, Picture, WhyNot};
+use holdfast_allocator::{why_not_after, Allocation, AllocationInput, WhyNot};
 use holdfast_model::{FrameworkId, Instant, OfferId, Resources};
 
 use crate::Master;
@@ -19,17 +19,23 @@ pub struct Explanation {
 impl Master {
     /// Why `framework` has not been offered `wanted` (or anything at all). Offers that nobody has answered are part of the answer: its
     /// own, which may not be enough, and those of others, who came first.
-    pub fn explain(&self, now: Instant, framework: &FrameworkId, wanted: Option<&Resources>) -> Explanation {
+    pub fn explain(
+        &self,
+        now: Instant,
+        framework: &FrameworkId,
+        wanted: Option<&Resources>,
+    ) -> Explanation {
         let (mut agents, mut open) = (self.agent_views.clone(), Vec::new());
         for offer in self.offers.values().map(|it| &it.offer) {
             let resources = offer.resources.unallocated();
             if let Some(view) = agents.get_mut(&offer.agent) {
                 view.free.add_all(&resources);
             }
-            let (framework, role, agent) = (offer.framework.clone(), offer.role.clone(), offer.agent.clone());
+            let (framework, role, agent) =
+                (offer.framework.clone(), offer.role.clone(), offer.agent.clone());
             open.push(Allocation { framework, role, agent, resources });
         }
-        let picture = Picture {
+        let input = AllocationInput {
             agents: &agents,
             frameworks: &self.framework_views,
             filters: &self.filters,
@@ -38,8 +44,15 @@ impl Master {
             min_allocatable: &self.config.min_allocatable,
             now,
         };
-        let offers = self.frameworks.get(framework).map(|it| it.offers.iter()).into_iter().flatten();
-        let offers = offers.filter_map(|id| Some((id.clone(), self.offers.get(id)?.offer.resources.clone()))).collect();
-        Explanation { offers, reasons: why_not_after(&picture, &open, framework, wanted), order: self.policy.order(&picture) }
+        let offers =
+            self.frameworks.get(framework).map(|it| it.offers.iter()).into_iter().flatten();
+        let offers = offers
+            .filter_map(|id| Some((id.clone(), self.offers.get(id)?.offer.resources.clone())))
+            .collect();
+        Explanation {
+            offers,
+            reasons: why_not_after(&input, &open, framework, wanted),
+            order: self.policy.order(&input),
+        }
     }
 }

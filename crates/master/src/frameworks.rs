@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use holdfast_model::{
-    Call, Event, FrameworkId, FrameworkRecord, Instant, LinkId, MasterChange, Moment, OfferId, Order, Reason, Role, StatusSource, TaskId,
-    TaskKey, TaskState, TaskStatus,
+    Call, Event, FrameworkId, FrameworkRecord, Instant, LinkId, MasterChange, OfferId, Order,
+    Reason, Role, StatusSource, StepContext, TaskId, TaskKey, TaskState, TaskStatus,
 };
 
 use crate::state::{FrameworkState, Timer};
@@ -14,58 +14,79 @@ use crate::{Effect, Master};
 impl Master {
     /// A new leader expects the frameworks that its predecessors knew, and gives each the time it asked for.
     pub(crate) fn remember_frameworks(&mut self, now: Instant) {
-        let records: Vec<FrameworkRecord> = self.ledger.frameworks.values().filter(|it| !it.removed).cloned().collect();
+        let records: Vec<FrameworkRecord> =
+            self.ledger.frameworks.values().filter(|it| !it.removed).cloned().collect();
         let mut changes = Vec::new();
         for record in records {
             let Some(id) = record.info.id.clone() else { continue };
             let patience = record.info.failover_timeout_ms.max(self.config.failover_grace_ms);
-            let deadline = record.deadline.unwrap_or_else(|| now.plus_ms(patience)).max(now.plus_ms(self.config.failover_grace_ms));
+            let deadline = record
+                .deadline
+                .unwrap_or_else(|| now.plus_ms(patience))
+                .max(now.plus_ms(self.config.failover_grace_ms));
             self.frameworks.insert(id.clone(), FrameworkState::absent(&record, now));
             self.set_timer(deadline, Timer::Framework(id.clone()));
             self.show_framework(&id);
             if record.deadline != Some(deadline) {
-                changes.push(MasterChange::Framework(FrameworkRecord { deadline: Some(deadline), ..record }));
+                changes.push(MasterChange::Framework(FrameworkRecord {
+                    deadline: Some(deadline),
+                    ..record
+                }));
             }
         }
         self.commit(changes);
     }
 
-    pub(crate) fn framework_said(&mut self, moment: &mut Moment<'_>, link: LinkId, call: FrameworkCall) {
+    pub(crate) fn framework_said(
+        &mut self,
+        ctx: &mut StepContext<'_>,
+        link: LinkId,
+        call: FrameworkCall,
+    ) {
         if let Call::Subscribe { info, suppressed } = call.call {
-            return self.subscribe(moment, link, *info, suppressed);
+            return self.subscribe(ctx, link, *info, suppressed);
         }
         let Some(id) = self.framework_links.get(&link).cloned() else {
             self.effects.push(Effect::CloseFramework(link)); // It has to subscribe first.
             return;
         };
         if let Some(other) = call.framework.filter(|it| *it != id) {
-            return self.log(format!("framework {id} called in the name of {other}; its call is ignored"));
+            return self
+                .log(format!("framework {id} called in the name of {other}; its call is ignored"));
         }
         if self.frameworks.get(&id).is_none_or(|it| it.link != Some(link)) {
             return; // It has failed over; only the newest link speaks for it.
         }
-        self.called(moment, &id, call.call);
+        self.called(ctx, &id, call.call);
     }
 
-    fn called(&mut self, moment: &mut Moment<'_>, id: &FrameworkId, call: Call) {
+    fn called(&mut self, ctx: &mut StepContext<'_>, id: &FrameworkId, call: Call) {
         match call {
             Call::Subscribe { .. } | Call::Request | Call::InverseOffers => {}
-            Call::UpdateFramework { info, suppressed } => self.update_framework(id, *info, suppressed),
-            Call::Teardown => self.remove_framework(moment.now, id),
-            Call::Accept { offers, operations, filters } => self.accept(moment, id, offers, operations, filters),
-            Call::Decline { offers, filters } => self.decline(moment.now, id, &offers, filters),
+            Call::UpdateFramework { info, suppressed } => {
+                self.update_framework(id, *info, suppressed)
+            }
+            Call::Teardown => self.remove_framework(ctx.now, id),
+            Call::Accept { offers, operations, filters } => {
+                self.accept(ctx, id, offers, operations, filters)
+            }
+            Call::Decline { offers, filters } => self.decline(ctx.now, id, &offers, filters),
             Call::Revive(roles) => self.suppress(id, &roles, false),
             Call::Suppress(roles) => self.suppress(id, &roles, true),
-            Call::Kill { task, agent, grace_ms } => self.kill(moment.now, id, task, agent, grace_ms),
+            Call::Kill { task, agent, grace_ms } => self.kill(ctx.now, id, task, agent, grace_ms),
             Call::Shutdown(executor, agent) => {
                 self.order(&agent, Order::ShutdownExecutor(id.clone(), executor));
             }
-            Call::Acknowledge { agent, task, status } => self.acknowledge(id, &agent, &task, status),
-            Call::Reconcile(tasks) => self.reconcile(moment.now, id, tasks),
+            Call::Acknowledge { agent, task, status } => {
+                self.acknowledge(id, &agent, &task, status)
+            }
+            Call::Reconcile(tasks) => self.reconcile(ctx.now, id, tasks),
             Call::Message(agent, executor, data) => {
                 self.order(&agent, Order::ExecutorMessage(id.clone(), executor, data));
             }
-            Call::AcknowledgeOperation { operation, status, .. } => self.acknowledge_operation(id, &operation, status),
+            Call::AcknowledgeOperation { operation, status, .. } => {
+                self.acknowledge_operation(id, &operation, status)
+            }
             Call::ReconcileOperations(operations) => self.reconcile_operations(id, operations),
         }
     }
@@ -75,7 +96,9 @@ impl Master {
         let Some(state) = self.frameworks.get(framework) else { return };
         let Some(link) = state.link else { return };
         let event = match event {
-            Event::Update(status) if !state.info.can(holdfast_model::Capability::PartitionAware) => {
+            Event::Update(status)
+                if !state.info.can(holdfast_model::Capability::PartitionAware) =>
+            {
                 Event::Update(TaskStatus { state: status.state.for_unaware(), ..status })
             }
             event => event,
@@ -85,11 +108,16 @@ impl Master {
 
     fn suppress(&mut self, id: &FrameworkId, roles: &BTreeSet<Role>, suppressed: bool) {
         let Some(state) = self.frameworks.get_mut(id) else { return };
-        if let Some(stranger) = roles.iter().find(|role| !state.info.roles.contains(role)).cloned() {
+        if let Some(stranger) = roles.iter().find(|role| !state.info.roles.contains(role)).cloned()
+        {
             return self.log(format!("framework {id} has no role {stranger}; its call is ignored"));
         }
         let named = state.info.roles.clone();
-        for view in state.roles.iter_mut().filter(|it| named.contains(&it.role) && (roles.is_empty() || roles.contains(&it.role))) {
+        for view in state
+            .roles
+            .iter_mut()
+            .filter(|it| named.contains(&it.role) && (roles.is_empty() || roles.contains(&it.role)))
+        {
             view.suppressed = suppressed;
         }
         self.show_framework(id);
@@ -105,7 +133,9 @@ impl Master {
 
     pub(crate) fn framework_lost(&mut self, now: Instant, link: LinkId) {
         let Some(id) = self.framework_links.remove(&link) else { return };
-        let Some(state) = self.frameworks.get_mut(&id).filter(|it| it.link == Some(link)) else { return };
+        let Some(state) = self.frameworks.get_mut(&id).filter(|it| it.link == Some(link)) else {
+            return;
+        };
         state.link = None;
         self.discard_offers(&id);
         self.filters.remove_framework(&id);
@@ -113,27 +143,38 @@ impl Master {
         let Some(record) = self.ledger.frameworks.get(&id).cloned() else { return };
         let deadline = now.plus_ms(record.info.failover_timeout_ms);
         if deadline == now {
-            self.log(format!("framework {id} left and has no failover timeout; it is removed, its claims stay"));
+            self.log(format!(
+                "framework {id} left and has no failover timeout; it is removed, its claims stay"
+            ));
             return self.remove_framework(now, &id);
         }
-        self.commit(vec![MasterChange::Framework(FrameworkRecord { deadline: Some(deadline), ..record })]);
+        self.commit(vec![MasterChange::Framework(FrameworkRecord {
+            deadline: Some(deadline),
+            ..record
+        })]);
         self.set_timer(deadline, Timer::Framework(id));
     }
 
     /// Removes a framework for good: its tasks end, its claims stay, unclaimed.
     pub(crate) fn remove_framework(&mut self, now: Instant, id: &FrameworkId) {
-        let Some(record) = self.ledger.frameworks.get(id).filter(|it| !it.removed).cloned() else { return };
+        let Some(record) = self.ledger.frameworks.get(id).filter(|it| !it.removed).cloned() else {
+            return;
+        };
         if let Some(deadline) = record.deadline {
             self.clear_timer(deadline, Timer::Framework(id.clone()));
         }
-        self.commit(vec![MasterChange::Framework(FrameworkRecord { removed: true, deadline: None, ..record })]);
+        self.commit(vec![MasterChange::Framework(FrameworkRecord {
+            removed: true,
+            deadline: None,
+            ..record
+        })]);
         self.removals.push_back(id.clone());
         self.discard_offers(id);
         for agent in self.agents.keys().cloned().collect::<Vec<_>>() {
-            let concerned = self
-                .agents
-                .get(&agent)
-                .is_some_and(|it| it.tasks.iter().any(|key| key.0 == *id) || it.executors.keys().any(|key| key.0 == *id));
+            let concerned = self.agents.get(&agent).is_some_and(|it| {
+                it.tasks.iter().any(|key| key.0 == *id)
+                    || it.executors.keys().any(|key| key.0 == *id)
+            });
             if concerned {
                 self.order(&agent, Order::ShutdownFramework(id.clone()));
             }
@@ -167,25 +208,40 @@ impl Master {
             }
             task.state = TaskState::Killing;
             let status = TaskStatus::new(key.1.clone(), TaskState::Killing, now).at_agent(&agent);
-            task.latest = Some(status.because(StatusSource::Master, Reason::FrameworkRemoved, "its framework was removed"));
+            task.latest = Some(status.because(
+                StatusSource::Master,
+                Reason::FrameworkRemoved,
+                "its framework was removed",
+            ));
         }
         doubtful.iter().for_each(|agent| self.resync(agent));
     }
 
     fn tasks_of(&self, id: &FrameworkId) -> Vec<TaskKey> {
         let first = (id.clone(), TaskId::made(String::new()));
-        self.tasks.range(first..).map(|(key, _)| key).take_while(|key| key.0 == *id).cloned().collect()
+        self.tasks
+            .range(first..)
+            .map(|(key, _)| key)
+            .take_while(|key| key.0 == *id)
+            .cloned()
+            .collect()
     }
 
     fn forget_oldest_removed(&mut self) {
         let removed = self.ledger.frameworks.iter().filter(|(_, it)| it.removed);
         // Those that former leaders removed come first, in the order of their beginnings: the ledger does not know that of their ends.
-        let age = |id: &FrameworkId, registered| (self.removals.iter().position(|it| it == id), registered, id.clone());
+        let age = |id: &FrameworkId, registered| {
+            (self.removals.iter().position(|it| it == id), registered, id.clone())
+        };
         let mut removed: Vec<_> = removed.map(|(id, it)| age(id, it.registered)).collect();
         let excess = removed.len().saturating_sub(self.config.removed_frameworks_max);
         removed.sort();
         // One whose tasks still run is remembered, so that they end.
-        let over = removed.into_iter().take(excess).map(|(.., id)| id).filter(|id| self.tasks_of(id).is_empty());
+        let over = removed
+            .into_iter()
+            .take(excess)
+            .map(|(.., id)| id)
+            .filter(|id| self.tasks_of(id).is_empty());
         let over: BTreeSet<FrameworkId> = over.collect();
         self.removals.retain(|id| !over.contains(id));
         self.commit(over.into_iter().map(MasterChange::FrameworkForgotten).collect());
@@ -193,7 +249,11 @@ impl Master {
 
     /// Takes back a framework's offers without a word: it is not there to hear it, or does not care.
     pub(crate) fn discard_offers(&mut self, id: &FrameworkId) {
-        let offers: Vec<OfferId> = self.frameworks.get(id).map(|it| it.offers.iter().cloned().collect()).unwrap_or_default();
+        let offers: Vec<OfferId> = self
+            .frameworks
+            .get(id)
+            .map(|it| it.offers.iter().cloned().collect())
+            .unwrap_or_default();
         for offer in offers {
             self.take_offer(&offer);
         }
@@ -206,7 +266,12 @@ impl FrameworkState {
         FrameworkState {
             info: record.info.clone(),
             link: None,
-            roles: record.info.roles.iter().map(|role| crate::state::role_view(role, false)).collect(),
+            roles: record
+                .info
+                .roles
+                .iter()
+                .map(|role| crate::state::role_view(role, false))
+                .collect(),
             offers: Default::default(),
             subscribed: now,
         }

@@ -6,8 +6,9 @@
 use std::collections::btree_map::Entry;
 
 use holdfast_model::{
-    Action, AgentId, ClaimAction, FrameworkId, FrameworkInfo, FrameworkRecord, Instant, MasterChange, Operation, OperationRecord,
-    OperationState, OperationStatus, Order, PendingOperation, Resource, Resources,
+    Action, AgentId, ClaimAction, FrameworkId, FrameworkInfo, FrameworkRecord, Instant,
+    MasterChange, Operation, OperationRecord, OperationState, OperationStatus, Order,
+    PendingOperation, Resource, Resources,
 };
 
 use crate::state::{FrameworkState, InFlight, Timer};
@@ -30,13 +31,21 @@ impl Master {
     /// Frameworks that an agent knows and the ledger does not are expected like those that it does.
     pub(crate) fn learn_frameworks(&mut self, now: Instant, infos: &[FrameworkInfo]) {
         for info in infos {
-            let Some(id) = info.id.clone().filter(|id| !self.ledger.frameworks.contains_key(id)) else { continue };
+            let Some(id) = info.id.clone().filter(|id| !self.ledger.frameworks.contains_key(id))
+            else {
+                continue;
+            };
             if FRAMEWORKS_MAX <= self.frameworks.len() {
                 self.log(format!("there are {FRAMEWORKS_MAX} frameworks; {id}, which an agent names, is not taken in"));
                 continue;
             }
             let deadline = now.plus_ms(info.failover_timeout_ms.max(self.config.failover_grace_ms));
-            let record = FrameworkRecord { info: info.clone(), removed: false, deadline: Some(deadline), registered: now };
+            let record = FrameworkRecord {
+                info: info.clone(),
+                removed: false,
+                deadline: Some(deadline),
+                registered: now,
+            };
             self.log(format!("framework {id} is known only from an agent; it may come back"));
             self.frameworks.insert(id.clone(), FrameworkState::absent(&record, now));
             self.commit(vec![MasterChange::Framework(record)]);
@@ -46,11 +55,17 @@ impl Master {
     }
 
     /// Compares an agent's operations with ours: those that it never heard of did not happen; those that only it knows are learnt.
-    pub(crate) fn adopt_operations(&mut self, now: Instant, id: &AgentId, records: Vec<OperationRecord>) {
+    pub(crate) fn adopt_operations(
+        &mut self,
+        now: Instant,
+        id: &AgentId,
+        records: Vec<OperationRecord>,
+    ) {
         self.missing_operations(now, id, &records);
         let mut withheld = std::collections::BTreeMap::new();
         for record in records {
-            let acknowledged = self.agents.get(id).is_some_and(|it| it.acknowledged.contains(&record.uuid));
+            let acknowledged =
+                self.agents.get(id).is_some_and(|it| it.acknowledged.contains(&record.uuid));
             if let (true, Some(status)) = (acknowledged, record.status) {
                 self.order(id, Order::AcknowledgeOperation(record.uuid, status)); // It may not have heard it the first time.
                 continue;
@@ -90,7 +105,8 @@ impl Master {
     fn learn_operation(&mut self, id: &AgentId, record: OperationRecord, action: ClaimAction) {
         let OperationRecord { uuid, framework, operation, state, message, status, .. } = record;
         if self.operations.get(&uuid).is_some_and(|it| it.agent != *id) {
-            return self.log(format!("agent {id} reports operation {uuid}, which is another agent's"));
+            return self
+                .log(format!("agent {id} reports operation {uuid}, which is another agent's"));
         }
         if let Entry::Vacant(vacant) = self.operations.entry(uuid) {
             vacant.insert(InFlight {
@@ -98,13 +114,18 @@ impl Master {
                 id: operation.id.clone(),
                 agent: id.clone(),
                 action,
-                ticket: None,
+                request: None,
                 settled: None,
             });
             if let (Some(framework), Some(name)) = (&framework, &operation.id) {
                 self.operation_names.entry((framework.clone(), name.clone())).or_insert(uuid);
             }
-            let pending = PendingOperation { uuid, framework, agent: id.clone(), operation: Operation { ..operation } };
+            let pending = PendingOperation {
+                uuid,
+                framework,
+                agent: id.clone(),
+                operation: Operation { ..operation },
+            };
             self.commit(vec![MasterChange::Pending(pending)]);
         }
         let Some(in_flight) = self.operations.get_mut(&uuid) else { return };
@@ -112,8 +133,19 @@ impl Master {
             in_flight.settled = None; // The agent knows of it after all, and better than we do.
         }
         if state.is_terminal() && in_flight.settled.is_none() {
-            let converted = if state == OperationState::Finished { in_flight.action.conversion().converted } else { Resources::new() };
-            let status = OperationStatus { id: in_flight.id.clone(), state, message, converted, uuid: status, agent: Some(id.clone()) };
+            let converted = if state == OperationState::Finished {
+                in_flight.action.conversion().converted
+            } else {
+                Resources::new()
+            };
+            let status = OperationStatus {
+                id: in_flight.id.clone(),
+                state,
+                message,
+                converted,
+                uuid: status,
+                agent: Some(id.clone()),
+            };
             in_flight.settled = Some(status); // Told when the agent tells it, which it does once it is welcome.
         }
     }

@@ -36,13 +36,15 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use holdfast_allocator::{AgentView, Filters, FrameworkView, Policy};
 use holdfast_model::{
-    AgentId, Cluster, ClusterId, FrameworkId, Instant, LinkId, MasterChange, MasterLedger, Moment, OfferId, OperationUuid, Quantities,
-    TaskKey, Term,
+    AgentId, Cluster, ClusterId, FrameworkId, Instant, LinkId, MasterChange, MasterLedger, OfferId,
+    OperationUuid, Quantities, StepContext, TaskKey, Term,
 };
 
 pub use explain::Explanation;
-pub use state::{AgentHealth, AgentState, ExecutorView, FrameworkState, InFlight, OfferRecord, TaskView};
-pub use step::{Effect, FrameworkCall, Input, OperatorCall, Refusal, Ticket};
+pub use state::{
+    AgentHealth, AgentState, ExecutorView, FrameworkState, InFlight, OfferRecord, TaskView,
+};
+pub use step::{Effect, FrameworkCall, Input, OperatorCall, Refusal, RequestId};
 pub use withhold::Withheld;
 
 use state::{OperationNames, Timer};
@@ -78,7 +80,9 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Config {
-        let least = |name: &str, thousandths| Quantities::from([(name.to_owned(), holdfast_model::Scalar::thousandths(thousandths))]);
+        let least = |name: &str, thousandths| {
+            Quantities::from([(name.to_owned(), holdfast_model::Scalar::thousandths(thousandths))])
+        };
         Config {
             offer_timeout_ms: Some(300_000),
             ping_interval_ms: 15_000,
@@ -160,35 +164,35 @@ impl Master {
     }
 
     /// One step.
-    pub fn handle(&mut self, moment: &mut Moment<'_>, input: Input) -> Vec<Effect> {
+    pub fn handle(&mut self, ctx: &mut StepContext<'_>, input: Input) -> Vec<Effect> {
         match input {
-            Input::Elected(term) => self.elected(moment, term),
+            Input::Elected(term) => self.elected(ctx, term),
             Input::Deposed(term) => self.deposed(term),
             input if self.term.is_none() => self.not_leading(input),
-            Input::FromAgent(link, message) => self.agent_said(moment, link, message),
-            Input::AgentLost(link) => self.agent_lost(moment.now, link),
-            Input::FromFramework(link, call) => self.framework_said(moment, link, call),
-            Input::FrameworkLost(link) => self.framework_lost(moment.now, link),
-            Input::FromOperator(ticket, call) => self.operator_asks(moment, ticket, call),
-            Input::Tick => self.tick(moment.now),
+            Input::FromAgent(link, message) => self.agent_said(ctx, link, message),
+            Input::AgentLost(link) => self.agent_lost(ctx.now, link),
+            Input::FromFramework(link, call) => self.framework_said(ctx, link, call),
+            Input::FrameworkLost(link) => self.framework_lost(ctx.now, link),
+            Input::FromOperator(request, call) => self.operator_asks(ctx, request, call),
+            Input::Tick => self.tick(ctx.now),
         }
-        self.allocate(moment.now);
+        self.allocate(ctx.now);
         std::mem::take(&mut self.effects)
     }
 
-    fn elected(&mut self, moment: &mut Moment<'_>, term: Term) {
+    fn elected(&mut self, ctx: &mut StepContext<'_>, term: Term) {
         if self.term.is_some_and(|it| term <= it) {
             return;
         }
         self.step_down(); // Links and beliefs belong to one term.
-        (self.term, self.leads_since) = (Some(term), moment.now);
+        (self.term, self.leads_since) = (Some(term), ctx.now);
         if self.ledger.cluster.is_none() {
-            let id = self.config.recover_cluster.unwrap_or_else(|| ClusterId(moment.ids.fresh()));
-            let cluster = Cluster { id, next_agent: 0, next_framework: 0, created: moment.now };
+            let id = self.config.recover_cluster.unwrap_or_else(|| ClusterId(ctx.ids.fresh()));
+            let cluster = Cluster { id, next_agent: 0, next_framework: 0, created: ctx.now };
             self.commit(vec![MasterChange::Cluster(cluster)]);
         }
-        self.remember_agents(moment.now);
-        self.remember_frameworks(moment.now);
+        self.remember_agents(ctx.now);
+        self.remember_frameworks(ctx.now);
         self.remember_operations();
     }
 
@@ -202,11 +206,15 @@ impl Master {
     fn step_down(&mut self) {
         self.term = None;
         let agents = std::mem::take(&mut self.agent_links).into_keys().map(Effect::CloseAgent);
-        let frameworks = std::mem::take(&mut self.framework_links).into_keys().map(Effect::CloseFramework);
+        let frameworks =
+            std::mem::take(&mut self.framework_links).into_keys().map(Effect::CloseFramework);
         self.effects.extend(agents.chain(frameworks));
         let why = "this master does not lead any more; it is not known whether the operation was done: see the claims of the agent";
-        let waiting = std::mem::take(&mut self.operations).into_values().filter_map(|it| it.ticket);
-        self.effects.extend(waiting.map(|ticket| Effect::Answer(ticket, Err(Refusal::Conflict(why.to_owned())))));
+        let waiting =
+            std::mem::take(&mut self.operations).into_values().filter_map(|it| it.request);
+        self.effects.extend(
+            waiting.map(|request| Effect::Answer(request, Err(Refusal::Conflict(why.to_owned())))),
+        );
         self.operation_names.clear();
         self.agents.clear();
         self.frameworks.clear();
@@ -227,7 +235,9 @@ impl Master {
         match input {
             Input::FromAgent(link, _) => self.effects.push(Effect::CloseAgent(link)),
             Input::FromFramework(link, _) => self.effects.push(Effect::CloseFramework(link)),
-            Input::FromOperator(ticket, _) => self.effects.push(Effect::Answer(ticket, Err(Refusal::NotLeading))),
+            Input::FromOperator(request, _) => {
+                self.effects.push(Effect::Answer(request, Err(Refusal::NotLeading)))
+            }
             _ => {}
         }
     }

@@ -3,8 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use holdfast_allocator::{Allocation, Picture};
-use holdfast_model::{AgentId, Event, Filters, FrameworkId, Instant, MasterLedger, Offer, OfferId, Resources, Role};
+use holdfast_allocator::{Allocation, AllocationInput};
+use holdfast_model::{
+    AgentId, Event, Filters, FrameworkId, Instant, MasterLedger, Offer, OfferId, Resources, Role,
+};
 
 use crate::state::{OfferRecord, Timer};
 use crate::Master;
@@ -20,7 +22,7 @@ impl Master {
         }
         self.show_agents();
         let dirty = std::mem::take(&mut self.dirty);
-        let picture = Picture {
+        let input = AllocationInput {
             agents: &self.agent_views,
             frameworks: &self.framework_views,
             filters: &self.filters,
@@ -29,7 +31,7 @@ impl Master {
             min_allocatable: &self.config.min_allocatable,
             now,
         };
-        let allocations = self.policy.allocate(&picture, &dirty);
+        let allocations = self.policy.allocate(&input, &dirty);
         let mut offers: BTreeMap<FrameworkId, Vec<Offer>> = BTreeMap::new();
         for allocation in allocations {
             self.check_allocation(&allocation);
@@ -45,11 +47,17 @@ impl Master {
 
     /// The rules that no policy may break.
     fn check_allocation(&self, allocation: &Allocation) {
-        let view = self.agent_views.get(&allocation.agent).expect("an allocation names an agent of the picture");
+        let view = self
+            .agent_views
+            .get(&allocation.agent)
+            .expect("an allocation names an agent of the picture");
         assert!(view.fault.is_none(), "an allocation names an agent that is well");
         let free = self.agents.get(&allocation.agent).map(|it| it.free()).unwrap_or_default();
         assert!(free.contains(&allocation.resources), "an allocation gives only what is free");
-        let fits = allocation.resources.entries().all(|(identity, _)| identity.is_allocatable_to(&allocation.role));
+        let fits = allocation
+            .resources
+            .entries()
+            .all(|(identity, _)| identity.is_allocatable_to(&allocation.role));
         assert!(fits, "what is reserved goes only to its role");
     }
 
@@ -66,9 +74,14 @@ impl Master {
             role: role.clone(),
             claims: claims_behind(&self.ledger, &agent, &resources),
             resources: resources.allocated_to(&role),
-            executors: state.executors.keys().filter(|key| key.0 == framework).map(|key| key.1.clone()).collect(),
+            executors: state
+                .executors
+                .keys()
+                .filter(|key| key.0 == framework)
+                .map(|key| key.1.clone())
+                .collect(),
             hostname: state.machine.hostname.clone(),
-            machine: state.machine.carried.clone(),
+            machine: state.machine.payload.clone(),
             agent: agent.clone(),
         };
         self.hold(&agent, &framework, &offer.resources);
@@ -107,17 +120,34 @@ impl Master {
     }
 
     pub(crate) fn rescind_all_of(&mut self, agent: &AgentId) {
-        let offers: Vec<OfferId> = self.agents.get(agent).map(|it| it.offers.iter().cloned().collect()).unwrap_or_default();
+        let offers: Vec<OfferId> = self
+            .agents
+            .get(agent)
+            .map(|it| it.offers.iter().cloned().collect())
+            .unwrap_or_default();
         offers.iter().for_each(|offer| self.rescind(offer));
     }
 
-    pub(crate) fn decline(&mut self, now: Instant, framework: &FrameworkId, offers: &[OfferId], filters: Filters) {
+    pub(crate) fn decline(
+        &mut self,
+        now: Instant,
+        framework: &FrameworkId,
+        offers: &[OfferId],
+        filters: Filters,
+    ) {
         for id in offers {
             if self.offers.get(id).is_none_or(|it| it.offer.framework != *framework) {
                 continue; // Rescinded, answered twice, or somebody else's.
             }
             if let Some(offer) = self.take_offer(id) {
-                self.refuse(now, &offer.framework, &offer.role, &offer.agent, &offer.resources.unallocated(), filters);
+                self.refuse(
+                    now,
+                    &offer.framework,
+                    &offer.role,
+                    &offer.agent,
+                    &offer.resources.unallocated(),
+                    filters,
+                );
             }
         }
     }
@@ -141,6 +171,14 @@ impl Master {
     }
 }
 
-fn claims_behind(ledger: &MasterLedger, agent: &AgentId, resources: &Resources) -> Vec<holdfast_model::ClaimId> {
-    ledger.claims_of(agent).filter(|claim| resources.get(&claim.resource.identity).is_some()).map(|claim| claim.id).collect()
+fn claims_behind(
+    ledger: &MasterLedger,
+    agent: &AgentId,
+    resources: &Resources,
+) -> Vec<holdfast_model::ClaimId> {
+    ledger
+        .claims_of(agent)
+        .filter(|claim| resources.get(&claim.resource.identity).is_some())
+        .map(|claim| claim.id)
+        .collect()
 }

@@ -16,7 +16,9 @@ const MESSAGES_MAX: usize = 16;
 impl Master {
     /// Orders an agent, if it is connected; says whether it was. While it is asked to tell everything again, the order waits.
     pub(crate) fn order(&mut self, agent: &AgentId, order: Order) -> bool {
-        let (Some(term), Some(state)) = (self.term, self.agents.get_mut(agent)) else { return false };
+        let (Some(term), Some(state)) = (self.term, self.agents.get_mut(agent)) else {
+            return false;
+        };
         let Some(link) = state.link else { return false };
         if !matches!(order, Order::Ping(_)) {
             if state.asked.is_some() {
@@ -44,7 +46,8 @@ impl Master {
 
     /// The answer came: what was held back is sent.
     pub(crate) fn send_held_back(&mut self, id: &AgentId) {
-        let orders = self.agents.get_mut(id).map(|it| std::mem::take(&mut it.held_back)).unwrap_or_default();
+        let orders =
+            self.agents.get_mut(id).map(|it| std::mem::take(&mut it.held_back)).unwrap_or_default();
         for order in orders {
             self.order(id, order);
         }
@@ -69,7 +72,8 @@ impl Master {
 impl AgentState {
     fn hold_back(&mut self, order: Order) -> bool {
         let is_message = |it: &Order| matches!(it, Order::ExecutorMessage(..));
-        let many_messages = is_message(&order) && MESSAGES_MAX <= self.held_back.iter().filter(|it| is_message(it)).count();
+        let many_messages = is_message(&order)
+            && MESSAGES_MAX <= self.held_back.iter().filter(|it| is_message(it)).count();
         if many_messages || HELD_BACK_MAX <= self.held_back.len() {
             return false;
         }

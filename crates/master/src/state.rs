@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use holdfast_allocator::RoleView;
 use holdfast_model::{
-    AgentId, Carried, ClaimAction, ClaimId, DiskReport, ExecutorId, ExecutorKey, FrameworkId, FrameworkInfo, Instant, LinkId, MachineInfo,
-    Offer, OperationUuid, Order, Resources, Role, TaskId, TaskKey, TaskState, TaskStatus,
+    AgentId, ClaimAction, ClaimId, DiskReport, ExecutorId, ExecutorKey, FrameworkId, FrameworkInfo,
+    Instant, LinkId, MachineInfo, Offer, OpaquePayload, OperationUuid, Order, Resources, Role,
+    TaskId, TaskKey, TaskState, TaskStatus,
 };
 
-use crate::step::Ticket;
+use crate::step::RequestId;
 use crate::withhold::Withheld;
 
 /// How the master stands with an agent.
@@ -83,7 +84,7 @@ pub struct ExecutorView {
     /// What it uses itself, allocated.
     pub resources: Resources,
     /// The whole description, as received.
-    pub carried: Carried,
+    pub payload: OpaquePayload,
     /// Whether Holdfast's own command executor runs it.
     pub command: bool,
 }
@@ -108,7 +109,7 @@ pub struct TaskView {
     /// The newest status that was sent or could have been.
     pub latest: Option<TaskStatus>,
     /// The whole description, as received.
-    pub carried: Carried,
+    pub payload: OpaquePayload,
 }
 
 /// What the master believes of a framework that is, or may come back.
@@ -147,7 +148,7 @@ pub struct InFlight {
     /// What.
     pub action: ClaimAction,
     /// The operator who waits for it.
-    pub ticket: Option<Ticket>,
+    pub request: Option<RequestId>,
     /// Its latest status; `None` while it is under way. Kept until the framework has acknowledged it.
     pub settled: Option<holdfast_model::OperationStatus>,
 }

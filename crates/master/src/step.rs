@@ -1,12 +1,13 @@
 //! What can happen to a master, and what it can want done: two closed lists, and nothing else crosses the wall.
 
 use holdfast_model::{
-    AgentId, Call, ClaimAction, Event, FrameworkId, Invalid, LinkId, MasterChange, Role, Scalar, TaskId, Term, ToAgent, ToMaster,
+    AgentId, Call, ClaimAction, Event, FrameworkId, Invalid, LinkId, MasterChange, Role, Scalar,
+    TaskId, Term, ToAgent, ToMaster,
 };
 
 /// Names a question of an operator until it is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Ticket(pub u64);
+pub struct RequestId(pub u64);
 
 /// What an operator can ask of the master's mind (reading is done by [`crate::Master::view`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +60,7 @@ pub enum Input {
     /// A framework's link broke.
     FrameworkLost(LinkId),
     /// An operator asks.
-    FromOperator(Ticket, OperatorCall),
+    FromOperator(RequestId, OperatorCall),
     /// Time has passed; see [`crate::Master::next_deadline`].
     Tick,
 }
@@ -88,7 +89,7 @@ pub enum Effect {
     /// Hang up on a framework, after what was sent before.
     CloseFramework(LinkId),
     /// Answer an operator: done and durable, or why not.
-    Answer(Ticket, Result<(), Refusal>),
+    Answer(RequestId, Result<(), Refusal>),
     /// Worth telling a person.
     Log(String),
 }

@@ -13,19 +13,37 @@ impl Master {
     }
 
     /// An agent reports a stray.
-    pub(crate) fn adopt_stray(&mut self, agent: &AgentId, key: &TaskKey, resources: &Resources, state: TaskState) {
+    pub(crate) fn adopt_stray(
+        &mut self,
+        agent: &AgentId,
+        key: &TaskKey,
+        resources: &Resources,
+        state: TaskState,
+    ) {
         if state.is_terminal() {
             return; // Its statuses are acknowledged as they come.
         }
-        self.log(format!("task `{}` of framework {} runs on another agent too; the one on {agent} is ended", key.1, key.0));
+        self.log(format!(
+            "task `{}` of framework {} runs on another agent too; the one on {agent} is ended",
+            key.1, key.0
+        ));
         let Some(known) = self.agents.get_mut(agent) else { return };
         let bare = resources.unallocated();
         known.held.add_all(&bare);
         known.strays.insert(key.clone(), bare);
-        self.order(agent, Order::Kill { framework: key.0.clone(), task: key.1.clone(), grace_ms: None });
+        self.order(
+            agent,
+            Order::Kill { framework: key.0.clone(), task: key.1.clone(), grace_ms: None },
+        );
     }
 
-    pub(crate) fn stray_updated(&mut self, agent: &AgentId, key: TaskKey, status: &TaskStatus, latest: TaskState) {
+    pub(crate) fn stray_updated(
+        &mut self,
+        agent: &AgentId,
+        key: TaskKey,
+        status: &TaskStatus,
+        latest: TaskState,
+    ) {
         if latest.is_terminal() {
             if let Some(state) = self.agents.get_mut(agent) {
                 if let Some(resources) = state.strays.remove(&key) {

@@ -1,14 +1,22 @@
 //! Tasks move on, are acknowledged, killed and forgotten. The agent is the truth; the master passes it on.
 
 use holdfast_model::{
-    AgentId, Event, ExecutorId, FrameworkId, Instant, Order, Reason, StatusSource, StatusUuid, TaskId, TaskKey, TaskState, TaskStatus,
+    AgentId, Event, ExecutorId, FrameworkId, Instant, Order, Reason, StatusSource, StatusUuid,
+    TaskId, TaskKey, TaskState, TaskStatus,
 };
 
 use crate::state::{TaskView, COMPLETED_TASKS_MAX};
 use crate::Master;
 
 impl Master {
-    pub(crate) fn task_updated(&mut self, now: Instant, agent: &AgentId, framework: &FrameworkId, status: TaskStatus, latest: TaskState) {
+    pub(crate) fn task_updated(
+        &mut self,
+        now: Instant,
+        agent: &AgentId,
+        framework: &FrameworkId,
+        status: TaskStatus,
+        latest: TaskState,
+    ) {
         let key = (framework.clone(), status.task.clone());
         if self.is_stray(agent, &key) {
             return self.stray_updated(agent, key, &status, latest);
@@ -23,7 +31,9 @@ impl Master {
             self.complete(&key);
         }
         match status.uuid {
-            Some(uuid) if removed => drop(self.order(agent, Order::AcknowledgeTask(key.0, key.1, uuid))),
+            Some(uuid) if removed => {
+                self.order(agent, Order::AcknowledgeTask(key.0, key.1, uuid));
+            }
             _ => self.tell(framework, Event::Update(status)),
         }
     }
@@ -64,20 +74,36 @@ impl Master {
         self.completed.push_back(task);
     }
 
-    pub(crate) fn acknowledge(&mut self, framework: &FrameworkId, agent: &AgentId, task: &TaskId, status: StatusUuid) {
+    pub(crate) fn acknowledge(
+        &mut self,
+        framework: &FrameworkId,
+        agent: &AgentId,
+        task: &TaskId,
+        status: StatusUuid,
+    ) {
         self.order(agent, Order::AcknowledgeTask(framework.clone(), task.clone(), status));
         let key = (framework.clone(), task.clone());
         let done = self.tasks.get(&key).is_some_and(|it| {
             it.agent == *agent
                 && it.state.is_terminal()
-                && it.latest.as_ref().is_some_and(|it| it.uuid == Some(status) && it.state.is_terminal())
+                && it
+                    .latest
+                    .as_ref()
+                    .is_some_and(|it| it.uuid == Some(status) && it.state.is_terminal())
         });
         if done {
             self.complete(&key);
         }
     }
 
-    pub(crate) fn kill(&mut self, now: Instant, framework: &FrameworkId, task: TaskId, agent: Option<AgentId>, grace_ms: Option<u64>) {
+    pub(crate) fn kill(
+        &mut self,
+        now: Instant,
+        framework: &FrameworkId,
+        task: TaskId,
+        agent: Option<AgentId>,
+        grace_ms: Option<u64>,
+    ) {
         let key = (framework.clone(), task.clone());
         let Some(view) = self.tasks.get(&key) else {
             return self.reconcile(now, framework, vec![(task, agent)]); // Whoever kills wants to know how it is.
@@ -99,23 +125,47 @@ impl Master {
         }
     }
 
-    pub(crate) fn executor_exited(&mut self, agent: &AgentId, framework: &FrameworkId, executor: &ExecutorId, status: i32) {
+    pub(crate) fn executor_exited(
+        &mut self,
+        agent: &AgentId,
+        framework: &FrameworkId,
+        executor: &ExecutorId,
+        status: i32,
+    ) {
         let key = (framework.clone(), executor.clone());
         if let Some(view) = self.agents.get_mut(agent).and_then(|it| it.executors.remove(&key)) {
             self.release(agent, framework, &view.resources);
         }
-        let lives = |it: &TaskView| it.agent == *agent && it.executor == *executor && !it.state.is_terminal();
-        let tasks = self.tasks.range((framework.clone(), TaskId::made(String::new()))..).take_while(|(key, _)| key.0 == *framework);
+        let lives = |it: &TaskView| {
+            it.agent == *agent && it.executor == *executor && !it.state.is_terminal()
+        };
+        let tasks = self
+            .tasks
+            .range((framework.clone(), TaskId::made(String::new()))..)
+            .take_while(|(key, _)| key.0 == *framework);
         if tasks.into_iter().any(|(_, it)| lives(it)) {
             // They end with it, or it is another one of that name: the agent knows.
             self.resync(agent);
         }
-        let event = Event::Failure { agent: Some(agent.clone()), executor: Some(executor.clone()), status: Some(status) };
+        let event = Event::Failure {
+            agent: Some(agent.clone()),
+            executor: Some(executor.clone()),
+            status: Some(status),
+        };
         self.tell(framework, event);
     }
 
     /// A status that the master makes itself; it has no uuid and is not acknowledged.
-    pub(crate) fn own_status(task: &TaskId, state: TaskState, now: Instant, why: &str) -> TaskStatus {
-        TaskStatus::new(task.clone(), state, now).because(StatusSource::Master, Reason::Reconciliation, why)
+    pub(crate) fn own_status(
+        task: &TaskId,
+        state: TaskState,
+        now: Instant,
+        why: &str,
+    ) -> TaskStatus {
+        TaskStatus::new(task.clone(), state, now).because(
+            StatusSource::Master,
+            Reason::Reconciliation,
+            why,
+        )
     }
 }

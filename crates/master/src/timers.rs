@@ -27,14 +27,18 @@ impl Master {
     fn fire(&mut self, now: Instant, timer: Timer) {
         match timer {
             Timer::Offer(offer) => {
-                let due = |made: Instant| self.config.offer_timeout_ms.is_some_and(|ms| made.plus_ms(ms) <= now);
+                let due = |made: Instant| {
+                    self.config.offer_timeout_ms.is_some_and(|ms| made.plus_ms(ms) <= now)
+                };
                 if self.offers.get(&offer).is_some_and(|it| due(it.made)) {
                     self.rescind(&offer);
                 }
             }
             Timer::Framework(framework) => {
                 let record = self.ledger.frameworks.get(&framework);
-                if record.is_some_and(|it| !it.removed && it.deadline.is_some_and(|deadline| deadline <= now)) {
+                if record.is_some_and(|it| {
+                    !it.removed && it.deadline.is_some_and(|deadline| deadline <= now)
+                }) {
                     self.log(format!("framework {framework} did not come back in time; it is removed, its claims stay"));
                     self.remove_framework(now, &framework);
                 }

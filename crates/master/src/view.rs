@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use holdfast_model::{AgentId, FrameworkId, LinkId, MasterLedger, OfferId, OperationUuid, Quantities, TaskKey, Term};
+use holdfast_model::{
+    AgentId, FrameworkId, LinkId, MasterLedger, OfferId, OperationUuid, Quantities, TaskKey, Term,
+};
 
 use crate::state::{AgentState, FrameworkState, InFlight, OfferRecord, TaskView};
 use crate::Master;

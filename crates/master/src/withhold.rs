@@ -23,7 +23,13 @@ pub struct Withheld {
 impl AgentState {
     /// Notes that `action` (without allocations) was sent as `uuid`, one of a `group`, and just applied to the total. `free` is what was
     /// free before.
-    pub(crate) fn withhold(&mut self, group: OperationUuid, uuid: OperationUuid, action: &ClaimAction, free: Resources) {
+    pub(crate) fn withhold(
+        &mut self,
+        group: OperationUuid,
+        uuid: OperationUuid,
+        action: &ClaimAction,
+        free: Resources,
+    ) {
         let conversion = action.conversion();
         self.draw(free, &conversion.consumed);
         let withheld = self.withheld.entry(group).or_default();
@@ -107,7 +113,10 @@ mod tests {
         state.total = sum(&[disk(100), reserved(10)]);
         sent(&mut state, 10, reserve(&[reserved(60)]));
         sent(&mut state, 20, ClaimAction::Create(vec![volume("v", 30)])); // 10 of it were free.
-        assert_eq!((state.free(), withheld(&state)), (sum(&[disk(40)]), sum(&[reserved(40), volume("v", 30)])));
+        assert_eq!(
+            (state.free(), withheld(&state)),
+            (sum(&[disk(40)]), sum(&[reserved(40), volume("v", 30)]))
+        );
         sent(&mut state, 30, ClaimAction::Destroy(vec![volume("v", 30)]));
         sent(&mut state, 40, ClaimAction::Unreserve(vec![reserved(70)]));
         assert_eq!(withheld(&state), sum(&[disk(70)]));
@@ -132,7 +141,8 @@ mod tests {
     #[test]
     fn what_a_task_uses_is_withheld_no_more() {
         let mut state = AgentState::away(Instant(0));
-        let ports = |begin, end| Resource::unreserved("ports", Value::Ranges(Ranges::new([(begin, end)])));
+        let ports =
+            |begin, end| Resource::unreserved("ports", Value::Ranges(Ranges::new([(begin, end)])));
         state.total = sum(&[disk(100), ports(1, 10), amount("cpus", 4)]);
         sent(&mut state, 10, reserve(&[reserved(60)]));
         let task = sum(&[reserved(50), ports(2, 3), amount("cpus", 1)]);

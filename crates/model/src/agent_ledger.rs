@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use crate::claim::Claim;
 use crate::framework::FrameworkInfo;
 use crate::id::{
-    AgentId, ClaimId, ClusterId, ContainerId, DiskId, ExecutorId, FrameworkId, Instant, NodeId, OperationUuid, StatusUuid, TaskId, Term,
+    AgentId, ClaimId, ClusterId, ContainerId, DiskId, ExecutorId, FrameworkId, Instant, NodeId,
+    OperationUuid, StatusUuid, TaskId, Term,
 };
 use crate::message::OperationState;
 use crate::operation::Operation;
@@ -192,7 +193,13 @@ impl AgentLedger {
     /// The empty ledger of a new agent.
     pub fn new(node: NodeId) -> AgentLedger {
         AgentLedger {
-            identity: AgentIdentity { node, agent: None, cluster: None, term: Term::default(), version: 0 },
+            identity: AgentIdentity {
+                node,
+                agent: None,
+                cluster: None,
+                term: Term::default(),
+                version: 0,
+            },
             disks: BTreeMap::new(),
             claims: BTreeMap::new(),
             frameworks: BTreeMap::new(),
@@ -216,7 +223,10 @@ impl AgentLedger {
             AgentChange::DiskGone(disk) => drop(self.disks.remove(&disk)),
             AgentChange::Claim(claim) => {
                 if let Some(old) = self.claims.get(&claim.id) {
-                    assert!(old.state <= claim.state && old.generation <= claim.generation, "a claim only goes forward");
+                    assert!(
+                        old.state <= claim.state && old.generation <= claim.generation,
+                        "a claim only goes forward"
+                    );
                 }
                 self.claims.insert(claim.id, claim);
             }
@@ -226,27 +236,37 @@ impl AgentLedger {
                 self.frameworks.insert(id, info);
             }
             AgentChange::FrameworkGone(framework) => drop(self.frameworks.remove(&framework)),
-            AgentChange::Executor(executor) => drop(self.executors.insert(executor.key(), executor)),
+            AgentChange::Executor(executor) => {
+                drop(self.executors.insert(executor.key(), executor))
+            }
             AgentChange::ExecutorGone(key) => drop(self.executors.remove(&key)),
             AgentChange::Task(task) => {
                 if let Some(old) = self.tasks.get(&task.key()) {
-                    assert!(!old.state.is_terminal() || old.state == task.state, "a task ends once");
+                    assert!(
+                        !old.state.is_terminal() || old.state == task.state,
+                        "a task ends once"
+                    );
                 }
                 self.tasks.insert(task.key(), task);
             }
             AgentChange::TaskGone(key) => drop(self.tasks.remove(&key)),
-            AgentChange::Operation(operation) => drop(self.operations.insert(operation.uuid, operation)),
+            AgentChange::Operation(operation) => {
+                drop(self.operations.insert(operation.uuid, operation))
+            }
             AgentChange::OperationGone(uuid) => drop(self.operations.remove(&uuid)),
         }
     }
 
     /// Tasks that have not ended and use the volume behind `claim`.
     pub fn users_of<'a>(&'a self, claim: &'a Claim) -> impl Iterator<Item = &'a TaskRecord> {
-        let uses = move |list: &[crate::resource::Resource]| list.iter().any(|it| it.identity.unallocated() == claim.resource.identity);
+        let uses = move |list: &[crate::resource::Resource]| {
+            list.iter().any(|it| it.identity.unallocated() == claim.resource.identity)
+        };
         self.tasks.values().filter(move |task| {
             let executor = self.executors.get(&(task.framework.clone(), task.executor.clone()));
             let by_executor = executor.is_some_and(|it| uses(&it.info.resources));
-            (!task.state.is_terminal() || executor.is_some()) && (uses(&task.info.resources) || by_executor)
+            (!task.state.is_terminal() || executor.is_some())
+                && (uses(&task.info.resources) || by_executor)
         })
     }
 }

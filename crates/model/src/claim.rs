@@ -72,7 +72,12 @@ impl Claim {
         if HISTORY_MAX <= self.history.len() {
             self.history.remove(1); // The first one tells where it came from.
         }
-        self.history.push(ClaimEvent { at, generation: self.generation, what: what.to_owned(), by: by.to_owned() });
+        self.history.push(ClaimEvent {
+            at,
+            generation: self.generation,
+            what: what.to_owned(),
+            by: by.to_owned(),
+        });
     }
 }
 
@@ -94,7 +99,7 @@ pub struct Making<'a> {
     /// Who asks, for the history.
     pub by: &'a str,
     /// Fresh ids.
-    pub ids: &'a mut dyn crate::id::Ids,
+    pub ids: &'a mut dyn crate::id::IdSource,
     /// Which disk carries a volume with this identity.
     pub disk_of: &'a dyn Fn(&Identity) -> Option<DiskId>,
 }
@@ -110,7 +115,10 @@ pub fn total(base: &Resources, claims: &BTreeMap<ClaimId, Claim>) -> Result<Reso
         None => Ok(total),
         Some(id) => Err(Invalid::new(
             format!("claims[{id}]"),
-            format!("{} no longer fits on what the machine has; give the disk or the amount back", claims[id].resource),
+            format!(
+                "{} no longer fits on what the machine has; give the disk or the amount back",
+                claims[id].resource
+            ),
         )),
     }
 }
@@ -135,7 +143,8 @@ pub fn fit(base: &Resources, claims: &BTreeMap<ClaimId, Claim>) -> (Resources, V
 /// Claims on disks that can only be taken whole, with the size that such a disk has now, where that is not what the claim says.
 pub fn drifts(base: &Resources, claims: &BTreeMap<ClaimId, Claim>) -> Vec<(ClaimId, Value)> {
     let drift = |claim: &Claim| {
-        let place = place_of(claim, base).filter(|it| it.value != claim.resource.value && it.identity.is_exclusive())?;
+        let place = place_of(claim, base)
+            .filter(|it| it.value != claim.resource.value && it.identity.is_exclusive())?;
         Some((claim.id, place.value))
     };
     claims.values().filter_map(drift).collect()
@@ -143,7 +152,12 @@ pub fn drifts(base: &Resources, claims: &BTreeMap<ClaimId, Claim>) -> Vec<(Claim
 
 /// What of the machine a claim lies on, if that is there.
 fn place_of(claim: &Claim, left: &Resources) -> Option<Resource> {
-    let mut place = Resource { identity: claim.resource.identity.base(), mount: None, creator: None, ..claim.resource.clone() };
+    let mut place = Resource {
+        identity: claim.resource.identity.base(),
+        mount: None,
+        creator: None,
+        ..claim.resource.clone()
+    };
     if place.identity.is_exclusive() {
         place.value = left.get(&place.identity)?.value.clone();
     }
@@ -151,7 +165,11 @@ fn place_of(claim: &Claim, left: &Resources) -> Option<Resource> {
 }
 
 /// What `action` (without allocations, already found to apply to the total) does to `claims`.
-pub fn changes(action: &ClaimAction, claims: &BTreeMap<ClaimId, Claim>, making: &mut Making<'_>) -> ClaimChanges {
+pub fn changes(
+    action: &ClaimAction,
+    claims: &BTreeMap<ClaimId, Claim>,
+    making: &mut Making<'_>,
+) -> ClaimChanges {
     let mut touched = BTreeMap::new();
     let conversion = action.conversion();
     for resource in conversion.consumed.iter().filter(|it| it.identity.needs_checkpoint()) {
@@ -172,13 +190,23 @@ pub fn changes(action: &ClaimAction, claims: &BTreeMap<ClaimId, Claim>, making: 
     ClaimChanges { kept, ended }
 }
 
-fn find(identity: &Identity, claims: &BTreeMap<ClaimId, Claim>, touched: &BTreeMap<ClaimId, Claim>) -> Option<Claim> {
-    let live = |it: &&Claim| it.resource.identity == *identity && it.state != ClaimState::Destroying;
+fn find(
+    identity: &Identity,
+    claims: &BTreeMap<ClaimId, Claim>,
+    touched: &BTreeMap<ClaimId, Claim>,
+) -> Option<Claim> {
+    let live =
+        |it: &&Claim| it.resource.identity == *identity && it.state != ClaimState::Destroying;
     let untouched = claims.values().filter(|it| !touched.contains_key(&it.id)).find(live);
     touched.values().find(live).or(untouched).cloned()
 }
 
-fn take(resource: &Resource, claims: &BTreeMap<ClaimId, Claim>, touched: &mut BTreeMap<ClaimId, Claim>, making: &Making<'_>) {
+fn take(
+    resource: &Resource,
+    claims: &BTreeMap<ClaimId, Claim>,
+    touched: &mut BTreeMap<ClaimId, Claim>,
+    making: &Making<'_>,
+) {
     let Some(mut claim) = find(&resource.identity, claims, touched) else { return };
     if claim.is_volume() {
         claim.state = ClaimState::Destroying;
@@ -190,8 +218,14 @@ fn take(resource: &Resource, claims: &BTreeMap<ClaimId, Claim>, touched: &mut BT
     touched.insert(claim.id, claim);
 }
 
-fn give(resource: &Resource, claims: &BTreeMap<ClaimId, Claim>, touched: &mut BTreeMap<ClaimId, Claim>, making: &mut Making<'_>) {
-    let existing = find(&resource.identity, claims, touched).filter(|it| !it.resource.identity.is_exclusive());
+fn give(
+    resource: &Resource,
+    claims: &BTreeMap<ClaimId, Claim>,
+    touched: &mut BTreeMap<ClaimId, Claim>,
+    making: &mut Making<'_>,
+) {
+    let existing =
+        find(&resource.identity, claims, touched).filter(|it| !it.resource.identity.is_exclusive());
     let claim = match existing {
         Some(mut claim) => {
             claim.resource.value = claim.resource.value.plus(&resource.value);
@@ -223,7 +257,7 @@ fn give(resource: &Resource, claims: &BTreeMap<ClaimId, Claim>, touched: &mut BT
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::{Ids, PersistenceId};
+    use crate::id::{IdSource, PersistenceId};
     use crate::operation::Asker;
     use crate::resource::{Reservation, ReservationKind, Source};
     use crate::role::Role;
@@ -235,7 +269,7 @@ mod tests {
     /// Fresh ids: 1, 2, 3 ...
     struct Counter(u128);
 
-    impl Ids for Counter {
+    impl IdSource for Counter {
         fn fresh(&mut self) -> Uuid {
             self.0 += 1;
             Uuid::from_u128(self.0)
@@ -276,7 +310,9 @@ mod tests {
 
         /// Does `action` if it can be done; true if it was. The space of destroyed volumes comes back with [`Agent::empty_trash`].
         fn perform(&mut self, action: &ClaimAction) -> bool {
-            if action.check(Asker::Operator { principal: None }).is_err() || action.apply(&mut self.total).is_err() {
+            if action.check(Asker::Operator { principal: None }).is_err()
+                || action.apply(&mut self.total).is_err()
+            {
                 return false;
             }
             if let ClaimAction::Destroy(_) = action {
@@ -287,18 +323,32 @@ mod tests {
         }
 
         fn note(&mut self, action: &ClaimAction) {
-            let mut making = Making { now: Instant(1), framework: None, by: "op", ids: &mut self.ids, disk_of: &|_| Some(DISK) };
+            let mut making = Making {
+                now: Instant(1),
+                framework: None,
+                by: "op",
+                ids: &mut self.ids,
+                disk_of: &|_| Some(DISK),
+            };
             let mut changes = changes(action, &self.claims, &mut making);
             if let ClaimAction::Destroy(_) = action {
                 changes.kept.retain(Claim::is_volume);
             }
             for claim in changes.kept {
                 let old = self.claims.insert(claim.id, claim.clone());
-                assert!(old.is_none_or(|old| old.state <= claim.state && old.generation < claim.generation), "claims go forward");
+                assert!(
+                    old.is_none_or(
+                        |old| old.state <= claim.state && old.generation < claim.generation
+                    ),
+                    "claims go forward"
+                );
             }
             for id in changes.ended {
                 let ended = self.claims.remove(&id).expect("what ends was there");
-                assert!(!ended.is_volume(), "the record of a volume ends only once its bytes are in the trash");
+                assert!(
+                    !ended.is_volume(),
+                    "the record of a volume ends only once its bytes are in the trash"
+                );
             }
         }
 
@@ -330,10 +380,18 @@ mod tests {
         assert_eq!(agent.claims.len(), 1);
         assert!(agent.perform(&ClaimAction::Create(vec![volume(20, "a"), volume(20, "b")])));
         assert_eq!(agent.claims.values().filter(|it| it.is_volume()).count(), 2);
-        assert!(agent.claims.values().filter(|it| it.is_volume()).all(|it| it.disk == Some(DISK) && it.state == ClaimState::Making));
+        assert!(agent
+            .claims
+            .values()
+            .filter(|it| it.is_volume())
+            .all(|it| it.disk == Some(DISK) && it.state == ClaimState::Making));
         assert_eq!(agent.claims.len(), 3);
         assert!(agent.perform(&ClaimAction::Create(vec![volume(20, "c")])));
-        assert_eq!(agent.claims.values().filter(|it| !it.is_volume()).count(), 0, "nothing is left of the reservation itself");
+        assert_eq!(
+            agent.claims.values().filter(|it| !it.is_volume()).count(),
+            0,
+            "nothing is left of the reservation itself"
+        );
     }
 
     #[test]
@@ -342,15 +400,28 @@ mod tests {
         let holder = |askers: &[Option<&FrameworkId>]| {
             let (mut claims, mut ids) = (BTreeMap::new(), Counter(0));
             for framework in askers.iter().copied() {
-                let mut making = Making { now: Instant(1), framework, by: "x", ids: &mut ids, disk_of: &|_| Some(DISK) };
-                let kept = changes(&reserve(vec![disk(10).reserved(dynamic("db"))]), &claims, &mut making).kept;
+                let mut making = Making {
+                    now: Instant(1),
+                    framework,
+                    by: "x",
+                    ids: &mut ids,
+                    disk_of: &|_| Some(DISK),
+                };
+                let kept =
+                    changes(&reserve(vec![disk(10).reserved(dynamic("db"))]), &claims, &mut making)
+                        .kept;
                 claims.extend(kept.into_iter().map(|it| (it.id, it)));
             }
             assert_eq!(claims.len(), 1);
             claims.into_values().next().and_then(|it| it.framework)
         };
         assert_eq!(holder(&[Some(&a), Some(&a)]), Some(a.clone()));
-        for several in [&[Some(&a), Some(&b)][..], &[Some(&a), None], &[None, Some(&a)], &[Some(&a), Some(&b), Some(&a)]] {
+        for several in [
+            &[Some(&a), Some(&b)][..],
+            &[Some(&a), None],
+            &[None, Some(&a)],
+            &[Some(&a), Some(&b), Some(&a)],
+        ] {
             assert_eq!(holder(several), None, "{several:?}");
         }
     }
@@ -362,13 +433,26 @@ mod tests {
         agent.perform(&ClaimAction::Create(vec![volume(50, "a")]));
         assert!(agent.perform(&ClaimAction::Destroy(vec![volume(50, "a")])));
         assert_eq!((agent.destroying().len(), agent.claims.len()), (1, 1));
-        assert_eq!(total(&agent.base, &agent.claims).unwrap(), [disk(50)].iter().collect(), "its space is not free yet");
+        assert_eq!(
+            total(&agent.base, &agent.claims).unwrap(),
+            [disk(50)].iter().collect(),
+            "its space is not free yet"
+        );
         assert!(!agent.perform(&ClaimAction::Create(vec![volume(50, "a")])));
         let destroyed = agent.destroying()[0].id;
         agent.empty_trash();
-        assert_eq!(total(&agent.base, &agent.claims).unwrap(), [disk(50), disk(50).reserved(dynamic("db"))].iter().collect());
-        assert!(agent.perform(&ClaimAction::Create(vec![volume(50, "a")])), "its name is free again");
-        assert!(agent.claims.values().filter(|it| it.is_volume()).all(|it| it.id != destroyed), "a new volume is never the old one");
+        assert_eq!(
+            total(&agent.base, &agent.claims).unwrap(),
+            [disk(50), disk(50).reserved(dynamic("db"))].iter().collect()
+        );
+        assert!(
+            agent.perform(&ClaimAction::Create(vec![volume(50, "a")])),
+            "its name is free again"
+        );
+        assert!(
+            agent.claims.values().filter(|it| it.is_volume()).all(|it| it.id != destroyed),
+            "a new volume is never the old one"
+        );
     }
 
     #[test]
@@ -384,14 +468,24 @@ mod tests {
     #[test]
     fn a_mount_disk_that_has_drifted_keeps_its_claim() {
         let mount = |mb: i64| disk(mb).on(Source::mount("/d1"));
-        let volume = mount(100).reserved(dynamic("db")).volume(PersistenceId::made("a".to_owned()), "data", None);
+        let volume = mount(100).reserved(dynamic("db")).volume(
+            PersistenceId::made("a".to_owned()),
+            "data",
+            None,
+        );
         let mut agent = Agent::new(&[mount(100)]);
         assert!(agent.perform(&reserve(vec![mount(100).reserved(dynamic("db"))])));
         assert!(agent.perform(&ClaimAction::Create(vec![volume.clone()])));
         let id = *agent.claims.keys().next().unwrap();
-        for (mb, drift) in [(100, vec![]), (101, vec![(id, disk(101).value)]), (99, vec![(id, disk(99).value)])] {
+        for (mb, drift) in
+            [(100, vec![]), (101, vec![(id, disk(101).value)]), (99, vec![(id, disk(99).value)])]
+        {
             let base: Resources = [mount(mb)].iter().collect();
-            assert_eq!(fit(&base, &agent.claims), ([volume.clone()].iter().collect(), vec![]), "{mb} MB");
+            assert_eq!(
+                fit(&base, &agent.claims),
+                ([volume.clone()].iter().collect(), vec![]),
+                "{mb} MB"
+            );
             assert_eq!(drifts(&base, &agent.claims), drift);
         }
         let elsewhere: Resources = [disk(100).on(Source::mount("/d2"))].iter().collect();
@@ -399,7 +493,11 @@ mod tests {
         assert_eq!(drifts(&elsewhere, &agent.claims), []);
         let second = Claim { id: ClaimId(Uuid::from_u128(99)), ..agent.claims[&id].clone() };
         agent.claims.insert(second.id, second.clone());
-        assert_eq!(fit(&[mount(101)].iter().collect(), &agent.claims).1, [second.id], "a disk is taken once");
+        assert_eq!(
+            fit(&[mount(101)].iter().collect(), &agent.claims).1,
+            [second.id],
+            "a disk is taken once"
+        );
     }
 
     #[test]
@@ -457,17 +555,19 @@ mod tests {
     /// From any stack to any other, also to and from a static reservation, and from none.
     fn re_reserved() -> impl Strategy<Value = ClaimAction> {
         let source = prop_oneof![4 => stack(), 1 => Just(Vec::new()), 1 => Just(vec![reservation("s", ReservationKind::Static)])];
-        (prop::collection::vec(bare(), 1..3), source, stack()).prop_map(|(list, from, to)| ClaimAction::Reserve {
-            resources: list.iter().map(|it| stacked(it.clone(), to.clone())).collect(),
-            source: list.iter().map(|it| stacked(it.clone(), from.clone())).collect(),
+        (prop::collection::vec(bare(), 1..3), source, stack()).prop_map(|(list, from, to)| {
+            ClaimAction::Reserve {
+                resources: list.iter().map(|it| stacked(it.clone(), to.clone())).collect(),
+                source: list.iter().map(|it| stacked(it.clone(), from.clone())).collect(),
+            }
         })
     }
 
     fn action() -> impl Strategy<Value = ClaimAction> {
         let some = || prop::collection::vec(reserved(), 1..3);
         let volumes = || {
-            let one =
-                (reserved(), select(vec!["a", "b", "c"])).prop_map(|(it, id)| it.volume(PersistenceId::made(id.to_owned()), "data", None));
+            let one = (reserved(), select(vec!["a", "b", "c"]))
+                .prop_map(|(it, id)| it.volume(PersistenceId::made(id.to_owned()), "data", None));
             prop::collection::vec(one, 1..3)
         };
         prop_oneof![
@@ -483,12 +583,16 @@ mod tests {
     fn moved(agent: &Agent, pick: usize, to: Vec<Reservation>) -> Option<ClaimAction> {
         let claims: Vec<&Claim> = agent.claims.values().filter(|it| !it.is_volume()).collect();
         let source = claims.get(pick % claims.len().max(1))?.resource.clone();
-        Some(ClaimAction::Reserve { resources: vec![stacked(source.clone(), to)], source: vec![source] })
+        Some(ClaimAction::Reserve {
+            resources: vec![stacked(source.clone(), to)],
+            source: vec![source],
+        })
     }
 
     /// A whole volume or reservation that is there, so that undoing happens often enough to matter.
     fn undo(agent: &Agent, pick: usize) -> Option<ClaimAction> {
-        let claims: Vec<&Claim> = agent.claims.values().filter(|it| it.state != ClaimState::Destroying).collect();
+        let claims: Vec<&Claim> =
+            agent.claims.values().filter(|it| it.state != ClaimState::Destroying).collect();
         let claim = claims.get(pick % claims.len().max(1))?;
         Some(match claim.is_volume() {
             true => ClaimAction::Destroy(vec![claim.resource.clone()]),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::id::FrameworkId;
 use crate::role::Role;
-use crate::task::Carried;
+use crate::task::OpaquePayload;
 
 /// What a framework understands (the numbers are those of the wire).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,12 +31,21 @@ impl Capability {
     /// From the wire's number; those we do not know are ignored.
     pub fn from_number(number: i32) -> Option<Capability> {
         use Capability::{
-            GpuResources, MultiRole, PartitionAware, RegionAware, ReservationRefinement, RevocableResources, SharedResources,
-            TaskKillingState,
+            GpuResources, MultiRole, PartitionAware, RegionAware, ReservationRefinement,
+            RevocableResources, SharedResources, TaskKillingState,
         };
-        [RevocableResources, TaskKillingState, GpuResources, SharedResources, PartitionAware, MultiRole, ReservationRefinement, RegionAware]
-            .into_iter()
-            .find(|it| *it as i32 == number)
+        [
+            RevocableResources,
+            TaskKillingState,
+            GpuResources,
+            SharedResources,
+            PartitionAware,
+            MultiRole,
+            ReservationRefinement,
+            RegionAware,
+        ]
+        .into_iter()
+        .find(|it| *it as i32 == number)
     }
 }
 
@@ -62,7 +71,7 @@ pub struct FrameworkInfo {
     /// What it understands.
     pub capabilities: BTreeSet<Capability>,
     /// What else it says (web address, labels, offer filters), as an encoded `mesos.v1.FrameworkInfo`, or nothing.
-    pub carried: Carried,
+    pub payload: OpaquePayload,
 }
 
 impl FrameworkInfo {

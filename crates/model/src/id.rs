@@ -130,17 +130,17 @@ impl Instant {
 }
 
 /// Where fresh uuids come from: randomness in a process, a seed in a simulation.
-pub trait Ids {
+pub trait IdSource {
     /// A uuid never returned before.
     fn fresh(&mut self) -> Uuid;
 }
 
 /// What accompanies each input of a mind: the time, and a source of fresh ids.
-pub struct Moment<'a> {
+pub struct StepContext<'a> {
     /// Now.
     pub now: Instant,
     /// Fresh ids.
-    pub ids: &'a mut dyn Ids,
+    pub ids: &'a mut dyn IdSource,
 }
 
 /// Checks the rules that all ids share (`field` is named in the error).
@@ -148,8 +148,12 @@ pub struct Moment<'a> {
 /// # Errors
 /// [`Invalid`], as for the ids' `parse`.
 pub fn check_id(field: &str, text: &str) -> Result<(), Invalid> {
-    let refuse =
-        |why: &str| Err(Invalid::new(field, format!("{why}; use 1 to {ID_BYTES_MAX} bytes without `/`, `\\` or control characters")));
+    let refuse = |why: &str| {
+        Err(Invalid::new(
+            field,
+            format!("{why}; use 1 to {ID_BYTES_MAX} bytes without `/`, `\\` or control characters"),
+        ))
+    };
     if text.is_empty() {
         return refuse("an id must not be empty");
     }

@@ -34,8 +34,15 @@ pub fn check_task(task: &TaskInfo, agent: &AgentId) -> Result<(), Invalid> {
     match (&task.command, &task.executor) {
         (Some(command), None) => check_command(command).map_err(|it| it.within("command"))?,
         (None, Some(executor)) => check_executor(executor).map_err(within)?,
-        (None, None) => return Err(Invalid::new("command", "a task needs a `command` or an `executor`")),
-        (Some(_), Some(_)) => return Err(Invalid::new("executor", "a task has either a `command` or an `executor`; leave one out")),
+        (None, None) => {
+            return Err(Invalid::new("command", "a task needs a `command` or an `executor`"))
+        }
+        (Some(_), Some(_)) => {
+            return Err(Invalid::new(
+                "executor",
+                "a task has either a `command` or an `executor`; leave one out",
+            ))
+        }
     }
     let executors = task.executor.iter().flat_map(|it| &it.resources);
     check_together(task.resources.iter().chain(executors))
@@ -45,7 +52,11 @@ pub fn check_task(task: &TaskInfo, agent: &AgentId) -> Result<(), Invalid> {
 ///
 /// # Errors
 /// [`Invalid`] naming the field, such as `task_group.tasks[1].command`.
-pub fn check_group(executor: &ExecutorInfo, tasks: &[TaskInfo], agent: &AgentId) -> Result<(), Invalid> {
+pub fn check_group(
+    executor: &ExecutorInfo,
+    tasks: &[TaskInfo],
+    agent: &AgentId,
+) -> Result<(), Invalid> {
     check_group_executor(executor).map_err(|it| it.within("executor"))?;
     if tasks.is_empty() {
         return Err(Invalid::new("task_group.tasks", "is empty; a group needs at least one task"));
@@ -55,7 +66,10 @@ pub fn check_group(executor: &ExecutorInfo, tasks: &[TaskInfo], agent: &AgentId)
         let check = check_member(task, executor, agent);
         check.map_err(|it| it.within(format_args!("task_group.tasks[{index}]")))?;
         if !seen.insert(&task.id) {
-            return Err(Invalid::new(format!("task_group.tasks[{index}].task_id"), format!("`{}` comes twice", task.id)));
+            return Err(Invalid::new(
+                format!("task_group.tasks[{index}].task_id"),
+                format!("`{}` comes twice", task.id),
+            ));
         }
     }
     check_together(executor.resources.iter().chain(tasks.iter().flat_map(|it| &it.resources)))
@@ -68,7 +82,10 @@ pub fn check_group(executor: &ExecutorInfo, tasks: &[TaskInfo], agent: &AgentId)
 /// [`Invalid`] naming the field, `framework_id`.
 pub fn check_owner(executor: &ExecutorInfo, framework: &FrameworkId) -> Result<(), Invalid> {
     match executor.framework.as_ref().filter(|it| *it != framework) {
-        Some(other) => Err(Invalid::new("framework_id", format!("is `{other}`, but `{framework}` launches it; leave it out"))),
+        Some(other) => Err(Invalid::new(
+            "framework_id",
+            format!("is `{other}`, but `{framework}` launches it; leave it out"),
+        )),
         None => Ok(()),
     }
 }
@@ -76,14 +93,17 @@ pub fn check_owner(executor: &ExecutorInfo, framework: &FrameworkId) -> Result<(
 /// What holds for each task, whatever runs it.
 fn check_task_alone(task: &TaskInfo, agent: &AgentId, shares_sandbox: bool) -> Result<(), Invalid> {
     if task.agent != *agent {
-        return Err(Invalid::new("agent_id", format!("is `{}`, but the offer is of `{agent}`", task.agent)));
+        return Err(Invalid::new(
+            "agent_id",
+            format!("is `{}`, but the offer is of `{agent}`", task.agent),
+        ));
     }
-    check_bytes("data", task.carried.0.len(), DESCRIPTION_BYTES_MAX)?;
+    check_bytes("data", task.payload.0.len(), DESCRIPTION_BYTES_MAX)?;
     if task.resources.iter().all(|it| it.value.is_empty()) {
         return Err(Invalid::new("resources", "a task uses at least one resource"));
     }
     check_resources(&task.resources)?;
-    let rest: v1::TaskInfo = unpack(&task.carried);
+    let rest: v1::TaskInfo = unpack(&task.payload);
     check_container(rest.container.as_ref(), shares_sandbox)?;
     span_ms("max_completion_time", rest.max_completion_time)?;
     check_health(&rest)?;
@@ -105,15 +125,20 @@ fn check_member(task: &TaskInfo, executor: &ExecutorInfo, agent: &AgentId) -> Re
 }
 
 fn check_executor(executor: &ExecutorInfo) -> Result<(), Invalid> {
-    check_bytes("data", executor.carried.0.len(), DESCRIPTION_BYTES_MAX)?;
+    check_bytes("data", executor.payload.0.len(), DESCRIPTION_BYTES_MAX)?;
     check_resources(&executor.resources)?;
     if let Some(index) = executor.resources.iter().position(|it| it.identity.shared) {
-        return Err(Invalid::new(format!("resources[{index}].shared"), "executors cannot use shared resources; give them to its tasks"));
+        return Err(Invalid::new(
+            format!("resources[{index}].shared"),
+            "executors cannot use shared resources; give them to its tasks",
+        ));
     }
-    let rest: v1::ExecutorInfo = unpack(&executor.carried);
+    let rest: v1::ExecutorInfo = unpack(&executor.payload);
     check_container(rest.container.as_ref(), false)?;
     match (executor.kind, &executor.command) {
-        (Some(ExecutorKind::Default), Some(_)) => Err(Invalid::new("command", "the default executor has its own; leave it out")),
+        (Some(ExecutorKind::Default), Some(_)) => {
+            Err(Invalid::new("command", "the default executor has its own; leave it out"))
+        }
         (Some(ExecutorKind::Default), None) => Ok(()),
         (_, None) => Err(Invalid::new("command", "a custom executor needs a command")),
         (_, Some(command)) => check_command(command).map_err(|it| it.within("command")),
@@ -122,19 +147,33 @@ fn check_executor(executor: &ExecutorInfo) -> Result<(), Invalid> {
 
 fn check_group_executor(executor: &ExecutorInfo) -> Result<(), Invalid> {
     if executor.kind.is_none() {
-        return Err(Invalid::new("type", "is missing; the executor of a group is DEFAULT or CUSTOM"));
+        return Err(Invalid::new(
+            "type",
+            "is missing; the executor of a group is DEFAULT or CUSTOM",
+        ));
     }
     check_executor(executor)?;
     let all: Resources = executor.resources.iter().collect();
     let (cpus, mem, disk) = (all.quantity("cpus"), all.quantity("mem"), all.quantity("disk"));
     if cpus < EXECUTOR_CPUS_MIN {
-        return Err(Invalid::new("resources", format!("has {cpus} cpus; the executor of a group needs at least {EXECUTOR_CPUS_MIN}")));
+        return Err(Invalid::new(
+            "resources",
+            format!("has {cpus} cpus; the executor of a group needs at least {EXECUTOR_CPUS_MIN}"),
+        ));
     }
     if mem < EXECUTOR_MEM_MIN {
-        return Err(Invalid::new("resources", format!("has {mem} MB of mem; the executor of a group needs at least {EXECUTOR_MEM_MIN}")));
+        return Err(Invalid::new(
+            "resources",
+            format!(
+                "has {mem} MB of mem; the executor of a group needs at least {EXECUTOR_MEM_MIN}"
+            ),
+        ));
     }
     if disk <= Scalar::ZERO {
-        return Err(Invalid::new("resources", "has no disk; the executor of a group needs some for its sandbox"));
+        return Err(Invalid::new(
+            "resources",
+            "has no disk; the executor of a group needs some for its sandbox",
+        ));
     }
     Ok(())
 }
@@ -153,12 +192,18 @@ fn check_together<'a>(all: impl Iterator<Item = &'a Resource>) -> Result<(), Inv
     for resource in all.filter(|it| !it.value.is_empty()) {
         let identity = &resource.identity;
         if *revocable.entry(&identity.name).or_insert(identity.revocable) != identity.revocable {
-            let why = format!("`{}` is partly revocable; use either revocable or other {}", identity.name, identity.name);
+            let why = format!(
+                "`{}` is partly revocable; use either revocable or other {}",
+                identity.name, identity.name
+            );
             return Err(Invalid::new("resources", why));
         }
         if let Some(id) = identity.persistence.as_ref().filter(|_| !identity.shared) {
             if !volumes.insert((identity.role(), id)) {
-                return Err(Invalid::new("resources", format!("the volume `{id}` comes twice; name it once")));
+                return Err(Invalid::new(
+                    "resources",
+                    format!("the volume `{id}` comes twice; name it once"),
+                ));
             }
         }
     }
@@ -174,13 +219,19 @@ fn check_command(command: &CommandInfo) -> Result<(), Invalid> {
         return Err(Invalid::new("value", "is missing; a shell command needs its line, or set `shell` to false and give `arguments`"));
     }
     if value.is_empty() && command.arguments.is_empty() {
-        return Err(Invalid::new("value", "is missing; name the program in `value` or in `arguments`"));
+        return Err(Invalid::new(
+            "value",
+            "is missing; name the program in `value` or in `arguments`",
+        ));
     }
     Ok(())
 }
 
 /// `shares_sandbox`: Holdfast's own executor runs the task beside others in one sandbox.
-fn check_container(container: Option<&v1::ContainerInfo>, shares_sandbox: bool) -> Result<(), Invalid> {
+fn check_container(
+    container: Option<&v1::ContainerInfo>,
+    shares_sandbox: bool,
+) -> Result<(), Invalid> {
     let Some(container) = container else { return Ok(()) };
     let refuse = |field: &str, why: &str| Err(Invalid::new(format!("container.{field}"), why));
     if container.r#type != i32::from(v1::container_info::Type::Mesos) {
@@ -190,16 +241,30 @@ fn check_container(container: Option<&v1::ContainerInfo>, shares_sandbox: bool) 
         return refuse("docker", "must be absent from a container of type MESOS");
     }
     if container.mesos.as_ref().is_some_and(|it| it.image.is_some()) {
-        return refuse("mesos.image", "images are not supported yet; the task sees the machine's own files");
+        return refuse(
+            "mesos.image",
+            "images are not supported yet; the task sees the machine's own files",
+        );
     }
     if !container.volumes.is_empty() && !shares_sandbox {
-        return refuse("volumes", "a container's own volumes are not supported yet; use a persistent volume");
+        return refuse(
+            "volumes",
+            "a container's own volumes are not supported yet; use a persistent volume",
+        );
     }
     for (index, volume) in container.volumes.iter().enumerate() {
-        check_shared_place(volume).map_err(|it| it.within(format_args!("container.volumes[{index}]")))?;
+        check_shared_place(volume)
+            .map_err(|it| it.within(format_args!("container.volumes[{index}]")))?;
     }
-    match container.network_infos.iter().position(|it| it.name.is_some() || !it.port_mappings.is_empty()) {
-        Some(index) => refuse(&format!("network_infos[{index}]"), "named networks are not supported yet; tasks use the machine's network"),
+    match container
+        .network_infos
+        .iter()
+        .position(|it| it.name.is_some() || !it.port_mappings.is_empty())
+    {
+        Some(index) => refuse(
+            &format!("network_infos[{index}]"),
+            "named networks are not supported yet; tasks use the machine's network",
+        ),
         None => Ok(()),
     }
 }
@@ -208,34 +273,57 @@ fn check_container(container: Option<&v1::ContainerInfo>, shares_sandbox: bool) 
 fn check_shared_place(volume: &v1::Volume) -> Result<(), Invalid> {
     use v1::volume::source::{sandbox_path::Type as Whose, Type};
     let source = volume.source.as_ref();
-    if volume.host_path.is_some() || volume.image.is_some() || source.is_none_or(|it| it.r#type() != Type::SandboxPath) {
-        return Err(Invalid::new("source.type", "only SANDBOX_PATH is supported, in a task of a group; else use a persistent volume"));
+    if volume.host_path.is_some()
+        || volume.image.is_some()
+        || source.is_none_or(|it| it.r#type() != Type::SandboxPath)
+    {
+        return Err(Invalid::new(
+            "source.type",
+            "only SANDBOX_PATH is supported, in a task of a group; else use a persistent volume",
+        ));
     }
     let Some(place) = source.and_then(|it| it.sandbox_path.as_ref()) else {
-        return Err(Invalid::new("source.sandbox_path", "is missing; a source of type SANDBOX_PATH needs it"));
+        return Err(Invalid::new(
+            "source.sandbox_path",
+            "is missing; a source of type SANDBOX_PATH needs it",
+        ));
     };
     if place.r#type() != Whose::Parent {
-        return Err(Invalid::new("source.sandbox_path.type", "only PARENT is supported: the sandbox that the tasks of a group share"));
+        return Err(Invalid::new(
+            "source.sandbox_path.type",
+            "only PARENT is supported: the sandbox that the tasks of a group share",
+        ));
     }
     if volume.mode() != v1::volume::Mode::Rw {
         return Err(Invalid::new("mode", "RO is not supported: the place is shown by a link, which keeps nobody from writing; give RW"));
     }
-    check_container_path(&place.path).map_err(|it| Invalid::new("source.sandbox_path.path", it.why))?;
+    check_container_path(&place.path)
+        .map_err(|it| Invalid::new("source.sandbox_path.path", it.why))?;
     check_container_path(&volume.container_path)
 }
 
 fn check_health(rest: &v1::TaskInfo) -> Result<(), Invalid> {
     let health = rest.health_check.iter().flat_map(|it| {
-        let fields = [it.delay_seconds, it.interval_seconds, it.timeout_seconds, it.grace_period_seconds];
-        ["delay", "interval", "timeout", "grace_period"].into_iter().zip(fields).map(|(name, value)| ("health_check", name, value))
+        let fields =
+            [it.delay_seconds, it.interval_seconds, it.timeout_seconds, it.grace_period_seconds];
+        ["delay", "interval", "timeout", "grace_period"]
+            .into_iter()
+            .zip(fields)
+            .map(|(name, value)| ("health_check", name, value))
     });
     let check = rest.check.iter().flat_map(|it| {
         let fields = [it.delay_seconds, it.interval_seconds, it.timeout_seconds];
-        ["delay", "interval", "timeout"].into_iter().zip(fields).map(|(name, value)| ("check", name, value))
+        ["delay", "interval", "timeout"]
+            .into_iter()
+            .zip(fields)
+            .map(|(name, value)| ("check", name, value))
     });
     for (part, name, value) in health.chain(check) {
         if let Some(value) = value.filter(|it| !it.is_finite() || *it < 0.0) {
-            return Err(Invalid::new(format!("{part}.{name}_seconds"), format!("{value} is no time; give 0 or more seconds")));
+            return Err(Invalid::new(
+                format!("{part}.{name}_seconds"),
+                format!("{value} is no time; give 0 or more seconds"),
+            ));
         }
     }
     Ok(())
@@ -244,7 +332,7 @@ fn check_health(rest: &v1::TaskInfo) -> Result<(), Invalid> {
 /// How much memory a task may take: its limit, else what it asked for; `None` when it said that there is no limit.
 pub fn memory_limit(task: &TaskInfo) -> Option<Scalar> {
     let request = task.own_resources().quantity("mem");
-    match unpack::<v1::TaskInfo>(&task.carried).limits.get("mem").map(|it| it.value) {
+    match unpack::<v1::TaskInfo>(&task.payload).limits.get("mem").map(|it| it.value) {
         Some(limit) if limit == f64::INFINITY => None,
         Some(limit) => Some(Scalar::from_f64(limit).map_or(request, |limit| limit.max(request))),
         None => Some(request),
@@ -252,16 +340,26 @@ pub fn memory_limit(task: &TaskInfo) -> Option<Scalar> {
 }
 
 /// B54: only cpus and mem have limits, and a limit is at least the request. Processors are shares, and a ceiling on them is refused.
-fn check_limits(limits: &BTreeMap<String, v1::value::Scalar>, resources: &[Resource]) -> Result<(), Invalid> {
+fn check_limits(
+    limits: &BTreeMap<String, v1::value::Scalar>,
+    resources: &[Resource],
+) -> Result<(), Invalid> {
     let all: Resources = resources.iter().collect();
     for (name, limit) in limits {
         if name != "cpus" && name != "mem" {
-            return Err(Invalid::new(format!("limits.{name}"), "has no limit; only cpus and mem have"));
+            return Err(Invalid::new(
+                format!("limits.{name}"),
+                "has no limit; only cpus and mem have",
+            ));
         }
         let request = all.quantity(name);
-        let enough = limit.value == f64::INFINITY || Scalar::from_f64(limit.value).is_some_and(|it| request <= it);
+        let enough = limit.value == f64::INFINITY
+            || Scalar::from_f64(limit.value).is_some_and(|it| request <= it);
         if !enough {
-            return Err(Invalid::new(format!("limits.{name}"), format!("{} is less than the {request} requested", limit.value)));
+            return Err(Invalid::new(
+                format!("limits.{name}"),
+                format!("{} is less than the {request} requested", limit.value),
+            ));
         }
         if name == "cpus" && limit.value != f64::INFINITY {
             let why = "a ceiling on processors is not supported yet: a task may use what is idle; give Infinity, or leave it out";

@@ -21,23 +21,31 @@ pub mod validate;
 pub mod value;
 
 pub use agent_ledger::{
-    AgentChange, AgentIdentity, AgentLedger, DiskKind, DiskRecord, ExecutorKey, ExecutorRecord, OperationRecord, TaskKey, TaskRecord,
+    AgentChange, AgentIdentity, AgentLedger, DiskKind, DiskRecord, ExecutorKey, ExecutorRecord,
+    OperationRecord, TaskKey, TaskRecord,
 };
 pub use claim::{Claim, ClaimEvent, ClaimState};
 pub use framework::{Capability, FrameworkInfo};
 pub use id::{
-    AgentId, ClaimId, ClusterId, ContainerId, DiskId, ExecutorId, FrameworkId, Ids, Instant, LinkId, Moment, NodeId, OfferId,
-    OperationUuid, PersistenceId, StatusUuid, TaskId, Term,
+    AgentId, ClaimId, ClusterId, ContainerId, DiskId, ExecutorId, FrameworkId, IdSource, Instant,
+    LinkId, NodeId, OfferId, OperationUuid, PersistenceId, StatusUuid, StepContext, TaskId, Term,
 };
-pub use master_ledger::{AgentRecord, Cluster, FrameworkRecord, MasterChange, MasterLedger, PendingOperation, Presence};
+pub use master_ledger::{
+    AgentRecord, Cluster, FrameworkRecord, MasterChange, MasterLedger, PendingOperation, Presence,
+};
 pub use message::{
-    Call, DiskReport, Event, ExecutorCall, ExecutorEvent, Filters, MachineInfo, NamedOperation, Offer, OperationState, OperationStatus,
-    OperationUpdate, Order, Report, ToAgent, ToMaster,
+    Call, DiskReport, Event, ExecutorCall, ExecutorEvent, Filters, MachineInfo, NamedOperation,
+    Offer, OperationState, OperationStatus, OperationUpdate, Order, Report, ToAgent, ToMaster,
 };
 pub use operation::{Action, Asker, ClaimAction, Conversion, Operation, Unreadable};
-pub use resource::{Identity, Labels, Mode, Reservation, ReservationKind, Resource, Source, SourceKind, VolumeMount};
+pub use resource::{
+    Identity, Labels, Mode, Reservation, ReservationKind, Resource, Source, SourceKind, VolumeMount,
+};
 pub use resources::{Quantities, Resources};
 pub use role::Role;
-pub use task::{Carried, CommandInfo, ExecutorInfo, ExecutorKind, Reason, StatusSource, TaskInfo, TaskState, TaskStatus};
+pub use task::{
+    CommandInfo, ExecutorInfo, ExecutorKind, OpaquePayload, Reason, StatusSource, TaskInfo,
+    TaskState, TaskStatus,
+};
 pub use validate::Invalid;
 pub use value::{Ranges, Scalar, Value, ValueKind};

@@ -128,21 +128,34 @@ impl MasterLedger {
             MasterChange::Cluster(cluster) => {
                 if let Some(old) = &self.cluster {
                     assert!(old.id == cluster.id, "a cluster keeps its name");
-                    assert!(old.next_agent <= cluster.next_agent && old.next_framework <= cluster.next_framework, "ids are given once");
+                    assert!(
+                        old.next_agent <= cluster.next_agent
+                            && old.next_framework <= cluster.next_framework,
+                        "ids are given once"
+                    );
                 }
                 self.cluster = Some(cluster);
             }
             MasterChange::Agent(agent) => {
                 if let Some(old) = self.agents.get(&agent.id) {
-                    assert!(old.ledger_version <= agent.ledger_version, "an agent's ledger only grows");
-                    assert!(old.presence != Presence::Gone || agent.presence == Presence::Gone, "gone is for good");
+                    assert!(
+                        old.ledger_version <= agent.ledger_version,
+                        "an agent's ledger only grows"
+                    );
+                    assert!(
+                        old.presence != Presence::Gone || agent.presence == Presence::Gone,
+                        "gone is for good"
+                    );
                 }
                 self.agents.insert(agent.id.clone(), agent);
             }
             MasterChange::Framework(framework) => {
                 let id = framework.info.id.clone().expect("a framework in the ledger has its id");
                 let old = self.frameworks.get(&id);
-                assert!(!old.is_some_and(|it| it.removed) || framework.removed, "removed is for good");
+                assert!(
+                    !old.is_some_and(|it| it.removed) || framework.removed,
+                    "removed is for good"
+                );
                 self.frameworks.insert(id, framework);
             }
             MasterChange::FrameworkForgotten(framework) => drop(self.frameworks.remove(&framework)),
@@ -150,7 +163,9 @@ impl MasterLedger {
             MasterChange::ClaimGone(agent, claim) => drop(self.claims.remove(&(agent, claim))),
             MasterChange::Pending(pending) => drop(self.pending.insert(pending.uuid, pending)),
             MasterChange::Settled(uuid) => drop(self.pending.remove(&uuid)),
-            MasterChange::Weight(role, weight) if weight == Scalar::whole(1) => drop(self.weights.remove(&role)),
+            MasterChange::Weight(role, weight) if weight == Scalar::whole(1) => {
+                self.weights.remove(&role);
+            }
             MasterChange::Weight(role, weight) => drop(self.weights.insert(role, weight)),
         }
     }
@@ -158,6 +173,9 @@ impl MasterLedger {
     /// The claims of one agent.
     pub fn claims_of<'a>(&'a self, agent: &'a AgentId) -> impl Iterator<Item = &'a Claim> {
         let first = (agent.clone(), ClaimId(uuid::Uuid::nil()));
-        self.claims.range(first..).take_while(move |((it, _), _)| it == agent).map(|(_, claim)| claim)
+        self.claims
+            .range(first..)
+            .take_while(move |((it, _), _)| it == agent)
+            .map(|(_, claim)| claim)
     }
 }

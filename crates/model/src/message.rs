@@ -5,11 +5,14 @@ use std::collections::BTreeSet;
 use crate::agent_ledger::{DiskRecord, ExecutorRecord, OperationRecord, TaskRecord};
 use crate::claim::Claim;
 use crate::framework::FrameworkInfo;
-use crate::id::{AgentId, ClaimId, ClusterId, ExecutorId, FrameworkId, NodeId, OfferId, OperationUuid, StatusUuid, TaskId, Term};
+use crate::id::{
+    AgentId, ClaimId, ClusterId, ExecutorId, FrameworkId, NodeId, OfferId, OperationUuid,
+    StatusUuid, TaskId, Term,
+};
 use crate::operation::Operation;
 use crate::resources::Resources;
 use crate::role::Role;
-use crate::task::{Carried, ExecutorInfo, TaskInfo, TaskState, TaskStatus};
+use crate::task::{ExecutorInfo, OpaquePayload, TaskInfo, TaskState, TaskStatus};
 
 /// Where an operation is in its life (the numbers are those of the wire).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,8 +40,21 @@ pub enum OperationState {
 impl OperationState {
     /// From the wire's number.
     pub fn from_number(number: i32) -> Option<OperationState> {
-        use OperationState::{Dropped, Error, Failed, Finished, GoneByOperator, Pending, Recovering, Unknown, Unreachable};
-        let all = [Pending, Finished, Failed, Error, Dropped, Unreachable, GoneByOperator, Recovering, Unknown];
+        use OperationState::{
+            Dropped, Error, Failed, Finished, GoneByOperator, Pending, Recovering, Unknown,
+            Unreachable,
+        };
+        let all = [
+            Pending,
+            Finished,
+            Failed,
+            Error,
+            Dropped,
+            Unreachable,
+            GoneByOperator,
+            Recovering,
+            Unknown,
+        ];
         all.into_iter().find(|it| *it as i32 == number)
     }
 
@@ -87,7 +103,7 @@ pub struct MachineInfo {
     /// What it has before any claim is laid on it.
     pub resources: Resources,
     /// The whole description as an encoded `mesos.v1.AgentInfo` with attributes and domain, less the resources.
-    pub carried: Carried,
+    pub payload: OpaquePayload,
 }
 
 /// Everything that an agent owns. It introduces itself with it, each time.
@@ -403,7 +419,7 @@ pub struct Offer {
     /// The agent's host.
     pub hostname: String,
     /// The agent's whole description.
-    pub machine: Carried,
+    pub machine: OpaquePayload,
     /// The claims behind what is reserved, so that a framework can tell its own.
     pub claims: Vec<ClaimId>,
 }

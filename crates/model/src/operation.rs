@@ -20,7 +20,10 @@ pub struct Operation {
 }
 
 /// What an operation does.
-#[allow(clippy::large_enum_variant, reason = "operations are few, and live only until they are settled")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "operations are few, and live only until they are settled"
+)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Change what is claimed.
@@ -108,7 +111,9 @@ impl ClaimAction {
     pub fn resources(&self) -> &[Resource] {
         match self {
             ClaimAction::Reserve { resources, .. } => resources,
-            ClaimAction::Unreserve(resources) | ClaimAction::Create(resources) | ClaimAction::Destroy(resources) => resources,
+            ClaimAction::Unreserve(resources)
+            | ClaimAction::Create(resources)
+            | ClaimAction::Destroy(resources) => resources,
         }
     }
 
@@ -116,7 +121,9 @@ impl ClaimAction {
     pub fn map(&self, change: impl Fn(&Resource) -> Resource) -> ClaimAction {
         let all = |list: &[Resource]| list.iter().map(&change).collect::<Vec<_>>();
         match self {
-            ClaimAction::Reserve { resources, source } => ClaimAction::Reserve { resources: all(resources), source: all(source) },
+            ClaimAction::Reserve { resources, source } => {
+                ClaimAction::Reserve { resources: all(resources), source: all(source) }
+            }
             ClaimAction::Unreserve(list) => ClaimAction::Unreserve(all(list)),
             ClaimAction::Create(list) => ClaimAction::Create(all(list)),
             ClaimAction::Destroy(list) => ClaimAction::Destroy(all(list)),
@@ -130,10 +137,16 @@ impl ClaimAction {
     pub fn check(&self, asker: Asker<'_>) -> Result<(), Invalid> {
         let list = self.resources();
         if list.is_empty() {
-            return Err(Invalid::new("resources", format!("{} needs at least one resource", self.name())));
+            return Err(Invalid::new(
+                "resources",
+                format!("{} needs at least one resource", self.name()),
+            ));
         }
         if list.windows(2).any(|pair| pair[0].identity.provider != pair[1].identity.provider) {
-            return Err(Invalid::new("resources", "one operation may name resources of one provider only"));
+            return Err(Invalid::new(
+                "resources",
+                "one operation may name resources of one provider only",
+            ));
         }
         for (index, resource) in list.iter().enumerate() {
             let check = check_resource(resource).and_then(|()| self.check_one(resource, asker));
@@ -144,11 +157,17 @@ impl ClaimAction {
 
     fn check_one(&self, resource: &Resource, asker: Asker<'_>) -> Result<(), Invalid> {
         if resource.value.is_empty() {
-            return Err(Invalid::new("scalar.value", "there is nothing to do for an empty amount; give more than 0"));
+            return Err(Invalid::new(
+                "scalar.value",
+                "there is nothing to do for an empty amount; give more than 0",
+            ));
         }
         if let Asker::Operator { .. } = asker {
             if resource.identity.allocation.is_some() {
-                return Err(Invalid::new("allocation_info", "an operator's resources must not be allocated"));
+                return Err(Invalid::new(
+                    "allocation_info",
+                    "an operator's resources must not be allocated",
+                ));
             }
         }
         match self {
@@ -156,7 +175,10 @@ impl ClaimAction {
             ClaimAction::Unreserve(_) => check_unreserve(resource, asker),
             ClaimAction::Create(_) => check_create(resource, asker),
             ClaimAction::Destroy(_) if resource.identity.persistence.is_none() => {
-                Err(Invalid::new("disk.persistence", "this is no persistent volume; only those can be destroyed"))
+                Err(Invalid::new(
+                    "disk.persistence",
+                    "this is no persistent volume; only those can be destroyed",
+                ))
             }
             ClaimAction::Destroy(_) => check_owner(resource, asker),
         }
@@ -168,7 +190,10 @@ impl ClaimAction {
             return Ok(());
         }
         if let Asker::Framework { .. } = asker {
-            return Err(Invalid::new("source", "re-reservation by `source` is for operators; UNRESERVE first"));
+            return Err(Invalid::new(
+                "source",
+                "re-reservation by `source` is for operators; UNRESERVE first",
+            ));
         }
         for (index, resource) in source.iter().enumerate() {
             check_resource(resource).map_err(|it| it.within(format!("source[{index}]")))?;
@@ -177,14 +202,24 @@ impl ClaimAction {
                 return Err(Invalid::new(path, "an operator's resources must not be allocated"));
             }
             if resource.identity.persistence.is_some() {
-                return Err(Invalid::new(format!("source[{index}]"), "a persistent volume keeps its reservation; DESTROY it first"));
+                return Err(Invalid::new(
+                    format!("source[{index}]"),
+                    "a persistent volume keeps its reservation; DESTROY it first",
+                ));
             }
         }
-        let uniform = |list: &[Resource]| list.windows(2).all(|pair| pair[0].identity.reservations == pair[1].identity.reservations);
-        if !uniform(source) || !uniform(resources) || sum_of(source, Vec::clear) != sum_of(resources, Vec::clear) {
+        let uniform = |list: &[Resource]| {
+            list.windows(2)
+                .all(|pair| pair[0].identity.reservations == pair[1].identity.reservations)
+        };
+        if !uniform(source)
+            || !uniform(resources)
+            || sum_of(source, Vec::clear) != sum_of(resources, Vec::clear)
+        {
             return Err(Invalid::new("source", "source and resources must be the same amounts, each under one stack of reservations"));
         }
-        let only_static = |stack: &mut Vec<Reservation>| stack.retain(|it| it.kind == ReservationKind::Static);
+        let only_static =
+            |stack: &mut Vec<Reservation>| stack.retain(|it| it.kind == ReservationKind::Static);
         if sum_of(source, only_static) != sum_of(resources, only_static) {
             return Err(Invalid::new(
                 "source",
@@ -197,15 +232,28 @@ impl ClaimAction {
     /// What it takes and gives.
     pub fn conversion(&self) -> Conversion {
         let collect = |list: &[Resource]| list.iter().collect::<Resources>();
-        let map = |list: &[Resource], f: fn(&Resource) -> Resource| list.iter().map(f).collect::<Resources>();
+        let map = |list: &[Resource], f: fn(&Resource) -> Resource| {
+            list.iter().map(f).collect::<Resources>()
+        };
         match self {
-            ClaimAction::Reserve { resources, source } if source.is_empty() => {
-                Conversion { consumed: map(resources, Resource::popped), converted: collect(resources) }
+            ClaimAction::Reserve { resources, source } if source.is_empty() => Conversion {
+                consumed: map(resources, Resource::popped),
+                converted: collect(resources),
+            },
+            ClaimAction::Reserve { resources, source } => {
+                Conversion { consumed: collect(source), converted: collect(resources) }
             }
-            ClaimAction::Reserve { resources, source } => Conversion { consumed: collect(source), converted: collect(resources) },
-            ClaimAction::Unreserve(list) => Conversion { consumed: collect(list), converted: map(list, Resource::popped) },
-            ClaimAction::Create(list) => Conversion { consumed: map(list, Resource::without_volume), converted: collect(list) },
-            ClaimAction::Destroy(list) => Conversion { consumed: collect(list), converted: map(list, Resource::without_volume) },
+            ClaimAction::Unreserve(list) => {
+                Conversion { consumed: collect(list), converted: map(list, Resource::popped) }
+            }
+            ClaimAction::Create(list) => Conversion {
+                consumed: map(list, Resource::without_volume),
+                converted: collect(list),
+            },
+            ClaimAction::Destroy(list) => Conversion {
+                consumed: collect(list),
+                converted: map(list, Resource::without_volume),
+            },
         }
     }
 
@@ -217,8 +265,12 @@ impl ClaimAction {
         let conversion = self.conversion();
         if !resources.contains(&conversion.consumed) {
             let missing = conversion.consumed.iter().find(|it| !resources.contains_one(it));
-            let missing = missing.map_or_else(|| conversion.consumed.to_string(), |it| it.to_string());
-            return Err(Invalid::new("resources", format!("{} needs {missing}, which is not available there", self.name())));
+            let missing =
+                missing.map_or_else(|| conversion.consumed.to_string(), |it| it.to_string());
+            return Err(Invalid::new(
+                "resources",
+                format!("{} needs {missing}, which is not available there", self.name()),
+            ));
         }
         if let ClaimAction::Create(list) = self {
             check_unique(list, resources)?;
@@ -243,13 +295,18 @@ fn sum_of(list: &[Resource], change: impl Fn(&mut Vec<Reservation>)) -> Resource
 fn check_unique(list: &[Resource], existing: &Resources) -> Result<(), Invalid> {
     let key = |it: &Identity| (it.role(), it.persistence.clone());
     for (index, new) in list.iter().enumerate() {
-        let taken = existing.entries().any(|(identity, _)| identity.persistence.is_some() && key(identity) == key(&new.identity));
+        let taken = existing.entries().any(|(identity, _)| {
+            identity.persistence.is_some() && key(identity) == key(&new.identity)
+        });
         let twice = list[..index].iter().any(|it| key(&it.identity) == key(&new.identity));
         if taken || twice {
             let id = new.identity.persistence.as_ref().map(ToString::to_string).unwrap_or_default();
             return Err(Invalid::new(
                 format!("volumes[{index}].disk.persistence.id"),
-                format!("role `{}` already has a volume `{id}` on this agent; choose another id", new.identity.role()),
+                format!(
+                    "role `{}` already has a volume `{id}` on this agent; choose another id",
+                    new.identity.role()
+                ),
             ));
         }
     }
@@ -258,22 +315,35 @@ fn check_unique(list: &[Resource], existing: &Resources) -> Result<(), Invalid> 
 
 fn check_reserve(resource: &Resource, asker: Asker<'_>) -> Result<(), Invalid> {
     let identity = &resource.identity;
-    let Some(last) = identity.reservations.last().filter(|it| it.kind == ReservationKind::Dynamic) else {
-        return Err(Invalid::new("reservations", "the innermost reservation must be DYNAMIC and name a role"));
+    let Some(last) = identity.reservations.last().filter(|it| it.kind == ReservationKind::Dynamic)
+    else {
+        return Err(Invalid::new(
+            "reservations",
+            "the innermost reservation must be DYNAMIC and name a role",
+        ));
     };
     if identity.revocable {
         return Err(Invalid::new("revocable", "revocable resources cannot be reserved"));
     }
     if identity.persistence.is_some() {
-        return Err(Invalid::new("disk.persistence", "a persistent volume keeps its reservation; DESTROY it first"));
+        return Err(Invalid::new(
+            "disk.persistence",
+            "a persistent volume keeps its reservation; DESTROY it first",
+        ));
     }
     check_principal("reservations.principal", last.principal.as_deref(), asker)?;
     let Asker::Framework { roles, .. } = asker else { return Ok(()) };
     if identity.allocation.as_ref() != Some(&last.role) {
-        return Err(Invalid::new("reservations.role", format!("reserve for the role that the offer was made to, not `{}`", last.role)));
+        return Err(Invalid::new(
+            "reservations.role",
+            format!("reserve for the role that the offer was made to, not `{}`", last.role),
+        ));
     }
     if !roles.contains(&last.role) {
-        return Err(Invalid::new("reservations.role", format!("the framework has no role `{}`", last.role)));
+        return Err(Invalid::new(
+            "reservations.role",
+            format!("the framework has no role `{}`", last.role),
+        ));
     }
     Ok(())
 }
@@ -286,7 +356,10 @@ fn check_unreserve(resource: &Resource, asker: Asker<'_>) -> Result<(), Invalid>
         ));
     }
     if resource.identity.persistence.is_some() {
-        return Err(Invalid::new("disk.persistence", "a persistent volume lies on it; DESTROY the volume first"));
+        return Err(Invalid::new(
+            "disk.persistence",
+            "a persistent volume lies on it; DESTROY the volume first",
+        ));
     }
     check_owner(resource, asker)
 }
@@ -307,13 +380,19 @@ fn check_create(resource: &Resource, asker: Asker<'_>) -> Result<(), Invalid> {
         return Err(Invalid::new("disk.persistence", "CREATE needs `disk.persistence.id`"));
     }
     if resource.identity.shared {
-        return Err(Invalid::new("shared", "shared volumes are not supported yet; create one volume per task"));
+        return Err(Invalid::new(
+            "shared",
+            "shared volumes are not supported yet; create one volume per task",
+        ));
     }
     if resource.identity.source.as_ref().is_some_and(|it| it.root.is_none()) {
         return Err(Invalid::new("disk.source", "a volume cannot lie on BLOCK or RAW"));
     }
     if resource.mount.as_ref().is_some_and(|mount| mount.mode == Mode::ReadOnly) {
-        return Err(Invalid::new("disk.volume.mode", "create the volume as RW; a task may mount it RO"));
+        return Err(Invalid::new(
+            "disk.volume.mode",
+            "create the volume as RW; a task may mount it RO",
+        ));
     }
     if resource.value.quantity() < Scalar::whole(1) {
         return Err(Invalid::new("scalar.value", "a volume needs at least 1 MB"));
@@ -326,7 +405,10 @@ fn check_principal(path: &str, given: Option<&str>, asker: Asker<'_>) -> Result<
     match principal {
         Some(caller) if given != Some(caller) => {
             let given = given.unwrap_or("none");
-            Err(Invalid::new(path, format!("is {given}; it must be the caller's own principal, `{caller}`")))
+            Err(Invalid::new(
+                path,
+                format!("is {given}; it must be the caller's own principal, `{caller}`"),
+            ))
         }
         _ => Ok(()),
     }
@@ -343,7 +425,12 @@ mod tests {
     }
 
     fn dynamic(name: &str) -> Reservation {
-        Reservation { kind: ReservationKind::Dynamic, role: role(name), principal: None, labels: Vec::new() }
+        Reservation {
+            kind: ReservationKind::Dynamic,
+            role: role(name),
+            principal: None,
+            labels: Vec::new(),
+        }
     }
 
     fn disk(mb: i64) -> Resource {
@@ -356,10 +443,14 @@ mod tests {
 
     #[test]
     fn reserve_create_destroy_unreserve_come_back_to_the_start() {
-        let start: Resources = [disk(100), Resource::scalar("cpus", Scalar::whole(4))].iter().collect();
+        let start: Resources =
+            [disk(100), Resource::scalar("cpus", Scalar::whole(4))].iter().collect();
         let mut now = start.clone();
         let steps = [
-            ClaimAction::Reserve { resources: vec![disk(60).reserved(dynamic("db"))], source: Vec::new() },
+            ClaimAction::Reserve {
+                resources: vec![disk(60).reserved(dynamic("db"))],
+                source: Vec::new(),
+            },
             ClaimAction::Create(vec![volume(50, "a")]),
             ClaimAction::Destroy(vec![volume(50, "a")]),
             ClaimAction::Unreserve(vec![disk(60).reserved(dynamic("db"))]),
@@ -375,8 +466,12 @@ mod tests {
 
     #[test]
     fn a_volume_name_is_unique_per_role_and_agent_across_disks() {
-        let mut now: Resources =
-            [disk(100).reserved(dynamic("db")), disk(100).on(Source::path("/d1")).reserved(dynamic("db"))].iter().collect();
+        let mut now: Resources = [
+            disk(100).reserved(dynamic("db")),
+            disk(100).on(Source::path("/d1")).reserved(dynamic("db")),
+        ]
+        .iter()
+        .collect();
         ClaimAction::Create(vec![volume(50, "a")]).apply(&mut now).unwrap();
         let mut elsewhere = volume(10, "a");
         elsewhere.identity.source = Some(Source::path("/d1"));
@@ -388,9 +483,15 @@ mod tests {
     fn a_mount_disk_is_taken_whole() {
         let whole = disk(100).on(Source::mount("/d1"));
         let mut now: Resources = [whole.clone()].iter().collect();
-        let half = ClaimAction::Reserve { resources: vec![disk(50).on(Source::mount("/d1")).reserved(dynamic("db"))], source: Vec::new() };
+        let half = ClaimAction::Reserve {
+            resources: vec![disk(50).on(Source::mount("/d1")).reserved(dynamic("db"))],
+            source: Vec::new(),
+        };
         assert!(half.apply(&mut now).is_err());
-        let all = ClaimAction::Reserve { resources: vec![whole.reserved(dynamic("db"))], source: Vec::new() };
+        let all = ClaimAction::Reserve {
+            resources: vec![whole.reserved(dynamic("db"))],
+            source: Vec::new(),
+        };
         all.apply(&mut now).unwrap();
     }
 
@@ -398,7 +499,11 @@ mod tests {
     fn nothing_is_reserved_out_of_thin_air() {
         let mut now: Resources = [disk(100)].iter().collect();
         let before = now.clone();
-        let refused = ClaimAction::Reserve { resources: vec![disk(101).reserved(dynamic("db"))], source: Vec::new() }.apply(&mut now);
+        let refused = ClaimAction::Reserve {
+            resources: vec![disk(101).reserved(dynamic("db"))],
+            source: Vec::new(),
+        }
+        .apply(&mut now);
         assert!(refused.unwrap_err().why.contains("not available"));
         assert_eq!(now, before);
     }
@@ -408,7 +513,9 @@ mod tests {
         let operator = Asker::Operator { principal: None };
         assert!(ClaimAction::Unreserve(vec![volume(1, "a")]).check(operator).is_err());
         let refine = volume(1, "a").reserved(dynamic("db/one"));
-        assert!(ClaimAction::Reserve { resources: vec![refine], source: Vec::new() }.check(operator).is_err());
+        assert!(ClaimAction::Reserve { resources: vec![refine], source: Vec::new() }
+            .check(operator)
+            .is_err());
     }
 
     fn fixed(name: &str) -> Reservation {
@@ -421,13 +528,18 @@ mod tests {
     }
 
     fn re_reserve(from: &[Reservation], to: &[Reservation]) -> ClaimAction {
-        ClaimAction::Reserve { resources: vec![stacked(disk(10), to)], source: vec![stacked(disk(10), from)] }
+        ClaimAction::Reserve {
+            resources: vec![stacked(disk(10), to)],
+            source: vec![stacked(disk(10), from)],
+        }
     }
 
     #[test]
     fn a_source_is_moved_up_down_and_across_the_tree_of_roles() {
-        let (db, refined, other) = (vec![dynamic("db")], vec![dynamic("db"), dynamic("db/x")], vec![dynamic("other")]);
-        let (under, deeper) = (vec![fixed("s"), dynamic("s/x")], vec![fixed("s"), dynamic("s/x"), dynamic("s/x/y")]);
+        let (db, refined, other) =
+            (vec![dynamic("db")], vec![dynamic("db"), dynamic("db/x")], vec![dynamic("other")]);
+        let (under, deeper) =
+            (vec![fixed("s"), dynamic("s/x")], vec![fixed("s"), dynamic("s/x"), dynamic("s/x/y")]);
         let moves = [
             (&db, &other),
             (&db, &refined),
@@ -444,14 +556,19 @@ mod tests {
             let mut now: Resources = [stacked(disk(25), from)].iter().collect();
             let base = now.base();
             action.apply(&mut now).unwrap();
-            assert_eq!(now, [stacked(disk(15), from), stacked(disk(10), to)].iter().collect(), "{from:?} to {to:?}");
+            assert_eq!(
+                now,
+                [stacked(disk(15), from), stacked(disk(10), to)].iter().collect(),
+                "{from:?} to {to:?}"
+            );
             assert_eq!(now.base(), base, "what the machine has is not changed by a reservation");
         }
     }
 
     #[test]
     fn a_static_reservation_cannot_be_moved_by_a_source() {
-        let refused = |action: ClaimAction| action.check(Asker::Operator { principal: None }).unwrap_err();
+        let refused =
+            |action: ClaimAction| action.check(Asker::Operator { principal: None }).unwrap_err();
         let (a, b) = (vec![fixed("a")], vec![dynamic("b")]);
         let moves = [
             (a.clone(), b.clone()),
@@ -462,16 +579,26 @@ mod tests {
         ];
         for (from, to) in moves {
             let refused = refused(re_reserve(&from, &to));
-            assert!(refused.path == "source" && refused.why.contains("agent's configuration"), "{from:?} to {to:?}: {refused}");
+            assert!(
+                refused.path == "source" && refused.why.contains("agent's configuration"),
+                "{from:?} to {to:?}: {refused}"
+            );
         }
-        assert_eq!(refused(re_reserve(&b, &a)).path, "resources[0].reservations", "a static reservation is made by no operation");
+        assert_eq!(
+            refused(re_reserve(&b, &a)).path,
+            "resources[0].reservations",
+            "a static reservation is made by no operation"
+        );
     }
 
     #[test]
     fn a_source_is_the_same_amounts_each_under_one_stack() {
         let operator = Asker::Operator { principal: None };
-        let (db, other) = (|mb| disk(mb).reserved(dynamic("db")), |mb| disk(mb).reserved(dynamic("other")));
-        let with = |resources: Vec<Resource>, source: Vec<Resource>| ClaimAction::Reserve { resources, source }.check(operator);
+        let (db, other) =
+            (|mb| disk(mb).reserved(dynamic("db")), |mb| disk(mb).reserved(dynamic("other")));
+        let with = |resources: Vec<Resource>, source: Vec<Resource>| {
+            ClaimAction::Reserve { resources, source }.check(operator)
+        };
         assert!(with(vec![other(10), other(20)], vec![db(30)]).is_ok());
         for (resources, source) in [
             (vec![other(10)], vec![db(11)]),
@@ -482,9 +609,15 @@ mod tests {
             assert_eq!(with(resources, source).unwrap_err().path, "source");
         }
         assert_eq!(with(vec![other(1)], vec![volume(1, "a")]).unwrap_err().path, "source[0]");
-        assert_eq!(with(vec![other(1)], vec![db(1).allocated_to(&role("db"))]).unwrap_err().path, "source[0].allocation_info");
+        assert_eq!(
+            with(vec![other(1)], vec![db(1).allocated_to(&role("db"))]).unwrap_err().path,
+            "source[0].allocation_info"
+        );
         let framework = Asker::Framework { roles: &[role("other")], principal: None, made: &[] };
-        let mine = ClaimAction::Reserve { resources: vec![other(1).allocated_to(&role("other"))], source: vec![db(1)] };
+        let mine = ClaimAction::Reserve {
+            resources: vec![other(1).allocated_to(&role("other"))],
+            source: vec![db(1)],
+        };
         assert_eq!(mine.check(framework).unwrap_err().path, "source");
     }
 
@@ -492,22 +625,47 @@ mod tests {
     fn b33_a_framework_takes_away_only_what_is_reserved_for_its_own_roles_or_made_by_itself() {
         let made = [volume(1, "mine").identity];
         let framework = |name: &str, action: ClaimAction| {
-            action.check(Asker::Framework { roles: &[role("web"), role(name)], principal: None, made: &made })
+            action.check(Asker::Framework {
+                roles: &[role("web"), role(name)],
+                principal: None,
+                made: &made,
+            })
         };
-        let actions = || [ClaimAction::Unreserve(vec![disk(1).reserved(dynamic("db"))]), ClaimAction::Destroy(vec![volume(1, "a")])];
+        let actions = || {
+            [
+                ClaimAction::Unreserve(vec![disk(1).reserved(dynamic("db"))]),
+                ClaimAction::Destroy(vec![volume(1, "a")]),
+            ]
+        };
         for action in actions() {
             assert!(framework("db", action.clone()).is_ok());
             for name in ["db/x", "dbs", "other"] {
                 let refused = framework(name, action.clone()).unwrap_err();
-                assert!(refused.path == "resources[0].reservations.role" && refused.why.contains("`db` is no role"), "{name}: {refused}");
+                assert!(
+                    refused.path == "resources[0].reservations.role"
+                        && refused.why.contains("`db` is no role"),
+                    "{name}: {refused}"
+                );
             }
-            assert!(action.check(Asker::Operator { principal: None }).is_ok(), "operators may do both");
+            assert!(
+                action.check(Asker::Operator { principal: None }).is_ok(),
+                "operators may do both"
+            );
         }
         let refined = disk(1).reserved(dynamic("db")).reserved(dynamic("db/x"));
-        assert!(framework("db/x", ClaimAction::Unreserve(vec![refined.clone()])).is_ok(), "its own level comes off");
-        assert!(framework("db", ClaimAction::Unreserve(vec![refined])).is_err(), "nor does a parent undo what its child reserved");
+        assert!(
+            framework("db/x", ClaimAction::Unreserve(vec![refined.clone()])).is_ok(),
+            "its own level comes off"
+        );
+        assert!(
+            framework("db", ClaimAction::Unreserve(vec![refined])).is_err(),
+            "nor does a parent undo what its child reserved"
+        );
         let mine = volume(1, "mine").allocated_to(&role("db/x"));
-        assert!(framework("db/x", ClaimAction::Destroy(vec![mine])).is_ok(), "it made the volume on its parent's disk itself");
+        assert!(
+            framework("db/x", ClaimAction::Destroy(vec![mine])).is_ok(),
+            "it made the volume on its parent's disk itself"
+        );
     }
 
     #[test]

@@ -67,7 +67,14 @@ pub struct Source {
 impl Source {
     /// A PATH disk.
     pub fn path(root: &str) -> Source {
-        Source { kind: SourceKind::Path, root: Some(root.to_owned()), id: None, vendor: None, profile: None, metadata: Vec::new() }
+        Source {
+            kind: SourceKind::Path,
+            root: Some(root.to_owned()),
+            id: None,
+            vendor: None,
+            profile: None,
+            metadata: Vec::new(),
+        }
     }
 
     /// A MOUNT disk.
@@ -77,7 +84,8 @@ impl Source {
 
     /// Whether it can only be taken whole.
     pub fn is_exclusive(&self) -> bool {
-        matches!(self.kind, SourceKind::Mount | SourceKind::Block) || (self.kind == SourceKind::Raw && self.id.is_some())
+        matches!(self.kind, SourceKind::Mount | SourceKind::Block)
+            || (self.kind == SourceKind::Raw && self.id.is_some())
     }
 }
 
@@ -142,8 +150,15 @@ impl Identity {
 
     /// What the machine had before any claim was laid on it: a static reservation stays at the bottom.
     pub fn base(&self) -> Identity {
-        let keep = self.reservations.first().filter(|it| it.kind == ReservationKind::Static).cloned();
-        Identity { reservations: keep.into_iter().collect(), persistence: None, shared: false, allocation: None, ..self.clone() }
+        let keep =
+            self.reservations.first().filter(|it| it.kind == ReservationKind::Static).cloned();
+        Identity {
+            reservations: keep.into_iter().collect(),
+            persistence: None,
+            shared: false,
+            allocation: None,
+            ..self.clone()
+        }
     }
 }
 
@@ -213,9 +228,15 @@ impl Resource {
     }
 
     /// The same as a volume.
-    pub fn volume(mut self, id: PersistenceId, container_path: &str, creator: Option<&str>) -> Resource {
+    pub fn volume(
+        mut self,
+        id: PersistenceId,
+        container_path: &str,
+        creator: Option<&str>,
+    ) -> Resource {
         self.identity.persistence = Some(id);
-        self.mount = Some(VolumeMount { container_path: container_path.to_owned(), mode: Mode::ReadWrite });
+        self.mount =
+            Some(VolumeMount { container_path: container_path.to_owned(), mode: Mode::ReadWrite });
         self.creator = creator.map(str::to_owned);
         self
     }

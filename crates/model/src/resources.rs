@@ -76,11 +76,17 @@ impl Resources {
         }
         match self.entries.get_mut(&resource.identity) {
             None => {
-                let amount =
-                    Amount { value: resource.value.clone(), copies: 1, mount: resource.mount.clone(), creator: resource.creator.clone() };
+                let amount = Amount {
+                    value: resource.value.clone(),
+                    copies: 1,
+                    mount: resource.mount.clone(),
+                    creator: resource.creator.clone(),
+                };
                 self.entries.insert(resource.identity.clone(), amount);
             }
-            Some(amount) if resource.identity.is_exclusive() || resource.identity.shared => amount.copies += 1,
+            Some(amount) if resource.identity.is_exclusive() || resource.identity.shared => {
+                amount.copies += 1
+            }
             Some(amount) => amount.value = amount.value.plus(&resource.value),
         }
     }
@@ -124,9 +130,11 @@ impl Resources {
     /// Whether all of `other` is in it.
     pub fn contains(&self, other: &Resources) -> bool {
         other.entries.iter().all(|(identity, wanted)| {
-            self.entries.get(identity).is_some_and(|amount| match identity.is_exclusive() || identity.shared {
-                true => amount.value == wanted.value && wanted.copies <= amount.copies,
-                false => amount.value.contains(&wanted.value),
+            self.entries.get(identity).is_some_and(|amount| {
+                match identity.is_exclusive() || identity.shared {
+                    true => amount.value == wanted.value && wanted.copies <= amount.copies,
+                    false => amount.value.contains(&wanted.value),
+                }
             })
         })
     }
@@ -134,7 +142,9 @@ impl Resources {
     /// What passes `keep`.
     pub fn filter(&self, keep: impl Fn(&Identity) -> bool) -> Resources {
         let entries = self.entries.iter().filter(|(identity, _)| keep(identity));
-        Resources { entries: entries.map(|(identity, amount)| (identity.clone(), amount.clone())).collect() }
+        Resources {
+            entries: entries.map(|(identity, amount)| (identity.clone(), amount.clone())).collect(),
+        }
     }
 
     /// What nobody reserved.
@@ -169,7 +179,14 @@ impl Resources {
 
     /// What the machine had before any claim was laid on it.
     pub fn base(&self) -> Resources {
-        self.iter().map(|it| Resource { identity: it.identity.base(), mount: None, creator: None, value: it.value }).collect()
+        self.iter()
+            .map(|it| Resource {
+                identity: it.identity.base(),
+                mount: None,
+                creator: None,
+                value: it.value,
+            })
+            .collect()
     }
 
     /// Totals by name, reservations and allocations put aside. A shared volume counts once.
@@ -187,9 +204,18 @@ impl Resources {
 
     /// The total of one name.
     pub fn quantity(&self, name: &str) -> Scalar {
-        self.entries.iter().filter(|(identity, _)| identity.name == name).fold(Scalar::ZERO, |sum, (_, amount)| {
-            sum.plus(Scalar::thousandths(amount.value.quantity().as_thousandths().saturating_mul(i64::from(amount.copies))))
-        })
+        self.entries.iter().filter(|(identity, _)| identity.name == name).fold(
+            Scalar::ZERO,
+            |sum, (_, amount)| {
+                sum.plus(Scalar::thousandths(
+                    amount
+                        .value
+                        .quantity()
+                        .as_thousandths()
+                        .saturating_mul(i64::from(amount.copies)),
+                ))
+            },
+        )
     }
 }
 
@@ -230,21 +256,38 @@ mod tests {
     }
 
     fn reservation(name: &str) -> Reservation {
-        Reservation { kind: ReservationKind::Dynamic, role: role(name), principal: None, labels: Vec::new() }
+        Reservation {
+            kind: ReservationKind::Dynamic,
+            role: role(name),
+            principal: None,
+            labels: Vec::new(),
+        }
     }
 
     /// Few identities, so that sums meet: divisible, exclusive, shared, reserved or not.
     fn resource() -> impl Strategy<Value = Resource> {
-        let scalar =
-            (select(vec!["cpus", "mem", "disk"]), 0i64..50_000).prop_map(|(name, it)| Resource::scalar(name, Scalar::thousandths(it)));
-        let ports = prop::collection::vec((0u64..80, 0u64..9), 0..4)
-            .prop_map(|it| Resource::unreserved("ports", Value::Ranges(Ranges::new(it.into_iter().map(|(b, n)| (b, b + n))))));
-        let zones = prop::collection::btree_set(select(vec!["a", "b", "c", "d"]), 0..4)
-            .prop_map(|it| Resource::unreserved("zones", Value::Set(it.into_iter().map(str::to_owned).collect())));
-        let mount = select(vec!["/m1", "/m2"]).prop_map(|it| Resource::scalar("disk", Scalar::whole(100)).on(Source::mount(it)));
+        let scalar = (select(vec!["cpus", "mem", "disk"]), 0i64..50_000)
+            .prop_map(|(name, it)| Resource::scalar(name, Scalar::thousandths(it)));
+        let ports = prop::collection::vec((0u64..80, 0u64..9), 0..4).prop_map(|it| {
+            Resource::unreserved(
+                "ports",
+                Value::Ranges(Ranges::new(it.into_iter().map(|(b, n)| (b, b + n)))),
+            )
+        });
+        let zones =
+            prop::collection::btree_set(select(vec!["a", "b", "c", "d"]), 0..4).prop_map(|it| {
+                Resource::unreserved(
+                    "zones",
+                    Value::Set(it.into_iter().map(str::to_owned).collect()),
+                )
+            });
+        let mount = select(vec!["/m1", "/m2"])
+            .prop_map(|it| Resource::scalar("disk", Scalar::whole(100)).on(Source::mount(it)));
         let volume = (select(vec!["v1", "v2"]), any::<bool>()).prop_map(|(id, shared)| {
             let id = PersistenceId::made(id.to_owned());
-            let mut volume = Resource::scalar("disk", Scalar::whole(10)).reserved(reservation("db")).volume(id, "data", None);
+            let mut volume = Resource::scalar("disk", Scalar::whole(10))
+                .reserved(reservation("db"))
+                .volume(id, "data", None);
             volume.identity.shared = shared;
             volume
         });
@@ -277,11 +320,17 @@ mod tests {
             let whole = it.identity.is_exclusive() || it.identity.shared;
             match (cuts >> (2 * (index % 32)) & 3, &it.value) {
                 (0, _) => return None,
-                (1, Value::Scalar(amount)) if !whole => it.value = Value::Scalar(Scalar::thousandths(amount.as_thousandths() / 2)),
-                (1, Value::Ranges(ranges)) => {
-                    it.value = Value::Ranges(Ranges::new(ranges.intervals().iter().map(|(b, e)| (*b, b + (e - b) / 2))))
+                (1, Value::Scalar(amount)) if !whole => {
+                    it.value = Value::Scalar(Scalar::thousandths(amount.as_thousandths() / 2))
                 }
-                (1, Value::Set(items)) => it.value = Value::Set(items.iter().skip(1).cloned().collect()),
+                (1, Value::Ranges(ranges)) => {
+                    it.value = Value::Ranges(Ranges::new(
+                        ranges.intervals().iter().map(|(b, e)| (*b, b + (e - b) / 2)),
+                    ))
+                }
+                (1, Value::Set(items)) => {
+                    it.value = Value::Set(items.iter().skip(1).cloned().collect())
+                }
                 _ => {}
             }
             Some(it)
@@ -314,15 +363,26 @@ mod tests {
 
     #[test]
     fn reservations_that_differ_in_principal_or_labels_stay_apart() {
-        let by = |principal: &str| Reservation { principal: Some(principal.to_owned()), ..reservation("db") };
+        let by = |principal: &str| Reservation {
+            principal: Some(principal.to_owned()),
+            ..reservation("db")
+        };
         let labelled = Reservation { labels: vec![("k".to_owned(), None)], ..reservation("db") };
         let cpus = || Resource::scalar("cpus", Scalar::whole(1));
-        let all: Resources =
-            [cpus(), cpus().reserved(by("p")), cpus().reserved(by("q")), cpus().reserved(labelled), cpus().reserved(by("p"))]
-                .iter()
-                .collect();
+        let all: Resources = [
+            cpus(),
+            cpus().reserved(by("p")),
+            cpus().reserved(by("q")),
+            cpus().reserved(labelled),
+            cpus().reserved(by("p")),
+        ]
+        .iter()
+        .collect();
         assert_eq!(all.len(), 4);
-        assert_eq!(all.get(&cpus().reserved(by("p")).identity).map(|it| it.value.quantity()), Some(Scalar::whole(2)));
+        assert_eq!(
+            all.get(&cpus().reserved(by("p")).identity).map(|it| it.value.quantity()),
+            Some(Scalar::whole(2))
+        );
     }
 
     #[test]

@@ -22,9 +22,15 @@ impl Role {
         if text == "*" {
             return Ok(Role::any());
         }
-        let refuse = |why: String| Err(Invalid::new("role", format!("{why}; a role is one or more names joined by `/`")));
+        let refuse = |why: String| {
+            Err(Invalid::new("role", format!("{why}; a role is one or more names joined by `/`")))
+        };
         if crate::id::ID_BYTES_MAX < text.len() {
-            return refuse(format!("a role of {} bytes is too long; at most {} are kept", text.len(), crate::id::ID_BYTES_MAX));
+            return refuse(format!(
+                "a role of {} bytes is too long; at most {} are kept",
+                text.len(),
+                crate::id::ID_BYTES_MAX
+            ));
         }
         for part in text.split('/') {
             if part.is_empty() {
@@ -33,7 +39,10 @@ impl Role {
             if matches!(part, "." | ".." | "*") || part.starts_with('-') {
                 return refuse(format!("`{part}` cannot be a component of a role"));
             }
-            if part.chars().any(|c| matches!(c, '\t' | '\n' | '\u{b}' | '\u{c}' | '\r' | ' ' | '\u{7f}')) {
+            if part
+                .chars()
+                .any(|c| matches!(c, '\t' | '\n' | '\u{b}' | '\u{c}' | '\r' | ' ' | '\u{7f}'))
+            {
                 return refuse(format!("`{}` contains white space or DEL", part.escape_debug()));
             }
         }
@@ -72,7 +81,9 @@ mod tests {
         assert!(role("a/b").is_below(&role("a")));
         assert!(!role("ab").is_below(&role("a")));
         assert!(!role("a").is_below(&role("a")));
-        for bad in ["", "/a", "a/", "a//b", "a/../b", "a/*", "-a", "a b", "a\tb", "a/.", &"x".repeat(256)] {
+        for bad in
+            ["", "/a", "a/", "a//b", "a/../b", "a/*", "-a", "a b", "a\tb", "a/.", &"x".repeat(256)]
+        {
             assert!(Role::parse(bad).is_err(), "{bad:?}");
         }
     }

@@ -7,7 +7,7 @@ use crate::role::Role;
 
 /// A message as it came from outside, encoded; carried along and handed on unread.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Carried(pub Vec<u8>);
+pub struct OpaquePayload(pub Vec<u8>);
 
 /// Where a task is in its life (the numbers are those of the wire).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -179,7 +179,7 @@ pub struct TaskStatus {
     /// Since when its agent cannot be reached.
     pub unreachable: Option<Instant>,
     /// What else the executor said (data, labels, container status, check status), as an encoded `mesos.v1.TaskStatus`, or nothing.
-    pub carried: Carried,
+    pub payload: OpaquePayload,
 }
 
 impl TaskStatus {
@@ -197,13 +197,19 @@ impl TaskStatus {
             at,
             healthy: None,
             unreachable: None,
-            carried: Carried::default(),
+            payload: OpaquePayload::default(),
         }
     }
 
     /// The same with its maker, reason and message.
-    pub fn because(mut self, source: StatusSource, reason: Reason, message: impl Into<String>) -> TaskStatus {
-        (self.source, self.reason, self.message) = (Some(source), Some(reason as i32), Some(message.into()));
+    pub fn because(
+        mut self,
+        source: StatusSource,
+        reason: Reason,
+        message: impl Into<String>,
+    ) -> TaskStatus {
+        (self.source, self.reason, self.message) =
+            (Some(source), Some(reason as i32), Some(message.into()));
         self
     }
 
@@ -249,7 +255,7 @@ pub struct TaskInfo {
     /// How long it may take to end, in milliseconds.
     pub kill_grace_ms: Option<u64>,
     /// The whole description as received (an encoded `mesos.v1.TaskInfo`), less all resources; empty when it was not received.
-    pub carried: Carried,
+    pub payload: OpaquePayload,
 }
 
 /// What kind of executor.
@@ -277,7 +283,7 @@ pub struct ExecutorInfo {
     /// How long it may take to end, in milliseconds.
     pub shutdown_grace_ms: Option<u64>,
     /// The whole description as received (an encoded `mesos.v1.ExecutorInfo`), less its resources; empty when it was not received.
-    pub carried: Carried,
+    pub payload: OpaquePayload,
 }
 
 impl TaskInfo {

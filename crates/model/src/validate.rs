@@ -23,7 +23,8 @@ impl Invalid {
 
     /// The same, seen from one level further out.
     pub fn within(self, outer: impl fmt::Display) -> Invalid {
-        let path = if self.path.is_empty() { outer.to_string() } else { format!("{outer}.{}", self.path) };
+        let path =
+            if self.path.is_empty() { outer.to_string() } else { format!("{outer}.{}", self.path) };
         Invalid { path, why: self.why }
     }
 }
@@ -48,7 +49,10 @@ pub fn check_resource(resource: &Resource) -> Result<(), Invalid> {
     }
     if let Value::Scalar(amount) = &resource.value {
         if *amount < Scalar::ZERO {
-            return Err(Invalid::new("scalar.value", format!("{amount} is negative; give 0 or more")));
+            return Err(Invalid::new(
+                "scalar.value",
+                format!("{amount} is negative; give 0 or more"),
+            ));
         }
         if identity.name == "gpus" && amount.as_thousandths() % 1000 != 0 {
             return Err(Invalid::new("scalar.value", format!("gpus must be whole, not {amount}")));
@@ -67,7 +71,9 @@ pub fn check_resource(resource: &Resource) -> Result<(), Invalid> {
 
 fn check_stack(resource: &Resource) -> Result<(), Invalid> {
     for (index, reservation) in resource.identity.reservations.iter().enumerate() {
-        let at = |field: &str, why: String| Err(Invalid::new(format!("reservations[{index}].{field}"), why));
+        let at = |field: &str, why: String| {
+            Err(Invalid::new(format!("reservations[{index}].{field}"), why))
+        };
         if reservation.role.is_any() {
             return at("role", "resources cannot be reserved for `*`; name a role".to_owned());
         }
@@ -79,7 +85,13 @@ fn check_stack(resource: &Resource) -> Result<(), Invalid> {
         }
         let outer = &resource.identity.reservations[index - 1].role;
         if !reservation.role.is_below(outer) {
-            return at("role", format!("`{}` is not below `{outer}`; a refined reservation goes down the role tree", reservation.role));
+            return at(
+                "role",
+                format!(
+                    "`{}` is not below `{outer}`; a refined reservation goes down the role tree",
+                    reservation.role
+                ),
+            );
         }
     }
     Ok(())
@@ -88,7 +100,10 @@ fn check_stack(resource: &Resource) -> Result<(), Invalid> {
 fn check_disk(resource: &Resource) -> Result<(), Invalid> {
     let identity = &resource.identity;
     if identity.name != "disk" && (identity.source.is_some() || identity.persistence.is_some()) {
-        return Err(Invalid::new("disk", format!("`{}` is no disk and cannot have disk information", identity.name)));
+        return Err(Invalid::new(
+            "disk",
+            format!("`{}` is no disk and cannot have disk information", identity.name),
+        ));
     }
     if let Some(source) = &identity.source {
         match (source.kind, &source.root) {
@@ -108,11 +123,19 @@ fn check_disk(resource: &Resource) -> Result<(), Invalid> {
         return Err(Invalid::new("disk.persistence", "a volume cannot lie on revocable resources"));
     }
     if !identity.is_reserved() {
-        return Err(Invalid::new("disk.persistence", "a volume must lie on reserved disk; RESERVE it first"));
+        return Err(Invalid::new(
+            "disk.persistence",
+            "a volume must lie on reserved disk; RESERVE it first",
+        ));
     }
     match &resource.mount {
-        None => Err(Invalid::new("disk.volume", "a persistent volume needs `volume` with its container_path and mode")),
-        Some(mount) => check_container_path(&mount.container_path).map_err(|it| it.within("disk.volume")),
+        None => Err(Invalid::new(
+            "disk.volume",
+            "a persistent volume needs `volume` with its container_path and mode",
+        )),
+        Some(mount) => {
+            check_container_path(&mount.container_path).map_err(|it| it.within("disk.volume"))
+        }
     }
 }
 
@@ -121,8 +144,12 @@ fn check_disk(resource: &Resource) -> Result<(), Invalid> {
 /// # Errors
 /// [`Invalid`] when it is empty, absolute, or climbs with `..`.
 pub fn check_container_path(path: &str) -> Result<(), Invalid> {
-    let refuse =
-        |why: &str| Err(Invalid::new("container_path", format!("`{}` {why}; use a relative path such as `data`", path.escape_debug())));
+    let refuse = |why: &str| {
+        Err(Invalid::new(
+            "container_path",
+            format!("`{}` {why}; use a relative path such as `data`", path.escape_debug()),
+        ))
+    };
     if path.is_empty() {
         return refuse("is empty");
     }
@@ -147,13 +174,19 @@ pub fn check_intervals(intervals: &[(u64, u64)]) -> Result<(), Invalid> {
     sorted.sort_unstable();
     for (index, (begin, end)) in intervals.iter().enumerate() {
         if end < begin {
-            return Err(Invalid::new(format!("ranges.range[{index}]"), format!("{begin}-{end} ends before it begins")));
+            return Err(Invalid::new(
+                format!("ranges.range[{index}]"),
+                format!("{begin}-{end} ends before it begins"),
+            ));
         }
     }
     for pair in sorted.windows(2) {
         if pair[1].0 <= pair[0].1 {
             let (a, b) = (pair[0], pair[1]);
-            return Err(Invalid::new("ranges.range", format!("{}-{} and {}-{} overlap; name each number once", a.0, a.1, b.0, b.1)));
+            return Err(Invalid::new(
+                "ranges.range",
+                format!("{}-{} and {}-{} overlap; name each number once", a.0, a.1, b.0, b.1),
+            ));
         }
     }
     Ok(())
@@ -178,7 +211,9 @@ mod tests {
     #[test]
     fn intervals_may_touch_but_not_overlap() {
         assert!(check_intervals(&[(3, 4), (1, 2)]).is_ok());
-        for bad in [vec![(5, 10), (1, 6)], vec![(1, 6), (5, 10)], vec![(2, 1)], vec![(1, 1), (1, 1)]] {
+        for bad in
+            [vec![(5, 10), (1, 6)], vec![(1, 6), (5, 10)], vec![(2, 1)], vec![(1, 1), (1, 1)]]
+        {
             assert!(check_intervals(&bad).is_err(), "{bad:?}");
         }
     }

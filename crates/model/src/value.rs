@@ -82,7 +82,8 @@ impl Ranges {
     /// From inclusive intervals in any order; overlapping and adjacent ones join. Intervals that end before they begin are dropped
     /// (validation refuses them earlier).
     pub fn new(intervals: impl IntoIterator<Item = (u64, u64)>) -> Ranges {
-        let mut sorted: Vec<(u64, u64)> = intervals.into_iter().filter(|(begin, end)| begin <= end).collect();
+        let mut sorted: Vec<(u64, u64)> =
+            intervals.into_iter().filter(|(begin, end)| begin <= end).collect();
         sorted.sort_unstable();
         let mut joined: Vec<(u64, u64)> = Vec::with_capacity(sorted.len());
         for (begin, end) in sorted {
@@ -106,7 +107,9 @@ impl Ranges {
 
     /// How many numbers.
     pub fn count(&self) -> u64 {
-        self.0.iter().fold(0u64, |sum, (begin, end)| sum.saturating_add((end - begin).saturating_add(1)))
+        self.0
+            .iter()
+            .fold(0u64, |sum, (begin, end)| sum.saturating_add((end - begin).saturating_add(1)))
     }
 
     /// Union.
@@ -227,7 +230,9 @@ impl Value {
     pub fn quantity(&self) -> Scalar {
         match self {
             Value::Scalar(count) => *count,
-            Value::Ranges(ranges) => Scalar::whole(i64::try_from(ranges.count()).unwrap_or(i64::MAX)),
+            Value::Ranges(ranges) => {
+                Scalar::whole(i64::try_from(ranges.count()).unwrap_or(i64::MAX))
+            }
             Value::Set(items) => Scalar::whole(i64::try_from(items.len()).unwrap_or(i64::MAX)),
         }
     }
@@ -238,7 +243,9 @@ impl fmt::Display for Value {
         let list = |parts: Vec<String>| parts.join(", ");
         match self {
             Value::Scalar(count) => count.fmt(f),
-            Value::Ranges(ranges) => write!(f, "[{}]", list(ranges.0.iter().map(|(b, e)| format!("{b}-{e}")).collect())),
+            Value::Ranges(ranges) => {
+                write!(f, "[{}]", list(ranges.0.iter().map(|(b, e)| format!("{b}-{e}")).collect()))
+            }
             Value::Set(items) => write!(f, "{{{}}}", list(items.iter().cloned().collect())),
         }
     }
@@ -250,7 +257,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn ranges() -> impl Strategy<Value = Ranges> {
-        prop::collection::vec((0u64..60, 0u64..8), 0..8).prop_map(|it| Ranges::new(it.into_iter().map(|(b, n)| (b, b + n))))
+        prop::collection::vec((0u64..60, 0u64..8), 0..8)
+            .prop_map(|it| Ranges::new(it.into_iter().map(|(b, n)| (b, b + n))))
     }
 
     fn numbers(ranges: &Ranges) -> BTreeSet<u64> {
@@ -280,7 +288,10 @@ mod tests {
     #[test]
     fn the_greatest_number_has_no_neighbour() {
         let all = Ranges::new([(0, u64::MAX)]);
-        assert_eq!(all.minus(&Ranges::new([(u64::MAX, u64::MAX)])), Ranges::new([(0, u64::MAX - 1)]));
+        assert_eq!(
+            all.minus(&Ranges::new([(u64::MAX, u64::MAX)])),
+            Ranges::new([(0, u64::MAX - 1)])
+        );
         assert_eq!(all.count(), u64::MAX);
     }
 

@@ -20,7 +20,10 @@ pub fn write(schema: &Schema, config: &mut prost_build::Config) -> String {
             let path = format!(".{full_name}.{}", field.name);
             let attribute = match &field.printed_default {
                 Some(default) if field.presence == Presence::Optional => {
-                    let function = format!("default_of_{}", format!("{full_name}_{}", field.name).replace('.', "_").to_lowercase());
+                    let function = format!(
+                        "default_of_{}",
+                        format!("{full_name}_{}", field.name).replace('.', "_").to_lowercase()
+                    );
                     glue.push_str(&printed_default(schema, field, &function, default));
                     format!(
                         "#[serde(rename = \"{}\", default, serialize_with = \"crate::json::glue::{function}\", \
@@ -41,7 +44,10 @@ pub fn write(schema: &Schema, config: &mut prost_build::Config) -> String {
         let _ = writeln!(glue, "    const FULL_NAME: &'static str = {full_name:?};");
         let _ = writeln!(glue, "    const NAMES: &'static [&'static str] = &{names:?};");
         let _ = writeln!(glue, "    fn name(self) -> &'static str {{ self.as_str_name() }}");
-        let _ = writeln!(glue, "    fn of_name(name: &str) -> Option<Self> {{ Self::from_str_name(name) }}\n}}");
+        let _ = writeln!(
+            glue,
+            "    fn of_name(name: &str) -> Option<Self> {{ Self::from_str_name(name) }}\n}}"
+        );
     }
     glue
 }
@@ -49,27 +55,41 @@ pub fn write(schema: &Schema, config: &mut prost_build::Config) -> String {
 /// The serde attribute of one field.
 pub fn serde_attribute(schema: &Schema, field: &Field) -> String {
     let name = &field.name;
-    let with = codec(schema, field).map(|codec| format!(", with = \"{codec}\"")).unwrap_or_default();
+    let with =
+        codec(schema, field).map(|codec| format!(", with = \"{codec}\"")).unwrap_or_default();
     let absent = match (&field.kind, field.presence) {
         (_, Presence::Required) => String::new(),
         (Kind::Enum(name), Presence::Implicit) => {
-            format!(", default = \"crate::json::ImplicitEnum::<{}>::absent\"", schema.enums[name].path)
+            format!(
+                ", default = \"crate::json::ImplicitEnum::<{}>::absent\"",
+                schema.enums[name].path
+            )
         }
         (_, Presence::Implicit) => ", default".to_owned(),
         (_, Presence::Repeated) => ", default, skip_serializing_if = \"Vec::is_empty\"".to_owned(),
-        (_, Presence::Map) => ", default, skip_serializing_if = \"std::collections::BTreeMap::is_empty\"".to_owned(),
-        (Kind::Enum(_), Presence::Optional | Presence::Oneof(_)) => {
-            format!(", default, skip_serializing_if = \"{}::is_absent\"", codec(schema, field).expect("enums have a codec"))
+        (_, Presence::Map) => {
+            ", default, skip_serializing_if = \"std::collections::BTreeMap::is_empty\"".to_owned()
         }
-        (_, Presence::Optional | Presence::Oneof(_)) => ", default, skip_serializing_if = \"Option::is_none\"".to_owned(),
+        (Kind::Enum(_), Presence::Optional | Presence::Oneof(_)) => {
+            format!(
+                ", default, skip_serializing_if = \"{}::is_absent\"",
+                codec(schema, field).expect("enums have a codec")
+            )
+        }
+        (_, Presence::Optional | Presence::Oneof(_)) => {
+            ", default, skip_serializing_if = \"Option::is_none\"".to_owned()
+        }
     };
     format!("#[serde(rename = \"{name}\"{absent}{with})]")
 }
 
 /// The type in `src/json` that reads and writes the field; none where serde's own way is ours.
 fn codec(schema: &Schema, field: &Field) -> Option<String> {
-    if let (Kind::Enum(name), Presence::Optional | Presence::Implicit | Presence::Oneof(_)) = (&field.kind, field.presence) {
-        let shape = if field.presence == Presence::Implicit { "ImplicitEnum" } else { "OptionalEnum" };
+    if let (Kind::Enum(name), Presence::Optional | Presence::Implicit | Presence::Oneof(_)) =
+        (&field.kind, field.presence)
+    {
+        let shape =
+            if field.presence == Presence::Implicit { "ImplicitEnum" } else { "OptionalEnum" };
         return Some(format!("crate::json::{shape}::<{}>", schema.enums[name].path));
     }
     let shape = match field.presence {
@@ -107,11 +127,19 @@ fn printed_default(schema: &Schema, field: &Field, function: &str, default: &str
         Kind::Double => ("f64", format!("value.unwrap_or({default} as f64)")),
         Kind::Enum(name) => {
             let declared = &schema.enums[name];
-            let number = declared.values.iter().find(|(name, _)| name == default).expect("the compiler checked the default").1;
-            let known = format!("value.filter(|number| {}::try_from(*number).is_ok())", declared.path);
+            let number = declared
+                .values
+                .iter()
+                .find(|(name, _)| name == default)
+                .expect("the compiler checked the default")
+                .1;
+            let known =
+                format!("value.filter(|number| {}::try_from(*number).is_ok())", declared.path);
             ("i32", format!("{known}.unwrap_or({number})"))
         }
-        Kind::String => ("String", format!("value.clone().unwrap_or_else(|| {default:?}.to_owned())")),
+        Kind::String => {
+            ("String", format!("value.clone().unwrap_or_else(|| {default:?}.to_owned())"))
+        }
         Kind::Bytes | Kind::Message(_) => panic!("{function}: write how this default is printed"),
     };
     let codec = rust_codec(&codec);

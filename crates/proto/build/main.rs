@@ -33,7 +33,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let schema = schema::Schema::of(&set);
     let mut config = prost_build::Config::new();
-    config.btree_map(["."]).prost_path("crate::whole_maps").enable_type_names().compile_well_known_types();
+    config
+        .btree_map(["."])
+        .prost_path("crate::whole_maps")
+        .enable_type_names()
+        .compile_well_known_types();
     let mut json = attributes::write(&schema, &mut config);
     json.push_str(&oneofs::write(&schema));
     fs::write(out.join("json_glue.rs"), json)?;

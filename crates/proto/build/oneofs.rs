@@ -22,7 +22,13 @@ pub fn write(schema: &Schema) -> String {
         let twin = format!("Twin{}", rust_path::variant_name(&full_name.replace('.', "_")));
         let _ = writeln!(code, "{DERIVE}\nstruct {twin} {{");
         for field in &message.fields {
-            let _ = writeln!(code, "    {}\n    {}: {},", serde_attribute(schema, field), rust_field(field), field_type(schema, field));
+            let _ = writeln!(
+                code,
+                "    {}\n    {}: {},",
+                serde_attribute(schema, field),
+                rust_field(field),
+                field_type(schema, field)
+            );
         }
         let _ = writeln!(code, "}}");
         code.push_str(&serialize(message, &path, &twin));
@@ -39,7 +45,11 @@ fn serialize(message: &Message, path: &str, twin: &str) -> String {
         let value = match field.presence {
             Presence::Oneof(index) => {
                 let oneof = &message.oneofs[index];
-                let chosen = format!("{}::{}", oneof_path(message, oneof), rust_path::variant_name(&field.name));
+                let chosen = format!(
+                    "{}::{}",
+                    oneof_path(message, oneof),
+                    rust_path::variant_name(&field.name)
+                );
                 let slot = rust_path::field_name(oneof);
                 format!("match &self.{slot} {{ Some({chosen}(value)) => Some(value.clone()), _ => None }}")
             }
@@ -47,7 +57,8 @@ fn serialize(message: &Message, path: &str, twin: &str) -> String {
         };
         let _ = writeln!(code, "            {name}: {value},");
     }
-    let _ = writeln!(code, "        }};\n        serde::Serialize::serialize(&twin, to)\n    }}\n}}");
+    let _ =
+        writeln!(code, "        }};\n        serde::Serialize::serialize(&twin, to)\n    }}\n}}");
     code
 }
 
@@ -55,16 +66,29 @@ fn deserialize(message: &Message, path: &str, twin: &str) -> String {
     let mut code = format!("impl<'de> serde::Deserialize<'de> for {path} {{\n    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> ");
     let _ = writeln!(code, "Result<Self, D::Error> {{\n        let twin = <{twin} as serde::Deserialize>::deserialize(from)?;");
     for (index, oneof) in message.oneofs.iter().enumerate() {
-        let members: Vec<&Field> = message.fields.iter().filter(|f| f.presence == Presence::Oneof(index)).collect();
+        let members: Vec<&Field> =
+            message.fields.iter().filter(|f| f.presence == Presence::Oneof(index)).collect();
         let slot = rust_path::field_name(oneof);
         let names: Vec<&str> = members.iter().map(|f| f.name.as_str()).collect();
         let list: Vec<String> = members
             .iter()
-            .map(|f| format!("twin.{}.map({}::{})", rust_field(f), oneof_path(message, oneof), rust_path::variant_name(&f.name)))
+            .map(|f| {
+                format!(
+                    "twin.{}.map({}::{})",
+                    rust_field(f),
+                    oneof_path(message, oneof),
+                    rust_path::variant_name(&f.name)
+                )
+            })
             .collect();
-        let _ = writeln!(code, "        let {slot} = crate::json::only_one([{}], &{names:?})?;", list.join(", "));
+        let _ = writeln!(
+            code,
+            "        let {slot} = crate::json::only_one([{}], &{names:?})?;",
+            list.join(", ")
+        );
     }
-    let mut slots: Vec<String> = message.oneofs.iter().map(|oneof| rust_path::field_name(oneof)).collect();
+    let mut slots: Vec<String> =
+        message.oneofs.iter().map(|oneof| rust_path::field_name(oneof)).collect();
     let others = message.fields.iter().filter(|f| !matches!(f.presence, Presence::Oneof(_)));
     slots.extend(others.map(|f| format!("{0}: twin.{0}", rust_field(f))));
     let _ = writeln!(code, "        Ok(Self {{ {} }})\n    }}\n}}", slots.join(", "));
@@ -72,7 +96,11 @@ fn deserialize(message: &Message, path: &str, twin: &str) -> String {
 }
 
 fn oneof_path(message: &Message, oneof: &str) -> String {
-    format!("{}::{}", rust_path::nested_module(&message.package, &message.name), rust_path::variant_name(oneof))
+    format!(
+        "{}::{}",
+        rust_path::nested_module(&message.package, &message.name),
+        rust_path::variant_name(oneof)
+    )
 }
 
 fn field_type(schema: &Schema, field: &Field) -> String {
@@ -91,7 +119,9 @@ pub fn take_derives_away(out: &Path) -> std::io::Result<()> {
     for entry in fs::read_dir(out)? {
         let path = entry?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if path.extension().is_none_or(|ext| ext != "rs") || ["all.rs", "json_glue.rs", "shapes.rs"].contains(&name) {
+        if path.extension().is_none_or(|ext| ext != "rs")
+            || ["all.rs", "json_glue.rs", "shapes.rs"].contains(&name)
+        {
             continue;
         }
         let text = fs::read_to_string(&path)?;
@@ -104,7 +134,12 @@ pub fn take_derives_away(out: &Path) -> std::io::Result<()> {
                 _ => {}
             }
         }
-        let kept: Vec<&str> = text.lines().enumerate().filter(|(number, _)| !dropped.contains(number)).map(|(_, line)| line).collect();
+        let kept: Vec<&str> = text
+            .lines()
+            .enumerate()
+            .filter(|(number, _)| !dropped.contains(number))
+            .map(|(_, line)| line)
+            .collect();
         fs::write(&path, kept.join("\n"))?;
     }
     Ok(())

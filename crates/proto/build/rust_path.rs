@@ -26,10 +26,12 @@ pub fn nested_module(package: &str, name: &str) -> String {
 pub fn field_name(name: &str) -> String {
     let snake = name.to_snake_case();
     match snake.as_str() {
-        "as" | "break" | "const" | "continue" | "else" | "enum" | "false" | "fn" | "for" | "if" | "impl" | "in" | "let" | "loop"
-        | "match" | "mod" | "move" | "mut" | "pub" | "ref" | "return" | "static" | "struct" | "trait" | "true" | "type" | "unsafe"
-        | "use" | "where" | "while" | "dyn" | "abstract" | "become" | "box" | "do" | "final" | "macro" | "override" | "priv" | "typeof"
-        | "unsized" | "virtual" | "yield" | "async" | "await" | "try" | "gen" => format!("r#{snake}"),
+        "as" | "break" | "const" | "continue" | "else" | "enum" | "false" | "fn" | "for" | "if"
+        | "impl" | "in" | "let" | "loop" | "match" | "mod" | "move" | "mut" | "pub" | "ref"
+        | "return" | "static" | "struct" | "trait" | "true" | "type" | "unsafe" | "use"
+        | "where" | "while" | "dyn" | "abstract" | "become" | "box" | "do" | "final" | "macro"
+        | "override" | "priv" | "typeof" | "unsized" | "virtual" | "yield" | "async" | "await"
+        | "try" | "gen" => format!("r#{snake}"),
         _ => snake,
     }
 }
@@ -40,5 +42,8 @@ pub fn variant_name(name: &str) -> String {
 }
 
 fn module_of(package: &str) -> String {
-    package.split('.').filter(|part| !part.is_empty()).fold("crate".to_owned(), |path, part| format!("{path}::{}", field_name(part)))
+    package
+        .split('.')
+        .filter(|part| !part.is_empty())
+        .fold("crate".to_owned(), |path, part| format!("{path}::{}", field_name(part)))
 }

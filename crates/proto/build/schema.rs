@@ -104,7 +104,9 @@ impl Schema {
         for nested in &message.enum_type {
             self.add_enum(package, &name, nested);
         }
-        let synthetic = |index: usize| message.field.iter().any(|f| f.proto3_optional() && f.oneof_index == Some(index as i32));
+        let synthetic = |index: usize| {
+            message.field.iter().any(|f| f.proto3_optional() && f.oneof_index == Some(index as i32))
+        };
         let oneofs = message.oneof_decl.iter().enumerate().filter(|(index, _)| !synthetic(*index));
         let entry = Message {
             package: package.to_owned(),
@@ -117,27 +119,45 @@ impl Schema {
 
     fn add_enum(&mut self, package: &str, outer: &str, declared: &EnumDescriptorProto) {
         let name = join(outer, declared.name());
-        let values = declared.value.iter().map(|value| (value.name().to_owned(), value.number())).collect();
-        self.enums.insert(join(package, &name), Enum { path: rust_path::type_path(package, &name), values });
+        let values =
+            declared.value.iter().map(|value| (value.name().to_owned(), value.number())).collect();
+        self.enums.insert(
+            join(package, &name),
+            Enum { path: rust_path::type_path(package, &name), values },
+        );
     }
 }
 
 fn field_of(message: &DescriptorProto, field: &FieldDescriptorProto, proto3: bool) -> Field {
-    let entry = message.nested_type.iter().find(|n| is_map_entry(n) && field.type_name().ends_with(&format!(".{}", n.name())));
+    let entry = message
+        .nested_type
+        .iter()
+        .find(|n| is_map_entry(n) && field.type_name().ends_with(&format!(".{}", n.name())));
     let kind = match entry {
         Some(entry) => {
-            assert_eq!(kind_of(&entry.field[0]).map(|k| k == Kind::String), Ok(true), "maps need string keys: {}", field.name());
+            assert_eq!(
+                kind_of(&entry.field[0]).map(|k| k == Kind::String),
+                Ok(true),
+                "maps need string keys: {}",
+                field.name()
+            );
             kind_of(&entry.field[1])
         }
         None => kind_of(field),
     };
-    let kind = kind.unwrap_or_else(|r#type| panic!("{}.{}: no JSON form for {type:?}", message.name(), field.name()));
+    let kind = kind.unwrap_or_else(|r#type| {
+        panic!("{}.{}: no JSON form for {type:?}", message.name(), field.name())
+    });
     let presence = match (field.label(), field.oneof_index) {
         (Label::Repeated, _) if entry.is_some() => Presence::Map,
         (Label::Repeated, _) => Presence::Repeated,
         (Label::Required, _) => Presence::Required,
-        (Label::Optional, Some(index)) if !field.proto3_optional() => Presence::Oneof(index as usize),
-        _ if proto3 && !field.proto3_optional() && !matches!(kind, Kind::Message(_)) => Presence::Implicit,
+        (Label::Optional, Some(index)) if !field.proto3_optional() => {
+            Presence::Oneof(index as usize)
+        }
+        _ if proto3 && !field.proto3_optional() && !matches!(kind, Kind::Message(_)) => {
+            Presence::Implicit
+        }
         _ => Presence::Optional,
     };
     let deprecated = field.options.as_ref().is_some_and(|options| options.deprecated());

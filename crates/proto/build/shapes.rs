@@ -10,7 +10,8 @@ use crate::schema::{Field, Kind, Message, Presence, Schema};
 /// The tables as Rust code, sorted by full name so that they can be searched.
 pub fn write(schema: &Schema) -> String {
     let demanding = demanding(schema);
-    let index: BTreeMap<&str, usize> = demanding.iter().enumerate().map(|(index, name)| (*name, index)).collect();
+    let index: BTreeMap<&str, usize> =
+        demanding.iter().enumerate().map(|(index, name)| (*name, index)).collect();
     let mut code = String::from("static SHAPES: &[Shape] = &[\n");
     for name in &demanding {
         let message = &schema.messages[*name];
@@ -45,7 +46,8 @@ fn kind(schema: &Schema, field: &Field, index: &BTreeMap<&str, usize>) -> Option
             (None, _) => required.then(|| "Kind::Plain".to_owned()),
         },
         Kind::Enum(name) if required => {
-            let mut numbers: Vec<i32> = schema.enums[name].values.iter().map(|(_, number)| *number).collect();
+            let mut numbers: Vec<i32> =
+                schema.enums[name].values.iter().map(|(_, number)| *number).collect();
             numbers.sort_unstable();
             numbers.dedup();
             Some(format!("Kind::Enum(&{numbers:?})"))
@@ -71,6 +73,7 @@ fn demanding(schema: &Schema) -> BTreeSet<&str> {
 }
 
 fn demands(message: &Message, found: &BTreeSet<&str>) -> bool {
-    let below = |field: &Field| matches!(&field.kind, Kind::Message(name) if found.contains(name.as_str()));
+    let below =
+        |field: &Field| matches!(&field.kind, Kind::Message(name) if found.contains(name.as_str()));
     message.fields.iter().any(|field| field.presence == Presence::Required || below(field))
 }

@@ -29,7 +29,10 @@ fn dump() -> String {
         )
     };
     let tasks: Vec<String> = (0..TASKS).map(task).collect();
-    format!(r#"{{"type":"GET_STATE","get_state":{{"get_tasks":{{"tasks":[{}]}}}}}}"#, tasks.join(","))
+    format!(
+        r#"{{"type":"GET_STATE","get_state":{{"get_tasks":{{"tasks":[{}]}}}}}}"#,
+        tasks.join(",")
+    )
 }
 
 /// The shortest of some runs.
@@ -60,7 +63,17 @@ fn main() {
     };
     let text = json::to_vec(&state);
     let document: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
-    say("JSON of 20,000 tasks written", text.len(), best(|| json::to_vec(&state)), best(|| serde_json::to_vec(&document)));
+    say(
+        "JSON of 20,000 tasks written",
+        text.len(),
+        best(|| json::to_vec(&state)),
+        best(|| serde_json::to_vec(&document)),
+    );
     let read = best(|| json::from_slice::<Response>(&text));
-    say("JSON of 20,000 tasks read", text.len(), read, best(|| serde_json::from_slice::<serde_json::Value>(&text)));
+    say(
+        "JSON of 20,000 tasks read",
+        text.len(),
+        read,
+        best(|| serde_json::from_slice::<serde_json::Value>(&text)),
+    );
 }

@@ -22,7 +22,9 @@ pub enum DecodeError {
         reason: String,
     },
     /// A required field was not sent, or holds an enum number that does not exist.
-    #[error("{path}: required field of {message} is missing or holds an unknown enum value; set it")]
+    #[error(
+        "{path}: required field of {message} is missing or holds an unknown enum value; set it"
+    )]
     MissingField {
         /// Full name of the outermost message.
         message: String,

@@ -12,7 +12,12 @@ mod required;
 pub mod rpc;
 mod whole_maps;
 
-#[allow(missing_docs, clippy::all, clippy::unwrap_used, reason = "generated; its comments are those of the .proto files")]
+#[allow(
+    missing_docs,
+    clippy::all,
+    clippy::unwrap_used,
+    reason = "generated; its comments are those of the .proto files"
+)]
 mod generated {
     include!(concat!(env!("OUT_DIR"), "/all.rs"));
 }

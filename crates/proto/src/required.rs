@@ -95,7 +95,9 @@ fn walk(shape: &Shape, mut bytes: &[u8], depth: usize) -> Result<(), Flaw> {
     while !bytes.is_empty() {
         let (number, wire_type) = decode_key(&mut bytes)?;
         match shape.fields.binary_search_by_key(&number, |field| field.number) {
-            Ok(index) => look(&shape.fields[index], &mut seen[index], wire_type, &mut bytes, depth)?,
+            Ok(index) => {
+                look(&shape.fields[index], &mut seen[index], wire_type, &mut bytes, depth)?
+            }
             Err(_) => skip_field(wire_type, number, &mut bytes, DecodeContext::default())?,
         }
     }
@@ -103,7 +105,8 @@ fn walk(shape: &Shape, mut bytes: &[u8], depth: usize) -> Result<(), Flaw> {
         match (seen, &field.kind) {
             (Seen::No, _) if field.required => return Err(Flaw::Missing(field.name.to_owned())),
             (Seen::Message(content), Kind::Message(index)) => {
-                walk(&SHAPES[*index], &content, depth + 1).map_err(|flaw| flaw.below(field.name))?;
+                walk(&SHAPES[*index], &content, depth + 1)
+                    .map_err(|flaw| flaw.below(field.name))?;
             }
             _ => {}
         }
@@ -112,7 +115,13 @@ fn walk(shape: &Shape, mut bytes: &[u8], depth: usize) -> Result<(), Flaw> {
 }
 
 /// Notes one occurrence of `field`, and goes down into members of lists and maps at once.
-fn look<'a>(field: &Field, seen: &mut Seen<'a>, wire_type: WireType, bytes: &mut &'a [u8], depth: usize) -> Result<(), Flaw> {
+fn look<'a>(
+    field: &Field,
+    seen: &mut Seen<'a>,
+    wire_type: WireType,
+    bytes: &mut &'a [u8],
+    depth: usize,
+) -> Result<(), Flaw> {
     match &field.kind {
         Kind::Plain => {
             skip_field(wire_type, field.number, bytes, DecodeContext::default())?;
@@ -140,11 +149,13 @@ fn look<'a>(field: &Field, seen: &mut Seen<'a>, wire_type: WireType, bytes: &mut
             let content = take_message(field, wire_type, bytes)?;
             let place = if let Seen::Times(times) = seen { *times } else { 0 };
             *seen = Seen::Times(place + 1);
-            walk(&SHAPES[*index], content, depth + 1).map_err(|flaw| flaw.below(&format!("{}[{place}]", field.name)))?;
+            walk(&SHAPES[*index], content, depth + 1)
+                .map_err(|flaw| flaw.below(&format!("{}[{place}]", field.name)))?;
         }
         Kind::Map(index) => {
             let (key, value) = map_entry(take_message(field, wire_type, bytes)?)?;
-            walk(&SHAPES[*index], &value, depth + 1).map_err(|flaw| flaw.below(&format!("{}.{key}", field.name)))?;
+            walk(&SHAPES[*index], &value, depth + 1)
+                .map_err(|flaw| flaw.below(&format!("{}.{key}", field.name)))?;
         }
     }
     Ok(())
@@ -155,15 +166,23 @@ fn map_entry(mut bytes: &[u8]) -> Result<(String, Vec<u8>), Flaw> {
     let (mut key, mut value) = (String::new(), Vec::new());
     while !bytes.is_empty() {
         match decode_key(&mut bytes)? {
-            (1, WireType::LengthDelimited) => key = String::from_utf8_lossy(take(&mut bytes)?).into_owned(),
+            (1, WireType::LengthDelimited) => {
+                key = String::from_utf8_lossy(take(&mut bytes)?).into_owned()
+            }
             (2, WireType::LengthDelimited) => value.extend_from_slice(take(&mut bytes)?),
-            (number, wire_type) => skip_field(wire_type, number, &mut bytes, DecodeContext::default())?,
+            (number, wire_type) => {
+                skip_field(wire_type, number, &mut bytes, DecodeContext::default())?
+            }
         }
     }
     Ok((key, value))
 }
 
-fn take_message<'a>(field: &Field, wire_type: WireType, bytes: &mut &'a [u8]) -> Result<&'a [u8], Flaw> {
+fn take_message<'a>(
+    field: &Field,
+    wire_type: WireType,
+    bytes: &mut &'a [u8],
+) -> Result<&'a [u8], Flaw> {
     expect_type(field, wire_type, WireType::LengthDelimited)?;
     take(bytes)
 }
@@ -172,14 +191,18 @@ fn expect_type(field: &Field, found: WireType, expected: WireType) -> Result<(),
     if found == expected {
         return Ok(());
     }
-    Err(Flaw::Malformed(format!("field {} has wire type {found:?} where {expected:?} belongs", field.name)))
+    Err(Flaw::Malformed(format!(
+        "field {} has wire type {found:?} where {expected:?} belongs",
+        field.name
+    )))
 }
 
 /// The next length-delimited content.
 fn take<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], Flaw> {
     let length = decode_varint(bytes)?;
     let length = usize::try_from(length).ok().filter(|length| *length <= bytes.len());
-    let length = length.ok_or_else(|| Flaw::Malformed("a length reaches beyond the end".to_owned()))?;
+    let length =
+        length.ok_or_else(|| Flaw::Malformed("a length reaches beyond the end".to_owned()))?;
     let (content, rest) = bytes.split_at(length);
     *bytes = rest;
     Ok(content)

@@ -52,6 +52,8 @@ impl<U: Message + Default + Name> Decoder for CheckedDecoder<U> {
 
     fn decode(&mut self, buf: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
         let bytes = buf.copy_to_bytes(buf.remaining());
-        binary::decode(&bytes).map(Some).map_err(|error| Status::invalid_argument(error.to_string()))
+        binary::decode(&bytes)
+            .map(Some)
+            .map_err(|error| Status::invalid_argument(error.to_string()))
     }
 }

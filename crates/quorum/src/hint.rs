@@ -19,7 +19,10 @@ pub struct Leader {
 
 pub(crate) fn write(path: &Path, leader: &Leader) -> Result<(), LeadershipError> {
     let address = &leader.address;
-    if address.is_empty() || address.len() > ADDRESS_BYTES_MAX || address.chars().any(|c| c.is_control() || c.is_whitespace()) {
+    if address.is_empty()
+        || address.len() > ADDRESS_BYTES_MAX
+        || address.chars().any(|c| c.is_control() || c.is_whitespace())
+    {
         return Err(LeadershipError::BadAddress { address: address.clone() });
     }
     let io = |source| LeadershipError::Io { file: path.to_owned(), source };

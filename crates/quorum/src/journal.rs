@@ -77,7 +77,10 @@ pub(crate) mod conformance {
     }
 
     fn read(journal: &dyn Journal) -> Vec<(String, Vec<u8>, Vec<u8>)> {
-        journal.records().map(|it| (it.tree.to_owned(), it.key.to_vec(), it.value.to_vec())).collect()
+        journal
+            .records()
+            .map(|it| (it.tree.to_owned(), it.key.to_vec(), it.value.to_vec()))
+            .collect()
     }
 
     fn what_was_acknowledged_is_there_for_the_next(open: &dyn Fn() -> Opened) {
@@ -90,7 +93,10 @@ pub(crate) mod conformance {
         drop(journal);
         let next = open();
         assert_eq!((read(&*next), next.term(), next.head().0), (there, term, before.0 + 2));
-        assert_eq!(read(&*next).iter().map(|it| it.1.clone()).collect::<Vec<_>>(), [b"b".to_vec(), b"c".to_vec()]);
+        assert_eq!(
+            read(&*next).iter().map(|it| it.1.clone()).collect::<Vec<_>>(),
+            [b"b".to_vec(), b"c".to_vec()]
+        );
     }
 
     fn a_deposed_leader_appends_nothing(open: &dyn Fn() -> Opened) {

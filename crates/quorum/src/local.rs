@@ -42,14 +42,17 @@ impl LocalLeadership {
     /// When the directory cannot be made.
     pub fn new(dir: &Path) -> Result<LocalLeadership, LeadershipError> {
         if !dir.is_dir() {
-            fs::create_dir_all(dir).and_then(|()| sync_parent(dir)).map_err(|source| io_error(dir, source))?;
+            fs::create_dir_all(dir)
+                .and_then(|()| sync_parent(dir))
+                .map_err(|source| io_error(dir, source))?;
         }
         Ok(LocalLeadership { dir: dir.to_owned() })
     }
 
     fn open_lock(&self) -> Result<File, LeadershipError> {
         let path = self.dir.join(LOCK);
-        let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let opened =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         opened.map_err(|source| io_error(&path, source))
     }
 
@@ -89,8 +92,12 @@ impl Leadership for LocalLeadership {
             match lock.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Ok(None),
-                Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(TryLockError::Error(source)) => return Err(io_error(&self.dir.join(LOCK), source)),
+                Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Interrupted => {
+                    continue
+                }
+                Err(TryLockError::Error(source)) => {
+                    return Err(io_error(&self.dir.join(LOCK), source))
+                }
             }
             if let Some(lease) = self.lead(lock)? {
                 return Ok(Some(lease));
@@ -119,7 +126,11 @@ impl Lease for LocalLease {
         if self.term <= seen {
             let raised = seen.checked_add(1).ok_or(LeadershipError::TermsExhausted)?;
             term::write(&self.dir.join(TERM), raised)?;
-            tracing::warn!(from = self.term, to = raised, "the term file had forgotten later terms");
+            tracing::warn!(
+                from = self.term,
+                to = raised,
+                "the term file had forgotten later terms"
+            );
             self.term = raised;
         }
         Ok(self.term)
@@ -129,7 +140,10 @@ impl Lease for LocalLease {
         if !self.is_held() {
             return Err(LeadershipError::Lost { term: self.term });
         }
-        hint::write(&self.dir.join(LEADER), &Leader { term: self.term, address: address.to_owned() })
+        hint::write(
+            &self.dir.join(LEADER),
+            &Leader { term: self.term, address: address.to_owned() },
+        )
     }
 
     fn resign(self) -> Result<(), LeadershipError> {
@@ -178,8 +192,15 @@ mod tests {
             let lease = place.try_campaign().unwrap().expect("nobody leads");
             assert_eq!(lease.term(), term);
             assert!(lease.is_held());
-            assert!(place.try_campaign().unwrap().is_none(), "a second handle conflicts, also in one process");
-            assert_eq!(term::last(&place.dir.join(TERM)).unwrap(), term, "durable before it is held");
+            assert!(
+                place.try_campaign().unwrap().is_none(),
+                "a second handle conflicts, also in one process"
+            );
+            assert_eq!(
+                term::last(&place.dir.join(TERM)).unwrap(),
+                term,
+                "durable before it is held"
+            );
             if term % 2 == 0 {
                 lease.resign().unwrap();
             }
@@ -191,7 +212,10 @@ mod tests {
         let (_dir, place) = place();
         let mut lease = place.campaign().unwrap();
         lease.announce("127.0.0.1:5050").unwrap();
-        assert_eq!(place.leader().unwrap(), Some(Leader { term: 1, address: "127.0.0.1:5050".into() }));
+        assert_eq!(
+            place.leader().unwrap(),
+            Some(Leader { term: 1, address: "127.0.0.1:5050".into() })
+        );
         let (sender, receiver) = mpsc::channel();
         let standby = place.clone();
         let thread = std::thread::spawn(move || {
@@ -205,7 +229,10 @@ mod tests {
         assert!(receiver.try_recv().is_err(), "the standby waits");
         lease.resign().unwrap();
         assert_eq!(receiver.recv_timeout(Duration::from_secs(30)).unwrap(), Some(2));
-        assert_eq!(place.leader().unwrap().map(|leader| leader.address), Some("127.0.0.1:5051".into()));
+        assert_eq!(
+            place.leader().unwrap().map(|leader| leader.address),
+            Some("127.0.0.1:5051".into())
+        );
         thread.join().unwrap().resign().unwrap();
         assert_eq!(place.leader().unwrap(), None);
     }
@@ -220,7 +247,10 @@ mod tests {
         assert_eq!(place.campaign().unwrap().term(), 43);
         fs::write(place.dir.join(TERM), b"noise").unwrap();
         assert!(matches!(place.campaign(), Err(LeadershipError::TermDamaged { .. })));
-        assert!(matches!(place.try_campaign(), Err(LeadershipError::TermDamaged { .. })), "and the lock was let go");
+        assert!(
+            matches!(place.try_campaign(), Err(LeadershipError::TermDamaged { .. })),
+            "and the lock was let go"
+        );
     }
 
     #[test]

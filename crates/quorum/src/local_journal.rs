@@ -29,7 +29,10 @@ impl LocalJournal {
     ///
     /// # Errors
     /// [`TakeOverError`]; the store is closed then.
-    pub fn take_over(store: DurableStore, lease: &mut impl Lease) -> Result<LocalJournal, TakeOverError> {
+    pub fn take_over(
+        store: DurableStore,
+        lease: &mut impl Lease,
+    ) -> Result<LocalJournal, TakeOverError> {
         if !lease.is_held() {
             return Err(JournalError::NotLeading { term: lease.term() }.into());
         }
@@ -70,7 +73,9 @@ mod tests {
     use std::path::Path;
 
     fn store(dir: &Path) -> DurableStore {
-        DurableStore::open(&dir.join("ledger"), Options::new("master").create_as([7; 16])).unwrap().0
+        DurableStore::open(&dir.join("ledger"), Options::new("master").create_as([7; 16]))
+            .unwrap()
+            .0
     }
 
     #[test]
@@ -99,6 +104,9 @@ mod tests {
         let mut lease = LocalLeadership::new(dir.path()).unwrap().campaign().unwrap();
         std::fs::remove_file(dir.path().join("leader.lock")).unwrap();
         let refused = LocalJournal::take_over(store(dir.path()), &mut lease).unwrap_err();
-        assert!(matches!(refused, TakeOverError::Journal(JournalError::NotLeading { term: 1 })), "{refused}");
+        assert!(
+            matches!(refused, TakeOverError::Journal(JournalError::NotLeading { term: 1 })),
+            "{refused}"
+        );
     }
 }

@@ -13,7 +13,10 @@ pub(crate) fn last(path: &Path) -> Result<u64, LeadershipError> {
     let text = String::from_utf8_lossy(&bytes);
     // Not by lines: a damaged line end must not take the second copy along.
     let copies = text.match_indices("term ").filter_map(|(at, _)| parse(&text[at..]));
-    copies.chain(parse(&text)).max().ok_or_else(|| LeadershipError::TermDamaged { file: path.to_owned() })
+    copies
+        .chain(parse(&text))
+        .max()
+        .ok_or_else(|| LeadershipError::TermDamaged { file: path.to_owned() })
 }
 
 /// Makes `term` the last one: durable on return.
@@ -64,7 +67,10 @@ mod tests {
         fs::write(&path, b"").unwrap();
         assert!(matches!(last(&path), Err(LeadershipError::TermDamaged { .. })));
         fs::write(&path, &whole[..7]).unwrap();
-        assert!(matches!(last(&path), Err(LeadershipError::TermDamaged { .. })), "cut off in the number");
+        assert!(
+            matches!(last(&path), Err(LeadershipError::TermDamaged { .. })),
+            "cut off in the number"
+        );
         fs::write(&path, b"set-term 5000\n").unwrap();
         assert_eq!(last(&path).unwrap(), 5000);
     }

@@ -37,7 +37,8 @@ fn spawn(dir: &Path) -> Child {
 /// Waits until the process leads, and tells its term.
 fn term_of(child: &mut Child) -> u64 {
     let lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let mut terms = lines.map_while(Result::ok).filter_map(|line| line.strip_prefix("leading ")?.parse().ok());
+    let mut terms =
+        lines.map_while(Result::ok).filter_map(|line| line.strip_prefix("leading ")?.parse().ok());
     terms.next().expect("the child leads sooner or later")
 }
 
@@ -52,7 +53,10 @@ fn a_killed_leader_is_followed_by_the_standby() {
         let mut standby = spawn(dir.path());
         assert!(place.try_campaign().unwrap().is_none(), "a living leader is not deposed");
         let announced = place.leader().unwrap().expect("the leader has announced itself");
-        assert_eq!((announced.term, announced.address), (last, format!("127.0.0.1:{}", leader.id())));
+        assert_eq!(
+            (announced.term, announced.address),
+            (last, format!("127.0.0.1:{}", leader.id()))
+        );
         leader.kill().unwrap();
         leader.wait().unwrap();
         let term = term_of(&mut standby);

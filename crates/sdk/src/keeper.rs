@@ -7,8 +7,9 @@
 use std::collections::BTreeMap;
 
 use holdfast_model::{
-    Action, AgentId, Call, CommandInfo, Event, ExecutorId, ExecutorInfo, ExecutorKind, Filters, FrameworkId, Instant, Offer, Operation,
-    OperationState, OperationStatus, PersistenceId, TaskId, TaskInfo, TaskState, TaskStatus,
+    Action, AgentId, Call, CommandInfo, Event, ExecutorId, ExecutorInfo, ExecutorKind, Filters,
+    FrameworkId, Instant, Offer, Operation, OperationState, OperationStatus, PersistenceId, TaskId,
+    TaskInfo, TaskState, TaskStatus,
 };
 
 use crate::ledger::{KeeperChange, KeeperLedger, Member, Run, Stage};
@@ -155,7 +156,11 @@ impl<S: Service> Keeper<S> {
 
     /// Asks about all that may not be as the ledger says.
     fn reconcile(&mut self, now: Instant) {
-        let runs = self.ledger.members.values().filter_map(|it| Some((it.run.as_ref()?.task.clone(), it.agent.clone())));
+        let runs = self
+            .ledger
+            .members
+            .values()
+            .filter_map(|it| Some((it.run.as_ref()?.task.clone(), it.agent.clone())));
         let runs: Vec<(TaskId, Option<AgentId>)> = runs.collect();
         if !runs.is_empty() {
             self.call(Call::Reconcile(runs));
@@ -164,7 +169,8 @@ impl<S: Service> Keeper<S> {
             self.call(Call::Reconcile(Vec::new())); // Whatever keeps a member from its volume may be a task of its own.
         }
         let claiming = self.ledger.members.values().filter(|it| it.stage == Stage::Claiming);
-        let claiming: Vec<_> = claiming.map(|it| (placing::create_id(it), it.agent.clone())).collect();
+        let claiming: Vec<_> =
+            claiming.map(|it| (placing::create_id(it), it.agent.clone())).collect();
         if !claiming.is_empty() {
             self.call(Call::ReconcileOperations(claiming));
         }
@@ -184,8 +190,13 @@ impl<S: Service> Keeper<S> {
 
     fn heard(&mut self, executor: &str, data: &[u8]) {
         let prefix = format!("{}-", self.service.name());
-        let index = executor.strip_prefix(&prefix).and_then(|it| it.split('-').next()).and_then(|it| it.parse::<u32>().ok());
-        let Some(member) = index.and_then(|it| self.ledger.members.get(&it)).cloned() else { return };
+        let index = executor
+            .strip_prefix(&prefix)
+            .and_then(|it| it.split('-').next())
+            .and_then(|it| it.parse::<u32>().ok());
+        let Some(member) = index.and_then(|it| self.ledger.members.get(&it)).cloned() else {
+            return;
+        };
         if let Some(note) = self.service.heard(&member, data) {
             if note != member.note {
                 self.commit(vec![KeeperChange::Member(Member { note, ..member })]);
@@ -215,7 +226,13 @@ impl<S: Service> Keeper<S> {
     }
 
     /// What this offer is to a member, if anything.
-    fn place(&mut self, now: Instant, member: &Member, offer: &Offer, rest: &placing::Rest) -> Option<Place> {
+    fn place(
+        &mut self,
+        now: Instant,
+        member: &Member,
+        offer: &Offer,
+        rest: &placing::Rest,
+    ) -> Option<Place> {
         if member.run.is_some() {
             return None; // Its task may be alive; only a terminal status makes room for another.
         }
@@ -230,10 +247,12 @@ impl<S: Service> Keeper<S> {
             if let Some(place) = rest.with_volume(volume, &needs) {
                 return Some(place);
             }
-            let gone = member.stage == Stage::Claiming && self.refuted.get(&member.index) == Some(volume);
+            let gone =
+                member.stage == Stage::Claiming && self.refuted.get(&member.index) == Some(volume);
             let gone = gone || self.is_planted("keeper-claims-again");
             return if gone {
-                rest.with_reservation(&placing::label(&self.service, member), &needs).or_else(|| rest.fresh(&needs))
+                rest.with_reservation(&placing::label(&self.service, member), &needs)
+                    .or_else(|| rest.fresh(&needs))
             } else {
                 None
             };
@@ -241,27 +260,43 @@ impl<S: Service> Keeper<S> {
         if let Some(place) = rest.with_reservation(&placing::label(&self.service, member), &needs) {
             return Some(place);
         }
-        let taken = |it: &Member| it.index != member.index && it.agent.as_ref() == Some(&offer.agent);
+        let taken =
+            |it: &Member| it.index != member.index && it.agent.as_ref() == Some(&offer.agent);
         if !self.service.may_share_agent() && self.ledger.members.values().any(taken) {
             return None;
         }
         rest.fresh(&needs)
     }
 
-    fn use_place(&mut self, member: Member, offer: &Offer, place: Place, rest: &mut placing::Rest, operations: &mut Vec<Operation>) {
-        let mut member = Member { agent: Some(offer.agent.clone()), launches: member.launches + 1, ..member };
-        let task = TaskId::made(format!("{}-{}-{}", self.service.name(), member.index, member.launches));
+    fn use_place(
+        &mut self,
+        member: Member,
+        offer: &Offer,
+        place: Place,
+        rest: &mut placing::Rest,
+        operations: &mut Vec<Operation>,
+    ) {
+        let mut member =
+            Member { agent: Some(offer.agent.clone()), launches: member.launches + 1, ..member };
+        let task =
+            TaskId::made(format!("{}-{}-{}", self.service.name(), member.index, member.launches));
         member.run = Some(Run { task: task.clone(), running: false });
         if place.volume.is_none() {
             member.attempts += 1;
             member.stage = Stage::Claiming;
-            member.volume = Some(PersistenceId::made(format!("{}-{}-{}", self.service.name(), member.index, member.attempts)));
+            member.volume = Some(PersistenceId::made(format!(
+                "{}-{}-{}",
+                self.service.name(),
+                member.index,
+                member.attempts
+            )));
         }
         // An offer that holds the volume does not prove that it exists: masters offer what they have just ordered. Its CREATE's
         // outcome does, and a task that runs on it.
         self.refuted.remove(&member.index);
         let needs = self.service.needs(member.index);
-        let resources = placing::operations(&self.service, &member, &needs, &place, offer, operations);
+        let resources =
+            placing::operations(&self.service, &member, &needs, &place, offer, operations);
         rest.take(&place);
         let program = self.service.program(&member);
         let info = task_info(&self.service, &member, task, &offer.agent, resources, program);
@@ -272,13 +307,21 @@ impl<S: Service> Keeper<S> {
     // ---- What became of it.
 
     fn updated(&mut self, now: Instant, status: TaskStatus) {
-        let owner = self.ledger.members.values().find(|it| it.run.as_ref().is_some_and(|run| run.task == status.task)).cloned();
+        let owner = self
+            .ledger
+            .members
+            .values()
+            .find(|it| it.run.as_ref().is_some_and(|run| run.task == status.task))
+            .cloned();
         let owner = owner.or_else(|| self.adopt(&status));
         if let Some(mut member) = owner {
             let over = status.state.is_terminal() || status.state == TaskState::Unknown;
             let running = status.state == TaskState::Running;
             let was = member.run.take();
-            member.run = was.clone().filter(|_| !over).map(|run| Run { running: running || run.running, ..run });
+            member.run = was
+                .clone()
+                .filter(|_| !over)
+                .map(|run| Run { running: running || run.running, ..run });
             if running && member.stage == Stage::Claiming && member.volume.is_some() {
                 member.stage = Stage::Placed; // What a task runs on exists.
             }
@@ -286,7 +329,11 @@ impl<S: Service> Keeper<S> {
             if self.ledger.members.get(&index) != Some(&member) {
                 if over {
                     let why = status.message.as_deref().unwrap_or("");
-                    self.effects.push(Effect::Log(format!("task {} is {}: {why}", status.task, status.state.name())));
+                    self.effects.push(Effect::Log(format!(
+                        "task {} is {}: {why}",
+                        status.task,
+                        status.state.name()
+                    )));
                 }
                 self.commit(vec![KeeperChange::Member(member)]);
             }
@@ -306,18 +353,32 @@ impl<S: Service> Keeper<S> {
     /// A task that lives and that the ledger does not know: its member was told that it was gone, or the ledger is an old one. A member
     /// without a task takes it back; where another has taken its place, it is ended.
     fn adopt(&mut self, status: &TaskStatus) -> Option<Member> {
-        let lives = matches!(status.state, TaskState::Staging | TaskState::Starting | TaskState::Running | TaskState::Killing);
+        let lives = matches!(
+            status.state,
+            TaskState::Staging | TaskState::Starting | TaskState::Running | TaskState::Killing
+        );
         let (name, launch) = status.task.as_str().rsplit_once('-').filter(|_| lives)?;
-        let index = name.strip_prefix(self.service.name())?.strip_prefix('-')?.parse::<u32>().ok()?;
+        let index =
+            name.strip_prefix(self.service.name())?.strip_prefix('-')?.parse::<u32>().ok()?;
         let member = self.ledger.members.get(&index)?.clone();
         let launch = launch.parse::<u64>().ok()?;
         if member.run.is_none() && member.volume.is_some() && member.agent == status.agent {
-            self.effects.push(Effect::Log(format!("task {} lives after all; member {index} takes it back", status.task)));
+            self.effects.push(Effect::Log(format!(
+                "task {} lives after all; member {index} takes it back",
+                status.task
+            )));
             let run = Some(Run { task: status.task.clone(), running: false });
             return Some(Member { run, launches: member.launches.max(launch), ..member });
         }
-        self.effects.push(Effect::Log(format!("task {} is no member's any more; it is ended", status.task)));
-        self.call(Call::Kill { task: status.task.clone(), agent: status.agent.clone(), grace_ms: None });
+        self.effects.push(Effect::Log(format!(
+            "task {} is no member's any more; it is ended",
+            status.task
+        )));
+        self.call(Call::Kill {
+            task: status.task.clone(),
+            agent: status.agent.clone(),
+            grace_ms: None,
+        });
         None
     }
 
@@ -335,15 +396,29 @@ impl<S: Service> Keeper<S> {
 
     fn operation_updated(&mut self, status: OperationStatus) {
         let id = status.id.clone().unwrap_or_default();
-        let owner = self.ledger.members.values().find(|it| it.stage == Stage::Claiming && placing::create_id(it) == id).cloned();
+        let owner = self
+            .ledger
+            .members
+            .values()
+            .find(|it| it.stage == Stage::Claiming && placing::create_id(it) == id)
+            .cloned();
         if let Some(member) = owner {
             match status.state {
-                OperationState::Finished => self.commit(vec![KeeperChange::Member(Member { stage: Stage::Placed, ..member })]),
+                OperationState::Finished => self
+                    .commit(vec![KeeperChange::Member(Member { stage: Stage::Placed, ..member })]),
                 OperationState::Failed | OperationState::Error | OperationState::Dropped => {
                     let why = status.message.as_deref().unwrap_or("no reason was given");
-                    self.effects.push(Effect::Log(format!("the volume of member {} was not made: {why}", member.index)));
+                    self.effects.push(Effect::Log(format!(
+                        "the volume of member {} was not made: {why}",
+                        member.index
+                    )));
                     // The task that was to use it is answered for by its own status.
-                    self.commit(vec![KeeperChange::Member(Member { stage: Stage::Wanted, agent: None, volume: None, ..member })]);
+                    self.commit(vec![KeeperChange::Member(Member {
+                        stage: Stage::Wanted,
+                        agent: None,
+                        volume: None,
+                        ..member
+                    })]);
                     self.revive();
                 }
                 OperationState::Unknown => {
@@ -403,13 +478,22 @@ fn task_info<S: Service>(
             resources: Vec::new(),
             command: Some(program.command),
             shutdown_grace_ms: None,
-            carried: Default::default(),
+            payload: Default::default(),
         };
         (None, Some(executor))
     } else {
         (Some(program.command), None)
     };
-    TaskInfo { id: task, name, agent: agent.clone(), resources, executor, command, kill_grace_ms: None, carried: Default::default() }
+    TaskInfo {
+        id: task,
+        name,
+        agent: agent.clone(),
+        resources,
+        executor,
+        command,
+        kill_grace_ms: None,
+        payload: Default::default(),
+    }
 }
 
 #[cfg(test)]
@@ -435,7 +519,12 @@ mod tests {
             self.0
         }
         fn needs(&self, _member: u32) -> Needs {
-            Needs { cpus: Scalar::whole(1), mem_mb: 16, disk_mb: 32, container_path: "data".to_owned() }
+            Needs {
+                cpus: Scalar::whole(1),
+                mem_mb: 16,
+                disk_mb: 32,
+                container_path: "data".to_owned(),
+            }
         }
         fn program(&self, _member: &Member) -> Program {
             Program { command: CommandInfo::default(), executor: true }
@@ -461,7 +550,8 @@ mod tests {
     impl Case {
         fn new(members: u32, ledger: KeeperLedger) -> Case {
             let keeper = Keeper::recover(Notes(members, role()), ledger);
-            let mut case = Case { keeper, now: Instant(1), calls: Vec::new(), offers: 0, statuses: 0 };
+            let mut case =
+                Case { keeper, now: Instant(1), calls: Vec::new(), offers: 0, statuses: 0 };
             case.event(Event::Subscribed(FrameworkId::made("f-1".to_owned())));
             case
         }
@@ -474,13 +564,24 @@ mod tests {
                     Effect::Commit(changes) => changes.iter().for_each(|it| durable.apply(it)),
                     Effect::Call(call) => {
                         let destroys = |it: &Operation| {
-                            matches!(it.action, Action::Claim(ClaimAction::Destroy { .. }) | Action::Claim(ClaimAction::Unreserve(..)))
+                            matches!(
+                                it.action,
+                                Action::Claim(ClaimAction::Destroy { .. })
+                                    | Action::Claim(ClaimAction::Unreserve(..))
+                            )
                         };
-                        assert!(!matches!(&*call, Call::Accept { operations, .. } if operations.iter().any(destroys)), "{call:?}");
+                        assert!(
+                            !matches!(&*call, Call::Accept { operations, .. } if operations.iter().any(destroys)),
+                            "{call:?}"
+                        );
                         if let Call::Accept { operations, .. } = &*call {
-                            launched(operations)
-                                .iter()
-                                .for_each(|task| assert!(knows(&durable, &task.id), "{} is not written down", task.id));
+                            launched(operations).iter().for_each(|task| {
+                                assert!(
+                                    knows(&durable, &task.id),
+                                    "{} is not written down",
+                                    task.id
+                                )
+                            });
                         }
                         self.calls.push(*call);
                     }
@@ -514,7 +615,8 @@ mod tests {
 
         fn status(&mut self, task: &TaskInfo, state: TaskState) {
             self.statuses += 1;
-            let mut status = TaskStatus::new(task.id.clone(), state, self.now).at_agent(&task.agent);
+            let mut status =
+                TaskStatus::new(task.id.clone(), state, self.now).at_agent(&task.agent);
             status.uuid = Some(StatusUuid(Uuid::from_u128(self.statuses)));
             self.calls.clear();
             self.event(Event::Update(status));
@@ -522,8 +624,14 @@ mod tests {
         }
 
         fn operation(&mut self, id: &str, state: OperationState) {
-            let status =
-                OperationStatus { id: Some(id.to_owned()), state, message: None, converted: Resources::new(), uuid: None, agent: None };
+            let status = OperationStatus {
+                id: Some(id.to_owned()),
+                state,
+                message: None,
+                converted: Resources::new(),
+                uuid: None,
+                agent: None,
+            };
             self.calls.clear();
             self.event(Event::UpdateOperation(status));
         }
@@ -538,7 +646,13 @@ mod tests {
     }
 
     fn launched(operations: &[Operation]) -> Vec<TaskInfo> {
-        let tasks = operations.iter().filter_map(|it| if let Action::Launch(tasks) = &it.action { Some(tasks.clone()) } else { None });
+        let tasks = operations.iter().filter_map(|it| {
+            if let Action::Launch(tasks) = &it.action {
+                Some(tasks.clone())
+            } else {
+                None
+            }
+        });
         tasks.flatten().collect()
     }
 
@@ -562,12 +676,28 @@ mod tests {
 
     /// What a task used, offered again.
     fn used(task: &TaskInfo) -> Resources {
-        task.resources.iter().map(|it| it.clone().allocated_to(&role())).collect::<Vec<_>>().iter().collect()
+        task.resources
+            .iter()
+            .map(|it| it.clone().allocated_to(&role()))
+            .collect::<Vec<_>>()
+            .iter()
+            .collect()
     }
 
     fn reserved_only(task: &TaskInfo) -> Resources {
-        let bare = |it: &Resource| if it.identity.persistence.is_some() { it.without_volume() } else { it.clone() };
-        task.resources.iter().map(|it| bare(it).allocated_to(&role())).collect::<Vec<_>>().iter().collect()
+        let bare = |it: &Resource| {
+            if it.identity.persistence.is_some() {
+                it.without_volume()
+            } else {
+                it.clone()
+            }
+        };
+        task.resources
+            .iter()
+            .map(|it| bare(it).allocated_to(&role()))
+            .collect::<Vec<_>>()
+            .iter()
+            .collect()
     }
 
     fn running(members: u32) -> (Case, TaskInfo) {
@@ -581,12 +711,16 @@ mod tests {
     fn a_volume_is_claimed_once_and_its_task_launched_with_it() {
         let mut case = Case::new(1, KeeperLedger::default());
         let (operations, task) = accepted(case.offer("a-1", fresh()));
-        let kinds: Vec<bool> = operations.iter().map(|it| matches!(it.action, Action::Launch(_))).collect();
+        let kinds: Vec<bool> =
+            operations.iter().map(|it| matches!(it.action, Action::Launch(_))).collect();
         assert_eq!(kinds, [false, false, true], "reserve, create, launch");
         assert_eq!(case.member(0).stage, Stage::Claiming);
         let volume = task.resources.iter().find(|it| it.identity.persistence.is_some()).unwrap();
         assert_eq!(volume.mount.as_ref().unwrap().container_path, "data");
-        assert!(task.resources.iter().all(|it| it.identity.is_dynamic()), "cpus and mem stay beside the volume");
+        assert!(
+            task.resources.iter().all(|it| it.identity.is_dynamic()),
+            "cpus and mem stay beside the volume"
+        );
         case.offer("a-1", fresh());
         assert_eq!(case.member(0).launches, 1, "one task at a time");
         case.status(&task, TaskState::Running);
@@ -599,12 +733,23 @@ mod tests {
         let (mut case, task) = running(1);
         case.status(&task, TaskState::Failed);
         assert!(case.calls.iter().any(|it| matches!(it, Call::Revive(_))));
-        assert_eq!(declined_ms(case.offer("a-2", fresh())), DECLINE_MS, "elsewhere is no place for it");
-        assert_eq!(declined_ms(case.offer("a-1", fresh())), DECLINE_MS, "without its volume neither");
+        assert_eq!(
+            declined_ms(case.offer("a-2", fresh())),
+            DECLINE_MS,
+            "elsewhere is no place for it"
+        );
+        assert_eq!(
+            declined_ms(case.offer("a-1", fresh())),
+            DECLINE_MS,
+            "without its volume neither"
+        );
         let (operations, again) = accepted(case.offer("a-1", used(&task)));
         assert_eq!(operations.len(), 1, "nothing is claimed twice");
         assert_ne!(again.id, task.id);
-        assert_eq!(again.resources.iter().filter(|it| it.identity.persistence.is_some()).count(), 1);
+        assert_eq!(
+            again.resources.iter().filter(|it| it.identity.persistence.is_some()).count(),
+            1
+        );
     }
 
     #[test]
@@ -622,7 +767,10 @@ mod tests {
     fn a_restart_asks_about_everything_and_forgets_nothing() {
         let (case, task) = running(2);
         let mut case = Case::new(2, case.keeper.ledger().clone());
-        let asked = case.calls.iter().any(|it| matches!(it, Call::Reconcile(tasks) if tasks[0].0 == task.id));
+        let asked = case
+            .calls
+            .iter()
+            .any(|it| matches!(it, Call::Reconcile(tasks) if tasks[0].0 == task.id));
         assert!(asked, "{:?}", case.calls);
         case.status(&task, TaskState::Unknown);
         let (operations, _) = accepted(case.offer("a-1", used(&task)));
@@ -662,7 +810,11 @@ mod tests {
         case.now = case.keeper.next_deadline().unwrap();
         case.calls.clear();
         case.handle(Input::Tick);
-        assert!(case.calls.iter().any(|it| matches!(it, Call::ReconcileOperations(_))), "it asks: {:?}", case.calls);
+        assert!(
+            case.calls.iter().any(|it| matches!(it, Call::ReconcileOperations(_))),
+            "it asks: {:?}",
+            case.calls
+        );
         let name = placing::create_id(case.member(0));
         let mut made = case.keeper.clone();
         case.operation(&name, OperationState::Unknown);
@@ -673,7 +825,10 @@ mod tests {
         std::mem::swap(&mut case.keeper, &mut made);
         case.operation(&name, OperationState::Unknown);
         let (operations, again) = accepted(case.offer("a-1", used(&task)));
-        assert_eq!((operations.len(), case.member(0).attempts, case.member(0).stage), (1, 1, Stage::Claiming));
+        assert_eq!(
+            (operations.len(), case.member(0).attempts, case.member(0).stage),
+            (1, 1, Stage::Claiming)
+        );
         case.status(&again, TaskState::Running);
         assert_eq!(case.member(0).stage, Stage::Placed, "what a task runs on exists");
     }
@@ -689,10 +844,15 @@ mod tests {
     #[test]
     fn what_an_executor_says_is_noted_durably() {
         let (mut case, task) = running(1);
-        let message = |name: &str, data: &[u8]| Event::Message(task.agent.clone(), ExecutorId::made(name.to_owned()), data.to_owned());
-        for (name, data, note) in
-            [("notes-0-1", "abc", "abc"), ("notes-0-1", "ab", "abc"), ("other-0-1", "abcd", "abc"), ("notes-9-1", "abcd", "abc")]
-        {
+        let message = |name: &str, data: &[u8]| {
+            Event::Message(task.agent.clone(), ExecutorId::made(name.to_owned()), data.to_owned())
+        };
+        for (name, data, note) in [
+            ("notes-0-1", "abc", "abc"),
+            ("notes-0-1", "ab", "abc"),
+            ("other-0-1", "abcd", "abc"),
+            ("notes-9-1", "abcd", "abc"),
+        ] {
             case.event(message(name, data.as_bytes()));
             assert_eq!(case.member(0).note, note.as_bytes(), "{name} {data}");
         }

@@ -49,7 +49,16 @@ pub struct Member {
 impl Member {
     /// A member that has nothing yet.
     pub fn new(index: u32) -> Member {
-        Member { index, stage: Stage::Wanted, agent: None, volume: None, attempts: 0, launches: 0, run: None, note: Vec::new() }
+        Member {
+            index,
+            stage: Stage::Wanted,
+            agent: None,
+            volume: None,
+            attempts: 0,
+            launches: 0,
+            run: None,
+            note: Vec::new(),
+        }
     }
 }
 
@@ -78,7 +87,10 @@ impl KeeperLedger {
             KeeperChange::Framework(id) => self.framework = Some(id.clone()),
             KeeperChange::Member(member) => {
                 if let Some(old) = self.members.get(&member.index) {
-                    assert!(old.launches <= member.launches && old.attempts <= member.attempts, "names are given once");
+                    assert!(
+                        old.launches <= member.launches && old.attempts <= member.attempts,
+                        "names are given once"
+                    );
                 }
                 self.members.insert(member.index, member.clone());
             }

@@ -1,8 +1,8 @@
 //! What an offer is to a member: its own volume, a reservation made for it, or room for a new claim.
 
 use holdfast_model::{
-    Action, ClaimAction, Identity, Labels, Offer, Operation, PersistenceId, Reservation, ReservationKind, Resource, Resources, Role,
-    Scalar, Value,
+    Action, ClaimAction, Identity, Labels, Offer, Operation, PersistenceId, Reservation,
+    ReservationKind, Resource, Resources, Role, Scalar, Value,
 };
 
 use crate::ledger::Member;
@@ -51,23 +51,38 @@ impl Rest {
     pub fn with_volume(&self, id: &PersistenceId, needs: &Needs) -> Option<Place> {
         let volume = self.left.iter().find(|it| it.identity.persistence.as_ref() == Some(id))?;
         let beside = &volume.identity.reservations;
-        let part = |name: &str, amount| self.part(name, amount, |it| it.reservations == *beside).or_else(|| self.unreserved(name, amount));
+        let part = |name: &str, amount| {
+            self.part(name, amount, |it| it.reservations == *beside)
+                .or_else(|| self.unreserved(name, amount))
+        };
         let parts = vec![part("cpus", needs.cpus)?, part("mem", Scalar::whole(needs.mem_mb))?];
         Some(Place { volume: Some(volume), parts })
     }
 
     /// What was reserved under these labels, whole.
     pub fn with_reservation(&self, labels: &Labels, needs: &Needs) -> Option<Place> {
-        let ours = |it: &Identity| it.persistence.is_none() && it.reservations.last().is_some_and(|last| last.labels == *labels);
-        let part = |name: &str, amount| self.part(name, amount, ours).or_else(|| self.unreserved(name, amount));
+        let ours = |it: &Identity| {
+            it.persistence.is_none()
+                && it.reservations.last().is_some_and(|last| last.labels == *labels)
+        };
+        let part = |name: &str, amount| {
+            self.part(name, amount, ours).or_else(|| self.unreserved(name, amount))
+        };
         let disk = self.part("disk", Scalar::whole(needs.disk_mb), ours)?;
-        Some(Place { volume: None, parts: vec![part("cpus", needs.cpus)?, part("mem", Scalar::whole(needs.mem_mb))?, disk] })
+        Some(Place {
+            volume: None,
+            parts: vec![part("cpus", needs.cpus)?, part("mem", Scalar::whole(needs.mem_mb))?, disk],
+        })
     }
 
     /// Room that nobody reserved.
     pub fn fresh(&self, needs: &Needs) -> Option<Place> {
         let disk = self.unreserved("disk", Scalar::whole(needs.disk_mb))?;
-        let parts = vec![self.unreserved("cpus", needs.cpus)?, self.unreserved("mem", Scalar::whole(needs.mem_mb))?, disk];
+        let parts = vec![
+            self.unreserved("cpus", needs.cpus)?,
+            self.unreserved("mem", Scalar::whole(needs.mem_mb))?,
+            disk,
+        ];
         Some(Place { volume: None, parts })
     }
 
@@ -76,10 +91,20 @@ impl Rest {
     }
 
     /// The smallest entry that is enough; what cannot be divided is taken whole.
-    fn part(&self, name: &str, amount: Scalar, which: impl Fn(&Identity) -> bool) -> Option<Resource> {
-        let enough =
-            |it: &Resource| it.identity.name == name && !it.identity.revocable && which(&it.identity) && amount <= it.value.quantity();
-        let mut found: Vec<Resource> = self.left.iter().filter(|it| it.identity.persistence.is_none() && enough(it)).collect();
+    fn part(
+        &self,
+        name: &str,
+        amount: Scalar,
+        which: impl Fn(&Identity) -> bool,
+    ) -> Option<Resource> {
+        let enough = |it: &Resource| {
+            it.identity.name == name
+                && !it.identity.revocable
+                && which(&it.identity)
+                && amount <= it.value.quantity()
+        };
+        let mut found: Vec<Resource> =
+            self.left.iter().filter(|it| it.identity.persistence.is_none() && enough(it)).collect();
         found.sort_by_key(|it| it.value.quantity());
         let mut part = found.into_iter().next()?;
         if !part.identity.is_exclusive() {
@@ -107,13 +132,27 @@ pub fn operations<S: Service>(
         principal: service.principal().map(str::to_owned),
         labels: label(service, member),
     };
-    let fresh: Vec<Resource> = place.parts.iter().filter(|it| !it.identity.is_reserved()).cloned().collect();
-    let reserved = |it: &Resource| if it.identity.is_reserved() { it.clone() } else { it.clone().reserved(reservation.clone()) };
+    let fresh: Vec<Resource> =
+        place.parts.iter().filter(|it| !it.identity.is_reserved()).cloned().collect();
+    let reserved = |it: &Resource| {
+        if it.identity.is_reserved() {
+            it.clone()
+        } else {
+            it.clone().reserved(reservation.clone())
+        }
+    };
     let all: Vec<Resource> = place.parts.iter().map(reserved).collect();
     if !fresh.is_empty() {
-        let resources: Vec<Resource> = fresh.iter().map(|it| it.clone().reserved(reservation.clone())).collect();
-        let id = Some(format!("reserve-{}", member.volume.as_ref().map(PersistenceId::as_str).unwrap_or_default()));
-        operations.push(Operation { id, action: Action::Claim(ClaimAction::Reserve { resources, source: Vec::new() }) });
+        let resources: Vec<Resource> =
+            fresh.iter().map(|it| it.clone().reserved(reservation.clone())).collect();
+        let id = Some(format!(
+            "reserve-{}",
+            member.volume.as_ref().map(PersistenceId::as_str).unwrap_or_default()
+        ));
+        operations.push(Operation {
+            id,
+            action: Action::Claim(ClaimAction::Reserve { resources, source: Vec::new() }),
+        });
     }
     let name = member.volume.clone().expect("a member that claims has named its volume");
     let make = |it: Resource| match it.identity.name.as_str() {
@@ -121,8 +160,12 @@ pub fn operations<S: Service>(
         _ => it,
     };
     let used: Vec<Resource> = all.into_iter().map(make).collect();
-    let volumes: Vec<Resource> = used.iter().filter(|it| it.identity.persistence.is_some()).cloned().collect();
-    operations.push(Operation { id: Some(create_id(member)), action: Action::Claim(ClaimAction::Create(volumes)) });
+    let volumes: Vec<Resource> =
+        used.iter().filter(|it| it.identity.persistence.is_some()).cloned().collect();
+    operations.push(Operation {
+        id: Some(create_id(member)),
+        action: Action::Claim(ClaimAction::Create(volumes)),
+    });
     used
 }
 

@@ -7,7 +7,10 @@ use std::fmt;
 
 use holdfast_agent as agent;
 use holdfast_master as master;
-use holdfast_model::{ClusterId, ContainerId, DiskRecord, Event, ExecutorCall, ExecutorEvent, Instant, TaskId, Term, ToAgent, ToMaster};
+use holdfast_model::{
+    ClusterId, ContainerId, DiskRecord, Event, ExecutorCall, ExecutorEvent, Instant, TaskId, Term,
+    ToAgent, ToMaster,
+};
 
 use crate::links::Side;
 use crate::rules::l2_answers::Bad;
@@ -30,7 +33,7 @@ pub enum Node {
     /// An executor in a container of a machine.
     Executor(usize, ContainerId),
     /// A stranger who means no good.
-    Rogue(usize),
+    ByzantinePeer(usize),
     /// Whoever is nobody else: elections, operators, faults.
     World,
 }
@@ -41,8 +44,10 @@ impl fmt::Display for Node {
             Node::Master(index) => write!(f, "master {index}"),
             Node::Machine(index) => write!(f, "agent {index}"),
             Node::Framework(index) => write!(f, "framework {index}"),
-            Node::Executor(index, container) => write!(f, "executor {} on {index}", &container.to_string()[..8]),
-            Node::Rogue(index) => write!(f, "rogue {index}"),
+            Node::Executor(index, container) => {
+                write!(f, "executor {} on {index}", &container.to_string()[..8])
+            }
+            Node::ByzantinePeer(index) => write!(f, "rogue {index}"),
             Node::World => f.write_str("world"),
         }
     }
@@ -58,7 +63,7 @@ pub(crate) enum Message {
     FromExecutor(ExecutorCall),
     ToExecutor(Box<ExecutorEvent>),
     /// What a rogue says, and what must come of it.
-    FromRogue(Bad, Box<Message>),
+    FromByzantinePeer(Bad, Box<Message>),
 }
 
 /// Work for an agent's hands.
@@ -109,7 +114,7 @@ pub(crate) enum What {
     /// A master hears that it leads.
     Lead(Term),
     /// A master hears an operator.
-    Asked(holdfast_master::Ticket),
+    Asked(holdfast_master::RequestId),
     /// A master hears that its term is over.
     Deposed(Term),
     /// A mind's alarm rings.
@@ -243,7 +248,8 @@ mod tests {
         agenda.after(5, Node::Master(1), 0, What::Tick);
         agenda.after(1, Node::Master(2), 0, What::Tick);
         agenda.after(5, Node::Master(3), 0, What::Tick);
-        let order: Vec<Node> = std::iter::from_fn(|| agenda.next(DAWN.plus_ms(5))).map(|due| due.to).collect();
+        let order: Vec<Node> =
+            std::iter::from_fn(|| agenda.next(DAWN.plus_ms(5))).map(|due| due.to).collect();
         assert_eq!(order, [Node::Master(2), Node::Master(1), Node::Master(3)]);
         assert_eq!((agenda.elapsed_ms(), agenda.len()), (5, 0));
     }

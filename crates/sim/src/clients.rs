@@ -28,7 +28,9 @@ impl Client {
 impl World {
     /// All agents and frameworks.
     pub(crate) fn clients(&self) -> impl Iterator<Item = Node> {
-        (0..self.machines.len()).map(Node::Machine).chain((0..self.frameworks.len()).map(Node::Framework))
+        (0..self.machines.len())
+            .map(Node::Machine)
+            .chain((0..self.frameworks.len()).map(Node::Framework))
     }
 
     /// A client and the life of its process, while that runs.
@@ -86,7 +88,7 @@ impl World {
     }
 
     pub(crate) fn follow_later(&mut self, node: Node) {
-        let late_ms = self.luck_ms(20, 1_000, 20);
+        let late_ms = self.delay_ms(20, 1_000, 20);
         let Some((client, life)) = self.client(node) else { return };
         if !std::mem::replace(&mut client.trying, true) {
             self.agenda.after(late_ms, node, life, What::Follow);
@@ -96,7 +98,7 @@ impl World {
     /// A client connects to whoever it believes leads.
     pub(crate) fn follow(&mut self, node: Node) {
         let leader = self.election.leader;
-        let asks_again = self.luck.one_in(3);
+        let asks_again = self.rng.one_in(3);
         let Some((client, _)) = self.client(node) else { return };
         client.trying = false;
         if client.link.is_some() {
@@ -112,7 +114,7 @@ impl World {
         let leader = self.election.leader;
         let Some((client, life)) = self.client(node) else { return };
         let Some((index, _)) = client.believes else { return self.follow_later(node) };
-        if !self.masters[index].process.up || self.masters[index].mind.is_none() {
+        if !self.masters[index].process.up || self.masters[index].core.is_none() {
             if let Some((client, _)) = self.client(node) {
                 client.believes = leader;
             }
@@ -124,7 +126,9 @@ impl World {
             client.link = Some(link);
         }
         match node {
-            Node::Machine(index) => self.step_agent(index, agent::Input::MasterLinked(LinkId(link))),
+            Node::Machine(index) => {
+                self.step_agent(index, agent::Input::MasterLinked(LinkId(link)))
+            }
             Node::Framework(index) => self.subscribe(index),
             _ => {}
         }
@@ -137,13 +141,21 @@ impl World {
         }
         let present = self.election.leader.map(|(leader, _)| leader);
         let believers = (0..self.masters.len()).filter(|it| Some(*it) != present);
-        let zombie = believers.filter_map(|it| self.masters[it].mind.as_ref().map(|(term, _)| (it, *term))).next();
-        let (Some((zombie, old)), Some((client, _))) = (zombie, self.client(node)) else { return false };
+        let zombie = believers
+            .filter_map(|it| self.masters[it].core.as_ref().map(|(term, _)| (it, *term)))
+            .next();
+        let (Some((zombie, old)), Some((client, _))) = (zombie, self.client(node)) else {
+            return false;
+        };
         client.believes = Some((zombie, old)); // Later news is news again.
-        self.tell_story(|| format!("{node} goes back to master {zombie} of term {old}"));
+        self.note(|| format!("{node} goes back to master {zombie} of term {old}"));
         self.leave_link(node);
         self.connect(node);
-        let (Some((leader, term)), late_ms) = (self.election.leader, self.luck_ms(300, 4_000, 300)) else { return true };
+        let (Some((leader, term)), late_ms) =
+            (self.election.leader, self.delay_ms(300, 4_000, 300))
+        else {
+            return true;
+        };
         self.agenda.after(late_ms, node, ANY_LIFE, What::News(leader, term));
         true
     }

@@ -7,7 +7,8 @@ use std::fmt::Debug;
 /// The first place where the two are told differently.
 pub(crate) fn difference(wanted: &impl Debug, found: &impl Debug) -> String {
     let (wanted, found) = (format!("{wanted:?}"), format!("{found:?}"));
-    let at = wanted.chars().zip(found.chars()).take_while(|(a, b)| a == b).count().saturating_sub(160);
+    let at =
+        wanted.chars().zip(found.chars()).take_while(|(a, b)| a == b).count().saturating_sub(160);
     let piece = |text: &str| text.chars().skip(at).take(420).collect::<String>();
     format!("..{}.. where ..{}.. was wanted", piece(&found), piece(&wanted))
 }

@@ -5,8 +5,8 @@
 use holdfast_agent::{ContainerPlan, VolumeLabel};
 use holdfast_master::{FrameworkCall, Refusal};
 use holdfast_model::{
-    AgentChange, AgentId, AgentLedger, ClaimAction, ClaimId, ContainerId, Event, FrameworkId, MasterChange, TaskId, TaskState, Term,
-    ToAgent, ToMaster,
+    AgentChange, AgentId, AgentLedger, ClaimAction, ClaimId, ContainerId, Event, FrameworkId,
+    MasterChange, TaskId, TaskState, Term, ToAgent, ToMaster,
 };
 use holdfast_sdk::KeeperChange;
 

@@ -4,9 +4,9 @@
 //! from seed to seed, so that rare meetings of two of them happen. Never strikes after the storm.
 
 use crate::agenda::{Doing, Heal, Node, What, ANY_LIFE};
-use crate::hands::containers::Phase;
-use crate::hands::disks::Mounted;
-use crate::hands::drawer::DiskTrouble;
+use crate::drivers::containers::Phase;
+use crate::drivers::disks::Mounted;
+use crate::drivers::ledger_disk::DiskTrouble;
 use crate::process::{Armed, Blow};
 use crate::rng::Rng;
 use crate::shape::Shape;
@@ -65,19 +65,19 @@ pub struct Fault {
 const KINDS: u64 = 19;
 
 /// The plan of a storm.
-pub fn plan(shape: &Shape, mut luck: Rng) -> Vec<Fault> {
-    let kinds: Vec<u64> = (0..KINDS).filter(|_| !luck.one_in(3)).collect();
-    let mean_ms = *luck.pick(&[800u64, 1_500, 3_000, 6_000]).expect("the list is not empty");
-    let (mut faults, mut at_ms) = (Vec::new(), luck.between(100, 4_000));
+pub fn plan(shape: &Shape, mut rng: Rng) -> Vec<Fault> {
+    let kinds: Vec<u64> = (0..KINDS).filter(|_| !rng.one_in(3)).collect();
+    let mean_ms = *rng.pick(&[800u64, 1_500, 3_000, 6_000]).expect("the list is not empty");
+    let (mut faults, mut at_ms) = (Vec::new(), rng.between(100, 4_000));
     while at_ms < shape.storm_ms {
-        if let Some(kind) = luck.pick(&kinds).copied() {
-            let trouble = draw(kind, shape, &mut luck);
+        if let Some(kind) = rng.pick(&kinds).copied() {
+            let trouble = draw(kind, shape, &mut rng);
             faults.push(Fault { at_ms, trouble });
             if matches!(trouble, Trouble::Depose(_) | Trouble::Pause(Node::Master(_), _)) {
-                mislead_some(shape, at_ms, &mut luck, &mut faults);
+                mislead_some(shape, at_ms, &mut rng, &mut faults);
             }
         }
-        at_ms += luck.between(1, 2 * mean_ms);
+        at_ms += rng.between(1, 2 * mean_ms);
     }
     faults.retain(|it| it.at_ms < shape.storm_ms); // Clients that are misled later are left alone.
     faults
@@ -85,60 +85,71 @@ pub fn plan(shape: &Shape, mut luck: Rng) -> Vec<Fault> {
 
 /// A leader that is deposed and does not know it is dangerous only to those who still listen to it: one by one, or many at once, who then
 /// have something to say to each other.
-fn mislead_some(shape: &Shape, at_ms: u64, luck: &mut Rng, faults: &mut Vec<Fault>) {
+fn mislead_some(shape: &Shape, at_ms: u64, rng: &mut Rng, faults: &mut Vec<Fault>) {
     let mut at_ms = at_ms;
-    if luck.one_in(2) {
-        at_ms += luck.between(1_500, 5_000); // By then most know the new leader.
-        let clients = (0..shape.agents).map(Node::Machine).chain((0..shape.frameworks).map(Node::Framework));
-        let misled: Vec<Node> = clients.filter(|_| !luck.one_in(3)).collect();
-        faults.extend(misled.into_iter().map(|node| Fault { at_ms, trouble: Trouble::Mislead(node) }));
-        faults.extend((0..2).map(|_| Fault { at_ms: at_ms + luck.between(50, 500), trouble: Trouble::KillTask(luck.bits()) }));
+    if rng.one_in(2) {
+        at_ms += rng.between(1_500, 5_000); // By then most know the new leader.
+        let clients =
+            (0..shape.agents).map(Node::Machine).chain((0..shape.frameworks).map(Node::Framework));
+        let misled: Vec<Node> = clients.filter(|_| !rng.one_in(3)).collect();
+        faults.extend(
+            misled.into_iter().map(|node| Fault { at_ms, trouble: Trouble::Mislead(node) }),
+        );
+        faults.extend((0..2).map(|_| Fault {
+            at_ms: at_ms + rng.between(50, 500),
+            trouble: Trouble::KillTask(rng.bits()),
+        }));
         return;
     }
-    for _ in 0..luck.below(5) {
-        at_ms += luck.between(300, 4_000);
-        let machine = Node::Machine(luck.below(shape.agents as u64) as usize);
-        let framework = Node::Framework(luck.below(shape.frameworks as u64) as usize);
-        faults.push(Fault { at_ms, trouble: Trouble::Mislead(if luck.one_in(3) { framework } else { machine }) });
+    for _ in 0..rng.below(5) {
+        at_ms += rng.between(300, 4_000);
+        let machine = Node::Machine(rng.below(shape.agents as u64) as usize);
+        let framework = Node::Framework(rng.below(shape.frameworks as u64) as usize);
+        faults.push(Fault {
+            at_ms,
+            trouble: Trouble::Mislead(if rng.one_in(3) { framework } else { machine }),
+        });
     }
 }
 
-fn draw(kind: u64, shape: &Shape, luck: &mut Rng) -> Trouble {
-    let machine = luck.below(shape.agents as u64) as usize;
-    let (master, framework) = (luck.below(shape.masters as u64) as usize, luck.below(shape.frameworks as u64) as usize);
-    let disk = 1 + luck.below(shape.disks as u64) as usize;
-    let client = if luck.one_in(3) { Node::Framework(framework) } else { Node::Machine(machine) };
-    let anyone =
-        *luck.pick(&[Node::Master(master), Node::Machine(machine), Node::Machine(machine), client]).expect("the list is not empty");
-    let down_ms = if luck.one_in(10) { luck.between(15_000, 30_000) } else { luck.between(50, 6_000) };
-    let long_ms = luck.between(500, 12_000);
+fn draw(kind: u64, shape: &Shape, rng: &mut Rng) -> Trouble {
+    let machine = rng.below(shape.agents as u64) as usize;
+    let (master, framework) =
+        (rng.below(shape.masters as u64) as usize, rng.below(shape.frameworks as u64) as usize);
+    let disk = 1 + rng.below(shape.disks as u64) as usize;
+    let client = if rng.one_in(3) { Node::Framework(framework) } else { Node::Machine(machine) };
+    let anyone = *rng
+        .pick(&[Node::Master(master), Node::Machine(machine), Node::Machine(machine), client])
+        .expect("the list is not empty");
+    let down_ms = if rng.one_in(10) { rng.between(15_000, 30_000) } else { rng.between(50, 6_000) };
+    let long_ms = rng.between(500, 12_000);
     match kind {
         0 => Trouble::Kill(Node::Machine(machine), down_ms),
         1 => Trouble::Kill(Node::Master(master), down_ms),
         2 => Trouble::Kill(Node::Framework(framework), down_ms),
         3 => Trouble::Pause(anyone, long_ms),
-        4 | 5 => Trouble::KillBetween(anyone, luck.below(6) as u32, !luck.one_in(3), down_ms),
-        6 => Trouble::PauseBetween(anyone, luck.below(6) as u32, long_ms),
+        4 | 5 => Trouble::KillBetween(anyone, rng.below(6) as u32, !rng.one_in(3), down_ms),
+        6 => Trouble::PauseBetween(anyone, rng.below(6) as u32, long_ms),
         7 => Trouble::LoseAnswer,
-        8 => Trouble::Depose(luck.one_in(2)),
+        8 => Trouble::Depose(rng.one_in(2)),
         9 => Trouble::Mislead(client),
         10 => Trouble::Reboot(machine, down_ms),
-        11 => Trouble::BreakLink(luck.bits()),
-        12 => Trouble::Slow(anyone, luck.between(50, 1_500), long_ms),
-        13 => Trouble::KillTask(luck.bits()),
-        14 => Trouble::KillExecutor(luck.bits()),
-        15 => Trouble::Unmount(machine, disk, luck.one_in(3), long_ms),
+        11 => Trouble::BreakLink(rng.bits()),
+        12 => Trouble::Slow(anyone, rng.between(50, 1_500), long_ms),
+        13 => Trouble::KillTask(rng.bits()),
+        14 => Trouble::KillExecutor(rng.bits()),
+        15 => Trouble::Unmount(machine, disk, rng.one_in(3), long_ms),
         16 => Trouble::DiskTrouble(machine, disk, long_ms),
-        17 => Trouble::HideVolume(luck.bits(), long_ms),
-        _ if luck.one_in(2) => Trouble::KillInCommit(client, luck.between(1, 3)),
-        _ => Trouble::FailSync(client, luck.between(1, 6)),
+        17 => Trouble::HideVolume(rng.bits(), long_ms),
+        _ if rng.one_in(2) => Trouble::KillInCommit(client, rng.between(1, 3)),
+        _ => Trouble::FailSync(client, rng.between(1, 6)),
     }
 }
 
 impl World {
     pub(crate) fn strike(&mut self, index: usize) {
         let Fault { trouble, .. } = self.plan[index];
-        self.tell_story(|| format!("FAULT {trouble:?}"));
+        self.note(|| format!("FAULT {trouble:?}"));
         self.faults += 1;
         match trouble {
             Trouble::Kill(node, down_ms) => self.kill(node, Some(down_ms)),
@@ -149,7 +160,9 @@ impl World {
             Trouble::KillBetween(node, countdown, at_commits, down_ms) => {
                 self.arm(node, Armed { countdown, at_commits, blow: Blow::Die(down_ms) });
             }
-            Trouble::PauseBetween(node, countdown, ms) => self.arm(node, Armed { countdown, at_commits: true, blow: Blow::Pause(ms) }),
+            Trouble::PauseBetween(node, countdown, ms) => {
+                self.arm(node, Armed { countdown, at_commits: true, blow: Blow::Pause(ms) })
+            }
             Trouble::LoseAnswer => {
                 if let Some((leader, _)) = self.election.leader {
                     self.masters[leader].loses_answer = true;
@@ -158,8 +171,8 @@ impl World {
             Trouble::Depose(cut_off) => self.depose_leader(cut_off),
             Trouble::Mislead(node) => drop(self.mislead(node)),
             Trouble::Reboot(machine, down_ms) => self.reboot(machine, Some(down_ms)),
-            Trouble::BreakLink(luck) => {
-                if let Some(link) = Rng::new(luck).pick(&self.links.sound()).copied() {
+            Trouble::BreakLink(rng) => {
+                if let Some(link) = Rng::new(rng).pick(&self.links.sound()).copied() {
                     self.links.break_link(&mut self.agenda, link, 3_000);
                 }
             }
@@ -167,26 +180,41 @@ impl World {
                 self.links.slow.insert(node, by_ms);
                 self.agenda.after(ms, Node::World, ANY_LIFE, What::Heal(Heal::Slow(node)));
             }
-            Trouble::KillTask(luck) => self.kill_some_task(luck),
-            Trouble::KillExecutor(luck) => self.kill_some_executor(luck),
-            Trouble::Unmount(machine, disk, stranger, ms) => self.unmount(machine, disk, stranger, Some(ms)),
-            Trouble::HideVolume(luck, ms) => self.hide_some_volume(luck, ms),
+            Trouble::KillTask(rng) => self.kill_some_task(rng),
+            Trouble::KillExecutor(rng) => self.kill_some_executor(rng),
+            Trouble::Unmount(machine, disk, stranger, ms) => {
+                self.unmount(machine, disk, stranger, Some(ms))
+            }
+            Trouble::HideVolume(rng, ms) => self.hide_some_volume(rng, ms),
             Trouble::DiskTrouble(machine, disk, ms) => {
                 if let Some(it) = self.machines[machine].disks.get_mut(disk) {
                     it.troubled = true;
-                    self.agenda.after(ms, Node::World, ANY_LIFE, What::Heal(Heal::Trouble(machine, disk)));
+                    self.agenda.after(
+                        ms,
+                        Node::World,
+                        ANY_LIFE,
+                        What::Heal(Heal::Trouble(machine, disk)),
+                    );
                 }
             }
-            Trouble::KillInCommit(node, operations) => self.plan_disk(node, DiskTrouble::Crash, operations),
-            Trouble::FailSync(node, operations) => self.plan_disk(node, DiskTrouble::FailSync, operations),
+            Trouble::KillInCommit(node, operations) => {
+                self.plan_disk(node, DiskTrouble::Crash, operations)
+            }
+            Trouble::FailSync(node, operations) => {
+                self.plan_disk(node, DiskTrouble::FailSync, operations)
+            }
         }
     }
 
     /// Something goes wrong with the ledger of a client that runs; counted in disk operations from now.
     fn plan_disk(&mut self, node: Node, trouble: DiskTrouble, operations: u64) {
         match node {
-            Node::Machine(index) if self.machines[index].process.up => self.machines[index].drawer.plan(trouble, operations),
-            Node::Framework(index) if self.frameworks[index].process.up => self.frameworks[index].drawer.plan(trouble, operations),
+            Node::Machine(index) if self.machines[index].process.up => {
+                self.machines[index].ledger_disk.plan(trouble, operations)
+            }
+            Node::Framework(index) if self.frameworks[index].process.up => {
+                self.frameworks[index].ledger_disk.plan(trouble, operations)
+            }
             _ => {}
         }
     }
@@ -204,9 +232,11 @@ impl World {
 
     /// A leader that does not answer for long is deposed.
     fn suspect(&mut self, node: Node, ms: u64) {
-        if let Some((leader, term)) = self.election.leader.filter(|(leader, _)| Node::Master(*leader) == node && 2_000 < ms) {
-            let late_ms = self.luck_ms(300, 2_000, 300);
-            self.tell_story(|| format!("master {leader} is suspected"));
+        if let Some((leader, term)) =
+            self.election.leader.filter(|(leader, _)| Node::Master(*leader) == node && 2_000 < ms)
+        {
+            let late_ms = self.delay_ms(300, 2_000, 300);
+            self.note(|| format!("master {leader} is suspected"));
             self.agenda.after(late_ms, Node::World, ANY_LIFE, What::Elect(Some(term)));
         }
     }
@@ -222,7 +252,7 @@ impl World {
             Node::Master(index) => self.kill_master(index, down_ms.unwrap_or(u64::MAX / 4)),
             Node::Machine(index) => self.kill_agent(index, down_ms),
             Node::Framework(index) => self.kill_framework(index, down_ms),
-            Node::Executor(..) | Node::Rogue(_) | Node::World => {}
+            Node::Executor(..) | Node::ByzantinePeer(_) | Node::World => {}
         }
     }
 
@@ -235,39 +265,52 @@ impl World {
         self.machines.iter().enumerate().flat_map(of).collect()
     }
 
-    fn kill_some_task(&mut self, luck: u64) {
-        let Some((index, id)) = Rng::new(luck).pick(&self.living()).copied() else { return };
-        let tasks = self.machines[index].containers.get(&id).into_iter().flat_map(|it| it.executor.tasks.iter());
-        let running: Vec<_> = tasks.filter(|(_, run)| run.phase == Phase::Running).map(|(id, _)| id.clone()).collect();
+    fn kill_some_task(&mut self, rng: u64) {
+        let Some((index, id)) = Rng::new(rng).pick(&self.living()).copied() else { return };
+        let tasks = self.machines[index]
+            .containers
+            .get(&id)
+            .into_iter()
+            .flat_map(|it| it.executor.tasks.iter());
+        let running: Vec<_> = tasks
+            .filter(|(_, run)| run.phase == Phase::Running)
+            .map(|(id, _)| id.clone())
+            .collect();
         if let Some(task) = running.first() {
             self.end_task(index, id, task, TaskState::Failed, "its process died");
         }
     }
 
-    fn kill_some_executor(&mut self, luck: u64) {
-        if let Some((index, id)) = Rng::new(luck).pick(&self.living()).copied() {
+    fn kill_some_executor(&mut self, rng: u64) {
+        if let Some((index, id)) = Rng::new(rng).pick(&self.living()).copied() {
             self.act(index, id, Doing::Exit(139));
         }
     }
 
-    fn hide_some_volume(&mut self, luck: u64, ms: u64) {
-        let mut luck = Rng::new(luck);
-        let machine = luck.below(self.machines.len() as u64) as usize;
-        let of = |(disk, it): (usize, &crate::hands::disks::Disk)| it.volumes.keys().map(|id| (disk, *id)).collect::<Vec<_>>();
+    fn hide_some_volume(&mut self, rng: u64, ms: u64) {
+        let mut rng = Rng::new(rng);
+        let machine = rng.below(self.machines.len() as u64) as usize;
+        let of = |(disk, it): (usize, &crate::drivers::disks::Disk)| {
+            it.volumes.keys().map(|id| (disk, *id)).collect::<Vec<_>>()
+        };
         let all: Vec<_> = self.machines[machine].disks.iter().enumerate().flat_map(of).collect();
-        let Some((disk, claim)) = luck.pick(&all).copied() else { return };
+        let Some((disk, claim)) = rng.pick(&all).copied() else { return };
         if self.machines[machine].disks[disk].hide(claim) {
-            self.tell_story(|| format!("volume {claim} of machine {machine} is moved away by hand"));
-            let late_ms = luck.between(50, 3_000);
+            self.note(|| format!("volume {claim} of machine {machine} is moved away by hand"));
+            let late_ms = rng.between(50, 3_000);
             self.agenda.after(late_ms, Node::Machine(machine), ANY_LIFE, What::LookAtDisks);
             self.agenda.after(ms, Node::World, ANY_LIFE, What::Heal(Heal::Hidden(machine)));
         }
     }
 
     pub(crate) fn unmount(&mut self, machine: usize, disk: usize, stranger: bool, ms: Option<u64>) {
-        let Some(it) = self.machines[machine].disks.get_mut(disk).filter(|it| it.kind != DiskKind::Root) else { return };
+        let Some(it) =
+            self.machines[machine].disks.get_mut(disk).filter(|it| it.kind != DiskKind::Root)
+        else {
+            return;
+        };
         it.mounted = if stranger { Mounted::Stranger } else { Mounted::Nothing };
-        let late_ms = self.luck_ms(50, 3_000, 10);
+        let late_ms = self.delay_ms(50, 3_000, 10);
         self.agenda.after(late_ms, Node::Machine(machine), ANY_LIFE, What::LookAtDisks);
         if let Some(ms) = ms {
             self.agenda.after(ms, Node::World, ANY_LIFE, What::Heal(Heal::Mount(machine, disk)));
@@ -277,14 +320,17 @@ impl World {
     pub(crate) fn heal(&mut self, heal: Heal) {
         match heal {
             Heal::Mount(machine, disk) => {
-                self.tell_story(|| format!("disk {disk} of machine {machine} is mounted again"));
+                self.note(|| format!("disk {disk} of machine {machine} is mounted again"));
                 self.machines[machine].disks[disk].mounted = Mounted::Itself;
-                let late_ms = self.luck_ms(50, 3_000, 10);
+                let late_ms = self.delay_ms(50, 3_000, 10);
                 self.agenda.after(late_ms, Node::Machine(machine), ANY_LIFE, What::LookAtDisks);
             }
             Heal::Hidden(machine) => {
-                self.machines[machine].disks.iter_mut().for_each(crate::hands::disks::Disk::bring_back);
-                let late_ms = self.luck_ms(50, 3_000, 10);
+                self.machines[machine]
+                    .disks
+                    .iter_mut()
+                    .for_each(crate::drivers::disks::Disk::bring_back);
+                let late_ms = self.delay_ms(50, 3_000, 10);
                 self.agenda.after(late_ms, Node::Machine(machine), ANY_LIFE, What::LookAtDisks);
             }
             Heal::Trouble(machine, disk) => self.machines[machine].disks[disk].troubled = false,

@@ -1,6 +1,6 @@
 //! Frameworks: the shell around a keeper, its ledger, and the session with the masters.
 //!
-//! Relies on `holdfast_sdk::Keeper` as every framework does, and on [`crate::hands::drawer`] for its ledger. A commit is durable before the
+//! Relies on `holdfast_sdk::Keeper` as every framework does, and on [`crate::drivers::ledger_disk`] for its ledger. A commit is durable before the
 //! next effect begins; a framework that cannot commit dies. Never hands a keeper
 //! anything that did not come over a link.
 
@@ -8,13 +8,17 @@ use std::fmt;
 
 use holdfast_master::FrameworkCall;
 use holdfast_model::convert::{framework, resource::Format, task};
-use holdfast_model::{Action, Call, Capability, Event, FrameworkId, FrameworkInfo, Operation, Role, TaskId};
-use holdfast_sdk::{Effect, Input, Keeper, KeeperChange, KeeperLedger, Member, Needs, Program, Service};
+use holdfast_model::{
+    Action, Call, Capability, Event, FrameworkId, FrameworkInfo, Operation, Role, TaskId,
+};
+use holdfast_sdk::{
+    Effect, Input, Keeper, KeeperChange, KeeperLedger, Member, Needs, Program, Service,
+};
 
 use crate::agenda::{Message, Node, Rest, What};
 use crate::clients::Client;
+use crate::drivers::ledger_disk::LedgerDisk;
 use crate::fact::Fact;
-use crate::hands::drawer::Drawer;
 use crate::links::Side;
 use crate::process::{Blow, Process};
 use crate::rng::Rng;
@@ -89,17 +93,17 @@ pub struct FrameworkProcess {
     pub service: AnyService,
     /// Whether its session stands.
     pub subscribed: bool,
-    pub(crate) drawer: Drawer<KeeperLedger>,
+    pub(crate) ledger_disk: LedgerDisk<KeeperLedger>,
     pub(crate) client: Client,
     pub(crate) greeting: Option<Greeting>,
 }
 
 impl FrameworkProcess {
     pub(crate) fn new(service: Box<dyn Performer>, ids: Rng) -> FrameworkProcess {
-        let mut luck = ids.fork(2);
-        let uuid = *holdfast_model::Ids::fresh(&mut luck).as_bytes();
+        let mut rng = ids.fork(2);
+        let uuid = *holdfast_model::IdSource::fresh(&mut rng).as_bytes();
         FrameworkProcess {
-            drawer: Drawer::new(luck.bits(), uuid, KeeperLedger::default(), &[]),
+            ledger_disk: LedgerDisk::new(rng.bits(), uuid, KeeperLedger::default(), &[]),
             process: Process::new(ids),
             keeper: None,
             ledger: KeeperLedger::default(),
@@ -128,7 +132,7 @@ impl FrameworkProcess {
                 Capability::TaskKillingState,
             ]
             .into(),
-            carried: Default::default(),
+            payload: Default::default(),
         };
         FrameworkInfo { id: self.ledger.framework.clone(), ..info_as_read(&info) }
     }
@@ -139,18 +143,25 @@ impl World {
         if self.frameworks[index].process.up {
             return;
         }
-        let opened = match self.frameworks[index].drawer.reopen() {
+        let opened = match self.frameworks[index].ledger_disk.reopen() {
             Ok(opened) => opened,
-            Err(why) => return self.violate("R2", format!("the ledger of framework {index} does not open: {why}")),
+            Err(why) => {
+                return self
+                    .violate("R2", format!("the ledger of framework {index} does not open: {why}"))
+            }
         };
         if let Some(changes) = &opened.late {
             self.rules_see(&Fact::FrameworkCommits { framework: index, changes });
         }
         let now = self.agenda.now;
-        if let Err(why) = crate::rules::r1_recovery::recover_keeper_twice(&self.frameworks[index].service, &opened.ledger, now) {
+        if let Err(why) = crate::rules::r1_recovery::recover_keeper_twice(
+            &self.frameworks[index].service,
+            &opened.ledger,
+            now,
+        ) {
             self.violate("R1", format!("framework {index}: {why}"));
         }
-        let late_ms = self.luck_ms(1, 300, 1);
+        let late_ms = self.delay_ms(1, 300, 1);
         let it = &mut self.frameworks[index];
         it.process.start();
         it.ledger = opened.ledger;
@@ -160,7 +171,7 @@ impl World {
             keeper.plant(bug);
         }
         let life = it.process.life;
-        self.tell_story(|| format!("framework {index} starts"));
+        self.note(|| format!("framework {index} starts"));
         self.agenda.after(late_ms, Node::Framework(index), life, What::Follow);
     }
 
@@ -170,11 +181,11 @@ impl World {
             return;
         }
         it.process.die();
-        it.drawer.go_down(false);
+        it.ledger_disk.go_down(false);
         (it.keeper, it.subscribed) = (None, false);
         it.client.forget_link();
         let life = it.process.life;
-        self.tell_story(|| format!("framework {index} dies"));
+        self.note(|| format!("framework {index} dies"));
         self.drop_links(Node::Framework(index), 500);
         if let Some(down_ms) = down_ms {
             self.agenda.after(down_ms, Node::Framework(index), life, What::Restart);
@@ -195,7 +206,7 @@ impl World {
     pub(crate) fn framework_at(&self, link: u64) -> Option<usize> {
         match self.links.client_of(link)? {
             Node::Framework(index) => Some(index),
-            Node::Rogue(index) => Some(crate::rogues::FIRST + index),
+            Node::ByzantinePeer(index) => Some(crate::byzantine_peers::FIRST + index),
             _ => None,
         }
     }
@@ -206,7 +217,12 @@ impl World {
             Some(Node::Master(master)) => self.leads(master),
             _ => (None, false),
         };
-        self.rules_see(&Fact::FrameworkHears { framework: index, term: term.unwrap_or_default(), leads, event: &event });
+        self.rules_see(&Fact::FrameworkHears {
+            framework: index,
+            term: term.unwrap_or_default(),
+            leads,
+            event: &event,
+        });
         self.touched.insert(Node::Framework(index));
         if let Event::Subscribed(_) = event {
             self.frameworks[index].subscribed = true;
@@ -237,7 +253,7 @@ impl World {
             match effect {
                 Effect::Commit(changes) => self.commit_framework(index, &changes),
                 Effect::Call(call) => self.call(index, *call),
-                Effect::Log(line) => self.tell_story(|| format!("framework {index} says: {line}")),
+                Effect::Log(line) => self.note(|| format!("framework {index} says: {line}")),
             }
             if self.frameworks[index].process.life != life {
                 return;
@@ -252,16 +268,16 @@ impl World {
     /// synced.
     fn commit_framework(&mut self, index: usize, changes: &[KeeperChange]) {
         let it = &mut self.frameworks[index];
-        match it.drawer.commit(changes) {
+        match it.ledger_disk.commit(changes) {
             Ok(()) => {
                 changes.iter().for_each(|change| it.ledger.apply(change));
                 self.rules_see(&Fact::FrameworkCommits { framework: index, changes });
             }
             Err(why) => {
-                self.tell_story(|| format!("framework {index} cannot commit: {why}"));
-                let down_ms = self.luck_ms(100, 3_000, 100);
-                if self.luck.one_in(2) {
-                    self.frameworks[index].drawer.go_down(true);
+                self.note(|| format!("framework {index} cannot commit: {why}"));
+                let down_ms = self.delay_ms(100, 3_000, 100);
+                if self.rng.one_in(2) {
+                    self.frameworks[index].ledger_disk.go_down(true);
                 }
                 self.kill_framework(index, Some(down_ms));
             }
@@ -286,15 +302,21 @@ impl World {
 
 /// A framework as a master reads it from the wire: what is carried along is filled in.
 pub(crate) fn info_as_read(info: &FrameworkInfo) -> FrameworkInfo {
-    framework::from_proto(framework::to_proto(info)).expect("the simulator describes valid frameworks")
+    framework::from_proto(framework::to_proto(info))
+        .expect("the simulator describes valid frameworks")
 }
 
 /// A call as a master reads it from the wire: what is carried along is filled in.
 fn as_read(call: Call) -> Call {
     let Call::Accept { offers, operations, filters } = call else { return call };
-    let read = |info| task::from_proto(task::to_proto(&info, Format::WHOLE)).expect("a keeper describes valid tasks");
+    let read = |info| {
+        task::from_proto(task::to_proto(&info, Format::WHOLE))
+            .expect("a keeper describes valid tasks")
+    };
     let operations = operations.into_iter().map(|it| match it.action {
-        Action::Launch(tasks) => Operation { id: it.id, action: Action::Launch(tasks.into_iter().map(read).collect()) },
+        Action::Launch(tasks) => {
+            Operation { id: it.id, action: Action::Launch(tasks.into_iter().map(read).collect()) }
+        }
         action => Operation { id: it.id, action },
     });
     Call::Accept { offers, operations: operations.collect(), filters }

@@ -32,12 +32,18 @@ impl Journal {
     /// # Errors
     /// A sentence, when the records do not say what was appended.
     pub(crate) fn read(&self) -> Result<MasterLedger, String> {
-        let records = self.records.iter().map(|((tree, key), value)| (*tree, key.as_slice(), value.as_slice()));
+        let records = self
+            .records
+            .iter()
+            .map(|((tree, key), value)| (*tree, key.as_slice(), value.as_slice()));
         let ledger = fold(records).map_err(|it| it.to_string())?;
         if ledger == self.ledger {
             return Ok(ledger);
         }
-        Err(format!("the journal's records do not say what was appended: {}", difference(&self.ledger, &ledger)))
+        Err(format!(
+            "the journal's records do not say what was appended: {}",
+            difference(&self.ledger, &ledger)
+        ))
     }
 
     /// Takes a batch, all or none.
@@ -69,13 +75,17 @@ mod tests {
     #[test]
     fn a_deposed_leader_cannot_append() {
         let mut journal = Journal::default();
-        let weight = |count| vec![MasterChange::Weight(Role::parse("db").unwrap(), Scalar::whole(count))];
+        let weight =
+            |count| vec![MasterChange::Weight(Role::parse("db").unwrap(), Scalar::whole(count))];
         journal.begin(Term(1));
         journal.append(Term(1), &weight(2)).unwrap();
         journal.begin(Term(2));
         assert!(journal.append(Term(1), &weight(3)).unwrap_err().contains("term 1 is past"));
         journal.append(Term(2), &weight(4)).unwrap();
-        assert_eq!(journal.read().unwrap().weights.values().copied().collect::<Vec<_>>(), [Scalar::whole(4)]);
+        assert_eq!(
+            journal.read().unwrap().weights.values().copied().collect::<Vec<_>>(),
+            [Scalar::whole(4)]
+        );
         assert_eq!(journal.length, 2);
     }
 }

@@ -19,7 +19,7 @@
 use crate::agenda::{Doing, Node};
 use crate::frameworks::Performer;
 use crate::shape::Shape;
-use crate::story::Detail;
+use crate::trace::Detail;
 use crate::world::World;
 
 /// A service on a simulated cluster.
@@ -45,7 +45,7 @@ impl Kit {
     pub fn new(agents: usize, service: impl Performer + 'static) -> Kit {
         let shape = Shape { agents, ..Shape::still() };
         let mut world = World::new(1, shape, Some(Vec::new()), vec![Box::new(service)]);
-        world.story.detail = Detail::Plot;
+        world.trace.detail = Detail::Plot;
         Kit { world }
     }
 
@@ -56,7 +56,7 @@ impl Kit {
     pub fn run_ms(&mut self, ms: u64) {
         self.world.run_until(self.world.elapsed_ms() + ms);
         if let Some(violation) = &self.world.violation {
-            panic!("rule {} is broken: {}\n{}", violation.rule, violation.why, self.story());
+            panic!("rule {} is broken: {}\n{}", violation.rule, violation.why, self.trace());
         }
     }
 
@@ -67,7 +67,11 @@ impl Kit {
     pub fn run_until_content(&mut self, within_ms: u64) {
         let end = self.world.elapsed_ms() + within_ms;
         while !self.is_content() {
-            assert!(self.world.elapsed_ms() < end, "not every member runs within {within_ms} ms\n{}", self.story());
+            assert!(
+                self.world.elapsed_ms() < end,
+                "not every member runs within {within_ms} ms\n{}",
+                self.trace()
+            );
             self.run_ms(100);
         }
     }
@@ -124,8 +128,8 @@ impl Kit {
     }
 
     /// What happened, a line each.
-    pub fn story(&self) -> String {
-        self.world.story.lines.iter().map(|line| format!("{line}\n")).collect()
+    pub fn trace(&self) -> String {
+        self.world.trace.lines.iter().map(|line| format!("{line}\n")).collect()
     }
 }
 

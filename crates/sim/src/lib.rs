@@ -5,14 +5,15 @@
 //! itself (the storm of many seeds does, at its edge), and never looks at a real clock except to say how fast it is.
 
 mod agenda;
+mod byzantine_peers;
 pub mod cli;
 mod clients;
 mod difference;
+mod drivers;
 mod executors;
 pub mod fact;
 pub mod faults;
 mod frameworks;
-mod hands;
 mod journal;
 pub mod kit;
 mod links;
@@ -22,16 +23,15 @@ mod operator;
 pub mod planted;
 mod process;
 pub mod rng;
-mod rogues;
 pub mod rules;
 pub mod scenario;
 pub mod services;
 pub mod shape;
 pub mod storm;
-pub mod story;
+pub mod trace;
 mod work;
 pub mod world;
 
 pub use agenda::Node;
-pub use shape::{Luck, Shape};
+pub use shape::{Conditions, Shape};
 pub use world::World;

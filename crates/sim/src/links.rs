@@ -45,7 +45,7 @@ pub(crate) struct End {
 #[derive(Clone, Debug)]
 struct Link {
     ends: [End; 2],
-    luck: Rng,
+    rng: Rng,
     /// Whether its end has been arranged.
     broken: bool,
 }
@@ -64,15 +64,15 @@ pub(crate) enum Weather {
 pub(crate) struct Links {
     links: BTreeMap<u64, Link>,
     next: u64,
-    luck: Rng,
+    rng: Rng,
     pub(crate) weather: Weather,
     /// Nodes whose links are slow now, and by how many milliseconds.
     pub(crate) slow: BTreeMap<Node, u64>,
 }
 
 impl Links {
-    pub(crate) fn new(luck: Rng, weather: Weather) -> Links {
-        Links { links: BTreeMap::new(), next: 1, luck, weather, slow: BTreeMap::new() }
+    pub(crate) fn new(rng: Rng, weather: Weather) -> Links {
+        Links { links: BTreeMap::new(), next: 1, rng, weather, slow: BTreeMap::new() }
     }
 
     /// Connects a client to a server; both given with their present lives.
@@ -80,18 +80,24 @@ impl Links {
         let id = self.next;
         self.next += 1;
         let end = |(node, life)| End { node, life, closed: false, last: now, cut: None };
-        self.links.insert(id, Link { ends: [end(client), end(server)], luck: self.luck.fork(id), broken: false });
+        self.links.insert(
+            id,
+            Link { ends: [end(client), end(server)], rng: self.rng.fork(id), broken: false },
+        );
         id
     }
 
     /// Sends; what is sent on a link that is closed or gone is lost.
     pub(crate) fn send(&mut self, agenda: &mut Agenda, id: u64, from: Side, message: Message) {
-        let Some(link) = self.links.get_mut(&id).filter(|it| !it.ends[from as usize].closed) else { return };
-        let slow = link.ends.iter().filter_map(|it| self.slow.get(&it.node)).max().copied().unwrap_or(0);
+        let Some(link) = self.links.get_mut(&id).filter(|it| !it.ends[from as usize].closed) else {
+            return;
+        };
+        let slow =
+            link.ends.iter().filter_map(|it| self.slow.get(&it.node)).max().copied().unwrap_or(0);
         let delay_ms = match self.weather {
             Weather::Still => 1,
-            Weather::Rough if link.luck.one_in(40) => link.luck.between(50, 2_000),
-            Weather::Rough => link.luck.between(1, 8),
+            Weather::Rough if link.rng.one_in(40) => link.rng.between(50, 2_000),
+            Weather::Rough => link.rng.between(1, 8),
         };
         let end = &mut link.ends[from.other() as usize];
         let at = agenda.now.plus_ms(delay_ms + slow).max(end.last);
@@ -124,7 +130,7 @@ impl Links {
         link.ends[side as usize].closed = true;
         let quick = match self.weather {
             Weather::Still => 1,
-            Weather::Rough => link.luck.between(1, 100),
+            Weather::Rough => link.rng.between(1, 100),
         };
         self.leave(agenda, id, side, quick);
     }
@@ -134,10 +140,10 @@ impl Links {
         let Some(link) = self.links.get_mut(&id) else { return };
         link.ends[side as usize].closed = true;
         let other = &mut link.ends[side.other() as usize];
-        if self.weather == Weather::Rough && other.cut.is_none() && link.luck.one_in(2) {
-            other.cut = Some(agenda.now.plus_ms(link.luck.below(10)));
+        if self.weather == Weather::Rough && other.cut.is_none() && link.rng.one_in(2) {
+            other.cut = Some(agenda.now.plus_ms(link.rng.below(10)));
         }
-        let late_ms = if late_ms == 0 { 0 } else { link.luck.between(1, late_ms) };
+        let late_ms = if late_ms == 0 { 0 } else { link.rng.between(1, late_ms) };
         self.leave(agenda, id, side, late_ms);
     }
 
@@ -148,7 +154,8 @@ impl Links {
             self.links.remove(&id);
         } else if !link.broken {
             // On a broken link even the goodbye is lost; the other end's own noticing is arranged already.
-            let at = agenda.now.plus_ms(late_ms).max(other.last.min(other.cut.unwrap_or(other.last)));
+            let at =
+                agenda.now.plus_ms(late_ms).max(other.last.min(other.cut.unwrap_or(other.last)));
             agenda.at(at, other.node, other.life, What::Noticed(id, side.other()));
         }
     }
@@ -158,7 +165,7 @@ impl Links {
         let Some(link) = self.links.get_mut(&id).filter(|it| !it.broken) else { return };
         link.broken = true;
         for side in [Side::Client, Side::Server] {
-            let (cut_ms, late_ms) = (link.luck.below(10), link.luck.between(1, late_ms));
+            let (cut_ms, late_ms) = (link.rng.below(10), link.rng.between(1, late_ms));
             let end = &mut link.ends[side as usize];
             let cut = agenda.now.plus_ms(cut_ms);
             end.cut = Some(end.cut.map_or(cut, |it| it.min(cut)));
@@ -181,14 +188,19 @@ impl Links {
 
     /// The open links that end at `node`, with the side it sits on.
     pub(crate) fn of(&self, node: Node) -> Vec<(u64, Side)> {
-        let side = |link: &Link| [Side::Client, Side::Server].into_iter().find(|it| link.ends[*it as usize].node == node);
-        let open = |(id, link): (&u64, &Link)| side(link).filter(|it| !link.ends[*it as usize].closed).map(|it| (*id, it));
+        let side = |link: &Link| {
+            [Side::Client, Side::Server].into_iter().find(|it| link.ends[*it as usize].node == node)
+        };
+        let open = |(id, link): (&u64, &Link)| {
+            side(link).filter(|it| !link.ends[*it as usize].closed).map(|it| (*id, it))
+        };
         self.links.iter().filter_map(open).collect()
     }
 
     /// All links that are not broken yet, executors' left out.
     pub(crate) fn sound(&self) -> Vec<u64> {
-        let sound = |(_, link): &(&u64, &Link)| !link.broken && link.ends.iter().all(|it| !it.closed);
+        let sound =
+            |(_, link): &(&u64, &Link)| !link.broken && link.ends.iter().all(|it| !it.closed);
         let wide = |(_, link): &(&u64, &Link)| !matches!(link.ends[0].node, Node::Executor(..));
         self.links.iter().filter(sound).filter(wide).map(|(id, _)| *id).collect()
     }
@@ -214,7 +226,9 @@ mod tests {
         let (mut numbers, mut lost) = (Vec::new(), false);
         while let Some(due) = agenda.next(DAWN.plus_ms(100_000)) {
             match due.what {
-                What::Deliver(id, side, Message::FromAgent(ToMaster::Pong(number))) if links.hears(agenda.now, id, side).is_some() => {
+                What::Deliver(id, side, Message::FromAgent(ToMaster::Pong(number)))
+                    if links.hears(agenda.now, id, side).is_some() =>
+                {
                     assert!(!lost, "nothing is heard on a link that was noticed to be broken");
                     numbers.push(number);
                 }
@@ -230,9 +244,23 @@ mod tests {
         let mut lost_some = 0;
         for seed in 0..100 {
             let (mut agenda, mut links, id) = pair(seed);
-            (0..20).for_each(|number| links.send(&mut agenda, id, Side::Client, Message::FromAgent(ToMaster::Pong(number))));
+            (0..20).for_each(|number| {
+                links.send(
+                    &mut agenda,
+                    id,
+                    Side::Client,
+                    Message::FromAgent(ToMaster::Pong(number)),
+                )
+            });
             links.break_link(&mut agenda, id, 3_000);
-            (20..25).for_each(|number| links.send(&mut agenda, id, Side::Client, Message::FromAgent(ToMaster::Pong(number))));
+            (20..25).for_each(|number| {
+                links.send(
+                    &mut agenda,
+                    id,
+                    Side::Client,
+                    Message::FromAgent(ToMaster::Pong(number)),
+                )
+            });
             let (numbers, lost) = heard(&mut agenda, &mut links);
             assert!(lost && numbers.iter().copied().eq(0..numbers.len() as u64), "{numbers:?}");
             lost_some += u32::from(numbers.len() < 25);
@@ -244,7 +272,14 @@ mod tests {
     fn what_was_sent_before_hanging_up_arrives() {
         for seed in 0..50 {
             let (mut agenda, mut links, id) = pair(seed);
-            (0..20).for_each(|number| links.send(&mut agenda, id, Side::Client, Message::FromAgent(ToMaster::Pong(number))));
+            (0..20).for_each(|number| {
+                links.send(
+                    &mut agenda,
+                    id,
+                    Side::Client,
+                    Message::FromAgent(ToMaster::Pong(number)),
+                )
+            });
             links.close(&mut agenda, id, Side::Client);
             assert_eq!(heard(&mut agenda, &mut links), ((0..20).collect(), true));
             assert_eq!(links.len(), 0);

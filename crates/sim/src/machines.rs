@@ -1,20 +1,22 @@
 //! Machines and the agents on them: power, the agent's shell, and the start that is also every restart.
 //!
-//! Relies on [`crate::hands`] for disks, containers and the ledger's drawer. A commit is in the drawer before the next effect begins; an
+//! Relies on [`crate::drivers`] for disks, containers and the ledger's drawer. A commit is in the drawer before the next effect begins; an
 //! agent whose drawer fails dies. Never lets a new life of an agent see the memory of an old one.
 
 use std::collections::BTreeMap;
 
 use holdfast_agent::{self as agent, Agent, Effect, Found, Input};
-use holdfast_model::{AgentChange, AgentLedger, ContainerId, DiskKind, Instant, LinkId, Moment, NodeId, ToAgent};
+use holdfast_model::{
+    AgentChange, AgentLedger, ContainerId, DiskKind, Instant, LinkId, NodeId, StepContext, ToAgent,
+};
 use uuid::Uuid;
 
 use crate::agenda::{Doing, Job, Message, Node, Rest, What, ANY_LIFE};
 use crate::clients::Client;
+use crate::drivers::containers::{Container, State};
+use crate::drivers::disks::Disk;
+use crate::drivers::ledger_disk::LedgerDisk;
 use crate::fact::Fact;
-use crate::hands::containers::{Container, State};
-use crate::hands::disks::Disk;
-use crate::hands::drawer::Drawer;
 use crate::links::Side;
 use crate::process::{Blow, Process};
 use crate::rng::Rng;
@@ -28,7 +30,7 @@ pub struct Machine {
     /// Whether the machine has power.
     pub powered: bool,
     /// The agent's mind, while its process runs.
-    pub mind: Option<Agent>,
+    pub core: Option<Agent>,
     /// Its name.
     pub host: String,
     /// Processor, in thousandths of a core.
@@ -39,9 +41,9 @@ pub struct Machine {
     pub disks: Vec<Disk>,
     /// Containers that run or of which something is left.
     pub containers: BTreeMap<ContainerId, Container>,
-    pub(crate) drawer: Drawer<AgentLedger>,
+    pub(crate) ledger_disk: LedgerDisk<AgentLedger>,
     pub(crate) client: Client,
-    pub(crate) luck: Rng,
+    pub(crate) rng: Rng,
     /// When the hands are free again for one volume or container: what is asked for one thing is done in order.
     pub(crate) gates: BTreeMap<Uuid, Instant>,
 }
@@ -62,36 +64,41 @@ pub(crate) fn config(planted: Option<&'static str>) -> agent::Config {
 }
 
 impl Machine {
-    pub(crate) fn new(index: usize, shape: &Shape, luck: &Rng) -> Machine {
-        let mut own = luck.fork(index as u64);
-        let mut all = vec![Disk::new(DiskKind::Root, format!("/var/lib/holdfast{index}"), own.between(2, 12) * 1_000)];
+    pub(crate) fn new(index: usize, shape: &Shape, rng: &Rng) -> Machine {
+        let mut own = rng.fork(index as u64);
+        let mut all = vec![Disk::new(
+            DiskKind::Root,
+            format!("/var/lib/holdfast{index}"),
+            own.between(2, 12) * 1_000,
+        )];
         for disk in 0..shape.disks {
             let kind = if disk % 2 == 0 { DiskKind::Path } else { DiskKind::Mount };
             all.push(Disk::new(kind, format!("/disks/{}", disk + 1), own.between(2, 12) * 1_000));
         }
-        let ledger = AgentLedger::new(NodeId(holdfast_model::Ids::fresh(&mut own)));
+        let ledger = AgentLedger::new(NodeId(holdfast_model::IdSource::fresh(&mut own)));
         let first = [AgentChange::Identity(ledger.identity.clone())];
-        let mut drawer = Drawer::new(own.bits(), *ledger.identity.node.0.as_bytes(), ledger, &first);
-        drawer.believes_failures = shape.planted == Some("agents-shell-believes-failed-syncs");
+        let mut ledger_disk =
+            LedgerDisk::new(own.bits(), *ledger.identity.node.0.as_bytes(), ledger, &first);
+        ledger_disk.believes_failures = shape.planted == Some("agents-shell-believes-failed-syncs");
         Machine {
             process: Process::new(own.fork(1)),
             powered: true,
-            mind: None,
+            core: None,
             host: format!("host{index}"),
             cpus_thousandths: 8_000,
             mem_mb: 16_384,
             disks: all,
             containers: BTreeMap::new(),
-            drawer,
+            ledger_disk,
             client: Client::default(),
-            luck: own,
+            rng: own,
             gates: BTreeMap::new(),
         }
     }
 
     /// What its agent has written down and was told is safe.
     pub fn proven(&self) -> &AgentLedger {
-        &self.drawer.proven
+        &self.ledger_disk.proven
     }
 
     /// Its link to a master, while that stands as far as its agent knows.
@@ -120,17 +127,23 @@ impl World {
             return;
         }
         machine.powered = true;
-        let opened = match machine.drawer.reopen() {
+        let opened = match machine.ledger_disk.reopen() {
             Ok(opened) => opened,
-            Err(why) => return self.violate("R2", format!("the ledger of agent {index} does not open: {why}")),
+            Err(why) => {
+                return self
+                    .violate("R2", format!("the ledger of agent {index} does not open: {why}"))
+            }
         };
         machine.process.start();
-        self.tell_story(|| format!("agent {index} starts, ledger version {}", opened.ledger.identity.version));
+        self.note(|| {
+            format!("agent {index} starts, ledger version {}", opened.ledger.identity.version)
+        });
         if let Some(changes) = &opened.late {
             self.rules_see(&Fact::AgentCommits { machine: index, changes });
         }
         self.rules_see(&Fact::AgentStarts { machine: index, ledger: &opened.ledger });
-        let (found, now, planted) = (self.machines[index].found(), self.agenda.now, self.shape.planted);
+        let (found, now, planted) =
+            (self.machines[index].found(), self.agenda.now, self.shape.planted);
         let twice = crate::rules::r1_recovery::recover_agent_twice(
             &config(planted),
             &opened.ledger,
@@ -141,15 +154,25 @@ impl World {
         if let Err(why) = twice {
             self.violate("R1", format!("agent {index}: {why}"));
         }
-        self.machines[index].mind = Some(Agent::recover(config(planted), opened.ledger));
+        self.machines[index].core = Some(Agent::recover(config(planted), opened.ledger));
         let life = self.machines[index].process.life;
         self.step_agent(index, Input::Started(found));
-        let late_ms = self.luck_ms(1, 400, 1);
+        let late_ms = self.delay_ms(1, 400, 1);
         self.agenda.after(late_ms, Node::Machine(index), life, What::Follow);
-        let living: Vec<ContainerId> = self.machines[index].containers.iter().filter(|(_, it)| it.lives()).map(|(id, _)| *id).collect();
+        let living: Vec<ContainerId> = self.machines[index]
+            .containers
+            .iter()
+            .filter(|(_, it)| it.lives())
+            .map(|(id, _)| *id)
+            .collect();
         for container in living {
-            let late_ms = self.luck_ms(20, 2_000, 2);
-            self.agenda.after(late_ms, Node::Executor(index, container), ANY_LIFE, What::Act(Doing::Connect));
+            let late_ms = self.delay_ms(20, 2_000, 2);
+            self.agenda.after(
+                late_ms,
+                Node::Executor(index, container),
+                ANY_LIFE,
+                What::Act(Doing::Connect),
+            );
         }
     }
 
@@ -158,7 +181,7 @@ impl World {
         if !self.machines[index].process.up {
             return;
         }
-        self.tell_story(|| format!("agent {index} dies"));
+        self.note(|| format!("agent {index} dies"));
         self.stop_agent(index, false, 300);
         if let Some(down_ms) = down_ms {
             let life = self.machines[index].process.life;
@@ -169,9 +192,9 @@ impl World {
     fn stop_agent(&mut self, index: usize, power: bool, late_ms: u64) {
         let machine = &mut self.machines[index];
         machine.process.die();
-        machine.mind = None;
+        machine.core = None;
         machine.client.forget_link();
-        machine.drawer.go_down(power);
+        machine.ledger_disk.go_down(power);
         self.drop_links(Node::Machine(index), late_ms);
     }
 
@@ -180,7 +203,7 @@ impl World {
         if !self.machines[index].powered {
             return;
         }
-        self.tell_story(|| format!("machine {index} loses power"));
+        self.note(|| format!("machine {index} loses power"));
         self.stop_agent(index, true, 5_000);
         self.machines[index].powered = false;
         let ids: Vec<ContainerId> = self.machines[index].containers.keys().copied().collect();
@@ -200,9 +223,9 @@ impl World {
             _ => None,
         };
         let now = self.agenda.now;
-        let Machine { process, mind, .. } = &mut self.machines[index];
-        let Some(mind) = mind else { return };
-        let effects = mind.handle(&mut Moment { now, ids: &mut process.ids }, input);
+        let Machine { process, core, .. } = &mut self.machines[index];
+        let Some(core) = core else { return };
+        let effects = core.handle(&mut StepContext { now, ids: &mut process.ids }, input);
         self.touched.insert(Node::Machine(index));
         if let Some(message) = heard {
             self.agent_heard(index, &message, &effects);
@@ -239,42 +262,56 @@ impl World {
             }
             after_commit = is_commit;
         }
-        let deadline = self.machines[index].mind.as_ref().and_then(Agent::next_deadline);
+        let deadline = self.machines[index].core.as_ref().and_then(Agent::next_deadline);
         self.wake(Node::Machine(index), deadline);
     }
 
     fn carry_out_agent_one(&mut self, index: usize, life: u64, effect: Effect) {
         match effect {
-            Effect::Commit(changes) => match self.machines[index].drawer.commit(&changes) {
+            Effect::Commit(changes) => match self.machines[index].ledger_disk.commit(&changes) {
                 Ok(()) => self.rules_see(&Fact::AgentCommits { machine: index, changes: &changes }),
-                Err(why) => self.drawer_failed(index, &why),
+                Err(why) => self.ledger_disk_failed(index, &why),
             },
             Effect::ToMaster(link, message) => {
                 self.rules_see(&Fact::AgentTells { machine: index, message: &message });
-                self.links.send(&mut self.agenda, link.0, Side::Client, Message::FromAgent(message));
+                self.links.send(
+                    &mut self.agenda,
+                    link.0,
+                    Side::Client,
+                    Message::FromAgent(message),
+                );
             }
             Effect::CloseMaster(link) => self.agent_hangs_up(index, link),
-            Effect::ToExecutor(link, event) => {
-                self.links.send(&mut self.agenda, link.0, Side::Server, Message::ToExecutor(Box::new(event)))
-            }
+            Effect::ToExecutor(link, event) => self.links.send(
+                &mut self.agenda,
+                link.0,
+                Side::Server,
+                Message::ToExecutor(Box::new(event)),
+            ),
             Effect::CloseExecutor(link) => self.links.close(&mut self.agenda, link.0, Side::Server),
-            Effect::OpenDisks(cluster, known) => self.work(index, life, Uuid::nil(), Job::Open(cluster, known)),
+            Effect::OpenDisks(cluster, known) => {
+                self.work(index, life, Uuid::nil(), Job::Open(cluster, known))
+            }
             Effect::MakeVolume(label) => self.work(index, life, label.claim.0, Job::Make(label)),
             Effect::CheckVolume(label) => self.work(index, life, label.claim.0, Job::Check(label)),
             Effect::TrashVolume(label) => self.work(index, life, label.claim.0, Job::Trash(label)),
-            Effect::StartContainer(plan) => self.work(index, life, plan.container.0, Job::Start(plan)),
-            Effect::UpdateContainer(plan) => self.work(index, life, plan.container.0, Job::Update(plan)),
+            Effect::StartContainer(plan) => {
+                self.work(index, life, plan.container.0, Job::Start(plan))
+            }
+            Effect::UpdateContainer(plan) => {
+                self.work(index, life, plan.container.0, Job::Update(plan))
+            }
             Effect::DestroyContainer(id) => self.work(index, life, id.0, Job::Destroy(id)),
             Effect::ForgetContainer(id) => self.work(index, life, id.0, Job::Forget(id)),
-            Effect::Log(line) => self.tell_story(|| format!("agent {index} says: {line}")),
+            Effect::Log(line) => self.note(|| format!("agent {index} says: {line}")),
         }
     }
 
     /// A commit failed: the process dies. Half of the time the machine goes with it, and takes what was not synced.
-    fn drawer_failed(&mut self, index: usize, why: &str) {
-        self.tell_story(|| format!("agent {index} cannot commit: {why}"));
-        let down_ms = self.luck_ms(100, 3_000, 100);
-        if self.machines[index].luck.one_in(2) {
+    fn ledger_disk_failed(&mut self, index: usize, why: &str) {
+        self.note(|| format!("agent {index} cannot commit: {why}"));
+        let down_ms = self.delay_ms(100, 3_000, 100);
+        if self.machines[index].rng.one_in(2) {
             self.reboot(index, Some(down_ms));
         } else {
             self.kill_agent(index, Some(down_ms));

@@ -5,7 +5,7 @@
 
 use holdfast_allocator::by_name;
 use holdfast_master::{self as master, Effect, Input, Master};
-use holdfast_model::{Event, Moment, Term};
+use holdfast_model::{Event, StepContext, Term};
 
 use crate::agenda::{Message, Node, Rest, What, ANY_LIFE};
 use crate::fact::Fact;
@@ -19,7 +19,7 @@ pub struct MasterProcess {
     /// The process.
     pub process: Process,
     /// The mind, while it believes that it leads, with its term.
-    pub mind: Option<(Term, Master)>,
+    pub core: Option<(Term, Master)>,
     /// The next append is taken, but its answer is lost.
     pub(crate) loses_answer: bool,
 }
@@ -30,12 +30,12 @@ pub(crate) struct Election {
     /// The leader as the ensemble sees it.
     pub(crate) leader: Option<(usize, Term)>,
     pub(crate) term: u64,
-    pub(crate) luck: Rng,
+    pub(crate) rng: Rng,
 }
 
 impl MasterProcess {
     pub(crate) fn new(ids: Rng) -> MasterProcess {
-        MasterProcess { process: Process::new(ids), mind: None, loses_answer: false }
+        MasterProcess { process: Process::new(ids), core: None, loses_answer: false }
     }
 }
 
@@ -62,7 +62,7 @@ impl World {
         }
         self.masters[index].process.start();
         self.operator.forget_master(index);
-        self.tell_story(|| format!("master {index} starts"));
+        self.note(|| format!("master {index} starts"));
         if self.election.leader.is_none() {
             self.agenda.after(10, Node::World, ANY_LIFE, What::Elect(None));
         }
@@ -72,14 +72,14 @@ impl World {
         if !self.masters[index].process.up {
             return;
         }
-        self.tell_story(|| format!("master {index} dies"));
+        self.note(|| format!("master {index} dies"));
         self.masters[index].process.die();
-        self.masters[index].mind = None;
+        self.masters[index].core = None;
         self.masters[index].loses_answer = false;
         self.drop_links(Node::Master(index), 500);
         self.operator.forget_master(index);
         if self.election.leader.is_some_and(|(leader, _)| leader == index) {
-            let late_ms = self.luck_ms(50, 3_000, 100);
+            let late_ms = self.delay_ms(50, 3_000, 100);
             let term = self.election.leader.map(|(_, term)| term);
             self.agenda.after(late_ms, Node::World, ANY_LIFE, What::Elect(term));
         }
@@ -93,28 +93,31 @@ impl World {
             return; // Somebody else has been chosen since.
         }
         let old = self.election.leader.take();
-        let others = |index: &usize| self.masters[*index].process.up && old.is_none_or(|(leader, _)| leader != *index);
+        let others = |index: &usize| {
+            self.masters[*index].process.up && old.is_none_or(|(leader, _)| leader != *index)
+        };
         let mut candidates: Vec<usize> = (0..self.masters.len()).filter(others).collect();
         if candidates.is_empty() {
-            candidates.extend(old.map(|(leader, _)| leader).filter(|it| self.masters[*it].process.up));
+            candidates
+                .extend(old.map(|(leader, _)| leader).filter(|it| self.masters[*it].process.up));
         }
         if let Some((index, term)) = old {
-            let late_ms = self.luck_ms(1, 12_000, 1);
+            let late_ms = self.delay_ms(1, 12_000, 1);
             let life = self.masters[index].process.life;
             self.agenda.after(late_ms, Node::Master(index), life, What::Deposed(term));
         }
-        let Some(leader) = self.election.luck.pick(&candidates).copied() else { return };
+        let Some(leader) = self.election.rng.pick(&candidates).copied() else { return };
         self.election.term += 1;
         let term = Term(self.election.term);
         self.election.leader = Some((leader, term));
         self.journal.begin(term);
-        self.tell_story(|| format!("master {leader} is elected, term {term}"));
+        self.note(|| format!("master {leader} is elected, term {term}"));
         let life = self.masters[leader].process.life;
         self.agenda.after(0, Node::Master(leader), life, What::Lead(term));
         self.rules_see(&Fact::Elected { master: leader, term });
         let clients: Vec<Node> = self.clients().collect();
         for client in clients {
-            let late_ms = self.luck_ms(5, 1_500, 1);
+            let late_ms = self.delay_ms(5, 1_500, 1);
             self.agenda.after(late_ms, client, ANY_LIFE, What::News(leader, term));
         }
     }
@@ -126,36 +129,46 @@ impl World {
             Err(why) => return self.violate("R2", why),
         };
         let config = config(self.shape.planted);
-        let moment = (self.agenda.now, term);
-        let twice =
-            crate::rules::r1_recovery::recover_master_twice(&config, &ledger, &self.machines, moment, &self.masters[index].process.ids);
+        let ctx = (self.agenda.now, term);
+        let twice = crate::rules::r1_recovery::recover_master_twice(
+            &config,
+            &ledger,
+            &self.machines,
+            ctx,
+            &self.masters[index].process.ids,
+        );
         if let Err(why) = twice {
             self.violate("R1", format!("master {index}: {why}"));
         }
         let policy = by_name("drf").expect("the default policy is in the table");
-        if self.masters[index].mind.take().is_some() {
+        if self.masters[index].core.take().is_some() {
             self.drop_links(Node::Master(index), 100); // Links belong to one term.
             self.operator.forget_master(index);
         }
-        self.masters[index].mind = Some((term, Master::new(config, policy, ledger)));
+        self.masters[index].core = Some((term, Master::new(config, policy, ledger)));
         self.step_master(index, Input::Elected(term));
     }
 
     pub(crate) fn depose(&mut self, index: usize, term: Term) {
-        if self.masters[index].mind.as_ref().is_none_or(|(theirs, _)| *theirs != term) {
+        if self.masters[index].core.as_ref().is_none_or(|(theirs, _)| *theirs != term) {
             return;
         }
-        self.tell_story(|| format!("master {index} hears that term {term} is over"));
+        self.note(|| format!("master {index} hears that term {term} is over"));
         self.step_master(index, Input::Deposed(term));
-        self.masters[index].mind = None;
+        self.masters[index].core = None;
         self.drop_links(Node::Master(index), 100);
         self.operator.forget_master(index);
     }
 
     /// The term in which a master believes to lead, and whether it does.
     pub(crate) fn leads(&self, index: usize) -> (Option<Term>, bool) {
-        let term = self.masters[index].mind.as_ref().map(|(term, _)| *term);
-        (term, term.is_some() && self.election.leader.map(|(leader, term)| (leader, Some(term))) == Some((index, term)))
+        let term = self.masters[index].core.as_ref().map(|(term, _)| *term);
+        (
+            term,
+            term.is_some()
+                && self.election.leader.map(|(leader, term)| (leader, Some(term)))
+                    == Some((index, term)),
+        )
     }
 
     pub(crate) fn step_master(&mut self, index: usize, input: Input) {
@@ -167,9 +180,9 @@ impl World {
     /// What a master's mind wants done about an input; nothing when it does not believe that it leads.
     pub(crate) fn think_master(&mut self, index: usize, input: Input) -> Option<Vec<Effect>> {
         let now = self.agenda.now;
-        let MasterProcess { process, mind, .. } = &mut self.masters[index];
-        let (_, mind) = mind.as_mut()?;
-        let effects = mind.handle(&mut Moment { now, ids: &mut process.ids }, input);
+        let MasterProcess { process, core, .. } = &mut self.masters[index];
+        let (_, core) = core.as_mut()?;
+        let effects = core.handle(&mut StepContext { now, ids: &mut process.ids }, input);
         self.touched.insert(Node::Master(index));
         Some(effects)
     }
@@ -197,7 +210,7 @@ impl World {
     }
 
     fn wake_master(&mut self, index: usize) {
-        let deadline = self.masters[index].mind.as_ref().and_then(|(_, mind)| mind.next_deadline());
+        let deadline = self.masters[index].core.as_ref().and_then(|(_, core)| core.next_deadline());
         self.wake(Node::Master(index), deadline);
     }
 
@@ -208,22 +221,43 @@ impl World {
             Effect::Commit(changes) => self.append(index, term, &changes),
             Effect::ToAgent(link, message) => {
                 if let Some(machine) = self.machine_at(link.0) {
-                    self.rules_see(&Fact::MasterOrders { master: index, term, leads, machine, message: &message });
+                    self.rules_see(&Fact::MasterOrders {
+                        master: index,
+                        term,
+                        leads,
+                        machine,
+                        message: &message,
+                    });
                 }
                 self.links.send(&mut self.agenda, link.0, Side::Server, Message::ToAgent(message));
             }
             Effect::ToFramework(link, event) => {
-                if let (Event::Offers(offers), Some(Node::Framework(_))) = (&event, self.links.client_of(link.0)) {
-                    self.rogues.iter_mut().for_each(|it| it.overhear(offers));
+                if let (Event::Offers(offers), Some(Node::Framework(_))) =
+                    (&event, self.links.client_of(link.0))
+                {
+                    self.byzantine_peers.iter_mut().for_each(|it| it.overhear(offers));
                 }
                 if let Some(framework) = self.framework_at(link.0) {
-                    self.rules_see(&Fact::MasterTells { master: index, term, leads, framework, event: &event });
+                    self.rules_see(&Fact::MasterTells {
+                        master: index,
+                        term,
+                        leads,
+                        framework,
+                        event: &event,
+                    });
                 }
-                self.links.send(&mut self.agenda, link.0, Side::Server, Message::ToFramework(event));
+                self.links.send(
+                    &mut self.agenda,
+                    link.0,
+                    Side::Server,
+                    Message::ToFramework(event),
+                );
             }
-            Effect::CloseAgent(link) | Effect::CloseFramework(link) => self.links.close(&mut self.agenda, link.0, Side::Server),
-            Effect::Answer(ticket, answer) => self.answered(ticket, &answer),
-            Effect::Log(line) => self.tell_story(|| format!("master {index} says: {line}")),
+            Effect::CloseAgent(link) | Effect::CloseFramework(link) => {
+                self.links.close(&mut self.agenda, link.0, Side::Server)
+            }
+            Effect::Answer(request, answer) => self.answered(request, &answer),
+            Effect::Log(line) => self.note(|| format!("master {index} says: {line}")),
         }
     }
 
@@ -232,15 +266,17 @@ impl World {
             Ok(()) => {
                 self.rules_see(&Fact::MasterCommits { term, changes });
                 if std::mem::take(&mut self.masters[index].loses_answer) {
-                    self.tell_story(|| format!("master {index} does not hear whether its append was taken"));
-                    let down_ms = self.luck_ms(100, 3_000, 100);
+                    self.note(|| {
+                        format!("master {index} does not hear whether its append was taken")
+                    });
+                    let down_ms = self.delay_ms(100, 3_000, 100);
                     self.kill_master(index, down_ms);
                 }
             }
             Err(_) if self.shape.planted == Some("masters-shell-goes-on") => {}
             Err(why) => {
-                self.tell_story(|| format!("master {index} cannot append: {why}"));
-                let down_ms = self.luck_ms(100, 3_000, 100);
+                self.note(|| format!("master {index} cannot append: {why}"));
+                let down_ms = self.delay_ms(100, 3_000, 100);
                 self.kill_master(index, down_ms);
             }
         }

@@ -4,9 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use holdfast_master::{Input, OperatorCall, Refusal, Ticket};
+use holdfast_master::{Input, OperatorCall, Refusal, RequestId};
 use holdfast_model::{
-    AgentId, Claim, ClaimAction, ClaimState, Ids, PersistenceId, Reservation, ReservationKind, Resource, Role, Scalar, SourceKind, Value,
+    AgentId, Claim, ClaimAction, ClaimState, IdSource, PersistenceId, Reservation, ReservationKind,
+    Resource, Role, Scalar, SourceKind, Value,
 };
 
 use crate::agenda::{Node, What, ANY_LIFE};
@@ -25,18 +26,18 @@ struct Asked {
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Operator {
-    luck: Rng,
+    rng: Rng,
     role: Role,
     next: u64,
-    waiting: BTreeMap<Ticket, Asked>,
+    waiting: BTreeMap<RequestId, Asked>,
     /// The newest answer, for people.
-    pub(crate) answers: BTreeMap<Ticket, Result<(), Refusal>>,
+    pub(crate) answers: BTreeMap<RequestId, Result<(), Refusal>>,
 }
 
 impl Operator {
-    pub(crate) fn new(luck: Rng) -> Operator {
+    pub(crate) fn new(rng: Rng) -> Operator {
         let role = Role::parse("ops").expect("it is a plain word");
-        Operator { luck, role, next: 0, waiting: BTreeMap::new(), answers: BTreeMap::new() }
+        Operator { rng, role, next: 0, waiting: BTreeMap::new(), answers: BTreeMap::new() }
     }
 
     /// Whoever asked that master hangs up.
@@ -53,40 +54,57 @@ impl Operator {
         claim.resource.identity.role() == self.role
     }
 
-    fn reserve(&mut self, disk: &crate::hands::disks::Disk) -> ClaimAction {
+    fn reserve(&mut self, disk: &crate::drivers::disks::Disk) -> ClaimAction {
         let whole = disk.kind == holdfast_model::DiskKind::Mount;
-        let size_mb = if whole { disk.size_mb as i64 } else { self.luck.between(1, 3) as i64 * 100 };
+        let size_mb = if whole { disk.size_mb as i64 } else { self.rng.between(1, 3) as i64 * 100 };
         let amount = Resource::unreserved("disk", Value::Scalar(Scalar::whole(size_mb)));
         let amount = match disk.kind {
             holdfast_model::DiskKind::Root => amount,
             holdfast_model::DiskKind::Path => amount.on(holdfast_model::Source::path(&disk.root)),
             holdfast_model::DiskKind::Mount => amount.on(holdfast_model::Source::mount(&disk.root)),
         };
-        let labels = vec![("lot".to_owned(), Some(self.luck.below(4).to_string()))];
-        let reservation =
-            Reservation { kind: ReservationKind::Dynamic, role: self.role.clone(), principal: Some("ops".to_owned()), labels };
+        let labels = vec![("lot".to_owned(), Some(self.rng.below(4).to_string()))];
+        let reservation = Reservation {
+            kind: ReservationKind::Dynamic,
+            role: self.role.clone(),
+            principal: Some("ops".to_owned()),
+            labels,
+        };
         ClaimAction::Reserve { resources: vec![amount.reserved(reservation)], source: Vec::new() }
     }
 
     fn on_reservation(&mut self, claim: &Claim) -> ClaimAction {
-        let exclusive = claim.resource.identity.source.as_ref().is_some_and(|it| it.kind == SourceKind::Mount);
+        let exclusive =
+            claim.resource.identity.source.as_ref().is_some_and(|it| it.kind == SourceKind::Mount);
         let mut part = claim.resource.clone();
-        if !exclusive && self.luck.one_in(2) {
+        if !exclusive && self.rng.one_in(2) {
             part.value = Value::Scalar(Scalar::whole(100));
         }
-        if self.luck.one_in(2) {
+        if self.rng.one_in(2) {
             return ClaimAction::Unreserve(vec![part]);
         }
-        let room = if exclusive { 1 } else { claim.resource.value.quantity().as_thousandths() / part.value.quantity().as_thousandths() };
-        let volumes = 1 + self.luck.below(room.clamp(1, 3) as u64);
-        let name = |luck: &mut Rng| PersistenceId::made(format!("ops-v{}", &luck.fresh().simple().to_string()[..8]));
-        ClaimAction::Create((0..volumes).map(|_| part.clone().volume(name(&mut self.luck), "data", Some("ops"))).collect())
+        let room = if exclusive {
+            1
+        } else {
+            claim.resource.value.quantity().as_thousandths()
+                / part.value.quantity().as_thousandths()
+        };
+        let volumes = 1 + self.rng.below(room.clamp(1, 3) as u64);
+        let name = |rng: &mut Rng| {
+            PersistenceId::made(format!("ops-v{}", &rng.fresh().simple().to_string()[..8]))
+        };
+        ClaimAction::Create(
+            (0..volumes)
+                .map(|_| part.clone().volume(name(&mut self.rng), "data", Some("ops")))
+                .collect(),
+        )
     }
 
     /// Gives up a volume, and now and then others with it.
     fn destroy(&mut self, claim: &Claim, ours: &[Claim]) -> ClaimAction {
         let others = ours.iter().filter(|it| it.is_volume() && it.id != claim.id);
-        let more: Vec<Resource> = others.filter(|_| self.luck.one_in(2)).map(|it| it.resource.clone()).collect();
+        let more: Vec<Resource> =
+            others.filter(|_| self.rng.one_in(2)).map(|it| it.resource.clone()).collect();
         ClaimAction::Destroy(std::iter::once(claim.resource.clone()).chain(more).collect())
     }
 }
@@ -96,21 +114,26 @@ impl World {
         if !self.is_storm() {
             return;
         }
-        let pause_ms = self.operator.luck.between(400, 4_000);
+        let pause_ms = self.operator.rng.between(400, 4_000);
         self.agenda.after(pause_ms, Node::World, ANY_LIFE, What::Operate);
         let Some((master, _)) = self.election.leader else { return };
-        let index = self.operator.luck.below(self.machines.len() as u64) as usize;
+        let index = self.operator.rng.below(self.machines.len() as u64) as usize;
         let machine = &self.machines[index];
         let Some(agent) = machine.proven().identity.agent.clone() else { return };
         let claims = machine.proven().claims.values();
-        let ours: Vec<Claim> = claims.filter(|it| self.operator.is_ours(it) && it.state == ClaimState::Ready).cloned().collect();
-        let most = if self.operator.luck.one_in(4) { 0 } else { 3 };
-        let action = match self.operator.luck.pick(&ours).cloned() {
-            Some(claim) if claim.is_volume() && most <= ours.len() => self.operator.destroy(&claim, &ours),
+        let ours: Vec<Claim> = claims
+            .filter(|it| self.operator.is_ours(it) && it.state == ClaimState::Ready)
+            .cloned()
+            .collect();
+        let most = if self.operator.rng.one_in(4) { 0 } else { 3 };
+        let action = match self.operator.rng.pick(&ours).cloned() {
+            Some(claim) if claim.is_volume() && most <= ours.len() => {
+                self.operator.destroy(&claim, &ours)
+            }
             Some(claim) if !claim.is_volume() => self.operator.on_reservation(&claim),
             _ => {
                 let disks = &self.machines[index].disks;
-                let disk = self.operator.luck.below(disks.len() as u64) as usize;
+                let disk = self.operator.rng.below(disks.len() as u64) as usize;
                 self.operator.reserve(&disks[disk])
             }
         };
@@ -118,37 +141,42 @@ impl World {
     }
 
     /// Asks a master; returns the ticket.
-    pub(crate) fn ask(&mut self, master: usize, agent: AgentId, action: ClaimAction) -> Ticket {
+    pub(crate) fn ask(&mut self, master: usize, agent: AgentId, action: ClaimAction) -> RequestId {
         self.operator.next += 1;
-        let ticket = Ticket(self.operator.next);
+        let request = RequestId(self.operator.next);
         self.rules_see(&Fact::OperatorAsks { agent: &agent, action: &action });
-        self.operator.waiting.insert(ticket, Asked { master, agent, action });
+        self.operator.waiting.insert(request, Asked { master, agent, action });
         let life = self.masters[master].process.life;
-        self.agenda.after(1, Node::Master(master), life, What::Asked(ticket));
-        ticket
+        self.agenda.after(1, Node::Master(master), life, What::Asked(request));
+        request
     }
 
     /// The question arrives. A master that does not lead hangs up.
-    pub(crate) fn asked(&mut self, master: usize, ticket: Ticket) {
-        let Some(Asked { agent, action, .. }) = self.operator.waiting.get(&ticket).cloned() else { return };
-        if self.masters[master].mind.is_none() {
-            self.operator.waiting.remove(&ticket);
+    pub(crate) fn asked(&mut self, master: usize, request: RequestId) {
+        let Some(Asked { agent, action, .. }) = self.operator.waiting.get(&request).cloned() else {
+            return;
+        };
+        if self.masters[master].core.is_none() {
+            self.operator.waiting.remove(&request);
             return;
         }
-        let call = OperatorCall::Claim { agent, action, principal: Some("ops".to_owned()), plan: false };
-        self.step_master(master, Input::FromOperator(ticket, call));
+        let call =
+            OperatorCall::Claim { agent, action, principal: Some("ops".to_owned()), plan: false };
+        self.step_master(master, Input::FromOperator(request, call));
     }
 
-    pub(crate) fn answered(&mut self, ticket: Ticket, answer: &Result<(), Refusal>) {
-        let Some(asked) = self.operator.waiting.remove(&ticket) else { return };
+    pub(crate) fn answered(&mut self, request: RequestId, answer: &Result<(), Refusal>) {
+        let Some(asked) = self.operator.waiting.remove(&request) else { return };
         self.rules_see(&Fact::OperatorHears { agent: &asked.agent, action: &asked.action, answer });
         let why = |it: &Result<(), Refusal>| match it {
             Ok(()) => "done".to_owned(),
             Err(why) => format!("refused: {why:?}"),
         };
-        self.tell_story(|| format!("operator's {} {}: {}", asked.action.name(), first(&asked.action), why(answer)));
+        self.note(|| {
+            format!("operator's {} {}: {}", asked.action.name(), first(&asked.action), why(answer))
+        });
         if !self.is_storm() {
-            self.operator.answers.insert(ticket, answer.clone());
+            self.operator.answers.insert(request, answer.clone());
         }
     }
 }

@@ -16,8 +16,16 @@ pub struct Planted {
 
 /// All of them.
 pub const PLANTED: &[Planted] = &[
-    Planted { name: "agent-tells-before-commit", about: "an agent tells the master first and writes it down after", seeds_max: 500 },
-    Planted { name: "agent-replaces-missing-volumes", about: "an agent makes an empty volume where one is missing", seeds_max: 500 },
+    Planted {
+        name: "agent-tells-before-commit",
+        about: "an agent tells the master first and writes it down after",
+        seeds_max: 500,
+    },
+    Planted {
+        name: "agent-replaces-missing-volumes",
+        about: "an agent makes an empty volume where one is missing",
+        seeds_max: 500,
+    },
     Planted {
         name: "agent-hands-over-early",
         about: "an agent gives a volume to the next task before the last container is gone",
@@ -28,12 +36,36 @@ pub const PLANTED: &[Planted] = &[
         about: "an agent forgets an update when it was sent, not when it was acknowledged",
         seeds_max: 500,
     },
-    Planted { name: "agent-ignores-terms", about: "an agent obeys a deposed leader", seeds_max: 500 },
-    Planted { name: "agents-shell-believes-failed-syncs", about: "an agent's shell takes a failed sync for a success", seeds_max: 500 },
-    Planted { name: "master-believes-old-reports", about: "a master believes a report that has not seen all its orders", seeds_max: 500 },
-    Planted { name: "master-offers-what-is-used", about: "a master offers what tasks use", seeds_max: 500 },
-    Planted { name: "masters-shell-goes-on", about: "a deposed leader's shell goes on after a refused append", seeds_max: 500 },
-    Planted { name: "keeper-claims-again", about: "a keeper claims a second volume when an offer lacks the first", seeds_max: 500 },
+    Planted {
+        name: "agent-ignores-terms",
+        about: "an agent obeys a deposed leader",
+        seeds_max: 500,
+    },
+    Planted {
+        name: "agents-shell-believes-failed-syncs",
+        about: "an agent's shell takes a failed sync for a success",
+        seeds_max: 500,
+    },
+    Planted {
+        name: "master-believes-old-reports",
+        about: "a master believes a report that has not seen all its orders",
+        seeds_max: 500,
+    },
+    Planted {
+        name: "master-offers-what-is-used",
+        about: "a master offers what tasks use",
+        seeds_max: 500,
+    },
+    Planted {
+        name: "masters-shell-goes-on",
+        about: "a deposed leader's shell goes on after a refused append",
+        seeds_max: 500,
+    },
+    Planted {
+        name: "keeper-claims-again",
+        about: "a keeper claims a second volume when an offer lacks the first",
+        seeds_max: 500,
+    },
 ];
 
 /// A bug by its name.

@@ -2,7 +2,7 @@
 //!
 //! SplitMix64 (Steele, Lea, Flood 2014). Relies on nothing. Never asks the machine for randomness.
 
-use holdfast_model::Ids;
+use holdfast_model::IdSource;
 use uuid::Uuid;
 
 /// A stream of luck that follows from its seed alone.
@@ -50,10 +50,11 @@ impl Rng {
     }
 }
 
-impl Ids for Rng {
+impl IdSource for Rng {
     fn fresh(&mut self) -> Uuid {
         let (high, low) = (self.bits(), self.bits());
-        uuid::Builder::from_random_bytes(((u128::from(high) << 64) | u128::from(low)).to_be_bytes()).into_uuid()
+        uuid::Builder::from_random_bytes(((u128::from(high) << 64) | u128::from(low)).to_be_bytes())
+            .into_uuid()
     }
 }
 

@@ -54,14 +54,18 @@ pub fn run(text: &str) -> Result<String, Wrong> {
 }
 
 fn blocks(text: &str) -> Vec<Block> {
-    let (mut blocks, mut commands, mut shown, mut below) = (Vec::new(), Vec::new(), Vec::new(), false);
+    let (mut blocks, mut commands, mut shown, mut below) =
+        (Vec::new(), Vec::new(), Vec::new(), false);
     for line in text.lines() {
         match (below, line) {
             (false, "----") => below = true,
             (false, "") if commands.is_empty() => {}
             (false, line) if !line.is_empty() => commands.push(line.to_owned()),
             (_, "") => {
-                blocks.push(Block { commands: std::mem::take(&mut commands), shown: std::mem::take(&mut shown) });
+                blocks.push(Block {
+                    commands: std::mem::take(&mut commands),
+                    shown: std::mem::take(&mut shown),
+                });
                 below = false;
             }
             (_, line) => shown.push(line.to_owned()),
@@ -75,7 +79,12 @@ fn blocks(text: &str) -> Vec<Block> {
 
 impl Block {
     fn text(&self) -> String {
-        let all = self.commands.iter().map(String::as_str).chain(std::iter::once("----")).chain(self.shown.iter().map(String::as_str));
+        let all = self
+            .commands
+            .iter()
+            .map(String::as_str)
+            .chain(std::iter::once("----"))
+            .chain(self.shown.iter().map(String::as_str));
         all.map(|line| format!("{line}\n")).collect()
     }
 }
@@ -99,7 +108,11 @@ mod tests {
 
     #[test]
     fn a_line_that_cannot_be_understood_is_named() {
-        for (text, why) in [("agents\n", "cluster"), ("cluster agents=1\nfly\n", "fly"), ("cluster agents=x\n", "agents")] {
+        for (text, why) in [
+            ("agents\n", "cluster"),
+            ("cluster agents=1\nfly\n", "fly"),
+            ("cluster agents=x\n", "agents"),
+        ] {
             assert!(run(text).unwrap_err().to_string().contains(why), "{text}");
         }
     }

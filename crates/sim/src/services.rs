@@ -55,11 +55,17 @@ impl Service for Records {
     }
 
     fn needs(&self, _member: u32) -> Needs {
-        Needs { cpus: Scalar::whole(1), mem_mb: 512, disk_mb: self.disk_mb, container_path: "data".to_owned() }
+        Needs {
+            cpus: Scalar::whole(1),
+            mem_mb: 512,
+            disk_mb: self.disk_mb,
+            container_path: "data".to_owned(),
+        }
     }
 
     fn program(&self, _member: &Member) -> Program {
-        let command = CommandInfo { shell: true, value: Some("append".to_owned()), ..CommandInfo::default() };
+        let command =
+            CommandInfo { shell: true, value: Some("append".to_owned()), ..CommandInfo::default() };
         Program { command, executor: self.executor }
     }
 }

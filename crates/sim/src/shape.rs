@@ -2,7 +2,7 @@
 
 /// How kind the world is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Luck {
+pub enum Conditions {
     /// Nothing fails unless somebody asks for it, and every message takes a millisecond: for scenarios and test kits.
     Still,
     /// Everything may fail while the storm lasts.
@@ -23,13 +23,13 @@ pub struct Shape {
     /// Members of each.
     pub members: u32,
     /// Strangers who mean no good.
-    pub rogues: usize,
+    pub byzantine_peers: usize,
     /// How long faults strike, in milliseconds.
     pub storm_ms: u64,
     /// How long the cluster then has to heal, in milliseconds.
     pub calm_ms: u64,
     /// How kind the world is.
-    pub luck: Luck,
+    pub conditions: Conditions,
     /// Whether operators make and destroy claims of their own.
     pub operators: bool,
     /// A bug put in on purpose, by name; needs the feature `planted`.
@@ -44,10 +44,10 @@ impl Default for Shape {
             disks: 2,
             frameworks: 2,
             members: 3,
-            rogues: 1,
+            byzantine_peers: 1,
             storm_ms: 60_000,
             calm_ms: 60_000,
-            luck: Luck::Storm,
+            conditions: Conditions::Storm,
             operators: true,
             planted: None,
         }
@@ -61,10 +61,10 @@ impl Shape {
             masters: 1,
             agents: 0,
             frameworks: 0,
-            rogues: 0,
+            byzantine_peers: 0,
             storm_ms: 0,
             calm_ms: 0,
-            luck: Luck::Still,
+            conditions: Conditions::Still,
             operators: false,
             ..Shape::default()
         }

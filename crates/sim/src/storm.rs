@@ -12,7 +12,7 @@ use crate::rng::Rng;
 use crate::rules::Violation;
 use crate::services::Records;
 use crate::shape::Shape;
-use crate::story::Detail;
+use crate::trace::Detail;
 use crate::world::World;
 
 /// What a storm came to.
@@ -31,7 +31,7 @@ pub struct Outcome {
     /// Equal runs have equal digests.
     pub digest: u64,
     /// What was told of it, oldest first.
-    pub story: Vec<String>,
+    pub trace: Vec<String>,
 }
 
 thread_local! {
@@ -52,15 +52,20 @@ pub fn keep_panics_quiet() {
 
 /// The services of a storm: they differ in role, principal, size and executor.
 pub fn services(shape: &Shape, seed: u64) -> Vec<Box<dyn Performer>> {
-    let mut luck = Rng::new(seed).fork(8);
+    let mut rng = Rng::new(seed).fork(8);
     let mut all: Vec<Box<dyn Performer>> = Vec::new();
     for index in 0..shape.frameworks {
-        let role = if luck.one_in(3) { "shared".to_owned() } else { format!("role{index}") };
-        let mut service = Records::new(&format!("s{index}"), &role, shape.members, luck.between(1, 8) as i64 * 200);
-        if luck.one_in(2) {
+        let role = if rng.one_in(3) { "shared".to_owned() } else { format!("role{index}") };
+        let mut service = Records::new(
+            &format!("s{index}"),
+            &role,
+            shape.members,
+            rng.between(1, 8) as i64 * 200,
+        );
+        if rng.one_in(2) {
             service = service.by("p");
         }
-        if luck.one_in(3) {
+        if rng.one_in(3) {
             service = service.with_executor();
         }
         all.push(Box::new(service));
@@ -73,7 +78,7 @@ pub fn run(seed: u64, shape: &Shape, faults: Option<Vec<Fault>>, detail: Detail)
     let mut world = None;
     let ended = catch_unwind(AssertUnwindSafe(|| {
         let world = world.insert(World::new(seed, shape.clone(), faults, services(shape, seed)));
-        world.story.detail = detail;
+        world.trace.detail = detail;
         world.run_until(shape.storm_ms);
         world.calm();
         world.run_until(shape.storm_ms + shape.calm_ms);
@@ -81,14 +86,24 @@ pub fn run(seed: u64, shape: &Shape, faults: Option<Vec<Fault>>, detail: Detail)
             world.check_healed();
         }
     }));
-    let mut outcome = Outcome { seed, violation: None, steps: 0, faults: 0, records: 0, digest: 0, story: Vec::new() };
+    let mut outcome = Outcome {
+        seed,
+        violation: None,
+        steps: 0,
+        faults: 0,
+        records: 0,
+        digest: 0,
+        trace: Vec::new(),
+    };
     if let Some(world) = &world {
-        (outcome.steps, outcome.faults, outcome.records, outcome.digest) = (world.steps, world.faults, world.records, world.digest());
+        (outcome.steps, outcome.faults, outcome.records, outcome.digest) =
+            (world.steps, world.faults, world.records, world.digest());
         outcome.violation = world.violation.clone().map(|it| (it, world.elapsed_ms()));
-        outcome.story = world.story.lines.iter().cloned().collect();
+        outcome.trace = world.trace.lines.iter().cloned().collect();
     }
     if ended.is_err() {
-        let why = PANIC.with_borrow_mut(Option::take).unwrap_or_else(|| "a mind panicked".to_owned());
+        let why =
+            PANIC.with_borrow_mut(Option::take).unwrap_or_else(|| "a mind panicked".to_owned());
         let at_ms = world.as_ref().map_or(0, World::elapsed_ms);
         outcome.violation = Some((Violation { rule: "L2", why: format!("panic: {why}") }, at_ms));
     }
@@ -112,7 +127,12 @@ pub fn shrink(seed: u64, shape: &Shape, rule: &str) -> (Vec<Fault>, Outcome) {
     loop {
         let (mut at, mut cut) = (0, false);
         while at < faults.len() {
-            let fewer: Vec<Fault> = faults.iter().enumerate().filter(|(i, _)| *i < at || at + chunk <= *i).map(|(_, it)| *it).collect();
+            let fewer: Vec<Fault> = faults
+                .iter()
+                .enumerate()
+                .filter(|(i, _)| *i < at || at + chunk <= *i)
+                .map(|(_, it)| *it)
+                .collect();
             if breaks(&fewer).is_some() {
                 (faults, cut) = (fewer, true);
             } else {
@@ -134,20 +154,23 @@ impl World {
     pub fn calm(&mut self) {
         use crate::agenda::{Heal, Node};
         self.calmed = true;
-        self.tell_story(|| "the storm is over".to_owned());
+        self.note(|| "the storm is over".to_owned());
         for index in 0..self.machines.len() {
             for disk in 0..self.machines[index].disks.len() {
                 self.machines[index].disks[disk].troubled = false;
-                if self.machines[index].disks[disk].mounted != crate::hands::disks::Mounted::Itself {
+                if self.machines[index].disks[disk].mounted
+                    != crate::drivers::disks::Mounted::Itself
+                {
                     self.heal(Heal::Mount(index, disk));
                 }
             }
             self.heal(Heal::Hidden(index));
-            self.machines[index].drawer.heal();
+            self.machines[index].ledger_disk.heal();
         }
-        self.frameworks.iter_mut().for_each(|it| it.drawer.heal());
+        self.frameworks.iter_mut().for_each(|it| it.ledger_disk.heal());
         self.links.slow.clear();
-        let nodes: Vec<Node> = (0..self.masters.len()).map(Node::Master).chain(self.clients()).collect();
+        let nodes: Vec<Node> =
+            (0..self.masters.len()).map(Node::Master).chain(self.clients()).collect();
         for node in nodes {
             if let Some(process) = self.process(node) {
                 process.armed = None;
@@ -173,13 +196,18 @@ mod tests {
             assert_eq!(once.violation, None, "seed {seed}");
             assert!(1_000 < once.steps && 50 < once.records, "seed {seed} did little: {once:?}");
             let twice = run(seed, &small(), None, Detail::Messages);
-            assert_eq!((once.digest, once.steps), (twice.digest, twice.steps), "listening changes nothing, and luck is the seed's");
+            assert_eq!(
+                (once.digest, once.steps),
+                (twice.digest, twice.steps),
+                "listening changes nothing, and luck is the seed's"
+            );
         }
     }
 
     #[test]
     fn seeds_differ() {
-        let digests: std::collections::BTreeSet<u64> = (0..4).map(|seed| run(seed, &small(), None, Detail::Silent).digest).collect();
+        let digests: std::collections::BTreeSet<u64> =
+            (0..4).map(|seed| run(seed, &small(), None, Detail::Silent).digest).collect();
         assert_eq!(digests.len(), 4);
     }
 }

@@ -4,22 +4,26 @@
 //! makes anything in place of what is missing.
 
 use holdfast_agent::{ContainerPlan, Input, Machine as MachineFound, VolumeLabel};
-use holdfast_model::{ClusterId, ContainerId, DiskId, DiskKind, DiskRecord, Ids, MachineInfo, Resource, Resources, Scalar, Source, Value};
+use holdfast_model::{
+    ClusterId, ContainerId, DiskId, DiskKind, DiskRecord, IdSource, MachineInfo, Resource,
+    Resources, Scalar, Source, Value,
+};
 use uuid::Uuid;
 
 use crate::agenda::{Doing, Job, Node, What, ANY_LIFE};
+use crate::drivers::containers::{exit, Container, State};
+use crate::drivers::disks::Disk;
 use crate::fact::Fact;
-use crate::hands::containers::{exit, Container, State};
-use crate::hands::disks::Disk;
 use crate::world::World;
 
 impl World {
     /// Hands a job to the hands; `about` names the thing whose jobs are done in order (nil: none).
     pub(crate) fn work(&mut self, index: usize, life: u64, about: Uuid, job: Job) {
         let slow = matches!(job, Job::Start(_));
-        let delay_ms = if slow { self.luck_ms(5, 400, 5) } else { self.luck_ms(1, 120, 1) };
+        let delay_ms = if slow { self.delay_ms(5, 400, 5) } else { self.delay_ms(1, 120, 1) };
         let machine = &mut self.machines[index];
-        let soonest = machine.gates.get(&about).copied().filter(|_| !about.is_nil()).unwrap_or_default();
+        let soonest =
+            machine.gates.get(&about).copied().filter(|_| !about.is_nil()).unwrap_or_default();
         let at = self.agenda.now.plus_ms(delay_ms).max(soonest);
         machine.gates.insert(about, at);
         self.agenda.at(at, Node::Machine(index), life, What::Work(job));
@@ -52,7 +56,7 @@ impl World {
 
     /// Answers the agent, in the order of the work on one thing.
     pub(crate) fn answer(&mut self, index: usize, about: Uuid, input: Input) {
-        let delay_ms = self.luck_ms(1, 20, 1);
+        let delay_ms = self.delay_ms(1, 20, 1);
         let machine = &mut self.machines[index];
         let at = self.agenda.now.plus_ms(delay_ms);
         if !about.is_nil() {
@@ -85,7 +89,12 @@ impl World {
     }
 
     /// What the machine has, disks that are ill left out of the sum.
-    fn open_disks(&mut self, index: usize, cluster: ClusterId, known: &[DiskRecord]) -> MachineFound {
+    fn open_disks(
+        &mut self,
+        index: usize,
+        cluster: ClusterId,
+        known: &[DiskRecord],
+    ) -> MachineFound {
         let machine = &mut self.machines[index];
         let mut resources: Resources = [
             Resource::scalar("cpus", Scalar::thousandths(machine.cpus_thousandths)),
@@ -95,22 +104,27 @@ impl World {
         .collect();
         let mut found = Vec::new();
         for disk in &mut machine.disks {
-            let luck = &mut machine.luck;
-            let Some(it) = disk.open(cluster, known, || DiskId(luck.fresh())) else { continue };
+            let rng = &mut machine.rng;
+            let Some(it) = disk.open(cluster, known, || DiskId(rng.fresh())) else { continue };
             if it.fault.is_none() {
                 resources.add(&disk_resource(disk));
             }
             found.push(it);
         }
-        let info = MachineInfo { hostname: machine.host.clone(), port: 5051, resources, carried: Default::default() };
+        let info = MachineInfo {
+            hostname: machine.host.clone(),
+            port: 5051,
+            resources,
+            payload: Default::default(),
+        };
         MachineFound { info, disks: found }
     }
 
     /// The agent looks at its disks again, as its shell does when a mount changes.
     pub(crate) fn look_at_disks(&mut self, index: usize) {
-        let Some(mind) = &self.machines[index].mind else { return };
-        let Some(cluster) = mind.ledger().identity.cluster else { return };
-        let known: Vec<DiskRecord> = mind.ledger().disks.values().cloned().collect();
+        let Some(core) = &self.machines[index].core else { return };
+        let Some(cluster) = core.ledger().identity.cluster else { return };
+        let known: Vec<DiskRecord> = core.ledger().disks.values().cloned().collect();
         let found = self.open_disks(index, cluster, &known);
         self.step_agent(index, Input::Opened(found));
     }
@@ -125,7 +139,7 @@ impl World {
         }
         self.rules_see(&Fact::ContainerStarts { machine: index, plan: &plan });
         self.machines[index].containers.insert(id, Container::new(plan));
-        let delay_ms = self.luck_ms(5, 900, 5);
+        let delay_ms = self.delay_ms(5, 900, 5);
         self.agenda.after(delay_ms, Node::Executor(index, id), ANY_LIFE, What::Act(Doing::Connect));
         self.answer(index, id.0, Input::ContainerStarted(id, Ok(())));
     }
@@ -140,9 +154,14 @@ impl World {
     fn update_container(&mut self, index: usize, plan: ContainerPlan) {
         let (id, mut shown, mut visible) = (plan.container, Vec::new(), Vec::new());
         for volume in &plan.volumes {
-            let checked = self.disk_of(index, &volume.label).and_then(|disk| disk.check(&volume.label));
+            let checked =
+                self.disk_of(index, &volume.label).and_then(|disk| disk.check(&volume.label));
             if let Err(why) = &checked {
-                self.answer(index, volume.label.claim.0, Input::VolumeChecked(volume.label.claim, Err(why.clone())));
+                self.answer(
+                    index,
+                    volume.label.claim.0,
+                    Input::VolumeChecked(volume.label.claim, Err(why.clone())),
+                );
             } else {
                 visible.push(volume.clone());
             }
@@ -151,24 +170,39 @@ impl World {
         match self.machines[index].containers.get_mut(&id).filter(|it| it.lives()) {
             Some(container) => {
                 // What a container sees it goes on seeing until it ends.
-                let kept = container.plan.volumes.iter().filter(|it| visible.iter().all(|new| new.label.claim != it.label.claim));
+                let kept = container
+                    .plan
+                    .volumes
+                    .iter()
+                    .filter(|it| visible.iter().all(|new| new.label.claim != it.label.claim));
                 let kept: Vec<_> = kept.cloned().collect();
                 visible.extend(kept);
                 let plan = ContainerPlan { volumes: visible, ..plan };
                 container.plan = plan.clone();
                 self.rules_see(&Fact::ContainerStarts { machine: index, plan: &plan });
             }
-            None => shown.iter_mut().for_each(|(_, outcome)| *outcome = Err("the container does not run".to_owned())),
+            None => shown
+                .iter_mut()
+                .for_each(|(_, outcome)| *outcome = Err("the container does not run".to_owned())),
         }
         self.answer(index, id.0, Input::ContainerUpdated(id, shown));
     }
 
     fn destroy_container(&mut self, index: usize, id: ContainerId) {
-        let dies_in_ms = if self.luck.one_in(10) { self.luck_ms(2_000, 9_000, 20) } else { self.luck_ms(5, 300, 5) };
+        let dies_in_ms = if self.rng.one_in(10) {
+            self.delay_ms(2_000, 9_000, 20)
+        } else {
+            self.delay_ms(5, 300, 5)
+        };
         match self.machines[index].containers.get_mut(&id) {
             Some(container) if container.lives() => {
                 if !std::mem::replace(&mut container.doomed, true) {
-                    self.agenda.after(dies_in_ms, Node::Executor(index, id), ANY_LIFE, What::Act(Doing::Exit(137)));
+                    self.agenda.after(
+                        dies_in_ms,
+                        Node::Executor(index, id),
+                        ANY_LIFE,
+                        What::Act(Doing::Exit(137)),
+                    );
                 }
             }
             Some(container) => {

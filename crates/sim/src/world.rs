@@ -11,6 +11,7 @@ use holdfast_model::{Instant, LinkId, ToMaster};
 use holdfast_sdk as sdk;
 
 use crate::agenda::{Agenda, Due, Message, Node, Rest, What, ANY_LIFE, DAWN};
+use crate::byzantine_peers::ByzantinePeer;
 use crate::fact::Fact;
 use crate::faults::{self, Fault};
 use crate::frameworks::{FrameworkProcess, Performer};
@@ -21,10 +22,9 @@ use crate::masters::{Election, MasterProcess};
 use crate::operator::Operator;
 use crate::process::Process;
 use crate::rng::Rng;
-use crate::rogues::Rogue;
 use crate::rules::{Rules, Truth, Violation};
-use crate::shape::{Luck, Shape};
-use crate::story::Story;
+use crate::shape::{Conditions, Shape};
+use crate::trace::Trace;
 
 /// A storm takes a few thousand steps; one that takes so many runs in circles.
 const STEPS_MAX: u64 = 500_000;
@@ -40,13 +40,13 @@ pub struct World {
     /// Frameworks.
     pub frameworks: Vec<FrameworkProcess>,
     /// Strangers who mean no good.
-    pub(crate) rogues: Vec<Rogue>,
+    pub(crate) byzantine_peers: Vec<ByzantinePeer>,
     /// The masters' journal.
     pub journal: Journal,
     /// Faults to come and past.
     pub plan: Vec<Fault>,
     /// What is told about it.
-    pub story: Story,
+    pub trace: Trace,
     /// The first rule that was broken.
     pub violation: Option<Violation>,
     /// Steps taken.
@@ -59,7 +59,7 @@ pub struct World {
     pub(crate) links: Links,
     pub(crate) election: Election,
     pub(crate) operator: Operator,
-    pub(crate) luck: Rng,
+    pub(crate) rng: Rng,
     pub(crate) touched: BTreeSet<Node>,
     rules: Rules,
     digest: u64,
@@ -68,26 +68,44 @@ pub struct World {
 
 impl World {
     /// A cluster about to start; all that happens follows from `seed`. Without a plan the seed draws one.
-    pub fn new(seed: u64, shape: Shape, plan: Option<Vec<Fault>>, services: Vec<Box<dyn Performer>>) -> World {
-        let luck = Rng::new(seed);
-        let weather = if shape.luck == Luck::Still { Weather::Still } else { Weather::Rough };
+    pub fn new(
+        seed: u64,
+        shape: Shape,
+        plan: Option<Vec<Fault>>,
+        services: Vec<Box<dyn Performer>>,
+    ) -> World {
+        let rng = Rng::new(seed);
+        let weather =
+            if shape.conditions == Conditions::Still { Weather::Still } else { Weather::Rough };
         let mut world = World {
-            masters: (0..shape.masters).map(|it| MasterProcess::new(luck.fork(1_000 + it as u64))).collect(),
-            machines: (0..shape.agents).map(|it| Machine::new(it, &shape, &luck.fork(2_000))).collect(),
+            masters: (0..shape.masters)
+                .map(|it| MasterProcess::new(rng.fork(1_000 + it as u64)))
+                .collect(),
+            machines: (0..shape.agents)
+                .map(|it| Machine::new(it, &shape, &rng.fork(2_000)))
+                .collect(),
             frameworks: Vec::new(),
-            rogues: (0..shape.rogues).map(|it| Rogue::new(luck.fork(20_000 + it as u64))).collect(),
+            byzantine_peers: (0..shape.byzantine_peers)
+                .map(|it| ByzantinePeer::new(rng.fork(20_000 + it as u64)))
+                .collect(),
             journal: Journal::default(),
-            plan: plan.unwrap_or_else(|| if shape.storm_ms == 0 { Vec::new() } else { faults::plan(&shape, luck.fork(3)) }),
-            story: Story::default(),
+            plan: plan.unwrap_or_else(|| {
+                if shape.storm_ms == 0 {
+                    Vec::new()
+                } else {
+                    faults::plan(&shape, rng.fork(3))
+                }
+            }),
+            trace: Trace::default(),
             violation: None,
             steps: 0,
             faults: 0,
             records: 0,
             agenda: Agenda::new(),
-            links: Links::new(luck.fork(4), weather),
-            election: Election { leader: None, term: 0, luck: luck.fork(5) },
-            operator: Operator::new(luck.fork(6)),
-            luck: luck.fork(7),
+            links: Links::new(rng.fork(4), weather),
+            election: Election { leader: None, term: 0, rng: rng.fork(5) },
+            operator: Operator::new(rng.fork(6)),
+            rng: rng.fork(7),
             touched: BTreeSet::new(),
             rules: Rules::default(),
             digest: seed,
@@ -98,7 +116,12 @@ impl World {
             world.add_framework(service);
         }
         for index in 0..world.plan.len() {
-            world.agenda.at(DAWN.plus_ms(world.plan[index].at_ms), Node::World, ANY_LIFE, What::Fault(index));
+            world.agenda.at(
+                DAWN.plus_ms(world.plan[index].at_ms),
+                Node::World,
+                ANY_LIFE,
+                What::Fault(index),
+            );
         }
         world.begin();
         world
@@ -107,11 +130,11 @@ impl World {
     fn begin(&mut self) {
         (0..self.masters.len()).for_each(|it| self.start_master(it));
         for index in 0..self.machines.len() {
-            let late_ms = self.luck_ms(0, 3_000, 0);
+            let late_ms = self.delay_ms(0, 3_000, 0);
             self.agenda.after(late_ms, Node::Machine(index), ANY_LIFE, What::Restart);
         }
-        for index in 0..self.rogues.len() {
-            self.agenda.after(4_000, Node::Rogue(index), ANY_LIFE, What::Annoy);
+        for index in 0..self.byzantine_peers.len() {
+            self.agenda.after(4_000, Node::ByzantinePeer(index), ANY_LIFE, What::Annoy);
         }
         if self.shape.operators {
             self.agenda.after(3_000, Node::World, ANY_LIFE, What::Operate);
@@ -121,9 +144,9 @@ impl World {
     /// Adds a framework, which starts by and by. Returns its index.
     pub fn add_framework(&mut self, service: Box<dyn Performer>) -> usize {
         let index = self.frameworks.len();
-        let ids = self.luck.fork(10_000 + index as u64);
+        let ids = self.rng.fork(10_000 + index as u64);
         self.frameworks.push(FrameworkProcess::new(service, ids));
-        let late_ms = self.luck_ms(0, 3_000, 0);
+        let late_ms = self.delay_ms(0, 3_000, 0);
         self.agenda.after(late_ms, Node::Framework(index), ANY_LIFE, What::Restart);
         index
     }
@@ -150,14 +173,16 @@ impl World {
 
     /// Whether faults may strike now.
     pub(crate) fn is_storm(&self) -> bool {
-        self.shape.luck == Luck::Storm && self.agenda.elapsed_ms() < self.shape.storm_ms && !self.calmed
+        self.shape.conditions == Conditions::Storm
+            && self.agenda.elapsed_ms() < self.shape.storm_ms
+            && !self.calmed
     }
 
     /// Luck in a storm; `still_ms` where nothing happens by itself.
-    pub(crate) fn luck_ms(&mut self, low_ms: u64, high_ms: u64, still_ms: u64) -> u64 {
-        match self.shape.luck {
-            Luck::Still => still_ms,
-            Luck::Storm => self.luck.between(low_ms, high_ms),
+    pub(crate) fn delay_ms(&mut self, low_ms: u64, high_ms: u64, still_ms: u64) -> u64 {
+        match self.shape.conditions {
+            Conditions::Still => still_ms,
+            Conditions::Storm => self.rng.between(low_ms, high_ms),
         }
     }
 
@@ -193,10 +218,11 @@ impl World {
             Node::Machine(it) => 100 + it as u64,
             Node::Framework(it) => 200 + it as u64,
             Node::Executor(it, _) => 300 + it as u64,
-            Node::Rogue(it) => 500 + it as u64,
+            Node::ByzantinePeer(it) => 500 + it as u64,
             Node::World => 400,
         };
-        self.digest = (self.digest ^ self.agenda.now.0 ^ name << 40 ^ due.what.kind() << 48).wrapping_mul(0x0000_0100_0000_01B3);
+        self.digest = (self.digest ^ self.agenda.now.0 ^ name << 40 ^ due.what.kind() << 48)
+            .wrapping_mul(0x0000_0100_0000_01B3);
         self.happen(due.to, due.what);
         if !self.touched.is_empty() {
             let touched = std::mem::take(&mut self.touched);
@@ -222,7 +248,9 @@ impl World {
     }
 
     fn is_current(&mut self, due: &Due) -> bool {
-        if due.life == ANY_LIFE || matches!(due.to, Node::Executor(..) | Node::Rogue(_) | Node::World) {
+        if due.life == ANY_LIFE
+            || matches!(due.to, Node::Executor(..) | Node::ByzantinePeer(_) | Node::World)
+        {
             return true;
         }
         self.process(due.to).is_some_and(|it| it.life == due.life)
@@ -233,7 +261,7 @@ impl World {
             Node::Master(index) => self.masters.get_mut(index).map(|it| &mut it.process),
             Node::Machine(index) => self.machines.get_mut(index).map(|it| &mut it.process),
             Node::Framework(index) => self.frameworks.get_mut(index).map(|it| &mut it.process),
-            Node::Executor(..) | Node::Rogue(_) | Node::World => None,
+            Node::Executor(..) | Node::ByzantinePeer(_) | Node::World => None,
         }
     }
 
@@ -245,18 +273,22 @@ impl World {
             (_, What::News(leader, term)) => self.hear_news(to, leader, term),
             (_, What::Elect(unless)) => self.elect(unless),
             (Node::Master(index), What::Lead(term)) => self.lead(index, term),
-            (Node::Master(index), What::Asked(ticket)) => self.asked(index, ticket),
+            (Node::Master(index), What::Asked(request)) => self.asked(index, request),
             (Node::Master(index), What::Deposed(term)) => self.depose(index, term),
             (_, What::Tick) => self.ring(to),
             (_, What::Restart) => self.restart(to),
             (_, What::GoOn(rest)) => self.go_on(to, rest),
             (Node::Machine(index), What::Work(job)) => self.do_work(index, job),
             (Node::Machine(index), What::Done(input)) => self.step_agent(index, *input),
-            (Node::Machine(index), What::Ended(container)) => self.container_ended(index, container),
-            (Node::Executor(index, container), What::Act(doing)) => self.act(index, container, doing),
+            (Node::Machine(index), What::Ended(container)) => {
+                self.container_ended(index, container)
+            }
+            (Node::Executor(index, container), What::Act(doing)) => {
+                self.act(index, container, doing)
+            }
             (Node::Machine(index), What::LookAtDisks) => self.look_at_disks(index),
             (_, What::Operate) => self.operate(),
-            (Node::Rogue(index), What::Annoy) => self.annoy(index),
+            (Node::ByzantinePeer(index), What::Annoy) => self.annoy(index),
             (Node::Master(index), What::TearDown(id)) => self.tear_down(index, id),
             (_, What::Fault(index)) if self.is_storm() => self.strike(index),
             (_, What::Heal(heal)) => self.heal(heal),
@@ -266,28 +298,36 @@ impl World {
 
     fn deliver(&mut self, link: u64, side: Side, message: Message) {
         let Some(node) = self.links.hears(self.agenda.now, link, side) else { return };
-        self.story.message(self.agenda.elapsed_ms(), node, &message);
+        self.trace.message(self.agenda.elapsed_ms(), node, &message);
         match (node, message) {
             (Node::Master(index), message) => self.master_hears(index, link, message),
-            (Node::Machine(index), Message::ToAgent(message)) => self.step_agent(index, Input::FromMaster(LinkId(link), message)),
+            (Node::Machine(index), Message::ToAgent(message)) => {
+                self.step_agent(index, Input::FromMaster(LinkId(link), message))
+            }
             (Node::Machine(index), Message::FromExecutor(call)) => {
                 let Some(from) = self.links.client_of(link) else { return };
                 self.agent_hears_executor(index, from, link, call);
             }
-            (Node::Framework(index), Message::ToFramework(event)) => self.framework_hears(index, link, event),
-            (Node::Executor(index, container), Message::ToExecutor(event)) => self.executor_hears(index, container, *event),
-            (Node::Rogue(index), message) => self.rogue_hears(index, link, message),
+            (Node::Framework(index), Message::ToFramework(event)) => {
+                self.framework_hears(index, link, event)
+            }
+            (Node::Executor(index, container), Message::ToExecutor(event)) => {
+                self.executor_hears(index, container, *event)
+            }
+            (Node::ByzantinePeer(index), message) => self.byzantine_hears(index, link, message),
             _ => {}
         }
     }
 
     fn master_hears(&mut self, index: usize, link: u64, message: Message) {
-        if self.masters[index].mind.is_none() {
+        if self.masters[index].core.is_none() {
             return self.links.close(&mut self.agenda, link, Side::Server);
         }
         match message {
             Message::FromAgent(message) => {
-                if let (ToMaster::Report(_), Some(Node::Machine(machine))) = (&message, self.links.client_of(link)) {
+                if let (ToMaster::Report(_), Some(Node::Machine(machine))) =
+                    (&message, self.links.client_of(link))
+                {
                     self.rules_see(&Fact::MasterHearsReport { master: index, machine, link });
                 }
                 self.step_master(index, master::Input::FromAgent(LinkId(link), message));
@@ -298,7 +338,9 @@ impl World {
                 }
                 self.step_master(index, master::Input::FromFramework(LinkId(link), *call));
             }
-            Message::FromRogue(bad, message) => self.master_hears_rogue(index, link, bad, *message),
+            Message::FromByzantinePeer(bad, message) => {
+                self.master_hears_byzantine(index, link, bad, *message)
+            }
             _ => {}
         }
     }
@@ -309,13 +351,19 @@ impl World {
             return;
         }
         match (node, client) {
-            (Node::Master(index), Some(Node::Machine(_))) => self.step_master(index, master::Input::AgentLost(LinkId(link))),
+            (Node::Master(index), Some(Node::Machine(_))) => {
+                self.step_master(index, master::Input::AgentLost(LinkId(link)))
+            }
             (Node::Master(index), Some(Node::Framework(framework))) => {
                 self.rules_see(&Fact::MasterLoses { master: index, framework });
                 self.step_master(index, master::Input::FrameworkLost(LinkId(link)));
             }
-            (_, Some(Node::Rogue(rogue))) => self.rogue_noticed(node, rogue, link),
-            (Node::Machine(index), Some(Node::Executor(..))) => self.step_agent(index, Input::ExecutorLost(LinkId(link))),
+            (_, Some(Node::ByzantinePeer(byzantine))) => {
+                self.byzantine_noticed(node, byzantine, link)
+            }
+            (Node::Machine(index), Some(Node::Executor(..))) => {
+                self.step_agent(index, Input::ExecutorLost(LinkId(link)))
+            }
             (Node::Executor(index, container), _) => self.executor_noticed(index, container, link),
             (node, _) => self.client_noticed(node, link),
         }
@@ -329,7 +377,7 @@ impl World {
             Node::Master(index) => self.step_master(index, master::Input::Tick),
             Node::Machine(index) => self.step_agent(index, Input::Tick),
             Node::Framework(index) => self.step_framework(index, sdk::Input::Tick),
-            Node::Executor(..) | Node::Rogue(_) | Node::World => {}
+            Node::Executor(..) | Node::ByzantinePeer(_) | Node::World => {}
         }
     }
 
@@ -350,7 +398,7 @@ impl World {
             Node::Master(index) => self.start_master(index),
             Node::Machine(index) => self.start_agent(index),
             Node::Framework(index) => self.start_framework(index),
-            Node::Executor(..) | Node::Rogue(_) | Node::World => {}
+            Node::Executor(..) | Node::ByzantinePeer(_) | Node::World => {}
         }
     }
 
@@ -361,7 +409,7 @@ impl World {
         let until = process.paused_until.map_or(until, |it| it.max(until));
         process.paused_until = Some(until);
         let life = process.life;
-        self.tell_story(|| format!("{node} stands still for {ms} ms"));
+        self.note(|| format!("{node} stands still for {ms} ms"));
         if let Some(rest) = rest {
             self.agenda.at(until, node, life, What::GoOn(rest));
         }
@@ -369,16 +417,20 @@ impl World {
 
     fn go_on(&mut self, node: Node, rest: Rest) {
         match (node, rest) {
-            (Node::Master(index), Rest::Master(effects)) if self.masters[index].mind.is_some() => self.carry_out_master(index, effects),
+            (Node::Master(index), Rest::Master(effects)) if self.masters[index].core.is_some() => {
+                self.carry_out_master(index, effects)
+            }
             (Node::Machine(index), Rest::Agent(effects)) => self.carry_out_agent(index, effects),
-            (Node::Framework(index), Rest::Framework(effects)) => self.carry_out_framework(index, effects),
+            (Node::Framework(index), Rest::Framework(effects)) => {
+                self.carry_out_framework(index, effects)
+            }
             _ => {}
         }
     }
 
     /// The process at one end of these links is gone.
     pub(crate) fn drop_links(&mut self, node: Node, late_ms: u64) {
-        let late_ms = if self.shape.luck == Luck::Still { 1 } else { late_ms };
+        let late_ms = if self.shape.conditions == Conditions::Still { 1 } else { late_ms };
         for (link, side) in self.links.of(node) {
             self.links.die(&mut self.agenda, link, side, late_ms);
         }
@@ -421,13 +473,17 @@ impl World {
         if let Err(violation) = outcome {
             self.broken(violation);
         }
-        let (waiting, queue, links) = (self.operator.waiting(), self.agenda.len(), self.links.len());
+        let (waiting, queue, links) =
+            (self.operator.waiting(), self.agenda.len(), self.links.len());
         let most = 60 * (1 + self.machines.len() + self.frameworks.len() + self.masters.len());
         if 0 < waiting {
             self.violate("L4", format!("{waiting} operators were never answered"));
         }
         if most < queue || most < links {
-            self.violate("R4", format!("{queue} things are due and {links} links stand after the calm"));
+            self.violate(
+                "R4",
+                format!("{queue} things are due and {links} links stand after the calm"),
+            );
         }
     }
 
@@ -436,11 +492,11 @@ impl World {
     }
 
     fn broken(&mut self, violation: Violation) {
-        self.tell_story(|| format!("VIOLATION of {}: {}", violation.rule, violation.why));
+        self.note(|| format!("VIOLATION of {}: {}", violation.rule, violation.why));
         self.violation.get_or_insert(violation);
     }
 
-    pub(crate) fn tell_story(&mut self, line: impl FnOnce() -> String) {
-        self.story.tell(self.agenda.elapsed_ms(), line);
+    pub(crate) fn note(&mut self, line: impl FnOnce() -> String) {
+        self.trace.tell(self.agenda.elapsed_ms(), line);
     }
 }

@@ -8,7 +8,11 @@ use std::path::{Path, PathBuf};
 fn files() -> Vec<PathBuf> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/scenarios");
     let entries = std::fs::read_dir(&dir).expect("the scenarios lie in tests/scenarios");
-    let mut files: Vec<PathBuf> = entries.flatten().map(|it| it.path()).filter(|it| it.extension().is_some_and(|it| it == "txt")).collect();
+    let mut files: Vec<PathBuf> = entries
+        .flatten()
+        .map(|it| it.path())
+        .filter(|it| it.extension().is_some_and(|it| it == "txt"))
+        .collect();
     files.sort();
     files
 }
@@ -21,7 +25,8 @@ fn every_scenario_shows_what_is_written() {
     for file in files {
         let written = std::fs::read_to_string(&file).unwrap();
         let name = file.file_name().unwrap().to_string_lossy().into_owned();
-        let shown = holdfast_sim::scenario::run(&written).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let shown =
+            holdfast_sim::scenario::run(&written).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert!(!shown.contains("IS BROKEN"), "{name}:\n{shown}");
         if rewrite {
             std::fs::write(&file, &shown).unwrap();
@@ -29,5 +34,9 @@ fn every_scenario_shows_what_is_written() {
             wrong.push(format!("{name} shows now:\n{shown}"));
         }
     }
-    assert!(wrong.is_empty(), "{}\nHOLDFAST_REWRITE=1 writes this down, if it is right", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{}\nHOLDFAST_REWRITE=1 writes this down, if it is right",
+        wrong.join("\n")
+    );
 }

@@ -2,7 +2,6 @@
 //!
 //! Relies on `recover::judge`, the same judgement that opening makes. Never needs the lock; a ledger in use is read as it stands.
 
-use crate::books::{Books, BooksError, BooksJob, BooksReading, SledBooks, Survey};
 use crate::contract::RecordRef;
 use crate::digest::Digest;
 use crate::disk::RealDisk;
@@ -11,6 +10,7 @@ use crate::entry::Sequence;
 use crate::export::write_export;
 use crate::identity::Identity;
 use crate::lock::DirLock;
+use crate::mirror::{Mirror, MirrorError, MirrorJob, MirrorReading, SledMirror, Survey};
 use crate::records::Records;
 use crate::recover::judge;
 use crate::report::{Finding, OpenError};
@@ -35,7 +35,7 @@ pub enum Depth {
 
 /// What the books are.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum BooksState {
+pub enum MirrorState {
     /// Not looked at: the process that owns them may be writing them.
     InUse,
     /// There are none.
@@ -66,7 +66,7 @@ pub struct CheckReport {
     /// Acknowledged commits that cannot be proven, first and last; opening would be refused.
     pub lost: Option<(u64, u64)>,
     /// The second copy.
-    pub books: BooksState,
+    pub mirror: MirrorState,
     /// A process has it open.
     pub in_use: bool,
 }
@@ -74,7 +74,9 @@ pub struct CheckReport {
 impl CheckReport {
     /// No damage, nothing lost.
     pub fn is_sound(&self) -> bool {
-        self.lost.is_none() && !matches!(self.books, BooksState::Damaged(_)) && !self.findings.iter().any(Finding::is_damage)
+        self.lost.is_none()
+            && !matches!(self.mirror, MirrorState::Damaged(_))
+            && !self.findings.iter().any(Finding::is_damage)
     }
 }
 
@@ -85,9 +87,16 @@ impl fmt::Display for CheckReport {
             None => write!(f, "ledger of unknown owner")?,
         }
         let records: u64 = self.counts.values().sum();
-        write!(f, ": commit {}, term {}, {records} records, books {:?}", self.sequence, self.term, self.books)?;
+        write!(
+            f,
+            ": commit {}, term {}, {records} records, books {:?}",
+            self.sequence, self.term, self.mirror
+        )?;
         if let Some((from, to)) = self.lost {
-            write!(f, "\n  acknowledged commits {from} to {to} cannot be proven: opening will be refused")?;
+            write!(
+                f,
+                "\n  acknowledged commits {from} to {to} cannot be proven: opening will be refused"
+            )?;
         }
         self.findings.iter().try_for_each(|finding| write!(f, "\n  {finding}"))
     }
@@ -113,7 +122,10 @@ impl Inspection {
     /// Those of `writer`; `InvalidData` when nothing tells whose ledger it is.
     pub fn export(&self, writer: &mut dyn Write) -> io::Result<()> {
         let Some(identity) = &self.report.identity else {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "no file tells whose ledger this is"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "no file tells whose ledger this is",
+            ));
         };
         write_export(identity, self.report.sequence.0, self.report.term, &self.records, writer)
     }
@@ -151,21 +163,24 @@ fn inspect_once(dir: &Path, depth: Depth) -> Result<Inspection, OpenError> {
     }
     let in_use = DirLock::is_taken(dir);
     let turn = TURN.fetch_add(1, Ordering::Relaxed);
-    let scratch = std::env::temp_dir().join(format!("holdfast-check-{}-{turn}", std::process::id()));
-    let mut books = ReadOnlyBooks { books: SledBooks::new(dir, &scratch), in_use };
-    let judged = judge(&mut RealDisk::new(dir), &mut books, &Expected { kind: None, uuid: None });
+    let scratch =
+        std::env::temp_dir().join(format!("holdfast-check-{}-{turn}", std::process::id()));
+    let mut mirror = ReadOnlyMirror { mirror: SledMirror::new(dir, &scratch), in_use };
+    let judged = judge(&mut RealDisk::new(dir), &mut mirror, &Expected { kind: None, uuid: None });
     let judged = judged.map_err(|error| located(error, dir))?.ok_or_else(absent)?;
     let state = match &judged.witnesses.survey {
-        _ if in_use => BooksState::InUse,
-        Survey::Missing => BooksState::Missing,
-        Survey::Interrupted => BooksState::Interrupted,
-        Survey::Damaged(reason) => BooksState::Damaged(reason.clone()),
-        Survey::Newer(version) => BooksState::Damaged(format!("format {version} is newer than this program")),
-        Survey::Sealed(title) if depth == Depth::Records => match books.read().problems.first() {
-            Some(problem) => BooksState::Damaged(problem.clone()),
-            None => BooksState::Whole(Sequence(title.sequence)),
+        _ if in_use => MirrorState::InUse,
+        Survey::Missing => MirrorState::Missing,
+        Survey::Interrupted => MirrorState::Interrupted,
+        Survey::Damaged(reason) => MirrorState::Damaged(reason.clone()),
+        Survey::Newer(version) => {
+            MirrorState::Damaged(format!("format {version} is newer than this program"))
+        }
+        Survey::Sealed(title) if depth == Depth::Records => match mirror.read().problems.first() {
+            Some(problem) => MirrorState::Damaged(problem.clone()),
+            None => MirrorState::Whole(Sequence(title.sequence)),
         },
-        Survey::Sealed(title) => BooksState::Whole(Sequence(title.sequence)),
+        Survey::Sealed(title) => MirrorState::Whole(Sequence(title.sequence)),
     };
     let report = CheckReport {
         identity: judged.identity,
@@ -175,37 +190,37 @@ fn inspect_once(dir: &Path, depth: Depth) -> Result<Inspection, OpenError> {
         digest: judged.state.records.digest(),
         findings: judged.findings,
         lost: judged.lost,
-        books: state,
+        mirror: state,
         in_use,
     };
     Ok(Inspection { report, records: judged.state.records })
 }
 
 /// Books that are only looked at, and not even that while their owner may write them.
-struct ReadOnlyBooks {
-    books: SledBooks,
+struct ReadOnlyMirror {
+    mirror: SledMirror,
     in_use: bool,
 }
 
-impl Books for ReadOnlyBooks {
+impl Mirror for ReadOnlyMirror {
     fn survey(&mut self) -> Survey {
         match self.in_use {
             true => Survey::Interrupted,
-            false => self.books.survey(),
+            false => self.mirror.survey(),
         }
     }
 
-    fn read(&mut self) -> BooksReading {
-        self.books.read()
+    fn read(&mut self) -> MirrorReading {
+        self.mirror.read()
     }
 
-    fn start(&mut self, _: BooksJob) {}
+    fn start(&mut self, _: MirrorJob) {}
 
-    fn poll(&mut self) -> Option<Result<(), BooksError>> {
+    fn poll(&mut self) -> Option<Result<(), MirrorError>> {
         None
     }
 
-    fn wait(&mut self) -> Option<Result<(), BooksError>> {
+    fn wait(&mut self) -> Option<Result<(), MirrorError>> {
         None
     }
 
@@ -226,15 +241,16 @@ mod tests {
     fn a_check_sees_what_is_there_and_changes_nothing() {
         let dir = tempfile::tempdir().unwrap();
         assert!(matches!(check(dir.path(), Depth::Bytes), Err(OpenError::Absent { .. })));
-        let (mut store, _) = DurableStore::open(dir.path(), Options::new("agent").create_as([1; 16])).unwrap();
+        let (mut store, _) =
+            DurableStore::open(dir.path(), Options::new("agent").create_as([1; 16])).unwrap();
         store.commit(1, &[Entry::put("claims", "a", "b")]).unwrap();
         let live = inspect(dir.path(), Depth::Bytes).unwrap();
-        assert!(live.report.in_use && live.report.books == BooksState::InUse);
+        assert!(live.report.in_use && live.report.mirror == MirrorState::InUse);
         assert_eq!(live.records().count(), 1);
         store.close().unwrap();
         drop(store);
         let report = check(dir.path(), Depth::Records).unwrap();
-        assert!(report.is_sound() && report.books == BooksState::Whole(Sequence(1)), "{report}");
+        assert!(report.is_sound() && report.mirror == MirrorState::Whole(Sequence(1)), "{report}");
         let seal = dir.path().join("books.seal");
         let before = fs::read(&seal).unwrap();
         fs::write(&seal, b"scribble").unwrap();

@@ -139,7 +139,9 @@ pub struct DamagedRecord {
 impl fmt::Display for DamagedRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.tree, &self.key) {
-            (Some(tree), Some(key)) => write!(f, "record {tree}/{}", String::from_utf8_lossy(key).escape_debug())?,
+            (Some(tree), Some(key)) => {
+                write!(f, "record {tree}/{}", String::from_utf8_lossy(key).escape_debug())?
+            }
             _ => write!(f, "unknown records")?,
         }
         write!(f, ": {} ({})", self.reason, self.place)
@@ -170,7 +172,9 @@ pub enum StoreError {
     #[error(transparent)]
     Limit(#[from] LimitError),
     /// A write failed: disk full, read-only or broken.
-    #[error("cannot write {file}: {source}; check space and mount of the state directory, then restart")]
+    #[error(
+        "cannot write {file}: {source}; check space and mount of the state directory, then restart"
+    )]
     Write {
         /// The file.
         file: String,
@@ -178,7 +182,9 @@ pub enum StoreError {
         source: io::Error,
     },
     /// A sync failed. Never retried: what it covered may be gone although a second sync would succeed.
-    #[error("cannot sync {file}: {source}; the disk may have dropped data: check it, then restart")]
+    #[error(
+        "cannot sync {file}: {source}; the disk may have dropped data: check it, then restart"
+    )]
     Sync {
         /// The file.
         file: String,
@@ -187,7 +193,7 @@ pub enum StoreError {
     },
     /// The second copy could not be brought up.
     #[error("the books cannot be written: {what}; check space and mount of the state directory, then restart")]
-    Books {
+    Mirror {
         /// What happened.
         what: String,
     },

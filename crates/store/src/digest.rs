@@ -57,7 +57,9 @@ mod tests {
         b.toggle("t", b"l", 2, b"w");
         b.toggle("t", b"k", 1, b"v");
         assert_eq!(a, b);
-        for (tree, key, sequence, value) in [("u", "l", 2, "w"), ("t", "m", 2, "w"), ("t", "l", 3, "w"), ("t", "l", 2, "x")] {
+        for (tree, key, sequence, value) in
+            [("u", "l", 2, "w"), ("t", "m", 2, "w"), ("t", "l", 3, "w"), ("t", "l", 2, "x")]
+        {
             let mut c = Digest::default();
             c.toggle("t", b"k", 1, b"v");
             c.toggle(tree, key.as_bytes(), sequence, value.as_bytes());

@@ -10,7 +10,6 @@
 //! <dir>/damaged-<n>-<name>        evidence; never deleted by this crate
 //! ```
 
-use crate::books::SledBooks;
 use crate::contract::{Checkpoint, DamagedRecord, RecordRef, Store, StoreError};
 use crate::disk::RealDisk;
 use crate::engine::{Bounds, Engine};
@@ -18,6 +17,7 @@ use crate::entry::{Entry, Sequence};
 use crate::export::write_export;
 use crate::identity::Identity;
 use crate::lock::DirLock;
+use crate::mirror::SledMirror;
 use crate::recover::{open, Opening};
 use crate::report::{OpenError, OpenReport};
 use crate::witness::Expected;
@@ -38,7 +38,13 @@ pub struct Options {
 impl Options {
     /// Opens a ledger of `kind` (for example `agent`), whichever uuid it has; refuses if there is none.
     pub fn new(kind: impl Into<String>) -> Options {
-        Options { kind: kind.into(), uuid: None, uuid_if_new: None, accept_lost_commits: false, bounds: Bounds::default() }
+        Options {
+            kind: kind.into(),
+            uuid: None,
+            uuid_if_new: None,
+            accept_lost_commits: false,
+            bounds: Bounds::default(),
+        }
     }
 
     /// Makes a new ledger with this uuid if there is none.
@@ -66,7 +72,7 @@ impl Options {
 #[derive(Debug)]
 pub struct DurableStore {
     // The order matters: the engine lets its books finish before the lock is given up.
-    engine: Engine<RealDisk, SledBooks>,
+    engine: Engine<RealDisk, SledMirror>,
     dir: PathBuf,
     _lock: DirLock,
 }
@@ -88,15 +94,17 @@ impl DurableStore {
             accept_lost_commits: options.accept_lost_commits,
             bounds: options.bounds,
         };
-        let (mut disk, mut books) = (RealDisk::new(dir), SledBooks::new(dir, &dir.join("books.reading")));
-        let (parts, report) = open(&mut disk, &mut books, &opening).map_err(|error| located(error, dir))?;
+        let (mut disk, mut mirror) =
+            (RealDisk::new(dir), SledMirror::new(dir, &dir.join("books.reading")));
+        let (parts, report) =
+            open(&mut disk, &mut mirror, &opening).map_err(|error| located(error, dir))?;
         for finding in &report.findings {
             match finding.is_damage() {
                 true => tracing::warn!(dir = %dir.display(), %finding, "found on open"),
                 false => tracing::info!(dir = %dir.display(), %finding, "found on open"),
             }
         }
-        let engine = Engine::new(disk, books, parts);
+        let engine = Engine::new(disk, mirror, parts);
         Ok((DurableStore { engine, dir: dir.to_owned(), _lock: lock }, report))
     }
 
@@ -124,7 +132,9 @@ impl DurableStore {
 pub(crate) fn located(error: OpenError, dir: &Path) -> OpenError {
     match error {
         OpenError::Absent { .. } => OpenError::Absent { dir: dir.to_owned() },
-        OpenError::Io { file, source } => OpenError::Io { file: dir.join(file).display().to_string(), source },
+        OpenError::Io { file, source } => {
+            OpenError::Io { file: dir.join(file).display().to_string(), source }
+        }
         other => other,
     }
 }

@@ -1,9 +1,8 @@
 //! The one engine of every journaled store: commit, roll, checkpoint, poison. Generic over the disk and the books, so that
 //! what the simulator storms is what runs.
 //!
-//! Relies on `journal`, `books`, `records`. Never says "durable" before a sync returned, and never goes on after a failure.
+//! Relies on `journal`, `mirror`, `records`. Never says "durable" before a sync returned, and never goes on after a failure.
 
-use crate::books::{Books, BooksError, BooksJob, Title};
 use crate::contract::{Checkpoint, DamagedRecord, RecordRef, StoreError};
 use crate::disk::Disk;
 use crate::entry::{check_batch, Entry, Sequence};
@@ -11,6 +10,7 @@ use crate::fence;
 use crate::identity::Identity;
 use crate::journal::watermark::{self, Mark};
 use crate::journal::{payload, segment, Commit, Journal, Start};
+use crate::mirror::{Mirror, MirrorError, MirrorJob, Title};
 use crate::records::{Change, Records, FENCED_TREE};
 use std::collections::BTreeSet;
 
@@ -20,14 +20,14 @@ pub struct Bounds {
     /// A journal segment has at least this many bytes for commits, twice (two copies). Default 1 MiB.
     pub segment_bytes: u64,
     /// The books are brought up when this many records differ from them (or an eighth of all records, if that is more). Default 1000.
-    pub books_behind_records: u64,
+    pub mirror_behind_records: u64,
     /// Earlier segments that are kept beside the current one. Default 1, at least 1.
     pub segments_kept: u64,
 }
 
 impl Default for Bounds {
     fn default() -> Bounds {
-        Bounds { segment_bytes: 1 << 20, books_behind_records: 1000, segments_kept: 1 }
+        Bounds { segment_bytes: 1 << 20, mirror_behind_records: 1000, segments_kept: 1 }
     }
 }
 
@@ -40,7 +40,7 @@ enum Stopped {
 
 /// How far the books are.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct BooksStanding {
+pub(crate) struct MirrorStanding {
     /// The commit that the sealed books stand at; `None`: they must be made anew.
     pub sealed: Option<u64>,
     /// Records that changed since.
@@ -59,7 +59,7 @@ pub(crate) struct BooksStanding {
 #[derive(Clone, Debug)]
 pub(crate) struct Engine<D, B> {
     pub disk: D,
-    pub books: B,
+    pub mirror: B,
     pub identity: Identity,
     pub bounds: Bounds,
     pub records: Records,
@@ -67,7 +67,7 @@ pub(crate) struct Engine<D, B> {
     pub term: u64,
     pub journal: Journal,
     pub mark: Mark,
-    pub standing: BooksStanding,
+    pub standing: MirrorStanding,
     pub damaged: Vec<DamagedRecord>,
     boot: [u8; 16],
     stopped: Option<Stopped>,
@@ -82,21 +82,39 @@ pub(crate) struct Parts {
     pub term: u64,
     pub journal: Journal,
     pub mark: Mark,
-    pub standing: BooksStanding,
+    pub standing: MirrorStanding,
 }
 
-impl<D: Disk, B: Books> Engine<D, B> {
-    pub fn new(mut disk: D, books: B, parts: Parts) -> Engine<D, B> {
+impl<D: Disk, B: Mirror> Engine<D, B> {
+    pub fn new(mut disk: D, mirror: B, parts: Parts) -> Engine<D, B> {
         let Parts { identity, bounds, records, sequence, term, journal, mark, standing } = parts;
         let damaged = records.fenced();
         let boot = disk.boot().unwrap_or_default();
-        Engine { disk, books, identity, bounds, records, sequence, term, journal, mark, standing, damaged, boot, stopped: None }
+        Engine {
+            disk,
+            mirror,
+            identity,
+            bounds,
+            records,
+            sequence,
+            term,
+            journal,
+            mark,
+            standing,
+            damaged,
+            boot,
+            stopped: None,
+        }
     }
 
     pub fn commit(&mut self, term: u64, batch: &[Entry]) -> Result<Sequence, StoreError> {
         self.admit()?;
         let outcome = self.check(term, batch).and_then(|()| {
-            let lifted = if self.damaged.is_empty() { Vec::new() } else { fence::lift(&self.records, batch) };
+            let lifted = if self.damaged.is_empty() {
+                Vec::new()
+            } else {
+                fence::lift(&self.records, batch)
+            };
             self.write(term, batch, &lifted)
         });
         self.poison_on(outcome)
@@ -111,13 +129,13 @@ impl<D: Disk, B: Books> Engine<D, B> {
 
     pub fn checkpoint(&mut self) -> Result<Checkpoint, StoreError> {
         self.admit()?;
-        let outcome = self.bring_books_up(false);
+        let outcome = self.bring_mirror_up(false);
         self.poison_on(outcome)
     }
 
     pub fn close(&mut self) -> Result<(), StoreError> {
         self.admit()?;
-        let outcome = self.bring_books_up(true);
+        let outcome = self.bring_mirror_up(true);
         self.poison_on(outcome)?;
         self.stopped = Some(Stopped::Closed);
         Ok(())
@@ -153,9 +171,12 @@ impl<D: Disk, B: Books> Engine<D, B> {
 
     /// The hot path: two writes, one sync, one unsynced write of the watermark.
     fn write(&mut self, term: u64, batch: &[Entry], own: &[Entry]) -> Result<Sequence, StoreError> {
-        self.take_books_result()?;
+        self.take_mirror_result()?;
         let sequence = self.sequence + 1;
-        let sizes = batch.iter().chain(own).map(|entry| payload::encoded_bytes(&entry.tree, &entry.key, entry.value.as_deref()));
+        let sizes = batch
+            .iter()
+            .chain(own)
+            .map(|entry| payload::encoded_bytes(&entry.tree, &entry.key, entry.value.as_deref()));
         let mut body = Vec::with_capacity(sizes.sum());
         for entry in batch.iter().chain(own) {
             payload::encode(&mut body, sequence, &entry.tree, &entry.key, entry.value.as_deref());
@@ -181,7 +202,7 @@ impl<D: Disk, B: Books> Engine<D, B> {
             self.damaged = self.records.fenced();
         }
         self.write_mark(false)?;
-        self.start_books_if_due();
+        self.start_mirror_if_due();
         Ok(Sequence(sequence))
     }
 
@@ -198,7 +219,14 @@ impl<D: Disk, B: Books> Engine<D, B> {
         };
         let next = Journal::create(&mut self.disk, &start)?;
         let (records, state) = (self.records.count(), self.records.digest());
-        let last = Commit { sequence: self.sequence, term: self.term, records, state, entries: 0, payload: &[] };
+        let last = Commit {
+            sequence: self.sequence,
+            term: self.term,
+            records,
+            state,
+            entries: 0,
+            payload: &[],
+        };
         self.journal.close(&mut self.disk, &last)?;
         self.journal = next;
         self.standing.due = true;
@@ -212,8 +240,12 @@ impl<D: Disk, B: Books> Engine<D, B> {
             move |source| StoreError::Write { file, source }
         };
         let names = self.disk.list().map_err(failed("the state directory"))?;
-        let old: Vec<String> =
-            names.into_iter().filter(|name| segment::number_of(name).is_some_and(|number| number + kept < self.journal.number())).collect();
+        let old: Vec<String> = names
+            .into_iter()
+            .filter(|name| {
+                segment::number_of(name).is_some_and(|number| number + kept < self.journal.number())
+            })
+            .collect();
         for file in &old {
             self.disk.remove(file).map_err(failed(file))?;
         }
@@ -227,7 +259,7 @@ impl<D: Disk, B: Books> Engine<D, B> {
             segment: self.journal.number(),
             sequence: self.sequence,
             term: self.term,
-            books: self.standing.sealed.unwrap_or(0),
+            mirror: self.standing.sealed.unwrap_or(0),
             state: self.records.digest(),
             boot: self.boot,
             last,
@@ -236,19 +268,25 @@ impl<D: Disk, B: Books> Engine<D, B> {
         self.mark.write(&mut self.disk).map_err(|source| StoreError::Write { file, source })
     }
 
-    fn start_books_if_due(&mut self) {
-        let limit = self.bounds.books_behind_records.max(self.records.count() / 8);
+    fn start_mirror_if_due(&mut self) {
+        let limit = self.bounds.mirror_behind_records.max(self.records.count() / 8);
         let behind = self.standing.pending.len() as u64;
-        if self.standing.underway.is_none() && (behind >= limit || self.standing.due || self.standing.sealed.is_none()) {
-            self.start_books();
+        if self.standing.underway.is_none()
+            && (behind >= limit || self.standing.due || self.standing.sealed.is_none())
+        {
+            self.start_mirror();
         }
     }
 
-    fn start_books(&mut self) {
+    fn start_mirror(&mut self) {
         let pending = std::mem::take(&mut self.standing.pending);
         let changes = match self.standing.sealed {
             Some(_) => pending.into_iter().map(|(tree, key)| self.change(tree, key)).collect(),
-            None => self.records.all().map(|(tree, key, _)| self.change(tree.to_owned(), key.to_vec())).collect(),
+            None => self
+                .records
+                .all()
+                .map(|(tree, key, _)| self.change(tree.to_owned(), key.to_vec()))
+                .collect(),
         };
         let title = Title {
             identity: self.identity.clone(),
@@ -259,50 +297,62 @@ impl<D: Disk, B: Books> Engine<D, B> {
         };
         self.standing.underway = Some(self.sequence);
         self.standing.due = false;
-        self.books.start(BooksJob { title, from: self.standing.sealed, changes, keep_old: self.standing.keep_old });
+        self.mirror.start(MirrorJob {
+            title,
+            from: self.standing.sealed,
+            changes,
+            keep_old: self.standing.keep_old,
+        });
     }
 
     fn change(&self, tree: String, key: Vec<u8>) -> Change {
         let held = self.records.held(&tree, &key);
-        let (sequence, value) = held.map_or((self.sequence, None), |held| (held.sequence, Some(held.value.clone())));
+        let (sequence, value) =
+            held.map_or((self.sequence, None), |held| (held.sequence, Some(held.value.clone())));
         Change { sequence, tree, key, value }
     }
 
-    fn take_books_result(&mut self) -> Result<(), StoreError> {
-        match self.books.poll() {
-            Some(outcome) => self.note_books(outcome),
+    fn take_mirror_result(&mut self) -> Result<(), StoreError> {
+        match self.mirror.poll() {
+            Some(outcome) => self.note_mirror(outcome),
             None => Ok(()),
         }
     }
 
     /// Damaged books are made anew from what is in memory, once; a disk that refuses stops the store.
-    fn note_books(&mut self, outcome: Result<(), BooksError>) -> Result<(), StoreError> {
+    fn note_mirror(&mut self, outcome: Result<(), MirrorError>) -> Result<(), StoreError> {
         let underway = self.standing.underway.take();
         match outcome {
             Ok(()) => {
-                (self.standing.sealed, self.standing.keep_old, self.standing.made_anew) = (underway, false, false);
+                (self.standing.sealed, self.standing.keep_old, self.standing.made_anew) =
+                    (underway, false, false);
                 Ok(())
             }
-            Err(BooksError::Damaged(reason)) if !self.standing.made_anew => {
+            Err(MirrorError::Damaged(reason)) if !self.standing.made_anew => {
                 tracing::warn!(%reason, "the books are made anew");
-                (self.standing.sealed, self.standing.keep_old, self.standing.made_anew) = (None, true, true);
-                self.start_books();
+                (self.standing.sealed, self.standing.keep_old, self.standing.made_anew) =
+                    (None, true, true);
+                self.start_mirror();
                 Ok(())
             }
-            Err(error) => Err(StoreError::Books { what: error.to_string() }),
+            Err(error) => Err(StoreError::Mirror { what: error.to_string() }),
         }
     }
 
-    fn bring_books_up(&mut self, last: bool) -> Result<Checkpoint, StoreError> {
-        while self.standing.sealed != Some(self.sequence) || self.books.busy() {
-            match self.books.wait() {
-                Some(outcome) => self.note_books(outcome)?,
-                None => self.start_books(),
+    fn bring_mirror_up(&mut self, last: bool) -> Result<Checkpoint, StoreError> {
+        while self.standing.sealed != Some(self.sequence) || self.mirror.busy() {
+            match self.mirror.wait() {
+                Some(outcome) => self.note_mirror(outcome)?,
+                None => self.start_mirror(),
             }
         }
         self.write_mark(last)?;
         let file = watermark::FILE.to_owned();
         self.disk.sync(&file).map_err(|source| StoreError::Sync { file, source })?;
-        Ok(Checkpoint { sequence: Sequence(self.sequence), counts: self.records.counts(), digest: self.records.digest() })
+        Ok(Checkpoint {
+            sequence: Sequence(self.sequence),
+            counts: self.records.counts(),
+            digest: self.records.digest(),
+        })
     }
 }

@@ -28,7 +28,11 @@ pub struct Entry {
 
 impl Entry {
     /// A put of `value` under `key` in `tree`.
-    pub fn put(tree: impl Into<String>, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Entry {
+    pub fn put(
+        tree: impl Into<String>,
+        key: impl Into<Vec<u8>>,
+        value: impl Into<Vec<u8>>,
+    ) -> Entry {
         Entry { tree: tree.into(), key: key.into(), value: Some(value.into()) }
     }
 
@@ -49,7 +53,12 @@ pub struct Batch(pub Vec<Entry>);
 
 impl Batch {
     /// Adds a put.
-    pub fn put(&mut self, tree: impl Into<String>, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) {
+    pub fn put(
+        &mut self,
+        tree: impl Into<String>,
+        key: impl Into<Vec<u8>>,
+        value: impl Into<Vec<u8>>,
+    ) {
         self.0.push(Entry::put(tree, key, value));
     }
 
@@ -109,7 +118,10 @@ pub enum LimitError {
 pub fn check_batch(batch: &[Entry]) -> Result<(), LimitError> {
     let mut batch_bytes = 0usize;
     for entry in batch {
-        if entry.tree.is_empty() || entry.tree.len() > TREE_BYTES_MAX || entry.tree.starts_with('\0') {
+        if entry.tree.is_empty()
+            || entry.tree.len() > TREE_BYTES_MAX
+            || entry.tree.starts_with('\0')
+        {
             return Err(LimitError::Tree { tree: entry.tree.clone() });
         }
         if entry.key.len() > KEY_BYTES_MAX {
@@ -151,11 +163,23 @@ mod tests {
 
     #[test]
     fn limits_are_named() {
-        assert_eq!(check_batch(&[Entry::put("claims", "a", "b"), Entry::delete("claims", "")]), Ok(()));
+        assert_eq!(
+            check_batch(&[Entry::put("claims", "a", "b"), Entry::delete("claims", "")]),
+            Ok(())
+        );
         assert!(matches!(check_batch(&[Entry::put("", "a", "b")]), Err(LimitError::Tree { .. })));
-        assert!(matches!(check_batch(&[Entry::put("\0damage", "a", "b")]), Err(LimitError::Tree { .. })));
-        assert!(matches!(check_batch(&[Entry::delete("t", vec![0; 257])]), Err(LimitError::Key { key_bytes: 257, .. })));
-        assert!(matches!(check_batch(&[Entry::put("t", "k", vec![0; VALUE_BYTES_MAX + 1])]), Err(LimitError::Value { .. })));
+        assert!(matches!(
+            check_batch(&[Entry::put("\0damage", "a", "b")]),
+            Err(LimitError::Tree { .. })
+        ));
+        assert!(matches!(
+            check_batch(&[Entry::delete("t", vec![0; 257])]),
+            Err(LimitError::Key { key_bytes: 257, .. })
+        ));
+        assert!(matches!(
+            check_batch(&[Entry::put("t", "k", vec![0; VALUE_BYTES_MAX + 1])]),
+            Err(LimitError::Value { .. })
+        ));
         let big = vec![Entry::put("t", "k", vec![0; VALUE_BYTES_MAX]); 17];
         assert!(matches!(check_batch(&big), Err(LimitError::Batch { entries: 17, .. })));
     }

@@ -3,7 +3,6 @@
 //! Form: magic, title page (identity, commit, term, counts, digest), every record with its checksums, end. Relies on `payload`
 //! and `title`. Never writes over a ledger: an import makes a new one in a directory that has none.
 
-use crate::books::{title, SledBooks, Title};
 use crate::digest::Digest;
 use crate::disk::RealDisk;
 use crate::durable::{located, make_dir};
@@ -11,6 +10,7 @@ use crate::engine::Bounds;
 use crate::identity::Identity;
 use crate::journal::payload;
 use crate::lock::DirLock;
+use crate::mirror::{title, SledMirror, Title};
 use crate::reconcile::State;
 use crate::records::Records;
 use crate::recover;
@@ -23,8 +23,20 @@ const MAGIC: [u8; 8] = *b"HFEXPRT\x01";
 /// Longest piece: a value of the largest size with its key, or a title page of many trees.
 const PIECE_BYTES_MAX: u32 = 4 << 20;
 
-pub(crate) fn write_export(identity: &Identity, sequence: u64, term: u64, records: &Records, writer: &mut dyn Write) -> io::Result<()> {
-    let page = Title { identity: identity.clone(), sequence, term, state: records.digest(), counts: records.counts_all() };
+pub(crate) fn write_export(
+    identity: &Identity,
+    sequence: u64,
+    term: u64,
+    records: &Records,
+    writer: &mut dyn Write,
+) -> io::Result<()> {
+    let page = Title {
+        identity: identity.clone(),
+        sequence,
+        term,
+        state: records.digest(),
+        counts: records.counts_all(),
+    };
     writer.write_all(&MAGIC)?;
     write_piece(writer, &title::encode(&page))?;
     let mut piece = Vec::new();
@@ -79,14 +91,18 @@ pub fn import(dir: &Path, reader: &mut dyn Read) -> Result<OpenReport, ImportErr
     make_dir(dir).map_err(OpenError::io(dir.display().to_string()))?;
     let _lock = DirLock::take(dir)?;
     let mut disk = RealDisk::new(dir);
-    let mut books = SledBooks::new(dir, &dir.join("books.reading"));
-    let found = recover::judge(&mut disk, &mut books, &Expected { kind: None, uuid: None }).map_err(|error| located(error, dir))?;
+    let mut mirror = SledMirror::new(dir, &dir.join("books.reading"));
+    let found = recover::judge(&mut disk, &mut mirror, &Expected { kind: None, uuid: None })
+        .map_err(|error| located(error, dir))?;
     if let Some(found) = found {
-        let found = found.identity.map_or("unknown kind".to_owned(), |identity| identity.to_string());
+        let found =
+            found.identity.map_or("unknown kind".to_owned(), |identity| identity.to_string());
         return Err(ImportError::Occupied { found });
     }
     let state = State { records, sequence: page.sequence, term: page.term };
-    let report = recover::make_from(&mut disk, page.identity, state, &Bounds::default()).map_err(|error| located(error, dir))?.1;
+    let report = recover::make_from(&mut disk, page.identity, state, &Bounds::default())
+        .map_err(|error| located(error, dir))?
+        .1;
     Ok(report)
 }
 
@@ -96,16 +112,25 @@ fn read_export(reader: &mut dyn Read) -> Result<(Title, Records), ImportError> {
     if magic != MAGIC {
         return Err(ImportError::NotAnExport);
     }
-    let page = read_piece(reader, 0)?.and_then(|page| title::decode(&page)).ok_or(ImportError::NotAnExport)?;
+    let page = read_piece(reader, 0)?
+        .and_then(|page| title::decode(&page))
+        .ok_or(ImportError::NotAnExport)?;
     let mut records = Records::default();
     let mut count = 0;
     while let Some(piece) = read_piece(reader, count)? {
-        let damaged = || ImportError::Damaged { record: count, reason: "its checksum does not match".to_owned() };
-        let change = payload::decode(&piece, 1).and_then(|mut changes| changes.pop()).ok_or_else(damaged)?;
+        let damaged = || ImportError::Damaged {
+            record: count,
+            reason: "its checksum does not match".to_owned(),
+        };
+        let change =
+            payload::decode(&piece, 1).and_then(|mut changes| changes.pop()).ok_or_else(damaged)?;
         records.apply_change(&change);
         count += 1;
     }
-    if records.digest() != page.state || records.counts_all() != page.counts || records.digest() == Digest::default() && count > 0 {
+    if records.digest() != page.state
+        || records.counts_all() != page.counts
+        || records.digest() == Digest::default() && count > 0
+    {
         let reason = "the records together are not those of its title page".to_owned();
         return Err(ImportError::Damaged { record: count, reason });
     }
@@ -135,8 +160,11 @@ mod tests {
     use crate::{DurableStore, Options};
 
     fn exported(dir: &Path) -> Vec<u8> {
-        let (mut store, _) = DurableStore::open(dir, Options::new("agent").create_as([5; 16])).unwrap();
-        store.commit(3, &[Entry::put("claims", "a", "one"), Entry::put("tasks", "b", vec![7; 9000])]).unwrap();
+        let (mut store, _) =
+            DurableStore::open(dir, Options::new("agent").create_as([5; 16])).unwrap();
+        store
+            .commit(3, &[Entry::put("claims", "a", "one"), Entry::put("tasks", "b", vec![7; 9000])])
+            .unwrap();
         store.commit(3, &[Entry::put("claims", "c", ""), Entry::delete("tasks", "none")]).unwrap();
         let mut bytes = Vec::new();
         store.export(&mut bytes).unwrap();
@@ -149,7 +177,9 @@ mod tests {
         let bytes = exported(from.path());
         let report = import(&to.path().join("new"), &mut bytes.as_slice()).unwrap();
         assert_eq!((report.sequence.0, report.term), (2, 3));
-        let (store, report) = DurableStore::open(&to.path().join("new"), Options::new("agent").expecting([5; 16])).unwrap();
+        let (store, report) =
+            DurableStore::open(&to.path().join("new"), Options::new("agent").expecting([5; 16]))
+                .unwrap();
         assert!(report.is_sound(), "{report}");
         assert_eq!(store.value("tasks", b"b"), Some([7; 9000].as_slice()));
         let mut again = Vec::new();

@@ -3,11 +3,11 @@
 //! Relies on `engine`, `disk::simulated` and simulated books. A value: `Clone` copies disk and all. Deterministic: the same
 //! seed, faults and calls give the same bytes. Never kinder than a real disk may be.
 
-use crate::books::SimulatedBooks;
 use crate::contract::{Checkpoint, DamagedRecord, RecordRef, Store, StoreError};
 use crate::disk::{DiskFaults, SimulatedDisk};
 use crate::engine::{Bounds, Engine};
 use crate::entry::{Entry, Sequence};
+use crate::mirror::SimulatedMirror;
 use crate::recover::{open, Opening};
 use crate::report::{OpenError, OpenReport};
 use crate::witness::Expected;
@@ -32,28 +32,32 @@ struct OpeningPlan {
 
 #[derive(Clone, Debug)]
 enum Machine {
-    Up(Box<Engine<SimulatedDisk, SimulatedBooks>>),
-    Down(Box<(SimulatedDisk, SimulatedBooks)>),
+    Up(Box<Engine<SimulatedDisk, SimulatedMirror>>),
+    Down(Box<(SimulatedDisk, SimulatedMirror)>),
 }
 
 impl FaultyStore {
     /// A new store of `kind` on a new disk, open. Everything that luck decides follows from `seed`.
     pub fn new(kind: &str, uuid: [u8; 16], seed: u64) -> FaultyStore {
-        let bounds = Bounds { segment_bytes: SEGMENT_BYTES, books_behind_records: 8, segments_kept: 1 };
+        let bounds =
+            Bounds { segment_bytes: SEGMENT_BYTES, mirror_behind_records: 8, segments_kept: 1 };
         FaultyStore::with_bounds(kind, uuid, seed, bounds)
     }
 
     /// The same with other bounds.
     pub fn with_bounds(kind: &str, uuid: [u8; 16], seed: u64, bounds: Bounds) -> FaultyStore {
         let mut store = FaultyStore::unopened(kind, uuid, seed, bounds);
-        store.reopen().expect("a new simulated disk has no faults planned and no other store on it");
+        store
+            .reopen()
+            .expect("a new simulated disk has no faults planned and no other store on it");
         store
     }
 
     /// The same, not yet opened: for crashes while a store is being made. [`FaultyStore::reopen`] makes it.
     pub fn unopened(kind: &str, uuid: [u8; 16], seed: u64, bounds: Bounds) -> FaultyStore {
-        let opening = OpeningPlan { kind: kind.to_owned(), uuid, bounds, accept_lost_commits: false };
-        let state = Machine::Down(Box::new((SimulatedDisk::new(seed), SimulatedBooks::default())));
+        let opening =
+            OpeningPlan { kind: kind.to_owned(), uuid, bounds, accept_lost_commits: false };
+        let state = Machine::Down(Box::new((SimulatedDisk::new(seed), SimulatedMirror::default())));
         FaultyStore { opening, state }
     }
 
@@ -101,19 +105,26 @@ impl FaultyStore {
     /// As `DurableStore::open`; also when a planned fault strikes. The store stays down then.
     pub fn reopen(&mut self) -> Result<OpenReport, OpenError> {
         self.go_down();
-        let Machine::Down(machine) = &self.state else { unreachable!("go_down leaves the machine down") };
+        let Machine::Down(machine) = &self.state else {
+            unreachable!("go_down leaves the machine down")
+        };
         let opening = Opening {
-            expected: Expected { kind: Some(self.opening.kind.clone()), uuid: Some(self.opening.uuid) },
+            expected: Expected {
+                kind: Some(self.opening.kind.clone()),
+                uuid: Some(self.opening.uuid),
+            },
             uuid_if_new: Some(self.opening.uuid),
             accept_lost_commits: self.opening.accept_lost_commits,
             bounds: self.opening.bounds.clone(),
         };
         // The disk lives on whether opening works or not.
-        let (mut disk, mut books) = machine.as_ref().clone();
-        let outcome = open(&mut disk, &mut books, &opening);
+        let (mut disk, mut mirror) = machine.as_ref().clone();
+        let outcome = open(&mut disk, &mut mirror, &opening);
         let (state, outcome) = match outcome {
-            Ok((parts, report)) => (Machine::Up(Box::new(Engine::new(disk, books, parts))), Ok(report)),
-            Err(error) => (Machine::Down(Box::new((disk, books))), Err(error)),
+            Ok((parts, report)) => {
+                (Machine::Up(Box::new(Engine::new(disk, mirror, parts))), Ok(report))
+            }
+            Err(error) => (Machine::Down(Box::new((disk, mirror))), Err(error)),
         };
         self.state = state;
         outcome
@@ -130,9 +141,9 @@ impl FaultyStore {
     }
 
     /// Damages the books behind the store's back.
-    pub fn damage_books(&mut self) {
+    pub fn damage_mirror(&mut self) {
         match &mut self.state {
-            Machine::Up(engine) => engine.books.damage(),
+            Machine::Up(engine) => engine.mirror.damage(),
             Machine::Down(machine) => machine.1.damage(),
         }
     }
@@ -147,10 +158,10 @@ impl FaultyStore {
 
     fn go_down(&mut self) {
         if let Machine::Up(engine) = &self.state {
-            let (disk, mut books) = (engine.disk.clone(), engine.books.clone());
-            let changes = books.running_changes() as u64;
-            books.crash((disk.operations() % (changes + 1)) as usize);
-            self.state = Machine::Down(Box::new((disk, books)));
+            let (disk, mut mirror) = (engine.disk.clone(), engine.mirror.clone());
+            let changes = mirror.running_changes() as u64;
+            mirror.crash((disk.operations() % (changes + 1)) as usize);
+            self.state = Machine::Down(Box::new((disk, mirror)));
         }
     }
 
@@ -161,10 +172,12 @@ impl FaultyStore {
         }
     }
 
-    fn engine(&mut self) -> Result<&mut Engine<SimulatedDisk, SimulatedBooks>, StoreError> {
+    fn engine(&mut self) -> Result<&mut Engine<SimulatedDisk, SimulatedMirror>, StoreError> {
         match &mut self.state {
             Machine::Up(engine) => Ok(engine),
-            Machine::Down(_) => Err(StoreError::Poisoned { reason: "the simulated process is down".to_owned() }),
+            Machine::Down(_) => {
+                Err(StoreError::Poisoned { reason: "the simulated process is down".to_owned() })
+            }
         }
     }
 }

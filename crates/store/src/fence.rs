@@ -12,7 +12,8 @@ use crate::records::{Records, FENCED_TREE};
 pub(crate) fn key(damaged: &DamagedRecord) -> Vec<u8> {
     match (&damaged.tree, &damaged.key) {
         (Some(tree), Some(key)) => record_key(tree, key),
-        _ => [b"?".as_slice(), &hash(&[damaged.place.as_bytes(), damaged.reason.as_bytes()])].concat(),
+        _ => [b"?".as_slice(), &hash(&[damaged.place.as_bytes(), damaged.reason.as_bytes()])]
+            .concat(),
     }
 }
 
@@ -71,7 +72,8 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<DamagedRecord> {
         fields.push((*present == 1).then(|| field.to_vec()));
         rest = after;
     }
-    let text = |field: Option<Vec<u8>>| field.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let text =
+        |field: Option<Vec<u8>>| field.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     let mut fields = fields.into_iter();
     Some(DamagedRecord {
         tree: text(fields.next()?),
@@ -100,7 +102,13 @@ mod tests {
             place: "journal:12".into(),
             reason: "checksum".into(),
         };
-        let bare = DamagedRecord { tree: None, key: None, sequence: None, last_known: None, ..full.clone() };
+        let bare = DamagedRecord {
+            tree: None,
+            key: None,
+            sequence: None,
+            last_known: None,
+            ..full.clone()
+        };
         for damaged in [full, bare] {
             assert_eq!(decode(&encode(&damaged)), Some(damaged));
         }

@@ -21,7 +21,6 @@
 //! before the books went further. After a power cut, the very last commit can be taken for a torn write if damage hits both of
 //! its copies at the same time; opening reports the torn write.
 
-mod books;
 mod check;
 pub mod conformance;
 mod contract;
@@ -37,20 +36,22 @@ mod identity;
 mod journal;
 mod lock;
 mod memory;
+mod mirror;
 mod reconcile;
 mod records;
 mod recover;
 mod report;
 mod witness;
 
-pub use check::{check, inspect, BooksState, CheckReport, Depth, Inspection};
+pub use check::{check, inspect, CheckReport, Depth, Inspection, MirrorState};
 pub use contract::{Checkpoint, DamagedRecord, RecordRef, Store, StoreError};
 pub use digest::Digest;
 pub use disk::{DiskFaults, SimulatedDisk};
 pub use durable::{DurableStore, Options};
 pub use engine::Bounds;
 pub use entry::{
-    check_batch, Batch, Entry, LimitError, Sequence, BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, KEY_BYTES_MAX, TREE_BYTES_MAX, VALUE_BYTES_MAX,
+    check_batch, Batch, Entry, LimitError, Sequence, BATCH_BYTES_MAX, BATCH_ENTRIES_MAX,
+    KEY_BYTES_MAX, TREE_BYTES_MAX, VALUE_BYTES_MAX,
 };
 pub use export::{import, ImportError};
 pub use faulty::FaultyStore;

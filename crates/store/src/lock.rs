@@ -18,20 +18,32 @@ impl DirLock {
     pub fn take(dir: &Path) -> Result<DirLock, OpenError> {
         let path = dir.join(FILE);
         let io = |source| OpenError::Io { file: path.display().to_string(), source };
-        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(io)?;
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(io)?;
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(OpenError::InUse { dir: dir.to_owned(), holder: holder(&path) }),
+            Err(TryLockError::WouldBlock) => {
+                return Err(OpenError::InUse { dir: dir.to_owned(), holder: holder(&path) })
+            }
             Err(TryLockError::Error(source)) => return Err(io(source)),
         }
         // The pid is for people; the lock is what counts, so a failure to write it is none.
-        let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| write!(file, "{}", std::process::id()));
+        let _ = file
+            .set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| write!(file, "{}", std::process::id()));
         Ok(DirLock(file))
     }
 
     /// Whether someone holds the lock of `dir` now. Takes nothing for longer than the question.
     pub fn is_taken(dir: &Path) -> bool {
-        File::open(dir.join(FILE)).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+        File::open(dir.join(FILE))
+            .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }
 }
 

@@ -43,7 +43,9 @@ impl MemoryStore {
     fn admit(&mut self, term: u64, batch: &[Entry]) -> Result<(), StoreError> {
         match &self.stopped {
             Some(Stopped::Closed) => return Err(StoreError::Closed),
-            Some(Stopped::Poisoned(reason)) => return Err(StoreError::Poisoned { reason: reason.clone() }),
+            Some(Stopped::Poisoned(reason)) => {
+                return Err(StoreError::Poisoned { reason: reason.clone() })
+            }
             None => {}
         }
         let refused = match check_batch(batch) {
@@ -71,7 +73,8 @@ impl MemoryStore {
 impl Store for MemoryStore {
     fn commit(&mut self, term: u64, batch: &[Entry]) -> Result<Sequence, StoreError> {
         self.admit(term, batch)?;
-        let lifted = if self.damaged.is_empty() { Vec::new() } else { fence::lift(&self.records, batch) };
+        let lifted =
+            if self.damaged.is_empty() { Vec::new() } else { fence::lift(&self.records, batch) };
         let entries: Vec<Entry> = batch.iter().cloned().chain(lifted).collect();
         Ok(self.write(term, &entries))
     }
@@ -98,12 +101,19 @@ impl Store for MemoryStore {
 
     fn settle(&mut self, term: u64, damaged: &DamagedRecord) -> Result<Sequence, StoreError> {
         self.admit(term, &[])?;
-        Ok(self.write(term, &[Entry { tree: FENCED_TREE.to_owned(), key: fence::key(damaged), value: None }]))
+        Ok(self.write(
+            term,
+            &[Entry { tree: FENCED_TREE.to_owned(), key: fence::key(damaged), value: None }],
+        ))
     }
 
     fn checkpoint(&mut self) -> Result<Checkpoint, StoreError> {
         self.admit(self.term, &[])?;
-        Ok(Checkpoint { sequence: self.sequence(), counts: self.records.counts(), digest: self.records.digest() })
+        Ok(Checkpoint {
+            sequence: self.sequence(),
+            counts: self.records.counts(),
+            digest: self.records.digest(),
+        })
     }
 
     fn close(&mut self) -> Result<(), StoreError> {

@@ -4,13 +4,13 @@
 //! whatever sources is either exactly right or seen to be wrong. Relies on `witness`. Never changes a file and never picks a
 //! likely state where a proven one lacks.
 
-use crate::books::{BooksReading, Survey};
 use crate::contract::DamagedRecord;
 use crate::digest::Digest;
 use crate::entry::Sequence;
 use crate::journal::frame::Kind;
 use crate::journal::payload::latest;
 use crate::journal::scan::{base_changes, Hole, SegmentReading};
+use crate::mirror::{MirrorReading, Survey};
 use crate::records::{Change, RecordName, Records};
 use crate::report::Finding;
 use crate::witness::Witnesses;
@@ -60,74 +60,106 @@ impl<'a> Case<'a> {
     pub fn new(witnesses: &'a Witnesses, boot: Option<[u8; 16]>) -> Case<'a> {
         let mut commits: BTreeMap<u64, Proven> = BTreeMap::new();
         let mark = witnesses.watermark.newest.as_ref();
-        let mut target = mark.map_or(0, |mark| mark.sequence).max(witnesses.sealed().map_or(0, |title| title.sequence));
+        let mut target = mark
+            .map_or(0, |mark| mark.sequence)
+            .max(witnesses.sealed().map_or(0, |title| title.sequence));
         for segment in &witnesses.segments {
             for frame in segment.commits() {
                 let header = &frame.header;
-                let proven = Proven { changes: frame.changes.clone(), term: header.term, state: header.state, records: header.records };
+                let proven = Proven {
+                    changes: frame.changes.clone(),
+                    term: header.term,
+                    state: header.state,
+                    records: header.records,
+                };
                 commits.insert(header.sequence, proven);
             }
             for hole in segment.holes().chain(&segment.tail) {
-                let Some(header) = hole.header.as_ref().filter(|header| header.kind == Kind::Commit) else { continue };
+                let Some(header) =
+                    hole.header.as_ref().filter(|header| header.kind == Kind::Commit)
+                else {
+                    continue;
+                };
                 if hole.salvage.complete && hole.salvage.valueless.is_empty() {
                     let changes = hole.salvage.changes.clone();
-                    let proven = Proven { changes, term: header.term, state: header.state, records: header.records };
+                    let proven = Proven {
+                        changes,
+                        term: header.term,
+                        state: header.state,
+                        records: header.records,
+                    };
                     commits.entry(header.sequence).or_insert(proven);
                 }
             }
-            let certain = segment.holes().filter_map(|hole| hole.header.as_ref()).map(|header| header.sequence).max();
+            let certain = segment
+                .holes()
+                .filter_map(|hole| hole.header.as_ref())
+                .map(|header| header.sequence)
+                .max();
             // A frame, even a broken one, was only written once the one before it was acknowledged.
-            let before_torn =
-                segment.tail.iter().filter_map(|hole| hole.header.as_ref()).map(|header| header.sequence.saturating_sub(1)).max();
+            let before_torn = segment
+                .tail
+                .iter()
+                .filter_map(|hole| hole.header.as_ref())
+                .map(|header| header.sequence.saturating_sub(1))
+                .max();
             target = target.max(segment.head().0).max(segment.header.base_sequence);
             target = target.max(certain.unwrap_or(0)).max(before_torn.unwrap_or(0));
         }
         let newest = witnesses.newest();
-        let last_present =
-            newest.is_some_and(|segment| !segment.closed && segment.end_seen && segment.header.number == witnesses.last_number());
+        let last_present = newest.is_some_and(|segment| {
+            !segment.closed && segment.end_seen && segment.header.number == witnesses.last_number()
+        });
         // A later mark may have been in a damaged slot.
-        let exact = witnesses.watermark.damaged_slots == 0 && mark.is_some_and(|mark| mark.is_exact(boot));
+        let exact =
+            witnesses.watermark.damaged_slots == 0 && mark.is_some_and(|mark| mark.is_exact(boot));
         Case { witnesses, commits, target, end_known: last_present || exact }
     }
 
-    /// The judgement; `read_books` is asked only if the newest segment does not prove the state.
-    pub fn judge(&self, read_books: impl FnOnce() -> BooksReading) -> Verdict {
+    /// The judgement; `read_mirror` is asked only if the newest segment does not prove the state.
+    pub fn judge(&self, read_mirror: impl FnOnce() -> MirrorReading) -> Verdict {
         if let Some(state) = self.newest_alone() {
             return Verdict::Whole(state);
         }
-        let books = read_books();
-        let bases = self.bases(&books);
-        let replayed = bases.iter().filter_map(|(base, label)| Some((self.replay(base)?, label.clone())));
+        let mirror = read_mirror();
+        let bases = self.bases(&mirror);
+        let replayed =
+            bases.iter().filter_map(|(base, label)| Some((self.replay(base)?, label.clone())));
         if let Some((state, label)) = replayed.max_by_key(|(state, _)| state.sequence) {
             return Verdict::Proven(state, label);
         }
-        if let Some(state) = self.union(&books) {
+        if let Some(state) = self.union(&mirror) {
             return Verdict::Proven(state, "all copies together".to_owned());
         }
-        self.unproven(bases, &books)
+        self.unproven(bases, &mirror)
     }
 
     fn newest_alone(&self) -> Option<State> {
         let newest = self.witnesses.newest()?;
         let state = fold(newest)?;
         let mark = self.witnesses.watermark.newest.as_ref();
-        let forked = mark.is_some_and(|mark| mark.sequence == state.sequence && mark.state != state.records.digest());
+        let forked = mark.is_some_and(|mark| {
+            mark.sequence == state.sequence && mark.state != state.records.digest()
+        });
         (self.end_known && state.sequence >= self.target && !forked).then_some(state)
     }
 
     /// States that are proven at some commit, and by what.
-    fn bases(&self, books: &BooksReading) -> Vec<(State, String)> {
+    fn bases(&self, mirror: &MirrorReading) -> Vec<(State, String)> {
         let mut bases: Vec<(State, String)> = Vec::new();
         for segment in &self.witnesses.segments {
             if let Some(base) = base_state(segment) {
                 bases.push((base, format!("the snapshot of {}", segment.file)));
             }
         }
-        if let (Some(title), true) = (&books.title, books.problems.is_empty()) {
+        if let (Some(title), true) = (&mirror.title, mirror.problems.is_empty()) {
             let mut records = Records::default();
-            books.records.iter().for_each(|change| records.apply_change(change));
+            mirror.records.iter().for_each(|change| records.apply_change(change));
             if records.digest() == title.state && self.agrees(title.sequence, title.state) {
-                bases.push((State { records, sequence: title.sequence, term: title.term }, "the books".to_owned()));
+                bases.push((
+                    State { records, sequence: title.sequence, term: title.term },
+                    "the books".to_owned(),
+                ));
             }
         }
         bases
@@ -151,39 +183,53 @@ impl<'a> Case<'a> {
                 return None;
             }
         }
-        let reached = self.end_known && state.sequence >= self.target && self.agrees(state.sequence, state.records.digest());
+        let reached = self.end_known
+            && state.sequence >= self.target
+            && self.agrees(state.sequence, state.records.digest());
         reached.then_some(state)
     }
 
     /// The latest proven value of each record from all copies; right if the digest of the last commit says so.
-    fn union(&self, books: &BooksReading) -> Option<State> {
+    fn union(&self, mirror: &MirrorReading) -> Option<State> {
         let newest = self.witnesses.newest()?;
         let (sequence, term, digest, count) = newest.head();
         if !self.end_known || sequence < self.target {
             return None;
         }
-        let records = self.latest_of_all(newest, books);
-        (records.digest() == digest && records.count() == count).then_some(State { records, sequence, term })
+        let records = self.latest_of_all(newest, mirror);
+        (records.digest() == digest && records.count() == count).then_some(State {
+            records,
+            sequence,
+            term,
+        })
     }
 
-    fn latest_of_all(&self, newest: &SegmentReading, books: &BooksReading) -> Records {
+    fn latest_of_all(&self, newest: &SegmentReading, mirror: &MirrorReading) -> Records {
         let mut changes: Vec<Change> = base_changes(newest).cloned().collect();
         let base_whole = newest.base_whole();
         // A whole snapshot is the last word on everything before it: an older copy may hold what was deleted since.
         let after = if base_whole { newest.header.base_sequence } else { 0 };
-        let older = self.witnesses.segments.iter().filter(|_| !base_whole).flat_map(base_changes).cloned();
+        let older =
+            self.witnesses.segments.iter().filter(|_| !base_whole).flat_map(base_changes).cloned();
         changes.extend(older);
-        changes.extend(self.witnesses.segments.iter().flat_map(salvaged).filter(|change| change.sequence > after));
-        changes.extend(books.records.iter().filter(|change| change.sequence > after).cloned());
-        changes.extend(self.commits.range(after + 1..).flat_map(|(_, proven)| proven.changes.clone()));
+        changes.extend(
+            self.witnesses
+                .segments
+                .iter()
+                .flat_map(salvaged)
+                .filter(|change| change.sequence > after),
+        );
+        changes.extend(mirror.records.iter().filter(|change| change.sequence > after).cloned());
+        changes
+            .extend(self.commits.range(after + 1..).flat_map(|(_, proven)| proven.changes.clone()));
         let mut records = Records::default();
         latest(changes).values().for_each(|change| records.apply_change(change));
         records
     }
 
     /// Names what can be named; what cannot be named is lost.
-    fn unproven(&self, bases: Vec<(State, String)>, books: &BooksReading) -> Verdict {
-        if let Some(verdict) = self.named(books) {
+    fn unproven(&self, bases: Vec<(State, String)>, mirror: &MirrorReading) -> Verdict {
+        if let Some(verdict) = self.named(mirror) {
             return verdict;
         }
         let best = bases.into_iter().map(|(base, _)| base).max_by_key(|base| base.sequence);
@@ -205,7 +251,8 @@ impl<'a> Case<'a> {
         state.term = state.term.max(marked_term);
         let from = from.unwrap_or(self.target + 1);
         let to = self.target.max(from);
-        let reason = format!("commits {from} to {to} are lost, and which records they wrote is unknown");
+        let reason =
+            format!("commits {from} to {to} are lost, and which records they wrote is unknown");
         damaged.push(DamagedRecord { place: "journal".to_owned(), reason, ..unknown() });
         // Numbers that may have been acknowledged are never used again.
         state.sequence = to;
@@ -213,28 +260,37 @@ impl<'a> Case<'a> {
     }
 
     /// Works if every change that is not proven at least has a proven name.
-    fn named(&self, books: &BooksReading) -> Option<Verdict> {
+    fn named(&self, mirror: &MirrorReading) -> Option<Verdict> {
         let newest = self.witnesses.newest()?;
         if !self.end_known {
             return None;
         }
         let mut holes: Vec<&Hole> = newest.holes().collect();
-        holes.extend(newest.tail.iter().filter(|hole| hole.header.as_ref().is_some_and(|header| header.sequence <= self.target)));
+        holes.extend(newest.tail.iter().filter(|hole| {
+            hole.header.as_ref().is_some_and(|header| header.sequence <= self.target)
+        }));
         if holes.iter().any(|hole| hole.header.is_none() || !hole.salvage.complete) {
             return None;
         }
-        let snapshots = newest.frames(Kind::Snapshot).count() + holes.iter().filter(|hole| kind(hole) == Some(Kind::Snapshot)).count();
+        let snapshots = newest.frames(Kind::Snapshot).count()
+            + holes.iter().filter(|hole| kind(hole) == Some(Kind::Snapshot)).count();
         let base = newest.header.base_sequence;
-        let present: BTreeSet<u64> =
-            newest.commits().map(|frame| frame.header.sequence).chain(holes.iter().filter_map(|hole| of(hole))).collect();
-        if snapshots as u64 != newest.header.snapshot_frames || (base + 1..=self.target).any(|sequence| !present.contains(&sequence)) {
+        let present: BTreeSet<u64> = newest
+            .commits()
+            .map(|frame| frame.header.sequence)
+            .chain(holes.iter().filter_map(|hole| of(hole)))
+            .collect();
+        if snapshots as u64 != newest.header.snapshot_frames
+            || (base + 1..=self.target).any(|sequence| !present.contains(&sequence))
+        {
             return None;
         }
-        let mut changes: Vec<Change> = newest.frames(Kind::Snapshot).flat_map(|frame| frame.changes.clone()).collect();
+        let mut changes: Vec<Change> =
+            newest.frames(Kind::Snapshot).flat_map(|frame| frame.changes.clone()).collect();
         changes.extend(newest.commits().flat_map(|frame| frame.changes.clone()));
         changes.extend(holes.iter().flat_map(|hole| hole.salvage.changes.clone()));
         let proven = latest(changes);
-        let older = self.latest_of_all(newest, books);
+        let older = self.latest_of_all(newest, mirror);
         let mut damaged: BTreeMap<(String, Vec<u8>), DamagedRecord> = BTreeMap::new();
         for hole in &holes {
             for lost in &hole.salvage.valueless {
@@ -245,42 +301,63 @@ impl<'a> Case<'a> {
             }
         }
         let mut records = Records::default();
-        proven.iter().filter(|(key, _)| !damaged.contains_key(*key)).for_each(|(_, change)| records.apply_change(change));
-        let term = newest.commits().map(|frame| frame.header.term).chain([newest.header.base_term]).max().unwrap_or(0);
+        proven
+            .iter()
+            .filter(|(key, _)| !damaged.contains_key(*key))
+            .for_each(|(_, change)| records.apply_change(change));
+        let term = newest
+            .commits()
+            .map(|frame| frame.header.term)
+            .chain([newest.header.base_term])
+            .max()
+            .unwrap_or(0);
         let sequence = newest.head().0.max(self.target);
         Some(Verdict::Fenced(State { records, sequence, term }, damaged.into_values().collect()))
     }
 
     /// Which keys the sealed books lack of `state`; `None` when they must be made anew. Findings say why.
-    pub fn books_behind(&self, state: &State, findings: &mut Vec<Finding>) -> Option<(u64, BTreeSet<RecordName>)> {
-        let mark = self.witnesses.watermark.newest.as_ref().map_or(0, |mark| mark.books);
+    pub fn mirror_behind(
+        &self,
+        state: &State,
+        findings: &mut Vec<Finding>,
+    ) -> Option<(u64, BTreeSet<RecordName>)> {
+        let mark = self.witnesses.watermark.newest.as_ref().map_or(0, |mark| mark.mirror);
         let title = match &self.witnesses.survey {
             Survey::Sealed(title) => title,
             Survey::Missing if mark > 0 => {
-                findings.push(Finding::BooksMissing);
+                findings.push(Finding::MirrorMissing);
                 return None;
             }
             Survey::Interrupted => {
-                findings.push(Finding::BooksInterrupted);
+                findings.push(Finding::MirrorInterrupted);
                 return None;
             }
             Survey::Damaged(reason) => {
-                findings.push(Finding::BooksDamaged { reason: reason.clone() });
+                findings.push(Finding::MirrorDamaged { reason: reason.clone() });
                 return None;
             }
             Survey::Missing | Survey::Newer(_) => return None,
         };
-        let base = self.witnesses.segments.iter().find(|segment| segment.header.base_sequence == title.sequence);
+        let base = self
+            .witnesses
+            .segments
+            .iter()
+            .find(|segment| segment.header.base_sequence == title.sequence);
         let contradicted = base.is_some_and(|segment| segment.header.base_state != title.state);
         if title.sequence < mark || contradicted || !self.agrees(title.sequence, title.state) {
-            let reason = format!("they stand at commit {} and are not the books that were there before", title.sequence);
-            findings.push(Finding::BooksDamaged { reason });
+            let reason = format!(
+                "they stand at commit {} and are not the books that were there before",
+                title.sequence
+            );
+            findings.push(Finding::MirrorDamaged { reason });
             return None;
         }
         let mut keys = BTreeSet::new();
         for sequence in title.sequence + 1..=state.sequence {
             let proven = self.commits.get(&sequence)?;
-            keys.extend(proven.changes.iter().map(|change| (change.tree.clone(), change.key.clone())));
+            keys.extend(
+                proven.changes.iter().map(|change| (change.tree.clone(), change.key.clone())),
+            );
         }
         Some((title.sequence, keys))
     }
@@ -296,7 +373,14 @@ fn of(hole: &Hole) -> Option<u64> {
 }
 
 fn unknown() -> DamagedRecord {
-    DamagedRecord { tree: None, key: None, sequence: None, last_known: None, place: String::new(), reason: String::new() }
+    DamagedRecord {
+        tree: None,
+        key: None,
+        sequence: None,
+        last_known: None,
+        place: String::new(),
+        reason: String::new(),
+    }
 }
 
 fn name_damage(file: &str, hole: &Hole, lost: &Change, older: &Records) -> DamagedRecord {
@@ -319,7 +403,9 @@ fn base_state(segment: &SegmentReading) -> Option<State> {
     let mut records = Records::default();
     base_changes(segment).for_each(|change| records.apply_change(change));
     let header = &segment.header;
-    let proven = segment.base_whole() && records.digest() == header.base_state && records.count() == header.base_records;
+    let proven = segment.base_whole()
+        && records.digest() == header.base_state
+        && records.count() == header.base_records;
     proven.then_some(State { records, sequence: header.base_sequence, term: header.base_term })
 }
 

@@ -71,22 +71,25 @@ impl Records {
 
     /// Every record, the hidden tree included.
     pub fn all(&self) -> impl Iterator<Item = (&str, &[u8], &Held)> {
-        self.trees.iter().flat_map(|(tree, keys)| keys.iter().map(move |(key, held)| (tree.as_str(), key.as_slice(), held)))
+        self.trees.iter().flat_map(|(tree, keys)| {
+            keys.iter().map(move |(key, held)| (tree.as_str(), key.as_slice(), held))
+        })
     }
 
     /// Every record a caller may see.
     pub fn shown(&self) -> impl Iterator<Item = RecordRef<'_>> {
-        self.all().filter(|(tree, _, _)| !tree.starts_with('\0')).map(|(tree, key, held)| RecordRef {
-            tree,
-            key,
-            value: &held.value,
-            sequence: Sequence(held.sequence),
+        self.all().filter(|(tree, _, _)| !tree.starts_with('\0')).map(|(tree, key, held)| {
+            RecordRef { tree, key, value: &held.value, sequence: Sequence(held.sequence) }
         })
     }
 
     /// Records per tree, without the hidden tree.
     pub fn counts(&self) -> BTreeMap<String, u64> {
-        self.trees.iter().filter(|(tree, _)| !tree.starts_with('\0')).map(|(tree, keys)| (tree.clone(), keys.len() as u64)).collect()
+        self.trees
+            .iter()
+            .filter(|(tree, _)| !tree.starts_with('\0'))
+            .map(|(tree, keys)| (tree.clone(), keys.len() as u64))
+            .collect()
     }
 
     /// Records per tree, the hidden tree included.
@@ -105,6 +108,11 @@ impl Records {
 
     /// What is fenced, as kept in the hidden tree.
     pub fn fenced(&self) -> Vec<DamagedRecord> {
-        self.trees.get(FENCED_TREE).into_iter().flatten().filter_map(|(_, held)| crate::fence::decode(&held.value)).collect()
+        self.trees
+            .get(FENCED_TREE)
+            .into_iter()
+            .flatten()
+            .filter_map(|(_, held)| crate::fence::decode(&held.value))
+            .collect()
     }
 }

@@ -3,16 +3,16 @@
 //! Relies on `witness` and `reconcile`. Never deletes a damaged file: it is renamed and stays. Until the verdict is in,
 //! nothing on the disk is changed, so a refusal leaves everything as it was.
 
-use crate::books::Books;
 use crate::contract::{DamagedRecord, StoreError};
 use crate::disk::Disk;
-use crate::engine::{BooksStanding, Bounds, Parts};
+use crate::engine::{Bounds, MirrorStanding, Parts};
 use crate::entry::Sequence;
 use crate::fence;
 use crate::identity::Identity;
 use crate::journal::scan::{Part, SegmentReading};
 use crate::journal::watermark::{self, Mark};
 use crate::journal::{Journal, Start};
+use crate::mirror::Mirror;
 use crate::reconcile::{Case, State, Verdict};
 use crate::records::Records;
 use crate::report::{Finding, OpenError, OpenReport};
@@ -35,14 +35,18 @@ pub(crate) struct Judged {
     pub state: State,
     /// The newest segment can take more commits.
     pub resume: bool,
-    pub standing: BooksStanding,
+    pub standing: MirrorStanding,
     pub findings: Vec<Finding>,
     pub lost: Option<(u64, u64)>,
 }
 
 /// Reads and judges; changes nothing. `None`: there is no store.
-pub(crate) fn judge(disk: &mut impl Disk, books: &mut impl Books, expected: &Expected) -> Result<Option<Judged>, OpenError> {
-    let mut witnesses = gather(disk, books)?;
+pub(crate) fn judge(
+    disk: &mut impl Disk,
+    mirror: &mut impl Mirror,
+    expected: &Expected,
+) -> Result<Option<Judged>, OpenError> {
+    let mut witnesses = gather(disk, mirror)?;
     let identity = identify(&mut witnesses, expected)?;
     if witnesses.is_empty() {
         return Ok(None);
@@ -50,13 +54,20 @@ pub(crate) fn judge(disk: &mut impl Disk, books: &mut impl Books, expected: &Exp
     let mut findings = note_files(&witnesses);
     let case = Case::new(&witnesses, disk.boot());
     let (mut resume, mut lost) = (false, None);
-    let state = match case.judge(|| books.read()) {
+    let state = match case.judge(|| mirror.read()) {
         Verdict::Whole(whole) => {
             let newest = witnesses.newest();
             // A last commit that no watermark confirms may be in the page cache only, even after a sync that "worked" once
             // more after one that failed: it is written anew into a new segment.
-            let confirmed = witnesses.watermark.newest.as_ref().is_some_and(|mark| mark.sequence == whole.sequence);
-            resume = confirmed && newest.is_some_and(|segment| segment.is_spotless() && segment.header.number == witnesses.last_number());
+            let confirmed = witnesses
+                .watermark
+                .newest
+                .as_ref()
+                .is_some_and(|mark| mark.sequence == whole.sequence);
+            resume = confirmed
+                && newest.is_some_and(|segment| {
+                    segment.is_spotless() && segment.header.number == witnesses.last_number()
+                });
             whole
         }
         Verdict::Proven(proven, source) => {
@@ -71,16 +82,24 @@ pub(crate) fn judge(disk: &mut impl Disk, books: &mut impl Books, expected: &Exp
         }
     };
     let unproven = findings.iter().any(|finding| matches!(finding, Finding::RecordDamaged(_)));
-    let mut standing = BooksStanding::default();
+    let mut standing = MirrorStanding::default();
     let before = findings.len();
-    if let Some((sealed, pending)) = case.books_behind(&state, &mut findings).filter(|_| !unproven) {
+    if let Some((sealed, pending)) = case.mirror_behind(&state, &mut findings).filter(|_| !unproven)
+    {
         (standing.sealed, standing.pending) = (Some(sealed), pending);
     }
-    standing.keep_old = unproven || findings[before..].iter().any(|finding| matches!(finding, Finding::BooksDamaged { .. }));
+    standing.keep_old = unproven
+        || findings[before..]
+            .iter()
+            .any(|finding| matches!(finding, Finding::MirrorDamaged { .. }));
     Ok(Some(Judged { witnesses, identity, state, resume, standing, findings, lost }))
 }
 
-fn raise_fences(mut state: State, damaged: Vec<DamagedRecord>, findings: &mut Vec<Finding>) -> State {
+fn raise_fences(
+    mut state: State,
+    damaged: Vec<DamagedRecord>,
+    findings: &mut Vec<Finding>,
+) -> State {
     for each in damaged {
         let raised = fence::raise(&each);
         state.records.apply(state.sequence, &raised.tree, &raised.key, raised.value.as_deref());
@@ -90,7 +109,10 @@ fn raise_fences(mut state: State, damaged: Vec<DamagedRecord>, findings: &mut Ve
 }
 
 /// What is wrong in a segment, without a last commit that was half written and never acknowledged.
-fn damage_in<'a>(segment: &'a SegmentReading, mark: Option<&Mark>) -> impl Iterator<Item = Finding> + 'a {
+fn damage_in<'a>(
+    segment: &'a SegmentReading,
+    mark: Option<&Mark>,
+) -> impl Iterator<Item = Finding> + 'a {
     let half = half_written(segment, mark);
     segment
         .findings
@@ -103,7 +125,8 @@ fn damage_in<'a>(segment: &'a SegmentReading, mark: Option<&Mark>) -> impl Itera
 /// use: a later segment means that a recovery found it so, said it, and started afresh. A closing frame is never acknowledged.
 fn half_written(segment: &SegmentReading, mark: Option<&Mark>) -> Option<u64> {
     let Some(Part::Whole(last)) = segment.parts.last() else { return None };
-    let past = |mark: &Mark| mark.sequence < last.header.sequence || mark.segment > segment.header.number;
+    let past =
+        |mark: &Mark| mark.sequence < last.header.sequence || mark.segment > segment.header.number;
     let last_offset = segment.next.offset - last.len as u64;
     let possible = segment.closed || mark.is_none_or(past);
     let half = |finding: &Finding| matches!(finding, Finding::LaneRepaired { offset, .. } if *offset == last_offset);
@@ -122,25 +145,35 @@ fn note_files(witnesses: &Witnesses) -> Vec<Finding> {
             let reason = format!("lane offset {}: a frame is damaged in both copies", hole.offset);
             findings.push(Finding::SegmentDamaged { file: segment.file.clone(), reason });
         }
-        let torn = segment.tail.first().map(|hole| hole.offset).or(segment.stray).or(half_written(segment, mark));
-        let newest = witnesses.newest().is_some_and(|newest| newest.header.number == segment.header.number);
+        let torn = segment
+            .tail
+            .first()
+            .map(|hole| hole.offset)
+            .or(segment.stray)
+            .or(half_written(segment, mark));
+        let newest =
+            witnesses.newest().is_some_and(|newest| newest.header.number == segment.header.number);
         if let Some(offset) = torn.filter(|_| newest) {
             findings.push(match mark.is_some_and(|mark| mark.sequence > segment.head().0) {
                 true => {
-                    let reason = format!("lane offset {offset}: acknowledged commits are damaged in both copies");
+                    let reason = format!(
+                        "lane offset {offset}: acknowledged commits are damaged in both copies"
+                    );
                     Finding::SegmentDamaged { file: segment.file.clone(), reason }
                 }
                 false => Finding::TornTail { file: segment.file.clone(), offset },
             });
         }
     }
-    let numbers: Vec<u64> = witnesses.segments.iter().map(|segment| segment.header.number).collect();
+    let numbers: Vec<u64> =
+        witnesses.segments.iter().map(|segment| segment.header.number).collect();
     let newest_known = witnesses.last_number();
     if numbers.is_empty() || !numbers.contains(&newest_known) {
         findings.push(Finding::SegmentMissing { number: newest_known.max(1) });
     }
     // A crash between the first segment and the first watermark is no damage.
-    let being_made = !witnesses.watermark.present && numbers == [1] && witnesses.segments[0].head().0 == 0;
+    let being_made =
+        !witnesses.watermark.present && numbers == [1] && witnesses.segments[0].head().0 == 0;
     if let Some(offset) = witnesses.watermark.torn {
         findings.push(Finding::TornTail { file: watermark::FILE.to_owned(), offset });
     } else if (mark.is_none() || witnesses.watermark.damaged_slots > 0) && !being_made {
@@ -155,16 +188,28 @@ fn note_files(witnesses: &Witnesses) -> Vec<Finding> {
 }
 
 /// Opens, repairs and reports.
-pub(crate) fn open(disk: &mut impl Disk, books: &mut impl Books, opening: &Opening) -> Result<(Parts, OpenReport), OpenError> {
-    let Some(judged) = judge(disk, books, &opening.expected)? else {
+pub(crate) fn open(
+    disk: &mut impl Disk,
+    mirror: &mut impl Mirror,
+    opening: &Opening,
+) -> Result<(Parts, OpenReport), OpenError> {
+    let Some(judged) = judge(disk, mirror, &opening.expected)? else {
         return make(disk, opening);
     };
     if let Some((from, to)) = judged.lost.filter(|_| !opening.accept_lost_commits) {
-        let reason = judged.findings.iter().map(|finding| finding.to_string()).collect::<Vec<_>>().join("; ");
+        let reason = judged
+            .findings
+            .iter()
+            .map(|finding| finding.to_string())
+            .collect::<Vec<_>>()
+            .join("; ");
         return Err(OpenError::CommitsLost { from, to, reason });
     }
     let fallback = || {
-        Identity::new(opening.expected.kind.clone().unwrap_or_default(), opening.expected.uuid.or(opening.uuid_if_new).unwrap_or_default())
+        Identity::new(
+            opening.expected.kind.clone().unwrap_or_default(),
+            opening.expected.uuid.or(opening.uuid_if_new).unwrap_or_default(),
+        )
     };
     let identity = judged.identity.clone().unwrap_or_else(fallback);
     let Judged { witnesses, state, resume, standing, mut findings, .. } = judged;
@@ -174,10 +219,14 @@ pub(crate) fn open(disk: &mut impl Disk, books: &mut impl Books, opening: &Openi
     let journal = match witnesses.newest().filter(|_| resume) {
         Some(newest) => {
             // The process may have died between the rename that named this segment and the sync of names.
-            disk.sync(&newest.file).and_then(|()| disk.sync_names()).map_err(OpenError::io(&newest.file))?;
+            disk.sync(&newest.file)
+                .and_then(|()| disk.sync_names())
+                .map_err(OpenError::io(&newest.file))?;
             Journal::resume(&newest.header, &newest.file, &newest.next)
         }
-        None => start_segment(disk, &identity, witnesses.last_number() + 1, &state, &opening.bounds)?,
+        None => {
+            start_segment(disk, &identity, witnesses.last_number() + 1, &state, &opening.bounds)?
+        }
     };
     let mark = Mark {
         identity: identity.clone(),
@@ -185,7 +234,7 @@ pub(crate) fn open(disk: &mut impl Disk, books: &mut impl Books, opening: &Openi
         segment: journal.number(),
         sequence: state.sequence,
         term: state.term,
-        books: standing.sealed.unwrap_or(0),
+        mirror: standing.sealed.unwrap_or(0),
         state: state.records.digest(),
         boot: disk.boot().unwrap_or_default(),
         last: false,
@@ -221,7 +270,12 @@ fn make(disk: &mut impl Disk, opening: &Opening) -> Result<(Parts, OpenReport), 
 }
 
 /// Makes a store that starts from `state` where there is none.
-pub(crate) fn make_from(disk: &mut impl Disk, identity: Identity, state: State, bounds: &Bounds) -> Result<(Parts, OpenReport), OpenError> {
+pub(crate) fn make_from(
+    disk: &mut impl Disk,
+    identity: Identity,
+    state: State,
+    bounds: &Bounds,
+) -> Result<(Parts, OpenReport), OpenError> {
     let journal = start_segment(disk, &identity, 1, &state, bounds)?;
     let mark = Mark {
         identity: identity.clone(),
@@ -229,15 +283,24 @@ pub(crate) fn make_from(disk: &mut impl Disk, identity: Identity, state: State, 
         segment: journal.number(),
         sequence: state.sequence,
         term: state.term,
-        books: 0,
+        mirror: 0,
         state: state.records.digest(),
         boot: disk.boot().unwrap_or_default(),
         last: false,
     };
     watermark::create(disk, &mark).map_err(OpenError::io(watermark::FILE))?;
     let State { records, sequence, term } = state;
-    let standing = BooksStanding::default();
-    let parts = Parts { identity, bounds: bounds.clone(), records, sequence, term, journal, mark, standing };
+    let standing = MirrorStanding::default();
+    let parts = Parts {
+        identity,
+        bounds: bounds.clone(),
+        records,
+        sequence,
+        term,
+        journal,
+        mark,
+        standing,
+    };
     Ok(assemble(parts, vec![Finding::Created]))
 }
 
@@ -253,7 +316,13 @@ fn assemble(parts: Parts, findings: Vec<Finding>) -> (Parts, OpenReport) {
     (parts, report)
 }
 
-fn start_segment(disk: &mut impl Disk, identity: &Identity, number: u64, state: &State, bounds: &Bounds) -> Result<Journal, OpenError> {
+fn start_segment(
+    disk: &mut impl Disk,
+    identity: &Identity,
+    number: u64,
+    state: &State,
+    bounds: &Bounds,
+) -> Result<Journal, OpenError> {
     let start = Start {
         identity,
         number,
@@ -264,22 +333,35 @@ fn start_segment(disk: &mut impl Disk, identity: &Identity, number: u64, state: 
         payload_bytes: 0,
     };
     Journal::create(disk, &start).map_err(|error| match error {
-        StoreError::Write { file, source } | StoreError::Sync { file, source } => OpenError::Io { file, source },
-        other => OpenError::Io { file: "the journal".to_owned(), source: std::io::Error::other(other) },
+        StoreError::Write { file, source } | StoreError::Sync { file, source } => {
+            OpenError::Io { file, source }
+        }
+        other => {
+            OpenError::Io { file: "the journal".to_owned(), source: std::io::Error::other(other) }
+        }
     })
 }
 
 /// Renames every damaged journal file: evidence, and out of the way of the next open.
-fn set_aside(disk: &mut impl Disk, witnesses: &Witnesses, findings: &mut Vec<Finding>) -> Result<(), OpenError> {
+fn set_aside(
+    disk: &mut impl Disk,
+    witnesses: &Witnesses,
+    findings: &mut Vec<Finding>,
+) -> Result<(), OpenError> {
     let mark = witnesses.watermark.newest.as_ref();
     let damaged = witnesses.segments.iter().filter(|segment| {
-        let lost_tail = mark.is_some_and(|mark| mark.segment == segment.header.number && mark.sequence > segment.head().0);
+        let lost_tail = mark.is_some_and(|mark| {
+            mark.segment == segment.header.number && mark.sequence > segment.head().0
+        });
         damage_in(segment, mark).next().is_some() || segment.holes().next().is_some() || lost_tail
     });
-    let files: Vec<&String> = damaged.map(|segment| &segment.file).chain(witnesses.unreadable.iter().map(|(file, _)| file)).collect();
+    let files: Vec<&String> = damaged
+        .map(|segment| &segment.file)
+        .chain(witnesses.unreadable.iter().map(|(file, _)| file))
+        .collect();
     let mut taken = witnesses.names.clone();
     for file in &files {
-        let aside = crate::books::aside_name(|name| taken.iter().any(|known| known == name), file);
+        let aside = crate::mirror::aside_name(|name| taken.iter().any(|known| known == name), file);
         disk.rename(file, &aside).map_err(OpenError::io(*file))?;
         taken.push(aside.clone());
         findings.push(Finding::SetAside { file: (*file).clone(), aside });

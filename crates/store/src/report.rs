@@ -73,14 +73,14 @@ pub enum Finding {
         reason: String,
     },
     /// The books were missing; they are made anew at the next checkpoint.
-    BooksMissing,
+    MirrorMissing,
     /// The books were damaged; they are kept aside and made anew at the next checkpoint.
-    BooksDamaged {
+    MirrorDamaged {
         /// What is wrong.
         reason: String,
     },
     /// A crash interrupted the books while they were brought up; they are made anew at the next checkpoint. Harmless.
-    BooksInterrupted,
+    MirrorInterrupted,
     /// A damaged file was kept as evidence.
     SetAside {
         /// Its old name.
@@ -102,7 +102,7 @@ pub enum Finding {
 impl Finding {
     /// Whether this tells of damage. A first start and the traces of a crash are none.
     pub fn is_damage(&self) -> bool {
-        !matches!(self, Finding::Created | Finding::TornTail { .. } | Finding::BooksInterrupted)
+        !matches!(self, Finding::Created | Finding::TornTail { .. } | Finding::MirrorInterrupted)
     }
 }
 
@@ -116,7 +116,9 @@ impl fmt::Display for Finding {
             Finding::LaneRepaired { file, lane, offset, sequence } => {
                 write!(f, "{file}: copy {lane} of commit {sequence} at lane offset {offset} is damaged; the other copy proves it")
             }
-            Finding::HeaderRepaired { file } => write!(f, "{file}: one of two header pages is damaged; the other proves it"),
+            Finding::HeaderRepaired { file } => {
+                write!(f, "{file}: one of two header pages is damaged; the other proves it")
+            }
             Finding::LengthWrong { file, found_bytes, expected_bytes } => {
                 write!(f, "{file}: {found_bytes} bytes long, it was made with {expected_bytes}")
             }
@@ -126,11 +128,19 @@ impl fmt::Display for Finding {
                 write!(f, "the journal was written anew at commit {sequence}, proven by {source}")
             }
             Finding::WatermarkDamaged { reason } => write!(f, "watermark: {reason}"),
-            Finding::BooksMissing => write!(f, "the books are missing; they are made anew from the journal"),
-            Finding::BooksDamaged { reason } => write!(f, "the books are damaged ({reason}); they are made anew from the journal"),
-            Finding::BooksInterrupted => write!(f, "a crash interrupted the books; they are made anew from the journal"),
+            Finding::MirrorMissing => {
+                write!(f, "the books are missing; they are made anew from the journal")
+            }
+            Finding::MirrorDamaged { reason } => {
+                write!(f, "the books are damaged ({reason}); they are made anew from the journal")
+            }
+            Finding::MirrorInterrupted => {
+                write!(f, "a crash interrupted the books; they are made anew from the journal")
+            }
             Finding::SetAside { file, aside } => write!(f, "{file} is kept as {aside}"),
-            Finding::CommitsLost { from, to } => write!(f, "acknowledged commits {from} to {to} are lost"),
+            Finding::CommitsLost { from, to } => {
+                write!(f, "acknowledged commits {from} to {to} are lost")
+            }
             Finding::RecordDamaged(record) => write!(f, "{record}"),
         }
     }
@@ -163,7 +173,11 @@ impl OpenReport {
 impl fmt::Display for OpenReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let records: u64 = self.counts.values().sum();
-        write!(f, "{}: commit {}, term {}, {records} records", self.identity, self.sequence, self.term)?;
+        write!(
+            f,
+            "{}: commit {}, term {}, {records} records",
+            self.identity, self.sequence, self.term
+        )?;
         self.findings.iter().try_for_each(|finding| write!(f, "\n  {finding}"))
     }
 }

@@ -1,13 +1,13 @@
 //! Gathers what the files say before anyone judges them: segments, watermark, the seal of the books, and whose they are.
 //!
-//! Relies on `journal`, `books`. Never changes a file.
+//! Relies on `journal`, `mirror`. Never changes a file.
 
-use crate::books::{Books, Survey};
 use crate::disk::Disk;
 use crate::identity::{Identity, KIND_BYTES_MAX};
 use crate::journal::scan::{read_segment, SegmentReading, Unreadable};
 use crate::journal::segment::number_of;
 use crate::journal::watermark::{self, WatermarkReading};
+use crate::mirror::{Mirror, Survey};
 use crate::report::{Finding, OpenError};
 use std::collections::BTreeMap;
 use std::io;
@@ -38,7 +38,10 @@ pub(crate) struct Expected {
 impl Witnesses {
     /// Nothing was ever kept here.
     pub fn is_empty(&self) -> bool {
-        self.segments.is_empty() && self.unreadable.is_empty() && !self.watermark.present && matches!(self.survey, Survey::Missing)
+        self.segments.is_empty()
+            && self.unreadable.is_empty()
+            && !self.watermark.present
+            && matches!(self.survey, Survey::Missing)
     }
 
     /// The newest segment that can be read.
@@ -50,12 +53,13 @@ impl Witnesses {
     pub fn last_number(&self) -> u64 {
         let named = self.names.iter().filter_map(|name| number_of(name));
         let marked = self.watermark.newest.iter().map(|mark| mark.segment);
-        let read = self.segments.iter().map(|segment| segment.header.number + u64::from(segment.closed));
+        let read =
+            self.segments.iter().map(|segment| segment.header.number + u64::from(segment.closed));
         named.chain(marked).chain(read).max().unwrap_or(0)
     }
 
     /// What the seal of the books says, if every byte of them is as sealed.
-    pub fn sealed(&self) -> Option<&crate::books::Title> {
+    pub fn sealed(&self) -> Option<&crate::mirror::Title> {
         match &self.survey {
             Survey::Sealed(title) => Some(title),
             _ => None,
@@ -64,7 +68,10 @@ impl Witnesses {
 }
 
 /// Reads every file of the store.
-pub(crate) fn gather(disk: &mut impl Disk, books: &mut impl Books) -> Result<Witnesses, OpenError> {
+pub(crate) fn gather(
+    disk: &mut impl Disk,
+    mirror: &mut impl Mirror,
+) -> Result<Witnesses, OpenError> {
     // The watermark before everything else: while a process commits, what is read later can only be further on.
     let watermark = match disk.read(watermark::FILE) {
         Ok(bytes) => watermark::read(&bytes),
@@ -78,7 +85,9 @@ pub(crate) fn gather(disk: &mut impl Disk, books: &mut impl Books) -> Result<Wit
         let bytes = disk.read(file).map_err(OpenError::io(file))?;
         let mut segment = match read_segment(file, &bytes) {
             Ok(segment) => segment,
-            Err(Unreadable::Newer(version)) => return Err(OpenError::Newer { file: file.clone(), version }),
+            Err(Unreadable::Newer(version)) => {
+                return Err(OpenError::Newer { file: file.clone(), version })
+            }
             Err(Unreadable::Damaged(reason)) => {
                 unreadable.push((file.clone(), reason));
                 continue;
@@ -89,7 +98,9 @@ pub(crate) fn gather(disk: &mut impl Disk, books: &mut impl Books) -> Result<Wit
             let reason = format!("holds segment {number}: files were swapped or copied");
             segment.findings.push(Finding::SegmentDamaged { file: file.clone(), reason });
         }
-        let rank = |segment: &SegmentReading| (segment.head().0, segment.parts.len(), number_of(&segment.file) == Some(number));
+        let rank = |segment: &SegmentReading| {
+            (segment.head().0, segment.parts.len(), number_of(&segment.file) == Some(number))
+        };
         let worse = match by_number.remove(&number) {
             Some(other) if rank(&other) > rank(&segment) => std::mem::replace(&mut segment, other),
             Some(other) => other,
@@ -101,17 +112,35 @@ pub(crate) fn gather(disk: &mut impl Disk, books: &mut impl Books) -> Result<Wit
         unreadable.push((worse.file, format!("a second copy of segment {number}")));
         by_number.insert(number, segment);
     }
-    let survey = books.survey();
+    let survey = mirror.survey();
     if let Survey::Newer(version) = survey {
         return Err(OpenError::Newer { file: "books.seal".to_owned(), version });
     }
-    let leftovers = names.iter().filter(|name| name.ends_with(".new") && *name != "books.seal.new").cloned().collect();
-    Ok(Witnesses { segments: by_number.into_values().collect(), unreadable, watermark, survey, leftovers, names })
+    let leftovers = names
+        .iter()
+        .filter(|name| name.ends_with(".new") && *name != "books.seal.new")
+        .cloned()
+        .collect();
+    Ok(Witnesses {
+        segments: by_number.into_values().collect(),
+        unreadable,
+        watermark,
+        survey,
+        leftovers,
+        names,
+    })
 }
 
 /// Whose store this is: by what is expected, else by most files. Files of others become unreadable ones. `None`: nothing says.
-pub(crate) fn identify(witnesses: &mut Witnesses, expected: &Expected) -> Result<Option<Identity>, OpenError> {
-    if let Some(kind) = expected.kind.as_ref().filter(|kind| kind.is_empty() || kind.len() > KIND_BYTES_MAX || kind.contains('\0')) {
+pub(crate) fn identify(
+    witnesses: &mut Witnesses,
+    expected: &Expected,
+) -> Result<Option<Identity>, OpenError> {
+    if let Some(kind) = expected
+        .kind
+        .as_ref()
+        .filter(|kind| kind.is_empty() || kind.len() > KIND_BYTES_MAX || kind.contains('\0'))
+    {
         return Err(OpenError::BadKind { kind: kind.clone() });
     }
     let mut votes: BTreeMap<Identity, u32> = BTreeMap::new();
@@ -121,23 +150,38 @@ pub(crate) fn identify(witnesses: &mut Witnesses, expected: &Expected) -> Result
         *votes.entry(identity.clone()).or_default() += 1;
     }
     let fits = |identity: &Identity| {
-        expected.kind.as_ref().is_none_or(|kind| *kind == identity.kind) && expected.uuid.is_none_or(|uuid| uuid == identity.uuid)
+        expected.kind.as_ref().is_none_or(|kind| *kind == identity.kind)
+            && expected.uuid.is_none_or(|uuid| uuid == identity.uuid)
     };
-    let Some(most) = votes.iter().max_by_key(|(identity, votes)| (fits(identity), **votes)).map(|(identity, _)| identity.clone()) else {
+    let Some(most) = votes
+        .iter()
+        .max_by_key(|(identity, votes)| (fits(identity), **votes))
+        .map(|(identity, _)| identity.clone())
+    else {
         return Ok(None);
     };
     if !fits(&most) {
-        let expected = Identity::new(expected.kind.clone().unwrap_or_default(), expected.uuid.unwrap_or_default());
+        let expected = Identity::new(
+            expected.kind.clone().unwrap_or_default(),
+            expected.uuid.unwrap_or_default(),
+        );
         return Err(OpenError::WrongIdentity { found: most, expected });
     }
-    let (ours, foreign): (Vec<_>, Vec<_>) =
-        std::mem::take(&mut witnesses.segments).into_iter().partition(|segment| segment.header.identity == most);
+    let (ours, foreign): (Vec<_>, Vec<_>) = std::mem::take(&mut witnesses.segments)
+        .into_iter()
+        .partition(|segment| segment.header.identity == most);
     witnesses.segments = ours;
-    witnesses.unreadable.extend(foreign.into_iter().map(|segment| (segment.file, format!("belongs to {}", segment.header.identity))));
+    witnesses.unreadable.extend(
+        foreign
+            .into_iter()
+            .map(|segment| (segment.file, format!("belongs to {}", segment.header.identity))),
+    );
     if witnesses.watermark.newest.as_ref().is_some_and(|mark| mark.identity != most) {
         witnesses.watermark.newest = None;
     }
-    if let Some(other) = witnesses.sealed().map(|title| title.identity.clone()).filter(|identity| *identity != most) {
+    if let Some(other) =
+        witnesses.sealed().map(|title| title.identity.clone()).filter(|identity| *identity != most)
+    {
         witnesses.survey = Survey::Damaged(format!("they belong to {other}"));
     }
     Ok(Some(most))

@@ -40,7 +40,12 @@ fn durable_keeps_the_contract() {
     let turn = Cell::new(0);
     let make = || {
         turn.set(turn.get() + 1);
-        DurableStore::open(&dir.path().join(turn.get().to_string()), Options::new("agent").create_as([1; 16])).unwrap().0
+        DurableStore::open(
+            &dir.path().join(turn.get().to_string()),
+            Options::new("agent").create_as([1; 16]),
+        )
+        .unwrap()
+        .0
     };
     conformance::check_all(make);
     let (store, path) = (make(), dir.path().join(turn.get().to_string()));

@@ -12,13 +12,14 @@ const UUID: [u8; 16] = [9; 16];
 
 fn bounds() -> Bounds {
     // Small segments: the workload rolls and trims several times.
-    Bounds { segment_bytes: 4096, books_behind_records: 4, segments_kept: 1 }
+    Bounds { segment_bytes: 4096, mirror_behind_records: 4, segments_kept: 1 }
 }
 
 /// The batch of commit `number` (from 1), always the same.
 fn batch(number: u64) -> Vec<Entry> {
     let key = |n: u64| format!("k{}", n % 7).into_bytes();
-    let mut entries = vec![Entry::put("claims", key(number), vec![number as u8; (number * 97 % 900) as usize])];
+    let mut entries =
+        vec![Entry::put("claims", key(number), vec![number as u8; (number * 97 % 900) as usize])];
     if number.is_multiple_of(2) {
         entries.push(Entry::put("tasks", key(number * 3), format!("task of {number}")));
     }
@@ -40,7 +41,10 @@ fn model_at(sequence: u64) -> Model {
 }
 
 fn state_of(store: &FaultyStore) -> Model {
-    store.records().map(|record| ((record.tree.to_owned(), record.key.to_vec()), record.value.to_vec())).collect()
+    store
+        .records()
+        .map(|record| ((record.tree.to_owned(), record.key.to_vec()), record.value.to_vec()))
+        .collect()
 }
 
 /// Commits up to `last`, with checkpoints between; the number of the last acknowledged commit and whether all went well.
@@ -65,7 +69,10 @@ fn prove(store: &mut FaultyStore, acknowledged: u64, story: &str) -> u64 {
     let report = store.reopen().unwrap_or_else(|error| panic!("{story}: {error}"));
     assert!(report.is_sound(), "{story}: a crash is no damage, but: {report}");
     let found = store.sequence().0;
-    assert!(found == acknowledged || found == acknowledged + 1, "{story}: acknowledged {acknowledged}, found {found}");
+    assert!(
+        found == acknowledged || found == acknowledged + 1,
+        "{story}: acknowledged {acknowledged}, found {found}"
+    );
     assert_eq!(state_of(store), model_at(found), "{story}: the state is that of a commit");
     found
 }
@@ -86,7 +93,11 @@ fn a_crash_at_every_operation_keeps_what_was_acknowledged() {
         for seed in 0..4 {
             let story = format!("crash at {at} of {operations}, seed {seed}");
             let mut store = FaultyStore::unopened("agent", UUID, seed, bounds());
-            store.set_faults(DiskFaults { crash_at: Some(at), in_order: seed == 1, ..DiskFaults::default() });
+            store.set_faults(DiskFaults {
+                crash_at: Some(at),
+                in_order: seed == 1,
+                ..DiskFaults::default()
+            });
             let acknowledged = match store.reopen() {
                 Ok(_) => run(&mut store, last).0,
                 Err(_) => 0,
@@ -133,16 +144,23 @@ fn a_failed_write_or_sync_stops_the_store_for_good() {
     let mut struck = 0;
     for at in 1..=operations {
         for seed in 0..3 {
-            let (fail_write_at, fail_sync_at) = if seed == 0 { (Some(at), None) } else { (None, Some(at)) };
+            let (fail_write_at, fail_sync_at) =
+                if seed == 0 { (Some(at), None) } else { (None, Some(at)) };
             let mut store = FaultyStore::unopened("agent", UUID, seed, bounds());
             store.set_faults(DiskFaults { fail_write_at, fail_sync_at, ..DiskFaults::default() });
             let opened = store.reopen().is_ok();
             let (acknowledged, outcome) = if opened { run(&mut store, last) } else { (0, Ok(())) };
             if let Err(error) = outcome {
                 struck += 1;
-                assert!(matches!(error, StoreError::Write { .. } | StoreError::Sync { .. }), "{error}");
+                assert!(
+                    matches!(error, StoreError::Write { .. } | StoreError::Sync { .. }),
+                    "{error}"
+                );
                 let again = store.commit(1, &[]);
-                assert!(matches!(again, Err(StoreError::Poisoned { .. })), "a failed fsync is never retried: {again:?}");
+                assert!(
+                    matches!(again, Err(StoreError::Poisoned { .. })),
+                    "a failed fsync is never retried: {again:?}"
+                );
             }
             // Even when the page cache still shows what never reached the platter: kill, open, and only then the power cut.
             let story = format!("fault at {at}, seed {seed}");

@@ -15,9 +15,9 @@ const CASES: u64 = 2400;
 const UUID: [u8; 16] = [7; 16];
 
 /// SplitMix64.
-struct Luck(u64);
+struct Rng(u64);
 
-impl Luck {
+impl Rng {
     fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
@@ -28,13 +28,25 @@ impl Luck {
 }
 
 fn options() -> Options {
-    Options::new("agent").create_as(UUID).bounds(Bounds { segment_bytes: 12 << 10, books_behind_records: 1000, segments_kept: 1 })
+    Options::new("agent").create_as(UUID).bounds(Bounds {
+        segment_bytes: 12 << 10,
+        mirror_behind_records: 1000,
+        segments_kept: 1,
+    })
 }
 
 fn batch(number: u64) -> Vec<Entry> {
-    let mut entries = vec![Entry::put("claims", format!("claim-{}", number % 13), vec![number as u8; (number * 131 % 700) as usize])];
+    let mut entries = vec![Entry::put(
+        "claims",
+        format!("claim-{}", number % 13),
+        vec![number as u8; (number * 131 % 700) as usize],
+    )];
     if number.is_multiple_of(2) {
-        entries.push(Entry::put("tasks", format!("task-{}", number % 5), format!("state {number}")));
+        entries.push(Entry::put(
+            "tasks",
+            format!("task-{}", number % 5),
+            format!("state {number}"),
+        ));
     }
     if number.is_multiple_of(5) {
         entries.push(Entry::delete("claims", format!("claim-{}", (number + 6) % 13)));
@@ -129,34 +141,35 @@ fn templates(root: &Path) -> Vec<Template> {
 }
 
 /// Damages one file; the flag says whether a single copy of anything can be hit at all (a bit or a page).
-fn damage(dir: &Path, older: &Path, luck: &mut Luck) -> (String, bool) {
+fn damage(dir: &Path, older: &Path, rng: &mut Rng) -> (String, bool) {
     let all = files(dir);
-    let journal: Vec<&PathBuf> = all.iter().filter(|file| file.extension().is_some_and(|end| end == "seg")).collect();
+    let journal: Vec<&PathBuf> =
+        all.iter().filter(|file| file.extension().is_some_and(|end| end == "seg")).collect();
     // Half of the damage goes to the journal: there are few of those files.
-    let file = match luck.below(2) {
-        0 if !journal.is_empty() => journal[luck.below(journal.len() as u64) as usize].clone(),
-        _ => all[luck.below(all.len() as u64) as usize].clone(),
+    let file = match rng.below(2) {
+        0 if !journal.is_empty() => journal[rng.below(journal.len() as u64) as usize].clone(),
+        _ => all[rng.below(all.len() as u64) as usize].clone(),
     };
     let name = file.strip_prefix(dir).unwrap().display().to_string();
     let mut bytes = fs::read(&file).unwrap();
     let len = bytes.len() as u64;
     let meaningful: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at] != 0).collect();
-    let story = match luck.below(9) {
+    let story = match rng.below(9) {
         0..=2 if !meaningful.is_empty() => {
-            let at = meaningful[luck.below(meaningful.len() as u64) as usize];
-            bytes[at] ^= 1 << luck.below(8);
+            let at = meaningful[rng.below(meaningful.len() as u64) as usize];
+            bytes[at] ^= 1 << rng.below(8);
             fs::write(&file, bytes).unwrap();
             return (format!("bit flip in {name} at {at}"), true);
         }
         3 | 4 if len > 0 => {
-            let page = (luck.below(len.div_ceil(4096)) * 4096) as usize;
+            let page = (rng.below(len.div_ceil(4096)) * 4096) as usize;
             let end = bytes.len().min(page + 4096);
             bytes[page..end].fill(0);
             fs::write(&file, bytes).unwrap();
             return (format!("zeroed page of {name} at {page}"), true);
         }
         5 => {
-            let to = luck.below(len);
+            let to = rng.below(len);
             bytes.truncate(to as usize);
             fs::write(&file, bytes).unwrap();
             format!("{name} cut to {to} of {len}")
@@ -166,7 +179,7 @@ fn damage(dir: &Path, older: &Path, luck: &mut Luck) -> (String, bool) {
             format!("{name} deleted")
         }
         7 => {
-            let other = &all[luck.below(all.len() as u64) as usize];
+            let other = &all[rng.below(all.len() as u64) as usize];
             let content = fs::read(other).unwrap();
             fs::write(other, &bytes).unwrap();
             fs::write(&file, content).unwrap();
@@ -178,7 +191,7 @@ fn damage(dir: &Path, older: &Path, luck: &mut Luck) -> (String, bool) {
                 format!("{name} put back to an older version")
             }
             Err(_) => {
-                let garbage: Vec<u8> = (0..len.min(5000)).map(|_| luck.below(256) as u8).collect();
+                let garbage: Vec<u8> = (0..len.min(5000)).map(|_| rng.below(256) as u8).collect();
                 fs::write(&file, garbage).unwrap();
                 format!("{name} overwritten with noise")
             }
@@ -188,7 +201,10 @@ fn damage(dir: &Path, older: &Path, luck: &mut Luck) -> (String, bool) {
 }
 
 fn state_of(store: &DurableStore) -> Model {
-    store.records().map(|record| ((record.tree.to_owned(), record.key.to_vec()), record.value.to_vec())).collect()
+    store
+        .records()
+        .map(|record| ((record.tree.to_owned(), record.key.to_vec()), record.value.to_vec()))
+        .collect()
 }
 
 /// Every record is right or named.
@@ -196,11 +212,18 @@ fn judge(store: &DurableStore, expected: &Model, story: &str) -> bool {
     let found = state_of(store);
     let unnamed = store.damaged().iter().any(|damaged| damaged.tree.is_none());
     let named = |key: &(String, Vec<u8>)| {
-        unnamed || store.damaged().iter().any(|damaged| damaged.tree.as_ref() == Some(&key.0) && damaged.key.as_ref() == Some(&key.1))
+        unnamed
+            || store.damaged().iter().any(|damaged| {
+                damaged.tree.as_ref() == Some(&key.0) && damaged.key.as_ref() == Some(&key.1)
+            })
     };
     for key in expected.keys().chain(found.keys()) {
         let (right, is) = (expected.get(key), found.get(key));
-        assert!(right == is || named(key), "{story}: {key:?} is {is:?}, not {right:?}, and nobody says so: {:?}", store.damaged());
+        assert!(
+            right == is || named(key),
+            "{story}: {key:?} is {is:?}, not {right:?}, and nobody says so: {:?}",
+            store.damaged()
+        );
     }
     &found == expected
 }
@@ -214,22 +237,25 @@ struct Tally {
 }
 
 fn one_case(case: u64, templates: &[Template], dir: &Path, tally: &mut Tally) {
-    let mut luck = Luck(case * 7919);
-    let template = &templates[luck.below(templates.len() as u64) as usize];
-    let older: Vec<&Template> = templates.iter().filter(|other| other.acknowledged <= template.acknowledged).collect();
-    let older = older[luck.below(older.len() as u64) as usize];
+    let mut rng = Rng(case * 7919);
+    let template = &templates[rng.below(templates.len() as u64) as usize];
+    let older: Vec<&Template> =
+        templates.iter().filter(|other| other.acknowledged <= template.acknowledged).collect();
+    let older = older[rng.below(older.len() as u64) as usize];
     copy_dir(&template.dir, dir);
     // One case in four has two faults at once; older versions only come alone, as two of them are a whole older store.
-    let (first, small) = damage(dir, &older.dir, &mut luck);
+    let (first, small) = damage(dir, &older.dir, &mut rng);
     let mut story = format!("case {case}, {}: {first}", template.name);
     let mut single = small;
     if case.is_multiple_of(4) && !first.contains("older") {
-        let (second, _) = damage(dir, Path::new("/nowhere"), &mut luck);
+        let (second, _) = damage(dir, Path::new("/nowhere"), &mut rng);
         story = format!("{story}; {second}");
         single = false;
     }
-    let checked = catch_unwind(AssertUnwindSafe(|| check(dir, Depth::Bytes))).unwrap_or_else(|_| panic!("{story}: check panicked"));
-    let opened = catch_unwind(AssertUnwindSafe(|| DurableStore::open(dir, options()))).unwrap_or_else(|_| panic!("{story}: open panicked"));
+    let checked = catch_unwind(AssertUnwindSafe(|| check(dir, Depth::Bytes)))
+        .unwrap_or_else(|_| panic!("{story}: check panicked"));
+    let opened = catch_unwind(AssertUnwindSafe(|| DurableStore::open(dir, options())))
+        .unwrap_or_else(|_| panic!("{story}: open panicked"));
     let expected = model_at(template.acknowledged);
     match opened {
         Ok((store, report)) => {
@@ -241,8 +267,13 @@ fn one_case(case: u64, templates: &[Template], dir: &Path, tally: &mut Tally) {
                 (false, _) => tally.named += 1,
             }
             assert!(right || !single, "{story}: a single bit or page is always repaired: {report}");
-            let checked = checked.unwrap_or_else(|error| panic!("{story}: check refused what open took: {error}"));
-            assert_eq!((checked.sequence, checked.digest), (report.sequence, report.digest), "{story}");
+            let checked = checked
+                .unwrap_or_else(|error| panic!("{story}: check refused what open took: {error}"));
+            assert_eq!(
+                (checked.sequence, checked.digest),
+                (report.sequence, report.digest),
+                "{story}"
+            );
             if case.is_multiple_of(16) {
                 go_on(store, dir, &story);
             }
@@ -251,8 +282,8 @@ fn one_case(case: u64, templates: &[Template], dir: &Path, tally: &mut Tally) {
             assert!(!single, "{story}: a single bit or page is never refused: {refused}");
             assert!(matches!(refused, OpenError::CommitsLost { .. }), "{story}: {refused}");
             tally.refused += 1;
-            let (store, report) =
-                DurableStore::open(dir, options().accepting_lost_commits()).unwrap_or_else(|error| panic!("{story}: {error}"));
+            let (store, report) = DurableStore::open(dir, options().accepting_lost_commits())
+                .unwrap_or_else(|error| panic!("{story}: {error}"));
             judge(&store, &expected, &story);
             assert!(!store.damaged().is_empty(), "{story}: {report}");
         }
@@ -262,10 +293,12 @@ fn one_case(case: u64, templates: &[Template], dir: &Path, tally: &mut Tally) {
 /// After a repair the store works, makes its books anew, and is sound when it is opened again.
 fn go_on(mut store: DurableStore, dir: &Path, story: &str) {
     let before = (state_of(&store), store.damaged().to_vec());
-    let commit = store.commit(2, &[Entry::put("after", "damage", story)]).and_then(|_| store.close());
+    let commit =
+        store.commit(2, &[Entry::put("after", "damage", story)]).and_then(|_| store.close());
     commit.unwrap_or_else(|error| panic!("{story}: {error}"));
     drop(store);
-    let (store, report) = DurableStore::open(dir, options()).unwrap_or_else(|error| panic!("{story}: {error}"));
+    let (store, report) =
+        DurableStore::open(dir, options()).unwrap_or_else(|error| panic!("{story}: {error}"));
     assert!(report.is_sound(), "{story}: {report}");
     let mut expected = before.0;
     expected.insert(("after".into(), b"damage".to_vec()), story.as_bytes().to_vec());
@@ -280,19 +313,27 @@ fn scratch() -> tempfile::TempDir {
 }
 
 #[test]
-fn books_alone_prove_all_or_nothing() {
+fn mirror_alone_prove_all_or_nothing() {
     let root = scratch();
-    let template = templates(root.path()).into_iter().find(|template| template.name == "closed").unwrap();
+    let template =
+        templates(root.path()).into_iter().find(|template| template.name == "closed").unwrap();
     let (mut right, mut refused) = (0, 0);
     for case in 0..160 {
         let dir = root.path().join("case");
         copy_dir(&template.dir, &dir);
-        for file in files(&dir).iter().filter(|file| file.extension().is_some_and(|end| end == "seg")) {
+        for file in
+            files(&dir).iter().filter(|file| file.extension().is_some_and(|end| end == "seg"))
+        {
             fs::remove_file(file).unwrap();
         }
-        let mut luck = Luck(case);
-        let story = if case == 0 { "no further damage".to_owned() } else { damage(&dir, Path::new("/nowhere"), &mut luck).0 };
-        let opened = catch_unwind(AssertUnwindSafe(|| DurableStore::open(&dir, options()))).unwrap_or_else(|_| panic!("{story}: panicked"));
+        let mut rng = Rng(case);
+        let story = if case == 0 {
+            "no further damage".to_owned()
+        } else {
+            damage(&dir, Path::new("/nowhere"), &mut rng).0
+        };
+        let opened = catch_unwind(AssertUnwindSafe(|| DurableStore::open(&dir, options())))
+            .unwrap_or_else(|_| panic!("{story}: panicked"));
         match opened {
             Ok((store, report)) => {
                 assert!(!report.is_sound() && store.damaged().is_empty(), "{story}: {report}");
@@ -300,7 +341,10 @@ fn books_alone_prove_all_or_nothing() {
                 right += 1;
             }
             Err(error) => {
-                assert!(case > 0 && matches!(error, OpenError::CommitsLost { .. }), "{story}: {error}");
+                assert!(
+                    case > 0 && matches!(error, OpenError::CommitsLost { .. }),
+                    "{story}: {error}"
+                );
                 refused += 1;
             }
         }
@@ -321,5 +365,8 @@ fn random_damage_is_never_silent() {
         fs::remove_dir_all(&dir).unwrap();
     }
     println!("{CASES} cases: {tally:?}");
-    assert!(tally.repaired > CASES / 4 && tally.refused > 0, "the damage is too harmless to prove anything: {tally:?}");
+    assert!(
+        tally.repaired > CASES / 4 && tally.refused > 0,
+        "the damage is too harmless to prove anything: {tally:?}"
+    );
 }

@@ -10,8 +10,9 @@ use std::process::{Command, Stdio};
 const DIR: &str = "HOLDFAST_STORE_TEST_DIR";
 
 fn open(dir: &Path) -> DurableStore {
-    let bounds = Bounds { segment_bytes: 16 << 10, books_behind_records: 20, segments_kept: 1 };
-    let (store, report) = DurableStore::open(dir, Options::new("agent").create_as([4; 16]).bounds(bounds)).unwrap();
+    let bounds = Bounds { segment_bytes: 16 << 10, mirror_behind_records: 20, segments_kept: 1 };
+    let (store, report) =
+        DurableStore::open(dir, Options::new("agent").create_as([4; 16]).bounds(bounds)).unwrap();
     assert!(report.is_sound(), "kill -9 is no damage: {report}");
     store
 }
@@ -50,7 +51,9 @@ fn a_killed_writer_loses_nothing() {
             .unwrap();
         let target = acknowledged + 15 + round * 17;
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let numbers = lines.map_while(Result::ok).filter_map(|line| line.strip_prefix("acknowledged ")?.parse::<u64>().ok());
+        let numbers = lines
+            .map_while(Result::ok)
+            .filter_map(|line| line.strip_prefix("acknowledged ")?.parse::<u64>().ok());
         let mut killed = false;
         for number in numbers {
             // What it said before it died counts, also what was still in the pipe.
@@ -64,9 +67,16 @@ fn a_killed_writer_loses_nothing() {
         child.wait().unwrap();
         let store = open(dir.path());
         let found = store.sequence().0;
-        assert!(found == acknowledged || found == acknowledged + 1, "round {round}: acknowledged {acknowledged}, found {found}");
+        assert!(
+            found == acknowledged || found == acknowledged + 1,
+            "round {round}: acknowledged {acknowledged}, found {found}"
+        );
         for last in found.saturating_sub(39).max(1)..=found {
-            assert_eq!(store.value("t", &(last % 40).to_be_bytes()), Some(value(last).as_slice()), "round {round}, commit {last}");
+            assert_eq!(
+                store.value("t", &(last % 40).to_be_bytes()),
+                Some(value(last).as_slice()),
+                "round {round}, commit {last}"
+            );
         }
         acknowledged = found;
     }

@@ -20,7 +20,7 @@ enum Step {
     CrashSoon(u8),
     FailSyncSoon(u8),
     FailWriteSoon(u8),
-    DamageBooks,
+    DamageMirror,
     Close,
 }
 
@@ -34,7 +34,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<u8>().prop_map(Step::CrashSoon),
         1 => any::<u8>().prop_map(Step::FailSyncSoon),
         1 => any::<u8>().prop_map(Step::FailWriteSoon),
-        1 => Just(Step::DamageBooks),
+        1 => Just(Step::DamageMirror),
         1 => Just(Step::Close),
     ]
 }
@@ -50,7 +50,10 @@ fn apply(model: &mut Model, batch: &[Entry]) {
 }
 
 fn state_of(store: &FaultyStore) -> Model {
-    store.records().map(|record| ((record.tree.to_owned(), record.key.to_vec()), record.value.to_vec())).collect()
+    store
+        .records()
+        .map(|record| ((record.tree.to_owned(), record.key.to_vec()), record.value.to_vec()))
+        .collect()
 }
 
 /// Opens again; the state is the acknowledged one, or that plus the commit that was under way.
@@ -123,7 +126,7 @@ fn play(seed: u64, steps: &[Step]) {
                 store.kill_process();
                 reopen(&mut store, &mut model, None);
             }
-            Step::DamageBooks => store.damage_books(),
+            Step::DamageMirror => store.damage_mirror(),
             Step::CrashSoon(_) | Step::FailSyncSoon(_) | Step::FailWriteSoon(_) => {
                 let planned = faults(&store, step);
                 store.set_faults(planned);

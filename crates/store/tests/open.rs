@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
 
-use holdfast_store::{check, Depth, DurableStore, Entry, Finding, OpenError, Options, Sequence, Store, StoreError};
+use holdfast_store::{
+    check, Depth, DurableStore, Entry, Finding, OpenError, Options, Sequence, Store, StoreError,
+};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -11,8 +13,12 @@ fn open(dir: &Path) -> DurableStore {
 }
 
 fn segment(dir: &Path) -> PathBuf {
-    let mut files: Vec<PathBuf> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.retain(|file| file.extension().is_some_and(|end| end == "seg") && !file.display().to_string().contains("damaged-"));
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| {
+        file.extension().is_some_and(|end| end == "seg")
+            && !file.display().to_string().contains("damaged-")
+    });
     files.sort();
     files.pop().unwrap()
 }
@@ -20,7 +26,12 @@ fn segment(dir: &Path) -> PathBuf {
 /// Flips a bit in each occurrence of `needle` (both lanes hold it).
 fn spoil(file: &Path, needle: &[u8]) -> usize {
     let mut bytes = fs::read(file).unwrap();
-    let places: Vec<usize> = bytes.windows(needle.len()).enumerate().filter(|(_, window)| *window == needle).map(|(at, _)| at).collect();
+    let places: Vec<usize> = bytes
+        .windows(needle.len())
+        .enumerate()
+        .filter(|(_, window)| *window == needle)
+        .map(|(at, _)| at)
+        .collect();
     places.iter().for_each(|at| bytes[*at] ^= 1);
     fs::write(file, bytes).unwrap();
     places.len()
@@ -30,17 +41,27 @@ fn spoil(file: &Path, needle: &[u8]) -> usize {
 fn a_value_damaged_in_every_copy_is_fenced_by_name_until_it_is_written_again() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = open(dir.path());
-    store.commit(1, &[Entry::put("claims", "a", "older value"), Entry::put("claims", "b", "b1")]).unwrap();
+    store
+        .commit(1, &[Entry::put("claims", "a", "older value"), Entry::put("claims", "b", "b1")])
+        .unwrap();
     store.checkpoint().unwrap();
-    store.commit(1, &[Entry::put("claims", "a", "doomed value"), Entry::put("claims", "c", "c1")]).unwrap();
+    store
+        .commit(1, &[Entry::put("claims", "a", "doomed value"), Entry::put("claims", "c", "c1")])
+        .unwrap();
     store.commit(1, &[Entry::put("claims", "d", "d1")]).unwrap();
     drop(store);
     assert_eq!(spoil(&segment(dir.path()), b"doomed"), 2);
     for round in 0..2 {
         let (store, report) = DurableStore::open(dir.path(), Options::new("agent")).unwrap();
         let [damaged] = store.damaged() else { panic!("{report}") };
-        assert_eq!((damaged.tree.as_deref(), damaged.key.as_deref()), (Some("claims"), Some(b"a".as_slice())));
-        assert_eq!((damaged.sequence, damaged.last_known.as_deref()), (Some(Sequence(2)), Some(b"older value".as_slice())));
+        assert_eq!(
+            (damaged.tree.as_deref(), damaged.key.as_deref()),
+            (Some("claims"), Some(b"a".as_slice()))
+        );
+        assert_eq!(
+            (damaged.sequence, damaged.last_known.as_deref()),
+            (Some(Sequence(2)), Some(b"older value".as_slice()))
+        );
         assert_eq!(store.value("claims", b"a"), None, "a fenced record is not served");
         assert_eq!(store.records().count(), 3);
         assert_eq!(report.is_sound(), round == 1, "told when found: {report}");
@@ -50,13 +71,14 @@ fn a_value_damaged_in_every_copy_is_fenced_by_name_until_it_is_written_again() {
     assert!(store.damaged().is_empty());
     drop(store);
     assert!(open(dir.path()).damaged().is_empty());
-    let evidence =
-        fs::read_dir(dir.path()).unwrap().filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("damaged-"));
+    let evidence = fs::read_dir(dir.path()).unwrap().filter(|entry| {
+        entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("damaged-")
+    });
     assert!(evidence.count() >= 1, "damaged files are kept");
 }
 
 #[test]
-fn the_books_repair_what_both_lanes_lost() {
+fn the_mirror_repair_what_both_lanes_lost() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = open(dir.path());
     store.commit(1, &[Entry::put("claims", "a", "precious value")]).unwrap();
@@ -67,7 +89,10 @@ fn the_books_repair_what_both_lanes_lost() {
     let (store, report) = DurableStore::open(dir.path(), Options::new("agent")).unwrap();
     assert_eq!(store.value("claims", b"a"), Some(b"precious value".as_slice()), "{report}");
     assert!(store.damaged().is_empty());
-    assert!(report.findings.iter().any(|finding| matches!(finding, Finding::JournalRebuilt { .. })), "{report}");
+    assert!(
+        report.findings.iter().any(|finding| matches!(finding, Finding::JournalRebuilt { .. })),
+        "{report}"
+    );
 }
 
 #[test]
@@ -97,7 +122,8 @@ fn a_fence_can_be_settled() {
     assert!(matches!(refused, OpenError::CommitsLost { from: 2, to: 2, .. }), "{refused}");
     let report = check(dir.path(), Depth::Bytes).unwrap();
     assert_eq!(report.lost, Some((2, 2)), "{report}");
-    let (mut store, _) = DurableStore::open(dir.path(), Options::new("agent").accepting_lost_commits()).unwrap();
+    let (mut store, _) =
+        DurableStore::open(dir.path(), Options::new("agent").accepting_lost_commits()).unwrap();
     let damaged = store.damaged()[0].clone();
     assert_eq!(damaged.tree, None);
     assert_eq!(store.commit(1, &[]).unwrap(), Sequence(3), "a lost number is not used again");
@@ -118,7 +144,8 @@ fn others_are_refused() {
     drop(store);
     let kind = DurableStore::open(dir.path(), Options::new("master")).unwrap_err();
     assert!(matches!(kind, OpenError::WrongIdentity { .. }), "{kind}");
-    let uuid = DurableStore::open(dir.path(), Options::new("agent").expecting([2; 16])).unwrap_err();
+    let uuid =
+        DurableStore::open(dir.path(), Options::new("agent").expecting([2; 16])).unwrap_err();
     assert!(matches!(uuid, OpenError::WrongIdentity { .. }), "{uuid}");
     let kind = DurableStore::open(dir.path(), Options::new("")).unwrap_err();
     assert!(matches!(kind, OpenError::BadKind { .. }), "{kind}");
@@ -142,7 +169,7 @@ fn a_missing_half_is_made_anew_from_the_other() {
     drop(store);
     fs::remove_dir_all(dir.path().join("books")).unwrap();
     let (mut store, report) = DurableStore::open(dir.path(), Options::new("agent")).unwrap();
-    assert_eq!(report.findings, vec![Finding::BooksMissing]);
+    assert_eq!(report.findings, vec![Finding::MirrorMissing]);
     store.close().unwrap();
     drop(store);
     for file in fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path()) {
@@ -151,7 +178,13 @@ fn a_missing_half_is_made_anew_from_the_other() {
         }
     }
     let (store, report) = DurableStore::open(dir.path(), Options::new("agent")).unwrap();
-    assert!(report.findings.iter().any(|finding| matches!(finding, Finding::JournalRebuilt { sequence: 50, .. })), "{report}");
+    assert!(
+        report
+            .findings
+            .iter()
+            .any(|finding| matches!(finding, Finding::JournalRebuilt { sequence: 50, .. })),
+        "{report}"
+    );
     assert_eq!((store.records().count(), store.term(), store.damaged().len()), (50, 3, 0));
 }
 
@@ -163,7 +196,7 @@ fn a_store_that_cannot_write_stops() {
     fs::remove_dir_all(dir.path()).unwrap();
     fs::write(dir.path(), b"not a directory").unwrap();
     let refused = store.checkpoint().unwrap_err();
-    assert!(matches!(refused, StoreError::Books { .. }), "{refused}");
+    assert!(matches!(refused, StoreError::Mirror { .. }), "{refused}");
     assert!(matches!(store.commit(1, &[]), Err(StoreError::Poisoned { .. })));
     drop(store);
     fs::remove_file(dir.path()).unwrap();

@@ -8,7 +8,10 @@ use std::io;
 
 use uuid::Uuid;
 
-use crate::disk::{check_same, io_fault, open_root, read_label, DiskConfig, DiskFault, Entered, OpenDisk, Opened, TRASH, VOLUMES};
+use crate::disk::{
+    check_same, io_fault, open_root, read_label, DiskConfig, DiskFault, Entered, OpenDisk, Opened,
+    TRASH, VOLUMES,
+};
 use crate::folder::{EnterFault, Folder};
 use crate::label::{DiskLabel, VolumeLabel};
 use crate::label_pair::{read_pair, write_pair, Mending};
@@ -18,9 +21,14 @@ use crate::label_pair::{read_pair, write_pair, Mending};
 ///
 /// # Errors
 /// A [`DiskFault`]; `Foreign` if it is another disk than `found`. The disk keeps its cluster then.
-pub fn adopt_disk(config: &DiskConfig, found: &DiskLabel, cluster_uuid: Uuid) -> Result<OpenDisk, DiskFault> {
+pub fn adopt_disk(
+    config: &DiskConfig,
+    found: &DiskLabel,
+    cluster_uuid: Uuid,
+) -> Result<OpenDisk, DiskFault> {
     let root = open_root(config)?;
-    let unlabelled = || DiskFault::Unlabelled { root: config.root.clone(), expected: found.disk_uuid };
+    let unlabelled =
+        || DiskFault::Unlabelled { root: config.root.clone(), expected: found.disk_uuid };
     let lock = read_label(&root, Mending::Yes)?.ok_or_else(unlabelled)?.folder;
     lock.lock().map_err(io_fault(&config.root, "lock its folder"))?;
     // What counts is what it says now that nobody else writes it.
@@ -31,9 +39,17 @@ pub fn adopt_disk(config: &DiskConfig, found: &DiskLabel, cluster_uuid: Uuid) ->
         check_same(&config.root, found, &pair.label)?;
         if pair.label.cluster_uuid != found.cluster_uuid {
             let expected = (Some(found.disk_uuid), found.cluster_uuid);
-            return Err(DiskFault::Foreign { root: config.root.clone(), expected, found: pair.label });
+            return Err(DiskFault::Foreign {
+                root: config.root.clone(),
+                expected,
+                found: pair.label,
+            });
         }
-        let io = |source| DiskFault::Io { root: config.root.clone(), doing: "write the labels of the new cluster", source };
+        let io = |source| DiskFault::Io {
+            root: config.root.clone(),
+            doing: "write the labels of the new cluster",
+            source,
+        };
         for place in [VOLUMES, TRASH] {
             adopt_volumes(&folder, place, &label).map_err(io)?;
         }
@@ -76,13 +92,19 @@ mod tests {
             trash_volume(&bed.disk, volume_label(2).volume_uuid, 5).unwrap();
             let new_cluster = Uuid::from_u128(0xc2);
             let fresh = DiskLabel { cluster_uuid: new_cluster, ..disk_label(9) };
-            let Err(DiskFault::Foreign { found, .. }) = open_disk(bed.disk.config(), None, &fresh) else { panic!("it must be foreign") };
+            let Err(DiskFault::Foreign { found, .. }) = open_disk(bed.disk.config(), None, &fresh)
+            else {
+                panic!("it must be foreign")
+            };
             let (_, crashed) = crash_at(n, || adopt_disk(bed.disk.config(), &found, new_cluster));
             let disk = adopt_disk(bed.disk.config(), &found, new_cluster).unwrap();
             assert_eq!(disk.label(), &DiskLabel { cluster_uuid: new_cluster, ..disk_label(1) });
             let listed = list_volumes(&disk).unwrap();
-            assert!(listed.damaged.is_empty() && listed.volumes[0].label.cluster_uuid == new_cluster);
-            check_volume(&disk, &VolumeLabel { cluster_uuid: new_cluster, ..volume_label(1) }).unwrap();
+            assert!(
+                listed.damaged.is_empty() && listed.volumes[0].label.cluster_uuid == new_cluster
+            );
+            check_volume(&disk, &VolumeLabel { cluster_uuid: new_cluster, ..volume_label(1) })
+                .unwrap();
             restore_volume(&disk, &list_trash(&disk).unwrap().entries[0]).unwrap();
             assert_eq!(list_volumes(&disk).unwrap().volumes[1].label.cluster_uuid, new_cluster);
             assert_eq!(
@@ -100,9 +122,18 @@ mod tests {
     fn only_the_disk_that_was_named_is_adopted() {
         let bed = Bed::new();
         let other = disk_label(2);
-        assert!(matches!(adopt_disk(bed.disk.config(), &other, Uuid::from_u128(3)), Err(DiskFault::Foreign { .. })));
+        assert!(matches!(
+            adopt_disk(bed.disk.config(), &other, Uuid::from_u128(3)),
+            Err(DiskFault::Foreign { .. })
+        ));
         let claimed = DiskLabel { cluster_uuid: Uuid::nil(), ..disk_label(1) };
-        assert!(matches!(adopt_disk(bed.disk.config(), &claimed, Uuid::from_u128(3)), Err(DiskFault::Foreign { .. })), "nil is not anyone");
+        assert!(
+            matches!(
+                adopt_disk(bed.disk.config(), &claimed, Uuid::from_u128(3)),
+                Err(DiskFault::Foreign { .. })
+            ),
+            "nil is not anyone"
+        );
         bed.disk.verify().unwrap();
     }
 }

@@ -25,9 +25,18 @@ pub struct Capacity {
 /// The [`DiskFault`] that makes the disk unfit.
 pub fn capacity(disk: &OpenDisk) -> Result<Capacity, DiskFault> {
     let entered = disk.enter()?;
-    let stat = rustix::fs::fstatvfs(&entered.folder).map_err(|errno| disk.io("read its size")(errno.into()))?;
-    let mb = |blocks: u64| u64::try_from(u128::from(blocks) * u128::from(stat.f_frsize) / u128::from(MIB)).unwrap_or(u64::MAX);
-    Ok(Capacity { total_mb: mb(stat.f_blocks), free_mb: mb(stat.f_bavail), total_files: stat.f_files, free_files: stat.f_favail })
+    let stat = rustix::fs::fstatvfs(&entered.folder)
+        .map_err(|errno| disk.io("read its size")(errno.into()))?;
+    let mb = |blocks: u64| {
+        u64::try_from(u128::from(blocks) * u128::from(stat.f_frsize) / u128::from(MIB))
+            .unwrap_or(u64::MAX)
+    };
+    Ok(Capacity {
+        total_mb: mb(stat.f_blocks),
+        free_mb: mb(stat.f_bavail),
+        total_files: stat.f_files,
+        free_files: stat.f_favail,
+    })
 }
 
 #[cfg(test)]
@@ -48,7 +57,10 @@ mod tests {
     #[test]
     fn the_size_of_a_mount_is_its_own() {
         let dir = tempfile::tempdir().unwrap();
-        let Some(mount) = TmpfsMount::on(dir.path().join("m"), "the_size_of_a_mount_is_its_own") else { return };
+        let Some(mount) = TmpfsMount::on(dir.path().join("m"), "the_size_of_a_mount_is_its_own")
+        else {
+            return;
+        };
         let config = DiskConfig { kind: DiskKind::Mount, root: mount.path().to_path_buf() };
         let disk = open_disk(&config, None, &disk_label(1)).unwrap();
         assert_eq!(capacity(&disk).unwrap().total_mb, 8);

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use crate::disk::OpenDisk;
 use crate::label::VolumeLabel;
 use crate::volume::{
-    check_claim, check_claimed_here, enter_data, enter_volume, enter_volumes, read_volume_label, volume_path, VolumeFault,
+    check_claim, check_claimed_here, enter_data, enter_volume, enter_volumes, read_volume_label,
+    volume_path, VolumeFault,
 };
 
 /// Answers the path of the volume's data if the disk is the one that was opened, the volume's label says what the claim
@@ -22,7 +23,10 @@ pub fn check_volume(disk: &OpenDisk, expected: &VolumeLabel) -> Result<PathBuf, 
     let entered = disk.enter()?;
     let volumes = enter_volumes(disk, &entered)?;
     let folder = enter_volume(&volumes, volume_uuid)?;
-    let folder = folder.ok_or_else(|| VolumeFault::Missing { volume_uuid, path: volume_path(disk, volume_uuid) })?;
+    let folder = folder.ok_or_else(|| VolumeFault::Missing {
+        volume_uuid,
+        path: volume_path(disk, volume_uuid),
+    })?;
     let found = read_volume_label(&folder, volume_uuid)?;
     check_claim(folder.path(), expected, &found.label)?;
     Ok(enter_data(&folder, volume_uuid)?.path().to_path_buf())
@@ -59,8 +63,14 @@ mod tests {
         type Is = fn(&VolumeFault) -> bool;
         let cases: [(Edit, Is); 7] = [
             (|l| l.persistence_id.push('x'), |f| matches!(f, VolumeFault::Foreign { .. })),
-            (|l| l.cluster_uuid = uuid::Uuid::from_u128(5), |f| matches!(f, VolumeFault::Foreign { .. })),
-            (|l| l.generation = 2, |f| matches!(f, VolumeFault::Older { expected: 2, found: 1, .. })),
+            (
+                |l| l.cluster_uuid = uuid::Uuid::from_u128(5),
+                |f| matches!(f, VolumeFault::Foreign { .. }),
+            ),
+            (
+                |l| l.generation = 2,
+                |f| matches!(f, VolumeFault::Older { expected: 2, found: 1, .. }),
+            ),
             (|l| l.generation = 0, |f| matches!(f, VolumeFault::Newer { .. })),
             (|l| l.role.push('x'), |f| matches!(f, VolumeFault::Differs { .. })),
             (|l| l.principal = None, |f| matches!(f, VolumeFault::Differs { .. })),
@@ -83,14 +93,26 @@ mod tests {
         check_volume(&bed.disk, &volume_label(1)).expect("one bad copy is mended");
         assert_ne!(std::fs::read(folder.join("label")).unwrap(), b"x");
         std::fs::rename(&data, folder.join("elsewhere")).unwrap();
-        assert!(matches!(check_volume(&bed.disk, &volume_label(1)), Err(VolumeFault::Damaged { .. })));
+        assert!(matches!(
+            check_volume(&bed.disk, &volume_label(1)),
+            Err(VolumeFault::Damaged { .. })
+        ));
         std::os::unix::fs::symlink("elsewhere", &data).unwrap();
-        assert!(matches!(check_volume(&bed.disk, &volume_label(1)), Err(VolumeFault::Damaged { .. })), "a link is not followed");
+        assert!(
+            matches!(check_volume(&bed.disk, &volume_label(1)), Err(VolumeFault::Damaged { .. })),
+            "a link is not followed"
+        );
         for name in ["label", "label-copy"] {
             std::fs::write(folder.join(name), "x").unwrap();
         }
-        assert!(matches!(check_volume(&bed.disk, &volume_label(1)), Err(VolumeFault::Damaged { .. })));
-        assert_eq!(std::fs::read_to_string(folder.join("elsewhere/precious")).unwrap(), "bytes of 1");
+        assert!(matches!(
+            check_volume(&bed.disk, &volume_label(1)),
+            Err(VolumeFault::Damaged { .. })
+        ));
+        assert_eq!(
+            std::fs::read_to_string(folder.join("elsewhere/precious")).unwrap(),
+            "bytes of 1"
+        );
     }
 
     #[test]
@@ -99,7 +121,10 @@ mod tests {
         let data = bed.filled_volume(1);
         let there = bed.folder().join("volumes").join(volume_label(2).volume_uuid.to_string());
         std::fs::rename(data.parent().unwrap(), there).unwrap();
-        assert!(matches!(check_volume(&bed.disk, &volume_label(2)), Err(VolumeFault::Foreign { .. })));
+        assert!(matches!(
+            check_volume(&bed.disk, &volume_label(2)),
+            Err(VolumeFault::Foreign { .. })
+        ));
     }
 
     #[test]
@@ -107,7 +132,10 @@ mod tests {
         let bed = Bed::new();
         let data = bed.filled_volume(1);
         let Some(mount) = TmpfsMount::on(data, "a_mount_over_the_data_is_foreign") else { return };
-        assert!(matches!(check_volume(&bed.disk, &volume_label(1)), Err(VolumeFault::Foreign { .. })));
+        assert!(matches!(
+            check_volume(&bed.disk, &volume_label(1)),
+            Err(VolumeFault::Foreign { .. })
+        ));
         drop(mount);
         check_volume(&bed.disk, &volume_label(1)).expect("whole again, without anyone's help");
     }

@@ -57,7 +57,8 @@ pub fn discover() -> Result<Vec<FoundMount>, DiscoverError> {
 fn choose(mounts: &[MountLine]) -> Vec<&MountLine> {
     let mut best: BTreeMap<&str, &MountLine> = BTreeMap::new();
     for mount in mounts.iter().filter(|mount| is_device(&mount.source)) {
-        let rank = |mount: &MountLine| (mount.root != Path::new("/"), mount.mount_point.as_os_str().len());
+        let rank =
+            |mount: &MountLine| (mount.root != Path::new("/"), mount.mount_point.as_os_str().len());
         let kept = best.entry(&mount.device).or_insert(mount);
         if rank(mount) < rank(kept) {
             *kept = mount;
@@ -99,7 +100,9 @@ fn look_at(mount: &MountLine) -> FoundMount {
 fn unfit(mount: &MountLine) -> Option<String> {
     let point = &mount.mount_point;
     if SYSTEM.iter().any(|system| point == Path::new(system)) || point.starts_with("/boot") {
-        return Some("it belongs to the system; a PATH disk in a directory of it is possible".into());
+        return Some(
+            "it belongs to the system; a PATH disk in a directory of it is possible".into(),
+        );
     }
     if mount.root != Path::new("/") {
         return Some(format!("only a part of it ({}) is mounted there", mount.root.display()));
@@ -114,7 +117,14 @@ fn unfit(mount: &MountLine) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn mount(device: &str, root: &str, point: &str, source: &str, kind: &str, options: &str) -> MountLine {
+    fn mount(
+        device: &str,
+        root: &str,
+        point: &str,
+        source: &str,
+        kind: &str,
+        options: &str,
+    ) -> MountLine {
         MountLine {
             device: device.into(),
             root: root.into(),
@@ -138,14 +148,27 @@ mod tests {
             mount("0:5", "/", "/proc", "proc", "proc", "rw"),
         ];
         let chosen = choose(&mounts);
-        let told: Vec<_> = chosen.iter().map(|m| (m.mount_point.to_str().unwrap(), unfit(m).is_none())).collect();
-        assert_eq!(told, [("/", false), ("/cd", false), ("/mnt/disk", true), ("/mnt/part", false), ("/mnt/ro", false)]);
+        let told: Vec<_> =
+            chosen.iter().map(|m| (m.mount_point.to_str().unwrap(), unfit(m).is_none())).collect();
+        assert_eq!(
+            told,
+            [
+                ("/", false),
+                ("/cd", false),
+                ("/mnt/disk", true),
+                ("/mnt/part", false),
+                ("/mnt/ro", false)
+            ]
+        );
     }
 
     #[test]
     fn this_machine_can_be_asked() {
         for found in discover().unwrap() {
-            assert!(found.mount_point.is_absolute() && found.free_mb <= found.total_mb, "{found:?}");
+            assert!(
+                found.mount_point.is_absolute() && found.free_mb <= found.total_mb,
+                "{found:?}"
+            );
         }
     }
 }

@@ -195,7 +195,8 @@ impl OpenDisk {
         let root = open_root(&self.config)?;
         let entered = read_label(&root, Mending::Yes)?;
         let expected = self.label.disk_uuid;
-        let entered = entered.ok_or_else(|| DiskFault::Unlabelled { root: self.config.root.clone(), expected })?;
+        let entered = entered
+            .ok_or_else(|| DiskFault::Unlabelled { root: self.config.root.clone(), expected })?;
         check_same(&self.config.root, &self.label, &entered.pair.label)?;
         Ok(entered)
     }
@@ -207,7 +208,10 @@ impl OpenDisk {
 }
 
 /// Wraps an I/O error, and knows the ones that have a name of their own.
-pub(crate) fn io_fault<'a>(root: &'a Path, doing: &'static str) -> impl Fn(io::Error) -> DiskFault + 'a {
+pub(crate) fn io_fault<'a>(
+    root: &'a Path,
+    doing: &'static str,
+) -> impl Fn(io::Error) -> DiskFault + 'a {
     move |source| match source.kind() {
         io::ErrorKind::ReadOnlyFilesystem => DiskFault::ReadOnly { root: root.to_path_buf() },
         _ => DiskFault::Io { root: root.to_path_buf(), doing, source },
@@ -226,10 +230,13 @@ pub(crate) fn open_root(config: &DiskConfig) -> Result<Folder, DiskFault> {
         Err(EnterFault::NotDirectory) => return Err(DiskFault::NotDirectory { root }),
         Err(fault) => return Err(io_fault(&root, "open it")(fault.into_io())),
     };
-    if config.kind == DiskKind::Mount && !is_mount_root(&folder).map_err(io_fault(&root, "tell whether it is mounted"))? {
+    if config.kind == DiskKind::Mount
+        && !is_mount_root(&folder).map_err(io_fault(&root, "tell whether it is mounted"))?
+    {
         return Err(DiskFault::NotMounted { root });
     }
-    let stat = rustix::fs::fstatvfs(&folder).map_err(|errno| io_fault(&root, "read its state")(errno.into()))?;
+    let stat = rustix::fs::fstatvfs(&folder)
+        .map_err(|errno| io_fault(&root, "read its state")(errno.into()))?;
     if stat.f_flag.contains(StatVfsMountFlags::RDONLY) {
         return Err(DiskFault::ReadOnly { root });
     }
@@ -239,13 +246,20 @@ pub(crate) fn open_root(config: &DiskConfig) -> Result<Folder, DiskFault> {
 /// Enters the disk's folder and reads its label; `None` if the disk has no such folder.
 pub(crate) fn read_label(root: &Folder, mending: Mending) -> Result<Option<Entered>, DiskFault> {
     let path = root.path().to_path_buf();
-    let damaged = |detail: &str| DiskFault::LabelDamaged { root: path.clone(), detail: detail.to_owned() };
+    let damaged =
+        |detail: &str| DiskFault::LabelDamaged { root: path.clone(), detail: detail.to_owned() };
     let folder = match root.enter(HOLDFAST) {
         Ok(folder) => folder,
         Err(EnterFault::Absent) => return Ok(None),
-        Err(EnterFault::NotDirectory) => return Err(damaged("its folder `holdfast` is a file or a link")),
-        Err(EnterFault::OtherMount) => return Err(damaged("another file system is mounted over its folder `holdfast`")),
-        Err(EnterFault::Io(source)) => return Err(io_fault(&path, "open its folder `holdfast`")(source)),
+        Err(EnterFault::NotDirectory) => {
+            return Err(damaged("its folder `holdfast` is a file or a link"))
+        }
+        Err(EnterFault::OtherMount) => {
+            return Err(damaged("another file system is mounted over its folder `holdfast`"))
+        }
+        Err(EnterFault::Io(source)) => {
+            return Err(io_fault(&path, "open its folder `holdfast`")(source))
+        }
     };
     match read_pair(&folder, mending) {
         Ok(pair) => Ok(Some(Entered { folder, pair })),
@@ -257,8 +271,14 @@ pub(crate) fn read_label(root: &Folder, mending: Mending) -> Result<Option<Enter
 }
 
 /// The same disk of the same cluster?
-pub(crate) fn check_same(root: &Path, expected: &DiskLabel, found: &DiskLabel) -> Result<(), DiskFault> {
-    if expected.disk_uuid == found.disk_uuid && same_cluster(expected.cluster_uuid, found.cluster_uuid) {
+pub(crate) fn check_same(
+    root: &Path,
+    expected: &DiskLabel,
+    found: &DiskLabel,
+) -> Result<(), DiskFault> {
+    if expected.disk_uuid == found.disk_uuid
+        && same_cluster(expected.cluster_uuid, found.cluster_uuid)
+    {
         return Ok(());
     }
     let expected = (Some(expected.disk_uuid), expected.cluster_uuid);

@@ -18,8 +18,11 @@ use crate::mounts::{file_type, identify, stat_fd, Identity};
 use crate::steps::step;
 
 /// How a directory is opened: readable (it must be synced), never through a link.
-pub(crate) const DIR_FLAGS: OFlags =
-    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK);
+pub(crate) const DIR_FLAGS: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::CLOEXEC)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::NONBLOCK);
 
 /// Others may pass through to what they were shown, but not look around.
 pub(crate) const PASS_MODE: u32 = 0o711;
@@ -141,7 +144,9 @@ impl Folder {
         let mut names = Vec::new();
         for entry in Dir::read_from(&self.fd)? {
             let entry = entry?;
-            let name = std::ffi::OsStr::from_bytes(entry.file_name().to_bytes()).to_string_lossy().into_owned();
+            let name = std::ffi::OsStr::from_bytes(entry.file_name().to_bytes())
+                .to_string_lossy()
+                .into_owned();
             if name != "." && name != ".." {
                 names.push(name);
             }
@@ -169,7 +174,10 @@ impl Folder {
         let mut bytes = Vec::new();
         File::from(fd).take(max + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > max {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("longer than {max} bytes")));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("longer than {max} bytes"),
+            ));
         }
         Ok(Some(bytes))
     }
@@ -190,11 +198,18 @@ impl Folder {
     }
 
     /// As [`Folder::write_new`], but the caller may sync the whole file system later.
-    pub(crate) fn write_new_syncing(&self, name: &str, bytes: &[u8], syncing: Syncing) -> io::Result<()> {
+    pub(crate) fn write_new_syncing(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        syncing: Syncing,
+    ) -> io::Result<()> {
         self.remove_file(name)?;
         step("write", name)?;
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let mut file = File::from(rustix::fs::openat(&self.fd, name, flags, Mode::from_raw_mode(0o644))?);
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let mut file =
+            File::from(rustix::fs::openat(&self.fd, name, flags, Mode::from_raw_mode(0o644))?);
         file.write_all(bytes)?;
         if syncing == Syncing::Together {
             return Ok(());
@@ -205,7 +220,10 @@ impl Folder {
 
     /// Everything that was written to the file system of this directory is durable.
     pub(crate) fn sync_file_system(&self) -> io::Result<()> {
-        step("syncfs", &self.path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default())?;
+        step(
+            "syncfs",
+            &self.path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default(),
+        )?;
         Ok(rustix::fs::syncfs(&self.fd)?)
     }
 
@@ -320,9 +338,14 @@ mod tests {
         let folder = Folder::open(dir.path()).unwrap();
         folder.make("a", PASS_MODE).unwrap();
         folder.make("b", DATA_MODE).unwrap();
-        let mode = |name: &str| std::fs::metadata(dir.path().join(name)).unwrap().permissions().mode() & 0o777;
+        let mode = |name: &str| {
+            std::fs::metadata(dir.path().join(name)).unwrap().permissions().mode() & 0o777
+        };
         assert_eq!((mode("a"), mode("b")), (0o711, 0o755));
-        assert_eq!(folder.move_to("a", &folder, "b").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(
+            folder.move_to("a", &folder, "b").unwrap_err().kind(),
+            io::ErrorKind::AlreadyExists
+        );
         folder.move_to("a", &folder, "c").unwrap();
         assert_eq!(folder.names().unwrap(), ["b", "c"]);
     }

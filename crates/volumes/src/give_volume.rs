@@ -9,7 +9,8 @@ use crate::disk::OpenDisk;
 use crate::label::VolumeLabel;
 use crate::mounts::stat_fd;
 use crate::volume::{
-    check_claim, check_claimed_here, enter_data, enter_volume, enter_volumes, read_volume_label, volume_io, volume_path, VolumeFault,
+    check_claim, check_claimed_here, enter_data, enter_volume, enter_volumes, read_volume_label,
+    volume_io, volume_path, VolumeFault,
 };
 
 /// Makes `uid` and `gid` the owners of the volume's top directory, if they are not. Checks the volume as before any use.
@@ -17,13 +18,21 @@ use crate::volume::{
 ///
 /// # Errors
 /// [`VolumeFault`]; `Io` if the agent may not change owners.
-pub fn give_volume_to(disk: &OpenDisk, label: &VolumeLabel, uid: u32, gid: u32) -> Result<bool, VolumeFault> {
+pub fn give_volume_to(
+    disk: &OpenDisk,
+    label: &VolumeLabel,
+    uid: u32,
+    gid: u32,
+) -> Result<bool, VolumeFault> {
     let volume_uuid = label.volume_uuid;
     check_claimed_here(disk, label)?;
     let entered = disk.enter()?;
     let volumes = enter_volumes(disk, &entered)?;
     let folder = enter_volume(&volumes, volume_uuid)?;
-    let folder = folder.ok_or_else(|| VolumeFault::Missing { volume_uuid, path: volume_path(disk, volume_uuid) })?;
+    let folder = folder.ok_or_else(|| VolumeFault::Missing {
+        volume_uuid,
+        path: volume_path(disk, volume_uuid),
+    })?;
     check_claim(folder.path(), label, &read_volume_label(&folder, volume_uuid)?.label)?;
     let data = enter_data(&folder, volume_uuid)?;
     let stat = stat_fd(&data).map_err(volume_io(volume_uuid, "read its owner"))?;
@@ -48,7 +57,10 @@ mod tests {
         let data = bed.filled_volume(1);
         let meta = std::fs::metadata(&data).unwrap();
         assert!(!give_volume_to(&bed.disk, &volume_label(1), meta.uid(), meta.gid()).unwrap());
-        assert!(matches!(give_volume_to(&bed.disk, &volume_label(2), 1, 1), Err(VolumeFault::Missing { .. })));
+        assert!(matches!(
+            give_volume_to(&bed.disk, &volume_label(2), 1, 1),
+            Err(VolumeFault::Missing { .. })
+        ));
     }
 
     #[test]

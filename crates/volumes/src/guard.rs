@@ -86,9 +86,21 @@ pub(crate) struct Remover<'a> {
 }
 
 impl<'a> Remover<'a> {
-    pub(crate) fn new(mount: u64, told: &'a mut dyn FnMut(Removed) -> ControlFlow<()>) -> Remover<'a> {
+    pub(crate) fn new(
+        mount: u64,
+        told: &'a mut dyn FnMut(Removed) -> ControlFlow<()>,
+    ) -> Remover<'a> {
         let removed = Removed::default();
-        Remover { mount, protected: BTreeSet::new(), heed_labels: false, told, removed, kept: Vec::new(), stopped: false, again: 0 }
+        Remover {
+            mount,
+            protected: BTreeSet::new(),
+            heed_labels: false,
+            told,
+            removed,
+            kept: Vec::new(),
+            stopped: false,
+            again: 0,
+        }
     }
 
     fn keep(&mut self, path: &Path, why: KeptWhy) {
@@ -123,7 +135,9 @@ impl Visitor for Remover<'_> {
             match bears_label(dir) {
                 Ok(true) => Some(KeptWhy::Labelled),
                 Ok(false) => None,
-                Err(error) => Some(KeptWhy::Refused(format!("cannot tell whether it is a disk or a volume: {error}"))),
+                Err(error) => Some(KeptWhy::Refused(format!(
+                    "cannot tell whether it is a disk or a volume: {error}"
+                ))),
             }
         } else {
             None
@@ -144,7 +158,13 @@ impl Visitor for Remover<'_> {
         let stat = rustix::fs::statx(parent, name, flags, StatxFlags::NLINK | StatxFlags::BLOCKS);
         match self.unlink(parent, name, AtFlags::empty()) {
             Ok(()) => {
-                let bytes = stat.map_or(0, |stat| if stat.stx_nlink == 1 { stat.stx_blocks.saturating_mul(512) } else { 0 });
+                let bytes = stat.map_or(0, |stat| {
+                    if stat.stx_nlink == 1 {
+                        stat.stx_blocks.saturating_mul(512)
+                    } else {
+                        0
+                    }
+                });
                 self.note(bytes);
                 true
             }
@@ -171,7 +191,9 @@ impl Visitor for Remover<'_> {
             }
             Err(Errno::NOENT) => Leave::Done(true),
             // Read again only if the last reading brought us further; what was kept on purpose is still in there.
-            Err(Errno::NOTEMPTY | Errno::EXIST) if gone > 0 && self.removed.kept == 0 && self.again < AGAIN_MAX => {
+            Err(Errno::NOTEMPTY | Errno::EXIST)
+                if gone > 0 && self.removed.kept == 0 && self.again < AGAIN_MAX =>
+            {
                 self.again += 1;
                 Leave::Again
             }
@@ -199,7 +221,12 @@ impl Visitor for Remover<'_> {
 
 /// Gives the owner back his rights on a directory that he may not even open. Not on another mount, not through a link.
 fn open_up(parent: BorrowedFd<'_>, name: &CStr, mount: u64) -> io::Result<()> {
-    let dir = rustix::fs::openat(parent, name, OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+    let dir = rustix::fs::openat(
+        parent,
+        name,
+        OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
     if crate::mounts::identify(&dir)?.mount != mount {
         return Err(Errno::XDEV.into());
     }
@@ -232,7 +259,9 @@ pub(crate) fn is_labelled_folder(dir: BorrowedFd<'_>) -> io::Result<bool> {
         if rustix::fs::statat(dir, VOLUMES, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
             return Ok(true);
         }
-        if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile && begins_as_label(dir, name)? {
+        if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
+            && begins_as_label(dir, name)?
+        {
             return Ok(true);
         }
     }
@@ -248,5 +277,7 @@ fn begins_as_label(dir: BorrowedFd<'_>, name: &str) -> io::Result<bool> {
     };
     let mut head = [0u8; 64];
     let len = rustix::io::read(&file, &mut head)?;
-    Ok([DiskLabel::KIND, VolumeLabel::KIND].iter().any(|kind| head[..len].starts_with(magic(kind).as_bytes())))
+    Ok([DiskLabel::KIND, VolumeLabel::KIND]
+        .iter()
+        .any(|kind| head[..len].starts_with(magic(kind).as_bytes())))
 }

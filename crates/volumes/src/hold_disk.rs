@@ -12,7 +12,9 @@ use std::path::PathBuf;
 
 use nix::errno::Errno;
 use nix::sys::socket::sockopt::PeerCredentials;
-use nix::sys::socket::{connect, getsockopt, socket, AddressFamily, SockFlag, SockType, UnixAddr, UnixCredentials};
+use nix::sys::socket::{
+    connect, getsockopt, socket, AddressFamily, SockFlag, SockType, UnixAddr, UnixCredentials,
+};
 use thiserror::Error;
 
 use crate::OpenDisk;
@@ -66,7 +68,9 @@ pub fn hold_disk(disk: &OpenDisk) -> Result<DiskHold, HoldFault> {
             listener.set_nonblocking(true).map_err(failed)?;
             Ok(DiskHold { listener })
         }
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(HoldFault::Held { root: root(), holder: holder(&name) }),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            Err(HoldFault::Held { root: root(), holder: holder(&name) })
+        }
         Err(error) => Err(failed(error)),
     }
 }
@@ -79,7 +83,11 @@ fn holder(name: &str) -> String {
         Err(_) => return "which is just ending".to_owned(),
     };
     let command = std::fs::read(format!("/proc/{}/cmdline", peer.pid())).unwrap_or_default();
-    let command: Vec<_> = command.split(|it| *it == 0).filter(|it| !it.is_empty()).map(String::from_utf8_lossy).collect();
+    let command: Vec<_> = command
+        .split(|it| *it == 0)
+        .filter(|it| !it.is_empty())
+        .map(String::from_utf8_lossy)
+        .collect();
     format!("process {} (`{}`)", peer.pid(), command.join(" "))
 }
 
@@ -129,11 +137,19 @@ mod tests {
     #[test]
     fn a_disk_that_is_held_can_be_unmounted() {
         let dir = tempfile::tempdir().unwrap();
-        let Some(mount) = TmpfsMount::on(dir.path().join("disk"), "a_disk_that_is_held_can_be_unmounted") else { return };
+        let Some(mount) =
+            TmpfsMount::on(dir.path().join("disk"), "a_disk_that_is_held_can_be_unmounted")
+        else {
+            return;
+        };
         let config = DiskConfig { kind: DiskKind::Mount, root: mount.path().to_path_buf() };
         let disk = open_disk(&config, None, &label()).unwrap();
         let _held = hold_disk(&disk).unwrap();
-        rustix::mount::unmount(mount.path(), rustix::mount::UnmountFlags::empty()).expect("it is not busy");
-        assert!(open_disk(&config, Some(disk.label()), &disk_label(1)).is_err(), "it is not mounted any more");
+        rustix::mount::unmount(mount.path(), rustix::mount::UnmountFlags::empty())
+            .expect("it is not busy");
+        assert!(
+            open_disk(&config, Some(disk.label()), &disk_label(1)).is_err(),
+            "it is not mounted any more"
+        );
     }
 }

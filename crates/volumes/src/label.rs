@@ -79,7 +79,8 @@ pub(crate) fn same_cluster(one: Uuid, other: Uuid) -> bool {
 
 /// The text of a label.
 pub(crate) fn render<T: Labelled>(label: &T, serial: u64) -> Vec<u8> {
-    let body = serde_json::to_string_pretty(label).expect("a label is made of uuids, strings and numbers, which JSON can always hold");
+    let body = serde_json::to_string_pretty(label)
+        .expect("a label is made of uuids, strings and numbers, which JSON can always hold");
     render_body(T::KIND, LABEL_VERSION, serial, &format!("{body}\n")).into_bytes()
 }
 
@@ -96,9 +97,13 @@ pub(crate) fn parse<T: Labelled>(bytes: &[u8]) -> Result<(T, u64), Unreadable> {
     let damaged = |why: &str| Unreadable::Damaged(why.to_owned());
     let text = std::str::from_utf8(bytes).map_err(|_| damaged("it is no text"))?;
     let (head, body) = text.split_once('\n').ok_or_else(|| damaged("it is cut short"))?;
-    let rest = head.strip_prefix(&magic(T::KIND)).ok_or_else(|| damaged("it does not begin as a label of this kind"))?;
+    let rest = head
+        .strip_prefix(&magic(T::KIND))
+        .ok_or_else(|| damaged("it does not begin as a label of this kind"))?;
     let words: Vec<&str> = rest.split(' ').collect();
-    let [version, "serial", serial, "crc32", _] = words[..] else { return Err(damaged("its first line is malformed")) };
+    let [version, "serial", serial, "crc32", _] = words[..] else {
+        return Err(damaged("its first line is malformed"));
+    };
     let version: u32 = version.parse().map_err(|_| damaged("its version is no number"))?;
     let serial: u64 = serial.parse().map_err(|_| damaged("its serial number is no number"))?;
     // Written anew it must come out the same, byte by byte: that checks the sum, and every other spelling too.
@@ -108,7 +113,8 @@ pub(crate) fn parse<T: Labelled>(bytes: &[u8]) -> Result<(T, u64), Unreadable> {
     if version > LABEL_VERSION {
         return Err(Unreadable::TooNew(version));
     }
-    let label = serde_json::from_str(body).map_err(|error| Unreadable::Damaged(format!("its body is malformed: {error}")))?;
+    let label = serde_json::from_str(body)
+        .map_err(|error| Unreadable::Damaged(format!("its body is malformed: {error}")))?;
     Ok((label, serial))
 }
 
@@ -135,7 +141,10 @@ mod tests {
         let text = render(&volume(), 5);
         assert!(text.starts_with(b"holdfast volume label v1 serial 5 crc32 "));
         assert_eq!(parse::<VolumeLabel>(&text), Ok((volume(), 5)));
-        assert!(matches!(parse::<DiskLabel>(&text), Err(Unreadable::Damaged(_))), "a volume's label is no disk's");
+        assert!(
+            matches!(parse::<DiskLabel>(&text), Err(Unreadable::Damaged(_))),
+            "a volume's label is no disk's"
+        );
     }
 
     #[test]
@@ -147,7 +156,10 @@ mod tests {
             assert!(matches!(parse::<VolumeLabel>(&bad), Err(Unreadable::Damaged(_))), "bit {bit}");
         }
         for len in 0..text.len() {
-            assert!(matches!(parse::<VolumeLabel>(&text[..len]), Err(Unreadable::Damaged(_))), "cut at {len}");
+            assert!(
+                matches!(parse::<VolumeLabel>(&text[..len]), Err(Unreadable::Damaged(_))),
+                "cut at {len}"
+            );
         }
     }
 
@@ -160,7 +172,9 @@ mod tests {
     #[test]
     fn a_right_sum_over_a_wrong_body_is_damage() {
         let text = render_body("disk", 1, 1, "{}\n");
-        assert!(matches!(parse::<DiskLabel>(text.as_bytes()), Err(Unreadable::Damaged(why)) if why.contains("disk_uuid")));
+        assert!(
+            matches!(parse::<DiskLabel>(text.as_bytes()), Err(Unreadable::Damaged(why)) if why.contains("disk_uuid"))
+        );
     }
 
     proptest! {

@@ -62,7 +62,10 @@ pub(crate) enum Mending {
 }
 
 /// Reads both copies. The caller that asks for mending must not hold the folder's lock.
-pub(crate) fn read_pair<T: Labelled>(folder: &Folder, mending: Mending) -> Result<Pair<T>, LabelFault> {
+pub(crate) fn read_pair<T: Labelled>(
+    folder: &Folder,
+    mending: Mending,
+) -> Result<Pair<T>, LabelFault> {
     let look = read_copies::<T>(folder);
     if mending == Mending::No || matches!(look, Ok((_, None))) {
         return look.map(|(pair, _)| pair);
@@ -88,23 +91,42 @@ fn read_copies<T: Labelled>(folder: &Folder) -> Result<(Pair<T>, Option<usize>),
                 return Ok((Pair { label, serial, mend: None }, None));
             }
             if serial == other_serial {
-                return Err(LabelFault::Damaged(format!("its two copies differ though both are number {serial}")));
+                return Err(LabelFault::Damaged(format!(
+                    "its two copies differ though both are number {serial}"
+                )));
             }
-            let newest = if serial > other_serial { (label, serial) } else { (other, other_serial) };
-            let why = format!("it is of serial {}, the other of {}", serial.min(other_serial), newest.1);
+            let newest =
+                if serial > other_serial { (label, serial) } else { (other, other_serial) };
+            let why =
+                format!("it is of serial {}, the other of {}", serial.min(other_serial), newest.1);
             (newest, usize::from(serial > other_serial), why)
         }
         [Copy::Whole(label, serial), bad] => ((label, serial), 1, bad.why()),
         [bad, Copy::Whole(label, serial)] => ((label, serial), 0, bad.why()),
         [Copy::Absent, Copy::Absent] => return Err(LabelFault::Absent),
-        [one, other] => return Err(LabelFault::Damaged(format!("{}: {}; {}: {}", LABEL_NAMES[0], one.why(), LABEL_NAMES[1], other.why()))),
+        [one, other] => {
+            return Err(LabelFault::Damaged(format!(
+                "{}: {}; {}: {}",
+                LABEL_NAMES[0],
+                one.why(),
+                LABEL_NAMES[1],
+                other.why()
+            )))
+        }
     };
     let (label, serial) = good;
     let path = folder.path().join(LABEL_NAMES[bad]);
     Ok((Pair { label, serial, mend: Some(Mend { path, why, done: false }) }, Some(bad)))
 }
 
-fn mend<T: Labelled>(folder: &Folder, bad: usize, label: &T, serial: u64, path: &std::path::Path, why: &str) -> bool {
+fn mend<T: Labelled>(
+    folder: &Folder,
+    bad: usize,
+    label: &T,
+    serial: u64,
+    path: &std::path::Path,
+    why: &str,
+) -> bool {
     // A good copy is enough to go on with, so failing to write the other (a full disk, say) is told, not fatal.
     match folder.write_file(LABEL_NAMES[bad], &render(label, serial)) {
         Ok(()) => {
@@ -133,7 +155,9 @@ fn read_copy<T: Labelled>(folder: &Folder, name: &str) -> Result<Copy<T>, LabelF
         Ok(Some(bytes)) => bytes,
         Ok(None) => return Ok(Copy::Absent),
         // Not being allowed to read says nothing about the copy; being unable to (EIO, a link, a folder) does.
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Err(LabelFault::Io(error)),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            return Err(LabelFault::Io(error))
+        }
         Err(error) => return Ok(Copy::Damaged(format!("it cannot be read: {error}"))),
     };
     match parse(&bytes) {
@@ -144,7 +168,11 @@ fn read_copy<T: Labelled>(folder: &Folder, name: &str) -> Result<Copy<T>, LabelF
 }
 
 /// Writes the first label of something that nobody looks at yet. Durable when the caller has synced the folder.
-pub(crate) fn write_first_pair<T: Labelled>(folder: &Folder, label: &T, syncing: Syncing) -> io::Result<()> {
+pub(crate) fn write_first_pair<T: Labelled>(
+    folder: &Folder,
+    label: &T,
+    syncing: Syncing,
+) -> io::Result<()> {
     let text = render(label, 1);
     LABEL_NAMES.iter().try_for_each(|name| folder.write_new_syncing(name, &text, syncing))
 }
@@ -217,8 +245,13 @@ mod tests {
             std::fs::write(dir.path().join(LABEL_NAMES[1 - newer]), render(&label(1), 1)).unwrap();
             let read = pair(dir.path()).unwrap();
             assert_eq!((read.label, read.serial), (label(2), 2));
-            assert!(read.mend.is_some_and(|mend| mend.done && mend.path.ends_with(LABEL_NAMES[1 - newer])));
-            assert_eq!(std::fs::read(dir.path().join(LABEL_NAMES[1 - newer])).unwrap(), render(&label(2), 2));
+            assert!(read
+                .mend
+                .is_some_and(|mend| mend.done && mend.path.ends_with(LABEL_NAMES[1 - newer])));
+            assert_eq!(
+                std::fs::read(dir.path().join(LABEL_NAMES[1 - newer])).unwrap(),
+                render(&label(2), 2)
+            );
         }
     }
 
@@ -264,7 +297,12 @@ mod tests {
         folder.lock().unwrap();
         folder.write_file(LABEL_NAMES[0], &render(&label(2), 2)).unwrap();
         let inode = format!(":{} ", folder.identity().file.inode);
-        let waits = || std::fs::read_to_string("/proc/locks").unwrap().lines().any(|line| line.contains("->") && line.contains(&inode));
+        let waits = || {
+            std::fs::read_to_string("/proc/locks")
+                .unwrap()
+                .lines()
+                .any(|line| line.contains("->") && line.contains(&inode))
+        };
         std::thread::scope(|scope| {
             let reader = scope.spawn(|| pair(dir.path()).unwrap());
             while !waits() && !reader.is_finished() {
@@ -273,7 +311,11 @@ mod tests {
             folder.write_file(LABEL_NAMES[1], &render(&label(2), 2)).unwrap();
             folder.unlock().unwrap();
             let read = reader.join().unwrap();
-            assert_eq!((read.label, read.serial, read.mend), (label(2), 2, None), "there was nothing to mend");
+            assert_eq!(
+                (read.label, read.serial, read.mend),
+                (label(2), 2, None),
+                "there was nothing to mend"
+            );
         });
     }
 

@@ -30,7 +30,11 @@ impl Finding {
         Finding { name: name.into(), ok: true, detail: detail.into(), advice: String::new() }
     }
 
-    fn bad(name: impl Into<String>, detail: impl Into<String>, advice: impl Into<String>) -> Finding {
+    fn bad(
+        name: impl Into<String>,
+        detail: impl Into<String>,
+        advice: impl Into<String>,
+    ) -> Finding {
         Finding { name: name.into(), ok: false, detail: detail.into(), advice: advice.into() }
     }
 }
@@ -49,9 +53,18 @@ pub fn limits(disks: &[DiskConfig]) -> Vec<Finding> {
 fn mount_checks() -> Finding {
     let name = "mount checks";
     match std::fs::File::open("/").and_then(identify) {
-        Ok(root) if root.mount_root.is_some() => Finding::good(name, "the kernel tells mount ids and mount points (statx)"),
-        Ok(_) => Finding::good(name, "the kernel tells mount ids (/proc/self/fdinfo); Linux 5.8 would do it faster"),
-        Err(error) => Finding::bad(name, format!("mount ids cannot be read: {error}"), "mount /proc, or use Linux 5.8 or newer"),
+        Ok(root) if root.mount_root.is_some() => {
+            Finding::good(name, "the kernel tells mount ids and mount points (statx)")
+        }
+        Ok(_) => Finding::good(
+            name,
+            "the kernel tells mount ids (/proc/self/fdinfo); Linux 5.8 would do it faster",
+        ),
+        Err(error) => Finding::bad(
+            name,
+            format!("mount ids cannot be read: {error}"),
+            "mount /proc, or use Linux 5.8 or newer",
+        ),
     }
 }
 
@@ -79,11 +92,23 @@ fn loop_images() -> Finding {
     let control = Path::new("/dev/loop-control").exists();
     let maker = find_program("mkfs.ext4");
     if control && maker && rustix::process::geteuid().is_root() {
-        return Finding::good(name, "loop devices and mkfs.ext4 are there: a volume could be an image of fixed size");
+        return Finding::good(
+            name,
+            "loop devices and mkfs.ext4 are there: a volume could be an image of fixed size",
+        );
     }
-    let lacks = [(control, "/dev/loop-control"), (maker, "mkfs.ext4"), (rustix::process::geteuid().is_root(), "root")];
-    let lacks: Vec<&str> = lacks.iter().filter(|(there, _)| !there).map(|(_, what)| *what).collect();
-    Finding::bad(name, format!("not possible here: no {}", lacks.join(", no ")), "not needed where project quota works")
+    let lacks = [
+        (control, "/dev/loop-control"),
+        (maker, "mkfs.ext4"),
+        (rustix::process::geteuid().is_root(), "root"),
+    ];
+    let lacks: Vec<&str> =
+        lacks.iter().filter(|(there, _)| !there).map(|(_, what)| *what).collect();
+    Finding::bad(
+        name,
+        format!("not possible here: no {}", lacks.join(", no ")),
+        "not needed where project quota works",
+    )
 }
 
 fn find_program(name: &str) -> bool {
@@ -109,7 +134,11 @@ fn fitness(disk: &DiskConfig) -> Finding {
                 "the agent mends it at its next use; look for I/O errors in the kernel's log",
             ),
         },
-        Err(fault) => Finding::bad(name, fault.to_string(), "see the message; volumes on it stay unavailable until it is fit"),
+        Err(fault) => Finding::bad(
+            name,
+            fault.to_string(),
+            "see the message; volumes on it stay unavailable until it is fit",
+        ),
     }
 }
 
@@ -125,7 +154,11 @@ fn project_quota(mounts: &[MountLine], root: &Path) -> Finding {
     }
     match ask_project_quota(&mount.source) {
         Ok(true) => Finding::good(name, format!("enforced by {}", mount.file_system)),
-        Ok(false) => Finding::bad(name, format!("{} could, but it is not switched on", mount.file_system), advice),
+        Ok(false) => Finding::bad(
+            name,
+            format!("{} could, but it is not switched on", mount.file_system),
+            advice,
+        ),
         Err(error) => {
             let why = match error.raw_os_error() {
                 Some(libc::ENOSYS) => "this kernel is built without quotas".into(),
@@ -133,7 +166,11 @@ fn project_quota(mounts: &[MountLine], root: &Path) -> Finding {
                 Some(libc::EPERM | libc::EACCES) => "only root may ask".into(),
                 _ => error.to_string(),
             };
-            Finding::bad(name, format!("{} on {}: {why}", mount.file_system, mount.source.display()), advice)
+            Finding::bad(
+                name,
+                format!("{} on {}: {why}", mount.file_system, mount.source.display()),
+                advice,
+            )
         }
     }
 }
@@ -147,13 +184,16 @@ const PROJECTS_ENFORCED: u16 = 1 << 5;
 
 /// Whether project quota is enforced on the file system of a block device.
 fn ask_project_quota(device: &Path) -> io::Result<bool> {
-    let device = CString::new(device.as_os_str().as_bytes()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    let device = CString::new(device.as_os_str().as_bytes())
+        .map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
     // `struct fs_quota_stat` is 80 bytes; its second member, 16 bits at offset 2, are the flags.
     let mut answer = [0u64; 32];
     #[allow(unsafe_code, reason = "no safe wrapper has quotactl")]
     // SAFETY: `device` ends with a zero byte and lives through the call; the kernel writes at most 80 bytes to `answer`, which
     // has 256 and the alignment of its widest member; it keeps neither pointer.
-    let result = unsafe { libc::quotactl((XGETQSTAT << 8) | PROJECTS, device.as_ptr(), 0, answer.as_mut_ptr().cast()) };
+    let result = unsafe {
+        libc::quotactl((XGETQSTAT << 8) | PROJECTS, device.as_ptr(), 0, answer.as_mut_ptr().cast())
+    };
     if result != 0 {
         return Err(io::Error::last_os_error());
     }
@@ -177,7 +217,9 @@ mod tests {
             assert!(finding.ok != finding.advice.starts_with(char::is_alphabetic), "{finding:?}");
             assert!(!finding.detail.is_empty());
         }
-        let of = |name: &str| findings.iter().filter(|f| f.name.starts_with(name)).map(|f| f.ok).collect::<Vec<_>>();
+        let of = |name: &str| {
+            findings.iter().filter(|f| f.name.starts_with(name)).map(|f| f.ok).collect::<Vec<_>>()
+        };
         assert_eq!(of("disk "), [true, false, false]);
         assert_eq!(of("mount checks"), [true]);
     }

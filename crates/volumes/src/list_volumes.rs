@@ -11,7 +11,10 @@ use uuid::Uuid;
 use crate::disk::OpenDisk;
 use crate::label::VolumeLabel;
 use crate::label_pair::Mend;
-use crate::volume::{check_identity, enter_data, enter_volume, enter_volumes, folder_name, read_volume_label, VolumeFault};
+use crate::volume::{
+    check_identity, enter_data, enter_volume, enter_volumes, folder_name, read_volume_label,
+    VolumeFault,
+};
 
 /// A volume that is whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,24 +59,38 @@ pub fn list_volumes(disk: &OpenDisk) -> Result<FoundVolumes, VolumeFault> {
         let path = volumes.path().join(&name);
         let volume_uuid = name.parse::<Uuid>().ok().filter(|uuid| folder_name(*uuid) == name);
         let Some(uuid) = volume_uuid else {
-            found.damaged.push(DamagedVolume { volume_uuid: None, path, why: "its name is no volume's uuid".into() });
+            found.damaged.push(DamagedVolume {
+                volume_uuid: None,
+                path,
+                why: "its name is no volume's uuid".into(),
+            });
             continue;
         };
         match look(disk, &volumes, uuid) {
             Ok(Some(volume)) => found.volumes.push(volume),
             Ok(None) => {}
-            Err(fault) => found.damaged.push(DamagedVolume { volume_uuid, path, why: fault.to_string() }),
+            Err(fault) => {
+                found.damaged.push(DamagedVolume { volume_uuid, path, why: fault.to_string() })
+            }
         }
     }
     Ok(found)
 }
 
 /// `None` if it went away meanwhile (a DESTROY on another thread).
-fn look(disk: &OpenDisk, volumes: &crate::folder::Folder, uuid: Uuid) -> Result<Option<FoundVolume>, VolumeFault> {
+fn look(
+    disk: &OpenDisk,
+    volumes: &crate::folder::Folder,
+    uuid: Uuid,
+) -> Result<Option<FoundVolume>, VolumeFault> {
     let Some(folder) = enter_volume(volumes, uuid)? else { return Ok(None) };
     let pair = read_volume_label(&folder, uuid)?;
     let here = disk.label();
-    let expected = VolumeLabel { disk_uuid: here.disk_uuid, cluster_uuid: here.cluster_uuid, ..pair.label.clone() };
+    let expected = VolumeLabel {
+        disk_uuid: here.disk_uuid,
+        cluster_uuid: here.cluster_uuid,
+        ..pair.label.clone()
+    };
     check_identity(folder.path(), &expected, &pair.label)?;
     let data = enter_data(&folder, uuid)?.path().to_path_buf();
     Ok(Some(FoundVolume { label: pair.label, data, mend: pair.mend }))
@@ -90,7 +107,8 @@ mod tests {
         for n in 1..=4 {
             bed.filled_volume(n);
         }
-        let path = |n: u128| bed.folder().join("volumes").join(volume_label(n).volume_uuid.to_string());
+        let path =
+            |n: u128| bed.folder().join("volumes").join(volume_label(n).volume_uuid.to_string());
         std::fs::write(path(1).join("label-copy"), "bad").unwrap();
         std::fs::remove_dir_all(path(2).join("data")).unwrap();
         for name in ["label", "label-copy"] {
@@ -98,10 +116,16 @@ mod tests {
         }
         std::fs::write(bed.folder().join("volumes/stray"), "").unwrap();
         let found = list_volumes(&bed.disk).unwrap();
-        assert_eq!(found.volumes.iter().map(|v| v.label.clone()).collect::<Vec<_>>(), [volume_label(1), volume_label(4)]);
+        assert_eq!(
+            found.volumes.iter().map(|v| v.label.clone()).collect::<Vec<_>>(),
+            [volume_label(1), volume_label(4)]
+        );
         assert!(found.volumes[0].mend.as_ref().unwrap().done && found.volumes[1].mend.is_none());
         let damaged: Vec<_> = found.damaged.iter().map(|d| d.volume_uuid).collect();
-        assert_eq!(damaged, [Some(volume_label(2).volume_uuid), Some(volume_label(3).volume_uuid), None]);
+        assert_eq!(
+            damaged,
+            [Some(volume_label(2).volume_uuid), Some(volume_label(3).volume_uuid), None]
+        );
     }
 
     #[test]

@@ -14,8 +14,8 @@ use crate::label::VolumeLabel;
 use crate::label_pair::write_first_pair;
 use crate::trash::find_in_trash;
 use crate::volume::{
-    check_claim, check_claimed_here, damaged, enter_data, enter_volume, enter_volumes, folder_name, read_volume_label, volume_io,
-    VolumeFault, DATA,
+    check_claim, check_claimed_here, damaged, enter_data, enter_volume, enter_volumes, folder_name,
+    read_volume_label, volume_io, VolumeFault, DATA,
 };
 
 /// Makes the volume that `label` describes and answers the path of its data. Durable when it answers.
@@ -26,7 +26,9 @@ use crate::volume::{
 /// # Errors
 /// [`VolumeFault`]; the volume is then either not there at all or as it was, or (after `Io`) perhaps made.
 pub fn make_volume(disk: &OpenDisk, label: &VolumeLabel) -> Result<PathBuf, VolumeFault> {
-    make_volumes(disk, std::slice::from_ref(label)).pop().expect("there are as many answers as labels")
+    make_volumes(disk, std::slice::from_ref(label))
+        .pop()
+        .expect("there are as many answers as labels")
 }
 
 /// Makes several volumes of one disk; they share the syncs of the directories that hold them, and from a handful on a
@@ -42,17 +44,24 @@ pub fn make_volumes(disk: &OpenDisk, labels: &[VolumeLabel]) -> Vec<Result<PathB
     for label in labels {
         let draft = match &places {
             Some(places) => draft_volume(disk, places, label, syncing),
-            None => enter_places(disk, label).and_then(|entered| draft_volume(disk, places.insert(entered), label, syncing)),
+            None => enter_places(disk, label)
+                .and_then(|entered| draft_volume(disk, places.insert(entered), label, syncing)),
         };
         drafts.push(draft);
     }
-    let Some(places) = places else { return drafts.into_iter().map(|it| it.map(Draft::into_path)).collect() };
+    let Some(places) = places else {
+        return drafts.into_iter().map(|it| it.map(Draft::into_path)).collect();
+    };
     if syncing == Syncing::Together && drafts.iter().any(|it| matches!(it, Ok(Draft::New { .. }))) {
         if let Err(error) = places.making.sync_file_system() {
             return fail_all(labels, drafts, &error, "sync the file system");
         }
     }
-    let made = labels.iter().zip(drafts).map(|(label, draft)| draft.and_then(|it| place_draft(&places, label, it))).collect::<Vec<_>>();
+    let made = labels
+        .iter()
+        .zip(drafts)
+        .map(|(label, draft)| draft.and_then(|it| place_draft(&places, label, it)))
+        .collect::<Vec<_>>();
     // Also for volumes that were found: an earlier call may have renamed and died before this. That the name under `making/` is gone need
     // not be durable: should it come back, it is swept when the disk is opened.
     if made.iter().any(Result::is_ok) {
@@ -71,7 +80,11 @@ fn fail_all<T>(
     doing: &'static str,
 ) -> Vec<Result<PathBuf, VolumeFault>> {
     let fault = |label: &VolumeLabel| volume_io(label.volume_uuid, doing)(copy_of(error));
-    labels.iter().zip(answers).map(|(label, answer)| answer.and_then(|_| Err(fault(label)))).collect()
+    labels
+        .iter()
+        .zip(answers)
+        .map(|(label, answer)| answer.and_then(|_| Err(fault(label))))
+        .collect()
 }
 
 /// From how many volumes on one sync of the whole file system stands for those of each. A single one has its own: it may be made beside
@@ -104,13 +117,21 @@ struct Places {
 fn enter_places(disk: &OpenDisk, label: &VolumeLabel) -> Result<Places, VolumeFault> {
     let entered = disk.enter()?;
     let volumes = enter_volumes(disk, &entered)?;
-    let making = entered.folder.make(MAKING, PRIVATE_MODE).map_err(|fault| making_fault(label, fault))?;
-    making.lock().map_err(volume_io(label.volume_uuid, "lock the folder of volumes in the making"))?;
+    let making =
+        entered.folder.make(MAKING, PRIVATE_MODE).map_err(|fault| making_fault(label, fault))?;
+    making
+        .lock()
+        .map_err(volume_io(label.volume_uuid, "lock the folder of volumes in the making"))?;
     Ok(Places { entered, volumes, making })
 }
 
 /// Finds one volume, or drafts it.
-fn draft_volume(disk: &OpenDisk, places: &Places, label: &VolumeLabel, syncing: Syncing) -> Result<Draft, VolumeFault> {
+fn draft_volume(
+    disk: &OpenDisk,
+    places: &Places,
+    label: &VolumeLabel,
+    syncing: Syncing,
+) -> Result<Draft, VolumeFault> {
     let volume_uuid = label.volume_uuid;
     check_claimed_here(disk, label)?;
     if let Some(folder) = enter_volume(&places.volumes, volume_uuid)? {
@@ -118,9 +139,13 @@ fn draft_volume(disk: &OpenDisk, places: &Places, label: &VolumeLabel, syncing: 
         check_claim(folder.path(), label, &found.label)?;
         return Ok(Draft::Found(enter_data(&folder, volume_uuid)?.path().to_path_buf()));
     }
-    let in_trash = find_in_trash(&places.entered.folder, volume_uuid).map_err(volume_io(volume_uuid, "look into the trash"))?;
+    let in_trash = find_in_trash(&places.entered.folder, volume_uuid)
+        .map_err(volume_io(volume_uuid, "look into the trash"))?;
     if let Some(name) = in_trash {
-        return Err(VolumeFault::InTrash { volume_uuid, path: places.entered.folder.path().join(TRASH).join(name) });
+        return Err(VolumeFault::InTrash {
+            volume_uuid,
+            path: places.entered.folder.path().join(TRASH).join(name),
+        });
     }
     let name = folder_name(volume_uuid);
     let draft = places.making.make(&name, PASS_MODE).map_err(|fault| making_fault(label, fault))?;
@@ -134,7 +159,10 @@ fn place_draft(places: &Places, label: &VolumeLabel, draft: Draft) -> Result<Pat
     if let Draft::New { name, .. } = &draft {
         // The same volume may be asked for twice in one batch.
         if enter_volume(&places.volumes, label.volume_uuid)?.is_none() {
-            places.making.rename_to(name, &places.volumes, name).map_err(volume_io(label.volume_uuid, "put it into place"))?;
+            places
+                .making
+                .rename_to(name, &places.volumes, name)
+                .map_err(volume_io(label.volume_uuid, "put it into place"))?;
         }
     }
     Ok(draft.into_path())
@@ -144,7 +172,11 @@ fn fill_draft(draft: &Folder, label: &VolumeLabel, syncing: Syncing) -> Result<(
     let volume_uuid = label.volume_uuid;
     let data = draft.make(DATA, DATA_MODE).map_err(|fault| making_fault(label, fault))?;
     if !data.is_empty().map_err(volume_io(volume_uuid, "look into its new directory"))? {
-        return Err(damaged(volume_uuid, draft.path(), "something was put into it while it was being made"));
+        return Err(damaged(
+            volume_uuid,
+            draft.path(),
+            "something was put into it while it was being made",
+        ));
     }
     if syncing == Syncing::Each {
         data.sync().map_err(volume_io(volume_uuid, "sync its directory"))?;
@@ -157,7 +189,10 @@ fn fill_draft(draft: &Folder, label: &VolumeLabel, syncing: Syncing) -> Result<(
 }
 
 fn copy_of(error: &io::Error) -> io::Error {
-    error.raw_os_error().map_or_else(|| io::Error::new(error.kind(), error.to_string()), io::Error::from_raw_os_error)
+    error.raw_os_error().map_or_else(
+        || io::Error::new(error.kind(), error.to_string()),
+        io::Error::from_raw_os_error,
+    )
 }
 
 fn making_fault(label: &VolumeLabel, fault: EnterFault) -> VolumeFault {
@@ -175,7 +210,10 @@ mod tests {
     fn a_volume_is_made_once_and_its_content_stays() {
         let bed = Bed::new();
         let data = bed.filled_volume(1);
-        assert_eq!(data, bed.folder().join("volumes").join(volume_label(1).volume_uuid.to_string()).join("data"));
+        assert_eq!(
+            data,
+            bed.folder().join("volumes").join(volume_label(1).volume_uuid.to_string()).join("data")
+        );
         assert_eq!(make_volume(&bed.disk, &volume_label(1)).unwrap(), data);
         assert_eq!(std::fs::read_to_string(data.join("precious")).unwrap(), "bytes of 1");
     }
@@ -201,7 +239,10 @@ mod tests {
         let bed = Bed::new();
         bed.filled_volume(1);
         trash_volume(&bed.disk, volume_label(1).volume_uuid, 5).unwrap();
-        assert!(matches!(make_volume(&bed.disk, &volume_label(1)), Err(VolumeFault::InTrash { .. })));
+        assert!(matches!(
+            make_volume(&bed.disk, &volume_label(1)),
+            Err(VolumeFault::InTrash { .. })
+        ));
     }
 
     #[test]
@@ -209,21 +250,35 @@ mod tests {
         let bed = Bed::new();
         let data = bed.filled_volume(1);
         std::fs::remove_dir_all(&data).unwrap();
-        assert!(matches!(make_volume(&bed.disk, &volume_label(1)), Err(VolumeFault::Damaged { .. })));
+        assert!(matches!(
+            make_volume(&bed.disk, &volume_label(1)),
+            Err(VolumeFault::Damaged { .. })
+        ));
         assert!(!data.exists());
     }
 
     #[test]
     fn nothing_is_made_on_a_disk_that_went_away() {
         let bed = Bed::new();
-        let Some(mount) = TmpfsMount::on(bed.dir.path().join("mount"), "nothing_is_made_on_a_disk_that_went_away") else { return };
+        let Some(mount) = TmpfsMount::on(
+            bed.dir.path().join("mount"),
+            "nothing_is_made_on_a_disk_that_went_away",
+        ) else {
+            return;
+        };
         let root = mount.path().to_path_buf();
         let config = crate::DiskConfig { kind: crate::DiskKind::Mount, root: root.clone() };
         let disk = crate::open_disk(&config, None, &disk_label(1)).unwrap();
         make_volume(&disk, &volume_label(1)).unwrap();
         drop(mount);
-        assert!(matches!(make_volume(&disk, &volume_label(2)), Err(VolumeFault::Disk(DiskFault::NotMounted { .. }))));
-        assert!(matches!(check_volume(&disk, &volume_label(1)), Err(VolumeFault::Disk(DiskFault::NotMounted { .. }))));
+        assert!(matches!(
+            make_volume(&disk, &volume_label(2)),
+            Err(VolumeFault::Disk(DiskFault::NotMounted { .. }))
+        ));
+        assert!(matches!(
+            check_volume(&disk, &volume_label(1)),
+            Err(VolumeFault::Disk(DiskFault::NotMounted { .. }))
+        ));
         assert_eq!(std::fs::read_dir(&root).unwrap().count(), 0);
     }
 
@@ -254,7 +309,9 @@ mod tests {
         let bed = Bed::new();
         let (_, steps) = record(|| make_volume(&bed.disk, &volume_label(1)).unwrap());
         let uuid = volume_label(1).volume_uuid.to_string();
-        let at = |step: &str| steps.iter().position(|s| *s == step).unwrap_or_else(|| panic!("{step} in {steps:?}"));
+        let at = |step: &str| {
+            steps.iter().position(|s| *s == step).unwrap_or_else(|| panic!("{step} in {steps:?}"))
+        };
         let named = at(&format!("move {uuid} {uuid}"));
         for before in ["fsync label", "fsync label-copy", "sync data", &format!("sync {uuid}")] {
             assert!(at(before) < named, "{before}");
@@ -269,7 +326,10 @@ mod tests {
         let wrong = VolumeLabel { disk_uuid: disk_label(9).disk_uuid, ..volume_label(3) };
         let labels = [volume_label(1), volume_label(2), wrong, volume_label(4)];
         let (made, steps) = record(|| make_volumes(&bed.disk, &labels));
-        assert!(matches!(made[..], [Ok(_), Ok(_), Err(VolumeFault::WrongDisk { .. }), Ok(_)]), "{made:?}");
+        assert!(
+            matches!(made[..], [Ok(_), Ok(_), Err(VolumeFault::WrongDisk { .. }), Ok(_)]),
+            "{made:?}"
+        );
         let shared = |name: &str| steps.iter().filter(|step| *step == name).count();
         assert_eq!(shared("sync volumes"), 1);
         assert_eq!(list_volumes(&bed.disk).unwrap().volumes.len(), 3);
@@ -287,14 +347,19 @@ mod tests {
         let (_, steps) = record(|| make_volumes(&other.disk, &labels));
         let (made, crashed) = crash_at(steps.len() - 1, || make_volumes(&bed.disk, &labels));
         assert!(crashed && made.iter().all(Result::is_err), "{made:?}");
-        assert!(make_volumes(&bed.disk, &labels).iter().all(Result::is_ok), "and the next call finishes it");
+        assert!(
+            make_volumes(&bed.disk, &labels).iter().all(Result::is_ok),
+            "and the next call finishes it"
+        );
     }
 
     #[test]
     fn callers_at_the_same_time_get_the_same_volume() {
         let bed = Bed::new();
         let paths: Vec<PathBuf> = std::thread::scope(|scope| {
-            let makers: Vec<_> = (0..4).map(|_| scope.spawn(|| make_volume(&bed.disk, &volume_label(1)).unwrap())).collect();
+            let makers: Vec<_> = (0..4)
+                .map(|_| scope.spawn(|| make_volume(&bed.disk, &volume_label(1)).unwrap()))
+                .collect();
             makers.into_iter().map(|maker| maker.join().unwrap()).collect()
         });
         assert!(paths.iter().all(|path| *path == paths[0]));
@@ -304,10 +369,14 @@ mod tests {
     #[test]
     fn something_strange_in_a_draft_is_kept() {
         let bed = Bed::new();
-        let draft = bed.folder().join("making").join(volume_label(1).volume_uuid.to_string()).join("data");
+        let draft =
+            bed.folder().join("making").join(volume_label(1).volume_uuid.to_string()).join("data");
         std::fs::create_dir_all(&draft).unwrap();
         std::fs::write(draft.join("strange"), "x").unwrap();
-        assert!(matches!(make_volume(&bed.disk, &volume_label(1)), Err(VolumeFault::Damaged { .. })));
+        assert!(matches!(
+            make_volume(&bed.disk, &volume_label(1)),
+            Err(VolumeFault::Damaged { .. })
+        ));
         assert!(draft.join("strange").exists());
     }
 
@@ -320,7 +389,10 @@ mod tests {
         let of = |verb: &str| steps.iter().filter(|it| it.starts_with(verb)).count();
         assert_eq!((of("syncfs "), of("fsync ")), (1, 0), "{steps:?}");
         let synced = steps.iter().position(|it| it.starts_with("syncfs ")).unwrap();
-        assert!(steps[..synced].iter().all(|it| !it.starts_with("rename")), "nothing has its place before it is durable: {steps:?}");
+        assert!(
+            steps[..synced].iter().all(|it| !it.starts_with("rename")),
+            "nothing has its place before it is durable: {steps:?}"
+        );
         for label in &labels {
             check_volume(&bed.disk, label).unwrap();
         }
@@ -332,7 +404,10 @@ mod tests {
             let bed = Bed::new();
             let labels: Vec<_> = (1..=5).map(volume_label).collect();
             let (_, crashed) = crash_at(n, || make_volumes(&bed.disk, &labels));
-            assert!(make_volumes(&bed.disk, &labels).iter().all(Result::is_ok), "after a crash at step {n}");
+            assert!(
+                make_volumes(&bed.disk, &labels).iter().all(Result::is_ok),
+                "after a crash at step {n}"
+            );
             if !crashed {
                 break;
             }

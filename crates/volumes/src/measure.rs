@@ -70,8 +70,11 @@ pub struct MeasureError {
 /// [`MeasureError`] if `path` itself is not there or cannot be read. Trouble further down is counted as `unread`.
 pub fn measure(path: &Path) -> Result<Usage, MeasureError> {
     let fault = |source| MeasureError { path: path.to_path_buf(), source };
-    let invalid = || fault(io::Error::new(io::ErrorKind::InvalidInput, "it is no path with a name"));
-    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Err(invalid()) };
+    let invalid =
+        || fault(io::Error::new(io::ErrorKind::InvalidInput, "it is no path with a name"));
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(invalid());
+    };
     let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
     let parent = Folder::open(parent).map_err(|enter| fault(enter.into_io()))?;
     let name = CString::new(name.as_bytes()).map_err(|_| invalid())?;
@@ -90,7 +93,8 @@ pub fn measure(path: &Path) -> Result<Usage, MeasureError> {
 /// [`VolumeFault`] of the check, or `Io`.
 pub fn measure_volume(disk: &OpenDisk, label: &VolumeLabel) -> Result<VolumeUsage, VolumeFault> {
     let data = check_volume(disk, label)?;
-    let usage = measure(&data).map_err(|error| volume_io(label.volume_uuid, "measure it")(error.source))?;
+    let usage =
+        measure(&data).map_err(|error| volume_io(label.volume_uuid, "measure it")(error.source))?;
     Ok(VolumeUsage { usage, limit_bytes: label.size_mb.saturating_mul(MIB) })
 }
 
@@ -112,7 +116,8 @@ impl Visitor for Meter {
         match stat_fd(dir) {
             Ok(stat) => {
                 self.usage.entries += 1;
-                self.usage.used_bytes = self.usage.used_bytes.saturating_add(stat.stx_blocks.saturating_mul(512));
+                self.usage.used_bytes =
+                    self.usage.used_bytes.saturating_add(stat.stx_blocks.saturating_mul(512));
             }
             Err(_) => self.usage.unread += 1,
         }
@@ -122,12 +127,15 @@ impl Visitor for Meter {
     fn file(&mut self, parent: BorrowedFd<'_>, name: &CStr, _path: &Path) -> bool {
         let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
         // Gone meanwhile is none of ours; the kernel has no other reason to refuse this here.
-        let Ok(stat) = rustix::fs::statx(parent, name, flags, StatxFlags::BASIC_STATS) else { return false };
+        let Ok(stat) = rustix::fs::statx(parent, name, flags, StatxFlags::BASIC_STATS) else {
+            return false;
+        };
         if stat.stx_nlink > 1 && !self.linked.insert(file_id(&stat)) {
             return false;
         }
         self.usage.entries += 1;
-        self.usage.used_bytes = self.usage.used_bytes.saturating_add(stat.stx_blocks.saturating_mul(512));
+        self.usage.used_bytes =
+            self.usage.used_bytes.saturating_add(stat.stx_blocks.saturating_mul(512));
         false
     }
 
@@ -172,7 +180,9 @@ mod tests {
         let top = bed.dir.path().join("top");
         fs::create_dir(&top).unwrap();
         let before = measure(&top).unwrap();
-        let Some(mount) = TmpfsMount::on(top.join("m"), "other_mounts_are_not_counted") else { return };
+        let Some(mount) = TmpfsMount::on(top.join("m"), "other_mounts_are_not_counted") else {
+            return;
+        };
         fs::write(mount.path().join("big"), vec![0; 1 << 20]).unwrap();
         let after = measure(&top).unwrap();
         assert_eq!((after.entries, after.other_mounts), (before.entries, 1));
@@ -217,7 +227,13 @@ mod tests {
             fn file(&mut self, parent: BorrowedFd<'_>, name: &CStr, path: &Path) -> bool {
                 self.0.file(parent, name, path)
             }
-            fn leave(&mut self, parent: BorrowedFd<'_>, name: &CStr, path: &Path, gone: u64) -> Leave {
+            fn leave(
+                &mut self,
+                parent: BorrowedFd<'_>,
+                name: &CStr,
+                path: &Path,
+                gone: u64,
+            ) -> Leave {
                 self.0.leave(parent, name, path, gone)
             }
             fn trouble(&mut self, path: &Path, error: io::Error) {
@@ -225,7 +241,8 @@ mod tests {
             }
         }
         let mut mover = Mover(Meter::default(), &top);
-        walk(Folder::open(bed.dir.path()).unwrap().as_fd(), bed.dir.path(), c"top", &mut mover).unwrap();
+        walk(Folder::open(bed.dir.path()).unwrap().as_fd(), bed.dir.path(), c"top", &mut mover)
+            .unwrap();
         assert!(mover.0.usage.unread >= 1, "{:?}", mover.0.usage);
         assert!(mover.0.usage.entries >= 6, "all but perhaps the moved ones: {:?}", mover.0.usage);
     }

@@ -54,7 +54,11 @@ pub(crate) fn file_type(stat: &Statx) -> FileType {
 /// Mount, device and inode of an open file.
 pub(crate) fn identify(fd: impl AsFd) -> io::Result<Identity> {
     let stat = stat_fd(&fd)?;
-    let mount = if stat.stx_mask & MOUNT_ID_BIT != 0 { stat.stx_mnt_id } else { mount_id_from_fdinfo(fd.as_fd().as_raw_fd())? };
+    let mount = if stat.stx_mask & MOUNT_ID_BIT != 0 {
+        stat.stx_mnt_id
+    } else {
+        mount_id_from_fdinfo(fd.as_fd().as_raw_fd())?
+    };
     let known = stat.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT);
     let mount_root = known.then(|| stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT));
     Ok(Identity { mount, file: file_id(&stat), mount_root })
@@ -76,8 +80,9 @@ pub(crate) fn is_mount_root(dir: impl AsFd) -> io::Result<bool> {
 fn mount_id_from_fdinfo(fd: i32) -> io::Result<u64> {
     let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}"))?;
     let line = text.lines().find_map(|line| line.strip_prefix("mnt_id:"));
-    line.and_then(|id| id.trim().parse().ok())
-        .ok_or_else(|| io::Error::other("no mnt_id in /proc/self/fdinfo; Linux 3.15 or newer is needed"))
+    line.and_then(|id| id.trim().parse().ok()).ok_or_else(|| {
+        io::Error::other("no mnt_id in /proc/self/fdinfo; Linux 3.15 or newer is needed")
+    })
 }
 
 /// One line of mountinfo.
@@ -105,7 +110,10 @@ pub(crate) fn read_mountinfo() -> io::Result<Vec<MountLine>> {
 
 /// The mount that holds `path`: the last of those with the longest mount point above it.
 pub(crate) fn mount_of<'a>(mounts: &'a [MountLine], path: &Path) -> Option<&'a MountLine> {
-    mounts.iter().filter(|mount| path.starts_with(&mount.mount_point)).max_by_key(|mount| mount.mount_point.components().count())
+    mounts
+        .iter()
+        .filter(|mount| path.starts_with(&mount.mount_point))
+        .max_by_key(|mount| mount.mount_point.components().count())
 }
 
 /// `36 35 98:0 /root /point rw,noatime shared:1 - ext4 /dev/sda1 rw,errors=continue`; a line of another form is none of ours.
@@ -119,7 +127,12 @@ fn parse_line(line: &[u8]) -> Option<MountLine> {
     let file_system = String::from_utf8_lossy(words.next()?).into_owned();
     let source = unescape(words.next()?);
     let super_options = String::from_utf8_lossy(words.next().unwrap_or_default()).into_owned();
-    let options = own_options.split(',').chain(super_options.split(',')).filter(|word| !word.is_empty()).map(String::from).collect();
+    let options = own_options
+        .split(',')
+        .chain(super_options.split(','))
+        .filter(|word| !word.is_empty())
+        .map(String::from)
+        .collect();
     Some(MountLine { device, root, mount_point, options, file_system, source })
 }
 
@@ -128,10 +141,16 @@ fn unescape(word: &[u8]) -> PathBuf {
     let mut out = Vec::with_capacity(word.len());
     let mut rest = word;
     while let Some((byte, tail)) = rest.split_first() {
-        let digits = tail.get(..3).filter(|digits| *byte == b'\\' && digits.iter().all(|digit| (b'0'..=b'7').contains(digit)));
+        let digits = tail.get(..3).filter(|digits| {
+            *byte == b'\\' && digits.iter().all(|digit| (b'0'..=b'7').contains(digit))
+        });
         match digits {
             Some(digits) => {
-                out.push(digits.iter().fold(0u8, |value, digit| value.wrapping_mul(8).wrapping_add(digit - b'0')));
+                out.push(
+                    digits
+                        .iter()
+                        .fold(0u8, |value, digit| value.wrapping_mul(8).wrapping_add(digit - b'0')),
+                );
                 rest = &tail[3..];
             }
             None => {
@@ -157,7 +176,10 @@ mod tests {
     fn lines_are_parsed_with_and_without_optional_fields() {
         let line = parse_line(br"36 35 98:0 / /mnt/my\040disk\134x rw,noatime shared:1 master:2 - ext4 /dev/sdb1 rw,prjquota").unwrap();
         assert_eq!(line.mount_point, Path::new(r"/mnt/my disk\x"));
-        assert_eq!((line.file_system.as_str(), line.source.as_path(), line.device.as_str()), ("ext4", Path::new("/dev/sdb1"), "98:0"));
+        assert_eq!(
+            (line.file_system.as_str(), line.source.as_path(), line.device.as_str()),
+            ("ext4", Path::new("/dev/sdb1"), "98:0")
+        );
         assert_eq!(line.options, ["rw", "noatime", "rw", "prjquota"]);
         let short = parse_line(b"1 2 0:5 /sub /a ro - tmpfs none").unwrap();
         assert_eq!((short.root.as_path(), short.options.len()), (Path::new("/sub"), 1));
@@ -183,8 +205,14 @@ mod tests {
             source: "none".into(),
         };
         let mounts = [mount("/", "a"), mount("/d", "b"), mount("/d", "c"), mount("/dd", "e")];
-        assert_eq!(mount_of(&mounts, Path::new("/d/x")).map(|mount| mount.file_system.as_str()), Some("c"));
-        assert_eq!(mount_of(&mounts, Path::new("/x")).map(|mount| mount.file_system.as_str()), Some("a"));
+        assert_eq!(
+            mount_of(&mounts, Path::new("/d/x")).map(|mount| mount.file_system.as_str()),
+            Some("c")
+        );
+        assert_eq!(
+            mount_of(&mounts, Path::new("/x")).map(|mount| mount.file_system.as_str()),
+            Some("a")
+        );
     }
 
     #[test]
@@ -198,9 +226,16 @@ mod tests {
     #[test]
     fn both_sources_of_the_mount_id_tell_two_mounts_apart() {
         let dir = tempfile::tempdir().unwrap();
-        let Some(mount) = TmpfsMount::on(dir.path().join("disk"), "both_sources_of_the_mount_id") else { return };
-        let (below, above) = (std::fs::File::open(dir.path()).unwrap(), std::fs::File::open(mount.path()).unwrap());
+        let Some(mount) = TmpfsMount::on(dir.path().join("disk"), "both_sources_of_the_mount_id")
+        else {
+            return;
+        };
+        let (below, above) =
+            (std::fs::File::open(dir.path()).unwrap(), std::fs::File::open(mount.path()).unwrap());
         assert_ne!(identify(&below).unwrap().mount, identify(&above).unwrap().mount);
-        assert_ne!(mount_id_from_fdinfo(below.as_raw_fd()).unwrap(), mount_id_from_fdinfo(above.as_raw_fd()).unwrap());
+        assert_ne!(
+            mount_id_from_fdinfo(below.as_raw_fd()).unwrap(),
+            mount_id_from_fdinfo(above.as_raw_fd()).unwrap()
+        );
     }
 }

@@ -8,7 +8,8 @@
 use std::io;
 
 use crate::disk::{
-    check_same, io_fault, open_root, read_label, DiskConfig, DiskFault, OpenDisk, Opened, HOLDFAST, HOLDFAST_DRAFT, MAKING, TRASH, VOLUMES,
+    check_same, io_fault, open_root, read_label, DiskConfig, DiskFault, OpenDisk, Opened, HOLDFAST,
+    HOLDFAST_DRAFT, MAKING, TRASH, VOLUMES,
 };
 use crate::folder::{EnterFault, Folder, Syncing, PASS_MODE, PRIVATE_MODE};
 use crate::label::{same_cluster, DiskLabel};
@@ -23,7 +24,11 @@ use crate::label_pair::{write_first_pair, Mending};
 /// # Errors
 /// A [`DiskFault`]: nothing was created. After `Io` in the middle of a first use only an unfinished folder
 /// `holdfast.draft` may be left, which the next first use completes.
-pub fn open_disk(config: &DiskConfig, expected: Option<&DiskLabel>, fresh: &DiskLabel) -> Result<OpenDisk, DiskFault> {
+pub fn open_disk(
+    config: &DiskConfig,
+    expected: Option<&DiskLabel>,
+    fresh: &DiskLabel,
+) -> Result<OpenDisk, DiskFault> {
     let root = open_root(config)?;
     let (entered, opened) = match (read_label(&root, Mending::Yes)?, expected) {
         (Some(entered), Some(expected)) => {
@@ -34,24 +39,40 @@ pub fn open_disk(config: &DiskConfig, expected: Option<&DiskLabel>, fresh: &Disk
             let found = &entered.pair.label;
             if !same_cluster(found.cluster_uuid, fresh.cluster_uuid) {
                 let expected = (None, fresh.cluster_uuid);
-                return Err(DiskFault::Foreign { root: config.root.clone(), expected, found: found.clone() });
+                return Err(DiskFault::Foreign {
+                    root: config.root.clone(),
+                    expected,
+                    found: found.clone(),
+                });
             }
             // It may be our own first use, cut short after the rename: make its name durable before it is relied upon.
             root.sync().map_err(io_fault(&config.root, "sync its root"))?;
             (entered, Opened::Found)
         }
         (None, Some(expected)) => {
-            return Err(DiskFault::Unlabelled { root: config.root.clone(), expected: expected.disk_uuid });
+            return Err(DiskFault::Unlabelled {
+                root: config.root.clone(),
+                expected: expected.disk_uuid,
+            });
         }
         (None, None) => {
-            write_first_label(&root, fresh).map_err(io_fault(&config.root, "write its first label"))?;
+            write_first_label(&root, fresh)
+                .map_err(io_fault(&config.root, "write its first label"))?;
             let entered = read_label(&root, Mending::Yes)?;
-            let entered = entered.ok_or_else(|| DiskFault::Unlabelled { root: config.root.clone(), expected: fresh.disk_uuid })?;
+            let entered = entered.ok_or_else(|| DiskFault::Unlabelled {
+                root: config.root.clone(),
+                expected: fresh.disk_uuid,
+            })?;
             check_same(&config.root, fresh, &entered.pair.label)?;
             (entered, Opened::FirstUse)
         }
     };
-    Ok(OpenDisk { config: config.clone(), label: entered.pair.label, opened, mend: entered.pair.mend })
+    Ok(OpenDisk {
+        config: config.clone(),
+        label: entered.pair.label,
+        opened,
+        mend: entered.pair.mend,
+    })
 }
 
 fn write_first_label(root: &Folder, label: &DiskLabel) -> io::Result<()> {
@@ -86,12 +107,22 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let config = path_disk(dir.path());
         let disk = open_disk(&config, None, &disk_label(1)).unwrap();
-        assert_eq!((disk.opened(), disk.label(), disk.mend()), (Opened::FirstUse, &disk_label(1), None));
-        assert_eq!(names(&dir.path().join("holdfast")), ["label", "label-copy", "making", "trash", "volumes"]);
+        assert_eq!(
+            (disk.opened(), disk.label(), disk.mend()),
+            (Opened::FirstUse, &disk_label(1), None)
+        );
+        assert_eq!(
+            names(&dir.path().join("holdfast")),
+            ["label", "label-copy", "making", "trash", "volumes"]
+        );
         let again = open_disk(&config, Some(&disk_label(1)), &disk_label(2)).unwrap();
         assert_eq!((again.opened(), again.label()), (Opened::Known, &disk_label(1)));
         let found = open_disk(&config, None, &disk_label(3)).unwrap();
-        assert_eq!((found.opened(), found.label()), (Opened::Found, &disk_label(1)), "no second label is written");
+        assert_eq!(
+            (found.opened(), found.label()),
+            (Opened::Found, &disk_label(1)),
+            "no second label is written"
+        );
     }
 
     #[test]
@@ -101,9 +132,15 @@ mod tests {
         open_disk(&config, None, &disk_label(1)).unwrap();
         let before = std::fs::read(dir.path().join("holdfast/label")).unwrap();
         let fault = open_disk(&config, Some(&disk_label(2)), &disk_label(2)).unwrap_err();
-        assert!(matches!(&fault, DiskFault::Foreign { found, .. } if *found == disk_label(1)), "{fault}");
+        assert!(
+            matches!(&fault, DiskFault::Foreign { found, .. } if *found == disk_label(1)),
+            "{fault}"
+        );
         let other = DiskLabel { cluster_uuid: Uuid::from_u128(77), ..disk_label(9) };
-        assert!(matches!(open_disk(&config, None, &other), Err(DiskFault::Foreign { expected: (None, _), .. })));
+        assert!(matches!(
+            open_disk(&config, None, &other),
+            Err(DiskFault::Foreign { expected: (None, _), .. })
+        ));
         let moved = DiskLabel { cluster_uuid: Uuid::from_u128(77), ..disk_label(1) };
         assert!(matches!(open_disk(&config, Some(&moved), &moved), Err(DiskFault::Foreign { .. })));
         assert_eq!(std::fs::read(dir.path().join("holdfast/label")).unwrap(), before);
@@ -116,7 +153,10 @@ mod tests {
         let nil = DiskLabel { cluster_uuid: Uuid::nil(), ..disk_label(1) };
         open_disk(&config, None, &nil).unwrap();
         assert_eq!(open_disk(&config, Some(&disk_label(1)), &disk_label(5)).unwrap().label(), &nil);
-        assert!(matches!(open_disk(&config, Some(&disk_label(2)), &disk_label(5)), Err(DiskFault::Foreign { .. })));
+        assert!(matches!(
+            open_disk(&config, Some(&disk_label(2)), &disk_label(5)),
+            Err(DiskFault::Foreign { .. })
+        ));
     }
 
     #[test]
@@ -124,18 +164,30 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let gone = path_disk(&dir.path().join("gone"));
         assert!(matches!(open_disk(&gone, None, &disk_label(1)), Err(DiskFault::Missing { .. })));
-        assert!(matches!(open_disk(&gone, Some(&disk_label(1)), &disk_label(1)), Err(DiskFault::Missing { .. })));
+        assert!(matches!(
+            open_disk(&gone, Some(&disk_label(1)), &disk_label(1)),
+            Err(DiskFault::Missing { .. })
+        ));
         assert!(!gone.root.exists());
         std::fs::write(dir.path().join("file"), "").unwrap();
-        assert!(matches!(open_disk(&path_disk(&dir.path().join("file")), None, &disk_label(1)), Err(DiskFault::NotDirectory { .. })));
-        assert!(matches!(open_disk(&path_disk(Path::new("tmp")), None, &disk_label(1)), Err(DiskFault::NotAbsolute { .. })));
+        assert!(matches!(
+            open_disk(&path_disk(&dir.path().join("file")), None, &disk_label(1)),
+            Err(DiskFault::NotDirectory { .. })
+        ));
+        assert!(matches!(
+            open_disk(&path_disk(Path::new("tmp")), None, &disk_label(1)),
+            Err(DiskFault::NotAbsolute { .. })
+        ));
     }
 
     #[test]
     fn an_expected_label_is_never_made_anew() {
         let dir = tempfile::tempdir().unwrap();
         let config = path_disk(dir.path());
-        assert!(matches!(open_disk(&config, Some(&disk_label(1)), &disk_label(1)), Err(DiskFault::Unlabelled { .. })));
+        assert!(matches!(
+            open_disk(&config, Some(&disk_label(1)), &disk_label(1)),
+            Err(DiskFault::Unlabelled { .. })
+        ));
         assert_eq!(names(dir.path()), Vec::<String>::new());
     }
 
@@ -144,13 +196,22 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let config = path_disk(dir.path());
         std::fs::create_dir(dir.path().join("holdfast")).unwrap();
-        assert!(matches!(open_disk(&config, None, &disk_label(1)), Err(DiskFault::LabelDamaged { .. })));
+        assert!(matches!(
+            open_disk(&config, None, &disk_label(1)),
+            Err(DiskFault::LabelDamaged { .. })
+        ));
         std::fs::write(dir.path().join("holdfast/label"), "torn").unwrap();
-        assert!(matches!(open_disk(&config, None, &disk_label(1)), Err(DiskFault::LabelDamaged { .. })));
+        assert!(matches!(
+            open_disk(&config, None, &disk_label(1)),
+            Err(DiskFault::LabelDamaged { .. })
+        ));
         assert_eq!(names(&dir.path().join("holdfast")), ["label"]);
         std::fs::remove_dir_all(dir.path().join("holdfast")).unwrap();
         std::os::unix::fs::symlink("/tmp", dir.path().join("holdfast")).unwrap();
-        assert!(matches!(open_disk(&config, None, &disk_label(1)), Err(DiskFault::LabelDamaged { .. })));
+        assert!(matches!(
+            open_disk(&config, None, &disk_label(1)),
+            Err(DiskFault::LabelDamaged { .. })
+        ));
     }
 
     #[test]
@@ -183,10 +244,20 @@ mod tests {
     #[test]
     fn everything_is_synced_before_the_folder_gets_its_name() {
         let dir = tempfile::tempdir().unwrap();
-        let (_, steps) = record(|| open_disk(&path_disk(dir.path()), None, &disk_label(1)).unwrap());
-        let at = |step: &str| steps.iter().position(|s| s == step).unwrap_or_else(|| panic!("{step} in {steps:?}"));
+        let (_, steps) =
+            record(|| open_disk(&path_disk(dir.path()), None, &disk_label(1)).unwrap());
+        let at = |step: &str| {
+            steps.iter().position(|s| s == step).unwrap_or_else(|| panic!("{step} in {steps:?}"))
+        };
         let named = at("move holdfast.draft holdfast");
-        for before in ["fsync label", "fsync label-copy", "sync volumes", "sync trash", "sync making", "sync holdfast.draft"] {
+        for before in [
+            "fsync label",
+            "fsync label-copy",
+            "sync volumes",
+            "sync trash",
+            "sync making",
+            "sync holdfast.draft",
+        ] {
             assert!(at(before) < named, "{before}");
         }
         assert!(steps.last().unwrap().starts_with("sync "), "and its name is synced: {steps:?}");
@@ -197,9 +268,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let config = DiskConfig { kind: DiskKind::Mount, root: dir.path().join("disk") };
         std::fs::create_dir(&config.root).unwrap();
-        assert!(matches!(open_disk(&config, None, &disk_label(1)), Err(DiskFault::NotMounted { .. })));
+        assert!(matches!(
+            open_disk(&config, None, &disk_label(1)),
+            Err(DiskFault::NotMounted { .. })
+        ));
         assert_eq!(names(&config.root), Vec::<String>::new());
-        let Some(mount) = TmpfsMount::on(config.root.clone(), "a_mount_disk_must_be_mounted") else { return };
+        let Some(mount) = TmpfsMount::on(config.root.clone(), "a_mount_disk_must_be_mounted")
+        else {
+            return;
+        };
         let disk = open_disk(&config, None, &disk_label(1)).unwrap();
         disk.verify().unwrap();
         mount.set_read_only(true);
@@ -208,10 +285,18 @@ mod tests {
         disk.verify().unwrap();
         drop(mount);
         assert!(matches!(disk.verify(), Err(DiskFault::NotMounted { .. })));
-        assert!(matches!(open_disk(&config, Some(&disk_label(1)), &disk_label(1)), Err(DiskFault::NotMounted { .. })));
+        assert!(matches!(
+            open_disk(&config, Some(&disk_label(1)), &disk_label(1)),
+            Err(DiskFault::NotMounted { .. })
+        ));
         assert_eq!(names(&config.root), Vec::<String>::new());
-        let Some(_other) = TmpfsMount::on(config.root.clone(), "another file system") else { return };
-        assert!(matches!(disk.verify(), Err(DiskFault::Unlabelled { .. })), "mounted, but not that one");
+        let Some(_other) = TmpfsMount::on(config.root.clone(), "another file system") else {
+            return;
+        };
+        assert!(
+            matches!(disk.verify(), Err(DiskFault::Unlabelled { .. })),
+            "mounted, but not that one"
+        );
         assert_eq!(names(&config.root), Vec::<String>::new());
     }
 
@@ -220,13 +305,20 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let config = path_disk(dir.path());
         let disk = open_disk(&config, None, &disk_label(1)).unwrap();
-        let Some(_mount) = TmpfsMount::on(dir.path().join("holdfast"), "a_mount_over_the_folder") else { return };
+        let Some(_mount) = TmpfsMount::on(dir.path().join("holdfast"), "a_mount_over_the_folder")
+        else {
+            return;
+        };
         assert!(matches!(disk.verify(), Err(DiskFault::LabelDamaged { .. })));
     }
 
     #[test]
     fn messages_say_what_and_what_to_do() {
-        let fault = DiskFault::Foreign { root: "/d".into(), expected: (None, cluster()), found: disk_label(1) };
+        let fault = DiskFault::Foreign {
+            root: "/d".into(),
+            expected: (None, cluster()),
+            found: disk_label(1),
+        };
         assert!(fault.to_string().contains("mount the right one"), "{fault}");
     }
 }

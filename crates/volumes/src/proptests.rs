@@ -72,15 +72,28 @@ struct Known {
 fn carry_out(bed: &Bed, act: &Act) {
     let label = |v: usize| current_label(bed, v).unwrap_or_else(|| volume_label(v as u128));
     let entries = || list_trash(&bed.disk).map(|list| list.entries).unwrap_or_default();
-    let mine = |v: usize| entries().into_iter().find(|entry| entry.volume_uuid == volume_label(v as u128).volume_uuid);
+    let mine = |v: usize| {
+        entries().into_iter().find(|entry| entry.volume_uuid == volume_label(v as u128).volume_uuid)
+    };
     match *act {
         Act::Make(v) => drop(make_volume(&bed.disk, &volume_label(v as u128))),
         Act::Check(v) => drop(check_volume(&bed.disk, &label(v))),
-        Act::Relabel(v, generation) => drop(relabel(&bed.disk, &VolumeLabel { generation, role: format!("r{generation}"), ..label(v) })),
-        Act::Trash(v) => drop(trash_volume(&bed.disk, volume_label(v as u128).volume_uuid, 1 + v as u64)),
+        Act::Relabel(v, generation) => drop(relabel(
+            &bed.disk,
+            &VolumeLabel { generation, role: format!("r{generation}"), ..label(v) },
+        )),
+        Act::Trash(v) => {
+            drop(trash_volume(&bed.disk, volume_label(v as u128).volume_uuid, 1 + v as u64))
+        }
         Act::Restore(v) => drop(mine(v).map(|entry| restore_volume(&bed.disk, &entry))),
         Act::Purge(v, whole) => {
-            let mut told = |_: &PurgeProgress| if whole { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
+            let mut told = |_: &PurgeProgress| {
+                if whole {
+                    ControlFlow::Continue(())
+                } else {
+                    ControlFlow::Break(())
+                }
+            };
             drop(mine(v).map(|entry| purge_trash(&bed.disk, &entry, &mut told)));
         }
         Act::Measure(v) => drop(measure_volume(&bed.disk, &label(v))),
@@ -88,7 +101,9 @@ fn carry_out(bed: &Bed, act: &Act) {
         Act::Reopen => drop(open_disk(bed.disk.config(), Some(&disk_label(1)), &disk_label(2))),
         Act::List => drop(list_volumes(&bed.disk)),
         Act::Sweep => drop(sweep_unmade(&bed.disk)),
-        Act::Adopt => drop(adopt_disk(bed.disk.config(), &disk_label(1), disk_label(1).cluster_uuid)),
+        Act::Adopt => {
+            drop(adopt_disk(bed.disk.config(), &disk_label(1), disk_label(1).cluster_uuid))
+        }
         Act::CollectGarbage(v) => collect_garbage(bed, v),
         Act::Tear(v, copy) => {
             for place in places(bed, v) {
@@ -109,7 +124,12 @@ fn collect_garbage(bed: &Bed, v: usize) {
         let _ = remove_tree_guarded(&place.join("data"), &[]);
     }
     let _ = remove_tree_guarded(&sandbox, &[bed.folder()]);
-    for target in [bed.folder(), bed.disk.config().root.clone(), bed.folder().join("volumes"), bed.folder().join("trash")] {
+    for target in [
+        bed.folder(),
+        bed.disk.config().root.clone(),
+        bed.folder().join("volumes"),
+        bed.folder().join("trash"),
+    ] {
         let _ = remove_tree_guarded(&target, &[]);
     }
 }
@@ -140,7 +160,11 @@ fn places(bed: &Bed, v: usize) -> Vec<PathBuf> {
 
 fn current_label(bed: &Bed, v: usize) -> Option<VolumeLabel> {
     let found = list_volumes(&bed.disk).ok()?;
-    found.volumes.into_iter().map(|volume| volume.label).find(|label| label.volume_uuid == volume_label(v as u128).volume_uuid)
+    found
+        .volumes
+        .into_iter()
+        .map(|volume| volume.label)
+        .find(|label| label.volume_uuid == volume_label(v as u128).volume_uuid)
 }
 
 fn content(v: usize) -> String {

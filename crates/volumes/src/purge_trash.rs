@@ -40,13 +40,23 @@ pub fn purge_trash(
     let volume_uuid = entry.volume_uuid;
     let disk_uuid = disk.label().disk_uuid;
     if entry.disk_uuid != disk_uuid {
-        return Err(VolumeFault::WrongDisk { volume_uuid, claimed: entry.disk_uuid, disk: disk_uuid });
+        return Err(VolumeFault::WrongDisk {
+            volume_uuid,
+            claimed: entry.disk_uuid,
+            disk: disk_uuid,
+        });
     }
     let entered = disk.enter()?;
     let trash = enter_trash(disk, &entered)?;
-    let Some((name, folder)) = begin(&trash, entry)? else { return Ok(PurgeProgress { done: true, ..PurgeProgress::default() }) };
+    let Some((name, folder)) = begin(&trash, entry)? else {
+        return Ok(PurgeProgress { done: true, ..PurgeProgress::default() });
+    };
     let (removed, kept, stopped) = empty(&folder, volume_uuid, progress)?;
-    let so_far = PurgeProgress { removed_entries: removed.entries, removed_bytes: removed.bytes, done: false };
+    let so_far = PurgeProgress {
+        removed_entries: removed.entries,
+        removed_bytes: removed.bytes,
+        done: false,
+    };
     if let Some(first) = kept.into_iter().next() {
         return Err(VolumeFault::NotPurged { volume_uuid, path: first.path, why: first.why });
     }
@@ -56,8 +66,15 @@ pub fn purge_trash(
     for label in LABEL_NAMES {
         folder.remove_file(label).map_err(volume_io(volume_uuid, "remove its label"))?;
     }
-    trash.remove_dir(&name).and_then(|()| trash.sync()).map_err(volume_io(volume_uuid, "remove its folder from the trash"))?;
-    Ok(PurgeProgress { removed_entries: so_far.removed_entries + LABEL_NAMES.len() as u64 + 1, done: true, ..so_far })
+    trash
+        .remove_dir(&name)
+        .and_then(|()| trash.sync())
+        .map_err(volume_io(volume_uuid, "remove its folder from the trash"))?;
+    Ok(PurgeProgress {
+        removed_entries: so_far.removed_entries + LABEL_NAMES.len() as u64 + 1,
+        done: true,
+        ..so_far
+    })
 }
 
 /// Renames the entry, so that there is no way back, and opens it. `None` if it is gone already.
@@ -66,17 +83,31 @@ fn begin(trash: &Folder, entry: &TrashEntry) -> Result<Option<(String, Folder)>,
     let whole = TrashName { volume_uuid, deleted_at_ms: entry.deleted_at_ms, purging: false };
     let going = TrashName { purging: true, ..whole }.text();
     match trash.enter(&whole.text()) {
-        Ok(_) => trash.move_to(&whole.text(), trash, &going).map_err(volume_io(volume_uuid, "begin its removal"))?,
+        Ok(_) => trash
+            .move_to(&whole.text(), trash, &going)
+            .map_err(volume_io(volume_uuid, "begin its removal"))?,
         // An earlier call renamed it, perhaps without living to sync that.
-        Err(EnterFault::Absent) => trash.sync().map_err(volume_io(volume_uuid, "sync the trash"))?,
-        Err(EnterFault::Io(source)) => return Err(volume_io(volume_uuid, "open it in the trash")(source)),
-        Err(_) => return Err(damaged(volume_uuid, &entry.path, "its trash entry is no directory of this disk")),
+        Err(EnterFault::Absent) => {
+            trash.sync().map_err(volume_io(volume_uuid, "sync the trash"))?
+        }
+        Err(EnterFault::Io(source)) => {
+            return Err(volume_io(volume_uuid, "open it in the trash")(source))
+        }
+        Err(_) => {
+            return Err(damaged(
+                volume_uuid,
+                &entry.path,
+                "its trash entry is no directory of this disk",
+            ))
+        }
     }
     match trash.enter(&going) {
         Ok(folder) => Ok(Some((going, folder))),
         Err(EnterFault::Absent) => Ok(None),
         Err(EnterFault::Io(source)) => Err(volume_io(volume_uuid, "open it in the trash")(source)),
-        Err(_) => Err(damaged(volume_uuid, &entry.path, "its trash entry is no directory of this disk")),
+        Err(_) => {
+            Err(damaged(volume_uuid, &entry.path, "its trash entry is no directory of this disk"))
+        }
     }
 }
 
@@ -86,15 +117,21 @@ fn empty(
     volume_uuid: uuid::Uuid,
     progress: &mut dyn FnMut(&PurgeProgress) -> ControlFlow<()>,
 ) -> Result<(Removed, Vec<Kept>, bool), VolumeFault> {
-    let mut told =
-        |removed: Removed| progress(&PurgeProgress { removed_entries: removed.entries, removed_bytes: removed.bytes, done: false });
+    let mut told = |removed: Removed| {
+        progress(&PurgeProgress {
+            removed_entries: removed.entries,
+            removed_bytes: removed.bytes,
+            done: false,
+        })
+    };
     let mut remover = Remover::new(folder.identity().mount, &mut told);
     for name in folder.names().map_err(volume_io(volume_uuid, "list its folder"))? {
         if LABEL_NAMES.contains(&name.as_str()) {
             continue;
         }
         let name = CString::new(name).expect("the name of a directory entry holds no zero byte");
-        walk(folder.as_fd(), folder.path(), &name, &mut remover).map_err(volume_io(volume_uuid, "walk it"))?;
+        walk(folder.as_fd(), folder.path(), &name, &mut remover)
+            .map_err(volume_io(volume_uuid, "walk it"))?;
     }
     Ok((remover.removed, remover.kept, remover.stopped))
 }
@@ -145,7 +182,10 @@ mod tests {
         let first = purge_trash(&bed.disk, &entry, &mut |_| ControlFlow::Break(())).unwrap();
         assert_eq!((first.removed_entries, first.done), (1, false));
         let listed = list_trash(&bed.disk).unwrap().entries;
-        assert!(listed[0].purging && listed[0].label == Some(volume_label(1)), "it still says what it was");
+        assert!(
+            listed[0].purging && listed[0].label == Some(volume_label(1)),
+            "it still says what it was"
+        );
         assert!(purge_trash(&bed.disk, &listed[0], &mut go_on).unwrap().done);
     }
 
@@ -154,9 +194,16 @@ mod tests {
         let bed = Bed::new();
         let entry = trashed(&bed);
         let other = bed.folder().join("volumes").join(volume_label(2).volume_uuid.to_string());
-        let Some(mount) = TmpfsMount::bind(&other, entry.path.join("data/sub/m"), "a_mount_within_it_stays") else { return };
+        let Some(mount) =
+            TmpfsMount::bind(&other, entry.path.join("data/sub/m"), "a_mount_within_it_stays")
+        else {
+            return;
+        };
         let fault = purge_trash(&bed.disk, &entry, &mut go_on).unwrap_err();
-        assert!(matches!(fault, VolumeFault::NotPurged { why: KeptWhy::OtherMount, .. }), "{fault}");
+        assert!(
+            matches!(fault, VolumeFault::NotPurged { why: KeptWhy::OtherMount, .. }),
+            "{fault}"
+        );
         assert_eq!(bed.precious("volumes", 2).unwrap(), "bytes of 2");
         // The rename took the mount along; undo it where it is now.
         let moved = list_trash(&bed.disk).unwrap().entries[0].path.join("data/sub/m");
@@ -173,7 +220,10 @@ mod tests {
             let entry = trashed(&bed);
             let (_, crashed) = crash_at(n, || purge_trash(&bed.disk, &entry, &mut go_on));
             let listed = list_trash(&bed.disk).unwrap();
-            assert!(listed.strange.is_empty() && listed.entries.iter().all(|e| e.volume_uuid == volume_label(1).volume_uuid));
+            assert!(
+                listed.strange.is_empty()
+                    && listed.entries.iter().all(|e| e.volume_uuid == volume_label(1).volume_uuid)
+            );
             assert!(purge_trash(&bed.disk, &entry, &mut go_on).unwrap().done);
             assert_eq!(fs::read_dir(bed.folder().join("trash")).unwrap().count(), 0);
             assert_eq!(bed.precious("volumes", 2).unwrap(), "bytes of 2");
@@ -187,7 +237,10 @@ mod tests {
     fn an_entry_of_another_disk_is_refused() {
         let bed = Bed::new();
         let entry = TrashEntry { disk_uuid: uuid::Uuid::from_u128(1), ..trashed(&bed) };
-        assert!(matches!(purge_trash(&bed.disk, &entry, &mut go_on), Err(VolumeFault::WrongDisk { .. })));
+        assert!(matches!(
+            purge_trash(&bed.disk, &entry, &mut go_on),
+            Err(VolumeFault::WrongDisk { .. })
+        ));
         assert!(entry.path.join("data/precious").exists());
     }
 }

@@ -6,7 +6,10 @@
 use crate::disk::OpenDisk;
 use crate::label::VolumeLabel;
 use crate::label_pair::{write_pair, Mending};
-use crate::volume::{check_claimed_here, check_identity, enter_volume, enter_volumes, look_at_label, volume_io, volume_path, VolumeFault};
+use crate::volume::{
+    check_claimed_here, check_identity, enter_volume, enter_volumes, look_at_label, volume_io,
+    volume_path, VolumeFault,
+};
 
 /// Gives the volume the label `label`: same volume, disk, cluster and persistence id, of the same or a later generation.
 /// Atomic and durable; nothing is written if the label says so already.
@@ -19,17 +22,25 @@ pub fn relabel(disk: &OpenDisk, label: &VolumeLabel) -> Result<(), VolumeFault> 
     let entered = disk.enter()?;
     let volumes = enter_volumes(disk, &entered)?;
     let folder = enter_volume(&volumes, volume_uuid)?;
-    let folder = folder.ok_or_else(|| VolumeFault::Missing { volume_uuid, path: volume_path(disk, volume_uuid) })?;
+    let folder = folder.ok_or_else(|| VolumeFault::Missing {
+        volume_uuid,
+        path: volume_path(disk, volume_uuid),
+    })?;
     folder.lock().map_err(volume_io(volume_uuid, "lock its folder"))?;
     let found = look_at_label(&folder, volume_uuid, Mending::No)?;
     check_identity(folder.path(), label, &found.label)?;
     if found.label.generation > label.generation {
-        return Err(VolumeFault::Newer { volume_uuid, expected: label.generation, found: found.label.generation });
+        return Err(VolumeFault::Newer {
+            volume_uuid,
+            expected: label.generation,
+            found: found.label.generation,
+        });
     }
     if found.label == *label && found.mend.is_none() {
         return Ok(());
     }
-    write_pair(&folder, label, found.serial.saturating_add(1)).map_err(volume_io(volume_uuid, "write its label"))
+    write_pair(&folder, label, found.serial.saturating_add(1))
+        .map_err(volume_io(volume_uuid, "write its label"))
 }
 
 #[cfg(test)]
@@ -46,8 +57,14 @@ mod tests {
         let next = VolumeLabel { role: "db/new".into(), generation: 2, ..volume_label(1) };
         relabel(&bed.disk, &next).unwrap();
         assert_eq!(check_volume(&bed.disk, &next).unwrap(), data);
-        assert!(matches!(check_volume(&bed.disk, &volume_label(1)), Err(VolumeFault::Newer { .. })));
-        assert!(matches!(relabel(&bed.disk, &volume_label(1)), Err(VolumeFault::Newer { .. })), "never back");
+        assert!(matches!(
+            check_volume(&bed.disk, &volume_label(1)),
+            Err(VolumeFault::Newer { .. })
+        ));
+        assert!(
+            matches!(relabel(&bed.disk, &volume_label(1)), Err(VolumeFault::Newer { .. })),
+            "never back"
+        );
         let (_, steps) = record(|| relabel(&bed.disk, &next).unwrap());
         assert!(steps.is_empty(), "the same again writes nothing: {steps:?}");
         assert_eq!(bed.precious("volumes", 1).unwrap(), "bytes of 1");

@@ -89,11 +89,18 @@ pub enum RemoveRefused {
 ///
 /// # Errors
 /// [`RemoveRefused`], with nothing removed. After `Io` in the middle of the walk a part may be gone.
-pub fn remove_tree_guarded(path: &Path, protected: &[PathBuf]) -> Result<RemoveReport, RemoveRefused> {
+pub fn remove_tree_guarded(
+    path: &Path,
+    protected: &[PathBuf],
+) -> Result<RemoveReport, RemoveRefused> {
     let bad_path = || RemoveRefused::BadPath { path: path.to_path_buf() };
     let plain = path.is_absolute() && path.components().all(|part| part != Component::ParentDir);
-    let (Some(parent), Some(name), true) = (path.parent(), path.file_name(), plain) else { return Err(bad_path()) };
-    let io = |doing: &'static str| move |source| RemoveRefused::Io { path: path.to_path_buf(), doing, source };
+    let (Some(parent), Some(name), true) = (path.parent(), path.file_name(), plain) else {
+        return Err(bad_path());
+    };
+    let io = |doing: &'static str| {
+        move |source| RemoveRefused::Io { path: path.to_path_buf(), doing, source }
+    };
     let parent = match Folder::open(parent) {
         Ok(parent) => parent,
         Err(EnterFault::Absent) => return Ok(RemoveReport::default()),
@@ -102,7 +109,9 @@ pub fn remove_tree_guarded(path: &Path, protected: &[PathBuf]) -> Result<RemoveR
     let protected = identify_all(protected).map_err(io("look at the protected directories"))?;
     check_above(&parent, path, &protected)?;
     match rustix::fs::statat(&parent, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(stat) if rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Directory => {}
+        Ok(stat)
+            if rustix::fs::FileType::from_raw_mode(stat.st_mode)
+                == rustix::fs::FileType::Directory => {}
         Ok(_) => return Err(RemoveRefused::NotDirectory { path: path.to_path_buf() }),
         Err(Errno::NOENT) => return Ok(RemoveReport::default()),
         Err(errno) => return Err(io("look at it")(errno.into())),
@@ -117,7 +126,12 @@ pub fn remove_tree_guarded(path: &Path, protected: &[PathBuf]) -> Result<RemoveR
     if removed.kept > 0 {
         tracing::warn!(path = %path.display(), kept = removed.kept, first = ?kept.first(), "a sandbox was not wholly removed");
     }
-    Ok(RemoveReport { removed_entries: removed.entries, removed_bytes: removed.bytes, kept, kept_count: removed.kept })
+    Ok(RemoveReport {
+        removed_entries: removed.entries,
+        removed_bytes: removed.bytes,
+        kept,
+        kept_count: removed.kept,
+    })
 }
 
 fn identify_all(paths: &[PathBuf]) -> io::Result<BTreeSet<FileId>> {
@@ -133,8 +147,16 @@ fn identify_all(paths: &[PathBuf]) -> io::Result<BTreeSet<FileId>> {
 }
 
 /// Looks at every directory above the tree, up to the root.
-fn check_above(parent: &Folder, path: &Path, protected: &BTreeSet<FileId>) -> Result<(), RemoveRefused> {
-    let io = |source| RemoveRefused::Io { path: path.to_path_buf(), doing: "look at the directories above it", source };
+fn check_above(
+    parent: &Folder,
+    path: &Path,
+    protected: &BTreeSet<FileId>,
+) -> Result<(), RemoveRefused> {
+    let io = |source| RemoveRefused::Io {
+        path: path.to_path_buf(),
+        doing: "look at the directories above it",
+        source,
+    };
     let mut dir = parent.as_fd().try_clone_to_owned().map_err(io)?;
     let mut here = identify(&dir).map_err(io)?;
     loop {
@@ -148,8 +170,13 @@ fn check_above(parent: &Folder, path: &Path, protected: &BTreeSet<FileId>) -> Re
         let up = match rustix::fs::openat(&dir, "..", flags, Mode::empty()) {
             Ok(up) => up,
             // Further up we may pass but not read: go on by handles that only name the place.
-            Err(Errno::ACCESS) => rustix::fs::openat(&dir, "..", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-                .map_err(|errno| io(errno.into()))?,
+            Err(Errno::ACCESS) => rustix::fs::openat(
+                &dir,
+                "..",
+                OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+                Mode::empty(),
+            )
+            .map_err(|errno| io(errno.into()))?,
             Err(errno) => return Err(io(errno.into())),
         };
         let above = identify(&up).map_err(io)?;
@@ -206,7 +233,11 @@ mod tests {
         let bed = Bed::new();
         let data = bed.filled_volume(1);
         let path = sandbox(&bed);
-        let Some(mount) = TmpfsMount::bind(&data, path.join("deep/data"), "mesos_7366_a_volume_still_mounted") else { return };
+        let Some(mount) =
+            TmpfsMount::bind(&data, path.join("deep/data"), "mesos_7366_a_volume_still_mounted")
+        else {
+            return;
+        };
         let report = remove_tree_guarded(&path, &[]).unwrap();
         assert_eq!(report.kept, [Kept { path: path.join("deep/data"), why: KeptWhy::OtherMount }]);
         assert!(!path.join("stdout").exists(), "all else is gone");
@@ -221,7 +252,11 @@ mod tests {
     fn a_sandbox_that_is_itself_a_mount_stays() {
         let bed = Bed::new();
         let data = bed.filled_volume(1);
-        let Some(_mount) = TmpfsMount::bind(&data, bed.dir.path().join("run"), "a_sandbox_that_is_itself_a_mount") else { return };
+        let Some(_mount) =
+            TmpfsMount::bind(&data, bed.dir.path().join("run"), "a_sandbox_that_is_itself_a_mount")
+        else {
+            return;
+        };
         let report = remove_tree_guarded(&bed.dir.path().join("run"), &[]).unwrap();
         assert_eq!((report.kept_count, report.removed_entries), (1, 0));
         assert_eq!(bed.precious("volumes", 1).unwrap(), "bytes of 1");
@@ -232,14 +267,27 @@ mod tests {
         let bed = Bed::new();
         let data = bed.filled_volume(1);
         fs::create_dir(data.join("sub")).unwrap();
-        for inside in
-            [data.join("sub"), data.clone(), data.parent().unwrap().to_path_buf(), bed.folder().join("volumes"), bed.folder().join("trash")]
-        {
-            assert!(matches!(remove_tree_guarded(&inside, &[]), Err(RemoveRefused::InVolume { .. })), "{}", inside.display());
+        for inside in [
+            data.join("sub"),
+            data.clone(),
+            data.parent().unwrap().to_path_buf(),
+            bed.folder().join("volumes"),
+            bed.folder().join("trash"),
+        ] {
+            assert!(
+                matches!(remove_tree_guarded(&inside, &[]), Err(RemoveRefused::InVolume { .. })),
+                "{}",
+                inside.display()
+            );
         }
         for above in [bed.folder(), bed.disk.config().root.clone(), bed.dir.path().to_path_buf()] {
             let report = remove_tree_guarded(&above, &[]).unwrap();
-            assert_eq!((report.kept_count, report.kept[0].why.clone()), (1, KeptWhy::Labelled), "{}", above.display());
+            assert_eq!(
+                (report.kept_count, report.kept[0].why.clone()),
+                (1, KeptWhy::Labelled),
+                "{}",
+                above.display()
+            );
         }
         for name in ["label", "label-copy"] {
             fs::write(bed.folder().join(name), "both torn").unwrap();
@@ -267,10 +315,19 @@ mod tests {
         let report = remove_tree_guarded(&path, std::slice::from_ref(&deep)).unwrap();
         assert_eq!(report.kept, [Kept { path: deep.clone(), why: KeptWhy::Protected }]);
         assert!(deep.join("er/file").exists() && !path.join("stdout").exists());
-        assert!(matches!(remove_tree_guarded(&deep.join("er"), std::slice::from_ref(&deep)), Err(RemoveRefused::Protected { .. })));
+        assert!(matches!(
+            remove_tree_guarded(&deep.join("er"), std::slice::from_ref(&deep)),
+            Err(RemoveRefused::Protected { .. })
+        ));
         let link = bed.dir.path().join("alias");
         symlink(&deep, &link).unwrap();
-        assert!(matches!(remove_tree_guarded(&link.join("er"), &[deep]), Err(RemoveRefused::Protected { .. })), "by whatever path");
+        assert!(
+            matches!(
+                remove_tree_guarded(&link.join("er"), &[deep]),
+                Err(RemoveRefused::Protected { .. })
+            ),
+            "by whatever path"
+        );
     }
 
     #[test]
@@ -281,7 +338,13 @@ mod tests {
         symlink("sandboxes", &link).unwrap();
         assert!(matches!(remove_tree_guarded(&link, &[]), Err(RemoveRefused::NotDirectory { .. })));
         for bad in ["/", "relative/x", "/tmp/../etc", ""] {
-            assert!(matches!(remove_tree_guarded(Path::new(bad), &[]), Err(RemoveRefused::BadPath { .. })), "{bad}");
+            assert!(
+                matches!(
+                    remove_tree_guarded(Path::new(bad), &[]),
+                    Err(RemoveRefused::BadPath { .. })
+                ),
+                "{bad}"
+            );
         }
         assert!(bed.dir.path().join("sandboxes/run/stdout").exists());
     }

@@ -8,7 +8,10 @@ use std::path::PathBuf;
 use crate::disk::{OpenDisk, TRASH};
 use crate::folder::EnterFault;
 use crate::trash::{TrashEntry, TrashName};
-use crate::volume::{enter_data, enter_trash, enter_volume, enter_volumes, folder_name, read_volume_label, volume_io, VolumeFault, DATA};
+use crate::volume::{
+    enter_data, enter_trash, enter_volume, enter_volumes, folder_name, read_volume_label,
+    volume_io, VolumeFault, DATA,
+};
 
 /// Puts a destroyed volume back and answers the path of its data. Durable when it answers; repeating it is harmless.
 /// Whether its claim may come back is for the caller to know.
@@ -19,7 +22,11 @@ pub fn restore_volume(disk: &OpenDisk, entry: &TrashEntry) -> Result<PathBuf, Vo
     let volume_uuid = entry.volume_uuid;
     let disk_uuid = disk.label().disk_uuid;
     if entry.disk_uuid != disk_uuid {
-        return Err(VolumeFault::WrongDisk { volume_uuid, claimed: entry.disk_uuid, disk: disk_uuid });
+        return Err(VolumeFault::WrongDisk {
+            volume_uuid,
+            claimed: entry.disk_uuid,
+            disk: disk_uuid,
+        });
     }
     let entered = disk.enter()?;
     let volumes = enter_volumes(disk, &entered)?;
@@ -29,16 +36,22 @@ pub fn restore_volume(disk: &OpenDisk, entry: &TrashEntry) -> Result<PathBuf, Vo
         Ok(folder) => folder,
         Err(EnterFault::Absent) => {
             let path = entered.folder.path().join(TRASH).join(&name);
-            let back = enter_volume(&volumes, volume_uuid)?.ok_or(VolumeFault::NotRestorable { volume_uuid, path })?;
+            let back = enter_volume(&volumes, volume_uuid)?
+                .ok_or(VolumeFault::NotRestorable { volume_uuid, path })?;
             let data = enter_data(&back, volume_uuid)?;
-            volumes.sync().and_then(|()| trash.sync()).map_err(volume_io(volume_uuid, "sync its folder"))?;
+            volumes
+                .sync()
+                .and_then(|()| trash.sync())
+                .map_err(volume_io(volume_uuid, "sync its folder"))?;
             return Ok(data.path().to_path_buf());
         }
         Err(fault) => return Err(volume_io(volume_uuid, "open it in the trash")(fault.into_io())),
     };
     read_volume_label(&folder, volume_uuid)?;
     enter_data(&folder, volume_uuid)?;
-    trash.move_to(&name, &volumes, &folder_name(volume_uuid)).map_err(volume_io(volume_uuid, "move it back"))?;
+    trash
+        .move_to(&name, &volumes, &folder_name(volume_uuid))
+        .map_err(volume_io(volume_uuid, "move it back"))?;
     Ok(volumes.path().join(folder_name(volume_uuid)).join(DATA))
 }
 
@@ -66,9 +79,15 @@ mod tests {
         bed.filled_volume(1);
         let entry = trash_volume(&bed.disk, volume_label(1).volume_uuid, 1).unwrap();
         purge_trash(&bed.disk, &entry, &mut |_| ControlFlow::Break(())).unwrap();
-        assert!(matches!(restore_volume(&bed.disk, &entry), Err(VolumeFault::NotRestorable { .. })));
+        assert!(matches!(
+            restore_volume(&bed.disk, &entry),
+            Err(VolumeFault::NotRestorable { .. })
+        ));
         purge_trash(&bed.disk, &entry, &mut |_| ControlFlow::Continue(())).unwrap();
-        assert!(matches!(restore_volume(&bed.disk, &entry), Err(VolumeFault::NotRestorable { .. })));
+        assert!(matches!(
+            restore_volume(&bed.disk, &entry),
+            Err(VolumeFault::NotRestorable { .. })
+        ));
     }
 
     #[test]

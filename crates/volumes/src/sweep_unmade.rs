@@ -19,7 +19,9 @@ pub fn sweep_unmade(disk: &OpenDisk) -> Result<u64, DiskFault> {
     let making = match entered.folder.enter(MAKING) {
         Ok(making) => making,
         Err(EnterFault::Absent) => return Ok(0),
-        Err(fault) => return Err(disk.io("open its folder of volumes in the making")(fault.into_io())),
+        Err(fault) => {
+            return Err(disk.io("open its folder of volumes in the making")(fault.into_io()))
+        }
     };
     let volumes = entered.folder.enter(VOLUMES).ok();
     let mut swept = 0;
@@ -36,7 +38,10 @@ pub fn sweep_unmade(disk: &OpenDisk) -> Result<u64, DiskFault> {
         }
         for label in LABEL_NAMES {
             let draft = format!("{label}.draft");
-            folder.remove_file(&draft).and_then(|()| folder.remove_file(label)).map_err(disk.io("clear a half-made volume"))?;
+            folder
+                .remove_file(&draft)
+                .and_then(|()| folder.remove_file(label))
+                .map_err(disk.io("clear a half-made volume"))?;
         }
         if making.remove_dir(&name).is_ok() {
             swept += 1;

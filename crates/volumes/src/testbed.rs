@@ -66,7 +66,11 @@ impl Bed {
 
     /// The content of volume `n`, wherever it is.
     pub(crate) fn precious(&self, place: &str, n: u128) -> Option<String> {
-        let path = self.folder().join(place).join(volume_label(n).volume_uuid.to_string()).join("data/precious");
+        let path = self
+            .folder()
+            .join(place)
+            .join(volume_label(n).volume_uuid.to_string())
+            .join("data/precious");
         std::fs::read_to_string(path).ok()
     }
 }

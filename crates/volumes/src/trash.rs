@@ -54,14 +54,20 @@ pub(crate) struct TrashName {
 impl TrashName {
     /// The name as written.
     pub(crate) fn text(&self) -> String {
-        format!("{}-{}{}", folder_name(self.volume_uuid), self.deleted_at_ms, if self.purging { PURGING } else { "" })
+        format!(
+            "{}-{}{}",
+            folder_name(self.volume_uuid),
+            self.deleted_at_ms,
+            if self.purging { PURGING } else { "" }
+        )
     }
 
     /// Reads a name; only one that we would write ourselves.
     pub(crate) fn parse(name: &str) -> Option<TrashName> {
         let (rest, purging) = name.strip_suffix(PURGING).map_or((name, false), |rest| (rest, true));
         let (uuid, ms) = rest.rsplit_once('-')?;
-        let parsed = TrashName { volume_uuid: uuid.parse().ok()?, deleted_at_ms: ms.parse().ok()?, purging };
+        let parsed =
+            TrashName { volume_uuid: uuid.parse().ok()?, deleted_at_ms: ms.parse().ok()?, purging };
         (parsed.text() == name).then_some(parsed)
     }
 }
@@ -74,13 +80,19 @@ pub(crate) fn find_in_trash(holdfast: &Folder, volume_uuid: Uuid) -> io::Result<
         Err(fault) => return Err(fault.into_io()),
     };
     let names = trash.names()?;
-    Ok(names.into_iter().find(|name| TrashName::parse(name).is_some_and(|parsed| parsed.volume_uuid == volume_uuid)))
+    Ok(names.into_iter().find(|name| {
+        TrashName::parse(name).is_some_and(|parsed| parsed.volume_uuid == volume_uuid)
+    }))
 }
 
 /// An entry as listed.
 pub(crate) fn entry(disk: &OpenDisk, trash: &Folder, name: TrashName) -> TrashEntry {
     let text = name.text();
-    let label = trash.enter(&text).ok().and_then(|folder| read_volume_label(&folder, name.volume_uuid).ok()).map(|pair| pair.label);
+    let label = trash
+        .enter(&text)
+        .ok()
+        .and_then(|folder| read_volume_label(&folder, name.volume_uuid).ok())
+        .map(|pair| pair.label);
     TrashEntry {
         volume_uuid: name.volume_uuid,
         deleted_at_ms: name.deleted_at_ms,
@@ -122,12 +134,23 @@ mod tests {
     #[test]
     fn names_read_back_and_strange_ones_do_not() {
         for purging in [false, true] {
-            let name = TrashName { volume_uuid: Uuid::from_u128(3), deleted_at_ms: 1_700_000_000_123, purging };
+            let name = TrashName {
+                volume_uuid: Uuid::from_u128(3),
+                deleted_at_ms: 1_700_000_000_123,
+                purging,
+            };
             assert_eq!(TrashName::parse(&name.text()), Some(name));
         }
         let uuid = folder_name(Uuid::from_u128(3));
-        for bad in ["", "x", &uuid, &format!("{uuid}-"), &format!("{uuid}-+5"), &format!("{uuid}-05"), &format!("{uuid}-5.purging.purging")]
-        {
+        for bad in [
+            "",
+            "x",
+            &uuid,
+            &format!("{uuid}-"),
+            &format!("{uuid}-+5"),
+            &format!("{uuid}-05"),
+            &format!("{uuid}-5.purging.purging"),
+        ] {
             assert_eq!(TrashName::parse(bad), None, "{bad}");
         }
     }
@@ -142,7 +165,10 @@ mod tests {
         std::fs::write(bed.folder().join("trash/note"), "").unwrap();
         let list = list_trash(&bed.disk).unwrap();
         assert_eq!(
-            list.entries.iter().map(|e| (e.deleted_at_ms, e.label.clone().unwrap())).collect::<Vec<_>>(),
+            list.entries
+                .iter()
+                .map(|e| (e.deleted_at_ms, e.label.clone().unwrap()))
+                .collect::<Vec<_>>(),
             [(10, volume_label(2)), (20, volume_label(3)), (30, volume_label(1))]
         );
         assert_eq!(list.strange.len(), 1);

@@ -137,7 +137,10 @@ pub enum VolumeFault {
 }
 
 /// Wraps an I/O error.
-pub(crate) fn volume_io(volume_uuid: Uuid, doing: &'static str) -> impl Fn(io::Error) -> VolumeFault {
+pub(crate) fn volume_io(
+    volume_uuid: Uuid,
+    doing: &'static str,
+) -> impl Fn(io::Error) -> VolumeFault {
     move |source| VolumeFault::Io { volume_uuid, doing, source }
 }
 
@@ -162,23 +165,34 @@ pub(crate) fn enter_volumes(disk: &OpenDisk, entered: &Entered) -> Result<Folder
         EnterFault::Io(source) => disk.io("open its folder of volumes")(source),
         _ => DiskFault::LabelDamaged {
             root: disk.config().root.clone(),
-            detail: "its folder `holdfast/volumes` is missing, no directory, or mounted over".into(),
+            detail: "its folder `holdfast/volumes` is missing, no directory, or mounted over"
+                .into(),
         },
     })
 }
 
 /// Enters the trash, made anew if it is missing.
 pub(crate) fn enter_trash(disk: &OpenDisk, entered: &Entered) -> Result<Folder, DiskFault> {
-    entered.folder.make(TRASH, PRIVATE_MODE).map_err(|fault| disk.io("open its trash")(fault.into_io()))
+    entered
+        .folder
+        .make(TRASH, PRIVATE_MODE)
+        .map_err(|fault| disk.io("open its trash")(fault.into_io()))
 }
 
 /// Enters one volume's folder; `None` if there is none.
-pub(crate) fn enter_volume(volumes: &Folder, volume_uuid: Uuid) -> Result<Option<Folder>, VolumeFault> {
+pub(crate) fn enter_volume(
+    volumes: &Folder,
+    volume_uuid: Uuid,
+) -> Result<Option<Folder>, VolumeFault> {
     let name = folder_name(volume_uuid);
     match volumes.enter(&name) {
         Ok(folder) => Ok(Some(folder)),
         Err(EnterFault::Absent) => Ok(None),
-        Err(EnterFault::NotDirectory) => Err(damaged(volume_uuid, &volumes.path().join(name), "a file or a link stands in its place")),
+        Err(EnterFault::NotDirectory) => Err(damaged(
+            volume_uuid,
+            &volumes.path().join(name),
+            "a file or a link stands in its place",
+        )),
         Err(EnterFault::OtherMount) => {
             let detail = "another file system is mounted over it".into();
             Err(VolumeFault::Foreign { volume_uuid, path: volumes.path().join(name), detail })
@@ -188,21 +202,34 @@ pub(crate) fn enter_volume(volumes: &Folder, volume_uuid: Uuid) -> Result<Option
 }
 
 /// Reads a volume's label in its folder, and mends a bad copy.
-pub(crate) fn read_volume_label(folder: &Folder, volume_uuid: Uuid) -> Result<Pair<VolumeLabel>, VolumeFault> {
+pub(crate) fn read_volume_label(
+    folder: &Folder,
+    volume_uuid: Uuid,
+) -> Result<Pair<VolumeLabel>, VolumeFault> {
     look_at_label(folder, volume_uuid, Mending::Yes)
 }
 
 /// Reads a volume's label in its folder.
-pub(crate) fn look_at_label(folder: &Folder, volume_uuid: Uuid, mending: Mending) -> Result<Pair<VolumeLabel>, VolumeFault> {
+pub(crate) fn look_at_label(
+    folder: &Folder,
+    volume_uuid: Uuid,
+    mending: Mending,
+) -> Result<Pair<VolumeLabel>, VolumeFault> {
     let pair = read_pair::<VolumeLabel>(folder, mending).map_err(|fault| match fault {
         LabelFault::Absent => damaged(volume_uuid, folder.path(), "it has no label"),
-        LabelFault::Damaged(detail) => damaged(volume_uuid, folder.path(), format!("its label is damaged: {detail}")),
+        LabelFault::Damaged(detail) => {
+            damaged(volume_uuid, folder.path(), format!("its label is damaged: {detail}"))
+        }
         LabelFault::TooNew(version) => VolumeFault::LabelTooNew { volume_uuid, version },
         LabelFault::Io(source) => volume_io(volume_uuid, "read its label")(source),
     })?;
     if pair.label.volume_uuid != volume_uuid {
         let detail = format!("its label says volume {}", pair.label.volume_uuid);
-        return Err(VolumeFault::Foreign { volume_uuid, path: folder.path().to_path_buf(), detail });
+        return Err(VolumeFault::Foreign {
+            volume_uuid,
+            path: folder.path().to_path_buf(),
+            detail,
+        });
     }
     Ok(pair)
 }
@@ -211,7 +238,9 @@ pub(crate) fn look_at_label(folder: &Folder, volume_uuid: Uuid, mending: Mending
 pub(crate) fn enter_data(folder: &Folder, volume_uuid: Uuid) -> Result<Folder, VolumeFault> {
     folder.enter(DATA).map_err(|fault| match fault {
         EnterFault::Absent => damaged(volume_uuid, folder.path(), "its directory `data` is gone"),
-        EnterFault::NotDirectory => damaged(volume_uuid, folder.path(), "its `data` is a file or a link"),
+        EnterFault::NotDirectory => {
+            damaged(volume_uuid, folder.path(), "its `data` is a file or a link")
+        }
         EnterFault::OtherMount => {
             let detail = "another file system is mounted over its `data`".into();
             VolumeFault::Foreign { volume_uuid, path: folder.path().to_path_buf(), detail }
@@ -226,11 +255,19 @@ pub(crate) fn check_claimed_here(disk: &OpenDisk, label: &VolumeLabel) -> Result
     if label.disk_uuid == here {
         return Ok(());
     }
-    Err(VolumeFault::WrongDisk { volume_uuid: label.volume_uuid, claimed: label.disk_uuid, disk: here })
+    Err(VolumeFault::WrongDisk {
+        volume_uuid: label.volume_uuid,
+        claimed: label.disk_uuid,
+        disk: here,
+    })
 }
 
 /// The found label is of the volume that is expected, whatever its claim has become since?
-pub(crate) fn check_identity(path: &Path, expected: &VolumeLabel, found: &VolumeLabel) -> Result<(), VolumeFault> {
+pub(crate) fn check_identity(
+    path: &Path,
+    expected: &VolumeLabel,
+    found: &VolumeLabel,
+) -> Result<(), VolumeFault> {
     let detail = if found.volume_uuid != expected.volume_uuid {
         format!("its label says volume {}", found.volume_uuid)
     } else if found.disk_uuid != expected.disk_uuid {
@@ -238,30 +275,52 @@ pub(crate) fn check_identity(path: &Path, expected: &VolumeLabel, found: &Volume
     } else if !same_cluster(found.cluster_uuid, expected.cluster_uuid) {
         format!("its label says cluster {}", found.cluster_uuid)
     } else if found.persistence_id != expected.persistence_id {
-        format!("its label says persistence id {:?}, the claim {:?}", found.persistence_id, expected.persistence_id)
+        format!(
+            "its label says persistence id {:?}, the claim {:?}",
+            found.persistence_id, expected.persistence_id
+        )
     } else {
         return Ok(());
     };
-    Err(VolumeFault::Foreign { volume_uuid: expected.volume_uuid, path: path.to_path_buf(), detail })
+    Err(VolumeFault::Foreign {
+        volume_uuid: expected.volume_uuid,
+        path: path.to_path_buf(),
+        detail,
+    })
 }
 
 /// The found label says what the claim says?
-pub(crate) fn check_claim(path: &Path, expected: &VolumeLabel, found: &VolumeLabel) -> Result<(), VolumeFault> {
+pub(crate) fn check_claim(
+    path: &Path,
+    expected: &VolumeLabel,
+    found: &VolumeLabel,
+) -> Result<(), VolumeFault> {
     check_identity(path, expected, found)?;
     let volume_uuid = expected.volume_uuid;
     match found.generation.cmp(&expected.generation) {
         std::cmp::Ordering::Less => {
-            return Err(VolumeFault::Older { volume_uuid, expected: expected.generation, found: found.generation });
+            return Err(VolumeFault::Older {
+                volume_uuid,
+                expected: expected.generation,
+                found: found.generation,
+            });
         }
         std::cmp::Ordering::Greater => {
-            return Err(VolumeFault::Newer { volume_uuid, expected: expected.generation, found: found.generation });
+            return Err(VolumeFault::Newer {
+                volume_uuid,
+                expected: expected.generation,
+                found: found.generation,
+            });
         }
         std::cmp::Ordering::Equal => {}
     }
     let detail = if found.role != expected.role {
         format!("role {:?} on the disk, {:?} in the claim", found.role, expected.role)
     } else if found.principal != expected.principal {
-        format!("principal {:?} on the disk, {:?} in the claim", found.principal, expected.principal)
+        format!(
+            "principal {:?} on the disk, {:?} in the claim",
+            found.principal, expected.principal
+        )
     } else if found.size_mb != expected.size_mb {
         format!("{} MiB on the disk, {} MiB in the claim", found.size_mb, expected.size_mb)
     } else {

@@ -70,11 +70,22 @@ struct Walker<'v> {
 ///
 /// # Errors
 /// Only if `above` itself cannot be used; everything further down is the visitor's trouble.
-pub(crate) fn walk(above: BorrowedFd<'_>, path: &Path, name: &CStr, visitor: &mut dyn Visitor) -> io::Result<()> {
+pub(crate) fn walk(
+    above: BorrowedFd<'_>,
+    path: &Path,
+    name: &CStr,
+    visitor: &mut dyn Visitor,
+) -> io::Result<()> {
     let above = above.try_clone_to_owned()?;
-    let base = Frame { name: CString::default(), id: identify(&above)?.file, todo: vec![name.to_owned()], gone: 0 };
+    let base = Frame {
+        name: CString::default(),
+        id: identify(&above)?.file,
+        todo: vec![name.to_owned()],
+        gone: 0,
+    };
     let current = above.try_clone()?;
-    let mut walker = Walker { above, current, frames: vec![base], path: path.to_path_buf(), visitor };
+    let mut walker =
+        Walker { above, current, frames: vec![base], path: path.to_path_buf(), visitor };
     walker.run()
 }
 
@@ -96,7 +107,8 @@ impl Walker<'_> {
         let path = self.path.join(OsStr::from_bytes(name.to_bytes()));
         let open = |current: &OwnedFd| rustix::fs::openat(current, &name, DIR_FLAGS, Mode::empty());
         let mut opened = open(&self.current);
-        if matches!(opened, Err(Errno::ACCESS)) && self.visitor.unlock(self.current.as_fd(), &name) {
+        if matches!(opened, Err(Errno::ACCESS)) && self.visitor.unlock(self.current.as_fd(), &name)
+        {
             opened = open(&self.current);
         }
         let dir = match opened {
@@ -203,7 +215,10 @@ impl Walker<'_> {
         let mut current = self.above.try_clone()?;
         let mut reached = 1;
         for frame in &self.frames[1..] {
-            let Ok(next) = rustix::fs::openat(&current, &frame.name, DIR_FLAGS, Mode::empty()) else { break };
+            let Ok(next) = rustix::fs::openat(&current, &frame.name, DIR_FLAGS, Mode::empty())
+            else {
+                break;
+            };
             if identify(&next)?.file != frame.id {
                 break;
             }

@@ -50,7 +50,7 @@ pub struct FileChunk {
 ///
 /// When `executor_subscribe` returns `Ok`, `executor_gone` follows exactly once, whatever happens.
 #[async_trait]
-pub trait AgentDoor: Send + Sync + 'static {
+pub trait AgentApi: Send + Sync + 'static {
     /// Whether the agent has recovered; before that all but health, version, metrics and SUBSCRIBE of executors is answered with 503.
     fn is_recovered(&self) -> bool;
 
@@ -75,7 +75,8 @@ pub trait AgentDoor: Send + Sync + 'static {
     ///
     /// # Errors
     /// A refusal: 400 for a framework or executor that is not known here, 403 for one that has not subscribed.
-    async fn executor_call(&self, caller: &Caller, call: executor_api::Call) -> Result<(), Refusal>;
+    async fn executor_call(&self, caller: &Caller, call: executor_api::Call)
+        -> Result<(), Refusal>;
 
     /// An executor's link is over.
     async fn executor_gone(&self, stream_id: Uuid, end: LinkEnd);
@@ -85,13 +86,22 @@ pub trait AgentDoor: Send + Sync + 'static {
     ///
     /// # Errors
     /// A refusal; 501 for a call that is not served.
-    async fn operator(&self, caller: &Caller, call: api::Call) -> Result<Option<api::Response>, Refusal>;
+    async fn operator(
+        &self,
+        caller: &Caller,
+        call: api::Call,
+    ) -> Result<Option<api::Response>, Refusal>;
 
     /// A read endpoint.
     ///
     /// # Errors
     /// A refusal; 404 or 501 for a page that is not served.
-    async fn page(&self, caller: &Caller, page: AgentPage, query: &Query) -> Result<JsonText, Refusal>;
+    async fn page(
+        &self,
+        caller: &Caller,
+        page: AgentPage,
+        query: &Query,
+    ) -> Result<JsonText, Refusal>;
 
     /// What a folder holds. Paths are virtual, such as that of a sandbox.
     ///
@@ -103,7 +113,13 @@ pub trait AgentDoor: Send + Sync + 'static {
     ///
     /// # Errors
     /// 404 when there is no such file, 403 when the caller may not see it, 400 for a folder.
-    async fn read_file(&self, caller: &Caller, path: &str, offset_bytes: u64, length_bytes: u64) -> Result<FileChunk, Refusal>;
+    async fn read_file(
+        &self,
+        caller: &Caller,
+        path: &str,
+        offset_bytes: u64,
+        length_bytes: u64,
+    ) -> Result<FileChunk, Refusal>;
 }
 
 #[derive(Clone, Copy)]
@@ -137,31 +153,41 @@ const ENDPOINTS: [(&str, Endpoint); 15] = [
 ];
 
 /// Answers one request.
-pub(crate) async fn answer(door: &Arc<dyn AgentDoor>, connection: &Connection, request: Request<Body>) -> Answer {
+pub(crate) async fn answer(
+    api: &Arc<dyn AgentApi>,
+    connection: &Connection,
+    request: Request<Body>,
+) -> Answer {
     let path = query::decode(request.uri().path(), false);
     let path = query::without_process(&path, is_agent_process);
     match query::longest(&ENDPOINTS, path) {
-        Some(Endpoint::Executor) => executor::answer(door, connection, request).await,
-        Some(Endpoint::Operator) => operator::answer(door, connection, request).await,
-        Some(Endpoint::Files(verb)) => files::answer(door, connection, verb, request).await,
-        Some(endpoint) => legacy::answer(door, connection, endpoint, request).await,
-        None if path == "/" => legacy::list(&door.version().version),
-        None => answer::refusal(&Refusal::not_found(format!("there is no `{path}` on an agent; see `/` for what is served"))),
+        Some(Endpoint::Executor) => executor::answer(api, connection, request).await,
+        Some(Endpoint::Operator) => operator::answer(api, connection, request).await,
+        Some(Endpoint::Files(verb)) => files::answer(api, connection, verb, request).await,
+        Some(endpoint) => legacy::answer(api, connection, endpoint, request).await,
+        None if path == "/" => legacy::list(&api.version().version),
+        None => answer::refusal(&Refusal::not_found(format!(
+            "there is no `{path}` on an agent; see `/` for what is served"
+        ))),
     }
 }
 
 /// Mesos numbers agents within a process: `slave(1)`.
 fn is_agent_process(name: &str) -> bool {
     let number = name.strip_prefix("slave(").and_then(|rest| rest.strip_suffix(')'));
-    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+    number.is_some_and(|number| {
+        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+    })
 }
 
 /// H37: what needs the agent's state waits until it has recovered.
-fn recovered(door: &Arc<dyn AgentDoor>) -> Result<(), Refusal> {
-    if door.is_recovered() {
+fn recovered(api: &Arc<dyn AgentApi>) -> Result<(), Refusal> {
+    if api.is_recovered() {
         Ok(())
     } else {
-        Err(Refusal::unavailable("this agent is still recovering its executors and disks; try again"))
+        Err(Refusal::unavailable(
+            "this agent is still recovering its executors and disks; try again",
+        ))
     }
 }
 
@@ -172,6 +198,10 @@ mod tests {
     #[test]
     fn h1_process_prefix() {
         assert!(is_agent_process("slave(1)") && is_agent_process("slave(12)"));
-        assert!(!is_agent_process("slave()") && !is_agent_process("slave(x)") && !is_agent_process("slave"));
+        assert!(
+            !is_agent_process("slave()")
+                && !is_agent_process("slave(x)")
+                && !is_agent_process("slave")
+        );
     }
 }

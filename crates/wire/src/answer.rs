@@ -36,7 +36,10 @@ impl JsonText {
     /// # Panics
     /// When the value has maps with keys that are no strings.
     pub fn of<T: Serialize + ?Sized>(value: &T) -> Self {
-        Self(serde_json::to_vec(value).expect("maps have strings as keys, and memory does not fail to be written"))
+        Self(
+            serde_json::to_vec(value)
+                .expect("maps have strings as keys, and memory does not fail to be written"),
+        )
     }
 
     /// The text.
@@ -71,7 +74,9 @@ pub(crate) fn json(json: JsonText, jsonp: Option<&str>) -> Answer {
     let Some(function) = jsonp else { return text(StatusCode::OK, "application/json", json.0) };
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "_$.".contains(letter);
     if function.is_empty() || !function.chars().all(plain) {
-        return refusal(&Refusal::bad_request("jsonp: the name of a function has letters, digits, `_`, `$` and `.`"));
+        return refusal(&Refusal::bad_request(
+            "jsonp: the name of a function has letters, digits, `_`, `$` and `.`",
+        ));
     }
     text(StatusCode::OK, "text/javascript", [function.as_bytes(), b"(", &json.0, b")"].concat())
 }
@@ -83,13 +88,20 @@ pub(crate) fn message<T: Wired>(content: Content, message: &T) -> Answer {
 
 /// A refusal, as plain text.
 pub(crate) fn refusal(refusal: &Refusal) -> Answer {
-    let status = StatusCode::from_u16(refusal.status).ok().filter(|status| status.is_client_error() || status.is_server_error());
-    text(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), "text/plain; charset=utf-8", refusal.message.clone())
+    let status = StatusCode::from_u16(refusal.status)
+        .ok()
+        .filter(|status| status.is_client_error() || status.is_server_error());
+    text(
+        status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+        "text/plain; charset=utf-8",
+        refusal.message.clone(),
+    )
 }
 
 /// 405, saying what is allowed.
 pub(crate) fn method_not_allowed(allowed: &'static str, found: &http::Method) -> Answer {
-    let mut answer = refusal(&Refusal::new(405, format!("{found} is not served here; use {allowed}")));
+    let mut answer =
+        refusal(&Refusal::new(405, format!("{found} is not served here; use {allowed}")));
     answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     answer
 }
@@ -102,17 +114,26 @@ pub(crate) fn redirect(address: &str, path_and_query: &str) -> Answer {
             answer.headers_mut().insert(LOCATION, location);
             answer
         }
-        Err(_) => refusal(&Refusal::unavailable("the leading master's address cannot be written into a header; check its --advertise")),
+        Err(_) => refusal(&Refusal::unavailable(
+            "the leading master's address cannot be written into a header; check its --advertise",
+        )),
     }
 }
 
 /// A stream of records. Each is one frame, which HTTP/1.1 sends as one chunk.
-pub(crate) fn records<E: LinkMessage + Wired>(content: Content, outflow: Outflow<E>, stream_id: Option<Uuid>) -> Answer {
-    let frames = outflow.map(move |event| Ok::<_, Infallible>(Frame::data(recordio::encode(&content.encode(&event)))));
+pub(crate) fn records<E: LinkMessage + Wired>(
+    content: Content,
+    outflow: Outflow<E>,
+    stream_id: Option<Uuid>,
+) -> Answer {
+    let frames = outflow.map(move |event| {
+        Ok::<_, Infallible>(Frame::data(recordio::encode(&content.encode(&event))))
+    });
     let mut answer = Response::new(Body::new(StreamBody::new(frames)));
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content.media_type()));
     if let Some(stream_id) = stream_id {
-        let value = HeaderValue::from_str(&stream_id.to_string()).expect("a uuid is made of hex digits and dashes");
+        let value = HeaderValue::from_str(&stream_id.to_string())
+            .expect("a uuid is made of hex digits and dashes");
         answer.headers_mut().insert(MESOS_STREAM_ID.clone(), value);
     }
     answer.extensions_mut().insert(Streamed);

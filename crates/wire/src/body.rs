@@ -30,7 +30,9 @@ pub(crate) fn too_large(limit_bytes: usize) -> Refusal {
 
 /// Whether the headers announce more than the limit, in bytes.
 pub(crate) fn announces_more(headers: &HeaderMap, limit_bytes: usize) -> bool {
-    let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
+    let announced = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
     announced.is_some_and(|length| length > limit_bytes as u64)
 }
 
@@ -47,7 +49,10 @@ pub(crate) async fn read(shared: &Shared, body: Body) -> Result<Bytes, Refusal> 
     let limits = &shared.limits;
     let reading = tokio::time::timeout(limits.body_timeout, read_within(shared, body));
     reading.await.unwrap_or_else(|_| {
-        let message = format!("the body did not arrive within {} s; send it faster or in parts", limits.body_timeout.as_secs_f64());
+        let message = format!(
+            "the body did not arrive within {} s; send it faster or in parts",
+            limits.body_timeout.as_secs_f64()
+        );
         Err(Refusal::new(408, message))
     })
 }
@@ -57,7 +62,9 @@ async fn read_within(shared: &Shared, mut body: Body) -> Result<Bytes, Refusal> 
     let mut read = BytesMut::new();
     let mut permit = None;
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| Refusal::bad_request(format!("the body could not be read: {}", error.message())))?;
+        let frame = frame.map_err(|error| {
+            Refusal::bad_request(format!("the body could not be read: {}", error.message()))
+        })?;
         let Ok(data) = frame.into_data() else { continue };
         if read.len() + data.len() > limit {
             linger(body);

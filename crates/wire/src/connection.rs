@@ -48,11 +48,27 @@ impl Counters {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as f64;
         vec![
             Metric::gauge("wire/connections", "Open connections.", read(&self.connections)),
-            Metric::counter("wire/connections_refused", "Connections closed because too many were open.", read(&self.connections_refused)),
-            Metric::counter("wire/connections_silent", "Connections closed because no request came.", read(&self.connections_silent)),
+            Metric::counter(
+                "wire/connections_refused",
+                "Connections closed because too many were open.",
+                read(&self.connections_refused),
+            ),
+            Metric::counter(
+                "wire/connections_silent",
+                "Connections closed because no request came.",
+                read(&self.connections_silent),
+            ),
             Metric::counter("wire/requests", "Requests and streams begun.", read(&self.requests)),
-            Metric::gauge("wire/links", "Open links of frameworks, executors and agents.", read(&self.links)),
-            Metric::counter("wire/links_cut", "Links cut because their reader did not keep up.", read(&self.links_cut)),
+            Metric::gauge(
+                "wire/links",
+                "Open links of frameworks, executors and agents.",
+                read(&self.links),
+            ),
+            Metric::counter(
+                "wire/links_cut",
+                "Links cut because their reader did not keep up.",
+                read(&self.links_cut),
+            ),
         ]
     }
 }
@@ -70,7 +86,12 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) fn new(peer: SocketAddr, shared: Arc<Shared>) -> Self {
-        Self { peer, shared, kill: CancellationToken::new(), used: Arc::new(AtomicBool::new(false)) }
+        Self {
+            peer,
+            shared,
+            kill: CancellationToken::new(),
+            used: Arc::new(AtomicBool::new(false)),
+        }
     }
 
     /// Who calls. Nobody proves anything yet: an `Authorization` header is ignored.

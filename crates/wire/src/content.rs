@@ -12,9 +12,23 @@ use holdfast_proto::{binary, json};
 use crate::refusal::Refusal;
 
 /// A message that travels in both encodings.
-pub trait Wired: prost::Message + prost::Name + Default + Serialize + DeserializeOwned + Send + Sync + 'static {}
+pub trait Wired:
+    prost::Message + prost::Name + Default + Serialize + DeserializeOwned + Send + Sync + 'static
+{
+}
 
-impl<T: prost::Message + prost::Name + Default + Serialize + DeserializeOwned + Send + Sync + 'static> Wired for T {}
+impl<
+        T: prost::Message
+            + prost::Name
+            + Default
+            + Serialize
+            + DeserializeOwned
+            + Send
+            + Sync
+            + 'static,
+    > Wired for T
+{
+}
 
 /// How messages are encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +50,9 @@ impl Content {
 
     fn named(media_type: &str) -> Option<Self> {
         let essence = media_type.split(';').next().unwrap_or_default().trim();
-        [Self::Json, Self::Protobuf].into_iter().find(|content| essence.eq_ignore_ascii_case(content.media_type()))
+        [Self::Json, Self::Protobuf]
+            .into_iter()
+            .find(|content| essence.eq_ignore_ascii_case(content.media_type()))
     }
 
     /// What the body of a request is.
@@ -58,12 +74,15 @@ impl Content {
     /// # Errors
     /// 406 when neither is acceptable.
     pub fn wanted(headers: &HeaderMap) -> Result<Self, Refusal> {
-        let lines: Vec<&str> = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+        let lines: Vec<&str> =
+            headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
         let accepted = lines.join(",");
         if accepted.trim().is_empty() {
             return Ok(Self::Json);
         }
-        let found = [Self::Json, Self::Protobuf].into_iter().find(|content| accepts(&accepted, content.media_type()));
+        let found = [Self::Json, Self::Protobuf]
+            .into_iter()
+            .find(|content| accepts(&accepted, content.media_type()));
         found.ok_or_else(|| {
             let message = format!("Accept `{accepted}` allows none of what is served here: application/json, application/x-protobuf");
             Refusal::new(406, message)
@@ -76,7 +95,8 @@ impl Content {
     /// 400 with the path of what is wrong.
     pub fn decode<T: Wired>(self, bytes: &[u8]) -> Result<T, Refusal> {
         let decoded = match self {
-            Self::Json => json::from_slice(bytes).map_err(|error| format!("the body is not a {} in JSON: {error}", T::full_name())),
+            Self::Json => json::from_slice(bytes)
+                .map_err(|error| format!("the body is not a {} in JSON: {error}", T::full_name())),
             Self::Protobuf => binary::decode(bytes).map_err(|error| error.to_string()),
         };
         decoded.map_err(Refusal::bad_request)
@@ -99,7 +119,11 @@ impl Content {
             Some(0) => Err(unknown_call("UNKNOWN")),
             Some(number) => Ok(number),
             None => Err(self.named_type(body).map_or_else(
-                || Refusal::bad_request("type: a call must say what it is; set it to the name of a call"),
+                || {
+                    Refusal::bad_request(
+                        "type: a call must say what it is; set it to the name of a call",
+                    )
+                },
                 |name| unknown_call(&name),
             )),
         }
@@ -113,10 +137,12 @@ impl Content {
         }
         match self {
             Self::Protobuf => None,
-            Self::Json => serde_json::from_slice::<Typed>(body).ok()?.r#type.map(|value| match value {
-                serde_json::Value::String(name) => name,
-                other => other.to_string(),
-            }),
+            Self::Json => {
+                serde_json::from_slice::<Typed>(body).ok()?.r#type.map(|value| match value {
+                    serde_json::Value::String(name) => name,
+                    other => other.to_string(),
+                })
+            }
         }
     }
 }
@@ -124,7 +150,9 @@ impl Content {
 /// 501 for a call type that nobody knows.
 pub(crate) fn unknown_call(name: &str) -> Refusal {
     let shown: String = name.chars().take(64).collect();
-    Refusal::not_implemented(format!("there is no call of type `{shown}` here; see the Mesos v1 API for those that are"))
+    Refusal::not_implemented(format!(
+        "there is no call of type `{shown}` here; see the Mesos v1 API for those that are"
+    ))
 }
 
 /// Whether an `Accept` header allows this media type. The most specific range that fits decides.
@@ -140,7 +168,9 @@ fn accepts(header: &str, media_type: &str) -> bool {
             "*/*" => 1,
             _ => continue,
         };
-        let quality = parts.find_map(|part| part.strip_prefix("q=")?.trim().parse::<f32>().ok()).unwrap_or(1.0);
+        let quality = parts
+            .find_map(|part| part.strip_prefix("q=")?.trim().parse::<f32>().ok())
+            .unwrap_or(1.0);
         if specificity > best {
             (best, allowed) = (specificity, quality > 0.0);
         } else if specificity == best {
@@ -187,7 +217,11 @@ mod tests {
             ("*/*;q=0", Err(406)),
         ];
         for (accept, expected) in cases {
-            assert_eq!(Content::wanted(&headers(ACCEPT, accept)).map_err(|refusal| refusal.status), expected, "{accept}");
+            assert_eq!(
+                Content::wanted(&headers(ACCEPT, accept)).map_err(|refusal| refusal.status),
+                expected,
+                "{accept}"
+            );
         }
         assert_eq!(Content::wanted(&HeaderMap::new()), Ok(Content::Json));
     }
@@ -208,7 +242,9 @@ mod tests {
 
     #[test]
     fn h24_unknown_types() {
-        let of = |content: Content, body: &str, decoded| content.call_type(body.as_bytes(), decoded).map_err(|refusal| refusal.status);
+        let of = |content: Content, body: &str, decoded| {
+            content.call_type(body.as_bytes(), decoded).map_err(|refusal| refusal.status)
+        };
         assert_eq!(of(Content::Json, r#"{"type":"DANCE"}"#, None), Err(501));
         assert_eq!(of(Content::Json, r#"{"type":null}"#, None), Err(400));
         assert_eq!(of(Content::Json, "{}", None), Err(400));

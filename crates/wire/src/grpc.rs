@@ -53,8 +53,12 @@ impl<E: LinkMessage> Stream for GrpcFlow<E> {
 }
 
 /// Hands each message of the peer to the door, in order, until the link is over on either side.
-pub(crate) async fn pump<T, F>(mut inbound: Streaming<T>, watch: LinkWatch, last: LastWord, mut hand: impl FnMut(T) -> F)
-where
+pub(crate) async fn pump<T, F>(
+    mut inbound: Streaming<T>,
+    watch: LinkWatch,
+    last: LastWord,
+    mut hand: impl FnMut(T) -> F,
+) where
     F: Future<Output = Result<(), Refusal>>,
 {
     loop {
@@ -71,7 +75,10 @@ where
             }
             Ok(None) => return watch.end(LinkEnd::PeerGone),
             Err(status) => {
-                let malformed = matches!(status.code(), Code::InvalidArgument | Code::OutOfRange | Code::ResourceExhausted);
+                let malformed = matches!(
+                    status.code(),
+                    Code::InvalidArgument | Code::OutOfRange | Code::ResourceExhausted
+                );
                 let _ = last.set(status);
                 return watch.end(if malformed { LinkEnd::Refused } else { LinkEnd::PeerGone });
             }
@@ -84,5 +91,9 @@ where
 /// # Errors
 /// When the request did not come through our server.
 pub(crate) fn connection<T>(request: &Request<T>) -> Result<Connection, Status> {
-    request.extensions().get::<Connection>().cloned().ok_or_else(|| Status::internal("the request lost its connection on the way"))
+    request
+        .extensions()
+        .get::<Connection>()
+        .cloned()
+        .ok_or_else(|| Status::internal("the request lost its connection on the way"))
 }

@@ -1,6 +1,6 @@
 //! How it travels: Mesos v1 over HTTP, RecordIO, gRPC, metrics; everything on one port.
 //!
-//! A server ([`Server`]) stands before one of two doors, [`MasterDoor`] or [`AgentDoor`], which the process behind it implements.
+//! A server ([`Server`]) stands before one of two doors, [`MasterApi`] or [`AgentApi`], which the process behind it implements.
 //! It turns bytes into messages of `proto` and refusals into status codes, holds the links of frameworks, executors and agents open
 //! ([`Outbox`]), and keeps everything that a peer can make grow within [`Limits`]. [`MesosClient`] and [`AgentLinkClient`] are the
 //! other side. It never knows what a call means, never decides, and never keeps anything that outlives its connection.
@@ -25,15 +25,17 @@ mod refusal;
 mod routes;
 mod server;
 
-pub use agent::{AgentDoor, AgentPage, FileChunk};
+pub use agent::{AgentApi, AgentPage, FileChunk};
 pub use answer::JsonText;
-pub use client::{AgentLinkClient, ClientError, ClientSettings, MesosClient, SchedulerStreamClient};
+pub use client::{
+    AgentLinkClient, ClientError, ClientSettings, MesosClient, SchedulerStreamClient,
+};
 pub use connection::Caller;
 pub use content::{Content, Wired};
 pub use event::LinkMessage;
 pub use limits::{Limits, LinkLimits, BODY_MAX_BYTES, MESSAGE_MAX_BYTES};
 pub use link::{LinkHead, Transport};
-pub use master::{MasterDoor, MasterPage, Standing};
+pub use master::{MasterApi, MasterPage, Standing};
 pub use metrics::{Metric, MetricKind};
 pub use outbox::{LinkEnd, Outbox, Outflow, SendError};
 pub use query::Query;

@@ -68,5 +68,7 @@ where
             }
         }
     });
-    told.await.unwrap_or_else(|_| Err(Refusal::internal("the process behind this port failed at this call; see its log")))
+    told.await.unwrap_or_else(|_| {
+        Err(Refusal::internal("the process behind this port failed at this call; see its log"))
+    })
 }

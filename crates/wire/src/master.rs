@@ -72,7 +72,7 @@ pub enum MasterPage {
 /// Links: `subscribe` and `agent_attach` hand the door the way out; when they return `Ok`, `framework_gone` or `agent_gone` follows
 /// exactly once, whatever happens. Messages of one link are handed over in order, each after the one before was taken.
 #[async_trait]
-pub trait MasterDoor: Send + Sync + 'static {
+pub trait MasterApi: Send + Sync + 'static {
     /// Whether this master answers calls.
     fn standing(&self) -> Standing;
 
@@ -87,7 +87,12 @@ pub trait MasterDoor: Send + Sync + 'static {
     ///
     /// # Errors
     /// A refusal, when the call itself is wrong.
-    async fn subscribe(&self, head: LinkHead, call: api::Call, outbox: Outbox<api::Event>) -> Result<(), Refusal>;
+    async fn subscribe(
+        &self,
+        head: LinkHead,
+        call: api::Call,
+        outbox: Outbox<api::Event>,
+    ) -> Result<(), Refusal>;
 
     /// Any other call of a scheduler; `framework_id` is set, the type is known. `stream_id` is what the caller said, or the link itself
     /// over gRPC.
@@ -95,7 +100,12 @@ pub trait MasterDoor: Send + Sync + 'static {
     /// # Errors
     /// 400 for an unknown framework, another stream id or a wrong call, 403 for a framework that is not subscribed (H7); over gRPC it
     /// ends the stream.
-    async fn scheduler_call(&self, stream_id: Uuid, caller: &Caller, call: api::Call) -> Result<(), Refusal>;
+    async fn scheduler_call(
+        &self,
+        stream_id: Uuid,
+        caller: &Caller,
+        call: api::Call,
+    ) -> Result<(), Refusal>;
 
     /// A scheduler's link is over.
     async fn framework_gone(&self, stream_id: Uuid, end: LinkEnd);
@@ -120,19 +130,34 @@ pub trait MasterDoor: Send + Sync + 'static {
     ///
     /// # Errors
     /// A refusal; 501 for a call that is not served.
-    async fn operator(&self, caller: &Caller, call: master::Call) -> Result<Option<master::Response>, Refusal>;
+    async fn operator(
+        &self,
+        caller: &Caller,
+        call: master::Call,
+    ) -> Result<Option<master::Response>, Refusal>;
 
     /// A read endpoint.
     ///
     /// # Errors
     /// A refusal; 404 or 501 for a page that is not served.
-    async fn page(&self, caller: &Caller, page: MasterPage, query: &Query) -> Result<JsonText, Refusal>;
+    async fn page(
+        &self,
+        caller: &Caller,
+        page: MasterPage,
+        query: &Query,
+    ) -> Result<JsonText, Refusal>;
 
     /// Our own API, below `/holdfast/v1/`, for what Mesos has no words for. `posted` says that the caller wants something changed.
     ///
     /// # Errors
     /// A refusal; 404 for a name that is not served, as everything is unless a door says otherwise.
-    async fn native(&self, _caller: &Caller, _posted: bool, name: &str, _query: &Query) -> Result<JsonText, Refusal> {
+    async fn native(
+        &self,
+        _caller: &Caller,
+        _posted: bool,
+        name: &str,
+        _query: &Query,
+    ) -> Result<JsonText, Refusal> {
         Err(Refusal::not_found(format!("there is no `/holdfast/v1/{name}` here")))
     }
 }
@@ -169,25 +194,38 @@ const ENDPOINTS: [(&str, Endpoint); 15] = [
 ];
 
 /// Answers one request.
-pub(crate) async fn answer(door: &Arc<dyn MasterDoor>, connection: &Connection, request: Request<Body>) -> Answer {
+pub(crate) async fn answer(
+    api: &Arc<dyn MasterApi>,
+    connection: &Connection,
+    request: Request<Body>,
+) -> Answer {
     let path = query::decode(request.uri().path(), false);
     let path = query::without_process(&path, |name| name == "master");
     // `/metrics` alone is ours; what lies below it is Mesos's.
-    let endpoint = if path == "/metrics/snapshot" { Some(Endpoint::Snapshot) } else { query::longest(&ENDPOINTS, path) };
+    let endpoint = if path == "/metrics/snapshot" {
+        Some(Endpoint::Snapshot)
+    } else {
+        query::longest(&ENDPOINTS, path)
+    };
     match endpoint {
-        Some(Endpoint::Scheduler) => scheduler::answer(door, connection, request).await,
-        Some(Endpoint::Operator) => operator::answer(door, connection, request).await,
-        Some(endpoint) => legacy::answer(door, connection, endpoint, request).await,
-        None if path == "/" => legacy::list(&door.version().version),
-        None => answer::refusal(&Refusal::not_found(format!("there is no `{path}` on a master; see `/` for what is served"))),
+        Some(Endpoint::Scheduler) => scheduler::answer(api, connection, request).await,
+        Some(Endpoint::Operator) => operator::answer(api, connection, request).await,
+        Some(endpoint) => legacy::answer(api, connection, endpoint, request).await,
+        None if path == "/" => legacy::list(&api.version().version),
+        None => answer::refusal(&Refusal::not_found(format!(
+            "there is no `{path}` on a master; see `/` for what is served"
+        ))),
     }
 }
 
 /// H5: what answers for the cluster is answered by the leader alone; what any other master answers.
-fn unless_leading(door: &Arc<dyn MasterDoor>, request: &Request<Body>) -> Option<Answer> {
-    match door.standing() {
+fn unless_leading(api: &Arc<dyn MasterApi>, request: &Request<Body>) -> Option<Answer> {
+    match api.standing() {
         Standing::Leading { .. } => None,
-        standing => Some(elsewhere(&standing, request.uri().path_and_query().map_or("/", |path| path.as_str()))),
+        standing => Some(elsewhere(
+            &standing,
+            request.uri().path_and_query().map_or("/", |path| path.as_str()),
+        )),
     }
 }
 
@@ -195,18 +233,24 @@ fn unless_leading(door: &Arc<dyn MasterDoor>, request: &Request<Body>) -> Option
 fn elsewhere(standing: &Standing, path_and_query: &str) -> Answer {
     let unavailable = |message| answer::refusal(&Refusal::unavailable(message));
     match standing {
-        Standing::Leading { address } | Standing::Standby { leader: Some(address) } => answer::redirect(address, path_and_query),
-        Standing::Recovering => unavailable("this master has just become the leader and is still reading its ledger; try again"),
-        Standing::Standby { leader: None } => unavailable("no master leads at the moment; try again"),
+        Standing::Leading { address } | Standing::Standby { leader: Some(address) } => {
+            answer::redirect(address, path_and_query)
+        }
+        Standing::Recovering => unavailable(
+            "this master has just become the leader and is still reading its ledger; try again",
+        ),
+        Standing::Standby { leader: None } => {
+            unavailable("no master leads at the moment; try again")
+        }
     }
 }
 
 /// The gRPC services of a master.
-pub(crate) fn services(door: &Arc<dyn MasterDoor>, limits: &Limits) -> tonic::service::Routes {
-    let agents = AgentLinkServer::new(agent_link::Service { door: door.clone() })
+pub(crate) fn services(api: &Arc<dyn MasterApi>, limits: &Limits) -> tonic::service::Routes {
+    let agents = AgentLinkServer::new(agent_link::Service { api: api.clone() })
         .max_decoding_message_size(MESSAGE_MAX_BYTES)
         .max_encoding_message_size(MESSAGE_MAX_BYTES);
-    let schedulers = SchedulerStreamServer::new(scheduler_stream::Service { door: door.clone() })
+    let schedulers = SchedulerStreamServer::new(scheduler_stream::Service { api: api.clone() })
         .max_decoding_message_size(limits.body_max_bytes)
         .max_encoding_message_size(MESSAGE_MAX_BYTES);
     tonic::service::Routes::new(agents).add_service(schedulers)

@@ -34,7 +34,13 @@ pub struct Metric {
 impl Metric {
     /// A number that can fall.
     pub fn gauge(name: impl Into<String>, help: impl Into<String>, value: f64) -> Self {
-        Self { name: name.into(), help: help.into(), kind: MetricKind::Gauge, labels: Vec::new(), value }
+        Self {
+            name: name.into(),
+            help: help.into(),
+            kind: MetricKind::Gauge,
+            labels: Vec::new(),
+            value,
+        }
     }
 
     /// A number that only grows.
@@ -51,7 +57,9 @@ impl Metric {
 
     /// Its name in the flat form, where values of labels become parts of the name.
     pub(crate) fn flat_name(&self) -> String {
-        let parts: Vec<&str> = std::iter::once(self.name.as_str()).chain(self.labels.iter().map(|(_, value)| value.as_str())).collect();
+        let parts: Vec<&str> = std::iter::once(self.name.as_str())
+            .chain(self.labels.iter().map(|(_, value)| value.as_str()))
+            .collect();
         parts.join("/")
     }
 }
@@ -59,7 +67,9 @@ impl Metric {
 /// Mesos's form: one object, name to number. What is not finite has no place in JSON and is left out.
 pub(crate) fn snapshot(metrics: &[Metric]) -> JsonText {
     let finite = metrics.iter().filter(|metric| metric.value.is_finite());
-    JsonText::of(&finite.map(|metric| (metric.flat_name(), metric.value)).collect::<BTreeMap<_, _>>())
+    JsonText::of(
+        &finite.map(|metric| (metric.flat_name(), metric.value)).collect::<BTreeMap<_, _>>(),
+    )
 }
 
 /// Prometheus's form, version 0.0.4.
@@ -87,8 +97,13 @@ fn labels(metric: &Metric) -> String {
     if metric.labels.is_empty() {
         return String::new();
     }
-    let escape = |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-    let pairs: Vec<String> = metric.labels.iter().map(|(name, value)| format!("{}=\"{}\"", allowed_name(name), escape(value))).collect();
+    let escape =
+        |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    let pairs: Vec<String> = metric
+        .labels
+        .iter()
+        .map(|(name, value)| format!("{}=\"{}\"", allowed_name(name), escape(value)))
+        .collect();
     format!("{{{}}}", pairs.join(","))
 }
 
@@ -104,7 +119,10 @@ fn number(value: f64) -> String {
 
 /// Prometheus allows letters, digits and `_`, and no digit first.
 fn allowed_name(name: &str) -> String {
-    let plain: String = name.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '_' }).collect();
+    let plain: String = name
+        .chars()
+        .map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '_' })
+        .collect();
     if plain.starts_with(|letter: char| letter.is_ascii_digit()) || plain.is_empty() {
         format!("_{plain}")
     } else {
@@ -128,7 +146,10 @@ mod tests {
     #[test]
     fn h47_snapshot_is_flat() {
         let text = String::from_utf8(snapshot(&metrics()).as_bytes().to_vec()).unwrap();
-        assert_eq!(text, r#"{"master/elected":1.0,"wire/calls/AC\"CEPT":3.0,"wire/calls/KILL":4.0}"#);
+        assert_eq!(
+            text,
+            r#"{"master/elected":1.0,"wire/calls/AC\"CEPT":3.0,"wire/calls/KILL":4.0}"#
+        );
     }
 
     #[test]

@@ -119,7 +119,12 @@ impl<E: LinkMessage> Outbox<E> {
     /// A new way out: the outbox, and the stream that empties it. The stream ends when `stop` is cancelled. `kill` is cancelled when the
     /// reader is cut off: the stream falls silent, and whoever holds `kill` must then drop it. Heartbeats are added every `heartbeat`
     /// after the message that opens the link.
-    pub fn open(limits: LinkLimits, heartbeat: Duration, stop: &CancellationToken, kill: CancellationToken) -> (Self, Outflow<E>) {
+    pub fn open(
+        limits: LinkLimits,
+        heartbeat: Duration,
+        stop: &CancellationToken,
+        kill: CancellationToken,
+    ) -> (Self, Outflow<E>) {
         let (sender, receiver) = mpsc::channel(limits.events_max.max(1));
         let over = stop.child_token();
         let pipe = Arc::new(Pipe {
@@ -133,7 +138,15 @@ impl<E: LinkMessage> Outbox<E> {
             kill,
         });
         let over = Box::pin(over.cancelled_owned());
-        let outflow = Outflow { receiver, pipe: pipe.clone(), over, heartbeat, beat: None, beat_now: false, done: false };
+        let outflow = Outflow {
+            receiver,
+            pipe: pipe.clone(),
+            over,
+            heartbeat,
+            beat: None,
+            beat_now: false,
+            done: false,
+        };
         (Self { sender, pipe }, outflow)
     }
 
@@ -204,7 +217,8 @@ impl<E: LinkMessage> Outflow<E> {
         if queued.message.ends() {
             self.finish(LinkEnd::Closed);
         } else if queued.message.opens() && self.beat.is_none() {
-            let mut beat = tokio::time::interval_at(Instant::now() + self.heartbeat, self.heartbeat);
+            let mut beat =
+                tokio::time::interval_at(Instant::now() + self.heartbeat, self.heartbeat);
             beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
             self.beat = Some(beat);
             self.beat_now = E::HEARTBEAT_AT_ONCE;
@@ -299,9 +313,13 @@ mod tests {
         Event { r#type: Some(kind.into()), ..Event::default() }
     }
 
-    fn open(limits: LinkLimits, heartbeat_ms: u64) -> (Outbox<Event>, Outflow<Event>, CancellationToken, CancellationToken) {
+    fn open(
+        limits: LinkLimits,
+        heartbeat_ms: u64,
+    ) -> (Outbox<Event>, Outflow<Event>, CancellationToken, CancellationToken) {
         let (stop, kill) = (CancellationToken::new(), CancellationToken::new());
-        let (outbox, outflow) = Outbox::open(limits, Duration::from_millis(heartbeat_ms), &stop, kill.clone());
+        let (outbox, outflow) =
+            Outbox::open(limits, Duration::from_millis(heartbeat_ms), &stop, kill.clone());
         (outbox, outflow, stop, kill)
     }
 
@@ -334,7 +352,8 @@ mod tests {
 
     #[tokio::test]
     async fn too_many_messages_cut_the_reader() {
-        let (outbox, outflow, _stop, kill) = open(LinkLimits { events_max: 2, ..LinkLimits::default() }, 15_000);
+        let (outbox, outflow, _stop, kill) =
+            open(LinkLimits { events_max: 2, ..LinkLimits::default() }, 15_000);
         assert_eq!(outbox.send(event(Type::Offers)), Ok(()));
         assert_eq!(outbox.send(event(Type::Offers)), Ok(()));
         assert_eq!(outbox.send(event(Type::Offers)), Err(SendError::TooSlow));
@@ -345,14 +364,18 @@ mod tests {
 
     #[tokio::test]
     async fn too_many_bytes_cut_the_reader_but_one_large_message_passes() {
-        let (outbox, mut outflow, ..) = open(LinkLimits { bytes_max: 10, ..LinkLimits::default() }, 15_000);
+        let (outbox, mut outflow, ..) =
+            open(LinkLimits { bytes_max: 10, ..LinkLimits::default() }, 15_000);
         for _ in 0..3 {
             assert_eq!(outbox.send(event(Type::Offers)), Ok(()));
             assert!(outflow.next().await.is_some());
         }
         assert_eq!(outbox.send(event(Type::Offers)), Ok(()));
         assert_eq!(outbox.send(event(Type::Offers)), Err(SendError::TooSlow));
-        assert!(outflow.next().now_or_never().is_none(), "a cut link delivers nothing more, not even its end");
+        assert!(
+            outflow.next().now_or_never().is_none(),
+            "a cut link delivers nothing more, not even its end"
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -365,7 +388,11 @@ mod tests {
         assert!(outflow.next().await.is_some());
         let begun = Instant::now();
         assert_eq!(watch.over().await, LinkEnd::TooSlow);
-        assert!(begun.elapsed() >= Duration::from_secs(60) && begun.elapsed() < Duration::from_secs(80), "{:?}", begun.elapsed());
+        assert!(
+            begun.elapsed() >= Duration::from_secs(60) && begun.elapsed() < Duration::from_secs(80),
+            "{:?}",
+            begun.elapsed()
+        );
         assert!(kill.is_cancelled());
     }
 

@@ -32,7 +32,11 @@ pub(crate) fn decode(text: &str, in_query: bool) -> String {
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
-        let code = if bytes[at] == b'%' { text.get(at + 1..at + 3).and_then(|hex| u8::from_str_radix(hex, 16).ok()) } else { None };
+        let code = if bytes[at] == b'%' {
+            text.get(at + 1..at + 3).and_then(|hex| u8::from_str_radix(hex, 16).ok())
+        } else {
+            None
+        };
         match code {
             Some(byte) => {
                 decoded.push(byte);
@@ -49,8 +53,14 @@ pub(crate) fn decode(text: &str, in_query: bool) -> String {
 
 /// The endpoint with the longest name that is `path` or a folder above it, as Mesos finds it.
 pub(crate) fn longest<T: Copy>(table: &[(&str, T)], path: &str) -> Option<T> {
-    let fits = |name: &str| path.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    table.iter().filter(|(name, _)| fits(name)).max_by_key(|(name, _)| name.len()).map(|(_, endpoint)| *endpoint)
+    let fits = |name: &str| {
+        path.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    table
+        .iter()
+        .filter(|(name, _)| fits(name))
+        .max_by_key(|(name, _)| name.len())
+        .map(|(_, endpoint)| *endpoint)
 }
 
 /// The path without the name of the process before it (`/master`, `/slave(1)`), which clients may leave out.

@@ -81,7 +81,9 @@ impl Decoder {
 
     fn length(&mut self) -> Result<Option<usize>, RecordError> {
         let scanned = &self.buffer[..self.buffer.len().min(DIGITS_MAX + 1)];
-        let bad = || RecordError::BadLength { found: String::from_utf8_lossy(scanned).escape_debug().to_string() };
+        let bad = || RecordError::BadLength {
+            found: String::from_utf8_lossy(scanned).escape_debug().to_string(),
+        };
         let digits = scanned.iter().take_while(|byte| byte.is_ascii_digit()).count();
         match scanned.get(digits) {
             None if digits <= DIGITS_MAX => return Ok(None),
@@ -90,8 +92,10 @@ impl Decoder {
         }
         let text = std::str::from_utf8(&scanned[..digits]).map_err(|_| bad())?;
         let length_bytes: u64 = text.parse().map_err(|_| bad())?;
-        let length = usize::try_from(length_bytes).ok().filter(|length| *length <= self.limit_bytes);
-        let length = length.ok_or(RecordError::TooLarge { length_bytes, limit_bytes: self.limit_bytes })?;
+        let length =
+            usize::try_from(length_bytes).ok().filter(|length| *length <= self.limit_bytes);
+        let length =
+            length.ok_or(RecordError::TooLarge { length_bytes, limit_bytes: self.limit_bytes })?;
         self.buffer.advance(digits + 1);
         Ok(Some(length))
     }
@@ -104,7 +108,9 @@ mod tests {
     use super::*;
 
     fn drain(decoder: &mut Decoder) -> Result<Vec<Vec<u8>>, RecordError> {
-        std::iter::from_fn(|| decoder.next_record().transpose()).map(|record| record.map(|bytes| bytes.to_vec())).collect()
+        std::iter::from_fn(|| decoder.next_record().transpose())
+            .map(|record| record.map(|bytes| bytes.to_vec()))
+            .collect()
     }
 
     proptest! {
@@ -139,7 +145,9 @@ mod tests {
 
     #[test]
     fn what_is_no_length_is_refused() {
-        for bad in ["\n", "x\n", "-1\n", " 5\n", "12a\n", "99999999999999999999\n", "00000000000000000000"] {
+        for bad in
+            ["\n", "x\n", "-1\n", " 5\n", "12a\n", "99999999999999999999\n", "00000000000000000000"]
+        {
             let mut decoder = Decoder::new(100);
             decoder.push(bad.as_bytes());
             assert!(matches!(decoder.next_record(), Err(RecordError::BadLength { .. })), "{bad:?}");
@@ -150,7 +158,10 @@ mod tests {
     fn a_large_record_is_refused_at_its_length() {
         let mut decoder = Decoder::new(100);
         decoder.push(b"101\n");
-        assert_eq!(decoder.next_record(), Err(RecordError::TooLarge { length_bytes: 101, limit_bytes: 100 }));
+        assert_eq!(
+            decoder.next_record(),
+            Err(RecordError::TooLarge { length_bytes: 101, limit_bytes: 100 })
+        );
         let mut decoder = Decoder::new(100);
         decoder.push(b"10");
         assert_eq!(decoder.next_record(), Ok(None));

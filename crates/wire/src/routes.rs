@@ -15,12 +15,12 @@ use tower_http::compression::predicate::{Predicate, SizeAbove};
 use tower_http::compression::CompressionLayer;
 use tower_http::decompression::RequestDecompressionLayer;
 
-use crate::agent::{self, AgentDoor};
+use crate::agent::{self, AgentApi};
 use crate::answer::{self, Answer, Streamed};
 use crate::body::{self, Body};
 use crate::connection::Connection;
 use crate::limits::Limits;
-use crate::master::{self, MasterDoor};
+use crate::master::{self, MasterApi};
 use crate::refusal::Refusal;
 
 /// Below this size compression costs more than it saves, in bytes.
@@ -30,9 +30,9 @@ const COMPRESSED_MIN_BYTES: u64 = 1024;
 #[derive(Clone)]
 pub enum Routes {
     /// A master's endpoints and gRPC services.
-    Master(Arc<dyn MasterDoor>),
+    Master(Arc<dyn MasterApi>),
     /// An agent's endpoints.
-    Agent(Arc<dyn AgentDoor>),
+    Agent(Arc<dyn AgentApi>),
 }
 
 /// Routes made ready for serving.
@@ -55,14 +55,18 @@ impl Predicate for NoStreams {
 impl Site {
     pub(crate) fn new(routes: Routes, limits: &Limits) -> Self {
         let grpc = match &routes {
-            Routes::Master(door) => master::services(door, limits),
+            Routes::Master(api) => master::services(api, limits),
             Routes::Agent(_) => tonic::service::Routes::default(),
         };
         Self { routes, grpc }
     }
 
     /// Answers one request.
-    pub(crate) async fn answer(self, mut request: Request<Incoming>, connection: Connection) -> Answer {
+    pub(crate) async fn answer(
+        self,
+        mut request: Request<Incoming>,
+        connection: Connection,
+    ) -> Answer {
         connection.used.store(true, Ordering::Release);
         connection.shared.counters.requests.fetch_add(1, Ordering::Relaxed);
         if is_grpc(&request) {
@@ -90,7 +94,9 @@ impl Site {
     async fn answer_http(self, request: Request<Incoming>, connection: Connection) -> Answer {
         let plain = tower::service_fn(move |request: Request<_>| {
             let (site, connection) = (self.clone(), connection.clone());
-            async move { Ok::<_, Infallible>(site.answer_plain(request.map(Body::new), &connection).await) }
+            async move {
+                Ok::<_, Infallible>(site.answer_plain(request.map(Body::new), &connection).await)
+            }
         });
         let layered = CompressionLayer::new()
             .gzip(true)
@@ -103,10 +109,11 @@ impl Site {
     }
 
     async fn answer_plain(&self, request: Request<Body>, connection: &Connection) -> Answer {
-        let what = tracing::enabled!(tracing::Level::DEBUG).then(|| (request.method().clone(), request.uri().path().to_owned()));
+        let what = tracing::enabled!(tracing::Level::DEBUG)
+            .then(|| (request.method().clone(), request.uri().path().to_owned()));
         let answer = match &self.routes {
-            Routes::Master(door) => master::answer(door, connection, request).await,
-            Routes::Agent(door) => agent::answer(door, connection, request).await,
+            Routes::Master(api) => master::answer(api, connection, request).await,
+            Routes::Agent(api) => agent::answer(api, connection, request).await,
         };
         if let Some((method, path)) = what {
             tracing::debug!(%method, path, status = answer.status().as_u16(), peer = %connection.peer, "answered");
@@ -116,5 +123,8 @@ impl Site {
 }
 
 fn is_grpc(request: &Request<Incoming>) -> bool {
-    request.headers().get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+    request
+        .headers()
+        .get(CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
 }

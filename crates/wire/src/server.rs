@@ -33,12 +33,15 @@ const TCP_USER_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long accepting pauses when the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// What one connection too many is told.
-const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: text/plain\r\n\
+const TOO_MANY: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: text/plain\r\n\
     Content-Length: 48\r\n\r\ntoo many connections are open here; try again...";
 
 /// Why an address could not be bound.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}; is another process there, or is the address not this machine's?")]
+#[error(
+    "cannot listen on {address}; is another process there, or is the address not this machine's?"
+)]
 pub struct BindError {
     /// The address that was asked for.
     pub address: SocketAddr,
@@ -93,7 +96,8 @@ impl Server {
             };
             tune(&stream);
             let (site, connection) = (site.clone(), Connection::new(peer, shared.clone()));
-            let work = abort.clone().run_until_cancelled_owned(serve_connection(stream, site, connection));
+            let work =
+                abort.clone().run_until_cancelled_owned(serve_connection(stream, site, connection));
             tracker.spawn(async move {
                 work.await;
                 drop(place);
@@ -109,7 +113,10 @@ impl Server {
 }
 
 /// The next connection, or none when the server stops.
-async fn accept(listener: &TcpListener, stop: &CancellationToken) -> Option<(TcpStream, SocketAddr)> {
+async fn accept(
+    listener: &TcpListener,
+    stop: &CancellationToken,
+) -> Option<(TcpStream, SocketAddr)> {
     loop {
         let accepted = tokio::select! {
             biased;
@@ -130,7 +137,10 @@ async fn accept(listener: &TcpListener, stop: &CancellationToken) -> Option<(Tcp
 
 /// Small messages leave at once; a machine that vanished is noticed.
 fn tune(stream: &TcpStream) {
-    let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(30)).with_interval(Duration::from_secs(10)).with_retries(3);
+    let keepalive = TcpKeepalive::new()
+        .with_time(Duration::from_secs(30))
+        .with_interval(Duration::from_secs(10))
+        .with_retries(3);
     let socket = SockRef::from(stream);
     let tuned = stream.set_nodelay(true).and_then(|()| socket.set_tcp_keepalive(&keepalive));
     #[cfg(target_os = "linux")]
@@ -175,7 +185,11 @@ async fn speak_http(stream: TcpStream, site: Site, connection: Connection) {
     let shared = connection.shared.clone();
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(shared.limits.idle_timeout);
-    builder.http2().timer(TokioTimer::new()).keep_alive_interval(PING_INTERVAL).keep_alive_timeout(PING_TIMEOUT);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT);
     let (kill, used) = (connection.kill.clone(), connection.used.clone());
     let peer = connection.peer;
     let service = service_fn(move |request| {

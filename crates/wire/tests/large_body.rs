@@ -1,17 +1,24 @@
 //! Bodies of 100 MB, in a process of their own so that its memory can be measured.
 
-#![allow(missing_docs, clippy::unwrap_used, reason = "tests are named by what they show, and a panic is their report")]
-#![allow(dead_code, reason = "the door and the raw client are those of `port`, which uses all of them")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "tests are named by what they show, and a panic is their report"
+)]
+#![allow(
+    dead_code,
+    reason = "the door and the raw client are those of `port`, which uses all of them"
+)]
 
-#[path = "port/master_door.rs"]
-mod master_door;
+#[path = "port/master_api.rs"]
+mod master_api;
 #[path = "port/raw.rs"]
 mod raw;
 
 use holdfast_wire::{Limits, BODY_MAX_BYTES};
 use tokio::io::AsyncWriteExt;
 
-use master_door::Site;
+use master_api::Site;
 use raw::{request, soon, Raw};
 
 /// The most memory that this process has used, in bytes.
@@ -43,7 +50,11 @@ async fn a_body_of_100_mb_is_refused_without_keeping_it() {
     let before = peak_bytes();
     for path in ["/api/v1", "/api/v1/scheduler"] {
         for chunked in [false, true] {
-            let length = if chunked { "Transfer-Encoding: chunked".to_owned() } else { format!("Content-Length: {}", 100 << 20) };
+            let length = if chunked {
+                "Transfer-Encoding: chunked".to_owned()
+            } else {
+                format!("Content-Length: {}", 100 << 20)
+            };
             let mut raw = Raw::connect(site.address).await;
             raw.send(format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{length}\r\n\r\n")).await;
             // A peer that reads only after it has sent everything still gets the answer.

@@ -2,11 +2,15 @@
 //!
 //! Relies on doors that remember what came to them. Never sleeps: each wait is for an event, with a deadline.
 
-#![allow(missing_docs, clippy::unwrap_used, reason = "tests are named by what they show, and a panic is their report")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "tests are named by what they show, and a panic is their report"
+)]
 #![allow(dead_code, reason = "what came to a door is kept whole, so that a failed test shows it")]
 
-#[path = "port/agent_door.rs"]
-mod agent_door;
+#[path = "port/agent_api.rs"]
+mod agent_api;
 #[path = "port/agents.rs"]
 mod agents;
 #[path = "port/clients.rs"]
@@ -15,8 +19,8 @@ mod clients;
 mod grpc;
 #[path = "port/hostile.rs"]
 mod hostile;
-#[path = "port/master_door.rs"]
-mod master_door;
+#[path = "port/master_api.rs"]
+mod master_api;
 #[path = "port/raw.rs"]
 mod raw;
 #[path = "port/statuses.rs"]

@@ -69,7 +69,10 @@ impl Given {
             }
             if !word.starts_with('-') {
                 if kind == Words::Flags {
-                    return Err(NotUnderstood(format!("`{word}` has no meaning here; {}", choices(known))));
+                    return Err(NotUnderstood(format!(
+                        "`{word}` has no meaning here; {}",
+                        choices(known)
+                    )));
                 }
                 given.names.push(word.clone());
                 continue;
@@ -79,14 +82,19 @@ impl Given {
                 None => (word.as_str(), None),
             };
             let flag = known.iter().find(|flag| flag.name == name);
-            let flag = flag.ok_or_else(|| NotUnderstood(format!("no flag `{name}`; {}", choices(known))))?;
+            let flag =
+                flag.ok_or_else(|| NotUnderstood(format!("no flag `{name}`; {}", choices(known))))?;
             let value = match (flag.value, attached) {
                 (None, None) => String::new(),
-                (None, Some(_)) => return Err(NotUnderstood(format!("`{name}` is a switch and takes no value; leave the `=` out"))),
-                (Some(_), Some(value)) => value,
-                (Some(what), None) => {
-                    words.next().cloned().ok_or_else(|| NotUnderstood(format!("`{name}` needs a value: {name} {what}")))?
+                (None, Some(_)) => {
+                    return Err(NotUnderstood(format!(
+                        "`{name}` is a switch and takes no value; leave the `=` out"
+                    )))
                 }
+                (Some(_), Some(value)) => value,
+                (Some(what), None) => words.next().cloned().ok_or_else(|| {
+                    NotUnderstood(format!("`{name}` needs a value: {name} {what}"))
+                })?,
             };
             given.flags.entry(name.to_owned()).or_default().push(value);
         }
@@ -109,7 +117,9 @@ impl Given {
     /// [`NotUnderstood`] if it is no whole number.
     pub fn number(&self, name: &str, otherwise: u64) -> Result<u64, NotUnderstood> {
         let Some(value) = self.values(name).last() else { return Ok(otherwise) };
-        value.replace('_', "").parse().map_err(|_| NotUnderstood(format!("`{name} {value}`: a whole number is needed, such as 5000")))
+        value.replace('_', "").parse().map_err(|_| {
+            NotUnderstood(format!("`{name} {value}`: a whole number is needed, such as 5000"))
+        })
     }
 }
 
@@ -124,8 +134,10 @@ fn choices(known: &[Flag]) -> String {
 mod tests {
     use super::*;
 
-    const KNOWN: &[Flag] =
-        &[Flag { name: "--seeds", value: Some("N"), about: "how many" }, Flag { name: "--list", value: None, about: "list" }];
+    const KNOWN: &[Flag] = &[
+        Flag { name: "--seeds", value: Some("N"), about: "how many" },
+        Flag { name: "--list", value: None, about: "list" },
+    ];
 
     fn sort(kind: Words, words: &str) -> Result<Given, NotUnderstood> {
         Given::sort(KNOWN, kind, &words.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
@@ -133,7 +145,9 @@ mod tests {
 
     #[test]
     fn flags_values_names_and_the_rest_are_told_apart() {
-        let given = sort(Words::FlagsAndNames, "--seeds 1_000 one --list --seeds=7 two -- --seeds 9").unwrap();
+        let given =
+            sort(Words::FlagsAndNames, "--seeds 1_000 one --list --seeds=7 two -- --seeds 9")
+                .unwrap();
         assert_eq!(given.values("--seeds"), ["1_000", "7"]);
         assert_eq!(given.number("--seeds", 5), Ok(7));
         assert_eq!(given.number("--absent", 5), Ok(5));

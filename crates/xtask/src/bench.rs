@@ -37,19 +37,46 @@ const BENCHES: &[Bench] = &[
     Bench {
         name: "sim",
         about: "simulated steps and storms in a time",
-        words: &["run", "--quiet", "--release", "--package", "holdfast-sim", "--", "--seeds", "100"],
+        words: &[
+            "run",
+            "--quiet",
+            "--release",
+            "--package",
+            "holdfast-sim",
+            "--",
+            "--seeds",
+            "100",
+        ],
         figures: storms,
     },
     Bench {
         name: "json",
         about: "JSON of a big GET_STATE, written and read, against serde_json without types",
-        words: &["run", "--quiet", "--release", "--package", "holdfast-proto", "--example", "json_speed"],
+        words: &[
+            "run",
+            "--quiet",
+            "--release",
+            "--package",
+            "holdfast-proto",
+            "--example",
+            "json_speed",
+        ],
         figures: tabbed,
     },
     Bench {
         name: "syncs",
         about: "syncs of one agent for each operation (where strace may be attached)",
-        words: &["test", "--quiet", "--package", "holdfast-tests", "--test", "syncs", "--", "--nocapture", "--test-threads=1"],
+        words: &[
+            "test",
+            "--quiet",
+            "--package",
+            "holdfast-tests",
+            "--test",
+            "syncs",
+            "--",
+            "--nocapture",
+            "--test-threads=1",
+        ],
         figures: syncs,
     },
 ];
@@ -84,17 +111,24 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Bench>> {
     }
     let find = |name: &String| {
         let known = BENCHES.iter().map(|bench| bench.name).collect::<Vec<_>>().join(", ");
-        BENCHES.iter().find(|bench| bench.name == name).ok_or_else(|| anyhow::anyhow!("no bench `{name}`; known are {known}"))
+        BENCHES
+            .iter()
+            .find(|bench| bench.name == name)
+            .ok_or_else(|| anyhow::anyhow!("no bench `{name}`; known are {known}"))
     };
     names.iter().map(find).collect()
 }
 
 /// `100 seeds, 285000 steps, ..., 450 seeds/min, 21000 steps/s`.
 fn storms(line: &str) -> Vec<Figure> {
-    let rate = |what: &str| line.split(", ").find_map(|it| it.strip_suffix(what)).map(str::to_owned);
+    let rate =
+        |what: &str| line.split(", ").find_map(|it| it.strip_suffix(what)).map(str::to_owned);
     match (rate(" seeds/min"), rate(" steps/s")) {
         (Some(seeds), Some(steps)) => {
-            vec![("storms".to_owned(), format!("{seeds}/min")), ("simulated steps".to_owned(), format!("{steps}/s"))]
+            vec![
+                ("storms".to_owned(), format!("{seeds}/min")),
+                ("simulated steps".to_owned(), format!("{steps}/s")),
+            ]
         }
         _ => Vec::new(),
     }
@@ -102,7 +136,10 @@ fn storms(line: &str) -> Vec<Figure> {
 
 /// What was measured, a tab, how much it is.
 fn tabbed(line: &str) -> Vec<Figure> {
-    line.split_once('\t').map(|(what, figure)| (what.to_owned(), figure.to_owned())).into_iter().collect()
+    line.split_once('\t')
+        .map(|(what, figure)| (what.to_owned(), figure.to_owned()))
+        .into_iter()
+        .collect()
 }
 
 /// `RESERVE, one after another   100 operations   101 syncs   1.010 each  (fdatasync 101)`.
@@ -142,7 +179,11 @@ mod tests {
         assert_eq!(tabbed("JSON read\t300 MB/s"), [pair("JSON read", "300 MB/s")]);
         let line = "RESERVE, one after another      100 operations    101 syncs   1.010 each  (fdatasync 101)";
         assert_eq!(syncs(line), [pair("RESERVE, one after another", "1.010 syncs each")]);
-        assert!(storms("seed 4 breaks V1").is_empty() && tabbed("no tab").is_empty() && syncs("running 2 tests").is_empty());
+        assert!(
+            storms("seed 4 breaks V1").is_empty()
+                && tabbed("no tab").is_empty()
+                && syncs("running 2 tests").is_empty()
+        );
     }
 
     #[test]

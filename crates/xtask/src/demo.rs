@@ -20,7 +20,14 @@ pub const VERB: Verb = Verb {
 };
 
 fn show(words: &[String]) -> Result<bool> {
-    if !run(&mut cargo(&["build", "--release", "--package", "holdfast", "--package", "holdfast-journal"]))? {
+    if !run(&mut cargo(&[
+        "build",
+        "--release",
+        "--package",
+        "holdfast",
+        "--package",
+        "holdfast-journal",
+    ]))? {
         return Ok(false);
     }
     run(program(project::target().join("release").join("holdfast")).arg("demo").args(words))

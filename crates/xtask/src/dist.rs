@@ -30,14 +30,27 @@ const BESIDE: &[&str] = &["LICENSE", "README.md", "deploy"];
 fn dist() -> Result<()> {
     let (root, shelf) = (project::root(), project::target().join("dist"));
     for name in BESIDE {
-        ensure!(root.join(name).exists(), "{name} is missing in {}; an archive without it is not whole", root.display());
+        ensure!(
+            root.join(name).exists(),
+            "{name} is missing in {}; an archive without it is not whole",
+            root.display()
+        );
     }
-    let name = format!("holdfast-{}-{}-{}", project::version()?, std::env::consts::OS, std::env::consts::ARCH);
+    let name = format!(
+        "holdfast-{}-{}-{}",
+        project::version()?,
+        std::env::consts::OS,
+        std::env::consts::ARCH
+    );
     eprintln!("dist: building {name}");
-    ensure!(run(&mut cargo(&["build", "--release", "--locked", "--package", "holdfast"]))?, "the release build failed; see above");
+    ensure!(
+        run(&mut cargo(&["build", "--release", "--locked", "--package", "holdfast"]))?,
+        "the release build failed; see above"
+    );
     let folder = shelf.join(&name);
     if folder.exists() {
-        fs::remove_dir_all(&folder).with_context(|| format!("cannot remove the previous {}", folder.display()))?;
+        fs::remove_dir_all(&folder)
+            .with_context(|| format!("cannot remove the previous {}", folder.display()))?;
     }
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let binary = folder.join("holdfast");
@@ -61,7 +74,16 @@ fn pack(shelf: &Path, name: &str) -> Result<PathBuf> {
     let time = format!("--mtime=@{}", commit_time());
     let mut tar = program("tar");
     tar.current_dir(shelf).arg("--use-compress-program=gzip -n");
-    tar.args(["--sort=name", "--owner=0", "--group=0", "--numeric-owner", &time, "-cf", &file, name]);
+    tar.args([
+        "--sort=name",
+        "--owner=0",
+        "--group=0",
+        "--numeric-owner",
+        &time,
+        "-cf",
+        &file,
+        name,
+    ]);
     output(&mut tar)?;
     let sum = output(program("sha256sum").current_dir(shelf).arg(&file))?;
     let path = shelf.join(format!("{file}.sha256"));
@@ -106,8 +128,12 @@ mod tests {
         assert_eq!(pack(&shelf, "thing").unwrap(), archive);
         assert!(first == fs::read(&archive).unwrap(), "two archives of one folder differ");
         let listed = output(program("tar").arg("-tzf").arg(&archive)).unwrap();
-        assert_eq!(listed.lines().collect::<Vec<_>>(), ["thing/", "thing/LICENSE", "thing/deploy/", "thing/deploy/one"]);
-        output(program("sha256sum").current_dir(&shelf).args(["--check", "thing.tar.gz.sha256"])).unwrap();
+        assert_eq!(
+            listed.lines().collect::<Vec<_>>(),
+            ["thing/", "thing/LICENSE", "thing/deploy/", "thing/deploy/one"]
+        );
+        output(program("sha256sum").current_dir(&shelf).args(["--check", "thing.tar.gz.sha256"]))
+            .unwrap();
         fs::remove_dir_all(&shelf).unwrap();
     }
 }

@@ -17,7 +17,14 @@ use crate::project;
 
 /// Variables that `cargo run` sets for its child about *this* package. They must not leak into an inner cargo, whose build scripts would
 /// see another package's and build again.
-const OURS: &[&str] = &["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_NAME", "CARGO_PRIMARY_PACKAGE", "OUT_DIR"];
+const OURS: &[&str] = &[
+    "CARGO_PKG_",
+    "CARGO_MANIFEST_",
+    "CARGO_BIN_",
+    "CARGO_CRATE_NAME",
+    "CARGO_PRIMARY_PACKAGE",
+    "OUT_DIR",
+];
 
 /// A program in the root of the project, without stdin.
 pub fn program(name: impl AsRef<OsStr>) -> Command {
@@ -43,7 +50,9 @@ pub fn cargo(words: &[&str]) -> Command {
 /// # Errors
 /// If it cannot be started.
 pub fn run(command: &mut Command) -> Result<bool> {
-    let status = command.status().with_context(|| format!("cannot start {}; is it installed?", shown(command)))?;
+    let status = command
+        .status()
+        .with_context(|| format!("cannot start {}; is it installed?", shown(command)))?;
     Ok(status.success())
 }
 
@@ -52,9 +61,16 @@ pub fn run(command: &mut Command) -> Result<bool> {
 /// # Errors
 /// If it cannot be started or fails; the error carries the end of its stderr.
 pub fn output(command: &mut Command) -> Result<String> {
-    let result = command.output().with_context(|| format!("cannot start {}; is it installed?", shown(command)))?;
+    let result = command
+        .output()
+        .with_context(|| format!("cannot start {}; is it installed?", shown(command)))?;
     if !result.status.success() {
-        bail!("{} failed ({}): {}", shown(command), result.status, tail(&String::from_utf8_lossy(&result.stderr)));
+        bail!(
+            "{} failed ({}): {}",
+            shown(command),
+            result.status,
+            tail(&String::from_utf8_lossy(&result.stderr))
+        );
     }
     Ok(String::from_utf8_lossy(&result.stdout).into_owned())
 }
@@ -75,26 +91,36 @@ pub enum End {
 ///
 /// # Errors
 /// If it cannot be started or read.
-pub fn watch(command: &mut Command, limit: Option<Duration>, mut on_line: impl FnMut(&str)) -> Result<End> {
+pub fn watch(
+    command: &mut Command,
+    limit: Option<Duration>,
+    mut on_line: impl FnMut(&str),
+) -> Result<End> {
     command.stdout(Stdio::piped());
     if limit.is_some() {
         // Only what may have to be killed leaves our group: the rest hears the terminal's Ctrl-C as we do.
         command.process_group(0);
     }
-    let mut child = command.spawn().with_context(|| format!("cannot start {}; is it installed?", shown(command)))?;
+    let mut child = command
+        .spawn()
+        .with_context(|| format!("cannot start {}; is it installed?", shown(command)))?;
     let deadline = limit.map(|limit| Instant::now() + limit);
     let lines = lines_of(child.stdout.take().expect("stdout was piped"));
     loop {
         let line = match deadline {
             None => lines.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            Some(deadline) => lines.recv_timeout(deadline.saturating_duration_since(Instant::now())),
+            Some(deadline) => {
+                lines.recv_timeout(deadline.saturating_duration_since(Instant::now()))
+            }
         };
         match line {
             Ok(line) => {
                 let line = line.context("cannot read a child's output")?;
                 on_line(String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']));
             }
-            Err(RecvTimeoutError::Disconnected) => return Ok(End::Exit(child.wait().context("cannot wait for a child")?)),
+            Err(RecvTimeoutError::Disconnected) => {
+                return Ok(End::Exit(child.wait().context("cannot wait for a child")?))
+            }
             Err(RecvTimeoutError::Timeout) => {
                 // The child is not reaped yet, so its number is still its own.
                 kill_group(child.id());
@@ -160,7 +186,10 @@ mod tests {
     #[test]
     fn lines_are_seen_and_the_exit_code_kept() {
         let mut seen = Vec::new();
-        let end = watch(program("sh").args(["-c", "echo one; printf two; exit 3"]), None, |line| seen.push(line.to_owned())).unwrap();
+        let end = watch(program("sh").args(["-c", "echo one; printf two; exit 3"]), None, |line| {
+            seen.push(line.to_owned())
+        })
+        .unwrap();
         assert_eq!(seen, ["one", "two"]);
         assert!(matches!(end, End::Exit(status) if status.code() == Some(3)), "{end:?}");
     }
@@ -169,7 +198,10 @@ mod tests {
     fn a_program_that_does_not_end_is_killed_with_its_children() {
         let mut child = String::new();
         let limit = Some(Duration::from_millis(300));
-        let end = watch(program("sh").args(["-c", "sleep 600 & echo $!; wait"]), limit, |line| child = line.to_owned()).unwrap();
+        let end = watch(program("sh").args(["-c", "sleep 600 & echo $!; wait"]), limit, |line| {
+            child = line.to_owned()
+        })
+        .unwrap();
         assert_eq!(end, End::TimedOut);
         // Dying takes a moment; a zombie that nobody has reaped yet is dead enough.
         let deadline = Instant::now() + Duration::from_secs(20);
@@ -188,7 +220,9 @@ mod tests {
         let script = "setsid sh -c 'echo $$; exec sleep 20' & exit 0";
         let (mut stranger, began) = (String::new(), Instant::now());
         let limit = Some(Duration::from_millis(500));
-        let end = watch(program("sh").args(["-c", script]), limit, |line| stranger = line.to_owned()).unwrap();
+        let end =
+            watch(program("sh").args(["-c", script]), limit, |line| stranger = line.to_owned())
+                .unwrap();
         assert_eq!(end, End::TimedOut);
         assert!(began.elapsed() < Duration::from_secs(15));
         if !stranger.is_empty() {
@@ -205,7 +239,8 @@ mod tests {
 
     #[test]
     fn failures_carry_the_end_of_stderr() {
-        let error = output(program("sh").args(["-c", "echo one >&2; echo the reason >&2; exit 1"])).unwrap_err();
+        let error = output(program("sh").args(["-c", "echo one >&2; echo the reason >&2; exit 1"]))
+            .unwrap_err();
         assert!(format!("{error:#}").contains("the reason"), "{error:#}");
         assert_eq!(output(program("sh").args(["-c", "echo said"])).unwrap(), "said\n");
     }

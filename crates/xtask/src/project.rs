@@ -26,8 +26,11 @@ pub fn target() -> PathBuf {
 /// If the workspace's manifest cannot be read, or states none.
 pub fn version() -> Result<String> {
     let path = root().join("Cargo.toml");
-    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    version_in(&text).with_context(|| format!("{} states no [workspace.package] version; add one", path.display()))
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    version_in(&text).with_context(|| {
+        format!("{} states no [workspace.package] version; add one", path.display())
+    })
 }
 
 fn version_in(manifest: &str) -> Option<String> {
@@ -47,7 +50,10 @@ mod tests {
 
     #[test]
     fn a_manifest_without_a_version_has_none() {
-        assert_eq!(version_in("[workspace.package]\nversion = \"1.2.3\""), Some("1.2.3".to_owned()));
+        assert_eq!(
+            version_in("[workspace.package]\nversion = \"1.2.3\""),
+            Some("1.2.3".to_owned())
+        );
         assert_eq!(version_in("[workspace]\nmembers = []"), None);
         assert_eq!(version_in("not toml ["), None);
     }

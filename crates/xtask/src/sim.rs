@@ -35,7 +35,8 @@ pub const VERB: Verb = Verb {
 /// If the simulator's manifest cannot be read.
 pub fn command(words: &[String]) -> Result<Command> {
     let path = project::root().join("crates/sim/Cargo.toml");
-    let manifest = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let manifest = std::fs::read_to_string(&path)
+        .with_context(|| format!("cannot read {}", path.display()))?;
     let mut command = cargo(&["run", "--quiet", "--release", "--package", "holdfast-sim"]);
     if words.iter().any(|word| word == "--planted") && has_feature(&manifest, "planted") {
         command.args(["--features", "planted"]);
@@ -56,7 +57,8 @@ mod tests {
     #[test]
     fn words_go_through_after_the_dashes() {
         let command = command(&["--seeds".to_owned(), "9".to_owned()]).unwrap();
-        let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy().into_owned()).collect();
+        let words: Vec<_> =
+            command.get_args().map(|word| word.to_string_lossy().into_owned()).collect();
         assert_eq!(words[words.len() - 3..], ["--", "--seeds", "9"]);
         assert!(words.contains(&"--release".to_owned()));
     }

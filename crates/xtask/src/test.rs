@@ -75,7 +75,11 @@ struct Step {
 
 const STEPS: &[Step] = &[
     Step { name: "prepare", about: "installing what the tests need", run: prepare },
-    Step { name: "format", about: "cargo fmt --all --check", run: |_| plain(&["fmt", "--all", "--check"]) },
+    Step {
+        name: "format",
+        about: "cargo fmt --all --check",
+        run: |_| plain(&["fmt", "--all", "--check"]),
+    },
     Step {
         name: "lint",
         about: "cargo clippy --workspace --all-targets -- -D warnings",
@@ -84,10 +88,25 @@ const STEPS: &[Step] = &[
     Step {
         name: "lean",
         about: "cargo clippy -p holdfast-sdk --no-deps --no-default-features -- -D warnings",
-        run: |_| plain(&["clippy", "--package", "holdfast-sdk", "--no-deps", "--no-default-features", "--", "-D", "warnings"]),
+        run: |_| {
+            plain(&[
+                "clippy",
+                "--package",
+                "holdfast-sdk",
+                "--no-deps",
+                "--no-default-features",
+                "--",
+                "-D",
+                "warnings",
+            ])
+        },
     },
     Step { name: "protos", about: "protoc reads every .proto file", run: |_| protos::step() },
-    Step { name: "build", about: "cargo build --workspace --bins --tests", run: |_| plain(&["build", "--workspace", "--bins", "--tests"]) },
+    Step {
+        name: "build",
+        about: "cargo build --workspace --bins --tests",
+        run: |_| plain(&["build", "--workspace", "--bins", "--tests"]),
+    },
     Step { name: "test", about: "cargo test --workspace --no-fail-fast", run: workspace },
     Step { name: "storm", about: "cargo xtask sim --seeds N", run: storm },
     Step { name: "planted", about: "cargo xtask sim --planted", run: planted },
@@ -106,18 +125,28 @@ fn verb(given: &Given) -> Result<bool> {
     let mut run = Run { seeds: given.number("--seeds", SEEDS)?, ..Run::default() };
     let mut rows: Vec<Row> = Vec::new();
     for (at, step) in STEPS.iter().enumerate() {
-        if (!only.is_empty() && !only.iter().any(|name| name == step.name)) || skip.iter().any(|name| name == step.name) {
+        if (!only.is_empty() && !only.iter().any(|name| name == step.name))
+            || skip.iter().any(|name| name == step.name)
+        {
             rows.push((step.name, Duration::ZERO, Outcome::LeftOut("not asked for".to_owned())));
             continue;
         }
         eprintln!("[{}/{}] {}: {}", at + 1, STEPS.len(), step.name, step.about);
         let (began, failures) = (Instant::now(), run.tally.failed);
-        let outcome = (step.run)(&mut run).unwrap_or_else(|error| Outcome::Failed(format!("{error:#}")));
+        let outcome =
+            (step.run)(&mut run).unwrap_or_else(|error| Outcome::Failed(format!("{error:#}")));
         if matches!(outcome, Outcome::Failed(_)) && run.tally.failed == failures {
             // A step that breaks without a failing test, a compile error for one, is a failure of its own.
             run.tally.failed += 1;
         }
-        eprintln!("[{}/{}] {}: {} in {}", at + 1, STEPS.len(), step.name, word(&outcome), clock(began.elapsed()));
+        eprintln!(
+            "[{}/{}] {}: {} in {}",
+            at + 1,
+            STEPS.len(),
+            step.name,
+            word(&outcome),
+            clock(began.elapsed())
+        );
         rows.push((step.name, began.elapsed(), outcome));
     }
     println!("{}", closing(&rows, &run.tally));
@@ -154,7 +183,10 @@ fn workspace(run: &mut Run) -> Result<Outcome> {
 fn storm(run: &mut Run) -> Result<Outcome> {
     let words = ["--seeds".to_owned(), run.seeds.to_string()];
     let whole = crate::process::run(&mut sim::command(&words)?)?;
-    Ok(verdict(whole, format!("{} storms did not all end well; replay: cargo xtask sim --replay SEED", run.seeds)))
+    Ok(verdict(
+        whole,
+        format!("{} storms did not all end well; replay: cargo xtask sim --replay SEED", run.seeds),
+    ))
 }
 
 /// Each bug that the simulator finds is a test passed, each that it does not find one failed.
@@ -198,7 +230,11 @@ fn closing(rows: &[Row], tally: &Tally) -> String {
     }
     let total: Duration = rows.iter().map(|(_, took, _)| *took).sum();
     let judged = if total <= BUDGET { "within" } else { "OVER" };
-    text.push_str(&format!("total     {:>5}   {judged} the budget of {}\n", clock(total), clock(BUDGET)));
+    text.push_str(&format!(
+        "total     {:>5}   {judged} the budget of {}\n",
+        clock(total),
+        clock(BUDGET)
+    ));
     for name in &tally.failures {
         text.push_str(&format!("failed: {name}\n"));
     }
@@ -220,29 +256,43 @@ mod tests {
 
     #[test]
     fn the_last_line_is_the_figures_and_nothing_is_hidden() {
-        let tally = Tally { passed: 12, failed: 2, ignored: 1, failures: vec!["model::adds".to_owned()] };
+        let tally =
+            Tally { passed: 12, failed: 2, ignored: 1, failures: vec!["model::adds".to_owned()] };
         let rows = [
-            ("prepare", Duration::from_secs(5), Outcome::Passed { remarks: vec!["strace: not root".to_owned()] }),
+            (
+                "prepare",
+                Duration::from_secs(5),
+                Outcome::Passed { remarks: vec!["strace: not root".to_owned()] },
+            ),
             ("lint", Duration::from_secs(125), Outcome::Failed("clippy failed".to_owned())),
             ("storm", Duration::ZERO, Outcome::LeftOut("not asked for".to_owned())),
         ];
         let text = closing(&rows, &tally);
         assert_eq!(text.lines().last(), Some("12 passed, 2 failed"));
-        for part in ["strace: not root", "2:05   FAILED", "clippy failed", "left out", "failed: model::adds", "1 ignored", "2:10   within"]
-        {
+        for part in [
+            "strace: not root",
+            "2:05   FAILED",
+            "clippy failed",
+            "left out",
+            "failed: model::adds",
+            "1 ignored",
+            "2:10   within",
+        ] {
             assert!(text.contains(part), "{part} in {text}");
         }
     }
 
     #[test]
     fn going_over_the_budget_is_said() {
-        let rows = [("test", BUDGET + Duration::from_secs(1), Outcome::Passed { remarks: Vec::new() })];
+        let rows =
+            [("test", BUDGET + Duration::from_secs(1), Outcome::Passed { remarks: Vec::new() })];
         assert!(closing(&rows, &Tally::default()).contains("OVER the budget of 35:00"));
     }
 
     #[test]
     fn an_unknown_step_is_refused() {
-        let given = Given::sort(VERB.flags, VERB.words, &["--only".to_owned(), "stomr".to_owned()]).unwrap();
+        let given = Given::sort(VERB.flags, VERB.words, &["--only".to_owned(), "stomr".to_owned()])
+            .unwrap();
         let error = verb(&given).unwrap_err();
         assert!(error.to_string().contains("no step `stomr`"), "{error}");
     }

@@ -49,16 +49,44 @@ struct Rule {
 }
 
 const RULES: &[Rule] = &[
-    Rule { name: "doors", about: "a room looks only into the rooms of the table", check: doors::doors },
-    Rule { name: "room-only", about: "sled, tonic, nix and their like stay in the rooms that tame them", check: doors::room_only },
-    Rule { name: "manifests", about: "folder and package agree; the workspace's lints hold everywhere", check: manifest::check },
-    Rule { name: "purity", about: "minds have no clock, randomness, files, threads, async or hash maps", check: purity::check },
-    Rule { name: "lengths", about: "functions, files and main.rs fit a head", check: lengths::check },
+    Rule {
+        name: "doors",
+        about: "a room looks only into the rooms of the table",
+        check: doors::doors,
+    },
+    Rule {
+        name: "room-only",
+        about: "sled, tonic, nix and their like stay in the rooms that tame them",
+        check: doors::room_only,
+    },
+    Rule {
+        name: "manifests",
+        about: "folder and package agree; the workspace's lints hold everywhere",
+        check: manifest::check,
+    },
+    Rule {
+        name: "purity",
+        about: "minds have no clock, randomness, files, threads, async or hash maps",
+        check: purity::check,
+    },
+    Rule {
+        name: "lengths",
+        about: "functions, files and main.rs fit a head",
+        check: lengths::check,
+    },
     Rule { name: "headers", about: "each file says what it is for", check: headers::check },
     Rule { name: "names", about: "a name says what is inside", check: names::check },
-    Rule { name: "promises", about: "no unwrap, stub, sleep or silent allow", check: promises::check },
+    Rule {
+        name: "promises",
+        about: "no unwrap, stub, sleep or silent allow",
+        check: promises::check,
+    },
     Rule { name: "modules", about: "each file is compiled", check: modules::check },
-    Rule { name: "tree", about: "the root holds what it should, and nothing speaks of a workplace", check: tree::check },
+    Rule {
+        name: "tree",
+        about: "the root holds what it should, and nothing speaks of a workplace",
+        check: tree::check,
+    },
 ];
 
 /// What a rule found.
@@ -90,7 +118,10 @@ impl fmt::Display for Complaint {
 
 /// All complaints about a house, each with the name of its rule, by file and line.
 fn inspect(house: &House) -> Vec<(Complaint, &'static str)> {
-    let mut found: Vec<_> = RULES.iter().flat_map(|rule| (rule.check)(house).into_iter().map(|it| (it, rule.name))).collect();
+    let mut found: Vec<_> = RULES
+        .iter()
+        .flat_map(|rule| (rule.check)(house).into_iter().map(|it| (it, rule.name)))
+        .collect();
     found.sort();
     found.dedup();
     found
@@ -106,11 +137,18 @@ fn verb(given: &Given) -> Result<bool> {
     let house = House::read(&project::root())?;
     let mut complaints = inspect(&house);
     let only = given.values("--only");
-    complaints.retain(|(complaint, _)| only.is_empty() || only.iter().any(|start| complaint.path.starts_with(start.as_str())));
+    complaints.retain(|(complaint, _)| {
+        only.is_empty() || only.iter().any(|start| complaint.path.starts_with(start.as_str()))
+    });
     for (complaint, rule) in &complaints {
         println!("{complaint} [{rule}]");
     }
-    eprintln!("tidy: {} packages, {} files, {} complaints", house.packages.len(), house.files(), complaints.len());
+    eprintln!(
+        "tidy: {} packages, {} files, {} complaints",
+        house.packages.len(),
+        house.files(),
+        complaints.len()
+    );
     Ok(complaints.is_empty())
 }
 
@@ -122,16 +160,28 @@ mod tests {
     fn the_house_is_tidy() {
         let house = House::read(&project::root()).unwrap();
         assert!(10 < house.packages.len(), "the project was not found");
-        let complaints: Vec<String> = inspect(&house).iter().map(|(complaint, rule)| format!("{complaint} [{rule}]")).collect();
-        assert!(complaints.is_empty(), "{} complaints:\n{}", complaints.len(), complaints.join("\n"));
+        let complaints: Vec<String> = inspect(&house)
+            .iter()
+            .map(|(complaint, rule)| format!("{complaint} [{rule}]"))
+            .collect();
+        assert!(
+            complaints.is_empty(),
+            "{} complaints:\n{}",
+            complaints.len(),
+            complaints.join("\n")
+        );
     }
 
     #[test]
     fn complaints_come_sorted_with_their_rule_and_once() {
-        let house = House::of(&[("crates/store/src/lib.rs", "//! x\nfn f() { a.unwrap(); b.unwrap(); }\n"), ("notes.txt", "")]);
+        let house = House::of(&[
+            ("crates/store/src/lib.rs", "//! x\nfn f() { a.unwrap(); b.unwrap(); }\n"),
+            ("notes.txt", ""),
+        ]);
         let found = inspect(&house);
         assert!(found.is_sorted());
-        let unwraps: Vec<_> = found.iter().filter(|(complaint, _)| complaint.says.contains("unwrap")).collect();
+        let unwraps: Vec<_> =
+            found.iter().filter(|(complaint, _)| complaint.says.contains("unwrap")).collect();
         assert_eq!(unwraps.len(), 1, "{unwraps:?}");
         assert_eq!(unwraps[0].1, "promises");
         assert!(unwraps[0].0.to_string().starts_with("crates/store/src/lib.rs:2: "));

@@ -23,7 +23,8 @@ pub struct Verb {
 }
 
 /// All verbs, in the order of the help text.
-pub const VERBS: &[&Verb] = &[&demo::VERB, &tidy::VERB, &test::VERB, &sim::VERB, &bench::VERB, &dist::VERB];
+pub const VERBS: &[&Verb] =
+    &[&demo::VERB, &tidy::VERB, &test::VERB, &sim::VERB, &bench::VERB, &dist::VERB];
 
 /// What the words ask for.
 #[derive(Debug)]
@@ -39,7 +40,9 @@ pub enum Asked {
 /// # Errors
 /// [`NotUnderstood`] with the nearest help.
 pub fn understand(words: &[String]) -> Result<Asked, NotUnderstood> {
-    let Some(first) = words.first() else { return Err(NotUnderstood(format!("which verb?\n\n{}", help()))) };
+    let Some(first) = words.first() else {
+        return Err(NotUnderstood(format!("which verb?\n\n{}", help())));
+    };
     if ["-h", "--help", "help"].contains(&first.as_str()) {
         return match words.get(1).and_then(|name| VERBS.iter().find(|verb| verb.name == name)) {
             Some(verb) => Ok(Asked::Help(help_of(verb))),
@@ -53,13 +56,16 @@ pub fn understand(words: &[String]) -> Result<Asked, NotUnderstood> {
     if words.first().is_some_and(|word| word == "-h" || word == "--help") {
         return Ok(Asked::Help(help_of(verb)));
     }
-    let given = Given::sort(verb.flags, verb.words, words)
-        .map_err(|error| NotUnderstood(format!("{}: {error}\ntry: cargo xtask {} --help", verb.name, verb.name)))?;
+    let given = Given::sort(verb.flags, verb.words, words).map_err(|error| {
+        NotUnderstood(format!("{}: {error}\ntry: cargo xtask {} --help", verb.name, verb.name))
+    })?;
     Ok(Asked::Run(verb, given))
 }
 
 fn help() -> String {
-    let mut text = String::from("Everything that CI does, anyone does.\n\nusage: cargo xtask VERB [FLAGS]\n\nverbs:\n");
+    let mut text = String::from(
+        "Everything that CI does, anyone does.\n\nusage: cargo xtask VERB [FLAGS]\n\nverbs:\n",
+    );
     for verb in VERBS {
         text.push_str(&format!("  {:<6} {}\n", verb.name, verb.about));
     }
@@ -78,7 +84,9 @@ fn help_of(verb: &Verb) -> String {
         text.push('\n');
     }
     for flag in verb.flags {
-        let shown = flag.value.map_or_else(|| flag.name.to_owned(), |value| format!("{} {value}", flag.name));
+        let shown = flag
+            .value
+            .map_or_else(|| flag.name.to_owned(), |value| format!("{} {value}", flag.name));
         text.push_str(&format!("  {shown:<16} {}\n", flag.about));
     }
     text.push('\n');
@@ -115,9 +123,13 @@ mod tests {
 
     #[test]
     fn a_verb_is_found_with_what_was_given() {
-        let Ok(Asked::Run(verb, given)) = ask("test --seeds 12") else { panic!("`test` was not found") };
+        let Ok(Asked::Run(verb, given)) = ask("test --seeds 12") else {
+            panic!("`test` was not found")
+        };
         assert_eq!((verb.name, given.number("--seeds", 0)), ("test", Ok(12)));
-        let Ok(Asked::Run(verb, given)) = ask("sim --seeds 12 --anything") else { panic!("`sim` was not found") };
+        let Ok(Asked::Run(verb, given)) = ask("sim --seeds 12 --anything") else {
+            panic!("`sim` was not found")
+        };
         assert_eq!((verb.name, given.rest.len()), ("sim", 3));
     }
 }

@@ -26,19 +26,26 @@ pub struct Chain {
 /// Reads all records; `see` is shown each one's number, data and checksum. Fails when one is damaged, or `see` refuses it.
 pub fn read(bytes: &[u8], mut see: impl FnMut(u64, &[u8], u32) -> Result<()>) -> Result<Found> {
     let (mut count, mut last, mut end) = (0, 0, 0);
-    while let Some((number, _, data, sum)) = record(&bytes[end..]).filter(|it| (it.0, it.1) == (count, last)) {
+    while let Some((number, _, data, sum)) =
+        record(&bytes[end..]).filter(|it| (it.0, it.1) == (count, last))
+    {
         see(number, data, sum)?;
         (count, last, end) = (count + 1, sum, end + HEAD + data.len() + 4);
     }
     let rest = &bytes[end..];
-    let whole = rest.len() <= WRITE_BYTES_MAX && (0..rest.len()).all(|at| record(&rest[at..]).is_none());
-    ensure!(whole, "record {count} at byte {end} is damaged; restore the volume, nothing was changed");
+    let whole =
+        rest.len() <= WRITE_BYTES_MAX && (0..rest.len()).all(|at| record(&rest[at..]).is_none());
+    ensure!(
+        whole,
+        "record {count} at byte {end} is damaged; restore the volume, nothing was changed"
+    );
     Ok(Found { count, last, end })
 }
 
 /// The record at the beginning: its number, the checksum of the one before, its data, its checksum.
 fn record(bytes: &[u8]) -> Option<(u64, u32, &[u8], u32)> {
-    let word = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at.checked_add(4)?)?.try_into().ok()?));
+    let word =
+        |at: usize| Some(u32::from_le_bytes(bytes.get(at..at.checked_add(4)?)?.try_into().ok()?));
     let end = HEAD + word(0)? as usize;
     let sum = word(end).filter(|sum| crc32fast::hash(&bytes[..end]) == *sum)?;
     Some((u64::from(word(8)?) << 32 | u64::from(word(4)?), word(12)?, &bytes[HEAD..end], sum))
@@ -46,7 +53,11 @@ fn record(bytes: &[u8]) -> Option<(u64, u32, &[u8], u32)> {
 
 impl Chain {
     /// Opens a journal, or makes one, and reads all of it.
-    pub fn open(path: &Path, is_new: bool, see: impl FnMut(u64, &[u8], u32) -> Result<()>) -> Result<Chain> {
+    pub fn open(
+        path: &Path,
+        is_new: bool,
+        see: impl FnMut(u64, &[u8], u32) -> Result<()>,
+    ) -> Result<Chain> {
         let file = OpenOptions::new().read(true).write(true).create_new(is_new).open(path)?;
         file.try_lock()?; // Two writers would be one too many.
         File::open(path.parent().unwrap_or(path))?.sync_all()?;
@@ -60,7 +71,10 @@ impl Chain {
         for data in records {
             let from = bytes.len();
             let length = u32::try_from(data.len())?.to_le_bytes();
-            bytes.extend([&length[..], &found.count.to_le_bytes(), &found.last.to_le_bytes(), &data].concat());
+            bytes.extend(
+                [&length[..], &found.count.to_le_bytes(), &found.last.to_le_bytes(), &data]
+                    .concat(),
+            );
             found.last = crc32fast::hash(&bytes[from..]);
             bytes.extend(found.last.to_le_bytes());
             found.count += 1;
@@ -69,7 +83,10 @@ impl Chain {
         file.set_len(end)?; // What broke off before ends here.
         file.write_all_at(&bytes, end)?;
         file.sync_data()?;
-        ensure!(file.metadata()?.nlink() != 0, "the journal was removed while it was written; what is on it is lost");
+        ensure!(
+            file.metadata()?.nlink() != 0,
+            "the journal was removed while it was written; what is on it is lost"
+        );
         found.end += bytes.len();
         Ok(())
     }
@@ -147,7 +164,12 @@ mod tests {
         let missing = [&whole[..length], &whole[2 * length..]].concat();
         let twice = [&whole[..length], &whole[..]].concat();
         assert_eq!([count(&swapped), count(&missing), count(&twice)], [None, None, None]);
-        assert!(read(&whole, |_, data, _| if data == b"record 1" { bail!("not ours") } else { Ok(()) }).is_err());
+        assert!(read(&whole, |_, data, _| if data == b"record 1" {
+            bail!("not ours")
+        } else {
+            Ok(())
+        })
+        .is_err());
         let blank = vec![0; WRITE_BYTES_MAX + 1];
         assert_eq!(count(&[whole, blank].concat()), None, "so much cannot have broken off");
     }

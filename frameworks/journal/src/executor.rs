@@ -2,7 +2,9 @@
 //! the node says is durable. Never restarts a node: whether that is safe is for the scheduler to say.
 
 use holdfast_sdk::model::CommandInfo;
-use holdfast_sdk::net::executor::{ChildPlan, ChildTasks, Environment, Executor, Happened, Heard, Output};
+use holdfast_sdk::net::executor::{
+    ChildPlan, ChildTasks, Environment, Executor, Happened, Heard, Output,
+};
 use holdfast_sdk::net::Result;
 
 /// Runs until the node has ended and the agent knows it, or until the agent says so.
@@ -15,9 +17,14 @@ pub async fn run() -> Result<()> {
             Happened::Heard(Heard::Launch(task)) => {
                 let teller = executor.teller();
                 let pass_on = Output::Lines(Box::new(move |line| teller.message(line)));
-                children.launch(&task.id, ChildPlan::new(node()?, &environment.sandbox).output(pass_on));
+                children.launch(
+                    &task.id,
+                    ChildPlan::new(node()?, &environment.sandbox).output(pass_on),
+                );
             }
-            Happened::Heard(Heard::Kill(task, grace)) => children.kill(&task, grace, "killed as asked"),
+            Happened::Heard(Heard::Kill(task, grace)) => {
+                children.kill(&task, grace, "killed as asked")
+            }
             Happened::Heard(Heard::Shutdown(_)) | Happened::Ended(_) | Happened::Lost => break,
             Happened::Heard(_) => {}
         }
@@ -30,6 +37,7 @@ pub async fn run() -> Result<()> {
 /// This program as a node, with the arguments that the scheduler gave this executor.
 fn node() -> Result<CommandInfo> {
     let program = std::env::current_exe()?.to_string_lossy().into_owned();
-    let arguments = [program.clone(), "node".to_owned()].into_iter().chain(std::env::args().skip(2)).collect();
+    let arguments =
+        [program.clone(), "node".to_owned()].into_iter().chain(std::env::args().skip(2)).collect();
     Ok(CommandInfo { value: Some(program), arguments, ..CommandInfo::default() })
 }

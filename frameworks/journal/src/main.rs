@@ -10,7 +10,10 @@ mod node;
 mod scheduler;
 
 #[derive(clap::Parser)]
-#[command(name = "holdfast-journal", about = "A stateful framework: its nodes append records to volumes, and never lose one.")]
+#[command(
+    name = "holdfast-journal",
+    about = "A stateful framework: its nodes append records to volumes, and never lose one."
+)]
 enum Verb {
     /// Run the framework's scheduler, until Ctrl-C.
     Scheduler(scheduler::Arguments),

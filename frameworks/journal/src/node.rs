@@ -31,12 +31,17 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let mut chain = open(arguments)?;
     let per_batch = (arguments.rate / 10).max(1);
     loop {
-        writeln!(std::io::stdout(), "acked {}:{:08x}", chain.found.count, chain.found.last).context("nobody listens")?;
+        writeln!(std::io::stdout(), "acked {}:{:08x}", chain.found.count, chain.found.last)
+            .context("nobody listens")?;
         // tidy: sleep is the point: so many records per second, and no more
         std::thread::sleep(Duration::from_secs(1) * per_batch / arguments.rate);
         let now = UNIX_EPOCH.elapsed()?.as_nanos(); // No two records are alike, so what is written anew is not what was there.
-        let records = (0..per_batch).map(|number| format!("member {} wrote {number} at {now}", arguments.member).into_bytes());
-        chain.append(records).with_context(|| format!("cannot go on in {}", arguments.dir.display()))?;
+        let records = (0..per_batch).map(|number| {
+            format!("member {} wrote {number} at {now}", arguments.member).into_bytes()
+        });
+        chain
+            .append(records)
+            .with_context(|| format!("cannot go on in {}", arguments.dir.display()))?;
     }
 }
 
@@ -45,25 +50,47 @@ fn open(arguments: &Arguments) -> Result<Chain> {
     let path = dir.join("journal");
     ensure!(dir.is_dir(), "there is no volume at {}; mount it, it is not made here", dir.display());
     let is_new = !path.try_exists()?;
-    ensure!(!is_new || *acked == 0, "{} is missing, with {acked} acknowledged records in it; restore the volume", path.display());
+    ensure!(
+        !is_new || *acked == 0,
+        "{} is missing, with {acked} acknowledged records in it; restore the volume",
+        path.display()
+    );
     let mine = format!("member {member} ");
     let see = |number: u64, data: &[u8], sum: u32| {
-        ensure!(data.starts_with(mine.as_bytes()), "record {number} was written by another node; find out whose volume this is");
-        ensure!(number + 1 != *acked || sum == *last, "record {number} is not the one that was acknowledged; restore the volume");
+        ensure!(
+            data.starts_with(mine.as_bytes()),
+            "record {number} was written by another node; find out whose volume this is"
+        );
+        ensure!(
+            number + 1 != *acked || sum == *last,
+            "record {number} is not the one that was acknowledged; restore the volume"
+        );
         Ok(())
     };
     let chain = Chain::open(&path, is_new, see).with_context(|| path.display().to_string())?;
     let count = chain.found.count;
-    ensure!(*acked <= count, "{} ends after {count} of {acked} acknowledged records; restore the volume", path.display());
+    ensure!(
+        *acked <= count,
+        "{} ends after {count} of {acked} acknowledged records; restore the volume",
+        path.display()
+    );
     Ok(chain)
 }
 
 /// Prints how many records there are, or each one's checksum; fails when any is damaged.
 pub fn verify(dir: &Path, sums: bool) -> Result<()> {
     let path = dir.join("journal");
-    let (bytes, mut all) = (std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?, Vec::new());
-    let found = chain::read(&bytes, |_, _, sum| Ok(writeln!(all, "{sum:08x}")?)).with_context(|| path.display().to_string())?;
-    let count = format!("{} records, {} bytes of an unfinished write\n", found.count, bytes.len() - found.end);
+    let (bytes, mut all) = (
+        std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?,
+        Vec::new(),
+    );
+    let found = chain::read(&bytes, |_, _, sum| Ok(writeln!(all, "{sum:08x}")?))
+        .with_context(|| path.display().to_string())?;
+    let count = format!(
+        "{} records, {} bytes of an unfinished write\n",
+        found.count,
+        bytes.len() - found.end
+    );
     Ok(std::io::stdout().write_all(if sums { &all } else { count.as_bytes() })?)
 }
 
@@ -92,7 +119,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let first = append(&arguments(dir.path(), (0, 0)), &["a", "b", "c"]);
         append(&arguments(dir.path(), first), &["d"]);
-        assert_eq!(open(&arguments(dir.path(), first)).unwrap().found.count, 4, "more than was acknowledged may be there");
+        assert_eq!(
+            open(&arguments(dir.path(), first)).unwrap().found.count,
+            4,
+            "more than was acknowledged may be there"
+        );
         verify(dir.path(), false).unwrap();
         verify(dir.path(), true).unwrap();
     }
@@ -115,7 +146,11 @@ mod tests {
         append(&arguments(dir.path(), three), &["d"]);
         let bytes = std::fs::read(dir.path().join("journal")).unwrap();
         std::fs::write(dir.path().join("journal"), &bytes[..bytes.len() - 1]).unwrap();
-        assert_eq!(open(&arguments(dir.path(), three)).unwrap().found.count, 3, "what broke off was never acknowledged");
+        assert_eq!(
+            open(&arguments(dir.path(), three)).unwrap().found.count,
+            3,
+            "what broke off was never acknowledged"
+        );
         std::fs::write(dir.path().join("journal"), &bytes[..bytes.len() / 2 - 1]).unwrap();
         refused(&arguments(dir.path(), three), "ends after 1 of 3");
     }

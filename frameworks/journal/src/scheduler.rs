@@ -54,14 +54,28 @@ impl Service for Arguments {
         self.nodes
     }
     fn needs(&self, _member: u32) -> Needs {
-        Needs { cpus: self.cpus, mem_mb: self.mem_mb, disk_mb: self.disk_mb, container_path: "data".to_owned() }
+        Needs {
+            cpus: self.cpus,
+            mem_mb: self.mem_mb,
+            disk_mb: self.disk_mb,
+            container_path: "data".to_owned(),
+        }
     }
     /// The node is told what it must find: nothing yet, or the last record that was acknowledged.
     fn program(&self, member: &Member) -> Program {
         let (program, index, acked) = (self.program.to_string_lossy(), member.index, note(member));
-        let line = format!("executor --dir data --member {index} --acked {acked} --rate {}", self.rate);
-        let arguments = std::iter::once(&*program).chain(line.split(' ')).map(str::to_owned).collect();
-        Program { command: CommandInfo { value: Some(program.into_owned()), arguments, ..CommandInfo::default() }, executor: true }
+        let line =
+            format!("executor --dir data --member {index} --acked {acked} --rate {}", self.rate);
+        let arguments =
+            std::iter::once(&*program).chain(line.split(' ')).map(str::to_owned).collect();
+        Program {
+            command: CommandInfo {
+                value: Some(program.into_owned()),
+                arguments,
+                ..CommandInfo::default()
+            },
+            executor: true,
+        }
     }
     /// `acked N:SUM`: N records are durable. Remembered before anything else happens, and never lowered.
     fn heard(&mut self, member: &Member, data: &[u8]) -> Option<Vec<u8>> {
@@ -100,7 +114,10 @@ mod tests {
         let line = |member: &Member| journal.program(member).command.arguments.join(" ");
         assert_eq!(line(&Member::new(2)), "/p executor --dir data --member 2 --acked 0:0 --rate 7");
         let member = |note: &[u8]| Member { note: note.to_vec(), ..Member::new(2) };
-        assert_eq!(line(&member(b"41:0badcafe")), "/p executor --dir data --member 2 --acked 41:0badcafe --rate 7");
+        assert_eq!(
+            line(&member(b"41:0badcafe")),
+            "/p executor --dir data --member 2 --acked 41:0badcafe --rate 7"
+        );
         assert!(line(&member(b"?")).contains(" --acked ? "), "never taken for nothing");
     }
 
@@ -113,19 +130,28 @@ mod tests {
         for other in ["acked 10:bb", "acked 9:bb", "acked", "acked x", "acked 11", "hello"] {
             assert_eq!(journal.heard(&member(b"10:aa"), other.as_bytes()), None, "{other}");
         }
-        assert_eq!(journal.heard(&member(b"?"), b"acked 11:bb"), None, "what cannot be read is not written over");
+        assert_eq!(
+            journal.heard(&member(b"?"), b"acked 11:bb"),
+            None,
+            "what cannot be read is not written over"
+        );
     }
 
     #[test]
     fn wrong_settings_are_named() {
-        for (line, name) in [("j --ledger /l --role a//b", "--role"), ("j --ledger /l --cpus NaN", "--cpus"), ("j", "--ledger")] {
+        for (line, name) in [
+            ("j --ledger /l --role a//b", "--role"),
+            ("j --ledger /l --cpus NaN", "--cpus"),
+            ("j", "--ledger"),
+        ] {
             assert!(journal(line).err().unwrap().to_string().contains(name), "{line}");
         }
     }
 
     #[test]
     fn every_node_comes_back_to_its_volume() {
-        let mut kit = holdfast_sim::kit::Kit::new(3, journal("j --ledger /l --program /p").unwrap());
+        let mut kit =
+            holdfast_sim::kit::Kit::new(3, journal("j --ledger /l --program /p").unwrap());
         kit.run_until_content(60_000);
         let before = kit.volumes(&kit.members());
         kit.reboot(0, 2_000);

@@ -57,7 +57,11 @@ impl Block {
     /// When output comes before the first command.
     pub fn steps(&self) -> Result<Vec<Step>, String> {
         if self.language == "sh" {
-            return Ok(vec![Step { line: self.line, command: self.body.join("\n"), expected: Vec::new() }]);
+            return Ok(vec![Step {
+                line: self.line,
+                command: self.body.join("\n"),
+                expected: Vec::new(),
+            }]);
         }
         let mut steps: Vec<Step> = Vec::new();
         let mut open = false;
@@ -65,11 +69,20 @@ impl Block {
             let number = self.line + 1 + index;
             match (line.strip_prefix("$ "), steps.last_mut()) {
                 (_, Some(step)) if open => step.command = format!("{}\n{line}", step.command),
-                (Some(command), _) => steps.push(Step { line: number, command: command.to_owned(), expected: Vec::new() }),
+                (Some(command), _) => steps.push(Step {
+                    line: number,
+                    command: command.to_owned(),
+                    expected: Vec::new(),
+                }),
                 (None, Some(step)) => step.expected.push(line.clone()),
-                (None, None) => return Err(format!("line {number}: a console block begins with a command: `$ ...`")),
+                (None, None) => {
+                    return Err(format!(
+                        "line {number}: a console block begins with a command: `$ ...`"
+                    ))
+                }
             }
-            open = steps.last().is_some_and(|it| it.expected.is_empty() && it.command.ends_with('\\'));
+            open =
+                steps.last().is_some_and(|it| it.expected.is_empty() && it.command.ends_with('\\'));
         }
         Ok(steps)
     }
@@ -105,7 +118,9 @@ pub fn blocks(text: &str) -> Result<Vec<Block>, Vec<String>> {
             open = Some(block);
             continue;
         }
-        wrong.extend(above.map(|(at, _)| format!("line {at}: the comment must be directly above a block")));
+        wrong.extend(
+            above.map(|(at, _)| format!("line {at}: the comment must be directly above a block")),
+        );
         match directive(line) {
             Some(Ok(said)) => fate = Some((number, said)),
             Some(Err(why)) => wrong.push(format!("line {number}: {why}")),
@@ -116,7 +131,9 @@ pub fn blocks(text: &str) -> Result<Vec<Block>, Vec<String>> {
         }
     }
     wrong.extend(open.map(|it| format!("line {}: the block has no end", it.line)));
-    wrong.extend(fate.map(|(at, _)| format!("line {at}: the comment must be directly above a block")));
+    wrong.extend(
+        fate.map(|(at, _)| format!("line {at}: the comment must be directly above a block")),
+    );
     if wrong.is_empty() {
         Ok(blocks)
     } else {
@@ -129,12 +146,20 @@ fn misfit(block: &Block) -> Option<String> {
     let language = block.language.as_str();
     let shown = SHOWN.contains(&language);
     if !shown && !block.is_run() {
-        return Some(format!("say what `{language}` is: {} are run; {} are not", RUN.join(", "), SHOWN.join(", ")));
+        return Some(format!(
+            "say what `{language}` is: {} are run; {} are not",
+            RUN.join(", "),
+            SHOWN.join(", ")
+        ));
     }
     match (&block.fate, language) {
         (Fate::From(_), _) if block.is_run() => Some("what is run is not quoted".to_owned()),
-        (Fate::Elsewhere { .. } | Fate::Needs(_), _) if shown => Some(format!("a block of {language} is never run")),
-        (Fate::Here, "rust") => Some("code must be true: say `<!-- from: FILE -->` above it".to_owned()),
+        (Fate::Elsewhere { .. } | Fate::Needs(_), _) if shown => {
+            Some(format!("a block of {language} is never run"))
+        }
+        (Fate::Here, "rust") => {
+            Some("code must be true: say `<!-- from: FILE -->` above it".to_owned())
+        }
         _ => None,
     }
 }
@@ -147,7 +172,9 @@ fn directive(line: &str) -> Option<Result<Fate, String>> {
     match name.trim() {
         "runs" => Some(elsewhere(value)),
         "needs" if value.is_empty() => Some(Err("needs what? `root`, or programs".to_owned())),
-        "needs" => Some(Ok(Fate::Needs(value.split([' ', ',']).filter(|it| !it.is_empty()).map(str::to_owned).collect()))),
+        "needs" => Some(Ok(Fate::Needs(
+            value.split([' ', ',']).filter(|it| !it.is_empty()).map(str::to_owned).collect(),
+        ))),
         "from" if value.is_empty() => Some(Err("from which file?".to_owned())),
         "from" => Some(Ok(Fate::From(value.to_owned()))),
         _ => None,
@@ -156,7 +183,10 @@ fn directive(line: &str) -> Option<Result<Fate, String>> {
 
 fn elsewhere(value: &str) -> Result<Fate, String> {
     let wrong = || format!("`{value}` is not understood; write `elsewhere (FILE, FILE ...: why)`");
-    let inner = value.strip_prefix("elsewhere").and_then(|it| it.trim().strip_prefix('(')?.strip_suffix(')')).ok_or_else(wrong)?;
+    let inner = value
+        .strip_prefix("elsewhere")
+        .and_then(|it| it.trim().strip_prefix('(')?.strip_suffix(')'))
+        .ok_or_else(wrong)?;
     let listed = |files: &str| files.split(',').map(|it| it.trim().to_owned()).collect::<Vec<_>>();
     match inner.split_once(':').map(|(files, why)| (listed(files), why.trim())) {
         Some((files, why)) if files.iter().all(|it| !it.is_empty()) && !why.is_empty() => {
@@ -216,9 +246,18 @@ mod tests {
         assert_eq!(found.iter().map(|it| it.line).collect::<Vec<_>>(), [3, 8, 12]);
         assert_eq!(found[0].body, ["echo 1", "echo 2"]);
         assert_eq!(found[1].fate, Fate::Needs(vec!["root".to_owned(), "strace".to_owned()]));
-        assert_eq!(found[2].fate, Fate::Elsewhere { files: vec![".ci/run".to_owned()], why: "it takes long".to_owned() });
+        assert_eq!(
+            found[2].fate,
+            Fate::Elsewhere { files: vec![".ci/run".to_owned()], why: "it takes long".to_owned() }
+        );
         let two = blocks("<!-- runs: elsewhere (a, b/c: why) -->\n```sh\nx\n```\n").unwrap();
-        assert_eq!(two[0].fate, Fate::Elsewhere { files: vec!["a".to_owned(), "b/c".to_owned()], why: "why".to_owned() });
+        assert_eq!(
+            two[0].fate,
+            Fate::Elsewhere {
+                files: vec!["a".to_owned(), "b/c".to_owned()],
+                why: "why".to_owned()
+            }
+        );
     }
 
     #[test]
@@ -255,7 +294,10 @@ mod tests {
     #[test]
     fn links_and_anchors() {
         let text = "# What it *is*, here\n[a](docs/a.md#top) [b](https://x) [c](#what-it-is-here)\n```text\n[d](e)\n# no\n```\n";
-        assert_eq!(links(text), [(2, "docs/a.md#top".to_owned()), (2, "#what-it-is-here".to_owned())]);
+        assert_eq!(
+            links(text),
+            [(2, "docs/a.md#top".to_owned()), (2, "#what-it-is-here".to_owned())]
+        );
         assert_eq!(anchors(text), ["what-it-is-here"]);
     }
 }

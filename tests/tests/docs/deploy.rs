@@ -18,16 +18,26 @@ const FAMILIES: [&str; 5] = ["allocator_", "holdfast_", "master_", "slave_", "wi
 const EVERYWHERE: [&str; 1] = ["RUST_LOG"];
 
 fn help(verb: &str) -> String {
-    let output =
-        Command::new(holdfast_tests::daemon::binary()).args([verb, "--help"]).env("COLUMNS", "1000").output().expect("holdfast runs");
-    assert!(output.status.success(), "holdfast {verb} --help: {}", String::from_utf8_lossy(&output.stderr));
+    let output = Command::new(holdfast_tests::daemon::binary())
+        .args([verb, "--help"])
+        .env("COLUMNS", "1000")
+        .output()
+        .expect("holdfast runs");
+    assert!(
+        output.status.success(),
+        "holdfast {verb} --help: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// Words that begin like this, and go on with these characters.
 fn words(text: &str, begin: &str, more: impl Fn(char) -> bool) -> BTreeSet<String> {
     let is_word = |it: char| more(it) || begin.contains(it);
-    text.split(|it: char| !is_word(it)).filter(|it| it.starts_with(begin) && begin.len() < it.len()).map(str::to_owned).collect()
+    text.split(|it: char| !is_word(it))
+        .filter(|it| it.starts_with(begin) && begin.len() < it.len())
+        .map(str::to_owned)
+        .collect()
 }
 
 fn flags(text: &str) -> BTreeSet<String> {
@@ -38,7 +48,10 @@ fn flags(text: &str) -> BTreeSet<String> {
 /// The flags of a help text; what its sentences name is not among them.
 fn options(help: &str) -> BTreeSet<String> {
     let lines = help.lines().map(str::trim_start).filter(|it| it.starts_with('-'));
-    lines.filter_map(|it| it.split(' ').find(|word| word.starts_with("--"))).map(str::to_owned).collect()
+    lines
+        .filter_map(|it| it.split(' ').find(|word| word.starts_with("--")))
+        .map(str::to_owned)
+        .collect()
 }
 
 fn variables(text: &str) -> BTreeSet<String> {
@@ -46,7 +59,10 @@ fn variables(text: &str) -> BTreeSet<String> {
 }
 
 fn files(end: &str) -> Vec<PathBuf> {
-    let all = fs::read_dir(root().join("deploy")).expect("deploy can be listed").flatten().map(|it| it.path());
+    let all = fs::read_dir(root().join("deploy"))
+        .expect("deploy can be listed")
+        .flatten()
+        .map(|it| it.path());
     let mut found: Vec<PathBuf> = all.filter(|it| it.to_string_lossy().ends_with(end)).collect();
     found.sort();
     found
@@ -65,23 +81,41 @@ fn units_start_what_exists() {
         let verb = line.split(' ').next().unwrap_or_default();
         let known = help(verb);
         assert!(flags(line).is_subset(&options(&known)), "{}: {line}", unit.display());
-        assert!(variables(&text).is_subset(&variables(&known)), "{}: {:?}", unit.display(), variables(&text));
+        assert!(
+            variables(&text).is_subset(&variables(&known)),
+            "{}: {:?}",
+            unit.display(),
+            variables(&text)
+        );
         let needed: &[&str] = match verb {
             "agent" => &["KillMode=process", "Delegate=yes", "Restart=on-failure"],
             _ => &["User=holdfast", "Restart=on-failure"],
         };
-        assert!(needed.iter().all(|it| text.lines().any(|line| line == *it)), "{} lacks one of {needed:?}", unit.display());
+        assert!(
+            needed.iter().all(|it| text.lines().any(|line| line == *it)),
+            "{} lacks one of {needed:?}",
+            unit.display()
+        );
     }
 }
 
 #[test]
 fn settings_exist_and_are_all_named() {
-    for (verb, page) in [("master", "deploy/master.env.example"), ("agent", "deploy/agent.env.example")] {
+    for (verb, page) in
+        [("master", "deploy/master.env.example"), ("agent", "deploy/agent.env.example")]
+    {
         let known = variables(&help(verb));
         let lines: Vec<String> = read(page).lines().map(str::to_owned).collect();
-        for line in lines.iter().filter_map(|it| it.trim_start_matches('#').split_once('=')).map(|(name, _)| name) {
+        for line in lines
+            .iter()
+            .filter_map(|it| it.trim_start_matches('#').split_once('='))
+            .map(|(name, _)| name)
+        {
             let is_setting = line.chars().all(|it| it.is_ascii_uppercase() || it == '_');
-            assert!(!is_setting || known.contains(line) || EVERYWHERE.contains(&line), "{page}: there is no {line}");
+            assert!(
+                !is_setting || known.contains(line) || EVERYWHERE.contains(&line),
+                "{page}: there is no {line}"
+            );
         }
     }
 }
@@ -91,13 +125,21 @@ fn settings_exist_and_are_all_named() {
 fn every_setting_is_documented() {
     let text = read("docs/operate.md");
     for verb in ["master", "agent"] {
-        let section = text.split(&format!("### `holdfast {verb}`")).nth(1).unwrap_or_else(|| panic!("no settings of {verb} in operate.md"));
+        let section = text
+            .split(&format!("### `holdfast {verb}`"))
+            .nth(1)
+            .unwrap_or_else(|| panic!("no settings of {verb} in operate.md"));
         let section = section.split("\n#").next().unwrap_or_default();
         let (told, real) = (flags(section), options(&help(verb)));
-        let everywhere: BTreeSet<String> = ["--help", "--master", "--output", "--timeout", "--quiet"].map(str::to_owned).into();
-        let forgotten: Vec<&String> = real.difference(&told).filter(|it| !everywhere.contains(*it)).collect();
+        let everywhere: BTreeSet<String> =
+            ["--help", "--master", "--output", "--timeout", "--quiet"].map(str::to_owned).into();
+        let forgotten: Vec<&String> =
+            real.difference(&told).filter(|it| !everywhere.contains(*it)).collect();
         let invented: Vec<&String> = told.difference(&real).collect();
-        assert!(forgotten.is_empty() && invented.is_empty(), "{verb}: not documented {forgotten:?}, not there {invented:?}");
+        assert!(
+            forgotten.is_empty() && invented.is_empty(),
+            "{verb}: not documented {forgotten:?}, not there {invented:?}"
+        );
     }
 }
 
@@ -110,10 +152,17 @@ fn metrics(text: &str) -> BTreeSet<String> {
 fn metrics_that_are_named_exist() {
     let cluster = Cluster::start();
     let real = until("metrics of a leader", || {
-        let (master, agent) = (get(cluster.master.address(), "/metrics"), get(cluster.agents[0].address(), "/metrics"));
+        let (master, agent) = (
+            get(cluster.master.address(), "/metrics"),
+            get(cluster.agents[0].address(), "/metrics"),
+        );
         let text = master.text() + &agent.text();
-        let names: BTreeSet<String> =
-            text.lines().filter(|it| it.starts_with("# TYPE ")).filter_map(|it| it.split(' ').nth(2)).map(str::to_owned).collect();
+        let names: BTreeSet<String> = text
+            .lines()
+            .filter(|it| it.starts_with("# TYPE "))
+            .filter_map(|it| it.split(' ').nth(2))
+            .map(str::to_owned)
+            .collect();
         if names.contains("master_elected") && names.contains("holdfast_claims_unusable") {
             Ok(names)
         } else {
@@ -130,7 +179,11 @@ fn metrics_that_are_named_exist() {
                 .and_then(|it| it.split("\n## ").next())
                 .expect("operate.md has a section on metrics")
                 .to_owned(),
-            false => text.lines().filter(|it| it.trim_start().starts_with("expr:")).collect::<Vec<_>>().join("\n"),
+            false => text
+                .lines()
+                .filter(|it| it.trim_start().starts_with("expr:"))
+                .collect::<Vec<_>>()
+                .join("\n"),
         };
         let named = metrics(&code);
         assert!(5 < named.len(), "{page} names only {named:?}");
@@ -141,8 +194,17 @@ fn metrics_that_are_named_exist() {
 
 #[test]
 fn names_are_found_in_text() {
-    assert_eq!(flags("|---| use --a-b, `--c`; not - or --"), ["--a-b", "--c"].map(str::to_owned).into());
-    assert_eq!(options("  -a, --b <B>\n     Goes with --c\n      --d\n"), ["--b", "--d"].map(str::to_owned).into());
+    assert_eq!(
+        flags("|---| use --a-b, `--c`; not - or --"),
+        ["--a-b", "--c"].map(str::to_owned).into()
+    );
+    assert_eq!(
+        options("  -a, --b <B>\n     Goes with --c\n      --d\n"),
+        ["--b", "--d"].map(str::to_owned).into()
+    );
     assert_eq!(variables("[env: HOLDFAST_IP=] HOLDFAST_"), ["HOLDFAST_IP".to_owned()].into());
-    assert_eq!(metrics("sum(master_elected) / up{job=\"a\"}"), ["master_elected".to_owned()].into());
+    assert_eq!(
+        metrics("sum(master_elected) / up{job=\"a\"}"),
+        ["master_elected".to_owned()].into()
+    );
 }

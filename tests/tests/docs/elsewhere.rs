@@ -11,8 +11,10 @@ use super::blocks::Block;
 use super::{programs, root};
 
 /// What is run here: as pages show it, and the program behind it with its words.
-const RUN_HERE: [(&str, &str, &[&str]); 2] =
-    [("cargo xtask tidy", "holdfast-xtask", &["tidy"]), ("cargo xtask sim --replay 42", "holdfast-sim", &["--replay", "42"])];
+const RUN_HERE: [(&str, &str, &[&str]); 2] = [
+    ("cargo xtask tidy", "holdfast-xtask", &["tidy"]),
+    ("cargo xtask sim --replay 42", "holdfast-sim", &["--replay", "42"]),
+];
 
 /// What is only held against the programs' own words: steps of `cargo xtask test` do it for the whole workspace, or it takes too long.
 const ONLY_CHECKED: [&str; 5] = [
@@ -46,12 +48,19 @@ fn numbers_aside(text: &str) -> String {
 pub fn check(page: &str, block: &Block, files: &[String]) {
     let read = |file: &String| {
         let place = format!("{page}, line {}", block.line);
-        fs::read_to_string(root().join(file)).unwrap_or_else(|error| panic!("{place}: {file}, which should run it: {error}"))
+        fs::read_to_string(root().join(file))
+            .unwrap_or_else(|error| panic!("{place}: {file}, which should run it: {error}"))
     };
     let texts: Vec<String> = files.iter().map(read).collect();
-    for command in block.body.iter().map(|it| it.trim()).filter(|it| !it.is_empty() && !it.starts_with('#')) {
+    for command in
+        block.body.iter().map(|it| it.trim()).filter(|it| !it.is_empty() && !it.starts_with('#'))
+    {
         let place = format!("{page}, line {}: `{command}`", block.line);
-        assert!(texts.iter().any(|text| is_in(text, command)), "{place} is not in {}", files.join(", "));
+        assert!(
+            texts.iter().any(|text| is_in(text, command)),
+            "{place} is not in {}",
+            files.join(", ")
+        );
         check_words(command).unwrap_or_else(|why| panic!("{place}: {why}"));
     }
 }
@@ -67,15 +76,22 @@ fn check_words(command: &str) -> Result<(), String> {
     let ["cargo", "xtask", verb, rest @ ..] = &words[..] else { return Ok(()) };
     let help = output("holdfast-xtask", &[verb, "--help"])?;
     let unknown = rest.iter().find(|it| it.starts_with("--") && !help.contains(*it));
-    unknown.map_or(Ok(()), |flag| Err(format!("`cargo xtask {verb} --help` does not know {flag}:\n{help}")))
+    unknown.map_or(Ok(()), |flag| {
+        Err(format!("`cargo xtask {verb} --help` does not know {flag}:\n{help}"))
+    })
 }
 
 /// The names of our packages.
 fn packages() -> Vec<String> {
-    let folders = ["crates", "frameworks"].into_iter().flat_map(|it| fs::read_dir(root().join(it)).expect("it can be listed").flatten());
+    let folders = ["crates", "frameworks"]
+        .into_iter()
+        .flat_map(|it| fs::read_dir(root().join(it)).expect("it can be listed").flatten());
     let name = |folder: &Path| {
         let manifest = fs::read_to_string(folder.join("Cargo.toml")).ok()?;
-        manifest.lines().find_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"')).map(str::to_owned)
+        manifest
+            .lines()
+            .find_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'))
+            .map(str::to_owned)
     };
     folders.filter_map(|it| name(&it.path())).collect()
 }
@@ -84,9 +100,21 @@ fn packages() -> Vec<String> {
 fn output(program: &str, words: &[&str]) -> Result<String, String> {
     let path = programs().join(program);
     assert!(path.is_file(), "there is no {program}; try: cargo build -p {program}");
-    let output = Command::new(path).args(words).current_dir(root()).output().map_err(|error| format!("{program}: {error}"))?;
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    output.status.success().then_some(said.clone()).ok_or_else(|| format!("{program} {} failed:\n{said}", words.join(" ")))
+    let output = Command::new(path)
+        .args(words)
+        .current_dir(root())
+        .output()
+        .map_err(|error| format!("{program}: {error}"))?;
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
+        .status
+        .success()
+        .then_some(said.clone())
+        .ok_or_else(|| format!("{program} {} failed:\n{said}", words.join(" ")))
 }
 
 #[test]
@@ -105,7 +133,9 @@ fn a_command_that_is_gone_is_noticed() {
     for command in ONLY_CHECKED.into_iter().chain(RUN_HERE.map(|it| it.0)) {
         check_words(command).unwrap_or_else(|why| panic!("`{command}`: {why}"));
     }
-    for wrong in ["cargo xtask simulate", "cargo xtask sim --storms 5", "cargo test -p holdfast-nothing"] {
+    for wrong in
+        ["cargo xtask simulate", "cargo xtask sim --storms 5", "cargo test -p holdfast-nothing"]
+    {
         assert!(check_words(wrong).is_err(), "{wrong}");
     }
 }
@@ -113,10 +143,17 @@ fn a_command_that_is_gone_is_noticed() {
 /// Commands that our programs and pages advise, each in backticks, with the verbs and flags that it names.
 fn advised(text: &str) -> Vec<(Vec<String>, Vec<String>)> {
     let spans = text.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
-    let commands = spans.filter_map(|it| it.strip_prefix("holdfast ")).filter(|it| !it.contains("..."));
-    let is_verb =
-        |it: &&str| it.starts_with(|first: char| first.is_ascii_lowercase()) && it.chars().all(|it| it.is_ascii_lowercase() || it == '-');
-    let is_flag = |it: &&str| it.starts_with("--") && 2 < it.len() && it[2..].chars().all(|it| it.is_ascii_lowercase() || it == '-');
+    let commands =
+        spans.filter_map(|it| it.strip_prefix("holdfast ")).filter(|it| !it.contains("..."));
+    let is_verb = |it: &&str| {
+        it.starts_with(|first: char| first.is_ascii_lowercase())
+            && it.chars().all(|it| it.is_ascii_lowercase() || it == '-')
+    };
+    let is_flag = |it: &&str| {
+        it.starts_with("--")
+            && 2 < it.len()
+            && it[2..].chars().all(|it| it.is_ascii_lowercase() || it == '-')
+    };
     let read = |command: &str| {
         let words: Vec<&str> = command.split(' ').take_while(|it| *it != "--").collect();
         let verbs = words.iter().copied().take_while(is_verb).take(2).map(str::to_owned).collect();
@@ -141,15 +178,23 @@ fn every_command_that_is_advised_exists() {
     for folder in ["crates", "frameworks", "docs", "deploy"] {
         sources(&root().join(folder), &mut files);
     }
-    let texts = files.iter().map(|it| fs::read_to_string(it).unwrap_or_else(|error| panic!("{}: {error}", it.display())));
+    let texts = files.iter().map(|it| {
+        fs::read_to_string(it).unwrap_or_else(|error| panic!("{}: {error}", it.display()))
+    });
     let all: std::collections::BTreeSet<_> = texts.flat_map(|it| advised(&it)).collect();
     assert!(20 < all.len(), "they are not found: {all:?}");
     let mut wrong = Vec::new();
     for (verbs, flags) in all {
         // `help` is help itself.
-        let words: Vec<&str> = verbs.iter().map(String::as_str).filter(|it| *it != "help").chain(["--help"]).collect();
+        let words: Vec<&str> =
+            verbs.iter().map(String::as_str).filter(|it| *it != "help").chain(["--help"]).collect();
         match output("holdfast", &words) {
-            Ok(help) => wrong.extend(flags.iter().find(|it| !help.contains(*it)).map(|it| format!("holdfast {} {it}", verbs.join(" ")))),
+            Ok(help) => wrong.extend(
+                flags
+                    .iter()
+                    .find(|it| !help.contains(*it))
+                    .map(|it| format!("holdfast {} {it}", verbs.join(" "))),
+            ),
             Err(why) => wrong.push(why),
         }
     }

@@ -24,11 +24,22 @@ impl Service for Notes {
         self.members
     }
     fn needs(&self, _member: u32) -> Needs {
-        Needs { cpus: Scalar::thousandths(100), mem_mb: 32, disk_mb: 64, container_path: "data".to_owned() }
+        Needs {
+            cpus: Scalar::thousandths(100),
+            mem_mb: 32,
+            disk_mb: 64,
+            container_path: "data".to_owned(),
+        }
     }
     fn program(&self, member: &Member) -> Program {
-        let line = format!("while :; do echo note of {} >>data/notes; sync data/notes; sleep 1; done", member.index);
-        Program { command: CommandInfo { value: Some(line), shell: true, ..CommandInfo::default() }, executor: false }
+        let line = format!(
+            "while :; do echo note of {} >>data/notes; sync data/notes; sleep 1; done",
+            member.index
+        );
+        Program {
+            command: CommandInfo { value: Some(line), shell: true, ..CommandInfo::default() },
+            executor: false,
+        }
     }
 }
 
@@ -36,7 +47,10 @@ impl Service for Notes {
 #[cfg(test)]
 mod without_a_cluster {
     use holdfast_sdk::model::convert::text;
-    use holdfast_sdk::model::{Action, AgentId, Call, ClaimAction, Event, FrameworkId, Instant, Offer, OfferId, Resources, Role};
+    use holdfast_sdk::model::{
+        Action, AgentId, Call, ClaimAction, Event, FrameworkId, Instant, Offer, OfferId, Resources,
+        Role,
+    };
     use holdfast_sdk::{Effect, Input, Keeper, KeeperLedger};
 
     use super::Notes;
@@ -59,16 +73,22 @@ mod without_a_cluster {
     #[test]
     fn a_member_claims_a_volume_and_starts_on_it() {
         let role = Role::parse("notes").unwrap();
-        let mut keeper = Keeper::recover(Notes { role: role.clone(), members: 1 }, KeeperLedger::default());
-        keeper.handle(Instant(0), Input::Event(Event::Subscribed(FrameworkId::made("f".to_owned()))));
+        let mut keeper =
+            Keeper::recover(Notes { role: role.clone(), members: 1 }, KeeperLedger::default());
+        keeper
+            .handle(Instant(0), Input::Event(Event::Subscribed(FrameworkId::made("f".to_owned()))));
         let effects = keeper.handle(Instant(1), Input::Event(Event::Offers(vec![offer(&role)])));
         // What it is about to do is written down before it is said.
         let [Effect::Commit(_), Effect::Call(call)] = &effects[..] else { panic!("{effects:?}") };
         let Call::Accept { operations, .. } = &**call else { panic!("{call:?}") };
         let [reserve, create, launch] = &operations[..] else { panic!("{operations:?}") };
         assert!(matches!(&reserve.action, Action::Claim(ClaimAction::Reserve { .. })));
-        assert!(matches!(&create.action, Action::Claim(ClaimAction::Create(volumes)) if volumes.len() == 1));
-        assert!(matches!(&launch.action, Action::Launch(tasks) if tasks[0].id.as_str() == "notes-0-1"));
+        assert!(
+            matches!(&create.action, Action::Claim(ClaimAction::Create(volumes)) if volumes.len() == 1)
+        );
+        assert!(
+            matches!(&launch.action, Action::Launch(tasks) if tasks[0].id.as_str() == "notes-0-1")
+        );
     }
 }
 
@@ -120,8 +140,10 @@ mod on_a_cluster {
     #[test]
     fn it_comes_back_to_its_volume() {
         let cluster = Cluster::start();
-        let options = Options::new(vec![cluster.master.address().to_string()], cluster.path("notes"));
-        let (stop, service) = (Stop::default(), Notes { role: Role::parse("notes").unwrap(), members: 1 });
+        let options =
+            Options::new(vec![cluster.master.address().to_string()], cluster.path("notes"));
+        let (stop, service) =
+            (Stop::default(), Notes { role: Role::parse("notes").unwrap(), members: 1 });
         let scheduler = std::thread::spawn({
             let stop = stop.clone();
             move || block_on(run_until(service, options, stop))
@@ -129,8 +151,11 @@ mod on_a_cluster {
         let running = |other_than: &str| {
             until("a running member", || {
                 let tasks = cluster.list("tasks");
-                let found = tasks.iter().find(|it| it["state"] == "TASK_RUNNING" && it["id"] != other_than);
-                found.map(|it| it["id"].as_str().unwrap_or_default().to_owned()).ok_or(format!("{tasks:?}"))
+                let found =
+                    tasks.iter().find(|it| it["state"] == "TASK_RUNNING" && it["id"] != other_than);
+                found
+                    .map(|it| it["id"].as_str().unwrap_or_default().to_owned())
+                    .ok_or(format!("{tasks:?}"))
             })
         };
         let first = running("");
@@ -139,7 +164,8 @@ mod on_a_cluster {
         until("two notes", || if 2 <= lines(&notes) { Ok(()) } else { Err(lines(&notes)) });
         let had = lines(&notes);
         let framework = &cluster.list("frameworks")[0]["id"];
-        let kill = format!("/holdfast/v1/kill?framework={}&task={first}", framework.as_str().unwrap());
+        let kill =
+            format!("/holdfast/v1/kill?framework={}&task={first}", framework.as_str().unwrap());
         holdfast_tests::ask(cluster.master.address(), "POST", &kill, &[], b"").expect(200, "kill");
         let second = running(&first);
         assert_eq!((first.as_str(), second.as_str()), ("notes-0-1", "notes-0-2"));

@@ -42,9 +42,13 @@ pub struct Session {
 impl Session {
     /// A new directory; `programs` are found first.
     pub fn new(programs: &Path) -> Session {
-        let scratch = tempfile::Builder::new().prefix("holdfast-docs-").tempdir().expect("there is room for scratch files");
+        let scratch = tempfile::Builder::new()
+            .prefix("holdfast-docs-")
+            .tempdir()
+            .expect("there is room for scratch files");
         for name in ["work", "steps", "tmp"] {
-            fs::create_dir(scratch.path().join(name)).expect("the scratch directory can be written");
+            fs::create_dir(scratch.path().join(name))
+                .expect("the scratch directory can be written");
         }
         Session { scratch, programs: programs.to_owned() }
     }
@@ -76,14 +80,21 @@ impl Session {
             drop(TcpListener::bind(("127.0.0.1", PORT)).map_err(taken)?);
         }
         let script = self.scratch.path().join("script");
-        fs::write(&script, self.script(steps, own_network)).expect("the scratch directory can be written");
-        let mut shell = self.shell(&script, own_network).spawn().map_err(|error| format!("bash does not start: {error}"))?;
+        fs::write(&script, self.script(steps, own_network))
+            .expect("the scratch directory can be written");
+        let mut shell = self
+            .shell(&script, own_network)
+            .spawn()
+            .map_err(|error| format!("bash does not start: {error}"))?;
         let ended = self.wait(&mut shell, steps, timeout);
         let verdict = ended.and_then(|well| self.judge(steps, well));
         let left = self.end_all(verdict.is_ok());
         verdict.and_then(|()| match left.is_empty() {
             true => Ok(()),
-            false => Err(format!("the page leaves processes running; say how to end them:\n  {}", left.join("\n  "))),
+            false => Err(format!(
+                "the page leaves processes running; say how to end them:\n  {}",
+                left.join("\n  ")
+            )),
         })
     }
 
@@ -92,7 +103,9 @@ impl Session {
         if own_network {
             command.args(["--net", "bash"]);
         }
-        let foreign = std::env::vars_os().map(|(name, _)| name).filter(|name| name.to_string_lossy().starts_with("HOLDFAST_"));
+        let foreign = std::env::vars_os()
+            .map(|(name, _)| name)
+            .filter(|name| name.to_string_lossy().starts_with("HOLDFAST_"));
         foreign.for_each(|name| {
             command.env_remove(name);
         });
@@ -100,7 +113,13 @@ impl Session {
         path.push(":");
         path.push(std::env::var_os("PATH").unwrap_or_default());
         let tmp = self.scratch.path().join("tmp");
-        command.arg(script).env("PATH", path).env("HOME", &tmp).env("TMPDIR", &tmp).env("NO_COLOR", "1").env_remove("RUST_LOG");
+        command
+            .arg(script)
+            .env("PATH", path)
+            .env("HOME", &tmp)
+            .env("TMPDIR", &tmp)
+            .env("NO_COLOR", "1")
+            .env_remove("RUST_LOG");
         // Pages that install something do so in a folder when this is set.
         command.env("DESTDIR", tmp.join("machine"));
         command.current_dir(self.scratch.path().join("work")).stdin(Stdio::null()).process_group(0);
@@ -109,10 +128,19 @@ impl Session {
 
     /// Each step in the same shell, with its output in a file of its own.
     fn script(&self, steps: &[Step], own_network: bool) -> String {
-        let mut script = String::from(if own_network { "set -euo pipefail\nip link set lo up\n" } else { "set -euo pipefail\n" });
+        let mut script = String::from(if own_network {
+            "set -euo pipefail\nip link set lo up\n"
+        } else {
+            "set -euo pipefail\n"
+        });
         for (index, step) in steps.iter().enumerate() {
             let (at, out) = (self.file("at"), self.file(&index.to_string()));
-            script.push_str(&format!("echo {index} >{}\n{{\n{}\n}} >{} 2>&1\n", at.display(), step.command, out.display()));
+            script.push_str(&format!(
+                "echo {index} >{}\n{{\n{}\n}} >{} 2>&1\n",
+                at.display(),
+                step.command,
+                out.display()
+            ));
         }
         script.push_str(&format!("echo {} >{}\n", steps.len(), self.file("at").display()));
         script
@@ -130,10 +158,16 @@ impl Session {
                 Some(status) => return Ok(status.success()),
                 None if Instant::now() < end => pause(),
                 None => {
-                    let (line, output) = (steps.get(self.reached()).map_or(0, |it| it.line), self.output(self.reached()));
+                    let (line, output) = (
+                        steps.get(self.reached()).map_or(0, |it| it.line),
+                        self.output(self.reached()),
+                    );
                     let _ = kill(Pid::from_raw(-pid(shell)), Signal::SIGKILL);
                     shell.wait().expect("it is our child");
-                    return Err(format!("line {line}: not done after {timeout:?}; it said:\n{}", tail(&output)));
+                    return Err(format!(
+                        "line {line}: not done after {timeout:?}; it said:\n{}",
+                        tail(&output)
+                    ));
                 }
             }
         }
@@ -145,7 +179,8 @@ impl Session {
     }
 
     fn output(&self, step: usize) -> String {
-        String::from_utf8_lossy(&fs::read(self.file(&step.to_string())).unwrap_or_default()).into_owned()
+        String::from_utf8_lossy(&fs::read(self.file(&step.to_string())).unwrap_or_default())
+            .into_owned()
     }
 
     fn judge(&self, steps: &[Step], well: bool) -> Result<(), String> {
@@ -153,13 +188,23 @@ impl Session {
         for (index, step) in steps.iter().enumerate().take(reached.min(steps.len())) {
             let output = self.output(index);
             if let Some(missing) = missing(&output, &step.expected) {
-                return Err(format!("line {}: `{}` should print\n  {missing}\nbut printed:\n{}", step.line, step.command, tail(&output)));
+                return Err(format!(
+                    "line {}: `{}` should print\n  {missing}\nbut printed:\n{}",
+                    step.line,
+                    step.command,
+                    tail(&output)
+                ));
             }
         }
         match steps.get(reached) {
             None if well => Ok(()),
             None => Err("the shell ended badly after the last step".to_owned()),
-            Some(step) => Err(format!("line {}: `{}` failed:\n{}", step.line, step.command, tail(&self.output(reached)))),
+            Some(step) => Err(format!(
+                "line {}: `{}` failed:\n{}",
+                step.line,
+                step.command,
+                tail(&self.output(reached))
+            )),
         }
     }
 
@@ -176,7 +221,8 @@ impl Session {
             if all.is_empty() {
                 break;
             }
-            let signal = if begin.elapsed() < END_TIMEOUT { Signal::SIGTERM } else { Signal::SIGKILL };
+            let signal =
+                if begin.elapsed() < END_TIMEOUT { Signal::SIGTERM } else { Signal::SIGKILL };
             for (id, _) in all {
                 // It may end by itself in between.
                 let _ = kill(Pid::from_raw(id), signal);
@@ -214,7 +260,10 @@ fn pause() {
 /// Whether pages can have a network of their own: root may make one, and bring its loopback up.
 fn has_own_network() -> bool {
     let mut command = Command::new("unshare");
-    command.args(["--net", "ip", "link", "set", "lo", "up"]).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+        .args(["--net", "ip", "link", "set", "lo", "up"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     command.status().is_ok_and(|it| it.success())
 }
 
@@ -222,7 +271,8 @@ fn has_own_network() -> bool {
 fn missing(output: &str, expected: &[String]) -> Option<String> {
     let narrow = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut lines = output.lines().map(narrow);
-    let wanted = expected.iter().map(|it| (it, narrow(it))).filter(|(_, it)| !it.is_empty() && it != "...");
+    let wanted =
+        expected.iter().map(|it| (it, narrow(it))).filter(|(_, it)| !it.is_empty() && it != "...");
     let mut unmet = wanted.filter(|(_, pattern)| !lines.by_ref().any(|line| fits(&line, pattern)));
     unmet.next().map(|(it, _)| it.trim().to_owned())
 }
@@ -253,7 +303,11 @@ mod tests {
     use super::*;
 
     fn step(line: usize, command: &str, expected: &[&str]) -> Step {
-        Step { line, command: command.to_owned(), expected: expected.iter().map(|it| (*it).to_owned()).collect() }
+        Step {
+            line,
+            command: command.to_owned(),
+            expected: expected.iter().map(|it| (*it).to_owned()).collect(),
+        }
     }
 
     fn run(steps: &[Step]) -> Result<(), String> {
@@ -273,16 +327,24 @@ mod tests {
 
     #[test]
     fn a_step_that_fails_is_named() {
-        let error = run(&[step(3, "true", &[]), step(7, "echo why; false", &[]), step(9, "true", &[])]).unwrap_err();
+        let error =
+            run(&[step(3, "true", &[]), step(7, "echo why; false", &[]), step(9, "true", &[])])
+                .unwrap_err();
         assert!(error.contains("line 7") && error.contains("why"), "{error}");
         assert!(run(&[step(1, "false | true", &[])]).is_err(), "a pipe hides nothing");
         assert!(run(&[step(1, "echo $UNSET", &[])]).is_err());
-        assert!(run(&[step(1, "exit 0", &[]), step(2, "true", &[])]).is_err(), "a page does not end early");
+        assert!(
+            run(&[step(1, "exit 0", &[]), step(2, "true", &[])]).is_err(),
+            "a page does not end early"
+        );
     }
 
     #[test]
     fn what_should_be_printed_is_looked_for() {
-        assert_eq!(run(&[step(1, "printf 'a   b\\nc\\nd 12 e\\n'", &["a b", "...", "d ... e"])]), Ok(()));
+        assert_eq!(
+            run(&[step(1, "printf 'a   b\\nc\\nd 12 e\\n'", &["a b", "...", "d ... e"])]),
+            Ok(())
+        );
         let error = run(&[step(4, "printf 'a\\nb\\n'", &["b", "a"])]).unwrap_err();
         assert!(error.contains("line 4") && error.contains("should print\n  a"), "{error}");
     }
@@ -290,7 +352,9 @@ mod tests {
     #[test]
     fn what_is_left_running_is_told_and_ended() {
         let session = Session::new(Path::new("/nowhere"));
-        let error = session.run_within(&[step(1, "sleep 600 &", &[])], Duration::from_secs(20)).unwrap_err();
+        let error = session
+            .run_within(&[step(1, "sleep 600 &", &[])], Duration::from_secs(20))
+            .unwrap_err();
         assert!(error.contains("sleep 600"), "{error}");
         assert_eq!(session.processes(), []);
     }
@@ -298,7 +362,9 @@ mod tests {
     #[test]
     fn a_step_that_never_ends_is_ended() {
         let session = Session::new(Path::new("/nowhere"));
-        let error = session.run_within(&[step(1, "echo begun; sleep 600", &[])], Duration::from_secs(1)).unwrap_err();
+        let error = session
+            .run_within(&[step(1, "echo begun; sleep 600", &[])], Duration::from_secs(1))
+            .unwrap_err();
         assert!(error.contains("begun"), "{error}");
         assert_eq!(session.processes(), []);
     }

@@ -8,10 +8,13 @@ use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{chownat, mkdirat, openat, readlinkat, symlinkat, unlinkat, AtFlags, Mode, OFlags, CWD};
+use rustix::fs::{
+    chownat, mkdirat, openat, readlinkat, symlinkat, unlinkat, AtFlags, Mode, OFlags, CWD,
+};
 use rustix::io::Errno;
 
-const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const DIRECTORY: OFlags =
+    OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// Opens a directory itself, not a link to one.
 pub(crate) fn open_directory(path: &Path) -> rustix::io::Result<OwnedFd> {
@@ -32,13 +35,24 @@ impl Made {
 }
 
 /// Opens `relative` beneath `root`, making the directories that are missing and giving those to `owner`.
-pub(crate) fn make_directories(root: &OwnedFd, relative: &Path, owner: Option<(u32, u32)>) -> rustix::io::Result<OwnedFd> {
+pub(crate) fn make_directories(
+    root: &OwnedFd,
+    relative: &Path,
+    owner: Option<(u32, u32)>,
+) -> rustix::io::Result<OwnedFd> {
     make_and_note(root, relative, owner, &mut Made::default())
 }
 
 /// The same; what was made is noted, also when it fails half-way.
-pub(crate) fn make_and_note(root: &OwnedFd, relative: &Path, owner: Option<(u32, u32)>, made: &mut Made) -> rustix::io::Result<OwnedFd> {
-    let duplicate = |it: &OwnedFd| it.try_clone().map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::MFILE));
+pub(crate) fn make_and_note(
+    root: &OwnedFd,
+    relative: &Path,
+    owner: Option<(u32, u32)>,
+    made: &mut Made,
+) -> rustix::io::Result<OwnedFd> {
+    let duplicate = |it: &OwnedFd| {
+        it.try_clone().map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::MFILE))
+    };
     let mut at = duplicate(root)?;
     for part in relative.components() {
         let part = part.as_os_str();
@@ -57,7 +71,8 @@ pub(crate) fn make_and_note(root: &OwnedFd, relative: &Path, owner: Option<(u32,
 
 /// Opens `relative` beneath `root` if it is there.
 pub(crate) fn open_beneath(root: &OwnedFd, relative: &Path) -> rustix::io::Result<OwnedFd> {
-    let mut at = root.try_clone().map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::MFILE))?;
+    let mut at =
+        root.try_clone().map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::MFILE))?;
     for part in relative.components() {
         at = openat(&at, part.as_os_str(), DIRECTORY, Mode::empty())?;
     }
@@ -65,19 +80,30 @@ pub(crate) fn open_beneath(root: &OwnedFd, relative: &Path) -> rustix::io::Resul
 }
 
 /// Makes `relative` beneath `root` a link to `target`. Doing it again is no error; anything else in its place is.
-pub(crate) fn make_link(root: &OwnedFd, relative: &Path, target: &Path, owner: Option<(u32, u32)>) -> rustix::io::Result<()> {
+pub(crate) fn make_link(
+    root: &OwnedFd,
+    relative: &Path,
+    target: &Path,
+    owner: Option<(u32, u32)>,
+) -> rustix::io::Result<()> {
     let (parent, name) = split(relative);
     let mut made = Made::default();
-    let linked = make_and_note(root, parent, owner, &mut made).and_then(|at| match symlinkat(target, &at, name) {
-        Ok(()) => give(&at, name, owner),
-        Err(Errno::EXIST) if points_to(&at, name, target) => Ok(()),
-        Err(error) => Err(error),
+    let linked = make_and_note(root, parent, owner, &mut made).and_then(|at| {
+        match symlinkat(target, &at, name) {
+            Ok(()) => give(&at, name, owner),
+            Err(Errno::EXIST) if points_to(&at, name, target) => Ok(()),
+            Err(error) => Err(error),
+        }
     });
     linked.inspect_err(|_| made.undo())
 }
 
 /// Removes `relative` beneath `root` if it is a link to `target`; anything else is left alone.
-pub(crate) fn remove_link(root: &OwnedFd, relative: &Path, target: &Path) -> rustix::io::Result<()> {
+pub(crate) fn remove_link(
+    root: &OwnedFd,
+    relative: &Path,
+    target: &Path,
+) -> rustix::io::Result<()> {
     let (parent, name) = split(relative);
     let at = match open_beneath(root, parent) {
         Ok(at) => at,
@@ -91,12 +117,16 @@ pub(crate) fn remove_link(root: &OwnedFd, relative: &Path, target: &Path) -> rus
 }
 
 fn split(relative: &Path) -> (&Path, &Path) {
-    (relative.parent().unwrap_or(Path::new("")), relative.file_name().map_or(Path::new(""), Path::new))
+    (
+        relative.parent().unwrap_or(Path::new("")),
+        relative.file_name().map_or(Path::new(""), Path::new),
+    )
 }
 
 fn points_to(at: &impl AsFd, name: &Path, target: &Path) -> bool {
     use std::os::unix::ffi::OsStrExt;
-    readlinkat(at, name, Vec::new()).is_ok_and(|found| found.as_bytes() == target.as_os_str().as_bytes())
+    readlinkat(at, name, Vec::new())
+        .is_ok_and(|found| found.as_bytes() == target.as_os_str().as_bytes())
 }
 
 fn give(at: &impl AsFd, name: &Path, owner: Option<(u32, u32)>) -> rustix::io::Result<()> {

@@ -15,7 +15,8 @@ const REMOVE_PAUSE: Duration = Duration::from_millis(5);
 
 /// Writes one value; the error names file and value.
 pub(crate) fn write(path: &Path, value: impl std::fmt::Display) -> Result<(), String> {
-    fs::write(path, value.to_string()).map_err(|error| format!("writing {value} to {}: {error}", path.display()))
+    fs::write(path, value.to_string())
+        .map_err(|error| format!("writing {value} to {}: {error}", path.display()))
 }
 
 /// Writes one value if the kernel has that file.
@@ -44,7 +45,9 @@ pub(crate) fn processes(dir: &Path) -> Vec<i32> {
     let mut pids: Vec<i32> = with_children(dir)
         .iter()
         .filter_map(|dir| fs::read_to_string(dir.join("cgroup.procs")).ok())
-        .flat_map(|text| text.lines().filter_map(|line| line.trim().parse().ok()).collect::<Vec<_>>())
+        .flat_map(|text| {
+            text.lines().filter_map(|line| line.trim().parse().ok()).collect::<Vec<_>>()
+        })
         .collect();
     pids.sort_unstable();
     pids.dedup();
@@ -76,7 +79,9 @@ fn with_children(dir: &Path) -> Vec<PathBuf> {
     fn visit(dir: &Path, depth: usize, found: &mut Vec<PathBuf>) {
         let Ok(entries) = fs::read_dir(dir) else { return };
         if depth < DEPTH_MAX {
-            for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+            for entry in
+                entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+            {
                 visit(&entry.path(), depth + 1, found);
             }
         }

@@ -43,7 +43,10 @@ impl Hierarchies {
     /// Each mount point once: cpu and cpuacct are often mounted together.
     pub fn mount_points(&self) -> Vec<&PathBuf> {
         let mut all: Vec<&PathBuf> =
-            [&self.memory, &self.cpu, &self.cpuacct, &self.pids, &self.freezer].into_iter().filter_map(Option::as_ref).collect();
+            [&self.memory, &self.cpu, &self.cpuacct, &self.pids, &self.freezer]
+                .into_iter()
+                .filter_map(Option::as_ref)
+                .collect();
         all.sort();
         all.dedup();
         all
@@ -72,7 +75,10 @@ impl CgroupV1 {
             set_memory(&dir, limits.mem_bytes)?;
         }
         if let Some(dir) = self.dir(&self.hierarchies.cpu, subject) {
-            write(&dir.join("cpu.shares"), (limits.cpus_thousandths.saturating_mul(1024) / 1000).clamp(2, 262_144))?;
+            write(
+                &dir.join("cpu.shares"),
+                (limits.cpus_thousandths.saturating_mul(1024) / 1000).clamp(2, 262_144),
+            )?;
             write_if_there(&dir.join("cpu.cfs_period_us"), CPU_PERIOD_US)?;
             let quota_us = limits.cpus_thousandths.saturating_mul(CPU_PERIOD_US / 1000).max(1000);
             match limits.cpu_is_ceiling {
@@ -98,7 +104,8 @@ fn set_memory(dir: &Path, bytes: u64) -> Result<(), String> {
     if limit >= 0 && used > limit as u64 {
         return Err(format!("{used} bytes are in use, more than the new limit of {limit}; lower it once the container uses less"));
     }
-    let (memory, with_swap) = (dir.join("memory.limit_in_bytes"), dir.join("memory.memsw.limit_in_bytes"));
+    let (memory, with_swap) =
+        (dir.join("memory.limit_in_bytes"), dir.join("memory.memsw.limit_in_bytes"));
     match write(&memory, limit) {
         Ok(()) => write_if_there(&with_swap, limit),
         Err(_) => write_if_there(&with_swap, limit).and_then(|()| write(&memory, limit)),
@@ -112,17 +119,20 @@ impl Isolator for CgroupV1 {
 
     fn prepare(&self, subject: &Subject) -> Result<(), IsolationError> {
         for dir in self.dirs(subject) {
-            fs::create_dir_all(&dir).map_err(|error| self.failed("create", format!("{}: {error}", dir.display())))?;
+            fs::create_dir_all(&dir)
+                .map_err(|error| self.failed("create", format!("{}: {error}", dir.display())))?;
         }
         if let Some(dir) = self.dir(&self.hierarchies.pids, subject) {
-            write(&dir.join("pids.max"), TASKS_MAX).map_err(|detail| self.failed("limit processes", detail))?;
+            write(&dir.join("pids.max"), TASKS_MAX)
+                .map_err(|detail| self.failed("limit processes", detail))?;
         }
         self.set_limits(subject, subject.limits).map_err(|detail| self.failed("set limits", detail))
     }
 
     fn attach(&self, subject: &Subject, pid: i32) -> Result<(), IsolationError> {
         for dir in self.dirs(subject) {
-            write(&dir.join("cgroup.procs"), pid).map_err(|detail| self.failed("attach", detail))?;
+            write(&dir.join("cgroup.procs"), pid)
+                .map_err(|detail| self.failed("attach", detail))?;
         }
         Ok(())
     }
@@ -140,8 +150,9 @@ impl Isolator for CgroupV1 {
         if let Some(dir) = self.dir(&self.hierarchies.memory, subject) {
             usage.mem_rss_bytes += read_keyed(&dir.join("memory.stat"), "total_rss").unwrap_or(0);
             usage.mem_total_bytes += read_number(&dir.join("memory.usage_in_bytes")).unwrap_or(0);
-            usage.mem_limit_bytes =
-                read_number(&dir.join("memory.limit_in_bytes")).filter(|limit| *limit < MEM_BYTES_NO_LIMIT).unwrap_or(0);
+            usage.mem_limit_bytes = read_number(&dir.join("memory.limit_in_bytes"))
+                .filter(|limit| *limit < MEM_BYTES_NO_LIMIT)
+                .unwrap_or(0);
         }
         usage.processes = self.members(subject).len() as u64;
         Ok(())
@@ -156,7 +167,8 @@ impl Isolator for CgroupV1 {
 
     /// Freezes first, so that nothing forks between the list and the signal; thaws in the end, because a frozen process does not die.
     fn kill(&self, subject: &Subject) {
-        let freezer = self.dir(&self.hierarchies.freezer, subject).map(|dir| dir.join("freezer.state"));
+        let freezer =
+            self.dir(&self.hierarchies.freezer, subject).map(|dir| dir.join("freezer.state"));
         let set = |state: &str| freezer.as_ref().map(|path| write_if_there(path, state));
         set("FROZEN");
         kill_members(&self.members(subject), || self.members(subject));
@@ -164,7 +176,9 @@ impl Isolator for CgroupV1 {
     }
 
     fn oom_kills(&self, subject: &Subject) -> u64 {
-        self.dir(&self.hierarchies.memory, subject).and_then(|dir| read_keyed(&dir.join("memory.oom_control"), "oom_kill")).unwrap_or(0)
+        self.dir(&self.hierarchies.memory, subject)
+            .and_then(|dir| read_keyed(&dir.join("memory.oom_control"), "oom_kill"))
+            .unwrap_or(0)
     }
 
     fn cleanup(&self, subject: &Subject) -> Result<(), IsolationError> {

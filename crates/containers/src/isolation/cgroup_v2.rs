@@ -30,10 +30,16 @@ impl CgroupV2 {
     /// Makes the parent of all containers and hands the controllers down to it and through it.
     pub fn hand_down(&self) -> Result<(), String> {
         let parent = self.root.join(&self.parent);
-        fs::create_dir_all(&parent).map_err(|error| format!("creating {}: {error}", parent.display()))?;
+        fs::create_dir_all(&parent)
+            .map_err(|error| format!("creating {}: {error}", parent.display()))?;
         for dir in [&self.root, &parent] {
-            let (there, given) = (words(&dir.join("cgroup.controllers")), words(&dir.join("cgroup.subtree_control")));
-            for controller in CONTROLLERS.iter().filter(|name| there.iter().any(|found| found == *name)) {
+            let (there, given) = (
+                words(&dir.join("cgroup.controllers")),
+                words(&dir.join("cgroup.subtree_control")),
+            );
+            for controller in
+                CONTROLLERS.iter().filter(|name| there.iter().any(|found| found == *name))
+            {
                 if !given.iter().any(|found| found == controller) {
                     write(&dir.join("cgroup.subtree_control"), format!("+{controller}"))?;
                 }
@@ -84,7 +90,11 @@ fn set_memory(dir: &Path, bytes: u64) -> Result<(), String> {
 }
 
 fn words(path: &Path) -> Vec<String> {
-    fs::read_to_string(path).unwrap_or_default().split_ascii_whitespace().map(str::to_string).collect()
+    fs::read_to_string(path)
+        .unwrap_or_default()
+        .split_ascii_whitespace()
+        .map(str::to_string)
+        .collect()
 }
 
 impl Isolator for CgroupV2 {
@@ -93,21 +103,28 @@ impl Isolator for CgroupV2 {
     }
 
     fn prepare(&self, subject: &Subject) -> Result<(), IsolationError> {
-        self.hand_down().map_err(|detail| IsolationError::new(NAME, "hand controllers down", detail))?;
+        self.hand_down()
+            .map_err(|detail| IsolationError::new(NAME, "hand controllers down", detail))?;
         let dir = self.dir(subject);
-        fs::create_dir_all(&dir).map_err(|error| IsolationError::new(NAME, "create", format!("{}: {error}", dir.display())))?;
+        fs::create_dir_all(&dir).map_err(|error| {
+            IsolationError::new(NAME, "create", format!("{}: {error}", dir.display()))
+        })?;
         if self.has("pids") {
-            write(&dir.join("pids.max"), TASKS_MAX).map_err(|detail| IsolationError::new(NAME, "limit processes", detail))?;
+            write(&dir.join("pids.max"), TASKS_MAX)
+                .map_err(|detail| IsolationError::new(NAME, "limit processes", detail))?;
         }
-        self.set_limits(subject, subject.limits).map_err(|detail| IsolationError::new(NAME, "set limits", detail))
+        self.set_limits(subject, subject.limits)
+            .map_err(|detail| IsolationError::new(NAME, "set limits", detail))
     }
 
     fn attach(&self, subject: &Subject, pid: i32) -> Result<(), IsolationError> {
-        write(&self.dir(subject).join("cgroup.procs"), pid).map_err(|detail| IsolationError::new(NAME, "attach", detail))
+        write(&self.dir(subject).join("cgroup.procs"), pid)
+            .map_err(|detail| IsolationError::new(NAME, "attach", detail))
     }
 
     fn update(&self, subject: &Subject, limits: &Limits) -> Result<(), IsolationError> {
-        self.set_limits(subject, limits).map_err(|detail| IsolationError::new(NAME, "change limits", detail))
+        self.set_limits(subject, limits)
+            .map_err(|detail| IsolationError::new(NAME, "change limits", detail))
     }
 
     fn usage(&self, subject: &Subject, usage: &mut Usage) -> Result<(), IsolationError> {

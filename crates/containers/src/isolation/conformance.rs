@@ -31,21 +31,31 @@ impl Fixture {
     fn drop_kernel_files(&self, id: &str) {
         for root in &self.fake {
             let Ok(entries) = fs::read_dir(root.join("holdfast").join(id)) else { continue };
-            entries.flatten().filter(|entry| entry.path().is_file()).for_each(|entry| fs::remove_file(entry.path()).unwrap());
+            entries
+                .flatten()
+                .filter(|entry| entry.path().is_file())
+                .for_each(|entry| fs::remove_file(entry.path()).unwrap());
         }
     }
 
     /// What a kernel does when a process of a cgroup ends.
     fn drop_kernel_members(&self, id: &str) {
-        self.fake.iter().map(|root| root.join("holdfast").join(id).join("cgroup.procs")).filter(|path| path.exists()).for_each(|path| {
-            fs::write(path, "").unwrap();
-        });
+        self.fake
+            .iter()
+            .map(|root| root.join("holdfast").join(id).join("cgroup.procs"))
+            .filter(|path| path.exists())
+            .for_each(|path| {
+                fs::write(path, "").unwrap();
+            });
     }
 }
 
 fn fake_v1(with_swap: bool) -> Fixture {
     let dir = tempfile::tempdir().unwrap();
-    let mounts: Vec<PathBuf> = ["memory", "cpu,cpuacct", "pids", "freezer"].iter().map(|name| dir.path().join(name)).collect();
+    let mounts: Vec<PathBuf> = ["memory", "cpu,cpuacct", "pids", "freezer"]
+        .iter()
+        .map(|name| dir.path().join(name))
+        .collect();
     mounts.iter().for_each(|mount| fs::create_dir(mount).unwrap());
     let hierarchies = Hierarchies {
         memory: Some(mounts[0].clone()),
@@ -54,7 +64,13 @@ fn fake_v1(with_swap: bool) -> Fixture {
         pids: Some(mounts[2].clone()),
         freezer: if with_swap { Some(mounts[3].clone()) } else { None },
     };
-    Fixture { isolator: Box::new(CgroupV1::new(hierarchies, "holdfast")), fake: mounts, lists: true, limits: true, _dir: dir }
+    Fixture {
+        isolator: Box::new(CgroupV1::new(hierarchies, "holdfast")),
+        fake: mounts,
+        lists: true,
+        limits: true,
+        _dir: dir,
+    }
 }
 
 fn fake_v2() -> Fixture {
@@ -64,7 +80,13 @@ fn fake_v2() -> Fixture {
     for path in [root.clone(), root.join("holdfast")] {
         fs::write(path.join("cgroup.controllers"), "cpuset cpu io memory pids\n").unwrap();
     }
-    Fixture { isolator: Box::new(CgroupV2::new(&root, "holdfast")), fake: vec![root], lists: true, limits: true, _dir: dir }
+    Fixture {
+        isolator: Box::new(CgroupV2::new(&root, "holdfast")),
+        fake: vec![root],
+        lists: true,
+        limits: true,
+        _dir: dir,
+    }
 }
 
 fn real_cgroups() -> Option<Fixture> {
@@ -76,11 +98,23 @@ fn real_cgroups() -> Option<Fixture> {
             return None;
         }
     };
-    Some(Fixture { isolator, fake: vec![], lists: true, limits: true, _dir: tempfile::tempdir().unwrap() })
+    Some(Fixture {
+        isolator,
+        fake: vec![],
+        lists: true,
+        limits: true,
+        _dir: tempfile::tempdir().unwrap(),
+    })
 }
 
 fn plain(isolator: Box<dyn Isolator>) -> Fixture {
-    Fixture { isolator, fake: vec![], lists: false, limits: false, _dir: tempfile::tempdir().unwrap() }
+    Fixture {
+        isolator,
+        fake: vec![],
+        lists: false,
+        limits: false,
+        _dir: tempfile::tempdir().unwrap(),
+    }
 }
 
 /// A container's life, as an isolator sees it.
@@ -93,7 +127,14 @@ fn conforms(fixture: Fixture) {
     let volumes = [VolumeMount::new(&data, "var/db"), VolumeMount::new(&data, "ro").read_only()];
     let id = uuid::Uuid::new_v4().to_string();
     let limits = Limits { cpus_thousandths: 500, mem_bytes: 64 << 20, cpu_is_ceiling: false };
-    let mut subject = Subject { id: &id, sandbox: &sandbox, volumes: &volumes, limits: &limits, owner: None, shim_pid: None };
+    let mut subject = Subject {
+        id: &id,
+        sandbox: &sandbox,
+        volumes: &volumes,
+        limits: &limits,
+        owner: None,
+        shim_pid: None,
+    };
     let isolator = fixture.isolator.as_ref();
 
     isolator.prepare(&subject).unwrap();
@@ -135,7 +176,10 @@ fn conforms(fixture: Fixture) {
     isolator.cleanup(&subject).expect("cleaning up again is no error");
     assert_eq!(fs::read_to_string(data.join("kept")).unwrap(), "1", "a volume is never touched");
     assert_eq!(fs::read_dir(&data).unwrap().count(), 1);
-    assert!(fs::symlink_metadata(sandbox.join("var/db")).map_or(true, |found| !found.is_symlink()), "no link is left");
+    assert!(
+        fs::symlink_metadata(sandbox.join("var/db")).map_or(true, |found| !found.is_symlink()),
+        "no link is left"
+    );
 }
 
 #[test]
@@ -173,7 +217,14 @@ fn version_1_writes_what_the_kernel_expects() {
     let fixture = fake_v1(true);
     let id = uuid::Uuid::new_v4().to_string();
     let limits = Limits { cpus_thousandths: 2500, mem_bytes: 1, cpu_is_ceiling: true };
-    let subject = Subject { id: &id, sandbox: Path::new("/"), volumes: &[], limits: &limits, owner: None, shim_pid: None };
+    let subject = Subject {
+        id: &id,
+        sandbox: Path::new("/"),
+        volumes: &[],
+        limits: &limits,
+        owner: None,
+        shim_pid: None,
+    };
     let dir = |at: usize| fixture.fake[at].join("holdfast").join(&id);
     fs::create_dir_all(dir(0)).unwrap();
     fs::create_dir_all(dir(1)).unwrap();
@@ -181,14 +232,20 @@ fn version_1_writes_what_the_kernel_expects() {
     fs::write(dir(1).join("cpu.cfs_period_us"), "").unwrap();
     fixture.isolator.prepare(&subject).unwrap();
     assert_eq!(written(&dir(0).join("memory.limit_in_bytes")), "4194304", "no less than the least");
-    assert_eq!(written(&dir(0).join("memory.memsw.limit_in_bytes")), "4194304", "swap is no way around");
+    assert_eq!(
+        written(&dir(0).join("memory.memsw.limit_in_bytes")),
+        "4194304",
+        "swap is no way around"
+    );
     assert_eq!(written(&dir(1).join("cpu.shares")), "2560");
     assert_eq!(written(&dir(1).join("cpu.cfs_quota_us")), "250000");
     assert_eq!(written(&dir(2).join("pids.max")), "16384");
     fs::write(dir(0).join("memory.usage_in_bytes"), "9000000").unwrap();
-    let error = fixture.isolator.update(&subject, &Limits { mem_bytes: 8 << 20, ..limits }).unwrap_err();
+    let error =
+        fixture.isolator.update(&subject, &Limits { mem_bytes: 8 << 20, ..limits }).unwrap_err();
     assert!(error.detail.contains("9000000 bytes are in use"), "{error}");
-    fs::write(dir(0).join("memory.oom_control"), "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n").unwrap();
+    fs::write(dir(0).join("memory.oom_control"), "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n")
+        .unwrap();
     assert_eq!(fixture.isolator.oom_kills(&subject), 2);
 }
 
@@ -197,7 +254,14 @@ fn version_2_hands_controllers_down_and_writes_what_the_kernel_expects() {
     let fixture = fake_v2();
     let (root, id) = (&fixture.fake[0], uuid::Uuid::new_v4().to_string());
     let limits = Limits { cpus_thousandths: 2500, mem_bytes: 64 << 20, cpu_is_ceiling: true };
-    let subject = Subject { id: &id, sandbox: Path::new("/"), volumes: &[], limits: &limits, owner: None, shim_pid: None };
+    let subject = Subject {
+        id: &id,
+        sandbox: Path::new("/"),
+        volumes: &[],
+        limits: &limits,
+        owner: None,
+        shim_pid: None,
+    };
     fixture.isolator.prepare(&subject).unwrap();
     // A plain file keeps the last word only; the kernel would keep all three.
     assert_eq!(written(&root.join("cgroup.subtree_control")), "+pids");
@@ -219,13 +283,27 @@ fn two_containers_share_no_cgroup_and_the_parent_stays() {
     let limits = Limits::default();
     let ids: BTreeSet<String> = (0..2).map(|_| uuid::Uuid::new_v4().to_string()).collect();
     for id in &ids {
-        let subject = Subject { id, sandbox: Path::new("/"), volumes: &[], limits: &limits, owner: None, shim_pid: None };
+        let subject = Subject {
+            id,
+            sandbox: Path::new("/"),
+            volumes: &[],
+            limits: &limits,
+            owner: None,
+            shim_pid: None,
+        };
         fixture.isolator.prepare(&subject).unwrap();
     }
     for id in &ids {
         assert!(fixture.fake[0].join("holdfast").join(id).is_dir());
         fixture.drop_kernel_files(id);
-        let subject = Subject { id, sandbox: Path::new("/"), volumes: &[], limits: &limits, owner: None, shim_pid: None };
+        let subject = Subject {
+            id,
+            sandbox: Path::new("/"),
+            volumes: &[],
+            limits: &limits,
+            owner: None,
+            shim_pid: None,
+        };
         fixture.isolator.cleanup(&subject).unwrap();
         assert!(!fixture.fake[0].join("holdfast").join(id).exists());
     }

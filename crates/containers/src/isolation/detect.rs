@@ -25,7 +25,11 @@ pub(crate) fn best_plan(scratch: &Path, cgroup_parent: &str) -> Plan {
             CgroupPlan::None
         }
     };
-    Plan { namespaces: namespaces.iter().all(Result::is_ok), cgroups, cgroup_parent: cgroup_parent.to_string() }
+    Plan {
+        namespaces: namespaces.iter().all(Result::is_ok),
+        cgroups,
+        cgroup_parent: cgroup_parent.to_string(),
+    }
 }
 
 /// The cgroups that this machine has mounted.
@@ -39,7 +43,12 @@ pub(crate) fn mounted() -> CgroupPlan {
 pub(crate) fn usable(found: CgroupPlan, parent: &str) -> Result<CgroupPlan, String> {
     let trial = Path::new(parent).join(format!("trial-{}", uuid::Uuid::new_v4()));
     match &found {
-        CgroupPlan::None => return Err("neither version 1 nor version 2 is mounted with a memory or cpu controller".to_string()),
+        CgroupPlan::None => {
+            return Err(
+                "neither version 1 nor version 2 is mounted with a memory or cpu controller"
+                    .to_string(),
+            )
+        }
         CgroupPlan::V1(hierarchies) => {
             for mount in hierarchies.mount_points() {
                 try_directory(&mount.join(&trial))?;
@@ -85,7 +94,9 @@ fn parse(mounts: &str, v2_controllers: impl Fn(&Path) -> String) -> CgroupPlan {
             _ => {}
         }
     }
-    let v2_limits = |root: &PathBuf| v2_controllers(root).split_ascii_whitespace().any(|name| name == "memory" || name == "cpu");
+    let v2_limits = |root: &PathBuf| {
+        v2_controllers(root).split_ascii_whitespace().any(|name| name == "memory" || name == "cpu")
+    };
     match v2.filter(|_| v1.memory.is_none() && v1.cpu.is_none()).filter(v2_limits) {
         Some(root) => CgroupPlan::V2(root),
         None if v1.memory.is_some() || v1.cpu.is_some() => CgroupPlan::V1(v1),
@@ -109,7 +120,9 @@ mod tests {
              cgroup /sys/fs/cgroup/cpu,cpuacct cgroup rw,relatime,cpu,cpuacct 0 0\n\
              cgroup /sys/fs/cgroup/memory cgroup rw,memory 0 0\n\
              cgroup /sys/fs/cgroup/systemd cgroup rw,name=systemd 0 0\n";
-        let CgroupPlan::V1(found) = parse(mounts, |_| String::new()) else { panic!("not version 1") };
+        let CgroupPlan::V1(found) = parse(mounts, |_| String::new()) else {
+            panic!("not version 1")
+        };
         assert_eq!(found.memory.as_deref(), Some(Path::new("/sys/fs/cgroup/memory")));
         assert_eq!(found.cpu, found.cpuacct);
         assert_eq!(found.freezer, None);
@@ -119,7 +132,10 @@ mod tests {
     #[test]
     fn version_2_needs_a_controller_that_limits() {
         let mounts = "cgroup2 /sys/fs/my\\040cgroup cgroup2 rw,nsdelegate 0 0\n";
-        assert_eq!(parse(mounts, |_| "cpuset cpu memory pids\n".into()), CgroupPlan::V2("/sys/fs/my cgroup".into()));
+        assert_eq!(
+            parse(mounts, |_| "cpuset cpu memory pids\n".into()),
+            CgroupPlan::V2("/sys/fs/my cgroup".into())
+        );
         assert_eq!(parse(mounts, |_| "hugetlb\n".into()), CgroupPlan::None);
         assert_eq!(parse("", |_| "memory".into()), CgroupPlan::None);
     }

@@ -124,12 +124,16 @@ impl Plan {
             isolators.push(Box::new(mounts::Mounts));
         }
         if !self.namespaces || counts_processes {
-            isolators.push(Box::new(posix::Posix { links_volumes: !self.namespaces, counts_processes }));
+            isolators
+                .push(Box::new(posix::Posix { links_volumes: !self.namespaces, counts_processes }));
         }
         match &self.cgroups {
             CgroupPlan::None => {}
-            CgroupPlan::V1(hierarchies) => isolators.push(Box::new(cgroup_v1::CgroupV1::new(hierarchies.clone(), &self.cgroup_parent))),
-            CgroupPlan::V2(root) => isolators.push(Box::new(cgroup_v2::CgroupV2::new(root, &self.cgroup_parent))),
+            CgroupPlan::V1(hierarchies) => isolators
+                .push(Box::new(cgroup_v1::CgroupV1::new(hierarchies.clone(), &self.cgroup_parent))),
+            CgroupPlan::V2(root) => {
+                isolators.push(Box::new(cgroup_v2::CgroupV2::new(root, &self.cgroup_parent)))
+            }
         }
         isolators
     }
@@ -152,14 +156,22 @@ impl Plan {
 
 impl IsolationError {
     /// An error of `isolator` doing `action`.
-    pub(crate) fn new(isolator: &'static str, action: impl Into<String>, detail: impl ToString) -> IsolationError {
+    pub(crate) fn new(
+        isolator: &'static str,
+        action: impl Into<String>,
+        detail: impl ToString,
+    ) -> IsolationError {
         IsolationError { isolator, action: action.into(), detail: detail.to_string() }
     }
 }
 
 impl From<IsolationError> for crate::LaunchError {
     fn from(error: IsolationError) -> crate::LaunchError {
-        crate::LaunchError::Isolation { isolator: error.isolator.to_string(), action: error.action, detail: error.detail }
+        crate::LaunchError::Isolation {
+            isolator: error.isolator.to_string(),
+            action: error.action,
+            detail: error.detail,
+        }
     }
 }
 
@@ -178,7 +190,10 @@ mod tests {
             (true, CgroupPlan::V2("/x".into()), vec!["mounts", "cgroup_v2"]),
         ] {
             let plan = Plan { namespaces, cgroups, cgroup_parent: "holdfast".into() };
-            assert_eq!(plan.isolators().iter().map(|isolator| isolator.name()).collect::<Vec<_>>(), names);
+            assert_eq!(
+                plan.isolators().iter().map(|isolator| isolator.name()).collect::<Vec<_>>(),
+                names
+            );
         }
     }
 }

@@ -12,7 +12,8 @@ use nix::sched::{setns, unshare, CloneFlags};
 use rustix::fs::{fstat, CWD};
 use rustix::io::Errno;
 use rustix::mount::{
-    mount, mount_change, move_mount, open_tree, unmount, MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
+    mount, mount_change, move_mount, open_tree, unmount, MountFlags, MountPropagationFlags,
+    MoveMountFlags, OpenTreeFlags, UnmountFlags,
 };
 
 use super::beneath::{make_and_note, make_directories, open_beneath, open_directory, Made};
@@ -33,17 +34,28 @@ impl Isolator for Mounts {
     /// Makes the mount points, on the host's side: there they stay empty directories for ever.
     fn prepare(&self, subject: &Subject) -> Result<(), IsolationError> {
         for volume in subject.volumes {
-            let failed = |error| IsolationError::new(NAME, format!("make a mount point at {}", volume.container_path), error);
+            let failed = |error| {
+                IsolationError::new(
+                    NAME,
+                    format!("make a mount point at {}", volume.container_path),
+                    error,
+                )
+            };
             let sandbox = open_directory(subject.sandbox).map_err(failed)?;
-            make_directories(&sandbox, volume.container_path.as_ref(), subject.owner).map_err(failed)?;
+            make_directories(&sandbox, volume.container_path.as_ref(), subject.owner)
+                .map_err(failed)?;
         }
         Ok(())
     }
 
     fn enter(&self, subject: &Subject) -> Result<(), IsolationError> {
-        unshare_mounts().map_err(|error| IsolationError::new(NAME, "leave the host's mount namespace", error))?;
+        unshare_mounts().map_err(|error| {
+            IsolationError::new(NAME, "leave the host's mount namespace", error)
+        })?;
         for volume in subject.volumes {
-            let failed = |detail: String| IsolationError::new(NAME, format!("mount volume {}", volume.container_path), detail);
+            let failed = |detail: String| {
+                IsolationError::new(NAME, format!("mount volume {}", volume.container_path), detail)
+            };
             let tree = detached(volume).map_err(failed)?;
             place(&tree, subject, volume).map_err(failed)?;
         }
@@ -64,27 +76,36 @@ impl Isolator for Mounts {
 /// Gives this thread mounts of its own that follow the host's and never lead back.
 pub(super) fn unshare_mounts() -> Result<(), String> {
     unshare(CloneFlags::CLONE_NEWNS).map_err(|error| error.to_string())?;
-    mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC).map_err(|error| error.to_string())
+    mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
+        .map_err(|error| error.to_string())
 }
 
 /// A volume's data as a mount that is not anywhere yet.
 pub(super) fn detached(volume: &VolumeMount) -> Result<OwnedFd, String> {
-    let source = open_directory(&volume.source).map_err(|error| format!("opening {}: {error}", volume.source.display()))?;
-    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
-    let tree = open_tree(&source, "", flags).map_err(|error| format!("cloning the mount of {}: {error}", volume.source.display()))?;
-    set_attributes(&tree, volume.read_only).map_err(|error| format!("setting its attributes (needs Linux 5.12): {error}"))?;
+    let source = open_directory(&volume.source)
+        .map_err(|error| format!("opening {}: {error}", volume.source.display()))?;
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_EMPTY_PATH;
+    let tree = open_tree(&source, "", flags)
+        .map_err(|error| format!("cloning the mount of {}: {error}", volume.source.display()))?;
+    set_attributes(&tree, volume.read_only)
+        .map_err(|error| format!("setting its attributes (needs Linux 5.12): {error}"))?;
     Ok(tree)
 }
 
 /// Moves a detached mount to its place beneath the sandbox, as this thread sees it. If it cannot, nothing is left there that was not
 /// there before: an empty directory would pass for a volume.
 pub(super) fn place(tree: &OwnedFd, subject: &Subject, volume: &VolumeMount) -> Result<(), String> {
-    let sandbox = open_directory(subject.sandbox).map_err(|error| format!("opening the sandbox: {error}"))?;
+    let sandbox =
+        open_directory(subject.sandbox).map_err(|error| format!("opening the sandbox: {error}"))?;
     let mut made = Made::default();
     let target = make_and_note(&sandbox, volume.container_path.as_ref(), subject.owner, &mut made)
         .map_err(|error| format!("making the mount point: {error}"));
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-    let moved = target.and_then(|it| move_mount(tree, "", &it, "", flags).map_err(|error| format!("mounting: {error}")));
+    let moved = target.and_then(|it| {
+        move_mount(tree, "", &it, "", flags).map_err(|error| format!("mounting: {error}"))
+    });
     moved.inspect_err(|_| made.undo())
 }
 
@@ -101,8 +122,12 @@ struct MountAttributes {
 #[allow(unsafe_code, reason = "neither nix nor rustix has mount_setattr")]
 fn set_attributes(tree: &OwnedFd, read_only: bool) -> std::io::Result<()> {
     const READ_ONLY: u64 = 1;
-    let attributes =
-        MountAttributes { set: if read_only { READ_ONLY } else { 0 }, clear: 0, propagation: libc::MS_SLAVE, user_namespace: 0 };
+    let attributes = MountAttributes {
+        set: if read_only { READ_ONLY } else { 0 },
+        clear: 0,
+        propagation: libc::MS_SLAVE,
+        user_namespace: 0,
+    };
     // SAFETY: the descriptor is open for the length of the call, the path is a NUL-terminated literal, and the structure is the
     // kernel's first version of mount_attr (32 bytes), whose size is passed along.
     let result = unsafe {
@@ -122,8 +147,14 @@ fn set_attributes(tree: &OwnedFd, read_only: bool) -> std::io::Result<()> {
 }
 
 /// Sees to it that a running container shows a volume: mounts it, unless that very volume is at its place already.
-pub(crate) fn show(first: &ProcessIdentity, subject: &Subject, volume: &VolumeMount) -> Result<(), IsolationError> {
-    let failed = |detail: String| IsolationError::new(NAME, format!("mount volume {}", volume.container_path), detail);
+pub(crate) fn show(
+    first: &ProcessIdentity,
+    subject: &Subject,
+    volume: &VolumeMount,
+) -> Result<(), IsolationError> {
+    let failed = |detail: String| {
+        IsolationError::new(NAME, format!("mount volume {}", volume.container_path), detail)
+    };
     let tree = detached(volume).map_err(failed)?;
     within(first, || match is_at_place(&tree, subject, volume)? {
         true => Ok(()),
@@ -136,24 +167,35 @@ pub(crate) fn show(first: &ProcessIdentity, subject: &Subject, volume: &VolumeMo
 /// numbers are needed: inodes repeat from one file system to the next.
 fn is_at_place(tree: &OwnedFd, subject: &Subject, volume: &VolumeMount) -> Result<bool, String> {
     let looking = |error: Errno| format!("looking at the mount point: {error}");
-    let sandbox = open_directory(subject.sandbox).map_err(|error| format!("opening the sandbox: {error}"))?;
+    let sandbox =
+        open_directory(subject.sandbox).map_err(|error| format!("opening the sandbox: {error}"))?;
     let there = match open_beneath(&sandbox, volume.container_path.as_ref()) {
         Ok(there) => fstat(&there).map_err(looking)?,
         // Nothing is there, or no directory: whoever mounts makes the one and refuses the other.
         Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(false),
         Err(error) => return Err(looking(error)),
     };
-    let wanted = fstat(tree).map_err(|error| format!("looking at {}: {error}", volume.source.display()))?;
+    let wanted =
+        fstat(tree).map_err(|error| format!("looking at {}: {error}", volume.source.display()))?;
     Ok((there.st_dev, there.st_ino) == (wanted.st_dev, wanted.st_ino))
 }
 
 /// Unmounts one volume of a running container; refuses while a process of the container uses it.
-pub(crate) fn remove(first: &ProcessIdentity, sandbox: &Path, container_path: &str) -> Result<(), IsolationError> {
-    let failed = |detail: String| IsolationError::new(NAME, format!("unmount volume {container_path}"), detail);
+pub(crate) fn remove(
+    first: &ProcessIdentity,
+    sandbox: &Path,
+    container_path: &str,
+) -> Result<(), IsolationError> {
+    let failed = |detail: String| {
+        IsolationError::new(NAME, format!("unmount volume {container_path}"), detail)
+    };
     let target = sandbox.join(container_path);
     within(first, || match unmount(&target, UnmountFlags::NOFOLLOW) {
         Ok(()) => Ok(()),
-        Err(Errno::BUSY) => Err("the container still uses it; let the task close its files there, or destroy it".to_string()),
+        Err(Errno::BUSY) => {
+            Err("the container still uses it; let the task close its files there, or destroy it"
+                .to_string())
+        }
         Err(error) => Err(error.to_string()),
     })
     .map_err(failed)
@@ -161,19 +203,26 @@ pub(crate) fn remove(first: &ProcessIdentity, sandbox: &Path, container_path: &s
 
 /// Runs `work` as if inside the container's mount namespace: in a thread of its own, which ends with it, because a thread that shares
 /// its file system state with others may not change namespace, and must not come back from one.
-fn within<R: Send>(first: &ProcessIdentity, work: impl FnOnce() -> Result<R, String> + Send) -> Result<R, String> {
+fn within<R: Send>(
+    first: &ProcessIdentity,
+    work: impl FnOnce() -> Result<R, String> + Send,
+) -> Result<R, String> {
     let path = format!("/proc/{}/ns/mnt", first.pid);
-    let namespace = std::fs::File::open(&path).map_err(|error| format!("opening {path}: {error}"))?;
+    let namespace =
+        std::fs::File::open(&path).map_err(|error| format!("opening {path}: {error}"))?;
     if !first.is_alive() {
         return Err("the container has ended".to_string());
     }
     std::thread::scope(|scope| {
         let inside = scope.spawn(move || {
             unshare(CloneFlags::CLONE_FS).map_err(|error| error.to_string())?;
-            setns(namespace, CloneFlags::CLONE_NEWNS).map_err(|error| format!("entering the container's mounts: {error}"))?;
+            setns(namespace, CloneFlags::CLONE_NEWNS)
+                .map_err(|error| format!("entering the container's mounts: {error}"))?;
             work()
         });
-        inside.join().unwrap_or_else(|_| Err("the thread that entered the container's mounts panicked".to_string()))
+        inside.join().unwrap_or_else(|_| {
+            Err("the thread that entered the container's mounts panicked".to_string())
+        })
     })
 }
 
@@ -185,12 +234,16 @@ pub(crate) fn probe(dir: &Path) -> Result<(), String> {
             let volume = VolumeMount::new(dir, "probe").read_only();
             let tree = detached(&volume)?;
             let target = open_directory(dir).map_err(|error| error.to_string())?;
-            let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-            move_mount(&tree, "", &target, "", flags).map_err(|error| format!("moving a mount: {error}"))?;
+            let flags =
+                MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+            move_mount(&tree, "", &target, "", flags)
+                .map_err(|error| format!("moving a mount: {error}"))?;
             match rustix::fs::openat(
                 CWD,
                 dir.join("probe"),
-                rustix::fs::OFlags::CREATE | rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::CLOEXEC,
+                rustix::fs::OFlags::CREATE
+                    | rustix::fs::OFlags::WRONLY
+                    | rustix::fs::OFlags::CLOEXEC,
                 rustix::fs::Mode::RUSR,
             ) {
                 Err(Errno::ROFS) => Ok(()),
@@ -205,7 +258,8 @@ pub(crate) fn probe(dir: &Path) -> Result<(), String> {
 /// Tries whether a pid namespace can be made; the trial makes one that never gets a process.
 pub(crate) fn probe_pid_namespace() -> Result<(), String> {
     std::thread::scope(|scope| {
-        let trial = scope.spawn(|| unshare(CloneFlags::CLONE_NEWPID).map_err(|error| error.to_string()));
+        let trial =
+            scope.spawn(|| unshare(CloneFlags::CLONE_NEWPID).map_err(|error| error.to_string()));
         trial.join().unwrap_or_else(|_| Err("the trial panicked".to_string()))
     })
 }
@@ -219,13 +273,23 @@ mod tests {
         let sandbox = tempfile::tempdir().unwrap();
         std::fs::create_dir(sandbox.path().join("var")).unwrap();
         let limits = crate::Limits::default();
-        let subject = Subject { id: "c", sandbox: sandbox.path(), volumes: &[], limits: &limits, owner: None, shim_pid: None };
+        let subject = Subject {
+            id: "c",
+            sandbox: sandbox.path(),
+            volumes: &[],
+            limits: &limits,
+            owner: None,
+            shim_pid: None,
+        };
         // No mount, but a plain directory: the kernel refuses to move it.
         let tree = open_directory(sandbox.path()).unwrap();
         let volume = VolumeMount::new(sandbox.path(), "var/lib/db");
         let error = place(&tree, &subject, &volume).unwrap_err();
         assert!(error.starts_with("mounting:"), "{error}");
         assert!(sandbox.path().join("var").is_dir());
-        assert!(!sandbox.path().join("var/lib").exists(), "no empty directory in place of a volume");
+        assert!(
+            !sandbox.path().join("var/lib").exists(),
+            "no empty directory in place of a volume"
+        );
     }
 }

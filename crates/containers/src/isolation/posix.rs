@@ -20,14 +20,18 @@ pub(crate) struct Posix {
 
 /// Links one volume into a sandbox.
 pub(crate) fn link(subject: &Subject, volume: &VolumeMount) -> Result<(), IsolationError> {
-    let failed = |error| IsolationError::new(NAME, format!("link volume {}", volume.container_path), error);
+    let failed =
+        |error| IsolationError::new(NAME, format!("link volume {}", volume.container_path), error);
     let sandbox = open_directory(subject.sandbox).map_err(failed)?;
-    make_link(&sandbox, volume.container_path.as_ref(), &volume.source, subject.owner).map_err(failed)
+    make_link(&sandbox, volume.container_path.as_ref(), &volume.source, subject.owner)
+        .map_err(failed)
 }
 
 /// Takes the link to one volume out of a sandbox.
 pub(crate) fn unlink(subject: &Subject, volume: &VolumeMount) -> Result<(), IsolationError> {
-    let failed = |error| IsolationError::new(NAME, format!("unlink volume {}", volume.container_path), error);
+    let failed = |error| {
+        IsolationError::new(NAME, format!("unlink volume {}", volume.container_path), error)
+    };
     let sandbox = match open_directory(subject.sandbox) {
         Ok(sandbox) => sandbox,
         // The sandbox is the caller's: when it is gone, so is the link.
@@ -64,7 +68,9 @@ impl Isolator for Posix {
 
     fn members(&self, subject: &Subject) -> Vec<i32> {
         match subject.shim_pid {
-            Some(shim) if self.counts_processes => descendants(shim).into_iter().map(|(pid, _)| pid).collect(),
+            Some(shim) if self.counts_processes => {
+                descendants(shim).into_iter().map(|(pid, _)| pid).collect()
+            }
             _ => Vec::new(),
         }
     }
@@ -85,9 +91,17 @@ impl Isolator for Posix {
 }
 
 fn ticks_per_s() -> f64 {
-    nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok().flatten().filter(|ticks| *ticks > 0).unwrap_or(100) as f64
+    nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK)
+        .ok()
+        .flatten()
+        .filter(|ticks| *ticks > 0)
+        .unwrap_or(100) as f64
 }
 
 fn page_bytes() -> u64 {
-    nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten().and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(4096)
+    nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)
+        .ok()
+        .flatten()
+        .and_then(|bytes| u64::try_from(bytes).ok())
+        .unwrap_or(4096)
 }

@@ -19,7 +19,10 @@ use crate::LaunchError;
 
 /// Lives as the first process and ends the process: nothing returns from here.
 pub(super) fn live(launch: &Launch, stream: UnixStream, oom_score: String) -> ! {
-    let code = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| act(launch, Line::new(stream), &oom_score))).unwrap_or(70);
+    let code = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        act(launch, Line::new(stream), &oom_score)
+    }))
+    .unwrap_or(70);
     std::process::exit(code)
 }
 
@@ -32,7 +35,9 @@ fn act(launch: &Launch, mut shim: Line, oom_score: &str) -> i32 {
     if !matches!(shim.hear::<ShimSays>(), Ok(Some(ShimSays::Go))) {
         return 1;
     }
-    let payload = enter(launch).and_then(|()| Waiting::fork(launch, oom_score)).and_then(|payload| payload.start(&mut shim));
+    let payload = enter(launch)
+        .and_then(|()| Waiting::fork(launch, oom_score))
+        .and_then(|payload| payload.start(&mut shim));
     let payload = match payload {
         Ok(payload) => payload,
         Err(error) => {
@@ -45,7 +50,9 @@ fn act(launch: &Launch, mut shim: Line, oom_score: &str) -> i32 {
     }
     let ended = match reap_until(payload) {
         Ok(WaitStatus::Exited(_, code)) => FirstSays::Ended { code: Some(code), signal: None },
-        Ok(WaitStatus::Signaled(_, signal, _)) => FirstSays::Ended { code: None, signal: Some(signal as i32) },
+        Ok(WaitStatus::Signaled(_, signal, _)) => {
+            FirstSays::Ended { code: None, signal: Some(signal as i32) }
+        }
         other => {
             eprintln!("waiting for the payload: {other:?}");
             return 1;
@@ -76,7 +83,9 @@ impl Waiting {
         let pipe = || std::io::pipe().map_err(|error| LaunchError::shim("make a pipe", error));
         let ((problems, problems_writer), (gate_reader, gate)) = (pipe()?, pipe()?);
         let own = nix::unistd::getpid();
-        match fork_single_threaded().map_err(|error| LaunchError::shim("fork the payload", error))? {
+        match fork_single_threaded()
+            .map_err(|error| LaunchError::shim("fork the payload", error))?
+        {
             ForkResult::Parent { child } => Ok(Waiting { pid: child, gate, problems }),
             ForkResult::Child => {
                 drop((problems, gate));
@@ -89,14 +98,17 @@ impl Waiting {
     fn start(mut self, shim: &mut Line) -> Result<Pid, LaunchError> {
         let mut said = Vec::new();
         let step = match shim.say(&FirstSays::Forked).and_then(|()| shim.hear::<ShimSays>()) {
-            Ok(Some(ShimSays::Exec)) => self.gate.write_all(&[1]).and_then(|()| self.problems.read_to_end(&mut said)),
+            Ok(Some(ShimSays::Exec)) => {
+                self.gate.write_all(&[1]).and_then(|()| self.problems.read_to_end(&mut said))
+            }
             // The shim is gone, and with the gate the payload.
             Ok(_) => Err(std::io::ErrorKind::BrokenPipe.into()),
             Err(error) => Err(error),
         };
         let problem = match (step, said.is_empty()) {
             (Ok(_), true) => return Ok(self.pid),
-            (Ok(_), false) => serde_json::from_slice(&said).unwrap_or_else(|error| LaunchError::shim("understand the payload", error)),
+            (Ok(_), false) => serde_json::from_slice(&said)
+                .unwrap_or_else(|error| LaunchError::shim("understand the payload", error)),
             (Err(error), _) => LaunchError::shim("lead the payload to its exec", error),
         };
         let _ = nix::sys::signal::kill(self.pid, Signal::SIGKILL);
@@ -109,7 +121,11 @@ impl Waiting {
 fn reap_until(payload: Pid) -> Result<WaitStatus, nix::Error> {
     loop {
         match waitpid(None, None) {
-            Ok(status @ (WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, _, _))) if pid == payload => return Ok(status),
+            Ok(status @ (WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, _, _)))
+                if pid == payload =>
+            {
+                return Ok(status)
+            }
             Ok(_) | Err(nix::Error::EINTR) => {}
             Err(error) => return Err(error),
         }

@@ -61,15 +61,23 @@ impl Shim {
     /// Detaches from the agent and learns what to run.
     fn begin(spec_dir: &Path) -> Result<Shim, String> {
         if process::own_threads() > 1 {
-            return Err("the shim must be the only thread of its process: call it first thing in main".to_string());
+            return Err(
+                "the shim must be the only thread of its process: call it first thing in main"
+                    .to_string(),
+            );
         }
         close_inherited();
         let dir = ContainerDir::at(spec_dir);
         let (lock, report) = take_stdio(&dir)?;
         detach().map_err(|error| format!("detaching from the agent: {error}"))?;
-        let launch = dir.launch().map_err(|error| error.to_string())?.ok_or("there is no launch.json: nothing to run")?;
-        let own = ProcessIdentity::of(std::process::id() as i32).ok_or("this process is not in /proc")?;
-        dir.write_shim(&ShimIdentity { shim: own.clone(), first: None }).map_err(|error| error.to_string())?;
+        let launch = dir
+            .launch()
+            .map_err(|error| error.to_string())?
+            .ok_or("there is no launch.json: nothing to run")?;
+        let own =
+            ProcessIdentity::of(std::process::id() as i32).ok_or("this process is not in /proc")?;
+        dir.write_shim(&ShimIdentity { shim: own.clone(), first: None })
+            .map_err(|error| error.to_string())?;
         Ok(Shim { dir, launch, own, lock: Some(lock), report: Some(report) })
     }
 
@@ -88,7 +96,9 @@ impl Shim {
             }
         };
         // Links stay until the container is forgotten, so that an ended sandbox can still be looked at; cgroups go now.
-        for isolator in self.launch.plan.isolators().iter().filter(|isolator| isolator.name() != "posix") {
+        for isolator in
+            self.launch.plan.isolators().iter().filter(|isolator| isolator.name() != "posix")
+        {
             if let Err(error) = isolator.cleanup(&self.launch.subject(Some(self.own.pid))) {
                 eprintln!("{error}");
             }
@@ -112,9 +122,11 @@ impl Shim {
         for isolator in &isolators {
             isolator.prepare(&subject)?;
         }
-        let (ours, theirs) = UnixStream::pair().map_err(|error| LaunchError::shim("make a socket pair", error))?;
+        let (ours, theirs) =
+            UnixStream::pair().map_err(|error| LaunchError::shim("make a socket pair", error))?;
         if self.launch.plan.namespaces {
-            nix::sched::unshare(CloneFlags::CLONE_NEWPID).map_err(|error| LaunchError::shim("make a pid namespace", error))?;
+            nix::sched::unshare(CloneFlags::CLONE_NEWPID)
+                .map_err(|error| LaunchError::shim("make a pid namespace", error))?;
         }
         let first = fork_single_threaded().map_err(|error| LaunchError::shim("fork", error))?;
         let first = match first {
@@ -127,7 +139,8 @@ impl Shim {
             }
         };
         drop(theirs);
-        let identity = ProcessIdentity::of(first.as_raw()).ok_or_else(|| LaunchError::shim("find", "its first process in /proc"))?;
+        let identity = ProcessIdentity::of(first.as_raw())
+            .ok_or_else(|| LaunchError::shim("find", "its first process in /proc"))?;
         // Written before the first process may do anything: whoever finds this container later knows whom to look for.
         self.dir.write_shim(&ShimIdentity { shim: self.own.clone(), first: Some(identity) })?;
         let mut stream = Line::new(ours);
@@ -149,7 +162,11 @@ impl Shim {
             .ok_or_else(|| LaunchError::shim("find", "the payload in /proc"))?;
         let pid = payload.pid;
         let subject = self.launch.subject(Some(self.own.pid));
-        self.launch.plan.isolators().iter().try_for_each(|isolator| isolator.attach(&subject, pid))?;
+        self.launch
+            .plan
+            .isolators()
+            .iter()
+            .try_for_each(|isolator| isolator.attach(&subject, pid))?;
         // Before and after: should we die in between, it may have run, and whoever finds this must not run it again.
         self.dir.write_payload(&Payload { payload: payload.clone(), execed: false })?;
         ask(stream, ShimSays::Exec, FirstSays::Running)?;
@@ -177,7 +194,8 @@ impl Shim {
             _ => (None, None),
         };
         let subject = self.launch.subject(Some(self.own.pid));
-        let oom_kills: u64 = self.launch.plan.isolators().iter().map(|isolator| isolator.oom_kills(&subject)).sum();
+        let oom_kills: u64 =
+            self.launch.plan.isolators().iter().map(|isolator| isolator.oom_kills(&subject)).sum();
         let oom_killed = oom_kills > 0 && code != Some(0);
         let how = match (code, signal) {
             (Some(code), _) => format!("exited with code {code}"),
@@ -185,7 +203,10 @@ impl Shim {
             (None, None) => "ended in a way that was not seen".to_string(),
         };
         let message = match oom_killed {
-            true => format!("{how} after meeting its memory limit of {} bytes", self.launch.spec.limits.mem_bytes),
+            true => format!(
+                "{how} after meeting its memory limit of {} bytes",
+                self.launch.spec.limits.mem_bytes
+            ),
             false => how,
         };
         Exit { code, signal, oom_killed, message }
@@ -214,7 +235,13 @@ fn close_inherited() {
         return;
     }
     let listed: Vec<i32> = std::fs::read_dir("/proc/self/fd")
-        .map(|entries| entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(|fd| *fd > 2).collect())
+        .map(|entries| {
+            entries
+                .flatten()
+                .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+                .filter(|fd| *fd > 2)
+                .collect()
+        })
         .unwrap_or_default();
     for fd in listed {
         // SAFETY: as above; the one descriptor that is already closed (the listing's own) answers EBADF.
@@ -225,17 +252,25 @@ fn close_inherited() {
 /// Moves lock (0) and report (1) to descriptors of their own that no payload inherits, and leaves nothing but the log (2) in their place.
 fn take_stdio(dir: &ContainerDir) -> Result<(File, File), String> {
     let copy = |fd: std::os::fd::BorrowedFd| -> Result<File, String> {
-        let own: OwnedFd = fd.try_clone_to_owned().map_err(|error| format!("copying a descriptor: {error}"))?;
+        let own: OwnedFd =
+            fd.try_clone_to_owned().map_err(|error| format!("copying a descriptor: {error}"))?;
         Ok(File::from(own))
     };
     let lock = copy(std::io::stdin().as_fd())?;
     let report = copy(std::io::stdout().as_fd())?;
-    let same = |one: std::fs::Metadata, other: std::fs::Metadata| (one.dev(), one.ino()) == (other.dev(), other.ino());
-    let is_ours = lock.metadata().and_then(|held| Ok(same(held, std::fs::metadata(dir.lock_path())?)));
+    let same = |one: std::fs::Metadata, other: std::fs::Metadata| {
+        (one.dev(), one.ino()) == (other.dev(), other.ino())
+    };
+    let is_ours =
+        lock.metadata().and_then(|held| Ok(same(held, std::fs::metadata(dir.lock_path())?)));
     if !is_ours.unwrap_or(false) {
         return Err("standard input is not this container's lock: only an agent's launcher can start a shim".to_string());
     }
-    let nothing = File::options().read(true).write(true).open("/dev/null").map_err(|error| format!("opening /dev/null: {error}"))?;
+    let nothing = File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/null")
+        .map_err(|error| format!("opening /dev/null: {error}"))?;
     nix::unistd::dup2_stdin(&nothing).map_err(|error| error.to_string())?;
     nix::unistd::dup2_stdout(&nothing).map_err(|error| error.to_string())?;
     Ok((lock, report))
@@ -248,14 +283,19 @@ fn detach() -> Result<(), nix::Error> {
     nix::sys::prctl::set_child_subreaper(true)?;
     nix::unistd::chdir("/")?;
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
-    for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM, Signal::SIGQUIT, Signal::SIGPIPE] {
+    for signal in
+        [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM, Signal::SIGQUIT, Signal::SIGPIPE]
+    {
         set_handler(signal, SigHandler::SigIgn)?;
     }
     set_handler(Signal::SIGCHLD, SigHandler::SigDfl)
 }
 
 /// Sets a signal to be ignored or to its default.
-#[allow(unsafe_code, reason = "nix marks signal() unsafe because a handler might be; these two are none")]
+#[allow(
+    unsafe_code,
+    reason = "nix marks signal() unsafe because a handler might be; these two are none"
+)]
 fn set_handler(signal: Signal, handler: SigHandler) -> Result<(), nix::Error> {
     // SAFETY: only SigIgn and SigDfl are passed, so no code runs in a signal context.
     unsafe { nix::sys::signal::signal(signal, handler) }.map(|_| ())
@@ -271,7 +311,8 @@ fn fork_single_threaded() -> Result<ForkResult, nix::Error> {
 /// Asks the out-of-memory killer to spare this process; returns what the payload gets instead. Only root may.
 fn shield_from_oom() -> String {
     let path = "/proc/self/oom_score_adj";
-    let own: i32 = std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+    let own: i32 =
+        std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
     let _ = std::fs::write(path, OOM_SCORE_NEVER);
     // An agent that is protected itself does not hand its protection on.
     own.max(0).to_string()

@@ -25,7 +25,13 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 const SHELL: &str = "/bin/sh";
 
 /// Becomes the payload; if that fails, says why through `problems` and ends the process.
-pub(super) fn become_it(launch: &Launch, parent: Pid, gate: PipeReader, mut problems: PipeWriter, oom_score: &str) -> ! {
+pub(super) fn become_it(
+    launch: &Launch,
+    parent: Pid,
+    gate: PipeReader,
+    mut problems: PipeWriter,
+    oom_score: &str,
+) -> ! {
     let attempt = std::panic::AssertUnwindSafe(|| {
         pass(gate, parent)?;
         try_to_become_it(launch, parent, oom_score)
@@ -47,7 +53,8 @@ fn pass(mut gate: PipeReader, parent: Pid) -> Result<(), LaunchError> {
 
 /// Has the kernel kill us when our parent dies, which it may have done already.
 fn die_with(parent: Pid) -> Result<(), LaunchError> {
-    let failed = |detail: String| LaunchError::shim("tie the payload's life to its parent's", detail);
+    let failed =
+        |detail: String| LaunchError::shim("tie the payload's life to its parent's", detail);
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(|error| failed(error.to_string()))?;
     match nix::unistd::getppid() == parent {
         true => Ok(()),
@@ -55,7 +62,11 @@ fn die_with(parent: Pid) -> Result<(), LaunchError> {
     }
 }
 
-fn try_to_become_it(launch: &Launch, parent: Pid, oom_score: &str) -> Result<Infallible, LaunchError> {
+fn try_to_become_it(
+    launch: &Launch,
+    parent: Pid,
+    oom_score: &str,
+) -> Result<Infallible, LaunchError> {
     let failed = |action: &'static str| move |error: Errno| LaunchError::shim(action, error);
     let spec = &launch.spec;
     nix::unistd::setsid().map_err(failed("give the payload a session"))?;
@@ -74,7 +85,8 @@ fn try_to_become_it(launch: &Launch, parent: Pid, oom_score: &str) -> Result<Inf
 /// Standard input from nowhere, output appended to the sandbox's files.
 fn redirect(sandbox: &Path, account: Option<&Account>) -> Result<(), LaunchError> {
     let open = |name: &str| -> Result<File, LaunchError> {
-        let failed = |error: std::io::Error| LaunchError::shim(format!("open {name} in the sandbox"), error);
+        let failed =
+            |error: std::io::Error| LaunchError::shim(format!("open {name} in the sandbox"), error);
         let file = OpenOptions::new()
             .append(true)
             .create(true)
@@ -83,12 +95,14 @@ fn redirect(sandbox: &Path, account: Option<&Account>) -> Result<(), LaunchError
             .open(sandbox.join(name))
             .map_err(failed)?;
         if let Some(account) = account.filter(|account| account.switch) {
-            std::os::unix::fs::fchown(&file, Some(account.uid), Some(account.gid)).map_err(failed)?;
+            std::os::unix::fs::fchown(&file, Some(account.uid), Some(account.gid))
+                .map_err(failed)?;
         }
         Ok(file)
     };
     let failed = |error: Errno| LaunchError::shim("redirect the payload's output", error);
-    let nothing = File::open("/dev/null").map_err(|error| LaunchError::shim("open /dev/null", error))?;
+    let nothing =
+        File::open("/dev/null").map_err(|error| LaunchError::shim("open /dev/null", error))?;
     nix::unistd::dup2_stdin(&nothing).map_err(failed)?;
     nix::unistd::dup2_stdout(&open("stdout")?).map_err(failed)?;
     nix::unistd::dup2_stderr(&open("stderr")?).map_err(failed)
@@ -104,7 +118,9 @@ fn switch_user(account: &Account) -> Result<(), Errno> {
 
 /// What the shim ignores, and what the agent's parent may have ignored or blocked, is the payload's own business again.
 fn restore_signals() -> Result<(), Errno> {
-    for signal in Signal::iterator().filter(|signal| !matches!(signal, Signal::SIGKILL | Signal::SIGSTOP)) {
+    for signal in
+        Signal::iterator().filter(|signal| !matches!(signal, Signal::SIGKILL | Signal::SIGSTOP))
+    {
         set_handler(signal, SigHandler::SigDfl)?;
     }
     nix::sys::signal::sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
@@ -125,12 +141,15 @@ fn execute(launch: &Launch) -> Result<Infallible, LaunchError> {
     }
     let (program, words): (&str, Vec<&str>) = match &spec.command {
         Command::Shell(line) => (SHELL, vec!["sh", "-c", line]),
-        Command::Argv { program, args } => (program, std::iter::once(program).chain(args).map(String::as_str).collect()),
+        Command::Argv { program, args } => {
+            (program, std::iter::once(program).chain(args).map(String::as_str).collect())
+        }
     };
     let words: Vec<CString> = words.into_iter().map(text).collect::<Result<_, _>>()?;
     let mut refused = None;
     for candidate in candidates(program, path) {
-        let name = CString::new(candidate.as_os_str().as_bytes()).map_err(|_| missing(program, "its path has a NUL byte"))?;
+        let name = CString::new(candidate.as_os_str().as_bytes())
+            .map_err(|_| missing(program, "its path has a NUL byte"))?;
         let Err(error) = execve(&name, &words, &environment);
         match error {
             Errno::ENOENT | Errno::ENOTDIR => {
@@ -144,17 +163,27 @@ fn execute(launch: &Launch) -> Result<Infallible, LaunchError> {
         }
     }
     Err(match refused {
-        Some((candidate, Errno::ENOENT)) => {
-            not_executable(program, format!("{}: its interpreter or loader is missing", candidate.display()))
+        Some((candidate, Errno::ENOENT)) => not_executable(
+            program,
+            format!("{}: its interpreter or loader is missing", candidate.display()),
+        ),
+        Some((candidate, error)) => {
+            not_executable(program, format!("{}: {error}", candidate.display()))
         }
-        Some((candidate, error)) => not_executable(program, format!("{}: {error}", candidate.display())),
-        None if program.contains('/') => missing(program, format!("looked from {}", spec.sandbox.display())),
+        None if program.contains('/') => {
+            missing(program, format!("looked from {}", spec.sandbox.display()))
+        }
         None => missing(program, format!("looked in PATH={path}")),
     })
 }
 
 /// A script without `#!` is run by the shell, as `execvp` does.
-fn run_by_shell(script: CString, words: Vec<CString>, environment: &[CString], program: &str) -> Result<Infallible, LaunchError> {
+fn run_by_shell(
+    script: CString,
+    words: Vec<CString>,
+    environment: &[CString],
+    program: &str,
+) -> Result<Infallible, LaunchError> {
     let mut all = vec![text(SHELL)?, script];
     all.extend(words.into_iter().skip(1));
     let Err(error) = execve(&text(SHELL)?, &all, environment);
@@ -165,12 +194,16 @@ fn run_by_shell(script: CString, words: Vec<CString>, environment: &[CString], p
 fn candidates(program: &str, path: &str) -> Vec<PathBuf> {
     match program.contains('/') {
         true => vec![PathBuf::from(program)],
-        false => path.split(':').map(|dir| Path::new(if dir.is_empty() { "." } else { dir }).join(program)).collect(),
+        false => path
+            .split(':')
+            .map(|dir| Path::new(if dir.is_empty() { "." } else { dir }).join(program))
+            .collect(),
     }
 }
 
 fn text(text: impl Into<Vec<u8>>) -> Result<CString, LaunchError> {
-    CString::new(text).map_err(|error| LaunchError::shim("pass the command line and environment", error))
+    CString::new(text)
+        .map_err(|error| LaunchError::shim("pass the command line and environment", error))
 }
 
 fn missing(program: &str, detail: impl Into<String>) -> LaunchError {

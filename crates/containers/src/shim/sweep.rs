@@ -19,7 +19,11 @@ const PAUSE_MAX: Duration = Duration::from_millis(100);
 pub(super) fn wait_first(first: Pid) -> WaitStatus {
     loop {
         match waitpid(None, None) {
-            Ok(status @ (WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, _, _))) if pid == first => return status,
+            Ok(status @ (WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, _, _)))
+                if pid == first =>
+            {
+                return status
+            }
             Ok(_) | Err(nix::Error::EINTR) => {}
             // No child left and the first one not seen: cannot happen while we are its parent, and means that it is gone.
             Err(_) => return WaitStatus::StillAlive,
@@ -35,7 +39,8 @@ pub(super) fn until_empty(launch: &Launch, own_pid: i32) {
     loop {
         let children_left = reap_what_ended();
         // Without a child there is no descendant either; only a cgroup can then still know of someone.
-        if !children_left && isolators.iter().all(|isolator| isolator.members(&subject).is_empty()) {
+        if !children_left && isolators.iter().all(|isolator| isolator.members(&subject).is_empty())
+        {
             return;
         }
         isolators.iter().for_each(|isolator| isolator.kill(&subject));

@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use holdfast_containers::{DestroyError, FoundState, LaunchError, Launcher, LauncherOptions, ShimCommand, WaitError};
+use holdfast_containers::{
+    DestroyError, FoundState, LaunchError, Launcher, LauncherOptions, ShimCommand, WaitError,
+};
 
 use crate::stage::{both, kill_9, lives, until, Stage, PATIENCE};
 
@@ -34,8 +36,17 @@ fn a_shim_killed_with_9_takes_the_payload_with_it_and_the_container_is_lost() {
         assert!(below.iter().all(|pid| !lives(*pid)), "what is called lost does not live");
         assert!(stage.cgroups().is_empty());
         stage.restart();
-        assert!(matches!(stage.launcher().recover().unwrap()[0].state, FoundState::Lost { .. }), "and it stays lost");
-        assert!(matches!(stage.launcher().start(&spec), Err(holdfast_containers::LaunchError::AlreadyEnded { .. })), "never run twice");
+        assert!(
+            matches!(stage.launcher().recover().unwrap()[0].state, FoundState::Lost { .. }),
+            "and it stays lost"
+        );
+        assert!(
+            matches!(
+                stage.launcher().start(&spec),
+                Err(holdfast_containers::LaunchError::AlreadyEnded { .. })
+            ),
+            "never run twice"
+        );
     });
 }
 
@@ -45,14 +56,21 @@ fn a_start_that_fails_with_survivors_keeps_its_files_until_they_are_gone() {
     let stage = Stage::new(false);
     let runtime_dir = stage.dir.path().join("other");
     let line = "setsid sleep 1000 < /dev/null > /dev/null 2>&1 & exit 0";
-    let shim = ShimCommand { program: "/bin/sh".into(), leading_args: vec!["-c".into(), line.into()] };
-    let hasty = LauncherOptions { isolate: false, destroy_timeout_ms: 0, ..LauncherOptions::default() };
+    let shim =
+        ShimCommand { program: "/bin/sh".into(), leading_args: vec!["-c".into(), line.into()] };
+    let hasty =
+        LauncherOptions { isolate: false, destroy_timeout_ms: 0, ..LauncherOptions::default() };
     let launcher = Launcher::open_with(&runtime_dir, shim.clone(), hasty).unwrap();
     let spec = stage.spec("true");
-    let Err(LaunchError::NotEmpty { pids, .. }) = launcher.start(&spec) else { panic!("a survivor is not noticed") };
+    let Err(LaunchError::NotEmpty { pids, .. }) = launcher.start(&spec) else {
+        panic!("a survivor is not noticed")
+    };
     assert!(pids.iter().all(|pid| lives(*pid)) && !pids.is_empty(), "{pids:?}");
     assert_eq!(launcher.list().unwrap().len(), 1, "what may live is not forgotten");
-    assert!(matches!(launcher.start(&spec), Err(LaunchError::NotEmpty { .. })), "and not started a second time");
+    assert!(
+        matches!(launcher.start(&spec), Err(LaunchError::NotEmpty { .. })),
+        "and not started a second time"
+    );
     assert!(matches!(launcher.destroy(&spec.id), Err(DestroyError::StillAlive { .. })));
     drop(launcher);
     let patient = LauncherOptions { isolate: false, ..LauncherOptions::default() };
@@ -96,7 +114,11 @@ fn a_daemon_that_left_its_session_and_its_parent_is_dead_before_the_exit_is_told
         let last = std::fs::read(spec.sandbox.join("beat")).unwrap();
         let looked = Instant::now();
         until("some time passes", || looked.elapsed().as_millis() > 60);
-        assert_eq!(std::fs::read(spec.sandbox.join("beat")).unwrap(), last, "somebody still writes");
+        assert_eq!(
+            std::fs::read(spec.sandbox.join("beat")).unwrap(),
+            last,
+            "somebody still writes"
+        );
     });
 }
 
@@ -124,13 +146,22 @@ fn destroy_does_without_a_shim_that_is_stopped() {
         let mut options = stage.options();
         options.destroy_timeout_ms = 400;
         stage.close();
-        let launcher = holdfast_containers::Launcher::open_with(stage.runtime_dir(), crate::stage::shim(), options).unwrap();
+        let launcher = holdfast_containers::Launcher::open_with(
+            stage.runtime_dir(),
+            crate::stage::shim(),
+            options,
+        )
+        .unwrap();
         let spec = stage.spec("sleep 1000 & setsid sleep 1000 & echo up; wait");
         launcher.start(&spec).unwrap();
         stage.until_output(&spec.id, "up");
         let shim = stage.shim_pid(&spec.id);
         let below = beneath(shim);
-        assert!(std::process::Command::new("kill").args(["-STOP", &shim.to_string()]).status().unwrap().success());
+        assert!(std::process::Command::new("kill")
+            .args(["-STOP", &shim.to_string()])
+            .status()
+            .unwrap()
+            .success());
         let destroyed = launcher.destroy(&spec.id).unwrap();
         assert!(below.iter().chain([&shim]).all(|pid| !lives(*pid)));
         assert_eq!(destroyed.exit.unwrap().signal, Some(9));
@@ -146,7 +177,11 @@ fn a_first_process_killed_with_9_ends_the_container_with_it() {
         let pid = stage.launcher().start(&spec).unwrap().pid;
         stage.until_output(&spec.id, "up");
         let below = beneath(stage.shim_pid(&spec.id));
-        let first = below.iter().copied().find(|first| *first != pid && beneath(*first).contains(&pid)).unwrap();
+        let first = below
+            .iter()
+            .copied()
+            .find(|first| *first != pid && beneath(*first).contains(&pid))
+            .unwrap();
         kill_9(first);
         let exit = stage.launcher().wait(&spec.id).unwrap();
         assert_eq!(exit.signal, Some(9));
@@ -161,10 +196,23 @@ fn waiting_and_destroying_at_once_agree() {
         let launcher = stage.launcher();
         launcher.start(&spec).unwrap();
         std::thread::scope(|scope| {
-            let waiters: Vec<_> = (0..4).map(|_| scope.spawn(|| launcher.wait_timeout(&spec.id, PATIENCE).unwrap().unwrap())).collect();
-            let destroyers: Vec<_> = (0..4).map(|_| scope.spawn(|| launcher.destroy(&spec.id).unwrap().exit.unwrap())).collect();
-            let exits: Vec<_> = waiters.into_iter().chain(destroyers).map(|thread| thread.join().unwrap()).collect();
-            assert!(exits.iter().all(|exit| *exit == exits[0] && exit.signal == Some(9)), "{exits:?}");
+            let waiters: Vec<_> = (0..4)
+                .map(|_| {
+                    scope.spawn(|| launcher.wait_timeout(&spec.id, PATIENCE).unwrap().unwrap())
+                })
+                .collect();
+            let destroyers: Vec<_> = (0..4)
+                .map(|_| scope.spawn(|| launcher.destroy(&spec.id).unwrap().exit.unwrap()))
+                .collect();
+            let exits: Vec<_> = waiters
+                .into_iter()
+                .chain(destroyers)
+                .map(|thread| thread.join().unwrap())
+                .collect();
+            assert!(
+                exits.iter().all(|exit| *exit == exits[0] && exit.signal == Some(9)),
+                "{exits:?}"
+            );
         });
     });
 }
@@ -174,8 +222,10 @@ fn beneath(pid: i32) -> Vec<i32> {
     let mut found = Vec::new();
     let mut parents = vec![pid];
     while let Some(parent) = parents.pop() {
-        let text = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap_or_default();
-        let children: Vec<i32> = text.split_ascii_whitespace().map(|pid| pid.parse().unwrap()).collect();
+        let text = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"))
+            .unwrap_or_default();
+        let children: Vec<i32> =
+            text.split_ascii_whitespace().map(|pid| pid.parse().unwrap()).collect();
         found.extend(&children);
         parents.extend(children);
     }

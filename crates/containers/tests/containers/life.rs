@@ -12,7 +12,10 @@ fn it_finds_its_environment_its_directory_and_nothing_of_the_agents() {
         spec.environment.insert("GREETING".into(), "hello, world = yes".into());
         let (exit, output) = stage.run_spec(&spec);
         assert!(exit.succeeded(), "{exit:?}");
-        let mut lines: Vec<&str> = output.lines().filter(|line| !line.starts_with("PWD=") && !line.starts_with("_=")).collect();
+        let mut lines: Vec<&str> = output
+            .lines()
+            .filter(|line| !line.starts_with("PWD=") && !line.starts_with("_="))
+            .collect();
         lines.retain(|line| !line.starts_with("SHLVL=") && !line.starts_with("OLDPWD="));
         lines.sort_unstable();
         let mut wanted = vec![
@@ -31,7 +34,8 @@ fn it_finds_its_environment_its_directory_and_nothing_of_the_agents() {
 fn arguments_arrive_unchanged_and_programs_are_found_in_its_path() {
     both(|stage| {
         let mut spec = stage.spec("");
-        let args: Vec<String> = ["%s|", "a b", "$HOME", "", "'\"", "ü\n"].map(String::from).to_vec();
+        let args: Vec<String> =
+            ["%s|", "a b", "$HOME", "", "'\"", "ü\n"].map(String::from).to_vec();
         spec.command = Command::Argv { program: "printf".into(), args };
         assert_eq!(stage.run_spec(&spec).1, "a b|$HOME||'\"|ü\n|");
 
@@ -39,7 +43,11 @@ fn arguments_arrive_unchanged_and_programs_are_found_in_its_path() {
         let tools = spec.sandbox.join("tools");
         std::fs::create_dir(&tools).unwrap();
         std::fs::write(tools.join("own"), "echo own $1\n").unwrap();
-        std::fs::set_permissions(tools.join("own"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        std::fs::set_permissions(
+            tools.join("own"),
+            std::os::unix::fs::PermissionsExt::from_mode(0o755),
+        )
+        .unwrap();
         spec.environment.insert("PATH".into(), format!("/nonexistent:{}", tools.display()));
         spec.command = Command::Argv { program: "own".into(), args: vec!["x".into()] };
         assert_eq!(stage.run_spec(&spec).1, "own x\n", "a script without #! is run by the shell");
@@ -47,7 +55,11 @@ fn arguments_arrive_unchanged_and_programs_are_found_in_its_path() {
         again.sandbox = spec.sandbox.clone();
         again.command = Command::Argv { program: "tools/own".into(), args: vec!["y".into()] };
         stage.run_spec(&again);
-        assert_eq!(stage.output(&spec.id), "own x\nown y\n", "relative to the sandbox, and output is appended");
+        assert_eq!(
+            stage.output(&spec.id),
+            "own x\nown y\n",
+            "relative to the sandbox, and output is appended"
+        );
     });
 }
 
@@ -56,11 +68,19 @@ fn exit_codes_and_signals_are_told_apart() {
     both(|stage| {
         for code in [0, 1, 7, 127, 137, 255] {
             let (exit, _) = stage.run(&format!("exit {code}"));
-            assert_eq!((exit.code, exit.signal, exit.oom_killed), (Some(code), None, false), "{exit:?}");
+            assert_eq!(
+                (exit.code, exit.signal, exit.oom_killed),
+                (Some(code), None, false),
+                "{exit:?}"
+            );
         }
         for signal in [9, 15, 6] {
             let (exit, _) = stage.run(&format!("kill -{signal} $$"));
-            assert_eq!((exit.code, exit.signal, exit.oom_killed), (None, Some(signal), false), "{exit:?}");
+            assert_eq!(
+                (exit.code, exit.signal, exit.oom_killed),
+                (None, Some(signal), false),
+                "{exit:?}"
+            );
         }
     });
 }
@@ -68,14 +88,21 @@ fn exit_codes_and_signals_are_told_apart() {
 #[test]
 fn signals_reach_it_although_its_shim_ignores_them() {
     both(|stage| {
-        let spec = stage.spec("trap 'echo term; exit 5' TERM; echo up; while :; do sleep 0.05; done");
+        let spec =
+            stage.spec("trap 'echo term; exit 5' TERM; echo up; while :; do sleep 0.05; done");
         stage.launcher().start(&spec).unwrap();
         stage.until_output(&spec.id, "up");
         stage.launcher().signal(&spec.id, 15).unwrap();
         let exit = stage.launcher().wait(&spec.id).unwrap();
         assert_eq!(exit.code, Some(5));
-        assert!(matches!(stage.launcher().signal(&spec.id, 15), Err(SignalError::NotRunning { .. })));
-        assert!(matches!(stage.launcher().signal(&spec.id, 0), Err(SignalError::Invalid { number: 0 })));
+        assert!(matches!(
+            stage.launcher().signal(&spec.id, 15),
+            Err(SignalError::NotRunning { .. })
+        ));
+        assert!(matches!(
+            stage.launcher().signal(&spec.id, 0),
+            Err(SignalError::Invalid { number: 0 })
+        ));
 
         // Ignored by the shim, default for the payload.
         let spec = stage.spec("exec sleep 1000");
@@ -92,7 +119,10 @@ fn the_pid_is_the_payloads_and_wait_has_a_time_limit() {
         let started = stage.launcher().start(&spec).unwrap();
         let name = || std::fs::read_to_string(format!("/proc/{}/comm", started.pid)).unwrap();
         until("the shell becomes what it executes", || name() == "sleep\n");
-        assert_eq!(stage.launcher().wait_timeout(&spec.id, std::time::Duration::from_millis(20)).unwrap(), None);
+        assert_eq!(
+            stage.launcher().wait_timeout(&spec.id, std::time::Duration::from_millis(20)).unwrap(),
+            None
+        );
         stage.launcher().destroy(&spec.id).unwrap();
         let exit = stage.launcher().wait_timeout(&spec.id, PATIENCE).unwrap().unwrap();
         assert_eq!(exit.signal, Some(9));
@@ -127,7 +157,8 @@ fn it_runs_as_its_user_and_its_user_owns_what_it_needs() {
         stage.launcher().start(&spec).unwrap();
         stage.until_output(&spec.id, "PPid");
         assert!(stage.output(&spec.id).starts_with("nobody\n"));
-        let uid = |path: &std::path::Path| std::os::unix::fs::MetadataExt::uid(&path.metadata().unwrap());
+        let uid =
+            |path: &std::path::Path| std::os::unix::fs::MetadataExt::uid(&path.metadata().unwrap());
         let nobody = uid(&spec.sandbox.join("made"));
         assert_ne!(nobody, 0);
         assert_eq!(uid(&volume), nobody, "the volume's root is given to the user");
@@ -148,17 +179,32 @@ fn its_shim_is_detached_from_the_agent() {
         let shim = stage.shim_pid(&spec.id);
         let stat = std::fs::read_to_string(format!("/proc/{shim}/stat")).unwrap();
         let fields: Vec<&str> = stat[stat.rfind(')').unwrap() + 2..].split(' ').collect();
-        assert_eq!((fields[2], fields[3]), (shim.to_string().as_str(), shim.to_string().as_str()), "its own group and session");
+        assert_eq!(
+            (fields[2], fields[3]),
+            (shim.to_string().as_str(), shim.to_string().as_str()),
+            "its own group and session"
+        );
         let open = || -> Vec<String> {
             std::fs::read_dir(format!("/proc/{shim}/fd"))
                 .unwrap()
-                .filter_map(|entry| Some(std::fs::read_link(entry.unwrap().path()).ok()?.display().to_string()))
-                .filter(|target| target != "/dev/null" && !target.ends_with("/lock") && !target.ends_with("/shim.log"))
+                .filter_map(|entry| {
+                    Some(std::fs::read_link(entry.unwrap().path()).ok()?.display().to_string())
+                })
+                .filter(|target| {
+                    target != "/dev/null"
+                        && !target.ends_with("/lock")
+                        && !target.ends_with("/shim.log")
+                })
                 .collect()
         };
-        until("the report's pipe is closed", || open().iter().all(|target| !target.starts_with("pipe")));
+        until("the report's pipe is closed", || {
+            open().iter().all(|target| !target.starts_with("pipe"))
+        });
         assert_eq!(open().len(), 1, "only its line to the first process: {:?}", open());
-        assert_eq!(std::fs::read_link(format!("/proc/{shim}/cwd")).unwrap(), std::path::Path::new("/"));
+        assert_eq!(
+            std::fs::read_link(format!("/proc/{shim}/cwd")).unwrap(),
+            std::path::Path::new("/")
+        );
     });
 }
 

@@ -35,7 +35,8 @@ fn meeting_the_memory_limit_is_told_and_hurts_nobody_else() {
 #[test]
 fn use_is_measured() {
     both(|stage| {
-        let spec = stage.spec("i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; sleep 1000 & echo up; wait");
+        let spec = stage
+            .spec("i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; sleep 1000 & echo up; wait");
         stage.launcher().start(&spec).unwrap();
         stage.until_output(&spec.id, "up");
         let usage = stage.launcher().usage(&spec.id).unwrap();
@@ -63,7 +64,10 @@ fn limits_change_while_it_runs_and_not_below_what_is_used() {
         stage.until_output(&spec.id, "up");
         let limits = |mem_bytes| Limits { cpus_thousandths: 2000, mem_bytes, cpu_is_ceiling: true };
         let refused = stage.launcher().update_limits(&spec.id, limits(16 << 20)).unwrap_err();
-        assert!(matches!(&refused, UpdateLimitsError::Isolation(error) if error.detail.contains("in use")), "{refused}");
+        assert!(
+            matches!(&refused, UpdateLimitsError::Isolation(error) if error.detail.contains("in use")),
+            "{refused}"
+        );
         stage.launcher().update_limits(&spec.id, limits(64 << 20)).unwrap();
         assert_eq!(stage.launcher().usage(&spec.id).unwrap().mem_limit_bytes, 64 << 20);
         std::fs::write(spec.sandbox.join("go"), "").unwrap();
@@ -89,7 +93,9 @@ fn a_fork_bomb_ends_in_its_container() {
         let mut spec = spec;
         spec.limits.mem_bytes = 64 << 20;
         stage.launcher().start(&spec).unwrap();
-        until("it has grown or died", || stage.launcher().usage(&spec.id).map_or(true, |usage| usage.processes > 20));
+        until("it has grown or died", || {
+            stage.launcher().usage(&spec.id).map_or(true, |usage| usage.processes > 20)
+        });
         let destroyed = stage.launcher().destroy(&spec.id).unwrap();
         assert!(destroyed.exit.is_some());
         assert!(stage.cgroups().is_empty());

@@ -1,6 +1,8 @@
 //! What is not started, why, and that nothing of it is left.
 
-use holdfast_containers::{check_container_path, Command, LaunchError, Launcher, ShimCommand, VolumeMount};
+use holdfast_containers::{
+    check_container_path, Command, LaunchError, Launcher, ShimCommand, VolumeMount,
+};
 
 use crate::stage::{at, both, is_root, Stage};
 
@@ -19,10 +21,14 @@ fn a_missing_program_is_named() {
             let volume = stage.volume("v");
             spec.volumes = vec![at(&volume, "data")];
             let error = stage.launcher().start(&spec).unwrap_err();
-            assert!(matches!(&error, LaunchError::MissingProgram { program: named, .. } if named == program), "{error}");
+            assert!(
+                matches!(&error, LaunchError::MissingProgram { program: named, .. } if named == program),
+                "{error}"
+            );
             assert!(error.to_string().contains(program));
             left_nothing(stage, &spec.id);
-            assert!(std::fs::symlink_metadata(spec.sandbox.join("data")).map_or(true, |found| !found.is_symlink()));
+            assert!(std::fs::symlink_metadata(spec.sandbox.join("data"))
+                .map_or(true, |found| !found.is_symlink()));
             // The same id may be used again: it never ran.
             spec.command = Command::Shell("exit 2".into());
             assert_eq!(stage.run_spec(&spec).0.code, Some(2));
@@ -36,8 +42,14 @@ fn a_program_that_cannot_run_is_not_called_missing() {
         let mut spec = stage.spec("");
         std::fs::write(spec.sandbox.join("plain"), "x").unwrap();
         std::fs::write(spec.sandbox.join("script"), "#!/no/such/interpreter\n").unwrap();
-        std::fs::set_permissions(spec.sandbox.join("script"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        for (program, reason) in [("./plain", "EACCES"), ("./script", "interpreter"), ("/", "EACCES")] {
+        std::fs::set_permissions(
+            spec.sandbox.join("script"),
+            std::os::unix::fs::PermissionsExt::from_mode(0o755),
+        )
+        .unwrap();
+        for (program, reason) in
+            [("./plain", "EACCES"), ("./script", "interpreter"), ("/", "EACCES")]
+        {
             spec.command = Command::Argv { program: program.into(), args: vec![] };
             let error = stage.launcher().start(&spec).unwrap_err();
             assert!(
@@ -57,7 +69,10 @@ fn a_bad_container_path_is_refused_with_its_field() {
             let mut spec = stage.spec("true");
             spec.volumes = vec![at(&volume, "good"), at(&volume, path)];
             let error = stage.launcher().start(&spec).unwrap_err();
-            assert!(matches!(&error, LaunchError::InvalidField { field, .. } if field == "volumes[1].container_path"), "{path:?}: {error}");
+            assert!(
+                matches!(&error, LaunchError::InvalidField { field, .. } if field == "volumes[1].container_path"),
+                "{path:?}: {error}"
+            );
             assert!(check_container_path(path).is_err());
             left_nothing(stage, &spec.id);
         }
@@ -84,7 +99,9 @@ fn ids_sandboxes_and_users_that_are_not() {
         for id in ["", "x", "../../../tmp/x", "6F1C8A52-5A0A-4F6E-9D9B-0C4B7C2E1A11"] {
             let mut spec = stage.spec("true");
             spec.id = id.into();
-            assert!(matches!(stage.launcher().start(&spec), Err(LaunchError::InvalidField { field, .. }) if field == "id"));
+            assert!(
+                matches!(stage.launcher().start(&spec), Err(LaunchError::InvalidField { field, .. }) if field == "id")
+            );
         }
         let mut spec = stage.spec("true");
         std::fs::remove_dir(&spec.sandbox).unwrap();
@@ -92,10 +109,15 @@ fn ids_sandboxes_and_users_that_are_not() {
         assert!(!spec.sandbox.exists());
         spec = stage.spec("true");
         spec.user = Some("no-such-user-here".into());
-        assert!(matches!(stage.launcher().start(&spec), Err(LaunchError::UnknownUser { user }) if user == "no-such-user-here"));
+        assert!(
+            matches!(stage.launcher().start(&spec), Err(LaunchError::UnknownUser { user }) if user == "no-such-user-here")
+        );
         if !is_root() {
             spec.user = Some("root".into());
-            assert!(matches!(stage.launcher().start(&spec), Err(LaunchError::CannotSwitchUser { .. })));
+            assert!(matches!(
+                stage.launcher().start(&spec),
+                Err(LaunchError::CannotSwitchUser { .. })
+            ));
         }
     });
 }
@@ -108,7 +130,10 @@ fn output_does_not_follow_a_link() {
         std::fs::write(&victim, "whole").unwrap();
         std::os::unix::fs::symlink(&victim, spec.sandbox.join("stdout")).unwrap();
         let error = stage.launcher().start(&spec).unwrap_err();
-        assert!(matches!(&error, LaunchError::Shim { action, .. } if action.contains("stdout")), "{error}");
+        assert!(
+            matches!(&error, LaunchError::Shim { action, .. } if action.contains("stdout")),
+            "{error}"
+        );
         assert_eq!(std::fs::read_to_string(victim).unwrap(), "whole");
     });
 }
@@ -123,7 +148,10 @@ fn a_shim_that_is_missing_or_no_shim_is_reported() {
         ("/bin/sh", vec!["-c", "echo broken >&2"], "broken"),
         ("/bin/sh", vec!["-c", "echo nonsense"], "nothing to its log"),
     ] {
-        let shim = ShimCommand { program: program.into(), leading_args: args.into_iter().map(Into::into).collect() };
+        let shim = ShimCommand {
+            program: program.into(),
+            leading_args: args.into_iter().map(Into::into).collect(),
+        };
         let launcher = Launcher::open_with(stage.runtime_dir(), shim, stage.options()).unwrap();
         let error = launcher.start(&spec).unwrap_err();
         assert!(error.to_string().contains(wanted), "{error}");
@@ -136,7 +164,10 @@ fn a_shim_that_hangs_is_killed() {
     let mut stage = Stage::new(false);
     let spec = stage.spec("true");
     stage.close();
-    let shim = ShimCommand { program: "/bin/sh".into(), leading_args: vec!["-c".into(), "exec sleep 1000".into()] };
+    let shim = ShimCommand {
+        program: "/bin/sh".into(),
+        leading_args: vec!["-c".into(), "exec sleep 1000".into()],
+    };
     let mut options = stage.options();
     options.start_timeout_ms = 50;
     options.destroy_timeout_ms = 500;
@@ -154,9 +185,13 @@ fn children_named(name: &str) -> Vec<i32> {
         .unwrap()
         .flatten()
         .filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok())
-        .flat_map(|text| text.split_ascii_whitespace().map(|pid| pid.parse::<i32>().unwrap()).collect::<Vec<_>>())
+        .flat_map(|text| {
+            text.split_ascii_whitespace().map(|pid| pid.parse::<i32>().unwrap()).collect::<Vec<_>>()
+        })
         .filter(|pid| {
-            crate::stage::lives(*pid) && std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim() == name)
+            crate::stage::lives(*pid)
+                && std::fs::read_to_string(format!("/proc/{pid}/comm"))
+                    .is_ok_and(|comm| comm.trim() == name)
         })
         .collect()
 }
@@ -167,8 +202,12 @@ fn a_shim_started_by_hand_refuses() {
     let spec = stage.spec("exec sleep 1000");
     stage.launcher().start(&spec).unwrap();
     let dir = stage.runtime_dir().join("containers").join(&spec.id);
-    let output = std::process::Command::new(crate::stage::shim().program).arg(&dir).output().unwrap();
+    let output =
+        std::process::Command::new(crate::stage::shim().program).arg(&dir).output().unwrap();
     assert!(!output.status.success());
-    assert!(String::from_utf8_lossy(&output.stderr).contains("only an agent's launcher"), "{output:?}");
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("only an agent's launcher"),
+        "{output:?}"
+    );
     assert!(stage.launcher().start(&spec).unwrap().already_running);
 }

@@ -20,16 +20,20 @@ fn the_next_agent_finds_what_runs_and_what_has_ended() {
         stage.launcher().start(&ends_meanwhile).unwrap();
         stage.close();
         std::fs::write(ends_meanwhile.sandbox.join("go"), "").unwrap();
-        let exit_file = stage.runtime_dir().join("containers").join(&ends_meanwhile.id).join("exit.json");
+        let exit_file =
+            stage.runtime_dir().join("containers").join(&ends_meanwhile.id).join("exit.json");
         until("it ends while no agent is there", || exit_file.exists());
         stage.open();
 
         let mut found = stage.launcher().recover().unwrap();
         assert!(found.is_sorted_by(|one, other| one.id <= other.id));
-        let mut take = |id: &str| found.remove(found.iter().position(|found| found.id == id).unwrap()).state;
+        let mut take =
+            |id: &str| found.remove(found.iter().position(|found| found.id == id).unwrap()).state;
         assert_eq!(take(&runs.id), FoundState::Running { pid });
         assert!(matches!(take(&ended.id), FoundState::Exited(exit) if exit.code == Some(3)));
-        assert!(matches!(take(&ends_meanwhile.id), FoundState::Exited(exit) if exit.code == Some(6)));
+        assert!(
+            matches!(take(&ends_meanwhile.id), FoundState::Exited(exit) if exit.code == Some(6))
+        );
         assert!(found.is_empty());
 
         let again = stage.launcher().start(&runs).unwrap();
@@ -44,10 +48,16 @@ fn the_next_agent_finds_what_runs_and_what_has_ended() {
 // tidy: ignore is the point: the child process of another test, not a test
 #[ignore = "no test by itself: an_agent_killed_with_9_leaves_its_containers_running runs it as a process of its own"]
 fn agent_process() {
-    let dir = std::env::var_os(AGENT_STAGE).map(std::path::PathBuf::from).expect("told where to play");
+    let dir =
+        std::env::var_os(AGENT_STAGE).map(std::path::PathBuf::from).expect("told where to play");
     let text = std::fs::read_to_string(dir.join("agent.json")).unwrap();
-    let (isolate, parent, spec): (bool, String, holdfast_containers::ContainerSpec) = serde_json::from_str(&text).unwrap();
-    let options = holdfast_containers::LauncherOptions { isolate, cgroup_parent: parent, ..Default::default() };
+    let (isolate, parent, spec): (bool, String, holdfast_containers::ContainerSpec) =
+        serde_json::from_str(&text).unwrap();
+    let options = holdfast_containers::LauncherOptions {
+        isolate,
+        cgroup_parent: parent,
+        ..Default::default()
+    };
     let launcher = Launcher::open_with(dir.join("run"), shim(), options).unwrap();
     launcher.start(&spec).unwrap();
     std::fs::write(dir.join("agent.up"), "").unwrap();
@@ -87,8 +97,13 @@ fn many_starts_of_one_id_run_it_once() {
         let spec = stage.spec("echo started; exec sleep 1000");
         let launcher = stage.launcher();
         let pids: Vec<(i32, bool)> = std::thread::scope(|scope| {
-            let starts: Vec<_> = (0..8).map(|_| scope.spawn(|| launcher.start(&spec).unwrap())).collect();
-            starts.into_iter().map(|start| start.join().unwrap()).map(|started| (started.pid, started.already_running)).collect()
+            let starts: Vec<_> =
+                (0..8).map(|_| scope.spawn(|| launcher.start(&spec).unwrap())).collect();
+            starts
+                .into_iter()
+                .map(|start| start.join().unwrap())
+                .map(|started| (started.pid, started.already_running))
+                .collect()
         });
         assert!(pids.iter().all(|(pid, _)| *pid == pids[0].0), "{pids:?}");
         assert_eq!(pids.iter().filter(|(_, again)| !again).count(), 1);
@@ -149,7 +164,8 @@ fn a_reused_pid_is_not_taken_for_the_shim() {
         until("the payload dies with its shim", || !lives(pid));
         let dir = stage.runtime_dir().join("containers").join(&spec.id);
         for name in ["shim.json", "started.json"] {
-            let mut value: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(dir.join(name)).unwrap()).unwrap();
+            let mut value: serde_json::Value =
+                serde_json::from_str(&std::fs::read_to_string(dir.join(name)).unwrap()).unwrap();
             let own = serde_json::Value::from(std::process::id());
             for part in ["shim", "first", "payload"] {
                 if let Some(identity) = value.get_mut(part).filter(|part| !part.is_null()) {
@@ -171,13 +187,19 @@ fn damaged_files_of_one_container_do_not_hide_the_others() {
         let (damaged, whole) = (stage.spec("exec sleep 1000"), stage.spec("exec sleep 1000"));
         let pid = stage.launcher().start(&damaged).unwrap().pid;
         stage.launcher().start(&whole).unwrap();
-        std::fs::write(stage.runtime_dir().join("containers").join(&damaged.id).join("started.json"), "{").unwrap();
+        std::fs::write(
+            stage.runtime_dir().join("containers").join(&damaged.id).join("started.json"),
+            "{",
+        )
+        .unwrap();
         stage.restart();
         let found = stage.launcher().recover().unwrap();
         assert_eq!(found.len(), 2);
         for found in found {
             match (found.id == damaged.id, found.state) {
-                (true, FoundState::Lost { message }) => assert!(message.contains("started.json"), "{message}"),
+                (true, FoundState::Lost { message }) => {
+                    assert!(message.contains("started.json"), "{message}")
+                }
                 (false, FoundState::Running { .. }) => {}
                 (_, state) => panic!("{}: {state:?}", found.id),
             }
@@ -191,7 +213,11 @@ fn damaged_files_of_one_container_do_not_hide_the_others() {
             let damaged = stage.spec("setsid sleep 1000 & echo up; wait");
             let pid = stage.launcher().start(&damaged).unwrap().pid;
             stage.until_output(&damaged.id, "up");
-            std::fs::write(stage.runtime_dir().join("containers").join(&damaged.id).join(name), "{").unwrap();
+            std::fs::write(
+                stage.runtime_dir().join("containers").join(&damaged.id).join(name),
+                "{",
+            )
+            .unwrap();
             assert!(stage.launcher().destroy(&damaged.id).unwrap().exit.is_some());
             assert!(!lives(pid));
             stage.launcher().forget(&damaged.id).unwrap();
@@ -205,5 +231,9 @@ fn two_agents_on_one_directory_are_one_too_many() {
     let stage = Stage::new(false);
     let second = Launcher::open_with(stage.runtime_dir(), shim(), stage.options());
     assert!(matches!(second, Err(OpenError::InUse { .. })));
-    assert_eq!(stage.launcher().destroy(&new_id()).unwrap().exit, None, "an unknown container is empty");
+    assert_eq!(
+        stage.launcher().destroy(&new_id()).unwrap().exit,
+        None,
+        "an unknown container is empty"
+    );
 }

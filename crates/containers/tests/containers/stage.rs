@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use holdfast_containers::{
-    stage_sandbox, Command, ContainerSpec, Exit, FoundState, Launcher, LauncherOptions, Limits, ShimCommand, VolumeMount,
+    stage_sandbox, Command, ContainerSpec, Exit, FoundState, Launcher, LauncherOptions, Limits,
+    ShimCommand, VolumeMount,
 };
 
 /// How long a test waits for what must happen.
@@ -27,7 +28,8 @@ pub struct Stage {
 
 /// We are root, so that isolation can be had.
 pub fn is_root() -> bool {
-    fs::metadata("/proc/self").map(|found| std::os::unix::fs::MetadataExt::uid(&found)).unwrap_or(1) == 0
+    fs::metadata("/proc/self").map(|found| std::os::unix::fs::MetadataExt::uid(&found)).unwrap_or(1)
+        == 0
 }
 
 /// With all the isolation that the machine has (when root), and with none.
@@ -61,18 +63,26 @@ pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
 
 /// The process exists and is no zombie.
 pub fn lives(pid: i32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/stat"))
-        .is_ok_and(|text| !text[text.rfind(')').unwrap() + 1..].trim_start().starts_with(['Z', 'X']))
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|text| {
+        !text[text.rfind(')').unwrap() + 1..].trim_start().starts_with(['Z', 'X'])
+    })
 }
 
 /// The program that becomes a shim.
 pub fn shim() -> ShimCommand {
-    ShimCommand { program: env!("CARGO_BIN_EXE_holdfast-container-shim").into(), leading_args: vec![] }
+    ShimCommand {
+        program: env!("CARGO_BIN_EXE_holdfast-container-shim").into(),
+        leading_args: vec![],
+    }
 }
 
 /// Sends SIGKILL, as an operator's `kill -9` does.
 pub fn kill_9(pid: i32) {
-    assert!(std::process::Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
+    assert!(std::process::Command::new("kill")
+        .args(["-9", &pid.to_string()])
+        .status()
+        .unwrap()
+        .success());
 }
 
 /// A fresh id.
@@ -85,13 +95,22 @@ impl Stage {
         let dir = tempfile::tempdir().unwrap();
         // Payloads of other users must be able to reach their sandboxes.
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let mut stage = Stage { dir, isolate, cgroup_parent: format!("holdfast-test-{}", new_id()), launcher: None };
+        let mut stage = Stage {
+            dir,
+            isolate,
+            cgroup_parent: format!("holdfast-test-{}", new_id()),
+            launcher: None,
+        };
         stage.open();
         stage
     }
 
     pub fn options(&self) -> LauncherOptions {
-        LauncherOptions { isolate: self.isolate, cgroup_parent: self.cgroup_parent.clone(), ..LauncherOptions::default() }
+        LauncherOptions {
+            isolate: self.isolate,
+            cgroup_parent: self.cgroup_parent.clone(),
+            ..LauncherOptions::default()
+        }
     }
 
     pub fn runtime_dir(&self) -> PathBuf {
@@ -99,7 +118,8 @@ impl Stage {
     }
 
     pub fn open(&mut self) {
-        self.launcher = Some(Launcher::open_with(self.runtime_dir(), shim(), self.options()).unwrap());
+        self.launcher =
+            Some(Launcher::open_with(self.runtime_dir(), shim(), self.options()).unwrap());
     }
 
     /// The agent is gone and another one comes.
@@ -170,8 +190,11 @@ impl Stage {
     pub fn number_in(&self, path: &Path) -> i32 {
         let mut number = 0;
         until("a number in a file", || {
-            number =
-                fs::read_to_string(path).ok().filter(|text| text.ends_with('\n')).and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+            number = fs::read_to_string(path)
+                .ok()
+                .filter(|text| text.ends_with('\n'))
+                .and_then(|text| text.trim().parse().ok())
+                .unwrap_or(0);
             number != 0
         });
         number
@@ -179,13 +202,20 @@ impl Stage {
 
     /// The shim's process, from its own file.
     pub fn shim_pid(&self, id: &str) -> i32 {
-        let text = fs::read_to_string(self.runtime_dir().join("containers").join(id).join("shim.json")).unwrap();
+        let text =
+            fs::read_to_string(self.runtime_dir().join("containers").join(id).join("shim.json"))
+                .unwrap();
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         value["shim"]["pid"].as_i64().unwrap() as i32
     }
 
     pub fn state(&self, id: &str) -> Option<FoundState> {
-        self.launcher().list().unwrap().into_iter().find(|found| found.id == id).map(|found| found.state)
+        self.launcher()
+            .list()
+            .unwrap()
+            .into_iter()
+            .find(|found| found.id == id)
+            .map(|found| found.state)
     }
 
     /// Cgroups that this stage's containers have now, on all hierarchies.
@@ -193,7 +223,9 @@ impl Stage {
         cgroup_roots()
             .iter()
             .filter_map(|root| fs::read_dir(root.join(&self.cgroup_parent)).ok())
-            .flat_map(|entries| entries.flatten().filter(|entry| entry.path().is_dir()).map(|entry| entry.path()))
+            .flat_map(|entries| {
+                entries.flatten().filter(|entry| entry.path().is_dir()).map(|entry| entry.path())
+            })
             .collect()
     }
 }

@@ -15,7 +15,8 @@ fn a_volume_is_there_under_a_path_of_several_parts_and_keeps_what_is_written() {
         assert_eq!(output, "v");
         assert_eq!(std::fs::read_to_string(volume.join("new")).unwrap(), "new\n");
         stage.launcher().forget(&spec.id).unwrap();
-        assert!(std::fs::symlink_metadata(spec.sandbox.join("var/lib/db")).map_or(true, |found| !found.is_symlink()));
+        assert!(std::fs::symlink_metadata(spec.sandbox.join("var/lib/db"))
+            .map_or(true, |found| !found.is_symlink()));
         assert_eq!(std::fs::read_to_string(volume.join("kept")).unwrap(), "v");
     });
 }
@@ -29,7 +30,11 @@ fn a_volume_is_seen_inside_and_not_outside() {
         stage.launcher().start(&spec).unwrap();
         stage.until_output(&spec.id, "up");
         assert_eq!(stage.output(&spec.id), "vup\n");
-        assert_eq!(std::fs::read_dir(spec.sandbox.join("data")).unwrap().count(), 0, "an empty directory to the host");
+        assert_eq!(
+            std::fs::read_dir(spec.sandbox.join("data")).unwrap().count(),
+            0,
+            "an empty directory to the host"
+        );
         assert!(!mountinfo().contains(spec.sandbox.to_str().unwrap()));
         // What collects sandboxes cannot reach it, not even while it is mounted.
         std::fs::remove_dir_all(&spec.sandbox).unwrap();
@@ -59,7 +64,9 @@ fn read_only_refuses_writes_beside_a_writable_view_of_the_same() {
         let (_, output) = stage.run_spec(&spec);
         assert_eq!(output, "vrefused\ny\n");
         assert!(!volume.join("x").exists());
-        assert!(std::fs::read_to_string(spec.sandbox.join("stderr")).unwrap().contains("Read-only"));
+        assert!(std::fs::read_to_string(spec.sandbox.join("stderr"))
+            .unwrap()
+            .contains("Read-only"));
     });
 }
 
@@ -77,18 +84,29 @@ fn volumes_come_to_a_running_container_and_leave_it() {
         stage.until_output(&spec.id, "up");
         assert_eq!(stage.output(&spec.id), "oneotherup\n");
         // A shell that looks at the file holds the volume for a moment: then the call refuses, and is repeated.
-        crate::stage::until("it is not in use", || match stage.launcher().remove_volumes(&spec.id, &["b/c".into()]) {
-            Ok(()) => true,
-            Err(UpdateVolumesError::Isolation(_)) => false,
-            Err(error) => panic!("{error}"),
+        crate::stage::until("it is not in use", || {
+            match stage.launcher().remove_volumes(&spec.id, &["b/c".into()]) {
+                Ok(()) => true,
+                Err(UpdateVolumesError::Isolation(_)) => false,
+                Err(error) => panic!("{error}"),
+            }
         });
         stage.until_output(&spec.id, "gone");
-        assert!(matches!(stage.launcher().remove_volumes(&spec.id, &["b/c".into()]), Err(UpdateVolumesError::NoSuchVolume { .. })));
+        assert!(matches!(
+            stage.launcher().remove_volumes(&spec.id, &["b/c".into()]),
+            Err(UpdateVolumesError::NoSuchVolume { .. })
+        ));
         assert_eq!(std::fs::read_to_string(other.join("kept")).unwrap(), "other");
         let clash = stage.launcher().add_volumes(&spec.id, &[at(&other, "a/b")]).unwrap_err();
-        assert!(matches!(clash, UpdateVolumesError::Refused(LaunchError::InvalidField { .. })), "{clash}");
+        assert!(
+            matches!(clash, UpdateVolumesError::Refused(LaunchError::InvalidField { .. })),
+            "{clash}"
+        );
         stage.launcher().destroy(&spec.id).unwrap();
-        assert!(matches!(stage.launcher().add_volumes(&spec.id, &[at(&other, "z")]), Err(UpdateVolumesError::NotRunning { .. })));
+        assert!(matches!(
+            stage.launcher().add_volumes(&spec.id, &[at(&other, "z")]),
+            Err(UpdateVolumesError::NotRunning { .. })
+        ));
     });
 }
 
@@ -110,7 +128,8 @@ fn a_volume_that_comes_later_can_be_read_only_and_one_in_use_does_not_leave() {
 /// What a crash of the agent leaves between a volume's record and its mount.
 fn record_only(stage: &Stage, id: &str, volume: &holdfast_containers::VolumeMount) {
     let path = stage.runtime_dir().join("containers").join(id).join("launch.json");
-    let mut launch: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let mut launch: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     launch["spec"]["volumes"].as_array_mut().unwrap().push(serde_json::to_value(volume).unwrap());
     std::fs::write(&path, serde_json::to_vec(&launch).unwrap()).unwrap();
 }
@@ -119,7 +138,9 @@ fn record_only(stage: &Stage, id: &str, volume: &holdfast_containers::VolumeMoun
 fn a_volume_that_was_recorded_and_not_mounted_is_mounted_when_it_is_asked_for_again() {
     both(|stage| {
         let volume = stage.volume("v");
-        let spec = stage.spec("while [ ! -e a/b/kept ]; do sleep 0.02; done; cat a/b/kept; echo up; exec sleep 1000");
+        let spec = stage.spec(
+            "while [ ! -e a/b/kept ]; do sleep 0.02; done; cat a/b/kept; echo up; exec sleep 1000",
+        );
         stage.launcher().start(&spec).unwrap();
         record_only(stage, &spec.id, &at(&volume, "a/b"));
         if stage.launcher().isolation().namespaces {
@@ -139,10 +160,17 @@ fn a_volume_that_is_mounted_is_not_mounted_once_more() {
         let mut spec = stage.spec("exec sleep 1000");
         spec.volumes = vec![at(&volume, "a")];
         let pid = stage.launcher().start(&spec).unwrap().pid;
-        let mounts = || std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap().lines().count();
+        let mounts =
+            || std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap().lines().count();
         let before = mounts();
-        stage.launcher().add_volumes(&spec.id, &[at(&volume, "a"), at(&volume, "b").read_only()]).unwrap();
-        stage.launcher().add_volumes(&spec.id, &[at(&volume, "a"), at(&volume, "b").read_only()]).unwrap();
+        stage
+            .launcher()
+            .add_volumes(&spec.id, &[at(&volume, "a"), at(&volume, "b").read_only()])
+            .unwrap();
+        stage
+            .launcher()
+            .add_volumes(&spec.id, &[at(&volume, "a"), at(&volume, "b").read_only()])
+            .unwrap();
         assert_eq!(mounts(), before + 1);
     });
 }
@@ -155,7 +183,10 @@ fn what_stands_in_place_of_a_recorded_volume_is_told() {
         stage.launcher().start(&spec).unwrap();
         record_only(stage, &spec.id, &at(&volume, "a"));
         std::fs::write(spec.sandbox.join("a"), "not a volume").unwrap();
-        assert!(matches!(stage.launcher().add_volumes(&spec.id, &[at(&volume, "a")]), Err(UpdateVolumesError::Isolation(_))));
+        assert!(matches!(
+            stage.launcher().add_volumes(&spec.id, &[at(&volume, "a")]),
+            Err(UpdateVolumesError::Isolation(_))
+        ));
     });
 }
 
@@ -168,7 +199,10 @@ fn a_planted_link_does_not_lead_a_mount_elsewhere() {
         std::os::unix::fs::symlink(&elsewhere, spec.sandbox.join("trap")).unwrap();
         stage.launcher().start(&spec).unwrap();
         for path in ["trap", "trap/x"] {
-            assert!(matches!(stage.launcher().add_volumes(&spec.id, &[at(&volume, path)]), Err(UpdateVolumesError::Isolation(_))));
+            assert!(matches!(
+                stage.launcher().add_volumes(&spec.id, &[at(&volume, path)]),
+                Err(UpdateVolumesError::Isolation(_))
+            ));
         }
         let mut started = stage.spec("true");
         std::os::unix::fs::symlink(&elsewhere, started.sandbox.join("trap")).unwrap();
@@ -183,14 +217,18 @@ fn a_disk_can_be_unmounted_while_a_stranger_runs() {
     isolated(|stage: &mut Stage| {
         let (disks, disk) = (stage.dir.path().join("disks"), stage.dir.path().join("disks/one"));
         std::fs::create_dir_all(&disk).unwrap();
-        let mount = |args: &[&str]| std::process::Command::new("mount").args(args).status().unwrap().success();
+        let mount = |args: &[&str]| {
+            std::process::Command::new("mount").args(args).status().unwrap().success()
+        };
         // Shared, as systemd makes the whole tree: only then a container can follow the host.
         assert!(mount(&["--bind", disks.to_str().unwrap(), disks.to_str().unwrap()]));
         assert!(mount(&["--make-shared", disks.to_str().unwrap()]));
         assert!(mount(&["-t", "tmpfs", "none", disk.to_str().unwrap()]));
         let spec = stage.spec("exec sleep 1000");
         let pid = stage.launcher().start(&spec).unwrap().pid;
-        assert!(std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap().contains(disk.to_str().unwrap()));
+        assert!(std::fs::read_to_string(format!("/proc/{pid}/mountinfo"))
+            .unwrap()
+            .contains(disk.to_str().unwrap()));
         assert!(std::process::Command::new("umount").arg(&disk).status().unwrap().success());
         let inside = std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap();
         assert!(std::process::Command::new("umount").arg(&disks).status().unwrap().success());

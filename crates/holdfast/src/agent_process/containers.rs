@@ -1,6 +1,6 @@
 //! Hands on processes: plans of the mind become containers, their ends become inputs.
 //!
-//! What is asked about one container is done in the order asked (see `lanes`), so a container is never started after it was destroyed.
+//! What is asked about one container is done in the order asked (see `keyed_queues`), so a container is never started after it was destroyed.
 //! Never says that a container has ended, or did not start, while anything of it may run: its volumes stay with it until then.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,15 +11,17 @@ use std::time::Duration;
 
 use anyhow::Context;
 use holdfast_agent::{ContainerPlan, Exit, Found, Input, Payload, VolumePlan};
-use holdfast_containers::{Command, ContainerSpec, FoundState, Launcher, Limits, ShimCommand, VolumeMount};
+use holdfast_containers::{
+    Command, ContainerSpec, FoundState, Launcher, Limits, ShimCommand, VolumeMount,
+};
 use holdfast_model::{AgentLedger, ContainerId, Mode};
 
 use super::disks::{place_of, wanted, Places};
-use super::lanes::{spawn, Lanes};
+use super::keyed_queues::{spawn, KeyedQueues};
 use super::sandboxes::Sandboxes;
 use super::shell::AgentShell;
 use crate::cli::settings_agent::AgentSettings;
-use crate::mind_loop::Inbox;
+use crate::core_loop::Inbox;
 
 /// How long executors look for a restarted agent before they give up.
 const RECOVERY_TIMEOUT: &str = "15mins";
@@ -34,7 +36,7 @@ pub struct Containers(Arc<Inner>);
 
 struct Inner {
     launcher: Launcher,
-    lanes: Lanes<ContainerId>,
+    keyed_queues: KeyedQueues<ContainerId>,
     /// Containers whose end was asked for and has not come yet.
     ending: Mutex<BTreeSet<ContainerId>>,
     sandboxes: Sandboxes,
@@ -49,14 +51,29 @@ impl Containers {
     ///
     /// # Errors
     /// When another agent uses it.
-    pub fn open(dir: &Path, address: SocketAddr, settings: &AgentSettings, inbox: Inbox<AgentShell>) -> anyhow::Result<Containers> {
+    pub fn open(
+        dir: &Path,
+        address: SocketAddr,
+        settings: &AgentSettings,
+        inbox: Inbox<AgentShell>,
+    ) -> anyhow::Result<Containers> {
         let program = std::env::current_exe().context("cannot find this program's own file")?;
-        let shim = ShimCommand { program: program.clone(), leading_args: vec!["container-shim".into()] };
+        let shim =
+            ShimCommand { program: program.clone(), leading_args: vec!["container-shim".into()] };
         let launcher = Launcher::open(dir.join("containers"), shim)?;
         let sandboxes = Sandboxes::below(dir);
         let registration_timeout = settings.executor_registration_timeout;
-        let (lanes, ending) = (Lanes::default(), Mutex::default());
-        Ok(Containers(Arc::new(Inner { launcher, lanes, ending, sandboxes, inbox, address, program, registration_timeout })))
+        let (keyed_queues, ending) = (KeyedQueues::default(), Mutex::default());
+        Ok(Containers(Arc::new(Inner {
+            launcher,
+            keyed_queues,
+            ending,
+            sandboxes,
+            inbox,
+            address,
+            program,
+            registration_timeout,
+        })))
     }
 
     /// The sandboxes.
@@ -72,7 +89,10 @@ impl Containers {
         let mut all = Vec::new();
         for found in self.0.launcher.recover()? {
             let Ok(container) = ContainerId::parse(&found.id) else {
-                tracing::warn!("the containers' directory holds `{}`, which is no container; it is left alone", found.id);
+                tracing::warn!(
+                    "the containers' directory holds `{}`, which is no container; it is left alone",
+                    found.id
+                );
                 continue;
             };
             let state = match found.state {
@@ -88,7 +108,11 @@ impl Containers {
             };
             all.push((container, state));
         }
-        let known = ledger.executors.values().filter(|it| all.iter().all(|(container, _)| *container != it.container)).count();
+        let known = ledger
+            .executors
+            .values()
+            .filter(|it| all.iter().all(|(container, _)| *container != it.container))
+            .count();
         if 0 < known {
             tracing::info!("{known} containers of the ledger were never started");
         }
@@ -98,7 +122,7 @@ impl Containers {
     /// Starts a container, after a look at each of its volumes; one whose end was asked for meanwhile is not started any more.
     pub fn start(&self, plan: ContainerPlan, places: Places) {
         let this = self.clone();
-        self.0.lanes.push(plan.container, move || {
+        self.0.keyed_queues.push(plan.container, move || {
             let outcome = match this.ending().contains(&plan.container) {
                 true => Err("it was ended before it was started".to_owned()),
                 false => this.start_now(&plan, &places),
@@ -123,17 +147,24 @@ impl Containers {
     /// Follows what a running container may use, and shows it new volumes, each after a look at it.
     pub fn update(&self, plan: ContainerPlan, places: Places) {
         let this = self.clone();
-        self.0.lanes.push(plan.container, move || {
+        self.0.keyed_queues.push(plan.container, move || {
             let id = plan.container.to_string();
             if let Err(error) = this.0.launcher.update_limits(&id, limits(&plan)) {
                 tracing::warn!("cannot change what container {id} may use: {error}");
             }
             let show = |volume: &VolumePlan| {
-                let shown =
-                    this.volume(volume, &places).and_then(|it| this.0.launcher.add_volumes(&id, &[it]).map_err(|it| it.to_string()));
-                shown.inspect_err(|why| tracing::error!("cannot show volume {} to container {id}: {why}", volume.label.claim))
+                let shown = this.volume(volume, &places).and_then(|it| {
+                    this.0.launcher.add_volumes(&id, &[it]).map_err(|it| it.to_string())
+                });
+                shown.inspect_err(|why| {
+                    tracing::error!(
+                        "cannot show volume {} to container {id}: {why}",
+                        volume.label.claim
+                    )
+                })
             };
-            let shown = plan.volumes.iter().map(|volume| (volume.label.claim, show(volume))).collect();
+            let shown =
+                plan.volumes.iter().map(|volume| (volume.label.claim, show(volume))).collect();
             this.0.inbox.tell_blocking(Input::ContainerUpdated(plan.container, shown));
         });
     }
@@ -146,7 +177,7 @@ impl Containers {
     /// Removes what is left of a container; its sandbox stays.
     pub fn forget(&self, container: ContainerId) {
         let this = self.clone();
-        self.0.lanes.push(container, move || {
+        self.0.keyed_queues.push(container, move || {
             if let Err(error) = this.0.launcher.forget(&container.to_string()) {
                 tracing::warn!("cannot forget container {container}: {error}");
             }
@@ -156,7 +187,9 @@ impl Containers {
     fn watch(&self, container: ContainerId) {
         let this = self.clone();
         spawn("watch-container", move || match this.0.launcher.wait(&container.to_string()) {
-            Ok(exit) => this.0.inbox.tell_blocking(Input::ContainerExited(container, exit_of(&exit))),
+            Ok(exit) => {
+                this.0.inbox.tell_blocking(Input::ContainerExited(container, exit_of(&exit)))
+            }
             // Its keeper is gone; nothing may run on unwatched.
             Err(error) => this.end(container, error.to_string()),
         });
@@ -167,7 +200,7 @@ impl Containers {
             return; // It is on its way, and will be told.
         }
         let this = self.clone();
-        self.0.lanes.push(container, move || {
+        self.0.keyed_queues.push(container, move || {
             this.empty(container);
             this.ending().remove(&container);
             let exit = Exit { status: 137, out_of_memory: false, message };
@@ -179,7 +212,10 @@ impl Containers {
     fn empty(&self, container: ContainerId) {
         let mut pause = EMPTY_RETRY_MIN;
         while let Err(error) = self.0.launcher.destroy(&container.to_string()) {
-            tracing::error!("cannot end container {container}, which is tried again in {} s: {error}", pause.as_secs());
+            tracing::error!(
+                "cannot end container {container}, which is tried again in {} s: {error}",
+                pause.as_secs()
+            );
             // tidy: sleep is the point: the kernel does not say when a process that could not be killed has gone
             std::thread::sleep(pause);
             pause = (pause * 2).min(EMPTY_RETRY_MAX);
@@ -191,9 +227,16 @@ impl Containers {
     }
 
     fn spec(&self, plan: &ContainerPlan, places: &Places) -> Result<ContainerSpec, String> {
-        let volumes = plan.volumes.iter().map(|it| self.volume(it, places)).collect::<Result<_, _>>()?;
+        let volumes =
+            plan.volumes.iter().map(|it| self.volume(it, places)).collect::<Result<_, _>>()?;
         let user = self.user(plan);
-        let sandbox = self.0.sandboxes.stage(&plan.agent, &plan.framework, &plan.executor, plan.container, user.as_deref())?;
+        let sandbox = self.0.sandboxes.stage(
+            &plan.agent,
+            &plan.framework,
+            &plan.executor,
+            plan.container,
+            user.as_deref(),
+        )?;
         let environment = self.environment(plan, &sandbox);
         let command = self.command(plan)?;
         Ok(ContainerSpec {
@@ -218,28 +261,43 @@ impl Containers {
     fn volume(&self, volume: &VolumePlan, places: &Places) -> Result<VolumeMount, String> {
         let open = place_of(places, volume.label.disk)?;
         let cluster = holdfast_model::ClusterId(open.label().cluster_uuid);
-        let checked = holdfast_volumes::check_volume(&open, &wanted(&volume.label, cluster)).map_err(|fault| fault.to_string());
+        let checked = holdfast_volumes::check_volume(&open, &wanted(&volume.label, cluster))
+            .map_err(|fault| fault.to_string());
         if let Err(why) = &checked {
             // Not only this launch fails: the claim itself cannot be used, and whoever asks must see that.
             self.0.inbox.tell_blocking(Input::VolumeChecked(volume.label.claim, Err(why.clone())));
         }
         let read_only = volume.mode == Mode::ReadOnly;
-        checked.map(|source| VolumeMount { source, container_path: volume.container_path.clone(), read_only })
+        checked.map(|source| VolumeMount {
+            source,
+            container_path: volume.container_path.clone(),
+            read_only,
+        })
     }
 
     fn command(&self, plan: &ContainerPlan) -> Result<Command, String> {
-        let own = |verb: &str| Command::Argv { program: self.0.program.to_string_lossy().into_owned(), args: vec![verb.to_owned()] };
+        let own = |verb: &str| Command::Argv {
+            program: self.0.program.to_string_lossy().into_owned(),
+            args: vec![verb.to_owned()],
+        };
         match plan.payload {
             Payload::CommandExecutor => Ok(own("command-executor")),
             Payload::DefaultExecutor => Ok(own("default-executor")),
             Payload::Custom => {
-                let command = plan.info.command.as_ref().ok_or("executor.command: a custom executor needs a command")?;
+                let command = plan
+                    .info
+                    .command
+                    .as_ref()
+                    .ok_or("executor.command: a custom executor needs a command")?;
                 let value = command.value.clone().unwrap_or_default();
                 if command.shell {
                     return Ok(Command::Shell(value));
                 }
                 // In Mesos `arguments` begins with argv[0], which programs rarely look at.
-                Ok(Command::Argv { program: value, args: command.arguments.iter().skip(1).cloned().collect() })
+                Ok(Command::Argv {
+                    program: value,
+                    args: command.arguments.iter().skip(1).cloned().collect(),
+                })
             }
         }
     }
@@ -268,7 +326,9 @@ impl Containers {
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))
         .collect();
-        if let Some(command) = plan.info.command.as_ref().filter(|_| plan.payload == Payload::Custom) {
+        if let Some(command) =
+            plan.info.command.as_ref().filter(|_| plan.payload == Payload::Custom)
+        {
             environment.extend(command.environment.iter().cloned());
         }
         environment
@@ -276,7 +336,11 @@ impl Containers {
 }
 
 fn limits(plan: &ContainerPlan) -> Limits {
-    Limits { cpus_thousandths: plan.cpus_thousandths, mem_bytes: plan.mem_mb << 20, cpu_is_ceiling: false }
+    Limits {
+        cpus_thousandths: plan.cpus_thousandths,
+        mem_bytes: plan.mem_mb << 20,
+        cpu_is_ceiling: false,
+    }
 }
 
 fn exit_of(exit: &holdfast_containers::Exit) -> Exit {

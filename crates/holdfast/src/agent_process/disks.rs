@@ -16,7 +16,7 @@ use holdfast_volumes::{DiskConfig, DiskHold, DiskLabel, HoldFault, OpenDisk, Ope
 
 use super::machine::{disk_resource, root_size_mb, DiskPlan, MachinePlan};
 use super::shell::AgentShell;
-use crate::mind_loop::{now, or_die_loudly, Inbox};
+use crate::core_loop::{now, or_die_loudly, Inbox};
 
 /// How many volumes are made at once at most.
 const MAKE_MAX: usize = 256;
@@ -53,7 +53,9 @@ impl Disks {
         let (jobs, work) = channel();
         let places = Places::default();
         let worker = Worker::new(plan, places.clone(), inbox);
-        std::thread::Builder::new().name("disks".to_owned()).spawn(move || or_die_loudly("disks", || worker.run(&work)))?;
+        std::thread::Builder::new()
+            .name("disks".to_owned())
+            .spawn(move || or_die_loudly("disks", || worker.run(&work)))?;
         Ok(Disks { jobs, places })
     }
 
@@ -132,7 +134,17 @@ struct Worker {
 impl Worker {
     fn new(plan: MachinePlan, places: Places, inbox: Inbox<AgentShell>) -> Worker {
         let (holds, fresh, told) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Worker { plan, places, inbox, cluster: None, linger: Duration::ZERO, holds, fresh, told, patience: None }
+        Worker {
+            plan,
+            places,
+            inbox,
+            cluster: None,
+            linger: Duration::ZERO,
+            holds,
+            fresh,
+            told,
+            patience: None,
+        }
     }
 
     fn run(mut self, work: &Receiver<Job>) {
@@ -168,15 +180,21 @@ impl Worker {
         let mut by_disk: BTreeMap<DiskId, Vec<VolumeLabel>> = BTreeMap::new();
         labels.into_iter().for_each(|label| by_disk.entry(label.disk).or_default().push(label));
         for (disk, labels) in by_disk {
-            let outcomes: Vec<Result<(), String>> = match (place_of(&self.places, disk), self.cluster) {
-                (Ok(open), Some(cluster)) => {
-                    let wanted: Vec<_> = labels.iter().map(|it| wanted(it, cluster)).collect();
-                    let made = holdfast_volumes::make_volumes(&open, &wanted);
-                    made.into_iter().map(|it| it.map(drop).map_err(|fault| fault.to_string())).collect()
-                }
-                (Err(why), _) => labels.iter().map(|_| Err(why.clone())).collect(),
-                (_, None) => labels.iter().map(|_| Err("the disks are not open yet".to_owned())).collect(),
-            };
+            let outcomes: Vec<Result<(), String>> =
+                match (place_of(&self.places, disk), self.cluster) {
+                    (Ok(open), Some(cluster)) => {
+                        let wanted: Vec<_> = labels.iter().map(|it| wanted(it, cluster)).collect();
+                        let made = holdfast_volumes::make_volumes(&open, &wanted);
+                        made.into_iter()
+                            .map(|it| it.map(drop).map_err(|fault| fault.to_string()))
+                            .collect()
+                    }
+                    (Err(why), _) => labels.iter().map(|_| Err(why.clone())).collect(),
+                    (_, None) => labels
+                        .iter()
+                        .map(|_| Err("the disks are not open yet".to_owned()))
+                        .collect(),
+                };
             for (label, outcome) in labels.into_iter().zip(outcomes) {
                 self.inbox.tell_blocking(Input::VolumeMade(label.claim, outcome));
             }
@@ -186,18 +204,24 @@ impl Worker {
     }
 
     fn check(&self, label: &VolumeLabel) {
-        let outcome = self.with(label, |open, wanted| holdfast_volumes::check_volume(open, wanted).map(drop));
+        let outcome =
+            self.with(label, |open, wanted| holdfast_volumes::check_volume(open, wanted).map(drop));
         self.inbox.tell_blocking(Input::VolumeChecked(label.claim, outcome));
     }
 
     fn trash(&self, label: &VolumeLabel) {
-        let outcome = self.with(label, |open, _| match holdfast_volumes::trash_volume(open, label.claim.0, now().0) {
-            // Its disk is there and well, and its owner wants it gone: there is nothing left to do (E26).
-            Err(VolumeFault::Missing { .. }) => {
-                tracing::warn!("volume {} was to be destroyed, and is not there; nothing was removed", label.claim);
-                Ok(())
+        let outcome = self.with(label, |open, _| {
+            match holdfast_volumes::trash_volume(open, label.claim.0, now().0) {
+                // Its disk is there and well, and its owner wants it gone: there is nothing left to do (E26).
+                Err(VolumeFault::Missing { .. }) => {
+                    tracing::warn!(
+                        "volume {} was to be destroyed, and is not there; nothing was removed",
+                        label.claim
+                    );
+                    Ok(())
+                }
+                outcome => outcome.map(drop),
             }
-            outcome => outcome.map(drop),
         });
         self.inbox.tell_blocking(Input::VolumeTrashed(label.claim, outcome));
     }
@@ -228,10 +252,19 @@ impl Worker {
             found.push(disk);
         }
         // Disks that the settings no longer name are still owed to whoever has claims on them.
-        let forgotten: Vec<&DiskRecord> = known.iter().filter(|it| found.iter().all(|found: &DiskFound| found.disk.id != it.id)).collect();
+        let forgotten: Vec<&DiskRecord> = known
+            .iter()
+            .filter(|it| found.iter().all(|found: &DiskFound| found.disk.id != it.id))
+            .collect();
         for record in forgotten {
-            let fault = Some("it is no longer among the disks of the agent's settings; name it again".to_owned());
-            offered.add(&disk_resource(record.kind, std::path::Path::new(&record.root), record.size_mb));
+            let fault = Some(
+                "it is no longer among the disks of the agent's settings; name it again".to_owned(),
+            );
+            offered.add(&disk_resource(
+                record.kind,
+                std::path::Path::new(&record.root),
+                record.size_mb,
+            ));
             found.push(DiskFound { disk: record.clone(), fault });
         }
         let info = MachineInfo { resources: offered, ..self.plan.info.clone() };
@@ -244,7 +277,11 @@ impl Worker {
         let label = |disk_uuid| DiskLabel { disk_uuid, cluster_uuid: cluster.0 };
         let fresh = *self.fresh.entry(plan.root.clone()).or_insert_with(uuid::Uuid::new_v4);
         let config = DiskConfig { kind: kind(plan.kind), root: plan.root.clone() };
-        let opened = holdfast_volumes::open_disk(&config, expected.map(|it| label(it.id.0)).as_ref(), &label(fresh));
+        let opened = holdfast_volumes::open_disk(
+            &config,
+            expected.map(|it| label(it.id.0)).as_ref(),
+            &label(fresh),
+        );
         let found = match opened {
             Ok(open) => {
                 self.fresh.remove(&plan.root); // It is on the disk now; another disk there must not get it, too.
@@ -268,7 +305,9 @@ impl Worker {
                     self.holds.insert(id, hold);
                     sweep(open);
                 }
-                Err(HoldFault::Held { .. }) if self.patience.is_some_and(|it| Instant::now() < it) => {
+                Err(HoldFault::Held { .. })
+                    if self.patience.is_some_and(|it| Instant::now() < it) =>
+                {
                     // tidy: sleep is the point: a name that another process is about to drop has no event
                     std::thread::sleep(LOOK_AGAIN);
                 }
@@ -278,12 +317,20 @@ impl Worker {
         Ok(())
     }
 
-    fn opened(&self, plan: &DiskPlan, root: String, open: OpenDisk, expected: Option<&DiskRecord>) -> DiskFound {
+    fn opened(
+        &self,
+        plan: &DiskPlan,
+        root: String,
+        open: OpenDisk,
+        expected: Option<&DiskRecord>,
+    ) -> DiskFound {
         let id = DiskId(open.label().disk_uuid);
         let measured = holdfast_volumes::capacity(&open).map(|it| it.total_mb);
         let size_mb = match (plan.size_mb, measured) {
             (Some(size), _) => Ok(size),
-            (None, Ok(total)) if plan.kind == DiskKind::Root => Ok(expected.map_or(root_size_mb(total), |it| it.size_mb)),
+            (None, Ok(total)) if plan.kind == DiskKind::Root => {
+                Ok(expected.map_or(root_size_mb(total), |it| it.size_mb))
+            }
             (None, Ok(total)) => Ok(expected.map_or(total, |it| it.size_mb)),
             (None, Err(fault)) => Err(fault.to_string()),
         };
@@ -297,7 +344,14 @@ impl Worker {
     }
 
     /// It keeps what it carries, and is offered to nobody until it is well again.
-    fn ill(&self, plan: &DiskPlan, root: String, fault: String, expected: Option<&DiskRecord>, fresh: uuid::Uuid) -> DiskFound {
+    fn ill(
+        &self,
+        plan: &DiskPlan,
+        root: String,
+        fault: String,
+        expected: Option<&DiskRecord>,
+        fresh: uuid::Uuid,
+    ) -> DiskFound {
         let disk = match expected {
             Some(record) => record.clone(),
             None => DiskRecord { id: DiskId(fresh), kind: plan.kind, root, size_mb: 0 },
@@ -313,8 +367,12 @@ impl Worker {
             None => self.told.remove(&plan.root),
         };
         match fault {
-            Some(fault) if before.as_deref() != Some(fault) => tracing::error!("disk {} cannot be used: {fault}", plan.root.display()),
-            None if before.is_some() => tracing::info!("disk {} is well again", plan.root.display()),
+            Some(fault) if before.as_deref() != Some(fault) => {
+                tracing::error!("disk {} cannot be used: {fault}", plan.root.display())
+            }
+            None if before.is_some() => {
+                tracing::info!("disk {} is well again", plan.root.display())
+            }
             _ => {}
         }
     }
@@ -324,7 +382,10 @@ impl Worker {
 fn sweep(open: &OpenDisk) {
     match holdfast_volumes::sweep_unmade(open) {
         Ok(0) => {}
-        Ok(swept) => tracing::info!("{swept} half-made volumes of {} were cleared away", open.config().root.display()),
+        Ok(swept) => tracing::info!(
+            "{swept} half-made volumes of {} were cleared away",
+            open.config().root.display()
+        ),
         Err(fault) => tracing::warn!("half-made volumes stay: {fault}"),
     }
 }
@@ -355,7 +416,7 @@ fn kind(kind: DiskKind) -> holdfast_volumes::DiskKind {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mind_loop::Work;
+    use crate::core_loop::Work;
     use std::net::{Ipv4Addr, SocketAddr};
     use std::path::Path;
     use tokio::sync::mpsc;
@@ -372,8 +433,11 @@ mod tests {
             std::fs::create_dir_all(disk).unwrap();
             let disk = format!("path={},size-mb=100", disk.display());
             let (disk, dir) = (vec![disk], dir.to_owned());
-            let settings = crate::cli::settings_agent::AgentSettings { disk, dir: dir.clone(), ..settings() };
-            let plan = MachinePlan::read(&settings, &dir, SocketAddr::from((Ipv4Addr::LOCALHOST, 5051))).unwrap();
+            let settings =
+                crate::cli::settings_agent::AgentSettings { disk, dir: dir.clone(), ..settings() };
+            let plan =
+                MachinePlan::read(&settings, &dir, SocketAddr::from((Ipv4Addr::LOCALHOST, 5051)))
+                    .unwrap();
             let (inbox, said) = Inbox::new();
             let mut worker = Worker::new(plan, Places::default(), inbox);
             worker.patience = Some(Instant::now());
@@ -414,8 +478,15 @@ mod tests {
         std::fs::rename(&disk, &away).unwrap();
         std::fs::create_dir(&disk).unwrap();
         let gone = bed.open(&known);
-        assert!(gone.disks[1].fault.as_ref().is_some_and(|it| it.contains("bears none")), "{gone:?}");
-        assert_eq!((&gone.disks[1].disk, &gone.info), (&first.disks[1].disk, &first.info), "its claims keep their ground");
+        assert!(
+            gone.disks[1].fault.as_ref().is_some_and(|it| it.contains("bears none")),
+            "{gone:?}"
+        );
+        assert_eq!(
+            (&gone.disks[1].disk, &gone.info),
+            (&first.disks[1].disk, &first.info),
+            "its claims keep their ground"
+        );
         assert!(place_of(&bed.worker.places, id).is_err());
         assert_eq!(std::fs::read_dir(&disk).unwrap().count(), 0, "nothing is made in its place");
         std::fs::remove_dir(&disk).unwrap();
@@ -433,8 +504,18 @@ mod tests {
         assert_eq!(one.open(&[]).disks[1].fault, None);
         let refused = other.open(&[]);
         let fault = refused.disks[1].fault.clone().unwrap();
-        assert!(fault.contains(&format!("in use by another agent on this machine, process {}", std::process::id())), "{fault}");
-        assert_eq!((refused.disks[0].fault.as_ref(), refused.disks[1].disk.size_mb), (None, 0), "the others are used");
+        assert!(
+            fault.contains(&format!(
+                "in use by another agent on this machine, process {}",
+                std::process::id()
+            )),
+            "{fault}"
+        );
+        assert_eq!(
+            (refused.disks[0].fault.as_ref(), refused.disks[1].disk.size_mb),
+            (None, 0),
+            "the others are used"
+        );
         assert_eq!(other.open(&[]), refused, "it is not another disk each time");
         drop(one);
         assert_eq!(other.open(&[]).disks[1].fault, None);

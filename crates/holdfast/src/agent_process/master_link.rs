@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::shell::{AgentShell, Masters};
-use crate::mind_loop::Inbox;
+use crate::core_loop::Inbox;
 
 /// The pause before the second try; it doubles.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
@@ -31,7 +31,12 @@ enum Ended {
 }
 
 /// Keeps a link until told to stop. Masters are tried in turn.
-pub async fn keep(addresses: Vec<String>, masters: Masters, inbox: Inbox<AgentShell>, stop: CancellationToken) {
+pub async fn keep(
+    addresses: Vec<String>,
+    masters: Masters,
+    inbox: Inbox<AgentShell>,
+    stop: CancellationToken,
+) {
     let client = AgentLinkClient::new(ClientSettings::default());
     let (mut last, mut pause) = (0, PAUSE_MIN);
     for address in addresses.iter().cycle() {
@@ -51,7 +56,13 @@ pub async fn keep(addresses: Vec<String>, masters: Masters, inbox: Inbox<AgentSh
 }
 
 /// One link, from its beginning to its end.
-async fn talk(client: &AgentLinkClient, address: &str, link: LinkId, masters: &Masters, inbox: &Inbox<AgentShell>) -> Ended {
+async fn talk(
+    client: &AgentLinkClient,
+    address: &str,
+    link: LinkId,
+    masters: &Masters,
+    inbox: &Inbox<AgentShell>,
+) -> Ended {
     let (to_master, mut from_master) = match client.connect(address).await {
         Ok(stream) => stream,
         Err(error) => {

@@ -10,7 +10,7 @@ use holdfast_wire::Metric;
 use tokio_util::sync::CancellationToken;
 
 use super::shell::AgentShell;
-use crate::mind_loop::{now, Inbox};
+use crate::core_loop::{now, Inbox};
 
 /// How often they are copied.
 const EVERY: Duration = Duration::from_secs(1);
@@ -32,7 +32,11 @@ impl Gauges {
     pub fn read(&self) -> Vec<Metric> {
         let mut metrics = self.latest.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let up_s = now().0.saturating_sub(self.started_ms) as f64 / 1000.0;
-        metrics.push(Metric::gauge("slave/uptime_secs", "How long this agent has run, in seconds.", up_s));
+        metrics.push(Metric::gauge(
+            "slave/uptime_secs",
+            "How long this agent has run, in seconds.",
+            up_s,
+        ));
         metrics
     }
 
@@ -40,7 +44,7 @@ impl Gauges {
     pub async fn keep(self, inbox: Inbox<AgentShell>, stop: CancellationToken) {
         let mut every = tokio::time::interval(EVERY);
         while stop.run_until_cancelled(every.tick()).await.is_some() {
-            if let Some(read) = inbox.look(|shell| read(&shell.mind)).await {
+            if let Some(read) = inbox.look(|shell| read(&shell.core)).await {
                 *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = read;
             }
         }
@@ -48,14 +52,23 @@ impl Gauges {
 }
 
 /// Reads the mind.
-fn read(mind: &Agent) -> Vec<Metric> {
-    let (ledger, status) = (mind.ledger(), mind.status());
+fn read(core: &Agent) -> Vec<Metric> {
+    let (ledger, status) = (core.ledger(), core.status());
     let count = |n: usize| n as f64;
     let volumes = ledger.claims.values().filter(|it| it.is_volume()).count();
-    let claims = |kind, n| Metric::gauge("holdfast/claims", "Claims by kind.", count(n)).label("kind", kind);
+    let claims =
+        |kind, n| Metric::gauge("holdfast/claims", "Claims by kind.", count(n)).label("kind", kind);
     let mut metrics = vec![
-        Metric::gauge("slave/registered", "Whether a master has welcomed this agent.", if status.registered { 1.0 } else { 0.0 }),
-        Metric::gauge("slave/executors_running", "Executors whose containers may live.", count(ledger.executors.len())),
+        Metric::gauge(
+            "slave/registered",
+            "Whether a master has welcomed this agent.",
+            if status.registered { 1.0 } else { 0.0 },
+        ),
+        Metric::gauge(
+            "slave/executors_running",
+            "Executors whose containers may live.",
+            count(ledger.executors.len()),
+        ),
         claims("volume", volumes),
         claims("reservation", ledger.claims.len() - volumes),
         Metric::gauge(
@@ -63,12 +76,25 @@ fn read(mind: &Agent) -> Vec<Metric> {
             "Claims that cannot be used now; `holdfast claim list` says why.",
             count(status.faults.len()),
         ),
-        Metric::gauge("holdfast/disks", "Disks that carry claims or may.", count(ledger.disks.len())),
-        Metric::gauge("holdfast/operations_in_flight", "Operations not yet settled or acknowledged.", count(ledger.operations.len())),
-        Metric::gauge("holdfast/ledger_version", "The version of this agent's ledger; it only grows.", ledger.identity.version as f64),
+        Metric::gauge(
+            "holdfast/disks",
+            "Disks that carry claims or may.",
+            count(ledger.disks.len()),
+        ),
+        Metric::gauge(
+            "holdfast/operations_in_flight",
+            "Operations not yet settled or acknowledged.",
+            count(ledger.operations.len()),
+        ),
+        Metric::gauge(
+            "holdfast/ledger_version",
+            "The version of this agent's ledger; it only grows.",
+            ledger.identity.version as f64,
+        ),
     ];
     for state in TaskState::ALL {
-        let name = format!("slave/tasks_{}", state.name().trim_start_matches("TASK_").to_lowercase());
+        let name =
+            format!("slave/tasks_{}", state.name().trim_start_matches("TASK_").to_lowercase());
         let there = ledger.tasks.values().filter(|it| it.state == state).count();
         metrics.push(Metric::gauge(name, "Tasks that are remembered in this state.", count(there)));
     }

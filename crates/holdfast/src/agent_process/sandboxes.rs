@@ -23,11 +23,23 @@ impl Sandboxes {
     }
 
     fn runs(&self, agent: &AgentId, framework: &FrameworkId, executor: &ExecutorId) -> PathBuf {
-        self.dir.join(agent.as_str()).join("frameworks").join(framework.as_str()).join("executors").join(executor.as_str()).join("runs")
+        self.dir
+            .join(agent.as_str())
+            .join("frameworks")
+            .join(framework.as_str())
+            .join("executors")
+            .join(executor.as_str())
+            .join("runs")
     }
 
     /// The sandbox of one run.
-    pub fn path(&self, agent: &AgentId, framework: &FrameworkId, executor: &ExecutorId, container: ContainerId) -> PathBuf {
+    pub fn path(
+        &self,
+        agent: &AgentId,
+        framework: &FrameworkId,
+        executor: &ExecutorId,
+        container: ContainerId,
+    ) -> PathBuf {
         self.runs(agent, framework, executor).join(container.to_string())
     }
 
@@ -47,7 +59,8 @@ impl Sandboxes {
         holdfast_containers::stage_sandbox(&path, user).map_err(|error| error.to_string())?;
         let latest = self.runs(agent, framework, executor).join("latest");
         let part = latest.with_extension(container.to_string());
-        let linked = std::os::unix::fs::symlink(container.to_string(), &part).and_then(|()| std::fs::rename(&part, &latest));
+        let linked = std::os::unix::fs::symlink(container.to_string(), &part)
+            .and_then(|()| std::fs::rename(&part, &latest));
         // Only people use `latest`; a sandbox without it is as good.
         if let Err(error) = linked {
             tracing::warn!("cannot point {} at the newest run: {error}", latest.display());

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use holdfast_agent::{Agent, Effect, Input};
 use holdfast_model::convert::{executor, ledger, link, Format};
-use holdfast_model::{AgentChange, ExecutorEvent, Instant, LinkId, Moment, ToMaster};
+use holdfast_model::{AgentChange, ExecutorEvent, Instant, LinkId, StepContext, ToMaster};
 use holdfast_proto::holdfast::v1::FromAgent;
 use holdfast_proto::mesos::v1::executor::Event as WireEvent;
 use holdfast_store::{DurableStore, Store};
@@ -13,9 +13,9 @@ use tokio::sync::mpsc;
 
 use super::containers::Containers;
 use super::disks::Disks;
+use crate::core_loop::Shell;
 use crate::ledger_file::batches;
 use crate::links::Links;
-use crate::mind_loop::Shell;
 
 /// The links to masters.
 #[derive(Clone, Default)]
@@ -43,7 +43,7 @@ impl Masters {
 /// See the module.
 pub struct AgentShell {
     /// The mind.
-    pub mind: Agent,
+    pub core: Agent,
     /// Its ledger.
     pub store: DurableStore,
     /// Links to masters.
@@ -60,8 +60,8 @@ impl Shell for AgentShell {
     type Input = Input;
     type Effect = Effect;
 
-    fn handle(&mut self, moment: &mut Moment<'_>, input: Input) -> Vec<Effect> {
-        self.mind.handle(moment, input)
+    fn handle(&mut self, ctx: &mut StepContext<'_>, input: Input) -> Vec<Effect> {
+        self.core.handle(ctx, input)
     }
 
     fn tick() -> Input {
@@ -69,7 +69,7 @@ impl Shell for AgentShell {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        self.mind.next_deadline()
+        self.core.next_deadline()
     }
 
     fn is_commit(effect: &Effect) -> bool {
@@ -78,7 +78,12 @@ impl Shell for AgentShell {
 
     /// Forgetting what was acknowledged: after a crash it is told, and acknowledged, once more.
     fn may_wait(effect: &Effect) -> bool {
-        let forgets = |it: &AgentChange| matches!(it, AgentChange::Identity(_) | AgentChange::OperationGone(_) | AgentChange::TaskGone(_));
+        let forgets = |it: &AgentChange| {
+            matches!(
+                it,
+                AgentChange::Identity(_) | AgentChange::OperationGone(_) | AgentChange::TaskGone(_)
+            )
+        };
         matches!(effect, Effect::Commit(changes) if changes.iter().all(forgets))
     }
 
@@ -89,7 +94,7 @@ impl Shell for AgentShell {
         });
         let groups = changes.map(|group| group.iter().map(ledger::agent::encode));
         for batch in batches(groups) {
-            self.store.commit(self.mind.ledger().identity.term.0, &batch)?;
+            self.store.commit(self.core.ledger().identity.term.0, &batch)?;
         }
         Ok(())
     }

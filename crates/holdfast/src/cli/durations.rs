@@ -33,7 +33,8 @@ mod tests {
         assert_eq!(parse_duration("15s"), Ok(Duration::from_secs(15)));
         assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(parse_duration("0"), Ok(Duration::ZERO));
-        for wrong in ["", "5", "s", "-1s", "5 s", "99999999999999999999d", "18446744073709551615d"] {
+        for wrong in ["", "5", "s", "-1s", "5 s", "99999999999999999999d", "18446744073709551615d"]
+        {
             assert!(parse_duration(wrong).is_err(), "{wrong:?}");
         }
     }

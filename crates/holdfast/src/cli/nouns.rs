@@ -184,9 +184,12 @@ impl Verb {
     pub fn is_process(&self) -> bool {
         match self {
             Verb::Agent(agent) => agent.verb.is_none(),
-            Verb::Master(_) | Verb::Dev(_) | Verb::Demo(_) | Verb::CommandExecutor | Verb::DefaultExecutor | Verb::ContainerShim { .. } => {
-                true
-            }
+            Verb::Master(_)
+            | Verb::Dev(_)
+            | Verb::Demo(_)
+            | Verb::CommandExecutor
+            | Verb::DefaultExecutor
+            | Verb::ContainerShim { .. } => true,
             _ => false,
         }
     }
@@ -214,20 +217,32 @@ impl Verb {
     ///
     /// # Errors
     /// As each verb says.
-    pub async fn run(self, globals: &Globals, context: &Context, stop: CancellationToken, command: clap::Command) -> anyhow::Result<i32> {
+    pub async fn run(
+        self,
+        globals: &Globals,
+        context: &Context,
+        stop: CancellationToken,
+        command: clap::Command,
+    ) -> anyhow::Result<i32> {
         match self {
             Verb::Master(settings) => crate::master_process::run(settings, stop).await.map(|()| 0),
             Verb::Agent(AgentLine { settings, verb: None }) => {
                 let settings = AgentSettings { master: globals.masters_of_agent(), ..settings };
                 crate::agent_process::run(settings, stop).await.map(|()| 0)
             }
-            Verb::Agent(AgentLine { verb: Some(AgentVerb::List(args)), .. }) => verbs::agent_list::run(context, args).await,
-            Verb::Agent(AgentLine { verb: Some(AgentVerb::Show(args)), .. }) => verbs::agent_show::run(context, &args).await,
+            Verb::Agent(AgentLine { verb: Some(AgentVerb::List(args)), .. }) => {
+                verbs::agent_list::run(context, args).await
+            }
+            Verb::Agent(AgentLine { verb: Some(AgentVerb::Show(args)), .. }) => {
+                verbs::agent_show::run(context, &args).await
+            }
             Verb::Dev(settings) => crate::dev::run(settings, stop).await.map(|()| 0),
             Verb::Demo(settings) => crate::demo::run(settings, stop).await,
             Verb::CommandExecutor => crate::executor_process::run_command_executor().await,
             Verb::DefaultExecutor => crate::executor_process::run_default_executor().await,
-            Verb::ContainerShim { .. } => anyhow::bail!("a container's keeper must be the first thing in its process; `main` starts it"),
+            Verb::ContainerShim { .. } => anyhow::bail!(
+                "a container's keeper must be the first thing in its process; `main` starts it"
+            ),
             Verb::Run(args) => verbs::run::run(context, &args).await,
             Verb::Explain(args) => verbs::explain::run(context, &args).await,
             Verb::Doctor(args) => verbs::doctor::run(context, &args),
@@ -243,12 +258,24 @@ impl Verb {
             Verb::Disk(DiskVerb::List(args)) => verbs::disk_list::run(context, &args).await,
             Verb::Claim(ClaimVerb::List(args)) => verbs::claim_list::run(context, &args).await,
             Verb::Claim(ClaimVerb::Show(args)) => verbs::claim_show::run(context, &args).await,
-            Verb::Reservation(ReservationVerb::Create(args)) => verbs::reservation_create::run(context, &args).await,
-            Verb::Reservation(ReservationVerb::Remove(args)) => verbs::reservation_remove::run(context, &args).await,
-            Verb::Volume(VolumeVerb::Create(args)) => verbs::volume_create::run(context, &args).await,
-            Verb::Volume(VolumeVerb::Destroy(args)) => verbs::volume_destroy::run(context, &args).await,
-            Verb::Framework(FrameworkVerb::List(args)) => verbs::framework_list::run(context, args).await,
-            Verb::Framework(FrameworkVerb::Teardown(args)) => verbs::framework_teardown::run(context, &args).await,
+            Verb::Reservation(ReservationVerb::Create(args)) => {
+                verbs::reservation_create::run(context, &args).await
+            }
+            Verb::Reservation(ReservationVerb::Remove(args)) => {
+                verbs::reservation_remove::run(context, &args).await
+            }
+            Verb::Volume(VolumeVerb::Create(args)) => {
+                verbs::volume_create::run(context, &args).await
+            }
+            Verb::Volume(VolumeVerb::Destroy(args)) => {
+                verbs::volume_destroy::run(context, &args).await
+            }
+            Verb::Framework(FrameworkVerb::List(args)) => {
+                verbs::framework_list::run(context, args).await
+            }
+            Verb::Framework(FrameworkVerb::Teardown(args)) => {
+                verbs::framework_teardown::run(context, &args).await
+            }
             Verb::Task(TaskVerb::List(args)) => verbs::task_list::run(context, &args).await,
             Verb::Task(TaskVerb::Logs(args)) => verbs::task_logs::run(context, &args).await,
             Verb::Task(TaskVerb::Kill(args)) => verbs::task_kill::run(context, &args).await,

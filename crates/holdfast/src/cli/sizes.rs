@@ -5,7 +5,8 @@
 /// # Errors
 /// A sentence with examples.
 pub fn parse_size_mb(text: &str) -> Result<u64, String> {
-    let wrong = || format!("`{text}` is no size; write for instance 512 (MB), 512MiB, 10GiB or 1.5TiB");
+    let wrong =
+        || format!("`{text}` is no size; write for instance 512 (MB), 512MiB, 10GiB or 1.5TiB");
     let trimmed = text.trim();
     let digits = trimmed.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(trimmed.len());
     let (number, unit) = trimmed.split_at(digits);
@@ -33,7 +34,8 @@ mod tests {
     fn people_write_sizes() {
         let sizes = ["0", "512", "512M", "512 mib", "10GiB", "1.5 TiB", "0.5G"].map(parse_size_mb);
         assert_eq!(sizes, [0, 512, 512, 512, 10_240, 1_572_864, 512].map(Ok));
-        for wrong in ["", "GiB", "-1", "1.2.3", "1K", "1.5", "0.0001G", "99999999T", "1e3", "1 000"] {
+        for wrong in ["", "GiB", "-1", "1.2.3", "1K", "1.5", "0.0001G", "99999999T", "1e3", "1 000"]
+        {
             assert!(parse_size_mb(wrong).is_err(), "{wrong:?}");
         }
     }

@@ -53,7 +53,8 @@ impl Observer {
     /// Looks at this cluster, and into the ledger of its scheduler.
     pub fn new(master: &str, journal: &Path, scratch: &Path, ledger: &Path) -> Observer {
         let client = MesosClient::new(ClientSettings::default());
-        let (journal, scratch, ledger) = (journal.to_owned(), scratch.to_owned(), ledger.to_owned());
+        let (journal, scratch, ledger) =
+            (journal.to_owned(), scratch.to_owned(), ledger.to_owned());
         Observer { client, master: master.to_owned(), journal, scratch, ledger }
     }
 
@@ -81,15 +82,25 @@ impl Observer {
             }
         }
         let disks = self.list("disks").await?;
-        let root = |id: &str| disks.iter().find(|it| text(it, "id") == id).map(|it| PathBuf::from(text(it, "root")));
+        let root = |id: &str| {
+            disks.iter().find(|it| text(it, "id") == id).map(|it| PathBuf::from(text(it, "root")))
+        };
         for claim in self.list("claims").await? {
-            let (Some(member), Some(root)) = (member(text(&claim, "volume")), root(text(&claim, "disk"))) else { continue };
+            let (Some(member), Some(root)) =
+                (member(text(&claim, "volume")), root(text(&claim, "disk")))
+            else {
+                continue;
+            };
             let uuid = text(&claim, "id").to_owned();
             let data = root.join("holdfast").join("volumes").join(&uuid).join("data");
-            service.volumes.insert(member, Volume { uuid, agent: text(&claim, "agent").to_owned(), data });
+            service
+                .volumes
+                .insert(member, Volume { uuid, agent: text(&claim, "agent").to_owned(), data });
         }
-        service.agents_well = self.list("agents").await?.iter().filter(|it| text(it, "state") == "well").count();
-        service.connected = self.list("frameworks").await?.iter().any(|it| text(it, "state") == "connected");
+        service.agents_well =
+            self.list("agents").await?.iter().filter(|it| text(it, "state") == "well").count();
+        service.connected =
+            self.list("frameworks").await?.iter().any(|it| text(it, "state") == "connected");
         Ok(service)
     }
 
@@ -97,7 +108,11 @@ impl Observer {
     ///
     /// # Errors
     /// When it is not in time; says what is missing.
-    pub async fn wait(&self, what: &str, wanted: impl Fn(&Service) -> bool) -> anyhow::Result<(Service, Duration)> {
+    pub async fn wait(
+        &self,
+        what: &str,
+        wanted: impl Fn(&Service) -> bool,
+    ) -> anyhow::Result<(Service, Duration)> {
         let begin = Instant::now();
         let mut last = None;
         while begin.elapsed() < PATIENCE {
@@ -109,7 +124,11 @@ impl Observer {
             tokio::time::sleep(LOOK_AGAIN).await;
         }
         match last {
-            Some(Ok(service)) => bail!("{what}: not within {} s; running are {:?}", PATIENCE.as_secs(), service.tasks.values()),
+            Some(Ok(service)) => bail!(
+                "{what}: not within {} s; running are {:?}",
+                PATIENCE.as_secs(),
+                service.tasks.values()
+            ),
             Some(Err(error)) => Err(error.context(what.to_owned())),
             None => bail!("{what}: nobody looked"),
         }
@@ -124,7 +143,8 @@ impl Observer {
         while begin.elapsed() < PATIENCE {
             for task in self.list("tasks").await? {
                 let id = text(&task, "id");
-                if member(id) == Some(wanted) && id != was && text(&task, "state") == "TASK_FAILED" {
+                if member(id) == Some(wanted) && id != was && text(&task, "state") == "TASK_FAILED"
+                {
                     return Ok(self.last_words(&task).await);
                 }
             }
@@ -136,11 +156,21 @@ impl Observer {
 
     /// The last line that a task's program wrote to its standard error.
     async fn last_words(&self, task: &Value) -> String {
-        let sandbox =
-            format!("/{}/frameworks/{}/executors/{}/runs/latest", text(task, "agent"), text(task, "framework"), text(task, "executor"));
+        let sandbox = format!(
+            "/{}/frameworks/{}/executors/{}/runs/latest",
+            text(task, "agent"),
+            text(task, "framework"),
+            text(task, "executor")
+        );
         let path = format!("/files/download?path={sandbox}/stderr");
-        let log = self.client.get_bytes(text(task, "agent_address"), &path).await.map(|it| String::from_utf8_lossy(&it).into_owned());
-        let said = log.ok().and_then(|it| it.lines().rev().find(|line| line.starts_with("journal:")).map(str::to_owned));
+        let log = self
+            .client
+            .get_bytes(text(task, "agent_address"), &path)
+            .await
+            .map(|it| String::from_utf8_lossy(&it).into_owned());
+        let said = log.ok().and_then(|it| {
+            it.lines().rev().find(|line| line.starts_with("journal:")).map(str::to_owned)
+        });
         said.unwrap_or_else(|| text(task, "message").to_owned())
     }
 
@@ -149,12 +179,17 @@ impl Observer {
     /// # Errors
     /// When it is missing, damaged or unreadable.
     pub async fn chain(&self, volume: &Volume) -> anyhow::Result<Vec<u32>> {
-        let output = tokio::process::Command::new(&self.journal).args(["verify", "--sums"]).arg(&volume.data).output().await?;
+        let output = tokio::process::Command::new(&self.journal)
+            .args(["verify", "--sums"])
+            .arg(&volume.data)
+            .output()
+            .await?;
         if !output.status.success() {
             bail!("volume {}: {}", volume.uuid, String::from_utf8_lossy(&output.stderr).trim());
         }
         let said = String::from_utf8_lossy(&output.stdout);
-        let sums: Option<Vec<u32>> = said.lines().map(|it| u32::from_str_radix(it, 16).ok()).collect();
+        let sums: Option<Vec<u32>> =
+            said.lines().map(|it| u32::from_str_radix(it, 16).ok()).collect();
         sums.with_context(|| format!("`{}` does not list checksums", self.journal.display()))
     }
 
@@ -172,7 +207,11 @@ impl Observer {
             // tidy: sleep is the point: an observer from outside can only look again
             tokio::time::sleep(LOOK_AGAIN).await;
         }
-        bail!("volume {}: no record was added to {count} within {} s", volume.uuid, PATIENCE.as_secs())
+        bail!(
+            "volume {}: no record was added to {count} within {} s",
+            volume.uuid,
+            PATIENCE.as_secs()
+        )
     }
 
     /// Waits until at least `count` records of each member have been acknowledged.

@@ -22,9 +22,25 @@ impl Scheduler {
     pub fn new(program: &Path, master: &str, dir: &Path, members: u32) -> Scheduler {
         let ledger = dir.join("ledger");
         let shown = ledger.to_string_lossy();
-        let words = ["scheduler", "--master", master, "--nodes", &members.to_string(), "--ledger", &shown, "--rate", "200"];
+        let words = [
+            "scheduler",
+            "--master",
+            master,
+            "--nodes",
+            &members.to_string(),
+            "--ledger",
+            &shown,
+            "--rate",
+            "200",
+        ];
         let arguments = words.iter().map(|it| (*it).to_owned()).collect();
-        Scheduler { program: program.to_owned(), arguments, dir: dir.to_owned(), ledger, child: None }
+        Scheduler {
+            program: program.to_owned(),
+            arguments,
+            dir: dir.to_owned(),
+            ledger,
+            child: None,
+        }
     }
 
     /// Where it writes down what it was told.
@@ -37,10 +53,16 @@ impl Scheduler {
     /// # Errors
     /// When it cannot be started.
     pub fn start(&mut self) -> anyhow::Result<()> {
-        std::fs::create_dir_all(&self.dir).with_context(|| format!("cannot make {}", self.dir.display()))?;
+        std::fs::create_dir_all(&self.dir)
+            .with_context(|| format!("cannot make {}", self.dir.display()))?;
         let log = File::options().create(true).append(true).open(self.dir.join("log"))?;
         let mut command = Command::new(&self.program);
-        command.args(&self.arguments).stdout(Stdio::null()).stderr(log).process_group(0).kill_on_drop(true);
+        command
+            .args(&self.arguments)
+            .stdout(Stdio::null())
+            .stderr(log)
+            .process_group(0)
+            .kill_on_drop(true);
         // Should this process be killed with -9, the pipe ends, and so does the scheduler.
         command.stdin(Stdio::piped()).env(TETHER_VARIABLE, "1");
         self.child = Some(command.spawn().context("cannot start the scheduler")?);
@@ -63,7 +85,8 @@ impl Scheduler {
 pub fn find(scratch: &Path, verb: &str, member: u32) -> anyhow::Result<u32> {
     let number = member.to_string();
     let is_it = |words: &[String]| {
-        words.get(1).is_some_and(|it| it == verb) && words.windows(2).any(|pair| pair[0] == "--member" && pair[1] == number)
+        words.get(1).is_some_and(|it| it == verb)
+            && words.windows(2).any(|pair| pair[0] == "--member" && pair[1] == number)
     };
     let found = all(scratch).into_iter().find(|(_, words)| is_it(words));
     found.map(|(pid, _)| pid).with_context(|| format!("member {member} has no `{verb}` process"))
@@ -74,7 +97,11 @@ pub fn find(scratch: &Path, verb: &str, member: u32) -> anyhow::Result<u32> {
 /// # Errors
 /// When that is not allowed, or it is gone.
 pub async fn kill(pid: u32) -> anyhow::Result<()> {
-    let status = Command::new("kill").args(["-9", &pid.to_string()]).status().await.context("there is no `kill`")?;
+    let status = Command::new("kill")
+        .args(["-9", &pid.to_string()])
+        .status()
+        .await
+        .context("there is no `kill`")?;
     if !status.success() {
         bail!("process {pid} cannot be killed; it may have ended by itself");
     }
@@ -92,11 +119,22 @@ fn all(scratch: &Path) -> Vec<(u32, Vec<String>)> {
     let shown = scratch.to_string_lossy().into_owned();
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|it| it.parse::<u32>().ok()).filter(|it| *it != own) else { continue };
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|it| it.parse::<u32>().ok())
+            .filter(|it| *it != own)
+        else {
+            continue;
+        };
         let Ok(line) = std::fs::read(entry.path().join("cmdline")) else { continue };
-        let words: Vec<String> =
-            line.split(|byte| *byte == 0).filter(|it| !it.is_empty()).map(|it| String::from_utf8_lossy(it).into_owned()).collect();
-        let works_there = std::fs::read_link(entry.path().join("cwd")).is_ok_and(|it| it.starts_with(scratch));
+        let words: Vec<String> = line
+            .split(|byte| *byte == 0)
+            .filter(|it| !it.is_empty())
+            .map(|it| String::from_utf8_lossy(it).into_owned())
+            .collect();
+        let works_there =
+            std::fs::read_link(entry.path().join("cwd")).is_ok_and(|it| it.starts_with(scratch));
         if !words.is_empty() && (works_there || words.iter().any(|it| it.contains(&shown))) {
             found.push((pid, words));
         }

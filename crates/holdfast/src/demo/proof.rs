@@ -36,12 +36,18 @@ pub fn acknowledged(dir: &Path) -> anyhow::Result<BTreeMap<u32, Acknowledged>> {
     let inspection = inspect(dir, Depth::Bytes).context("the scheduler's ledger")?;
     let mut found = BTreeMap::new();
     for record in inspection.records() {
-        let read = read_record(record.tree, record.key, record.value).context("the scheduler's ledger")?;
+        let read =
+            read_record(record.tree, record.key, record.value).context("the scheduler's ledger")?;
         let LedgerRecord::Change(KeeperChange::Member(member)) = read else { continue };
         if !member.note.is_empty() {
             let note = String::from_utf8_lossy(&member.note);
             let said = Acknowledged::read(&member.note);
-            found.insert(member.index, said.with_context(|| format!("`{note}`, the note of member {}, is not understood", member.index))?);
+            found.insert(
+                member.index,
+                said.with_context(|| {
+                    format!("`{note}`, the note of member {}, is not understood", member.index)
+                })?,
+            );
         }
     }
     Ok(found)
@@ -60,7 +66,11 @@ impl Proof {
     /// When a record that was acknowledged is not there already.
     pub fn new(acknowledged: Acknowledged, chain: &[u32]) -> anyhow::Result<Proof> {
         let Acknowledged { count, last } = acknowledged;
-        ensure!(count <= chain.len(), "{count} records were acknowledged, but there are {}", chain.len());
+        ensure!(
+            count <= chain.len(),
+            "{count} records were acknowledged, but there are {}",
+            chain.len()
+        );
         let sums = chain[..count].to_vec();
         ensure!(
             sums.last().is_none_or(|it| *it == last),
@@ -94,7 +104,10 @@ mod tests {
 
     #[test]
     fn a_chain_that_only_grew_has_lost_nothing() {
-        assert_eq!((proof().count(), proof().lost(&CHAIN), proof().lost(&[11, 12, 13, 14])), (4, 0, 0));
+        assert_eq!(
+            (proof().count(), proof().lost(&CHAIN), proof().lost(&[11, 12, 13, 14])),
+            (4, 0, 0)
+        );
         assert_eq!(proof().lost(&[11, 12, 13, 14, 99, 98]), 0, "nobody was told of the fifth");
         assert_eq!(Proof::new(Acknowledged::default(), &[]).unwrap().lost(&[]), 0);
     }
@@ -102,7 +115,11 @@ mod tests {
     #[test]
     fn a_chain_that_was_rolled_back_and_written_to_again_is_found_out() {
         assert_eq!(proof().lost(&[11, 12]), 2, "cut");
-        assert_eq!(proof().lost(&[11, 12, 23, 24, 25, 26, 27]), 2, "longer than before, but two records are others");
+        assert_eq!(
+            proof().lost(&[11, 12, 23, 24, 25, 26, 27]),
+            2,
+            "longer than before, but two records are others"
+        );
         assert_eq!(proof().lost(&[21, 22, 23, 24, 25, 26]), 4, "begun anew");
         assert_eq!(proof().lost(&[]), 4);
     }
@@ -110,7 +127,8 @@ mod tests {
     #[test]
     fn what_is_not_there_when_it_was_acknowledged_is_no_proof() {
         assert!(Proof::new(Acknowledged { count: 6, last: 16 }, &CHAIN).is_err());
-        let other = Proof::new(Acknowledged { count: 4, last: 24 }, &CHAIN).unwrap_err().to_string();
+        let other =
+            Proof::new(Acknowledged { count: 4, last: 24 }, &CHAIN).unwrap_err().to_string();
         assert!(other.contains("record 3 was acknowledged as 00000018"), "{other}");
     }
 
@@ -119,12 +137,19 @@ mod tests {
         use holdfast_sdk::Member;
         let dir = tempfile::tempdir().unwrap();
         let (mut file, _) = holdfast_sdk::net::LedgerFile::open(dir.path(), "journal").unwrap();
-        let member = |index: u32, note: &[u8]| KeeperChange::Member(Member { note: note.to_vec(), ..Member::new(index) });
+        let member = |index: u32, note: &[u8]| {
+            KeeperChange::Member(Member { note: note.to_vec(), ..Member::new(index) })
+        };
         file.commit(&[member(0, b"41:0badcafe"), member(1, b"")]).unwrap();
         let found = acknowledged(dir.path()).unwrap();
-        assert_eq!(found, BTreeMap::from([(0, Acknowledged { count: 41, last: 0x0bad_cafe })]), "while it is open");
+        assert_eq!(
+            found,
+            BTreeMap::from([(0, Acknowledged { count: 41, last: 0x0bad_cafe })]),
+            "while it is open"
+        );
         file.commit(&[member(1, b"41")]).unwrap();
-        assert!(format!("{:#}", acknowledged(dir.path()).unwrap_err()).contains("`41`, the note of member 1"));
+        assert!(format!("{:#}", acknowledged(dir.path()).unwrap_err())
+            .contains("`41`, the note of member 1"));
         assert!(acknowledged(&dir.path().join("elsewhere")).is_err());
     }
 }

@@ -46,7 +46,15 @@ impl Story {
     /// A story to be told.
     pub fn new(observer: Observer, members: u32, sabotage: bool) -> Story {
         let members = usize::try_from(members).unwrap_or(usize::MAX);
-        Story { observer, members, sabotage, begin: Instant::now(), volumes: BTreeMap::new(), scenes: Vec::new(), complete: false }
+        Story {
+            observer,
+            members,
+            sabotage,
+            begin: Instant::now(),
+            volumes: BTreeMap::new(),
+            scenes: Vec::new(),
+            complete: false,
+        }
     }
 
     /// The volumes that the service was given.
@@ -62,7 +70,11 @@ impl Story {
     ///
     /// # Errors
     /// Where it breaks off: something did not come back, or a record is damaged.
-    pub async fn tell(&mut self, cluster: &mut Cluster, scheduler: &mut Scheduler) -> anyhow::Result<()> {
+    pub async fn tell(
+        &mut self,
+        cluster: &mut Cluster,
+        scheduler: &mut Scheduler,
+    ) -> anyhow::Result<()> {
         self.say(&format!(
             "master at {}, agents at {}",
             cluster.master_address(),
@@ -70,11 +82,19 @@ impl Story {
         ));
         scheduler.start()?;
         let members = self.members;
-        let (service, took) = self.observer.wait("the service starts", |it| it.tasks.len() == members).await?;
-        self.say(&format!("all {members} members run, {:.0} ms after the scheduler was started", took.as_secs_f64() * 1000.0));
+        let (service, took) =
+            self.observer.wait("the service starts", |it| it.tasks.len() == members).await?;
+        self.say(&format!(
+            "all {members} members run, {:.0} ms after the scheduler was started",
+            took.as_secs_f64() * 1000.0
+        ));
         self.volumes = service.volumes;
         for (member, volume) in &self.volumes {
-            self.say(&format!("member {member} has volume {} on agent {}", volume.uuid, short(&volume.agent)));
+            self.say(&format!(
+                "member {member} has volume {} on agent {}",
+                volume.uuid,
+                short(&volume.agent)
+            ));
         }
         self.observer.wait_for_acknowledged(members, RECORDS_FIRST).await?;
         self.kill_task().await?;
@@ -95,7 +115,10 @@ impl Story {
         let was = self.task_of(0).await?;
         kill(pid).await?;
         let members = self.members;
-        self.after("a task", before, |it| it.tasks.len() == members && it.tasks.get(&0).is_some_and(|task| *task != was)).await
+        self.after("a task", before, |it| {
+            it.tasks.len() == members && it.tasks.get(&0).is_some_and(|task| *task != was)
+        })
+        .await
     }
 
     async fn kill_executor(&mut self) -> anyhow::Result<()> {
@@ -105,7 +128,10 @@ impl Story {
         let was = self.task_of(last).await?;
         kill(pid).await?;
         let members = self.members;
-        self.after("an executor", before, |it| it.tasks.len() == members && it.tasks.get(&last).is_some_and(|task| *task != was)).await
+        self.after("an executor", before, |it| {
+            it.tasks.len() == members && it.tasks.get(&last).is_some_and(|task| *task != was)
+        })
+        .await
     }
 
     async fn kill_agent(&mut self, cluster: &mut Cluster) -> anyhow::Result<()> {
@@ -113,7 +139,8 @@ impl Story {
         cluster.kill_agent(0).await;
         cluster.restart_agent(0).await?;
         let members = self.members;
-        self.after("an agent", before, |it| it.tasks.len() == members && it.agents_well == members).await
+        self.after("an agent", before, |it| it.tasks.len() == members && it.agents_well == members)
+            .await
     }
 
     async fn kill_scheduler(&mut self, scheduler: &mut Scheduler) -> anyhow::Result<()> {
@@ -130,7 +157,8 @@ impl Story {
         cluster.kill_master().await;
         cluster.restart_master().await?;
         let members = self.members;
-        let whole = |it: &Service| it.connected && it.agents_well == members && it.tasks.len() == members;
+        let whole =
+            |it: &Service| it.connected && it.agents_well == members && it.tasks.len() == members;
         self.after("the master", before, whole).await
     }
 
@@ -139,7 +167,8 @@ impl Story {
         let volume = self.volumes.get(&0).cloned().context("member 0 has no volume")?;
         let was = self.task_of(0).await?;
         self.say(&format!("sabotage: the journal on volume {} is removed behind everybody's back, and its node killed", volume.uuid));
-        std::fs::remove_file(volume.data.join("journal")).context("the journal cannot be removed")?;
+        std::fs::remove_file(volume.data.join("journal"))
+            .context("the journal cannot be removed")?;
         if let Ok(pid) = find(self.observer.scratch(), "node", 0) {
             // It may have noticed, and ended, by itself.
             let _ = kill(pid).await;
@@ -173,13 +202,20 @@ impl Story {
         Ok(Before { begin: Instant::now(), members })
     }
 
-    async fn after(&mut self, killed: &str, before: Before, whole: impl Fn(&Service) -> bool) -> anyhow::Result<()> {
+    async fn after(
+        &mut self,
+        killed: &str,
+        before: Before,
+        whole: impl Fn(&Service) -> bool,
+    ) -> anyhow::Result<()> {
         let waited = self.observer.wait(&format!("after {killed} was killed"), whole).await;
         let back = before.begin.elapsed();
-        let (service, mut broken) = waited.map_or_else(|error| (None, Some(error)), |(service, _)| (Some(service), None));
+        let (service, mut broken) =
+            waited.map_or_else(|error| (None, Some(error)), |(service, _)| (Some(service), None));
         let (mut lost, mut records) = (0, 0);
         for (member, volume) in self.volumes.clone() {
-            let (proof, length) = before.members.get(&member).with_context(|| format!("member {member} is new"))?;
+            let (proof, length) =
+                before.members.get(&member).with_context(|| format!("member {member} is new"))?;
             // Every record from before, and at least one more: it does not only run, it works.
             let more = match broken {
                 None => self.observer.wait_for_more(&volume, *length).await,

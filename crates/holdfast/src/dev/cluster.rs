@@ -63,7 +63,13 @@ impl Cluster {
     pub fn new(dir: &Path, shape: Shape) -> anyhow::Result<Cluster> {
         let program = std::env::current_exe().context("cannot find this program's own file")?;
         let master_dir = dir.join("master");
-        let arguments = vec!["master".to_owned(), "--port".to_owned(), shape.port.to_string(), "--dir".to_owned(), text(&master_dir)];
+        let arguments = vec![
+            "master".to_owned(),
+            "--port".to_owned(),
+            shape.port.to_string(),
+            "--dir".to_owned(),
+            text(&master_dir),
+        ];
         let master = Process::new("master", arguments, master_dir);
         Ok(Cluster { program, dir: dir.to_owned(), shape, master, agents: Vec::new() })
     }
@@ -93,11 +99,17 @@ impl Cluster {
         let name = agent_name(index);
         let agent_dir = self.dir.join(&name);
         let mut arguments = vec!["agent".to_owned(), "--port".to_owned(), "0".to_owned()];
-        arguments.extend(["--dir".to_owned(), text(&agent_dir), "--master".to_owned(), self.master.address.clone()]);
+        arguments.extend([
+            "--dir".to_owned(),
+            text(&agent_dir),
+            "--master".to_owned(),
+            self.master.address.clone(),
+        ]);
         arguments.extend(["--resources".to_owned(), "cpus:4;mem:4096;disk:4096".to_owned()]);
         for disk in 0..self.shape.disks {
             let root = self.dir.join(format!("{name}-disk-{disk}"));
-            std::fs::create_dir_all(&root).with_context(|| format!("cannot make {}", root.display()))?;
+            std::fs::create_dir_all(&root)
+                .with_context(|| format!("cannot make {}", root.display()))?;
             arguments.extend(["--disk".to_owned(), format!("path={},size-mb=4096", text(&root))]);
         }
         Ok(Process::new(&name, arguments, agent_dir))
@@ -143,7 +155,10 @@ impl Cluster {
     pub async fn watch(&mut self) -> String {
         loop {
             for process in std::iter::once(&mut self.master).chain(&mut self.agents) {
-                let ended = process.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(Some(_))));
+                let ended = process
+                    .child
+                    .as_mut()
+                    .is_some_and(|child| matches!(child.try_wait(), Ok(Some(_))));
                 if ended {
                     return process.name.clone();
                 }
@@ -155,7 +170,11 @@ impl Cluster {
 
     /// The last lines of a process's log, by its name.
     pub fn log_of(&self, name: &str) -> String {
-        std::iter::once(&self.master).chain(&self.agents).find(|it| it.name == name).map(Process::log).unwrap_or_default()
+        std::iter::once(&self.master)
+            .chain(&self.agents)
+            .find(|it| it.name == name)
+            .map(Process::log)
+            .unwrap_or_default()
     }
 
     /// Ends everything, containers too, also those of agents that were not started (an earlier life of this directory may have left some).
@@ -164,9 +183,13 @@ impl Cluster {
         for agent in &mut self.agents {
             agent.kill().await;
         }
-        let dirs: Vec<PathBuf> = (0..self.shape.agents).map(|it| self.dir.join(agent_name(it)).join("containers")).collect();
+        let dirs: Vec<PathBuf> = (0..self.shape.agents)
+            .map(|it| self.dir.join(agent_name(it)).join("containers"))
+            .collect();
         let program = self.program.clone();
-        let ended = tokio::task::spawn_blocking(move || dirs.iter().for_each(|dir| end_containers(dir, &program)));
+        let ended = tokio::task::spawn_blocking(move || {
+            dirs.iter().for_each(|dir| end_containers(dir, &program))
+        });
         if ended.await.is_err() {
             eprintln!("the containers could not all be ended; look for `container-shim` among the processes");
         }
@@ -181,14 +204,17 @@ fn end_containers(dir: &Path, program: &Path) {
     if !dir.exists() {
         return;
     }
-    let shim = ShimCommand { program: program.to_owned(), leading_args: vec!["container-shim".into()] };
+    let shim =
+        ShimCommand { program: program.to_owned(), leading_args: vec!["container-shim".into()] };
     let launcher = match Launcher::open(dir, shim) {
         Ok(launcher) => launcher,
         Err(error) => return eprintln!("cannot end the containers in {}: {error}", dir.display()),
     };
     for found in launcher.list().unwrap_or_default() {
         let ended = launcher.destroy(&found.id).map(drop).map_err(|it| it.to_string());
-        if let Err(error) = ended.and_then(|()| launcher.forget(&found.id).map_err(|it| it.to_string())) {
+        if let Err(error) =
+            ended.and_then(|()| launcher.forget(&found.id).map_err(|it| it.to_string()))
+        {
             eprintln!("cannot end container {}: {error}", found.id);
         }
     }
@@ -205,13 +231,23 @@ impl Process {
     }
 
     fn spawn(&mut self, program: &Path) -> anyhow::Result<()> {
-        std::fs::create_dir_all(&self.dir).with_context(|| format!("cannot make {}", self.dir.display()))?;
+        std::fs::create_dir_all(&self.dir)
+            .with_context(|| format!("cannot make {}", self.dir.display()))?;
         let path = self.dir.join("log");
-        let log = File::options().create(true).append(true).open(&path).with_context(|| format!("cannot write {}", path.display()))?;
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .with_context(|| format!("cannot write {}", path.display()))?;
         // The file of a former life must not be taken for this one's.
         let _ = std::fs::remove_file(self.address_file());
         let mut command = Command::new(program);
-        command.args(&self.arguments).arg("--address-file").arg(self.address_file()).stdout(Stdio::null()).stderr(log);
+        command
+            .args(&self.arguments)
+            .arg("--address-file")
+            .arg(self.address_file())
+            .stdout(Stdio::null())
+            .stderr(log);
         command.stdin(Stdio::piped()).env(TETHER_VARIABLE, "1");
         // Ctrl-C in a terminal is for this process; it ends the others itself.
         command.process_group(0).kill_on_drop(true);
@@ -231,12 +267,16 @@ impl Process {
                 self.address = address;
                 return Ok(());
             }
-            let ended = self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(Some(_))));
+            let ended =
+                self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(Some(_))));
             if ended || deadline < Instant::now() {
                 let hint = "mend what the log says; for a port that is taken, `holdfast dev --port 0` takes any free one";
-                return Err(
-                    Failure::new(EXIT_ERROR, format!("{} does not serve; its log ends with:\n{}", self.name, self.log()), hint).into()
-                );
+                return Err(Failure::new(
+                    EXIT_ERROR,
+                    format!("{} does not serve; its log ends with:\n{}", self.name, self.log()),
+                    hint,
+                )
+                .into());
             }
             // tidy: sleep is the point: the other process writes the file when it is ready
             tokio::time::sleep(LOOK_AGAIN).await;

@@ -9,7 +9,9 @@ use std::time::Duration;
 use anyhow::Context;
 use holdfast_model::convert::{task, Format};
 use holdfast_model::{Capability, Resource, TaskId, TaskInfo};
-use holdfast_sdk::net::executor::{ChildPlan, ChildTasks, Ended, Environment, Executor, Heard, Output};
+use holdfast_sdk::net::executor::{
+    ChildPlan, ChildTasks, Ended, Environment, Executor, Heard, Output,
+};
 use holdfast_sdk::net::stop_signal;
 
 use super::groups::Groups;
@@ -45,13 +47,22 @@ impl Runner {
     fn in_environment(kind: Kind, environment: Environment) -> Runner {
         let executor = Executor::start(environment.clone());
         let children = ChildTasks::new(executor.teller());
-        Runner { kind, environment, executor, children, groups: Groups::default(), resources: Vec::new(), tells_killing: false }
+        Runner {
+            kind,
+            environment,
+            executor,
+            children,
+            groups: Groups::default(),
+            resources: Vec::new(),
+            tells_killing: false,
+        }
     }
 
     /// Runs to the end.
     pub async fn run(mut self) -> anyhow::Result<i32> {
-        std::env::set_current_dir(&self.environment.sandbox)
-            .with_context(|| format!("cannot enter the sandbox {}", self.environment.sandbox.display()))?;
+        std::env::set_current_dir(&self.environment.sandbox).with_context(|| {
+            format!("cannot enter the sandbox {}", self.environment.sandbox.display())
+        })?;
         self.serve().await;
         Ok(0)
     }
@@ -101,12 +112,19 @@ impl Runner {
         self.groups.give(tasks.iter().map(|it| it.id.clone()));
         for task in tasks {
             let plan = match self.kind {
-                Kind::Command if spent => Err("this executor runs one command, and was given another before".to_owned()),
+                Kind::Command if spent => {
+                    Err("this executor runs one command, and was given another before".to_owned())
+                }
                 Kind::Command => Ok(plan(&task, &self.environment.sandbox)),
-                Kind::Groups => task_directory::make(&self.environment.sandbox, &task, &self.resources).map(|it| group_plan(&task, &it)),
+                Kind::Groups => {
+                    task_directory::make(&self.environment.sandbox, &task, &self.resources)
+                        .map(|it| group_plan(&task, &it))
+                }
             };
             match plan {
-                Ok(plan) => self.children.launch(&task.id, ChildPlan { tells_killing: self.tells_killing, ..plan }),
+                Ok(plan) => self
+                    .children
+                    .launch(&task.id, ChildPlan { tells_killing: self.tells_killing, ..plan }),
                 Err(why) => self.children.fail(&task.id, &why),
             }
         }
@@ -115,7 +133,11 @@ impl Runner {
     fn end(&mut self, ended: &Ended) {
         let along: Vec<TaskId> = self.groups.end(&ended.task, ended.well);
         for task in along {
-            self.children.kill(&task, None, &format!("task {} of its group has failed or was killed", ended.task));
+            self.children.kill(
+                &task,
+                None,
+                &format!("task {} of its group has failed or was killed", ended.task),
+            );
         }
     }
 }
@@ -123,16 +145,23 @@ impl Runner {
 fn plan(info: &TaskInfo, directory: &Path) -> ChildPlan {
     let wire = task::to_proto(info, Format::WHOLE);
     if wire.health_check.is_some() || wire.check.is_some() {
-        tracing::warn!("task {} asks for checks, which this executor does not make; it runs without", info.id);
+        tracing::warn!(
+            "task {} asks for checks, which this executor does not make; it runs without",
+            info.id
+        );
     }
-    let lifetime = wire.max_completion_time.and_then(|it| u64::try_from(it.nanoseconds).ok()).map(Duration::from_nanos);
+    let lifetime = wire
+        .max_completion_time
+        .and_then(|it| u64::try_from(it.nanoseconds).ok())
+        .map(Duration::from_nanos);
     ChildPlan { lifetime, tells_starting: true, ..ChildPlan::of(info, directory) }
 }
 
 fn group_plan(info: &TaskInfo, directory: &Path) -> ChildPlan {
     let mut plan = plan(info, directory).output(Output::Files(directory.to_owned()));
     let place = directory.to_string_lossy().into_owned();
-    plan.environment.extend(["MESOS_SANDBOX", "MESOS_DIRECTORY"].map(|name| (name.to_owned(), place.clone())));
+    plan.environment
+        .extend(["MESOS_SANDBOX", "MESOS_DIRECTORY"].map(|name| (name.to_owned(), place.clone())));
     plan
 }
 
@@ -166,14 +195,20 @@ mod tests {
             agent: AgentId::made("a".to_owned()),
             resources: Vec::new(),
             executor: None,
-            command: Some(CommandInfo { shell: true, value: Some(line.to_owned()), ..CommandInfo::default() }),
+            command: Some(CommandInfo {
+                shell: true,
+                value: Some(line.to_owned()),
+                ..CommandInfo::default()
+            }),
             kill_grace_ms: None,
-            carried: Default::default(),
+            payload: Default::default(),
         }
     }
 
     async fn next_ended(runner: &mut Runner) -> (String, bool) {
-        let ended = tokio::time::timeout(Duration::from_secs(30), runner.children.next_ended()).await.expect("a task ends in time");
+        let ended = tokio::time::timeout(Duration::from_secs(30), runner.children.next_ended())
+            .await
+            .expect("a task ends in time");
         runner.end(&ended);
         (ended.task.to_string(), ended.well)
     }
@@ -183,7 +218,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut runner = runner(Kind::Groups, dir.path());
         runner.hear(Heard::LaunchGroup(vec![task("b1", "exec sleep 1000")]));
-        runner.hear(Heard::LaunchGroup(vec![task("a1", "exec sleep 1000"), task("a2", "echo said; exit 1")]));
+        runner.hear(Heard::LaunchGroup(vec![
+            task("a1", "exec sleep 1000"),
+            task("a2", "echo said; exit 1"),
+        ]));
         assert_eq!(next_ended(&mut runner).await, ("a2".to_owned(), false));
         assert_eq!(next_ended(&mut runner).await, ("a1".to_owned(), false));
         assert!(!runner.groups.are_over());
@@ -199,7 +237,11 @@ mod tests {
         std::fs::create_dir(dir.path().join("data")).unwrap();
         let mut runner = runner(Kind::Groups, dir.path());
         let mut info = task("t", "test \"$PWD\" = \"$MESOS_SANDBOX\" && test \"$MESOS_TASK_ID\" = t && echo kept > data/file");
-        info.resources = vec![Resource::scalar("disk", Scalar::whole(1)).volume(PersistenceId::made("v".to_owned()), "data", None)];
+        info.resources = vec![Resource::scalar("disk", Scalar::whole(1)).volume(
+            PersistenceId::made("v".to_owned()),
+            "data",
+            None,
+        )];
         runner.hear(Heard::LaunchGroup(vec![info]));
         assert_eq!(next_ended(&mut runner).await, ("t".to_owned(), true));
         assert_eq!(std::fs::read_to_string(dir.path().join("data/file")).unwrap(), "kept\n");
@@ -210,7 +252,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut runner = runner(Kind::Groups, dir.path());
         let mut without = task("b", "true");
-        without.resources = vec![Resource::scalar("disk", Scalar::whole(1)).volume(PersistenceId::made("v".to_owned()), "data", None)];
+        without.resources = vec![Resource::scalar("disk", Scalar::whole(1)).volume(
+            PersistenceId::made("v".to_owned()),
+            "data",
+            None,
+        )];
         runner.hear(Heard::LaunchGroup(vec![task("a", "exec sleep 1000"), without]));
         assert_eq!(next_ended(&mut runner).await, ("b".to_owned(), false));
         assert_eq!(next_ended(&mut runner).await, ("a".to_owned(), false));
@@ -233,7 +279,8 @@ mod tests {
     #[test]
     fn i13_the_longest_time_is_taken_from_what_the_task_carries() {
         let mut wire = holdfast_model::convert::task::to_proto(&task("t", "true"), Format::WHOLE);
-        wire.max_completion_time = Some(holdfast_proto::mesos::v1::DurationInfo { nanoseconds: 1_500_000_000 });
+        wire.max_completion_time =
+            Some(holdfast_proto::mesos::v1::DurationInfo { nanoseconds: 1_500_000_000 });
         let info = holdfast_model::convert::task::from_proto(wire).unwrap();
         assert_eq!(plan(&info, Path::new("/")).lifetime, Some(Duration::from_millis(1_500)));
         assert_eq!(plan(&task("t", "true"), Path::new("/")).lifetime, None);

@@ -25,24 +25,38 @@ struct Shown {
 ///
 /// # Errors
 /// Why the task cannot run, for people.
-pub(super) fn make(sandbox: &Path, task: &TaskInfo, executor: &[Resource]) -> Result<PathBuf, String> {
+pub(super) fn make(
+    sandbox: &Path,
+    task: &TaskInfo,
+    executor: &[Resource],
+) -> Result<PathBuf, String> {
     let shown = shown(task, executor)?;
     let directory = sandbox.join("tasks").join(task.id.as_str());
-    let cannot = |path: &Path, error: std::io::Error| format!("cannot make {}: {error}", path.display());
+    let cannot =
+        |path: &Path, error: std::io::Error| format!("cannot make {}: {error}", path.display());
     std::fs::create_dir_all(&directory).map_err(|error| cannot(&directory, error))?;
     for place in shown {
         let (from, to) = (sandbox.join(&place.from), directory.join(&place.to));
         if place.is_volume && !from.is_dir() {
-            return Err(format!("the volume at {} is not there; nothing is put in its place", from.display()));
+            return Err(format!(
+                "the volume at {} is not there; nothing is put in its place",
+                from.display()
+            ));
         }
         std::fs::create_dir_all(&from).map_err(|error| cannot(&from, error))?;
-        std::fs::create_dir_all(to.parent().unwrap_or(&directory)).map_err(|error| cannot(&to, error))?;
+        std::fs::create_dir_all(to.parent().unwrap_or(&directory))
+            .map_err(|error| cannot(&to, error))?;
         match std::os::unix::fs::symlink(&from, &to) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(cannot(&to, error)),
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                return Err(cannot(&to, error))
+            }
             _ => {}
         }
         if std::fs::read_link(&to).ok() != Some(from) {
-            return Err(format!("{} is there already, and is something else; choose another container path", to.display()));
+            return Err(format!(
+                "{} is there already, and is something else; choose another container path",
+                to.display()
+            ));
         }
     }
     Ok(directory)
@@ -55,10 +69,13 @@ fn shown(info: &TaskInfo, executor: &[Resource]) -> Result<Vec<Shown>, String> {
     };
     let own = paths(&info.resources)?;
     let volumes: Vec<PathBuf> = paths(executor)?.into_iter().chain(own.clone()).collect();
-    let mut all: Vec<Shown> = own.into_iter().map(|it| Shown { from: it.clone(), to: it, is_volume: true }).collect();
+    let mut all: Vec<Shown> =
+        own.into_iter().map(|it| Shown { from: it.clone(), to: it, is_volume: true }).collect();
     let wire = task::to_proto(info, Format::WHOLE);
     for volume in wire.container.iter().flat_map(|it| &it.volumes) {
-        let Some(path) = volume.source.as_ref().and_then(|it| it.sandbox_path.as_ref()) else { continue };
+        let Some(path) = volume.source.as_ref().and_then(|it| it.sandbox_path.as_ref()) else {
+            continue;
+        };
         if path.r#type() != SandboxType::Parent {
             continue;
         }
@@ -72,9 +89,12 @@ fn shown(info: &TaskInfo, executor: &[Resource]) -> Result<Vec<Shown>, String> {
 /// A path that stays below where it starts.
 fn below(path: &str) -> Result<PathBuf, String> {
     let parts = Path::new(path).components().filter(|it| !matches!(it, Component::CurDir));
-    let kept: Option<PathBuf> = parts.map(|it| if let Component::Normal(name) = it { Some(name) } else { None }).collect();
+    let kept: Option<PathBuf> =
+        parts.map(|it| if let Component::Normal(name) = it { Some(name) } else { None }).collect();
     let kept = kept.filter(|it| !it.as_os_str().is_empty());
-    kept.ok_or_else(|| format!("container path `{path}`: give one below the task's directory, without `..`"))
+    kept.ok_or_else(|| {
+        format!("container path `{path}`: give one below the task's directory, without `..`")
+    })
 }
 
 #[cfg(test)]
@@ -93,12 +113,16 @@ mod tests {
             executor: None,
             command: None,
             kill_grace_ms: None,
-            carried: Default::default(),
+            payload: Default::default(),
         }
     }
 
     fn volume(path: &str) -> Resource {
-        Resource::scalar("disk", Scalar::whole(1)).volume(PersistenceId::made("v".to_owned()), path, None)
+        Resource::scalar("disk", Scalar::whole(1)).volume(
+            PersistenceId::made("v".to_owned()),
+            path,
+            None,
+        )
     }
 
     #[test]
@@ -109,7 +133,11 @@ mod tests {
         let made = make(dir.path(), &task(vec![volume("data")]), &[]).unwrap();
         assert_eq!(made, dir.path().join("tasks/t1"));
         assert_eq!(std::fs::read_to_string(made.join("data/file")).unwrap(), "kept");
-        assert_eq!(make(dir.path(), &task(vec![volume("data")]), &[]).unwrap(), made, "again is no error");
+        assert_eq!(
+            make(dir.path(), &task(vec![volume("data")]), &[]).unwrap(),
+            made,
+            "again is no error"
+        );
     }
 
     #[test]
@@ -132,9 +160,16 @@ mod tests {
     #[test]
     fn a_place_of_the_parents_sandbox_is_shared() {
         let dir = tempfile::tempdir().unwrap();
-        let place = v1::volume::source::SandboxPath { r#type: Some(SandboxType::Parent.into()), path: "shared/x".to_owned() };
+        let place = v1::volume::source::SandboxPath {
+            r#type: Some(SandboxType::Parent.into()),
+            path: "shared/x".to_owned(),
+        };
         let source = v1::volume::Source { sandbox_path: Some(place), ..Default::default() };
-        let volume_info = v1::Volume { container_path: "mine".to_owned(), source: Some(source), ..Default::default() };
+        let volume_info = v1::Volume {
+            container_path: "mine".to_owned(),
+            source: Some(source),
+            ..Default::default()
+        };
         let container = v1::ContainerInfo { volumes: vec![volume_info], ..Default::default() };
         let mut wire = task::to_proto(&task(Vec::new()), Format::WHOLE);
         wire.container = Some(container);
@@ -144,6 +179,9 @@ mod tests {
         assert!(dir.path().join("shared/x/file").exists());
         let of_volume = Resource { ..volume("shared") };
         let empty = tempfile::tempdir().unwrap();
-        assert!(make(empty.path(), &info, &[of_volume]).is_err(), "within a volume that is missing nothing is made");
+        assert!(
+            make(empty.path(), &info, &[of_volume]).is_err(),
+            "within a volume that is missing nothing is made"
+        );
     }
 }

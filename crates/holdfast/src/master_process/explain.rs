@@ -9,7 +9,7 @@ use holdfast_model::{FrameworkId, Identity, Instant, Resources, Role, TaskState}
 use holdfast_wire::{JsonText, Query, Refusal};
 use serde::Serialize;
 
-use super::door::{invalid, Door};
+use super::api::{invalid, LeaderApi};
 use super::native::{claim_row, hostname, needed, offers, task, ClaimRow, OfferRow, TaskRow};
 use super::shell::MasterShell;
 
@@ -53,98 +53,147 @@ pub struct Explained {
 ///
 /// # Errors
 /// 400 for resources that are none, 404 when nothing is called so.
-pub(super) async fn answer(door: &Door, query: &Query) -> Result<JsonText, Refusal> {
+pub(super) async fn answer(api: &LeaderApi, query: &Query) -> Result<JsonText, Refusal> {
     let about = needed(query, "about")?.to_owned();
     let wanted: Option<Resources> = match query.get("resources") {
-        Some(given) => Some(text::resources(given, &Role::any()).map_err(invalid)?.into_iter().collect()),
+        Some(given) => {
+            Some(text::resources(given, &Role::any()).map_err(invalid)?.into_iter().collect())
+        }
         None => None,
     };
     let look = move |shell: &MasterShell| {
-        let explained = explained(&shell.mind, crate::mind_loop::now(), &about, wanted.as_ref());
+        let explained = explained(&shell.core, crate::core_loop::now(), &about, wanted.as_ref());
         explained.map(|it| JsonText::of(&it)).ok_or(about)
     };
-    door.look(look).await?.map_err(|about| Refusal::not_found(format!("there is no framework or task `{about}`")))
+    api.look(look)
+        .await?
+        .map_err(|about| Refusal::not_found(format!("there is no framework or task `{about}`")))
 }
 
-fn explained(mind: &Master, now: Instant, about: &str, wanted: Option<&Resources>) -> Option<Explained> {
-    let named = |it: &&FrameworkId| it.as_str() == about || mind.frameworks().get(*it).is_some_and(|state| state.info.name == about);
-    if let Some(framework) = mind.frameworks().keys().find(named) {
-        return Some(of_framework(mind, now, framework, wanted));
+fn explained(
+    core: &Master,
+    now: Instant,
+    about: &str,
+    wanted: Option<&Resources>,
+) -> Option<Explained> {
+    let named = |it: &&FrameworkId| {
+        it.as_str() == about
+            || core.frameworks().get(*it).is_some_and(|state| state.info.name == about)
+    };
+    if let Some(framework) = core.frameworks().keys().find(named) {
+        return Some(of_framework(core, now, framework, wanted));
     }
-    let ended: Vec<&TaskView> = mind.completed_tasks().collect();
-    let known = mind.tasks().values().chain(ended.into_iter().rev()); // Of those that have ended, the newest.
+    let ended: Vec<&TaskView> = core.completed_tasks().collect();
+    let known = core.tasks().values().chain(ended.into_iter().rev()); // Of those that have ended, the newest.
     let found = known.into_iter().find(|it| it.id.as_str() == about)?;
-    Some(of_task(mind, now, found, wanted))
+    Some(of_task(core, now, found, wanted))
 }
 
-fn of_framework(mind: &Master, now: Instant, framework: &FrameworkId, wanted: Option<&Resources>) -> Explained {
-    let all = mind.tasks().values().chain(mind.completed_tasks()).filter(|it| it.framework == *framework);
-    let tasks: Vec<TaskRow> = all.map(|it| task(mind, it)).collect();
-    let mut explained = bare(mind, framework);
+fn of_framework(
+    core: &Master,
+    now: Instant,
+    framework: &FrameworkId,
+    wanted: Option<&Resources>,
+) -> Explained {
+    let all =
+        core.tasks().values().chain(core.completed_tasks()).filter(|it| it.framework == *framework);
+    let tasks: Vec<TaskRow> = all.map(|it| task(core, it)).collect();
+    let mut explained = bare(core, framework);
     let live = tasks.iter().filter(|it| !it.ended).count();
-    explained.summary = format!("framework {}: {live} live tasks, {} unanswered offers", explained.name, explained.offers.len());
+    explained.summary = format!(
+        "framework {}: {live} live tasks, {} unanswered offers",
+        explained.name,
+        explained.offers.len()
+    );
     explained.tasks = tasks;
-    explained.reasons = reasons(mind, now, framework, wanted);
+    explained.reasons = reasons(core, now, framework, wanted);
     if wanted.is_some() {
-        let enough = |it: &&OfferRow| explained.reasons.iter().all(|row| row.agent != it.agent || row.role != it.role);
-        let enough: Vec<&str> = explained.offers.iter().filter(enough).map(|it| it.id.as_str()).collect();
+        let enough = |it: &&OfferRow| {
+            explained.reasons.iter().all(|row| row.agent != it.agent || row.role != it.role)
+        };
+        let enough: Vec<&str> =
+            explained.offers.iter().filter(enough).map(|it| it.id.as_str()).collect();
         if !enough.is_empty() {
-            explained.summary += &format!("; all that is asked is in offer {}, which its scheduler may accept", enough.join(", "));
+            explained.summary += &format!(
+                "; all that is asked is in offer {}, which its scheduler may accept",
+                enough.join(", ")
+            );
         }
     }
     explained
 }
 
 /// A task that does not run is explained by what it would use.
-fn of_task(mind: &Master, now: Instant, view: &TaskView, wanted: Option<&Resources>) -> Explained {
-    let row = task(mind, view);
+fn of_task(core: &Master, now: Instant, view: &TaskView, wanted: Option<&Resources>) -> Explained {
+    let row = task(core, view);
     let own = view.resources.unallocated();
     let is_down = view.state.is_terminal() || view.state == TaskState::Unreachable;
-    let mut explained = bare(mind, &view.framework);
+    let mut explained = bare(core, &view.framework);
     let because = row.reason.map(|it| format!(" ({it})")).unwrap_or_default();
     let message = row.message.as_ref().map(|it| format!(": {it}")).unwrap_or_default();
     explained.summary = format!("task {} is {}{because}{message}", view.id, row.state);
     let volumes = own.volumes();
-    let claim_of = |it: &Identity| mind.ledger().claims_of(&view.agent).find(|claim| claim.resource.identity == *it);
+    let claim_of = |it: &Identity| {
+        core.ledger().claims_of(&view.agent).find(|claim| claim.resource.identity == *it)
+    };
     for (identity, _) in volumes.entries() {
         match claim_of(identity) {
-            Some(claim) => explained.volumes.push(claim_row(mind, &view.agent, claim)),
-            None => explained.summary += &format!("; agent {} has its volume {identity} no more", view.agent),
+            Some(claim) => explained.volumes.push(claim_row(core, &view.agent, claim)),
+            None => {
+                explained.summary +=
+                    &format!("; agent {} has its volume {identity} no more", view.agent)
+            }
         }
     }
     explained.task = Some(view.id.to_string());
     explained.tasks = vec![row];
     if let Some(wanted) = wanted.or(Some(&own).filter(|_| is_down)) {
-        explained.reasons = reasons(mind, now, &view.framework, Some(wanted));
+        explained.reasons = reasons(core, now, &view.framework, Some(wanted));
     }
     explained
 }
 
-fn bare(mind: &Master, framework: &FrameworkId) -> Explained {
+fn bare(core: &Master, framework: &FrameworkId) -> Explained {
     Explained {
         framework: framework.to_string(),
-        name: mind.ledger().frameworks.get(framework).map(|it| it.info.name.clone()).unwrap_or_default(),
+        name: core
+            .ledger()
+            .frameworks
+            .get(framework)
+            .map(|it| it.info.name.clone())
+            .unwrap_or_default(),
         task: None,
         summary: String::new(),
         tasks: Vec::new(),
         volumes: Vec::new(),
-        offers: offers(mind).into_iter().filter(|it| it.framework == framework.as_str()).collect(),
+        offers: offers(core).into_iter().filter(|it| it.framework == framework.as_str()).collect(),
         reasons: Vec::new(),
     }
 }
 
-fn reasons(mind: &Master, now: Instant, framework: &FrameworkId, wanted: Option<&Resources>) -> Vec<ExplainRow> {
+fn reasons(
+    core: &Master,
+    now: Instant,
+    framework: &FrameworkId,
+    wanted: Option<&Resources>,
+) -> Vec<ExplainRow> {
     let row = |it: &WhyNot| {
-        let own = mind.offers().values().map(|it| &it.offer).filter(|offer| offer.framework == *framework);
+        let own = core
+            .offers()
+            .values()
+            .map(|it| &it.offer)
+            .filter(|offer| offer.framework == *framework);
         let here = own.filter(|offer| offer.agent == it.agent && offer.role == it.role);
         let ids: Vec<&str> = here.map(|offer| offer.id.as_str()).collect();
         let offer = Some(ids.join(" and ")).filter(|it| !it.is_empty());
         let reason = match (&it.reason, &offer) {
-            (Reason::OfferLacks { name, wanted, offered }, Some(offer)) => format!("offer {offer} has {name} {offered} of {wanted} asked"),
+            (Reason::OfferLacks { name, wanted, offered }, Some(offer)) => {
+                format!("offer {offer} has {name} {offered} of {wanted} asked")
+            }
             (reason, _) => reason.to_string(),
         };
         let (agent, role) = (it.agent.to_string(), it.role.to_string());
-        ExplainRow { agent, hostname: hostname(mind, &it.agent), role, offer, reason }
+        ExplainRow { agent, hostname: hostname(core, &it.agent), role, offer, reason }
     };
-    mind.explain(now, framework, wanted).reasons.iter().map(row).collect()
+    core.explain(now, framework, wanted).reasons.iter().map(row).collect()
 }

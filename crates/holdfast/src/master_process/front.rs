@@ -10,17 +10,20 @@ use holdfast_proto::holdfast::v1::{FromAgent, ToAgent};
 use holdfast_proto::mesos::v1::scheduler::{Call as SchedulerCall, Event as SchedulerEvent};
 use holdfast_proto::mesos::v1::{master, VersionInfo};
 use holdfast_quorum::{Leadership, LocalLeadership};
-use holdfast_wire::{Caller, JsonText, LinkEnd, LinkHead, MasterDoor, MasterPage, Metric, Outbox, Query, Refusal, Standing};
+use holdfast_wire::{
+    Caller, JsonText, LinkEnd, LinkHead, MasterApi, MasterPage, Metric, Outbox, Query, Refusal,
+    Standing,
+};
 use uuid::Uuid;
 
-use super::door::Door;
+use super::api::LeaderApi;
 
 /// What this process has come to.
 enum Stage {
     /// It has won, and reads its ledger.
     Recovering,
     /// It answers.
-    Leading(Arc<Door>),
+    Leading(Arc<LeaderApi>),
 }
 
 /// See the module. Cheap to clone.
@@ -28,13 +31,13 @@ enum Stage {
 pub struct Front {
     leadership: LocalLeadership,
     won: Arc<OnceLock<()>>,
-    door: Arc<OnceLock<Arc<Door>>>,
+    api: Arc<OnceLock<Arc<LeaderApi>>>,
 }
 
 impl Front {
     /// Nobody has won anything yet.
     pub fn new(leadership: LocalLeadership) -> Front {
-        Front { leadership, won: Arc::default(), door: Arc::default() }
+        Front { leadership, won: Arc::default(), api: Arc::default() }
     }
 
     /// This process leads, and will answer soon.
@@ -43,28 +46,32 @@ impl Front {
     }
 
     /// This process answers, from now on.
-    pub fn open(&self, door: Arc<Door>) {
-        self.door.get_or_init(|| door);
+    pub fn open(&self, api: Arc<LeaderApi>) {
+        self.api.get_or_init(|| api);
     }
 
     fn stage(&self) -> Option<Stage> {
-        let leading = self.door.get().cloned().map(Stage::Leading);
+        let leading = self.api.get().cloned().map(Stage::Leading);
         leading.or_else(|| self.won.get().map(|()| Stage::Recovering))
     }
 
-    fn leading(&self) -> Result<&Arc<Door>, Refusal> {
-        self.door.get().ok_or_else(|| Refusal::unavailable("this master does not lead; ask the others"))
+    fn leading(&self) -> Result<&Arc<LeaderApi>, Refusal> {
+        self.api
+            .get()
+            .ok_or_else(|| Refusal::unavailable("this master does not lead; ask the others"))
     }
 }
 
 #[async_trait]
-impl MasterDoor for Front {
+impl MasterApi for Front {
     fn standing(&self) -> Standing {
         match self.stage() {
-            Some(Stage::Leading(door)) => Standing::Leading { address: door.address.clone() },
+            Some(Stage::Leading(api)) => Standing::Leading { address: api.address.clone() },
             Some(Stage::Recovering) => Standing::Recovering,
             // A hint that cannot be read is as good as none.
-            None => Standing::Standby { leader: self.leadership.leader().ok().flatten().map(|it| it.address) },
+            None => Standing::Standby {
+                leader: self.leadership.leader().ok().flatten().map(|it| it.address),
+            },
         }
     }
 
@@ -74,20 +81,30 @@ impl MasterDoor for Front {
 
     fn metrics(&self) -> Vec<Metric> {
         let stands_by = || vec![Metric::gauge("master/elected", "Whether this master leads.", 0.0)];
-        self.door.get().map_or_else(stands_by, |door| door.gauges.read())
+        self.api.get().map_or_else(stands_by, |api| api.gauges.read())
     }
 
-    async fn subscribe(&self, head: LinkHead, call: SchedulerCall, outbox: Outbox<SchedulerEvent>) -> Result<(), Refusal> {
+    async fn subscribe(
+        &self,
+        head: LinkHead,
+        call: SchedulerCall,
+        outbox: Outbox<SchedulerEvent>,
+    ) -> Result<(), Refusal> {
         self.leading()?.subscribe(head, call, outbox).await
     }
 
-    async fn scheduler_call(&self, stream_id: Uuid, _caller: &Caller, call: SchedulerCall) -> Result<(), Refusal> {
+    async fn scheduler_call(
+        &self,
+        stream_id: Uuid,
+        _caller: &Caller,
+        call: SchedulerCall,
+    ) -> Result<(), Refusal> {
         self.leading()?.scheduler_call(stream_id, call).await
     }
 
     async fn framework_gone(&self, stream_id: Uuid, _end: LinkEnd) {
-        if let Ok(door) = self.leading() {
-            door.framework_gone(stream_id).await;
+        if let Ok(api) = self.leading() {
+            api.framework_gone(stream_id).await;
         }
     }
 
@@ -101,20 +118,35 @@ impl MasterDoor for Front {
     }
 
     async fn agent_gone(&self, stream_id: Uuid, _end: LinkEnd) {
-        if let Ok(door) = self.leading() {
-            door.agent_gone(stream_id).await;
+        if let Ok(api) = self.leading() {
+            api.agent_gone(stream_id).await;
         }
     }
 
-    async fn operator(&self, caller: &Caller, call: master::Call) -> Result<Option<master::Response>, Refusal> {
+    async fn operator(
+        &self,
+        caller: &Caller,
+        call: master::Call,
+    ) -> Result<Option<master::Response>, Refusal> {
         super::operator::answer(self.leading()?, caller, call).await
     }
 
-    async fn page(&self, _caller: &Caller, page: MasterPage, query: &Query) -> Result<JsonText, Refusal> {
+    async fn page(
+        &self,
+        _caller: &Caller,
+        page: MasterPage,
+        query: &Query,
+    ) -> Result<JsonText, Refusal> {
         super::pages::answer(self.leading()?, page, query).await
     }
 
-    async fn native(&self, caller: &Caller, posted: bool, name: &str, query: &Query) -> Result<JsonText, Refusal> {
+    async fn native(
+        &self,
+        caller: &Caller,
+        posted: bool,
+        name: &str,
+        query: &Query,
+    ) -> Result<JsonText, Refusal> {
         super::native::answer(self.leading()?, caller, posted, name, query).await
     }
 }

@@ -9,7 +9,7 @@ use holdfast_proto::mesos::v1;
 use holdfast_wire::{Caller, JsonText, Query, Refusal};
 use serde::Serialize;
 
-use super::door::{invalid, Door};
+use super::api::{invalid, LeaderApi};
 use super::{explain, views};
 
 /// An agent.
@@ -214,56 +214,63 @@ pub struct RoleRow {
 ///
 /// # Errors
 /// 404 for an unknown name or thing; for changes, as the operator API.
-pub async fn answer(door: &Door, caller: &Caller, posted: bool, name: &str, query: &Query) -> Result<JsonText, Refusal> {
+pub async fn answer(
+    api: &LeaderApi,
+    caller: &Caller,
+    posted: bool,
+    name: &str,
+    query: &Query,
+) -> Result<JsonText, Refusal> {
     match name {
-        "agents" => door.look(|shell| JsonText::of(&agents(&shell.mind))).await,
-        "disks" => door.look(|shell| JsonText::of(&disks(&shell.mind))).await,
-        "claims" => door.look(|shell| JsonText::of(&claims(&shell.mind))).await,
-        "frameworks" => door.look(|shell| JsonText::of(&frameworks(&shell.mind))).await,
-        "tasks" => door.look(|shell| JsonText::of(&tasks(&shell.mind))).await,
-        "offers" => door.look(|shell| JsonText::of(&offers(&shell.mind))).await,
-        "roles" => door.look(|shell| JsonText::of(&roles(&shell.mind))).await,
-        "explain" => explain::answer(door, query).await,
-        "kill" if posted => kill(door, query).await,
+        "agents" => api.look(|shell| JsonText::of(&agents(&shell.core))).await,
+        "disks" => api.look(|shell| JsonText::of(&disks(&shell.core))).await,
+        "claims" => api.look(|shell| JsonText::of(&claims(&shell.core))).await,
+        "frameworks" => api.look(|shell| JsonText::of(&frameworks(&shell.core))).await,
+        "tasks" => api.look(|shell| JsonText::of(&tasks(&shell.core))).await,
+        "offers" => api.look(|shell| JsonText::of(&offers(&shell.core))).await,
+        "roles" => api.look(|shell| JsonText::of(&roles(&shell.core))).await,
+        "explain" => explain::answer(api, query).await,
+        "kill" if posted => kill(api, query).await,
         "kill" => Err(Refusal::new(405, "POST it: it ends a task")),
-        "plan" => plan(door, caller, query).await,
+        "plan" => plan(api, caller, query).await,
         _ => Err(Refusal::not_found(format!(
             "there is no `/holdfast/v1/{name}`; there are agents, disks, claims, frameworks, tasks, offers, roles, explain, kill, plan"
         ))),
     }
 }
 
-async fn kill(door: &Door, query: &Query) -> Result<JsonText, Refusal> {
+async fn kill(api: &LeaderApi, query: &Query) -> Result<JsonText, Refusal> {
     let framework = FrameworkId::parse(needed(query, "framework")?).map_err(invalid)?;
     let task = TaskId::parse(needed(query, "task")?).map_err(invalid)?;
-    door.ask(OperatorCall::Kill(framework, task)).await?;
+    api.ask(OperatorCall::Kill(framework, task)).await?;
     Ok(JsonText::of(&serde_json::json!({ "accepted": true })))
 }
 
 /// Whether a change would work; `call` is the operator call as JSON.
-async fn plan(door: &Door, caller: &Caller, query: &Query) -> Result<JsonText, Refusal> {
-    let call = json::from_slice(needed(query, "call")?.as_bytes()).map_err(|error| Refusal::bad_request(error.to_string()))?;
+async fn plan(api: &LeaderApi, caller: &Caller, query: &Query) -> Result<JsonText, Refusal> {
+    let call = json::from_slice(needed(query, "call")?.as_bytes())
+        .map_err(|error| Refusal::bad_request(error.to_string()))?;
     match operator::from_proto(call).map_err(invalid)? {
         Some(operator::OperatorOrder::Claim { agent, action }) => {
             let conversion = action.conversion();
             let (takes, gives) = (conversion.consumed.to_string(), conversion.converted.to_string());
             let change = serde_json::json!({ "agent": agent.as_str(), "action": action.name(), "takes": takes, "gives": gives });
-            door.ask(OperatorCall::Claim { agent, action, principal: caller.principal.clone(), plan: true }).await?;
+            api.ask(OperatorCall::Claim { agent, action, principal: caller.principal.clone(), plan: true }).await?;
             Ok(JsonText::of(&change))
         }
-        Some(operator::OperatorOrder::Teardown(framework)) => teardown_plan(door, framework).await,
+        Some(operator::OperatorOrder::Teardown(framework)) => teardown_plan(api, framework).await,
         None => Err(Refusal::bad_request(
             "type: only RESERVE_RESOURCES, UNRESERVE_RESOURCES, CREATE_VOLUMES, DESTROY_VOLUMES and TEARDOWN can be planned",
         )),
     }
 }
 
-async fn teardown_plan(door: &Door, framework: FrameworkId) -> Result<JsonText, Refusal> {
-    let plan = door.look(move |shell| {
-        let mind = &shell.mind;
-        mind.frameworks().contains_key(&framework).then(|| {
-            let tasks: Vec<&str> = live_tasks(mind).filter(|it| it.framework == framework).map(|it| it.id.as_str()).collect();
-            let held: Vec<String> = mind.ledger().claims.values().filter(|it| it.framework.as_ref() == Some(&framework)).map(|it| it.id.to_string()).collect();
+async fn teardown_plan(api: &LeaderApi, framework: FrameworkId) -> Result<JsonText, Refusal> {
+    let plan = api.look(move |shell| {
+        let core = &shell.core;
+        core.frameworks().contains_key(&framework).then(|| {
+            let tasks: Vec<&str> = live_tasks(core).filter(|it| it.framework == framework).map(|it| it.id.as_str()).collect();
+            let held: Vec<String> = core.ledger().claims.values().filter(|it| it.framework.as_ref() == Some(&framework)).map(|it| it.id.to_string()).collect();
             JsonText::of(&serde_json::json!({ "action": "TEARDOWN", "framework": framework.as_str(), "ends_tasks": tasks, "leaves_unclaimed": held }))
         })
     });
@@ -271,11 +278,13 @@ async fn teardown_plan(door: &Door, framework: FrameworkId) -> Result<JsonText, 
 }
 
 pub(super) fn needed<'a>(query: &'a Query, name: &str) -> Result<&'a str, Refusal> {
-    query.get(name).ok_or_else(|| Refusal::bad_request(format!("query parameter `{name}` is missing")))
+    query
+        .get(name)
+        .ok_or_else(|| Refusal::bad_request(format!("query parameter `{name}` is missing")))
 }
 
-pub(super) fn hostname(mind: &Master, agent: &AgentId) -> String {
-    mind.ledger().agents.get(agent).map(|it| it.hostname.clone()).unwrap_or_default()
+pub(super) fn hostname(core: &Master, agent: &AgentId) -> String {
+    core.ledger().agents.get(agent).map(|it| it.hostname.clone()).unwrap_or_default()
 }
 
 fn health(health: &AgentHealth) -> (&'static str, Option<String>) {
@@ -288,41 +297,49 @@ fn health(health: &AgentHealth) -> (&'static str, Option<String>) {
     }
 }
 
-fn agents(mind: &Master) -> Vec<AgentRow> {
+fn agents(core: &Master) -> Vec<AgentRow> {
     let row = |(id, state): (&AgentId, &holdfast_master::AgentState)| {
-        let record = mind.ledger().agents.get(id);
+        let record = core.ledger().agents.get(id);
         let (word, why) = health(&state.health);
         AgentRow {
             id: id.to_string(),
-            hostname: hostname(mind, id),
-            address: address(mind, id).unwrap_or_default(),
+            hostname: hostname(core, id),
+            address: address(core, id).unwrap_or_default(),
             state: word,
             why,
             total: state.total.to_string(),
             free: state.free().to_string(),
-            used: views::allocated(mind, state).unallocated().to_string(),
-            tasks: state.tasks.iter().filter(|key| mind.tasks().get(*key).is_some_and(|it| !it.state.is_terminal())).count(),
-            volumes: mind.ledger().claims_of(id).filter(|it| it.is_volume()).count(),
+            used: views::allocated(core, state).unallocated().to_string(),
+            tasks: state
+                .tasks
+                .iter()
+                .filter(|key| core.tasks().get(*key).is_some_and(|it| !it.state.is_terminal()))
+                .count(),
+            volumes: core.ledger().claims_of(id).filter(|it| it.is_volume()).count(),
             ledger_version: record.map_or(0, |it| it.ledger_version),
             reregistered_ms: state.reregistered.0,
         }
     };
-    mind.agents().iter().map(row).collect()
+    core.agents().iter().map(row).collect()
 }
 
-fn address(mind: &Master, agent: &AgentId) -> Option<String> {
-    mind.ledger().agents.get(agent).map(|it| format!("{}:{}", it.hostname, it.port))
+fn address(core: &Master, agent: &AgentId) -> Option<String> {
+    core.ledger().agents.get(agent).map(|it| format!("{}:{}", it.hostname, it.port))
 }
 
-fn disks(mind: &Master) -> Vec<DiskRow> {
+fn disks(core: &Master) -> Vec<DiskRow> {
     let mut rows = Vec::new();
-    for (agent, state) in mind.agents() {
+    for (agent, state) in core.agents() {
         for report in &state.disks {
-            let on_it: Vec<&Claim> = mind.ledger().claims_of(agent).filter(|it| it.disk == Some(report.disk.id)).collect();
+            let on_it: Vec<&Claim> = core
+                .ledger()
+                .claims_of(agent)
+                .filter(|it| it.disk == Some(report.disk.id))
+                .collect();
             rows.push(DiskRow {
                 id: report.disk.id.to_string(),
                 agent: agent.to_string(),
-                hostname: hostname(mind, agent),
+                hostname: hostname(core, agent),
                 kind: format!("{:?}", report.disk.kind).to_lowercase(),
                 root: report.disk.root.clone(),
                 size_mb: report.disk.size_mb,
@@ -335,16 +352,22 @@ fn disks(mind: &Master) -> Vec<DiskRow> {
     rows
 }
 
-fn claims(mind: &Master) -> Vec<ClaimRow> {
-    mind.ledger().claims.iter().map(|((agent, _), claim)| claim_row(mind, agent, claim)).collect()
+fn claims(core: &Master) -> Vec<ClaimRow> {
+    core.ledger().claims.iter().map(|((agent, _), claim)| claim_row(core, agent, claim)).collect()
 }
 
-pub(super) fn claim_row(mind: &Master, agent: &AgentId, claim: &Claim) -> ClaimRow {
+pub(super) fn claim_row(core: &Master, agent: &AgentId, claim: &Claim) -> ClaimRow {
     let identity = &claim.resource.identity;
-    let state = mind.agents().get(agent);
+    let state = core.agents().get(agent);
     let fault = state.and_then(|it| it.faults.get(&claim.id)).cloned();
-    let holder = claim.framework.as_ref().filter(|id| mind.ledger().frameworks.get(id).is_some_and(|it| !it.removed));
-    let uses = |it: &&TaskView| it.agent == *agent && it.resources.entries().any(|(used, _)| used.unallocated() == *identity);
+    let holder = claim
+        .framework
+        .as_ref()
+        .filter(|id| core.ledger().frameworks.get(id).is_some_and(|it| !it.removed));
+    let uses = |it: &&TaskView| {
+        it.agent == *agent
+            && it.resources.entries().any(|(used, _)| used.unallocated() == *identity)
+    };
     let word = match claim.state {
         _ if fault.is_some() => "missing",
         ClaimState::Making => "making",
@@ -362,29 +385,34 @@ pub(super) fn claim_row(mind: &Master, agent: &AgentId, claim: &Claim) -> ClaimR
         resource: identity.name.clone(),
         amount: claim.resource.value.quantity().to_f64(),
         agent: agent.to_string(),
-        hostname: hostname(mind, agent),
+        hostname: hostname(core, agent),
         agent_state: state.map_or("away", |it| health(&it.health).0),
         disk: claim.disk.map(|it| it.to_string()),
         framework: claim.framework.as_ref().map(ToString::to_string),
         unclaimed: holder.is_none(),
-        task: live_tasks(mind).find(uses).filter(|_| claim.is_volume()).map(|it| it.id.to_string()),
+        task: live_tasks(core).find(uses).filter(|_| claim.is_volume()).map(|it| it.id.to_string()),
         generation: claim.generation,
         created_ms: claim.created.0,
         history: claim
             .history
             .iter()
-            .map(|it| EventRow { at_ms: it.at.0, generation: it.generation, what: it.what.clone(), by: it.by.clone() })
+            .map(|it| EventRow {
+                at_ms: it.at.0,
+                generation: it.generation,
+                what: it.what.clone(),
+                by: it.by.clone(),
+            })
             .collect(),
     }
 }
 
-fn live_tasks(mind: &Master) -> impl Iterator<Item = &TaskView> {
-    mind.tasks().values().filter(|it| !it.state.is_terminal())
+fn live_tasks(core: &Master) -> impl Iterator<Item = &TaskView> {
+    core.tasks().values().filter(|it| !it.state.is_terminal())
 }
 
-fn frameworks(mind: &Master) -> Vec<FrameworkRow> {
+fn frameworks(core: &Master) -> Vec<FrameworkRow> {
     let row = |(id, record): (&FrameworkId, &holdfast_model::FrameworkRecord)| {
-        let state = mind.frameworks().get(id);
+        let state = core.frameworks().get(id);
         let word = match state {
             _ if record.removed => "removed",
             Some(state) if state.link.is_some() => "connected",
@@ -396,34 +424,45 @@ fn frameworks(mind: &Master) -> Vec<FrameworkRow> {
             state: word,
             roles: record.info.roles.iter().map(ToString::to_string).collect(),
             principal: record.info.principal.clone(),
-            tasks: live_tasks(mind).filter(|it| it.framework == *id).count(),
+            tasks: live_tasks(core).filter(|it| it.framework == *id).count(),
             offers: state.map_or(0, |it| it.offers.len()),
-            volumes: mind.ledger().claims.values().filter(|it| it.is_volume() && it.framework.as_ref() == Some(id)).count(),
+            volumes: core
+                .ledger()
+                .claims
+                .values()
+                .filter(|it| it.is_volume() && it.framework.as_ref() == Some(id))
+                .count(),
             failover_timeout_ms: record.info.failover_timeout_ms,
             deadline_ms: record.deadline.map(|it| it.0),
             registered_ms: record.registered.0,
         }
     };
-    mind.ledger().frameworks.iter().map(row).collect()
+    core.ledger().frameworks.iter().map(row).collect()
 }
 
-fn tasks(mind: &Master) -> Vec<TaskRow> {
-    mind.tasks().values().chain(mind.completed_tasks()).map(|it| task(mind, it)).collect()
+fn tasks(core: &Master) -> Vec<TaskRow> {
+    core.tasks().values().chain(core.completed_tasks()).map(|it| task(core, it)).collect()
 }
 
-pub(super) fn task(mind: &Master, view: &TaskView) -> TaskRow {
+pub(super) fn task(core: &Master, view: &TaskView) -> TaskRow {
     TaskRow {
         id: view.id.to_string(),
         name: view.name.clone(),
         framework: view.framework.to_string(),
         executor: view.executor.to_string(),
         agent: view.agent.to_string(),
-        agent_address: address(mind, &view.agent),
+        agent_address: address(core, &view.agent),
         state: view.state.name(),
         reason: view.latest.as_ref().and_then(|it| reason_name(it.reason?)),
         message: view.latest.as_ref().and_then(|it| it.message.clone()),
         resources: view.resources.unallocated().to_string(),
-        volumes: view.resources.volumes().iter().filter_map(|it| it.identity.persistence).map(|it| it.to_string()).collect(),
+        volumes: view
+            .resources
+            .volumes()
+            .iter()
+            .filter_map(|it| it.identity.persistence)
+            .map(|it| it.to_string())
+            .collect(),
         ended: view.state.is_terminal(),
         updated_ms: view.latest.as_ref().map_or(0, |it| it.at.0),
     }
@@ -434,7 +473,7 @@ fn reason_name(number: i32) -> Option<&'static str> {
     v1::task_status::Reason::try_from(number).ok().map(|it| it.as_str_name())
 }
 
-pub(super) fn offers(mind: &Master) -> Vec<OfferRow> {
+pub(super) fn offers(core: &Master) -> Vec<OfferRow> {
     let row = |it: &holdfast_master::OfferRecord| OfferRow {
         id: it.offer.id.to_string(),
         framework: it.offer.framework.to_string(),
@@ -443,20 +482,29 @@ pub(super) fn offers(mind: &Master) -> Vec<OfferRow> {
         resources: it.offer.resources.unallocated().to_string(),
         made_ms: it.made.0,
     };
-    mind.offers().values().map(row).collect()
+    core.offers().values().map(row).collect()
 }
 
-fn roles(mind: &Master) -> Vec<RoleRow> {
+fn roles(core: &Master) -> Vec<RoleRow> {
     let nobody = FrameworkId::made(String::new());
-    let order = mind.explain(crate::mind_loop::now(), &nobody, None).order;
+    let order = core.explain(crate::core_loop::now(), &nobody, None).order;
     let row = |place: holdfast_allocator::policy::Place| {
-        let reserved: Resources =
-            mind.ledger().claims.values().map(|it| &it.resource).filter(|it| it.identity.role() == place.role).collect();
+        let reserved: Resources = core
+            .ledger()
+            .claims
+            .values()
+            .map(|it| &it.resource)
+            .filter(|it| it.identity.role() == place.role)
+            .collect();
         RoleRow {
             weight: place.weight.to_f64(),
             share: place.share,
             reserved: reserved.to_string(),
-            frameworks: mind.frameworks().values().filter(|it| it.info.roles.contains(&place.role)).count(),
+            frameworks: core
+                .frameworks()
+                .values()
+                .filter(|it| it.info.roles.contains(&place.role))
+                .count(),
             role: place.role.to_string(),
         }
     };

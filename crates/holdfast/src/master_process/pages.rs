@@ -5,36 +5,56 @@ use holdfast_model::{AgentId, FrameworkId, Resources, TaskState};
 use holdfast_wire::{JsonText, MasterPage, Query, Refusal};
 use serde_json::{json, Map, Value};
 
-use super::door::Door;
+use super::api::LeaderApi;
 use super::views;
 
 /// Answers a page.
 ///
 /// # Errors
 /// 501 for pages that are not served yet.
-pub async fn answer(door: &Door, page: MasterPage, query: &Query) -> Result<JsonText, Refusal> {
-    let info = door.gauges.master_info.clone();
-    let started = door.gauges.started_s;
+pub async fn answer(api: &LeaderApi, page: MasterPage, query: &Query) -> Result<JsonText, Refusal> {
+    let info = api.gauges.master_info.clone();
+    let started = api.gauges.started_s;
     let only = query.get("framework_id").or_else(|| query.get("slave_id")).map(str::to_owned);
     match page {
-        MasterPage::State => door.look(move |shell| JsonText::of(&state(&shell.mind, &info, started))).await,
-        MasterPage::StateSummary => door.look(move |shell| JsonText::of(&summary(&shell.mind, &info))).await,
-        MasterPage::Slaves => door.look(move |shell| JsonText::of(&json!({ "slaves": slaves(&shell.mind, only.as_deref()) }))).await,
+        MasterPage::State => {
+            api.look(move |shell| JsonText::of(&state(&shell.core, &info, started))).await
+        }
+        MasterPage::StateSummary => {
+            api.look(move |shell| JsonText::of(&summary(&shell.core, &info))).await
+        }
+        MasterPage::Slaves => {
+            api.look(move |shell| {
+                JsonText::of(&json!({ "slaves": slaves(&shell.core, only.as_deref()) }))
+            })
+            .await
+        }
         MasterPage::Frameworks => {
-            door.look(move |shell| JsonText::of(&json!({ "frameworks": frameworks(&shell.mind, only.as_deref()) }))).await
+            api.look(move |shell| {
+                JsonText::of(&json!({ "frameworks": frameworks(&shell.core, only.as_deref()) }))
+            })
+            .await
         }
         MasterPage::Tasks => {
             let wanted = TasksWanted::read(query)?;
-            door.look(move |shell| JsonText::of(&json!({ "tasks": tasks(&shell.mind, &wanted) }))).await
+            api.look(move |shell| JsonText::of(&json!({ "tasks": tasks(&shell.core, &wanted) })))
+                .await
         }
-        MasterPage::Roles => door.look(|shell| JsonText::of(&json!({ "roles": roles(&shell.mind) }))).await,
+        MasterPage::Roles => {
+            api.look(|shell| JsonText::of(&json!({ "roles": roles(&shell.core) }))).await
+        }
         MasterPage::Flags => Err(Refusal::not_implemented("flags are not served yet")),
     }
 }
 
-fn state(mind: &Master, info: &holdfast_proto::mesos::v1::MasterInfo, started_s: f64) -> Value {
-    let unreachable = mind.ledger().agents.values().filter(|it| it.presence == holdfast_model::Presence::Unreachable).count();
-    let completed: Vec<Value> = mind
+fn state(core: &Master, info: &holdfast_proto::mesos::v1::MasterInfo, started_s: f64) -> Value {
+    let unreachable = core
+        .ledger()
+        .agents
+        .values()
+        .filter(|it| it.presence == holdfast_model::Presence::Unreachable)
+        .count();
+    let completed: Vec<Value> = core
         .ledger()
         .frameworks
         .iter()
@@ -47,27 +67,27 @@ fn state(mind: &Master, info: &holdfast_proto::mesos::v1::MasterInfo, started_s:
         "id": info.id,
         "pid": info.pid,
         "hostname": info.hostname,
-        "cluster": mind.ledger().cluster.as_ref().map(|it| it.id.to_string()),
+        "cluster": core.ledger().cluster.as_ref().map(|it| it.id.to_string()),
         "start_time": started_s,
         "elected_time": started_s,
         "leader": info.pid,
         "leader_info": { "id": info.id, "pid": info.pid, "port": info.port, "hostname": info.hostname },
-        "activated_slaves": mind.agents().values().filter(|it| it.link.is_some()).count(),
-        "deactivated_slaves": mind.agents().values().filter(|it| it.link.is_none()).count(),
+        "activated_slaves": core.agents().values().filter(|it| it.link.is_some()).count(),
+        "deactivated_slaves": core.agents().values().filter(|it| it.link.is_none()).count(),
         "unreachable_slaves": unreachable,
         "capabilities": [],
         "flags": {},
-        "slaves": slaves(mind, None),
+        "slaves": slaves(core, None),
         "recovered_slaves": [],
-        "frameworks": frameworks(mind, None),
+        "frameworks": frameworks(core, None),
         "completed_frameworks": completed,
         "orphan_tasks": [],
         "unregistered_frameworks": [],
     })
 }
 
-fn summary(mind: &Master, info: &holdfast_proto::mesos::v1::MasterInfo) -> Value {
-    json!({ "hostname": info.hostname, "cluster": mind.ledger().cluster.as_ref().map(|it| it.id.to_string()), "slaves": slaves(mind, None), "frameworks": frameworks(mind, None) })
+fn summary(core: &Master, info: &holdfast_proto::mesos::v1::MasterInfo) -> Value {
+    json!({ "hostname": info.hostname, "cluster": core.ledger().cluster.as_ref().map(|it| it.id.to_string()), "slaves": slaves(core, None), "frameworks": frameworks(core, None) })
 }
 
 /// Flat amounts, as the old endpoints give them.
@@ -82,14 +102,22 @@ fn flat(resources: &Resources) -> Value {
     Value::Object(amounts)
 }
 
-fn slaves(mind: &Master, only: Option<&str>) -> Vec<Value> {
-    mind.agents().iter().filter(|(id, _)| only.is_none_or(|it| it == id.as_str())).map(|(id, state)| slave(mind, id, state)).collect()
+fn slaves(core: &Master, only: Option<&str>) -> Vec<Value> {
+    core.agents()
+        .iter()
+        .filter(|(id, _)| only.is_none_or(|it| it == id.as_str()))
+        .map(|(id, state)| slave(core, id, state))
+        .collect()
 }
 
-fn slave(mind: &Master, id: &AgentId, state: &AgentState) -> Value {
-    let hostname = mind.ledger().agents.get(id).map(|it| it.hostname.clone()).unwrap_or_default();
-    let offered: Resources =
-        state.offers.iter().filter_map(|it| mind.offers().get(it)).flat_map(|it| it.offer.resources.iter().collect::<Vec<_>>()).collect();
+fn slave(core: &Master, id: &AgentId, state: &AgentState) -> Value {
+    let hostname = core.ledger().agents.get(id).map(|it| it.hostname.clone()).unwrap_or_default();
+    let offered: Resources = state
+        .offers
+        .iter()
+        .filter_map(|it| core.offers().get(it))
+        .flat_map(|it| it.offer.resources.iter().collect::<Vec<_>>())
+        .collect();
     let mut reserved = Map::new();
     for role in state.total.entries().filter(|(it, _)| it.is_reserved()).map(|(it, _)| it.role()) {
         reserved.insert(role.to_string(), flat(&state.total.reserved_for(&role)));
@@ -102,7 +130,7 @@ fn slave(mind: &Master, id: &AgentId, state: &AgentState) -> Value {
         "registered_time": state.registered.0 as f64 / 1000.0,
         "reregistered_time": state.reregistered.0 as f64 / 1000.0,
         "resources": flat(&state.total),
-        "used_resources": flat(&views::allocated(mind, state)),
+        "used_resources": flat(&views::allocated(core, state)),
         "offered_resources": flat(&offered),
         "reserved_resources": reserved,
         "unreserved_resources": flat(&state.total.unreserved()),
@@ -113,24 +141,31 @@ fn slave(mind: &Master, id: &AgentId, state: &AgentState) -> Value {
     })
 }
 
-fn frameworks(mind: &Master, only: Option<&str>) -> Vec<Value> {
-    mind.frameworks()
+fn frameworks(core: &Master, only: Option<&str>) -> Vec<Value> {
+    core.frameworks()
         .iter()
         .filter(|(id, _)| only.is_none_or(|it| it == id.as_str()))
-        .map(|(id, state)| framework(mind, id, state))
+        .map(|(id, state)| framework(core, id, state))
         .collect()
 }
 
-fn framework(mind: &Master, id: &FrameworkId, state: &FrameworkState) -> Value {
+fn framework(core: &Master, id: &FrameworkId, state: &FrameworkState) -> Value {
     let of = |completed: bool| -> Vec<Value> {
-        let live = mind.tasks().values().filter(|it| !it.state.is_terminal() && it.state != TaskState::Unreachable);
-        let ended = mind.completed_tasks();
+        let live = core
+            .tasks()
+            .values()
+            .filter(|it| !it.state.is_terminal() && it.state != TaskState::Unreachable);
+        let ended = core.completed_tasks();
         let all: Vec<&TaskView> = if completed { ended.collect() } else { live.collect() };
         all.into_iter().filter(|it| it.framework == *id).map(task).collect()
     };
-    let unreachable: Vec<Value> =
-        mind.tasks().values().filter(|it| it.framework == *id && it.state == TaskState::Unreachable).map(task).collect();
-    let used: Resources = mind
+    let unreachable: Vec<Value> = core
+        .tasks()
+        .values()
+        .filter(|it| it.framework == *id && it.state == TaskState::Unreachable)
+        .map(task)
+        .collect();
+    let used: Resources = core
         .tasks()
         .values()
         .filter(|it| it.framework == *id && !it.state.is_terminal())
@@ -159,8 +194,11 @@ fn framework(mind: &Master, id: &FrameworkId, state: &FrameworkState) -> Value {
 }
 
 fn task(view: &TaskView) -> Value {
-    let statuses: Vec<Value> =
-        view.latest.iter().map(|it| json!({ "state": it.state.name(), "timestamp": it.at.0 as f64 / 1000.0 })).collect();
+    let statuses: Vec<Value> = view
+        .latest
+        .iter()
+        .map(|it| json!({ "state": it.state.name(), "timestamp": it.at.0 as f64 / 1000.0 }))
+        .collect();
     json!({
         "id": view.id.as_str(),
         "name": view.name,
@@ -187,23 +225,39 @@ impl TasksWanted {
     fn read(query: &Query) -> Result<TasksWanted, Refusal> {
         let number = |name: &str, default: usize| match query.get(name) {
             None => Ok(default),
-            Some(text) => text.parse().map_err(|_| Refusal::bad_request(format!("{name}: `{text}` is no number; give 0 or more"))),
+            Some(text) => text.parse().map_err(|_| {
+                Refusal::bad_request(format!("{name}: `{text}` is no number; give 0 or more"))
+            }),
         };
         let newest_first = match query.get("order") {
             None | Some("des") => true,
             Some("asc") => false,
-            Some(other) => return Err(Refusal::bad_request(format!("order: `{other}` is unknown; give `asc` or `des`"))),
+            Some(other) => {
+                return Err(Refusal::bad_request(format!(
+                    "order: `{other}` is unknown; give `asc` or `des`"
+                )))
+            }
         };
-        let (framework, task) = (query.get("framework_id").map(str::to_owned), query.get("task_id").map(str::to_owned));
-        Ok(TasksWanted { framework, task, offset: number("offset", 0)?, limit: number("limit", 100)?, newest_first })
+        let (framework, task) =
+            (query.get("framework_id").map(str::to_owned), query.get("task_id").map(str::to_owned));
+        Ok(TasksWanted {
+            framework,
+            task,
+            offset: number("offset", 0)?,
+            limit: number("limit", 100)?,
+            newest_first,
+        })
     }
 }
 
-fn tasks(mind: &Master, wanted: &TasksWanted) -> Vec<Value> {
+fn tasks(core: &Master, wanted: &TasksWanted) -> Vec<Value> {
     let is = |given: &Option<String>, id: &str| given.as_ref().is_none_or(|it| it == id);
-    let all = mind.tasks().values().chain(mind.completed_tasks());
-    let mut all: Vec<&TaskView> =
-        all.filter(|it| is(&wanted.framework, it.framework.as_str()) && is(&wanted.task, it.id.as_str())).collect();
+    let all = core.tasks().values().chain(core.completed_tasks());
+    let mut all: Vec<&TaskView> = all
+        .filter(|it| {
+            is(&wanted.framework, it.framework.as_str()) && is(&wanted.task, it.id.as_str())
+        })
+        .collect();
     all.sort_by_key(|it| it.latest.as_ref().map(|status| status.at));
     if wanted.newest_first {
         all.reverse();
@@ -211,10 +265,10 @@ fn tasks(mind: &Master, wanted: &TasksWanted) -> Vec<Value> {
     all.into_iter().skip(wanted.offset).take(wanted.limit).map(task).collect()
 }
 
-fn roles(mind: &Master) -> Vec<Value> {
+fn roles(core: &Master) -> Vec<Value> {
     let of = |role: &holdfast_proto::mesos::v1::Role| {
         let ids: Vec<&str> = role.frameworks.iter().map(|it| it.value.as_str()).collect();
         json!({ "name": role.name, "weight": role.weight, "frameworks": ids })
     };
-    views::roles(mind).roles.iter().map(of).collect()
+    views::roles(core).roles.iter().map(of).collect()
 }

@@ -3,35 +3,36 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use holdfast_master::{Effect, Input, Master, Refusal, Ticket};
+use holdfast_master::{Effect, Input, Master, Refusal, RequestId};
 use holdfast_model::convert::{ledger, link, scheduler, Format};
-use holdfast_model::{Event, FrameworkId, Instant, LinkId, Moment};
+use holdfast_model::{Event, FrameworkId, Instant, LinkId, StepContext};
 use holdfast_proto::holdfast::v1::ToAgent;
 use holdfast_proto::mesos::v1::scheduler::Event as SchedulerEvent;
 use holdfast_quorum::Journal;
 use tokio::sync::oneshot;
 
+use crate::core_loop::Shell;
 use crate::ledger_file::batches;
 use crate::links::Links;
-use crate::mind_loop::Shell;
 
 /// The way back to somebody who asked.
 type Answer = oneshot::Sender<Result<(), Refusal>>;
 
 /// Whoever waits for an answer of the mind.
 #[derive(Clone, Default)]
-pub struct Waiting(Arc<Mutex<HashMap<Ticket, Answer>>>);
+pub struct Waiting(Arc<Mutex<HashMap<RequestId, Answer>>>);
 
 impl Waiting {
     /// Notes who waits.
-    pub fn insert(&self, ticket: Ticket) -> oneshot::Receiver<Result<(), Refusal>> {
+    pub fn insert(&self, request: RequestId) -> oneshot::Receiver<Result<(), Refusal>> {
         let (sender, receiver) = oneshot::channel();
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(ticket, sender);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(request, sender);
         receiver
     }
 
-    fn answer(&self, ticket: Ticket, answer: Result<(), Refusal>) {
-        if let Some(sender) = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&ticket) {
+    fn answer(&self, request: RequestId, answer: Result<(), Refusal>) {
+        if let Some(sender) = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&request)
+        {
             // Who asked may have left.
             let _ = sender.send(answer);
         }
@@ -61,7 +62,7 @@ impl Sessions {
 /// See the module.
 pub struct MasterShell {
     /// The mind.
-    pub mind: Master,
+    pub core: Master,
     /// Where its ledger is written.
     pub journal: Box<dyn Journal>,
     /// Its term, for the journal.
@@ -82,8 +83,8 @@ impl Shell for MasterShell {
     type Input = Input;
     type Effect = Effect;
 
-    fn handle(&mut self, moment: &mut Moment<'_>, input: Input) -> Vec<Effect> {
-        self.mind.handle(moment, input)
+    fn handle(&mut self, ctx: &mut StepContext<'_>, input: Input) -> Vec<Effect> {
+        self.core.handle(ctx, input)
     }
 
     fn tick() -> Input {
@@ -91,7 +92,7 @@ impl Shell for MasterShell {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        self.mind.next_deadline()
+        self.core.next_deadline()
     }
 
     fn is_commit(effect: &Effect) -> bool {
@@ -119,7 +120,7 @@ impl Shell for MasterShell {
                 self.sessions.closed(link);
                 self.frameworks.close(link);
             }
-            Effect::Answer(ticket, answer) => self.waiting.answer(ticket, answer),
+            Effect::Answer(request, answer) => self.waiting.answer(request, answer),
             Effect::Log(line) => tracing::info!("{line}"),
         }
     }
@@ -130,7 +131,11 @@ impl MasterShell {
         if let Event::Subscribed(framework) = event {
             self.sessions.opened(framework.clone(), link);
         }
-        let info = self.mind.framework_of(link).and_then(|id| self.mind.frameworks().get(id)).map(|it| &it.info);
+        let info = self
+            .core
+            .framework_of(link)
+            .and_then(|id| self.core.frameworks().get(id))
+            .map(|it| &it.info);
         let format = info.map_or(Format::WHOLE, Format::of);
         self.frameworks.send(link, scheduler::event_to_proto(event, format, &self.welcome));
     }

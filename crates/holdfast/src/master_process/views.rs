@@ -6,33 +6,48 @@ use holdfast_model::{AgentId, FrameworkId, Instant, Resources, TaskState};
 use holdfast_proto::mesos::v1::{self, master::response as api};
 
 /// All of it, at one moment.
-pub fn state(mind: &Master) -> api::GetState {
+pub fn state(core: &Master) -> api::GetState {
     api::GetState {
-        get_tasks: Some(tasks(mind)),
-        get_executors: Some(executors(mind)),
-        get_frameworks: Some(frameworks(mind)),
-        get_agents: Some(agents(mind)),
+        get_tasks: Some(tasks(core)),
+        get_executors: Some(executors(core)),
+        get_frameworks: Some(frameworks(core)),
+        get_agents: Some(agents(core)),
     }
 }
 
 /// Agents that are here, and those that are expected.
-pub fn agents(mind: &Master) -> api::GetAgents {
+pub fn agents(core: &Master) -> api::GetAgents {
     let mut answer = api::GetAgents::default();
-    for (id, state) in mind.agents() {
-        if state.reregistered == state.registered && state.link.is_none() && state.machine.hostname.is_empty() {
-            let hostname = mind.ledger().agents.get(id).map(|it| it.hostname.clone()).unwrap_or_default();
-            answer.recovered_agents.push(v1::AgentInfo { hostname, id: Some(agent_id(id)), ..Default::default() });
+    for (id, state) in core.agents() {
+        if state.reregistered == state.registered
+            && state.link.is_none()
+            && state.machine.hostname.is_empty()
+        {
+            let hostname =
+                core.ledger().agents.get(id).map(|it| it.hostname.clone()).unwrap_or_default();
+            answer.recovered_agents.push(v1::AgentInfo {
+                hostname,
+                id: Some(agent_id(id)),
+                ..Default::default()
+            });
         } else {
-            answer.agents.push(agent(mind, id, state));
+            answer.agents.push(agent(core, id, state));
         }
     }
     answer
 }
 
-fn agent(mind: &Master, id: &AgentId, state: &AgentState) -> api::get_agents::Agent {
-    let offered: Resources =
-        state.offers.iter().filter_map(|it| mind.offers().get(it)).flat_map(|it| it.offer.resources.iter().collect::<Vec<_>>()).collect();
-    let info = v1::AgentInfo { id: Some(agent_id(id)), ..machine::to_proto(&state.machine, Format::ENDPOINT) };
+fn agent(core: &Master, id: &AgentId, state: &AgentState) -> api::get_agents::Agent {
+    let offered: Resources = state
+        .offers
+        .iter()
+        .filter_map(|it| core.offers().get(it))
+        .flat_map(|it| it.offer.resources.iter().collect::<Vec<_>>())
+        .collect();
+    let info = v1::AgentInfo {
+        id: Some(agent_id(id)),
+        ..machine::to_proto(&state.machine, Format::ENDPOINT)
+    };
     api::get_agents::Agent {
         pid: Some(format!("slave(1)@{}:{}", state.machine.hostname, state.machine.port)),
         agent_info: info,
@@ -42,15 +57,19 @@ fn agent(mind: &Master, id: &AgentId, state: &AgentState) -> api::get_agents::Ag
         registered_time: Some(time(state.registered)),
         reregistered_time: Some(time(state.reregistered)),
         total_resources: list(&state.total),
-        allocated_resources: list(&allocated(mind, state)),
+        allocated_resources: list(&allocated(core, state)),
         offered_resources: list(&offered),
         ..Default::default()
     }
 }
 
 /// What tasks and executors use, allocated.
-pub fn allocated(mind: &Master, state: &AgentState) -> Resources {
-    let tasks = state.tasks.iter().filter_map(|key| mind.tasks().get(key)).filter(|it| !it.state.is_terminal());
+pub fn allocated(core: &Master, state: &AgentState) -> Resources {
+    let tasks = state
+        .tasks
+        .iter()
+        .filter_map(|key| core.tasks().get(key))
+        .filter(|it| !it.state.is_terminal());
     let mut used = Resources::new();
     tasks.for_each(|task| used.add_all(&task.resources));
     state.executors.values().for_each(|executor| used.add_all(&executor.resources));
@@ -58,9 +77,10 @@ pub fn allocated(mind: &Master, state: &AgentState) -> Resources {
 }
 
 /// Frameworks, removed ones too.
-pub fn frameworks(mind: &Master) -> api::GetFrameworks {
-    let present = mind.frameworks().iter().map(|(id, state)| self::framework(mind, id, state)).collect();
-    let removed = mind.ledger().frameworks.values().filter(|it| it.removed);
+pub fn frameworks(core: &Master) -> api::GetFrameworks {
+    let present =
+        core.frameworks().iter().map(|(id, state)| self::framework(core, id, state)).collect();
+    let removed = core.ledger().frameworks.values().filter(|it| it.removed);
     let completed = removed.map(|record| api::get_frameworks::Framework {
         framework_info: framework::to_proto(&record.info),
         active: false,
@@ -69,15 +89,25 @@ pub fn frameworks(mind: &Master) -> api::GetFrameworks {
         registered_time: Some(time(record.registered)),
         ..Default::default()
     });
-    api::GetFrameworks { frameworks: present, completed_frameworks: completed.collect(), ..Default::default() }
+    api::GetFrameworks {
+        frameworks: present,
+        completed_frameworks: completed.collect(),
+        ..Default::default()
+    }
 }
 
-fn framework(mind: &Master, id: &FrameworkId, state: &FrameworkState) -> api::get_frameworks::Framework {
-    let offers: Vec<_> = state.offers.iter().filter_map(|it| mind.offers().get(it)).map(|it| &it.offer).collect();
-    let offered: Resources = offers.iter().flat_map(|it| it.resources.iter().collect::<Vec<_>>()).collect();
-    let tasks = mind.tasks().values().filter(|it| it.framework == *id && !it.state.is_terminal());
+fn framework(
+    core: &Master,
+    id: &FrameworkId,
+    state: &FrameworkState,
+) -> api::get_frameworks::Framework {
+    let offers: Vec<_> =
+        state.offers.iter().filter_map(|it| core.offers().get(it)).map(|it| &it.offer).collect();
+    let offered: Resources =
+        offers.iter().flat_map(|it| it.resources.iter().collect::<Vec<_>>()).collect();
+    let tasks = core.tasks().values().filter(|it| it.framework == *id && !it.state.is_terminal());
     let used: Resources = tasks.flat_map(|it| it.resources.iter().collect::<Vec<_>>()).collect();
-    let registered = mind.ledger().frameworks.get(id).map_or(state.subscribed, |it| it.registered);
+    let registered = core.ledger().frameworks.get(id).map_or(state.subscribed, |it| it.registered);
     api::get_frameworks::Framework {
         framework_info: framework::to_proto(&state.info),
         active: state.link.is_some(),
@@ -93,9 +123,9 @@ fn framework(mind: &Master, id: &FrameworkId, state: &FrameworkState) -> api::ge
 }
 
 /// Tasks, by how they are.
-pub fn tasks(mind: &Master) -> api::GetTasks {
+pub fn tasks(core: &Master) -> api::GetTasks {
     let mut answer = api::GetTasks::default();
-    for view in mind.tasks().values() {
+    for view in core.tasks().values() {
         let list = match view.state {
             TaskState::Unreachable => &mut answer.unreachable_tasks,
             state if state.is_terminal() => &mut answer.completed_tasks,
@@ -103,13 +133,14 @@ pub fn tasks(mind: &Master) -> api::GetTasks {
         };
         list.push(task(view));
     }
-    answer.completed_tasks.extend(mind.completed_tasks().map(task));
+    answer.completed_tasks.extend(core.completed_tasks().map(task));
     answer
 }
 
 /// One task.
 pub fn task(view: &TaskView) -> v1::Task {
-    let info = holdfast_proto::binary::decode::<v1::TaskInfo>(&view.carried.0).ok().unwrap_or_default();
+    let info =
+        holdfast_proto::binary::decode::<v1::TaskInfo>(&view.payload.0).ok().unwrap_or_default();
     v1::Task {
         name: view.name.clone(),
         task_id: v1::TaskId { value: view.id.as_str().to_owned() },
@@ -120,7 +151,11 @@ pub fn task(view: &TaskView) -> v1::Task {
         resources: list(&view.resources),
         statuses: view.latest.iter().map(status::to_proto).collect(),
         status_update_state: view.latest.as_ref().map(|it| it.state as i32),
-        status_update_uuid: view.latest.as_ref().and_then(|it| it.uuid).map(|it| it.0.as_bytes().to_vec()),
+        status_update_uuid: view
+            .latest
+            .as_ref()
+            .and_then(|it| it.uuid)
+            .map(|it| it.0.as_bytes().to_vec()),
         labels: info.labels,
         discovery: info.discovery,
         container: info.container,
@@ -130,10 +165,18 @@ pub fn task(view: &TaskView) -> v1::Task {
 }
 
 /// Executors.
-pub fn executors(mind: &Master) -> api::GetExecutors {
-    let all = mind.agents().iter().flat_map(|(agent, state)| state.executors.iter().map(move |(key, view)| (agent, key, view)));
-    let executor = |(agent, key, view): (&AgentId, &holdfast_model::ExecutorKey, &holdfast_master::ExecutorView)| {
-        let info = holdfast_proto::binary::decode::<v1::ExecutorInfo>(&view.carried.0).ok().unwrap_or_default();
+pub fn executors(core: &Master) -> api::GetExecutors {
+    let all = core.agents().iter().flat_map(|(agent, state)| {
+        state.executors.iter().map(move |(key, view)| (agent, key, view))
+    });
+    let executor = |(agent, key, view): (
+        &AgentId,
+        &holdfast_model::ExecutorKey,
+        &holdfast_master::ExecutorView,
+    )| {
+        let info = holdfast_proto::binary::decode::<v1::ExecutorInfo>(&view.payload.0)
+            .ok()
+            .unwrap_or_default();
         let executor_info = v1::ExecutorInfo {
             executor_id: v1::ExecutorId { value: key.1.as_str().to_owned() },
             framework_id: Some(v1::FrameworkId { value: key.0.as_str().to_owned() }),
@@ -146,14 +189,16 @@ pub fn executors(mind: &Master) -> api::GetExecutors {
 }
 
 /// Roles that frameworks have, that something is reserved for, or that have a weight.
-pub fn roles(mind: &Master) -> api::GetRoles {
+pub fn roles(core: &Master) -> api::GetRoles {
     let mut roles: std::collections::BTreeMap<String, v1::Role> = std::collections::BTreeMap::new();
     let entry = |name: &str| v1::Role { name: name.to_owned(), weight: 1.0, ..Default::default() };
-    for (id, state) in mind.frameworks() {
+    for (id, state) in core.frameworks() {
         for view in &state.roles {
-            let role = roles.entry(view.role.to_string()).or_insert_with(|| entry(view.role.as_str()));
+            let role =
+                roles.entry(view.role.to_string()).or_insert_with(|| entry(view.role.as_str()));
             role.frameworks.push(v1::FrameworkId { value: id.as_str().to_owned() });
-            let held = mind.tasks().values().filter(|it| it.framework == *id && !it.state.is_terminal());
+            let held =
+                core.tasks().values().filter(|it| it.framework == *id && !it.state.is_terminal());
             let held: Resources = held
                 .flat_map(|it| it.resources.iter().collect::<Vec<_>>())
                 .filter(|it| it.identity.allocation.as_ref() == Some(&view.role))
@@ -161,30 +206,31 @@ pub fn roles(mind: &Master) -> api::GetRoles {
             role.resources.extend(list(&held));
         }
     }
-    for claim in mind.ledger().claims.values() {
+    for claim in core.ledger().claims.values() {
         let name = claim.resource.identity.role();
         roles.entry(name.to_string()).or_insert_with(|| entry(name.as_str()));
     }
-    for (name, weight) in &mind.ledger().weights {
-        roles.entry(name.to_string()).or_insert_with(|| entry(name.as_str())).weight = weight.to_f64();
+    for (name, weight) in &core.ledger().weights {
+        roles.entry(name.to_string()).or_insert_with(|| entry(name.as_str())).weight =
+            weight.to_f64();
     }
     api::GetRoles { roles: roles.into_values().collect() }
 }
 
 /// Weights that are not 1.
-pub fn weights(mind: &Master) -> api::GetWeights {
+pub fn weights(core: &Master) -> api::GetWeights {
     let info = |(role, weight): (&holdfast_model::Role, &holdfast_model::Scalar)| v1::WeightInfo {
         role: Some(role.to_string()),
         weight: weight.to_f64(),
     };
-    api::GetWeights { weight_infos: mind.ledger().weights.iter().map(info).collect() }
+    api::GetWeights { weight_infos: core.ledger().weights.iter().map(info).collect() }
 }
 
 /// Operations not yet settled or acknowledged.
-pub fn operations(mind: &Master) -> api::GetOperations {
+pub fn operations(core: &Master) -> api::GetOperations {
     use holdfast_model::convert::{operation, operation_status};
     use holdfast_model::{Action, Operation, OperationState, OperationStatus};
-    let all = mind.operations().iter().map(|(uuid, it)| {
+    let all = core.operations().iter().map(|(uuid, it)| {
         let pending = OperationStatus {
             id: it.id.clone(),
             state: OperationState::Pending,
@@ -193,10 +239,14 @@ pub fn operations(mind: &Master) -> api::GetOperations {
             uuid: None,
             agent: Some(it.agent.clone()),
         };
-        let latest = operation_status::to_proto(it.settled.as_ref().unwrap_or(&pending), Format::ENDPOINT);
+        let latest =
+            operation_status::to_proto(it.settled.as_ref().unwrap_or(&pending), Format::ENDPOINT);
         let action = Operation { id: it.id.clone(), action: Action::Claim(it.action.clone()) };
         v1::Operation {
-            framework_id: it.framework.as_ref().map(|id| v1::FrameworkId { value: id.as_str().to_owned() }),
+            framework_id: it
+                .framework
+                .as_ref()
+                .map(|id| v1::FrameworkId { value: id.as_str().to_owned() }),
             agent_id: Some(agent_id(&it.agent)),
             info: operation::to_proto(&action, Format::ENDPOINT),
             statuses: vec![latest.clone()],

@@ -20,7 +20,10 @@ pub fn summary(resources: &str) -> String {
         }
     }
     let others: Vec<&str> = sums.keys().copied().filter(|it| !FIRST.contains(it)).collect();
-    let named = FIRST.into_iter().chain(others).filter_map(|name| sums.get(name).map(|sum| one(name, *sum)));
+    let named = FIRST
+        .into_iter()
+        .chain(others)
+        .filter_map(|name| sums.get(name).map(|sum| one(name, *sum)));
     let text = named.collect::<Vec<_>>().join(", ");
     if text.is_empty() {
         "-".to_owned()
@@ -52,7 +55,11 @@ mod tests {
         let text = "disk(db, p)[Path:/mnt/d:1,vol]:1024; cpus:0.1; cpus(db):0.2; mem:512; ports:[31000-32000]; disk:512; apples:3";
         assert_eq!(summary(text), "cpus 0.3, mem 512 MiB, disk 1.5 GiB, apples 3");
         for none in ["nothing", "", "ports:[1-2]", "zones:{a,b}", ":"] {
-            assert!(["-", " "].iter().any(|it| summary(none).starts_with(it)), "{none:?}: {}", summary(none));
+            assert!(
+                ["-", " "].iter().any(|it| summary(none).starts_with(it)),
+                "{none:?}: {}",
+                summary(none)
+            );
         }
     }
 }

@@ -33,9 +33,19 @@ impl Console {
     }
 
     /// One that writes elsewhere. With `answers` it counts as a terminal.
-    pub fn new(data: Box<dyn Write + Send>, remarks: Box<dyn Write + Send>, answers: Option<Box<dyn BufRead + Send>>) -> Console {
+    pub fn new(
+        data: Box<dyn Write + Send>,
+        remarks: Box<dyn Write + Send>,
+        answers: Option<Box<dyn BufRead + Send>>,
+    ) -> Console {
         let is_terminal = answers.is_some();
-        Console { data: Mutex::new(data), remarks: Mutex::new(remarks), answers: answers.map(Mutex::new), is_terminal, colours: false }
+        Console {
+            data: Mutex::new(data),
+            remarks: Mutex::new(remarks),
+            answers: answers.map(Mutex::new),
+            is_terminal,
+            colours: false,
+        }
     }
 
     /// Writes data.
@@ -79,7 +89,8 @@ impl Console {
 
 /// Whether the environment asks for plain text: `NO_COLOR` is not empty, or the terminal knows no colours.
 pub fn wants_no_colours() -> bool {
-    std::env::var_os("NO_COLOR").is_some_and(|it| !it.is_empty()) || std::env::var_os("TERM").is_some_and(|it| it == "dumb")
+    std::env::var_os("NO_COLOR").is_some_and(|it| !it.is_empty())
+        || std::env::var_os("TERM").is_some_and(|it| it == "dumb")
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -125,7 +136,10 @@ pub(crate) mod tests {
         console.note("a remark");
         assert_eq!(console.ask("sure? ").as_deref(), Some("y"));
         assert_eq!(console.ask("sure? ").as_deref(), Some("second"));
-        assert_eq!((data.text(), remarks.text()), ("rows\n".to_owned(), "a remark\nsure? sure? ".to_owned()));
+        assert_eq!(
+            (data.text(), remarks.text()),
+            ("rows\n".to_owned(), "a remark\nsure? sure? ".to_owned())
+        );
     }
 
     #[test]
@@ -133,6 +147,10 @@ pub(crate) mod tests {
         let (console, _, remarks) = kept(None);
         assert_eq!((console.ask("sure? "), remarks.text()), (None, String::new()));
         let (console, ..) = kept(Some(""));
-        assert_eq!(console.ask("sure? ").as_deref(), Some(""), "an end of input is an empty answer");
+        assert_eq!(
+            console.ask("sure? ").as_deref(),
+            Some(""),
+            "an end of input is an empty answer"
+        );
     }
 }

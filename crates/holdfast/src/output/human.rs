@@ -44,10 +44,15 @@ pub fn span(ms: u64) -> String {
 }
 
 /// A moment in milliseconds since 1970, as `2026-11-20 13:04:05Z`.
-pub fn moment(at_ms: u64) -> String {
+pub fn ctx(at_ms: u64) -> String {
     let (days, rest_s) = (at_ms / 86_400_000, at_ms / 1_000 % 86_400);
     let (year, month, day) = civil(days);
-    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}Z", rest_s / 3_600, rest_s / 60 % 60, rest_s % 60)
+    format!(
+        "{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}Z",
+        rest_s / 3_600,
+        rest_s / 60 % 60,
+        rest_s % 60
+    )
 }
 
 /// Year, month and day of a day since 1970; years begin in March here, so that the leap day is the last.
@@ -68,24 +73,41 @@ mod tests {
 
     #[test]
     fn sizes_are_short() {
-        let texts = [0, 1, 1023, 1024, 1536, 10 * 1024, 1 << 20, (1 << 20) + (1 << 19), u64::MAX].map(size_mb);
-        assert_eq!(texts[..8], ["0 MiB", "1 MiB", "1023 MiB", "1 GiB", "1.5 GiB", "10 GiB", "1 TiB", "1.5 TiB"]);
+        let texts = [0, 1, 1023, 1024, 1536, 10 * 1024, 1 << 20, (1 << 20) + (1 << 19), u64::MAX]
+            .map(size_mb);
+        assert_eq!(
+            texts[..8],
+            ["0 MiB", "1 MiB", "1023 MiB", "1 GiB", "1.5 GiB", "10 GiB", "1 TiB", "1.5 TiB"]
+        );
         assert!(texts[8].ends_with("PiB"));
     }
 
     #[test]
     fn times_are_relative() {
         let now = 1_000_000_000_000;
-        let texts = [0, now, now - 999, now - 59_999, now - 180_000, now - 86_400_000, now - 172_800_000, now + 5].map(|at| ago(now, at));
-        assert_eq!(texts, ["-", "0s ago", "999ms ago", "59s ago", "3m ago", "24h ago", "2d ago", "0s ago"]);
+        let texts = [
+            0,
+            now,
+            now - 999,
+            now - 59_999,
+            now - 180_000,
+            now - 86_400_000,
+            now - 172_800_000,
+            now + 5,
+        ]
+        .map(|at| ago(now, at));
+        assert_eq!(
+            texts,
+            ["-", "0s ago", "999ms ago", "59s ago", "3m ago", "24h ago", "2d ago", "0s ago"]
+        );
         assert_eq!(span(604_800_000), "7d");
     }
 
     #[test]
     fn moments_are_of_the_calendar() {
-        assert_eq!(moment(0), "1970-01-01 00:00:00Z");
-        assert_eq!(moment(951_782_400_000), "2000-02-29 00:00:00Z");
-        assert_eq!(moment(1_709_251_199_999), "2024-02-29 23:59:59Z");
-        assert_eq!(moment(4_107_542_400_000), "2100-03-01 00:00:00Z");
+        assert_eq!(ctx(0), "1970-01-01 00:00:00Z");
+        assert_eq!(ctx(951_782_400_000), "2000-02-29 00:00:00Z");
+        assert_eq!(ctx(1_709_251_199_999), "2024-02-29 23:59:59Z");
+        assert_eq!(ctx(4_107_542_400_000), "2100-03-01 00:00:00Z");
     }
 }

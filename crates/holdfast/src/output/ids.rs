@@ -28,7 +28,12 @@ pub fn tail(id: &str) -> Option<&str> {
 /// Short forms of all these, where they differ; else whole.
 pub fn short_all<'a>(ids: &[&'a str]) -> Vec<&'a str> {
     let shorts: Vec<&str> = ids.iter().map(|it| short(it)).collect();
-    let unique = |at: usize| shorts.iter().enumerate().all(|(other, it)| other == at || *it != shorts[at] || ids[other] == ids[at]);
+    let unique = |at: usize| {
+        shorts
+            .iter()
+            .enumerate()
+            .all(|(other, it)| other == at || *it != shorts[at] || ids[other] == ids[at])
+    };
     (0..ids.len()).map(|at| if unique(at) { shorts[at] } else { ids[at] }).collect()
 }
 
@@ -42,9 +47,13 @@ mod tests {
     fn ids_get_short() {
         assert_eq!(short(&format!("{CLUSTER}-S12")), "S12");
         assert_eq!(short(CLUSTER), "0d1e2f30");
-        for whole in
-            ["", "task-1", "0d1e2f30-4151-6172-8393-a4b5c6d7e8f9-", "0d1e2f30-4151-6172-8393-a4b5c6d7e8fx", "ünïcödé-ünïcödé-ünïcödé-ünïc"]
-        {
+        for whole in [
+            "",
+            "task-1",
+            "0d1e2f30-4151-6172-8393-a4b5c6d7e8f9-",
+            "0d1e2f30-4151-6172-8393-a4b5c6d7e8fx",
+            "ünïcödé-ünïcödé-ünïcödé-ünïc",
+        ] {
             assert_eq!(short(whole), whole);
         }
     }

@@ -55,9 +55,18 @@ mod tests {
     fn what_is_missing_is_empty() {
         let value = serde_json::json!({ "id": "a", "n": 3, "half": 0.5, "big": -1, "yes": true, "list": ["x", "y"], "none": null });
         let row = Row(&value);
-        assert_eq!((row.text("id"), row.text("none"), row.text_or_dash("none"), row.text("absent")), ("a", "", "-", ""));
-        assert_eq!((row.count("n"), row.count("half"), row.count("big"), row.count("id")), (3, 0, 0, 0));
-        assert_eq!((row.is("yes"), row.is("n"), row.joined("list"), row.rows("list").len()), (true, false, "x,y".to_owned(), 2));
+        assert_eq!(
+            (row.text("id"), row.text("none"), row.text_or_dash("none"), row.text("absent")),
+            ("a", "", "-", "")
+        );
+        assert_eq!(
+            (row.count("n"), row.count("half"), row.count("big"), row.count("id")),
+            (3, 0, 0, 0)
+        );
+        assert_eq!(
+            (row.is("yes"), row.is("n"), row.joined("list"), row.rows("list").len()),
+            (true, false, "x,y".to_owned(), 2)
+        );
         assert_eq!(Row(&Value::Null).text("id"), "");
     }
 }

@@ -30,8 +30,8 @@ impl Tone {
             | "TASK_DROPPED"
             | "TASK_GONE"
             | "TASK_GONE_BY_OPERATOR" => Tone::Bad,
-            "joining" | "resyncing" | "away" | "making" | "destroying" | "TASK_STAGING" | "TASK_STARTING" | "TASK_KILLING"
-            | "TASK_UNREACHABLE" => Tone::Waiting,
+            "joining" | "resyncing" | "away" | "making" | "destroying" | "TASK_STAGING"
+            | "TASK_STARTING" | "TASK_KILLING" | "TASK_UNREACHABLE" => Tone::Waiting,
             _ => Tone::Plain,
         }
     }
@@ -132,7 +132,8 @@ impl Table {
     pub fn render(&self, wide: bool, colours: bool) -> String {
         let shown = |index: &usize| {
             let column = &self.columns[*index];
-            (wide || !column.wide) && !(column.optional && self.rows.iter().all(|row| row[*index].text.is_empty()))
+            (wide || !column.wide)
+                && !(column.optional && self.rows.iter().all(|row| row[*index].text.is_empty()))
         };
         let shown: Vec<usize> = (0..self.columns.len()).filter(shown).collect();
         let width = |index: usize| {
@@ -182,7 +183,13 @@ mod tests {
         ];
         let mut table = Table::new(&columns);
         table.push(vec!["a".into(), Cell::state("well"), 7.into(), "".into(), "/x".into()]);
-        table.push(vec!["ünïcode".into(), Cell::state("fenced"), 12345678.into(), "".into(), "/y".into()]);
+        table.push(vec![
+            "ünïcode".into(),
+            Cell::state("fenced"),
+            12345678.into(),
+            "".into(),
+            "/y".into(),
+        ]);
         table
     }
 
@@ -199,7 +206,13 @@ a        well           7
     #[test]
     fn wide_shows_more_and_optional_columns_come_with_their_first_word() {
         let mut table = sample();
-        table.push(vec!["b".into(), "away".into(), 0.into(), Cell::bad("gone\nfor\x1bgood"), "".into()]);
+        table.push(vec![
+            "b".into(),
+            "away".into(),
+            0.into(),
+            Cell::bad("gone\nfor\x1bgood"),
+            "".into(),
+        ]);
         let text = "\
 ID       STATE      TASKS  WHY            PATH
 a        well           7                 /x

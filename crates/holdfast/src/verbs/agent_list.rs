@@ -85,7 +85,9 @@ S1  h1    fenced      2        1  cpus 3.5, mem 1 GiB, disk 4.9 GiB  1m ago     
     #[test]
     fn wide_has_whole_ids_and_resources() {
         let text = table(&rows(), 1_000_000).render(true, false);
-        for whole in ["0d1e2f30-4151-6172-8393-a4b5c6d7e8f9-S0", "h1:5051", "cpus:4; mem:2048", "LEDGER"] {
+        for whole in
+            ["0d1e2f30-4151-6172-8393-a4b5c6d7e8f9-S0", "h1:5051", "cpus:4; mem:2048", "LEDGER"]
+        {
             assert!(text.contains(whole), "{text}");
         }
     }

@@ -43,7 +43,12 @@ async fn read(context: &Context, given: &str) -> Result<Shown, Failure> {
     for (heading, listing) in [("Disks", DISKS), ("Claims", CLAIMS), ("Tasks", TASKS)] {
         let mut rows = context.master.rows(listing.page).await?;
         rows.retain(|it: &Value| it["agent"] == agent["id"]);
-        sheet.table(heading, &(listing.table)(&rows, now_ms()), context.is_wide(), context.console.colours);
+        sheet.table(
+            heading,
+            &(listing.table)(&rows, now_ms()),
+            context.is_wide(),
+            context.console.colours,
+        );
         value[listing.page] = Value::from(rows);
     }
     Ok(Shown { id: row.text("id").to_owned(), value, sheet: sheet.text() })

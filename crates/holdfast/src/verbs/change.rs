@@ -61,8 +61,15 @@ pub fn confirm(context: &Context, question: &str, args: DestroyArgs) -> Result<(
     }
     match context.console.ask(&format!("{question} [y/N] ")) {
         Some(answer) if ["y", "yes"].contains(&answer.to_lowercase().as_str()) => Ok(()),
-        Some(_) => Err(Failure::new(EXIT_ERROR, "nothing was done: the answer was not yes", "answer y, or add -y")),
-        None => Err(Failure::usage(format!("{question} Nobody can answer here, and nothing was done"), "add -y if you mean it")),
+        Some(_) => Err(Failure::new(
+            EXIT_ERROR,
+            "nothing was done: the answer was not yes",
+            "answer y, or add -y",
+        )),
+        None => Err(Failure::usage(
+            format!("{question} Nobody can answer here, and nothing was done"),
+            "add -y if you mean it",
+        )),
     }
 }
 
@@ -70,14 +77,26 @@ pub fn confirm(context: &Context, question: &str, args: DestroyArgs) -> Result<(
 ///
 /// # Errors
 /// When the answer is anything but that name, or nobody can answer.
-pub fn confirm_by_name(context: &Context, question: &str, name: &str, args: DestroyArgs) -> Result<(), Failure> {
+pub fn confirm_by_name(
+    context: &Context,
+    question: &str,
+    name: &str,
+    args: DestroyArgs,
+) -> Result<(), Failure> {
     if args.yes {
         return Ok(());
     }
     match context.console.ask(&format!("{question} Type its name to go on: ")) {
         Some(answer) if answer == name => Ok(()),
-        Some(_) => Err(Failure::new(EXIT_ERROR, "nothing was done: the answer was not its name", format!("answer {name}, or add -y"))),
-        None => Err(Failure::usage(format!("{question} Nobody can answer here, and nothing was done"), "add -y if you mean it")),
+        Some(_) => Err(Failure::new(
+            EXIT_ERROR,
+            "nothing was done: the answer was not its name",
+            format!("answer {name}, or add -y"),
+        )),
+        None => Err(Failure::usage(
+            format!("{question} Nobody can answer here, and nothing was done"),
+            "add -y if you mean it",
+        )),
     }
 }
 
@@ -90,7 +109,9 @@ fn words(plan: &Value) -> String {
             Value::Array(list) if list.is_empty() => text.push_str(&format!("{name}: nothing\n")),
             Value::Array(list) => {
                 text.push_str(&format!("{name}:\n"));
-                text.extend(list.iter().map(|it| format!("  {}\n", it.as_str().map_or_else(|| it.to_string(), str::to_owned))));
+                text.extend(list.iter().map(|it| {
+                    format!("  {}\n", it.as_str().map_or_else(|| it.to_string(), str::to_owned))
+                }));
             }
             Value::String(one) => text.push_str(&format!("{name}: {one}\n")),
             other => text.push_str(&format!("{name}: {other}\n")),
@@ -106,34 +127,69 @@ mod tests {
 
     #[test]
     fn only_yes_is_yes() {
-        for (typed, agreed) in
-            [("y\n", true), ("YES\n", true), ("\n", false), ("", false), ("n\n", false), ("yess\n", false), ("sure\n", false)]
-        {
+        for (typed, agreed) in [
+            ("y\n", true),
+            ("YES\n", true),
+            ("\n", false),
+            ("", false),
+            ("n\n", false),
+            ("yess\n", false),
+            ("sure\n", false),
+        ] {
             let (context, ..) = testbed::context("127.0.0.1:1", Some(typed));
             let answer = confirm(&context, "really?", DestroyArgs::default());
-            assert_eq!(answer.as_ref().map_err(|it| it.code), if agreed { Ok(&()) } else { Err(EXIT_ERROR) }, "{typed:?}");
+            assert_eq!(
+                answer.as_ref().map_err(|it| it.code),
+                if agreed { Ok(&()) } else { Err(EXIT_ERROR) },
+                "{typed:?}"
+            );
         }
         let (context, _, remarks) = testbed::context("127.0.0.1:1", None);
         assert_eq!(confirm(&context, "really?", DestroyArgs::default()).unwrap_err().code, 64);
-        assert!(confirm(&context, "really?", DestroyArgs { yes: true, ..Default::default() }).is_ok());
+        assert!(
+            confirm(&context, "really?", DestroyArgs { yes: true, ..Default::default() }).is_ok()
+        );
         assert_eq!(remarks.text(), "");
     }
 
     #[test]
     fn data_go_only_by_their_name() {
-        for (typed, agreed) in [("data-0\n", true), ("y\n", false), ("yes\n", false), ("\n", false), ("", false), ("data-00\n", false)] {
+        for (typed, agreed) in [
+            ("data-0\n", true),
+            ("y\n", false),
+            ("yes\n", false),
+            ("\n", false),
+            ("", false),
+            ("data-00\n", false),
+        ] {
             let (context, ..) = testbed::context("127.0.0.1:1", Some(typed));
             let answer = confirm_by_name(&context, "really?", "data-0", DestroyArgs::default());
-            assert_eq!(answer.as_ref().map_err(|it| it.code), if agreed { Ok(&()) } else { Err(EXIT_ERROR) }, "{typed:?}");
+            assert_eq!(
+                answer.as_ref().map_err(|it| it.code),
+                if agreed { Ok(&()) } else { Err(EXIT_ERROR) },
+                "{typed:?}"
+            );
         }
         let (context, ..) = testbed::context("127.0.0.1:1", None);
-        assert_eq!(confirm_by_name(&context, "really?", "v", DestroyArgs::default()).unwrap_err().code, 64);
-        assert!(confirm_by_name(&context, "really?", "v", DestroyArgs { yes: true, ..Default::default() }).is_ok());
+        assert_eq!(
+            confirm_by_name(&context, "really?", "v", DestroyArgs::default()).unwrap_err().code,
+            64
+        );
+        assert!(confirm_by_name(
+            &context,
+            "really?",
+            "v",
+            DestroyArgs { yes: true, ..Default::default() }
+        )
+        .is_ok());
     }
 
     #[test]
     fn plans_are_read_by_people() {
         let plan = serde_json::json!({ "action": "TEARDOWN", "ends_tasks": ["a", "b"], "leaves_unclaimed": [] });
-        assert_eq!(words(&plan), "action: TEARDOWN\nends tasks:\n  a\n  b\nleaves unclaimed: nothing\n");
+        assert_eq!(
+            words(&plan),
+            "action: TEARDOWN\nends tasks:\n  a\n  b\nleaves unclaimed: nothing\n"
+        );
     }
 }

@@ -35,7 +35,9 @@ pub struct ClaimListArgs {
 /// When no master answers, or there is no such agent.
 pub async fn run(context: &Context, args: &ClaimListArgs) -> anyhow::Result<i32> {
     let agent = match &args.agent {
-        Some(given) => Some(Row(AGENT.choose(&context.master.rows("agents").await?, given)?).text("id").to_owned()),
+        Some(given) => Some(
+            Row(AGENT.choose(&context.master.rows("agents").await?, given)?).text("id").to_owned(),
+        ),
         None => None,
     };
     let keep = |row: Row<'_>| {
@@ -112,7 +114,12 @@ mod tests {
     #[test]
     fn the_table() {
         let cluster = "0d1e2f30-4151-6172-8393-a4b5c6d7e8f9";
-        let row = |id: &str, volume: Option<&str>, resource: &str, amount: f64, framework: Option<String>, unclaimed: bool| {
+        let row = |id: &str,
+                   volume: Option<&str>,
+                   resource: &str,
+                   amount: f64,
+                   framework: Option<String>,
+                   unclaimed: bool| {
             json!({
                 "id": format!("{id}-4151-6172-8393-a4b5c6d7e8f9"), "kind": if volume.is_some() { "volume" } else { "reservation" }, "state": "ready",
                 "fault": null, "volume": volume, "role": "db", "principal": null, "resource": resource, "amount": amount, "agent": format!("{cluster}-S0"),

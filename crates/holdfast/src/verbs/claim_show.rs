@@ -39,10 +39,20 @@ async fn read(context: &Context, given: &str) -> Result<Shown, Failure> {
 
 fn sheet(claim: &Value, now_ms: u64, wide: bool) -> Sheet {
     let row = Row(claim);
-    let mut history = Table::new(&[Column::left("WHEN"), Column::right("GENERATION"), Column::left("WHAT"), Column::left("BY")]);
+    let mut history = Table::new(&[
+        Column::left("WHEN"),
+        Column::right("GENERATION"),
+        Column::left("WHAT"),
+        Column::left("BY"),
+    ]);
     for event in row.rows("history").iter().map(Row) {
-        let when = human::moment(event.count("at_ms"));
-        history.push(vec![when.into(), event.count("generation").into(), event.text("what").into(), event.text("by").into()]);
+        let when = human::ctx(event.count("at_ms"));
+        history.push(vec![
+            when.into(),
+            event.count("generation").into(),
+            event.text("what").into(),
+            event.text("by").into(),
+        ]);
     }
     let mut sheet = Sheet::default();
     sheet
@@ -53,10 +63,25 @@ fn sheet(claim: &Value, now_ms: u64, wide: bool) -> Sheet {
         .line("volume", row.text("volume"))
         .line("role", row.text("role"))
         .line("principal", row.text("principal"))
-        .line("holds", format!("{} {}", row.text("resource"), amounts::of(row.text("resource"), row.number("amount"))))
+        .line(
+            "holds",
+            format!(
+                "{} {}",
+                row.text("resource"),
+                amounts::of(row.text("resource"), row.number("amount"))
+            ),
+        )
         .line("held by", holder(row))
         .line("used by", row.text("task"))
-        .line("agent", format!("{} ({}, {})", row.text("agent"), row.text("hostname"), row.text("agent_state")))
+        .line(
+            "agent",
+            format!(
+                "{} ({}, {})",
+                row.text("agent"),
+                row.text("hostname"),
+                row.text("agent_state")
+            ),
+        )
         .line("disk", row.text("disk"))
         .line("made", human::ago(now_ms, row.count("created_ms")))
         .table("History", &history, wide, false);

@@ -32,9 +32,16 @@ pub struct CompleteWordsArgs {
 /// When nobody reads it.
 pub async fn run(context: &Context, args: &CompleteWordsArgs) -> anyhow::Result<i32> {
     let Some((begun, before)) = args.words.split_last() else { return Ok(0) };
-    let settings = ClientSettings { call_timeout: PATIENCE, connect_timeout: PATIENCE, ..ClientSettings::default() };
+    let settings = ClientSettings {
+        call_timeout: PATIENCE,
+        connect_timeout: PATIENCE,
+        ..ClientSettings::default()
+    };
     let named = value_of(before, "--master").map(|it| it.split(',').map(str::to_owned).collect());
-    let master = MasterApi::new(MesosClient::new(settings), named.unwrap_or_else(|| context.master.addresses().to_vec()));
+    let master = MasterApi::new(
+        MesosClient::new(settings),
+        named.unwrap_or_else(|| context.master.addresses().to_vec()),
+    );
     let mut found = Vec::new();
     for wanted in wanted(before) {
         let rows = tokio::time::timeout(PATIENCE, master.rows(wanted.page)).await;
@@ -58,10 +65,13 @@ struct Wanted {
 
 const AGENTS: Wanted = Wanted { page: "agents", kind: AGENT, counts: |_| true };
 const CLAIMS: Wanted = Wanted { page: "claims", kind: CLAIM, counts: |_| true };
-const RESERVATIONS: Wanted = Wanted { page: "claims", kind: CLAIM, counts: |row| row.text("kind") != "volume" };
-const VOLUMES: Wanted = Wanted { page: "claims", kind: CLAIM, counts: |row| row.text("kind") == "volume" };
+const RESERVATIONS: Wanted =
+    Wanted { page: "claims", kind: CLAIM, counts: |row| row.text("kind") != "volume" };
+const VOLUMES: Wanted =
+    Wanted { page: "claims", kind: CLAIM, counts: |row| row.text("kind") == "volume" };
 const DISKS: Wanted = Wanted { page: "disks", kind: DISK, counts: |_| true };
-const FRAMEWORKS: Wanted = Wanted { page: "frameworks", kind: FRAMEWORK, counts: |row| row.text("state") != "removed" };
+const FRAMEWORKS: Wanted =
+    Wanted { page: "frameworks", kind: FRAMEWORK, counts: |row| row.text("state") != "removed" };
 const TASKS: Wanted = Wanted { page: "tasks", kind: TASK, counts: |_| true };
 const LIVE_TASKS: Wanted = Wanted { page: "tasks", kind: TASK, counts: |row| !row.is("ended") };
 
@@ -88,8 +98,19 @@ fn wanted(before: &[String]) -> &'static [Wanted] {
 }
 
 /// Flags that are followed by a value, of those that may stand with the verbs above.
-const WITH_VALUE: [&str; 11] =
-    ["--master", "-o", "--output", "--timeout", "--agent", "--framework", "--disk", "--role", "--only", "--tail", "--resources"];
+const WITH_VALUE: [&str; 11] = [
+    "--master",
+    "-o",
+    "--output",
+    "--timeout",
+    "--agent",
+    "--framework",
+    "--disk",
+    "--role",
+    "--only",
+    "--tail",
+    "--resources",
+];
 
 /// The words that are neither flags nor their values; nothing when the word to come is a value itself.
 fn positional(before: &[String]) -> Vec<&str> {
@@ -119,7 +140,9 @@ fn names(rows: &[Value], wanted: &Wanted) -> Vec<String> {
     let all: Vec<&str> = rows.iter().map(|it| it.text("id")).collect();
     let shorts = ids::short_all(&all);
     let named = rows.iter().flat_map(|row| wanted.kind.names.iter().map(|field| row.text(field)));
-    let safe = |it: &&str| !it.is_empty() && it.chars().all(|it| it.is_alphanumeric() || "-_./:".contains(it));
+    let safe = |it: &&str| {
+        !it.is_empty() && it.chars().all(|it| it.is_alphanumeric() || "-_./:".contains(it))
+    };
     shorts.into_iter().chain(named).filter(safe).map(str::to_owned).collect()
 }
 
@@ -151,7 +174,16 @@ mod tests {
             assert_eq!(pages(line), [page], "{line}");
         }
         assert_eq!(pages("explain"), ["frameworks", "tasks"]);
-        for line in ["", "agent", "agent show S0", "agent list", "task logs --only", "run", "volume create", "explain f"] {
+        for line in [
+            "",
+            "agent",
+            "agent show S0",
+            "agent list",
+            "task logs --only",
+            "run",
+            "volume create",
+            "explain f",
+        ] {
             assert_eq!(pages(line), [""; 0], "{line}");
         }
     }
@@ -164,11 +196,17 @@ mod tests {
             json!({ "id": format!("{cluster}-S1"), "hostname": "two $(rm)", "address": "" }),
         ];
         assert_eq!(names(&rows, &AGENTS), ["S0", "S1", "one", "one:5051"]);
-        let rows = [json!({ "id": "a", "volume": "data-0", "kind": "volume" }), json!({ "id": "b", "kind": "reservation" })];
+        let rows = [
+            json!({ "id": "a", "volume": "data-0", "kind": "volume" }),
+            json!({ "id": "b", "kind": "reservation" }),
+        ];
         assert_eq!(
             (names(&rows, &VOLUMES), names(&rows, &RESERVATIONS)),
             (vec!["a".to_owned(), "data-0".to_owned()], vec!["b".to_owned()])
         );
-        assert_eq!(value_of(&["--master", "h:1", "agent"].map(str::to_owned), "--master"), Some("h:1"));
+        assert_eq!(
+            value_of(&["--master", "h:1", "agent"].map(str::to_owned), "--master"),
+            Some("h:1")
+        );
     }
 }

@@ -106,7 +106,11 @@ mod tests {
         }
         let zsh = script(CompletedShell::Zsh, Line::command());
         let end = zsh.split(ZSH).nth(1).unwrap();
-        assert!(end.contains("    _holdfast_live \"$@\"") && end.contains("compdef _holdfast_live holdfast"), "{end}");
+        assert!(
+            end.contains("    _holdfast_live \"$@\"")
+                && end.contains("compdef _holdfast_live holdfast"),
+            "{end}"
+        );
     }
 
     #[test]

@@ -29,9 +29,17 @@ pub struct Context {
 impl Context {
     /// As it was typed.
     pub fn new(globals: &Globals, console: Console, stop: CancellationToken) -> Context {
-        let settings = ClientSettings { call_timeout: globals.answer_timeout(), ..ClientSettings::default() };
+        let settings =
+            ClientSettings { call_timeout: globals.answer_timeout(), ..ClientSettings::default() };
         let master = MasterApi::new(MesosClient::new(settings), globals.masters());
-        Context { master, console, format: globals.output, quiet: globals.quiet, timeout: globals.timeout, stop }
+        Context {
+            master,
+            console,
+            format: globals.output,
+            quiet: globals.quiet,
+            timeout: globals.timeout,
+            stop,
+        }
     }
 
     /// Says something that is no data, unless it shall be quiet.
@@ -57,5 +65,5 @@ impl Context {
 
 /// Now, in milliseconds since 1970.
 pub fn now_ms() -> u64 {
-    crate::mind_loop::now().0
+    crate::core_loop::now().0
 }

@@ -26,10 +26,14 @@ pub struct DiskListArgs {
 /// When no master answers, or there is no such agent.
 pub async fn run(context: &Context, args: &DiskListArgs) -> anyhow::Result<i32> {
     let agent = match &args.agent {
-        Some(given) => Some(Row(AGENT.choose(&context.master.rows("agents").await?, given)?).text("id").to_owned()),
+        Some(given) => Some(
+            Row(AGENT.choose(&context.master.rows("agents").await?, given)?).text("id").to_owned(),
+        ),
         None => None,
     };
-    DISKS.show(context, args.watch, |row| agent.as_ref().is_none_or(|it| it == row.text("agent"))).await
+    DISKS
+        .show(context, args.watch, |row| agent.as_ref().is_none_or(|it| it == row.text("agent")))
+        .await
 }
 
 fn table(rows: &[Value], _now_ms: u64) -> Table {

@@ -53,15 +53,26 @@ pub fn run(context: &Context, args: &DoctorArgs) -> anyhow::Result<i32> {
 
 fn findings(disks: &[DiskConfig]) -> Vec<Value> {
     let containers = holdfast_containers::doctor().into_iter();
-    let containers = containers.map(|it| json!({ "name": it.name, "ok": it.ok, "detail": it.detail, "advice": it.advice }));
+    let containers = containers.map(
+        |it| json!({ "name": it.name, "ok": it.ok, "detail": it.detail, "advice": it.advice }),
+    );
     let volumes = holdfast_volumes::limits(disks).into_iter();
-    let volumes = volumes.map(|it| json!({ "name": it.name, "ok": it.ok, "detail": it.detail, "advice": it.advice }));
+    let volumes = volumes.map(
+        |it| json!({ "name": it.name, "ok": it.ok, "detail": it.detail, "advice": it.advice }),
+    );
     containers.chain(volumes).collect()
 }
 
 fn disk(given: &str) -> Result<DiskConfig, Failure> {
-    let place = given.split(',').find_map(|part| part.split_once('=').filter(|(kind, _)| ["path", "mount"].contains(kind)));
-    let wrong = || Failure::usage(format!("`{given}` is no disk"), "write path=/mnt/d1 or mount=/mnt/d2, absolute");
+    let place = given
+        .split(',')
+        .find_map(|part| part.split_once('=').filter(|(kind, _)| ["path", "mount"].contains(kind)));
+    let wrong = || {
+        Failure::usage(
+            format!("`{given}` is no disk"),
+            "write path=/mnt/d1 or mount=/mnt/d2, absolute",
+        )
+    };
     let (kind, root) = place.ok_or_else(wrong)?;
     let root = PathBuf::from(root);
     let kind = if kind == "path" { DiskKind::Path } else { DiskKind::Mount };
@@ -80,7 +91,8 @@ fn table(rows: &[Value]) -> Table {
 /// What to do, below the table: a line for each thing that could be better.
 fn advice(rows: &[Value]) -> String {
     let advised = rows.iter().map(Row).filter(|it| !it.text("advice").is_empty());
-    let lines: String = advised.map(|it| format!("  {}: {}\n", it.text("name"), it.text("advice"))).collect();
+    let lines: String =
+        advised.map(|it| format!("  {}: {}\n", it.text("name"), it.text("advice"))).collect();
     if lines.is_empty() {
         lines
     } else {
@@ -95,7 +107,10 @@ mod tests {
 
     #[test]
     fn disks_are_named_as_for_an_agent() {
-        assert_eq!(disk("path=/a,size-mb=5").unwrap(), DiskConfig { kind: DiskKind::Path, root: "/a".into() });
+        assert_eq!(
+            disk("path=/a,size-mb=5").unwrap(),
+            DiskConfig { kind: DiskKind::Path, root: "/a".into() }
+        );
         assert_eq!(disk("mount=/b").unwrap().kind, DiskKind::Mount);
         for wrong in ["", "/a", "path=a", "size-mb=5", "disk=/a"] {
             assert_eq!(disk(wrong).unwrap_err().code, 64, "{wrong:?}");
@@ -106,11 +121,23 @@ mod tests {
     fn it_looks_at_machine_and_disks() {
         let dir = tempfile::tempdir().unwrap();
         let (context, data, _) = testbed::context("127.0.0.1:1", None);
-        let args = DoctorArgs { dir: Some(dir.path().to_owned()), disk: vec!["mount=/no/such/place".to_owned()], strict: true };
+        let args = DoctorArgs {
+            dir: Some(dir.path().to_owned()),
+            disk: vec!["mount=/no/such/place".to_owned()],
+            strict: true,
+        };
         assert_eq!(run(&context, &args).unwrap(), EXIT_ERROR, "a disk is missing");
         let text = data.text();
-        assert!(text.starts_with("CHECK") && text.contains("disk /no/such/place") && text.contains("pidfd"), "{text}");
-        assert!(text.contains("\nWhat could be better\n") && text.contains("\n  disk /no/such/place: "), "{text}");
+        assert!(
+            text.starts_with("CHECK")
+                && text.contains("disk /no/such/place")
+                && text.contains("pidfd"),
+            "{text}"
+        );
+        assert!(
+            text.contains("\nWhat could be better\n") && text.contains("\n  disk /no/such/place: "),
+            "{text}"
+        );
         assert_eq!(run(&context, &DoctorArgs { strict: false, ..args }).unwrap(), 0);
     }
 }

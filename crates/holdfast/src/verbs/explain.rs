@@ -33,7 +33,9 @@ pub async fn run(context: &Context, args: &ExplainArgs) -> anyhow::Result<i32> {
     if context.quiet {
         context.console.put(&format!("{}\n", Row(&explained).text("framework")))?;
     } else if context.format.is_table() {
-        context.console.put(&sheet(&explained, context.is_wide(), context.console.colours).text())?;
+        context
+            .console
+            .put(&sheet(&explained, context.is_wide(), context.console.colours).text())?;
     } else {
         context.put_value(&explained)?;
     }
@@ -44,7 +46,11 @@ pub async fn run(context: &Context, args: &ExplainArgs) -> anyhow::Result<i32> {
 ///
 /// # Errors
 /// When no master answers, or nothing is called so.
-pub async fn ask(context: &Context, about: &str, resources: Option<&str>) -> Result<Value, Failure> {
+pub async fn ask(
+    context: &Context,
+    about: &str,
+    resources: Option<&str>,
+) -> Result<Value, Failure> {
     let mut pairs = vec![("about", about)];
     pairs.extend(resources.map(|it| ("resources", it)));
     context.master.get("explain", &pairs).await
@@ -53,9 +59,14 @@ pub async fn ask(context: &Context, about: &str, resources: Option<&str>) -> Res
 /// The id that is meant, of a framework or else of a task.
 async fn resolve(context: &Context, given: &str) -> Result<String, Failure> {
     let frameworks = context.master.rows("frameworks").await?;
-    let (live, removed): (Vec<Value>, Vec<Value>) = frameworks.into_iter().partition(|it| it["state"] != "removed");
+    let (live, removed): (Vec<Value>, Vec<Value>) =
+        frameworks.into_iter().partition(|it| it["state"] != "removed");
     let tasks = context.master.rows("tasks").await?;
-    let tries = [FRAMEWORK.choose(&live, given), TASK.choose(&tasks, given), FRAMEWORK.choose(&removed, given)];
+    let tries = [
+        FRAMEWORK.choose(&live, given),
+        TASK.choose(&tasks, given),
+        FRAMEWORK.choose(&removed, given),
+    ];
     for found in tries {
         match found {
             Ok(row) => return Ok(Row(row).text("id").to_owned()),
@@ -76,14 +87,24 @@ fn sheet(explained: &Value, wide: bool, colours: bool) -> Sheet {
         .line("now", row.text("summary"))
         .table("Tasks", &(TASKS.table)(row.rows("tasks"), now_ms()), wide, colours)
         .table("Volumes", &(CLAIMS.table)(row.rows("volumes"), now_ms()), wide, colours)
-        .table("Offers that it has not answered", &(OFFERS.table)(row.rows("offers"), now_ms()), wide, colours)
+        .table(
+            "Offers that it has not answered",
+            &(OFFERS.table)(row.rows("offers"), now_ms()),
+            wide,
+            colours,
+        )
         .table("Why it is not offered more", &reasons(row.rows("reasons")), wide, colours);
     sheet
 }
 
 /// The reasons of an explanation as a table.
 pub fn reasons(rows: &[Value]) -> Table {
-    let mut table = Table::new(&[Column::left("AGENT"), Column::left("HOST"), Column::left("ROLE"), Column::left("WHY NOT")]);
+    let mut table = Table::new(&[
+        Column::left("AGENT"),
+        Column::left("HOST"),
+        Column::left("ROLE"),
+        Column::left("WHY NOT"),
+    ]);
     for row in rows.iter().map(Row) {
         table.push(vec![
             ids::short(row.text("agent")).into(),

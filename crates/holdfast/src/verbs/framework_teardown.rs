@@ -34,6 +34,9 @@ pub async fn run(context: &Context, args: &FrameworkTeardownArgs) -> anyhow::Res
     let question = format!("Tear down framework `{name}`, end its {tasks} tasks, and leave its {volumes} volumes unclaimed?");
     confirm(context, &question, args.destroy)?;
     context.master.order(&order).await?;
-    context.remark(&format!("framework `{name}` ({}) is removed; its claims stay: `holdfast claim list --unclaimed`", row.text("id")));
+    context.remark(&format!(
+        "framework `{name}` ({}) is removed; its claims stay: `holdfast claim list --unclaimed`",
+        row.text("id")
+    ));
     Ok(0)
 }

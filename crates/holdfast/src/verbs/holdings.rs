@@ -4,7 +4,9 @@
 //! that is there from what a person typed: it is found.
 
 use holdfast_model::convert::{resource, text};
-use holdfast_model::{Identity, PersistenceId, Reservation, ReservationKind, Resource, Resources, Role, Source, Value};
+use holdfast_model::{
+    Identity, PersistenceId, Reservation, ReservationKind, Resource, Resources, Role, Source, Value,
+};
 use holdfast_proto::mesos::v1::master::call::Type;
 use holdfast_proto::mesos::v1::master::Call;
 
@@ -18,14 +20,25 @@ use crate::output::Row;
 /// When no master answers, or the agent is not connected.
 pub async fn total(master: &MasterApi, agent: &str) -> Result<Resources, Failure> {
     let call = Call { r#type: Some(Type::GetAgents.into()), ..Call::default() };
-    let agents = master.operator(&call).await?.and_then(|it| it.get_agents).unwrap_or_default().agents;
-    let found = agents.into_iter().find(|it| it.agent_info.id.as_ref().is_some_and(|id| id.value == agent));
+    let agents =
+        master.operator(&call).await?.and_then(|it| it.get_agents).unwrap_or_default().agents;
+    let found =
+        agents.into_iter().find(|it| it.agent_info.id.as_ref().is_some_and(|id| id.value == agent));
     let found = found.ok_or_else(|| {
-        Failure::new(EXIT_CONFLICT, format!("agent {agent} is not connected"), "try again when it is back: `holdfast agent list --watch`")
+        Failure::new(
+            EXIT_CONFLICT,
+            format!("agent {agent} is not connected"),
+            "try again when it is back: `holdfast agent list --watch`",
+        )
     })?;
     let total = resource::sum_from_proto("total_resources", found.total_resources);
-    let total =
-        total.map_err(|it| Failure::new(EXIT_ERROR, format!("the master's answer: {it}"), "is it the same version as this program?"))?;
+    let total = total.map_err(|it| {
+        Failure::new(
+            EXIT_ERROR,
+            format!("the master's answer: {it}"),
+            "is it the same version as this program?",
+        )
+    })?;
     Ok(total.unallocated())
 }
 
@@ -38,7 +51,12 @@ pub fn typed(given: &str) -> Result<Vec<Resource>, Failure> {
         true => text::json(given),
         false => text::resources(given, &Role::any()),
     };
-    let wrong = |why: String| Failure::usage(why, "write for instance 'cpus:1;mem:512;disk:10240', amounts of mem and disk in MB");
+    let wrong = |why: String| {
+        Failure::usage(
+            why,
+            "write for instance 'cpus:1;mem:512;disk:10240', amounts of mem and disk in MB",
+        )
+    };
     let resources = read.map_err(|it| wrong(it.to_string()))?;
     match resources.iter().find(|it| it.value.is_empty()) {
         Some(empty) => Err(wrong(format!("there is nothing to do for `{empty}`"))),
@@ -93,19 +111,31 @@ pub fn label(given: &str) -> (String, Option<String>) {
 /// A reservation made at run time.
 pub fn reservation(role: Role, principal: Option<&str>, labels: &[String]) -> Reservation {
     let labels = labels.iter().map(|it| label(it)).collect();
-    Reservation { kind: ReservationKind::Dynamic, role, principal: principal.map(str::to_owned), labels }
+    Reservation {
+        kind: ReservationKind::Dynamic,
+        role,
+        principal: principal.map(str::to_owned),
+        labels,
+    }
 }
 
 /// The volume of that name and role.
 pub fn volume(total: &Resources, role: &str, name: &str) -> Option<Resource> {
-    total.iter().find(|it| it.identity.persistence.as_ref().map(PersistenceId::as_str) == Some(name) && it.identity.role().as_str() == role)
+    total.iter().find(|it| {
+        it.identity.persistence.as_ref().map(PersistenceId::as_str) == Some(name)
+            && it.identity.role().as_str() == role
+    })
 }
 
 /// The part of a reservation that `wanted` names: the only identity of that name for the role from which it can be taken.
 ///
 /// # Errors
 /// When it is not there, or there are several from which it could be taken.
-pub fn reserved_part(total: &Resources, role: &Role, wanted: &Resource) -> Result<Resource, Failure> {
+pub fn reserved_part(
+    total: &Resources,
+    role: &Role,
+    wanted: &Resource,
+) -> Result<Resource, Failure> {
     let could = |identity: &Identity| {
         identity.name == wanted.identity.name
             && identity.is_dynamic()
@@ -113,12 +143,24 @@ pub fn reserved_part(total: &Resources, role: &Role, wanted: &Resource) -> Resul
             && identity.persistence.is_none()
             && (wanted.identity.source.is_none() || wanted.identity.source == identity.source)
     };
-    let part =
-        |(identity, _): (&Identity, _)| Resource { identity: identity.clone(), value: wanted.value.clone(), mount: None, creator: None };
-    let parts: Vec<Resource> =
-        total.entries().filter(|(identity, _)| could(identity)).map(part).filter(|it| total.contains_one(it)).collect();
+    let part = |(identity, _): (&Identity, _)| Resource {
+        identity: identity.clone(),
+        value: wanted.value.clone(),
+        mount: None,
+        creator: None,
+    };
+    let parts: Vec<Resource> = total
+        .entries()
+        .filter(|(identity, _)| could(identity))
+        .map(part)
+        .filter(|it| total.contains_one(it))
+        .collect();
     match parts.as_slice() {
-        [] => Err(Failure::new(EXIT_CONFLICT, format!("`{wanted}` is not reserved there for {role}"), "see `holdfast claim list -o wide`")),
+        [] => Err(Failure::new(
+            EXIT_CONFLICT,
+            format!("`{wanted}` is not reserved there for {role}"),
+            "see `holdfast claim list -o wide`",
+        )),
         [one] => Ok(one.clone()),
         several => Err(several_reservations(several)),
     }
@@ -135,12 +177,20 @@ pub fn reservation_of(total: &Resources, row: Row<'_>) -> Result<Resource, Failu
             && it.identity.is_dynamic()
             && it.identity.persistence.is_none()
             && it.identity.role().as_str() == row.text("role")
-            && it.identity.reservations.last().and_then(|last| last.principal.as_deref()) == principal
+            && it.identity.reservations.last().and_then(|last| last.principal.as_deref())
+                == principal
     };
     let alike: Vec<Resource> = total.iter().filter(same).collect();
-    let exact: Vec<Resource> = alike.into_iter().filter(|it| it.value.quantity().to_f64() == row.number("amount")).collect();
+    let exact: Vec<Resource> = alike
+        .into_iter()
+        .filter(|it| it.value.quantity().to_f64() == row.number("amount"))
+        .collect();
     match exact.as_slice() {
-        [] => Err(Failure::new(EXIT_CONFLICT, format!("claim {} changed just now", row.text("id")), "look again: `holdfast claim list`")),
+        [] => Err(Failure::new(
+            EXIT_CONFLICT,
+            format!("claim {} changed just now", row.text("id")),
+            "look again: `holdfast claim list`",
+        )),
         [one] => Ok(one.clone()),
         several => Err(several_reservations(several)),
     }
@@ -149,20 +199,33 @@ pub fn reservation_of(total: &Resources, row: Row<'_>) -> Result<Resource, Failu
 fn several_reservations(several: &[Resource]) -> Failure {
     let describe = |it: &Resource| {
         let labels = it.identity.reservations.iter().flat_map(|it| &it.labels);
-        let labels: Vec<String> = labels.map(|(name, value)| format!("{name}={}", value.as_deref().unwrap_or_default())).collect();
-        let labels = if labels.is_empty() { String::new() } else { format!(" with labels {}", labels.join(", ")) };
+        let labels: Vec<String> = labels
+            .map(|(name, value)| format!("{name}={}", value.as_deref().unwrap_or_default()))
+            .collect();
+        let labels = if labels.is_empty() {
+            String::new()
+        } else {
+            format!(" with labels {}", labels.join(", "))
+        };
         format!("{it}{labels}")
     };
     let listed: Vec<String> = several.iter().map(describe).collect();
-    let cause = format!("several reservations look like that, and only one may be meant:\n    {}", listed.join("\n    "));
+    let cause = format!(
+        "several reservations look like that, and only one may be meant:\n    {}",
+        listed.join("\n    ")
+    );
     let hint = "say which with --agent AGENT and the resource as JSON, as GET_AGENTS of the operator API shows it: '[{...}]'";
     Failure::new(EXIT_CONFLICT, cause, hint)
 }
 
 /// Whether a disk reservation can carry a volume of this size; MOUNT disks only as a whole.
 pub fn can_carry(total: &Resources, identity: &Identity, size: &Value) -> bool {
-    let part = Resource { identity: identity.clone(), value: size.clone(), mount: None, creator: None };
-    identity.name == "disk" && identity.is_reserved() && identity.persistence.is_none() && total.contains_one(&part)
+    let part =
+        Resource { identity: identity.clone(), value: size.clone(), mount: None, creator: None };
+    identity.name == "disk"
+        && identity.is_reserved()
+        && identity.persistence.is_none()
+        && total.contains_one(&part)
 }
 
 #[cfg(test)]
@@ -189,25 +252,37 @@ mod tests {
             assert_eq!(typed(wrong).unwrap_err().code, 64, "{wrong:?}");
         }
         assert_eq!((role("*").unwrap_err().code, role("a b").unwrap_err().code), (64, 64));
-        assert_eq!((label("a=b=c"), label("a")), (("a".to_owned(), Some("b=c".to_owned())), ("a".to_owned(), None)));
+        assert_eq!(
+            (label("a=b=c"), label("a")),
+            (("a".to_owned(), Some("b=c".to_owned())), ("a".to_owned(), None))
+        );
     }
 
     #[test]
     fn disks_move_and_nothing_else() {
         let row = json!({ "kind": "mount", "root": "/mnt/d" });
         let moved = on_disk(typed("cpus:1;disk:5").unwrap(), Row(&row));
-        assert_eq!((moved[0].identity.source.clone(), moved[1].identity.source.clone()), (None, Some(Source::mount("/mnt/d"))));
+        assert_eq!(
+            (moved[0].identity.source.clone(), moved[1].identity.source.clone()),
+            (None, Some(Source::mount("/mnt/d")))
+        );
         assert_eq!(source(Row(&json!({ "kind": "root", "root": "/x" }))), None);
     }
 
     #[test]
     fn a_reservation_is_found_by_its_row_and_never_guessed() {
         let row = json!({ "id": "c", "resource": "disk", "role": "db", "principal": "p", "amount": 10.0 });
-        let mut total: Resources = [disk(10), disk(10).reserved(db(&["a"])), disk(20).reserved(db(&["b"]))].iter().collect();
+        let mut total: Resources =
+            [disk(10), disk(10).reserved(db(&["a"])), disk(20).reserved(db(&["b"]))]
+                .iter()
+                .collect();
         assert_eq!(reservation_of(&total, Row(&row)).unwrap(), disk(10).reserved(db(&["a"])));
         total.add(&disk(10).reserved(db(&["c=d"])));
         let failure = reservation_of(&total, Row(&row)).unwrap_err();
-        assert!(failure.code == EXIT_CONFLICT && failure.cause.contains("with labels c=d"), "{failure}");
+        assert!(
+            failure.code == EXIT_CONFLICT && failure.cause.contains("with labels c=d"),
+            "{failure}"
+        );
         let other = json!({ "id": "c", "resource": "disk", "role": "db", "principal": null, "amount": 10.0 });
         assert_eq!(reservation_of(&total, Row(&other)).unwrap_err().code, EXIT_CONFLICT);
     }
@@ -217,8 +292,15 @@ mod tests {
         let role = Role::parse("db").unwrap();
         let on_path = disk(30).on(Source::path("/d")).reserved(db(&[]));
         let total: Resources = [disk(20).reserved(db(&[])), on_path].iter().collect();
-        assert_eq!(reserved_part(&total, &role, &disk(25)).unwrap().identity.source, Some(Source::path("/d")));
-        assert_eq!(reserved_part(&total, &role, &disk(5)).unwrap_err().code, EXIT_CONFLICT, "it could come from either");
+        assert_eq!(
+            reserved_part(&total, &role, &disk(25)).unwrap().identity.source,
+            Some(Source::path("/d"))
+        );
+        assert_eq!(
+            reserved_part(&total, &role, &disk(5)).unwrap_err().code,
+            EXIT_CONFLICT,
+            "it could come from either"
+        );
         assert!(reserved_part(&total, &role, &disk(5).on(Source::path("/d"))).is_ok());
         assert_eq!(reserved_part(&total, &role, &disk(31)).unwrap_err().code, EXIT_CONFLICT);
     }

@@ -42,7 +42,7 @@ fn place(dir: &Path) -> PathBuf {
 /// The report without what is only a sign of the process that has the ledger open now: its books are never up to date.
 fn calm(mut report: CheckReport) -> CheckReport {
     if report.in_use {
-        report.findings.retain(|it| !matches!(it, Finding::BooksInterrupted));
+        report.findings.retain(|it| !matches!(it, Finding::MirrorInterrupted));
     }
     report
 }
@@ -50,9 +50,14 @@ fn calm(mut report: CheckReport) -> CheckReport {
 /// What the store says, with an exit code.
 fn failure(error: &OpenError) -> Failure {
     let (code, hint) = match error {
-        OpenError::Absent { .. } => (EXIT_NOT_FOUND, "give the --dir of the process whose ledger it is"),
+        OpenError::Absent { .. } => {
+            (EXIT_NOT_FOUND, "give the --dir of the process whose ledger it is")
+        }
         OpenError::InUse { .. } => (EXIT_CONFLICT, "stop that process first"),
-        _ => (EXIT_ERROR, "look closer: `holdfast ledger check`; another copy helps: `holdfast ledger import`"),
+        _ => (
+            EXIT_ERROR,
+            "look closer: `holdfast ledger check`; another copy helps: `holdfast ledger import`",
+        ),
     };
     Failure::new(code, error.to_string(), hint)
 }
@@ -68,10 +73,19 @@ mod tests {
     use uuid::Uuid;
 
     fn ledger_in(dir: &Path) {
-        let (mut store, _) = DurableStore::open(&dir.join("ledger"), Options::new("agent").create_as([7; 16])).unwrap();
+        let (mut store, _) =
+            DurableStore::open(&dir.join("ledger"), Options::new("agent").create_as([7; 16]))
+                .unwrap();
         let identity = AgentChange::Identity(AgentLedger::new(NodeId(Uuid::from_u128(1))).identity);
-        let disk = DiskRecord { id: DiskId(Uuid::from_u128(2)), kind: DiskKind::Path, root: "/d".to_owned(), size_mb: 5 };
-        let batches = crate::ledger_file::batches(std::iter::once([identity, AgentChange::Disk(disk)].iter().map(ledger::agent::encode)));
+        let disk = DiskRecord {
+            id: DiskId(Uuid::from_u128(2)),
+            kind: DiskKind::Path,
+            root: "/d".to_owned(),
+            size_mb: 5,
+        };
+        let batches = crate::ledger_file::batches(std::iter::once(
+            [identity, AgentChange::Disk(disk)].iter().map(ledger::agent::encode),
+        ));
         for batch in &batches {
             store.commit(1, batch).unwrap();
         }
@@ -86,13 +100,22 @@ mod tests {
         let (mut context, data, _) = testbed::context("127.0.0.1:1", None);
         let in_use = DurableStore::open(&dir.path().join("ledger"), Options::new("agent")).unwrap();
         assert_eq!(check::run(&context, &at).unwrap(), 0);
-        assert!(data.text().contains("books InUse\n") && !data.text().contains("crash"), "{}", data.text());
+        assert!(
+            data.text().contains("books InUse\n") && !data.text().contains("crash"),
+            "{}",
+            data.text()
+        );
         drop(in_use);
         assert_eq!(check::run(&context, &at).unwrap(), 0);
-        assert!(data.text().contains("agent 07070707") && data.text().contains("2 records"), "{}", data.text());
+        assert!(
+            data.text().contains("agent 07070707") && data.text().contains("2 records"),
+            "{}",
+            data.text()
+        );
 
         let file = other.path().join("copy");
-        let export = export::ExportArgs { ledger: at.clone(), to: Some(file.clone()), damaged_too: false };
+        let export =
+            export::ExportArgs { ledger: at.clone(), to: Some(file.clone()), damaged_too: false };
         assert_eq!(export::run(&context, &export).unwrap(), 0);
         assert_eq!(
             export::run(&context, &export).unwrap_err().downcast::<Failure>().unwrap().code,
@@ -104,15 +127,27 @@ mod tests {
         let import = import::ImportArgs { ledger: new.clone(), from: Some(file) };
         assert_eq!(import::run(&context, &import).unwrap(), 0);
         assert!(new.dir.join("ledger").is_dir());
-        assert_eq!(import::run(&context, &import).unwrap_err().downcast::<Failure>().unwrap().code, EXIT_CONFLICT, "nor is a ledger");
+        assert_eq!(
+            import::run(&context, &import).unwrap_err().downcast::<Failure>().unwrap().code,
+            EXIT_CONFLICT,
+            "nor is a ledger"
+        );
 
         context.format = Format::Json;
         let (json_context, json, _) = testbed::context("127.0.0.1:1", None);
         let context = crate::verbs::Context { format: Format::Json, ..json_context };
-        assert_eq!(show::run(&context, &show::ShowArgs { ledger: new, tree: Some("disks".to_owned()) }).unwrap(), 0);
+        assert_eq!(
+            show::run(&context, &show::ShowArgs { ledger: new, tree: Some("disks".to_owned()) })
+                .unwrap(),
+            0
+        );
         let rows: serde_json::Value = serde_json::from_str(&json.text()).unwrap();
         assert_eq!(
-            (rows[0]["tree"].as_str(), rows[0]["record"]["root"].as_str(), rows.as_array().unwrap().len()),
+            (
+                rows[0]["tree"].as_str(),
+                rows[0]["record"]["root"].as_str(),
+                rows.as_array().unwrap().len()
+            ),
             (Some("disks"), Some("/d"), 1)
         );
     }
@@ -124,18 +159,39 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (mut file, _) = holdfast_sdk::net::LedgerFile::open(dir.path(), "journal").unwrap();
         let member = Member { note: b"41:0badcafe".to_vec(), launches: 3, ..Member::new(2) };
-        file.commit(&[KeeperChange::Framework(FrameworkId::made("f-1".to_owned())), KeeperChange::Member(member)]).unwrap();
+        file.commit(&[
+            KeeperChange::Framework(FrameworkId::made("f-1".to_owned())),
+            KeeperChange::Member(member),
+        ])
+        .unwrap();
         let (context, json, _) = testbed::context("127.0.0.1:1", None);
         let context = crate::verbs::Context { format: Format::Json, ..context };
         // Looked at while the framework has it open.
-        assert_eq!(show::run(&context, &show::ShowArgs { ledger: LedgerArgs { dir: dir.path().to_owned() }, tree: None }).unwrap(), 0);
+        assert_eq!(
+            show::run(
+                &context,
+                &show::ShowArgs { ledger: LedgerArgs { dir: dir.path().to_owned() }, tree: None }
+            )
+            .unwrap(),
+            0
+        );
         let rows: serde_json::Value = serde_json::from_str(&json.text()).unwrap();
-        let found = |tree: &str| rows.as_array().unwrap().iter().find(|it| it["tree"] == tree).unwrap().clone();
+        let found = |tree: &str| {
+            rows.as_array().unwrap().iter().find(|it| it["tree"] == tree).unwrap().clone()
+        };
         assert_eq!(found("service")["record"]["service"], "journal");
         assert_eq!(found("framework")["record"]["framework_id"], "f-1");
         let member = found("member");
-        assert_eq!((member["key"].as_str(), member["record"]["stage"].as_str()), (Some("2"), Some("wanted")), "{member}");
-        assert_eq!((member["record"]["note"].as_str(), member["record"]["launches"].as_u64()), (Some("41:0badcafe"), Some(3)), "{member}");
+        assert_eq!(
+            (member["key"].as_str(), member["record"]["stage"].as_str()),
+            (Some("2"), Some("wanted")),
+            "{member}"
+        );
+        assert_eq!(
+            (member["record"]["note"].as_str(), member["record"]["launches"].as_u64()),
+            (Some("41:0badcafe"), Some(3)),
+            "{member}"
+        );
         assert!(member["record"].get("task").is_none(), "{member}");
     }
 
@@ -147,8 +203,15 @@ mod tests {
         std::fs::write(dir.path().join("ledger/books.seal"), b"scribble").unwrap();
         let (context, ..) = testbed::context("127.0.0.1:1", None);
         assert_eq!(check::run(&context, &at).unwrap(), EXIT_ERROR);
-        let export = |damaged_too| export::ExportArgs { ledger: at.clone(), to: Some(dir.path().join("copy")), damaged_too };
-        assert_eq!(export::run(&context, &export(false)).unwrap_err().downcast::<Failure>().unwrap().code, EXIT_ERROR);
+        let export = |damaged_too| export::ExportArgs {
+            ledger: at.clone(),
+            to: Some(dir.path().join("copy")),
+            damaged_too,
+        };
+        assert_eq!(
+            export::run(&context, &export(false)).unwrap_err().downcast::<Failure>().unwrap().code,
+            EXIT_ERROR
+        );
         assert!(!dir.path().join("copy").exists());
         assert_eq!(export::run(&context, &export(true)).unwrap(), 0);
     }
@@ -158,11 +221,20 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (context, ..) = testbed::context("127.0.0.1:1", None);
         let at = LedgerArgs { dir: dir.path().to_owned() };
-        assert_eq!(check::run(&context, &at).unwrap_err().downcast::<Failure>().unwrap().code, EXIT_NOT_FOUND);
+        assert_eq!(
+            check::run(&context, &at).unwrap_err().downcast::<Failure>().unwrap().code,
+            EXIT_NOT_FOUND
+        );
         let file = dir.path().join("nonsense");
         std::fs::write(&file, b"no export at all").unwrap();
-        let import = import::ImportArgs { ledger: LedgerArgs { dir: dir.path().join("new") }, from: Some(file) };
-        assert_eq!(import::run(&context, &import).unwrap_err().downcast::<Failure>().unwrap().code, EXIT_ERROR);
+        let import = import::ImportArgs {
+            ledger: LedgerArgs { dir: dir.path().join("new") },
+            from: Some(file),
+        };
+        assert_eq!(
+            import::run(&context, &import).unwrap_err().downcast::<Failure>().unwrap().code,
+            EXIT_ERROR
+        );
         assert!(!dir.path().join("new/ledger/books").exists());
     }
 }

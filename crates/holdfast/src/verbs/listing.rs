@@ -40,7 +40,12 @@ impl Listing {
     ///
     /// # Errors
     /// When no master answers or it refuses.
-    pub async fn show(&self, context: &Context, args: WatchArgs, keep: impl Fn(Row<'_>) -> bool) -> anyhow::Result<i32> {
+    pub async fn show(
+        &self,
+        context: &Context,
+        args: WatchArgs,
+        keep: impl Fn(Row<'_>) -> bool,
+    ) -> anyhow::Result<i32> {
         let rows = self.rows(context, &keep).await?;
         if args.watch {
             return self.watch(context, rows, keep).await;
@@ -54,7 +59,11 @@ impl Listing {
         Ok(0)
     }
 
-    async fn rows(&self, context: &Context, keep: &impl Fn(Row<'_>) -> bool) -> Result<Vec<Value>, Failure> {
+    async fn rows(
+        &self,
+        context: &Context,
+        keep: &impl Fn(Row<'_>) -> bool,
+    ) -> Result<Vec<Value>, Failure> {
         let mut rows = context.master.rows(self.page).await?;
         rows.retain(|it| keep(Row(it)));
         Ok(rows)
@@ -71,7 +80,12 @@ impl Listing {
         }
     }
 
-    async fn watch(&self, context: &Context, first: Vec<Value>, keep: impl Fn(Row<'_>) -> bool) -> anyhow::Result<i32> {
+    async fn watch(
+        &self,
+        context: &Context,
+        first: Vec<Value>,
+        keep: impl Fn(Row<'_>) -> bool,
+    ) -> anyhow::Result<i32> {
         let until = context.timeout.map(|it| Instant::now() + it);
         let refreshed = context.console.is_terminal && context.format.is_table() && !context.quiet;
         let mut again = tokio::time::interval(LOOK_AGAIN);
@@ -83,7 +97,10 @@ impl Listing {
                 if refreshed {
                     context.console.put(&format!("\x1b[H\x1b[2J{}", self.text(context, &new)))?;
                 } else {
-                    let lines: String = changes.iter().map(|it| it.line(self.id, context.format, context.quiet)).collect();
+                    let lines: String = changes
+                        .iter()
+                        .map(|it| it.line(self.id, context.format, context.quiet))
+                        .collect();
                     context.console.put(&lines)?;
                 }
                 rows = new;

@@ -41,7 +41,11 @@ impl MasterApi {
     pub async fn rows(&self, page: &str) -> Result<Vec<Value>, Failure> {
         match self.get(page, &[]).await? {
             Value::Array(rows) => Ok(rows),
-            _ => Err(Failure::new(EXIT_ERROR, format!("the master's `{page}` are no list"), "is it the same version as this program?")),
+            _ => Err(Failure::new(
+                EXIT_ERROR,
+                format!("the master's `{page}` are no list"),
+                "is it the same version as this program?",
+            )),
         }
     }
 
@@ -110,12 +114,18 @@ impl MasterApi {
 /// Whether another master may know better.
 fn may_ask_another(error: &ClientError) -> bool {
     match error {
-        ClientError::Unreachable { .. } | ClientError::TimedOut { .. } | ClientError::NoLeader { .. } => true,
+        ClientError::Unreachable { .. }
+        | ClientError::TimedOut { .. }
+        | ClientError::NoLeader { .. } => true,
         ClientError::Refused { status, .. } => *status == 503,
         _ => false,
     }
 }
 
 fn no_master() -> Failure {
-    Failure::new(EXIT_NO_LEADER, "no master was named", "name one with --master HOST:PORT (HOLDFAST_ADDR)")
+    Failure::new(
+        EXIT_NO_LEADER,
+        "no master was named",
+        "name one with --master HOST:PORT (HOLDFAST_ADDR)",
+    )
 }

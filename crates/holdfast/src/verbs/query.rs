@@ -19,7 +19,9 @@ pub(super) fn with(path: &str, pairs: &[(&str, &str)]) -> String {
 fn escape(value: &str, to: &mut String) {
     for byte in value.bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => to.push(char::from(byte)),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                to.push(char::from(byte))
+            }
             // Writing into a string cannot fail.
             _ => drop(write!(to, "%{byte:02X}")),
         }

@@ -48,7 +48,10 @@ pub async fn run(context: &Context, args: &ReservationCreateArgs) -> anyhow::Res
     let resources = placed(context, resources, agent, args.disk.as_deref()).await?;
     let reservation = holdings::reservation(role, args.principal.as_deref(), &args.label);
     let reserve = |it: Resource| it.reserved(reservation.clone());
-    let action = ClaimAction::Reserve { resources: resources.into_iter().map(reserve).collect(), source: Vec::new() };
+    let action = ClaimAction::Reserve {
+        resources: resources.into_iter().map(reserve).collect(),
+        source: Vec::new(),
+    };
     create(context, agent.text("id"), action, args.plan).await
 }
 
@@ -56,7 +59,12 @@ pub async fn run(context: &Context, args: &ReservationCreateArgs) -> anyhow::Res
 ///
 /// # Errors
 /// When there is no such disk on the agent.
-pub async fn placed(context: &Context, resources: Vec<Resource>, agent: Row<'_>, disk: Option<&str>) -> Result<Vec<Resource>, Failure> {
+pub async fn placed(
+    context: &Context,
+    resources: Vec<Resource>,
+    agent: Row<'_>,
+    disk: Option<&str>,
+) -> Result<Vec<Resource>, Failure> {
     let Some(given) = disk else { return Ok(resources) };
     let mut disks = context.master.rows("disks").await?;
     disks.retain(|it| it["agent"] == agent.text("id"));
@@ -67,7 +75,12 @@ pub async fn placed(context: &Context, resources: Vec<Resource>, agent: Row<'_>,
 ///
 /// # Errors
 /// When it cannot be done, and why.
-pub async fn create(context: &Context, agent: &str, action: ClaimAction, args: PlanArgs) -> anyhow::Result<i32> {
+pub async fn create(
+    context: &Context,
+    agent: &str,
+    action: ClaimAction,
+    args: PlanArgs,
+) -> anyhow::Result<i32> {
     let name = action.name();
     let order = OperatorOrder::Claim { agent: AgentId::parse(agent)?, action };
     if args.plan {
@@ -76,7 +89,8 @@ pub async fn create(context: &Context, agent: &str, action: ClaimAction, args: P
     let before = context.master.rows(CLAIMS.page).await?;
     context.master.order(&order).await?;
     let rows: Vec<Value> = context.master.rows(CLAIMS.page).await?;
-    let rows: Vec<Value> = rows.into_iter().filter(|it| it["agent"] == agent && is_news(&before, it)).collect();
+    let rows: Vec<Value> =
+        rows.into_iter().filter(|it| it["agent"] == agent && is_news(&before, it)).collect();
     context.remark(&format!("{} on agent {agent}: done and durable", name.to_lowercase()));
     context.console.put(&CLAIMS.text(context, &rows))?;
     Ok(0)
@@ -97,7 +111,12 @@ mod tests {
     fn news_are_claims_that_are_new_or_have_grown() {
         let before = [json!({ "id": "a", "amount": 5.0 }), json!({ "id": "b", "amount": 5.0 })];
         let news = |claim: Value| is_news(&before, &claim);
-        assert!(news(json!({ "id": "c", "amount": 1.0 })) && news(json!({ "id": "a", "amount": 6.0 })));
-        assert!(!news(json!({ "id": "a", "amount": 5.0 })) && !news(json!({ "id": "b", "amount": 1.0 })));
+        assert!(
+            news(json!({ "id": "c", "amount": 1.0 })) && news(json!({ "id": "a", "amount": 6.0 }))
+        );
+        assert!(
+            !news(json!({ "id": "a", "amount": 5.0 }))
+                && !news(json!({ "id": "b", "amount": 1.0 }))
+        );
     }
 }

@@ -42,7 +42,10 @@ pub async fn run(context: &Context, args: &ReservationRemoveArgs) -> anyhow::Res
     };
     let text: Vec<String> = resources.iter().map(ToString::to_string).collect();
     let text = text.join("; ");
-    let order = OperatorOrder::Claim { agent: AgentId::parse(&agent)?, action: ClaimAction::Unreserve(resources) };
+    let order = OperatorOrder::Claim {
+        agent: AgentId::parse(&agent)?,
+        action: ClaimAction::Unreserve(resources),
+    };
     if args.destroy.plan.plan {
         return plan(context, &order).await;
     }
@@ -58,14 +61,22 @@ async fn claimed(context: &Context, what: &str) -> Result<(String, Vec<Resource>
     let row = Row(CLAIM.choose(&claims, what)?);
     if row.text("kind") == "volume" {
         let cause = format!("claim {} is the volume `{}`", row.text("id"), row.text("volume"));
-        return Err(Failure::new(EXIT_CONFLICT, cause, "if its data may go: `holdfast volume destroy`"));
+        return Err(Failure::new(
+            EXIT_CONFLICT,
+            cause,
+            "if its data may go: `holdfast volume destroy`",
+        ));
     }
     let total = holdings::total(&context.master, row.text("agent")).await?;
     Ok((row.text("agent").to_owned(), vec![holdings::reservation_of(&total, row)?]))
 }
 
 /// What was named, as it is reserved there.
-async fn named(context: &Context, args: &ReservationRemoveArgs, agent: &str) -> Result<(String, Vec<Resource>), Failure> {
+async fn named(
+    context: &Context,
+    args: &ReservationRemoveArgs,
+    agent: &str,
+) -> Result<(String, Vec<Resource>), Failure> {
     let agents = context.master.rows("agents").await?;
     let agent = Row(AGENT.choose(&agents, agent)?);
     let typed = holdings::typed(&args.what)?;
@@ -79,6 +90,9 @@ async fn named(context: &Context, args: &ReservationRemoveArgs, agent: &str) -> 
     let role = holdings::role(role)?;
     let wanted = placed(context, typed, agent, args.disk.as_deref()).await?;
     let total = holdings::total(&context.master, &id).await?;
-    let found = wanted.iter().map(|it| holdings::reserved_part(&total, &role, it)).collect::<Result<Vec<_>, _>>()?;
+    let found = wanted
+        .iter()
+        .map(|it| holdings::reserved_part(&total, &role, it))
+        .collect::<Result<Vec<_>, _>>()?;
     Ok((id, found))
 }

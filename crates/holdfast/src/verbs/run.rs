@@ -58,7 +58,8 @@ pub struct RunArgs {
 /// # Errors
 /// When no master answers or it does not want the framework.
 pub async fn run(context: &Context, args: &RunArgs) -> anyhow::Result<i32> {
-    let role = Role::parse(&args.role).map_err(|it| Failure::usage(it.to_string(), "name a role such as db or eng/storage"))?;
+    let role = Role::parse(&args.role)
+        .map_err(|it| Failure::usage(it.to_string(), "name a role such as db or eng/storage"))?;
     let info = FrameworkInfo {
         id: None,
         name: args.name.clone(),
@@ -68,9 +69,14 @@ pub async fn run(context: &Context, args: &RunArgs) -> anyhow::Result<i32> {
         checkpoint: true,
         principal: args.principal.clone(),
         hostname: None,
-        capabilities: [Capability::MultiRole, Capability::PartitionAware, Capability::ReservationRefinement, Capability::TaskKillingState]
-            .into(),
-        carried: Default::default(),
+        capabilities: [
+            Capability::MultiRole,
+            Capability::PartitionAware,
+            Capability::ReservationRefinement,
+            Capability::TaskKillingState,
+        ]
+        .into(),
+        payload: Default::default(),
     };
     let needs = Needs { cpus: args.cpus, mem_mb: args.mem, disk_mb: args.disk };
     Runner::open(context, info, &args.name, command(args), needs).await?.run().await
@@ -81,22 +87,35 @@ fn command(args: &RunArgs) -> CommandInfo {
     // One quoted line is what people mean for a shell: no program has a name with spaces.
     let one_line = matches!(args.command.as_slice(), [line] if line.contains(char::is_whitespace));
     match args.shell || one_line {
-        true => CommandInfo { shell: true, value: Some(args.command.join(" ")), environment, ..CommandInfo::default() },
+        true => CommandInfo {
+            shell: true,
+            value: Some(args.command.join(" ")),
+            environment,
+            ..CommandInfo::default()
+        },
         false => {
             let value = args.command.first().cloned();
-            CommandInfo { shell: false, value, arguments: args.command.clone(), environment, ..CommandInfo::default() }
+            CommandInfo {
+                shell: false,
+                value,
+                arguments: args.command.clone(),
+                environment,
+                ..CommandInfo::default()
+            }
         }
     }
 }
 
 fn parse_cpus(text: &str) -> Result<Scalar, String> {
-    let amount = text.parse::<f64>().ok().and_then(Scalar::from_f64).filter(|it| Scalar::ZERO < *it);
+    let amount =
+        text.parse::<f64>().ok().and_then(Scalar::from_f64).filter(|it| Scalar::ZERO < *it);
     amount.ok_or_else(|| format!("`{text}` is no number of processors; write for instance 0.5"))
 }
 
 fn parse_variable(text: &str) -> Result<(String, String), String> {
     let pair = text.split_once('=').filter(|(name, _)| !name.is_empty());
-    pair.map(|(name, value)| (name.to_owned(), value.to_owned())).ok_or_else(|| format!("`{text}` is not of the form NAME=VALUE"))
+    pair.map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .ok_or_else(|| format!("`{text}` is not of the form NAME=VALUE"))
 }
 
 #[cfg(test)]

@@ -59,14 +59,28 @@ impl Sandbox {
     pub fn of(context: &Context, task: Row<'_>) -> Result<Sandbox, Failure> {
         let address = task.text("agent_address");
         if address.is_empty() {
-            let cause = format!("nobody knows where agent {} of task `{}` is", task.text("agent"), task.text("id"));
+            let cause = format!(
+                "nobody knows where agent {} of task `{}` is",
+                task.text("agent"),
+                task.text("id")
+            );
             return Err(Failure::new(EXIT_CONFLICT, cause, "see `holdfast agent list`"));
         }
-        let executor = if task.text("executor").is_empty() { task.text("id") } else { task.text("executor") };
-        let run = format!("{}/frameworks/{}/executors/{executor}/runs/latest", task.text("agent"), task.text("framework"));
+        let executor =
+            if task.text("executor").is_empty() { task.text("id") } else { task.text("executor") };
+        let run = format!(
+            "{}/frameworks/{}/executors/{executor}/runs/latest",
+            task.text("agent"),
+            task.text("framework")
+        );
         // Tasks of a group have a directory of their own within their executor's.
         let places = vec![format!("{run}/tasks/{}", task.text("id")), run];
-        Ok(Sandbox { client: context.master.client().clone(), address: address.to_owned(), places, read_bytes: [0, 0] })
+        Ok(Sandbox {
+            client: context.master.client().clone(),
+            address: address.to_owned(),
+            places,
+            read_bytes: [0, 0],
+        })
     }
 
     /// Skips all but the last `bytes` of a file.
@@ -87,9 +101,14 @@ impl Sandbox {
     pub async fn copy(&mut self, stream: Stream, console: &Console) -> anyhow::Result<bool> {
         loop {
             let offset = self.read_bytes[stream as usize];
-            let Some((size, data)) = self.read(stream, offset, None).await? else { return Ok(false) };
+            let Some((size, data)) = self.read(stream, offset, None).await? else {
+                return Ok(false);
+            };
             if size < offset {
-                console.note(&format!("{} became shorter; it is shown from its beginning", stream.file()));
+                console.note(&format!(
+                    "{} became shorter; it is shown from its beginning",
+                    stream.file()
+                ));
                 self.read_bytes[stream as usize] = 0;
                 continue;
             }
@@ -102,7 +121,12 @@ impl Sandbox {
     }
 
     /// A piece of a file and the file's size.
-    async fn read(&mut self, stream: Stream, offset: u64, length: Option<u64>) -> Result<Option<(u64, Vec<u8>)>, Failure> {
+    async fn read(
+        &mut self,
+        stream: Stream,
+        offset: u64,
+        length: Option<u64>,
+    ) -> Result<Option<(u64, Vec<u8>)>, Failure> {
         for at in 0..self.places.len() {
             let path = format!("{}/{}", self.places[at], stream.file());
             let read_file = Some(ReadFile { path, offset, length });
@@ -122,7 +146,10 @@ impl Sandbox {
     fn unreadable(&self, error: ClientError) -> Failure {
         match error {
             ClientError::Unreachable { .. } | ClientError::TimedOut { .. } => {
-                let cause = format!("the agent at {} does not answer, and only it has the task's files", self.address);
+                let cause = format!(
+                    "the agent at {} does not answer, and only it has the task's files",
+                    self.address
+                );
                 Failure::new(EXIT_ERROR, cause, "see how it is: `holdfast agent list`")
             }
             other => Failure::from(other),

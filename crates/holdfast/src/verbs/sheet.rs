@@ -20,7 +20,13 @@ impl Sheet {
     }
 
     /// Adds a table under a heading, unless it has no rows.
-    pub fn table(&mut self, heading: &'static str, table: &Table, wide: bool, colours: bool) -> &mut Sheet {
+    pub fn table(
+        &mut self,
+        heading: &'static str,
+        table: &Table,
+        wide: bool,
+        colours: bool,
+    ) -> &mut Sheet {
         if !table.is_empty() {
             self.tables.push((heading, table.render(wide, colours)));
         }
@@ -30,7 +36,8 @@ impl Sheet {
     /// As text.
     pub fn text(&self) -> String {
         let width = self.lines.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
-        let mut text: String = self.lines.iter().map(|(name, value)| format!("{name:width$}  {value}\n")).collect();
+        let mut text: String =
+            self.lines.iter().map(|(name, value)| format!("{name:width$}  {value}\n")).collect();
         for (heading, table) in &self.tables {
             text.push_str(&format!("\n{heading}\n"));
             text.extend(table.lines().map(|line| format!("  {line}\n")));

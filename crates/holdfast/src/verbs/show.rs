@@ -31,7 +31,11 @@ pub struct Shown {
 ///
 /// # Errors
 /// Those of `read`. While it is watched, masters may be away for a while.
-pub async fn show<F>(context: &Context, args: WatchArgs, read: impl Fn() -> F) -> anyhow::Result<i32>
+pub async fn show<F>(
+    context: &Context,
+    args: WatchArgs,
+    read: impl Fn() -> F,
+) -> anyhow::Result<i32>
 where
     F: Future<Output = Result<Shown, Failure>>,
 {
@@ -80,7 +84,9 @@ fn is_refreshed(context: &Context) -> bool {
 fn put(context: &Context, args: WatchArgs, shown: &Shown) -> std::io::Result<()> {
     match (context.quiet, context.format.is_table()) {
         (true, _) => context.console.put(&format!("{}\n", shown.id)),
-        (false, true) if args.watch && is_refreshed(context) => context.console.put(&format!("\x1b[H\x1b[2J{}", shown.sheet)),
+        (false, true) if args.watch && is_refreshed(context) => {
+            context.console.put(&format!("\x1b[H\x1b[2J{}", shown.sheet))
+        }
         (false, true) => context.console.put(&shown.sheet),
         (false, false) => context.put_value(&shown.value),
     }
@@ -108,11 +114,18 @@ mod tests {
             std::future::ready(match looks.get() {
                 2 => Err(Failure::new(EXIT_NO_LEADER, "nobody leads", "wait")),
                 5 => Err(Failure::not_found("it is gone", "x")),
-                look => Ok(Shown { id: "x".to_owned(), value: Value::from(look / 4), sheet: String::new() }),
+                look => Ok(Shown {
+                    id: "x".to_owned(),
+                    value: Value::from(look / 4),
+                    sheet: String::new(),
+                }),
             })
         };
         assert!(show(&context, WatchArgs { watch: true }, read).await.is_err());
-        assert_eq!((data.text().as_str(), remarks.text().as_str()), ("0\n1\n", "nobody leads; still trying\n"));
+        assert_eq!(
+            (data.text().as_str(), remarks.text().as_str()),
+            ("0\n1\n", "nobody leads; still trying\n")
+        );
     }
 
     #[tokio::test]
@@ -121,7 +134,10 @@ mod tests {
         let context = Context { timeout: Some(Duration::from_millis(1)), ..context };
         let read = || std::future::ready(Ok(sheet()));
         assert_eq!(show(&context, WatchArgs { watch: true }, read).await.unwrap(), EXIT_TIMEOUT);
-        assert_eq!((data.text(), remarks.text()), ("the sheet\n".to_owned(), format!("{TIME_IS_OVER}\n")));
+        assert_eq!(
+            (data.text(), remarks.text()),
+            ("the sheet\n".to_owned(), format!("{TIME_IS_OVER}\n"))
+        );
     }
 
     #[tokio::test]

@@ -47,7 +47,10 @@ pub async fn run(context: &Context, args: &TaskKillArgs) -> anyhow::Result<i32> 
 ///
 /// # Errors
 /// When no master answers, or there is no such framework.
-pub async fn of_framework(context: &Context, framework: Option<&str>) -> Result<Vec<Value>, Failure> {
+pub async fn of_framework(
+    context: &Context,
+    framework: Option<&str>,
+) -> Result<Vec<Value>, Failure> {
     let mut tasks = context.master.rows("tasks").await?;
     if let Some(given) = framework {
         let frameworks = context.master.rows("frameworks").await?;
@@ -60,7 +63,11 @@ pub async fn of_framework(context: &Context, framework: Option<&str>) -> Result<
 /// A better word than "not found" for what has ended.
 fn ended_before(ended: &[Value], given: &str) -> Option<Failure> {
     let cause = match TASK.choose(ended, given) {
-        Ok(task) => format!("task `{}` has ended already ({})", Row(task).text("id"), Row(task).text("state")),
+        Ok(task) => format!(
+            "task `{}` has ended already ({})",
+            Row(task).text("id"),
+            Row(task).text("state")
+        ),
         Err(failure) if failure.code == EXIT_NOT_FOUND => return None,
         Err(_) => format!("all tasks that could be `{given}` have ended already"),
     };
@@ -74,9 +81,16 @@ mod tests {
     #[test]
     fn a_task_that_ended_is_named() {
         let ended = [json!({ "id": "t-1", "name": "node", "state": "TASK_FAILED" })];
-        assert!(ended_before(&ended, "node").unwrap().cause.contains("`t-1` has ended already (TASK_FAILED)"));
+        assert!(ended_before(&ended, "node")
+            .unwrap()
+            .cause
+            .contains("`t-1` has ended already (TASK_FAILED)"));
         assert!(ended_before(&ended, "other").is_none());
-        let twice = [ended[0].clone(), json!({ "id": "t-2", "name": "node", "state": "TASK_FINISHED" })];
-        assert!(ended_before(&twice, "node").unwrap().cause.contains("all tasks that could be `node`"));
+        let twice =
+            [ended[0].clone(), json!({ "id": "t-2", "name": "node", "state": "TASK_FINISHED" })];
+        assert!(ended_before(&twice, "node")
+            .unwrap()
+            .cause
+            .contains("all tasks that could be `node`"));
     }
 }

@@ -29,10 +29,17 @@ pub struct TaskListArgs {
 /// When no master answers, or there is no such framework.
 pub async fn run(context: &Context, args: &TaskListArgs) -> anyhow::Result<i32> {
     let framework = match &args.framework {
-        Some(given) => Some(Row(FRAMEWORK.choose(&context.master.rows("frameworks").await?, given)?).text("id").to_owned()),
+        Some(given) => Some(
+            Row(FRAMEWORK.choose(&context.master.rows("frameworks").await?, given)?)
+                .text("id")
+                .to_owned(),
+        ),
         None => None,
     };
-    let keep = |row: Row<'_>| framework.as_ref().is_none_or(|it| it == row.text("framework")) && !(args.live && row.is("ended"));
+    let keep = |row: Row<'_>| {
+        framework.as_ref().is_none_or(|it| it == row.text("framework"))
+            && !(args.live && row.is("ended"))
+    };
     TASKS.show(context, args.watch, keep).await
 }
 
@@ -51,7 +58,9 @@ fn table(rows: &[Value], now_ms: u64) -> Table {
         Column::left("MESSAGE").wide(),
     ]);
     let mut sorted: Vec<Row<'_>> = rows.iter().map(Row).collect();
-    sorted.sort_by_key(|row| (row.is("ended"), if row.is("ended") { u64::MAX - row.count("updated_ms") } else { 0 }));
+    sorted.sort_by_key(|row| {
+        (row.is("ended"), if row.is("ended") { u64::MAX - row.count("updated_ms") } else { 0 })
+    });
     let all: Vec<&str> = sorted.iter().map(|row| row.text("id")).collect();
     for (row, short) in sorted.iter().zip(ids::short_all(&all)) {
         table.push(vec![
@@ -84,7 +93,11 @@ mod tests {
                 "resources": "cpus:1; mem:64", "volumes": [], "ended": state != "TASK_RUNNING", "updated_ms": updated_ms
             })
         };
-        let rows = [row("one", "TASK_FINISHED", 1000), row("two", "TASK_FAILED", 2000), row("three", "TASK_RUNNING", 1)];
+        let rows = [
+            row("one", "TASK_FINISHED", 1000),
+            row("two", "TASK_FAILED", 2000),
+            row("three", "TASK_RUNNING", 1),
+        ];
         let text = "\
 ID     NAME  STATE          FRAMEWORK  AGENT  RESOURCES           UPDATED
 three  node  TASK_RUNNING   f          a      cpus 1, mem 64 MiB  3s ago

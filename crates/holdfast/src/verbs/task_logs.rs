@@ -43,7 +43,8 @@ pub struct TaskLogsArgs {
 pub async fn run(context: &Context, args: &TaskLogsArgs) -> anyhow::Result<i32> {
     let tasks = of_framework(context, args.framework.as_deref()).await?;
     let task = choose(&tasks, &args.task)?;
-    let streams: Vec<Stream> = Stream::BOTH.into_iter().filter(|it| args.only.is_none_or(|only| only == *it)).collect();
+    let streams: Vec<Stream> =
+        Stream::BOTH.into_iter().filter(|it| args.only.is_none_or(|only| only == *it)).collect();
     let mut sandbox = Sandbox::of(context, Row(task))?;
     if let Some(tail_mb) = args.tail {
         for stream in &streams {
@@ -61,10 +62,15 @@ pub async fn run(context: &Context, args: &TaskLogsArgs) -> anyhow::Result<i32> 
             found |= sandbox.copy(*stream, &context.console).await?;
         }
         if over && !found {
-            let cause = format!("task `{}` has no files on its agent", task["id"].as_str().unwrap_or_default());
-            return Err(
-                Failure::not_found(cause, "it may not have started yet, or its sandbox is gone: `holdfast task list -o wide`").into()
+            let cause = format!(
+                "task `{}` has no files on its agent",
+                task["id"].as_str().unwrap_or_default()
             );
+            return Err(Failure::not_found(
+                cause,
+                "it may not have started yet, or its sandbox is gone: `holdfast task list -o wide`",
+            )
+            .into());
         }
         if whole {
             return Ok(0);
@@ -92,7 +98,8 @@ fn choose<'a>(tasks: &'a [Value], given: &str) -> Result<&'a Value, Failure> {
 
 async fn has_ended(context: &Context, task: &Value) -> Result<bool, Failure> {
     let tasks = context.master.rows("tasks").await?;
-    let now = tasks.iter().find(|it| it["id"] == task["id"] && it["framework"] == task["framework"]);
+    let now =
+        tasks.iter().find(|it| it["id"] == task["id"] && it["framework"] == task["framework"]);
     Ok(now.is_none_or(|it| Row(it).is("ended")))
 }
 

@@ -1,6 +1,8 @@
 //! `volume create`: make a persistent volume on disk that is reserved already.
 
-use holdfast_model::{ClaimAction, PersistenceId, Resource, Resources, Role, Scalar, Source, Value};
+use holdfast_model::{
+    ClaimAction, PersistenceId, Resource, Resources, Role, Scalar, Source, Value,
+};
 
 use super::change::PlanArgs;
 use super::choose::{AGENT, DISK};
@@ -44,7 +46,8 @@ pub struct VolumeCreateArgs {
 /// When it cannot be done, and why.
 pub async fn run(context: &Context, args: &VolumeCreateArgs) -> anyhow::Result<i32> {
     let role = holdings::role(&args.role)?;
-    let name = PersistenceId::parse(&args.name).map_err(|it| Failure::usage(it.to_string(), "choose a name such as data-0"))?;
+    let name = PersistenceId::parse(&args.name)
+        .map_err(|it| Failure::usage(it.to_string(), "choose a name such as data-0"))?;
     let agents = context.master.rows("agents").await?;
     let agent = Row(AGENT.choose(&agents, &args.agent)?);
     let disk = match &args.disk {
@@ -62,20 +65,33 @@ pub async fn run(context: &Context, args: &VolumeCreateArgs) -> anyhow::Result<i
 }
 
 /// The reserved disk that shall carry it: of those that can, the one with the least to spare.
-fn place(total: &Resources, role: &Role, size_mb: u64, disk: Option<&Option<Source>>) -> Result<Resource, Failure> {
+fn place(
+    total: &Resources,
+    role: &Role,
+    size_mb: u64,
+    disk: Option<&Option<Source>>,
+) -> Result<Resource, Failure> {
     let size = Value::Scalar(Scalar::whole(i64::try_from(size_mb).unwrap_or(i64::MAX)));
-    let ours = total.entries().filter(|(identity, _)| identity.role() == *role && disk.is_none_or(|it| *it == identity.source));
+    let ours = total.entries().filter(|(identity, _)| {
+        identity.role() == *role && disk.is_none_or(|it| *it == identity.source)
+    });
     let fitting = ours.filter(|(identity, _)| holdings::can_carry(total, identity, &size));
     match fitting.min_by_key(|(_, amount)| amount.value.quantity()) {
-        Some((identity, _)) => Ok(Resource { identity: identity.clone(), value: size, mount: None, creator: None }),
+        Some((identity, _)) => {
+            Ok(Resource { identity: identity.clone(), value: size, mount: None, creator: None })
+        }
         None => Err(lacking(total, role, size_mb)),
     }
 }
 
 fn lacking(total: &Resources, role: &Role, size_mb: u64) -> Failure {
-    let reserved = total.filter(|it| it.name == "disk" && it.persistence.is_none() && it.role() == *role);
+    let reserved =
+        total.filter(|it| it.name == "disk" && it.persistence.is_none() && it.role() == *role);
     let there = if reserved.is_empty() { "none".to_owned() } else { reserved.to_string() };
-    let cause = format!("no disk that is reserved for {role} there can carry {}; reserved: {there}", human::size_mb(size_mb));
+    let cause = format!(
+        "no disk that is reserved for {role} there can carry {}; reserved: {there}",
+        human::size_mb(size_mb)
+    );
     let hint = format!("`holdfast reservation create --agent AGENT --role {role} disk:{size_mb}`; a mount disk is only given as a whole");
     Failure::new(EXIT_CONFLICT, cause, hint)
 }
@@ -89,19 +105,31 @@ mod tests {
         let role = Role::parse("db").unwrap();
         let disk = |mb| Resource::scalar("disk", Scalar::whole(mb));
         let reserved = |it: Resource| it.reserved(holdings::reservation(role.clone(), None, &[]));
-        let total: Resources =
-            [disk(900), reserved(disk(100)), reserved(disk(50).on(Source::path("/p"))), reserved(disk(20).on(Source::mount("/m")))]
-                .iter()
-                .collect();
-        let root =
-            |size, disk: Option<&Option<Source>>| place(&total, &role, size, disk).map(|it| it.identity.source.and_then(|it| it.root));
+        let total: Resources = [
+            disk(900),
+            reserved(disk(100)),
+            reserved(disk(50).on(Source::path("/p"))),
+            reserved(disk(20).on(Source::mount("/m"))),
+        ]
+        .iter()
+        .collect();
+        let root = |size, disk: Option<&Option<Source>>| {
+            place(&total, &role, size, disk).map(|it| it.identity.source.and_then(|it| it.root))
+        };
         assert_eq!(root(30, None).unwrap(), Some("/p".to_owned()));
         assert_eq!(root(60, None).unwrap(), None);
-        assert_eq!(root(20, None).unwrap(), Some("/m".to_owned()), "a mount disk fits exactly or not");
+        assert_eq!(
+            root(20, None).unwrap(),
+            Some("/m".to_owned()),
+            "a mount disk fits exactly or not"
+        );
         assert_eq!(root(19, Some(&Some(Source::mount("/m")))).unwrap_err().code, EXIT_CONFLICT);
         assert_eq!(root(19, Some(&None)).unwrap(), None);
         let failure = root(101, None).unwrap_err();
         assert!(failure.cause.contains("can carry 101 MiB; reserved: disk(db)"), "{failure}");
-        assert!(place(&total, &Role::parse("web").unwrap(), 1, None).unwrap_err().cause.ends_with("reserved: none"));
+        assert!(place(&total, &Role::parse("web").unwrap(), 1, None)
+            .unwrap_err()
+            .cause
+            .ends_with("reserved: none"));
     }
 }

@@ -31,24 +31,38 @@ pub async fn run(context: &Context, args: &VolumeDestroyArgs) -> anyhow::Result<
     let row = Row(CLAIM.choose(&claims, &args.volume)?);
     if !row.text("task").is_empty() {
         let cause = format!("volume `{}` is used by task {}", row.text("volume"), row.text("task"));
-        return Err(Failure::new(EXIT_CONFLICT, cause, "end the task first: `holdfast task kill`").into());
+        return Err(
+            Failure::new(EXIT_CONFLICT, cause, "end the task first: `holdfast task kill`").into()
+        );
     }
     if row.text("state") == "destroying" {
         context.remark("it is being destroyed already");
         return Ok(0);
     }
     let total = holdings::total(&context.master, row.text("agent")).await?;
-    let volume = holdings::volume(&total, row.text("role"), row.text("volume")).ok_or_else(|| {
-        let cause = format!("the agent has no volume `{}` of role {} now", row.text("volume"), row.text("role"));
-        Failure::new(EXIT_CONFLICT, cause, "see what is wrong with it: `holdfast claim show`")
-    })?;
-    let order = OperatorOrder::Claim { agent: AgentId::parse(row.text("agent"))?, action: ClaimAction::Destroy(vec![volume]) };
+    let volume =
+        holdings::volume(&total, row.text("role"), row.text("volume")).ok_or_else(|| {
+            let cause = format!(
+                "the agent has no volume `{}` of role {} now",
+                row.text("volume"),
+                row.text("role")
+            );
+            Failure::new(EXIT_CONFLICT, cause, "see what is wrong with it: `holdfast claim show`")
+        })?;
+    let order = OperatorOrder::Claim {
+        agent: AgentId::parse(row.text("agent"))?,
+        action: ClaimAction::Destroy(vec![volume]),
+    };
     if args.destroy.plan.plan {
         return plan(context, &order).await;
     }
     confirm_by_name(context, &question(row), row.text("volume"), args.destroy)?;
     context.master.order(&order).await?;
-    context.remark(&format!("volume `{}` ({}) is destroyed; its data are in the trash of its disk", row.text("volume"), row.text("id")));
+    context.remark(&format!(
+        "volume `{}` ({}) is destroyed; its data are in the trash of its disk",
+        row.text("volume"),
+        row.text("id")
+    ));
     Ok(0)
 }
 

@@ -23,7 +23,10 @@ pub enum Change {
 pub fn changes(old: &[Value], new: &[Value], id: &str) -> Vec<Change> {
     let before: BTreeMap<String, &Value> = old.iter().map(|it| (key(it, id), it)).collect();
     let after: BTreeMap<String, &Value> = new.iter().map(|it| (key(it, id), it)).collect();
-    let gone = old.iter().filter(|it| !after.contains_key(&key(it, id))).map(|it| Change::Removed(it.clone()));
+    let gone = old
+        .iter()
+        .filter(|it| !after.contains_key(&key(it, id)))
+        .map(|it| Change::Removed(it.clone()));
     let rest = new.iter().filter_map(|row| match before.get(&key(row, id)) {
         None => Some(Change::Added(row.clone())),
         Some(was) if **was == *row => None,
@@ -44,7 +47,10 @@ fn fields(was: &Value, is: &Value) -> Vec<(String, Value, Value)> {
     let absent = Value::Null;
     let names = was.keys().chain(is.keys().filter(|it| !was.contains_key(*it)));
     let value = |of: &Map<String, Value>, name: &String| of.get(name).unwrap_or(&absent).clone();
-    names.map(|name| (name.clone(), value(was, name), value(is, name))).filter(|(_, was, is)| was != is).collect()
+    names
+        .map(|name| (name.clone(), value(was, name), value(is, name)))
+        .filter(|(_, was, is)| was != is)
+        .collect()
 }
 
 impl Change {
@@ -62,7 +68,9 @@ impl Change {
             return format!("{sign} {}\n", Row(row).text(id));
         }
         match format {
-            Format::Table | Format::Wide => format!("{sign} {}{}\n", Row(row).text(id), self.words(id)),
+            Format::Table | Format::Wide => {
+                format!("{sign} {}{}\n", Row(row).text(id), self.words(id))
+            }
             Format::Json => format!("{}\n", json!({ "change": word, "row": row })),
             Format::Yaml => format!("---\n{}", format.text(&json!({ "change": word, "row": row }))),
         }
@@ -71,10 +79,15 @@ impl Change {
     fn words(&self, id: &str) -> String {
         match self {
             Change::Removed(_) => String::new(),
-            Change::Changed(_, fields) => fields.iter().map(|(name, was, is)| format!(" {name}:{}->{}", plain(was), plain(is))).collect(),
+            Change::Changed(_, fields) => fields
+                .iter()
+                .map(|(name, was, is)| format!(" {name}:{}->{}", plain(was), plain(is)))
+                .collect(),
             Change::Added(row) => {
                 let all = row.as_object().into_iter().flatten();
-                let said = all.filter(|(name, value)| name.as_str() != id && !value.is_null() && !value.is_array());
+                let said = all.filter(|(name, value)| {
+                    name.as_str() != id && !value.is_null() && !value.is_array()
+                });
                 said.map(|(name, value)| format!(" {name}:{}", plain(value))).collect()
             }
         }
@@ -85,7 +98,12 @@ impl Change {
 fn plain(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
-        Value::String(text) if !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control()) => text.clone(),
+        Value::String(text)
+            if !text.is_empty()
+                && !text.contains(|c: char| c.is_whitespace() || c.is_control()) =>
+        {
+            text.clone()
+        }
         other => other.to_string(),
     }
 }
@@ -96,16 +114,22 @@ mod tests {
 
     #[test]
     fn only_what_changed_is_told() {
-        let old = [json!({ "id": "a", "state": "making" }), json!({ "id": "b", "state": "ready" }), json!({ "id": "c" })];
+        let old = [
+            json!({ "id": "a", "state": "making" }),
+            json!({ "id": "b", "state": "ready" }),
+            json!({ "id": "c" }),
+        ];
         let new = [
             json!({ "id": "a", "state": "ready", "why": "it is so" }),
             json!({ "id": "b", "state": "ready" }),
             json!({ "id": "d", "n": 1 }),
         ];
         let changes = changes(&old, &new, "id");
-        let lines: Vec<String> = changes.iter().map(|it| it.line("id", Format::Table, false)).collect();
+        let lines: Vec<String> =
+            changes.iter().map(|it| it.line("id", Format::Table, false)).collect();
         assert_eq!(lines, ["- c\n", "~ a state:making->ready why:-->\"it is so\"\n", "+ d n:1\n"]);
-        let lines: Vec<String> = changes.iter().map(|it| it.line("id", Format::Json, false)).collect();
+        let lines: Vec<String> =
+            changes.iter().map(|it| it.line("id", Format::Json, false)).collect();
         assert_eq!(lines[2], "{\"change\":\"added\",\"row\":{\"id\":\"d\",\"n\":1}}\n");
         assert_eq!(changes[0].line("id", Format::Table, true), "- c\n");
     }

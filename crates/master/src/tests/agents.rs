@@ -1,7 +1,8 @@
 //! Agents: admitted, fenced, pinged, lost, unreachable and back.
 
 use holdfast_model::{
-    AgentId, Call, ClaimAction, Event, LinkId, NodeId, OperationState, Order, Presence, Reason, Resources, TaskId, TaskState, ToMaster,
+    AgentId, Call, ClaimAction, Event, LinkId, NodeId, OperationState, Order, Presence, Reason,
+    Resources, TaskId, TaskState, ToMaster,
 };
 use uuid::Uuid;
 
@@ -9,7 +10,11 @@ use super::bed::*;
 use crate::{AgentHealth, Config, Input, OperatorCall, Refusal};
 
 fn failures(bed: &Bed, scheduler: usize) -> usize {
-    bed.schedulers[scheduler].events.iter().filter(|it| matches!(it, Event::Failure { executor: None, .. })).count()
+    bed.schedulers[scheduler]
+        .events
+        .iter()
+        .filter(|it| matches!(it, Event::Failure { executor: None, .. }))
+        .count()
 }
 
 #[test]
@@ -19,7 +24,11 @@ fn f20_a_new_agent_is_admitted_named_and_offered() {
     bed.add_machine(plenty());
     bed.hear_one(0);
     assert_eq!(bed.folded.agents.len(), 1);
-    assert_eq!(bed.master.agents().values().next().unwrap().health, AgentHealth::Joining, "its disks are not open yet");
+    assert_eq!(
+        bed.master.agents().values().next().unwrap().health,
+        AgentHealth::Joining,
+        "its disks are not open yet"
+    );
     assert!(bed.schedulers[0].offers.is_empty());
     bed.settle();
     assert_eq!(bed.state(0).health, AgentHealth::Well);
@@ -69,7 +78,10 @@ fn a_fenced_agent_is_unreachable_in_the_end_and_welcome_when_mended() {
     bed.machines[0].version = mended;
     bed.connect(0);
     bed.settle();
-    assert_eq!((bed.state(0).health.clone(), bed.schedulers[0].states("t").pop()), (AgentHealth::Well, Some(TaskState::Running)));
+    assert_eq!(
+        (bed.state(0).health.clone(), bed.schedulers[0].states("t").pop()),
+        (AgentHealth::Well, Some(TaskState::Running))
+    );
 }
 
 #[test]
@@ -79,7 +91,10 @@ fn an_impostor_does_not_unseat_the_agent_that_is_here() {
     report.node = NodeId(Uuid::from_u128(666));
     bed.input(Input::FromAgent(LinkId(77), ToMaster::Report(Box::new(report))));
     assert!(bed.closed.contains(&LinkId(77)));
-    assert_eq!((bed.state(0).health.clone(), bed.state(0).link), (AgentHealth::Well, bed.machines[0].link));
+    assert_eq!(
+        (bed.state(0).health.clone(), bed.state(0).link),
+        (AgentHealth::Well, bed.machines[0].link)
+    );
 }
 
 #[test]
@@ -97,11 +112,18 @@ fn a_link_is_one_agents_for_ever() {
 fn names_that_no_cluster_gave_are_refused() {
     let mut bed = Bed::with_agents(1);
     let cluster = bed.folded.cluster.as_ref().unwrap().id;
-    for (at, name) in
-        ["S5".to_owned(), format!("{cluster}-S{}", u64::MAX), format!("{cluster}-S007"), format!("{cluster}-Sx")].iter().enumerate()
+    for (at, name) in [
+        "S5".to_owned(),
+        format!("{cluster}-S{}", u64::MAX),
+        format!("{cluster}-S007"),
+        format!("{cluster}-Sx"),
+    ]
+    .iter()
+    .enumerate()
     {
         let mut report = bed.machines[0].report();
-        (report.node, report.agent) = (NodeId(Uuid::from_u128(900 + at as u128)), Some(AgentId::made(name.clone())));
+        (report.node, report.agent) =
+            (NodeId(Uuid::from_u128(900 + at as u128)), Some(AgentId::made(name.clone())));
         let link = bed.link();
         bed.input(Input::FromAgent(link, ToMaster::Report(Box::new(report))));
         assert!(bed.closed.contains(&link), "{name}");
@@ -122,7 +144,11 @@ fn a_newer_link_takes_over_and_the_end_of_the_older_means_nothing() {
     let mut late = bed.machines[0].report();
     late.orders_seen = 0;
     bed.input(Input::FromAgent(old, ToMaster::Report(Box::new(late))));
-    assert_eq!(bed.state(0).link, bed.machines[0].link, "an introduction that was long under way unseats nobody");
+    assert_eq!(
+        bed.state(0).link,
+        bed.machines[0].link,
+        "an introduction that was long under way unseats nobody"
+    );
     assert_eq!(bed.offered(0), plenty());
 }
 
@@ -171,7 +197,10 @@ fn f28_tasks_of_an_agent_that_stays_away_are_unreachable() {
     assert_eq!(bed.schedulers[0].states("t"), [TaskState::Running]);
     bed.pass_ms(1);
     let status = bed.schedulers[0].statuses().pop().unwrap();
-    assert_eq!((status.state, status.reason, status.uuid), (TaskState::Unreachable, Some(Reason::AgentRemoved as i32), None));
+    assert_eq!(
+        (status.state, status.reason, status.uuid),
+        (TaskState::Unreachable, Some(Reason::AgentRemoved as i32), None)
+    );
     assert_eq!((status.unreachable.map(|it| it.0), failures(&bed, 0)), (Some(bed.now), 1));
     assert_eq!(bed.folded.agents[&bed.agent(0)].presence, Presence::Unreachable);
     assert!(bed.master.totals().is_empty(), "what cannot be reached is nobody's share");
@@ -187,9 +216,16 @@ fn f23_tasks_of_an_agent_that_returns_are_as_it_says() {
     bed.connect(0);
     bed.settle();
     let status = bed.schedulers[0].statuses().pop().unwrap();
-    assert_eq!((status.state, status.reason), (TaskState::Running, Some(Reason::AgentReregistered as i32)));
+    assert_eq!(
+        (status.state, status.reason),
+        (TaskState::Running, Some(Reason::AgentReregistered as i32))
+    );
     assert_eq!(bed.folded.agents[&bed.agent(0)].presence, Presence::Admitted);
-    assert_eq!(bed.master.frameworks()[&bed.id(0)].roles[0].allocated["cpus"], holdfast_model::Scalar::whole(8), "one used, seven offered");
+    assert_eq!(
+        bed.master.frameworks()[&bed.id(0)].roles[0].allocated["cpus"],
+        holdfast_model::Scalar::whole(8),
+        "one used, seven offered"
+    );
 }
 
 #[test]
@@ -204,7 +240,11 @@ fn f15_a_new_leader_tells_of_agents_that_never_came() {
     assert_eq!(failures(&bed, 0), 1);
     bed.connect(0);
     bed.settle();
-    assert_eq!(bed.schedulers[0].states("t").last(), Some(&TaskState::Running), "though this leader never called it unreachable");
+    assert_eq!(
+        bed.schedulers[0].states("t").last(),
+        Some(&TaskState::Running),
+        "though this leader never called it unreachable"
+    );
 }
 
 #[test]
@@ -267,7 +307,14 @@ fn orders_are_held_back_while_an_agent_is_asked_and_then_sent_in_order() {
     let mut bed = Bed::usual();
     bed.run(0, 0, "t");
     bed.machines[0].fails = true;
-    bed.call(0, Call::Accept { offers: vec![bed.offer(0).id], operations: vec![unnamed(reserve(&[reserved(10)]))], filters: no_filter() });
+    bed.call(
+        0,
+        Call::Accept {
+            offers: vec![bed.offer(0).id],
+            operations: vec![unnamed(reserve(&[reserved(10)]))],
+            filters: no_filter(),
+        },
+    );
     bed.obey_one(0);
     bed.hear_one(0); // It failed: the master asks how things are.
     assert_eq!(bed.state(0).health, AgentHealth::Resyncing);
@@ -277,7 +324,10 @@ fn orders_are_held_back_while_an_agent_is_asked_and_then_sent_in_order() {
     assert!(bed.master.tasks().is_empty(), "the framework has acknowledged the end");
     assert_eq!(bed.state(0).held_back.len(), 2, "an operation's and a task's acknowledgement");
     bed.settle();
-    assert!(bed.master.tasks().is_empty(), "the agent's answer, which still names the task, does not bring it back");
+    assert!(
+        bed.master.tasks().is_empty(),
+        "the agent's answer, which still names the task, does not bring it back"
+    );
     assert!(bed.machines[0].tasks.is_empty() && bed.machines[0].operations.is_empty());
     let last: Vec<_> = bed.machines[0].obeyed.iter().rev().take(2).collect();
     assert!(matches!(last[..], [Order::AcknowledgeTask(..), Order::AcknowledgeOperation(..)]));
@@ -291,7 +341,10 @@ fn kills_for_an_agent_that_is_away_are_done_when_it_is_back() {
     bed.call(0, Call::Kill { task: TaskId::made("t".to_owned()), agent: None, grace_ms: Some(7) });
     bed.connect(0);
     bed.settle();
-    assert!(bed.machines[0].obeyed.iter().any(|it| matches!(it, Order::Kill { grace_ms: Some(7), .. })));
+    assert!(bed.machines[0]
+        .obeyed
+        .iter()
+        .any(|it| matches!(it, Order::Kill { grace_ms: Some(7), .. })));
     assert_eq!(bed.schedulers[0].states("t").last(), Some(&TaskState::Killed));
 }
 
@@ -300,7 +353,14 @@ fn a_kill_that_was_held_back_survives_the_link() {
     let mut bed = Bed::usual();
     bed.run(0, 0, "t");
     bed.machines[0].fails = true;
-    bed.call(0, Call::Accept { offers: vec![bed.offer(0).id], operations: vec![unnamed(reserve(&[reserved(10)]))], filters: no_filter() });
+    bed.call(
+        0,
+        Call::Accept {
+            offers: vec![bed.offer(0).id],
+            operations: vec![unnamed(reserve(&[reserved(10)]))],
+            filters: no_filter(),
+        },
+    );
     bed.obey_one(0);
     bed.hear_one(0);
     bed.call(0, Call::Kill { task: TaskId::made("t".to_owned()), agent: None, grace_ms: None });
@@ -343,11 +403,14 @@ fn what_missing_tasks_held_is_not_taken_from_others() {
 fn c8_filters_end_when_the_machine_is_described_anew() {
     let mut bed = Bed::usual();
     let offers = vec![bed.offer(0).id];
-    bed.call(0, Call::Decline { offers, filters: holdfast_model::Filters { refuse_ms: 1_000_000 } });
+    bed.call(
+        0,
+        Call::Decline { offers, filters: holdfast_model::Filters { refuse_ms: 1_000_000 } },
+    );
     bed.machines[0].introduce();
     bed.settle();
     assert!(bed.schedulers[0].offers.is_empty());
-    bed.machines[0].carried = holdfast_model::Carried(vec![1]);
+    bed.machines[0].payload = holdfast_model::OpaquePayload(vec![1]);
     bed.machines[0].introduce();
     bed.settle();
     assert_eq!(bed.offered(0), plenty());
@@ -356,7 +419,8 @@ fn c8_filters_end_when_the_machine_is_described_anew() {
 #[test]
 fn offers_of_what_is_there_no_more_are_rescinded() {
     let mut bed = Bed::usual();
-    bed.machines[0].configured = [amount("cpus", 8), amount("mem", 4096), disk(500)].iter().collect();
+    bed.machines[0].configured =
+        [amount("cpus", 8), amount("mem", 4096), disk(500)].iter().collect();
     bed.machines[0].introduce();
     bed.settle();
     assert_eq!(bed.schedulers[0].rescinded(), 1);
@@ -366,18 +430,37 @@ fn offers_of_what_is_there_no_more_are_rescinded() {
 #[test]
 fn v9_a_volume_that_cannot_be_used_is_not_offered_and_comes_back_when_it_can() {
     let mut bed = Bed::usual();
-    bed.accept(0, vec![unnamed(reserve(&[reserved(100)])), unnamed(ClaimAction::Create(vec![volume("v", 100)]))]);
+    bed.accept(
+        0,
+        vec![
+            unnamed(reserve(&[reserved(100)])),
+            unnamed(ClaimAction::Create(vec![volume("v", 100)])),
+        ],
+    );
     bed.pass_ms(100);
     let claim = *bed.machines[0].claims.keys().next().unwrap();
     bed.machines[0].faults.insert(claim, "its disk is away".to_owned());
     bed.machines[0].introduce();
     bed.settle();
-    assert!(!bed.offered(0).contains_one(&volume("v", 100)) && !bed.schedulers[0].offers.is_empty());
-    bed.accept(0, vec![unnamed(reserve(&[reserved(10)])), named("again", ClaimAction::Create(vec![volume("v", 10)]))]);
+    assert!(
+        !bed.offered(0).contains_one(&volume("v", 100)) && !bed.schedulers[0].offers.is_empty()
+    );
+    bed.accept(
+        0,
+        vec![
+            unnamed(reserve(&[reserved(10)])),
+            named("again", ClaimAction::Create(vec![volume("v", 10)])),
+        ],
+    );
     assert_eq!(bed.schedulers[0].outcome("again"), [OperationState::Error], "it keeps its name");
     let agent = bed.agent(0);
-    let ticket = bed.ask(OperatorCall::Claim { agent, action: ClaimAction::Destroy(vec![volume("v", 100)]), principal: None, plan: false });
-    assert!(matches!(&bed.answers[&ticket], Err(Refusal::Conflict(_))));
+    let request = bed.ask(OperatorCall::Claim {
+        agent,
+        action: ClaimAction::Destroy(vec![volume("v", 100)]),
+        principal: None,
+        plan: false,
+    });
+    assert!(matches!(&bed.answers[&request], Err(Refusal::Conflict(_))));
     bed.machines[0].faults.clear();
     bed.machines[0].introduce();
     bed.settle();
@@ -403,22 +486,36 @@ fn t2_a_task_whose_name_was_used_again_elsewhere_is_ended_and_nobody_is_told() {
     bed.connect(old);
     bed.settle();
     assert_eq!(bed.schedulers[0].states("t"), [TaskState::Running], "of the one that it knows");
-    assert_eq!(bed.master.tasks().values().map(|it| it.agent.clone()).collect::<Vec<_>>(), [bed.agent(new)]);
+    assert_eq!(
+        bed.master.tasks().values().map(|it| it.agent.clone()).collect::<Vec<_>>(),
+        [bed.agent(new)]
+    );
     assert!(bed.machines[old].tasks.is_empty() && bed.state(old).strays.is_empty());
     let there = bed.agent(old);
-    let offered: Resources =
-        bed.offers(0).iter().filter(|it| it.agent == there).flat_map(|it| it.resources.unallocated().iter().collect::<Vec<_>>()).collect();
+    let offered: Resources = bed
+        .offers(0)
+        .iter()
+        .filter(|it| it.agent == there)
+        .flat_map(|it| it.resources.unallocated().iter().collect::<Vec<_>>())
+        .collect();
     assert_eq!(offered, plenty(), "what it used is free once it has ended");
 }
 
 #[test]
 fn the_waiting_operator_is_told_when_the_agent_is_lost() {
     let mut bed = Bed::with_agents(1);
-    let call = OperatorCall::Claim { agent: bed.agent(0), action: reserve(&[reserved(10)]), principal: None, plan: false };
-    let ticket = bed.ask(call);
+    let call = OperatorCall::Claim {
+        agent: bed.agent(0),
+        action: reserve(&[reserved(10)]),
+        principal: None,
+        plan: false,
+    };
+    let request = bed.ask(call);
     bed.obey_one(0);
     bed.lose(0);
-    assert!(matches!(&bed.answers[&ticket], Err(Refusal::Conflict(why)) if why.contains("not known")));
+    assert!(
+        matches!(&bed.answers[&request], Err(Refusal::Conflict(why)) if why.contains("not known"))
+    );
     bed.connect(0);
     bed.settle();
     assert_eq!(bed.folded.claims.len(), 1, "it was done all the same");

@@ -7,20 +7,22 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_allocator::by_name;
 use holdfast_model::{
-    Action, AgentId, Call, Capability, ClaimAction, CommandInfo, Event, ExecutorId, ExecutorInfo, Filters, FrameworkId, FrameworkInfo, Ids,
-    Instant, LinkId, MasterLedger, Moment, Offer, OfferId, Operation, OperationState, OperationStatus, Order, PersistenceId, Reservation,
-    ReservationKind, Resource, Resources, Role, Scalar, Source, TaskId, TaskInfo, TaskState, TaskStatus, Term, ToMaster,
+    Action, AgentId, Call, Capability, ClaimAction, CommandInfo, Event, ExecutorId, ExecutorInfo,
+    Filters, FrameworkId, FrameworkInfo, IdSource, Instant, LinkId, MasterLedger, Offer, OfferId,
+    Operation, OperationState, OperationStatus, Order, PersistenceId, Reservation, ReservationKind,
+    Resource, Resources, Role, Scalar, Source, StepContext, TaskId, TaskInfo, TaskState,
+    TaskStatus, Term, ToMaster,
 };
 use uuid::Uuid;
 
 use super::balance;
 use super::machine::Machine;
-use crate::{Config, Effect, FrameworkCall, Input, Master, OperatorCall, Refusal, Ticket};
+use crate::{Config, Effect, FrameworkCall, Input, Master, OperatorCall, Refusal, RequestId};
 
 /// Fresh ids: 1, 2, 3 ...
 pub(crate) struct Counter(pub(crate) u128);
 
-impl Ids for Counter {
+impl IdSource for Counter {
     fn fresh(&mut self) -> Uuid {
         self.0 += 1;
         Uuid::from_u128(self.0)
@@ -46,13 +48,13 @@ pub(crate) struct Bed {
     pub(crate) links: u64,
     pub(crate) machines: Vec<Machine>,
     pub(crate) schedulers: Vec<Scheduler>,
-    pub(crate) tickets: u64,
-    pub(crate) answers: BTreeMap<Ticket, Result<(), Refusal>>,
+    pub(crate) next_request: u64,
+    pub(crate) answers: BTreeMap<RequestId, Result<(), Refusal>>,
     /// Links that the master closed, and that nobody was on.
     pub(crate) closed: BTreeSet<LinkId>,
     pub(crate) effects: Vec<Effect>,
     /// Some peers lie: what cannot be kept exactly then is not checked.
-    pub(crate) rogues: bool,
+    pub(crate) byzantine_peers: bool,
 }
 
 pub(crate) fn role(name: &str) -> Role {
@@ -64,7 +66,12 @@ pub(crate) fn amount(name: &str, count: i64) -> Resource {
 }
 
 pub(crate) fn reservation(name: &str) -> Reservation {
-    Reservation { kind: ReservationKind::Dynamic, role: role(name), principal: None, labels: Vec::new() }
+    Reservation {
+        kind: ReservationKind::Dynamic,
+        role: role(name),
+        principal: None,
+        labels: Vec::new(),
+    }
 }
 
 pub(crate) fn disk(mb: i64) -> Resource {
@@ -94,8 +101,12 @@ pub(crate) fn info(name: &str, roles: &[&str]) -> FrameworkInfo {
         checkpoint: true,
         principal: None,
         hostname: None,
-        capabilities: BTreeSet::from([Capability::PartitionAware, Capability::MultiRole, Capability::ReservationRefinement]),
-        carried: Default::default(),
+        capabilities: BTreeSet::from([
+            Capability::PartitionAware,
+            Capability::MultiRole,
+            Capability::ReservationRefinement,
+        ]),
+        payload: Default::default(),
     }
 }
 
@@ -124,7 +135,7 @@ pub(crate) fn task(id: &str, agent: &AgentId, resources: &[Resource]) -> TaskInf
         executor: None,
         command: Some(command()),
         kill_grace_ms: None,
-        carried: Default::default(),
+        payload: Default::default(),
     }
 }
 
@@ -136,7 +147,7 @@ pub(crate) fn executor(id: &str) -> ExecutorInfo {
         resources: vec![amount("cpus", 1), amount("mem", 32)],
         command: Some(command()),
         shutdown_grace_ms: None,
-        carried: Default::default(),
+        payload: Default::default(),
     }
 }
 
@@ -162,11 +173,11 @@ impl Bed {
             links: 0,
             machines: Vec::new(),
             schedulers: Vec::new(),
-            tickets: 0,
+            next_request: 0,
             answers: BTreeMap::new(),
             closed: BTreeSet::new(),
             effects: Vec::new(),
-            rogues: false,
+            byzantine_peers: false,
         };
         bed.input(Input::Elected(Term(1)));
         bed
@@ -191,7 +202,9 @@ impl Bed {
     }
 
     pub(crate) fn input(&mut self, input: Input) {
-        let effects = self.master.handle(&mut Moment { now: Instant(self.now), ids: &mut self.ids }, input);
+        let effects = self
+            .master
+            .handle(&mut StepContext { now: Instant(self.now), ids: &mut self.ids }, input);
         for effect in effects {
             self.carry_out(&effect);
             self.effects.push(effect);
@@ -210,16 +223,22 @@ impl Bed {
             Effect::CloseAgent(link) => {
                 self.closed.insert(*link);
                 for machine in self.machines.iter_mut().filter(|it| it.link == Some(*link)) {
-                    if let Some(why) =
-                        machine.inbox.iter().find_map(|it| if let Order::Refused(why) = &it.order { Some(why) } else { None })
-                    {
+                    if let Some(why) = machine.inbox.iter().find_map(|it| {
+                        if let Order::Refused(why) = &it.order {
+                            Some(why)
+                        } else {
+                            None
+                        }
+                    }) {
                         machine.refused = Some(why.clone());
                     }
                     machine.disconnect();
                 }
             }
             Effect::ToFramework(link, event) => {
-                if let Some(scheduler) = self.schedulers.iter_mut().find(|it| it.link == Some(*link)) {
+                if let Some(scheduler) =
+                    self.schedulers.iter_mut().find(|it| it.link == Some(*link))
+                {
                     scheduler.hear(event.clone());
                 }
             }
@@ -230,8 +249,8 @@ impl Bed {
                     scheduler.offers.clear();
                 }
             }
-            Effect::Answer(ticket, answer) => {
-                let before = self.answers.insert(*ticket, answer.clone());
+            Effect::Answer(request, answer) => {
+                let before = self.answers.insert(*request, answer.clone());
                 assert_eq!(before, None, "every ticket is answered at most once");
             }
             Effect::Log(line) => assert!(!line.is_empty()),
@@ -320,7 +339,11 @@ impl Bed {
 
     /// As [`Bed::task_is`], with nothing delivered.
     pub(crate) fn task_will_be(&mut self, machine: usize, task: &str, state: TaskState) {
-        let owner = self.machines[machine].tasks.keys().find(|it| it.1.as_str() == task).map(|it| it.0.clone());
+        let owner = self.machines[machine]
+            .tasks
+            .keys()
+            .find(|it| it.1.as_str() == task)
+            .map(|it| it.0.clone());
         self.machines[machine].task_is(&owner.expect("the agent has the task"), task, state);
     }
 
@@ -332,7 +355,12 @@ impl Bed {
     // ---- Schedulers.
 
     pub(crate) fn add_scheduler(&mut self, info: FrameworkInfo) -> usize {
-        self.schedulers.push(Scheduler { link: None, info, events: Vec::new(), offers: BTreeMap::new() });
+        self.schedulers.push(Scheduler {
+            link: None,
+            info,
+            events: Vec::new(),
+            offers: BTreeMap::new(),
+        });
         let index = self.schedulers.len() - 1;
         self.subscribe(index);
         index
@@ -359,7 +387,10 @@ impl Bed {
         it.offers.clear();
         let (framework, info) = (it.info.id.clone(), Box::new(it.info.clone()));
         let suppressed = suppressed.iter().map(|it| role(it)).collect();
-        self.input(Input::FromFramework(link, FrameworkCall { framework, call: Call::Subscribe { info, suppressed } }));
+        self.input(Input::FromFramework(
+            link,
+            FrameworkCall { framework, call: Call::Subscribe { info, suppressed } },
+        ));
     }
 
     pub(crate) fn leave(&mut self, scheduler: usize) {
@@ -396,7 +427,11 @@ impl Bed {
 
     /// All that a scheduler is offered now, without allocations.
     pub(crate) fn offered(&self, scheduler: usize) -> Resources {
-        self.schedulers[scheduler].offers.values().flat_map(|it| it.resources.unallocated().iter().collect::<Vec<_>>()).collect()
+        self.schedulers[scheduler]
+            .offers
+            .values()
+            .flat_map(|it| it.resources.unallocated().iter().collect::<Vec<_>>())
+            .collect()
     }
 
     /// Accepts all offers of one agent that the scheduler holds, without filter, and lets everything settle.
@@ -439,14 +474,22 @@ impl Bed {
     /// As [`Bed::acknowledge_last`], with nothing delivered.
     pub(crate) fn acknowledge_last_unsettled(&mut self, scheduler: usize) {
         let status = self.schedulers[scheduler].statuses().pop().expect("there is a status");
-        let (agent, uuid) = (status.agent.expect("it names its agent"), status.uuid.expect("it is to be acknowledged"));
+        let (agent, uuid) = (
+            status.agent.expect("it names its agent"),
+            status.uuid.expect("it is to be acknowledged"),
+        );
         self.call(scheduler, Call::Acknowledge { agent, task: status.task, status: uuid });
     }
 
     /// Acknowledges the newest status that has a name to acknowledge.
     pub(crate) fn acknowledge_last_named(&mut self, scheduler: usize) {
-        let status = self.schedulers[scheduler].statuses().into_iter().rfind(|it| it.uuid.is_some()).expect("there is one");
-        let (agent, uuid) = (status.agent.expect("it names its agent"), status.uuid.expect("it has one"));
+        let status = self.schedulers[scheduler]
+            .statuses()
+            .into_iter()
+            .rfind(|it| it.uuid.is_some())
+            .expect("there is one");
+        let (agent, uuid) =
+            (status.agent.expect("it names its agent"), status.uuid.expect("it has one"));
         self.call(scheduler, Call::Acknowledge { agent, task: status.task, status: uuid });
         self.settle();
     }
@@ -454,7 +497,10 @@ impl Bed {
     pub(crate) fn acknowledge_operations(&mut self, scheduler: usize) {
         for status in self.schedulers[scheduler].outcomes() {
             if let (Some(operation), Some(uuid)) = (status.id, status.uuid) {
-                self.call(scheduler, Call::AcknowledgeOperation { agent: status.agent, operation, status: uuid });
+                self.call(
+                    scheduler,
+                    Call::AcknowledgeOperation { agent: status.agent, operation, status: uuid },
+                );
             }
         }
         self.settle();
@@ -462,18 +508,23 @@ impl Bed {
 
     // ---- Operators and leaders.
 
-    pub(crate) fn ask(&mut self, call: OperatorCall) -> Ticket {
-        self.tickets += 1;
-        let ticket = Ticket(self.tickets);
-        self.input(Input::FromOperator(ticket, call));
-        ticket
+    pub(crate) fn ask(&mut self, call: OperatorCall) -> RequestId {
+        self.next_request += 1;
+        let request = RequestId(self.next_request);
+        self.input(Input::FromOperator(request, call));
+        request
     }
 
     pub(crate) fn operate(&mut self, machine: usize, action: ClaimAction) -> Result<(), Refusal> {
-        let call = OperatorCall::Claim { agent: self.agent(machine), action, principal: None, plan: false };
-        let ticket = self.ask(call);
+        let call = OperatorCall::Claim {
+            agent: self.agent(machine),
+            action,
+            principal: None,
+            plan: false,
+        };
+        let request = self.ask(call);
         self.settle();
-        self.answers.get(&ticket).cloned().expect("an operator is answered")
+        self.answers.get(&request).cloned().expect("an operator is answered")
     }
 
     /// The master dies; another one leads with what was committed. Nobody is connected any more.
@@ -504,7 +555,9 @@ impl Scheduler {
     fn hear(&mut self, event: Event) {
         match &event {
             Event::Subscribed(id) => self.info.id = Some(id.clone()),
-            Event::Offers(offers) => self.offers.extend(offers.iter().map(|it| (it.id.clone(), it.clone()))),
+            Event::Offers(offers) => {
+                self.offers.extend(offers.iter().map(|it| (it.id.clone(), it.clone())))
+            }
             Event::Rescind(offer) => {
                 assert!(self.offers.remove(offer).is_some(), "only what was offered is rescinded");
             }
@@ -514,25 +567,50 @@ impl Scheduler {
     }
 
     pub(crate) fn statuses(&self) -> Vec<TaskStatus> {
-        self.events.iter().filter_map(|it| if let Event::Update(status) = it { Some(status.clone()) } else { None }).collect()
+        self.events
+            .iter()
+            .filter_map(
+                |it| if let Event::Update(status) = it { Some(status.clone()) } else { None },
+            )
+            .collect()
     }
 
     /// The states that it heard of a task, in order.
     pub(crate) fn states(&self, task: &str) -> Vec<TaskState> {
-        self.statuses().into_iter().filter(|it| it.task.as_str() == task).map(|it| it.state).collect()
+        self.statuses()
+            .into_iter()
+            .filter(|it| it.task.as_str() == task)
+            .map(|it| it.state)
+            .collect()
     }
 
     pub(crate) fn outcomes(&self) -> Vec<OperationStatus> {
-        self.events.iter().filter_map(|it| if let Event::UpdateOperation(status) = it { Some(status.clone()) } else { None }).collect()
+        self.events
+            .iter()
+            .filter_map(|it| {
+                if let Event::UpdateOperation(status) = it {
+                    Some(status.clone())
+                } else {
+                    None
+                }
+            })
+            .collect()
     }
 
     /// The states that it heard of an operation, in order.
     pub(crate) fn outcome(&self, id: &str) -> Vec<OperationState> {
-        self.outcomes().into_iter().filter(|it| it.id.as_deref() == Some(id)).map(|it| it.state).collect()
+        self.outcomes()
+            .into_iter()
+            .filter(|it| it.id.as_deref() == Some(id))
+            .map(|it| it.state)
+            .collect()
     }
 
     pub(crate) fn errors(&self) -> Vec<String> {
-        self.events.iter().filter_map(|it| if let Event::Error(why) = it { Some(why.clone()) } else { None }).collect()
+        self.events
+            .iter()
+            .filter_map(|it| if let Event::Error(why) = it { Some(why.clone()) } else { None })
+            .collect()
     }
 
     pub(crate) fn rescinded(&self) -> usize {

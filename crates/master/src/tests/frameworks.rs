@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use holdfast_model::{
-    Call, Capability, ClaimAction, Event, FrameworkId, FrameworkInfo, LinkId, OperationState, Order, Reason, Scalar, TaskId, TaskState,
+    Call, Capability, ClaimAction, Event, FrameworkId, FrameworkInfo, LinkId, OperationState,
+    Order, Reason, Scalar, TaskId, TaskState,
 };
 
 use super::bed::*;
@@ -30,14 +31,26 @@ fn d4_a_newer_subscription_takes_over_and_keeps_the_tasks() {
     let old = bed.schedulers[0].link.unwrap();
     let before = bed.offer(0).id;
     bed.subscribe(0);
-    let told: Vec<_> =
-        bed.effects.iter().filter(|it| matches!(it, crate::Effect::ToFramework(link, Event::Error(_)) if *link == old)).collect();
+    let told: Vec<_> = bed
+        .effects
+        .iter()
+        .filter(
+            |it| matches!(it, crate::Effect::ToFramework(link, Event::Error(_)) if *link == old),
+        )
+        .collect();
     assert_eq!(told.len(), 1);
     assert!(bed.closed.contains(&old));
-    assert_eq!((bed.master.tasks().len(), bed.schedulers[0].rescinded()), (1, 0), "c14: offers are discarded without a word");
+    assert_eq!(
+        (bed.master.tasks().len(), bed.schedulers[0].rescinded()),
+        (1, 0),
+        "c14: offers are discarded without a word"
+    );
     assert_ne!(bed.offer(0).id, before);
     bed.input(Input::FrameworkLost(old));
-    assert!(bed.master.frameworks()[&bed.id(0)].link.is_some(), "the end of an older link means nothing");
+    assert!(
+        bed.master.frameworks()[&bed.id(0)].link.is_some(),
+        "the end of an older link means nothing"
+    );
     say(&mut bed, old, None, Call::Teardown);
     assert!(!bed.folded.frameworks[&bed.id(0)].removed, "only the newest link speaks for it");
 }
@@ -62,10 +75,16 @@ fn d12_user_and_checkpoint_stay_and_another_principal_is_refused() {
     bed.schedulers[0].info.name = "renamed".to_owned();
     bed.subscribe(0);
     let kept = &bed.folded.frameworks[&bed.id(0)].info;
-    assert_eq!((kept.user.as_str(), kept.checkpoint, kept.name.as_str()), ("nobody", true, "renamed"));
+    assert_eq!(
+        (kept.user.as_str(), kept.checkpoint, kept.name.as_str()),
+        ("nobody", true, "renamed")
+    );
     bed.schedulers[0].info.principal = Some("q".to_owned());
     bed.subscribe(0);
-    assert!(bed.schedulers[0].errors()[0].contains("keeps its principal, which is p"), "d8: an ERROR event, then the end");
+    assert!(
+        bed.schedulers[0].errors()[0].contains("keeps its principal, which is p"),
+        "d8: an ERROR event, then the end"
+    );
     assert!(bed.schedulers[0].link.is_none());
 }
 
@@ -90,7 +109,10 @@ fn a_connection_is_one_frameworks() {
     let other = Box::new(bed.schedulers[1].info.clone());
     say(&mut bed, link, None, Call::Subscribe { info: other, suppressed: BTreeSet::new() });
     assert!(bed.closed.contains(&link));
-    assert!(bed.master.frameworks()[&bed.id(0)].link.is_none() && bed.master.frameworks()[&bed.id(1)].link.is_some());
+    assert!(
+        bed.master.frameworks()[&bed.id(0)].link.is_none()
+            && bed.master.frameworks()[&bed.id(1)].link.is_some()
+    );
     assert!(bed.folded.frameworks[&bed.id(0)].deadline.is_some());
 }
 
@@ -122,7 +144,8 @@ fn d14_a_role_that_is_given_up_loses_its_offers_and_keeps_its_tasks() {
     assert_eq!((db.allocated["cpus"], db.suppressed), (Scalar::whole(1), true));
     let machine = bed.machines.iter().position(|it| !it.tasks.is_empty()).unwrap();
     bed.task_is(machine, "t", TaskState::Finished);
-    let names: Vec<_> = bed.master.frameworks()[&bed.id(0)].roles.iter().map(|it| it.role.clone()).collect();
+    let names: Vec<_> =
+        bed.master.frameworks()[&bed.id(0)].roles.iter().map(|it| it.role.clone()).collect();
     assert_eq!(names, [role("web")], "r4: what is neither named nor used is forgotten");
 }
 
@@ -176,7 +199,9 @@ fn timers_of_a_framework_that_comes_and_goes_do_not_pile_up() {
         bed.pass_ms(1);
         bed.leave(0);
     }
-    let timers = bed.master.timers.iter().filter(|(_, it)| matches!(it, crate::state::Timer::Framework(_) | crate::state::Timer::Offer(_)));
+    let timers = bed.master.timers.iter().filter(|(_, it)| {
+        matches!(it, crate::state::Timer::Framework(_) | crate::state::Timer::Offer(_))
+    });
     assert_eq!(timers.count(), 1);
 }
 
@@ -192,14 +217,23 @@ fn d22_teardown_ends_the_tasks_and_what_they_use_is_free_when_they_have_ended() 
     bed.settle();
     assert_eq!(bed.offered(1).quantity("cpus"), Scalar::whole(8));
     assert!(bed.machines[0].obeyed.iter().any(|it| matches!(it, Order::ShutdownFramework(_))));
-    assert_eq!(bed.master.completed_tasks().map(|it| it.state).collect::<Vec<_>>(), [TaskState::Killed]);
+    assert_eq!(
+        bed.master.completed_tasks().map(|it| it.state).collect::<Vec<_>>(),
+        [TaskState::Killed]
+    );
     assert_eq!(bed.schedulers[0].states("t"), [TaskState::Running], "no updates are sent");
 }
 
 #[test]
 fn d23_claims_outlive_their_framework_and_are_offered_to_its_role() {
     let mut bed = Bed::usual();
-    bed.accept(0, vec![unnamed(reserve(&[reserved(100)])), unnamed(ClaimAction::Create(vec![volume("v", 100)]))]);
+    bed.accept(
+        0,
+        vec![
+            unnamed(reserve(&[reserved(100)])),
+            unnamed(ClaimAction::Create(vec![volume("v", 100)])),
+        ],
+    );
     let claims = bed.folded.claims.clone();
     bed.add_scheduler(info("stranger", &["web"]));
     bed.call(0, Call::Teardown);
@@ -217,14 +251,16 @@ fn d25_operators_can_remove_frameworks_that_are_away() {
     bed.fail_over();
     bed.connect(0);
     bed.settle();
-    let ticket = bed.ask(OperatorCall::Teardown(bed.id(0)));
+    let request = bed.ask(OperatorCall::Teardown(bed.id(0)));
     bed.settle();
-    assert_eq!(bed.answers[&ticket], Ok(()));
+    assert_eq!(bed.answers[&request], Ok(()));
     assert!(bed.machines[0].tasks.is_empty() && bed.master.tasks().is_empty());
-    let ticket = bed.ask(OperatorCall::Teardown(bed.id(0)));
-    assert!(matches!(&bed.answers[&ticket], Err(Refusal::NotFound(why)) if why.contains("before")));
-    let ticket = bed.ask(OperatorCall::Teardown(FrameworkId::made("none".to_owned())));
-    assert!(matches!(bed.answers[&ticket], Err(Refusal::NotFound(_))));
+    let request = bed.ask(OperatorCall::Teardown(bed.id(0)));
+    assert!(
+        matches!(&bed.answers[&request], Err(Refusal::NotFound(why)) if why.contains("before"))
+    );
+    let request = bed.ask(OperatorCall::Teardown(FrameworkId::made("none".to_owned())));
+    assert!(matches!(bed.answers[&request], Err(Refusal::NotFound(_))));
 }
 
 #[test]
@@ -324,7 +360,10 @@ fn statuses_for_a_removed_framework_are_acknowledged_by_the_master() {
 #[test]
 fn f32_those_that_do_not_know_the_finer_words_hear_lost() {
     let mut bed = Bed::with_agents(1);
-    bed.add_scheduler(FrameworkInfo { capabilities: BTreeSet::from([Capability::MultiRole]), ..info("plain", &["db"]) });
+    bed.add_scheduler(FrameworkInfo {
+        capabilities: BTreeSet::from([Capability::MultiRole]),
+        ..info("plain", &["db"])
+    });
     bed.run(0, 0, "t");
     bed.lose(0);
     bed.pass_ms(75_000);
@@ -342,6 +381,10 @@ fn b1_a_framework_cannot_kill_or_read_anothers_task() {
     bed.call(1, Call::Kill { task: TaskId::made("t".to_owned()), agent: None, grace_ms: None });
     bed.settle();
     let answer = bed.schedulers[1].statuses().pop().unwrap();
-    assert_eq!((answer.state, answer.reason), (TaskState::Unknown, Some(Reason::Reconciliation as i32)), "d31");
+    assert_eq!(
+        (answer.state, answer.reason),
+        (TaskState::Unknown, Some(Reason::Reconciliation as i32)),
+        "d31"
+    );
     assert_eq!(bed.machines[0].tasks.len(), 1);
 }

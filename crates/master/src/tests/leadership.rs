@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use holdfast_model::{ClaimAction, ClusterId, Event, FrameworkId, LinkId, OperationState, Presence, TaskState, Term, ToMaster};
+use holdfast_model::{
+    ClaimAction, ClusterId, Event, FrameworkId, LinkId, OperationState, Presence, TaskState, Term,
+    ToMaster,
+};
 use uuid::Uuid;
 
 use super::bed::*;
@@ -12,13 +15,16 @@ use crate::{AgentHealth, Config, Effect, Input, OperatorCall, Refusal};
 fn who_does_not_lead_hangs_up_and_refuses() {
     let mut bed = Bed::usual();
     bed.input(Input::Deposed(Term(1)));
-    assert!(bed.machines[0].link.is_none() && bed.schedulers[0].link.is_none(), "f12: links belong to one term");
+    assert!(
+        bed.machines[0].link.is_none() && bed.schedulers[0].link.is_none(),
+        "f12: links belong to one term"
+    );
     let report = bed.machines[0].report();
     bed.input(Input::FromAgent(LinkId(90), ToMaster::Report(Box::new(report))));
     bed.subscribe(0);
     assert!(bed.closed.contains(&LinkId(90)) && bed.schedulers[0].link.is_none());
-    let ticket = bed.ask(OperatorCall::Teardown(bed.id(0)));
-    assert_eq!(bed.answers[&ticket], Err(Refusal::NotLeading));
+    let request = bed.ask(OperatorCall::Teardown(bed.id(0)));
+    assert_eq!(bed.answers[&request], Err(Refusal::NotLeading));
     assert_eq!(bed.master.next_deadline(), None);
 }
 
@@ -30,7 +36,10 @@ fn words_about_an_older_term_change_nothing() {
     bed.input(Input::Deposed(Term(1)));
     bed.input(Input::Elected(Term(2)));
     bed.input(Input::Elected(Term(1)));
-    assert_eq!((bed.master.term(), bed.state(0).health.clone()), (Some(Term(2)), AgentHealth::Well));
+    assert_eq!(
+        (bed.master.term(), bed.state(0).health.clone()),
+        (Some(Term(2)), AgentHealth::Well)
+    );
 }
 
 #[test]
@@ -40,7 +49,11 @@ fn a_later_term_without_an_end_of_the_former_begins_anew() {
     bed.input(Input::Elected(Term(7)));
     assert_eq!(bed.master.term(), Some(Term(7)));
     assert!(bed.machines[0].link.is_none() && bed.schedulers[0].link.is_none());
-    assert!(bed.master.tasks().is_empty() && bed.master.offers().is_empty() && bed.master.completed_tasks().next().is_none());
+    assert!(
+        bed.master.tasks().is_empty()
+            && bed.master.offers().is_empty()
+            && bed.master.completed_tasks().next().is_none()
+    );
     bed.reunite();
     assert_eq!(bed.master.tasks().len(), 1);
     assert!(bed.offer(0).id.as_str().contains("-T7-"), "c2: ids of offers are never used again");
@@ -50,10 +63,17 @@ fn a_later_term_without_an_end_of_the_former_begins_anew() {
 fn operators_who_wait_are_told_when_the_lead_is_lost() {
     let mut bed = Bed::usual();
     let agent = bed.agent(0);
-    let ticket = bed.ask(OperatorCall::Claim { agent, action: reserve(&[reserved(10)]), principal: None, plan: false });
-    assert!(!bed.answers.contains_key(&ticket));
+    let request = bed.ask(OperatorCall::Claim {
+        agent,
+        action: reserve(&[reserved(10)]),
+        principal: None,
+        plan: false,
+    });
+    assert!(!bed.answers.contains_key(&request));
     bed.input(Input::Deposed(Term(1)));
-    assert!(matches!(&bed.answers[&ticket], Err(Refusal::Conflict(why)) if why.contains("not known whether")));
+    assert!(
+        matches!(&bed.answers[&request], Err(Refusal::Conflict(why)) if why.contains("not known whether"))
+    );
 }
 
 #[test]
@@ -64,7 +84,11 @@ fn d20_frameworks_and_their_deadlines_survive_the_leader() {
     assert_eq!(bed.folded.frameworks[&bed.id(0)].deadline.map(|it| it.0), Some(deadline));
     bed.pass_ms(100_000);
     bed.fail_over();
-    assert_eq!(bed.folded.frameworks[&bed.id(0)].deadline.map(|it| it.0), Some(deadline), "a new leader does not begin to count again");
+    assert_eq!(
+        bed.folded.frameworks[&bed.id(0)].deadline.map(|it| it.0),
+        Some(deadline),
+        "a new leader does not begin to count again"
+    );
     bed.pass_ms(499_999);
     assert!(!bed.folded.frameworks[&bed.id(0)].removed);
     bed.pass_ms(1);
@@ -74,10 +98,16 @@ fn d20_frameworks_and_their_deadlines_survive_the_leader() {
 #[test]
 fn d20_a_framework_that_was_here_gets_its_time_from_the_new_leader() {
     let mut bed = Bed::with_agents(1);
-    bed.add_scheduler(holdfast_model::FrameworkInfo { failover_timeout_ms: 0, ..info("hasty", &["db"]) });
+    bed.add_scheduler(holdfast_model::FrameworkInfo {
+        failover_timeout_ms: 0,
+        ..info("hasty", &["db"])
+    });
     bed.fail_over();
     bed.pass_ms(74_999);
-    assert!(!bed.folded.frameworks[&bed.id(0)].removed, "it has to have time to find the new leader");
+    assert!(
+        !bed.folded.frameworks[&bed.id(0)].removed,
+        "it has to have time to find the new leader"
+    );
     bed.pass_ms(1);
     assert!(bed.folded.frameworks[&bed.id(0)].removed);
 }
@@ -97,13 +127,22 @@ fn d7_a_removed_framework_stays_removed_under_the_next_leader() {
 fn f14_whatever_the_order_in_which_they_come_back_the_new_leader_believes_what_is() {
     for framework_first in [true, false] {
         let mut bed = Bed::usual();
-        bed.accept(0, vec![unnamed(reserve(&[reserved(100)])), unnamed(ClaimAction::Create(vec![volume("v", 100)]))]);
+        bed.accept(
+            0,
+            vec![
+                unnamed(reserve(&[reserved(100)])),
+                unnamed(ClaimAction::Create(vec![volume("v", 100)])),
+            ],
+        );
         bed.pass_ms(100);
         bed.launch(0, "t", &[amount("cpus", 2), volume("v", 100)]);
         bed.task_is(0, "t", TaskState::Running);
         let claims = bed.folded.claims.clone();
         bed.fail_over();
-        assert_eq!(bed.folded.claims, claims, "where each claim is, is known before its agent is back");
+        assert_eq!(
+            bed.folded.claims, claims,
+            "where each claim is, is known before its agent is back"
+        );
         if framework_first {
             bed.subscribe(0);
             bed.connect(0);
@@ -114,9 +153,16 @@ fn f14_whatever_the_order_in_which_they_come_back_the_new_leader_believes_what_i
         }
         bed.settle();
         assert_eq!(bed.folded.claims, claims);
-        assert_eq!(bed.master.tasks().values().map(|it| it.state).collect::<Vec<_>>(), [TaskState::Running]);
+        assert_eq!(
+            bed.master.tasks().values().map(|it| it.state).collect::<Vec<_>>(),
+            [TaskState::Running]
+        );
         let rest: BTreeSet<String> = bed.offered(0).iter().map(|it| it.to_string()).collect();
-        assert_eq!(rest, ["cpus:6", "mem:4096", "disk[Path:/d1]:900"].map(str::to_owned).into(), "m3: the task was not touched");
+        assert_eq!(
+            rest,
+            ["cpus:6", "mem:4096", "disk[Path:/d1]:900"].map(str::to_owned).into(),
+            "m3: the task was not touched"
+        );
     }
 }
 
@@ -125,15 +171,24 @@ fn claims_are_offered_to_their_holder_as_soon_as_their_agent_is_back() {
     let mut bed = Bed::with_agents(2);
     bed.add_scheduler(info("keeper", &["db"]));
     let first = bed.offers(0)[0].clone();
-    let operations = vec![unnamed(reserve(&[reserved(100)])), unnamed(ClaimAction::Create(vec![volume("v", 100)]))];
-    bed.call(0, holdfast_model::Call::Accept { offers: vec![first.id], operations, filters: no_filter() });
+    let operations = vec![
+        unnamed(reserve(&[reserved(100)])),
+        unnamed(ClaimAction::Create(vec![volume("v", 100)])),
+    ];
+    bed.call(
+        0,
+        holdfast_model::Call::Accept { offers: vec![first.id], operations, filters: no_filter() },
+    );
     bed.settle();
     let home = bed.machines.iter().position(|it| it.agent.as_ref() == Some(&first.agent)).unwrap();
     bed.fail_over();
     bed.add_scheduler(info("other", &["db"]));
     bed.connect(home);
     bed.settle();
-    assert!(bed.offered(1).iter().all(|it| it.identity.persistence.is_none()), "its holder is expected");
+    assert!(
+        bed.offered(1).iter().all(|it| it.identity.persistence.is_none()),
+        "its holder is expected"
+    );
     bed.subscribe(0);
     assert!(bed.offered(0).contains_one(&volume("v", 100)), "no waiting for the other agent");
 }
@@ -142,20 +197,31 @@ fn claims_are_offered_to_their_holder_as_soon_as_their_agent_is_back() {
 fn b79_an_order_that_was_lost_with_the_leader_is_dropped_and_told() {
     let mut bed = Bed::usual();
     let offers = vec![bed.offer(0).id];
-    bed.call(0, holdfast_model::Call::Accept { offers, operations: vec![named("r", reserve(&[reserved(10)]))], filters: no_filter() });
+    bed.call(
+        0,
+        holdfast_model::Call::Accept {
+            offers,
+            operations: vec![named("r", reserve(&[reserved(10)]))],
+            filters: no_filter(),
+        },
+    );
     bed.fail_over(); // The order never reached the agent.
     bed.subscribe(0);
     bed.call(0, holdfast_model::Call::ReconcileOperations(vec![("r".to_owned(), None)]));
     assert_eq!(bed.schedulers[0].outcome("r"), [OperationState::Recovering], "b81");
     bed.connect(0);
     bed.settle();
-    assert_eq!(bed.schedulers[0].outcome("r"), [OperationState::Recovering, OperationState::Dropped]);
+    assert_eq!(
+        bed.schedulers[0].outcome("r"),
+        [OperationState::Recovering, OperationState::Dropped]
+    );
     bed.acknowledge_operations(0);
     assert!(bed.folded.pending.is_empty() && bed.master.operations().is_empty());
 }
 
 #[test]
-fn v5_a_lost_order_is_told_to_a_framework_that_was_away_by_whoever_leads_until_it_has_acknowledged_it() {
+fn v5_a_lost_order_is_told_to_a_framework_that_was_away_by_whoever_leads_until_it_has_acknowledged_it(
+) {
     let mut bed = Bed::usual();
     let offers = vec![bed.offer(0).id];
     let operations = vec![named("r", reserve(&[reserved(10)])), unnamed(reserve(&[reserved(10)]))];
@@ -163,18 +229,30 @@ fn v5_a_lost_order_is_told_to_a_framework_that_was_away_by_whoever_leads_until_i
     bed.leave(0);
     bed.connect(0); // The order was on the old link.
     bed.settle();
-    assert_eq!((bed.folded.pending.len(), bed.state(0).withheld.len()), (1, 0), "who gave no name wants no answer, and nothing waits");
+    assert_eq!(
+        (bed.folded.pending.len(), bed.state(0).withheld.len()),
+        (1, 0),
+        "who gave no name wants no answer, and nothing waits"
+    );
     bed.fail_over();
     bed.connect(0);
     bed.settle();
     bed.subscribe(0);
     let told = bed.schedulers[0].outcomes();
-    assert_eq!((told.len(), told[0].state, told[0].agent.clone()), (1, OperationState::Dropped, Some(bed.agent(0))));
+    assert_eq!(
+        (told.len(), told[0].state, told[0].agent.clone()),
+        (1, OperationState::Dropped, Some(bed.agent(0)))
+    );
     bed.subscribe(0);
     bed.call(0, holdfast_model::Call::ReconcileOperations(Vec::new()));
-    let names: Vec<_> = bed.schedulers[0].outcomes().into_iter().map(|it| (it.state, it.uuid)).collect();
+    let names: Vec<_> =
+        bed.schedulers[0].outcomes().into_iter().map(|it| (it.state, it.uuid)).collect();
     let dropped = |uuid| (OperationState::Dropped, uuid);
-    assert_eq!(names, [dropped(told[0].uuid), dropped(told[0].uuid), dropped(None)], "it is one and the same, whoever tells it");
+    assert_eq!(
+        names,
+        [dropped(told[0].uuid), dropped(told[0].uuid), dropped(None)],
+        "it is one and the same, whoever tells it"
+    );
     bed.connect(0);
     bed.settle();
     bed.acknowledge_operations(0);
@@ -187,7 +265,14 @@ fn v5_a_lost_order_is_told_to_a_framework_that_was_away_by_whoever_leads_until_i
 fn r4_what_was_dropped_is_forgotten_with_its_framework() {
     let mut bed = Bed::usual();
     let offers = vec![bed.offer(0).id];
-    bed.call(0, holdfast_model::Call::Accept { offers, operations: vec![named("r", reserve(&[reserved(10)]))], filters: no_filter() });
+    bed.call(
+        0,
+        holdfast_model::Call::Accept {
+            offers,
+            operations: vec![named("r", reserve(&[reserved(10)]))],
+            filters: no_filter(),
+        },
+    );
     bed.leave(0);
     bed.connect(0);
     bed.settle();
@@ -200,26 +285,48 @@ fn r4_what_was_dropped_is_forgotten_with_its_framework() {
 fn b77_an_outcome_that_only_the_agent_knows_is_still_told() {
     let mut bed = Bed::usual();
     let offers = vec![bed.offer(0).id];
-    bed.call(0, holdfast_model::Call::Accept { offers, operations: vec![named("r", reserve(&[reserved(10)]))], filters: no_filter() });
+    bed.call(
+        0,
+        holdfast_model::Call::Accept {
+            offers,
+            operations: vec![named("r", reserve(&[reserved(10)]))],
+            filters: no_filter(),
+        },
+    );
     bed.obey_one(0);
     // The order went out, and the leader died before it was in the ledger.
     bed.folded.pending.clear();
     bed.fail_over();
     bed.reunite();
     assert_eq!(bed.schedulers[0].outcome("r").last(), Some(&OperationState::Finished));
-    assert_eq!(bed.machines[0].operations.len(), 1, "it is kept until the framework has acknowledged it");
+    assert_eq!(
+        bed.machines[0].operations.len(),
+        1,
+        "it is kept until the framework has acknowledged it"
+    );
     bed.acknowledge_operations(0);
-    assert!(bed.machines[0].operations.is_empty() && bed.master.operations().is_empty() && bed.folded.pending.is_empty());
+    assert!(
+        bed.machines[0].operations.is_empty()
+            && bed.master.operations().is_empty()
+            && bed.folded.pending.is_empty()
+    );
 }
 
 #[test]
 fn d6_a_leader_whose_ledger_was_lost_goes_on_with_the_cluster_it_is_told() {
     let mut bed = Bed::usual();
-    bed.accept(0, vec![named("r", reserve(&[reserved(100)])), unnamed(ClaimAction::Create(vec![volume("v", 100)]))]);
+    bed.accept(
+        0,
+        vec![
+            named("r", reserve(&[reserved(100)])),
+            unnamed(ClaimAction::Create(vec![volume("v", 100)])),
+        ],
+    );
     bed.acknowledge_operations(0);
     bed.pass_ms(100);
     bed.run(0, 0, "t");
-    let (cluster, agent, framework) = (bed.folded.cluster.as_ref().unwrap().id, bed.agent(0), bed.id(0));
+    let (cluster, agent, framework) =
+        (bed.folded.cluster.as_ref().unwrap().id, bed.agent(0), bed.id(0));
     bed.folded = Default::default();
     bed.config = Config { recover_cluster: Some(cluster), ..Config::default() };
     bed.fail_over();
@@ -227,7 +334,10 @@ fn d6_a_leader_whose_ledger_was_lost_goes_on_with_the_cluster_it_is_told() {
     bed.settle();
     assert_eq!(bed.folded.agents.keys().collect::<Vec<_>>(), [&agent], "it keeps its name");
     assert_eq!(bed.folded.claims.len(), 1, "claims are learnt from who has them");
-    assert!(!bed.folded.frameworks[&framework].removed && bed.folded.frameworks[&framework].deadline.is_some());
+    assert!(
+        !bed.folded.frameworks[&framework].removed
+            && bed.folded.frameworks[&framework].deadline.is_some()
+    );
     assert_eq!(bed.master.tasks().len(), 1);
     bed.subscribe(0);
     assert!(bed.offered(0).contains_one(&volume("v", 100)));
@@ -277,7 +387,10 @@ fn statuses_for_a_framework_that_nobody_knows_are_kept_for_a_while() {
     bed.pass_ms(600_000);
     bed.connect(0);
     bed.settle();
-    assert!(bed.machines[0].tasks.is_empty() && !bed.folded.frameworks.contains_key(&framework), "b77: it did not");
+    assert!(
+        bed.machines[0].tasks.is_empty() && !bed.folded.frameworks.contains_key(&framework),
+        "b77: it did not"
+    );
 }
 
 #[test]
@@ -292,8 +405,7 @@ fn what_is_promised_is_committed_before_it_is_said() {
     let subscribed = |it: &Effect| matches!(it, Effect::ToFramework(_, Event::Subscribed(_)));
     assert!(position(framework) < position(subscribed));
     let agent = |it: &Effect| matches!(it, Effect::Commit(changes) if changes.iter().any(|it| matches!(it, holdfast_model::MasterChange::Agent(_))));
-    let registered =
-        |it: &Effect| matches!(it, Effect::ToAgent(_, message) if matches!(message.order, holdfast_model::Order::Registered(..)));
+    let registered = |it: &Effect| matches!(it, Effect::ToAgent(_, message) if matches!(message.order, holdfast_model::Order::Registered(..)));
     assert!(position(agent) < position(registered), "f6");
     assert_eq!(bed.folded.agents.values().next().unwrap().presence, Presence::Admitted);
     assert_ne!(bed.id(0), FrameworkId::made(String::new()));

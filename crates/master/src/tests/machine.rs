@@ -7,10 +7,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use holdfast_model::claim::{changes, fit, Making};
 use holdfast_model::{
-    Action, AgentId, Carried, Claim, ClaimAction, ClaimId, ClaimState, ClusterId, DiskId, ExecutorId, ExecutorInfo, ExecutorKey,
-    ExecutorRecord, FrameworkId, FrameworkInfo, Ids, Instant, LinkId, MachineInfo, NamedOperation, NodeId, Operation, OperationRecord,
-    OperationState, OperationUpdate, OperationUuid, Order, Reason, Report, Resource, Resources, Role, StatusSource, StatusUuid, TaskInfo,
-    TaskKey, TaskRecord, TaskState, TaskStatus, Term, ToAgent, ToMaster,
+    Action, AgentId, Claim, ClaimAction, ClaimId, ClaimState, ClusterId, DiskId, ExecutorId,
+    ExecutorInfo, ExecutorKey, ExecutorRecord, FrameworkId, FrameworkInfo, IdSource, Instant,
+    LinkId, MachineInfo, NamedOperation, NodeId, OpaquePayload, Operation, OperationRecord,
+    OperationState, OperationUpdate, OperationUuid, Order, Reason, Report, Resource, Resources,
+    Role, StatusSource, StatusUuid, TaskInfo, TaskKey, TaskRecord, TaskState, TaskStatus, Term,
+    ToAgent, ToMaster,
 };
 use uuid::Uuid;
 
@@ -28,7 +30,7 @@ pub(crate) struct Machine {
     pub(crate) term: Term,
     pub(crate) version: u64,
     pub(crate) hostname: String,
-    pub(crate) carried: Carried,
+    pub(crate) payload: OpaquePayload,
     pub(crate) configured: Resources,
     pub(crate) claims: BTreeMap<ClaimId, Claim>,
     pub(crate) faults: BTreeMap<ClaimId, String>,
@@ -60,7 +62,7 @@ impl Machine {
             term: Term(0),
             version: 1,
             hostname: format!("host{number}"),
-            carried: Carried::default(),
+            payload: OpaquePayload::default(),
             configured: base,
             claims: BTreeMap::new(),
             faults: BTreeMap::new(),
@@ -95,13 +97,23 @@ impl Machine {
             cluster: self.cluster,
             ledger_version: self.version,
             orders_seen: self.orders_seen,
-            machine: MachineInfo { hostname: self.hostname.clone(), port: 5051, resources: self.opened(), carried: self.carried.clone() },
+            machine: MachineInfo {
+                hostname: self.hostname.clone(),
+                port: 5051,
+                resources: self.opened(),
+                payload: self.payload.clone(),
+            },
             disks: Vec::new(),
             claims: self.claims.values().cloned().collect(),
             faults: self.faults.iter().map(|(id, why)| (*id, why.clone())).collect(),
             frameworks: self.frameworks.values().cloned().collect(),
             executors: self.executors.values().cloned().collect(),
-            tasks: self.tasks.values().filter(|it| !it.state.is_terminal() || !it.updates.is_empty()).cloned().collect(),
+            tasks: self
+                .tasks
+                .values()
+                .filter(|it| !it.state.is_terminal() || !it.updates.is_empty())
+                .cloned()
+                .collect(),
             operations: self.operations.values().cloned().collect(),
             version: "test".to_owned(),
         }
@@ -140,13 +152,22 @@ impl Machine {
             Order::Refused(why) => self.refused = Some(why),
             Order::Apply { framework, role, by, operations } => {
                 for operation in operations {
-                    self.apply(framework.as_deref(), role.clone().unwrap_or_else(Role::any), &by, operation);
+                    self.apply(
+                        framework.as_deref(),
+                        role.clone().unwrap_or_else(Role::any),
+                        &by,
+                        operation,
+                    );
                 }
             }
             Order::Kill { framework, task, .. } => self.kill((framework, task)),
-            Order::ShutdownExecutor(framework, executor) => self.executor_ends(&framework, &executor),
+            Order::ShutdownExecutor(framework, executor) => {
+                self.executor_ends(&framework, &executor)
+            }
             Order::ShutdownFramework(framework) => self.shut_down(&framework),
-            Order::AcknowledgeTask(framework, task, status) => self.acknowledged((framework, task), status),
+            Order::AcknowledgeTask(framework, task, status) => {
+                self.acknowledged((framework, task), status)
+            }
             Order::AcknowledgeOperation(operation, status) => {
                 if self.operations.get(&operation).is_some_and(|it| it.status == Some(status)) {
                     self.operations.remove(&operation);
@@ -176,12 +197,23 @@ impl Machine {
             .collect::<Vec<_>>()
             .iter()
             .for_each(|it| self.forward(it));
-        self.operations.keys().copied().collect::<Vec<_>>().into_iter().for_each(|it| self.tell_operation(it));
+        self.operations
+            .keys()
+            .copied()
+            .collect::<Vec<_>>()
+            .into_iter()
+            .for_each(|it| self.tell_operation(it));
     }
 
     // ---- Operations.
 
-    fn apply(&mut self, framework: Option<&FrameworkInfo>, role: Role, by: &str, named: NamedOperation) {
+    fn apply(
+        &mut self,
+        framework: Option<&FrameworkInfo>,
+        role: Role,
+        by: &str,
+        named: NamedOperation,
+    ) {
         let NamedOperation { uuid, operation } = named;
         if let Some(info) = framework {
             let id = info.id.clone().expect("a framework has its id");
@@ -190,15 +222,33 @@ impl Machine {
         let owner = framework.and_then(|it| it.id.clone());
         match (operation.action.clone(), owner) {
             (Action::Claim(action), owner) => self.claim(uuid, owner, operation, &action, by),
-            (Action::Launch(tasks), Some(owner)) => tasks.into_iter().for_each(|task| self.launch(&owner, &role, None, vec![task])),
-            (Action::LaunchGroup(executor, tasks), Some(owner)) => self.launch(&owner, &role, Some(executor), tasks),
+            (Action::Launch(tasks), Some(owner)) => {
+                tasks.into_iter().for_each(|task| self.launch(&owner, &role, None, vec![task]))
+            }
+            (Action::LaunchGroup(executor, tasks), Some(owner)) => {
+                self.launch(&owner, &role, Some(executor), tasks)
+            }
             (action, owner) => panic!("no agent is ever sent {action:?} for {owner:?}"),
         }
     }
 
-    fn claim(&mut self, uuid: OperationUuid, framework: Option<FrameworkId>, operation: Operation, action: &ClaimAction, by: &str) {
-        let record =
-            OperationRecord { uuid, framework, operation, state: OperationState::Pending, message: None, status: None, claims: Vec::new() };
+    fn claim(
+        &mut self,
+        uuid: OperationUuid,
+        framework: Option<FrameworkId>,
+        operation: Operation,
+        action: &ClaimAction,
+        by: &str,
+    ) {
+        let record = OperationRecord {
+            uuid,
+            framework,
+            operation,
+            state: OperationState::Pending,
+            message: None,
+            status: None,
+            claims: Vec::new(),
+        };
         self.operations.insert(uuid, record);
         if std::mem::take(&mut self.fails) {
             return self.settle(uuid, OperationState::Failed);
@@ -217,7 +267,8 @@ impl Machine {
     fn name_is_taken(&self, action: &ClaimAction) -> bool {
         let ClaimAction::Create(volumes) = action else { return false };
         let name = |it: &Resource| (it.identity.role(), it.identity.persistence.clone());
-        let live = self.claims.values().filter(|it| it.is_volume() && it.state != ClaimState::Destroying);
+        let live =
+            self.claims.values().filter(|it| it.is_volume() && it.state != ClaimState::Destroying);
         live.into_iter().any(|claim| volumes.iter().any(|it| name(it) == name(&claim.resource)))
     }
 
@@ -228,13 +279,20 @@ impl Machine {
     fn carry_out(&mut self, uuid: OperationUuid, action: &ClaimAction, by: &str) {
         let framework = self.operations[&uuid].framework.clone();
         let disk_of = |_: &_| Some(DiskId(Uuid::nil()));
-        let mut making = Making { now: Instant(1), framework: framework.as_ref(), by, ids: &mut self.ids, disk_of: &disk_of };
+        let mut making = Making {
+            now: Instant(1),
+            framework: framework.as_ref(),
+            by,
+            ids: &mut self.ids,
+            disk_of: &disk_of,
+        };
         let mut outcome = changes(action, &self.claims, &mut making);
         let destroys = matches!(action, ClaimAction::Destroy(_));
         if destroys {
             outcome.kept.retain(Claim::is_volume);
         }
-        let touched = outcome.kept.iter().map(|it| it.id).chain(outcome.ended.iter().copied()).collect();
+        let touched =
+            outcome.kept.iter().map(|it| it.id).chain(outcome.ended.iter().copied()).collect();
         outcome.ended.iter().for_each(|id| drop(self.claims.remove(id)));
         for claim in outcome.kept {
             let state = if destroys { ClaimState::Destroying } else { ClaimState::Ready };
@@ -256,17 +314,27 @@ impl Machine {
             let base = Resource { identity: reserved.identity.base(), ..reserved.clone() };
             let back = ClaimAction::Reserve { resources: vec![reserved], source: vec![base] };
             let disk_of = |_: &_| None;
-            let mut making =
-                Making { now: Instant(1), framework: volume.framework.as_ref(), by: "trash", ids: &mut self.ids, disk_of: &disk_of };
+            let mut making = Making {
+                now: Instant(1),
+                framework: volume.framework.as_ref(),
+                by: "trash",
+                ids: &mut self.ids,
+                disk_of: &disk_of,
+            };
             let outcome = changes(&back, &self.claims, &mut making);
-            let done = self.operations.values().find(|it| it.state == OperationState::Pending && it.claims.contains(&volume.id));
+            let done = self
+                .operations
+                .values()
+                .find(|it| it.state == OperationState::Pending && it.claims.contains(&volume.id));
             let done = done.map(|it| it.uuid);
             self.version += 1;
             if let Some(record) = done.and_then(|it| self.operations.get_mut(&it)) {
                 record.claims.extend(outcome.kept.iter().map(|it| it.id));
             }
             self.claims.extend(outcome.kept.into_iter().map(|it| (it.id, it)));
-            if let Some(uuid) = done.filter(|uuid| !self.destroying().any(|it| self.operations[uuid].claims.contains(&it.id))) {
+            if let Some(uuid) = done.filter(|uuid| {
+                !self.destroying().any(|it| self.operations[uuid].claims.contains(&it.id))
+            }) {
                 self.settle(uuid, OperationState::Finished);
             }
         }
@@ -274,9 +342,14 @@ impl Machine {
     }
 
     fn retry_waiting(&mut self) {
-        let waiting = self.operations.values().filter(|it| it.state == OperationState::Pending && it.claims.is_empty());
+        let waiting = self
+            .operations
+            .values()
+            .filter(|it| it.state == OperationState::Pending && it.claims.is_empty());
         for uuid in waiting.map(|it| it.uuid).collect::<Vec<_>>() {
-            let Action::Claim(action) = self.operations[&uuid].operation.action.clone() else { continue };
+            let Action::Claim(action) = self.operations[&uuid].operation.action.clone() else {
+                continue;
+            };
             match action.apply(&mut self.total()) {
                 Ok(_) => self.carry_out(uuid, &action, "later"),
                 Err(_) => self.settle(uuid, OperationState::Failed),
@@ -308,13 +381,24 @@ impl Machine {
             status,
             ledger_version: self.version,
             claims: record.claims.iter().filter_map(|id| self.claims.get(id).cloned()).collect(),
-            ended: record.claims.iter().filter(|id| !self.claims.contains_key(id)).copied().collect(),
+            ended: record
+                .claims
+                .iter()
+                .filter(|id| !self.claims.contains_key(id))
+                .copied()
+                .collect(),
         }));
     }
 
     // ---- Tasks.
 
-    fn launch(&mut self, owner: &FrameworkId, role: &Role, group: Option<ExecutorInfo>, tasks: Vec<TaskInfo>) {
+    fn launch(
+        &mut self,
+        owner: &FrameworkId,
+        role: &Role,
+        group: Option<ExecutorInfo>,
+        tasks: Vec<TaskInfo>,
+    ) {
         let own = group.or_else(|| tasks.first().and_then(|it| it.executor.clone()));
         let command = own.is_none();
         let id = own.as_ref().map_or_else(|| tasks[0].executor_id(), |it| it.id.clone());
@@ -325,10 +409,13 @@ impl Machine {
             resources: Vec::new(),
             command: None,
             shutdown_grace_ms: None,
-            carried: Default::default(),
+            payload: Default::default(),
         });
         let key = (owner.clone(), id.clone());
-        let fits = self.has_room(&tasks, if self.executors.contains_key(&key) { &[] } else { &info.resources });
+        let fits = self.has_room(
+            &tasks,
+            if self.executors.contains_key(&key) { &[] } else { &info.resources },
+        );
         self.version += 1;
         for task in tasks {
             let record = task_record(owner, &id, role, task);
@@ -337,23 +424,48 @@ impl Machine {
         if fits {
             let container = holdfast_model::ContainerId(self.ids.fresh());
             let (framework, role) = (owner.clone(), role.clone());
-            let record = ExecutorRecord { framework, info, container, command, registered: true, launched: Instant(1), role };
+            let record = ExecutorRecord {
+                framework,
+                info,
+                container,
+                command,
+                registered: true,
+                launched: Instant(1),
+                role,
+            };
             self.executors.entry(key).or_insert(record);
             return;
         }
-        let mine = |it: &&TaskRecord| it.executor == id && it.framework == *owner && it.latest.is_none();
+        let mine =
+            |it: &&TaskRecord| it.executor == id && it.framework == *owner && it.latest.is_none();
         let refused: Vec<TaskKey> = self.tasks.values().filter(mine).map(TaskRecord::key).collect();
         refused.iter().for_each(|key| self.task_is(&key.0, key.1.as_str(), TaskState::Dropped));
         if !command && !self.executors.contains_key(&key) {
-            self.outbox.push_back(ToMaster::ExecutorExited { framework: key.0, executor: key.1, status: 1 });
+            self.outbox.push_back(ToMaster::ExecutorExited {
+                framework: key.0,
+                executor: key.1,
+                status: 1,
+            });
         }
     }
 
     /// Whether what tasks and a new executor use is there, and their volumes are nobody's.
     fn has_room(&self, tasks: &[TaskInfo], executor: &[Resource]) -> bool {
-        let needed: Resources = tasks.iter().flat_map(|it| &it.resources).chain(executor).map(|it| it.clone().unallocated()).collect();
-        let live = self.tasks.values().filter(|it| !it.state.is_terminal()).flat_map(|it| &it.info.resources);
-        let volumes: BTreeSet<_> = live.map(|it| it.identity.unallocated()).filter(|it| it.persistence.is_some()).collect();
+        let needed: Resources = tasks
+            .iter()
+            .flat_map(|it| &it.resources)
+            .chain(executor)
+            .map(|it| it.clone().unallocated())
+            .collect();
+        let live = self
+            .tasks
+            .values()
+            .filter(|it| !it.state.is_terminal())
+            .flat_map(|it| &it.info.resources);
+        let volumes: BTreeSet<_> = live
+            .map(|it| it.identity.unallocated())
+            .filter(|it| it.persistence.is_some())
+            .collect();
         self.total().contains(&needed) && needed.entries().all(|(it, _)| !volumes.contains(it))
     }
 
@@ -362,18 +474,24 @@ impl Machine {
         let key = (framework.clone(), holdfast_model::TaskId::made(task.to_owned()));
         let uuid = StatusUuid(self.ids.fresh());
         let agent = self.agent.clone();
-        let Some(record) = self.tasks.get_mut(&key).filter(|it| !it.state.is_terminal()) else { return };
+        let Some(record) = self.tasks.get_mut(&key).filter(|it| !it.state.is_terminal()) else {
+            return;
+        };
         let mut status = TaskStatus::new(key.1.clone(), state, Instant(1));
-        (status.uuid, status.agent, status.source) = (Some(uuid), agent, Some(StatusSource::Executor));
+        (status.uuid, status.agent, status.source) =
+            (Some(uuid), agent, Some(StatusSource::Executor));
         record.state = state;
         record.latest = Some(status.clone());
         record.updates.push(status);
         self.version += 1;
-        let (first, executor) = (record.updates.len() == 1, (framework.clone(), record.executor.clone()));
+        let (first, executor) =
+            (record.updates.len() == 1, (framework.clone(), record.executor.clone()));
         if first {
             self.forward(&key);
         }
-        let over = self.tasks.values().all(|it| it.executor != executor.1 || it.framework != executor.0 || it.state.is_terminal());
+        let over = self.tasks.values().all(|it| {
+            it.executor != executor.1 || it.framework != executor.0 || it.state.is_terminal()
+        });
         if over && self.executors.get(&executor).is_some_and(|it| it.command) {
             self.executors.remove(&executor);
         }
@@ -382,7 +500,11 @@ impl Machine {
     pub(crate) fn forward(&mut self, key: &TaskKey) {
         let Some(record) = self.tasks.get(key) else { return };
         let Some(status) = record.updates.first().cloned() else { return };
-        self.outbox.push_back(ToMaster::TaskUpdate { framework: key.0.clone(), status, latest: record.state });
+        self.outbox.push_back(ToMaster::TaskUpdate {
+            framework: key.0.clone(),
+            status,
+            latest: record.state,
+        });
     }
 
     fn acknowledged(&mut self, key: TaskKey, status: StatusUuid) {
@@ -404,34 +526,61 @@ impl Machine {
         }
         let mut status = TaskStatus::new(key.1, TaskState::Gone, Instant(1));
         status = status.because(StatusSource::Agent, Reason::Reconciliation, "not here");
-        self.outbox.push_back(ToMaster::TaskUpdate { framework: key.0, status, latest: TaskState::Gone });
+        self.outbox.push_back(ToMaster::TaskUpdate {
+            framework: key.0,
+            status,
+            latest: TaskState::Gone,
+        });
     }
 
     /// A custom executor ends, and its tasks with it.
     pub(crate) fn executor_ends(&mut self, framework: &FrameworkId, executor: &ExecutorId) {
-        let mine = |it: &&TaskRecord| it.framework == *framework && it.executor == *executor && !it.state.is_terminal();
+        let mine = |it: &&TaskRecord| {
+            it.framework == *framework && it.executor == *executor && !it.state.is_terminal()
+        };
         let tasks: Vec<TaskKey> = self.tasks.values().filter(mine).map(TaskRecord::key).collect();
         tasks.iter().for_each(|key| self.task_is(&key.0, key.1.as_str(), TaskState::Failed));
-        if self.executors.remove(&(framework.clone(), executor.clone())).is_some_and(|it| !it.command) {
-            self.outbox.push_back(ToMaster::ExecutorExited { framework: framework.clone(), executor: executor.clone(), status: 1 });
+        if self
+            .executors
+            .remove(&(framework.clone(), executor.clone()))
+            .is_some_and(|it| !it.command)
+        {
+            self.outbox.push_back(ToMaster::ExecutorExited {
+                framework: framework.clone(),
+                executor: executor.clone(),
+                status: 1,
+            });
         }
     }
 
     fn shut_down(&mut self, framework: &FrameworkId) {
-        let tasks: Vec<TaskKey> = self.tasks.keys().filter(|it| it.0 == *framework).cloned().collect();
+        let tasks: Vec<TaskKey> =
+            self.tasks.keys().filter(|it| it.0 == *framework).cloned().collect();
         for key in tasks {
-            let Some(record) = self.tasks.remove(&key).filter(|it| !it.state.is_terminal()) else { continue };
+            let Some(record) = self.tasks.remove(&key).filter(|it| !it.state.is_terminal()) else {
+                continue;
+            };
             let status = TaskStatus::new(record.info.id.clone(), TaskState::Killed, Instant(1));
-            self.outbox.push_back(ToMaster::TaskUpdate { framework: framework.clone(), status, latest: TaskState::Killed });
+            self.outbox.push_back(ToMaster::TaskUpdate {
+                framework: framework.clone(),
+                status,
+                latest: TaskState::Killed,
+            });
         }
-        let executors: Vec<ExecutorKey> = self.executors.keys().filter(|it| it.0 == *framework).cloned().collect();
+        let executors: Vec<ExecutorKey> =
+            self.executors.keys().filter(|it| it.0 == *framework).cloned().collect();
         executors.iter().for_each(|key| self.executor_ends(&key.0, &key.1));
         self.frameworks.remove(framework);
         self.version += 1;
     }
 }
 
-fn task_record(owner: &FrameworkId, executor: &ExecutorId, role: &Role, info: TaskInfo) -> TaskRecord {
+fn task_record(
+    owner: &FrameworkId,
+    executor: &ExecutorId,
+    role: &Role,
+    info: TaskInfo,
+) -> TaskRecord {
     TaskRecord {
         framework: owner.clone(),
         executor: executor.clone(),

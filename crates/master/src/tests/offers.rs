@@ -19,10 +19,17 @@ fn c1_an_offer_carries_what_a_framework_has_to_know() {
     bed.accept(0, vec![unnamed(reserve(&[reserved(100)]))]);
     bed.pass_ms(100);
     let offer = bed.offer(0);
-    assert_eq!((offer.framework.clone(), offer.role.clone(), offer.hostname.as_str()), (bed.id(0), role("db"), "host1"));
+    assert_eq!(
+        (offer.framework.clone(), offer.role.clone(), offer.hostname.as_str()),
+        (bed.id(0), role("db"), "host1")
+    );
     assert_eq!(offer.claims, bed.machines[0].claims.keys().copied().collect::<Vec<_>>());
     assert!(offer.resources.entries().all(|(it, _)| it.allocation == Some(role("db"))));
-    let lead = holdfast_model::TaskInfo { executor: Some(executor("e")), command: None, ..task("t", &offer.agent, &[amount("cpus", 1)]) };
+    let lead = holdfast_model::TaskInfo {
+        executor: Some(executor("e")),
+        command: None,
+        ..task("t", &offer.agent, &[amount("cpus", 1)])
+    };
     bed.accept(0, vec![launch(&[lead])]);
     bed.pass_ms(100);
     assert_eq!(bed.offer(0).executors.iter().map(|it| it.as_str()).collect::<Vec<_>>(), ["e"]);
@@ -113,7 +120,10 @@ fn c10_suppress_and_revive() {
     bed.pass_ms(600_000);
     assert!(bed.schedulers[0].offers.is_empty());
     bed.call(0, Call::Revive(BTreeSet::from([role("db"), role("none")])));
-    assert!(bed.schedulers[0].offers.is_empty(), "a call that names a strange role is ignored whole");
+    assert!(
+        bed.schedulers[0].offers.is_empty(),
+        "a call that names a strange role is ignored whole"
+    );
     bed.call(0, Call::Revive(BTreeSet::from([role("db")])));
     assert_eq!(bed.offered(0), plenty());
 }
@@ -153,10 +163,18 @@ fn c18_a_remnant_of_disk_is_offered_to_whom_it_is_reserved_for() {
     let all = [amount("cpus", 8), amount("mem", 4096), disk(900)];
     bed.accept(
         0,
-        vec![unnamed(reserve(&[reserved(100)])), unnamed(ClaimAction::Create(vec![volume("v", 100)])), launch(&[task("t", &agent, &all)])],
+        vec![
+            unnamed(reserve(&[reserved(100)])),
+            unnamed(ClaimAction::Create(vec![volume("v", 100)])),
+            launch(&[task("t", &agent, &all)]),
+        ],
     );
     bed.pass_ms(100);
-    assert_eq!(bed.offered(0).iter().collect::<Vec<_>>(), [volume("v", 100)], "its owner can at least destroy it");
+    assert_eq!(
+        bed.offered(0).iter().collect::<Vec<_>>(),
+        [volume("v", 100)],
+        "its owner can at least destroy it"
+    );
 }
 
 #[test]
@@ -169,16 +187,18 @@ fn c28_what_is_offered_counts_as_held() {
 #[test]
 fn c13_offers_are_divided_anew_when_weights_change() {
     let mut bed = Bed::usual();
-    let weigh = |bed: &mut Bed, name: &str, weight| bed.ask(OperatorCall::Weight(role(name), Scalar::whole(weight)));
+    let weigh = |bed: &mut Bed, name: &str, weight| {
+        bed.ask(OperatorCall::Weight(role(name), Scalar::whole(weight)))
+    };
     weigh(&mut bed, "nobodys", 5);
     weigh(&mut bed, "db", 1);
     assert_eq!(bed.schedulers[0].rescinded(), 0);
-    let ticket = weigh(&mut bed, "db", 3);
-    assert_eq!((bed.answers[&ticket].clone(), bed.schedulers[0].rescinded()), (Ok(()), 1));
+    let request = weigh(&mut bed, "db", 3);
+    assert_eq!((bed.answers[&request].clone(), bed.schedulers[0].rescinded()), (Ok(()), 1));
     assert_eq!(bed.offered(0), plenty());
     assert_eq!(bed.folded.weights[&role("db")], Scalar::whole(3));
-    let ticket = weigh(&mut bed, "db", 0);
-    assert!(bed.answers[&ticket].is_err());
+    let request = weigh(&mut bed, "db", 0);
+    assert!(bed.answers[&request].is_err());
 }
 
 #[test]
@@ -200,12 +220,28 @@ fn explanations_tell_what_ones_own_offer_lacks_and_who_was_offered_the_rest() {
     let now = holdfast_model::Instant(bed.now);
     let why = |bed: &Bed, scheduler: usize, cpus: i64| {
         let wanted = [amount("cpus", cpus)].iter().collect();
-        bed.master.explain(now, &bed.id(scheduler), Some(&wanted)).reasons.into_iter().map(|it| it.reason).collect::<Vec<_>>()
+        bed.master
+            .explain(now, &bed.id(scheduler), Some(&wanted))
+            .reasons
+            .into_iter()
+            .map(|it| it.reason)
+            .collect::<Vec<_>>()
     };
-    let lacks = Reason::OfferLacks { name: "cpus".to_owned(), wanted: Scalar::whole(9), offered: Scalar::whole(8) };
+    let lacks = Reason::OfferLacks {
+        name: "cpus".to_owned(),
+        wanted: Scalar::whole(9),
+        offered: Scalar::whole(8),
+    };
     assert_eq!((why(&bed, 0, 9), why(&bed, 0, 8)), (vec![lacks], vec![]));
-    assert_eq!(why(&bed, 1, 8), [Reason::OthersFirst([bed.id(0)].into())], "it would be enough, were it not offered to another");
-    assert!(matches!(why(&bed, 1, 9)[..], [Reason::NotEnough { .. }]), "nor would it be enough then");
+    assert_eq!(
+        why(&bed, 1, 8),
+        [Reason::OthersFirst([bed.id(0)].into())],
+        "it would be enough, were it not offered to another"
+    );
+    assert!(
+        matches!(why(&bed, 1, 9)[..], [Reason::NotEnough { .. }]),
+        "nor would it be enough then"
+    );
     bed.run(0, 0, "t");
     decline(&mut bed, 0, 60_000);
     decline(&mut bed, 1, 60_000);
@@ -216,7 +252,13 @@ fn explanations_tell_what_ones_own_offer_lacks_and_who_was_offered_the_rest() {
 fn a26_what_several_reserved_alike_is_kept_for_none_of_them_and_volumes_for_their_own() {
     let cpus = |count| amount("cpus", count).reserved(reservation("db"));
     let mut bed = Bed::usual();
-    bed.accept(0, vec![unnamed(reserve(&[reserved(100), cpus(2)])), unnamed(ClaimAction::Create(vec![volume("v", 100)]))]);
+    bed.accept(
+        0,
+        vec![
+            unnamed(reserve(&[reserved(100), cpus(2)])),
+            unnamed(ClaimAction::Create(vec![volume("v", 100)])),
+        ],
+    );
     bed.add_scheduler(info("mate", &["db"]));
     bed.leave(0);
     assert!(!bed.offered(1).contains_one(&cpus(1)), "one framework's reservation is kept for it");
@@ -230,7 +272,10 @@ fn a26_what_several_reserved_alike_is_kept_for_none_of_them_and_volumes_for_thei
     bed.settle();
     bed.subscribe(1);
     let both = bed.offered(1);
-    assert!(both.contains_one(&cpus(3)) && !both.contains_one(&volume("v", 100)), "another leader knows it, too: {both}");
+    assert!(
+        both.contains_one(&cpus(3)) && !both.contains_one(&volume("v", 100)),
+        "another leader knows it, too: {both}"
+    );
     bed.subscribe(0);
     bed.settle();
     assert!(bed.offered(0).contains_one(&volume("v", 100)));

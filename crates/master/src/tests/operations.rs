@@ -1,6 +1,9 @@
 //! Operations settled by agents: told until acknowledged, never lost, never taken for another's. And what operators ask for.
 
-use holdfast_model::{Call, ClaimAction, OperationState, OperationUpdate, OperationUuid, Order, Scalar, StatusUuid, TaskState, ToMaster};
+use holdfast_model::{
+    Call, ClaimAction, OperationState, OperationUpdate, OperationUuid, Order, Scalar, StatusUuid,
+    TaskState, ToMaster,
+};
 use uuid::Uuid;
 
 use super::bed::*;
@@ -31,8 +34,14 @@ fn b18_an_outcome_names_its_agent_and_status_and_is_kept_until_acknowledged() {
     assert_eq!(outcome.converted, [reserved(10)].iter().collect());
     assert_eq!((bed.machines[0].operations.len(), bed.folded.pending.len()), (1, 1));
     let wrong = StatusUuid(Uuid::nil());
-    bed.call(0, Call::AcknowledgeOperation { agent: None, operation: "r".to_owned(), status: wrong });
-    bed.call(0, Call::AcknowledgeOperation { agent: None, operation: "none".to_owned(), status: wrong });
+    bed.call(
+        0,
+        Call::AcknowledgeOperation { agent: None, operation: "r".to_owned(), status: wrong },
+    );
+    bed.call(
+        0,
+        Call::AcknowledgeOperation { agent: None, operation: "none".to_owned(), status: wrong },
+    );
     assert_eq!(bed.folded.pending.len(), 1, "b75: another status's name acknowledges nothing");
     bed.acknowledge_operations(0);
     assert_eq!((bed.machines[0].operations.len(), bed.folded.pending.len()), (0, 0), "b74");
@@ -44,11 +53,21 @@ fn b76_the_agent_in_an_acknowledgement_stops_nobody() {
     let mut bed = Bed::with_agents(2);
     bed.add_scheduler(info("keeper", &["db"]));
     let offer = bed.offers(0)[0].clone();
-    bed.call(0, Call::Accept { offers: vec![offer.id], operations: vec![named("r", reserve(&[reserved(10)]))], filters: no_filter() });
+    bed.call(
+        0,
+        Call::Accept {
+            offers: vec![offer.id],
+            operations: vec![named("r", reserve(&[reserved(10)]))],
+            filters: no_filter(),
+        },
+    );
     bed.settle();
     let status = bed.schedulers[0].outcomes().pop().unwrap().uuid.unwrap();
     for agent in [bed.agent(0), bed.agent(1), holdfast_model::AgentId::made("none".to_owned())] {
-        bed.call(0, Call::AcknowledgeOperation { agent: Some(agent), operation: "r".to_owned(), status });
+        bed.call(
+            0,
+            Call::AcknowledgeOperation { agent: Some(agent), operation: "r".to_owned(), status },
+        );
     }
     assert!(bed.master.operations().is_empty());
 }
@@ -57,7 +76,11 @@ fn b76_the_agent_in_an_acknowledgement_stops_nobody() {
 fn b73_without_an_id_the_master_acknowledges_itself() {
     let mut bed = Bed::usual();
     bed.accept(0, vec![unnamed(reserve(&[reserved(10)]))]);
-    assert!(bed.schedulers[0].outcomes().is_empty() && bed.machines[0].operations.is_empty() && bed.folded.pending.is_empty());
+    assert!(
+        bed.schedulers[0].outcomes().is_empty()
+            && bed.machines[0].operations.is_empty()
+            && bed.folded.pending.is_empty()
+    );
     assert_eq!(bed.folded.claims.len(), 1);
 }
 
@@ -90,7 +113,13 @@ fn b69_a_status_told_twice_is_passed_on_twice_and_changes_nothing() {
 fn b61_a_failure_is_told_and_what_was_believed_is_put_right() {
     let mut bed = Bed::usual();
     bed.machines[0].fails = true;
-    bed.accept(0, vec![named("r", reserve(&[reserved(100)])), named("c", ClaimAction::Create(vec![volume("v", 100)]))]);
+    bed.accept(
+        0,
+        vec![
+            named("r", reserve(&[reserved(100)])),
+            named("c", ClaimAction::Create(vec![volume("v", 100)])),
+        ],
+    );
     assert_eq!(
         (bed.schedulers[0].outcome("r"), bed.schedulers[0].outcome("c")),
         (vec![OperationState::Failed], vec![OperationState::Failed])
@@ -113,7 +142,14 @@ fn what_was_acknowledged_while_the_link_broke_is_not_told_again() {
     let mut bed = Bed::usual();
     bed.accept(0, vec![named("r", reserve(&[reserved(10)]))]);
     for status in bed.schedulers[0].outcomes() {
-        bed.call(0, Call::AcknowledgeOperation { agent: status.agent, operation: "r".to_owned(), status: status.uuid.unwrap() });
+        bed.call(
+            0,
+            Call::AcknowledgeOperation {
+                agent: status.agent,
+                operation: "r".to_owned(),
+                status: status.uuid.unwrap(),
+            },
+        );
     }
     bed.connect(0); // The acknowledgement was under way.
     bed.settle();
@@ -126,7 +162,14 @@ fn another_agents_word_about_an_operation_means_nothing() {
     let mut bed = Bed::with_agents(2);
     bed.add_scheduler(info("keeper", &["db"]));
     let offer = bed.offers(0)[0].clone();
-    bed.call(0, Call::Accept { offers: vec![offer.id], operations: vec![named("r", reserve(&[reserved(10)]))], filters: no_filter() });
+    bed.call(
+        0,
+        Call::Accept {
+            offers: vec![offer.id],
+            operations: vec![named("r", reserve(&[reserved(10)]))],
+            filters: no_filter(),
+        },
+    );
     let uuid = *bed.master.operations().keys().next().unwrap();
     let other = bed.machines.iter().position(|it| it.agent.as_ref() != Some(&offer.agent)).unwrap();
     bed.machines[other].outbox.push_back(update(uuid, OperationState::Finished));
@@ -140,7 +183,14 @@ fn another_agents_word_about_an_operation_means_nothing() {
 fn what_is_no_outcome_settles_nothing() {
     let mut bed = Bed::usual();
     let offers = vec![bed.offer(0).id];
-    bed.call(0, Call::Accept { offers, operations: vec![named("r", reserve(&[reserved(10)]))], filters: no_filter() });
+    bed.call(
+        0,
+        Call::Accept {
+            offers,
+            operations: vec![named("r", reserve(&[reserved(10)]))],
+            filters: no_filter(),
+        },
+    );
     let uuid = *bed.master.operations().keys().next().unwrap();
     bed.machines[0].outbox.push_back(update(uuid, OperationState::Pending));
     bed.hear_one(0);
@@ -151,7 +201,14 @@ fn what_is_no_outcome_settles_nothing() {
 fn b78_operations_of_an_unreachable_agent_are_told_so_and_not_forgotten() {
     let mut bed = Bed::usual();
     let offers = vec![bed.offer(0).id];
-    bed.call(0, Call::Accept { offers, operations: vec![named("r", reserve(&[reserved(10)]))], filters: no_filter() });
+    bed.call(
+        0,
+        Call::Accept {
+            offers,
+            operations: vec![named("r", reserve(&[reserved(10)]))],
+            filters: no_filter(),
+        },
+    );
     bed.obey_one(0);
     bed.lose(0);
     bed.pass_ms(75_000);
@@ -168,10 +225,21 @@ fn b80_reconciling_tells_the_latest_of_each_without_a_name_to_acknowledge() {
     let mut bed = Bed::usual();
     bed.accept(0, vec![named("done", reserve(&[reserved(10)]))]);
     let offers = bed.offers(0).into_iter().map(|it| it.id).collect();
-    bed.call(0, Call::Accept { offers, operations: vec![named("under-way", reserve(&[reserved(10)]))], filters: no_filter() });
+    bed.call(
+        0,
+        Call::Accept {
+            offers,
+            operations: vec![named("under-way", reserve(&[reserved(10)]))],
+            filters: no_filter(),
+        },
+    );
     bed.schedulers[0].events.clear();
     bed.call(0, Call::ReconcileOperations(Vec::new()));
-    let answers: Vec<_> = bed.schedulers[0].outcomes().into_iter().map(|it| (it.id.unwrap(), it.state, it.uuid)).collect();
+    let answers: Vec<_> = bed.schedulers[0]
+        .outcomes()
+        .into_iter()
+        .map(|it| (it.id.unwrap(), it.state, it.uuid))
+        .collect();
     let expected = [("done", OperationState::Finished), ("under-way", OperationState::Pending)];
     assert_eq!(answers, expected.map(|(id, state)| (id.to_owned(), state, None)));
 }
@@ -203,11 +271,20 @@ fn b81_unknown_operations_are_answered_by_how_their_agent_is() {
 fn m10_an_operators_reserve_takes_back_what_it_needs_and_is_answered_when_durable() {
     let mut bed = Bed::usual();
     let agent = bed.agent(0);
-    let ticket = bed.ask(OperatorCall::Claim { agent, action: reserve(&[reserved(100)]), principal: None, plan: false });
-    assert_eq!((bed.schedulers[0].rescinded(), bed.answers.get(&ticket)), (1, None));
-    assert!(!bed.offered(0).contains_one(&disk(1000)), "nobody comes in between: {}", bed.offered(0));
+    let request = bed.ask(OperatorCall::Claim {
+        agent,
+        action: reserve(&[reserved(100)]),
+        principal: None,
+        plan: false,
+    });
+    assert_eq!((bed.schedulers[0].rescinded(), bed.answers.get(&request)), (1, None));
+    assert!(
+        !bed.offered(0).contains_one(&disk(1000)),
+        "nobody comes in between: {}",
+        bed.offered(0)
+    );
     bed.settle();
-    assert_eq!(bed.answers[&ticket], Ok(()));
+    assert_eq!(bed.answers[&request], Ok(()));
     assert_eq!(bed.folded.claims.values().next().unwrap().framework, None);
     assert!(bed.machines[0].operations.is_empty());
 }
@@ -219,8 +296,14 @@ fn b86_only_offers_that_help_are_taken_back() {
     bed.add_scheduler(info("other", &["db"]));
     bed.operate(0, reserve(&[amount("cpus", 1).reserved(reservation("web"))])).unwrap();
     let before = bed.schedulers[0].rescinded() + bed.schedulers[1].rescinded();
-    assert!(matches!(bed.operate(0, reserve(&[reserved(5000)])), Err(Refusal::Conflict(why)) if why.contains("not available")));
-    assert_eq!(bed.schedulers[0].rescinded() + bed.schedulers[1].rescinded(), before, "what cannot be done takes nothing back");
+    assert!(
+        matches!(bed.operate(0, reserve(&[reserved(5000)])), Err(Refusal::Conflict(why)) if why.contains("not available"))
+    );
+    assert_eq!(
+        bed.schedulers[0].rescinded() + bed.schedulers[1].rescinded(),
+        before,
+        "what cannot be done takes nothing back"
+    );
 }
 
 #[test]
@@ -228,23 +311,41 @@ fn a_plan_changes_nothing() {
     let mut bed = Bed::usual();
     let agent = bed.agent(0);
     let mut plan = |action| {
-        let ticket = bed.ask(OperatorCall::Claim { agent: agent.clone(), action, principal: None, plan: true });
-        bed.answers[&ticket].clone()
+        let request = bed.ask(OperatorCall::Claim {
+            agent: agent.clone(),
+            action,
+            principal: None,
+            plan: true,
+        });
+        bed.answers[&request].clone()
     };
     assert_eq!(plan(reserve(&[reserved(100)])), Ok(()));
     assert!(matches!(plan(reserve(&[reserved(5000)])), Err(Refusal::Conflict(_))));
-    assert!(matches!(plan(ClaimAction::Destroy(vec![volume("none", 1)])), Err(Refusal::Invalid(_))));
-    assert_eq!((bed.schedulers[0].rescinded(), bed.folded.pending.len(), bed.machines[0].inbox.len()), (0, 0, 0));
+    assert!(matches!(
+        plan(ClaimAction::Destroy(vec![volume("none", 1)])),
+        Err(Refusal::Invalid(_))
+    ));
+    assert_eq!(
+        (bed.schedulers[0].rescinded(), bed.folded.pending.len(), bed.machines[0].inbox.len()),
+        (0, 0, 0)
+    );
 }
 
 #[test]
 fn b88_nothing_is_promised_for_an_agent_that_is_not_here() {
     let mut bed = Bed::usual();
     bed.lose(0);
-    assert!(matches!(bed.operate(0, reserve(&[reserved(1)])), Err(Refusal::Conflict(why)) if why.contains("not connected")));
+    assert!(
+        matches!(bed.operate(0, reserve(&[reserved(1)])), Err(Refusal::Conflict(why)) if why.contains("not connected"))
+    );
     let none = holdfast_model::AgentId::made("none".to_owned());
-    let ticket = bed.ask(OperatorCall::Claim { agent: none, action: reserve(&[reserved(1)]), principal: None, plan: false });
-    assert!(matches!(bed.answers[&ticket], Err(Refusal::NotFound(_))));
+    let request = bed.ask(OperatorCall::Claim {
+        agent: none,
+        action: reserve(&[reserved(1)]),
+        principal: None,
+        plan: false,
+    });
+    assert!(matches!(bed.answers[&request], Err(Refusal::NotFound(_))));
 }
 
 #[test]
@@ -257,15 +358,19 @@ fn m11_a_volume_in_use_is_not_destroyed_and_afterwards_it_is() {
     bed.acknowledge_last(0);
     let destroy = || ClaimAction::Destroy(vec![volume("v", 100)]);
     let refused = bed.operate(0, destroy());
-    assert!(matches!(&refused, Err(Refusal::Invalid(it)) if it.why.contains("in use by task `t`")), "b40: {refused:?}");
+    assert!(
+        matches!(&refused, Err(Refusal::Invalid(it)) if it.why.contains("in use by task `t`")),
+        "b40: {refused:?}"
+    );
     bed.task_is(0, "t", TaskState::Finished);
     let agent = bed.agent(0);
-    let ticket = bed.ask(OperatorCall::Claim { agent, action: destroy(), principal: None, plan: false });
+    let request =
+        bed.ask(OperatorCall::Claim { agent, action: destroy(), principal: None, plan: false });
     bed.settle();
-    assert!(!bed.answers.contains_key(&ticket), "not before the bytes are in the trash");
+    assert!(!bed.answers.contains_key(&request), "not before the bytes are in the trash");
     bed.machines[0].empty_trash();
     bed.settle();
-    assert_eq!(bed.answers[&ticket], Ok(()));
+    assert_eq!(bed.answers[&request], Ok(()));
     bed.operate(0, ClaimAction::Unreserve(vec![reserved(100)])).unwrap();
     assert_eq!(bed.state(0).total, plenty());
 }
@@ -275,8 +380,15 @@ fn b26_an_operator_moves_a_reservation_in_one_step() {
     let mut bed = Bed::usual();
     bed.operate(0, reserve(&[reserved(100)])).unwrap();
     let target = disk(40).reserved(reservation("web"));
-    bed.operate(0, ClaimAction::Reserve { resources: vec![target.clone()], source: vec![reserved(40)] }).unwrap();
-    assert_eq!(bed.state(0).total, [amount("cpus", 8), amount("mem", 4096), disk(900), reserved(60), target].iter().collect());
+    bed.operate(
+        0,
+        ClaimAction::Reserve { resources: vec![target.clone()], source: vec![reserved(40)] },
+    )
+    .unwrap();
+    assert_eq!(
+        bed.state(0).total,
+        [amount("cpus", 8), amount("mem", 4096), disk(900), reserved(60), target].iter().collect()
+    );
 }
 
 #[test]
@@ -284,17 +396,27 @@ fn b27_an_operators_resources_are_nobodys_allocation() {
     let mut bed = Bed::usual();
     let refused = bed.operate(0, reserve(&[reserved(10).allocated_to(&role("db"))]));
     assert!(matches!(refused, Err(Refusal::Invalid(it)) if it.path.contains("allocation_info")));
-    let call =
-        OperatorCall::Claim { agent: bed.agent(0), action: reserve(&[reserved(10)]), principal: Some("ops".to_owned()), plan: false };
-    let ticket = bed.ask(call);
-    assert!(matches!(&bed.answers[&ticket], Err(Refusal::Invalid(it)) if it.path.contains("principal")), "b22");
+    let call = OperatorCall::Claim {
+        agent: bed.agent(0),
+        action: reserve(&[reserved(10)]),
+        principal: Some("ops".to_owned()),
+        plan: false,
+    };
+    let request = bed.ask(call);
+    assert!(
+        matches!(&bed.answers[&request], Err(Refusal::Invalid(it)) if it.path.contains("principal")),
+        "b22"
+    );
 }
 
 #[test]
 fn j11_an_operator_is_told_when_the_agent_could_not() {
     let mut bed = Bed::usual();
     bed.machines[0].fails = true;
-    assert_eq!(bed.operate(0, reserve(&[reserved(10)])), Err(Refusal::Conflict("the disk says no".to_owned())));
+    assert_eq!(
+        bed.operate(0, reserve(&[reserved(10)])),
+        Err(Refusal::Conflict("the disk says no".to_owned()))
+    );
     assert_eq!(bed.state(0).total, plenty());
 }
 
@@ -302,10 +424,17 @@ fn j11_an_operator_is_told_when_the_agent_could_not() {
 fn an_operators_order_that_was_lost_is_answered_when_the_agent_is_back() {
     let mut bed = Bed::usual();
     let agent = bed.agent(0);
-    let ticket = bed.ask(OperatorCall::Claim { agent, action: reserve(&[reserved(10)]), principal: None, plan: false });
+    let request = bed.ask(OperatorCall::Claim {
+        agent,
+        action: reserve(&[reserved(10)]),
+        principal: None,
+        plan: false,
+    });
     bed.connect(0); // A new link before the old one was known to be broken.
     bed.settle();
-    assert!(matches!(&bed.answers[&ticket], Err(Refusal::Conflict(why)) if why.contains("lost on its way")));
+    assert!(
+        matches!(&bed.answers[&request], Err(Refusal::Conflict(why)) if why.contains("lost on its way"))
+    );
     assert!(bed.folded.pending.is_empty() && bed.state(0).total == plenty());
 }
 
@@ -314,17 +443,21 @@ fn an_operator_ends_a_task() {
     let mut bed = Bed::usual();
     bed.run(0, 0, "t");
     let task = holdfast_model::TaskId::made("t".to_owned());
-    let ticket = bed.ask(OperatorCall::Kill(bed.id(0), task.clone()));
+    let request = bed.ask(OperatorCall::Kill(bed.id(0), task.clone()));
     bed.settle();
-    assert_eq!((bed.answers[&ticket].clone(), bed.schedulers[0].states("t").pop()), (Ok(()), Some(TaskState::Killed)));
-    let ticket = bed.ask(OperatorCall::Kill(bed.id(0), task));
-    assert!(matches!(bed.answers[&ticket], Err(Refusal::NotFound(_))));
+    assert_eq!(
+        (bed.answers[&request].clone(), bed.schedulers[0].states("t").pop()),
+        (Ok(()), Some(TaskState::Killed))
+    );
+    let request = bed.ask(OperatorCall::Kill(bed.id(0), task));
+    assert!(matches!(bed.answers[&request], Err(Refusal::NotFound(_))));
 }
 
 #[test]
 fn reserving_in_tenths_does_not_drift() {
     let mut bed = Bed::usual();
-    let tenth = holdfast_model::Resource::scalar("cpus", Scalar::thousandths(100)).reserved(reservation("db"));
+    let tenth = holdfast_model::Resource::scalar("cpus", Scalar::thousandths(100))
+        .reserved(reservation("db"));
     for _ in 0..10 {
         bed.operate(0, reserve(std::slice::from_ref(&tenth))).unwrap();
     }

@@ -6,7 +6,8 @@
 use std::collections::BTreeSet;
 
 use holdfast_model::{
-    Action, Call, ClaimAction, ClaimState, Filters, LinkId, Offer, Operation, Resource, Role, Scalar, TaskId, TaskInfo, TaskState, Term,
+    Action, Call, ClaimAction, ClaimState, Filters, LinkId, Offer, Operation, Resource, Role,
+    Scalar, TaskId, TaskInfo, TaskState, Term,
 };
 use proptest::prelude::*;
 use proptest::sample::{select, Index};
@@ -82,7 +83,12 @@ fn recipe() -> impl Strategy<Value = Recipe> {
 pub(super) fn step() -> impl Strategy<Value = Step> {
     let machine = || 0..MACHINES;
     let scheduler = || 0..SCHEDULERS;
-    let state = select(vec![TaskState::Starting, TaskState::Running, TaskState::Finished, TaskState::Failed]);
+    let state = select(vec![
+        TaskState::Starting,
+        TaskState::Running,
+        TaskState::Finished,
+        TaskState::Failed,
+    ]);
     let agents = prop_oneof![
         2 => machine().prop_map(Step::Connect),
         1 => machine().prop_map(Step::LoseAgent),
@@ -139,20 +145,27 @@ fn claim_action(bed: &Bed, machine: usize, recipe: &Recipe) -> Option<ClaimActio
     let claims = claims_of(bed, machine);
     Some(match recipe {
         Recipe::Reserve(mb, false) => reserve(&[reserved(*mb)]),
-        Recipe::Reserve(mb, true) => reserve(&[amount("cpus", mb % 3 + 1).reserved(reservation("db"))]),
+        Recipe::Reserve(mb, true) => {
+            reserve(&[amount("cpus", mb % 3 + 1).reserved(reservation("db"))])
+        }
         Recipe::Create(name, mb) => ClaimAction::Create(vec![volume(&format!("v{name}"), *mb)]),
         Recipe::Destroy(index) => {
-            let volumes: Vec<Resource> = claims.into_iter().filter(|it| it.identity.persistence.is_some()).collect();
+            let volumes: Vec<Resource> =
+                claims.into_iter().filter(|it| it.identity.persistence.is_some()).collect();
             ClaimAction::Destroy(vec![pick(&volumes, index)?.clone()])
         }
         Recipe::Unreserve(index) => {
-            let list: Vec<Resource> = claims.into_iter().filter(|it| it.identity.persistence.is_none()).collect();
+            let list: Vec<Resource> =
+                claims.into_iter().filter(|it| it.identity.persistence.is_none()).collect();
             ClaimAction::Unreserve(vec![pick(&list, index)?.clone()])
         }
         Recipe::Rubbish(0) => reserve(&[]),
         Recipe::Rubbish(1) => ClaimAction::Destroy(vec![disk(1)]),
         Recipe::Rubbish(_) => ClaimAction::Unreserve(vec![reserved(1_000_000)]),
-        Recipe::Launch(..) | Recipe::LaunchOnVolume(..) | Recipe::Keep(..) | Recipe::Replace(..) => return None,
+        Recipe::Launch(..)
+        | Recipe::LaunchOnVolume(..)
+        | Recipe::Keep(..)
+        | Recipe::Replace(..) => return None,
     })
 }
 
@@ -163,7 +176,13 @@ fn moved(it: &Resource, to: &Role) -> Resource {
     moved
 }
 
-fn operations(bed: &Bed, machine: usize, offer: &Offer, number: usize, recipe: &Recipe) -> Vec<Operation> {
+fn operations(
+    bed: &Bed,
+    machine: usize,
+    offer: &Offer,
+    number: usize,
+    recipe: &Recipe,
+) -> Vec<Operation> {
     let (agent, to) = (&offer.agent, &offer.role);
     if let Some(action) = claim_action(bed, machine, recipe) {
         let makes = matches!(recipe, Recipe::Reserve(..) | Recipe::Create(..));
@@ -171,19 +190,32 @@ fn operations(bed: &Bed, machine: usize, offer: &Offer, number: usize, recipe: &
         let id = (!number.is_multiple_of(3)).then(|| format!("op{}", number % 7));
         return vec![Operation { id, action: Action::Claim(action) }];
     }
-    let volumes = || claims_of(bed, machine).into_iter().filter(|it| it.identity.persistence.is_some()).collect::<Vec<Resource>>();
+    let volumes = || {
+        claims_of(bed, machine)
+            .into_iter()
+            .filter(|it| it.identity.persistence.is_some())
+            .collect::<Vec<Resource>>()
+    };
     match recipe {
         Recipe::Launch(name, custom) => {
             let it = task(&format!("t{name}"), agent, &[amount("cpus", 1), amount("mem", 64)]);
-            vec![launch(&[if *custom { TaskInfo { executor: Some(executor("e")), command: None, ..it } } else { it }])]
+            vec![launch(&[if *custom {
+                TaskInfo { executor: Some(executor("e")), command: None, ..it }
+            } else {
+                it
+            }])]
         }
         Recipe::LaunchOnVolume(name, index) => {
             let volume = pick(&volumes(), index).cloned();
-            volume.map(|it| launch(&[task(&format!("t{name}"), agent, &[amount("cpus", 1), it])])).into_iter().collect()
+            volume
+                .map(|it| launch(&[task(&format!("t{name}"), agent, &[amount("cpus", 1), it])]))
+                .into_iter()
+                .collect()
         }
         Recipe::Keep(name, mb) => {
             let volume = moved(&volume(&format!("v{name}"), *mb), to);
-            let create = named(&format!("create{number}"), ClaimAction::Create(vec![volume.clone()]));
+            let create =
+                named(&format!("create{number}"), ClaimAction::Create(vec![volume.clone()]));
             vec![
                 unnamed(reserve(&[volume.without_volume()])),
                 create,
@@ -221,8 +253,12 @@ pub(super) fn go(bed: &mut Bed, number: usize, step: Step) {
         Step::Connect(m) => bed.connect(m),
         Step::LoseAgent(m) => bed.lose(m),
         Step::LateLost(index) => {
-            let used: BTreeSet<Option<LinkId>> =
-                bed.machines.iter().map(|it| it.link).chain(bed.schedulers.iter().map(|it| it.link)).collect();
+            let used: BTreeSet<Option<LinkId>> = bed
+                .machines
+                .iter()
+                .map(|it| it.link)
+                .chain(bed.schedulers.iter().map(|it| it.link))
+                .collect();
             let link = LinkId(index.index(bed.links as usize + 1) as u64);
             if !used.contains(&Some(link)) {
                 bed.input(Input::AgentLost(link));
@@ -240,7 +276,12 @@ pub(super) fn go(bed: &mut Bed, number: usize, step: Step) {
         Step::Retell(m) => {
             let it = &mut bed.machines[m];
             it.tasks.keys().cloned().collect::<Vec<_>>().iter().for_each(|key| it.forward(key));
-            it.operations.keys().copied().collect::<Vec<_>>().into_iter().for_each(|uuid| it.tell_operation(uuid));
+            it.operations
+                .keys()
+                .copied()
+                .collect::<Vec<_>>()
+                .into_iter()
+                .for_each(|uuid| it.tell_operation(uuid));
         }
         Step::Task(m, index, state) => {
             let keys: Vec<_> = bed.machines[m].tasks.keys().cloned().collect();
@@ -249,7 +290,12 @@ pub(super) fn go(bed: &mut Bed, number: usize, step: Step) {
             }
         }
         Step::ExecutorEnds(m, index) => {
-            let keys: Vec<_> = bed.machines[m].executors.iter().filter(|(_, it)| !it.command).map(|(key, _)| key.clone()).collect();
+            let keys: Vec<_> = bed.machines[m]
+                .executors
+                .iter()
+                .filter(|(_, it)| !it.command)
+                .map(|(key, _)| key.clone())
+                .collect();
             if let Some((framework, executor)) = pick(&keys, &index) {
                 bed.machines[m].executor_ends(framework, executor);
             }
@@ -265,7 +311,8 @@ pub(super) fn go(bed: &mut Bed, number: usize, step: Step) {
             bed.machines[m].introduce();
         }
         Step::Resize(m, mb) => {
-            bed.machines[m].configured = [amount("cpus", 8), amount("mem", 4096), disk(mb)].iter().collect();
+            bed.machines[m].configured =
+                [amount("cpus", 8), amount("mem", 4096), disk(mb)].iter().collect();
             bed.machines[m].introduce();
         }
         others => go_on(bed, number, others),
@@ -286,9 +333,15 @@ fn go_on(bed: &mut Bed, number: usize, step: Step) {
         Step::Decline(s, index, refuse_ms) => {
             let offers = bed.offers(s);
             let Some(offer) = pick(&offers, &index) else { return };
-            bed.call(s, Call::Decline { offers: vec![offer.id.clone()], filters: Filters { refuse_ms } });
+            bed.call(
+                s,
+                Call::Decline { offers: vec![offer.id.clone()], filters: Filters { refuse_ms } },
+            );
         }
-        Step::Offers(s, wants) => bed.call(s, if wants { Call::Revive(BTreeSet::new()) } else { Call::Suppress(BTreeSet::new()) }),
+        Step::Offers(s, wants) => bed.call(
+            s,
+            if wants { Call::Revive(BTreeSet::new()) } else { Call::Suppress(BTreeSet::new()) },
+        ),
         Step::Kill(s, index) => {
             let task = TaskId::made(format!("t{}", index.index(6)));
             bed.call(s, Call::Kill { task, agent: None, grace_ms: None });
@@ -303,8 +356,12 @@ fn go_on(bed: &mut Bed, number: usize, step: Step) {
         }
         Step::Roles(s, more) => {
             let mut changed = bed.schedulers[s].info.clone();
-            changed.roles = if more { vec![role("db"), role("web"), role("ops")] } else { vec![role("web")] };
-            bed.call(s, Call::UpdateFramework { info: Box::new(changed), suppressed: BTreeSet::new() });
+            changed.roles =
+                if more { vec![role("db"), role("web"), role("ops")] } else { vec![role("web")] };
+            bed.call(
+                s,
+                Call::UpdateFramework { info: Box::new(changed), suppressed: BTreeSet::new() },
+            );
         }
         Step::Teardown(s, by_operator) => {
             let Some(id) = bed.schedulers[s].info.id.clone() else { return };
@@ -345,18 +402,29 @@ fn acknowledge(bed: &mut Bed, scheduler: usize) {
 fn acknowledge_outcomes(bed: &mut Bed, scheduler: usize) {
     for status in bed.schedulers[scheduler].outcomes().into_iter().rev().take(10) {
         let (Some(operation), Some(uuid)) = (status.id, status.uuid) else { continue };
-        bed.call(scheduler, Call::AcknowledgeOperation { agent: status.agent, operation, status: uuid });
+        bed.call(
+            scheduler,
+            Call::AcknowledgeOperation { agent: status.agent, operation, status: uuid },
+        );
     }
 }
 
 fn accept(bed: &mut Bed, number: usize, index: &Index, recipes: &[Recipe]) {
-    let held = (0..SCHEDULERS).flat_map(|it| bed.offers(it).into_iter().map(move |offer| (it, offer)));
+    let held =
+        (0..SCHEDULERS).flat_map(|it| bed.offers(it).into_iter().map(move |offer| (it, offer)));
     let held: Vec<_> = held.collect();
     let Some((scheduler, offer)) = pick(&held, index).cloned() else { return };
-    let Some(machine) = bed.machines.iter().position(|it| it.agent.as_ref() == Some(&offer.agent)) else { return };
+    let Some(machine) = bed.machines.iter().position(|it| it.agent.as_ref() == Some(&offer.agent))
+    else {
+        return;
+    };
     let list = recipes.iter().enumerate();
-    let operations = list.flat_map(|(at, it)| operations(bed, machine, &offer, number + at, it)).collect();
-    bed.call(scheduler, Call::Accept { offers: vec![offer.id.clone()], operations, filters: no_filter() });
+    let operations =
+        list.flat_map(|(at, it)| operations(bed, machine, &offer, number + at, it)).collect();
+    bed.call(
+        scheduler,
+        Call::Accept { offers: vec![offer.id.clone()], operations, filters: no_filter() },
+    );
 }
 
 /// The storm is over: a new leader, all come back, everything under way ends, everything is acknowledged.
@@ -377,24 +445,45 @@ fn calm(bed: &mut Bed) {
 
 /// What a leader believes after the calm is what is.
 fn check_beliefs(bed: &Bed) {
-    assert!(bed.master.operations().is_empty(), "nothing is under way: {:?}", bed.master.operations());
+    assert!(
+        bed.master.operations().is_empty(),
+        "nothing is under way: {:?}",
+        bed.master.operations()
+    );
     for machine in &bed.machines {
         let id = machine.agent.as_ref().expect("it is registered");
         let state = &bed.master.agents()[id];
         assert_eq!(state.health, AgentHealth::Well);
         let claims: Vec<_> = bed.master.ledger().claims_of(id).cloned().collect();
-        assert_eq!(claims, machine.claims.values().cloned().collect::<Vec<_>>(), "each claim is known as it is");
+        assert_eq!(
+            claims,
+            machine.claims.values().cloned().collect::<Vec<_>>(),
+            "each claim is known as it is"
+        );
         assert!(claims.iter().all(|it| it.state == ClaimState::Ready) && state.withheld.is_empty());
         assert_eq!(state.total, machine.total());
-        let live: BTreeSet<_> = machine.tasks.values().filter(|it| !it.state.is_terminal()).map(|it| it.key()).collect();
-        let known: BTreeSet<_> = state.tasks.iter().filter(|it| !bed.master.tasks()[*it].state.is_terminal()).cloned().collect();
+        let live: BTreeSet<_> = machine
+            .tasks
+            .values()
+            .filter(|it| !it.state.is_terminal())
+            .map(|it| it.key())
+            .collect();
+        let known: BTreeSet<_> = state
+            .tasks
+            .iter()
+            .filter(|it| !bed.master.tasks()[*it].state.is_terminal())
+            .cloned()
+            .collect();
         assert_eq!(live, known, "each task is known where it is");
         assert!(state.strays.is_empty());
     }
     for scheduler in &bed.schedulers {
         let id = scheduler.info.id.as_ref().expect("it is subscribed");
         let removed = bed.master.ledger().frameworks[id].removed;
-        assert!(removed != bed.master.frameworks().get(id).is_some_and(|it| it.link.is_some()), "who was not removed is here");
+        assert!(
+            removed != bed.master.frameworks().get(id).is_some_and(|it| it.link.is_some()),
+            "who was not removed is here"
+        );
     }
 }
 

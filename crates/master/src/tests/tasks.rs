@@ -1,6 +1,9 @@
 //! Tasks: their statuses pass through in order, are acknowledged, reconciled and forgotten.
 
-use holdfast_model::{AgentId, Call, Event, ExecutorId, Order, Reason, Scalar, StatusUuid, TaskId, TaskState, ToMaster};
+use holdfast_model::{
+    AgentId, Call, Event, ExecutorId, Order, Reason, Scalar, StatusUuid, TaskId, TaskState,
+    ToMaster,
+};
 use uuid::Uuid;
 
 use super::bed::*;
@@ -22,13 +25,21 @@ fn e53_resources_are_free_as_soon_as_the_agent_knows_the_end() {
     bed.task_will_be(0, "t", TaskState::Killing);
     bed.task_will_be(0, "t", TaskState::Finished);
     bed.settle();
-    assert_eq!(bed.schedulers[0].states("t"), [TaskState::Running, TaskState::Killing], "one at a time");
+    assert_eq!(
+        bed.schedulers[0].states("t"),
+        [TaskState::Running, TaskState::Killing],
+        "one at a time"
+    );
     assert_eq!(bed.offered(0).quantity("cpus"), Scalar::whole(7));
     let key = (bed.id(0), id("t"));
     bed.machines[0].forward(&key);
     bed.settle();
     assert_eq!(bed.schedulers[0].states("t").last(), Some(&TaskState::Killing));
-    assert_eq!(bed.offered(0).quantity("cpus"), Scalar::whole(8), "the status told again says that the task has ended since");
+    assert_eq!(
+        bed.offered(0).quantity("cpus"),
+        Scalar::whole(8),
+        "the status told again says that the task has ended since"
+    );
 }
 
 #[test]
@@ -43,7 +54,10 @@ fn d34_the_end_is_forgotten_when_it_is_acknowledged_and_not_before() {
     assert_eq!((bed.master.tasks().len(), bed.machines[0].tasks.len()), (1, 1), "e54");
     bed.acknowledge_last(0);
     assert_eq!((bed.master.tasks().len(), bed.machines[0].tasks.len()), (0, 0));
-    assert_eq!(bed.master.completed_tasks().map(|it| it.state).collect::<Vec<_>>(), [TaskState::Finished]);
+    assert_eq!(
+        bed.master.completed_tasks().map(|it| it.state).collect::<Vec<_>>(),
+        [TaskState::Finished]
+    );
 }
 
 #[test]
@@ -51,7 +65,10 @@ fn d34_acknowledgements_for_agents_that_do_not_exist_do_nothing() {
     let mut bed = Bed::usual();
     bed.run(0, 0, "t");
     let agent = AgentId::made("none".to_owned());
-    bed.call(0, Call::Acknowledge { agent: agent.clone(), task: id("t"), status: StatusUuid(Uuid::nil()) });
+    bed.call(
+        0,
+        Call::Acknowledge { agent: agent.clone(), task: id("t"), status: StatusUuid(Uuid::nil()) },
+    );
     bed.call(0, Call::Shutdown(ExecutorId::made("e".to_owned()), agent.clone()));
     bed.call(0, Call::Message(agent, ExecutorId::made("e".to_owned()), vec![1]));
     assert_eq!(bed.master.tasks().len(), 1);
@@ -77,7 +94,10 @@ fn d33_messages_pass_both_ways() {
     assert_eq!(bed.machines[0].obeyed.last(), Some(&order));
     let framework = bed.id(0);
     bed.say(0, ToMaster::ExecutorMessage(framework, executor.clone(), vec![3]));
-    assert_eq!(bed.schedulers[0].events.last(), Some(&Event::Message(bed.agent(0), executor, vec![3])));
+    assert_eq!(
+        bed.schedulers[0].events.last(),
+        Some(&Event::Message(bed.agent(0), executor, vec![3]))
+    );
 }
 
 #[test]
@@ -93,7 +113,9 @@ fn f35_implicit_reconciliation_tells_of_all_that_live() {
     let answers = bed.schedulers[0].statuses();
     let states: Vec<_> = answers.iter().map(|it| (it.task.as_str(), it.state)).collect();
     assert_eq!(states, [("new", TaskState::Staging), ("runs", TaskState::Running)]);
-    assert!(answers.iter().all(|it| it.uuid.is_none() && it.reason == Some(Reason::Reconciliation as i32) && it.agent.is_some()));
+    assert!(answers.iter().all(|it| it.uuid.is_none()
+        && it.reason == Some(Reason::Reconciliation as i32)
+        && it.agent.is_some()));
 }
 
 #[test]
@@ -106,7 +128,11 @@ fn f36_explicit_reconciliation_tells_the_status_that_is_on_its_way() {
     assert_eq!(reconcile(&mut bed, "t", None), Some(TaskState::Starting));
     bed.connect(0);
     bed.settle();
-    assert_eq!(reconcile(&mut bed, "t", None), Some(TaskState::Starting), "also after the agent has told everything again");
+    assert_eq!(
+        reconcile(&mut bed, "t", None),
+        Some(TaskState::Starting),
+        "also after the agent has told everything again"
+    );
     bed.acknowledge_last_named(0);
     assert_eq!(reconcile(&mut bed, "t", None), Some(TaskState::Running));
 }
@@ -125,12 +151,18 @@ fn f36_unknown_tasks_are_answered_by_how_their_agent_is() {
     let agent = bed.agent(0);
     assert_eq!(reconcile(&mut bed, "x", Some(agent.clone())), Some(TaskState::Gone));
     assert_eq!(reconcile(&mut bed, "x", None), Some(TaskState::Unknown));
-    assert_eq!(reconcile(&mut bed, "x", Some(AgentId::made("none".to_owned()))), Some(TaskState::Unknown));
+    assert_eq!(
+        reconcile(&mut bed, "x", Some(AgentId::made("none".to_owned()))),
+        Some(TaskState::Unknown)
+    );
     bed.lose(0);
     assert_eq!(reconcile(&mut bed, "x", Some(agent.clone())), None, "it may still say");
     bed.pass_ms(75_000);
     assert_eq!(reconcile(&mut bed, "x", Some(agent)), Some(TaskState::Unreachable));
-    assert_eq!(bed.schedulers[0].statuses().pop().unwrap().unreachable.map(|it| it.0), Some(bed.now));
+    assert_eq!(
+        bed.schedulers[0].statuses().pop().unwrap().unreachable.map(|it| it.0),
+        Some(bed.now)
+    );
 }
 
 #[test]
@@ -166,14 +198,21 @@ fn a_task_that_its_agent_does_not_know_any_more_is_over() {
 fn an_executor_that_ends_with_tasks_unaccounted_for_is_asked_about() {
     let mut bed = Bed::usual();
     let agent = bed.agent(0);
-    let with = holdfast_model::TaskInfo { executor: Some(executor("e")), command: None, ..task("t", &agent, &[amount("cpus", 1)]) };
+    let with = holdfast_model::TaskInfo {
+        executor: Some(executor("e")),
+        command: None,
+        ..task("t", &agent, &[amount("cpus", 1)])
+    };
     bed.accept(0, vec![launch(&[with])]);
     bed.task_is(0, "t", TaskState::Running); // Not acknowledged: its end will wait behind this.
     let framework = bed.id(0);
     bed.machines[0].executor_ends(&framework, &ExecutorId::made("e".to_owned()));
     bed.settle();
     assert!(bed.machines[0].obeyed.iter().any(|it| matches!(it, Order::Resync)));
-    assert_eq!(bed.master.tasks().values().map(|it| it.state).collect::<Vec<_>>(), [TaskState::Failed]);
+    assert_eq!(
+        bed.master.tasks().values().map(|it| it.state).collect::<Vec<_>>(),
+        [TaskState::Failed]
+    );
     bed.pass_ms(100);
     assert_eq!(bed.offered(0), plenty());
 }

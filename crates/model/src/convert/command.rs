@@ -15,10 +15,14 @@ use crate::validate::Invalid;
 ///
 /// # Errors
 /// [`Invalid`] naming the field: a variable without name or value, or something with a zero byte in it.
-pub fn from_proto(mut wire: v1::CommandInfo) -> Result<(CommandInfo, Option<v1::CommandInfo>), Invalid> {
+pub fn from_proto(
+    mut wire: v1::CommandInfo,
+) -> Result<(CommandInfo, Option<v1::CommandInfo>), Invalid> {
     let variables = wire.environment.take().map(|it| it.variables).unwrap_or_default();
-    let variables = each("environment.variables", variables, |it| check_variable(&it).map(|()| it))?;
-    let (secret, plain): (Vec<Variable>, Vec<Variable>) = variables.into_iter().partition(|it| it.secret.is_some());
+    let variables =
+        each("environment.variables", variables, |it| check_variable(&it).map(|()| it))?;
+    let (secret, plain): (Vec<Variable>, Vec<Variable>) =
+        variables.into_iter().partition(|it| it.secret.is_some());
     let command = CommandInfo {
         shell: wire.shell.take().unwrap_or(true),
         value: wire.value.take(),
@@ -38,7 +42,13 @@ pub fn from_proto(mut wire: v1::CommandInfo) -> Result<(CommandInfo, Option<v1::
 /// Writes a command into what was left of it, or into the whole that it came from.
 pub fn to_proto(command: &CommandInfo, rest: Option<v1::CommandInfo>) -> v1::CommandInfo {
     let mut wire = rest.unwrap_or_default();
-    let secret = wire.environment.take().map(|it| it.variables).unwrap_or_default().into_iter().filter(|it| it.secret.is_some());
+    let secret = wire
+        .environment
+        .take()
+        .map(|it| it.variables)
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|it| it.secret.is_some());
     let plain = command.environment.iter().map(|(name, value)| Variable {
         name: name.clone(),
         value: Some(value.clone()),
@@ -56,21 +66,40 @@ pub fn to_proto(command: &CommandInfo, rest: Option<v1::CommandInfo>) -> v1::Com
 
 fn check_variable(variable: &Variable) -> Result<(), Invalid> {
     if variable.name.is_empty() || variable.name.contains(['=', '\0']) {
-        return Err(Invalid::new("name", format!("`{}` cannot name a variable", variable.name.escape_debug())));
+        return Err(Invalid::new(
+            "name",
+            format!("`{}` cannot name a variable", variable.name.escape_debug()),
+        ));
     }
-    match (Type::try_from(variable.r#type.unwrap_or(Type::Value.into())), &variable.value, &variable.secret) {
-        (Ok(Type::Value), Some(value), None) if value.contains('\0') => Err(Invalid::new("value", "contains a zero byte")),
+    match (
+        Type::try_from(variable.r#type.unwrap_or(Type::Value.into())),
+        &variable.value,
+        &variable.secret,
+    ) {
+        (Ok(Type::Value), Some(value), None) if value.contains('\0') => {
+            Err(Invalid::new("value", "contains a zero byte"))
+        }
         (Ok(Type::Value), Some(_), None) | (Ok(Type::Secret), None, Some(_)) => Ok(()),
-        (Ok(Type::Value), None, _) => Err(Invalid::new("value", "is missing; a variable of type VALUE needs it")),
-        (Ok(Type::Secret), _, None) => Err(Invalid::new("secret", "is missing; a variable of type SECRET needs it")),
-        (Ok(Type::Value), ..) => Err(Invalid::new("secret", "must be absent from a variable of type VALUE")),
-        (Ok(Type::Secret), ..) => Err(Invalid::new("value", "must be absent from a variable of type SECRET")),
+        (Ok(Type::Value), None, _) => {
+            Err(Invalid::new("value", "is missing; a variable of type VALUE needs it"))
+        }
+        (Ok(Type::Secret), _, None) => {
+            Err(Invalid::new("secret", "is missing; a variable of type SECRET needs it"))
+        }
+        (Ok(Type::Value), ..) => {
+            Err(Invalid::new("secret", "must be absent from a variable of type VALUE"))
+        }
+        (Ok(Type::Secret), ..) => {
+            Err(Invalid::new("value", "must be absent from a variable of type SECRET"))
+        }
         _ => Err(Invalid::new("type", "a variable is a VALUE or a SECRET")),
     }
 }
 
 fn check_text(command: &CommandInfo) -> Result<(), Invalid> {
-    let refuse = |field: String| Err(Invalid::new(field, "contains a zero byte, which no process can be given"));
+    let refuse = |field: String| {
+        Err(Invalid::new(field, "contains a zero byte, which no process can be given"))
+    };
     if command.value.as_ref().is_some_and(|it| it.contains('\0')) {
         return refuse("value".to_owned());
     }
@@ -103,17 +132,28 @@ mod tests {
     use holdfast_proto::mesos::v1::{command_info::Uri, secret, Secret};
 
     fn variable(name: &str, kind: Option<Type>, value: Option<&str>, secret: bool) -> Variable {
-        let secret = secret.then(|| Secret { r#type: Some(secret::Type::Reference.into()), ..Secret::default() });
-        Variable { name: name.to_owned(), r#type: kind.map(Into::into), value: value.map(str::to_owned), secret }
+        let secret = secret
+            .then(|| Secret { r#type: Some(secret::Type::Reference.into()), ..Secret::default() });
+        Variable {
+            name: name.to_owned(),
+            r#type: kind.map(Into::into),
+            value: value.map(str::to_owned),
+            secret,
+        }
     }
 
     fn with(variable: Variable) -> v1::CommandInfo {
-        v1::CommandInfo { environment: Some(v1::Environment { variables: vec![variable] }), ..v1::CommandInfo::default() }
+        v1::CommandInfo {
+            environment: Some(v1::Environment { variables: vec![variable] }),
+            ..v1::CommandInfo::default()
+        }
     }
 
     #[test]
     fn a_line_is_for_the_shell_unless_it_says_otherwise() {
-        let (command, rest) = from_proto(v1::CommandInfo { value: Some("ls".to_owned()), ..Default::default() }).unwrap();
+        let (command, rest) =
+            from_proto(v1::CommandInfo { value: Some("ls".to_owned()), ..Default::default() })
+                .unwrap();
         assert!(command.shell && command.value.as_deref() == Some("ls"));
         assert_eq!(rest, None);
     }
@@ -133,7 +173,10 @@ mod tests {
             let refused = from_proto(with(bad.clone())).unwrap_err();
             assert_eq!(refused.path, format!("environment.variables[0].{field}"), "{bad:?}");
         }
-        let bad = v1::CommandInfo { arguments: vec!["a".to_owned(), "\0".to_owned()], ..Default::default() };
+        let bad = v1::CommandInfo {
+            arguments: vec!["a".to_owned(), "\0".to_owned()],
+            ..Default::default()
+        };
         assert_eq!(from_proto(bad).unwrap_err().path, "arguments[1]");
     }
 

@@ -35,8 +35,15 @@ impl<T> Place<T> for Result<T, Invalid> {
 }
 
 /// Reads each member of a list.
-pub(crate) fn each<A, B>(field: &str, list: Vec<A>, read: impl Fn(A) -> Result<B, Invalid>) -> Result<Vec<B>, Invalid> {
-    list.into_iter().enumerate().map(|(index, it)| read(it).under(format_args!("{field}[{index}]"))).collect()
+pub(crate) fn each<A, B>(
+    field: &str,
+    list: Vec<A>,
+    read: impl Fn(A) -> Result<B, Invalid>,
+) -> Result<Vec<B>, Invalid> {
+    list.into_iter()
+        .enumerate()
+        .map(|(index, it)| read(it).under(format_args!("{field}[{index}]")))
+        .collect()
 }
 
 /// What must be there.
@@ -46,7 +53,9 @@ pub(crate) fn needed<T>(field: &str, given: Option<T>) -> Result<T, Invalid> {
 
 /// The part of a call or operation that its type asks for.
 pub(crate) fn part<T>(kind: &str, field: &str, given: Option<T>) -> Result<T, Invalid> {
-    given.ok_or_else(|| Invalid::new(field, format!("is missing; a message of type {kind} needs it")))
+    given.ok_or_else(|| {
+        Invalid::new(field, format!("is missing; a message of type {kind} needs it"))
+    })
 }
 
 /// proto3 texts: the empty one is none.
@@ -55,7 +64,11 @@ pub(crate) fn some_text(text: String) -> Option<String> {
 }
 
 /// As [`some_text`], read further.
-pub(crate) fn some<T>(field: &str, text: &str, parse: impl Fn(&str) -> Result<T, Invalid>) -> Result<Option<T>, Invalid> {
+pub(crate) fn some<T>(
+    field: &str,
+    text: &str,
+    parse: impl Fn(&str) -> Result<T, Invalid>,
+) -> Result<Option<T>, Invalid> {
     match text {
         "" => Ok(None),
         text => parse(text).at(field).map(Some),
@@ -96,7 +109,9 @@ pub(crate) fn some_framework(id: Option<v1::FrameworkId>) -> Result<Option<Frame
 
 /// Reads the 16 bytes of a uuid.
 pub(crate) fn uuid_bytes(field: &str, bytes: &[u8]) -> Result<Uuid, Invalid> {
-    Uuid::from_slice(bytes).map_err(|_| Invalid::new(field, format!("{} bytes are no uuid; send its 16 bytes", bytes.len())))
+    Uuid::from_slice(bytes).map_err(|_| {
+        Invalid::new(field, format!("{} bytes are no uuid; send its 16 bytes", bytes.len()))
+    })
 }
 
 /// Reads labels.
@@ -106,7 +121,10 @@ pub(crate) fn labels(labels: Option<v1::Labels>) -> Labels {
 
 /// Writes labels; none when there are none.
 pub(crate) fn labels_out(labels: &Labels) -> Option<v1::Labels> {
-    let list: Vec<v1::Label> = labels.iter().map(|(key, value)| v1::Label { key: key.clone(), value: value.clone() }).collect();
+    let list: Vec<v1::Label> = labels
+        .iter()
+        .map(|(key, value)| v1::Label { key: key.clone(), value: value.clone() })
+        .collect();
     Some(v1::Labels { labels: list }).filter(|it| !it.labels.is_empty())
 }
 
@@ -115,13 +133,18 @@ pub(crate) fn span_ms(field: &str, span: Option<v1::DurationInfo>) -> Result<Opt
     let Some(span) = span else { return Ok(None) };
     match u64::try_from(span.nanoseconds) {
         Ok(nanos) => Ok(Some(nanos.div_ceil(NANOS_PER_MS as u64))),
-        Err(_) => Err(Invalid::new(format!("{field}.nanoseconds"), format!("{} is negative; give 0 or more", span.nanoseconds))),
+        Err(_) => Err(Invalid::new(
+            format!("{field}.nanoseconds"),
+            format!("{} is negative; give 0 or more", span.nanoseconds),
+        )),
     }
 }
 
 /// Writes a span.
 pub(crate) fn span_out(ms: u64) -> v1::DurationInfo {
-    v1::DurationInfo { nanoseconds: i64::try_from(ms).unwrap_or(i64::MAX).saturating_mul(NANOS_PER_MS) }
+    v1::DurationInfo {
+        nanoseconds: i64::try_from(ms).unwrap_or(i64::MAX).saturating_mul(NANOS_PER_MS),
+    }
 }
 
 /// Reads a kill policy.
@@ -140,7 +163,10 @@ pub(crate) fn time(field: &str, seconds: Option<f64>) -> Result<Instant, Invalid
     if (0.0..=TIME_MS_MAX).contains(&ms) {
         Ok(Instant(ms as u64))
     } else {
-        Err(Invalid::new(field, format!("{} is no time; give seconds since 1970", seconds.unwrap_or(0.0))))
+        Err(Invalid::new(
+            field,
+            format!("{} is no time; give seconds since 1970", seconds.unwrap_or(0.0)),
+        ))
     }
 }
 
@@ -154,13 +180,18 @@ pub(crate) fn nanos(field: &str, time: Option<v1::TimeInfo>) -> Result<Option<In
     let Some(time) = time else { return Ok(None) };
     match u64::try_from(time.nanoseconds) {
         Ok(nanos) => Ok(Some(Instant(nanos / NANOS_PER_MS as u64))),
-        Err(_) => Err(Invalid::new(format!("{field}.nanoseconds"), format!("{} is before 1970", time.nanoseconds))),
+        Err(_) => Err(Invalid::new(
+            format!("{field}.nanoseconds"),
+            format!("{} is before 1970", time.nanoseconds),
+        )),
     }
 }
 
 /// Writes a time in nanoseconds since 1970.
 pub(crate) fn nanos_out(at: Instant) -> v1::TimeInfo {
-    v1::TimeInfo { nanoseconds: i64::try_from(at.0).unwrap_or(i64::MAX).saturating_mul(NANOS_PER_MS) }
+    v1::TimeInfo {
+        nanoseconds: i64::try_from(at.0).unwrap_or(i64::MAX).saturating_mul(NANOS_PER_MS),
+    }
 }
 
 #[cfg(test)]
@@ -184,7 +215,10 @@ mod tests {
         }
         assert_eq!(time("timestamp", Some(1.5)), Ok(Instant(1500)));
         assert_eq!(time("timestamp", None), Ok(Instant(0)));
-        assert_eq!(nanos("t", Some(v1::TimeInfo { nanoseconds: -1 })).unwrap_err().path, "t.nanoseconds");
+        assert_eq!(
+            nanos("t", Some(v1::TimeInfo { nanoseconds: -1 })).unwrap_err().path,
+            "t.nanoseconds"
+        );
     }
 
     #[test]

@@ -46,14 +46,14 @@ pub fn from_proto(mut wire: v1::FrameworkInfo) -> Result<FrameworkInfo, Invalid>
         principal: wire.principal.take(),
         hostname: wire.hostname.take(),
         capabilities,
-        carried: rest::pack(&wire),
+        payload: rest::pack(&wire),
     })
 }
 
 /// Writes a framework's description, whole.
 #[allow(deprecated, reason = "`role` is what frameworks with one role use")]
 pub fn to_proto(info: &FrameworkInfo) -> v1::FrameworkInfo {
-    let mut wire: v1::FrameworkInfo = rest::unpack(&info.carried);
+    let mut wire: v1::FrameworkInfo = rest::unpack(&info.payload);
     wire.id = info.id.as_ref().map(framework_id_out);
     wire.name.clone_from(&info.name);
     wire.user.clone_from(&info.user);
@@ -75,12 +75,18 @@ pub fn to_proto(info: &FrameworkInfo) -> v1::FrameworkInfo {
 fn roles(multi: bool, role: Option<String>, roles: Vec<String>) -> Result<Vec<Role>, Invalid> {
     if !multi {
         if !roles.is_empty() {
-            return Err(Invalid::new("roles", "is for frameworks with the capability MULTI_ROLE; add it, or use `role`"));
+            return Err(Invalid::new(
+                "roles",
+                "is for frameworks with the capability MULTI_ROLE; add it, or use `role`",
+            ));
         }
         return Ok(vec![Role::parse(role.as_deref().unwrap_or("*")).at("role")?]);
     }
     if role.is_some() {
-        return Err(Invalid::new("role", "is for frameworks without the capability MULTI_ROLE; use `roles`"));
+        return Err(Invalid::new(
+            "role",
+            "is for frameworks without the capability MULTI_ROLE; use `roles`",
+        ));
     }
     if roles.is_empty() {
         return Err(Invalid::new("roles", "is empty; name at least one role"));
@@ -99,19 +105,29 @@ fn roles(multi: bool, role: Option<String>, roles: Vec<String>) -> Result<Vec<Ro
 fn timeout_ms(seconds: Option<f64>) -> Result<u64, Invalid> {
     let seconds = seconds.unwrap_or(0.0);
     if !seconds.is_finite() || seconds < 0.0 {
-        return Err(Invalid::new("failover_timeout", format!("{seconds} is no time; give 0 or more seconds")));
+        return Err(Invalid::new(
+            "failover_timeout",
+            format!("{seconds} is no time; give 0 or more seconds"),
+        ));
     }
     Ok((seconds.min(FAILOVER_TIMEOUT_MAX_S) * 1000.0).round() as u64)
 }
 
-fn check_filters(filters: &BTreeMap<String, v1::OfferFilters>, roles: &[Role]) -> Result<(), Invalid> {
+fn check_filters(
+    filters: &BTreeMap<String, v1::OfferFilters>,
+    roles: &[Role],
+) -> Result<(), Invalid> {
     for (role, filter) in filters {
         if !roles.iter().any(|it| it.as_str() == role) {
-            return Err(Invalid::new(format!("offer_filters.{role}"), "is no role of the framework; add it to `roles`"));
+            return Err(Invalid::new(
+                format!("offer_filters.{role}"),
+                "is no role of the framework; add it to `roles`",
+            ));
         }
         let sets = filter.min_allocatable_resources.iter().flat_map(|it| &it.quantities);
         for (name, quantity) in sets.flat_map(|it| &it.quantities) {
-            amount(quantity.value).under(format_args!("offer_filters.{role}.min_allocatable_resources.{name}"))?;
+            amount(quantity.value)
+                .under(format_args!("offer_filters.{role}.min_allocatable_resources.{name}"))?;
         }
     }
     Ok(())
@@ -122,7 +138,8 @@ mod tests {
     use super::*;
 
     fn wire(change: impl FnOnce(&mut v1::FrameworkInfo)) -> v1::FrameworkInfo {
-        let mut wire = v1::FrameworkInfo { name: "f".to_owned(), user: "u".to_owned(), ..Default::default() };
+        let mut wire =
+            v1::FrameworkInfo { name: "f".to_owned(), user: "u".to_owned(), ..Default::default() };
         change(&mut wire);
         wire
     }
@@ -138,7 +155,10 @@ mod tests {
     #[allow(deprecated, reason = "`role` is what frameworks with one role use")]
     fn roles_follow_the_capability() {
         assert_eq!(from_proto(wire(|_| ())).unwrap().roles, vec![Role::any()]);
-        assert_eq!(from_proto(wire(|it| it.role = Some("db".to_owned()))).unwrap().roles[0].as_str(), "db");
+        assert_eq!(
+            from_proto(wire(|it| it.role = Some("db".to_owned()))).unwrap().roles[0].as_str(),
+            "db"
+        );
         assert_eq!(from_proto(multi(&["a", "b/c"])).unwrap().roles.len(), 2);
         for (bad, path) in [
             (wire(|it| it.roles = vec!["a".to_owned()]), "roles"),
@@ -163,9 +183,14 @@ mod tests {
     #[test]
     fn a_failover_timeout_is_a_time() {
         for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.001] {
-            assert_eq!(from_proto(wire(|it| it.failover_timeout = Some(bad))).unwrap_err().path, "failover_timeout");
+            assert_eq!(
+                from_proto(wire(|it| it.failover_timeout = Some(bad))).unwrap_err().path,
+                "failover_timeout"
+            );
         }
-        let ms = |it| from_proto(wire(|wire| wire.failover_timeout = Some(it))).unwrap().failover_timeout_ms;
+        let ms = |it| {
+            from_proto(wire(|wire| wire.failover_timeout = Some(it))).unwrap().failover_timeout_ms
+        };
         assert_eq!((ms(0.0), ms(604_800.5)), (0, 604_800_500));
         assert_eq!(ms(f64::MAX), 9_223_372_036_000);
     }
@@ -195,7 +220,9 @@ mod tests {
     #[test]
     fn offer_filters_are_checked() {
         let filters = |role: &str, value: f64| {
-            let set = v1::offer_filters::ResourceQuantities { quantities: [("cpus".to_owned(), v1::value::Scalar { value })].into() };
+            let set = v1::offer_filters::ResourceQuantities {
+                quantities: [("cpus".to_owned(), v1::value::Scalar { value })].into(),
+            };
             let least = v1::offer_filters::MinAllocatableResources { quantities: vec![set] };
             let filter = v1::OfferFilters { min_allocatable_resources: Some(least) };
             let mut it = multi(&["a"]);
@@ -204,7 +231,10 @@ mod tests {
         };
         assert!(from_proto(filters("a", 1.0)).is_ok());
         assert_eq!(from_proto(filters("b", 1.0)).unwrap_err().path, "offer_filters.b");
-        assert_eq!(from_proto(filters("a", f64::NAN)).unwrap_err().path, "offer_filters.a.min_allocatable_resources.cpus.value");
+        assert_eq!(
+            from_proto(filters("a", f64::NAN)).unwrap_err().path,
+            "offer_filters.a.min_allocatable_resources.cpus.value"
+        );
     }
 
     proptest::proptest! {

@@ -11,7 +11,9 @@ mod record;
 mod task;
 
 pub(crate) use claim::{claim_in, claim_out, disk_in, disk_out};
-pub(crate) use task::{claim_ids, executor_in, executor_out, operation_in, operation_out, task_in, task_out};
+pub(crate) use task::{
+    claim_ids, executor_in, executor_out, operation_in, operation_out, task_in, task_out,
+};
 
 /// A put (`value` is `Some`) or a delete (`value` is `None`) of one record.
 #[derive(Clone, Debug, PartialEq, Eq)]

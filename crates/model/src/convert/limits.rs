@@ -15,7 +15,11 @@ pub const DESCRIPTION_BYTES_MAX: usize = 256 * 1024;
 pub const STATUS_BYTES_MAX: usize = 32 * 1024;
 
 /// Refuses what is too big.
-pub(crate) fn check_size(field: &str, message: &impl Message, bytes_max: usize) -> Result<(), Invalid> {
+pub(crate) fn check_size(
+    field: &str,
+    message: &impl Message,
+    bytes_max: usize,
+) -> Result<(), Invalid> {
     check_bytes(field, message.encoded_len(), bytes_max)
 }
 
@@ -30,7 +34,9 @@ pub(crate) fn check_bytes(field: &str, bytes: usize, bytes_max: usize) -> Result
 /// Refuses an operation that is too big, or one of its tasks.
 pub(crate) fn check_operation(operation: &v1::offer::Operation) -> Result<(), Invalid> {
     let tasks = |list: &str, tasks: &[v1::TaskInfo]| {
-        let check = |(index, it): (usize, &v1::TaskInfo)| check_size(&format!("{list}[{index}]"), it, DESCRIPTION_BYTES_MAX);
+        let check = |(index, it): (usize, &v1::TaskInfo)| {
+            check_size(&format!("{list}[{index}]"), it, DESCRIPTION_BYTES_MAX)
+        };
         tasks.iter().enumerate().try_for_each(check)
     };
     if let Some(launch) = &operation.launch {
@@ -49,18 +55,30 @@ mod tests {
 
     #[test]
     fn too_much_is_refused_by_name() {
-        let task = v1::TaskInfo { data: Some(vec![0; DESCRIPTION_BYTES_MAX]), ..Default::default() };
+        let task =
+            v1::TaskInfo { data: Some(vec![0; DESCRIPTION_BYTES_MAX]), ..Default::default() };
         let path = |operation: v1::offer::Operation| check_operation(&operation).unwrap_err().path;
-        let launch = v1::offer::operation::Launch { task_infos: vec![Default::default(), task.clone()] };
-        assert_eq!(path(v1::offer::Operation { launch: Some(launch), ..Default::default() }), "launch.task_infos[1]");
+        let launch =
+            v1::offer::operation::Launch { task_infos: vec![Default::default(), task.clone()] };
+        assert_eq!(
+            path(v1::offer::Operation { launch: Some(launch), ..Default::default() }),
+            "launch.task_infos[1]"
+        );
         let executor = v1::ExecutorInfo { data: task.data.clone(), ..Default::default() };
         let mut group = v1::offer::operation::LaunchGroup { executor, ..Default::default() };
-        assert_eq!(path(v1::offer::Operation { launch_group: Some(group.clone()), ..Default::default() }), "launch_group.executor");
+        assert_eq!(
+            path(v1::offer::Operation { launch_group: Some(group.clone()), ..Default::default() }),
+            "launch_group.executor"
+        );
         group.executor = Default::default();
         group.task_group.tasks = vec![task];
-        assert_eq!(path(v1::offer::Operation { launch_group: Some(group), ..Default::default() }), "launch_group.task_group.tasks[0]");
+        assert_eq!(
+            path(v1::offer::Operation { launch_group: Some(group), ..Default::default() }),
+            "launch_group.task_group.tasks[0]"
+        );
         let many = v1::Resource { name: "x".repeat(1000), ..Default::default() };
-        let reserve = v1::offer::operation::Reserve { resources: vec![many; 300], ..Default::default() };
+        let reserve =
+            v1::offer::operation::Reserve { resources: vec![many; 300], ..Default::default() };
         assert_eq!(path(v1::offer::Operation { reserve: Some(reserve), ..Default::default() }), "");
         assert!(check_operation(&v1::offer::Operation::default()).is_ok());
     }

@@ -20,15 +20,16 @@ pub const AGENT_PORT: u16 = 5051;
 pub fn from_proto(mut wire: v1::AgentInfo) -> Result<MachineInfo, Invalid> {
     wire.id = None;
     let port = wire.port.unwrap_or(i32::from(AGENT_PORT));
-    let port = u16::try_from(port).map_err(|_| Invalid::new("port", format!("{port} is no port; give 1 to 65535")))?;
+    let port = u16::try_from(port)
+        .map_err(|_| Invalid::new("port", format!("{port} is no port; give 1 to 65535")))?;
     let resources = sum_from_proto("resources", std::mem::take(&mut wire.resources))?;
     wire.port = Some(i32::from(port));
-    Ok(MachineInfo { hostname: wire.hostname.clone(), port, resources, carried: rest::pack(&wire) })
+    Ok(MachineInfo { hostname: wire.hostname.clone(), port, resources, payload: rest::pack(&wire) })
 }
 
 /// Writes a machine's description, with its resources in this format.
 pub fn to_proto(machine: &MachineInfo, format: Format) -> v1::AgentInfo {
-    let mut wire: v1::AgentInfo = rest::unpack(&machine.carried);
+    let mut wire: v1::AgentInfo = rest::unpack(&machine.payload);
     wire.hostname.clone_from(&machine.hostname);
     wire.port = Some(i32::from(machine.port));
     wire.resources = sum_to_proto(&machine.resources, format);

@@ -1,7 +1,7 @@
 //! Conversion from and to `proto`: what comes from outside becomes a domain type here, once, or an error that names the field.
 //!
 //! One module for each kind of message. `from_proto` takes the message apart and never panics, whatever is in it; `to_proto` cannot
-//! fail. What is not typed (data, labels, discovery ...) rides along in [`crate::task::Carried`]: of tasks and executors their whole
+//! fail. What is not typed (data, labels, discovery ...) rides along in [`crate::task::OpaquePayload`]: of tasks and executors their whole
 //! description less all resources, of machines the whole less the resources, of frameworks and statuses only what the typed fields do
 //! not say. A value that was written and read again is the same value; typed fields that were changed meanwhile are what is written.
 //! Values that were made here rather than received may carry nothing.

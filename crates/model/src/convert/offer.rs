@@ -6,7 +6,8 @@
 use holdfast_proto::mesos::v1;
 
 use super::field::{
-    agent_id, agent_id_out, each, executor_id, executor_id_out, framework_id, framework_id_out, offer_id, offer_id_out, Place,
+    agent_id, agent_id_out, each, executor_id, executor_id_out, framework_id, framework_id_out,
+    offer_id, offer_id_out, Place,
 };
 use super::machine::AGENT_PORT;
 use super::resource::{sum_from_proto, sum_to_proto, Format};
@@ -20,19 +21,31 @@ use crate::validate::Invalid;
 pub fn to_proto(offer: &Offer, format: Format) -> v1::Offer {
     let machine: v1::AgentInfo = rest::unpack(&offer.machine);
     let role = offer.role.as_str().to_owned();
-    let address = v1::Address { hostname: Some(offer.hostname.clone()), ip: None, port: machine.port.unwrap_or(i32::from(AGENT_PORT)) };
+    let address = v1::Address {
+        hostname: Some(offer.hostname.clone()),
+        ip: None,
+        port: machine.port.unwrap_or(i32::from(AGENT_PORT)),
+    };
     v1::Offer {
         id: offer_id_out(&offer.id),
         framework_id: framework_id_out(&offer.framework),
         agent_id: agent_id_out(&offer.agent),
         hostname: offer.hostname.clone(),
-        url: Some(v1::Url { scheme: "http".to_owned(), address, path: Some("/slave(1)".to_owned()), query: Vec::new(), fragment: None }),
+        url: Some(v1::Url {
+            scheme: "http".to_owned(),
+            address,
+            path: Some("/slave(1)".to_owned()),
+            query: Vec::new(),
+            fragment: None,
+        }),
         domain: machine.domain,
         resources: sum_to_proto(&offer.resources, format),
         attributes: machine.attributes,
         executor_ids: offer.executors.iter().map(executor_id_out).collect(),
         unavailability: None,
-        allocation_info: format.allocation.then_some(v1::resource::AllocationInfo { role: Some(role) }),
+        allocation_info: format
+            .allocation
+            .then_some(v1::resource::AllocationInfo { role: Some(role) }),
     }
 }
 
@@ -42,10 +55,13 @@ pub fn to_proto(offer: &Offer, format: Format) -> v1::Offer {
 /// [`Invalid`] naming the field.
 pub fn from_proto(wire: v1::Offer, role: &Role) -> Result<Offer, Invalid> {
     let given = wire.allocation_info.and_then(|it| it.role);
-    let role = given.map_or_else(|| Ok(role.clone()), |it| Role::parse(&it)).at("allocation_info.role")?;
+    let role =
+        given.map_or_else(|| Ok(role.clone()), |it| Role::parse(&it)).at("allocation_info.role")?;
     let resources = sum_from_proto("resources", wire.resources)?;
-    let resources: Resources =
-        resources.iter().map(|it| if it.identity.allocation.is_some() { it } else { it.allocated_to(&role) }).collect();
+    let resources: Resources = resources
+        .iter()
+        .map(|it| if it.identity.allocation.is_some() { it } else { it.allocated_to(&role) })
+        .collect();
     let machine = v1::AgentInfo {
         hostname: wire.hostname.clone(),
         port: Some(wire.url.map_or(i32::from(AGENT_PORT), |it| it.address.port)),

@@ -48,10 +48,19 @@ pub fn from_proto(wire: Wire) -> Result<Operation, Invalid> {
             let it = part("UNRESERVE", "unreserve", wire.unreserve)?;
             ClaimAction::Unreserve(list_from_proto("unreserve.resources", it.resources)?)
         }
-        Type::Create => ClaimAction::Create(list_from_proto("create.volumes", part("CREATE", "create", wire.create)?.volumes)?),
-        Type::Destroy => ClaimAction::Destroy(list_from_proto("destroy.volumes", part("DESTROY", "destroy", wire.destroy)?.volumes)?),
+        Type::Create => ClaimAction::Create(list_from_proto(
+            "create.volumes",
+            part("CREATE", "create", wire.create)?.volumes,
+        )?),
+        Type::Destroy => ClaimAction::Destroy(list_from_proto(
+            "destroy.volumes",
+            part("DESTROY", "destroy", wire.destroy)?.volumes,
+        )?),
         Type::Launch => {
-            let tasks = list_from_wire("launch.task_infos", part("LAUNCH", "launch", wire.launch)?.task_infos)?;
+            let tasks = list_from_wire(
+                "launch.task_infos",
+                part("LAUNCH", "launch", wire.launch)?.task_infos,
+            )?;
             return Ok(Operation { id, action: Action::Launch(tasks) });
         }
         Type::LaunchGroup => {
@@ -61,7 +70,10 @@ pub fn from_proto(wire: Wire) -> Result<Operation, Invalid> {
             return Ok(Operation { id, action: Action::LaunchGroup(executor, tasks) });
         }
         other => {
-            let name = UNSUPPORTED.iter().find(|(it, _)| *it == other).map_or("UNKNOWN", |(_, name)| *name);
+            let name = UNSUPPORTED
+                .iter()
+                .find(|(it, _)| *it == other)
+                .map_or("UNKNOWN", |(_, name)| *name);
             return Ok(Operation { id, action: Action::Unsupported(name) });
         }
     };
@@ -70,7 +82,8 @@ pub fn from_proto(wire: Wire) -> Result<Operation, Invalid> {
 
 /// Writes an operation, with resources in this format. Of an unsupported one only its type is left, of an unreadable one nothing.
 pub fn to_proto(operation: &Operation, format: Format) -> Wire {
-    let mut wire = Wire { id: operation.id.clone().map(|value| v1::OperationId { value }), ..Wire::default() };
+    let mut wire =
+        Wire { id: operation.id.clone().map(|value| v1::OperationId { value }), ..Wire::default() };
     let list = |it: &[Resource]| list_to_proto(it, format);
     let kind = match &operation.action {
         Action::Claim(ClaimAction::Reserve { resources, source }) => {
@@ -95,10 +108,13 @@ pub fn to_proto(operation: &Operation, format: Format) -> Wire {
         }
         Action::LaunchGroup(executor, tasks) => {
             let task_group = v1::TaskGroupInfo { tasks: list_to_wire(tasks, format) };
-            wire.launch_group = Some(LaunchGroup { executor: info_to_proto(executor, format), task_group });
+            wire.launch_group =
+                Some(LaunchGroup { executor: info_to_proto(executor, format), task_group });
             Type::LaunchGroup
         }
-        Action::Unsupported(name) => UNSUPPORTED.iter().find(|(_, it)| it == name).map_or(Type::Unknown, |(kind, _)| *kind),
+        Action::Unsupported(name) => {
+            UNSUPPORTED.iter().find(|(_, it)| it == name).map_or(Type::Unknown, |(kind, _)| *kind)
+        }
         Action::Unreadable(_) => Type::Unknown,
     };
     wire.r#type = Some(kind.into());
@@ -115,7 +131,9 @@ pub fn with_role(mut operation: Operation, role: &Role) -> Result<Operation, Inv
             allocate("reserve.resources", resources, role)?;
             allocate("reserve.source", source, role)?;
         }
-        Action::Claim(ClaimAction::Unreserve(resources)) => allocate("unreserve.resources", resources, role)?,
+        Action::Claim(ClaimAction::Unreserve(resources)) => {
+            allocate("unreserve.resources", resources, role)?
+        }
         Action::Claim(ClaimAction::Create(volumes)) => allocate("create.volumes", volumes, role)?,
         Action::Claim(ClaimAction::Destroy(volumes)) => allocate("destroy.volumes", volumes, role)?,
         Action::Launch(tasks) => allocate_tasks("launch.task_infos", tasks, role)?,
@@ -180,10 +198,19 @@ mod tests {
     fn roles_are_filled_in_and_never_mixed() {
         let role = |it| Role::parse(it).unwrap();
         let cpus = || Resource::scalar("cpus", crate::value::Scalar::whole(1));
-        let unreserve = |resources| Operation { id: None, action: Action::Claim(ClaimAction::Unreserve(resources)) };
-        let filled = with_role(unreserve(vec![cpus(), cpus().allocated_to(&role("a"))]), &role("a")).unwrap();
-        assert_eq!(filled, unreserve(vec![cpus().allocated_to(&role("a")), cpus().allocated_to(&role("a"))]));
-        let mixed = with_role(unreserve(vec![cpus(), cpus().allocated_to(&role("b"))]), &role("a")).unwrap_err();
+        let unreserve = |resources| Operation {
+            id: None,
+            action: Action::Claim(ClaimAction::Unreserve(resources)),
+        };
+        let filled =
+            with_role(unreserve(vec![cpus(), cpus().allocated_to(&role("a"))]), &role("a"))
+                .unwrap();
+        assert_eq!(
+            filled,
+            unreserve(vec![cpus().allocated_to(&role("a")), cpus().allocated_to(&role("a"))])
+        );
+        let mixed = with_role(unreserve(vec![cpus(), cpus().allocated_to(&role("b"))]), &role("a"))
+            .unwrap_err();
         assert_eq!(mixed.path, "unreserve.resources[1].allocation_info.role");
     }
 

@@ -40,7 +40,8 @@ pub fn to_proto(status: &OperationStatus, format: Format) -> v1::OperationStatus
 
 /// Reads a state from the wire's number.
 pub(crate) fn operation_state(number: i32) -> Result<OperationState, Invalid> {
-    OperationState::from_number(number).ok_or_else(|| Invalid::new("state", format!("there is no operation state {number} here")))
+    OperationState::from_number(number)
+        .ok_or_else(|| Invalid::new("state", format!("there is no operation state {number} here")))
 }
 
 #[cfg(test)]
@@ -53,8 +54,14 @@ mod tests {
         assert!(from_proto(wire.clone()).is_ok());
         for (bad, path) in [
             (v1::OperationStatus { state: 0, ..wire.clone() }, "state"),
-            (v1::OperationStatus { uuid: Some(v1::Uuid { value: vec![1] }), ..wire.clone() }, "uuid.value"),
-            (v1::OperationStatus { converted_resources: vec![v1::Resource::default()], ..wire }, "converted_resources[0].scalar"),
+            (
+                v1::OperationStatus { uuid: Some(v1::Uuid { value: vec![1] }), ..wire.clone() },
+                "uuid.value",
+            ),
+            (
+                v1::OperationStatus { converted_resources: vec![v1::Resource::default()], ..wire },
+                "converted_resources[0].scalar",
+            ),
         ] {
             assert_eq!(from_proto(bad).unwrap_err().path, path);
         }

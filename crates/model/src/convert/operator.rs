@@ -4,7 +4,9 @@
 
 use holdfast_proto::mesos::v1;
 use prost::Message;
-use v1::master::call::{CreateVolumes, DestroyVolumes, ReserveResources, Teardown, Type, UnreserveResources};
+use v1::master::call::{
+    CreateVolumes, DestroyVolumes, ReserveResources, Teardown, Type, UnreserveResources,
+};
 use v1::master::Call as Wire;
 
 use super::field::{agent_id, agent_id_out, framework_id, framework_id_out, part, Place};
@@ -62,7 +64,9 @@ pub fn from_proto(wire: Wire) -> Result<Option<OperatorOrder>, Invalid> {
         }
         Some(Ok(Type::Teardown)) => {
             let it = part("TEARDOWN", "teardown", wire.teardown)?;
-            return Ok(Some(OperatorOrder::Teardown(framework_id(&it.framework_id).under("teardown")?)));
+            return Ok(Some(OperatorOrder::Teardown(
+                framework_id(&it.framework_id).under("teardown")?,
+            )));
         }
         _ => return Ok(None),
     };
@@ -82,12 +86,17 @@ pub fn to_proto(order: &OperatorOrder) -> Wire {
             let agent_id = agent_id_out(agent);
             match action {
                 ClaimAction::Reserve { resources, source } => {
-                    let it = ReserveResources { agent_id, source: list(source), resources: list(resources) };
+                    let it = ReserveResources {
+                        agent_id,
+                        source: list(source),
+                        resources: list(resources),
+                    };
                     wire.reserve_resources = Some(it);
                     Type::ReserveResources
                 }
                 ClaimAction::Unreserve(resources) => {
-                    wire.unreserve_resources = Some(UnreserveResources { agent_id, resources: list(resources) });
+                    wire.unreserve_resources =
+                        Some(UnreserveResources { agent_id, resources: list(resources) });
                     Type::UnreserveResources
                 }
                 ClaimAction::Create(volumes) => {
@@ -95,7 +104,8 @@ pub fn to_proto(order: &OperatorOrder) -> Wire {
                     Type::CreateVolumes
                 }
                 ClaimAction::Destroy(volumes) => {
-                    wire.destroy_volumes = Some(DestroyVolumes { agent_id, volumes: list(volumes) });
+                    wire.destroy_volumes =
+                        Some(DestroyVolumes { agent_id, volumes: list(volumes) });
                     Type::DestroyVolumes
                 }
             }
@@ -110,9 +120,10 @@ fn unallocated(field: &str, wire: Vec<v1::Resource>) -> Result<Vec<Resource>, In
     let list = list_from_proto(field, wire)?;
     match list.iter().position(|it| it.identity.allocation.is_some()) {
         None => Ok(list),
-        Some(index) => {
-            Err(Invalid::new(format!("{field}[{index}].allocation_info"), "an operator's resources must not be allocated; leave it out"))
-        }
+        Some(index) => Err(Invalid::new(
+            format!("{field}[{index}].allocation_info"),
+            "an operator's resources must not be allocated; leave it out",
+        )),
     }
 }
 
@@ -123,7 +134,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn path(json: &str) -> String {
-        let call: Wire = holdfast_proto::json::from_slice(json.as_bytes()).unwrap_or_else(|error| panic!("{json}: {error}"));
+        let call: Wire = holdfast_proto::json::from_slice(json.as_bytes())
+            .unwrap_or_else(|error| panic!("{json}: {error}"));
         from_proto(call).unwrap_err().path
     }
 

@@ -47,7 +47,8 @@ impl Format {
 
     /// What this framework understands.
     pub fn of(framework: &FrameworkInfo) -> Format {
-        let shape = if framework.can(Capability::ReservationRefinement) { Shape::Post } else { Shape::Pre };
+        let shape =
+            if framework.can(Capability::ReservationRefinement) { Shape::Post } else { Shape::Pre };
         Format { shape, allocation: framework.can(Capability::MultiRole) }
     }
 }
@@ -66,7 +67,10 @@ pub fn from_proto(resource: v1::Resource) -> Result<Resource, Invalid> {
 ///
 /// # Errors
 /// [`Invalid`] naming the field, such as `resources[1].scalar.value`.
-pub fn list_from_proto(field: &str, resources: Vec<v1::Resource>) -> Result<Vec<Resource>, Invalid> {
+pub fn list_from_proto(
+    field: &str,
+    resources: Vec<v1::Resource>,
+) -> Result<Vec<Resource>, Invalid> {
     each(field, resources, from_proto)
 }
 
@@ -89,7 +93,10 @@ pub fn sum_to_proto(resources: &Resources, format: Format) -> Vec<v1::Resource> 
 }
 
 /// Reads one resource as the value of `field`.
-pub(crate) fn field_from_proto(field: &str, resource: Option<v1::Resource>) -> Result<Resource, Invalid> {
+pub(crate) fn field_from_proto(
+    field: &str,
+    resource: Option<v1::Resource>,
+) -> Result<Resource, Invalid> {
     super::field::needed(field, resource).and_then(|it| read(it).under(field))
 }
 

@@ -4,20 +4,20 @@
 
 use prost::Message;
 
-use crate::task::Carried;
+use crate::task::OpaquePayload;
 
 /// The rest as bytes; none when nothing is left.
-pub(crate) fn pack<M: Message + Default + PartialEq>(rest: &M) -> Carried {
+pub(crate) fn pack<M: Message + Default + PartialEq>(rest: &M) -> OpaquePayload {
     if *rest == M::default() {
-        Carried::default()
+        OpaquePayload::default()
     } else {
-        Carried(rest.encode_to_vec())
+        OpaquePayload(rest.encode_to_vec())
     }
 }
 
 /// The rest as a message, to be filled with the typed fields again.
-pub(crate) fn unpack<M: Message + Default>(carried: &Carried) -> M {
-    M::decode(carried.0.as_slice()).unwrap_or_default()
+pub(crate) fn unpack<M: Message + Default>(payload: &OpaquePayload) -> M {
+    M::decode(payload.0.as_slice()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -27,13 +27,13 @@ mod tests {
 
     #[test]
     fn nothing_left_takes_no_bytes() {
-        assert_eq!(pack(&v1::TaskInfo::default()), Carried::default());
+        assert_eq!(pack(&v1::TaskInfo::default()), OpaquePayload::default());
         let rest = v1::TaskInfo { data: Some(vec![1, 2]), ..Default::default() };
         assert_eq!(unpack::<v1::TaskInfo>(&pack(&rest)), rest);
     }
 
     #[test]
     fn foreign_bytes_are_an_empty_rest() {
-        assert_eq!(unpack::<v1::TaskInfo>(&Carried(vec![255; 9])), v1::TaskInfo::default());
+        assert_eq!(unpack::<v1::TaskInfo>(&OpaquePayload(vec![255; 9])), v1::TaskInfo::default());
     }
 }

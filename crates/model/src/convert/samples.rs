@@ -15,7 +15,10 @@ use crate::id::*;
 use crate::message::{MachineInfo, OperationState};
 use crate::operation::{Action, ClaimAction, Operation};
 use crate::role::Role;
-use crate::task::{Carried, CommandInfo, ExecutorInfo, ExecutorKind, StatusSource, TaskInfo, TaskState, TaskStatus};
+use crate::task::{
+    CommandInfo, ExecutorInfo, ExecutorKind, OpaquePayload, StatusSource, TaskInfo, TaskState,
+    TaskStatus,
+};
 use holdfast_proto::mesos::v1;
 pub(crate) use resources::{list, resource, sum};
 
@@ -67,14 +70,16 @@ pub(crate) fn role() -> impl Strategy<Value = Role> {
 fn command() -> impl Strategy<Value = CommandInfo> {
     let words = || prop::collection::vec(text(), 0..3);
     let environment = prop::collection::vec((word(), text()), 0..3);
-    (any::<bool>(), of(text()), words(), environment, of(text())).prop_map(|(shell, value, arguments, environment, user)| CommandInfo {
-        shell,
-        value,
-        arguments,
-        environment,
-        user,
-        uris: 0,
-    })
+    (any::<bool>(), of(text()), words(), environment, of(text())).prop_map(
+        |(shell, value, arguments, environment, user)| CommandInfo {
+            shell,
+            value,
+            arguments,
+            environment,
+            user,
+            uris: 0,
+        },
+    )
 }
 
 fn grace() -> impl Strategy<Value = Option<u64>> {
@@ -92,7 +97,7 @@ pub(crate) fn bare_executor() -> impl Strategy<Value = ExecutorInfo> {
             resources,
             command,
             shutdown_grace_ms: grace,
-            carried: Carried::default(),
+            payload: OpaquePayload::default(),
         },
     )
 }
@@ -108,13 +113,17 @@ pub(crate) fn bare_task() -> impl Strategy<Value = TaskInfo> {
             executor,
             command,
             kill_grace_ms,
-            carried: Carried::default(),
+            payload: OpaquePayload::default(),
         },
     )
 }
 
 fn uri() -> v1::command_info::Uri {
-    v1::command_info::Uri { value: "http://x/y".to_owned(), executable: Some(true), ..Default::default() }
+    v1::command_info::Uri {
+        value: "http://x/y".to_owned(),
+        executable: Some(true),
+        ..Default::default()
+    }
 }
 
 /// An executor as it was received.
@@ -131,16 +140,19 @@ pub(crate) fn executor() -> impl Strategy<Value = ExecutorInfo> {
 
 /// A task as it was received.
 pub(crate) fn task() -> impl Strategy<Value = TaskInfo> {
-    (bare_task(), of(executor()), of(bytes()), any::<bool>()).prop_map(|(mut task, executor, data, fetch)| {
-        task.executor = executor;
-        let mut wire = task::to_proto(&task, Format::WHOLE);
-        wire.data = data;
-        wire.labels = Some(v1::Labels { labels: vec![v1::Label { key: "k".to_owned(), value: None }] });
-        if let Some(command) = wire.command.as_mut().filter(|_| fetch) {
-            command.uris = vec![uri()];
-        }
-        task::from_proto(wire).unwrap()
-    })
+    (bare_task(), of(executor()), of(bytes()), any::<bool>()).prop_map(
+        |(mut task, executor, data, fetch)| {
+            task.executor = executor;
+            let mut wire = task::to_proto(&task, Format::WHOLE);
+            wire.data = data;
+            wire.labels =
+                Some(v1::Labels { labels: vec![v1::Label { key: "k".to_owned(), value: None }] });
+            if let Some(command) = wire.command.as_mut().filter(|_| fetch) {
+                command.uris = vec![uri()];
+            }
+            task::from_proto(wire).unwrap()
+        },
+    )
 }
 
 pub(crate) fn task_state() -> impl Strategy<Value = TaskState> {
@@ -148,17 +160,48 @@ pub(crate) fn task_state() -> impl Strategy<Value = TaskState> {
 }
 
 pub(crate) fn task_status() -> impl Strategy<Value = TaskStatus> {
-    let source = of(select(vec![StatusSource::Master, StatusSource::Agent, StatusSource::Executor]));
+    let source =
+        of(select(vec![StatusSource::Master, StatusSource::Agent, StatusSource::Executor]));
     let who = (task_id(), of(agent()), of(executor_id()), of(uuid().prop_map(StatusUuid)));
-    (who, task_state(), source, of(0i32..40), of(text()), instant(), of(any::<bool>()), of(instant()), of(bytes())).prop_map(
-        |((task, agent, executor, uuid), state, source, reason, message, at, healthy, unreachable, data)| {
-            let bare =
-                TaskStatus { source, reason, message, uuid, agent, executor, healthy, unreachable, ..TaskStatus::new(task, state, at) };
-            let mut wire = status::to_proto(&bare);
-            wire.data = data;
-            status::from_proto(wire).unwrap()
-        },
+    (
+        who,
+        task_state(),
+        source,
+        of(0i32..40),
+        of(text()),
+        instant(),
+        of(any::<bool>()),
+        of(instant()),
+        of(bytes()),
     )
+        .prop_map(
+            |(
+                (task, agent, executor, uuid),
+                state,
+                source,
+                reason,
+                message,
+                at,
+                healthy,
+                unreachable,
+                data,
+            )| {
+                let bare = TaskStatus {
+                    source,
+                    reason,
+                    message,
+                    uuid,
+                    agent,
+                    executor,
+                    healthy,
+                    unreachable,
+                    ..TaskStatus::new(task, state, at)
+                };
+                let mut wire = status::to_proto(&bare);
+                wire.data = data;
+                status::from_proto(wire).unwrap()
+            },
+        )
 }
 
 pub(crate) fn claim_action() -> impl Strategy<Value = ClaimAction> {
@@ -186,12 +229,34 @@ pub(crate) fn framework() -> impl Strategy<Value = FrameworkInfo> {
     let count = all.len();
     let names = (of(framework_id()), text(), text(), of(text()), of(text()));
     (names, roles, 0u64..1 << 40, any::<bool>(), subsequence(all, 0..=count), of(text())).prop_map(
-        |((id, name, user, principal, hostname), roles, failover_timeout_ms, checkpoint, capabilities, webui_url)| {
+        |(
+            (id, name, user, principal, hostname),
+            roles,
+            failover_timeout_ms,
+            checkpoint,
+            capabilities,
+            webui_url,
+        )| {
             let multi = capabilities.contains(&Capability::MultiRole);
-            let roles = roles.into_iter().take(if multi { 4 } else { 1 }).map(|it| Role::parse(it).unwrap()).collect();
+            let roles = roles
+                .into_iter()
+                .take(if multi { 4 } else { 1 })
+                .map(|it| Role::parse(it).unwrap())
+                .collect();
             let capabilities = capabilities.into_iter().collect();
-            let carried = Carried::default();
-            let bare = FrameworkInfo { id, name, user, roles, failover_timeout_ms, checkpoint, principal, hostname, capabilities, carried };
+            let payload = OpaquePayload::default();
+            let bare = FrameworkInfo {
+                id,
+                name,
+                user,
+                roles,
+                failover_timeout_ms,
+                checkpoint,
+                principal,
+                hostname,
+                capabilities,
+                payload,
+            };
             let mut wire = framework::to_proto(&bare);
             wire.webui_url = webui_url;
             framework::from_proto(wire).unwrap()
@@ -206,7 +271,7 @@ pub(crate) fn named_framework() -> impl Strategy<Value = FrameworkInfo> {
 
 pub(crate) fn machine() -> impl Strategy<Value = MachineInfo> {
     (word(), any::<u16>(), sum(), of(text())).prop_map(|(hostname, port, resources, zone)| {
-        let bare = MachineInfo { hostname, port, resources, carried: Carried::default() };
+        let bare = MachineInfo { hostname, port, resources, payload: OpaquePayload::default() };
         let mut wire = super::machine::to_proto(&bare, Format::WHOLE);
         wire.attributes = zone
             .map(|value| v1::Attribute {
@@ -223,7 +288,8 @@ pub(crate) fn machine() -> impl Strategy<Value = MachineInfo> {
 
 pub(crate) fn claim() -> impl Strategy<Value = Claim> {
     let state = select(vec![ClaimState::Making, ClaimState::Ready, ClaimState::Destroying]);
-    let event = (instant(), any::<u64>(), text(), text()).prop_map(|(at, generation, what, by)| ClaimEvent { at, generation, what, by });
+    let event = (instant(), any::<u64>(), text(), text())
+        .prop_map(|(at, generation, what, by)| ClaimEvent { at, generation, what, by });
     let ids = (uuid(), of(framework_id()), of(uuid().prop_map(DiskId)));
     (ids, state, resource(), any::<u64>(), instant(), prop::collection::vec(event, 0..3)).prop_map(
         |((id, framework, disk), state, resource, generation, created, history)| Claim {
@@ -241,7 +307,12 @@ pub(crate) fn claim() -> impl Strategy<Value = Claim> {
 
 pub(crate) fn disk() -> impl Strategy<Value = DiskRecord> {
     let kind = select(vec![DiskKind::Root, DiskKind::Path, DiskKind::Mount]);
-    (uuid(), kind, text(), any::<u64>()).prop_map(|(id, kind, root, size_mb)| DiskRecord { id: DiskId(id), kind, root, size_mb })
+    (uuid(), kind, text(), any::<u64>()).prop_map(|(id, kind, root, size_mb)| DiskRecord {
+        id: DiskId(id),
+        kind,
+        root,
+        size_mb,
+    })
 }
 
 pub(crate) fn executor_record() -> impl Strategy<Value = ExecutorRecord> {
@@ -262,20 +333,41 @@ pub(crate) fn executor_record() -> impl Strategy<Value = ExecutorRecord> {
 pub(crate) fn task_record() -> impl Strategy<Value = TaskRecord> {
     let info = prop_oneof![task(), bare_task()];
     let statuses = (of(task_status()), prop::collection::vec(task_status(), 0..3));
-    (framework_id(), info, executor_id(), task_state(), statuses, any::<bool>(), any::<bool>(), role(), of(word())).prop_map(
-        |(framework, info, executor, state, (latest, updates), delivered, killed, role, group)| TaskRecord {
-            framework,
-            info,
-            executor,
-            state,
-            latest,
-            updates,
-            delivered,
-            killed,
-            role,
-            group,
-        },
+    (
+        framework_id(),
+        info,
+        executor_id(),
+        task_state(),
+        statuses,
+        any::<bool>(),
+        any::<bool>(),
+        role(),
+        of(word()),
     )
+        .prop_map(
+            |(
+                framework,
+                info,
+                executor,
+                state,
+                (latest, updates),
+                delivered,
+                killed,
+                role,
+                group,
+            )| TaskRecord {
+                framework,
+                info,
+                executor,
+                state,
+                latest,
+                updates,
+                delivered,
+                killed,
+                role,
+                group,
+            },
+        )
 }
 
 pub(crate) fn operation_state() -> impl Strategy<Value = OperationState> {
@@ -284,8 +376,8 @@ pub(crate) fn operation_state() -> impl Strategy<Value = OperationState> {
 
 pub(crate) fn operation_record() -> impl Strategy<Value = OperationRecord> {
     let claims = prop::collection::vec(uuid().prop_map(ClaimId), 0..3);
-    (uuid(), of(framework_id()), operation(), operation_state(), of(text()), of(uuid()), claims).prop_map(
-        |(uuid, framework, operation, state, message, status, claims)| OperationRecord {
+    (uuid(), of(framework_id()), operation(), operation_state(), of(text()), of(uuid()), claims)
+        .prop_map(|(uuid, framework, operation, state, message, status, claims)| OperationRecord {
             uuid: OperationUuid(uuid),
             framework,
             operation,
@@ -293,6 +385,5 @@ pub(crate) fn operation_record() -> impl Strategy<Value = OperationRecord> {
             message,
             status: status.map(StatusUuid),
             claims,
-        },
-    )
+        })
 }

@@ -6,7 +6,8 @@
 use holdfast_proto::mesos::v1;
 
 use super::field::{
-    agent_id_out, executor_id, executor_id_out, nanos, nanos_out, some_agent, task_id, task_id_out, time, time_out, uuid_bytes,
+    agent_id_out, executor_id, executor_id_out, nanos, nanos_out, some_agent, task_id, task_id_out,
+    time, time_out, uuid_bytes,
 };
 use super::rest;
 use crate::id::StatusUuid;
@@ -19,11 +20,14 @@ use crate::validate::Invalid;
 /// [`Invalid`] naming the field: a state that does not exist, a uuid that has no 16 bytes, a time that is none.
 pub fn from_proto(mut wire: v1::TaskStatus) -> Result<TaskStatus, Invalid> {
     let state = task_state(std::mem::replace(&mut wire.state, v1::TaskStatus::default().state))?;
-    let source = wire.source.take().map(v1::task_status::Source::try_from).and_then(Result::ok).map(|it| match it {
-        v1::task_status::Source::Master => StatusSource::Master,
-        v1::task_status::Source::Agent => StatusSource::Agent,
-        v1::task_status::Source::Executor => StatusSource::Executor,
-    });
+    let source =
+        wire.source.take().map(v1::task_status::Source::try_from).and_then(Result::ok).map(|it| {
+            match it {
+                v1::task_status::Source::Master => StatusSource::Master,
+                v1::task_status::Source::Agent => StatusSource::Agent,
+                v1::task_status::Source::Executor => StatusSource::Executor,
+            }
+        });
     let uuid = wire.uuid.take().filter(|it| !it.is_empty());
     Ok(TaskStatus {
         task: task_id(&std::mem::take(&mut wire.task_id))?,
@@ -37,13 +41,13 @@ pub fn from_proto(mut wire: v1::TaskStatus) -> Result<TaskStatus, Invalid> {
         at: time("timestamp", wire.timestamp.take())?,
         healthy: wire.healthy.take(),
         unreachable: nanos("unreachable_time", wire.unreachable_time.take())?,
-        carried: rest::pack(&wire),
+        payload: rest::pack(&wire),
     })
 }
 
 /// Writes a status.
 pub fn to_proto(status: &TaskStatus) -> v1::TaskStatus {
-    let mut wire: v1::TaskStatus = rest::unpack(&status.carried);
+    let mut wire: v1::TaskStatus = rest::unpack(&status.payload);
     wire.task_id = task_id_out(&status.task);
     wire.state = status.state as i32;
     wire.source = status.source.map(|it| it as i32);
@@ -60,7 +64,8 @@ pub fn to_proto(status: &TaskStatus) -> v1::TaskStatus {
 
 /// Reads a state from the wire's number.
 pub(crate) fn task_state(number: i32) -> Result<TaskState, Invalid> {
-    TaskState::from_number(number).ok_or_else(|| Invalid::new("state", format!("there is no task state {number}")))
+    TaskState::from_number(number)
+        .ok_or_else(|| Invalid::new("state", format!("there is no task state {number}")))
 }
 
 #[cfg(test)]
@@ -71,7 +76,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn wire() -> v1::TaskStatus {
-        v1::TaskStatus { task_id: v1::TaskId { value: "t".to_owned() }, state: 1, ..Default::default() }
+        v1::TaskStatus {
+            task_id: v1::TaskId { value: "t".to_owned() },
+            state: 1,
+            ..Default::default()
+        }
     }
 
     #[test]
@@ -86,14 +95,18 @@ mod tests {
         assert_eq!(path(|it| it.uuid = Some(vec![1; 15])), "uuid");
         assert_eq!(path(|it| it.timestamp = Some(f64::NAN)), "timestamp");
         assert_eq!(path(|it| it.agent_id = Some(v1::AgentId::default())), "agent_id");
-        assert_eq!(path(|it| it.unreachable_time = Some(v1::TimeInfo { nanoseconds: -1 })), "unreachable_time.nanoseconds");
+        assert_eq!(
+            path(|it| it.unreachable_time = Some(v1::TimeInfo { nanoseconds: -1 })),
+            "unreachable_time.nanoseconds"
+        );
     }
 
     #[test]
     fn what_the_executor_adds_is_kept() {
         let mut wire = wire();
         wire.data = Some(b"x".to_vec());
-        wire.container_status = Some(v1::ContainerStatus { executor_pid: Some(7), ..Default::default() });
+        wire.container_status =
+            Some(v1::ContainerStatus { executor_pid: Some(7), ..Default::default() });
         wire.check_status = Some(v1::CheckStatusInfo { r#type: Some(1), ..Default::default() });
         wire.timestamp = Some(1234.567);
         wire.source = Some(2);
@@ -105,8 +118,13 @@ mod tests {
 
     #[test]
     fn a_status_without_extras_carries_nothing() {
-        assert!(from_proto(wire()).unwrap().carried.0.is_empty());
-        assert_eq!(from_proto(v1::TaskStatus { uuid: Some(Vec::new()), source: Some(9), ..wire() }).unwrap().uuid, None);
+        assert!(from_proto(wire()).unwrap().payload.0.is_empty());
+        assert_eq!(
+            from_proto(v1::TaskStatus { uuid: Some(Vec::new()), source: Some(9), ..wire() })
+                .unwrap()
+                .uuid,
+            None
+        );
     }
 
     proptest! {

@@ -7,10 +7,12 @@
 use holdfast_proto::mesos::v1;
 
 use super::executor::{info_from_proto, info_to_proto};
-use super::field::{agent_id, agent_id_out, each, grace_ms, grace_out, task_id, task_id_out, Place};
+use super::field::{
+    agent_id, agent_id_out, each, grace_ms, grace_out, task_id, task_id_out, Place,
+};
 use super::resource::{list_from_proto, list_to_proto, Format};
 use super::{command, rest};
-use crate::task::{Carried, TaskInfo};
+use crate::task::{OpaquePayload, TaskInfo};
 use crate::validate::Invalid;
 
 /// Reads a task.
@@ -21,25 +23,29 @@ pub fn from_proto(mut wire: v1::TaskInfo) -> Result<TaskInfo, Invalid> {
     let mut task = TaskInfo {
         id: task_id(&wire.task_id)?,
         agent: agent_id(&wire.agent_id)?,
-        executor: wire.executor.take().map(|it| info_from_proto(it).under("executor")).transpose()?,
+        executor: wire
+            .executor
+            .take()
+            .map(|it| info_from_proto(it).under("executor"))
+            .transpose()?,
         name: wire.name.clone(),
         resources: list_from_proto("resources", std::mem::take(&mut wire.resources))?,
         command: command::take(&mut wire.command)?,
         kill_grace_ms: grace_ms(wire.kill_policy.take())?,
-        carried: Carried::default(),
+        payload: OpaquePayload::default(),
     };
     let mut whole = fill(&task, wire, Format::WHOLE);
     whole.resources.clear();
     if let Some(executor) = &mut whole.executor {
         executor.resources.clear();
     }
-    task.carried = rest::pack(&whole);
+    task.payload = rest::pack(&whole);
     Ok(task)
 }
 
 /// Writes a task, whole, with its resources in this format.
 pub fn to_proto(task: &TaskInfo, format: Format) -> v1::TaskInfo {
-    fill(task, rest::unpack(&task.carried), format)
+    fill(task, rest::unpack(&task.payload), format)
 }
 
 fn fill(task: &TaskInfo, mut wire: v1::TaskInfo, format: Format) -> v1::TaskInfo {
@@ -55,8 +61,8 @@ fn fill(task: &TaskInfo, mut wire: v1::TaskInfo, format: Format) -> v1::TaskInfo
 
 /// The whole task as an encoded `mesos.v1.TaskInfo`, resources included,
 /// for whoever hands it on without looking into it.
-pub fn to_bytes(task: &TaskInfo) -> Carried {
-    Carried(holdfast_proto::binary::encode(&to_proto(task, Format::WHOLE)))
+pub fn to_bytes(task: &TaskInfo) -> OpaquePayload {
+    OpaquePayload(holdfast_proto::binary::encode(&to_proto(task, Format::WHOLE)))
 }
 
 /// Reads a list; `field` is its name.
@@ -93,7 +99,10 @@ mod tests {
         assert_eq!(to_proto(&task, Format::WHOLE), wire);
         task.name = "u".to_owned();
         let changed = to_proto(&task, Format::WHOLE);
-        assert_eq!((changed.name.as_str(), &changed.data, &changed.health_check), ("u", &wire.data, &wire.health_check));
+        assert_eq!(
+            (changed.name.as_str(), &changed.data, &changed.health_check),
+            ("u", &wire.data, &wire.health_check)
+        );
     }
 
     #[test]
@@ -110,8 +119,15 @@ mod tests {
         };
         assert_eq!(path(|it| it.task_id.value = "a/b".to_owned()), "task_id");
         assert_eq!(path(|it| it.agent_id.value = String::new()), "agent_id");
-        assert_eq!(path(|it| it.executor = Some(v1::ExecutorInfo::default())), "executor.executor_id");
-        assert_eq!(path(|it| it.command = Some(v1::CommandInfo { value: Some("\0".to_owned()), ..Default::default() })), "command.value");
+        assert_eq!(
+            path(|it| it.executor = Some(v1::ExecutorInfo::default())),
+            "executor.executor_id"
+        );
+        assert_eq!(
+            path(|it| it.command =
+                Some(v1::CommandInfo { value: Some("\0".to_owned()), ..Default::default() })),
+            "command.value"
+        );
         assert_eq!(path(|it| it.resources = vec![v1::Resource::default()]), "resources[0].scalar");
     }
 
@@ -124,8 +140,8 @@ mod tests {
         #[test]
         fn tasks_made_here_keep_what_they_say(task in samples::bare_task()) {
             let mut read = from_proto(to_proto(&task, Format::WHOLE)).unwrap();
-            read.carried = Carried::default();
-            read.executor.iter_mut().for_each(|it| it.carried = Carried::default());
+            read.payload = OpaquePayload::default();
+            read.executor.iter_mut().for_each(|it| it.payload = OpaquePayload::default());
             prop_assert_eq!(read, task);
         }
 

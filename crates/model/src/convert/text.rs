@@ -39,8 +39,13 @@ pub fn resources(text: &str, default_role: &Role) -> Result<Vec<Resource>, Inval
 /// # Errors
 /// [`Invalid`] naming the field.
 pub fn json(text: &str) -> Result<Vec<Resource>, Invalid> {
-    let list: Vec<v1::Resource> = holdfast_proto::json::from_slice(text.as_bytes())
-        .map_err(|error| Invalid::new(format!("resources{}", error.path), format!("{}; give a JSON array of resources", error.message)))?;
+    let list: Vec<v1::Resource> =
+        holdfast_proto::json::from_slice(text.as_bytes()).map_err(|error| {
+            Invalid::new(
+                format!("resources{}", error.path),
+                format!("{}; give a JSON array of resources", error.message),
+            )
+        })?;
     each("resources", list, from_proto)
 }
 
@@ -55,7 +60,10 @@ pub fn quantities(text: &str) -> Result<Quantities, Invalid> {
         let (name, value) = split(entry).under(&field)?;
         let amount = number(value).at(format_args!("{field}.{name}"))?;
         if all.insert(name.to_owned(), amount).is_some() {
-            return Err(Invalid::new(field, format!("`{name}` comes twice; name each resource once")));
+            return Err(Invalid::new(
+                field,
+                format!("`{name}` comes twice; name each resource once"),
+            ));
         }
     }
     Ok(all)
@@ -66,11 +74,15 @@ pub fn quantities(text: &str) -> Result<Quantities, Invalid> {
 /// # Errors
 /// [`Invalid`] naming the set and the entry.
 pub fn smallest_offers(text: &str) -> Result<Vec<Quantities>, Invalid> {
-    entries(text, '|').map(|(index, set)| quantities(set).under(format_args!("sets[{index}]"))).collect()
+    entries(text, '|')
+        .map(|(index, set)| quantities(set).under(format_args!("sets[{index}]")))
+        .collect()
 }
 
 fn plain(text: &str) -> Result<Vec<Resource>, Invalid> {
-    entries(text, ';').map(|(index, entry)| one(entry).under(format_args!("resources[{index}]"))).collect()
+    entries(text, ';')
+        .map(|(index, entry)| one(entry).under(format_args!("resources[{index}]")))
+        .collect()
 }
 
 fn entries(text: &str, separator: char) -> impl Iterator<Item = (usize, &str)> {
@@ -79,12 +91,15 @@ fn entries(text: &str, separator: char) -> impl Iterator<Item = (usize, &str)> {
 
 fn split(entry: &str) -> Result<(&str, &str), Invalid> {
     let parts = entry.split_once(':').map(|(name, value)| (name.trim(), value.trim()));
-    parts.filter(|(name, _)| !name.is_empty()).ok_or_else(|| Invalid::new("", format!("`{entry}` is not of the form NAME:AMOUNT")))
+    parts
+        .filter(|(name, _)| !name.is_empty())
+        .ok_or_else(|| Invalid::new("", format!("`{entry}` is not of the form NAME:AMOUNT")))
 }
 
 fn number(text: &str) -> Result<crate::value::Scalar, Invalid> {
-    let value: f64 =
-        text.parse().map_err(|_| Invalid::new("", format!("`{text}` is no amount; give a number, [FROM-TO,...] or {{A,B}}")))?;
+    let value: f64 = text.parse().map_err(|_| {
+        Invalid::new("", format!("`{text}` is no amount; give a number, [FROM-TO,...] or {{A,B}}"))
+    })?;
     amount(value)
 }
 
@@ -93,7 +108,9 @@ fn one(entry: &str) -> Result<Resource, Invalid> {
     let (name, role) = match name.split_once('(') {
         None => (name, None),
         Some((name, role)) => {
-            let role = role.strip_suffix(')').ok_or_else(|| Invalid::new("", format!("`{entry}` lacks a `)` after the role")))?;
+            let role = role
+                .strip_suffix(')')
+                .ok_or_else(|| Invalid::new("", format!("`{entry}` lacks a `)` after the role")))?;
             (name.trim_end(), Some(Role::parse(role.trim())?).filter(|it| !it.is_any()))
         }
     };
@@ -106,12 +123,22 @@ fn one(entry: &str) -> Result<Resource, Invalid> {
 
 fn amount_of(text: &str) -> Result<Value, Invalid> {
     if let Some(inner) = between(text, '[', ']') {
-        let intervals = inner.split(',').map(str::trim).filter(|it| !it.is_empty()).map(interval).collect::<Result<Vec<_>, _>>()?;
+        let intervals = inner
+            .split(',')
+            .map(str::trim)
+            .filter(|it| !it.is_empty())
+            .map(interval)
+            .collect::<Result<Vec<_>, _>>()?;
         check_intervals(&intervals)?;
         return Ok(Value::Ranges(Ranges::new(intervals)));
     }
     if let Some(inner) = between(text, '{', '}') {
-        let items: Vec<String> = inner.split(',').map(str::trim).filter(|it| !it.is_empty()).map(str::to_owned).collect();
+        let items: Vec<String> = inner
+            .split(',')
+            .map(str::trim)
+            .filter(|it| !it.is_empty())
+            .map(str::to_owned)
+            .collect();
         check_items(&items)?;
         return Ok(Value::Set(items.into_iter().collect()));
     }
@@ -123,7 +150,9 @@ fn between(text: &str, open: char, close: char) -> Option<&str> {
 }
 
 fn interval(text: &str) -> Result<(u64, u64), Invalid> {
-    let parts = text.split_once('-').and_then(|(from, to)| Some((from.trim().parse().ok()?, to.trim().parse().ok()?)));
+    let parts = text
+        .split_once('-')
+        .and_then(|(from, to)| Some((from.trim().parse().ok()?, to.trim().parse().ok()?)));
     parts.ok_or_else(|| Invalid::new("", format!("`{text}` is not of the form FROM-TO")))
 }
 
@@ -144,7 +173,10 @@ fn check_configured(resource: &Resource, kind: ValueKind) -> Result<(), Invalid>
         return refuse("revocable", "what is configured is never revocable");
     }
     if identity.reservations.iter().any(|it| it.kind == ReservationKind::Dynamic) {
-        return refuse("reservations", "dynamic reservations are made by RESERVE; write `NAME(ROLE)` for a static one");
+        return refuse(
+            "reservations",
+            "dynamic reservations are made by RESERVE; write `NAME(ROLE)` for a static one",
+        );
     }
     if identity.allocation.is_some() {
         return refuse("allocation_info", "what is configured is not allocated");

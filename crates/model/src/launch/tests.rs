@@ -4,7 +4,7 @@ use super::*;
 use crate::convert::{executor, task, Format};
 use crate::id::{ExecutorId, TaskId};
 use crate::resource::{Mode, Reservation, ReservationKind, VolumeMount};
-use crate::task::Carried;
+use crate::task::OpaquePayload;
 
 fn here() -> AgentId {
     AgentId::made("a".to_owned())
@@ -19,11 +19,14 @@ fn good() -> TaskInfo {
         id: TaskId::made("t".to_owned()),
         name: "t".to_owned(),
         agent: here(),
-        resources: vec![Resource::scalar("cpus", Scalar::whole(1)), Resource::scalar("mem", Scalar::whole(64))],
+        resources: vec![
+            Resource::scalar("cpus", Scalar::whole(1)),
+            Resource::scalar("mem", Scalar::whole(64)),
+        ],
         executor: None,
         command: Some(command("true")),
         kill_grace_ms: None,
-        carried: Carried::default(),
+        payload: OpaquePayload::default(),
     }
 }
 
@@ -35,25 +38,36 @@ fn custom() -> ExecutorInfo {
         resources: Vec::new(),
         command: Some(command("./executor")),
         shutdown_grace_ms: None,
-        carried: Carried::default(),
+        payload: OpaquePayload::default(),
     }
 }
 
 fn group() -> ExecutorInfo {
-    let resources = [("cpus", Scalar::thousandths(100)), ("mem", Scalar::whole(32)), ("disk", Scalar::whole(32))];
+    let resources = [
+        ("cpus", Scalar::thousandths(100)),
+        ("mem", Scalar::whole(32)),
+        ("disk", Scalar::whole(32)),
+    ];
     ExecutorInfo {
         kind: Some(ExecutorKind::Default),
         command: None,
-        resources: resources.into_iter().map(|(name, amount)| Resource::scalar(name, amount)).collect(),
+        resources: resources
+            .into_iter()
+            .map(|(name, amount)| Resource::scalar(name, amount))
+            .collect(),
         ..custom()
     }
 }
 
 fn volume(id: &str) -> Resource {
     let role = Role::parse("db").unwrap();
-    let reservation = Reservation { kind: ReservationKind::Dynamic, role, principal: None, labels: Vec::new() };
-    let mut volume =
-        Resource::scalar("disk", Scalar::whole(10)).reserved(reservation).volume(PersistenceId::made(id.to_owned()), "data", None);
+    let reservation =
+        Reservation { kind: ReservationKind::Dynamic, role, principal: None, labels: Vec::new() };
+    let mut volume = Resource::scalar("disk", Scalar::whole(10)).reserved(reservation).volume(
+        PersistenceId::made(id.to_owned()),
+        "data",
+        None,
+    );
     volume.mount = Some(VolumeMount { container_path: "data".to_owned(), mode: Mode::ReadWrite });
     volume
 }
@@ -80,7 +94,11 @@ fn a_plain_task_and_one_with_its_own_executor_are_good() {
     check_task(&good(), &here()).unwrap();
     check_task(&changed(|it| (it.command, it.executor) = (None, Some(custom()))), &here()).unwrap();
     check_task(&changed(|it| it.resources.push(volume("v"))), &here()).unwrap();
-    let tty = v1::ContainerInfo { r#type: 2, tty_info: Some(v1::TtyInfo::default()), ..Default::default() };
+    let tty = v1::ContainerInfo {
+        r#type: 2,
+        tty_info: Some(v1::TtyInfo::default()),
+        ..Default::default()
+    };
     check_task(&received(|it| it.container = Some(tty)), &here()).unwrap();
 }
 
@@ -103,28 +121,65 @@ fn each_broken_rule_is_named() {
         (changed(|it| it.executor = Some(custom())), "executor"),
         (changed(|it| it.resources.clear()), "resources"),
         (changed(|it| it.resources = vec![Resource::scalar("cpus", Scalar::ZERO)]), "resources"),
-        (changed(|it| it.resources.push(Resource::scalar("gpus", Scalar::thousandths(500)))), "resources[2].scalar.value"),
+        (
+            changed(|it| it.resources.push(Resource::scalar("gpus", Scalar::thousandths(500)))),
+            "resources[2].scalar.value",
+        ),
         (changed(revocable), "resources"),
         (changed(|it| it.resources.extend([volume("v"), volume("v")])), "resources"),
         (changed(shared), "executor.resources[0].shared"),
         (changed(|it| it.command = Some(CommandInfo { uris: 1, ..command("x") })), "command.uris"),
         (changed(|it| it.command = Some(command(""))), "command.value"),
         (changed(|it| it.command = Some(CommandInfo::default())), "command.value"),
-        (changed(|it| (it.command, it.executor) = (None, Some(ExecutorInfo { command: None, ..custom() }))), "executor.command"),
         (
-            changed(|it| (it.command, it.executor) = (None, Some(ExecutorInfo { command: Some(command("x")), ..group() }))),
+            changed(|it| {
+                (it.command, it.executor) = (None, Some(ExecutorInfo { command: None, ..custom() }))
+            }),
+            "executor.command",
+        ),
+        (
+            changed(|it| {
+                (it.command, it.executor) =
+                    (None, Some(ExecutorInfo { command: Some(command("x")), ..group() }))
+            }),
             "executor.command",
         ),
         (received(|it| it.data = Some(vec![0; DESCRIPTION_BYTES_MAX])), "data"),
-        (received(|it| it.max_completion_time = Some(v1::DurationInfo { nanoseconds: -1 })), "max_completion_time.nanoseconds"),
         (
-            received(|it| it.health_check = Some(v1::HealthCheck { timeout_seconds: Some(f64::NAN), ..Default::default() })),
+            received(|it| it.max_completion_time = Some(v1::DurationInfo { nanoseconds: -1 })),
+            "max_completion_time.nanoseconds",
+        ),
+        (
+            received(|it| {
+                it.health_check =
+                    Some(v1::HealthCheck { timeout_seconds: Some(f64::NAN), ..Default::default() })
+            }),
             "health_check.timeout_seconds",
         ),
-        (received(|it| it.check = Some(v1::CheckInfo { delay_seconds: Some(-1.0), ..Default::default() })), "check.delay_seconds"),
-        (received(|it| it.limits = [("disk".to_owned(), v1::value::Scalar { value: 1.0 })].into()), "limits.disk"),
-        (received(|it| it.limits = [("mem".to_owned(), v1::value::Scalar { value: 63.0 })].into()), "limits.mem"),
-        (received(|it| it.limits = [("mem".to_owned(), v1::value::Scalar { value: f64::NAN })].into()), "limits.mem"),
+        (
+            received(|it| {
+                it.check = Some(v1::CheckInfo { delay_seconds: Some(-1.0), ..Default::default() })
+            }),
+            "check.delay_seconds",
+        ),
+        (
+            received(|it| {
+                it.limits = [("disk".to_owned(), v1::value::Scalar { value: 1.0 })].into()
+            }),
+            "limits.disk",
+        ),
+        (
+            received(|it| {
+                it.limits = [("mem".to_owned(), v1::value::Scalar { value: 63.0 })].into()
+            }),
+            "limits.mem",
+        ),
+        (
+            received(|it| {
+                it.limits = [("mem".to_owned(), v1::value::Scalar { value: f64::NAN })].into()
+            }),
+            "limits.mem",
+        ),
     ] {
         assert_eq!(path(&bad), expected, "{bad:?}");
     }
@@ -132,7 +187,9 @@ fn each_broken_rule_is_named() {
 
 #[test]
 fn b54_memory_may_have_a_limit_or_none_and_processors_have_none() {
-    let limited = |name: &str, value: f64| received(|it| it.limits = [(name.to_owned(), v1::value::Scalar { value })].into());
+    let limited = |name: &str, value: f64| {
+        received(|it| it.limits = [(name.to_owned(), v1::value::Scalar { value })].into())
+    };
     let mb = |it: &TaskInfo| memory_limit(it).map(Scalar::as_thousandths);
     assert_eq!(mb(&good()), Some(64_000), "what it asked for");
     for (value, expected) in [(64.0, Some(64_000)), (100.5, Some(100_500)), (f64::INFINITY, None)] {
@@ -152,10 +209,22 @@ fn containers_that_would_not_be_what_they_say_are_refused() {
     for (container, field) in [
         (v1::ContainerInfo { r#type: 1, ..Default::default() }, "type"),
         (v1::ContainerInfo { docker: Some(Default::default()), ..mesos.clone() }, "docker"),
-        (v1::ContainerInfo { mesos: Some(v1::container_info::MesosInfo { image: Some(image) }), ..mesos.clone() }, "mesos.image"),
+        (
+            v1::ContainerInfo {
+                mesos: Some(v1::container_info::MesosInfo { image: Some(image) }),
+                ..mesos.clone()
+            },
+            "mesos.image",
+        ),
         (v1::ContainerInfo { volumes: vec![Default::default()], ..mesos.clone() }, "volumes"),
         (
-            v1::ContainerInfo { network_infos: vec![v1::NetworkInfo { name: Some("n".to_owned()), ..Default::default() }], ..mesos },
+            v1::ContainerInfo {
+                network_infos: vec![v1::NetworkInfo {
+                    name: Some("n".to_owned()),
+                    ..Default::default()
+                }],
+                ..mesos
+            },
             "network_infos[0]",
         ),
     ] {
@@ -171,7 +240,9 @@ fn containers_that_would_not_be_what_they_say_are_refused() {
 
 #[test]
 fn a_group_has_rules_of_its_own() {
-    let path = |executor: &ExecutorInfo, tasks: &[TaskInfo]| check_group(executor, tasks, &here()).unwrap_err().path;
+    let path = |executor: &ExecutorInfo, tasks: &[TaskInfo]| {
+        check_group(executor, tasks, &here()).unwrap_err().path
+    };
     let second = changed(|it| it.id = TaskId::made("u".to_owned()));
     check_group(&group(), &[good(), second.clone()], &here()).unwrap();
     let without = |name: &str| {
@@ -183,23 +254,35 @@ fn a_group_has_rules_of_its_own() {
         assert_eq!(path(&without(name), &[good()]), "executor.resources", "{name}");
     }
     assert_eq!(path(&ExecutorInfo { kind: None, ..group() }, &[good()]), "executor.type");
-    assert_eq!(path(&ExecutorInfo { command: Some(command("x")), ..group() }, &[good()]), "executor.command");
-    assert_eq!(path(&ExecutorInfo { kind: Some(ExecutorKind::Custom), ..group() }, &[good()]), "executor.command");
+    assert_eq!(
+        path(&ExecutorInfo { command: Some(command("x")), ..group() }, &[good()]),
+        "executor.command"
+    );
+    assert_eq!(
+        path(&ExecutorInfo { kind: Some(ExecutorKind::Custom), ..group() }, &[good()]),
+        "executor.command"
+    );
     assert_eq!(path(&group(), &[]), "task_group.tasks");
     assert_eq!(path(&group(), &[good(), good()]), "task_group.tasks[1].task_id");
     let elsewhere = changed(|it| it.agent = AgentId::made("b".to_owned()));
     assert_eq!(path(&group(), &[good(), elsewhere]), "task_group.tasks[1].agent_id");
     assert_eq!(path(&group(), &[changed(|it| it.command = None)]), "task_group.tasks[0].command");
-    assert_eq!(path(&group(), &[changed(|it| it.executor = Some(custom()))]), "task_group.tasks[0].executor");
-    let both =
-        [changed(|it| it.resources.push(volume("v"))), TaskInfo { id: second.id.clone(), ..changed(|it| it.resources.push(volume("v"))) }];
+    assert_eq!(
+        path(&group(), &[changed(|it| it.executor = Some(custom()))]),
+        "task_group.tasks[0].executor"
+    );
+    let both = [
+        changed(|it| it.resources.push(volume("v"))),
+        TaskInfo { id: second.id.clone(), ..changed(|it| it.resources.push(volume("v"))) },
+    ];
     assert_eq!(path(&group(), &both), "resources");
 }
 
 #[test]
 fn an_executor_belongs_to_its_framework() {
     let f = FrameworkId::made("f".to_owned());
-    let foreign = || ExecutorInfo { framework: Some(FrameworkId::made("g".to_owned())), ..custom() };
+    let foreign =
+        || ExecutorInfo { framework: Some(FrameworkId::made("g".to_owned())), ..custom() };
     let own = ExecutorInfo { framework: Some(f.clone()), ..custom() };
     assert!(check_owner(&own, &f).is_ok() && check_owner(&custom(), &f).is_ok());
     assert_eq!(check_owner(&foreign(), &f).unwrap_err().path, "framework_id");
@@ -225,15 +308,27 @@ fn e40_a_task_of_a_group_may_share_places_of_the_groups_sandbox_and_nothing_else
     let with = |change: Change<'_>| {
         let mut volume = shared();
         change(&mut volume);
-        received(|it| it.container = Some(v1::ContainerInfo { r#type: 2, volumes: vec![shared(), volume], ..Default::default() }))
+        received(|it| {
+            it.container = Some(v1::ContainerInfo {
+                r#type: 2,
+                volumes: vec![shared(), volume],
+                ..Default::default()
+            })
+        })
     };
-    let of_group = |task: TaskInfo, executor: &ExecutorInfo| check_group(executor, &[task], &here()).map_err(|it| it.path);
+    let of_group = |task: TaskInfo, executor: &ExecutorInfo| {
+        check_group(executor, &[task], &here()).map_err(|it| it.path)
+    };
     let same = |_: &mut v1::Volume| ();
     of_group(with(&same), &group()).unwrap();
     let at = "task_group.tasks[0].container.volumes";
     let kind = Some(ExecutorKind::Custom);
     let custom_group = ExecutorInfo { kind, command: Some(command("x")), ..group() };
-    assert_eq!(of_group(with(&same), &custom_group), Err(at.to_owned()), "only our own executor does it");
+    assert_eq!(
+        of_group(with(&same), &custom_group),
+        Err(at.to_owned()),
+        "only our own executor does it"
+    );
     assert_eq!(path(&with(&same)), "container.volumes", "a task by itself shares with nobody");
     let place = |it: &mut v1::Volume, change: &dyn Fn(&mut source::SandboxPath)| {
         change(it.source.as_mut().and_then(|it| it.sandbox_path.as_mut()).unwrap());
@@ -241,9 +336,15 @@ fn e40_a_task_of_a_group_may_share_places_of_the_groups_sandbox_and_nothing_else
     let bad: [(Change<'_>, &str); 8] = [
         (&|it| it.source = None, "source.type"),
         (&|it| (it.source, it.host_path) = (None, Some("/etc".to_owned())), "source.type"),
-        (&|it| it.source.as_mut().unwrap().r#type = Some(source::Type::HostPath.into()), "source.type"),
+        (
+            &|it| it.source.as_mut().unwrap().r#type = Some(source::Type::HostPath.into()),
+            "source.type",
+        ),
         (&|it| it.source.as_mut().unwrap().sandbox_path = None, "source.sandbox_path"),
-        (&|it| place(it, &|it| it.r#type = Some(source::sandbox_path::Type::Self_.into())), "source.sandbox_path.type"),
+        (
+            &|it| place(it, &|it| it.r#type = Some(source::sandbox_path::Type::Self_.into())),
+            "source.sandbox_path.type",
+        ),
         (&|it| place(it, &|it| it.path = "../other".to_owned()), "source.sandbox_path.path"),
         (&|it| it.mode = Mode::Ro.into(), "mode"),
         (&|it| it.container_path = "/etc".to_owned(), "container_path"),

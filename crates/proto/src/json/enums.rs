@@ -38,7 +38,8 @@ impl<E: Named> Codec for Enum<E> {
     }
 
     fn read<'de, D: Deserializer<'de>>(from: D) -> Result<i32, D::Error> {
-        from.deserialize_any(EnumVisitor::<E>(PhantomData))?.map_err(|unknown| unknown.into_error::<E, _>())
+        from.deserialize_any(EnumVisitor::<E>(PhantomData))?
+            .map_err(|unknown| unknown.into_error::<E, _>())
     }
 
     fn can_write(value: &i32) -> bool {
@@ -105,7 +106,10 @@ impl Unknown {
     fn into_error<E: Named, R: Error>(self) -> R {
         match self {
             Self::Name(name) => R::unknown_variant(&name, E::NAMES),
-            Self::Number(number) => R::invalid_value(Unexpected::Signed(number), &format!("a value of {}", E::FULL_NAME).as_str()),
+            Self::Number(number) => R::invalid_value(
+                Unexpected::Signed(number),
+                &format!("a value of {}", E::FULL_NAME).as_str(),
+            ),
         }
     }
 }

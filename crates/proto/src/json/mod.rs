@@ -43,7 +43,8 @@ pub fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
 /// # Panics
 /// Never for messages of this crate; for other types when they cannot be JSON (a map with keys that are no strings).
 pub fn to_string<T: Serialize + ?Sized>(message: &T) -> String {
-    serde_json::to_string(message).expect("messages have string keys, and memory does not fail to be written")
+    serde_json::to_string(message)
+        .expect("messages have string keys, and memory does not fail to be written")
 }
 
 /// Like [`to_string`], as bytes.
@@ -51,5 +52,6 @@ pub fn to_string<T: Serialize + ?Sized>(message: &T) -> String {
 /// # Panics
 /// As [`to_string`].
 pub fn to_vec<T: Serialize + ?Sized>(message: &T) -> Vec<u8> {
-    serde_json::to_vec(message).expect("messages have string keys, and memory does not fail to be written")
+    serde_json::to_vec(message)
+        .expect("messages have string keys, and memory does not fail to be written")
 }

@@ -60,14 +60,19 @@ impl<C: Codec> Required<C> {
 pub(crate) struct Optional<C>(PhantomData<C>);
 
 impl<C: Codec> Optional<C> {
-    pub(crate) fn serialize<S: Serializer>(value: &Option<C::Value>, to: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(
+        value: &Option<C::Value>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
         match value {
             Some(value) => C::write(value, to),
             None => to.serialize_none(),
         }
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<C::Value>, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<C::Value>, D::Error> {
         Slot::<C>(PhantomData).deserialize(from)
     }
 }
@@ -100,7 +105,9 @@ impl<C: Codec> Repeated<C> {
         list.end()
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<C::Value>, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Vec<C::Value>, D::Error> {
         from.deserialize_any(ListVisitor::<C>(PhantomData))
     }
 }
@@ -109,7 +116,10 @@ impl<C: Codec> Repeated<C> {
 pub(crate) struct Map<C>(PhantomData<C>);
 
 impl<C: Codec> Map<C> {
-    pub(crate) fn serialize<S: Serializer>(values: &BTreeMap<String, C::Value>, to: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(
+        values: &BTreeMap<String, C::Value>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
         let mut object = to.serialize_map(None)?;
         for (key, value) in values.iter().filter(|(_, value)| C::can_write(value)) {
             object.serialize_entry(key, &Written::<C>(value))?;
@@ -117,17 +127,25 @@ impl<C: Codec> Map<C> {
         object.end()
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, C::Value>, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<BTreeMap<String, C::Value>, D::Error> {
         from.deserialize_any(MapVisitor::<C>(PhantomData))
     }
 }
 
 /// The only member of a oneof that is set.
-pub(crate) fn only_one<T, E: Error, const N: usize>(members: [Option<T>; N], names: &[&str]) -> Result<Option<T>, E> {
+pub(crate) fn only_one<T, E: Error, const N: usize>(
+    members: [Option<T>; N],
+    names: &[&str],
+) -> Result<Option<T>, E> {
     let mut chosen = None;
     for member in members.into_iter().flatten() {
         if chosen.replace(member).is_some() {
-            return Err(E::custom(format_args!("more than one of {} is set; set one", names.join(", "))));
+            return Err(E::custom(format_args!(
+                "more than one of {} is set; set one",
+                names.join(", ")
+            )));
         }
     }
     Ok(chosen)

@@ -31,11 +31,13 @@ impl Whole for i64 {
 }
 
 impl Whole for u32 {
-    const RANGE: &'static str = "a whole number of 32 bits that is not negative, or a string with one";
+    const RANGE: &'static str =
+        "a whole number of 32 bits that is not negative, or a string with one";
 }
 
 impl Whole for u64 {
-    const RANGE: &'static str = "a whole number of 64 bits that is not negative, or a string with one";
+    const RANGE: &'static str =
+        "a whole number of 64 bits that is not negative, or a string with one";
 }
 
 /// An integer of any width.
@@ -176,7 +178,8 @@ impl Visitor<'_> for BoolVisitor {
 /// Bytes as base64: written in the standard alphabet with padding, read in the standard or the url-safe one, padded or not.
 pub(crate) struct Base64;
 
-const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+const LENIENT: GeneralPurposeConfig =
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
 const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
 const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
 

@@ -8,7 +8,8 @@ use mesos::scheduler::{call, event, Call, Event};
 /// `text` is read, and written back as the same text.
 fn both_ways<T: serde::Serialize + serde::de::DeserializeOwned>(text: &str) -> T {
     let text: String = text.lines().map(str::trim).collect();
-    let message = json::from_slice(text.as_bytes()).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    let message =
+        json::from_slice(text.as_bytes()).unwrap_or_else(|error| panic!("{error}\n{text}"));
     assert_eq!(json::to_string(&message), text);
     message
 }
@@ -25,7 +26,10 @@ fn subscribe() {
     let subscribe = call.subscribe.unwrap();
     assert_eq!(subscribe.framework_info.failover_timeout, Some(604800.0));
     assert_eq!(subscribe.framework_info.role(), "*", "the default of an unset field");
-    assert_eq!(subscribe.framework_info.capabilities[1].r#type(), mesos::framework_info::capability::Type::ReservationRefinement);
+    assert_eq!(
+        subscribe.framework_info.capabilities[1].r#type(),
+        mesos::framework_info::capability::Type::ReservationRefinement
+    );
 }
 
 #[test]
@@ -47,7 +51,8 @@ fn accept_with_reserve_create_and_launch() {
             "filters":{"refuse_seconds":0.5}}}"#,
     );
     let operations = &call.accept.as_ref().unwrap().operations;
-    let kinds: Vec<operation::Type> = operations.iter().map(|operation| operation.r#type()).collect();
+    let kinds: Vec<operation::Type> =
+        operations.iter().map(|operation| operation.r#type()).collect();
     assert_eq!(kinds, [operation::Type::Reserve, operation::Type::Create, operation::Type::Launch]);
     let operation::Launch { task_infos } = operations[2].launch.as_ref().unwrap();
     assert_eq!(task_infos[0].data.as_deref(), Some(&[0, 1, 2][..]));
@@ -79,7 +84,10 @@ fn heartbeat_and_subscribed() {
             "master_info":{"id":"m","ip":16777343,"port":5050,"hostname":"h","version":"1.11.0",
             "address":{"hostname":"h","ip":"127.0.0.1","port":5050}}}}"#,
     );
-    assert_eq!(subscribed.subscribed.unwrap().master_info.unwrap().ip.to_le_bytes(), [127, 0, 0, 1]);
+    assert_eq!(
+        subscribed.subscribed.unwrap().master_info.unwrap().ip.to_le_bytes(),
+        [127, 0, 0, 1]
+    );
 }
 
 #[test]

@@ -33,7 +33,13 @@ fn enums_are_names_and_may_come_as_numbers() {
 
 #[test]
 fn unknown_optional_enums_are_unset() {
-    for text in [r#"{"type":"ACCEPT_ALL"}"#, r#"{"type":4711}"#, r#"{"type":-1}"#, r#"{"type":null}"#, r#"{"type":99999999999}"#] {
+    for text in [
+        r#"{"type":"ACCEPT_ALL"}"#,
+        r#"{"type":4711}"#,
+        r#"{"type":-1}"#,
+        r#"{"type":null}"#,
+        r#"{"type":99999999999}"#,
+    ] {
         assert_eq!(read::<Call>(text), Call::default(), "{text}");
     }
     let of_newer = Call { r#type: Some(4711), ..Call::default() };
@@ -44,10 +50,16 @@ fn unknown_optional_enums_are_unset() {
 fn unknown_required_enums_are_refused() {
     let error = refuse::<mesos::Value>(r#"{"type":"QUATERNION"}"#);
     assert_eq!(error.path, "type");
-    assert!(error.message.contains("`QUATERNION`, expected one of `SCALAR`, `RANGES`, `SET`, `TEXT`"), "{error}");
+    assert!(
+        error.message.contains("`QUATERNION`, expected one of `SCALAR`, `RANGES`, `SET`, `TEXT`"),
+        "{error}"
+    );
     let error = refuse::<mesos::Value>(r#"{"type":9}"#);
     assert!(error.message.contains("a value of mesos.v1.Value.Type"), "{error}");
-    assert_eq!(refuse::<mesos::CapabilityInfo>(r#"{"capabilities":["KILL","FLY"]}"#).path, "capabilities[1]");
+    assert_eq!(
+        refuse::<mesos::CapabilityInfo>(r#"{"capabilities":["KILL","FLY"]}"#).path,
+        "capabilities[1]"
+    );
 }
 
 #[test]
@@ -69,9 +81,13 @@ fn bytes_are_base64() {
 
 #[test]
 fn integers_are_numbers_and_may_come_as_strings() {
-    let max: mesos::value::Range = read(r#"{"begin":"18446744073709551615","end":18446744073709551615}"#);
+    let max: mesos::value::Range =
+        read(r#"{"begin":"18446744073709551615","end":18446744073709551615}"#);
     assert_eq!((max.begin, max.end), (u64::MAX, u64::MAX));
-    assert_eq!(json::to_string(&max), r#"{"begin":18446744073709551615,"end":18446744073709551615}"#);
+    assert_eq!(
+        json::to_string(&max),
+        r#"{"begin":18446744073709551615,"end":18446744073709551615}"#
+    );
     let min: mesos::TimeInfo = read(r#"{"nanoseconds":"-9223372036854775808"}"#);
     assert_eq!(json::to_string(&min), r#"{"nanoseconds":-9223372036854775808}"#);
     let whole: mesos::value::Range = read(r#"{"begin":31000.0,"end":3.2e4}"#);
@@ -81,22 +97,46 @@ fn integers_are_numbers_and_may_come_as_strings() {
 
 #[test]
 fn integers_are_never_bent() {
-    for wrong in ["0.5", "-1", "-1.0", "18446744073709551616", "1e300", "\"\"", "\"1.5\"", "\" 1\"", "\"0x10\"", "true", "[]", "{}", "null"]
-    {
+    for wrong in [
+        "0.5",
+        "-1",
+        "-1.0",
+        "18446744073709551616",
+        "1e300",
+        "\"\"",
+        "\"1.5\"",
+        "\" 1\"",
+        "\"0x10\"",
+        "true",
+        "[]",
+        "{}",
+        "null",
+    ] {
         let error = refuse::<mesos::value::Range>(&format!(r#"{{"begin":{wrong},"end":1}}"#));
         assert_eq!(error.path, "begin", "{wrong}");
-        assert!(error.message.contains("a whole number of 64 bits that is not negative"), "{error}");
+        assert!(
+            error.message.contains("a whole number of 64 bits that is not negative"),
+            "{error}"
+        );
     }
     for wrong in ["2147483648", "-2147483649", "\"2147483648\""] {
         assert_eq!(refuse::<mesos::Address>(&format!(r#"{{"port":{wrong}}}"#)).path, "port");
     }
-    assert_eq!(refuse::<mesos::TimeInfo>(r#"{"nanoseconds":9223372036854775808}"#).path, "nanoseconds");
+    assert_eq!(
+        refuse::<mesos::TimeInfo>(r#"{"nanoseconds":9223372036854775808}"#).path,
+        "nanoseconds"
+    );
     assert_eq!(refuse::<mesos::TimeInfo>(r#"{"nanoseconds":9.3e18}"#).path, "nanoseconds");
 }
 
 #[test]
 fn doubles_may_be_endless() {
-    for (text, value) in [("\"Infinity\"", f64::INFINITY), ("\"-Infinity\"", f64::NEG_INFINITY), ("30720.0", 30720.0), ("0.1", 0.1)] {
+    for (text, value) in [
+        ("\"Infinity\"", f64::INFINITY),
+        ("\"-Infinity\"", f64::NEG_INFINITY),
+        ("30720.0", 30720.0),
+        ("0.1", 0.1),
+    ] {
         let text = format!(r#"{{"value":{text}}}"#);
         let scalar: mesos::value::Scalar = read(&text);
         assert_eq!(scalar.value, value);
@@ -115,11 +155,21 @@ fn doubles_may_be_endless() {
 
 #[test]
 fn booleans_may_come_as_strings() {
-    for (text, value) in [("true", true), ("\"true\"", true), ("false", false), ("\"false\"", false)] {
-        assert_eq!(read::<mesos::FrameworkInfo>(&format!(r#"{{"user":"u","name":"n","checkpoint":{text}}}"#)).checkpoint, Some(value));
+    for (text, value) in
+        [("true", true), ("\"true\"", true), ("false", false), ("\"false\"", false)]
+    {
+        assert_eq!(
+            read::<mesos::FrameworkInfo>(&format!(
+                r#"{{"user":"u","name":"n","checkpoint":{text}}}"#
+            ))
+            .checkpoint,
+            Some(value)
+        );
     }
     for wrong in ["1", "\"yes\"", "\"True\"", "[]"] {
-        let error = refuse::<mesos::FrameworkInfo>(&format!(r#"{{"user":"u","name":"n","checkpoint":{wrong}}}"#));
+        let error = refuse::<mesos::FrameworkInfo>(&format!(
+            r#"{{"user":"u","name":"n","checkpoint":{wrong}}}"#
+        ));
         assert_eq!(error.path, "checkpoint");
     }
 }
@@ -130,23 +180,35 @@ fn unknown_fields_are_ignored_and_null_is_unset() {
     let noisy = r#"{"new":{"deep":[1,{"x":null}]},"type":"ACCEPT","framework_id":null,"subscribe":null,
         "accept":{"offer_ids":[null,{"value":"o","x":1}],"operations":null,"filters":null}}"#;
     assert_eq!(read::<Call>(noisy), plain);
-    let limits: mesos::quota::QuotaConfig = read(r#"{"role":"r","limits":{"cpus":{"value":1},"mem":null},"guarantees":null}"#);
+    let limits: mesos::quota::QuotaConfig =
+        read(r#"{"role":"r","limits":{"cpus":{"value":1},"mem":null},"guarantees":null}"#);
     assert_eq!(limits.limits.keys().collect::<Vec<_>>(), ["cpus"]);
 }
 
 #[test]
 fn null_is_no_required_field() {
     assert_eq!(refuse::<mesos::OfferId>(r#"{"value":null}"#).path, "value");
-    assert_eq!(refuse::<Call>(r#"{"subscribe":{"framework_info":null}}"#).path, "subscribe.framework_info");
+    assert_eq!(
+        refuse::<Call>(r#"{"subscribe":{"framework_info":null}}"#).path,
+        "subscribe.framework_info"
+    );
 }
 
 #[test]
 fn maps_are_objects() {
-    let config: mesos::quota::QuotaConfig = read(r#"{"role":"r","guarantees":{"mem":{"value":2},"cpus":{"value":1}}}"#);
-    assert_eq!(json::to_string(&config), r#"{"role":"r","guarantees":{"cpus":{"value":1.0},"mem":{"value":2.0}}}"#);
-    let error = refuse::<mesos::quota::QuotaConfig>(r#"{"role":"r","guarantees":{"cpus":{"value":"x"}}}"#);
+    let config: mesos::quota::QuotaConfig =
+        read(r#"{"role":"r","guarantees":{"mem":{"value":2},"cpus":{"value":1}}}"#);
+    assert_eq!(
+        json::to_string(&config),
+        r#"{"role":"r","guarantees":{"cpus":{"value":1.0},"mem":{"value":2.0}}}"#
+    );
+    let error =
+        refuse::<mesos::quota::QuotaConfig>(r#"{"role":"r","guarantees":{"cpus":{"value":"x"}}}"#);
     assert_eq!(error.path, "guarantees.cpus.value");
-    assert_eq!(refuse::<mesos::quota::QuotaConfig>(r#"{"role":"r","guarantees":[]}"#).path, "guarantees");
+    assert_eq!(
+        refuse::<mesos::quota::QuotaConfig>(r#"{"role":"r","guarantees":[]}"#).path,
+        "guarantees"
+    );
 }
 
 #[test]
@@ -159,10 +221,17 @@ fn durations_are_objects() {
 
 #[test]
 fn defaults_are_printed_unless_deprecated() {
-    let framework = mesos::FrameworkInfo { user: "u".into(), name: "n".into(), ..Default::default() };
-    assert_eq!(json::to_string(&framework), r#"{"user":"u","name":"n","failover_timeout":0.0,"checkpoint":false}"#);
+    let framework =
+        mesos::FrameworkInfo { user: "u".into(), name: "n".into(), ..Default::default() };
+    assert_eq!(
+        json::to_string(&framework),
+        r#"{"user":"u","name":"n","failover_timeout":0.0,"checkpoint":false}"#
+    );
     assert_eq!(json::to_string(&mesos::Filters::default()), r#"{"refuse_seconds":5.0}"#);
-    assert_eq!(json::to_string(&mesos::network_info::IpAddress::default()), r#"{"protocol":"IPv4"}"#);
+    assert_eq!(
+        json::to_string(&mesos::network_info::IpAddress::default()),
+        r#"{"protocol":"IPv4"}"#
+    );
     let agent = mesos::AgentInfo { hostname: "h".into(), ..Default::default() };
     assert_eq!(json::to_string(&agent), r#"{"hostname":"h","port":5051}"#);
     let plugin = mesos::CsiPluginInfo { r#type: "t".into(), ..Default::default() };
@@ -171,7 +240,10 @@ fn defaults_are_printed_unless_deprecated() {
 
 #[test]
 fn a_default_that_was_overruled_is_kept() {
-    assert_eq!(json::to_string(&mesos::Filters { refuse_seconds: Some(0.0) }), r#"{"refuse_seconds":0.0}"#);
+    assert_eq!(
+        json::to_string(&mesos::Filters { refuse_seconds: Some(0.0) }),
+        r#"{"refuse_seconds":0.0}"#
+    );
     let address: mesos::network_info::IpAddress = read(r#"{"protocol":"IPv6"}"#);
     assert_eq!(json::to_string(&address), r#"{"protocol":"IPv6"}"#);
     assert_eq!(read::<mesos::network_info::IpAddress>(r#"{"protocol":null}"#).protocol, None);
@@ -181,7 +253,9 @@ fn a_default_that_was_overruled_is_kept() {
 fn one_member_of_a_oneof_is_enough() {
     use mesos::scheduler::attribute_constraint::{predicate, Predicate, Selector};
     let predicate: Predicate = read(r#"{"text_equals":{"value":"x"},"exists":null}"#);
-    assert!(matches!(&predicate.predicate, Some(predicate::Predicate::TextEquals(t)) if t.value == "x"));
+    assert!(
+        matches!(&predicate.predicate, Some(predicate::Predicate::TextEquals(t)) if t.value == "x")
+    );
     assert_eq!(json::to_string(&predicate), r#"{"text_equals":{"value":"x"}}"#);
     assert_eq!(read::<Predicate>("{}"), Predicate::default());
     let error = refuse::<Predicate>(r#"{"exists":{},"not_exists":{}}"#);
@@ -190,16 +264,28 @@ fn one_member_of_a_oneof_is_enough() {
     let selector: Selector = read(r#"{"pseudoattribute_type":"ZONE"}"#);
     assert_eq!(json::to_string(&selector), r#"{"pseudoattribute_type":"ZONE"}"#);
     let constraint = r#"{"selector":{"attribute_name":"rack"},"predicate":{"text_matches":{}}}"#;
-    assert_eq!(refuse::<mesos::scheduler::AttributeConstraint>(constraint).path, "predicate.text_matches.regex");
+    assert_eq!(
+        refuse::<mesos::scheduler::AttributeConstraint>(constraint).path,
+        "predicate.text_matches.regex"
+    );
 }
 
 #[test]
 fn proto3_fields_are_always_written_and_may_be_absent() {
     assert_eq!(read::<ledger::Claim>("{}"), ledger::Claim::decode(&b""[..]).unwrap());
     assert_eq!(read::<ledger::Task>("{}"), ledger::Task::decode(&b""[..]).unwrap());
-    assert_eq!(read::<ledger::Claim>(r#"{"state":"CLAIM_STATE_OF_TOMORROW"}"#), ledger::Claim::default());
-    assert_eq!(read::<ledger::Claim>(r#"{"state":"CLAIM_STATE_READY"}"#).state(), ledger::ClaimState::Ready);
-    assert_eq!(read::<ledger::Disk>(r#"{"uuid":null,"size_mb":"12"}"#), ledger::Disk { size_mb: 12, ..Default::default() });
+    assert_eq!(
+        read::<ledger::Claim>(r#"{"state":"CLAIM_STATE_OF_TOMORROW"}"#),
+        ledger::Claim::default()
+    );
+    assert_eq!(
+        read::<ledger::Claim>(r#"{"state":"CLAIM_STATE_READY"}"#).state(),
+        ledger::ClaimState::Ready
+    );
+    assert_eq!(
+        read::<ledger::Disk>(r#"{"uuid":null,"size_mb":"12"}"#),
+        ledger::Disk { size_mb: 12, ..Default::default() }
+    );
     let disk = json::to_string(&ledger::Disk::default());
     assert_eq!(disk, r#"{"uuid":"","kind":"","root":"","size_mb":0}"#);
 }
@@ -207,17 +293,30 @@ fn proto3_fields_are_always_written_and_may_be_absent() {
 #[test]
 fn an_error_names_the_field() {
     let accept = |resource: &str| {
-        format!(r#"{{"type":"ACCEPT","accept":{{"operations":[{{"reserve":{{"resources":[{{"name":"a","type":"SET"}},{resource}]}}}}]}}}}"#)
+        format!(
+            r#"{{"type":"ACCEPT","accept":{{"operations":[{{"reserve":{{"resources":[{{"name":"a","type":"SET"}},{resource}]}}}}]}}}}"#
+        )
     };
     let field = "accept.operations[0].reserve.resources[1]";
     let error = refuse::<Call>(&accept(r#"{"name":"cpus","type":"SCALAR","scalar":{"value":[]}}"#));
     assert_eq!(error.path, format!("{field}.scalar.value"));
-    assert!(error.to_string().starts_with(&format!("{field}.scalar.value: invalid type: sequence, expected a number")), "{error}");
+    assert!(
+        error.to_string().starts_with(&format!(
+            "{field}.scalar.value: invalid type: sequence, expected a number"
+        )),
+        "{error}"
+    );
     assert_eq!(refuse::<Call>(&accept(r#"{"type":"SCALAR"}"#)).path, format!("{field}.name"));
     assert_eq!(refuse::<Call>(&accept("7")).path, field);
-    assert_eq!(refuse::<Call>(&accept(r#"{"name":7,"type":"SCALAR"}"#)).path, format!("{field}.name"));
+    assert_eq!(
+        refuse::<Call>(&accept(r#"{"name":7,"type":"SCALAR"}"#)).path,
+        format!("{field}.name")
+    );
     assert_eq!(refuse::<Call>(r#"{"accept":{"operations":{}}}"#).path, "accept.operations");
-    assert_eq!(refuse::<mesos::OfferId>("{}"), refuse::<mesos::OfferId>(r#"{"valve":"x"}"#).at_the_end_of("{}"));
+    assert_eq!(
+        refuse::<mesos::OfferId>("{}"),
+        refuse::<mesos::OfferId>(r#"{"valve":"x"}"#).at_the_end_of("{}")
+    );
 }
 
 /// Positions differ with the text; all else must not.
@@ -234,14 +333,27 @@ impl AtTheEndOf for JsonError {
 
 #[test]
 fn what_is_no_json_is_refused() {
-    for text in
-        ["", " ", "{", r#"{"type":"#, "[]x", "nul", r#"{"type":"ACCEPT"}}"#, r#"{"type":"ACCEPT"} {}"#, "\u{0}", "7", "\"x\"", "null"]
-    {
+    for text in [
+        "",
+        " ",
+        "{",
+        r#"{"type":"#,
+        "[]x",
+        "nul",
+        r#"{"type":"ACCEPT"}}"#,
+        r#"{"type":"ACCEPT"} {}"#,
+        "\u{0}",
+        "7",
+        "\"x\"",
+        "null",
+    ] {
         let error = refuse::<Call>(text);
         assert!(!error.message.is_empty(), "{text}");
     }
     assert!(json::from_slice::<Call>(b"{\"framework_id\":{\"value\":\"\xff\"}}").is_err());
-    assert!(refuse::<Call>(r#"{"type":"ACCEPT","type":"DECLINE"}"#).message.contains("duplicate field `type`"));
+    assert!(refuse::<Call>(r#"{"type":"ACCEPT","type":"DECLINE"}"#)
+        .message
+        .contains("duplicate field `type`"));
 }
 
 #[test]
@@ -249,12 +361,21 @@ fn lists_of_messages_are_json_too() {
     let text = r#"[{"name":"cpus","type":"SCALAR","scalar":{"value":4.0}},{"name":"zones","type":"SET","set":{"item":["a"]}}]"#;
     let resources: Vec<mesos::Resource> = read(text);
     assert_eq!(json::to_string(&resources), text);
-    assert_eq!(refuse::<Vec<mesos::Resource>>(r#"[{"name":"x","type":"SCALAR"},{"name":"x"}]"#).path, "[1].type");
+    assert_eq!(
+        refuse::<Vec<mesos::Resource>>(r#"[{"name":"x","type":"SCALAR"},{"name":"x"}]"#).path,
+        "[1].type"
+    );
 }
 
 #[test]
 fn deep_nesting_is_an_error_not_a_crash() {
-    let nested = |depth: usize| format!(r#"{}{{"value":"c"}}{}"#, r#"{"value":"c","parent":"#.repeat(depth), "}".repeat(depth));
+    let nested = |depth: usize| {
+        format!(
+            r#"{}{{"value":"c"}}{}"#,
+            r#"{"value":"c","parent":"#.repeat(depth),
+            "}".repeat(depth)
+        )
+    };
     let deep: mesos::ContainerId = read(&nested(json::MAX_DEPTH - 1));
     assert_eq!(json::to_string(&deep).matches("parent").count(), json::MAX_DEPTH - 1);
     for depth in [json::MAX_DEPTH, 10_000, 1_000_000] {

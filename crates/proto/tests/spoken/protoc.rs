@@ -10,9 +10,16 @@ fn protoc_accepts_the_files() {
     collect(&root, &root, &mut files);
     assert!(files.len() >= 10, "{files:?}");
     let program = std::env::var_os("PROTOC").unwrap_or_else(|| "protoc".into());
-    let run = match Command::new(program).arg("-o/dev/null").arg(format!("-I{}", root.display())).args(&files).output() {
+    let run = match Command::new(program)
+        .arg("-o/dev/null")
+        .arg(format!("-I{}", root.display()))
+        .args(&files)
+        .output()
+    {
         Ok(run) => run,
-        Err(error) => return eprintln!("no protoc here ({error}); protox alone has compiled the files"),
+        Err(error) => {
+            return eprintln!("no protoc here ({error}); protox alone has compiled the files")
+        }
     };
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
 }

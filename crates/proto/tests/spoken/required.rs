@@ -49,17 +49,29 @@ fn the_path_leads_through_lists_and_maps() {
     assert_eq!(decode::<Call>(&accept).map(|_| ()), missing("mesos.v1.scheduler.Call", expected));
     let entry = [field(1, b"cpus"), field(2, b"")].concat();
     let config = [field(1, b"role"), field(2, &entry)].concat();
-    assert_eq!(check_required("mesos.v1.quota.QuotaConfig", &config), missing("mesos.v1.quota.QuotaConfig", "guarantees.cpus.value"));
+    assert_eq!(
+        check_required("mesos.v1.quota.QuotaConfig", &config),
+        missing("mesos.v1.quota.QuotaConfig", "guarantees.cpus.value")
+    );
     let no_value = [field(1, b"role"), field(2, &field(1, b"cpus"))].concat();
-    assert_eq!(check_required("mesos.v1.quota.QuotaConfig", &no_value), missing("mesos.v1.quota.QuotaConfig", "guarantees.cpus.value"));
+    assert_eq!(
+        check_required("mesos.v1.quota.QuotaConfig", &no_value),
+        missing("mesos.v1.quota.QuotaConfig", "guarantees.cpus.value")
+    );
 }
 
 #[test]
 fn our_messages_are_looked_through_for_theirs() {
     let claim = field(3, b"");
-    assert_eq!(check_required("holdfast.ledger.v1.Claim", &claim), missing("holdfast.ledger.v1.Claim", "resource.name"));
+    assert_eq!(
+        check_required("holdfast.ledger.v1.Claim", &claim),
+        missing("holdfast.ledger.v1.Claim", "resource.name")
+    );
     let update = field(2, &field(2, b""));
-    assert_eq!(check_required("holdfast.v1.FromAgent", &update), missing("holdfast.v1.FromAgent", "task_update.status.task_id"));
+    assert_eq!(
+        check_required("holdfast.v1.FromAgent", &update),
+        missing("holdfast.v1.FromAgent", "task_update.status.task_id")
+    );
 }
 
 #[test]
@@ -67,8 +79,12 @@ fn a_message_may_come_in_pieces() {
     // Machine id and start of an unavailability, each in its own piece of a maintenance window's unavailability.
     let start = field(1, &varint(1, 7));
     let window = [field(2, b""), field(2, &start)].concat();
-    assert_eq!(decode::<mesos::maintenance::Window>(&window).unwrap().unavailability.start.nanoseconds, 7);
-    let address = [field(1, b"http"), field(2, &field(1, b"host")), field(2, &varint(3, 80))].concat();
+    assert_eq!(
+        decode::<mesos::maintenance::Window>(&window).unwrap().unavailability.start.nanoseconds,
+        7
+    );
+    let address =
+        [field(1, b"http"), field(2, &field(1, b"host")), field(2, &varint(3, 80))].concat();
     let url: mesos::Url = decode(&address).unwrap();
     assert_eq!((url.address.hostname(), url.address.port), ("host", 80));
     let never = [field(2, b""), field(2, b"")].concat();
@@ -81,14 +97,19 @@ fn an_unknown_number_is_no_required_enum() {
     let value = |number| varint(1, number);
     assert!(decode::<mesos::Value>(&value(3)).is_ok());
     assert_eq!(decode::<mesos::Value>(&value(4)).map(|_| ()), missing("mesos.v1.Value", "type"));
-    assert!(decode::<mesos::Value>(&[value(4), value(0)].concat()).is_ok(), "another occurrence is known");
+    assert!(
+        decode::<mesos::Value>(&[value(4), value(0)].concat()).is_ok(),
+        "another occurrence is known"
+    );
     assert!(decode::<Call>(&varint(2, 4711)).is_ok(), "an optional one is the caller's business");
 }
 
 #[test]
 fn malformed_bytes_are_named() {
     let refused = |bytes: &[u8]| match decode::<Call>(bytes) {
-        Err(error @ DecodeError::Malformed { .. }) => assert!(error.to_string().contains("mesos.v1.scheduler.Call"), "{error}"),
+        Err(error @ DecodeError::Malformed { .. }) => {
+            assert!(error.to_string().contains("mesos.v1.scheduler.Call"), "{error}")
+        }
         other => panic!("{other:?}"),
     };
     refused(b"{\"type\":\"ACCEPT\"}");
@@ -97,12 +118,16 @@ fn malformed_bytes_are_named() {
     refused(&varint(1, 1));
     refused(&field(1, &field(1, b"\xff")));
     let wrong = check_required("mesos.v1.scheduler.Call", &varint(1, 1));
-    assert!(matches!(wrong, Err(DecodeError::Malformed { reason, .. }) if reason.contains("framework_id")));
+    assert!(
+        matches!(wrong, Err(DecodeError::Malformed { reason, .. }) if reason.contains("framework_id"))
+    );
 }
 
 #[test]
 fn depth_has_an_end() {
-    let nested = |depth: usize| (0..depth).fold(field(1, b"c"), |inner, _| [field(1, b"c"), field(2, &inner)].concat());
+    let nested = |depth: usize| {
+        (0..depth).fold(field(1, b"c"), |inner, _| [field(1, b"c"), field(2, &inner)].concat())
+    };
     let name = "mesos.v1.ContainerID";
     let deepest: mesos::ContainerId = decode(&nested(MAX_DEPTH)).unwrap();
     assert_eq!(decode(&encode(&deepest)), Ok(deepest));
@@ -120,7 +145,10 @@ fn groups_of_a_stranger_are_skipped() {
     encode_key(99, WireType::StartGroup, &mut group);
     group.extend(varint(1, 1));
     encode_key(99, WireType::EndGroup, &mut group);
-    assert_eq!(decode::<mesos::OfferId>(&[group.clone(), field(1, b"o")].concat()).unwrap().value, "o");
+    assert_eq!(
+        decode::<mesos::OfferId>(&[group.clone(), field(1, b"o")].concat()).unwrap().value,
+        "o"
+    );
     let mut endless = Vec::new();
     (0..10_000).for_each(|_| encode_key(99, WireType::StartGroup, &mut endless));
     assert!(matches!(decode::<mesos::OfferId>(&endless), Err(DecodeError::TooDeep { .. })));

@@ -38,9 +38,15 @@ macro_rules! for_all_spoken {
 }
 
 /// What every message can do.
-trait Spoken: Message + Name + Default + Clone + PartialEq + Debug + Serialize + DeserializeOwned {}
+trait Spoken:
+    Message + Name + Default + Clone + PartialEq + Debug + Serialize + DeserializeOwned
+{
+}
 
-impl<T: Message + Name + Default + Clone + PartialEq + Debug + Serialize + DeserializeOwned> Spoken for T {}
+impl<T: Message + Name + Default + Clone + PartialEq + Debug + Serialize + DeserializeOwned> Spoken
+    for T
+{
+}
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
@@ -75,7 +81,8 @@ fn arrives<T: Spoken>(random: &[u8]) {
     let text = json::to_string(&said);
     assert!(!text.contains('\n'), "a record is one line: {text}");
     assert_eq!(json::to_vec(&said), text.as_bytes());
-    let heard: T = json::from_slice(text.as_bytes()).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    let heard: T =
+        json::from_slice(text.as_bytes()).unwrap_or_else(|error| panic!("{error}\n{text}"));
     assert_eq!(heard, said);
 }
 

@@ -38,7 +38,11 @@ fn a_message_without_a_required_field_is_refused() {
     // framework_id without a value
     let status = receive(&[0x0a, 0]).unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument);
-    assert!(status.message().starts_with("framework_id.value: required field"), "{}", status.message());
+    assert!(
+        status.message().starts_with("framework_id.value: required field"),
+        "{}",
+        status.message()
+    );
 }
 
 #[test]

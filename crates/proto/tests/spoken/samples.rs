@@ -45,7 +45,10 @@ impl Descriptors {
             self.add(&name, nested);
         }
         for declared in &message.enum_type {
-            self.enums.insert(format!("{name}.{}", declared.name()), declared.value.iter().map(|value| value.number()).collect());
+            self.enums.insert(
+                format!("{name}.{}", declared.name()),
+                declared.value.iter().map(|value| value.number()).collect(),
+            );
         }
         self.messages.insert(name, message.clone());
     }
@@ -64,7 +67,14 @@ impl Descriptors {
         out
     }
 
-    fn write_message(&self, name: &str, chance: &mut Chance<'_>, depth: usize, leave_out: Option<i32>, out: &mut Vec<u8>) {
+    fn write_message(
+        &self,
+        name: &str,
+        chance: &mut Chance<'_>,
+        depth: usize,
+        leave_out: Option<i32>,
+        out: &mut Vec<u8>,
+    ) {
         let message = &self.messages[name];
         let map_entry = message.options.as_ref().is_some_and(|options| options.map_entry());
         let mut oneofs_done = Vec::new();
@@ -73,7 +83,8 @@ impl Descriptors {
                 continue;
             }
             // A default that is printed even when unset is read back as set.
-            let printed = field.default_value.is_some() && !field.options.as_ref().is_some_and(|options| options.deprecated());
+            let printed = field.default_value.is_some()
+                && !field.options.as_ref().is_some_and(|options| options.deprecated());
             let times = match field.label() {
                 Label::Required => 1,
                 _ if map_entry => 1,
@@ -94,7 +105,13 @@ impl Descriptors {
         }
     }
 
-    fn write_field(&self, field: &FieldDescriptorProto, chance: &mut Chance<'_>, depth: usize, out: &mut Vec<u8>) {
+    fn write_field(
+        &self,
+        field: &FieldDescriptorProto,
+        chance: &mut Chance<'_>,
+        depth: usize,
+        out: &mut Vec<u8>,
+    ) {
         let number = field.number() as u32;
         let mut varint = |value: u64| {
             encode_key(number, WireType::Varint, out);
@@ -120,7 +137,13 @@ impl Descriptors {
                     Type::Bytes => chance.bytes(),
                     Type::Message => {
                         let mut inner = Vec::new();
-                        self.write_message(field.type_name().trim_start_matches('.'), chance, depth + 1, None, &mut inner);
+                        self.write_message(
+                            field.type_name().trim_start_matches('.'),
+                            chance,
+                            depth + 1,
+                            None,
+                            &mut inner,
+                        );
                         inner
                     }
                     other => panic!("no samples of {other:?}"),

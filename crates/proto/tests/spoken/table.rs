@@ -8,7 +8,10 @@ use std::path::Path;
 
 use prost::Message;
 use prost_types::field_descriptor_proto::{Label, Type};
-use prost_types::{DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet};
+use prost_types::{
+    DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorProto,
+    FileDescriptorSet,
+};
 
 const TABLE: &str = include_str!("../wire.tsv");
 
@@ -16,7 +19,11 @@ const TABLE: &str = include_str!("../wire.tsv");
 fn descriptors_say_what_the_table_says() {
     let set = FileDescriptorSet::decode(holdfast_proto::FILE_DESCRIPTOR_SET).unwrap();
     let mut facts = BTreeSet::new();
-    for file in set.file.iter().filter(|file| file.package().starts_with("mesos.") || file.package() == "google.protobuf") {
+    for file in set
+        .file
+        .iter()
+        .filter(|file| file.package().starts_with("mesos.") || file.package() == "google.protobuf")
+    {
         file_facts(file, &mut facts);
     }
     let table: BTreeSet<String> = TABLE.lines().map(str::to_owned).collect();
@@ -26,7 +33,8 @@ fn descriptors_say_what_the_table_says() {
 
 #[test]
 fn table_says_what_the_reference_says() {
-    let reference = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/reference/mesos-v1-wire.tsv");
+    let reference =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/reference/mesos-v1-wire.tsv");
     let Ok(text) = std::fs::read_to_string(&reference) else {
         eprintln!("no {} beside this checkout; tests/wire.tsv stands alone", reference.display());
         return;
@@ -51,7 +59,10 @@ fn a_changed_number_would_be_seen() {
 fn assert_same(left: &BTreeSet<String>, right: &BTreeSet<String>) {
     let only_left: Vec<&String> = left.difference(right).take(20).collect();
     let only_right: Vec<&String> = right.difference(left).take(20).collect();
-    assert!(only_left.is_empty() && only_right.is_empty(), "only left: {only_left:#?}\nonly right: {only_right:#?}");
+    assert!(
+        only_left.is_empty() && only_right.is_empty(),
+        "only left: {only_left:#?}\nonly right: {only_right:#?}"
+    );
 }
 
 fn file_facts(file: &FileDescriptorProto, facts: &mut BTreeSet<String>) {
@@ -80,9 +91,14 @@ fn message_facts(outer: &str, message: &DescriptorProto, facts: &mut BTreeSet<St
 }
 
 fn field_fact(owner: &str, message: &DescriptorProto, field: &FieldDescriptorProto) -> String {
-    let entry = message.nested_type.iter().find(|n| is_map_entry(n) && field.type_name().ends_with(&format!(".{}", n.name())));
+    let entry = message
+        .nested_type
+        .iter()
+        .find(|n| is_map_entry(n) && field.type_name().ends_with(&format!(".{}", n.name())));
     let (label, kind) = match entry {
-        Some(entry) => ("map", format!("map<{},{}>", kind_name(&entry.field[0]), kind_name(&entry.field[1]))),
+        Some(entry) => {
+            ("map", format!("map<{},{}>", kind_name(&entry.field[0]), kind_name(&entry.field[1])))
+        }
         None => (label_name(field), kind_name(field)),
     };
     let oneof = field.oneof_index.map_or("-", |index| message.oneof_decl[index as usize].name());
@@ -105,7 +121,12 @@ fn enum_facts(outer: &str, declared: &EnumDescriptorProto, facts: &mut BTreeSet<
     for (index, value) in declared.value.iter().enumerate() {
         // The first one is the default of an unset field, so it is a fact of the wire; the order of the others is not.
         let first = if index == 0 { "first" } else { "-" };
-        facts.insert(format!("value\t{outer}.{}\t{}\t{}\t{first}", declared.name(), value.number(), value.name()));
+        facts.insert(format!(
+            "value\t{outer}.{}\t{}\t{}\t{first}",
+            declared.name(),
+            value.number(),
+            value.name()
+        ));
     }
 }
 
@@ -123,21 +144,29 @@ fn label_name(field: &FieldDescriptorProto) -> &'static str {
 
 fn kind_name(field: &FieldDescriptorProto) -> String {
     match field.r#type() {
-        Type::Message | Type::Enum | Type::Group => field.type_name().trim_start_matches('.').to_owned(),
+        Type::Message | Type::Enum | Type::Group => {
+            field.type_name().trim_start_matches('.').to_owned()
+        }
         scalar => scalar.as_str_name().trim_start_matches("TYPE_").to_lowercase(),
     }
 }
 
 /// The reference has other columns (kind, container, number, label, type, name, notes) and lists entries of maps as messages.
 fn reference_facts(text: &str) -> BTreeSet<String> {
-    let rows: Vec<Vec<&str>> = text.lines().skip(1).map(|line| line.split('\t').collect()).collect();
-    let maps: BTreeMap<&str, &str> = rows.iter().filter(|row| row[0] == "map").map(|row| (row[1], row[4])).collect();
+    let rows: Vec<Vec<&str>> =
+        text.lines().skip(1).map(|line| line.split('\t').collect()).collect();
+    let maps: BTreeMap<&str, &str> =
+        rows.iter().filter(|row| row[0] == "map").map(|row| (row[1], row[4])).collect();
     let mut facts = BTreeSet::new();
     let mut enums = BTreeSet::new();
     for row in &rows {
-        let [kind, owner, number, label, r#type, name] = [row[0], row[1], row[2], row[3], row[4], row[5]];
-        let notes: Vec<&str> = row.get(6).map(|notes| notes.split(';').collect()).unwrap_or_default();
-        let note = |prefix: &str| notes.iter().find_map(|note| note.strip_prefix(prefix)).unwrap_or("-").to_owned();
+        let [kind, owner, number, label, r#type, name] =
+            [row[0], row[1], row[2], row[3], row[4], row[5]];
+        let notes: Vec<&str> =
+            row.get(6).map(|notes| notes.split(';').collect()).unwrap_or_default();
+        let note = |prefix: &str| {
+            notes.iter().find_map(|note| note.strip_prefix(prefix)).unwrap_or("-").to_owned()
+        };
         match kind {
             "file" => facts.insert(format!("file\t{name}\t{owner}\t{}", notes[0])),
             "message" => facts.insert(format!("message\t{owner}")),

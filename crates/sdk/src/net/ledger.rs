@@ -83,8 +83,10 @@ impl LedgerFile {
     /// # Errors
     /// Every variant of [`LedgerError`]; nothing was changed then.
     pub fn open(dir: &Path, service: &str) -> Result<(LedgerFile, KeeperLedger), LedgerError> {
-        let options = holdfast_store::Options::new(LEDGER_KIND).create_as(Uuid::new_v4().into_bytes());
-        let (mut store, report) = DurableStore::open(dir, options).map_err(|source| LedgerError::Open { dir: dir.to_owned(), source })?;
+        let options =
+            holdfast_store::Options::new(LEDGER_KIND).create_as(Uuid::new_v4().into_bytes());
+        let (mut store, report) = DurableStore::open(dir, options)
+            .map_err(|source| LedgerError::Open { dir: dir.to_owned(), source })?;
         for line in report.to_string().lines() {
             tracing::debug!("ledger: {line}");
         }
@@ -93,10 +95,21 @@ impl LedgerFile {
             return Err(LedgerError::Damaged { dir: dir.to_owned(), damaged });
         }
         let ledger = fold(&store, dir)?;
-        match store.value(SERVICE_TREE, SERVICE_KEY).map(|it| String::from_utf8_lossy(it).into_owned()) {
-            Some(found) if found != service => return Err(LedgerError::Service { dir: dir.to_owned(), found, wanted: service.to_owned() }),
+        match store
+            .value(SERVICE_TREE, SERVICE_KEY)
+            .map(|it| String::from_utf8_lossy(it).into_owned())
+        {
+            Some(found) if found != service => {
+                return Err(LedgerError::Service {
+                    dir: dir.to_owned(),
+                    found,
+                    wanted: service.to_owned(),
+                })
+            }
             Some(_) => {}
-            None => drop(store.commit(TERM, &[Entry::put(SERVICE_TREE, SERVICE_KEY, service.as_bytes())])?),
+            None => drop(
+                store.commit(TERM, &[Entry::put(SERVICE_TREE, SERVICE_KEY, service.as_bytes())])?,
+            ),
         }
         Ok((LedgerFile { store }, ledger))
     }
@@ -105,9 +118,13 @@ impl LedgerFile {
     ///
     /// # Errors
     /// When the disk fails. The ledger cannot be used after that: end the process, and start it again.
-    pub fn commit<'a>(&mut self, changes: impl IntoIterator<Item = &'a KeeperChange>) -> Result<(), LedgerError> {
+    pub fn commit<'a>(
+        &mut self,
+        changes: impl IntoIterator<Item = &'a KeeperChange>,
+    ) -> Result<(), LedgerError> {
         let entry = |(tree, key, value): (&str, Vec<u8>, Vec<u8>)| Entry::put(tree, key, value);
-        let entries: Vec<Entry> = changes.into_iter().map(|it| entry(ledger_record::write(it))).collect();
+        let entries: Vec<Entry> =
+            changes.into_iter().map(|it| entry(ledger_record::write(it))).collect();
         if !entries.is_empty() {
             self.store.commit(TERM, &entries)?;
         }
@@ -138,7 +155,9 @@ pub enum LedgerRecord {
 /// Why it cannot be read; a record of a newer version is never half understood.
 pub fn read_record(tree: &str, key: &[u8], value: &[u8]) -> Result<LedgerRecord, RecordError> {
     match tree {
-        SERVICE_TREE if key == SERVICE_KEY => Ok(LedgerRecord::Service(String::from_utf8_lossy(value).into_owned())),
+        SERVICE_TREE if key == SERVICE_KEY => {
+            Ok(LedgerRecord::Service(String::from_utf8_lossy(value).into_owned()))
+        }
         _ => ledger_record::read(tree, key, value).map(LedgerRecord::Change),
     }
 }
@@ -146,8 +165,14 @@ pub fn read_record(tree: &str, key: &[u8], value: &[u8]) -> Result<LedgerRecord,
 fn fold(store: &DurableStore, dir: &Path) -> Result<KeeperLedger, LedgerError> {
     let mut ledger = KeeperLedger::default();
     for record in store.records() {
-        let wrong = |source| LedgerError::Record { dir: dir.to_owned(), tree: record.tree.to_owned(), source };
-        if let LedgerRecord::Change(change) = read_record(record.tree, record.key, record.value).map_err(wrong)? {
+        let wrong = |source| LedgerError::Record {
+            dir: dir.to_owned(),
+            tree: record.tree.to_owned(),
+            source,
+        };
+        if let LedgerRecord::Change(change) =
+            read_record(record.tree, record.key, record.value).map_err(wrong)?
+        {
             ledger.apply(&change);
         }
     }
@@ -168,7 +193,10 @@ mod tests {
         let (mut file, empty) = LedgerFile::open(&dir, "journal").unwrap();
         assert_eq!(empty, KeeperLedger::default());
         let id = FrameworkId::made("f-1".to_owned());
-        let changes = [KeeperChange::Framework(id), KeeperChange::Member(Member { note: b"7".to_vec(), ..Member::new(2) })];
+        let changes = [
+            KeeperChange::Framework(id),
+            KeeperChange::Member(Member { note: b"7".to_vec(), ..Member::new(2) }),
+        ];
         file.commit(&changes).unwrap();
         let mut wanted = KeeperLedger::default();
         changes.iter().for_each(|it| wanted.apply(it));

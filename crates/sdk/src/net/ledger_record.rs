@@ -62,8 +62,14 @@ struct MemberRecord {
 /// A change as tree, key and value.
 pub(super) fn write(change: &KeeperChange) -> (&'static str, Vec<u8>, Vec<u8>) {
     match change {
-        KeeperChange::Framework(id) => (FRAMEWORK_TREE, FRAMEWORK_KEY.to_vec(), versioned(id.as_str().as_bytes())),
-        KeeperChange::Member(member) => (MEMBER_TREE, member.index.to_be_bytes().to_vec(), versioned(&record(member).encode_to_vec())),
+        KeeperChange::Framework(id) => {
+            (FRAMEWORK_TREE, FRAMEWORK_KEY.to_vec(), versioned(id.as_str().as_bytes()))
+        }
+        KeeperChange::Member(member) => (
+            MEMBER_TREE,
+            member.index.to_be_bytes().to_vec(),
+            versioned(&record(member).encode_to_vec()),
+        ),
     }
 }
 
@@ -73,11 +79,17 @@ pub(super) fn read(tree: &str, key: &[u8], value: &[u8]) -> Result<KeeperChange,
         return Err(RecordError::Version { found: value.first().copied() });
     };
     match tree {
-        FRAMEWORK_TREE if key == FRAMEWORK_KEY => Ok(KeeperChange::Framework(FrameworkId::parse(&String::from_utf8_lossy(value))?)),
+        FRAMEWORK_TREE if key == FRAMEWORK_KEY => {
+            Ok(KeeperChange::Framework(FrameworkId::parse(&String::from_utf8_lossy(value))?))
+        }
         MEMBER_TREE => {
             let member = member(MemberRecord::decode(value)?)?;
             if key != member.index.to_be_bytes() {
-                return Err(Invalid::new("index", format!("{} is not the number that it is filed under", member.index)).into());
+                return Err(Invalid::new(
+                    "index",
+                    format!("{} is not the number that it is filed under", member.index),
+                )
+                .into());
             }
             Ok(KeeperChange::Member(member))
         }
@@ -114,9 +126,17 @@ fn member(record: MemberRecord) -> Result<Member, Invalid> {
         1 => Stage::Wanted,
         2 => Stage::Claiming,
         3 => Stage::Placed,
-        other => return Err(Invalid::new("stage", format!("{other} is not known; a newer version may have written it"))),
+        other => {
+            return Err(Invalid::new(
+                "stage",
+                format!("{other} is not known; a newer version may have written it"),
+            ))
+        }
     };
-    let run = record.task.map(|task| Ok::<_, Invalid>(Run { task: TaskId::parse(&task)?, running: record.running })).transpose()?;
+    let run = record
+        .task
+        .map(|task| Ok::<_, Invalid>(Run { task: TaskId::parse(&task)?, running: record.running }))
+        .transpose()?;
     Ok(Member {
         index: record.index,
         stage,
@@ -168,8 +188,13 @@ mod tests {
         assert!(matches!(read(tree, &key, &[]), Err(RecordError::Version { found: None })));
         assert!(matches!(read("other", &key, &value), Err(RecordError::Place)));
         assert!(matches!(read(tree, &[0, 0, 0, 4], &value), Err(RecordError::Field(_))));
-        assert!(matches!(read(tree, &key, &value[..value.len() - 1]), Err(RecordError::Malformed(_))));
-        let stage = versioned(&MemberRecord { index: 3, stage: 7, ..MemberRecord::default() }.encode_to_vec());
+        assert!(matches!(
+            read(tree, &key, &value[..value.len() - 1]),
+            Err(RecordError::Malformed(_))
+        ));
+        let stage = versioned(
+            &MemberRecord { index: 3, stage: 7, ..MemberRecord::default() }.encode_to_vec(),
+        );
         assert!(matches!(read(tree, &key, &stage), Err(RecordError::Field(_))));
     }
 }

@@ -13,14 +13,18 @@ use tracing_subscriber::EnvFilter;
 /// When the machine has no thread for it, else what the future says.
 pub fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     log_to_stderr();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.context("cannot start the threads of this process")?.block_on(future)
 }
 
 /// Sends the log to standard error; `RUST_LOG` says how much, `info` by default. Where a log is installed already, it stays.
 pub fn log_to_stderr() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let built = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let built = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false);
     // Somebody else's log is as good.
     let _ = built.try_init();
 }
@@ -49,7 +53,9 @@ pub async fn tether_ends() {
 /// Resolves when this process is asked to stop: SIGTERM, SIGINT, or the end of [its tether](TETHER_VARIABLE).
 pub async fn stop_signal() {
     use tokio::signal::unix::{signal, SignalKind};
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         // Without handlers the signals end the process, which every state of the ledger can bear.
         return std::future::pending().await;
     };

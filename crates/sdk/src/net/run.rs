@@ -65,7 +65,11 @@ pub async fn run<S: Service>(service: S, options: Options) -> anyhow::Result<()>
 ///
 /// # Errors
 /// As [`run`].
-pub async fn run_until<S: Service>(service: S, options: Options, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+pub async fn run_until<S: Service>(
+    service: S,
+    options: Options,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
     if options.masters.is_empty() {
         bail!("no master is named; give host:port of at least one");
     }
@@ -74,7 +78,8 @@ pub async fn run_until<S: Service>(service: S, options: Options, stop: impl Futu
     tracing::info!("the ledger in {} knows {known} members", options.ledger_dir.display());
     let info = framework_info(&service, &options, ledger.framework.clone());
     let session = Session::open(SessionOptions::new(options.masters, info));
-    let mut shell = Shell { keeper: Keeper::recover(service, ledger), file, session, content: false };
+    let mut shell =
+        Shell { keeper: Keeper::recover(service, ledger), file, session, content: false };
     tokio::pin!(stop);
     loop {
         let heard = tokio::select! {
@@ -96,18 +101,28 @@ async fn until(deadline: Option<holdfast_model::Instant>) {
     }
 }
 
-fn framework_info<S: Service>(service: &S, options: &Options, id: Option<FrameworkId>) -> FrameworkInfo {
+fn framework_info<S: Service>(
+    service: &S,
+    options: &Options,
+    id: Option<FrameworkId>,
+) -> FrameworkInfo {
     FrameworkInfo {
         id,
         name: options.name.clone().unwrap_or_else(|| service.name().to_owned()),
         user: options.user.clone(),
         roles: vec![service.role().clone()],
-        failover_timeout_ms: u64::try_from(options.failover_timeout.as_millis()).unwrap_or(u64::MAX),
+        failover_timeout_ms: u64::try_from(options.failover_timeout.as_millis())
+            .unwrap_or(u64::MAX),
         checkpoint: true,
         principal: service.principal().map(str::to_owned),
         hostname: options.hostname.clone(),
-        capabilities: [Capability::PartitionAware, Capability::MultiRole, Capability::ReservationRefinement].into(),
-        carried: Default::default(),
+        capabilities: [
+            Capability::PartitionAware,
+            Capability::MultiRole,
+            Capability::ReservationRefinement,
+        ]
+        .into(),
+        payload: Default::default(),
     }
 }
 
@@ -146,8 +161,16 @@ impl<S: Service> Shell<S> {
 
     /// One write for all commits, before anything is said: earlier than asked for is allowed, later is not.
     async fn carry_out(&mut self, effects: Vec<Effect>) -> anyhow::Result<()> {
-        let commits = effects.iter().filter_map(|it| if let Effect::Commit(changes) = it { Some(changes) } else { None });
-        self.file.commit(commits.flatten()).context("stopping, since nothing may be said that is not written down")?;
+        let commits = effects.iter().filter_map(|it| {
+            if let Effect::Commit(changes) = it {
+                Some(changes)
+            } else {
+                None
+            }
+        });
+        self.file
+            .commit(commits.flatten())
+            .context("stopping, since nothing may be said that is not written down")?;
         for effect in effects {
             match effect {
                 Effect::Commit(_) => {}
@@ -167,7 +190,8 @@ impl<S: Service> Shell<S> {
 #[cfg(test)]
 mod tests {
     use holdfast_model::{
-        Action, AgentId, Call, CommandInfo, Event, Offer, OfferId, Resource, Role, Scalar, StatusUuid, TaskState, TaskStatus,
+        Action, AgentId, Call, CommandInfo, Event, Offer, OfferId, Resource, Role, Scalar,
+        StatusUuid, TaskState, TaskStatus,
     };
     use tokio_util::sync::CancellationToken;
     use uuid::Uuid;
@@ -190,10 +214,19 @@ mod tests {
             1
         }
         fn needs(&self, _member: u32) -> Needs {
-            Needs { cpus: Scalar::whole(1), mem_mb: 10, disk_mb: 10, container_path: "data".to_owned() }
+            Needs {
+                cpus: Scalar::whole(1),
+                mem_mb: 10,
+                disk_mb: 10,
+                container_path: "data".to_owned(),
+            }
         }
         fn program(&self, _member: &Member) -> Program {
-            let command = CommandInfo { shell: true, value: Some("true".to_owned()), ..CommandInfo::default() };
+            let command = CommandInfo {
+                shell: true,
+                value: Some("true".to_owned()),
+                ..CommandInfo::default()
+            };
             Program { command, executor: false }
         }
     }
@@ -208,7 +241,10 @@ mod tests {
             let stop = CancellationToken::new();
             let service = Single(Role::parse("db").unwrap());
             let options = Options::new(vec![master.address()], dir);
-            Running { done: tokio::spawn(run_until(service, options, stop.clone().cancelled_owned())), stop }
+            Running {
+                done: tokio::spawn(run_until(service, options, stop.clone().cancelled_owned())),
+                stop,
+            }
         }
 
         async fn stop(self) -> anyhow::Result<()> {
@@ -241,11 +277,16 @@ mod tests {
         let running = Running::start(&master, dir.path());
         let subscription = master.subscription().await;
         let info = subscription.info.clone();
-        assert_eq!((info.id, info.name.as_str(), info.failover_timeout_ms, info.checkpoint), (None, "single", 604_800_000, true));
+        assert_eq!(
+            (info.id, info.name.as_str(), info.failover_timeout_ms, info.checkpoint),
+            (None, "single", 604_800_000, true)
+        );
         assert!(info.capabilities.contains(&Capability::ReservationRefinement));
         subscription.welcome("f-1");
         offer(&subscription);
-        let Call::Accept { operations, .. } = master.call().await else { panic!("the offer is not accepted") };
+        let Call::Accept { operations, .. } = master.call().await else {
+            panic!("the offer is not accepted")
+        };
         assert!(matches!(operations.last().unwrap().action, Action::Launch(_)));
         running.done.abort(); // As kill -9 would.
         assert!(soon("the framework ends", running.done).await.unwrap_err().is_cancelled());
@@ -258,7 +299,8 @@ mod tests {
         let Call::Reconcile(tasks) = master.call().await else { panic!("it does not ask") };
         assert_eq!(tasks.len(), 1);
         let task = tasks[0].0.clone();
-        let mut status = TaskStatus::new(task.clone(), TaskState::Running, now()).at_agent(&AgentId::made("a-1".to_owned()));
+        let mut status = TaskStatus::new(task.clone(), TaskState::Running, now())
+            .at_agent(&AgentId::made("a-1".to_owned()));
         status.uuid = Some(StatusUuid(Uuid::from_u128(7)));
         subscription.send(&Event::Update(status));
         let acknowledged = loop {

@@ -87,7 +87,15 @@ impl Session {
             ..ClientSettings::default()
         };
         let backoff = Backoff::new(options.backoff_max);
-        let subscriber = Subscriber { client: MesosClient::new(settings), options, teller, queue, number: 0, welcomed: false, backoff };
+        let subscriber = Subscriber {
+            client: MesosClient::new(settings),
+            options,
+            teller,
+            queue,
+            number: 0,
+            welcomed: false,
+            backoff,
+        };
         tokio::spawn(subscriber.run());
         Session { heard, calls, number: 0 }
     }
@@ -174,7 +182,9 @@ impl Subscriber {
                     self.options.masters.rotate_left(at); // Who knew the leader is asked first the next time.
                     return self.converse(session).await;
                 }
-                Err(ClientError::Refused { status: 400, message }) if !self.welcomed => return Over::Ended(message),
+                Err(ClientError::Refused { status: 400, message }) if !self.welcomed => {
+                    return Over::Ended(message)
+                }
                 Err(error) => {
                     last = format!("{address}: {}", chain(&error));
                     tracing::warn!("cannot subscribe at {last}");
@@ -185,8 +195,12 @@ impl Subscriber {
     }
 
     async fn subscribe(&self, address: &str) -> Result<SchedulerSession, ClientError> {
-        let call = Call::Subscribe { info: Box::new(self.options.info.clone()), suppressed: Default::default() };
-        let wire = call_to_proto(self.options.info.id.as_ref(), &call, Format::of(&self.options.info));
+        let call = Call::Subscribe {
+            info: Box::new(self.options.info.clone()),
+            suppressed: Default::default(),
+        };
+        let wire =
+            call_to_proto(self.options.info.id.as_ref(), &call, Format::of(&self.options.info));
         SchedulerSession::subscribe(&self.client, address, &wire).await
     }
 
@@ -205,7 +219,10 @@ impl Subscriber {
             return Over::Ended(first.error.map(|it| it.message).unwrap_or_default());
         }
         let beat = first.subscribed.as_ref().and_then(|it| it.heartbeat_interval_seconds);
-        let beat = beat.and_then(|it| Duration::try_from_secs_f64(it).ok()).filter(|it| !it.is_zero()).unwrap_or(HEARTBEAT_DEFAULT);
+        let beat = beat
+            .and_then(|it| Duration::try_from_secs_f64(it).ok())
+            .filter(|it| !it.is_zero())
+            .unwrap_or(HEARTBEAT_DEFAULT);
         let role = self.options.info.roles.first().cloned().unwrap_or_else(Role::any);
         let id = match event_from_proto(first, &role) {
             Ok(Some(Event::Subscribed(id))) => id,
@@ -217,7 +234,8 @@ impl Subscriber {
         if self.teller.send((self.number, Heard::Event(Event::Subscribed(id)))).await.is_err() {
             return Over::Dropped;
         }
-        let listening = listen(&mut events, &self.teller, self.number, &role, beat * HEARTBEATS_MISSED_MAX);
+        let listening =
+            listen(&mut events, &self.teller, self.number, &role, beat * HEARTBEATS_MISSED_MAX);
         let speaking = speak(&mut self.queue, &caller, self.number, &self.options.info);
         let over = tokio::select! {
             over = listening => over,
@@ -249,7 +267,11 @@ async fn listen(
             Ok(Ok(Some(event))) => event,
             Ok(Ok(None)) => return Over::Lost("the master ended the stream".to_owned()),
             Ok(Err(error)) => return Over::Lost(chain(&error)),
-            Err(_) => return Over::Lost(format!("nothing was heard for {silence:?}, not even a heartbeat")),
+            Err(_) => {
+                return Over::Lost(format!(
+                    "nothing was heard for {silence:?}, not even a heartbeat"
+                ))
+            }
         };
         match event_from_proto(event, role) {
             Ok(None) => {}
@@ -260,13 +282,20 @@ async fn listen(
                 }
             }
             // Offers come again and statuses are repeated; the stream itself is whole.
-            Err(invalid) => tracing::warn!("the master sent an event that cannot be understood: {invalid}"),
+            Err(invalid) => {
+                tracing::warn!("the master sent an event that cannot be understood: {invalid}")
+            }
         }
     }
 }
 
 /// Makes the calls of this subscription, in order.
-async fn speak(queue: &mut mpsc::Receiver<(u64, Call)>, caller: &SchedulerCaller, number: u64, info: &FrameworkInfo) -> Over {
+async fn speak(
+    queue: &mut mpsc::Receiver<(u64, Call)>,
+    caller: &SchedulerCaller,
+    number: u64,
+    info: &FrameworkInfo,
+) -> Over {
     while let Some((of, call)) = queue.recv().await {
         if of != number {
             tracing::debug!("a call of an earlier subscription is dropped");
@@ -276,7 +305,9 @@ async fn speak(queue: &mut mpsc::Receiver<(u64, Call)>, caller: &SchedulerCaller
         match caller.call(&wire).await {
             Ok(()) => {}
             // The call is wrong, the subscription is not.
-            Err(ClientError::Refused { status: 400 | 409 | 501, message }) => tracing::error!("the master refuses a call: {message}"),
+            Err(ClientError::Refused { status: 400 | 409 | 501, message }) => {
+                tracing::error!("the master refuses a call: {message}")
+            }
             Err(error) => return Over::Lost(chain(&error)),
         }
     }
@@ -325,7 +356,12 @@ mod tests {
         let rescind = Event::Rescind(holdfast_model::OfferId::made("o".to_owned()));
         subscription.send(&rescind);
         assert_eq!(next(&mut session).await, Heard::Event(rescind));
-        let calls = [Call::Revive(Default::default()), Call::Suppress(Default::default()), Call::Reconcile(Vec::new()), Call::Teardown];
+        let calls = [
+            Call::Revive(Default::default()),
+            Call::Suppress(Default::default()),
+            Call::Reconcile(Vec::new()),
+            Call::Teardown,
+        ];
         for call in &calls {
             session.send(call.clone()).await;
         }

@@ -11,13 +11,14 @@ use async_trait::async_trait;
 use holdfast_model::convert::scheduler::{self, call_from_proto, Welcome};
 use holdfast_model::convert::{executor as executor_convert, Format};
 use holdfast_model::{
-    AgentId, Call, ContainerId, Event, ExecutorCall, ExecutorEvent, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo, MachineInfo, Role,
+    AgentId, Call, ContainerId, Event, ExecutorCall, ExecutorEvent, ExecutorId, ExecutorInfo,
+    FrameworkId, FrameworkInfo, MachineInfo, Role,
 };
 use holdfast_proto::holdfast::v1::{FromAgent, ToAgent};
 use holdfast_proto::mesos::v1::{agent, executor, master, scheduler as api, FileInfo, VersionInfo};
 use holdfast_wire::{
-    AgentDoor, AgentPage, Caller, FileChunk, JsonText, Limits, LinkEnd, LinkHead, MasterDoor, MasterPage, Metric, Outbox, Query, Refusal,
-    Routes, Server, Standing,
+    AgentApi, AgentPage, Caller, FileChunk, JsonText, Limits, LinkEnd, LinkHead, MasterApi,
+    MasterPage, Metric, Outbox, Query, Refusal, Routes, Server, Standing,
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -25,7 +26,9 @@ use uuid::Uuid;
 
 /// What a test waits for comes soon, or the test fails.
 pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(30), future).await.unwrap_or_else(|_| panic!("{what}: not in time"))
+    tokio::time::timeout(Duration::from_secs(30), future)
+        .await
+        .unwrap_or_else(|_| panic!("{what}: not in time"))
 }
 
 /// A framework's description.
@@ -39,8 +42,12 @@ pub(crate) fn framework() -> FrameworkInfo {
         checkpoint: true,
         principal: None,
         hostname: None,
-        capabilities: [holdfast_model::Capability::MultiRole, holdfast_model::Capability::PartitionAware].into(),
-        carried: Default::default(),
+        capabilities: [
+            holdfast_model::Capability::MultiRole,
+            holdfast_model::Capability::PartitionAware,
+        ]
+        .into(),
+        payload: Default::default(),
     }
 }
 
@@ -82,7 +89,9 @@ impl Subscription {
     /// Says, in a SUBSCRIBED, that heartbeats will come so often.
     pub fn send_beating(&self, event: &Event, heartbeat_ms: u64) {
         let welcome = Welcome { heartbeat_ms, master: None };
-        self.outbox.send(scheduler::event_to_proto(event, Format::of(&self.info), &welcome)).unwrap();
+        self.outbox
+            .send(scheduler::event_to_proto(event, Format::of(&self.info), &welcome))
+            .unwrap();
     }
 
     /// Welcomes the framework under this name.
@@ -96,7 +105,7 @@ impl Subscription {
     }
 }
 
-struct MasterBedDoor {
+struct MasterBedApi {
     standing: Mutex<Standing>,
     refusal: Mutex<Option<Refusal>>,
     subscriptions: mpsc::UnboundedSender<Subscription>,
@@ -106,7 +115,7 @@ struct MasterBedDoor {
 /// A master.
 pub(crate) struct MasterBed {
     port: Port,
-    door: Arc<MasterBedDoor>,
+    api: Arc<MasterBedApi>,
     subscriptions: mpsc::UnboundedReceiver<Subscription>,
     calls: mpsc::UnboundedReceiver<Call>,
 }
@@ -116,8 +125,18 @@ impl MasterBed {
         let (subscribed, subscriptions) = mpsc::unbounded_channel();
         let (called, calls) = mpsc::unbounded_channel();
         let standing = Mutex::new(Standing::Leading { address: String::new() });
-        let door = Arc::new(MasterBedDoor { standing, refusal: Mutex::default(), subscriptions: subscribed, calls: called });
-        MasterBed { port: Port::open(None, Routes::Master(door.clone())).await, door, subscriptions, calls }
+        let api = Arc::new(MasterBedApi {
+            standing,
+            refusal: Mutex::default(),
+            subscriptions: subscribed,
+            calls: called,
+        });
+        MasterBed {
+            port: Port::open(None, Routes::Master(api.clone())).await,
+            api,
+            subscriptions,
+            calls,
+        }
     }
 
     pub fn address(&self) -> String {
@@ -125,11 +144,11 @@ impl MasterBed {
     }
 
     pub fn stand(&self, standing: Standing) {
-        *self.door.standing.lock().unwrap() = standing;
+        *self.api.standing.lock().unwrap() = standing;
     }
 
     pub fn refuse(&self, refusal: Option<Refusal>) {
-        *self.door.refusal.lock().unwrap() = refusal;
+        *self.api.refusal.lock().unwrap() = refusal;
     }
 
     pub async fn subscription(&mut self) -> Subscription {
@@ -151,7 +170,7 @@ impl MasterBed {
 }
 
 #[async_trait]
-impl MasterDoor for MasterBedDoor {
+impl MasterApi for MasterBedApi {
     fn standing(&self) -> Standing {
         self.standing.lock().unwrap().clone()
     }
@@ -164,16 +183,28 @@ impl MasterDoor for MasterBedDoor {
         Vec::new()
     }
 
-    async fn subscribe(&self, _head: LinkHead, call: api::Call, outbox: Outbox<api::Event>) -> Result<(), Refusal> {
+    async fn subscribe(
+        &self,
+        _head: LinkHead,
+        call: api::Call,
+        outbox: Outbox<api::Event>,
+    ) -> Result<(), Refusal> {
         if let Some(refusal) = self.refusal.lock().unwrap().clone() {
             return Err(refusal);
         }
-        let Call::Subscribe { info, .. } = call_from_proto(call).unwrap().call else { panic!("no SUBSCRIBE") };
+        let Call::Subscribe { info, .. } = call_from_proto(call).unwrap().call else {
+            panic!("no SUBSCRIBE")
+        };
         let _ = self.subscriptions.send(Subscription { info: *info, outbox });
         Ok(())
     }
 
-    async fn scheduler_call(&self, _stream_id: Uuid, _caller: &Caller, call: api::Call) -> Result<(), Refusal> {
+    async fn scheduler_call(
+        &self,
+        _stream_id: Uuid,
+        _caller: &Caller,
+        call: api::Call,
+    ) -> Result<(), Refusal> {
         let _ = self.calls.send(call_from_proto(call).unwrap().call);
         Ok(())
     }
@@ -190,11 +221,20 @@ impl MasterDoor for MasterBedDoor {
 
     async fn agent_gone(&self, _stream_id: Uuid, _end: LinkEnd) {}
 
-    async fn operator(&self, _caller: &Caller, _call: master::Call) -> Result<Option<master::Response>, Refusal> {
+    async fn operator(
+        &self,
+        _caller: &Caller,
+        _call: master::Call,
+    ) -> Result<Option<master::Response>, Refusal> {
         Err(Refusal::not_implemented("no operators here"))
     }
 
-    async fn page(&self, _caller: &Caller, _page: MasterPage, _query: &Query) -> Result<JsonText, Refusal> {
+    async fn page(
+        &self,
+        _caller: &Caller,
+        _page: MasterPage,
+        _query: &Query,
+    ) -> Result<JsonText, Refusal> {
         Err(Refusal::not_implemented("no pages here"))
     }
 }
@@ -219,7 +259,7 @@ impl ExecutorSubscription {
             resources: Vec::new(),
             command: None,
             shutdown_grace_ms: None,
-            carried: Default::default(),
+            payload: Default::default(),
         };
         self.send(&ExecutorEvent::Subscribed {
             executor: Box::new(executor),
@@ -231,7 +271,7 @@ impl ExecutorSubscription {
     }
 }
 
-struct AgentBedDoor {
+struct AgentBedApi {
     refusal: Mutex<Option<Refusal>>,
     subscriptions: mpsc::UnboundedSender<ExecutorSubscription>,
     calls: mpsc::UnboundedSender<ExecutorCall>,
@@ -241,7 +281,7 @@ struct AgentBedDoor {
 pub(crate) struct AgentBed {
     port: Option<Port>,
     address: SocketAddr,
-    door: Arc<AgentBedDoor>,
+    api: Arc<AgentBedApi>,
     subscriptions: mpsc::UnboundedReceiver<ExecutorSubscription>,
     calls: mpsc::UnboundedReceiver<ExecutorCall>,
 }
@@ -250,9 +290,13 @@ impl AgentBed {
     pub async fn open() -> AgentBed {
         let (subscribed, subscriptions) = mpsc::unbounded_channel();
         let (called, calls) = mpsc::unbounded_channel();
-        let door = Arc::new(AgentBedDoor { refusal: Mutex::default(), subscriptions: subscribed, calls: called });
-        let port = Port::open(None, Routes::Agent(door.clone())).await;
-        AgentBed { address: port.address, port: Some(port), door, subscriptions, calls }
+        let api = Arc::new(AgentBedApi {
+            refusal: Mutex::default(),
+            subscriptions: subscribed,
+            calls: called,
+        });
+        let port = Port::open(None, Routes::Agent(api.clone())).await;
+        AgentBed { address: port.address, port: Some(port), api, subscriptions, calls }
     }
 
     pub fn address(&self) -> String {
@@ -260,7 +304,7 @@ impl AgentBed {
     }
 
     pub fn refuse(&self, refusal: Option<Refusal>) {
-        *self.door.refusal.lock().unwrap() = refusal;
+        *self.api.refusal.lock().unwrap() = refusal;
     }
 
     pub async fn subscription(&mut self) -> ExecutorSubscription {
@@ -278,7 +322,7 @@ impl AgentBed {
     }
 
     pub async fn reopen(&mut self) {
-        self.port = Some(Port::open(Some(self.address), Routes::Agent(self.door.clone())).await);
+        self.port = Some(Port::open(Some(self.address), Routes::Agent(self.api.clone())).await);
     }
 }
 
@@ -287,7 +331,7 @@ fn read(call: executor::Call) -> ExecutorCall {
 }
 
 #[async_trait]
-impl AgentDoor for AgentBedDoor {
+impl AgentApi for AgentBedApi {
     fn is_recovered(&self) -> bool {
         true
     }
@@ -300,7 +344,12 @@ impl AgentDoor for AgentBedDoor {
         Vec::new()
     }
 
-    async fn executor_subscribe(&self, _head: LinkHead, call: executor::Call, outbox: Outbox<executor::Event>) -> Result<(), Refusal> {
+    async fn executor_subscribe(
+        &self,
+        _head: LinkHead,
+        call: executor::Call,
+        outbox: Outbox<executor::Event>,
+    ) -> Result<(), Refusal> {
         if let Some(refusal) = self.refusal.lock().unwrap().clone() {
             return Err(refusal);
         }
@@ -315,11 +364,20 @@ impl AgentDoor for AgentBedDoor {
 
     async fn executor_gone(&self, _stream_id: Uuid, _end: LinkEnd) {}
 
-    async fn operator(&self, _caller: &Caller, _call: agent::Call) -> Result<Option<agent::Response>, Refusal> {
+    async fn operator(
+        &self,
+        _caller: &Caller,
+        _call: agent::Call,
+    ) -> Result<Option<agent::Response>, Refusal> {
         Err(Refusal::not_implemented("no operators here"))
     }
 
-    async fn page(&self, _caller: &Caller, _page: AgentPage, _query: &Query) -> Result<JsonText, Refusal> {
+    async fn page(
+        &self,
+        _caller: &Caller,
+        _page: AgentPage,
+        _query: &Query,
+    ) -> Result<JsonText, Refusal> {
         Err(Refusal::not_implemented("no pages here"))
     }
 
@@ -327,7 +385,13 @@ impl AgentDoor for AgentBedDoor {
         Err(Refusal::not_found("no files here"))
     }
 
-    async fn read_file(&self, _caller: &Caller, _path: &str, _offset_bytes: u64, _length_bytes: u64) -> Result<FileChunk, Refusal> {
+    async fn read_file(
+        &self,
+        _caller: &Caller,
+        _path: &str,
+        _offset_bytes: u64,
+        _length_bytes: u64,
+    ) -> Result<FileChunk, Refusal> {
         Err(Refusal::not_found("no files here"))
     }
 }

@@ -10,7 +10,9 @@ use crate::shape::Shape;
 /// The verb. Says whether every bug was found in time.
 pub fn run(words: &Words) -> bool {
     if !is_compiled() {
-        eprintln!("holdfast-sim: no bugs are planted in this build; build it with `--features planted`");
+        eprintln!(
+            "holdfast-sim: no bugs are planted in this build; build it with `--features planted`"
+        );
         return false;
     }
     let hunted = PLANTED.iter().filter(|it| words.bug.is_none_or(|bug| bug == it.name));
@@ -37,7 +39,10 @@ fn hunt(planted: &Planted, words: &Words) -> bool {
             true
         }
         None => {
-            println!("planted {:<36} ... NOT FOUND within {} seeds: {}", planted.name, planted.seeds_max, planted.about);
+            println!(
+                "planted {:<36} ... NOT FOUND within {} seeds: {}",
+                planted.name, planted.seeds_max, planted.about
+            );
             false
         }
     }

@@ -6,7 +6,7 @@ use std::io::{BufRead, Write};
 
 use super::words::Words;
 use crate::storm::{run as storm, Outcome};
-use crate::story::Detail;
+use crate::trace::Detail;
 
 /// The verb. Says whether all was well.
 pub fn run(seed: u64, words: &Words) -> bool {
@@ -32,12 +32,12 @@ pub fn run(seed: u64, words: &Words) -> bool {
 
 fn tell(outcome: &Outcome) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    outcome.story.iter().try_for_each(|line| writeln!(out, "{line}"))
+    outcome.trace.iter().try_for_each(|line| writeln!(out, "{line}"))
 }
 
 fn step_through(outcome: &Outcome) -> std::io::Result<()> {
     let (mut out, mut answers) = (std::io::stdout(), std::io::stdin().lock().lines());
-    for line in &outcome.story {
+    for line in &outcome.trace {
         write!(out, "{line} ")?;
         out.flush()?;
         match answers.next().transpose()? {

@@ -122,7 +122,7 @@ impl Words {
                 "--disks" => read.shape.disks = number(1)? as usize,
                 "--frameworks" => read.shape.frameworks = number(1)? as usize,
                 "--members" => read.shape.members = u32::try_from(number(1)?).unwrap_or(u32::MAX),
-                "--rogues" => read.shape.rogues = number(0)? as usize,
+                "--rogues" => read.shape.byzantine_peers = number(0)? as usize,
                 "--storm-ms" => read.shape.storm_ms = number(0)?,
                 "--calm-ms" => read.shape.calm_ms = number(0)?,
                 other => return Err(WordsError::Unknown(other.to_owned())),
@@ -135,7 +135,9 @@ impl Words {
 
 fn bug(given: &str) -> Result<&'static str, WordsError> {
     let known = || crate::planted::PLANTED.iter().map(|it| it.name).collect::<Vec<_>>().join(", ");
-    crate::planted::by_name(given).map(|it| it.name).ok_or_else(|| WordsError::Bug { given: given.to_owned(), known: known() })
+    crate::planted::by_name(given)
+        .map(|it| it.name)
+        .ok_or_else(|| WordsError::Bug { given: given.to_owned(), known: known() })
 }
 
 #[cfg(test)]
@@ -151,7 +153,10 @@ mod tests {
         let words = read("--seeds 7 --start 3 --agents 5 --trace").unwrap();
         assert_eq!((words.seeds, words.start, words.shape.agents, words.trace), (7, 3, 5, true));
         assert_eq!(read("--replay 9").unwrap().replay, Some(9));
-        assert_eq!(read("--planted --bug keeper-claims-again").unwrap().bug, Some("keeper-claims-again"));
+        assert_eq!(
+            read("--planted --bug keeper-claims-again").unwrap().bug,
+            Some("keeper-claims-again")
+        );
     }
 
     #[test]

@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_model::{
-    Action, AgentChange, AgentId, Call, Claim, ClaimAction, ClaimId, Event, FrameworkId, Identity, OfferId, OperationState, Resource, Role,
-    TaskId, TaskInfo,
+    Action, AgentChange, AgentId, Call, Claim, ClaimAction, ClaimId, Event, FrameworkId, Identity,
+    OfferId, OperationState, Resource, Role, TaskId, TaskInfo,
 };
 
 use crate::fact::Fact;
@@ -47,11 +47,19 @@ pub struct Known {
 impl Known {
     pub(crate) fn see(&mut self, fact: &Fact<'_>) {
         match fact {
-            Fact::AgentCommits { machine, changes } => changes.iter().for_each(|change| self.agent_commits(*machine, change)),
-            Fact::FrameworkCalls { framework, call } => self.framework_calls(*framework, &call.framework, &call.call),
-            Fact::FrameworkHears { framework, event, .. } => self.framework_hears(*framework, event),
+            Fact::AgentCommits { machine, changes } => {
+                changes.iter().for_each(|change| self.agent_commits(*machine, change))
+            }
+            Fact::FrameworkCalls { framework, call } => {
+                self.framework_calls(*framework, &call.framework, &call.call)
+            }
+            Fact::FrameworkHears { framework, event, .. } => {
+                self.framework_hears(*framework, event)
+            }
             Fact::OperatorAsks { agent, action } => self.ask(agent, action),
-            Fact::OperatorHears { agent, action, answer: Ok(()) } => self.add(agent, &action.conversion().converted, 1),
+            Fact::OperatorHears { agent, action, answer: Ok(()) } => {
+                self.add(agent, &action.conversion().converted, 1)
+            }
             Fact::OperatorHears { .. } => {} // Refused, or not known: the floor stays low.
             Fact::RecordKept { claim, count, .. } => drop(self.records.insert(*claim, *count)),
             _ => {}
@@ -65,7 +73,9 @@ impl Known {
                     self.machines.insert(agent.clone(), machine);
                 }
             }
-            AgentChange::Claim(claim) => drop(self.claims.insert((machine, claim.id), claim.clone())),
+            AgentChange::Claim(claim) => {
+                drop(self.claims.insert((machine, claim.id), claim.clone()))
+            }
             AgentChange::ClaimGone(claim) => drop(self.claims.remove(&(machine, *claim))),
             _ => {}
         }
@@ -76,7 +86,11 @@ impl Known {
             Call::Subscribe { info, .. } => drop(self.roles.insert(framework, info.roles.clone())),
             Call::Accept { offers, operations, .. } => {
                 let theirs = |it: &&(usize, AgentId)| it.0 == framework;
-                let Some((_, agent)) = offers.first().and_then(|it| self.offers.get(it)).filter(theirs).cloned() else { return };
+                let Some((_, agent)) =
+                    offers.first().and_then(|it| self.offers.get(it)).filter(theirs).cloned()
+                else {
+                    return;
+                };
                 self.forget_offers(framework, offers);
                 for operation in operations {
                     match &operation.action {
@@ -89,7 +103,9 @@ impl Known {
                         }
                         Action::Launch(tasks) | Action::LaunchGroup(_, tasks) => {
                             let Some(id) = id else { continue };
-                            self.tasks.extend(tasks.iter().map(|it| ((id.clone(), it.id.clone()), it.clone())));
+                            self.tasks.extend(
+                                tasks.iter().map(|it| ((id.clone(), it.id.clone()), it.clone())),
+                            );
                         }
                         Action::Unsupported(_) | Action::Unreadable(_) => {}
                     }
@@ -112,7 +128,9 @@ impl Known {
     fn framework_hears(&mut self, framework: usize, event: &Event) {
         match event {
             Event::Subscribed(id) => drop(self.frameworks.insert(id.clone(), framework)),
-            Event::Offers(offers) => self.offers.extend(offers.iter().map(|it| (it.id.clone(), (framework, it.agent.clone())))),
+            Event::Offers(offers) => self
+                .offers
+                .extend(offers.iter().map(|it| (it.id.clone(), (framework, it.agent.clone())))),
             Event::UpdateOperation(status) => {
                 let key = (framework, status.id.clone().unwrap_or_default());
                 match status.state {
@@ -145,8 +163,11 @@ impl Known {
 
     fn add(&mut self, agent: &AgentId, resources: &holdfast_model::Resources, sign: i128) {
         let floors = self.floors.entry(agent.clone()).or_default();
-        for (identity, amount) in resources.entries().filter(|(identity, _)| identity.needs_checkpoint()) {
-            *floors.entry(identity.clone()).or_default() += sign * i128::from(amount.value.quantity().as_thousandths());
+        for (identity, amount) in
+            resources.entries().filter(|(identity, _)| identity.needs_checkpoint())
+        {
+            *floors.entry(identity.clone()).or_default() +=
+                sign * i128::from(amount.value.quantity().as_thousandths());
         }
         floors.retain(|_, amount| *amount != 0);
         self.floors_changed.insert(agent.clone());
@@ -154,6 +175,11 @@ impl Known {
 }
 
 /// The names of volumes of an agent.
-pub(crate) fn names<'a>(agent: &'a AgentId, volumes: &'a [Resource]) -> impl Iterator<Item = VolumeName> + 'a {
-    volumes.iter().filter_map(|it| Some((agent.clone(), it.identity.role(), it.identity.persistence.as_ref()?.to_string())))
+pub(crate) fn names<'a>(
+    agent: &'a AgentId,
+    volumes: &'a [Resource],
+) -> impl Iterator<Item = VolumeName> + 'a {
+    volumes.iter().filter_map(|it| {
+        Some((agent.clone(), it.identity.role(), it.identity.persistence.as_ref()?.to_string()))
+    })
 }

@@ -40,7 +40,10 @@ impl Rule for Terms {
             }
             Fact::MasterCommits { term, .. } => {
                 if *term < self.journal {
-                    return Err(format!("the journal took a batch of term {term} after one of term {}", self.journal));
+                    return Err(format!(
+                        "the journal took a batch of term {term} after one of term {}",
+                        self.journal
+                    ));
                 }
                 self.journal = *term;
             }

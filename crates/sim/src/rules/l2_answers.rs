@@ -48,9 +48,15 @@ fn is_closed(link: LinkId, effects: &[Effect]) -> bool {
 }
 
 fn refused_framework(link: LinkId, effects: &[Effect]) -> Verdict {
-    let error = effects.iter().position(|it| matches!(it, Effect::ToFramework(to, Event::Error(_)) if *to == link));
-    let close = effects.iter().position(|it| matches!(it, Effect::CloseFramework(closed) if *closed == link));
-    let welcome = effects.iter().any(|it| matches!(it, Effect::ToFramework(to, Event::Subscribed(_)) if *to == link));
+    let error = effects
+        .iter()
+        .position(|it| matches!(it, Effect::ToFramework(to, Event::Error(_)) if *to == link));
+    let close = effects
+        .iter()
+        .position(|it| matches!(it, Effect::CloseFramework(closed) if *closed == link));
+    let welcome = effects
+        .iter()
+        .any(|it| matches!(it, Effect::ToFramework(to, Event::Subscribed(_)) if *to == link));
     match (error, close, welcome) {
         (Some(error), Some(close), false) if error < close => Ok(()),
         _ => Err("a SUBSCRIBE that is wrong was not refused".to_owned()),
@@ -58,11 +64,20 @@ fn refused_framework(link: LinkId, effects: &[Effect]) -> Verdict {
 }
 
 fn changes_nothing(effects: &[Effect]) -> Verdict {
-    let changes = |it: &&Effect| matches!(it, Effect::Commit(_) | Effect::ToAgent(..) | Effect::CloseAgent(_));
-    effects.iter().find(changes).map_or(Ok(()), |_| Err("a call in another's name was obeyed".to_owned()))
+    let changes = |it: &&Effect| {
+        matches!(it, Effect::Commit(_) | Effect::ToAgent(..) | Effect::CloseAgent(_))
+    };
+    effects
+        .iter()
+        .find(changes)
+        .map_or(Ok(()), |_| Err("a call in another's name was obeyed".to_owned()))
 }
 
-fn all_answered(link: LinkId, operations: &[holdfast_model::Operation], effects: &[Effect]) -> Verdict {
+fn all_answered(
+    link: LinkId,
+    operations: &[holdfast_model::Operation],
+    effects: &[Effect],
+) -> Verdict {
     let ordered = |it: &&Effect| match it {
         Effect::ToAgent(_, message) => matches!(message.order, Order::Apply { .. }),
         Effect::Commit(changes) => changes.iter().any(|it| matches!(it, MasterChange::Pending(_))),
@@ -96,10 +111,13 @@ fn all_answered(link: LinkId, operations: &[holdfast_model::Operation], effects:
 fn refused_agent(link: LinkId, effects: &[Effect]) -> Verdict {
     let refused =
         effects.iter().any(|it| matches!(it, Effect::ToAgent(to, message) if *to == link && matches!(message.order, Order::Refused(_))));
-    let others = effects.iter().any(|it| matches!(it, Effect::CloseAgent(closed) if *closed != link));
+    let others =
+        effects.iter().any(|it| matches!(it, Effect::CloseAgent(closed) if *closed != link));
     match refused && is_closed(link, effects) && !others {
         true => Ok(()),
-        false => Err("a report that cannot be true was not refused, or somebody else was".to_owned()),
+        false => {
+            Err("a report that cannot be true was not refused, or somebody else was".to_owned())
+        }
     }
 }
 
@@ -107,19 +125,35 @@ fn refused_agent(link: LinkId, effects: &[Effect]) -> Verdict {
 mod tests {
     use super::*;
     use holdfast_master::FrameworkCall;
-    use holdfast_model::{Filters, FrameworkId, OfferId, Operation, OperationStatus, Resources, Term, ToAgent};
+    use holdfast_model::{
+        Filters, FrameworkId, OfferId, Operation, OperationStatus, Resources, Term, ToAgent,
+    };
 
     const LINK: LinkId = LinkId(7);
 
     fn accept() -> Input {
-        let operations = vec![Operation { id: Some("x".to_owned()), action: Action::Unsupported("GROW_VOLUME") }];
-        let call = Call::Accept { offers: vec![OfferId::made("o".to_owned())], operations, filters: Filters::default() };
+        let operations = vec![Operation {
+            id: Some("x".to_owned()),
+            action: Action::Unsupported("GROW_VOLUME"),
+        }];
+        let call = Call::Accept {
+            offers: vec![OfferId::made("o".to_owned())],
+            operations,
+            filters: Filters::default(),
+        };
         Input::FromFramework(LINK, FrameworkCall { framework: None, call })
     }
 
     fn answer(state: OperationState) -> Effect {
         let id = Some("x".to_owned());
-        let status = OperationStatus { id, state, message: None, converted: Resources::new(), uuid: None, agent: None };
+        let status = OperationStatus {
+            id,
+            state,
+            message: None,
+            converted: Resources::new(),
+            uuid: None,
+            agent: None,
+        };
         Effect::ToFramework(LINK, Event::UpdateOperation(status))
     }
 
@@ -137,16 +171,22 @@ mod tests {
         let judged = |effects: &[Effect]| judge(LINK, Bad::Subscribe, &accept(), effects).is_ok();
         assert!(judged(&[error(), Effect::CloseFramework(LINK)]));
         assert!(!judged(&[Effect::CloseFramework(LINK), error()]) && !judged(&[error()]));
-        let welcome = Effect::ToFramework(LINK, Event::Subscribed(FrameworkId::made("f".to_owned())));
+        let welcome =
+            Effect::ToFramework(LINK, Event::Subscribed(FrameworkId::made("f".to_owned())));
         assert!(!judged(&[welcome, error(), Effect::CloseFramework(LINK)]));
     }
 
     #[test]
     fn a_false_report_ends_its_own_link_only() {
-        let refused = || Effect::ToAgent(LINK, ToAgent { term: Term(1), order: Order::Refused("no".to_owned()) });
+        let refused = || {
+            Effect::ToAgent(LINK, ToAgent { term: Term(1), order: Order::Refused("no".to_owned()) })
+        };
         let judged = |effects: &[Effect]| judge(LINK, Bad::Report, &accept(), effects).is_ok();
         assert!(judged(&[refused(), Effect::CloseAgent(LINK)]));
-        assert!(!judged(&[refused(), Effect::CloseAgent(LINK), Effect::CloseAgent(LinkId(3))]) && !judged(&[Effect::CloseAgent(LINK)]));
+        assert!(
+            !judged(&[refused(), Effect::CloseAgent(LINK), Effect::CloseAgent(LinkId(3))])
+                && !judged(&[Effect::CloseAgent(LINK)])
+        );
     }
 
     #[test]

@@ -4,7 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use holdfast_model::{AgentChange, AgentId, Event, FrameworkId, Instant, NodeId, OfferId, Operation, OperationUuid};
+use holdfast_model::{
+    AgentChange, AgentId, Event, FrameworkId, Instant, NodeId, OfferId, Operation, OperationUuid,
+};
 
 use super::known::Known;
 use super::{Rule, Verdict};
@@ -27,7 +29,9 @@ impl Rule for Names {
 
     fn see(&mut self, _now: Instant, _known: &Known, fact: &Fact<'_>) -> Verdict {
         match fact {
-            Fact::AgentCommits { machine, changes } => changes.iter().try_for_each(|it| self.committed(*machine, it)),
+            Fact::AgentCommits { machine, changes } => {
+                changes.iter().try_for_each(|it| self.committed(*machine, it))
+            }
             Fact::FrameworkHears { framework, event: Event::Subscribed(id), .. } => {
                 let other = *self.frameworks.entry(id.clone()).or_insert(*framework);
                 if other != *framework {
@@ -56,7 +60,10 @@ impl Names {
                 }
             }
             AgentChange::Operation(record) => {
-                let first = self.operations.entry(record.uuid).or_insert_with(|| (machine, record.operation.clone()));
+                let first = self
+                    .operations
+                    .entry(record.uuid)
+                    .or_insert_with(|| (machine, record.operation.clone()));
                 if *first != (machine, record.operation.clone()) {
                     return Err(format!("operation {} names two different things", record.uuid));
                 }

@@ -9,7 +9,7 @@ use holdfast_sdk::{Service, Stage};
 
 use super::known::Known;
 use super::{Rule, Truth, Verdict};
-use crate::hands::containers::Phase;
+use crate::drivers::containers::Phase;
 
 /// See the module.
 pub(crate) struct Liveness;
@@ -27,17 +27,32 @@ impl Rule for Liveness {
 }
 
 fn check_masters(truth: &Truth<'_>) -> Verdict {
-    let Some((leader, term)) = truth.leader else { return Err("no master leads after the calm".to_owned()) };
-    let Some((_, mind)) = truth.masters[leader].mind.as_ref().filter(|(theirs, _)| *theirs == term) else {
+    let Some((leader, term)) = truth.leader else {
+        return Err("no master leads after the calm".to_owned());
+    };
+    let Some((_, core)) = truth.masters[leader].core.as_ref().filter(|(theirs, _)| *theirs == term)
+    else {
         return Err(format!("master {leader} was elected and does not lead after the calm"));
     };
-    let registered = mind.agents().values().filter(|it| it.health == AgentHealth::Well && it.link.is_some()).count();
+    let registered = core
+        .agents()
+        .values()
+        .filter(|it| it.health == AgentHealth::Well && it.link.is_some())
+        .count();
     if registered != truth.machines.len() {
-        let ill: Vec<String> = mind.agents().iter().map(|(id, it)| format!("{id}: {:?}", it.health)).collect();
-        return Err(format!("{registered} of {} agents are registered and well after the calm: {}", truth.machines.len(), ill.join("; ")));
+        let ill: Vec<String> =
+            core.agents().iter().map(|(id, it)| format!("{id}: {:?}", it.health)).collect();
+        return Err(format!(
+            "{registered} of {} agents are registered and well after the calm: {}",
+            truth.machines.len(),
+            ill.join("; ")
+        ));
     }
     if let Some(pending) = truth.journal.ledger.pending.values().next() {
-        return Err(format!("{} operations are pending after the calm, such as {pending:?}", truth.journal.ledger.pending.len()));
+        return Err(format!(
+            "{} operations are pending after the calm, such as {pending:?}",
+            truth.journal.ledger.pending.len()
+        ));
     }
     Ok(())
 }
@@ -45,10 +60,15 @@ fn check_masters(truth: &Truth<'_>) -> Verdict {
 fn check_machine(truth: &Truth<'_>, index: usize) -> Verdict {
     let ledger = truth.machines[index].proven();
     if let Some(operation) = ledger.operations.values().next() {
-        return Err(format!("machine {index} has unsettled operations after the calm, such as {operation:?}"));
+        return Err(format!(
+            "machine {index} has unsettled operations after the calm, such as {operation:?}"
+        ));
     }
     if let Some(claim) = ledger.claims.values().find(|it| it.state != ClaimState::Ready) {
-        return Err(format!("claim {} of machine {index} is still {:?} after the calm", claim.resource, claim.state));
+        return Err(format!(
+            "claim {} of machine {index} is still {:?} after the calm",
+            claim.resource, claim.state
+        ));
     }
     Ok(())
 }
@@ -60,18 +80,39 @@ fn check_framework(known: &Known, truth: &Truth<'_>, index: usize) -> Verdict {
         return Err(format!("framework {name} is not subscribed after the calm"));
     }
     for member in 0..framework.service.members() {
-        let fault = |what: &str| Err(format!("member {name}-{member} {what} after the calm: {:?}", framework.ledger.members.get(&member)));
-        let Some(record) = framework.ledger.members.get(&member) else { return fault("does not exist") };
+        let fault = |what: &str| {
+            Err(format!(
+                "member {name}-{member} {what} after the calm: {:?}",
+                framework.ledger.members.get(&member)
+            ))
+        };
+        let Some(record) = framework.ledger.members.get(&member) else {
+            return fault("does not exist");
+        };
         if record.stage != Stage::Placed {
             return fault("is not placed");
         }
-        let Some(run) = record.run.as_ref().filter(|it| it.running) else { return fault("does not run, as far as its framework knows,") };
-        let Some(id) = &framework.ledger.framework else { return fault("has a framework without an id") };
-        let machine = record.agent.as_ref().and_then(|it| known.machines.get(it)).map(|it| &truth.machines[*it]);
+        let Some(run) = record.run.as_ref().filter(|it| it.running) else {
+            return fault("does not run, as far as its framework knows,");
+        };
+        let Some(id) = &framework.ledger.framework else {
+            return fault("has a framework without an id");
+        };
+        let machine = record
+            .agent
+            .as_ref()
+            .and_then(|it| known.machines.get(it))
+            .map(|it| &truth.machines[*it]);
         let runs = machine.into_iter().flat_map(|it| it.containers.values()).any(|container| {
-            let task = container.executor.tasks.get(&run.task).filter(|it| it.phase == Phase::Running);
-            let names = |it: &holdfast_agent::VolumePlan| record.volume.as_ref().is_some_and(|name| name.as_str() == it.label.persistence);
-            container.lives() && container.plan.framework == *id && task.is_some() && container.plan.volumes.iter().any(names)
+            let task =
+                container.executor.tasks.get(&run.task).filter(|it| it.phase == Phase::Running);
+            let names = |it: &holdfast_agent::VolumePlan| {
+                record.volume.as_ref().is_some_and(|name| name.as_str() == it.label.persistence)
+            };
+            container.lives()
+                && container.plan.framework == *id
+                && task.is_some()
+                && container.plan.volumes.iter().any(names)
         });
         if !runs {
             return fault("does not run on its volume");

@@ -133,20 +133,26 @@ impl Rules {
         self.known.see(fact);
         let known = &self.known;
         let mut each = self.rules.iter_mut();
-        each.try_for_each(|rule| rule.see(now, known, fact).map_err(|why| Violation { rule: rule.letters(), why }))
+        each.try_for_each(|rule| {
+            rule.see(now, known, fact).map_err(|why| Violation { rule: rule.letters(), why })
+        })
     }
 
     /// Shows the truth to all rules.
     pub(crate) fn check(&mut self, truth: &Truth<'_>) -> Result<(), Violation> {
         let known = &self.known;
         let mut each = self.rules.iter_mut();
-        each.try_for_each(|rule| rule.check(known, truth).map_err(|why| Violation { rule: rule.letters(), why }))
+        each.try_for_each(|rule| {
+            rule.check(known, truth).map_err(|why| Violation { rule: rule.letters(), why })
+        })
     }
 
     /// Shows the healed truth to all rules.
     pub(crate) fn check_healed(&mut self, truth: &Truth<'_>) -> Result<(), Violation> {
         let known = &self.known;
         let mut each = self.rules.iter_mut();
-        each.try_for_each(|rule| rule.check_healed(known, truth).map_err(|why| Violation { rule: rule.letters(), why }))
+        each.try_for_each(|rule| {
+            rule.check_healed(known, truth).map_err(|why| Violation { rule: rule.letters(), why })
+        })
     }
 }

@@ -8,8 +8,9 @@ use holdfast_agent::{self as agent, Agent, Found};
 use holdfast_allocator::by_name;
 use holdfast_master::{self as master, Master};
 use holdfast_model::{
-    AgentChange, AgentLedger, ContainerId, Event, FrameworkId, Instant, LinkId, MachineInfo, MasterChange, MasterLedger, Moment, Report,
-    Resource, Resources, Scalar, TaskRecord, Term, ToMaster,
+    AgentChange, AgentLedger, ContainerId, Event, FrameworkId, Instant, LinkId, MachineInfo,
+    MasterChange, MasterLedger, Report, Resource, Resources, Scalar, StepContext, TaskRecord, Term,
+    ToMaster,
 };
 use holdfast_sdk::{self as sdk, Keeper, KeeperChange, KeeperLedger};
 
@@ -60,7 +61,8 @@ pub(crate) fn recover_agent_twice(
     let start = |ledger: &AgentLedger| {
         let mut agent = Agent::recover(config.clone(), ledger.clone());
         let mut ids = ids.clone();
-        let effects = agent.handle(&mut Moment { now, ids: &mut ids }, agent::Input::Started(found.to_vec()));
+        let effects = agent
+            .handle(&mut StepContext { now, ids: &mut ids }, agent::Input::Started(found.to_vec()));
         let commit = |effect| match effect {
             agent::Effect::Commit(changes) => Some(changes),
             _ => None,
@@ -84,13 +86,19 @@ pub(crate) fn recover_master_twice(
     let reports: Vec<Report> = machines.iter().map(introduction).collect();
     let start = |ledger: &MasterLedger| {
         let policy = by_name("drf").expect("the default policy is in the table");
-        let mut mind = Master::new(config.clone(), policy, ledger.clone());
+        let mut core = Master::new(config.clone(), policy, ledger.clone());
         let mut ids = ids.clone();
         let speak = |(link, report): (usize, &Report)| {
-            master::Input::FromAgent(LinkId(link as u64 + 1), ToMaster::Report(Box::new(report.clone())))
+            master::Input::FromAgent(
+                LinkId(link as u64 + 1),
+                ToMaster::Report(Box::new(report.clone())),
+            )
         };
-        let inputs = std::iter::once(master::Input::Elected(term)).chain(reports.iter().enumerate().map(speak));
-        let effects: Vec<master::Effect> = inputs.flat_map(|input| mind.handle(&mut Moment { now, ids: &mut ids }, input)).collect();
+        let inputs = std::iter::once(master::Input::Elected(term))
+            .chain(reports.iter().enumerate().map(speak));
+        let effects: Vec<master::Effect> = inputs
+            .flat_map(|input| core.handle(&mut StepContext { now, ids: &mut ids }, input))
+            .collect();
         let commit = |effect| match effect {
             master::Effect::Commit(changes) => Some(changes),
             _ => None,
@@ -103,10 +111,12 @@ pub(crate) fn recover_master_twice(
 /// How a machine's agent would introduce itself, were it to start now.
 fn introduction(machine: &Machine) -> Report {
     let ledger = machine.proven();
-    let mut resources: Resources =
-        [Resource::scalar("cpus", Scalar::thousandths(machine.cpus_thousandths)), Resource::scalar("mem", Scalar::whole(machine.mem_mb))]
-            .iter()
-            .collect();
+    let mut resources: Resources = [
+        Resource::scalar("cpus", Scalar::thousandths(machine.cpus_thousandths)),
+        Resource::scalar("mem", Scalar::whole(machine.mem_mb)),
+    ]
+    .iter()
+    .collect();
     machine.disks.iter().for_each(|disk| resources.add(&disk_resource(disk)));
     Report {
         node: ledger.identity.node,
@@ -114,7 +124,12 @@ fn introduction(machine: &Machine) -> Report {
         cluster: ledger.identity.cluster,
         ledger_version: ledger.identity.version,
         orders_seen: 0,
-        machine: MachineInfo { hostname: machine.host.clone(), port: 5051, resources, carried: Default::default() },
+        machine: MachineInfo {
+            hostname: machine.host.clone(),
+            port: 5051,
+            resources,
+            payload: Default::default(),
+        },
         disks: Vec::new(),
         claims: ledger.claims.values().cloned().collect(),
         faults: Vec::new(),
@@ -130,7 +145,11 @@ fn introduction(machine: &Machine) -> Report {
 ///
 /// # Errors
 /// A sentence that says where the ledgers differ.
-pub(crate) fn recover_keeper_twice(service: &AnyService, ledger: &KeeperLedger, now: Instant) -> Result<(), String> {
+pub(crate) fn recover_keeper_twice(
+    service: &AnyService,
+    ledger: &KeeperLedger,
+    now: Instant,
+) -> Result<(), String> {
     let id = ledger.framework.clone().unwrap_or_else(|| FrameworkId::made("newcomer".to_owned()));
     let start = |ledger: &KeeperLedger| {
         let mut keeper = Keeper::recover(service.clone(), ledger.clone());

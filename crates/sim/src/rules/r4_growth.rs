@@ -24,23 +24,37 @@ impl Rule for Growth {
             tasks += machine.proven().tasks.len();
             executors += machine.proven().executors.len();
             containers += machine.containers.len();
-            faults += machine.mind.as_ref().map_or(0, |it| it.faults().len());
-            at_most(format!("frameworks on {}", machine.host), machine.proven().frameworks.len(), truth.frameworks.len())?;
+            faults += machine.core.as_ref().map_or(0, |it| it.faults().len());
+            at_most(
+                format!("frameworks on {}", machine.host),
+                machine.proven().frameworks.len(),
+                truth.frameworks.len(),
+            )?;
             at_most(format!("history of claims on {}", machine.host), history(machine), 16)?;
         }
         at_most("tasks that agents remember".to_owned(), tasks, members)?;
         at_most("executors that agents remember".to_owned(), executors, members)?;
         at_most("containers".to_owned(), containers, members)?;
         at_most("claims that cannot be used".to_owned(), faults, 0)?;
-        let Some((_, mind)) = truth.leader.and_then(|(leader, _)| truth.masters[leader].mind.as_ref()) else { return Ok(()) };
-        at_most("tasks that the leader remembers".to_owned(), mind.tasks().len(), members)?;
-        at_most("operations that the leader remembers".to_owned(), mind.operations().len(), 0)?;
+        let Some((_, core)) =
+            truth.leader.and_then(|(leader, _)| truth.masters[leader].core.as_ref())
+        else {
+            return Ok(());
+        };
+        at_most("tasks that the leader remembers".to_owned(), core.tasks().len(), members)?;
+        at_most("operations that the leader remembers".to_owned(), core.operations().len(), 0)?;
         let pairs = truth.machines.len() * truth.frameworks.len();
-        at_most("offers that stand".to_owned(), mind.offers().len(), pairs)?;
-        at_most("refusals that hold".to_owned(), mind.filters_len(), 4 * pairs)?;
+        at_most("offers that stand".to_owned(), core.offers().len(), pairs)?;
+        at_most("refusals that hold".to_owned(), core.filters_len(), 4 * pairs)?;
         at_most(
             "claims in the journal".to_owned(),
-            truth.journal.ledger.claims.keys().filter(|(agent, _)| known.machines.contains_key(agent)).count(),
+            truth
+                .journal
+                .ledger
+                .claims
+                .keys()
+                .filter(|(agent, _)| known.machines.contains_key(agent))
+                .count(),
             truth.machines.iter().map(|it| it.proven().claims.len()).sum(),
         )
     }

@@ -6,7 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use holdfast_model::{AgentChange, Event, FrameworkId, Instant, StatusUuid, TaskId, TaskState, TaskStatus};
+use holdfast_model::{
+    AgentChange, Event, FrameworkId, Instant, StatusUuid, TaskId, TaskState, TaskStatus,
+};
 
 use super::known::Known;
 use super::{Rule, Truth, Verdict};
@@ -37,16 +39,34 @@ fn rank(state: TaskState) -> u8 {
 }
 
 impl Outcomes {
-    fn told(&mut self, known: &Known, framework: usize, leads: bool, status: &TaskStatus) -> Verdict {
-        let names = known.frameworks.iter().filter(|(_, it)| **it == framework).map(|(id, _)| (id.clone(), status.task.clone()));
-        let Some(key) = names.into_iter().find(|key| known.tasks.contains_key(key)) else { return Ok(()) };
+    fn told(
+        &mut self,
+        known: &Known,
+        framework: usize,
+        leads: bool,
+        status: &TaskStatus,
+    ) -> Verdict {
+        let names = known
+            .frameworks
+            .iter()
+            .filter(|(_, it)| **it == framework)
+            .map(|(id, _)| (id.clone(), status.task.clone()));
+        let Some(key) = names.into_iter().find(|key| known.tasks.contains_key(key)) else {
+            return Ok(());
+        };
         if let Some(uuid) = status.uuid {
-            let (last, seen) = self.heard.entry(key.clone()).or_insert((status.state, BTreeSet::new()));
+            let (last, seen) =
+                self.heard.entry(key.clone()).or_insert((status.state, BTreeSet::new()));
             if seen.insert(uuid) {
                 let back = rank(status.state) < rank(*last);
                 let second = last.is_terminal() && status.state != *last;
                 if back || second {
-                    return Err(format!("task {} went from {} to {}", status.task, last.name(), status.state.name()));
+                    return Err(format!(
+                        "task {} went from {} to {}",
+                        status.task,
+                        last.name(),
+                        status.state.name()
+                    ));
                 }
                 *last = status.state;
             }
@@ -54,7 +74,11 @@ impl Outcomes {
         if status.state.is_terminal() && (leads || status.uuid.is_some()) {
             if self.running.contains(&key) {
                 let why = status.message.as_deref().unwrap_or("");
-                return Err(format!("framework {framework} is told that {} is {} ({why}), and it runs", status.task, status.state.name()));
+                return Err(format!(
+                    "framework {framework} is told that {} is {} ({why}), and it runs",
+                    status.task,
+                    status.state.name()
+                ));
             }
             self.over.insert(key, status.state);
         }
@@ -84,12 +108,16 @@ impl Rule for Outcomes {
             }
             Fact::AgentCommits { changes, .. } => {
                 let taken = |it: &AgentChange| match it {
-                    AgentChange::Task(record) => Some((record.framework.clone(), record.info.id.clone())),
+                    AgentChange::Task(record) => {
+                        Some((record.framework.clone(), record.info.id.clone()))
+                    }
                     _ => None,
                 };
                 self.taken.extend(changes.iter().filter_map(taken));
             }
-            Fact::TaskEnds { framework, task, .. } => drop(self.running.remove(&((*framework).clone(), (*task).clone()))),
+            Fact::TaskEnds { framework, task, .. } => {
+                self.running.remove(&((*framework).clone(), (*task).clone()));
+            }
             _ => {}
         }
         Ok(())
@@ -98,7 +126,9 @@ impl Rule for Outcomes {
     /// Every task that was launched has ended, and its framework knows how; or it lives; or no agent ever took it.
     fn check_healed(&mut self, known: &Known, truth: &Truth<'_>) -> Verdict {
         let lives = |key: &Key| {
-            let record = |machine: &Machine| machine.proven().tasks.get(key).is_some_and(|it| !it.state.is_terminal());
+            let record = |machine: &Machine| {
+                machine.proven().tasks.get(key).is_some_and(|it| !it.state.is_terminal())
+            };
             truth.machines.iter().any(record)
         };
         for key in known.tasks.keys() {

@@ -37,13 +37,21 @@ impl Rule for Reconciled {
 
     fn see(&mut self, now: Instant, known: &Known, fact: &Fact<'_>) -> Verdict {
         match fact {
-            Fact::MasterTells { leads: true, framework, event: Event::Update(status), .. } if status.uuid.is_none() => {
+            Fact::MasterTells { leads: true, framework, event: Event::Update(status), .. }
+                if status.uuid.is_none() =>
+            {
                 self.answers.push((*framework, status.task.clone(), status.state));
             }
             Fact::AgentCommits { changes, .. } => {
                 for change in *changes {
                     let AgentChange::Task(record) = change else { continue };
-                    let Some(framework) = known.frameworks.get(&record.framework).filter(|_| record.state.is_terminal()) else { continue };
+                    let Some(framework) = known
+                        .frameworks
+                        .get(&record.framework)
+                        .filter(|_| record.state.is_terminal())
+                    else {
+                        continue;
+                    };
                     self.ends.insert((*framework, record.info.id.clone()), record.state);
                 }
             }
@@ -67,16 +75,24 @@ impl Rule for Reconciled {
 
     fn check(&mut self, known: &Known, truth: &Truth<'_>) -> Verdict {
         let answers = std::mem::take(&mut self.answers);
-        answers.into_iter().try_for_each(|(framework, task, state)| self.judge(known, truth, (framework, task), state))
+        answers.into_iter().try_for_each(|(framework, task, state)| {
+            self.judge(known, truth, (framework, task), state)
+        })
     }
 
     /// Whoever still wants to know has been answered by now.
     fn check_healed(&mut self, _known: &Known, truth: &Truth<'_>) -> Verdict {
         for ((framework, task), since) in &self.asked {
             let Some(process) = truth.frameworks.get(*framework) else { continue };
-            let wants = process.ledger.members.values().any(|it| it.run.as_ref().is_some_and(|run| run.task == *task));
+            let wants = process
+                .ledger
+                .members
+                .values()
+                .any(|it| it.run.as_ref().is_some_and(|run| run.task == *task));
             if wants && since.plus_ms(PATIENCE_MS) < truth.now {
-                return Err(format!("framework {framework} asks how {task} is, and is not answered"));
+                return Err(format!(
+                    "framework {framework} asks how {task} is, and is not answered"
+                ));
             }
         }
         Ok(())
@@ -91,31 +107,55 @@ impl Reconciled {
             return Ok(()); // Nobody asked for such a task; rogues speak of them.
         }
         let record = |machine: &crate::machines::Machine| -> Option<TaskRecord> {
-            machine.proven().tasks.values().find(|it| theirs(&it.framework) && it.info.id == *task).cloned()
+            machine
+                .proven()
+                .tasks
+                .values()
+                .find(|it| theirs(&it.framework) && it.info.id == *task)
+                .cloned()
         };
         let (mut lives, mut tells) = (None, None);
         for (index, machine) in truth.machines.iter().enumerate() {
-            let mut running = machine.containers.values().filter(|it| theirs(&it.plan.framework)).flat_map(|it| it.executor.running());
+            let mut running = machine
+                .containers
+                .values()
+                .filter(|it| theirs(&it.plan.framework))
+                .flat_map(|it| it.executor.running());
             let record = record(machine);
-            if record.as_ref().is_some_and(|it| !it.state.is_terminal()) || running.any(|it| it.info.id == *task) {
+            if record.as_ref().is_some_and(|it| !it.state.is_terminal())
+                || running.any(|it| it.info.id == *task)
+            {
                 lives = Some(index);
             }
             if record.is_some_and(|it| !it.updates.is_empty()) {
                 tells = Some(index);
             }
         }
-        let told = |what: String| Err(format!("framework {framework} is told that {task} is {}, and {what}", state.name()));
+        let told = |what: String| {
+            Err(format!(
+                "framework {framework} is told that {task} is {}, and {what}",
+                state.name()
+            ))
+        };
         match (state, lives, tells) {
-            (TaskState::Gone | TaskState::Unknown | TaskState::Dropped | TaskState::Lost, Some(index), _) => {
-                told(format!("machine {index} has it"))
-            }
-            (TaskState::Gone | TaskState::Unknown | TaskState::Dropped | TaskState::Lost, None, Some(index))
-                if !self.over.contains(&key) && self.ends.get(&key) != Some(&state) =>
-            {
+            (
+                TaskState::Gone | TaskState::Unknown | TaskState::Dropped | TaskState::Lost,
+                Some(index),
+                _,
+            ) => told(format!("machine {index} has it")),
+            (
+                TaskState::Gone | TaskState::Unknown | TaskState::Dropped | TaskState::Lost,
+                None,
+                Some(index),
+            ) if !self.over.contains(&key) && self.ends.get(&key) != Some(&state) => {
                 told(format!("machine {index} has its end to tell"))
             }
-            (TaskState::Running | TaskState::Starting, None, None) => told("nothing is left of it".to_owned()),
-            (TaskState::Finished | TaskState::Failed | TaskState::Killed, ..) if self.ends.get(&key) != Some(&state) => {
+            (TaskState::Running | TaskState::Starting, None, None) => {
+                told("nothing is left of it".to_owned())
+            }
+            (TaskState::Finished | TaskState::Failed | TaskState::Killed, ..)
+                if self.ends.get(&key) != Some(&state) =>
+            {
                 told(format!("its end was {:?}", self.ends.get(&key).map(|it| it.name())))
             }
             _ => Ok(()),

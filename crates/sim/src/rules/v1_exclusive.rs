@@ -34,7 +34,9 @@ impl Rule for Exclusive {
                     }
                 }
             }
-            Fact::ContainerEnds { machine, container } => self.writers.retain(|(at, _), it| at != machine || it != container),
+            Fact::ContainerEnds { machine, container } => {
+                self.writers.retain(|(at, _), it| at != machine || it != container)
+            }
             _ => {}
         }
         Ok(())

@@ -20,12 +20,17 @@ impl Rule for BytesKept {
     fn see(&mut self, _now: Instant, known: &Known, fact: &Fact<'_>) -> Verdict {
         let Fact::VolumeTrashed { machine, label } = fact else { return Ok(()) };
         let asked = known.destroyed.iter().any(|(agent, role, name)| {
-            known.machines.get(agent) == Some(machine) && role.to_string() == label.role && *name == label.persistence
+            known.machines.get(agent) == Some(machine)
+                && role.to_string() == label.role
+                && *name == label.persistence
         });
         if asked {
             return Ok(());
         }
-        Err(format!("volume {} of machine {machine} went to the trash, and nobody asked to destroy it", label.persistence))
+        Err(format!(
+            "volume {} of machine {machine} went to the trash, and nobody asked to destroy it",
+            label.persistence
+        ))
     }
 
     /// A volume that an agent calls ready is there, with every record that was called safe.
@@ -45,14 +50,25 @@ impl Rule for BytesKept {
 
 fn check_machine(known: &Known, truth: &Truth<'_>, index: usize) -> Verdict {
     let machine = &truth.machines[index];
-    for claim in machine.proven().claims.values().filter(|it| it.is_volume() && it.state == ClaimState::Ready) {
+    for claim in machine
+        .proven()
+        .claims
+        .values()
+        .filter(|it| it.is_volume() && it.state == ClaimState::Ready)
+    {
         let volume = machine.disks.iter().find_map(|disk| disk.mounted_volume(&claim.id));
         let Some(volume) = volume else {
-            return Err(format!("machine {index} calls {} ready, and it is on none of its disks", claim.resource));
+            return Err(format!(
+                "machine {index} calls {} ready, and it is on none of its disks",
+                claim.resource
+            ));
         };
         let safe = known.records.get(&claim.id).copied().unwrap_or(0);
         if volume.bytes.synced < safe {
-            return Err(format!("{} of machine {index} holds {} records, {safe} were called safe", claim.resource, volume.bytes.synced));
+            return Err(format!(
+                "{} of machine {index} holds {} records, {safe} were called safe",
+                claim.resource, volume.bytes.synced
+            ));
         }
     }
     Ok(())

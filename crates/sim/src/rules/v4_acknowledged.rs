@@ -22,12 +22,16 @@ impl Rule for Acknowledged {
     }
 
     fn see(&mut self, _now: Instant, known: &Known, fact: &Fact<'_>) -> Verdict {
-        let is_claim = |it: &AgentChange| matches!(it, AgentChange::Claim(_) | AgentChange::ClaimGone(_));
+        let is_claim =
+            |it: &AgentChange| matches!(it, AgentChange::Claim(_) | AgentChange::ClaimGone(_));
         match fact {
-            Fact::AgentCommits { machine, changes } if changes.iter().any(is_claim) => drop(self.dirty.insert(*machine)),
+            Fact::AgentCommits { machine, changes } if changes.iter().any(is_claim) => {
+                self.dirty.insert(*machine);
+            }
             Fact::AgentStarts { machine, .. } => drop(self.dirty.insert(*machine)),
             Fact::FrameworkHears { .. } | Fact::OperatorHears { .. } => {
-                self.dirty.extend(known.floors_changed.iter().filter_map(|it| known.machines.get(it)));
+                self.dirty
+                    .extend(known.floors_changed.iter().filter_map(|it| known.machines.get(it)));
             }
             _ => {}
         }
@@ -35,7 +39,9 @@ impl Rule for Acknowledged {
     }
 
     fn check(&mut self, known: &Known, truth: &Truth<'_>) -> Verdict {
-        std::mem::take(&mut self.dirty).into_iter().try_for_each(|index| check_machine(known, truth, index))
+        std::mem::take(&mut self.dirty)
+            .into_iter()
+            .try_for_each(|index| check_machine(known, truth, index))
     }
 
     fn check_healed(&mut self, known: &Known, truth: &Truth<'_>) -> Verdict {
@@ -45,10 +51,13 @@ impl Rule for Acknowledged {
 
 fn check_machine(known: &Known, truth: &Truth<'_>, index: usize) -> Verdict {
     let ledger = truth.machines[index].proven();
-    let Some(floors) = ledger.identity.agent.as_ref().and_then(|it| known.floors.get(it)) else { return Ok(()) };
+    let Some(floors) = ledger.identity.agent.as_ref().and_then(|it| known.floors.get(it)) else {
+        return Ok(());
+    };
     let mut held: BTreeMap<&Identity, i128> = BTreeMap::new();
     for claim in ledger.claims.values().filter(|it| it.state == ClaimState::Ready) {
-        *held.entry(&claim.resource.identity).or_default() += i128::from(claim.resource.value.quantity().as_thousandths());
+        *held.entry(&claim.resource.identity).or_default() +=
+            i128::from(claim.resource.value.quantity().as_thousandths());
     }
     for (identity, floor) in floors {
         let have = held.get(identity).copied().unwrap_or(0);

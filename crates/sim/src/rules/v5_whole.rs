@@ -7,8 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_model::{
-    Action, AgentChange, AgentId, Call, ClaimAction, ClaimId, ClaimState, Event, Instant, OperationRecord, OperationState, OperationUuid,
-    SourceKind,
+    Action, AgentChange, AgentId, Call, ClaimAction, ClaimId, ClaimState, Event, Instant,
+    OperationRecord, OperationState, OperationUuid, SourceKind,
 };
 
 use super::known::{names, Known};
@@ -39,15 +39,23 @@ impl Rule for Whole {
 
     fn see(&mut self, _now: Instant, known: &Known, fact: &Fact<'_>) -> Verdict {
         match fact {
-            Fact::AgentCommits { machine, changes } => return self.committed(known, *machine, changes),
+            Fact::AgentCommits { machine, changes } => {
+                return self.committed(known, *machine, changes)
+            }
             Fact::FrameworkCalls { framework, call } => match &call.call {
                 Call::ReconcileOperations(operations) => {
-                    let open = operations.iter().map(|(id, _)| (*framework, id.clone())).filter(|it| known.open.contains_key(it));
+                    let open = operations
+                        .iter()
+                        .map(|(id, _)| (*framework, id.clone()))
+                        .filter(|it| known.open.contains_key(it));
                     self.asked.extend(open);
                 }
                 Call::Accept { operations, .. } => {
                     // A name that is used again is a new operation's.
-                    let names: Vec<Name> = operations.iter().filter_map(|it| Some((*framework, it.id.clone()?))).collect();
+                    let names: Vec<Name> = operations
+                        .iter()
+                        .filter_map(|it| Some((*framework, it.id.clone()?)))
+                        .collect();
                     self.told.retain(|name, _| !names.contains(name));
                 }
                 _ => {}
@@ -62,21 +70,32 @@ impl Rule for Whole {
     }
 
     fn check(&mut self, _known: &Known, truth: &Truth<'_>) -> Verdict {
-        std::mem::take(&mut self.dirty).into_iter().try_for_each(|index| check_machine(truth, index))
+        std::mem::take(&mut self.dirty)
+            .into_iter()
+            .try_for_each(|index| check_machine(truth, index))
     }
 
     /// Whoever asked how an operation is has been told by now.
     fn check_healed(&mut self, known: &Known, truth: &Truth<'_>) -> Verdict {
-        let ours = |it: &&Name| it.0 < truth.frameworks.len() && known.open.contains_key(*it) && !self.unknown.contains(*it);
+        let ours = |it: &&Name| {
+            it.0 < truth.frameworks.len()
+                && known.open.contains_key(*it)
+                && !self.unknown.contains(*it)
+        };
         let unanswered = self.asked.iter().find(ours);
-        unanswered
-            .map_or(Ok(()), |(framework, id)| Err(format!("framework {framework} asks what became of operation {id}, and nobody says")))
+        unanswered.map_or(Ok(()), |(framework, id)| {
+            Err(format!(
+                "framework {framework} asks what became of operation {id}, and nobody says"
+            ))
+        })
     }
 }
 
 impl Whole {
     fn committed(&mut self, known: &Known, machine: usize, changes: &[AgentChange]) -> Verdict {
-        let claims = changes.iter().any(|it| matches!(it, AgentChange::Claim(_) | AgentChange::ClaimGone(_)));
+        let claims = changes
+            .iter()
+            .any(|it| matches!(it, AgentChange::Claim(_) | AgentChange::ClaimGone(_)));
         if claims {
             self.dirty.insert(machine);
         }
@@ -84,7 +103,8 @@ impl Whole {
             match change {
                 AgentChange::Operation(record) => {
                     let Action::Claim(action) = &record.operation.action else { continue };
-                    let at_once = matches!(action, ClaimAction::Reserve { .. } | ClaimAction::Unreserve(_));
+                    let at_once =
+                        matches!(action, ClaimAction::Reserve { .. } | ClaimAction::Unreserve(_));
                     if at_once && record.state == OperationState::Finished && !claims {
                         return Err(format!(
                             "machine {machine} wrote down that {} {} is done, without its claims",
@@ -100,12 +120,17 @@ impl Whole {
                     }
                 }
                 AgentChange::OperationGone(uuid) => drop(self.begun.remove(&(machine, *uuid))),
-                AgentChange::Claim(claim) if claim.state == ClaimState::Ready => check_not_refuted(known, machine, claim)?,
+                AgentChange::Claim(claim) if claim.state == ClaimState::Ready => {
+                    check_not_refuted(known, machine, claim)?
+                }
                 _ => {}
             }
         }
         if claims {
-            self.begun.iter().filter(|((at, _), _)| *at == machine).try_for_each(|(_, record)| check_volumes(known, machine, record))?;
+            self.begun
+                .iter()
+                .filter(|((at, _), _)| *at == machine)
+                .try_for_each(|(_, record)| check_volumes(known, machine, record))?;
         }
         Ok(())
     }
@@ -130,10 +155,18 @@ impl Whole {
 
 /// The states of the volumes that an operation speaks of; `None` for one that is not there.
 fn states(known: &Known, machine: usize, record: &OperationRecord) -> Vec<Option<ClaimState>> {
-    let Action::Claim(ClaimAction::Create(volumes) | ClaimAction::Destroy(volumes)) = &record.operation.action else { return Vec::new() };
+    let Action::Claim(ClaimAction::Create(volumes) | ClaimAction::Destroy(volumes)) =
+        &record.operation.action
+    else {
+        return Vec::new();
+    };
     let theirs = |id: &ClaimId| known.claims.get(&(machine, *id));
     let state = |volume: &holdfast_model::Resource| {
-        let same = record.claims.iter().filter_map(theirs).find(|it| it.resource.identity == volume.identity);
+        let same = record
+            .claims
+            .iter()
+            .filter_map(theirs)
+            .find(|it| it.resource.identity == volume.identity);
         same.map(|it| it.state)
     };
     volumes.iter().map(state).collect()
@@ -147,10 +180,18 @@ fn check_volumes(known: &Known, machine: usize, record: &OperationRecord) -> Ver
     }
     let states = states(known, machine, record);
     let whole = match (action, record.state) {
-        (ClaimAction::Create(_), OperationState::Pending) => states.iter().all(|it| *it == Some(ClaimState::Making)),
-        (ClaimAction::Create(_), OperationState::Finished) => states.iter().all(|it| *it == Some(ClaimState::Ready)),
-        (ClaimAction::Destroy(_), OperationState::Pending) => states.iter().all(|it| matches!(it, None | Some(ClaimState::Destroying))),
-        (ClaimAction::Create(_), _) | (ClaimAction::Destroy(_), OperationState::Finished) => states.iter().all(Option::is_none),
+        (ClaimAction::Create(_), OperationState::Pending) => {
+            states.iter().all(|it| *it == Some(ClaimState::Making))
+        }
+        (ClaimAction::Create(_), OperationState::Finished) => {
+            states.iter().all(|it| *it == Some(ClaimState::Ready))
+        }
+        (ClaimAction::Destroy(_), OperationState::Pending) => {
+            states.iter().all(|it| matches!(it, None | Some(ClaimState::Destroying)))
+        }
+        (ClaimAction::Create(_), _) | (ClaimAction::Destroy(_), OperationState::Finished) => {
+            states.iter().all(Option::is_none)
+        }
         _ => true,
     };
     if whole {
@@ -163,17 +204,26 @@ fn check_volumes(known: &Known, machine: usize, record: &OperationRecord) -> Ver
 /// What a framework was told was not made is never there later.
 fn check_not_refuted(known: &Known, machine: usize, claim: &holdfast_model::Claim) -> Verdict {
     let at = known.machines.iter().filter(|(_, index)| **index == machine).map(|(agent, _)| agent);
-    let refuted = |agent: &AgentId| names(agent, std::slice::from_ref(&claim.resource)).any(|it| known.refuted.contains(&it));
+    let refuted = |agent: &AgentId| {
+        names(agent, std::slice::from_ref(&claim.resource)).any(|it| known.refuted.contains(&it))
+    };
     if at.into_iter().any(refuted) {
-        return Err(format!("{} of machine {machine} is ready, and its framework was told that it was not made", claim.resource));
+        return Err(format!(
+            "{} of machine {machine} is ready, and its framework was told that it was not made",
+            claim.resource
+        ));
     }
     Ok(())
 }
 
 /// What a machine has, in thousandths, by name and disk.
-pub(crate) fn capacity(machine: &crate::machines::Machine) -> BTreeMap<(String, Option<String>), i64> {
-    let mut all =
-        BTreeMap::from([(("cpus".to_owned(), None), machine.cpus_thousandths), (("mem".to_owned(), None), machine.mem_mb * 1_000)]);
+pub(crate) fn capacity(
+    machine: &crate::machines::Machine,
+) -> BTreeMap<(String, Option<String>), i64> {
+    let mut all = BTreeMap::from([
+        (("cpus".to_owned(), None), machine.cpus_thousandths),
+        (("mem".to_owned(), None), machine.mem_mb * 1_000),
+    ]);
     for disk in &machine.disks {
         let root = (disk.kind != holdfast_model::DiskKind::Root).then(|| disk.root.clone());
         all.insert(("disk".to_owned(), root), disk.size_mb as i64 * 1_000);
@@ -187,13 +237,21 @@ fn check_machine(truth: &Truth<'_>, index: usize) -> Verdict {
     for claim in machine.proven().claims.values() {
         let identity = &claim.resource.identity;
         let root = identity.source.as_ref().and_then(|it| it.root.clone());
-        if identity.source.as_ref().is_some_and(|it| it.kind == SourceKind::Mount) && !whole.insert(root.clone()) {
-            return Err(format!("machine {index} has two claims on the one disk {}", root.unwrap_or_default()));
+        if identity.source.as_ref().is_some_and(|it| it.kind == SourceKind::Mount)
+            && !whole.insert(root.clone())
+        {
+            return Err(format!(
+                "machine {index} has two claims on the one disk {}",
+                root.unwrap_or_default()
+            ));
         }
         let amount = left.entry((identity.name.clone(), root)).or_default();
         *amount -= claim.resource.value.quantity().as_thousandths();
         if *amount < 0 {
-            return Err(format!("machine {index} has claims for more {} than it has; the last is {}", identity.name, claim.resource));
+            return Err(format!(
+                "machine {index} has claims for more {} than it has; the last is {}",
+                identity.name, claim.resource
+            ));
         }
     }
     Ok(())

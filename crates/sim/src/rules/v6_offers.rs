@@ -36,12 +36,19 @@ impl Offers {
         let roles = known.roles.get(&framework).cloned().unwrap_or_default();
         for (identity, _) in offer.resources.entries() {
             let reserved = identity.role();
-            let fits = reserved.is_any() || roles.iter().any(|role| *role == reserved || role.is_below(&reserved));
+            let fits = reserved.is_any()
+                || roles.iter().any(|role| *role == reserved || role.is_below(&reserved));
             if !fits {
-                return Err(format!("offer {} to framework {framework} holds {identity}, which is not for it", offer.id));
+                return Err(format!(
+                    "offer {} to framework {framework} holds {identity}, which is not for it",
+                    offer.id
+                ));
             }
         }
-        self.open.insert(offer.id.clone(), (framework, offer.agent.clone(), offer.resources.unallocated()));
+        self.open.insert(
+            offer.id.clone(),
+            (framework, offer.agent.clone(), offer.resources.unallocated()),
+        );
         self.dirty.insert(offer.agent.clone());
         Ok(())
     }
@@ -59,16 +66,26 @@ impl Rule for Offers {
                 self.open.clear();
                 self.heard.clear();
             }
-            Fact::MasterHearsReport { machine, link, .. } => drop(self.heard.insert(*machine, *link)),
+            Fact::MasterHearsReport { machine, link, .. } => {
+                self.heard.insert(*machine, *link);
+            }
             Fact::MasterTells { term, framework, event, .. } if *term == self.term => match event {
-                Event::Offers(offers) => return offers.iter().try_for_each(|offer| self.offered(known, *framework, offer)),
+                Event::Offers(offers) => {
+                    return offers
+                        .iter()
+                        .try_for_each(|offer| self.offered(known, *framework, offer))
+                }
                 Event::Rescind(offer) => drop(self.open.remove(offer)),
                 Event::Error(_) => self.open.retain(|_, it| it.0 != *framework), // The end of its session.
                 _ => {}
             },
             Fact::MasterHears { framework, call, .. } => match &call.call {
-                Call::Accept { offers, .. } | Call::Decline { offers, .. } => self.answered(*framework, offers),
-                Call::Subscribe { .. } | Call::Teardown => self.open.retain(|_, it| it.0 != *framework),
+                Call::Accept { offers, .. } | Call::Decline { offers, .. } => {
+                    self.answered(*framework, offers)
+                }
+                Call::Subscribe { .. } | Call::Teardown => {
+                    self.open.retain(|_, it| it.0 != *framework)
+                }
                 _ => {}
             },
             Fact::MasterLoses { framework, .. } => self.open.retain(|_, it| it.0 != *framework),
@@ -94,18 +111,30 @@ impl Rule for Offers {
             for executor in ledger.executors.values().filter(|it| !it.command) {
                 sum.add_all(&executor.info.resources.iter().collect::<Resources>().unallocated());
             }
-            let open = self.open.iter().filter(|(_, it)| it.1 == agent).map(|(id, it)| format!("{id} of framework {} with {}", it.0, it.2));
-            check_sum(index, &sum, capacity(&truth.machines[index]))
-                .map_err(|why| format!("{why}; offers: {}; all: {sum}", open.collect::<Vec<_>>().join(", ")))?;
+            let open = self
+                .open
+                .iter()
+                .filter(|(_, it)| it.1 == agent)
+                .map(|(id, it)| format!("{id} of framework {} with {}", it.0, it.2));
+            check_sum(index, &sum, capacity(&truth.machines[index])).map_err(|why| {
+                format!("{why}; offers: {}; all: {sum}", open.collect::<Vec<_>>().join(", "))
+            })?;
         }
         Ok(())
     }
 }
 
-fn check_sum(index: usize, sum: &Resources, mut left: BTreeMap<(String, Option<String>), i64>) -> Verdict {
+fn check_sum(
+    index: usize,
+    sum: &Resources,
+    mut left: BTreeMap<(String, Option<String>), i64>,
+) -> Verdict {
     for (identity, amount) in sum.entries() {
         if is_single(identity) && 1 < amount.copies {
-            return Err(format!("{identity} of machine {index} is offered or used {} times at once", amount.copies));
+            return Err(format!(
+                "{identity} of machine {index} is offered or used {} times at once",
+                amount.copies
+            ));
         }
         let root = identity.source.as_ref().and_then(|it| it.root.clone());
         let rest = left.entry((identity.name.clone(), root)).or_default();

@@ -32,7 +32,9 @@ impl Rule for Reclaimed {
 
     fn see(&mut self, _now: Instant, known: &Known, fact: &Fact<'_>) -> Verdict {
         match fact {
-            Fact::AgentCommits { machine, changes } => changes.iter().try_for_each(|change| self.committed(*machine, change)),
+            Fact::AgentCommits { machine, changes } => {
+                changes.iter().try_for_each(|change| self.committed(*machine, change))
+            }
             Fact::TaskStarts { machine, framework, task, volumes, .. } => {
                 let Some(member) = member(task.as_str()) else { return Ok(()) };
                 let Some(volume) = volumes.first() else { return Ok(()) };
@@ -55,15 +57,30 @@ impl Rule for Reclaimed {
 impl Reclaimed {
     fn committed(&mut self, machine: usize, change: &AgentChange) -> Verdict {
         match change {
-            AgentChange::Claim(claim) if claim.is_volume() && claim.state != ClaimState::Destroying => {
-                let name = claim.resource.identity.persistence.as_ref().map(|it| it.as_str().to_owned()).unwrap_or_default();
+            AgentChange::Claim(claim)
+                if claim.is_volume() && claim.state != ClaimState::Destroying =>
+            {
+                let name = claim
+                    .resource
+                    .identity
+                    .persistence
+                    .as_ref()
+                    .map(|it| it.as_str().to_owned())
+                    .unwrap_or_default();
                 let Some(member) = member(&name) else { return Ok(()) };
                 let key = (claim.resource.identity.role().to_string(), member.to_owned());
                 let all = self.volumes.entry(key).or_default();
                 all.insert((machine, claim.id));
                 if 1 < all.len() {
-                    let where_: Vec<String> = all.iter().map(|(machine, id)| format!("{id} on machine {machine}")).collect();
-                    return Err(format!("member {member} has {} volumes: {}", all.len(), where_.join(", ")));
+                    let where_: Vec<String> = all
+                        .iter()
+                        .map(|(machine, id)| format!("{id} on machine {machine}"))
+                        .collect();
+                    return Err(format!(
+                        "member {member} has {} volumes: {}",
+                        all.len(),
+                        where_.join(", ")
+                    ));
                 }
             }
             AgentChange::Claim(claim) => self.forget(machine, claim.id),

@@ -42,29 +42,53 @@ fn asked<'a>(known: &'a Known, plan: &ContainerPlan) -> Option<&'a TaskInfo> {
 
 fn check_plan(known: &Known, machine: usize, plan: &ContainerPlan) -> Verdict {
     let Some(asked) = asked(known, plan) else {
-        return Err(format!("machine {machine} starts executor {} of {}, which nobody asked for", plan.executor, plan.framework));
+        return Err(format!(
+            "machine {machine} starts executor {} of {}, which nobody asked for",
+            plan.executor, plan.framework
+        ));
     };
     if known.machines.get(&asked.agent) != Some(&machine) {
-        return Err(format!("task {} was meant for agent {}, and starts on machine {machine}", asked.id, asked.agent));
+        return Err(format!(
+            "task {} was meant for agent {}, and starts on machine {machine}",
+            asked.id, asked.agent
+        ));
     }
-    let named: Vec<_> = asked.resources.iter().filter(|it| it.identity.persistence.is_some()).collect();
+    let named: Vec<_> =
+        asked.resources.iter().filter(|it| it.identity.persistence.is_some()).collect();
     if named.len() != plan.volumes.len() {
-        return Err(format!("task {} named {} volumes and is given {}", asked.id, named.len(), plan.volumes.len()));
+        return Err(format!(
+            "task {} named {} volumes and is given {}",
+            asked.id,
+            named.len(),
+            plan.volumes.len()
+        ));
     }
     for volume in &plan.volumes {
         let label = &volume.label;
-        let same = named.iter().find(|it| it.identity.persistence.as_ref().is_some_and(|name| name.as_str() == label.persistence));
+        let same = named.iter().find(|it| {
+            it.identity.persistence.as_ref().is_some_and(|name| name.as_str() == label.persistence)
+        });
         let Some(same) = same else {
-            return Err(format!("task {} is given volume {}, which it did not name", asked.id, label.persistence));
+            return Err(format!(
+                "task {} is given volume {}, which it did not name",
+                asked.id, label.persistence
+            ));
         };
         let mount = same.mount.as_ref();
-        let shown = mount.is_some_and(|it| it.container_path == volume.container_path && it.mode == volume.mode);
+        let shown = mount
+            .is_some_and(|it| it.container_path == volume.container_path && it.mode == volume.mode);
         if !shown || same.identity.role().to_string() != label.role {
-            return Err(format!("task {} is shown volume {} in another way than it asked for: {volume:?}", asked.id, label.persistence));
+            return Err(format!(
+                "task {} is shown volume {} in another way than it asked for: {volume:?}",
+                asked.id, label.persistence
+            ));
         }
         let claim = known.claims.get(&(machine, label.claim));
         if claim.is_none_or(|it| it.resource.identity != same.identity.unallocated()) {
-            return Err(format!("task {} named {same}, and is given claim {}: {claim:?}", asked.id, label.claim));
+            return Err(format!(
+                "task {} named {same}, and is given claim {}: {claim:?}",
+                asked.id, label.claim
+            ));
         }
     }
     Ok(())

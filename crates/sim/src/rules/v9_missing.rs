@@ -25,13 +25,22 @@ impl Rule for Missing {
         match fact {
             Fact::AgentCommits { changes, .. } => {
                 let ready = |it: &AgentChange| match it {
-                    AgentChange::Claim(claim) if claim.is_volume() && claim.state == ClaimState::Ready => Some(claim.id),
+                    AgentChange::Claim(claim)
+                        if claim.is_volume() && claim.state == ClaimState::Ready =>
+                    {
+                        Some(claim.id)
+                    }
                     _ => None,
                 };
                 self.ready.extend(changes.iter().filter_map(ready));
             }
-            Fact::VolumeMade { machine, label, fresh: true } if self.ready.contains(&label.claim) => {
-                return Err(format!("volume {} of machine {machine} was ready before and is made anew, empty", label.persistence));
+            Fact::VolumeMade { machine, label, fresh: true }
+                if self.ready.contains(&label.claim) =>
+            {
+                return Err(format!(
+                    "volume {} of machine {machine} was ready before and is made anew, empty",
+                    label.persistence
+                ));
             }
             Fact::TaskStarts { machine, task, volumes, .. } => {
                 for volume in *volumes {

@@ -4,14 +4,17 @@
 
 use std::collections::BTreeMap;
 
-use holdfast_model::{AgentId, ClaimAction, PersistenceId, Reservation, ReservationKind, Resource, Role, Scalar, Source, TaskState};
+use holdfast_model::{
+    AgentId, ClaimAction, PersistenceId, Reservation, ReservationKind, Resource, Role, Scalar,
+    Source, TaskState,
+};
 
 use super::show;
 use crate::agenda::{Doing, Heal, Node};
-use crate::hands::containers::Phase;
+use crate::drivers::containers::Phase;
 use crate::services::Records;
 use crate::shape::Shape;
-use crate::story::Detail;
+use crate::trace::Detail;
 use crate::world::World;
 
 /// A line that cannot be understood.
@@ -59,7 +62,8 @@ impl<'a> Line<'a> {
 
     fn ms(&self, text: &str) -> Result<u64, Wrong> {
         let wrong = || self.wrong(format!("`{text}` is no duration; write 500ms or 5s"));
-        let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?);
+        let (digits, unit) =
+            text.split_at(text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?);
         let factor = match unit {
             "ms" => 1,
             "s" => 1_000,
@@ -77,7 +81,11 @@ impl<'a> Line<'a> {
 ///
 /// # Errors
 /// [`Wrong`], when it cannot be understood or done.
-pub(super) fn run(world: &mut Option<World>, line: &str, shown: &mut Vec<String>) -> Result<(), Wrong> {
+pub(super) fn run(
+    world: &mut Option<World>,
+    line: &str,
+    shown: &mut Vec<String>,
+) -> Result<(), Wrong> {
     let line = Line::of(line);
     let verb = line.words.first().copied().unwrap_or_default();
     if verb == "cluster" {
@@ -112,7 +120,8 @@ pub(super) fn run(world: &mut Option<World>, line: &str, shown: &mut Vec<String>
             Ok(())
         }
         "reserve" | "create" | "destroy" | "unreserve" => operate(world, &line, verb, shown),
-        _ => show::run(world, verb, &line.words, shown).ok_or_else(|| line.wrong(format!("there is no command `{verb}`"))),
+        _ => show::run(world, verb, &line.words, shown)
+            .ok_or_else(|| line.wrong(format!("there is no command `{verb}`"))),
     }
 }
 
@@ -124,7 +133,7 @@ fn cluster(line: &Line<'_>) -> Result<World, Wrong> {
         ..Shape::still()
     };
     let mut world = World::new(1, shape, Some(Vec::new()), Vec::new());
-    world.story.detail = Detail::Plot;
+    world.trace.detail = Detail::Plot;
     Ok(world)
 }
 
@@ -133,7 +142,8 @@ fn framework(world: &mut World, line: &Line<'_>) -> Result<(), Wrong> {
     let role = line.values.get("role").copied().unwrap_or("db");
     Role::parse(role).map_err(|it| line.wrong(it.to_string()))?;
     let members = u32::try_from(line.number("members", 1)?).unwrap_or(u32::MAX);
-    let mut service = Records::new(name, role, members, i64::try_from(line.number("disk", 200)?).unwrap_or(200));
+    let mut service =
+        Records::new(name, role, members, i64::try_from(line.number("disk", 200)?).unwrap_or(200));
     if line.words.contains(&"executor") {
         service = service.with_executor();
     }
@@ -152,14 +162,27 @@ fn kill(world: &mut World, line: &Line<'_>) -> Result<(), Wrong> {
         Some("framework") => world.kill(Node::Framework(line.index(2)?), down.or(Some(1_000))),
         Some("executor") => {
             let index = line.index(2)?;
-            let (_, id) = world.living().into_iter().find(|(it, _)| *it == index).ok_or_else(|| line.wrong("no container lives there"))?;
+            let (_, id) = world
+                .living()
+                .into_iter()
+                .find(|(it, _)| *it == index)
+                .ok_or_else(|| line.wrong("no container lives there"))?;
             world.act(index, id, Doing::Exit(137));
         }
         Some("task") => {
             let index = line.index(2)?;
-            let (_, id) = world.living().into_iter().find(|(it, _)| *it == index).ok_or_else(|| line.wrong("no container lives there"))?;
-            let tasks = world.machines[index].containers.get(&id).into_iter().flat_map(|it| it.executor.tasks.iter());
-            let running = tasks.filter(|(_, it)| it.phase == Phase::Running).map(|(id, _)| id.clone()).next();
+            let (_, id) = world
+                .living()
+                .into_iter()
+                .find(|(it, _)| *it == index)
+                .ok_or_else(|| line.wrong("no container lives there"))?;
+            let tasks = world.machines[index]
+                .containers
+                .get(&id)
+                .into_iter()
+                .flat_map(|it| it.executor.tasks.iter());
+            let running =
+                tasks.filter(|(_, it)| it.phase == Phase::Running).map(|(id, _)| id.clone()).next();
             let task = running.ok_or_else(|| line.wrong("no task runs there"))?;
             world.end_task(index, id, &task, TaskState::Failed, "its process died");
         }
@@ -169,24 +192,45 @@ fn kill(world: &mut World, line: &Line<'_>) -> Result<(), Wrong> {
 }
 
 /// An operator's order on an agent: `reserve AGENT role=R disk=MB [on=DISK]`, `create AGENT name=N ...`.
-fn operate(world: &mut World, line: &Line<'_>, verb: &str, shown: &mut Vec<String>) -> Result<(), Wrong> {
+fn operate(
+    world: &mut World,
+    line: &Line<'_>,
+    verb: &str,
+    shown: &mut Vec<String>,
+) -> Result<(), Wrong> {
     let index = line.index(1)?;
     let machine = world.machines.get(index).ok_or_else(|| line.wrong("there is no such agent"))?;
-    let agent: AgentId = machine.proven().identity.agent.clone().ok_or_else(|| line.wrong("that agent has not registered yet"))?;
-    let role = Role::parse(line.values.get("role").copied().unwrap_or("ops")).map_err(|it| line.wrong(it.to_string()))?;
+    let agent: AgentId = machine
+        .proven()
+        .identity
+        .agent
+        .clone()
+        .ok_or_else(|| line.wrong("that agent has not registered yet"))?;
+    let role = Role::parse(line.values.get("role").copied().unwrap_or("ops"))
+        .map_err(|it| line.wrong(it.to_string()))?;
     let mb = i64::try_from(line.number("disk", 100)?).unwrap_or(100);
     let mut disk = Resource::scalar("disk", Scalar::whole(mb));
     if let Some(on) = line.values.get("on") {
-        let place = on.parse::<usize>().ok().and_then(|it| machine.disks.get(it)).ok_or_else(|| line.wrong("there is no such disk"))?;
+        let place = on
+            .parse::<usize>()
+            .ok()
+            .and_then(|it| machine.disks.get(it))
+            .ok_or_else(|| line.wrong("there is no such disk"))?;
         match place.kind {
             holdfast_model::DiskKind::Root => {}
             holdfast_model::DiskKind::Path => disk = disk.on(Source::path(&place.root)),
             holdfast_model::DiskKind::Mount => disk = disk.on(Source::mount(&place.root)),
         }
     }
-    let by = Reservation { kind: ReservationKind::Dynamic, role, principal: Some("ops".to_owned()), labels: Vec::new() };
+    let by = Reservation {
+        kind: ReservationKind::Dynamic,
+        role,
+        principal: Some("ops".to_owned()),
+        labels: Vec::new(),
+    };
     let reserved = disk.reserved(by);
-    let name = || line.values.get("name").copied().ok_or_else(|| line.wrong("name=NAME is missing"));
+    let name =
+        || line.values.get("name").copied().ok_or_else(|| line.wrong("name=NAME is missing"));
     let volume = |reserved: Resource| -> Result<Resource, Wrong> {
         let id = PersistenceId::parse(name()?).map_err(|it| line.wrong(it.to_string()))?;
         Ok(reserved.volume(id, "data", Some("ops")))
@@ -197,19 +241,28 @@ fn operate(world: &mut World, line: &Line<'_>, verb: &str, shown: &mut Vec<Strin
         "create" => ClaimAction::Create(vec![volume(reserved)?]),
         _ => {
             // By its name alone, whoever made it; else by what it would be.
-            let known = world.machines[index]
-                .proven()
-                .claims
-                .values()
-                .find(|it| it.resource.identity.persistence.as_ref().is_some_and(|it| Ok(it.as_str()) == name()));
-            ClaimAction::Destroy(vec![known.map_or_else(|| volume(reserved), |it| Ok(it.resource.clone()))?])
+            let known = world.machines[index].proven().claims.values().find(|it| {
+                it.resource
+                    .identity
+                    .persistence
+                    .as_ref()
+                    .is_some_and(|it| Ok(it.as_str()) == name())
+            });
+            ClaimAction::Destroy(vec![
+                known.map_or_else(|| volume(reserved), |it| Ok(it.resource.clone()))?
+            ])
         }
     };
     let leader = world.leader().ok_or_else(|| line.wrong("nobody leads"))?;
-    let told = world.story.lines.len();
+    let told = world.trace.lines.len();
     world.ask(leader, agent, action);
     world.run_until(world.elapsed_ms() + 2_000);
-    let mut answers = world.story.lines.iter().skip(told).filter_map(|it| it.split_once("operator's ").map(|(_, rest)| rest.to_owned()));
+    let mut answers = world
+        .trace
+        .lines
+        .iter()
+        .skip(told)
+        .filter_map(|it| it.split_once("operator's ").map(|(_, rest)| rest.to_owned()));
     let answer = answers.next_back().unwrap_or_else(|| "no answer yet".to_owned());
     shown.push(show::plain(world, &answer));
     Ok(())

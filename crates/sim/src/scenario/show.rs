@@ -8,7 +8,12 @@ use holdfast_model::{AgentId, ClaimState};
 use crate::world::World;
 
 /// Runs a command that shows something; `None` when there is no such command.
-pub(super) fn run(world: &World, verb: &str, words: &[&str], shown: &mut Vec<String>) -> Option<()> {
+pub(super) fn run(
+    world: &World,
+    verb: &str,
+    words: &[&str],
+    shown: &mut Vec<String>,
+) -> Option<()> {
     match verb {
         "agents" => agents(world, shown),
         "claims" => claims(world, shown),
@@ -38,22 +43,23 @@ pub(super) fn plain(world: &World, line: &str) -> String {
     line
 }
 
-fn mind<'a>(world: &'a World, shown: &mut Vec<String>) -> Option<&'a Master> {
-    let mind = world.leader().and_then(|it| world.masters[it].mind.as_ref()).map(|(_, mind)| mind);
-    if mind.is_none() {
+fn core<'a>(world: &'a World, shown: &mut Vec<String>) -> Option<&'a Master> {
+    let core = world.leader().and_then(|it| world.masters[it].core.as_ref()).map(|(_, core)| core);
+    if core.is_none() {
         shown.push("nobody leads".to_owned());
     }
-    mind
+    core
 }
 
 fn place(world: &World, agent: &AgentId) -> String {
-    let at = world.machines.iter().position(|it| it.proven().identity.agent.as_ref() == Some(agent));
+    let at =
+        world.machines.iter().position(|it| it.proven().identity.agent.as_ref() == Some(agent));
     at.map_or_else(|| "an unknown agent".to_owned(), |it| format!("agent {it}"))
 }
 
 fn agents(world: &World, shown: &mut Vec<String>) {
-    let Some(mind) = mind(world, shown) else { return };
-    for (id, state) in mind.agents() {
+    let Some(core) = core(world, shown) else { return };
+    for (id, state) in core.agents() {
         let word = match &state.health {
             AgentHealth::Well => "well".to_owned(),
             AgentHealth::Resyncing => "resyncing".to_owned(),
@@ -66,18 +72,23 @@ fn agents(world: &World, shown: &mut Vec<String>) {
 }
 
 fn claims(world: &World, shown: &mut Vec<String>) {
-    let Some(mind) = mind(world, shown) else { return };
+    let Some(core) = core(world, shown) else { return };
     let mut lines = Vec::new();
-    for ((agent, id), claim) in &mind.ledger().claims {
-        let fault = mind.agents().get(agent).and_then(|it| it.faults.get(id));
+    for ((agent, id), claim) in &core.ledger().claims {
+        let fault = core.agents().get(agent).and_then(|it| it.faults.get(id));
         let state = match claim.state {
             _ if fault.is_some() => "missing",
             ClaimState::Making => "making",
             ClaimState::Ready => "ready",
             ClaimState::Destroying => "destroying",
         };
-        let holder = claim.framework.as_ref().and_then(|it| mind.ledger().frameworks.get(it)).filter(|it| !it.removed);
-        let holder = holder.map_or_else(|| "unclaimed".to_owned(), |it| format!("held by {}", it.info.name));
+        let holder = claim
+            .framework
+            .as_ref()
+            .and_then(|it| core.ledger().frameworks.get(it))
+            .filter(|it| !it.removed);
+        let holder =
+            holder.map_or_else(|| "unclaimed".to_owned(), |it| format!("held by {}", it.info.name));
         let kind = if claim.is_volume() { "volume" } else { "reservation" };
         lines.push(format!("{}: {kind} {} {state}, {holder}", place(world, agent), claim.resource));
     }
@@ -86,19 +97,37 @@ fn claims(world: &World, shown: &mut Vec<String>) {
 }
 
 fn tasks(world: &World, shown: &mut Vec<String>) {
-    let Some(mind) = mind(world, shown) else { return };
-    for view in mind.tasks().values() {
-        let volumes: Vec<String> =
-            view.resources.volumes().iter().filter_map(|it| it.identity.persistence).map(|it| it.to_string()).collect();
-        let volumes = if volumes.is_empty() { "no volume".to_owned() } else { format!("volume {}", volumes.join(", ")) };
-        shown.push(format!("{} {} on {}, {volumes}", view.id, view.state.name(), place(world, &view.agent)));
+    let Some(core) = core(world, shown) else { return };
+    for view in core.tasks().values() {
+        let volumes: Vec<String> = view
+            .resources
+            .volumes()
+            .iter()
+            .filter_map(|it| it.identity.persistence)
+            .map(|it| it.to_string())
+            .collect();
+        let volumes = if volumes.is_empty() {
+            "no volume".to_owned()
+        } else {
+            format!("volume {}", volumes.join(", "))
+        };
+        shown.push(format!(
+            "{} {} on {}, {volumes}",
+            view.id,
+            view.state.name(),
+            place(world, &view.agent)
+        ));
     }
 }
 
 fn offers(world: &World, shown: &mut Vec<String>) {
-    let Some(mind) = mind(world, shown) else { return };
-    for record in mind.offers().values() {
-        let to = mind.frameworks().get(&record.offer.framework).map(|it| it.info.name.clone()).unwrap_or_default();
+    let Some(core) = core(world, shown) else { return };
+    for record in core.offers().values() {
+        let to = core
+            .frameworks()
+            .get(&record.offer.framework)
+            .map(|it| it.info.name.clone())
+            .unwrap_or_default();
         shown.push(format!(
             "to {to} for {}: {} of {}",
             record.offer.role,
@@ -109,9 +138,10 @@ fn offers(world: &World, shown: &mut Vec<String>) {
 }
 
 fn frameworks(world: &World, shown: &mut Vec<String>) {
-    let Some(mind) = mind(world, shown) else { return };
-    for record in mind.ledger().frameworks.values() {
-        let link = record.info.id.as_ref().and_then(|id| mind.frameworks().get(id)).and_then(|it| it.link);
+    let Some(core) = core(world, shown) else { return };
+    for record in core.ledger().frameworks.values() {
+        let link =
+            record.info.id.as_ref().and_then(|id| core.frameworks().get(id)).and_then(|it| it.link);
         let word = match link {
             _ if record.removed => "removed",
             Some(_) => "connected",
@@ -122,12 +152,18 @@ fn frameworks(world: &World, shown: &mut Vec<String>) {
 }
 
 fn disks(world: &World, shown: &mut Vec<String>) {
-    let Some(mind) = mind(world, shown) else { return };
+    let Some(core) = core(world, shown) else { return };
     let mut lines = Vec::new();
-    for (id, state) in mind.agents() {
+    for (id, state) in core.agents() {
         for report in &state.disks {
-            let fault = report.fault.as_deref().map_or_else(|| "well".to_owned(), |it| plain(world, it));
-            lines.push(format!("{} {:?} {}: {fault}", place(world, id), report.disk.kind, report.disk.root));
+            let fault =
+                report.fault.as_deref().map_or_else(|| "well".to_owned(), |it| plain(world, it));
+            lines.push(format!(
+                "{} {:?} {}: {fault}",
+                place(world, id),
+                report.disk.kind,
+                report.disk.root
+            ));
         }
     }
     lines.sort();
@@ -142,9 +178,14 @@ fn volumes(world: &World, shown: &mut Vec<String>) {
             for volume in disk.volumes.values() {
                 let records = volume.bytes.synced + volume.bytes.unsynced;
                 let kept = if records == 0 { "no records" } else { "records" };
-                lines.push(format!("agent {index} {}: {} with {kept}", disk.root, volume.label.persistence));
+                lines.push(format!(
+                    "agent {index} {}: {} with {kept}",
+                    disk.root, volume.label.persistence
+                ));
             }
-            lines.extend(disk.trash.values().map(|it| format!("agent {index} {}: {} in the trash", disk.root, it.label.persistence)));
+            lines.extend(disk.trash.values().map(|it| {
+                format!("agent {index} {}: {} in the trash", disk.root, it.label.persistence)
+            }));
             lines.sort();
             shown.extend(lines);
         }
@@ -152,11 +193,17 @@ fn volumes(world: &World, shown: &mut Vec<String>) {
 }
 
 fn why(world: &World, name: &str, shown: &mut Vec<String>) {
-    let Some(mind) = mind(world, shown) else { return };
-    let id = mind.frameworks().iter().find(|(_, it)| it.info.name == name).map(|(id, _)| id.clone());
+    let Some(core) = core(world, shown) else { return };
+    let id =
+        core.frameworks().iter().find(|(_, it)| it.info.name == name).map(|(id, _)| id.clone());
     let Some(id) = id else { return shown.push(format!("there is no framework {name}")) };
-    let explained = mind.explain(world.now(), &id, None);
+    let explained = core.explain(world.now(), &id, None);
     for reason in explained.reasons {
-        shown.push(format!("{} for {}: {}", place(world, &reason.agent), reason.role, plain(world, &reason.reason.to_string())));
+        shown.push(format!(
+            "{} for {}: {}",
+            place(world, &reason.agent),
+            reason.role,
+            plain(world, &reason.reason.to_string())
+        ));
     }
 }

@@ -49,7 +49,12 @@ impl Disk for RealDisk {
     }
 
     fn create(&mut self, file: &str) -> io::Result<()> {
-        let made = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(self.dir.join(file))?;
+        let made = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(self.dir.join(file))?;
         self.open.insert(file.to_owned(), made);
         Ok(())
     }

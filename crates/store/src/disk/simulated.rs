@@ -82,8 +82,13 @@ impl SimulatedDisk {
     pub fn cut_power(&mut self) {
         let in_order = self.faults.in_order;
         for mut content in std::mem::take(&mut self.contents) {
-            let unsynced: Vec<(u64, Vec<u8>)> = content.1.doomed.drain(..).chain(content.1.dirty.drain(..)).collect();
-            let survivors = if in_order { self.below(unsynced.len() as u64 + 1) } else { unsynced.len() as u64 };
+            let unsynced: Vec<(u64, Vec<u8>)> =
+                content.1.doomed.drain(..).chain(content.1.dirty.drain(..)).collect();
+            let survivors = if in_order {
+                self.below(unsynced.len() as u64 + 1)
+            } else {
+                unsynced.len() as u64
+            };
             for (offset, bytes) in unsynced.into_iter().take(survivors as usize) {
                 self.keep_some_sectors(&mut content.1.kept, offset, &bytes, in_order);
             }
@@ -110,7 +115,10 @@ impl SimulatedDisk {
 
     /// Changes a stored file behind the store's back: damage for tests. `false` when there is no such file.
     pub fn damage(&mut self, file: &str, change: impl FnOnce(&mut Vec<u8>)) -> bool {
-        let Some(content) = self.names.get(file).and_then(|inode| self.contents.get_mut(inode)) else { return false };
+        let Some(content) = self.names.get(file).and_then(|inode| self.contents.get_mut(inode))
+        else {
+            return false;
+        };
         change(&mut content.seen);
         content.kept = content.seen.clone();
         content.dirty.clear();
@@ -146,7 +154,9 @@ impl SimulatedDisk {
     fn count(&mut self) -> io::Result<u64> {
         self.operations += 1;
         match self.faults.crash_at {
-            Some(at) if self.operations >= at => Err(io::Error::other("the simulated process is dead")),
+            Some(at) if self.operations >= at => {
+                Err(io::Error::other("the simulated process is dead"))
+            }
             _ => Ok(self.operations),
         }
     }
@@ -208,7 +218,8 @@ impl Disk for SimulatedDisk {
     fn write_at(&mut self, file: &str, offset: u64, bytes: &[u8]) -> io::Result<()> {
         // A process that dies in a write may have written part of it.
         let dead = self.count();
-        let kept_bytes = if dead.is_err() { self.below(bytes.len() as u64 + 1) as usize } else { bytes.len() };
+        let kept_bytes =
+            if dead.is_err() { self.below(bytes.len() as u64 + 1) as usize } else { bytes.len() };
         let first_death = self.faults.crash_at == Some(self.operations);
         if dead.is_ok() || first_death {
             if self.faults.fail_write_at == Some(self.operations) {
@@ -287,7 +298,9 @@ mod tests {
             let content = disk.read("a").unwrap();
             assert_eq!(content.len(), 2048);
             for sector in content.chunks(512) {
-                assert!(sector.iter().all(|byte| *byte == sector[0]) && [1, 2].contains(&sector[0]));
+                assert!(
+                    sector.iter().all(|byte| *byte == sector[0]) && [1, 2].contains(&sector[0])
+                );
             }
             torn += usize::from(content.contains(&1) && content.contains(&2));
         }
@@ -298,7 +311,10 @@ mod tests {
     fn a_failed_sync_dooms_what_it_covered() {
         let lost = (0..50).filter(|seed| {
             let mut disk = written(*seed);
-            disk.set_faults(DiskFaults { fail_sync_at: Some(disk.operations() + 1), ..DiskFaults::default() });
+            disk.set_faults(DiskFaults {
+                fail_sync_at: Some(disk.operations() + 1),
+                ..DiskFaults::default()
+            });
             assert!(disk.sync("a").is_err());
             disk.sync("a").unwrap();
             disk.cut_power();

@@ -52,16 +52,26 @@ pub(crate) struct Commit<'a> {
 impl Journal {
     /// Goes on in a segment that is spotless.
     pub fn resume(header: &SegmentHeader, file: &str, next: &Next) -> Journal {
-        Journal { number: header.number, file: file.to_owned(), lane_bytes: header.lane_bytes, next: next.clone() }
+        Journal {
+            number: header.number,
+            file: file.to_owned(),
+            lane_bytes: header.lane_bytes,
+            next: next.clone(),
+        }
     }
 
     /// Makes a segment, whole and durable on return. A crash before leaves a file of another name, which is no segment.
     pub fn create(disk: &mut impl Disk, start: &Start<'_>) -> Result<Journal, StoreError> {
         let payloads = snapshot_payloads(start.records);
-        let snapshot_bytes: usize = payloads.iter().map(|(payload, _)| frame_bytes(payload.len())).sum();
+        let snapshot_bytes: usize =
+            payloads.iter().map(|(payload, _)| frame_bytes(payload.len())).sum();
         let needed = snapshot_bytes + frame_bytes(start.payload_bytes) + frame_bytes(0);
         // Room for as many bytes of commits as the snapshot has: what is written stays within a few times what was asked for.
-        let lane_bytes = start.lane_bytes_min.max(2 * snapshot_bytes as u64).max(needed as u64).next_multiple_of(PAGE_BYTES as u64);
+        let lane_bytes = start
+            .lane_bytes_min
+            .max(2 * snapshot_bytes as u64)
+            .max(needed as u64)
+            .next_multiple_of(PAGE_BYTES as u64);
         let header = SegmentHeader {
             identity: start.identity.clone(),
             number: start.number,
@@ -78,10 +88,15 @@ impl Journal {
         for (payload, entries) in payloads {
             let (bytes, hash) = frame::encode(&snapshot_header(&header, &next, entries), &payload);
             snapshot.extend(&bytes);
-            next = Next { offset: next.offset + bytes.len() as u64, ordinal: next.ordinal + 1, chain: hash };
+            next = Next {
+                offset: next.offset + bytes.len() as u64,
+                ordinal: next.ordinal + 1,
+                chain: hash,
+            };
         }
         let file = file_name(start.number);
-        write_file(disk, &file, &header, &page, &snapshot).map_err(|source| StoreError::Write { file: file.clone(), source })?;
+        write_file(disk, &file, &header, &page, &snapshot)
+            .map_err(|source| StoreError::Write { file: file.clone(), source })?;
         Ok(Journal { number: start.number, file, lane_bytes, next })
     }
 
@@ -105,7 +120,12 @@ impl Journal {
         self.write(disk, Kind::Closing, last)
     }
 
-    fn write(&mut self, disk: &mut impl Disk, kind: Kind, commit: &Commit<'_>) -> Result<(), StoreError> {
+    fn write(
+        &mut self,
+        disk: &mut impl Disk,
+        kind: Kind,
+        commit: &Commit<'_>,
+    ) -> Result<(), StoreError> {
         let header = Header {
             kind,
             entries: commit.entries,
@@ -117,14 +137,22 @@ impl Journal {
             state: commit.state,
         };
         let (bytes, hash) = frame::encode(&header, commit.payload);
-        assert!(self.next.offset + bytes.len() as u64 <= self.lane_bytes, "the engine asks whether a frame fits");
+        assert!(
+            self.next.offset + bytes.len() as u64 <= self.lane_bytes,
+            "the engine asks whether a frame fits"
+        );
         for lane in 0..2 {
             let offset = PAGE_BYTES as u64 + lane * self.lane_bytes + self.next.offset;
             let written = disk.write_at(&self.file, offset, &bytes);
             written.map_err(|source| StoreError::Write { file: self.file.clone(), source })?;
         }
-        disk.sync(&self.file).map_err(|source| StoreError::Sync { file: self.file.clone(), source })?;
-        self.next = Next { offset: self.next.offset + bytes.len() as u64, ordinal: self.next.ordinal + 1, chain: hash };
+        disk.sync(&self.file)
+            .map_err(|source| StoreError::Sync { file: self.file.clone(), source })?;
+        self.next = Next {
+            offset: self.next.offset + bytes.len() as u64,
+            ordinal: self.next.ordinal + 1,
+            chain: hash,
+        };
         Ok(())
     }
 }
@@ -157,7 +185,13 @@ fn snapshot_payloads(records: &Records) -> Vec<(Vec<u8>, u32)> {
 }
 
 /// Writes the whole file under another name, zeros and all, and gives it its name when it is durable.
-fn write_file(disk: &mut impl Disk, file: &str, header: &SegmentHeader, page: &[u8], snapshot: &[u8]) -> io::Result<()> {
+fn write_file(
+    disk: &mut impl Disk,
+    file: &str,
+    header: &SegmentHeader,
+    page: &[u8],
+    snapshot: &[u8],
+) -> io::Result<()> {
     let fresh = format!("{file}.new");
     disk.create(&fresh)?;
     disk.write_at(&fresh, 0, page)?;

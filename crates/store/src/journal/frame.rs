@@ -99,7 +99,9 @@ pub(crate) fn encode(header: &Header, payload: &[u8]) -> (Vec<u8>, [u8; 32]) {
 
 /// What stands at `offset` of a lane.
 pub(crate) fn read(lane: &[u8], offset: usize) -> Reading {
-    let Some((header, payload_bytes)) = lane.get(offset..).and_then(read_header) else { return Reading::Nothing };
+    let Some((header, payload_bytes)) = lane.get(offset..).and_then(read_header) else {
+        return Reading::Nothing;
+    };
     let start = offset + HEADER_BYTES + 4;
     let payload = start..start + payload_bytes;
     let len = frame_bytes(payload_bytes);
@@ -109,7 +111,12 @@ pub(crate) fn read(lane: &[u8], offset: usize) -> Reading {
     }
 }
 
-fn read_rest(lane: &[u8], offset: usize, header: &Header, payload: std::ops::Range<usize>) -> Option<(Vec<Change>, [u8; 32])> {
+fn read_rest(
+    lane: &[u8],
+    offset: usize,
+    header: &Header,
+    payload: std::ops::Range<usize>,
+) -> Option<(Vec<Change>, [u8; 32])> {
     let body = lane.get(payload.clone())?;
     let crc = u32::from_le_bytes(lane.get(payload.end..payload.end + 4)?.try_into().ok()?);
     let found: [u8; 32] = lane.get(payload.end + 4..payload.end + 36)?.try_into().ok()?;
@@ -130,8 +137,12 @@ fn read_header(bytes: &[u8]) -> Option<(Header, usize)> {
         3 => Kind::Closing,
         _ => return None,
     };
-    let word = |at: usize| u32::from_le_bytes(head[at..at + 4].try_into().expect("four bytes of a fixed header"));
-    let long = |at: usize| u64::from_le_bytes(head[at..at + 8].try_into().expect("eight bytes of a fixed header"));
+    let word = |at: usize| {
+        u32::from_le_bytes(head[at..at + 4].try_into().expect("four bytes of a fixed header"))
+    };
+    let long = |at: usize| {
+        u64::from_le_bytes(head[at..at + 8].try_into().expect("eight bytes of a fixed header"))
+    };
     let header = Header {
         kind,
         entries: word(12),

@@ -9,7 +9,13 @@ const HEAD_BYTES: usize = 16;
 const CRC_BYTES: usize = 4;
 
 /// Appends one change to `out`.
-pub(crate) fn encode(out: &mut Vec<u8>, sequence: u64, tree: &str, key: &[u8], value: Option<&[u8]>) {
+pub(crate) fn encode(
+    out: &mut Vec<u8>,
+    sequence: u64,
+    tree: &str,
+    key: &[u8],
+    value: Option<&[u8]>,
+) {
     let start = out.len();
     out.push(u8::from(value.is_some()));
     out.push(tree.len() as u8);
@@ -66,7 +72,8 @@ pub(crate) fn salvage(copies: &[&[u8]], count: u32) -> Salvage {
     let mut out = Salvage::default();
     let mut offset = 0;
     for _ in 0..count {
-        let found: Vec<Found> = copies.iter().filter_map(|copy| read(copy.get(offset..)?)).collect();
+        let found: Vec<Found> =
+            copies.iter().filter_map(|copy| read(copy.get(offset..)?)).collect();
         let Some(best) = found.iter().find(|each| each.whole).or(found.first()) else { return out };
         offset += best.len;
         if best.whole {
@@ -95,14 +102,23 @@ fn read(bytes: &[u8]) -> Option<Found> {
     let value_start = name_end + CRC_BYTES;
     let len = value_start + value_len + CRC_BYTES;
     let value = bytes.get(value_start..value_start + value_len);
-    let crc = bytes.get(value_start + value_len..len).and_then(|crc| crc.try_into().ok()).map(u32::from_le_bytes);
+    let crc = bytes
+        .get(value_start + value_len..len)
+        .and_then(|crc| crc.try_into().ok())
+        .map(u32::from_le_bytes);
     let whole = value.is_some_and(|value| crc == Some(value_crc(name_crc, value)));
     let value = (whole && head[0] == 1).then(|| value.unwrap_or_default().to_vec());
-    Some(Found { change: Change { sequence, tree, key: name[HEAD_BYTES + tree_len..].to_vec(), value }, whole, len })
+    Some(Found {
+        change: Change { sequence, tree, key: name[HEAD_BYTES + tree_len..].to_vec(), value },
+        whole,
+        len,
+    })
 }
 
 /// The last change of each key, in key order: what a later reader needs of many changes.
-pub(crate) fn latest(changes: impl IntoIterator<Item = Change>) -> BTreeMap<(String, Vec<u8>), Change> {
+pub(crate) fn latest(
+    changes: impl IntoIterator<Item = Change>,
+) -> BTreeMap<(String, Vec<u8>), Change> {
     let mut latest: BTreeMap<(String, Vec<u8>), Change> = BTreeMap::new();
     for change in changes {
         let key = (change.tree.clone(), change.key.clone());
@@ -128,8 +144,11 @@ mod tests {
             key: key.into(),
             value: value.map(<[u8]>::to_vec),
         };
-        let changes =
-            vec![change(3, "claims", b"a", Some(b"first value")), change(4, "tasks", b"b", None), change(5, "claims", b"c", Some(b""))];
+        let changes = vec![
+            change(3, "claims", b"a", Some(b"first value")),
+            change(4, "tasks", b"b", None),
+            change(5, "claims", b"c", Some(b"")),
+        ];
         (bytes, changes)
     }
 
@@ -158,6 +177,9 @@ mod tests {
         let saved = salvage(&[&bytes], 3);
         assert!(saved.complete);
         assert_eq!(saved.changes, changes[1..]);
-        assert_eq!((saved.valueless[0].tree.as_str(), saved.valueless[0].key.as_slice()), ("claims", b"a".as_slice()));
+        assert_eq!(
+            (saved.valueless[0].tree.as_str(), saved.valueless[0].key.as_slice()),
+            ("claims", b"a".as_slice())
+        );
     }
 }

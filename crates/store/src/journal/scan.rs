@@ -92,14 +92,25 @@ impl SegmentReading {
     /// The last whole commit, or the base: its sequence, term, digest and number of records.
     pub fn head(&self) -> (u64, u64, Digest, u64) {
         match self.commits().last() {
-            Some(frame) => (frame.header.sequence, frame.header.term, frame.header.state, frame.header.records),
-            None => (self.header.base_sequence, self.header.base_term, self.header.base_state, self.header.base_records),
+            Some(frame) => {
+                (frame.header.sequence, frame.header.term, frame.header.state, frame.header.records)
+            }
+            None => (
+                self.header.base_sequence,
+                self.header.base_term,
+                self.header.base_state,
+                self.header.base_records,
+            ),
         }
     }
 
     /// Nothing at all is wrong and nothing was torn: commits may be appended.
     pub fn is_spotless(&self) -> bool {
-        self.findings.is_empty() && self.tail.is_empty() && self.stray.is_none() && !self.closed && self.holes().count() == 0
+        self.findings.is_empty()
+            && self.tail.is_empty()
+            && self.stray.is_none()
+            && !self.closed
+            && self.holes().count() == 0
     }
 }
 
@@ -107,12 +118,17 @@ impl SegmentReading {
 pub(crate) fn read_segment(file: &str, bytes: &[u8]) -> Result<SegmentReading, Unreadable> {
     let first = read_header(&bytes[..bytes.len().min(PAGE_BYTES)]);
     let last = read_header(&bytes[bytes.len().saturating_sub(PAGE_BYTES)..]);
-    if let (HeaderReading::Newer(version), _) | (_, HeaderReading::Newer(version)) = (&first, &last) {
+    if let (HeaderReading::Newer(version), _) | (_, HeaderReading::Newer(version)) = (&first, &last)
+    {
         return Err(Unreadable::Newer(*version));
     }
     let mut findings = Vec::new();
     let (header, chain) = match (first, last) {
-        (HeaderReading::Whole(header, chain), HeaderReading::Whole(other, _)) if header == other => (*header, chain),
+        (HeaderReading::Whole(header, chain), HeaderReading::Whole(other, _))
+            if header == other =>
+        {
+            (*header, chain)
+        }
         (HeaderReading::Whole(header, chain), _) | (_, HeaderReading::Whole(header, chain)) => {
             findings.push(Finding::HeaderRepaired { file: file.to_owned() });
             (*header, chain)
@@ -120,11 +136,18 @@ pub(crate) fn read_segment(file: &str, bytes: &[u8]) -> Result<SegmentReading, U
         _ => return Err(Unreadable::Damaged(format!("no whole header in {} bytes", bytes.len()))),
     };
     if bytes.len() as u64 != header.file_bytes() {
-        findings.push(Finding::LengthWrong { file: file.to_owned(), found_bytes: bytes.len() as u64, expected_bytes: header.file_bytes() });
+        findings.push(Finding::LengthWrong {
+            file: file.to_owned(),
+            found_bytes: bytes.len() as u64,
+            expected_bytes: header.file_bytes(),
+        });
     }
     let lane = |number: u64| {
-        let start = usize::try_from(header.lane_start(number)).unwrap_or(usize::MAX).min(bytes.len());
-        let end = start.saturating_add(usize::try_from(header.lane_bytes).unwrap_or(usize::MAX)).min(bytes.len());
+        let start =
+            usize::try_from(header.lane_start(number)).unwrap_or(usize::MAX).min(bytes.len());
+        let end = start
+            .saturating_add(usize::try_from(header.lane_bytes).unwrap_or(usize::MAX))
+            .min(bytes.len());
         &bytes[start..end]
     };
     let lanes = [lane(0), lane(1)];
@@ -171,7 +194,11 @@ impl Walk<'_> {
             let known = hole.header.is_some();
             let next = match len {
                 Some(len) => Some(offset + len),
-                None => self.lanes.iter().filter_map(|lane| frame::find(lane, offset + frame::ALIGN_BYTES, ordinal)).min(),
+                None => self
+                    .lanes
+                    .iter()
+                    .filter_map(|lane| frame::find(lane, offset + frame::ALIGN_BYTES, ordinal))
+                    .min(),
             };
             let Some(next) = next.filter(|next| *next < self.lane_bytes()) else {
                 self.finish(known.then_some(hole), offset);
@@ -207,14 +234,23 @@ impl Walk<'_> {
         for (lane, reading) in readings.iter().enumerate() {
             if !matches!(reading, Reading::Whole(frame) if frame.as_ref() == chosen) {
                 let file = self.out.file.clone();
-                self.out.findings.push(Finding::LaneRepaired { file, lane, offset: offset as u64, sequence: chosen.header.sequence });
+                self.out.findings.push(Finding::LaneRepaired {
+                    file,
+                    lane,
+                    offset: offset as u64,
+                    sequence: chosen.header.sequence,
+                });
             }
         }
     }
 
     fn take(&mut self, frame: Frame, next_offset: usize) {
         self.chain = Some(frame.hash);
-        self.out.next = Next { offset: next_offset as u64, ordinal: frame.header.ordinal + 1, chain: frame.hash };
+        self.out.next = Next {
+            offset: next_offset as u64,
+            ordinal: frame.header.ordinal + 1,
+            chain: frame.hash,
+        };
         self.out.closed = frame.header.kind == Kind::Closing;
         self.out.parts.push(Part::Whole(Box::new(frame)));
     }
@@ -222,14 +258,22 @@ impl Walk<'_> {
     /// What can be saved where no lane has a whole frame, and the bytes to the next frame if a header tells.
     fn hole(&self, readings: &[Reading; 2], offset: usize, ordinal: u64) -> (Hole, Option<usize>) {
         let known = readings.iter().find_map(|reading| match reading {
-            Reading::Broken { header, payload, len } if self.fits(header, ordinal) => Some((header.clone(), payload.clone(), *len)),
+            Reading::Broken { header, payload, len } if self.fits(header, ordinal) => {
+                Some((header.clone(), payload.clone(), *len))
+            }
             _ => None,
         });
         let Some((header, payload, len)) = known else {
-            return (Hole { offset: offset as u64, header: None, salvage: Salvage::default() }, None);
+            return (
+                Hole { offset: offset as u64, header: None, salvage: Salvage::default() },
+                None,
+            );
         };
-        let copies: Vec<&[u8]> =
-            self.lanes.iter().map(|lane| lane.get(payload.start..payload.end.min(lane.len())).unwrap_or_default()).collect();
+        let copies: Vec<&[u8]> = self
+            .lanes
+            .iter()
+            .map(|lane| lane.get(payload.start..payload.end.min(lane.len())).unwrap_or_default())
+            .collect();
         let salvage = payload::salvage(&copies, header.entries);
         (Hole { offset: offset as u64, header: Some(header), salvage }, Some(len))
     }
@@ -243,14 +287,20 @@ impl Walk<'_> {
 
     /// Holes behind the last whole frame become the tail; bytes there that are not blank are named.
     fn finish(&mut self, last: Option<Hole>, offset: usize) {
-        let keep = self.out.parts.iter().rposition(|part| matches!(part, Part::Whole(_))).map_or(0, |at| at + 1);
+        let keep = self
+            .out
+            .parts
+            .iter()
+            .rposition(|part| matches!(part, Part::Whole(_)))
+            .map_or(0, |at| at + 1);
         for part in self.out.parts.split_off(keep) {
             if let Part::Hole(hole) = part {
                 self.out.tail.push(hole);
             }
         }
         self.out.tail.extend(last);
-        let blank = |lane: &&[u8]| lane.get(offset..).unwrap_or_default().iter().all(|byte| *byte == 0);
+        let blank =
+            |lane: &&[u8]| lane.get(offset..).unwrap_or_default().iter().all(|byte| *byte == 0);
         if !self.lanes.iter().all(blank) {
             self.out.stray = Some(offset as u64);
         }

@@ -50,7 +50,14 @@ impl SegmentHeader {
         out.extend(MAGIC);
         out.extend(VERSION.to_le_bytes());
         out.extend(self.identity.encode());
-        for number in [self.number, self.lane_bytes, self.base_sequence, self.base_term, self.base_records, self.snapshot_frames] {
+        for number in [
+            self.number,
+            self.lane_bytes,
+            self.base_sequence,
+            self.base_term,
+            self.base_records,
+            self.snapshot_frames,
+        ] {
             out.extend(number.to_le_bytes());
         }
         out.extend(self.base_state.0);
@@ -78,17 +85,24 @@ pub(crate) fn chain_start(page: &[u8]) -> [u8; 32] {
 
 /// Reads a header page.
 pub(crate) fn read_header(page: &[u8]) -> HeaderReading {
-    let Some((fields, rest)) = page.split_at_checked(FIELDS_BYTES) else { return HeaderReading::Damaged };
+    let Some((fields, rest)) = page.split_at_checked(FIELDS_BYTES) else {
+        return HeaderReading::Damaged;
+    };
     let crc = rest.get(..4).and_then(|crc| crc.try_into().ok()).map(u32::from_le_bytes);
     if fields[..8] != MAGIC || crc != Some(crc32fast::hash(fields)) {
         return HeaderReading::Damaged;
     }
-    let version = u32::from_le_bytes(fields[8..12].try_into().expect("four bytes of a fixed header"));
+    let version =
+        u32::from_le_bytes(fields[8..12].try_into().expect("four bytes of a fixed header"));
     if version != VERSION {
         return HeaderReading::Newer(version);
     }
     let Some(identity) = Identity::decode(&fields[12..60]) else { return HeaderReading::Damaged };
-    let long = |at: usize| u64::from_le_bytes(fields[60 + at * 8..68 + at * 8].try_into().expect("eight bytes of a fixed header"));
+    let long = |at: usize| {
+        u64::from_le_bytes(
+            fields[60 + at * 8..68 + at * 8].try_into().expect("eight bytes of a fixed header"),
+        )
+    };
     let header = SegmentHeader {
         identity,
         number: long(0),
@@ -97,7 +111,9 @@ pub(crate) fn read_header(page: &[u8]) -> HeaderReading {
         base_term: long(3),
         base_records: long(4),
         snapshot_frames: long(5),
-        base_state: Digest(fields[108..140].try_into().expect("thirty-two bytes of a fixed header")),
+        base_state: Digest(
+            fields[108..140].try_into().expect("thirty-two bytes of a fixed header"),
+        ),
     };
     HeaderReading::Whole(Box::new(header), chain_start(page))
 }
@@ -130,7 +146,10 @@ mod tests {
         };
         let page = header.encode();
         assert_eq!(page.len(), PAGE_BYTES);
-        assert_eq!(read_header(&page), HeaderReading::Whole(Box::new(header.clone()), chain_start(&page)));
+        assert_eq!(
+            read_header(&page),
+            HeaderReading::Whole(Box::new(header.clone()), chain_start(&page))
+        );
         for at in 0..FIELDS_BYTES + 4 {
             let mut flipped = page.clone();
             flipped[at] ^= 1;

@@ -33,7 +33,7 @@ pub(crate) struct Mark {
     pub sequence: u64,
     pub term: u64,
     /// The commit that the books were last proven and synced at; they can only be newer.
-    pub books: u64,
+    pub mirror: u64,
     /// Digest of the state at `sequence`.
     pub state: Digest,
     /// The run of the machine that wrote it; zeros when unknown.
@@ -60,7 +60,7 @@ impl Mark {
         let mut out = Vec::with_capacity(FIELDS_BYTES + 4);
         out.extend(MAGIC);
         out.extend(self.identity.encode());
-        for number in [self.turn, self.segment, self.sequence, self.term, self.books] {
+        for number in [self.turn, self.segment, self.sequence, self.term, self.mirror] {
             out.extend(number.to_le_bytes());
         }
         out.extend(self.state.0);
@@ -75,14 +75,18 @@ impl Mark {
         if fields[..8] != MAGIC || rest.get(..4)? != crc32fast::hash(fields).to_le_bytes() {
             return None;
         }
-        let long = |at: usize| u64::from_le_bytes(fields[56 + at * 8..64 + at * 8].try_into().expect("eight bytes of a fixed slot"));
+        let long = |at: usize| {
+            u64::from_le_bytes(
+                fields[56 + at * 8..64 + at * 8].try_into().expect("eight bytes of a fixed slot"),
+            )
+        };
         Some(Mark {
             identity: Identity::decode(&fields[8..56])?,
             turn: long(0),
             segment: long(1),
             sequence: long(2),
             term: long(3),
-            books: long(4),
+            mirror: long(4),
             state: Digest(fields[96..128].try_into().expect("thirty-two bytes of a fixed slot")),
             boot: fields[128..144].try_into().expect("sixteen bytes of a fixed slot"),
             last: fields[144] == 1,
@@ -121,9 +125,12 @@ pub(crate) fn read(bytes: &[u8]) -> WatermarkReading {
     let mut damaged = 0;
     for slot in 0..SLOTS {
         let start = (slot * SLOT_BYTES) as usize;
-        let page = bytes.get(start..bytes.len().min(start + SLOT_BYTES as usize)).unwrap_or_default();
+        let page =
+            bytes.get(start..bytes.len().min(start + SLOT_BYTES as usize)).unwrap_or_default();
         match Mark::decode(page) {
-            Some(mark) if reading.newest.as_ref().is_none_or(|newest| newest.turn <= mark.turn) => reading.newest = Some(mark),
+            Some(mark) if reading.newest.as_ref().is_none_or(|newest| newest.turn <= mark.turn) => {
+                reading.newest = Some(mark)
+            }
             Some(_) => {}
             None => (reading.damaged_slots, damaged) = (reading.damaged_slots + 1, slot),
         }
@@ -146,7 +153,7 @@ mod tests {
             segment: 1,
             sequence: 0,
             term: 0,
-            books: 0,
+            mirror: 0,
             state: Digest::default(),
             boot: [7; 16],
             last: false,
@@ -156,13 +163,21 @@ mod tests {
             (mark.turn, mark.sequence) = (turn, turn * 10);
             mark.write(&mut disk).unwrap();
         }
-        assert!(mark.is_exact(Some([7; 16])) && !mark.is_exact(Some([8; 16])) && !mark.is_exact(None));
+        assert!(
+            mark.is_exact(Some([7; 16])) && !mark.is_exact(Some([8; 16])) && !mark.is_exact(None)
+        );
         let bytes = disk.read(FILE).unwrap();
-        assert_eq!(read(&bytes), WatermarkReading { newest: Some(mark), damaged_slots: 0, torn: None, present: true });
+        assert_eq!(
+            read(&bytes),
+            WatermarkReading { newest: Some(mark), damaged_slots: 0, torn: None, present: true }
+        );
         let mut damaged = bytes.clone();
         damaged[20] ^= 1; // turn 8 lies in slot 0
         let reading = read(&damaged);
-        assert_eq!((reading.newest.map(|mark| mark.turn), reading.damaged_slots, reading.torn), (Some(7), 1, Some(0)));
+        assert_eq!(
+            (reading.newest.map(|mark| mark.turn), reading.damaged_slots, reading.torn),
+            (Some(7), 1, Some(0))
+        );
         damaged[SLOT_BYTES as usize + 20] ^= 1; // turn 5
         assert_eq!(read(&damaged).torn, None);
         assert_eq!(read(&bytes[..100]).damaged_slots, 4);

@@ -8,7 +8,7 @@ use holdfast_proto::mesos::v1::executor::{call::Type, Call};
 use http::{Request, StatusCode};
 use uuid::Uuid;
 
-use super::{recovered, AgentDoor};
+use super::{recovered, AgentApi};
 use crate::answer::{self, Answer};
 use crate::body::Body;
 use crate::call::{self, Received};
@@ -19,47 +19,75 @@ use crate::outbox::Outbox;
 use crate::refusal::Refusal;
 
 /// Answers one request.
-pub(super) async fn answer(door: &Arc<dyn AgentDoor>, connection: &Connection, request: Request<Body>) -> Answer {
+pub(super) async fn answer(
+    api: &Arc<dyn AgentApi>,
+    connection: &Connection,
+    request: Request<Body>,
+) -> Answer {
     if let Some(answer) = call::unless_post(request.method()) {
         return answer;
     }
-    let answered = match call::receive::<Call, Type>(connection, request, |call| call.r#type).await {
-        Ok(received) if received.kind == Type::Subscribe => subscribe(door, connection, received).await,
-        Ok(received) => other(door, connection, received).await,
+    let answered = match call::receive::<Call, Type>(connection, request, |call| call.r#type).await
+    {
+        Ok(received) if received.kind == Type::Subscribe => {
+            subscribe(api, connection, received).await
+        }
+        Ok(received) => other(api, connection, received).await,
         Err(refusal) => Err(refusal),
     };
     answered.unwrap_or_else(|refusal| answer::refusal(&refusal))
 }
 
-async fn subscribe(door: &Arc<dyn AgentDoor>, connection: &Connection, received: Received<Call, Type>) -> Result<Answer, Refusal> {
+async fn subscribe(
+    api: &Arc<dyn AgentApi>,
+    connection: &Connection,
+    received: Received<Call, Type>,
+) -> Result<Answer, Refusal> {
     if received.call.subscribe.is_none() {
-        return Err(Refusal::bad_request("subscribe: required for a call of type SUBSCRIBE; set it, even when it is empty"));
+        return Err(Refusal::bad_request(
+            "subscribe: required for a call of type SUBSCRIBE; set it, even when it is empty",
+        ));
     }
     let wanted = Content::wanted(&received.headers)?;
     let limits = &connection.shared.limits;
-    let (outbox, outflow) = Outbox::open(limits.link, limits.executor_heartbeat_interval, &connection.shared.stop, connection.kill.clone());
-    let head = LinkHead { stream_id: Uuid::new_v4(), caller: connection.caller(), transport: Transport::Http };
+    let (outbox, outflow) = Outbox::open(
+        limits.link,
+        limits.executor_heartbeat_interval,
+        &connection.shared.stop,
+        connection.kill.clone(),
+    );
+    let head = LinkHead {
+        stream_id: Uuid::new_v4(),
+        caller: connection.caller(),
+        transport: Transport::Http,
+    };
     let stream_id = head.stream_id;
-    let (taker, teller) = (door.clone(), door.clone());
+    let (taker, teller) = (api.clone(), api.clone());
     let take = async move { taker.executor_subscribe(head, received.call, outbox).await };
     let gone = move |end| async move { teller.executor_gone(stream_id, end).await };
     link::hold(connection.shared.clone(), outflow.watch(), take, |()| async {}, gone).await?;
     Ok(answer::records(wanted, outflow, None))
 }
 
-async fn other(door: &Arc<dyn AgentDoor>, connection: &Connection, received: Received<Call, Type>) -> Result<Answer, Refusal> {
-    recovered(door)?;
+async fn other(
+    api: &Arc<dyn AgentApi>,
+    connection: &Connection,
+    received: Received<Call, Type>,
+) -> Result<Answer, Refusal> {
+    recovered(api)?;
     let missing = match received.kind {
         Type::Update if received.call.update.is_none() => Some("update"),
         Type::Message if received.call.message.is_none() => Some("message"),
         _ => None,
     };
     if let Some(field) = missing {
-        return Err(Refusal::bad_request(format!("{field}: required for a call of this type; set it")));
+        return Err(Refusal::bad_request(format!(
+            "{field}: required for a call of this type; set it"
+        )));
     }
     // Executors keep their side of the link alive with it; there is nothing to decide.
     if received.kind != Type::Heartbeat {
-        door.executor_call(&connection.caller(), received.call).await?;
+        api.executor_call(&connection.caller(), received.call).await?;
     }
     Ok(answer::empty(StatusCode::ACCEPTED))
 }

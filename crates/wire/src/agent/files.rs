@@ -13,7 +13,7 @@ use http_body_util::StreamBody;
 use hyper::body::Frame;
 use serde_json::json;
 
-use super::{recovered, AgentDoor};
+use super::{recovered, AgentApi};
 use crate::answer::{self, Answer, JsonText};
 use crate::body::Body;
 use crate::call;
@@ -36,16 +36,21 @@ pub(super) enum Verb {
 }
 
 /// Answers one request.
-pub(super) async fn answer(door: &Arc<dyn AgentDoor>, connection: &Connection, verb: Verb, request: Request<Body>) -> Answer {
+pub(super) async fn answer(
+    api: &Arc<dyn AgentApi>,
+    connection: &Connection,
+    verb: Verb,
+    request: Request<Body>,
+) -> Answer {
     if let Some(answer) = call::unless_reading(request.method()) {
         return answer;
     }
     let query = Query::parse(request.uri().query().unwrap_or_default());
-    let answered = match recovered(door).and_then(|()| path(&query)) {
+    let answered = match recovered(api).and_then(|()| path(&query)) {
         Ok(path) => match verb {
-            Verb::Browse => browse(door, connection, path, &query).await,
-            Verb::Read => read(door, connection, path, &query).await,
-            Verb::Download => download(door, connection, path).await,
+            Verb::Browse => browse(api, connection, path, &query).await,
+            Verb::Read => read(api, connection, path, &query).await,
+            Verb::Download => download(api, connection, path).await,
         },
         Err(refusal) => Err(refusal),
     };
@@ -54,17 +59,25 @@ pub(super) async fn answer(door: &Arc<dyn AgentDoor>, connection: &Connection, v
 
 fn path(query: &Query) -> Result<&str, Refusal> {
     let path = query.get("path").filter(|path| !path.is_empty());
-    path.ok_or_else(|| Refusal::bad_request("path: required; write ?path= and the path of a file or folder"))
+    path.ok_or_else(|| {
+        Refusal::bad_request("path: required; write ?path= and the path of a file or folder")
+    })
 }
 
-async fn browse(door: &Arc<dyn AgentDoor>, connection: &Connection, path: &str, query: &Query) -> Result<Answer, Refusal> {
-    let files = door.list_files(&connection.caller(), path).await?;
+async fn browse(
+    api: &Arc<dyn AgentApi>,
+    connection: &Connection,
+    path: &str,
+    query: &Query,
+) -> Result<Answer, Refusal> {
+    let files = api.list_files(&connection.caller(), path).await?;
     let rows: Vec<_> = files.iter().map(row).collect();
     Ok(answer::json(JsonText::of(&rows), query.get("jsonp")))
 }
 
 fn row(file: &FileInfo) -> serde_json::Value {
-    let mtime_s = file.mtime.as_ref().map_or(0.0, |time| (time.nanoseconds / 1_000_000) as f64 / 1e3);
+    let mtime_s =
+        file.mtime.as_ref().map_or(0.0, |time| (time.nanoseconds / 1_000_000) as f64 / 1e3);
     json!({
         "path": file.path, "size": file.size(), "mtime": mtime_s, "mode": mode_text(file.mode()),
         "uid": file.uid(), "gid": file.gid(), "nlink": file.nlink(),
@@ -82,24 +95,41 @@ fn mode_text(mode: u32) -> String {
         0o140_000 => 's',
         _ => '-',
     };
-    let bits = (0..9).map(|place| if mode & (0o400 >> place) == 0 { '-' } else { ['r', 'w', 'x'][place % 3] });
+    let bits =
+        (0..9).map(
+            |place| if mode & (0o400 >> place) == 0 { '-' } else { ['r', 'w', 'x'][place % 3] },
+        );
     std::iter::once(kind).chain(bits).collect()
 }
 
-async fn read(door: &Arc<dyn AgentDoor>, connection: &Connection, path: &str, query: &Query) -> Result<Answer, Refusal> {
-    let number = |name: &str, otherwise: i64| match query.get(name).filter(|text| !text.is_empty()) {
+async fn read(
+    api: &Arc<dyn AgentApi>,
+    connection: &Connection,
+    path: &str,
+    query: &Query,
+) -> Result<Answer, Refusal> {
+    let number = |name: &str, otherwise: i64| match query.get(name).filter(|text| !text.is_empty())
+    {
         None => Ok(otherwise),
-        Some(text) => text.parse::<i64>().map_err(|_| Refusal::bad_request(format!("{name}: `{text}` is no whole number"))),
+        Some(text) => text
+            .parse::<i64>()
+            .map_err(|_| Refusal::bad_request(format!("{name}: `{text}` is no whole number"))),
     };
     let (offset, length) = (number("offset", -1)?, number("length", -1)?);
     if offset < -1 || length < -1 {
-        return Err(Refusal::bad_request("offset and length must not be negative; only -1 has a meaning: unset"));
+        return Err(Refusal::bad_request(
+            "offset and length must not be negative; only -1 has a meaning: unset",
+        ));
     }
     // Without an offset it is the size that is asked for.
     let asks_size = offset == -1;
-    let length_bytes = if asks_size { 0 } else { u64::try_from(length).unwrap_or(READ_MAX_BYTES).min(READ_MAX_BYTES) };
+    let length_bytes = if asks_size {
+        0
+    } else {
+        u64::try_from(length).unwrap_or(READ_MAX_BYTES).min(READ_MAX_BYTES)
+    };
     let offset_bytes = u64::try_from(offset).unwrap_or(0);
-    let chunk = door.read_file(&connection.caller(), path, offset_bytes, length_bytes).await?;
+    let chunk = api.read_file(&connection.caller(), path, offset_bytes, length_bytes).await?;
     let value = if asks_size {
         json!({"data": "", "offset": chunk.size_bytes})
     } else {
@@ -113,7 +143,9 @@ async fn read(door: &Arc<dyn AgentDoor>, connection: &Connection, path: &str, qu
 /// misses nothing; what is no text at all becomes replacement letters (READ_FILE gives the bytes themselves).
 fn whole_letters(data: &[u8], last: bool) -> String {
     let kept = match std::str::from_utf8(data) {
-        Err(error) if !last && error.error_len().is_none() && error.valid_up_to() > 0 => &data[..error.valid_up_to()],
+        Err(error) if !last && error.error_len().is_none() && error.valid_up_to() > 0 => {
+            &data[..error.valid_up_to()]
+        }
         _ => data,
     };
     String::from_utf8_lossy(kept).into_owned()
@@ -121,7 +153,7 @@ fn whole_letters(data: &[u8], last: bool) -> String {
 
 /// A file on its way out.
 struct Download {
-    door: Arc<dyn AgentDoor>,
+    api: Arc<dyn AgentApi>,
     caller: Caller,
     path: String,
     next: Option<Bytes>,
@@ -129,14 +161,31 @@ struct Download {
     size_bytes: u64,
 }
 
-async fn download(door: &Arc<dyn AgentDoor>, connection: &Connection, path: &str) -> Result<Answer, Refusal> {
+async fn download(
+    api: &Arc<dyn AgentApi>,
+    connection: &Connection,
+    path: &str,
+) -> Result<Answer, Refusal> {
     let caller = connection.caller();
-    let first = door.read_file(&caller, path, 0, READ_MAX_BYTES).await?;
-    let name: String =
-        path.rsplit('/').next().unwrap_or_default().chars().filter(|letter| letter.is_ascii_graphic() && *letter != '"').collect();
+    let first = api.read_file(&caller, path, 0, READ_MAX_BYTES).await?;
+    let name: String = path
+        .rsplit('/')
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .filter(|letter| letter.is_ascii_graphic() && *letter != '"')
+        .collect();
     let (path, size_bytes) = (path.to_owned(), first.size_bytes);
-    let download = Download { door: door.clone(), caller, path, next: Some(first.data), sent_bytes: 0, size_bytes };
-    let mut answer = Response::new(Body::new(StreamBody::new(stream::try_unfold(download, Download::step))));
+    let download = Download {
+        api: api.clone(),
+        caller,
+        path,
+        next: Some(first.data),
+        sent_bytes: 0,
+        size_bytes,
+    };
+    let mut answer =
+        Response::new(Body::new(StreamBody::new(stream::try_unfold(download, Download::step))));
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
     if let Ok(value) = HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")) {
         answer.headers_mut().insert(CONTENT_DISPOSITION, value);
@@ -153,7 +202,12 @@ impl Download {
         }
         let mut data = match self.next.take() {
             Some(data) => data,
-            None => self.door.read_file(&self.caller, &self.path, self.sent_bytes, READ_MAX_BYTES.min(left)).await?.data,
+            None => {
+                self.api
+                    .read_file(&self.caller, &self.path, self.sent_bytes, READ_MAX_BYTES.min(left))
+                    .await?
+                    .data
+            }
         };
         data.truncate(usize::try_from(left).unwrap_or(usize::MAX));
         if data.is_empty() {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use http::{Request, StatusCode};
 
-use super::{recovered, AgentDoor, AgentPage, Endpoint};
+use super::{recovered, AgentApi, AgentPage, Endpoint};
 use crate::answer::{self, Answer, JsonText};
 use crate::body::Body;
 use crate::call;
@@ -16,27 +16,39 @@ use crate::metrics;
 use crate::query::Query;
 
 /// Answers one request.
-pub(super) async fn answer(door: &Arc<dyn AgentDoor>, connection: &Connection, endpoint: Endpoint, request: Request<Body>) -> Answer {
+pub(super) async fn answer(
+    api: &Arc<dyn AgentApi>,
+    connection: &Connection,
+    endpoint: Endpoint,
+    request: Request<Body>,
+) -> Answer {
     if let Some(answer) = call::unless_reading(request.method()) {
         return answer;
     }
     let query = Query::parse(request.uri().query().unwrap_or_default());
     let jsonp = query.get("jsonp");
     match endpoint {
-        Endpoint::Page(page) => read(door, connection, page, &query).await,
-        Endpoint::Version => answer::json(JsonText::of(&door.version()), jsonp),
-        Endpoint::Snapshot => answer::json(metrics::snapshot(&all_metrics(door, connection)), jsonp),
+        Endpoint::Page(page) => read(api, connection, page, &query).await,
+        Endpoint::Version => answer::json(JsonText::of(&api.version()), jsonp),
+        Endpoint::Snapshot => answer::json(metrics::snapshot(&all_metrics(api, connection)), jsonp),
         Endpoint::Exposition => {
-            let text = metrics::exposition(&all_metrics(door, connection));
+            let text = metrics::exposition(&all_metrics(api, connection));
             answer::text(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text)
         }
-        Endpoint::Health | Endpoint::Executor | Endpoint::Operator | Endpoint::Files(_) => answer::empty(StatusCode::OK),
+        Endpoint::Health | Endpoint::Executor | Endpoint::Operator | Endpoint::Files(_) => {
+            answer::empty(StatusCode::OK)
+        }
     }
 }
 
-async fn read(door: &Arc<dyn AgentDoor>, connection: &Connection, page: AgentPage, query: &Query) -> Answer {
-    let read = match recovered(door) {
-        Ok(()) => door.page(&connection.caller(), page, query).await,
+async fn read(
+    api: &Arc<dyn AgentApi>,
+    connection: &Connection,
+    page: AgentPage,
+    query: &Query,
+) -> Answer {
+    let read = match recovered(api) {
+        Ok(()) => api.page(&connection.caller(), page, query).await,
         Err(refusal) => Err(refusal),
     };
     match read {
@@ -45,8 +57,8 @@ async fn read(door: &Arc<dyn AgentDoor>, connection: &Connection, page: AgentPag
     }
 }
 
-fn all_metrics(door: &Arc<dyn AgentDoor>, connection: &Connection) -> Vec<metrics::Metric> {
-    door.metrics().into_iter().chain(connection.shared.counters.metrics()).collect()
+fn all_metrics(api: &Arc<dyn AgentApi>, connection: &Connection) -> Vec<metrics::Metric> {
+    api.metrics().into_iter().chain(connection.shared.counters.metrics()).collect()
 }
 
 /// `/`: what is served.

@@ -9,7 +9,7 @@ use holdfast_proto::mesos::v1::agent::{response, Call, Response};
 use holdfast_proto::mesos::v1::Metric as FlatMetric;
 use http::{Request, StatusCode};
 
-use super::{files, recovered, AgentDoor};
+use super::{files, recovered, AgentApi};
 use crate::answer::{self, Answer};
 use crate::body::Body;
 use crate::call::{self, Received};
@@ -18,31 +18,43 @@ use crate::content::Content;
 use crate::refusal::Refusal;
 
 /// Answers one request.
-pub(super) async fn answer(door: &Arc<dyn AgentDoor>, connection: &Connection, request: Request<Body>) -> Answer {
+pub(super) async fn answer(
+    api: &Arc<dyn AgentApi>,
+    connection: &Connection,
+    request: Request<Body>,
+) -> Answer {
     if let Some(answer) = call::unless_post(request.method()) {
         return answer;
     }
-    let answered = match call::receive::<Call, Type>(connection, request, |call| call.r#type).await {
-        Ok(received) => carry_out(door, connection, received).await,
+    let answered = match call::receive::<Call, Type>(connection, request, |call| call.r#type).await
+    {
+        Ok(received) => carry_out(api, connection, received).await,
         Err(refusal) => Err(refusal),
     };
     answered.unwrap_or_else(|refusal| answer::refusal(&refusal))
 }
 
-async fn carry_out(door: &Arc<dyn AgentDoor>, connection: &Connection, received: Received<Call, Type>) -> Result<Answer, Refusal> {
+async fn carry_out(
+    api: &Arc<dyn AgentApi>,
+    connection: &Connection,
+    received: Received<Call, Type>,
+) -> Result<Answer, Refusal> {
     let wanted = Content::wanted(&received.headers)?;
     if !matches!(received.kind, Type::GetHealth | Type::GetVersion | Type::GetMetrics) {
-        recovered(door)?;
+        recovered(api)?;
     }
     let response = match received.kind {
         Type::GetHealth => Some(health()),
-        Type::GetVersion => Some(version(door)),
-        Type::GetMetrics => Some(metrics(door, connection)),
-        Type::ListFiles => Some(list_files(door, connection, received.call).await?),
-        Type::ReadFile => Some(read_file(door, connection, received.call).await?),
-        _ => door.operator(&connection.caller(), received.call).await?,
+        Type::GetVersion => Some(version(api)),
+        Type::GetMetrics => Some(metrics(api, connection)),
+        Type::ListFiles => Some(list_files(api, connection, received.call).await?),
+        Type::ReadFile => Some(read_file(api, connection, received.call).await?),
+        _ => api.operator(&connection.caller(), received.call).await?,
     };
-    Ok(response.map_or_else(|| answer::empty(StatusCode::OK), |response| answer::message(wanted, &response)))
+    Ok(response.map_or_else(
+        || answer::empty(StatusCode::OK),
+        |response| answer::message(wanted, &response),
+    ))
 }
 
 fn health() -> Response {
@@ -50,31 +62,54 @@ fn health() -> Response {
     Response { r#type: Some(response::Type::GetHealth.into()), get_health, ..Response::default() }
 }
 
-fn version(door: &Arc<dyn AgentDoor>) -> Response {
-    let get_version = Some(response::GetVersion { version_info: door.version() });
+fn version(api: &Arc<dyn AgentApi>) -> Response {
+    let get_version = Some(response::GetVersion { version_info: api.version() });
     Response { r#type: Some(response::Type::GetVersion.into()), get_version, ..Response::default() }
 }
 
-fn metrics(door: &Arc<dyn AgentDoor>, connection: &Connection) -> Response {
-    let all = door.metrics().into_iter().chain(connection.shared.counters.metrics());
-    let metrics = all.map(|metric| FlatMetric { name: metric.flat_name(), value: Some(metric.value) }).collect();
+fn metrics(api: &Arc<dyn AgentApi>, connection: &Connection) -> Response {
+    let all = api.metrics().into_iter().chain(connection.shared.counters.metrics());
+    let metrics = all
+        .map(|metric| FlatMetric { name: metric.flat_name(), value: Some(metric.value) })
+        .collect();
     let get_metrics = Some(response::GetMetrics { metrics });
     Response { r#type: Some(response::Type::GetMetrics.into()), get_metrics, ..Response::default() }
 }
 
-async fn list_files(door: &Arc<dyn AgentDoor>, connection: &Connection, call: Call) -> Result<Response, Refusal> {
-    let missing = || Refusal::bad_request("list_files: required for a call of type LIST_FILES; set it, with a path");
+async fn list_files(
+    api: &Arc<dyn AgentApi>,
+    connection: &Connection,
+    call: Call,
+) -> Result<Response, Refusal> {
+    let missing = || {
+        Refusal::bad_request(
+            "list_files: required for a call of type LIST_FILES; set it, with a path",
+        )
+    };
     let asked = call.list_files.ok_or_else(missing)?;
-    let file_infos = door.list_files(&connection.caller(), &asked.path).await?;
+    let file_infos = api.list_files(&connection.caller(), &asked.path).await?;
     let list_files = Some(response::ListFiles { file_infos });
-    Ok(Response { r#type: Some(response::Type::ListFiles.into()), list_files, ..Response::default() })
+    Ok(Response {
+        r#type: Some(response::Type::ListFiles.into()),
+        list_files,
+        ..Response::default()
+    })
 }
 
-async fn read_file(door: &Arc<dyn AgentDoor>, connection: &Connection, call: Call) -> Result<Response, Refusal> {
-    let missing = || Refusal::bad_request("read_file: required for a call of type READ_FILE; set it, with a path and an offset");
+async fn read_file(
+    api: &Arc<dyn AgentApi>,
+    connection: &Connection,
+    call: Call,
+) -> Result<Response, Refusal> {
+    let missing = || {
+        Refusal::bad_request(
+            "read_file: required for a call of type READ_FILE; set it, with a path and an offset",
+        )
+    };
     let asked = call.read_file.ok_or_else(missing)?;
     let length_bytes = asked.length.unwrap_or(files::READ_MAX_BYTES).min(files::READ_MAX_BYTES);
-    let chunk = door.read_file(&connection.caller(), &asked.path, asked.offset, length_bytes).await?;
+    let chunk =
+        api.read_file(&connection.caller(), &asked.path, asked.offset, length_bytes).await?;
     let read_file = Some(response::ReadFile { size: chunk.size_bytes, data: chunk.data.into() });
     Ok(Response { r#type: Some(response::Type::ReadFile.into()), read_file, ..Response::default() })
 }

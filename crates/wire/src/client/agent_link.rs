@@ -32,19 +32,34 @@ impl AgentLinkClient {
     ///
     /// # Errors
     /// When the master cannot be reached, or does not take the link.
-    pub async fn connect(&self, address: &str) -> Result<(mpsc::Sender<FromAgent>, LinkReceiver<ToAgent>), ClientError> {
+    pub async fn connect(
+        &self,
+        address: &str,
+    ) -> Result<(mpsc::Sender<FromAgent>, LinkReceiver<ToAgent>), ClientError> {
         let channel = connect(&self.settings, address).await?;
-        let mut grpc = Grpc::new(channel).max_decoding_message_size(MESSAGE_MAX_BYTES).max_encoding_message_size(MESSAGE_MAX_BYTES);
+        let mut grpc = Grpc::new(channel)
+            .max_decoding_message_size(MESSAGE_MAX_BYTES)
+            .max_encoding_message_size(MESSAGE_MAX_BYTES);
         let (sender, receiver) = mpsc::channel(QUEUE_MAX);
-        let attached = tokio::time::timeout(self.settings.call_timeout, grpc.attach(ReceiverStream::new(receiver))).await;
-        let attached = attached.map_err(|_| ClientError::TimedOut { address: address.to_owned(), timeout: self.settings.call_timeout })?;
+        let attached = tokio::time::timeout(
+            self.settings.call_timeout,
+            grpc.attach(ReceiverStream::new(receiver)),
+        )
+        .await;
+        let attached = attached.map_err(|_| ClientError::TimedOut {
+            address: address.to_owned(),
+            timeout: self.settings.call_timeout,
+        })?;
         let inbound = attached.map_err(|status| ClientError::refused_stream(&status))?.into_inner();
         Ok((sender, LinkReceiver { inbound }))
     }
 }
 
 /// A connection for gRPC, which notices within seconds that the other machine is gone.
-pub(super) async fn connect(settings: &ClientSettings, address: &str) -> Result<Channel, ClientError> {
+pub(super) async fn connect(
+    settings: &ClientSettings,
+    address: &str,
+) -> Result<Channel, ClientError> {
     let endpoint = Endpoint::from_shared(format!("http://{address}"));
     let endpoint = endpoint.map_err(|_| ClientError::BadAddress { address: address.to_owned() })?;
     let endpoint = endpoint
@@ -53,7 +68,10 @@ pub(super) async fn connect(settings: &ClientSettings, address: &str) -> Result<
         .keep_alive_timeout(PING_TIMEOUT)
         .keep_alive_while_idle(true)
         .tcp_nodelay(true);
-    endpoint.connect().await.map_err(|error| ClientError::Unreachable { address: address.to_owned(), source: error.into() })
+    endpoint.connect().await.map_err(|error| ClientError::Unreachable {
+        address: address.to_owned(),
+        source: error.into(),
+    })
 }
 
 /// What comes in on a link.

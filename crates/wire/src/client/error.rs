@@ -16,7 +16,9 @@ pub enum ClientError {
         address: String,
     },
     /// No connection, or it broke before the answer. Whether the call was carried out is not known.
-    #[error("{address} cannot be reached, or the connection broke; is it up, and is the port right?")]
+    #[error(
+        "{address} cannot be reached, or the connection broke; is it up, and is the port right?"
+    )]
     Unreachable {
         /// Whom.
         address: String,
@@ -84,7 +86,15 @@ pub enum ClientError {
 impl ClientError {
     /// Over gRPC.
     pub(crate) fn refused_stream(status: &tonic::Status) -> Self {
-        let leader = status.metadata().get(crate::master::LEADER_METADATA).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        Self::StreamRefused { code: status.code().into(), message: status.message().to_owned(), leader }
+        let leader = status
+            .metadata()
+            .get(crate::master::LEADER_METADATA)
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned);
+        Self::StreamRefused {
+            code: status.code().into(),
+            message: status.message().to_owned(),
+            leader,
+        }
     }
 }

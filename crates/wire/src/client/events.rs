@@ -28,11 +28,19 @@ pub struct EventStream<E> {
 }
 
 impl<E: Wired> EventStream<E> {
-    pub(super) fn new(answered: Answered, settings: &ClientSettings, silence_timeout: Option<Duration>) -> Result<Self, ClientError> {
-        let content = Content::sent(answered.response.headers()).map_err(|_| ClientError::Malformed {
-            address: answered.address.clone(),
-            reason: format!("its events come as {:?}", answered.response.headers().get(CONTENT_TYPE)),
-        })?;
+    pub(super) fn new(
+        answered: Answered,
+        settings: &ClientSettings,
+        silence_timeout: Option<Duration>,
+    ) -> Result<Self, ClientError> {
+        let content =
+            Content::sent(answered.response.headers()).map_err(|_| ClientError::Malformed {
+                address: answered.address.clone(),
+                reason: format!(
+                    "its events come as {:?}",
+                    answered.response.headers().get(CONTENT_TYPE)
+                ),
+            })?;
         Ok(Self {
             address: answered.address,
             content,
@@ -57,13 +65,20 @@ impl<E: Wired> EventStream<E> {
     pub async fn next(&mut self) -> Result<Option<E>, ClientError> {
         loop {
             if let Some(record) = self.decoder.next_record()? {
-                let malformed = |reason| ClientError::Malformed { address: self.address.clone(), reason };
-                return self.content.decode(&record).map(Some).map_err(|refusal| malformed(refusal.message));
+                let malformed =
+                    |reason| ClientError::Malformed { address: self.address.clone(), reason };
+                return self
+                    .content
+                    .decode(&record)
+                    .map(Some)
+                    .map_err(|refusal| malformed(refusal.message));
             }
             let frame = match self.silence_timeout {
-                Some(silence) => tokio::time::timeout_at(self.heard_at + silence, self.body.frame())
-                    .await
-                    .map_err(|_| ClientError::Silent { silence })?,
+                Some(silence) => {
+                    tokio::time::timeout_at(self.heard_at + silence, self.body.frame())
+                        .await
+                        .map_err(|_| ClientError::Silent { silence })?
+                }
                 None => self.body.frame().await,
             };
             match frame {
@@ -75,7 +90,9 @@ impl<E: Wired> EventStream<E> {
                 }
                 Some(Err(error)) => return Err(ClientError::Broken { reason: error.to_string() }),
                 None if self.decoder.is_inside_record() => {
-                    return Err(ClientError::Broken { reason: "it ended within an event".to_owned() });
+                    return Err(ClientError::Broken {
+                        reason: "it ended within an event".to_owned(),
+                    });
                 }
                 None => return Ok(None),
             }

@@ -20,7 +20,11 @@ impl ExecutorSession {
     ///
     /// # Errors
     /// When the agent does not answer, or refuses.
-    pub async fn subscribe(client: &MesosClient, address: &str, call: &Call) -> Result<Self, ClientError> {
+    pub async fn subscribe(
+        client: &MesosClient,
+        address: &str,
+        call: &Call,
+    ) -> Result<Self, ClientError> {
         let answered = client.http.send(address, &client.request(PATH, None, call)).await?;
         Ok(Self { events: EventStream::new(answered, &client.settings, None)? })
     }

@@ -55,7 +55,11 @@ impl Http {
         connector.set_keepalive(Some(Duration::from_secs(30)));
         let mut builder = Client::builder(TokioExecutor::new());
         builder.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE_TIMEOUT);
-        Self { client: builder.build(connector), call_timeout: settings.call_timeout, answer_max_bytes: settings.answer_max_bytes }
+        Self {
+            client: builder.build(connector),
+            call_timeout: settings.call_timeout,
+            answer_max_bytes: settings.answer_max_bytes,
+        }
     }
 
     /// Sends a call, to wherever redirects lead; the answer's body is still to be read.
@@ -68,7 +72,8 @@ impl Http {
             if status.is_success() {
                 return Ok(Answered { address, response });
             }
-            if status != StatusCode::TEMPORARY_REDIRECT && status != StatusCode::PERMANENT_REDIRECT {
+            if status != StatusCode::TEMPORARY_REDIRECT && status != StatusCode::PERMANENT_REDIRECT
+            {
                 return Err(refused(status, response).await);
             }
             (address, path) = target(&address, &response)?;
@@ -77,31 +82,58 @@ impl Http {
     }
 
     /// Sends a call and reads the whole answer.
-    pub(crate) async fn send_and_read(&self, address: &str, call: &Call) -> Result<(String, Response<Bytes>), ClientError> {
-        let timed_out = |_| ClientError::TimedOut { address: address.to_owned(), timeout: self.call_timeout };
+    pub(crate) async fn send_and_read(
+        &self,
+        address: &str,
+        call: &Call,
+    ) -> Result<(String, Response<Bytes>), ClientError> {
+        let timed_out =
+            |_| ClientError::TimedOut { address: address.to_owned(), timeout: self.call_timeout };
         let all = async {
             let answered = self.send(address, call).await?;
             let (parts, body) = answered.response.into_parts();
-            let malformed = |reason: String| ClientError::Malformed { address: answered.address.clone(), reason };
-            let read = Limited::new(body, self.answer_max_bytes).collect().await.map_err(|error| malformed(error.to_string()))?;
+            let malformed = |reason: String| ClientError::Malformed {
+                address: answered.address.clone(),
+                reason,
+            };
+            let read = Limited::new(body, self.answer_max_bytes)
+                .collect()
+                .await
+                .map_err(|error| malformed(error.to_string()))?;
             Ok((answered.address.clone(), Response::from_parts(parts, read.to_bytes())))
         };
         tokio::time::timeout(self.call_timeout, all).await.map_err(timed_out)?
     }
 
-    async fn send_once(&self, address: &str, path: &str, call: &Call) -> Result<Response<Incoming>, ClientError> {
+    async fn send_once(
+        &self,
+        address: &str,
+        path: &str,
+        call: &Call,
+    ) -> Result<Response<Incoming>, ClientError> {
         let media_type = call.content.media_type();
-        let mut builder = Request::builder().method(call.method.clone()).uri(format!("http://{address}{path}")).header(ACCEPT, media_type);
+        let mut builder = Request::builder()
+            .method(call.method.clone())
+            .uri(format!("http://{address}{path}"))
+            .header(ACCEPT, media_type);
         if call.method == Method::POST {
             builder = builder.header(CONTENT_TYPE, media_type);
         }
         if let Some((name, value)) = &call.extra {
             builder = builder.header(name, value);
         }
-        let request = builder.body(Full::new(call.body.clone())).map_err(|_| ClientError::BadAddress { address: address.to_owned() })?;
+        let request = builder
+            .body(Full::new(call.body.clone()))
+            .map_err(|_| ClientError::BadAddress { address: address.to_owned() })?;
         let sent = tokio::time::timeout(self.call_timeout, self.client.request(request)).await;
-        let sent = sent.map_err(|_| ClientError::TimedOut { address: address.to_owned(), timeout: self.call_timeout })?;
-        sent.map_err(|error| ClientError::Unreachable { address: address.to_owned(), source: error.into() })
+        let sent = sent.map_err(|_| ClientError::TimedOut {
+            address: address.to_owned(),
+            timeout: self.call_timeout,
+        })?;
+        sent.map_err(|error| ClientError::Unreachable {
+            address: address.to_owned(),
+            source: error.into(),
+        })
     }
 }
 
@@ -109,14 +141,20 @@ async fn refused(status: StatusCode, response: Response<Incoming>) -> ClientErro
     let words = Limited::new(response.into_body(), REFUSAL_MAX_BYTES).collect();
     // Words that do not come are no reason to forget the status.
     let words = tokio::time::timeout(Duration::from_secs(5), words).await.ok().and_then(Result::ok);
-    let message = words.map(|words| String::from_utf8_lossy(&words.to_bytes()).into_owned()).unwrap_or_default();
+    let message = words
+        .map(|words| String::from_utf8_lossy(&words.to_bytes()).into_owned())
+        .unwrap_or_default();
     ClientError::Refused { status: status.as_u16(), message }
 }
 
 /// Where a redirect leads: `//host:port/path`, a full URL, or a path on the same machine.
 fn target(address: &str, response: &Response<Incoming>) -> Result<(String, String), ClientError> {
-    let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let malformed = || ClientError::Malformed { address: address.to_owned(), reason: format!("it redirects to `{location}`") };
+    let location =
+        response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let malformed = || ClientError::Malformed {
+        address: address.to_owned(),
+        reason: format!("it redirects to `{location}`"),
+    };
     follow(address, location).ok_or_else(malformed)
 }
 

@@ -16,7 +16,11 @@ impl MesosClient {
     ///
     /// # Errors
     /// When no master answers, or it refuses.
-    pub async fn operator(&self, address: &str, call: &master::Call) -> Result<Option<master::Response>, ClientError> {
+    pub async fn operator(
+        &self,
+        address: &str,
+        call: &master::Call,
+    ) -> Result<Option<master::Response>, ClientError> {
         self.call_operator(address, call).await
     }
 
@@ -24,17 +28,27 @@ impl MesosClient {
     ///
     /// # Errors
     /// When the agent does not answer, or refuses.
-    pub async fn agent_operator(&self, address: &str, call: &agent::Call) -> Result<Option<agent::Response>, ClientError> {
+    pub async fn agent_operator(
+        &self,
+        address: &str,
+        call: &agent::Call,
+    ) -> Result<Option<agent::Response>, ClientError> {
         self.call_operator(address, call).await
     }
 
-    async fn call_operator<C: Wired, R: Wired>(&self, address: &str, call: &C) -> Result<Option<R>, ClientError> {
-        let (address, response) = self.http.send_and_read(address, &self.request(PATH, None, call)).await?;
+    async fn call_operator<C: Wired, R: Wired>(
+        &self,
+        address: &str,
+        call: &C,
+    ) -> Result<Option<R>, ClientError> {
+        let (address, response) =
+            self.http.send_and_read(address, &self.request(PATH, None, call)).await?;
         if response.body().is_empty() {
             return Ok(None);
         }
         let malformed = |reason| ClientError::Malformed { address, reason };
-        let content = Content::sent(response.headers()).and_then(|content| content.decode(response.body()));
+        let content =
+            Content::sent(response.headers()).and_then(|content| content.decode(response.body()));
         content.map(Some).map_err(|refusal| malformed(refusal.message))
     }
 
@@ -42,9 +56,14 @@ impl MesosClient {
     ///
     /// # Errors
     /// When nobody answers, the page is refused, or it is no JSON.
-    pub async fn get_json(&self, address: &str, path: &str) -> Result<serde_json::Value, ClientError> {
+    pub async fn get_json(
+        &self,
+        address: &str,
+        path: &str,
+    ) -> Result<serde_json::Value, ClientError> {
         let (address, body) = self.ask(Method::GET, address, path).await?;
-        serde_json::from_slice(&body).map_err(|error| ClientError::Malformed { address, reason: error.to_string() })
+        serde_json::from_slice(&body)
+            .map_err(|error| ClientError::Malformed { address, reason: error.to_string() })
     }
 
     /// Reads a page as it is.
@@ -59,13 +78,29 @@ impl MesosClient {
     ///
     /// # Errors
     /// When nobody answers, the change is refused, or the answer is no JSON.
-    pub async fn post_json(&self, address: &str, path: &str) -> Result<serde_json::Value, ClientError> {
+    pub async fn post_json(
+        &self,
+        address: &str,
+        path: &str,
+    ) -> Result<serde_json::Value, ClientError> {
         let (address, body) = self.ask(Method::POST, address, path).await?;
-        serde_json::from_slice(&body).map_err(|error| ClientError::Malformed { address, reason: error.to_string() })
+        serde_json::from_slice(&body)
+            .map_err(|error| ClientError::Malformed { address, reason: error.to_string() })
     }
 
-    async fn ask(&self, method: Method, address: &str, path: &str) -> Result<(String, Bytes), ClientError> {
-        let call = http1::Call { method, path: path.to_owned(), content: Content::Json, extra: None, body: Bytes::new() };
+    async fn ask(
+        &self,
+        method: Method,
+        address: &str,
+        path: &str,
+    ) -> Result<(String, Bytes), ClientError> {
+        let call = http1::Call {
+            method,
+            path: path.to_owned(),
+            content: Content::Json,
+            extra: None,
+            body: Bytes::new(),
+        };
         let (address, response) = self.http.send_and_read(address, &call).await?;
         Ok((address, response.into_body()))
     }

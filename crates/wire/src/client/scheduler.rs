@@ -34,13 +34,28 @@ impl SchedulerSession {
     ///
     /// # Errors
     /// When no master answers, or it refuses.
-    pub async fn subscribe(client: &MesosClient, address: &str, call: &Call) -> Result<Self, ClientError> {
+    pub async fn subscribe(
+        client: &MesosClient,
+        address: &str,
+        call: &Call,
+    ) -> Result<Self, ClientError> {
         let answered = client.http.send(address, &client.request(PATH, None, call)).await?;
-        let stream_id = answered.response.headers().get(&MESOS_STREAM_ID).and_then(|value| Uuid::parse_str(value.to_str().ok()?).ok());
-        let stream_id = stream_id
-            .ok_or_else(|| ClientError::Malformed { address: answered.address.clone(), reason: "it has no Mesos-Stream-Id".to_owned() })?;
-        let caller = SchedulerCaller { client: client.clone(), address: answered.address.clone(), stream_id };
-        let events = EventStream::new(answered, &client.settings, Some(client.settings.silence_timeout))?;
+        let stream_id = answered
+            .response
+            .headers()
+            .get(&MESOS_STREAM_ID)
+            .and_then(|value| Uuid::parse_str(value.to_str().ok()?).ok());
+        let stream_id = stream_id.ok_or_else(|| ClientError::Malformed {
+            address: answered.address.clone(),
+            reason: "it has no Mesos-Stream-Id".to_owned(),
+        })?;
+        let caller = SchedulerCaller {
+            client: client.clone(),
+            address: answered.address.clone(),
+            stream_id,
+        };
+        let events =
+            EventStream::new(answered, &client.settings, Some(client.settings.silence_timeout))?;
         Ok(Self { events, caller })
     }
 }
@@ -61,7 +76,8 @@ impl SchedulerCaller {
     /// # Errors
     /// When the master does not answer or refuses.
     pub async fn call(&self, call: &Call) -> Result<(), ClientError> {
-        let stream_id = HeaderValue::from_str(&self.stream_id.to_string()).expect("a uuid is made of hex digits and dashes");
+        let stream_id = HeaderValue::from_str(&self.stream_id.to_string())
+            .expect("a uuid is made of hex digits and dashes");
         let request = self.client.request(PATH, Some((MESOS_STREAM_ID.clone(), stream_id)), call);
         self.client.http.send_and_read(&self.address, &request).await.map(drop)
     }
@@ -69,7 +85,12 @@ impl SchedulerCaller {
 
 impl MesosClient {
     /// A POST with this message.
-    pub(super) fn request<T: crate::Wired>(&self, path: &str, extra: Option<(http::HeaderName, HeaderValue)>, message: &T) -> http1::Call {
+    pub(super) fn request<T: crate::Wired>(
+        &self,
+        path: &str,
+        extra: Option<(http::HeaderName, HeaderValue)>,
+        message: &T,
+    ) -> http1::Call {
         let content = self.settings.content;
         let body = Bytes::from(content.encode(message));
         http1::Call { method: Method::POST, path: path.to_owned(), content, extra, body }

@@ -30,15 +30,27 @@ impl SchedulerStreamClient {
     ///
     /// # Errors
     /// When the master cannot be reached, or refuses; a standby's refusal names the leader.
-    pub async fn subscribe(&self, address: &str, call: Call) -> Result<(mpsc::Sender<Call>, LinkReceiver<Event>), ClientError> {
+    pub async fn subscribe(
+        &self,
+        address: &str,
+        call: Call,
+    ) -> Result<(mpsc::Sender<Call>, LinkReceiver<Event>), ClientError> {
         let channel = connect(&self.settings, address).await?;
-        let mut grpc =
-            Grpc::new(channel).max_decoding_message_size(self.settings.event_max_bytes).max_encoding_message_size(BODY_MAX_BYTES);
+        let mut grpc = Grpc::new(channel)
+            .max_decoding_message_size(self.settings.event_max_bytes)
+            .max_encoding_message_size(BODY_MAX_BYTES);
         let (sender, receiver) = mpsc::channel(QUEUE_MAX);
         let queued = sender.try_send(call);
         debug_assert!(queued.is_ok(), "the queue is new and empty");
-        let attached = tokio::time::timeout(self.settings.call_timeout, grpc.attach(ReceiverStream::new(receiver))).await;
-        let attached = attached.map_err(|_| ClientError::TimedOut { address: address.to_owned(), timeout: self.settings.call_timeout })?;
+        let attached = tokio::time::timeout(
+            self.settings.call_timeout,
+            grpc.attach(ReceiverStream::new(receiver)),
+        )
+        .await;
+        let attached = attached.map_err(|_| ClientError::TimedOut {
+            address: address.to_owned(),
+            timeout: self.settings.call_timeout,
+        })?;
         let inbound = attached.map_err(|status| ClientError::refused_stream(&status))?.into_inner();
         Ok((sender, LinkReceiver { inbound }))
     }

@@ -9,38 +9,53 @@ use holdfast_proto::holdfast::v1::{FromAgent, ToAgent};
 use tonic::{Request, Response, Status, Streaming};
 use uuid::Uuid;
 
-use super::MasterDoor;
+use super::MasterApi;
 use crate::grpc::{self, BoxStream, GrpcFlow, LastWord};
 use crate::link::{self, LinkHead, Transport};
 use crate::outbox::Outbox;
 
 /// The service before a master's door.
 pub(super) struct Service {
-    pub(super) door: Arc<dyn MasterDoor>,
+    pub(super) api: Arc<dyn MasterApi>,
 }
 
 #[tonic::async_trait]
 impl AgentLink for Service {
     type AttachStream = BoxStream<ToAgent>;
 
-    async fn attach(&self, request: Request<Streaming<FromAgent>>) -> Result<Response<Self::AttachStream>, Status> {
+    async fn attach(
+        &self,
+        request: Request<Streaming<FromAgent>>,
+    ) -> Result<Response<Self::AttachStream>, Status> {
         let connection = grpc::connection(&request)?;
         let inbound = request.into_inner();
         let limits = &connection.shared.limits;
-        let (outbox, outflow) = Outbox::open(limits.link, limits.heartbeat_interval, &connection.shared.stop, connection.kill.clone());
-        let head = LinkHead { stream_id: Uuid::new_v4(), caller: connection.caller(), transport: Transport::Grpc };
+        let (outbox, outflow) = Outbox::open(
+            limits.link,
+            limits.heartbeat_interval,
+            &connection.shared.stop,
+            connection.kill.clone(),
+        );
+        let head = LinkHead {
+            stream_id: Uuid::new_v4(),
+            caller: connection.caller(),
+            transport: Transport::Grpc,
+        };
         let stream_id = head.stream_id;
-        let (taker, teller, last) = (self.door.clone(), self.door.clone(), LastWord::default());
+        let (taker, teller, last) = (self.api.clone(), self.api.clone(), LastWord::default());
         let (watch, last_word) = (outflow.watch(), last.clone());
         let take = async move {
             taker.agent_attach(head, outbox).await?;
             Ok(taker)
         };
-        let pump = move |door: Arc<dyn MasterDoor>| async move {
-            grpc::pump(inbound, watch, last_word, |message| door.agent_message(stream_id, message)).await;
+        let pump = move |api: Arc<dyn MasterApi>| async move {
+            grpc::pump(inbound, watch, last_word, |message| api.agent_message(stream_id, message))
+                .await;
         };
         let gone = move |end| async move { teller.agent_gone(stream_id, end).await };
-        link::hold(connection.shared.clone(), outflow.watch(), take, pump, gone).await.map_err(|refusal| refusal.to_grpc())?;
+        link::hold(connection.shared.clone(), outflow.watch(), take, pump, gone)
+            .await
+            .map_err(|refusal| refusal.to_grpc())?;
         Ok(Response::new(GrpcFlow::boxed(outflow, last)))
     }
 }

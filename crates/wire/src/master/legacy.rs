@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use http::{Request, StatusCode};
 
-use super::{elsewhere, unless_leading, Endpoint, MasterDoor, MasterPage};
+use super::{elsewhere, unless_leading, Endpoint, MasterApi, MasterPage};
 use crate::answer::{self, Answer, JsonText};
 use crate::body::Body;
 use crate::call;
@@ -15,51 +15,74 @@ use crate::metrics;
 use crate::query::Query;
 
 /// Answers one request.
-pub(super) async fn answer(door: &Arc<dyn MasterDoor>, connection: &Connection, endpoint: Endpoint, request: Request<Body>) -> Answer {
+pub(super) async fn answer(
+    api: &Arc<dyn MasterApi>,
+    connection: &Connection,
+    endpoint: Endpoint,
+    request: Request<Body>,
+) -> Answer {
     if let Some(answer) = call::unless_reading(request.method()) {
         return answer;
     }
     let query = Query::parse(request.uri().query().unwrap_or_default());
     let jsonp = query.get("jsonp");
     match endpoint {
-        Endpoint::Page(page) => match unless_leading(door, &request) {
-            None => read(door, connection, page, &query).await,
+        Endpoint::Page(page) => match unless_leading(api, &request) {
+            None => read(api, connection, page, &query).await,
             Some(answer) => answer,
         },
-        Endpoint::Redirect => elsewhere(&door.standing(), ""),
-        Endpoint::Version => answer::json(JsonText::of(&door.version()), jsonp),
-        Endpoint::Snapshot => answer::json(metrics::snapshot(&all_metrics(door, connection)), jsonp),
+        Endpoint::Redirect => elsewhere(&api.standing(), ""),
+        Endpoint::Version => answer::json(JsonText::of(&api.version()), jsonp),
+        Endpoint::Snapshot => answer::json(metrics::snapshot(&all_metrics(api, connection)), jsonp),
         Endpoint::Exposition => {
-            let text = metrics::exposition(&all_metrics(door, connection));
+            let text = metrics::exposition(&all_metrics(api, connection));
             answer::text(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text)
         }
-        Endpoint::Native => match unless_leading(door, &request) {
+        Endpoint::Native => match unless_leading(api, &request) {
             None => {
-                let name = request.uri().path().split_once("/holdfast/v1/").map_or("", |(_, name)| name).to_owned();
-                native(door, connection, request.method() == http::Method::POST, &name, &query).await
+                let name = request
+                    .uri()
+                    .path()
+                    .split_once("/holdfast/v1/")
+                    .map_or("", |(_, name)| name)
+                    .to_owned();
+                native(api, connection, request.method() == http::Method::POST, &name, &query).await
             }
             Some(answer) => answer,
         },
-        Endpoint::Health | Endpoint::Scheduler | Endpoint::Operator => answer::empty(StatusCode::OK),
+        Endpoint::Health | Endpoint::Scheduler | Endpoint::Operator => {
+            answer::empty(StatusCode::OK)
+        }
     }
 }
 
-async fn read(door: &Arc<dyn MasterDoor>, connection: &Connection, page: MasterPage, query: &Query) -> Answer {
-    match door.page(&connection.caller(), page, query).await {
+async fn read(
+    api: &Arc<dyn MasterApi>,
+    connection: &Connection,
+    page: MasterPage,
+    query: &Query,
+) -> Answer {
+    match api.page(&connection.caller(), page, query).await {
         Ok(text) => answer::json(text, query.get("jsonp")),
         Err(refusal) => answer::refusal(&refusal),
     }
 }
 
-async fn native(door: &Arc<dyn MasterDoor>, connection: &Connection, posted: bool, name: &str, query: &Query) -> Answer {
-    match door.native(&connection.caller(), posted, name, query).await {
+async fn native(
+    api: &Arc<dyn MasterApi>,
+    connection: &Connection,
+    posted: bool,
+    name: &str,
+    query: &Query,
+) -> Answer {
+    match api.native(&connection.caller(), posted, name, query).await {
         Ok(text) => answer::json(text, query.get("jsonp")),
         Err(refusal) => answer::refusal(&refusal),
     }
 }
 
-fn all_metrics(door: &Arc<dyn MasterDoor>, connection: &Connection) -> Vec<metrics::Metric> {
-    door.metrics().into_iter().chain(connection.shared.counters.metrics()).collect()
+fn all_metrics(api: &Arc<dyn MasterApi>, connection: &Connection) -> Vec<metrics::Metric> {
+    api.metrics().into_iter().chain(connection.shared.counters.metrics()).collect()
 }
 
 /// `/`: what is served.
@@ -72,7 +95,10 @@ pub(super) fn list(version: &str) -> Answer {
         ("/frameworks", "the frameworks"),
         ("/tasks", "the tasks"),
         ("/roles", "the roles"),
-        ("/holdfast/v1/claims", "every claim; beside it agents, disks, frameworks, tasks, offers, roles, explain"),
+        (
+            "/holdfast/v1/claims",
+            "every claim; beside it agents, disks, frameworks, tasks, offers, roles, explain",
+        ),
         ("/redirect", "to the leading master"),
         ("/health", "whether this process answers"),
         ("/version", "what program this is"),
@@ -84,8 +110,14 @@ pub(super) fn list(version: &str) -> Answer {
 
 /// A page with a list of links.
 pub(crate) fn page(process: &str, version: &str, rows: &[(&str, &str)]) -> String {
-    let plain: String = version.chars().filter(|letter| letter.is_ascii_alphanumeric() || ".-+".contains(*letter)).collect();
-    let items: String = rows.iter().map(|(path, what)| format!("<li><a href=\"{path}\">{path}</a>: {what}</li>\n")).collect();
+    let plain: String = version
+        .chars()
+        .filter(|letter| letter.is_ascii_alphanumeric() || ".-+".contains(*letter))
+        .collect();
+    let items: String = rows
+        .iter()
+        .map(|(path, what)| format!("<li><a href=\"{path}\">{path}</a>: {what}</li>\n"))
+        .collect();
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Holdfast {process}</title></head>\n\
          <body><h1>Holdfast {process} {plain}</h1>\n<ul>\n{items}</ul></body></html>\n"
@@ -105,7 +137,10 @@ mod tests {
 
     #[test]
     fn version_is_what_proto_says() {
-        let info = holdfast_proto::mesos::v1::VersionInfo { version: "1.11.0".to_owned(), ..Default::default() };
+        let info = holdfast_proto::mesos::v1::VersionInfo {
+            version: "1.11.0".to_owned(),
+            ..Default::default()
+        };
         assert_eq!(JsonText::of(&info).as_bytes(), holdfast_proto::json::to_vec(&info));
     }
 }

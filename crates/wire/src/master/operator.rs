@@ -10,7 +10,7 @@ use holdfast_proto::mesos::v1::master::{response, Call, Response};
 use holdfast_proto::mesos::v1::Metric as FlatMetric;
 use http::{Request, StatusCode};
 
-use super::{unless_leading, MasterDoor};
+use super::{unless_leading, MasterApi};
 use crate::answer::{self, Answer};
 use crate::body::Body;
 use crate::call::{self, Received};
@@ -19,39 +19,65 @@ use crate::content::Content;
 use crate::refusal::Refusal;
 
 /// Answers one request.
-pub(super) async fn answer(door: &Arc<dyn MasterDoor>, connection: &Connection, request: Request<Body>) -> Answer {
-    if let Some(answer) = unless_leading(door, &request).or_else(|| call::unless_post(request.method())) {
+pub(super) async fn answer(
+    api: &Arc<dyn MasterApi>,
+    connection: &Connection,
+    request: Request<Body>,
+) -> Answer {
+    if let Some(answer) =
+        unless_leading(api, &request).or_else(|| call::unless_post(request.method()))
+    {
         return answer;
     }
-    let answered = match call::receive::<Call, Type>(connection, request, |call| call.r#type).await {
-        Ok(received) => carry_out(door, connection, received).await,
+    let answered = match call::receive::<Call, Type>(connection, request, |call| call.r#type).await
+    {
+        Ok(received) => carry_out(api, connection, received).await,
         Err(refusal) => Err(refusal),
     };
     answered.unwrap_or_else(|refusal| answer::refusal(&refusal))
 }
 
-async fn carry_out(door: &Arc<dyn MasterDoor>, connection: &Connection, received: Received<Call, Type>) -> Result<Answer, Refusal> {
+async fn carry_out(
+    api: &Arc<dyn MasterApi>,
+    connection: &Connection,
+    received: Received<Call, Type>,
+) -> Result<Answer, Refusal> {
     let wanted = Content::wanted(&received.headers)?;
     let response = match received.kind {
         Type::GetHealth => Some(health()),
-        Type::GetVersion => Some(version(door)),
-        Type::GetMetrics => Some(metrics(door, connection)),
+        Type::GetVersion => Some(version(api)),
+        Type::GetMetrics => Some(metrics(api, connection)),
         Type::Subscribe => {
             let message = "a stream of the master's events is not served yet; ask for GET_STATE instead, as often as needed";
             return Err(Refusal::not_implemented(message));
         }
-        _ => door.operator(&connection.caller(), received.call).await?,
+        _ => api.operator(&connection.caller(), received.call).await?,
     };
     Ok(match response {
         Some(response) => answer::message(wanted, &response),
-        None => answer::empty(if is_only_accepted(received.kind) { StatusCode::ACCEPTED } else { StatusCode::OK }),
+        None => answer::empty(if is_only_accepted(received.kind) {
+            StatusCode::ACCEPTED
+        } else {
+            StatusCode::OK
+        }),
     })
 }
 
 /// H31: these are carried out by an agent, later.
 fn is_only_accepted(kind: Type) -> bool {
-    use Type::{CreateVolumes, DestroyVolumes, GrowVolume, ReserveResources, ShrinkVolume, UnreserveResources};
-    matches!(kind, ReserveResources | UnreserveResources | CreateVolumes | DestroyVolumes | GrowVolume | ShrinkVolume)
+    use Type::{
+        CreateVolumes, DestroyVolumes, GrowVolume, ReserveResources, ShrinkVolume,
+        UnreserveResources,
+    };
+    matches!(
+        kind,
+        ReserveResources
+            | UnreserveResources
+            | CreateVolumes
+            | DestroyVolumes
+            | GrowVolume
+            | ShrinkVolume
+    )
 }
 
 fn health() -> Response {
@@ -59,14 +85,16 @@ fn health() -> Response {
     Response { r#type: Some(response::Type::GetHealth.into()), get_health, ..Response::default() }
 }
 
-fn version(door: &Arc<dyn MasterDoor>) -> Response {
-    let get_version = Some(response::GetVersion { version_info: door.version() });
+fn version(api: &Arc<dyn MasterApi>) -> Response {
+    let get_version = Some(response::GetVersion { version_info: api.version() });
     Response { r#type: Some(response::Type::GetVersion.into()), get_version, ..Response::default() }
 }
 
-fn metrics(door: &Arc<dyn MasterDoor>, connection: &Connection) -> Response {
-    let all = door.metrics().into_iter().chain(connection.shared.counters.metrics());
-    let metrics = all.map(|metric| FlatMetric { name: metric.flat_name(), value: Some(metric.value) }).collect();
+fn metrics(api: &Arc<dyn MasterApi>, connection: &Connection) -> Response {
+    let all = api.metrics().into_iter().chain(connection.shared.counters.metrics());
+    let metrics = all
+        .map(|metric| FlatMetric { name: metric.flat_name(), value: Some(metric.value) })
+        .collect();
     let get_metrics = Some(response::GetMetrics { metrics });
     Response { r#type: Some(response::Type::GetMetrics.into()), get_metrics, ..Response::default() }
 }

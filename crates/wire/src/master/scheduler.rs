@@ -9,7 +9,7 @@ use holdfast_proto::mesos::v1::scheduler::{call::Type, Call};
 use http::{HeaderMap, Request, StatusCode};
 use uuid::Uuid;
 
-use super::{unless_leading, MasterDoor};
+use super::{unless_leading, MasterApi};
 use crate::answer::{self, Answer, MESOS_STREAM_ID};
 use crate::body::Body;
 use crate::call::{self, Received};
@@ -20,51 +20,81 @@ use crate::outbox::Outbox;
 use crate::refusal::Refusal;
 
 /// Answers one request.
-pub(super) async fn answer(door: &Arc<dyn MasterDoor>, connection: &Connection, request: Request<Body>) -> Answer {
-    if let Some(answer) = unless_leading(door, &request).or_else(|| call::unless_post(request.method())) {
+pub(super) async fn answer(
+    api: &Arc<dyn MasterApi>,
+    connection: &Connection,
+    request: Request<Body>,
+) -> Answer {
+    if let Some(answer) =
+        unless_leading(api, &request).or_else(|| call::unless_post(request.method()))
+    {
         return answer;
     }
-    let received = match call::receive::<Call, Type>(connection, request, |call| call.r#type).await {
+    let received = match call::receive::<Call, Type>(connection, request, |call| call.r#type).await
+    {
         Ok(received) => received,
         Err(refusal) => return answer::refusal(&refusal),
     };
     let answered = match received.kind {
-        Type::Subscribe => subscribe(door, connection, received).await,
-        _ => other(door, connection, received).await,
+        Type::Subscribe => subscribe(api, connection, received).await,
+        _ => other(api, connection, received).await,
     };
     answered.unwrap_or_else(|refusal| answer::refusal(&refusal))
 }
 
-async fn subscribe(door: &Arc<dyn MasterDoor>, connection: &Connection, received: Received<Call, Type>) -> Result<Answer, Refusal> {
+async fn subscribe(
+    api: &Arc<dyn MasterApi>,
+    connection: &Connection,
+    received: Received<Call, Type>,
+) -> Result<Answer, Refusal> {
     check_subscribe(&received.call)?;
     let wanted = Content::wanted(&received.headers)?;
     if received.headers.contains_key(&MESOS_STREAM_ID) {
         return Err(Refusal::bad_request("SUBSCRIBE opens a new stream and must not carry the header Mesos-Stream-Id; leave it out"));
     }
     let limits = &connection.shared.limits;
-    let (outbox, outflow) = Outbox::open(limits.link, limits.heartbeat_interval, &connection.shared.stop, connection.kill.clone());
-    let head = LinkHead { stream_id: Uuid::new_v4(), caller: connection.caller(), transport: Transport::Http };
+    let (outbox, outflow) = Outbox::open(
+        limits.link,
+        limits.heartbeat_interval,
+        &connection.shared.stop,
+        connection.kill.clone(),
+    );
+    let head = LinkHead {
+        stream_id: Uuid::new_v4(),
+        caller: connection.caller(),
+        transport: Transport::Http,
+    };
     let stream_id = head.stream_id;
-    let (taker, teller) = (door.clone(), door.clone());
+    let (taker, teller) = (api.clone(), api.clone());
     let take = async move { taker.subscribe(head, received.call, outbox).await };
     let gone = move |end| async move { teller.framework_gone(stream_id, end).await };
     link::hold(connection.shared.clone(), outflow.watch(), take, |()| async {}, gone).await?;
     Ok(answer::records(wanted, outflow, Some(stream_id)))
 }
 
-async fn other(door: &Arc<dyn MasterDoor>, connection: &Connection, received: Received<Call, Type>) -> Result<Answer, Refusal> {
+async fn other(
+    api: &Arc<dyn MasterApi>,
+    connection: &Connection,
+    received: Received<Call, Type>,
+) -> Result<Answer, Refusal> {
     check_other(&received.call)?;
     let stream_id = stream_id(&received.headers)?;
-    door.scheduler_call(stream_id, &connection.caller(), received.call).await?;
+    api.scheduler_call(stream_id, &connection.caller(), received.call).await?;
     // The one call whose answer is more than "received" (H6).
-    Ok(answer::empty(if received.kind == Type::UpdateFramework { StatusCode::OK } else { StatusCode::ACCEPTED }))
+    Ok(answer::empty(if received.kind == Type::UpdateFramework {
+        StatusCode::OK
+    } else {
+        StatusCode::ACCEPTED
+    }))
 }
 
 /// What SUBSCRIBE must show by itself.
 pub(super) fn check_subscribe(call: &Call) -> Result<(), Refusal> {
     match call.subscribe {
         Some(_) => Ok(()),
-        None => Err(Refusal::bad_request("subscribe: required for a call of type SUBSCRIBE; set it, with its framework_info")),
+        None => Err(Refusal::bad_request(
+            "subscribe: required for a call of type SUBSCRIBE; set it, with its framework_info",
+        )),
     }
 }
 
@@ -72,7 +102,9 @@ pub(super) fn check_subscribe(call: &Call) -> Result<(), Refusal> {
 pub(super) fn check_other(call: &Call) -> Result<(), Refusal> {
     match &call.framework_id {
         Some(id) if !id.value.is_empty() => Ok(()),
-        _ => Err(Refusal::bad_request("framework_id: required for every call but SUBSCRIBE; set the id that SUBSCRIBED told")),
+        _ => Err(Refusal::bad_request(
+            "framework_id: required for every call but SUBSCRIBE; set the id that SUBSCRIBED told",
+        )),
     }
 }
 

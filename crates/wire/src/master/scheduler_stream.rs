@@ -9,7 +9,7 @@ use holdfast_proto::mesos::v1::scheduler::{call::Type, Call, Event};
 use tonic::{Request, Response, Status, Streaming};
 use uuid::Uuid;
 
-use super::{scheduler, MasterDoor, Standing};
+use super::{scheduler, MasterApi, Standing};
 use crate::content::{unknown_call, Content};
 use crate::grpc::{self, BoxStream, GrpcFlow, LastWord};
 use crate::link::{self, LinkHead, Transport};
@@ -21,51 +21,79 @@ pub(crate) const LEADER_METADATA: &str = "holdfast-leader";
 
 /// The service before a master's door.
 pub(super) struct Service {
-    pub(super) door: Arc<dyn MasterDoor>,
+    pub(super) api: Arc<dyn MasterApi>,
 }
 
 #[tonic::async_trait]
 impl SchedulerStream for Service {
     type AttachStream = BoxStream<Event>;
 
-    async fn attach(&self, request: Request<Streaming<Call>>) -> Result<Response<Self::AttachStream>, Status> {
-        leading(&self.door)?;
+    async fn attach(
+        &self,
+        request: Request<Streaming<Call>>,
+    ) -> Result<Response<Self::AttachStream>, Status> {
+        leading(&self.api)?;
         let connection = grpc::connection(&request)?;
         let mut inbound = request.into_inner();
         let limits = &connection.shared.limits;
         let first = tokio::time::timeout(limits.first_request_timeout, inbound.message()).await;
-        let late = |_| Status::deadline_exceeded("the first call, SUBSCRIBE, did not come in time; send it at once");
-        let first = first.map_err(late)??.ok_or_else(|| Status::invalid_argument("the stream ended before its first call, SUBSCRIBE"))?;
+        let late = |_| {
+            Status::deadline_exceeded(
+                "the first call, SUBSCRIBE, did not come in time; send it at once",
+            )
+        };
+        let first = first.map_err(late)??.ok_or_else(|| {
+            Status::invalid_argument("the stream ended before its first call, SUBSCRIBE")
+        })?;
         if kind(&first).map_err(|refusal| refusal.to_grpc())? != Type::Subscribe {
             return Err(Status::invalid_argument("the first call of a stream must be SUBSCRIBE"));
         }
         scheduler::check_subscribe(&first).map_err(|refusal| refusal.to_grpc())?;
 
-        let (outbox, outflow) = Outbox::open(limits.link, limits.heartbeat_interval, &connection.shared.stop, connection.kill.clone());
+        let (outbox, outflow) = Outbox::open(
+            limits.link,
+            limits.heartbeat_interval,
+            &connection.shared.stop,
+            connection.kill.clone(),
+        );
         let caller = connection.caller();
-        let head = LinkHead { stream_id: Uuid::new_v4(), caller: caller.clone(), transport: Transport::Grpc };
+        let head = LinkHead {
+            stream_id: Uuid::new_v4(),
+            caller: caller.clone(),
+            transport: Transport::Grpc,
+        };
         let stream_id = head.stream_id;
-        let (taker, teller, last) = (self.door.clone(), self.door.clone(), LastWord::default());
+        let (taker, teller, last) = (self.api.clone(), self.api.clone(), LastWord::default());
         let (watch, last_word) = (outflow.watch(), last.clone());
         let take = async move {
             taker.subscribe(head, first, outbox).await?;
             Ok(taker)
         };
-        let pump = move |door: Arc<dyn MasterDoor>| async move {
-            grpc::pump(inbound, watch, last_word, |call| hand(&door, stream_id, &caller, call)).await;
+        let pump = move |api: Arc<dyn MasterApi>| async move {
+            grpc::pump(inbound, watch, last_word, |call| hand(&api, stream_id, &caller, call))
+                .await;
         };
         let gone = move |end| async move { teller.framework_gone(stream_id, end).await };
-        link::hold(connection.shared.clone(), outflow.watch(), take, pump, gone).await.map_err(|refusal| refusal.to_grpc())?;
+        link::hold(connection.shared.clone(), outflow.watch(), take, pump, gone)
+            .await
+            .map_err(|refusal| refusal.to_grpc())?;
         Ok(Response::new(GrpcFlow::boxed(outflow, last)))
     }
 }
 
-async fn hand(door: &Arc<dyn MasterDoor>, stream_id: Uuid, caller: &crate::connection::Caller, call: Call) -> Result<(), Refusal> {
+async fn hand(
+    api: &Arc<dyn MasterApi>,
+    stream_id: Uuid,
+    caller: &crate::connection::Caller,
+    call: Call,
+) -> Result<(), Refusal> {
     if kind(&call)? == Type::Subscribe {
-        return Err(Refusal::bad_request("this stream is subscribed already; open a new one to subscribe again"));
+        return Err(Refusal::bad_request(
+            "this stream is subscribed already; open a new one to subscribe again",
+        ));
     }
     scheduler::check_other(&call)?;
-    door.scheduler_call(stream_id, caller, call).await
+    api.scheduler_call(stream_id, caller, call).await
 }
 
 fn kind(call: &Call) -> Result<Type, Refusal> {
@@ -73,12 +101,18 @@ fn kind(call: &Call) -> Result<Type, Refusal> {
     Type::try_from(number).map_err(|_| unknown_call(&number.to_string()))
 }
 
-fn leading(door: &Arc<dyn MasterDoor>) -> Result<(), Status> {
-    let (message, leader) = match door.standing() {
+fn leading(api: &Arc<dyn MasterApi>) -> Result<(), Status> {
+    let (message, leader) = match api.standing() {
         Standing::Leading { .. } => return Ok(()),
-        Standing::Recovering => ("this master is still reading its ledger; try again".to_owned(), None),
-        Standing::Standby { leader: None } => ("no master leads at the moment; try again".to_owned(), None),
-        Standing::Standby { leader: Some(leader) } => (format!("this master does not lead; subscribe at {leader}"), Some(leader)),
+        Standing::Recovering => {
+            ("this master is still reading its ledger; try again".to_owned(), None)
+        }
+        Standing::Standby { leader: None } => {
+            ("no master leads at the moment; try again".to_owned(), None)
+        }
+        Standing::Standby { leader: Some(leader) } => {
+            (format!("this master does not lead; subscribe at {leader}"), Some(leader))
+        }
     };
     let mut status = Status::unavailable(message);
     if let Some(Ok(leader)) = leader.map(|leader| leader.parse()) {

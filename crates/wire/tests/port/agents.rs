@@ -7,7 +7,7 @@ use holdfast_proto::mesos::v1::{agent, ExecutorId, FrameworkId};
 use holdfast_wire::client::ExecutorSession;
 use holdfast_wire::{ClientError, ClientSettings, Content, Limits, LinkEnd, MesosClient};
 
-use crate::agent_door::{Seen, Site};
+use crate::agent_api::{Seen, Site};
 use crate::raw::{ask, post_json, soon};
 
 fn executor(kind: call::Type) -> Call {
@@ -27,18 +27,28 @@ async fn an_executors_session_in_both_encodings() {
         let mut site = Site::start(Limits::default()).await;
         let host = site.address.to_string();
         let client = MesosClient::new(ClientSettings { content, ..ClientSettings::default() });
-        let mut session = ExecutorSession::subscribe(&client, &host, &executor(call::Type::Subscribe)).await.unwrap();
+        let mut session =
+            ExecutorSession::subscribe(&client, &host, &executor(call::Type::Subscribe))
+                .await
+                .unwrap();
         let Seen::Subscribed(head, _) = site.next().await else { panic!("a subscription") };
         let first = soon("an event", session.events.next()).await.unwrap().unwrap();
         assert_eq!(first.r#type(), event::Type::Subscribed);
         let shutdown = Event { r#type: Some(event::Type::Shutdown.into()), ..Event::default() };
-        site.door.executors.lock().unwrap()[&head.stream_id].send(shutdown.clone()).unwrap();
-        assert_eq!(soon("an event", session.events.next()).await.unwrap(), Some(shutdown), "no heartbeat at once (H27)");
+        site.api.executors.lock().unwrap()[&head.stream_id].send(shutdown.clone()).unwrap();
+        assert_eq!(
+            soon("an event", session.events.next()).await.unwrap(),
+            Some(shutdown),
+            "no heartbeat at once (H27)"
+        );
         client.executor_call(&host, &executor(call::Type::Heartbeat)).await.unwrap();
         client.executor_call(&host, &executor(call::Type::Message)).await.unwrap();
         let Seen::Called(called) = site.next().await else { panic!("a call") };
         assert_eq!(*called, executor(call::Type::Message), "heartbeats are nobody's business");
-        let stranger = Call { executor_id: ExecutorId { value: "stranger".to_owned() }, ..executor(call::Type::Message) };
+        let stranger = Call {
+            executor_id: ExecutorId { value: "stranger".to_owned() },
+            ..executor(call::Type::Message)
+        };
         let refused = client.executor_call(&host, &stranger).await.unwrap_err();
         assert!(matches!(refused, ClientError::Refused { status: 400, .. }), "{refused:?}");
         drop(session);
@@ -57,8 +67,20 @@ async fn statuses_by_rule() {
     let site = Site::start(Limits::default()).await;
     let update = r#"{"type":"UPDATE","executor_id":{"value":"e"},"framework_id":{"value":"f"}}"#;
     let rows = [
-        ("H25 unknown call", "/api/v1/executor", r#"{"type":"X","executor_id":{"value":"e"},"framework_id":{"value":"f"}}"#, 501, "X"),
-        ("H25 no executor", "/api/v1/executor", r#"{"type":"UPDATE","framework_id":{"value":"f"}}"#, 400, "executor_id"),
+        (
+            "H25 unknown call",
+            "/api/v1/executor",
+            r#"{"type":"X","executor_id":{"value":"e"},"framework_id":{"value":"f"}}"#,
+            501,
+            "X",
+        ),
+        (
+            "H25 no executor",
+            "/api/v1/executor",
+            r#"{"type":"UPDATE","framework_id":{"value":"f"}}"#,
+            400,
+            "executor_id",
+        ),
         ("H25 no update", "/slave(1)/api/v1/executor", update, 400, "update"),
         ("H36 unknown call", "/api/v1", r#"{"type":"X"}"#, 501, "X"),
         ("H36 not served", "/api/v1", r#"{"type":"PRUNE_IMAGES"}"#, 501, "not served"),
@@ -66,10 +88,28 @@ async fn statuses_by_rule() {
         ("H36 version", "/api/v1", r#"{"type":"GET_VERSION"}"#, 200, "1.11.0"),
         ("H36 metrics", "/api/v1", r#"{"type":"GET_METRICS"}"#, 200, "slave/tasks_started"),
         ("H36 without an answer", "/api/v1", r#"{"type":"KILL_CONTAINER"}"#, 200, ""),
-        ("H36 files", "/api/v1", r#"{"type":"LIST_FILES","list_files":{"path":"/sandbox"}}"#, 200, "/sandbox/stdout"),
-        ("H36 no folder", "/api/v1", r#"{"type":"LIST_FILES","list_files":{"path":"/etc"}}"#, 404, "folder"),
+        (
+            "H36 files",
+            "/api/v1",
+            r#"{"type":"LIST_FILES","list_files":{"path":"/sandbox"}}"#,
+            200,
+            "/sandbox/stdout",
+        ),
+        (
+            "H36 no folder",
+            "/api/v1",
+            r#"{"type":"LIST_FILES","list_files":{"path":"/etc"}}"#,
+            404,
+            "folder",
+        ),
         ("H36 no path", "/api/v1", r#"{"type":"READ_FILE"}"#, 400, "read_file"),
-        ("H36 bytes", "/api/v1", r#"{"type":"READ_FILE","read_file":{"path":"/sandbox/stdout","offset":0,"length":3}}"#, 200, "YWJj"),
+        (
+            "H36 bytes",
+            "/api/v1",
+            r#"{"type":"READ_FILE","read_file":{"path":"/sandbox/stdout","offset":0,"length":3}}"#,
+            200,
+            "YWJj",
+        ),
     ];
     for (rule, path, body, status, words) in rows {
         let answer = post_json(site.address, path, body).await;
@@ -83,7 +123,11 @@ async fn statuses_by_rule() {
 async fn h46_files() {
     let site = Site::start(Limits::default()).await;
     let rows = [
-        ("/files/read?path=/sandbox/stdout&offset=2&length=4", 200, r#"{"data":"cdef","offset":2}"#),
+        (
+            "/files/read?path=/sandbox/stdout&offset=2&length=4",
+            200,
+            r#"{"data":"cdef","offset":2}"#,
+        ),
         ("/files/read?path=%2Fsandbox%2Fstdout&offset=-1", 200, r#"{"data":"","offset":200000}"#),
         ("/slave(1)/files/read?path=/sandbox/stdout", 200, r#""offset":200000"#),
         ("/files/read?path=/sandbox/stdout&offset=300000", 200, r#"{"data":"","offset":300000}"#),
@@ -108,14 +152,14 @@ async fn h46_files() {
     let all: serde_json::Value = serde_json::from_slice(&all.body).unwrap();
     assert_eq!(all["data"].as_str().unwrap().len(), 65_536, "sixteen pages at once");
     let whole = ask(site.address, "GET", "/files/download?path=/sandbox/stdout", &[], b"").await;
-    assert_eq!(whole.body, site.door.file);
+    assert_eq!(whole.body, site.api.file);
     assert_eq!(whole.header("content-disposition"), Some("attachment; filename=\"stdout\""));
 }
 
 #[tokio::test]
 async fn h37_a_recovering_agent_asks_for_patience() {
     let site = Site::start(Limits::default()).await;
-    site.door.recovered.store(false, Ordering::Release);
+    site.api.recovered.store(false, Ordering::Release);
     for path in ["/state", "/files/browse?path=/sandbox"] {
         assert_eq!(ask(site.address, "GET", path, &[], b"").await.status, 503, "{path}");
     }
@@ -124,8 +168,12 @@ async fn h37_a_recovering_agent_asks_for_patience() {
     for path in ["/health", "/version", "/metrics", "/metrics/snapshot"] {
         assert_eq!(ask(site.address, "GET", path, &[], b"").await.status, 200, "{path}");
     }
-    site.door.recovered.store(true, Ordering::Release);
+    site.api.recovered.store(true, Ordering::Release);
     let client = MesosClient::default();
-    let get_agent = agent::Call { r#type: Some(agent::call::Type::GetAgent.into()), ..agent::Call::default() };
-    assert!(client.agent_operator(&site.address.to_string(), &get_agent).await.unwrap().is_none(), "an empty message has no bytes");
+    let get_agent =
+        agent::Call { r#type: Some(agent::call::Type::GetAgent.into()), ..agent::Call::default() };
+    assert!(
+        client.agent_operator(&site.address.to_string(), &get_agent).await.unwrap().is_none(),
+        "an empty message has no bytes"
+    );
 }

@@ -5,9 +5,11 @@ use std::time::Duration;
 use holdfast_proto::mesos::v1::master;
 use holdfast_proto::mesos::v1::scheduler::{call::Type, event};
 use holdfast_wire::client::SchedulerSession;
-use holdfast_wire::{ClientError, ClientSettings, Content, Limits, LinkEnd, MesosClient, Refusal, Standing};
+use holdfast_wire::{
+    ClientError, ClientSettings, Content, Limits, LinkEnd, MesosClient, Refusal, Standing,
+};
 
-use crate::master_door::{call, message, subscribe, Seen, Site};
+use crate::master_api::{call, message, subscribe, Seen, Site};
 use crate::raw::soon;
 
 fn client(content: Content) -> MesosClient {
@@ -24,19 +26,28 @@ async fn a_session_in_both_encodings_through_a_standby() {
         let mut leader = Site::start(Limits::default()).await;
         let standby = Site::start(Limits::default()).await;
         standby.stand(Standing::Standby { leader: Some(leader.host()) });
-        let mut session = SchedulerSession::subscribe(&client(content), &standby.host(), &subscribe()).await.unwrap();
+        let mut session =
+            SchedulerSession::subscribe(&client(content), &standby.host(), &subscribe())
+                .await
+                .unwrap();
         assert_eq!(session.events.address(), leader.host());
         let Seen::Subscribed(head, called) = leader.next().await else { panic!("a subscription") };
         assert_eq!(*called, subscribe());
         assert_eq!(head.stream_id, session.caller.stream_id());
         for size in [0, 70_000, 1] {
-            leader.door.tell(head.stream_id, message(size)).unwrap();
+            leader.api.tell(head.stream_id, message(size)).unwrap();
         }
         for expected in [event::Type::Subscribed, event::Type::Heartbeat] {
-            assert_eq!(soon("an event", session.events.next()).await.unwrap().unwrap().r#type(), expected);
+            assert_eq!(
+                soon("an event", session.events.next()).await.unwrap().unwrap().r#type(),
+                expected
+            );
         }
         for size in [0, 70_000, 1] {
-            assert_eq!(soon("an event", session.events.next()).await.unwrap().unwrap(), message(size));
+            assert_eq!(
+                soon("an event", session.events.next()).await.unwrap().unwrap(),
+                message(size)
+            );
         }
         for kind in [Type::Revive, Type::UpdateFramework] {
             session.caller.call(&call(kind)).await.unwrap();
@@ -45,8 +56,11 @@ async fn a_session_in_both_encodings_through_a_standby() {
         }
         leader.refuse_next(Refusal::forbidden("not subscribed"));
         let refused = session.caller.call(&call(Type::Revive)).await.unwrap_err();
-        assert!(matches!(&refused, ClientError::Refused { status: 403, message } if message == "not subscribed"), "{refused:?}");
-        drop(leader.door.frameworks.lock().unwrap().remove(&head.stream_id));
+        assert!(
+            matches!(&refused, ClientError::Refused { status: 403, message } if message == "not subscribed"),
+            "{refused:?}"
+        );
+        drop(leader.api.frameworks.lock().unwrap().remove(&head.stream_id));
         assert!(soon("the end", session.events.next()).await.unwrap().is_none());
         assert_eq!(leader.framework_gone().await, (head.stream_id, LinkEnd::Closed));
     }
@@ -61,11 +75,17 @@ async fn an_operators_calls_in_both_encodings_through_a_standby() {
         let client = client(content);
         let response = client.operator(&standby.host(), &get_roles()).await.unwrap().unwrap();
         assert_eq!(response.r#type(), master::response::Type::GetRoles);
-        let teardown = master::Call { r#type: Some(master::call::Type::Teardown.into()), ..master::Call::default() };
+        let teardown = master::Call {
+            r#type: Some(master::call::Type::Teardown.into()),
+            ..master::Call::default()
+        };
         assert_eq!(client.operator(&standby.host(), &teardown).await.unwrap(), None);
         leader.refuse_next(Refusal::conflict("volume is in use"));
         let refused = client.operator(&leader.host(), &get_roles()).await.unwrap_err();
-        assert!(matches!(&refused, ClientError::Refused { status: 409, message } if message == "volume is in use"), "{refused:?}");
+        assert!(
+            matches!(&refused, ClientError::Refused { status: 409, message } if message == "volume is in use"),
+            "{refused:?}"
+        );
         assert_eq!(client.get_json(&standby.host(), "/state?size=3").await.unwrap()["page"], "xxx");
         assert_eq!(client.get_bytes(&standby.host(), "/health").await.unwrap().len(), 0);
     }
@@ -89,15 +109,20 @@ async fn nobody_there() {
     assert!(matches!(failed, ClientError::Unreachable { .. }), "{failed:?}");
     let failed = holdfast_wire::AgentLinkClient::default().connect(&host).await.unwrap_err();
     assert!(matches!(failed, ClientError::Unreachable { .. }), "{failed:?}");
-    let failed = client(Content::Protobuf).operator("no host at all", &get_roles()).await.unwrap_err();
+    let failed =
+        client(Content::Protobuf).operator("no host at all", &get_roles()).await.unwrap_err();
     assert!(matches!(failed, ClientError::BadAddress { .. }), "{failed:?}");
 }
 
 #[tokio::test]
 async fn h8_silence_is_noticed() {
     let site = Site::start(Limits::default()).await;
-    let settings = ClientSettings { silence_timeout: Duration::from_millis(100), ..ClientSettings::default() };
-    let mut session = SchedulerSession::subscribe(&MesosClient::new(settings), &site.host(), &subscribe()).await.unwrap();
+    let settings =
+        ClientSettings { silence_timeout: Duration::from_millis(100), ..ClientSettings::default() };
+    let mut session =
+        SchedulerSession::subscribe(&MesosClient::new(settings), &site.host(), &subscribe())
+            .await
+            .unwrap();
     let end = async {
         loop {
             if let Err(error) = session.events.next().await {
@@ -111,12 +136,15 @@ async fn h8_silence_is_noticed() {
 #[tokio::test]
 async fn a_broken_stream_is_no_proper_end() {
     let mut site = Site::start(Limits::default()).await;
-    let mut session = SchedulerSession::subscribe(&client(Content::Json), &site.host(), &subscribe()).await.unwrap();
+    let mut session =
+        SchedulerSession::subscribe(&client(Content::Json), &site.host(), &subscribe())
+            .await
+            .unwrap();
     let Seen::Subscribed(head, _) = site.next().await else { panic!("a subscription") };
     for _ in 0..2 {
         soon("an event", session.events.next()).await.unwrap().unwrap();
     }
-    site.door.frameworks.lock().unwrap().remove(&head.stream_id).unwrap().cut();
+    site.api.frameworks.lock().unwrap().remove(&head.stream_id).unwrap().cut();
     let end = soon("the end", session.events.next()).await;
     assert!(matches!(end, Err(ClientError::Broken { .. })), "{end:?}");
     assert_eq!(site.framework_gone().await, (head.stream_id, LinkEnd::Closed));

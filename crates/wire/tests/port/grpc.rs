@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use holdfast_proto::holdfast::v1::{from_agent, to_agent, FromAgent, Ping, Pong, ToAgent};
 use holdfast_proto::mesos::v1::scheduler::{call::Type, event, Call};
-use holdfast_wire::{AgentLinkClient, ClientError, Limits, LinkEnd, Refusal, SchedulerStreamClient, Standing, Transport};
+use holdfast_wire::{
+    AgentLinkClient, ClientError, Limits, LinkEnd, Refusal, SchedulerStreamClient, Standing,
+    Transport,
+};
 use uuid::Uuid;
 
-use crate::master_door::{call, message, subscribe, Seen, Site};
+use crate::master_api::{call, message, subscribe, Seen, Site};
 use crate::raw::{ask, soon};
 
 fn pong(number: u64) -> FromAgent {
@@ -42,31 +45,41 @@ async fn an_agents_link_carries_messages_in_order_both_ways() {
     let stream_id = attached(&mut site).await;
     for number in 0..100 {
         sender.send(pong(number)).await.unwrap();
-        site.door.agents.lock().unwrap()[&stream_id].send(ping(number)).unwrap();
+        site.api.agents.lock().unwrap()[&stream_id].send(ping(number)).unwrap();
     }
     for number in 0..100 {
         assert_eq!(soon("a ping", receiver.recv()).await.unwrap(), Some(ping(number)));
         let Seen::Said(from, said) = site.next().await else { panic!("a pong") };
         assert_eq!((from, *said), (stream_id, pong(number)));
     }
-    assert_eq!(ask(site.address, "GET", "/health", &[], b"").await.status, 200, "HTTP is served beside it");
+    assert_eq!(
+        ask(site.address, "GET", "/health", &[], b"").await.status,
+        200,
+        "HTTP is served beside it"
+    );
     drop((sender, receiver));
     assert_eq!(agent_gone(&mut site).await, (stream_id, LinkEnd::PeerGone));
 }
 
 #[tokio::test]
-async fn a_door_may_refuse_a_link_or_a_message() {
+async fn an_api_may_refuse_a_link_or_a_message() {
     let mut site = Site::start(Limits::default()).await;
     site.refuse_next(Refusal::unavailable("not yet"));
     let refused = AgentLinkClient::default().connect(&site.host()).await.unwrap_err();
-    assert!(matches!(&refused, ClientError::StreamRefused { message, code: 14, .. } if message == "not yet"), "{refused:?}");
+    assert!(
+        matches!(&refused, ClientError::StreamRefused { message, code: 14, .. } if message == "not yet"),
+        "{refused:?}"
+    );
 
     let (sender, mut receiver) = AgentLinkClient::default().connect(&site.host()).await.unwrap();
     let stream_id = attached(&mut site).await;
     site.refuse_next(Refusal::forbidden("another agent's ledger"));
     sender.send(pong(1)).await.unwrap();
     let refused = soon("the refusal", receiver.recv()).await.unwrap_err();
-    assert!(matches!(&refused, ClientError::StreamRefused { message, .. } if message == "another agent's ledger"), "{refused:?}");
+    assert!(
+        matches!(&refused, ClientError::StreamRefused { message, .. } if message == "another agent's ledger"),
+        "{refused:?}"
+    );
     assert_eq!(agent_gone(&mut site).await, (stream_id, LinkEnd::Refused));
 }
 
@@ -75,7 +88,7 @@ async fn a_master_ends_a_link_and_the_agent_notices() {
     let mut site = Site::start(Limits::default()).await;
     let (sender, mut receiver) = AgentLinkClient::default().connect(&site.host()).await.unwrap();
     let stream_id = attached(&mut site).await;
-    site.door.agents.lock().unwrap().remove(&stream_id).unwrap().send(ping(1)).unwrap();
+    site.api.agents.lock().unwrap().remove(&stream_id).unwrap().send(ping(1)).unwrap();
     assert_eq!(soon("a ping", receiver.recv()).await.unwrap(), Some(ping(1)));
     assert_eq!(soon("the end", receiver.recv()).await.unwrap(), None);
     assert_eq!(agent_gone(&mut site).await, (stream_id, LinkEnd::Closed));
@@ -84,16 +97,21 @@ async fn a_master_ends_a_link_and_the_agent_notices() {
 
 #[tokio::test]
 async fn an_agent_that_does_not_read_is_cut_off() {
-    let link = holdfast_wire::LinkLimits { stall_timeout: Duration::from_millis(200), ..Default::default() };
+    let link = holdfast_wire::LinkLimits {
+        stall_timeout: Duration::from_millis(200),
+        ..Default::default()
+    };
     let mut site = Site::start(Limits { link, ..Limits::default() }).await;
     let (_sender, mut receiver) = AgentLinkClient::default().connect(&site.host()).await.unwrap();
     let stream_id = attached(&mut site).await;
     let large = ToAgent {
         term: 1,
-        message: Some(to_agent::Message::Refused(holdfast_proto::holdfast::v1::Refused { reason: "x".repeat(1 << 20) })),
+        message: Some(to_agent::Message::Refused(holdfast_proto::holdfast::v1::Refused {
+            reason: "x".repeat(1 << 20),
+        })),
     };
     for _ in 0..16 {
-        site.door.agents.lock().unwrap()[&stream_id].send(large.clone()).unwrap();
+        site.api.agents.lock().unwrap()[&stream_id].send(large.clone()).unwrap();
     }
     assert_eq!(agent_gone(&mut site).await, (stream_id, LinkEnd::TooSlow));
     let end = async { while let Ok(Some(_)) = receiver.recv().await {} };
@@ -102,7 +120,8 @@ async fn an_agent_that_does_not_read_is_cut_off() {
 
 #[tokio::test]
 async fn stopping_ends_links() {
-    let mut site = Site::start(Limits { stop_grace: Duration::from_secs(1000), ..Limits::default() }).await;
+    let mut site =
+        Site::start(Limits { stop_grace: Duration::from_secs(1000), ..Limits::default() }).await;
     let (_sender, mut receiver) = AgentLinkClient::default().connect(&site.host()).await.unwrap();
     let stream_id = attached(&mut site).await;
     site.stop.cancel();
@@ -115,7 +134,8 @@ async fn stopping_ends_links() {
 #[tokio::test]
 async fn a_scheduler_on_a_stream() {
     let mut site = Site::start(Limits::default()).await;
-    let (sender, mut receiver) = SchedulerStreamClient::default().subscribe(&site.host(), subscribe()).await.unwrap();
+    let (sender, mut receiver) =
+        SchedulerStreamClient::default().subscribe(&site.host(), subscribe()).await.unwrap();
     let Seen::Subscribed(head, _) = site.next().await else { panic!("a subscription") };
     assert_eq!(head.transport, Transport::Grpc);
     for expected in [event::Type::Subscribed, event::Type::Heartbeat] {
@@ -124,7 +144,7 @@ async fn a_scheduler_on_a_stream() {
     sender.send(call(Type::Revive)).await.unwrap();
     let Seen::Called(stream_id, called) = site.next().await else { panic!("a call") };
     assert_eq!((stream_id, called.r#type()), (head.stream_id, Type::Revive));
-    site.door.tell(stream_id, message(10)).unwrap();
+    site.api.tell(stream_id, message(10)).unwrap();
     assert_eq!(soon("an event", receiver.recv()).await.unwrap().unwrap(), message(10));
     drop((sender, receiver));
     assert_eq!(site.framework_gone().await, (head.stream_id, LinkEnd::PeerGone));
@@ -140,7 +160,8 @@ async fn h7_a_streams_calls_are_checked_like_http() {
         (Call { r#type: Some(99), ..call(Type::Revive) }, 12, "99"),
     ];
     for (bad, expected_code, words) in bad {
-        let (sender, mut receiver) = SchedulerStreamClient::default().subscribe(&site.host(), subscribe()).await.unwrap();
+        let (sender, mut receiver) =
+            SchedulerStreamClient::default().subscribe(&site.host(), subscribe()).await.unwrap();
         assert!(matches!(site.next().await, Seen::Subscribed(..)));
         sender.send(bad).await.unwrap();
         let refused = loop {
@@ -156,7 +177,10 @@ async fn h7_a_streams_calls_are_checked_like_http() {
         );
         assert_eq!(site.framework_gone().await.1, LinkEnd::Refused);
     }
-    let first = SchedulerStreamClient::default().subscribe(&site.host(), call(Type::Revive)).await.unwrap_err();
+    let first = SchedulerStreamClient::default()
+        .subscribe(&site.host(), call(Type::Revive))
+        .await
+        .unwrap_err();
     assert!(matches!(&first, ClientError::StreamRefused { code: 3, .. }), "{first:?}");
     site.assert_untouched();
 }
@@ -165,6 +189,10 @@ async fn h7_a_streams_calls_are_checked_like_http() {
 async fn h5_a_standby_names_the_leader() {
     let site = Site::start(Limits::default()).await;
     site.stand(Standing::Standby { leader: Some("m2:5050".to_owned()) });
-    let refused = SchedulerStreamClient::default().subscribe(&site.host(), subscribe()).await.unwrap_err();
-    assert!(matches!(&refused, ClientError::StreamRefused { code: 14, leader: Some(leader), .. } if leader == "m2:5050"), "{refused:?}");
+    let refused =
+        SchedulerStreamClient::default().subscribe(&site.host(), subscribe()).await.unwrap_err();
+    assert!(
+        matches!(&refused, ClientError::StreamRefused { code: 14, leader: Some(leader), .. } if leader == "m2:5050"),
+        "{refused:?}"
+    );
 }

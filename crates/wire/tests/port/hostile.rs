@@ -5,7 +5,7 @@ use std::time::Duration;
 use holdfast_wire::{Limits, BODY_MAX_BYTES};
 use tokio::io::AsyncWriteExt;
 
-use crate::master_door::Site;
+use crate::master_api::Site;
 use crate::raw::{ask, post_json, request, Raw};
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
@@ -27,8 +27,10 @@ async fn a_body_just_within_the_limit_is_read() {
     let mut body = br#"{"type":"GET_ROLES"}"#.to_vec();
     body.resize(BODY_MAX_BYTES, b' ');
     // One after the other, as there is one permit.
-    let (one, two) =
-        tokio::join!(ask(site.address, "POST", "/api/v1", &[JSON], &body), ask(site.address, "POST", "/api/v1", &[JSON], &body));
+    let (one, two) = tokio::join!(
+        ask(site.address, "POST", "/api/v1", &[JSON], &body),
+        ask(site.address, "POST", "/api/v1", &[JSON], &body)
+    );
     assert_eq!((one.status, two.status), (200, 200));
     body.push(b' ');
     assert_eq!(ask(site.address, "POST", "/api/v1", &[JSON], &body).await.status, 413);
@@ -36,14 +38,28 @@ async fn a_body_just_within_the_limit_is_read() {
 
 #[tokio::test]
 async fn half_open_connections_are_closed() {
-    let site = Site::start(Limits { first_request_timeout: Duration::from_millis(150), ..Limits::default() }).await;
-    let beginnings: [&[u8]; 6] =
-        [b"", b"P", b"PRI * HTTP/2.0\r\n", b"POST /api/v1 HTTP/1.1\r\nHost", b"\x16\x03\x01", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"];
+    let site = Site::start(Limits {
+        first_request_timeout: Duration::from_millis(150),
+        ..Limits::default()
+    })
+    .await;
+    let beginnings: [&[u8]; 6] = [
+        b"",
+        b"P",
+        b"PRI * HTTP/2.0\r\n",
+        b"POST /api/v1 HTTP/1.1\r\nHost",
+        b"\x16\x03\x01",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ];
     for beginning in beginnings {
         let mut raw = Raw::connect(site.address).await;
         raw.send(beginning).await;
         let said = raw.closed().await;
-        assert!(!said.starts_with(b"HTTP/1.1 200"), "{beginning:?}: {:?}", String::from_utf8_lossy(&said));
+        assert!(
+            !said.starts_with(b"HTTP/1.1 200"),
+            "{beginning:?}: {:?}",
+            String::from_utf8_lossy(&said)
+        );
     }
     // Who has asked once may take its time.
     let mut raw = Raw::connect(site.address).await;
@@ -58,7 +74,8 @@ async fn half_open_connections_are_closed() {
 
 #[tokio::test]
 async fn a_body_that_does_not_come_is_given_up() {
-    let mut site = Site::start(Limits { body_timeout: Duration::from_millis(100), ..Limits::default() }).await;
+    let mut site =
+        Site::start(Limits { body_timeout: Duration::from_millis(100), ..Limits::default() }).await;
     let mut raw = Raw::connect(site.address).await;
     raw.send("POST /api/v1 HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{\"type\":").await;
     assert_eq!(raw.answer().await.status, 408);
@@ -97,7 +114,11 @@ async fn rubbish_gets_400_and_depth_is_bounded() {
     let mut raw = Raw::connect(site.address).await;
     raw.send("\u{1}\u{2}rubbish\r\n\r\n").await;
     let said = raw.closed().await;
-    assert!(said.is_empty() || said.starts_with(b"HTTP/1.1 400"), "{:?}", String::from_utf8_lossy(&said));
+    assert!(
+        said.is_empty() || said.starts_with(b"HTTP/1.1 400"),
+        "{:?}",
+        String::from_utf8_lossy(&said)
+    );
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     assert_eq!(post_json(site.address, "/api/v1", &deep).await.status, 400);
     let deep_type = format!("{{\"type\":{deep}}}");

@@ -82,7 +82,11 @@ impl Raw {
 
     async fn exactly(&mut self, count: usize) -> Vec<u8> {
         while self.buffer.len() < count {
-            assert!(self.fill().await, "the answer ends too early: {:?}", String::from_utf8_lossy(&self.buffer));
+            assert!(
+                self.fill().await,
+                "the answer ends too early: {:?}",
+                String::from_utf8_lossy(&self.buffer)
+            );
         }
         self.buffer.drain(..count).collect()
     }
@@ -126,7 +130,8 @@ impl Raw {
     /// The next chunk, which must be one record, which must be JSON on one line.
     pub async fn json_record(&mut self) -> Option<serde_json::Value> {
         let chunk = self.chunk().await?;
-        let (length, record) = chunk.split_at(chunk.iter().position(|byte| *byte == b'\n').unwrap() + 1);
+        let (length, record) =
+            chunk.split_at(chunk.iter().position(|byte| *byte == b'\n').unwrap() + 1);
         let length: usize = std::str::from_utf8(length).unwrap().trim_end().parse().unwrap();
         assert_eq!(length, record.len(), "a chunk is exactly one record");
         assert!(!record.contains(&b'\n'), "a record is one line");
@@ -142,7 +147,8 @@ impl Raw {
 
 /// A request with a body.
 pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
-    let mut text = format!("{method} {path} HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n", body.len());
+    let mut text =
+        format!("{method} {path} HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n", body.len());
     for (name, value) in headers {
         text += &format!("{name}: {value}\r\n");
     }
@@ -150,7 +156,13 @@ pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) 
 }
 
 /// Sends one request on a connection of its own.
-pub async fn ask(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+pub async fn ask(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Answer {
     let mut raw = Raw::connect(address).await;
     raw.send(request(method, path, headers, body)).await;
     raw.answer().await

@@ -5,14 +5,15 @@ use std::time::Duration;
 use holdfast_wire::{Limits, LinkEnd, LinkLimits, SendError, Transport};
 use uuid::Uuid;
 
-use crate::master_door::{error, message, Seen, Site, SUBSCRIBE};
+use crate::master_api::{error, message, Seen, Site, SUBSCRIBE};
 use crate::raw::{request, Raw, DEADLINE};
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 
 async fn subscribe(site: &mut Site, more: &[(&str, &str)]) -> (Raw, Uuid) {
     let mut raw = Raw::connect(site.address).await;
-    raw.send(request("POST", "/api/v1/scheduler", &[&[JSON], more].concat(), SUBSCRIBE.as_bytes())).await;
+    raw.send(request("POST", "/api/v1/scheduler", &[&[JSON], more].concat(), SUBSCRIBE.as_bytes()))
+        .await;
     let head = raw.head().await;
     assert_eq!(head.status, 200, "{head:?}");
     assert_eq!(head.header("transfer-encoding"), Some("chunked"));
@@ -34,9 +35,10 @@ async fn kind(raw: &mut Raw) -> String {
 async fn h9_each_record_is_one_chunk_and_one_line() {
     let mut site = Site::start(Limits::default()).await;
     // What would join or compress records must not.
-    let (mut raw, stream_id) = subscribe(&mut site, &[("Accept-Encoding", "gzip"), ("Connection", "close")]).await;
+    let (mut raw, stream_id) =
+        subscribe(&mut site, &[("Accept-Encoding", "gzip"), ("Connection", "close")]).await;
     for size in [0, 1, 5000, 300_000, 2, 3] {
-        site.door.tell(stream_id, message(size)).unwrap();
+        site.api.tell(stream_id, message(size)).unwrap();
     }
     let first = raw.json_record().await.unwrap();
     assert_eq!(first["subscribed"]["framework_id"]["value"], "F-1");
@@ -49,13 +51,15 @@ async fn h9_each_record_is_one_chunk_and_one_line() {
 
 #[tokio::test]
 async fn d1_heartbeats_keep_coming() {
-    let mut site = Site::start(Limits { heartbeat_interval: Duration::from_millis(20), ..Limits::default() }).await;
+    let mut site =
+        Site::start(Limits { heartbeat_interval: Duration::from_millis(20), ..Limits::default() })
+            .await;
     let (mut raw, stream_id) = subscribe(&mut site, &[]).await;
     assert_eq!(kind(&mut raw).await, "SUBSCRIBED");
     for _ in 0..4 {
         assert_eq!(kind(&mut raw).await, "HEARTBEAT");
     }
-    site.door.tell(stream_id, message(1)).unwrap();
+    site.api.tell(stream_id, message(1)).unwrap();
     while kind(&mut raw).await != "MESSAGE" {}
 }
 
@@ -63,7 +67,7 @@ async fn d1_heartbeats_keep_coming() {
 async fn d4_an_error_is_the_last_event() {
     let mut site = Site::start(Limits::default()).await;
     let (mut raw, stream_id) = subscribe(&mut site, &[]).await;
-    site.door.tell(stream_id, error("Framework failed over")).unwrap();
+    site.api.tell(stream_id, error("Framework failed over")).unwrap();
     assert_eq!(kind(&mut raw).await, "SUBSCRIBED");
     assert_eq!(kind(&mut raw).await, "HEARTBEAT");
     assert_eq!(raw.json_record().await.unwrap()["error"]["message"], "Framework failed over");
@@ -75,8 +79,8 @@ async fn d4_an_error_is_the_last_event() {
 async fn dropping_the_outbox_ends_the_stream() {
     let mut site = Site::start(Limits::default()).await;
     let (mut raw, stream_id) = subscribe(&mut site, &[]).await;
-    site.door.tell(stream_id, message(7)).unwrap();
-    drop(site.door.frameworks.lock().unwrap().remove(&stream_id));
+    site.api.tell(stream_id, message(7)).unwrap();
+    drop(site.api.frameworks.lock().unwrap().remove(&stream_id));
     for expected in ["SUBSCRIBED", "HEARTBEAT", "MESSAGE"] {
         assert_eq!(kind(&mut raw).await, expected);
     }
@@ -96,7 +100,14 @@ async fn d17_a_peer_that_leaves_is_noticed() {
 async fn flood(site: &Site, stream_id: Uuid) -> usize {
     let flooding = async {
         for sent in 0.. {
-            match site.door.frameworks.lock().unwrap().get(&stream_id).map(|outbox| outbox.send(message(100_000))) {
+            match site
+                .api
+                .frameworks
+                .lock()
+                .unwrap()
+                .get(&stream_id)
+                .map(|outbox| outbox.send(message(100_000)))
+            {
                 Some(Ok(())) => {}
                 Some(Err(SendError::TooSlow)) => return sent,
                 other => panic!("{other:?} after {sent}"),
@@ -120,7 +131,7 @@ async fn a_reader_that_falls_behind_is_cut_off() {
     let rest = slow.closed().await;
     assert!(!rest.ends_with(b"0\r\n\r\n"), "a cut stream has no proper end");
     // Nobody else noticed.
-    site.door.tell(other_id, message(1)).unwrap();
+    site.api.tell(other_id, message(1)).unwrap();
     for expected in ["SUBSCRIBED", "HEARTBEAT", "MESSAGE"] {
         assert_eq!(kind(&mut quick).await, expected);
     }
@@ -133,7 +144,7 @@ async fn a_reader_that_stands_still_is_cut_off() {
     let (mut raw, stream_id) = subscribe(&mut site, &[]).await;
     // More than all buffers between here and there can hold, less than the link may.
     for _ in 0..200 {
-        site.door.tell(stream_id, message(100_000)).unwrap();
+        site.api.tell(stream_id, message(100_000)).unwrap();
     }
     assert_eq!(site.framework_gone().await, (stream_id, LinkEnd::TooSlow));
     raw.closed().await;

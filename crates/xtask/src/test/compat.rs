@@ -34,7 +34,11 @@ pub(super) fn step(all: &mut Run) -> Result<Outcome> {
         Err(why) => {
             let why = format!("{} scripts not run, no Python for them: {why}", scripts.len());
             // At home one may do without; a build machine that leaves clients out vouches for what it did not see.
-            return Ok(if std::env::var_os("CI").is_some() { Outcome::Failed(why) } else { Outcome::LeftOut(why) });
+            return Ok(if std::env::var_os("CI").is_some() {
+                Outcome::Failed(why)
+            } else {
+                Outcome::LeftOut(why)
+            });
         }
     };
     if !run(&mut cargo(&["build", "--quiet", "--package", "holdfast"]))? {
@@ -47,7 +51,10 @@ pub(super) fn step(all: &mut Run) -> Result<Outcome> {
             Err(why) => {
                 all.tally.failed += 1;
                 all.tally.failures.push(format!("{}: {why}", script.display()));
-                failures.push(format!("{} {why}", script.file_name().unwrap_or_default().to_string_lossy()));
+                failures.push(format!(
+                    "{} {why}",
+                    script.file_name().unwrap_or_default().to_string_lossy()
+                ));
             }
         }
     }
@@ -58,16 +65,25 @@ pub(super) fn step(all: &mut Run) -> Result<Outcome> {
 fn one(python: &Path, script: &Path) -> Result<Result<(), String>> {
     let scratch = project::target().join("compat").join(script.file_stem().unwrap_or_default());
     if scratch.exists() {
-        fs::remove_dir_all(&scratch).with_context(|| format!("cannot remove the previous {}", scratch.display()))?;
+        fs::remove_dir_all(&scratch)
+            .with_context(|| format!("cannot remove the previous {}", scratch.display()))?;
     }
     fs::create_dir_all(&scratch).with_context(|| format!("cannot make {}", scratch.display()))?;
     eprintln!("compat: {}", script.display());
     let mut command = program(python);
-    command.arg("-u").arg(script).env("HOLDFAST_BIN", binary()).env("HOLDFAST_SCRATCH", &scratch).env("PYTHONDONTWRITEBYTECODE", "1");
+    command
+        .arg("-u")
+        .arg(script)
+        .env("HOLDFAST_BIN", binary())
+        .env("HOLDFAST_SCRATCH", &scratch)
+        .env("PYTHONDONTWRITEBYTECODE", "1");
     Ok(match watch(&mut command, Some(LIMIT), echo)? {
         End::Exit(status) if status.success() => Ok(()),
         End::Exit(status) => Err(format!("ended with {status}")),
-        End::TimedOut => Err(format!("did not end within {} s, or left a process behind; it was killed", LIMIT.as_secs())),
+        End::TimedOut => Err(format!(
+            "did not end within {} s, or left a process behind; it was killed",
+            LIMIT.as_secs()
+        )),
     })
 }
 
@@ -77,7 +93,9 @@ fn scripts(folder: &Path) -> Result<Vec<PathBuf>> {
         return Ok(Vec::new());
     }
     let mut found = Vec::new();
-    for entry in fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))? {
+    for entry in
+        fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?
+    {
         let path = entry.with_context(|| format!("cannot list {}", folder.display()))?.path();
         let is_kit = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('_'));
         if path.extension().is_some_and(|end| end == "py") && !is_kit {

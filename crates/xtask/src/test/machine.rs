@@ -23,8 +23,16 @@ pub const GOOGLE_PROTOS: &str = "/usr/include/google/protobuf/duration.proto";
 const TOOLS: &[Tool] = &[
     Tool { file: "strace", package: "strace", used_by: "counting syscalls per operation" },
     Tool { file: "ip", package: "iproute2", used_by: "network namespaces" },
-    Tool { file: "protoc", package: "protobuf-compiler", used_by: "checking that other languages can read our .proto files" },
-    Tool { file: GOOGLE_PROTOS, package: "libprotobuf-dev", used_by: "checking that other languages can read our .proto files" },
+    Tool {
+        file: "protoc",
+        package: "protobuf-compiler",
+        used_by: "checking that other languages can read our .proto files",
+    },
+    Tool {
+        file: GOOGLE_PROTOS,
+        package: "libprotobuf-dev",
+        used_by: "checking that other languages can read our .proto files",
+    },
     Tool { file: "python3", package: "python3", used_by: "foreign Mesos clients" },
 ];
 
@@ -36,7 +44,15 @@ pub fn install() -> Vec<String> {
     }
     let packages: Vec<&str> = missing.iter().map(|tool| tool.package).collect();
     let Err(why) = debian(&packages) else { return Vec::new() };
-    missing.iter().map(|tool| format!("no `{}` ({}): {why}; try: apt-get install {}", tool.file, tool.used_by, tool.package)).collect()
+    missing
+        .iter()
+        .map(|tool| {
+            format!(
+                "no `{}` ({}): {why}; try: apt-get install {}",
+                tool.file, tool.used_by, tool.package
+            )
+        })
+        .collect()
 }
 
 /// Installs Debian packages, if we are root on a Debian that can reach its archive.
@@ -62,7 +78,16 @@ pub fn debian(packages: &[&str]) -> Result<(), String> {
 fn apt(verb: &str, packages: &[&str]) -> Result<(), String> {
     let mut command = program("apt-get");
     command.env("DEBIAN_FRONTEND", "noninteractive");
-    command.args(["-qq", "-o", "Acquire::Retries=1", "-o", "Acquire::http::Timeout=20", "-o", "DPkg::Lock::Timeout=120", verb]);
+    command.args([
+        "-qq",
+        "-o",
+        "Acquire::Retries=1",
+        "-o",
+        "Acquire::http::Timeout=20",
+        "-o",
+        "DPkg::Lock::Timeout=120",
+        verb,
+    ]);
     if verb == "install" {
         command.args(["--yes", "--no-install-recommends"]);
     }

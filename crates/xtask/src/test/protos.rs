@@ -25,7 +25,10 @@ pub(super) fn step() -> Result<Outcome> {
     let folder = project::root().join("proto");
     let files = files(&folder)?;
     if files.is_empty() {
-        return Ok(Outcome::Failed(format!("no .proto file under {}; there should be many", folder.display())));
+        return Ok(Outcome::Failed(format!(
+            "no .proto file under {}; there should be many",
+            folder.display()
+        )));
     }
     let mut command = program("protoc");
     command.arg("-I").arg(&folder).args(["-I", "/usr/include", "-o", "/dev/null"]).args(&files);
@@ -34,7 +37,9 @@ pub(super) fn step() -> Result<Outcome> {
 
 fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))? {
+    for entry in
+        fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?
+    {
         let path = entry.with_context(|| format!("cannot list {}", folder.display()))?.path();
         if path.is_dir() {
             found.extend(files(&path)?);

@@ -29,18 +29,22 @@ pub fn ready() -> Result<PathBuf, String> {
     let venv = project::target().join("compat-venv");
     let (python, stamp) = (venv.join("bin/python"), venv.join("holdfast.stamp"));
     let content = PACKAGES.join("\n");
-    if fs::read_to_string(&stamp).is_ok_and(|found| found == content) && output(program(&python).args(["-c", IMPORTS])).is_ok() {
+    if fs::read_to_string(&stamp).is_ok_and(|found| found == content)
+        && output(program(&python).args(["-c", IMPORTS])).is_ok()
+    {
         return Ok(python);
     }
     let base = base()?;
     eprintln!("prepare: {} into {}", PACKAGES.join(" "), venv.display());
     if venv.exists() {
-        fs::remove_dir_all(&venv).map_err(|error| format!("cannot remove the previous {}: {error}", venv.display()))?;
+        fs::remove_dir_all(&venv)
+            .map_err(|error| format!("cannot remove the previous {}: {error}", venv.display()))?;
     }
     make(&base, &venv)?;
     fill(&python)?;
     said(program(&python).args(["-c", IMPORTS]))?;
-    fs::write(&stamp, content).map_err(|error| format!("cannot write {}: {error}", stamp.display()))?;
+    fs::write(&stamp, content)
+        .map_err(|error| format!("cannot write {}: {error}", stamp.display()))?;
     Ok(python)
 }
 
@@ -49,14 +53,20 @@ fn base() -> Result<PathBuf, String> {
     let mut seen = Vec::new();
     for name in PYTHONS {
         let Some(path) = find(name) else { continue };
-        let text = output(program(&path).args(["-c", "import sys; print(*sys.version_info[:2])"])).unwrap_or_default();
+        let text = output(program(&path).args(["-c", "import sys; print(*sys.version_info[:2])"]))
+            .unwrap_or_default();
         match version(&text) {
             Some(version) if version < TOO_NEW => return Ok(path),
             Some((major, minor)) => seen.push(format!("{name} is {major}.{minor}")),
             None => seen.push(format!("{name} does not run")),
         }
     }
-    Err(format!("it must be older than {}.{}; seen: {}; try: apt-get install python3.11", TOO_NEW.0, TOO_NEW.1, seen.join(", ")))
+    Err(format!(
+        "it must be older than {}.{}; seen: {}; try: apt-get install python3.11",
+        TOO_NEW.0,
+        TOO_NEW.1,
+        seen.join(", ")
+    ))
 }
 
 fn version(text: &str) -> Option<(u32, u32)> {
@@ -86,10 +96,24 @@ fn fill(python: &Path) -> Result<(), String> {
     eprintln!("prepare: http-parser does not compile as it comes; once more with its C source written anew");
     said(pip(python).arg("install").args(CYTHON))?;
     let sources = python.ancestors().nth(2).expect("bin/python lies in a venv").join("http-parser");
-    fs::create_dir_all(&sources).map_err(|error| format!("cannot make {}: {error}", sources.display()))?;
-    let download = ["download", "--no-deps", "--no-build-isolation", "--no-binary", ":all:", "http-parser==0.9.0"];
+    fs::create_dir_all(&sources)
+        .map_err(|error| format!("cannot make {}: {error}", sources.display()))?;
+    let download = [
+        "download",
+        "--no-deps",
+        "--no-build-isolation",
+        "--no-binary",
+        ":all:",
+        "http-parser==0.9.0",
+    ];
     said(pip(python).args(download).arg("--dest").arg(&sources))?;
-    said(program("tar").arg("-C").arg(&sources).arg("-xzf").arg(sources.join("http-parser-0.9.0.tar.gz")))?;
+    said(
+        program("tar")
+            .arg("-C")
+            .arg(&sources)
+            .arg("-xzf")
+            .arg(sources.join("http-parser-0.9.0.tar.gz")),
+    )?;
     let unpacked = sources.join("http-parser-0.9.0");
     said(program(python.with_file_name("cython")).arg(unpacked.join("http_parser/parser.pyx")))?;
     if let Err(why) = said(pip(python).args(["install", "--no-build-isolation"]).arg(&unpacked)) {

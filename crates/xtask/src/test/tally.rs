@@ -20,18 +20,29 @@ impl Tally {
     /// Reads one line of output.
     pub fn read(&mut self, line: &str) {
         let line = line.trim();
-        if let Some(name) = line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED")) {
+        if let Some(name) =
+            line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED"))
+        {
             self.failures.push(name.to_owned());
         }
         // Found anywhere in the line: a child of a test may have left a line unfinished before it. The figures must be whole, though.
-        let Some((verdict, figures)) = line.rsplit_once("test result: ").and_then(|(_, rest)| rest.split_once(". ")) else { return };
-        let whole = ["passed;", "failed;", "ignored;", "measured;", "filtered out"].iter().all(|what| figures.contains(what));
+        let Some((verdict, figures)) =
+            line.rsplit_once("test result: ").and_then(|(_, rest)| rest.split_once(". "))
+        else {
+            return;
+        };
+        let whole = ["passed;", "failed;", "ignored;", "measured;", "filtered out"]
+            .iter()
+            .all(|what| figures.contains(what));
         if !whole || (verdict != "ok" && verdict != "FAILED") {
             return;
         }
         for figure in figures.split(';') {
             let mut words = figure.split_whitespace();
-            let (Some(Ok(count)), Some(what)) = (words.next().map(str::parse::<u64>), words.next()) else { continue };
+            let (Some(Ok(count)), Some(what)) = (words.next().map(str::parse::<u64>), words.next())
+            else {
+                continue;
+            };
             match what {
                 "passed" => self.passed += count,
                 "failed" => self.failed += count,
@@ -45,7 +56,11 @@ impl Tally {
 impl Tally {
     /// Reads one line of the hunt for planted bugs: `planted NAME ... found after 3 seeds`, or `... NOT FOUND`.
     pub fn read_hunt(&mut self, line: &str) {
-        let Some((name, outcome)) = line.strip_prefix("planted ").and_then(|rest| rest.split_once(" ... ")) else { return };
+        let Some((name, outcome)) =
+            line.strip_prefix("planted ").and_then(|rest| rest.split_once(" ... "))
+        else {
+            return;
+        };
         if outcome.starts_with("found ") {
             self.passed += 1;
         } else {
@@ -65,7 +80,10 @@ mod tests {
         tally.read_hunt("planted agent-a ... found after 3 seeds (of 500 allowed): V1: a volume");
         tally.read_hunt("planted agent-b ... NOT FOUND within 500 seeds: it does this");
         tally.read_hunt("some other line ... found ");
-        assert_eq!((tally.passed, tally.failed, tally.failures), (1, 1, vec!["planted agent-b".to_owned()]));
+        assert_eq!(
+            (tally.passed, tally.failed, tally.failures),
+            (1, 1, vec!["planted agent-b".to_owned()])
+        );
     }
 
     #[test]
@@ -85,6 +103,9 @@ mod tests {
         ] {
             tally.read(line);
         }
-        assert_eq!(tally, Tally { passed: 47, failed: 1, ignored: 2, failures: vec!["two::deep".to_owned()] });
+        assert_eq!(
+            tally,
+            Tally { passed: 47, failed: 1, ignored: 2, failures: vec!["two::deep".to_owned()] }
+        );
     }
 }

@@ -36,7 +36,22 @@ const ROOMS: &[Room] = &[
     room("wire", &["proto", "model"]),
     Room { name: "sdk", doors: &["model"], by_feature: &["proto", "wire", "store"] },
     room("sim", &["proto", "model", "allocator", "master", "agent", "store", "sdk"]),
-    room("holdfast", &["proto", "model", "allocator", "master", "agent", "store", "quorum", "volumes", "containers", "wire", "sdk"]),
+    room(
+        "holdfast",
+        &[
+            "proto",
+            "model",
+            "allocator",
+            "master",
+            "agent",
+            "store",
+            "quorum",
+            "volumes",
+            "containers",
+            "wire",
+            "sdk",
+        ],
+    ),
     room("xtask", &[]),
 ];
 
@@ -98,8 +113,20 @@ const ROOM_ONLY: &[RoomOnly] = &[
 
 /// What a framework may use beside the SDK: crates that touch neither network, disk nor clock. Frameworks are templates to copy, so what
 /// they need is what everybody needs.
-const FRAMEWORK_CRATES: &[&str] =
-    &["base64", "bytes", "clap", "crc32fast", "serde", "serde_json", "serde_yaml_ng", "sha2", "thiserror", "toml", "tracing", "uuid"];
+const FRAMEWORK_CRATES: &[&str] = &[
+    "base64",
+    "bytes",
+    "clap",
+    "crc32fast",
+    "serde",
+    "serde_json",
+    "serde_yaml_ng",
+    "sha2",
+    "thiserror",
+    "toml",
+    "tracing",
+    "uuid",
+];
 
 /// What has no business in a mind, whatever it is used for.
 const NOT_FOR_MINDS: &[&str] = &[
@@ -127,7 +154,10 @@ pub fn doors(house: &House) -> Vec<Complaint> {
             complaints.push(Complaint::at(
                 &path,
                 0,
-                format!("no room `{}` in the table; add it to crates/README.md and ROOMS", package.name),
+                format!(
+                    "no room `{}` in the table; add it to crates/README.md and ROOMS",
+                    package.name
+                ),
             ));
             return;
         }
@@ -150,7 +180,10 @@ pub fn room_only(house: &House) -> Vec<Complaint> {
     each(house, |package, manifest, complaints| {
         let path = format!("{}/Cargo.toml", package.folder);
         for dependency in &manifest.dependencies {
-            let (name, is_test) = (dependency.name.as_str(), dependency.kind == Need::Dev || package.kind == Kind::Tests);
+            let (name, is_test) = (
+                dependency.name.as_str(),
+                dependency.kind == Need::Dev || package.kind == Kind::Tests,
+            );
             let place = match package.kind {
                 Kind::Room => package.name.as_str(),
                 Kind::Framework | Kind::Tests => "",
@@ -159,7 +192,11 @@ pub fn room_only(house: &House) -> Vec<Complaint> {
                 let by_feature = dependency.optional && only.by_feature.contains(&place);
                 let in_test = is_test && !only.in_tests_too;
                 if !only.rooms.contains(&place) && !by_feature && !in_test {
-                    let says = format!("`{name}` stays in {}: {}", [only.rooms, only.by_feature].concat().join(", "), only.why);
+                    let says = format!(
+                        "`{name}` stays in {}: {}",
+                        [only.rooms, only.by_feature].concat().join(", "),
+                        only.why
+                    );
                     complaints.push(Complaint::at(&path, 0, says));
                 }
             }
@@ -184,7 +221,9 @@ fn each(house: &House, check: impl Fn(&Package, &Manifest, &mut Vec<Complaint>))
 
 /// The room that a crate of ours is.
 fn inner(dependency: &str) -> Option<&str> {
-    dependency.strip_prefix("holdfast-").or_else(|| (dependency == "holdfast").then_some("holdfast"))
+    dependency
+        .strip_prefix("holdfast-")
+        .or_else(|| (dependency == "holdfast").then_some("holdfast"))
 }
 
 fn find(name: &str) -> Option<&'static Room> {
@@ -198,15 +237,18 @@ fn wall(from: &str, to: &str, dependency: &Dependency) -> Option<String> {
     match dependency.kind {
         _ if room.doors.contains(&to) => None,
         Need::Normal | Need::Build if room.by_feature.contains(&to) && dependency.optional => None,
-        Need::Normal | Need::Build if room.by_feature.contains(&to) => {
-            Some(format!("{from} looks into {to} only by a feature; make the dependency `optional = true`"))
-        }
-        Need::Normal | Need::Build => {
-            Some(format!("no door from {from} to {to} (it has: {}); change the design first, then ROOMS", listed()))
-        }
+        Need::Normal | Need::Build if room.by_feature.contains(&to) => Some(format!(
+            "{from} looks into {to} only by a feature; make the dependency `optional = true`"
+        )),
+        Need::Normal | Need::Build => Some(format!(
+            "no door from {from} to {to} (it has: {}); change the design first, then ROOMS",
+            listed()
+        )),
         // Tests may reach further down, and may run inside the simulated cluster.
         Need::Dev if from == "sim" || to == "sim" || below(from).contains(to) => None,
-        Need::Dev => Some(format!("not even tests of {from} look into {to}; only further down, or into sim")),
+        Need::Dev => {
+            Some(format!("not even tests of {from} look into {to}; only further down, or into sim"))
+        }
     }
 }
 
@@ -214,7 +256,9 @@ fn framework_wall(to: &str, dependency: &Dependency) -> Option<String> {
     match to {
         "sdk" => None,
         "sim" if dependency.kind == Need::Dev => None,
-        other => Some(format!("a framework looks only into sdk, not into {other}; let holdfast-sdk offer it")),
+        other => Some(format!(
+            "a framework looks only into sdk, not into {other}; let holdfast-sdk offer it"
+        )),
     }
 }
 
@@ -246,7 +290,11 @@ mod tests {
     fn the_table_has_no_circle_and_no_unknown_door() {
         for room in ROOMS {
             assert!(!below(room.name).contains(room.name), "{} lies under itself", room.name);
-            assert!(room.doors.iter().chain(room.by_feature).all(|door| find(door).is_some()), "{}", room.name);
+            assert!(
+                room.doors.iter().chain(room.by_feature).all(|door| find(door).is_some()),
+                "{}",
+                room.name
+            );
         }
         assert!(below("master").contains("proto") && below("frameworks").is_empty());
     }
@@ -255,23 +303,62 @@ mod tests {
     fn doors_of_rooms() {
         for (folder, section, says) in [
             ("crates/model", "[dependencies]\nholdfast-proto.workspace = true", ""),
-            ("crates/model", "[dependencies]\nholdfast-store.workspace = true", "no door from model to store"),
-            ("crates/allocator", "[dependencies]\nholdfast-proto.workspace = true", "no door from allocator to proto"),
+            (
+                "crates/model",
+                "[dependencies]\nholdfast-store.workspace = true",
+                "no door from model to store",
+            ),
+            (
+                "crates/allocator",
+                "[dependencies]\nholdfast-proto.workspace = true",
+                "no door from allocator to proto",
+            ),
             ("crates/allocator", "[dev-dependencies]\nholdfast-proto.workspace = true", ""),
-            ("crates/allocator", "[dev-dependencies]\nholdfast-store.workspace = true", "not even tests of allocator"),
+            (
+                "crates/allocator",
+                "[dev-dependencies]\nholdfast-store.workspace = true",
+                "not even tests of allocator",
+            ),
             ("crates/agent", "[dev-dependencies]\nholdfast-sim.workspace = true", ""),
-            ("crates/agent", "[target.'cfg(unix)'.dependencies]\nholdfast-wire.workspace = true", "no door from agent to wire"),
-            ("crates/agent", "[dependencies]\nlog = { package = \"holdfast-store\", path = \"../store\" }", "no door from agent to store"),
-            ("crates/agent", "[build-dependencies]\nholdfast-sim = \"1\"", "no door from agent to sim"),
-            ("crates/sdk", "[dependencies]\nholdfast-store = { workspace = true, optional = true }", ""),
+            (
+                "crates/agent",
+                "[target.'cfg(unix)'.dependencies]\nholdfast-wire.workspace = true",
+                "no door from agent to wire",
+            ),
+            (
+                "crates/agent",
+                "[dependencies]\nlog = { package = \"holdfast-store\", path = \"../store\" }",
+                "no door from agent to store",
+            ),
+            (
+                "crates/agent",
+                "[build-dependencies]\nholdfast-sim = \"1\"",
+                "no door from agent to sim",
+            ),
+            (
+                "crates/sdk",
+                "[dependencies]\nholdfast-store = { workspace = true, optional = true }",
+                "",
+            ),
             ("crates/sdk", "[dependencies]\nholdfast-store.workspace = true", "only by a feature"),
-            ("crates/holdfast", "[dependencies]\nholdfast-sim.workspace = true", "no door from holdfast to sim"),
+            (
+                "crates/holdfast",
+                "[dependencies]\nholdfast-sim.workspace = true",
+                "no door from holdfast to sim",
+            ),
             ("crates/sim", "[dev-dependencies]\nholdfast-quorum.workspace = true", ""),
             ("crates/lobby", "", "no room `lobby`"),
-            ("tests", "[dependencies]\nholdfast.workspace = true\nholdfast-wire.workspace = true", ""),
+            (
+                "tests",
+                "[dependencies]\nholdfast.workspace = true\nholdfast-wire.workspace = true",
+                "",
+            ),
         ] {
             let complaints = found(doors, folder, section);
-            assert!(if says.is_empty() { complaints.is_empty() } else { complaints.contains(says) }, "{folder} {section}: {complaints}");
+            assert!(
+                if says.is_empty() { complaints.is_empty() } else { complaints.contains(says) },
+                "{folder} {section}: {complaints}"
+            );
         }
     }
 
@@ -286,7 +373,10 @@ mod tests {
             ("[dev-dependencies]\ntempfile.workspace = true", ""),
         ] {
             let complaints = found(doors, "frameworks/journal", section);
-            assert!(if says.is_empty() { complaints.is_empty() } else { complaints.contains(says) }, "{section}: {complaints}");
+            assert!(
+                if says.is_empty() { complaints.is_empty() } else { complaints.contains(says) },
+                "{section}: {complaints}"
+            );
         }
     }
 
@@ -296,26 +386,45 @@ mod tests {
             ("crates/store", "[dependencies]\nsled.workspace = true", ""),
             ("crates/quorum", "[dependencies]\nsled.workspace = true", "`sled` stays in store"),
             ("tests", "[dev-dependencies]\nsled.workspace = true", "`sled` stays in store"),
-            ("frameworks/journal", "[dependencies]\nsled.workspace = true", "`sled` stays in store"),
+            (
+                "frameworks/journal",
+                "[dependencies]\nsled.workspace = true",
+                "`sled` stays in store",
+            ),
             ("crates/proto", "[build-dependencies]\ntonic-prost-build.workspace = true", ""),
-            ("crates/holdfast", "[dependencies]\ntonic.workspace = true", "`tonic` stays in proto, wire"),
+            (
+                "crates/holdfast",
+                "[dependencies]\ntonic.workspace = true",
+                "`tonic` stays in proto, wire",
+            ),
             ("crates/holdfast", "[dependencies]\nhyper.workspace = true", "`hyper` stays in wire"),
             ("crates/wire", "[dependencies]\naxum.workspace = true", ""),
             ("tests", "[dependencies]\nhyper.workspace = true\nnix.workspace = true", ""),
             ("crates/store", "[dependencies]\nzookeeper-client = \"1\"", "stays in quorum"),
-            ("crates/store", "[dependencies]\nlibc.workspace = true", "stays in volumes, containers"),
+            (
+                "crates/store",
+                "[dependencies]\nlibc.workspace = true",
+                "stays in volumes, containers",
+            ),
             ("crates/volumes", "[dependencies]\nnix.workspace = true", ""),
             ("crates/store", "[dependencies]\nanyhow.workspace = true", "names its errors"),
             ("crates/store", "[dev-dependencies]\nanyhow.workspace = true", ""),
             ("crates/sdk", "[dependencies]\nanyhow = { workspace = true, optional = true }", ""),
-            ("crates/sdk", "[dependencies]\nanyhow.workspace = true", "stays in holdfast, xtask, sdk"),
+            (
+                "crates/sdk",
+                "[dependencies]\nanyhow.workspace = true",
+                "stays in holdfast, xtask, sdk",
+            ),
             ("crates/master", "[dependencies]\ntokio.workspace = true", "master is pure"),
             ("crates/sdk", "[dependencies]\ntokio.workspace = true", "sdk is pure"),
             ("crates/sdk", "[dependencies]\ntokio = { workspace = true, optional = true }", ""),
             ("crates/wire", "[dependencies]\ntokio.workspace = true", ""),
         ] {
             let complaints = found(room_only, folder, section);
-            assert!(if says.is_empty() { complaints.is_empty() } else { complaints.contains(says) }, "{folder} {section}: {complaints}");
+            assert!(
+                if says.is_empty() { complaints.is_empty() } else { complaints.contains(says) },
+                "{folder} {section}: {complaints}"
+            );
         }
     }
 }

@@ -29,10 +29,16 @@ impl Gate {
 pub fn of(content: &TokenStream) -> Gate {
     let tokens: Vec<TokenTree> = content.clone().into_iter().collect();
     match &tokens[..] {
-        [TokenTree::Ident(name), TokenTree::Group(group)] if name == "cfg" => required(&group.stream()),
+        [TokenTree::Ident(name), TokenTree::Group(group)] if name == "cfg" => {
+            required(&group.stream())
+        }
         tokens => {
-            let name = tokens.iter().take_while(|token| !matches!(token, TokenTree::Group(_))).last();
-            Gate { test: matches!(name, Some(TokenTree::Ident(name)) if name == "test"), net: false }
+            let name =
+                tokens.iter().take_while(|token| !matches!(token, TokenTree::Group(_))).last();
+            Gate {
+                test: matches!(name, Some(TokenTree::Ident(name)) if name == "test"),
+                net: false,
+            }
         }
     }
 }
@@ -41,7 +47,9 @@ pub fn of(content: &TokenStream) -> Gate {
 pub fn path(content: &TokenStream) -> Option<String> {
     let tokens: Vec<TokenTree> = content.clone().into_iter().collect();
     match &tokens[..] {
-        [TokenTree::Ident(name), TokenTree::Punct(is), TokenTree::Literal(file)] if name == "path" && is.as_char() == '=' => {
+        [TokenTree::Ident(name), TokenTree::Punct(is), TokenTree::Literal(file)]
+            if name == "path" && is.as_char() == '=' =>
+        {
             Some(file.to_string().trim_matches('"').to_owned())
         }
         _ => None,
@@ -56,7 +64,9 @@ fn required(condition: &TokenStream) -> Gate {
         [TokenTree::Ident(name), TokenTree::Punct(_), TokenTree::Literal(value)] => {
             Gate { test: false, net: name == "feature" && value.to_string() == "\"net\"" }
         }
-        [TokenTree::Ident(name), TokenTree::Group(group)] if group.delimiter() == Delimiter::Parenthesis => {
+        [TokenTree::Ident(name), TokenTree::Group(group)]
+            if group.delimiter() == Delimiter::Parenthesis =>
+        {
             let parts: Vec<Gate> = split(group.stream()).iter().map(required).collect();
             match name.to_string().as_str() {
                 "all" => parts.into_iter().fold(Gate::default(), Gate::and),

@@ -19,7 +19,8 @@ fn check_source(source: &Source) -> Option<Complaint> {
         return Some(Complaint::at(&source.path, 0, why.clone()));
     }
     if !source.text.starts_with("//!") {
-        let says = "does not begin with `//!`; say what it is for, what it relies on, what it never does";
+        let says =
+            "does not begin with `//!`; say what it is for, what it relies on, what it never does";
         return Some(Complaint::at(&source.path, 1, says));
     }
     let header = source.text.lines().map_while(|line| line.strip_prefix("//!"));
@@ -47,7 +48,14 @@ mod tests {
         ] {
             let found = check(&House::of(&[("crates/x/src/lib.rs", text)]));
             let found: Vec<_> = found.iter().map(ToString::to_string).collect();
-            assert!(if says.is_empty() { found.is_empty() } else { found.len() == 1 && found[0].contains(says) }, "{text}: {found:?}");
+            assert!(
+                if says.is_empty() {
+                    found.is_empty()
+                } else {
+                    found.len() == 1 && found[0].contains(says)
+                },
+                "{text}: {found:?}"
+            );
         }
     }
 }

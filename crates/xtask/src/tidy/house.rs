@@ -78,7 +78,9 @@ impl House {
         let mut texts = BTreeMap::new();
         walk(root, "", &mut texts)?;
         let mut names = Vec::new();
-        for entry in fs::read_dir(root).with_context(|| format!("cannot list {}", root.display()))? {
+        for entry in
+            fs::read_dir(root).with_context(|| format!("cannot list {}", root.display()))?
+        {
             names.push(entry?.file_name().to_string_lossy().into_owned());
         }
         names.sort();
@@ -88,8 +90,10 @@ impl House {
     /// A house of these files and nothing else, to plant an offender in.
     #[cfg(test)]
     pub fn of(files: &[(&str, &str)]) -> House {
-        let texts: BTreeMap<String, String> = files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
-        let mut root: Vec<String> = texts.keys().filter_map(|path| path.split('/').next()).map(str::to_owned).collect();
+        let texts: BTreeMap<String, String> =
+            files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
+        let mut root: Vec<String> =
+            texts.keys().filter_map(|path| path.split('/').next()).map(str::to_owned).collect();
         root.dedup();
         House::new(texts, root)
     }
@@ -108,13 +112,16 @@ impl House {
                 folders.push(folder);
             }
         }
-        let packages = folders.into_iter().map(|(folder, kind)| package(folder, kind, &texts)).collect();
+        let packages =
+            folders.into_iter().map(|(folder, kind)| package(folder, kind, &texts)).collect();
         House { texts, root, packages }
     }
 
     /// Every Rust file with its package.
     pub fn sources(&self) -> impl Iterator<Item = (&Package, &Source)> {
-        self.packages.iter().flat_map(|package| package.sources.iter().map(move |source| (package, source)))
+        self.packages
+            .iter()
+            .flat_map(|package| package.sources.iter().map(move |source| (package, source)))
     }
 
     /// How many text files were read.
@@ -128,12 +135,16 @@ impl Source {
     pub fn is_test(&self, line: usize) -> bool {
         self.standing.test
             || self.standing.outside
-            || self.lexed.as_ref().is_ok_and(|it| it.tests.iter().any(|range| range.contains(&line)))
+            || self
+                .lexed
+                .as_ref()
+                .is_ok_and(|it| it.tests.iter().any(|range| range.contains(&line)))
     }
 
     /// Whether a line is compiled only with the feature `net`.
     pub fn is_net(&self, line: usize) -> bool {
-        self.standing.net || self.lexed.as_ref().is_ok_and(|it| it.nets.iter().any(|range| range.contains(&line)))
+        self.standing.net
+            || self.lexed.as_ref().is_ok_and(|it| it.nets.iter().any(|range| range.contains(&line)))
     }
 }
 
@@ -146,14 +157,21 @@ fn package(folder: String, kind: Kind, texts: &BTreeMap<String, String>) -> Pack
     let start = format!("{folder}/");
     let files = texts.iter().filter(|(path, _)| path.starts_with(&start) && path.ends_with(".rs"));
     let mut sources: Vec<Source> = files
-        .map(|(path, text)| Source { path: path.clone(), text: text.clone(), lexed: Lexed::of(text), standing: Standing::default() })
+        .map(|(path, text)| Source {
+            path: path.clone(),
+            text: text.clone(),
+            lexed: Lexed::of(text),
+            standing: Standing::default(),
+        })
         .collect();
     modules::hang(&folder, kind, manifest.as_ref().ok(), &mut sources);
     Package { folder, kind, name, manifest, sources }
 }
 
 fn walk(folder: &Path, prefix: &str, texts: &mut BTreeMap<String, String>) -> Result<()> {
-    for entry in fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))? {
+    for entry in
+        fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?
+    {
         let entry = entry.with_context(|| format!("cannot list {}", folder.display()))?;
         let (name, kind) = (entry.file_name().to_string_lossy().into_owned(), entry.file_type()?);
         let path = format!("{prefix}{name}");
@@ -186,9 +204,16 @@ mod tests {
             ("frameworks/journal/src/main.rs", "//! x"),
             ("tests/src/lib.rs", "//! x"),
         ]);
-        let seen: Vec<_> = house.packages.iter().map(|it| (it.folder.as_str(), it.kind, it.sources.len(), it.manifest.is_ok())).collect();
-        let expected =
-            [("crates/store", Kind::Room, 1, true), ("frameworks/journal", Kind::Framework, 1, false), ("tests", Kind::Tests, 1, false)];
+        let seen: Vec<_> = house
+            .packages
+            .iter()
+            .map(|it| (it.folder.as_str(), it.kind, it.sources.len(), it.manifest.is_ok()))
+            .collect();
+        let expected = [
+            ("crates/store", Kind::Room, 1, true),
+            ("frameworks/journal", Kind::Framework, 1, false),
+            ("tests", Kind::Tests, 1, false),
+        ];
         assert_eq!(seen, expected);
         assert_eq!(house.root, ["Cargo.toml", "crates", "frameworks", "tests"]);
     }
@@ -197,6 +222,8 @@ mod tests {
     fn the_real_tree_is_read_without_what_was_built() {
         let house = House::read(&crate::project::root()).unwrap();
         assert!(house.texts.contains_key("crates/xtask/src/tidy/house.rs"));
-        assert!(!house.texts.keys().any(|path| path.starts_with("target/") || path == ".git" || path.starts_with(".git/")));
+        assert!(!house.texts.keys().any(|path| path.starts_with("target/")
+            || path == ".git"
+            || path.starts_with(".git/")));
     }
 }

@@ -46,7 +46,8 @@ fn lines(source: &Source) -> usize {
         return 0;
     }
     let tests = source.lexed.as_ref().map(|lexed| lexed.tests.as_slice()).unwrap_or_default();
-    let is_kept = |line: &usize| source.standing.outside || !tests.iter().any(|range| range.contains(line));
+    let is_kept =
+        |line: &usize| source.standing.outside || !tests.iter().any(|range| range.contains(line));
     (1..=source.text.lines().count()).filter(is_kept).count()
 }
 
@@ -69,12 +70,19 @@ mod tests {
         assert_eq!(over.len(), 1);
         assert!(over[0].starts_with("crates/x/src/a.rs:2: `long` has 71 lines"), "{over:?}");
         let method = format!("impl X {{\n#[cfg(test)]\nmod tests {{\n{}}}\n}}", function(80));
-        assert!(found("crates/x/src/a.rs", &method)[0].contains("80 lines"), "test functions count as well");
+        assert!(
+            found("crates/x/src/a.rs", &method)[0].contains("80 lines"),
+            "test functions count as well"
+        );
     }
 
     #[test]
     fn files_are_counted_without_their_tests() {
-        let fits = format!("{}#[cfg(test)]\nmod tests {{\n{}}}\n", "// x\n".repeat(800), "// y\n".repeat(500));
+        let fits = format!(
+            "{}#[cfg(test)]\nmod tests {{\n{}}}\n",
+            "// x\n".repeat(800),
+            "// y\n".repeat(500)
+        );
         assert_eq!(found("crates/x/src/lib.rs", &fits), [""; 0]);
         let over = found("crates/x/src/lib.rs", &format!("// x\n{fits}"));
         assert!(over.len() == 1 && over[0].contains("801 lines without tests"), "{over:?}");
@@ -86,7 +94,9 @@ mod tests {
     #[test]
     fn main_is_short() {
         assert_eq!(found("crates/x/src/main.rs", &"// x\n".repeat(60)), [""; 0]);
-        assert!(found("crates/x/src/main.rs", &"// x\n".repeat(61))[0].contains("61 lines in main.rs"));
+        assert!(
+            found("crates/x/src/main.rs", &"// x\n".repeat(61))[0].contains("61 lines in main.rs")
+        );
         assert_eq!(found("crates/x/src/domain.rs", &"// x\n".repeat(61)), [""; 0]);
     }
 }

@@ -96,7 +96,8 @@ impl Lexed {
     /// # Errors
     /// Says why if the text is no sequence of Rust tokens.
     pub fn of(text: &str) -> Result<Lexed, String> {
-        let tokens = TokenStream::from_str(text).map_err(|error| format!("cannot be read as Rust: {error}"))?;
+        let tokens = TokenStream::from_str(text)
+            .map_err(|error| format!("cannot be read as Rust: {error}"))?;
         let tokens: Vec<TokenTree> = tokens.into_iter().collect();
         let mut lexed = Lexed::default();
         lexed.items(&tokens, &[], Gate::default());
@@ -133,7 +134,9 @@ impl Lexed {
                 TokenTree::Punct(punct) if punct.as_char() == '#' => {
                     at += self.attributes(&body[at..], false).0.saturating_sub(1);
                 }
-                TokenTree::Group(group) => self.group(group, (&mut function, &mut module), within, gate),
+                TokenTree::Group(group) => {
+                    self.group(group, (&mut function, &mut module), within, gate)
+                }
                 _ => (),
             }
             at += 1;
@@ -142,7 +145,14 @@ impl Lexed {
             }
         }
         if let Some((name, line)) = module {
-            self.modules.push(Module { name, line, within: within.to_vec(), inline: false, gate, file: own.file });
+            self.modules.push(Module {
+                name,
+                line,
+                within: within.to_vec(),
+                inline: false,
+                gate,
+                file: own.file,
+            });
         }
         let length = length + at;
         let lines = tokens[0].span().start().line..=tokens[length - 1].span().end().line;
@@ -159,13 +169,21 @@ impl Lexed {
     fn attributes(&mut self, tokens: &[TokenTree], top: bool) -> (usize, Own) {
         let (mut at, mut own) = (0, Own::default());
         while let Some(TokenTree::Punct(hash)) = tokens.get(at) {
-            let inner = matches!(tokens.get(at + 1), Some(TokenTree::Punct(mark)) if mark.as_char() == '!');
-            let Some(TokenTree::Group(group)) = tokens.get(at + 1 + usize::from(inner)) else { break };
+            let inner =
+                matches!(tokens.get(at + 1), Some(TokenTree::Punct(mark)) if mark.as_char() == '!');
+            let Some(TokenTree::Group(group)) = tokens.get(at + 1 + usize::from(inner)) else {
+                break;
+            };
             if hash.as_char() != '#' || group.delimiter() != Delimiter::Bracket {
                 break;
             }
             let content = group.stream();
-            let name = content.clone().into_iter().next().map(|token| token.to_string()).unwrap_or_default();
+            let name = content
+                .clone()
+                .into_iter()
+                .next()
+                .map(|token| token.to_string())
+                .unwrap_or_default();
             let gate = gates::of(&content);
             match (inner, top) {
                 (false, _) => own.gate = own.gate.and(gate),
@@ -182,7 +200,13 @@ impl Lexed {
     }
 
     /// Looks into a group: the body of the function or module that was just named, or anything else.
-    fn group(&mut self, group: &Group, named: (&mut Option<Named>, &mut Option<Named>), within: &[String], gate: Gate) {
+    fn group(
+        &mut self,
+        group: &Group,
+        named: (&mut Option<Named>, &mut Option<Named>),
+        within: &[String],
+        gate: Gate,
+    ) {
         let (function, module) = named;
         let tokens: Vec<TokenTree> = group.stream().into_iter().collect();
         if group.delimiter() != Delimiter::Brace {
@@ -194,7 +218,14 @@ impl Lexed {
         let mut inside = within.to_vec();
         if let Some((name, line)) = module.take() {
             inside.push(name.clone());
-            self.modules.push(Module { name, line, within: within.to_vec(), inline: true, gate, file: None });
+            self.modules.push(Module {
+                name,
+                line,
+                within: within.to_vec(),
+                inline: true,
+                gate,
+                file: None,
+            });
         }
         self.items(&tokens, &inside, gate);
     }
@@ -209,14 +240,20 @@ impl Lexed {
                 TokenTree::Ident(word) => {
                     let mut segments = prefix.to_vec();
                     segments.push(word.to_string());
-                    let after_dot = 0 < at && is_punct(tokens.get(at - 1), '.') && !(1 < at && is_punct(tokens.get(at - 2), '.'));
-                    while let Some((separator, next)) = tokens.get(at + 1..at + 3).zip(tokens.get(at + 3)) {
+                    let after_dot = 0 < at
+                        && is_punct(tokens.get(at - 1), '.')
+                        && !(1 < at && is_punct(tokens.get(at - 2), '.'));
+                    while let Some((separator, next)) =
+                        tokens.get(at + 1..at + 3).zip(tokens.get(at + 3))
+                    {
                         if !separator.iter().all(|token| is_punct(Some(token), ':')) {
                             break;
                         }
                         match next {
                             TokenTree::Ident(word) => segments.push(word.to_string()),
-                            TokenTree::Punct(star) if star.as_char() == '*' => segments.push("*".to_owned()),
+                            TokenTree::Punct(star) if star.as_char() == '*' => {
+                                segments.push("*".to_owned())
+                            }
                             TokenTree::Group(list) if list.delimiter() == Delimiter::Brace => {
                                 let list: Vec<TokenTree> = list.stream().into_iter().collect();
                                 self.words(&list, &segments);
@@ -226,7 +263,12 @@ impl Lexed {
                         at += 3;
                     }
                     let followed = Followed::by(&tokens[at + 1..]);
-                    self.paths.push(PathUse { segments, line: word.span().start().line, after_dot, followed });
+                    self.paths.push(PathUse {
+                        segments,
+                        line: word.span().start().line,
+                        after_dot,
+                        followed,
+                    });
                 }
                 TokenTree::Group(group) => {
                     let inside: Vec<TokenTree> = group.stream().into_iter().collect();
@@ -252,10 +294,14 @@ struct Own {
 impl Followed {
     fn by(tokens: &[TokenTree]) -> Followed {
         match tokens {
-            [TokenTree::Group(group), ..] if group.delimiter() == Delimiter::Parenthesis && group.stream().is_empty() => {
+            [TokenTree::Group(group), ..]
+                if group.delimiter() == Delimiter::Parenthesis && group.stream().is_empty() =>
+            {
                 Followed::EmptyCall
             }
-            [TokenTree::Punct(mark), TokenTree::Group(_), ..] if mark.as_char() == '!' => Followed::Macro,
+            [TokenTree::Punct(mark), TokenTree::Group(_), ..] if mark.as_char() == '!' => {
+                Followed::Macro
+            }
             _ => Followed::Other,
         }
     }
@@ -275,22 +321,27 @@ impl Ending {
             _ => None,
         });
         let (first, second) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-        let starts_with_word =
-            body.iter().find(|token| !matches!(token, TokenTree::Group(_))).is_some_and(|it| matches!(it, TokenTree::Ident(_)));
+        let starts_with_word = body
+            .iter()
+            .find(|token| !matches!(token, TokenTree::Group(_)))
+            .is_some_and(|it| matches!(it, TokenTree::Ident(_)));
         match first.as_str() {
             _ if !starts_with_word => Ending { brace: true, comma: true },
-            "const" if ["fn", "unsafe", "async", "extern"].contains(&second.as_str()) => Ending { brace: true, comma: false },
-            "use" | "const" | "static" | "let" | "type" => Ending { brace: false, comma: false },
-            "fn" | "mod" | "impl" | "struct" | "enum" | "trait" | "union" | "unsafe" | "async" | "extern" | "default" => {
+            "const" if ["fn", "unsafe", "async", "extern"].contains(&second.as_str()) => {
                 Ending { brace: true, comma: false }
             }
+            "use" | "const" | "static" | "let" | "type" => Ending { brace: false, comma: false },
+            "fn" | "mod" | "impl" | "struct" | "enum" | "trait" | "union" | "unsafe" | "async"
+            | "extern" | "default" => Ending { brace: true, comma: false },
             _ => Ending { brace: true, comma: true },
         }
     }
 
     fn is(self, token: &TokenTree) -> bool {
         match token {
-            TokenTree::Punct(punct) => punct.as_char() == ';' || (self.comma && punct.as_char() == ','),
+            TokenTree::Punct(punct) => {
+                punct.as_char() == ';' || (self.comma && punct.as_char() == ',')
+            }
             TokenTree::Group(group) => self.brace && group.delimiter() == Delimiter::Brace,
             _ => false,
         }
@@ -327,12 +378,20 @@ mod tests {
     #[test]
     fn methods_macros_and_ranges_are_told_apart() {
         let lexed = Lexed::of("fn f() { todo!(); a.unwrap(); b.unwrap(c); ..unwrap(); if x != (y) {} vec![z.unwrap()]; }").unwrap();
-        let unwraps: Vec<_> = lexed.paths.iter().filter(|it| it.segments == ["unwrap"]).map(|it| (it.after_dot, it.followed)).collect();
+        let unwraps: Vec<_> = lexed
+            .paths
+            .iter()
+            .filter(|it| it.segments == ["unwrap"])
+            .map(|it| (it.after_dot, it.followed))
+            .collect();
         let (empty, other) = (Followed::EmptyCall, Followed::Other);
         assert_eq!(unwraps, [(true, empty), (true, other), (false, empty), (true, empty)]);
         let todo = lexed.paths.iter().find(|it| it.segments == ["todo"]).unwrap();
         assert_eq!(todo.followed, Followed::Macro);
-        assert!(lexed.paths.iter().any(|it| it.segments == ["x"] && it.followed == Followed::Other));
+        assert!(lexed
+            .paths
+            .iter()
+            .any(|it| it.segments == ["x"] && it.followed == Followed::Other));
     }
 
     #[test]
@@ -341,8 +400,18 @@ mod tests {
                     trait T { fn none(); fn two() {} }\nproptest! {\n  fn three(a in 0..1) {\n  }\n}\n\
                     fn outer() {\n let s = S { a };\n fn inner() {}\n}\n";
         let functions = Lexed::of(text).unwrap().functions;
-        let seen: Vec<_> = functions.iter().map(|it| (it.name.as_str(), it.lines.clone())).collect();
-        assert_eq!(seen, [("one", 2..=6), ("two", 8..=8), ("three", 10..=11), ("outer", 13..=16), ("inner", 15..=15)]);
+        let seen: Vec<_> =
+            functions.iter().map(|it| (it.name.as_str(), it.lines.clone())).collect();
+        assert_eq!(
+            seen,
+            [
+                ("one", 2..=6),
+                ("two", 8..=8),
+                ("three", 10..=11),
+                ("outer", 13..=16),
+                ("inner", 15..=15)
+            ]
+        );
     }
 
     #[test]
@@ -357,8 +426,19 @@ mod tests {
     fn gates_reach_modules_and_whole_files() {
         let lexed = Lexed::of("#![cfg(test)]\n#[cfg(feature = \"net\")]\npub mod net;\nmod a { #[path = \"x.rs\"] mod b; }").unwrap();
         assert!(lexed.gate.test && !lexed.gate.net);
-        let seen: Vec<_> = lexed.modules.iter().map(|it| (it.name.as_str(), it.inline, it.gate.net, it.within.join("/"))).collect();
-        assert_eq!(seen, [("net", false, true, String::new()), ("a", true, false, String::new()), ("b", false, false, "a".to_owned())]);
+        let seen: Vec<_> = lexed
+            .modules
+            .iter()
+            .map(|it| (it.name.as_str(), it.inline, it.gate.net, it.within.join("/")))
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                ("net", false, true, String::new()),
+                ("a", true, false, String::new()),
+                ("b", false, false, "a".to_owned())
+            ]
+        );
         assert_eq!(lexed.modules[2].file.as_deref(), Some("x.rs"));
     }
 
@@ -367,7 +447,10 @@ mod tests {
         let text = "#![allow(a)]\n/// Doc.\n#[derive(X)]\nfn f(#[b] c: u8) {\n  #[allow(d)]\n  let e = x(#[g] 1);\n  m! { #[ignore] fn h() {} }\n}";
         let lexed = Lexed::of(text).unwrap();
         let seen: Vec<_> = lexed.attributes.iter().map(|it| (it.line, it.name.as_str())).collect();
-        assert_eq!(seen, [(1, "allow"), (3, "derive"), (4, "b"), (5, "allow"), (6, "g"), (7, "ignore")]);
+        assert_eq!(
+            seen,
+            [(1, "allow"), (3, "derive"), (4, "b"), (5, "allow"), (6, "g"), (7, "ignore")]
+        );
     }
 
     #[test]

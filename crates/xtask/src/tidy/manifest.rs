@@ -50,11 +50,16 @@ impl Manifest {
     pub fn parse(text: &str) -> Result<Manifest, String> {
         let table: Table = text.parse().map_err(|error| format!("is no TOML: {error}"))?;
         let package = table.get("package").and_then(Value::as_table).ok_or("has no [package]")?;
-        let name = package.get("name").and_then(Value::as_str).ok_or("has no package name")?.to_owned();
-        let lints = table.get("lints").and_then(|lints| lints.get("workspace")).and_then(Value::as_bool) == Some(true);
+        let name =
+            package.get("name").and_then(Value::as_str).ok_or("has no package name")?.to_owned();
+        let lints =
+            table.get("lints").and_then(|lints| lints.get("workspace")).and_then(Value::as_bool)
+                == Some(true);
         let mut manifest = Manifest { name, lints, ..Manifest::default() };
         manifest.depend(&table);
-        for target in table.get("target").and_then(Value::as_table).into_iter().flat_map(Table::values) {
+        for target in
+            table.get("target").and_then(Value::as_table).into_iter().flat_map(Table::values)
+        {
             manifest.depend(target.as_table().unwrap_or(&Table::new()));
         }
         manifest.targets.extend(package.get("build").and_then(Value::as_str).map(str::to_owned));
@@ -71,7 +76,11 @@ impl Manifest {
     }
 
     fn depend(&mut self, table: &Table) {
-        for (key, kind) in [("dependencies", Need::Normal), ("build-dependencies", Need::Build), ("dev-dependencies", Need::Dev)] {
+        for (key, kind) in [
+            ("dependencies", Need::Normal),
+            ("build-dependencies", Need::Build),
+            ("dev-dependencies", Need::Dev),
+        ] {
             for (name, value) in table.get(key).and_then(Value::as_table).into_iter().flatten() {
                 let name = value.get("package").and_then(Value::as_str).unwrap_or(name).to_owned();
                 let optional = value.get("optional").and_then(Value::as_bool) == Some(true);
@@ -98,11 +107,18 @@ fn check_one(package: &Package) -> Vec<Complaint> {
     };
     let mut complaints = Vec::new();
     if manifest.name != expected {
-        let says = format!("package `{}` in folder `{}`; call it `{expected}`, or move it", manifest.name, package.name);
+        let says = format!(
+            "package `{}` in folder `{}`; call it `{expected}`, or move it",
+            manifest.name, package.name
+        );
         complaints.push(Complaint::at(&path, 0, says));
     }
     if !manifest.lints {
-        complaints.push(Complaint::at(&path, 0, "the workspace's lints do not hold here; add `[lints]` with `workspace = true`"));
+        complaints.push(Complaint::at(
+            &path,
+            0,
+            "the workspace's lints do not hold here; add `[lints]` with `workspace = true`",
+        ));
     }
     complaints
 }
@@ -112,7 +128,11 @@ mod tests {
     use super::*;
 
     fn complaints(path: &str, text: &str) -> String {
-        check(&House::of(&[(path, text)])).iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+        check(&House::of(&[(path, text)]))
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 
     #[test]
@@ -121,8 +141,17 @@ mod tests {
                     [dev-dependencies]\nc = \"1\"\n[target.'cfg(unix)'.build-dependencies]\nd = { version = \"1\", optional = true }\n\
                     [[bin]]\nname = \"y\"\npath = \"src/y.rs\"";
         let manifest = Manifest::parse(text).unwrap();
-        let seen: Vec<_> = manifest.dependencies.iter().map(|it| (it.name.as_str(), it.kind, it.optional)).collect();
-        let expected = [("a", Need::Normal, false), ("real", Need::Normal, false), ("c", Need::Dev, false), ("d", Need::Build, true)];
+        let seen: Vec<_> = manifest
+            .dependencies
+            .iter()
+            .map(|it| (it.name.as_str(), it.kind, it.optional))
+            .collect();
+        let expected = [
+            ("a", Need::Normal, false),
+            ("real", Need::Normal, false),
+            ("c", Need::Dev, false),
+            ("d", Need::Build, true),
+        ];
         assert_eq!(seen, expected);
         assert_eq!(manifest.targets, ["make.rs", "src/y.rs"]);
     }
@@ -148,7 +177,11 @@ mod tests {
     fn a_package_without_our_lints_or_without_a_manifest_is_told() {
         let bare = "[package]\nname = \"holdfast-store\"\n";
         assert!(complaints("crates/store/Cargo.toml", bare).contains("lints do not hold"));
-        assert!(complaints("crates/store/Cargo.toml", &format!("{bare}[lints]\nworkspace = false")).contains("lints do not hold"));
+        assert!(complaints(
+            "crates/store/Cargo.toml",
+            &format!("{bare}[lints]\nworkspace = false")
+        )
+        .contains("lints do not hold"));
         assert!(complaints("crates/store/Cargo.toml", "[package").contains("no TOML"));
         assert!(complaints("crates/store/src/lib.rs", "//! x").contains("Cargo.toml is missing"));
     }

@@ -25,13 +25,15 @@ pub struct Standing {
 
 /// Gives each source its standing, starting at the package's targets and following `mod`.
 pub fn hang(folder: &str, kind: Kind, manifest: Option<&Manifest>, sources: &mut [Source]) {
-    let index: BTreeMap<String, usize> = sources.iter().enumerate().map(|(at, source)| (source.path.clone(), at)).collect();
+    let index: BTreeMap<String, usize> =
+        sources.iter().enumerate().map(|(at, source)| (source.path.clone(), at)).collect();
     let mut open: Vec<(usize, Standing, bool)> = Vec::new();
     for (path, &at) in &index {
         let inner = path[folder.len() + 1..].to_owned();
         let named = manifest.is_some_and(|manifest| manifest.targets.contains(&inner));
         if named || is_target(&inner) {
-            let outside = kind == Kind::Tests || ["tests/", "benches/", "examples/"].iter().any(|start| inner.starts_with(start));
+            let outside = kind == Kind::Tests
+                || ["tests/", "benches/", "examples/"].iter().any(|start| inner.starts_with(start));
             open.push((at, Standing { reached: true, outside, ..Standing::default() }, true));
         }
     }
@@ -42,9 +44,12 @@ pub fn hang(folder: &str, kind: Kind, manifest: Option<&Manifest>, sources: &mut
         let own = sources[at].lexed.as_ref().map(|lexed| lexed.gate).unwrap_or_default();
         standing = under(standing, own);
         sources[at].standing = standing;
-        let modules = sources[at].lexed.as_ref().map(|lexed| lexed.modules.clone()).unwrap_or_default();
+        let modules =
+            sources[at].lexed.as_ref().map(|lexed| lexed.modules.clone()).unwrap_or_default();
         for module in modules.iter().filter(|module| !module.inline) {
-            let found = places(&sources[at].path, is_root, module).into_iter().find_map(|place| index.get(&place));
+            let found = places(&sources[at].path, is_root, module)
+                .into_iter()
+                .find_map(|place| index.get(&place));
             if let Some(&child) = found {
                 open.push((child, under(standing, module.gate), false));
             }
@@ -55,8 +60,14 @@ pub fn hang(folder: &str, kind: Kind, manifest: Option<&Manifest>, sources: &mut
 /// Each Rust file is compiled: one that no `mod` leads to rots unseen.
 pub fn check(house: &House) -> Vec<Complaint> {
     let lost = house.sources().filter(|(_, source)| !source.standing.reached);
-    lost.map(|(_, source)| Complaint::at(&source.path, 0, "no `mod` leads here, so it is never compiled; declare it or delete it"))
-        .collect()
+    lost.map(|(_, source)| {
+        Complaint::at(
+            &source.path,
+            0,
+            "no `mod` leads here, so it is never compiled; declare it or delete it",
+        )
+    })
+    .collect()
 }
 
 fn under(standing: Standing, gate: Gate) -> Standing {
@@ -87,7 +98,9 @@ fn places(from: &str, is_root: bool, module: &Module) -> Vec<String> {
     match &module.file {
         Some(file) if module.within.is_empty() => vec![format!("{folder}/{file}")],
         Some(file) => vec![format!("{base}/{file}")],
-        None => vec![format!("{base}/{}.rs", module.name), format!("{base}/{}/mod.rs", module.name)],
+        None => {
+            vec![format!("{base}/{}.rs", module.name), format!("{base}/{}/mod.rs", module.name)]
+        }
     }
 }
 
@@ -95,7 +108,8 @@ fn places(from: &str, is_root: bool, module: &Module) -> Vec<String> {
 mod tests {
     use super::*;
 
-    const MANIFEST: &str = "[package]\nname = \"holdfast-x\"\n[[bin]]\nname = \"odd\"\npath = \"odd/start.rs\"";
+    const MANIFEST: &str =
+        "[package]\nname = \"holdfast-x\"\n[[bin]]\nname = \"odd\"\npath = \"odd/start.rs\"";
 
     fn standing(house: &House, path: &str) -> Standing {
         house.sources().find(|(_, source)| source.path == path).unwrap().1.standing

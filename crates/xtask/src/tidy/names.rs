@@ -8,7 +8,8 @@ use super::house::House;
 use super::Complaint;
 
 /// Names of no drawer in this house.
-const EMPTY_NAMES: &[&str] = &["util", "utils", "common", "helper", "helpers", "misc", "core", "base"];
+const EMPTY_NAMES: &[&str] =
+    &["util", "utils", "common", "helper", "helpers", "misc", "core", "base"];
 
 /// No folder, file or module has an empty name.
 pub fn check(house: &House) -> Vec<Complaint> {
@@ -22,11 +23,22 @@ pub fn check(house: &House) -> Vec<Complaint> {
             let stem = inner.strip_suffix(".rs").unwrap_or(inner);
             let empty = stem.split('/').find(|part| is_empty(part));
             places.extend(empty.map(|name| (source.path.clone(), 0, name.to_owned())));
-            let modules = source.lexed.iter().flat_map(|lexed| &lexed.modules).filter(|module| is_empty(&module.name));
-            places.extend(modules.map(|module| (source.path.clone(), module.line, module.name.clone())));
+            let modules = source
+                .lexed
+                .iter()
+                .flat_map(|lexed| &lexed.modules)
+                .filter(|module| is_empty(&module.name));
+            places.extend(
+                modules.map(|module| (source.path.clone(), module.line, module.name.clone())),
+            );
         }
     }
-    places.into_iter().map(|(path, line, name)| Complaint::at(&path, line, format!("`{name}` says nothing; name what is inside"))).collect()
+    places
+        .into_iter()
+        .map(|(path, line, name)| {
+            Complaint::at(&path, line, format!("`{name}` says nothing; name what is inside"))
+        })
+        .collect()
 }
 
 fn is_empty(name: &str) -> bool {

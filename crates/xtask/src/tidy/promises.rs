@@ -65,15 +65,21 @@ fn check_attributes(source: &Source, lexed: &Lexed) -> Vec<Complaint> {
 
 /// Whether an attribute silences a lint without a reason, be it inside a `cfg_attr`.
 fn is_silent(attribute: &Attribute) -> bool {
-    ["allow", "expect", "cfg_attr"].contains(&attribute.name.as_str()) && silences(&attribute.content)
+    ["allow", "expect", "cfg_attr"].contains(&attribute.name.as_str())
+        && silences(&attribute.content)
 }
 
 fn silences(content: &TokenStream) -> bool {
     let tokens: Vec<TokenTree> = content.clone().into_iter().collect();
     tokens.windows(2).any(|pair| match pair {
-        [TokenTree::Ident(name), TokenTree::Group(group)] if group.delimiter() == Delimiter::Parenthesis => {
+        [TokenTree::Ident(name), TokenTree::Group(group)]
+            if group.delimiter() == Delimiter::Parenthesis =>
+        {
             if name == "allow" || name == "expect" {
-                return !group.stream().into_iter().any(|token| matches!(token, TokenTree::Ident(word) if word == "reason"));
+                return !group
+                    .stream()
+                    .into_iter()
+                    .any(|token| matches!(token, TokenTree::Ident(word) if word == "reason"));
             }
             silences(&group.stream())
         }
@@ -85,10 +91,14 @@ fn silences(content: &TokenStream) -> bool {
 fn is_meant(source: &Source, line: usize, what: &str) -> bool {
     let lines: Vec<&str> = source.text.lines().collect();
     let says = |text: &str| {
-        let reason = text.split_once(MEANT).and_then(|(_, rest)| rest.strip_prefix(what)).and_then(|rest| rest.strip_prefix(IS_THE_POINT));
+        let reason = text
+            .split_once(MEANT)
+            .and_then(|(_, rest)| rest.strip_prefix(what))
+            .and_then(|rest| rest.strip_prefix(IS_THE_POINT));
         reason.is_some_and(|reason| !reason.trim().is_empty())
     };
-    let above = lines[..line - 1].iter().rev().take_while(|text| text.trim_start().starts_with("//"));
+    let above =
+        lines[..line - 1].iter().rev().take_while(|text| text.trim_start().starts_with("//"));
     lines.get(line - 1).into_iter().chain(above).any(|text| says(text))
 }
 
@@ -97,8 +107,14 @@ mod tests {
     use super::*;
 
     fn found(text: &str) -> Vec<String> {
-        let house = House::of(&[("crates/store/Cargo.toml", "[package]\nname = \"any\""), ("crates/store/src/lib.rs", text)]);
-        check(&house).iter().map(|complaint| format!("{}: {}", complaint.line, complaint.says)).collect()
+        let house = House::of(&[
+            ("crates/store/Cargo.toml", "[package]\nname = \"any\""),
+            ("crates/store/src/lib.rs", text),
+        ]);
+        check(&house)
+            .iter()
+            .map(|complaint| format!("{}: {}", complaint.line, complaint.says))
+            .collect()
     }
 
     #[test]
@@ -122,7 +138,10 @@ mod tests {
             ("#[cfg_attr(test, allow(dead_code))]\nfn f() {}", "silenced without a reason"),
         ] {
             let complaints = found(text);
-            assert!(complaints.len() == 1 && complaints[0].contains(says), "{text}: {complaints:?}");
+            assert!(
+                complaints.len() == 1 && complaints[0].contains(says),
+                "{text}: {complaints:?}"
+            );
         }
     }
 
@@ -148,7 +167,12 @@ mod tests {
     fn integration_tests_may_unwrap() {
         let manifest = ("crates/store/Cargo.toml", "[package]\nname = \"any\"");
         let text = "fn f() { a.unwrap(); }";
-        assert!(check(&House::of(&[manifest, ("crates/store/tests/open.rs", text), ("tests/src/lib.rs", text)])).is_empty());
+        assert!(check(&House::of(&[
+            manifest,
+            ("crates/store/tests/open.rs", text),
+            ("tests/src/lib.rs", text)
+        ]))
+        .is_empty());
         assert_eq!(check(&House::of(&[manifest, ("crates/store/build.rs", text)])).len(), 1);
     }
 }

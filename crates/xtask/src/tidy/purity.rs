@@ -38,7 +38,8 @@ const NAMES: &[(&str, &str)] = &[
 
 /// No mind touches the world.
 pub fn check(house: &House) -> Vec<Complaint> {
-    let pure = house.sources().filter(|(package, source)| is_mind(package) && is_inside(package, source));
+    let pure =
+        house.sources().filter(|(package, source)| is_mind(package) && is_inside(package, source));
     pure.flat_map(|(package, source)| check_source(&package.name, source)).collect()
 }
 
@@ -57,7 +58,8 @@ fn check_source(room: &str, source: &Source) -> Vec<Complaint> {
     let mut complaints = Vec::new();
     for path in lexed.paths.iter().filter(|path| !exempt(path.line)) {
         if let Some(instead) = impure(path) {
-            let says = format!("`{}` in {room}, which is pure: {instead}", path.segments.join("::"));
+            let says =
+                format!("`{}` in {room}, which is pure: {instead}", path.segments.join("::"));
             complaints.push(Complaint::at(&source.path, path.line, says));
         }
     }
@@ -72,10 +74,15 @@ fn impure(path: &PathUse) -> Option<&'static str> {
     if path.segments.ends_with(&["Instant".to_owned(), "now".to_owned()]) {
         return Some("time comes in with the input");
     }
-    let begins = |start: &[&str]| start.len() <= path.segments.len() && start.iter().zip(&path.segments).all(|(a, b)| a == b);
+    let begins = |start: &[&str]| {
+        start.len() <= path.segments.len() && start.iter().zip(&path.segments).all(|(a, b)| a == b)
+    };
     // A field or variable may be called `rand`; only as the head of a longer path is it the crate.
-    let foreign = OUTSIDE.iter().find(|(start, _)| begins(start) && start.len().max(2) <= path.segments.len() && !path.after_dot);
-    let named = || NAMES.iter().find(|(name, _)| path.segments.iter().any(|segment| segment == name));
+    let foreign = OUTSIDE.iter().find(|(start, _)| {
+        begins(start) && start.len().max(2) <= path.segments.len() && !path.after_dot
+    });
+    let named =
+        || NAMES.iter().find(|(name, _)| path.segments.iter().any(|segment| segment == name));
     foreign.map(|(_, instead)| *instead).or_else(|| named().map(|(_, instead)| *instead))
 }
 

@@ -1,6 +1,6 @@
 //! `ledger check`: whether every record of a ledger can be proven, byte for byte, in both copies.
 
-use holdfast_store::{check, BooksState, Depth};
+use holdfast_store::{check, Depth, MirrorState};
 use serde_json::json;
 
 use super::{calm, failure, LedgerArgs};
@@ -18,14 +18,18 @@ pub fn run(context: &Context, args: &LedgerArgs) -> anyhow::Result<i32> {
         if !context.quiet {
             context.console.put(&format!("{report}\n"))?;
         }
-        context.remark(if is_sound { "sound" } else { "NOT sound: keep this directory as it is, and see what can be brought back" });
+        context.remark(if is_sound {
+            "sound"
+        } else {
+            "NOT sound: keep this directory as it is, and see what can be brought back"
+        });
     } else {
-        let books = match &report.books {
-            BooksState::InUse => "in use".to_owned(),
-            BooksState::Missing => "missing".to_owned(),
-            BooksState::Whole(sequence) => format!("whole at commit {sequence}"),
-            BooksState::Interrupted => "interrupted".to_owned(),
-            BooksState::Damaged(why) => format!("damaged: {why}"),
+        let mirror = match &report.mirror {
+            MirrorState::InUse => "in use".to_owned(),
+            MirrorState::Missing => "missing".to_owned(),
+            MirrorState::Whole(sequence) => format!("whole at commit {sequence}"),
+            MirrorState::Interrupted => "interrupted".to_owned(),
+            MirrorState::Damaged(why) => format!("damaged: {why}"),
         };
         context.put_value(&json!({
             "ledger": report.identity.as_ref().map(ToString::to_string),
@@ -33,7 +37,7 @@ pub fn run(context: &Context, args: &LedgerArgs) -> anyhow::Result<i32> {
             "commit": report.sequence.0,
             "term": report.term,
             "records": report.counts,
-            "books": books,
+            "books": mirror,
             "lost_commits": report.lost.map(|(from, to)| json!({ "from": from, "to": to })),
             "in_use": report.in_use,
             "findings": report.findings.iter().map(ToString::to_string).collect::<Vec<_>>(),

@@ -35,12 +35,21 @@ pub fn run(context: &Context, args: &ExportArgs) -> anyhow::Result<i32> {
     let inspection = inspect(&args.ledger.place(), Depth::Bytes).map_err(|it| failure(&it))?;
     if !inspection.report.is_sound() && !args.damaged_too {
         let hint = "restore the damaged files; or add --damaged-too to export what can be proven";
-        return Err(Failure::new(EXIT_ERROR, format!("the ledger is damaged: {}", inspection.report), hint).into());
+        return Err(Failure::new(
+            EXIT_ERROR,
+            format!("the ledger is damaged: {}", inspection.report),
+            hint,
+        )
+        .into());
     }
     match &args.to {
         Some(file) => write_file(&inspection, file)?,
         None if context.console.is_terminal => {
-            return Err(Failure::usage("an export is not for reading", "name a file with --to FILE, or redirect standard output").into());
+            return Err(Failure::usage(
+                "an export is not for reading",
+                "name a file with --to FILE, or redirect standard output",
+            )
+            .into());
         }
         None => {
             let mut bytes = Vec::new();
@@ -55,7 +64,12 @@ pub fn run(context: &Context, args: &ExportArgs) -> anyhow::Result<i32> {
 fn write_file(inspection: &Inspection, file: &Path) -> anyhow::Result<()> {
     if file.exists() {
         let cause = format!("{} is there already", file.display());
-        return Err(Failure::new(EXIT_CONFLICT, cause, "name another file, or remove that one yourself").into());
+        return Err(Failure::new(
+            EXIT_CONFLICT,
+            cause,
+            "name another file, or remove that one yourself",
+        )
+        .into());
     }
     let part = part_of(file);
     let written = write_part(inspection, &part).and_then(|()| std::fs::hard_link(&part, file));
@@ -63,7 +77,9 @@ fn write_file(inspection: &Inspection, file: &Path) -> anyhow::Result<()> {
     let removed = std::fs::remove_file(&part);
     written.and(removed).with_context(|| format!("cannot write {}", file.display()))?;
     let folder = file.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder).and_then(|it| it.sync_all()).with_context(|| format!("cannot sync {}", folder.display()))
+    File::open(folder)
+        .and_then(|it| it.sync_all())
+        .with_context(|| format!("cannot sync {}", folder.display()))
 }
 
 fn part_of(file: &Path) -> PathBuf {

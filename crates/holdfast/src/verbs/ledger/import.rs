@@ -31,15 +31,23 @@ pub struct ImportArgs {
 pub fn run(context: &Context, args: &ImportArgs) -> anyhow::Result<i32> {
     let place = args.ledger.dir.join("ledger");
     let mut reader: Box<dyn Read> = match &args.from {
-        Some(file) => Box::new(BufReader::new(File::open(file).with_context(|| format!("cannot read {}", file.display()))?)),
+        Some(file) => Box::new(BufReader::new(
+            File::open(file).with_context(|| format!("cannot read {}", file.display()))?,
+        )),
         None => Box::new(std::io::stdin().lock()),
     };
     let report = import(&place, &mut reader).map_err(|error| match &error {
-        ImportError::Occupied { .. } => {
-            Failure::new(EXIT_CONFLICT, error.to_string(), "move the ledger that is there out of the way yourself, if it may go")
-        }
+        ImportError::Occupied { .. } => Failure::new(
+            EXIT_CONFLICT,
+            error.to_string(),
+            "move the ledger that is there out of the way yourself, if it may go",
+        ),
         ImportError::Write(inner) => failure(inner),
-        _ => Failure::new(EXIT_ERROR, error.to_string(), "make another export: `holdfast ledger export`"),
+        _ => Failure::new(
+            EXIT_ERROR,
+            error.to_string(),
+            "make another export: `holdfast ledger export`",
+        ),
     })?;
     context.remark(&format!("imported into {}: {report}", place.display()));
     Ok(0)

@@ -15,7 +15,9 @@ const VERSION: u8 = holdfast_model::convert::ledger::RECORD_VERSION;
 /// The key of a record as people read it; the members of a framework are numbered.
 pub(super) fn key(kind: &str, tree: &str, key: &[u8]) -> String {
     match <[u8; 4]>::try_from(key) {
-        Ok(number) if (kind, tree) == (LEDGER_KIND, "member") => u32::from_be_bytes(number).to_string(),
+        Ok(number) if (kind, tree) == (LEDGER_KIND, "member") => {
+            u32::from_be_bytes(number).to_string()
+        }
         _ => String::from_utf8_lossy(key).into_owned(),
     }
 }
@@ -25,7 +27,9 @@ pub(super) fn record(kind: &str, tree: &str, key: &[u8], value: &[u8]) -> Value 
     match (kind, tree) {
         (LEDGER_KIND, _) => match read_record(tree, key, value) {
             Ok(LedgerRecord::Service(name)) => json!({ "service": name }),
-            Ok(LedgerRecord::Change(KeeperChange::Framework(id))) => json!({ "framework_id": id.as_str() }),
+            Ok(LedgerRecord::Change(KeeperChange::Framework(id))) => {
+                json!({ "framework_id": id.as_str() })
+            }
             Ok(LedgerRecord::Change(KeeperChange::Member(it))) => member(&it),
             Err(error) => opaque(value, &error.to_string()),
         },
@@ -79,11 +83,17 @@ fn note(bytes: &[u8]) -> Value {
 fn read<M: Wired>(value: &[u8]) -> Value {
     let message = match value.split_first() {
         Some((&VERSION, message)) => message,
-        Some((version, _)) => return opaque(value, &format!("it has version {version}, this program reads {VERSION}")),
+        Some((version, _)) => {
+            return opaque(
+                value,
+                &format!("it has version {version}, this program reads {VERSION}"),
+            )
+        }
         None => return opaque(value, "it is empty"),
     };
     match binary::decode::<M>(message) {
-        Ok(message) => serde_json::from_str(&json::to_string(&message)).unwrap_or_else(|error| opaque(value, &error.to_string())),
+        Ok(message) => serde_json::from_str(&json::to_string(&message))
+            .unwrap_or_else(|error| opaque(value, &error.to_string())),
         Err(error) => opaque(value, &error.to_string()),
     }
 }
@@ -103,10 +113,13 @@ mod tests {
 
     #[test]
     fn every_tree_has_its_message() {
-        for (kind, trees) in [("agent", agent::TREES.as_slice()), ("master", master::TREES.as_slice())] {
+        for (kind, trees) in
+            [("agent", agent::TREES.as_slice()), ("master", master::TREES.as_slice())]
+        {
             for tree in trees {
                 let shown = record(kind, tree, b"", &[VERSION]);
-                let known = shown["unread"].as_str().is_none_or(|why| !why.contains("does not know"));
+                let known =
+                    shown["unread"].as_str().is_none_or(|why| !why.contains("does not know"));
                 assert!(known, "{kind}/{tree}: {shown}");
             }
         }
@@ -115,16 +128,31 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_named() {
         assert_eq!(record("agent", "disks", b"", &[])["unread"], "it is empty");
-        assert_eq!(record("agent", "disks", b"", &[9, 1])["unread"], "it has version 9, this program reads 1");
+        assert_eq!(
+            record("agent", "disks", b"", &[9, 1])["unread"],
+            "it has version 9, this program reads 1"
+        );
         assert!(record("agent", "disks", b"", &[1, 255]).get("unread").is_some());
         assert_eq!(record("framework", "member", &[0, 0, 0, 1], &[1, 0xab])["first_bytes"], "01ab");
-        assert!(record("framework", "newer", b"k", &[1])["unread"].as_str().unwrap().contains("newer version"));
-        assert!(record("cellar", "wine", b"k", &[1])["unread"].as_str().unwrap().contains("does not know"));
+        assert!(record("framework", "newer", b"k", &[1])["unread"]
+            .as_str()
+            .unwrap()
+            .contains("newer version"));
+        assert!(record("cellar", "wine", b"k", &[1])["unread"]
+            .as_str()
+            .unwrap()
+            .contains("does not know"));
     }
 
     #[test]
     fn notes_are_text_or_bytes() {
-        assert_eq!((note(b"41:0badcafe"), note(&[0, 0xff])), (json!("41:0badcafe"), json!({ "hex": "00ff" })));
-        assert_eq!((key("framework", "member", &[0, 0, 1, 2]), key("agent", "claims", b"abcd")), ("258".to_owned(), "abcd".to_owned()));
+        assert_eq!(
+            (note(b"41:0badcafe"), note(&[0, 0xff])),
+            (json!("41:0badcafe"), json!({ "hex": "00ff" }))
+        );
+        assert_eq!(
+            (key("framework", "member", &[0, 0, 1, 2]), key("agent", "claims", b"abcd")),
+            ("258".to_owned(), "abcd".to_owned())
+        );
     }
 }

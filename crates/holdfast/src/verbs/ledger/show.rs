@@ -27,7 +27,8 @@ pub struct ShowArgs {
 pub fn run(context: &Context, args: &ShowArgs) -> anyhow::Result<i32> {
     let inspection = inspect(&args.ledger.place(), Depth::Bytes).map_err(|it| failure(&it))?;
     let kind = inspection.report.identity.as_ref().map(|it| it.kind.clone()).unwrap_or_default();
-    let wanted = inspection.records().filter(|it| args.tree.as_deref().is_none_or(|tree| tree == it.tree));
+    let wanted =
+        inspection.records().filter(|it| args.tree.as_deref().is_none_or(|tree| tree == it.tree));
     let rows: Vec<Value> = wanted
         .map(|it| {
             let (key, record) = (key(&kind, it.tree, it.key), record(&kind, it.tree, it.key, it.value));
@@ -35,7 +36,12 @@ pub fn run(context: &Context, args: &ShowArgs) -> anyhow::Result<i32> {
         })
         .collect();
     if context.quiet {
-        context.console.put(&rows.iter().map(|it| format!("{}/{}\n", Row(it).text("tree"), Row(it).text("key"))).collect::<String>())?;
+        context.console.put(
+            &rows
+                .iter()
+                .map(|it| format!("{}/{}\n", Row(it).text("tree"), Row(it).text("key")))
+                .collect::<String>(),
+        )?;
     } else if context.format.is_table() {
         context.console.put(&table(&rows).render(context.is_wide(), context.console.colours))?;
     } else {
@@ -52,8 +58,13 @@ pub fn run(context: &Context, args: &ShowArgs) -> anyhow::Result<i32> {
 }
 
 fn table(rows: &[Value]) -> Table {
-    let columns =
-        [Column::left("TREE"), Column::left("KEY"), Column::right("COMMIT"), Column::right("BYTES").wide(), Column::left("RECORD")];
+    let columns = [
+        Column::left("TREE"),
+        Column::left("KEY"),
+        Column::right("COMMIT"),
+        Column::right("BYTES").wide(),
+        Column::left("RECORD"),
+    ];
     let mut table = Table::new(&columns);
     for row in rows.iter().map(Row) {
         let record = row.0["record"].to_string();

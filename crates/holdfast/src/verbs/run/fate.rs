@@ -11,7 +11,9 @@ const EXITED: &str = "exited with status ";
 pub(super) fn code(status: &TaskStatus) -> i32 {
     match status.state {
         TaskState::Finished => 0,
-        TaskState::Failed => own_code(status.message.as_deref().unwrap_or_default()).unwrap_or(EXIT_ERROR),
+        TaskState::Failed => {
+            own_code(status.message.as_deref().unwrap_or_default()).unwrap_or(EXIT_ERROR)
+        }
         _ => EXIT_ERROR,
     }
 }
@@ -24,13 +26,19 @@ fn own_code(message: &str) -> Option<i32> {
 
 /// What became of it, in a sentence.
 pub(super) fn words(status: &TaskStatus) -> String {
-    let why = status.message.as_ref().filter(|it| !it.is_empty()).map(|it| format!(": {it}")).unwrap_or_default();
+    let why = status
+        .message
+        .as_ref()
+        .filter(|it| !it.is_empty())
+        .map(|it| format!(": {it}"))
+        .unwrap_or_default();
     format!("{}{why}", status.state.name())
 }
 
 /// Whether it never ran because its offer was gone: then the next one is as good.
 pub(super) fn may_try_again(status: &TaskStatus) -> bool {
-    matches!(status.state, TaskState::Lost | TaskState::Dropped) && status.reason == Some(Reason::InvalidOffers as i32)
+    matches!(status.state, TaskState::Lost | TaskState::Dropped)
+        && status.reason == Some(Reason::InvalidOffers as i32)
 }
 
 #[cfg(test)]
@@ -48,8 +56,13 @@ mod tests {
         let failed = |message: &str| code(&status(TaskState::Failed, message));
         assert_eq!(failed("the command exited with status 3"), 3);
         assert_eq!(failed("Command exited with status 42 (core dumped)"), 42);
-        for unknown in ["", "the command was ended by signal: 9", "exited with status 0", "exited with status 256", "exited with status x"]
-        {
+        for unknown in [
+            "",
+            "the command was ended by signal: 9",
+            "exited with status 0",
+            "exited with status 256",
+            "exited with status x",
+        ] {
             assert_eq!(failed(unknown), EXIT_ERROR, "{unknown}");
         }
         assert_eq!(code(&status(TaskState::Finished, "the command exited with status 0")), 0);
@@ -59,8 +72,18 @@ mod tests {
 
     #[test]
     fn only_a_lost_offer_is_tried_again() {
-        let lost = |reason| may_try_again(&status(TaskState::Dropped, "").because(StatusSource::Master, reason, "x"));
+        let lost = |reason| {
+            may_try_again(&status(TaskState::Dropped, "").because(
+                StatusSource::Master,
+                reason,
+                "x",
+            ))
+        };
         assert!(lost(Reason::InvalidOffers) && !lost(Reason::TaskInvalid));
-        assert!(!may_try_again(&status(TaskState::Failed, "").because(StatusSource::Master, Reason::InvalidOffers, "x")));
+        assert!(!may_try_again(&status(TaskState::Failed, "").because(
+            StatusSource::Master,
+            Reason::InvalidOffers,
+            "x"
+        )));
     }
 }

@@ -40,7 +40,11 @@ impl Needs {
 fn part(resources: &Resources, name: &str, amount: Scalar) -> Option<Vec<Resource>> {
     let usable = |it: &Resource| {
         let identity = &it.identity;
-        identity.name == name && identity.persistence.is_none() && identity.source.is_none() && !identity.revocable && !identity.shared
+        identity.name == name
+            && identity.persistence.is_none()
+            && identity.source.is_none()
+            && !identity.revocable
+            && !identity.shared
     };
     let mut offered: Vec<Resource> = resources.iter().filter(usable).collect();
     offered.sort_by_key(|it| !it.identity.is_reserved());
@@ -78,14 +82,27 @@ mod tests {
 
     #[test]
     fn reserved_goes_first_and_all_must_be_there() {
-        let reserved = |it: Resource| it.reserved(reservation(Role::parse("db").unwrap(), None, &[]));
+        let reserved =
+            |it: Resource| it.reserved(reservation(Role::parse("db").unwrap(), None, &[]));
         let scalar = |name: &str, amount| Resource::scalar(name, Scalar::whole(amount));
-        let resources = [reserved(scalar("cpus", 1)), scalar("cpus", 2), scalar("mem", 64), scalar("disk", 99).on(Source::path("/d"))];
+        let resources = [
+            reserved(scalar("cpus", 1)),
+            scalar("cpus", 2),
+            scalar("mem", 64),
+            scalar("disk", 99).on(Source::path("/d")),
+        ];
         let needs = |cpus, disk_mb| Needs { cpus: Scalar::whole(cpus), mem_mb: 64, disk_mb };
-        let taken: Vec<String> = needs(2, 0).take(&offer(&resources)).unwrap().iter().map(ToString::to_string).collect();
+        let taken: Vec<String> =
+            needs(2, 0).take(&offer(&resources)).unwrap().iter().map(ToString::to_string).collect();
         assert_eq!(taken, ["cpus(db):1", "cpus:1", "mem:64"]);
         assert!(needs(4, 0).take(&offer(&resources)).is_none());
-        assert!(needs(1, 1).take(&offer(&resources)).is_none(), "a disk of its own is not for sandboxes");
-        assert_eq!((needs(2, 0).text(), needs(1, 5).text()), ("cpus:2;mem:64".to_owned(), "cpus:1;mem:64;disk:5".to_owned()));
+        assert!(
+            needs(1, 1).take(&offer(&resources)).is_none(),
+            "a disk of its own is not for sandboxes"
+        );
+        assert_eq!(
+            (needs(2, 0).text(), needs(1, 5).text()),
+            ("cpus:2;mem:64".to_owned(), "cpus:1;mem:64;disk:5".to_owned())
+        );
     }
 }

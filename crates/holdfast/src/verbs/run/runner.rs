@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use holdfast_model::{
-    Action, AgentId, Call, CommandInfo, Event, Filters, FrameworkId, FrameworkInfo, Offer, Operation, TaskId, TaskInfo, TaskState,
-    TaskStatus,
+    Action, AgentId, Call, CommandInfo, Event, Filters, FrameworkId, FrameworkInfo, Offer,
+    Operation, TaskId, TaskInfo, TaskState, TaskStatus,
 };
 use holdfast_sdk::net::{Heard, Session, SessionOptions};
 use serde_json::json;
@@ -63,7 +63,17 @@ impl<'a> Runner<'a> {
         context.master.get("roles", &[]).await?;
         let masters = context.master.addresses().to_vec();
         let session = Session::open(SessionOptions::new(masters, info));
-        Ok(Runner { context, session, framework: None, name, command, needs, stage: Stage::Waiting, sandbox: None, state: None })
+        Ok(Runner {
+            context,
+            session,
+            framework: None,
+            name,
+            command,
+            needs,
+            stage: Stage::Waiting,
+            sandbox: None,
+            state: None,
+        })
     }
 
     /// Goes on until the task has ended, or somebody wants it to end.
@@ -109,16 +119,23 @@ impl<'a> Runner<'a> {
             Heard::Event(Event::Subscribed(id)) => {
                 self.framework = Some(id);
                 if let Stage::Launched { task, agent } = &self.stage {
-                    self.session.send(Call::Reconcile(vec![(task.clone(), Some(agent.clone()))])).await;
+                    self.session
+                        .send(Call::Reconcile(vec![(task.clone(), Some(agent.clone()))]))
+                        .await;
                 }
             }
             Heard::Event(Event::Offers(offers)) => self.offered(offers).await,
             Heard::Event(Event::Update(status)) => return self.moved_on(status).await,
-            Heard::Disconnected => self.context.remark("the master is away; the task goes on, and so does the search for the next leader"),
+            Heard::Disconnected => self.context.remark(
+                "the master is away; the task goes on, and so does the search for the next leader",
+            ),
             Heard::Ended(why) => {
-                return Err(
-                    Failure::new(EXIT_ERROR, format!("the masters removed the framework: {why}"), "see `holdfast framework list`").into()
-                );
+                return Err(Failure::new(
+                    EXIT_ERROR,
+                    format!("the masters removed the framework: {why}"),
+                    "see `holdfast framework list`",
+                )
+                .into());
             }
             Heard::Event(_) => {}
         }
@@ -141,30 +158,46 @@ impl<'a> Runner<'a> {
                         executor: None,
                         command: Some(self.command.clone()),
                         kill_grace_ms: None,
-                        carried: Default::default(),
+                        payload: Default::default(),
                     };
-                    let operations = vec![Operation { id: None, action: Action::Launch(vec![info]) }];
-                    self.session.send(Call::Accept { offers: vec![offer.id], operations, filters: Filters { refuse_ms: REFUSE_MS } }).await;
+                    let operations =
+                        vec![Operation { id: None, action: Action::Launch(vec![info]) }];
+                    self.session
+                        .send(Call::Accept {
+                            offers: vec![offer.id],
+                            operations,
+                            filters: Filters { refuse_ms: REFUSE_MS },
+                        })
+                        .await;
                     self.context.remark(&format!("task {task} on {hostname}"));
                     self.stage = Stage::Launched { task, agent };
                 }
             }
         }
         if !refused.is_empty() {
-            self.session.send(Call::Decline { offers: refused, filters: Filters { refuse_ms: REFUSE_MS } }).await;
+            self.session
+                .send(Call::Decline { offers: refused, filters: Filters { refuse_ms: REFUSE_MS } })
+                .await;
         }
     }
 
     /// The name with a few digits, so that the same command can be told from its earlier runs.
     fn task_id(&self) -> TaskId {
-        let name: String = self.name.chars().filter(|it| it.is_ascii_alphanumeric() || "-_.".contains(*it)).take(64).collect();
+        let name: String = self
+            .name
+            .chars()
+            .filter(|it| it.is_ascii_alphanumeric() || "-_.".contains(*it))
+            .take(64)
+            .collect();
         let digits = uuid::Uuid::new_v4().simple().to_string();
         TaskId::made(format!("{name}-{}", &digits[..8]))
     }
 
     async fn moved_on(&mut self, status: TaskStatus) -> anyhow::Result<Option<i32>> {
         if let (Some(uuid), Some(agent)) = (status.uuid, status.agent.clone()) {
-            self.session.send(Call::Acknowledge { agent, task: status.task.clone(), status: uuid }).await;
+            self.session
+                .send(Call::Acknowledge { agent, task: status.task.clone(), status: uuid })
+                .await;
         }
         let Stage::Launched { task, agent } = &self.stage else { return Ok(None) };
         if *task != status.task {
@@ -194,7 +227,12 @@ impl<'a> Runner<'a> {
     /// The task's sandbox, once its agent's address is known.
     async fn find_sandbox(&self, task: &TaskId, agent: &AgentId) -> Option<Sandbox> {
         let agents = self.context.master.rows("agents").await.ok()?;
-        let address = agents.iter().map(Row).find(|it| it.text("id") == agent.as_str())?.text("address").to_owned();
+        let address = agents
+            .iter()
+            .map(Row)
+            .find(|it| it.text("id") == agent.as_str())?
+            .text("address")
+            .to_owned();
         let framework = self.framework.as_ref()?.as_str();
         let row = json!({ "id": task.as_str(), "executor": task.as_str(), "framework": framework, "agent": agent.as_str(), "agent_address": address });
         Sandbox::of(self.context, Row(&row)).ok()
@@ -206,7 +244,9 @@ impl<'a> Runner<'a> {
         for stream in Stream::BOTH {
             match sandbox.copy(stream, &self.context.console).await {
                 Ok(_) => {}
-                Err(error) if error.is::<Failure>() => tracing::debug!("cannot read what the task wrote: {error}"),
+                Err(error) if error.is::<Failure>() => {
+                    tracing::debug!("cannot read what the task wrote: {error}")
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -217,8 +257,17 @@ impl<'a> Runner<'a> {
         let time = self.context.timeout.unwrap_or_default();
         match self.stage {
             Stage::Waiting => {
-                let cause = format!("no place for {} within {time:?}\n{}", self.needs.text(), self.reasons().await);
-                Err(Failure::new(EXIT_NOT_PLACED, cause.trim_end(), "ask for less, or wait longer with --timeout").into())
+                let cause = format!(
+                    "no place for {} within {time:?}\n{}",
+                    self.needs.text(),
+                    self.reasons().await
+                );
+                Err(Failure::new(
+                    EXIT_NOT_PLACED,
+                    cause.trim_end(),
+                    "ask for less, or wait longer with --timeout",
+                )
+                .into())
             }
             Stage::Launched { .. } => Err(Failure::new(
                 EXIT_TIMEOUT,
@@ -231,7 +280,9 @@ impl<'a> Runner<'a> {
 
     /// Why it has no place yet.
     async fn reasons(&self) -> String {
-        let Some(framework) = &self.framework else { return "no master has welcomed the framework yet".to_owned() };
+        let Some(framework) = &self.framework else {
+            return "no master has welcomed the framework yet".to_owned();
+        };
         match explain::ask(self.context, framework.as_str(), Some(&self.needs.text())).await {
             Ok(explained) => match Row(&explained).rows("reasons") {
                 [] => "there are no agents: `holdfast agent list`".to_owned(),
@@ -249,7 +300,8 @@ impl<'a> Runner<'a> {
         self.session.send(Call::Teardown).await;
         let over = async { while let Heard::Event(_) = self.session.next().await {} };
         if tokio::time::timeout(TEARDOWN_TIMEOUT, over).await.is_err() {
-            self.context.remark("the master has not yet removed the framework; it will within a minute");
+            self.context
+                .remark("the master has not yet removed the framework; it will within a minute");
         }
     }
 }

@@ -6,7 +6,9 @@ use holdfast_proto::mesos::v1;
 use v1::executor::call::{Message, Subscribe, Type, Update};
 use v1::executor::Call;
 
-use crate::convert::field::{each, executor_id, executor_id_out, framework_id, framework_id_out, part, task_id, Place};
+use crate::convert::field::{
+    each, executor_id, executor_id_out, framework_id, framework_id_out, part, task_id, Place,
+};
 use crate::convert::limits::{check_size, STATUS_BYTES_MAX};
 use crate::convert::resource::Format;
 use crate::convert::{status, task};
@@ -39,8 +41,12 @@ pub fn call_from_proto(wire: Call) -> Result<Option<CallFrom>, Invalid> {
             let subscribe = part("SUBSCRIBE", "subscribe", wire.subscribe)?;
             subscribed(subscribe, &executor).under("subscribe")?
         }
-        Some(Ok(Type::Update)) => ExecutorCall::Update(read(part("UPDATE", "update", wire.update)?.status).under("update")?),
-        Some(Ok(Type::Message)) => ExecutorCall::Message(part("MESSAGE", "message", wire.message)?.data),
+        Some(Ok(Type::Update)) => ExecutorCall::Update(
+            read(part("UPDATE", "update", wire.update)?.status).under("update")?,
+        ),
+        Some(Ok(Type::Message)) => {
+            ExecutorCall::Message(part("MESSAGE", "message", wire.message)?.data)
+        }
         Some(Ok(Type::Heartbeat)) => ExecutorCall::Heartbeat,
         None => return Err(Invalid::new("type", "is missing; say which call this is")),
         _ => return Ok(None),
@@ -49,9 +55,11 @@ pub fn call_from_proto(wire: Call) -> Result<Option<CallFrom>, Invalid> {
 }
 
 fn subscribed(subscribe: Subscribe, executor: &ExecutorId) -> Result<ExecutorCall, Invalid> {
-    let tasks = each("unacknowledged_tasks", subscribe.unacknowledged_tasks, |it| task_id(&it.task_id))?;
-    let updates =
-        each("unacknowledged_updates", subscribe.unacknowledged_updates, |it| executors_status(it.status, executor).under("status"))?;
+    let tasks =
+        each("unacknowledged_tasks", subscribe.unacknowledged_tasks, |it| task_id(&it.task_id))?;
+    let updates = each("unacknowledged_updates", subscribe.unacknowledged_updates, |it| {
+        executors_status(it.status, executor).under("status")
+    })?;
     Ok(ExecutorCall::Subscribe { tasks, updates })
 }
 
@@ -65,7 +73,10 @@ fn executors_status(wire: v1::TaskStatus, executor: &ExecutorId) -> Result<TaskS
         return Err(Invalid::new("source", "must be SOURCE_EXECUTOR"));
     }
     if status.executor.as_ref().is_some_and(|it| it != executor) {
-        return Err(Invalid::new("executor_id", format!("is not `{executor}`, which sends it; leave it out")));
+        return Err(Invalid::new(
+            "executor_id",
+            format!("is not `{executor}`, which sends it; leave it out"),
+        ));
     }
     if status.state == TaskState::Staging {
         return Err(Invalid::new("state", "TASK_STAGING is said by the cluster, not by executors"));
@@ -74,17 +85,32 @@ fn executors_status(wire: v1::TaskStatus, executor: &ExecutorId) -> Result<TaskS
 }
 
 /// Writes a call. `given` are the descriptions of the unacknowledged tasks of a SUBSCRIBE, in which the API wants them whole.
-pub fn call_to_proto(framework: &FrameworkId, executor: &ExecutorId, call: &ExecutorCall, given: &[TaskInfo]) -> Call {
-    let mut wire = Call { executor_id: executor_id_out(executor), framework_id: framework_id_out(framework), ..Call::default() };
+pub fn call_to_proto(
+    framework: &FrameworkId,
+    executor: &ExecutorId,
+    call: &ExecutorCall,
+    given: &[TaskInfo],
+) -> Call {
+    let mut wire = Call {
+        executor_id: executor_id_out(executor),
+        framework_id: framework_id_out(framework),
+        ..Call::default()
+    };
     let update = |it: &TaskStatus| Update { status: status::to_proto(it) };
     let kind = match call {
         ExecutorCall::Subscribe { tasks, updates } => {
             let mut unacknowledged: Vec<v1::TaskInfo> = Vec::new();
             for id in tasks {
-                unacknowledged.extend(given.iter().find(|it| it.id == *id).map(|it| task::to_proto(it, Format::WHOLE)));
+                unacknowledged.extend(
+                    given
+                        .iter()
+                        .find(|it| it.id == *id)
+                        .map(|it| task::to_proto(it, Format::WHOLE)),
+                );
             }
             let unacknowledged_updates = updates.iter().map(update).collect();
-            wire.subscribe = Some(Subscribe { unacknowledged_tasks: unacknowledged, unacknowledged_updates });
+            wire.subscribe =
+                Some(Subscribe { unacknowledged_tasks: unacknowledged, unacknowledged_updates });
             Type::Subscribe
         }
         ExecutorCall::Update(status) => {

@@ -3,11 +3,16 @@
 //! Relies on the format that the framework understands. Never leaves out what an executor needs to find its agent again.
 
 use holdfast_proto::mesos::v1;
-use v1::executor::event::{Acknowledged, Error, Kill, Launch, LaunchGroup, Message, Subscribed, Type};
+use v1::executor::event::{
+    Acknowledged, Error, Kill, Launch, LaunchGroup, Message, Subscribed, Type,
+};
 use v1::executor::Event;
 
 use super::{info_from_proto, info_to_proto};
-use crate::convert::field::{agent_id, agent_id_out, grace_ms, grace_out, needed, part, task_id, task_id_out, uuid_bytes, Place};
+use crate::convert::field::{
+    agent_id, agent_id_out, grace_ms, grace_out, needed, part, task_id, task_id_out, uuid_bytes,
+    Place,
+};
 use crate::convert::resource::Format;
 use crate::convert::{framework, machine, task};
 use crate::id::{ContainerId, StatusUuid};
@@ -34,7 +39,9 @@ pub fn event_to_proto(event: &ExecutorEvent, format: Format) -> Event {
             Type::Launch
         }
         ExecutorEvent::LaunchGroup(tasks) => {
-            wire.launch_group = Some(LaunchGroup { task_group: v1::TaskGroupInfo { tasks: task::list_to_wire(tasks, format) } });
+            wire.launch_group = Some(LaunchGroup {
+                task_group: v1::TaskGroupInfo { tasks: task::list_to_wire(tasks, format) },
+            });
             Type::LaunchGroup
         }
         ExecutorEvent::Kill(task, grace) => {
@@ -42,7 +49,8 @@ pub fn event_to_proto(event: &ExecutorEvent, format: Format) -> Event {
             Type::Kill
         }
         ExecutorEvent::Acknowledged(task, uuid) => {
-            wire.acknowledged = Some(Acknowledged { task_id: task_id_out(task), uuid: uuid.0.as_bytes().to_vec() });
+            wire.acknowledged =
+                Some(Acknowledged { task_id: task_id_out(task), uuid: uuid.0.as_bytes().to_vec() });
             Type::Acknowledged
         }
         ExecutorEvent::Message(data) => {
@@ -70,25 +78,37 @@ pub fn heartbeat() -> Event {
 /// [`Invalid`] naming the field.
 pub fn event_from_proto(wire: Event) -> Result<Option<ExecutorEvent>, Invalid> {
     let event = match wire.r#type.map(Type::try_from) {
-        Some(Ok(Type::Subscribed)) => subscribed(part("SUBSCRIBED", "subscribed", wire.subscribed)?).under("subscribed")?,
+        Some(Ok(Type::Subscribed)) => {
+            subscribed(part("SUBSCRIBED", "subscribed", wire.subscribed)?).under("subscribed")?
+        }
         Some(Ok(Type::Launch)) => {
             let launch = part("LAUNCH", "launch", wire.launch)?;
             ExecutorEvent::Launch(Box::new(task::from_proto(launch.task).under("launch.task")?))
         }
         Some(Ok(Type::LaunchGroup)) => {
             let group = part("LAUNCH_GROUP", "launch_group", wire.launch_group)?.task_group;
-            ExecutorEvent::LaunchGroup(task::list_from_wire("tasks", group.tasks).under("launch_group.task_group")?)
+            ExecutorEvent::LaunchGroup(
+                task::list_from_wire("tasks", group.tasks).under("launch_group.task_group")?,
+            )
         }
         Some(Ok(Type::Kill)) => {
             let kill = part("KILL", "kill", wire.kill)?;
-            ExecutorEvent::Kill(task_id(&kill.task_id).under("kill")?, grace_ms(kill.kill_policy).under("kill")?)
+            ExecutorEvent::Kill(
+                task_id(&kill.task_id).under("kill")?,
+                grace_ms(kill.kill_policy).under("kill")?,
+            )
         }
         Some(Ok(Type::Acknowledged)) => {
             let acknowledged = part("ACKNOWLEDGED", "acknowledged", wire.acknowledged)?;
             let uuid = uuid_bytes("uuid", &acknowledged.uuid).under("acknowledged")?;
-            ExecutorEvent::Acknowledged(task_id(&acknowledged.task_id).under("acknowledged")?, StatusUuid(uuid))
+            ExecutorEvent::Acknowledged(
+                task_id(&acknowledged.task_id).under("acknowledged")?,
+                StatusUuid(uuid),
+            )
         }
-        Some(Ok(Type::Message)) => ExecutorEvent::Message(part("MESSAGE", "message", wire.message)?.data),
+        Some(Ok(Type::Message)) => {
+            ExecutorEvent::Message(part("MESSAGE", "message", wire.message)?.data)
+        }
         Some(Ok(Type::Error)) => ExecutorEvent::Error(part("ERROR", "error", wire.error)?.message),
         Some(Ok(Type::Shutdown)) => ExecutorEvent::Shutdown,
         _ => return Ok(None),

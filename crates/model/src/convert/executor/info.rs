@@ -6,10 +6,12 @@
 use holdfast_proto::mesos::v1;
 use v1::executor_info::Type;
 
-use crate::convert::field::{executor_id, executor_id_out, framework_id_out, some_framework, span_ms, span_out};
+use crate::convert::field::{
+    executor_id, executor_id_out, framework_id_out, some_framework, span_ms, span_out,
+};
 use crate::convert::resource::{list_from_proto, list_to_proto, Format};
 use crate::convert::{command, rest};
-use crate::task::{Carried, ExecutorInfo, ExecutorKind};
+use crate::task::{ExecutorInfo, ExecutorKind, OpaquePayload};
 use crate::validate::Invalid;
 
 /// Reads an executor's description. A type that is UNKNOWN counts as unset.
@@ -29,17 +31,17 @@ pub fn info_from_proto(mut wire: v1::ExecutorInfo) -> Result<ExecutorInfo, Inval
         resources: list_from_proto("resources", std::mem::take(&mut wire.resources))?,
         command: command::take(&mut wire.command)?,
         shutdown_grace_ms: span_ms("shutdown_grace_period", wire.shutdown_grace_period.take())?,
-        carried: Carried::default(),
+        payload: OpaquePayload::default(),
     };
     let mut whole = fill(&executor, wire, Format::WHOLE);
     whole.resources.clear();
-    executor.carried = rest::pack(&whole);
+    executor.payload = rest::pack(&whole);
     Ok(executor)
 }
 
 /// Writes an executor's description, whole, with its resources in this format.
 pub fn info_to_proto(executor: &ExecutorInfo, format: Format) -> v1::ExecutorInfo {
-    fill(executor, rest::unpack(&executor.carried), format)
+    fill(executor, rest::unpack(&executor.payload), format)
 }
 
 fn fill(executor: &ExecutorInfo, mut wire: v1::ExecutorInfo, format: Format) -> v1::ExecutorInfo {

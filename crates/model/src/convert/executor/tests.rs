@@ -31,9 +31,15 @@ fn update(change: impl FnOnce(&mut v1::TaskStatus)) -> wire::Call {
 
 #[test]
 fn an_executor_says_who_it_is() {
-    let from = call_from_proto(update(|it| it.executor_id = Some(v1::ExecutorId { value: "e".to_owned() }))).unwrap().unwrap();
+    let from = call_from_proto(update(|it| {
+        it.executor_id = Some(v1::ExecutorId { value: "e".to_owned() })
+    }))
+    .unwrap()
+    .unwrap();
     assert_eq!((from.executor.as_str(), from.framework.as_str()), ("e", "f"));
-    assert!(matches!(from.call, ExecutorCall::Update(it) if it.state == TaskState::Running && it.uuid.is_some()));
+    assert!(
+        matches!(from.call, ExecutorCall::Update(it) if it.state == TaskState::Running && it.uuid.is_some())
+    );
 }
 
 #[test]
@@ -45,17 +51,30 @@ fn wrong_calls_are_named() {
     assert_eq!(path(update(|it| it.source = None)), "update.status.source");
     assert_eq!(path(update(|it| it.state = TaskState::Staging as i32)), "update.status.state");
     assert_eq!(path(update(|it| it.state = 14)), "update.status.state");
-    assert_eq!(path(update(|it| it.executor_id = Some(v1::ExecutorId { value: "x".to_owned() }))), "update.status.executor_id");
+    assert_eq!(
+        path(update(|it| it.executor_id = Some(v1::ExecutorId { value: "x".to_owned() }))),
+        "update.status.executor_id"
+    );
     assert_eq!(path(update(|it| it.data = Some(vec![0; 40_000]))), "update.status");
     assert_eq!(path(wire::Call { update: None, ..update(|_| ()) }), "update");
     assert_eq!(path(wire::Call { r#type: None, ..update(|_| ()) }), "type");
-    assert_eq!(path(wire::Call { executor_id: Default::default(), ..update(|_| ()) }), "executor_id");
-    assert_eq!(path(wire::Call { framework_id: Default::default(), ..update(|_| ()) }), "framework_id");
-    let subscribe = wire::call::Subscribe { unacknowledged_tasks: vec![Default::default()], ..Default::default() };
+    assert_eq!(
+        path(wire::Call { executor_id: Default::default(), ..update(|_| ()) }),
+        "executor_id"
+    );
+    assert_eq!(
+        path(wire::Call { framework_id: Default::default(), ..update(|_| ()) }),
+        "framework_id"
+    );
+    let subscribe = wire::call::Subscribe {
+        unacknowledged_tasks: vec![Default::default()],
+        ..Default::default()
+    };
     let call = wire::Call { r#type: Some(1), subscribe: Some(subscribe), ..update(|_| ()) };
     assert_eq!(path(call), "subscribe.unacknowledged_tasks[0].task_id");
     let bad = update(|it| it.uuid = None).update.unwrap();
-    let subscribe = wire::call::Subscribe { unacknowledged_updates: vec![bad], ..Default::default() };
+    let subscribe =
+        wire::call::Subscribe { unacknowledged_updates: vec![bad], ..Default::default() };
     let call = wire::Call { r#type: Some(1), subscribe: Some(subscribe), ..update(|_| ()) };
     assert_eq!(path(call), "subscribe.unacknowledged_updates[0].status.uuid");
     assert_eq!(call_from_proto(wire::Call { r#type: Some(99), ..update(|_| ()) }), Ok(None));
@@ -63,7 +82,8 @@ fn wrong_calls_are_named() {
 
 #[test]
 fn wrong_events_are_named() {
-    let event = |kind: wire::event::Type| wire::Event { r#type: Some(kind.into()), ..Default::default() };
+    let event =
+        |kind: wire::event::Type| wire::Event { r#type: Some(kind.into()), ..Default::default() };
     use wire::event::Type;
     for (kind, field) in [
         (Type::Subscribed, "subscribed"),
@@ -81,27 +101,38 @@ fn wrong_events_are_named() {
     let mut subscribed = event(Type::Subscribed);
     subscribed.subscribed = Some(wire::event::Subscribed::default());
     assert_eq!(event_from_proto(subscribed.clone()).unwrap_err().path, "subscribed.agent_info.id");
-    subscribed.subscribed.as_mut().unwrap().agent_info.id = Some(v1::AgentId { value: "a".to_owned() });
+    subscribed.subscribed.as_mut().unwrap().agent_info.id =
+        Some(v1::AgentId { value: "a".to_owned() });
     assert_eq!(event_from_proto(subscribed).unwrap_err().path, "subscribed.container_id");
 }
 
 fn said() -> impl Strategy<Value = TaskStatus> {
-    (samples::task_status(), samples::uuid(), select(vec![TaskState::Running, TaskState::Failed, TaskState::Killing])).prop_map(
-        |(status, uuid, state)| TaskStatus {
+    (
+        samples::task_status(),
+        samples::uuid(),
+        select(vec![TaskState::Running, TaskState::Failed, TaskState::Killing]),
+    )
+        .prop_map(|(status, uuid, state)| TaskStatus {
             source: Some(StatusSource::Executor),
             uuid: Some(StatusUuid(uuid)),
             executor: None,
             state,
             ..status
-        },
-    )
+        })
 }
 
 fn call() -> impl Strategy<Value = (ExecutorCall, Vec<TaskInfo>)> {
     let tasks = prop::collection::btree_map(samples::task_id(), samples::task(), 0..3);
     let subscribe = (tasks, prop::collection::vec(said(), 0..3)).prop_map(|(tasks, updates)| {
-        let given: Vec<TaskInfo> = tasks.into_iter().map(|(id, task)| TaskInfo { id, ..task }).collect();
-        (ExecutorCall::Subscribe { tasks: given.iter().map(|it| it.id.clone()).collect(), updates }, given)
+        let given: Vec<TaskInfo> =
+            tasks.into_iter().map(|(id, task)| TaskInfo { id, ..task }).collect();
+        (
+            ExecutorCall::Subscribe {
+                tasks: given.iter().map(|it| it.id.clone()).collect(),
+                updates,
+            },
+            given,
+        )
     });
     let alone = prop_oneof![
         said().prop_map(ExecutorCall::Update),
@@ -112,21 +143,30 @@ fn call() -> impl Strategy<Value = (ExecutorCall, Vec<TaskInfo>)> {
 }
 
 fn event() -> impl Strategy<Value = ExecutorEvent> {
-    let subscribed = (samples::executor(), samples::framework(), samples::agent(), samples::machine(), samples::uuid()).prop_map(
-        |(executor, framework, agent, machine, container)| ExecutorEvent::Subscribed {
-            executor: Box::new(executor),
-            framework: Box::new(framework),
-            agent,
-            machine: Box::new(machine),
-            container: ContainerId(container),
-        },
-    );
+    let subscribed = (
+        samples::executor(),
+        samples::framework(),
+        samples::agent(),
+        samples::machine(),
+        samples::uuid(),
+    )
+        .prop_map(|(executor, framework, agent, machine, container)| {
+            ExecutorEvent::Subscribed {
+                executor: Box::new(executor),
+                framework: Box::new(framework),
+                agent,
+                machine: Box::new(machine),
+                container: ContainerId(container),
+            }
+        });
     prop_oneof![
         subscribed,
         samples::task().prop_map(|it| ExecutorEvent::Launch(Box::new(it))),
         prop::collection::vec(samples::task(), 0..3).prop_map(ExecutorEvent::LaunchGroup),
-        (samples::task_id(), of(0u64..1 << 40)).prop_map(|(task, grace)| ExecutorEvent::Kill(task, grace)),
-        (samples::task_id(), samples::uuid()).prop_map(|(task, uuid)| ExecutorEvent::Acknowledged(task, StatusUuid(uuid))),
+        (samples::task_id(), of(0u64..1 << 40))
+            .prop_map(|(task, grace)| ExecutorEvent::Kill(task, grace)),
+        (samples::task_id(), samples::uuid())
+            .prop_map(|(task, uuid)| ExecutorEvent::Acknowledged(task, StatusUuid(uuid))),
         samples::bytes().prop_map(ExecutorEvent::Message),
         select(vec![ExecutorEvent::Shutdown]),
         samples::text().prop_map(ExecutorEvent::Error),

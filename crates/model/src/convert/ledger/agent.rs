@@ -7,12 +7,18 @@ use holdfast_proto::holdfast::ledger::v1 as ledger;
 
 use super::key::{one, read_one, read_two, two};
 use super::record::{check_key, named, read, unknown_tree, value};
-use super::{claim_in, claim_out, disk_in, disk_out, executor_in, executor_out, operation_in, operation_out, task_in, task_out, Entry};
+use super::{
+    claim_in, claim_out, disk_in, disk_out, executor_in, executor_out, operation_in, operation_out,
+    task_in, task_out, Entry,
+};
 use crate::agent_ledger::{AgentChange, AgentIdentity, AgentLedger};
 use crate::convert::field::{needed, some, Place};
 use crate::convert::framework;
 use crate::framework::FrameworkInfo;
-use crate::id::{AgentId, ClaimId, ClusterId, DiskId, ExecutorId, FrameworkId, NodeId, OperationUuid, TaskId, Term};
+use crate::id::{
+    AgentId, ClaimId, ClusterId, DiskId, ExecutorId, FrameworkId, NodeId, OperationUuid, TaskId,
+    Term,
+};
 use crate::validate::Invalid;
 
 /// All trees.
@@ -67,7 +73,9 @@ fn place(change: &AgentChange) -> (&'static str, Vec<u8>) {
         }
         AgentChange::FrameworkGone(id) => (FRAMEWORKS, one(id.as_str())),
         AgentChange::Executor(it) => (EXECUTORS, two(it.framework.as_str(), it.info.id.as_str())),
-        AgentChange::ExecutorGone((framework, id)) => (EXECUTORS, two(framework.as_str(), id.as_str())),
+        AgentChange::ExecutorGone((framework, id)) => {
+            (EXECUTORS, two(framework.as_str(), id.as_str()))
+        }
         AgentChange::Task(it) => (TASKS, two(it.framework.as_str(), it.info.id.as_str())),
         AgentChange::TaskGone((framework, id)) => (TASKS, two(framework.as_str(), id.as_str())),
         AgentChange::Operation(it) => (OPERATIONS, one(&it.uuid.to_string())),
@@ -82,7 +90,9 @@ fn place(change: &AgentChange) -> (&'static str, Vec<u8>) {
 /// key; or the delete of a record whose names were too long for a key, which only [`apply`] can carry out.
 pub fn decode(tree: &str, key: &[u8], value: Option<&[u8]>) -> Result<AgentChange, Invalid> {
     let change = match value {
-        Some(value) => decode_put(tree, value).and_then(|it| check_key(key, &place(&it).1).map(|()| it)),
+        Some(value) => {
+            decode_put(tree, value).and_then(|it| check_key(key, &place(&it).1).map(|()| it))
+        }
         None => decode_delete(tree, key),
     };
     named(tree, key, change)
@@ -109,7 +119,10 @@ fn decode_delete(tree: &str, key: &[u8]) -> Result<AgentChange, Invalid> {
         OPERATIONS => AgentChange::OperationGone(OperationUuid::parse(read_one(key)?)?),
         EXECUTORS => {
             let (framework, executor) = read_two(key)?;
-            AgentChange::ExecutorGone((FrameworkId::parse(framework)?, ExecutorId::parse(executor)?))
+            AgentChange::ExecutorGone((
+                FrameworkId::parse(framework)?,
+                ExecutorId::parse(executor)?,
+            ))
         }
         TASKS => {
             let (framework, task) = read_two(key)?;
@@ -124,14 +137,24 @@ fn decode_delete(tree: &str, key: &[u8]) -> Result<AgentChange, Invalid> {
 ///
 /// # Errors
 /// As [`decode`]; the ledger is then as before.
-pub fn apply(ledger: &mut AgentLedger, tree: &str, key: &[u8], value: Option<&[u8]>) -> Result<(), Invalid> {
+pub fn apply(
+    ledger: &mut AgentLedger,
+    tree: &str,
+    key: &[u8],
+    value: Option<&[u8]>,
+) -> Result<(), Invalid> {
     if value.is_none() && key.starts_with(b"#") {
-        let task = ledger.tasks.keys().find(|(framework, id)| tree == TASKS && two(framework.as_str(), id.as_str()) == key);
+        let task = ledger
+            .tasks
+            .keys()
+            .find(|(framework, id)| tree == TASKS && two(framework.as_str(), id.as_str()) == key);
         if let Some(gone) = task.cloned() {
             ledger.apply(&AgentChange::TaskGone(gone));
             return Ok(());
         }
-        let executor = ledger.executors.keys().find(|(framework, id)| tree == EXECUTORS && two(framework.as_str(), id.as_str()) == key);
+        let executor = ledger.executors.keys().find(|(framework, id)| {
+            tree == EXECUTORS && two(framework.as_str(), id.as_str()) == key
+        });
         if let Some(gone) = executor.cloned() {
             ledger.apply(&AgentChange::ExecutorGone(gone));
             return Ok(());
@@ -145,7 +168,9 @@ pub fn apply(ledger: &mut AgentLedger, tree: &str, key: &[u8], value: Option<&[u
 ///
 /// # Errors
 /// [`Invalid`] naming the record that cannot be read, or the identity that is missing among records that are there.
-pub fn fold<'a>(records: impl IntoIterator<Item = (&'a str, &'a [u8], &'a [u8])>) -> Result<Option<AgentLedger>, Invalid> {
+pub fn fold<'a>(
+    records: impl IntoIterator<Item = (&'a str, &'a [u8], &'a [u8])>,
+) -> Result<Option<AgentLedger>, Invalid> {
     let mut changes = Vec::new();
     for (tree, key, value) in records {
         changes.push(decode(tree, key, Some(value))?);
@@ -158,7 +183,10 @@ pub fn fold<'a>(records: impl IntoIterator<Item = (&'a str, &'a [u8], &'a [u8])>
         _ => None,
     });
     let Some(identity) = identity else {
-        return Err(Invalid::new("identity[self]", "is missing although other records are there; restore it, do not start without it"));
+        return Err(Invalid::new(
+            "identity[self]",
+            "is missing although other records are there; restore it, do not start without it",
+        ));
     };
     let mut ledger = AgentLedger::new(identity.node);
     changes.iter().for_each(|it| ledger.apply(it));

@@ -19,8 +19,12 @@ pub(crate) fn claim_out(claim: &Claim) -> ledger::Claim {
         ClaimState::Ready => ledger::ClaimState::Ready,
         ClaimState::Destroying => ledger::ClaimState::Destroying,
     };
-    let event =
-        |it: &ClaimEvent| ledger::ClaimEvent { at_ms: it.at.0, generation: it.generation, what: it.what.clone(), by: it.by.clone() };
+    let event = |it: &ClaimEvent| ledger::ClaimEvent {
+        at_ms: it.at.0,
+        generation: it.generation,
+        what: it.what.clone(),
+        by: it.by.clone(),
+    };
     ledger::Claim {
         uuid: claim.id.to_string(),
         state: state.into(),
@@ -39,9 +43,19 @@ pub(crate) fn claim_in(wire: ledger::Claim) -> Result<Claim, Invalid> {
         Ok(ledger::ClaimState::Making) => ClaimState::Making,
         Ok(ledger::ClaimState::Ready) => ClaimState::Ready,
         Ok(ledger::ClaimState::Destroying) => ClaimState::Destroying,
-        _ => return Err(Invalid::new("state", format!("there is no claim state {} here; use the newer program", wire.state))),
+        _ => {
+            return Err(Invalid::new(
+                "state",
+                format!("there is no claim state {} here; use the newer program", wire.state),
+            ))
+        }
     };
-    let event = |it: ledger::ClaimEvent| ClaimEvent { at: Instant(it.at_ms), generation: it.generation, what: it.what, by: it.by };
+    let event = |it: ledger::ClaimEvent| ClaimEvent {
+        at: Instant(it.at_ms),
+        generation: it.generation,
+        what: it.what,
+        by: it.by,
+    };
     Ok(Claim {
         id: ClaimId::parse(&wire.uuid).at("uuid")?,
         state,
@@ -61,7 +75,12 @@ pub(crate) fn disk_out(disk: &DiskRecord) -> ledger::Disk {
         DiskKind::Path => "path",
         DiskKind::Mount => "mount",
     };
-    ledger::Disk { uuid: disk.id.to_string(), kind: kind.to_owned(), root: disk.root.clone(), size_mb: disk.size_mb }
+    ledger::Disk {
+        uuid: disk.id.to_string(),
+        kind: kind.to_owned(),
+        root: disk.root.clone(),
+        size_mb: disk.size_mb,
+    }
 }
 
 /// Reads a disk.
@@ -70,7 +89,17 @@ pub(crate) fn disk_in(wire: ledger::Disk) -> Result<DiskRecord, Invalid> {
         "root" => DiskKind::Root,
         "path" => DiskKind::Path,
         "mount" => DiskKind::Mount,
-        other => return Err(Invalid::new("kind", format!("`{other}` is no kind of disk; there are root, path and mount"))),
+        other => {
+            return Err(Invalid::new(
+                "kind",
+                format!("`{other}` is no kind of disk; there are root, path and mount"),
+            ))
+        }
     };
-    Ok(DiskRecord { id: DiskId::parse(&wire.uuid).at("uuid")?, kind, root: wire.root, size_mb: wire.size_mb })
+    Ok(DiskRecord {
+        id: DiskId::parse(&wire.uuid).at("uuid")?,
+        kind,
+        root: wire.root,
+        size_mb: wire.size_mb,
+    })
 }

@@ -29,7 +29,8 @@ fn short(key: Vec<u8>) -> Vec<u8> {
 
 /// Reads a key with one name.
 pub(super) fn read_one(key: &[u8]) -> Result<&str, Invalid> {
-    std::str::from_utf8(key).map_err(|_| Invalid::new("key", "is no text; it was not written by a ledger"))
+    std::str::from_utf8(key)
+        .map_err(|_| Invalid::new("key", "is no text; it was not written by a ledger"))
 }
 
 /// Reads a key with two names.
@@ -38,7 +39,8 @@ pub(super) fn read_two(key: &[u8]) -> Result<(&str, &str), Invalid> {
     if text.starts_with('#') && !text.contains('/') {
         return Err(Invalid::new("key", "is a digest of names that are too long; apply the delete to a ledger that holds the record"));
     }
-    text.split_once('/').ok_or_else(|| Invalid::new("key", "has no two names; it was not written by a ledger"))
+    text.split_once('/')
+        .ok_or_else(|| Invalid::new("key", "has no two names; it was not written by a ledger"))
 }
 
 #[cfg(test)]

@@ -12,7 +12,9 @@ use crate::convert::field::{needed, some, Place};
 use crate::convert::resource::Format;
 use crate::convert::{framework, operation};
 use crate::id::{AgentId, ClaimId, ClusterId, FrameworkId, Instant, NodeId, OperationUuid};
-use crate::master_ledger::{AgentRecord, Cluster, FrameworkRecord, MasterChange, MasterLedger, PendingOperation, Presence};
+use crate::master_ledger::{
+    AgentRecord, Cluster, FrameworkRecord, MasterChange, MasterLedger, PendingOperation, Presence,
+};
 use crate::role::Role;
 use crate::validate::Invalid;
 use crate::value::Scalar;
@@ -43,12 +45,18 @@ pub fn encode(change: &MasterChange) -> Entry {
         MasterChange::Cluster(it) => value(&cluster_out(it)),
         MasterChange::Agent(it) => value(&agent_out(it)),
         MasterChange::Framework(it) => value(&framework_out(it)),
-        MasterChange::Claim(agent, claim) => value(&ledger::IndexedClaim { agent_id: agent.to_string(), claim: Some(claim_out(claim)) }),
+        MasterChange::Claim(agent, claim) => value(&ledger::IndexedClaim {
+            agent_id: agent.to_string(),
+            claim: Some(claim_out(claim)),
+        }),
         MasterChange::Pending(it) => value(&pending_out(it)),
         MasterChange::Weight(role, weight) if *weight != WEIGHT_DEFAULT => {
             value(&ledger::RoleWeight { role: role.to_string(), weight: weight.to_f64() })
         }
-        MasterChange::Weight(..) | MasterChange::FrameworkForgotten(_) | MasterChange::ClaimGone(..) | MasterChange::Settled(_) => {
+        MasterChange::Weight(..)
+        | MasterChange::FrameworkForgotten(_)
+        | MasterChange::ClaimGone(..)
+        | MasterChange::Settled(_) => {
             return Entry { tree, key, value: None };
         }
     };
@@ -80,7 +88,9 @@ fn place(change: &MasterChange) -> (&'static str, Vec<u8>) {
 /// key; or the delete of a record whose names were too long for a key, which only [`apply`] can carry out.
 pub fn decode(tree: &str, key: &[u8], value: Option<&[u8]>) -> Result<MasterChange, Invalid> {
     let change = match value {
-        Some(value) => decode_put(tree, value).and_then(|it| check_key(key, &place(&it).1).map(|()| it)),
+        Some(value) => {
+            decode_put(tree, value).and_then(|it| check_key(key, &place(&it).1).map(|()| it))
+        }
         None => decode_delete(tree, key),
     };
     named(tree, key, change)
@@ -120,7 +130,12 @@ fn decode_delete(tree: &str, key: &[u8]) -> Result<MasterChange, Invalid> {
 ///
 /// # Errors
 /// As [`decode`]; the ledger is then as before.
-pub fn apply(ledger: &mut MasterLedger, tree: &str, key: &[u8], value: Option<&[u8]>) -> Result<(), Invalid> {
+pub fn apply(
+    ledger: &mut MasterLedger,
+    tree: &str,
+    key: &[u8],
+    value: Option<&[u8]>,
+) -> Result<(), Invalid> {
     if value.is_none() && tree == CLAIMS && key.starts_with(b"#") {
         let claim = ledger.claims.keys().find(|(agent, id)| claim_key(agent, *id) == key);
         if let Some((agent, id)) = claim.cloned() {
@@ -136,7 +151,9 @@ pub fn apply(ledger: &mut MasterLedger, tree: &str, key: &[u8], value: Option<&[
 ///
 /// # Errors
 /// [`Invalid`] naming the record that cannot be read.
-pub fn fold<'a>(records: impl IntoIterator<Item = (&'a str, &'a [u8], &'a [u8])>) -> Result<MasterLedger, Invalid> {
+pub fn fold<'a>(
+    records: impl IntoIterator<Item = (&'a str, &'a [u8], &'a [u8])>,
+) -> Result<MasterLedger, Invalid> {
     let mut ledger = MasterLedger::default();
     for (tree, key, value) in records {
         ledger.apply(&decode(tree, key, Some(value))?);
@@ -146,12 +163,20 @@ pub fn fold<'a>(records: impl IntoIterator<Item = (&'a str, &'a [u8], &'a [u8])>
 
 /// Writes a whole ledger: the entries that [`fold`] makes it from again.
 pub fn snapshot(ledger: &MasterLedger) -> Vec<Entry> {
-    let mut changes: Vec<MasterChange> = ledger.cluster.iter().cloned().map(MasterChange::Cluster).collect();
+    let mut changes: Vec<MasterChange> =
+        ledger.cluster.iter().cloned().map(MasterChange::Cluster).collect();
     changes.extend(ledger.agents.values().cloned().map(MasterChange::Agent));
     changes.extend(ledger.frameworks.values().cloned().map(MasterChange::Framework));
-    changes.extend(ledger.claims.iter().map(|((agent, _), claim)| MasterChange::Claim(agent.clone(), claim.clone())));
+    changes.extend(
+        ledger
+            .claims
+            .iter()
+            .map(|((agent, _), claim)| MasterChange::Claim(agent.clone(), claim.clone())),
+    );
     changes.extend(ledger.pending.values().cloned().map(MasterChange::Pending));
-    changes.extend(ledger.weights.iter().map(|(role, weight)| MasterChange::Weight(role.clone(), *weight)));
+    changes.extend(
+        ledger.weights.iter().map(|(role, weight)| MasterChange::Weight(role.clone(), *weight)),
+    );
     changes.iter().map(encode).collect()
 }
 
@@ -160,7 +185,12 @@ fn claim_key(agent: &AgentId, claim: ClaimId) -> Vec<u8> {
 }
 
 fn cluster_out(it: &Cluster) -> ledger::Cluster {
-    ledger::Cluster { uuid: it.id.to_string(), next_agent: it.next_agent, next_framework: it.next_framework, created_ms: it.created.0 }
+    ledger::Cluster {
+        uuid: it.id.to_string(),
+        next_agent: it.next_agent,
+        next_framework: it.next_framework,
+        created_ms: it.created.0,
+    }
 }
 
 fn cluster_in(wire: &ledger::Cluster) -> Result<Cluster, Invalid> {
@@ -194,13 +224,19 @@ fn agent_in(wire: ledger::AgentRecord) -> Result<AgentRecord, Invalid> {
         Ok(ledger::Presence::Admitted) => Presence::Admitted,
         Ok(ledger::Presence::Unreachable) => Presence::Unreachable,
         Ok(ledger::Presence::Gone) => Presence::Gone,
-        _ => return Err(Invalid::new("presence", format!("there is no presence {} here; use the newer program", wire.presence))),
+        _ => {
+            return Err(Invalid::new(
+                "presence",
+                format!("there is no presence {} here; use the newer program", wire.presence),
+            ))
+        }
     };
     Ok(AgentRecord {
         id: AgentId::parse(&wire.agent_id)?,
         node: NodeId::parse(&wire.node_uuid).at("node_uuid")?,
         hostname: wire.hostname,
-        port: u16::try_from(wire.port).map_err(|_| Invalid::new("port", format!("{} is no port", wire.port)))?,
+        port: u16::try_from(wire.port)
+            .map_err(|_| Invalid::new("port", format!("{} is no port", wire.port)))?,
         presence,
         since: Instant(wire.since_ms),
         ledger_version: wire.ledger_version,
@@ -219,7 +255,12 @@ fn framework_out(it: &FrameworkRecord) -> ledger::FrameworkRecord {
 fn framework_in(wire: ledger::FrameworkRecord) -> Result<FrameworkRecord, Invalid> {
     let info = needed("info", wire.info).and_then(|it| framework::from_proto(it).under("info"))?;
     needed("info.id", info.id.as_ref())?;
-    Ok(FrameworkRecord { info, removed: wire.removed, deadline: wire.deadline_ms.map(Instant), registered: Instant(wire.registered_ms) })
+    Ok(FrameworkRecord {
+        info,
+        removed: wire.removed,
+        deadline: wire.deadline_ms.map(Instant),
+        registered: Instant(wire.registered_ms),
+    })
 }
 
 fn pending_out(it: &PendingOperation) -> ledger::PendingOperation {
@@ -237,12 +278,14 @@ fn pending_in(wire: ledger::PendingOperation) -> Result<PendingOperation, Invali
         uuid: OperationUuid::parse(&wire.uuid).at("uuid")?,
         framework: some("framework_id", &wire.framework_id, FrameworkId::parse)?,
         agent: AgentId::parse(&wire.agent_id)?,
-        operation: needed("info", wire.info).and_then(|it| operation::from_proto(it).under("info"))?,
+        operation: needed("info", wire.info)
+            .and_then(|it| operation::from_proto(it).under("info"))?,
     })
 }
 
 fn weight_in(wire: &ledger::RoleWeight) -> Result<MasterChange, Invalid> {
     let weight = Scalar::from_f64(wire.weight);
-    let weight = weight.ok_or_else(|| Invalid::new("weight", format!("{} is no weight", wire.weight)))?;
+    let weight =
+        weight.ok_or_else(|| Invalid::new("weight", format!("{} is no weight", wire.weight)))?;
     Ok(MasterChange::Weight(Role::parse(&wire.role)?, weight))
 }

@@ -21,8 +21,11 @@ pub(super) fn value(message: &impl Message) -> Vec<u8> {
 /// Reads a value.
 pub(super) fn read<M: Message + Default + Name>(value: &[u8]) -> Result<M, Invalid> {
     match value.split_first() {
-        Some((&RECORD_VERSION, message)) => holdfast_proto::binary::decode(message)
-            .map_err(|error| Invalid::new("", format!("is damaged: {error}; do not start without it"))),
+        Some((&RECORD_VERSION, message)) => {
+            holdfast_proto::binary::decode(message).map_err(|error| {
+                Invalid::new("", format!("is damaged: {error}; do not start without it"))
+            })
+        }
         Some((version, _)) => {
             let why = format!("was written in version {version} of the ledger, this program reads {RECORD_VERSION}; use the newer program");
             Err(Invalid::new("", why))
@@ -36,7 +39,13 @@ pub(super) fn check_key(found: &[u8], right: &[u8]) -> Result<(), Invalid> {
     if found == right {
         return Ok(());
     }
-    Err(Invalid::new("key", format!("belongs to `{}`; the record is not where it was written", String::from_utf8_lossy(right))))
+    Err(Invalid::new(
+        "key",
+        format!(
+            "belongs to `{}`; the record is not where it was written",
+            String::from_utf8_lossy(right)
+        ),
+    ))
 }
 
 /// Says which record an error is about.

@@ -11,9 +11,11 @@ use crate::convert::operation_status::operation_state;
 use crate::convert::resource::Format;
 use crate::convert::status::task_state;
 use crate::convert::{operation, status, task};
-use crate::id::{ClaimId, ContainerId, ExecutorId, FrameworkId, Instant, OperationUuid, StatusUuid};
+use crate::id::{
+    ClaimId, ContainerId, ExecutorId, FrameworkId, Instant, OperationUuid, StatusUuid,
+};
 use crate::role::Role;
-use crate::task::Carried;
+use crate::task::OpaquePayload;
 use crate::validate::Invalid;
 
 /// Writes an executor.
@@ -26,7 +28,7 @@ pub(crate) fn executor_out(it: &ExecutorRecord) -> ledger::Executor {
         registered: it.registered,
         launched_ms: it.launched.0,
         role: it.role.to_string(),
-        bare: it.info.carried == Carried::default(),
+        bare: it.info.payload == OpaquePayload::default(),
     }
 }
 
@@ -34,7 +36,7 @@ pub(crate) fn executor_out(it: &ExecutorRecord) -> ledger::Executor {
 pub(crate) fn executor_in(wire: ledger::Executor) -> Result<ExecutorRecord, Invalid> {
     let mut info = needed("info", wire.info).and_then(|it| info_from_proto(it).under("info"))?;
     if wire.bare {
-        info.carried = Carried::default();
+        info.payload = OpaquePayload::default();
     }
     Ok(ExecutorRecord {
         framework: FrameworkId::parse(&wire.framework_id)?,
@@ -60,7 +62,7 @@ pub(crate) fn task_out(it: &TaskRecord) -> ledger::Task {
         role: it.role.to_string(),
         group: it.group.clone().unwrap_or_default(),
         killed: it.killed,
-        bare: it.info.carried == Carried::default(),
+        bare: it.info.payload == OpaquePayload::default(),
     }
 }
 
@@ -68,9 +70,9 @@ pub(crate) fn task_out(it: &TaskRecord) -> ledger::Task {
 pub(crate) fn task_in(wire: ledger::Task) -> Result<TaskRecord, Invalid> {
     let mut info = needed("info", wire.info).and_then(|it| task::from_proto(it).under("info"))?;
     if wire.bare {
-        info.carried = Carried::default();
+        info.payload = OpaquePayload::default();
         if let Some(executor) = &mut info.executor {
-            executor.carried = Carried::default();
+            executor.payload = OpaquePayload::default();
         }
     }
     Ok(TaskRecord {
@@ -106,7 +108,8 @@ pub(crate) fn operation_in(wire: ledger::Operation) -> Result<OperationRecord, I
     Ok(OperationRecord {
         uuid: OperationUuid::parse(&wire.uuid).at("uuid")?,
         framework: some("framework_id", &wire.framework_id, FrameworkId::parse)?,
-        operation: needed("info", wire.info).and_then(|it| operation::from_proto(it).under("info"))?,
+        operation: needed("info", wire.info)
+            .and_then(|it| operation::from_proto(it).under("info"))?,
         state: operation_state(wire.state)?,
         message: some_text(wire.message),
         status: some("status_uuid", &wire.status_uuid, StatusUuid::parse)?,
@@ -116,5 +119,8 @@ pub(crate) fn operation_in(wire: ledger::Operation) -> Result<OperationRecord, I
 
 /// Reads names of claims.
 pub(crate) fn claim_ids(field: &str, list: &[String]) -> Result<Vec<ClaimId>, Invalid> {
-    list.iter().enumerate().map(|(index, it)| ClaimId::parse(it).at(format_args!("{field}[{index}]"))).collect()
+    list.iter()
+        .enumerate()
+        .map(|(index, it)| ClaimId::parse(it).at(format_args!("{field}[{index}]")))
+        .collect()
 }

@@ -10,11 +10,14 @@ use super::*;
 use crate::agent_ledger::{AgentChange, AgentIdentity, AgentLedger};
 use crate::convert::samples;
 use crate::id::{AgentId, ClaimId, ClusterId, FrameworkId, NodeId, OperationUuid, TaskId, Term};
-use crate::master_ledger::{AgentRecord, Cluster, FrameworkRecord, MasterChange, MasterLedger, PendingOperation, Presence};
+use crate::master_ledger::{
+    AgentRecord, Cluster, FrameworkRecord, MasterChange, MasterLedger, PendingOperation, Presence,
+};
 use crate::validate::Invalid;
 use crate::value::Scalar;
 use samples::{
-    agent as agent_id, claim as any_claim, disk, executor_id, executor_record, framework_id, instant, named_framework, operation,
+    agent as agent_id, claim as any_claim, disk, executor_id, executor_record, framework_id,
+    instant, named_framework, operation,
 };
 use samples::{operation_record, role, task_id, task_record, uuid, word};
 
@@ -47,15 +50,17 @@ fn agent_change() -> impl Strategy<Value = AgentChange> {
 }
 
 fn master_change() -> impl Strategy<Value = MasterChange> {
-    let cluster = (any::<u64>(), any::<u64>(), instant()).prop_map(|(next_agent, next_framework, created)| Cluster {
-        id: ClusterId(uuid::Uuid::from_u128(9)),
-        next_agent,
-        next_framework,
-        created,
-    });
+    let cluster = (any::<u64>(), any::<u64>(), instant()).prop_map(
+        |(next_agent, next_framework, created)| Cluster {
+            id: ClusterId(uuid::Uuid::from_u128(9)),
+            next_agent,
+            next_framework,
+            created,
+        },
+    );
     let presence = select(vec![Presence::Admitted, Presence::Unreachable, Presence::Gone]);
-    let agent = (agent_id(), uuid(), word(), any::<u16>(), presence, instant(), any::<u64>()).prop_map(
-        |(id, node, hostname, port, presence, since, ledger_version)| AgentRecord {
+    let agent = (agent_id(), uuid(), word(), any::<u16>(), presence, instant(), any::<u64>())
+        .prop_map(|(id, node, hostname, port, presence, since, ledger_version)| AgentRecord {
             id,
             node: NodeId(node),
             hostname,
@@ -63,26 +68,35 @@ fn master_change() -> impl Strategy<Value = MasterChange> {
             presence,
             since,
             ledger_version,
+        });
+    let framework = (named_framework(), any::<bool>(), of(instant()), instant()).prop_map(
+        |(info, removed, deadline, registered)| FrameworkRecord {
+            info,
+            removed,
+            deadline,
+            registered,
         },
     );
-    let framework = (named_framework(), any::<bool>(), of(instant()), instant())
-        .prop_map(|(info, removed, deadline, registered)| FrameworkRecord { info, removed, deadline, registered });
-    let pending = (uuid(), of(framework_id()), agent_id(), operation()).prop_map(|(uuid, framework, agent, operation)| PendingOperation {
-        uuid: OperationUuid(uuid),
-        framework,
-        agent,
-        operation,
-    });
+    let pending = (uuid(), of(framework_id()), agent_id(), operation()).prop_map(
+        |(uuid, framework, agent, operation)| PendingOperation {
+            uuid: OperationUuid(uuid),
+            framework,
+            agent,
+            operation,
+        },
+    );
     prop_oneof![
         cluster.prop_map(MasterChange::Cluster),
         agent.prop_map(MasterChange::Agent),
         framework.prop_map(MasterChange::Framework),
         framework_id().prop_map(MasterChange::FrameworkForgotten),
         (agent_id(), any_claim()).prop_map(|(agent, claim)| MasterChange::Claim(agent, claim)),
-        (agent_id(), uuid()).prop_map(|(agent, claim)| MasterChange::ClaimGone(agent, ClaimId(claim))),
+        (agent_id(), uuid())
+            .prop_map(|(agent, claim)| MasterChange::ClaimGone(agent, ClaimId(claim))),
         pending.prop_map(MasterChange::Pending),
         uuid().prop_map(|it| MasterChange::Settled(OperationUuid(it))),
-        (role(), select(vec![1i64, 500, 1000, 2500])).prop_map(|(role, weight)| MasterChange::Weight(role, Scalar::thousandths(weight))),
+        (role(), select(vec![1i64, 500, 1000, 2500]))
+            .prop_map(|(role, weight)| MasterChange::Weight(role, Scalar::thousandths(weight))),
     ]
 }
 
@@ -204,8 +218,10 @@ fn some_claim() -> (Entry, ClaimId) {
 fn what_cannot_be_read_is_named() {
     let (entry, id) = some_claim();
     let value = entry.value.unwrap();
-    let refuse = |tree: &str, key: &[u8], value: Option<&[u8]>| agent::decode(tree, key, value).unwrap_err();
-    let newer: Vec<u8> = std::iter::once(RECORD_VERSION + 1).chain(value[1..].iter().copied()).collect();
+    let refuse =
+        |tree: &str, key: &[u8], value: Option<&[u8]>| agent::decode(tree, key, value).unwrap_err();
+    let newer: Vec<u8> =
+        std::iter::once(RECORD_VERSION + 1).chain(value[1..].iter().copied()).collect();
     let it = refuse("claims", &entry.key, Some(&newer));
     assert_eq!(it.path, format!("claims[{id}]"));
     assert!(it.why.contains("newer program"), "{it}");
@@ -246,7 +262,7 @@ fn records_with_long_names_are_deleted_too() {
         executor: None,
         command: None,
         kill_grace_ms: None,
-        carried: Default::default(),
+        payload: Default::default(),
     };
     let task = crate::agent_ledger::TaskRecord {
         framework: framework.clone(),
@@ -272,9 +288,16 @@ fn records_with_long_names_are_deleted_too() {
     let agent_id = AgentId::parse(&long).unwrap();
     let claim = ClaimId(uuid::Uuid::from_u128(1));
     let (entry, _) = some_claim();
-    let AgentChange::Claim(record) = agent::decode(entry.tree, &entry.key, entry.value.as_deref()).unwrap() else { panic!("no claim") };
+    let AgentChange::Claim(record) =
+        agent::decode(entry.tree, &entry.key, entry.value.as_deref()).unwrap()
+    else {
+        panic!("no claim")
+    };
     let mut masters = MasterLedger::default();
-    let put = master::encode(&MasterChange::Claim(agent_id.clone(), crate::claim::Claim { id: claim, ..record }));
+    let put = master::encode(&MasterChange::Claim(
+        agent_id.clone(),
+        crate::claim::Claim { id: claim, ..record },
+    ));
     master::apply(&mut masters, put.tree, &put.key, put.value.as_deref()).unwrap();
     let gone = master::encode(&MasterChange::ClaimGone(agent_id, claim));
     master::apply(&mut masters, gone.tree, &gone.key, None).unwrap();

@@ -18,22 +18,28 @@ use crate::validate::Invalid;
 pub fn to_master_to_proto(message: &ToMaster) -> wire::FromAgent {
     let message = match message {
         ToMaster::Report(it) => Message::Report(report_to_proto(it)),
-        ToMaster::TaskUpdate { framework, status, latest } => Message::TaskUpdate(wire::TaskUpdate {
-            framework_id: framework.to_string(),
-            status: Some(status::to_proto(status)),
-            latest_state: *latest as i32,
-        }),
+        ToMaster::TaskUpdate { framework, status, latest } => {
+            Message::TaskUpdate(wire::TaskUpdate {
+                framework_id: framework.to_string(),
+                status: Some(status::to_proto(status)),
+                latest_state: *latest as i32,
+            })
+        }
         ToMaster::OperationUpdate(it) => Message::OperationUpdate(operation_update_out(it)),
-        ToMaster::ExecutorMessage(framework, executor, data) => Message::ExecutorMessage(wire::ExecutorMessage {
-            framework_id: framework.to_string(),
-            executor_id: executor.to_string(),
-            data: data.clone(),
-        }),
-        ToMaster::ExecutorExited { framework, executor, status } => Message::ExecutorExited(wire::ExecutorExited {
-            framework_id: framework.to_string(),
-            executor_id: executor.to_string(),
-            status: *status,
-        }),
+        ToMaster::ExecutorMessage(framework, executor, data) => {
+            Message::ExecutorMessage(wire::ExecutorMessage {
+                framework_id: framework.to_string(),
+                executor_id: executor.to_string(),
+                data: data.clone(),
+            })
+        }
+        ToMaster::ExecutorExited { framework, executor, status } => {
+            Message::ExecutorExited(wire::ExecutorExited {
+                framework_id: framework.to_string(),
+                executor_id: executor.to_string(),
+                status: *status,
+            })
+        }
         ToMaster::Pong(number) => Message::Pong(wire::Pong { number: *number }),
     };
     wire::FromAgent { message: Some(message) }
@@ -47,10 +53,16 @@ pub fn to_master_from_proto(wire: wire::FromAgent) -> Result<ToMaster, Invalid> 
     Ok(match needed("message", wire.message)? {
         Message::Report(it) => ToMaster::Report(Box::new(report_from_proto(it).under("report")?)),
         Message::TaskUpdate(it) => task_update(it).under("task_update")?,
-        Message::OperationUpdate(it) => ToMaster::OperationUpdate(operation_update_in(it).under("operation_update")?),
+        Message::OperationUpdate(it) => {
+            ToMaster::OperationUpdate(operation_update_in(it).under("operation_update")?)
+        }
         Message::ExecutorMessage(it) => {
             let framework = FrameworkId::parse(&it.framework_id).under("executor_message")?;
-            ToMaster::ExecutorMessage(framework, ExecutorId::parse(&it.executor_id).under("executor_message")?, it.data)
+            ToMaster::ExecutorMessage(
+                framework,
+                ExecutorId::parse(&it.executor_id).under("executor_message")?,
+                it.data,
+            )
         }
         Message::ExecutorExited(it) => ToMaster::ExecutorExited {
             framework: FrameworkId::parse(&it.framework_id).under("executor_exited")?,
@@ -64,7 +76,8 @@ pub fn to_master_from_proto(wire: wire::FromAgent) -> Result<ToMaster, Invalid> 
 fn task_update(it: wire::TaskUpdate) -> Result<ToMaster, Invalid> {
     Ok(ToMaster::TaskUpdate {
         framework: FrameworkId::parse(&it.framework_id)?,
-        status: needed("status", it.status).and_then(|it| status::from_proto(it).under("status"))?,
+        status: needed("status", it.status)
+            .and_then(|it| status::from_proto(it).under("status"))?,
         latest: task_state(it.latest_state).at("latest_state")?,
     })
 }

@@ -7,7 +7,8 @@ use holdfast_proto::holdfast::v1 as wire;
 use crate::convert::field::{each, needed, some, some_text, Place};
 use crate::convert::ledger::agent::{framework_in, framework_out};
 use crate::convert::ledger::{
-    claim_in, claim_out, disk_in, disk_out, executor_in, executor_out, operation_in, operation_out, task_in, task_out,
+    claim_in, claim_out, disk_in, disk_out, executor_in, executor_out, operation_in, operation_out,
+    task_in, task_out,
 };
 use crate::convert::machine;
 use crate::convert::resource::Format;
@@ -17,7 +18,10 @@ use crate::validate::Invalid;
 
 /// Writes a report.
 pub fn report_to_proto(report: &Report) -> wire::Report {
-    let disk = |it: &DiskReport| wire::DiskReport { disk: Some(disk_out(&it.disk)), fault: it.fault.clone().unwrap_or_default() };
+    let disk = |it: &DiskReport| wire::DiskReport {
+        disk: Some(disk_out(&it.disk)),
+        fault: it.fault.clone().unwrap_or_default(),
+    };
     wire::Report {
         node_uuid: report.node.to_string(),
         agent_id: report.agent.as_ref().map(ToString::to_string).unwrap_or_default(),
@@ -27,7 +31,11 @@ pub fn report_to_proto(report: &Report) -> wire::Report {
         info: Some(machine::to_proto(&report.machine, Format::WHOLE)),
         disks: report.disks.iter().map(disk).collect(),
         claims: report.claims.iter().map(claim_out).collect(),
-        faults: report.faults.iter().map(|(id, fault)| wire::ClaimFault { uuid: id.to_string(), fault: fault.clone() }).collect(),
+        faults: report
+            .faults
+            .iter()
+            .map(|(id, fault)| wire::ClaimFault { uuid: id.to_string(), fault: fault.clone() })
+            .collect(),
         frameworks: report.frameworks.iter().map(framework_out).collect(),
         executors: report.executors.iter().map(executor_out).collect(),
         tasks: report.tasks.iter().map(task_out).collect(),
@@ -47,13 +55,16 @@ pub fn report_from_proto(report: wire::Report) -> Result<Report, Invalid> {
         cluster: some("cluster_uuid", &report.cluster_uuid, ClusterId::parse)?,
         ledger_version: report.ledger_version,
         orders_seen: report.orders_seen,
-        machine: needed("info", report.info).and_then(|it| machine::from_proto(it).under("info"))?,
+        machine: needed("info", report.info)
+            .and_then(|it| machine::from_proto(it).under("info"))?,
         disks: each("disks", report.disks, |it| {
             let disk = needed("disk", it.disk).and_then(|it| disk_in(it).under("disk"))?;
             Ok(DiskReport { disk, fault: some_text(it.fault) })
         })?,
         claims: each("claims", report.claims, claim_in)?,
-        faults: each("faults", report.faults, |it| Ok((ClaimId::parse(&it.uuid).at("uuid")?, it.fault)))?,
+        faults: each("faults", report.faults, |it| {
+            Ok((ClaimId::parse(&it.uuid).at("uuid")?, it.fault))
+        })?,
         frameworks: each("frameworks", report.frameworks, framework_in)?,
         executors: each("executors", report.executors, executor_in)?,
         tasks: each("tasks", report.tasks, task_in)?,

@@ -7,7 +7,9 @@ use proptest::sample::select;
 use super::*;
 use crate::convert::samples;
 use crate::id::{ClaimId, ClusterId, NodeId, OperationUuid, StatusUuid, Term};
-use crate::message::{DiskReport, NamedOperation, OperationUpdate, Order, Report, ToAgent, ToMaster};
+use crate::message::{
+    DiskReport, NamedOperation, OperationUpdate, Order, Report, ToAgent, ToMaster,
+};
 use holdfast_proto::holdfast::v1 as wire;
 use samples::{agent, bytes, claim, executor_id, framework_id, task_id, text, uuid, word};
 
@@ -27,7 +29,12 @@ fn report() -> impl Strategy<Value = Report> {
     );
     let names = (uuid(), of(agent()), of(uuid()), any::<u64>(), any::<u64>(), text());
     (names, samples::machine(), owned, running).prop_map(
-        |((node, agent, cluster, ledger_version, orders_seen, version), machine, (disks, claims, faults), running)| {
+        |(
+            (node, agent, cluster, ledger_version, orders_seen, version),
+            machine,
+            (disks, claims, faults),
+            running,
+        )| {
             let (frameworks, executors, tasks, operations) = running;
             Report {
                 node: NodeId(node),
@@ -50,49 +57,81 @@ fn report() -> impl Strategy<Value = Report> {
 }
 
 fn to_master() -> impl Strategy<Value = ToMaster> {
-    let settled = (uuid(), of(word()), of(framework_id()), samples::operation_state(), of(text()), uuid(), any::<u64>());
-    let claims = (prop::collection::vec(claim(), 0..2), prop::collection::vec(uuid().prop_map(ClaimId), 0..2));
-    let update = (settled, claims).prop_map(|((uuid, id, framework, state, message, status, ledger_version), (claims, ended))| {
-        let (uuid, status) = (OperationUuid(uuid), StatusUuid(status));
-        ToMaster::OperationUpdate(OperationUpdate { uuid, id, framework, state, message, status, ledger_version, claims, ended })
-    });
+    let settled = (
+        uuid(),
+        of(word()),
+        of(framework_id()),
+        samples::operation_state(),
+        of(text()),
+        uuid(),
+        any::<u64>(),
+    );
+    let claims = (
+        prop::collection::vec(claim(), 0..2),
+        prop::collection::vec(uuid().prop_map(ClaimId), 0..2),
+    );
+    let update = (settled, claims).prop_map(
+        |((uuid, id, framework, state, message, status, ledger_version), (claims, ended))| {
+            let (uuid, status) = (OperationUuid(uuid), StatusUuid(status));
+            ToMaster::OperationUpdate(OperationUpdate {
+                uuid,
+                id,
+                framework,
+                state,
+                message,
+                status,
+                ledger_version,
+                claims,
+                ended,
+            })
+        },
+    );
     prop_oneof![
         report().prop_map(|it| ToMaster::Report(Box::new(it))),
-        (framework_id(), samples::task_status(), samples::task_state()).prop_map(|(framework, status, latest)| ToMaster::TaskUpdate {
-            framework,
-            status,
-            latest
-        }),
+        (framework_id(), samples::task_status(), samples::task_state()).prop_map(
+            |(framework, status, latest)| ToMaster::TaskUpdate { framework, status, latest }
+        ),
         update,
-        (framework_id(), executor_id(), bytes())
-            .prop_map(|(framework, executor, data)| ToMaster::ExecutorMessage(framework, executor, data)),
-        (framework_id(), executor_id(), any::<i32>()).prop_map(|(framework, executor, status)| ToMaster::ExecutorExited {
-            framework,
-            executor,
-            status
+        (framework_id(), executor_id(), bytes()).prop_map(|(framework, executor, data)| {
+            ToMaster::ExecutorMessage(framework, executor, data)
+        }),
+        (framework_id(), executor_id(), any::<i32>()).prop_map(|(framework, executor, status)| {
+            ToMaster::ExecutorExited { framework, executor, status }
         }),
         any::<u64>().prop_map(ToMaster::Pong),
     ]
 }
 
 fn to_agent() -> impl Strategy<Value = ToAgent> {
-    let named = (uuid(), samples::operation()).prop_map(|(uuid, operation)| NamedOperation { uuid: OperationUuid(uuid), operation });
-    let apply = (of(samples::framework()), of(samples::role()), text(), prop::collection::vec(named, 0..3))
-        .prop_map(|(framework, role, by, operations)| Order::Apply { framework: framework.map(Box::new), role, by, operations });
+    let named = (uuid(), samples::operation())
+        .prop_map(|(uuid, operation)| NamedOperation { uuid: OperationUuid(uuid), operation });
+    let apply =
+        (of(samples::framework()), of(samples::role()), text(), prop::collection::vec(named, 0..3))
+            .prop_map(|(framework, role, by, operations)| Order::Apply {
+                framework: framework.map(Box::new),
+                role,
+                by,
+                operations,
+            });
     let order = prop_oneof![
         (agent(), uuid()).prop_map(|(agent, cluster)| Order::Registered(agent, ClusterId(cluster))),
         text().prop_map(Order::Refused),
         apply,
-        (framework_id(), task_id(), of(any::<u64>())).prop_map(|(framework, task, grace_ms)| Order::Kill { framework, task, grace_ms }),
-        (framework_id(), executor_id()).prop_map(|(framework, executor)| Order::ShutdownExecutor(framework, executor)),
+        (framework_id(), task_id(), of(any::<u64>()))
+            .prop_map(|(framework, task, grace_ms)| Order::Kill { framework, task, grace_ms }),
+        (framework_id(), executor_id())
+            .prop_map(|(framework, executor)| Order::ShutdownExecutor(framework, executor)),
         framework_id().prop_map(Order::ShutdownFramework),
-        (framework_id(), task_id(), uuid()).prop_map(|(framework, task, status)| Order::AcknowledgeTask(
-            framework,
-            task,
+        (framework_id(), task_id(), uuid()).prop_map(|(framework, task, status)| {
+            Order::AcknowledgeTask(framework, task, StatusUuid(status))
+        }),
+        (uuid(), uuid()).prop_map(|(uuid, status)| Order::AcknowledgeOperation(
+            OperationUuid(uuid),
             StatusUuid(status)
         )),
-        (uuid(), uuid()).prop_map(|(uuid, status)| Order::AcknowledgeOperation(OperationUuid(uuid), StatusUuid(status))),
-        (framework_id(), executor_id(), bytes()).prop_map(|(framework, executor, data)| Order::ExecutorMessage(framework, executor, data)),
+        (framework_id(), executor_id(), bytes()).prop_map(|(framework, executor, data)| {
+            Order::ExecutorMessage(framework, executor, data)
+        }),
         any::<u64>().prop_map(Order::Ping),
         select(vec![Order::Resync]),
     ];
@@ -105,7 +144,11 @@ fn wrong_messages_are_named() {
     let info = Some(holdfast_proto::mesos::v1::AgentInfo::default());
     let good = wire::Report { node_uuid: node.clone(), info, ..Default::default() };
     assert!(report_from_proto(good.clone()).is_ok());
-    let claim = holdfast_proto::holdfast::ledger::v1::Claim { uuid: node.clone(), state: 2, ..Default::default() };
+    let claim = holdfast_proto::holdfast::ledger::v1::Claim {
+        uuid: node.clone(),
+        state: 2,
+        ..Default::default()
+    };
     for (bad, path) in [
         (wire::Report { node_uuid: "x".to_owned(), ..good.clone() }, "node_uuid"),
         (wire::Report { agent_id: "a/b".to_owned(), ..good.clone() }, "agent_id"),
@@ -114,7 +157,10 @@ fn wrong_messages_are_named() {
         (wire::Report { disks: vec![Default::default()], ..good.clone() }, "disks[0].disk"),
         (wire::Report { claims: vec![claim], ..good.clone() }, "claims[0].resource"),
         (wire::Report { faults: vec![Default::default()], ..good.clone() }, "faults[0].uuid"),
-        (wire::Report { frameworks: vec![Default::default()], ..good.clone() }, "frameworks[0].info"),
+        (
+            wire::Report { frameworks: vec![Default::default()], ..good.clone() },
+            "frameworks[0].info",
+        ),
         (wire::Report { executors: vec![Default::default()], ..good.clone() }, "executors[0].info"),
         (wire::Report { tasks: vec![Default::default()], ..good.clone() }, "tasks[0].info"),
         (wire::Report { operations: vec![Default::default()], ..good }, "operations[0].uuid"),

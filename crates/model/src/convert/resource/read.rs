@@ -9,7 +9,9 @@ use v1::resource::{DiskInfo, ReservationInfo};
 
 use crate::convert::field::{each, labels, Place};
 use crate::id::PersistenceId;
-use crate::resource::{Identity, Mode, Reservation, ReservationKind, Resource, Source, SourceKind, VolumeMount};
+use crate::resource::{
+    Identity, Mode, Reservation, ReservationKind, Resource, Source, SourceKind, VolumeMount,
+};
 use crate::role::Role;
 use crate::validate::{check_intervals, check_items, Invalid};
 use crate::value::{Ranges, Scalar, Value};
@@ -49,12 +51,16 @@ fn value(resource: &v1::Resource) -> Result<Value, Invalid> {
         _ => return Err(Invalid::new("type", "a resource is a SCALAR, RANGES or a SET")),
     };
     if let Some((_, field, _)) = given.iter().find(|(it, _, given)| *given && *it != kind) {
-        return Err(Invalid::new(*field, format!("must be absent from a resource of type {}", kind.as_str_name())));
+        return Err(Invalid::new(
+            *field,
+            format!("must be absent from a resource of type {}", kind.as_str_name()),
+        ));
     }
     match (&resource.scalar, &resource.ranges, &resource.set) {
         (Some(scalar), None, None) => amount(scalar.value).at("scalar.value").map(Value::Scalar),
         (None, Some(ranges), None) => {
-            let intervals: Vec<(u64, u64)> = ranges.range.iter().map(|it| (it.begin, it.end)).collect();
+            let intervals: Vec<(u64, u64)> =
+                ranges.range.iter().map(|it| (it.begin, it.end)).collect();
             check_intervals(&intervals)?;
             Ok(Value::Ranges(Ranges::new(intervals)))
         }
@@ -63,8 +69,12 @@ fn value(resource: &v1::Resource) -> Result<Value, Invalid> {
             Ok(Value::Set(set.item.iter().cloned().collect()))
         }
         _ => {
-            let field = given.iter().find(|(it, ..)| *it == kind).map_or("type", |(_, field, _)| *field);
-            Err(Invalid::new(field, format!("is missing; a resource of type {} needs it", kind.as_str_name())))
+            let field =
+                given.iter().find(|(it, ..)| *it == kind).map_or("type", |(_, field, _)| *field);
+            Err(Invalid::new(
+                field,
+                format!("is missing; a resource of type {} needs it", kind.as_str_name()),
+            ))
         }
     }
 }
@@ -80,7 +90,9 @@ pub(crate) fn amount(value: f64) -> Result<Scalar, Invalid> {
     }
     match Scalar::from_f64(value).filter(|_| value <= AMOUNT_MAX) {
         None => refuse(format!("{value} is no amount; give a number from 0 to {AMOUNT_MAX}")),
-        Some(Scalar::ZERO) if value != 0.0 => refuse(format!("{value} is less than a thousandth; give at least 0.001")),
+        Some(Scalar::ZERO) if value != 0.0 => {
+            refuse(format!("{value} is less than a thousandth; give at least 0.001"))
+        }
         Some(amount) => Ok(amount),
     }
 }
@@ -103,23 +115,44 @@ fn reservations(resource: &v1::Resource) -> Result<Vec<Reservation>, Invalid> {
 }
 
 /// PRE: a role alone is a static reservation, a role with `reservation` a dynamic one.
-fn upgrade(role: Option<&str>, reservation: Option<ReservationInfo>) -> Result<Vec<Reservation>, Invalid> {
+fn upgrade(
+    role: Option<&str>,
+    reservation: Option<ReservationInfo>,
+) -> Result<Vec<Reservation>, Invalid> {
     let Some(role) = role else {
         return match reservation {
             None => Ok(Vec::new()),
-            Some(_) => Err(Invalid::new("reservation", "resources cannot be reserved for `*`; name a `role`, or use `reservations`")),
+            Some(_) => Err(Invalid::new(
+                "reservation",
+                "resources cannot be reserved for `*`; name a `role`, or use `reservations`",
+            )),
         };
     };
     let role = Role::parse(role).at("role")?;
     let Some(info) = reservation else {
-        return Ok(vec![Reservation { kind: ReservationKind::Static, role, principal: None, labels: Vec::new() }]);
+        return Ok(vec![Reservation {
+            kind: ReservationKind::Static,
+            role,
+            principal: None,
+            labels: Vec::new(),
+        }]);
     };
-    for (field, given) in [("reservation.type", info.r#type.is_some()), ("reservation.role", info.role.is_some())] {
+    for (field, given) in
+        [("reservation.type", info.r#type.is_some()), ("reservation.role", info.role.is_some())]
+    {
         if given {
-            return Err(Invalid::new(field, "belongs into `reservations`; beside `role` leave it out"));
+            return Err(Invalid::new(
+                field,
+                "belongs into `reservations`; beside `role` leave it out",
+            ));
         }
     }
-    Ok(vec![Reservation { kind: ReservationKind::Dynamic, role, principal: info.principal, labels: labels(info.labels) }])
+    Ok(vec![Reservation {
+        kind: ReservationKind::Dynamic,
+        role,
+        principal: info.principal,
+        labels: labels(info.labels),
+    }])
 }
 
 fn reservation(info: ReservationInfo) -> Result<Reservation, Invalid> {
@@ -128,15 +161,24 @@ fn reservation(info: ReservationInfo) -> Result<Reservation, Invalid> {
         Some(Ok(WireKind::Dynamic)) => ReservationKind::Dynamic,
         _ => return Err(Invalid::new("type", "a reservation is STATIC or DYNAMIC")),
     };
-    let role = info.role.ok_or_else(|| Invalid::new("role", "is missing; say for whom it is reserved"))?;
-    Ok(Reservation { kind, role: Role::parse(&role).at("role")?, principal: info.principal, labels: labels(info.labels) })
+    let role =
+        info.role.ok_or_else(|| Invalid::new("role", "is missing; say for whom it is reserved"))?;
+    Ok(Reservation {
+        kind,
+        role: Role::parse(&role).at("role")?,
+        principal: info.principal,
+        labels: labels(info.labels),
+    })
 }
 
 /// POST with one reservation may repeat it in the fields of PRE.
 #[allow(deprecated, reason = "PRE is what older frameworks speak")]
 fn agree(only: &Reservation, resource: &v1::Resource) -> Result<(), Invalid> {
     if resource.role.as_deref().is_some_and(|it| it != only.role.as_str()) {
-        return Err(Invalid::new("role", format!("contradicts `reservations[0].role`, which is `{}`; leave it out", only.role)));
+        return Err(Invalid::new(
+            "role",
+            format!("contradicts `reservations[0].role`, which is `{}`; leave it out", only.role),
+        ));
     }
     let Some(info) = &resource.reservation else { return Ok(()) };
     let same = only.kind == ReservationKind::Dynamic
@@ -163,9 +205,15 @@ fn disk(info: DiskInfo) -> Result<Disk, Invalid> {
         return Err(Invalid::new("", "is empty; leave it out for the agent's own file system"));
     }
     if info.persistence.is_none() && info.volume.is_some() {
-        return Err(Invalid::new("volume", "a disk without `persistence` is no volume; add `persistence` or leave it out"));
+        return Err(Invalid::new(
+            "volume",
+            "a disk without `persistence` is no volume; add `persistence` or leave it out",
+        ));
     }
-    let mut disk = Disk { source: info.source.map(|it| self::source(it).under("source")).transpose()?, ..Disk::default() };
+    let mut disk = Disk {
+        source: info.source.map(|it| self::source(it).under("source")).transpose()?,
+        ..Disk::default()
+    };
     if let Some(persistence) = info.persistence {
         disk.persistence = Some(PersistenceId::parse(&persistence.id)?);
         disk.creator = persistence.principal;
@@ -182,7 +230,10 @@ fn source(info: WireSource) -> Result<Source, Invalid> {
         Ok(source::Type::Raw) => (SourceKind::Raw, "RAW"),
         _ => return Err(Invalid::new("type", "a disk is PATH, MOUNT, BLOCK or RAW; leave `source` out for the agent's own file system")),
     };
-    let given = [("path", SourceKind::Path, info.path.is_some()), ("mount", SourceKind::Mount, info.mount.is_some())];
+    let given = [
+        ("path", SourceKind::Path, info.path.is_some()),
+        ("mount", SourceKind::Mount, info.mount.is_some()),
+    ];
     if let Some((field, ..)) = given.into_iter().find(|(_, of, given)| *given && *of != kind) {
         return Err(Invalid::new(field, format!("must be absent from a source of type {name}")));
     }
@@ -190,13 +241,27 @@ fn source(info: WireSource) -> Result<Source, Invalid> {
     if root.as_ref().is_some_and(|it| it.is_empty() || it.contains('\0')) {
         return Err(Invalid::new("root", "must be a path"));
     }
-    Ok(Source { kind, root, id: info.id, vendor: info.vendor, profile: info.profile, metadata: labels(info.metadata) })
+    Ok(Source {
+        kind,
+        root,
+        id: info.id,
+        vendor: info.vendor,
+        profile: info.profile,
+        metadata: labels(info.metadata),
+    })
 }
 
 fn volume(info: v1::Volume) -> Result<VolumeMount, Invalid> {
-    let unexpected = [("host_path", info.host_path.is_some()), ("image", info.image.is_some()), ("source", info.source.is_some())];
+    let unexpected = [
+        ("host_path", info.host_path.is_some()),
+        ("image", info.image.is_some()),
+        ("source", info.source.is_some()),
+    ];
     if let Some((field, _)) = unexpected.into_iter().find(|(_, given)| *given) {
-        return Err(Invalid::new(field, "must be absent from a persistent volume; its bytes lie on its own disk"));
+        return Err(Invalid::new(
+            field,
+            "must be absent from a persistent volume; its bytes lie on its own disk",
+        ));
     }
     let mode = match v1::volume::Mode::try_from(info.mode) {
         Ok(v1::volume::Mode::Rw) => Mode::ReadWrite,

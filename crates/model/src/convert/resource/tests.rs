@@ -8,7 +8,10 @@ use crate::resource::ReservationKind;
 use crate::value::{Scalar, Value};
 
 fn parse(json: &str) -> Result<Resource, Invalid> {
-    from_proto(holdfast_proto::json::from_slice(json.as_bytes()).unwrap_or_else(|error| panic!("{json}: {error}")))
+    from_proto(
+        holdfast_proto::json::from_slice(json.as_bytes())
+            .unwrap_or_else(|error| panic!("{json}: {error}")),
+    )
 }
 
 fn json(resource: &Resource, shape: Shape) -> String {
@@ -30,9 +33,14 @@ fn pre_is_upgraded() {
     assert_eq!(fixed.identity.reservations.len(), 1);
     assert_eq!(fixed.identity.reservations[0].kind, ReservationKind::Static);
     let labels = r#""labels":{"labels":[{"key":"k","value":"v"}]}"#;
-    let dynamic = parse(&format!(r#"{{{CPUS},"role":"db","reservation":{{"principal":"p",{labels}}}}}"#)).unwrap();
+    let dynamic =
+        parse(&format!(r#"{{{CPUS},"role":"db","reservation":{{"principal":"p",{labels}}}}}"#))
+            .unwrap();
     let only = &dynamic.identity.reservations[0];
-    assert_eq!((only.kind, only.role.as_str(), only.principal.as_deref()), (ReservationKind::Dynamic, "db", Some("p")));
+    assert_eq!(
+        (only.kind, only.role.as_str(), only.principal.as_deref()),
+        (ReservationKind::Dynamic, "db", Some("p"))
+    );
     assert_eq!(only.labels, vec![("k".to_owned(), Some("v".to_owned()))]);
 }
 
@@ -42,8 +50,14 @@ fn each_shape_by_example() {
     let resource = parse(&format!("{{{CPUS},{one}}}")).unwrap();
     let cpus = r#"{"name":"cpus","type":"SCALAR","scalar":{"value":4.0},"#;
     assert_eq!(json(&resource, Shape::Post), format!("{cpus}{one}}}"));
-    assert_eq!(json(&resource, Shape::Pre), format!(r#"{cpus}"role":"db","reservation":{{"principal":"p"}}}}"#));
-    assert_eq!(json(&resource, Shape::Endpoint), format!(r#"{cpus}"role":"db","reservation":{{"principal":"p"}},{one}}}"#));
+    assert_eq!(
+        json(&resource, Shape::Pre),
+        format!(r#"{cpus}"role":"db","reservation":{{"principal":"p"}}}}"#)
+    );
+    assert_eq!(
+        json(&resource, Shape::Endpoint),
+        format!(r#"{cpus}"role":"db","reservation":{{"principal":"p"}},{one}}}"#)
+    );
     for shape in [Shape::Pre, Shape::Post, Shape::Endpoint] {
         assert_eq!(parse(&json(&resource, shape)).unwrap(), resource, "{shape:?}");
     }
@@ -66,8 +80,12 @@ fn a_stack_stays_post_whoever_reads_it() {
 fn formats_follow_the_capabilities() {
     use crate::framework::Capability::{MultiRole, ReservationRefinement};
     let info = |capabilities: &[Capability]| {
-        let capability = |it: &Capability| v1::framework_info::Capability { r#type: Some(*it as i32) };
-        let mut wire = v1::FrameworkInfo { capabilities: capabilities.iter().map(capability).collect(), ..Default::default() };
+        let capability =
+            |it: &Capability| v1::framework_info::Capability { r#type: Some(*it as i32) };
+        let mut wire = v1::FrameworkInfo {
+            capabilities: capabilities.iter().map(capability).collect(),
+            ..Default::default()
+        };
         if capabilities.contains(&MultiRole) {
             wire.roles = vec!["a".to_owned()];
         }
@@ -88,15 +106,32 @@ fn refusals_of_shape_name_the_field() {
         (r#""role":"a b""#.to_owned(), "role"),
         (format!(r#""role":"b","reservations":[{dynamic}]"#), "role"),
         (format!(r#""reservation":{{"principal":"q"}},"reservations":[{dynamic}]"#), "reservation"),
-        (r#""reservation":{},"reservations":[{"type":"STATIC","role":"a"}]"#.to_owned(), "reservation"),
-        (format!(r#""role":"a","reservations":[{dynamic},{{"type":"DYNAMIC","role":"a/b"}}]"#), "role"),
-        (format!(r#""reservation":{{}},"reservations":[{dynamic},{{"type":"DYNAMIC","role":"a/b"}}]"#), "reservation"),
+        (
+            r#""reservation":{},"reservations":[{"type":"STATIC","role":"a"}]"#.to_owned(),
+            "reservation",
+        ),
+        (
+            format!(r#""role":"a","reservations":[{dynamic},{{"type":"DYNAMIC","role":"a/b"}}]"#),
+            "role",
+        ),
+        (
+            format!(
+                r#""reservation":{{}},"reservations":[{dynamic},{{"type":"DYNAMIC","role":"a/b"}}]"#
+            ),
+            "reservation",
+        ),
         (r#""reservations":[{"role":"a"}]"#.to_owned(), "reservations[0].type"),
         (r#""reservations":[{"type":"DYNAMIC"}]"#.to_owned(), "reservations[0].role"),
         (r#""reservations":[{"type":"DYNAMIC","role":"/"}]"#.to_owned(), "reservations[0].role"),
         (r#""reservations":[{"type":"DYNAMIC","role":"*"}]"#.to_owned(), "reservations[0].role"),
-        (format!(r#""reservations":[{dynamic},{{"type":"DYNAMIC","role":"b"}}]"#), "reservations[1].role"),
-        (format!(r#""reservations":[{dynamic},{{"type":"STATIC","role":"a/b"}}]"#), "reservations[1].type"),
+        (
+            format!(r#""reservations":[{dynamic},{{"type":"DYNAMIC","role":"b"}}]"#),
+            "reservations[1].role",
+        ),
+        (
+            format!(r#""reservations":[{dynamic},{{"type":"STATIC","role":"a/b"}}]"#),
+            "reservations[1].type",
+        ),
         (r#""allocation_info":{"role":"a//b"}"#.to_owned(), "allocation_info.role"),
         (r#""shared":{}"#.to_owned(), "shared"),
         (r#""disk":{"source":{"type":"PATH","path":{"root":"/d"}}}"#.to_owned(), "disk"),
@@ -108,13 +143,25 @@ fn refusals_of_shape_name_the_field() {
 
 #[test]
 fn refusals_of_amounts_name_the_field() {
-    let scalar = |value| v1::Resource { name: "mem".to_owned(), scalar: Some(v1::value::Scalar { value }), ..Default::default() };
-    for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1.0, -0.0001, 0.0004, 1.0e12 + 1.0, 1e300] {
+    let scalar = |value| v1::Resource {
+        name: "mem".to_owned(),
+        scalar: Some(v1::value::Scalar { value }),
+        ..Default::default()
+    };
+    for bad in
+        [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1.0, -0.0001, 0.0004, 1.0e12 + 1.0, 1e300]
+    {
         let refused = list_from_proto("resources", vec![scalar(1.0), scalar(bad)]).unwrap_err();
         assert_eq!(refused.path, "resources[1].scalar.value", "{bad}");
     }
-    for (given, amount) in [(0.0, 0), (-0.0, 0), (0.0005, 1), (0.3, 300), (1.0e12, 1_000_000_000_000_000)] {
-        assert_eq!(from_proto(scalar(given)).unwrap().value, Value::Scalar(Scalar::thousandths(amount)), "{given}");
+    for (given, amount) in
+        [(0.0, 0), (-0.0, 0), (0.0005, 1), (0.3, 300), (1.0e12, 1_000_000_000_000_000)]
+    {
+        assert_eq!(
+            from_proto(scalar(given)).unwrap().value,
+            Value::Scalar(Scalar::thousandths(amount)),
+            "{given}"
+        );
     }
     for (json, path) in [
         (r#"{"name":"","type":"SCALAR","scalar":{"value":1}}"#, "name"),
@@ -124,8 +171,14 @@ fn refusals_of_amounts_name_the_field() {
         (r#"{"name":"x","type":"SET"}"#, "set"),
         (r#"{"name":"x","type":"SCALAR","scalar":{"value":1},"set":{}}"#, "set"),
         (r#"{"name":"x","type":"SET","set":{},"scalar":{"value":1}}"#, "scalar"),
-        (r#"{"name":"x","type":"RANGES","ranges":{"range":[{"begin":2,"end":1}]}}"#, "ranges.range[0]"),
-        (r#"{"name":"x","type":"RANGES","ranges":{"range":[{"begin":5,"end":10},{"begin":1,"end":6}]}}"#, "ranges.range"),
+        (
+            r#"{"name":"x","type":"RANGES","ranges":{"range":[{"begin":2,"end":1}]}}"#,
+            "ranges.range[0]",
+        ),
+        (
+            r#"{"name":"x","type":"RANGES","ranges":{"range":[{"begin":5,"end":10},{"begin":1,"end":6}]}}"#,
+            "ranges.range",
+        ),
         (r#"{"name":"x","type":"SET","set":{"item":["a","a"]}}"#, "set.item"),
         (r#"{"name":"gpus","type":"SCALAR","scalar":{"value":0.5}}"#, "scalar.value"),
     ] {
@@ -143,27 +196,46 @@ fn refusals_of_disks_name_the_field() {
         (r#""disk":{"source":{"type":"UNKNOWN"}}"#.to_owned(), "disk.source.type"),
         (r#""disk":{"source":{"type":"PATH"}}"#.to_owned(), "disk.source"),
         (r#""disk":{"source":{"type":"PATH","path":{"root":""}}}"#.to_owned(), "disk.source.root"),
-        (r#""disk":{"source":{"type":"PATH","mount":{"root":"/d"}}}"#.to_owned(), "disk.source.mount"),
-        (r#""disk":{"source":{"type":"BLOCK","path":{"root":"/d"}}}"#.to_owned(), "disk.source.path"),
-        (format!(r#"{reserved},"disk":{{"persistence":{{"id":"a/b"}},{volume}}}"#), "disk.persistence.id"),
+        (
+            r#""disk":{"source":{"type":"PATH","mount":{"root":"/d"}}}"#.to_owned(),
+            "disk.source.mount",
+        ),
+        (
+            r#""disk":{"source":{"type":"BLOCK","path":{"root":"/d"}}}"#.to_owned(),
+            "disk.source.path",
+        ),
+        (
+            format!(r#"{reserved},"disk":{{"persistence":{{"id":"a/b"}},{volume}}}"#),
+            "disk.persistence.id",
+        ),
         (format!(r#"{reserved},"disk":{{"persistence":{{"id":"a"}}}}"#), "disk.volume"),
         (format!(r#""disk":{{"persistence":{{"id":"a"}},{volume}}}"#), "disk.persistence"),
-        (format!(r#""revocable":{{}},"role":"s","disk":{{"persistence":{{"id":"a"}},{volume}}}"#), "disk.persistence"),
         (
-            format!(r#"{reserved},"disk":{{"persistence":{{"id":"a"}},"volume":{{"container_path":"/x","mode":"RW"}}}}"#),
+            format!(
+                r#""revocable":{{}},"role":"s","disk":{{"persistence":{{"id":"a"}},{volume}}}"#
+            ),
+            "disk.persistence",
+        ),
+        (
+            format!(
+                r#"{reserved},"disk":{{"persistence":{{"id":"a"}},"volume":{{"container_path":"/x","mode":"RW"}}}}"#
+            ),
             "disk.volume.container_path",
         ),
         (
-            format!(r#"{reserved},"disk":{{"persistence":{{"id":"a"}},"volume":{{"container_path":"x","mode":"RW","host_path":"/x"}}}}"#),
+            format!(
+                r#"{reserved},"disk":{{"persistence":{{"id":"a"}},"volume":{{"container_path":"x","mode":"RW","host_path":"/x"}}}}"#
+            ),
             "disk.volume.host_path",
         ),
     ] {
         let refused = parse(&disk(&rest)).unwrap_err();
         assert_eq!(refused.path, path, "{rest}: {refused}");
     }
-    let mut wire: v1::Resource =
-        holdfast_proto::json::from_slice(disk(&format!(r#"{reserved},"disk":{{"persistence":{{"id":"a"}},{volume}}}"#)).as_bytes())
-            .unwrap();
+    let mut wire: v1::Resource = holdfast_proto::json::from_slice(
+        disk(&format!(r#"{reserved},"disk":{{"persistence":{{"id":"a"}},{volume}}}"#)).as_bytes(),
+    )
+    .unwrap();
     assert!(from_proto(wire.clone()).is_ok());
     wire.disk.as_mut().unwrap().volume.as_mut().unwrap().mode = 9;
     assert_eq!(from_proto(wire).unwrap_err().path, "disk.volume.mode");

@@ -26,7 +26,10 @@ pub fn to_proto(resource: &Resource, format: Format) -> v1::Resource {
     put_value(&mut wire, &resource.value);
     put_reservations(&mut wire, identity, format.shape);
     if format.allocation {
-        wire.allocation_info = identity.allocation.as_ref().map(|it| AllocationInfo { role: Some(it.as_str().to_owned()) });
+        wire.allocation_info = identity
+            .allocation
+            .as_ref()
+            .map(|it| AllocationInfo { role: Some(it.as_str().to_owned()) });
     }
     wire
 }
@@ -40,7 +43,11 @@ fn put_value(wire: &mut v1::Resource, value: &Value) {
         }
         Value::Ranges(ranges) => {
             wire.r#type = Type::Ranges.into();
-            let range = ranges.intervals().iter().map(|(begin, end)| Range { begin: *begin, end: *end }).collect();
+            let range = ranges
+                .intervals()
+                .iter()
+                .map(|(begin, end)| Range { begin: *begin, end: *end })
+                .collect();
             wire.ranges = Some(Ranges { range });
         }
         Value::Set(items) => {
@@ -65,11 +72,12 @@ fn put_reservations(wire: &mut v1::Resource, identity: &Identity, shape: Shape) 
         return;
     }
     wire.role = Some(identity.role().as_str().to_owned());
-    wire.reservation = stack.first().filter(|it| it.kind == ReservationKind::Dynamic).map(|it| ReservationInfo {
-        principal: it.principal.clone(),
-        labels: labels_out(&it.labels),
-        ..ReservationInfo::default()
-    });
+    wire.reservation =
+        stack.first().filter(|it| it.kind == ReservationKind::Dynamic).map(|it| ReservationInfo {
+            principal: it.principal.clone(),
+            labels: labels_out(&it.labels),
+            ..ReservationInfo::default()
+        });
 }
 
 fn reservation(it: &Reservation) -> ReservationInfo {
@@ -89,13 +97,20 @@ fn disk(resource: &Resource) -> Option<DiskInfo> {
     let identity = &resource.identity;
     let persistence = identity.persistence.as_ref();
     let info = DiskInfo {
-        persistence: persistence.map(|it| Persistence { id: it.as_str().to_owned(), principal: resource.creator.clone() }),
+        persistence: persistence.map(|it| Persistence {
+            id: it.as_str().to_owned(),
+            principal: resource.creator.clone(),
+        }),
         volume: persistence.and(resource.mount.as_ref()).map(|mount| {
             let mode = match mount.mode {
                 Mode::ReadWrite => v1::volume::Mode::Rw,
                 Mode::ReadOnly => v1::volume::Mode::Ro,
             };
-            v1::Volume { mode: mode.into(), container_path: mount.container_path.clone(), ..v1::Volume::default() }
+            v1::Volume {
+                mode: mode.into(),
+                container_path: mount.container_path.clone(),
+                ..v1::Volume::default()
+            }
         }),
         source: identity.source.as_ref().map(source_out),
     };

@@ -7,7 +7,9 @@ use proptest::sample::select;
 
 use super::{role, text, word};
 use crate::id::PersistenceId;
-use crate::resource::{Identity, Labels, Mode, Reservation, ReservationKind, Resource, Source, SourceKind, VolumeMount};
+use crate::resource::{
+    Identity, Labels, Mode, Reservation, ReservationKind, Resource, Source, SourceKind, VolumeMount,
+};
 use crate::resources::Resources;
 use crate::role::Role;
 use crate::value::{Ranges, Scalar, Value};
@@ -23,9 +25,17 @@ fn stack() -> impl Strategy<Value = Vec<Reservation>> {
         let mut path = String::new();
         let one = |(index, (fixed, principal, labels)): (usize, (bool, Option<String>, Labels))| {
             path = if path.is_empty() { "a".to_owned() } else { format!("{path}/b") };
-            let kind = if fixed && index == 0 { ReservationKind::Static } else { ReservationKind::Dynamic };
+            let kind = if fixed && index == 0 {
+                ReservationKind::Static
+            } else {
+                ReservationKind::Dynamic
+            };
             // PRE has no place for a static reservation's principal and labels.
-            let (principal, labels) = if kind == ReservationKind::Static { (None, Vec::new()) } else { (principal, labels) };
+            let (principal, labels) = if kind == ReservationKind::Static {
+                (None, Vec::new())
+            } else {
+                (principal, labels)
+            };
             Reservation { kind, role: Role::parse(&path).unwrap(), principal, labels }
         };
         levels.into_iter().enumerate().map(one).collect()
@@ -33,15 +43,19 @@ fn stack() -> impl Strategy<Value = Vec<Reservation>> {
 }
 
 fn source() -> impl Strategy<Value = Source> {
-    let kinds = select(vec![SourceKind::Path, SourceKind::Mount, SourceKind::Block, SourceKind::Raw]);
-    (kinds, word(), of(word()), of(word()), of(word()), labels()).prop_map(|(kind, root, id, vendor, profile, metadata)| {
-        let rooted = matches!(kind, SourceKind::Path | SourceKind::Mount);
-        Source { kind, root: rooted.then(|| format!("/{root}")), id, vendor, profile, metadata }
-    })
+    let kinds =
+        select(vec![SourceKind::Path, SourceKind::Mount, SourceKind::Block, SourceKind::Raw]);
+    (kinds, word(), of(word()), of(word()), of(word()), labels()).prop_map(
+        |(kind, root, id, vendor, profile, metadata)| {
+            let rooted = matches!(kind, SourceKind::Path | SourceKind::Mount);
+            Source { kind, root: rooted.then(|| format!("/{root}")), id, vendor, profile, metadata }
+        },
+    )
 }
 
 fn value() -> impl Strategy<Value = Value> {
-    let ranges = prop::collection::vec((0u64..1000, 0u64..50), 1..4).prop_map(|it| Ranges::new(it.into_iter().map(|(b, n)| (b, b + n))));
+    let ranges = prop::collection::vec((0u64..1000, 0u64..50), 1..4)
+        .prop_map(|it| Ranges::new(it.into_iter().map(|(b, n)| (b, b + n))));
     prop_oneof![
         (1i64..1_000_000_000_000).prop_map(|it| Value::Scalar(Scalar::thousandths(it))),
         ranges.prop_map(Value::Ranges),
@@ -59,7 +73,13 @@ fn plain_resource() -> impl Strategy<Value = Resource> {
         |(name, value, reservations, allocation, revocable, provider)| {
             let mut resource = Resource::unreserved(&format!("x{name}"), value);
             let dynamic = reservations.iter().any(|it| it.kind == ReservationKind::Dynamic);
-            resource.identity = Identity { reservations, allocation, revocable: revocable && !dynamic, provider, ..resource.identity };
+            resource.identity = Identity {
+                reservations,
+                allocation,
+                revocable: revocable && !dynamic,
+                provider,
+                ..resource.identity
+            };
             resource
         },
     )
@@ -71,16 +91,20 @@ fn disk_resource() -> impl Strategy<Value = Resource> {
         mode: if read_only { Mode::ReadOnly } else { Mode::ReadWrite },
     });
     let volume = (word(), of(text()), mount, any::<bool>());
-    (1i64..1_000_000_000, stack(), of(source()), of(volume), of(role())).prop_map(|(mb, reservations, source, volume, allocation)| {
-        let mut resource = Resource::scalar("disk", Scalar::thousandths(mb));
-        resource.identity = Identity { reservations, source, allocation, ..resource.identity };
-        if let Some((id, creator, mount, shared)) = volume.filter(|_| resource.identity.is_reserved()) {
-            resource.identity.persistence = Some(PersistenceId::made(id));
-            resource.identity.shared = shared;
-            (resource.creator, resource.mount) = (creator, Some(mount));
-        }
-        resource
-    })
+    (1i64..1_000_000_000, stack(), of(source()), of(volume), of(role())).prop_map(
+        |(mb, reservations, source, volume, allocation)| {
+            let mut resource = Resource::scalar("disk", Scalar::thousandths(mb));
+            resource.identity = Identity { reservations, source, allocation, ..resource.identity };
+            if let Some((id, creator, mount, shared)) =
+                volume.filter(|_| resource.identity.is_reserved())
+            {
+                resource.identity.persistence = Some(PersistenceId::made(id));
+                resource.identity.shared = shared;
+                (resource.creator, resource.mount) = (creator, Some(mount));
+            }
+            resource
+        },
+    )
 }
 
 pub(crate) fn list() -> impl Strategy<Value = Vec<Resource>> {

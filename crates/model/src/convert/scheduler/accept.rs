@@ -19,23 +19,42 @@ use crate::validate::Invalid;
 /// Reads the operations that `framework` sends. The tasks of a LAUNCH that cannot be read come after the others: should
 /// one have the name of another, that one is known by then.
 pub(super) fn operations(list: Vec<Wire>, framework: &FrameworkId) -> Vec<Operation> {
-    list.into_iter().enumerate().flat_map(|(index, wire)| read(wire, &format!("accept.operations[{index}]"), framework)).collect()
+    list.into_iter()
+        .enumerate()
+        .flat_map(|(index, wire)| read(wire, &format!("accept.operations[{index}]"), framework))
+        .collect()
 }
 
 fn read(mut wire: Wire, place: &str, framework: &FrameworkId) -> Vec<Operation> {
     let id = wire.id.as_ref().map(|it| it.value.clone());
     if wire.r#type == Some(Type::Launch.into()) {
         if let Some(launch) = wire.launch.take() {
-            return read_launch(id, launch.task_infos, &format!("{place}.launch.task_infos"), framework);
+            return read_launch(
+                id,
+                launch.task_infos,
+                &format!("{place}.launch.task_infos"),
+                framework,
+            );
         }
     }
-    let group = wire.launch_group.as_ref().filter(|_| wire.r#type == Some(Type::LaunchGroup.into()));
-    let tasks: Option<Vec<TaskId>> = group.map(|it| it.task_group.tasks.iter().map(given_id).collect());
-    let read = check_operation(&wire).and_then(|()| operation::from_proto(wire)).and_then(|it| check_owners(it, framework));
-    vec![read.under(place).unwrap_or_else(|why| unreadable(id, why, tasks.clone().unwrap_or_default(), tasks.is_some()))]
+    let group =
+        wire.launch_group.as_ref().filter(|_| wire.r#type == Some(Type::LaunchGroup.into()));
+    let tasks: Option<Vec<TaskId>> =
+        group.map(|it| it.task_group.tasks.iter().map(given_id).collect());
+    let read = check_operation(&wire)
+        .and_then(|()| operation::from_proto(wire))
+        .and_then(|it| check_owners(it, framework));
+    vec![read.under(place).unwrap_or_else(|why| {
+        unreadable(id, why, tasks.clone().unwrap_or_default(), tasks.is_some())
+    })]
 }
 
-fn read_launch(id: Option<String>, tasks: Vec<v1::TaskInfo>, place: &str, framework: &FrameworkId) -> Vec<Operation> {
+fn read_launch(
+    id: Option<String>,
+    tasks: Vec<v1::TaskInfo>,
+    place: &str,
+    framework: &FrameworkId,
+) -> Vec<Operation> {
     let (mut good, mut bad, is_empty) = (Vec::new(), Vec::new(), tasks.is_empty());
     for (index, wire) in tasks.into_iter().enumerate() {
         let given = given_id(&wire);
@@ -44,7 +63,8 @@ fn read_launch(id: Option<String>, tasks: Vec<v1::TaskInfo>, place: &str, framew
             Err(why) => bad.push(unreadable(id.clone(), why, vec![given], false)),
         }
     }
-    let launch = (is_empty || !good.is_empty()).then_some(Operation { id, action: Action::Launch(good) });
+    let launch =
+        (is_empty || !good.is_empty()).then_some(Operation { id, action: Action::Launch(good) });
     launch.into_iter().chain(bad).collect()
 }
 
@@ -83,14 +103,22 @@ mod tests {
     /// The operations of an ACCEPT in JSON, each in a line.
     fn lines(json: &str) -> Vec<String> {
         let json = format!(r#"{{"operations":{json}}}"#);
-        let accept: v1::scheduler::call::Accept = holdfast_proto::json::from_slice(json.as_bytes()).unwrap();
+        let accept: v1::scheduler::call::Accept =
+            holdfast_proto::json::from_slice(json.as_bytes()).unwrap();
         let line = |it: Operation| {
             let id = it.id.unwrap_or_else(|| "-".to_owned());
-            let names = |tasks: &[TaskInfo]| tasks.iter().map(|it| it.id.to_string()).collect::<Vec<_>>().join(",");
+            let names = |tasks: &[TaskInfo]| {
+                tasks.iter().map(|it| it.id.to_string()).collect::<Vec<_>>().join(",")
+            };
             match it.action {
                 Action::Unreadable(it) => {
-                    let tasks = it.tasks.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-                    format!("{id} bad [{tasks}]{} {}", if it.group { " group" } else { "" }, it.why.path)
+                    let tasks =
+                        it.tasks.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+                    format!(
+                        "{id} bad [{tasks}]{} {}",
+                        if it.group { " group" } else { "" },
+                        it.why.path
+                    )
                 }
                 Action::Claim(action) => format!("{id} {}", action.name()),
                 Action::Launch(tasks) => format!("{id} LAUNCH {}", names(&tasks)),
@@ -98,7 +126,10 @@ mod tests {
                 Action::Unsupported(name) => format!("{id} unsupported {name}"),
             }
         };
-        operations(accept.operations, &FrameworkId::made("f".to_owned())).into_iter().map(line).collect()
+        operations(accept.operations, &FrameworkId::made("f".to_owned()))
+            .into_iter()
+            .map(line)
+            .collect()
     }
 
     fn cpus(amount: &str) -> String {
@@ -136,13 +167,23 @@ mod tests {
 
     #[test]
     fn b47_a_task_that_cannot_be_read_does_not_stop_the_others() {
-        let (negative, foreign) =
-            (format!(r#","resources":{}"#, cpus("-1")), r#","executor":{"executor_id":{"value":"e"},"framework_id":{"value":"g"}}"#);
+        let (negative, foreign) = (
+            format!(r#","resources":{}"#, cpus("-1")),
+            r#","executor":{"executor_id":{"value":"e"},"framework_id":{"value":"g"}}"#,
+        );
         let late = r#","kill_policy":{"grace_period":{"nanoseconds":-1}}"#;
         let big = format!(r#","data":"{}""#, "A".repeat(400_000));
-        let tasks =
-            [task("a", ""), task("b", &negative), task("c/d", ""), task("e", foreign), task("f", late), task("g", &big), task("h", "")];
-        let launch = format!(r#"[{{"type":"LAUNCH","launch":{{"task_infos":[{}]}}}}]"#, tasks.join(","));
+        let tasks = [
+            task("a", ""),
+            task("b", &negative),
+            task("c/d", ""),
+            task("e", foreign),
+            task("f", late),
+            task("g", &big),
+            task("h", ""),
+        ];
+        let launch =
+            format!(r#"[{{"type":"LAUNCH","launch":{{"task_infos":[{}]}}}}]"#, tasks.join(","));
         let expected = [
             "- LAUNCH a,h",
             "- bad [b] accept.operations[0].launch.task_infos[1].resources[0].scalar.value",
@@ -157,7 +198,9 @@ mod tests {
     #[test]
     fn b56_a_group_is_read_as_a_whole() {
         let group = |framework: &str, tasks: &[String]| {
-            let executor = format!(r#"{{"executor_id":{{"value":"e"}},"framework_id":{{"value":"{framework}"}}}}"#);
+            let executor = format!(
+                r#"{{"executor_id":{{"value":"e"}},"framework_id":{{"value":"{framework}"}}}}"#
+            );
             let tasks = tasks.join(",");
             let group = format!(r#"{{"executor":{executor},"task_group":{{"tasks":[{tasks}]}}}}"#);
             lines(&format!(r#"[{{"type":"LAUNCH_GROUP","launch_group":{group}}}]"#))
@@ -165,9 +208,18 @@ mod tests {
         let foreign = r#","executor":{"executor_id":{"value":"e"},"framework_id":{"value":"g"}}"#;
         let at = "accept.operations[0].launch_group";
         assert_eq!(group("f", &[task("a", ""), task("b", "")]), ["- LAUNCH_GROUP a,b"]);
-        assert_eq!(group("f", &[task("a", ""), task("..", "")]), [format!("- bad [a,..] group {at}.task_group.tasks[1].task_id")]);
-        assert_eq!(group("g", &[task("a", "")]), [format!("- bad [a] group {at}.executor.framework_id")]);
+        assert_eq!(
+            group("f", &[task("a", ""), task("..", "")]),
+            [format!("- bad [a,..] group {at}.task_group.tasks[1].task_id")]
+        );
+        assert_eq!(
+            group("g", &[task("a", "")]),
+            [format!("- bad [a] group {at}.executor.framework_id")]
+        );
         let within = group("f", &[task("a", ""), task("b", foreign)]);
-        assert_eq!(within, [format!("- bad [a,b] group {at}.task_group.tasks[1].executor.framework_id")]);
+        assert_eq!(
+            within,
+            [format!("- bad [a,b] group {at}.task_group.tasks[1].executor.framework_id")]
+        );
     }
 }

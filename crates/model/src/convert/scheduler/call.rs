@@ -11,7 +11,8 @@ use v1::scheduler::Call as Wire;
 
 use super::accept::operations;
 use crate::convert::field::{
-    agent_id, each, executor_id, grace_ms, needed, offer_id, part, some_agent, some_framework, task_id, uuid_bytes, Place,
+    agent_id, each, executor_id, grace_ms, needed, offer_id, part, some_agent, some_framework,
+    task_id, uuid_bytes, Place,
 };
 use crate::convert::framework;
 use crate::convert::limits::{check_size, DESCRIPTION_BYTES_MAX};
@@ -59,12 +60,23 @@ pub fn call_from_proto(wire: Wire) -> Result<CallFrom, CallError> {
     }
     let framework = some_framework(wire.framework_id.clone())?;
     if framework.is_none() && kind != Type::Subscribe {
-        return Err(Invalid::new("framework_id", "is missing; every call but the first SUBSCRIBE names its framework").into());
+        return Err(Invalid::new(
+            "framework_id",
+            "is missing; every call but the first SUBSCRIBE names its framework",
+        )
+        .into());
     }
     let call = match kind {
-        Type::Subscribe => subscribe(part("SUBSCRIBE", "subscribe", wire.subscribe)?).under("subscribe")?,
-        Type::UpdateFramework => update(part("UPDATE_FRAMEWORK", "update_framework", wire.update_framework)?).under("update_framework")?,
-        Type::Accept => accept(part("ACCEPT", "accept", wire.accept)?, framework.as_ref()).under("accept")?,
+        Type::Subscribe => {
+            subscribe(part("SUBSCRIBE", "subscribe", wire.subscribe)?).under("subscribe")?
+        }
+        Type::UpdateFramework => {
+            update(part("UPDATE_FRAMEWORK", "update_framework", wire.update_framework)?)
+                .under("update_framework")?
+        }
+        Type::Accept => {
+            accept(part("ACCEPT", "accept", wire.accept)?, framework.as_ref()).under("accept")?
+        }
         _ => simple(kind, wire)?,
     };
     if let Call::Subscribe { info, .. } | Call::UpdateFramework { info, .. } = &call {
@@ -83,23 +95,39 @@ fn simple(kind: Type, wire: Wire) -> Result<Call, Invalid> {
         Type::Request => Call::Request,
         Type::AcceptInverseOffers | Type::DeclineInverseOffers => Call::InverseOffers,
         Type::Revive => Call::Revive(roles("revive.roles", wire.revive.unwrap_or_default().roles)?),
-        Type::Suppress => Call::Suppress(roles("suppress.roles", wire.suppress.unwrap_or_default().roles)?),
+        Type::Suppress => {
+            Call::Suppress(roles("suppress.roles", wire.suppress.unwrap_or_default().roles)?)
+        }
         Type::Decline => {
             let it = part("DECLINE", "decline", wire.decline)?;
-            Call::Decline { offers: offers(it.offer_ids).under("decline")?, filters: filters(it.filters) }
+            Call::Decline {
+                offers: offers(it.offer_ids).under("decline")?,
+                filters: filters(it.filters),
+            }
         }
         Type::Kill => {
             let it = part("KILL", "kill", wire.kill)?;
             let task = task_id(&it.task_id).under("kill")?;
-            Call::Kill { task, agent: some_agent(it.agent_id).under("kill")?, grace_ms: grace_ms(it.kill_policy).under("kill")? }
+            Call::Kill {
+                task,
+                agent: some_agent(it.agent_id).under("kill")?,
+                grace_ms: grace_ms(it.kill_policy).under("kill")?,
+            }
         }
         Type::Shutdown => {
             let it = part("SHUTDOWN", "shutdown", wire.shutdown)?;
-            Call::Shutdown(executor_id(&it.executor_id).under("shutdown")?, agent_id(&it.agent_id).under("shutdown")?)
+            Call::Shutdown(
+                executor_id(&it.executor_id).under("shutdown")?,
+                agent_id(&it.agent_id).under("shutdown")?,
+            )
         }
         Type::Message => {
             let it = part("MESSAGE", "message", wire.message)?;
-            Call::Message(agent_id(&it.agent_id).under("message")?, executor_id(&it.executor_id).under("message")?, it.data)
+            Call::Message(
+                agent_id(&it.agent_id).under("message")?,
+                executor_id(&it.executor_id).under("message")?,
+                it.data,
+            )
         }
         _ => feedback(kind, wire)?,
     })
@@ -112,38 +140,53 @@ fn feedback(kind: Type, wire: Wire) -> Result<Call, Invalid> {
             let it = part("ACKNOWLEDGE", "acknowledge", wire.acknowledge)?;
             let status = StatusUuid(uuid_bytes("uuid", &it.uuid).under("acknowledge")?);
             let task = task_id(&it.task_id).under("acknowledge")?;
-            Ok(Call::Acknowledge { agent: agent_id(&it.agent_id).under("acknowledge")?, task, status })
+            Ok(Call::Acknowledge {
+                agent: agent_id(&it.agent_id).under("acknowledge")?,
+                task,
+                status,
+            })
         }
         Type::AcknowledgeOperationStatus => {
             let field = "acknowledge_operation_status";
-            let it = part("ACKNOWLEDGE_OPERATION_STATUS", field, wire.acknowledge_operation_status)?;
-            let agent = needed("agent_id", it.agent_id).and_then(|it| agent_id(&it)).under(field)?;
+            let it =
+                part("ACKNOWLEDGE_OPERATION_STATUS", field, wire.acknowledge_operation_status)?;
+            let agent =
+                needed("agent_id", it.agent_id).and_then(|it| agent_id(&it)).under(field)?;
             let status = StatusUuid(uuid_bytes("uuid", &it.uuid).under(field)?);
             let operation = operation_name(it.operation_id).under(field)?;
             Ok(Call::AcknowledgeOperation { agent: Some(agent), operation, status })
         }
         Type::Reconcile => {
             let tasks = part("RECONCILE", "reconcile", wire.reconcile)?.tasks;
-            let read = |it: v1::scheduler::call::reconcile::Task| Ok((task_id(&it.task_id)?, some_agent(it.agent_id)?));
+            let read = |it: v1::scheduler::call::reconcile::Task| {
+                Ok((task_id(&it.task_id)?, some_agent(it.agent_id)?))
+            };
             Ok(Call::Reconcile(each("reconcile.tasks", tasks, read)?))
         }
         Type::ReconcileOperations => {
-            let list = part("RECONCILE_OPERATIONS", "reconcile_operations", wire.reconcile_operations)?.operations;
-            let read =
-                |it: v1::scheduler::call::reconcile_operations::Operation| Ok((operation_name(it.operation_id)?, some_agent(it.agent_id)?));
+            let list =
+                part("RECONCILE_OPERATIONS", "reconcile_operations", wire.reconcile_operations)?
+                    .operations;
+            let read = |it: v1::scheduler::call::reconcile_operations::Operation| {
+                Ok((operation_name(it.operation_id)?, some_agent(it.agent_id)?))
+            };
             Ok(Call::ReconcileOperations(each("reconcile_operations.operations", list, read)?))
         }
-        other => Err(Invalid::new("type", format!("{} is no call of a framework", other.as_str_name()))),
+        other => {
+            Err(Invalid::new("type", format!("{} is no call of a framework", other.as_str_name())))
+        }
     }
 }
 
 fn subscribe(it: Subscribe) -> Result<Call, Invalid> {
-    let (info, suppressed) = described(it.framework_info, it.suppressed_roles, it.offer_constraints)?;
+    let (info, suppressed) =
+        described(it.framework_info, it.suppressed_roles, it.offer_constraints)?;
     Ok(Call::Subscribe { info, suppressed })
 }
 
 fn update(it: UpdateFramework) -> Result<Call, Invalid> {
-    let (info, suppressed) = described(it.framework_info, it.suppressed_roles, it.offer_constraints)?;
+    let (info, suppressed) =
+        described(it.framework_info, it.suppressed_roles, it.offer_constraints)?;
     Ok(Call::UpdateFramework { info, suppressed })
 }
 
@@ -153,13 +196,19 @@ fn described(
     constraints: Option<v1::scheduler::OfferConstraints>,
 ) -> Result<(Box<FrameworkInfo>, BTreeSet<Role>), Invalid> {
     if constraints.is_some_and(|it| !it.role_constraints.is_empty()) {
-        return Err(Invalid::new("offer_constraints", "is not supported yet; leave it out, and decline what does not fit"));
+        return Err(Invalid::new(
+            "offer_constraints",
+            "is not supported yet; leave it out, and decline what does not fit",
+        ));
     }
     check_size("framework_info", &info, DESCRIPTION_BYTES_MAX)?;
     let info = framework::from_proto(info).under("framework_info")?;
     for (index, text) in suppressed.iter().enumerate() {
         if !info.roles.iter().any(|it| it.as_str() == text) {
-            return Err(Invalid::new(format!("suppressed_roles[{index}]"), format!("`{text}` is no role of the framework")));
+            return Err(Invalid::new(
+                format!("suppressed_roles[{index}]"),
+                format!("`{text}` is no role of the framework"),
+            ));
         }
     }
     let suppressed = roles("suppressed_roles", suppressed)?;
@@ -172,12 +221,17 @@ fn accept(it: Accept, framework: Option<&FrameworkId>) -> Result<Call, Invalid> 
 }
 
 fn offers(ids: Vec<v1::OfferId>) -> Result<Vec<OfferId>, Invalid> {
-    let read = |(index, it): (usize, &v1::OfferId)| offer_id(it).at(format_args!("offer_ids[{index}]"));
+    let read =
+        |(index, it): (usize, &v1::OfferId)| offer_id(it).at(format_args!("offer_ids[{index}]"));
     ids.iter().enumerate().map(read).collect()
 }
 
 fn roles(field: &str, names: Vec<String>) -> Result<BTreeSet<Role>, Invalid> {
-    names.iter().enumerate().map(|(index, it)| Role::parse(it).at(format_args!("{field}[{index}]"))).collect()
+    names
+        .iter()
+        .enumerate()
+        .map(|(index, it)| Role::parse(it).at(format_args!("{field}[{index}]")))
+        .collect()
 }
 
 fn operation_name(id: v1::OperationId) -> Result<String, Invalid> {
@@ -188,7 +242,9 @@ fn operation_name(id: v1::OperationId) -> Result<String, Invalid> {
 /// C5: what makes no sense is the default, and a filter lasts at most a year.
 fn filters(wire: Option<v1::Filters>) -> Filters {
     match wire.and_then(|it| it.refuse_seconds) {
-        Some(seconds) if 0.0 <= seconds => Filters { refuse_ms: ((seconds * 1000.0).round() as u64).min(REFUSE_MS_MAX) },
+        Some(seconds) if 0.0 <= seconds => {
+            Filters { refuse_ms: ((seconds * 1000.0).round() as u64).min(REFUSE_MS_MAX) }
+        }
         _ => Filters::default(),
     }
 }

@@ -8,7 +8,9 @@ use holdfast_proto::mesos::v1;
 use v1::scheduler::call::{self, Type};
 use v1::scheduler::Call as Wire;
 
-use crate::convert::field::{agent_id_out, executor_id_out, framework_id_out, grace_out, offer_id_out, task_id_out};
+use crate::convert::field::{
+    agent_id_out, executor_id_out, framework_id_out, grace_out, offer_id_out, task_id_out,
+};
 use crate::convert::resource::Format;
 use crate::convert::{framework, operation};
 use crate::id::{AgentId, FrameworkId, OfferId};
@@ -21,12 +23,20 @@ pub fn call_to_proto(framework: Option<&FrameworkId>, call: &Call, format: Forma
     let kind = match call {
         Call::Subscribe { info, suppressed } => {
             let framework_info = framework::to_proto(info);
-            wire.subscribe = Some(call::Subscribe { framework_info, suppressed_roles: names(suppressed), offer_constraints: None });
+            wire.subscribe = Some(call::Subscribe {
+                framework_info,
+                suppressed_roles: names(suppressed),
+                offer_constraints: None,
+            });
             Type::Subscribe
         }
         Call::UpdateFramework { info, suppressed } => {
             let framework_info = framework::to_proto(info);
-            let update = call::UpdateFramework { framework_info, suppressed_roles: names(suppressed), offer_constraints: None };
+            let update = call::UpdateFramework {
+                framework_info,
+                suppressed_roles: names(suppressed),
+                offer_constraints: None,
+            };
             wire.update_framework = Some(update);
             Type::UpdateFramework
         }
@@ -39,7 +49,8 @@ pub fn call_to_proto(framework: Option<&FrameworkId>, call: &Call, format: Forma
             Type::Accept
         }
         Call::Decline { offers, filters } => {
-            wire.decline = Some(call::Decline { offer_ids: ids(offers), filters: filters_out(*filters) });
+            wire.decline =
+                Some(call::Decline { offer_ids: ids(offers), filters: filters_out(*filters) });
             Type::Decline
         }
         Call::Revive(roles) => {
@@ -69,20 +80,34 @@ pub fn call_to_proto(framework: Option<&FrameworkId>, call: &Call, format: Forma
 fn about_tasks(call: &Call, wire: &mut Wire) -> Type {
     match call {
         Call::Kill { task, agent, grace_ms } => {
-            wire.kill = Some(call::Kill { task_id: task_id_out(task), agent_id: place(agent), kill_policy: grace_out(*grace_ms) });
+            wire.kill = Some(call::Kill {
+                task_id: task_id_out(task),
+                agent_id: place(agent),
+                kill_policy: grace_out(*grace_ms),
+            });
             Type::Kill
         }
         Call::Shutdown(executor, agent) => {
-            wire.shutdown = Some(call::Shutdown { executor_id: executor_id_out(executor), agent_id: agent_id_out(agent) });
+            wire.shutdown = Some(call::Shutdown {
+                executor_id: executor_id_out(executor),
+                agent_id: agent_id_out(agent),
+            });
             Type::Shutdown
         }
         Call::Acknowledge { agent, task, status } => {
             let uuid = status.0.as_bytes().to_vec();
-            wire.acknowledge = Some(call::Acknowledge { agent_id: agent_id_out(agent), task_id: task_id_out(task), uuid });
+            wire.acknowledge = Some(call::Acknowledge {
+                agent_id: agent_id_out(agent),
+                task_id: task_id_out(task),
+                uuid,
+            });
             Type::Acknowledge
         }
         Call::Reconcile(tasks) => {
-            let tasks = tasks.iter().map(|(task, agent)| call::reconcile::Task { task_id: task_id_out(task), agent_id: place(agent) });
+            let tasks = tasks.iter().map(|(task, agent)| call::reconcile::Task {
+                task_id: task_id_out(task),
+                agent_id: place(agent),
+            });
             wire.reconcile = Some(call::Reconcile { tasks: tasks.collect() });
             Type::Reconcile
         }
@@ -101,12 +126,16 @@ fn about_tasks(call: &Call, wire: &mut Wire) -> Type {
             Type::AcknowledgeOperationStatus
         }
         Call::ReconcileOperations(operations) => {
-            let one = |(operation, agent): &(String, Option<AgentId>)| call::reconcile_operations::Operation {
-                operation_id: v1::OperationId { value: operation.clone() },
-                agent_id: place(agent),
-                resource_provider_id: None,
+            let one = |(operation, agent): &(String, Option<AgentId>)| {
+                call::reconcile_operations::Operation {
+                    operation_id: v1::OperationId { value: operation.clone() },
+                    agent_id: place(agent),
+                    resource_provider_id: None,
+                }
             };
-            wire.reconcile_operations = Some(call::ReconcileOperations { operations: operations.iter().map(one).collect() });
+            wire.reconcile_operations = Some(call::ReconcileOperations {
+                operations: operations.iter().map(one).collect(),
+            });
             Type::ReconcileOperations
         }
         // Written by the caller of this function.

@@ -33,7 +33,9 @@ pub fn event_to_proto(event: &Event, format: Format, welcome: &Welcome) -> Wire 
             Type::Subscribed
         }
         Event::Offers(offers) => {
-            wire.offers = Some(event::Offers { offers: offers.iter().map(|it| offer::to_proto(it, format)).collect() });
+            wire.offers = Some(event::Offers {
+                offers: offers.iter().map(|it| offer::to_proto(it, format)).collect(),
+            });
             Type::Offers
         }
         Event::Rescind(offer) => {
@@ -45,7 +47,9 @@ pub fn event_to_proto(event: &Event, format: Format, welcome: &Welcome) -> Wire 
             Type::Update
         }
         Event::UpdateOperation(it) => {
-            wire.update_operation_status = Some(event::UpdateOperationStatus { status: operation_status::to_proto(it, format) });
+            wire.update_operation_status = Some(event::UpdateOperationStatus {
+                status: operation_status::to_proto(it, format),
+            });
             Type::UpdateOperationStatus
         }
         Event::Message(agent, executor, data) => {
@@ -54,7 +58,8 @@ pub fn event_to_proto(event: &Event, format: Format, welcome: &Welcome) -> Wire 
             Type::Message
         }
         Event::Failure { agent, executor, status } => {
-            let (agent_id, executor_id) = (agent.as_ref().map(agent_id_out), executor.as_ref().map(executor_id_out));
+            let (agent_id, executor_id) =
+                (agent.as_ref().map(agent_id_out), executor.as_ref().map(executor_id_out));
             wire.failure = Some(event::Failure { agent_id, executor_id, status: *status });
             Type::Failure
         }

@@ -7,7 +7,9 @@ use holdfast_proto::mesos::v1;
 use v1::scheduler::event::Type;
 use v1::scheduler::Event as Wire;
 
-use crate::convert::field::{agent_id, each, executor_id, framework_id, offer_id, part, some_agent, Place};
+use crate::convert::field::{
+    agent_id, each, executor_id, framework_id, offer_id, part, some_agent, Place,
+};
 use crate::convert::{offer, operation_status, status};
 use crate::message::Event;
 use crate::role::Role;
@@ -36,17 +38,32 @@ pub fn event_from_proto(wire: Wire, role: &Role) -> Result<Option<Event>, Invali
             Event::Update(status::from_proto(it.status).under("update.status")?)
         }
         Some(Ok(Type::UpdateOperationStatus)) => {
-            let it = part("UPDATE_OPERATION_STATUS", "update_operation_status", wire.update_operation_status)?;
-            Event::UpdateOperation(operation_status::from_proto(it.status).under("update_operation_status.status")?)
+            let it = part(
+                "UPDATE_OPERATION_STATUS",
+                "update_operation_status",
+                wire.update_operation_status,
+            )?;
+            Event::UpdateOperation(
+                operation_status::from_proto(it.status).under("update_operation_status.status")?,
+            )
         }
         Some(Ok(Type::Message)) => {
             let it = part("MESSAGE", "message", wire.message)?;
-            Event::Message(agent_id(&it.agent_id).under("message")?, executor_id(&it.executor_id).under("message")?, it.data)
+            Event::Message(
+                agent_id(&it.agent_id).under("message")?,
+                executor_id(&it.executor_id).under("message")?,
+                it.data,
+            )
         }
         Some(Ok(Type::Failure)) => {
             let it = part("FAILURE", "failure", wire.failure)?;
-            let executor = it.executor_id.map(|it| executor_id(&it)).transpose().under("failure")?;
-            Event::Failure { agent: some_agent(it.agent_id).under("failure")?, executor, status: it.status }
+            let executor =
+                it.executor_id.map(|it| executor_id(&it)).transpose().under("failure")?;
+            Event::Failure {
+                agent: some_agent(it.agent_id).under("failure")?,
+                executor,
+                status: it.status,
+            }
         }
         Some(Ok(Type::Error)) => Event::Error(part("ERROR", "error", wire.error)?.message),
         _ => return Ok(None),

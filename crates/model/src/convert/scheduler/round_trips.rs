@@ -34,7 +34,9 @@ fn call() -> impl Strategy<Value = Call> {
                 Action::Launch(tasks) => tasks.iter_mut().for_each(alone),
                 Action::LaunchGroup(executor, tasks) => {
                     executor.framework = None;
-                    *executor = executor::info_from_proto(executor::info_to_proto(executor, Format::WHOLE)).unwrap();
+                    *executor =
+                        executor::info_from_proto(executor::info_to_proto(executor, Format::WHOLE))
+                            .unwrap();
                     tasks.iter_mut().for_each(alone);
                 }
                 _ => {}
@@ -53,19 +55,27 @@ fn call() -> impl Strategy<Value = Call> {
             false => Call::Subscribe { info, suppressed },
         }),
         select(vec![Call::Teardown, Call::Request, Call::InverseOffers]),
-        (offers(), operations, filters()).prop_map(|(offers, operations, filters)| Call::Accept { offers, operations, filters }),
+        (offers(), operations, filters()).prop_map(|(offers, operations, filters)| Call::Accept {
+            offers,
+            operations,
+            filters
+        }),
         (offers(), filters()).prop_map(|(offers, filters)| Call::Decline { offers, filters }),
         roles().prop_map(Call::Revive),
         roles().prop_map(Call::Suppress),
-        (task_id(), of(agent()), of(0u64..1 << 40)).prop_map(|(task, agent, grace_ms)| Call::Kill { task, agent, grace_ms }),
+        (task_id(), of(agent()), of(0u64..1 << 40))
+            .prop_map(|(task, agent, grace_ms)| Call::Kill { task, agent, grace_ms }),
         (executor_id(), agent()).prop_map(|(executor, agent)| Call::Shutdown(executor, agent)),
-        (agent(), task_id(), status()).prop_map(|(agent, task, status)| Call::Acknowledge { agent, task, status }),
-        prop::collection::vec((task_id(), of(agent())), 0..3).prop_map(Call::Reconcile),
-        (agent(), executor_id(), bytes()).prop_map(|(agent, executor, data)| Call::Message(agent, executor, data)),
-        (agent(), word(), status()).prop_map(|(agent, operation, status)| Call::AcknowledgeOperation {
-            agent: Some(agent),
-            operation,
+        (agent(), task_id(), status()).prop_map(|(agent, task, status)| Call::Acknowledge {
+            agent,
+            task,
             status
+        }),
+        prop::collection::vec((task_id(), of(agent())), 0..3).prop_map(Call::Reconcile),
+        (agent(), executor_id(), bytes())
+            .prop_map(|(agent, executor, data)| Call::Message(agent, executor, data)),
+        (agent(), word(), status()).prop_map(|(agent, operation, status)| {
+            Call::AcknowledgeOperation { agent: Some(agent), operation, status }
         }),
         prop::collection::vec((word(), of(agent())), 0..3).prop_map(Call::ReconcileOperations),
     ]
@@ -73,7 +83,15 @@ fn call() -> impl Strategy<Value = Call> {
 
 fn offer() -> impl Strategy<Value = Offer> {
     use samples::{agent, executor_id, framework_id, machine, offer_id, role, sum};
-    let parts = (offer_id(), framework_id(), role(), agent(), sum(), prop::collection::vec(executor_id(), 0..2), machine());
+    let parts = (
+        offer_id(),
+        framework_id(),
+        role(),
+        agent(),
+        sum(),
+        prop::collection::vec(executor_id(), 0..2),
+        machine(),
+    );
     parts.prop_map(|(id, framework, role, agent, resources, executors, machine)| Offer {
         id,
         framework,
@@ -82,24 +100,35 @@ fn offer() -> impl Strategy<Value = Offer> {
         role,
         executors,
         hostname: machine.hostname,
-        machine: machine.carried,
+        machine: machine.payload,
         claims: Vec::new(),
     })
 }
 
 fn event() -> impl Strategy<Value = Event> {
-    use samples::{agent, bytes, executor_id, framework_id, offer_id, operation_state, sum, task_status, text, uuid, word};
-    let operation = (of(word()), operation_state(), of(text()), sum(), of(uuid()), of(agent())).prop_map(
-        |(id, state, message, converted, uuid, agent)| OperationStatus { id, state, message, converted, uuid: uuid.map(StatusUuid), agent },
-    );
+    use samples::{
+        agent, bytes, executor_id, framework_id, offer_id, operation_state, sum, task_status, text,
+        uuid, word,
+    };
+    let operation = (of(word()), operation_state(), of(text()), sum(), of(uuid()), of(agent()))
+        .prop_map(|(id, state, message, converted, uuid, agent)| OperationStatus {
+            id,
+            state,
+            message,
+            converted,
+            uuid: uuid.map(StatusUuid),
+            agent,
+        });
     prop_oneof![
         framework_id().prop_map(Event::Subscribed),
         prop::collection::vec(offer(), 0..3).prop_map(Event::Offers),
         offer_id().prop_map(Event::Rescind),
         task_status().prop_map(Event::Update),
         operation.prop_map(Event::UpdateOperation),
-        (agent(), executor_id(), bytes()).prop_map(|(agent, executor, data)| Event::Message(agent, executor, data)),
-        (of(agent()), of(executor_id()), of(any::<i32>())).prop_map(|(agent, executor, status)| Event::Failure { agent, executor, status }),
+        (agent(), executor_id(), bytes())
+            .prop_map(|(agent, executor, data)| Event::Message(agent, executor, data)),
+        (of(agent()), of(executor_id()), of(any::<i32>()))
+            .prop_map(|(agent, executor, status)| Event::Failure { agent, executor, status }),
         text().prop_map(Event::Error),
     ]
 }
@@ -107,7 +136,9 @@ fn event() -> impl Strategy<Value = Event> {
 /// What the framework's id must be for the call to be heard.
 fn caller(call: &Call) -> FrameworkId {
     match call {
-        Call::Subscribe { info, .. } | Call::UpdateFramework { info, .. } => info.id.clone().unwrap(),
+        Call::Subscribe { info, .. } | Call::UpdateFramework { info, .. } => {
+            info.id.clone().unwrap()
+        }
         _ => FrameworkId::made("f".to_owned()),
     }
 }

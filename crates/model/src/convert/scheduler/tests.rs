@@ -8,12 +8,13 @@ use crate::message::{Call, Event, Offer};
 use crate::operation::Action;
 use crate::resource::Resource;
 use crate::role::Role;
-use crate::task::Carried;
+use crate::task::OpaquePayload;
 use crate::value::Scalar;
 use holdfast_proto::mesos::v1::scheduler as wire;
 
 fn parse(json: &str) -> Result<CallFrom, CallError> {
-    let call: wire::Call = holdfast_proto::json::from_slice(json.as_bytes()).unwrap_or_else(|error| panic!("{json}: {error}"));
+    let call: wire::Call = holdfast_proto::json::from_slice(json.as_bytes())
+        .unwrap_or_else(|error| panic!("{json}: {error}"));
     call_from_proto(call)
 }
 
@@ -29,8 +30,7 @@ fn a_first_subscribe_needs_no_id() {
     let it = parse(r#"{"type":"SUBSCRIBE","subscribe":{"framework_info":{"user":"u","name":"n","role":"db"}}}"#).unwrap();
     assert_eq!(it.framework, None);
     assert!(matches!(it.call, Call::Subscribe { info, .. } if info.roles[0].as_str() == "db"));
-    let empty =
-        r#"{"type":"SUBSCRIBE","framework_id":{"value":""},"subscribe":{"framework_info":{"user":"u","name":"n","id":{"value":""}}}}"#;
+    let empty = r#"{"type":"SUBSCRIBE","framework_id":{"value":""},"subscribe":{"framework_info":{"user":"u","name":"n","id":{"value":""}}}}"#;
     assert_eq!(parse(empty).unwrap().framework, None);
 }
 
@@ -44,20 +44,54 @@ fn wrong_calls_are_named() {
         (r#"{"type":"TEARDOWN"}"#.to_owned(), "framework_id"),
         (format!(r#"{{"type":"SUBSCRIBE",{by}}}"#), "subscribe"),
         (format!(r#"{{"type":"SUBSCRIBE","subscribe":{{{info}}}}}"#), "framework_id"),
-        (format!(r#"{{"type":"SUBSCRIBE","framework_id":{{"value":"g"}},"subscribe":{{{info}}}}}"#), "framework_id"),
-        (format!(r#"{{"type":"UPDATE_FRAMEWORK","framework_id":{{"value":"g"}},"update_framework":{{{info}}}}}"#), "framework_id"),
-        (format!(r#"{{"type":"SUBSCRIBE",{by},"subscribe":{{{info},"suppressed_roles":["x"]}}}}"#), "subscribe.suppressed_roles[0]"),
         (
-            format!(r#"{{"type":"SUBSCRIBE",{by},"subscribe":{{{info},"offer_constraints":{{"role_constraints":{{"*":{{}}}}}}}}}}"#),
+            format!(
+                r#"{{"type":"SUBSCRIBE","framework_id":{{"value":"g"}},"subscribe":{{{info}}}}}"#
+            ),
+            "framework_id",
+        ),
+        (
+            format!(
+                r#"{{"type":"UPDATE_FRAMEWORK","framework_id":{{"value":"g"}},"update_framework":{{{info}}}}}"#
+            ),
+            "framework_id",
+        ),
+        (
+            format!(
+                r#"{{"type":"SUBSCRIBE",{by},"subscribe":{{{info},"suppressed_roles":["x"]}}}}"#
+            ),
+            "subscribe.suppressed_roles[0]",
+        ),
+        (
+            format!(
+                r#"{{"type":"SUBSCRIBE",{by},"subscribe":{{{info},"offer_constraints":{{"role_constraints":{{"*":{{}}}}}}}}}}"#
+            ),
             "subscribe.offer_constraints",
         ),
         (format!(r#"{{"type":"ACCEPT",{by}}}"#), "accept"),
-        (format!(r#"{{"type":"ACCEPT",{by},"accept":{{"offer_ids":[{{"value":"a"}},{{"value":"/"}}]}}}}"#), "accept.offer_ids[1]"),
+        (
+            format!(
+                r#"{{"type":"ACCEPT",{by},"accept":{{"offer_ids":[{{"value":"a"}},{{"value":"/"}}]}}}}"#
+            ),
+            "accept.offer_ids[1]",
+        ),
         (format!(r#"{{"type":"DECLINE",{by}}}"#), "decline"),
-        (format!(r#"{{"type":"DECLINE",{by},"decline":{{"offer_ids":[{{"value":""}}]}}}}"#), "decline.offer_ids[0]"),
-        (format!(r#"{{"type":"REVIVE",{by},"revive":{{"roles":["a","b c"]}}}}"#), "revive.roles[1]"),
-        (format!(r#"{{"type":"SUPPRESS",{by},"suppress":{{"roles":["-a"]}}}}"#), "suppress.roles[0]"),
-        (format!(r#"{{"type":"KILL",{by},"kill":{{"task_id":{{"value":".."}}}}}}"#), "kill.task_id"),
+        (
+            format!(r#"{{"type":"DECLINE",{by},"decline":{{"offer_ids":[{{"value":""}}]}}}}"#),
+            "decline.offer_ids[0]",
+        ),
+        (
+            format!(r#"{{"type":"REVIVE",{by},"revive":{{"roles":["a","b c"]}}}}"#),
+            "revive.roles[1]",
+        ),
+        (
+            format!(r#"{{"type":"SUPPRESS",{by},"suppress":{{"roles":["-a"]}}}}"#),
+            "suppress.roles[0]",
+        ),
+        (
+            format!(r#"{{"type":"KILL",{by},"kill":{{"task_id":{{"value":".."}}}}}}"#),
+            "kill.task_id",
+        ),
         (format!(r#"{{"type":"SHUTDOWN",{by}}}"#), "shutdown"),
         (
             format!(
@@ -71,7 +105,12 @@ fn wrong_calls_are_named() {
             ),
             "acknowledge_operation_status.agent_id",
         ),
-        (format!(r#"{{"type":"RECONCILE",{by},"reconcile":{{"tasks":[{{"task_id":{{"value":""}}}}]}}}}"#), "reconcile.tasks[0].task_id"),
+        (
+            format!(
+                r#"{{"type":"RECONCILE",{by},"reconcile":{{"tasks":[{{"task_id":{{"value":""}}}}]}}}}"#
+            ),
+            "reconcile.tasks[0].task_id",
+        ),
         (
             format!(
                 r#"{{"type":"RECONCILE_OPERATIONS",{by},"reconcile_operations":{{"operations":[{{"operation_id":{{"value":""}}}}]}}}}"#
@@ -95,16 +134,27 @@ fn unknown_calls_are_told_apart() {
 #[test]
 fn filters_are_tamed() {
     let ms = |refuse_seconds| {
-        let decline = wire::call::Decline { offer_ids: Vec::new(), filters: Some(holdfast_proto::mesos::v1::Filters { refuse_seconds }) };
+        let decline = wire::call::Decline {
+            offer_ids: Vec::new(),
+            filters: Some(holdfast_proto::mesos::v1::Filters { refuse_seconds }),
+        };
         let framework_id = Some(holdfast_proto::mesos::v1::FrameworkId { value: "f".to_owned() });
-        let call = wire::Call { framework_id, r#type: Some(4), decline: Some(decline), ..Default::default() };
+        let call = wire::Call {
+            framework_id,
+            r#type: Some(4),
+            decline: Some(decline),
+            ..Default::default()
+        };
         match call_from_proto(call).unwrap().call {
             Call::Decline { filters, .. } => filters.refuse_ms,
             other => panic!("{other:?}"),
         }
     };
     assert_eq!(ms(None), 5_000);
-    assert_eq!((ms(Some(-1.0)), ms(Some(f64::NAN)), ms(Some(f64::NEG_INFINITY))), (5_000, 5_000, 5_000));
+    assert_eq!(
+        (ms(Some(-1.0)), ms(Some(f64::NAN)), ms(Some(f64::NEG_INFINITY))),
+        (5_000, 5_000, 5_000)
+    );
     assert_eq!((ms(Some(0.0)), ms(Some(1.5))), (0, 1_500));
     assert_eq!((ms(Some(1e300)), ms(Some(f64::INFINITY))), (REFUSE_MS_MAX, REFUSE_MS_MAX));
 }
@@ -138,7 +188,7 @@ fn info(multi: bool, refined: bool) -> FrameworkInfo {
         principal: None,
         hostname: None,
         capabilities,
-        carried: Carried::default(),
+        payload: OpaquePayload::default(),
     }
 }
 
@@ -159,28 +209,52 @@ fn offers_show_what_the_framework_understands() {
         resources: [disk.allocated_to(&db)].iter().collect(),
         executors: Vec::new(),
         hostname: "h".to_owned(),
-        machine: Carried::default(),
+        machine: OpaquePayload::default(),
         claims: Vec::new(),
     };
     let write = |multi, refined| {
-        let event = event_to_proto(&Event::Offers(vec![offer.clone()]), Format::of(&info(multi, refined)), &Welcome::default());
+        let event = event_to_proto(
+            &Event::Offers(vec![offer.clone()]),
+            Format::of(&info(multi, refined)),
+            &Welcome::default(),
+        );
         holdfast_proto::json::to_string(&event)
     };
     let old = write(false, false);
     assert!(!old.contains("allocation_info") && !old.contains("reservations"), "{old}");
     assert!(old.contains(r#""role":"db","reservation":{}"#), "{old}");
     let new = write(true, true);
-    assert!(new.contains(r#""allocation_info":{"role":"db"}"#) && new.contains(r#""reservations":[{"#), "{new}");
+    assert!(
+        new.contains(r#""allocation_info":{"role":"db"}"#) && new.contains(r#""reservations":[{"#),
+        "{new}"
+    );
     assert!(!new.contains(r#""reservation":{"#), "{new}");
-    assert!(new.contains(r#""url":{"scheme":"http","address":{"hostname":"h","port":5051},"path":"/slave(1)"}"#), "{new}");
+    assert!(
+        new.contains(
+            r#""url":{"scheme":"http","address":{"hostname":"h","port":5051},"path":"/slave(1)"}"#
+        ),
+        "{new}"
+    );
 }
 
 #[test]
 fn subscribed_says_who_leads_and_how_often_it_lives() {
-    let master = holdfast_proto::mesos::v1::MasterInfo { id: "m".to_owned(), ip: 1, port: 5050, ..Default::default() };
+    let master = holdfast_proto::mesos::v1::MasterInfo {
+        id: "m".to_owned(),
+        ip: 1,
+        port: 5050,
+        ..Default::default()
+    };
     let welcome = Welcome { heartbeat_ms: 15_000, master: Some(master.clone()) };
-    let wire = event_to_proto(&Event::Subscribed(FrameworkId::made("f".to_owned())), Format::WHOLE, &welcome);
+    let wire = event_to_proto(
+        &Event::Subscribed(FrameworkId::made("f".to_owned())),
+        Format::WHOLE,
+        &welcome,
+    );
     let subscribed = wire.subscribed.unwrap();
-    assert_eq!((subscribed.heartbeat_interval_seconds, subscribed.master_info), (Some(15.0), Some(master)));
+    assert_eq!(
+        (subscribed.heartbeat_interval_seconds, subscribed.master_info),
+        (Some(15.0), Some(master))
+    );
     assert_eq!(event_from_proto(heartbeat(), &Role::any()), Ok(None));
 }

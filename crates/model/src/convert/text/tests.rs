@@ -17,9 +17,20 @@ fn role(text: &str) -> Role {
 
 #[test]
 fn the_text_form_by_example() {
-    let list = anyone("cpus:4; mem:1024;disk(ads):10.5;ports:[21000-24000, 30000-34000];zones:{a, b};").unwrap();
+    let list =
+        anyone("cpus:4; mem:1024;disk(ads):10.5;ports:[21000-24000, 30000-34000];zones:{a, b};")
+            .unwrap();
     let all: Vec<String> = list.iter().map(ToString::to_string).collect();
-    assert_eq!(all, ["cpus:4", "mem:1024", "disk(ads):10.5", "ports:[21000-24000, 30000-34000]", "zones:{a, b}"]);
+    assert_eq!(
+        all,
+        [
+            "cpus:4",
+            "mem:1024",
+            "disk(ads):10.5",
+            "ports:[21000-24000, 30000-34000]",
+            "zones:{a, b}"
+        ]
+    );
     assert_eq!(list[2].identity.reservations, vec![stays(role("ads"))]);
     assert!(!anyone("cpus(*):1").unwrap()[0].identity.is_reserved());
     assert_eq!(anyone("").unwrap(), Vec::new());
@@ -58,9 +69,18 @@ fn wrong_texts_are_named() {
         ("cpus:1;cpus:{a}", "resources[1].type"),
         ("[{}]", "resources[0].name"),
         (r#"[{"name":"cpus","type":"SCALAR","scalar":{"value":-1}}]"#, "resources[0].scalar.value"),
-        (r#"[{"name":"cpus","type":"SCALAR","scalar":{"value":1},"revocable":{}}]"#, "resources[0].revocable"),
-        (r#"[{"name":"cpus","type":"SCALAR","scalar":{"value":1},"allocation_info":{"role":"a"}}]"#, "resources[0].allocation_info"),
-        (r#"[{"name":"cpus","type":"SCALAR","scalar":{"value":1},"role":"a","reservation":{}}]"#, "resources[0].reservations"),
+        (
+            r#"[{"name":"cpus","type":"SCALAR","scalar":{"value":1},"revocable":{}}]"#,
+            "resources[0].revocable",
+        ),
+        (
+            r#"[{"name":"cpus","type":"SCALAR","scalar":{"value":1},"allocation_info":{"role":"a"}}]"#,
+            "resources[0].allocation_info",
+        ),
+        (
+            r#"[{"name":"cpus","type":"SCALAR","scalar":{"value":1},"role":"a","reservation":{}}]"#,
+            "resources[0].reservations",
+        ),
         (
             r#"[{"name":"disk","type":"SCALAR","scalar":{"value":1},"role":"a","disk":{"persistence":{"id":"v"},"volume":{"mode":"RW","container_path":"v"}}}]"#,
             "resources[0].disk.persistence",

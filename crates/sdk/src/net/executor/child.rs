@@ -51,7 +51,9 @@ pub(super) struct Started {
 pub(super) fn start(plan: &mut ChildPlan) -> Result<Started, String> {
     let mut command = command(plan)?;
     command.current_dir(&plan.directory).stdin(Stdio::null()).process_group(0);
-    command.envs(plan.environment.iter().chain(&plan.command.environment).map(|(name, value)| (name, value)));
+    command.envs(
+        plan.environment.iter().chain(&plan.command.environment).map(|(name, value)| (name, value)),
+    );
     let taker = match std::mem::replace(&mut plan.output, Output::Inherit) {
         Output::Inherit => None,
         Output::Files(dir) => {
@@ -64,9 +66,13 @@ pub(super) fn start(plan: &mut ChildPlan) -> Result<Started, String> {
         }
     };
     let program = command.as_std().get_program().to_string_lossy().into_owned();
-    let mut child = command.spawn().map_err(|error| format!("cannot start `{program}` in {}: {error}", plan.directory.display()))?;
+    let mut child = command.spawn().map_err(|error| {
+        format!("cannot start `{program}` in {}: {error}", plan.directory.display())
+    })?;
     let group = child.id().ok_or_else(|| format!("`{program}` ended before it began"))?;
-    let lines = taker.zip(child.stdout.take()).map(|(taker, stdout)| tokio::spawn(read_lines(stdout, taker)));
+    let lines = taker
+        .zip(child.stdout.take())
+        .map(|(taker, stdout)| tokio::spawn(read_lines(stdout, taker)));
     Ok(Started { child, group, lines })
 }
 
@@ -112,7 +118,14 @@ pub(super) async fn follow(
     teller: Teller,
     orders: mpsc::UnboundedReceiver<KillOrder>,
 ) -> bool {
-    let mut ending = Ending { group: started.group, plan, why: None, too_long: false, kill_at: None, killed: false };
+    let mut ending = Ending {
+        group: started.group,
+        plan,
+        why: None,
+        too_long: false,
+        kill_at: None,
+        killed: false,
+    };
     let exit = ending.wait(&mut started.child, orders, &task, &teller).await;
     // The group's number cannot be another's while anything lives in it, and numbers are not used again so soon.
     signal_group(started.group, Signal::Kill).await;

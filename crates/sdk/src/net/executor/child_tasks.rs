@@ -106,7 +106,8 @@ impl ChildTasks {
 
     /// As [`ChildTasks::end_all`], but no task gets more than this time.
     pub async fn end_all_within(&mut self, longest: Duration, why: &str) {
-        let tasks: Vec<(TaskId, Duration)> = self.running.iter().map(|(task, it)| (task.clone(), it.grace.min(longest))).collect();
+        let tasks: Vec<(TaskId, Duration)> =
+            self.running.iter().map(|(task, it)| (task.clone(), it.grace.min(longest))).collect();
         tasks.iter().for_each(|(task, grace)| self.kill(task, Some(*grace), why));
         while !self.running.is_empty() {
             self.next_ended().await;
@@ -133,7 +134,8 @@ mod tests {
     }
 
     fn shell(line: &str) -> ChildPlan {
-        let command = CommandInfo { shell: true, value: Some(line.to_owned()), ..CommandInfo::default() };
+        let command =
+            CommandInfo { shell: true, value: Some(line.to_owned()), ..CommandInfo::default() };
         ChildPlan::new(command, &std::env::temp_dir())
     }
 
@@ -159,7 +161,10 @@ mod tests {
     /// The lines of a task, as they come.
     fn lines(plan: ChildPlan) -> (ChildPlan, tokio::sync::mpsc::UnboundedReceiver<String>) {
         let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
-        (plan.output(Output::Lines(Box::new(move |line| drop(sender.send(line.to_owned()))))), receiver)
+        (
+            plan.output(Output::Lines(Box::new(move |line| drop(sender.send(line.to_owned()))))),
+            receiver,
+        )
     }
 
     #[tokio::test]
@@ -180,7 +185,8 @@ mod tests {
     #[tokio::test]
     async fn what_does_not_start_has_failed() {
         let nothing = ChildPlan::new(CommandInfo::default(), &std::env::temp_dir());
-        let absent = CommandInfo { value: Some("/no/such/program".to_owned()), ..CommandInfo::default() };
+        let absent =
+            CommandInfo { value: Some("/no/such/program".to_owned()), ..CommandInfo::default() };
         let nowhere = ChildPlan { directory: "/no/such/directory".into(), ..shell("true") };
         for (plan, words) in [
             (nothing, "there is no command"),
@@ -201,7 +207,12 @@ mod tests {
         let words = ["own-name", "-c", "echo $0 $A; pwd; echo $1", "zero", "one two"];
         let arguments = words.iter().map(|it| (*it).to_owned()).collect();
         let environment = vec![("A".to_owned(), "command".to_owned())];
-        let command = CommandInfo { value: Some("/bin/sh".to_owned()), arguments, environment, ..CommandInfo::default() };
+        let command = CommandInfo {
+            value: Some("/bin/sh".to_owned()),
+            arguments,
+            environment,
+            ..CommandInfo::default()
+        };
         let mut plan = ChildPlan::new(command, dir.path());
         plan.environment.push(("A".to_owned(), "plan".to_owned()));
         let (plan, mut lines) = lines(plan);
@@ -220,11 +231,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         for _ in 0..2 {
             let mut children = children();
-            children.launch(&id(), shell("echo out; echo err >&2").output(Output::Files(dir.path().to_owned())));
+            children.launch(
+                &id(),
+                shell("echo out; echo err >&2").output(Output::Files(dir.path().to_owned())),
+            );
             assert!(ended(&mut children).await);
         }
         let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
-        assert_eq!((read("stdout"), read("stderr")), ("out\nout\n".to_owned(), "err\nerr\n".to_owned()));
+        assert_eq!(
+            (read("stdout"), read("stderr")),
+            ("out\nout\n".to_owned(), "err\nerr\n".to_owned())
+        );
     }
 
     #[tokio::test]
@@ -232,7 +249,8 @@ mod tests {
         let line =
             "trap 'echo term; exit 0' TERM; sh -c 'trap \"echo inner; exit 0\" TERM; echo up; while :; do sleep 0.01; done' & echo up; \
                     wait";
-        let (plan, mut lines) = lines(ChildPlan { tells_killing: true, grace: Duration::from_secs(30), ..shell(line) });
+        let (plan, mut lines) =
+            lines(ChildPlan { tells_killing: true, grace: Duration::from_secs(30), ..shell(line) });
         let mut children = children();
         children.launch(&id(), plan);
         for _ in 0..2 {
@@ -275,7 +293,10 @@ mod tests {
     #[tokio::test]
     async fn i13_a_task_that_takes_too_long_has_failed() {
         let mut children = children();
-        children.launch(&id(), ChildPlan { lifetime: Some(Duration::from_millis(20)), ..shell("exec sleep 1000") });
+        children.launch(
+            &id(),
+            ChildPlan { lifetime: Some(Duration::from_millis(20)), ..shell("exec sleep 1000") },
+        );
         assert!(!ended(&mut children).await);
         let last = told(&children).pop().unwrap();
         assert_eq!((last.state, last.reason), (TaskState::Failed, Some(33)));
@@ -298,8 +319,8 @@ mod tests {
     async fn a_line_that_never_ends_comes_in_pieces() {
         let sizes = Arc::new(Mutex::new(Vec::new()));
         let taken = sizes.clone();
-        let plan =
-            shell("head -c 200000 /dev/zero; echo").output(Output::Lines(Box::new(move |line| taken.lock().unwrap().push(line.len()))));
+        let plan = shell("head -c 200000 /dev/zero; echo")
+            .output(Output::Lines(Box::new(move |line| taken.lock().unwrap().push(line.len()))));
         let mut children = children();
         children.launch(&id(), plan);
         assert!(ended(&mut children).await);

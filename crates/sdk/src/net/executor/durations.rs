@@ -5,8 +5,16 @@
 use std::time::Duration;
 
 /// Nanoseconds of each unit.
-const UNITS: [(&str, f64); 8] =
-    [("ns", 1.0), ("us", 1e3), ("ms", 1e6), ("secs", 1e9), ("mins", 60e9), ("hrs", 3600e9), ("days", 86_400e9), ("weeks", 604_800e9)];
+const UNITS: [(&str, f64); 8] = [
+    ("ns", 1.0),
+    ("us", 1e3),
+    ("ms", 1e6),
+    ("secs", 1e9),
+    ("mins", 60e9),
+    ("hrs", 3600e9),
+    ("days", 86_400e9),
+    ("weeks", 604_800e9),
+];
 
 /// What is no duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,7 +44,14 @@ mod tests {
 
     #[test]
     fn durations_as_mesos_writes_them() {
-        for (text, ms) in [("15mins", 900_000), ("2secs", 2_000), ("1.5secs", 1_500), ("100ms", 100), ("1weeks", 604_800_000), ("0ns", 0)] {
+        for (text, ms) in [
+            ("15mins", 900_000),
+            ("2secs", 2_000),
+            ("1.5secs", 1_500),
+            ("100ms", 100),
+            ("1weeks", 604_800_000),
+            ("0ns", 0),
+        ] {
             assert_eq!(parse_duration(text).unwrap().as_millis(), ms, "{text}");
         }
     }

@@ -20,7 +20,9 @@ const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 pub enum EnvironmentError {
     /// Not there.
-    #[error("{name} is not set; an agent sets it: this program is started by a cluster, not by hand")]
+    #[error(
+        "{name} is not set; an agent sets it: this program is started by a cluster, not by hand"
+    )]
     Missing {
         /// The variable.
         name: &'static str,
@@ -79,18 +81,26 @@ impl Environment {
     ///
     /// # Errors
     /// When a variable is missing or makes no sense.
-    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Environment, EnvironmentError> {
-        let needed = |name| variable(name).filter(|it| !it.is_empty()).ok_or(EnvironmentError::Missing { name });
+    pub fn read(
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Environment, EnvironmentError> {
+        let needed = |name| {
+            variable(name).filter(|it| !it.is_empty()).ok_or(EnvironmentError::Missing { name })
+        };
         let time = |name, default| match variable(name).filter(|it| !it.is_empty()) {
-            Some(text) => parse_duration(&text).map_err(|source| EnvironmentError::Duration { name, source }),
+            Some(text) => {
+                parse_duration(&text).map_err(|source| EnvironmentError::Duration { name, source })
+            }
             None => Ok(default),
         };
         let (framework, executor) = ("MESOS_FRAMEWORK_ID", "MESOS_EXECUTOR_ID");
         let sandbox = variable("MESOS_SANDBOX").filter(|it| !it.is_empty());
         Ok(Environment {
             agent: needed("MESOS_AGENT_ENDPOINT")?,
-            framework: FrameworkId::parse(&needed(framework)?).map_err(|source| EnvironmentError::Name { name: framework, source })?,
-            executor: ExecutorId::parse(&needed(executor)?).map_err(|source| EnvironmentError::Name { name: executor, source })?,
+            framework: FrameworkId::parse(&needed(framework)?)
+                .map_err(|source| EnvironmentError::Name { name: framework, source })?,
+            executor: ExecutorId::parse(&needed(executor)?)
+                .map_err(|source| EnvironmentError::Name { name: executor, source })?,
             sandbox: PathBuf::from(sandbox.map_or_else(|| needed("MESOS_DIRECTORY"), Ok)?),
             checkpoint: variable("MESOS_CHECKPOINT").is_some_and(|it| it == "1" || it == "true"),
             recovery_timeout: time("MESOS_RECOVERY_TIMEOUT", RECOVERY_TIMEOUT)?,
@@ -112,13 +122,18 @@ mod tests {
             ("MESOS_DIRECTORY", "/sandbox"),
         ];
         let all: Vec<(&str, &str)> = extra.iter().chain(&least).copied().collect();
-        Environment::read(|name| all.iter().find(|(it, _)| *it == name).map(|(_, value)| (*value).to_owned()))
+        Environment::read(|name| {
+            all.iter().find(|(it, _)| *it == name).map(|(_, value)| (*value).to_owned())
+        })
     }
 
     #[test]
     fn h28_the_environment_of_an_executor() {
         let least = read(&[]).unwrap();
-        assert_eq!((least.checkpoint, least.recovery_timeout, least.sandbox), (false, RECOVERY_TIMEOUT, PathBuf::from("/sandbox")));
+        assert_eq!(
+            (least.checkpoint, least.recovery_timeout, least.sandbox),
+            (false, RECOVERY_TIMEOUT, PathBuf::from("/sandbox"))
+        );
         let all = read(&[
             ("MESOS_CHECKPOINT", "1"),
             ("MESOS_RECOVERY_TIMEOUT", "3secs"),
@@ -126,13 +141,20 @@ mod tests {
             ("MESOS_SUBSCRIPTION_BACKOFF_MAX", ""),
         ]);
         let all = all.unwrap();
-        assert_eq!((all.checkpoint, all.recovery_timeout.as_secs(), all.sandbox), (true, 3, PathBuf::from("/s")));
+        assert_eq!(
+            (all.checkpoint, all.recovery_timeout.as_secs(), all.sandbox),
+            (true, 3, PathBuf::from("/s"))
+        );
         assert_eq!(all.backoff_max, BACKOFF_MAX);
     }
 
     #[test]
     fn what_is_wrong_is_named() {
-        for (name, value) in [("MESOS_EXECUTOR_ID", ""), ("MESOS_FRAMEWORK_ID", "a/b"), ("MESOS_RECOVERY_TIMEOUT", "soon")] {
+        for (name, value) in [
+            ("MESOS_EXECUTOR_ID", ""),
+            ("MESOS_FRAMEWORK_ID", "a/b"),
+            ("MESOS_RECOVERY_TIMEOUT", "soon"),
+        ] {
             let error = read(&[(name, value)]).unwrap_err().to_string();
             assert!(error.contains(name), "{error}");
         }

@@ -75,7 +75,11 @@ impl Link {
     /// Links, one after the other. Returns why there will be no other.
     async fn keep(&mut self) -> Option<String> {
         let mut backoff = Backoff::new(self.environment.backoff_max);
-        let mut patience = if self.environment.checkpoint { self.environment.recovery_timeout } else { FIRST_TIMEOUT };
+        let mut patience = if self.environment.checkpoint {
+            self.environment.recovery_timeout
+        } else {
+            FIRST_TIMEOUT
+        };
         let mut lost_at = Instant::now();
         loop {
             let begun = Instant::now();
@@ -100,7 +104,8 @@ impl Link {
             }
             tracing::debug!("no link to the agent: {why}");
             // tidy: sleep is the point: an agent that restarts is not asked all the time
-            tokio::time::sleep(backoff.wait().min(patience.saturating_sub(lost_at.elapsed()))).await;
+            tokio::time::sleep(backoff.wait().min(patience.saturating_sub(lost_at.elapsed())))
+                .await;
         }
     }
 
@@ -108,20 +113,30 @@ impl Link {
     async fn link(&mut self) -> (bool, Over) {
         let (call, given) = self.teller.introduce();
         let said: BTreeSet<StatusUuid> = match &call {
-            ExecutorCall::Subscribe { updates, .. } => updates.iter().filter_map(|it| it.uuid).collect(),
+            ExecutorCall::Subscribe { updates, .. } => {
+                updates.iter().filter_map(|it| it.uuid).collect()
+            }
             _ => BTreeSet::new(),
         };
         let wire = self.wire(&call, &given);
-        let session = match ExecutorSession::subscribe(&self.client, &self.environment.agent, &wire).await {
-            Ok(session) => session,
-            Err(ClientError::Refused { status: 400, message }) => return (false, Over::Ended(message)),
-            Err(error) => return (false, Over::Lost(chain(&error))),
-        };
+        let session =
+            match ExecutorSession::subscribe(&self.client, &self.environment.agent, &wire).await {
+                Ok(session) => session,
+                Err(ClientError::Refused { status: 400, message }) => {
+                    return (false, Over::Ended(message))
+                }
+                Err(error) => return (false, Over::Lost(chain(&error))),
+            };
         let mut events = session.events;
         let (welcome, welcomed) = watch::channel(false);
         // Messages of the time without a link are void, as messages may be; statuses are not.
         while self.messages.try_recv().is_ok() {}
-        let speaker = Speaker { client: &self.client, environment: &self.environment, teller: &self.teller, said };
+        let speaker = Speaker {
+            client: &self.client,
+            environment: &self.environment,
+            teller: &self.teller,
+            said,
+        };
         let over = tokio::select! {
             over = listen(&mut events, &self.teller, &self.listener, &welcome) => over,
             over = speaker.run(&mut self.messages, welcomed) => over,
@@ -159,7 +174,11 @@ async fn listen(
         let heard = match heard {
             ExecutorEvent::Subscribed { executor, framework, agent, .. } => {
                 welcome.send_replace(true);
-                Heard::Subscribed(Box::new(Welcome { executor: *executor, framework: *framework, agent }))
+                Heard::Subscribed(Box::new(Welcome {
+                    executor: *executor,
+                    framework: *framework,
+                    agent,
+                }))
             }
             ExecutorEvent::Launch(task) => {
                 teller.give(&task);
@@ -169,7 +188,9 @@ async fn listen(
                 tasks.iter().for_each(|it| teller.give(it));
                 Heard::LaunchGroup(tasks)
             }
-            ExecutorEvent::Kill(task, grace_ms) => Heard::Kill(task, grace_ms.map(Duration::from_millis)),
+            ExecutorEvent::Kill(task, grace_ms) => {
+                Heard::Kill(task, grace_ms.map(Duration::from_millis))
+            }
             ExecutorEvent::Acknowledged(task, uuid) => {
                 teller.acknowledge(&task, uuid);
                 continue;
@@ -195,7 +216,11 @@ struct Speaker<'a> {
 
 impl Speaker<'_> {
     /// Statuses first, in order, each after the agent took the one before.
-    async fn run(mut self, messages: &mut mpsc::Receiver<Vec<u8>>, mut welcomed: watch::Receiver<bool>) -> Over {
+    async fn run(
+        mut self,
+        messages: &mut mpsc::Receiver<Vec<u8>>,
+        mut welcomed: watch::Receiver<bool>,
+    ) -> Over {
         // The other half of this link holds the sender.
         let _ = welcomed.wait_for(|it| *it).await;
         loop {
@@ -219,7 +244,8 @@ impl Speaker<'_> {
     }
 
     async fn say(&self, call: &ExecutorCall) -> Result<(), ClientError> {
-        let wire = call_to_proto(&self.environment.framework, &self.environment.executor, call, &[]);
+        let wire =
+            call_to_proto(&self.environment.framework, &self.environment.executor, call, &[]);
         self.client.executor_call(&self.environment.agent, &wire).await
     }
 }
@@ -259,7 +285,7 @@ mod tests {
             executor: None,
             command: None,
             kill_grace_ms: None,
-            carried: Default::default(),
+            payload: Default::default(),
         }
     }
 
@@ -283,7 +309,9 @@ mod tests {
 
     fn introduction(subscription: &ExecutorSubscription) -> (Vec<TaskId>, Vec<TaskState>) {
         match &subscription.call {
-            ExecutorCall::Subscribe { tasks, updates } => (tasks.clone(), updates.iter().map(|it| it.state).collect()),
+            ExecutorCall::Subscribe { tasks, updates } => {
+                (tasks.clone(), updates.iter().map(|it| it.state).collect())
+            }
             other => panic!("{other:?} is no SUBSCRIBE"),
         }
     }
@@ -299,7 +327,10 @@ mod tests {
         teller.state(&id("t"), TaskState::Running);
         teller.state_because(&id("t"), TaskState::Finished, "done");
         let (running, finished) = (status(&mut agent).await, status(&mut agent).await);
-        assert_eq!((running.state, finished.state, finished.message.as_deref()), (TaskState::Running, TaskState::Finished, Some("done")));
+        assert_eq!(
+            (running.state, finished.state, finished.message.as_deref()),
+            (TaskState::Running, TaskState::Finished, Some("done"))
+        );
         teller.message(b"hello".as_slice());
         assert_eq!(agent.call().await, ExecutorCall::Message(b"hello".to_vec()));
         for status in [&running, &finished] {
@@ -307,7 +338,10 @@ mod tests {
         }
         assert!(soon("all is acknowledged", teller.settled()).await);
         subscription.send(&ExecutorEvent::Kill(id("t"), Some(1_500)));
-        assert_eq!(next(&mut executor).await, Heard::Kill(id("t"), Some(Duration::from_millis(1_500))));
+        assert_eq!(
+            next(&mut executor).await,
+            Heard::Kill(id("t"), Some(Duration::from_millis(1_500)))
+        );
         subscription.send(&ExecutorEvent::Shutdown);
         assert!(matches!(next(&mut executor).await, Heard::Shutdown(_)));
     }
@@ -332,11 +366,18 @@ mod tests {
         teller.state(&id("a"), TaskState::Finished); // While nobody is there.
         agent.reopen().await;
         let subscription = agent.subscription().await;
-        assert_eq!(introduction(&subscription), (vec![id("b")], vec![TaskState::Running, TaskState::Finished]));
+        assert_eq!(
+            introduction(&subscription),
+            (vec![id("b")], vec![TaskState::Running, TaskState::Finished])
+        );
         subscription.welcome();
         assert!(matches!(next(&mut executor).await, Heard::Subscribed(_)));
         teller.state(&id("b"), TaskState::Running);
-        assert_eq!(status(&mut agent).await.task, id("b"), "what the introduction said is not said twice");
+        assert_eq!(
+            status(&mut agent).await.task,
+            id("b"),
+            "what the introduction said is not said twice"
+        );
     }
 
     #[tokio::test]
@@ -354,11 +395,16 @@ mod tests {
     #[tokio::test]
     async fn an_agent_that_stays_away_for_too_long_is_lost() {
         let mut agent = AgentBed::open().await;
-        let mut executor = Executor::start(Environment { recovery_timeout: Duration::from_millis(50), ..environment(&agent, true) });
+        let mut executor = Executor::start(Environment {
+            recovery_timeout: Duration::from_millis(50),
+            ..environment(&agent, true)
+        });
         let subscription = welcomed(&mut agent, &mut executor).await;
         drop(subscription);
         agent.close().await;
-        assert!(matches!(next(&mut executor).await, Heard::Shutdown(why) if why.contains("did not come back")));
+        assert!(
+            matches!(next(&mut executor).await, Heard::Shutdown(why) if why.contains("did not come back"))
+        );
     }
 
     #[tokio::test]
@@ -368,8 +414,12 @@ mod tests {
         let mut executor = Executor::start(environment(&agent, true));
         agent.refuse(None);
         let subscription = welcomed(&mut agent, &mut executor).await;
-        subscription.send(&ExecutorEvent::Error("there is a newer link of this executor".to_owned()));
-        assert_eq!(next(&mut executor).await, Heard::Shutdown("there is a newer link of this executor".to_owned()));
+        subscription
+            .send(&ExecutorEvent::Error("there is a newer link of this executor".to_owned()));
+        assert_eq!(
+            next(&mut executor).await,
+            Heard::Shutdown("there is a newer link of this executor".to_owned())
+        );
         agent.refuse(Some(Refusal::bad_request("no such executor")));
         let mut executor = Executor::start(environment(&agent, true));
         assert_eq!(next(&mut executor).await, Heard::Shutdown("no such executor".to_owned()));

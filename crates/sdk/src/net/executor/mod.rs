@@ -29,11 +29,11 @@
 mod child;
 mod child_plan;
 mod child_tasks;
-mod drawer;
 mod durations;
 mod environment;
 mod link;
 mod signal;
+mod soft_state;
 mod teller;
 
 use std::time::Duration;

@@ -5,12 +5,14 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use holdfast_model::{ExecutorCall, ExecutorId, StatusSource, StatusUuid, TaskId, TaskInfo, TaskState, TaskStatus};
+use holdfast_model::{
+    ExecutorCall, ExecutorId, StatusSource, StatusUuid, TaskId, TaskInfo, TaskState, TaskStatus,
+};
 use tokio::sync::{mpsc, watch, Notify};
 use uuid::Uuid;
 
 use super::super::clock::now;
-use super::drawer::Drawer;
+use super::soft_state::SoftState;
 
 /// How many messages may wait; beyond that they are dropped, as messages may be.
 const MESSAGES_MAX: usize = 256;
@@ -26,7 +28,7 @@ struct Standing {
 #[derive(Debug)]
 struct Voice {
     executor: ExecutorId,
-    drawer: Mutex<Drawer>,
+    soft_state: Mutex<SoftState>,
     stirred: Notify,
     standing: watch::Sender<Standing>,
     messages: mpsc::Sender<Vec<u8>>,
@@ -40,7 +42,13 @@ impl Teller {
     pub(super) fn new(executor: ExecutorId) -> (Teller, mpsc::Receiver<Vec<u8>>) {
         let (messages, queue) = mpsc::channel(MESSAGES_MAX);
         let standing = watch::Sender::new(Standing { unacknowledged: 0, over: false });
-        let voice = Voice { executor, drawer: Mutex::default(), stirred: Notify::new(), standing, messages };
+        let voice = Voice {
+            executor,
+            soft_state: Mutex::default(),
+            stirred: Notify::new(),
+            standing,
+            messages,
+        };
         (Teller(Arc::new(voice)), queue)
     }
 
@@ -61,7 +69,7 @@ impl Teller {
         status.source = Some(StatusSource::Executor);
         status.executor = Some(self.0.executor.clone());
         let (task, state) = (status.task.clone(), status.state);
-        if !self.change(|drawer| drawer.tell(status)) {
+        if !self.change(|soft_state| soft_state.tell(status)) {
             tracing::debug!("task {task} had its last word; {} is not told", state.name());
         }
         self.0.stirred.notify_one();
@@ -70,7 +78,9 @@ impl Teller {
     /// Sends a message to the scheduler, if the way is open; nobody acknowledges it.
     pub fn message(&self, data: impl Into<Vec<u8>>) {
         if self.0.messages.try_send(data.into()).is_err() {
-            tracing::debug!("a message is dropped: the agent does not take them fast enough, or is lost");
+            tracing::debug!(
+                "a message is dropped: the agent does not take them fast enough, or is lost"
+            );
         }
     }
 
@@ -88,19 +98,22 @@ impl Teller {
     }
 
     pub(super) fn give(&self, task: &TaskInfo) {
-        self.change(|drawer| drawer.give(task));
+        self.change(|soft_state| soft_state.give(task));
     }
 
     pub(super) fn acknowledge(&self, task: &TaskId, uuid: StatusUuid) {
-        self.change(|drawer| drawer.acknowledge(task, uuid));
+        self.change(|soft_state| soft_state.acknowledge(task, uuid));
     }
 
     pub(super) fn introduce(&self) -> (ExecutorCall, Vec<TaskInfo>) {
-        self.drawer().introduce()
+        self.soft_state().introduce()
     }
 
-    pub(super) fn next_after(&self, said: &std::collections::BTreeSet<StatusUuid>) -> Option<TaskStatus> {
-        self.drawer().next_after(said)
+    pub(super) fn next_after(
+        &self,
+        said: &std::collections::BTreeSet<StatusUuid>,
+    ) -> Option<TaskStatus> {
+        self.soft_state().next_after(said)
     }
 
     /// Resolves when there may be something new to say.
@@ -113,17 +126,17 @@ impl Teller {
         self.0.standing.send_modify(|it| it.over = true);
     }
 
-    fn change<T>(&self, change: impl FnOnce(&mut Drawer) -> T) -> T {
-        let mut drawer = self.drawer();
-        let changed = change(&mut drawer);
-        let unacknowledged = drawer.unacknowledged();
+    fn change<T>(&self, change: impl FnOnce(&mut SoftState) -> T) -> T {
+        let mut soft_state = self.soft_state();
+        let changed = change(&mut soft_state);
+        let unacknowledged = soft_state.unacknowledged();
         self.0.standing.send_modify(|it| it.unacknowledged = unacknowledged);
         changed
     }
 
-    fn drawer(&self) -> MutexGuard<'_, Drawer> {
+    fn soft_state(&self) -> MutexGuard<'_, SoftState> {
         // What is done under the lock cannot leave the drawer half changed.
-        self.0.drawer.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.0.soft_state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 

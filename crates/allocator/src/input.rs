@@ -4,7 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use holdfast_model::{AgentId, Capability, FrameworkId, Identity, Instant, Quantities, Resources, Role, Scalar};
+use holdfast_model::{
+    AgentId, Capability, FrameworkId, Identity, Instant, Quantities, Resources, Role, Scalar,
+};
 
 use crate::filters::Filters;
 
@@ -61,7 +63,7 @@ pub struct AgentView {
 
 /// All that a policy sees.
 #[derive(Clone, Copy, Debug)]
-pub struct Picture<'a> {
+pub struct AllocationInput<'a> {
     /// The agents.
     pub agents: &'a BTreeMap<AgentId, AgentView>,
     /// The frameworks.

@@ -11,7 +11,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use holdfast_proto::mesos::v1::{agent, executor, ContainerId, FileInfo, TimeInfo, VersionInfo};
 use holdfast_wire::{
-    AgentDoor, AgentPage, Caller, FileChunk, JsonText, Limits, LinkEnd, LinkHead, Metric, Outbox, Query, Refusal, Routes, Server,
+    AgentApi, AgentPage, Caller, FileChunk, JsonText, Limits, LinkEnd, LinkHead, Metric, Outbox,
+    Query, Refusal, Routes, Server,
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -36,7 +37,7 @@ pub struct TestAgent {
 }
 
 #[async_trait]
-impl AgentDoor for TestAgent {
+impl AgentApi for TestAgent {
     fn is_recovered(&self) -> bool {
         self.recovered.load(Ordering::Acquire)
     }
@@ -49,7 +50,12 @@ impl AgentDoor for TestAgent {
         vec![Metric::counter("slave/tasks_started", "Tasks started.", 2.0)]
     }
 
-    async fn executor_subscribe(&self, head: LinkHead, call: executor::Call, outbox: Outbox<executor::Event>) -> Result<(), Refusal> {
+    async fn executor_subscribe(
+        &self,
+        head: LinkHead,
+        call: executor::Call,
+        outbox: Outbox<executor::Event>,
+    ) -> Result<(), Refusal> {
         outbox.send(subscribed()).unwrap();
         self.executors.lock().unwrap().insert(head.stream_id, outbox);
         let _ = self.seen.send(Seen::Subscribed(head, Box::new(call)));
@@ -68,7 +74,11 @@ impl AgentDoor for TestAgent {
         let _ = self.seen.send(Seen::Gone(stream_id, end));
     }
 
-    async fn operator(&self, _caller: &Caller, call: agent::Call) -> Result<Option<agent::Response>, Refusal> {
+    async fn operator(
+        &self,
+        _caller: &Caller,
+        call: agent::Call,
+    ) -> Result<Option<agent::Response>, Refusal> {
         let kind = call.r#type();
         let _ = self.seen.send(Seen::Operated(Box::new(call)));
         match kind {
@@ -78,7 +88,12 @@ impl AgentDoor for TestAgent {
         }
     }
 
-    async fn page(&self, _caller: &Caller, page: AgentPage, _query: &Query) -> Result<JsonText, Refusal> {
+    async fn page(
+        &self,
+        _caller: &Caller,
+        page: AgentPage,
+        _query: &Query,
+    ) -> Result<JsonText, Refusal> {
         Ok(JsonText::of(&format!("{page:?}")))
     }
 
@@ -95,7 +110,13 @@ impl AgentDoor for TestAgent {
         }])
     }
 
-    async fn read_file(&self, _caller: &Caller, path: &str, offset_bytes: u64, length_bytes: u64) -> Result<FileChunk, Refusal> {
+    async fn read_file(
+        &self,
+        _caller: &Caller,
+        path: &str,
+        offset_bytes: u64,
+        length_bytes: u64,
+    ) -> Result<FileChunk, Refusal> {
         if path != "/sandbox/stdout" {
             return Err(Refusal::not_found("there is no such file"));
         }
@@ -108,7 +129,7 @@ impl AgentDoor for TestAgent {
 /// A served agent.
 pub struct Site {
     pub address: SocketAddr,
-    pub door: Arc<TestAgent>,
+    pub api: Arc<TestAgent>,
     pub seen: mpsc::UnboundedReceiver<Seen>,
     pub stop: CancellationToken,
 }
@@ -119,10 +140,15 @@ impl Site {
         let address = server.address();
         let (sender, seen) = mpsc::unbounded_channel();
         let file = (0..200_000u32).map(|number| b'a' + (number % 26) as u8).collect();
-        let door = Arc::new(TestAgent { recovered: AtomicBool::new(true), executors: Mutex::default(), file, seen: sender });
+        let api = Arc::new(TestAgent {
+            recovered: AtomicBool::new(true),
+            executors: Mutex::default(),
+            file,
+            seen: sender,
+        });
         let stop = CancellationToken::new();
-        tokio::spawn(server.serve(Routes::Agent(door.clone()), stop.clone()));
-        Self { address, door, seen, stop }
+        tokio::spawn(server.serve(Routes::Agent(api.clone()), stop.clone()));
+        Self { address, api, seen, stop }
     }
 
     pub async fn next(&mut self) -> Seen {
@@ -135,5 +161,9 @@ pub fn subscribed() -> executor::Event {
         container_id: Some(ContainerId { value: "c".to_owned(), parent: None }),
         ..executor::event::Subscribed::default()
     };
-    executor::Event { r#type: Some(executor::event::Type::Subscribed.into()), subscribed: Some(subscribed), ..executor::Event::default() }
+    executor::Event {
+        r#type: Some(executor::event::Type::Subscribed.into()),
+        subscribed: Some(subscribed),
+        ..executor::Event::default()
+    }
 }

@@ -78,26 +78,48 @@ impl Disk {
     }
 
     /// Opens it for a cluster, labelling it if it is new. `None` when it is not there and was never known.
-    pub(crate) fn open(&mut self, cluster: ClusterId, known: &[DiskRecord], fresh: impl FnOnce() -> DiskId) -> Option<DiskFound> {
-        let record = |id| DiskRecord { id, kind: self.kind, root: self.root.clone(), size_mb: self.size_mb };
+    pub(crate) fn open(
+        &mut self,
+        cluster: ClusterId,
+        known: &[DiskRecord],
+        fresh: impl FnOnce() -> DiskId,
+    ) -> Option<DiskFound> {
+        let record =
+            |id| DiskRecord { id, kind: self.kind, root: self.root.clone(), size_mb: self.size_mb };
         let was = known.iter().find(|it| it.root == self.root && it.kind == self.kind);
         match (self.mounted, self.label, was) {
-            (Mounted::Itself, Some((id, owner)), _) if owner == cluster => Some(DiskFound { disk: record(id), fault: None }),
-            (Mounted::Itself, Some((id, owner)), _) => {
-                Some(DiskFound { disk: record(id), fault: Some(format!("{} belongs to cluster {owner}", self.root)) })
+            (Mounted::Itself, Some((id, owner)), _) if owner == cluster => {
+                Some(DiskFound { disk: record(id), fault: None })
             }
+            (Mounted::Itself, Some((id, owner)), _) => Some(DiskFound {
+                disk: record(id),
+                fault: Some(format!("{} belongs to cluster {owner}", self.root)),
+            }),
             (Mounted::Itself, None, None) => {
                 let id = fresh();
                 self.label = Some((id, cluster));
-                Some(DiskFound { disk: DiskRecord { id, kind: self.kind, root: self.root.clone(), size_mb: self.size_mb }, fault: None })
+                Some(DiskFound {
+                    disk: DiskRecord {
+                        id,
+                        kind: self.kind,
+                        root: self.root.clone(),
+                        size_mb: self.size_mb,
+                    },
+                    fault: None,
+                })
             }
-            (Mounted::Itself, None, Some(was)) => {
-                Some(DiskFound { disk: was.clone(), fault: Some(format!("{} has lost its label", self.root)) })
-            }
-            (Mounted::Nothing, _, Some(was)) => Some(DiskFound { disk: was.clone(), fault: Some(format!("{} is not mounted", self.root)) }),
-            (Mounted::Stranger, _, Some(was)) => {
-                Some(DiskFound { disk: was.clone(), fault: Some(format!("another disk is mounted at {}", self.root)) })
-            }
+            (Mounted::Itself, None, Some(was)) => Some(DiskFound {
+                disk: was.clone(),
+                fault: Some(format!("{} has lost its label", self.root)),
+            }),
+            (Mounted::Nothing, _, Some(was)) => Some(DiskFound {
+                disk: was.clone(),
+                fault: Some(format!("{} is not mounted", self.root)),
+            }),
+            (Mounted::Stranger, _, Some(was)) => Some(DiskFound {
+                disk: was.clone(),
+                fault: Some(format!("another disk is mounted at {}", self.root)),
+            }),
             (_, _, None) => None,
         }
     }
@@ -112,7 +134,9 @@ impl Disk {
         match self.mounted {
             Mounted::Nothing => Err(format!("{} is not mounted", self.root)),
             Mounted::Stranger => Err(format!("another disk is mounted at {}", self.root)),
-            Mounted::Itself if self.label.map(|it| it.0) != Some(label.disk) => Err(format!("{} is not disk {}", self.root, label.disk)),
+            Mounted::Itself if self.label.map(|it| it.0) != Some(label.disk) => {
+                Err(format!("{} is not disk {}", self.root, label.disk))
+            }
             Mounted::Itself => Ok(()),
         }
     }
@@ -124,7 +148,11 @@ impl Disk {
             return Err(format!("{}: input/output error", self.root));
         }
         if let Some(volume) = self.volumes.get(&label.claim) {
-            return if same(&volume.label, label) { Ok(false) } else { Err("its label is of another volume".to_owned()) };
+            return if same(&volume.label, label) {
+                Ok(false)
+            } else {
+                Err("its label is of another volume".to_owned())
+            };
         }
         self.volumes.insert(label.claim, Volume { label: label.clone(), bytes: Bytes::default() });
         Ok(true)
@@ -153,11 +181,20 @@ impl Disk {
     }
 
     /// Writes a record and perhaps syncs; says how many records are safe. An error when the disk is not there.
-    pub(crate) fn append(&mut self, claim: &ClaimId, stamp: &str, sync: bool) -> Result<u64, String> {
+    pub(crate) fn append(
+        &mut self,
+        claim: &ClaimId,
+        stamp: &str,
+        sync: bool,
+    ) -> Result<u64, String> {
         if self.mounted != Mounted::Itself {
             return Err(format!("{}: input/output error", self.root));
         }
-        let volume = self.volumes.get_mut(claim).or(self.hidden.get_mut(claim)).ok_or_else(|| format!("volume {claim} is gone"))?;
+        let volume = self
+            .volumes
+            .get_mut(claim)
+            .or(self.hidden.get_mut(claim))
+            .ok_or_else(|| format!("volume {claim} is gone"))?;
         volume.bytes.stamp.get_or_insert_with(|| stamp.to_owned());
         volume.bytes.unsynced += 1;
         if sync {
@@ -213,7 +250,8 @@ mod tests {
 
     fn opened() -> Disk {
         let mut disk = Disk::new(DiskKind::Mount, "/d".into(), 100);
-        let found = disk.open(ClusterId(Uuid::from_u128(1)), &[], || DiskId(Uuid::from_u128(2))).unwrap();
+        let found =
+            disk.open(ClusterId(Uuid::from_u128(1)), &[], || DiskId(Uuid::from_u128(2))).unwrap();
         assert_eq!((found.disk.id, found.fault), (DiskId(Uuid::from_u128(2)), None));
         disk
     }
@@ -225,7 +263,11 @@ mod tests {
         assert_eq!(disk.make(&label), Ok(true));
         for mounted in [Mounted::Nothing, Mounted::Stranger] {
             disk.mounted = mounted;
-            assert!(disk.make(&label).is_err() && disk.check(&label).is_err() && disk.trash(&label).is_err());
+            assert!(
+                disk.make(&label).is_err()
+                    && disk.check(&label).is_err()
+                    && disk.trash(&label).is_err()
+            );
             assert!(disk.append(&label.claim, "s", true).is_err());
         }
         disk.mounted = Mounted::Itself;
@@ -241,7 +283,10 @@ mod tests {
         assert_eq!(disk.append(&label.claim, "s", true), Ok(2));
         assert_eq!(disk.append(&label.claim, "s", false), Ok(2));
         disk.cut_power();
-        assert_eq!(disk.volumes[&label.claim].bytes, Bytes { stamp: Some("s".into()), synced: 2, unsynced: 0 });
+        assert_eq!(
+            disk.volumes[&label.claim].bytes,
+            Bytes { stamp: Some("s".into()), synced: 2, unsynced: 0 }
+        );
         disk.trash(&label).unwrap();
         disk.trash(&label).unwrap();
         assert_eq!(disk.trash[&label.claim].bytes.synced, 2);

@@ -7,7 +7,7 @@ use holdfast_model::{AgentId, FrameworkId, PersistenceId, TaskId};
 use holdfast_sdk::{KeeperChange, KeeperLedger, Member, Run, Stage};
 use holdfast_store::Entry;
 
-use super::drawer::Kept;
+use super::ledger_disk::Kept;
 
 const STAGES: [Stage; 3] = [Stage::Wanted, Stage::Claiming, Stage::Placed];
 
@@ -17,12 +17,16 @@ impl Kept for KeeperLedger {
 
     fn entry(change: &KeeperChange) -> Entry {
         match change {
-            KeeperChange::Framework(id) => {
-                Entry { tree: "framework".to_owned(), key: b"id".to_vec(), value: Some(id.as_str().as_bytes().to_vec()) }
-            }
-            KeeperChange::Member(member) => {
-                Entry { tree: "members".to_owned(), key: member.index.to_be_bytes().to_vec(), value: Some(write(member)) }
-            }
+            KeeperChange::Framework(id) => Entry {
+                tree: "framework".to_owned(),
+                key: b"id".to_vec(),
+                value: Some(id.as_str().as_bytes().to_vec()),
+            },
+            KeeperChange::Member(member) => Entry {
+                tree: "members".to_owned(),
+                key: member.index.to_be_bytes().to_vec(),
+                value: Some(write(member)),
+            },
         }
     }
 
@@ -30,8 +34,14 @@ impl Kept for KeeperLedger {
         let mut ledger = KeeperLedger::default();
         for (tree, key, value) in records {
             let change = match tree {
-                "framework" => String::from_utf8(value.to_vec()).ok().map(|it| KeeperChange::Framework(FrameworkId::made(it))),
-                _ => key.try_into().ok().and_then(|key| member(u32::from_be_bytes(key), value)).map(KeeperChange::Member),
+                "framework" => String::from_utf8(value.to_vec())
+                    .ok()
+                    .map(|it| KeeperChange::Framework(FrameworkId::made(it))),
+                _ => key
+                    .try_into()
+                    .ok()
+                    .and_then(|key| member(u32::from_be_bytes(key), value))
+                    .map(KeeperChange::Member),
             };
             ledger.apply(&change.ok_or_else(|| format!("a record of {tree} cannot be read"))?);
         }
@@ -71,14 +81,25 @@ fn member(index: u32, value: &[u8]) -> Option<Member> {
         Some(field)
     };
     let number = |field: &[u8]| Some(u64::from_be_bytes(field.try_into().ok()?));
-    let text = |field: &[u8]| Some(String::from_utf8(field.to_vec()).ok()?).filter(|it| !it.is_empty());
+    let text =
+        |field: &[u8]| Some(String::from_utf8(field.to_vec()).ok()?).filter(|it| !it.is_empty());
     let (stage, attempts, launches) = (number(field()?)?, number(field()?)?, number(field()?)?);
     let note = field()?.to_vec();
-    let (agent, volume) = (text(field()?).map(AgentId::made), text(field()?).map(PersistenceId::made));
+    let (agent, volume) =
+        (text(field()?).map(AgentId::made), text(field()?).map(PersistenceId::made));
     let (task, running) = (text(field()?).map(TaskId::made), number(field()?)? == 1);
     let stage = *STAGES.get(usize::try_from(stage).ok()?)?;
     let attempts = u32::try_from(attempts).ok()?;
-    Some(Member { index, stage, agent, volume, attempts, launches, run: task.map(|task| Run { task, running }), note })
+    Some(Member {
+        index,
+        stage,
+        agent,
+        volume,
+        attempts,
+        launches,
+        run: task.map(|task| Run { task, running }),
+        note,
+    })
 }
 
 #[cfg(test)]

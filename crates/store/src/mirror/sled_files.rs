@@ -74,18 +74,22 @@ pub(crate) fn remove_tree(dir: &Path) -> io::Result<()> {
 }
 
 /// Removes half-written snapshots: sled calls them corruption and refuses to open.
-pub(crate) fn remove_generating(books: &Path) -> io::Result<()> {
-    for file in list_files(books)?.iter().filter(|file| file.extension().is_some_and(|end| end == "generating")) {
+pub(crate) fn remove_generating(mirror: &Path) -> io::Result<()> {
+    for file in list_files(mirror)?
+        .iter()
+        .filter(|file| file.extension().is_some_and(|end| end == "generating"))
+    {
         fs::remove_file(file)?;
     }
     Ok(())
 }
 
 /// Renames sled's snapshots, so that it reads its whole log instead. Returns how many there were.
-pub(crate) fn move_snapshots(books: &Path) -> io::Result<usize> {
+pub(crate) fn move_snapshots(mirror: &Path) -> io::Result<usize> {
     let mut moved = 0;
-    for file in list_files(books)? {
-        let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    for file in list_files(mirror)? {
+        let name =
+            file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         if name.starts_with("snap.") {
             fs::rename(&file, file.with_file_name(format!("aside.{name}")))?;
             moved += 1;
@@ -95,15 +99,18 @@ pub(crate) fn move_snapshots(books: &Path) -> io::Result<usize> {
 }
 
 /// Waits until sled let go of its files: its threads hold them for a moment after the handle is dropped.
-pub(crate) fn wait_closed(books: &Path) -> io::Result<()> {
-    let file = File::open(books.join("db"))?;
+pub(crate) fn wait_closed(mirror: &Path) -> io::Result<()> {
+    let file = File::open(mirror.join("db"))?;
     let deadline = Instant::now() + CLOSE_TIMEOUT;
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(()),
             Err(fs::TryLockError::Error(error)) => return Err(error),
             Err(fs::TryLockError::WouldBlock) if Instant::now() >= deadline => {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, "sled did not let go of its files"));
+                return Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "sled did not let go of its files",
+                ));
             }
             // tidy: sleep is the point: sled's own threads let go of its files in their own time
             Err(fs::TryLockError::WouldBlock) => std::thread::sleep(CLOSE_POLL),

@@ -50,12 +50,18 @@ impl Executor {
 
     /// Tasks that it was given and that it has not reported the end of.
     pub(crate) fn unreported(&self) -> Vec<TaskId> {
-        self.tasks.iter().filter(|(_, run)| run.phase != Phase::Ended).map(|(id, _)| id.clone()).collect()
+        self.tasks
+            .iter()
+            .filter(|(_, run)| run.phase != Phase::Ended)
+            .map(|(id, _)| id.clone())
+            .collect()
     }
 
     /// Whether all that it was given has ended and been acknowledged.
     pub(crate) fn is_done(&self) -> bool {
-        !self.tasks.is_empty() && self.updates.is_empty() && self.tasks.values().all(|it| it.phase == Phase::Ended)
+        !self.tasks.is_empty()
+            && self.updates.is_empty()
+            && self.tasks.values().all(|it| it.phase == Phase::Ended)
     }
 
     /// Tasks whose processes live.
@@ -100,7 +106,9 @@ impl Container {
 
     /// Whether it could write to this volume.
     pub fn may_write(&self, claim: &ClaimId) -> bool {
-        let writes = |it: &holdfast_agent::VolumePlan| it.label.claim == *claim && it.mode == holdfast_model::Mode::ReadWrite;
+        let writes = |it: &holdfast_agent::VolumePlan| {
+            it.label.claim == *claim && it.mode == holdfast_model::Mode::ReadWrite
+        };
         self.lives() && self.plan.volumes.iter().any(writes)
     }
 
@@ -125,6 +133,7 @@ pub(crate) fn word_for(state: TaskState) -> &'static str {
 
 /// An exit with a code.
 pub(crate) fn exit(status: i32) -> Exit {
-    let message = if status == 0 { "exited".to_owned() } else { format!("ended with status {status}") };
+    let message =
+        if status == 0 { "exited".to_owned() } else { format!("ended with status {status}") };
     Exit { status, out_of_memory: false, message }
 }

@@ -23,14 +23,14 @@ pub enum Detail {
 
 /// See the module.
 #[derive(Debug, Default)]
-pub struct Story {
+pub struct Trace {
     /// How much is told.
     pub detail: Detail,
     /// The lines, oldest first.
     pub lines: std::collections::VecDeque<String>,
 }
 
-impl Story {
+impl Trace {
     pub(crate) fn tell(&mut self, elapsed_ms: u64, line: impl FnOnce() -> String) {
         if self.detail < Detail::Plot {
             return;
@@ -38,7 +38,12 @@ impl Story {
         if LINES_MAX <= self.lines.len() {
             self.lines.pop_front();
         }
-        self.lines.push_back(format!("{:>4}.{:03}  {}", elapsed_ms / 1_000, elapsed_ms % 1_000, line()));
+        self.lines.push_back(format!(
+            "{:>4}.{:03}  {}",
+            elapsed_ms / 1_000,
+            elapsed_ms % 1_000,
+            line()
+        ));
     }
 
     pub(crate) fn message(&mut self, elapsed_ms: u64, to: Node, message: &Message) {
@@ -56,16 +61,27 @@ fn brief(message: &Message) -> String {
             it.ledger_version,
             it.orders_seen,
             it.claims.len(),
-            it.tasks.iter().map(|task| format!("{}:{:?}", task.info.id, task.state)).collect::<Vec<_>>(),
+            it.tasks
+                .iter()
+                .map(|task| format!("{}:{:?}", task.info.id, task.state))
+                .collect::<Vec<_>>(),
             it.operations.len(),
             it.faults.len(),
             it.machine.resources
         ),
         Message::FromAgent(ToMaster::TaskUpdate { status, latest, .. }) => {
-            format!("{} is {:?} (latest {latest:?}): {}", status.task, status.state, status.message.as_deref().unwrap_or(""))
+            format!(
+                "{} is {:?} (latest {latest:?}): {}",
+                status.task,
+                status.state,
+                status.message.as_deref().unwrap_or("")
+            )
         }
         Message::ToFramework(Event::Offers(offers)) => {
-            let each: Vec<String> = offers.iter().map(|it| format!("{} of {}: {}", it.id, it.agent, it.resources)).collect();
+            let each: Vec<String> = offers
+                .iter()
+                .map(|it| format!("{} of {}: {}", it.id, it.agent, it.resources))
+                .collect();
             format!("offers {}", each.join("; "))
         }
         Message::ToFramework(Event::Update(status)) => {
@@ -93,11 +109,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_silent_story_makes_no_lines_and_a_long_one_forgets_its_beginning() {
-        let mut story = Story::default();
-        story.tell(0, || unreachable!("nobody listens"));
-        story.detail = Detail::Plot;
-        (0..LINES_MAX as u64 + 5).for_each(|it| story.tell(it, || it.to_string()));
-        assert_eq!((story.lines.len(), story.lines[0].as_str()), (LINES_MAX, "   0.005  5"));
+    fn a_silent_trace_makes_no_lines_and_a_long_one_forgets_its_beginning() {
+        let mut trace = Trace::default();
+        trace.tell(0, || unreachable!("nobody listens"));
+        trace.detail = Detail::Plot;
+        (0..LINES_MAX as u64 + 5).for_each(|it| trace.tell(it, || it.to_string()));
+        assert_eq!((trace.lines.len(), trace.lines[0].as_str()), (LINES_MAX, "   0.005  5"));
     }
 }

@@ -10,7 +10,8 @@ use async_trait::async_trait;
 use holdfast_proto::holdfast::v1::{FromAgent, ToAgent};
 use holdfast_proto::mesos::v1::{master, scheduler, FrameworkId, VersionInfo};
 use holdfast_wire::{
-    Caller, JsonText, Limits, LinkEnd, LinkHead, MasterDoor, MasterPage, Metric, Outbox, Query, Refusal, Routes, Server, Standing,
+    Caller, JsonText, Limits, LinkEnd, LinkHead, MasterApi, MasterPage, Metric, Outbox, Query,
+    Refusal, Routes, Server, Standing,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -50,13 +51,17 @@ impl TestMaster {
     }
 
     /// Sends an event on a framework's link.
-    pub fn tell(&self, stream_id: Uuid, event: scheduler::Event) -> Result<(), holdfast_wire::SendError> {
+    pub fn tell(
+        &self,
+        stream_id: Uuid,
+        event: scheduler::Event,
+    ) -> Result<(), holdfast_wire::SendError> {
         self.frameworks.lock().unwrap()[&stream_id].send(event)
     }
 }
 
 #[async_trait]
-impl MasterDoor for TestMaster {
+impl MasterApi for TestMaster {
     fn standing(&self) -> Standing {
         self.standing.lock().unwrap().clone()
     }
@@ -69,7 +74,12 @@ impl MasterDoor for TestMaster {
         vec![Metric::gauge("master/elected", "Whether it leads.", 1.0)]
     }
 
-    async fn subscribe(&self, head: LinkHead, call: scheduler::Call, outbox: Outbox<scheduler::Event>) -> Result<(), Refusal> {
+    async fn subscribe(
+        &self,
+        head: LinkHead,
+        call: scheduler::Call,
+        outbox: Outbox<scheduler::Event>,
+    ) -> Result<(), Refusal> {
         self.refusal()?;
         outbox.send(subscribed("F-1")).unwrap();
         self.frameworks.lock().unwrap().insert(head.stream_id, outbox);
@@ -77,7 +87,12 @@ impl MasterDoor for TestMaster {
         Ok(())
     }
 
-    async fn scheduler_call(&self, stream_id: Uuid, _caller: &Caller, call: scheduler::Call) -> Result<(), Refusal> {
+    async fn scheduler_call(
+        &self,
+        stream_id: Uuid,
+        _caller: &Caller,
+        call: scheduler::Call,
+    ) -> Result<(), Refusal> {
         self.refusal()?;
         self.note(Seen::Called(stream_id, Box::new(call)));
         Ok(())
@@ -106,7 +121,11 @@ impl MasterDoor for TestMaster {
         self.note(Seen::AgentGone(stream_id, end));
     }
 
-    async fn operator(&self, _caller: &Caller, call: master::Call) -> Result<Option<master::Response>, Refusal> {
+    async fn operator(
+        &self,
+        _caller: &Caller,
+        call: master::Call,
+    ) -> Result<Option<master::Response>, Refusal> {
         self.refusal()?;
         let kind = call.r#type();
         self.note(Seen::Operated(Box::new(call)));
@@ -117,10 +136,17 @@ impl MasterDoor for TestMaster {
         }))
     }
 
-    async fn page(&self, _caller: &Caller, page: MasterPage, query: &Query) -> Result<JsonText, Refusal> {
+    async fn page(
+        &self,
+        _caller: &Caller,
+        page: MasterPage,
+        query: &Query,
+    ) -> Result<JsonText, Refusal> {
         self.refusal()?;
         let text = match page {
-            MasterPage::State => "x".repeat(query.get("size").map_or(1, |size| size.parse().unwrap())),
+            MasterPage::State => {
+                "x".repeat(query.get("size").map_or(1, |size| size.parse().unwrap()))
+            }
             other => format!("{other:?}"),
         };
         Ok(JsonText::of(&serde_json::json!({ "page": text })))
@@ -130,7 +156,7 @@ impl MasterDoor for TestMaster {
 /// A served master.
 pub struct Site {
     pub address: SocketAddr,
-    pub door: Arc<TestMaster>,
+    pub api: Arc<TestMaster>,
     pub seen: mpsc::UnboundedReceiver<Seen>,
     pub stop: CancellationToken,
     pub served: JoinHandle<()>,
@@ -141,7 +167,7 @@ impl Site {
         let server = Server::bind(([127, 0, 0, 1], 0).into(), limits).await.unwrap();
         let address = server.address();
         let (sender, seen) = mpsc::unbounded_channel();
-        let door = Arc::new(TestMaster {
+        let api = Arc::new(TestMaster {
             standing: Mutex::new(Standing::Leading { address: address.to_string() }),
             refusal: Mutex::default(),
             frameworks: Mutex::default(),
@@ -149,8 +175,8 @@ impl Site {
             seen: sender,
         });
         let stop = CancellationToken::new();
-        let served = tokio::spawn(server.serve(Routes::Master(door.clone()), stop.clone()));
-        Self { address, door, seen, stop, served }
+        let served = tokio::spawn(server.serve(Routes::Master(api.clone()), stop.clone()));
+        Self { address, api, seen, stop, served }
     }
 
     pub fn host(&self) -> String {
@@ -158,11 +184,11 @@ impl Site {
     }
 
     pub fn refuse_next(&self, refusal: Refusal) {
-        *self.door.refusal.lock().unwrap() = Some(refusal);
+        *self.api.refusal.lock().unwrap() = Some(refusal);
     }
 
     pub fn stand(&self, standing: Standing) {
-        *self.door.standing.lock().unwrap() = standing;
+        *self.api.standing.lock().unwrap() = standing;
     }
 
     pub async fn next(&mut self) -> Seen {
@@ -206,18 +232,28 @@ pub fn subscribed(framework: &str) -> scheduler::Event {
 
 /// An event of some size.
 pub fn message(size: usize) -> scheduler::Event {
-    let message = scheduler::event::Message { data: vec![b'\n'; size], ..scheduler::event::Message::default() };
-    scheduler::Event { r#type: Some(scheduler::event::Type::Message.into()), message: Some(message), ..scheduler::Event::default() }
+    let message = scheduler::event::Message {
+        data: vec![b'\n'; size],
+        ..scheduler::event::Message::default()
+    };
+    scheduler::Event {
+        r#type: Some(scheduler::event::Type::Message.into()),
+        message: Some(message),
+        ..scheduler::Event::default()
+    }
 }
 
 pub fn error(text: &str) -> scheduler::Event {
     let error = scheduler::event::Error { message: text.to_owned() };
-    scheduler::Event { r#type: Some(scheduler::event::Type::Error.into()), error: Some(error), ..scheduler::Event::default() }
+    scheduler::Event {
+        r#type: Some(scheduler::event::Type::Error.into()),
+        error: Some(error),
+        ..scheduler::Event::default()
+    }
 }
 
 /// SUBSCRIBE as JSON.
-pub const SUBSCRIBE: &str =
-    r#"{"type":"SUBSCRIBE","subscribe":{"framework_info":{"user":"root","name":"test","failover_timeout":0.0,"checkpoint":false}}}"#;
+pub const SUBSCRIBE: &str = r#"{"type":"SUBSCRIBE","subscribe":{"framework_info":{"user":"root","name":"test","failover_timeout":0.0,"checkpoint":false}}}"#;
 
 /// SUBSCRIBE as a message.
 pub fn subscribe() -> scheduler::Call {

@@ -5,5 +5,5 @@
 
 pub(crate) mod containers;
 pub(crate) mod disks;
-pub(crate) mod drawer;
+pub(crate) mod ledger_disk;
 mod notebook;

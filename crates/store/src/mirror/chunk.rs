@@ -31,7 +31,8 @@ pub(crate) fn split_key(chunk_key: &[u8]) -> Option<(&[u8], u32)> {
 
 /// The chunks of a value, in order.
 pub(crate) fn cut(tree: &str, key: &[u8], sequence: u64, value: &[u8]) -> Vec<Vec<u8>> {
-    let pieces: Vec<&[u8]> = if value.is_empty() { vec![&[]] } else { value.chunks(PAYLOAD_BYTES_MAX).collect() };
+    let pieces: Vec<&[u8]> =
+        if value.is_empty() { vec![&[]] } else { value.chunks(PAYLOAD_BYTES_MAX).collect() };
     let count = pieces.len() as u32;
     let seal = |(index, piece): (usize, &&[u8])| {
         let mut out = Vec::with_capacity(HEAD_BYTES + piece.len());
@@ -54,13 +55,19 @@ pub(crate) struct Chunk<'a> {
 }
 
 /// Reads a chunk; the error says what is wrong.
-pub(crate) fn read<'a>(tree: &str, key: &[u8], index: u32, bytes: &'a [u8]) -> Result<Chunk<'a>, String> {
+pub(crate) fn read<'a>(
+    tree: &str,
+    key: &[u8],
+    index: u32,
+    bytes: &'a [u8],
+) -> Result<Chunk<'a>, String> {
     let (head, payload) = bytes.split_at_checked(HEAD_BYTES).ok_or("a chunk is too short")?;
     if head[0] != VERSION {
         return Err(format!("a chunk has format {}, this program reads {VERSION}", head[0]));
     }
     let crc = u32::from_le_bytes(head[1..5].try_into().expect("four bytes of a fixed header"));
-    let sequence = u64::from_le_bytes(head[5..13].try_into().expect("eight bytes of a fixed header"));
+    let sequence =
+        u64::from_le_bytes(head[5..13].try_into().expect("eight bytes of a fixed header"));
     let count = u32::from_le_bytes(head[13..17].try_into().expect("four bytes of a fixed header"));
     if crc != checksum(tree, key, index, sequence, count, payload) {
         return Err("a checksum does not match".to_owned());
@@ -76,7 +83,14 @@ pub(crate) struct Joiner {
 
 impl Joiner {
     /// Takes the next chunk.
-    pub fn push(&mut self, tree: &str, chunk_key: &[u8], bytes: &[u8], records: &mut Vec<Change>, problems: &mut Vec<String>) {
+    pub fn push(
+        &mut self,
+        tree: &str,
+        chunk_key: &[u8],
+        bytes: &[u8],
+        records: &mut Vec<Change>,
+        problems: &mut Vec<String>,
+    ) {
         let Some((key, index)) = split_key(chunk_key) else {
             problems.push(format!("{tree}: a key is not ours"));
             return;
@@ -84,24 +98,37 @@ impl Joiner {
         let chunk = match read(tree, key, index, bytes) {
             Ok(chunk) => chunk,
             Err(reason) => {
-                problems.push(format!("{tree}/{}: {reason}", String::from_utf8_lossy(key).escape_debug()));
+                problems.push(format!(
+                    "{tree}/{}: {reason}",
+                    String::from_utf8_lossy(key).escape_debug()
+                ));
                 return;
             }
         };
         match &mut self.open {
             Some((change, next, count))
-                if change.key == key && *next == index && change.sequence == chunk.sequence && *count == chunk.count =>
+                if change.key == key
+                    && *next == index
+                    && change.sequence == chunk.sequence
+                    && *count == chunk.count =>
             {
                 change.value.get_or_insert_default().extend(chunk.payload);
                 *next += 1;
             }
             _ if index == 0 => {
                 self.finish(records, problems);
-                let change =
-                    Change { sequence: chunk.sequence, tree: tree.to_owned(), key: key.to_vec(), value: Some(chunk.payload.to_vec()) };
+                let change = Change {
+                    sequence: chunk.sequence,
+                    tree: tree.to_owned(),
+                    key: key.to_vec(),
+                    value: Some(chunk.payload.to_vec()),
+                };
                 self.open = Some((change, 1, chunk.count));
             }
-            _ => problems.push(format!("{tree}/{}: a chunk is out of place", String::from_utf8_lossy(key).escape_debug())),
+            _ => problems.push(format!(
+                "{tree}/{}: a chunk is out of place",
+                String::from_utf8_lossy(key).escape_debug()
+            )),
         }
     }
 
@@ -110,7 +137,11 @@ impl Joiner {
         match self.open.take() {
             Some((change, next, count)) if next == count => records.push(change),
             Some((change, ..)) => {
-                problems.push(format!("{}/{}: a chunk is missing", change.tree, String::from_utf8_lossy(&change.key).escape_debug()));
+                problems.push(format!(
+                    "{}/{}: a chunk is missing",
+                    change.tree,
+                    String::from_utf8_lossy(&change.key).escape_debug()
+                ));
             }
             None => {}
         }
@@ -144,7 +175,11 @@ mod tests {
     }
 
     fn chunks(value: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
-        cut("t", b"key", 7, value).into_iter().enumerate().map(|(at, bytes)| (chunk_key(b"key", at as u32), bytes)).collect()
+        cut("t", b"key", 7, value)
+            .into_iter()
+            .enumerate()
+            .map(|(at, bytes)| (chunk_key(b"key", at as u32), bytes))
+            .collect()
     }
 
     #[test]
@@ -154,7 +189,10 @@ mod tests {
             let cut = chunks(&value);
             assert!(cut.iter().all(|(_, bytes)| bytes.len() <= CHUNK_BYTES_MAX));
             let (records, problems) = join(&cut);
-            assert_eq!((records[0].value.as_deref(), records[0].sequence, problems.len()), (Some(value.as_slice()), 7, 0));
+            assert_eq!(
+                (records[0].value.as_deref(), records[0].sequence, problems.len()),
+                (Some(value.as_slice()), 7, 0)
+            );
         }
     }
 

@@ -15,10 +15,10 @@ const MAGIC: [u8; 8] = *b"HFSEAL\0\x01";
 const BLOCK_BYTES: usize = 64 << 10;
 
 /// Length and block checksums of each file, as bytes that can be compared.
-fn fingerprint(books: &Path) -> io::Result<Vec<u8>> {
+fn fingerprint(mirror: &Path) -> io::Result<Vec<u8>> {
     let mut out = Vec::new();
-    for file in list_files(books)? {
-        let name = file.strip_prefix(books).unwrap_or(&file).as_os_str().as_encoded_bytes();
+    for file in list_files(mirror)? {
+        let name = file.strip_prefix(mirror).unwrap_or(&file).as_os_str().as_encoded_bytes();
         out.extend((name.len() as u32).to_le_bytes());
         out.extend(name);
         let mut content = File::open(&file)?;
@@ -36,12 +36,12 @@ fn fingerprint(books: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// Seals the closed and synced books.
-pub(crate) fn write(dir: &Path, books: &Path, page: &Title) -> io::Result<()> {
+pub(crate) fn write(dir: &Path, mirror: &Path, page: &Title) -> io::Result<()> {
     let page = title::encode(page);
     let mut out = MAGIC.to_vec();
     out.extend((page.len() as u32).to_le_bytes());
     out.extend(page);
-    out.extend(fingerprint(books)?);
+    out.extend(fingerprint(mirror)?);
     out.extend(crc32fast::hash(&out).to_le_bytes());
     let fresh = dir.join(format!("{FILE}.new"));
     let mut file = File::create(&fresh)?;
@@ -61,8 +61,8 @@ pub(crate) fn remove(dir: &Path) -> io::Result<()> {
 }
 
 /// Compares the books with their seal.
-pub(crate) fn survey(dir: &Path, books: &Path) -> Survey {
-    if !books.is_dir() {
+pub(crate) fn survey(dir: &Path, mirror: &Path) -> Survey {
+    if !mirror.is_dir() {
         return Survey::Missing;
     }
     let bytes = match fs::read(dir.join(FILE)) {
@@ -70,15 +70,22 @@ pub(crate) fn survey(dir: &Path, books: &Path) -> Survey {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Survey::Interrupted,
         Err(error) => return Survey::Damaged(format!("{FILE}: {error}")),
     };
-    let Some((page, expected)) = split(&bytes) else { return Survey::Damaged(format!("{FILE} is damaged")) };
+    let Some((page, expected)) = split(&bytes) else {
+        return Survey::Damaged(format!("{FILE} is damaged"));
+    };
     if page.first().is_some_and(|version| *version > title::VERSION) {
         return Survey::Newer(u32::from(page[0]));
     }
-    let Some(page) = title::decode(page) else { return Survey::Damaged(format!("{FILE} has no title")) };
-    match fingerprint(books) {
+    let Some(page) = title::decode(page) else {
+        return Survey::Damaged(format!("{FILE} has no title"));
+    };
+    match fingerprint(mirror) {
         Ok(found) if found == expected => Survey::Sealed(page),
-        Ok(_) => Survey::Damaged(format!("the files in {} are not as they were sealed", books.display())),
-        Err(error) => Survey::Damaged(format!("{}: {error}", books.display())),
+        Ok(_) => Survey::Damaged(format!(
+            "the files in {} are not as they were sealed",
+            mirror.display()
+        )),
+        Err(error) => Survey::Damaged(format!("{}: {error}", mirror.display())),
     }
 }
 

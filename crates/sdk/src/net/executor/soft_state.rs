@@ -8,12 +8,12 @@ use holdfast_model::{ExecutorCall, StatusUuid, TaskId, TaskInfo, TaskStatus};
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Drawer {
+pub(super) struct SoftState {
     given: Vec<TaskInfo>,
     updates: Vec<TaskStatus>,
 }
 
-impl Drawer {
+impl SoftState {
     /// A task was given.
     pub fn give(&mut self, task: &TaskInfo) {
         if self.given.iter().all(|it| it.id != task.id) {
@@ -69,7 +69,7 @@ mod tests {
             executor: None,
             command: None,
             kill_grace_ms: None,
-            carried: Default::default(),
+            payload: Default::default(),
         }
     }
 
@@ -81,29 +81,33 @@ mod tests {
 
     #[test]
     fn what_is_not_acknowledged_is_told_again_in_order() {
-        let mut drawer = Drawer::default();
-        drawer.give(&task("a"));
-        drawer.give(&task("b"));
-        drawer.give(&task("b"));
-        assert!(drawer.tell(status("a", TaskState::Starting, 1)));
-        assert!(drawer.tell(status("a", TaskState::Running, 2)));
-        drawer.acknowledge(&TaskId::made("a".to_owned()), StatusUuid(Uuid::from_u128(1)));
-        let (call, given) = drawer.introduce();
+        let mut soft_state = SoftState::default();
+        soft_state.give(&task("a"));
+        soft_state.give(&task("b"));
+        soft_state.give(&task("b"));
+        assert!(soft_state.tell(status("a", TaskState::Starting, 1)));
+        assert!(soft_state.tell(status("a", TaskState::Running, 2)));
+        soft_state.acknowledge(&TaskId::made("a".to_owned()), StatusUuid(Uuid::from_u128(1)));
+        let (call, given) = soft_state.introduce();
         let ExecutorCall::Subscribe { tasks, updates } = call else { panic!("{call:?}") };
-        assert_eq!(tasks, [TaskId::made("b".to_owned())], "a task with an acknowledged status is known to the agent");
+        assert_eq!(
+            tasks,
+            [TaskId::made("b".to_owned())],
+            "a task with an acknowledged status is known to the agent"
+        );
         assert_eq!((updates.len(), updates[0].state, given.len()), (1, TaskState::Running, 1));
         let said = [updates[0].uuid.unwrap()].into();
-        assert_eq!(drawer.next_after(&said), None);
-        assert!(drawer.tell(status("a", TaskState::Finished, 3)));
-        assert_eq!(drawer.next_after(&said).unwrap().state, TaskState::Finished);
+        assert_eq!(soft_state.next_after(&said), None);
+        assert!(soft_state.tell(status("a", TaskState::Finished, 3)));
+        assert_eq!(soft_state.next_after(&said).unwrap().state, TaskState::Finished);
     }
 
     #[test]
     fn nothing_follows_the_last_word() {
-        let mut drawer = Drawer::default();
-        assert!(drawer.tell(status("a", TaskState::Failed, 1)));
-        assert!(!drawer.tell(status("a", TaskState::Running, 2)));
-        assert!(drawer.tell(status("b", TaskState::Running, 3)));
-        assert_eq!(drawer.unacknowledged(), 2);
+        let mut soft_state = SoftState::default();
+        assert!(soft_state.tell(status("a", TaskState::Failed, 1)));
+        assert!(!soft_state.tell(status("a", TaskState::Running, 2)));
+        assert!(soft_state.tell(status("b", TaskState::Running, 3)));
+        assert_eq!(soft_state.unacknowledged(), 2);
     }
 }

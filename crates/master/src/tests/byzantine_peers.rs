@@ -6,8 +6,9 @@
 use std::collections::BTreeSet;
 
 use holdfast_model::{
-    Action, AgentId, Call, ClusterId, Event, ExecutorId, Filters, FrameworkId, LinkId, OfferId, Operation, OperationState, OperationUpdate,
-    OperationUuid, Presence, Report, Resources, StatusUuid, TaskId, TaskState, TaskStatus, Term, ToMaster,
+    Action, AgentId, Call, ClusterId, Event, ExecutorId, Filters, FrameworkId, LinkId, OfferId,
+    Operation, OperationState, OperationUpdate, OperationUuid, Presence, Report, Resources,
+    StatusUuid, TaskId, TaskState, TaskStatus, Term, ToMaster,
 };
 use proptest::prelude::*;
 use proptest::sample::{select, Index};
@@ -18,7 +19,7 @@ use super::storms::{go, step, world, Step};
 use crate::{FrameworkCall, Input, OperatorCall};
 
 #[derive(Clone, Debug)]
-enum Rogue {
+enum ByzantinePeer {
     Reports(usize, usize, Index, Vec<Lie>),
     TaskUpdate(Index, usize, u8, TaskState, bool),
     OperationUpdate(Index, Index, OperationState),
@@ -62,23 +63,28 @@ fn lie() -> impl Strategy<Value = Lie> {
     ]
 }
 
-fn rogue() -> impl Strategy<Value = Rogue> {
+fn byzantine() -> impl Strategy<Value = ByzantinePeer> {
     let link = any::<Index>;
-    let states = select(vec![OperationState::Pending, OperationState::Finished, OperationState::Failed, OperationState::Unknown]);
+    let states = select(vec![
+        OperationState::Pending,
+        OperationState::Finished,
+        OperationState::Failed,
+        OperationState::Unknown,
+    ]);
     prop_oneof![
-        6 => (0usize..3, 0usize..3, link(), prop::collection::vec(lie(), 0..3)).prop_map(|(m, o, l, lies)| Rogue::Reports(m, o, l, lies)),
+        6 => (0usize..3, 0usize..3, link(), prop::collection::vec(lie(), 0..3)).prop_map(|(m, o, l, lies)| ByzantinePeer::Reports(m, o, l, lies)),
         2 => (link(), 0usize..3, 0u8..6, select(TaskState::ALL.to_vec()), any::<bool>())
-            .prop_map(|(l, s, t, state, named)| Rogue::TaskUpdate(l, s, t, state, named)),
-        2 => (link(), link(), states).prop_map(|(l, pick, state)| Rogue::OperationUpdate(l, pick, state)),
-        1 => (link(), 0usize..3).prop_map(|(l, s)| Rogue::Exited(l, s)),
-        1 => (link(), select(vec![0, 1, u64::MAX])).prop_map(|(l, number)| Rogue::Pong(l, number)),
-        3 => (link(), 0usize..3, 0u8..6).prop_map(|(l, s, how)| Rogue::Subscribes(l, s, how)),
-        3 => (link(), prop::collection::vec(link(), 0..4), any::<bool>()).prop_map(|(l, picks, twice)| Rogue::Accepts(l, picks, twice)),
-        1 => (link(), 0usize..3, link()).prop_map(|(l, s, pick)| Rogue::Acknowledges(l, s, pick)),
-        2 => (link(), 0u8..7).prop_map(|(l, what)| Rogue::Asks(l, what)),
-        1 => (0u8..5).prop_map(Rogue::Operates),
-        1 => link().prop_map(Rogue::Loses),
-        1 => (0u64..9).prop_map(Rogue::Terms),
+            .prop_map(|(l, s, t, state, named)| ByzantinePeer::TaskUpdate(l, s, t, state, named)),
+        2 => (link(), link(), states).prop_map(|(l, pick, state)| ByzantinePeer::OperationUpdate(l, pick, state)),
+        1 => (link(), 0usize..3).prop_map(|(l, s)| ByzantinePeer::Exited(l, s)),
+        1 => (link(), select(vec![0, 1, u64::MAX])).prop_map(|(l, number)| ByzantinePeer::Pong(l, number)),
+        3 => (link(), 0usize..3, 0u8..6).prop_map(|(l, s, how)| ByzantinePeer::Subscribes(l, s, how)),
+        3 => (link(), prop::collection::vec(link(), 0..4), any::<bool>()).prop_map(|(l, picks, twice)| ByzantinePeer::Accepts(l, picks, twice)),
+        1 => (link(), 0usize..3, link()).prop_map(|(l, s, pick)| ByzantinePeer::Acknowledges(l, s, pick)),
+        2 => (link(), 0u8..7).prop_map(|(l, what)| ByzantinePeer::Asks(l, what)),
+        1 => (0u8..5).prop_map(ByzantinePeer::Operates),
+        1 => link().prop_map(ByzantinePeer::Loses),
+        1 => (0u64..9).prop_map(ByzantinePeer::Terms),
     ]
 }
 
@@ -100,7 +106,9 @@ fn tell(bed: &mut Bed, report: &mut Report, lie: &Lie, other: usize) {
         Lie::Name(2) => report.agent = Some(AgentId::made(format!("{cluster}-S{}", u64::MAX))),
         Lie::Name(3) => report.agent = Some(AgentId::made("nobody".to_owned())),
         Lie::Name(_) => report.agent = Some(AgentId::made(format!("{cluster}-S12"))),
-        Lie::Node(number) => report.node = holdfast_model::NodeId(Uuid::from_u128(0xa0_0000 + number)),
+        Lie::Node(number) => {
+            report.node = holdfast_model::NodeId(Uuid::from_u128(0xa0_0000 + number))
+        }
         Lie::Cluster(0) => report.cluster = None,
         Lie::Cluster(_) => report.cluster = Some(ClusterId(Uuid::from_u128(99))),
         Lie::TwiceTheTasks => {
@@ -112,64 +120,95 @@ fn tell(bed: &mut Bed, report: &mut Report, lie: &Lie, other: usize) {
             report.tasks.extend(bed.machines[other].tasks.values().cloned());
             report.executors.extend(bed.machines[other].executors.values().cloned());
         }
-        Lie::OthersOperations => report.operations.extend(bed.machines[other].operations.values().cloned()),
+        Lie::OthersOperations => {
+            report.operations.extend(bed.machines[other].operations.values().cloned())
+        }
         Lie::OthersClaims => report.claims.extend(bed.machines[other].claims.values().cloned()),
         Lie::NoClaims => report.claims.clear(),
         Lie::NoResources => report.machine.resources = Resources::new(),
-        Lie::AllFaulty => report.faults = report.claims.iter().map(|it| (it.id, "ill".to_owned())).collect(),
+        Lie::AllFaulty => {
+            report.faults = report.claims.iter().map(|it| (it.id, "ill".to_owned())).collect()
+        }
         Lie::Strangers => {
             let id = Some(FrameworkId::made("stranger".to_owned()));
-            report.frameworks.push(holdfast_model::FrameworkInfo { id, ..info("stranger", &["db"]) });
+            report
+                .frameworks
+                .push(holdfast_model::FrameworkInfo { id, ..info("stranger", &["db"]) });
             report.frameworks.push(info("nameless", &["db"]));
         }
     }
 }
 
-fn act(bed: &mut Bed, rogue: Rogue) {
-    match rogue {
-        Rogue::Reports(machine, other, link, lies) => {
+fn act(bed: &mut Bed, byzantine: ByzantinePeer) {
+    match byzantine {
+        ByzantinePeer::Reports(machine, other, link, lies) => {
             let mut report = bed.machines[machine].report();
             lies.iter().for_each(|lie| tell(bed, &mut report, lie, other));
             let link = some_link(bed, &link);
             bed.input(Input::FromAgent(link, ToMaster::Report(Box::new(report))));
         }
-        Rogue::TaskUpdate(link, scheduler, number, latest, named) => {
+        ByzantinePeer::TaskUpdate(link, scheduler, number, latest, named) => {
             let link = some_link(bed, &link);
-            let mut status = TaskStatus::new(TaskId::made(format!("t{number}")), latest, holdfast_model::Instant(1));
+            let mut status = TaskStatus::new(
+                TaskId::made(format!("t{number}")),
+                latest,
+                holdfast_model::Instant(1),
+            );
             status.uuid = named.then(|| StatusUuid(Uuid::from_u128(7)));
             let framework = framework(bed, scheduler);
             bed.input(Input::FromAgent(link, ToMaster::TaskUpdate { framework, status, latest }));
         }
-        Rogue::OperationUpdate(link, pick, state) => {
+        ByzantinePeer::OperationUpdate(link, pick, state) => {
             let link = some_link(bed, &link);
             let known: Vec<OperationUuid> = bed.master.operations().keys().copied().collect();
-            let uuid = if known.is_empty() { OperationUuid(Uuid::from_u128(5)) } else { *pick.get(&known) };
+            let uuid = if known.is_empty() {
+                OperationUuid(Uuid::from_u128(5))
+            } else {
+                *pick.get(&known)
+            };
             let ended = bed.folded.claims.keys().map(|(_, id)| *id).take(1).collect();
             let status = StatusUuid(Uuid::from_u128(6));
             let (message, claims) = (None, Vec::new());
-            let update = OperationUpdate { uuid, id: None, framework: None, state, message, status, ledger_version: 3, claims, ended };
+            let update = OperationUpdate {
+                uuid,
+                id: None,
+                framework: None,
+                state,
+                message,
+                status,
+                ledger_version: 3,
+                claims,
+                ended,
+            };
             bed.input(Input::FromAgent(link, ToMaster::OperationUpdate(update)));
         }
-        Rogue::Exited(link, scheduler) => {
+        ByzantinePeer::Exited(link, scheduler) => {
             let (link, framework) = (some_link(bed, &link), framework(bed, scheduler));
             let executor = ExecutorId::made("e".to_owned());
             bed.input(Input::FromAgent(
                 link,
-                ToMaster::ExecutorExited { framework: framework.clone(), executor: executor.clone(), status: 9 },
+                ToMaster::ExecutorExited {
+                    framework: framework.clone(),
+                    executor: executor.clone(),
+                    status: 9,
+                },
             ));
-            bed.input(Input::FromAgent(link, ToMaster::ExecutorMessage(framework, executor, vec![1; 100])));
+            bed.input(Input::FromAgent(
+                link,
+                ToMaster::ExecutorMessage(framework, executor, vec![1; 100]),
+            ));
         }
-        Rogue::Pong(link, number) => {
+        ByzantinePeer::Pong(link, number) => {
             let link = some_link(bed, &link);
             bed.input(Input::FromAgent(link, ToMaster::Pong(number)));
         }
-        Rogue::Loses(link) => {
+        ByzantinePeer::Loses(link) => {
             let link = some_link(bed, &link);
             forget_link(bed, link);
             bed.input(Input::AgentLost(link));
             bed.input(Input::FrameworkLost(link));
         }
-        Rogue::Terms(term) => {
+        ByzantinePeer::Terms(term) => {
             bed.input(Input::Elected(Term(term.min(bed.term))));
             bed.input(Input::Deposed(Term(term.min(bed.term - 1))));
         }
@@ -196,21 +235,28 @@ fn rogue_call(what: u8) -> Call {
     let (agent, executor) = (AgentId::made("none".to_owned()), ExecutorId::made("e".to_owned()));
     match what {
         0 => Call::Teardown,
-        1 => Call::Kill { task: TaskId::made("t1".to_owned()), agent: Some(agent), grace_ms: Some(u64::MAX) },
+        1 => Call::Kill {
+            task: TaskId::made("t1".to_owned()),
+            agent: Some(agent),
+            grace_ms: Some(u64::MAX),
+        },
         2 => Call::Shutdown(executor, agent),
         3 => Call::Message(agent, executor, vec![0; 10]),
         4 => Call::Revive(BTreeSet::from([role("nobodys")])),
         5 => Call::ReconcileOperations(vec![("x".to_owned(), Some(agent))]),
-        _ => Call::UpdateFramework { info: Box::new(info("other", &["web"])), suppressed: BTreeSet::new() },
+        _ => Call::UpdateFramework {
+            info: Box::new(info("other", &["web"])),
+            suppressed: BTreeSet::new(),
+        },
     }
 }
 
-fn call(bed: &mut Bed, rogue: Rogue) {
+fn call(bed: &mut Bed, byzantine: ByzantinePeer) {
     let say = |bed: &mut Bed, link: LinkId, framework: Option<FrameworkId>, call: Call| {
         bed.input(Input::FromFramework(link, FrameworkCall { framework, call }));
     };
-    match rogue {
-        Rogue::Subscribes(link, scheduler, how) => {
+    match byzantine {
+        ByzantinePeer::Subscribes(link, scheduler, how) => {
             let link = some_link(bed, &link);
             let mut info = bed.schedulers[scheduler].info.clone();
             let mut suppressed = BTreeSet::new();
@@ -224,10 +270,11 @@ fn call(bed: &mut Bed, rogue: Rogue) {
             }
             say(bed, link, info.id.clone(), Call::Subscribe { info: Box::new(info), suppressed });
         }
-        Rogue::Accepts(link, picks, twice) => {
+        ByzantinePeer::Accepts(link, picks, twice) => {
             let link = some_link(bed, &link);
             let all: Vec<OfferId> = bed.master.offers().keys().cloned().collect();
-            let mut offers: Vec<OfferId> = picks.iter().filter(|_| !all.is_empty()).map(|it| it.get(&all).clone()).collect();
+            let mut offers: Vec<OfferId> =
+                picks.iter().filter(|_| !all.is_empty()).map(|it| it.get(&all).clone()).collect();
             if twice {
                 offers.extend(offers.clone());
                 offers.push(OfferId::made("none".to_owned()));
@@ -238,32 +285,53 @@ fn call(bed: &mut Bed, rogue: Rogue) {
                 unnamed(reserve(&[reserved(5)])),
                 Operation { id: Some("x".to_owned()), action: Action::Unsupported("GROW_VOLUME") },
             ];
-            say(bed, link, None, Call::Accept { offers, operations, filters: Filters { refuse_ms: u64::MAX } });
+            say(
+                bed,
+                link,
+                None,
+                Call::Accept { offers, operations, filters: Filters { refuse_ms: u64::MAX } },
+            );
         }
-        Rogue::Acknowledges(link, scheduler, pick) => {
+        ByzantinePeer::Acknowledges(link, scheduler, pick) => {
             let link = some_link(bed, &link);
             let agents: Vec<AgentId> = bed.folded.agents.keys().cloned().collect();
             let agent = pick.get(&agents).clone();
             for status in bed.schedulers[scheduler].outcomes().into_iter().take(5) {
-                let (operation, status) = (status.id.unwrap_or_default(), status.uuid.unwrap_or(StatusUuid(Uuid::nil())));
-                say(bed, link, None, Call::AcknowledgeOperation { agent: Some(agent.clone()), operation, status });
+                let (operation, status) =
+                    (status.id.unwrap_or_default(), status.uuid.unwrap_or(StatusUuid(Uuid::nil())));
+                say(
+                    bed,
+                    link,
+                    None,
+                    Call::AcknowledgeOperation { agent: Some(agent.clone()), operation, status },
+                );
             }
             let (task, status) = (TaskId::made("t1".to_owned()), StatusUuid(Uuid::nil()));
             say(bed, link, None, Call::Acknowledge { agent, task, status });
         }
-        Rogue::Asks(link, what) => {
+        ByzantinePeer::Asks(link, what) => {
             let link = some_link(bed, &link);
             let other = framework(bed, usize::from(what) % 3);
             say(bed, link, Some(other), rogue_call(what));
         }
-        Rogue::Operates(what) => {
+        ByzantinePeer::Operates(what) => {
             let none = AgentId::made("none".to_owned());
             let _ = bed.ask(match what {
                 0 => OperatorCall::Teardown(FrameworkId::made("none".to_owned())),
                 1 => OperatorCall::Kill(framework(bed, 0), TaskId::made("t1".to_owned())),
-                2 => OperatorCall::Claim { agent: none, action: reserve(&[reserved(1)]), principal: None, plan: false },
+                2 => OperatorCall::Claim {
+                    agent: none,
+                    action: reserve(&[reserved(1)]),
+                    principal: None,
+                    plan: false,
+                },
                 3 => OperatorCall::Weight(role("*"), holdfast_model::Scalar::thousandths(i64::MAX)),
-                _ => OperatorCall::Claim { agent: none, action: reserve(&[]), principal: Some(String::new()), plan: true },
+                _ => OperatorCall::Claim {
+                    agent: none,
+                    action: reserve(&[]),
+                    principal: Some(String::new()),
+                    plan: true,
+                },
             });
         }
         _ => unreachable!("done by the caller"),
@@ -273,7 +341,7 @@ fn call(bed: &mut Bed, rogue: Rogue) {
 #[derive(Clone, Debug)]
 enum Turn {
     Honest(Step),
-    Rogue(Rogue),
+    ByzantinePeer(ByzantinePeer),
 }
 
 proptest! {
@@ -281,14 +349,14 @@ proptest! {
 
     #[test]
     fn rogues_break_no_rule_and_stop_nobody(
-        turns in prop::collection::vec(prop_oneof![3 => step().prop_map(Turn::Honest), 1 => rogue().prop_map(Turn::Rogue)], 1..120)
+        turns in prop::collection::vec(prop_oneof![3 => step().prop_map(Turn::Honest), 1 => byzantine().prop_map(Turn::ByzantinePeer)], 1..120)
     ) {
         let mut bed = world();
-        bed.rogues = true;
+        bed.byzantine_peers = true;
         for (number, turn) in turns.into_iter().enumerate() {
             match turn {
                 Turn::Honest(step) => go(&mut bed, number, step),
-                Turn::Rogue(rogue) => act(&mut bed, rogue),
+                Turn::ByzantinePeer(byzantine) => act(&mut bed, byzantine),
             }
         }
         // Whoever never met a rogue is welcome now as ever.

@@ -8,16 +8,16 @@ use std::future::Future;
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use holdfast_model::{Ids, Instant, Moment};
+use holdfast_model::{IdSource, Instant, StepContext};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
 /// How many inputs one batch takes at most; what waits beyond it comes with the next.
 const BATCH_MAX: usize = 256;
 /// How long one batch waits for more at most, when the last one was of several callers.
-const LINGER_MAX: Duration = Duration::from_millis(20);
+const BATCH_DELAY_MAX: Duration = Duration::from_millis(20);
 /// A disk that syncs faster than this is not worth waiting for: it would be waiting for a timer.
-const LINGER_MIN: Duration = Duration::from_micros(500);
+const BATCH_DELAY_MIN: Duration = Duration::from_micros(500);
 /// How long commits that only forget may wait for another commit to go with.
 const HOLD: Duration = Duration::from_millis(100);
 /// How many inputs may wait before senders have to.
@@ -26,7 +26,7 @@ pub const INBOX_MAX: usize = 4096;
 /// Random uuids.
 pub struct RandomIds;
 
-impl Ids for RandomIds {
+impl IdSource for RandomIds {
     fn fresh(&mut self) -> Uuid {
         Uuid::new_v4()
     }
@@ -52,7 +52,7 @@ pub trait Shell: Send + 'static {
     /// What the mind wants done.
     type Effect;
     /// Lets the mind handle one input.
-    fn handle(&mut self, moment: &mut Moment<'_>, input: Self::Input) -> Vec<Self::Effect>;
+    fn handle(&mut self, ctx: &mut StepContext<'_>, input: Self::Input) -> Vec<Self::Effect>;
     /// The input that says that time has passed.
     fn tick() -> Self::Input;
     /// When that is wanted next.
@@ -108,7 +108,10 @@ impl<S: Shell> Inbox<S> {
     }
 
     /// Looks at the mind; `None` when the loop has ended.
-    pub async fn look<T: Send + 'static>(&self, look: impl FnOnce(&S) -> T + Send + 'static) -> Option<T> {
+    pub async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&S) -> T + Send + 'static,
+    ) -> Option<T> {
         let (sender, receiver) = tokio::sync::oneshot::channel();
         let look = Box::new(move |shell: &S| drop(sender.send(look(shell))));
         self.0.send(Work::Look(look)).await.ok()?;
@@ -166,7 +169,11 @@ impl<S: Shell> Loop<S> {
         Loop { held: Vec::new(), callers: 0, sync: Duration::ZERO }
     }
 
-    async fn run(mut self, shell: &mut S, work: &mut mpsc::Receiver<Work<S>>) -> anyhow::Result<()> {
+    async fn run(
+        mut self,
+        shell: &mut S,
+        work: &mut mpsc::Receiver<Work<S>>,
+    ) -> anyhow::Result<()> {
         while let Some(batch) = self.next_batch(shell, work).await {
             self.run_batch(shell, batch)?;
         }
@@ -174,14 +181,20 @@ impl<S: Shell> Loop<S> {
     }
 
     /// What waits, or what comes next; nothing but a tick when time has passed.
-    async fn next_batch(&mut self, shell: &S, work: &mut mpsc::Receiver<Work<S>>) -> Option<Vec<Work<S>>> {
+    async fn next_batch(
+        &mut self,
+        shell: &S,
+        work: &mut mpsc::Receiver<Work<S>>,
+    ) -> Option<Vec<Work<S>>> {
         let mut batch = Vec::new();
         let due = shell.next_deadline().map(|at| Duration::from_millis(at.since_ms(now())));
         let hold = (!self.held.is_empty()).then_some(HOLD);
         let wait = due.into_iter().chain(hold).min();
         match within(wait, work.recv_many(&mut batch, BATCH_MAX)).await {
             Some(0) => return None,
-            Some(_) if 1 < self.callers && LINGER_MIN <= self.sync => self.gather(&mut batch, work).await,
+            Some(_) if 1 < self.callers && BATCH_DELAY_MIN <= self.sync => {
+                self.gather(&mut batch, work).await
+            }
             Some(_) => {}
             None => batch.push(Work::Input(S::tick())),
         }
@@ -191,7 +204,7 @@ impl<S: Shell> Loop<S> {
     /// Several callers are about, and whoever comes now shares a sync: as long as one comes after another within the time of a sync, the
     /// next is waited for, but for nobody long.
     async fn gather(&self, batch: &mut Vec<Work<S>>, work: &mut mpsc::Receiver<Work<S>>) {
-        let end = tokio::time::Instant::now() + LINGER_MAX;
+        let end = tokio::time::Instant::now() + BATCH_DELAY_MAX;
         while batch.len() < BATCH_MAX {
             let room = BATCH_MAX - batch.len();
             let until = end.min(tokio::time::Instant::now() + self.sync);
@@ -210,15 +223,19 @@ impl<S: Shell> Loop<S> {
         for work in batch {
             match work {
                 Work::Input(input) => {
-                    let wanted = shell.handle(&mut Moment { now: now(), ids: &mut RandomIds }, input);
-                    callers += usize::from(wanted.iter().any(|it| S::is_commit(it) && !S::may_wait(it)));
+                    let wanted =
+                        shell.handle(&mut StepContext { now: now(), ids: &mut RandomIds }, input);
+                    callers +=
+                        usize::from(wanted.iter().any(|it| S::is_commit(it) && !S::may_wait(it)));
                     effects.extend(wanted);
                 }
                 Work::Look(look) => looks.push(look),
             }
         }
         if shell.next_deadline().is_some_and(|at| at <= now()) {
-            effects.extend(shell.handle(&mut Moment { now: now(), ids: &mut RandomIds }, S::tick()));
+            effects.extend(
+                shell.handle(&mut StepContext { now: now(), ids: &mut RandomIds }, S::tick()),
+            );
         }
         if held < effects.len() && effects.iter().all(S::may_wait) {
             self.held = effects;
@@ -241,7 +258,9 @@ impl<S: Shell> Loop<S> {
             let began = std::time::Instant::now();
             shell.commit(&rest)?;
             self.sync = (self.sync + began.elapsed()) / 2;
-            rest.into_iter().filter(|effect| !S::is_commit(effect)).for_each(|effect| shell.carry_out(effect));
+            rest.into_iter()
+                .filter(|effect| !S::is_commit(effect))
+                .for_each(|effect| shell.carry_out(effect));
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 //!
 //! Relies on `records`. Deterministic: work that was started is done when it was asked for twice. Never loses sealed books.
 
-use super::{Books, BooksError, BooksJob, BooksReading, Survey, Title};
+use super::{Mirror, MirrorError, MirrorJob, MirrorReading, Survey, Title};
 use crate::records::{Change, Records};
 use std::collections::BTreeMap;
 
@@ -11,15 +11,15 @@ const POLLS_TO_DONE: u32 = 2;
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct SimulatedBooks {
+pub(crate) struct SimulatedMirror {
     title: Option<Title>,
     records: BTreeMap<(String, Vec<u8>), Change>,
     sealed: bool,
     damaged: bool,
-    running: Option<(BooksJob, u32)>,
+    running: Option<(MirrorJob, u32)>,
 }
 
-impl SimulatedBooks {
+impl SimulatedMirror {
     /// The machine or the process died: running work stops after `done` of its changes.
     pub fn crash(&mut self, done: usize) {
         let Some((job, _)) = self.running.take() else { return };
@@ -52,9 +52,11 @@ impl SimulatedBooks {
         }
     }
 
-    fn done(&mut self, job: BooksJob) -> Result<(), BooksError> {
-        if job.from.is_some() && (self.damaged || job.from != self.title.as_ref().map(|title| title.sequence)) {
-            return Err(BooksError::Damaged("they are not where the work starts".to_owned()));
+    fn done(&mut self, job: MirrorJob) -> Result<(), MirrorError> {
+        if job.from.is_some()
+            && (self.damaged || job.from != self.title.as_ref().map(|title| title.sequence))
+        {
+            return Err(MirrorError::Damaged("they are not where the work starts".to_owned()));
         }
         if job.from.is_none() {
             self.records.clear();
@@ -65,7 +67,7 @@ impl SimulatedBooks {
     }
 }
 
-impl Books for SimulatedBooks {
+impl Mirror for SimulatedMirror {
     fn survey(&mut self) -> Survey {
         match &self.title {
             None => Survey::Missing,
@@ -75,22 +77,25 @@ impl Books for SimulatedBooks {
         }
     }
 
-    fn read(&mut self) -> BooksReading {
+    fn read(&mut self) -> MirrorReading {
         let mut all = Records::default();
         self.records.values().for_each(|change| all.apply_change(change));
-        let mut reading =
-            BooksReading { title: self.title.clone(), records: self.records.values().cloned().collect(), problems: Vec::new() };
+        let mut reading = MirrorReading {
+            title: self.title.clone(),
+            records: self.records.values().cloned().collect(),
+            problems: Vec::new(),
+        };
         if self.title.as_ref().is_none_or(|title| title.state != all.digest()) {
             reading.problems.push("the digest is not the one on the title".to_owned());
         }
         reading
     }
 
-    fn start(&mut self, job: BooksJob) {
+    fn start(&mut self, job: MirrorJob) {
         self.running = Some((job, 0));
     }
 
-    fn poll(&mut self) -> Option<Result<(), BooksError>> {
+    fn poll(&mut self) -> Option<Result<(), MirrorError>> {
         let (_, polls) = self.running.as_mut()?;
         *polls += 1;
         if *polls < POLLS_TO_DONE {
@@ -99,7 +104,7 @@ impl Books for SimulatedBooks {
         self.wait()
     }
 
-    fn wait(&mut self) -> Option<Result<(), BooksError>> {
+    fn wait(&mut self) -> Option<Result<(), MirrorError>> {
         let (job, _) = self.running.take()?;
         Some(self.done(job))
     }

@@ -10,8 +10,11 @@ mod talk;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use holdfast_master::{Effect, FrameworkCall, Input, OperatorCall, Ticket};
-use holdfast_model::{AgentId, Call, Event, FrameworkId, LinkId, NodeId, Offer, OfferId, Order, StatusUuid, TaskId, ToAgent, ToMaster};
+use holdfast_master::{Effect, FrameworkCall, Input, OperatorCall, RequestId};
+use holdfast_model::{
+    AgentId, Call, Event, FrameworkId, LinkId, NodeId, Offer, OfferId, Order, StatusUuid, TaskId,
+    ToAgent, ToMaster,
+};
 
 use crate::agenda::{Message, Node, What, ANY_LIFE};
 use crate::fact::Fact;
@@ -29,8 +32,8 @@ const PRINCIPAL: &str = "rogue";
 
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct Rogue {
-    luck: Rng,
+pub(crate) struct ByzantinePeer {
+    rng: Rng,
     /// Links on which it plays a framework, and the name that it was given there.
     sessions: BTreeMap<u64, Option<FrameworkId>>,
     /// Links on which it plays an agent.
@@ -51,11 +54,11 @@ pub(crate) struct Rogue {
     wished: u64,
 }
 
-impl Rogue {
-    pub(crate) fn new(mut luck: Rng) -> Rogue {
-        let node = NodeId(holdfast_model::Ids::fresh(&mut luck));
-        Rogue {
-            luck,
+impl ByzantinePeer {
+    pub(crate) fn new(mut rng: Rng) -> ByzantinePeer {
+        let node = NodeId(holdfast_model::IdSource::fresh(&mut rng));
+        ByzantinePeer {
+            rng,
             sessions: BTreeMap::new(),
             posts: BTreeSet::new(),
             own: None,
@@ -93,12 +96,12 @@ impl Rogue {
 impl World {
     /// A rogue does something.
     pub(crate) fn annoy(&mut self, index: usize) {
-        let pause_ms = self.rogues[index].luck.between(200, 2_500);
-        self.agenda.after(pause_ms, Node::Rogue(index), ANY_LIFE, What::Annoy);
+        let pause_ms = self.byzantine_peers[index].rng.between(200, 2_500);
+        self.agenda.after(pause_ms, Node::ByzantinePeer(index), ANY_LIFE, What::Annoy);
         if !self.is_storm() {
-            return self.leave_rogue(index);
+            return self.leave_byzantine(index);
         }
-        let lead = self.rogues[index].luck.below(10);
+        let lead = self.byzantine_peers[index].rng.below(10);
         if lead < 7 {
             self.annoy_as_framework(index);
         } else {
@@ -107,52 +110,86 @@ impl World {
     }
 
     /// The storm is over: the rogue hangs up, and an operator removes what it left.
-    fn leave_rogue(&mut self, index: usize) {
-        let rogue = &mut self.rogues[index];
-        let links: Vec<u64> = std::mem::take(&mut rogue.sessions).into_keys().chain(std::mem::take(&mut rogue.posts)).collect();
+    fn leave_byzantine(&mut self, index: usize) {
+        let byzantine = &mut self.byzantine_peers[index];
+        let links: Vec<u64> = std::mem::take(&mut byzantine.sessions)
+            .into_keys()
+            .chain(std::mem::take(&mut byzantine.posts))
+            .collect();
         if !links.is_empty() {
-            return links.into_iter().for_each(|link| self.links.close(&mut self.agenda, link, Side::Client));
+            return links
+                .into_iter()
+                .for_each(|link| self.links.close(&mut self.agenda, link, Side::Client));
         }
         let Some((leader, _)) = self.election.leader else { return };
-        let left = self.journal.ledger.frameworks.values().filter(|it| !it.removed && it.info.principal.as_deref() == Some(PRINCIPAL));
+        let left = self
+            .journal
+            .ledger
+            .frameworks
+            .values()
+            .filter(|it| !it.removed && it.info.principal.as_deref() == Some(PRINCIPAL));
         let left: Vec<FrameworkId> = left.filter_map(|it| it.info.id.clone()).collect();
         let life = self.masters[leader].process.life;
-        left.into_iter().for_each(|id| self.agenda.after(1, Node::Master(leader), life, What::TearDown(id)));
+        left.into_iter()
+            .for_each(|id| self.agenda.after(1, Node::Master(leader), life, What::TearDown(id)));
     }
 
     pub(crate) fn tear_down(&mut self, master: usize, id: FrameworkId) {
-        self.step_master(master, Input::FromOperator(Ticket(u64::MAX), OperatorCall::Teardown(id)));
+        self.step_master(
+            master,
+            Input::FromOperator(RequestId(u64::MAX), OperatorCall::Teardown(id)),
+        );
     }
 
     /// Connects a rogue to the leader, or now and then to one who only believes that it leads.
-    fn rogue_link(&mut self, index: usize) -> Option<u64> {
+    fn byzantine_link(&mut self, index: usize) -> Option<u64> {
         let leader = self.election.leader.map(|(leader, _)| leader);
-        let luck = &mut self.rogues[index].luck;
-        let master = if luck.one_in(8) { luck.below(self.masters.len() as u64) as usize } else { leader? };
+        let rng = &mut self.byzantine_peers[index].rng;
+        let master =
+            if rng.one_in(8) { rng.below(self.masters.len() as u64) as usize } else { leader? };
         let process = &self.masters[master].process;
-        if !process.up || self.masters[master].mind.is_none() {
+        if !process.up || self.masters[master].core.is_none() {
             return None;
         }
-        Some(self.links.open(self.agenda.now, (Node::Rogue(index), 0), (Node::Master(master), process.life)))
+        Some(self.links.open(
+            self.agenda.now,
+            (Node::ByzantinePeer(index), 0),
+            (Node::Master(master), process.life),
+        ))
     }
 
     /// A rogue says something on a link.
-    fn rogue_says(&mut self, index: usize, link: u64, bad: Bad, message: Message) {
+    fn byzantine_says(&mut self, index: usize, link: u64, bad: Bad, message: Message) {
         if let Message::FromFramework(call) = &message {
             if is_own_call(bad) {
                 self.rules_see(&Fact::FrameworkCalls { framework: FIRST + index, call });
             }
         }
-        self.links.send(&mut self.agenda, link, Side::Client, Message::FromRogue(bad, Box::new(message)));
+        self.links.send(
+            &mut self.agenda,
+            link,
+            Side::Client,
+            Message::FromByzantinePeer(bad, Box::new(message)),
+        );
     }
 
     /// A rogue's message arrives at a master.
-    pub(crate) fn master_hears_rogue(&mut self, index: usize, link: u64, bad: Bad, message: Message) {
-        let rogue = self.links.client_of(link).and_then(rogue_number).unwrap_or_default();
+    pub(crate) fn master_hears_byzantine(
+        &mut self,
+        index: usize,
+        link: u64,
+        bad: Bad,
+        message: Message,
+    ) {
+        let byzantine = self.links.client_of(link).and_then(byzantine_number).unwrap_or_default();
         let input = match message {
             Message::FromFramework(call) => {
                 if is_own_call(bad) {
-                    self.rules_see(&Fact::MasterHears { master: index, framework: FIRST + rogue, call: &call });
+                    self.rules_see(&Fact::MasterHears {
+                        master: index,
+                        framework: FIRST + byzantine,
+                        call: &call,
+                    });
                 }
                 Input::FromFramework(LinkId(link), *call)
             }
@@ -162,51 +199,70 @@ impl World {
         let Some(effects) = self.think_master(index, input.clone()) else { return };
         // A deposed leader may not know what the journal knows; whatever it answers changes nothing.
         if self.leads(index).1 {
-            self.judge_rogue(link, bad, &input, &effects);
+            self.judge_byzantine(link, bad, &input, &effects);
         }
         self.carry_out_master(index, effects);
     }
 
-    fn judge_rogue(&mut self, link: u64, bad: Bad, input: &Input, effects: &[Effect]) {
+    fn judge_byzantine(&mut self, link: u64, bad: Bad, input: &Input, effects: &[Effect]) {
         if let Err(why) = judge(LinkId(link), bad, input, effects) {
             self.violate("L2", why);
         }
     }
 
     /// A rogue hears an event.
-    pub(crate) fn rogue_hears(&mut self, index: usize, link: u64, message: Message) {
+    pub(crate) fn byzantine_hears(&mut self, index: usize, link: u64, message: Message) {
         let (term, leads) = match self.links.end(link, Side::Server).map(|it| it.node) {
             Some(Node::Master(master)) => self.leads(master),
             _ => (None, false),
         };
         match message {
             Message::ToFramework(event) => {
-                self.rules_see(&Fact::FrameworkHears { framework: FIRST + index, term: term.unwrap_or_default(), leads, event: &event });
-                self.rogues[index].note(link, event);
+                self.rules_see(&Fact::FrameworkHears {
+                    framework: FIRST + index,
+                    term: term.unwrap_or_default(),
+                    leads,
+                    event: &event,
+                });
+                self.byzantine_peers[index].note(link, event);
             }
-            Message::ToAgent(ToAgent { order: Order::Registered(agent, _), .. }) => self.rogues[index].agent = Some(agent),
+            Message::ToAgent(ToAgent { order: Order::Registered(agent, _), .. }) => {
+                self.byzantine_peers[index].agent = Some(agent)
+            }
             _ => {}
         }
     }
 
     /// One end of a rogue's link notices that it is gone.
-    pub(crate) fn rogue_noticed(&mut self, node: Node, rogue: usize, link: u64) {
-        let Node::Master(index) = node else { return self.rogues[rogue].forget(link) };
-        self.rules_see(&Fact::MasterLoses { master: index, framework: FIRST + rogue });
+    pub(crate) fn byzantine_noticed(&mut self, node: Node, byzantine: usize, link: u64) {
+        let Node::Master(index) = node else { return self.byzantine_peers[byzantine].forget(link) };
+        self.rules_see(&Fact::MasterLoses { master: index, framework: FIRST + byzantine });
         self.step_master(index, Input::FrameworkLost(LinkId(link)));
         self.step_master(index, Input::AgentLost(LinkId(link)));
     }
 
-    fn say_call(&mut self, index: usize, link: u64, bad: Bad, framework: Option<FrameworkId>, call: Call) {
-        self.rogue_says(index, link, bad, Message::FromFramework(Box::new(FrameworkCall { framework, call })));
+    fn say_call(
+        &mut self,
+        index: usize,
+        link: u64,
+        bad: Bad,
+        framework: Option<FrameworkId>,
+        call: Call,
+    ) {
+        self.byzantine_says(
+            index,
+            link,
+            bad,
+            Message::FromFramework(Box::new(FrameworkCall { framework, call })),
+        );
     }
 
     fn say_as_agent(&mut self, index: usize, link: u64, bad: Bad, message: ToMaster) {
-        self.rogue_says(index, link, bad, Message::FromAgent(message));
+        self.byzantine_says(index, link, bad, Message::FromAgent(message));
     }
 }
 
-impl Rogue {
+impl ByzantinePeer {
     fn note(&mut self, link: u64, event: Event) {
         match event {
             Event::Subscribed(id) => {
@@ -239,9 +295,9 @@ impl Rogue {
 }
 
 /// The number of the rogue at a node.
-pub(crate) fn rogue_number(node: Node) -> Option<usize> {
+pub(crate) fn byzantine_number(node: Node) -> Option<usize> {
     match node {
-        Node::Rogue(index) => Some(index),
+        Node::ByzantinePeer(index) => Some(index),
         _ => None,
     }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use holdfast_master::{FrameworkCall, Input, OperatorCall, Ticket};
+use holdfast_master::{FrameworkCall, Input, OperatorCall, RequestId};
 use holdfast_model::convert::scheduler::CallError;
 use holdfast_model::convert::{link, scheduler};
 use holdfast_model::{FrameworkId, Invalid};
@@ -14,11 +14,11 @@ use uuid::Uuid;
 
 use super::metrics;
 use super::shell::{MasterShell, Sessions, Waiting};
+use crate::core_loop::Inbox;
 use crate::links::Links;
-use crate::mind_loop::Inbox;
 
 /// See the module.
-pub struct Door {
+pub struct LeaderApi {
     /// The way to the mind.
     pub inbox: Inbox<MasterShell>,
     /// Links of agents.
@@ -32,26 +32,31 @@ pub struct Door {
     /// Where clients reach this master, `host:port`.
     pub address: String,
     /// The next ticket.
-    pub tickets: AtomicU64,
+    pub next_request: AtomicU64,
     /// Numbers of the process.
     pub gauges: metrics::Gauges,
 }
 
-impl Door {
+impl LeaderApi {
     /// Asks the mind, and waits for its answer.
     pub async fn ask(&self, call: OperatorCall) -> Result<(), Refusal> {
-        let ticket = Ticket(self.tickets.fetch_add(1, Ordering::Relaxed));
-        let answer = self.waiting.insert(ticket);
-        self.inbox.tell(Input::FromOperator(ticket, call)).await;
+        let request = RequestId(self.next_request.fetch_add(1, Ordering::Relaxed));
+        let answer = self.waiting.insert(request);
+        self.inbox.tell(Input::FromOperator(request, call)).await;
         match answer.await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(refusal)) => Err(refuse(refusal)),
-            Err(_) => Err(Refusal::unavailable("the master stops; ask the next one whether it was done")),
+            Err(_) => {
+                Err(Refusal::unavailable("the master stops; ask the next one whether it was done"))
+            }
         }
     }
 
     /// Looks at the mind.
-    pub async fn look<T: Send + 'static>(&self, look: impl FnOnce(&MasterShell) -> T + Send + 'static) -> Result<T, Refusal> {
+    pub async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&MasterShell) -> T + Send + 'static,
+    ) -> Result<T, Refusal> {
         self.inbox.look(look).await.ok_or_else(|| Refusal::unavailable("the master stops"))
     }
 
@@ -59,12 +64,17 @@ impl Door {
     async fn check_session(&self, stream: Uuid, framework: &FrameworkId) -> Result<(), Refusal> {
         match (self.sessions.link_of(framework), self.frameworks.of(stream)) {
             (Some(session), Some(link)) if session == link => Ok(()),
-            (Some(_), _) => Err(Refusal::bad_request("the Mesos-Stream-Id is not that of this framework's subscription; subscribe again")),
+            (Some(_), _) => Err(Refusal::bad_request(
+                "the Mesos-Stream-Id is not that of this framework's subscription; subscribe again",
+            )),
             (None, _) => {
                 let id = framework.clone();
-                let known = self.look(move |shell| shell.mind.frameworks().contains_key(&id)).await?;
+                let known =
+                    self.look(move |shell| shell.core.frameworks().contains_key(&id)).await?;
                 Err(match known {
-                    true => Refusal::forbidden(format!("framework {framework} is not subscribed; subscribe again")),
+                    true => Refusal::forbidden(format!(
+                        "framework {framework} is not subscribed; subscribe again"
+                    )),
                     false => Refusal::bad_request(format!("there is no framework {framework}")),
                 })
             }
@@ -93,22 +103,45 @@ pub fn invalid(invalid: Invalid) -> Refusal {
     Refusal::bad_request(invalid.to_string())
 }
 
-impl Door {
+impl LeaderApi {
     /// A scheduler subscribes.
-    pub async fn subscribe(&self, head: LinkHead, call: SchedulerCall, outbox: Outbox<SchedulerEvent>) -> Result<(), Refusal> {
+    pub async fn subscribe(
+        &self,
+        head: LinkHead,
+        call: SchedulerCall,
+        outbox: Outbox<SchedulerEvent>,
+    ) -> Result<(), Refusal> {
         let call = scheduler::call_from_proto(call).map_err(wrong)?;
         let link = self.frameworks.open(head.stream_id, outbox);
-        self.inbox.tell(Input::FromFramework(link, FrameworkCall { framework: call.framework, call: call.call })).await;
+        self.inbox
+            .tell(Input::FromFramework(
+                link,
+                FrameworkCall { framework: call.framework, call: call.call },
+            ))
+            .await;
         Ok(())
     }
 
     /// Any other call of a scheduler.
-    pub async fn scheduler_call(&self, stream_id: Uuid, call: SchedulerCall) -> Result<(), Refusal> {
+    pub async fn scheduler_call(
+        &self,
+        stream_id: Uuid,
+        call: SchedulerCall,
+    ) -> Result<(), Refusal> {
         let call = scheduler::call_from_proto(call).map_err(wrong)?;
-        let Some(framework) = &call.framework else { return Err(Refusal::bad_request("framework_id: is missing")) };
+        let Some(framework) = &call.framework else {
+            return Err(Refusal::bad_request("framework_id: is missing"));
+        };
         self.check_session(stream_id, framework).await?;
-        let Some(link) = self.frameworks.of(stream_id) else { return Err(Refusal::forbidden("the subscription is over; subscribe again")) };
-        self.inbox.tell(Input::FromFramework(link, FrameworkCall { framework: call.framework, call: call.call })).await;
+        let Some(link) = self.frameworks.of(stream_id) else {
+            return Err(Refusal::forbidden("the subscription is over; subscribe again"));
+        };
+        self.inbox
+            .tell(Input::FromFramework(
+                link,
+                FrameworkCall { framework: call.framework, call: call.call },
+            ))
+            .await;
         Ok(())
     }
 

@@ -38,7 +38,9 @@ impl Kept for AgentLedger {
     }
 
     fn read(records: Vec<(&str, &[u8], &[u8])>) -> Result<AgentLedger, String> {
-        fold(records).map_err(|it| it.to_string())?.ok_or_else(|| "the agent's ledger is empty".to_owned())
+        fold(records)
+            .map_err(|it| it.to_string())?
+            .ok_or_else(|| "the agent's ledger is empty".to_owned())
     }
 
     fn fold_in(&mut self, change: &AgentChange) {
@@ -57,7 +59,7 @@ pub(crate) enum DiskTrouble {
 
 /// See the module.
 #[derive(Clone, Debug)]
-pub(crate) struct Drawer<L: Kept> {
+pub(crate) struct LedgerDisk<L: Kept> {
     store: FaultyStore,
     /// What was acknowledged, folded by an independent hand.
     pub(crate) proven: L,
@@ -76,14 +78,16 @@ pub(crate) struct Opened<L: Kept> {
     pub(crate) late: Option<Vec<L::Change>>,
 }
 
-impl<L: Kept> Drawer<L> {
+impl<L: Kept> LedgerDisk<L> {
     /// A new drawer whose luck follows from `seed`, holding `ledger`, which `first` makes.
-    pub(crate) fn new(seed: u64, uuid: [u8; 16], ledger: L, first: &[L::Change]) -> Drawer<L> {
+    pub(crate) fn new(seed: u64, uuid: [u8; 16], ledger: L, first: &[L::Change]) -> LedgerDisk<L> {
         let mut store = FaultyStore::new(L::KIND, uuid, seed);
         if !first.is_empty() {
-            store.commit(0, &entries::<L>(first)).expect("a new simulated store takes its first record");
+            store
+                .commit(0, &entries::<L>(first))
+                .expect("a new simulated store takes its first record");
         }
-        Drawer { store, proven: ledger, doubtful: None, believes_failures: false }
+        LedgerDisk { store, proven: ledger, doubtful: None, believes_failures: false }
     }
 
     /// Writes changes down, all or none.
@@ -162,9 +166,9 @@ mod tests {
     use holdfast_model::{AgentIdentity, NodeId};
     use uuid::Uuid;
 
-    fn drawer(seed: u64, ledger: &AgentLedger) -> Drawer<AgentLedger> {
+    fn ledger_disk(seed: u64, ledger: &AgentLedger) -> LedgerDisk<AgentLedger> {
         let first = [AgentChange::Identity(ledger.identity.clone())];
-        Drawer::new(seed, *ledger.identity.node.0.as_bytes(), ledger.clone(), &first)
+        LedgerDisk::new(seed, *ledger.identity.node.0.as_bytes(), ledger.clone(), &first)
     }
 
     fn renumbered(ledger: &AgentLedger, version: u64) -> Vec<AgentChange> {
@@ -176,13 +180,16 @@ mod tests {
         let (mut kept, mut lost) = (0, 0);
         for seed in 0..40 {
             let ledger = AgentLedger::new(NodeId(Uuid::from_u128(5)));
-            let mut drawer = drawer(seed, &ledger);
-            drawer.commit(&renumbered(&ledger, 1)).unwrap();
-            drawer.plan(DiskTrouble::Crash, 1 + seed % 3);
-            let outcome = drawer.commit(&renumbered(&ledger, 2));
-            drawer.go_down(seed % 2 == 0);
-            let opened = drawer.reopen().unwrap();
-            assert!(opened.ledger.identity.version == 2 || outcome.is_err() && opened.ledger.identity.version == 1);
+            let mut ledger_disk = ledger_disk(seed, &ledger);
+            ledger_disk.commit(&renumbered(&ledger, 1)).unwrap();
+            ledger_disk.plan(DiskTrouble::Crash, 1 + seed % 3);
+            let outcome = ledger_disk.commit(&renumbered(&ledger, 2));
+            ledger_disk.go_down(seed % 2 == 0);
+            let opened = ledger_disk.reopen().unwrap();
+            assert!(
+                opened.ledger.identity.version == 2
+                    || outcome.is_err() && opened.ledger.identity.version == 1
+            );
             kept += u32::from(opened.late.is_some());
             lost += u32::from(opened.ledger.identity.version == 1);
         }
@@ -194,12 +201,12 @@ mod tests {
         // Which operation is the sync is the store's business; whether bytes survive without it is the disk's luck.
         let found = (0..400).filter(|seed| {
             let ledger = AgentLedger::new(NodeId(Uuid::from_u128(5)));
-            let mut drawer = drawer(*seed, &ledger);
-            drawer.believes_failures = true;
-            drawer.plan(DiskTrouble::FailSync, seed % 8);
-            drawer.commit(&renumbered(&ledger, 1)).unwrap();
-            drawer.go_down(true);
-            drawer.reopen().is_err()
+            let mut ledger_disk = ledger_disk(*seed, &ledger);
+            ledger_disk.believes_failures = true;
+            ledger_disk.plan(DiskTrouble::FailSync, seed % 8);
+            ledger_disk.commit(&renumbered(&ledger, 1)).unwrap();
+            ledger_disk.go_down(true);
+            ledger_disk.reopen().is_err()
         });
         assert!(found.count() > 3);
     }

@@ -6,13 +6,13 @@
 mod chunk;
 mod seal;
 mod simulated;
-mod sled_books;
 mod sled_files;
+mod sled_mirror;
 pub(crate) mod title;
 
-pub(crate) use simulated::SimulatedBooks;
-pub(crate) use sled_books::SledBooks;
+pub(crate) use simulated::SimulatedMirror;
 pub(crate) use sled_files::aside_name;
+pub(crate) use sled_mirror::SledMirror;
 
 use crate::digest::Digest;
 use crate::identity::Identity;
@@ -46,7 +46,7 @@ pub(crate) enum Survey {
 
 /// The books as read record by record.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct BooksReading {
+pub(crate) struct MirrorReading {
     pub title: Option<Title>,
     /// Every record whose checksum holds.
     pub records: Vec<Change>,
@@ -56,7 +56,7 @@ pub(crate) struct BooksReading {
 
 /// Work for the books.
 #[derive(Clone, Debug)]
-pub(crate) struct BooksJob {
+pub(crate) struct MirrorJob {
     /// What they will hold.
     pub title: Title,
     /// The commit the sealed books stand at; `None`: make them anew from `changes`, which are all records then.
@@ -68,7 +68,7 @@ pub(crate) struct BooksJob {
 
 /// Why the books could not be brought up.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum BooksError {
+pub(crate) enum MirrorError {
     /// They do not hold what their seal says: they must be made anew.
     #[error("the books are damaged: {0}")]
     Damaged(String),
@@ -78,17 +78,17 @@ pub(crate) enum BooksError {
 }
 
 /// The second copy.
-pub(crate) trait Books: Send {
+pub(crate) trait Mirror: Send {
     /// Looks without opening.
     fn survey(&mut self) -> Survey;
     /// Reads every record, of a copy: what is there stays as it is.
-    fn read(&mut self) -> BooksReading;
+    fn read(&mut self) -> MirrorReading;
     /// Starts work off the caller's thread; at most one at a time.
-    fn start(&mut self, job: BooksJob);
+    fn start(&mut self, job: MirrorJob);
     /// The result of the work, once it is done. Work is running until then.
-    fn poll(&mut self) -> Option<Result<(), BooksError>>;
+    fn poll(&mut self) -> Option<Result<(), MirrorError>>;
     /// Waits for the result; `None` when no work was started.
-    fn wait(&mut self) -> Option<Result<(), BooksError>>;
+    fn wait(&mut self) -> Option<Result<(), MirrorError>>;
     /// Work was started and its result not yet taken.
     fn busy(&self) -> bool;
 }

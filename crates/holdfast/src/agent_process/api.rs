@@ -13,16 +13,18 @@ use holdfast_proto::mesos::v1::agent::{Call, Response};
 use holdfast_proto::mesos::v1::executor::{Call as ExecutorCall, Event as ExecutorEvent};
 use holdfast_proto::mesos::v1::{self, FileInfo, VersionInfo};
 use holdfast_wire::agent::AgentPage;
-use holdfast_wire::{AgentDoor, Caller, FileChunk, JsonText, LinkEnd, LinkHead, Metric, Outbox, Query, Refusal};
+use holdfast_wire::{
+    AgentApi, Caller, FileChunk, JsonText, LinkEnd, LinkHead, Metric, Outbox, Query, Refusal,
+};
 use uuid::Uuid;
 
 use super::metrics::Gauges;
 use super::shell::AgentShell;
+use crate::core_loop::Inbox;
 use crate::links::Links;
-use crate::mind_loop::Inbox;
 
 /// See the module.
-pub struct Door {
+pub struct AgentServer {
     inbox: Inbox<AgentShell>,
     executors: Links<ExecutorEvent>,
     sessions: Arc<Mutex<HashMap<ExecutorKey, LinkId>>>,
@@ -30,22 +32,36 @@ pub struct Door {
     gauges: Gauges,
 }
 
-impl Door {
+impl AgentServer {
     /// A door to this shell.
-    pub fn new(shell: &AgentShell, inbox: Inbox<AgentShell>, gauges: Gauges) -> Door {
+    pub fn new(shell: &AgentShell, inbox: Inbox<AgentShell>, gauges: Gauges) -> AgentServer {
         let root = shell.containers.sandboxes().root().to_owned();
-        Door { inbox, executors: shell.executors.clone(), sessions: Arc::default(), root, gauges }
+        AgentServer {
+            inbox,
+            executors: shell.executors.clone(),
+            sessions: Arc::default(),
+            root,
+            gauges,
+        }
     }
 
-    async fn look<T: Send + 'static>(&self, look: impl FnOnce(&AgentShell) -> T + Send + 'static) -> Result<T, Refusal> {
+    async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&AgentShell) -> T + Send + 'static,
+    ) -> Result<T, Refusal> {
         self.inbox.look(look).await.ok_or_else(|| Refusal::unavailable("the agent stops"))
     }
 
     /// Only what lies in a sandbox may be read, wherever links in it point.
     fn resolve(&self, path: &str) -> Result<PathBuf, Refusal> {
-        let missing = || Refusal::not_found(format!("there is no `{path}` in any sandbox of this agent"));
+        let missing =
+            || Refusal::not_found(format!("there is no `{path}` in any sandbox of this agent"));
         let wanted = PathBuf::from(path);
-        let inside = if wanted.starts_with(&self.root) { wanted } else { self.root.join(path.trim_start_matches('/')) };
+        let inside = if wanted.starts_with(&self.root) {
+            wanted
+        } else {
+            self.root.join(path.trim_start_matches('/'))
+        };
         let real = inside.canonicalize().map_err(|_| missing())?;
         let root = self.root.canonicalize().map_err(|_| missing())?;
         if real.starts_with(&root) {
@@ -61,7 +77,7 @@ fn wrong(invalid: holdfast_model::Invalid) -> Refusal {
 }
 
 #[async_trait]
-impl AgentDoor for Door {
+impl AgentApi for AgentServer {
     fn is_recovered(&self) -> bool {
         true
     }
@@ -72,16 +88,30 @@ impl AgentDoor for Door {
 
     fn metrics(&self) -> Vec<Metric> {
         let mut metrics = self.gauges.read();
-        metrics.push(Metric::gauge("slave/executors_connected", "Executors that are connected.", self.executors.count() as f64));
+        metrics.push(Metric::gauge(
+            "slave/executors_connected",
+            "Executors that are connected.",
+            self.executors.count() as f64,
+        ));
         metrics
     }
 
-    async fn executor_subscribe(&self, head: LinkHead, call: ExecutorCall, outbox: Outbox<ExecutorEvent>) -> Result<(), Refusal> {
-        let call = executor::call_from_proto(call).map_err(wrong)?.ok_or_else(|| Refusal::not_implemented("unknown call"))?;
+    async fn executor_subscribe(
+        &self,
+        head: LinkHead,
+        call: ExecutorCall,
+        outbox: Outbox<ExecutorEvent>,
+    ) -> Result<(), Refusal> {
+        let call = executor::call_from_proto(call)
+            .map_err(wrong)?
+            .ok_or_else(|| Refusal::not_implemented("unknown call"))?;
         let key = (call.framework.clone(), call.executor.clone());
         let known = key.clone();
-        if !self.look(move |shell| shell.mind.ledger().executors.contains_key(&known)).await? {
-            return Err(Refusal::bad_request(format!("there is no executor {} of framework {} here", key.1, key.0)));
+        if !self.look(move |shell| shell.core.ledger().executors.contains_key(&known)).await? {
+            return Err(Refusal::bad_request(format!(
+                "there is no executor {} of framework {} here",
+                key.1, key.0
+            )));
         }
         let link = self.executors.open(head.stream_id, outbox);
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner).insert(key, link);
@@ -90,17 +120,24 @@ impl AgentDoor for Door {
     }
 
     async fn executor_call(&self, _caller: &Caller, call: ExecutorCall) -> Result<(), Refusal> {
-        let call = executor::call_from_proto(call).map_err(wrong)?.ok_or_else(|| Refusal::not_implemented("unknown call"))?;
+        let call = executor::call_from_proto(call)
+            .map_err(wrong)?
+            .ok_or_else(|| Refusal::not_implemented("unknown call"))?;
         let key = (call.framework.clone(), call.executor.clone());
         let link = self.sessions.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
-        let link = link.ok_or_else(|| Refusal::forbidden(format!("executor {} is not subscribed; subscribe first", key.1)))?;
+        let link = link.ok_or_else(|| {
+            Refusal::forbidden(format!("executor {} is not subscribed; subscribe first", key.1))
+        })?;
         self.inbox.tell(Input::FromExecutor(link, call.framework, call.executor, call.call)).await;
         Ok(())
     }
 
     async fn executor_gone(&self, stream_id: Uuid, _end: LinkEnd) {
         if let Some(link) = self.executors.over(stream_id) {
-            self.sessions.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, it| *it != link);
+            self.sessions
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .retain(|_, it| *it != link);
             self.inbox.tell(Input::ExecutorLost(link)).await;
         }
     }
@@ -109,36 +146,72 @@ impl AgentDoor for Door {
         use holdfast_proto::mesos::v1::agent::call::Type;
         match call.r#type() {
             Type::GetAgent => {
-                let info = self.look(|shell| shell.mind.status().machine.map(|it| machine::to_proto(&it, Format::ENDPOINT))).await?;
+                let info = self
+                    .look(|shell| {
+                        shell
+                            .core
+                            .status()
+                            .machine
+                            .map(|it| machine::to_proto(&it, Format::ENDPOINT))
+                    })
+                    .await?;
                 let get_agent = Some(response::GetAgent { agent_info: info, ..Default::default() });
-                Ok(Some(Response { r#type: Some(Answered::GetAgent.into()), get_agent, ..Response::default() }))
+                Ok(Some(Response {
+                    r#type: Some(Answered::GetAgent.into()),
+                    get_agent,
+                    ..Response::default()
+                }))
             }
             Type::GetTasks => {
                 let tasks = self.look(tasks).await?;
-                Ok(Some(Response { r#type: Some(Answered::GetTasks.into()), get_tasks: Some(tasks), ..Response::default() }))
+                Ok(Some(Response {
+                    r#type: Some(Answered::GetTasks.into()),
+                    get_tasks: Some(tasks),
+                    ..Response::default()
+                }))
             }
-            other => Err(Refusal::not_implemented(format!("{} is not served yet by this agent", other.as_str_name()))),
+            other => Err(Refusal::not_implemented(format!(
+                "{} is not served yet by this agent",
+                other.as_str_name()
+            ))),
         }
     }
 
-    async fn page(&self, _caller: &Caller, page: AgentPage, _query: &Query) -> Result<JsonText, Refusal> {
+    async fn page(
+        &self,
+        _caller: &Caller,
+        page: AgentPage,
+        _query: &Query,
+    ) -> Result<JsonText, Refusal> {
         match page {
             AgentPage::State => self.look(|shell| JsonText::of(&state(shell))).await,
-            other => Err(Refusal::not_implemented(format!("{other:?} is not served yet by this agent"))),
+            other => {
+                Err(Refusal::not_implemented(format!("{other:?} is not served yet by this agent")))
+            }
         }
     }
 
     async fn list_files(&self, _caller: &Caller, path: &str) -> Result<Vec<FileInfo>, Refusal> {
         let real = self.resolve(path)?;
-        let entries = std::fs::read_dir(&real).map_err(|_| Refusal::not_found(format!("`{path}` is no folder")))?;
-        let mut files: Vec<FileInfo> = entries.flatten().filter_map(|it| file_info(path, &it)).collect();
+        let entries = std::fs::read_dir(&real)
+            .map_err(|_| Refusal::not_found(format!("`{path}` is no folder")))?;
+        let mut files: Vec<FileInfo> =
+            entries.flatten().filter_map(|it| file_info(path, &it)).collect();
         files.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(files)
     }
 
-    async fn read_file(&self, _caller: &Caller, path: &str, offset_bytes: u64, length_bytes: u64) -> Result<FileChunk, Refusal> {
+    async fn read_file(
+        &self,
+        _caller: &Caller,
+        path: &str,
+        offset_bytes: u64,
+        length_bytes: u64,
+    ) -> Result<FileChunk, Refusal> {
         let real = self.resolve(path)?;
-        let chunk = tokio::task::spawn_blocking(move || crate::files::read_chunk(&real, offset_bytes, Some(length_bytes)));
+        let chunk = tokio::task::spawn_blocking(move || {
+            crate::files::read_chunk(&real, offset_bytes, Some(length_bytes))
+        });
         let chunk = chunk.await.map_err(|_| Refusal::internal("reading was interrupted"))??;
         Ok(FileChunk { data: chunk.data.into(), size_bytes: chunk.size_bytes })
     }
@@ -171,15 +244,19 @@ fn tasks(shell: &AgentShell) -> response::GetTasks {
         ..Default::default()
     };
     let mut answer = response::GetTasks::default();
-    for record in shell.mind.ledger().tasks.values() {
-        let list = if record.state.is_terminal() { &mut answer.terminated_tasks } else { &mut answer.launched_tasks };
+    for record in shell.core.ledger().tasks.values() {
+        let list = if record.state.is_terminal() {
+            &mut answer.terminated_tasks
+        } else {
+            &mut answer.launched_tasks
+        };
         list.push(task(record));
     }
     answer
 }
 
 fn state(shell: &AgentShell) -> serde_json::Value {
-    let ledger = shell.mind.ledger();
+    let ledger = shell.core.ledger();
     let claim = |it: &holdfast_model::Claim| serde_json::json!({ "id": it.id.to_string(), "resource": it.resource.to_string(), "state": format!("{:?}", it.state).to_lowercase(), "generation": it.generation });
     let executor = |it: &holdfast_model::ExecutorRecord| {
         let tasks: Vec<&str> = ledger

@@ -117,7 +117,6 @@ async fn start_leading(
     let shell = MasterShell {
         core: Master::new(config, policy, ledger),
         journal: Box::new(journal),
-        term: term.0,
         agents: Links::default(),
         frameworks: Links::default(),
         waiting: Default::default(),

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use holdfast_master::{Effect, Input, Master, Refusal, RequestId};
+use holdfast_master::{Effect, FormerBelief, Input, Master, Refusal, RequestId};
 use holdfast_model::convert::{ledger, link, scheduler, Format};
-use holdfast_model::{Event, FrameworkId, Instant, LinkId, StepContext};
+use holdfast_model::{Event, FrameworkId, Instant, LinkId, MasterChange, StepContext, Term};
 use holdfast_proto::holdfast::v1::ToAgent;
 use holdfast_proto::mesos::v1::scheduler::Event as SchedulerEvent;
 use holdfast_quorum::Journal;
@@ -65,8 +65,6 @@ pub struct MasterShell {
     pub core: Master,
     /// Where its ledger is written.
     pub journal: Box<dyn Journal>,
-    /// Its term, for the journal.
-    pub term: u64,
     /// Links of agents.
     pub agents: Links<ToAgent>,
     /// Links of frameworks.
@@ -96,47 +94,54 @@ impl Shell for MasterShell {
     }
 
     fn is_commit(effect: &Effect) -> bool {
-        matches!(effect, Effect::Commit(_))
+        matches!(effect, Effect::Commit(..))
     }
 
     fn commit(&mut self, effects: &[Effect]) -> anyhow::Result<()> {
-        let changes = effects.iter().filter_map(|effect| match effect {
-            Effect::Commit(changes) => Some(changes),
+        let commits = effects.iter().filter_map(|effect| match effect {
+            Effect::Commit(term, changes) => Some((*term, changes)),
             _ => None,
         });
-        for batch in batches(changes.map(|group| group.iter().map(ledger::master::encode))) {
-            self.journal.append(self.term, &batch)?;
+        let commits: Vec<(Term, &Vec<MasterChange>)> = commits.collect();
+        for of_term in commits.chunk_by(|(one, _), (other, _)| one == other) {
+            let groups = of_term.iter().map(|(_, group)| group.iter().map(ledger::master::encode));
+            for batch in batches(groups) {
+                self.journal.append(of_term[0].0 .0, &batch)?;
+            }
         }
         Ok(())
     }
 
     fn carry_out(&mut self, effect: Effect) {
         match effect {
-            Effect::Commit(_) => {}
+            Effect::Commit(..) => {}
             Effect::ToAgent(to, order) => self.agents.send(to, link::to_agent_to_proto(&order)),
             Effect::CloseAgent(link) => self.agents.close(link),
-            Effect::ToFramework(link, event) => self.tell_framework(link, &event),
+            Effect::ToFramework(link, event, format) => self.tell_framework(link, &event, format),
             Effect::CloseFramework(link) => {
                 self.sessions.closed(link);
                 self.frameworks.close(link);
             }
             Effect::Answer(request, answer) => self.waiting.answer(request, answer),
             Effect::Log(line) => tracing::info!("{line}"),
+            Effect::Discard(former) => discard(former),
         }
     }
 }
 
+/// Drops what a former leader believed where nobody waits for it.
+fn discard(former: FormerBelief) {
+    let thread = std::thread::Builder::new().name("former-belief".to_owned());
+    if let Err(error) = thread.spawn(move || drop(former)) {
+        tracing::debug!("what a former leader believed was dropped in place: {error}");
+    }
+}
+
 impl MasterShell {
-    fn tell_framework(&self, link: LinkId, event: &Event) {
+    fn tell_framework(&self, link: LinkId, event: &Event, format: Format) {
         if let Event::Subscribed(framework) = event {
             self.sessions.opened(framework.clone(), link);
         }
-        let info = self
-            .core
-            .framework_of(link)
-            .and_then(|id| self.core.frameworks().get(id))
-            .map(|it| &it.info);
-        let format = info.map_or(Format::WHOLE, Format::of);
         self.frameworks.send(link, scheduler::event_to_proto(event, format, &self.welcome));
     }
 }

@@ -9,7 +9,7 @@
 //!                             shim.log      the log of the shim
 //! ```
 //!
-//! Each file has one writer at a time. Relies on `durable`; never kills or waits for anything.
+//! Each file has one writer at a time. It relies on `durable`; never kills or waits for anything.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;

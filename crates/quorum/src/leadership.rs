@@ -1,9 +1,9 @@
 //! The contract of leadership, whatever decides it: a file lock on one machine, an ensemble on
 //! several.
 //!
-//! Relies on nothing. It never promises that the holder of a lease is the only one who *believes*
-//! to lead: a process that was paused learns late. What makes that harmless is the term, which goes
-//! with every order and every commit.
+//! It relies on nothing. It never promises that the holder of a lease is the only one who
+//! *believes* to lead: a process that was paused learns late. What makes that harmless is the term,
+//! which goes with every order and every commit.
 
 use crate::hint::Leader;
 use std::io;

@@ -6,8 +6,8 @@
 //! directory: the kernel's file lock decides, so a leader that dies, however it dies, is followed
 //! within milliseconds and no clock is involved.
 //!
-//! Relies on std's files and locks, and on `store`. Never lets two leases of one directory exist at
-//! once, never gives out a term twice, and never decides what a leader does.
+//! It relies on std's files and locks, and on `store`. It never lets two leases of one directory
+//! exist at once, never gives out a term twice, and never decides what a leader does.
 
 mod durable_file;
 mod hint;

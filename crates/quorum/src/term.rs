@@ -1,7 +1,7 @@
 //! The last term that was given out, as a file of two checksummed lines.
 //!
-//! Relies on `durable_file`. It never goes back, and never guesses: a file without a whole line is
-//! an error.
+//! It relies on `durable_file`. It never goes back, and never guesses: a file without a whole line
+//! is an error.
 
 use crate::durable_file::{read, replace};
 use crate::leadership::LeadershipError;

@@ -1,7 +1,7 @@
 //! The contract of [`Store`] as one test suite that runs against every implementation.
 //!
-//! Relies on the trait alone. Each function panics with what was broken. It never looks behind the
-//! trait.
+//! It relies on the trait alone. Each function panics with what was broken. It never looks behind
+//! the trait.
 
 use crate::contract::{Store, StoreError};
 use crate::entry::{Entry, Sequence, KEY_BYTES_MAX, VALUE_BYTES_MAX};

@@ -1,8 +1,8 @@
 //! The contract that every store keeps: the durable one, the one in memory and the faulty one of
 //! the simulator.
 //!
-//! Relies on `entry` alone. Never says how bytes reach a disk. `conformance` is this contract as
-//! tests.
+//! It relies on `entry` alone. It never says how bytes reach a disk. `conformance` is this contract
+//! as tests.
 
 use crate::digest::Digest;
 use crate::entry::{Entry, LimitError, Sequence};

@@ -1,9 +1,9 @@
 //! One number for a whole state: the sum of the hashes of its records, cheap to keep up to date
 //! record by record.
 //!
-//! Relies on SHA-256. Never depends on the order in which records were written: two copies that
-//! hold the same records at the same commits have the same digest. It guards against faults, not
-//! against an adversary who chooses the records.
+//! It relies on SHA-256. It never depends on the order in which records were written: two copies
+//! that hold the same records at the same commits have the same digest. It guards against faults,
+//! not against an adversary who chooses the records.
 
 use sha2::{Digest as _, Sha256};
 use std::fmt;

@@ -1,8 +1,8 @@
 //! The store of a real process: journal and mirror in one directory, locked, verified and repaired
 //! on open.
 //!
-//! Relies on `engine` and `recover`. Never opens what it cannot prove without saying so, and never
-//! without the lock.
+//! It relies on `engine` and `recover`. It never opens what it cannot prove without saying so, and
+//! never without the lock.
 //!
 //! ```text
 //! <dir>/lock                      held by the process

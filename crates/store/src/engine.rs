@@ -1,8 +1,8 @@
 //! The one engine of every journaled store: commit, roll, checkpoint, poison. It is generic over
 //! the disk and the mirror, so that the code that the simulator storms is the code that runs.
 //!
-//! Relies on `journal`, `mirror`, `records`. Never says "durable" before a sync returned, and never
-//! goes on after a failure.
+//! It relies on `journal`, `mirror`, `records`. It never says "durable" before a sync returned, and
+//! never goes on after a failure.
 
 use crate::contract::{Checkpoint, DamagedRecord, RecordRef, StoreError};
 use crate::disk::Disk;

@@ -1,7 +1,7 @@
 //! One change to durable state: a put or a delete of one record, and the limits that every change
 //! must keep.
 //!
-//! Relies on nothing. Never interprets a key or a value: to this crate they are bytes.
+//! It relies on nothing. It never interprets a key or a value: to this crate they are bytes.
 
 use std::fmt;
 

@@ -2,8 +2,8 @@
 //! and back.
 //!
 //! Form: magic, title page (identity, commit, term, counts, digest), every record with its
-//! checksums, end. Relies on `payload` and `title`. Never writes over a ledger: an import makes a
-//! new one in a directory that has none.
+//! checksums, end. It relies on `payload` and `title`. It never writes over a ledger: an import
+//! makes a new one in a directory that has none.
 
 use crate::digest::Digest;
 use crate::disk::RealDisk;

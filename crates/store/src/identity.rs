@@ -1,7 +1,7 @@
 //! The owner of a ledger: written into every file, so that a file of another store is never taken
 //! for ours.
 //!
-//! Relies on nothing. Never invents a uuid: it comes with the call that creates a store.
+//! It relies on nothing. It never invents a uuid: it comes with the call that creates a store.
 
 use std::fmt;
 

@@ -13,8 +13,8 @@
 //! * [`check`] and [`inspect`] look without changing anything; [`DurableStore::export`] and
 //!   [`import`] move a ledger.
 //!
-//! Relies on `sled`, which occurs in no other crate, and on std's files. Never knows what a record
-//! means.
+//! It relies on `sled`, which occurs in no other crate, and on std's files. It never knows what a
+//! record means.
 //!
 //! # What a commit costs Two `pwrite` and one `fdatasync` of the segment, one unsynced `pwrite` of
 //! the watermark. When a segment is full (1 MiB of commits, or as much as the whole state if that

@@ -1,8 +1,8 @@
 //! A store that forgets everything when it is dropped: for tests and for cores that need no durable
 //! one.
 //!
-//! Relies on `records`. Never touches a disk; keeps the whole contract otherwise, poison and terms
-//! included.
+//! It relies on `records`. It never touches a disk; keeps the whole contract otherwise, poison and
+//! terms included.
 
 use crate::contract::{Checkpoint, DamagedRecord, RecordRef, Store, StoreError};
 use crate::entry::{check_batch, Entry, Sequence};

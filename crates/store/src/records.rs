@@ -1,8 +1,8 @@
 //! The set of records in memory into which a store folds its journal, with a running digest.
 //!
-//! Relies on `digest`. Never touches a disk. Memory: the bytes of every key and value plus about
-//! 100 bytes a record; states of some hundred thousand records (a few hundred MB) are what this
-//! crate is made for.
+//! It relies on `digest`. It never touches a disk. Memory: the bytes of every key and value plus
+//! about 100 bytes a record; states of some hundred thousand records (a few hundred MB) are what
+//! this crate is made for.
 
 use crate::contract::{DamagedRecord, RecordRef};
 use crate::digest::Digest;

@@ -1,7 +1,7 @@
 //! Gathers what the files say before anything is concluded from them: segments, watermark, the seal
 //! of the mirror, and the owner that they name.
 //!
-//! Relies on `journal`, `mirror`. Never changes a file.
+//! It relies on `journal`, `mirror`. It never changes a file.
 
 use crate::disk::Disk;
 use crate::identity::{Identity, KIND_BYTES_MAX};

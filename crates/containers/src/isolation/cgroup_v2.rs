@@ -1,7 +1,7 @@
 //! Limits, usage and killing through cgroups version 2: one tree.
 //!
 //! Controllers must be handed down from the root (`cgroup.subtree_control`) before a container's
-//! cgroup has them. Relies on `cgroup_files`; never touches a cgroup that is not
+//! cgroup has them. It relies on `cgroup_files`; never touches a cgroup that is not
 //! `<root>/<parent>/<container>`, except to hand controllers down.
 
 use std::fs;

@@ -1,8 +1,8 @@
 //! The few file operations that the journal needs, as a trait: real files, or simulated ones that
 //! lose, tear and reorder.
 //!
-//! One `Disk` is one flat directory. Relies on nothing else. Never hides an error and never retries
-//! one.
+//! One `Disk` is one flat directory. It relies on nothing else. It never hides an error and never
+//! retries one.
 
 mod real;
 mod simulated;

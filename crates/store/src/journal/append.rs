@@ -1,7 +1,7 @@
 //! Writes segments: makes one from a state, appends commits to it, and closes it when another
 //! follows.
 //!
-//! Relies on `frame`, `segment` and `disk`. It never decides when to do so: the engine does.
+//! It relies on `frame`, `segment` and `disk`. It never decides when to do so: the engine does.
 
 use super::frame::{self, frame_bytes, Header, Kind};
 use super::payload;

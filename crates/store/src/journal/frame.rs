@@ -2,8 +2,8 @@
 //! hash over all of it.
 //!
 //! Each frame names the hash of the one before (the chain) and the digest of the whole state after
-//! it, so a state is proven by its last frame alone. Relies on `payload` and `digest`. Never reads
-//! past the bytes it is given.
+//! it, so a state is proven by its last frame alone. It relies on `payload` and `digest`. It never
+//! reads past the bytes it is given.
 
 use super::payload;
 use crate::digest::{hash, Digest};

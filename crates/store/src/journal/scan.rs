@@ -1,7 +1,7 @@
 //! Reads one segment file: every frame from whichever lane has it whole, holes where neither has
 //! it, and how it ends.
 //!
-//! Relies on `frame` and `segment`. It never decides what a hole means: that takes the other
+//! It relies on `frame` and `segment`. It never decides what a hole means: that takes the other
 //! witnesses (`reconcile`).
 
 use super::frame::{self, Frame, Header, Kind, Reading};

@@ -4,7 +4,7 @@
 //! page 0   lane A             lane B            last page
 //! header | frames, zeros ... | the same again | header again
 //! ```
-//! Relies on `identity`. A segment is written out in full, zeros included, before its first commit: a commit then overwrites
+//! It relies on `identity`. A segment is written out in full, zeros included, before its first commit: a commit then overwrites
 //! bytes that exist, its fdatasync has no metadata to write, and a file shorter than its header says is damage, never a torn
 //! commit. The two lanes lie apart, so that one bad page, or a cut tail, never takes both copies of a commit.
 

@@ -3,7 +3,7 @@
 //! Written after each commit's sync and not synced itself, so it costs no wait; the kernel brings
 //! it to the disk within seconds, a checkpoint at once. It only ever says what is true, so a
 //! journal that ends before it has lost something. A journal that ends after it is the normal sight
-//! after a power cut. Relies on `identity`. Never read on the hot path.
+//! after a power cut. It relies on `identity`. It is never read on the hot path.
 //!
 //! What cannot be proven: after a power cut, the very last commit, when damage also takes *both*
 //! lanes of it before the kernel wrote the watermark out: it then looks like a write that was torn

@@ -1,8 +1,8 @@
 //! Encodes a record for sled: cut into chunks of at most 4 KiB, each with version, checksum and the
 //! commit that wrote it.
 //!
-//! Small values never leave sled's log for its blob files, which it never syncs. Relies on
-//! `records`. Never returns a value of which one chunk is missing or of another commit.
+//! Small values never leave sled's log for its blob files, which it never syncs. It relies on
+//! `records`. It never returns a value of which one chunk is missing or of another commit.
 
 use crate::records::Change;
 

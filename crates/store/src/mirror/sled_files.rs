@@ -1,7 +1,7 @@
 //! The files of a sled directory: listed, synced, copied and moved, because sled itself does not
 //! sync them.
 //!
-//! Relies on std. Never deletes anything but what it made itself and sled's own half-written
+//! It relies on std. It never deletes anything but what it made itself and sled's own half-written
 //! snapshots.
 
 use std::fs::{self, File};

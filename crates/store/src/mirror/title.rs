@@ -1,7 +1,7 @@
 //! Encodes the title page of a mirror, which is used in its seal, inside sled and at the head of an
 //! export.
 //!
-//! Relies on `identity`. It never guesses: bytes that are not exactly a title of ours are none.
+//! It relies on `identity`. It never guesses: bytes that are not exactly a title of ours are none.
 
 use super::Title;
 use crate::digest::Digest;

@@ -1,0 +1,29 @@
+//! What every surface answers, kept as files: the v1 APIs, the pages before them, the native API, the command line, the metrics.
+//!
+//! Relies on a scene of real processes that comes to the same state in every run (`golden/scene.rs`), and on what differs from run to run
+//! being recognised (`golden/normal.rs`). Never judges an answer: it only says that one has changed. To accept what is answered now:
+//! `HOLDFAST_GOLDEN=rewrite cargo test -p holdfast-tests --test golden`.
+
+#![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
+
+#[path = "golden/book.rs"]
+mod book;
+#[path = "golden/layout.rs"]
+mod layout;
+#[path = "golden/normal.rs"]
+mod normal;
+#[path = "golden/operator.rs"]
+mod operator;
+#[path = "golden/pages.rs"]
+mod pages;
+#[path = "golden/scene.rs"]
+mod scene;
+
+use scene::Scene;
+
+#[test]
+fn every_surface_answers_as_before() {
+    let scene = Scene::set();
+    let books = vec![operator::master_book(&scene), operator::agent_book(&scene), pages::master_book(&scene), pages::agent_book(&scene)];
+    book::close(books);
+}

@@ -8,8 +8,14 @@
 
 #[path = "golden/book.rs"]
 mod book;
+#[path = "golden/command_line.rs"]
+mod command_line;
 #[path = "golden/layout.rs"]
 mod layout;
+#[path = "golden/metrics.rs"]
+mod metrics;
+#[path = "golden/native.rs"]
+mod native;
 #[path = "golden/normal.rs"]
 mod normal;
 #[path = "golden/operator.rs"]
@@ -18,12 +24,37 @@ mod operator;
 mod pages;
 #[path = "golden/scene.rs"]
 mod scene;
+#[path = "golden/scheduler.rs"]
+mod scheduler;
 
 use scene::Scene;
 
 #[test]
 fn every_surface_answers_as_before() {
     let scene = Scene::set();
-    let books = vec![operator::master_book(&scene), operator::agent_book(&scene), pages::master_book(&scene), pages::agent_book(&scene)];
+    let books = vec![
+        operator::master_book(&scene),
+        operator::agent_book(&scene),
+        pages::master_book(&scene),
+        pages::agent_book(&scene),
+        native::book(&scene),
+        metrics::book(&scene),
+        command_line::lists(&scene),
+        command_line::sheets(&scene),
+        command_line::misuse(&scene),
+        command_line::ledgers(&scene),
+        // Last, as it changes the scene.
+        command_line::changes(&scene),
+    ];
     book::close(books);
+}
+
+#[test]
+fn schedulers_and_executors_are_told_as_before() {
+    book::close(scheduler::book());
+}
+
+#[test]
+fn help_reads_as_before() {
+    book::close(vec![command_line::help()]);
 }

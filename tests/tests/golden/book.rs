@@ -33,11 +33,20 @@ impl Book {
         self.text.push_str(&self.normal.text(&entry));
     }
 
-    /// Records tables or lists: rows in an order that does not depend on random ids, and columns without regard to their width, which such
-    /// ids and times decide.
-    pub fn table(&mut self, title: &str, body: &str) {
-        let calm = calm(body, &mut self.normal.masking());
-        self.put(title, &calm);
+    /// Tables or lists with rows in an order that does not depend on random ids, and columns without regard to their width, which such ids
+    /// and times decide.
+    pub fn calm(&self, text: &str) -> String {
+        calm(text, &mut self.masking())
+    }
+
+    /// Learns of a uuid that people see shortened.
+    pub fn learn(&mut self, uuid: &str) {
+        self.normal.learn(uuid);
+    }
+
+    /// For comparing texts apart from their random ids.
+    pub fn masking(&self) -> Normal {
+        self.normal.masking()
     }
 
     /// Records an answer: its status, its type, its body.
@@ -90,7 +99,7 @@ fn calm(text: &str, masking: &mut Normal) -> String {
     for line in text.lines().map(narrowed) {
         let masked = masking.text(&line);
         let first = masked.split_whitespace().next().unwrap_or_default();
-        if ["<uuid>", "<offer>", "<cluster>-<offer>"].contains(&first) {
+        if first.starts_with("<uuid") || first.contains("<offer") || first.contains("/<uuid") {
             run.push((masked, line));
         } else {
             run.sort();
@@ -101,6 +110,42 @@ fn calm(text: &str, masking: &mut Normal) -> String {
     run.sort();
     out.extend(run.into_iter().map(|it| it.1));
     out.join("\n")
+}
+
+/// YAML whose lists of things with random ids are sorted by what else these say.
+pub fn sorted_yaml(text: &str, masking: &Normal) -> String {
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    // From the inside: a list in a field begins where its field does.
+    for indent in [4, 2, 0] {
+        lines = sorted_items(&lines, &format!("{}- ", " ".repeat(indent)), &mut masking.clone());
+    }
+    lines.join("\n")
+}
+
+/// The lists whose items begin with `mark`, sorted.
+fn sorted_items(lines: &[String], mark: &str, masking: &mut Normal) -> Vec<String> {
+    let inner = " ".repeat(mark.len());
+    let mut out: Vec<String> = Vec::new();
+    let mut flush = |items: &mut Vec<String>, out: &mut Vec<String>| {
+        let mut keyed: Vec<(String, String)> = items.drain(..).map(|it| (masking.text(&it), it)).collect();
+        if keyed.iter().all(|(key, _)| ["id: <uuid", "-<offer", "key: "].iter().any(|it| key.contains(it))) {
+            keyed.sort();
+        }
+        out.extend(keyed.into_iter().map(|it| it.1));
+    };
+    let mut open: Vec<String> = Vec::new();
+    for line in lines {
+        match open.last_mut() {
+            _ if line.starts_with(mark) => open.push(line.clone()),
+            Some(item) if line.starts_with(&inner) => *item += &format!("\n{line}"),
+            _ => {
+                flush(&mut open, &mut out);
+                out.push(line.clone());
+            }
+        }
+    }
+    flush(&mut open, &mut out);
+    out.join("\n").lines().map(str::to_owned).collect()
 }
 
 /// Two spaces between columns, however far apart they are; the indentation stays.

@@ -96,15 +96,19 @@ fn sort(node: &mut Node, field: &str) {
         Node::Map(fields) => fields.iter_mut().for_each(|(name, value)| sort(value, name)),
         Node::List(items) => {
             items.iter_mut().for_each(|it| sort(it, ""));
-            if field == "\"operations\"" || items.iter().all(is_random) {
-                items.sort_by_cached_key(|it| {
-                    let mut text = String::new();
-                    write(it, 0, &mut text);
-                    normal::mask(&text)
-                });
-            }
+            let is_free = |it: &Node| field == "\"operations\"" || is_random(it);
+            items.chunk_by_mut(|one, next| is_free(one) == is_free(next)).filter(|run| is_free(&run[0])).for_each(sort_run);
         }
     }
+}
+
+/// Neighbours whose order is not defined.
+fn sort_run(items: &mut [Node]) {
+    items.sort_by_cached_key(|it| {
+        let mut text = String::new();
+        write(it, 0, &mut text);
+        normal::mask(&text)
+    });
 }
 
 /// Whether the thing is known by a random id: it is one, or has one.
@@ -112,7 +116,7 @@ fn is_random(node: &Node) -> bool {
     match node {
         Node::Leaf(text) => normal::is_random_id(text.trim_matches('"')),
         Node::Map(fields) => {
-            let id = |(name, value): &(String, Node)| ["\"id\"", "\"value\""].contains(&name.as_str()) && is_random(value);
+            let id = |(name, value): &(String, Node)| ["\"id\"", "\"value\"", "\"key\""].contains(&name.as_str()) && is_random(value);
             fields.iter().any(id)
         }
         Node::List(_) => false,

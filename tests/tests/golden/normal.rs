@@ -9,6 +9,8 @@ use std::collections::HashMap;
 const UUID_BYTES: usize = 36;
 /// The length of sixteen bytes in base64.
 const BASE64_BYTES: usize = 24;
+/// The length of the id of a task of `holdfast run`.
+const RUN_BYTES: usize = 12;
 /// Moments of this century in seconds; the same range in milliseconds and nanoseconds.
 const SECONDS: std::ops::Range<f64> = 1.5e9..4.0e9;
 
@@ -38,7 +40,7 @@ pub struct Normal {
     known: Known,
     numbers: HashMap<String, usize>,
     counts: HashMap<&'static str, usize>,
-    /// Whether ids keep no number, as is needed for comparing.
+    /// Whether ids get no more numbers, as is needed for comparing.
     masks: bool,
 }
 
@@ -50,7 +52,7 @@ pub fn mask(text: &str) -> String {
 /// Whether this is an id that is drawn by lot, or numbered by what happened to come first.
 pub fn is_random_id(text: &str) -> bool {
     let masked = mask(text);
-    masked == "<uuid>" || masked == "<bytes>" || masked.ends_with("<offer>") && !masked.contains(' ')
+    masked == "<uuid>" || masked.ends_with("/<uuid>") || masked == "<bytes>" || masked.ends_with("<offer>") && !masked.contains(' ')
 }
 
 impl Normal {
@@ -59,9 +61,14 @@ impl Normal {
         Normal { known: known.clone(), ..Normal::default() }
     }
 
-    /// The same for comparing: no id has a number.
+    /// Another uuid that may be shown by its first digits.
+    pub fn learn(&mut self, uuid: &str) {
+        self.known.uuid(uuid);
+    }
+
+    /// The same for comparing: no id gets a number that has none yet.
     pub fn masking(&self) -> Normal {
-        Normal { known: self.known.clone(), masks: true, ..Normal::default() }
+        Normal { masks: true, ..self.clone() }
     }
 
     /// The text with placeholders.
@@ -104,6 +111,9 @@ impl Normal {
                 return Some((8, self.number("uuid", &uuid)));
             }
         }
+        if let Some(task) = rest.get(..RUN_BYTES).filter(|it| is_run(it)) {
+            return Some((RUN_BYTES, self.number("run", task)));
+        }
         if let Some(bytes) = rest.get(..BASE64_BYTES).filter(|it| is_base64(it)) {
             return Some((BASE64_BYTES, self.number("bytes", bytes)));
         }
@@ -111,7 +121,7 @@ impl Normal {
     }
 
     fn number(&mut self, kind: &'static str, id: &str) -> String {
-        if self.masks {
+        if self.masks && !self.numbers.contains_key(id) {
             return format!("<{kind}>");
         }
         let next = self.counts.entry(kind).or_default();
@@ -145,9 +155,17 @@ fn is_base64(text: &str) -> bool {
     end == "==" && data.bytes().all(|it| it.is_ascii_alphanumeric() || it == b'+' || it == b'/')
 }
 
-/// The length of a ledger's version with its field's name. How many commits there are depends on what happens to be written together.
+/// `run-403e510d`, the task of `holdfast run`.
+fn is_run(text: &str) -> bool {
+    text.strip_prefix("run-").is_some_and(|it| it.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+/// The length of the number of a commit with its field's name. How many there are depends on what happens to be written together.
 fn version(rest: &str) -> Option<usize> {
-    let after = rest.strip_prefix("ledger_version")?.trim_start_matches(['"', ':', ' ']);
+    let after = ["ledger_version", "ledger  version", "commit"]
+        .into_iter()
+        .find_map(|it| rest.strip_prefix(it))?
+        .trim_start_matches(['"', ':', ' ']);
     let digits = after.bytes().take_while(u8::is_ascii_digit).count();
     (0 < digits).then(|| rest.len() - after.len() + digits)
 }

@@ -165,7 +165,14 @@ fn run_tasks(cluster: &Cluster, agents: &[String]) -> Scheduler {
 }
 
 /// Accepts all that the framework is offered of an agent, once the offer has what is needed.
-fn launch(cluster: &Cluster, scheduler: &Scheduler, agent: &str, needed: &str, operations: Value) {
+pub fn launch(cluster: &Cluster, scheduler: &Scheduler, agent: &str, needed: &str, operations: Value) {
+    let ids = wait_for_offers(cluster, scheduler, agent, needed);
+    let accept = json!({ "offer_ids": ids, "operations": operations, "filters": { "refuse_seconds": 0 } });
+    scheduler.call(json!({ "type": "ACCEPT", "accept": accept })).expect(202, "ACCEPT");
+}
+
+/// The ids of all that the framework is offered of an agent, once it has what is needed.
+pub fn wait_for_offers(cluster: &Cluster, scheduler: &Scheduler, agent: &str, needed: &str) -> Vec<Value> {
     let offers = until(&format!("an offer of {agent} with {needed}"), || {
         let mut rows = cluster.list("offers");
         rows.retain(|it| it["framework"] == scheduler.framework_id && it["agent"] == agent);
@@ -174,9 +181,7 @@ fn launch(cluster: &Cluster, scheduler: &Scheduler, agent: &str, needed: &str, o
             false => Err(format!("{rows:#?}")),
         }
     });
-    let ids: Vec<Value> = offers.iter().map(|it| json!({ "value": it["id"] })).collect();
-    let accept = json!({ "offer_ids": ids, "operations": operations, "filters": { "refuse_seconds": 0 } });
-    scheduler.call(json!({ "type": "ACCEPT", "accept": accept })).expect(202, "ACCEPT");
+    offers.iter().map(|it| json!({ "value": it["id"] })).collect()
 }
 
 /// Acknowledges each status of a task but the one that is waited for and told, unless that is no end.

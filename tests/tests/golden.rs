@@ -12,6 +12,8 @@ mod book;
 mod command_line;
 #[path = "golden/layout.rs"]
 mod layout;
+#[path = "golden/lines.rs"]
+mod lines;
 #[path = "golden/metrics.rs"]
 mod metrics;
 #[path = "golden/native.rs"]
@@ -22,6 +24,8 @@ mod normal;
 mod operator;
 #[path = "golden/pages.rs"]
 mod pages;
+#[path = "golden/refusals.rs"]
+mod refusals;
 #[path = "golden/scene.rs"]
 mod scene;
 #[path = "golden/scheduler.rs"]

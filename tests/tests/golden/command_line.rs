@@ -9,6 +9,7 @@ use holdfast_tests::daemon::binary;
 
 use super::book::{sorted_yaml, Book};
 use super::layout::laid_out;
+use super::lines;
 use super::normal::Known;
 use super::scene::{wait_for_rows, Scene};
 
@@ -16,48 +17,6 @@ use super::scene::{wait_for_rows, Scene};
 const LIMIT_S: &str = "20";
 /// How data are written.
 const FORMATS: [&str; 4] = ["table", "wide", "json", "yaml"];
-/// Every verb that is shown to people.
-const VERBS: [&str; 39] = [
-    "",
-    "master",
-    "agent",
-    "agent list",
-    "agent show",
-    "dev",
-    "demo",
-    "disk",
-    "disk list",
-    "claim",
-    "claim list",
-    "claim show",
-    "reservation",
-    "reservation create",
-    "reservation remove",
-    "volume",
-    "volume create",
-    "volume destroy",
-    "framework",
-    "framework list",
-    "framework teardown",
-    "task",
-    "task list",
-    "task logs",
-    "task kill",
-    "role",
-    "role list",
-    "offer",
-    "offer list",
-    "run",
-    "explain",
-    "ledger",
-    "ledger show",
-    "ledger check",
-    "ledger export",
-    "ledger import",
-    "doctor",
-    "completion",
-    "complete-words",
-];
 
 /// What a call of the binary wrote, and how it ended.
 struct Ran {
@@ -131,22 +90,7 @@ pub fn lists(scene: &Scene) -> Book {
         FORMATS.iter().for_each(|format| record(&mut book, &master, &format!("{noun} list -o {format}")));
         record(&mut book, &master, &format!("{noun} list -q"));
     }
-    for line in [
-        "claim list --role db",
-        "claim list --volumes",
-        "claim list --unclaimed",
-        "claim list --agent agent0",
-        "claim list --agent S1 --role tmp",
-        "claim list --role nobody",
-        "claim list --role nobody -o json",
-        "claim list --role nobody -o yaml",
-        "task list --live",
-        "task list --framework runner",
-        "task list --framework holder",
-        "disk list --agent agent1",
-    ] {
-        record(&mut book, &master, line);
-    }
+    lines::LISTS.lines().for_each(|line| record(&mut book, &master, line));
     book
 }
 
@@ -155,47 +99,12 @@ pub fn sheets(scene: &Scene) -> Book {
     let mut book = Book::new("command-line-sheets.txt", "The command line: sheets, reasons, files of tasks, plans", &scene.known);
     let master = scene.cluster.master.address().to_string();
     let mut record = |line: &str| record(&mut book, &master, line);
-    for line in [
-        "agent show agent0",
-        "agent show S1",
-        "claim show data-0",
-        "claim show spare",
-        "explain runner",
-        "explain holder",
-        "explain keeper",
-    ] {
+    for line in lines::SHEETS.lines() {
         FORMATS.iter().for_each(|format| record(&format!("{line} -o {format}")));
         record(&format!("{line} -q"));
     }
-    for line in [
-        "explain decliner",
-        "explain sleeper",
-        "explain gone",
-        "explain done",
-        "explain unseen",
-        "explain holder --resources cpus:1",
-        "explain holder --resources cpus:1000",
-        "explain runner --resources cpus:1",
-        "task logs server",
-        "task logs server --only stdout",
-        "task logs server --only stderr",
-        "complete-words -- agent show S",
-        "complete-words -- claim show ",
-        "complete-words -- task kill k",
-        "complete-words -- framework teardown ",
-        "complete-words -- nonsense ",
-    ] {
-        record(line);
-    }
-    for line in [
-        "reservation create cpus:1;mem:64 --agent agent0 --role db --plan",
-        "reservation create cpus:1 --agent S0 --role db/team --principal me --label k=v --plan",
-        "volume create new --agent agent1 --role db --size 50MiB --plan",
-        "volume destroy spare --plan",
-        "reservation remove cpus:0.25 --agent agent0 --role db --plan",
-        "framework teardown runner --plan",
-        "task kill keeper --plan",
-    ] {
+    lines::READINGS.lines().for_each(&mut record);
+    for line in lines::PLANS.lines() {
         ["table", "json", "yaml"].iter().for_each(|format| record(&format!("{line} -o {format}")));
         record(&format!("{line} -q"));
     }
@@ -206,62 +115,7 @@ pub fn sheets(scene: &Scene) -> Book {
 pub fn misuse(scene: &Scene) -> Book {
     let mut book = Book::new("command-line-misuse.txt", "The command line: what is typed wrong, or cannot be", &scene.known);
     let master = scene.cluster.master.address().to_string();
-    for line in [
-        "nonsense",
-        "agent lst",
-        "agent show",
-        "agent show nobody",
-        "agent show S",
-        "agent list -o xml",
-        "role list --timeout 5",
-        "claim show nobody",
-        "claim list --agent nobody",
-        "claim list --watch=x",
-        "task kill",
-        "task kill nobody -y",
-        "task kill done -y",
-        "task kill keeper",
-        "task kill keeper --framework holder -y",
-        "task logs nobody",
-        "task list --framework nobody",
-        "framework teardown nobody -y",
-        "framework teardown runner",
-        "framework teardown gone -y",
-        "volume destroy spare",
-        "volume destroy nobody -y",
-        "volume destroy data-0 -y",
-        "volume create",
-        "volume create v --agent agent0 --role db --size big",
-        "volume create a/b --agent agent0 --role db --size 1MiB",
-        "volume create spare --agent 127.0.0.1 --role db --size 1MiB",
-        "volume create v --agent agent0 --role db --size 1TiB",
-        "reservation create nonsense --agent agent0 --role db",
-        "reservation create cpus:1 --agent nobody --role db",
-        "reservation create cpus:1000 --agent agent0 --role db",
-        "reservation create cpus:1 --agent agent0 --role a_b",
-        "reservation create cpus:1 --agent agent0 --role *",
-        "reservation remove cpus:1000 --agent agent0 --role db -y",
-        "reservation remove cpus:1 --agent agent0 -y",
-        "reservation remove cpus:1 --agent agent0 --role db",
-        "reservation remove spare -y",
-        "explain nobody",
-        "explain",
-        "explain runner --resources nonsense",
-        "run sleep",
-        "run --cpus x -- true",
-        "completion nonsense",
-        "ledger show",
-        "doctor --disk nonsense",
-        "agent list --master nonsense",
-        "agent list --master 127.0.0.1:1",
-        "agent list --master 127.0.0.1:1 -o json",
-        "agent list --master 127.0.0.1:1 -q",
-        "master --port x",
-        "master --allocation-policy nonsense --port 0 --dir /dev/null/x",
-        "agent --port 1 list",
-    ] {
-        record(&mut book, &master, line);
-    }
+    lines::MISUSE.lines().for_each(|line| record(&mut book, &master, line));
     let nowhere = text(&scene.cluster.path("nowhere"));
     for verb in ["show", "check", "export"] {
         record(&mut book, &master, &format!("ledger {verb} --dir {nowhere}"));
@@ -288,8 +142,8 @@ pub fn ledgers(scene: &Scene) -> Book {
 /// Help of every verb.
 pub fn help() -> Book {
     let mut book = Book::new("command-line-help.txt", "The command line: help", &Known::default());
-    for verb in VERBS {
-        record_help(&mut book, &format!("{verb} --help"));
+    for line in std::iter::once("").chain(lines::VERBS.lines()).map(|verb| format!("{verb} --help")) {
+        record_help(&mut book, &line);
     }
     for line in ["--version", "-h", "completion bash", "completion zsh", "completion fish"] {
         record_help(&mut book, line);
@@ -300,7 +154,6 @@ pub fn help() -> Book {
 /// Help is recorded as it is, with its columns.
 fn record_help(book: &mut Book, line: &str) {
     let Ran { out, err, code } = run(&line.split_whitespace().collect::<Vec<_>>(), "");
-    let out = if line.starts_with("completion") { format!("{} lines", out.lines().count()) } else { out };
     book.put(&format!("holdfast {}", line.trim()), &format!("exit code {code}\n{out}{err}"));
 }
 
@@ -314,26 +167,8 @@ pub fn changes(scene: &Scene) -> Book {
         scene.cluster.list("claims").iter().for_each(|it| book.learn(it["id"].as_str().unwrap()));
         put(&mut book, line, &ran);
     };
-    for line in [
-        "reservation create cpus:0.5;mem:64 --agent agent1 --role db --principal me -o json",
-        "volume create new --agent agent1 --role db --size 50MiB",
-        "volume create quiet --agent agent1 --role db --size 20MiB -q",
-        "volume destroy new -y",
-        "volume destroy quiet -y -q",
-        "reservation remove cpus:0.5 --agent agent1 --role db -y",
-        "task kill server -y",
-    ] {
-        record(line);
-    }
+    lines::CHANGES.lines().for_each(&mut record);
     wait_for_rows(&scene.cluster, "tasks", |rows| rows.iter().any(|it| it["id"] == "server" && it["state"] == "TASK_KILLED"));
-    for line in [
-        "task kill server -y",
-        "framework teardown decliner -y",
-        "framework teardown holder -y",
-        "framework list",
-        "run --cpus 3.9 --mem 32 -- sh -c echo_out;echo_err_>&2;exit_3",
-    ] {
-        record(line);
-    }
+    lines::CHANGES_AFTER_THE_END.lines().for_each(&mut record);
     book
 }

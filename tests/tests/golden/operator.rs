@@ -193,10 +193,13 @@ pub fn run_of(scene: &Scene, agent: usize, task: &str) -> String {
     format!("{}/frameworks/{}/executors/{task}/runs/latest", scene.agents[agent], scene.runner.framework_id)
 }
 
+/// What it is, method, headers, body.
+type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], &'a [u8]);
+
 /// What is refused before there is a call, or because there is none.
 fn envelopes(book: &mut Book, address: SocketAddr) {
     let health = br#"{"type":"GET_HEALTH"}"#;
-    let cases: [(&str, &str, &[(&str, &str)], &[u8]); 16] = [
+    let cases: [Case; 16] = [
         ("an unknown type", "POST", &[JSON], br#"{"type":"DANCE"}"#),
         ("the type UNKNOWN", "POST", &[JSON], br#"{"type":"UNKNOWN"}"#),
         ("a type that is a number", "POST", &[JSON], br#"{"type":1}"#),

@@ -32,10 +32,8 @@ pub struct Scene {
     pub agents: Vec<String>,
     /// Has tasks in every state, and wants no more offers.
     pub runner: Scheduler,
-    /// Declined all that it was offered.
-    pub decliner: Scheduler,
-    /// Holds offers that it has not answered.
-    pub holder: Scheduler,
+    /// One that declined all that it was offered, and one that holds offers: they stay subscribed.
+    _others: [Scheduler; 2],
     /// The id of a framework that was removed.
     pub gone: String,
     /// What differs from run to run.
@@ -57,7 +55,7 @@ impl Scene {
         let holder = Scheduler::subscribe(master, &info("holder", "web"), false);
         wait_for_rows(&cluster, "offers", |rows| rows.len() == agents.len());
         let known = known(&cluster, &[&runner, &decliner, &holder]);
-        Scene { cluster, agents, runner, decliner, holder, gone, known }
+        Scene { cluster, agents, runner, _others: [decliner, holder], gone, known }
     }
 }
 
@@ -146,6 +144,8 @@ fn run_tasks(cluster: &Cluster, agents: &[String]) -> Scheduler {
             acknowledge(&runner, &status);
         }
     }
+    launch(cluster, &runner, &agents[0], "ports:", group(&agents[0]));
+    acknowledge_until_all_run(&mut runner, &["left", "right"]);
     // One operation is refused, the other done and not acknowledged.
     let mine = disk(100.0, None);
     let operation = |id: &str, kind: &str, resource: &Value| json!({ "id": { "value": id }, "type": kind.to_uppercase(), kind: { "resources": [resource] } });
@@ -160,7 +160,7 @@ fn run_tasks(cluster: &Cluster, agents: &[String]) -> Scheduler {
     }
     runner.call(json!({ "type": "SUPPRESS", "suppress": {} })).expect(202, "SUPPRESS");
     give_back(cluster, &runner);
-    wait_for_rows(cluster, "tasks", |rows| rows.len() == 4 && rows.iter().filter(|it| it["ended"] == true).count() == 2);
+    wait_for_rows(cluster, "tasks", |rows| rows.len() == 6 && rows.iter().filter(|it| it["ended"] == true).count() == 2);
     runner
 }
 
@@ -197,8 +197,30 @@ pub fn acknowledge_until(scheduler: &mut Scheduler, task: &str, state: &str) -> 
     }
 }
 
+/// Two tasks in one executor.
+fn group(agent: &str) -> Value {
+    let tasks = ["left", "right"].map(|it| command_task(it, agent, STAYS, &[cpus(0.1), mem(32.0)]));
+    let executor = json!({ "type": "DEFAULT", "executor_id": { "value": "pair" }, "resources": [cpus(0.1), mem(32.0), disk(16.0, None)] });
+    json!([{ "type": "LAUNCH_GROUP", "launch_group": { "executor": executor, "task_group": { "tasks": tasks } } }])
+}
+
+/// Acknowledges the statuses of tasks that are started at once, until all run.
+fn acknowledge_until_all_run(scheduler: &mut Scheduler, tasks: &[&str]) {
+    let mut left = tasks.to_vec();
+    while !left.is_empty() {
+        let event = scheduler.event("UPDATE");
+        let status = &event["update"]["status"];
+        // Statuses of other tasks that are told again stay unacknowledged.
+        if tasks.iter().any(|it| status["task_id"]["value"] == *it) {
+            acknowledge(scheduler, status);
+        }
+        left.retain(|it| !(status["task_id"]["value"] == *it && status["state"] == "TASK_RUNNING"));
+    }
+}
+
 /// Acknowledges a status.
 pub fn acknowledge(scheduler: &Scheduler, status: &Value) {
+    assert!(status["uuid"].is_string(), "a status that cannot be acknowledged: {status:#}");
     let acknowledge = json!({ "agent_id": status["agent_id"], "task_id": status["task_id"], "uuid": status["uuid"] });
     scheduler.call(json!({ "type": "ACKNOWLEDGE", "acknowledge": acknowledge })).expect(202, "ACKNOWLEDGE");
 }

@@ -1,4 +1,4 @@
-//! The scheduler API of a master and the executor API of an agent: the events of a small framework, and what is refused.
+//! The scheduler API of a master: the events of a small framework.
 //!
 //! Relies on a cluster of its own. Never records an event in the order in which it happened to come where that is not defined: each step
 //! says which events it waits for, and any other is a failure.
@@ -6,17 +6,18 @@
 use std::collections::BTreeMap;
 
 use holdfast_tests::calls::{self, command_task, cpus, disk, mem, reserved, volume};
-use holdfast_tests::http::{ask, post, request, Connection};
+use holdfast_tests::http::{request, Connection};
 use holdfast_tests::{Cluster, Scheduler};
 use serde_json::{json, Value};
 
 use super::book::{shown, Book};
 use super::layout::laid_out;
 use super::normal::Known;
+use super::refusals;
 use super::scene::{acknowledge, info, launch, wait_for_offers};
 
-const SCHEDULER: &str = "/api/v1/scheduler";
-const JSON: (&str, &str) = ("Content-Type", "application/json");
+/// Where schedulers call.
+pub const SCHEDULER: &str = "/api/v1/scheduler";
 
 /// What an event is about, in words that are the same in each run.
 fn name(event: &Value) -> String {
@@ -31,11 +32,15 @@ fn name(event: &Value) -> String {
 }
 
 /// One framework, and what it is told.
-struct Play {
-    cluster: Cluster,
-    agent: String,
-    scheduler: Scheduler,
-    book: Book,
+pub struct Play {
+    /// A master and an agent.
+    pub cluster: Cluster,
+    /// The agent's id.
+    pub agent: String,
+    /// The framework's scheduler.
+    pub scheduler: Scheduler,
+    /// What it is told.
+    pub book: Book,
 }
 
 impl Play {
@@ -100,10 +105,11 @@ pub fn book() -> Vec<Book> {
     operations(&mut play, &offers);
     reconciling(&mut play);
     ends(&mut play);
+    failing(&mut play);
     rescinding(&mut play);
     others(&mut play);
-    let executors = executor_book(&play);
-    refused(&mut play);
+    let executors = refusals::executor_book(&play);
+    refusals::record(&mut play);
     failover(&mut play);
     vec![play.book, executors]
 }
@@ -172,6 +178,19 @@ fn reconciling(play: &mut Play) {
     );
 }
 
+/// An executor of the framework's own ends before it has said anything.
+fn failing(play: &mut Play) {
+    let agent = play.agent.clone();
+    let mut task = command_task("lost", &agent, "", &[cpus(0.1), mem(32.0)]);
+    task.as_object_mut().unwrap().remove("command");
+    task["executor"] = json!({
+        "type": "CUSTOM", "executor_id": { "value": "own" }, "command": { "shell": true, "value": "exit 3" }, "resources": [cpus(0.1), mem(32.0)],
+    });
+    let tasks = json!([{ "type": "LAUNCH", "launch": { "task_infos": [task] } }]);
+    launch(&play.cluster, &play.scheduler, &agent, "ports:", tasks);
+    play.expect("after the end of an executor", &["FAILURE", "UPDATE lost TASK_FAILED"]);
+}
+
 /// Tasks end: killed, with their executor, by themselves.
 fn ends(play: &mut Play) {
     play.call("KILL", json!({ "type": "KILL", "kill": { "task_id": { "value": "good" } } }));
@@ -234,67 +253,6 @@ fn others(play: &mut Play) {
     play.expect("after ACCEPT of an offer that is not there", &["UPDATE_OPERATION_STATUS late OPERATION_ERROR"]);
 }
 
-/// What is refused.
-fn refused(play: &mut Play) {
-    let address = play.cluster.master.address();
-    let own = play.scheduler.framework_id.clone();
-    let stream = play.scheduler.stream_id.clone();
-    let other = "00000000-0000-4000-8000-000000000000";
-    let revive = |id: &str| json!({ "type": "REVIVE", "framework_id": { "value": id } });
-    let of_own = |kind: &str| json!({ "type": kind, "framework_id": { "value": own } });
-    let with = |field: &str, value: Value| {
-        let mut info = info("new", "db");
-        info[field] = value;
-        json!({ "type": "SUBSCRIBE", "subscribe": { "framework_info": info } })
-    };
-    let mut cases: Vec<(String, &str, Value)> = vec![
-        ("another's stream id".to_owned(), other, revive(&own)),
-        ("a stream id that is none".to_owned(), "x", revive(&own)),
-        ("no stream id".to_owned(), "", revive(&own)),
-        ("an unknown framework".to_owned(), &stream, revive("nobody")),
-        ("no framework".to_owned(), &stream, json!({ "type": "REVIVE" })),
-        ("an unknown call".to_owned(), &stream, of_own("DANCE")),
-        ("no type".to_owned(), &stream, json!({})),
-        ("SUBSCRIBE without its message".to_owned(), "", json!({ "type": "SUBSCRIBE" })),
-        ("SUBSCRIBE with a stream id".to_owned(), other, with("name", json!("new"))),
-        ("SUBSCRIBE without a user".to_owned(), "", with("user", Value::Null)),
-        ("SUBSCRIBE with a wrong role".to_owned(), "", with("roles", json!(["a/../b"]))),
-        ("SUBSCRIBE with a role twice".to_owned(), "", with("roles", json!(["db", "db"]))),
-        ("SUBSCRIBE with a negative timeout".to_owned(), "", with("failover_timeout", json!(-1.0))),
-        ("SUBSCRIBE with an id on one side only".to_owned(), "", with("id", json!({ "value": own }))),
-        (
-            "ACCEPT of an offer id that is none".to_owned(),
-            &stream,
-            json!({ "type": "ACCEPT", "framework_id": { "value": own }, "accept": { "offer_ids": [{ "value": "a/b" }] } }),
-        ),
-    ];
-    for kind in [
-        "ACCEPT",
-        "DECLINE",
-        "KILL",
-        "SHUTDOWN",
-        "ACKNOWLEDGE",
-        "ACKNOWLEDGE_OPERATION_STATUS",
-        "RECONCILE",
-        "RECONCILE_OPERATIONS",
-        "MESSAGE",
-        "UPDATE_FRAMEWORK",
-    ] {
-        cases.push((format!("{kind} without its message"), &stream, of_own(kind)));
-    }
-    for (what, stream, call) in cases {
-        let mut headers = vec![JSON];
-        headers.extend(Some(("Mesos-Stream-Id", stream)).filter(|_| !stream.is_empty()));
-        play.book.answer(&format!("refused: {what}"), &ask(address, "POST", SCHEDULER, &headers, call.to_string().as_bytes()));
-    }
-    play.book.answer("refused: GET", &ask(address, "GET", SCHEDULER, &[], b""));
-    play.book.answer("refused: no Content-Type", &ask(address, "POST", SCHEDULER, &[], b"{}"));
-    play.book.answer(
-        "refused: Accept text/html",
-        &ask(address, "POST", SCHEDULER, &[JSON, ("Accept", "text/html")], with("name", json!("new")).to_string().as_bytes()),
-    );
-}
-
 /// Another scheduler of the same framework, and its end.
 fn failover(play: &mut Play) {
     let mut again = info("small", "db");
@@ -307,7 +265,7 @@ fn failover(play: &mut Play) {
     play.book.answer("TEARDOWN", &next.call(json!({ "type": "TEARDOWN" })));
     let call = json!({ "type": "SUBSCRIBE", "framework_id": again["id"], "subscribe": { "framework_info": again } });
     let mut connection = Connection::open(play.cluster.master.address()).unwrap();
-    connection.send(&request("POST", SCHEDULER, &[JSON], call.to_string().as_bytes()));
+    connection.send(&request("POST", SCHEDULER, &[("Content-Type", "application/json")], call.to_string().as_bytes()));
     let head = connection.head();
     let mut events = Vec::new();
     while let Some(chunk) = connection.chunk().filter(|_| events.len() < 3) {
@@ -315,38 +273,4 @@ fn failover(play: &mut Play) {
         events.push(text.split_once('\n').unwrap().1.to_owned());
     }
     play.book.put("SUBSCRIBE of a removed framework", &format!("{}{}", shown(&head), events.join("\n")));
-}
-
-/// What an agent refuses its executors.
-fn executor_book(play: &Play) -> Book {
-    let address = play.cluster.agents[0].address();
-    let mut known = Known::default();
-    known.literal(play.agent.trim_end_matches("-S0"), "<cluster>");
-    let mut book = Book::new("executor.txt", "The executor API of an agent: what is refused", &known);
-    let of = |kind: &str, field: &str, body: Value| {
-        let mut call = json!({ "type": kind, "executor_id": { "value": "e" }, "framework_id": { "value": play.scheduler.framework_id } });
-        if !field.is_empty() {
-            call[field] = body;
-        }
-        call
-    };
-    let lists = json!({ "unacknowledged_tasks": [], "unacknowledged_updates": [] });
-    for call in [
-        of("SUBSCRIBE", "subscribe", lists),
-        of("SUBSCRIBE", "subscribe", json!({})),
-        of("SUBSCRIBE", "", Value::Null),
-        of("MESSAGE", "message", json!({ "data": "eA==" })),
-        of("MESSAGE", "", Value::Null),
-        of("UPDATE", "", Value::Null),
-        of("UPDATE", "update", json!({ "status": { "task_id": { "value": "t" }, "state": "TASK_RUNNING" } })),
-        of("HEARTBEAT", "", Value::Null),
-        of("DANCE", "", Value::Null),
-        json!({ "type": "MESSAGE", "message": { "data": "eA==" } }),
-        json!({}),
-    ] {
-        book.answer(&call.to_string(), &post(address, "/api/v1/executor", &call));
-    }
-    book.answer("GET", &ask(address, "GET", "/api/v1/executor", &[], b""));
-    book.answer("no Content-Type", &ask(address, "POST", "/api/v1/executor", &[], b"{}"));
-    book
 }

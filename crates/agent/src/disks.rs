@@ -61,7 +61,6 @@ impl Agent {
         self.lay_claims();
         self.note_drifts();
         self.soft.stirred = true;
-        self.go_on(ctx); // What waited must be in the report.
         self.work_on_volumes();
         self.report_news(ctx);
         self.look_again_later(ctx);
@@ -256,7 +255,6 @@ impl Agent {
             self.look_again_later(ctx);
         }
         if self.soft.checking.is_empty() && std::mem::take(&mut self.soft.checks_changed) {
-            self.go_on(ctx); // What waited must be in the report.
             self.report_news(ctx);
         }
     }

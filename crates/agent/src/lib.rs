@@ -150,8 +150,13 @@ impl Agent {
             Input::ContainerExited(container, exit) => self.container_exited(ctx, container, exit),
             Input::Tick => self.tick(ctx),
         }
-        self.go_on(ctx);
-        self.report_late_news(ctx);
+        loop {
+            self.go_on(ctx);
+            self.report_late_news(ctx);
+            if !self.grant_wish(ctx) {
+                break;
+            }
+        }
         if self.is_planted("agent-tells-before-commit") {
             self.effects.sort_by_key(|it| matches!(it, Effect::Commit(_)));
         }

@@ -33,6 +33,7 @@ impl Agent {
             welcomed: false,
             early: Vec::new(),
             untold: false,
+            wish: None,
         });
         self.report(ctx, "the link to the master was renewed");
     }

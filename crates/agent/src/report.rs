@@ -16,7 +16,33 @@ use crate::Agent;
 
 impl Agent {
     /// Sends a report on the newest link, if there is one. Launches that wait are told `occasion`, a sentence after "when".
-    pub(crate) fn report(&mut self, ctx: &mut StepContext<'_>, occasion: &str) {
+    pub(crate) fn report(&mut self, _ctx: &mut StepContext<'_>, occasion: &'static str) {
+        if let Some(master) = &mut self.soft.master {
+            master.wish = Some(Some(occasion));
+        }
+    }
+
+    /// Ends the step; says whether anything was reported.
+    pub(crate) fn grant_wish(&mut self, ctx: &mut StepContext<'_>) -> bool {
+        let wish = self.soft.master.as_mut().and_then(|it| it.wish.take());
+        match wish {
+            None => false,
+            Some(Some(occasion)) => {
+                self.report_now(ctx, occasion);
+                true
+            }
+            Some(None) if self.soft.deferred.is_empty() => {
+                self.report_now(ctx, "there was news for the master");
+                true
+            }
+            Some(None) => {
+                self.soft.set_earlier(Alarm::News, ctx.now.plus_ms(self.config.disk_look_ms));
+                false
+            }
+        }
+    }
+
+    fn report_now(&mut self, ctx: &mut StepContext<'_>, occasion: &str) {
         let Some(master) = &self.soft.master else { return };
         let (link, orders_seen) = (master.link, master.orders_seen);
         self.soft.alarms.clear(&Alarm::News);
@@ -29,18 +55,15 @@ impl Agent {
 
     /// Reports what the master has not asked for: at once if no launch waits, or else as soon as none does. The news wait no longer
     /// than they might have gone unnoticed anyway, since what a launch waits for may never come.
-    pub(crate) fn report_news(&mut self, ctx: &mut StepContext<'_>) {
-        if self.soft.deferred.is_empty() {
-            return self.report(ctx, "there was news for the master");
-        }
-        if self.soft.master.is_some() {
-            self.soft.set_earlier(Alarm::News, ctx.now.plus_ms(self.config.disk_look_ms));
+    pub(crate) fn report_news(&mut self, _ctx: &mut StepContext<'_>) {
+        if let Some(master) = &mut self.soft.master {
+            master.wish.get_or_insert(None);
         }
     }
 
     /// Reports the news that waited for launches, now that none waits.
     pub(crate) fn report_late_news(&mut self, ctx: &mut StepContext<'_>) {
-        if self.soft.alarms.at(&Alarm::News).is_some() {
+        if self.soft.deferred.is_empty() && self.soft.alarms.at(&Alarm::News).is_some() {
             self.report_news(ctx);
         }
     }

@@ -119,6 +119,8 @@ pub(crate) struct MasterLink {
     pub(crate) welcomed: bool,
     /// Orders that came before the welcome; they are obeyed after it.
     pub(crate) early: Vec<ToAgent>,
+    /// What a report is wanted for, at the end of the step; `None` within it for news.
+    pub(crate) wish: Option<Option<&'static str>>,
     /// Something ended after the report on this link and before its welcome, which nobody tells again.
     pub(crate) untold: bool,
 }

@@ -152,7 +152,8 @@ mod tests {
         assert_eq!(update.claims.len(), 2, "the reservation and the volume");
         assert_eq!(update.ledger_version, bed.agent.ledger().identity.version);
         let told = bed.seen.iter().position(|it| matches!(it, Effect::ToMaster(_, ToMaster::OperationUpdate(it)) if it.uuid == uuids[1]));
-        let commits = bed.seen.iter().enumerate().filter(|(_, it)| matches!(it, Effect::Commit { .. }));
+        let commits =
+            bed.seen.iter().enumerate().filter(|(_, it)| matches!(it, Effect::Commit { .. }));
         assert!(commits.map(|(at, _)| at).max() < told);
     }
 

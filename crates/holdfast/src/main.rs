@@ -7,9 +7,9 @@ fn main() -> ExitCode {
     let arguments: Vec<std::ffi::OsString> = std::env::args_os().collect();
     let code = match (arguments.get(1).and_then(|it| it.to_str()), arguments.get(2)) {
         (Some("container-shim"), Some(directory)) => {
-            holdfast_containers::shim_main(Path::new(directory))
+            holdfast_node::container_shim::main(Path::new(directory))
         }
-        _ => holdfast::cli::main(arguments),
+        _ => holdfast_cli::main(arguments),
     };
     ExitCode::from(u8::try_from(code).unwrap_or(1))
 }

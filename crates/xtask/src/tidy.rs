@@ -3,12 +3,15 @@
 //! Relies on [`house`], which reads the tree once. Never changes a file, and never asks cargo or git: what it says depends on the tree
 //! alone. A rule is one entry of [`RULES`] and one file, with a planted offender in its tests.
 
+mod calls;
 mod doors;
 mod gates;
 mod headers;
 mod house;
+mod items;
 mod lengths;
 mod lexed;
+mod limits;
 mod manifest;
 mod modules;
 mod names;
@@ -18,7 +21,7 @@ mod tree;
 
 use std::fmt;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use self::house::House;
 use crate::arguments::{Flag, Given, Words};
@@ -35,6 +38,7 @@ pub const VERB: Verb = Verb {
               The rules: cargo xtask tidy --list",
     flags: &[
         Flag { name: "--list", value: None, about: "name the rules and check nothing" },
+        Flag { name: "--calls", value: Some("CRATE"), about: "draw which file of a crate calls which, and check nothing" },
         Flag { name: "--only", value: Some("PATH"), about: "complaints about files whose path starts with this (repeatable)" },
     ],
     words: Words::Flags,
@@ -73,6 +77,11 @@ const RULES: &[Rule] = &[
         name: "lengths",
         about: "functions, files and main.rs fit a head",
         check: lengths::check,
+    },
+    Rule {
+        name: "calls",
+        about: "files of a pure crate do not call each other in circles; pictures of it are true",
+        check: calls::check,
     },
     Rule { name: "headers", about: "each file says what it is for", check: headers::check },
     Rule { name: "names", about: "a name says what is inside", check: names::check },
@@ -135,6 +144,11 @@ fn verb(given: &Given) -> Result<bool> {
         return Ok(true);
     }
     let house = House::read(&project::root())?;
+    if let Some(name) = given.values("--calls").last() {
+        let picture = calls::picture(&house, name);
+        print!("{}", picture.with_context(|| format!("no crate `{name}` under crates/"))?);
+        return Ok(true);
+    }
     let mut complaints = inspect(&house);
     let only = given.values("--only");
     complaints.retain(|(complaint, _)| {

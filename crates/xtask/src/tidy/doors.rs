@@ -37,7 +37,7 @@ const ROOMS: &[Room] = &[
     Room { name: "sdk", doors: &["model"], by_feature: &["proto", "wire", "store"] },
     room("sim", &["proto", "model", "allocator", "master", "agent", "store", "sdk"]),
     room(
-        "holdfast",
+        "node",
         &[
             "proto",
             "model",
@@ -52,6 +52,8 @@ const ROOMS: &[Room] = &[
             "sdk",
         ],
     ),
+    room("cli", &["proto", "model", "store", "wire", "sdk", "node"]),
+    room("holdfast", &["node", "cli"]),
     room("xtask", &[]),
 ];
 
@@ -104,7 +106,7 @@ const ROOM_ONLY: &[RoomOnly] = &[
     },
     RoomOnly {
         crates: &["anyhow"],
-        rooms: &["holdfast", "xtask"],
+        rooms: &["node", "cli", "holdfast", "xtask"],
         by_feature: &["sdk"],
         in_tests_too: false,
         why: "a library names its errors, one enum per operation (thiserror)",
@@ -413,7 +415,7 @@ mod tests {
             (
                 "crates/sdk",
                 "[dependencies]\nanyhow.workspace = true",
-                "stays in holdfast, xtask, sdk",
+                "stays in node, cli, holdfast, xtask, sdk",
             ),
             ("crates/master", "[dependencies]\ntokio.workspace = true", "master is pure"),
             ("crates/sdk", "[dependencies]\ntokio.workspace = true", "sdk is pure"),

@@ -1,0 +1,301 @@
+//! The nouns and their verbs, as the grammar has them, and where each leads.
+//!
+//! Never knows what a verb does.
+
+use clap::{Args, Subcommand};
+use holdfast_node::settings::agent::AgentSettings;
+use holdfast_node::settings::master::MasterSettings;
+use tokio_util::sync::CancellationToken;
+
+use super::globals::Globals;
+use super::settings_demo::DemoSettings;
+use super::settings_dev::DevSettings;
+use crate::verbs::listing::WatchArgs;
+use crate::verbs::{self, Context};
+
+/// What can be done.
+#[allow(clippy::large_enum_variant, reason = "there is one of it in the life of a process")]
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Run a master.
+    Master(MasterSettings),
+    /// Run an agent; or look at the agents.
+    Agent(AgentLine),
+    /// Run a whole cluster on this machine until Ctrl-C.
+    Dev(DevSettings),
+    /// Show what this is for: a service, its volumes, and five kinds of kill -9.
+    Demo(DemoSettings),
+    /// The disks.
+    #[command(subcommand)]
+    Disk(DiskVerb),
+    /// Reservations and volumes: who holds what, where.
+    #[command(subcommand)]
+    Claim(ClaimVerb),
+    /// Hold resources for a role, or give them back.
+    #[command(subcommand)]
+    Reservation(ReservationVerb),
+    /// Make or destroy volumes.
+    #[command(subcommand)]
+    Volume(VolumeVerb),
+    /// The frameworks.
+    #[command(subcommand)]
+    Framework(FrameworkVerb),
+    /// The tasks.
+    #[command(subcommand)]
+    Task(TaskVerb),
+    /// The roles.
+    #[command(subcommand)]
+    Role(RoleVerb),
+    /// The offers.
+    #[command(subcommand)]
+    Offer(OfferVerb),
+    /// Run one command as a task, show what it writes, and exit as it does.
+    Run(verbs::run::RunArgs),
+    /// Say why a framework or a task is where it is, or is not.
+    Explain(verbs::explain::ExplainArgs),
+    /// Look at the state of a master, an agent or a framework on this machine, or move it.
+    #[command(subcommand)]
+    Ledger(LedgerVerb),
+    /// Say what this machine can do for containers and volumes.
+    Doctor(verbs::doctor::DoctorArgs),
+    /// Write a script that lets a shell complete verbs, flags, and the ids of what there is.
+    Completion(verbs::completion::CompletionArgs),
+    /// What the last of these words could become; asked by shells.
+    #[command(hide = true)]
+    CompleteWords(verbs::complete_words::CompleteWordsArgs),
+    /// The executor of one command; started by agents.
+    #[command(hide = true)]
+    CommandExecutor,
+    /// The executor of groups of tasks; started by agents.
+    #[command(hide = true)]
+    DefaultExecutor,
+    /// The keeper of one container; started by agents.
+    #[command(hide = true)]
+    ContainerShim {
+        /// The container's directory.
+        directory: std::path::PathBuf,
+    },
+}
+
+/// `agent`: the process, or the noun.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct AgentLine {
+    /// What the process is told.
+    #[command(flatten)]
+    pub settings: AgentSettings,
+    /// What the agents are asked.
+    #[command(subcommand)]
+    pub verb: Option<AgentVerb>,
+}
+
+/// Verbs of `agent`.
+#[derive(Debug, Subcommand)]
+pub enum AgentVerb {
+    /// List the agents.
+    List(WatchArgs),
+    /// Show one agent with its disks, claims and tasks.
+    Show(verbs::agent_show::AgentShowArgs),
+}
+
+/// Verbs of `disk`.
+#[derive(Debug, Subcommand)]
+pub enum DiskVerb {
+    /// List the disks.
+    List(verbs::disk_list::DiskListArgs),
+}
+
+/// Verbs of `claim`.
+#[derive(Debug, Subcommand)]
+pub enum ClaimVerb {
+    /// List reservations and volumes.
+    List(verbs::claim_list::ClaimListArgs),
+    /// Show one with all that ever happened to it.
+    Show(verbs::claim_show::ClaimShowArgs),
+}
+
+/// Verbs of `reservation`.
+#[derive(Debug, Subcommand)]
+pub enum ReservationVerb {
+    /// Hold resources of a running agent for a role.
+    Create(verbs::reservation_create::ReservationCreateArgs),
+    /// Give reserved resources back.
+    Remove(verbs::reservation_remove::ReservationRemoveArgs),
+}
+
+/// Verbs of `volume`.
+#[derive(Debug, Subcommand)]
+pub enum VolumeVerb {
+    /// Make a volume on reserved disk.
+    Create(verbs::volume_create::VolumeCreateArgs),
+    /// Give a volume up; its data go to the trash.
+    Destroy(verbs::volume_destroy::VolumeDestroyArgs),
+}
+
+/// Verbs of `framework`.
+#[derive(Debug, Subcommand)]
+pub enum FrameworkVerb {
+    /// List the frameworks.
+    List(WatchArgs),
+    /// Remove a framework and end its tasks; its claims stay.
+    Teardown(verbs::framework_teardown::FrameworkTeardownArgs),
+}
+
+/// Verbs of `task`.
+#[derive(Debug, Subcommand)]
+pub enum TaskVerb {
+    /// List the tasks.
+    List(verbs::task_list::TaskListArgs),
+    /// Show what a task wrote.
+    Logs(verbs::task_logs::TaskLogsArgs),
+    /// Ask a task to end.
+    Kill(verbs::task_kill::TaskKillArgs),
+}
+
+/// Verbs of `role`.
+#[derive(Debug, Subcommand)]
+pub enum RoleVerb {
+    /// List the roles in the order in which they are served.
+    List(WatchArgs),
+}
+
+/// Verbs of `offer`.
+#[derive(Debug, Subcommand)]
+pub enum OfferVerb {
+    /// List the offers that were not answered yet.
+    List(WatchArgs),
+}
+
+/// Verbs of `ledger`.
+#[derive(Debug, Subcommand)]
+pub enum LedgerVerb {
+    /// Show every record.
+    Show(verbs::ledger::show::ShowArgs),
+    /// Prove every byte; exit with 1 when there is damage.
+    Check(verbs::ledger::LedgerArgs),
+    /// Write a ledger into one file.
+    Export(verbs::ledger::export::ExportArgs),
+    /// Make a ledger out of an export, where there is none.
+    Import(verbs::ledger::import::ImportArgs),
+}
+
+impl Verb {
+    /// Whether it is a process that serves others and logs what it does.
+    pub fn is_process(&self) -> bool {
+        match self {
+            Verb::Agent(agent) => agent.verb.is_none(),
+            Verb::Master(_)
+            | Verb::Dev(_)
+            | Verb::Demo(_)
+            | Verb::CommandExecutor
+            | Verb::DefaultExecutor
+            | Verb::ContainerShim { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// How much is logged when nobody says. An executor's log goes where its task writes, so it says only what is wrong.
+    pub fn log_level(&self) -> &'static str {
+        match self {
+            Verb::CommandExecutor | Verb::DefaultExecutor => "warn",
+            _ if self.is_process() => "info",
+            _ => "error",
+        }
+    }
+
+    /// Whether a signal asks it to stop; everything else simply ends.
+    pub fn stops_in_order(&self) -> bool {
+        self.is_process() || matches!(self, Verb::Run(_))
+    }
+
+    /// Whether it starts processes that must be gone when it ends.
+    pub fn keeps_others(&self) -> bool {
+        matches!(self, Verb::Dev(_) | Verb::Demo(_))
+    }
+
+    /// Does it; gives the exit code.
+    ///
+    /// # Errors
+    /// As each verb says.
+    pub async fn run(
+        self,
+        globals: &Globals,
+        context: &Context,
+        stop: CancellationToken,
+        command: clap::Command,
+    ) -> anyhow::Result<i32> {
+        match self {
+            Verb::Master(settings) => {
+                holdfast_node::master_process::run(settings, stop).await.map(|()| 0)
+            }
+            Verb::Agent(AgentLine { settings, verb: None }) => {
+                let settings = AgentSettings { master: globals.masters_of_agent(), ..settings };
+                holdfast_node::agent_process::run(settings, stop).await.map(|()| 0)
+            }
+            Verb::Agent(AgentLine { verb: Some(AgentVerb::List(args)), .. }) => {
+                verbs::agent_list::run(context, args).await
+            }
+            Verb::Agent(AgentLine { verb: Some(AgentVerb::Show(args)), .. }) => {
+                verbs::agent_show::run(context, &args).await
+            }
+            Verb::Dev(settings) => crate::dev::run(settings, stop).await.map(|()| 0),
+            Verb::Demo(settings) => crate::demo::run(settings, stop).await,
+            Verb::CommandExecutor => holdfast_node::executor_process::run_command_executor().await,
+            Verb::DefaultExecutor => holdfast_node::executor_process::run_default_executor().await,
+            Verb::ContainerShim { .. } => anyhow::bail!(
+                "a container's keeper must be the first thing in its process; `main` starts it"
+            ),
+            Verb::Run(args) => verbs::run::run(context, &args).await,
+            Verb::Explain(args) => verbs::explain::run(context, &args).await,
+            Verb::Doctor(args) => verbs::doctor::run(context, &args),
+            Verb::Completion(args) => verbs::completion::run(context, args, command),
+            Verb::Ledger(verb) => verb.run(context),
+            other => other.ask(context).await,
+        }
+    }
+
+    /// Asks the masters.
+    async fn ask(self, context: &Context) -> anyhow::Result<i32> {
+        match self {
+            Verb::Disk(DiskVerb::List(args)) => verbs::disk_list::run(context, &args).await,
+            Verb::Claim(ClaimVerb::List(args)) => verbs::claim_list::run(context, &args).await,
+            Verb::Claim(ClaimVerb::Show(args)) => verbs::claim_show::run(context, &args).await,
+            Verb::Reservation(ReservationVerb::Create(args)) => {
+                verbs::reservation_create::run(context, &args).await
+            }
+            Verb::Reservation(ReservationVerb::Remove(args)) => {
+                verbs::reservation_remove::run(context, &args).await
+            }
+            Verb::Volume(VolumeVerb::Create(args)) => {
+                verbs::volume_create::run(context, &args).await
+            }
+            Verb::Volume(VolumeVerb::Destroy(args)) => {
+                verbs::volume_destroy::run(context, &args).await
+            }
+            Verb::Framework(FrameworkVerb::List(args)) => {
+                verbs::framework_list::run(context, args).await
+            }
+            Verb::Framework(FrameworkVerb::Teardown(args)) => {
+                verbs::framework_teardown::run(context, &args).await
+            }
+            Verb::Task(TaskVerb::List(args)) => verbs::task_list::run(context, &args).await,
+            Verb::Task(TaskVerb::Logs(args)) => verbs::task_logs::run(context, &args).await,
+            Verb::Task(TaskVerb::Kill(args)) => verbs::task_kill::run(context, &args).await,
+            Verb::Role(RoleVerb::List(args)) => verbs::role_list::run(context, args).await,
+            Verb::Offer(OfferVerb::List(args)) => verbs::offer_list::run(context, args).await,
+            Verb::CompleteWords(args) => verbs::complete_words::run(context, &args).await,
+            other => anyhow::bail!("{other:?} is led nowhere; this is a bug"),
+        }
+    }
+}
+
+impl LedgerVerb {
+    fn run(self, context: &Context) -> anyhow::Result<i32> {
+        match self {
+            LedgerVerb::Show(args) => verbs::ledger::show::run(context, &args),
+            LedgerVerb::Check(args) => verbs::ledger::check::run(context, &args),
+            LedgerVerb::Export(args) => verbs::ledger::export::run(context, &args),
+            LedgerVerb::Import(args) => verbs::ledger::import::run(context, &args),
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The agent as a process: open the ledger, find the containers, let the mind recover, serve executors,
+//! keep a link to the master.
+//!
+//! Its containers outlive it: a new process over the same directory finds them again. It never touches
+//! a volume but through `volumes`, and never a process but through `containers`.
+
+mod api;
+mod containers;
+pub(crate) mod disks;
+mod keyed_queues;
+mod machine;
+mod master_link;
+mod metrics;
+mod sandboxes;
+mod shell;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context;
+use holdfast_agent::{Agent, Config, Input};
+use holdfast_model::convert::ledger;
+use holdfast_model::{AgentLedger, NodeId};
+use holdfast_store::Store;
+use holdfast_wire::{Limits, Routes, Server};
+use tokio_util::sync::CancellationToken;
+
+use self::api::AgentServer;
+use self::containers::Containers;
+use self::disks::Disks;
+use self::machine::MachinePlan;
+use self::metrics::Gauges;
+use self::shell::AgentShell;
+use crate::core_loop::{self, Inbox, Shell as _};
+use crate::lent::Lent;
+use crate::links::Links;
+use crate::settings::agent::AgentSettings;
+use crate::views::Views;
+
+/// Runs an agent until it is told to stop. Its containers go on.
+///
+/// # Errors
+/// When its settings are wrong, it cannot listen, or its ledger cannot be opened or proven.
+pub async fn run(settings: AgentSettings, stop: CancellationToken) -> anyhow::Result<()> {
+    std::fs::create_dir_all(&settings.dir)
+        .with_context(|| format!("cannot make {}", settings.dir.display()))?;
+    let dir = settings
+        .dir
+        .canonicalize()
+        .with_context(|| format!("cannot find {}", settings.dir.display()))?;
+    refuse_lost_ledger(&dir)?;
+    let mut store = crate::ledger_file::open(&dir.join("ledger"), "agent")?;
+    let ledger = recall(&mut store)?;
+    let server =
+        Server::bind(SocketAddr::new(settings.ip, settings.port), Limits::default()).await?;
+    let address = server.address();
+    let plan = MachinePlan::read(&settings, &dir, address).context("what this machine offers")?;
+    let (inbox, work) = Inbox::new();
+    let containers = Containers::open(&dir, address, &settings, inbox.clone())?;
+    let found = containers.recover(&ledger)?;
+    let shell = AgentShell {
+        core: Lent::new(Agent::recover(config(&settings), ledger)),
+        store,
+        masters: Default::default(),
+        executors: Links::default(),
+        disks: Disks::start(plan, inbox.clone())?,
+        containers: containers.clone(),
+    };
+    let (views, gauges) = (Views::new(shell.view()), Gauges::new());
+    let api = AgentServer::new(&shell, inbox.clone(), views.clone(), gauges.clone());
+    let masters = shell.masters.clone();
+    core_loop::spawn("agent", shell, work, views.clone())
+        .context("cannot start the agent's thread")?;
+    inbox.tell(Input::Started(found)).await;
+    crate::address_file::write(settings.address_file.as_deref(), &address.to_string())?;
+    tracing::info!("agent serves at {address}; its masters are {}", settings.master.join(", "));
+    tokio::spawn(gauges.keep(views, stop.clone()));
+    tokio::spawn(master_link::keep(settings.master, masters, inbox, stop.clone()));
+    server.serve(Routes::Agent(Arc::new(api)), stop).await;
+    Ok(())
+}
+
+/// A disk that was labelled by an agent whose ledger is gone: starting anew would lose sight of its volumes.
+fn refuse_lost_ledger(dir: &std::path::Path) -> anyhow::Result<()> {
+    let (ledger, label) = (dir.join("ledger"), dir.join("holdfast"));
+    if !ledger.exists() && label.exists() {
+        anyhow::bail!(
+            "{} carries volumes, but the ledger that knows them ({}) is gone; bring it back with `holdfast ledger import`, or start in another directory",
+            label.display(),
+            ledger.display()
+        );
+    }
+    Ok(())
+}
+
+fn recall(store: &mut holdfast_store::DurableStore) -> anyhow::Result<AgentLedger> {
+    let records = store.records().map(|it| (it.tree, it.key, it.value));
+    if let Some(ledger) =
+        ledger::agent::fold(records).context("the agent's ledger cannot be read")?
+    {
+        return Ok(ledger);
+    }
+    let ledger = AgentLedger::new(NodeId(uuid::Uuid::new_v4()));
+    let identity = holdfast_model::AgentChange::Identity(ledger.identity.clone());
+    for batch in
+        crate::ledger_file::batches(std::iter::once([ledger::agent::encode(&identity)].into_iter()))
+    {
+        store.commit(0, &batch)?;
+    }
+    Ok(ledger)
+}
+
+fn config(settings: &AgentSettings) -> Config {
+    let ms =
+        |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    Config {
+        registration_timeout_ms: ms(settings.executor_registration_timeout),
+        reregistration_timeout_ms: ms(settings.executor_reregistration_timeout),
+        version: crate::version::MESOS_VERSION.to_owned(),
+        ..Config::default()
+    }
+}

@@ -1,0 +1,345 @@
+//! Hands on processes: plans of the mind become containers, their ends become inputs.
+//!
+//! What is asked about one container is done in the order asked (see `keyed_queues`), so a container is never started after it was destroyed.
+//! Never says that a container has ended, or did not start, while anything of it may run: its volumes stay with it until then.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context;
+use holdfast_agent::{ContainerPlan, Exit, Found, Input, Payload, VolumePlan};
+use holdfast_containers::{Command, ContainerSpec, FoundState, Launcher, Limits, VolumeMount};
+use holdfast_model::{AgentLedger, ContainerId, Mode};
+
+use super::disks::{place_of, wanted, Places};
+use super::keyed_queues::{spawn, KeyedQueues};
+use super::sandboxes::Sandboxes;
+use crate::container_shim;
+use crate::core_loop::Inbox;
+use crate::settings::agent::AgentSettings;
+
+/// How long executors look for a restarted agent before they give up.
+const RECOVERY_TIMEOUT: &str = "15mins";
+
+/// How long to wait before a container that would not end is ended again; doubled each time up to the greatest.
+const EMPTY_RETRY_MIN: Duration = Duration::from_secs(1);
+const EMPTY_RETRY_MAX: Duration = Duration::from_secs(60);
+
+/// The containers of an agent. Cheap to clone.
+#[derive(Clone)]
+pub struct Containers(Arc<Inner>);
+
+struct Inner {
+    launcher: Launcher,
+    keyed_queues: KeyedQueues<ContainerId>,
+    /// Containers whose end was asked for and has not come yet.
+    ending: Mutex<BTreeSet<ContainerId>>,
+    sandboxes: Sandboxes,
+    inbox: Inbox<Input>,
+    address: SocketAddr,
+    program: std::path::PathBuf,
+    registration_timeout: Duration,
+}
+
+impl Containers {
+    /// Opens the directory of containers.
+    ///
+    /// # Errors
+    /// When another agent uses it.
+    pub fn open(
+        dir: &Path,
+        address: SocketAddr,
+        settings: &AgentSettings,
+        inbox: Inbox<Input>,
+    ) -> anyhow::Result<Containers> {
+        let program = std::env::current_exe().context("cannot find this program's own file")?;
+        let launcher = Launcher::open(dir.join("containers"), container_shim::command(&program))?;
+        let sandboxes = Sandboxes::below(dir);
+        let registration_timeout = settings.executor_registration_timeout;
+        let (keyed_queues, ending) = (KeyedQueues::default(), Mutex::default());
+        Ok(Containers(Arc::new(Inner {
+            launcher,
+            keyed_queues,
+            ending,
+            sandboxes,
+            inbox,
+            address,
+            program,
+            registration_timeout,
+        })))
+    }
+
+    /// The sandboxes.
+    pub fn sandboxes(&self) -> &Sandboxes {
+        &self.0.sandboxes
+    }
+
+    /// What became of the containers while no agent looked. Those that still run are watched from now on.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn recover(&self, ledger: &AgentLedger) -> anyhow::Result<Vec<(ContainerId, Found)>> {
+        let mut all = Vec::new();
+        for found in self.0.launcher.recover()? {
+            let Ok(container) = ContainerId::parse(&found.id) else {
+                tracing::warn!(
+                    "the containers' directory holds `{}`, which is no container; it is left alone",
+                    found.id
+                );
+                continue;
+            };
+            let state = match found.state {
+                FoundState::Exited(exit) => Found::Exited(exit_of(&exit)),
+                FoundState::Lost { message } => {
+                    tracing::warn!("container {container} is lost: {message}");
+                    Found::Lost
+                }
+                FoundState::Starting | FoundState::Running { .. } | FoundState::Stuck { .. } => {
+                    self.watch(container);
+                    Found::Running
+                }
+            };
+            all.push((container, state));
+        }
+        let known = ledger
+            .executors
+            .values()
+            .filter(|it| all.iter().all(|(container, _)| *container != it.container))
+            .count();
+        if 0 < known {
+            tracing::info!("{known} containers of the ledger were never started");
+        }
+        Ok(all)
+    }
+
+    /// Starts a container, after a look at each of its volumes; one whose end was asked for meanwhile is not started any more.
+    pub fn start(&self, plan: ContainerPlan, places: Places) {
+        let this = self.clone();
+        self.0.keyed_queues.push(plan.container, move || {
+            let outcome = match this.ending().contains(&plan.container) {
+                true => Err("it was ended before it was started".to_owned()),
+                false => this.start_now(&plan, &places),
+            };
+            let started = outcome.is_ok();
+            this.0.inbox.tell_blocking(Input::ContainerStarted(plan.container, outcome));
+            if started {
+                this.watch(plan.container);
+            }
+        });
+    }
+
+    fn start_now(&self, plan: &ContainerPlan, places: &Places) -> Result<(), String> {
+        let spec = self.spec(plan, places)?;
+        self.0.launcher.start(&spec).map(drop).map_err(|error| {
+            // Something of it may live all the same, and until it does not, its volumes are in use.
+            self.empty(plan.container);
+            error.to_string()
+        })
+    }
+
+    /// Follows what a running container may use, and shows it new volumes, each after a look at it.
+    pub fn update(&self, plan: ContainerPlan, places: Places) {
+        let this = self.clone();
+        self.0.keyed_queues.push(plan.container, move || {
+            let id = plan.container.to_string();
+            if let Err(error) = this.0.launcher.update_limits(&id, limits(&plan)) {
+                tracing::warn!("cannot change what container {id} may use: {error}");
+            }
+            let show = |volume: &VolumePlan| {
+                let shown = this.volume(volume, &places).and_then(|it| {
+                    this.0.launcher.add_volumes(&id, &[it]).map_err(|it| it.to_string())
+                });
+                shown.inspect_err(|why| {
+                    tracing::error!(
+                        "cannot show volume {} to container {id}: {why}",
+                        volume.label.claim
+                    )
+                })
+            };
+            let shown =
+                plan.volumes.iter().map(|volume| (volume.label.claim, show(volume))).collect();
+            this.0.inbox.tell_blocking(Input::ContainerUpdated(plan.container, shown));
+        });
+    }
+
+    /// Kills everything in a container, and tells when nothing of it runs any more. Asking again before that changes nothing.
+    pub fn destroy(&self, container: ContainerId) {
+        self.end(container, "killed by the agent".to_owned());
+    }
+
+    /// Removes what is left of a container; its sandbox stays.
+    pub fn forget(&self, container: ContainerId) {
+        let this = self.clone();
+        self.0.keyed_queues.push(container, move || {
+            if let Err(error) = this.0.launcher.forget(&container.to_string()) {
+                tracing::warn!("cannot forget container {container}: {error}");
+            }
+        });
+    }
+
+    fn watch(&self, container: ContainerId) {
+        let this = self.clone();
+        spawn("watch-container", move || match this.0.launcher.wait(&container.to_string()) {
+            Ok(exit) => {
+                this.0.inbox.tell_blocking(Input::ContainerExited(container, exit_of(&exit)))
+            }
+            // Its keeper is gone; nothing may run on unwatched.
+            Err(error) => this.end(container, error.to_string()),
+        });
+    }
+
+    fn end(&self, container: ContainerId, message: String) {
+        if !self.ending().insert(container) {
+            return; // It is on its way, and will be told.
+        }
+        let this = self.clone();
+        self.0.keyed_queues.push(container, move || {
+            this.empty(container);
+            this.ending().remove(&container);
+            let exit = Exit { status: 137, out_of_memory: false, message };
+            this.0.inbox.tell_blocking(Input::ContainerExited(container, exit));
+        });
+    }
+
+    /// Returns once nothing of a container runs. What waits for a broken disk cannot be killed; it may take until somebody mends that.
+    fn empty(&self, container: ContainerId) {
+        let mut pause = EMPTY_RETRY_MIN;
+        while let Err(error) = self.0.launcher.destroy(&container.to_string()) {
+            tracing::error!(
+                "cannot end container {container}, which is tried again in {} s: {error}",
+                pause.as_secs()
+            );
+            // tidy: sleep is the point: the kernel does not say when a process that could not be killed has gone
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(EMPTY_RETRY_MAX);
+        }
+    }
+
+    fn ending(&self) -> MutexGuard<'_, BTreeSet<ContainerId>> {
+        self.0.ending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn spec(&self, plan: &ContainerPlan, places: &Places) -> Result<ContainerSpec, String> {
+        let volumes =
+            plan.volumes.iter().map(|it| self.volume(it, places)).collect::<Result<_, _>>()?;
+        let user = self.user(plan);
+        let sandbox = self.0.sandboxes.stage(
+            &plan.agent,
+            &plan.framework,
+            &plan.executor,
+            plan.container,
+            user.as_deref(),
+        )?;
+        let environment = self.environment(plan, &sandbox);
+        let command = self.command(plan)?;
+        Ok(ContainerSpec {
+            id: plan.container.to_string(),
+            command,
+            environment,
+            sandbox,
+            user,
+            volumes,
+            limits: limits(plan),
+            isolate: true,
+        })
+    }
+
+    /// Only root can be somebody else; without root every task is whoever the agent is.
+    fn user(&self, plan: &ContainerPlan) -> Option<String> {
+        let root = holdfast_containers::doctor().iter().any(|it| it.name == "root" && it.ok);
+        Some(plan.user.clone()).filter(|it| root && !it.is_empty())
+    }
+
+    /// Where a volume's data is, if it can be used now.
+    fn volume(&self, volume: &VolumePlan, places: &Places) -> Result<VolumeMount, String> {
+        let open = place_of(places, volume.label.disk)?;
+        let cluster = holdfast_model::ClusterId(open.label().cluster_uuid);
+        let checked = holdfast_volumes::check_volume(&open, &wanted(&volume.label, cluster))
+            .map_err(|fault| fault.to_string());
+        if let Err(why) = &checked {
+            // Not only this launch fails: the claim itself cannot be used, and whoever asks must see that.
+            self.0.inbox.tell_blocking(Input::VolumeChecked(volume.label.claim, Err(why.clone())));
+        }
+        let read_only = volume.mode == Mode::ReadOnly;
+        checked.map(|source| VolumeMount {
+            source,
+            container_path: volume.container_path.clone(),
+            read_only,
+        })
+    }
+
+    fn command(&self, plan: &ContainerPlan) -> Result<Command, String> {
+        let own = |verb: &str| Command::Argv {
+            program: self.0.program.to_string_lossy().into_owned(),
+            args: vec![verb.to_owned()],
+        };
+        match plan.payload {
+            Payload::CommandExecutor => Ok(own("command-executor")),
+            Payload::DefaultExecutor => Ok(own("default-executor")),
+            Payload::Custom => {
+                let command = plan
+                    .info
+                    .command
+                    .as_ref()
+                    .ok_or("executor.command: a custom executor needs a command")?;
+                let value = command.value.clone().unwrap_or_default();
+                if command.shell {
+                    return Ok(Command::Shell(value));
+                }
+                // In Mesos `arguments` begins with argv[0], which programs rarely look at.
+                Ok(Command::Argv {
+                    program: value,
+                    args: command.arguments.iter().skip(1).cloned().collect(),
+                })
+            }
+        }
+    }
+
+    fn environment(&self, plan: &ContainerPlan, sandbox: &Path) -> BTreeMap<String, String> {
+        let sandbox = sandbox.to_string_lossy().into_owned();
+        let seconds = |duration: Duration| format!("{}secs", duration.as_secs());
+        let grace_ms = plan.info.shutdown_grace_ms.unwrap_or(5_000);
+        let mut environment: BTreeMap<String, String> = [
+            ("MESOS_FRAMEWORK_ID", plan.framework.to_string()),
+            ("MESOS_EXECUTOR_ID", plan.executor.to_string()),
+            ("MESOS_DIRECTORY", sandbox.clone()),
+            ("MESOS_SANDBOX", sandbox),
+            ("MESOS_AGENT_ENDPOINT", self.0.address.to_string()),
+            ("MESOS_SLAVE_ID", plan.agent.to_string()),
+            ("MESOS_SLAVE_PID", format!("slave(1)@{}", self.0.address)),
+            ("MESOS_CHECKPOINT", if plan.checkpoint { "1" } else { "0" }.to_owned()),
+            ("MESOS_RECOVERY_TIMEOUT", RECOVERY_TIMEOUT.to_owned()),
+            ("MESOS_SUBSCRIPTION_BACKOFF_MAX", "2secs".to_owned()),
+            ("MESOS_EXECUTOR_REGISTRATION_TIMEOUT", seconds(self.0.registration_timeout)),
+            ("MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", format!("{grace_ms}ms")),
+            ("MESOS_HTTP_COMMAND_EXECUTOR", "1".to_owned()),
+            ("MESOS_ALLOCATION_ROLE", plan.role.clone()),
+            ("LIBPROCESS_PORT", "0".to_owned()),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
+        if let Some(command) =
+            plan.info.command.as_ref().filter(|_| plan.payload == Payload::Custom)
+        {
+            environment.extend(command.environment.iter().cloned());
+        }
+        environment
+    }
+}
+
+fn limits(plan: &ContainerPlan) -> Limits {
+    Limits {
+        cpus_thousandths: plan.cpus_thousandths,
+        mem_bytes: plan.mem_mb << 20,
+        cpu_is_ceiling: false,
+    }
+}
+
+fn exit_of(exit: &holdfast_containers::Exit) -> Exit {
+    let status = exit.code.or_else(|| exit.signal.map(|it| 128 + it)).unwrap_or(255);
+    Exit { status, out_of_memory: exit.oom_killed, message: exit.message.clone() }
+}

@@ -1,0 +1,154 @@
+//! The agent's shell: the mind, its ledger on disk, its links, and its hands.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use holdfast_agent::{Agent, Effect, Input};
+use holdfast_model::convert::{executor, ledger, link, Format};
+use holdfast_model::{AgentChange, ExecutorEvent, Instant, LinkId, StepContext, ToMaster};
+use holdfast_proto::holdfast::v1::FromAgent;
+use holdfast_proto::mesos::v1::executor::Event as WireEvent;
+use holdfast_store::{DurableStore, Store};
+use tokio::sync::mpsc;
+
+use super::containers::Containers;
+use super::disks::Disks;
+use crate::core_loop::Shell;
+use crate::ledger_file::batches;
+use crate::lent::{Lent, Reader};
+use crate::links::Links;
+
+/// The links to masters.
+#[derive(Clone, Default)]
+pub struct Masters(Arc<Mutex<HashMap<LinkId, mpsc::UnboundedSender<FromAgent>>>>);
+
+impl Masters {
+    /// A link stands.
+    pub fn open(&self, link: LinkId, sender: mpsc::UnboundedSender<FromAgent>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(link, sender);
+    }
+
+    /// A link is over, or shall be.
+    pub fn close(&self, link: LinkId) {
+        drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&link));
+    }
+
+    fn send(&self, link: LinkId, message: &ToMaster) {
+        if let Some(sender) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&link) {
+            // A link that broke meanwhile is heard of in due time.
+            let _ = sender.send(link::to_master_to_proto(message));
+        }
+    }
+}
+
+/// See the module.
+pub struct AgentShell {
+    /// The core.
+    pub core: Lent<Agent>,
+    /// Its ledger.
+    pub store: DurableStore,
+    /// Links to masters.
+    pub masters: Masters,
+    /// Links of executors.
+    pub executors: Links<WireEvent>,
+    /// Hands on disks.
+    pub disks: Disks,
+    /// Hands on processes.
+    pub containers: Containers,
+}
+
+impl Shell for AgentShell {
+    type Input = Input;
+    type Effect = Effect;
+    type View = Reader<Agent>;
+
+    fn handle(&mut self, ctx: &mut StepContext<'_>, input: Input) -> Vec<Effect> {
+        self.core.take().handle(ctx, input)
+    }
+
+    fn view(&self) -> Reader<Agent> {
+        self.core.lend()
+    }
+
+    fn tick() -> Input {
+        Input::Tick
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        self.core.with(Agent::next_deadline)
+    }
+
+    fn is_commit(effect: &Effect) -> bool {
+        matches!(effect, Effect::Commit { .. })
+    }
+
+    /// Forgetting what was acknowledged: after a crash it is told, and acknowledged, once more.
+    fn may_wait(effect: &Effect) -> bool {
+        let forgets = |it: &AgentChange| {
+            matches!(
+                it,
+                AgentChange::Identity(_) | AgentChange::OperationGone(_) | AgentChange::TaskGone(_)
+            )
+        };
+        matches!(effect, Effect::Commit { changes, .. } if changes.iter().all(forgets))
+    }
+
+    /// What is done here may begin; nobody else learns of it.
+    fn may_precede_commit(effect: &Effect) -> bool {
+        match effect {
+            Effect::Commit { .. }
+            | Effect::ToMaster(..)
+            | Effect::CloseMaster(_)
+            | Effect::ToExecutor(..)
+            | Effect::CloseExecutor(_) => false,
+            Effect::OpenDisks(..)
+            | Effect::MakeVolume(_)
+            | Effect::CheckVolume(_)
+            | Effect::TrashVolume(_)
+            | Effect::StartContainer(_)
+            | Effect::UpdateContainer(_)
+            | Effect::DestroyContainer(_)
+            | Effect::ForgetContainer(_)
+            | Effect::Log(_) => true,
+        }
+    }
+
+    fn commit(&mut self, effects: &[Effect]) -> anyhow::Result<()> {
+        let commits = effects.iter().filter_map(|effect| match effect {
+            Effect::Commit { term, changes } => Some((*term, changes)),
+            _ => None,
+        });
+        let Some(term) = commits.clone().map(|(term, _)| term).max() else { return Ok(()) };
+        let groups = commits.map(|(_, group)| group.iter().map(ledger::agent::encode));
+        for batch in batches(groups) {
+            self.store.commit(term.0, &batch)?;
+        }
+        Ok(())
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Commit { .. } => {}
+            Effect::ToMaster(link, message) => self.masters.send(link, &message),
+            Effect::CloseMaster(link) => self.masters.close(link),
+            Effect::ToExecutor(link, event) => self.tell_executor(link, &event),
+            Effect::CloseExecutor(link) => self.executors.close(link),
+            Effect::OpenDisks(cluster, known) => self.disks.open(cluster, known),
+            Effect::MakeVolume(label) => self.disks.make(label),
+            Effect::CheckVolume(label) => self.disks.check(label),
+            Effect::TrashVolume(label) => self.disks.trash(label),
+            Effect::StartContainer(plan) => self.containers.start(*plan, self.disks.places()),
+            Effect::UpdateContainer(plan) => self.containers.update(*plan, self.disks.places()),
+            Effect::DestroyContainer(container) => self.containers.destroy(container),
+            Effect::ForgetContainer(container) => self.containers.forget(container),
+            Effect::Log(line) => tracing::info!("{line}"),
+        }
+    }
+}
+
+impl AgentShell {
+    fn tell_executor(&self, link: LinkId, event: &ExecutorEvent) {
+        // Executors see resources as operators do: both shapes where they agree.
+        self.executors.send(link, executor::event_to_proto(event, Format::ENDPOINT));
+    }
+}

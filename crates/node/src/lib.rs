@@ -1,0 +1,20 @@
+//! The processes of Holdfast: shells that tie the cores of master and agent to their drivers, the executors, and their settings.
+//!
+//! Everything that decides lives in other crates. This one knows processes, threads and ports, and never what a person types.
+
+mod address_file;
+pub mod agent_process;
+pub mod container_shim;
+pub mod core_loop;
+pub mod doctor;
+pub mod executor_process;
+pub mod exit_codes;
+mod files;
+pub mod ledger_file;
+mod lent;
+mod links;
+pub mod master_process;
+pub mod settings;
+pub mod signals;
+mod version;
+mod views;

@@ -1,0 +1,157 @@
+//! The master's shell: the mind, its ledger on disk, and the links it speaks on.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use holdfast_master::{Effect, Input, Master, Refusal, RequestId};
+use holdfast_model::convert::{ledger, link, scheduler, Format};
+use holdfast_model::{Event, FrameworkId, Instant, LinkId, StepContext};
+use holdfast_proto::holdfast::v1::ToAgent;
+use holdfast_proto::mesos::v1::scheduler::Event as SchedulerEvent;
+use holdfast_quorum::Journal;
+use tokio::sync::oneshot;
+
+use crate::core_loop::Shell;
+use crate::ledger_file::batches;
+use crate::lent::{Lent, Reader};
+use crate::links::Links;
+
+/// The way back to somebody who asked.
+type Answer = oneshot::Sender<Result<(), Refusal>>;
+
+/// Whoever waits for an answer of the mind.
+#[derive(Clone, Default)]
+pub struct Waiting(Arc<Mutex<HashMap<RequestId, Answer>>>);
+
+impl Waiting {
+    /// Notes who waits.
+    pub fn insert(&self, request: RequestId) -> oneshot::Receiver<Result<(), Refusal>> {
+        let (sender, receiver) = oneshot::channel();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(request, sender);
+        receiver
+    }
+
+    fn answer(&self, request: RequestId, answer: Result<(), Refusal>) {
+        if let Some(sender) = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&request)
+        {
+            // Who asked may have left.
+            let _ = sender.send(answer);
+        }
+    }
+}
+
+/// Which framework speaks on which link: what a call's stream id is checked against.
+#[derive(Clone, Default)]
+pub struct Sessions(Arc<Mutex<HashMap<FrameworkId, LinkId>>>);
+
+impl Sessions {
+    /// The link that a framework is subscribed on.
+    pub fn link_of(&self, framework: &FrameworkId) -> Option<LinkId> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(framework).copied()
+    }
+
+    fn opened(&self, framework: FrameworkId, link: LinkId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(framework, link);
+    }
+
+    /// The link is over.
+    pub fn closed(&self, link: LinkId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, it| *it != link);
+    }
+}
+
+/// What may be seen of a master.
+pub struct Seen {
+    /// Its core.
+    pub core: Master,
+}
+
+/// See the module.
+pub struct MasterShell {
+    /// The core.
+    pub core: Lent<Seen>,
+    /// Where its ledger is written.
+    pub journal: Box<dyn Journal>,
+    /// Its term, for the journal.
+    pub term: u64,
+    /// Links of agents.
+    pub agents: Links<ToAgent>,
+    /// Links of frameworks.
+    pub frameworks: Links<SchedulerEvent>,
+    /// Operators who wait.
+    pub waiting: Waiting,
+    /// Who is subscribed.
+    pub sessions: Sessions,
+    /// What is added to SUBSCRIBED.
+    pub welcome: scheduler::Welcome,
+}
+
+impl Shell for MasterShell {
+    type Input = Input;
+    type Effect = Effect;
+    type View = Reader<Seen>;
+
+    fn handle(&mut self, ctx: &mut StepContext<'_>, input: Input) -> Vec<Effect> {
+        self.core.take().core.handle(ctx, input)
+    }
+
+    fn view(&self) -> Reader<Seen> {
+        self.core.lend()
+    }
+
+    fn tick() -> Input {
+        Input::Tick
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        self.core.with(|seen| seen.core.next_deadline())
+    }
+
+    fn is_commit(effect: &Effect) -> bool {
+        matches!(effect, Effect::Commit(_))
+    }
+
+    /// Orders may go: the agent is the truth, and no client learns of them before it is told.
+    fn may_precede_commit(effect: &Effect) -> bool {
+        matches!(effect, Effect::ToAgent(..) | Effect::CloseAgent(_) | Effect::Log(_))
+    }
+
+    fn commit(&mut self, effects: &[Effect]) -> anyhow::Result<()> {
+        let changes = effects.iter().filter_map(|effect| match effect {
+            Effect::Commit(changes) => Some(changes),
+            _ => None,
+        });
+        for batch in batches(changes.map(|group| group.iter().map(ledger::master::encode))) {
+            self.journal.append(self.term, &batch)?;
+        }
+        Ok(())
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Commit(_) => {}
+            Effect::ToAgent(to, order) => self.agents.send(to, link::to_agent_to_proto(&order)),
+            Effect::CloseAgent(link) => self.agents.close(link),
+            Effect::ToFramework(link, event) => self.tell_framework(link, &event),
+            Effect::CloseFramework(link) => {
+                self.sessions.closed(link);
+                self.frameworks.close(link);
+            }
+            Effect::Answer(request, answer) => self.waiting.answer(request, answer),
+            Effect::Log(line) => tracing::info!("{line}"),
+        }
+    }
+}
+
+impl MasterShell {
+    fn tell_framework(&self, link: LinkId, event: &Event) {
+        if let Event::Subscribed(framework) = event {
+            self.sessions.opened(framework.clone(), link);
+        }
+        let format = self.core.with(|Seen { core }| {
+            let framework = core.framework_of(link).and_then(|id| core.frameworks().get(id));
+            framework.map_or(Format::WHOLE, |it| Format::of(&it.info))
+        });
+        self.frameworks.send(link, scheduler::event_to_proto(event, format, &self.welcome));
+    }
+}

@@ -79,7 +79,7 @@ impl Shell for AgentShell {
     }
 
     fn is_commit(effect: &Effect) -> bool {
-        matches!(effect, Effect::Commit(_))
+        matches!(effect, Effect::Commit { .. })
     }
 
     /// Forgetting what was acknowledged: after a crash it is told, and acknowledged, once more.
@@ -90,13 +90,13 @@ impl Shell for AgentShell {
                 AgentChange::Identity(_) | AgentChange::OperationGone(_) | AgentChange::TaskGone(_)
             )
         };
-        matches!(effect, Effect::Commit(changes) if changes.iter().all(forgets))
+        matches!(effect, Effect::Commit { changes, .. } if changes.iter().all(forgets))
     }
 
     /// What is done here may begin; nobody else learns of it.
     fn may_precede_commit(effect: &Effect) -> bool {
         match effect {
-            Effect::Commit(_)
+            Effect::Commit { .. }
             | Effect::ToMaster(..)
             | Effect::CloseMaster(_)
             | Effect::ToExecutor(..)
@@ -114,21 +114,21 @@ impl Shell for AgentShell {
     }
 
     fn commit(&mut self, effects: &[Effect]) -> anyhow::Result<()> {
-        let changes = effects.iter().filter_map(|effect| match effect {
-            Effect::Commit(changes) => Some(changes),
+        let commits = effects.iter().filter_map(|effect| match effect {
+            Effect::Commit { term, changes } => Some((*term, changes)),
             _ => None,
         });
-        let groups = changes.map(|group| group.iter().map(ledger::agent::encode));
-        let term = self.core.with(|core| core.ledger().identity.term.0);
+        let Some(term) = commits.clone().map(|(term, _)| term).max() else { return Ok(()) };
+        let groups = commits.map(|(_, group)| group.iter().map(ledger::agent::encode));
         for batch in batches(groups) {
-            self.store.commit(term, &batch)?;
+            self.store.commit(term.0, &batch)?;
         }
         Ok(())
     }
 
     fn carry_out(&mut self, effect: Effect) {
         match effect {
-            Effect::Commit(_) => {}
+            Effect::Commit { .. } => {}
             Effect::ToMaster(link, message) => self.masters.send(link, &message),
             Effect::CloseMaster(link) => self.masters.close(link),
             Effect::ToExecutor(link, event) => self.tell_executor(link, &event),

@@ -64,7 +64,7 @@ pub(crate) fn recover_agent_twice(
         let effects = agent
             .handle(&mut StepContext { now, ids: &mut ids }, agent::Input::Started(found.to_vec()));
         let commit = |effect| match effect {
-            agent::Effect::Commit(changes) => Some(changes),
+            agent::Effect::Commit { changes, .. } => Some(changes),
             _ => None,
         };
         effects.into_iter().filter_map(commit).collect()

@@ -1,136 +1,59 @@
 //! Containers that run already and are to hold more: they are widened, volumes are shown in them, and only then are the tasks that
 //! need those volumes given to their executor.
 //!
-//! Relies on the hands' word, for each volume and each of its paths, that the container shows it there. Never gives a task whose
+//! Relies on the drivers' word, for each volume and each of its paths, that the container shows it there. Never gives a task whose
 //! volume may not be there yet, and never takes a volume for free that the container may still see.
 
-use std::collections::{BTreeMap, BTreeSet};
+use holdfast_model::{ExecutorKey, TaskInfo};
 
-use holdfast_model::{
-    ClaimId, ContainerId, ExecutorKey, Reason, StepContext, TaskInfo, TaskKey, TaskRecord,
-    TaskState,
-};
+use crate::bookkeeping::plans::container_plan;
+use crate::bookkeeping::records::volumes_of;
+use crate::bookkeeping::Step;
+use crate::contract::Effect;
+use crate::parts::{Containers, Phase, Tasks};
 
-use crate::soft::{volumes_of, Phase, TerminationReason};
-use crate::step::Effect;
-use crate::Agent;
-
-impl Agent {
-    /// Has a running container show the volumes of tasks that it was just promised; those with volumes wait for the answer.
-    pub(crate) fn show_volumes(&mut self, key: &ExecutorKey, tasks: &[TaskInfo]) {
-        let mut waits = false;
-        for task in tasks {
-            let volumes = volumes_of(&self.ledger, &task.resources);
-            if !volumes.is_empty() {
-                self.soft
-                    .unshown
-                    .insert((key.0.clone(), task.id.clone()), volumes.into_iter().collect());
-                waits = true;
-            }
-        }
-        if waits {
-            self.resize_container(key);
+/// Has a running container show the volumes of tasks that it was just promised; those with volumes wait for the answer.
+pub(crate) fn show_volumes(
+    step: &mut Step<'_>,
+    containers: &mut Containers,
+    tasks: &mut Tasks,
+    key: &ExecutorKey,
+    infos: &[TaskInfo],
+) {
+    let mut waits = false;
+    for info in infos {
+        let volumes = volumes_of(step.ledger(), &info.resources);
+        if !volumes.is_empty() {
+            tasks.await_shown((key.0.clone(), info.id.clone()), volumes.into_iter().collect());
+            waits = true;
         }
     }
-
-    /// Widens or narrows a container to what lives in it now.
-    pub(crate) fn resize_container(&mut self, key: &ExecutorKey) {
-        if self.ledger.executors.get(key).is_none_or(|it| it.command) {
-            return;
-        }
-        let Some(plan) = self.container_plan(key) else { return };
-        let Some(run) = self
-            .soft
-            .runs
-            .get_mut(key)
-            .filter(|it| matches!(it.phase, Phase::Starting | Phase::Running))
-        else {
-            return;
-        };
-        for volume in &plan.volumes {
-            if run.mounted.insert(volume.label.claim) {
-                run.unproven.insert(volume.label.claim);
-            }
-        }
-        run.updates += 1;
-        self.effects.push(Effect::UpdateContainer(Box::new(plan)));
+    if waits {
+        resize_container(step, containers, key);
     }
+}
 
-    /// An update of a container was carried out, as far as it could be.
-    pub(crate) fn container_updated(
-        &mut self,
-        ctx: &mut StepContext<'_>,
-        container: ContainerId,
-        shown: &[(ClaimId, Result<(), String>)],
-    ) {
-        let Some(key) = self.executor_in(container) else { return };
-        let Some(run) = self.soft.runs.get_mut(&key) else { return };
-        run.updates = run.updates.saturating_sub(1);
-        let is_last = run.updates == 0;
-        let missing: BTreeSet<ClaimId> =
-            shown.iter().filter(|(_, outcome)| outcome.is_err()).map(|(claim, _)| *claim).collect();
-        for (claim, _) in shown.iter().filter(|(_, outcome)| outcome.is_ok()) {
-            run.unproven.remove(claim); // The container sees it, if only at one of its paths.
-            if missing.contains(claim) {
-                continue;
-            }
-            for (_, claims) in
-                self.soft.unshown.iter_mut().filter(|(task, _)| run.queue.contains(task))
-            {
-                claims.remove(claim);
-            }
-        }
-        self.soft.unshown.retain(|_, claims| !claims.is_empty());
-        if is_last {
-            // A volume that a later update still asks for may yet be shown; until that is answered, nothing is given up.
-            for claim in std::mem::take(&mut run.unproven) {
-                run.mounted.remove(&claim);
-            }
-            self.soft.stirred = true;
-            self.fail_unshown(ctx, &key, shown);
-        }
-        self.deliver(&key);
+/// Widens or narrows a container to what lives in it now.
+pub(crate) fn resize_container(
+    step: &mut Step<'_>,
+    containers: &mut Containers,
+    key: &ExecutorKey,
+) {
+    if step.ledger().executors.get(key).is_none_or(|it| it.command) {
+        return;
     }
-
-    /// Ends those tasks of an executor whose volumes its container could not be made to show; a group goes as a whole.
-    fn fail_unshown(
-        &mut self,
-        ctx: &mut StepContext<'_>,
-        key: &ExecutorKey,
-        shown: &[(ClaimId, Result<(), String>)],
-    ) {
-        let why: BTreeMap<&ClaimId, &String> = shown
-            .iter()
-            .filter_map(|(claim, outcome)| Some((claim, outcome.as_ref().err()?)))
-            .collect();
-        let mut any = false;
-        for task in self.live_tasks(key).into_iter().cloned().collect::<Vec<TaskRecord>>() {
-            let Some(claim) = self.soft.unshown.get(&task.key()).and_then(|it| it.first()) else {
-                continue;
-            };
-            let why = why.get(claim).map_or("it is not shown in the container", |it| it.as_str());
-            let termination = TerminationReason::new(
-                TaskState::Failed,
-                Reason::ContainerLaunchFailed,
-                format!("its volume cannot be used: {why}"),
-            );
-            let of_group = |it: &&TaskRecord| {
-                it.info.id == task.info.id || (task.group.is_some() && it.group == task.group)
-            };
-            let with: Vec<TaskKey> =
-                self.live_tasks(key).into_iter().filter(of_group).map(TaskRecord::key).collect();
-            self.end_tasks(ctx, &with, &termination);
-            any = true;
-        }
-        if any && self.live_tasks(key).is_empty() {
-            self.end_if_never_used(ctx, key);
-        }
+    let live = containers.of_mut(key);
+    if !matches!(live.phase(), Phase::Starting | Phase::Running) {
+        return;
     }
+    let Some(plan) = container_plan(step.ledger(), key) else { return };
+    live.begin_update(plan.volumes.iter().map(|it| it.label.claim));
+    step.push(Effect::UpdateContainer(Box::new(plan)));
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::step::Effect;
+    use crate::contract::Effect;
     use crate::testbed::{custom_executor, group_executor, task, task_key, Bed, DB_VOLUME};
     use crate::Input;
     use holdfast_model::{Action, ExecutorEvent, Order, Reason, Resource, TaskInfo, TaskState};

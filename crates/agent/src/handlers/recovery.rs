@@ -1,126 +1,142 @@
-//! The first step of each life: what the ledger says is compared with what the hands have found.
+//! The first step of each life: what the ledger says is compared with what the drivers have found.
 //!
 //! A new agent, a restarted one and a restarted machine are one path. Doing it twice, or dying half-way
 //! through and doing it again, comes to the same.
 
 use std::collections::BTreeMap;
 
-use holdfast_model::{ContainerId, ExecutorKey, Reason, StepContext, TaskKey, TaskState};
+use holdfast_model::{
+    ContainerId, ExecutorKey, FrameworkId, Reason, TaskKey, TaskRecord, TaskState,
+};
 
-use crate::alarms::Alarm;
-use crate::ending::End;
-use crate::soft::{Phase, TerminationReason};
-use crate::step::{Effect, Exit, Found};
-use crate::Agent;
+use crate::bookkeeping::looks::open_disks;
+use crate::bookkeeping::records::live_tasks;
+use crate::bookkeeping::Step;
+use crate::contract::{Effect, Exit, Found};
+use crate::flows::ending::{end_executor, end_tasks, finish, forget_framework, End};
+use crate::flows::kills::rearm_kills;
+use crate::parts::{Alarm, Containers, Disks, MasterLink, Phase, Tasks, TerminationReason};
 
-impl Agent {
-    pub(crate) fn started(&mut self, ctx: &mut StepContext<'_>, found: Vec<(ContainerId, Found)>) {
-        if std::mem::replace(&mut self.soft.started, true) {
-            return self.log(
-                "the hands said twice what they had found at the start; the second time is ignored",
-            );
-        }
-        let mut found: BTreeMap<ContainerId, Found> = found.into_iter().collect();
-        let executors: Vec<(ExecutorKey, ContainerId)> =
-            self.ledger.executors.iter().map(|(key, it)| (key.clone(), it.container)).collect();
-        for (key, container) in executors {
-            match found.remove(&container) {
-                Some(Found::Running) => self.recover_running(ctx, &key),
-                Some(Found::Exited(exit)) => {
-                    self.finish(ctx, &key, &End { restarted: true, ..End::exited(exit) })
-                }
-                Some(Found::Lost) => {
-                    let message = "its container was gone when the agent came back".to_owned();
-                    let exit = Exit { status: 128 + 9, out_of_memory: false, message };
-                    self.finish(ctx, &key, &End { restarted: true, ..End::exited(exit) });
-                }
-                None => {
-                    // The crash came between writing it down and starting it; nothing of it ever ran.
-                    self.finish(
-                        ctx,
-                        &key,
-                        &End {
-                            restarted: true,
-                            ..End::never_ran("the agent was restarted before its container started")
-                        },
-                    );
-                    self.effects.push(Effect::DestroyContainer(container));
-                }
-            }
-        }
-        self.drop_orphans(ctx);
-        for framework in self.ledger.frameworks.keys().cloned().collect::<Vec<_>>() {
-            self.forget_framework(&framework); // A crash may have come between its last executor's end and this.
-        }
-        for (container, state) in found {
-            let running = state == Found::Running;
-            self.effects.push(if running {
-                Effect::DestroyContainer(container)
-            } else {
-                Effect::ForgetContainer(container)
-            });
-        }
-        self.open_disks();
-    }
-
-    fn recover_running(&mut self, ctx: &mut StepContext<'_>, key: &ExecutorKey) {
-        let Some(record) = self.ledger.executors.get(key) else { return };
-        let (command, registered) = (record.command, record.registered);
-        let Some(run) = self.soft.runs.get_mut(key) else { return };
-        if run.phase == Phase::Recovering {
-            run.phase = Phase::Running;
-        }
-        if run.link.is_none() {
-            let wait_ms = if registered {
-                self.config.reregistration_timeout_ms
-            } else {
-                self.config.registration_timeout_ms
-            };
-            self.soft.alarms.set(Alarm::Executor(key.clone()), ctx.now.plus_ms(wait_ms));
-        }
-        if !command {
-            self.drop_doubtful(ctx, key);
-        }
-        self.rearm_kills(ctx.now, key);
-        if self.live_tasks(key).is_empty() && (command || !registered) {
-            self.end_executor(ctx, key, None);
-        }
-    }
-
-    /// Whether a running container sees the volumes of tasks that it was not yet given is not known any more: those are dropped.
-    fn drop_doubtful(&mut self, ctx: &mut StepContext<'_>, key: &ExecutorKey) {
-        let queue = self.soft.runs.get(key).map(|it| it.queue.clone()).unwrap_or_default();
-        let uses_volume = |task: &TaskKey| {
-            let info = self.ledger.tasks.get(task).map(|it| &it.info);
-            info.is_some_and(|it| it.resources.iter().any(|it| it.identity.persistence.is_some()))
-        };
-        if queue.iter().any(uses_volume) {
-            let termination = TerminationReason::new(
-                TaskState::Dropped,
-                Reason::AgentRestarted,
-                "the agent was restarted before the task was started",
-            );
-            self.end_tasks(ctx, &queue, &termination);
-        }
-    }
-
-    /// Tasks that live in no executor do not live.
-    fn drop_orphans(&mut self, ctx: &mut StepContext<'_>) {
-        let orphans = self.ledger.tasks.iter().filter(|(_, task)| {
-            !task.state.is_terminal()
-                && !self
-                    .ledger
-                    .executors
-                    .contains_key(&(task.framework.clone(), task.executor.clone()))
-        });
-        let orphans: Vec<TaskKey> = orphans.map(|(key, _)| key.clone()).collect();
-        let termination = TerminationReason::new(
-            TaskState::Dropped,
-            Reason::AgentRestarted,
-            "the agent was restarted before the task was started",
+pub(crate) fn started(
+    step: &mut Step<'_>,
+    disks: &mut Disks,
+    containers: &mut Containers,
+    tasks: &mut Tasks,
+    master: &mut MasterLink,
+    found: Vec<(ContainerId, Found)>,
+) {
+    if !containers.begin() {
+        return step.log(
+            "the drivers said twice what they had found at the start; the second time is ignored",
         );
-        self.end_tasks(ctx, &orphans, &termination);
     }
+    let mut found: BTreeMap<ContainerId, Found> = found.into_iter().collect();
+    let executors = step.ledger().executors.iter().map(|(key, it)| (key.clone(), it.container));
+    let executors: Vec<(ExecutorKey, ContainerId)> = executors.collect();
+    for (key, container) in executors {
+        let end = match found.remove(&container) {
+            Some(Found::Running) => {
+                recover_running(step, containers, tasks, master, &key);
+                continue;
+            }
+            Some(Found::Exited(exit)) => End::exited(exit),
+            Some(Found::Lost) => {
+                let message = "its container was gone when the agent came back".to_owned();
+                End::exited(Exit { status: 128 + 9, out_of_memory: false, message })
+            }
+            // The crash came between writing it down and starting it; nothing of it ever ran.
+            None => End::never_ran("the agent was restarted before its container started"),
+        };
+        let never_ran = end.refused.is_some();
+        finish(step, containers, tasks, master, &key, &End { restarted: true, ..end });
+        step.extend(never_ran.then_some(Effect::DestroyContainer(container)));
+    }
+    drop_orphans(step, containers, tasks, master);
+    let frameworks: Vec<FrameworkId> = step.ledger().frameworks.keys().cloned().collect();
+    for framework in frameworks {
+        forget_framework(step, containers, &framework); // A crash may have come between its last executor's end and this.
+    }
+    for (container, state) in found {
+        step.push(match state {
+            Found::Running => Effect::DestroyContainer(container),
+            Found::Exited(_) | Found::Lost => Effect::ForgetContainer(container),
+        });
+    }
+    open_disks(step, disks);
+}
+
+fn recover_running(
+    step: &mut Step<'_>,
+    containers: &mut Containers,
+    tasks: &mut Tasks,
+    master: &mut MasterLink,
+    key: &ExecutorKey,
+) {
+    let executor = &step.ledger().executors[key];
+    let (command, registered) = (executor.command, executor.registered);
+    let live = containers.of_mut(key);
+    if live.phase() == Phase::Recovering {
+        live.set_phase(Phase::Running);
+    }
+    if live.link().is_none() {
+        let config = step.config();
+        let wait_ms = if registered {
+            config.reregistration_timeout_ms
+        } else {
+            config.registration_timeout_ms
+        };
+        step.set_alarm(Alarm::Executor(key.clone()), wait_ms);
+    }
+    if !command {
+        drop_doubtful(step, containers, tasks, master, key);
+    }
+    rearm_kills(step, key);
+    if live_tasks(step.ledger(), key).is_empty() && (command || !registered) {
+        end_executor(step, containers, tasks, master, key, None);
+    }
+}
+
+/// Whether a running container sees the volumes of tasks that it was not yet given is not known any more: those are dropped.
+fn drop_doubtful(
+    step: &mut Step<'_>,
+    containers: &mut Containers,
+    tasks: &mut Tasks,
+    master: &mut MasterLink,
+    key: &ExecutorKey,
+) {
+    let queue = containers.of(key).queue().to_vec();
+    let uses_volume = |task: &TaskKey| {
+        let resources = &step.ledger().tasks[task].info.resources;
+        resources.iter().any(|it| it.identity.persistence.is_some())
+    };
+    if queue.iter().any(uses_volume) {
+        end_tasks(step, containers, tasks, master, &queue, &never_started());
+    }
+}
+
+/// Tasks that live in no executor do not live.
+fn drop_orphans(
+    step: &mut Step<'_>,
+    containers: &mut Containers,
+    tasks: &mut Tasks,
+    master: &mut MasterLink,
+) {
+    let ledger = step.ledger();
+    let orphaned = |task: &&TaskRecord| {
+        let executor = (task.framework.clone(), task.executor.clone());
+        !task.state.is_terminal() && !ledger.executors.contains_key(&executor)
+    };
+    let orphans: Vec<TaskKey> =
+        ledger.tasks.values().filter(orphaned).map(TaskRecord::key).collect();
+    end_tasks(step, containers, tasks, master, &orphans, &never_started());
+}
+
+fn never_started() -> TerminationReason {
+    TerminationReason::new(
+        TaskState::Dropped,
+        Reason::AgentRestarted,
+        "the agent was restarted before the task was started",
+    )
 }
 
 #[cfg(test)]
@@ -276,6 +292,6 @@ mod tests {
             Input::Started(found),
         );
         assert_eq!(once.ledger(), twice.ledger());
-        assert!(!effects.iter().any(|it| matches!(it, Effect::Commit(_))));
+        assert!(!effects.iter().any(|it| matches!(it, Effect::Commit { .. })));
     }
 }

@@ -1,163 +1,164 @@
-//! What the hands have done to a volume's bytes, and what it means for the claim and its operation.
+//! What the drivers have done to a volume's bytes, and what it means for the claim and its operation.
 //!
 //! Never gives space back while the bytes of a destroyed volume may still lie there, and never trashes
 //! what CREATE could not finish: nothing was promised, and a directory that is there anyhow may stay.
 
 use holdfast_model::claim::ClaimChanges;
-use holdfast_model::{
-    AgentChange, Claim, ClaimId, ClaimState, OperationRecord, OperationState, StepContext,
-};
+use holdfast_model::{AgentChange, Claim, ClaimId, ClaimState, OperationRecord, OperationState};
 
-use crate::alarms::Alarm;
-use crate::claims::label;
-use crate::step::Effect;
-use crate::Agent;
+use crate::bookkeeping::looks::look_again_later;
+use crate::bookkeeping::records::{label, operation_on};
+use crate::bookkeeping::Step;
+use crate::contract::Effect;
+use crate::flows::settling::settle;
+use crate::parts::{Alarm, Disks, MasterLink, ReportWish, Topic, Volumes};
 
 /// How long to wait before a volume is sent to the trash again, in milliseconds; doubled each time up to the greatest.
 const TRASH_RETRY_MIN_MS: u64 = 1_000;
 const TRASH_RETRY_MAX_MS: u64 = 60_000;
 
-impl Agent {
-    pub(crate) fn volume_made(
-        &mut self,
-        ctx: &mut StepContext<'_>,
-        id: ClaimId,
-        outcome: Result<(), String>,
-    ) {
-        self.soft.making.remove(&id);
-        let Some(claim) =
-            self.ledger.claims.get(&id).filter(|it| it.state == ClaimState::Making).cloned()
-        else {
-            return;
-        };
-        let operation = self.operation_on(id);
-        if let Err(why) = outcome {
-            return self.making_failed(ctx, claim, operation, &why);
+pub(crate) fn volume_made(
+    step: &mut Step<'_>,
+    volumes: &mut Volumes,
+    master: &mut MasterLink,
+    id: ClaimId,
+    outcome: Result<(), String>,
+) {
+    volumes.end_making(id);
+    let Some(claim) = claim_in(step, id, ClaimState::Making) else { return }; // Somebody was quicker.
+    let operation = operation_on(step.ledger(), id);
+    if let Err(why) = outcome {
+        return making_failed(step, volumes, master, claim, operation, &why);
+    }
+    volumes.note_made(id);
+    let siblings = operation.as_ref().map_or_else(|| vec![id], |it| it.claims.clone());
+    let making = siblings.into_iter().filter_map(|it| claim_in(step, it, ClaimState::Making));
+    let making: Vec<Claim> = making.collect();
+    if making.iter().any(|it| !volumes.is_made(it.id)) {
+        return; // They become ready together, or none does.
+    }
+    making.iter().for_each(|it| volumes.forget_made(it.id));
+    let ready = |it| AgentChange::Claim(Claim { state: ClaimState::Ready, ..it });
+    step.commit(making.into_iter().map(ready).collect());
+    if let Some(operation) = operation {
+        settle(step, master, operation, OperationState::Finished, None);
+    }
+}
+
+fn claim_in(step: &Step<'_>, id: ClaimId, state: ClaimState) -> Option<Claim> {
+    step.ledger().claims.get(&id).filter(|it| it.state == state).cloned()
+}
+
+fn making_failed(
+    step: &mut Step<'_>,
+    volumes: &mut Volumes,
+    master: &mut MasterLink,
+    claim: Claim,
+    operation: Option<OperationRecord>,
+    why: &str,
+) {
+    let siblings = operation.as_ref().map_or_else(|| vec![claim.id], |it| it.claims.clone());
+    let mut touched = siblings.clone();
+    for id in siblings {
+        let Some(unmade) = claim_in(step, id, ClaimState::Making) else { continue };
+        volumes.forget_made(id);
+        take_back(step, &unmade, "the agent", &mut touched);
+    }
+    match operation {
+        Some(operation) => {
+            let operation = OperationRecord { claims: touched, ..operation };
+            let message = format!("{} could not be made: {why}", claim.resource);
+            settle(step, master, operation, OperationState::Failed, Some(message));
         }
-        self.soft.made.insert(id);
-        let siblings = operation.as_ref().map_or_else(|| vec![id], |it| it.claims.clone());
-        let making = siblings
-            .iter()
-            .filter_map(|it| self.ledger.claims.get(it))
-            .filter(|it| it.state == ClaimState::Making);
-        let making: Vec<Claim> = making.cloned().collect();
-        if making.iter().any(|it| !self.soft.made.contains(&it.id)) {
-            return; // They become ready together, or none does.
-        }
-        self.soft.made.retain(|it| making.iter().all(|claim| claim.id != *it));
-        self.commit(
-            making
-                .into_iter()
-                .map(|it| AgentChange::Claim(Claim { state: ClaimState::Ready, ..it }))
-                .collect(),
+        None => step.log(format!("{} could not be made: {why}", claim.resource)),
+    }
+}
+
+pub(crate) fn volume_trashed(
+    step: &mut Step<'_>,
+    volumes: &mut Volumes,
+    master: &mut MasterLink,
+    id: ClaimId,
+    outcome: Result<(), String>,
+) {
+    let Some(claim) = claim_in(step, id, ClaimState::Destroying) else { return }; // It was trashed before.
+    if let Err(why) = outcome {
+        step.log(format!(
+            "{} could not be moved to the trash, which is tried again: {why}",
+            claim.resource
+        ));
+        let now = step.now();
+        return step.alarms_mut().retry(
+            Alarm::Trash(id),
+            now,
+            TRASH_RETRY_MIN_MS,
+            TRASH_RETRY_MAX_MS,
         );
-        if let Some(operation) = operation {
-            self.settle_operation(ctx, operation, OperationState::Finished, None);
+    }
+    step.alarms_mut().clear(&Alarm::Trash(id));
+    volumes.forget_fault(id);
+    let operation = operation_on(step.ledger(), id);
+    let by = operation
+        .as_ref()
+        .and_then(|it| it.framework.as_ref())
+        .map_or_else(|| "operator".to_owned(), ToString::to_string);
+    let mut touched = operation.as_ref().map_or_else(Vec::new, |it| it.claims.clone());
+    take_back(step, &claim, &by, &mut touched);
+    let Some(operation) = operation else { return };
+    let operation = OperationRecord { claims: touched, ..operation };
+    let unfinished = |it: &ClaimId| claim_in(step, *it, ClaimState::Destroying).is_some();
+    if operation.claims.iter().any(unfinished) {
+        step.commit(vec![AgentChange::Operation(operation)]);
+    } else {
+        settle(step, master, operation, OperationState::Finished, None);
+    }
+}
+
+/// Ends a volume's claim and gives its space back to the reservation.
+fn take_back(step: &mut Step<'_>, volume: &Claim, by: &str, touched: &mut Vec<ClaimId>) {
+    let ClaimChanges { kept, .. } = step.give_back(volume, by);
+    for claim in &kept {
+        if !touched.contains(&claim.id) {
+            touched.push(claim.id);
         }
     }
+    let mut batch = vec![AgentChange::ClaimGone(volume.id)];
+    batch.extend(kept.into_iter().map(AgentChange::Claim));
+    step.commit(batch);
+}
 
-    fn making_failed(
-        &mut self,
-        ctx: &mut StepContext<'_>,
-        claim: Claim,
-        operation: Option<OperationRecord>,
-        why: &str,
-    ) {
-        let siblings = operation.as_ref().map_or_else(|| vec![claim.id], |it| it.claims.clone());
-        let mut touched = siblings.clone();
-        for id in siblings {
-            let Some(unmade) =
-                self.ledger.claims.get(&id).filter(|it| it.state == ClaimState::Making).cloned()
-            else {
-                continue;
-            };
-            self.soft.made.remove(&id);
-            self.take_back(ctx, &unmade, "the agent", &mut touched);
-        }
-        match operation {
-            Some(operation) => {
-                let record = OperationRecord { claims: touched, ..operation };
-                let message = format!("{} could not be made: {why}", claim.resource);
-                self.settle_operation(ctx, record, OperationState::Failed, Some(message));
-            }
-            None => self.log(format!("{} could not be made: {why}", claim.resource)),
-        }
+pub(crate) fn trash_again(step: &mut Step<'_>, id: ClaimId) {
+    let label = claim_in(step, id, ClaimState::Destroying).and_then(|it| label(&it));
+    step.extend(label.map(Effect::TrashVolume));
+}
+
+pub(crate) fn volume_checked(
+    step: &mut Step<'_>,
+    disks: &mut Disks,
+    master: &mut MasterLink,
+    id: ClaimId,
+    outcome: Result<(), String>,
+) {
+    disks.volumes_mut().end_check(id);
+    step.stir(Topic::Volume(id));
+    let claim = step.ledger().claims.get(&id);
+    if outcome.is_err() && step.config().is_planted("agent-replaces-missing-volumes") {
+        let label = claim.and_then(label);
+        return step.extend(label.map(Effect::MakeVolume));
     }
-
-    pub(crate) fn volume_trashed(
-        &mut self,
-        ctx: &mut StepContext<'_>,
-        id: ClaimId,
-        outcome: Result<(), String>,
-    ) {
-        let Some(claim) =
-            self.ledger.claims.get(&id).filter(|it| it.state == ClaimState::Destroying).cloned()
-        else {
-            return;
-        };
-        if let Err(why) = outcome {
-            self.log(format!(
-                "{} could not be moved to the trash, which is tried again: {why}",
-                claim.resource
-            ));
-            return self.soft.alarms.retry(
-                Alarm::Trash(id),
-                ctx.now,
-                TRASH_RETRY_MIN_MS,
-                TRASH_RETRY_MAX_MS,
-            );
-        }
-        self.soft.alarms.clear(&Alarm::Trash(id));
-        self.soft.volume_faults.remove(&id);
-        let operation = self.operation_on(id);
-        let by = operation
-            .as_ref()
-            .and_then(|it| it.framework.as_ref())
-            .map_or_else(|| "operator".to_owned(), ToString::to_string);
-        let mut touched = operation.as_ref().map_or_else(Vec::new, |it| it.claims.clone());
-        self.take_back(ctx, &claim, &by, &mut touched);
-        let Some(operation) = operation else { return };
-        let record = OperationRecord { claims: touched, ..operation };
-        let unfinished = record
-            .claims
-            .iter()
-            .filter_map(|it| self.ledger.claims.get(it))
-            .any(|it| it.state == ClaimState::Destroying);
-        if unfinished {
-            self.commit(vec![AgentChange::Operation(record)]);
-        } else {
-            self.settle_operation(ctx, record, OperationState::Finished, None);
-        }
+    let fault = outcome.err().filter(|_| claim.is_some());
+    if disks.volumes_mut().note_check(id, fault.as_ref()) {
+        step.log(format!("volume {id}: {}", fault.as_deref().unwrap_or("whole again")));
+        look_again_later(step, disks);
     }
-
-    /// Ends a volume's claim and gives its space back to the reservation.
-    fn take_back(
-        &mut self,
-        ctx: &mut StepContext<'_>,
-        volume: &Claim,
-        by: &str,
-        touched: &mut Vec<ClaimId>,
-    ) {
-        let ClaimChanges { kept, .. } = self.give_back(ctx, volume, by);
-        touched.extend(
-            kept.iter().map(|it| it.id).filter(|id| !touched.contains(id)).collect::<Vec<_>>(),
-        );
-        let mut batch = vec![AgentChange::ClaimGone(volume.id)];
-        batch.extend(kept.into_iter().map(AgentChange::Claim));
-        self.commit(batch);
-    }
-
-    pub(crate) fn trash_again(&mut self, id: ClaimId) {
-        let destroying =
-            self.ledger.claims.get(&id).filter(|it| it.state == ClaimState::Destroying);
-        let label = destroying.and_then(label);
-        self.effects.extend(label.map(Effect::TrashVolume));
+    if disks.volumes_mut().take_news() {
+        master.want_report(ReportWish::News);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::step::Effect;
+    use crate::contract::Effect;
     use crate::testbed::{reserved_disk, volume_named, Bed, DB_VOLUME};
     use crate::Input;
     use holdfast_model::{Action, ClaimAction, ClaimState, OperationState, TaskState};

@@ -64,6 +64,13 @@ impl Alarms {
         named.iter().for_each(|alarm| self.clear(alarm));
     }
 
+    /// Sets an alarm unless one of that name rings earlier.
+    pub(crate) fn set_earlier(&mut self, alarm: Alarm, at: Instant) {
+        if self.at(&alarm).is_none_or(|it| at < it) {
+            self.set(alarm, at);
+        }
+    }
+
     /// When an alarm of this name rings.
     pub(crate) fn at(&self, alarm: &Alarm) -> Option<Instant> {
         self.times.get(alarm).copied()

@@ -1,9 +1,9 @@
-//! What can happen to an agent, and what it can want done: two closed lists, and nothing else crosses the wall.
+//! What can happen to an agent, and what it can want done: two closed lists, and nothing else crosses the core's border.
 
 use holdfast_model::{
     AgentChange, AgentId, ClaimId, ClusterId, ContainerId, DiskId, DiskRecord, ExecutorCall,
-    ExecutorEvent, ExecutorId, FrameworkId, LinkId, MachineInfo, Mode, OpaquePayload, ToAgent,
-    ToMaster,
+    ExecutorEvent, ExecutorId, FrameworkId, LinkId, MachineInfo, Mode, OpaquePayload, Term,
+    ToAgent, ToMaster,
 };
 
 /// How a container was found after a restart of the agent.
@@ -158,7 +158,12 @@ pub struct ContainerPlan {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Write these down, durably, all or none. A shell that cannot, dies.
-    Commit(Vec<AgentChange>),
+    Commit {
+        /// The greatest term heard of, which the changes belong to.
+        term: Term,
+        /// What to write.
+        changes: Vec<AgentChange>,
+    },
     /// Tell the master.
     ToMaster(LinkId, ToMaster),
     /// Hang up on a master.

@@ -4,13 +4,17 @@
 //! Never lets a task go back: nothing comes after its end.
 
 use holdfast_model::{
-    AgentChange, ExecutorEvent, ExecutorKey, OperationUuid, StatusSource, StatusUuid, StepContext,
-    TaskKey, TaskRecord, TaskState, TaskStatus, ToMaster,
+    AgentChange, ExecutorEvent, ExecutorKey, StatusSource, StatusUuid, TaskKey, TaskRecord,
+    TaskState, TaskStatus,
 };
 
-use crate::alarms::Alarm;
-use crate::step::Effect;
-use crate::Agent;
+use crate::bookkeeping::holds::is_mounted;
+use crate::bookkeeping::telling::forward;
+use crate::bookkeeping::Step;
+use crate::contract::Effect;
+use crate::flows::ending::{end_executor, forget_framework, forget_task};
+use crate::flows::shown::resize_container;
+use crate::parts::{Alarm, Containers, MasterLink, Tasks};
 
 /// How many statuses of one task are kept; beyond it, the newest takes the place of the newest but one, unless that was its end.
 const UPDATES_MAX: usize = 1000;
@@ -25,151 +29,111 @@ fn bytes_of<'a>(statuses: impl IntoIterator<Item = &'a TaskStatus>) -> usize {
         .sum()
 }
 
-impl Agent {
-    /// An executor says how a task is.
-    pub(crate) fn update(
-        &mut self,
-        ctx: &mut StepContext<'_>,
-        key: &ExecutorKey,
-        status: TaskStatus,
-    ) {
-        let Some(uuid) = status.uuid else {
-            return self
-                .log(format!("an update of task `{}` without uuid is ignored", status.task));
-        };
-        if let Some(why) = wrong(key, &status) {
-            return self.log(format!("an update of task `{}` is ignored: {why}", status.task));
-        }
-        let task_key = (key.0.clone(), status.task.clone());
-        let task = self.ledger.tasks.get(&task_key).filter(|it| it.executor == key.1).cloned();
-        let news = match &task {
-            Some(task) => {
-                !task.state.is_terminal()
-                    && rank(task.state) <= rank(status.state)
-                    && !is_known(task, uuid)
-            }
-            None => false,
-        };
-        let news = news && self.soft.note_status(&task_key, uuid);
-        if let (Some(task), true) = (&task, news) {
-            self.note_update(ctx, task.clone(), status.clone());
-        }
-        let link = self.soft.runs.get(key).and_then(|it| it.link);
-        self.effects.extend(link.map(|link| {
-            Effect::ToExecutor(link, ExecutorEvent::Acknowledged(status.task.clone(), uuid))
-        }));
-        if news {
-            self.forward(ctx, &task_key);
-            self.after_update(ctx, key, &task_key);
-        } else if task.is_none_or(|it| it.state.is_terminal()) && !status.state.is_terminal() {
-            // We said that it has ended, or never knew it; it must not live on.
-            self.log(format!(
-                "executor `{}` runs task `{}`, which is not to run; it is killed",
-                key.1, status.task
-            ));
-            self.effects.extend(
-                link.map(|link| Effect::ToExecutor(link, ExecutorEvent::Kill(status.task, None))),
-            );
-        }
+/// An executor says how a task is.
+pub(crate) fn update(
+    step: &mut Step<'_>,
+    containers: &mut Containers,
+    tasks: &mut Tasks,
+    master: &mut MasterLink,
+    key: &ExecutorKey,
+    status: TaskStatus,
+) {
+    let Some(uuid) = status.uuid else {
+        return step.log(format!("an update of task `{}` without uuid is ignored", status.task));
+    };
+    if let Some(why) = wrong(key, &status) {
+        return step.log(format!("an update of task `{}` is ignored: {why}", status.task));
     }
-
-    fn note_update(&mut self, ctx: &StepContext<'_>, task: TaskRecord, mut status: TaskStatus) {
-        status.agent.clone_from(&self.ledger.identity.agent);
-        status.executor = Some(task.executor.clone());
-        status.source.get_or_insert(StatusSource::Executor);
-        if status.at.0 == 0 {
-            status.at = ctx.now;
-        }
-        let mut updates = task.updates.clone();
-        // The oldest is on its way to the framework, and stays.
-        while 1 < updates.len()
-            && (UPDATES_MAX <= updates.len()
-                || UPDATES_BYTES_MAX < bytes_of(&updates) + bytes_of([&status]))
-        {
-            updates.pop();
-        }
-        updates.push(status.clone());
-        self.commit(vec![AgentChange::Task(TaskRecord {
-            state: status.state,
-            latest: Some(status),
-            updates,
-            delivered: true,
-            ..task
-        })]);
+    let task_key = (key.0.clone(), status.task.clone());
+    let task = step.ledger().tasks.get(&task_key).filter(|it| it.executor == key.1).cloned();
+    let goes_on = |it: &TaskRecord| {
+        !it.state.is_terminal() && rank(it.state) <= rank(status.state) && !is_known(it, uuid)
+    };
+    let over = task.as_ref().is_none_or(|it| it.state.is_terminal());
+    let news = task.filter(goes_on).filter(|_| tasks.note_status(&task_key, uuid));
+    let is_news = news.is_some();
+    if let Some(task) = news {
+        note_update(step, task, status.clone());
     }
-
-    fn after_update(&mut self, ctx: &mut StepContext<'_>, key: &ExecutorKey, task: &TaskKey) {
-        if self.ledger.tasks.get(task).is_some_and(|it| !it.state.is_terminal()) {
-            return;
-        }
-        self.soft.alarms.clear(&Alarm::Kill(task.clone()));
-        if self.ledger.executors.get(key).is_some_and(|it| it.command) {
-            self.end_executor(ctx, key, None);
-        } else {
-            self.resize_container(key);
-        }
+    let link = containers.of(key).link();
+    let heard = ExecutorEvent::Acknowledged(status.task.clone(), uuid);
+    step.extend(link.map(|link| Effect::ToExecutor(link, heard)));
+    if is_news {
+        forward(step, master, &task_key);
+        after_update(step, containers, tasks, master, key, &task_key);
+    } else if over && !status.state.is_terminal() {
+        // We said that it has ended, or never knew it; it must not live on.
+        step.log(format!(
+            "executor `{}` runs task `{}`, which is not to run; it is killed",
+            key.1, status.task
+        ));
+        let kill = ExecutorEvent::Kill(status.task, None);
+        step.extend(link.map(|link| Effect::ToExecutor(link, kill)));
     }
+}
 
-    /// Tells the oldest unacknowledged status of a task, unless one is on its way.
-    pub(crate) fn forward(&mut self, ctx: &mut StepContext<'_>, key: &TaskKey) {
-        if self.soft.alarms.at(&Alarm::Update(key.clone())).is_none() {
-            self.send_update(ctx, key);
-        }
+fn note_update(step: &mut Step<'_>, task: TaskRecord, mut status: TaskStatus) {
+    status.agent.clone_from(&step.ledger().identity.agent);
+    status.executor = Some(task.executor.clone());
+    status.source.get_or_insert(StatusSource::Executor);
+    if status.at.0 == 0 {
+        status.at = step.now();
     }
-
-    pub(crate) fn send_update(&mut self, ctx: &mut StepContext<'_>, key: &TaskKey) {
-        let Some(task) = self.ledger.tasks.get(key) else { return };
-        let Some(status) = task.updates.first().cloned() else { return };
-        let message = ToMaster::TaskUpdate { framework: key.0.clone(), status, latest: task.state };
-        if self.tell_master(message) {
-            let (min_ms, max_ms) =
-                (self.config.update_retry_min_ms, self.config.update_retry_max_ms);
-            self.soft.alarms.retry(Alarm::Update(key.clone()), ctx.now, min_ms, max_ms);
-        }
+    let mut updates = task.updates.clone();
+    // The oldest is on its way to the framework, and stays.
+    while 1 < updates.len()
+        && (UPDATES_MAX <= updates.len()
+            || UPDATES_BYTES_MAX < bytes_of(&updates) + bytes_of([&status]))
+    {
+        updates.pop();
     }
+    updates.push(status.clone());
+    let (state, latest, delivered) = (status.state, Some(status), true);
+    let task = TaskRecord { state, latest, updates, delivered, ..task };
+    step.commit(vec![AgentChange::Task(task)]);
+}
 
-    /// Tells everything that was not acknowledged, on a new link.
-    pub(crate) fn resend_all(&mut self, ctx: &mut StepContext<'_>) {
-        if self.is_planted("agent-forgets-updates") {
-            return;
-        }
-        let tasks: Vec<TaskKey> = self
-            .ledger
-            .tasks
-            .iter()
-            .filter(|(_, it)| !it.updates.is_empty())
-            .map(|(key, _)| key.clone())
-            .collect();
-        for key in tasks {
-            self.send_update(ctx, &key);
-        }
-        let operations: Vec<OperationUuid> = self.ledger.operations.keys().copied().collect();
-        for uuid in operations {
-            self.tell_operation(ctx, uuid);
-        }
+fn after_update(
+    step: &mut Step<'_>,
+    containers: &mut Containers,
+    tasks: &mut Tasks,
+    master: &mut MasterLink,
+    key: &ExecutorKey,
+    task: &TaskKey,
+) {
+    if step.ledger().tasks.get(task).is_some_and(|it| !it.state.is_terminal()) {
+        return;
     }
+    step.alarms_mut().clear(&Alarm::Kill(task.clone()));
+    if step.ledger().executors.get(key).is_some_and(|it| it.command) {
+        end_executor(step, containers, tasks, master, key, None);
+    } else {
+        resize_container(step, containers, key);
+    }
+}
 
-    pub(crate) fn acknowledge_task(
-        &mut self,
-        ctx: &mut StepContext<'_>,
-        key: TaskKey,
-        status: StatusUuid,
-    ) {
-        let oldest = |it: &&TaskRecord| it.updates.first().and_then(|it| it.uuid) == Some(status);
-        let Some(mut task) = self.ledger.tasks.get(&key).filter(oldest).cloned() else { return };
-        self.soft.alarms.clear(&Alarm::Update(key.clone()));
-        task.updates.remove(0);
-        let done = task.state.is_terminal() && task.updates.is_empty();
-        let executor = (task.framework.clone(), task.executor.clone());
-        // A container that may see the task's volumes holds them; what says so is kept as long as it lives.
-        if done && !self.is_mounted(&executor, &task.info.resources) {
-            self.soft.forget_task(&key);
-            self.commit(vec![AgentChange::TaskGone(key.clone())]);
-            self.forget_framework(&key.0);
-        } else {
-            self.commit(vec![AgentChange::Task(task)]);
-            self.forward(ctx, &key);
-        }
+pub(crate) fn acknowledge_task(
+    step: &mut Step<'_>,
+    containers: &mut Containers,
+    tasks: &mut Tasks,
+    master: &mut MasterLink,
+    key: &TaskKey,
+    status: StatusUuid,
+) {
+    let oldest = |it: &&TaskRecord| it.updates.first().and_then(|it| it.uuid) == Some(status);
+    let Some(mut task) = step.ledger().tasks.get(key).filter(oldest).cloned() else { return };
+    step.alarms_mut().clear(&Alarm::Update(key.clone()));
+    task.updates.remove(0);
+    let done = task.state.is_terminal() && task.updates.is_empty();
+    let executor = (task.framework.clone(), task.executor.clone());
+    // A container that may see the task's volumes holds them; what says so is kept as long as it lives.
+    if done && !is_mounted(step.ledger(), containers, &executor, &task.info.resources) {
+        forget_task(step, tasks, key);
+        step.commit(vec![AgentChange::TaskGone(key.clone())]);
+        forget_framework(step, containers, &key.0);
+    } else {
+        step.commit(vec![AgentChange::Task(task)]);
+        forward(step, master, key);
     }
 }
 
@@ -198,7 +162,7 @@ fn rank(state: TaskState) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use crate::step::Effect;
+    use crate::contract::Effect;
     use crate::testbed::{framework_id, task_key, Bed};
     use crate::Input;
     use holdfast_model::{

@@ -4,211 +4,186 @@
 //! Never touches a claim: those outlive tasks, executors and frameworks.
 
 use holdfast_model::{
-    AgentChange, ExecutorEvent, ExecutorKey, FrameworkId, Instant, Reason, StatusSource,
-    StepContext, TaskKey, TaskRecord, TaskState, TaskStatus, ToMaster,
+    AgentChange, ExecutorEvent, ExecutorKey, FrameworkId, Reason, TaskKey, TaskRecord, TaskState,
 };
 
-use crate::alarms::Alarm;
-use crate::ending::End;
-use crate::soft::{Phase, TerminationReason};
-use crate::step::Effect;
-use crate::Agent;
+use crate::bookkeeping::holds::is_mounted;
+use crate::bookkeeping::records::live_tasks;
+use crate::bookkeeping::telling::{forward, tell_gone};
+use crate::bookkeeping::Step;
+use crate::contract::Effect;
+use crate::flows::delivery::deliver;
+use crate::flows::ending::{
+    destroy, end_executor, end_if_never_used, end_tasks, finish, forget_framework, forget_task, End,
+};
+use crate::flows::kills::{arm_kill, kill_alarm_ms, send_kills, KILL_GRACE_DEFAULT_MS};
+use crate::flows::launching::drop_launches;
+use crate::parts::{
+    Alarm, Containers, MasterLink, Phase, ReportWish, Tasks, TerminationReason, Waiting,
+};
 
-/// How long a task may take to end when nobody says, in milliseconds.
-const KILL_GRACE_DEFAULT_MS: u64 = 3_000;
-
-impl Agent {
-    pub(crate) fn kill(&mut self, ctx: &mut StepContext<'_>, key: TaskKey, grace_ms: Option<u64>) {
-        let termination = TerminationReason::new(
-            TaskState::Killed,
-            Reason::KilledDuringLaunch,
-            "killed before it was started",
-        );
-        self.drop_launches(ctx, &termination, |launch| launch.task_keys().contains(&key));
-        let over = |it: &TaskRecord| it.state.is_terminal() && it.updates.is_empty(); // Only kept for its container.
-        let task = self.ledger.tasks.get(&key).filter(|it| !over(it)).cloned();
-        let Some(task) = task else { return self.tell_gone(ctx, key) };
-        if task.state.is_terminal() {
-            return self.forward(ctx, &key);
-        }
-        if !task.delivered {
-            return self.kill_undelivered(ctx, &task, &termination);
-        }
-        let grace_ms = grace_ms.or(task.info.kill_grace_ms).unwrap_or(KILL_GRACE_DEFAULT_MS);
-        self.soft.kill_graces_ms.insert(key.clone(), grace_ms);
-        self.soft.set_earlier(Alarm::Kill(key.clone()), self.kill_deadline(ctx.now, grace_ms));
-        if !task.killed {
-            self.commit(vec![AgentChange::Task(TaskRecord { killed: true, ..task.clone() })]);
-        }
-        let link = self.soft.runs.get(&(task.framework, task.executor)).and_then(|it| it.link);
-        self.effects.extend(
-            link.map(|link| Effect::ToExecutor(link, ExecutorEvent::Kill(key.1, Some(grace_ms)))),
-        );
+pub(crate) fn kill(
+    step: &mut Step<'_>,
+    containers: &mut Containers,
+    tasks: &mut Tasks,
+    master: &mut MasterLink,
+    waiting: &mut Waiting,
+    key: TaskKey,
+    grace_ms: Option<u64>,
+) {
+    let termination = TerminationReason::new(
+        TaskState::Killed,
+        Reason::KilledDuringLaunch,
+        "killed before it was started",
+    );
+    let names = |launch: &crate::parts::Launch| launch.task_keys().contains(&key);
+    drop_launches(step, containers, tasks, master, waiting, &termination, names);
+    let over = |it: &TaskRecord| it.state.is_terminal() && it.updates.is_empty(); // Only kept for its container.
+    let task = step.ledger().tasks.get(&key).filter(|it| !over(it)).cloned();
+    let Some(task) = task else { return tell_gone(step, master, key) };
+    if task.state.is_terminal() {
+        return forward(step, master, &key);
     }
-
-    fn kill_deadline(&self, now: Instant, grace_ms: u64) -> Instant {
-        now.plus_ms(grace_ms).plus_ms(self.config.shutdown_grace_ms)
+    if !task.delivered {
+        return kill_undelivered(step, containers, tasks, master, &task, &termination);
     }
-
-    /// Whoever kills what is not here wants to know that it is not here.
-    fn tell_gone(&mut self, ctx: &StepContext<'_>, (framework, task): TaskKey) {
-        let status = TaskStatus::new(task, TaskState::Gone, ctx.now);
-        let mut status = status.because(
-            StatusSource::Agent,
-            Reason::Reconciliation,
-            "this agent does not know the task",
-        );
-        status.agent.clone_from(&self.ledger.identity.agent);
-        self.tell_master(ToMaster::TaskUpdate { framework, status, latest: TaskState::Gone });
+    let grace_ms = grace_ms.or(task.info.kill_grace_ms).unwrap_or(KILL_GRACE_DEFAULT_MS);
+    tasks.set_kill_grace_ms(key.clone(), grace_ms);
+    arm_kill(step, key.clone(), grace_ms);
+    if !task.killed {
+        step.commit(vec![AgentChange::Task(TaskRecord { killed: true, ..task.clone() })]);
     }
+    let link = containers.of(&(task.framework, task.executor)).link();
+    let event = ExecutorEvent::Kill(key.1, Some(grace_ms));
+    step.extend(link.map(|link| Effect::ToExecutor(link, event)));
+}
 
-    /// A group that was not given yet goes with any of its tasks.
-    fn kill_undelivered(
-        &mut self,
-        ctx: &mut StepContext<'_>,
-        task: &TaskRecord,
-        termination: &TerminationReason,
-    ) {
-        let key = (task.framework.clone(), task.executor.clone());
-        let with = |it: &&TaskRecord| {
-            it.info.id == task.info.id
-                || (it.group.is_some() && it.group == task.group && !it.delivered)
-        };
-        let tasks: Vec<TaskKey> =
-            self.live_tasks(&key).into_iter().filter(with).map(TaskRecord::key).collect();
-        self.end_tasks(ctx, &tasks, termination);
-        if !self.live_tasks(&key).is_empty() {
-            return self.deliver(&key); // Those behind it need not wait any more.
-        }
-        match self.soft.runs.get(&key).map(|it| it.phase) {
-            Some(Phase::Waiting) => self.finish(ctx, &key, &End::never_ran(&termination.why)),
-            _ => self.end_if_never_used(ctx, &key),
-        }
+/// A group that was not given yet goes with any of its tasks.
+fn kill_undelivered(
+    step: &mut Step<'_>,
+    containers: &mut Containers,
+    tasks: &mut Tasks,
+    master: &mut MasterLink,
+    task: &TaskRecord,
+    termination: &TerminationReason,
+) {
+    let key = (task.framework.clone(), task.executor.clone());
+    let with = |it: &&TaskRecord| {
+        it.info.id == task.info.id
+            || (it.group.is_some() && it.group == task.group && !it.delivered)
+    };
+    let live = live_tasks(step.ledger(), &key).into_iter();
+    let ended: Vec<TaskKey> = live.filter(with).map(TaskRecord::key).collect();
+    end_tasks(step, containers, tasks, master, &ended, termination);
+    if !live_tasks(step.ledger(), &key).is_empty() {
+        return deliver(step, containers, tasks, &key); // Those behind it need not wait any more.
     }
-
-    /// Ends an executor that has no task and was never given one: it would wait for ever.
-    pub(crate) fn end_if_never_used(&mut self, ctx: &mut StepContext<'_>, key: &ExecutorKey) {
-        let was_used = self.soft.runs.get(key).is_some_and(|it| it.used);
-        if !was_used && self.tasks_of(key).all(|it| it.state.is_terminal() && !it.delivered) {
-            self.end_executor(ctx, key, None);
-        }
+    if containers.of(&key).phase() == Phase::Waiting {
+        let end = End::never_ran(&termination.why);
+        finish(step, containers, tasks, master, &key, &end);
+    } else {
+        end_if_never_used(step, containers, tasks, master, &key);
     }
+}
 
-    /// Kills that the executor may not have heard.
-    pub(crate) fn send_kills(&mut self, key: &ExecutorKey) {
-        let Some(link) = self.soft.runs.get(key).and_then(|it| it.link) else { return };
-        let killed = self.live_tasks(key).into_iter().filter(|it| it.killed && it.delivered);
-        let events: Vec<ExecutorEvent> = killed
-            .map(|it| {
-                let grace_ms =
-                    self.soft.kill_graces_ms.get(&it.key()).copied().or(it.info.kill_grace_ms);
-                ExecutorEvent::Kill(it.info.id.clone(), grace_ms)
-            })
-            .collect();
-        self.effects.extend(events.into_iter().map(|event| Effect::ToExecutor(link, event)));
+/// A killed task did not end in time. Its container is destroyed, unless others live in it that nobody killed.
+pub(crate) fn kill_overdue(
+    step: &mut Step<'_>,
+    containers: &mut Containers,
+    tasks: &Tasks,
+    key: TaskKey,
+) {
+    let Some(task) = step.ledger().tasks.get(&key).filter(|it| !it.state.is_terminal()) else {
+        return;
+    };
+    let executor = (task.framework.clone(), task.executor.clone());
+    let grace_ms = tasks.kill_grace_ms(&key).or(task.info.kill_grace_ms);
+    let grace_ms = grace_ms.unwrap_or(KILL_GRACE_DEFAULT_MS).max(KILL_GRACE_DEFAULT_MS);
+    if live_tasks(step.ledger(), &executor).iter().all(|it| it.killed) {
+        return destroy(step, containers, &executor);
     }
+    step.log(format!(
+        "task `{}` does not end; its executor has other tasks and is asked again",
+        key.1
+    ));
+    let in_ms = kill_alarm_ms(step, grace_ms);
+    step.set_alarm(Alarm::Kill(key), in_ms);
+    send_kills(step, containers, tasks, &executor);
+}
 
-    /// After a restart, tasks that were being killed get their time again.
-    pub(crate) fn rearm_kills(&mut self, now: Instant, key: &ExecutorKey) {
-        let killed = self.live_tasks(key).into_iter().filter(|it| it.killed && it.delivered);
-        let killed: Vec<(TaskKey, u64)> = killed
-            .map(|it| (it.key(), it.info.kill_grace_ms.unwrap_or(KILL_GRACE_DEFAULT_MS)))
-            .collect();
-        for (task, grace_ms) in killed {
-            self.soft.set_earlier(Alarm::Kill(task), self.kill_deadline(now, grace_ms));
-        }
+pub(crate) fn shut_down_executor(
+    step: &mut Step<'_>,
+    containers: &mut Containers,
+    tasks: &mut Tasks,
+    master: &mut MasterLink,
+    waiting: &mut Waiting,
+    key: &ExecutorKey,
+) {
+    let termination = TerminationReason::new(
+        TaskState::Killed,
+        Reason::ExecutorTerminated,
+        "its executor was shut down as asked",
+    );
+    let names = |launch: &crate::parts::Launch| launch.executor_key() == *key;
+    drop_launches(step, containers, tasks, master, waiting, &termination, names);
+    let killed = live_tasks(step.ledger(), key).into_iter().filter(|it| !it.killed);
+    let killed =
+        killed.map(|it| AgentChange::Task(TaskRecord { killed: true, ..it.clone() })).collect();
+    step.commit(killed);
+    if step.ledger().executors.contains_key(key) {
+        end_executor(step, containers, tasks, master, key, Some(termination));
     }
+}
 
-    /// A killed task did not end in time. Its container is destroyed, unless others live in it that nobody killed.
-    pub(crate) fn kill_overdue(&mut self, ctx: &mut StepContext<'_>, key: TaskKey) {
-        let Some(task) = self.ledger.tasks.get(&key).filter(|it| !it.state.is_terminal()) else {
-            return;
-        };
+/// Ends all of a framework. Its updates are forgotten, since nobody will acknowledge them; its claims stay.
+pub(crate) fn shut_down_framework(
+    step: &mut Step<'_>,
+    containers: &mut Containers,
+    tasks: &mut Tasks,
+    master: &mut MasterLink,
+    waiting: &mut Waiting,
+    framework: FrameworkId,
+) {
+    let launches = waiting.take_launches(|it| it.owner() == framework);
+    if !step.ledger().frameworks.contains_key(&framework) && launches.is_empty() {
+        return;
+    }
+    containers.leave(framework.clone());
+    let owned = |it: &&TaskRecord| it.framework == framework && it.state.is_terminal();
+    let ended: Vec<TaskRecord> = step.ledger().tasks.values().filter(owned).cloned().collect();
+    let untold = ended.iter().any(|it| !it.updates.is_empty());
+    let mut changes = Vec::new();
+    for task in ended {
+        forget_task(step, tasks, &task.key());
         let executor = (task.framework.clone(), task.executor.clone());
-        if self.live_tasks(&executor).iter().all(|it| it.killed) {
-            return self.destroy(ctx, &executor);
-        }
-        let grace_ms = self
-            .soft
-            .kill_graces_ms
-            .get(&key)
-            .copied()
-            .or(task.info.kill_grace_ms)
-            .unwrap_or(KILL_GRACE_DEFAULT_MS);
-        self.log(format!(
-            "task `{}` does not end; its executor has other tasks and is asked again",
-            key.1
-        ));
-        self.soft.alarms.set(
-            Alarm::Kill(key),
-            self.kill_deadline(ctx.now, grace_ms.max(KILL_GRACE_DEFAULT_MS)),
-        );
-        self.send_kills(&executor);
+        let held = is_mounted(step.ledger(), containers, &executor, &task.info.resources);
+        changes.push(if held {
+            AgentChange::Task(TaskRecord { updates: Vec::new(), ..task })
+        } else {
+            AgentChange::TaskGone(task.key())
+        });
     }
-
-    pub(crate) fn shut_down_executor(&mut self, ctx: &mut StepContext<'_>, key: &ExecutorKey) {
-        let termination = TerminationReason::new(
-            TaskState::Killed,
-            Reason::ExecutorTerminated,
-            "its executor was shut down as asked",
-        );
-        self.drop_launches(ctx, &termination, |launch| launch.executor_key() == *key);
-        let killed = self.live_tasks(key).into_iter().filter(|it| !it.killed);
-        let killed =
-            killed.map(|it| AgentChange::Task(TaskRecord { killed: true, ..it.clone() })).collect();
-        self.commit(killed);
-        self.end_executor(ctx, key, Some(termination));
+    step.commit(changes);
+    let termination = TerminationReason::new(
+        TaskState::Killed,
+        Reason::FrameworkRemoved,
+        "its framework was removed",
+    );
+    let executors = step.ledger().executors.keys().filter(|(it, _)| *it == framework);
+    let executors: Vec<ExecutorKey> = executors.cloned().collect();
+    for key in executors {
+        end_executor(step, containers, tasks, master, &key, Some(termination.clone()));
     }
-
-    /// Ends all of a framework. Its updates are forgotten, since nobody will acknowledge them; its claims stay.
-    pub(crate) fn shut_down_framework(
-        &mut self,
-        ctx: &mut StepContext<'_>,
-        framework: FrameworkId,
-    ) {
-        let known = self.ledger.frameworks.contains_key(&framework)
-            || self.soft.deferred.iter().any(|it| it.owner() == framework);
-        if !known {
-            return;
-        }
-        self.soft.leaving.insert(framework.clone());
-        let termination = TerminationReason::new(
-            TaskState::Killed,
-            Reason::FrameworkRemoved,
-            "its framework was removed",
-        );
-        self.soft.deferred.retain(|it| it.owner() != framework);
-        let ended = self
-            .ledger
-            .tasks
-            .values()
-            .filter(|it| it.framework == framework && it.state.is_terminal());
-        let ended: Vec<TaskRecord> = ended.cloned().collect();
-        let untold = ended.iter().any(|it| !it.updates.is_empty());
-        let mut changes = Vec::new();
-        for task in ended {
-            self.soft.forget_task(&task.key());
-            let held = self
-                .is_mounted(&(task.framework.clone(), task.executor.clone()), &task.info.resources);
-            let kept = AgentChange::Task(TaskRecord { updates: Vec::new(), ..task.clone() });
-            changes.push(if held { kept } else { AgentChange::TaskGone(task.key()) });
-        }
-        self.commit(changes);
-        let executors: Vec<ExecutorKey> =
-            self.ledger.executors.keys().filter(|(it, _)| *it == framework).cloned().collect();
-        for key in executors {
-            self.end_executor(ctx, &key, Some(termination.clone()));
-        }
-        self.forget_framework(&framework);
-        if untold {
-            self.report_news(ctx); // Their ends are told no more; the master would count what they used for ever.
-        }
+    forget_framework(step, containers, &framework);
+    if untold {
+        // Their ends are told no more; the master would count what they used for ever.
+        master.want_report(ReportWish::News);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::step::Effect;
+    use crate::contract::Effect;
     use crate::testbed::{custom_executor, framework_id, group_executor, task, task_key, Bed};
     use holdfast_model::{Action, ExecutorEvent, ExecutorId, Order, Reason, TaskInfo, TaskState};
 

@@ -27,3 +27,5 @@ mod raw;
 mod statuses;
 #[path = "port/streams.rs"]
 mod streams;
+#[path = "port/versions.rs"]
+mod versions;

@@ -80,7 +80,11 @@ fn is_run(page: &str, block: &Block) -> bool {
         }
         Fate::Needs(all) => {
             match all.iter().find(|it| if *it == "root" { !is_root() } else { !is_there(it) }) {
-                Some(missing) => format!("no {missing} here"),
+                Some(missing) => {
+                    let what = format!("{page}, line {}", block.line);
+                    holdfast_tests::left_out(&what, &format!("{missing} is not there"));
+                    return false;
+                }
                 None => return true,
             }
         }

@@ -72,7 +72,7 @@ fn a_framework_over_grpc_runs_a_task_to_its_end() {
         let (calls, mut events) = SchedulerStreamClient::default().subscribe(&address, call(&subscribe)).await.unwrap();
         let (mut framework, mut states) = (Framework { id: String::new(), calls }, Vec::new());
         while states.last().is_none_or(|it| it != "TASK_FINISHED") {
-            let event = tokio::time::timeout(Duration::from_secs(30), events.recv()).await.expect("an event").unwrap().expect("it goes on");
+            let event = tokio::time::timeout(holdfast_tests::deadline::SOON, events.recv()).await.expect("an event").unwrap().expect("it goes on");
             match event.r#type() {
                 Type::Subscribed => framework.id = event.subscribed.unwrap().framework_id.value,
                 Type::Offers if states.is_empty() => framework.launch(&event, "exit 0").await,

@@ -70,7 +70,7 @@ pub(crate) enum Ineligibility<'a> {
 /// One agent during a division.
 #[derive(Debug)]
 pub(crate) struct Candidate<'a> {
-    pub view: &'a AgentView,
+    pub(crate) view: &'a AgentView,
     refusals: RefusalsHere<'a>,
     slices: Vec<Slice<'a>>,
     left: BTreeSet<usize>,

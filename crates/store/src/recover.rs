@@ -197,21 +197,13 @@ pub(crate) fn open(
         return make(disk, opening);
     };
     if let Some((from, to)) = judged.lost.filter(|_| !opening.accept_lost_commits) {
-        let reason = judged
-            .findings
-            .iter()
-            .map(|finding| finding.to_string())
-            .collect::<Vec<_>>()
-            .join("; ");
-        return Err(OpenError::CommitsLost { from, to, reason });
+        let reasons: Vec<String> = judged.findings.iter().map(ToString::to_string).collect();
+        return Err(OpenError::CommitsLost { from, to, reason: reasons.join("; ") });
     }
-    let fallback = || {
-        Identity::new(
-            opening.expected.kind.clone().unwrap_or_default(),
-            opening.expected.uuid.or(opening.uuid_if_new).unwrap_or_default(),
-        )
-    };
-    let identity = judged.identity.clone().unwrap_or_else(fallback);
+    let identity = judged.identity.clone().unwrap_or_else(|| {
+        let uuid = opening.expected.uuid.or(opening.uuid_if_new).unwrap_or_default();
+        Identity::new(opening.expected.kind.clone().unwrap_or_default(), uuid)
+    });
     let Judged { witnesses, state, resume, standing, mut findings, .. } = judged;
     for file in &witnesses.leftovers {
         disk.remove(file).map_err(OpenError::io(file))?;

@@ -137,8 +137,8 @@ fn graph(package: &Package) -> (Graph, Vec<&'static FalseCall>) {
             && !it.standing.net
             && it.path.starts_with(&source)
     });
-    let files: BTreeMap<String, Items> =
-        shipped.map(|it| (short(&it.path[source.len()..]), Items::of(&it.text))).collect();
+    let files: BTreeMap<String, &Items> =
+        shipped.map(|it| (short(&it.path[source.len()..]), &it.items)).collect();
     let index = Index::of(&files);
     let mut graph = Graph::new();
     let mut unused: Vec<&FalseCall> =

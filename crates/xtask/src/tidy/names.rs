@@ -23,11 +23,7 @@ pub fn check(house: &House) -> Vec<Complaint> {
             let stem = inner.strip_suffix(".rs").unwrap_or(inner);
             let empty = stem.split('/').find(|part| is_empty(part));
             places.extend(empty.map(|name| (source.path.clone(), 0, name.to_owned())));
-            let modules = source
-                .lexed
-                .iter()
-                .flat_map(|lexed| &lexed.modules)
-                .filter(|module| is_empty(&module.name));
+            let modules = source.items.modules.iter().filter(|module| is_empty(&module.name));
             places.extend(
                 modules.map(|module| (source.path.clone(), module.line, module.name.clone())),
             );

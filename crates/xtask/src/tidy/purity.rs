@@ -4,11 +4,15 @@
 //! through renamed imports where this rule does not.
 
 use super::house::{House, Kind, Package, Source};
-use super::lexed::PathUse;
+use super::paths::PathUse;
 use super::Complaint;
 
 /// The pure rooms.
-pub const MINDS: &[&str] = &["model", "allocator", "master", "agent", "sdk"];
+pub const MINDS: &[&str] = &["model", "allocator", "master", "agent", "api", "sim", "sdk"];
+
+/// Files of pure crates that start them: the simulator's command line, and the storm that catches a panic on its thread.
+const STARTERS: &[&str] =
+    &["crates/sim/src/main.rs", "crates/sim/src/cli", "crates/sim/src/storm.rs"];
 
 /// What a path may not begin with, and what to do instead.
 const OUTSIDE: &[(&[&str], &str)] = &[
@@ -47,16 +51,17 @@ fn is_mind(package: &Package) -> bool {
     package.kind == Kind::Room && MINDS.contains(&package.name.as_str())
 }
 
-/// Build scripts and tests run outside of the mind.
+/// Build scripts, tests and what starts a core run outside of it.
 fn is_inside(package: &Package, source: &Source) -> bool {
-    !source.standing.outside && source.path != format!("{}/build.rs", package.folder)
+    !source.standing.outside
+        && !STARTERS.iter().any(|start| source.path.starts_with(start))
+        && source.path != format!("{}/build.rs", package.folder)
 }
 
 fn check_source(room: &str, source: &Source) -> Vec<Complaint> {
-    let Ok(lexed) = &source.lexed else { return Vec::new() };
     let exempt = |line| source.is_test(line) || (room == "sdk" && source.is_net(line));
     let mut complaints = Vec::new();
-    for path in lexed.paths.iter().filter(|path| !exempt(path.line)) {
+    for path in source.items.paths.iter().filter(|path| !exempt(path.line)) {
         if let Some(instead) = impure(path) {
             let says =
                 format!("`{}` in {room}, which is pure: {instead}", path.segments.join("::"));

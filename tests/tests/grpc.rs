@@ -4,7 +4,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
 
-
 use holdfast_proto::mesos::v1::scheduler::{event::Type, Call, Event};
 use holdfast_tests::calls::{command_task, cpus, mem};
 use holdfast_tests::http::get;

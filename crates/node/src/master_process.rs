@@ -28,10 +28,12 @@ use tokio_util::sync::CancellationToken;
 
 use self::api::LeaderApi;
 use self::front::Front;
-use self::shell::MasterShell;
-use crate::core_loop::{self, Inbox};
+use self::shell::{MasterShell, Seen};
+use crate::core_loop::{self, Inbox, Shell as _};
+use crate::lent::{Lent, Reader};
 use crate::links::Links;
 use crate::settings::master::MasterSettings;
+use crate::views::Views;
 
 /// How often metrics are copied out of the mind.
 const METRICS_EVERY: Duration = Duration::from_secs(1);
@@ -115,7 +117,7 @@ async fn start_leading(
         master: Some(info.clone()),
     };
     let shell = MasterShell {
-        core: Master::new(config, policy, ledger),
+        core: Lent::new(Seen { core: Master::new(config, policy, ledger) }),
         journal: Box::new(journal),
         term: term.0,
         agents: Links::default(),
@@ -124,9 +126,10 @@ async fn start_leading(
         sessions: Default::default(),
         welcome,
     };
-    let (inbox, work) = Inbox::new();
+    let ((inbox, work), views) = (Inbox::new(), Views::new(shell.view()));
     let api = LeaderApi {
         inbox: inbox.clone(),
+        views: views.clone(),
         agents: shell.agents.clone(),
         frameworks: shell.frameworks.clone(),
         waiting: shell.waiting.clone(),
@@ -135,9 +138,10 @@ async fn start_leading(
         next_request: Default::default(),
         gauges: metrics::Gauges::new(info, None),
     };
-    core_loop::spawn("master", shell, work).context("cannot start the master's thread")?;
+    core_loop::spawn("master", shell, work, views.clone())
+        .context("cannot start the master's thread")?;
     inbox.tell(Input::Elected(term)).await;
-    tokio::spawn(copy_metrics(inbox, api.gauges.clone(), stop.clone()));
+    tokio::spawn(copy_metrics(views, api.gauges.clone(), stop.clone()));
     front.open(Arc::new(api));
     crate::address_file::write(settings.address_file.as_deref(), &address)?;
     lease.announce(&address)?;
@@ -196,10 +200,14 @@ fn master_info(address: &str, listening: SocketAddr) -> MasterInfo {
     }
 }
 
-async fn copy_metrics(inbox: Inbox<MasterShell>, gauges: metrics::Gauges, stop: CancellationToken) {
+async fn copy_metrics(
+    views: Views<Reader<Seen>>,
+    gauges: metrics::Gauges,
+    stop: CancellationToken,
+) {
     let mut every = tokio::time::interval(METRICS_EVERY);
     while stop.run_until_cancelled(every.tick()).await.is_some() {
-        if let Some(read) = inbox.look(|shell| metrics::read(&shell.core)).await {
+        if let Ok(read) = views.read(|view| view.with(|seen| metrics::read(&seen.core))).await {
             gauges.store(read);
         }
     }

@@ -1,4 +1,5 @@
-//! Leadership between real processes: the leader is killed with -9 and a standby takes over with a higher term.
+//! Leadership between real processes: the leader is killed with -9 and a standby takes over with a
+//! higher term.
 
 #![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
 
@@ -33,7 +34,7 @@ fn spawn(dir: &Path) -> Child {
         .unwrap()
 }
 
-/// Waits until the process leads, and tells its term.
+/// Waits until the process leads, and returns its term.
 fn term_of(child: &mut Child) -> u64 {
     let lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let mut terms =

@@ -1,6 +1,6 @@
 //! How soon a member's task is started again: at once after its first end, then ever later while it keeps ending early.
 //!
-//! Relies on the time that comes in. Never keeps a member down for longer than [`REST_MAX_MS`].
+//! It relies on the time that comes in. It never keeps a member down for longer than [`REST_MAX_MS`].
 
 use holdfast_model::Instant;
 

@@ -1,7 +1,7 @@
 //! Machines and the agents on them: power, the agent's shell, and the start that is also every restart.
 //!
-//! Relies on [`crate::drivers`] for disks, containers and the ledger's drawer. A commit is in the drawer before the next effect begins; an
-//! agent whose drawer fails dies. Never lets a new life of an agent see the memory of an old one.
+//! It relies on [`crate::drivers`] for disks, containers and the ledger's drawer. A commit is in the drawer before the next effect begins; an
+//! agent whose drawer fails dies. It never lets a new life of an agent see the memory of an old one.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! Master processes: elections, the shell around the master's mind, zombies.
 //!
-//! Relies on [`crate::journal`] for what is durable and on the agenda for when things happen. A leader's mind is made anew for each
-//! leadership from what the journal holds; a leader that cannot append dies. Never lets a mind see another's memory.
+//! It relies on [`crate::journal`] for what is durable and on the agenda for when things happen. A leader's mind is made anew for each
+//! leadership from what the journal holds; a leader that cannot append dies. It never lets a mind see another's memory.
 
 use holdfast_allocator::by_name;
 use holdfast_master::{self as master, Effect, Input, Master};

@@ -1,4 +1,4 @@
-//! Opening: what is refused, what is fenced, what is made anew, each with the reason told.
+//! Opening: what is refused, what is fenced, and what is rebuilt, each with a reason.
 
 #![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
 

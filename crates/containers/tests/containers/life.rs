@@ -163,7 +163,8 @@ fn it_runs_as_its_user_and_its_user_owns_what_it_needs() {
         assert_ne!(nobody, 0);
         assert_eq!(uid(&volume), nobody, "the volume's root is given to the user");
         assert_eq!(uid(&volume.join("old")), 0, "what is in it is not");
-        // The kernel forgets "kill me with my parent" at a change of user; it must have been said again.
+        // The kernel forgets "kill me with my parent" at a change of user; it must have been said
+        // again.
         let shim = stage.shim_pid(&spec.id);
         let pid = stage.launcher().start(&spec).unwrap().pid;
         crate::stage::kill_9(shim);

@@ -158,7 +158,8 @@ fn a_reused_pid_is_not_taken_for_the_shim() {
     both(|stage| {
         let spec = stage.spec("exec sleep 1000");
         let pid = stage.launcher().start(&spec).unwrap().pid;
-        // As if all its processes had died with the agent, and the pids belonged to others by now: to us, whom nobody may kill.
+        // As if all its processes had died with the agent, and the pids belonged to others by now:
+        // to us, whom nobody may kill.
         kill_9(stage.shim_pid(&spec.id));
         until("the payload dies with its shim", || !lives(pid));
         let dir = stage.runtime_dir().join("containers").join(&spec.id);

@@ -1,7 +1,8 @@
-//! The stage that every test of this crate plays on: a runtime directory, sandboxes, volumes, and real shims.
+//! The stage that every test of this crate plays on: a runtime directory, sandboxes, volumes, and
+//! real shims.
 //!
-//! Each stage has a cgroup parent of its own, so that tests run side by side and what they leave behind can be seen. On drop it ends
-//! whatever still runs.
+//! Each stage has a cgroup parent of its own, so that tests run side by side and what they leave
+//! behind can be seen. On drop it ends whatever still runs.
 
 #![allow(dead_code, reason = "two test programs share this file and each uses a part of it")]
 

@@ -12,6 +12,8 @@ pub mod command;
 pub mod executor;
 pub(crate) mod field;
 pub mod framework;
+#[cfg(test)]
+pub(crate) mod golden;
 pub mod ledger;
 pub mod limits;
 pub mod link;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use holdfast_agent::Input;
+use holdfast_agent::{Agent, Input};
 use holdfast_model::convert::{executor, machine, resource, Format};
 use holdfast_model::{ExecutorKey, LinkId};
 use holdfast_proto::mesos::v1::agent::response::{self, Type as Answered};
@@ -21,11 +21,14 @@ use uuid::Uuid;
 use super::metrics::Gauges;
 use super::shell::AgentShell;
 use crate::core_loop::Inbox;
+use crate::lent::Reader;
 use crate::links::Links;
+use crate::views::Views;
 
 /// See the module.
 pub struct AgentServer {
-    inbox: Inbox<AgentShell>,
+    inbox: Inbox<Input>,
+    views: Views<Reader<Agent>>,
     executors: Links<ExecutorEvent>,
     sessions: Arc<Mutex<HashMap<ExecutorKey, LinkId>>>,
     root: PathBuf,
@@ -33,11 +36,17 @@ pub struct AgentServer {
 }
 
 impl AgentServer {
-    /// A door to this shell.
-    pub fn new(shell: &AgentShell, inbox: Inbox<AgentShell>, gauges: Gauges) -> AgentServer {
+    /// What serves this shell's links, and answers from its views.
+    pub fn new(
+        shell: &AgentShell,
+        inbox: Inbox<Input>,
+        views: Views<Reader<Agent>>,
+        gauges: Gauges,
+    ) -> AgentServer {
         let root = shell.containers.sandboxes().root().to_owned();
         AgentServer {
             inbox,
+            views,
             executors: shell.executors.clone(),
             sessions: Arc::default(),
             root,
@@ -45,11 +54,12 @@ impl AgentServer {
         }
     }
 
-    async fn look<T: Send + 'static>(
+    /// Reads the latest view.
+    async fn read<T: Send + 'static>(
         &self,
-        look: impl FnOnce(&AgentShell) -> T + Send + 'static,
+        render: impl FnOnce(&Agent) -> T + Send + 'static,
     ) -> Result<T, Refusal> {
-        self.inbox.look(look).await.ok_or_else(|| Refusal::unavailable("the agent stops"))
+        self.views.read(|view| view.with(render)).await.map_err(|error| error.refusal("agent"))
     }
 
     /// Only what lies in a sandbox may be read, wherever links in it point.
@@ -107,7 +117,7 @@ impl AgentApi for AgentServer {
             .ok_or_else(|| Refusal::not_implemented("unknown call"))?;
         let key = (call.framework.clone(), call.executor.clone());
         let known = key.clone();
-        if !self.look(move |shell| shell.core.ledger().executors.contains_key(&known)).await? {
+        if !self.read(move |core| core.ledger().executors.contains_key(&known)).await? {
             return Err(Refusal::bad_request(format!(
                 "there is no executor {} of framework {} here",
                 key.1, key.0
@@ -147,12 +157,8 @@ impl AgentApi for AgentServer {
         match call.r#type() {
             Type::GetAgent => {
                 let info = self
-                    .look(|shell| {
-                        shell
-                            .core
-                            .status()
-                            .machine
-                            .map(|it| machine::to_proto(&it, Format::ENDPOINT))
+                    .read(|core| {
+                        core.status().machine.map(|it| machine::to_proto(&it, Format::ENDPOINT))
                     })
                     .await?;
                 let get_agent = Some(response::GetAgent { agent_info: info, ..Default::default() });
@@ -163,7 +169,7 @@ impl AgentApi for AgentServer {
                 }))
             }
             Type::GetTasks => {
-                let tasks = self.look(tasks).await?;
+                let tasks = self.read(tasks).await?;
                 Ok(Some(Response {
                     r#type: Some(Answered::GetTasks.into()),
                     get_tasks: Some(tasks),
@@ -184,7 +190,7 @@ impl AgentApi for AgentServer {
         _query: &Query,
     ) -> Result<JsonText, Refusal> {
         match page {
-            AgentPage::State => self.look(|shell| JsonText::of(&state(shell))).await,
+            AgentPage::State => self.read(|core| JsonText::of(&state(core))).await,
             other => {
                 Err(Refusal::not_implemented(format!("{other:?} is not served yet by this agent")))
             }
@@ -232,7 +238,7 @@ fn file_info(folder: &str, entry: &std::fs::DirEntry) -> Option<FileInfo> {
     })
 }
 
-fn tasks(shell: &AgentShell) -> response::GetTasks {
+fn tasks(core: &Agent) -> response::GetTasks {
     let task = |record: &holdfast_model::TaskRecord| v1::Task {
         name: record.info.name.clone(),
         task_id: v1::TaskId { value: record.info.id.to_string() },
@@ -244,7 +250,7 @@ fn tasks(shell: &AgentShell) -> response::GetTasks {
         ..Default::default()
     };
     let mut answer = response::GetTasks::default();
-    for record in shell.core.ledger().tasks.values() {
+    for record in core.ledger().tasks.values() {
         let list = if record.state.is_terminal() {
             &mut answer.terminated_tasks
         } else {
@@ -255,8 +261,8 @@ fn tasks(shell: &AgentShell) -> response::GetTasks {
     answer
 }
 
-fn state(shell: &AgentShell) -> serde_json::Value {
-    let ledger = shell.core.ledger();
+fn state(core: &Agent) -> serde_json::Value {
+    let ledger = core.ledger();
     let claim = |it: &holdfast_model::Claim| serde_json::json!({ "id": it.id.to_string(), "resource": it.resource.to_string(), "state": format!("{:?}", it.state).to_lowercase(), "generation": it.generation });
     let executor = |it: &holdfast_model::ExecutorRecord| {
         let tasks: Vec<&str> = ledger

@@ -17,7 +17,6 @@ use holdfast_model::{AgentLedger, ContainerId, Mode};
 use super::disks::{place_of, wanted, Places};
 use super::keyed_queues::{spawn, KeyedQueues};
 use super::sandboxes::Sandboxes;
-use super::shell::AgentShell;
 use crate::container_shim;
 use crate::core_loop::Inbox;
 use crate::settings::agent::AgentSettings;
@@ -39,7 +38,7 @@ struct Inner {
     /// Containers whose end was asked for and has not come yet.
     ending: Mutex<BTreeSet<ContainerId>>,
     sandboxes: Sandboxes,
-    inbox: Inbox<AgentShell>,
+    inbox: Inbox<Input>,
     address: SocketAddr,
     program: std::path::PathBuf,
     registration_timeout: Duration,
@@ -54,7 +53,7 @@ impl Containers {
         dir: &Path,
         address: SocketAddr,
         settings: &AgentSettings,
-        inbox: Inbox<AgentShell>,
+        inbox: Inbox<Input>,
     ) -> anyhow::Result<Containers> {
         let program = std::env::current_exe().context("cannot find this program's own file")?;
         let launcher = Launcher::open(dir.join("containers"), container_shim::command(&program))?;

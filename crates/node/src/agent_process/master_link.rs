@@ -9,7 +9,7 @@ use holdfast_wire::{AgentLinkClient, ClientSettings};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::shell::{AgentShell, Masters};
+use super::shell::Masters;
 use crate::core_loop::Inbox;
 
 /// The pause before the second try; it doubles.
@@ -34,7 +34,7 @@ enum Ended {
 pub async fn keep(
     addresses: Vec<String>,
     masters: Masters,
-    inbox: Inbox<AgentShell>,
+    inbox: Inbox<Input>,
     stop: CancellationToken,
 ) {
     let client = AgentLinkClient::new(ClientSettings::default());
@@ -61,7 +61,7 @@ async fn talk(
     address: &str,
     link: LinkId,
     masters: &Masters,
-    inbox: &Inbox<AgentShell>,
+    inbox: &Inbox<Input>,
 ) -> Ended {
     let (to_master, mut from_master) = match client.connect(address).await {
         Ok(stream) => stream,

@@ -9,8 +9,9 @@ use holdfast_model::TaskState;
 use holdfast_wire::Metric;
 use tokio_util::sync::CancellationToken;
 
-use super::shell::AgentShell;
-use crate::core_loop::{now, Inbox};
+use crate::core_loop::now;
+use crate::lent::Reader;
+use crate::views::Views;
 
 /// How often they are copied.
 const EVERY: Duration = Duration::from_secs(1);
@@ -41,10 +42,10 @@ impl Gauges {
     }
 
     /// Copies them out of the mind until told to stop.
-    pub async fn keep(self, inbox: Inbox<AgentShell>, stop: CancellationToken) {
+    pub(super) async fn keep(self, views: Views<Reader<Agent>>, stop: CancellationToken) {
         let mut every = tokio::time::interval(EVERY);
         while stop.run_until_cancelled(every.tick()).await.is_some() {
-            if let Some(read) = inbox.look(|shell| read(&shell.core)).await {
+            if let Ok(read) = views.read(|view| view.with(read)).await {
                 *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = read;
             }
         }

@@ -15,6 +15,7 @@ use super::containers::Containers;
 use super::disks::Disks;
 use crate::core_loop::Shell;
 use crate::ledger_file::batches;
+use crate::lent::{Lent, Reader};
 use crate::links::Links;
 
 /// The links to masters.
@@ -42,8 +43,8 @@ impl Masters {
 
 /// See the module.
 pub struct AgentShell {
-    /// The mind.
-    pub core: Agent,
+    /// The core.
+    pub core: Lent<Agent>,
     /// Its ledger.
     pub store: DurableStore,
     /// Links to masters.
@@ -59,9 +60,14 @@ pub struct AgentShell {
 impl Shell for AgentShell {
     type Input = Input;
     type Effect = Effect;
+    type View = Reader<Agent>;
 
     fn handle(&mut self, ctx: &mut StepContext<'_>, input: Input) -> Vec<Effect> {
-        self.core.handle(ctx, input)
+        self.core.take().handle(ctx, input)
+    }
+
+    fn view(&self) -> Reader<Agent> {
+        self.core.lend()
     }
 
     fn tick() -> Input {
@@ -69,7 +75,7 @@ impl Shell for AgentShell {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        self.core.next_deadline()
+        self.core.with(Agent::next_deadline)
     }
 
     fn is_commit(effect: &Effect) -> bool {
@@ -87,14 +93,35 @@ impl Shell for AgentShell {
         matches!(effect, Effect::Commit(changes) if changes.iter().all(forgets))
     }
 
+    /// What is done here may begin; nobody else learns of it.
+    fn may_precede_commit(effect: &Effect) -> bool {
+        match effect {
+            Effect::Commit(_)
+            | Effect::ToMaster(..)
+            | Effect::CloseMaster(_)
+            | Effect::ToExecutor(..)
+            | Effect::CloseExecutor(_) => false,
+            Effect::OpenDisks(..)
+            | Effect::MakeVolume(_)
+            | Effect::CheckVolume(_)
+            | Effect::TrashVolume(_)
+            | Effect::StartContainer(_)
+            | Effect::UpdateContainer(_)
+            | Effect::DestroyContainer(_)
+            | Effect::ForgetContainer(_)
+            | Effect::Log(_) => true,
+        }
+    }
+
     fn commit(&mut self, effects: &[Effect]) -> anyhow::Result<()> {
         let changes = effects.iter().filter_map(|effect| match effect {
             Effect::Commit(changes) => Some(changes),
             _ => None,
         });
         let groups = changes.map(|group| group.iter().map(ledger::agent::encode));
+        let term = self.core.with(|core| core.ledger().identity.term.0);
         for batch in batches(groups) {
-            self.store.commit(self.core.ledger().identity.term.0, &batch)?;
+            self.store.commit(term, &batch)?;
         }
         Ok(())
     }

@@ -13,14 +13,18 @@ use holdfast_wire::{LinkHead, Outbox, Refusal};
 use uuid::Uuid;
 
 use super::metrics;
-use super::shell::{MasterShell, Sessions, Waiting};
+use super::shell::{Seen, Sessions, Waiting};
 use crate::core_loop::Inbox;
+use crate::lent::Reader;
 use crate::links::Links;
+use crate::views::Views;
 
 /// See the module.
 pub struct LeaderApi {
-    /// The way to the mind.
-    pub inbox: Inbox<MasterShell>,
+    /// The way to the core.
+    pub inbox: Inbox<Input>,
+    /// What may be seen of it.
+    pub views: Views<Reader<Seen>>,
     /// Links of agents.
     pub agents: Links<ToAgent>,
     /// Links of frameworks.
@@ -52,12 +56,12 @@ impl LeaderApi {
         }
     }
 
-    /// Looks at the mind.
+    /// Reads the latest view.
     pub async fn look<T: Send + 'static>(
         &self,
-        look: impl FnOnce(&MasterShell) -> T + Send + 'static,
+        look: impl FnOnce(&Seen) -> T + Send + 'static,
     ) -> Result<T, Refusal> {
-        self.inbox.look(look).await.ok_or_else(|| Refusal::unavailable("the master stops"))
+        self.views.read(|view| view.with(look)).await.map_err(|error| error.refusal("master"))
     }
 
     /// H7: a call must come from the framework's own session.

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::api::{invalid, LeaderApi};
 use super::native::{claim_row, hostname, needed, offers, task, ClaimRow, OfferRow, TaskRow};
-use super::shell::MasterShell;
+use super::shell::Seen;
 
 /// Why one agent is not enough, or is not offered.
 #[derive(Clone, Debug, Serialize)]
@@ -61,7 +61,7 @@ pub(super) async fn answer(api: &LeaderApi, query: &Query) -> Result<JsonText, R
         }
         None => None,
     };
-    let look = move |shell: &MasterShell| {
+    let look = move |shell: &Seen| {
         let explained = explained(&shell.core, crate::core_loop::now(), &about, wanted.as_ref());
         explained.map(|it| JsonText::of(&it)).ok_or(about)
     };

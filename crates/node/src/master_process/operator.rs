@@ -10,6 +10,7 @@ use holdfast_proto::mesos::v1::master::{response, Call, Response};
 use holdfast_wire::{Caller, Refusal};
 
 use super::api::{invalid, LeaderApi};
+use super::shell::Seen;
 use super::views;
 
 /// Answers a call; `None` = nothing but success.
@@ -101,7 +102,7 @@ pub async fn answer(
 async fn look(
     api: &LeaderApi,
     kind: Answered,
-    fill: impl FnOnce(&super::shell::MasterShell, &mut Response) + Send + 'static,
+    fill: impl FnOnce(&Seen, &mut Response) + Send + 'static,
 ) -> Result<Option<Response>, Refusal> {
     let response = api.look(move |shell| {
         let mut response = Response { r#type: Some(kind.into()), ..Response::default() };

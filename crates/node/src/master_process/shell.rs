@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::core_loop::Shell;
 use crate::ledger_file::batches;
+use crate::lent::{Lent, Reader};
 use crate::links::Links;
 
 /// The way back to somebody who asked.
@@ -59,10 +60,16 @@ impl Sessions {
     }
 }
 
+/// What may be seen of a master.
+pub struct Seen {
+    /// Its core.
+    pub core: Master,
+}
+
 /// See the module.
 pub struct MasterShell {
-    /// The mind.
-    pub core: Master,
+    /// The core.
+    pub core: Lent<Seen>,
     /// Where its ledger is written.
     pub journal: Box<dyn Journal>,
     /// Its term, for the journal.
@@ -82,9 +89,14 @@ pub struct MasterShell {
 impl Shell for MasterShell {
     type Input = Input;
     type Effect = Effect;
+    type View = Reader<Seen>;
 
     fn handle(&mut self, ctx: &mut StepContext<'_>, input: Input) -> Vec<Effect> {
-        self.core.handle(ctx, input)
+        self.core.take().core.handle(ctx, input)
+    }
+
+    fn view(&self) -> Reader<Seen> {
+        self.core.lend()
     }
 
     fn tick() -> Input {
@@ -92,11 +104,16 @@ impl Shell for MasterShell {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        self.core.next_deadline()
+        self.core.with(|seen| seen.core.next_deadline())
     }
 
     fn is_commit(effect: &Effect) -> bool {
         matches!(effect, Effect::Commit(_))
+    }
+
+    /// Orders may go: the agent is the truth, and no client learns of them before it is told.
+    fn may_precede_commit(effect: &Effect) -> bool {
+        matches!(effect, Effect::ToAgent(..) | Effect::CloseAgent(_) | Effect::Log(_))
     }
 
     fn commit(&mut self, effects: &[Effect]) -> anyhow::Result<()> {
@@ -131,12 +148,10 @@ impl MasterShell {
         if let Event::Subscribed(framework) = event {
             self.sessions.opened(framework.clone(), link);
         }
-        let info = self
-            .core
-            .framework_of(link)
-            .and_then(|id| self.core.frameworks().get(id))
-            .map(|it| &it.info);
-        let format = info.map_or(Format::WHOLE, Format::of);
+        let format = self.core.with(|Seen { core }| {
+            let framework = core.framework_of(link).and_then(|id| core.frameworks().get(id));
+            framework.map_or(Format::WHOLE, |it| Format::of(&it.info))
+        });
         self.frameworks.send(link, scheduler::event_to_proto(event, format, &self.welcome));
     }
 }

@@ -1,7 +1,7 @@
 //! How long to wait before the next attempt: the first is made at once, then twice as long each time up to a bound, jittered so that a
 //! thousand peers of a master that died do not come back in the same millisecond.
 //!
-//! Never gives up: how long to go on is for the caller to say.
+//! It never gives up: how long to go on is for the caller to say.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! A keeper's ledger on disk.
 //!
-//! Relies on `store`, which keeps everything twice. A commit that returned is durable. An empty ledger is where every framework starts
-//! and means "I know nothing"; nothing is ever destroyed because a record is not here. Never opens the ledger of another service, and
+//! It relies on `store`, which keeps everything twice. A commit that returned is durable. An empty ledger is where every framework starts
+//! and means "I know nothing"; nothing is ever destroyed because a record is not here. It never opens the ledger of another service, and
 //! never goes on with records that nobody can prove.
 
 use std::path::{Path, PathBuf};

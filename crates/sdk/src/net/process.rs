@@ -1,6 +1,6 @@
 //! What the process of a framework needs around its work: a runtime, a log, and the signals that ask it to stop.
 //!
-//! Never installs anything that outlives the call except the log.
+//! It never installs anything that outlives the call except the log.
 
 use std::future::Future;
 

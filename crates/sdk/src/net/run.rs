@@ -1,7 +1,7 @@
 //! The shell of a framework: it ties a keeper to a session and to a ledger on disk.
 //!
-//! Relies on the keeper for every decision. What it wants to say is said only after what it wrote down before is durable, and a process
-//! that cannot write ends. Never tears the framework down: to stop is to come back later.
+//! It relies on the keeper for every decision. What it wants to say is said only after what it wrote down before is durable, and a process
+//! that cannot write ends. It never tears the framework down: to stop is to come back later.
 
 use std::future::Future;
 use std::path::PathBuf;

@@ -1,8 +1,8 @@
 //! A scheduler's session with whichever master leads: subscribes, and subscribes again for ever.
 //!
-//! Relies on `wire` for the stream. Several addresses may be given; a master that does not lead names the one that does. A silent stream
+//! It relies on `wire` for the stream. Several addresses may be given; a master that does not lead names the one that does. A silent stream
 //! counts as broken after five heartbeats. Calls belong to the subscription in whose events their reasons lie: those of an earlier one
-//! are dropped, because offers die with their subscription and everything else is asked about anew. Never retries a call.
+//! are dropped, because offers die with their subscription and everything else is asked about anew. It never retries a call.
 
 use std::time::Duration;
 

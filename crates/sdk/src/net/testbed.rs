@@ -1,6 +1,6 @@
 //! Masters and agents for tests: real ports on loopback, whose doors hand everything to the test.
 //!
-//! Never answers by itself: what a master or an agent says is what the test says.
+//! It never answers by itself: what a master or an agent says is what the test says.
 
 use std::future::Future;
 use std::net::SocketAddr;

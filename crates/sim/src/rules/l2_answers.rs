@@ -1,7 +1,7 @@
 //! L2: a master never falls because of what it is told, and bad input is answered for what it is: refused on its own link, with nothing
 //! written down, ordered, or taken from anybody else.
 //!
-//! Relies on the sender's word for what is bad about its message ([`Bad`]); panics of any mind are found by [`crate::storm`]. Never judges
+//! It relies on the sender's word for what is bad about its message ([`Bad`]); panics of any mind are found by [`crate::storm`]. It never judges
 //! a deposed leader, which may not know better.
 
 use holdfast_master::{Effect, Input};

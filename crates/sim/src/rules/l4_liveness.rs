@@ -1,7 +1,7 @@
 //! L4: once faults have stopped, all heals in bounded time: a master leads, every agent is registered, every framework subscribed, every
 //! operation settled, and every member of every service runs on its volume.
 //!
-//! Relies on the calm having been long enough. Never excuses a cluster that waits for a person.
+//! It relies on the calm having been long enough. It never excuses a cluster that waits for a person.
 
 use holdfast_master::AgentHealth;
 use holdfast_model::ClaimState;

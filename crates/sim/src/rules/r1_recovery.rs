@@ -1,6 +1,6 @@
 //! R1: recovery is idempotent: whatever crash interrupts it, starting again leads to the same ledger.
 //!
-//! Relies on minds being pure: agents, masters and keepers are started again and again on copies. Never touches those of the world.
+//! It relies on minds being pure: agents, masters and keepers are started again and again on copies. It never touches those of the world.
 
 use std::fmt::Debug;
 

@@ -1,6 +1,6 @@
 //! The commands of the scenario language.
 //!
-//! Relies on the world for everything that happens. Never lets an unknown word pass.
+//! It relies on the world for everything that happens. It never lets an unknown word pass.
 
 use std::collections::BTreeMap;
 

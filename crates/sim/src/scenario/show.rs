@@ -1,6 +1,6 @@
 //! What a scenario shows: lines for people, the same in every run. Ids that differ between clusters are told as numbers.
 //!
-//! Reads the leader's mind and the machines. Never changes anything.
+//! Reads the leader's mind and the machines. It never changes anything.
 
 use holdfast_master::{AgentHealth, Master};
 use holdfast_model::{AgentId, ClaimState};

@@ -1,4 +1,4 @@
-//! Peers that mean no good, or are broken: large, slow, silent, too many.
+//! Hostile or broken peers: large, slow, silent, too many.
 
 use std::time::Duration;
 

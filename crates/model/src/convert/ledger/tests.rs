@@ -8,7 +8,7 @@ use proptest::sample::select;
 
 use super::*;
 use crate::agent_ledger::{AgentChange, AgentIdentity, AgentLedger};
-use crate::convert::samples;
+use crate::convert::{golden, samples};
 use crate::id::{AgentId, ClaimId, ClusterId, FrameworkId, NodeId, OperationUuid, TaskId, Term};
 use crate::master_ledger::{
     AgentRecord, Cluster, FrameworkRecord, MasterChange, MasterLedger, PendingOperation, Presence,
@@ -122,6 +122,49 @@ fn goes_forward(ledger: &AgentLedger, change: &AgentChange) -> bool {
         AgentChange::Task(it) => !ledger.tasks.contains_key(&it.key()),
         _ => true,
     }
+}
+
+fn parts(entry: Entry) -> golden::Parts {
+    vec![Some(entry.tree.as_bytes().to_vec()), Some(entry.key), entry.value]
+}
+
+/// The tree, the key and the value of a record.
+fn record(parts: &[Option<Vec<u8>>]) -> (&str, &[u8], Option<&[u8]>) {
+    (
+        std::str::from_utf8(parts[0].as_deref().unwrap()).unwrap(),
+        parts[1].as_deref().unwrap(),
+        parts[2].as_deref(),
+    )
+}
+
+#[test]
+fn golden_bytes_of_agents_records() {
+    let decode = |it: &[Option<Vec<u8>>]| {
+        let (tree, key, value) = record(it);
+        agent::decode(tree, key, value).unwrap()
+    };
+    golden::check(
+        "ledger-agent",
+        agent_change(),
+        golden::variant,
+        |it| parts(agent::encode(it)),
+        decode,
+    );
+}
+
+#[test]
+fn golden_bytes_of_masters_records() {
+    let decode = |it: &[Option<Vec<u8>>]| {
+        let (tree, key, value) = record(it);
+        master::decode(tree, key, value).unwrap()
+    };
+    golden::check(
+        "ledger-master",
+        master_change(),
+        golden::variant,
+        |it| parts(master::encode(it)),
+        decode,
+    );
 }
 
 proptest! {

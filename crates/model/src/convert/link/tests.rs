@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
-use crate::convert::samples;
+use crate::convert::{golden, samples};
 use crate::id::{ClaimId, ClusterId, NodeId, OperationUuid, StatusUuid, Term};
 use crate::message::{
     DiskReport, NamedOperation, OperationUpdate, Order, Report, ToAgent, ToMaster,
@@ -169,6 +169,32 @@ fn wrong_messages_are_named() {
     }
     assert_eq!(to_master_from_proto(wire::FromAgent::default()).unwrap_err().path, "message");
     assert_eq!(to_agent_from_proto(wire::ToAgent::default()).unwrap_err().path, "message");
+}
+
+#[test]
+fn golden_bytes_of_what_agents_say() {
+    use holdfast_proto::binary;
+    golden::check(
+        "link-to-master",
+        to_master(),
+        golden::variant,
+        |it| vec![Some(binary::encode(&to_master_to_proto(it)))],
+        |parts| {
+            to_master_from_proto(binary::decode(parts[0].as_deref().unwrap()).unwrap()).unwrap()
+        },
+    );
+}
+
+#[test]
+fn golden_bytes_of_orders() {
+    use holdfast_proto::binary;
+    golden::check(
+        "link-to-agent",
+        to_agent(),
+        |it| golden::variant(&it.order),
+        |it| vec![Some(binary::encode(&to_agent_to_proto(it)))],
+        |parts| to_agent_from_proto(binary::decode(parts[0].as_deref().unwrap()).unwrap()).unwrap(),
+    );
 }
 
 proptest! {

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
-use crate::convert::{executor, samples, task, Format, Shape};
+use crate::convert::{executor, golden, samples, task, Format, Shape};
 use crate::id::{FrameworkId, StatusUuid};
 use crate::message::{Call, Event, Filters, Offer, OperationStatus};
 use crate::operation::Action;
@@ -141,6 +141,51 @@ fn caller(call: &Call) -> FrameworkId {
         }
         _ => FrameworkId::made("f".to_owned()),
     }
+}
+
+#[test]
+fn golden_bytes_of_calls() {
+    golden::check(
+        "scheduler-call",
+        call(),
+        golden::variant,
+        |it| {
+            vec![Some(holdfast_proto::binary::encode(&call_to_proto(
+                Some(&caller(it)),
+                it,
+                Format::WHOLE,
+            )))]
+        },
+        |parts| {
+            call_from_proto(holdfast_proto::binary::decode(parts[0].as_deref().unwrap()).unwrap())
+                .unwrap()
+                .call
+        },
+    );
+}
+
+#[test]
+fn golden_bytes_of_events() {
+    golden::check(
+        "scheduler-event",
+        event(),
+        golden::variant,
+        |it| {
+            vec![Some(holdfast_proto::binary::encode(&event_to_proto(
+                it,
+                Format::WHOLE,
+                &Welcome::default(),
+            )))]
+        },
+        |parts| {
+            event_from_proto(
+                holdfast_proto::binary::decode(parts[0].as_deref().unwrap()).unwrap(),
+                &Role::any(),
+            )
+            .unwrap()
+            .unwrap()
+        },
+    );
 }
 
 proptest! {

@@ -2,7 +2,7 @@
 //!
 //! The child leads a process group of its own, so that all it starts can be ended with it, and so that a signal to the executor does not
 //! reach it. When the child has ended, whatever it left in its group is ended too: a task that is told to have ended holds no file open.
-//! Relies on the shell for signals to groups. Never says that a task ended which may still run.
+//! It relies on the shell for signals to groups. It never says that a task ended which may still run.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};

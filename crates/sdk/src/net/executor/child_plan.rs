@@ -1,6 +1,6 @@
 //! How a task is run as a child process.
 //!
-//! Relies on the task's command. Never starts anything itself.
+//! It relies on the task's command. It never starts anything itself.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

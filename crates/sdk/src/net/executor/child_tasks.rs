@@ -1,7 +1,7 @@
 //! Tasks as child processes of the executor.
 //!
-//! Relies on `child` for each of them. Tells every state by itself: RUNNING when the process runs, FINISHED, FAILED or KILLED when nothing
-//! of it is left. Never forgets a child that runs.
+//! It relies on `child` for each of them. Tells every state by itself: RUNNING when the process runs, FINISHED, FAILED or KILLED when nothing
+//! of it is left. It never forgets a child that runs.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! Durations as Mesos writes them in an executor's environment: `15mins`, `2.5secs`, `100ms`.
 //!
-//! Never guesses a unit.
+//! It never guesses a unit.
 
 use std::time::Duration;
 

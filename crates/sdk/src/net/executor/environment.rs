@@ -1,6 +1,6 @@
 //! What an agent tells its executors in their environment (H28).
 //!
-//! Relies on names and forms that Mesos agents use too. Never guesses who the executor is.
+//! It relies on names and forms that Mesos agents use too. It never guesses who the executor is.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! The way to the agent: subscribes, says what there is to say, and subscribes again when the agent restarts.
 //!
-//! Relies on the teller's drawer for what must be said again. Gives up, and says so, when the agent does not want this executor, when it
-//! stays away for longer than the recovery timeout, or at once when it goes and the framework does not checkpoint (D27). Never gives up
+//! It relies on the teller's drawer for what must be said again. Gives up, and says so, when the agent does not want this executor, when it
+//! stays away for longer than the recovery timeout, or at once when it goes and the framework does not checkpoint (D27). It never gives up
 //! for any other reason: what runs here may be all that is left.
 
 use std::collections::BTreeSet;

@@ -2,7 +2,7 @@
 //!
 //! An executor is a loop: take the next thing [`Executor::next`] hears, act, and say what became of it through a [`Teller`].
 //! [`ChildTasks`] runs tasks as child processes, which is all that most executors want. Executors outlive their agent: while that
-//! restarts they keep running, and tell it everything it has not acknowledged once it is back. Never loses a status.
+//! restarts they keep running, and tell it everything it has not acknowledged once it is back. It never loses a status.
 //!
 //! ```no_run
 //! use holdfast_sdk::net::executor::{ChildPlan, ChildTasks, Environment, Executor, Happened, Heard};

@@ -1,6 +1,6 @@
 //! A signal to a whole process group.
 //!
-//! Relies on the shell's own `kill`, so that this crate needs no word with the kernel. Never signals anything but the group of a child
+//! It relies on the shell's own `kill`, so that this crate needs no word with the kernel. It never signals anything but the group of a child
 //! that this process started.
 
 use std::process::Stdio;

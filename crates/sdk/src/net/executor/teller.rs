@@ -1,6 +1,6 @@
 //! The executor's voice: statuses, which are kept until the agent acknowledged them, and messages, which are not.
 //!
-//! Never waits, and never loses a status; whether the agent is there at the moment is the link's business.
+//! It never waits, and never loses a status; whether the agent is there at the moment is the link's business.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;

@@ -1,6 +1,7 @@
-//! What shim, first process and launcher say to each other: one JSON value per line.
+//! The messages between shim, first process and launcher: one JSON value per line.
 //!
-//! Between processes that share one program, so there are no versions. A line is short; a longer one than allowed is an error.
+//! The processes share one program, so there are no versions. A line is short; a longer one than
+//! allowed is an error. It never acts on a message.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -10,30 +11,30 @@ use serde::{Deserialize, Serialize};
 
 use crate::LaunchError;
 
-/// No message is longer.
+/// The greatest length of a message.
 const LINE_BYTES_MAX: u64 = 64 << 10;
 
-/// Shim to launcher, once, over the pipe that is the shim's standard output.
+/// The message from shim to launcher, sent once over the pipe that is the shim's standard output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ShimReport {
     /// The payload was exec'ed.
     Running { pid: i32 },
-    /// It was not, and nothing is left.
+    /// The payload was not exec'ed, and nothing is left.
     Failed(LaunchError),
 }
 
-/// Shim to first process.
+/// A message from the shim to the first process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum ShimSays {
-    /// You are known: enter the container and fork the payload.
+    /// The first process is recorded: it is to enter the container and fork the payload.
     Go,
-    /// The payload is known and under control: let it exec.
+    /// The payload is recorded and under control: it is to exec.
     Exec,
 }
 
-/// First process to shim.
+/// A message from the first process to the shim.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum FirstSays {
@@ -41,7 +42,7 @@ pub(super) enum FirstSays {
     Forked,
     /// The payload was exec'ed.
     Running,
-    /// It could not be.
+    /// The payload could not be exec'ed.
     Failed(LaunchError),
     /// The payload ended.
     Ended { code: Option<i32>, signal: Option<i32> },
@@ -57,14 +58,14 @@ impl Line {
         Line { reader: BufReader::new(stream) }
     }
 
-    /// Says one thing.
+    /// Sends one message.
     pub fn say<T: Serialize>(&mut self, what: &T) -> io::Result<()> {
         let mut bytes = serde_json::to_vec(what)?;
         bytes.push(b'\n');
         self.reader.get_mut().write_all(&bytes)
     }
 
-    /// Waits for one thing; `None` when the other side is gone.
+    /// Waits for one message; `None` when the other side is gone.
     pub fn hear<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
         let mut line = Vec::new();
         (&mut self.reader).take(LINE_BYTES_MAX).read_until(b'\n', &mut line)?;
@@ -75,7 +76,7 @@ impl Line {
         }
     }
 
-    /// One thing if it has been said already.
+    /// Takes one message if it has been sent already.
     pub fn hear_now<T: DeserializeOwned>(&mut self) -> Option<T> {
         self.reader.get_ref().set_nonblocking(true).ok()?;
         self.hear().ok().flatten()

@@ -4,7 +4,7 @@
 //! alone. A rule is one entry of [`RULES`] and one file, with a planted offender in its tests.
 
 mod calls;
-mod doors;
+mod dependencies;
 mod gates;
 mod headers;
 mod house;
@@ -56,14 +56,14 @@ struct Rule {
 
 const RULES: &[Rule] = &[
     Rule {
-        name: "doors",
-        about: "a room looks only into the rooms of the table",
-        check: doors::doors,
+        name: "dependencies",
+        about: "a crate depends only on those of the table",
+        check: dependencies::check,
     },
     Rule {
-        name: "room-only",
-        about: "sled, tonic, nix and their like stay in the rooms that tame them",
-        check: doors::room_only,
+        name: "confined",
+        about: "sled, tonic, nix and their like stay in the crates that tame them",
+        check: dependencies::confined,
     },
     Rule {
         name: "manifests",
@@ -72,7 +72,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         name: "purity",
-        about: "minds have no clock, randomness, files, threads, async or hash maps",
+        about: "pure crates have no clock, randomness, files, threads, async or hash maps",
         check: purity::check,
     },
     Rule {
@@ -143,7 +143,7 @@ fn inspect(house: &House) -> Vec<(Complaint, &'static str)> {
 fn verb(given: &Given) -> Result<bool> {
     if given.has("--list") {
         for rule in RULES {
-            println!("{:<10} {}", rule.name, rule.about);
+            println!("{:<12} {}", rule.name, rule.about);
         }
         return Ok(true);
     }

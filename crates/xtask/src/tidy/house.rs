@@ -34,7 +34,7 @@ pub struct House {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// `crates/x`.
-    Room,
+    Crate,
     /// `frameworks/x`.
     Framework,
     /// `tests`.
@@ -105,7 +105,7 @@ impl House {
         for path in texts.keys() {
             let parts: Vec<&str> = path.split('/').collect();
             let folder = match parts[..] {
-                ["crates", name, _, ..] => (format!("crates/{name}"), Kind::Room),
+                ["crates", name, _, ..] => (format!("crates/{name}"), Kind::Crate),
                 ["frameworks", name, _, ..] => (format!("frameworks/{name}"), Kind::Framework),
                 ["tests", _, ..] => ("tests".to_owned(), Kind::Tests),
                 _ => continue,
@@ -209,7 +209,7 @@ mod tests {
             .map(|it| (it.folder.as_str(), it.kind, it.sources.len(), it.manifest.is_ok()))
             .collect();
         let expected = [
-            ("crates/store", Kind::Room, 1, true),
+            ("crates/store", Kind::Crate, 1, true),
             ("frameworks/journal", Kind::Framework, 1, false),
             ("tests", Kind::Tests, 1, false),
         ];

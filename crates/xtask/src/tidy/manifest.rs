@@ -104,7 +104,7 @@ fn check_one(package: &Package) -> Vec<Complaint> {
         Err(why) => return vec![Complaint::at(&path, 0, why.clone())],
     };
     let expected = match (package.kind, package.name.as_str()) {
-        (Kind::Room, "holdfast") => "holdfast".to_owned(),
+        (Kind::Crate, "holdfast") => "holdfast".to_owned(),
         (_, name) => format!("holdfast-{name}"),
     };
     let mut complaints = Vec::new();

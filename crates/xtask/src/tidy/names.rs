@@ -1,4 +1,4 @@
-//! Names that say nothing are not given: a drawer called `util` is where things go to be lost.
+//! Names that say nothing are not given: a module called `util` is where things go to be lost.
 //!
 //! Relies on the names of folders, files and modules. Never judges names of functions and types.
 
@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use super::house::House;
 use super::Complaint;
 
-/// Names of no drawer in this house.
+/// Names that are not given.
 const EMPTY_NAMES: &[&str] =
     &["util", "utils", "common", "helper", "helpers", "misc", "core", "base"];
 

@@ -8,7 +8,7 @@ use super::paths::PathUse;
 use super::Complaint;
 
 /// How a comment says that a sleep is meant.
-const MEANT: &str = "// tidy: sleep is the point: ";
+const MEANT: &str = "tidy: sleep is the point: ";
 
 /// Each sleep says why it is one.
 pub fn check(house: &House) -> Vec<Complaint> {
@@ -17,7 +17,7 @@ pub fn check(house: &House) -> Vec<Complaint> {
         for path in source.items.paths.iter().filter(|path| is_sleep(path)) {
             if !is_meant(source, path.line) {
                 let says =
-                    format!("a sleep; wait for what you wait for, or say `{MEANT}WHY` above it");
+                    format!("a sleep; wait for what you wait for, or say `// {MEANT}WHY` above it");
                 complaints.push(Complaint::at(&source.path, path.line, says));
             }
         }

@@ -16,7 +16,7 @@ const CORES: &[&str] = &["master", "agent", "allocator"];
 /// No type of a core has too many fields, or one that another crate may touch.
 pub fn check(house: &House) -> Vec<Complaint> {
     let is_core =
-        |package: &&Package| package.kind == Kind::Room && CORES.contains(&package.name.as_str());
+        |package: &&Package| package.kind == Kind::Crate && CORES.contains(&package.name.as_str());
     house.packages.iter().filter(is_core).flat_map(check_package).collect()
 }
 

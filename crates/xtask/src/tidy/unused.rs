@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use toml::{Table, Value};
 
-use super::doors;
+use super::dependencies;
 use super::house::{House, Kind, Package};
 use super::Complaint;
 
@@ -18,14 +18,14 @@ const UNNAMED: &[(&str, &[&str])] = &[("proto", &["prost", "prost-types", "tonic
 pub fn check(house: &House) -> Vec<Complaint> {
     let mut complaints: Vec<Complaint> = house.packages.iter().flat_map(of_package).collect();
     complaints.extend(of_workspace(house));
-    for (name, other) in doors::allowed() {
-        let of = house.packages.iter().find(|it| it.kind == Kind::Room && it.name == name);
+    for (name, other) in dependencies::allowed() {
+        let of = house.packages.iter().find(|it| it.kind == Kind::Crate && it.name == name);
         let manifest = of.and_then(|package| package.manifest.as_ref().ok());
         let wanted = format!("holdfast-{other}");
         if manifest.is_some_and(|it| !it.dependencies.iter().any(|it| it.name == wanted)) {
             let says =
-                format!("{name} may look into {other} and does not; take it out of the table");
-            complaints.push(Complaint::at("crates/xtask/src/tidy/doors.rs", 0, says));
+                format!("{name} may depend on {other} and does not; take it out of the table");
+            complaints.push(Complaint::at("crates/xtask/src/tidy/dependencies.rs", 0, says));
         }
     }
     complaints
@@ -89,7 +89,7 @@ mod tests {
         let house = House::of(&[("crates/agent/Cargo.toml", "[package]\nname = \"x\"")]);
         let found = check(&house);
         assert!(
-            found.len() == 1 && found[0].says.contains("agent may look into model"),
+            found.len() == 1 && found[0].says.contains("agent may depend on model"),
             "{found:?}"
         );
     }

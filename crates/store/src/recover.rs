@@ -201,21 +201,13 @@ pub(crate) fn open(
         return make(disk, opening);
     };
     if let Some((from, to)) = assessment.lost.filter(|_| !opening.accept_lost_commits) {
-        let reason = assessment
-            .findings
-            .iter()
-            .map(|finding| finding.to_string())
-            .collect::<Vec<_>>()
-            .join("; ");
-        return Err(OpenError::CommitsLost { from, to, reason });
+        let reasons: Vec<String> = assessment.findings.iter().map(ToString::to_string).collect();
+        return Err(OpenError::CommitsLost { from, to, reason: reasons.join("; ") });
     }
-    let fallback = || {
-        Identity::new(
-            opening.expected.kind.clone().unwrap_or_default(),
-            opening.expected.uuid.or(opening.uuid_if_new).unwrap_or_default(),
-        )
-    };
-    let identity = assessment.identity.clone().unwrap_or_else(fallback);
+    let identity = assessment.identity.clone().unwrap_or_else(|| {
+        let uuid = opening.expected.uuid.or(opening.uuid_if_new).unwrap_or_default();
+        Identity::new(opening.expected.kind.clone().unwrap_or_default(), uuid)
+    });
     let Assessment { witnesses, state, resume, standing, mut findings, .. } = assessment;
     for file in &witnesses.leftovers {
         disk.remove(file).map_err(OpenError::io(file))?;

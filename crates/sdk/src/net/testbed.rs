@@ -26,7 +26,7 @@ use uuid::Uuid;
 
 /// What a test waits for comes soon, or the test fails.
 pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(30), future)
+    tokio::time::timeout(Duration::from_secs(120), future)
         .await
         .unwrap_or_else(|_| panic!("{what}: not in time"))
 }

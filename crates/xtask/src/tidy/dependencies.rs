@@ -1,42 +1,48 @@
-//! Rooms and doors: which crate may look into which, and which outside crates stay in the rooms that tame them.
+//! Which crate of ours may depend on which, and which outside crates only some of ours may use.
 //!
 //! Relies on the manifests. Never looks at code: without a line in a manifest nothing compiles. The tables here are the map in
-//! `crates/README.md`, in a form that can refuse; a new room or door is a new entry.
+//! `crates/README.md`, in a form that can refuse; a new crate or dependency is a new entry.
 
 use std::collections::BTreeSet;
 
 use super::house::{House, Kind, Package};
 use super::manifest::{Dependency, Manifest, Need};
-use super::purity::MINDS;
+use super::purity::PURE;
 use super::Complaint;
 
-/// A crate of ours and where it may look.
-struct Room {
+/// A crate of ours and those that it may depend on.
+struct Crate {
     name: &'static str,
-    doors: &'static [&'static str],
-    /// Doors that only a feature opens: the dependency must be optional.
+    allowed: &'static [&'static str],
+    /// What it may depend on only by a feature: the dependency must be optional.
     by_feature: &'static [&'static str],
 }
 
-const fn room(name: &'static str, doors: &'static [&'static str]) -> Room {
-    Room { name, doors, by_feature: &[] }
+const fn entry(name: &'static str, allowed: &'static [&'static str]) -> Crate {
+    Crate { name, allowed, by_feature: &[] }
 }
 
-/// Which rooms a room may look into. A door that is not here is a wall.
-const ROOMS: &[Room] = &[
-    room("proto", &[]),
-    room("model", &["proto"]),
-    room("allocator", &["model"]),
-    room("master", &["model", "allocator"]),
-    room("agent", &["model"]),
-    room("store", &["proto", "model"]),
-    room("quorum", &["proto", "model", "store"]),
-    room("volumes", &["model"]),
-    room("containers", &["model"]),
-    room("wire", &["proto", "model"]),
-    Room { name: "sdk", doors: &["model"], by_feature: &["proto", "wire", "store"] },
-    room("sim", &["proto", "model", "allocator", "master", "agent", "store", "sdk"]),
-    room(
+impl Crate {
+    const fn by_feature(self, by_feature: &'static [&'static str]) -> Crate {
+        Crate { by_feature, ..self }
+    }
+}
+
+/// Which crates a crate may depend on. A dependency that is not here is refused.
+const CRATES: &[Crate] = &[
+    entry("proto", &[]),
+    entry("model", &["proto"]),
+    entry("allocator", &["model"]),
+    entry("master", &["model", "allocator"]),
+    entry("agent", &["model"]),
+    entry("store", &[]),
+    entry("quorum", &["store"]),
+    entry("volumes", &[]),
+    entry("containers", &[]),
+    entry("wire", &["proto"]),
+    entry("sdk", &["model"]).by_feature(&["proto", "wire", "store"]),
+    entry("sim", &["model", "allocator", "master", "agent", "store", "sdk"]),
+    entry(
         "node",
         &[
             "proto",
@@ -52,61 +58,61 @@ const ROOMS: &[Room] = &[
             "sdk",
         ],
     ),
-    room("cli", &["proto", "model", "store", "wire", "sdk", "node"]),
-    room("holdfast", &["node", "cli"]),
-    room("xtask", &[]),
+    entry("cli", &["proto", "model", "store", "wire", "sdk", "node"]),
+    entry("holdfast", &["node", "cli"]),
+    entry("xtask", &[]),
 ];
 
-/// An outside crate that only some rooms may use.
-struct RoomOnly {
+/// Outside crates that only some of ours may use.
+struct Confined {
     crates: &'static [&'static str],
-    rooms: &'static [&'static str],
-    /// Rooms in which it must be optional.
+    to: &'static [&'static str],
+    /// Crates of ours in which they must be optional.
     by_feature: &'static [&'static str],
     /// Whether even tests must leave it alone.
     in_tests_too: bool,
     why: &'static str,
 }
 
-const ROOM_ONLY: &[RoomOnly] = &[
-    RoomOnly {
+const CONFINED: &[Confined] = &[
+    Confined {
         crates: &["sled"],
-        rooms: &["store"],
+        to: &["store"],
         by_feature: &[],
         in_tests_too: true,
         why: "its flush is no fsync; go through holdfast-store, which knows the guards",
     },
-    RoomOnly {
+    Confined {
         crates: &["tonic", "tonic-prost", "tonic-prost-build", "tonic-build"],
-        rooms: &["proto", "wire"],
+        to: &["proto", "wire"],
         by_feature: &[],
         in_tests_too: false,
         why: "only wire speaks gRPC; let it hand over domain types",
     },
-    RoomOnly {
+    Confined {
         crates: &["axum", "hyper", "hyper-util", "tower-http"],
-        rooms: &["wire"],
+        to: &["wire"],
         by_feature: &[],
         in_tests_too: false,
         why: "only wire speaks HTTP; let it hand over domain types",
     },
-    RoomOnly {
+    Confined {
         crates: &["zookeeper-client"],
-        rooms: &["quorum"],
+        to: &["quorum"],
         by_feature: &[],
         in_tests_too: false,
         why: "only quorum knows where the masters' journal lives",
     },
-    RoomOnly {
+    Confined {
         crates: &["nix", "libc", "rustix", "procfs"],
-        rooms: &["volumes", "containers"],
+        to: &["volumes", "containers"],
         by_feature: &[],
         in_tests_too: false,
         why: "only volumes and containers talk to the kernel; use std, or ask them",
     },
-    RoomOnly {
+    Confined {
         crates: &["anyhow"],
-        rooms: &["node", "cli", "holdfast", "xtask"],
+        to: &["node", "cli", "holdfast", "xtask"],
         by_feature: &["sdk"],
         in_tests_too: false,
         why: "a library names its errors, one enum per operation (thiserror)",
@@ -130,8 +136,8 @@ const FRAMEWORK_CRATES: &[&str] = &[
     "uuid",
 ];
 
-/// What has no business in a mind, whatever it is used for.
-const NOT_FOR_MINDS: &[&str] = &[
+/// What has no business in a pure crate, whatever it is used for.
+const NOT_FOR_PURE: &[&str] = &[
     "async-trait",
     "chrono",
     "futures",
@@ -148,37 +154,37 @@ const NOT_FOR_MINDS: &[&str] = &[
     "tokio-util",
 ];
 
-/// Doors between our own crates.
-pub fn doors(house: &House) -> Vec<Complaint> {
+/// Our own crates depend on each other as the table allows.
+pub fn check(house: &House) -> Vec<Complaint> {
     each(house, |package, manifest, complaints| {
         let path = format!("{}/Cargo.toml", package.folder);
-        if package.kind == Kind::Room && find(&package.name).is_none() {
+        if package.kind == Kind::Crate && find(&package.name).is_none() {
             complaints.push(Complaint::at(
                 &path,
                 0,
                 format!(
-                    "no room `{}` in the table; add it to crates/README.md and ROOMS",
+                    "no crate `{}` in the table; add it to crates/README.md and CRATES",
                     package.name
                 ),
             ));
             return;
         }
         for dependency in &manifest.dependencies {
-            let wall = match (package.kind, inner(&dependency.name)) {
-                (Kind::Room, Some(other)) => wall(&package.name, other, dependency),
-                (Kind::Framework, Some(other)) => framework_wall(other, dependency),
+            let refused = match (package.kind, inner(&dependency.name)) {
+                (Kind::Crate, Some(other)) => refusal(&package.name, other, dependency),
+                (Kind::Framework, Some(other)) => framework_refusal(other, dependency),
                 (Kind::Framework, None) if dependency.kind != Need::Dev && !FRAMEWORK_CRATES.contains(&dependency.name.as_str()) => {
                     Some(format!("a framework uses the SDK and plain crates, not `{}`; let holdfast-sdk offer it", dependency.name))
                 }
-                (Kind::Room | Kind::Framework, None) | (Kind::Tests, _) => None,
+                (Kind::Crate | Kind::Framework, None) | (Kind::Tests, _) => None,
             };
-            complaints.extend(wall.map(|says| Complaint::at(&path, 0, says)));
+            complaints.extend(refused.map(|says| Complaint::at(&path, 0, says)));
         }
     })
 }
 
-/// Outside crates that stay in their rooms.
-pub fn room_only(house: &House) -> Vec<Complaint> {
+/// Outside crates stay in those of ours that tame them.
+pub fn confined(house: &House) -> Vec<Complaint> {
     each(house, |package, manifest, complaints| {
         let path = format!("{}/Cargo.toml", package.folder);
         for dependency in &manifest.dependencies {
@@ -187,28 +193,34 @@ pub fn room_only(house: &House) -> Vec<Complaint> {
                 dependency.kind == Need::Dev || package.kind == Kind::Tests,
             );
             let place = match package.kind {
-                Kind::Room => package.name.as_str(),
+                Kind::Crate => package.name.as_str(),
                 Kind::Framework | Kind::Tests => "",
             };
-            for only in ROOM_ONLY.iter().filter(|only| only.crates.contains(&name)) {
+            for only in CONFINED.iter().filter(|only| only.crates.contains(&name)) {
                 let by_feature = dependency.optional && only.by_feature.contains(&place);
                 let in_test = is_test && !only.in_tests_too;
-                if !only.rooms.contains(&place) && !by_feature && !in_test {
+                if !only.to.contains(&place) && !by_feature && !in_test {
                     let says = format!(
                         "`{name}` stays in {}: {}",
-                        [only.rooms, only.by_feature].concat().join(", "),
+                        [only.to, only.by_feature].concat().join(", "),
                         only.why
                     );
                     complaints.push(Complaint::at(&path, 0, says));
                 }
             }
-            let mind = MINDS.contains(&place) && !dependency.optional && !is_test;
-            if mind && NOT_FOR_MINDS.contains(&name) {
+            let is_pure = PURE.contains(&place) && !dependency.optional && !is_test;
+            if is_pure && NOT_FOR_PURE.contains(&name) {
                 let says = format!("{place} is pure and cannot use `{name}`; let time, chance and effects come and go with the input");
                 complaints.push(Complaint::at(&path, 0, says));
             }
         }
     })
+}
+
+/// Every dependency that the table allows: from which crate, into which.
+pub fn allowed() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let others = |it: &'static Crate| it.allowed.iter().chain(it.by_feature);
+    CRATES.iter().flat_map(move |it| others(it).map(|other| (it.name, *other)))
 }
 
 fn each(house: &House, check: impl Fn(&Package, &Manifest, &mut Vec<Complaint>)) -> Vec<Complaint> {
@@ -221,57 +233,57 @@ fn each(house: &House, check: impl Fn(&Package, &Manifest, &mut Vec<Complaint>))
     complaints
 }
 
-/// The room that a crate of ours is.
+/// The folder of a crate of ours.
 fn inner(dependency: &str) -> Option<&str> {
     dependency
         .strip_prefix("holdfast-")
         .or_else(|| (dependency == "holdfast").then_some("holdfast"))
 }
 
-fn find(name: &str) -> Option<&'static Room> {
-    ROOMS.iter().find(|room| room.name == name)
+fn find(name: &str) -> Option<&'static Crate> {
+    CRATES.iter().find(|it| it.name == name)
 }
 
-/// Why there is no door from one room to another.
-fn wall(from: &str, to: &str, dependency: &Dependency) -> Option<String> {
-    let room = find(from)?;
-    let listed = || [room.doors, room.by_feature].concat().join(", ");
+/// Why one crate may not depend on another.
+fn refusal(from: &str, to: &str, dependency: &Dependency) -> Option<String> {
+    let it = find(from)?;
+    let listed = || [it.allowed, it.by_feature].concat().join(", ");
     match dependency.kind {
-        _ if room.doors.contains(&to) => None,
-        Need::Normal | Need::Build if room.by_feature.contains(&to) && dependency.optional => None,
-        Need::Normal | Need::Build if room.by_feature.contains(&to) => Some(format!(
-            "{from} looks into {to} only by a feature; make the dependency `optional = true`"
+        _ if it.allowed.contains(&to) => None,
+        Need::Normal | Need::Build if it.by_feature.contains(&to) && dependency.optional => None,
+        Need::Normal | Need::Build if it.by_feature.contains(&to) => Some(format!(
+            "{from} depends on {to} only by a feature; make the dependency `optional = true`"
         )),
         Need::Normal | Need::Build => Some(format!(
-            "no door from {from} to {to} (it has: {}); change the design first, then ROOMS",
+            "{from} may not depend on {to} (but on: {}); change the design first, then CRATES",
             listed()
         )),
         // Tests may reach further down, and may run inside the simulated cluster.
         Need::Dev if from == "sim" || to == "sim" || below(from).contains(to) => None,
-        Need::Dev => {
-            Some(format!("not even tests of {from} look into {to}; only further down, or into sim"))
-        }
-    }
-}
-
-fn framework_wall(to: &str, dependency: &Dependency) -> Option<String> {
-    match to {
-        "sdk" => None,
-        "sim" if dependency.kind == Need::Dev => None,
-        other => Some(format!(
-            "a framework looks only into sdk, not into {other}; let holdfast-sdk offer it"
+        Need::Dev => Some(format!(
+            "not even tests of {from} may depend on {to}; only on what lies below, or on sim"
         )),
     }
 }
 
-/// All rooms that lie under a room.
+fn framework_refusal(to: &str, dependency: &Dependency) -> Option<String> {
+    match to {
+        "sdk" => None,
+        "sim" if dependency.kind == Need::Dev => None,
+        other => Some(format!(
+            "a framework depends only on sdk, not on {other}; let holdfast-sdk offer it"
+        )),
+    }
+}
+
+/// All crates that lie below one.
 fn below(name: &str) -> BTreeSet<&'static str> {
     let mut found = BTreeSet::new();
     let mut open: Vec<&str> = vec![name];
-    while let Some(room) = open.pop().and_then(find) {
-        for door in room.doors.iter().chain(room.by_feature) {
-            if found.insert(*door) {
-                open.push(door);
+    while let Some(it) = open.pop().and_then(find) {
+        for other in it.allowed.iter().chain(it.by_feature) {
+            if found.insert(*other) {
+                open.push(other);
             }
         }
     }
@@ -289,31 +301,31 @@ mod tests {
     }
 
     #[test]
-    fn the_table_has_no_circle_and_no_unknown_door() {
-        for room in ROOMS {
-            assert!(!below(room.name).contains(room.name), "{} lies under itself", room.name);
+    fn the_table_has_no_circle_and_no_unknown_crate() {
+        for it in CRATES {
+            assert!(!below(it.name).contains(it.name), "{} lies below itself", it.name);
             assert!(
-                room.doors.iter().chain(room.by_feature).all(|door| find(door).is_some()),
+                it.allowed.iter().chain(it.by_feature).all(|other| find(other).is_some()),
                 "{}",
-                room.name
+                it.name
             );
         }
         assert!(below("master").contains("proto") && below("frameworks").is_empty());
     }
 
     #[test]
-    fn doors_of_rooms() {
+    fn crates_depend_on_what_the_table_allows() {
         for (folder, section, says) in [
             ("crates/model", "[dependencies]\nholdfast-proto.workspace = true", ""),
             (
                 "crates/model",
                 "[dependencies]\nholdfast-store.workspace = true",
-                "no door from model to store",
+                "model may not depend on store",
             ),
             (
                 "crates/allocator",
                 "[dependencies]\nholdfast-proto.workspace = true",
-                "no door from allocator to proto",
+                "allocator may not depend on proto",
             ),
             ("crates/allocator", "[dev-dependencies]\nholdfast-proto.workspace = true", ""),
             (
@@ -325,17 +337,17 @@ mod tests {
             (
                 "crates/agent",
                 "[target.'cfg(unix)'.dependencies]\nholdfast-wire.workspace = true",
-                "no door from agent to wire",
+                "agent may not depend on wire",
             ),
             (
                 "crates/agent",
                 "[dependencies]\nlog = { package = \"holdfast-store\", path = \"../store\" }",
-                "no door from agent to store",
+                "agent may not depend on store",
             ),
             (
                 "crates/agent",
                 "[build-dependencies]\nholdfast-sim = \"1\"",
-                "no door from agent to sim",
+                "agent may not depend on sim",
             ),
             (
                 "crates/sdk",
@@ -346,17 +358,17 @@ mod tests {
             (
                 "crates/holdfast",
                 "[dependencies]\nholdfast-sim.workspace = true",
-                "no door from holdfast to sim",
+                "holdfast may not depend on sim",
             ),
             ("crates/sim", "[dev-dependencies]\nholdfast-quorum.workspace = true", ""),
-            ("crates/lobby", "", "no room `lobby`"),
+            ("crates/lobby", "", "no crate `lobby`"),
             (
                 "tests",
                 "[dependencies]\nholdfast.workspace = true\nholdfast-wire.workspace = true",
                 "",
             ),
         ] {
-            let complaints = found(doors, folder, section);
+            let complaints = found(check, folder, section);
             assert!(
                 if says.is_empty() { complaints.is_empty() } else { complaints.contains(says) },
                 "{folder} {section}: {complaints}"
@@ -368,13 +380,13 @@ mod tests {
     fn frameworks_see_only_the_sdk_and_plain_crates() {
         for (section, says) in [
             ("[dependencies]\nholdfast-sdk.workspace = true\nserde.workspace = true", ""),
-            ("[dependencies]\nholdfast-model.workspace = true", "only into sdk, not into model"),
+            ("[dependencies]\nholdfast-model.workspace = true", "only on sdk, not on model"),
             ("[dev-dependencies]\nholdfast-sim.workspace = true", ""),
-            ("[dev-dependencies]\nholdfast-master.workspace = true", "not into master"),
+            ("[dev-dependencies]\nholdfast-master.workspace = true", "not on master"),
             ("[dependencies]\nreqwest = \"1\"", "not `reqwest`"),
             ("[dev-dependencies]\ntempfile.workspace = true", ""),
         ] {
-            let complaints = found(doors, "frameworks/journal", section);
+            let complaints = found(check, "frameworks/journal", section);
             assert!(
                 if says.is_empty() { complaints.is_empty() } else { complaints.contains(says) },
                 "{section}: {complaints}"
@@ -383,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn outside_crates_stay_in_their_rooms() {
+    fn outside_crates_stay_where_they_are_tamed() {
         for (folder, section, says) in [
             ("crates/store", "[dependencies]\nsled.workspace = true", ""),
             ("crates/quorum", "[dependencies]\nsled.workspace = true", "`sled` stays in store"),
@@ -422,7 +434,7 @@ mod tests {
             ("crates/sdk", "[dependencies]\ntokio = { workspace = true, optional = true }", ""),
             ("crates/wire", "[dependencies]\ntokio.workspace = true", ""),
         ] {
-            let complaints = found(room_only, folder, section);
+            let complaints = found(confined, folder, section);
             assert!(
                 if says.is_empty() { complaints.is_empty() } else { complaints.contains(says) },
                 "{folder} {section}: {complaints}"

@@ -214,8 +214,7 @@ pub(crate) fn open(
     }
     let journal = match witnesses.newest().filter(|_| resume) {
         Some(newest) => {
-            // The process may have died between the rename that named this segment and the sync of
-            // the directory.
+            // The process may have died after this segment's rename and before the directory's sync.
             disk.sync(&newest.file)
                 .and_then(|()| disk.sync_names())
                 .map_err(OpenError::io(&newest.file))?;

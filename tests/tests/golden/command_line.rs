@@ -38,7 +38,9 @@ fn run(words: &[&str], master: &str) -> Ran {
         command.env("HOLDFAST_ADDR", master);
     }
     let output = command.args(words).stdin(Stdio::null()).output().unwrap();
-    let [out, err] = [output.stdout, output.stderr].map(|it| String::from_utf8_lossy(&it).into_owned());
+    // The binary calls itself by the name of its file, whatever that is.
+    let name = binary().file_name().unwrap().to_string_lossy().into_owned();
+    let [out, err] = [output.stdout, output.stderr].map(|it| String::from_utf8_lossy(&it).replace(&name, "holdfast"));
     Ran { out, err, code: output.status.code().unwrap_or(-1) }
 }
 

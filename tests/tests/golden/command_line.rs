@@ -11,7 +11,8 @@ use super::book::{sorted_yaml, Book};
 use super::layout::laid_out;
 use super::lines;
 use super::normal::Known;
-use super::scene::{wait_for_rows, Scene};
+use super::scene::Scene;
+use super::steps::wait_for_rows;
 
 /// How long a call may take, in seconds, for the program `timeout`.
 const LIMIT_S: &str = "20";

@@ -11,6 +11,7 @@ use holdfast_tests::Answer;
 use serde_json::{json, Value};
 
 use super::book::{shown, Book};
+use super::refusals;
 use super::scene::Scene;
 
 const PATH: &str = "/api/v1";
@@ -108,6 +109,7 @@ pub fn master_book(scene: &Scene) -> Book {
     ] {
         book.answer(&format!("{kind} without its message"), &post(address, PATH, &json!({ "type": kind })));
     }
+    refusals::claims(&mut book, scene);
     envelopes(&mut book, address);
     book
 }

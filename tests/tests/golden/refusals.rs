@@ -1,13 +1,15 @@
-//! What the scheduler API of a master and the executor API of an agent refuse.
+//! What the APIs refuse: the scheduler's and the operator's of a master, the executor's of an agent.
 //!
 //! Relies on a framework that is subscribed. Never sends a call that is taken, but for a heartbeat, which says nothing.
 
+use holdfast_tests::calls::{self, disk, reserved, volume};
 use holdfast_tests::http::{ask, post};
 use serde_json::{json, Value};
 
 use super::book::Book;
 use super::normal::Known;
 use super::play::Play;
+use super::scene::Scene;
 use super::scheduler::SCHEDULER;
 use super::steps::info;
 
@@ -82,6 +84,41 @@ fn incomplete<'a>(own: &str, stream: &'a str) -> Vec<Case<'a>> {
         "ACCEPT DECLINE KILL SHUTDOWN ACKNOWLEDGE ACKNOWLEDGE_OPERATION_STATUS RECONCILE RECONCILE_OPERATIONS MESSAGE UPDATE_FRAMEWORK";
     cases.extend(kinds.split(' ').map(|kind| (format!("{kind} without its message"), Some(stream), of_own(kind))));
     cases
+}
+
+/// What a master refuses an operator who claims something.
+pub fn claims(book: &mut Book, scene: &Scene) {
+    let (address, agent) = (scene.cluster.master.address(), &scene.agents[0]);
+    let whole = calls::reserve(agent, &[reserved(&disk(10.0, None))]).to_string();
+    let ports = |ranges: Value| json!({ "name": "ports", "type": "RANGES", "ranges": { "range": ranges } });
+    let overlapping = ports(json!([{ "begin": 31000, "end": 31010 }, { "begin": 31005, "end": 31020 }]));
+    let backwards = ports(json!([{ "begin": 31010, "end": 31000 }]));
+    let named = |id: &str| calls::create(agent, &[volume(&disk(1.0, None), id)]).to_string();
+    let used = disk(512.0, None);
+    for (what, body) in [
+        ("an agent that is not there", calls::reserve("nobody", &[reserved(&disk(1.0, None))]).to_string()),
+        ("nothing", calls::reserve(agent, &[]).to_string()),
+        ("what is not reserved for anybody", calls::reserve(agent, &[disk(1.0, None)]).to_string()),
+        ("a field that is missing", whole.replace("agent_id", "agent_ids")),
+        ("a field of another type", whole.replace("10.0", "\"ten\"")),
+        ("a negative amount", whole.replace("10.0", "-10.0")),
+        ("an amount that is no number", whole.replace("10.0", "\"NaN\"")),
+        ("more than there is", whole.replace("10.0", "99999999.0")),
+        ("a role that is none", whole.replace("\"db\"", "\"../db\"")),
+        ("ranges that overlap", calls::reserve(agent, &[reserved(&overlapping)]).to_string()),
+        ("a range that ends before it begins", calls::reserve(agent, &[reserved(&backwards)]).to_string()),
+        ("a volume's id with a slash", named("a/b")),
+        ("an empty volume's id", named("")),
+        ("a path out of the sandbox", named("v").replace("\"container_path\":\"data\"", "\"container_path\":\"../x\"")),
+        ("a volume that is only read", named("v").replace("\"RW\"", "\"RO\"")),
+        ("a volume that is there already", calls::create(agent, &[volume(&used, "data-0")]).to_string()),
+        ("a volume that is not there", calls::destroy(agent, &[volume(&used, "unknown")]).to_string()),
+        ("the end of a volume in use", calls::destroy(agent, &[volume(&used, "data-0")]).to_string()),
+        ("giving back a volume", calls::unreserve(agent, &[volume(&used, "data-0")]).to_string()),
+        ("giving back what carries a volume", calls::unreserve(agent, &[reserved(&used)]).to_string()),
+    ] {
+        book.answer(&format!("refused claim: {what}"), &ask(address, "POST", "/api/v1", &[JSON], body.as_bytes()));
+    }
 }
 
 /// What an agent refuses its executors.

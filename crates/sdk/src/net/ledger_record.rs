@@ -167,19 +167,41 @@ mod tests {
         }
     }
 
-    #[test]
-    fn what_was_written_is_read() {
+    fn changes() -> [KeeperChange; 4] {
         let id = FrameworkId::made("f-1".to_owned());
         let claiming = Member { stage: Stage::Claiming, run: None, ..placed() };
-        for change in [
+        [
             KeeperChange::Framework(id),
             KeeperChange::Member(Member::new(0)),
             KeeperChange::Member(placed()),
             KeeperChange::Member(claiming),
-        ] {
+        ]
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        for change in changes() {
             let (tree, key, value) = write(&change);
             assert_eq!(read(tree, &key, &value).unwrap(), change);
         }
+    }
+
+    /// What frameworks have on their disks must be read by every later program, and written as it was.
+    #[test]
+    fn records_are_the_bytes_that_they_were() {
+        let hex = |bytes: &[u8]| bytes.iter().map(|it| format!("{it:02x}")).collect::<String>();
+        let line = |change: &KeeperChange| {
+            let (tree, key, value) = write(change);
+            format!("{tree} x{} x{}\n", hex(&key), hex(&value))
+        };
+        let lines: String = changes().iter().map(line).collect();
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/golden/ledger-framework.txt");
+        if std::env::var("HOLDFAST_GOLDEN").is_ok_and(|it| it == "rewrite") {
+            std::fs::write(&path, &lines).unwrap();
+        }
+        let kept = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(kept, lines, "if that is meant: HOLDFAST_GOLDEN=rewrite cargo test -p holdfast-sdk --features net bytes");
     }
 
     #[test]

@@ -226,10 +226,7 @@ mod tests {
             ["F2 S1 cpus:4; mem:1000"],
             "a new leader may not know it yet"
         );
-        scene
-            .agents
-            .values_mut()
-            .for_each(|it| it.holders.iter_mut().for_each(|it| it.expected = false));
+        scene.each_agent(|it| it.holders.iter_mut().for_each(|it| it.expected = false));
         assert_eq!(
             scene.divide("drf")[0].resources.len(),
             5,
@@ -268,19 +265,16 @@ mod tests {
     fn what_is_reserved_beside_a_claim_goes_with_it() {
         let mut scene = scene();
         let disk: Resources = [volume("v", 100, "db")].into_iter().collect();
-        scene.agents.values_mut().for_each(|it| it.holders = hold(&disk, 1));
+        scene.each_agent(|it| it.holders = hold(&disk, 1));
         assert_eq!(lines(&scene.divide("drf"))[0], format!("F1 S1 {HOME}"));
     }
 
     #[test]
     fn a_remnant_of_disk_is_offered_to_its_owner_however_small() {
         let mut scene = scene();
-        scene
-            .agents
-            .values_mut()
-            .for_each(|it| it.free = [volume("v", 100, "db")].into_iter().collect());
+        scene.each_agent(|it| it.free = [volume("v", 100, "db")].into_iter().collect());
         assert_eq!(lines(&scene.divide("drf")), ["F1 S1 disk(db)[v]:100"]);
-        scene.agents.values_mut().for_each(|it| it.holders.clear());
+        scene.each_agent(|it| it.holders.clear());
         assert_eq!(
             lines(&scene.divide("drf")),
             ["F2 S1 disk(db)[v]:100"],
@@ -293,7 +287,7 @@ mod tests {
         let given = |free: &Resources, own: Option<Vec<holdfast_model::Quantities>>| {
             let mut scene = Scene { min_allocatable: Scene::usual_minimum(), ..Scene::default() };
             scene.framework(framework(1, &["r"]));
-            scene.frameworks.values_mut().for_each(|it| it.roles[0].min_allocatable = own.clone());
+            scene.each_framework(|it| it.roles[0].min_allocatable = own.clone());
             scene.agent(agent(1, free));
             scene.divide("drf").len()
         };
@@ -331,10 +325,7 @@ mod tests {
         let mut view = agent(1, &reserve(&cpus(1), "eng"));
         view.holders = hold(&view.free, 1);
         scene.agent(view);
-        scene
-            .frameworks
-            .values_mut()
-            .for_each(|it| it.roles[1].allocated = quantities(&[("cpus", 1)]));
+        scene.each_framework(|it| it.roles[1].allocated = quantities(&[("cpus", 1)]));
         assert_eq!(scene.divide("drf")[0].role, role("eng"));
         scene.decline(1, "eng", 1, &reserve(&cpus(1), "eng"));
         assert_eq!(scene.divide("drf")[0].role, role("eng/db"));
@@ -394,7 +385,7 @@ mod tests {
     #[test]
     fn machines_with_gpus_are_kept_from_those_who_do_not_know_them_but_claims_go_home() {
         let mut scene = scene();
-        scene.agents.values_mut().for_each(|it| it.free.add_all(&gpus(2)));
+        scene.each_agent(|it| it.free.add_all(&gpus(2)));
         assert_eq!(lines(&scene.divide("drf")), [format!("F1 S1 {HOME}")]);
         scene
             .frameworks
@@ -509,6 +500,7 @@ mod tests {
             declines in prop::collection::vec((1u8..5, a_role(), 1u8..4, any::<u8>()), 0..8),
             weights in prop::collection::btree_map(a_role(), (1i64..5).prop_map(Scalar::whole), 0..3),
         ) -> Scene {
+            let weights = weights.into_iter().collect();
             let mut scene = Scene { weights, min_allocatable: Scene::usual_minimum(), ..Scene::default() };
             for (n, (free, holders, ill)) in agents.into_iter().enumerate() {
                 let fault = ill.then(|| "ill".to_owned());

@@ -5,8 +5,9 @@
 //! but that count, which it forgets with the framework.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use holdfast_model::{AgentId, FrameworkId, Role, ValueKind};
+use holdfast_model::{AgentId, FrameworkId, Role, SharedMap, ValueKind};
 
 use crate::contenders::Contenders;
 use crate::divide::divide;
@@ -18,25 +19,28 @@ use crate::tree::RoleTree;
 /// The policy `drf`.
 #[derive(Clone, Debug)]
 pub struct Drf {
-    served: BTreeMap<FrameworkId, BTreeMap<Role, u64>>,
+    served: SharedMap<FrameworkId, BTreeMap<Role, u64>>,
     /// Names of ranges and sets, which have no share. Quantities do not carry the kind, so it is
     /// learned from the agents.
-    uncounted: BTreeSet<String>,
+    uncounted: Arc<BTreeSet<String>>,
 }
 
 impl Drf {
     /// A policy that has served nobody yet.
     pub fn new() -> Drf {
-        Drf { served: BTreeMap::new(), uncounted: BTreeSet::from(["ports".to_owned()]) }
+        Drf { served: SharedMap::new(), uncounted: Arc::new(BTreeSet::from(["ports".to_owned()])) }
     }
 
     fn learn(&mut self, input: &AllocationInput<'_>, dirty: &BTreeSet<AgentId>) {
-        self.served.retain(|framework, _| input.frameworks.contains_key(framework));
+        let gone = self.served.keys().filter(|it| !input.frameworks.contains_key(*it));
+        for framework in gone.cloned().collect::<Vec<_>>() {
+            self.served.remove(&framework);
+        }
         let free =
             dirty.iter().filter_map(|id| input.agents.get(id)).flat_map(|view| view.free.entries());
         for (identity, _) in free.filter(|(identity, _)| identity.kind != ValueKind::Scalar) {
             if !self.uncounted.contains(&identity.name) {
-                self.uncounted.insert(identity.name.clone());
+                Arc::make_mut(&mut self.uncounted).insert(identity.name.clone());
             }
         }
     }
@@ -74,10 +78,14 @@ impl Policy for Drf {
         let mut tree = self.tree(input, &contenders);
         let allocations = divide(input, dirty, &contenders, &mut tree);
         for Allocation { framework, role, .. } in &allocations {
-            *self.served.entry(framework.clone()).or_default().entry(role.clone()).or_default() +=
-                1;
+            let served = self.served.get_or_insert_with(framework.clone(), BTreeMap::new);
+            *served.entry(role.clone()).or_default() += 1;
         }
         allocations
+    }
+
+    fn snapshot(&self) -> Box<dyn Policy> {
+        Box::new(self.clone())
     }
 
     fn order(&self, input: &AllocationInput<'_>) -> Vec<Place> {
@@ -236,7 +244,7 @@ mod tests {
         let mut policy = Drf::new();
         policy.allocate(&scene.input(), &scene.all());
         assert_eq!(policy.served(&framework_id(1), &role("a")), 1);
-        scene.frameworks.clear();
+        scene.frameworks = SharedMap::new();
         policy.allocate(&scene.input(), &scene.all());
         assert!(policy.served.is_empty());
     }

@@ -92,7 +92,7 @@ impl Market {
             let demand = self.demands[at];
             let task = sum([cpus(demand.cpus), mem(demand.mem)]);
             if offer.resources.contains(&task) {
-                scene.agents.values_mut().for_each(|it| it.free.subtract_all(&task));
+                scene.each_agent(|it| it.free.subtract_all(&task));
                 tasks[at] += 1;
                 let held = quantities(&[
                     ("cpus", demand.cpus * tasks[at]),

@@ -4,9 +4,10 @@
 //! and lets anything larger or different pass. It never reads a clock: callers pass the time.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
 
 use holdfast_model::resources::Amount;
-use holdfast_model::{AgentId, FrameworkId, Identity, Instant, Resources, Role};
+use holdfast_model::{AgentId, FrameworkId, Identity, Instant, Resources, Role, SharedMap};
 
 /// When the filter expires, and the resources that were declined.
 type Filter = (Instant, Resources);
@@ -15,16 +16,22 @@ type ByFramework = BTreeMap<FrameworkId, BTreeMap<Role, Vec<Filter>>>;
 
 /// The filters that have not expired.
 ///
-/// No empty collection is kept, and the indexes hold exactly what `by_agent` holds, so that two
+/// No empty collection is kept, and the indexes hold exactly what `active` holds, so that two
 /// values with the same filters are equal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filters {
-    /// Keyed by agent first, since a division asks about one agent for all contenders.
-    by_agent: BTreeMap<AgentId, ByFramework>,
+    active: ActiveFilters,
     /// The roles and agents for which each framework has filters.
     places: BTreeMap<FrameworkId, BTreeSet<(Role, AgentId)>>,
     /// Every filter by the time when it expires.
     expiries: BTreeSet<(Instant, FrameworkId, Role, AgentId)>,
+}
+
+/// What an allocation reads of the filters. A clone shares everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ActiveFilters {
+    /// Keyed by agent first, since a division asks about one agent for all contenders.
+    by_agent: SharedMap<AgentId, ByFramework>,
 }
 
 /// The filters on one agent.
@@ -52,6 +59,50 @@ impl AgentFilters<'_> {
     }
 }
 
+impl Deref for Filters {
+    type Target = ActiveFilters;
+
+    fn deref(&self) -> &ActiveFilters {
+        &self.active
+    }
+}
+
+impl ActiveFilters {
+    /// When the last filter expires that blocks an offer of `offered` (without allocations) at
+    /// `now`.
+    pub fn blocked_until(
+        &self,
+        framework: &FrameworkId,
+        role: &Role,
+        agent: &AgentId,
+        offered: &Resources,
+        now: Instant,
+    ) -> Option<Instant> {
+        let pieces: Vec<(&Identity, &Amount)> = offered.entries().collect();
+        self.of_agent(agent).blocked_until(framework, role, pieces.iter().copied(), now)
+    }
+
+    /// The filters on one agent.
+    pub(crate) fn of_agent(&self, agent: &AgentId) -> AgentFilters<'_> {
+        AgentFilters(self.by_agent.get(agent))
+    }
+
+    /// The number of filters.
+    pub fn len(&self) -> usize {
+        self.by_agent
+            .values()
+            .flat_map(BTreeMap::values)
+            .flat_map(BTreeMap::values)
+            .map(Vec::len)
+            .sum()
+    }
+
+    /// Whether there is no filter.
+    pub fn is_empty(&self) -> bool {
+        self.by_agent.is_empty()
+    }
+}
+
 impl Filters {
     /// Adds a filter: `declined` (without allocations) is not offered until `until`.
     pub fn insert(
@@ -62,7 +113,7 @@ impl Filters {
         declined: Resources,
         until: Instant,
     ) {
-        let frameworks = self.by_agent.entry(agent.clone()).or_default();
+        let frameworks = self.active.by_agent.get_or_insert_with(agent.clone(), ByFramework::new);
         let list =
             frameworks.entry(framework.clone()).or_default().entry(role.clone()).or_default();
         if list.iter().any(|(other, containing)| until <= *other && containing.contains(&declined))
@@ -82,25 +133,6 @@ impl Filters {
         }
         self.expiries.insert(key(until));
         self.places.entry(framework.clone()).or_default().insert((role.clone(), agent.clone()));
-    }
-
-    /// When the last filter expires that blocks an offer of `offered` (without allocations) at
-    /// `now`.
-    pub fn blocked_until(
-        &self,
-        framework: &FrameworkId,
-        role: &Role,
-        agent: &AgentId,
-        offered: &Resources,
-        now: Instant,
-    ) -> Option<Instant> {
-        let pieces: Vec<(&Identity, &Amount)> = offered.entries().collect();
-        self.of_agent(agent).blocked_until(framework, role, pieces.iter().copied(), now)
-    }
-
-    /// The filters on one agent.
-    pub(crate) fn of_agent(&self, agent: &AgentId) -> AgentFilters<'_> {
-        AgentFilters(self.by_agent.get(agent))
     }
 
     /// Removes the filters that have expired; returns their agents, which may now be offered again.
@@ -137,7 +169,7 @@ impl Filters {
 
     /// Removes all filters on an agent.
     pub fn remove_agent(&mut self, agent: &AgentId) {
-        let all = self.by_agent.get(agent).into_iter().flatten();
+        let all = self.active.by_agent.get(agent).into_iter().flatten();
         let pairs: Vec<(FrameworkId, Role)> = all
             .flat_map(|(framework, roles)| {
                 roles.keys().map(|role| (framework.clone(), role.clone()))
@@ -146,21 +178,6 @@ impl Filters {
         for (framework, role) in &pairs {
             self.retain(framework, role, agent, |_| false);
         }
-    }
-
-    /// The number of filters.
-    pub fn len(&self) -> usize {
-        self.by_agent
-            .values()
-            .flat_map(BTreeMap::values)
-            .flat_map(BTreeMap::values)
-            .map(Vec::len)
-            .sum()
-    }
-
-    /// Whether there is no filter.
-    pub fn is_empty(&self) -> bool {
-        self.by_agent.is_empty()
     }
 
     /// Removes the filters of a list that `keep` does not keep, and every collection that becomes
@@ -172,7 +189,7 @@ impl Filters {
         agent: &AgentId,
         keep: impl Fn(Instant) -> bool,
     ) {
-        let Some(frameworks) = self.by_agent.get_mut(agent) else { return };
+        let Some(frameworks) = self.active.by_agent.get_mut(agent) else { return };
         let Some(roles) = frameworks.get_mut(framework) else { return };
         let Some(list) = roles.get_mut(role) else { return };
         for (until, _) in list.iter().filter(|(until, _)| !keep(*until)) {
@@ -187,7 +204,7 @@ impl Filters {
             frameworks.remove(framework);
         }
         if frameworks.is_empty() {
-            self.by_agent.remove(agent);
+            self.active.by_agent.remove(agent);
         }
         let Some(places) = self.places.get_mut(framework) else { return };
         places.remove(&(role.clone(), agent.clone()));

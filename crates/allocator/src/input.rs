@@ -3,13 +3,14 @@
 //!
 //! The master keeps these views and changes them piece by piece; a policy only reads them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use holdfast_model::{
     AgentId, Capability, FrameworkId, Identity, Instant, Quantities, Resources, Role, Scalar,
+    SharedMap,
 };
 
-use crate::filters::Filters;
+use crate::filters::ActiveFilters;
 
 /// One role to which a framework is subscribed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,13 +67,13 @@ pub struct AgentView {
 #[derive(Clone, Copy, Debug)]
 pub struct AllocationInput<'a> {
     /// All agents, also those with a fault.
-    pub agents: &'a BTreeMap<AgentId, AgentView>,
+    pub agents: &'a SharedMap<AgentId, AgentView>,
     /// All frameworks, also those that are away.
-    pub frameworks: &'a BTreeMap<FrameworkId, FrameworkView>,
+    pub frameworks: &'a SharedMap<FrameworkId, FrameworkView>,
     /// Filters that have not expired.
-    pub filters: &'a Filters,
+    pub filters: &'a ActiveFilters,
     /// The weights of roles that were given one; others weigh 1.
-    pub weights: &'a BTreeMap<Role, Scalar>,
+    pub weights: &'a SharedMap<Role, Scalar>,
     /// The sums of all agents' resources.
     pub totals: &'a Quantities,
     /// Offers that reach none of these sets are not made, unless they hold a reservation or volume.

@@ -26,7 +26,7 @@ mod testing;
 mod tree;
 mod wanted;
 
-pub use filters::Filters;
+pub use filters::{ActiveFilters, Filters};
 pub use input::{AgentView, Allocation, AllocationInput, FrameworkView, Holder, RoleView};
 pub use policy::{by_name, Place, Policy, POLICIES};
 pub use reasons::{why_not, why_not_after, Reason, WhyNot};

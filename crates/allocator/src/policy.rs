@@ -25,7 +25,7 @@ pub struct Place {
 }
 
 /// Decides who is offered what is free.
-pub trait Policy: Send {
+pub trait Policy: Send + Sync {
     /// The policy's name in [`POLICIES`].
     fn name(&self) -> &'static str;
     /// Divides what is free on the `dirty` agents, deterministically. Allocations of what is
@@ -39,6 +39,8 @@ pub trait Policy: Send {
     /// The roles of all frameworks in the order in which they would be served now, if all were
     /// waiting.
     fn order(&self, input: &AllocationInput<'_>) -> Vec<Place>;
+    /// A copy whose `order` is and stays what that of this one is now. It costs next to nothing.
+    fn snapshot(&self) -> Box<dyn Policy>;
 }
 
 /// Makes a policy that has served nobody yet.

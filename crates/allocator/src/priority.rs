@@ -79,6 +79,10 @@ impl Policy for Priority {
         divide(input, dirty, &contenders, &mut FixedOrder::new(input, &contenders))
     }
 
+    fn snapshot(&self) -> Box<dyn Policy> {
+        Box::new(*self)
+    }
+
     fn order(&self, input: &AllocationInput<'_>) -> Vec<Place> {
         let contenders = Contenders::all(input);
         let basis = ShareBasis::new(input, &BTreeSet::from(["ports".to_owned()]));
@@ -139,10 +143,7 @@ mod tests {
         scene.framework(framework(1, &["b", "a/x", "a/y"]));
         scene.weights.insert(role("a"), Scalar::whole(5));
         scene.weights.insert(role("a/y"), Scalar::thousandths(500));
-        scene
-            .frameworks
-            .values_mut()
-            .for_each(|it| it.roles[1].allocated = quantities(&[("cpus", 1)]));
+        scene.each_framework(|it| it.roles[1].allocated = quantities(&[("cpus", 1)]));
         scene.totals = quantities(&[("cpus", 4)]);
         let order = Priority.order(&scene.input());
         let lines: Vec<String> =

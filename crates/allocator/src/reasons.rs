@@ -337,7 +337,7 @@ mod tests {
             why(&scene, 1, None)
         };
         let one = |scene: &mut Scene, change: &dyn Fn(&mut crate::FrameworkView)| {
-            scene.frameworks.values_mut().for_each(change)
+            scene.each_framework(change)
         };
         assert_eq!(with(&cpus(1), &|_| ()), [], "nothing in its way");
         assert_eq!(with(&cpus(1), &|it| one(it, &|it| it.active = false)), [Reason::NotConnected]);
@@ -345,9 +345,7 @@ mod tests {
             with(&cpus(1), &|it| one(it, &|it| it.roles[0].suppressed = true)),
             [Reason::Suppressed]
         );
-        let fault = |it: &mut Scene| {
-            it.agents.values_mut().for_each(|it| it.fault = Some("on fire".to_owned()))
-        };
+        let fault = |it: &mut Scene| it.each_agent(|it| it.fault = Some("on fire".to_owned()));
         assert_eq!(with(&cpus(1), &fault), [Reason::AgentFault("on fire".to_owned())]);
         assert_eq!(with(&Resources::new(), &|_| ()), [Reason::NothingFree]);
         assert_eq!(
@@ -357,8 +355,7 @@ mod tests {
         assert_eq!(with(&cpus(2), &|it| it.decline(1, "r", 1, &cpus(1))), []);
         assert_eq!(with(&reserve(&cpus(1), "s"), &|_| ()), [Reason::ReservedFor(role("s"))]);
         let held = reserve(&cpus(1), "r");
-        let away =
-            |it: &mut Scene| it.agents.values_mut().for_each(|it| it.holders = hold(&held, 9));
+        let away = |it: &mut Scene| it.each_agent(|it| it.holders = hold(&held, 9));
         assert_eq!(with(&held, &away), [Reason::HeldFor(framework_id(9))]);
         assert_eq!(
             with(&mem(31), &|it| it.min_allocatable = Scene::usual_minimum()),

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_model::{
     AgentId, Capability, FrameworkId, Instant, PersistenceId, Quantities, Reservation,
-    ReservationKind, Resource, Resources, Role, Scalar,
+    ReservationKind, Resource, Resources, Role, Scalar, SharedMap,
 };
 
 use crate::filters::Filters;
@@ -117,10 +117,10 @@ pub(crate) fn names(allocation: &Allocation) -> (String, String) {
 /// A whole cluster as the master would keep it for a policy.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Scene {
-    pub agents: BTreeMap<AgentId, AgentView>,
-    pub frameworks: BTreeMap<FrameworkId, FrameworkView>,
+    pub agents: SharedMap<AgentId, AgentView>,
+    pub frameworks: SharedMap<FrameworkId, FrameworkView>,
     pub filters: Filters,
-    pub weights: BTreeMap<Role, Scalar>,
+    pub weights: SharedMap<Role, Scalar>,
     pub totals: Quantities,
     pub min_allocatable: Vec<Quantities>,
 }
@@ -147,6 +147,18 @@ impl Scene {
 
     pub fn framework(&mut self, view: FrameworkView) {
         self.frameworks.insert(view.id.clone(), view);
+    }
+
+    pub fn each_agent(&mut self, change: impl Fn(&mut AgentView)) {
+        for id in self.all() {
+            change(self.agents.get_mut(&id).unwrap());
+        }
+    }
+
+    pub fn each_framework(&mut self, change: impl Fn(&mut FrameworkView)) {
+        for id in self.frameworks.keys().cloned().collect::<Vec<_>>() {
+            change(self.frameworks.get_mut(&id).unwrap());
+        }
     }
 
     pub fn decline(&mut self, framework: u8, role: &str, agent: u8, declined: &Resources) {

@@ -4,7 +4,8 @@ use holdfast_allocator::policy::Place;
 use holdfast_allocator::{why_not_after, Allocation, WhyNot};
 use holdfast_model::{FrameworkId, Instant, OfferId, Resources};
 
-use crate::Master;
+use crate::parts::offers::OfferRecord;
+use crate::MasterView;
 
 /// How a framework stands.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,7 +18,7 @@ pub struct Explanation {
     pub order: Vec<Place>,
 }
 
-impl Master {
+impl MasterView {
     /// Why `framework` has not been offered `wanted` (or anything at all). Offers that nobody has answered are part of the answer: its
     /// own, which may not be enough, and those of others, who came first.
     pub fn explain(
@@ -26,21 +27,18 @@ impl Master {
         framework: &FrameworkId,
         wanted: Option<&Resources>,
     ) -> Explanation {
-        let belief = &self.belief;
-        let (mut agents, mut open) = (belief.allocator.agents().clone(), Vec::new());
-        for offer in belief.offers.open().values().map(|it| &it.offer) {
-            let resources = offer.resources.unallocated();
-            if let Some(view) = agents.get_mut(&offer.agent) {
-                view.free.add_all(&resources);
-            }
-            let (framework, role, agent) =
-                (offer.framework.clone(), offer.role.clone(), offer.agent.clone());
-            open.push(Allocation { framework, role, agent, resources });
-        }
-        let (ledger, totals) = (self.outbox.ledger(), belief.agents.totals());
+        let open = |OfferRecord { offer, .. }: &OfferRecord| Allocation {
+            framework: offer.framework.clone(),
+            role: offer.role.clone(),
+            agent: offer.agent.clone(),
+            resources: offer.resources.unallocated(),
+        };
+        let open: Vec<Allocation> = self.offers().values().map(open).collect();
+        let mut allocator = self.allocator.clone();
+        allocator.with_free(open.iter().map(|it| (&it.agent, &it.resources)));
         let least = &self.config.min_allocatable;
-        let input = belief.allocator.input(&agents, ledger, totals, least, now);
-        let offers = belief.offers.of_framework(framework);
+        let input = allocator.input(self.ledger(), self.totals(), least, now);
+        let offers = self.offers_of_framework(framework);
         Explanation {
             offers: offers.map(|it| (it.id.clone(), it.resources.clone())).collect(),
             reasons: why_not_after(&input, &open, framework, wanted),

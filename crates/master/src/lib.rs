@@ -21,6 +21,8 @@ mod view;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use holdfast_allocator::Policy;
 use holdfast_model::{IdSource, Instant, MasterLedger, StepContext, Term};
 
@@ -31,6 +33,8 @@ pub use parts::frameworks::FrameworkState;
 pub use parts::offers::OfferRecord;
 pub use parts::operations::InFlight;
 pub use parts::tasks::TaskView;
+pub use view::MasterView;
+
 pub use step::{Effect, FormerBelief, FrameworkCall, Input, OperatorCall, Refusal, RequestId};
 
 use flows::agents::agent_lost;
@@ -53,7 +57,7 @@ use parts::timers::Timers;
 
 /// See the crate.
 pub struct Master {
-    config: Config,
+    config: Arc<Config>,
     policy: Box<dyn Policy>,
     /// The ledger, the term, and what the shell is to do.
     outbox: Outbox,
@@ -89,7 +93,7 @@ impl Master {
     /// A master that does not lead yet, with what its predecessors wrote.
     pub fn new(config: Config, policy: Box<dyn Policy>, ledger: MasterLedger) -> Master {
         Master {
-            config,
+            config: Arc::new(config),
             policy,
             outbox: Outbox::new(ledger),
             links: Links::default(),

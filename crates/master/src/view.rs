@@ -1,18 +1,160 @@
 //! Reading: what operators, consoles and tests may see. Nothing here changes anything.
+//!
+//! A view is what a master was when it was made. It shares all rows with the master until those change, so that it may be made after every
+//! batch and read on any thread for as long as it takes.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use holdfast_allocator::Policy;
 use holdfast_model::{
-    AgentId, FrameworkId, MasterLedger, Offer, OfferId, OperationUuid, Quantities, TaskKey, Term,
+    AgentId, ClaimAction, FrameworkId, MasterLedger, Offer, OfferId, OperationUuid, Quantities,
+    SharedMap, TaskKey, Term,
 };
 
+use crate::handlers::operator_claim::plan;
 use crate::parts::agents::AgentState;
+use crate::parts::allocator_input::AllocatorView;
 use crate::parts::frameworks::FrameworkState;
-use crate::parts::offers::OfferRecord;
+use crate::parts::offers::{OfferRecord, OfferRows};
 use crate::parts::operations::InFlight;
-use crate::parts::tasks::TaskView;
-use crate::Master;
+use crate::parts::tasks::{TaskRows, TaskView};
+use crate::{Config, Master, Refusal};
 
+/// A master as it was at one moment.
+#[derive(Clone)]
+pub struct MasterView {
+    pub(crate) config: Arc<Config>,
+    pub(crate) policy: Arc<dyn Policy>,
+    term: Option<Term>,
+    ledger: MasterLedger,
+    agents: SharedMap<AgentId, AgentState>,
+    totals: Quantities,
+    frameworks: SharedMap<FrameworkId, FrameworkState>,
+    tasks: TaskRows,
+    offers: OfferRows,
+    operations: SharedMap<OperationUuid, InFlight>,
+    pub(crate) allocator: AllocatorView,
+}
+
+impl Master {
+    /// What may be seen of it now. It costs a few pointers; what changes afterwards is copied once, row by row.
+    pub fn view(&self) -> MasterView {
+        let belief = &self.belief;
+        MasterView {
+            config: self.config.clone(),
+            policy: self.policy.snapshot().into(),
+            term: self.outbox.term(),
+            ledger: self.outbox.ledger().clone(),
+            agents: belief.agents.states().clone(),
+            totals: belief.agents.totals().clone(),
+            frameworks: belief.frameworks.states().clone(),
+            tasks: belief.tasks.rows().clone(),
+            offers: belief.offers.rows().clone(),
+            operations: belief.operations.in_flight().clone(),
+            allocator: belief.allocator.view(),
+        }
+    }
+}
+
+impl MasterView {
+    /// Says whether an operation of an operator could be done now.
+    ///
+    /// # Errors
+    /// [`Refusal`] saying what is wrong with it, or in its way.
+    pub fn plan(
+        &self,
+        agent: &AgentId,
+        action: &ClaimAction,
+        principal: Option<&str>,
+    ) -> Result<(), Refusal> {
+        if self.term.is_none() {
+            return Err(Refusal::NotLeading);
+        }
+        let known = (&self.ledger, &self.tasks, &self.offers);
+        plan(known, self.agents.get(agent), agent, action, principal).map(drop)
+    }
+}
+
+/// What can be read in a view.
+impl MasterView {
+    /// The term that it leads in, if it leads.
+    pub fn term(&self) -> Option<Term> {
+        self.term
+    }
+
+    /// What survives it.
+    pub fn ledger(&self) -> &MasterLedger {
+        &self.ledger
+    }
+
+    /// The agents that it expects or has.
+    pub fn agents(&self) -> &SharedMap<AgentId, AgentState> {
+        &self.agents
+    }
+
+    /// The frameworks that it expects or has.
+    pub fn frameworks(&self) -> &SharedMap<FrameworkId, FrameworkState> {
+        &self.frameworks
+    }
+
+    /// Tasks that have not ended or not been acknowledged.
+    pub fn tasks(&self) -> &SharedMap<TaskKey, TaskView> {
+        self.tasks.known()
+    }
+
+    /// Those of [`MasterView::tasks`] that are on one agent.
+    pub fn tasks_of_agent<'a>(&'a self, agent: &'a AgentId) -> impl Iterator<Item = &'a TaskView> {
+        self.tasks.of_agent(agent)
+    }
+
+    /// Those of [`MasterView::tasks`] that one framework has.
+    pub fn tasks_of_framework<'a>(
+        &'a self,
+        framework: &'a FrameworkId,
+    ) -> impl Iterator<Item = &'a TaskView> {
+        self.tasks.of_framework(framework)
+    }
+
+    /// The newest of the tasks that have ended and been acknowledged.
+    pub fn completed_tasks(&self) -> impl Iterator<Item = &TaskView> {
+        self.tasks.completed()
+    }
+
+    /// Offers not yet answered.
+    pub fn offers(&self) -> &SharedMap<OfferId, OfferRecord> {
+        self.offers.open()
+    }
+
+    /// Those of [`MasterView::offers`] that are of one agent.
+    pub fn offers_of_agent<'a>(&'a self, agent: &'a AgentId) -> impl Iterator<Item = &'a Offer> {
+        self.offers.of_agent(agent)
+    }
+
+    /// Those of [`MasterView::offers`] that one framework holds.
+    pub fn offers_of_framework<'a>(
+        &'a self,
+        framework: &'a FrameworkId,
+    ) -> impl Iterator<Item = &'a Offer> {
+        self.offers.of_framework(framework)
+    }
+
+    /// Operations not yet settled or acknowledged.
+    pub fn operations(&self) -> &SharedMap<OperationUuid, InFlight> {
+        &self.operations
+    }
+
+    /// What the whole cluster has.
+    pub fn totals(&self) -> &Quantities {
+        &self.totals
+    }
+
+    /// How many declined offers are remembered.
+    pub fn filters_len(&self) -> usize {
+        self.allocator.filters_len()
+    }
+}
+
+/// What whoever holds the master itself may read of it; see [`MasterView`].
 impl Master {
     /// The term that it leads in, if it leads.
     pub fn term(&self) -> Option<Term> {
@@ -25,61 +167,28 @@ impl Master {
     }
 
     /// The agents that it expects or has.
-    pub fn agents(&self) -> &BTreeMap<AgentId, AgentState> {
+    pub fn agents(&self) -> &SharedMap<AgentId, AgentState> {
         self.belief.agents.states()
     }
 
     /// The frameworks that it expects or has.
-    pub fn frameworks(&self) -> &BTreeMap<FrameworkId, FrameworkState> {
+    pub fn frameworks(&self) -> &SharedMap<FrameworkId, FrameworkState> {
         self.belief.frameworks.states()
     }
 
     /// Tasks that have not ended or not been acknowledged.
-    pub fn tasks(&self) -> &BTreeMap<TaskKey, TaskView> {
+    pub fn tasks(&self) -> &SharedMap<TaskKey, TaskView> {
         self.belief.tasks.known()
     }
 
-    /// Those of [`Master::tasks`] that are on one agent.
-    pub fn tasks_of_agent(&self, agent: &AgentId) -> impl Iterator<Item = &TaskView> {
-        self.belief.tasks.of_agent(agent)
-    }
-
-    /// Those of [`Master::tasks`] that one framework has.
-    pub fn tasks_of_framework<'a>(
-        &'a self,
-        framework: &'a FrameworkId,
-    ) -> impl Iterator<Item = &'a TaskView> {
-        self.belief.tasks.of_framework(framework)
-    }
-
-    /// The newest of the tasks that have ended and been acknowledged.
-    pub fn completed_tasks(&self) -> impl Iterator<Item = &TaskView> {
-        self.belief.tasks.completed().iter()
-    }
-
     /// Offers not yet answered.
-    pub fn offers(&self) -> &BTreeMap<OfferId, OfferRecord> {
+    pub fn offers(&self) -> &SharedMap<OfferId, OfferRecord> {
         self.belief.offers.open()
     }
 
-    /// Those of [`Master::offers`] that are of one agent.
-    pub fn offers_of_agent(&self, agent: &AgentId) -> impl Iterator<Item = &Offer> {
-        self.belief.offers.of_agent(agent)
-    }
-
-    /// Those of [`Master::offers`] that one framework holds.
-    pub fn offers_of_framework(&self, framework: &FrameworkId) -> impl Iterator<Item = &Offer> {
-        self.belief.offers.of_framework(framework)
-    }
-
     /// Operations not yet settled or acknowledged.
-    pub fn operations(&self) -> &BTreeMap<OperationUuid, InFlight> {
+    pub fn operations(&self) -> &SharedMap<OperationUuid, InFlight> {
         self.belief.operations.in_flight()
-    }
-
-    /// What the whole cluster has.
-    pub fn totals(&self) -> &Quantities {
-        self.belief.agents.totals()
     }
 
     /// How many declined offers are remembered.

@@ -1,12 +1,11 @@
 //! What the masters must not forget: who was admitted, who was promised what, and where each claim is.
 
-use std::collections::BTreeMap;
-
 use crate::claim::Claim;
 use crate::framework::FrameworkInfo;
 use crate::id::{AgentId, ClaimId, ClusterId, FrameworkId, Instant, NodeId, OperationUuid};
 use crate::operation::Operation;
 use crate::role::Role;
+use crate::shared_map::SharedMap;
 use crate::value::Scalar;
 
 /// The cluster.
@@ -107,17 +106,17 @@ pub struct MasterLedger {
     /// The cluster; `None` before the first leadership.
     pub cluster: Option<Cluster>,
     /// Agents ever admitted.
-    pub agents: BTreeMap<AgentId, AgentRecord>,
+    pub agents: SharedMap<AgentId, AgentRecord>,
     /// Frameworks, removed ones too.
-    pub frameworks: BTreeMap<FrameworkId, FrameworkRecord>,
+    pub frameworks: SharedMap<FrameworkId, FrameworkRecord>,
     /// Every claim of every agent.
-    pub claims: BTreeMap<(AgentId, ClaimId), Claim>,
+    pub claims: SharedMap<(AgentId, ClaimId), Claim>,
     /// Operations in flight.
-    pub pending: BTreeMap<OperationUuid, PendingOperation>,
+    pub pending: SharedMap<OperationUuid, PendingOperation>,
     /// Weights that are not 1.
-    pub weights: BTreeMap<Role, Scalar>,
+    pub weights: SharedMap<Role, Scalar>,
     /// Agents by their machines.
-    nodes: BTreeMap<NodeId, AgentId>,
+    nodes: SharedMap<NodeId, AgentId>,
 }
 
 impl MasterLedger {
@@ -150,9 +149,8 @@ impl MasterLedger {
                     );
                 }
                 // Of two agents with one machine, which only a damaged ledger has, the first by name is found.
-                let named = self.nodes.entry(agent.node).or_insert_with(|| agent.id.clone());
-                if agent.id < *named {
-                    *named = agent.id.clone();
+                if self.agent_of_node(agent.node).is_none_or(|named| agent.id < *named) {
+                    self.nodes.insert(agent.node, agent.id.clone());
                 }
                 self.agents.insert(agent.id.clone(), agent);
             }
@@ -184,7 +182,7 @@ impl MasterLedger {
 
     /// The claims of one agent.
     pub fn claims_of<'a>(&'a self, agent: &'a AgentId) -> impl Iterator<Item = &'a Claim> {
-        let first = (agent.clone(), ClaimId(uuid::Uuid::nil()));
+        let first = (agent.clone(), ClaimId::NIL);
         self.claims
             .range(first..)
             .take_while(move |((it, _), _)| it == agent)

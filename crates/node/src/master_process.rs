@@ -30,7 +30,6 @@ use self::api::LeaderApi;
 use self::front::Front;
 use self::shell::{MasterShell, Seen};
 use crate::core_loop::{self, Inbox, Shell as _};
-use crate::lent::{Lent, Reader};
 use crate::links::Links;
 use crate::settings::master::MasterSettings;
 use crate::views::Views;
@@ -117,7 +116,7 @@ async fn start_leading(
         master: Some(info.clone()),
     };
     let shell = MasterShell {
-        core: Lent::new(Seen { core: Master::new(config, policy, ledger) }),
+        core: Master::new(config, policy, ledger),
         journal: Box::new(journal),
         agents: Links::default(),
         frameworks: Links::default(),
@@ -199,14 +198,10 @@ fn master_info(address: &str, listening: SocketAddr) -> MasterInfo {
     }
 }
 
-async fn copy_metrics(
-    views: Views<Reader<Seen>>,
-    gauges: metrics::Gauges,
-    stop: CancellationToken,
-) {
+async fn copy_metrics(views: Views<Seen>, gauges: metrics::Gauges, stop: CancellationToken) {
     let mut every = tokio::time::interval(METRICS_EVERY);
     while stop.run_until_cancelled(every.tick()).await.is_some() {
-        if let Ok(read) = views.read(|view| view.with(|seen| metrics::read(&seen.core))).await {
+        if let Ok(read) = views.read(|seen| metrics::read(&seen.core)).await {
             gauges.store(read);
         }
     }

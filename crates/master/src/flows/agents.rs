@@ -17,11 +17,10 @@ use crate::{Belief, Step};
 /// An agent's link broke, or it was hung up on.
 pub(crate) fn agent_lost(step: &mut Step, belief: &mut Belief, link: LinkId) {
     let Some(id) = step.links.close_agent(link) else { return }; // It was nobody's, or closed before.
-    let state = belief.agents.at_mut(&id);
-    if state.link() != Some(link) {
+    if belief.agents.at(&id).link() != Some(link) {
         return; // It speaks on a newer one.
     }
-    state.lost(step.now);
+    belief.agents.lost(&id, step.now);
     drop_queued(&mut belief.agents, &mut belief.tasks, &id);
     rescind_all_of(step, belief, &id);
     belief.allocator.touch(&id);

@@ -19,12 +19,13 @@ pub(crate) fn allocate(step: &mut Step, policy: &mut dyn Policy, belief: &mut Be
     }
     show_agents(step, belief);
     let dirty = belief.allocator.take_dirty();
-    let totals = belief.agents.totals();
-    let (agents, ledger) = (belief.allocator.agents(), step.out.ledger());
-    let least = &step.config.min_allocatable;
-    let input = belief.allocator.input(agents, ledger, totals, least, step.now);
+    let allocations = {
+        let (view, totals) = (belief.allocator.view(), belief.agents.totals());
+        let least = &step.config.min_allocatable;
+        policy.allocate(&view.input(step.out.ledger(), totals, least, step.now), &dirty)
+    };
     let mut offers: BTreeMap<FrameworkId, Vec<Offer>> = BTreeMap::new();
-    for allocation in policy.allocate(&input, &dirty) {
+    for allocation in allocations {
         check_allocation(belief, &allocation);
         let framework = allocation.framework.clone();
         offers.entry(framework).or_default().push(make_offer(step, belief, allocation));

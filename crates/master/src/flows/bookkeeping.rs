@@ -48,8 +48,8 @@ pub(crate) fn forget_holdings(belief: &mut Belief, id: &AgentId) {
     let Belief { agents, frameworks, allocator, tasks, offers, .. } = belief;
     let state = agents.at_mut(id);
     state.clear_name_conflicts();
-    for ((framework, _), executor) in state.take_executors() {
-        release((agents, frameworks, allocator), id, &framework, &executor.resources);
+    for ((framework, _), executor) in state.take_executors().iter() {
+        release((agents, frameworks, allocator), id, framework, &executor.resources);
     }
     for task in tasks.of_agent(id).filter(|it| it.holds()) {
         release((agents, frameworks, allocator), id, &task.framework, &task.resources);

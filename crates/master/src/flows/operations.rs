@@ -2,12 +2,12 @@
 //! forgotten when whoever asked for it knows how it ended, and not before.
 
 use holdfast_model::{
-    AgentId, ClaimAction, Event, FrameworkId, Identity, Invalid, MasterChange, OperationState,
-    OperationStatus, OperationUuid, Order, Resource, Resources, StatusUuid,
+    AgentId, ClaimAction, Event, FrameworkId, Identity, Invalid, MasterChange, MasterLedger,
+    OperationState, OperationStatus, OperationUuid, Order, Resource, Resources, StatusUuid,
 };
 
 use super::telling::{order, tell};
-use crate::parts::agents::Agents;
+use crate::parts::agents::{AgentState, Agents};
 use crate::parts::frameworks::Frameworks;
 use crate::parts::operations::{dropped_status, InFlight, Operations};
 use crate::parts::outbox::Outbox;
@@ -25,7 +25,7 @@ pub(crate) fn speculate(
     action: &ClaimAction,
 ) -> Result<ClaimAction, Invalid> {
     let bare = action.map(|it| it.clone().unallocated());
-    check_names(out, agents, agent, &bare)?;
+    check_names(out.ledger(), (agent, agents.at(agent)), &bare)?;
     agents.speculate(agent, (group, uuid), &bare)?;
     Ok(bare)
 }
@@ -35,15 +35,14 @@ pub(crate) fn speculate(
 /// # Errors
 /// [`Invalid`] naming the volume whose name is taken.
 pub(crate) fn check_names(
-    out: &Outbox,
-    agents: &Agents,
-    agent: &AgentId,
+    ledger: &MasterLedger,
+    (agent, state): (&AgentId, &AgentState),
     action: &ClaimAction,
 ) -> Result<(), Invalid> {
     let ClaimAction::Create(volumes) = action else { return Ok(()) };
-    let faults = agents.at(agent).faults().iter();
+    let faults = state.faults().iter();
     let faulty =
-        faults.filter_map(|(id, why)| Some((out.ledger().claims.get(&(agent.clone(), *id))?, why)));
+        faults.filter_map(|(id, why)| Some((ledger.claims.get(&(agent.clone(), *id))?, why)));
     for (claim, why) in faulty.filter(|(claim, _)| claim.is_volume()) {
         let named = |it: &Identity| (it.role(), it.persistence.clone());
         let same = |it: &Resource| named(&it.identity) == named(&claim.resource.identity);
@@ -100,7 +99,7 @@ pub(crate) fn settle(
     status: StatusUuid,
 ) {
     let in_flight = forget_operation(step.out, agents, operations, uuid);
-    agents.at_mut(&in_flight.agent).acknowledge(*uuid);
+    agents.acknowledge(&in_flight.agent, *uuid);
     order(step, agents, &in_flight.agent, Order::AcknowledgeOperation(*uuid, status));
 }
 

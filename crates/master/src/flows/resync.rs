@@ -15,24 +15,24 @@ pub(crate) fn resync(step: &mut Step, belief: &mut Belief, id: &AgentId) {
         return; // It tells everything when it comes back.
     }
     state.set_health(AgentHealth::Resyncing);
-    let is_asked = state.asked().is_some();
+    let is_asked = belief.agents.is_asked(id);
     rescind_all_of(step, belief, id);
     belief.allocator.touch(id);
     if !is_asked && order(step, &mut belief.agents, id, Order::Resync) {
-        belief.agents.at_mut(id).ask();
+        belief.agents.ask(id);
     }
 }
 
 /// The answer came: what was queued until then is sent.
 pub(crate) fn send_queued(step: &mut Step, agents: &mut Agents, id: &AgentId) {
-    for queued in agents.at_mut(id).take_queued() {
+    for queued in agents.take_queued(id) {
         order(step, agents, id, queued);
     }
 }
 
 /// The answer will not come on this link. Kills are done when the agent is back; the rest is asked for again by whoever needs it.
 pub(crate) fn drop_queued(agents: &mut Agents, tasks: &mut Tasks, id: &AgentId) {
-    for queued in agents.at_mut(id).abandon_queued() {
+    for queued in agents.abandon_queued(id) {
         if let Order::Kill { framework, task, grace_ms } = queued {
             tasks.kill_later((framework, task), grace_ms);
         }

@@ -35,7 +35,7 @@ pub(crate) fn complete(belief: &mut Belief, key: &TaskKey) {
 /// Forgets a task (except for people) whose holdings are counted no more.
 pub(crate) fn retire(agents: &mut Agents, tasks: &mut Tasks, key: &TaskKey) {
     let agent = tasks.retire(key).expect("a task that is forgotten was known");
-    agents.at_mut(&agent).forget_task(key);
+    agents.forget_task(&agent, key);
 }
 
 /// Orders a task that is known to be killed, now or when its agent is back.

@@ -34,9 +34,7 @@ pub(crate) fn refuse_framework(step: &mut Step, link: LinkId, why: &str) {
 
 /// Orders an agent, if it is connected; says whether it was. While it is asked to tell everything again, the order waits.
 pub(crate) fn order(step: &mut Step, agents: &mut Agents, agent: &AgentId, order: Order) -> bool {
-    // Frameworks name agents as they like.
-    let Some(state) = agents.get_mut(agent) else { return false };
-    match state.order(order) {
+    match agents.order(agent, order) {
         Sent::On(link, order) => {
             let term = step.out.term_led();
             step.out.send(Effect::ToAgent(link, ToAgent { term, order }));

@@ -44,7 +44,7 @@ pub(crate) fn adopt(step: &mut Step, belief: &mut Belief, id: &AgentId, report: 
     }
     shut_down_removed(step, &mut belief.agents, id, frameworks);
     belief.agents.heard(id);
-    belief.agents.at_mut(id).clear_forgotten();
+    belief.agents.take_forgotten(id);
     belief.allocator.touch(id);
 }
 
@@ -134,7 +134,7 @@ fn adopt_tasks(
     tasks: &[TaskRecord],
 ) -> BTreeSet<TaskKey> {
     let mut ours: BTreeSet<TaskKey> = keys_of_agent(&belief.tasks, id).into_iter().collect();
-    let forgotten = belief.agents.at_mut(id).clear_forgotten();
+    let forgotten = belief.agents.take_forgotten(id);
     let mut seen = BTreeSet::new();
     for record in tasks {
         let key = record.key();

@@ -34,7 +34,7 @@ pub(crate) fn agent_said(step: &mut Step, belief: &mut Belief, link: LinkId, mes
         ToMaster::ExecutorExited { framework, executor, status } => {
             executor_exited(step, belief, &agent, (framework, executor), status)
         }
-        ToMaster::Pong(number) => belief.agents.at_mut(&agent).pong(number),
+        ToMaster::Pong(number) => belief.agents.pong(&agent, number),
     }
 }
 

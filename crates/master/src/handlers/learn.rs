@@ -58,7 +58,7 @@ pub(crate) fn adopt_operations(
     let Belief { agents, operations, .. } = belief;
     let mut reserved = BTreeMap::new();
     for record in records {
-        let acknowledged = agents.at(id).was_acknowledged(&record.uuid);
+        let acknowledged = agents.was_acknowledged(id, &record.uuid);
         if let (true, Some(status)) = (acknowledged, record.status) {
             // It may not have heard it the first time.
             order(step, agents, id, Order::AcknowledgeOperation(record.uuid, status));

@@ -15,7 +15,7 @@ mod launch;
 mod learn;
 mod operation_update;
 pub(crate) mod operator;
-mod operator_claim;
+pub(crate) mod operator_claim;
 mod reconcile;
 mod report;
 mod subscribe;

@@ -3,10 +3,11 @@
 use holdfast_model::{Event, FrameworkId, Invalid, MasterChange, OfferId, Role, Scalar, TaskKey};
 
 use super::kill::kill;
-use super::operator_claim::operator_claim;
+use super::operator_claim::{operator_claim, plan};
 use crate::flows::frameworks::remove_framework;
 use crate::flows::offers::rescind_each;
 use crate::flows::telling::tell;
+use crate::parts::frameworks::FrameworkState;
 use crate::{Belief, Effect, OperatorCall, Refusal, RequestId, Step};
 
 /// An operator asks.
@@ -17,11 +18,15 @@ pub(crate) fn operator_asks(
     call: OperatorCall,
 ) {
     let answer = match call {
-        OperatorCall::Claim { agent, action, principal, plan } => {
-            let asked = (request, principal.as_deref(), plan);
+        OperatorCall::Claim { agent, action, principal, plan: true } => {
+            let Belief { agents, tasks, offers, .. } = &*belief;
+            let known = (step.out.ledger(), tasks.rows(), offers.rows());
+            plan(known, agents.get(&agent), &agent, &action, principal.as_deref()).map(drop)
+        }
+        OperatorCall::Claim { agent, action, principal, plan: false } => {
+            let asked = (request, principal.as_deref());
             match operator_claim(step, belief, asked, &agent, &action) {
-                Ok(true) => return, // Answered when the agent has done it.
-                Ok(false) => Ok(()),
+                Ok(()) => return, // Answered when the agent has done it.
                 Err(refusal) => Err(refusal),
             }
         }
@@ -52,8 +57,8 @@ fn weigh(step: &mut Step, belief: &mut Belief, role: Role, weight: Scalar) -> Re
         return Ok(());
     }
     let concerned = |it: &Role| *it == role || it.is_below(&role);
-    let mut frameworks = belief.frameworks.states().values();
-    let is_used = frameworks.any(|it| it.info().roles.iter().any(concerned));
+    let uses = |it: &FrameworkState| it.info().roles.iter().any(concerned);
+    let is_used = belief.frameworks.states().values().any(uses);
     step.out.commit(vec![MasterChange::Weight(role, weight)]);
     if is_used {
         let offers: Vec<OfferId> = belief.offers.open().keys().cloned().collect();

@@ -2,53 +2,62 @@
 //! taken out of offers in the same step, so that nobody can come in between.
 
 use holdfast_model::{
-    Action, AgentId, Asker, ClaimAction, Identity, Invalid, MasterChange, NamedOperation, OfferId,
-    Operation, OperationUuid, Order, PendingOperation, Resources,
+    Action, AgentId, Asker, ClaimAction, Identity, Invalid, MasterChange, MasterLedger,
+    NamedOperation, OfferId, Operation, OperationUuid, Order, PendingOperation, Resources,
 };
 
 use crate::flows::offers::rescind_each;
 use crate::flows::operations::{check_names, speculate};
 use crate::flows::telling::order;
-use crate::parts::agents::{AgentHealth, AgentState, Agents};
-use crate::parts::offers::Offers;
+use crate::parts::agents::{AgentHealth, AgentState};
+use crate::parts::offers::OfferRows;
 use crate::parts::operations::InFlight;
-use crate::parts::outbox::Outbox;
-use crate::parts::tasks::Tasks;
+use crate::parts::tasks::TaskRows;
 use crate::{Belief, Refusal, RequestId, Step};
 
-/// Does it, or only says whether it could be done (`plan`). Returns whether the answer comes later.
+/// Does it. The answer comes when the agent has done it.
 ///
 /// # Errors
 /// [`Refusal`] saying what is wrong with it, or in its way.
-pub(crate) fn operator_claim(
+pub(super) fn operator_claim(
     step: &mut Step,
     belief: &mut Belief,
-    (request, principal, plan): (RequestId, Option<&str>, bool),
+    asked: (RequestId, Option<&str>),
     agent: &AgentId,
     action: &ClaimAction,
-) -> Result<bool, Refusal> {
-    action.check(Asker::Operator { principal }).map_err(Refusal::Invalid)?;
+) -> Result<(), Refusal> {
     let Belief { agents, tasks, offers, .. } = &*belief;
-    let state =
-        agents.get(agent).ok_or_else(|| Refusal::NotFound(format!("there is no agent {agent}")))?;
-    check_health(agent, state)?;
-    check_known(step.out, (agent, state), action)?;
-    check_names(step.out, agents, agent, action).map_err(|it| Refusal::Conflict(it.to_string()))?;
+    let known = (step.out.ledger(), tasks.rows(), offers.rows());
+    let needed = plan(known, agents.get(agent), agent, action, asked.1)?;
+    rescind_each(step, belief, needed);
+    order_claim(step, belief, asked, agent, action)
+}
+
+/// Says which offers it would take back, and does nothing.
+///
+/// # Errors
+/// As for [`operator_claim`].
+pub(crate) fn plan(
+    (ledger, tasks, offers): (&MasterLedger, &TaskRows, &OfferRows),
+    state: Option<&AgentState>,
+    agent: &AgentId,
+    action: &ClaimAction,
+    principal: Option<&str>,
+) -> Result<Vec<OfferId>, Refusal> {
+    action.check(Asker::Operator { principal }).map_err(Refusal::Invalid)?;
+    let state = state.ok_or_else(|| Refusal::NotFound(format!("there is no agent {agent}")))?;
+    let there = (agent, state);
+    check_health(there)?;
+    check_known(ledger, there, action)?;
+    check_names(ledger, there, action).map_err(|it| Refusal::Conflict(it.to_string()))?;
     let consumed = action.conversion().consumed;
     let mut after = state.total().clone();
     action.apply(&mut after).map_err(|it| Refusal::Conflict(it.to_string()))?;
-    let Some(needed) = needed_offers(offers, (agent, state), &consumed) else {
-        return Err(why_not_free(agents, tasks, offers, agent, action, &consumed));
-    };
-    if plan {
-        return Ok(false);
-    }
-    rescind_each(step, belief, needed);
-    order_claim(step, belief, (request, principal), agent, action)?;
-    Ok(true)
+    needed_offers(offers, there, &consumed)
+        .ok_or_else(|| why_not_free(tasks, offers, there, action, &consumed))
 }
 
-fn check_health(agent: &AgentId, state: &AgentState) -> Result<(), Refusal> {
+fn check_health((agent, state): (&AgentId, &AgentState)) -> Result<(), Refusal> {
     match state.health() {
         AgentHealth::Well => Ok(()),
         AgentHealth::Away(_) => Err(Refusal::Conflict(format!(
@@ -64,14 +73,14 @@ fn check_health(agent: &AgentId, state: &AgentState) -> Result<(), Refusal> {
 /// An operation on a volume that does not exist is wrong rather than early; one on a volume that cannot be found now has to wait
 /// until it is back: its agent would try for ever, and nobody can say whether its bytes were meant.
 fn check_known(
-    out: &Outbox,
+    ledger: &MasterLedger,
     (agent, state): (&AgentId, &AgentState),
     action: &ClaimAction,
 ) -> Result<(), Refusal> {
     let ClaimAction::Destroy(volumes) = action else { return Ok(()) };
     for (index, volume) in volumes.iter().enumerate() {
         let id = volume.identity.persistence.as_ref().map(ToString::to_string).unwrap_or_default();
-        let mut claims = out.ledger().claims_of(agent);
+        let mut claims = ledger.claims_of(agent);
         let Some(claim) = claims.find(|claim| claim.resource.identity == volume.identity) else {
             let why = format!("agent {agent} has no such volume `{id}`; see its claims");
             return Err(Refusal::Invalid(Invalid::new(format!("volumes[{index}]"), why)));
@@ -87,7 +96,7 @@ fn check_known(
 
 /// The offers that have to be taken back so that `needed` is free; nothing when that is not enough.
 fn needed_offers(
-    offers: &Offers,
+    offers: &OfferRows,
     (agent, state): (&AgentId, &AgentState),
     needed: &Resources,
 ) -> Option<Vec<OfferId>> {
@@ -109,14 +118,13 @@ fn needed_offers(
 
 /// Why not even all offers together free `needed`.
 fn why_not_free(
-    agents: &Agents,
-    tasks: &Tasks,
-    offers: &Offers,
-    agent: &AgentId,
+    tasks: &TaskRows,
+    offers: &OfferRows,
+    (agent, state): (&AgentId, &AgentState),
     action: &ClaimAction,
     needed: &Resources,
 ) -> Refusal {
-    let mut free = agents.at(agent).free();
+    let mut free = state.free();
     free.add_all(&offers.held_of(agent));
     let missing = needed
         .iter()
@@ -133,7 +141,7 @@ fn why_not_free(
     Refusal::Conflict(format!("{missing} is not free on agent {agent}{by}"))
 }
 
-fn users_of(tasks: &Tasks, agent: &AgentId, needed: &Resources) -> Vec<String> {
+fn users_of(tasks: &TaskRows, agent: &AgentId, needed: &Resources) -> Vec<String> {
     let uses = |resources: &Resources| {
         resources.unallocated().entries().any(|(identity, _)| needed.get(identity).is_some())
     };

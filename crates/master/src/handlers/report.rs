@@ -29,20 +29,20 @@ pub(crate) fn reported(step: &mut Step, belief: &mut Belief, link: LinkId, repor
         None => admit(step, &mut belief.agents, &report),
     };
     let believes_all = step.config.is_planted("master-believes-old-reports");
-    let state = belief.agents.at_mut(&id);
-    if state.link().is_some_and(|it| link < it) {
+    let current = belief.agents.at(&id).link();
+    if current.is_some_and(|it| link < it) {
         // The former link's introduction arrives after the newer one's.
         step.out.send(Effect::CloseAgent(link));
-    } else if state.link() != Some(link) {
+    } else if current != Some(link) {
         greet(step, belief, &id, link, report);
-    } else if state.orders_sent() == report.orders_seen || believes_all {
-        state.answered();
+    } else if belief.agents.orders_sent(&id) == report.orders_seen || believes_all {
+        belief.agents.answered(&id);
         adopt(step, belief, &id, report);
         send_queued(step, &mut belief.agents, &id);
     } else {
         // It has not seen all that we sent: what it says may already be out of date. While an answer is still to come, asking
         // once is enough: two questions would each find the other's answer out of date, for ever.
-        state.answered_late(report.orders_seen);
+        belief.agents.answered_late(&id, report.orders_seen);
         resync(step, belief, &id);
     }
 }
@@ -100,8 +100,8 @@ fn refuse_agent(step: &mut Step, belief: &mut Belief, link: LinkId, report: &Rep
     agent_lost(step, belief, link);
     if let Some(id) = agent_of(step, report) {
         // One who poses as an agent that is here does not unseat it; one that was declared gone is not expected.
-        if let Some(state) = belief.agents.get_mut(&id).filter(|it| it.link().is_none()) {
-            state.set_health(AgentHealth::Fenced(why.clone()));
+        if belief.agents.get(&id).is_some_and(|it| it.link().is_none()) {
+            belief.agents.at_mut(&id).set_health(AgentHealth::Fenced(why.clone()));
         }
         belief.allocator.touch(&id);
     }
@@ -147,7 +147,7 @@ fn greet(step: &mut Step, belief: &mut Belief, id: &AgentId, link: LinkId, repor
     let cluster = cluster.expect("a leader's ledger has its cluster").id;
     rescind_all_of(step, belief, id);
     drop_queued(&mut belief.agents, &mut belief.tasks, id);
-    if let Some(old) = belief.agents.at_mut(id).open(step.now, link) {
+    if let Some(old) = belief.agents.open(id, step.now, link) {
         step.links.close_agent(old);
         step.out.send(Effect::CloseAgent(old));
     }

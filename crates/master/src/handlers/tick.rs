@@ -61,16 +61,15 @@ fn is_overdue(step: &Step, belief: &Belief, id: &AgentId) -> bool {
 /// Asks an agent whether it hears us; one that did not answer for long is hung up on.
 fn ping(step: &mut Step, belief: &mut Belief, id: &AgentId, link: LinkId) {
     let missed_max = step.config.pings_missed_max;
-    let state = belief.agents.at_mut(id);
-    if state.link() != Some(link) {
+    if belief.agents.at(id).link() != Some(link) {
         return; // That link is over; a newer one has a timer of its own.
     }
-    if missed_max <= state.pings_missed() {
+    if missed_max <= belief.agents.pings_missed(id) {
         step.out.log(format!("agent {id} left {missed_max} pings unanswered; its link is closed"));
         step.out.send(Effect::CloseAgent(link));
         return agent_lost(step, belief, link);
     }
-    let number = state.next_ping();
+    let number = belief.agents.next_ping(id);
     order(step, &mut belief.agents, id, Order::Ping(number));
     let next = step.now.plus_ms(step.config.ping_interval_ms);
     belief.timers.set(next, Timer::Ping(id.clone(), link));

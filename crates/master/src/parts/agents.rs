@@ -13,7 +13,8 @@ mod totals;
 use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_model::{
-    AgentId, ClaimAction, Instant, Invalid, OperationUuid, Quantities, Resources,
+    AgentId, ClaimAction, Instant, Invalid, LinkId, OperationUuid, Order, Quantities, Resources,
+    SharedMap, TaskKey,
 };
 
 pub use capacity::ReservedByOperation;
@@ -22,12 +23,15 @@ pub(crate) use description::Description;
 pub(crate) use session::Sent;
 pub use state::{AgentState, ExecutorView};
 
+use session::Session;
 use totals::Totals;
 
 /// All agents but those that were declared gone.
 #[derive(Debug, Default)]
 pub(crate) struct Agents {
-    states: BTreeMap<AgentId, AgentState>,
+    states: SharedMap<AgentId, AgentState>,
+    /// What was said on their links.
+    sessions: BTreeMap<AgentId, Session>,
     /// Those that are admitted and have not told this leader yet what they have.
     awaited: BTreeSet<AgentId>,
     /// What the admitted ones have.
@@ -39,12 +43,13 @@ impl Agents {
     pub(crate) fn expect(&mut self, id: &AgentId, now: Instant, is_admitted: bool) {
         let former = self.states.insert(id.clone(), AgentState::away(now));
         assert!(former.is_none(), "agent {id} is expected once");
+        self.sessions.insert(id.clone(), Session::default());
         if is_admitted {
             self.admit(id);
         }
     }
 
-    pub(crate) fn states(&self) -> &BTreeMap<AgentId, AgentState> {
+    pub(crate) fn states(&self) -> &SharedMap<AgentId, AgentState> {
         &self.states
     }
 
@@ -170,6 +175,113 @@ impl Agents {
         assert_eq!(self.totals.quantities(), totals.quantities(), "totals are sums over agents");
         let awaited = self.states.iter().filter(|(_, it)| it.contact.is_admitted() && !it.heard());
         assert!(awaited.map(|(id, _)| id).eq(&self.awaited), "awaited are those not heard");
+    }
+}
+
+/// Links, and what is said on them.
+impl Agents {
+    fn session(&self, id: &AgentId) -> &Session {
+        self.sessions.get(id).unwrap_or_else(|| panic!("agent {id} has no session"))
+    }
+
+    fn session_mut(&mut self, id: &AgentId) -> &mut Session {
+        self.sessions.get_mut(id).unwrap_or_else(|| panic!("agent {id} has no session"))
+    }
+
+    /// It introduces itself on a new link; returns the link that it spoke on before.
+    pub(crate) fn open(&mut self, id: &AgentId, now: Instant, link: LinkId) -> Option<LinkId> {
+        self.session_mut(id).begin();
+        self.at_mut(id).contact.open(now, link)
+    }
+
+    /// Its link broke.
+    pub(crate) fn lost(&mut self, id: &AgentId, now: Instant) {
+        self.at_mut(id).contact.lost(now);
+    }
+
+    /// Counts an order, or queues it while an answer is awaited. Frameworks name agents as they like.
+    pub(crate) fn order(&mut self, id: &AgentId, order: Order) -> Sent {
+        match self.get(id).and_then(AgentState::link) {
+            Some(link) => self.session_mut(id).order(link, order),
+            None => Sent::Lost,
+        }
+    }
+
+    /// How many orders were sent on its link, pings not counted.
+    pub(crate) fn orders_sent(&self, id: &AgentId) -> u64 {
+        self.session(id).orders_sent()
+    }
+
+    /// Whether it is asked to tell everything again, and the answer is still to come.
+    pub(crate) fn is_asked(&self, id: &AgentId) -> bool {
+        self.session(id).asked().is_some()
+    }
+
+    /// It was just asked to tell everything again.
+    pub(crate) fn ask(&mut self, id: &AgentId) {
+        self.session_mut(id).ask();
+    }
+
+    /// A report came that is out of date.
+    pub(crate) fn answered_late(&mut self, id: &AgentId, orders_seen: u64) {
+        self.session_mut(id).answered_late(orders_seen);
+    }
+
+    /// The report came that it was asked for.
+    pub(crate) fn answered(&mut self, id: &AgentId) {
+        self.session_mut(id).answered();
+    }
+
+    /// One of its tasks was forgotten.
+    pub(crate) fn forget_task(&mut self, id: &AgentId, task: &TaskKey) {
+        self.session_mut(id).forget(task);
+    }
+
+    /// The tasks that were forgotten since it was asked, which matter no more.
+    pub(crate) fn take_forgotten(&mut self, id: &AgentId) -> BTreeSet<TaskKey> {
+        self.session_mut(id).take_forgotten()
+    }
+
+    /// The orders that waited until it has told everything again.
+    pub(crate) fn take_queued(&mut self, id: &AgentId) -> Vec<Order> {
+        self.session_mut(id).take_queued()
+    }
+
+    /// What waits for an answer will not be sent on this link; returns it.
+    pub(crate) fn abandon_queued(&mut self, id: &AgentId) -> Vec<Order> {
+        self.session_mut(id).abandon()
+    }
+
+    pub(crate) fn pings_missed(&self, id: &AgentId) -> u32 {
+        self.session(id).pings_missed()
+    }
+
+    pub(crate) fn next_ping(&mut self, id: &AgentId) -> u64 {
+        self.session_mut(id).next_ping()
+    }
+
+    pub(crate) fn pong(&mut self, id: &AgentId, number: u64) {
+        self.session_mut(id).pong(number);
+    }
+
+    /// It is told to forget an operation.
+    pub(crate) fn acknowledge(&mut self, id: &AgentId, uuid: OperationUuid) {
+        self.session_mut(id).acknowledge(uuid);
+    }
+
+    /// Whether it was told so before.
+    pub(crate) fn was_acknowledged(&self, id: &AgentId, uuid: &OperationUuid) -> bool {
+        self.session(id).was_acknowledged(uuid)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn queued_until_resync(&self, id: &AgentId) -> &[Order] {
+        self.session(id).queued()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn forgotten(&self, id: &AgentId) -> &BTreeSet<TaskKey> {
+        self.session(id).forgotten()
     }
 }
 

@@ -3,16 +3,26 @@
 //!
 //! Relies on whoever changes an agent or a framework to say so (`touch`); the pictures are drawn anew once, before the allocator looks.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use holdfast_allocator::{AgentView, AllocationInput, Filters, FrameworkView};
-use holdfast_model::{AgentId, FrameworkId, Instant, MasterLedger, Quantities, Resources, Role};
+use holdfast_allocator::{ActiveFilters, AgentView, AllocationInput, Filters, FrameworkView};
+use holdfast_model::{
+    AgentId, FrameworkId, Instant, MasterLedger, Quantities, Resources, Role, SharedMap,
+};
+
+/// The allocator's picture as readers see it, who ask why. A clone shares everything.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AllocatorView {
+    agents: SharedMap<AgentId, AgentView>,
+    frameworks: SharedMap<FrameworkId, FrameworkView>,
+    filters: ActiveFilters,
+}
 
 /// The allocator's picture of the cluster.
 #[derive(Debug, Default)]
 pub(crate) struct AllocatorInput {
-    agents: BTreeMap<AgentId, AgentView>,
-    frameworks: BTreeMap<FrameworkId, FrameworkView>,
+    agents: SharedMap<AgentId, AgentView>,
+    frameworks: SharedMap<FrameworkId, FrameworkView>,
     filters: Filters,
     /// Agents that changed: what is free of them is looked at again.
     dirty: BTreeSet<AgentId>,
@@ -20,7 +30,50 @@ pub(crate) struct AllocatorInput {
     stale: BTreeSet<FrameworkId>,
 }
 
+impl AllocatorView {
+    /// What a policy would read if these resources were free besides.
+    pub(crate) fn with_free<'a>(
+        &mut self,
+        resources: impl Iterator<Item = (&'a AgentId, &'a Resources)>,
+    ) {
+        for (agent, resources) in resources {
+            if let Some(view) = self.agents.get_mut(agent) {
+                view.free.add_all(resources);
+            }
+        }
+    }
+
+    pub(crate) fn filters_len(&self) -> usize {
+        self.filters.len()
+    }
+
+    /// What a policy reads.
+    pub(crate) fn input<'a>(
+        &'a self,
+        ledger: &'a MasterLedger,
+        totals: &'a Quantities,
+        min_allocatable: &'a [Quantities],
+        now: Instant,
+    ) -> AllocationInput<'a> {
+        AllocationInput {
+            agents: &self.agents,
+            frameworks: &self.frameworks,
+            filters: &self.filters,
+            weights: &ledger.weights,
+            totals,
+            min_allocatable,
+            now,
+        }
+    }
+}
+
 impl AllocatorInput {
+    pub(crate) fn view(&self) -> AllocatorView {
+        let AllocatorInput { agents, frameworks, filters, .. } = self;
+        let filters = ActiveFilters::clone(filters);
+        AllocatorView { agents: agents.clone(), frameworks: frameworks.clone(), filters }
+    }
+
     /// Something about this agent changed: what is free of it is looked at again.
     pub(crate) fn touch(&mut self, agent: &AgentId) {
         if !self.dirty.contains(agent) {
@@ -76,30 +129,6 @@ impl AllocatorInput {
 
     pub(crate) fn agent(&self, agent: &AgentId) -> Option<&AgentView> {
         self.agents.get(agent)
-    }
-
-    pub(crate) fn agents(&self) -> &BTreeMap<AgentId, AgentView> {
-        &self.agents
-    }
-
-    /// What a policy reads. `agents` may be the picture of another world than this one.
-    pub(crate) fn input<'a>(
-        &'a self,
-        agents: &'a BTreeMap<AgentId, AgentView>,
-        ledger: &'a MasterLedger,
-        totals: &'a Quantities,
-        min_allocatable: &'a [Quantities],
-        now: Instant,
-    ) -> AllocationInput<'a> {
-        AllocationInput {
-            agents,
-            frameworks: &self.frameworks,
-            filters: &self.filters,
-            weights: &ledger.weights,
-            totals,
-            min_allocatable,
-            now,
-        }
     }
 
     /// Notes that a role of a framework does not want `declined` until then.

@@ -3,17 +3,18 @@
 //! What a framework holds is counted here by the difference; whoever holds or releases says so. Never knows what it holds it with.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use holdfast_allocator::{FrameworkView, RoleView};
 use holdfast_model::{
-    FrameworkId, FrameworkInfo, Instant, LinkId, Quantities, Resources, Role, Scalar,
+    FrameworkId, FrameworkInfo, Instant, LinkId, Quantities, Resources, Role, Scalar, SharedMap,
 };
 
 /// What the master believes of a framework that is, or may come back.
 #[derive(Clone, Debug)]
 pub struct FrameworkState {
-    /// As it described itself last.
-    info: FrameworkInfo,
+    /// As it described itself last. Shared, since what a framework holds changes far more often.
+    info: Arc<FrameworkInfo>,
     /// The link it is subscribed on.
     link: Option<LinkId>,
     /// Its roles with what it holds for each. What it holds for a role that it no longer names is still counted.
@@ -56,7 +57,7 @@ impl FrameworkState {
     /// A framework that is expected but has not spoken yet.
     fn absent(info: &FrameworkInfo, now: Instant) -> FrameworkState {
         FrameworkState {
-            info: info.clone(),
+            info: Arc::new(info.clone()),
             link: None,
             roles: info.roles.iter().map(|role| role_view(role, false)).collect(),
             subscribed: now,
@@ -87,13 +88,13 @@ impl FrameworkState {
 /// All frameworks that were not removed.
 #[derive(Debug, Default)]
 pub(crate) struct Frameworks {
-    states: BTreeMap<FrameworkId, FrameworkState>,
+    states: SharedMap<FrameworkId, FrameworkState>,
     /// Those that this leader removed and remembers, the newest last.
     removals: VecDeque<FrameworkId>,
 }
 
 impl Frameworks {
-    pub(crate) fn states(&self) -> &BTreeMap<FrameworkId, FrameworkState> {
+    pub(crate) fn states(&self) -> &SharedMap<FrameworkId, FrameworkState> {
         &self.states
     }
 
@@ -120,7 +121,9 @@ impl Frameworks {
 
     /// Expects a framework that has not spoken yet.
     pub(crate) fn expect(&mut self, id: &FrameworkId, info: &FrameworkInfo, now: Instant) {
-        self.states.entry(id.clone()).or_insert_with(|| FrameworkState::absent(info, now));
+        if !self.states.contains_key(id) {
+            self.states.insert(id.clone(), FrameworkState::absent(info, now));
+        }
     }
 
     /// The framework speaks on `link` from now on; returns another link that it spoke on before.
@@ -132,10 +135,10 @@ impl Frameworks {
 
     /// Its link broke; says whether that was the one that it spoke on.
     pub(crate) fn lost(&mut self, id: &FrameworkId, link: LinkId) -> bool {
-        let Some(state) = self.states.get_mut(id).filter(|it| it.link == Some(link)) else {
+        if self.get(id).is_none_or(|it| it.link != Some(link)) {
             return false; // It was removed, or speaks on a newer link.
-        };
-        state.link = None;
+        }
+        self.at_mut(id).link = None;
         true
     }
 
@@ -156,7 +159,7 @@ impl Frameworks {
                 state.roles.push(role_view(role, suppressed.contains(role)));
             }
         }
-        state.info = info;
+        state.info = Arc::new(info);
     }
 
     /// Suppresses or revives `roles` of those that it names (none: all).

@@ -2,9 +2,12 @@
 //!
 //! Never counts what an offer holds; see [`crate::flows::offers`].
 
-use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::sync::Arc;
 
-use holdfast_model::{AgentId, ClusterId, FrameworkId, Instant, Offer, OfferId, Resources, Term};
+use holdfast_model::{
+    AgentId, ClusterId, FrameworkId, Instant, Offer, OfferId, Resources, SharedMap, Term,
+};
 
 use super::index::Index;
 
@@ -17,23 +20,32 @@ pub struct OfferRecord {
     pub made: Instant,
 }
 
+/// The offers as readers see them. A clone shares everything.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OfferRows {
+    open: SharedMap<OfferId, OfferRecord>,
+    by_agent: Index<AgentId, OfferId>,
+    by_framework: Index<FrameworkId, OfferId>,
+}
+
 /// All offers.
 #[derive(Debug, Default)]
 pub(crate) struct Offers {
-    open: BTreeMap<OfferId, OfferRecord>,
-    by_agent: Index<AgentId, OfferId>,
-    by_framework: Index<FrameworkId, OfferId>,
+    rows: OfferRows,
     /// The number in the name of the next offer.
     next: u64,
 }
 
-impl Offers {
-    /// No offers, and names that go on where `former` stopped.
-    pub(crate) fn after(former: &Offers) -> Offers {
-        Offers { next: former.next, ..Offers::default() }
-    }
+impl Deref for Offers {
+    type Target = OfferRows;
 
-    pub(crate) fn open(&self) -> &BTreeMap<OfferId, OfferRecord> {
+    fn deref(&self) -> &OfferRows {
+        &self.rows
+    }
+}
+
+impl OfferRows {
+    pub(crate) fn open(&self) -> &SharedMap<OfferId, OfferRecord> {
         &self.open
     }
 
@@ -47,11 +59,14 @@ impl Offers {
         self.get(id).is_some_and(|it| it.framework == *framework)
     }
 
-    pub(crate) fn of_agent(&self, agent: &AgentId) -> impl Iterator<Item = &Offer> {
+    pub(crate) fn of_agent<'a>(&'a self, agent: &'a AgentId) -> impl Iterator<Item = &'a Offer> {
         self.by_agent.of(agent).map(|id| self.indexed(id))
     }
 
-    pub(crate) fn of_framework(&self, framework: &FrameworkId) -> impl Iterator<Item = &Offer> {
+    pub(crate) fn of_framework<'a>(
+        &'a self,
+        framework: &'a FrameworkId,
+    ) -> impl Iterator<Item = &'a Offer> {
         self.by_framework.of(framework).map(|id| self.indexed(id))
     }
 
@@ -65,6 +80,17 @@ impl Offers {
         self.of_agent(agent).for_each(|it| held.add_all(&it.resources.unallocated()));
         held
     }
+}
+
+impl Offers {
+    /// No offers, and names that go on where `former` stopped.
+    pub(crate) fn after(former: &Offers) -> Offers {
+        Offers { next: former.next, ..Offers::default() }
+    }
+
+    pub(crate) fn rows(&self) -> &OfferRows {
+        &self.rows
+    }
 
     /// A name that no offer has had.
     pub(crate) fn name(&mut self, cluster: ClusterId, term: Term) -> OfferId {
@@ -74,17 +100,17 @@ impl Offers {
     }
 
     pub(crate) fn put(&mut self, offer: Offer, made: Instant) {
-        self.by_agent.insert(&offer.agent, offer.id.clone());
-        self.by_framework.insert(&offer.framework, offer.id.clone());
-        let former = self.open.insert(offer.id.clone(), OfferRecord { offer, made });
+        self.rows.by_agent.insert(&offer.agent, offer.id.clone());
+        self.rows.by_framework.insert(&offer.framework, offer.id.clone());
+        let former = self.rows.open.insert(offer.id.clone(), OfferRecord { offer, made });
         assert!(former.is_none(), "an offer's name is given once");
     }
 
     /// Ends an offer, however it ended.
     pub(crate) fn take(&mut self, id: &OfferId) -> Option<OfferRecord> {
-        let record = self.open.remove(id)?;
-        self.by_agent.remove(&record.offer.agent, id);
-        self.by_framework.remove(&record.offer.framework, id);
+        let record = Arc::unwrap_or_clone(self.rows.open.remove(id)?);
+        self.rows.by_agent.remove(&record.offer.agent, id);
+        self.rows.by_framework.remove(&record.offer.framework, id);
         Some(record)
     }
 
@@ -94,7 +120,7 @@ impl Offers {
             (self.by_agent.len(), self.by_framework.len()),
             (self.open.len(), self.open.len())
         );
-        for (id, OfferRecord { offer, .. }) in &self.open {
+        for (id, OfferRecord { offer, .. }) in self.open.iter() {
             assert!(self.by_agent.of(&offer.agent).any(|it| it == id));
             assert!(self.by_framework.of(&offer.framework).any(|it| it == id));
         }

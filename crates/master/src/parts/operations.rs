@@ -3,10 +3,11 @@
 //! Never decides whether an operation is over; see [`crate::flows::operations`].
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use holdfast_model::{
     AgentId, ClaimAction, FrameworkId, OperationState, OperationStatus, OperationUuid, Resources,
-    StatusUuid,
+    SharedMap, StatusUuid,
 };
 
 use super::index::Index;
@@ -63,14 +64,14 @@ pub(crate) fn dropped_status(uuid: &OperationUuid) -> StatusUuid {
 /// All operations.
 #[derive(Debug, Default)]
 pub(crate) struct Operations {
-    in_flight: BTreeMap<OperationUuid, InFlight>,
+    in_flight: SharedMap<OperationUuid, InFlight>,
     by_agent: Index<AgentId, OperationUuid>,
     /// Operations by the name that their framework gave them.
     names: BTreeMap<(FrameworkId, String), OperationUuid>,
 }
 
 impl Operations {
-    pub(crate) fn in_flight(&self) -> &BTreeMap<OperationUuid, InFlight> {
+    pub(crate) fn in_flight(&self) -> &SharedMap<OperationUuid, InFlight> {
         &self.in_flight
     }
 
@@ -79,10 +80,10 @@ impl Operations {
         self.in_flight.get(uuid)
     }
 
-    pub(crate) fn of_agent(
-        &self,
-        agent: &AgentId,
-    ) -> impl Iterator<Item = (&OperationUuid, &InFlight)> {
+    pub(crate) fn of_agent<'a>(
+        &'a self,
+        agent: &'a AgentId,
+    ) -> impl Iterator<Item = (&'a OperationUuid, &'a InFlight)> {
         self.by_agent.of(agent).map(|uuid| (uuid, self.at(uuid)))
     }
 
@@ -165,7 +166,7 @@ impl Operations {
     }
 
     pub(crate) fn forget(&mut self, uuid: &OperationUuid) -> Option<InFlight> {
-        let operation = self.in_flight.remove(uuid)?;
+        let operation = Arc::unwrap_or_clone(self.in_flight.remove(uuid)?);
         self.by_agent.remove(&operation.agent, uuid);
         if let (Some(framework), Some(id)) = (&operation.framework, &operation.id) {
             if self.named(framework, id) == Some(*uuid) {
@@ -178,7 +179,7 @@ impl Operations {
     #[cfg(test)]
     pub(crate) fn check(&self) {
         assert_eq!(self.by_agent.len(), self.in_flight.len());
-        for (uuid, operation) in &self.in_flight {
+        for (uuid, operation) in self.in_flight.iter() {
             assert!(self.by_agent.of(&operation.agent).any(|it| it == uuid));
             assert!(operation.settled.as_ref().is_none_or(|it| it.state.is_terminal()));
         }

@@ -3,11 +3,13 @@
 //!
 //! A task belongs to one agent as long as its name is known. Never counts what a task holds; see [`crate::flows::bookkeeping`].
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::sync::Arc;
 
 use holdfast_model::{
-    AgentId, ExecutorId, FrameworkId, OpaquePayload, Resources, TaskId, TaskKey, TaskState,
-    TaskStatus,
+    AgentId, ExecutorId, FrameworkId, OpaquePayload, Resources, SharedMap, TaskId, TaskKey,
+    TaskState, TaskStatus,
 };
 
 use super::index::Index;
@@ -50,24 +52,41 @@ impl TaskView {
     }
 }
 
+/// The tasks as readers see them. A clone shares everything.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TaskRows {
+    known: SharedMap<TaskKey, TaskView>,
+    by_agent: Index<AgentId, TaskKey>,
+    /// Those that are over, by the order in which they were forgotten.
+    completed: SharedMap<u64, TaskView>,
+}
+
 /// All tasks.
 #[derive(Debug, Default)]
 pub(crate) struct Tasks {
-    known: BTreeMap<TaskKey, TaskView>,
-    by_agent: Index<AgentId, TaskKey>,
-    /// Those that are over, the newest last.
-    completed: VecDeque<TaskView>,
+    rows: TaskRows,
+    /// The place of the next task that is over.
+    next_completed: u64,
     /// Kills asked for while the agent was away, with their grace in milliseconds.
     kills: BTreeMap<TaskKey, Option<u64>>,
 }
 
-impl Tasks {
-    pub(crate) fn known(&self) -> &BTreeMap<TaskKey, TaskView> {
+impl Deref for Tasks {
+    type Target = TaskRows;
+
+    fn deref(&self) -> &TaskRows {
+        &self.rows
+    }
+}
+
+impl TaskRows {
+    pub(crate) fn known(&self) -> &SharedMap<TaskKey, TaskView> {
         &self.known
     }
 
-    pub(crate) fn completed(&self) -> &VecDeque<TaskView> {
-        &self.completed
+    /// Those that are over, the newest last.
+    pub(crate) fn completed(&self) -> impl Iterator<Item = &TaskView> {
+        self.completed.values()
     }
 
     /// A task that a peer or an operator names; it may be unknown.
@@ -76,7 +95,7 @@ impl Tasks {
     }
 
     /// The tasks on an agent.
-    pub(crate) fn of_agent(&self, agent: &AgentId) -> impl Iterator<Item = &TaskView> {
+    pub(crate) fn of_agent<'a>(&'a self, agent: &'a AgentId) -> impl Iterator<Item = &'a TaskView> {
         self.by_agent.of(agent).map(|key| self.indexed(key))
     }
 
@@ -93,7 +112,7 @@ impl Tasks {
     pub(crate) fn of_both<'a>(
         &'a self,
         framework: &'a FrameworkId,
-        agent: &AgentId,
+        agent: &'a AgentId,
     ) -> impl Iterator<Item = &'a TaskView> {
         let keys = self.by_agent.from(agent, first_of(framework));
         keys.take_while(|key| key.0 == *framework).map(|key| self.indexed(key))
@@ -109,13 +128,19 @@ impl Tasks {
     pub(crate) fn is_name_taken(&self, agent: &AgentId, key: &TaskKey) -> bool {
         self.get(key).is_some_and(|it| it.agent != *agent)
     }
+}
+
+impl Tasks {
+    pub(crate) fn rows(&self) -> &TaskRows {
+        &self.rows
+    }
 
     /// Notes a task, or describes anew one that was known on the same agent.
     pub(crate) fn put(&mut self, task: TaskView) {
         let key = task.key();
         assert!(!self.is_name_taken(&task.agent, &key), "a task's name belongs to one agent");
-        self.by_agent.insert(&task.agent, key.clone());
-        self.known.insert(key, task);
+        self.rows.by_agent.insert(&task.agent, key.clone());
+        self.rows.known.insert(key, task);
     }
 
     /// Notes a newer state of a task that is known.
@@ -129,19 +154,24 @@ impl Tasks {
     }
 
     fn at_mut(&mut self, key: &TaskKey) -> &mut TaskView {
-        self.known.get_mut(key).unwrap_or_else(|| panic!("task {} of {} is known", key.1, key.0))
+        self.rows
+            .known
+            .get_mut(key)
+            .unwrap_or_else(|| panic!("task {} of {} is known", key.1, key.0))
     }
 
     /// Forgets a task, except for people; returns its agent.
     pub(crate) fn retire(&mut self, key: &TaskKey) -> Option<AgentId> {
-        let task = self.known.remove(key)?;
-        self.by_agent.remove(&task.agent, key);
+        let task = self.rows.known.remove(key)?;
+        self.rows.by_agent.remove(&task.agent, key);
         self.kills.remove(key);
-        if COMPLETED_TASKS_MAX <= self.completed.len() {
-            self.completed.pop_front();
+        let oldest = self.next_completed.checked_sub(COMPLETED_TASKS_MAX as u64);
+        if let Some(oldest) = oldest {
+            self.rows.completed.remove(&oldest);
         }
-        let agent = task.agent.clone();
-        self.completed.push_back(task);
+        let (agent, place) = (task.agent.clone(), self.next_completed);
+        self.rows.completed.insert(place, Arc::unwrap_or_clone(task));
+        self.next_completed += 1;
         Some(agent)
     }
 
@@ -154,18 +184,18 @@ impl Tasks {
 
     /// The kills that wait for an agent, which is back.
     pub(crate) fn take_kills(&mut self, agent: &AgentId) -> Vec<(TaskKey, Option<u64>)> {
-        let kills = &mut self.kills;
+        let Tasks { rows, kills, .. } = self;
         if kills.is_empty() {
             return Vec::new();
         }
-        let theirs = self.by_agent.of(agent);
+        let theirs = rows.by_agent.of(agent);
         theirs.filter_map(|key| Some((key.clone(), kills.remove(key)?))).collect()
     }
 
     #[cfg(test)]
     pub(crate) fn check(&self) {
         assert_eq!(self.by_agent.len(), self.known.len(), "each task is at one agent");
-        for (key, task) in &self.known {
+        for (key, task) in self.known.iter() {
             assert_eq!(*key, task.key());
             assert!(self.by_agent.of(&task.agent).any(|it| it == key));
         }
@@ -250,7 +280,7 @@ mod tests {
         tasks.check();
         assert_eq!(tasks.take_kills(&agent("a")), [(key("f", "1"), Some(5))]);
         assert!(tasks.take_kills(&agent("a")).is_empty());
-        assert_eq!(tasks.completed().len(), 1);
+        assert_eq!(tasks.completed().count(), 1);
     }
 
     #[test]
@@ -261,8 +291,11 @@ mod tests {
             tasks.put(it.clone());
             tasks.retire(&it.key());
         }
-        let oldest = tasks.completed().front().map(|it| it.id.to_string());
-        assert_eq!((tasks.completed().len(), oldest), (COMPLETED_TASKS_MAX, Some("2".to_owned())));
+        let oldest = tasks.completed().next().map(|it| it.id.to_string());
+        assert_eq!(
+            (tasks.completed().count(), oldest),
+            (COMPLETED_TASKS_MAX, Some("2".to_owned()))
+        );
         tasks.check();
     }
 }

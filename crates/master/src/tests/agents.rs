@@ -203,7 +203,10 @@ fn f28_tasks_of_an_agent_that_stays_away_are_unreachable() {
     );
     assert_eq!((status.unreachable.map(|it| it.0), failures(&bed, 0)), (Some(bed.now), 1));
     assert_eq!(bed.folded.agents[&bed.agent(0)].presence, Presence::Unreachable);
-    assert!(bed.master.totals().is_empty(), "what cannot be reached is nobody's share");
+    assert!(
+        bed.master.belief.agents.totals().is_empty(),
+        "what cannot be reached is nobody's share"
+    );
     assert!(bed.master.frameworks()[&bed.id(0)].roles()[0].allocated.is_empty());
 }
 
@@ -323,7 +326,7 @@ fn orders_are_held_back_while_an_agent_is_asked_and_then_sent_in_order() {
     bed.acknowledge_last_unsettled(0);
     assert!(bed.master.tasks().is_empty(), "the framework has acknowledged the end");
     assert_eq!(
-        bed.state(0).queued_until_resync().len(),
+        bed.master.belief.agents.queued_until_resync(&bed.agent(0)).len(),
         2,
         "an operation's and a task's acknowledgement"
     );

@@ -50,8 +50,9 @@ fn check_links(master: &Master) {
             assert_eq!(master.ledger().agents[id].presence, Presence::Admitted);
         }
         assert!(
-            state.asked().is_some()
-                || (state.queued_until_resync().is_empty() && state.forgotten().is_empty())
+            master.belief.agents.is_asked(id)
+                || (master.belief.agents.queued_until_resync(id).is_empty()
+                    && master.belief.agents.forgotten(id).is_empty())
         );
     }
     for (id, state) in master.frameworks() {
@@ -68,12 +69,12 @@ fn check_held(master: &Master, byzantine_peers: bool) {
     for (id, state) in master.agents() {
         let mut held = Resources::new();
         let mut offered = Resources::new();
-        for offer in master.offers_of_agent(id) {
+        for offer in master.belief.offers.of_agent(id) {
             assert_eq!(offer.agent, *id);
             offered.add_all(&offer.resources.unallocated());
         }
         held.add_all(&offered);
-        for task in master.tasks_of_agent(id) {
+        for task in master.belief.tasks.of_agent(id) {
             assert_eq!(task.agent, *id);
             if task.holds() {
                 held.add_all(&task.resources.unallocated());
@@ -104,7 +105,7 @@ fn check_offers(master: &Master) {
         let offer = &record.offer;
         let (agent, framework) =
             (&master.agents()[&offer.agent], &master.frameworks()[&offer.framework]);
-        let mut both = master.offers_of_agent(&offer.agent);
+        let mut both = master.belief.offers.of_agent(&offer.agent);
         assert!(both.any(|it| it.id == *id && it.framework == offer.framework));
         assert_eq!(*agent.health(), AgentHealth::Well, "offers are of agents that are well");
         assert!(framework.link().is_some(), "offers are held by frameworks that are here");

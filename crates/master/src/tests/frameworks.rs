@@ -221,7 +221,7 @@ fn d22_teardown_ends_the_tasks_and_what_they_use_is_free_when_they_have_ended() 
     assert_eq!(bed.offered(1).quantity("cpus"), Scalar::whole(8));
     assert!(bed.machines[0].obeyed.iter().any(|it| matches!(it, Order::ShutdownFramework(_))));
     assert_eq!(
-        bed.master.completed_tasks().map(|it| it.state).collect::<Vec<_>>(),
+        bed.master.belief.tasks.completed().map(|it| it.state).collect::<Vec<_>>(),
         [TaskState::Killed]
     );
     assert_eq!(bed.schedulers[0].states("t"), [TaskState::Running], "no updates are sent");

@@ -52,7 +52,7 @@ fn a_later_term_without_an_end_of_the_former_begins_anew() {
     assert!(
         bed.master.tasks().is_empty()
             && bed.master.offers().is_empty()
-            && bed.master.completed_tasks().next().is_none()
+            && bed.master.belief.tasks.completed().next().is_none()
     );
     bed.reunite();
     assert_eq!(bed.master.tasks().len(), 1);
@@ -295,7 +295,7 @@ fn b77_an_outcome_that_only_the_agent_knows_is_still_told() {
     );
     bed.obey_one(0);
     // The order went out, and the leader died before it was in the ledger.
-    bed.folded.pending.clear();
+    bed.folded.pending = Default::default();
     bed.fail_over();
     bed.reunite();
     assert_eq!(bed.schedulers[0].outcome("r").last(), Some(&OperationState::Finished));
@@ -352,7 +352,7 @@ fn a_framework_known_only_from_an_agent_is_removed_when_it_does_not_come() {
     let mut bed = Bed::usual();
     bed.run(0, 0, "t");
     let framework = bed.id(0);
-    bed.folded.frameworks.clear();
+    bed.folded.frameworks = Default::default();
     bed.fail_over();
     bed.connect(0);
     bed.settle();
@@ -378,7 +378,7 @@ fn statuses_for_a_framework_that_nobody_knows_are_kept_for_a_while() {
     let mut bed = Bed::usual();
     bed.run(0, 0, "t");
     let framework = bed.id(0);
-    bed.folded.frameworks.clear();
+    bed.folded.frameworks = Default::default();
     bed.machines[0].frameworks.clear(); // Even its agent does not know it any more.
     bed.fail_over();
     bed.connect(0);

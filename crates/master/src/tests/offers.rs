@@ -205,12 +205,12 @@ fn c13_offers_are_divided_anew_when_weights_change() {
 fn explanations_name_what_is_held_and_what_stands_against_the_rest() {
     let mut bed = Bed::usual();
     let now = holdfast_model::Instant(bed.now);
-    assert_eq!(bed.master.explain(now, &bed.id(0), None).offers.len(), 1);
+    assert_eq!(bed.master.view().explain(now, &bed.id(0), None).offers.len(), 1);
     decline(&mut bed, 0, 5_000);
-    let explanation = bed.master.explain(now, &bed.id(0), None);
+    let explanation = bed.master.view().explain(now, &bed.id(0), None);
     assert!(explanation.offers.is_empty() && !explanation.reasons.is_empty());
     let stranger = holdfast_model::FrameworkId::made("none".to_owned());
-    assert!(bed.master.explain(now, &stranger, None).offers.is_empty());
+    assert!(bed.master.view().explain(now, &stranger, None).offers.is_empty());
 }
 
 #[test]
@@ -221,6 +221,7 @@ fn explanations_tell_what_ones_own_offer_lacks_and_who_was_offered_the_rest() {
     let why = |bed: &Bed, scheduler: usize, cpus: i64| {
         let wanted = [amount("cpus", cpus)].iter().collect();
         bed.master
+            .view()
             .explain(now, &bed.id(scheduler), Some(&wanted))
             .reasons
             .into_iter()

@@ -473,7 +473,9 @@ fn check_beliefs(bed: &Bed) {
             .collect();
         let known: BTreeSet<_> = bed
             .master
-            .tasks_of_agent(id)
+            .belief
+            .tasks
+            .of_agent(id)
             .filter(|it| !it.state.is_terminal())
             .map(|it| it.key())
             .collect();

@@ -55,7 +55,7 @@ fn d34_the_end_is_forgotten_when_it_is_acknowledged_and_not_before() {
     bed.acknowledge_last(0);
     assert_eq!((bed.master.tasks().len(), bed.machines[0].tasks.len()), (0, 0));
     assert_eq!(
-        bed.master.completed_tasks().map(|it| it.state).collect::<Vec<_>>(),
+        bed.master.belief.tasks.completed().map(|it| it.state).collect::<Vec<_>>(),
         [TaskState::Finished]
     );
 }
@@ -231,8 +231,11 @@ fn the_newest_of_those_that_have_ended_are_remembered() {
         bed.effects.clear();
         bed.pass_ms(100);
     }
-    assert_eq!(bed.master.completed_tasks().count(), crate::parts::tasks::COMPLETED_TASKS_MAX);
-    assert_eq!(bed.master.completed_tasks().next().map(|it| it.id.clone()), Some(id("t5")));
+    assert_eq!(
+        bed.master.belief.tasks.completed().count(),
+        crate::parts::tasks::COMPLETED_TASKS_MAX
+    );
+    assert_eq!(bed.master.belief.tasks.completed().next().map(|it| it.id.clone()), Some(id("t5")));
     let timers = bed.master.belief.timers.all().count();
     assert!(timers < 10, "r4: {timers} timers");
 }

@@ -16,7 +16,6 @@ use uuid::Uuid;
 use super::metrics;
 use super::shell::{Seen, Sessions, Waiting};
 use crate::core_loop::Inbox;
-use crate::lent::Reader;
 use crate::links::Links;
 use crate::views::Views;
 
@@ -25,7 +24,7 @@ pub struct LeaderApi {
     /// The way to the core.
     pub inbox: Inbox<Input>,
     /// What may be seen of it.
-    pub views: Views<Reader<Seen>>,
+    pub views: Views<Seen>,
     /// Links of agents.
     pub agents: Links<ToAgent>,
     /// Links of frameworks.
@@ -62,7 +61,7 @@ impl LeaderApi {
         &self,
         look: impl FnOnce(&Seen) -> T + Send + 'static,
     ) -> Result<T, Refusal> {
-        self.views.read(|view| view.with(look)).await.map_err(|error| error.refusal("master"))
+        self.views.read(look).await.map_err(|error| error.refusal("master"))
     }
 
     /// H7: a call must come from the framework's own session.

@@ -3,7 +3,7 @@
 //! Relies on the mind for the reasons, which are those that decided. Never guesses: where nothing is in the way, it gives no reason.
 
 use holdfast_allocator::{Reason, WhyNot};
-use holdfast_master::{Master, TaskView};
+use holdfast_master::{MasterView, TaskView};
 use holdfast_model::convert::text;
 use holdfast_model::{FrameworkId, Identity, Instant, Resources, Role, TaskState};
 use holdfast_wire::{JsonText, Query, Refusal};
@@ -71,7 +71,7 @@ pub(super) async fn answer(api: &LeaderApi, query: &Query) -> Result<JsonText, R
 }
 
 fn explained(
-    core: &Master,
+    core: &MasterView,
     now: Instant,
     about: &str,
     wanted: Option<&Resources>,
@@ -90,7 +90,7 @@ fn explained(
 }
 
 fn of_framework(
-    core: &Master,
+    core: &MasterView,
     now: Instant,
     framework: &FrameworkId,
     wanted: Option<&Resources>,
@@ -124,7 +124,12 @@ fn of_framework(
 }
 
 /// A task that does not run is explained by what it would use.
-fn of_task(core: &Master, now: Instant, view: &TaskView, wanted: Option<&Resources>) -> Explained {
+fn of_task(
+    core: &MasterView,
+    now: Instant,
+    view: &TaskView,
+    wanted: Option<&Resources>,
+) -> Explained {
     let row = task(core, view);
     let own = view.resources.unallocated();
     let is_down = view.state.is_terminal() || view.state == TaskState::Unreachable;
@@ -153,7 +158,7 @@ fn of_task(core: &Master, now: Instant, view: &TaskView, wanted: Option<&Resourc
     explained
 }
 
-fn bare(core: &Master, framework: &FrameworkId) -> Explained {
+fn bare(core: &MasterView, framework: &FrameworkId) -> Explained {
     Explained {
         framework: framework.to_string(),
         name: core
@@ -172,7 +177,7 @@ fn bare(core: &Master, framework: &FrameworkId) -> Explained {
 }
 
 fn reasons(
-    core: &Master,
+    core: &MasterView,
     now: Instant,
     framework: &FrameworkId,
     wanted: Option<&Resources>,

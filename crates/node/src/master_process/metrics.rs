@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use holdfast_master::{AgentHealth, Master};
+use holdfast_master::{AgentHealth, MasterView};
 use holdfast_model::{Presence, TaskState};
 use holdfast_proto::mesos::v1::MasterInfo;
 use holdfast_wire::Metric;
@@ -51,7 +51,7 @@ impl Gauges {
 }
 
 /// Reads the mind.
-pub fn read(core: &Master) -> Vec<Metric> {
+pub fn read(core: &MasterView) -> Vec<Metric> {
     let count = |n: usize| n as f64;
     let agents = |which: fn(&AgentHealth) -> bool| {
         count(core.agents().values().filter(|it| which(it.health())).count())
@@ -127,7 +127,7 @@ pub fn read(core: &Master) -> Vec<Metric> {
     metrics
 }
 
-fn tasks(core: &Master, metrics: &mut Vec<Metric>) {
+fn tasks(core: &MasterView, metrics: &mut Vec<Metric>) {
     for state in TaskState::ALL {
         let name =
             format!("master/tasks_{}", state.name().trim_start_matches("TASK_").to_lowercase());
@@ -141,7 +141,7 @@ fn tasks(core: &Master, metrics: &mut Vec<Metric>) {
     }
 }
 
-fn amounts(core: &Master, metrics: &mut Vec<Metric>) {
+fn amounts(core: &MasterView, metrics: &mut Vec<Metric>) {
     for name in ["cpus", "mem", "disk", "gpus"] {
         let total = core.totals().get(name).map_or(0.0, |it| it.to_f64());
         let used = core

@@ -1,7 +1,7 @@
 //! The API of our own for what Mesos has no words for: disks, claims, reasons. JSON; field names are a
 //! promise. The CLI and the console read nothing else, so that all three say the same.
 
-use holdfast_master::{AgentHealth, Master, OperatorCall, TaskView};
+use holdfast_master::{AgentHealth, MasterView, OperatorCall, TaskView};
 use holdfast_model::convert::operator;
 use holdfast_model::{AgentId, Claim, ClaimState, FrameworkId, Resources, TaskId};
 use holdfast_proto::json;
@@ -283,7 +283,7 @@ pub(super) fn needed<'a>(query: &'a Query, name: &str) -> Result<&'a str, Refusa
         .ok_or_else(|| Refusal::bad_request(format!("query parameter `{name}` is missing")))
 }
 
-pub(super) fn hostname(core: &Master, agent: &AgentId) -> String {
+pub(super) fn hostname(core: &MasterView, agent: &AgentId) -> String {
     core.ledger().agents.get(agent).map(|it| it.hostname.clone()).unwrap_or_default()
 }
 
@@ -297,7 +297,7 @@ fn health(health: &AgentHealth) -> (&'static str, Option<String>) {
     }
 }
 
-fn agents(core: &Master) -> Vec<AgentRow> {
+fn agents(core: &MasterView) -> Vec<AgentRow> {
     let row = |(id, state): (&AgentId, &holdfast_master::AgentState)| {
         let record = core.ledger().agents.get(id);
         let (word, why) = health(state.health());
@@ -319,11 +319,11 @@ fn agents(core: &Master) -> Vec<AgentRow> {
     core.agents().iter().map(row).collect()
 }
 
-fn address(core: &Master, agent: &AgentId) -> Option<String> {
+fn address(core: &MasterView, agent: &AgentId) -> Option<String> {
     core.ledger().agents.get(agent).map(|it| format!("{}:{}", it.hostname, it.port))
 }
 
-fn disks(core: &Master) -> Vec<DiskRow> {
+fn disks(core: &MasterView) -> Vec<DiskRow> {
     let mut rows = Vec::new();
     for (agent, state) in core.agents() {
         for report in state.disks() {
@@ -348,11 +348,11 @@ fn disks(core: &Master) -> Vec<DiskRow> {
     rows
 }
 
-fn claims(core: &Master) -> Vec<ClaimRow> {
+fn claims(core: &MasterView) -> Vec<ClaimRow> {
     core.ledger().claims.iter().map(|((agent, _), claim)| claim_row(core, agent, claim)).collect()
 }
 
-pub(super) fn claim_row(core: &Master, agent: &AgentId, claim: &Claim) -> ClaimRow {
+pub(super) fn claim_row(core: &MasterView, agent: &AgentId, claim: &Claim) -> ClaimRow {
     let identity = &claim.resource.identity;
     let state = core.agents().get(agent);
     let fault = state.and_then(|it| it.faults().get(&claim.id)).cloned();
@@ -402,11 +402,11 @@ pub(super) fn claim_row(core: &Master, agent: &AgentId, claim: &Claim) -> ClaimR
     }
 }
 
-fn live_tasks(core: &Master) -> impl Iterator<Item = &TaskView> {
+fn live_tasks(core: &MasterView) -> impl Iterator<Item = &TaskView> {
     core.tasks().values().filter(|it| !it.state.is_terminal())
 }
 
-fn frameworks(core: &Master) -> Vec<FrameworkRow> {
+fn frameworks(core: &MasterView) -> Vec<FrameworkRow> {
     let row = |(id, record): (&FrameworkId, &holdfast_model::FrameworkRecord)| {
         let state = core.frameworks().get(id);
         let word = match state {
@@ -436,11 +436,11 @@ fn frameworks(core: &Master) -> Vec<FrameworkRow> {
     core.ledger().frameworks.iter().map(row).collect()
 }
 
-fn tasks(core: &Master) -> Vec<TaskRow> {
+fn tasks(core: &MasterView) -> Vec<TaskRow> {
     core.tasks().values().chain(core.completed_tasks()).map(|it| task(core, it)).collect()
 }
 
-pub(super) fn task(core: &Master, view: &TaskView) -> TaskRow {
+pub(super) fn task(core: &MasterView, view: &TaskView) -> TaskRow {
     TaskRow {
         id: view.id.to_string(),
         name: view.name.clone(),
@@ -469,7 +469,7 @@ fn reason_name(number: i32) -> Option<&'static str> {
     v1::task_status::Reason::try_from(number).ok().map(|it| it.as_str_name())
 }
 
-pub(super) fn offers(core: &Master) -> Vec<OfferRow> {
+pub(super) fn offers(core: &MasterView) -> Vec<OfferRow> {
     let row = |it: &holdfast_master::OfferRecord| OfferRow {
         id: it.offer.id.to_string(),
         framework: it.offer.framework.to_string(),
@@ -481,7 +481,7 @@ pub(super) fn offers(core: &Master) -> Vec<OfferRow> {
     core.offers().values().map(row).collect()
 }
 
-fn roles(core: &Master) -> Vec<RoleRow> {
+fn roles(core: &MasterView) -> Vec<RoleRow> {
     let nobody = FrameworkId::made(String::new());
     let order = core.explain(crate::core_loop::now(), &nobody, None).order;
     let row = |place: holdfast_allocator::policy::Place| {

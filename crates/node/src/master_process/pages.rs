@@ -1,6 +1,6 @@
 //! The read endpoints of the time before the v1 API: enough for the tools that still read them.
 
-use holdfast_master::{AgentState, FrameworkState, Master, TaskView};
+use holdfast_master::{AgentState, FrameworkState, MasterView, TaskView};
 use holdfast_model::{AgentId, FrameworkId, Resources, TaskState};
 use holdfast_wire::{JsonText, MasterPage, Query, Refusal};
 use serde_json::{json, Map, Value};
@@ -47,7 +47,7 @@ pub async fn answer(api: &LeaderApi, page: MasterPage, query: &Query) -> Result<
     }
 }
 
-fn state(core: &Master, info: &holdfast_proto::mesos::v1::MasterInfo, started_s: f64) -> Value {
+fn state(core: &MasterView, info: &holdfast_proto::mesos::v1::MasterInfo, started_s: f64) -> Value {
     let unreachable = core
         .ledger()
         .agents
@@ -86,7 +86,7 @@ fn state(core: &Master, info: &holdfast_proto::mesos::v1::MasterInfo, started_s:
     })
 }
 
-fn summary(core: &Master, info: &holdfast_proto::mesos::v1::MasterInfo) -> Value {
+fn summary(core: &MasterView, info: &holdfast_proto::mesos::v1::MasterInfo) -> Value {
     json!({ "hostname": info.hostname, "cluster": core.ledger().cluster.as_ref().map(|it| it.id.to_string()), "slaves": slaves(core, None), "frameworks": frameworks(core, None) })
 }
 
@@ -102,7 +102,7 @@ fn flat(resources: &Resources) -> Value {
     Value::Object(amounts)
 }
 
-fn slaves(core: &Master, only: Option<&str>) -> Vec<Value> {
+fn slaves(core: &MasterView, only: Option<&str>) -> Vec<Value> {
     core.agents()
         .iter()
         .filter(|(id, _)| only.is_none_or(|it| it == id.as_str()))
@@ -110,7 +110,7 @@ fn slaves(core: &Master, only: Option<&str>) -> Vec<Value> {
         .collect()
 }
 
-fn slave(core: &Master, id: &AgentId, state: &AgentState) -> Value {
+fn slave(core: &MasterView, id: &AgentId, state: &AgentState) -> Value {
     let hostname = core.ledger().agents.get(id).map(|it| it.hostname.clone()).unwrap_or_default();
     let offers = core.offers_of_agent(id);
     let offered: Resources =
@@ -139,7 +139,7 @@ fn slave(core: &Master, id: &AgentId, state: &AgentState) -> Value {
     })
 }
 
-fn frameworks(core: &Master, only: Option<&str>) -> Vec<Value> {
+fn frameworks(core: &MasterView, only: Option<&str>) -> Vec<Value> {
     core.frameworks()
         .iter()
         .filter(|(id, _)| only.is_none_or(|it| it == id.as_str()))
@@ -147,7 +147,7 @@ fn frameworks(core: &Master, only: Option<&str>) -> Vec<Value> {
         .collect()
 }
 
-fn framework(core: &Master, id: &FrameworkId, state: &FrameworkState) -> Value {
+fn framework(core: &MasterView, id: &FrameworkId, state: &FrameworkState) -> Value {
     let of = |completed: bool| -> Vec<Value> {
         let live = core
             .tasks()
@@ -248,7 +248,7 @@ impl TasksWanted {
     }
 }
 
-fn tasks(core: &Master, wanted: &TasksWanted) -> Vec<Value> {
+fn tasks(core: &MasterView, wanted: &TasksWanted) -> Vec<Value> {
     let is = |given: &Option<String>, id: &str| given.as_ref().is_none_or(|it| it == id);
     let all = core.tasks().values().chain(core.completed_tasks());
     let mut all: Vec<&TaskView> = all
@@ -263,7 +263,7 @@ fn tasks(core: &Master, wanted: &TasksWanted) -> Vec<Value> {
     all.into_iter().skip(wanted.offset).take(wanted.limit).map(task).collect()
 }
 
-fn roles(core: &Master) -> Vec<Value> {
+fn roles(core: &MasterView) -> Vec<Value> {
     let of = |role: &holdfast_proto::mesos::v1::Role| {
         let ids: Vec<&str> = role.frameworks.iter().map(|it| it.value.as_str()).collect();
         json!({ "name": role.name, "weight": role.weight, "frameworks": ids })

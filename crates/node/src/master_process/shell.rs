@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use holdfast_master::{Effect, Input, Master, Refusal, RequestId};
+use holdfast_master::{Effect, Input, Master, MasterView, Refusal, RequestId};
 use holdfast_model::convert::{ledger, link, scheduler, Format};
 use holdfast_model::{Event, FrameworkId, Instant, LinkId, MasterChange, StepContext, Term};
 use holdfast_proto::holdfast::v1::ToAgent;
@@ -13,7 +13,6 @@ use tokio::sync::oneshot;
 
 use crate::core_loop::Shell;
 use crate::ledger_file::batches;
-use crate::lent::{Lent, Reader};
 use crate::links::Links;
 use crate::views::drop_elsewhere;
 
@@ -63,14 +62,14 @@ impl Sessions {
 
 /// What may be seen of a master.
 pub struct Seen {
-    /// Its core.
-    pub core: Master,
+    /// Its core, as it was when this was published.
+    pub core: MasterView,
 }
 
 /// See the module.
 pub struct MasterShell {
     /// The core.
-    pub core: Lent<Seen>,
+    pub core: Master,
     /// Where its ledger is written.
     pub journal: Box<dyn Journal>,
     /// Links of agents.
@@ -88,14 +87,18 @@ pub struct MasterShell {
 impl Shell for MasterShell {
     type Input = Input;
     type Effect = Effect;
-    type View = Reader<Seen>;
+    type View = Seen;
 
     fn handle(&mut self, ctx: &mut StepContext<'_>, input: Input) -> Vec<Effect> {
-        self.core.take().core.handle(ctx, input)
+        self.core.handle(ctx, input)
     }
 
-    fn view(&self) -> Reader<Seen> {
-        self.core.lend()
+    fn view(&self) -> Seen {
+        Seen { core: self.core.view() }
+    }
+
+    fn is_replaced(former: &Seen, next: &Seen) -> bool {
+        former.core.term() != next.core.term()
     }
 
     fn tick() -> Input {
@@ -103,7 +106,7 @@ impl Shell for MasterShell {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        self.core.with(|seen| seen.core.next_deadline())
+        self.core.next_deadline()
     }
 
     fn is_commit(effect: &Effect) -> bool {

@@ -1,12 +1,12 @@
 //! What a look at the mind shows, as messages of the Mesos v1 operator API.
 
-use holdfast_master::{AgentHealth, AgentState, FrameworkState, Master, TaskView};
+use holdfast_master::{AgentHealth, AgentState, FrameworkState, MasterView, TaskView};
 use holdfast_model::convert::{framework, machine, offer, resource, status, Format};
 use holdfast_model::{AgentId, FrameworkId, Instant, Resources, TaskState};
 use holdfast_proto::mesos::v1::{self, master::response as api};
 
 /// All of it, at one moment.
-pub fn state(core: &Master) -> api::GetState {
+pub fn state(core: &MasterView) -> api::GetState {
     api::GetState {
         get_tasks: Some(tasks(core)),
         get_executors: Some(executors(core)),
@@ -16,7 +16,7 @@ pub fn state(core: &Master) -> api::GetState {
 }
 
 /// Agents that are here, and those that are expected.
-pub fn agents(core: &Master) -> api::GetAgents {
+pub fn agents(core: &MasterView) -> api::GetAgents {
     let mut answer = api::GetAgents::default();
     for (id, state) in core.agents() {
         if state.reregistered() == state.registered()
@@ -37,7 +37,7 @@ pub fn agents(core: &Master) -> api::GetAgents {
     answer
 }
 
-fn agent(core: &Master, id: &AgentId, state: &AgentState) -> api::get_agents::Agent {
+fn agent(core: &MasterView, id: &AgentId, state: &AgentState) -> api::get_agents::Agent {
     let offers = core.offers_of_agent(id);
     let offered: Resources =
         offers.flat_map(|it| it.resources.iter().collect::<Vec<_>>()).collect();
@@ -61,7 +61,7 @@ fn agent(core: &Master, id: &AgentId, state: &AgentState) -> api::get_agents::Ag
 }
 
 /// What tasks and executors use, allocated.
-pub fn allocated(core: &Master, id: &AgentId, state: &AgentState) -> Resources {
+pub fn allocated(core: &MasterView, id: &AgentId, state: &AgentState) -> Resources {
     let tasks = core.tasks_of_agent(id).filter(|it| !it.state.is_terminal());
     let mut used = Resources::new();
     tasks.for_each(|task| used.add_all(&task.resources));
@@ -70,7 +70,7 @@ pub fn allocated(core: &Master, id: &AgentId, state: &AgentState) -> Resources {
 }
 
 /// Frameworks, removed ones too.
-pub fn frameworks(core: &Master) -> api::GetFrameworks {
+pub fn frameworks(core: &MasterView) -> api::GetFrameworks {
     let present =
         core.frameworks().iter().map(|(id, state)| self::framework(core, id, state)).collect();
     let removed = core.ledger().frameworks.values().filter(|it| it.removed);
@@ -90,7 +90,7 @@ pub fn frameworks(core: &Master) -> api::GetFrameworks {
 }
 
 fn framework(
-    core: &Master,
+    core: &MasterView,
     id: &FrameworkId,
     state: &FrameworkState,
 ) -> api::get_frameworks::Framework {
@@ -116,7 +116,7 @@ fn framework(
 }
 
 /// Tasks, by how they are.
-pub fn tasks(core: &Master) -> api::GetTasks {
+pub fn tasks(core: &MasterView) -> api::GetTasks {
     let mut answer = api::GetTasks::default();
     for view in core.tasks().values() {
         let list = match view.state {
@@ -158,7 +158,7 @@ pub fn task(view: &TaskView) -> v1::Task {
 }
 
 /// Executors.
-pub fn executors(core: &Master) -> api::GetExecutors {
+pub fn executors(core: &MasterView) -> api::GetExecutors {
     let all = core.agents().iter().flat_map(|(agent, state)| {
         state.executors().iter().map(move |(key, view)| (agent, key, view))
     });
@@ -182,7 +182,7 @@ pub fn executors(core: &Master) -> api::GetExecutors {
 }
 
 /// Roles that frameworks have, that something is reserved for, or that have a weight.
-pub fn roles(core: &Master) -> api::GetRoles {
+pub fn roles(core: &MasterView) -> api::GetRoles {
     let mut roles: std::collections::BTreeMap<String, v1::Role> = std::collections::BTreeMap::new();
     let entry = |name: &str| v1::Role { name: name.to_owned(), weight: 1.0, ..Default::default() };
     for (id, state) in core.frameworks() {
@@ -211,7 +211,7 @@ pub fn roles(core: &Master) -> api::GetRoles {
 }
 
 /// Weights that are not 1.
-pub fn weights(core: &Master) -> api::GetWeights {
+pub fn weights(core: &MasterView) -> api::GetWeights {
     let info = |(role, weight): (&holdfast_model::Role, &holdfast_model::Scalar)| v1::WeightInfo {
         role: Some(role.to_string()),
         weight: weight.to_f64(),
@@ -220,7 +220,7 @@ pub fn weights(core: &Master) -> api::GetWeights {
 }
 
 /// Operations not yet settled or acknowledged.
-pub fn operations(core: &Master) -> api::GetOperations {
+pub fn operations(core: &MasterView) -> api::GetOperations {
     use holdfast_model::convert::{operation, operation_status};
     use holdfast_model::{Action, Operation, OperationState, OperationStatus};
     let all = core.operations().iter().map(|(uuid, it)| {

@@ -201,7 +201,7 @@ fn why(world: &World, name: &str, shown: &mut Vec<String>) {
     let id =
         core.frameworks().iter().find(|(_, it)| it.info().name == name).map(|(id, _)| id.clone());
     let Some(id) = id else { return shown.push(format!("there is no framework {name}")) };
-    let explained = core.explain(world.now(), &id, None);
+    let explained = core.view().explain(world.now(), &id, None);
     for reason in explained.reasons {
         shown.push(format!(
             "{} for {}: {}",

@@ -1,6 +1,6 @@
 //! How the master stands with an agent: whether it is there, is believed, belongs to the cluster, and since when.
 
-use holdfast_model::Instant;
+use holdfast_model::{Instant, LinkId};
 
 /// How the master stands with an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub enum AgentHealth {
 /// An agent's presence.
 #[derive(Clone, Debug)]
 pub(super) struct Contact {
+    /// The link it speaks on.
+    link: Option<LinkId>,
     health: AgentHealth,
     /// Whether the agent has told this leader what it has.
     is_heard: bool,
@@ -36,6 +38,7 @@ pub(super) struct Contact {
 impl Contact {
     pub(super) fn away(now: Instant) -> Contact {
         Contact {
+            link: None,
             health: AgentHealth::Away(now),
             is_heard: false,
             is_admitted: false,
@@ -43,6 +46,22 @@ impl Contact {
             registered: now,
             reregistered: now,
         }
+    }
+
+    /// It introduces itself on a new link; returns the link that it spoke on before.
+    pub(super) fn open(&mut self, now: Instant, link: LinkId) -> Option<LinkId> {
+        self.reregistered = now;
+        self.link.replace(link)
+    }
+
+    /// Its link broke.
+    pub(super) fn lost(&mut self, now: Instant) {
+        self.link = None;
+        self.set_health(AgentHealth::Away(now));
+    }
+
+    pub(super) fn link(&self) -> Option<LinkId> {
+        self.link
     }
 
     pub(super) fn health(&self) -> &AgentHealth {
@@ -89,10 +108,6 @@ impl Contact {
     pub(super) fn reregistered(&self) -> Instant {
         self.reregistered
     }
-
-    pub(super) fn reregister(&mut self, now: Instant) {
-        self.reregistered = now;
-    }
 }
 
 #[cfg(test)]
@@ -102,13 +117,14 @@ mod tests {
     #[test]
     fn who_is_lost_is_away_since_then() {
         let mut contact = Contact::away(Instant(1));
-        contact.reregister(Instant(5));
+        assert_eq!(contact.open(Instant(4), LinkId(1)), None);
+        assert_eq!(contact.open(Instant(5), LinkId(2)), Some(LinkId(1)));
         contact.set_health(AgentHealth::Well);
-        contact.set_health(AgentHealth::Away(Instant(9)));
+        contact.lost(Instant(9));
         contact.set_health(AgentHealth::Fenced("it has lost data".to_owned()));
         assert_eq!(
-            (contact.registered(), contact.reregistered(), contact.away_since()),
-            (Instant(1), Instant(5), Instant(9))
+            (contact.registered(), contact.reregistered(), contact.away_since(), contact.link()),
+            (Instant(1), Instant(5), Instant(9), None)
         );
     }
 

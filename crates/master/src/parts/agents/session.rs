@@ -1,14 +1,17 @@
-//! One agent's link: the orders that were sent on it, what waits for an answer, and the pings.
+//! What was said on one agent's link: the orders that were sent, what waits for an answer, the pings, and what it was told to forget.
+//! Nobody but the core reads it, so it is not published.
 //!
 //! Relies on agents counting the orders they have seen: a report is believed only when its agent had seen all that was sent. While such an
 //! answer is awaited, orders are queued, so that a busy link cannot keep an agent from ever being believed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
-use holdfast_model::{LinkId, Order, TaskKey};
+use holdfast_model::{LinkId, OperationUuid, Order, TaskKey};
 
 /// How many orders are queued for one agent.
 const QUEUED_MAX: usize = 4096;
+/// How many of the operations that an agent was told to forget are remembered.
+const ACKNOWLEDGED_MAX: usize = 256;
 /// How many of them may be messages, which are large and promised to nobody.
 const MESSAGES_MAX: usize = 16;
 
@@ -23,11 +26,9 @@ pub(crate) enum Sent {
     Lost,
 }
 
-/// An agent's link and what was said on it.
-#[derive(Clone, Debug, Default)]
+/// What was said on an agent's link.
+#[derive(Debug, Default)]
 pub(super) struct Session {
-    /// The link it speaks on.
-    link: Option<LinkId>,
     /// Orders sent on this link, pings not counted.
     orders_sent: u64,
     /// `orders_sent` when the agent was last asked to tell everything again, while the answer is still to come.
@@ -38,26 +39,19 @@ pub(super) struct Session {
     forgotten: BTreeSet<TaskKey>,
     /// The number of the last ping, and how many in a row were not answered.
     ping: (u64, u32),
+    /// Operations that the agent was told to forget, the newest last. It may not hear it the first time, so they outlive the link.
+    acknowledged: VecDeque<OperationUuid>,
 }
 
 impl Session {
-    /// The agent speaks on `link` from now on; returns the link that it spoke on before. Whatever waited for an answer on that one must
-    /// have been taken first, see [`Session::abandon`].
-    pub(super) fn open(&mut self, link: LinkId) -> Option<LinkId> {
+    /// The agent speaks on another link from now on. Whatever waited for an answer on the former one must have been taken first, see
+    /// [`Session::abandon`].
+    pub(super) fn begin(&mut self) {
         assert!(
             self.queued.is_empty(),
             "nothing waits for an answer on a link that is not open yet"
         );
         (self.orders_sent, self.ping) = (0, (0, 0));
-        self.link.replace(link)
-    }
-
-    pub(super) fn close(&mut self) {
-        self.link = None;
-    }
-
-    pub(super) fn link(&self) -> Option<LinkId> {
-        self.link
     }
 
     pub(super) fn orders_sent(&self) -> u64 {
@@ -78,9 +72,8 @@ impl Session {
         &self.forgotten
     }
 
-    /// Counts an order, or queues it while an answer is awaited.
-    pub(super) fn order(&mut self, order: Order) -> Sent {
-        let Some(link) = self.link else { return Sent::Lost };
+    /// Counts an order that goes out on `link`, or queues it while an answer is awaited.
+    pub(super) fn order(&mut self, link: LinkId, order: Order) -> Sent {
         if matches!(order, Order::Ping(_)) {
             return Sent::On(link, order);
         }
@@ -126,7 +119,7 @@ impl Session {
     }
 
     /// What the answer might have named matters no more.
-    pub(super) fn clear_forgotten(&mut self) -> BTreeSet<TaskKey> {
+    pub(super) fn take_forgotten(&mut self) -> BTreeSet<TaskKey> {
         std::mem::take(&mut self.forgotten)
     }
 
@@ -139,6 +132,18 @@ impl Session {
         self.asked = None;
         self.forgotten.clear();
         self.take_queued()
+    }
+
+    /// Notes that the agent was told to forget an operation.
+    pub(super) fn acknowledge(&mut self, uuid: OperationUuid) {
+        if ACKNOWLEDGED_MAX <= self.acknowledged.len() {
+            self.acknowledged.pop_front();
+        }
+        self.acknowledged.push_back(uuid);
+    }
+
+    pub(super) fn was_acknowledged(&self, uuid: &OperationUuid) -> bool {
+        self.acknowledged.contains(uuid)
     }
 
     /// How many pings in a row were not answered.
@@ -165,12 +170,9 @@ impl Session {
 mod tests {
     use super::*;
     use holdfast_model::{ExecutorId, FrameworkId, TaskId};
+    use uuid::Uuid;
 
-    fn open() -> Session {
-        let mut session = Session::default();
-        assert_eq!(session.open(LinkId(1)), None);
-        session
-    }
+    const LINK: LinkId = LinkId(1);
 
     fn message() -> Order {
         let (framework, executor) =
@@ -181,22 +183,21 @@ mod tests {
     #[test]
     fn orders_are_counted_and_pings_are_not() {
         let mut session = Session::default();
-        assert_eq!(session.order(Order::Resync), Sent::Lost);
-        session = open();
-        assert_eq!(session.order(Order::Resync), Sent::On(LinkId(1), Order::Resync));
-        assert_eq!(session.order(Order::Ping(1)), Sent::On(LinkId(1), Order::Ping(1)));
+        assert_eq!(session.order(LINK, Order::Resync), Sent::On(LinkId(1), Order::Resync));
+        assert_eq!(session.order(LINK, Order::Ping(1)), Sent::On(LinkId(1), Order::Ping(1)));
         assert_eq!(session.orders_sent(), 1);
-        assert_eq!((session.open(LinkId(2)), session.orders_sent()), (Some(LinkId(1)), 0));
+        session.begin();
+        assert_eq!(session.orders_sent(), 0);
     }
 
     #[test]
     fn orders_wait_for_an_answer_and_few_of_them_are_messages() {
-        let mut session = open();
-        session.order(Order::Resync);
+        let mut session = Session::default();
+        session.order(LINK, Order::Resync);
         session.ask();
-        let sent = (0..MESSAGES_MAX + 1).map(|_| session.order(message()));
+        let sent = (0..MESSAGES_MAX + 1).map(|_| session.order(LINK, message()));
         assert_eq!(sent.filter(|it| *it == Sent::Queued).count(), MESSAGES_MAX);
-        assert_eq!(session.order(Order::Resync), Sent::Queued);
+        assert_eq!(session.order(LINK, Order::Resync), Sent::Queued);
         assert_eq!((session.queued().len(), session.orders_sent()), (MESSAGES_MAX + 1, 1));
         session.answered();
         assert_eq!(session.take_queued().len(), MESSAGES_MAX + 1);
@@ -204,8 +205,8 @@ mod tests {
 
     #[test]
     fn only_an_answer_that_has_seen_the_question_ends_the_wait() {
-        let mut session = open();
-        session.order(Order::Resync);
+        let mut session = Session::default();
+        session.order(LINK, Order::Resync);
         session.ask();
         session.answered_late(0);
         assert_eq!(session.asked(), Some(1));
@@ -216,19 +217,28 @@ mod tests {
     #[test]
     fn tasks_are_remembered_as_forgotten_while_an_answer_is_awaited() {
         let key = (FrameworkId::made("f".to_owned()), TaskId::made("t".to_owned()));
-        let mut session = open();
+        let mut session = Session::default();
         session.forget(&key);
         assert!(session.forgotten().is_empty());
         session.ask();
         session.forget(&key);
-        assert_eq!(session.clear_forgotten().len(), 1);
+        assert_eq!(session.take_forgotten().len(), 1);
         session.forget(&key);
         assert!(session.abandon().is_empty() && session.forgotten().is_empty());
     }
 
     #[test]
+    fn the_newest_of_many_acknowledged_operations_are_remembered() {
+        let mut session = Session::default();
+        let uuid = |number: usize| OperationUuid(Uuid::from_u128(number as u128));
+        (0..ACKNOWLEDGED_MAX + 1).for_each(|it| session.acknowledge(uuid(it)));
+        assert!(!session.was_acknowledged(&uuid(0)));
+        assert!(session.was_acknowledged(&uuid(1)));
+    }
+
+    #[test]
     fn a_late_pong_leaves_the_later_pings_open() {
-        let mut session = open();
+        let mut session = Session::default();
         assert_eq!([session.next_ping(), session.next_ping(), session.next_ping()], [1, 2, 3]);
         session.pong(9); // Never sent.
         assert_eq!(session.pings_missed(), 3);

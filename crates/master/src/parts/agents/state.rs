@@ -1,21 +1,19 @@
-//! One agent, as a leader believes it to be: its presence, its link, its machine, what it has, and what runs there.
+//! One agent, as a leader believes it to be and readers see it: its presence, its machine, what it has, and what runs there.
 //!
+//! What changes seldom is shared, so that a change of what it holds copies little of a row that was published.
 //! Only [`super::Agents`] changes what a sum over agents depends on.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use holdfast_model::{
     ClaimId, DiskReport, ExecutorKey, FrameworkId, Instant, LinkId, MachineInfo, OpaquePayload,
-    OperationUuid, Order, Resources, TaskKey,
+    OperationUuid, Resources, TaskKey,
 };
 
 use super::capacity::{Capacity, ReservedByOperation};
 use super::contact::{AgentHealth, Contact};
 use super::description::Description;
-use super::session::{Sent, Session};
-
-/// How many of the operations that an agent was told to forget are remembered.
-const ACKNOWLEDGED_MAX: usize = 256;
 
 /// What the master believes of an executor.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,22 +30,19 @@ pub struct ExecutorView {
 #[derive(Clone, Debug)]
 pub struct AgentState {
     pub(super) contact: Contact,
-    session: Session,
-    description: Description,
+    description: Arc<Description>,
     pub(super) capacity: Capacity,
     /// Its executors with what they use themselves.
-    executors: BTreeMap<ExecutorKey, ExecutorView>,
+    executors: Arc<BTreeMap<ExecutorKey, ExecutorView>>,
     /// Its tasks whose names belong to tasks of other agents, with what they use, without allocations.
     name_conflicts: BTreeMap<TaskKey, Resources>,
-    /// Operations that it was told to forget, the newest last.
-    acknowledged: VecDeque<OperationUuid>,
 }
 
 /// What anybody may read.
 impl AgentState {
     /// The link it speaks on.
     pub fn link(&self) -> Option<LinkId> {
-        self.session.link()
+        self.contact.link()
     }
 
     /// How it stands.
@@ -127,12 +122,10 @@ impl AgentState {
     pub(super) fn away(now: Instant) -> AgentState {
         AgentState {
             contact: Contact::away(now),
-            session: Session::default(),
-            description: Description::default(),
+            description: Arc::default(),
             capacity: Capacity::default(),
-            executors: BTreeMap::new(),
+            executors: Arc::default(),
             name_conflicts: BTreeMap::new(),
-            acknowledged: VecDeque::new(),
         }
     }
 
@@ -145,92 +138,11 @@ impl AgentState {
         self.contact.away_since()
     }
 
-    /// It introduces itself on a new link; returns the link that it spoke on before.
-    pub(crate) fn open(&mut self, now: Instant, link: LinkId) -> Option<LinkId> {
-        self.contact.reregister(now);
-        self.session.open(link)
-    }
-
-    /// Its link broke.
-    pub(crate) fn lost(&mut self, now: Instant) {
-        self.session.close();
-        self.contact.set_health(AgentHealth::Away(now));
-    }
-
     /// Takes over what it says of its machine; says whether that is another machine than before.
     pub(crate) fn describe(&mut self, description: Description) -> bool {
         let is_other = self.heard() && self.machine().payload != description.machine().payload;
-        self.description = description;
+        self.description = Arc::new(description);
         is_other
-    }
-}
-
-/// Its link.
-impl AgentState {
-    pub(crate) fn orders_sent(&self) -> u64 {
-        self.session.orders_sent()
-    }
-
-    pub(crate) fn asked(&self) -> Option<u64> {
-        self.session.asked()
-    }
-
-    /// Orders that wait until it has told everything again.
-    #[cfg(test)]
-    pub(crate) fn queued_until_resync(&self) -> &[Order] {
-        self.session.queued()
-    }
-
-    #[cfg(test)]
-    pub(crate) fn forgotten(&self) -> &BTreeSet<TaskKey> {
-        self.session.forgotten()
-    }
-
-    pub(crate) fn order(&mut self, order: Order) -> Sent {
-        self.session.order(order)
-    }
-
-    /// It was just asked to tell everything again.
-    pub(crate) fn ask(&mut self) {
-        self.session.ask();
-    }
-
-    pub(crate) fn answered_late(&mut self, orders_seen: u64) {
-        self.session.answered_late(orders_seen);
-    }
-
-    pub(crate) fn answered(&mut self) {
-        self.session.answered();
-    }
-
-    /// One of its tasks was forgotten.
-    pub(crate) fn forget_task(&mut self, task: &TaskKey) {
-        self.session.forget(task);
-    }
-
-    pub(crate) fn clear_forgotten(&mut self) -> BTreeSet<TaskKey> {
-        self.session.clear_forgotten()
-    }
-
-    pub(crate) fn take_queued(&mut self) -> Vec<Order> {
-        self.session.take_queued()
-    }
-
-    /// What waits for an answer will not be sent on this link; returns it.
-    pub(crate) fn abandon_queued(&mut self) -> Vec<Order> {
-        self.session.abandon()
-    }
-
-    pub(crate) fn pings_missed(&self) -> u32 {
-        self.session.pings_missed()
-    }
-
-    pub(crate) fn next_ping(&mut self) -> u64 {
-        self.session.next_ping()
-    }
-
-    pub(crate) fn pong(&mut self, number: u64) {
-        self.session.pong(number);
     }
 }
 
@@ -266,22 +178,25 @@ impl AgentState {
     }
 }
 
-/// What runs there, and what it was told to forget.
+/// What runs there.
 impl AgentState {
     /// Notes an executor; says whether it is a new one.
     pub(crate) fn add_executor(&mut self, key: ExecutorKey, view: ExecutorView) -> bool {
         if self.executors.contains_key(&key) {
             return false;
         }
-        self.executors.insert(key, view);
+        Arc::make_mut(&mut self.executors).insert(key, view);
         true
     }
 
     pub(crate) fn remove_executor(&mut self, key: &ExecutorKey) -> Option<ExecutorView> {
-        self.executors.remove(key)
+        if !self.executors.contains_key(key) {
+            return None; // A command's executor is forgotten with its task; some are not known here.
+        }
+        Arc::make_mut(&mut self.executors).remove(key)
     }
 
-    pub(crate) fn take_executors(&mut self) -> BTreeMap<ExecutorKey, ExecutorView> {
+    pub(crate) fn take_executors(&mut self) -> Arc<BTreeMap<ExecutorKey, ExecutorView>> {
         std::mem::take(&mut self.executors)
     }
 
@@ -307,18 +222,6 @@ impl AgentState {
     pub(crate) fn clear_name_conflicts(&mut self) {
         self.name_conflicts.clear();
     }
-
-    pub(crate) fn was_acknowledged(&self, uuid: &OperationUuid) -> bool {
-        self.acknowledged.contains(uuid)
-    }
-
-    /// It is told to forget an operation, and may not hear it the first time.
-    pub(crate) fn acknowledge(&mut self, uuid: OperationUuid) {
-        if ACKNOWLEDGED_MAX <= self.acknowledged.len() {
-            self.acknowledged.pop_front();
-        }
-        self.acknowledged.push_back(uuid);
-    }
 }
 
 #[cfg(test)]
@@ -326,7 +229,6 @@ mod tests {
     use super::*;
     use crate::tests::bed::{amount, plenty};
     use holdfast_model::{ExecutorId, TaskId};
-    use uuid::Uuid;
 
     fn state() -> AgentState {
         let mut state = AgentState::away(Instant(0));
@@ -360,15 +262,5 @@ mod tests {
         assert!(state.has_executor_of(&framework));
         assert_eq!(state.take_executors().len(), 1);
         assert!(!state.has_executor_of(&framework));
-    }
-
-    #[test]
-    fn the_newest_of_many_acknowledged_operations_are_remembered() {
-        let mut state = state();
-        let uuid = |number: usize| OperationUuid(Uuid::from_u128(number as u128));
-        (0..ACKNOWLEDGED_MAX + 1).for_each(|it| state.acknowledge(uuid(it)));
-        assert!(
-            !state.was_acknowledged(&uuid(0)) && state.was_acknowledged(&uuid(ACKNOWLEDGED_MAX))
-        );
     }
 }

@@ -3,8 +3,6 @@
 //! Memory and disk cannot disagree, because both are folds of the same changes. Nothing here is
 //! deleted because time passed; a volume's record ends only after its owner destroyed it.
 
-use std::collections::BTreeMap;
-
 use crate::claim::Claim;
 use crate::framework::FrameworkInfo;
 use crate::id::{
@@ -14,6 +12,7 @@ use crate::id::{
 use crate::message::OperationState;
 use crate::operation::Operation;
 use crate::role::Role;
+use crate::shared_map::SharedMap;
 use crate::task::{ExecutorInfo, TaskInfo, TaskState, TaskStatus};
 
 /// Who an agent is.
@@ -170,23 +169,23 @@ pub enum AgentChange {
     OperationGone(OperationUuid),
 }
 
-/// The durable half of an agent.
+/// What of an agent survives a crash. A clone shares what did not change since.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentLedger {
     /// Who it is.
     pub identity: AgentIdentity,
     /// Its disks.
-    pub disks: BTreeMap<DiskId, DiskRecord>,
+    pub disks: SharedMap<DiskId, DiskRecord>,
     /// What is claimed of it.
-    pub claims: BTreeMap<ClaimId, Claim>,
+    pub claims: SharedMap<ClaimId, Claim>,
     /// Frameworks with something here.
-    pub frameworks: BTreeMap<FrameworkId, FrameworkInfo>,
+    pub frameworks: SharedMap<FrameworkId, FrameworkInfo>,
     /// Executors whose containers may live.
-    pub executors: BTreeMap<ExecutorKey, ExecutorRecord>,
+    pub executors: SharedMap<ExecutorKey, ExecutorRecord>,
     /// Tasks not yet forgotten.
-    pub tasks: BTreeMap<TaskKey, TaskRecord>,
+    pub tasks: SharedMap<TaskKey, TaskRecord>,
     /// Operations not yet forgotten.
-    pub operations: BTreeMap<OperationUuid, OperationRecord>,
+    pub operations: SharedMap<OperationUuid, OperationRecord>,
 }
 
 impl AgentLedger {
@@ -200,12 +199,12 @@ impl AgentLedger {
                 term: Term::default(),
                 version: 0,
             },
-            disks: BTreeMap::new(),
-            claims: BTreeMap::new(),
-            frameworks: BTreeMap::new(),
-            executors: BTreeMap::new(),
-            tasks: BTreeMap::new(),
-            operations: BTreeMap::new(),
+            disks: SharedMap::new(),
+            claims: SharedMap::new(),
+            frameworks: SharedMap::new(),
+            executors: SharedMap::new(),
+            tasks: SharedMap::new(),
+            operations: SharedMap::new(),
         }
     }
 
@@ -255,18 +254,5 @@ impl AgentLedger {
             }
             AgentChange::OperationGone(uuid) => drop(self.operations.remove(&uuid)),
         }
-    }
-
-    /// Tasks that have not ended and use the volume behind `claim`.
-    pub fn users_of<'a>(&'a self, claim: &'a Claim) -> impl Iterator<Item = &'a TaskRecord> {
-        let uses = move |list: &[crate::resource::Resource]| {
-            list.iter().any(|it| it.identity.unallocated() == claim.resource.identity)
-        };
-        self.tasks.values().filter(move |task| {
-            let executor = self.executors.get(&(task.framework.clone(), task.executor.clone()));
-            let by_executor = executor.is_some_and(|it| uses(&it.info.resources));
-            (!task.state.is_terminal() || executor.is_some())
-                && (uses(&task.info.resources) || by_executor)
-        })
     }
 }

@@ -7,7 +7,7 @@
 
 use std::borrow::Borrow;
 use std::fmt;
-use std::ops::RangeBounds;
+use std::ops::{Index, RangeBounds};
 use std::sync::Arc;
 
 use immutable_chunkmap::map::Map;
@@ -116,6 +116,23 @@ impl<K: Ord + Clone, V> SharedMap<K, V> {
         range: R,
     ) -> impl Iterator<Item = (&'a K, &'a V)> {
         self.0.range(range).map(|(key, row)| (key, row.as_ref()))
+    }
+}
+
+impl<'m, K: Ord + Clone, V> IntoIterator for &'m SharedMap<K, V> {
+    type Item = (&'m K, &'m V);
+    type IntoIter = Box<dyn Iterator<Item = (&'m K, &'m V)> + 'm>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        Box::new(self.iter())
+    }
+}
+
+impl<K: Ord + Clone + Borrow<Q>, V, Q: Ord + ?Sized> Index<&Q> for SharedMap<K, V> {
+    type Output = V;
+
+    fn index(&self, key: &Q) -> &V {
+        self.get(key).expect("there is an entry for the key")
     }
 }
 

@@ -169,11 +169,10 @@ fn place_of(claim: &Claim, left: &Resources) -> Option<Resource> {
 }
 
 /// What `action` (without allocations, already found to apply to the total) does to `claims`.
-pub fn changes(
-    action: &ClaimAction,
-    claims: &SharedMap<ClaimId, Claim>,
-    making: &mut Making<'_>,
-) -> ClaimChanges {
+pub fn changes<'c, C>(action: &ClaimAction, claims: &'c C, making: &mut Making<'_>) -> ClaimChanges
+where
+    &'c C: IntoIterator<Item = (&'c ClaimId, &'c Claim)>,
+{
     let mut touched = BTreeMap::new();
     let conversion = action.conversion();
     for resource in conversion.consumed.iter().filter(|it| it.identity.needs_checkpoint()) {
@@ -190,27 +189,33 @@ pub fn changes(
             kept.push(claim);
         }
     }
-    ended.retain(|id| claims.contains_key(id));
+    ended.retain(|id| claims.into_iter().any(|(it, _)| it == id));
     ClaimChanges { kept, ended }
 }
 
-fn find(
+fn find<'c, C>(
     identity: &Identity,
-    claims: &SharedMap<ClaimId, Claim>,
+    claims: &'c C,
     touched: &BTreeMap<ClaimId, Claim>,
-) -> Option<Claim> {
+) -> Option<Claim>
+where
+    &'c C: IntoIterator<Item = (&'c ClaimId, &'c Claim)>,
+{
     let live =
         |it: &&Claim| it.resource.identity == *identity && it.state != ClaimState::Destroying;
-    let untouched = claims.values().filter(|it| !touched.contains_key(&it.id)).find(live);
+    let untouched =
+        claims.into_iter().map(|(_, it)| it).filter(|it| !touched.contains_key(&it.id)).find(live);
     touched.values().find(live).or(untouched).cloned()
 }
 
-fn take(
+fn take<'c, C>(
     resource: &Resource,
-    claims: &SharedMap<ClaimId, Claim>,
+    claims: &'c C,
     touched: &mut BTreeMap<ClaimId, Claim>,
     making: &Making<'_>,
-) {
+) where
+    &'c C: IntoIterator<Item = (&'c ClaimId, &'c Claim)>,
+{
     let Some(mut claim) = find(&resource.identity, claims, touched) else { return };
     if claim.is_volume() {
         claim.state = ClaimState::Destroying;
@@ -222,12 +227,14 @@ fn take(
     touched.insert(claim.id, claim);
 }
 
-fn give(
+fn give<'c, C>(
     resource: &Resource,
-    claims: &SharedMap<ClaimId, Claim>,
+    claims: &'c C,
     touched: &mut BTreeMap<ClaimId, Claim>,
     making: &mut Making<'_>,
-) {
+) where
+    &'c C: IntoIterator<Item = (&'c ClaimId, &'c Claim)>,
+{
     let existing =
         find(&resource.identity, claims, touched).filter(|it| !it.resource.identity.is_exclusive());
     let claim = match existing {

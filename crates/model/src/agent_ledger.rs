@@ -18,7 +18,7 @@ use crate::task::{ExecutorInfo, TaskInfo, TaskState, TaskStatus};
 /// Who an agent is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentIdentity {
-    /// The machine's agent, for the life of this ledger.
+    /// Names this machine's agent for the life of this ledger.
     pub node: NodeId,
     /// Its name in the cluster; `None` before the first registration.
     pub agent: Option<AgentId>,
@@ -41,14 +41,14 @@ pub enum DiskKind {
     Mount,
 }
 
-/// A disk of this agent.
+/// A disk of this agent, by the label that is written on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DiskRecord {
-    /// Written on it.
+    /// The name that is written on the disk.
     pub id: DiskId,
-    /// What kind of place.
+    /// Whether it is the agent's own file system, a shared directory or a whole file system.
     pub kind: DiskKind,
-    /// Its absolute path.
+    /// The absolute path where it is mounted or lies.
     pub root: String,
     /// Its size in megabytes (2^20 bytes), as configured.
     pub size_mb: u64,
@@ -63,11 +63,11 @@ pub type TaskKey = (FrameworkId, TaskId);
 /// An executor and its container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExecutorRecord {
-    /// Whose.
+    /// The framework that it works for.
     pub framework: FrameworkId,
     /// As described; for commands, made up by the agent.
     pub info: ExecutorInfo,
-    /// Where it lives.
+    /// The container that it lives in.
     pub container: ContainerId,
     /// Whether Holdfast's own command executor runs it.
     pub command: bool,
@@ -89,11 +89,11 @@ impl ExecutorRecord {
 /// A task, from its acceptance until its last update is acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskRecord {
-    /// Whose.
+    /// The framework that launched it.
     pub framework: FrameworkId,
-    /// As described.
+    /// As the framework described it.
     pub info: TaskInfo,
-    /// What runs it.
+    /// The executor that runs it.
     pub executor: ExecutorId,
     /// The newest state.
     pub state: TaskState,
@@ -121,11 +121,11 @@ impl TaskRecord {
 /// An operation, until its outcome is acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OperationRecord {
-    /// Named by the master.
+    /// The name that the master gave it.
     pub uuid: OperationUuid,
-    /// Whose; `None` for an operator's.
+    /// The framework that asked for it; `None` for an operator.
     pub framework: Option<FrameworkId>,
-    /// What.
+    /// What was asked for.
     pub operation: Operation,
     /// Where it is in its life.
     pub state: OperationState,

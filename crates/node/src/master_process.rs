@@ -119,7 +119,6 @@ async fn start_leading(
     let shell = MasterShell {
         core: Lent::new(Seen { core: Master::new(config, policy, ledger) }),
         journal: Box::new(journal),
-        term: term.0,
         agents: Links::default(),
         frameworks: Links::default(),
         waiting: Default::default(),

@@ -157,6 +157,9 @@ fn obey(
     }
     match message.order {
         Order::Registered(..) | Order::Refused(_) => {} // Done by the caller.
+        Order::Unknown => {
+            step.log("an order that this version does not know is passed over; the master is newer")
+        }
         Order::Apply { framework, role, by, operations } => {
             let ordered = Ordered { framework, role, by, operations };
             apply(step, disks, containers, tasks, master, waiting, ordered)
@@ -250,6 +253,16 @@ mod tests {
         bed.order(Order::Resync);
         assert_eq!(bed.reports().len(), reports + 1);
         assert_eq!(bed.reports().pop().unwrap().orders_seen, 1);
+    }
+
+    #[test]
+    fn an_unknown_order_counts_as_seen_and_does_nothing() {
+        let mut bed = Bed::registered();
+        let before = bed.agent.ledger().clone();
+        bed.order(Order::Unknown);
+        assert_eq!(*bed.agent.ledger(), before);
+        bed.order(Order::Resync);
+        assert_eq!(bed.reports().pop().unwrap().orders_seen, 3, "welcome, unknown, resync");
     }
 
     #[test]

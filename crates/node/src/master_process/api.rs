@@ -4,8 +4,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use holdfast_master::{FrameworkCall, Input, OperatorCall, RequestId};
+use holdfast_model::convert::link::{self, Heard};
+use holdfast_model::convert::scheduler;
 use holdfast_model::convert::scheduler::CallError;
-use holdfast_model::convert::{link, scheduler};
 use holdfast_model::{FrameworkId, Invalid};
 use holdfast_proto::holdfast::v1::{FromAgent, ToAgent};
 use holdfast_proto::mesos::v1::scheduler::{Call as SchedulerCall, Event as SchedulerEvent};
@@ -164,9 +165,17 @@ impl LeaderApi {
 
     /// A message of an agent.
     pub async fn agent_message(&self, stream_id: Uuid, message: FromAgent) -> Result<(), Refusal> {
-        let message = link::to_master_from_proto(message).map_err(invalid)?;
-        if let Some(link) = self.agents.of(stream_id) {
-            self.inbox.tell(Input::FromAgent(link, message)).await;
+        let heard = link::to_master_from_proto(message).map_err(invalid)?;
+        let Some(link) = self.agents.of(stream_id) else { return Ok(()) };
+        match heard {
+            Heard::Message(message) => self.inbox.tell(Input::FromAgent(link, message)).await,
+            Heard::Unknown => {
+                tracing::warn!("an agent that runs a newer version sent a message that this one does not know; it is passed over");
+                self.agents.send(link, link::unknown_to_master());
+            }
+            Heard::NotUnderstood { newest_known } => {
+                tracing::warn!("an agent that runs an older version passed over an order; it knows orders up to kind {newest_known}");
+            }
         }
         Ok(())
     }

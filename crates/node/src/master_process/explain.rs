@@ -78,7 +78,7 @@ fn explained(
 ) -> Option<Explained> {
     let named = |it: &&FrameworkId| {
         it.as_str() == about
-            || core.frameworks().get(*it).is_some_and(|state| state.info.name == about)
+            || core.frameworks().get(*it).is_some_and(|state| state.info().name == about)
     };
     if let Some(framework) = core.frameworks().keys().find(named) {
         return Some(of_framework(core, now, framework, wanted));

@@ -54,9 +54,9 @@ impl Gauges {
 pub fn read(core: &Master) -> Vec<Metric> {
     let count = |n: usize| n as f64;
     let agents = |which: fn(&AgentHealth) -> bool| {
-        count(core.agents().values().filter(|it| which(&it.health)).count())
+        count(core.agents().values().filter(|it| which(it.health())).count())
     };
-    let connected = count(core.frameworks().values().filter(|it| it.link.is_some()).count());
+    let connected = count(core.frameworks().values().filter(|it| it.link().is_some()).count());
     let unreachable =
         core.ledger().agents.values().filter(|it| it.presence == Presence::Unreachable).count();
     let mut metrics = vec![
@@ -73,7 +73,7 @@ pub fn read(core: &Master) -> Vec<Metric> {
         Metric::gauge(
             "master/slaves_connected",
             "Agents that are connected.",
-            count(core.agents().values().filter(|it| it.link.is_some()).count()),
+            count(core.agents().values().filter(|it| it.link().is_some()).count()),
         ),
         Metric::gauge(
             "master/slaves_disconnected",

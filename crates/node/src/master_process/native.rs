@@ -300,24 +300,20 @@ fn health(health: &AgentHealth) -> (&'static str, Option<String>) {
 fn agents(core: &Master) -> Vec<AgentRow> {
     let row = |(id, state): (&AgentId, &holdfast_master::AgentState)| {
         let record = core.ledger().agents.get(id);
-        let (word, why) = health(&state.health);
+        let (word, why) = health(state.health());
         AgentRow {
             id: id.to_string(),
             hostname: hostname(core, id),
             address: address(core, id).unwrap_or_default(),
             state: word,
             why,
-            total: state.total.to_string(),
+            total: state.total().to_string(),
             free: state.free().to_string(),
-            used: views::allocated(core, state).unallocated().to_string(),
-            tasks: state
-                .tasks
-                .iter()
-                .filter(|key| core.tasks().get(*key).is_some_and(|it| !it.state.is_terminal()))
-                .count(),
+            used: views::allocated(core, id, state).unallocated().to_string(),
+            tasks: core.tasks_of_agent(id).filter(|it| !it.state.is_terminal()).count(),
             volumes: core.ledger().claims_of(id).filter(|it| it.is_volume()).count(),
             ledger_version: record.map_or(0, |it| it.ledger_version),
-            reregistered_ms: state.reregistered.0,
+            reregistered_ms: state.reregistered().0,
         }
     };
     core.agents().iter().map(row).collect()
@@ -330,7 +326,7 @@ fn address(core: &Master, agent: &AgentId) -> Option<String> {
 fn disks(core: &Master) -> Vec<DiskRow> {
     let mut rows = Vec::new();
     for (agent, state) in core.agents() {
-        for report in &state.disks {
+        for report in state.disks() {
             let on_it: Vec<&Claim> = core
                 .ledger()
                 .claims_of(agent)
@@ -359,7 +355,7 @@ fn claims(core: &Master) -> Vec<ClaimRow> {
 pub(super) fn claim_row(core: &Master, agent: &AgentId, claim: &Claim) -> ClaimRow {
     let identity = &claim.resource.identity;
     let state = core.agents().get(agent);
-    let fault = state.and_then(|it| it.faults.get(&claim.id)).cloned();
+    let fault = state.and_then(|it| it.faults().get(&claim.id)).cloned();
     let holder = claim
         .framework
         .as_ref()
@@ -386,7 +382,7 @@ pub(super) fn claim_row(core: &Master, agent: &AgentId, claim: &Claim) -> ClaimR
         amount: claim.resource.value.quantity().to_f64(),
         agent: agent.to_string(),
         hostname: hostname(core, agent),
-        agent_state: state.map_or("away", |it| health(&it.health).0),
+        agent_state: state.map_or("away", |it| health(it.health()).0),
         disk: claim.disk.map(|it| it.to_string()),
         framework: claim.framework.as_ref().map(ToString::to_string),
         unclaimed: holder.is_none(),
@@ -415,7 +411,7 @@ fn frameworks(core: &Master) -> Vec<FrameworkRow> {
         let state = core.frameworks().get(id);
         let word = match state {
             _ if record.removed => "removed",
-            Some(state) if state.link.is_some() => "connected",
+            Some(state) if state.link().is_some() => "connected",
             _ => "away",
         };
         FrameworkRow {
@@ -424,8 +420,8 @@ fn frameworks(core: &Master) -> Vec<FrameworkRow> {
             state: word,
             roles: record.info.roles.iter().map(ToString::to_string).collect(),
             principal: record.info.principal.clone(),
-            tasks: live_tasks(core).filter(|it| it.framework == *id).count(),
-            offers: state.map_or(0, |it| it.offers.len()),
+            tasks: core.tasks_of_framework(id).filter(|it| !it.state.is_terminal()).count(),
+            offers: core.offers_of_framework(id).count(),
             volumes: core
                 .ledger()
                 .claims
@@ -503,7 +499,7 @@ fn roles(core: &Master) -> Vec<RoleRow> {
             frameworks: core
                 .frameworks()
                 .values()
-                .filter(|it| it.info.roles.contains(&place.role))
+                .filter(|it| it.info().roles.contains(&place.role))
                 .count(),
             role: place.role.to_string(),
         }

@@ -72,8 +72,8 @@ fn state(core: &Master, info: &holdfast_proto::mesos::v1::MasterInfo, started_s:
         "elected_time": started_s,
         "leader": info.pid,
         "leader_info": { "id": info.id, "pid": info.pid, "port": info.port, "hostname": info.hostname },
-        "activated_slaves": core.agents().values().filter(|it| it.link.is_some()).count(),
-        "deactivated_slaves": core.agents().values().filter(|it| it.link.is_none()).count(),
+        "activated_slaves": core.agents().values().filter(|it| it.link().is_some()).count(),
+        "deactivated_slaves": core.agents().values().filter(|it| it.link().is_none()).count(),
         "unreachable_slaves": unreachable,
         "capabilities": [],
         "flags": {},
@@ -112,31 +112,29 @@ fn slaves(core: &Master, only: Option<&str>) -> Vec<Value> {
 
 fn slave(core: &Master, id: &AgentId, state: &AgentState) -> Value {
     let hostname = core.ledger().agents.get(id).map(|it| it.hostname.clone()).unwrap_or_default();
-    let offered: Resources = state
-        .offers
-        .iter()
-        .filter_map(|it| core.offers().get(it))
-        .flat_map(|it| it.offer.resources.iter().collect::<Vec<_>>())
-        .collect();
+    let offers = core.offers_of_agent(id);
+    let offered: Resources =
+        offers.flat_map(|it| it.resources.iter().collect::<Vec<_>>()).collect();
     let mut reserved = Map::new();
-    for role in state.total.entries().filter(|(it, _)| it.is_reserved()).map(|(it, _)| it.role()) {
-        reserved.insert(role.to_string(), flat(&state.total.reserved_for(&role)));
+    for role in state.total().entries().filter(|(it, _)| it.is_reserved()).map(|(it, _)| it.role())
+    {
+        reserved.insert(role.to_string(), flat(&state.total().reserved_for(&role)));
     }
     json!({
         "id": id.as_str(),
-        "pid": format!("slave(1)@{hostname}:{}", state.machine.port),
+        "pid": format!("slave(1)@{hostname}:{}", state.machine().port),
         "hostname": hostname,
-        "port": state.machine.port,
-        "registered_time": state.registered.0 as f64 / 1000.0,
-        "reregistered_time": state.reregistered.0 as f64 / 1000.0,
-        "resources": flat(&state.total),
-        "used_resources": flat(&views::allocated(core, state)),
+        "port": state.machine().port,
+        "registered_time": state.registered().0 as f64 / 1000.0,
+        "reregistered_time": state.reregistered().0 as f64 / 1000.0,
+        "resources": flat(state.total()),
+        "used_resources": flat(&views::allocated(core, id, state)),
         "offered_resources": flat(&offered),
         "reserved_resources": reserved,
-        "unreserved_resources": flat(&state.total.unreserved()),
-        "active": state.link.is_some(),
+        "unreserved_resources": flat(&state.total().unreserved()),
+        "active": state.link().is_some(),
         "deactivated": false,
-        "version": state.version,
+        "version": state.version(),
         "capabilities": [],
     })
 }
@@ -173,22 +171,22 @@ fn framework(core: &Master, id: &FrameworkId, state: &FrameworkState) -> Value {
         .collect();
     json!({
         "id": id.as_str(),
-        "name": state.info.name,
-        "user": state.info.user,
-        "failover_timeout": state.info.failover_timeout_ms as f64 / 1000.0,
-        "checkpoint": state.info.checkpoint,
-        "hostname": state.info.hostname,
-        "principal": state.info.principal,
-        "roles": state.info.roles.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "role": state.info.roles.first().map(ToString::to_string),
-        "active": state.link.is_some(),
-        "connected": state.link.is_some(),
-        "recovered": state.link.is_none(),
+        "name": state.info().name,
+        "user": state.info().user,
+        "failover_timeout": state.info().failover_timeout_ms as f64 / 1000.0,
+        "checkpoint": state.info().checkpoint,
+        "hostname": state.info().hostname,
+        "principal": state.info().principal,
+        "roles": state.info().roles.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "role": state.info().roles.first().map(ToString::to_string),
+        "active": state.link().is_some(),
+        "connected": state.link().is_some(),
+        "recovered": state.link().is_none(),
         "used_resources": flat(&used),
         "tasks": of(false),
         "unreachable_tasks": unreachable,
         "completed_tasks": of(true),
-        "offers": state.offers.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "offers": core.offers_of_framework(id).map(|it| it.id.to_string()).collect::<Vec<_>>(),
         "executors": [],
     })
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use holdfast_master::{Effect, Input, Master, Refusal, RequestId};
 use holdfast_model::convert::{ledger, link, scheduler, Format};
-use holdfast_model::{Event, FrameworkId, Instant, LinkId, StepContext};
+use holdfast_model::{Event, FrameworkId, Instant, LinkId, MasterChange, StepContext, Term};
 use holdfast_proto::holdfast::v1::ToAgent;
 use holdfast_proto::mesos::v1::scheduler::Event as SchedulerEvent;
 use holdfast_quorum::Journal;
@@ -15,6 +15,7 @@ use crate::core_loop::Shell;
 use crate::ledger_file::batches;
 use crate::lent::{Lent, Reader};
 use crate::links::Links;
+use crate::views::drop_elsewhere;
 
 /// The way back to somebody who asked.
 type Answer = oneshot::Sender<Result<(), Refusal>>;
@@ -32,8 +33,8 @@ impl Waiting {
     }
 
     fn answer(&self, request: RequestId, answer: Result<(), Refusal>) {
-        if let Some(sender) = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&request)
-        {
+        let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&request);
+        if let Some(sender) = sender {
             // Who asked may have left.
             let _ = sender.send(answer);
         }
@@ -72,8 +73,6 @@ pub struct MasterShell {
     pub core: Lent<Seen>,
     /// Where its ledger is written.
     pub journal: Box<dyn Journal>,
-    /// Its term, for the journal.
-    pub term: u64,
     /// Links of agents.
     pub agents: Links<ToAgent>,
     /// Links of frameworks.
@@ -108,7 +107,7 @@ impl Shell for MasterShell {
     }
 
     fn is_commit(effect: &Effect) -> bool {
-        matches!(effect, Effect::Commit(_))
+        matches!(effect, Effect::Commit(..))
     }
 
     /// Orders may go: the agent is the truth, and no client learns of them before it is told.
@@ -117,41 +116,42 @@ impl Shell for MasterShell {
     }
 
     fn commit(&mut self, effects: &[Effect]) -> anyhow::Result<()> {
-        let changes = effects.iter().filter_map(|effect| match effect {
-            Effect::Commit(changes) => Some(changes),
+        let commits = effects.iter().filter_map(|effect| match effect {
+            Effect::Commit(term, changes) => Some((*term, changes)),
             _ => None,
         });
-        for batch in batches(changes.map(|group| group.iter().map(ledger::master::encode))) {
-            self.journal.append(self.term, &batch)?;
+        let commits: Vec<(Term, &Vec<MasterChange>)> = commits.collect();
+        for of_term in commits.chunk_by(|(one, _), (other, _)| one == other) {
+            let groups = of_term.iter().map(|(_, group)| group.iter().map(ledger::master::encode));
+            for batch in batches(groups) {
+                self.journal.append(of_term[0].0 .0, &batch)?;
+            }
         }
         Ok(())
     }
 
     fn carry_out(&mut self, effect: Effect) {
         match effect {
-            Effect::Commit(_) => {}
+            Effect::Commit(..) => {}
             Effect::ToAgent(to, order) => self.agents.send(to, link::to_agent_to_proto(&order)),
             Effect::CloseAgent(link) => self.agents.close(link),
-            Effect::ToFramework(link, event) => self.tell_framework(link, &event),
+            Effect::ToFramework(link, event, format) => self.tell_framework(link, &event, format),
             Effect::CloseFramework(link) => {
                 self.sessions.closed(link);
                 self.frameworks.close(link);
             }
             Effect::Answer(request, answer) => self.waiting.answer(request, answer),
             Effect::Log(line) => tracing::info!("{line}"),
+            Effect::Discard(former) => drop_elsewhere(former),
         }
     }
 }
 
 impl MasterShell {
-    fn tell_framework(&self, link: LinkId, event: &Event) {
+    fn tell_framework(&self, link: LinkId, event: &Event, format: Format) {
         if let Event::Subscribed(framework) = event {
             self.sessions.opened(framework.clone(), link);
         }
-        let format = self.core.with(|Seen { core }| {
-            let framework = core.framework_of(link).and_then(|id| core.frameworks().get(id));
-            framework.map_or(Format::WHOLE, |it| Format::of(&it.info))
-        });
         self.frameworks.send(link, scheduler::event_to_proto(event, format, &self.welcome));
     }
 }

@@ -19,9 +19,9 @@ pub fn state(core: &Master) -> api::GetState {
 pub fn agents(core: &Master) -> api::GetAgents {
     let mut answer = api::GetAgents::default();
     for (id, state) in core.agents() {
-        if state.reregistered == state.registered
-            && state.link.is_none()
-            && state.machine.hostname.is_empty()
+        if state.reregistered() == state.registered()
+            && state.link().is_none()
+            && state.machine().hostname.is_empty()
         {
             let hostname =
                 core.ledger().agents.get(id).map(|it| it.hostname.clone()).unwrap_or_default();
@@ -38,41 +38,34 @@ pub fn agents(core: &Master) -> api::GetAgents {
 }
 
 fn agent(core: &Master, id: &AgentId, state: &AgentState) -> api::get_agents::Agent {
-    let offered: Resources = state
-        .offers
-        .iter()
-        .filter_map(|it| core.offers().get(it))
-        .flat_map(|it| it.offer.resources.iter().collect::<Vec<_>>())
-        .collect();
+    let offers = core.offers_of_agent(id);
+    let offered: Resources =
+        offers.flat_map(|it| it.resources.iter().collect::<Vec<_>>()).collect();
     let info = v1::AgentInfo {
         id: Some(agent_id(id)),
-        ..machine::to_proto(&state.machine, Format::ENDPOINT)
+        ..machine::to_proto(state.machine(), Format::ENDPOINT)
     };
     api::get_agents::Agent {
-        pid: Some(format!("slave(1)@{}:{}", state.machine.hostname, state.machine.port)),
+        pid: Some(format!("slave(1)@{}:{}", state.machine().hostname, state.machine().port)),
         agent_info: info,
-        active: state.health == AgentHealth::Well,
+        active: *state.health() == AgentHealth::Well,
         deactivated: Some(false),
-        version: state.version.clone(),
-        registered_time: Some(time(state.registered)),
-        reregistered_time: Some(time(state.reregistered)),
-        total_resources: list(&state.total),
-        allocated_resources: list(&allocated(core, state)),
+        version: state.version().to_owned(),
+        registered_time: Some(time(state.registered())),
+        reregistered_time: Some(time(state.reregistered())),
+        total_resources: list(state.total()),
+        allocated_resources: list(&allocated(core, id, state)),
         offered_resources: list(&offered),
         ..Default::default()
     }
 }
 
 /// What tasks and executors use, allocated.
-pub fn allocated(core: &Master, state: &AgentState) -> Resources {
-    let tasks = state
-        .tasks
-        .iter()
-        .filter_map(|key| core.tasks().get(key))
-        .filter(|it| !it.state.is_terminal());
+pub fn allocated(core: &Master, id: &AgentId, state: &AgentState) -> Resources {
+    let tasks = core.tasks_of_agent(id).filter(|it| !it.state.is_terminal());
     let mut used = Resources::new();
     tasks.for_each(|task| used.add_all(&task.resources));
-    state.executors.values().for_each(|executor| used.add_all(&executor.resources));
+    state.executors().values().for_each(|executor| used.add_all(&executor.resources));
     used
 }
 
@@ -101,20 +94,20 @@ fn framework(
     id: &FrameworkId,
     state: &FrameworkState,
 ) -> api::get_frameworks::Framework {
-    let offers: Vec<_> =
-        state.offers.iter().filter_map(|it| core.offers().get(it)).map(|it| &it.offer).collect();
+    let offers: Vec<_> = core.offers_of_framework(id).collect();
     let offered: Resources =
         offers.iter().flat_map(|it| it.resources.iter().collect::<Vec<_>>()).collect();
     let tasks = core.tasks().values().filter(|it| it.framework == *id && !it.state.is_terminal());
     let used: Resources = tasks.flat_map(|it| it.resources.iter().collect::<Vec<_>>()).collect();
-    let registered = core.ledger().frameworks.get(id).map_or(state.subscribed, |it| it.registered);
+    let registered =
+        core.ledger().frameworks.get(id).map_or(state.subscribed(), |it| it.registered);
     api::get_frameworks::Framework {
-        framework_info: framework::to_proto(&state.info),
-        active: state.link.is_some(),
-        connected: state.link.is_some(),
-        recovered: state.link.is_none() && state.subscribed != registered,
+        framework_info: framework::to_proto(state.info()),
+        active: state.link().is_some(),
+        connected: state.link().is_some(),
+        recovered: state.link().is_none() && state.subscribed() != registered,
         registered_time: Some(time(registered)),
-        reregistered_time: Some(time(state.subscribed)),
+        reregistered_time: Some(time(state.subscribed())),
         offers: offers.into_iter().map(|it| offer::to_proto(it, Format::ENDPOINT)).collect(),
         allocated_resources: list(&used),
         offered_resources: list(&offered),
@@ -167,7 +160,7 @@ pub fn task(view: &TaskView) -> v1::Task {
 /// Executors.
 pub fn executors(core: &Master) -> api::GetExecutors {
     let all = core.agents().iter().flat_map(|(agent, state)| {
-        state.executors.iter().map(move |(key, view)| (agent, key, view))
+        state.executors().iter().map(move |(key, view)| (agent, key, view))
     });
     let executor = |(agent, key, view): (
         &AgentId,
@@ -193,7 +186,7 @@ pub fn roles(core: &Master) -> api::GetRoles {
     let mut roles: std::collections::BTreeMap<String, v1::Role> = std::collections::BTreeMap::new();
     let entry = |name: &str| v1::Role { name: name.to_owned(), weight: 1.0, ..Default::default() };
     for (id, state) in core.frameworks() {
-        for view in &state.roles {
+        for view in state.roles() {
             let role =
                 roles.entry(view.role.to_string()).or_insert_with(|| entry(view.role.as_str()));
             role.frameworks.push(v1::FrameworkId { value: id.as_str().to_owned() });

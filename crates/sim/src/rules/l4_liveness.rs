@@ -37,11 +37,11 @@ fn check_masters(truth: &Truth<'_>) -> Verdict {
     let registered = core
         .agents()
         .values()
-        .filter(|it| it.health == AgentHealth::Well && it.link.is_some())
+        .filter(|it| *it.health() == AgentHealth::Well && it.link().is_some())
         .count();
     if registered != truth.machines.len() {
         let ill: Vec<String> =
-            core.agents().iter().map(|(id, it)| format!("{id}: {:?}", it.health)).collect();
+            core.agents().iter().map(|(id, it)| format!("{id}: {:?}", it.health())).collect();
         return Err(format!(
             "{registered} of {} agents are registered and well after the calm: {}",
             truth.machines.len(),

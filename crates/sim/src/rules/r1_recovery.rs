@@ -100,7 +100,7 @@ pub(crate) fn recover_master_twice(
             .flat_map(|input| core.handle(&mut StepContext { now, ids: &mut ids }, input))
             .collect();
         let commit = |effect| match effect {
-            master::Effect::Commit(changes) => Some(changes),
+            master::Effect::Commit(_, changes) => Some(changes),
             _ => None,
         };
         effects.into_iter().filter_map(commit).collect()

@@ -54,7 +54,7 @@ pub use config::PLANTED;
 pub use contract::{
     ContainerPlan, DiskFound, Effect, Exit, Found, Input, Machine, Payload, VolumeLabel, VolumePlan,
 };
-pub use view::{ExecutorView, Status};
+pub use view::{AgentView, ExecutorView, Status};
 
 use bookkeeping::{holds, topics, Record, Step};
 use flows::{reporting::report_if_wanted, waking::go_on};

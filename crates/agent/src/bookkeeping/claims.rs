@@ -43,7 +43,7 @@ pub(crate) fn plan(
             "the agent has not opened its disks yet; try again".to_owned(),
         );
     }
-    if let Some(why) = disks_forbid(record.ledger(), disks, action) {
+    if let Some(why) = disks_forbid(record, disks, action) {
         return Plan::Refuse(OperationState::Failed, why);
     }
     match action.apply(&mut record.totals().total().clone()) {
@@ -59,10 +59,11 @@ pub(crate) fn plan(
 }
 
 /// Ill disks get no new claims and lose none; names are unique also among claims that cannot be used now.
-fn disks_forbid(ledger: &AgentLedger, disks: &Disks, action: &ClaimAction) -> Option<String> {
+fn disks_forbid(record: &Record, disks: &Disks, action: &ClaimAction) -> Option<String> {
+    let ledger = record.ledger();
     for resource in action.resources() {
         let disk = disk_of(ledger, &resource.identity);
-        let fault = disk.and_then(|it| disk_fault(disks, it));
+        let fault = disk.and_then(|it| disk_fault(record, disks, it));
         match action {
             ClaimAction::Unreserve(_) => continue,
             ClaimAction::Create(_) if disk.is_none() => {

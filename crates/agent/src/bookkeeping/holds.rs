@@ -31,7 +31,7 @@ pub(crate) fn holders(
         let name = format!("task `{}` of framework {}", task.info.id, task.framework);
         holders.insert((task.framework.clone(), task.executor.clone()), name);
     }
-    for (key, record) in &ledger.executors {
+    for (key, record) in ledger.executors.iter() {
         let mounted = containers.of(key).mounted().contains(&claim.id);
         if mounted || uses(&record.info.resources, identity) {
             let name = format!("the container of executor `{}` of framework {}", key.1, key.0);
@@ -79,12 +79,12 @@ pub(crate) fn is_mounted(
 /// The containers of the ledger's executors, before the drivers have said what became of them.
 pub(crate) fn recovering(ledger: &AgentLedger) -> Containers {
     let mut containers = Containers::default();
-    for (key, record) in &ledger.executors {
+    for (key, record) in ledger.executors.iter() {
         let mut live = LiveContainer::recovering();
         live.mount(volumes_of(ledger, &record.info.resources));
         containers.insert(key.clone(), live);
     }
-    for (key, task) in &ledger.tasks {
+    for (key, task) in ledger.tasks.iter() {
         let executor = (task.framework.clone(), task.executor.clone());
         let Some(live) = containers.get_mut(&executor) else { continue }; // It has ended, and is not acknowledged.
         live.mount(volumes_of(ledger, &task.info.resources));

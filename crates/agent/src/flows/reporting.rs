@@ -7,7 +7,7 @@
 use holdfast_model::{OperationState, Reason, Report, TaskRecord, TaskState, ToMaster};
 
 use super::launching::drop_launches;
-use crate::bookkeeping::faults::{disk_reports, faults};
+use crate::bookkeeping::faults::{disk_reports, Findings};
 use crate::bookkeeping::Step;
 use crate::contract::Effect;
 use crate::parts::{
@@ -64,10 +64,10 @@ fn introduction(step: &Step<'_>, disks: &Disks, orders_seen: u64) -> Report {
         cluster: identity.cluster,
         ledger_version: identity.version,
         orders_seen,
-        machine: disks.machine().cloned().unwrap_or_default(),
+        machine: disks.machine().map(|it| (**it).clone()).unwrap_or_default(),
         disks: disk_reports(step, disks),
         claims: ledger.claims.values().cloned().collect(),
-        faults: faults(step, disks),
+        faults: Findings::of(step, disks).faults(ledger),
         frameworks: ledger.frameworks.values().cloned().collect(),
         executors: ledger.executors.values().cloned().collect(),
         tasks: ledger.tasks.values().filter(told).cloned().collect(),

@@ -147,11 +147,11 @@ mod tests {
     #[test]
     fn a_container_that_is_nobodys_is_destroyed() {
         let mut bed = Bed::registered();
-        let stray = ContainerId(uuid::Uuid::from_u128(9));
-        bed.input(Input::ContainerStarted(stray, Ok(())));
-        assert_eq!(bed.seen.last(), Some(&Effect::DestroyContainer(stray)));
+        let orphan = ContainerId(uuid::Uuid::from_u128(9));
+        bed.input(Input::ContainerStarted(orphan, Ok(())));
+        assert_eq!(bed.seen.last(), Some(&Effect::DestroyContainer(orphan)));
         bed.settle();
-        assert_eq!(bed.seen.last(), Some(&Effect::ForgetContainer(stray)));
+        assert_eq!(bed.seen.last(), Some(&Effect::ForgetContainer(orphan)));
     }
 
     #[test]

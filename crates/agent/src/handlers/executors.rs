@@ -101,7 +101,7 @@ fn welcome(
         Phase::Waiting => return Err("your container was not started yet"),
         Phase::Recovering | Phase::Starting | Phase::Running | Phase::Ending => {}
     }
-    let machine: MachineInfo = disks.machine().cloned().unwrap_or_default();
+    let machine: MachineInfo = disks.machine().map(|it| (**it).clone()).unwrap_or_default();
     Ok(ExecutorEvent::Subscribed {
         executor: Box::new(executor.info.clone()),
         framework: Box::new(framework.clone()),

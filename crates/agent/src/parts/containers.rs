@@ -3,15 +3,16 @@
 //! There is a container for each executor of the ledger, and no other: one that is missing is a bug.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use holdfast_model::{ExecutorKey, FrameworkId, LinkId};
+use holdfast_model::{ExecutorKey, FrameworkId, LinkId, SharedMap};
 
 use super::LiveContainer;
 
 /// See the file.
 #[derive(Debug, Default)]
 pub(crate) struct Containers {
-    live: BTreeMap<ExecutorKey, LiveContainer>,
+    live: SharedMap<ExecutorKey, LiveContainer>,
     links: BTreeMap<LinkId, ExecutorKey>,
     /// Frameworks that were shut down; nobody will acknowledge their updates.
     leaving: BTreeSet<FrameworkId>,
@@ -48,12 +49,17 @@ impl Containers {
     }
 
     /// Nothing of the container runs any more; its link is over.
-    pub(crate) fn remove(&mut self, key: &ExecutorKey) -> LiveContainer {
+    pub(crate) fn remove(&mut self, key: &ExecutorKey) -> Arc<LiveContainer> {
         let live = self.live.remove(key).unwrap_or_else(|| missing(key));
         if let Some(link) = live.link() {
             self.links.remove(&link);
         }
         live
+    }
+
+    /// All of them.
+    pub(crate) fn live(&self) -> &SharedMap<ExecutorKey, LiveContainer> {
+        &self.live
     }
 
     /// The executor that speaks on a link.

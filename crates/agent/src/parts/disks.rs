@@ -3,6 +3,7 @@
 //! Never says that a disk is well before the disks were opened.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use holdfast_model::{ClaimId, DiskId, MachineInfo, Value};
 
@@ -13,9 +14,9 @@ use crate::contract::{DiskFound, Machine};
 #[derive(Debug, Default)]
 pub(crate) struct Disks {
     /// `None` until the disks are open.
-    machine: Option<MachineInfo>,
+    machine: Option<Arc<MachineInfo>>,
     found: Vec<DiskFound>,
-    faults: BTreeMap<DiskId, String>,
+    faults: Arc<BTreeMap<DiskId, String>>,
     /// Claims on whole disks of another size than the claim says, and that size.
     drifts: Vec<(ClaimId, Value)>,
     /// Whether the disks are being opened, for the first time or again.
@@ -24,7 +25,7 @@ pub(crate) struct Disks {
 }
 
 impl Disks {
-    pub(crate) fn machine(&self) -> Option<&MachineInfo> {
+    pub(crate) fn machine(&self) -> Option<&Arc<MachineInfo>> {
         self.machine.as_ref()
     }
 
@@ -50,16 +51,22 @@ impl Disks {
         self.faults.get(&disk)
     }
 
+    /// The same of all disks.
+    pub(crate) fn faults(&self) -> &Arc<BTreeMap<DiskId, String>> {
+        &self.faults
+    }
+
     /// Whether a look found what is known already.
     pub(crate) fn is_as_found(&self, machine: &Machine, faults: &BTreeMap<DiskId, String>) -> bool {
-        self.machine.as_ref() == Some(&machine.info)
+        self.machine.as_deref() == Some(&machine.info)
             && self.found == machine.disks
-            && self.faults == *faults
+            && *self.faults == *faults
     }
 
     /// Takes what a look found.
     pub(crate) fn set_found(&mut self, machine: Machine, faults: BTreeMap<DiskId, String>) {
-        (self.machine, self.found, self.faults) = (Some(machine.info), machine.disks, faults);
+        self.machine = Some(Arc::new(machine.info));
+        (self.found, self.faults) = (machine.disks, Arc::new(faults));
     }
 
     /// Notes which whole disks are of another size than their claims say; answers with those that were not known.

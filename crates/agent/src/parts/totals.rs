@@ -2,10 +2,11 @@
 //!
 //! Relies on `holdfast_model::claim`, which is the law. Never takes a claim that does not fit for one that is not there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use holdfast_model::claim::fit;
-use holdfast_model::{Claim, ClaimId, Resources};
+use holdfast_model::{Claim, ClaimId, Resources, SharedMap};
 
 /// The machine's resources, before and after the claims.
 #[derive(Debug, Default)]
@@ -13,7 +14,7 @@ pub(crate) struct Totals {
     /// `None` until the disks are open.
     base: Option<Resources>,
     total: Resources,
-    misfits: BTreeSet<ClaimId>,
+    misfits: Arc<BTreeSet<ClaimId>>,
 }
 
 impl Totals {
@@ -21,16 +22,16 @@ impl Totals {
         &self.total
     }
 
-    /// Whether a claim no longer fits on the machine.
-    pub(crate) fn is_misfit(&self, claim: ClaimId) -> bool {
-        self.misfits.contains(&claim)
+    /// Claims that no longer fit on the machine.
+    pub(crate) fn misfits(&self) -> &Arc<BTreeSet<ClaimId>> {
+        &self.misfits
     }
 
     /// The machine was found to have `base`. Names the claims that fit now and did not, or the other way round.
     pub(crate) fn set_base(
         &mut self,
         base: &Resources,
-        claims: &BTreeMap<ClaimId, Claim>,
+        claims: &SharedMap<ClaimId, Claim>,
     ) -> Vec<ClaimId> {
         self.base = Some(base.clone());
         self.apply_claim_changes(claims)
@@ -39,13 +40,16 @@ impl Totals {
     /// Claims were made, changed or ended; `claims` are those that there are now. Answers as [`Totals::set_base`].
     pub(crate) fn apply_claim_changes(
         &mut self,
-        claims: &BTreeMap<ClaimId, Claim>,
+        claims: &SharedMap<ClaimId, Claim>,
     ) -> Vec<ClaimId> {
         let (total, misfits) = self.base.as_ref().map(|base| fit(base, claims)).unwrap_or_default();
         self.total = total;
         let misfits: BTreeSet<ClaimId> = misfits.into_iter().collect();
-        let before = std::mem::replace(&mut self.misfits, misfits);
-        before.symmetric_difference(&self.misfits).copied().collect()
+        let changed = self.misfits.symmetric_difference(&misfits).copied().collect();
+        if misfits != *self.misfits {
+            self.misfits = Arc::new(misfits);
+        }
+        changed
     }
 }
 
@@ -64,7 +68,7 @@ mod tests {
         let nothing: Resources = [amount("cpus", 1)].into_iter().collect();
         let all: Vec<ClaimId> = claims.keys().copied().collect();
         assert_eq!(totals.set_base(&nothing, &claims), all);
-        assert!(totals.is_misfit(all[0]));
+        assert!(totals.misfits().contains(&all[0]));
         assert_eq!(totals.apply_claim_changes(&claims), vec![]);
         assert_eq!(totals.set_base(&bed.machine.info.resources, &claims), all);
         assert_eq!(totals.total(), bed.agent.total());

@@ -3,14 +3,14 @@
 //!
 //! Never says that a volume is whole because nobody looked.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use holdfast_model::ClaimId;
+use holdfast_model::{ClaimId, SharedMap};
 
 /// Volumes that the drivers work on, and what they said.
 #[derive(Debug, Default)]
 pub(crate) struct Volumes {
-    faults: BTreeMap<ClaimId, String>,
+    faults: SharedMap<ClaimId, String>,
     /// Asked for, and not answered.
     making: BTreeSet<ClaimId>,
     /// Made, while others of the same operation are not.
@@ -24,6 +24,11 @@ impl Volumes {
     /// Why a volume could not be used when it was checked last.
     pub(crate) fn fault(&self, id: ClaimId) -> Option<&String> {
         self.faults.get(&id)
+    }
+
+    /// The same of all volumes.
+    pub(crate) fn faults(&self) -> &SharedMap<ClaimId, String> {
+        &self.faults
     }
 
     pub(crate) fn has_faults(&self) -> bool {
@@ -85,7 +90,7 @@ impl Volumes {
         if let Some(fault) = fault {
             self.faults.insert(id, fault.clone());
         }
-        let is_news = before.as_ref() != fault;
+        let is_news = before.as_deref() != fault;
         self.has_news |= is_news;
         is_news
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use holdfast_agent::{Agent, Input};
+use holdfast_agent::{AgentView, Input};
 use holdfast_model::convert::{executor, machine, resource, Format};
 use holdfast_model::{ExecutorKey, LinkId};
 use holdfast_proto::mesos::v1::agent::response::{self, Type as Answered};
@@ -21,14 +21,13 @@ use uuid::Uuid;
 use super::metrics::Gauges;
 use super::shell::AgentShell;
 use crate::core_loop::Inbox;
-use crate::lent::Reader;
 use crate::links::Links;
 use crate::views::Views;
 
 /// See the module.
 pub struct AgentServer {
     inbox: Inbox<Input>,
-    views: Views<Reader<Agent>>,
+    views: Views<AgentView>,
     executors: Links<ExecutorEvent>,
     sessions: Arc<Mutex<HashMap<ExecutorKey, LinkId>>>,
     root: PathBuf,
@@ -40,7 +39,7 @@ impl AgentServer {
     pub fn new(
         shell: &AgentShell,
         inbox: Inbox<Input>,
-        views: Views<Reader<Agent>>,
+        views: Views<AgentView>,
         gauges: Gauges,
     ) -> AgentServer {
         let root = shell.containers.sandboxes().root().to_owned();
@@ -57,9 +56,9 @@ impl AgentServer {
     /// Reads the latest view.
     async fn read<T: Send + 'static>(
         &self,
-        render: impl FnOnce(&Agent) -> T + Send + 'static,
+        render: impl FnOnce(&AgentView) -> T + Send + 'static,
     ) -> Result<T, Refusal> {
-        self.views.read(|view| view.with(render)).await.map_err(|error| error.refusal("agent"))
+        self.views.read(render).await.map_err(|error| error.refusal("agent"))
     }
 
     /// Only what lies in a sandbox may be read, wherever links in it point.
@@ -117,7 +116,7 @@ impl AgentApi for AgentServer {
             .ok_or_else(|| Refusal::not_implemented("unknown call"))?;
         let key = (call.framework.clone(), call.executor.clone());
         let known = key.clone();
-        if !self.read(move |core| core.ledger().executors.contains_key(&known)).await? {
+        if !self.read(move |view| view.ledger().executors.contains_key(&known)).await? {
             return Err(Refusal::bad_request(format!(
                 "there is no executor {} of framework {} here",
                 key.1, key.0
@@ -157,9 +156,7 @@ impl AgentApi for AgentServer {
         match call.r#type() {
             Type::GetAgent => {
                 let info = self
-                    .read(|core| {
-                        core.status().machine.map(|it| machine::to_proto(&it, Format::ENDPOINT))
-                    })
+                    .read(|view| view.machine().map(|it| machine::to_proto(it, Format::ENDPOINT)))
                     .await?;
                 let get_agent = Some(response::GetAgent { agent_info: info, ..Default::default() });
                 Ok(Some(Response {
@@ -190,7 +187,7 @@ impl AgentApi for AgentServer {
         _query: &Query,
     ) -> Result<JsonText, Refusal> {
         match page {
-            AgentPage::State => self.read(|core| JsonText::of(&state(core))).await,
+            AgentPage::State => self.read(|view| JsonText::of(&state(view))).await,
             other => {
                 Err(Refusal::not_implemented(format!("{other:?} is not served yet by this agent")))
             }
@@ -238,7 +235,7 @@ fn file_info(folder: &str, entry: &std::fs::DirEntry) -> Option<FileInfo> {
     })
 }
 
-fn tasks(core: &Agent) -> response::GetTasks {
+fn tasks(view: &AgentView) -> response::GetTasks {
     let task = |record: &holdfast_model::TaskRecord| v1::Task {
         name: record.info.name.clone(),
         task_id: v1::TaskId { value: record.info.id.to_string() },
@@ -250,7 +247,7 @@ fn tasks(core: &Agent) -> response::GetTasks {
         ..Default::default()
     };
     let mut answer = response::GetTasks::default();
-    for record in core.ledger().tasks.values() {
+    for record in view.ledger().tasks.values() {
         let list = if record.state.is_terminal() {
             &mut answer.terminated_tasks
         } else {
@@ -261,8 +258,8 @@ fn tasks(core: &Agent) -> response::GetTasks {
     answer
 }
 
-fn state(core: &Agent) -> serde_json::Value {
-    let ledger = core.ledger();
+fn state(view: &AgentView) -> serde_json::Value {
+    let ledger = view.ledger();
     let claim = |it: &holdfast_model::Claim| serde_json::json!({ "id": it.id.to_string(), "resource": it.resource.to_string(), "state": format!("{:?}", it.state).to_lowercase(), "generation": it.generation });
     let executor = |it: &holdfast_model::ExecutorRecord| {
         let tasks: Vec<&str> = ledger

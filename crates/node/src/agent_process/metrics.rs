@@ -4,13 +4,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use holdfast_agent::Agent;
+use holdfast_agent::AgentView;
 use holdfast_model::TaskState;
 use holdfast_wire::Metric;
 use tokio_util::sync::CancellationToken;
 
 use crate::core_loop::now;
-use crate::lent::Reader;
 use crate::views::Views;
 
 /// How often they are copied.
@@ -42,10 +41,10 @@ impl Gauges {
     }
 
     /// Copies them out of the mind until told to stop.
-    pub(super) async fn keep(self, views: Views<Reader<Agent>>, stop: CancellationToken) {
+    pub(super) async fn keep(self, views: Views<AgentView>, stop: CancellationToken) {
         let mut every = tokio::time::interval(EVERY);
         while stop.run_until_cancelled(every.tick()).await.is_some() {
-            if let Ok(read) = views.read(|view| view.with(read)).await {
+            if let Ok(read) = views.read(read).await {
                 *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = read;
             }
         }
@@ -53,8 +52,8 @@ impl Gauges {
 }
 
 /// Reads the mind.
-fn read(core: &Agent) -> Vec<Metric> {
-    let (ledger, status) = (core.ledger(), core.status());
+fn read(view: &AgentView) -> Vec<Metric> {
+    let ledger = view.ledger();
     let count = |n: usize| n as f64;
     let volumes = ledger.claims.values().filter(|it| it.is_volume()).count();
     let claims =
@@ -63,7 +62,7 @@ fn read(core: &Agent) -> Vec<Metric> {
         Metric::gauge(
             "slave/registered",
             "Whether a master has welcomed this agent.",
-            if status.registered { 1.0 } else { 0.0 },
+            if view.is_registered() { 1.0 } else { 0.0 },
         ),
         Metric::gauge(
             "slave/executors_running",
@@ -75,7 +74,7 @@ fn read(core: &Agent) -> Vec<Metric> {
         Metric::gauge(
             "holdfast/claims_unusable",
             "Claims that cannot be used now; `holdfast claim list` says why.",
-            count(status.faults.len()),
+            count(view.faults().len()),
         ),
         Metric::gauge(
             "holdfast/disks",

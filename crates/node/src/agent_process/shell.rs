@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use holdfast_agent::{Agent, Effect, Input};
+use holdfast_agent::{Agent, AgentView, Effect, Input};
 use holdfast_model::convert::{executor, ledger, link, Format};
 use holdfast_model::{AgentChange, ExecutorEvent, Instant, LinkId, StepContext, ToMaster};
 use holdfast_proto::holdfast::v1::FromAgent;
@@ -15,7 +15,6 @@ use super::containers::Containers;
 use super::disks::Disks;
 use crate::core_loop::Shell;
 use crate::ledger_file::batches;
-use crate::lent::{Lent, Reader};
 use crate::links::Links;
 
 /// The links to masters.
@@ -44,7 +43,7 @@ impl Masters {
 /// See the module.
 pub struct AgentShell {
     /// The core.
-    pub core: Lent<Agent>,
+    pub core: Agent,
     /// Its ledger.
     pub store: DurableStore,
     /// Links to masters.
@@ -60,14 +59,14 @@ pub struct AgentShell {
 impl Shell for AgentShell {
     type Input = Input;
     type Effect = Effect;
-    type View = Reader<Agent>;
+    type View = AgentView;
 
     fn handle(&mut self, ctx: &mut StepContext<'_>, input: Input) -> Vec<Effect> {
-        self.core.take().handle(ctx, input)
+        self.core.handle(ctx, input)
     }
 
-    fn view(&self) -> Reader<Agent> {
-        self.core.lend()
+    fn view(&self) -> AgentView {
+        self.core.view()
     }
 
     fn tick() -> Input {
@@ -75,7 +74,7 @@ impl Shell for AgentShell {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        self.core.with(Agent::next_deadline)
+        self.core.next_deadline()
     }
 
     fn is_commit(effect: &Effect) -> bool {

@@ -51,6 +51,7 @@ impl Gauges {
 }
 
 /// Reads the mind.
+#[expect(clippy::too_many_lines, reason = "its parts become answers of the crate `api`")]
 pub fn read(core: &Master) -> Vec<Metric> {
     let count = |n: usize| n as f64;
     let agents = |which: fn(&AgentHealth) -> bool| {

@@ -17,6 +17,7 @@ use super::views;
 ///
 /// # Errors
 /// A refusal with the status that Mesos gives.
+#[expect(clippy::too_many_lines, reason = "its parts become answers of the crate `api`")]
 pub async fn answer(
     api: &LeaderApi,
     caller: &Caller,

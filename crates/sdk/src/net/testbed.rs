@@ -189,7 +189,8 @@ impl MasterApi for MasterBedApi {
         call: api::Call,
         outbox: Outbox<api::Event>,
     ) -> Result<(), Refusal> {
-        if let Some(refusal) = self.refusal.lock().unwrap().clone() {
+        let refusal = self.refusal.lock().unwrap().clone();
+        if let Some(refusal) = refusal {
             return Err(refusal);
         }
         let Call::Subscribe { info, .. } = call_from_proto(call).unwrap().call else {
@@ -350,7 +351,8 @@ impl AgentApi for AgentBedApi {
         call: executor::Call,
         outbox: Outbox<executor::Event>,
     ) -> Result<(), Refusal> {
-        if let Some(refusal) = self.refusal.lock().unwrap().clone() {
+        let refusal = self.refusal.lock().unwrap().clone();
+        if let Some(refusal) = refusal {
             return Err(refusal);
         }
         let _ = self.subscriptions.send(ExecutorSubscription { call: read(call), outbox });

@@ -11,7 +11,6 @@ pub mod executor_process;
 pub mod exit_codes;
 mod files;
 pub mod ledger_file;
-mod lent;
 mod links;
 pub mod master_process;
 pub mod settings;

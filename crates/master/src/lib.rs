@@ -41,6 +41,7 @@ use holdfast_model::{
 };
 
 pub use explain::Explanation;
+pub use holdfast_allocator::{policy::Place, Reason, WhyNot};
 pub use state::{
     AgentHealth, AgentState, ExecutorView, FrameworkState, InFlight, OfferRecord, TaskView,
 };

@@ -8,7 +8,7 @@ use super::lexed::PathUse;
 use super::Complaint;
 
 /// The pure rooms.
-pub const MINDS: &[&str] = &["model", "allocator", "master", "agent", "sdk"];
+pub const MINDS: &[&str] = &["model", "allocator", "master", "agent", "api", "sdk"];
 
 /// What a path may not begin with, and what to do instead.
 const OUTSIDE: &[(&[&str], &str)] = &[

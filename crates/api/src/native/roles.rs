@@ -17,11 +17,12 @@ pub fn roles(view: &MasterView, now: Instant) -> Vec<RoleRow> {
     }
     let distinct = |roles: &'_ [Role]| roles.iter().cloned().collect::<BTreeSet<Role>>();
     let frameworks = counts(view.frameworks().values().flat_map(|it| distinct(&it.info.roles)));
+    let nothing = Resources::new();
     let nobody = FrameworkId::made(String::new());
     let row = |place: Place| RoleRow {
         weight: place.weight.to_f64(),
         share: place.share,
-        reserved: reserved.get(&place.role).map(ToString::to_string).unwrap_or_default(),
+        reserved: reserved.get(&place.role).unwrap_or(&nothing).to_string(),
         frameworks: frameworks.get(&place.role).copied().unwrap_or(0),
         role: place.role.to_string(),
     };

@@ -59,19 +59,15 @@ impl Cluster {
 
     /// An agent that is not started, with the directory of the given name.
     pub fn agent_named(&self, name: &str, disks: &[&str]) -> Daemon {
+        let mut settings = vec!["--resources", RESOURCES, "--hostname", name];
+        disks.iter().for_each(|disk| settings.extend(["--disk", disk]));
+        self.agent_with(name, &settings)
+    }
+
+    /// An agent that is not started, with the directory of the given name and settings of its own.
+    pub fn agent_with(&self, name: &str, settings: &[&str]) -> Daemon {
         let (dir, master) = (text(&self.path(name)), self.master.address().to_string());
-        let mut arguments = vec![
-            "agent",
-            "--dir",
-            &dir,
-            "--master",
-            &master,
-            "--resources",
-            RESOURCES,
-            "--hostname",
-            name,
-        ];
-        disks.iter().for_each(|disk| arguments.extend(["--disk", disk]));
+        let arguments = [&["agent", "--dir", &dir, "--master", &master], settings].concat();
         Daemon::new(name, self.scratch.path(), &arguments)
     }
 

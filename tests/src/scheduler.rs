@@ -18,6 +18,10 @@ pub struct Scheduler {
     pub framework_id: String,
     /// The stream's id.
     pub stream_id: String,
+    /// The head of the answer to SUBSCRIBE.
+    pub head: Answer,
+    /// The event SUBSCRIBED.
+    pub subscribed: Value,
     socket: TcpStream,
     events: Receiver<Value>,
 }
@@ -58,10 +62,17 @@ impl Scheduler {
                 }
             }
         });
-        let mut scheduler =
-            Scheduler { address, framework_id: String::new(), stream_id, socket, events };
-        let subscribed = scheduler.event("SUBSCRIBED");
-        let id = subscribed["subscribed"]["framework_id"]["value"]
+        let mut scheduler = Scheduler {
+            address,
+            framework_id: String::new(),
+            stream_id,
+            head,
+            subscribed: Value::Null,
+            socket,
+            events,
+        };
+        scheduler.subscribed = scheduler.event("SUBSCRIBED");
+        let id = scheduler.subscribed["subscribed"]["framework_id"]["value"]
             .as_str()
             .expect("SUBSCRIBED names the framework");
         scheduler.framework_id = id.to_owned();

@@ -440,7 +440,7 @@ proptest! {
             for input in batch {
                 let effects = bed.agent.handle(&mut holdfast_model::StepContext { now: Instant(now), ids: &mut bed.ids }, input);
                 for effect in effects {
-                    if let crate::Effect::Commit(changes) = effect {
+                    if let crate::Effect::Commit { changes, .. } = effect {
                         changes.iter().for_each(|it| durable.apply(it));
                     }
                 }

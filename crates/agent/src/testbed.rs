@@ -343,7 +343,7 @@ impl Bed {
 
     fn carry_out(&mut self, effect: Effect) {
         match effect {
-            Effect::Commit(changes) => {
+            Effect::Commit { changes, .. } => {
                 for change in &changes {
                     self.durable.apply(change);
                     if let holdfast_model::AgentChange::Task(task) = change {
@@ -613,7 +613,7 @@ impl Bed {
 
     /// When anything is due beside the next look at the disks.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.agent.soft.alarms.next_beside_disks()
+        self.agent.next_deadline_beside_disks()
     }
 
     pub(crate) fn reports(&self) -> Vec<Report> {

@@ -2,6 +2,8 @@
 
 use holdfast_model::{AgentIdentity, ClaimId, ContainerId, ExecutorKey, MachineInfo, Resources};
 
+use crate::bookkeeping::faults::faults;
+use crate::bookkeeping::records::live_tasks;
 use crate::Agent;
 
 /// An executor's container.
@@ -47,39 +49,43 @@ pub struct Status {
 impl Agent {
     /// What the machine has, with all claims laid on it; nothing until its disks are open.
     pub fn total(&self) -> &Resources {
-        &self.soft.total
+        self.record.totals().total()
+    }
+
+    /// Claims that cannot be used now, and why.
+    pub fn faults(&self) -> Vec<(ClaimId, String)> {
+        faults(&self.record, &self.disks)
     }
 
     /// How the agent is.
     pub fn status(&self) -> Status {
         Status {
-            identity: self.ledger.identity.clone(),
-            linked: self.soft.master.is_some(),
-            registered: self.welcomed_link().is_some(),
-            machine: self.soft.machine.clone(),
-            total: self.soft.total.clone(),
+            identity: self.ledger().identity.clone(),
+            linked: self.master.link().is_some(),
+            registered: self.master.welcomed().is_some(),
+            machine: self.disks.machine().cloned(),
+            total: self.total().clone(),
             faults: self.faults(),
             executors: self
-                .ledger
+                .ledger()
                 .executors
-                .keys()
-                .filter_map(|key| self.executor_view(key))
+                .iter()
+                .map(|(key, it)| self.executor_view(key, it.container))
                 .collect(),
-            waiting_operations: self.soft.waiting.len(),
-            waiting_launches: self.soft.deferred.len(),
+            waiting_operations: self.waiting.operations().len(),
+            waiting_launches: self.waiting.launches().len(),
         }
     }
 
-    fn executor_view(&self, key: &ExecutorKey) -> Option<ExecutorView> {
-        let record = self.ledger.executors.get(key)?;
-        let run = self.soft.runs.get(key)?;
-        Some(ExecutorView {
+    fn executor_view(&self, key: &ExecutorKey, container: ContainerId) -> ExecutorView {
+        let live = self.containers.of(key);
+        ExecutorView {
             key: key.clone(),
-            container: record.container,
-            phase: run.phase.name(),
-            connected: run.link.is_some(),
-            mounted: run.mounted.iter().copied().collect(),
-            live_tasks: self.live_tasks(key).len(),
-        })
+            container,
+            phase: live.phase().name(),
+            connected: live.link().is_some(),
+            mounted: live.mounted().iter().copied().collect(),
+            live_tasks: live_tasks(self.ledger(), key).len(),
+        }
     }
 }

@@ -1,20 +1,20 @@
-//! What lies free on one agent, piece by piece, who holds it, and who may have it.
+//! One agent in a division: its free resources in slices, who holds them, and who is eligible for
+//! them.
 //!
-//! This is the one place where eligibility is decided: policies and [`crate::why_not`] both ask here, so that an
-//! explanation cannot differ from the decision. Pieces are given whole; a piece that was given is gone.
-//! Nothing here knows an order between contenders.
+//! This is the one place where eligibility is decided: policies and [`crate::why_not`] both ask
+//! here, so that an explanation cannot differ from the decision. Slices are granted whole, and at
+//! most once. It never ranks contenders.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_model::resources::Amount;
 use holdfast_model::{
-    Capability, FrameworkId, Identity, Instant, Quantities, Resources, Role, Scalar,
+    AgentId, Capability, FrameworkId, Identity, Instant, Quantities, Resources, Role, Scalar,
 };
 
 use crate::contenders::Contender;
-use crate::filters::RefusalsHere;
+use crate::filters::AgentFilters;
 use crate::input::{AgentView, AllocationInput, Holder};
-use crate::reasons::Reason;
 
 const GPUS: &str = "gpus";
 /// The capabilities that resources may need, by the names that frameworks announce.
@@ -24,14 +24,14 @@ const SHARED: (Capability, &str) = (Capability::SharedResources, "SHARED_RESOURC
 const REFINEMENT: (Capability, &str) =
     (Capability::ReservationRefinement, "RESERVATION_REFINEMENT");
 
-/// All that is free of one identity.
+/// All that is free of one identity on the agent.
 #[derive(Debug)]
 pub(crate) struct Slice<'a> {
     pub identity: &'a Identity,
     pub amount: &'a Amount,
-    /// Frameworks that hold it and are connected or expected.
+    /// The frameworks that hold it and are connected or expected.
     pub holders: Vec<&'a FrameworkId>,
-    /// The first of them that has not declined it.
+    /// The first holder that has not declined it; nobody else is eligible while there is one.
     keeper: Option<&'a FrameworkId>,
 }
 
@@ -40,26 +40,26 @@ impl Slice<'_> {
         self.holders.contains(&framework)
     }
 
-    /// How much it is; a shared volume counts once.
+    /// The amount of the slice; a shared volume counts once.
     fn quantity(&self) -> Scalar {
         let copies = if self.identity.shared { 1 } else { i64::from(self.amount.copies) };
         Scalar::thousandths(self.amount.value.quantity().as_thousandths().saturating_mul(copies))
     }
 
-    /// Whether it was set aside for a role: a reservation or a volume.
+    /// Whether the slice is a reservation or a volume.
     pub fn is_claimed(&self) -> bool {
         self.identity.is_reserved() || self.identity.persistence.is_some()
     }
 }
 
-/// Why a contender may not have something; [`Candidate::reason`] makes a [`Reason`] of it.
+/// Why a contender is not eligible for something; `reasons` makes a [`crate::Reason`] of it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Ineligibility<'a> {
     NotConnected,
     Suppressed,
     Fault(&'a str),
     NothingFree,
-    // Of several reasons why pieces are withheld, the first of these tells most.
+    // When several slices are ineligible, the first of these is reported: it says most.
     Held(&'a FrameworkId),
     Lacks(&'static str),
     Reserved(&'a Role),
@@ -67,11 +67,11 @@ pub(crate) enum Ineligibility<'a> {
     Filtered(Instant),
 }
 
-/// One agent during a division.
+/// One agent during a division, with the slices that have not been granted yet.
 #[derive(Debug)]
 pub(crate) struct Candidate<'a> {
-    pub view: &'a AgentView,
-    refusals: RefusalsHere<'a>,
+    view: &'a AgentView,
+    filters: AgentFilters<'a>,
     slices: Vec<Slice<'a>>,
     left: BTreeSet<usize>,
 }
@@ -82,21 +82,25 @@ impl<'a> Candidate<'a> {
         for Holder { identity, framework, .. } in view.holders.iter().filter(|it| it.expected) {
             holders.entry(identity).or_default().push(framework);
         }
-        let refusals = input.filters.here(&view.id);
+        let filters = input.filters.of_agent(&view.id);
         let slice = |(identity, amount): (&'a Identity, &'a Amount)| {
             let holders = holders.remove(identity).unwrap_or_default();
             let keeper = holders
                 .iter()
                 .copied()
-                .find(|framework| keeps(input, refusals, framework, (identity, amount)));
+                .find(|framework| keeps(input, filters, framework, (identity, amount)));
             Slice { identity, amount, holders, keeper }
         };
         let slices: Vec<Slice<'a>> = view.free.entries().map(slice).collect();
         let left = (0..slices.len()).collect();
-        Candidate { view, refusals, slices, left }
+        Candidate { view, filters, slices, left }
     }
 
-    /// What has not been given yet.
+    pub fn agent_id(&self) -> &'a AgentId {
+        &self.view.id
+    }
+
+    /// The slices that have not been granted yet.
     pub fn left(&self) -> impl Iterator<Item = (usize, &Slice<'a>)> {
         self.left.iter().map(|at| (*at, &self.slices[*at]))
     }
@@ -105,19 +109,19 @@ impl<'a> Candidate<'a> {
         &self.slices[at]
     }
 
-    /// Gives one piece away.
+    /// Takes one slice out of the candidate.
     pub fn take(&mut self, at: usize) {
-        assert!(self.left.remove(&at), "what was given once is not given again");
+        assert!(self.left.remove(&at), "a slice is granted at most once");
     }
 
-    /// These pieces as resources.
+    /// Returns these slices as resources.
     pub fn resources(&self, slices: &[usize]) -> Resources {
         let chosen: BTreeSet<&Identity> =
             slices.iter().map(|at| self.slices[*at].identity).collect();
         self.view.free.filter(|identity| chosen.contains(identity))
     }
 
-    /// The scalars in these pieces: ranges and sets have no share.
+    /// Sums the scalars in these slices; ranges and sets have no share.
     pub fn scalars(&self, slices: &[usize]) -> Quantities {
         let scalar =
             |at: &&usize| self.slices[**at].identity.kind == holdfast_model::ValueKind::Scalar;
@@ -129,8 +133,8 @@ impl<'a> Candidate<'a> {
         sums
     }
 
-    /// What keeps the contender from anything of this agent, whatever is free.
-    pub fn standing(&self, contender: &Contender<'a>) -> Option<Ineligibility<'a>> {
+    /// Why the contender may have nothing of this agent, whatever is free.
+    pub fn general_ineligibility(&self, contender: &Contender<'a>) -> Option<Ineligibility<'a>> {
         if !contender.framework.active {
             return Some(Ineligibility::NotConnected);
         }
@@ -140,66 +144,71 @@ impl<'a> Candidate<'a> {
         self.view.fault.as_deref().map(Ineligibility::Fault)
     }
 
-    /// What the contender may have of what is left.
-    pub fn usable(&self, contender: &Contender<'a>) -> Vec<usize> {
-        let gpus_here = self.has_gpus_left();
+    /// The slices that the contender may have of what is left, before minimum and filters.
+    pub fn usable_slices(&self, contender: &Contender<'a>) -> Vec<usize> {
+        let agent_has_gpus = self.has_free_gpus();
         self.left()
-            .filter(|(_, slice)| ineligibility_for(slice, contender, gpus_here).is_none())
+            .filter(|(_, slice)| slice_ineligibility(slice, contender, agent_has_gpus).is_none())
             .map(|(at, _)| at)
             .collect()
     }
 
-    /// What is withheld from the contender of what is left, and why.
-    pub fn withheld(&self, contender: &Contender<'a>) -> Vec<(usize, Ineligibility<'a>)> {
-        let gpus_here = self.has_gpus_left();
+    /// The slices that are left but not for the contender, and why.
+    pub fn ineligible_slices(&self, contender: &Contender<'a>) -> Vec<(usize, Ineligibility<'a>)> {
+        let agent_has_gpus = self.has_free_gpus();
         self.left()
-            .filter_map(|(at, slice)| Some((at, ineligibility_for(slice, contender, gpus_here)?)))
+            .filter_map(|(at, slice)| {
+                Some((at, slice_ineligibility(slice, contender, agent_has_gpus)?))
+            })
             .collect()
     }
 
-    /// What the contender may be offered of what is left: all of it, or the reason why nothing.
-    pub fn eligible(
+    /// All that the contender may be offered of what is left, or why it may be offered nothing.
+    pub fn eligible_slices(
         &self,
         input: &AllocationInput<'a>,
         contender: &Contender<'a>,
     ) -> Result<Vec<usize>, Ineligibility<'a>> {
-        if let Some(ineligibility) = self.standing(contender) {
+        if let Some(ineligibility) = self.general_ineligibility(contender) {
             return Err(ineligibility);
         }
-        let usable = self.usable(contender);
+        let usable = self.usable_slices(contender);
         if usable.is_empty() {
             return Err(self
-                .withheld(contender)
+                .ineligible_slices(contender)
                 .into_iter()
                 .map(|(_, ineligibility)| ineligibility)
                 .min()
                 .unwrap_or(Ineligibility::NothingFree));
         }
-        // A reservation or volume of the role is worth an offer however small: else its owner could not even destroy it.
+        // A reservation or volume of the role is worth an offer however small: else its owner could
+        // not even destroy it.
         if !usable.iter().any(|at| self.slices[*at].is_claimed())
             && !self.is_enough(input, contender, &usable)
         {
             return Err(Ineligibility::BelowMinimum(usable));
         }
-        match self.refused(input, contender, &usable) {
+        match self.declined_until(input, contender, &usable) {
             Some(until) => Err(Ineligibility::Filtered(until)),
             None => Ok(usable),
         }
     }
 
-    /// What goes home to the contender before anything else: all that it holds, together with what is reserved for the
-    /// same roles beside it and held by nobody. Nothing when it holds nothing here, or has declined just this.
+    /// What the contender is offered before anything else is divided: all that it holds, together
+    /// with what is reserved for the same roles and held by nobody. `None` when it holds nothing
+    /// here, or has declined all of this.
     pub fn bundle(
         &self,
         input: &AllocationInput<'a>,
         contender: &Contender<'a>,
     ) -> Option<Vec<usize>> {
         let id = &contender.framework.id;
-        if self.standing(contender).is_some() || !self.left().any(|(_, slice)| slice.is_held_by(id))
+        if self.general_ineligibility(contender).is_some()
+            || !self.left().any(|(_, slice)| slice.is_held_by(id))
         {
             return None;
         }
-        let usable = self.usable(contender);
+        let usable = self.usable_slices(contender);
         let own = usable.iter().map(|at| &self.slices[*at]).filter(|slice| slice.is_held_by(id));
         let roles: BTreeSet<Role> = own.map(|slice| slice.identity.role()).collect();
         let beside = |slice: &Slice<'_>| {
@@ -211,25 +220,11 @@ impl<'a> Candidate<'a> {
             .into_iter()
             .filter(|at| self.slices[*at].is_held_by(id) || beside(&self.slices[*at]))
             .collect();
-        (!roles.is_empty() && self.refused(input, contender, &bundle).is_none()).then_some(bundle)
+        (!roles.is_empty() && self.declined_until(input, contender, &bundle).is_none())
+            .then_some(bundle)
     }
 
-    /// The bar in words for people.
-    pub fn reason(&self, ineligibility: Ineligibility<'a>) -> Reason {
-        match ineligibility {
-            Ineligibility::NotConnected => Reason::NotConnected,
-            Ineligibility::Suppressed => Reason::Suppressed,
-            Ineligibility::Fault(why) => Reason::AgentFault(why.to_owned()),
-            Ineligibility::NothingFree => Reason::NothingFree,
-            Ineligibility::Held(framework) => Reason::HeldFor(framework.clone()),
-            Ineligibility::Lacks(capability) => Reason::LacksCapability(capability),
-            Ineligibility::Reserved(role) => Reason::ReservedFor(role.clone()),
-            Ineligibility::BelowMinimum(slices) => Reason::BelowMinimum(self.resources(&slices)),
-            Ineligibility::Filtered(until) => Reason::Filtered(until),
-        }
-    }
-
-    fn has_gpus_left(&self) -> bool {
+    fn has_free_gpus(&self) -> bool {
         self.left().any(|(_, slice)| slice.identity.name == GPUS)
     }
 
@@ -251,21 +246,22 @@ impl<'a> Candidate<'a> {
         sets.is_empty() || sets.iter().any(reaches)
     }
 
-    fn refused(
+    fn declined_until(
         &self,
         input: &AllocationInput<'a>,
         contender: &Contender<'a>,
         slices: &[usize],
     ) -> Option<Instant> {
         let pieces = slices.iter().map(|at| (self.slices[*at].identity, self.slices[*at].amount));
-        self.refusals.block(&contender.framework.id, &contender.role.role, pieces, input.now)
+        self.filters.blocked_until(&contender.framework.id, &contender.role.role, pieces, input.now)
     }
 }
 
-/// Whether `framework`, which holds `identity`, has first say in it: unless it is connected and declined all of it that is free.
+/// Whether `framework`, which holds the slice, keeps others from it: it does unless it is connected
+/// and has declined all of the slice that is free.
 fn keeps(
     input: &AllocationInput<'_>,
-    refusals: RefusalsHere<'_>,
+    filters: AgentFilters<'_>,
     framework: &FrameworkId,
     piece: (&Identity, &Amount),
 ) -> bool {
@@ -274,15 +270,17 @@ fn keeps(
         view.roles.iter().filter(|it| !it.suppressed && piece.0.is_allocatable_to(&it.role));
     let mut roles = could.map(|it| &it.role).peekable();
     if roles.peek().is_none() {
-        return true; // It asked for no offers; that is no word about what it holds.
+        return true; // It suppressed offers, which does not decline what it holds.
     }
-    roles.any(|role| refusals.block(framework, role, std::iter::once(piece), input.now).is_none())
+    roles.any(|role| {
+        filters.blocked_until(framework, role, std::iter::once(piece), input.now).is_none()
+    })
 }
 
-fn ineligibility_for<'a>(
+fn slice_ineligibility<'a>(
     slice: &Slice<'a>,
     contender: &Contender<'a>,
-    gpus_here: bool,
+    agent_has_gpus: bool,
 ) -> Option<Ineligibility<'a>> {
     let (identity, id) = (slice.identity, &contender.framework.id);
     if let Some(reservation) =
@@ -294,8 +292,9 @@ fn ineligibility_for<'a>(
         (REFINEMENT, 1 < identity.reservations.len()),
         (REVOCABLE, identity.revocable),
         (SHARED, identity.shared),
-        // Who does not know GPUs keeps off machines that have some, except for what it holds there.
-        (GPU, identity.name == GPUS || (gpus_here && !slice.is_held_by(id))),
+        // A framework without the capability is kept off machines with free GPUs, except for what
+        // it holds there.
+        (GPU, identity.name == GPUS || (agent_has_gpus && !slice.is_held_by(id))),
     ];
     if let Some(((_, name), _)) =
         needs.into_iter().find(|((capability, _), needed)| *needed && !contender.can(*capability))

@@ -1,6 +1,8 @@
-//! Who may be given something at all: the roles of frameworks, indexed so that nobody has to be asked in vain.
+//! The contenders of a division: the roles of frameworks, indexed by role and framework so that a
+//! division tries only those that can be eligible.
 //!
-//! Relies on the picture alone; never decides who comes first (policies do) or what fits (`candidate` does).
+//! It relies on the allocation input alone, and never decides who comes first (policies do) or who
+//! is eligible (`candidate` does).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +10,7 @@ use holdfast_model::{Capability, FrameworkId, Role};
 
 use crate::input::{AllocationInput, FrameworkView, RoleView};
 
-/// One role of one framework, which takes part.
+/// One role of one framework that takes part in a division.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Contender<'a> {
     pub framework: &'a FrameworkView,
@@ -21,7 +23,7 @@ impl Contender<'_> {
     }
 }
 
-/// All who take part, by their places in `list`: in the order of their frameworks' ids.
+/// All contenders, numbered by their places in `list`, which is in the order of framework ids.
 #[derive(Debug, Default)]
 pub(crate) struct Contenders<'a> {
     list: Vec<Contender<'a>>,
@@ -30,12 +32,12 @@ pub(crate) struct Contenders<'a> {
 }
 
 impl<'a> Contenders<'a> {
-    /// Those who wait for offers now.
+    /// The contenders that wait for offers now.
     pub fn waiting(input: &AllocationInput<'a>) -> Contenders<'a> {
         Contenders::of(input, |it| it.framework.active && !it.role.suppressed)
     }
 
-    /// Everybody, whether they wait or not.
+    /// All roles of all frameworks, whether they wait for offers or not.
     pub fn all(input: &AllocationInput<'a>) -> Contenders<'a> {
         Contenders::of(input, |_| true)
     }
@@ -65,12 +67,13 @@ impl<'a> Contenders<'a> {
         self.list.iter().copied().enumerate()
     }
 
-    /// Those of one framework.
+    /// The contenders of one framework.
     pub fn of_framework(&self, framework: &FrameworkId) -> &[usize] {
         self.by_framework.get(framework).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// Those who may have what is reserved for `role`: its own, and those of the roles below it.
+    /// The contenders that may have what is reserved for `role`: its own, and those of the roles
+    /// below it.
     pub fn at_or_below(&self, role: &Role) -> BTreeSet<usize> {
         let below = format!("{role}/");
         let own = self.by_role.get(role.as_str()).into_iter();

@@ -1,38 +1,20 @@
-//! The division that all policies share: what is held goes home first, then agent after agent is given away.
+//! The division that all policies share: what is held is offered to its holder first, then agent
+//! after agent is divided.
 //!
-//! Coarse: whoever comes first is given all that it may have of an agent. Relies on a [`Ranking`] for who comes first
-//! and on `candidate` for who may; never gives the same piece twice, which it asserts.
+//! It is coarse: whoever comes first is granted all that it is eligible for of an agent. It relies
+//! on a [`Ranking`] for who comes first and on `candidate` for who is eligible; it never grants a
+//! slice twice, which it asserts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use holdfast_model::{AgentId, FrameworkId, Quantities};
+use holdfast_model::{AgentId, FrameworkId};
 
 use crate::candidate::Candidate;
 use crate::contenders::Contenders;
 use crate::input::{Allocation, AllocationInput};
+use crate::ranking::Ranking;
 
-/// Tries a contender: what it would be given, if anything.
-pub(crate) type Fits<'f> = &'f mut dyn FnMut(usize) -> Option<Vec<usize>>;
-
-/// The order of contenders, which changes as they are served.
-pub(crate) trait Ranking {
-    /// The first of all contenders that fits.
-    fn first(&self, fits: Fits<'_>) -> Option<(usize, Vec<usize>)>;
-    /// The first of these contenders that fits.
-    fn first_among(&self, among: &BTreeSet<usize>, fits: Fits<'_>) -> Option<(usize, Vec<usize>)>;
-    /// Notes that a contender was given that much.
-    fn charge(&mut self, contender: usize, amounts: &Quantities);
-}
-
-/// The first in an order that fits.
-pub(crate) fn first_of(
-    order: impl IntoIterator<Item = usize>,
-    fits: Fits<'_>,
-) -> Option<(usize, Vec<usize>)> {
-    order.into_iter().find_map(|contender| fits(contender).map(|slices| (contender, slices)))
-}
-
-/// What somebody is given of one agent.
+/// What a contender is granted of one agent.
 struct Grant {
     candidate: usize,
     contender: usize,
@@ -45,11 +27,13 @@ struct Division<'a, 'd> {
     ranking: &'d mut dyn Ranking,
     candidates: Vec<Candidate<'a>>,
     grants: Vec<Grant>,
-    /// Which gift a contender was made on a ground, so that the rest of an agent joins what went home.
+    /// The grant by candidate and contender, so that the rest of an agent joins what its holder got
+    /// first.
     places: BTreeMap<(usize, usize), usize>,
 }
 
-/// Divides what is free on the `dirty` agents; what goes home comes first in the result.
+/// Divides what is free on the `dirty` agents; what is offered to its holder comes first in the
+/// result.
 pub(crate) fn divide<'a>(
     input: &AllocationInput<'a>,
     dirty: &BTreeSet<AgentId>,
@@ -69,26 +53,27 @@ pub(crate) fn divide<'a>(
         grants: Vec::new(),
         places: BTreeMap::new(),
     };
-    // Every claim on every agent goes home before the rest of any agent is given away.
+    // Every claim on every agent is offered to its holder before the rest of any agent is divided.
     for candidate in 0..division.candidates.len() {
-        while division.reclaim(candidate) {}
+        while division.offer_to_holder(candidate) {}
     }
     for candidate in 0..division.candidates.len() {
-        while division.round(candidate) {}
+        while division.offer_rest(candidate) {}
     }
     division.finish()
 }
 
 impl Division<'_, '_> {
-    /// Sends one bundle home; whether there was one.
-    fn reclaim(&mut self, candidate: usize) -> bool {
+    /// Grants one bundle to its holder; returns whether there was one.
+    fn offer_to_holder(&mut self, candidate: usize) -> bool {
         let here = &self.candidates[candidate];
         let holders: BTreeSet<&FrameworkId> =
             here.left().flat_map(|(_, slice)| slice.holders.iter().copied()).collect();
         if holders.is_empty() {
             return false;
         }
-        // A claim comes home to the very role it is reserved for, if that is waiting; else to one below it.
+        // A claim goes to the very role that it is reserved for, if that is waiting; else to one
+        // below it.
         let (mut exact, mut below) = (BTreeSet::new(), BTreeSet::new());
         for at in holders.into_iter().flat_map(|framework| self.contenders.of_framework(framework))
         {
@@ -103,16 +88,17 @@ impl Division<'_, '_> {
             .ranking
             .first_among(&exact, &mut fits)
             .or_else(|| self.ranking.first_among(&below, &mut fits));
-        self.give(candidate, first)
+        self.grant(candidate, first)
     }
 
-    /// Gives all that the first one may have of what is left; whether there was one.
-    fn round(&mut self, candidate: usize) -> bool {
+    /// Grants the first contender all that it is eligible for of what is left; returns whether
+    /// there was one.
+    fn offer_rest(&mut self, candidate: usize) -> bool {
         let here = &self.candidates[candidate];
         if here.left().next().is_none() {
             return false;
         }
-        let mut fits = |at: usize| here.eligible(self.input, &self.contenders.get(at)).ok();
+        let mut fits = |at: usize| here.eligible_slices(self.input, &self.contenders.get(at)).ok();
         let first = if here.left().all(|(_, slice)| slice.identity.is_reserved()) {
             let among = here
                 .left()
@@ -122,12 +108,12 @@ impl Division<'_, '_> {
         } else {
             self.ranking.first(&mut fits)
         };
-        self.give(candidate, first)
+        self.grant(candidate, first)
     }
 
-    fn give(&mut self, candidate: usize, first: Option<(usize, Vec<usize>)>) -> bool {
+    fn grant(&mut self, candidate: usize, first: Option<(usize, Vec<usize>)>) -> bool {
         let Some((contender, slices)) = first else { return false };
-        assert!(!slices.is_empty(), "a gift is something");
+        assert!(!slices.is_empty(), "a grant is not empty");
         let (here, role) =
             (&mut self.candidates[candidate], &self.contenders.get(contender).role.role);
         for slice in &slices {
@@ -153,7 +139,7 @@ impl Division<'_, '_> {
             Allocation {
                 framework: contender.framework.id.clone(),
                 role: contender.role.role.clone(),
-                agent: candidate.view.id.clone(),
+                agent: candidate.agent_id().clone(),
                 resources: candidate.resources(&grant.slices),
             }
         };
@@ -261,20 +247,20 @@ mod tests {
     #[test]
     fn what_the_holder_declines_is_offered_to_its_role_mates_only() {
         let mut scene = scene();
-        scene.refuse(1, "db", 1, &home());
+        scene.decline(1, "db", 1, &home());
         assert_eq!(scene.divide("drf")[0].framework, framework_id(2));
         assert_eq!(scene.divide("drf")[0].resources.len(), 5);
         scene.frameworks.remove(&framework_id(2));
         // F1 declined less than it would get with the unreserved rest, so it is asked again.
         assert_eq!(scene.divide("drf")[0].framework, framework_id(1));
-        scene.refuse(1, "db", 1, &sum([home(), cpus(4), mem(1000)]));
+        scene.decline(1, "db", 1, &sum([home(), cpus(4), mem(1000)]));
         assert_eq!(lines(&scene.divide("drf")), ["F3 S1 cpus:4; mem:1000"]);
     }
 
     #[test]
     fn declining_a_part_is_not_declining_the_whole() {
         let mut scene = scene();
-        scene.refuse(1, "db", 1, &reserve(&cpus(2), "db"));
+        scene.decline(1, "db", 1, &reserve(&cpus(2), "db"));
         assert_eq!(lines(&scene.divide("drf"))[0], format!("F1 S1 {HOME}"));
     }
 
@@ -350,7 +336,7 @@ mod tests {
             .values_mut()
             .for_each(|it| it.roles[1].allocated = quantities(&[("cpus", 1)]));
         assert_eq!(scene.divide("drf")[0].role, role("eng"));
-        scene.refuse(1, "eng", 1, &reserve(&cpus(1), "eng"));
+        scene.decline(1, "eng", 1, &reserve(&cpus(1), "eng"));
         assert_eq!(scene.divide("drf")[0].role, role("eng/db"));
     }
 
@@ -447,7 +433,7 @@ mod tests {
         prop::sample::select(&ROLES[..]).prop_map(role)
     }
 
-    /// One piece of an agent, and who holds it (framework, expected).
+    /// One resource of an agent, and who holds it (framework, expected).
     fn piece() -> impl Strategy<Value = (Resource, Option<(u8, bool)>)> {
         let name = prop::sample::select(vec!["cpus", "mem", "disk", "gpus"]);
         let holder = prop::option::of((1u8..6, prop::bool::weighted(0.8)));
@@ -520,7 +506,7 @@ mod tests {
         fn a_scene()(
             agents in prop::collection::vec(an_agent(), 1..4),
             frameworks in prop::collection::vec(a_framework(), 1..5),
-            refusals in prop::collection::vec((1u8..5, a_role(), 1u8..4, any::<u8>()), 0..8),
+            declines in prop::collection::vec((1u8..5, a_role(), 1u8..4, any::<u8>()), 0..8),
             weights in prop::collection::btree_map(a_role(), (1i64..5).prop_map(Scalar::whole), 0..3),
         ) -> Scene {
             let mut scene = Scene { weights, min_allocatable: Scene::usual_minimum(), ..Scene::default() };
@@ -531,17 +517,18 @@ mod tests {
             for (n, view) in frameworks.into_iter().enumerate() {
                 scene.framework(FrameworkView { id: framework_id(n as u8 + 1), ..view });
             }
-            for (framework, role, at, mask) in refusals {
+            for (framework, role, at, mask) in declines {
                 let Some(view) = scene.agents.get(&agent_id(at)) else { continue };
                 let chosen = view.free.iter().enumerate().filter(|(n, _)| mask >> (n % 6) & 1 == 1 || 200 < mask);
-                let refused: Resources = chosen.map(|(_, resource)| resource).collect();
-                scene.filters.insert(&framework_id(framework), &role, &agent_id(at), refused, Scene::UNTIL);
+                let declined: Resources = chosen.map(|(_, resource)| resource).collect();
+                scene.filters.insert(&framework_id(framework), &role, &agent_id(at), declined, Scene::UNTIL);
             }
             scene
         }
     }
 
-    /// Written anew from the rules, and not from the code: may this framework's role have this piece at all?
+    /// Written anew from the rules, and not from the code: may this framework's role have this
+    /// resource at all?
     fn may_have(
         scene: &Scene,
         framework: &FrameworkView,
@@ -595,7 +582,8 @@ mod tests {
         Ok(())
     }
 
-    /// Whoever is connected, waits and has declined nothing gets all it holds, before the rest.
+    /// A framework that is connected, waits and has declined nothing gets all that it holds, before
+    /// the rest.
     fn check_home(scene: &Scene, given: &[Allocation]) -> Result<(), TestCaseError> {
         for (agent, view) in scene.agents.iter().filter(|(_, view)| view.fault.is_none()) {
             for Holder { identity, framework, .. } in view
@@ -609,7 +597,7 @@ mod tests {
                 let silent = |role: &Role| {
                     scene
                         .filters
-                        .blocks(framework, role, agent, &Resources::new(), Scene::NOW)
+                        .blocked_until(framework, role, agent, &Resources::new(), Scene::NOW)
                         .is_none()
                 };
                 let mut roles = holder
@@ -658,7 +646,7 @@ mod tests {
         fn the_rules_hold_for_every_policy(scene in a_scene()) {
             for (name, _) in POLICIES {
                 let given = scene.divide(name);
-                prop_assert_eq!(&given, &scene.divide(name), "the same picture, the same answer");
+                prop_assert_eq!(&given, &scene.divide(name), "the same input, the same answer");
                 check_rules(&scene, &given)?;
                 check_home(&scene, &given)?;
                 prop_assert_eq!(scene.after(&given).divide(name), vec![], "nothing is left that anybody may have");
@@ -678,7 +666,7 @@ mod tests {
             prop_assert_eq!(together, apart);
         }
 
-        /// Those who are sorted by themselves come in the order of the whole.
+        /// A subset that is sorted by itself comes in the order of the whole.
         #[test]
         fn a_part_of_the_order_is_in_order(scene in a_scene(), chosen in any::<u64>()) {
             let input = scene.input();
@@ -691,7 +679,8 @@ mod tests {
             prop_assert_eq!(tree.in_order().count(), contenders.iter().count());
         }
 
-        /// Each framework, role and agent is either allocated or told why not; and the reasons come true.
+        /// Each framework, role and agent has either an allocation or a reason why not; and the
+        /// reasons come true.
         #[test]
         fn whoever_gets_nothing_is_told_why(scene in a_scene()) {
             for (name, _) in POLICIES {
@@ -704,7 +693,8 @@ mod tests {
                         let has = |list: &[crate::WhyNot]| list.iter().filter(|it| it.agent == *agent && it.role == *role).count();
                         let got = given.iter().any(|it| it.framework == framework.id && it.role == *role && it.agent == *agent);
                         prop_assert_eq!(has(&told), usize::from(!got));
-                        // The rest of a machine is open to those who know no GPUs once its GPUs went to others: within one division.
+                        // Once its GPUs went to others, the rest of a machine is open within the
+                        // same division to those without the capability.
                         let gpus = Scalar::ZERO < scene.agents[agent].free.quantity("gpus");
                         let opens = gpus && !framework.capabilities.contains(&Capability::GpuResources);
                         prop_assert!(!got || opens || has(&now) == 0, "allocated although there was a reason against it");

@@ -1,7 +1,8 @@
-//! Dominant resource fairness: whoever has the smallest share of the cluster comes first.
+//! Dominant resource fairness: the contender with the smallest share of the cluster comes first.
 //!
-//! Roles compete with their siblings in the tree, weighted; the frameworks of one role by their own shares, then by how
-//! often they were served, then by id. Keeps nothing but that count, which it forgets with the framework.
+//! Roles compete with their siblings in the tree by weighted share; the frameworks of one role
+//! compete by their own shares, then by how often they were served, then by id. It keeps nothing
+//! but that count, which it forgets with the framework.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,16 +15,17 @@ use crate::policy::{Place, Policy};
 use crate::shares::{share_of, ShareBasis, WEIGHT};
 use crate::tree::RoleTree;
 
-/// See the module.
+/// The policy `drf`.
 #[derive(Clone, Debug)]
 pub struct Drf {
     served: BTreeMap<FrameworkId, BTreeMap<Role, u64>>,
-    /// Names of ranges and sets, which have no share: quantities do not tell, so they are learned from the agents.
+    /// Names of ranges and sets, which have no share. Quantities do not carry the kind, so it is
+    /// learned from the agents.
     uncounted: BTreeSet<String>,
 }
 
 impl Drf {
-    /// One that has served nobody yet.
+    /// A policy that has served nobody yet.
     pub fn new() -> Drf {
         Drf { served: BTreeMap::new(), uncounted: BTreeSet::from(["ports".to_owned()]) }
     }
@@ -85,7 +87,7 @@ impl Policy for Drf {
             .in_order()
             .map(|at| &contenders.get(at).role.role)
             .collect();
-        roles.dedup(); // All of one role come together.
+        roles.dedup(); // The contenders of one role stand next to each other.
         let weight = |role: &Role| input.weights.get(role).copied().unwrap_or(WEIGHT);
         roles
             .into_iter()
@@ -106,7 +108,8 @@ mod tests {
     };
     use holdfast_model::{Ranges, Resource, Scalar, Value};
 
-    /// Who is offered the agents 1.. one after the other, each a quarter of the cluster.
+    /// The frameworks that are offered the agents 1.. one after the other, each a quarter of the
+    /// cluster.
     fn winners(scene: &mut Scene, agents: u8) -> Vec<String> {
         for n in 1..=agents {
             scene.agent(agent(n, &cpus(1)));

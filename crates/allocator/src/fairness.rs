@@ -1,4 +1,5 @@
-//! Fairness of [`crate::drf`] against an exact solver: progressive filling, with fractions of whole numbers.
+//! Fairness of [`crate::drf`] against an exact solver: progressive filling, with fractions of whole
+//! numbers.
 //!
 //! Only tests: one machine, frameworks that take one task of each offer and give the rest back.
 
@@ -9,7 +10,7 @@ use crate::policy::Policy;
 use crate::testing::{agent, cpus, framework, framework_id, mem, quantities, sum, Scene};
 use holdfast_model::{FrameworkId, Resources, Role, Scalar};
 
-/// Someone with endlessly many equal tasks.
+/// A framework with endlessly many equal tasks.
 #[derive(Clone, Copy, Debug)]
 struct Demand {
     cpus: i64,
@@ -17,7 +18,7 @@ struct Demand {
     weight: i64,
 }
 
-/// A machine, and those who want it.
+/// A machine, and the frameworks that want it.
 #[derive(Clone, Debug)]
 struct Market {
     cpus: i64,
@@ -25,14 +26,14 @@ struct Market {
     demands: Vec<Demand>,
 }
 
-/// How the frameworks' roles lie in the tree.
+/// How the frameworks' roles stand in the tree.
 #[derive(Clone, Copy, Debug)]
 enum Roles {
-    /// One for each, weighted.
+    /// Each framework has a role of its own, weighted.
     Siblings,
-    /// One for each below one parent, weighted.
+    /// Each framework has a role of its own below one parent, weighted.
     Nested,
-    /// The same for all; nothing is weighted.
+    /// All frameworks have the same role; nothing is weighted.
     Common,
 }
 
@@ -50,8 +51,9 @@ impl Market {
         i128::from((cpus * self.mem).max(mem * self.cpus))
     }
 
-    /// The tasks that progressive filling gives: always one more to whoever has least for its weight, until nobody's fits.
-    /// With it, what each had when somebody had to stop for the first time.
+    /// The tasks that progressive filling gives: always one more to whoever has least for its
+    /// weight, until nobody's fits. The second list is what each had when somebody had to stop for
+    /// the first time.
     fn solve(&self, roles: Roles) -> (Vec<i64>, Vec<i64>) {
         let n = self.demands.len();
         let (mut tasks, mut served, mut stopped) = (vec![0i64; n], vec![0i64; n], vec![false; n]);
@@ -130,7 +132,8 @@ impl Market {
         scene
     }
 
-    /// The level that everybody's weighted share reaches when tasks can be cut into any pieces, until something runs out.
+    /// The level that everybody's weighted share reaches when tasks can be cut into any pieces,
+    /// until something runs out.
     fn level(&self, roles: Roles) -> f64 {
         let whole = (self.cpus * self.mem) as f64;
         let use_of = |amount: fn(&Demand) -> i64| {

@@ -1,38 +1,40 @@
-//! Refusals: what frameworks do not want to be offered again for a while.
+//! Offer filters: what frameworks declined and are not to be offered again for a while.
 //!
-//! A filter belongs to one role of one framework and one agent; it blocks what it contains, and lets
-//! anything larger or different pass. Nothing here knows the time: callers hand it in.
+//! A filter belongs to one role of one framework and one agent; it blocked_until what it contains,
+//! and lets anything larger or different pass. It never reads a clock: callers pass the time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_model::resources::Amount;
 use holdfast_model::{AgentId, FrameworkId, Identity, Instant, Resources, Role};
 
-/// Until when, of what.
-type Refusal = (Instant, Resources);
-/// All about one agent.
-type Here = BTreeMap<FrameworkId, BTreeMap<Role, Vec<Refusal>>>;
+/// When the filter expires, and the resources that were declined.
+type Filter = (Instant, Resources);
+/// The filters on one agent.
+type ByFramework = BTreeMap<FrameworkId, BTreeMap<Role, Vec<Filter>>>;
 
-/// Refusals that still hold.
+/// The filters that have not expired.
 ///
-/// Nothing empty is kept, and the indexes hold exactly what `refusals` holds: two collections with the same refusals are equal.
+/// No empty collection is kept, and the indexes hold exactly what `by_agent` holds, so that two
+/// values with the same filters are equal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filters {
-    /// By agent, since a division asks about one agent for everybody.
-    refusals: BTreeMap<AgentId, Here>,
-    /// Where each framework refused something.
+    /// Keyed by agent first, since a division asks about one agent for all contenders.
+    by_agent: BTreeMap<AgentId, ByFramework>,
+    /// The roles and agents for which each framework has filters.
     places: BTreeMap<FrameworkId, BTreeSet<(Role, AgentId)>>,
-    /// When each refusal ends.
+    /// Every filter by the time when it expires.
     expiries: BTreeSet<(Instant, FrameworkId, Role, AgentId)>,
 }
 
-/// The refusals about one agent.
+/// The filters on one agent.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct RefusalsHere<'f>(Option<&'f Here>);
+pub(crate) struct AgentFilters<'f>(Option<&'f ByFramework>);
 
-impl RefusalsHere<'_> {
-    /// Whether a candidate of these pieces (without allocations) is refused at `now`, and until when.
-    pub fn block<'p>(
+impl AgentFilters<'_> {
+    /// When the last filter expires that blocks an offer of these resources (without allocations)
+    /// at `now`.
+    pub fn blocked_until<'p>(
         &self,
         framework: &FrameworkId,
         role: &Role,
@@ -40,39 +42,40 @@ impl RefusalsHere<'_> {
         now: Instant,
     ) -> Option<Instant> {
         let list = self.0?.get(framework)?.get(role)?;
-        let covered = |refused: &Resources| {
-            pieces.clone().all(|(identity, amount)| covers(refused, identity, amount))
+        let covered = |declined: &Resources| {
+            pieces.clone().all(|(identity, amount)| covers(declined, identity, amount))
         };
         list.iter()
-            .filter(|(until, refused)| now < *until && covered(refused))
+            .filter(|(until, declined)| now < *until && covered(declined))
             .map(|(until, _)| *until)
             .max()
     }
 }
 
 impl Filters {
-    /// Notes that `refused` (without allocations) is not wanted until `until`.
+    /// Adds a filter: `declined` (without allocations) is not offered until `until`.
     pub fn insert(
         &mut self,
         framework: &FrameworkId,
         role: &Role,
         agent: &AgentId,
-        refused: Resources,
+        declined: Resources,
         until: Instant,
     ) {
-        let frameworks = self.refusals.entry(agent.clone()).or_default();
+        let frameworks = self.by_agent.entry(agent.clone()).or_default();
         let list =
             frameworks.entry(framework.clone()).or_default().entry(role.clone()).or_default();
-        if list.iter().any(|(other, containing)| until <= *other && containing.contains(&refused)) {
-            return; // Said already, and for longer.
+        if list.iter().any(|(other, containing)| until <= *other && containing.contains(&declined))
+        {
+            return; // An older filter blocks as much for as long.
         }
-        let (kept, said): (Vec<Refusal>, Vec<Refusal>) = list
+        let (kept, superseded): (Vec<Filter>, Vec<Filter>) = list
             .drain(..)
-            .partition(|(other, contained)| until < *other || !refused.contains(contained));
+            .partition(|(other, contained)| until < *other || !declined.contains(contained));
         *list = kept;
-        list.push((until, refused));
+        list.push((until, declined));
         let key = |until| (until, framework.clone(), role.clone(), agent.clone());
-        for (other, _) in said {
+        for (other, _) in superseded {
             if list.iter().all(|(it, _)| *it != other) {
                 self.expiries.remove(&key(other));
             }
@@ -81,25 +84,26 @@ impl Filters {
         self.places.entry(framework.clone()).or_default().insert((role.clone(), agent.clone()));
     }
 
-    /// Whether `candidate` (without allocations) is refused at `now`, and until when.
-    pub fn blocks(
+    /// When the last filter expires that blocks an offer of `offered` (without allocations) at
+    /// `now`.
+    pub fn blocked_until(
         &self,
         framework: &FrameworkId,
         role: &Role,
         agent: &AgentId,
-        candidate: &Resources,
+        offered: &Resources,
         now: Instant,
     ) -> Option<Instant> {
-        let pieces: Vec<(&Identity, &Amount)> = candidate.entries().collect();
-        self.here(agent).block(framework, role, pieces.iter().copied(), now)
+        let pieces: Vec<(&Identity, &Amount)> = offered.entries().collect();
+        self.of_agent(agent).blocked_until(framework, role, pieces.iter().copied(), now)
     }
 
-    /// The refusals about one agent.
-    pub(crate) fn here(&self, agent: &AgentId) -> RefusalsHere<'_> {
-        RefusalsHere(self.refusals.get(agent))
+    /// The filters on one agent.
+    pub(crate) fn of_agent(&self, agent: &AgentId) -> AgentFilters<'_> {
+        AgentFilters(self.by_agent.get(agent))
     }
 
-    /// Forgets what no longer holds; returns the agents concerned, which may now be offered again.
+    /// Removes the filters that have expired; returns their agents, which may now be offered again.
     pub fn expire(&mut self, now: Instant) -> BTreeSet<AgentId> {
         let mut agents = BTreeSet::new();
         while self.next_expiry().is_some_and(|until| until <= now) {
@@ -110,12 +114,12 @@ impl Filters {
         agents
     }
 
-    /// When the next refusal ends.
+    /// When the next filter expires.
     pub fn next_expiry(&self) -> Option<Instant> {
         self.expiries.first().map(|(until, ..)| *until)
     }
 
-    /// Forgets the refusals of these roles of a framework (empty = all); returns the agents concerned.
+    /// Removes the filters of these roles of a framework (empty = all); returns their agents.
     pub fn revive(&mut self, framework: &FrameworkId, roles: &BTreeSet<Role>) -> BTreeSet<AgentId> {
         let all = self.places.get(framework).into_iter().flatten();
         let named: Vec<(Role, AgentId)> =
@@ -126,14 +130,14 @@ impl Filters {
         named.into_iter().map(|(_, agent)| agent).collect()
     }
 
-    /// Forgets all refusals of a framework; returns the agents concerned.
+    /// Removes all filters of a framework; returns their agents.
     pub fn remove_framework(&mut self, framework: &FrameworkId) -> BTreeSet<AgentId> {
         self.revive(framework, &BTreeSet::new())
     }
 
-    /// Forgets all refusals about an agent.
+    /// Removes all filters on an agent.
     pub fn remove_agent(&mut self, agent: &AgentId) {
-        let all = self.refusals.get(agent).into_iter().flatten();
+        let all = self.by_agent.get(agent).into_iter().flatten();
         let pairs: Vec<(FrameworkId, Role)> = all
             .flat_map(|(framework, roles)| {
                 roles.keys().map(|role| (framework.clone(), role.clone()))
@@ -144,9 +148,9 @@ impl Filters {
         }
     }
 
-    /// How many refusals hold.
+    /// The number of filters.
     pub fn len(&self) -> usize {
-        self.refusals
+        self.by_agent
             .values()
             .flat_map(BTreeMap::values)
             .flat_map(BTreeMap::values)
@@ -154,12 +158,13 @@ impl Filters {
             .sum()
     }
 
-    /// Whether none holds.
+    /// Whether there is no filter.
     pub fn is_empty(&self) -> bool {
-        self.refusals.is_empty()
+        self.by_agent.is_empty()
     }
 
-    /// Forgets some of a list, and whatever becomes empty with it.
+    /// Removes the filters of a list that `keep` does not keep, and every collection that becomes
+    /// empty with them.
     fn retain(
         &mut self,
         framework: &FrameworkId,
@@ -167,7 +172,7 @@ impl Filters {
         agent: &AgentId,
         keep: impl Fn(Instant) -> bool,
     ) {
-        let Some(frameworks) = self.refusals.get_mut(agent) else { return };
+        let Some(frameworks) = self.by_agent.get_mut(agent) else { return };
         let Some(roles) = frameworks.get_mut(framework) else { return };
         let Some(list) = roles.get_mut(role) else { return };
         for (until, _) in list.iter().filter(|(until, _)| !keep(*until)) {
@@ -182,7 +187,7 @@ impl Filters {
             frameworks.remove(framework);
         }
         if frameworks.is_empty() {
-            self.refusals.remove(agent);
+            self.by_agent.remove(agent);
         }
         let Some(places) = self.places.get_mut(framework) else { return };
         places.remove(&(role.clone(), agent.clone()));
@@ -192,9 +197,10 @@ impl Filters {
     }
 }
 
-/// Whether all of one piece was refused; what can only be taken whole, copy by copy.
-fn covers(refused: &Resources, identity: &Identity, amount: &Amount) -> bool {
-    refused.get(identity).is_some_and(|it| match identity.is_exclusive() || identity.shared {
+/// Whether all of one resource was declined. What can only be taken whole must be equal, with no
+/// more copies.
+fn covers(declined: &Resources, identity: &Identity, amount: &Amount) -> bool {
+    declined.get(identity).is_some_and(|it| match identity.is_exclusive() || identity.shared {
         true => it.value == amount.value && amount.copies <= it.copies,
         false => it.value.contains(&amount.value),
     })
@@ -216,35 +222,43 @@ mod tests {
         let (f, r, a) = (framework_id(1), role("r"), agent_id(1));
         let mut filters = Filters::default();
         filters.insert(&f, &r, &a, cpus(4), at(100));
-        assert_eq!(filters.blocks(&f, &r, &a, &cpus(4), at(0)), Some(at(100)));
-        assert_eq!(filters.blocks(&f, &r, &a, &cpus(3), at(99)), Some(at(100)));
-        assert_eq!(filters.blocks(&f, &r, &a, &cpus(5), at(0)), None, "larger");
-        assert_eq!(filters.blocks(&f, &r, &a, &cpus(4), at(100)), None, "over");
-        assert_eq!(filters.blocks(&f, &role("other"), &a, &cpus(4), at(0)), None, "another role");
+        assert_eq!(filters.blocked_until(&f, &r, &a, &cpus(4), at(0)), Some(at(100)));
+        assert_eq!(filters.blocked_until(&f, &r, &a, &cpus(3), at(99)), Some(at(100)));
+        assert_eq!(filters.blocked_until(&f, &r, &a, &cpus(5), at(0)), None, "larger");
+        assert_eq!(filters.blocked_until(&f, &r, &a, &cpus(4), at(100)), None, "over");
         assert_eq!(
-            filters.blocks(&framework_id(2), &r, &a, &cpus(4), at(0)),
+            filters.blocked_until(&f, &role("other"), &a, &cpus(4), at(0)),
+            None,
+            "another role"
+        );
+        assert_eq!(
+            filters.blocked_until(&framework_id(2), &r, &a, &cpus(4), at(0)),
             None,
             "another framework"
         );
-        assert_eq!(filters.blocks(&f, &r, &agent_id(2), &cpus(4), at(0)), None, "another agent");
+        assert_eq!(
+            filters.blocked_until(&f, &r, &agent_id(2), &cpus(4), at(0)),
+            None,
+            "another agent"
+        );
     }
 
     #[test]
-    fn a_short_refusal_does_not_end_a_long_one() {
+    fn a_short_filter_does_not_end_a_long_one() {
         let (f, r, a) = (framework_id(1), role("r"), agent_id(1));
         let mut filters = Filters::default();
         filters.insert(&f, &r, &a, cpus(4), at(1000));
         filters.insert(&f, &r, &a, cpus(2), at(10));
-        assert_eq!(filters.len(), 1, "the first says it already");
+        assert_eq!(filters.len(), 1, "the first blocks it already");
         filters.insert(&f, &r, &a, cpus(8), at(10));
         assert_eq!((filters.len(), filters.next_expiry()), (2, Some(at(10))));
         assert_eq!(filters.expire(at(10)), BTreeSet::from([a.clone()]));
-        assert_eq!(filters.blocks(&f, &r, &a, &cpus(8), at(11)), None);
-        assert_eq!(filters.blocks(&f, &r, &a, &cpus(4), at(11)), Some(at(1000)));
+        assert_eq!(filters.blocked_until(&f, &r, &a, &cpus(8), at(11)), None);
+        assert_eq!(filters.blocked_until(&f, &r, &a, &cpus(4), at(11)), Some(at(1000)));
     }
 
     #[test]
-    fn a_longer_refusal_replaces_what_it_contains() {
+    fn a_longer_filter_replaces_what_it_contains() {
         let (f, r, a) = (framework_id(1), role("r"), agent_id(1));
         let mut filters = Filters::default();
         filters.insert(&f, &r, &a, cpus(2), at(10));
@@ -309,16 +323,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn refused_means_contained(refused in some(), candidate in some()) {
+        fn declined_means_contained(declined in some(), offered in some()) {
             let (f, r, a) = (framework_id(1), role("r"), agent_id(1));
             let mut filters = Filters::default();
-            filters.insert(&f, &r, &a, refused.clone(), at(9));
-            prop_assert_eq!(filters.blocks(&f, &r, &a, &candidate, at(0)).is_some(), refused.contains(&candidate));
+            filters.insert(&f, &r, &a, declined.clone(), at(9));
+            prop_assert_eq!(filters.blocked_until(&f, &r, &a, &offered, at(0)).is_some(), declined.contains(&offered));
         }
 
-        /// Against a plain list that is searched from end to end.
+        /// Compares the filters with a plain list that is searched from end to end.
         #[test]
-        fn filters_are_a_list_of_refusals(steps in prop::collection::vec(step(), 0..40)) {
+        fn filters_are_a_list_of_declined_resources(steps in prop::collection::vec(step(), 0..40)) {
             let (mut filters, mut list, mut now) = (Filters::default(), Vec::<(u8, u8, u8, i64, u64)>::new(), 0);
             for step in steps {
                 match step {
@@ -349,7 +363,7 @@ mod tests {
                 for ((f, r, a), n) in keys.flat_map(|key| (1..6).map(move |n| (key, n))) {
                     let same = list.iter().filter(|it| (it.0, it.1, it.2) == (f, r, a) && n <= it.3 && now < it.4);
                     let until = same.map(|it| at(it.4)).max();
-                    prop_assert_eq!(filters.blocks(&framework_id(f), &named(r), &agent_id(a), &cpus(n), at(now)), until);
+                    prop_assert_eq!(filters.blocked_until(&framework_id(f), &named(r), &agent_id(a), &cpus(n), at(now)), until);
                 }
                 prop_assert_eq!(usize::from(!filters.is_empty()), filters.len().min(1));
                 prop_assert_eq!(filters.is_empty(), filters.next_expiry().is_none());

@@ -1,6 +1,7 @@
-//! What an allocation policy sees: agents with what is free, frameworks with what they hold, filters, weights.
+//! The input of an allocation: agents with what is free, frameworks with what they hold, filters,
+//! weights.
 //!
-//! The master keeps this picture and changes it piece by piece; a policy only reads it.
+//! The master keeps these views and changes them piece by piece; a policy only reads them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,85 +11,85 @@ use holdfast_model::{
 
 use crate::filters::Filters;
 
-/// One role of one framework.
+/// One role to which a framework is subscribed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoleView {
-    /// The role.
+    /// The role's full path.
     pub role: Role,
-    /// Whether the framework wants no offers for it now.
+    /// Whether the framework suppressed offers for this role.
     pub suppressed: bool,
-    /// What it holds for this role, used and offered.
+    /// What the framework has been allocated for this role, used and offered.
     pub allocated: Quantities,
-    /// Smallest offers it cares for, any of these; `None` = the cluster's.
+    /// An offer must reach at least one of these sets; `None` means the cluster's minimum.
     pub min_allocatable: Option<Vec<Quantities>>,
 }
 
-/// A framework.
+/// A framework as a policy sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FrameworkView {
     /// Its id.
     pub id: FrameworkId,
-    /// Its roles.
+    /// The roles to which it is subscribed.
     pub roles: Vec<RoleView>,
     /// Whether it is connected and may be sent offers.
     pub active: bool,
-    /// What it understands.
+    /// The capabilities that it announced.
     pub capabilities: BTreeSet<Capability>,
 }
 
 /// Who holds a reservation or volume of an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
-    /// What is held, without allocation.
+    /// The identity that is held, without allocation.
     pub identity: Identity,
-    /// By whom: the framework that made the claim.
+    /// The framework that made the claim.
     pub framework: FrameworkId,
-    /// Whether it is connected, or away but still expected: then nobody else is offered what it holds,
-    /// unless it is connected and has declined it.
+    /// Whether the framework is connected, or away but within its failover timeout. Nobody else is
+    /// then offered what it holds, unless it is connected and has declined it.
     pub expected: bool,
 }
 
-/// An agent.
+/// An agent as a policy sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentView {
     /// Its id.
     pub id: AgentId,
     /// What is neither used nor offered, without allocations.
     pub free: Resources,
-    /// Why nothing of it may be offered now; `None` when it is well.
+    /// Why nothing of the agent may be offered now; `None` when it is healthy.
     pub fault: Option<String>,
-    /// Who holds what of it.
+    /// Which framework holds which of the agent's reservations and volumes.
     pub holders: Vec<Holder>,
 }
 
-/// All that a policy sees.
+/// All that a policy may read.
 #[derive(Clone, Copy, Debug)]
 pub struct AllocationInput<'a> {
-    /// The agents.
+    /// All agents, also those with a fault.
     pub agents: &'a BTreeMap<AgentId, AgentView>,
-    /// The frameworks.
+    /// All frameworks, also those that are away.
     pub frameworks: &'a BTreeMap<FrameworkId, FrameworkView>,
-    /// Refusals that still hold.
+    /// Filters that have not expired.
     pub filters: &'a Filters,
-    /// Weights that are not 1.
+    /// The weights of roles that were given one; others weigh 1.
     pub weights: &'a BTreeMap<Role, Scalar>,
-    /// What the whole cluster has.
+    /// The sums of all agents' resources.
     pub totals: &'a Quantities,
-    /// Offers smaller than all of these are not made, unless they hold a reservation or volume.
+    /// Offers that reach none of these sets are not made, unless they hold a reservation or volume.
     pub min_allocatable: &'a [Quantities],
-    /// Now.
+    /// The time of the division, against which filters expire.
     pub now: Instant,
 }
 
-/// A decision: offer these to that role of that framework.
+/// A decision: these resources of one agent are to be offered to one role of a framework.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Allocation {
-    /// To whom.
+    /// The framework that receives the offer.
     pub framework: FrameworkId,
-    /// For which of its roles.
+    /// The role for which the resources are allocated.
     pub role: Role,
-    /// Where.
+    /// The agent that has the resources.
     pub agent: AgentId,
-    /// What, without allocations.
+    /// The resources, without allocations.
     pub resources: Resources,
 }

@@ -1,10 +1,11 @@
 //! Who is offered what, and why not.
 //!
-//! A [`Policy`] reads a [`AllocationInput`] of the cluster and divides what is free on the agents that changed. All policies
-//! divide by the same rules (`divide`): what a framework holds goes home to it first, the rest goes agent by agent to
-//! whoever comes first in the policy's order and may have it. [`why_not`] asks the very function that decides who may.
+//! A [`Policy`] reads an [`AllocationInput`] and divides what is free on the agents that changed.
+//! All policies divide by the same rules (`divide`): what a framework holds is offered to it first,
+//! the rest goes agent by agent to the eligible contender that the policy ranks first. [`why_not`]
+//! asks the very function that decides who is eligible.
 //!
-//! Pure: no clock, no randomness, no threads; the same picture and history give the same allocations.
+//! Pure: no clock, no randomness, no threads; the same input and history give the same allocations.
 //! It never changes what the master keeps, and never takes anything away from anybody.
 
 mod candidate;
@@ -17,6 +18,7 @@ pub mod filters;
 pub mod input;
 pub mod policy;
 pub mod priority;
+mod ranking;
 pub mod reasons;
 mod shares;
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! The trait of allocation policies, and the table of those that exist.
 //!
-//! To add one: a file beside `drf.rs` with a ranking of its own, and a line in [`POLICIES`]. What may be given to whom
-//! is not a policy's business: `divide` sees to that for all of them.
+//! To add one, write a file beside `drf.rs` with a ranking of its own, and add a line to
+//! [`POLICIES`]. A policy never decides who is eligible for what: `divide` sees to that for all of
+//! them.
 
 use std::collections::BTreeSet;
 
@@ -11,29 +12,32 @@ use crate::drf::Drf;
 use crate::input::{Allocation, AllocationInput};
 use crate::priority::Priority;
 
-/// A role's place in the present order, for people.
+/// A role's place in the present order, as shown to people.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Place {
-    /// The role.
+    /// The role at this place.
     pub role: Role,
     /// Its weight; 1 when none was set.
     pub weight: Scalar,
-    /// Its dominant share of the cluster together with the roles below it, from 0 to 1, not divided by the weight.
+    /// Its dominant share of the cluster together with the roles below it, from 0 to 1, not divided
+    /// by the weight.
     pub share: f64,
 }
 
 /// Decides who is offered what is free.
 pub trait Policy: Send {
-    /// Its name in the table.
+    /// The policy's name in [`POLICIES`].
     fn name(&self) -> &'static str;
-    /// Divides what is free on the `dirty` agents. Deterministic. Allocations of what goes home to its holder come first.
-    /// No two allocations have the same framework, role and agent.
+    /// Divides what is free on the `dirty` agents, deterministically. Allocations of what is
+    /// offered back to its holder come first. No two allocations have the same framework, role and
+    /// agent.
     fn allocate(
         &mut self,
         input: &AllocationInput<'_>,
         dirty: &BTreeSet<AgentId>,
     ) -> Vec<Allocation>;
-    /// The roles of all frameworks in the order in which they would be served now, if all were waiting.
+    /// The roles of all frameworks in the order in which they would be served now, if all were
+    /// waiting.
     fn order(&self, input: &AllocationInput<'_>) -> Vec<Place>;
 }
 
@@ -44,10 +48,10 @@ pub type Constructor = fn() -> Box<dyn Policy>;
 pub const POLICIES: &[(&str, Constructor)] =
     &[("drf", || Box::new(Drf::new())), ("priority", || Box::new(Priority))];
 
-/// A policy by its name.
+/// Makes the policy of that name.
 ///
 /// # Errors
-/// A sentence that lists the names.
+/// If there is none, a sentence that lists the names.
 pub fn by_name(name: &str) -> Result<Box<dyn Policy>, String> {
     let names: Vec<&str> = POLICIES.iter().map(|(name, _)| *name).collect();
     let found = POLICIES.iter().find(|(it, _)| *it == name);

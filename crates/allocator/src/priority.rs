@@ -1,6 +1,8 @@
-//! Strict priority: the role with the greatest weight is offered everything first, and lower ones only what it leaves.
+//! Strict priority: the role with the greatest weight is offered everything first, and lower ones
+//! only what it leaves.
 //!
-//! Of equal weights, whoever registered first comes first. It starves the lower on purpose, and keeps no memory.
+//! Of equal weights, the framework that registered first comes first. It starves the lower on
+//! purpose, and keeps no state.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -8,33 +10,35 @@ use std::collections::BTreeSet;
 use holdfast_model::{AgentId, FrameworkId, Quantities, Role, Scalar};
 
 use crate::contenders::{Contender, Contenders};
-use crate::divide::{divide, first_of, Fits, Ranking};
+use crate::divide::divide;
 use crate::input::{Allocation, AllocationInput};
 use crate::policy::{Place, Policy};
+use crate::ranking::{first_of, Fits, Ranking};
 use crate::shares::{share_of, ShareBasis, WEIGHT};
 
-/// See the module.
+/// The policy `priority`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Priority;
 
-/// Contenders, first to last; nothing changes it.
-struct Line {
+/// The contenders in an order that no grant changes.
+struct FixedOrder {
     order: Vec<usize>,
-    /// By contender: its place in `order`.
+    /// Each contender's place in `order`.
     places: Vec<usize>,
 }
 
-impl Line {
-    fn new(input: &AllocationInput<'_>, contenders: &Contenders<'_>) -> Line {
+impl FixedOrder {
+    fn new(input: &AllocationInput<'_>, contenders: &Contenders<'_>) -> FixedOrder {
         let mut order: Vec<usize> = contenders.iter().map(|(at, _)| at).collect();
         order.sort_by_cached_key(|at| rank(input, contenders.get(*at)));
         let mut places = vec![0; order.len()];
         order.iter().enumerate().for_each(|(place, at)| places[*at] = place);
-        Line { order, places }
+        FixedOrder { order, places }
     }
 }
 
-/// By weight, then registration: ids end in a number that grows, so a longer one is a later one.
+/// Ranks by weight, then registration: ids end in a number that grows, so a longer one is a later
+/// one.
 fn rank<'a>(
     input: &AllocationInput<'_>,
     Contender { framework, role }: Contender<'a>,
@@ -48,7 +52,7 @@ fn weight_of(input: &AllocationInput<'_>, role: &Role) -> Scalar {
     above.max_by_key(|(it, _)| it.as_str().len()).map_or(WEIGHT, |(_, weight)| *weight)
 }
 
-impl Ranking for Line {
+impl Ranking for FixedOrder {
     fn first(&self, fits: Fits<'_>) -> Option<(usize, Vec<usize>)> {
         first_of(self.order.iter().copied(), fits)
     }
@@ -72,15 +76,17 @@ impl Policy for Priority {
         dirty: &BTreeSet<AgentId>,
     ) -> Vec<Allocation> {
         let contenders = Contenders::waiting(input);
-        divide(input, dirty, &contenders, &mut Line::new(input, &contenders))
+        divide(input, dirty, &contenders, &mut FixedOrder::new(input, &contenders))
     }
 
     fn order(&self, input: &AllocationInput<'_>) -> Vec<Place> {
         let contenders = Contenders::all(input);
         let basis = ShareBasis::new(input, &BTreeSet::from(["ports".to_owned()]));
         let mut seen = BTreeSet::new();
-        let roles =
-            Line::new(input, &contenders).order.into_iter().map(|at| &contenders.get(at).role.role);
+        let roles = FixedOrder::new(input, &contenders)
+            .order
+            .into_iter()
+            .map(|at| &contenders.get(at).role.role);
         let place = |role: &Role| Place {
             role: role.clone(),
             weight: weight_of(input, role),
@@ -108,7 +114,7 @@ mod tests {
             scene.divide("priority").iter().map(|it| names(it).0).collect::<Vec<_>>()
         };
         assert_eq!(who(&scene), ["F2", "F2", "F2", "F2"]);
-        scene.refuse(2, "high", 3, &cpus(1));
+        scene.decline(2, "high", 3, &cpus(1));
         assert_eq!(who(&scene), ["F2", "F2", "F1", "F2"]);
     }
 
@@ -121,7 +127,7 @@ mod tests {
         scene.framework(framework_named("c-0001", &["s"]));
         let input = scene.input();
         let contenders = Contenders::all(&input);
-        let order = Line::new(&input, &contenders).order;
+        let order = FixedOrder::new(&input, &contenders).order;
         let ids: Vec<&str> =
             order.into_iter().map(|at| contenders.get(at).framework.id.as_str()).collect();
         assert_eq!(ids, ["c-0001", "c-0002", "c-9999", "c-10000"]);

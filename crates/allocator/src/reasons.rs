@@ -1,7 +1,8 @@
-//! Why somebody was not offered something.
+//! Why a framework was not offered an agent's resources.
 //!
-//! Asks `candidate`, which also decides who may have what, so that the reason is the true one. Reads a picture, changes
-//! nothing, and never guesses: when nothing stands in the way, it says nothing.
+//! It asks `candidate`, which also decides eligibility, so that the reason is the true one. It only
+//! reads the allocation input, and never guesses: when nothing stands in the way, it gives no
+//! reason.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,57 +14,57 @@ use crate::contenders::Contender;
 use crate::input::{AgentView, Allocation, AllocationInput};
 use crate::wanted::{shortfalls, Shortfall};
 
-/// Why.
+/// Why a role of a framework is not offered an agent. `Display` says it with what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// The framework is not connected.
     NotConnected,
     /// The framework asked for no offers for this role.
     Suppressed,
-    /// The framework refused just this until then.
+    /// The framework declined all of this, and its filter holds until then.
     Filtered(Instant),
-    /// The agent is not well.
+    /// Nothing of the agent may be offered now, for this reason.
     AgentFault(String),
-    /// Everything there is used or offered.
+    /// All of the agent's resources are used or offered.
     NothingFree,
-    /// What is left is smaller than the smallest offers.
+    /// What is left is smaller than the smallest offer that may be made.
     BelowMinimum(Resources),
-    /// What is free there is reserved for others.
+    /// What is free there is reserved for this other role.
     ReservedFor(Role),
-    /// What is free there is kept for the framework that holds it.
+    /// What is free there is kept for this framework, which holds it.
     HeldFor(FrameworkId),
-    /// The framework does not understand what is there.
+    /// What is free there needs this capability, which the framework did not announce.
     LacksCapability(&'static str),
     /// What is free there is less than what is wanted.
     NotEnough {
-        /// Of what.
+        /// The resource that falls short.
         name: String,
         /// How much is wanted.
         wanted: Scalar,
         /// How much is free for this framework.
         free: Scalar,
     },
-    /// What it was offered there is less than what is wanted.
+    /// What the framework was offered there is less than what is wanted.
     OfferLacks {
-        /// Of what.
+        /// The resource that falls short.
         name: String,
         /// How much is wanted.
         wanted: Scalar,
         /// How much is in the offer.
         offered: Scalar,
     },
-    /// Others come first now, and were offered what it could have: these.
+    /// These frameworks come first now, and were offered what this one could have had.
     OthersFirst(BTreeSet<FrameworkId>),
 }
 
-/// Why one role of a framework is not offered one agent.
+/// One reason why one role of a framework is not offered one agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WhyNot {
-    /// The agent.
+    /// The agent that is not offered.
     pub agent: AgentId,
-    /// The role.
+    /// The role to which it is not offered.
     pub role: Role,
-    /// The reason.
+    /// What stands in the way.
     pub reason: Reason,
 }
 
@@ -124,10 +125,12 @@ impl fmt::Display for Reason {
     }
 }
 
-/// For each agent and role of `framework`: why it is not offered (`wanted`, or anything at all).
+/// Lists for each agent and role of `framework` why it is not offered (`wanted`, or anything at
+/// all).
 ///
-/// Agents and roles without an entry have nothing in their way: what is free there is the framework's at the next
-/// division if it comes first. Several entries tell several shortages. Unknown frameworks get none.
+/// Agents and roles without an entry have nothing in their way: what is free there is the
+/// framework's at the next division if it comes first. Several entries name several shortages.
+/// Unknown frameworks get none.
 pub fn why_not(
     input: &AllocationInput<'_>,
     framework: &FrameworkId,
@@ -136,8 +139,9 @@ pub fn why_not(
     why_not_after(input, &[], framework, wanted)
 }
 
-/// The same, after a division of `input` into `allocations`: why an agent was not among them, or not enough. Offers that nobody has
-/// answered are such a division of what would be free without them.
+/// The same as [`why_not`] after a division of `input` into `allocations`: why an agent was not
+/// among them, or not enough of it. Open offers count as such a division of what would be free
+/// without them.
 pub fn why_not_after(
     input: &AllocationInput<'_>,
     allocations: &[Allocation],
@@ -168,7 +172,8 @@ pub fn why_not_after(
     all
 }
 
-/// Why a contender that was given nothing of an agent was not: what stands against it whoever comes first, or those who do.
+/// Why a contender was given nothing of an agent: what makes it ineligible in any order, or else
+/// those who come first.
 fn reasons_after(
     input: &AllocationInput<'_>,
     view: &AgentView,
@@ -196,41 +201,59 @@ fn reasons<'a>(
     contender: &Contender<'a>,
     wanted: Option<&Resources>,
 ) -> Vec<Reason> {
-    if let (Some(wanted), None) = (wanted, candidate.standing(contender)) {
+    if let (Some(wanted), None) = (wanted, candidate.general_ineligibility(contender)) {
         let short = shortages(candidate, contender, wanted);
         if !short.is_empty() {
             return short;
         }
     }
     candidate
-        .eligible(input, contender)
+        .eligible_slices(input, contender)
         .err()
-        .map(|ineligibility| candidate.reason(ineligibility))
+        .map(|ineligibility| reason_for(candidate, ineligibility))
         .into_iter()
         .collect()
 }
 
-/// What of `wanted` is missing, and who has what is missing if it is there; nothing when nothing is usable at all.
+/// Says why the contender is not eligible, in the terms of those who ask.
+fn reason_for(candidate: &Candidate<'_>, ineligibility: Ineligibility<'_>) -> Reason {
+    match ineligibility {
+        Ineligibility::NotConnected => Reason::NotConnected,
+        Ineligibility::Suppressed => Reason::Suppressed,
+        Ineligibility::Fault(why) => Reason::AgentFault(why.to_owned()),
+        Ineligibility::NothingFree => Reason::NothingFree,
+        Ineligibility::Held(framework) => Reason::HeldFor(framework.clone()),
+        Ineligibility::Lacks(capability) => Reason::LacksCapability(capability),
+        Ineligibility::Reserved(role) => Reason::ReservedFor(role.clone()),
+        Ineligibility::BelowMinimum(slices) => Reason::BelowMinimum(candidate.resources(&slices)),
+        Ineligibility::Filtered(until) => Reason::Filtered(until),
+    }
+}
+
+/// What of `wanted` is missing, and why the contender may not have it if it is there; empty when
+/// nothing is usable.
 fn shortages<'a>(
     candidate: &Candidate<'a>,
     contender: &Contender<'a>,
     wanted: &Resources,
 ) -> Vec<Reason> {
-    let usable = candidate.usable(contender);
+    let usable = candidate.usable_slices(contender);
     if usable.is_empty() {
         return Vec::new();
     }
     let short = shortfalls(&candidate.resources(&usable), wanted);
     let names: BTreeSet<&str> = short.iter().map(|it| it.name.as_str()).collect();
-    let blamed = candidate
-        .withheld(contender)
+    let obstacles = candidate
+        .ineligible_slices(contender)
         .into_iter()
         .filter(|(at, _)| names.contains(candidate.slice(*at).identity.name.as_str()));
     let ineligibilities: BTreeSet<Ineligibility<'a>> =
-        blamed.map(|(_, ineligibility)| ineligibility).collect();
+        obstacles.map(|(_, ineligibility)| ineligibility).collect();
     not_enough(short)
         .into_iter()
-        .chain(ineligibilities.into_iter().map(|ineligibility| candidate.reason(ineligibility)))
+        .chain(
+            ineligibilities.into_iter().map(|ineligibility| reason_for(candidate, ineligibility)),
+        )
         .collect()
 }
 
@@ -256,7 +279,7 @@ fn offer_lacks(short: Vec<Shortfall>) -> Vec<Reason> {
         .collect()
 }
 
-/// As `2026-01-31T23:59:59Z`.
+/// Writes a time as `2026-01-31T23:59:59Z`.
 fn write_utc(f: &mut fmt::Formatter<'_>, at: Instant) -> fmt::Result {
     let seconds = at.0 / 1000;
     let (days, time) = (seconds / 86_400, seconds % 86_400);
@@ -328,10 +351,10 @@ mod tests {
         assert_eq!(with(&cpus(1), &fault), [Reason::AgentFault("on fire".to_owned())]);
         assert_eq!(with(&Resources::new(), &|_| ()), [Reason::NothingFree]);
         assert_eq!(
-            with(&cpus(1), &|it| it.refuse(1, "r", 1, &cpus(1))),
+            with(&cpus(1), &|it| it.decline(1, "r", 1, &cpus(1))),
             [Reason::Filtered(Scene::UNTIL)]
         );
-        assert_eq!(with(&cpus(2), &|it| it.refuse(1, "r", 1, &cpus(1))), []);
+        assert_eq!(with(&cpus(2), &|it| it.decline(1, "r", 1, &cpus(1))), []);
         assert_eq!(with(&reserve(&cpus(1), "s"), &|_| ()), [Reason::ReservedFor(role("s"))]);
         let held = reserve(&cpus(1), "r");
         let away =
@@ -365,12 +388,12 @@ mod tests {
             [short("cpus", 4, 2), short("mem", 200, 100), Reason::ReservedFor(role("s"))]
         );
         assert_eq!(why(&scene, 1, Some(&sum([cpus(2), mem(100)]))), []);
-        scene.refuse(1, "r", 1, &sum([cpus(2), mem(100)]));
+        scene.decline(1, "r", 1, &sum([cpus(2), mem(100)]));
         assert_eq!(why(&scene, 1, Some(&cpus(2))), [Reason::Filtered(Scene::UNTIL)]);
         assert_eq!(
             why(&scene, 1, Some(&cpus(3)))[0],
             short("cpus", 3, 2),
-            "the shortage tells more than the refusal it caused"
+            "a shortage says more than the filter that it caused"
         );
     }
 

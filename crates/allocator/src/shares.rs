@@ -1,7 +1,9 @@
-//! Shares: how much of the cluster somebody has, by the resource of which they have most.
+//! Dominant shares: the fraction of the cluster that somebody has of the resource of which they
+//! have most.
 //!
 //! A share is one rounded division of exact whole numbers, so equal fractions compare as equal.
-//! Only scalars count; what a name counts as is the business of whoever makes the [`ShareBasis`].
+//! Only scalars count; whoever makes the [`ShareBasis`] says which names do. It never knows who has
+//! the shares.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,7 +12,7 @@ use holdfast_model::{Quantities, Role, Scalar};
 
 use crate::input::AllocationInput;
 
-/// The weight of whoever was given none.
+/// The weight of a role that was given none.
 pub(crate) const WEIGHT: Scalar = Scalar::whole(1);
 
 /// A dominant share, divided by a weight.
@@ -37,7 +39,7 @@ impl Ord for Share {
     }
 }
 
-/// What the cluster has of all that counts.
+/// The cluster's totals of the resources that count, against which shares are measured.
 #[derive(Clone, Debug)]
 pub(crate) struct ShareBasis {
     totals: Vec<(String, i64)>,
@@ -58,7 +60,7 @@ impl ShareBasis {
         }
     }
 
-    /// Amounts (in thousandths) in the order of the yardstick's names.
+    /// Amounts (in thousandths) in the order of the basis's names.
     pub fn measure(&self, amounts: &Quantities) -> Vec<i64> {
         self.totals
             .iter()
@@ -68,26 +70,26 @@ impl ShareBasis {
 
     /// The dominant share of what `measure` returned.
     pub fn share(&self, measured: &[i64], weight: Scalar) -> Share {
-        let weight = weight.as_thousandths().max(1) as f64; // A weight of nothing would divide by it.
-        let slices = measured
+        let weight = weight.as_thousandths().max(1) as f64; // A weight of 0 would divide by zero.
+        let ratios = measured
             .iter()
             .zip(&self.totals)
             .map(|(held, (_, total))| (*held as f64 * 1000.0) / (*total as f64 * weight));
-        Share(slices.fold(0.0, f64::max))
+        Share(ratios.fold(0.0, f64::max))
     }
 }
 
-/// Adds amounts that were measured by the same yardstick.
+/// Adds amounts that were measured against the same basis.
 pub(crate) fn add(sum: &mut [i64], more: &[i64]) {
     sum.iter_mut().zip(more).for_each(|(sum, more)| *sum = sum.saturating_add(*more));
 }
 
-/// The weights by name.
+/// The weights by the roles' names.
 pub(crate) fn weights<'a>(input: &AllocationInput<'a>) -> BTreeMap<&'a str, Scalar> {
     input.weights.iter().map(|(role, weight)| (role.as_str(), *weight)).collect()
 }
 
-/// The unweighted share of `role` and all below it.
+/// The unweighted share of `role` together with all roles below it.
 pub(crate) fn share_of(input: &AllocationInput<'_>, basis: &ShareBasis, role: &Role) -> f64 {
     let mut held = basis.measure(&Quantities::new());
     for view in input.frameworks.values().flat_map(|it| &it.roles) {
@@ -104,7 +106,7 @@ mod tests {
     use crate::testing::{quantities, Scene};
 
     #[test]
-    fn the_greatest_part_counts_and_equal_fractions_are_equal() {
+    fn the_greatest_ratio_counts_and_equal_fractions_are_equal() {
         let totals = quantities(&[("cpus", 10), ("mem", 1000), ("gpus", 0), ("ports", 7)]);
         let scene = Scene { totals, ..Scene::default() };
         let input = scene.input();

@@ -1,6 +1,6 @@
-//! Small clusters for tests: agents `S1`.., frameworks `F1`.., and what lies free.
+//! Small clusters for tests: agents `S1`.. with free resources, and frameworks `F1`...
 //!
-//! Only for tests of this room.
+//! It is never compiled but for tests of this crate.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,8 +45,8 @@ pub(crate) fn gpus(amount: i64) -> Resources {
     scalar("gpus", amount)
 }
 
-pub(crate) fn sum<const N: usize>(slices: [Resources; N]) -> Resources {
-    slices.iter().flat_map(|it| it.iter().collect::<Vec<_>>()).collect()
+pub(crate) fn sum<const N: usize>(parts: [Resources; N]) -> Resources {
+    parts.iter().flat_map(|it| it.iter().collect::<Vec<_>>()).collect()
 }
 
 pub(crate) fn reservation(role: &str) -> Reservation {
@@ -74,7 +74,7 @@ pub(crate) fn volume(id: &str, size_mb: i64, role: &str) -> Resource {
     )
 }
 
-/// Framework `n` holds all of these, and is connected or expected.
+/// Makes framework `n`, connected or expected, the holder of all of these.
 pub(crate) fn hold(resources: &Resources, n: u8) -> Vec<Holder> {
     resources
         .entries()
@@ -109,12 +109,12 @@ pub(crate) fn framework_named(id: &str, roles: &[&str]) -> FrameworkView {
     }
 }
 
-/// Framework and agent of an allocation.
+/// The framework and the agent of an allocation.
 pub(crate) fn names(allocation: &Allocation) -> (String, String) {
     (allocation.framework.to_string(), allocation.agent.to_string())
 }
 
-/// A whole cluster, as the master would keep it.
+/// A whole cluster as the master would keep it for a policy.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Scene {
     pub agents: BTreeMap<AgentId, AgentView>,
@@ -149,12 +149,12 @@ impl Scene {
         self.frameworks.insert(view.id.clone(), view);
     }
 
-    pub fn refuse(&mut self, framework: u8, role: &str, agent: u8, refused: &Resources) {
+    pub fn decline(&mut self, framework: u8, role: &str, agent: u8, declined: &Resources) {
         self.filters.insert(
             &framework_id(framework),
             &self::role(role),
             &agent_id(agent),
-            refused.clone(),
+            declined.clone(),
             Scene::UNTIL,
         );
     }
@@ -175,7 +175,7 @@ impl Scene {
         self.agents.keys().cloned().collect()
     }
 
-    /// What a fresh policy gives of all agents.
+    /// The allocations of all agents by a policy that has served nobody yet.
     pub fn divide(&self, policy: &str) -> Vec<Allocation> {
         by_name(policy).unwrap().allocate(&self.input(), &self.all())
     }

@@ -1,7 +1,9 @@
-//! The tree of roles, ordered by dominant share at every level, and kept in order while shares grow.
+//! The tree of roles, ordered by dominant share at every level, and kept in order while shares
+//! grow.
 //!
-//! A role's own frameworks compete with the roles below it through a leaf of their own. Shares count what is held by
-//! all frameworks, also by those that do not contend. A change costs the depth of the role times a search, not a sort.
+//! A role's own frameworks compete with the roles below it through a leaf of their own. Shares
+//! count what all frameworks have, also those that do not contend. A change costs the depth of the
+//! role times a search, not a sort. It never decides who is eligible.
 
 use std::collections::btree_set;
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,13 +11,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use holdfast_model::{Quantities, Scalar};
 
 use crate::contenders::Contenders;
-use crate::divide::{first_of, Fits, Ranking};
 use crate::input::AllocationInput;
+use crate::ranking::{first_of, Fits, Ranking};
 use crate::shares::{add, weights, Share, ShareBasis, WEIGHT};
 
 /// How often a framework's role was served in earlier divisions.
 pub(crate) type Served<'s> = &'s dyn Fn(usize) -> u64;
-/// A place among siblings: by share, then by how often it was served, then by name (which is the order of indexes).
+/// A place among siblings: by share, then by how often it was served, then by name (the order of
+/// indexes).
 type Rank = (Share, u64, usize);
 
 #[derive(Debug)]
@@ -24,26 +27,28 @@ struct Node {
     weight: Scalar,
     held: Vec<i64>,
     served: u64,
-    /// In a leaf: contenders. Elsewhere: nodes with contenders below them.
+    /// In a leaf, the ranks of its contenders; elsewhere, those of the child nodes with contenders
+    /// below them.
     ranks: BTreeSet<Rank>,
     is_leaf: bool,
 }
 
-/// A contender's seat in its role's leaf.
+/// A contender in its role's leaf.
 #[derive(Debug)]
-struct Seat {
+struct Entry {
     leaf: usize,
     held: Vec<i64>,
     served: u64,
 }
 
-/// See the module.
+/// All roles with their shares, and the contenders in their leaves.
 #[derive(Debug)]
 pub(crate) struct RoleTree {
     basis: ShareBasis,
-    /// First the leaves, then the roles with all their ancestors, each in the order of names; the root is the last.
+    /// First the leaves, then the roles with all their ancestors, both in the order of names; the
+    /// root is the last.
     nodes: Vec<Node>,
-    seats: Vec<Seat>,
+    entries: Vec<Entry>,
 }
 
 impl RoleTree {
@@ -53,8 +58,8 @@ impl RoleTree {
         basis: ShareBasis,
         served: Served<'_>,
     ) -> RoleTree {
-        let mut tree = RoleTree { basis, nodes: Vec::new(), seats: Vec::new() };
-        let leaves = tree.plant(input);
+        let mut tree = RoleTree { basis, nodes: Vec::new(), entries: Vec::new() };
+        let leaves = tree.add_nodes(input);
         for view in input.frameworks.values().flat_map(|it| &it.roles) {
             let held = tree.basis.measure(&view.allocated);
             let mut at = leaves.get(view.role.as_str()).copied();
@@ -66,26 +71,26 @@ impl RoleTree {
         for (at, contender) in contenders.iter() {
             let leaf = leaves[contender.role.role.as_str()];
             let (held, served) = (tree.basis.measure(&contender.role.allocated), served(at));
-            tree.seats.push(Seat { leaf, held, served });
+            tree.entries.push(Entry { leaf, held, served });
             let mut up = Some(leaf);
             while let Some(node) = up {
                 tree.nodes[node].served += served;
                 up = tree.nodes[node].parent;
             }
         }
-        for seat in 0..tree.seats.len() {
-            tree.sit(seat);
+        for entry in 0..tree.entries.len() {
+            tree.insert_ranks(entry);
         }
         tree
     }
 
     /// The contenders, lowest share first.
     pub fn in_order(&self) -> impl Iterator<Item = usize> + '_ {
-        Walk { tree: self, levels: vec![self.nodes[self.root()].ranks.iter()], seats: None }
+        Walk { tree: self, levels: vec![self.nodes[self.root()].ranks.iter()], entries: None }
     }
 
-    /// Makes the nodes; returns the leaf of each role that some framework has.
-    fn plant<'a>(&mut self, input: &AllocationInput<'a>) -> BTreeMap<&'a str, usize> {
+    /// Adds the nodes; returns the leaf of each role to which some framework is subscribed.
+    fn add_nodes<'a>(&mut self, input: &AllocationInput<'a>) -> BTreeMap<&'a str, usize> {
         let weights = weights(input);
         let roles: BTreeSet<&str> =
             input.frameworks.values().flat_map(|it| &it.roles).map(|it| it.role.as_str()).collect();
@@ -114,9 +119,9 @@ impl RoleTree {
         self.nodes.len() - 1
     }
 
-    fn seat_rank(&self, at: usize) -> Rank {
-        let seat = &self.seats[at];
-        (self.basis.share(&seat.held, WEIGHT), seat.served, at)
+    fn entry_rank(&self, at: usize) -> Rank {
+        let entry = &self.entries[at];
+        (self.basis.share(&entry.held, WEIGHT), entry.served, at)
     }
 
     fn node_rank(&self, at: usize) -> Rank {
@@ -124,22 +129,23 @@ impl RoleTree {
         (self.basis.share(&node.held, node.weight), node.served, at)
     }
 
-    /// Puts a contender, its leaf and their ancestors in their places.
-    fn sit(&mut self, contender: usize) {
-        let (rank, mut at) = (self.seat_rank(contender), self.seats[contender].leaf);
+    /// Inserts the ranks of a contender, its leaf and their ancestors.
+    fn insert_ranks(&mut self, contender: usize) {
+        let (rank, mut at) = (self.entry_rank(contender), self.entries[contender].leaf);
         self.nodes[at].ranks.insert(rank);
         while let Some(parent) = self.nodes[at].parent {
             let rank = self.node_rank(at);
             if !self.nodes[parent].ranks.insert(rank) {
-                break; // Its ancestors have their places already.
+                break; // The ancestors' ranks are there already.
             }
             at = parent;
         }
     }
 
-    /// Takes them out of their places, for shares to change.
-    fn rise(&mut self, contender: usize) {
-        let (rank, mut at) = (self.seat_rank(contender), self.seats[contender].leaf);
+    /// Removes the ranks of a contender, its leaf and their ancestors, so that their shares may
+    /// change.
+    fn remove_ranks(&mut self, contender: usize) {
+        let (rank, mut at) = (self.entry_rank(contender), self.entries[contender].leaf);
         self.nodes[at].ranks.remove(&rank);
         while let Some(parent) = self.nodes[at].parent {
             let rank = self.node_rank(at);
@@ -148,10 +154,10 @@ impl RoleTree {
         }
     }
 
-    /// A contender's place in the whole: the ranks from the root down to it.
+    /// A contender's place in the whole order: the ranks from the root down to it.
     fn place(&self, contender: usize) -> Vec<Rank> {
-        let mut place = vec![self.seat_rank(contender)];
-        let mut at = self.seats[contender].leaf;
+        let mut place = vec![self.entry_rank(contender)];
+        let mut at = self.entries[contender].leaf;
         while let Some(parent) = self.nodes[at].parent {
             place.push(self.node_rank(at));
             at = parent;
@@ -174,31 +180,31 @@ impl Ranking for RoleTree {
 
     fn charge(&mut self, contender: usize, amounts: &Quantities) {
         let more = self.basis.measure(amounts);
-        self.rise(contender);
-        let seat = &mut self.seats[contender];
-        add(&mut seat.held, &more);
-        seat.served += 1;
-        let mut up = Some(seat.leaf);
+        self.remove_ranks(contender);
+        let entry = &mut self.entries[contender];
+        add(&mut entry.held, &more);
+        entry.served += 1;
+        let mut up = Some(entry.leaf);
         while let Some(at) = up {
             let node = &mut self.nodes[at];
             add(&mut node.held, &more);
             node.served += 1;
             up = node.parent;
         }
-        self.sit(contender);
+        self.insert_ranks(contender);
     }
 }
 
-/// `a/b/c` gives `a`, `a/b` and `a/b/c`.
+/// Lists `a`, `a/b` and `a/b/c` for `a/b/c`.
 fn with_ancestors(role: &str) -> impl Iterator<Item = &str> {
     role.match_indices('/').map(|(at, _)| &role[..at]).chain(std::iter::once(role))
 }
 
-/// Goes down the tree without recursion: roles come from outside and may be deep.
+/// Walks down the tree without recursion, since roles come from outside and may be deep.
 struct Walk<'t> {
     tree: &'t RoleTree,
     levels: Vec<btree_set::Iter<'t, Rank>>,
-    seats: Option<btree_set::Iter<'t, Rank>>,
+    entries: Option<btree_set::Iter<'t, Rank>>,
 }
 
 impl Iterator for Walk<'_> {
@@ -206,13 +212,13 @@ impl Iterator for Walk<'_> {
 
     fn next(&mut self) -> Option<usize> {
         loop {
-            if let Some((_, _, contender)) = self.seats.as_mut().and_then(Iterator::next) {
+            if let Some((_, _, contender)) = self.entries.as_mut().and_then(Iterator::next) {
                 return Some(*contender);
             }
             match self.levels.last_mut()?.next() {
                 None => drop(self.levels.pop()),
                 Some((_, _, at)) if self.tree.nodes[*at].is_leaf => {
-                    self.seats = Some(self.tree.nodes[*at].ranks.iter())
+                    self.entries = Some(self.tree.nodes[*at].ranks.iter())
                 }
                 Some((_, _, at)) => self.levels.push(self.tree.nodes[*at].ranks.iter()),
             }

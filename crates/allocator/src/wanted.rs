@@ -1,22 +1,25 @@
-//! What is wanted against what may be had: which names fall short, and by how much.
+//! Compares the resources that are wanted with those that are available: which fall short, and by
+//! how much.
 //!
-//! Pieces that are asked for by reservation or volume must be there as such; plain ones may come from anything of the
-//! same name on the same disk, reserved or not, as a task may be launched on both.
+//! Resources that are asked for by reservation or volume must be there as such; plain ones may come
+//! from anything of the same name on the same disk, reserved or not, as a task may be launched on
+//! both. It never changes what it compares.
 
 use holdfast_model::{Identity, Resource, Resources, Scalar, Value};
 
-/// Something that falls short.
+/// A resource of which there is less than is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Shortfall {
-    /// `cpus`, `mem`, ...
+    /// The resource's name: `cpus`, `mem`, ...
     pub name: String,
-    /// The name, or more when more was asked for: a reservation, a volume, certain ports.
+    /// What a message calls it: the name, with the reservation, volume or ports that were asked
+    /// for.
     pub what: String,
     pub wanted: Scalar,
     pub have: Scalar,
 }
 
-/// What of `wanted` is not in `have`.
+/// The resources of `wanted` that `have` does not cover.
 pub(crate) fn shortfalls(have: &Resources, wanted: &Resources) -> Vec<Shortfall> {
     let mut left = have.unallocated();
     let (named, plain): (Vec<Resource>, Vec<Resource>) =
@@ -65,7 +68,7 @@ fn same_disk(a: &Identity, b: &Identity) -> bool {
     a.source == b.source
 }
 
-/// How much of `wanted` is in `have`; of scalars, all that is there.
+/// How much of `wanted` is in `have`; for scalars, all of `have`.
 fn common(have: &Value, wanted: &Value) -> Scalar {
     match wanted {
         Value::Scalar(_) => have.quantity(),

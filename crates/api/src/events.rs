@@ -73,13 +73,13 @@ fn agents(old: &MasterView, new: &MasterView, events: &mut Vec<ClusterEvent>) ->
 
 /// What is held there is not looked at: tasks and offers have events of their own.
 fn is_same_agent(old: &AgentState, new: &AgentState) -> bool {
-    old.health == new.health
-        && old.link.is_some() == new.link.is_some()
-        && old.total == new.total
-        && old.disks == new.disks
-        && old.faults == new.faults
-        && old.machine == new.machine
-        && old.version == new.version
+    old.health() == new.health()
+        && old.link().is_some() == new.link().is_some()
+        && old.total() == new.total()
+        && old.disks() == new.disks()
+        && old.faults() == new.faults()
+        && old.machine() == new.machine()
+        && old.version() == new.version()
 }
 
 fn frameworks(
@@ -89,7 +89,7 @@ fn frameworks(
 ) -> Vec<ClusterEvent> {
     let mut removed = Vec::new();
     let is_connected = |view: &MasterView, id: &FrameworkId| {
-        view.frameworks().get(id).is_some_and(|it| it.link.is_some())
+        view.frameworks().get(id).is_some_and(|it| it.link().is_some())
     };
     let is_same = |id: &FrameworkId, before: &FrameworkRecord, after: &FrameworkRecord| {
         before.info == after.info && is_connected(old, id) == is_connected(new, id)

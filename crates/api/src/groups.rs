@@ -58,7 +58,7 @@ pub(crate) fn used_on_agents(view: &MasterView) -> BTreeMap<&AgentId, Resources>
     let executors = view
         .agents()
         .iter()
-        .flat_map(|(id, state)| state.executors.values().map(move |it| (id, &it.resources)));
+        .flat_map(|(id, state)| state.executors().values().map(move |it| (id, &it.resources)));
     sums(tasks.chain(executors))
 }
 

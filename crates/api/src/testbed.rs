@@ -11,10 +11,10 @@ use holdfast_model::{
     AgentId, AgentIdentity, AgentLedger, AgentRecord, Call, Capability, Claim, ClaimEvent, ClaimId,
     ClaimState, Cluster, ClusterId, CommandInfo, ContainerId, DiskId, DiskKind, DiskRecord,
     DiskReport, ExecutorId, ExecutorInfo, ExecutorRecord, FrameworkId, FrameworkInfo,
-    FrameworkRecord, IdSource, Instant, LinkId, MachineInfo, MasterLedger, NodeId, PersistenceId,
-    Presence, Ranges, Reason, Report, Reservation, ReservationKind, Resource, Resources, Role,
-    Scalar, Source, StatusSource, StatusUuid, StepContext, TaskId, TaskInfo, TaskRecord, TaskState,
-    TaskStatus, Term, ToMaster, Value,
+    FrameworkRecord, IdSource, Instant, LinkId, MachineInfo, MasterChange, MasterLedger, NodeId,
+    PersistenceId, Presence, Ranges, Reason, Report, Reservation, ReservationKind, Resource,
+    Resources, Role, Scalar, Source, StatusSource, StatusUuid, StepContext, TaskId, TaskInfo,
+    TaskRecord, TaskState, TaskStatus, Term, ToMaster, Value,
 };
 use holdfast_proto::mesos::v1::{MasterInfo, VersionInfo};
 use uuid::Uuid;
@@ -213,40 +213,34 @@ pub(crate) fn cluster_id() -> ClusterId {
 }
 
 fn master_ledger() -> MasterLedger {
-    let mut ledger = MasterLedger {
-        cluster: Some(Cluster {
-            id: cluster_id(),
-            next_agent: 2,
-            next_framework: 2,
-            created: Instant(1),
-        }),
-        ..MasterLedger::default()
+    let cluster =
+        Cluster { id: cluster_id(), next_agent: 2, next_framework: 2, created: Instant(1) };
+    let agent = |number: u8| AgentRecord {
+        id: agent_id(&format!("S{number}")),
+        node: node(number),
+        hostname: format!("host{number}"),
+        port: 5051,
+        presence: Presence::Admitted,
+        since: Instant(10),
+        ledger_version: 4,
     };
-    for (number, id) in ["S0", "S1"].into_iter().enumerate() {
-        let record = AgentRecord {
-            id: agent_id(id),
-            node: node(number as u8),
-            hostname: format!("host{number}"),
-            port: 5051,
-            presence: Presence::Admitted,
-            since: Instant(10),
-            ledger_version: 4,
-        };
-        ledger.agents.insert(agent_id(id), record);
-    }
-    for (id, name, removed) in [("f-0", "db", false), ("f-1", "old", true)] {
-        let record = FrameworkRecord {
-            info: info(id, name),
-            removed,
-            deadline: None,
-            registered: Instant(100),
-        };
-        ledger.frameworks.insert(framework_id(id), record);
-    }
-    for claim in claims() {
-        ledger.claims.insert((agent_id("S0"), claim.id), claim);
-    }
-    ledger.weights.insert(role("db"), Scalar::whole(2));
+    let framework = |id: &str, name: &str, removed: bool| FrameworkRecord {
+        info: info(id, name),
+        removed,
+        deadline: None,
+        registered: Instant(100),
+    };
+    let mut changes = vec![
+        MasterChange::Cluster(cluster),
+        MasterChange::Agent(agent(0)),
+        MasterChange::Agent(agent(1)),
+        MasterChange::Framework(framework("f-0", "db", false)),
+        MasterChange::Framework(framework("f-1", "old", true)),
+        MasterChange::Weight(role("db"), Scalar::whole(2)),
+    ];
+    changes.extend(claims().into_iter().map(|it| MasterChange::Claim(agent_id("S0"), it)));
+    let mut ledger = MasterLedger::default();
+    changes.iter().for_each(|it| ledger.apply(it));
     ledger
 }
 

@@ -1,8 +1,9 @@
-//! `destroy`: the fence that a volume waits for.
+//! `destroy` ends a container and everything in it; its volumes are free once it returns.
 //!
-//! Kills everything in the container and returns only when it has been seen to be empty; what cannot be killed in time is named and
-//! the call fails. Relies on the shim to sweep and write the exit, does it itself when the shim is dead or too slow. Removes nothing:
-//! that is `forget`.
+//! It kills everything in the container and returns only when it has been seen to be empty; what
+//! cannot be killed in time is named and the call fails. It relies on the shim to sweep and write
+//! the exit, and does so itself when the shim is dead or too slow. It removes no file: `forget`
+//! does.
 
 use std::time::{Duration, Instant};
 
@@ -14,31 +15,33 @@ use crate::record::{Condition, ContainerDir, Ending, ShimIdentity};
 use crate::survivors::{fence, fence_unrecorded};
 use crate::{Exit, FoundState};
 
-/// Of the time that destroying may take, the shim's part; the rest is for doing it without the shim.
+/// The shim may take one part in this many of the time for destroying; the rest is for doing it
+/// without the shim.
 const SHIM_SHARE: u32 = 2;
 
-/// A container that is empty.
+/// A container in which nothing is alive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destroyed {
-    /// How it ended; `None` when nothing is known of such a container (no process of it lives either: that has been looked for).
+    /// How it ended; `None` when no such container is known (that no process of it lives has been
+    /// checked).
     pub exit: Option<Exit>,
 }
 
 /// Why a container may not be empty.
 #[derive(Debug, thiserror::Error)]
 pub enum DestroyError {
-    /// The id is no id.
+    /// The id is not valid.
     #[error("{reason}")]
     InvalidId {
-        /// What is wrong with it.
+        /// What is wrong with the value.
         reason: String,
     },
     /// Processes survive SIGKILL, as those that wait for a broken disk do.
     #[error("container {id} still has processes that could not be killed: {pids:?}; keep its volumes, look at their disks, destroy again")]
     StillAlive {
-        /// Its id.
+        /// The id of the container.
         id: String,
-        /// What is left.
+        /// The pids of the processes that are left.
         pids: Vec<i32>,
     },
     /// A file could not be read or written. Whether the container is empty is not known.
@@ -47,14 +50,15 @@ pub enum DestroyError {
 }
 
 impl Launcher {
-    /// Kills every process of a container and returns once none is left, whatever state the container is in. May be repeated.
+    /// Kills every process of a container and returns once none is left, whatever state the
+    /// container is in. May be repeated.
     pub fn destroy(&self, id: &str) -> Result<Destroyed, DestroyError> {
         crate::spec_check::check_id(id).map_err(|reason| DestroyError::InvalidId { reason })?;
         let gate = self.gate(id);
         let _held = lock(&gate);
         let still_alive = |pids| DestroyError::StillAlive { id: id.to_string(), pids };
         match self.destroy_by_record(id) {
-            // Whatever its files say or no longer say: it is asked to be empty.
+            // Damaged files do not matter: the container only has to be emptied.
             Err(DestroyError::File(error)) => match self.settle_damaged(id, &error) {
                 FoundState::Stuck { pids } => Err(still_alive(pids)),
                 FoundState::Lost { message } => {
@@ -75,7 +79,8 @@ impl Launcher {
             return Ok(Destroyed { exit: dir.ending()?.map(|ending| ending.as_exit()) });
         };
         if let Some(ending) = dir.ending()? {
-            // It was written when the container was empty, and nothing enters an empty container; the cgroups are asked all the same.
+            // It was written when the container was empty, and nothing enters an empty container;
+            // the cgroups are checked all the same.
             if !launch
                 .plan
                 .isolators()
@@ -116,16 +121,18 @@ impl Launcher {
     }
 }
 
-/// Kills what the container runs and waits for its shim to notice, to sweep up, and to write the exit.
+/// Kills what the container runs and waits for its shim to notice, to sweep up, and to write the
+/// exit.
 fn kill_and_await_shim(dir: &ContainerDir, deadline: Instant) -> Result<(), FileError> {
     let Some(ShimIdentity { shim, first }) = dir.shim()? else { return Ok(()) };
     match (dir.condition()?, first) {
         (Condition::Running { .. }, Some(first)) => {
-            // The payload dies with it; the rest by the kernel's hand or by the shim's.
+            // The payload dies with it; the kernel or the shim kills the rest.
             let _ = first.signal(Signal::KILL);
             shim.wait_gone(Some(deadline));
         }
-        // Not started yet: the shim has nothing to tell, and without it the rest is found and killed by the fence.
+        // Nothing was started yet: the shim has nothing to report, and the fence finds and kills
+        // the rest without it.
         (Condition::Starting, _) => {
             let _ = shim.signal(Signal::KILL);
             shim.wait_gone(Some(deadline));

@@ -1,6 +1,7 @@
 //! `doctor`: what this machine can do for containers, and what to do about what it cannot.
 //!
-//! Tries things for real, in ways that leave nothing behind. Never fails itself: what cannot be tried is a finding too.
+//! It tries things for real, in ways that leave nothing behind. It never fails: what cannot be
+//! tried is a finding too.
 
 use std::path::Path;
 
@@ -13,23 +14,23 @@ use crate::{Limits, Usage};
 
 /// The parent of the trial's cgroup: the default one, so that what is tried is what will be used.
 const CGROUP_PARENT: &str = "holdfast";
-/// A limit that any kernel takes as it is (a multiple of every page size).
+/// A limit that every kernel takes unrounded (a multiple of every page size).
 const TRIAL_BYTES: u64 = 64 << 20;
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// What, in a word or two.
+    /// The name of the check.
     pub name: &'static str,
-    /// It is as it should be.
+    /// Whether the check passed.
     pub ok: bool,
     /// What was found.
     pub detail: String,
-    /// What to do; empty when `ok`.
+    /// What to do about it; empty when `ok`.
     pub advice: String,
 }
 
-/// Looks at this machine. Takes milliseconds.
+/// Checks this machine. Takes milliseconds.
 pub fn doctor() -> Vec<Finding> {
     let root = nix::unistd::geteuid().is_root();
     let cgroups = detect::mounted();

@@ -1,8 +1,9 @@
 //! Small files that are whole or absent.
 //!
-//! Written beside their place and renamed into it. [`write_durable`] also syncs file and directory, for what must survive a power
-//! cut; [`write_atomic`] does not, for what means nothing after one (the pid of a process). Reads are bounded. Never used for
-//! anything that belongs to a payload.
+//! They are written beside their place and renamed into it. [`write_durable`] also syncs file and
+//! directory, for what must survive a power cut; [`write_atomic`] does not, for what means nothing
+//! after one (the pid of a process). Reads are bounded. It is never used for anything that belongs
+//! to a payload.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -12,23 +13,23 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::Serialize;
 
-/// No file of ours is larger; a larger one is not ours.
+/// The greatest size of a file of ours.
 const FILE_BYTES_MAX: u64 = 4 << 20;
 
 /// A file or directory of the launcher could not be used.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} {}: {detail}", path.display())]
 pub struct FileError {
-    /// What was being done.
+    /// The action that failed.
     pub action: &'static str,
-    /// To which file.
+    /// The file or directory.
     pub path: PathBuf,
-    /// What the system said.
+    /// The system's error.
     pub detail: String,
 }
 
 impl FileError {
-    /// An error of `action` on `path`.
+    /// Makes the error of `action` on `path`.
     pub(crate) fn new(action: &'static str, path: &Path, detail: impl ToString) -> FileError {
         FileError { action, path: path.to_path_buf(), detail: detail.to_string() }
     }
@@ -39,7 +40,8 @@ pub(crate) fn write_durable<T: Serialize>(path: &Path, value: &T) -> Result<(), 
     put(path, value, true)
 }
 
-/// Writes `value` as JSON; a reader sees the old file or the new one, never a part. Survives the death of any process, not a power cut.
+/// Writes `value` as JSON; a reader sees the old file or the new one, never a part. Survives the
+/// death of any process, not a power cut.
 pub(crate) fn write_atomic<T: Serialize>(path: &Path, value: &T) -> Result<(), FileError> {
     put(path, value, false)
 }

@@ -1,7 +1,8 @@
-//! `forget`: the end of a container's files.
+//! `forget` removes the files of a container that has ended.
 //!
-//! Removes what launcher, shim and isolators made: runtime files, cgroups, links to volumes. Refuses while the container may be alive.
-//! Never touches the sandbox's other contents nor a volume.
+//! It removes what launcher, shim and isolators made: runtime files, cgroups, links to volumes. It
+//! fails while the container may be alive, and never touches the sandbox's other contents or a
+//! volume.
 
 use crate::durable::FileError;
 use crate::launcher::{lock, Launcher};
@@ -11,16 +12,16 @@ use crate::{FoundState, IsolationError};
 /// Why a container was not forgotten.
 #[derive(Debug, thiserror::Error)]
 pub enum ForgetError {
-    /// The id is no id.
+    /// The id is not valid.
     #[error("{reason}")]
     InvalidId {
-        /// What is wrong with it.
+        /// What is wrong with the value.
         reason: String,
     },
     /// It runs, or is about to.
     #[error("container {id} still runs; destroy it first")]
     StillRunning {
-        /// Its id.
+        /// The id of the container.
         id: String,
     },
     /// Its shim is dead and processes of it could not be killed.
@@ -28,9 +29,9 @@ pub enum ForgetError {
         "container {id} still has processes that could not be killed: {pids:?}; destroy it first"
     )]
     Stuck {
-        /// Its id.
+        /// The id of the container.
         id: String,
-        /// What is left.
+        /// The pids of the processes that are left.
         pids: Vec<i32>,
     },
     /// A cgroup or link could not be removed; the files are still there, so it can be tried again.
@@ -42,13 +43,14 @@ pub enum ForgetError {
 }
 
 impl Launcher {
-    /// Removes everything but sandbox and volumes of a container that has ended. What is not known is forgotten already.
+    /// Removes everything but sandbox and volumes of a container that has ended. What is not known
+    /// is forgotten already.
     pub fn forget(&self, id: &str) -> Result<(), ForgetError> {
         crate::spec_check::check_id(id).map_err(|reason| ForgetError::InvalidId { reason })?;
         let gate = self.gate(id);
         let _held = lock(&gate);
         let dir = self.dir(id);
-        // Not `settle` at once: it would wait for a container that is just starting.
+        // `settle` is not called at once: it would wait for a container that is just starting.
         if matches!(dir.condition(), Ok(Condition::Starting | Condition::Running { .. })) {
             return Err(ForgetError::StillRunning { id: id.to_string() });
         }
@@ -56,14 +58,15 @@ impl Launcher {
             None => {}
             Some(FoundState::Exited(_) | FoundState::Lost { .. }) => {
                 if let Ok(Some(shim)) = dir.shim() {
-                    // It has written its last file; a moment later it is gone and can be reaped.
+                    // The shim has written its last file; it exits shortly after and can be reaped.
                     shim.shim.wait_gone(Some(self.destroy_deadline()));
                 }
                 self.reap(id);
                 match dir.launch() {
                     Ok(Some(launch)) => self.clean_up(&launch)?,
                     Ok(None) => {}
-                    // Which links it had is not known any more; it has been found empty, and its cgroups go with the fence.
+                    // Its links are not known any more; it has been found empty, and the fence
+                    // removes its cgroups.
                     Err(error) => self.fence_again(id, &error)?,
                 }
                 self.remove_files(id)?;

@@ -1,11 +1,13 @@
 //! Why a container could not be started.
 //!
-//! One type for both sides of the handshake: the launcher refuses with it before anything exists, and the shim, which meets the rest
-//! (a missing program, a mount that fails), sends it over as JSON. So it holds plain text only, never an `io::Error`.
+//! One type serves both sides of the handshake: the launcher fails with it before anything exists,
+//! and the shim, which meets the rest (a missing program, a mount that fails), sends it over as
+//! JSON. So it holds plain text only, never an `io::Error`.
 
 use serde::{Deserialize, Serialize};
 
-/// Why `start` did not start a container. Whatever it says, no process of the container is left behind.
+/// Why `start` did not start a container. Whatever it says, no process of the container is left
+/// behind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case")]
 pub enum LaunchError {
@@ -20,27 +22,27 @@ pub enum LaunchError {
     /// The sandbox is not there.
     #[error("sandbox {sandbox} is not a directory ({detail}); stage it first")]
     SandboxMissing {
-        /// Its path.
+        /// The path.
         sandbox: String,
-        /// What was found instead.
+        /// What was found in its place.
         detail: String,
     },
     /// A volume's data is not there. Nothing is made in its place.
     #[error("volume {container_path}: its data directory {source_path} is missing ({detail}); check that its disk is mounted")]
     VolumeMissing {
-        /// Where the container would see it.
+        /// The path at which the container would see it.
         container_path: String,
         /// The directory on the host.
         source_path: String,
-        /// What was found instead.
+        /// What was found in its place.
         detail: String,
     },
     /// A volume is there but could not be put into the container.
     #[error("volume {container_path} could not be mounted: {detail}")]
     Volume {
-        /// Where the container would see it.
+        /// The path at which the container would see it.
         container_path: String,
-        /// What failed.
+        /// The cause.
         detail: String,
     },
     /// No such user.
@@ -58,15 +60,15 @@ pub enum LaunchError {
     /// The program does not exist.
     #[error("program {program} was not found ({detail}); give an absolute path, put it into the sandbox, or extend PATH")]
     MissingProgram {
-        /// What was asked for.
+        /// The program as given in the spec.
         program: String,
-        /// Where it was looked for.
+        /// The places where it was looked for.
         detail: String,
     },
     /// The program exists and cannot be run.
     #[error("program {program} cannot be run: {detail}")]
     NotExecutable {
-        /// What was asked for.
+        /// The program as given in the spec.
         program: String,
         /// The kernel's reason.
         detail: String,
@@ -74,47 +76,47 @@ pub enum LaunchError {
     /// Isolation could not be set up.
     #[error("isolator {isolator} could not {action}: {detail}")]
     Isolation {
-        /// Which one.
+        /// The name of the isolator.
         isolator: String,
-        /// What it was doing.
+        /// The action that failed.
         action: String,
-        /// What failed.
+        /// The cause.
         detail: String,
     },
     /// A step of the shim failed.
     #[error("the shim could not {action}: {detail}")]
     Shim {
-        /// What it was doing.
+        /// The action that failed.
         action: String,
-        /// What failed.
+        /// The cause.
         detail: String,
     },
     /// The shim's program could not be started.
     #[error("the shim {program} could not be started: {detail}; point the launcher at the holdfast binary")]
     ShimMissing {
-        /// Its path.
+        /// The path.
         program: String,
-        /// What failed.
+        /// The cause.
         detail: String,
     },
     /// The shim ended without a report.
     #[error("the shim ended before it reported anything: {detail}")]
     ShimDied {
-        /// The end of its log.
+        /// The last lines of its log.
         detail: String,
     },
     /// The shim took too long, and was killed together with whatever it had started.
     #[error("the shim did not report within {timeout_ms} ms and was killed")]
     TimedOut {
-        /// How long it was given.
+        /// The time that it was given, in milliseconds.
         timeout_ms: u64,
     },
     /// A container of this id has ended already; its payload is never run twice.
     #[error("container {id} has ended already ({ending}); wait for its exit, forget it, and use a new id")]
     AlreadyEnded {
-        /// Its id.
+        /// The id of the container.
         id: String,
-        /// How it ended.
+        /// How that container ended.
         ending: String,
     },
     /// A container of this id left processes behind that cannot be killed.
@@ -122,9 +124,9 @@ pub enum LaunchError {
         "container {id} still has processes that could not be killed: {pids:?}; destroy it first"
     )]
     NotEmpty {
-        /// Its id.
+        /// The id of the container.
         id: String,
-        /// What is left.
+        /// The pids of the processes that are left.
         pids: Vec<i32>,
     },
     /// The launcher could not keep its own files.

@@ -1,8 +1,9 @@
-//! The launcher: who holds the runtime directory, and what it keeps in memory.
+//! The launcher, which holds the runtime directory, and its state in memory.
 //!
-//! All that matters is on disk; in memory are only a gate per container, so that two calls on one container do not cross, and the
-//! shims that are our own children, so that they are reaped. The verbs are in files of their own. One launcher per runtime directory:
-//! a second one is refused.
+//! All that matters is on disk; in memory are only a gate per container, so that two calls on one
+//! container do not cross, and the shims that are our own children, so that they are reaped. The
+//! operations are in files of their own. There is one launcher per runtime directory: a second one
+//! is refused.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -18,21 +19,23 @@ use crate::isolation::{detect, Isolation, Plan};
 use crate::record::{Condition, ContainerDir};
 use crate::{Found, FoundState};
 
-/// How long `open` waits for the lock of a predecessor that is just ending.
-const OPEN_PATIENCE: Duration = Duration::from_secs(2);
-/// Pause between two looks at something that another process does.
-pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// The time that `open` waits for the lock of a predecessor that is just ending.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(2);
+/// The pause between two polls of something that another process does.
+pub(crate) const POLL_PAUSE: Duration = Duration::from_millis(5);
 
-/// The program that becomes a shim. It must call [`crate::shim_main`] with its last argument, before anything else.
+/// The program that becomes a shim. It must call [`crate::shim_main`] with its last argument,
+/// before anything else.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShimCommand {
     /// The program, absolute.
     pub program: PathBuf,
-    /// What comes before the container's directory on its command line, as the hidden verb of the `holdfast` binary.
+    /// The arguments before the container's directory, such as the hidden verb of the `holdfast`
+    /// binary.
     pub leading_args: Vec<OsString>,
 }
 
-/// What a launcher may be told; the default is right for an agent.
+/// The options of a launcher; the default is right for an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LauncherOptions {
     /// Use namespaces and cgroups where the machine has them; `false` uses neither, as if not root.
@@ -68,13 +71,13 @@ pub enum OpenError {
     /// An option is not acceptable.
     #[error("cgroup parent {name:?} must be one plain path part, as \"holdfast\"")]
     CgroupParent {
-        /// What was given.
+        /// The value that was given.
         name: String,
     },
     /// A path must be absolute, because the shim does not share our working directory.
     #[error("{} must be an absolute path", path.display())]
     NotAbsolute {
-        /// What was given.
+        /// The value that was given.
         path: PathBuf,
     },
     /// A file could not be made.
@@ -87,7 +90,8 @@ pub enum OpenError {
 #[error(transparent)]
 pub struct ListError(#[from] FileError);
 
-/// Starts, finds, watches and ends containers. All calls block, none for ever except `wait`; call them from threads that may block.
+/// Starts, finds, watches and ends containers. All calls block, none for ever except `wait`; call
+/// them from threads that may block.
 #[derive(Debug)]
 pub struct Launcher {
     pub(crate) runtime_dir: PathBuf,
@@ -96,17 +100,18 @@ pub struct Launcher {
     pub(crate) plan: Plan,
     gates: Mutex<BTreeMap<String, Arc<Mutex<()>>>>,
     children: Mutex<BTreeMap<String, Child>>,
-    /// Held as long as the launcher lives; never read.
+    /// The lock on the directory, held as long as the launcher lives and never read.
     _lock: File,
 }
 
 impl Launcher {
-    /// Opens a runtime directory, making it if needed. Containers that are there stay as they are: see `recover`.
+    /// Opens a runtime directory, making it if needed. Containers that are there stay as they are:
+    /// see `recover`.
     pub fn open(runtime_dir: impl Into<PathBuf>, shim: ShimCommand) -> Result<Launcher, OpenError> {
         Launcher::open_with(runtime_dir, shim, LauncherOptions::default())
     }
 
-    /// The same with options.
+    /// Does the same as [`Launcher::open`] with options.
     pub fn open_with(
         runtime_dir: impl Into<PathBuf>,
         shim: ShimCommand,
@@ -148,13 +153,14 @@ impl Launcher {
         Ok(launcher)
     }
 
-    /// What containers of this launcher are kept apart by, when they ask for isolation.
+    /// The isolation that containers of this launcher get when they ask for it.
     pub fn isolation(&self) -> Isolation {
         self.plan.isolation()
     }
 
-    /// Every container in the runtime directory, in the order of ids, as its files show it; damaged files are told as `Lost`. Waits for
-    /// nothing and kills nothing: what is `Lost` here may still have processes until `recover` or `destroy` has dealt with it.
+    /// Every container in the runtime directory, in the order of ids, as its files show it; damaged
+    /// files are reported as `Lost`. Waits for nothing and kills nothing: what is `Lost` here may
+    /// still have processes until `recover` or `destroy` has dealt with it.
     pub fn list(&self) -> Result<Vec<Found>, ListError> {
         let mut found = Vec::new();
         for id in self.ids()? {
@@ -193,7 +199,7 @@ impl Launcher {
         ContainerDir::at(self.runtime_dir.join("containers").join(id))
     }
 
-    /// The gate of one container: whoever changes the container holds it.
+    /// The gate of one container, a mutex that is held by whoever changes the container.
     pub(crate) fn gate(&self, id: &str) -> Arc<Mutex<()>> {
         lock(&self.gates).entry(id.to_string()).or_default().clone()
     }
@@ -201,7 +207,7 @@ impl Launcher {
     /// Forgets the gate of a container that is no more, unless someone waits at it.
     pub(crate) fn drop_gate(&self, id: &str) {
         let mut gates = lock(&self.gates);
-        // Two: the map's and the caller's.
+        // There are two references when nobody waits: the map's and the caller's.
         if gates.get(id).is_some_and(|gate| Arc::strong_count(gate) <= 2) {
             gates.remove(id);
         }
@@ -220,7 +226,8 @@ impl Launcher {
         }
     }
 
-    /// Kills and reaps the shim of a container if it is our child. Its pid cannot be another's: we have not reaped it.
+    /// Kills and reaps the shim of a container if it is our child. Its pid cannot be another's: we
+    /// have not reaped it.
     pub(crate) fn kill_child(&self, id: &str) {
         let child = lock(&self.children).remove(id);
         if let Some(mut child) = child {
@@ -234,8 +241,8 @@ impl Launcher {
         Instant::now() + Duration::from_millis(self.options.destroy_timeout_ms)
     }
 
-    /// Moves the files of a container out of the way in one step, then removes them. After a crash between the two the rest is removed
-    /// by the next `open`.
+    /// Moves the files of a container out of the way in one step, then removes them. After a crash
+    /// between the two the rest is removed by the next `open`.
     pub(crate) fn remove_files(&self, id: &str) -> Result<(), FileError> {
         let (from, to) =
             (self.dir(id), self.runtime_dir.join("gone").join(uuid::Uuid::new_v4().to_string()));
@@ -257,7 +264,8 @@ impl Launcher {
     }
 }
 
-/// Locks, taking no notice of a thread that panicked: what is inside stays whole, because it is only replaced as a whole.
+/// Locks, taking no notice of a thread that panicked: what is inside stays whole, because it is
+/// only replaced as a whole.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -275,14 +283,16 @@ fn take_lock(runtime_dir: &Path) -> Result<File, OpenError> {
     let path = runtime_dir.join("launcher.lock");
     let open = || File::options().read(true).write(true).create(true).truncate(false).open(&path);
     let file = open().map_err(|error| FileError::new("open", &path, error))?;
-    let deadline = Instant::now() + OPEN_PATIENCE;
+    let deadline = Instant::now() + OPEN_TIMEOUT;
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(file),
-            // A child of the predecessor, forked and not yet exec'ed, holds its files for a moment longer than the predecessor lived.
+            // A child of the predecessor, forked and not yet exec'ed, holds its files for a moment
+            // longer than the predecessor lived.
             Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
-                // tidy: sleep is the point: a lock that another process is about to drop has no event
-                std::thread::sleep(LOOK_AGAIN)
+                // tidy: sleep is the point: a lock that another process is about to drop has no
+                // event
+                std::thread::sleep(POLL_PAUSE)
             }
             Err(TryLockError::WouldBlock) => {
                 return Err(OpenError::InUse { path: runtime_dir.to_path_buf() })

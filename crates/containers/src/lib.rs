@@ -1,7 +1,8 @@
-//! Hands on processes: containers that outlive the agent that started them.
+//! The driver for processes: containers that outlive the agent that started them.
 //!
-//! A [`Launcher`] starts one **shim** per container and talks to it only through a directory of small files, so that an agent that
-//! dies takes nothing with it and its successor finds everything again:
+//! A [`Launcher`] starts one **shim** per container and talks to it only through a directory of
+//! small files, so that an agent that dies takes nothing with it and its successor finds everything
+//! again:
 //!
 //! ```text
 //!  agent (Launcher) ─spawns─▶ shim ─forks─▶ first ─forks─▶ payload ─▶ whatever the payload starts
@@ -10,12 +11,14 @@
 //!                              └ own session, subreaper, holds `lock` while it lives, writes `exit.json` last
 //! ```
 //!
-//! What it relies on: a runtime directory on a local file system (`flock`, atomic rename), `/proc`, and, for a container that is more
-//! than a process tree, root with mount and pid namespaces and cgroups v1 or v2. An agent under systemd needs `KillMode=process`, or
-//! systemd kills the shims together with the agent.
+//! What it relies on: a runtime directory on a local file system (`flock`, atomic rename), `/proc`,
+//! and, for a container that is more than a process tree, root with mount and pid namespaces and
+//! cgroups v1 or v2. An agent under systemd needs `KillMode=process`, or systemd kills the shims
+//! together with the agent.
 //!
-//! What it never does: it never says that a container has ended before every process of it is gone, never deletes a sandbox or a
-//! volume, never creates a missing volume, and never takes a process for its own because of a pid alone.
+//! What it never does: it never says that a container has ended before every process of it is gone,
+//! never deletes a sandbox or a volume, never creates a missing volume, and never takes a process
+//! for its own because of a pid alone.
 
 mod destroy;
 mod doctor;
@@ -58,8 +61,10 @@ pub use update_volumes::UpdateVolumesError;
 pub use usage::UsageError;
 pub use wait::WaitError;
 
-/// The variable that every process of a container finds in its environment: the container's id. Survivors of a dead shim are found by it.
+/// The variable that every process of a container finds in its environment: the container's id.
+/// Survivors of a dead shim are found by it.
 pub const CONTAINER_ID_VARIABLE: &str = "HOLDFAST_CONTAINER_ID";
 
-/// The variable by which a shim that has not yet written who it is can be found. No payload ever sees it.
+/// The variable by which a shim that has not yet written its identity can be found. No payload ever
+/// sees it.
 pub(crate) const SHIM_OF_VARIABLE: &str = "HOLDFAST_SHIM_OF";

@@ -1,7 +1,8 @@
 //! Processes as `/proc` and pidfds show them.
 //!
-//! A pid alone says nothing: pids are reused. So a process is known by pid, start time and boot, and is signalled only through a pidfd
-//! that was opened first and checked afterwards. Nothing here decides what to kill.
+//! A pid alone says nothing: pids are reused. So a process is known by pid, start time and boot,
+//! and is signalled only through a pidfd that was opened first and checked afterwards. It never
+//! decides what to kill.
 
 use std::fs;
 use std::io::Read;
@@ -13,10 +14,10 @@ use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use rustix::process::{pidfd_open, pidfd_send_signal, Pid, PidfdFlags, Signal};
 use serde::{Deserialize, Serialize};
 
-/// The kernel's bound on a process's environment that we look at; what the launcher sets comes first.
+/// At most this much of a process's environment is read; what the launcher sets comes first.
 const ENVIRON_BYTES_MAX: u64 = 4 << 20;
-/// Where there is no pidfd, how often a process is looked at.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// The interval at which a process is polled where there is no pidfd.
+const POLL_PAUSE: Duration = Duration::from_millis(20);
 
 /// One process, told apart from every other that ever had its pid.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,13 +30,14 @@ pub(crate) struct ProcessIdentity {
 }
 
 impl ProcessIdentity {
-    /// The process that has `pid` now.
+    /// The identity of the process that has `pid` now.
     pub fn of(pid: i32) -> Option<ProcessIdentity> {
         let stat = Stat::read(pid)?;
         Some(ProcessIdentity { pid, start_ticks: stat.start_ticks, boot_id: boot_id() })
     }
 
-    /// It still executes something. A zombie does not: it holds no memory, no file and no mount.
+    /// Whether it still executes something. A zombie does not: it holds no memory, no file and no
+    /// mount.
     pub fn is_alive(&self) -> bool {
         self.boot_id == boot_id()
             && Stat::read(self.pid)
@@ -51,7 +53,8 @@ impl ProcessIdentity {
     pub fn wait_gone(&self, deadline: Option<Instant>) -> bool {
         let Some(pid) = Pid::from_raw(self.pid) else { return true };
         let handle = pidfd_open(pid, PidfdFlags::empty());
-        // Opened first and checked after: now the handle is of this process or the process is gone.
+        // The handle was opened first and is checked after: it is of this process, or the process
+        // is gone.
         if !self.is_alive() {
             return true;
         }
@@ -65,13 +68,14 @@ impl ProcessIdentity {
                     return false;
                 }
                 // tidy: sleep is the point: without pidfds a process can only be looked at again
-                std::thread::sleep(LOOK_AGAIN);
+                std::thread::sleep(POLL_PAUSE);
             },
         }
     }
 }
 
-/// Signals `pid` if `still_meant` holds once a handle on the process is open. `false` when it does not or the process is gone.
+/// Signals `pid` if `still_meant` holds once a handle on the process is open. `false` when it does
+/// not or the process is gone.
 pub(crate) fn signal_if(
     pid: i32,
     signal: Signal,
@@ -92,7 +96,8 @@ pub(crate) fn signal_if(
     }
 }
 
-/// Sends SIGKILL to all of `pids` that `members` still lists once a handle on each is open. In portions, for the sake of open files.
+/// Sends SIGKILL to all of `pids` that `members` still lists once a handle on each is open. In
+/// portions, for the sake of open files.
 pub(crate) fn kill_members(pids: &[i32], members: impl Fn() -> Vec<i32>) {
     const PORTION: usize = 128;
     let own = std::process::id() as i32;
@@ -105,7 +110,8 @@ pub(crate) fn kill_members(pids: &[i32], members: impl Fn() -> Vec<i32>) {
             .collect();
         let still: std::collections::BTreeSet<i32> = members().into_iter().collect();
         for (pid, handle) in handles.iter().filter(|(pid, _)| still.contains(pid)) {
-            // What is gone already needs no signal, and what may not be killed is seen by whoever verifies.
+            // A process that is gone needs no signal, and one that may not be killed is found by
+            // the check that follows.
             let _ = match (handle, Pid::from_raw(*pid)) {
                 (Some(handle), _) => pidfd_send_signal(handle, Signal::KILL),
                 (None, Some(number)) => rustix::process::kill_process(number, Signal::KILL),
@@ -115,7 +121,8 @@ pub(crate) fn kill_members(pids: &[i32], members: impl Fn() -> Vec<i32>) {
     }
 }
 
-/// Waits until `handle` can be read (for a pidfd: the process ended; for a pipe: data or its end). `false` at the deadline.
+/// Waits until `handle` can be read (for a pidfd: the process ended; for a pipe: data or its end).
+/// `false` at the deadline.
 pub(crate) fn wait_readable(handle: &impl std::os::fd::AsFd, deadline: Option<Instant>) -> bool {
     loop {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
@@ -133,7 +140,7 @@ pub(crate) fn wait_readable(handle: &impl std::os::fd::AsFd, deadline: Option<In
     }
 }
 
-/// What `/proc/PID/stat` says.
+/// The fields of `/proc/PID/stat` that matter here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Stat {
     pub state: char,
@@ -145,7 +152,7 @@ pub(crate) struct Stat {
 }
 
 impl Stat {
-    /// Reads it; `None` when there is no such process.
+    /// Reads the file; `None` when there is no such process.
     pub fn read(pid: i32) -> Option<Stat> {
         Stat::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
     }
@@ -179,8 +186,9 @@ fn pids() -> impl Iterator<Item = i32> {
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
-/// Everything that descends from `pid`, alive, children before grandchildren; without `pid` itself. The kernel's lists may miss a process
-/// while others end: whoever needs certainty looks until nothing is left.
+/// Everything that descends from `pid`, alive, children before grandchildren; without `pid` itself.
+/// The kernel's lists may miss a process while others end: whoever needs certainty polls until
+/// nothing is left.
 pub(crate) fn descendants(pid: i32) -> Vec<(i32, Stat)> {
     let mut found: Vec<(i32, Stat)> = Vec::new();
     let mut parents = vec![pid];
@@ -228,7 +236,7 @@ pub(crate) fn carriers(marks: &[(&str, &str)]) -> Vec<i32> {
     pids().filter(|pid| *pid != own && carries(*pid, marks)).collect()
 }
 
-/// `pid` carries one of the marks in the environment that it was started with.
+/// Whether `pid` carries one of the marks in the environment that it was started with.
 pub(crate) fn carries(pid: i32, marks: &[(&str, &str)]) -> bool {
     let mut bytes = Vec::new();
     let wanted: Vec<String> = marks.iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -255,7 +263,7 @@ pub(crate) fn boot_id() -> String {
         .clone()
 }
 
-/// Threads of this process.
+/// The number of threads of this process.
 pub(crate) fn own_threads() -> usize {
     fs::read_dir(Path::new("/proc/self/task")).map(Iterator::count).unwrap_or(1)
 }
@@ -305,7 +313,8 @@ mod tests {
 
     #[test]
     fn carriers_are_found_by_a_whole_variable() {
-        // Written by the shell once it has been exec'ed, so that the environment is certainly the new one.
+        // Written by the shell once it has been exec'ed, so that the environment is certainly the
+        // new one.
         let mut child = Command::new("sh")
             .args(["-c", "echo up; exec sleep 1000"])
             .env("HOLDFAST_TEST_CARRIER", "one")

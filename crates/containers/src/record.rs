@@ -1,15 +1,15 @@
-//! What launcher and shim tell each other: the files of one container.
+//! The files of one container, through which launcher and shim communicate.
 //!
 //! ```text
-//!  <runtime>/containers/<id>/ launch.json   what was asked, by the launcher, durable before the shim is spawned
+//!  <runtime>/containers/<id>/ launch.json   spec and plan, by the launcher, durable before the shim is spawned
 //!                             lock          locked by the shim as long as it lives (the launcher's lock, inherited)
-//!                             shim.json     who the shim is, and the container's first process
-//!                             started.json  who the payload is: written before it may exec, and again once it has
+//!                             shim.json     the identities of the shim and of the container's first process
+//!                             started.json  the identity of the payload: written before it may exec, and again once it has
 //!                             exit.json     how it ended, durable, written once the container is empty
-//!                             shim.log      what the shim had to say
+//!                             shim.log      the log of the shim
 //! ```
 //!
-//! Each file has one writer at a time. Relies on `durable`; never kills or waits for anything.
+//! Each file has one writer at a time. It relies on `durable`; never kills or waits for anything.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
@@ -32,7 +32,7 @@ pub(crate) struct ContainerDir {
     path: PathBuf,
 }
 
-/// `launch.json`.
+/// The content of `launch.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Launch {
     pub version: u32,
@@ -41,7 +41,7 @@ pub(crate) struct Launch {
     pub plan: Plan,
 }
 
-/// `shim.json`.
+/// The content of `shim.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct ShimIdentity {
     pub shim: ProcessIdentity,
@@ -49,15 +49,15 @@ pub(crate) struct ShimIdentity {
     pub first: Option<ProcessIdentity>,
 }
 
-/// `started.json`.
+/// The content of `started.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Payload {
     pub payload: ProcessIdentity,
-    /// It has been exec'ed for certain; otherwise it may have been.
+    /// Whether it has been exec'ed for certain; otherwise it may have been.
     pub execed: bool,
 }
 
-/// `exit.json`.
+/// The content of `exit.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Ending {
@@ -72,25 +72,26 @@ pub(crate) enum Ending {
 /// A container as its files show it, with nothing waited for and nothing killed.
 #[derive(Clone, Debug)]
 pub(crate) enum Condition {
-    /// No such container.
+    /// There is no such container.
     Unknown,
     /// The shim lives, the payload has not been reported.
     Starting,
     /// The shim lives and the payload was exec'ed.
     Running { pid: i32 },
-    /// It ended and is empty.
+    /// The container ended and is empty.
     Ended(Ending),
-    /// The shim is dead and wrote no exit. Unless `may_have_run`, the payload was certainly not exec'ed.
+    /// The shim is dead and wrote no exit. Unless `may_have_run`, the payload was certainly not
+    /// exec'ed.
     Orphaned { may_have_run: bool },
 }
 
 impl ContainerDir {
-    /// The directory at `path`, which need not exist.
+    /// Makes the handle of the directory at `path`, which need not exist.
     pub fn at(path: impl Into<PathBuf>) -> ContainerDir {
         ContainerDir { path: path.into() }
     }
 
-    /// Where it is.
+    /// The path of the directory.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -105,12 +106,12 @@ impl ContainerDir {
         self.path.join("lock")
     }
 
-    /// Writes what was asked.
+    /// Writes the launch record.
     pub fn write_launch(&self, launch: &Launch) -> Result<(), FileError> {
         durable::write_durable(&self.path.join("launch.json"), launch)
     }
 
-    /// Reads what was asked.
+    /// Reads the launch record.
     pub fn launch(&self) -> Result<Option<Launch>, FileError> {
         let path = self.path.join("launch.json");
         match durable::read::<Launch>(&path)? {
@@ -123,37 +124,38 @@ impl ContainerDir {
         }
     }
 
-    /// Writes who the shim is.
+    /// Writes the identity of the shim.
     pub fn write_shim(&self, shim: &ShimIdentity) -> Result<(), FileError> {
         durable::write_atomic(&self.path.join("shim.json"), shim)
     }
 
-    /// Who the shim is, or was.
+    /// Reads the identity of the shim.
     pub fn shim(&self) -> Result<Option<ShimIdentity>, FileError> {
         durable::read(&self.path.join("shim.json"))
     }
 
-    /// Writes who the payload is and how far it has come.
+    /// Writes the identity of the payload, and whether it was exec'ed.
     pub fn write_payload(&self, payload: &Payload) -> Result<(), FileError> {
         durable::write_atomic(&self.path.join("started.json"), payload)
     }
 
-    /// Who the payload is, or was; `None` when it was certainly never exec'ed.
+    /// Reads the identity of the payload; `None` when it was certainly never exec'ed.
     pub fn payload(&self) -> Result<Option<Payload>, FileError> {
         durable::read(&self.path.join("started.json"))
     }
 
-    /// Writes how it ended. After this returns it has ended, whatever crashes.
+    /// Writes how the container ended. After this returns it has ended, whatever crashes.
     pub fn write_ending(&self, ending: &Ending) -> Result<(), FileError> {
         durable::write_durable(&self.path.join("exit.json"), ending)
     }
 
-    /// How it ended.
+    /// How that container ended.
     pub fn ending(&self) -> Result<Option<Ending>, FileError> {
         durable::read(&self.path.join("exit.json"))
     }
 
-    /// Takes the lock for the shim to inherit, waiting a little for one that looks (`condition` does, for a moment).
+    /// Takes the lock for the shim to inherit, waiting a little for one that looks (`condition`
+    /// does, for a moment).
     pub fn lock(&self) -> Result<File, FileError> {
         let path = self.lock_path();
         let open = || {
@@ -170,7 +172,8 @@ impl ContainerDir {
             match file.try_lock() {
                 Ok(()) => return Ok(file),
                 Err(TryLockError::WouldBlock) => {
-                    // tidy: sleep is the point: a lock that another process is about to drop has no event
+                    // tidy: sleep is the point: a lock that another process is about to drop has no
+                    // event
                     std::thread::sleep(std::time::Duration::from_millis(10))
                 }
                 Err(TryLockError::Error(error)) => {
@@ -181,7 +184,7 @@ impl ContainerDir {
         Err(FileError::new("lock", &path, "another process holds it: its shim is alive"))
     }
 
-    /// Someone holds the lock: the shim is alive.
+    /// Whether someone holds the lock, which means that the shim is alive.
     pub fn is_locked(&self) -> Result<bool, FileError> {
         let path = self.lock_path();
         let file = match File::open(&path) {
@@ -196,7 +199,7 @@ impl ContainerDir {
         }
     }
 
-    /// The container as its files show it now.
+    /// Reads the container's condition as its files show it now.
     pub fn condition(&self) -> Result<Condition, FileError> {
         if !self.path.is_dir() {
             return Ok(Condition::Unknown);
@@ -205,7 +208,7 @@ impl ContainerDir {
             return Ok(Condition::Ended(ending));
         }
         let shim_lives = self.is_locked()?;
-        // The shim may have ended between the two looks; what it wrote is there by now.
+        // The shim may have ended between the two reads; what it wrote is there by now.
         if let Some(ending) = self.ending()? {
             return Ok(Condition::Ended(ending));
         }
@@ -231,7 +234,7 @@ impl ContainerDir {
 }
 
 impl Launch {
-    /// What the isolators need to know of it. `shim_pid`: the shim, when it is known and alive.
+    /// The container as isolators see it; `shim_pid` is given when the shim is known and alive.
     pub fn subject(&self, shim_pid: Option<i32>) -> Subject<'_> {
         Subject {
             id: &self.spec.id,
@@ -245,7 +248,7 @@ impl Launch {
 }
 
 impl Ending {
-    /// The ending as an exit, for callers to whom "lost" has been told otherwise.
+    /// Converts the ending to an exit, for callers that learn of "lost" in another way.
     pub fn as_exit(&self) -> Exit {
         match self {
             Ending::Exited(exit) => exit.clone(),

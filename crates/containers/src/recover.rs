@@ -1,20 +1,22 @@
-//! `recover`: what is left of the containers that an earlier agent started.
+//! `recover` finds what is left of the containers that an earlier agent started.
 //!
-//! Relies on the locks that living shims hold and on their files; on nothing that the earlier agent knew. A container whose shim is
-//! dead is emptied before it is called lost, and said to be stuck if it cannot be.
+//! It relies on the locks that living shims hold and on their files, and never on what the earlier
+//! agent knew. A container whose shim is dead is emptied before it is reported lost, and reported
+//! stuck if it cannot be emptied.
 
 use std::time::{Duration, Instant};
 
 use crate::durable::FileError;
-use crate::launcher::{lock, Launcher, ListError, LOOK_AGAIN};
+use crate::launcher::{lock, Launcher, ListError, POLL_PAUSE};
 use crate::record::{Condition, ContainerDir, Ending};
 use crate::survivors::fence;
 use crate::{Found, FoundState};
 
 impl Launcher {
-    /// Every container in the runtime directory, in the order of ids, with the truth about each: shims that are still starting are
-    /// waited for, containers of dead shims are emptied. Call it once after `open`, before anything else. A container whose files
-    /// are damaged is emptied and reported as lost; the others are found all the same.
+    /// Lists every container in the runtime directory, in the order of ids, with its settled state:
+    /// shims that are still starting are waited for, containers of dead shims are emptied. Call it
+    /// once after `open`, before anything else. A container whose files are damaged is emptied and
+    /// reported as lost; the others are found all the same.
     pub fn recover(&self) -> Result<Vec<Found>, ListError> {
         let mut found = Vec::new();
         for id in self.ids()? {
@@ -29,7 +31,8 @@ impl Launcher {
         Ok(found)
     }
 
-    /// Brings one container to a state that will not change by itself, except that it runs and may end. The caller holds its gate.
+    /// Brings one container to a state that changes by itself only when a running one ends. The
+    /// caller holds its gate.
     pub(crate) fn settle(&self, id: &str) -> Result<Option<FoundState>, FileError> {
         let dir = self.dir(id);
         let deadline = Instant::now() + Duration::from_millis(self.options.start_timeout_ms);
@@ -42,7 +45,7 @@ impl Launcher {
                     return Ok(Some(FoundState::from(ending)));
                 }
                 // tidy: sleep is the point: another process writes the file that is waited for
-                Condition::Starting if Instant::now() < deadline => std::thread::sleep(LOOK_AGAIN),
+                Condition::Starting if Instant::now() < deadline => std::thread::sleep(POLL_PAUSE),
                 Condition::Starting | Condition::Orphaned { .. } => {
                     return self.lose(&dir, id).map(Some)
                 }
@@ -50,11 +53,12 @@ impl Launcher {
         }
     }
 
-    /// Empties a container whose shim is dead, or does not come to anything, and notes that it is lost.
+    /// Empties a container whose shim is dead or makes no progress, and records that it is lost.
     fn lose(&self, dir: &ContainerDir, id: &str) -> Result<FoundState, FileError> {
         let emptied = match dir.launch()? {
             Some(launch) => fence(dir, &launch, self.destroy_deadline()).map(|()| Some(launch)),
-            // The agent died before it had written the spec, so nothing can have been spawned; the environment is looked at all the same.
+            // The agent died before it had written the spec, so nothing can have been spawned; the
+            // environments of processes are checked all the same.
             None => {
                 crate::survivors::fence_unrecorded(dir, &self.plan, id, self.destroy_deadline())
                     .map(|()| None)
@@ -65,7 +69,8 @@ impl Launcher {
             Ok(launch) => launch,
             Err(pids) => return Ok(FoundState::Stuck { pids }),
         };
-        // Between our look and the fence the shim may have come to its end after all: then its word counts.
+        // Between our check and the fence the shim may have finished after all: then its exit
+        // counts.
         if let Some(ending) = dir.ending()? {
             return Ok(FoundState::from(ending));
         }
@@ -84,7 +89,8 @@ impl Launcher {
         Ok(FoundState::from(ending))
     }
 
-    /// A container whose files cannot be read: what can be known, and noted, is that nothing of it lives.
+    /// Settles a container whose files cannot be read: all that can be known and recorded is that
+    /// nothing of it lives.
     pub(crate) fn settle_damaged(&self, id: &str, error: &FileError) -> FoundState {
         let dir = self.dir(id);
         if let Err(pids) =

@@ -1,7 +1,8 @@
-//! `stage_sandbox`: a directory for a container to work in.
+//! `stage_sandbox` makes the directory in which a container works.
 //!
-//! Makes the directory and its parents and gives the directory itself, never its parents, to the payload's user. Relies on the caller
-//! for the place. Never removes anything and never follows a link that stands in the sandbox's own place.
+//! It makes the directory and its parents and gives the directory itself, never its parents, to the
+//! payload's user. It relies on the caller for the place. It never removes anything, and never
+//! follows a link in the sandbox's own place.
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -17,9 +18,9 @@ pub enum SandboxError {
     /// The path cannot be a sandbox's.
     #[error("sandbox {} {reason}", path.display())]
     Path {
-        /// What was given.
+        /// The value that was given.
         path: PathBuf,
-        /// What is wrong with it.
+        /// What is wrong with the value.
         reason: &'static str,
     },
     /// The user does not exist or cannot be given anything.
@@ -30,11 +31,12 @@ pub enum SandboxError {
     File(#[from] FileError),
 }
 
-/// Makes the sandbox `path` (mode 755, parents too) and gives it to `user`. What is there already stays as it is.
+/// Makes the sandbox `path` (mode 755, parents too) and gives it to `user`. What is there already
+/// stays as it is.
 pub fn stage_sandbox(path: &Path, user: Option<&str>) -> Result<(), SandboxError> {
-    let refused = |reason| SandboxError::Path { path: path.to_path_buf(), reason };
+    let rejected = |reason| SandboxError::Path { path: path.to_path_buf(), reason };
     if !path.is_absolute() || path.components().any(|part| part == Component::ParentDir) {
-        return Err(refused("must be absolute and without \"..\""));
+        return Err(rejected("must be absolute and without \"..\""));
     }
     let account = user.map(look_up_user).transpose().map_err(SandboxError::User)?;
     DirBuilder::new()
@@ -45,10 +47,12 @@ pub fn stage_sandbox(path: &Path, user: Option<&str>) -> Result<(), SandboxError
     let found =
         std::fs::symlink_metadata(path).map_err(|error| FileError::new("look at", path, error))?;
     if !found.is_dir() {
-        return Err(refused("is a symbolic link; a sandbox must be a directory itself"));
+        return Err(rejected("is a symbolic link; a sandbox must be a directory itself"));
     }
     if found.permissions().mode() & 0o700 != 0o700 {
-        return Err(refused("is there and its owner may not use it; remove it or change its mode"));
+        return Err(rejected(
+            "is there and its owner may not use it; remove it or change its mode",
+        ));
     }
     match account.filter(|account| account.switch) {
         Some(account) => std::os::unix::fs::lchown(path, Some(account.uid), Some(account.gid))

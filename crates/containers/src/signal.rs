@@ -1,7 +1,7 @@
-//! `signal`: a word to the payload.
+//! `signal` sends a signal to the payload.
 //!
-//! Goes to the payload's own process and to no other: what it has started is its own business, and ends when it ends. Sent through a
-//! pidfd that has been checked, so a reused pid is never signalled.
+//! It goes to the payload's own process and to no other: the payload's children end when it ends.
+//! It is sent through a pidfd that has been checked, so a reused pid is never signalled.
 
 use rustix::process::Signal;
 
@@ -12,22 +12,22 @@ use crate::record::Condition;
 /// Why a signal was not sent.
 #[derive(Debug, thiserror::Error)]
 pub enum SignalError {
-    /// No such signal.
+    /// There is no such signal.
     #[error("{number} is no signal that can be sent; use one of 1 to 31")]
     Invalid {
-        /// What was given.
+        /// The value that was given.
         number: i32,
     },
-    /// No such container, or it does not run.
+    /// There is no such container, or it does not run.
     #[error("container {id} does not run")]
     NotRunning {
-        /// Its id.
+        /// The id of the container.
         id: String,
     },
-    /// The kernel refused.
+    /// The kernel did not permit it.
     #[error("container {id} could not be signalled: {detail}")]
     Refused {
-        /// Its id.
+        /// The id of the container.
         id: String,
         /// The kernel's reason.
         detail: String,

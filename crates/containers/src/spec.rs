@@ -1,14 +1,14 @@
-//! The words of this crate: what a container is asked to be, and what is found of one.
+//! The types of this crate: the spec of a container, and what is found of one.
 //!
-//! Plain values that can be written as JSON, because the shim reads them from a file. Nothing here looks at the machine; what is
-//! refused and why is in `spec_check`.
+//! Plain values that can be written as JSON, because the shim reads them from a file. They never
+//! depend on the machine; what is rejected and why is in `spec_check`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// What to run.
+/// The command of the payload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Command {
@@ -16,7 +16,8 @@ pub enum Command {
     Shell(String),
     /// A program and its arguments, with no shell between.
     Argv {
-        /// Path of the program (relative to the sandbox when it has a `/`), or a name that is looked up in the container's `PATH`.
+        /// Path of the program (relative to the sandbox when it has a `/`), or a name that is
+        /// looked up in the container's `PATH`.
         program: String,
         /// What follows `argv[0]`; `argv[0]` is `program`.
         args: Vec<String>,
@@ -26,60 +27,67 @@ pub enum Command {
 /// A volume and where the container sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VolumeMount {
-    /// The volume's data directory on the host, absolute. It must exist: a missing volume is never created.
+    /// The volume's data directory on the host, absolute. It must exist: a missing volume is never
+    /// created.
     pub source: PathBuf,
-    /// Where it appears, relative to the sandbox; may have several parts, none of them `..`.
+    /// The path at which it appears, relative to the sandbox; may have several parts, none of them
+    /// `..`.
     pub container_path: String,
-    /// Writes are refused. Enforced with namespaces only: a symbolic link cannot refuse.
+    /// Whether writes fail. This is enforced with namespaces only, since a symbolic link cannot do
+    /// it.
     #[serde(default)]
     pub read_only: bool,
 }
 
-/// What a container may use. Enforced where the machine has cgroups and the agent is root; otherwise only carried.
+/// The limits of a container. They are enforced where the machine has cgroups and the agent is
+/// root; otherwise only recorded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Thousandths of a cpu; a share of the machine under contention. 0 gives the smallest share.
     pub cpus_thousandths: u64,
-    /// Bytes of memory, swap included; 0 for no limit. What is below 4 MiB is taken as 4 MiB: nothing starts in less.
+    /// Bytes of memory, swap included; 0 for no limit. What is below 4 MiB is taken as 4 MiB:
+    /// nothing starts in less.
     pub mem_bytes: u64,
-    /// `cpus_thousandths` is also a ceiling, even on an idle machine.
+    /// Whether `cpus_thousandths` is also a ceiling, even on an idle machine.
     #[serde(default)]
     pub cpu_is_ceiling: bool,
 }
 
-/// A container as it is asked for.
+/// The specification of a container.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContainerSpec {
     /// A uuid in lower-case text with dashes. Names the runtime directory and the cgroups.
     pub id: String,
-    /// What to run.
+    /// The command of the payload.
     pub command: Command,
-    /// The whole environment; nothing of the agent's is inherited. `PATH` is added when missing, `HOLDFAST_CONTAINER_ID` always.
+    /// The whole environment; nothing of the agent's is inherited. `PATH` is added when missing,
+    /// `HOLDFAST_CONTAINER_ID` always.
     #[serde(default)]
     pub environment: BTreeMap<String, String>,
     /// The working directory, absolute, existing; `stdout` and `stderr` are appended to inside it.
     pub sandbox: PathBuf,
-    /// Who the payload runs as: a name or a number; `None` for the agent's own user.
+    /// The user of the payload, a name or a number; `None` for the agent's own user.
     #[serde(default)]
     pub user: Option<String>,
     /// Volumes that the container sees.
     #[serde(default)]
     pub volumes: Vec<VolumeMount>,
-    /// What it may use.
+    /// The limits of the container.
     #[serde(default)]
     pub limits: Limits,
-    /// Use mount and pid namespaces when the launcher can; `false` leaves symbolic links and a plain process tree.
+    /// Whether to use mount and pid namespaces when the launcher can; `false` leaves symbolic links
+    /// and a plain process tree.
     pub isolate: bool,
 }
 
-/// A container that runs.
+/// A container whose payload runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Started {
     /// The payload's process, as the host numbers it.
     pub pid: i32,
-    /// It was running already: this `start` began nothing.
+    /// Whether it was running already, so that this `start` began nothing.
     pub already_running: bool,
-    /// What the container is kept apart by.
+    /// The isolation that the container has.
     pub isolation: crate::Isolation,
 }
 
@@ -90,14 +98,15 @@ pub struct Exit {
     pub code: Option<i32>,
     /// The signal that killed the payload, when one did.
     pub signal: Option<i32>,
-    /// The container met its memory limit, the kernel killed a process of it, and the payload did not succeed.
+    /// The container met its memory limit, the kernel killed a process of it, and the payload did
+    /// not succeed.
     pub oom_killed: bool,
-    /// For people: what happened, in one line.
+    /// One line for people that says what happened.
     pub message: String,
 }
 
 impl Exit {
-    /// The payload exited with code 0.
+    /// Whether the payload exited with code 0.
     pub fn succeeded(&self) -> bool {
         self.code == Some(0)
     }
@@ -106,32 +115,36 @@ impl Exit {
 /// A container found in the runtime directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// Its id.
+    /// The id of the container.
     pub id: String,
-    /// What it is doing.
+    /// The state of the container.
     pub state: FoundState,
 }
 
-/// What a container found in the runtime directory is doing.
+/// The state of a container found in the runtime directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FoundState {
-    /// Its shim lives but has not yet reported the payload (`list` only; `recover` waits for the report).
+    /// Its shim lives but has not yet reported the payload (`list` only; `recover` waits for the
+    /// report).
     Starting,
-    /// It runs.
+    /// The payload runs.
     Running {
         /// The payload's process.
         pid: i32,
     },
-    /// It ended and is empty. A container that could not be started is here too, with neither code nor signal.
+    /// It ended and is empty. A container that could not be started is here too, with neither code
+    /// nor signal.
     Exited(Exit),
-    /// Its shim died without a word, so how the payload ended is not known. From `recover`: it is empty.
+    /// Its shim died without an exit, so how the payload ended is not known. When `recover` returns
+    /// it, it is empty.
     Lost {
-        /// What is known, for people.
+        /// What is known about it, for people.
         message: String,
     },
-    /// Its shim is dead and processes of it could not be killed. Its volumes must not be given to anyone.
+    /// Its shim is dead and processes of it could not be killed. Its volumes must not be given to
+    /// anyone.
     Stuck {
-        /// Processes still there.
+        /// The pids of the processes that are left.
         pids: Vec<i32>,
     },
 }
@@ -154,7 +167,7 @@ pub struct Usage {
 }
 
 impl VolumeMount {
-    /// A writable volume.
+    /// Makes a writable volume.
     pub fn new(source: impl Into<PathBuf>, container_path: impl Into<String>) -> VolumeMount {
         VolumeMount {
             source: source.into(),
@@ -163,7 +176,7 @@ impl VolumeMount {
         }
     }
 
-    /// The same volume, refusing writes.
+    /// Makes the same volume read-only.
     pub fn read_only(mut self) -> VolumeMount {
         self.read_only = true;
         self

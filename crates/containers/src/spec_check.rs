@@ -1,6 +1,7 @@
-//! What is refused before anything is made, with the field that is wrong.
+//! Checks a spec before anything is made; an error names the field that is wrong.
 //!
-//! Relies on the file system only for "is it there"; never creates or changes anything. Errors name the field as the caller wrote it.
+//! It relies on the file system only to see what exists, and never creates or changes anything.
+//! Errors name the field as the caller wrote it.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
@@ -26,13 +27,13 @@ pub(crate) struct Account {
     pub name: String,
     pub uid: u32,
     pub gid: u32,
-    /// It is not the agent's own user, so the payload must switch.
+    /// Whether it is not the agent's own user, so that the payload must switch.
     pub switch: bool,
 }
 
-/// Accepts or refuses a whole spec; on success tells who the payload runs as.
+/// Checks a whole spec; returns the account as which the payload runs, if one was given.
 pub(crate) fn check_spec(spec: &ContainerSpec) -> Result<Option<Account>, LaunchError> {
-    check_id(&spec.id).map_err(|reason| refused("id", reason))?;
+    check_id(&spec.id).map_err(|reason| rejected("id", reason))?;
     check_command(&spec.command)?;
     check_environment(&spec.environment)?;
     check_sandbox(&spec.sandbox)?;
@@ -40,11 +41,12 @@ pub(crate) fn check_spec(spec: &ContainerSpec) -> Result<Option<Account>, Launch
     spec.user.as_deref().map(look_up_user).transpose()
 }
 
-fn refused(field: impl Into<String>, reason: impl Into<String>) -> LaunchError {
+fn rejected(field: impl Into<String>, reason: impl Into<String>) -> LaunchError {
     LaunchError::InvalidField { field: field.into(), reason: reason.into() }
 }
 
-/// An id becomes a directory's and a cgroup's name: only a uuid, and only in its one canonical spelling.
+/// An id becomes a directory's and a cgroup's name: only a uuid, and only in its one canonical
+/// spelling.
 pub(crate) fn check_id(id: &str) -> Result<(), String> {
     match uuid::Uuid::try_parse(id) {
         Ok(uuid) if uuid.hyphenated().to_string() == id => Ok(()),
@@ -60,13 +62,13 @@ fn check_command(command: &Command) -> Result<(), LaunchError> {
         }
     };
     if words[0].is_empty() {
-        return Err(refused("command", "is empty; name a program or give a shell line"));
+        return Err(rejected("command", "is empty; name a program or give a shell line"));
     }
     if words.iter().any(|word| word.contains('\0')) {
-        return Err(refused("command", "contains a NUL byte, which no program can receive"));
+        return Err(rejected("command", "contains a NUL byte, which no program can receive"));
     }
     if words.iter().map(|word| word.len() + 1).sum::<usize>() > ARGUMENT_BYTES_MAX {
-        return Err(refused(
+        return Err(rejected(
             "command",
             format!("is longer than {ARGUMENT_BYTES_MAX} bytes; put long arguments into a file"),
         ));
@@ -78,7 +80,7 @@ fn check_environment(environment: &BTreeMap<String, String>) -> Result<(), Launc
     let mut bytes = 0;
     for (name, value) in environment {
         if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
-            return Err(refused(
+            return Err(rejected(
                 "environment",
                 format!("{name:?} cannot be a variable: empty, or with '=' or a NUL byte"),
             ));
@@ -86,7 +88,7 @@ fn check_environment(environment: &BTreeMap<String, String>) -> Result<(), Launc
         bytes += name.len() + value.len() + 2;
     }
     if bytes > ARGUMENT_BYTES_MAX {
-        return Err(refused(
+        return Err(rejected(
             "environment",
             format!("is larger than {ARGUMENT_BYTES_MAX} bytes; put long values into a file"),
         ));
@@ -96,7 +98,7 @@ fn check_environment(environment: &BTreeMap<String, String>) -> Result<(), Launc
 
 fn check_sandbox(sandbox: &Path) -> Result<(), LaunchError> {
     if !sandbox.is_absolute() || sandbox.components().any(|part| part == Component::ParentDir) {
-        return Err(refused(
+        return Err(rejected(
             "sandbox",
             format!("{} must be absolute and without \"..\"", sandbox.display()),
         ));
@@ -107,7 +109,7 @@ fn check_sandbox(sandbox: &Path) -> Result<(), LaunchError> {
     })
 }
 
-/// A directory itself, not a link to one.
+/// Checks that a path is a directory itself, not a link to one.
 fn is_real_directory(path: &Path) -> Result<(), String> {
     match std::fs::symlink_metadata(path) {
         Ok(found) if found.is_dir() => Ok(()),
@@ -117,10 +119,10 @@ fn is_real_directory(path: &Path) -> Result<(), String> {
     }
 }
 
-/// Accepts or refuses the volumes of one container, each by itself and against each other.
+/// Checks the volumes of one container, each by itself and against each other.
 pub(crate) fn check_volumes(volumes: &[VolumeMount]) -> Result<(), LaunchError> {
     if volumes.len() > VOLUMES_MAX {
-        return Err(refused(
+        return Err(rejected(
             "volumes",
             format!("{} volumes, at most {VOLUMES_MAX} fit in one container", volumes.len()),
         ));
@@ -128,11 +130,11 @@ pub(crate) fn check_volumes(volumes: &[VolumeMount]) -> Result<(), LaunchError> 
     for (at, volume) in volumes.iter().enumerate() {
         let field = format!("volumes[{at}]");
         check_container_path(&volume.container_path)
-            .map_err(|reason| refused(format!("{field}.container_path"), reason))?;
+            .map_err(|reason| rejected(format!("{field}.container_path"), reason))?;
         if !volume.source.is_absolute()
             || volume.source.components().any(|part| part == Component::ParentDir)
         {
-            return Err(refused(
+            return Err(rejected(
                 format!("{field}.source"),
                 format!("{} must be absolute and without \"..\"", volume.source.display()),
             ));
@@ -144,15 +146,16 @@ pub(crate) fn check_volumes(volumes: &[VolumeMount]) -> Result<(), LaunchError> 
         })?;
         for (other_at, other) in volumes.iter().enumerate().take(at) {
             check_apart(&other.container_path, &volume.container_path).map_err(|reason| {
-                refused(format!("{field}.container_path"), format!("{reason} volumes[{other_at}]"))
+                rejected(format!("{field}.container_path"), format!("{reason} volumes[{other_at}]"))
             })?;
         }
     }
     Ok(())
 }
 
-/// Accepts a container path that can be mounted beneath a sandbox, or says what is wrong with it: it must be relative, without `..`,
-/// `.` or empty parts, and must not be one of the files that the sandbox has anyway (`stdout`, `stderr`). Several parts are fine.
+/// Accepts a container path that can be mounted beneath a sandbox, or says what is wrong with it:
+/// it must be relative, without `..`, `.` or empty parts, and must not be one of the files that the
+/// sandbox has anyway (`stdout`, `stderr`). Several parts are fine.
 pub fn check_container_path(path: &str) -> Result<(), String> {
     if path.is_empty() {
         return Err("is empty; name a path relative to the sandbox, as \"data\"".into());
@@ -188,7 +191,8 @@ pub fn check_container_path(path: &str) -> Result<(), String> {
     }
 }
 
-/// Two volumes must not lie in each other: the inner one's mount point would be made inside the outer one's data.
+/// Checks that two volumes do not lie in each other: the inner one's mount point would be made
+/// inside the outer one's data.
 fn check_apart(one: &str, other: &str) -> Result<(), String> {
     let (one, other) = (Path::new(one), Path::new(other));
     if one == other {
@@ -217,7 +221,7 @@ pub(crate) fn look_up_user(user: &str) -> Result<Account, LaunchError> {
     Ok(Account { name: found.name, uid, gid: found.gid.as_raw(), switch })
 }
 
-/// The root of a volume belongs to `account`.
+/// Whether the root of a volume belongs to `account`.
 pub(crate) fn owns_root(volume: &VolumeMount, account: &Account) -> bool {
     std::fs::symlink_metadata(&volume.source)
         .is_ok_and(|found| (found.uid(), found.gid()) == (account.uid, account.gid))

@@ -1,8 +1,8 @@
-//! `start`: from a spec to a running payload, or to a reason why not.
+//! `start` takes a spec to a running payload, or to a reason why not.
 //!
-//! Everything that can be refused is refused before anything exists. The spec is durable before the shim is spawned; from then on the
-//! files tell how far it got, so a start that is repeated, by this agent or the next, finds what the first one began and never runs a
-//! payload twice.
+//! Everything that can be checked is checked before anything exists. The spec is durable before the
+//! shim is spawned; from then on the files show how far it got, so a start that is repeated, by
+//! this agent or the next, finds what the first one began and never runs a payload twice.
 
 use std::fs::{DirBuilder, File};
 use std::io::{PipeReader, Read};
@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::durable::{self, FileError};
-use crate::launcher::{lock, Launcher, LOOK_AGAIN};
+use crate::launcher::{lock, Launcher, POLL_PAUSE};
 use crate::process::wait_readable;
 use crate::record::{Condition, ContainerDir, Ending, Launch, LAYOUT_VERSION};
 use crate::shim::ShimReport;
@@ -20,15 +20,17 @@ use crate::spec_check::{check_spec, give_volume_root, owns_root};
 use crate::survivors::fence;
 use crate::{ContainerSpec, LaunchError, Started, VolumeMount, SHIM_OF_VARIABLE};
 
-/// A report is one small JSON value.
+/// The greatest length of a report, which is one small JSON value.
 const REPORT_BYTES_MAX: usize = 64 << 10;
 
 impl Launcher {
-    /// Starts a container and returns once its payload has been exec'ed, or with a typed reason why it was not; then nothing of it is
-    /// left, except after [`LaunchError::NotEmpty`], [`LaunchError::TimedOut`] or [`LaunchError::Files`]: `destroy` says when it is
-    /// certain. If a container of this id runs already, that one is returned; if one has ended, the call is refused.
+    /// Starts a container and returns once its payload has been exec'ed, or with a typed reason why
+    /// it was not; then nothing of it is left, except after [`LaunchError::NotEmpty`],
+    /// [`LaunchError::TimedOut`] or [`LaunchError::Files`]: `destroy` says when it is certain. If a
+    /// container of this id runs already, that one is returned; if one has ended, the call fails.
     ///
-    /// A writable volume's root (not what is in it) is given to `user`, unless another container of this launcher uses the volume.
+    /// A writable volume's root (not what is in it) is given to `user`, unless another container of
+    /// this launcher uses the volume.
     pub fn start(&self, spec: &ContainerSpec) -> Result<Started, LaunchError> {
         crate::spec_check::check_id(&spec.id)
             .map_err(|reason| LaunchError::InvalidField { field: "id".into(), reason })?;
@@ -52,9 +54,11 @@ impl Launcher {
         let outcome = self.begin(&dir, &launch);
         match &outcome {
             Ok(_) => {}
-            // What lives is found by its files, and its volumes are in use as long as they are there.
+            // Processes that live are found by the files, and the volumes count as in use as long
+            // as the files are there.
             Err(LaunchError::NotEmpty { .. }) => self.reap(&spec.id),
-            // Nothing of it lives (each other way out of `begin` has made sure); its files would only stand in the way of another try.
+            // Nothing of it lives (each other way out of `begin` has made sure); its files would
+            // only stand in the way of another try.
             Err(_) => {
                 self.reap(&spec.id);
                 self.remove_files(&spec.id)?;
@@ -63,7 +67,8 @@ impl Launcher {
         outcome
     }
 
-    /// What an earlier start of the same id has come to: it runs, or it is out of the way, or it must not be repeated.
+    /// Finds what became of an earlier start of the same id: it runs, or it is out of the way, or
+    /// it must not be repeated.
     fn resume(&self, dir: &ContainerDir, id: &str) -> Result<Option<Started>, LaunchError> {
         let deadline = Instant::now() + Duration::from_millis(self.options.start_timeout_ms);
         loop {
@@ -88,15 +93,16 @@ impl Launcher {
                     }))
                 }
                 Condition::Orphaned { may_have_run: false } => break,
-                // The shim of an agent that died in the middle of `start`; it will come to something.
+                // An agent died in the middle of `start`; its shim will start the payload or fail.
                 // tidy: sleep is the point: another process writes the file that is waited for
-                Condition::Starting if Instant::now() < deadline => std::thread::sleep(LOOK_AGAIN),
+                Condition::Starting if Instant::now() < deadline => std::thread::sleep(POLL_PAUSE),
                 Condition::Starting => {
                     return Err(LaunchError::TimedOut { timeout_ms: self.options.start_timeout_ms })
                 }
             }
         }
-        // It never came to a payload, so it may be begun anew once it is certain that nothing of it lives.
+        // It never ran a payload, so it may be started anew once it is certain that nothing of it
+        // lives.
         if let Some(launch) = dir.launch()? {
             let not_empty = |pids| LaunchError::NotEmpty { id: id.to_string(), pids };
             fence(dir, &launch, self.destroy_deadline()).map_err(not_empty)?;
@@ -116,7 +122,8 @@ impl Launcher {
             .try_for_each(|isolator| isolator.cleanup(&launch.subject(None)))
     }
 
-    /// Gives the roots of writable volumes that no container uses to who will write to them.
+    /// Gives the roots of writable volumes that no container uses to the user who will write to
+    /// them.
     pub(crate) fn give_volumes(
         &self,
         volumes: &[VolumeMount],
@@ -152,7 +159,8 @@ impl Launcher {
         Ok(sources)
     }
 
-    /// Writes the files, spawns the shim and hears its report. On every error but `NotEmpty` nothing of the container lives.
+    /// Writes the files, spawns the shim and hears its report. On every error but `NotEmpty`
+    /// nothing of the container lives.
     fn begin(&self, dir: &ContainerDir, launch: &Launch) -> Result<Started, LaunchError> {
         let failed = |error: std::io::Error| FileError::new("create", dir.path(), error);
         DirBuilder::new().mode(0o700).create(dir.path()).map_err(failed)?;
@@ -192,7 +200,8 @@ impl Launcher {
         let child = Command::new(&self.shim.program)
             .args(&self.shim.leading_args)
             .arg(dir.path())
-            // Nothing of the agent's environment: it may hold secrets, and the container's comes from its spec.
+            // Nothing of the agent's environment is passed on: it may hold secrets, and the
+            // container's comes from its spec.
             .env_clear()
             .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
             .env(SHIM_OF_VARIABLE, id)
@@ -216,7 +225,8 @@ enum Heard {
     TooLate,
 }
 
-/// Reads until the value is whole: the end of the pipe may come later, when another process forked at the wrong moment.
+/// Reads until the value is whole: the end of the pipe may come later, when another process forked
+/// at the wrong moment.
 fn hear_report(mut reader: PipeReader, deadline: Instant) -> Heard {
     let mut bytes = Vec::new();
     let mut portion = [0; 4096];

@@ -1,9 +1,11 @@
-//! The fence: nothing of a container is alive, proven, or a list of what is.
+//! The fence, which proves that nothing of a container is alive, or lists what is.
 //!
-//! For containers whose shim is dead or must go. Kills the first process (with a pid namespace that is everything), then whatever the
-//! cgroups list, then, where there is neither, every process whose environment carries the container's id. Relies on the plan that
-//! was written with the container. Never says "empty" without having looked after the last kill, nor while a shim holds the lock: one
-//! that has not yet said who it is could still start the payload.
+//! It is for containers whose shim is dead or must go. It kills the first process (with a pid
+//! namespace that is everything), then whatever the cgroups list, then, where there is neither,
+//! every process whose environment carries the container's id. It relies on the plan that was
+//! written with the container. It never reports "empty" without a check after the last kill, nor
+//! while a shim holds the lock: one that has not yet written its identity could still start the
+//! payload.
 
 use std::time::{Duration, Instant};
 
@@ -14,17 +16,18 @@ use crate::process::{carriers, carries, signal_if, ProcessIdentity};
 use crate::record::{ContainerDir, Launch, ShimIdentity};
 use crate::{CONTAINER_ID_VARIABLE, SHIM_OF_VARIABLE};
 
-/// Pauses between two looks, growing from the first to the second.
+/// The pauses between two polls grow from the first to the second.
 const PAUSE_MIN: Duration = Duration::from_millis(1);
 const PAUSE_MAX: Duration = Duration::from_millis(50);
 
-/// Empties a container; on success nothing of it lives. Otherwise: what does, at `deadline`.
+/// Empties a container; on success nothing of it lives. Otherwise returns what lives at `deadline`.
 pub(crate) fn fence(
     dir: &ContainerDir,
     launch: &Launch,
     deadline: Instant,
 ) -> Result<(), Vec<i32>> {
-    // A shim file that cannot be read costs us the first process's name, not the fence: the other two ways still look.
+    // Without a readable shim file the first process is not known; the other two ways still find
+    // it.
     let identity = dir.shim().ok().flatten();
     let by_environment = !launch.plan.is_exact() || identity.is_none();
     let known: Vec<ProcessIdentity> = identity
@@ -36,7 +39,7 @@ pub(crate) fn fence(
     empty(dir, launch, &known, by_environment, deadline)
 }
 
-/// Empties what may be left of a container of which no record is left, or none that can be read.
+/// Empties what may be left of a container without a record, or with one that cannot be read.
 pub(crate) fn fence_unrecorded(
     dir: &ContainerDir,
     plan: &Plan,
@@ -81,7 +84,7 @@ fn empty(
         alive.extend(isolators.iter().flat_map(|isolator| isolator.members(&subject)));
         let carriers = if by_environment { carriers(&marks) } else { Vec::new() };
         alive.extend(&carriers);
-        // A lock that cannot be looked at is a lock that may be held.
+        // A lock that cannot be checked may be held.
         if alive.is_empty() && !dir.is_locked().unwrap_or(true) {
             return Ok(());
         }
@@ -90,7 +93,7 @@ fn empty(
             alive.dedup();
             return Err(alive);
         }
-        // What cannot be killed shows in the next look.
+        // A process that cannot be killed is found by the next poll.
         for process in known {
             let _ = process.signal(Signal::KILL);
         }
@@ -98,7 +101,7 @@ fn empty(
         for pid in carriers {
             let _ = signal_if(pid, Signal::KILL, || carries(pid, &marks));
         }
-        // tidy: sleep is the point: processes that were killed go in their own time
+        // tidy: sleep is the point: killed processes end in their own time
         std::thread::sleep(pause);
         pause = (pause * 2).min(PAUSE_MAX);
     }
@@ -143,7 +146,7 @@ mod tests {
     #[test]
     fn at_the_deadline_it_names_what_lives() {
         let id = uuid::Uuid::new_v4().to_string();
-        // A process with a known identity that is not killed in time, because no time is given.
+        // The process has a known identity and is not killed in time, because no time is given.
         let mut child = Command::new("sleep").arg("1000").spawn().unwrap();
         let root = tempfile::tempdir().unwrap();
         let dir = ContainerDir::at(root.path());

@@ -1,7 +1,8 @@
-//! `update_limits`: other limits for a container that runs.
+//! `update_limits` changes the limits of a running container.
 //!
-//! Written into its cgroups, which keep them, and into its record. A memory limit below what is in use is refused: the kernel would
-//! answer it by killing. Never stops or restarts anything.
+//! They are written into its cgroups, which keep them, and into its record. A memory limit below
+//! what is in use is an error: the kernel would answer it by killing. It never stops or restarts
+//! anything.
 
 use crate::durable::FileError;
 use crate::isolation::CgroupPlan;
@@ -12,16 +13,16 @@ use crate::{IsolationError, Limits};
 /// Why limits were not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum UpdateLimitsError {
-    /// No such container, or it does not run.
+    /// There is no such container, or it does not run.
     #[error("container {id} does not run")]
     NotRunning {
-        /// Its id.
+        /// The id of the container.
         id: String,
     },
     /// There are no cgroups for this container.
     #[error("container {id} has no cgroups, so its limits are not enforced and cannot be changed; see `holdfast doctor`")]
     NotEnforced {
-        /// Its id.
+        /// The id of the container.
         id: String,
     },
     /// The kernel refused, or the container uses more memory than the new limit.

@@ -1,8 +1,10 @@
-//! `add_volumes`, `remove_volumes`: volumes that come to and leave a container that runs.
+//! `add_volumes` and `remove_volumes` change the volumes of a running container.
 //!
-//! The record is written before a volume is added and after it is removed, so that it never names fewer volumes than the container
-//! may see. It may name more: a crash between the two leaves a volume that is recorded and not mounted, so what is recorded is looked
-//! at again whenever it is asked for. A removed volume is not fenced: a payload that is root may have kept a way to it. Only `destroy` gives a volume free.
+//! The record is written before a volume is added and after it is removed, so that it never names
+//! fewer volumes than the container may see. It may name more: a crash between the two leaves a
+//! volume that is recorded and not mounted, so what is recorded is checked at again whenever it is
+//! asked for. A removed volume is not fenced: a payload that is root may have kept access to it.
+//! Only `destroy` frees a volume.
 
 use crate::durable::FileError;
 use crate::isolation::{mounts, posix};
@@ -15,10 +17,10 @@ use crate::{IsolationError, LaunchError, VolumeMount};
 /// Why the volumes of a container were not changed, or not all of them.
 #[derive(Debug, thiserror::Error)]
 pub enum UpdateVolumesError {
-    /// No such container, or it does not run.
+    /// There is no such container, or it does not run.
     #[error("container {id} does not run")]
     NotRunning {
-        /// Its id.
+        /// The id of the container.
         id: String,
     },
     /// A volume is not acceptable beside those that the container has.
@@ -27,9 +29,9 @@ pub enum UpdateVolumesError {
     /// The container has no volume there.
     #[error("container {id} has no volume at {container_path:?}")]
     NoSuchVolume {
-        /// Its id.
+        /// The id of the container.
         id: String,
-        /// The path asked for.
+        /// The path that was asked for.
         container_path: String,
     },
     /// It could not be mounted or unmounted; a volume that is in use is not unmounted.
@@ -41,9 +43,10 @@ pub enum UpdateVolumesError {
 }
 
 impl Launcher {
-    /// Shows volumes to a running container; each is seen there once this returns, also one that was asked for before. All are checked
-    /// before the first is added; on an error those before it have been, and nothing is left at the path of the one that could not be.
-    /// The root of a writable one is given to the container's user, as `start` does.
+    /// Shows volumes to a running container; each is seen there once this returns, also one that
+    /// was asked for before. All are checked before the first is added; on an error those before it
+    /// have been, and nothing is left at the path of the one that could not be. The root of a
+    /// writable one is given to the container's user, as `start` does.
     pub fn add_volumes(&self, id: &str, volumes: &[VolumeMount]) -> Result<(), UpdateVolumesError> {
         self.change_volumes(id, |dir, mut launch, first| {
             let before = launch.spec.volumes.clone();
@@ -61,7 +64,8 @@ impl Launcher {
                     dir.write_launch(&launch)?;
                 }
                 let subject = launch.subject(None);
-                // Also what was recorded before: the agent may have died between the record and the mount.
+                // Volumes that were recorded before are included: the agent may have died between
+                // the record and the mount.
                 let shown = match launch.plan.namespaces {
                     true => mounts::show(first, &subject, volume),
                     false => posix::link(&subject, volume),
@@ -78,8 +82,9 @@ impl Launcher {
         })
     }
 
-    /// Takes volumes, named by their container paths, away from a running container. Refuses one that a process of the container
-    /// uses (with namespaces); on an error those before it are gone.
+    /// Removes volumes, named by their container paths, from a running container. Fails at one that
+    /// a process of the container uses (with namespaces); on an error those before it have been
+    /// removed.
     pub fn remove_volumes(
         &self,
         id: &str,

@@ -1,19 +1,20 @@
-//! `usage`: what a container uses now.
+//! `usage` measures what a container uses now.
 //!
-//! Read from its cgroups or, where there are none, from its processes. Changes nothing and holds no gate, so that watching never waits.
+//! It reads the container's cgroups or, where there are none, its processes. It never changes
+//! anything and holds no gate, so that monitoring never waits.
 
 use crate::durable::FileError;
 use crate::launcher::Launcher;
 use crate::record::Condition;
 use crate::{IsolationError, Usage};
 
-/// Why there is no usage to tell.
+/// Why the usage could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum UsageError {
-    /// No such container, or it does not run.
+    /// There is no such container, or it does not run.
     #[error("container {id} does not run")]
     NotRunning {
-        /// Its id.
+        /// The id of the container.
         id: String,
     },
     /// The kernel's numbers could not be read.

@@ -1,38 +1,39 @@
-//! `wait`: until a container has ended.
+//! `wait` waits until a container has ended.
 //!
-//! The shim need not be our child: a pidfd tells of its end, the exit file of the payload's. Holds no gate, so a container can be
-//! signalled and destroyed while it is waited for. Never takes a dead shim without an exit file for an exit.
+//! The shim need not be our child: a pidfd shows that it ended, the exit file how the payload did.
+//! It holds no gate, so a container can be signalled and destroyed while it is waited for. It never
+//! takes a dead shim without an exit file for an exit.
 
 use std::time::{Duration, Instant};
 
 use crate::durable::FileError;
-use crate::launcher::{lock, Launcher, LOOK_AGAIN};
+use crate::launcher::{lock, Launcher, POLL_PAUSE};
 use crate::record::{Condition, Ending};
 use crate::{Exit, FoundState};
 
-/// Why `wait` has no exit to tell.
+/// Why `wait` cannot return an exit.
 #[derive(Debug, thiserror::Error)]
 pub enum WaitError {
-    /// No such container.
+    /// There is no such container.
     #[error("container {id} is not known here; it was never started, or has been forgotten")]
     Unknown {
-        /// Its id.
+        /// The id of the container.
         id: String,
     },
     /// The shim died, so nobody knows how the payload ended. Nothing of it is left.
     #[error("container {id} is lost: {message}")]
     Lost {
-        /// Its id.
+        /// The id of the container.
         id: String,
-        /// What is known.
+        /// What is known about it.
         message: String,
     },
     /// The shim died and processes of it could not be killed.
     #[error("container {id} lost its shim and still has processes that could not be killed: {pids:?}; keep its volumes and destroy it")]
     Stuck {
-        /// Its id.
+        /// The id of the container.
         id: String,
-        /// What is left.
+        /// The pids of the processes that are left.
         pids: Vec<i32>,
     },
     /// A file could not be read or written.
@@ -44,14 +45,14 @@ impl Launcher {
     /// Blocks until the container has ended and is empty.
     pub fn wait(&self, id: &str) -> Result<Exit, WaitError> {
         loop {
-            // A day, over and over: no deadline is without end on every platform.
+            // A day is waited again and again: not every platform has a deadline without end.
             if let Some(exit) = self.wait_timeout(id, Duration::from_secs(86_400))? {
                 return Ok(exit);
             }
         }
     }
 
-    /// The same for at most `timeout`; `None` when it has not ended by then.
+    /// Waits for at most `timeout`; `None` when it has not ended by then.
     pub fn wait_timeout(&self, id: &str, timeout: Duration) -> Result<Option<Exit>, WaitError> {
         let unknown = || WaitError::Unknown { id: id.to_string() };
         crate::spec_check::check_id(id).map_err(|_| unknown())?;
@@ -65,12 +66,12 @@ impl Launcher {
                     return ended(id, ending).map(Some);
                 }
                 Condition::Starting | Condition::Running { .. } => match dir.shim()? {
-                    // When the shim is gone the next look finds its exit, or finds it dead without one.
+                    // When the shim is gone the next poll finds its exit, or that it has none.
                     // tidy: sleep is the point: another process writes the file that is waited for
-                    Some(identity) if !identity.shim.is_alive() => std::thread::sleep(LOOK_AGAIN),
+                    Some(identity) if !identity.shim.is_alive() => std::thread::sleep(POLL_PAUSE),
                     Some(identity) => drop(identity.shim.wait_gone(Some(deadline))),
                     // tidy: sleep is the point: another process writes the file that is waited for
-                    None => std::thread::sleep(LOOK_AGAIN),
+                    None => std::thread::sleep(POLL_PAUSE),
                 },
                 Condition::Orphaned { .. } => return self.wait_settled(id).map(Some),
             }
@@ -80,7 +81,8 @@ impl Launcher {
         }
     }
 
-    /// The shim is dead: empties the container, unless another call is just doing so, and tells what came of it.
+    /// Settles a container whose shim is dead: empties it, unless another call is just doing so,
+    /// and returns the outcome.
     fn wait_settled(&self, id: &str) -> Result<Exit, WaitError> {
         let gate = self.gate(id);
         let _held = lock(&gate);

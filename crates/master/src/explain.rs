@@ -1,6 +1,7 @@
 //! Why is it pending? The same eyes that allocate say why they did not.
 
-use holdfast_allocator::{why_not_after, Allocation, AllocationInput, WhyNot};
+use holdfast_allocator::policy::Place;
+use holdfast_allocator::{why_not_after, Allocation, WhyNot};
 use holdfast_model::{FrameworkId, Instant, OfferId, Resources};
 
 use crate::Master;
@@ -13,7 +14,7 @@ pub struct Explanation {
     /// For each of its roles and each agent that it is not offered, or not enough: why.
     pub reasons: Vec<WhyNot>,
     /// The order in which roles are served now: role, weight, dominant share.
-    pub order: Vec<holdfast_allocator::policy::Place>,
+    pub order: Vec<Place>,
 }
 
 impl Master {
@@ -25,8 +26,9 @@ impl Master {
         framework: &FrameworkId,
         wanted: Option<&Resources>,
     ) -> Explanation {
-        let (mut agents, mut open) = (self.agent_views.clone(), Vec::new());
-        for offer in self.offers.values().map(|it| &it.offer) {
+        let belief = &self.belief;
+        let (mut agents, mut open) = (belief.allocator.agents().clone(), Vec::new());
+        for offer in belief.offers.open().values().map(|it| &it.offer) {
             let resources = offer.resources.unallocated();
             if let Some(view) = agents.get_mut(&offer.agent) {
                 view.free.add_all(&resources);
@@ -35,22 +37,12 @@ impl Master {
                 (offer.framework.clone(), offer.role.clone(), offer.agent.clone());
             open.push(Allocation { framework, role, agent, resources });
         }
-        let input = AllocationInput {
-            agents: &agents,
-            frameworks: &self.framework_views,
-            filters: &self.filters,
-            weights: &self.ledger.weights,
-            totals: &self.totals,
-            min_allocatable: &self.config.min_allocatable,
-            now,
-        };
-        let offers =
-            self.frameworks.get(framework).map(|it| it.offers.iter()).into_iter().flatten();
-        let offers = offers
-            .filter_map(|id| Some((id.clone(), self.offers.get(id)?.offer.resources.clone())))
-            .collect();
+        let (ledger, totals) = (self.outbox.ledger(), belief.agents.totals());
+        let least = &self.config.min_allocatable;
+        let input = belief.allocator.input(&agents, ledger, totals, least, now);
+        let offers = belief.offers.of_framework(framework);
         Explanation {
-            offers,
+            offers: offers.map(|it| (it.id.clone(), it.resources.clone())).collect(),
             reasons: why_not_after(&input, &open, framework, wanted),
             order: self.policy.order(&input),
         }

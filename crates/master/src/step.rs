@@ -1,15 +1,21 @@
 //! What can happen to a master, and what it can want done: two closed lists, and nothing else crosses the wall.
 
+use std::fmt;
+use std::sync::Arc;
+
+use holdfast_model::convert::Format;
 use holdfast_model::{
     AgentId, Call, ClaimAction, Event, FrameworkId, Invalid, LinkId, MasterChange, Role, Scalar,
     TaskId, Term, ToAgent, ToMaster,
 };
 
+use crate::Belief;
+
 /// Names a question of an operator until it is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub u64);
 
-/// What an operator can ask of the master's mind (reading is done by [`crate::Master::view`]).
+/// What an operator can ask of the master's core.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OperatorCall {
     /// RESERVE, UNRESERVE, CREATE or DESTROY on one agent. Answered once it is durable there.
@@ -78,18 +84,47 @@ pub struct FrameworkCall {
 /// in the masters' journal before the next effect begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Write these down, durably, all or none. A shell that cannot, dies.
-    Commit(Vec<MasterChange>),
+    /// Write these down under that term, durably, all or none. A shell that cannot, dies.
+    Commit(Term, Vec<MasterChange>),
     /// Tell an agent.
     ToAgent(LinkId, ToAgent),
     /// Hang up on an agent.
     CloseAgent(LinkId),
-    /// Tell a framework.
-    ToFramework(LinkId, Event),
+    /// Tell a framework, in the format that it understands.
+    ToFramework(LinkId, Event, Format),
     /// Hang up on a framework, after what was sent before.
     CloseFramework(LinkId),
     /// Answer an operator: done and durable, or why not.
     Answer(RequestId, Result<(), Refusal>),
     /// Worth telling a person.
     Log(String),
+    /// Nobody needs this any more. Dropping it takes its time, so that a shell may do it on another thread.
+    Discard(FormerBelief),
 }
+
+/// What a leader believed whose term is over; only good for being dropped.
+#[derive(Clone)]
+pub struct FormerBelief {
+    _belief: Arc<Belief>,
+}
+
+impl FormerBelief {
+    pub(crate) fn new(belief: Belief) -> FormerBelief {
+        FormerBelief { _belief: Arc::new(belief) }
+    }
+}
+
+impl fmt::Debug for FormerBelief {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FormerBelief")
+    }
+}
+
+/// Nobody can look into it: one is as good as another.
+impl PartialEq for FormerBelief {
+    fn eq(&self, _: &FormerBelief) -> bool {
+        true
+    }
+}
+
+impl Eq for FormerBelief {}

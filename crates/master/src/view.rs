@@ -3,65 +3,87 @@
 use std::collections::BTreeMap;
 
 use holdfast_model::{
-    AgentId, FrameworkId, LinkId, MasterLedger, OfferId, OperationUuid, Quantities, TaskKey, Term,
+    AgentId, FrameworkId, MasterLedger, Offer, OfferId, OperationUuid, Quantities, TaskKey, Term,
 };
 
-use crate::state::{AgentState, FrameworkState, InFlight, OfferRecord, TaskView};
+use crate::parts::agents::AgentState;
+use crate::parts::frameworks::FrameworkState;
+use crate::parts::offers::OfferRecord;
+use crate::parts::operations::InFlight;
+use crate::parts::tasks::TaskView;
 use crate::Master;
 
 impl Master {
     /// The term that it leads in, if it leads.
     pub fn term(&self) -> Option<Term> {
-        self.term
+        self.outbox.term()
     }
 
     /// What survives it.
     pub fn ledger(&self) -> &MasterLedger {
-        &self.ledger
+        self.outbox.ledger()
     }
 
     /// The agents that it expects or has.
     pub fn agents(&self) -> &BTreeMap<AgentId, AgentState> {
-        &self.agents
+        self.belief.agents.states()
     }
 
     /// The frameworks that it expects or has.
     pub fn frameworks(&self) -> &BTreeMap<FrameworkId, FrameworkState> {
-        &self.frameworks
-    }
-
-    /// Which framework speaks on a link.
-    pub fn framework_of(&self, link: LinkId) -> Option<&FrameworkId> {
-        self.framework_links.get(&link)
+        self.belief.frameworks.states()
     }
 
     /// Tasks that have not ended or not been acknowledged.
     pub fn tasks(&self) -> &BTreeMap<TaskKey, TaskView> {
-        &self.tasks
+        self.belief.tasks.known()
+    }
+
+    /// Those of [`Master::tasks`] that are on one agent.
+    pub fn tasks_of_agent(&self, agent: &AgentId) -> impl Iterator<Item = &TaskView> {
+        self.belief.tasks.of_agent(agent)
+    }
+
+    /// Those of [`Master::tasks`] that one framework has.
+    pub fn tasks_of_framework<'a>(
+        &'a self,
+        framework: &'a FrameworkId,
+    ) -> impl Iterator<Item = &'a TaskView> {
+        self.belief.tasks.of_framework(framework)
     }
 
     /// The newest of the tasks that have ended and been acknowledged.
     pub fn completed_tasks(&self) -> impl Iterator<Item = &TaskView> {
-        self.completed.iter()
+        self.belief.tasks.completed().iter()
     }
 
     /// Offers not yet answered.
     pub fn offers(&self) -> &BTreeMap<OfferId, OfferRecord> {
-        &self.offers
+        self.belief.offers.open()
+    }
+
+    /// Those of [`Master::offers`] that are of one agent.
+    pub fn offers_of_agent(&self, agent: &AgentId) -> impl Iterator<Item = &Offer> {
+        self.belief.offers.of_agent(agent)
+    }
+
+    /// Those of [`Master::offers`] that one framework holds.
+    pub fn offers_of_framework(&self, framework: &FrameworkId) -> impl Iterator<Item = &Offer> {
+        self.belief.offers.of_framework(framework)
     }
 
     /// Operations not yet settled or acknowledged.
     pub fn operations(&self) -> &BTreeMap<OperationUuid, InFlight> {
-        &self.operations
+        self.belief.operations.in_flight()
     }
 
     /// What the whole cluster has.
     pub fn totals(&self) -> &Quantities {
-        &self.totals
+        self.belief.agents.totals()
     }
 
-    /// How many refusals hold.
+    /// How many declined offers are remembered.
     pub fn filters_len(&self) -> usize {
-        self.filters.len()
+        self.belief.allocator.filters_len()
     }
 }

@@ -4,6 +4,7 @@
 //! Names that Holdfast makes are uuids; they come in with the input, never from here.
 
 use std::fmt;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -16,7 +17,7 @@ macro_rules! string_id {
     ($($(#[$doc:meta])* $name:ident = $field:literal),+ $(,)?) => {$(
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(String);
+        pub struct $name(Arc<str>);
         impl $name {
             /// Takes a name from outside.
             ///
@@ -24,12 +25,12 @@ macro_rules! string_id {
             /// [`Invalid`] when it is empty, longer than [`ID_BYTES_MAX`], `.` or `..`, or holds a slash or a control character.
             pub fn parse(text: &str) -> Result<Self, Invalid> {
                 check_id($field, text)?;
-                Ok(Self(text.to_owned()))
+                Ok(Self(Arc::from(text)))
             }
 
             /// Takes a name that Holdfast itself made, for instance from a counter.
             pub fn made(text: String) -> Self {
-                Self(text)
+                Self(Arc::from(text))
             }
 
             /// The name as text.

@@ -116,6 +116,8 @@ pub struct MasterLedger {
     pub pending: BTreeMap<OperationUuid, PendingOperation>,
     /// Weights that are not 1.
     pub weights: BTreeMap<Role, Scalar>,
+    /// Agents by their machines.
+    nodes: BTreeMap<NodeId, AgentId>,
 }
 
 impl MasterLedger {
@@ -147,6 +149,11 @@ impl MasterLedger {
                         "gone is for good"
                     );
                 }
+                // Of two agents with one machine, which only a damaged ledger has, the first by name is found.
+                let named = self.nodes.entry(agent.node).or_insert_with(|| agent.id.clone());
+                if agent.id < *named {
+                    *named = agent.id.clone();
+                }
                 self.agents.insert(agent.id.clone(), agent);
             }
             MasterChange::Framework(framework) => {
@@ -168,6 +175,11 @@ impl MasterLedger {
             }
             MasterChange::Weight(role, weight) => drop(self.weights.insert(role, weight)),
         }
+    }
+
+    /// The agent of a machine.
+    pub fn agent_of_node(&self, node: NodeId) -> Option<&AgentId> {
+        self.nodes.get(&node)
     }
 
     /// The claims of one agent.

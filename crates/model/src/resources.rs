@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use crate::resource::{Identity, Resource, VolumeMount};
 use crate::role::Role;
@@ -22,9 +23,11 @@ pub struct Amount {
 }
 
 /// Amounts by identity. Nothing empty is ever kept in it.
+///
+/// A clone shares the amounts until one of the two changes, so whoever only reads copies nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resources {
-    entries: BTreeMap<Identity, Amount>,
+    entries: Arc<BTreeMap<Identity, Amount>>,
 }
 
 /// Scalar totals by name, whatever their reservation: for shares, quota and smallest offers.
@@ -74,7 +77,8 @@ impl Resources {
         if resource.value.is_empty() {
             return;
         }
-        match self.entries.get_mut(&resource.identity) {
+        let entries = Arc::make_mut(&mut self.entries);
+        match entries.get_mut(&resource.identity) {
             None => {
                 let amount = Amount {
                     value: resource.value.clone(),
@@ -82,7 +86,7 @@ impl Resources {
                     mount: resource.mount.clone(),
                     creator: resource.creator.clone(),
                 };
-                self.entries.insert(resource.identity.clone(), amount);
+                entries.insert(resource.identity.clone(), amount);
             }
             Some(amount) if resource.identity.is_exclusive() || resource.identity.shared => {
                 amount.copies += 1
@@ -98,7 +102,11 @@ impl Resources {
 
     /// Takes one resource away. What is not there is ignored; nothing goes below zero.
     pub fn subtract(&mut self, resource: &Resource) {
-        let Some(amount) = self.entries.get_mut(&resource.identity) else { return };
+        if !self.entries.contains_key(&resource.identity) {
+            return;
+        }
+        let entries = Arc::make_mut(&mut self.entries);
+        let amount = entries.get_mut(&resource.identity).expect("it was just found");
         if resource.identity.is_exclusive() || resource.identity.shared {
             if amount.value == resource.value {
                 amount.copies -= 1;
@@ -107,7 +115,7 @@ impl Resources {
             amount.value = amount.value.minus(&resource.value);
         }
         if amount.copies == 0 || amount.value.is_empty() {
-            self.entries.remove(&resource.identity);
+            entries.remove(&resource.identity);
         }
     }
 
@@ -143,7 +151,9 @@ impl Resources {
     pub fn filter(&self, keep: impl Fn(&Identity) -> bool) -> Resources {
         let entries = self.entries.iter().filter(|(identity, _)| keep(identity));
         Resources {
-            entries: entries.map(|(identity, amount)| (identity.clone(), amount.clone())).collect(),
+            entries: Arc::new(
+                entries.map(|(identity, amount)| (identity.clone(), amount.clone())).collect(),
+            ),
         }
     }
 
@@ -192,7 +202,7 @@ impl Resources {
     /// Totals by name, reservations and allocations put aside. A shared volume counts once.
     pub fn quantities(&self) -> Quantities {
         let mut totals = Quantities::new();
-        for (identity, amount) in &self.entries {
+        for (identity, amount) in self.entries.iter() {
             let copies = if identity.shared { 1 } else { i64::from(amount.copies) };
             let one = amount.value.quantity();
             let all = Scalar::thousandths(one.as_thousandths().saturating_mul(copies));

@@ -1,17 +1,18 @@
 //! Roles: who resources are reserved for. A tree by `/`.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::validate::Invalid;
 
 /// A role such as `eng/storage`, or `*` for everybody.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Role(String);
+pub struct Role(Arc<str>);
 
 impl Role {
     /// The role that everybody has.
     pub fn any() -> Role {
-        Role("*".to_owned())
+        Role(Arc::from("*"))
     }
 
     /// Takes a role from outside.
@@ -46,7 +47,7 @@ impl Role {
                 return refuse(format!("`{}` contains white space or DEL", part.escape_debug()));
             }
         }
-        Ok(Role(text.to_owned()))
+        Ok(Role(Arc::from(text)))
     }
 
     /// As text.
@@ -56,7 +57,7 @@ impl Role {
 
     /// Whether this is `*`.
     pub fn is_any(&self) -> bool {
-        self.0 == "*"
+        &*self.0 == "*"
     }
 
     /// Whether `self` lies strictly below `ancestor` in the tree.

@@ -31,9 +31,11 @@ use self::disks::Disks;
 use self::machine::MachinePlan;
 use self::metrics::Gauges;
 use self::shell::AgentShell;
-use crate::core_loop::{self, Inbox};
+use crate::core_loop::{self, Inbox, Shell as _};
+use crate::lent::Lent;
 use crate::links::Links;
 use crate::settings::agent::AgentSettings;
+use crate::views::Views;
 
 /// Runs an agent until it is told to stop. Its containers go on.
 ///
@@ -57,21 +59,22 @@ pub async fn run(settings: AgentSettings, stop: CancellationToken) -> anyhow::Re
     let containers = Containers::open(&dir, address, &settings, inbox.clone())?;
     let found = containers.recover(&ledger)?;
     let shell = AgentShell {
-        core: Agent::recover(config(&settings), ledger),
+        core: Lent::new(Agent::recover(config(&settings), ledger)),
         store,
         masters: Default::default(),
         executors: Links::default(),
         disks: Disks::start(plan, inbox.clone())?,
         containers: containers.clone(),
     };
-    let gauges = Gauges::new();
-    let api = AgentServer::new(&shell, inbox.clone(), gauges.clone());
+    let (views, gauges) = (Views::new(shell.view()), Gauges::new());
+    let api = AgentServer::new(&shell, inbox.clone(), views.clone(), gauges.clone());
     let masters = shell.masters.clone();
-    core_loop::spawn("agent", shell, work).context("cannot start the agent's thread")?;
+    core_loop::spawn("agent", shell, work, views.clone())
+        .context("cannot start the agent's thread")?;
     inbox.tell(Input::Started(found)).await;
     crate::address_file::write(settings.address_file.as_deref(), &address.to_string())?;
     tracing::info!("agent serves at {address}; its masters are {}", settings.master.join(", "));
-    tokio::spawn(gauges.keep(inbox.clone(), stop.clone()));
+    tokio::spawn(gauges.keep(views, stop.clone()));
     tokio::spawn(master_link::keep(settings.master, masters, inbox, stop.clone()));
     server.serve(Routes::Agent(Arc::new(api)), stop).await;
     Ok(())

@@ -25,10 +25,12 @@ use tokio_util::sync::CancellationToken;
 
 use self::api::LeaderApi;
 use self::front::Front;
-use self::shell::MasterShell;
-use crate::core_loop::{self, Inbox};
+use self::shell::{MasterShell, Seen};
+use crate::core_loop::{self, Inbox, Shell as _};
+use crate::lent::{Lent, Reader};
 use crate::links::Links;
 use crate::settings::master::MasterSettings;
+use crate::views::Views;
 
 /// How often metrics are copied out of the mind.
 const METRICS_EVERY: Duration = Duration::from_secs(1);
@@ -112,19 +114,19 @@ async fn start_leading(
         master: Some(info.clone()),
     };
     let shell = MasterShell {
-        core: Master::new(config, policy, ledger),
+        core: Lent::new(Seen { core: Master::new(config, policy, ledger) }),
         journal: Box::new(journal),
-        term: term.0,
         agents: Links::default(),
         frameworks: Links::default(),
         waiting: Default::default(),
         sessions: Default::default(),
         welcome,
     };
-    let (inbox, work) = Inbox::new();
+    let ((inbox, work), views) = (Inbox::new(), Views::new(shell.view()));
     let started_s = core_loop::now().0 as f64 / 1000.0;
     let api = LeaderApi {
         inbox: inbox.clone(),
+        views: views.clone(),
         agents: shell.agents.clone(),
         frameworks: shell.frameworks.clone(),
         waiting: shell.waiting.clone(),
@@ -134,9 +136,10 @@ async fn start_leading(
         gauges: metrics::Gauges::new(started_s),
         facts: Arc::new(MasterFacts { info, version: crate::version::info(), started_s }),
     };
-    core_loop::spawn("master", shell, work).context("cannot start the master's thread")?;
+    core_loop::spawn("master", shell, work, views.clone())
+        .context("cannot start the master's thread")?;
     inbox.tell(Input::Elected(term)).await;
-    tokio::spawn(copy_metrics(inbox, api.gauges.clone(), stop.clone()));
+    tokio::spawn(copy_metrics(views, api.gauges.clone(), stop.clone()));
     front.open(Arc::new(api));
     crate::address_file::write(settings.address_file.as_deref(), &address)?;
     lease.announce(&address)?;
@@ -195,10 +198,15 @@ fn master_info(address: &str, listening: SocketAddr) -> MasterInfo {
     }
 }
 
-async fn copy_metrics(inbox: Inbox<MasterShell>, gauges: metrics::Gauges, stop: CancellationToken) {
+async fn copy_metrics(
+    views: Views<Reader<Seen>>,
+    gauges: metrics::Gauges,
+    stop: CancellationToken,
+) {
     let mut every = tokio::time::interval(METRICS_EVERY);
     while stop.run_until_cancelled(every.tick()).await.is_some() {
-        if let Some(read) = inbox.look(|shell| holdfast_api::metrics::master(&shell.core)).await {
+        let read = views.read(|view| view.with(|seen| holdfast_api::metrics::master(&seen.core)));
+        if let Ok(read) = read.await {
             gauges.store(read);
         }
     }

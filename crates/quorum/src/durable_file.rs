@@ -1,6 +1,6 @@
 //! Replaces a small file as one atom.
 //!
-//! Relies on rename and fsync of POSIX. Never leaves half a file under the real name.
+//! It relies on rename and fsync of POSIX. It never leaves half a file under the real name.
 
 use std::fs::{self, File};
 use std::io::{self, Write};

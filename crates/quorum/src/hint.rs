@@ -1,6 +1,7 @@
-//! Where the leader answers, as it said itself: what a standby tells a client that asks the wrong master.
+//! The address that the leader announced, to which a standby redirects clients.
 //!
-//! Relies on `durable_file`. Never proof of leadership, and never synced: after a power cut no hint is as good as an old one.
+//! It relies on `durable_file`. A hint is never proof of leadership, and never synced: after a
+//! power cut no hint is as good as an old one.
 
 use crate::durable_file::{read, replace};
 use crate::leadership::LeadershipError;
@@ -8,12 +9,12 @@ use std::path::Path;
 
 const ADDRESS_BYTES_MAX: usize = 256;
 
-/// A leader as announced.
+/// A leader as it announced itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leader {
     /// The term it announced itself under.
     pub term: u64,
-    /// `host:port`.
+    /// The address, as `host:port`.
     pub address: String,
 }
 
@@ -29,7 +30,7 @@ pub(crate) fn write(path: &Path, leader: &Leader) -> Result<(), LeadershipError>
     replace(path, format!("{}\n", line(leader)).as_bytes(), false).map_err(io)
 }
 
-/// `None` when there is no whole hint.
+/// Reads the last hint; `None` when there is no whole one.
 pub(crate) fn last(path: &Path) -> Result<Option<Leader>, LeadershipError> {
     let io = |source| LeadershipError::Io { file: path.to_owned(), source };
     let Some(bytes) = read(path).map_err(io)? else { return Ok(None) };

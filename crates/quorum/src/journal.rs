@@ -1,38 +1,43 @@
-//! The contract of the masters' journal, wherever it lives: in a file on one machine, in an ensemble on several.
+//! The contract of the masters' journal, wherever it lives: in a file on one machine, in an
+//! ensemble on several.
 //!
-//! Relies on `store` for what a record and a batch are. Never takes a batch of a term that is past, and never says "durable" without
-//! knowing. Following another's journal, which a warm standby does, joins this contract with the first journal that can be followed.
+//! It relies on `store` for what a record and a batch are. It never takes a batch of a term that is
+//! past, and never acknowledges what may not be durable. Following another's journal, which a warm
+//! standby does, joins this contract with the first journal that can be followed.
 
 use holdfast_store::{Entry, RecordRef, Sequence, StoreError};
 
-/// What a leader remembers for its successors: batches of records, appended under its term.
+/// The durable log of the masters: batches of records, appended by a leader under its term.
 ///
-/// Whoever opens it sees all that was ever acknowledged. Once a later term has appended, an earlier one appends nothing any more: a
-/// leader that was deposed and does not know it finds out by its next append, and stops.
+/// Whoever opens it sees all that was ever acknowledged. Once a later term has appended, an earlier
+/// one appends nothing any more: a leader that was deposed and does not know it finds out by its
+/// next append, and stops.
 pub trait Journal: Send {
-    /// Appends `batch` as one atom. When this returns `Ok`, it survives whatever happens to this process.
+    /// Appends `batch` as one atom. When this returns `Ok`, it survives whatever happens to this
+    /// process.
     ///
-    /// # Errors
-    /// [`JournalError`]. The leader must stop: it was deposed, or whether the batch was taken is for its successor to see.
+    /// # Errors [`JournalError`]. The leader must stop: it was deposed, or only its successor will
+    /// know whether the batch was taken.
     fn append(&mut self, term: u64, batch: &[Entry]) -> Result<Sequence, JournalError>;
 
     /// Every record as all appends up to [`Journal::head`] left it, in the order of trees and keys.
     fn records(&self) -> Box<dyn Iterator<Item = RecordRef<'_>> + '_>;
 
-    /// The last append.
+    /// The number of the last append.
     fn head(&self) -> Sequence;
 
     /// The greatest term that has appended; 0 when none has.
     fn term(&self) -> u64;
 
-    /// Replaces what lies before the head by a snapshot. Waits for the disk: not for the path of a request.
+    /// Replaces what lies before the head by a checkpoint. It waits for the disk and is not for the
+    /// path of a request.
     ///
     /// # Errors
     /// As [`Journal::append`].
     fn trim(&mut self) -> Result<(), JournalError>;
 }
 
-/// Why a journal took nothing, or why nobody knows whether it did.
+/// Why an append failed, or why its outcome is unknown.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     /// A later leader has appended.
@@ -43,7 +48,7 @@ pub enum JournalError {
         /// The term that stands.
         latest: u64,
     },
-    /// Leadership was gone before the journal was opened.
+    /// Leadership was lost before the journal was opened.
     #[error("leadership of term {term} is no longer held; start this master again")]
     NotLeading {
         /// The term that was held.

@@ -1,12 +1,13 @@
-//! Several masters: who leads, and where their journal lives.
+//! Leader election among several masters, and the journal that they share.
 //!
-//! Two traits. [`Leadership`]: campaign, get a [`Lease`] with a term that only grows, announce where the leader is, resign.
-//! [`Journal`]: append under that term, read, trim. [`LocalLeadership`] and [`LocalJournal`] are for processes of one machine that
-//! share a state directory: the kernel's file lock decides, so a leader that dies, however it dies, is followed within
-//! milliseconds and no clock is involved.
+//! There are two traits. [`Leadership`]: campaign, get a [`Lease`] with a term that only grows,
+//! announce the leader's address, resign. [`Journal`]: append under that term, read, trim.
+//! [`LocalLeadership`] and [`LocalJournal`] are for processes of one machine that share a state
+//! directory: the kernel's file lock decides, so a leader that dies, however it dies, is followed
+//! within milliseconds and no clock is involved.
 //!
-//! Relies on std's files and locks, and on `store`. Never lets two leases of one directory exist at once, never gives out a term twice, and
-//! never decides what a leader does.
+//! It relies on std's files and locks, and on `store`. It never lets two leases of one directory
+//! exist at once, never gives out a term twice, and never decides what a leader does.
 
 mod durable_file;
 mod hint;

@@ -1,11 +1,12 @@
-//! Leadership among processes of one machine: whoever holds the lock on a file in the shared state directory leads.
+//! Leadership among processes of one machine: the one that holds the lock on a file in the shared
+//! state directory leads.
 //!
 //! ```text
-//! <dir>/leader.lock   locked by the leader; its content is nothing
-//! <dir>/term          the last term given out
-//! <dir>/leader        where the leader answers
+//! <dir>/leader.lock   locked by the leader; it is empty
+//! <dir>/term          the last term that was given out
+//! <dir>/leader        the address at which the leader answers
 //! ```
-//! Relies on `flock`: the kernel lets go when the holder dies, and hands over to a waiter at once. Never breaks a lock and
+//! It relies on `flock`: the kernel releases the lock when the holder dies, and wakes a waiter at once. It never breaks a lock and
 //! never works across machines (a network file system's locks may be lost without a word: the directory must be local).
 
 use crate::durable_file::sync_parent;
@@ -21,7 +22,7 @@ const LOCK: &str = "leader.lock";
 const TERM: &str = "term";
 const LEADER: &str = "leader";
 
-/// See the module.
+/// The place where masters of one machine campaign: a state directory.
 #[derive(Clone, Debug)]
 pub struct LocalLeadership {
     dir: PathBuf,
@@ -36,7 +37,7 @@ pub struct LocalLease {
 }
 
 impl LocalLeadership {
-    /// Leadership over the state directory `dir`, which is made if it is not there.
+    /// Makes the directory `dir` if it is not there, and a place to campaign in it.
     ///
     /// # Errors
     /// When the directory cannot be made.
@@ -56,7 +57,8 @@ impl LocalLeadership {
         opened.map_err(|source| io_error(&path, source))
     }
 
-    /// The lock is ours: a new term, durable, then the lease. `None` when the lock was on a file that is no longer the one.
+    /// Makes a new term durable and then the lease, once the lock is ours. `None` when the locked
+    /// file was replaced meanwhile.
     fn lead(&self, lock: File) -> Result<Option<LocalLease>, LeadershipError> {
         if !is_same_file(&lock, &self.dir.join(LOCK)) {
             return Ok(None);
@@ -151,7 +153,8 @@ impl Lease for LocalLease {
         if !self.is_held() {
             return Err(LeadershipError::Lost { term: self.term });
         }
-        // While the lock is still ours, so that a successor's announcement is never the one taken back.
+        // The hint is removed while the lock is still ours, so that a successor's announcement is
+        // never removed.
         let outcome = match fs::remove_file(&path) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => Err(io_error(&path, source)),
             _ => Ok(()),
@@ -161,7 +164,8 @@ impl Lease for LocalLease {
     }
 }
 
-/// A lock counts only on the file that others open under that name, too.
+/// Whether the locked file is the one that others open under that name: a lock on another file
+/// counts for nothing.
 fn is_same_file(lock: &File, path: &Path) -> bool {
     match (lock.metadata(), fs::metadata(path)) {
         (Ok(ours), Ok(theirs)) => (ours.dev(), ours.ino()) == (theirs.dev(), theirs.ino()),
@@ -225,10 +229,10 @@ mod tests {
             sender.send(Some(lease.term())).unwrap();
             lease
         });
-        assert_eq!(receiver.recv_timeout(Duration::from_secs(30)).unwrap(), None);
+        assert_eq!(receiver.recv_timeout(Duration::from_secs(120)).unwrap(), None);
         assert!(receiver.try_recv().is_err(), "the standby waits");
         lease.resign().unwrap();
-        assert_eq!(receiver.recv_timeout(Duration::from_secs(30)).unwrap(), Some(2));
+        assert_eq!(receiver.recv_timeout(Duration::from_secs(120)).unwrap(), Some(2));
         assert_eq!(
             place.leader().unwrap().map(|leader| leader.address),
             Some("127.0.0.1:5051".into())

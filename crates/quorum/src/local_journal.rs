@@ -1,31 +1,34 @@
-//! The masters' journal on one machine: the store in the state directory that leader and standbys share.
+//! The masters' journal on one machine: the store in the state directory that leader and standbys
+//! share.
 //!
-//! Relies on the lock of that directory, which one process holds at a time, and on the lease for who may. Never opens for a master that
-//! does not lead.
+//! It relies on the lock of that directory, which one process holds at a time, and on the lease
+//! that permits it. It never opens for a master that does not lead.
 
 use crate::journal::{Journal, JournalError};
 use crate::leadership::{LeadershipError, Lease};
 use holdfast_store::{DurableStore, Entry, RecordRef, Sequence, Store};
 
-/// See the module.
+/// A journal in the store of the state directory.
 #[derive(Debug)]
 pub struct LocalJournal {
     store: DurableStore,
 }
 
-/// Why a journal cannot be led.
+/// Why a journal could not be taken over.
 #[derive(Debug, thiserror::Error)]
 pub enum TakeOverError {
-    /// Leadership is gone already.
+    /// Leadership was lost already.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// The journal has seen a later term than the lease, and the lease could not be raised above it.
+    /// The journal has seen a later term than the lease, and the lease could not be raised above
+    /// it.
     #[error(transparent)]
     Term(#[from] LeadershipError),
 }
 
 impl LocalJournal {
-    /// Takes the journal over for the holder of `lease`, whose term is raised above all that the journal has seen.
+    /// Takes the journal over for the holder of `lease`, whose term is raised above all that the
+    /// journal has seen.
     ///
     /// # Errors
     /// [`TakeOverError`]; the store is closed then.

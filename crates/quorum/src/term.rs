@@ -1,6 +1,7 @@
 //! The last term that was given out, as a file of two checksummed lines.
 //!
-//! Relies on `durable_file`. Never goes back, and never guesses: a file that no line of which is whole is an error.
+//! It relies on `durable_file`. It never goes back, and never guesses: a file without a whole line
+//! is an error.
 
 use crate::durable_file::{read, replace};
 use crate::leadership::LeadershipError;
@@ -11,7 +12,7 @@ pub(crate) fn last(path: &Path) -> Result<u64, LeadershipError> {
     let io = |source| LeadershipError::Io { file: path.to_owned(), source };
     let Some(bytes) = read(path).map_err(io)? else { return Ok(0) };
     let text = String::from_utf8_lossy(&bytes);
-    // Not by lines: a damaged line end must not take the second copy along.
+    // The text is not split by lines: a damaged line end must not take the second copy along.
     let copies = text.match_indices("term ").filter_map(|(at, _)| parse(&text[at..]));
     copies
         .chain(parse(&text))
@@ -31,8 +32,8 @@ fn line(term: u64) -> String {
     format!("{body} crc {:08x}", crc32fast::hash(body.as_bytes()))
 }
 
-/// The term of a whole line at the start of `text`. A person who repairs the file writes `set-term <number>`: nothing that is
-/// cut off or flipped in our own lines reads like that.
+/// The term of a whole line at the start of `text`. A person who repairs the file writes `set-term
+/// <number>`: nothing that is cut off or flipped in our own lines reads like that.
 fn parse(text: &str) -> Option<u64> {
     if let Some(set) = text.strip_prefix("set-term ") {
         return set.trim_end().parse().ok();

@@ -1,4 +1,5 @@
-//! Leadership between real processes: the leader is killed with -9 and a standby takes over with a higher term.
+//! Leadership between real processes: the leader is killed with -9 and a standby takes over with a
+//! higher term.
 
 #![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
 
@@ -10,7 +11,6 @@ use std::process::{Child, Command, Stdio};
 const DIR: &str = "HOLDFAST_QUORUM_TEST_DIR";
 
 #[test]
-// tidy: ignore is the point: the child process of another test, not a test
 #[ignore = "the child process of the other test: leads until it is killed"]
 fn leader() {
     let dir = std::env::var(DIR).expect("set by the parent");
@@ -34,7 +34,7 @@ fn spawn(dir: &Path) -> Child {
         .unwrap()
 }
 
-/// Waits until the process leads, and tells its term.
+/// Waits until the process leads, and returns its term.
 fn term_of(child: &mut Child) -> u64 {
     let lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let mut terms =

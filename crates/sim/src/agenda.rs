@@ -1,6 +1,6 @@
 //! What is due, and when: the virtual clock and the queue of everything that will happen.
 //!
-//! Relies on order alone: what is due at the same instant happens in the order in which it was written down. Never looks at a real clock.
+//! It relies on order alone: what is due at the same instant happens in the order in which it was written down. It never looks at a real clock.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,8 +1,8 @@
 //! Rogues: strangers who call out of order, in others' names, with stale offers and absurd amounts, and who pose as agents. They may hurt
 //! themselves; they stop nobody.
 //!
-//! Relies on what any stranger on the network can say: typed messages on links of their own. What must come of a message travels with it
-//! ([`Bad`]), and rule L2 judges the answer. Never says what the honest owner of a name could have said in its place: without
+//! It relies on what any stranger on the network can say: typed messages on links of their own. What must come of a message travels with it
+//! ([`Bad`]), and rule L2 judges the answer. It never says what the honest owner of a name could have said in its place: without
 //! authentication nobody can tell the two apart.
 
 mod lies;

@@ -1,6 +1,6 @@
 //! What the binary does: storms of many seeds, one seed told step by step, and the hunt for planted bugs.
 //!
-//! Relies on [`crate::storm`]. Progress goes to stderr, results to stdout. Exit codes: 0 well, 1 a rule is broken (or a planted bug was
+//! It relies on [`crate::storm`]. Progress goes to stderr, results to stdout. Exit codes: 0 well, 1 a rule is broken (or a planted bug was
 //! not found), 2 the words were wrong.
 
 mod hunt;

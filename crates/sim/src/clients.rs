@@ -1,6 +1,6 @@
 //! How agents and frameworks find the leader: news that comes late, links that belong to one term, and old leaders who still answer.
 //!
-//! Relies on the election for the truth, which reaches clients by and by. Never tells a client more than the real world would.
+//! It relies on the election for the truth, which reaches clients by and by. It never tells a client more than the real world would.
 
 use holdfast_agent as agent;
 use holdfast_model::{LinkId, Term};

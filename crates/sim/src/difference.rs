@@ -1,6 +1,6 @@
 //! Where two values differ, in a line for people.
 //!
-//! Relies on `Debug` alone. Never decides whether they are equal.
+//! It relies on `Debug` alone. It never decides whether they are equal.
 
 use std::fmt::Debug;
 

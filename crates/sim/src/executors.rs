@@ -1,7 +1,7 @@
 //! Executors in their containers: they speak the executor API, outlive the agent, and run tasks that append records to their volumes.
 //!
-//! Relies on links and on the machine's disks. A record counts once it was synced; only then its writer hears so, and the rules with it.
-//! Never believes that a status arrived before the agent acknowledged it.
+//! It relies on links and on the machine's disks. A record counts once it was synced; only then its writer hears so, and the rules with it.
+//! It never believes that a status arrived before the agent acknowledged it.
 
 use holdfast_agent::{Input, Payload};
 use holdfast_model::{

@@ -1,6 +1,6 @@
 //! What the rules see: everything that crosses a wall, or happens to a disk or a container, at the moment it happens.
 //!
-//! Relies on the world to tell all of it. Facts are about the world; none of them is what a mind thinks.
+//! It relies on the world to tell all of it. Facts are about the world; none of them is what a mind thinks.
 
 use holdfast_agent::{ContainerPlan, VolumeLabel};
 use holdfast_master::{FrameworkCall, Refusal};

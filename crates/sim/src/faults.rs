@@ -1,7 +1,7 @@
 //! Bad luck as a plan: each storm is a list of faults, drawn from its seed before it begins.
 //!
-//! A list can be cut, so a failing seed can be told with fewer faults. Relies on the world to strike. Which kinds occur at all differs
-//! from seed to seed, so that rare meetings of two of them happen. Never strikes after the storm.
+//! A list can be cut, so a failing seed can be told with fewer faults. It relies on the world to strike. Which kinds occur at all differs
+//! from seed to seed, so that rare meetings of two of them happen. It never strikes after the storm.
 
 use crate::agenda::{Doing, Heal, Node, What, ANY_LIFE};
 use crate::drivers::containers::Phase;

@@ -1,7 +1,7 @@
 //! Frameworks: the shell around a keeper, its ledger, and the session with the masters.
 //!
-//! Relies on `holdfast_sdk::Keeper` as every framework does, and on [`crate::drivers::ledger_disk`] for its ledger. A commit is durable before the
-//! next effect begins; a framework that cannot commit dies. Never hands a keeper
+//! It relies on `holdfast_sdk::Keeper` as every framework does, and on [`crate::drivers::ledger_disk`] for its ledger. A commit is durable before the
+//! next effect begins; a framework that cannot commit dies. It never hands a keeper
 //! anything that did not come over a link.
 
 use std::fmt;

@@ -1,6 +1,6 @@
 //! The masters' journal as a model: linearizable, fenced by term, kept as the very records that a real one keeps.
 //!
-//! Relies on the conversions of `model`. A leader of an older term cannot append: it was deposed, and dies. Never loses what it took.
+//! It relies on the conversions of `model`. A leader of an older term cannot append: it was deposed, and dies. It never loses what it took.
 
 use std::collections::BTreeMap;
 

@@ -14,7 +14,7 @@
 //! assert_eq!(kit.volumes(&before), kit.volumes(&kit.members()));
 //! ```
 //!
-//! Every rule of the house is checked after every step. Never succeeds silently: what does not come about panics with the story.
+//! Every rule of the house is checked after every step. It never succeeds silently: what does not come about panics with the story.
 
 use crate::agenda::{Doing, Node};
 use crate::frameworks::Performer;

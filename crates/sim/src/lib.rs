@@ -1,7 +1,7 @@
 //! The whole cluster as one value: real minds; simulated clock, network, disks, containers and bad luck; rules that look after every step.
 //!
 //! The same seed gives the same run. A failing seed is told with as few faults as break the rule. Scenarios are told in a small language,
-//! and a framework can be tried against a simulated cluster without any process ([`kit`]). Never opens a file, a socket or a thread by
+//! and a framework can be tried against a simulated cluster without any process ([`kit`]). It never opens a file, a socket or a thread by
 //! itself (the storm of many seeds does, at its edge), and never looks at a real clock except to say how fast it is.
 
 mod agenda;

@@ -1,7 +1,7 @@
 //! The network: ordered on one link, broken at any time, and a broken link is noticed late.
 //!
-//! Each link is one connection between two processes. What was sent before a break arrives as a prefix, the rest is lost. Relies on the
-//! agenda for time. Never reorders, duplicates or invents a message: links are streams, as in the real world.
+//! Each link is one connection between two processes. What was sent before a break arrives as a prefix, the rest is lost. It relies on the
+//! agenda for time. It never reorders, duplicates or invents a message: links are streams, as in the real world.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! Master processes: elections, the shell around the master's mind, zombies.
 //!
-//! Relies on [`crate::journal`] for what is durable and on the agenda for when things happen. A leader's mind is made anew for each
-//! leadership from what the journal holds; a leader that cannot append dies. Never lets a mind see another's memory.
+//! It relies on [`crate::journal`] for what is durable and on the agenda for when things happen. A leader's mind is made anew for each
+//! leadership from what the journal holds; a leader that cannot append dies. It never lets a mind see another's memory.
 
 use holdfast_allocator::by_name;
 use holdfast_master::{self as master, Effect, Input, Master};
@@ -182,7 +182,8 @@ impl World {
         let now = self.agenda.now;
         let MasterProcess { process, core, .. } = &mut self.masters[index];
         let (_, core) = core.as_mut()?;
-        let effects = core.handle(&mut StepContext { now, ids: &mut process.ids }, input);
+        let mut effects = core.handle(&mut StepContext { now, ids: &mut process.ids }, input);
+        effects.retain(|it| !matches!(it, Effect::Discard(_))); // Nothing that can be seen from outside.
         self.touched.insert(Node::Master(index));
         Some(effects)
     }
@@ -191,7 +192,7 @@ impl World {
         let life = self.masters[index].process.life;
         let (mut left, mut after_commit) = (effects.into_iter(), false);
         while let Some(effect) = left.next() {
-            let is_commit = matches!(effect, Effect::Commit(_));
+            let is_commit = matches!(effect, Effect::Commit(..));
             match self.masters[index].process.struck(is_commit, after_commit) {
                 Some(Blow::Die(down_ms)) => return self.kill_master(index, down_ms),
                 Some(Blow::Pause(ms)) => {
@@ -218,7 +219,7 @@ impl World {
         let (term, leads) = self.leads(index);
         let Some(term) = term else { return };
         match effect {
-            Effect::Commit(changes) => self.append(index, term, &changes),
+            Effect::Commit(_, changes) => self.append(index, term, &changes),
             Effect::ToAgent(link, message) => {
                 if let Some(machine) = self.machine_at(link.0) {
                     self.rules_see(&Fact::MasterOrders {
@@ -231,7 +232,7 @@ impl World {
                 }
                 self.links.send(&mut self.agenda, link.0, Side::Server, Message::ToAgent(message));
             }
-            Effect::ToFramework(link, event) => {
+            Effect::ToFramework(link, event, _) => {
                 if let (Event::Offers(offers), Some(Node::Framework(_))) =
                     (&event, self.links.client_of(link.0))
                 {
@@ -257,6 +258,7 @@ impl World {
                 self.links.close(&mut self.agenda, link.0, Side::Server)
             }
             Effect::Answer(request, answer) => self.answered(request, &answer),
+            Effect::Discard(_) => {}
             Effect::Log(line) => self.note(|| format!("master {index} says: {line}")),
         }
     }

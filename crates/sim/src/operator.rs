@@ -1,6 +1,6 @@
 //! Operators: people who reserve disk and make and destroy volumes of a role of their own, at random, while all else goes on.
 //!
-//! Relies on what an operator can see: the claims of an agent. An answer that never came says nothing. Never touches a framework's claims.
+//! It relies on what an operator can see: the claims of an agent. An answer that never came says nothing. It never touches a framework's claims.
 
 use std::collections::BTreeMap;
 

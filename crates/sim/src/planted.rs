@@ -1,6 +1,6 @@
 //! Bugs put in on purpose, and how many seeds it may take to find each: they test the simulator.
 //!
-//! Relies on the feature `planted` of the minds for those that sit in a mind; those that sit in a shell are the simulator's own. Never
+//! It relies on the feature `planted` of the minds for those that sit in a mind; those that sit in a shell are the simulator's own. Never
 //! compiled into a release of anything else.
 
 /// A bug, what it does, and within how many seeds it must be found.

@@ -1,6 +1,6 @@
 //! A simulated process: it lives, pauses, dies between two effects and starts again with a new life.
 //!
-//! Relies on nothing. Never knows what runs in it.
+//! It relies on nothing. It never knows what runs in it.
 
 use holdfast_model::Instant;
 

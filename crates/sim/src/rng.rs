@@ -1,6 +1,6 @@
 //! Luck: a small generator that gives the same numbers everywhere, and fresh ids made of them.
 //!
-//! SplitMix64 (Steele, Lea, Flood 2014). Relies on nothing. Never asks the machine for randomness.
+//! SplitMix64 (Steele, Lea, Flood 2014). It relies on nothing. It never asks the machine for randomness.
 
 use holdfast_model::IdSource;
 use uuid::Uuid;

@@ -15,7 +15,7 @@
 //! db-0-1 TASK_RUNNING on agent 1, volume db-0-1
 //! ```
 //!
-//! A rule that is broken ends a scenario with its name. Never reads or writes a file: the test that runs all of them does.
+//! A rule that is broken ends a scenario with its name. It never reads or writes a file: the test that runs all of them does.
 
 mod command;
 mod show;

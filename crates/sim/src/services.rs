@@ -1,6 +1,6 @@
 //! The service that storms and scenarios run: members that append records to their volumes.
 //!
-//! Relies on the simulated executor for the appending. Never a template to copy: that is `frameworks/journal`.
+//! It relies on the simulated executor for the appending. Never a template to copy: that is `frameworks/journal`.
 
 use holdfast_model::{CommandInfo, Role, Scalar};
 use holdfast_sdk::{Member, Needs, Program, Service};

@@ -1,7 +1,7 @@
 //! One storm, and its shortest story: a seed is run through storm and calm, and a failing one is told with as few faults as break the
 //! same rule.
 //!
-//! Relies on [`World`]. A mind that panics has broken rule L2. Never runs two storms in one world.
+//! It relies on [`World`]. A mind that panics has broken rule L2. It never runs two storms in one world.
 
 use std::cell::RefCell;
 use std::panic::{catch_unwind, AssertUnwindSafe};

@@ -1,6 +1,6 @@
 //! The story of a run: what happened and when, for people who replay a seed.
 //!
-//! Relies on whoever tells it; lines are only made when somebody listens. Never changes what happens.
+//! It relies on whoever tells it; lines are only made when somebody listens. It never changes what happens.
 
 use holdfast_model::{Event, ToMaster};
 

@@ -1,6 +1,6 @@
 //! The hands at work: what an agent's mind asked of its disks and containers is done in order, takes time, and is answered.
 //!
-//! Relies on the contracts that `holdfast_agent::Effect` states. Work dies with the agent's process; what was done stays done. Never
+//! It relies on the contracts that `holdfast_agent::Effect` states. Work dies with the agent's process; what was done stays done. Never
 //! makes anything in place of what is missing.
 
 use holdfast_agent::{ContainerPlan, Input, Machine as MachineFound, VolumeLabel};

@@ -1,7 +1,7 @@
 //! The world: masters, machines, frameworks, links, clock and luck as one value, stepped one thing at a time.
 //!
-//! Relies on the real minds for every decision, and on [`crate::rules`] to look after every step. The same seed and shape give the same
-//! steps. Never uses real time, threads, files or randomness.
+//! It relies on the real minds for every decision, and on [`crate::rules`] to look after every step. The same seed and shape give the same
+//! steps. It never uses real time, threads, files or randomness.
 
 use std::collections::BTreeSet;
 

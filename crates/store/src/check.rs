@@ -1,6 +1,8 @@
-//! Looks at a ledger without changing a byte of it: what an operator, or a script, asks before trusting a disk.
+//! Checks a ledger without changing a byte of it: what an operator, or a script, asks before
+//! trusting a disk.
 //!
-//! Relies on `recover::judge`, the same judgement that opening makes. Never needs the lock; a ledger in use is read as it stands.
+//! It relies on `recover::assess`, the same assessment that opening makes. It never needs the lock;
+//! a ledger in use is read as it stands.
 
 use crate::contract::RecordRef;
 use crate::digest::Digest;
@@ -12,7 +14,7 @@ use crate::identity::Identity;
 use crate::lock::DirLock;
 use crate::mirror::{Mirror, MirrorError, MirrorJob, MirrorReading, SledMirror, Survey};
 use crate::records::Records;
-use crate::recover::judge;
+use crate::recover::assess;
 use crate::report::{Finding, OpenError};
 use crate::witness::Expected;
 use std::collections::BTreeMap;
@@ -21,7 +23,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// How often a ledger is read that changes meanwhile.
+/// A ledger that changes while it is read is read again, at most this often.
 const LIVE_TRIES: u32 = 5;
 
 /// How thoroughly to look.
@@ -29,50 +31,50 @@ const LIVE_TRIES: u32 = 5;
 pub enum Depth {
     /// Every byte against its checksum, as opening does.
     Bytes,
-    /// Also every record of the books, read out of a copy in the temporary directory.
+    /// Also every record of the mirror, read out of a copy in the temporary directory.
     Records,
 }
 
-/// What the books are.
+/// The state of the mirror, the ledger's second copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MirrorState {
-    /// Not looked at: the process that owns them may be writing them.
+    /// It was not read, since the process that owns the ledger may be writing it.
     InUse,
-    /// There are none.
+    /// There is no mirror.
     Missing,
-    /// Whole, and they stand at this commit.
+    /// It is whole and stands at this commit.
     Whole(Sequence),
-    /// A crash interrupted them; they are made anew from the journal on open.
+    /// A crash interrupted an update of it; it is rebuilt from the journal on open.
     Interrupted,
-    /// Damaged: why.
+    /// It is damaged, for this reason.
     Damaged(String),
 }
 
 /// What a check found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckReport {
-    /// Whose ledger it is; `None` when no file tells.
+    /// The owner of the ledger; `None` when no file names one.
     pub identity: Option<Identity>,
     /// The last proven commit.
     pub sequence: Sequence,
     /// The highest term.
     pub term: u64,
-    /// Records per tree.
+    /// The number of records in each tree.
     pub counts: BTreeMap<String, u64>,
     /// Digest of all records.
     pub digest: Digest,
-    /// Everything found.
+    /// Everything that is not as a clean close leaves it.
     pub findings: Vec<Finding>,
     /// Acknowledged commits that cannot be proven, first and last; opening would be refused.
     pub lost: Option<(u64, u64)>,
-    /// The second copy.
+    /// The state of the second copy.
     pub mirror: MirrorState,
-    /// A process has it open.
+    /// Whether a process has the ledger open.
     pub in_use: bool,
 }
 
 impl CheckReport {
-    /// No damage, nothing lost.
+    /// Whether nothing is damaged and nothing is lost.
     pub fn is_sound(&self) -> bool {
         self.lost.is_none()
             && !matches!(self.mirror, MirrorState::Damaged(_))
@@ -105,21 +107,21 @@ impl fmt::Display for CheckReport {
 /// A ledger as read, with its records.
 #[derive(Debug)]
 pub struct Inspection {
-    /// What was found.
+    /// The report of the check.
     pub report: CheckReport,
     records: Records,
 }
 
 impl Inspection {
-    /// Every proven record.
+    /// Lists every proven record.
     pub fn records(&self) -> impl Iterator<Item = RecordRef<'_>> {
-        self.records.shown()
+        self.records.visible()
     }
 
     /// Writes the ledger in the form that [`crate::import`] reads.
     ///
     /// # Errors
-    /// Those of `writer`; `InvalidData` when nothing tells whose ledger it is.
+    /// Those of `writer`; `InvalidData` when no file names the ledger's owner.
     pub fn export(&self, writer: &mut dyn Write) -> io::Result<()> {
         let Some(identity) = &self.report.identity else {
             return Err(io::Error::new(
@@ -166,9 +168,10 @@ fn inspect_once(dir: &Path, depth: Depth) -> Result<Inspection, OpenError> {
     let scratch =
         std::env::temp_dir().join(format!("holdfast-check-{}-{turn}", std::process::id()));
     let mut mirror = ReadOnlyMirror { mirror: SledMirror::new(dir, &scratch), in_use };
-    let judged = judge(&mut RealDisk::new(dir), &mut mirror, &Expected { kind: None, uuid: None });
-    let judged = judged.map_err(|error| located(error, dir))?.ok_or_else(absent)?;
-    let state = match &judged.witnesses.survey {
+    let assessment =
+        assess(&mut RealDisk::new(dir), &mut mirror, &Expected { kind: None, uuid: None });
+    let assessment = assessment.map_err(|error| located(error, dir))?.ok_or_else(absent)?;
+    let state = match &assessment.witnesses.survey {
         _ if in_use => MirrorState::InUse,
         Survey::Missing => MirrorState::Missing,
         Survey::Interrupted => MirrorState::Interrupted,
@@ -183,20 +186,20 @@ fn inspect_once(dir: &Path, depth: Depth) -> Result<Inspection, OpenError> {
         Survey::Sealed(title) => MirrorState::Whole(Sequence(title.sequence)),
     };
     let report = CheckReport {
-        identity: judged.identity,
-        sequence: Sequence(judged.state.sequence),
-        term: judged.state.term,
-        counts: judged.state.records.counts(),
-        digest: judged.state.records.digest(),
-        findings: judged.findings,
-        lost: judged.lost,
+        identity: assessment.identity,
+        sequence: Sequence(assessment.state.sequence),
+        term: assessment.state.term,
+        counts: assessment.state.records.counts(),
+        digest: assessment.state.records.digest(),
+        findings: assessment.findings,
+        lost: assessment.lost,
         mirror: state,
         in_use,
     };
-    Ok(Inspection { report, records: judged.state.records })
+    Ok(Inspection { report, records: assessment.state.records })
 }
 
-/// Books that are only looked at, and not even that while their owner may write them.
+/// A mirror that is only read, and not even that while its owner may write it.
 struct ReadOnlyMirror {
     mirror: SledMirror,
     in_use: bool,

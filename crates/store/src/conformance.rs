@@ -1,6 +1,7 @@
-//! The contract of [`Store`] as one suite, run against every implementation: what one store promises, all do.
+//! The contract of [`Store`] as one test suite that runs against every implementation.
 //!
-//! Relies on the trait alone. Each function panics with what was broken. Never looks behind the trait.
+//! It relies on the trait alone. Each function panics with what was broken. It never looks behind
+//! the trait.
 
 use crate::contract::{Store, StoreError};
 use crate::entry::{Entry, Sequence, KEY_BYTES_MAX, VALUE_BYTES_MAX};
@@ -12,13 +13,14 @@ pub fn check_all<S: Store>(mut make: impl FnMut() -> S) {
     applies_in_order(make());
     keeps_large_values(make());
     reports_records_in_order(make());
-    refuses_past_terms(make());
-    refuses_and_stops_at_limits(make());
+    rejects_past_terms(make());
+    rejects_and_stops_at_limits(make());
     checkpoints_agree(make());
-    refuses_after_close(make());
+    rejects_after_close(make());
 }
 
-/// Runs every case that needs the same state opened again: `reopen` closes or crashes the store and opens it anew.
+/// Runs every case that needs the same state opened again: `reopen` closes or crashes the store and
+/// opens it anew.
 pub fn check_reopen<S: Store>(mut store: S, mut reopen: impl FnMut(S) -> S) {
     let mut expected: std::collections::BTreeMap<(String, Vec<u8>), Vec<u8>> =
         std::collections::BTreeMap::new();
@@ -121,21 +123,21 @@ fn reports_records_in_order<S: Store>(mut store: S) {
     assert_eq!(order, sorted);
 }
 
-fn refuses_past_terms<S: Store>(mut store: S) {
+fn rejects_past_terms<S: Store>(mut store: S) {
     store.commit(5, &[]).expect("commit");
     assert_eq!(store.term(), 5);
-    let refused = store.commit(4, &[Entry::put("t", "k", "v")]);
-    assert!(matches!(refused, Err(StoreError::TermPast { term: 4, latest: 5 })), "{refused:?}");
-    let refused = store.commit(6, &[]);
+    let rejected = store.commit(4, &[Entry::put("t", "k", "v")]);
+    assert!(matches!(rejected, Err(StoreError::TermPast { term: 4, latest: 5 })), "{rejected:?}");
+    let rejected = store.commit(6, &[]);
     assert!(
-        matches!(refused, Err(StoreError::Poisoned { .. })),
-        "a deposed leader's store stops: {refused:?}"
+        matches!(rejected, Err(StoreError::Poisoned { .. })),
+        "a deposed leader's store stops: {rejected:?}"
     );
 }
 
-fn refuses_and_stops_at_limits<S: Store>(mut store: S) {
-    let refused = store.commit(0, &[Entry::put("t", vec![0; KEY_BYTES_MAX + 1], "v")]);
-    assert!(matches!(refused, Err(StoreError::Limit(_))), "{refused:?}");
+fn rejects_and_stops_at_limits<S: Store>(mut store: S) {
+    let rejected = store.commit(0, &[Entry::put("t", vec![0; KEY_BYTES_MAX + 1], "v")]);
+    assert!(matches!(rejected, Err(StoreError::Limit(_))), "{rejected:?}");
     assert!(matches!(store.commit(0, &[]), Err(StoreError::Poisoned { .. })));
     assert!(matches!(store.checkpoint(), Err(StoreError::Poisoned { .. })));
     assert!(matches!(store.close(), Err(StoreError::Poisoned { .. })));
@@ -157,7 +159,7 @@ fn checkpoints_agree<S: Store>(mut store: S) {
     assert_ne!(first.digest, second.digest);
 }
 
-fn refuses_after_close<S: Store>(mut store: S) {
+fn rejects_after_close<S: Store>(mut store: S) {
     store.commit(0, &[Entry::put("a", "1", "x")]).expect("commit");
     store.close().expect("close");
     assert!(matches!(store.commit(0, &[]), Err(StoreError::Closed)));

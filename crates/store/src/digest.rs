@@ -1,7 +1,9 @@
-//! One number for a whole state: the sum of the hashes of its records, cheap to keep up to date record by record.
+//! One number for a whole state: the sum of the hashes of its records, cheap to keep up to date
+//! record by record.
 //!
-//! Relies on SHA-256. Never depends on the order in which records were written: two copies that hold the same records at
-//! the same commits have the same digest. It guards against faults, not against an adversary who chooses the records.
+//! It relies on SHA-256. It never depends on the order in which records were written: two copies
+//! that hold the same records at the same commits have the same digest. It guards against faults,
+//! not against an adversary who chooses the records.
 
 use sha2::{Digest as _, Sha256};
 use std::fmt;
@@ -11,7 +13,7 @@ use std::fmt;
 pub struct Digest(pub [u8; 32]);
 
 impl Digest {
-    /// Adds or takes away one record: adding twice is taking away.
+    /// Adds one record, or removes it if it is in: adding twice is removing.
     pub(crate) fn toggle(&mut self, tree: &str, key: &[u8], sequence: u64, value: &[u8]) {
         let mut hasher = Sha256::new();
         hasher.update((tree.len() as u64).to_le_bytes());

@@ -1,12 +1,14 @@
-//! The store of a real process: journal and books in one directory, locked, verified and repaired on open.
+//! The store of a real process: journal and mirror in one directory, locked, verified and repaired
+//! on open.
 //!
-//! Relies on `engine` and `recover`. Never opens what it cannot prove without saying so, and never without the lock.
+//! It relies on `engine` and `recover`. It never opens what it cannot prove without saying so, and
+//! never without the lock.
 //!
 //! ```text
 //! <dir>/lock                      held by the process
 //! <dir>/journal-<number>.seg      snapshot and commits, every frame twice
-//! <dir>/watermark                 up to where callers were told "durable"
-//! <dir>/books/, books.seal        the second copy, in sled, and its checksums
+//! <dir>/watermark                 the last commit that was acknowledged
+//! <dir>/books/, books.seal        the mirror, in sled, and its checksums
 //! <dir>/damaged-<n>-<name>        evidence; never deleted by this crate
 //! ```
 
@@ -25,7 +27,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// How to open a store.
+/// The options with which a store is opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     kind: String,
@@ -36,7 +38,8 @@ pub struct Options {
 }
 
 impl Options {
-    /// Opens a ledger of `kind` (for example `agent`), whichever uuid it has; refuses if there is none.
+    /// Opens a ledger of `kind` (for example `agent`), whichever uuid it has; fails if there is
+    /// none.
     pub fn new(kind: impl Into<String>) -> Options {
         Options {
             kind: kind.into(),
@@ -52,36 +55,38 @@ impl Options {
         Options { uuid_if_new: Some(uuid), ..self }
     }
 
-    /// Refuses a ledger with another uuid.
+    /// Fails if the ledger has another uuid.
     pub fn expecting(self, uuid: [u8; 16]) -> Options {
         Options { uuid: Some(uuid), ..self }
     }
 
-    /// Opens although acknowledged commits are lost: what is provable is kept, the loss is named in [`Store::damaged`].
+    /// Opens although acknowledged commits are lost: what can be proven is kept, the loss is named
+    /// in [`Store::damaged`].
     pub fn accepting_lost_commits(self) -> Options {
         Options { accept_lost_commits: true, ..self }
     }
 
-    /// Other bounds than the default.
+    /// Sets other bounds than the default.
     pub fn bounds(self, bounds: Bounds) -> Options {
         Options { bounds, ..self }
     }
 }
 
-/// See the module.
+/// An open store; its directory is locked while this value lives.
 #[derive(Debug)]
 pub struct DurableStore {
-    // The order matters: the engine lets its books finish before the lock is given up.
+    // The order matters: the engine lets work on the mirror finish before the lock is released.
     engine: Engine<RealDisk, SledMirror>,
     dir: PathBuf,
     _lock: DirLock,
 }
 
 impl DurableStore {
-    /// Opens the store in `dir`, or makes one if `options` say so. Both copies are verified; what can be repaired is, and told.
+    /// Opens the store in `dir`, or makes one if `options` say so. Both copies are verified; what
+    /// can be repaired is repaired, and reported.
     ///
-    /// # Errors
-    /// Every variant of [`OpenError`]; nothing was changed then, apart from the directory and its lock file being made.
+    /// # Errors Every variant of [`OpenError`]; nothing was changed then, apart from the directory
+    /// and its lock file being made.
     pub fn open(dir: &Path, options: Options) -> Result<(DurableStore, OpenReport), OpenError> {
         if options.uuid_if_new.is_none() && !dir.is_dir() {
             return Err(OpenError::Absent { dir: dir.to_owned() });
@@ -108,12 +113,12 @@ impl DurableStore {
         Ok((DurableStore { engine, dir: dir.to_owned(), _lock: lock }, report))
     }
 
-    /// Whose ledger this is.
+    /// The kind and uuid of this ledger.
     pub fn identity(&self) -> &Identity {
         &self.engine.identity
     }
 
-    /// The state directory.
+    /// The state directory that holds the store.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
@@ -128,7 +133,7 @@ impl DurableStore {
     }
 }
 
-/// Puts the directory into errors that do not know it.
+/// Adds the directory to errors that do not have it.
 pub(crate) fn located(error: OpenError, dir: &Path) -> OpenError {
     match error {
         OpenError::Absent { .. } => OpenError::Absent { dir: dir.to_owned() },
@@ -139,7 +144,8 @@ pub(crate) fn located(error: OpenError, dir: &Path) -> OpenError {
     }
 }
 
-/// Makes the directory and syncs the one above, so that a store in a new directory survives a power cut.
+/// Makes the directory and syncs the one above, so that a store in a new directory survives a power
+/// cut.
 pub(crate) fn make_dir(dir: &Path) -> io::Result<()> {
     if dir.is_dir() {
         return Ok(());
@@ -157,7 +163,7 @@ impl Store for DurableStore {
     }
 
     fn records(&self) -> Box<dyn Iterator<Item = RecordRef<'_>> + '_> {
-        self.engine.shown()
+        self.engine.visible()
     }
 
     fn value(&self, tree: &str, key: &[u8]) -> Option<&[u8]> {

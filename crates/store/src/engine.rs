@@ -1,7 +1,8 @@
-//! The one engine of every journaled store: commit, roll, checkpoint, poison. Generic over the disk and the books, so that
-//! what the simulator storms is what runs.
+//! The one engine of every journaled store: commit, roll, checkpoint, poison. It is generic over
+//! the disk and the mirror, so that the code that the simulator storms is the code that runs.
 //!
-//! Relies on `journal`, `mirror`, `records`. Never says "durable" before a sync returned, and never goes on after a failure.
+//! It relies on `journal`, `mirror`, `records`. It never says "durable" before a sync returned, and
+//! never goes on after a failure.
 
 use crate::contract::{Checkpoint, DamagedRecord, RecordRef, StoreError};
 use crate::disk::Disk;
@@ -17,9 +18,11 @@ use std::collections::BTreeSet;
 /// Bounds of a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// A journal segment has at least this many bytes for commits, twice (two copies). Default 1 MiB.
+    /// A journal segment has at least this many bytes for commits, twice (two copies). Default 1
+    /// MiB.
     pub segment_bytes: u64,
-    /// The books are brought up when this many records differ from them (or an eighth of all records, if that is more). Default 1000.
+    /// The mirror is updated when this many records differ from it (or an eighth of all records, if
+    /// that is more). Default 1000.
     pub mirror_behind_records: u64,
     /// Earlier segments that are kept beside the current one. Default 1, at least 1.
     pub segments_kept: u64,
@@ -31,31 +34,31 @@ impl Default for Bounds {
     }
 }
 
-/// Why the store refuses.
+/// Why the store takes no more changes.
 #[derive(Clone, Debug)]
 enum Stopped {
     Closed,
     Poisoned(String),
 }
 
-/// How far the books are.
+/// How far the mirror follows the journal.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct MirrorStanding {
-    /// The commit that the sealed books stand at; `None`: they must be made anew.
+pub(crate) struct MirrorProgress {
+    /// The commit at which the sealed mirror stands; `None` when it must be rebuilt.
     pub sealed: Option<u64>,
-    /// Records that changed since.
+    /// The records that changed since.
     pub pending: BTreeSet<(String, Vec<u8>)>,
-    /// The commit that running work brings them to.
-    pub underway: Option<u64>,
-    /// What is there now is evidence of damage.
+    /// The commit to which a running update brings the mirror.
+    pub updating_to: Option<u64>,
+    /// Whether the present mirror is evidence of damage and must be kept.
     pub keep_old: bool,
-    /// They were made anew because of damage, and no second time in a row.
-    pub made_anew: bool,
-    /// A segment is full: bring them up.
+    /// Whether the mirror was just rebuilt because of damage, which is not tried twice in a row.
+    pub rebuilt: bool,
+    /// Whether an update is due because a segment is full.
     pub due: bool,
 }
 
-/// See the module.
+/// A store in operation: state in memory, the journal that proves it, and the mirror behind it.
 #[derive(Clone, Debug)]
 pub(crate) struct Engine<D, B> {
     pub disk: D,
@@ -67,13 +70,13 @@ pub(crate) struct Engine<D, B> {
     pub term: u64,
     pub journal: Journal,
     pub mark: Mark,
-    pub standing: MirrorStanding,
+    pub standing: MirrorProgress,
     pub damaged: Vec<DamagedRecord>,
     boot: [u8; 16],
     stopped: Option<Stopped>,
 }
 
-/// What recovery found: an engine without its disk and books.
+/// What recovery found: an engine without its disk and mirror.
 pub(crate) struct Parts {
     pub identity: Identity,
     pub bounds: Bounds,
@@ -82,7 +85,7 @@ pub(crate) struct Parts {
     pub term: u64,
     pub journal: Journal,
     pub mark: Mark,
-    pub standing: MirrorStanding,
+    pub standing: MirrorProgress,
 }
 
 impl<D: Disk, B: Mirror> Engine<D, B> {
@@ -129,20 +132,20 @@ impl<D: Disk, B: Mirror> Engine<D, B> {
 
     pub fn checkpoint(&mut self) -> Result<Checkpoint, StoreError> {
         self.admit()?;
-        let outcome = self.bring_mirror_up(false);
+        let outcome = self.update_mirror(false);
         self.poison_on(outcome)
     }
 
     pub fn close(&mut self) -> Result<(), StoreError> {
         self.admit()?;
-        let outcome = self.bring_mirror_up(true);
+        let outcome = self.update_mirror(true);
         self.poison_on(outcome)?;
         self.stopped = Some(Stopped::Closed);
         Ok(())
     }
 
-    pub fn shown(&self) -> Box<dyn Iterator<Item = RecordRef<'_>> + '_> {
-        Box::new(self.records.shown())
+    pub fn visible(&self) -> Box<dyn Iterator<Item = RecordRef<'_>> + '_> {
+        Box::new(self.records.visible())
     }
 
     fn admit(&self) -> Result<(), StoreError> {
@@ -202,11 +205,11 @@ impl<D: Disk, B: Mirror> Engine<D, B> {
             self.damaged = self.records.fenced();
         }
         self.write_mark(false)?;
-        self.start_mirror_if_due();
+        self.start_mirror_update_if_due();
         Ok(Sequence(sequence))
     }
 
-    /// A new segment from the state as it stands, then the trimming of old ones.
+    /// Starts a new segment from the state as it stands, then trims old ones.
     fn roll(&mut self, payload_bytes: usize) -> Result<(), StoreError> {
         let start = Start {
             identity: &self.identity,
@@ -268,17 +271,17 @@ impl<D: Disk, B: Mirror> Engine<D, B> {
         self.mark.write(&mut self.disk).map_err(|source| StoreError::Write { file, source })
     }
 
-    fn start_mirror_if_due(&mut self) {
+    fn start_mirror_update_if_due(&mut self) {
         let limit = self.bounds.mirror_behind_records.max(self.records.count() / 8);
         let behind = self.standing.pending.len() as u64;
-        if self.standing.underway.is_none()
+        if self.standing.updating_to.is_none()
             && (behind >= limit || self.standing.due || self.standing.sealed.is_none())
         {
-            self.start_mirror();
+            self.start_mirror_update();
         }
     }
 
-    fn start_mirror(&mut self) {
+    fn start_mirror_update(&mut self) {
         let pending = std::mem::take(&mut self.standing.pending);
         let changes = match self.standing.sealed {
             Some(_) => pending.into_iter().map(|(tree, key)| self.change(tree, key)).collect(),
@@ -295,7 +298,7 @@ impl<D: Disk, B: Mirror> Engine<D, B> {
             state: self.records.digest(),
             counts: self.records.counts_all(),
         };
-        self.standing.underway = Some(self.sequence);
+        self.standing.updating_to = Some(self.sequence);
         self.standing.due = false;
         self.mirror.start(MirrorJob {
             title,
@@ -319,31 +322,31 @@ impl<D: Disk, B: Mirror> Engine<D, B> {
         }
     }
 
-    /// Damaged books are made anew from what is in memory, once; a disk that refuses stops the store.
+    /// Rebuilds a damaged mirror from memory, once; a disk that fails stops the store.
     fn note_mirror(&mut self, outcome: Result<(), MirrorError>) -> Result<(), StoreError> {
-        let underway = self.standing.underway.take();
+        let updating_to = self.standing.updating_to.take();
         match outcome {
             Ok(()) => {
-                (self.standing.sealed, self.standing.keep_old, self.standing.made_anew) =
-                    (underway, false, false);
+                (self.standing.sealed, self.standing.keep_old, self.standing.rebuilt) =
+                    (updating_to, false, false);
                 Ok(())
             }
-            Err(MirrorError::Damaged(reason)) if !self.standing.made_anew => {
+            Err(MirrorError::Damaged(reason)) if !self.standing.rebuilt => {
                 tracing::warn!(%reason, "the books are made anew");
-                (self.standing.sealed, self.standing.keep_old, self.standing.made_anew) =
+                (self.standing.sealed, self.standing.keep_old, self.standing.rebuilt) =
                     (None, true, true);
-                self.start_mirror();
+                self.start_mirror_update();
                 Ok(())
             }
             Err(error) => Err(StoreError::Mirror { what: error.to_string() }),
         }
     }
 
-    fn bring_mirror_up(&mut self, last: bool) -> Result<Checkpoint, StoreError> {
+    fn update_mirror(&mut self, last: bool) -> Result<Checkpoint, StoreError> {
         while self.standing.sealed != Some(self.sequence) || self.mirror.busy() {
             match self.mirror.wait() {
                 Some(outcome) => self.note_mirror(outcome)?,
-                None => self.start_mirror(),
+                None => self.start_mirror_update(),
             }
         }
         self.write_mark(last)?;

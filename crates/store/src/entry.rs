@@ -1,14 +1,16 @@
-//! One change to durable state: a put or a delete of one record, and the limits that every change must keep.
+//! One change to durable state: a put or a delete of one record, and the limits that every change
+//! must keep.
 //!
-//! Relies on nothing. Never interprets a key or a value: to this crate they are bytes.
+//! It relies on nothing. It never interprets a key or a value: to this crate they are bytes.
 
 use std::fmt;
 
 /// Longest tree name, in bytes.
 pub const TREE_BYTES_MAX: usize = 64;
-/// Longest key, in bytes. Short keys keep the books' pages inside sled's log (its blob files are never synced).
+/// Longest key, in bytes. Short keys keep the mirror's pages inside sled's log (its blob files are
+/// never synced).
 pub const KEY_BYTES_MAX: usize = 256;
-/// Longest value, in bytes (1 MiB). In the books a value is cut into chunks of at most 4 KiB.
+/// Longest value, in bytes (1 MiB). In the mirror a value is cut into chunks of at most 4 KiB.
 pub const VALUE_BYTES_MAX: usize = 1 << 20;
 /// Most bytes (trees, keys and values together) in one batch (16 MiB).
 pub const BATCH_BYTES_MAX: usize = 16 << 20;
@@ -18,11 +20,13 @@ pub const BATCH_ENTRIES_MAX: usize = 65_536;
 /// A put (`value` is `Some`) or a delete (`value` is `None`) of the record `key` in `tree`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Entry {
-    /// The tree, for example `claims`. At most [`TREE_BYTES_MAX`] bytes; may not start with a zero byte.
+    /// The tree, for example `claims`. At most [`TREE_BYTES_MAX`] bytes; may not start with a zero
+    /// byte.
     pub tree: String,
     /// The key within the tree. At most [`KEY_BYTES_MAX`] bytes.
     pub key: Vec<u8>,
-    /// The new value, at most [`VALUE_BYTES_MAX`] bytes; `None` deletes the record (deleting what is not there is allowed).
+    /// The new value, at most [`VALUE_BYTES_MAX`] bytes; `None` deletes the record (deleting what
+    /// is not there is allowed).
     pub value: Option<Vec<u8>>,
 }
 
@@ -47,7 +51,8 @@ impl Entry {
     }
 }
 
-/// An ordered list of entries that becomes durable as a whole or not at all. Later entries win over earlier ones of the same key.
+/// An ordered list of entries that becomes durable as a whole or not at all. Later entries win over
+/// earlier ones of the same key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch(pub Vec<Entry>);
 
@@ -75,8 +80,9 @@ impl std::ops::Deref for Batch {
     }
 }
 
-/// Why a batch breaks a limit. Callers that want to refuse an oversized request check first ([`check_batch`]): a commit that
-/// is refused stops the store for good, because its caller's memory has already moved on.
+/// The limit that a batch breaks. Callers that want to reject an oversized request check first
+/// ([`check_batch`]): a commit that is rejected stops the store for good, because its caller's
+/// memory has already moved on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LimitError {
     /// The tree name is empty, too long or reserved.
@@ -88,25 +94,25 @@ pub enum LimitError {
     /// The key is too long.
     #[error("key of {key_bytes} bytes in tree {tree:?}: the limit is {KEY_BYTES_MAX}; use a uuid or a hash as key")]
     Key {
-        /// The tree.
+        /// The tree of the entry.
         tree: String,
-        /// Length found.
+        /// The length that was given.
         key_bytes: usize,
     },
     /// The value is too long.
     #[error("value of {value_bytes} bytes in tree {tree:?}: the limit is {VALUE_BYTES_MAX}; keep large data in a file and its hash here")]
     Value {
-        /// The tree.
+        /// The tree of the entry.
         tree: String,
-        /// Length found.
+        /// The length that was given.
         value_bytes: usize,
     },
     /// Too much in one batch.
     #[error("batch of {entries} entries and {batch_bytes} bytes: the limits are {BATCH_ENTRIES_MAX} and {BATCH_BYTES_MAX}; split it")]
     Batch {
-        /// Entries found.
+        /// The number of entries in the batch.
         entries: usize,
-        /// Bytes found.
+        /// The number of bytes in the batch.
         batch_bytes: usize,
     },
 }
@@ -139,8 +145,9 @@ pub fn check_batch(batch: &[Entry]) -> Result<(), LimitError> {
     Ok(())
 }
 
-/// The number of a commit: 1 for the first, one more for each that follows; 0 means nothing was ever committed.
-/// After lost commits were accepted on open, the next number lies above every number that was ever acknowledged.
+/// The number of a commit: 1 for the first, one more for each that follows; 0 means nothing was
+/// ever committed. After lost commits were accepted on open, the next number lies above every
+/// number that was ever acknowledged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sequence(pub u64);
 

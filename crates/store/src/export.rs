@@ -1,7 +1,9 @@
-//! A whole ledger as one stream of bytes, for backup and for moving between versions and machines; and back.
+//! A whole ledger as one stream of bytes, for backup and for moving between versions and machines;
+//! and back.
 //!
-//! Form: magic, title page (identity, commit, term, counts, digest), every record with its checksums, end. Relies on `payload`
-//! and `title`. Never writes over a ledger: an import makes a new one in a directory that has none.
+//! Form: magic, title page (identity, commit, term, counts, digest), every record with its
+//! checksums, end. It relies on `payload` and `title`. It never writes over a ledger: an import
+//! makes a new one in a directory that has none.
 
 use crate::digest::Digest;
 use crate::disk::RealDisk;
@@ -54,7 +56,7 @@ fn write_piece(writer: &mut dyn Write, piece: &[u8]) -> io::Result<()> {
     writer.write_all(piece)
 }
 
-/// Why an import was refused. The directory holds no ledger then.
+/// Why an import failed. The directory holds no ledger then.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
     /// The stream could not be read.
@@ -66,15 +68,15 @@ pub enum ImportError {
     /// The stream is damaged.
     #[error("the export is damaged at record {record}: {reason}; use another export")]
     Damaged {
-        /// Records read before it.
+        /// The number of records read before it.
         record: u64,
-        /// What is wrong.
+        /// What is wrong with it.
         reason: String,
     },
     /// There is a ledger already.
     #[error("there is a ledger of {found} already; import into an empty directory and move it into place yourself")]
     Occupied {
-        /// Whose it is, as far as known.
+        /// The owner of that ledger, as far as known.
         found: String,
     },
     /// The new ledger could not be written.
@@ -84,15 +86,15 @@ pub enum ImportError {
 
 /// Makes a ledger in `dir` out of an export: same identity, commits, term and records.
 ///
-/// # Errors
-/// Every variant of [`ImportError`]. The export is read and proven whole before anything is written.
+/// # Errors Every variant of [`ImportError`]. The export is read and proven whole before anything
+/// is written.
 pub fn import(dir: &Path, reader: &mut dyn Read) -> Result<OpenReport, ImportError> {
     let (page, records) = read_export(reader)?;
     make_dir(dir).map_err(OpenError::io(dir.display().to_string()))?;
     let _lock = DirLock::take(dir)?;
     let mut disk = RealDisk::new(dir);
     let mut mirror = SledMirror::new(dir, &dir.join("books.reading"));
-    let found = recover::judge(&mut disk, &mut mirror, &Expected { kind: None, uuid: None })
+    let found = recover::assess(&mut disk, &mut mirror, &Expected { kind: None, uuid: None })
         .map_err(|error| located(error, dir))?;
     if let Some(found) = found {
         let found =

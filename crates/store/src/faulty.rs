@@ -1,7 +1,9 @@
-//! The store of the simulator: the real journal on a simulated disk that loses, reorders and tears what was not synced.
+//! The store of the simulator: the real journal on a simulated disk that loses, reorders and tears
+//! what was not synced.
 //!
-//! Relies on `engine`, `disk::simulated` and simulated books. A value: `Clone` copies disk and all. Deterministic: the same
-//! seed, faults and calls give the same bytes. Never kinder than a real disk may be.
+//! It relies on `engine`, `disk::simulated` and a simulated mirror. It is a value: `Clone` copies
+//! disk and all. The same seed, faults and calls give the same bytes. It is never kinder than a
+//! real disk may be.
 
 use crate::contract::{Checkpoint, DamagedRecord, RecordRef, Store, StoreError};
 use crate::disk::{DiskFaults, SimulatedDisk};
@@ -12,10 +14,11 @@ use crate::recover::{open, Opening};
 use crate::report::{OpenError, OpenReport};
 use crate::witness::Expected;
 
-/// Segments of the simulator are small, so that rolling and trimming happen all the time and a world is cheap to copy.
+/// Segments of the simulator are small, so that rolling and trimming happen all the time and a
+/// world is cheap to copy.
 const SEGMENT_BYTES: u64 = 8 << 10;
 
-/// See the module.
+/// A store on a simulated disk; it may be open, or down after a crash.
 #[derive(Clone, Debug)]
 pub struct FaultyStore {
     opening: OpeningPlan,
@@ -37,14 +40,14 @@ enum Machine {
 }
 
 impl FaultyStore {
-    /// A new store of `kind` on a new disk, open. Everything that luck decides follows from `seed`.
+    /// Makes and opens a store of `kind` on a new disk. All random choices follow from `seed`.
     pub fn new(kind: &str, uuid: [u8; 16], seed: u64) -> FaultyStore {
         let bounds =
             Bounds { segment_bytes: SEGMENT_BYTES, mirror_behind_records: 8, segments_kept: 1 };
         FaultyStore::with_bounds(kind, uuid, seed, bounds)
     }
 
-    /// The same with other bounds.
+    /// Does the same as [`FaultyStore::new`] with other bounds.
     pub fn with_bounds(kind: &str, uuid: [u8; 16], seed: u64, bounds: Bounds) -> FaultyStore {
         let mut store = FaultyStore::unopened(kind, uuid, seed, bounds);
         store
@@ -53,7 +56,8 @@ impl FaultyStore {
         store
     }
 
-    /// The same, not yet opened: for crashes while a store is being made. [`FaultyStore::reopen`] makes it.
+    /// Makes a disk without a store: for crashes while a store is being made.
+    /// [`FaultyStore::reopen`] makes it.
     pub fn unopened(kind: &str, uuid: [u8; 16], seed: u64, bounds: Bounds) -> FaultyStore {
         let opening =
             OpeningPlan { kind: kind.to_owned(), uuid, bounds, accept_lost_commits: false };
@@ -66,7 +70,7 @@ impl FaultyStore {
         self.disk_mut().set_faults(faults);
     }
 
-    /// Disk operations so far: the numbers that [`DiskFaults`] speaks of.
+    /// The number of disk operations so far, which [`DiskFaults`] refers to.
     pub fn operations(&self) -> u64 {
         match &self.state {
             Machine::Up(engine) => engine.disk.operations(),
@@ -74,7 +78,7 @@ impl FaultyStore {
         }
     }
 
-    /// Syncs of file contents so far: one per commit, unless a segment is full.
+    /// The number of syncs of file contents so far: one per commit, unless a segment is full.
     pub fn syncs(&self) -> u64 {
         match &self.state {
             Machine::Up(engine) => engine.disk.syncs(),
@@ -87,13 +91,15 @@ impl FaultyStore {
         matches!(self.state, Machine::Up(_))
     }
 
-    /// Power cut: what was not synced survives in part, by luck. The store is down until [`FaultyStore::reopen`].
+    /// Cuts the power: a random part of what was not synced survives. The store is down until
+    /// [`FaultyStore::reopen`].
     pub fn cut_power(&mut self) {
         self.go_down();
         self.disk_mut().cut_power();
     }
 
-    /// kill -9: the process is gone, all it wrote is there. The store is down until [`FaultyStore::reopen`].
+    /// Kills the process: all that it wrote is there. The store is down until
+    /// [`FaultyStore::reopen`].
     pub fn kill_process(&mut self) {
         self.go_down();
         self.disk_mut().kill_process();
@@ -117,7 +123,7 @@ impl FaultyStore {
             accept_lost_commits: self.opening.accept_lost_commits,
             bounds: self.opening.bounds.clone(),
         };
-        // The disk lives on whether opening works or not.
+        // The disk survives whether opening works or not.
         let (mut disk, mut mirror) = machine.as_ref().clone();
         let outcome = open(&mut disk, &mut mirror, &opening);
         let (state, outcome) = match outcome {
@@ -130,7 +136,8 @@ impl FaultyStore {
         outcome
     }
 
-    /// Whether the next [`FaultyStore::reopen`] goes on without acknowledged commits that cannot be proven.
+    /// Whether the next [`FaultyStore::reopen`] goes on without acknowledged commits that cannot be
+    /// proven.
     pub fn accept_lost_commits(&mut self, accept: bool) {
         self.opening.accept_lost_commits = accept;
     }
@@ -140,7 +147,7 @@ impl FaultyStore {
         self.disk_mut().damage(file, change)
     }
 
-    /// Damages the books behind the store's back.
+    /// Damages the mirror behind the store's back.
     pub fn damage_mirror(&mut self) {
         match &mut self.state {
             Machine::Up(engine) => engine.mirror.damage(),
@@ -189,7 +196,7 @@ impl Store for FaultyStore {
 
     fn records(&self) -> Box<dyn Iterator<Item = RecordRef<'_>> + '_> {
         match &self.state {
-            Machine::Up(engine) => engine.shown(),
+            Machine::Up(engine) => engine.visible(),
             Machine::Down(_) => Box::new(std::iter::empty()),
         }
     }

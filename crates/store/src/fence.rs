@@ -1,7 +1,8 @@
-//! Fences: how a damaged record stays named after the damage itself was replaced by a whole file.
+//! Fences, which keep a damaged record named after the damage itself was replaced by a whole file.
 //!
-//! A fence is an ordinary record in a hidden tree, so that it is as durable as the rest. Relies on `records`. Never lifts a
-//! fence by itself: only a new value for that record, or its owner's word, does.
+//! A fence is an ordinary record in a hidden tree, so that it is as durable as the rest. It relies
+//! on `records`. It never lifts a fence by itself: only a new value for that record, or a
+//! settlement by its owner, does.
 
 use crate::contract::DamagedRecord;
 use crate::digest::hash;

@@ -1,6 +1,7 @@
-//! Whose state this is: written into every file, so that a file of another store is never taken for ours.
+//! The owner of a ledger: written into every file, so that a file of another store is never taken
+//! for ours.
 //!
-//! Relies on nothing. Never invents a uuid: it comes with the call that creates a store.
+//! It relies on nothing. It never invents a uuid: it comes with the call that creates a store.
 
 use std::fmt;
 
@@ -12,17 +13,17 @@ pub const KIND_BYTES_MAX: usize = 32;
 pub struct Identity {
     /// The kind of ledger, for example `agent` or `master`; 1 to [`KIND_BYTES_MAX`] bytes.
     pub kind: String,
-    /// Which one of that kind.
+    /// The uuid that tells it from others of that kind.
     pub uuid: [u8; 16],
 }
 
 impl Identity {
-    /// The kind and the uuid of a ledger.
+    /// Makes the identity of a ledger.
     pub fn new(kind: impl Into<String>, uuid: [u8; 16]) -> Identity {
         Identity { kind: kind.into(), uuid }
     }
 
-    /// Fixed-size form: kind padded with zeros, then the uuid.
+    /// Encodes it in a fixed size: kind padded with zeros, then the uuid.
     pub(crate) fn encode(&self) -> [u8; KIND_BYTES_MAX + 16] {
         let mut out = [0u8; KIND_BYTES_MAX + 16];
         let len = self.kind.len().min(KIND_BYTES_MAX);

@@ -1,6 +1,7 @@
 //! The lock of a state directory: one process at a time.
 //!
-//! Relies on `flock`, which the kernel lets go of when its holder dies, however it dies. Never breaks a lock.
+//! It relies on `flock`, which the kernel releases when its holder dies, however it dies. It never
+//! breaks a lock.
 
 use crate::report::OpenError;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -32,7 +33,8 @@ impl DirLock {
             }
             Err(TryLockError::Error(source)) => return Err(io(source)),
         }
-        // The pid is for people; the lock is what counts, so a failure to write it is none.
+        // The pid only informs people; the lock is what counts, so a failure to write the pid is
+        // ignored.
         let _ = file
             .set_len(0)
             .and_then(|()| file.rewind())
@@ -40,7 +42,7 @@ impl DirLock {
         Ok(DirLock(file))
     }
 
-    /// Whether someone holds the lock of `dir` now. Takes nothing for longer than the question.
+    /// Whether someone holds the lock of `dir` now.
     pub fn is_taken(dir: &Path) -> bool {
         File::open(dir.join(FILE))
             .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))

@@ -1,13 +1,15 @@
-//! A store that forgets everything when it is dropped: for tests and for minds that need none.
+//! A store that forgets everything when it is dropped: for tests and for cores that need no durable
+//! one.
 //!
-//! Relies on `records`. Never touches a disk; keeps the whole contract otherwise, poison and terms included.
+//! It relies on `records`. It never touches a disk; keeps the whole contract otherwise, poison and
+//! terms included.
 
 use crate::contract::{Checkpoint, DamagedRecord, RecordRef, Store, StoreError};
 use crate::entry::{check_batch, Entry, Sequence};
 use crate::fence;
 use crate::records::{Records, FENCED_TREE};
 
-/// See the module.
+/// A store in memory.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStore {
     records: Records,
@@ -24,12 +26,13 @@ enum Stopped {
 }
 
 impl MemoryStore {
-    /// An empty store.
+    /// Makes an empty store.
     pub fn new() -> MemoryStore {
         MemoryStore::default()
     }
 
-    /// An empty store in which `damaged` is fenced already: lets a mind's tests see what a damaged disk looks like.
+    /// Makes an empty store in which `damaged` is fenced already: lets a core's tests see what a
+    /// damaged disk looks like.
     pub fn with_damaged(damaged: Vec<DamagedRecord>) -> MemoryStore {
         let mut store = MemoryStore::new();
         for each in &damaged {
@@ -80,7 +83,7 @@ impl Store for MemoryStore {
     }
 
     fn records(&self) -> Box<dyn Iterator<Item = RecordRef<'_>> + '_> {
-        Box::new(self.records.shown())
+        Box::new(self.records.visible())
     }
 
     fn value(&self, tree: &str, key: &[u8]) -> Option<&[u8]> {

@@ -1,8 +1,9 @@
-//! Judges the witnesses: which state is proven, what repairs which copy, what must be named as damaged or refused.
+//! Reconciles the copies: which state is proven, what repairs which copy, what must be named as
+//! damaged or refused.
 //!
-//! The judge is the digest: every commit frame carries the digest of the whole state after it, so a state put together from
-//! whatever sources is either exactly right or seen to be wrong. Relies on `witness`. Never changes a file and never picks a
-//! likely state where a proven one lacks.
+//! The digest decides: every commit frame carries the digest of the whole state after it, so a
+//! state put together from whatever sources is either exactly right or seen to be wrong. It relies
+//! on `witness`. It never changes a file, and never picks a likely state where none is proven.
 
 use crate::contract::DamagedRecord;
 use crate::digest::Digest;
@@ -24,16 +25,17 @@ pub(crate) struct State {
     pub term: u64,
 }
 
-/// How the state was found.
+/// The state that was recovered, and how far it is proven.
 #[derive(Debug)]
-pub(crate) enum Verdict {
+pub(crate) enum Recovered {
     /// The newest segment proves it alone.
     Whole(State),
-    /// It is proven by more than the newest segment: which.
+    /// It is proven by other sources than the newest segment alone; they are named.
     Proven(State, String),
     /// All but these records is proven.
     Fenced(State, Vec<DamagedRecord>),
-    /// Commits are lost of which nobody knows what they touched; `state` is what can be proven without them.
+    /// Commits are lost of which nobody knows what they touched; `state` is what can be proven
+    /// without them.
     Lost { state: State, from: u64, to: u64, damaged: Vec<DamagedRecord> },
 }
 
@@ -45,19 +47,20 @@ struct Proven {
     records: u64,
 }
 
-/// Everything the judgement rests on.
-pub(crate) struct Case<'a> {
+/// The evidence for one reconciliation.
+pub(crate) struct Evidence<'a> {
     witnesses: &'a Witnesses,
     commits: BTreeMap<u64, Proven>,
     /// A proven state reaches at least this commit.
     target: u64,
-    /// Nothing was acknowledged after `target`: the last segment is there, or the watermark is exact.
+    /// Nothing was acknowledged after `target`: the last segment is there, or the watermark is
+    /// exact.
     end_known: bool,
 }
 
-impl<'a> Case<'a> {
+impl<'a> Evidence<'a> {
     /// Sorts the evidence.
-    pub fn new(witnesses: &'a Witnesses, boot: Option<[u8; 16]>) -> Case<'a> {
+    pub fn new(witnesses: &'a Witnesses, boot: Option<[u8; 16]>) -> Evidence<'a> {
         let mut commits: BTreeMap<u64, Proven> = BTreeMap::new();
         let mark = witnesses.watermark.newest.as_ref();
         let mut target = mark
@@ -113,23 +116,23 @@ impl<'a> Case<'a> {
         // A later mark may have been in a damaged slot.
         let exact =
             witnesses.watermark.damaged_slots == 0 && mark.is_some_and(|mark| mark.is_exact(boot));
-        Case { witnesses, commits, target, end_known: last_present || exact }
+        Evidence { witnesses, commits, target, end_known: last_present || exact }
     }
 
-    /// The judgement; `read_mirror` is asked only if the newest segment does not prove the state.
-    pub fn judge(&self, read_mirror: impl FnOnce() -> MirrorReading) -> Verdict {
+    /// Recovers the state; `read_mirror` is called only if the newest segment does not prove it.
+    pub fn recover(&self, read_mirror: impl FnOnce() -> MirrorReading) -> Recovered {
         if let Some(state) = self.newest_alone() {
-            return Verdict::Whole(state);
+            return Recovered::Whole(state);
         }
         let mirror = read_mirror();
         let bases = self.bases(&mirror);
         let replayed =
             bases.iter().filter_map(|(base, label)| Some((self.replay(base)?, label.clone())));
         if let Some((state, label)) = replayed.max_by_key(|(state, _)| state.sequence) {
-            return Verdict::Proven(state, label);
+            return Recovered::Proven(state, label);
         }
         if let Some(state) = self.union(&mirror) {
-            return Verdict::Proven(state, "all copies together".to_owned());
+            return Recovered::Proven(state, "all copies together".to_owned());
         }
         self.unproven(bases, &mirror)
     }
@@ -165,14 +168,15 @@ impl<'a> Case<'a> {
         bases
     }
 
-    /// No commit known here contradicts this digest.
+    /// Whether no commit known here contradicts this digest.
     fn agrees(&self, sequence: u64, state: Digest) -> bool {
         let by_commit = self.commits.get(&sequence).is_none_or(|proven| proven.state == state);
         let mark = self.witnesses.watermark.newest.as_ref();
         by_commit && mark.is_none_or(|mark| mark.sequence != sequence || mark.state == state)
     }
 
-    /// The commits after `base`, without a gap, up to what must be reached; proven by the last one's digest.
+    /// The commits after `base`, without a gap, up to what must be reached; proven by the last
+    /// one's digest.
     fn replay(&self, base: &State) -> Option<State> {
         let mut state = base.clone();
         while let Some(next) = self.commits.get(&(state.sequence + 1)) {
@@ -189,7 +193,8 @@ impl<'a> Case<'a> {
         reached.then_some(state)
     }
 
-    /// The latest proven value of each record from all copies; right if the digest of the last commit says so.
+    /// The latest proven value of each record from all copies; right if the digest of the last
+    /// commit says so.
     fn union(&self, mirror: &MirrorReading) -> Option<State> {
         let newest = self.witnesses.newest()?;
         let (sequence, term, digest, count) = newest.head();
@@ -207,7 +212,8 @@ impl<'a> Case<'a> {
     fn latest_of_all(&self, newest: &SegmentReading, mirror: &MirrorReading) -> Records {
         let mut changes: Vec<Change> = base_changes(newest).cloned().collect();
         let base_whole = newest.base_whole();
-        // A whole snapshot is the last word on everything before it: an older copy may hold what was deleted since.
+        // A whole snapshot supersedes everything before it: an older copy may hold what was deleted
+        // since.
         let after = if base_whole { newest.header.base_sequence } else { 0 };
         let older =
             self.witnesses.segments.iter().filter(|_| !base_whole).flat_map(base_changes).cloned();
@@ -228,9 +234,9 @@ impl<'a> Case<'a> {
     }
 
     /// Names what can be named; what cannot be named is lost.
-    fn unproven(&self, bases: Vec<(State, String)>, mirror: &MirrorReading) -> Verdict {
-        if let Some(verdict) = self.named(mirror) {
-            return verdict;
+    fn unproven(&self, bases: Vec<(State, String)>, mirror: &MirrorReading) -> Recovered {
+        if let Some(recovered) = self.named(mirror) {
+            return recovered;
         }
         let best = bases.into_iter().map(|(base, _)| base).max_by_key(|base| base.sequence);
         let mut state = best.unwrap_or(State { records: Records::default(), sequence: 0, term: 0 });
@@ -256,11 +262,11 @@ impl<'a> Case<'a> {
         damaged.push(DamagedRecord { place: "journal".to_owned(), reason, ..unknown() });
         // Numbers that may have been acknowledged are never used again.
         state.sequence = to;
-        Verdict::Lost { state, from, to, damaged }
+        Recovered::Lost { state, from, to, damaged }
     }
 
-    /// Works if every change that is not proven at least has a proven name.
-    fn named(&self, mirror: &MirrorReading) -> Option<Verdict> {
+    /// Fences the unproven changes, if each of them at least has a proven name.
+    fn named(&self, mirror: &MirrorReading) -> Option<Recovered> {
         let newest = self.witnesses.newest()?;
         if !self.end_known {
             return None;
@@ -312,10 +318,11 @@ impl<'a> Case<'a> {
             .max()
             .unwrap_or(0);
         let sequence = newest.head().0.max(self.target);
-        Some(Verdict::Fenced(State { records, sequence, term }, damaged.into_values().collect()))
+        Some(Recovered::Fenced(State { records, sequence, term }, damaged.into_values().collect()))
     }
 
-    /// Which keys the sealed books lack of `state`; `None` when they must be made anew. Findings say why.
+    /// The keys in which the sealed mirror differs from `state`; `None` when it must be rebuilt.
+    /// Findings say why.
     pub fn mirror_behind(
         &self,
         state: &State,
@@ -409,7 +416,8 @@ fn base_state(segment: &SegmentReading) -> Option<State> {
     proven.then_some(State { records, sequence: header.base_sequence, term: header.base_term })
 }
 
-/// The state at the end of a segment, if it has no hole and every digest on the way holds at the end.
+/// The state at the end of a segment, if it has no hole and every digest on the way holds at the
+/// end.
 fn fold(segment: &SegmentReading) -> Option<State> {
     if segment.holes().next().is_some() {
         return None;

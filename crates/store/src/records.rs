@@ -1,17 +1,19 @@
-//! The set of records in memory: what a store folds its journal into, with a running digest.
+//! The set of records in memory into which a store folds its journal, with a running digest.
 //!
-//! Relies on `digest`. Never touches a disk. Memory: the bytes of every key and value plus about 100 bytes a record; states
-//! of some hundred thousand records (a few hundred MB) are what this crate is made for.
+//! It relies on `digest`. It never touches a disk. Memory: the bytes of every key and value plus
+//! about 100 bytes a record; states of some hundred thousand records (a few hundred MB) are what
+//! this crate is made for.
 
 use crate::contract::{DamagedRecord, RecordRef};
 use crate::digest::Digest;
 use crate::entry::Sequence;
 use std::collections::BTreeMap;
 
-/// The tree that keeps what is fenced, hidden from callers (they may not use names that start with a zero byte).
+/// The tree that keeps what is fenced, hidden from callers (they may not use names that start with
+/// a zero byte).
 pub(crate) const FENCED_TREE: &str = "\0fenced";
 
-/// Tree and key.
+/// The tree and the key of a record.
 pub(crate) type RecordName = (String, Vec<u8>);
 
 /// A record's value and the commit that wrote it.
@@ -30,7 +32,7 @@ pub(crate) struct Change {
     pub value: Option<Vec<u8>>,
 }
 
-/// All records.
+/// All records of a store, with their digest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Records {
     trees: BTreeMap<String, BTreeMap<Vec<u8>, Held>>,
@@ -76,14 +78,14 @@ impl Records {
         })
     }
 
-    /// Every record a caller may see.
-    pub fn shown(&self) -> impl Iterator<Item = RecordRef<'_>> {
+    /// Lists every record that a caller may see.
+    pub fn visible(&self) -> impl Iterator<Item = RecordRef<'_>> {
         self.all().filter(|(tree, _, _)| !tree.starts_with('\0')).map(|(tree, key, held)| {
             RecordRef { tree, key, value: &held.value, sequence: Sequence(held.sequence) }
         })
     }
 
-    /// Records per tree, without the hidden tree.
+    /// The number of records per tree, without the hidden tree.
     pub fn counts(&self) -> BTreeMap<String, u64> {
         self.trees
             .iter()
@@ -92,7 +94,7 @@ impl Records {
             .collect()
     }
 
-    /// Records per tree, the hidden tree included.
+    /// The number of records per tree, the hidden tree included.
     pub fn counts_all(&self) -> BTreeMap<String, u64> {
         self.trees.iter().map(|(tree, keys)| (tree.clone(), keys.len() as u64)).collect()
     }
@@ -101,12 +103,12 @@ impl Records {
         self.digest
     }
 
-    /// Number of records, the hidden tree included.
+    /// The number of records, the hidden tree included.
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// What is fenced, as kept in the hidden tree.
+    /// Lists what is fenced, as kept in the hidden tree.
     pub fn fenced(&self) -> Vec<DamagedRecord> {
         self.trees
             .get(FENCED_TREE)

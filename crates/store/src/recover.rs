@@ -1,11 +1,13 @@
-//! Prepares an engine: gathers the witnesses, takes the verdict, repairs what it allows, and reports all of it.
+//! Recovers an engine: gathers the witnesses, reconciles them, repairs what can be repaired, and
+//! reports all of it.
 //!
-//! Relies on `witness` and `reconcile`. Never deletes a damaged file: it is renamed and stays. Until the verdict is in,
-//! nothing on the disk is changed, so a refusal leaves everything as it was.
+//! It relies on `witness` and `reconcile`. It never deletes a damaged file: it is renamed and
+//! stays. Until the assessment is complete nothing on the disk is changed, so a failure to open
+//! leaves everything as it was.
 
 use crate::contract::{DamagedRecord, StoreError};
 use crate::disk::Disk;
-use crate::engine::{Bounds, MirrorStanding, Parts};
+use crate::engine::{Bounds, MirrorProgress, Parts};
 use crate::entry::Sequence;
 use crate::fence;
 use crate::identity::Identity;
@@ -13,12 +15,12 @@ use crate::journal::scan::{Part, SegmentReading};
 use crate::journal::watermark::{self, Mark};
 use crate::journal::{Journal, Start};
 use crate::mirror::Mirror;
-use crate::reconcile::{Case, State, Verdict};
+use crate::reconcile::{Evidence, Recovered, State};
 use crate::records::Records;
 use crate::report::{Finding, OpenError, OpenReport};
 use crate::witness::{gather, identify, Expected, Witnesses};
 
-/// How to open.
+/// What to open, and what to do when it is not there or not whole.
 #[derive(Clone, Debug)]
 pub(crate) struct Opening {
     pub expected: Expected,
@@ -28,37 +30,38 @@ pub(crate) struct Opening {
     pub bounds: Bounds,
 }
 
-/// The verdict on a directory, before anything is changed.
-pub(crate) struct Judged {
+/// The assessment of a directory, before anything is changed.
+pub(crate) struct Assessment {
     pub witnesses: Witnesses,
     pub identity: Option<Identity>,
     pub state: State,
-    /// The newest segment can take more commits.
+    /// Whether the newest segment can take more commits.
     pub resume: bool,
-    pub standing: MirrorStanding,
+    pub standing: MirrorProgress,
     pub findings: Vec<Finding>,
     pub lost: Option<(u64, u64)>,
 }
 
-/// Reads and judges; changes nothing. `None`: there is no store.
-pub(crate) fn judge(
+/// Reads and assesses the files without changing them; `None` when there is no store.
+pub(crate) fn assess(
     disk: &mut impl Disk,
     mirror: &mut impl Mirror,
     expected: &Expected,
-) -> Result<Option<Judged>, OpenError> {
+) -> Result<Option<Assessment>, OpenError> {
     let mut witnesses = gather(disk, mirror)?;
     let identity = identify(&mut witnesses, expected)?;
     if witnesses.is_empty() {
         return Ok(None);
     }
     let mut findings = note_files(&witnesses);
-    let case = Case::new(&witnesses, disk.boot());
+    let case = Evidence::new(&witnesses, disk.boot());
     let (mut resume, mut lost) = (false, None);
-    let state = match case.judge(|| mirror.read()) {
-        Verdict::Whole(whole) => {
+    let state = match case.recover(|| mirror.read()) {
+        Recovered::Whole(whole) => {
             let newest = witnesses.newest();
-            // A last commit that no watermark confirms may be in the page cache only, even after a sync that "worked" once
-            // more after one that failed: it is written anew into a new segment.
+            // A last commit that no watermark confirms may be in the page cache only, even after a
+            // sync that "worked" once more after one that failed: it is written anew into a new
+            // segment.
             let confirmed = witnesses
                 .watermark
                 .newest
@@ -70,19 +73,19 @@ pub(crate) fn judge(
                 });
             whole
         }
-        Verdict::Proven(proven, source) => {
+        Recovered::Proven(proven, source) => {
             findings.push(Finding::JournalRebuilt { source, sequence: proven.sequence });
             proven
         }
-        Verdict::Fenced(rest, damaged) => raise_fences(rest, damaged, &mut findings),
-        Verdict::Lost { state: rest, from, to, damaged } => {
+        Recovered::Fenced(rest, damaged) => raise_fences(rest, damaged, &mut findings),
+        Recovered::Lost { state: rest, from, to, damaged } => {
             lost = Some((from, to));
             findings.push(Finding::CommitsLost { from, to });
             raise_fences(rest, damaged, &mut findings)
         }
     };
     let unproven = findings.iter().any(|finding| matches!(finding, Finding::RecordDamaged(_)));
-    let mut standing = MirrorStanding::default();
+    let mut standing = MirrorProgress::default();
     let before = findings.len();
     if let Some((sealed, pending)) = case.mirror_behind(&state, &mut findings).filter(|_| !unproven)
     {
@@ -92,7 +95,7 @@ pub(crate) fn judge(
         || findings[before..]
             .iter()
             .any(|finding| matches!(finding, Finding::MirrorDamaged { .. }));
-    Ok(Some(Judged { witnesses, identity, state, resume, standing, findings, lost }))
+    Ok(Some(Assessment { witnesses, identity, state, resume, standing, findings, lost }))
 }
 
 fn raise_fences(
@@ -121,8 +124,9 @@ fn damage_in<'a>(
         .cloned()
 }
 
-/// Where the last frame lies, if it is in one lane only and nothing says that it was acknowledged when this segment was in
-/// use: a later segment means that a recovery found it so, said it, and started afresh. A closing frame is never acknowledged.
+/// The offset of the last frame, if it is in one lane only and nothing says that it was
+/// acknowledged when this segment was in use: a later segment means that a recovery found it so,
+/// reported it, and started anew. A closing frame is never acknowledged.
 fn half_written(segment: &SegmentReading, mark: Option<&Mark>) -> Option<u64> {
     let Some(Part::Whole(last)) = segment.parts.last() else { return None };
     let past =
@@ -149,7 +153,7 @@ fn note_files(witnesses: &Witnesses) -> Vec<Finding> {
             .tail
             .first()
             .map(|hole| hole.offset)
-            .or(segment.stray)
+            .or(segment.trailing_offset)
             .or(half_written(segment, mark));
         let newest =
             witnesses.newest().is_some_and(|newest| newest.header.number == segment.header.number);
@@ -193,32 +197,24 @@ pub(crate) fn open(
     mirror: &mut impl Mirror,
     opening: &Opening,
 ) -> Result<(Parts, OpenReport), OpenError> {
-    let Some(judged) = judge(disk, mirror, &opening.expected)? else {
+    let Some(assessment) = assess(disk, mirror, &opening.expected)? else {
         return make(disk, opening);
     };
-    if let Some((from, to)) = judged.lost.filter(|_| !opening.accept_lost_commits) {
-        let reason = judged
-            .findings
-            .iter()
-            .map(|finding| finding.to_string())
-            .collect::<Vec<_>>()
-            .join("; ");
-        return Err(OpenError::CommitsLost { from, to, reason });
+    if let Some((from, to)) = assessment.lost.filter(|_| !opening.accept_lost_commits) {
+        let reasons: Vec<String> = assessment.findings.iter().map(ToString::to_string).collect();
+        return Err(OpenError::CommitsLost { from, to, reason: reasons.join("; ") });
     }
-    let fallback = || {
-        Identity::new(
-            opening.expected.kind.clone().unwrap_or_default(),
-            opening.expected.uuid.or(opening.uuid_if_new).unwrap_or_default(),
-        )
-    };
-    let identity = judged.identity.clone().unwrap_or_else(fallback);
-    let Judged { witnesses, state, resume, standing, mut findings, .. } = judged;
+    let identity = assessment.identity.clone().unwrap_or_else(|| {
+        let uuid = opening.expected.uuid.or(opening.uuid_if_new).unwrap_or_default();
+        Identity::new(opening.expected.kind.clone().unwrap_or_default(), uuid)
+    });
+    let Assessment { witnesses, state, resume, standing, mut findings, .. } = assessment;
     for file in &witnesses.leftovers {
         disk.remove(file).map_err(OpenError::io(file))?;
     }
     let journal = match witnesses.newest().filter(|_| resume) {
         Some(newest) => {
-            // The process may have died between the rename that named this segment and the sync of names.
+            // The process may have died after this segment's rename and before the directory's sync.
             disk.sync(&newest.file)
                 .and_then(|()| disk.sync_names())
                 .map_err(OpenError::io(&newest.file))?;
@@ -239,7 +235,7 @@ pub(crate) fn open(
         boot: disk.boot().unwrap_or_default(),
         last: false,
     };
-    // A mark that calls itself the last must not outlive this moment: commits follow.
+    // A mark that says that nothing follows must not stay: commits follow.
     let last = witnesses.watermark.newest.as_ref().is_some_and(|mark| mark.last);
     if !resume || last || witnesses.watermark.damaged_slots > 0 {
         watermark::create(disk, &mark).map_err(OpenError::io(watermark::FILE))?;
@@ -290,7 +286,7 @@ pub(crate) fn make_from(
     };
     watermark::create(disk, &mark).map_err(OpenError::io(watermark::FILE))?;
     let State { records, sequence, term } = state;
-    let standing = MirrorStanding::default();
+    let standing = MirrorProgress::default();
     let parts = Parts {
         identity,
         bounds: bounds.clone(),
@@ -342,7 +338,8 @@ fn start_segment(
     })
 }
 
-/// Renames every damaged journal file: evidence, and out of the way of the next open.
+/// Renames every damaged journal file, so that it stays as evidence and out of the way of the next
+/// open.
 fn set_aside(
     disk: &mut impl Disk,
     witnesses: &Witnesses,

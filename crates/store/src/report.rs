@@ -1,6 +1,7 @@
-//! What opening a store found, in words for a person and variants for a program.
+//! The report of what opening a store found, as text for people and as variants for programs.
 //!
-//! Relies on `identity` and `contract`. Never leaves anything out: a repair that nobody reads of is silence.
+//! It relies on `identity` and `contract`. It never leaves anything out: a repair that is not
+//! reported would be silent.
 
 use crate::contract::DamagedRecord;
 use crate::digest::Digest;
@@ -13,13 +14,13 @@ use std::{fmt, io};
 /// One thing found on open or check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
-    /// There was nothing: a new store was made.
+    /// There was no store, and a new one was made.
     Created,
     /// The journal ends in a write that was never acknowledged, as after a crash. Harmless.
     TornTail {
         /// The segment file.
         file: String,
-        /// Where in the lane the torn write starts, in bytes.
+        /// The offset in the lane where the torn write starts, in bytes.
         offset: u64,
     },
     /// One of the two copies of a commit was damaged or incomplete; the other proved it.
@@ -28,9 +29,9 @@ pub enum Finding {
         file: String,
         /// The damaged lane: 0 or 1.
         lane: usize,
-        /// Where in the lane, in bytes.
+        /// The offset in the lane, in bytes.
         offset: u64,
-        /// The commit.
+        /// The number of the commit.
         sequence: u64,
     },
     /// One of the two header pages of a segment was damaged.
@@ -42,57 +43,57 @@ pub enum Finding {
     LengthWrong {
         /// The segment file.
         file: String,
-        /// Length found.
+        /// The length that it has.
         found_bytes: u64,
-        /// Length it was made with.
+        /// The length that it was made with.
         expected_bytes: u64,
     },
     /// A journal file is damaged beyond its two copies, or is not ours.
     SegmentDamaged {
         /// The file.
         file: String,
-        /// What is wrong.
+        /// What is wrong with it.
         reason: String,
     },
     /// A segment that must have existed is gone.
     SegmentMissing {
-        /// Its number.
+        /// The number of the segment.
         number: u64,
     },
-    /// The newest journal file alone could not prove the state; together with other witnesses it was proven, and the journal
-    /// was written anew.
+    /// The newest journal file alone could not prove the state; together with other witnesses it
+    /// was proven, and the journal was written anew.
     JournalRebuilt {
-        /// From what.
+        /// The sources that proved the state together.
         source: String,
         /// The commit that the new journal starts from.
         sequence: u64,
     },
     /// The watermark file is missing or partly damaged; the journal proved the state without it.
     WatermarkDamaged {
-        /// What is wrong.
+        /// What is wrong with it.
         reason: String,
     },
-    /// The books were missing; they are made anew at the next checkpoint.
+    /// The mirror was missing; it is rebuilt at the next checkpoint.
     MirrorMissing,
-    /// The books were damaged; they are kept aside and made anew at the next checkpoint.
+    /// The mirror was damaged; it is set aside and rebuilt at the next checkpoint.
     MirrorDamaged {
-        /// What is wrong.
+        /// What is wrong with it.
         reason: String,
     },
-    /// A crash interrupted the books while they were brought up; they are made anew at the next checkpoint. Harmless.
+    /// A crash interrupted an update of the mirror; it is rebuilt at the next checkpoint. Harmless.
     MirrorInterrupted,
     /// A damaged file was kept as evidence.
     SetAside {
-        /// Its old name.
+        /// The name that the file had.
         file: String,
-        /// Its new name in the same directory.
+        /// The name that it has now, in the same directory.
         aside: String,
     },
     /// Acknowledged commits are lost, and the caller chose to go on without them.
     CommitsLost {
-        /// The first.
+        /// The first lost commit.
         from: u64,
-        /// The last that is known of.
+        /// The last lost commit that is known of.
         to: u64,
     },
     /// A record cannot be proven and is fenced.
@@ -100,7 +101,7 @@ pub enum Finding {
 }
 
 impl Finding {
-    /// Whether this tells of damage. A first start and the traces of a crash are none.
+    /// Whether the finding is damage. A first start and the traces of a crash are not.
     pub fn is_damage(&self) -> bool {
         !matches!(self, Finding::Created | Finding::TornTail { .. } | Finding::MirrorInterrupted)
     }
@@ -146,16 +147,16 @@ impl fmt::Display for Finding {
     }
 }
 
-/// What opening found and did.
+/// The report of opening a store: its state, and everything that was found and repaired.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenReport {
-    /// Whose state it is.
+    /// The kind and uuid of the ledger.
     pub identity: Identity,
-    /// The last commit.
+    /// The number of the last commit.
     pub sequence: Sequence,
     /// The highest term committed under.
     pub term: u64,
-    /// Proven records, per tree.
+    /// The number of proven records per tree.
     pub counts: BTreeMap<String, u64>,
     /// Digest of all records.
     pub digest: Digest,
@@ -164,7 +165,7 @@ pub struct OpenReport {
 }
 
 impl OpenReport {
-    /// No damage was found.
+    /// Whether no damage was found.
     pub fn is_sound(&self) -> bool {
         !self.findings.iter().any(Finding::is_damage)
     }
@@ -190,15 +191,15 @@ pub enum OpenError {
     InUse {
         /// The state directory.
         dir: PathBuf,
-        /// Who, as far as known.
+        /// The process that holds it, as far as known.
         holder: String,
     },
     /// The directory holds another ledger.
     #[error("the state directory holds the ledger of {found}, not of {expected}; point the state directory at the right place")]
     WrongIdentity {
-        /// Whose it is.
+        /// The owner of the ledger that is there.
         found: Identity,
-        /// Whose was expected (uuid all zero: any).
+        /// The owner that was expected (a uuid of zeros means any).
         expected: Identity,
     },
     /// The kind of ledger is not a usable name.
@@ -218,20 +219,21 @@ pub enum OpenError {
     Newer {
         /// The file.
         file: String,
-        /// Its format.
+        /// The format of the file.
         version: u32,
     },
-    /// Acknowledged commits cannot be proven by any witness on this machine, and which records they touched is unknown.
+    /// Acknowledged commits cannot be proven by any copy on this machine, and which records they
+    /// touched is unknown.
     #[error(
         "acknowledged commits {from} to {to} cannot be proven: {reason}. Nothing was changed; restore the missing file, or import an export in \
          another directory (`holdfast ledger export --damaged-too` makes one of what is provable)"
     )]
     CommitsLost {
-        /// The first.
+        /// The first lost commit.
         from: u64,
-        /// The last that is known of.
+        /// The last lost commit that is known of.
         to: u64,
-        /// What was found, one line each.
+        /// The findings, one line each.
         reason: String,
     },
     /// A file could not be read or written.

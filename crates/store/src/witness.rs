@@ -1,6 +1,7 @@
-//! Gathers what the files say before anyone judges them: segments, watermark, the seal of the books, and whose they are.
+//! Gathers what the files say before anything is concluded from them: segments, watermark, the seal
+//! of the mirror, and the owner that they name.
 //!
-//! Relies on `journal`, `mirror`. Never changes a file.
+//! It relies on `journal`, `mirror`. It never changes a file.
 
 use crate::disk::Disk;
 use crate::identity::{Identity, KIND_BYTES_MAX};
@@ -17,7 +18,7 @@ use std::io;
 pub(crate) struct Witnesses {
     /// Readable segments of this store, by number.
     pub segments: Vec<SegmentReading>,
-    /// Files that should be segments of this store and are not: name and reason.
+    /// The names of files that should be segments of this store and are not, with the reason.
     pub unreadable: Vec<(String, String)>,
     pub watermark: WatermarkReading,
     pub survey: Survey,
@@ -27,16 +28,16 @@ pub(crate) struct Witnesses {
     pub names: Vec<String>,
 }
 
-/// Whose store it should be.
+/// The owner that the store is expected to have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Expected {
-    /// `None`: whatever is there.
+    /// `None` accepts whatever is there.
     pub kind: Option<String>,
     pub uuid: Option<[u8; 16]>,
 }
 
 impl Witnesses {
-    /// Nothing was ever kept here.
+    /// Whether the directory never held a store.
     pub fn is_empty(&self) -> bool {
         self.segments.is_empty()
             && self.unreadable.is_empty()
@@ -58,7 +59,7 @@ impl Witnesses {
         named.chain(marked).chain(read).max().unwrap_or(0)
     }
 
-    /// What the seal of the books says, if every byte of them is as sealed.
+    /// The title on the seal of the mirror, if every byte of it is as sealed.
     pub fn sealed(&self) -> Option<&crate::mirror::Title> {
         match &self.survey {
             Survey::Sealed(title) => Some(title),
@@ -72,7 +73,8 @@ pub(crate) fn gather(
     disk: &mut impl Disk,
     mirror: &mut impl Mirror,
 ) -> Result<Witnesses, OpenError> {
-    // The watermark before everything else: while a process commits, what is read later can only be further on.
+    // The watermark is read before everything else: while a process commits, what is read later can
+    // only be further on.
     let watermark = match disk.read(watermark::FILE) {
         Ok(bytes) => watermark::read(&bytes),
         Err(error) if error.kind() == io::ErrorKind::NotFound => WatermarkReading::default(),
@@ -131,7 +133,8 @@ pub(crate) fn gather(
     })
 }
 
-/// Whose store this is: by what is expected, else by most files. Files of others become unreadable ones. `None`: nothing says.
+/// Finds the owner of the store: the expected one, else the one that most files name. Files of
+/// others become unreadable ones. `None` when no file names an owner.
 pub(crate) fn identify(
     witnesses: &mut Witnesses,
     expected: &Expected,

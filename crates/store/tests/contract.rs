@@ -1,4 +1,4 @@
-//! The one contract, against every store.
+//! Runs the contract of stores against every implementation.
 
 #![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
 

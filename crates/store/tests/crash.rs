@@ -1,5 +1,6 @@
-//! Crashes at every disk operation of a workload, by power cut and by kill, and faults at every write and sync.
-//! What was acknowledged is there; what was not is there whole or not at all; and a mere crash is never called damage.
+//! Crashes at every disk operation of a workload, by power cut and by kill, and faults at every
+//! write and sync. What was acknowledged is there; what was not is there whole or not at all; and a
+//! mere crash is never called damage.
 
 #![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
 
@@ -47,7 +48,8 @@ fn state_of(store: &FaultyStore) -> Model {
         .collect()
 }
 
-/// Commits up to `last`, with checkpoints between; the number of the last acknowledged commit and whether all went well.
+/// Commits up to `last`, with checkpoints between; returns the number of the last acknowledged
+/// commit and the outcome.
 fn run(store: &mut FaultyStore, last: u64) -> (u64, Result<(), StoreError>) {
     let mut acknowledged = store.sequence().0;
     while acknowledged < last {
@@ -65,15 +67,15 @@ fn run(store: &mut FaultyStore, last: u64) -> (u64, Result<(), StoreError>) {
 }
 
 /// Opens after a crash and proves the outcome; returns the sequence found.
-fn prove(store: &mut FaultyStore, acknowledged: u64, story: &str) -> u64 {
-    let report = store.reopen().unwrap_or_else(|error| panic!("{story}: {error}"));
-    assert!(report.is_sound(), "{story}: a crash is no damage, but: {report}");
+fn prove(store: &mut FaultyStore, acknowledged: u64, context: &str) -> u64 {
+    let report = store.reopen().unwrap_or_else(|error| panic!("{context}: {error}"));
+    assert!(report.is_sound(), "{context}: a crash is no damage, but: {report}");
     let found = store.sequence().0;
     assert!(
         found == acknowledged || found == acknowledged + 1,
-        "{story}: acknowledged {acknowledged}, found {found}"
+        "{context}: acknowledged {acknowledged}, found {found}"
     );
-    assert_eq!(state_of(store), model_at(found), "{story}: the state is that of a commit");
+    assert_eq!(state_of(store), model_at(found), "{context}: the state is that of a commit");
     found
 }
 
@@ -91,7 +93,7 @@ fn a_crash_at_every_operation_keeps_what_was_acknowledged() {
     assert!(operations > 200, "the workload is too small: {operations} operations");
     for at in 1..=operations {
         for seed in 0..4 {
-            let story = format!("crash at {at} of {operations}, seed {seed}");
+            let context = format!("crash at {at} of {operations}, seed {seed}");
             let mut store = FaultyStore::unopened("agent", UUID, seed, bounds());
             store.set_faults(DiskFaults {
                 crash_at: Some(at),
@@ -107,12 +109,12 @@ fn a_crash_at_every_operation_keeps_what_was_acknowledged() {
             } else {
                 store.kill_process();
             }
-            let found = prove(&mut store, acknowledged, &story);
-            // Life goes on, and a second crash is survived as well.
+            let found = prove(&mut store, acknowledged, &context);
+            // More commits follow, and a second crash is survived as well.
             let (acknowledged, outcome) = run(&mut store, found + 3);
-            outcome.unwrap_or_else(|error| panic!("{story}: {error}"));
+            outcome.unwrap_or_else(|error| panic!("{context}: {error}"));
             store.cut_power();
-            prove(&mut store, acknowledged, &story);
+            prove(&mut store, acknowledged, &context);
         }
     }
 }
@@ -162,12 +164,13 @@ fn a_failed_write_or_sync_stops_the_store_for_good() {
                     "a failed fsync is never retried: {again:?}"
                 );
             }
-            // Even when the page cache still shows what never reached the platter: kill, open, and only then the power cut.
-            let story = format!("fault at {at}, seed {seed}");
+            // Even when the page cache still shows what never reached the platter: kill, open, and
+            // only then the power cut.
+            let context = format!("fault at {at}, seed {seed}");
             store.kill_process();
-            let found = prove(&mut store, acknowledged, &format!("{story}, killed"));
+            let found = prove(&mut store, acknowledged, &format!("{context}, killed"));
             store.cut_power();
-            prove(&mut store, found, &format!("{story}, power cut"));
+            prove(&mut store, found, &format!("{context}, power cut"));
         }
     }
     assert!(struck > 100, "only {struck} faults struck a commit");

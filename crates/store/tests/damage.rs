@@ -1,5 +1,6 @@
-//! Random damage to either half of a store: after it, every acknowledged record is exactly right, or named as damaged, or
-//! opening is refused with a reason. Never silence, never a panic, and never a refusal for a single bit or page.
+//! Random damage to either half of a store: after it, every acknowledged record is exactly right,
+//! or named as damaged, or opening is refused with a reason. Never silence, never a panic, and
+//! never a refusal for a single bit or page.
 
 #![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
 
@@ -122,7 +123,8 @@ fn templates(root: &Path) -> Vec<Template> {
     commit_to(&mut store, 22);
     store.checkpoint().unwrap();
     keep("checkpointed", &live, 22);
-    // Two small commits: no segment is full, so no work on the books is under way while the files are copied.
+    // Two small commits fill no segment, so no update of the mirror is under way while the files
+    // are copied.
     commit_to(&mut store, 24);
     assert!(live.join("books.seal").exists());
     keep("crashed", &live, 24);
@@ -140,7 +142,8 @@ fn templates(root: &Path) -> Vec<Template> {
     made
 }
 
-/// Damages one file; the flag says whether a single copy of anything can be hit at all (a bit or a page).
+/// Damages one file; the flag says whether a single copy of anything can be hit at all (a bit or a
+/// page).
 fn damage(dir: &Path, older: &Path, rng: &mut Rng) -> (String, bool) {
     let all = files(dir);
     let journal: Vec<&PathBuf> =
@@ -154,7 +157,7 @@ fn damage(dir: &Path, older: &Path, rng: &mut Rng) -> (String, bool) {
     let mut bytes = fs::read(&file).unwrap();
     let len = bytes.len() as u64;
     let meaningful: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at] != 0).collect();
-    let story = match rng.below(9) {
+    let context = match rng.below(9) {
         0..=2 if !meaningful.is_empty() => {
             let at = meaningful[rng.below(meaningful.len() as u64) as usize];
             bytes[at] ^= 1 << rng.below(8);
@@ -197,7 +200,7 @@ fn damage(dir: &Path, older: &Path, rng: &mut Rng) -> (String, bool) {
             }
         },
     };
-    (story, false)
+    (context, false)
 }
 
 fn state_of(store: &DurableStore) -> Model {
@@ -207,8 +210,8 @@ fn state_of(store: &DurableStore) -> Model {
         .collect()
 }
 
-/// Every record is right or named.
-fn judge(store: &DurableStore, expected: &Model, story: &str) -> bool {
+/// Checks that every record is right or named.
+fn is_right_or_named(store: &DurableStore, expected: &Model, context: &str) -> bool {
     let found = state_of(store);
     let unnamed = store.damaged().iter().any(|damaged| damaged.tree.is_none());
     let named = |key: &(String, Vec<u8>)| {
@@ -221,7 +224,7 @@ fn judge(store: &DurableStore, expected: &Model, story: &str) -> bool {
         let (right, is) = (expected.get(key), found.get(key));
         assert!(
             right == is || named(key),
-            "{story}: {key:?} is {is:?}, not {right:?}, and nobody says so: {:?}",
+            "{context}: {key:?} is {is:?}, not {right:?}, and nobody says so: {:?}",
             store.damaged()
         );
     }
@@ -243,70 +246,75 @@ fn one_case(case: u64, templates: &[Template], dir: &Path, tally: &mut Tally) {
         templates.iter().filter(|other| other.acknowledged <= template.acknowledged).collect();
     let older = older[rng.below(older.len() as u64) as usize];
     copy_dir(&template.dir, dir);
-    // One case in four has two faults at once; older versions only come alone, as two of them are a whole older store.
+    // One case in four has two faults at once; older versions only come alone, as two of them are a
+    // whole older store.
     let (first, small) = damage(dir, &older.dir, &mut rng);
-    let mut story = format!("case {case}, {}: {first}", template.name);
+    let mut context = format!("case {case}, {}: {first}", template.name);
     let mut single = small;
     if case.is_multiple_of(4) && !first.contains("older") {
         let (second, _) = damage(dir, Path::new("/nowhere"), &mut rng);
-        story = format!("{story}; {second}");
+        context = format!("{context}; {second}");
         single = false;
     }
     let checked = catch_unwind(AssertUnwindSafe(|| check(dir, Depth::Bytes)))
-        .unwrap_or_else(|_| panic!("{story}: check panicked"));
+        .unwrap_or_else(|_| panic!("{context}: check panicked"));
     let opened = catch_unwind(AssertUnwindSafe(|| DurableStore::open(dir, options())))
-        .unwrap_or_else(|_| panic!("{story}: open panicked"));
+        .unwrap_or_else(|_| panic!("{context}: open panicked"));
     let expected = model_at(template.acknowledged);
     match opened {
         Ok((store, report)) => {
-            let right = judge(&store, &expected, &story);
-            assert!(store.sequence().0 >= template.acknowledged, "{story}: {report}");
+            let right = is_right_or_named(&store, &expected, &context);
+            assert!(store.sequence().0 >= template.acknowledged, "{context}: {report}");
             match (right, report.is_sound()) {
                 (true, true) => tally.sound += 1,
                 (true, false) => tally.repaired += 1,
                 (false, _) => tally.named += 1,
             }
-            assert!(right || !single, "{story}: a single bit or page is always repaired: {report}");
+            assert!(
+                right || !single,
+                "{context}: a single bit or page is always repaired: {report}"
+            );
             let checked = checked
-                .unwrap_or_else(|error| panic!("{story}: check refused what open took: {error}"));
+                .unwrap_or_else(|error| panic!("{context}: check refused what open took: {error}"));
             assert_eq!(
                 (checked.sequence, checked.digest),
                 (report.sequence, report.digest),
-                "{story}"
+                "{context}"
             );
             if case.is_multiple_of(16) {
-                go_on(store, dir, &story);
+                go_on(store, dir, &context);
             }
         }
         Err(refused) => {
-            assert!(!single, "{story}: a single bit or page is never refused: {refused}");
-            assert!(matches!(refused, OpenError::CommitsLost { .. }), "{story}: {refused}");
+            assert!(!single, "{context}: a single bit or page is never refused: {refused}");
+            assert!(matches!(refused, OpenError::CommitsLost { .. }), "{context}: {refused}");
             tally.refused += 1;
             let (store, report) = DurableStore::open(dir, options().accepting_lost_commits())
-                .unwrap_or_else(|error| panic!("{story}: {error}"));
-            judge(&store, &expected, &story);
-            assert!(!store.damaged().is_empty(), "{story}: {report}");
+                .unwrap_or_else(|error| panic!("{context}: {error}"));
+            is_right_or_named(&store, &expected, &context);
+            assert!(!store.damaged().is_empty(), "{context}: {report}");
         }
     }
 }
 
-/// After a repair the store works, makes its books anew, and is sound when it is opened again.
-fn go_on(mut store: DurableStore, dir: &Path, story: &str) {
+/// After a repair the store works, rebuilds its mirror, and is sound when it is opened again.
+fn go_on(mut store: DurableStore, dir: &Path, context: &str) {
     let before = (state_of(&store), store.damaged().to_vec());
     let commit =
-        store.commit(2, &[Entry::put("after", "damage", story)]).and_then(|_| store.close());
-    commit.unwrap_or_else(|error| panic!("{story}: {error}"));
+        store.commit(2, &[Entry::put("after", "damage", context)]).and_then(|_| store.close());
+    commit.unwrap_or_else(|error| panic!("{context}: {error}"));
     drop(store);
     let (store, report) =
-        DurableStore::open(dir, options()).unwrap_or_else(|error| panic!("{story}: {error}"));
-    assert!(report.is_sound(), "{story}: {report}");
+        DurableStore::open(dir, options()).unwrap_or_else(|error| panic!("{context}: {error}"));
+    assert!(report.is_sound(), "{context}: {report}");
     let mut expected = before.0;
-    expected.insert(("after".into(), b"damage".to_vec()), story.as_bytes().to_vec());
-    assert_eq!((state_of(&store), store.damaged()), (expected, before.1.as_slice()), "{story}");
-    assert!(check(dir, Depth::Records).unwrap().is_sound(), "{story}");
+    expected.insert(("after".into(), b"damage".to_vec()), context.as_bytes().to_vec());
+    assert_eq!((state_of(&store), store.damaged()), (expected, before.1.as_slice()), "{context}");
+    assert!(check(dir, Depth::Records).unwrap().is_sound(), "{context}");
 }
 
-/// A directory in memory where the machine has one: these tests are about bytes, not about waiting for a disk.
+/// A directory in memory where the machine has one: these tests are about bytes, not about waiting
+/// for a disk.
 fn scratch() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
@@ -327,23 +335,26 @@ fn mirror_alone_prove_all_or_nothing() {
             fs::remove_file(file).unwrap();
         }
         let mut rng = Rng(case);
-        let story = if case == 0 {
+        let context = if case == 0 {
             "no further damage".to_owned()
         } else {
             damage(&dir, Path::new("/nowhere"), &mut rng).0
         };
         let opened = catch_unwind(AssertUnwindSafe(|| DurableStore::open(&dir, options())))
-            .unwrap_or_else(|_| panic!("{story}: panicked"));
+            .unwrap_or_else(|_| panic!("{context}: panicked"));
         match opened {
             Ok((store, report)) => {
-                assert!(!report.is_sound() && store.damaged().is_empty(), "{story}: {report}");
-                assert!(judge(&store, &model_at(template.acknowledged), &story), "{story}");
+                assert!(!report.is_sound() && store.damaged().is_empty(), "{context}: {report}");
+                assert!(
+                    is_right_or_named(&store, &model_at(template.acknowledged), &context),
+                    "{context}"
+                );
                 right += 1;
             }
             Err(error) => {
                 assert!(
                     case > 0 && matches!(error, OpenError::CommitsLost { .. }),
-                    "{story}: {error}"
+                    "{context}: {error}"
                 );
                 refused += 1;
             }

@@ -22,7 +22,6 @@ fn value(number: u64) -> Vec<u8> {
 }
 
 #[test]
-// tidy: ignore is the point: the child process of another test, not a test
 #[ignore = "the child process of a_killed_writer_loses_nothing: commits until it is killed"]
 fn writer() {
     let dir = std::env::var(DIR).expect("set by the parent");
@@ -56,7 +55,7 @@ fn a_killed_writer_loses_nothing() {
             .filter_map(|line| line.strip_prefix("acknowledged ")?.parse::<u64>().ok());
         let mut killed = false;
         for number in numbers {
-            // What it said before it died counts, also what was still in the pipe.
+            // What the writer reported before it died counts, also what was still in the pipe.
             acknowledged = number;
             if number >= target && !killed {
                 child.kill().unwrap();

@@ -1,5 +1,5 @@
-//! A power cut and damage at once, on the simulated disk: the watermark on the disk may be old then, and still nothing that
-//! was acknowledged is silently lost.
+//! A power cut and damage at once, on the simulated disk: the watermark on the disk may be old
+//! then, and still nothing that was acknowledged is silently lost.
 
 #![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
 
@@ -62,25 +62,25 @@ fn damage_after_a_power_cut_is_repaired_named_or_refused() {
                 single = false;
             }
         });
-        let story = format!("seed {seed}: {file}, kind {kind}");
+        let context = format!("seed {seed}: {file}, kind {kind}");
         match store.reopen() {
             Ok(report) => {
                 let found: Model = store
                     .records()
                     .map(|record| (record.key.to_vec(), record.value.to_vec()))
                     .collect();
-                assert_eq!(found, model, "{story}: {report}");
+                assert_eq!(found, model, "{context}: {report}");
                 repaired += u64::from(!report.is_sound());
             }
             Err(error) => {
                 assert!(
                     !single && matches!(error, OpenError::CommitsLost { .. }),
-                    "{story}: {error}"
+                    "{context}: {error}"
                 );
                 refused += 1;
                 store.accept_lost_commits(true);
                 let report = store.reopen().unwrap();
-                assert!(!store.damaged().is_empty(), "{story}: {report}");
+                assert!(!store.damaged().is_empty(), "{context}: {report}");
             }
         }
     }

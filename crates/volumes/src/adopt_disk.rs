@@ -1,8 +1,10 @@
-//! Adopts a disk: makes the disk and its volumes members of another cluster, because the operator said so.
+//! Adopts a disk: makes the disk and its volumes members of another cluster, because the operator
+//! said so.
 //!
-//! What it is for: a disk of a lost cluster, or one that was labelled before the agent knew its cluster. What it relies
-//! on: volumes are relabelled first and the disk last, so that after a crash the disk is still what it was and the same
-//! call finishes. What it never does: move, make or remove a volume, or adopt a disk other than the one it was told.
+//! What it is for: a disk of a lost cluster, or one that was labelled before the agent knew its
+//! cluster. What it relies on: volumes are relabelled first and the disk last, so that after a
+//! crash the disk is still what it was and the same call finishes. What it never does: move, make
+//! or remove a volume, or adopt a disk other than the one that was named.
 
 use std::io;
 
@@ -16,8 +18,9 @@ use crate::folder::{EnterFault, Folder};
 use crate::label::{DiskLabel, VolumeLabel};
 use crate::label_pair::{read_pair, write_pair, Mending};
 
-/// Makes the disk that bears the label `found` (as a [`DiskFault::Foreign`] told it) a disk of `cluster_uuid`, with all volumes
-/// and all that is in its trash. Volumes that are damaged stay as they are; [`crate::list_volumes`] names them.
+/// Makes the disk that bears the label `found` (as a [`DiskFault::Foreign`] named it) a disk of
+/// `cluster_uuid`, with all volumes and all that is in its trash. Volumes that are damaged stay as
+/// they are; [`crate::list_volumes`] names them.
 ///
 /// # Errors
 /// A [`DiskFault`]; `Foreign` if it is another disk than `found`. The disk keeps its cluster then.
@@ -31,7 +34,7 @@ pub fn adopt_disk(
         || DiskFault::Unlabelled { root: config.root.clone(), expected: found.disk_uuid };
     let lock = read_label(&root, Mending::Yes)?.ok_or_else(unlabelled)?.folder;
     lock.lock().map_err(io_fault(&config.root, "lock its folder"))?;
-    // What counts is what it says now that nobody else writes it.
+    // The label is read again now that nobody else can write it.
     let entered = read_label(&root, Mending::No)?.ok_or_else(unlabelled)?;
     let label = DiskLabel { disk_uuid: found.disk_uuid, cluster_uuid };
     let Entered { folder, pair } = entered;
@@ -132,7 +135,7 @@ mod tests {
                 adopt_disk(bed.disk.config(), &claimed, Uuid::from_u128(3)),
                 Err(DiskFault::Foreign { .. })
             ),
-            "nil is not anyone"
+            "the nil uuid names no cluster"
         );
         bed.disk.verify().unwrap();
     }

@@ -1,7 +1,8 @@
 //! How big a disk is, and how much of it is free.
 //!
-//! What it is for: the agent's offer of disk space. What it relies on: `statvfs` on a disk that was just identified.
-//! What it never does: tell the size of the file system *under* an unmounted disk.
+//! What it is for: the agent's offer of disk space. What it relies on: `statvfs` on a disk that was
+//! just identified. What it never does: report the size of the file system *under* an unmounted
+//! disk.
 
 use crate::disk::{DiskFault, OpenDisk};
 use crate::measure::MIB;
@@ -9,17 +10,17 @@ use crate::measure::MIB;
 /// Space on a disk's file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capacity {
-    /// In MiB, rounded down.
+    /// The size in MiB, rounded down.
     pub total_mb: u64,
-    /// In MiB, rounded down; what anyone but root may still write.
+    /// The space that anyone but root may still write, in MiB, rounded down.
     pub free_mb: u64,
-    /// Files that it can hold; 0 if it has no limit.
+    /// The number of files that it can hold; 0 if it has no limit.
     pub total_files: u64,
-    /// Files that can still be made.
+    /// The number of files that can still be made.
     pub free_files: u64,
 }
 
-/// Tells the space on a disk.
+/// Reads the space on a disk.
 ///
 /// # Errors
 /// The [`DiskFault`] that makes the disk unfit.

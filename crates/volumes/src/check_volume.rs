@@ -1,7 +1,8 @@
 //! Checks a volume before each use.
 //!
-//! What it is for: a task gets exactly the volume it claimed, or a refusal with a reason. What it relies on: disk and
-//! volume labels, mount ids. What it never does: make, mount or change anything but a bad copy of a label.
+//! What it is for: a task gets exactly the volume that it claimed, or is rejected with a reason.
+//! What it relies on: disk and volume labels, mount ids. What it never does: make, mount or change
+//! anything but a bad copy of a label.
 
 use std::path::PathBuf;
 
@@ -12,11 +13,11 @@ use crate::volume::{
     volume_path, VolumeFault,
 };
 
-/// Answers the path of the volume's data if the disk is the one that was opened, the volume's label says what the claim
-/// says, and its data directory is there on the same mount.
+/// Returns the path of the volume's data if the disk is the one that was opened, the volume's label
+/// says what the claim says, and its data directory is there on the same mount.
 ///
 /// # Errors
-/// The [`VolumeFault`] with which the task is to be refused.
+/// The [`VolumeFault`] with which the task is to be rejected.
 pub fn check_volume(disk: &OpenDisk, expected: &VolumeLabel) -> Result<PathBuf, VolumeFault> {
     let volume_uuid = expected.volume_uuid;
     check_claimed_here(disk, expected)?;
@@ -85,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_is_told_and_left() {
+    fn damage_is_reported_and_left() {
         let bed = Bed::new();
         let data = bed.filled_volume(1);
         let folder = data.parent().unwrap();

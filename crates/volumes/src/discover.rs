@@ -1,7 +1,8 @@
 //! Finds file systems that could serve as disks.
 //!
-//! What it is for: `holdfast doctor`, and an operator who wonders what to configure. What it relies on: mountinfo,
-//! `statvfs`, labels. What it never does: write, or bring anything into service by itself.
+//! What it is for: `holdfast doctor`, and an operator who wonders what to configure. What it relies
+//! on: mountinfo, `statvfs`, labels. What it never does: write, or bring anything into service by
+//! itself.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,17 +20,17 @@ use crate::mounts::{is_device, read_mountinfo, MountLine};
 /// A mounted file system on a block device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoundMount {
-    /// Where it is mounted.
+    /// The directory where it is mounted.
     pub mount_point: PathBuf,
-    /// For example `/dev/sdb1`.
+    /// The device node, for example `/dev/sdb1`.
     pub device: PathBuf,
-    /// For example `xfs`.
+    /// The kind of file system, for example `xfs`.
     pub file_system: String,
     /// In MiB.
     pub total_mb: u64,
     /// In MiB.
     pub free_mb: u64,
-    /// The label of the disk it is, if it is one already.
+    /// The disk's label, if it is a disk of Holdfast already.
     pub label: Option<DiskLabel>,
     /// Why it should not be a MOUNT disk; `None` if it could be.
     pub unfit: Option<String>,
@@ -47,13 +48,14 @@ const UNFIT_KINDS: [&str; 5] = ["iso9660", "squashfs", "erofs", "udf", "vfat"];
 
 /// Lists the file systems on block devices, one entry per device, sorted by mount point.
 ///
-/// # Errors
-/// [`DiscoverError`] if the kernel does not tell the mounts. A file system that cannot be looked at is listed as unfit.
+/// # Errors [`DiscoverError`] if the list of mounts cannot be read. A file system that cannot be
+/// examined is listed as unfit.
 pub fn discover() -> Result<Vec<FoundMount>, DiscoverError> {
     Ok(choose(&read_mountinfo()?).into_iter().map(look_at).collect())
 }
 
-/// Of each device the mount that shows the whole file system, and of those the one with the shortest path.
+/// Chooses for each device the mount that shows the whole file system, and of those the one with
+/// the shortest path.
 fn choose(mounts: &[MountLine]) -> Vec<&MountLine> {
     let mut best: BTreeMap<&str, &MountLine> = BTreeMap::new();
     for mount in mounts.iter().filter(|mount| is_device(&mount.source)) {
@@ -136,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn one_mount_per_device_is_chosen_and_judged() {
+    fn one_mount_per_device_is_chosen_and_examined() {
         let mounts = [
             mount("8:1", "/", "/", "/dev/sda1", "ext4", "rw"),
             mount("8:17", "/sub", "/a", "/dev/sdb1", "xfs", "rw"),

@@ -1,8 +1,10 @@
-//! A disk in service, the ways it can be unfit, and the check that it is still the one that was opened.
+//! A disk in service, the ways it can be unfit, and the check that it is still the one that was
+//! opened.
 //!
-//! What it is for: every operation on a volume begins with [`OpenDisk::enter`], which walks from the disk's path to its
-//! `holdfast` folder anew and proves the disk's identity on the way. What it relies on: the label on the disk, mount ids.
-//! What it never does: keep the disk busy between calls, or make anything.
+//! What it is for: every operation on a volume begins with [`OpenDisk::enter`], which walks from
+//! the disk's path to its `holdfast` folder anew and proves the disk's identity on the way. What it
+//! relies on: the label on the disk, mount ids. What it never does: keep the disk busy between
+//! calls, or make anything.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,15 +18,15 @@ use crate::label::{same_cluster, DiskLabel};
 use crate::label_pair::{read_pair, LabelFault, Mend, Mending, Pair};
 use crate::mounts::is_mount_root;
 
-/// The folder on each disk in which all is kept.
+/// The folder on each disk that holds everything of ours.
 pub(crate) const HOLDFAST: &str = "holdfast";
 /// The same folder before it is complete.
 pub(crate) const HOLDFAST_DRAFT: &str = "holdfast.draft";
-/// Volumes, by uuid.
+/// The folder of volumes, by uuid.
 pub(crate) const VOLUMES: &str = "volumes";
-/// Volumes being made.
+/// The folder of volumes that are being made.
 pub(crate) const MAKING: &str = "making";
-/// Destroyed volumes.
+/// The folder of destroyed volumes.
 pub(crate) const TRASH: &str = "trash";
 
 /// The kinds of disk, as Mesos knows them.
@@ -41,7 +43,7 @@ pub enum DiskKind {
 /// A disk as the operator names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DiskConfig {
-    /// Its kind.
+    /// ROOT, PATH or MOUNT.
     pub kind: DiskKind,
     /// Its directory, absolute; it exists already. Links in the path are followed.
     pub root: PathBuf,
@@ -54,12 +56,13 @@ pub enum Opened {
     FirstUse,
     /// It bears the label that was expected.
     Known,
-    /// No label was expected, and it bears one of this cluster. The caller checks that no other open disk has the same
-    /// uuid (a copied disk), and takes its volumes from [`crate::list_volumes`].
+    /// No label was expected, and it bears one of this cluster. The caller checks that no other
+    /// open disk has the same uuid (a copied disk), and takes its volumes from
+    /// [`crate::list_volumes`].
     Found,
 }
 
-/// A disk that was opened. Holds nothing open: each use identifies the disk again.
+/// A disk that was opened. It keeps no file open: each use identifies the disk again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenDisk {
     pub(crate) config: DiskConfig,
@@ -74,37 +77,38 @@ pub enum DiskFault {
     /// Its path is relative.
     #[error("disk root {} is not absolute; write the full path", root.display())]
     NotAbsolute {
-        /// The disk's root.
+        /// The root of the disk.
         root: PathBuf,
     },
     /// Its directory is not there.
     #[error("disk {} is missing: no such directory; mount or make it, then try again", root.display())]
     Missing {
-        /// The disk's root.
+        /// The root of the disk.
         root: PathBuf,
     },
     /// Its path leads to something that is no directory.
     #[error("disk {} is no directory; correct the path", root.display())]
     NotDirectory {
-        /// The disk's root.
+        /// The root of the disk.
         root: PathBuf,
     },
     /// It is a MOUNT disk and nothing is mounted there: this is the empty directory under it.
     #[error("disk {} is not mounted; mount its file system, then try again", root.display())]
     NotMounted {
-        /// The disk's root.
+        /// The root of the disk.
         root: PathBuf,
     },
     /// It can be read but not written.
     #[error("disk {} is mounted read-only; look for I/O errors in the kernel's log, then remount it", root.display())]
     ReadOnly {
-        /// The disk's root.
+        /// The root of the disk.
         root: PathBuf,
     },
-    /// It carries no label although it should: another file system, an emptied one, or the directory under an unmounted one.
+    /// It carries no label although it should: another file system, an emptied one, or the
+    /// directory under an unmounted one.
     #[error("disk {} should bear the label of disk {expected} but bears none; mount the right file system there", root.display())]
     Unlabelled {
-        /// The disk's root.
+        /// The root of the disk.
         root: PathBuf,
         /// The disk that should be there.
         expected: Uuid,
@@ -112,37 +116,38 @@ pub enum DiskFault {
     /// It is another disk, or of another cluster.
     #[error("disk {} is disk {} of cluster {}, not {}; mount the right one, or adopt it", root.display(), found.disk_uuid, found.cluster_uuid, expected_words(expected))]
     Foreign {
-        /// The disk's root.
+        /// The root of the disk.
         root: PathBuf,
-        /// What was asked for; without a disk uuid, any disk of the cluster.
+        /// The disk and the cluster that were expected; without a disk uuid, any disk of the
+        /// cluster.
         expected: (Option<Uuid>, Uuid),
-        /// What the disk says it is.
+        /// The label that the disk has.
         found: DiskLabel,
     },
-    /// Neither copy of its label can be believed.
+    /// Neither copy of its label can be trusted.
     #[error("the label of disk {} is damaged: {detail}; its volumes are untouched: restore {} from a backup, or ask for help", root.display(), root.join(HOLDFAST).join("label").display())]
     LabelDamaged {
-        /// The disk's root.
+        /// The root of the disk.
         root: PathBuf,
-        /// What is wrong with it.
+        /// What is wrong with the label.
         detail: String,
     },
     /// A newer program wrote its label.
     #[error("the label of disk {} is of version {version}, newer than this program; upgrade the agent", root.display())]
     LabelTooNew {
-        /// The disk's root.
+        /// The root of the disk.
         root: PathBuf,
         /// The label's version.
         version: u32,
     },
-    /// The kernel said no.
+    /// A system call failed.
     #[error("disk {}: cannot {doing}: {source}; check the device and the agent's rights on it", root.display())]
     Io {
-        /// The disk's root.
+        /// The root of the disk.
         root: PathBuf,
-        /// What was being done.
+        /// The action that failed.
         doing: &'static str,
-        /// The kernel's answer.
+        /// The error of the system call.
         source: io::Error,
     },
 }
@@ -172,7 +177,7 @@ impl OpenDisk {
         &self.label
     }
 
-    /// How it was found.
+    /// How the disk was found when it was opened.
     pub fn opened(&self) -> Opened {
         self.opened
     }
@@ -182,7 +187,8 @@ impl OpenDisk {
         self.mend.as_ref()
     }
 
-    /// Identifies the disk again: present, mounted, writable, of the same label. For a health check between uses.
+    /// Identifies the disk again: present, mounted, writable, of the same label. For a health check
+    /// between uses.
     ///
     /// # Errors
     /// The [`DiskFault`] that [`crate::open_disk`] would answer now.
@@ -201,13 +207,13 @@ impl OpenDisk {
         Ok(entered)
     }
 
-    /// An I/O error on this disk.
+    /// Wraps an I/O error on this disk.
     pub(crate) fn io(&self, doing: &'static str) -> impl Fn(io::Error) -> DiskFault + '_ {
         io_fault(&self.config.root, doing)
     }
 }
 
-/// Wraps an I/O error, and knows the ones that have a name of their own.
+/// Wraps an I/O error; those that have a variant of their own become that.
 pub(crate) fn io_fault<'a>(
     root: &'a Path,
     doing: &'static str,
@@ -270,7 +276,7 @@ pub(crate) fn read_label(root: &Folder, mending: Mending) -> Result<Option<Enter
     }
 }
 
-/// The same disk of the same cluster?
+/// Checks that the label is of the same disk of the same cluster.
 pub(crate) fn check_same(
     root: &Path,
     expected: &DiskLabel,

@@ -1,9 +1,10 @@
-//! A directory held open, and the few durable things that are done in one.
+//! An open directory, and the few durable operations in it.
 //!
-//! What it is for: all work below a disk's root goes from an open directory to an open directory by single names, so
-//! that neither a symbolic link nor a mount that comes or goes in between can turn it elsewhere. What it relies on:
-//! `openat` with no-follow, mount ids, `fsync` of files and directories. What it never does: take a path of more than
-//! one name, follow a link, step onto another mount, or answer before what it changed is synced where it says "durable".
+//! What it is for: all work below a disk's root goes from an open directory to an open directory by
+//! single names, so that neither a symbolic link nor a mount that comes or goes in between can turn
+//! it elsewhere. What it relies on: `openat` with no-follow, mount ids, `fsync` of files and
+//! directories. What it never does: take a path of more than one name, follow a link, step onto
+//! another mount, or answer before what it changed is synced where it says "durable".
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -17,26 +18,26 @@ use rustix::io::Errno;
 use crate::mounts::{file_type, identify, stat_fd, Identity};
 use crate::steps::step;
 
-/// How a directory is opened: readable (it must be synced), never through a link.
+/// The flags with which a directory is opened: readable (it must be synced), never through a link.
 pub(crate) const DIR_FLAGS: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::CLOEXEC)
     .union(OFlags::NOFOLLOW)
     .union(OFlags::NONBLOCK);
 
-/// Others may pass through to what they were shown, but not look around.
+/// The mode of directories that others may pass through but not list.
 pub(crate) const PASS_MODE: u32 = 0o711;
-/// Only the agent.
+/// The mode of directories for the agent alone.
 pub(crate) const PRIVATE_MODE: u32 = 0o700;
-/// The top of a volume, before it is given to anyone.
+/// The mode of a volume's top directory before it is given to a user.
 pub(crate) const DATA_MODE: u32 = 0o755;
 
-/// Who makes what is written durable.
+/// Who syncs what is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Syncing {
-    /// Each write itself.
+    /// Each write syncs itself.
     Each,
-    /// The caller, for many at once.
+    /// The caller syncs many writes at once.
     Together,
 }
 
@@ -49,7 +50,7 @@ pub(crate) enum EnterFault {
     NotDirectory,
     /// Something else is mounted there.
     OtherMount,
-    /// The kernel said no.
+    /// A system call failed.
     Io(io::Error),
 }
 
@@ -64,7 +65,7 @@ impl From<Errno> for EnterFault {
 }
 
 impl EnterFault {
-    /// As an I/O error, for places where only failure counts.
+    /// Converts it to an I/O error, for callers that only report it.
     pub(crate) fn into_io(self) -> io::Error {
         match self {
             EnterFault::Absent => io::Error::from(Errno::NOENT),
@@ -90,14 +91,15 @@ impl AsFd for Folder {
 }
 
 impl Folder {
-    /// Opens a directory by its path. Links in the path are followed: the operator who named it may use them.
+    /// Opens a directory by its path. Links in the path are followed: the operator who named it may
+    /// use them.
     pub(crate) fn open(path: &Path) -> Result<Folder, EnterFault> {
         let fd = rustix::fs::open(path, DIR_FLAGS.difference(OFlags::NOFOLLOW), Mode::empty())?;
         let identity = identify(&fd).map_err(EnterFault::Io)?;
         Ok(Folder { fd, path: path.to_path_buf(), identity })
     }
 
-    /// The path it was opened by.
+    /// The path by which it was opened.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -117,7 +119,8 @@ impl Folder {
         Ok(Folder { fd, path: self.path.join(name), identity })
     }
 
-    /// Makes the directory `name` unless it is there, and enters it. Durable only after [`Folder::sync`].
+    /// Makes the directory `name` unless it is there, and enters it. Durable only after
+    /// [`Folder::sync`].
     pub(crate) fn make(&self, name: &str, mode: u32) -> Result<Folder, EnterFault> {
         step("mkdir", name).map_err(EnterFault::Io)?;
         match rustix::fs::mkdirat(&self.fd, name, Mode::from_raw_mode(PRIVATE_MODE)) {
@@ -130,7 +133,7 @@ impl Folder {
         Ok(folder)
     }
 
-    /// Whether anything bears this name.
+    /// Whether there is an entry of this name.
     pub(crate) fn has(&self, name: &str) -> io::Result<bool> {
         match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(_) => Ok(true),
@@ -139,7 +142,7 @@ impl Folder {
         }
     }
 
-    /// All names in it, sorted; bytes that are no UTF-8 are shown as such.
+    /// Lists all names in it, sorted; bytes that are not UTF-8 are replaced.
     pub(crate) fn names(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in Dir::read_from(&self.fd)? {
@@ -155,12 +158,12 @@ impl Folder {
         Ok(names)
     }
 
-    /// Whether nothing is in it.
+    /// Whether it has no entries.
     pub(crate) fn is_empty(&self) -> io::Result<bool> {
         Ok(self.names()?.is_empty())
     }
 
-    /// The content of a regular file of at most `max` bytes; `None` if there is none.
+    /// Reads a regular file of at most `max` bytes; `None` if there is none.
     pub(crate) fn read_file(&self, name: &str, max: u64) -> io::Result<Option<Vec<u8>>> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let fd = match rustix::fs::openat(&self.fd, name, flags, Mode::empty()) {
@@ -182,7 +185,8 @@ impl Folder {
         Ok(Some(bytes))
     }
 
-    /// Puts `bytes` in the file `name`, wholly or not at all, durably. The caller holds the lock.
+    /// Replaces the file `name` by `bytes`, wholly or not at all, durably. The caller holds the
+    /// lock.
     pub(crate) fn write_file(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let draft = format!("{name}.draft");
         self.write_new(&draft, bytes)?;
@@ -191,13 +195,13 @@ impl Folder {
         self.sync()
     }
 
-    /// Writes a new file in a directory that nobody looks into yet, in place of whatever a crash left under its name.
-    /// Its bytes are durable; its name is so after [`Folder::sync`].
+    /// Writes a new file in a directory that nobody looks into yet, in place of whatever a crash
+    /// left under its name. Its bytes are durable; its name is so after [`Folder::sync`].
     pub(crate) fn write_new(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         self.write_new_syncing(name, bytes, Syncing::Each)
     }
 
-    /// As [`Folder::write_new`], but the caller may sync the whole file system later.
+    /// Does the same as [`Folder::write_new`], but the caller may sync the whole file system later.
     pub(crate) fn write_new_syncing(
         &self,
         name: &str,
@@ -218,7 +222,7 @@ impl Folder {
         file.sync_all()
     }
 
-    /// Everything that was written to the file system of this directory is durable.
+    /// Syncs everything that was written to the file system of this directory.
     pub(crate) fn sync_file_system(&self) -> io::Result<()> {
         step(
             "syncfs",
@@ -227,8 +231,8 @@ impl Folder {
         Ok(rustix::fs::syncfs(&self.fd)?)
     }
 
-    /// Waits until no one else, in this process or another, holds this directory. Given back by [`Folder::unlock`], or
-    /// with the last use of this handle.
+    /// Locks this directory against others, in this process or another. [`Folder::unlock`] releases
+    /// it, and so does the end of this handle.
     pub(crate) fn lock(&self) -> io::Result<()> {
         loop {
             match rustix::fs::flock(&self.fd, FlockOperation::LockExclusive) {
@@ -238,7 +242,7 @@ impl Folder {
         }
     }
 
-    /// Gives the directory back.
+    /// Releases the lock.
     pub(crate) fn unlock(&self) -> io::Result<()> {
         Ok(rustix::fs::flock(&self.fd, FlockOperation::Unlock)?)
     }
@@ -261,7 +265,8 @@ impl Folder {
         }
     }
 
-    /// Moves `name` to `to/new_name` and syncs both directories. Refuses to replace anything (`EEXIST`).
+    /// Moves `name` to `to/new_name` and syncs both directories. It never replaces anything
+    /// (`EEXIST`).
     pub(crate) fn move_to(&self, name: &str, to: &Folder, new_name: &str) -> io::Result<()> {
         self.rename_to(name, to, new_name)?;
         to.sync()?;
@@ -271,13 +276,14 @@ impl Folder {
         Ok(())
     }
 
-    /// Moves `name` to `to/new_name`; durable only when both directories are synced. Refuses to replace anything (`EEXIST`).
+    /// Moves `name` to `to/new_name`; durable only when both directories are synced. It never
+    /// replaces anything (`EEXIST`).
     pub(crate) fn rename_to(&self, name: &str, to: &Folder, new_name: &str) -> io::Result<()> {
         step("move", &format!("{name} {new_name}"))?;
         match rustix::fs::renameat_with(&self.fd, name, &to.fd, new_name, RenameFlags::NOREPLACE) {
             Ok(()) => {}
-            // Some file systems have no RENAME_NOREPLACE. What we move always holds something, so the worst that a plain
-            // rename could replace is an empty directory made in between.
+            // Some file systems have no RENAME_NOREPLACE. What we move always holds something, so
+            // the worst that a plain rename could replace is an empty directory made in between.
             Err(Errno::INVAL | Errno::NOSYS) => {
                 if to.has(new_name)? {
                     return Err(Errno::EXIST.into());
@@ -289,7 +295,7 @@ impl Folder {
         Ok(())
     }
 
-    /// What was done to its names is durable.
+    /// Syncs the changes to its names.
     pub(crate) fn sync(&self) -> io::Result<()> {
         let name = self.path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
         step("sync", &name)?;

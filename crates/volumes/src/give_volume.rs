@@ -1,7 +1,8 @@
 //! Gives a volume to the user whose task will use it.
 //!
-//! What it is for: a task that is not root must be able to write to its volume. What it relies on: the right to change
-//! owners (root). What it never does: change anything below the top directory; the rest is the task's own business.
+//! What it is for: a task that is not root must be able to write to its volume. What it relies on:
+//! the right to change owners (root). What it never does: change anything below the top directory;
+//! the rest belongs to the task.
 
 use rustix::fs::{Gid, Uid};
 
@@ -13,8 +14,9 @@ use crate::volume::{
     volume_io, volume_path, VolumeFault,
 };
 
-/// Makes `uid` and `gid` the owners of the volume's top directory, if they are not. Checks the volume as before any use.
-/// Answers whether anything was changed. The caller knows that no other task uses the volume.
+/// Makes `uid` and `gid` the owners of the volume's top directory, if they are not. Checks the
+/// volume as before any use. Returns whether anything was changed. The caller ensures that no other
+/// task uses the volume.
 ///
 /// # Errors
 /// [`VolumeFault`]; `Io` if the agent may not change owners.
@@ -64,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_top_changes_hands_and_only_root_can() {
+    fn only_the_top_changes_owner_and_only_root_can() {
         let bed = Bed::new();
         let data = bed.filled_volume(1);
         let before = std::fs::metadata(data.join("precious")).unwrap().uid();

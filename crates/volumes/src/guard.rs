@@ -1,8 +1,9 @@
-//! What stands between a removal and everything that must not be removed.
+//! The guard of every removal, which keeps what must not be removed.
 //!
-//! What it is for: [`Remover`], the visitor that removes; before each directory it asks: same mount? protected? does it
-//! bear a label of ours? What it relies on: mount ids, device and inode of the protected directories, labels. What it
-//! never does: follow a link, or go on into what it is not sure about: that is kept, and reported.
+//! What it is for: [`Remover`], the visitor that removes; before each directory it asks: same
+//! mount? protected? does it bear a label of ours? What it relies on: mount ids, device and inode
+//! of the protected directories, labels. What it never does: follow a link, or go on into what it
+//! is not sure about: that is kept, and reported.
 
 use std::collections::BTreeSet;
 use std::ffi::CStr;
@@ -22,21 +23,21 @@ use crate::mounts::{FileId, Identity};
 use crate::steps::step;
 use crate::walker::{Leave, Visitor};
 
-/// Why something was left standing.
+/// Why something was kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeptWhy {
-    /// Another file system, or a bind mount, begins there. Unmount it first.
+    /// Another file system, or a bind mount, begins there.
     OtherMount,
     /// It was named as protected.
     Protected,
     /// It is a disk or a volume of Holdfast.
     Labelled,
-    /// The kernel said no.
+    /// A system call failed.
     Refused(String),
 }
 
 impl KeptWhy {
-    /// The reason in words.
+    /// The reason as text for people.
     pub fn words(&self) -> String {
         match self {
             KeptWhy::OtherMount => "something is mounted there".into(),
@@ -47,18 +48,18 @@ impl KeptWhy {
     }
 }
 
-/// Something that was left standing.
+/// Something that was kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kept {
-    /// Where.
+    /// The path that was kept.
     pub path: PathBuf,
-    /// Why.
+    /// The reason why it was kept.
     pub why: KeptWhy,
 }
 
-/// More are counted, not listed.
+/// At most this many kept paths are listed; more are only counted.
 const KEPT_MAX: usize = 100;
-/// How often a directory that fills up while it is being emptied is tried again.
+/// A directory that fills up while it is being emptied is tried again this often.
 const AGAIN_MAX: u32 = 1000;
 
 /// What a [`Remover`] has done so far.
@@ -77,8 +78,8 @@ pub(crate) struct Remover<'a> {
     pub protected: BTreeSet<FileId>,
     /// Whether directories that bear a label are left alone.
     pub heed_labels: bool,
-    /// Told after each removal; may stop the walk.
-    pub told: &'a mut dyn FnMut(Removed) -> ControlFlow<()>,
+    /// Called after each removal; may stop the walk.
+    pub on_removed: &'a mut dyn FnMut(Removed) -> ControlFlow<()>,
     pub removed: Removed,
     pub kept: Vec<Kept>,
     pub stopped: bool,
@@ -88,14 +89,14 @@ pub(crate) struct Remover<'a> {
 impl<'a> Remover<'a> {
     pub(crate) fn new(
         mount: u64,
-        told: &'a mut dyn FnMut(Removed) -> ControlFlow<()>,
+        on_removed: &'a mut dyn FnMut(Removed) -> ControlFlow<()>,
     ) -> Remover<'a> {
         let removed = Removed::default();
         Remover {
             mount,
             protected: BTreeSet::new(),
             heed_labels: false,
-            told,
+            on_removed,
             removed,
             kept: Vec::new(),
             stopped: false,
@@ -113,7 +114,7 @@ impl<'a> Remover<'a> {
     fn note(&mut self, bytes: u64) {
         self.removed.entries += 1;
         self.removed.bytes += bytes;
-        self.stopped |= (self.told)(self.removed).is_break();
+        self.stopped |= (self.on_removed)(self.removed).is_break();
     }
 
     fn unlink(&mut self, parent: BorrowedFd<'_>, name: &CStr, flags: AtFlags) -> Result<(), Errno> {
@@ -146,7 +147,8 @@ impl Visitor for Remover<'_> {
             self.keep(path, why);
             return false;
         }
-        // A directory that its owner made unwritable to himself would keep its content; as root this changes nothing.
+        // A directory that its owner made unwritable to himself would keep its content; as root
+        // this changes nothing.
         if !rustix::process::geteuid().is_root() {
             let _ = rustix::fs::fchmod(dir, Mode::RWXU);
         }
@@ -190,7 +192,8 @@ impl Visitor for Remover<'_> {
                 Leave::Done(true)
             }
             Err(Errno::NOENT) => Leave::Done(true),
-            // Read again only if the last reading brought us further; what was kept on purpose is still in there.
+            // Read again only if the last reading brought us further; what was kept on purpose is
+            // still in there.
             Err(Errno::NOTEMPTY | Errno::EXIST)
                 if gone > 0 && self.removed.kept == 0 && self.again < AGAIN_MAX =>
             {
@@ -219,7 +222,8 @@ impl Visitor for Remover<'_> {
     }
 }
 
-/// Gives the owner back his rights on a directory that he may not even open. Not on another mount, not through a link.
+/// Gives the owner access to a directory that he may not even open. Never on another mount, and
+/// never through a link.
 fn open_up(parent: BorrowedFd<'_>, name: &CStr, mount: u64) -> io::Result<()> {
     let dir = rustix::fs::openat(
         parent,
@@ -247,8 +251,9 @@ pub(crate) fn bears_label(dir: impl AsFd) -> io::Result<bool> {
     }
 }
 
-/// Whether an open directory is a disk's folder or a volume's: it holds a label of ours, or something by a label's name
-/// beside something by the name that `volumes` has (a disk whose labels are both damaged is a disk all the same).
+/// Whether an open directory is a disk's folder or a volume's: it holds a label of ours, or
+/// something by a label's name beside something by the name that `volumes` has (a disk whose labels
+/// are both damaged is a disk all the same).
 pub(crate) fn is_labelled_folder(dir: BorrowedFd<'_>) -> io::Result<bool> {
     for name in LABEL_NAMES {
         let stat = match rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {

@@ -1,8 +1,10 @@
-//! Holds a disk for this process: two agents of one machine that were given the same disk must not both promise its space.
+//! Holds a disk for this process: two agents of one machine that were given the same disk must not
+//! both offer its space.
 //!
-//! What it relies on: a name in the kernel for each disk uuid (an abstract socket), which goes with the process that holds it, however
-//! that ends. What it never does: keep a file of the disk open, as a lock on one would have to: an operator can unmount a disk that no
-//! task uses, and mount it again. So it does not see a holder on another machine, nor one in another network namespace.
+//! What it relies on: a name in the kernel for each disk uuid (an abstract socket), which goes with
+//! the process that holds it, however that ends. What it never does: keep a file of the disk open,
+//! as a lock on one would have to: an operator can unmount a disk that no task uses, and mount it
+//! again. So it does not see a holder on another machine, nor one in another network namespace.
 
 use std::io;
 use std::os::fd::AsRawFd;
@@ -19,15 +21,16 @@ use thiserror::Error;
 
 use crate::OpenDisk;
 
-/// A disk that is ours until this is dropped.
+/// The hold on a disk, released when this is dropped.
 #[derive(Debug)]
 pub struct DiskHold {
-    /// Never answered: that the name is taken is all that it says.
+    /// Nothing is ever answered on it: all that counts is that the name is taken.
     listener: UnixListener,
 }
 
 impl DiskHold {
-    /// Hangs up on everybody who has asked who holds the disk. Call it now and then: the kernel keeps them in a queue of bounded length.
+    /// Closes the connections of all that asked who holds the disk. Call it now and then: the
+    /// kernel queues a bounded number.
     pub fn forget_callers(&self) {
         while self.listener.accept().is_ok() {}
     }
@@ -41,15 +44,15 @@ pub enum HoldFault {
     Held {
         /// The disk's root.
         root: PathBuf,
-        /// The other process, as well as it is known.
+        /// The other process, as far as it is known.
         holder: String,
     },
-    /// The kernel said no.
+    /// A system call failed.
     #[error("disk {} cannot be held for this agent: {source}", root.display())]
     Io {
         /// The disk's root.
         root: PathBuf,
-        /// The kernel's answer.
+        /// The error of the system call.
         source: io::Error,
     },
 }
@@ -75,7 +78,7 @@ pub fn hold_disk(disk: &OpenDisk) -> Result<DiskHold, HoldFault> {
     }
 }
 
-/// Who listens there: its pid and its command line. Never waits for it.
+/// Describes the process that listens there by its pid and command line. Never waits for it.
 fn holder(name: &str) -> String {
     let peer = match peer(name) {
         Ok(peer) => peer,

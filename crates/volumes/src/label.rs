@@ -1,8 +1,9 @@
-//! Labels: what is written on a disk and beside each volume, and the text it is written in.
+//! Labels, which are written on a disk and beside each volume, and their text form.
 //!
-//! What it is for: a label tells which disk or volume this is, to a program that knows nothing else and to a person with
-//! `cat`. One header line (kind, version of the text, serial number, checksum), then JSON. The header line keeps its form
-//! in all versions. What it relies on: CRC-32. What it never does: guess; a label is whole or it is damaged.
+//! What it is for: a label tells which disk or volume this is, to a program that knows nothing else
+//! and to a person with `cat`. One header line (kind, version of the text, serial number,
+//! checksum), then JSON. The header line keeps its form in all versions. What it relies on: CRC-32.
+//! What it never does: guess; a label is whole or it is damaged.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -11,25 +12,25 @@ use uuid::Uuid;
 /// The version of a label's body that this program writes, and the highest it reads.
 pub const LABEL_VERSION: u32 = 1;
 
-/// Which disk this is, and whose.
+/// The identity of a disk, and the cluster that owns it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiskLabel {
-    /// The disk's own id, made up when it was first used.
+    /// The disk's own id, generated when it was first used.
     pub disk_uuid: Uuid,
     /// The cluster whose claims it holds. The nil uuid says: of no cluster yet.
     pub cluster_uuid: Uuid,
 }
 
-/// Which volume this is, and whose.
+/// The identity of a volume, and its claim.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VolumeLabel {
     /// The volume's own id; also the name of its directory. Never used twice.
     pub volume_uuid: Uuid,
-    /// The name its framework gave it.
+    /// The name that its framework gave it.
     pub persistence_id: String,
     /// The role that holds the claim.
     pub role: String,
-    /// Who made the claim, if anyone was named.
+    /// The principal that made the claim, if one was named.
     pub principal: Option<String>,
     /// Grows with each change of the claim.
     pub generation: u64,
@@ -41,7 +42,7 @@ pub struct VolumeLabel {
     pub size_mb: u64,
 }
 
-/// What can be labelled.
+/// The content of a label of one kind.
 pub(crate) trait Labelled: Serialize + DeserializeOwned + Clone + PartialEq {
     /// The word in the header.
     const KIND: &'static str;
@@ -60,24 +61,24 @@ pub(crate) fn magic(kind: &str) -> String {
     format!("holdfast {kind} label v")
 }
 
-/// A label is far smaller; anything longer is not one.
+/// The greatest length of a file that is read as a label; real labels are far smaller.
 pub(crate) const LABEL_BYTES_MAX: u64 = 64 * 1024;
 
-/// Why bytes are no label.
+/// Why bytes cannot be read as a label.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Unreadable {
-    /// They are not what we wrote.
+    /// They are not what was written.
     Damaged(String),
     /// They are whole, but written by a newer program.
     TooNew(u32),
 }
 
-/// The same cluster, or one of the two does not know its cluster yet.
+/// Whether both are the same cluster, or one of the two has none yet.
 pub(crate) fn same_cluster(one: Uuid, other: Uuid) -> bool {
     one == other || one.is_nil() || other.is_nil()
 }
 
-/// The text of a label.
+/// Encodes a label as text.
 pub(crate) fn render<T: Labelled>(label: &T, serial: u64) -> Vec<u8> {
     let body = serde_json::to_string_pretty(label)
         .expect("a label is made of uuids, strings and numbers, which JSON can always hold");
@@ -92,7 +93,7 @@ fn render_body(kind: &str, version: u32, serial: u64, body: &str) -> String {
     format!("{head} crc32 {:08x}\n{body}", crc.finalize())
 }
 
-/// Reads the text of a label: what it says and its serial number.
+/// Parses the text of a label; returns the label and its serial number.
 pub(crate) fn parse<T: Labelled>(bytes: &[u8]) -> Result<(T, u64), Unreadable> {
     let damaged = |why: &str| Unreadable::Damaged(why.to_owned());
     let text = std::str::from_utf8(bytes).map_err(|_| damaged("it is no text"))?;
@@ -106,7 +107,8 @@ pub(crate) fn parse<T: Labelled>(bytes: &[u8]) -> Result<(T, u64), Unreadable> {
     };
     let version: u32 = version.parse().map_err(|_| damaged("its version is no number"))?;
     let serial: u64 = serial.parse().map_err(|_| damaged("its serial number is no number"))?;
-    // Written anew it must come out the same, byte by byte: that checks the sum, and every other spelling too.
+    // Encoded again it must be the same, byte by byte: that checks the checksum, and every other
+    // spelling too.
     if render_body(T::KIND, version, serial, body) != text {
         return Err(damaged("its checksum does not match"));
     }

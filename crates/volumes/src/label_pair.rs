@@ -1,16 +1,18 @@
-//! The two copies of a label: written one after the other, read together, the worse mended from the better.
+//! The two copies of a label: written one after the other, read together, the bad one mended from
+//! the good one.
 //!
-//! What it is for: a torn, lost or flipped copy costs nothing as long as the other is whole, and is reported. What it
-//! relies on: [`Folder::write_file`] is atomic and durable, and the serial number grows with each write, so that of two
-//! whole copies the later one is known. What it never does: choose between two copies that contradict each other, write
-//! over a label of a newer program, or make a label where none was.
+//! What it is for: a torn, lost or flipped copy costs nothing as long as the other is whole, and is
+//! reported. What it relies on: [`Folder::write_file`] is atomic and durable, and the serial number
+//! grows with each write, so that of two whole copies the later one is known. What it never does:
+//! choose between two copies that contradict each other, write over a label of a newer program, or
+//! make a label where none was.
 
 use std::io;
 
 use crate::folder::{Folder, Syncing};
 use crate::label::{parse, render, Labelled, Unreadable, LABEL_BYTES_MAX};
 
-/// The two names, in the order of writing.
+/// The names of the two copies, in the order of writing.
 pub(crate) const LABEL_NAMES: [&str; 2] = ["label", "label-copy"];
 
 /// A copy of a label that was not as it should be, while the other was whole.
@@ -32,7 +34,7 @@ pub(crate) struct Pair<T> {
     pub mend: Option<Mend>,
 }
 
-/// Why there is no label to be had.
+/// Why the label could not be read.
 #[derive(Debug)]
 pub(crate) enum LabelFault {
     /// Neither copy is there.
@@ -41,23 +43,23 @@ pub(crate) enum LabelFault {
     Damaged(String),
     /// A newer program wrote it.
     TooNew(u32),
-    /// The kernel said no.
+    /// A system call failed.
     Io(io::Error),
 }
 
-/// What became of one copy.
+/// One copy as read.
 enum Copy<T> {
     Whole(T, u64),
     Absent,
     Damaged(String),
 }
 
-/// Whether reading may write.
+/// Whether reading may mend a bad copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mending {
     /// Mend a bad copy from a good one.
     Yes,
-    /// Only look.
+    /// Only read.
     No,
 }
 
@@ -70,7 +72,7 @@ pub(crate) fn read_pair<T: Labelled>(
     if mending == Mending::No || matches!(look, Ok((_, None))) {
         return look.map(|(pair, _)| pair);
     }
-    // What looks bad may be a write that is under way: look again when nobody writes.
+    // What looks bad may be a write that is under way: read again when nobody writes.
     folder.lock().map_err(LabelFault::Io)?;
     let result = read_copies::<T>(folder).map(|(mut pair, bad)| {
         if let (Some(bad), Some(mended)) = (bad, &mut pair.mend) {
@@ -127,7 +129,8 @@ fn mend<T: Labelled>(
     path: &std::path::Path,
     why: &str,
 ) -> bool {
-    // A good copy is enough to go on with, so failing to write the other (a full disk, say) is told, not fatal.
+    // A good copy is enough to go on with, so failing to write the other (a full disk, say) is
+    // reported, not fatal.
     match folder.write_file(LABEL_NAMES[bad], &render(label, serial)) {
         Ok(()) => {
             tracing::warn!(path = %path.display(), why, "mended one of the two copies of a label");
@@ -154,7 +157,8 @@ fn read_copy<T: Labelled>(folder: &Folder, name: &str) -> Result<Copy<T>, LabelF
     let bytes = match folder.read_file(name, LABEL_BYTES_MAX) {
         Ok(Some(bytes)) => bytes,
         Ok(None) => return Ok(Copy::Absent),
-        // Not being allowed to read says nothing about the copy; being unable to (EIO, a link, a folder) does.
+        // Not being allowed to read says nothing about the copy; being unable to (EIO, a link, a
+        // folder) does.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             return Err(LabelFault::Io(error))
         }
@@ -167,7 +171,8 @@ fn read_copy<T: Labelled>(folder: &Folder, name: &str) -> Result<Copy<T>, LabelF
     }
 }
 
-/// Writes the first label of something that nobody looks at yet. Durable when the caller has synced the folder.
+/// Writes the first label of something that nobody reads yet. It is durable when the caller has
+/// synced the folder.
 pub(crate) fn write_first_pair<T: Labelled>(
     folder: &Folder,
     label: &T,
@@ -177,8 +182,8 @@ pub(crate) fn write_first_pair<T: Labelled>(
     LABEL_NAMES.iter().try_for_each(|name| folder.write_new_syncing(name, &text, syncing))
 }
 
-/// Writes both copies, one after the other, each atomic and durable. After a crash in between the later serial wins.
-/// The caller has held the folder's lock since before it read the serial number.
+/// Writes both copies, one after the other, each atomic and durable. After a crash in between the
+/// later serial wins. The caller has held the folder's lock since before it read the serial number.
 pub(crate) fn write_pair<T: Labelled>(folder: &Folder, label: &T, serial: u64) -> io::Result<()> {
     let text = render(label, serial);
     LABEL_NAMES.iter().try_for_each(|name| folder.write_file(name, &text))
@@ -260,7 +265,7 @@ mod tests {
         let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         write_pair(&Folder::open(dir.path()).unwrap(), &label(0), 1).unwrap();
         let written = std::sync::atomic::AtomicU64::new(1);
-        // Readers end with the writer, also when one of them fails.
+        // Makes readers end with the writer, also when one of them fails.
         struct End<'a>(&'a std::sync::atomic::AtomicU64);
         impl Drop for End<'_> {
             fn drop(&mut self) {

@@ -1,7 +1,8 @@
-//! Hands on disks: discover, label, make, check, measure, limit, trash and adopt.
+//! The driver for disks: discover, label, make, check, measure, limit, trash and adopt.
 //!
-//! What it is for: every system call that touches a disk or a volume of the cluster is made here, by sync, blocking
-//! functions that the agent's shell calls on its blocking threads. One function per operation, one file per function:
+//! What it is for: every system call that touches a disk or a volume of the cluster is made here,
+//! by sync, blocking functions that the agent's shell calls on its blocking threads. One function
+//! per operation, one file per function:
 //!
 //! | operation | function |
 //! |---|---|
@@ -19,17 +20,19 @@
 //! ```text
 //! <root>/holdfast/label, label-copy        which disk of which cluster this is
 //! <root>/holdfast/volumes/<uuid>/label, label-copy, data/
-//! <root>/holdfast/making/<uuid>/           a volume that is not yet one; never seen by a task
+//! <root>/holdfast/making/<uuid>/           a volume that is being made; never seen by a task
 //! <root>/holdfast/trash/<uuid>-<ms>/       destroyed, can be restored
-//! <root>/holdfast/trash/<uuid>-<ms>.purging/   on its way out
+//! <root>/holdfast/trash/<uuid>-<ms>.purging/   being removed
 //! ```
 //!
-//! What it relies on: Linux (`openat`, `renameat2`, `statx`), a file system whose `fsync` and directory `fsync` hold.
+//! What it relies on: Linux (`openat`, `renameat2`, `statx`), a file system whose `fsync` and
+//! directory `fsync` hold.
 //!
-//! What it never does: it keeps no handle on a disk between calls (an operator can unmount a disk that no task uses); it
-//! creates nothing on a disk that it did not just identify; it follows no symbolic link below a disk's root; it crosses
-//! no mount; it removes no byte of a volume except in [`purge_trash`] of an entry that [`trash_volume`] made; it has no
-//! clock and makes up no ids: both come with the call.
+//! What it never does: it keeps no handle on a disk between calls (an operator can unmount a disk
+//! that no task uses); it creates nothing on a disk that it did not just identify; it follows no
+//! symbolic link below a disk's root; it crosses no mount; it removes no byte of a volume except in
+//! [`purge_trash`] of an entry that [`trash_volume`] made; it has no clock and generates no ids:
+//! both come with the call.
 
 mod adopt_disk;
 mod capacity;

@@ -1,7 +1,8 @@
-//! What this machine can do for volumes: the findings that `holdfast doctor` prints.
+//! The limits of this machine for volumes, as the findings that `holdfast doctor` prints.
 //!
-//! What it is for: an operator should know before the first task how sizes are enforced here, and what to change to have
-//! more. What it relies on: asking the kernel, not guessing by version. What it never does: change anything.
+//! What it is for: an operator should know before the first task how sizes are enforced here, and
+//! what to change to have more. What it relies on: asking the kernel, not guessing by version. What
+//! it never does: change anything.
 
 use std::ffi::CString;
 use std::io;
@@ -12,16 +13,16 @@ use crate::disk::{open_root, read_label, DiskConfig, DiskKind};
 use crate::label_pair::Mending;
 use crate::mounts::{identify, is_device, mount_of, read_mountinfo, MountLine};
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// What was looked at, for example `project quota on /mnt/disk1`.
+    /// The name of the check, for example `project quota on /mnt/disk1`.
     pub name: String,
-    /// As one would wish.
+    /// Whether the check passed.
     pub ok: bool,
     /// What was found.
     pub detail: String,
-    /// What to do about it; empty if nothing need be done.
+    /// What to do about it; empty if nothing needs to be done.
     pub advice: String,
 }
 
@@ -39,7 +40,7 @@ impl Finding {
     }
 }
 
-/// Looks at the machine and at each configured disk, without writing anything.
+/// Checks the machine and each configured disk, without writing anything.
 pub fn limits(disks: &[DiskConfig]) -> Vec<Finding> {
     let mut findings = vec![mount_checks(), ownership(), loop_images(), measured()];
     let mounts = read_mountinfo().unwrap_or_default();
@@ -189,8 +190,9 @@ fn ask_project_quota(device: &Path) -> io::Result<bool> {
     // `struct fs_quota_stat` is 80 bytes; its second member, 16 bits at offset 2, are the flags.
     let mut answer = [0u64; 32];
     #[allow(unsafe_code, reason = "no safe wrapper has quotactl")]
-    // SAFETY: `device` ends with a zero byte and lives through the call; the kernel writes at most 80 bytes to `answer`, which
-    // has 256 and the alignment of its widest member; it keeps neither pointer.
+    // SAFETY: `device` ends with a zero byte and lives through the call; the kernel writes at most
+    // 80 bytes to `answer`, which has 256 and the alignment of its widest member; it keeps neither
+    // pointer.
     let result = unsafe {
         libc::quotactl((XGETQSTAT << 8) | PROJECTS, device.as_ptr(), 0, answer.as_mut_ptr().cast())
     };

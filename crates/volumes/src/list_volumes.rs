@@ -1,8 +1,8 @@
-//! Lists what is on a disk: the third witness.
+//! Lists the volumes on a disk, by their labels.
 //!
-//! What it is for: an agent that lost a record, an adopted disk, `holdfast doctor`: the labels tell which volumes are
-//! here, and whose. What it relies on: labels. What it never does: leave anything out in silence; what cannot be read is
-//! listed as damaged.
+//! What it is for: an agent that lost a record, an adopted disk, `holdfast doctor`: the labels tell
+//! which volumes are here, and whose. What it relies on: labels. What it never does: leave anything
+//! out silently; what cannot be read is listed as damaged.
 
 use std::path::PathBuf;
 
@@ -19,7 +19,7 @@ use crate::volume::{
 /// A volume that is whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoundVolume {
-    /// What its label says.
+    /// The label of the volume.
     pub label: VolumeLabel,
     /// The path of its data.
     pub data: PathBuf,
@@ -30,27 +30,27 @@ pub struct FoundVolume {
 /// Something under `volumes/` that is not a whole volume of this disk. It is left as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DamagedVolume {
-    /// The volume that its name says it is, if it does.
+    /// The volume that its name stands for, if it is a volume's name.
     pub volume_uuid: Option<Uuid>,
-    /// Where it is.
+    /// The path of its folder.
     pub path: PathBuf,
-    /// What is wrong.
+    /// What is wrong with it.
     pub why: String,
 }
 
 /// All that is under `volumes/`, sorted by uuid.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FoundVolumes {
-    /// Whole ones.
+    /// The volumes that are whole.
     pub volumes: Vec<FoundVolume>,
-    /// The rest.
+    /// Everything that is not a whole volume.
     pub damaged: Vec<DamagedVolume>,
 }
 
 /// Lists the volumes of a disk. A copy of a label that is bad is mended on the way.
 ///
-/// # Errors
-/// [`VolumeFault::Disk`] if the disk is unfit. A single volume that cannot be read is no error but listed as damaged.
+/// # Errors [`VolumeFault::Disk`] if the disk is unfit. A single volume that cannot be read is no
+/// error but listed as damaged.
 pub fn list_volumes(disk: &OpenDisk) -> Result<FoundVolumes, VolumeFault> {
     let entered = disk.enter()?;
     let volumes = enter_volumes(disk, &entered)?;
@@ -77,7 +77,7 @@ pub fn list_volumes(disk: &OpenDisk) -> Result<FoundVolumes, VolumeFault> {
     Ok(found)
 }
 
-/// `None` if it went away meanwhile (a DESTROY on another thread).
+/// Reads one volume; `None` if it was removed meanwhile (by a DESTROY on another thread).
 fn look(
     disk: &OpenDisk,
     volumes: &crate::folder::Folder,

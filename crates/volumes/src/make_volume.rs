@@ -1,9 +1,10 @@
-//! Makes a volume, once.
+//! Makes a volume, exactly once.
 //!
-//! What it is for: CREATE. What it relies on: the volume is built under `making/` and renamed when label and directory
-//! are durable, so that a folder under `volumes/` is a whole volume or a damaged one, never an unfinished one. What it
-//! never does: touch the content of a volume that is there, reuse the uuid of one in the trash, or repair a volume that
-//! lost its `data` by an empty one.
+//! What it is for: CREATE. What it relies on: the volume is built under `making/` and renamed when
+//! label and directory are durable, so that a folder under `volumes/` is a whole volume or a
+//! damaged one, never an unfinished one. What it never does: touch the content of a volume that is
+//! there, reuse the uuid of one in the trash, or repair a volume that lost its `data` by an empty
+//! one.
 
 use std::io;
 use std::path::PathBuf;
@@ -18,25 +19,27 @@ use crate::volume::{
     read_volume_label, volume_io, VolumeFault, DATA,
 };
 
-/// Makes the volume that `label` describes and answers the path of its data. Durable when it answers.
+/// Makes the volume that `label` describes and returns the path of its data. It is durable on
+/// return.
 ///
-/// Called again (after a crash, say) it finds the volume and leaves its content untouched. To be called only for a claim
-/// whose volume was never ready; for any other use there is [`crate::check_volume`], which never makes anything.
+/// Called again (after a crash, say) it finds the volume and leaves its content untouched. To be
+/// called only for a claim whose volume was never ready; for any other use there is
+/// [`crate::check_volume`], which never makes anything.
 ///
-/// # Errors
-/// [`VolumeFault`]; the volume is then either not there at all or as it was, or (after `Io`) perhaps made.
+/// # Errors [`VolumeFault`]; the volume is then either not there at all or as it was, or (after
+/// `Io`) perhaps made.
 pub fn make_volume(disk: &OpenDisk, label: &VolumeLabel) -> Result<PathBuf, VolumeFault> {
     make_volumes(disk, std::slice::from_ref(label))
         .pop()
         .expect("there are as many answers as labels")
 }
 
-/// Makes several volumes of one disk; they share the syncs of the directories that hold them, and from a handful on a
-/// single sync of the file system stands for those of each volume. One answer per label, in order, each as [`make_volume`]
-/// would give it.
+/// Makes several volumes of one disk; they share the syncs of the directories that hold them, and
+/// from a handful on a single sync of the file system stands for those of each volume. There is one
+/// result per label, in order, as [`make_volume`] would give it.
 ///
 /// # Errors
-/// Each answer has its own; a disk that is unfit fails them all.
+/// Each result has its own; a disk that is unfit fails them all.
 pub fn make_volumes(disk: &OpenDisk, labels: &[VolumeLabel]) -> Vec<Result<PathBuf, VolumeFault>> {
     let syncing = if labels.len() < TOGETHER_FROM { Syncing::Each } else { Syncing::Together };
     let mut places: Option<Places> = None;
@@ -62,8 +65,9 @@ pub fn make_volumes(disk: &OpenDisk, labels: &[VolumeLabel]) -> Vec<Result<PathB
         .zip(drafts)
         .map(|(label, draft)| draft.and_then(|it| place_draft(&places, label, it)))
         .collect::<Vec<_>>();
-    // Also for volumes that were found: an earlier call may have renamed and died before this. That the name under `making/` is gone need
-    // not be durable: should it come back, it is swept when the disk is opened.
+    // This is also done for volumes that were found: an earlier call may have renamed and died
+    // before this. That the name under `making/` is gone need not be durable: should it come back,
+    // it is swept when the disk is opened.
     if made.iter().any(Result::is_ok) {
         if let Err(error) = places.volumes.sync() {
             return fail_all(labels, made, &error, "sync the folder of volumes");
@@ -72,7 +76,7 @@ pub fn make_volumes(disk: &OpenDisk, labels: &[VolumeLabel]) -> Vec<Result<PathB
     made
 }
 
-/// One failed sync is the failure of every volume that needed it.
+/// Makes one failed sync the failure of every volume that needed it.
 fn fail_all<T>(
     labels: &[VolumeLabel],
     answers: Vec<Result<T, VolumeFault>>,
@@ -87,15 +91,16 @@ fn fail_all<T>(
         .collect()
 }
 
-/// From how many volumes on one sync of the whole file system stands for those of each. A single one has its own: it may be made beside
-/// a database that runs, whose dirty pages it should not wait for.
+/// The number of volumes from which on one sync of the whole file system replaces those of each. A
+/// single volume is synced by itself: it may be made beside a running database, whose dirty pages
+/// it should not wait for.
 const TOGETHER_FROM: usize = 2;
 
-/// A volume on its way.
+/// A volume that is being made.
 enum Draft {
-    /// It was there.
+    /// The volume was there already.
     Found(PathBuf),
-    /// Its folder stands under `making/`.
+    /// Its folder is complete under `making/`.
     New { name: String, path: PathBuf },
 }
 
@@ -107,7 +112,7 @@ impl Draft {
     }
 }
 
-/// The directories that making needs. `making` stays locked: a disk makes one batch at a time.
+/// The directories that the work needs. `making` stays locked: a disk makes one batch at a time.
 struct Places {
     entered: Entered,
     volumes: Folder,
@@ -154,7 +159,8 @@ fn draft_volume(
     Ok(Draft::New { name, path })
 }
 
-/// Gives a draft, whose content is durable, its place. Its name is durable only after the syncs of the caller.
+/// Renames a draft, whose content is durable, into place. Its name is durable only after the syncs
+/// of the caller.
 fn place_draft(places: &Places, label: &VolumeLabel, draft: Draft) -> Result<PathBuf, VolumeFault> {
     if let Draft::New { name, .. } = &draft {
         // The same volume may be asked for twice in one batch.

@@ -1,8 +1,9 @@
-//! Measures what a directory holds.
+//! Measures the disk usage of a directory.
 //!
-//! What it is for: used space of sandboxes and volumes, where the file system cannot count for us, and the size limit
-//! that rests on it. What it relies on: blocks as `stat` tells them; a file with several links counts once. What it never
-//! does: follow a link, cross a mount, or fail because a file vanished meanwhile.
+//! What it is for: used space of sandboxes and volumes, where the file system cannot count for us,
+//! and the size limit that rests on it. What it relies on: blocks as `stat` reports them; a file
+//! with several links counts once. What it never does: follow a link, cross a mount, or fail
+//! because a file vanished meanwhile.
 
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
@@ -25,30 +26,32 @@ use crate::walker::{walk, Leave, Visitor};
 /// Bytes in a MiB.
 pub(crate) const MIB: u64 = 1 << 20;
 
-/// What a directory holds.
+/// The disk usage of a directory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Bytes on disk, by blocks, directories included.
     pub used_bytes: u64,
-    /// Files, links and directories.
+    /// The number of files, links and directories.
     pub entries: u64,
-    /// Directories that were not counted because another file system is mounted there.
+    /// The number of directories that were not counted because another file system is mounted
+    /// there.
     pub other_mounts: u64,
-    /// Things that could not be read or moved away while they were counted; if any, the true number may be higher.
+    /// The number of entries that could not be read or moved away meanwhile; if any, the true usage
+    /// may be higher.
     pub unread: u64,
 }
 
 /// A volume's use of its size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VolumeUsage {
-    /// What it holds.
+    /// The space that it uses.
     pub usage: Usage,
-    /// What it may hold, in bytes.
+    /// The size that was claimed, in bytes.
     pub limit_bytes: u64,
 }
 
 impl VolumeUsage {
-    /// It holds more than it may.
+    /// Whether it uses more than its size.
     pub fn over(&self) -> bool {
         self.usage.used_bytes > self.limit_bytes
     }
@@ -58,16 +61,16 @@ impl VolumeUsage {
 #[derive(Debug, Error)]
 #[error("cannot measure {}: {source}; check that it exists and that the agent may read it", path.display())]
 pub struct MeasureError {
-    /// The path.
+    /// The path that was to be measured.
     pub path: PathBuf,
-    /// The kernel's answer.
+    /// The error of the system call.
     pub source: io::Error,
 }
 
 /// Measures a directory (or a file), not what is mounted below it. For a blocking thread.
 ///
-/// # Errors
-/// [`MeasureError`] if `path` itself is not there or cannot be read. Trouble further down is counted as `unread`.
+/// # Errors [`MeasureError`] if `path` itself is not there or cannot be read. Trouble further down
+/// is counted as `unread`.
 pub fn measure(path: &Path) -> Result<Usage, MeasureError> {
     let fault = |source| MeasureError { path: path.to_path_buf(), source };
     let invalid =
@@ -126,7 +129,8 @@ impl Visitor for Meter {
 
     fn file(&mut self, parent: BorrowedFd<'_>, name: &CStr, _path: &Path) -> bool {
         let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
-        // Gone meanwhile is none of ours; the kernel has no other reason to refuse this here.
+        // A file that vanished meanwhile does not count; there is no other reason for this call to
+        // fail here.
         let Ok(stat) = rustix::fs::statx(parent, name, flags, StatxFlags::BASIC_STATS) else {
             return false;
         };
@@ -214,7 +218,8 @@ mod tests {
         fs::create_dir_all(top.join("one/x/y")).unwrap();
         fs::create_dir_all(top.join("two")).unwrap();
         fs::write(top.join("one/x/y/file"), "f").unwrap();
-        /// Moves the directory it is in, and the one above, while it is there: there is no way back up.
+        /// Moves the directory that is being walked, and the one above, so that there is no way
+        /// back up.
         struct Mover<'a>(Meter, &'a Path);
         impl Visitor for Mover<'_> {
             fn enter(&mut self, dir: BorrowedFd<'_>, here: Identity, path: &Path) -> bool {

@@ -1,8 +1,9 @@
 //! Which mount a file lies on, and which mounts there are.
 //!
-//! What it is for: [`identify`] says on which mount and which file system an open file lies, so that nobody crosses from
-//! one to another unawares; [`read_mountinfo`] lists the mounts of this process. What it relies on: `statx` with mount
-//! ids (Linux 5.8), else `/proc/self/fdinfo`; `/proc/self/mountinfo`. What it never does: trust a path twice.
+//! What it is for: [`identify`] says on which mount and which file system an open file lies, so
+//! that nobody crosses from one to another unawares; [`read_mountinfo`] lists the mounts of this
+//! process. What it relies on: `statx` with mount ids (Linux 5.8), else `/proc/self/fdinfo`;
+//! `/proc/self/mountinfo`. What it never does: trust a path twice.
 
 use std::ffi::OsString;
 use std::io;
@@ -15,7 +16,7 @@ use rustix::fs::{AtFlags, FileType, OFlags, Statx, StatxAttributes, StatxFlags};
 /// The mount id bit of `statx`'s answer.
 const MOUNT_ID_BIT: u32 = 0x1000;
 
-/// Where an open file lies, as the kernel says.
+/// The place of an open file, as the kernel reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
     /// The mount; unlike the device it tells a bind mount from what lies under it.
@@ -51,7 +52,7 @@ pub(crate) fn file_type(stat: &Statx) -> FileType {
     FileType::from_raw_mode(stat.stx_mode.into())
 }
 
-/// Mount, device and inode of an open file.
+/// Reads mount, device and inode of an open file.
 pub(crate) fn identify(fd: impl AsFd) -> io::Result<Identity> {
     let stat = stat_fd(&fd)?;
     let mount = if stat.stx_mask & MOUNT_ID_BIT != 0 {
@@ -72,11 +73,12 @@ pub(crate) fn is_mount_root(dir: impl AsFd) -> io::Result<bool> {
     }
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let parent = identify(rustix::fs::openat(&dir, "..", flags, rustix::fs::Mode::empty())?)?;
-    // The parent of "/" is "/" itself: the same directory on the same mount, and a mount point all the same.
+    // The parent of "/" is "/" itself: the same directory on the same mount, and a mount point all
+    // the same.
     Ok(parent.mount != here.mount || parent.file == here.file)
 }
 
-/// Kernels before 5.8 tell the mount id only here.
+/// Reads the mount id where kernels before 5.8 report it.
 fn mount_id_from_fdinfo(fd: i32) -> io::Result<u64> {
     let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}"))?;
     let line = text.lines().find_map(|line| line.strip_prefix("mnt_id:"));
@@ -85,20 +87,21 @@ fn mount_id_from_fdinfo(fd: i32) -> io::Result<u64> {
     })
 }
 
-/// One line of mountinfo.
+/// One mount, from a line of mountinfo.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct MountLine {
     /// Device numbers, `major:minor`.
     pub device: String,
-    /// What of the file system is mounted; `/` unless it is a bind mount or a subvolume.
+    /// The directory of the file system that is mounted; `/` unless it is a bind mount or a
+    /// subvolume.
     pub root: PathBuf,
-    /// Where.
+    /// The directory where it is mounted.
     pub mount_point: PathBuf,
     /// Options of this mount and of its file system.
     pub options: Vec<String>,
-    /// For example `ext4`.
+    /// The kind of file system, for example `ext4`.
     pub file_system: String,
-    /// For example `/dev/sdb1`.
+    /// The mounted device, for example `/dev/sdb1`.
     pub source: PathBuf,
 }
 
@@ -116,7 +119,8 @@ pub(crate) fn mount_of<'a>(mounts: &'a [MountLine], path: &Path) -> Option<&'a M
         .max_by_key(|mount| mount.mount_point.components().count())
 }
 
-/// `36 35 98:0 /root /point rw,noatime shared:1 - ext4 /dev/sda1 rw,errors=continue`; a line of another form is none of ours.
+/// `36 35 98:0 /root /point rw,noatime shared:1 - ext4 /dev/sda1 rw,errors=continue`; a line of
+/// another form is none of ours.
 fn parse_line(line: &[u8]) -> Option<MountLine> {
     let mut words = line.split(|byte| *byte == b' ');
     let device = String::from_utf8_lossy(words.by_ref().nth(2)?).into_owned();

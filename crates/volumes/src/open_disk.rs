@@ -1,9 +1,10 @@
-//! Brings a disk into service.
+//! Opens a disk for use.
 //!
-//! What it is for: the first use writes the label, every later one verifies it. What it relies on: the disk's folder is
-//! built under another name and renamed when it is complete, so that a folder without a label is damage and never an
-//! unfinished first use. What it never does: label a disk that bears a folder of ours already, that should bear a known
-//! label, or that is missing, unmounted or read-only.
+//! What it is for: the first use writes the label, every later one verifies it. What it relies on:
+//! the disk's folder is built under another name and renamed when it is complete, so that a folder
+//! without a label is damage and never an unfinished first use. What it never does: label a disk
+//! that bears a folder of ours already, that should bear a known label, or that is missing,
+//! unmounted or read-only.
 
 use std::io;
 
@@ -17,13 +18,13 @@ use crate::label_pair::{write_first_pair, Mending};
 
 /// Opens a disk.
 ///
-/// `expected` is the label that the ledger holds for it, if it holds one. `fresh` is the label that an unlabelled disk is
-/// given when none is expected: its disk uuid must be new; its cluster uuid may be nil (see [`crate::adopt_disk`]) and also
-/// says which cluster's disks are accepted when no label is expected. Safe to call again after a crash at any point.
+/// `expected` is the label that the ledger holds for it, if it holds one. `fresh` is the label that
+/// an unlabelled disk is given when none is expected: its disk uuid must be new; its cluster uuid
+/// may be nil (see [`crate::adopt_disk`]) and also says which cluster's disks are accepted when no
+/// label is expected. Safe to call again after a crash at any point.
 ///
-/// # Errors
-/// A [`DiskFault`]: nothing was created. After `Io` in the middle of a first use only an unfinished folder
-/// `holdfast.draft` may be left, which the next first use completes.
+/// # Errors A [`DiskFault`]: nothing was created. After `Io` in the middle of a first use only an
+/// unfinished folder `holdfast.draft` may be left, which the next first use completes.
 pub fn open_disk(
     config: &DiskConfig,
     expected: Option<&DiskLabel>,
@@ -45,7 +46,8 @@ pub fn open_disk(
                     found: found.clone(),
                 });
             }
-            // It may be our own first use, cut short after the rename: make its name durable before it is relied upon.
+            // It may be our own first use, cut short after the rename: make its name durable before
+            // it is relied upon.
             root.sync().map_err(io_fault(&config.root, "sync its root"))?;
             (entered, Opened::Found)
         }

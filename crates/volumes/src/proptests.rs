@@ -15,7 +15,7 @@ use crate::*;
 
 const VOLUMES: usize = 3;
 
-/// What may happen; the volume's number comes with it where one is meant.
+/// An operation or a fault, with the number of the volume where it concerns one.
 #[derive(Clone, Debug)]
 enum Act {
     Make(usize),
@@ -30,9 +30,9 @@ enum Act {
     List,
     Sweep,
     Adopt,
-    /// A sandbox with links to volumes goes; so do attempts on the disk itself.
+    /// Removes a sandbox with links to volumes, and tries to remove the disk itself.
     CollectGarbage(usize),
-    /// One copy of a label is torn.
+    /// Tears one copy of a label.
     Tear(usize, bool),
     TearDisk(bool),
 }
@@ -58,14 +58,15 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// What must be true of one volume.
+/// The expected state of one volume.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Known {
-    /// It was made and filled, and not purged since.
+    /// Whether it was made and filled, and not purged since.
     filled: bool,
-    /// A purge of it began: from then on anything may be gone.
+    /// Whether a purge of it began: from then on anything may be gone.
     purged: bool,
-    /// A trash of it was asked for and no restore has succeeded since. Only now may a purge take it.
+    /// Whether its destruction was asked for and no restore has succeeded since. Only then may a
+    /// purge remove it.
     destroyed: bool,
 }
 
@@ -144,7 +145,8 @@ fn tear(folder: &Path, copy: bool) {
     }
 }
 
-/// Where the volume's folder is: under `volumes/` or in the trash, whole or on its way out.
+/// The places where the volume's folder is: under `volumes/` or in the trash, whole or being
+/// purged.
 fn places(bed: &Bed, v: usize) -> Vec<PathBuf> {
     let uuid = volume_label(v as u128).volume_uuid.to_string();
     let mut found = Vec::new();
@@ -212,7 +214,7 @@ proptest! {
             }
             check_all(&bed, &mut known)?;
         }
-        // And none is stuck: what was not purged can be brought into use again.
+        // No volume is stuck: what was not purged can be used again.
         let bed = Bed { disk: open_disk(bed.disk.config(), Some(&disk_label(1)), &disk_label(2)).unwrap(), ..bed };
         for (v, known) in known.iter().filter(|(_, known)| known.filled && !known.purged) {
             let _ = list_trash(&bed.disk).unwrap().entries.iter().find(|e| e.volume_uuid == volume_label(*v as u128).volume_uuid)

@@ -1,8 +1,9 @@
 //! DESTROY, second step: removal, off the agent's main loop.
 //!
-//! What it is for: gives the space of a destroyed volume back. What it relies on: the entry is renamed before the first
-//! byte goes, so that half a volume can never be restored; labels go last, so that half a volume still says what it was.
-//! What it never does: leave the entry's own folder, cross a mount, or remove anything that no DESTROY put into the trash.
+//! What it is for: giving back the space of a destroyed volume. What it relies on: the entry is
+//! renamed before the first byte goes, so that half a volume can never be restored; labels go last,
+//! so that half a volume still says what it was. What it never does: leave the entry's own folder,
+//! cross a mount, or remove anything that no DESTROY put into the trash.
 
 use std::ffi::CString;
 use std::ops::ControlFlow;
@@ -16,22 +17,23 @@ use crate::trash::{TrashEntry, TrashName};
 use crate::volume::{damaged, enter_trash, volume_io, VolumeFault};
 use crate::walker::walk;
 
-/// How far a removal is.
+/// The progress of a removal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PurgeProgress {
-    /// Files, links and directories removed by this call.
+    /// The number of files, links and directories removed by this call.
     pub removed_entries: u64,
     /// The bytes that this gave back, by blocks.
     pub removed_bytes: u64,
-    /// The entry is gone for good, and durably so.
+    /// Whether the entry is gone, durably.
     pub done: bool,
 }
 
-/// Removes a destroyed volume. `progress` is told after each removal and may stop it (`Break`); then, and after a crash,
-/// the same call goes on where it was. An entry that is not there is done.
+/// Removes a destroyed volume. `progress` is called after each removal and may stop it (`Break`);
+/// then, and after a crash, the same call goes on where it stopped. An entry that is not there is
+/// done.
 ///
-/// # Errors
-/// [`VolumeFault::NotPurged`] if something of it could not be removed (a mount within it, say); all else is gone then.
+/// # Errors [`VolumeFault::NotPurged`] if something of it could not be removed (a mount within it,
+/// say); all else is gone then.
 pub fn purge_trash(
     disk: &OpenDisk,
     entry: &TrashEntry,
@@ -86,7 +88,7 @@ fn begin(trash: &Folder, entry: &TrashEntry) -> Result<Option<(String, Folder)>,
         Ok(_) => trash
             .move_to(&whole.text(), trash, &going)
             .map_err(volume_io(volume_uuid, "begin its removal"))?,
-        // An earlier call renamed it, perhaps without living to sync that.
+        // An earlier call renamed it, and may have died before the sync.
         Err(EnterFault::Absent) => {
             trash.sync().map_err(volume_io(volume_uuid, "sync the trash"))?
         }
@@ -117,14 +119,14 @@ fn empty(
     volume_uuid: uuid::Uuid,
     progress: &mut dyn FnMut(&PurgeProgress) -> ControlFlow<()>,
 ) -> Result<(Removed, Vec<Kept>, bool), VolumeFault> {
-    let mut told = |removed: Removed| {
+    let mut on_removed = |removed: Removed| {
         progress(&PurgeProgress {
             removed_entries: removed.entries,
             removed_bytes: removed.bytes,
             done: false,
         })
     };
-    let mut remover = Remover::new(folder.identity().mount, &mut told);
+    let mut remover = Remover::new(folder.identity().mount, &mut on_removed);
     for name in folder.names().map_err(volume_io(volume_uuid, "list its folder"))? {
         if LABEL_NAMES.contains(&name.as_str()) {
             continue;
@@ -162,14 +164,14 @@ mod tests {
     fn it_goes_wholly_and_alone() {
         let bed = Bed::new();
         let entry = trashed(&bed);
-        let mut told = Vec::new();
+        let mut counts = Vec::new();
         let done = purge_trash(&bed.disk, &entry, &mut |progress| {
-            told.push(progress.removed_entries);
+            counts.push(progress.removed_entries);
             ControlFlow::Continue(())
         });
         let done = done.unwrap();
         assert!(done.done && done.removed_bytes >= 5000, "{done:?}");
-        assert_eq!((told, done.removed_entries), (vec![1, 2, 3, 4, 5], 8));
+        assert_eq!((counts, done.removed_entries), (vec![1, 2, 3, 4, 5], 8));
         assert_eq!(list_trash(&bed.disk).unwrap(), Default::default());
         assert_eq!(bed.precious("volumes", 2).unwrap(), "bytes of 2", "the link was not followed");
         assert!(purge_trash(&bed.disk, &entry, &mut go_on).unwrap().done, "again");
@@ -221,7 +223,7 @@ mod tests {
             let (_, crashed) = crash_at(n, || purge_trash(&bed.disk, &entry, &mut go_on));
             let listed = list_trash(&bed.disk).unwrap();
             assert!(
-                listed.strange.is_empty()
+                listed.foreign.is_empty()
                     && listed.entries.iter().all(|e| e.volume_uuid == volume_label(1).volume_uuid)
             );
             assert!(purge_trash(&bed.disk, &entry, &mut go_on).unwrap().done);

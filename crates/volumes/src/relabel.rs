@@ -1,7 +1,8 @@
 //! Writes a change of a claim to its volume's label.
 //!
-//! What it is for: a claim moves to another role, owner or size without moving a byte. What it relies on: the label's
-//! serial number orders old and new. What it never does: go back to an older generation, or touch the data.
+//! What it is for: a claim gets another role, owner or size without moving a byte. What it relies
+//! on: the label's serial number orders old and new. What it never does: go back to an older
+//! generation, or touch the data.
 
 use crate::disk::OpenDisk;
 use crate::label::VolumeLabel;
@@ -11,8 +12,8 @@ use crate::volume::{
     volume_path, VolumeFault,
 };
 
-/// Gives the volume the label `label`: same volume, disk, cluster and persistence id, of the same or a later generation.
-/// Atomic and durable; nothing is written if the label says so already.
+/// Gives the volume the label `label`: same volume, disk, cluster and persistence id, of the same
+/// or a later generation. Atomic and durable; nothing is written if the label says so already.
 ///
 /// # Errors
 /// [`VolumeFault`]; the label is then the old one, or (after `Io`) the old or the new one.

@@ -1,8 +1,9 @@
-//! Removes a sandbox, and nothing else.
+//! Removes a sandbox, and nothing that belongs to a volume.
 //!
-//! What it is for: garbage collection of sandboxes, in which links to volumes lie, and in which volumes may still be
-//! mounted when a clean-up failed. What it relies on: [`crate::guard`]. What it never does: remove anything of a volume
-//! or a disk, whatever links, mounts and races there are. When in doubt it keeps, and says what and why.
+//! What it is for: garbage collection of sandboxes, in which links to volumes lie, and in which
+//! volumes may still be mounted when a clean-up failed. What it relies on: [`crate::guard`]. What
+//! it never does: remove anything of a volume or a disk, whatever links, mounts and races there
+//! are. When in doubt it keeps, and says what and why.
 
 use std::collections::BTreeSet;
 use std::ffi::CString;
@@ -21,74 +22,76 @@ use crate::guard::{is_labelled_folder, Kept, Remover};
 use crate::mounts::{identify, FileId};
 use crate::walker::walk;
 
-/// What a removal did.
+/// The result of a removal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use = "something may have been kept"]
 pub struct RemoveReport {
-    /// Files, links and directories that were removed.
+    /// The number of files, links and directories that were removed.
     pub removed_entries: u64,
     /// The bytes that this gave back, by blocks.
     pub removed_bytes: u64,
-    /// What was left standing; the first hundred.
+    /// What was kept; at most the first hundred.
     pub kept: Vec<Kept>,
-    /// How many things were left standing.
+    /// The number of things that were kept.
     pub kept_count: u64,
 }
 
 impl RemoveReport {
-    /// The tree is gone.
+    /// Whether the whole tree is gone.
     pub fn complete(&self) -> bool {
         self.kept_count == 0
     }
 }
 
-/// Why a removal was not even begun.
+/// Why a removal was not begun.
 #[derive(Debug, Error)]
 pub enum RemoveRefused {
     /// The path is relative, or `/`, or goes through `..`.
     #[error("{} is no path to remove: give an absolute one without `..`", path.display())]
     BadPath {
-        /// The path.
+        /// The path that was to be removed.
         path: PathBuf,
     },
     /// The path is a link or a file.
     #[error("{} is no directory but a link or a file; remove it by hand if it should go", path.display())]
     NotDirectory {
-        /// The path.
+        /// The path that was to be removed.
         path: PathBuf,
     },
     /// It lies in a protected directory.
     #[error("{} lies in a protected directory; nothing there is removed this way", path.display())]
     Protected {
-        /// The path.
+        /// The path that was to be removed.
         path: PathBuf,
     },
     /// It lies in a disk's folder or in a volume.
     #[error("{} lies within a disk's `holdfast` folder or a volume; only DESTROY removes volumes", path.display())]
     InVolume {
-        /// The path.
+        /// The path that was to be removed.
         path: PathBuf,
     },
-    /// The kernel said no.
+    /// A system call failed.
     #[error("cannot remove {}: cannot {doing}: {source}; check the agent's rights on it", path.display())]
     Io {
-        /// The path.
+        /// The path that was to be removed.
         path: PathBuf,
-        /// What was being done.
+        /// The action that failed.
         doing: &'static str,
-        /// The kernel's answer.
+        /// The error of the system call.
         source: io::Error,
     },
 }
 
-/// Removes the directory `path` and all in it, except what is on another mount, what is among or below `protected`, and
-/// what bears a label of a disk or volume: those are kept with the directories above them, and reported.
+/// Removes the directory `path` and all in it, except what is on another mount, what is among or
+/// below `protected`, and what bears a label of a disk or volume: those are kept with the
+/// directories above them, and reported.
 ///
-/// `protected` are directories such as each disk's `<root>/holdfast`; those that do not exist protect nothing. A path that
-/// is not there is removed already. Meant for a blocking thread: it takes as long as the tree is big.
+/// `protected` are directories such as each disk's `<root>/holdfast`; those that do not exist
+/// protect nothing. A path that is not there is removed already. Meant for a blocking thread: it
+/// takes as long as the tree is big.
 ///
-/// # Errors
-/// [`RemoveRefused`], with nothing removed. After `Io` in the middle of the walk a part may be gone.
+/// # Errors [`RemoveRefused`], with nothing removed. After `Io` in the middle of the walk a part
+/// may be gone.
 pub fn remove_tree_guarded(
     path: &Path,
     protected: &[PathBuf],
@@ -117,8 +120,8 @@ pub fn remove_tree_guarded(
         Err(errno) => return Err(io("look at it")(errno.into())),
     }
     let name = CString::new(name.as_bytes()).map_err(|_| bad_path())?;
-    let mut told = |_| ControlFlow::Continue(());
-    let mut remover = Remover::new(parent.identity().mount, &mut told);
+    let mut on_removed = |_| ControlFlow::Continue(());
+    let mut remover = Remover::new(parent.identity().mount, &mut on_removed);
     remover.protected = protected;
     remover.heed_labels = true;
     walk(parent.as_fd(), parent.path(), &name, &mut remover).map_err(io("walk it"))?;
@@ -146,7 +149,7 @@ fn identify_all(paths: &[PathBuf]) -> io::Result<BTreeSet<FileId>> {
     Ok(ids)
 }
 
-/// Looks at every directory above the tree, up to the root.
+/// Checks every directory above the tree, up to the root.
 fn check_above(
     parent: &Folder,
     path: &Path,
@@ -169,7 +172,8 @@ fn check_above(
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let up = match rustix::fs::openat(&dir, "..", flags, Mode::empty()) {
             Ok(up) => up,
-            // Further up we may pass but not read: go on by handles that only name the place.
+            // Directories further up may permit search but not reading: they are opened by path
+            // only.
             Err(Errno::ACCESS) => rustix::fs::openat(
                 &dir,
                 "..",

@@ -1,7 +1,8 @@
-//! Undelete: out of the trash, back into its place.
+//! Restores a destroyed volume from the trash.
 //!
-//! What it is for: a DESTROY that was a slip. What it relies on: removal begins with a rename, so an entry under its
-//! plain name is whole. What it never does: replace a volume, or bring back one whose removal has begun.
+//! What it is for: a DESTROY that was a slip. What it relies on: removal begins with a rename, so
+//! an entry under its plain name is whole. What it never does: replace a volume, or bring back one
+//! whose removal has begun.
 
 use std::path::PathBuf;
 
@@ -13,11 +14,11 @@ use crate::volume::{
     volume_io, VolumeFault, DATA,
 };
 
-/// Puts a destroyed volume back and answers the path of its data. Durable when it answers; repeating it is harmless.
-/// Whether its claim may come back is for the caller to know.
+/// Puts a destroyed volume back and returns the path of its data. It is durable on return;
+/// repeating it is harmless. The caller decides whether its claim may come back.
 ///
-/// # Errors
-/// [`VolumeFault::NotRestorable`] if the entry is gone or being removed; `Damaged` if it is not whole (it stays in the trash).
+/// # Errors [`VolumeFault::NotRestorable`] if the entry is gone or being removed; `Damaged` if it
+/// is not whole (it stays in the trash).
 pub fn restore_volume(disk: &OpenDisk, entry: &TrashEntry) -> Result<PathBuf, VolumeFault> {
     let volume_uuid = entry.volume_uuid;
     let disk_uuid = disk.label().disk_uuid;

@@ -1,16 +1,17 @@
-//! Clears away volumes that a crash left half made.
+//! Removes volumes that a crash left half made.
 //!
-//! What it is for: a CREATE that never became one leaves an empty folder under `making/`. What it relies on: labels and
-//! an *empty* data directory are all that such a folder can hold; `rmdir` refuses anything more. What it never does:
-//! remove a byte that is not a label of ours, or touch `volumes/`.
+//! What it is for: a CREATE that never became one leaves an empty folder under `making/`. What it
+//! relies on: labels and an *empty* data directory are all that such a folder can hold; `rmdir`
+//! refuses anything more. What it never does: remove a byte that is not a label of ours, or touch
+//! `volumes/`.
 
 use crate::disk::{DiskFault, OpenDisk, MAKING, VOLUMES};
 use crate::folder::EnterFault;
 use crate::label_pair::LABEL_NAMES;
 use crate::volume::DATA;
 
-/// Removes half-made volumes, and answers how many it removed. Whatever is not as our own crash would leave it stays.
-/// To be called when no `make_volume` is under way on the disk.
+/// Removes half-made volumes, and returns how many. Whatever a crash of ours would not leave like
+/// that stays. To be called when no `make_volume` is under way on the disk.
 ///
 /// # Errors
 /// The [`DiskFault`] that makes the disk unfit.
@@ -31,7 +32,7 @@ pub fn sweep_unmade(disk: &OpenDisk) -> Result<u64, DiskFault> {
             continue;
         }
         let Ok(folder) = making.enter(&name) else { continue };
-        // The data directory first: if it holds anything, all stays.
+        // The data directory is removed first: if it holds anything, all stays.
         if folder.remove_dir(DATA).is_err() {
             tracing::warn!(path = %folder.path().display(), "a volume in the making is not empty; it is kept, look at it");
             continue;

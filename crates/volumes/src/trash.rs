@@ -1,8 +1,9 @@
-//! The trash of a disk: its names, and the list of what lies in it.
+//! The trash of a disk: its names, and the list of its entries.
 //!
-//! What it is for: between DESTROY and removal a volume can be seen, counted and restored. A name there says it all:
-//! volume uuid, time of the DESTROY, and whether removal has begun. What it relies on: names, and the labels that stay
-//! in the folders until the last. What it never does: remove anything.
+//! What it is for: between DESTROY and removal a volume can be seen, counted and restored. A name
+//! there holds volume uuid, time of the DESTROY, and whether removal has begun. What it relies on:
+//! names, and the labels that stay in the folders until the last. What it never does: remove
+//! anything.
 
 use std::io;
 use std::path::PathBuf;
@@ -20,30 +21,30 @@ const PURGING: &str = ".purging";
 /// A destroyed volume.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrashEntry {
-    /// The volume.
+    /// The uuid of the volume.
     pub volume_uuid: Uuid,
     /// When it was destroyed, in milliseconds since 1970 as the caller of `trash_volume` said.
     pub deleted_at_ms: u64,
-    /// Removal has begun: it cannot be restored any more.
+    /// Whether its removal has begun, so that it cannot be restored any more.
     pub purging: bool,
-    /// The disk it is on.
+    /// The uuid of the disk that holds it.
     pub disk_uuid: Uuid,
-    /// Where it is. [`crate::measure`] tells what its removal will give back.
+    /// The path of its folder. [`crate::measure`] says how much space its removal will give back.
     pub path: PathBuf,
     /// Its label, if it can be read.
     pub label: Option<VolumeLabel>,
 }
 
-/// All that is in the trash.
+/// The content of a disk's trash.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrashList {
     /// Destroyed volumes, oldest first.
     pub entries: Vec<TrashEntry>,
-    /// Things that no DESTROY put there. They are never removed by us.
-    pub strange: Vec<PathBuf>,
+    /// Paths that no DESTROY put there. They are never removed.
+    pub foreign: Vec<PathBuf>,
 }
 
-/// What a name in the trash says.
+/// The content of a name in the trash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TrashName {
     pub volume_uuid: Uuid,
@@ -62,7 +63,7 @@ impl TrashName {
         )
     }
 
-    /// Reads a name; only one that we would write ourselves.
+    /// Parses a name, if it is exactly as [`TrashName::text`] writes it.
     pub(crate) fn parse(name: &str) -> Option<TrashName> {
         let (rest, purging) = name.strip_suffix(PURGING).map_or((name, false), |rest| (rest, true));
         let (uuid, ms) = rest.rsplit_once('-')?;
@@ -72,7 +73,7 @@ impl TrashName {
     }
 }
 
-/// The name under which a volume lies in the trash, if it does. Takes the disk's `holdfast` folder.
+/// Finds the name of a volume in the trash of a disk, whose `holdfast` folder is given.
 pub(crate) fn find_in_trash(holdfast: &Folder, volume_uuid: Uuid) -> io::Result<Option<String>> {
     let trash = match holdfast.enter(TRASH) {
         Ok(trash) => trash,
@@ -85,7 +86,7 @@ pub(crate) fn find_in_trash(holdfast: &Folder, volume_uuid: Uuid) -> io::Result<
     }))
 }
 
-/// An entry as listed.
+/// Makes the entry for a name.
 pub(crate) fn entry(disk: &OpenDisk, trash: &Folder, name: TrashName) -> TrashEntry {
     let text = name.text();
     let label = trash
@@ -118,7 +119,7 @@ pub fn list_trash(disk: &OpenDisk) -> Result<TrashList, VolumeFault> {
     for name in trash.names().map_err(disk.io("list its trash"))? {
         match TrashName::parse(&name) {
             Some(parsed) => list.entries.push(entry(disk, &trash, parsed)),
-            None => list.strange.push(trash.path().join(name)),
+            None => list.foreign.push(trash.path().join(name)),
         }
     }
     list.entries.sort_by_key(|entry| (entry.deleted_at_ms, entry.volume_uuid));
@@ -132,7 +133,7 @@ mod tests {
     use crate::trash_volume;
 
     #[test]
-    fn names_read_back_and_strange_ones_do_not() {
+    fn names_read_back_and_foreign_ones_do_not() {
         for purging in [false, true] {
             let name = TrashName {
                 volume_uuid: Uuid::from_u128(3),
@@ -171,7 +172,7 @@ mod tests {
                 .collect::<Vec<_>>(),
             [(10, volume_label(2)), (20, volume_label(3)), (30, volume_label(1))]
         );
-        assert_eq!(list.strange.len(), 1);
+        assert_eq!(list.foreign.len(), 1);
         assert!(list.entries[0].path.join("data/precious").exists());
     }
 }

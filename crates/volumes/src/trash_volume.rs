@@ -1,8 +1,8 @@
-//! DESTROY, first step: into the trash.
+//! DESTROY, first step: moves the volume to the trash.
 //!
-//! What it is for: what its owner destroyed leaves the place where tasks find it, at once and whole, and can still be
-//! brought back. What it relies on: rename and directory syncs. What it never does: remove a byte, or take a volume
-//! whose label says that it is another one.
+//! What it is for: a volume that its owner destroyed leaves the place where tasks find it, at once
+//! and whole, and can still be brought back. What it relies on: rename and directory syncs. What it
+//! never does: remove a byte, or take a volume whose label says that it is another one.
 
 use uuid::Uuid;
 
@@ -13,12 +13,12 @@ use crate::volume::{
     volume_path, VolumeFault,
 };
 
-/// Moves a volume to the trash. Durable when it answers. Called again (after a crash, say) it answers the entry that is there.
-/// `now_ms` is the time in milliseconds since 1970.
+/// Moves a volume to the trash, durably on return. Called again (after a crash, say) it returns the
+/// entry that is there. `now_ms` is the time in milliseconds since 1970.
 ///
-/// # Errors
-/// [`VolumeFault::Missing`] if the volume is neither on the disk nor in its trash; `Foreign` if something else stands in
-/// its place. A volume with a damaged label can be destroyed: the trash keeps it as it is.
+/// # Errors [`VolumeFault::Missing`] if the volume is neither on the disk nor in its trash;
+/// `Foreign` if something else stands in its place. A volume with a damaged label can be destroyed:
+/// the trash keeps it as it is.
 pub fn trash_volume(
     disk: &OpenDisk,
     volume_uuid: Uuid,

@@ -1,7 +1,8 @@
-//! What all operations on a volume share: the ways it can be unfit, and the walk to its folder.
+//! The common part of all operations on a volume: the ways it can be unfit, and the walk to its
+//! folder.
 //!
-//! What it is for: [`VolumeFault`], and the comparison of a found label with an expected one. What it relies on:
-//! [`crate::disk::OpenDisk`]'s identification. What it never does: make anything.
+//! What it is for: [`VolumeFault`], and the comparison of a found label with an expected one. What
+//! it relies on: [`crate::disk::OpenDisk`]'s identification. What it never does: make anything.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ use crate::label_pair::{read_pair, LabelFault, Mending, Pair};
 /// The only part of a volume that a container sees.
 pub(crate) const DATA: &str = "data";
 
-/// Why an operation on a volume was refused. No byte of it was removed.
+/// Why an operation on a volume failed. No byte of it was removed.
 #[derive(Debug, Error)]
 pub enum VolumeFault {
     /// The disk is unfit.
@@ -27,9 +28,9 @@ pub enum VolumeFault {
     /// The volume is not on this disk.
     #[error("volume {volume_uuid} is missing from {}; it is not made anew: bring back the disk that holds it, restore it from the trash, or destroy the claim", path.display())]
     Missing {
-        /// The volume.
+        /// The uuid of the volume.
         volume_uuid: Uuid,
-        /// Where it should be.
+        /// The path where it should be.
         path: PathBuf,
     },
     /// What stands in its place is another volume, or belongs to another disk or cluster.
@@ -37,53 +38,53 @@ pub enum VolumeFault {
     Foreign {
         /// The volume that was asked for.
         volume_uuid: Uuid,
-        /// Where.
+        /// The path that was examined.
         path: PathBuf,
-        /// What differs.
+        /// What differs from the claim.
         detail: String,
     },
     /// Its label is older than the ledger: a change of its claim did not reach the disk.
     #[error("the label of volume {volume_uuid} is of generation {found}, the claim of {expected}; relabel it, then try again")]
     Older {
-        /// The volume.
+        /// The uuid of the volume.
         volume_uuid: Uuid,
         /// The claim's generation.
         expected: u64,
-        /// The label's.
+        /// The label's generation.
         found: u64,
     },
     /// Its label is newer than the ledger: the ledger has lost data.
     #[error("the label of volume {volume_uuid} is of generation {found}, newer than the claim's {expected}: the ledger is out of date; do not use the volume before the ledger is restored")]
     Newer {
-        /// The volume.
+        /// The uuid of the volume.
         volume_uuid: Uuid,
         /// The claim's generation.
         expected: u64,
-        /// The label's.
+        /// The label's generation.
         found: u64,
     },
     /// Its label is of the same generation but says something else.
     #[error("the label of volume {volume_uuid} and its claim disagree: {detail}; relabel it if the claim is right")]
     Differs {
-        /// The volume.
+        /// The uuid of the volume.
         volume_uuid: Uuid,
-        /// What differs.
+        /// What differs from the claim.
         detail: String,
     },
     /// Its folder is there but not whole. It is left as it is.
     #[error("volume {volume_uuid} at {} is damaged: {detail}; nothing was changed: look at it before using it", path.display())]
     Damaged {
-        /// The volume.
+        /// The uuid of the volume.
         volume_uuid: Uuid,
-        /// Where.
+        /// The path that was examined.
         path: PathBuf,
-        /// What is wrong.
+        /// What is wrong with it.
         detail: String,
     },
     /// A newer program wrote its label.
     #[error("the label of volume {volume_uuid} is of version {version}, newer than this program; upgrade the agent")]
     LabelTooNew {
-        /// The volume.
+        /// The uuid of the volume.
         volume_uuid: Uuid,
         /// The label's version.
         version: u32,
@@ -91,52 +92,52 @@ pub enum VolumeFault {
     /// It was destroyed and lies in the trash.
     #[error("volume {volume_uuid} is in the trash at {}; restore it, or use a new uuid", path.display())]
     InTrash {
-        /// The volume.
+        /// The uuid of the volume.
         volume_uuid: Uuid,
-        /// Where in the trash.
+        /// The path of its entry in the trash.
         path: PathBuf,
     },
     /// The trash entry is not there any more, or is being removed already.
     #[error("volume {volume_uuid} cannot be restored from {}: it is gone or being removed; only a backup can bring it back", path.display())]
     NotRestorable {
-        /// The volume.
+        /// The uuid of the volume.
         volume_uuid: Uuid,
-        /// Where it was.
+        /// The path that its entry had.
         path: PathBuf,
     },
     /// Something of a destroyed volume could not be removed.
     #[error("volume {volume_uuid} is not wholly removed: {} was kept ({}); unmount or free it, then purge again", path.display(), why.words())]
     NotPurged {
-        /// The volume.
+        /// The uuid of the volume.
         volume_uuid: Uuid,
         /// The first thing that was kept.
         path: PathBuf,
-        /// Why.
+        /// The reason why it was kept.
         why: KeptWhy,
     },
-    /// A label that does not belong on this disk was handed in.
+    /// The caller gave a label that does not belong on this disk.
     #[error("volume {volume_uuid} was claimed on disk {claimed}, but this is disk {disk}; send the operation to the right disk")]
     WrongDisk {
-        /// The volume.
+        /// The uuid of the volume.
         volume_uuid: Uuid,
         /// The disk its claim names.
         claimed: Uuid,
         /// The disk at hand.
         disk: Uuid,
     },
-    /// The kernel said no.
+    /// A system call failed.
     #[error("volume {volume_uuid}: cannot {doing}: {source}; check the disk's health, free space and the agent's rights")]
     Io {
-        /// The volume.
+        /// The uuid of the volume.
         volume_uuid: Uuid,
-        /// What was being done.
+        /// The action that failed.
         doing: &'static str,
-        /// The kernel's answer.
+        /// The error of the system call.
         source: io::Error,
     },
 }
 
-/// Wraps an I/O error.
+/// Wraps an I/O error on a volume.
 pub(crate) fn volume_io(
     volume_uuid: Uuid,
     doing: &'static str,
@@ -149,12 +150,12 @@ pub(crate) fn folder_name(volume_uuid: Uuid) -> String {
     volume_uuid.hyphenated().to_string()
 }
 
-/// Where a volume of this disk is.
+/// The path of a volume of this disk.
 pub(crate) fn volume_path(disk: &OpenDisk, volume_uuid: Uuid) -> PathBuf {
     disk.config().root.join(crate::disk::HOLDFAST).join(VOLUMES).join(folder_name(volume_uuid))
 }
 
-/// A damage report.
+/// Makes the fault of a damaged volume.
 pub(crate) fn damaged(volume_uuid: Uuid, path: &Path, detail: impl Into<String>) -> VolumeFault {
     VolumeFault::Damaged { volume_uuid, path: path.to_path_buf(), detail: detail.into() }
 }
@@ -234,7 +235,7 @@ pub(crate) fn look_at_label(
     Ok(pair)
 }
 
-/// Enters the part of a volume that tasks see. Never makes it.
+/// Enters the directory of a volume that tasks see. Never makes it.
 pub(crate) fn enter_data(folder: &Folder, volume_uuid: Uuid) -> Result<Folder, VolumeFault> {
     folder.enter(DATA).map_err(|fault| match fault {
         EnterFault::Absent => damaged(volume_uuid, folder.path(), "its directory `data` is gone"),
@@ -249,7 +250,7 @@ pub(crate) fn enter_data(folder: &Folder, volume_uuid: Uuid) -> Result<Folder, V
     })
 }
 
-/// The label handed in belongs on this disk?
+/// Checks that the claim of `label` is on this disk.
 pub(crate) fn check_claimed_here(disk: &OpenDisk, label: &VolumeLabel) -> Result<(), VolumeFault> {
     let here = disk.label().disk_uuid;
     if label.disk_uuid == here {
@@ -262,7 +263,7 @@ pub(crate) fn check_claimed_here(disk: &OpenDisk, label: &VolumeLabel) -> Result
     })
 }
 
-/// The found label is of the volume that is expected, whatever its claim has become since?
+/// Checks that the found label is of the expected volume, whatever has become of its claim since.
 pub(crate) fn check_identity(
     path: &Path,
     expected: &VolumeLabel,
@@ -289,7 +290,7 @@ pub(crate) fn check_identity(
     })
 }
 
-/// The found label says what the claim says?
+/// Checks that the found label says what the claim says.
 pub(crate) fn check_claim(
     path: &Path,
     expected: &VolumeLabel,

@@ -1,9 +1,10 @@
 //! Walks a directory tree by open directories.
 //!
-//! What it is for: removing and measuring trees that their owners are changing at this moment, of any depth, with a few
-//! open files. What it relies on: `openat` with no-follow; on the way up, device and inode prove that `..` is where we
-//! came from, else the way is walked again from the top. What it never does: follow a link, hold a path longer than a
-//! name, recurse, or decide anything: a [`Visitor`] does.
+//! What it is for: removing and measuring trees that their owners are changing at this moment, of
+//! any depth, with a few open files. What it relies on: `openat` with no-follow; on the way up,
+//! device and inode prove that `..` is where we came from, else the way is walked again from the
+//! top. What it never does: follow a link, hold a path longer than a name, recurse, or decide what
+//! happens to an entry: a [`Visitor`] does.
 
 use std::ffi::{CStr, CString, OsStr};
 use std::io;
@@ -17,32 +18,34 @@ use rustix::io::Errno;
 use crate::folder::DIR_FLAGS;
 use crate::mounts::{identify, FileId, Identity};
 
-/// Subdirectories of one directory that are remembered at a time; a directory with more is read again.
+/// At most this many subdirectories of a directory are remembered at a time; one with more is read
+/// again.
 const NAMES_MAX: usize = 500_000;
 
 /// What to do after a directory has been walked.
 pub(crate) enum Leave {
-    /// Go up. `true` if it is gone.
+    /// Go up. `true` if the directory is gone.
     Done(bool),
-    /// Read it again.
+    /// Read the directory again.
     Again,
 }
 
 /// Decides what happens on a walk.
 pub(crate) trait Visitor {
-    /// May this directory be walked?
+    /// Whether this directory may be walked.
     fn enter(&mut self, dir: BorrowedFd<'_>, here: Identity, path: &Path) -> bool;
-    /// Something that is no directory. Answers whether it is gone.
+    /// Visits an entry that is not a directory. Returns whether it is gone.
     fn file(&mut self, parent: BorrowedFd<'_>, name: &CStr, path: &Path) -> bool;
-    /// A directory whose content has been walked. `gone` things vanished from it since it was last read.
+    /// Visits a directory whose content has been walked. `gone` entries vanished from it since it
+    /// was last read.
     fn leave(&mut self, parent: BorrowedFd<'_>, name: &CStr, path: &Path, gone: u64) -> Leave;
-    /// Something that could not be read; the walk goes on beside it.
+    /// Takes note of an entry that could not be read; the walk goes on beside it.
     fn trouble(&mut self, path: &Path, error: io::Error);
-    /// The directory may not be opened; answers whether to try once more.
+    /// Called when a directory may not be opened; returns whether to try once more.
     fn unlock(&mut self, _parent: BorrowedFd<'_>, _name: &CStr) -> bool {
         false
     }
-    /// Enough?
+    /// Whether the walk is to end.
     fn stop(&self) -> bool {
         false
     }
@@ -176,7 +179,7 @@ impl Walker<'_> {
         stat.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
     }
 
-    /// Goes up, and lets the visitor take leave of the directory.
+    /// Goes up, and lets the visitor finish the directory.
     fn finish(&mut self) -> io::Result<()> {
         let left = self.frames.pop().expect("the caller saw more than one frame");
         let left_path = self.path.clone();
@@ -194,7 +197,8 @@ impl Walker<'_> {
         Ok(())
     }
 
-    /// Makes the last frame's directory the current one. `false` if it is not where it was: then the walk goes on further up.
+    /// Makes the last frame's directory the current one. `false` if it is not where it was: then
+    /// the walk goes on further up.
     fn climb(&mut self, from: &Path) -> io::Result<bool> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let parent = rustix::fs::openat(&self.current, "..", flags, Mode::empty());

@@ -1,6 +1,7 @@
-//! The agent's port: the door that an agent implements, and where each path leads.
+//! The agent's port: the API trait that an agent implements, and its routes.
 //!
-//! Relies on the room's plumbing. Never opens a file itself: the door says what may be read.
+//! It relies on the rest of this crate. It never opens a file itself: the API decides what may be
+//! read.
 
 mod executor;
 mod files;
@@ -24,7 +25,7 @@ use crate::outbox::{LinkEnd, Outbox};
 use crate::query::{self, Query};
 use crate::refusal::Refusal;
 
-/// A read endpoint of the time before the v1 API.
+/// A read endpoint from before the v1 API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AgentPage {
     /// `/state`: everything.
@@ -37,7 +38,7 @@ pub enum AgentPage {
     Flags,
 }
 
-/// A part of a file.
+/// A chunk of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileChunk {
     /// The bytes; fewer than asked for only at the end of the file.
@@ -46,24 +47,25 @@ pub struct FileChunk {
     pub size_bytes: u64,
 }
 
-/// What an agent answers. Each method may be called from many tasks at once.
+/// The API of an agent. Each method may be called from many tasks at once.
 ///
 /// When `executor_subscribe` returns `Ok`, `executor_gone` follows exactly once, whatever happens.
 #[async_trait]
 pub trait AgentApi: Send + Sync + 'static {
-    /// Whether the agent has recovered; before that all but health, version, metrics and SUBSCRIBE of executors is answered with 503.
+    /// Whether the agent has recovered; before that all but health, version, metrics and SUBSCRIBE
+    /// of executors is answered with 503.
     fn is_recovered(&self) -> bool;
 
-    /// What program this is. `version` must be digits `X.Y.Z`: clients compare it.
+    /// The version of the program. `version` must be digits `X.Y.Z`: clients compare it.
     fn version(&self) -> VersionInfo;
 
-    /// All metrics, now.
+    /// Reads all metrics.
     fn metrics(&self) -> Vec<Metric>;
 
-    /// An executor subscribes; its type is SUBSCRIBE and `subscribe` is set.
+    /// Called when an executor subscribes; the type is SUBSCRIBE and `subscribe` is set.
     ///
-    /// # Errors
-    /// A refusal: 400 for a framework or executor that is not known here, 503 while the agent cannot tell yet.
+    /// # Errors A refusal: 400 for a framework or executor that is not known here, 503 while the
+    /// agent cannot tell yet.
     async fn executor_subscribe(
         &self,
         head: LinkHead,
@@ -71,18 +73,18 @@ pub trait AgentApi: Send + Sync + 'static {
         outbox: Outbox<executor_api::Event>,
     ) -> Result<(), Refusal>;
 
-    /// Any other call of an executor, of a known type.
+    /// Called with any other call of an executor, of a known type.
     ///
-    /// # Errors
-    /// A refusal: 400 for a framework or executor that is not known here, 403 for one that has not subscribed.
+    /// # Errors A refusal: 400 for a framework or executor that is not known here, 403 for one that
+    /// has not subscribed.
     async fn executor_call(&self, caller: &Caller, call: executor_api::Call)
         -> Result<(), Refusal>;
 
-    /// An executor's link is over.
+    /// Called when an executor's link has ended.
     async fn executor_gone(&self, stream_id: Uuid, end: LinkEnd);
 
-    /// An operator's call of a known type; GET_HEALTH, GET_VERSION, GET_METRICS, LIST_FILES and READ_FILE never come here. `None` answers
-    /// 200 without a body.
+    /// Called with an operator's call of a known type; GET_HEALTH, GET_VERSION, GET_METRICS,
+    /// LIST_FILES and READ_FILE never come here. `None` answers 200 without a body.
     ///
     /// # Errors
     /// A refusal; 501 for a call that is not served.
@@ -92,7 +94,7 @@ pub trait AgentApi: Send + Sync + 'static {
         call: api::Call,
     ) -> Result<Option<api::Response>, Refusal>;
 
-    /// A read endpoint.
+    /// Renders a read endpoint.
     ///
     /// # Errors
     /// A refusal; 404 or 501 for a page that is not served.
@@ -103,13 +105,14 @@ pub trait AgentApi: Send + Sync + 'static {
         query: &Query,
     ) -> Result<JsonText, Refusal>;
 
-    /// What a folder holds. Paths are virtual, such as that of a sandbox.
+    /// Lists a folder. Paths are virtual, such as that of a sandbox.
     ///
     /// # Errors
     /// 404 when there is no such folder, 403 when the caller may not see it.
     async fn list_files(&self, caller: &Caller, path: &str) -> Result<Vec<FileInfo>, Refusal>;
 
-    /// Reads at most `length_bytes` from `offset_bytes` on; beyond the end there is nothing, which is no error.
+    /// Reads at most `length_bytes` from `offset_bytes` on; beyond the end there is nothing, which
+    /// is no error.
     ///
     /// # Errors
     /// 404 when there is no such file, 403 when the caller may not see it, 400 for a folder.
@@ -180,7 +183,7 @@ fn is_agent_process(name: &str) -> bool {
     })
 }
 
-/// H37: what needs the agent's state waits until it has recovered.
+/// Refuses what needs the agent's state until it has recovered (H37).
 fn recovered(api: &Arc<dyn AgentApi>) -> Result<(), Refusal> {
     if api.is_recovered() {
         Ok(())

@@ -1,6 +1,7 @@
-//! Making answers.
+//! Makes responses.
 //!
-//! Relies on `content` and `recordio`. Never writes HTML but for the one page that lists what is served.
+//! It relies on `content` and `recordio`. It never writes HTML but for the one page that lists what
+//! is served.
 
 use std::convert::Infallible;
 
@@ -23,10 +24,10 @@ use crate::refusal::Refusal;
 /// The header that names a scheduler's stream.
 pub(crate) static MESOS_STREAM_ID: HeaderName = HeaderName::from_static("mesos-stream-id");
 
-/// An answer.
+/// An HTTP response of this crate.
 pub(crate) type Answer = Response<Body>;
 
-/// JSON text, made once: big dumps need no tree of values in between.
+/// JSON text, encoded once: big dumps need no tree of values in between.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JsonText(Vec<u8>);
 
@@ -42,17 +43,18 @@ impl JsonText {
         )
     }
 
-    /// The text.
+    /// The bytes of the text.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 }
 
-/// Marks an answer that is a stream: it must reach the peer record by record, so nothing may compress it.
+/// Marks a response that is a stream: it must reach the peer record by record, so nothing may
+/// compress it.
 #[derive(Clone, Copy)]
 pub(crate) struct Streamed;
 
-/// An answer with a body of this media type.
+/// Makes a response with a body of this media type.
 pub(crate) fn text(status: StatusCode, media_type: &'static str, body: impl Into<Bytes>) -> Answer {
     let mut answer = Response::new(Body::new(Full::new(body.into())));
     *answer.status_mut() = status;
@@ -60,7 +62,7 @@ pub(crate) fn text(status: StatusCode, media_type: &'static str, body: impl Into
     answer
 }
 
-/// An answer without a body.
+/// Makes a response without a body.
 pub(crate) fn empty(status: StatusCode) -> Answer {
     let mut answer = Response::new(Body::new(Full::new(Bytes::new())));
     *answer.status_mut() = status;
@@ -81,12 +83,12 @@ pub(crate) fn json(json: JsonText, jsonp: Option<&str>) -> Answer {
     text(StatusCode::OK, "text/javascript", [function.as_bytes(), b"(", &json.0, b")"].concat())
 }
 
-/// A message.
+/// Makes a response of one message.
 pub(crate) fn message<T: Wired>(content: Content, message: &T) -> Answer {
     text(StatusCode::OK, content.media_type(), content.encode(message))
 }
 
-/// A refusal, as plain text.
+/// Makes a response of a refusal, as plain text.
 pub(crate) fn refusal(refusal: &Refusal) -> Answer {
     let status = StatusCode::from_u16(refusal.status)
         .ok()
@@ -98,7 +100,7 @@ pub(crate) fn refusal(refusal: &Refusal) -> Answer {
     )
 }
 
-/// 405, saying what is allowed.
+/// Makes a response 405 that names the allowed method.
 pub(crate) fn method_not_allowed(allowed: &'static str, found: &http::Method) -> Answer {
     let mut answer =
         refusal(&Refusal::new(405, format!("{found} is not served here; use {allowed}")));

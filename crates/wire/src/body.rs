@@ -1,7 +1,8 @@
-//! Reading bodies within their limits.
+//! Reads bodies within their limits.
 //!
-//! Relies on `limits`. Never holds more of a body than the limit, and never reads a body that is announced to be larger; what is left of
-//! a refused body is thrown away unread for a while, because a peer that is still sending would otherwise miss the answer.
+//! It relies on `limits`. It never holds more of a body than the limit, and never reads a body that
+//! is announced to be larger; what is left of a refused body is discarded for a while, because a
+//! peer that is still sending would otherwise miss the answer.
 
 use std::time::Duration;
 
@@ -16,14 +17,14 @@ use crate::refusal::Refusal;
 /// The body of requests and answers.
 pub(crate) use tonic::body::Body;
 
-/// Above this size a body needs one of the server's permits, in bytes.
+/// A body above this size, in bytes, needs one of the server's permits.
 const LARGE_BYTES: usize = 256 << 10;
-/// How long a refused body is thrown away.
+/// The time for which a refused body is read and discarded.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(5);
-/// How much of a refused body is thrown away, in bytes.
+/// The amount of a refused body that is read and discarded, in bytes.
 const LINGER_BYTES: usize = 256 << 20;
 
-/// What is said to a body that is too large.
+/// Makes the refusal of a body that is too large.
 pub(crate) fn too_large(limit_bytes: usize) -> Refusal {
     Refusal::new(413, format!("the body is larger than the {limit_bytes} bytes that are read here; send several smaller calls"))
 }
@@ -43,8 +44,8 @@ pub(crate) fn waits_for_leave(headers: &HeaderMap) -> bool {
 
 /// Reads a body.
 ///
-/// # Errors
-/// 413 when it is too large, 408 when it takes too long, 400 when it breaks off, 503 when too many large ones are being read.
+/// # Errors 413 when it is too large, 408 when it takes too long, 400 when it breaks off, 503 when
+/// too many large ones are being read.
 pub(crate) async fn read(shared: &Shared, body: Body) -> Result<Bytes, Refusal> {
     let limits = &shared.limits;
     let reading = tokio::time::timeout(limits.body_timeout, read_within(shared, body));
@@ -79,7 +80,7 @@ async fn read_within(shared: &Shared, mut body: Body) -> Result<Bytes, Refusal> 
     Ok(read.freeze())
 }
 
-/// Throws the rest of a refused body away, in the background and within bounds.
+/// Reads and discards the rest of a refused body, in the background and within bounds.
 pub(crate) fn linger<B>(mut body: B)
 where
     B: hyper::body::Body<Data = Bytes> + Send + Unpin + 'static,

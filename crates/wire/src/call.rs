@@ -1,6 +1,6 @@
-//! Reading one call from a request: its content type, its body, its type.
+//! Reads one call from a request: its content type, its body, its type.
 //!
-//! Relies on `body` and `content`. Never hands on a call whose type is not one of the API's.
+//! It relies on `body` and `content`. It never passes on a call whose type is not one of the API's.
 
 use http::{HeaderMap, Method, Request};
 
@@ -10,22 +10,22 @@ use crate::connection::Connection;
 use crate::content::{unknown_call, Content, Wired};
 use crate::refusal::Refusal;
 
-/// A call as it came.
+/// A call as it was received.
 pub(crate) struct Received<T, K> {
-    /// What came with it.
+    /// The headers of the request.
     pub(crate) headers: HeaderMap,
-    /// The call.
+    /// The decoded call.
     pub(crate) call: T,
-    /// Its type, which exists.
+    /// The type of the call, which is one of the API's.
     pub(crate) kind: K,
 }
 
-/// Calls come by POST; what to answer to anything else.
+/// Answers anything but POST, by which calls come.
 pub(crate) fn unless_post(method: &Method) -> Option<Answer> {
     (method != Method::POST).then(|| answer::method_not_allowed("POST", method))
 }
 
-/// What is only read may be asked for by GET, HEAD and, as some clients do, POST; what to answer to anything else.
+/// Answers anything but GET, HEAD and (as some clients read with it) POST.
 pub(crate) fn unless_reading(method: &Method) -> Option<Answer> {
     let reading = [Method::GET, Method::HEAD, Method::POST].contains(method);
     (!reading).then(|| answer::method_not_allowed("GET, HEAD, POST", method))

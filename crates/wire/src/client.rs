@@ -1,7 +1,7 @@
-//! The other side of the port: what frameworks, executors and the command line speak with.
+//! The client side of the port, for frameworks, executors and the command line.
 //!
-//! Relies on hyper's client and on tonic's. Follows redirects to the leading master. Never retries a call by itself: whether a call may
-//! be sent twice is known only to who sends it.
+//! It relies on hyper's client and on tonic's. It follows redirects to the leading master. It never
+//! retries a call by itself: whether a call may be sent twice is known only to its sender.
 
 mod agent_link;
 mod error;
@@ -27,7 +27,7 @@ use crate::limits::MESSAGE_MAX_BYTES;
 /// A receiver of messages on a gRPC link.
 pub use agent_link::LinkReceiver;
 
-/// How a client speaks.
+/// The settings of a client.
 #[derive(Clone, Debug)]
 pub struct ClientSettings {
     /// How calls are encoded and answers are wanted.
@@ -36,8 +36,9 @@ pub struct ClientSettings {
     pub connect_timeout: Duration,
     /// How long the answer to a call may take; for a stream, its beginning.
     pub call_timeout: Duration,
-    /// After how long without any event, heartbeats included, a scheduler's stream counts as broken. An executor's has no such time: its
-    /// agent is on the same machine, and heartbeats are half an hour apart.
+    /// After how long without any event, heartbeats included, a scheduler's stream counts as
+    /// broken. An executor's has no such time: its agent is on the same machine, and heartbeats are
+    /// half an hour apart.
     pub silence_timeout: Duration,
     /// The largest answer, in bytes.
     pub answer_max_bytes: usize,
@@ -66,7 +67,7 @@ pub struct MesosClient {
 }
 
 impl MesosClient {
-    /// A client with these settings. Connects when needed.
+    /// Makes a client with these settings. It connects when needed.
     pub fn new(settings: ClientSettings) -> Self {
         Self { http: http1::Http::new(&settings), settings }
     }

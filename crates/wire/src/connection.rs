@@ -1,6 +1,7 @@
-//! What is known of the connection that a request came on.
+//! The connection on which a request came.
 //!
-//! Relies on `server`, which makes one per connection and puts it into each request. Never outlives the connection.
+//! It relies on `server`, which makes one per connection and puts it into each request. It never
+//! outlives the connection.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,16 +13,16 @@ use tokio_util::sync::CancellationToken;
 use crate::limits::Limits;
 use crate::metrics::Metric;
 
-/// Who calls.
+/// The caller of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// Whom the caller proved to be; nobody is asked to yet.
+    /// The authenticated principal; nobody is authenticated yet.
     pub principal: Option<String>,
-    /// Where the connection comes from.
+    /// The address from which the connection comes.
     pub peer: SocketAddr,
 }
 
-/// What all connections of a server share.
+/// State that all connections of a server share.
 pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) counters: Counters,
@@ -31,7 +32,7 @@ pub(crate) struct Shared {
     pub(crate) large_bodies: Semaphore,
 }
 
-/// What the server counts.
+/// Counters of the server.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) connections: AtomicU64,
@@ -43,7 +44,7 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    /// As metrics.
+    /// Lists the counters as metrics.
     pub(crate) fn metrics(&self) -> Vec<Metric> {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as f64;
         vec![
@@ -80,7 +81,7 @@ pub(crate) struct Connection {
     pub(crate) shared: Arc<Shared>,
     /// Closes the connection at once.
     pub(crate) kill: CancellationToken,
-    /// Whether a request has come.
+    /// Whether a request was received on it.
     pub(crate) used: Arc<AtomicBool>,
 }
 
@@ -94,7 +95,8 @@ impl Connection {
         }
     }
 
-    /// Who calls. Nobody proves anything yet: an `Authorization` header is ignored.
+    /// The caller on this connection. There is no authentication yet: an `Authorization` header is
+    /// ignored.
     pub(crate) fn caller(&self) -> Caller {
         Caller { principal: None, peer: self.peer }
     }

@@ -1,6 +1,7 @@
-//! Content types: which encoding a peer sends, which it wants, and the two encodings.
+//! Content types: the encoding that a peer sends, the one that it accepts, and both codecs.
 //!
-//! Relies on `proto` for both encodings. Never guesses: a body without a content type is refused.
+//! It relies on `proto` for both encodings. It never guesses: a body without a content type is
+//! refused.
 
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::HeaderMap;
@@ -40,7 +41,7 @@ pub enum Content {
 }
 
 impl Content {
-    /// Its media type.
+    /// The media type of this encoding.
     pub fn media_type(self) -> &'static str {
         match self {
             Self::Json => "application/json",
@@ -55,7 +56,7 @@ impl Content {
             .find(|content| essence.eq_ignore_ascii_case(content.media_type()))
     }
 
-    /// What the body of a request is.
+    /// The encoding of the body of a request.
     ///
     /// # Errors
     /// 400 when it is not said, 415 when it is something else.
@@ -69,7 +70,7 @@ impl Content {
         })
     }
 
-    /// What the answer shall be: JSON when it is acceptable or nothing is said, else protobuf.
+    /// The encoding of the answer: JSON when it is acceptable or nothing is said, else protobuf.
     ///
     /// # Errors
     /// 406 when neither is acceptable.
@@ -129,7 +130,7 @@ impl Content {
         }
     }
 
-    /// Reading drops a name that it does not know, as Mesos does; here it is needed once more.
+    /// Finds the name of a type that decoding dropped because it is not known, as Mesos does.
     fn named_type(self, body: &[u8]) -> Option<String> {
         #[derive(Deserialize)]
         struct Typed {

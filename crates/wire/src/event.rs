@@ -1,6 +1,7 @@
-//! What a link must know of the messages that it carries: which one opens it, which one ends it, and what a heartbeat is.
+//! The properties of messages that a link needs: which one opens it, which one ends it, and what a
+//! heartbeat is.
 //!
-//! Relies on `proto`. Never looks further into a message.
+//! It relies on `proto`, and never looks further into a message.
 
 use holdfast_proto::holdfast::v1::ToAgent;
 use holdfast_proto::mesos::v1::{executor, scheduler};

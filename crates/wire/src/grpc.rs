@@ -1,6 +1,8 @@
-//! What all gRPC streams share: messages in, one by one, and messages out, with a status at the end.
+//! The common part of all gRPC streams: messages in, one by one, and messages out, with a status at
+//! the end.
 //!
-//! Relies on `outbox` and tonic. Never reads the next message before the door has taken the last one.
+//! It relies on `outbox` and tonic. It never reads the next message before the API has taken the
+//! last one.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -15,13 +17,13 @@ use crate::event::LinkMessage;
 use crate::outbox::{LinkEnd, LinkWatch, Outflow};
 use crate::refusal::Refusal;
 
-/// The type of all streams out.
+/// The type of all outgoing streams.
 pub(crate) type BoxStream<E> = Pin<Box<dyn Stream<Item = Result<E, Status>> + Send>>;
 
-/// The status that a stream will end with, when it ends badly.
+/// The status with which a stream will end, when it ends with an error.
 pub(crate) type LastWord = Arc<OnceLock<Status>>;
 
-/// A link's way out as tonic wants it.
+/// The outgoing stream of a link, as tonic wants it.
 pub(crate) struct GrpcFlow<E> {
     outflow: Outflow<E>,
     last: LastWord,
@@ -52,7 +54,7 @@ impl<E: LinkMessage> Stream for GrpcFlow<E> {
     }
 }
 
-/// Hands each message of the peer to the door, in order, until the link is over on either side.
+/// Passes each message of the peer to the API, in order, until the link ends on either side.
 pub(crate) async fn pump<T, F>(
     mut inbound: Streaming<T>,
     watch: LinkWatch,

@@ -1,9 +1,11 @@
-//! How it travels: Mesos v1 over HTTP, RecordIO, gRPC, metrics; everything on one port.
+//! The transport: Mesos v1 over HTTP, RecordIO, gRPC and metrics, all on one port.
 //!
-//! A server ([`Server`]) stands before one of two doors, [`MasterApi`] or [`AgentApi`], which the process behind it implements.
-//! It turns bytes into messages of `proto` and refusals into status codes, holds the links of frameworks, executors and agents open
-//! ([`Outbox`]), and keeps everything that a peer can make grow within [`Limits`]. [`MesosClient`] and [`AgentLinkClient`] are the
-//! other side. It never knows what a call means, never decides, and never keeps anything that outlives its connection.
+//! A server ([`Server`]) serves one of two API traits, [`MasterApi`] or [`AgentApi`], which the
+//! process behind it implements. It turns bytes into messages of `proto` and refusals into status
+//! codes, holds the links of frameworks, executors and agents open ([`Outbox`]), and keeps
+//! everything that a peer can make grow within [`Limits`]. [`MesosClient`] and [`AgentLinkClient`]
+//! are the other side. It never knows what a call means, never decides, and never keeps anything
+//! that outlives its connection.
 
 pub mod agent;
 mod answer;

@@ -1,16 +1,18 @@
-//! Every bound of this room, in one place.
+//! Every bound of this crate, in one place.
 //!
-//! Whatever a peer can make grow (bodies, queues, connections, waiting) has its bound here. Never unlimited.
+//! Whatever a peer can make grow (bodies, queues, connections, waiting) has its bound here. Nothing
+//! is ever unlimited.
 
 use std::time::Duration;
 
-/// The largest body of a call, in bytes after decompression; also the largest call on a gRPC stream.
+/// The largest body of a call, in bytes after decompression; also the largest call on a gRPC
+/// stream.
 pub const BODY_MAX_BYTES: usize = 8 << 20;
 
 /// The largest message on a link between master and agent, and the largest event, in bytes.
 pub const MESSAGE_MAX_BYTES: usize = 64 << 20;
 
-/// What a server grants its peers.
+/// The limits that a server sets its peers.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// The largest body of a call, in bytes after decompression.
@@ -31,7 +33,7 @@ pub struct Limits {
     pub heartbeat_interval: Duration,
     /// How often an executor's stream carries a heartbeat; the first after this time.
     pub executor_heartbeat_interval: Duration,
-    /// For each link.
+    /// The limits of each link.
     pub link: LinkLimits,
 }
 
@@ -52,12 +54,13 @@ impl Default for Limits {
     }
 }
 
-/// How far the reader of a link may fall behind before it is cut off.
+/// The bounds within which the reader of a link may fall behind before it is cut off.
 #[derive(Clone, Copy, Debug)]
 pub struct LinkLimits {
-    /// How many messages may wait.
+    /// The number of messages that may wait.
     pub events_max: usize,
-    /// How many bytes (as protobuf) may wait. One message larger than this passes when nothing else waits.
+    /// How many bytes (as protobuf) may wait. One message larger than this passes when nothing else
+    /// waits.
     pub bytes_max: usize,
     /// How long messages may wait without one being taken.
     pub stall_timeout: Duration,

@@ -1,7 +1,7 @@
-//! The life of a link: the door agrees, messages flow, the door is told once that it is over.
+//! The life of a link: the API accepts it, messages flow, and the API is notified once of its end.
 //!
-//! Relies on `outbox`. Never forgets to tell: a door that agreed to a link hears of its end, even when the peer was gone before the
-//! answer reached it.
+//! It relies on `outbox`. It never omits that: an API that accepted a link is notified of its end,
+//! even when the peer was gone before the answer reached it.
 
 use std::future::Future;
 use std::sync::atomic::Ordering;
@@ -14,7 +14,7 @@ use crate::connection::{Caller, Shared};
 use crate::outbox::{LinkEnd, LinkWatch};
 use crate::refusal::Refusal;
 
-/// What a link travels on.
+/// The transport of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     /// Mesos v1 over HTTP: events in RecordIO, calls as requests of their own.
@@ -23,19 +23,20 @@ pub enum Transport {
     Grpc,
 }
 
-/// How a link introduces itself to the door.
+/// The introduction of a link to the API.
 #[derive(Clone, Debug)]
 pub struct LinkHead {
-    /// The link's own name, never used twice. For schedulers over HTTP it is the `Mesos-Stream-Id`.
+    /// The link's own id, never used twice. For schedulers over HTTP it is the `Mesos-Stream-Id`.
     pub stream_id: Uuid,
-    /// Who is at the other end.
+    /// The peer at the other end.
     pub caller: Caller,
-    /// What it travels on.
+    /// The transport of the link.
     pub transport: Transport,
 }
 
-/// Asks the door to take the link and, when it does, keeps watch until the link is over. Both happen on a task of their own, so that a
-/// peer that leaves early cannot leave the door with a link whose end nobody reports.
+/// Asks the API to take the link and, when it does, keeps watch until the link ends. Both happen on
+/// a task of their own, so that a peer that leaves early cannot leave the API with a link whose end
+/// nobody reports.
 pub(crate) async fn hold<T, P, G>(
     shared: Arc<Shared>,
     watch: LinkWatch,
@@ -52,7 +53,7 @@ where
     tokio::spawn(async move {
         match take.await {
             Ok(taken) => {
-                // The asker may have left; the link's end is then already on its way.
+                // The requester may have left; the link's end is then already on its way.
                 let _ = tell.send(Ok(()));
                 shared.counters.links.fetch_add(1, Ordering::Relaxed);
                 let ((), end) = tokio::join!(pump(taken), watch.over());

@@ -1,6 +1,7 @@
-//! The master's port: the door that a master implements, and where each path leads.
+//! The master's port: the API trait that a master implements, and its routes.
 //!
-//! Relies on the room's plumbing. Never knows what a framework or an agent is: it carries messages and answers.
+//! It relies on the rest of this crate. It never knows what a framework or an agent is: it carries
+//! messages and answers.
 
 mod agent_link;
 mod legacy;
@@ -34,21 +35,22 @@ pub(crate) use scheduler_stream::LEADER_METADATA;
 /// Whether this master may answer for the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// It leads.
+    /// This master leads.
     Leading {
         /// `host:port` where clients reach it.
         address: String,
     },
     /// It leads but does not know enough yet; calls are answered with 503.
     Recovering,
-    /// Another leads, or none.
+    /// Another master leads, or none.
     Standby {
-        /// `host:port` of the leader, to which calls are redirected; without one they are answered with 503.
+        /// `host:port` of the leader, to which calls are redirected; without one they are answered
+        /// with 503.
         leader: Option<String>,
     },
 }
 
-/// A read endpoint of the time before the v1 API.
+/// A read endpoint from before the v1 API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum MasterPage {
     /// `/state`: everything.
@@ -67,23 +69,25 @@ pub enum MasterPage {
     Flags,
 }
 
-/// What a master answers. Each method may be called from many tasks at once.
+/// The API of a master. Each method may be called from many tasks at once.
 ///
-/// Links: `subscribe` and `agent_attach` hand the door the way out; when they return `Ok`, `framework_gone` or `agent_gone` follows
-/// exactly once, whatever happens. Messages of one link are handed over in order, each after the one before was taken.
+/// `subscribe` and `agent_attach` pass the outbox of a new link; when they return `Ok`,
+/// `framework_gone` or `agent_gone` follows exactly once, whatever happens. Messages of one link
+/// are passed in order, each after the one before was taken.
 #[async_trait]
 pub trait MasterApi: Send + Sync + 'static {
-    /// Whether this master answers calls.
+    /// Whether this master leads and answers calls.
     fn standing(&self) -> Standing;
 
-    /// What program this is. `version` must be digits `X.Y.Z`: clients compare it.
+    /// The version of the program. `version` must be digits `X.Y.Z`: clients compare it.
     fn version(&self) -> VersionInfo;
 
-    /// All metrics, now.
+    /// Reads all metrics.
     fn metrics(&self) -> Vec<Metric>;
 
-    /// A scheduler subscribes; its type is SUBSCRIBE and `subscribe` is set. What is refused after the call itself was found right
-    /// (a removed framework, a role that is not allowed) is by Mesos's custom an ERROR event in a successful answer.
+    /// Called when a scheduler subscribes; the type is SUBSCRIBE and `subscribe` is set. What is
+    /// refused after the call itself was found valid (a removed framework, a role that is not
+    /// allowed) is by Mesos's custom an ERROR event in a successful answer.
     ///
     /// # Errors
     /// A refusal, when the call itself is wrong.
@@ -94,12 +98,11 @@ pub trait MasterApi: Send + Sync + 'static {
         outbox: Outbox<api::Event>,
     ) -> Result<(), Refusal>;
 
-    /// Any other call of a scheduler; `framework_id` is set, the type is known. `stream_id` is what the caller said, or the link itself
-    /// over gRPC.
+    /// Called with any other call of a scheduler; `framework_id` is set, the type is known.
+    /// `stream_id` is the one that the caller sent, or the link's over gRPC.
     ///
-    /// # Errors
-    /// 400 for an unknown framework, another stream id or a wrong call, 403 for a framework that is not subscribed (H7); over gRPC it
-    /// ends the stream.
+    /// # Errors 400 for an unknown framework, another stream id or a wrong call, 403 for a
+    /// framework that is not subscribed (H7); over gRPC it ends the stream.
     async fn scheduler_call(
         &self,
         stream_id: Uuid,
@@ -107,26 +110,27 @@ pub trait MasterApi: Send + Sync + 'static {
         call: api::Call,
     ) -> Result<(), Refusal>;
 
-    /// A scheduler's link is over.
+    /// Called when a scheduler's link has ended.
     async fn framework_gone(&self, stream_id: Uuid, end: LinkEnd);
 
-    /// An agent's link begins. Masters that do not lead may take it too.
+    /// Called when an agent opens a link. Masters that do not lead may take it too.
     ///
     /// # Errors
-    /// A refusal, when agents are not welcome here.
+    /// A refusal, when agents are not accepted here.
     async fn agent_attach(&self, head: LinkHead, outbox: Outbox<ToAgent>) -> Result<(), Refusal>;
 
-    /// A message of an agent.
+    /// Called with each message of an agent.
     ///
     /// # Errors
     /// A refusal ends the link.
     async fn agent_message(&self, stream_id: Uuid, message: FromAgent) -> Result<(), Refusal>;
 
-    /// An agent's link is over.
+    /// Called when an agent's link has ended.
     async fn agent_gone(&self, stream_id: Uuid, end: LinkEnd);
 
-    /// An operator's call of a known type; GET_HEALTH, GET_VERSION, GET_METRICS and SUBSCRIBE never come here. `None` answers without a
-    /// body: 202 for what is only accepted (H31), else 200.
+    /// Called with an operator's call of a known type; GET_HEALTH, GET_VERSION, GET_METRICS and
+    /// SUBSCRIBE never come here. `None` answers without a body: 202 for what is only accepted
+    /// (H31), else 200.
     ///
     /// # Errors
     /// A refusal; 501 for a call that is not served.
@@ -136,7 +140,7 @@ pub trait MasterApi: Send + Sync + 'static {
         call: master::Call,
     ) -> Result<Option<master::Response>, Refusal>;
 
-    /// A read endpoint.
+    /// Renders a read endpoint.
     ///
     /// # Errors
     /// A refusal; 404 or 501 for a page that is not served.
@@ -147,10 +151,11 @@ pub trait MasterApi: Send + Sync + 'static {
         query: &Query,
     ) -> Result<JsonText, Refusal>;
 
-    /// Our own API, below `/holdfast/v1/`, for what Mesos has no words for. `posted` says that the caller wants something changed.
+    /// Our own API, below `/holdfast/v1/`, for what Mesos has no calls for. `posted` says that the
+    /// caller wants something changed.
     ///
     /// # Errors
-    /// A refusal; 404 for a name that is not served, as everything is unless a door says otherwise.
+    /// A refusal; 404 for a name that is not served, which is the default for all.
     async fn native(
         &self,
         _caller: &Caller,
@@ -201,7 +206,7 @@ pub(crate) async fn answer(
 ) -> Answer {
     let path = query::decode(request.uri().path(), false);
     let path = query::without_process(&path, |name| name == "master");
-    // `/metrics` alone is ours; what lies below it is Mesos's.
+    // `/metrics` alone is ours; what is below it is Mesos's.
     let endpoint = if path == "/metrics/snapshot" {
         Some(Endpoint::Snapshot)
     } else {
@@ -218,7 +223,7 @@ pub(crate) async fn answer(
     }
 }
 
-/// H5: what answers for the cluster is answered by the leader alone; what any other master answers.
+/// Answers for a master that does not lead: only the leader answers for the cluster (H5).
 fn unless_leading(api: &Arc<dyn MasterApi>, request: &Request<Body>) -> Option<Answer> {
     match api.standing() {
         Standing::Leading { .. } => None,
@@ -229,7 +234,7 @@ fn unless_leading(api: &Arc<dyn MasterApi>, request: &Request<Body>) -> Option<A
     }
 }
 
-/// Where to go instead, or that there is nowhere to go yet.
+/// Redirects to the leader, or refuses when there is none yet.
 fn elsewhere(standing: &Standing, path_and_query: &str) -> Answer {
     let unavailable = |message| answer::refusal(&Refusal::unavailable(message));
     match standing {

@@ -1,6 +1,6 @@
-//! Metrics, in the two forms that they leave in: Mesos's flat JSON and Prometheus's text.
+//! Metrics, in their two formats: Mesos's flat JSON and Prometheus's text.
 //!
-//! Never keeps a metric: the door is asked each time.
+//! It never keeps a metric: the API is asked each time.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -10,29 +10,29 @@ use crate::answer::JsonText;
 /// Whether a metric can fall.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetricKind {
-    /// It can.
+    /// The value can fall.
     Gauge,
-    /// It only grows while the process lives.
+    /// The value only grows while the process lives.
     Counter,
 }
 
-/// One number.
+/// One metric: a name, labels and a number.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Metric {
     /// As Mesos writes it, such as `master/elected`; unit last.
     pub name: String,
-    /// What it means, in one sentence.
+    /// One sentence that says what it means.
     pub help: String,
-    /// Whether it can fall.
+    /// Whether the value can fall.
     pub kind: MetricKind,
     /// Names and values that tell it from others of the same name.
     pub labels: Vec<(String, String)>,
-    /// The number.
+    /// The value of the metric.
     pub value: f64,
 }
 
 impl Metric {
-    /// A number that can fall.
+    /// Makes a gauge.
     pub fn gauge(name: impl Into<String>, help: impl Into<String>, value: f64) -> Self {
         Self {
             name: name.into(),
@@ -43,12 +43,12 @@ impl Metric {
         }
     }
 
-    /// A number that only grows.
+    /// Makes a counter.
     pub fn counter(name: impl Into<String>, help: impl Into<String>, value: f64) -> Self {
         Self { kind: MetricKind::Counter, ..Self::gauge(name, help, value) }
     }
 
-    /// The same, with one more label.
+    /// Adds a label.
     #[must_use]
     pub fn label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.labels.push((name.into(), value.into()));
@@ -64,7 +64,8 @@ impl Metric {
     }
 }
 
-/// Mesos's form: one object, name to number. What is not finite has no place in JSON and is left out.
+/// Mesos's form: one object, name to number. What is not finite has no place in JSON and is left
+/// out.
 pub(crate) fn snapshot(metrics: &[Metric]) -> JsonText {
     let finite = metrics.iter().filter(|metric| metric.value.is_finite());
     JsonText::of(

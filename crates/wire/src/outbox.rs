@@ -1,7 +1,9 @@
-//! The way out of a link: the door puts messages into an [`Outbox`], the connection takes them from its [`Outflow`].
+//! The outgoing side of a link: the process puts messages into an [`Outbox`], the connection takes
+//! them from its [`Outflow`].
 //!
-//! Sending never waits. What a slow reader leaves lying is bounded by number, bytes and time; beyond that its connection is cut, so
-//! that one sleeping framework costs the others nothing. Never drops a message from the middle: a link delivers in order or ends.
+//! Sending never waits. What a slow reader leaves queued is bounded by number, bytes and time;
+//! beyond that its connection is cut, so that one stalled framework costs the others nothing. It
+//! never drops a message from the middle: a link delivers in order or ends.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -18,7 +20,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use crate::event::LinkMessage;
 use crate::limits::LinkLimits;
 
-/// What a waiting message costs beside its bytes.
+/// The overhead of a waiting message beside its bytes.
 const OVERHEAD_BYTES: usize = 64;
 
 /// Why a link ended.
@@ -28,18 +30,19 @@ pub enum LinkEnd {
     PeerGone,
     /// The peer did not keep up and was cut off.
     TooSlow,
-    /// The door dropped the outbox, or sent a message that ends the link.
+    /// This process dropped the outbox, or sent a message that ends the link.
     Closed,
-    /// The door refused a message of the peer.
+    /// This process refused a message of the peer.
     Refused,
-    /// The server stops.
+    /// The server is stopping.
     Stopped,
 }
 
-/// Why a message was not queued. It and all later ones are lost; the door will be told that the link ended.
+/// Why a message was not queued. It and all later ones are lost; the API is notified that the link
+/// ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
-    /// The link is over already.
+    /// The link has ended already.
     #[error("the link is over; wait for the peer to come back")]
     Gone,
     /// This message was one too many: the peer did not read, and is cut off now.
@@ -47,13 +50,14 @@ pub enum SendError {
     TooSlow,
 }
 
-/// State that both ends and the keeper share.
+/// State that both ends and the watch of a link share.
 #[derive(Debug)]
 struct Pipe {
     limits: LinkLimits,
-    /// Bytes waiting, with overhead; zero only when nothing waits.
+    /// The number of bytes that wait, with overhead; zero only when nothing waits.
     waiting_bytes: AtomicUsize,
-    /// When the reader last made progress or fell behind, in ms since `born`, plus one; zero when nothing waits.
+    /// The time when the reader last made progress or fell behind, in ms since `born`, plus one;
+    /// zero when nothing waits.
     waiting_since_ms: AtomicU64,
     born: Instant,
     /// Cancelled when the link is over or the server stops.
@@ -71,8 +75,8 @@ impl Pipe {
         self.over.cancel();
     }
 
-    /// Ends the link together with its connection. The peer must not take that for a proper end, so the stream does not end: it falls
-    /// silent until the connection is gone.
+    /// Ends the link together with its connection. The peer must not take that for a proper end, so
+    /// the stream does not end: it stays silent until the connection is gone.
     fn cut(&self, why: LinkEnd) {
         self.is_cut.store(true, Ordering::Release);
         self.end(why);
@@ -87,7 +91,7 @@ impl Pipe {
         self.end.get().copied().unwrap_or(LinkEnd::Stopped)
     }
 
-    /// Whether the reader has left messages lying for too long.
+    /// Whether the reader has left messages queued for too long.
     fn is_stalled(&self) -> bool {
         if self.waiting_bytes.load(Ordering::Acquire) == 0 {
             return false;
@@ -108,7 +112,7 @@ struct Queued<E> {
     size_bytes: usize,
 }
 
-/// The door's end. Dropping it ends the link once everything sent has been taken.
+/// The sending end of a link. Dropping it ends the link once everything sent has been taken.
 #[derive(Debug)]
 pub struct Outbox<E> {
     sender: mpsc::Sender<Queued<E>>,
@@ -116,9 +120,10 @@ pub struct Outbox<E> {
 }
 
 impl<E: LinkMessage> Outbox<E> {
-    /// A new way out: the outbox, and the stream that empties it. The stream ends when `stop` is cancelled. `kill` is cancelled when the
-    /// reader is cut off: the stream falls silent, and whoever holds `kill` must then drop it. Heartbeats are added every `heartbeat`
-    /// after the message that opens the link.
+    /// Makes an outbox and the stream that empties it. The stream ends when `stop` is cancelled.
+    /// `kill` is cancelled when the reader is cut off: the stream stays silent, and whoever holds
+    /// `kill` must then close the connection. Heartbeats are added every `heartbeat` after the
+    /// message that opens the link.
     pub fn open(
         limits: LinkLimits,
         heartbeat: Duration,
@@ -177,12 +182,12 @@ impl<E: LinkMessage> Outbox<E> {
         }
     }
 
-    /// Whether the link is over.
+    /// Whether the link has ended.
     pub fn is_gone(&self) -> bool {
         self.pipe.over.is_cancelled()
     }
 
-    /// Waits until the link is over.
+    /// Waits until the link has ended.
     pub async fn gone(&self) {
         self.pipe.over.cancelled().await;
     }
@@ -193,7 +198,8 @@ impl<E: LinkMessage> Outbox<E> {
     }
 }
 
-/// The connection's end: a stream of messages, heartbeats among them. Dropping it ends the link.
+/// The connection's end of a link: a stream of messages, heartbeats among them. Dropping it ends
+/// the link.
 pub struct Outflow<E> {
     receiver: mpsc::Receiver<Queued<E>>,
     pipe: Arc<Pipe>,
@@ -205,7 +211,7 @@ pub struct Outflow<E> {
 }
 
 impl<E: LinkMessage> Outflow<E> {
-    /// What the keeper of the link needs.
+    /// Makes the watch of this link.
     pub(crate) fn watch(&self) -> LinkWatch {
         LinkWatch { pipe: self.pipe.clone() }
     }
@@ -272,14 +278,14 @@ impl<E> Drop for Outflow<E> {
     }
 }
 
-/// Watches over one link: cuts it when it stalls, and tells when and why it ended.
+/// Watches one link: cuts it when it stalls, and reports when and why it ended.
 #[derive(Clone)]
 pub(crate) struct LinkWatch {
     pipe: Arc<Pipe>,
 }
 
 impl LinkWatch {
-    /// Waits until the link is over.
+    /// Waits until the link has ended.
     pub(crate) async fn over(&self) -> LinkEnd {
         let pipe = &self.pipe;
         let pause = (pipe.limits.stall_timeout / 4).max(Duration::from_millis(10));

@@ -1,6 +1,6 @@
-//! Paths and queries: percent-decoding, prefixes, and which endpoint a path means.
+//! Paths and queries: percent-decoding, prefixes, and the endpoint that a path names.
 //!
-//! Never fails: what cannot be decoded stays as it was sent.
+//! It never fails: what cannot be decoded stays as it was sent.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ impl Query {
         )
     }
 
-    /// The value of a name.
+    /// The value of a parameter.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
@@ -63,7 +63,8 @@ pub(crate) fn longest<T: Copy>(table: &[(&str, T)], path: &str) -> Option<T> {
         .map(|(_, endpoint)| *endpoint)
 }
 
-/// The path without the name of the process before it (`/master`, `/slave(1)`), which clients may leave out.
+/// The path without the name of the process before it (`/master`, `/slave(1)`), which clients may
+/// leave out.
 pub(crate) fn without_process(path: &str, is_process: impl Fn(&str) -> bool) -> &str {
     let inner = path.strip_prefix('/').unwrap_or(path);
     let (first, rest) = inner.split_at(inner.find('/').unwrap_or(inner.len()));

@@ -1,28 +1,29 @@
 //! RecordIO: each record is its length in decimal digits, a newline, and that many bytes.
 //!
-//! Relies on nothing. The decoder takes pieces however they are cut; it never holds more than one record of the allowed size and the
-//! piece it was given, and never believes a length before the bytes are there.
+//! It relies on nothing. The decoder takes pieces however they are cut; it never holds more than
+//! one record of the allowed size and the piece it was given, and never believes a length before
+//! the bytes are there.
 
 use bytes::{Buf, Bytes, BytesMut};
 
 /// The most digits that a length may have.
 const DIGITS_MAX: usize = 19;
 
-/// Why a stream is no RecordIO. The stream cannot be read further.
+/// Why a stream is not valid RecordIO. The stream cannot be read further.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
-    /// Where a length should be is something else.
+    /// There is no length where one should be.
     #[error("`{found}` is no record length; the peer does not speak RecordIO, or bytes were lost: connect anew")]
     BadLength {
-        /// The beginning of what was found.
+        /// The beginning of what was found instead.
         found: String,
     },
     /// A record is larger than allowed.
     #[error("a record of {length_bytes} bytes is larger than the {limit_bytes} allowed; raise the limit if it is right")]
     TooLarge {
-        /// What it says of itself, in bytes.
+        /// The length that it announces, in bytes.
         length_bytes: u64,
-        /// What is allowed, in bytes.
+        /// The greatest length that is allowed, in bytes.
         limit_bytes: usize,
     },
 }
@@ -47,7 +48,7 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// A decoder for records of at most `limit_bytes`.
+    /// Makes a decoder for records of at most `limit_bytes`.
     pub fn new(limit_bytes: usize) -> Self {
         Self { buffer: BytesMut::new(), expected: None, limit_bytes }
     }
@@ -57,7 +58,7 @@ impl Decoder {
         self.buffer.extend_from_slice(piece);
     }
 
-    /// The next record that is complete.
+    /// Returns the next complete record.
     ///
     /// # Errors
     /// When the stream is no RecordIO, or a record is too large.

@@ -1,10 +1,11 @@
-//! A refusal: a status code and words for a person.
+//! A refusal: a status code and a message for people.
 //!
-//! Relies on nothing. Never carries anything but what the peer may read.
+//! It relies on nothing, and never carries anything but what the peer may read.
 
 use tonic::{Code, Status};
 
-/// Why a call is not carried out. The status is HTTP's; over gRPC it becomes the nearest code.
+/// The reason why a call is not carried out. The status is HTTP's; over gRPC it becomes the nearest
+/// code.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{status}: {message}")]
 pub struct Refusal {
@@ -15,47 +16,47 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// A refusal with any status.
+    /// Makes a refusal with any status.
     pub fn new(status: u16, message: impl Into<String>) -> Self {
         Self { status, message: message.into() }
     }
 
-    /// 400: the call itself is wrong.
+    /// Makes a 400: the call itself is wrong.
     pub fn bad_request(message: impl Into<String>) -> Self {
         Self::new(400, message)
     }
 
-    /// 403: the caller may not do this, or not now.
+    /// Makes a 403: the caller may not do this, or not now.
     pub fn forbidden(message: impl Into<String>) -> Self {
         Self::new(403, message)
     }
 
-    /// 404: there is no such thing.
+    /// Makes a 404: the object does not exist.
     pub fn not_found(message: impl Into<String>) -> Self {
         Self::new(404, message)
     }
 
-    /// 409: right in itself, but it does not fit what is there.
+    /// Makes a 409: the call is valid, but conflicts with the present state.
     pub fn conflict(message: impl Into<String>) -> Self {
         Self::new(409, message)
     }
 
-    /// 500: a fault of ours.
+    /// Makes a 500: an internal error.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(500, message)
     }
 
-    /// 501: this call is not served.
+    /// Makes a 501: this call is not served.
     pub fn not_implemented(message: impl Into<String>) -> Self {
         Self::new(501, message)
     }
 
-    /// 503: not now; try again.
+    /// Makes a 503: the call cannot be served now and may be tried again.
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self::new(503, message)
     }
 
-    /// The same over gRPC.
+    /// Converts the refusal to a gRPC status.
     pub(crate) fn to_grpc(&self) -> Status {
         let code = match self.status {
             400 | 405 | 406 | 415 => Code::InvalidArgument,

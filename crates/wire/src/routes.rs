@@ -1,7 +1,7 @@
-//! One request, whatever it is: gRPC or HTTP, for a master or an agent.
+//! Routes a request, gRPC or HTTP, to a master or an agent.
 //!
-//! Relies on tonic for gRPC and on tower-http for gzip. Never compresses a stream, and never lets a body through that announces itself
-//! too large.
+//! It relies on tonic for gRPC and on tower-http for gzip. It never compresses a stream, and never
+//! lets a body through that announces itself too large.
 
 use std::convert::Infallible;
 use std::sync::atomic::Ordering;
@@ -26,7 +26,7 @@ use crate::refusal::Refusal;
 /// Below this size compression costs more than it saves, in bytes.
 const COMPRESSED_MIN_BYTES: u64 = 1024;
 
-/// What a server serves.
+/// The endpoints that a server serves.
 #[derive(Clone)]
 pub enum Routes {
     /// A master's endpoints and gRPC services.
@@ -35,14 +35,14 @@ pub enum Routes {
     Agent(Arc<dyn AgentApi>),
 }
 
-/// Routes made ready for serving.
+/// Routes prepared for serving.
 #[derive(Clone)]
 pub(crate) struct Site {
     routes: Routes,
     grpc: tonic::service::Routes,
 }
 
-/// Answers of some size, but never streams.
+/// Compresses responses of some size, but never streams.
 #[derive(Clone, Copy)]
 struct NoStreams(SizeAbove);
 

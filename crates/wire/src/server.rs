@@ -1,7 +1,8 @@
-//! The port: accepting connections, bounding them, ending them.
+//! The server of a port: it accepts, bounds and ends connections.
 //!
-//! Relies on hyper for HTTP/1.1 and HTTP/2 on the same port. Never waits for a peer without a deadline: a connection on which no
-//! request comes is closed, and so is one whose machine is gone. Never ends without having told every stream.
+//! It relies on hyper for HTTP/1.1 and HTTP/2 on the same port. It never waits for a peer without a
+//! deadline: a connection on which no request comes is closed, and so is one whose machine is gone.
+//! It never ends without having ended every stream.
 
 use std::convert::Infallible;
 use std::io;
@@ -32,7 +33,7 @@ pub(crate) const PING_TIMEOUT: Duration = Duration::from_secs(5);
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long accepting pauses when the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// What one connection too many is told.
+/// The response to a connection beyond the limit.
 const TOO_MANY: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: text/plain\r\n\
     Content-Length: 48\r\n\r\ntoo many connections are open here; try again...";
@@ -45,12 +46,12 @@ const TOO_MANY: &[u8] =
 pub struct BindError {
     /// The address that was asked for.
     pub address: SocketAddr,
-    /// What the system said.
+    /// The system's error.
     #[source]
     pub source: io::Error,
 }
 
-/// A bound port.
+/// A server bound to a port.
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
@@ -70,12 +71,13 @@ impl Server {
         Ok(Self { listener, address, limits })
     }
 
-    /// Where it listens.
+    /// The address on which the server listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Serves until `stop` is cancelled: then all streams end, requests that are being answered have the grace time, and this returns.
+    /// Serves until `stop` is cancelled: then all streams end, requests that are being answered
+    /// have the grace time, and this returns.
     pub async fn serve(self, routes: Routes, stop: CancellationToken) {
         let site = Site::new(routes, &self.limits);
         let places = Arc::new(Semaphore::new(self.limits.connections_max));
@@ -90,7 +92,7 @@ impl Server {
         while let Some((stream, peer)) = accept(&self.listener, &shared.stop).await {
             let Ok(place) = places.clone().try_acquire_owned() else {
                 shared.counters.connections_refused.fetch_add(1, Ordering::Relaxed);
-                // As much as fits without waiting; the peer is one too many.
+                // As much is written as fits without waiting.
                 let _ = stream.try_write(TOO_MANY);
                 continue;
             };
@@ -112,7 +114,7 @@ impl Server {
     }
 }
 
-/// The next connection, or none when the server stops.
+/// Accepts the next connection; `None` when the server stops.
 async fn accept(
     listener: &TcpListener,
     stop: &CancellationToken,
@@ -126,16 +128,18 @@ async fn accept(
         match accepted {
             Ok(connection) => return Some(connection),
             Err(error) => {
-                // Connections that broke while waiting are no matter; without descriptors a tight loop would help nobody.
+                // Connections that broke while waiting do not matter; without descriptors a tight
+                // loop would only burn time.
                 tracing::warn!(%error, "a connection could not be accepted");
-                // tidy: sleep is the point: a descriptor becomes free when some other connection ends, which nobody announces here
+                // tidy: sleep is the point: a descriptor becomes free when some other connection
+                // ends, which nobody announces here
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
 }
 
-/// Small messages leave at once; a machine that vanished is noticed.
+/// Sets socket options: small messages leave at once, and a machine that vanished is noticed.
 fn tune(stream: &TcpStream) {
     let keepalive = TcpKeepalive::new()
         .with_time(Duration::from_secs(30))
@@ -159,7 +163,7 @@ async fn serve_connection(stream: TcpStream, site: Site, connection: Connection)
     shared.counters.connections.fetch_sub(1, Ordering::Relaxed);
 }
 
-/// Looks at the first byte: TLS has its own handshake, which nobody has set up here yet.
+/// Peeks at the first byte: TLS has a handshake of its own, which is not supported yet.
 async fn is_plain(stream: &TcpStream, connection: &Connection) -> bool {
     let shared = &connection.shared;
     let mut first = [0];
@@ -204,7 +208,8 @@ async fn speak_http(stream: TcpStream, site: Site, connection: Connection) {
     let (mut stopping, mut waiting) = (false, true);
     loop {
         tokio::select! {
-            // In order: a request that has come counts even when its deadline is noticed at the same moment.
+            // The order matters: a request that has come counts even when its deadline passes at
+            // the same time.
             biased;
             ended = &mut speaking => {
                 if let Err(error) = ended {

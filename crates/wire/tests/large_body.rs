@@ -7,7 +7,7 @@
 )]
 #![allow(
     dead_code,
-    reason = "the door and the raw client are those of `port`, which uses all of them"
+    reason = "the API double and the raw client are those of `port`, which uses all of them"
 )]
 
 #[path = "port/master_api.rs"]

@@ -1,13 +1,17 @@
 //! The port, over real sockets on loopback.
 //!
-//! Relies on doors that remember what came to them. Never sleeps: each wait is for an event, with a deadline.
+//! They rely on API doubles that record what they receive. They never sleep: each wait is for an
+//! event, with a deadline.
 
 #![allow(
     missing_docs,
     clippy::unwrap_used,
     reason = "tests are named by what they show, and a panic is their report"
 )]
-#![allow(dead_code, reason = "what came to a door is kept whole, so that a failed test shows it")]
+#![allow(
+    dead_code,
+    reason = "what an API double received is kept whole, so that a failed test shows it"
+)]
 
 #[path = "port/agent_api.rs"]
 mod agent_api;
@@ -27,3 +31,5 @@ mod raw;
 mod statuses;
 #[path = "port/streams.rs"]
 mod streams;
+#[path = "port/versions.rs"]
+mod versions;

@@ -64,6 +64,20 @@ const BENCHES: &[Bench] = &[
         figures: tabbed,
     },
     Bench {
+        name: "failover",
+        about: "CPU time of a new leader for each agent that comes back, and how it grows",
+        words: &[
+            "run",
+            "--quiet",
+            "--release",
+            "--package",
+            "holdfast-master",
+            "--example",
+            "failover",
+        ],
+        figures: tabbed,
+    },
+    Bench {
         name: "syncs",
         about: "syncs of one agent for each operation (where strace may be attached)",
         words: &[

@@ -53,26 +53,27 @@ fn agent(
     let record = view.ledger().agents.get(id);
     let hostname = record.map(|it| it.hostname.clone()).unwrap_or_default();
     let mut reserved = BTreeMap::new();
-    for role in state.total.entries().filter(|(it, _)| it.is_reserved()).map(|(it, _)| it.role()) {
+    for role in state.total().entries().filter(|(it, _)| it.is_reserved()).map(|(it, _)| it.role())
+    {
         reserved
             .entry(role.to_string())
-            .or_insert_with(|| Amounts::of(&state.total.reserved_for(&role)));
+            .or_insert_with(|| Amounts::of(&state.total().reserved_for(&role)));
     }
     AgentEntry {
-        active: state.link.is_some(),
+        active: state.link().is_some(),
         capabilities: [],
         deactivated: false,
         id: id.to_string(),
         offered_resources: Amounts::of(offered),
-        pid: format!("slave(1)@{hostname}:{}", state.machine.port),
+        pid: format!("slave(1)@{hostname}:{}", state.machine().port),
         hostname,
-        port: state.machine.port,
-        registered_time: state.registered.0 as f64 / 1000.0,
-        reregistered_time: state.reregistered.0 as f64 / 1000.0,
+        port: state.machine().port,
+        registered_time: state.registered().0 as f64 / 1000.0,
+        reregistered_time: state.reregistered().0 as f64 / 1000.0,
         reserved_resources: reserved,
-        resources: Amounts::of(&state.total),
-        unreserved_resources: Amounts::of(&state.total.unreserved()),
+        resources: Amounts::of(state.total()),
+        unreserved_resources: Amounts::of(&state.total().unreserved()),
         used_resources: Amounts::of(used),
-        version: state.version.clone(),
+        version: state.version().to_owned(),
     }
 }

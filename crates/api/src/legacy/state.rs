@@ -65,7 +65,7 @@ pub fn state(view: &MasterView, facts: &MasterFacts) -> State {
     let removed = ledger.frameworks.iter().filter(|(_, it)| it.removed);
     let completed = removed
         .map(|(id, it)| CompletedFramework { id: id.to_string(), name: it.info.name.clone() });
-    let activated = view.agents().values().filter(|it| it.link.is_some()).count();
+    let activated = view.agents().values().filter(|it| it.link().is_some()).count();
     State {
         activated_slaves: activated,
         build_user: facts.version.build_user.clone(),

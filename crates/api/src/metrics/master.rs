@@ -39,8 +39,8 @@ pub fn master(view: &MasterView) -> Vec<Sample> {
 fn agents(view: &MasterView, samples: &mut Vec<Sample>) {
     let (mut active, mut connected, mut away, mut fenced) = (0, 0, 0, 0);
     for agent in view.agents().values() {
-        connected += usize::from(agent.link.is_some());
-        match agent.health {
+        connected += usize::from(agent.link().is_some());
+        match agent.health() {
             AgentHealth::Well => active += 1,
             AgentHealth::Away(_) => away += 1,
             AgentHealth::Fenced(_) => fenced += 1,
@@ -71,7 +71,7 @@ fn agents(view: &MasterView, samples: &mut Vec<Sample>) {
 }
 
 fn frameworks(view: &MasterView, samples: &mut Vec<Sample>) {
-    let connected = view.frameworks().values().filter(|it| it.link.is_some()).count();
+    let connected = view.frameworks().values().filter(|it| it.link().is_some()).count();
     let away = view.frameworks().len() - connected;
     samples.extend([
         Sample::count("master/frameworks_active", "Frameworks that are connected.", connected),

@@ -19,15 +19,15 @@ pub fn agents(view: &MasterView) -> Vec<AgentRow> {
         id: id.to_string(),
         hostname: hostname(view, id),
         address: address(view, id).unwrap_or_default(),
-        state: standing(&state.health),
-        why: why_not_well(&state.health),
-        total: state.total.to_string(),
+        state: standing(state.health()),
+        why: why_not_well(state.health()),
+        total: state.total().to_string(),
         free: state.free().to_string(),
         used: used.get(id).unwrap_or(&nothing).unallocated().to_string(),
         tasks: tasks.get(id).copied().unwrap_or(0),
         volumes: volumes.get(id).copied().unwrap_or(0),
         ledger_version: view.ledger().agents.get(id).map_or(0, |it| it.ledger_version),
-        reregistered_ms: state.reregistered.0,
+        reregistered_ms: state.reregistered().0,
     };
     view.agents().iter().map(row).collect()
 }

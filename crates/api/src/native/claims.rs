@@ -48,7 +48,7 @@ pub(super) fn claim<'a>(
 ) -> ClaimRow {
     let identity = &claim.resource.identity;
     let state = view.agents().get(agent);
-    let fault = state.and_then(|it| it.faults.get(&claim.id)).cloned();
+    let fault = state.and_then(|it| it.faults().get(&claim.id)).cloned();
     let frameworks = &view.ledger().frameworks;
     let is_there = |id| frameworks.get(id).is_some_and(|it| !it.removed);
     let user = claim.is_volume().then(|| users.user(agent, identity)).flatten();
@@ -69,7 +69,7 @@ pub(super) fn claim<'a>(
         amount: claim.resource.value.quantity().to_f64(),
         agent: agent.to_string(),
         hostname: hostname(view, agent),
-        agent_state: state.map_or(AgentStanding::Away, |it| standing(&it.health)),
+        agent_state: state.map_or(AgentStanding::Away, |it| standing(it.health())),
         disk: claim.disk.map(|it| it.to_string()),
         framework: claim.framework.as_ref().map(ToString::to_string),
         unclaimed: !claim.framework.as_ref().is_some_and(is_there),

@@ -14,7 +14,7 @@ pub fn disks(view: &MasterView) -> Vec<DiskRow> {
     let reports = view
         .agents()
         .iter()
-        .flat_map(|(agent, state)| state.disks.iter().map(move |it| (agent, it)));
+        .flat_map(|(agent, state)| state.disks().iter().map(move |it| (agent, it)));
     let row = |(agent, report): (&AgentId, &DiskReport)| {
         let on_it = carried.get(&(agent, report.disk.id)).map(Vec::as_slice).unwrap_or_default();
         disk(view, agent, report, on_it)

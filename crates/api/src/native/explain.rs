@@ -31,7 +31,7 @@ pub struct Question {
 pub fn explain(view: &MasterView, now: Instant, question: &Question) -> Result<Explained, Refusal> {
     let (about, wanted) = (&question.about, question.wanted.as_ref());
     let mut frameworks = view.frameworks().iter();
-    let named = frameworks.find(|(id, state)| id.as_str() == about || state.info.name == *about);
+    let named = frameworks.find(|(id, state)| id.as_str() == about || state.info().name == *about);
     if let Some((framework, _)) = named {
         return Ok(of_framework(view, now, framework, wanted));
     }

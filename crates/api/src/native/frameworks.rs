@@ -13,7 +13,7 @@ pub fn frameworks(view: &MasterView) -> Vec<FrameworkRow> {
     let claims = view.ledger().claims.values().filter(|it| it.is_volume());
     let volumes = counts(claims.filter_map(|it| it.framework.as_ref()));
     let row = |(id, record): (&FrameworkId, &FrameworkRecord)| {
-        let is_connected = view.frameworks().get(id).is_some_and(|it| it.link.is_some());
+        let is_connected = view.frameworks().get(id).is_some_and(|it| it.link().is_some());
         FrameworkRow {
             id: id.to_string(),
             name: record.info.name.clone(),

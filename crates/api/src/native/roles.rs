@@ -16,7 +16,7 @@ pub fn roles(view: &MasterView, now: Instant) -> Vec<RoleRow> {
         reserved.entry(claim.resource.identity.role()).or_default().add(&claim.resource);
     }
     let distinct = |roles: &'_ [Role]| roles.iter().cloned().collect::<BTreeSet<Role>>();
-    let frameworks = counts(view.frameworks().values().flat_map(|it| distinct(&it.info.roles)));
+    let frameworks = counts(view.frameworks().values().flat_map(|it| distinct(&it.info().roles)));
     let nothing = Resources::new();
     let nobody = FrameworkId::made(String::new());
     let row = |place: Place| RoleRow {

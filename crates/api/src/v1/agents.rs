@@ -33,9 +33,9 @@ pub fn agents(view: &MasterView) -> api::GetAgents {
 
 /// Whether this leader has not heard of the agent yet.
 fn is_expected(state: &AgentState) -> bool {
-    state.reregistered == state.registered
-        && state.link.is_none()
-        && state.machine.hostname.is_empty()
+    state.reregistered() == state.registered()
+        && state.link().is_none()
+        && state.machine().hostname.is_empty()
 }
 
 fn agent(
@@ -46,17 +46,17 @@ fn agent(
 ) -> api::get_agents::Agent {
     let info = v1::AgentInfo {
         id: Some(agent_id(id)),
-        ..machine::to_proto(&state.machine, Format::ENDPOINT)
+        ..machine::to_proto(state.machine(), Format::ENDPOINT)
     };
     api::get_agents::Agent {
-        pid: Some(format!("slave(1)@{}:{}", state.machine.hostname, state.machine.port)),
+        pid: Some(format!("slave(1)@{}:{}", state.machine().hostname, state.machine().port)),
         agent_info: info,
-        active: state.health == AgentHealth::Well,
+        active: *state.health() == AgentHealth::Well,
         deactivated: Some(false),
-        version: state.version.clone(),
-        registered_time: Some(time(state.registered)),
-        reregistered_time: Some(time(state.reregistered)),
-        total_resources: list(&state.total),
+        version: state.version().to_owned(),
+        registered_time: Some(time(state.registered())),
+        reregistered_time: Some(time(state.reregistered())),
+        total_resources: list(state.total()),
         allocated_resources: list(used),
         offered_resources: list(offered),
         ..Default::default()

@@ -11,7 +11,7 @@ use crate::MasterView;
 /// Executors, agent by agent.
 pub fn executors(view: &MasterView) -> api::GetExecutors {
     let all = view.agents().iter().flat_map(|(agent, state)| {
-        state.executors.iter().map(move |(key, executor)| api::get_executors::Executor {
+        state.executors().iter().map(move |(key, executor)| api::get_executors::Executor {
             executor_info: info(key, executor),
             agent_id: agent_id(agent),
         })

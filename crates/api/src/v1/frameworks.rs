@@ -42,14 +42,15 @@ fn framework(
 ) -> get_frameworks::Framework {
     let mut offered = Resources::new();
     offers.iter().for_each(|it| offered.add_all(&it.offer.resources));
-    let registered = view.ledger().frameworks.get(id).map_or(state.subscribed, |it| it.registered);
+    let registered =
+        view.ledger().frameworks.get(id).map_or(state.subscribed(), |it| it.registered);
     get_frameworks::Framework {
-        framework_info: framework::to_proto(&state.info),
-        active: state.link.is_some(),
-        connected: state.link.is_some(),
-        recovered: state.link.is_none() && state.subscribed != registered,
+        framework_info: framework::to_proto(state.info()),
+        active: state.link().is_some(),
+        connected: state.link().is_some(),
+        recovered: state.link().is_none() && state.subscribed() != registered,
         registered_time: Some(time(registered)),
-        reregistered_time: Some(time(state.subscribed)),
+        reregistered_time: Some(time(state.subscribed())),
         offers: offers.iter().map(|it| offer::to_proto(&it.offer, Format::ENDPOINT)).collect(),
         allocated_resources: list(used),
         offered_resources: list(&offered),

@@ -15,7 +15,7 @@ pub fn roles(view: &MasterView) -> GetRoles {
     let used = used_for_roles(view);
     let mut roles: BTreeMap<Role, v1::Role> = BTreeMap::new();
     for (id, state) in view.frameworks().iter() {
-        for held in &state.roles {
+        for held in state.roles() {
             let role = entry(&mut roles, &held.role);
             role.frameworks.push(framework_id(id));
             let used = used.get(&(id, held.role.clone()));

@@ -1,7 +1,7 @@
 //! The shim as a program of its own: `holdfast-container-shim DIR`.
 //!
-//! It relies on `holdfast_containers::shim_main` for everything and never does anything before it, so that the process is still
-//! single-threaded and owns no files when the shim takes over.
+//! It relies on `holdfast_containers::shim_main` for everything and never does anything before it,
+//! so that the process is still single-threaded and owns no files when the shim takes over.
 
 fn main() {
     let code = match std::env::args_os().nth(1) {

@@ -1,8 +1,8 @@
 //! Directories and links made inside a sandbox, one path part at a time.
 //!
-//! A sandbox may hold what a payload or a fetched archive put there, links to anywhere included. So no part of a path is ever
-//! followed: what is not a directory itself is refused. Never removes anything but a link that it knows, and empty directories that
-//! it has just made.
+//! A sandbox may hold what a payload or a fetched archive put there, links to anywhere included. So
+//! no link in a path is ever followed: a part that is not a directory itself is an error. Nothing
+//! is ever removed but a link that the caller names, and empty directories that were just made.
 
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
@@ -21,20 +21,22 @@ pub(crate) fn open_directory(path: &Path) -> rustix::io::Result<OwnedFd> {
     openat(CWD, path, DIRECTORY, Mode::empty())
 }
 
-/// Directories that were made, so that they can be taken away again.
+/// Directories that were made, so that they can be removed again.
 #[derive(Debug, Default)]
 pub(crate) struct Made(Vec<(OwnedFd, OsString)>);
 
 impl Made {
-    /// Takes away those that are still empty: nobody shall find an empty directory where a volume should be.
+    /// Removes those that are still empty: nobody shall find an empty directory where a volume
+    /// should be.
     pub(crate) fn undo(self) {
         for (parent, name) in self.0.into_iter().rev() {
-            let _ = unlinkat(&parent, &name, AtFlags::REMOVEDIR); // What somebody has filled meanwhile is theirs.
+            let _ = unlinkat(&parent, &name, AtFlags::REMOVEDIR); // A directory that was filled meanwhile stays.
         }
     }
 }
 
-/// Opens `relative` beneath `root`, making the directories that are missing and giving those to `owner`.
+/// Opens `relative` beneath `root`, making the directories that are missing and giving those to
+/// `owner`.
 pub(crate) fn make_directories(
     root: &OwnedFd,
     relative: &Path,
@@ -43,7 +45,7 @@ pub(crate) fn make_directories(
     make_and_note(root, relative, owner, &mut Made::default())
 }
 
-/// The same; what was made is noted, also when it fails half-way.
+/// Does the same, and notes what was made, also when it fails half-way.
 pub(crate) fn make_and_note(
     root: &OwnedFd,
     relative: &Path,
@@ -79,7 +81,8 @@ pub(crate) fn open_beneath(root: &OwnedFd, relative: &Path) -> rustix::io::Resul
     Ok(at)
 }
 
-/// Makes `relative` beneath `root` a link to `target`. Doing it again is no error; anything else in its place is.
+/// Makes `relative` beneath `root` a link to `target`. Doing it again is no error; anything else in
+/// its place is.
 pub(crate) fn make_link(
     root: &OwnedFd,
     relative: &Path,
@@ -133,7 +136,7 @@ fn give(at: &impl AsFd, name: &Path, owner: Option<(u32, u32)>) -> rustix::io::R
     let Some((uid, gid)) = owner else { return Ok(()) };
     let (uid, gid) = (rustix::fs::Uid::from_raw(uid), rustix::fs::Gid::from_raw(gid));
     match chownat(at, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW) {
-        // Not root: what we make is ours, and the payload runs as us.
+        // Without root, what we make belongs to our user, as whom the payload runs.
         Err(Errno::PERM) if !rustix::process::geteuid().is_root() => Ok(()),
         result => result,
     }

@@ -1,15 +1,17 @@
 //! The files of a cgroup, version 1 or 2: written, read, listed and removed.
 //!
-//! Works on any directory, so that a test can stand in for a kernel. Knows no controller by name; relies on the caller for paths.
+//! It works on any directory, so that a test can stand in for a kernel. It relies on the caller for
+//! paths, and never knows a controller by name.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Cgroups beneath a container's own, made by its payload, are looked for this deep.
+/// The depth to which cgroups beneath a container's own, made by its payload, are searched.
 const DEPTH_MAX: usize = 16;
-/// The kernel frees a cgroup a little after its last process; tries and the pause between them.
+/// The kernel frees a cgroup a little after its last process, so removal is tried this often, with
+/// a pause between.
 const REMOVE_TRIES: u32 = 200;
 const REMOVE_PAUSE: Duration = Duration::from_millis(5);
 
@@ -64,7 +66,8 @@ pub(crate) fn remove(dir: &Path) -> Result<(), String> {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => break,
                 Err(error) if error.raw_os_error() == Some(libc::EBUSY) && tries < REMOVE_TRIES => {
                     tries += 1;
-                    // tidy: sleep is the point: the kernel lets go of a cgroup a moment after its last process, and tells nobody
+                    // tidy: sleep is the point: the kernel frees a cgroup shortly after its last
+                    // process, and notifies nobody
                     std::thread::sleep(REMOVE_PAUSE);
                 }
                 Err(error) => return Err(format!("removing {}: {error}", each.display())),

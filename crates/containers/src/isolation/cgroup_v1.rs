@@ -1,7 +1,8 @@
 //! Limits, usage and killing through cgroups version 1: one directory per controller.
 //!
-//! Uses whichever of memory, cpu, cpuacct, pids and freezer are mounted. Relies on `cgroup_files`; never looks at `/proc/mounts`
-//! itself (`detect` does) and never touches a cgroup that is not `<mount>/<parent>/<container>`.
+//! It uses whichever of memory, cpu, cpuacct, pids and freezer are mounted. It relies on
+//! `cgroup_files`; it never reads `/proc/mounts` itself (`detect` does) and never touches a cgroup
+//! that is not `<mount>/<parent>/<container>`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,16 +15,17 @@ use crate::process::kill_members;
 use crate::{Limits, Usage};
 
 const NAME: &str = "cgroup_v1";
-/// What a limit below this is taken as: nothing starts in less.
+/// A lower limit is raised to this: nothing starts in less.
 pub(super) const MEM_BYTES_MIN: u64 = 4 << 20;
-/// Processes and threads of one container, so that a fork bomb ends in the container and not in the machine.
+/// Processes and threads of one container, so that a fork bomb ends in the container and not in the
+/// machine.
 pub(super) const TASKS_MAX: u64 = 16_384;
 /// The period over which a ceiling of cpu is measured, microseconds.
 pub(super) const CPU_PERIOD_US: u64 = 100_000;
 /// The kernel's "no limit" is near 2^63; no machine has this much.
 const MEM_BYTES_NO_LIMIT: u64 = 1 << 60;
 
-/// Where the controllers are mounted, as far as they are.
+/// The mount points of the controllers, as far as they are mounted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Hierarchies {
     pub memory: Option<PathBuf>,
@@ -33,7 +35,7 @@ pub(crate) struct Hierarchies {
     pub freezer: Option<PathBuf>,
 }
 
-/// The isolator.
+/// The isolator of this kind.
 pub(crate) struct CgroupV1 {
     hierarchies: Hierarchies,
     parent: String,
@@ -94,7 +96,8 @@ impl CgroupV1 {
     }
 }
 
-/// Memory, and memory with swap where the kernel counts it. The second may never be below the first, so the order depends on the way.
+/// Sets the limit of memory, and of memory with swap where the kernel counts it. The second may
+/// never be below the first, so the order depends on whether the limit grows.
 fn set_memory(dir: &Path, bytes: u64) -> Result<(), String> {
     let limit = match bytes {
         0 => -1,
@@ -165,7 +168,8 @@ impl Isolator for CgroupV1 {
         pids
     }
 
-    /// Freezes first, so that nothing forks between the list and the signal; thaws in the end, because a frozen process does not die.
+    /// Freezes first, so that nothing forks between the list and the signal; thaws in the end,
+    /// because a frozen process does not die.
     fn kill(&self, subject: &Subject) {
         let freezer =
             self.dir(&self.hierarchies.freezer, subject).map(|dir| dir.join("freezer.state"));

@@ -1,7 +1,8 @@
 //! Limits, usage and killing through cgroups version 2: one tree.
 //!
-//! Controllers must be handed down from the root (`cgroup.subtree_control`) before a container's cgroup has them. Relies on
-//! `cgroup_files`; never touches a cgroup that is not `<root>/<parent>/<container>`, except to hand controllers down.
+//! Controllers must be handed down from the root (`cgroup.subtree_control`) before a container's
+//! cgroup has them. It relies on `cgroup_files`; never touches a cgroup that is not
+//! `<root>/<parent>/<container>`, except to hand controllers down.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ const NAME: &str = "cgroup_v2";
 /// The controllers that we use, where the kernel has them.
 const CONTROLLERS: [&str; 3] = ["memory", "cpu", "pids"];
 
-/// The isolator.
+/// The isolator of this kind.
 pub(crate) struct CgroupV2 {
     root: PathBuf,
     parent: String,
@@ -73,7 +74,8 @@ impl CgroupV2 {
     }
 }
 
-/// A lower limit than what is in use would have the kernel kill at once, so it is refused.
+/// Sets the limit of memory. A limit below what is in use is an error, since the kernel would kill
+/// at once.
 fn set_memory(dir: &Path, bytes: u64) -> Result<(), String> {
     if bytes == 0 {
         write(&dir.join("memory.max"), "max")?;
@@ -85,7 +87,8 @@ fn set_memory(dir: &Path, bytes: u64) -> Result<(), String> {
         return Err(format!("{used} bytes are in use, more than the new limit of {limit}; lower it once the container uses less"));
     }
     write(&dir.join("memory.max"), limit)?;
-    // The limit includes swap as in version 1; there it is one number, here swap is counted apart, so there is none.
+    // The limit includes swap as in version 1; there it is one number, here swap is counted apart,
+    // so there is none.
     write_if_there(&dir.join("memory.swap.max"), 0)
 }
 
@@ -143,7 +146,7 @@ impl Isolator for CgroupV2 {
         processes(&self.dir(subject))
     }
 
-    /// The kernel kills the whole tree at once where it can (5.14 and newer).
+    /// Has the kernel kill the whole tree at once where it can (5.14 and newer).
     fn kill(&self, subject: &Subject) {
         let at_once = self.dir(subject).join("cgroup.kill");
         if !at_once.exists() || write(&at_once, 1).is_err() {

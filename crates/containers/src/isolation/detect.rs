@@ -1,6 +1,8 @@
-//! What this machine lets us do: which cgroups are mounted where and take our orders, whether namespaces can be had.
+//! Detects what this machine permits: which cgroups are mounted and writable, and whether
+//! namespaces can be made.
 //!
-//! Asked once, when a launcher opens, and by `doctor`. Changes nothing but the parent cgroup, which it makes to see whether it may.
+//! It runs once, when a launcher opens, and for `doctor`. It never changes anything but the parent
+//! cgroup, which it makes to see whether it may.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +11,7 @@ use super::cgroup_v1::Hierarchies;
 use super::cgroup_v2::CgroupV2;
 use super::{mounts, CgroupPlan, Plan};
 
-/// The best plan that this machine allows. `scratch` is a directory of ours for trials.
+/// Returns the best plan that this machine allows. `scratch` is a directory of ours for trials.
 pub(crate) fn best_plan(scratch: &Path, cgroup_parent: &str) -> Plan {
     if !nix::unistd::geteuid().is_root() {
         return Plan { cgroup_parent: cgroup_parent.to_string(), ..Plan::default() };
@@ -32,14 +34,14 @@ pub(crate) fn best_plan(scratch: &Path, cgroup_parent: &str) -> Plan {
     }
 }
 
-/// The cgroups that this machine has mounted.
+/// Lists the cgroups that this machine has mounted.
 pub(crate) fn mounted() -> CgroupPlan {
     parse(&fs::read_to_string("/proc/mounts").unwrap_or_default(), |root| {
         fs::read_to_string(root.join("cgroup.controllers")).unwrap_or_default()
     })
 }
 
-/// The same cgroups if they take our orders, or why they do not.
+/// Returns the same cgroups if they can be changed by us, or why not.
 pub(crate) fn usable(found: CgroupPlan, parent: &str) -> Result<CgroupPlan, String> {
     let trial = Path::new(parent).join(format!("trial-{}", uuid::Uuid::new_v4()));
     match &found {
@@ -62,13 +64,14 @@ pub(crate) fn usable(found: CgroupPlan, parent: &str) -> Result<CgroupPlan, Stri
     Ok(found)
 }
 
-/// Makes and removes a cgroup: that its parent is there says nothing about being allowed to.
+/// Makes and removes a cgroup: that its parent exists does not prove that this is permitted.
 fn try_directory(dir: &Path) -> Result<(), String> {
     fs::create_dir_all(dir).map_err(|error| format!("creating {}: {error}", dir.display()))?;
     super::cgroup_files::remove(dir)
 }
 
-/// Reads `/proc/mounts`. A controller belongs to one version only; on a hybrid machine version 1 has those that limit anything.
+/// Reads `/proc/mounts`. A controller belongs to one version only; on a hybrid machine version 1
+/// has those that limit anything.
 fn parse(mounts: &str, v2_controllers: impl Fn(&Path) -> String) -> CgroupPlan {
     let mut v1 = Hierarchies::default();
     let mut v2 = None;

@@ -1,8 +1,9 @@
-//! How a container is kept apart from others: a plan, and isolators that carry it out.
+//! The isolation of a container from others: a plan, and isolators that carry it out.
 //!
-//! The launcher makes the plan from what the machine can do and writes it beside the container, so that whoever cleans up later uses
-//! the same isolators even if the machine or the settings have changed. Isolators keep no state of their own: everything follows from
-//! the plan and the [`Subject`]. They never touch the bytes of a sandbox or a volume.
+//! The launcher makes the plan from what the machine can do and writes it beside the container, so
+//! that whoever cleans up later uses the same isolators even if the machine or the settings have
+//! changed. Isolators keep no state of their own: everything follows from the plan and the
+//! [`Subject`]. They never touch the bytes of a sandbox or a volume.
 
 use std::path::{Path, PathBuf};
 
@@ -24,9 +25,9 @@ pub(crate) mod posix;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("isolator {isolator} could not {action}: {detail}")]
 pub struct IsolationError {
-    /// Which isolator.
+    /// The name of the isolator.
     pub isolator: &'static str,
-    /// What it was doing.
+    /// The action that failed.
     pub action: String,
     /// What failed and what to try.
     pub detail: String,
@@ -39,28 +40,31 @@ pub(crate) struct Subject<'a> {
     pub sandbox: &'a Path,
     pub volumes: &'a [VolumeMount],
     pub limits: &'a Limits,
-    /// Who owns what is made inside the sandbox (uid, gid); `None` for the agent's own user.
+    /// The owner (uid, gid) of what is made inside the sandbox; `None` for the agent's own user.
     pub owner: Option<(u32, u32)>,
-    /// The shim, while it lives.
+    /// The pid of the shim, while it lives.
     pub shim_pid: Option<i32>,
 }
 
-/// One way of keeping containers apart. All calls may be repeated: doing again what is done is no error.
+/// One way of keeping containers apart. All calls may be repeated: doing again what is done is no
+/// error.
 pub(crate) trait Isolator {
-    /// Its name, for messages.
+    /// The isolator's name, for messages.
     fn name(&self) -> &'static str;
-    /// Before the first process exists; on the host's side.
+    /// Prepares the host's side, before the first process exists.
     fn prepare(&self, subject: &Subject) -> Result<(), IsolationError>;
-    /// In the first process, inside its namespaces, before the payload exists.
+    /// Runs in the first process, inside its namespaces, before the payload exists.
     fn enter(&self, _subject: &Subject) -> Result<(), IsolationError> {
         Ok(())
     }
-    /// Puts the payload, which has not been exec'ed, and so all that descend from it, under control. The first process stays outside:
-    /// it must be able to speak when the container has no memory left.
+    /// Puts the payload, which has not been exec'ed yet, and so all its descendants, under control.
+    /// The first process stays outside: it must be able to report when the container has no memory
+    /// left.
     fn attach(&self, _subject: &Subject, _pid: i32) -> Result<(), IsolationError> {
         Ok(())
     }
-    /// Changes the limits of a running container. Refuses, changing nothing, what its use of memory does not allow.
+    /// Changes the limits of a running container. Fails without a change when it uses more memory
+    /// than the new limit.
     fn update(&self, _subject: &Subject, _limits: &Limits) -> Result<(), IsolationError> {
         Ok(())
     }
@@ -68,13 +72,13 @@ pub(crate) trait Isolator {
     fn usage(&self, _subject: &Subject, _usage: &mut Usage) -> Result<(), IsolationError> {
         Ok(())
     }
-    /// Live processes of the container that it can see.
+    /// Lists the live processes of the container that it can see.
     fn members(&self, _subject: &Subject) -> Vec<i32> {
         Vec::new()
     }
     /// Sends SIGKILL to all members; they may not be gone yet when it returns.
     fn kill(&self, _subject: &Subject) {}
-    /// Processes that the kernel killed because the memory limit was met.
+    /// Counts the processes that the kernel killed because the memory limit was met.
     fn oom_kills(&self, _subject: &Subject) -> u64 {
         0
     }
@@ -86,7 +90,7 @@ pub(crate) trait Isolator {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum CgroupPlan {
-    /// None: limits are carried but not enforced.
+    /// There are none: limits are recorded but not enforced.
     #[default]
     None,
     /// Version 1: one directory per controller, as mounted.
@@ -98,9 +102,9 @@ pub(crate) enum CgroupPlan {
 /// Which isolators a container uses.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Plan {
-    /// A mount and a pid namespace of its own.
+    /// Whether it has a mount and a pid namespace of its own.
     pub namespaces: bool,
-    /// Its cgroups.
+    /// The cgroups that limit it.
     pub cgroups: CgroupPlan,
     /// The parent of all cgroups of this launcher, as `holdfast`.
     pub cgroup_parent: String,
@@ -109,9 +113,11 @@ pub(crate) struct Plan {
 /// What a container is kept apart by, for people and for `Started`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Isolation {
-    /// Volumes are visible to the container only, read-only is enforced, and all its processes die with its first.
+    /// Whether volumes are visible to the container only, read-only is enforced, and all processes
+    /// die with the first.
     pub namespaces: bool,
-    /// 1 or 2: memory and cpu limits are enforced through this version of cgroups. `None`: they are not.
+    /// The version of cgroups (1 or 2) that enforces limits on memory and cpu; `None` when they are
+    /// not enforced.
     pub cgroup_version: Option<u8>,
 }
 
@@ -138,7 +144,7 @@ impl Plan {
         isolators
     }
 
-    /// The plan in words for callers.
+    /// The isolation that the plan gives, for callers.
     pub fn isolation(&self) -> Isolation {
         let cgroup_version = match &self.cgroups {
             CgroupPlan::None => None,
@@ -148,14 +154,15 @@ impl Plan {
         Isolation { namespaces: self.namespaces, cgroup_version }
     }
 
-    /// Nothing can leave this container unseen: its first process takes all with it, or a cgroup lists them.
+    /// Whether no process can leave this container unseen: its first process takes all with it, or
+    /// a cgroup lists them.
     pub fn is_exact(&self) -> bool {
         self.namespaces || self.cgroups != CgroupPlan::None
     }
 }
 
 impl IsolationError {
-    /// An error of `isolator` doing `action`.
+    /// Makes the error of `isolator` doing `action`.
     pub(crate) fn new(
         isolator: &'static str,
         action: impl Into<String>,

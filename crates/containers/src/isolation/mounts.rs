@@ -1,9 +1,10 @@
 //! Volumes in a mount namespace, and `/proc` of a pid namespace.
 //!
-//! A volume is cloned as a detached mount, made private to the container and read-only if asked while it is still nowhere, and only
-//! then moved to its place: it is never seen with more rights than it should have, and the host never sees it in the sandbox at all.
-//! Where the host's mounts are shared, as systemd makes them, they keep flowing in (and out again: a disk can be unmounted while
-//! containers run); none flow back. Needs Linux 5.12.
+//! A volume is cloned as a detached mount, made private to the container and read-only if asked
+//! while it is still nowhere, and only then moved to its place: it is never seen with more rights
+//! than it should have, and the host never sees it in the sandbox at all. Where the host's mounts
+//! are shared, as systemd makes them, they keep flowing in (and out again: a disk can be unmounted
+//! while containers run); none flow back. Needs Linux 5.12.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
@@ -23,7 +24,7 @@ use crate::VolumeMount;
 
 const NAME: &str = "mounts";
 
-/// The isolator.
+/// The isolator of this kind.
 pub(crate) struct Mounts;
 
 impl Isolator for Mounts {
@@ -31,7 +32,7 @@ impl Isolator for Mounts {
         NAME
     }
 
-    /// Makes the mount points, on the host's side: there they stay empty directories for ever.
+    /// Makes the mount points, which on the host's side stay empty directories.
     fn prepare(&self, subject: &Subject) -> Result<(), IsolationError> {
         for volume in subject.volumes {
             let failed = |error| {
@@ -61,7 +62,8 @@ impl Isolator for Mounts {
         }
         let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
         if let Err(error) = mount("proc", "/proc", "proc", flags, None) {
-            // Inside another container this may be forbidden. The host's /proc still works for the payload, it only shows too much.
+            // Inside another container this may be forbidden. The host's /proc still works for the
+            // payload, it only shows too much.
             eprintln!("/proc of the container could not be mounted, it shows the host's processes: {error}");
         }
         Ok(())
@@ -73,14 +75,14 @@ impl Isolator for Mounts {
     }
 }
 
-/// Gives this thread mounts of its own that follow the host's and never lead back.
+/// Gives this thread a mount namespace that follows the host's mounts and never propagates back.
 pub(super) fn unshare_mounts() -> Result<(), String> {
     unshare(CloneFlags::CLONE_NEWNS).map_err(|error| error.to_string())?;
     mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
         .map_err(|error| error.to_string())
 }
 
-/// A volume's data as a mount that is not anywhere yet.
+/// Clones a volume's data as a detached mount.
 pub(super) fn detached(volume: &VolumeMount) -> Result<OwnedFd, String> {
     let source = open_directory(&volume.source)
         .map_err(|error| format!("opening {}: {error}", volume.source.display()))?;
@@ -94,8 +96,8 @@ pub(super) fn detached(volume: &VolumeMount) -> Result<OwnedFd, String> {
     Ok(tree)
 }
 
-/// Moves a detached mount to its place beneath the sandbox, as this thread sees it. If it cannot, nothing is left there that was not
-/// there before: an empty directory would pass for a volume.
+/// Moves a detached mount to its place beneath the sandbox, as this thread sees it. If that fails,
+/// nothing is left there that was not there before: an empty directory would pass for a volume.
 pub(super) fn place(tree: &OwnedFd, subject: &Subject, volume: &VolumeMount) -> Result<(), String> {
     let sandbox =
         open_directory(subject.sandbox).map_err(|error| format!("opening the sandbox: {error}"))?;
@@ -128,8 +130,9 @@ fn set_attributes(tree: &OwnedFd, read_only: bool) -> std::io::Result<()> {
         propagation: libc::MS_SLAVE,
         user_namespace: 0,
     };
-    // SAFETY: the descriptor is open for the length of the call, the path is a NUL-terminated literal, and the structure is the
-    // kernel's first version of mount_attr (32 bytes), whose size is passed along.
+    // SAFETY: the descriptor is open for the length of the call, the path is a NUL-terminated
+    // literal, and the structure is the kernel's first version of mount_attr (32 bytes), whose size
+    // is passed along.
     let result = unsafe {
         libc::syscall(
             libc::SYS_mount_setattr,
@@ -146,7 +149,7 @@ fn set_attributes(tree: &OwnedFd, read_only: bool) -> std::io::Result<()> {
     }
 }
 
-/// Sees to it that a running container shows a volume: mounts it, unless that very volume is at its place already.
+/// Mounts a volume in a running container, unless that very volume is at its place already.
 pub(crate) fn show(
     first: &ProcessIdentity,
     subject: &Subject,
@@ -163,15 +166,16 @@ pub(crate) fn show(
     .map_err(failed)
 }
 
-/// Whether this thread sees at a volume's place the directory that `tree` holds, and not one that was there before the mount. Both
-/// numbers are needed: inodes repeat from one file system to the next.
+/// Whether this thread sees at a volume's place the directory that `tree` holds, and not one that
+/// was there before the mount. Both numbers are needed: inodes repeat from one file system to the
+/// next.
 fn is_at_place(tree: &OwnedFd, subject: &Subject, volume: &VolumeMount) -> Result<bool, String> {
     let looking = |error: Errno| format!("looking at the mount point: {error}");
     let sandbox =
         open_directory(subject.sandbox).map_err(|error| format!("opening the sandbox: {error}"))?;
     let there = match open_beneath(&sandbox, volume.container_path.as_ref()) {
         Ok(there) => fstat(&there).map_err(looking)?,
-        // Nothing is there, or no directory: whoever mounts makes the one and refuses the other.
+        // When nothing is there the mount makes it; when it is no directory the mount fails.
         Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(false),
         Err(error) => return Err(looking(error)),
     };
@@ -180,7 +184,7 @@ fn is_at_place(tree: &OwnedFd, subject: &Subject, volume: &VolumeMount) -> Resul
     Ok((there.st_dev, there.st_ino) == (wanted.st_dev, wanted.st_ino))
 }
 
-/// Unmounts one volume of a running container; refuses while a process of the container uses it.
+/// Unmounts one volume of a running container; fails while a process of the container uses it.
 pub(crate) fn remove(
     first: &ProcessIdentity,
     sandbox: &Path,
@@ -201,8 +205,9 @@ pub(crate) fn remove(
     .map_err(failed)
 }
 
-/// Runs `work` as if inside the container's mount namespace: in a thread of its own, which ends with it, because a thread that shares
-/// its file system state with others may not change namespace, and must not come back from one.
+/// Runs `work` as if inside the container's mount namespace: in a thread of its own, which ends
+/// with it, because a thread that shares its file system state with others may not change
+/// namespace, and must not come back from one.
 fn within<R: Send>(
     first: &ProcessIdentity,
     work: impl FnOnce() -> Result<R, String> + Send,
@@ -281,7 +286,7 @@ mod tests {
             owner: None,
             shim_pid: None,
         };
-        // No mount, but a plain directory: the kernel refuses to move it.
+        // A plain directory is no mount, so the kernel does not move it.
         let tree = open_directory(sandbox.path()).unwrap();
         let volume = VolumeMount::new(sandbox.path(), "var/lib/db");
         let error = place(&tree, &subject, &volume).unwrap_err();

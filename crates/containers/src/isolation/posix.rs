@@ -1,7 +1,8 @@
-//! What can be done without root: volumes as symbolic links, processes counted along the tree beneath the shim.
+//! The isolator without root: volumes as symbolic links, processes counted along the tree beneath
+//! the shim.
 //!
-//! A link cannot refuse a write and is visible to everyone, so what this isolator gives is a place, not protection. Never follows a
-//! link inside a sandbox and never removes one that it has not made.
+//! A link cannot forbid a write and is visible to everyone, so this isolator gives a place, not
+//! protection. It never follows a link inside a sandbox and never removes one that it has not made.
 
 use super::beneath::{make_link, open_directory, remove_link};
 use super::{IsolationError, Isolator, Subject};
@@ -10,11 +11,11 @@ use crate::{Usage, VolumeMount};
 
 const NAME: &str = "posix";
 
-/// The isolator.
+/// The isolator of this kind.
 pub(crate) struct Posix {
-    /// Volumes become links; `false` when a mount namespace shows them.
+    /// Whether volumes become links; `false` when a mount namespace shows them.
     pub links_volumes: bool,
-    /// Processes are found along the tree; `false` when cgroups list them.
+    /// Whether processes are found along the tree; `false` when cgroups list them.
     pub counts_processes: bool,
 }
 
@@ -27,7 +28,7 @@ pub(crate) fn link(subject: &Subject, volume: &VolumeMount) -> Result<(), Isolat
         .map_err(failed)
 }
 
-/// Takes the link to one volume out of a sandbox.
+/// Removes the link to one volume from a sandbox.
 pub(crate) fn unlink(subject: &Subject, volume: &VolumeMount) -> Result<(), IsolationError> {
     let failed = |error| {
         IsolationError::new(NAME, format!("unlink volume {}", volume.container_path), error)

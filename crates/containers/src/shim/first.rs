@@ -1,8 +1,10 @@
-//! The first process of a container: pid 1 of its pid namespace, or a plain child of the shim where there is none.
+//! The first process of a container: pid 1 of its pid namespace, or a plain child of the shim where
+//! there is none.
 //!
-//! It enters the container's mounts, starts the payload, reaps what the container leaves behind, and ends when the payload ends, upon
-//! which the kernel (with a pid namespace) or the shim (without) kills the rest. It never runs without its shim: the kernel kills it
-//! when the shim dies, and it does nothing before the shim says so. It is in no cgroup of the container.
+//! It enters the container's mounts, starts the payload, reaps what the container leaves behind,
+//! and ends when the payload ends, upon which the kernel (with a pid namespace) or the shim
+//! (without) kills the rest. The process never runs without its shim: the kernel kills it when the
+//! shim dies, and it does nothing before the shim says so. It is in no cgroup of the container.
 
 use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -11,13 +13,13 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::{waitpid, WaitStatus};
 use nix::unistd::{ForkResult, Pid};
 
+use super::messages::{FirstSays, Line, ShimSays};
 use super::payload;
-use super::speech::{FirstSays, Line, ShimSays};
 use super::{fork_single_threaded, wait_for};
 use crate::record::Launch;
 use crate::LaunchError;
 
-/// Lives as the first process and ends the process: nothing returns from here.
+/// Runs the first process and exits; it never returns.
 pub(super) fn live(launch: &Launch, stream: UnixStream, oom_score: String) -> ! {
     let code = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         act(launch, Line::new(stream), &oom_score)
@@ -69,12 +71,12 @@ fn enter(launch: &Launch) -> Result<(), LaunchError> {
     Ok(launch.plan.isolators().iter().try_for_each(|isolator| isolator.enter(&subject))?)
 }
 
-/// The payload, forked, not yet exec'ed.
+/// A payload that is forked and not yet exec'ed.
 struct Waiting {
     pid: Pid,
-    /// A byte lets it go on, the end of the pipe makes it end.
+    /// A byte on it lets the payload go on, its end makes the payload exit.
     gate: PipeWriter,
-    /// What it cannot do; only exec closes the pipe with nothing said.
+    /// The payload writes its error here; only exec closes the pipe with nothing written.
     problems: PipeReader,
 }
 

@@ -1,12 +1,14 @@
 //! The shim: the process that stands between an agent and one container, and outlives the agent.
 //!
-//! It is the container's ancestor and, as its subreaper, the parent of whatever the container leaves behind; so it alone can say when
-//! nothing is left. It relies on being single-threaded (it forks and goes on) and on the files of `record`. It never ends before the
-//! container is empty, never writes an exit that is not true, and does nothing on behalf of a container but start, reap and kill.
+//! It is the container's ancestor and, as its subreaper, the parent of whatever the container
+//! leaves behind; so it alone can say when nothing is left. It relies on being single-threaded (it
+//! forks and goes on) and on the files of `record`. It never ends before the container is empty,
+//! never writes an exit that is not true, and does nothing on behalf of a container but start, reap
+//! and kill.
 
 mod first;
+mod messages;
 mod payload;
-mod speech;
 mod sweep;
 
 use std::fs::File;
@@ -24,29 +26,32 @@ use nix::unistd::{ForkResult, Pid};
 use crate::process::{self, ProcessIdentity};
 use crate::record::{ContainerDir, Ending, Launch, Payload, ShimIdentity};
 use crate::{Exit, LaunchError};
-use speech::{FirstSays, Line, ShimSays};
+use messages::{FirstSays, Line, ShimSays};
 
-pub(crate) use speech::ShimReport;
+pub(crate) use messages::ShimReport;
 
-/// The kernel's out-of-memory killer must not choose the shim: it would take the truth about the container with it.
+/// The kernel's out-of-memory killer must not choose the shim: how the container ended would then
+/// be unknown.
 const OOM_SCORE_NEVER: &str = "-1000";
 
-/// What the shim keeps while the container lives.
+/// The state of the shim while the container lives.
 struct Shim {
     dir: ContainerDir,
     launch: Launch,
     own: ProcessIdentity,
-    /// Held as long as the shim lives; never read.
+    /// The lock of the container, held as long as the shim lives and never read.
     lock: Option<File>,
-    /// Where the launcher listens until the payload is exec'ed.
+    /// The pipe to the launcher, until the payload is exec'ed.
     report: Option<File>,
 }
 
-/// Runs the shim of the container whose files are in `spec_dir` until the container has ended; returns the process's exit code (0 when
-/// an exit was written). To be called first thing in `main`, by a program that a `Launcher` has spawned: it closes every file that it
-/// has inherited, needs to be the only thread, and refuses if it is not.
+/// Runs the shim of the container whose files are in `spec_dir` until the container has ended;
+/// returns the process's exit code (0 when an exit was written). To be called first thing in
+/// `main`, by a program that a `Launcher` has spawned: it closes every file that it has inherited,
+/// needs to be the only thread, and fails if it is not.
 pub fn shim_main(spec_dir: &Path) -> i32 {
-    // A panic must not unwind into the caller's `main`: in the forked first process that would run the caller's program a second time.
+    // A panic must not unwind into the caller's `main`: in the forked first process that would run
+    // the caller's program a second time.
     let outcome = std::panic::catch_unwind(|| match Shim::begin(spec_dir) {
         Ok(mut shim) => shim.run(),
         Err(problem) => {
@@ -95,7 +100,8 @@ impl Shim {
                 Ending::NeverStarted(error)
             }
         };
-        // Links stay until the container is forgotten, so that an ended sandbox can still be looked at; cgroups go now.
+        // Links stay until the container is forgotten, so that an ended sandbox can still be looked
+        // at; cgroups go now.
         for isolator in
             self.launch.plan.isolators().iter().filter(|isolator| isolator.name() != "posix")
         {
@@ -104,7 +110,8 @@ impl Shim {
             }
         }
         if let Err(error) = self.dir.write_ending(&ending) {
-            // Whoever waits finds a dead shim without an exit: lost, which is the truth.
+            // Whoever waits finds a dead shim without an exit and reports the container lost, as it
+            // is.
             eprintln!("the exit could not be written: {error}");
             return 1;
         }
@@ -114,7 +121,7 @@ impl Shim {
         0
     }
 
-    /// From nothing to an exec'ed payload, or to a reason; in the second case processes may be left for the sweep.
+    /// Starts the payload up to its exec. After an error, processes may be left for the sweep.
     fn start(&mut self) -> Result<(Pid, Line), LaunchError> {
         let own_score = shield_from_oom();
         let subject = self.launch.subject(Some(self.own.pid));
@@ -133,7 +140,8 @@ impl Shim {
             ForkResult::Parent { child } => child,
             ForkResult::Child => {
                 drop(ours);
-                // The lock says "the shim lives", the report's end "the shim has spoken": neither may live on in here.
+                // The lock says that the shim lives, and the pipe's end that it has reported:
+                // neither may stay open in the first process.
                 (self.lock, self.report) = (None, None);
                 first::live(&self.launch, theirs, own_score)
             }
@@ -141,7 +149,8 @@ impl Shim {
         drop(theirs);
         let identity = ProcessIdentity::of(first.as_raw())
             .ok_or_else(|| LaunchError::shim("find", "its first process in /proc"))?;
-        // Written before the first process may do anything: whoever finds this container later knows whom to look for.
+        // This is written before the first process may do anything, so that whoever finds this
+        // container later can find it.
         self.dir.write_shim(&ShimIdentity { shim: self.own.clone(), first: Some(identity) })?;
         let mut stream = Line::new(ours);
         match self.await_exec(first, &mut stream) {
@@ -156,7 +165,7 @@ impl Shim {
     /// Lets the first process go on step by step until the payload has been exec'ed and noted.
     fn await_exec(&mut self, first: Pid, stream: &mut Line) -> Result<(), LaunchError> {
         ask(stream, ShimSays::Go, FirstSays::Forked)?;
-        // It waits to be let on, so it is there, under the number that the host gives it.
+        // The payload waits at its gate, so it exists, under the pid that the host gives it.
         let payload = process::first_child(first.as_raw())
             .and_then(ProcessIdentity::of)
             .ok_or_else(|| LaunchError::shim("find", "the payload in /proc"))?;
@@ -167,7 +176,8 @@ impl Shim {
             .isolators()
             .iter()
             .try_for_each(|isolator| isolator.attach(&subject, pid))?;
-        // Before and after: should we die in between, it may have run, and whoever finds this must not run it again.
+        // This is written before and after: should we die in between, the payload may have run and
+        // must not be run again.
         self.dir.write_payload(&Payload { payload: payload.clone(), execed: false })?;
         ask(stream, ShimSays::Exec, FirstSays::Running)?;
         self.dir.write_payload(&Payload { payload, execed: true })?;
@@ -175,7 +185,7 @@ impl Shim {
         Ok(())
     }
 
-    /// Tells the launcher, if it is still there, and closes the line.
+    /// Reports to the launcher, if it is still there, and closes the pipe.
     fn report(&mut self, report: &ShimReport) {
         let text = serde_json::to_vec(report).unwrap_or_default();
         if let Some(mut pipe) = self.report.take() {
@@ -184,7 +194,8 @@ impl Shim {
         }
     }
 
-    /// How the payload ended, from the first process's last words or, if it was killed with the rest, from its own end.
+    /// Finds how the payload ended: from the first process's last message or, if that was killed,
+    /// from its own exit status.
     fn exit(&self, first: WaitStatus, stream: &mut Line) -> Exit {
         let said = stream.hear_now::<FirstSays>();
         let (code, signal) = match (said, first) {
@@ -225,11 +236,12 @@ fn ask(stream: &mut Line, what: ShimSays, done: FirstSays) -> Result<(), LaunchE
     }
 }
 
-/// Closes what the agent's process may have leaked: a listening socket held by a shim would outlive its agent.
+/// Closes what the agent's process may have leaked: a listening socket held by a shim would outlive
+/// its agent.
 #[allow(unsafe_code, reason = "closing descriptors by number has no safe form")]
 fn close_inherited() {
-    // SAFETY: the process is single-threaded, this runs before anything of ours is opened, and the caller has promised (see
-    // `shim_main`) that it owns no descriptor beyond 0, 1 and 2.
+    // SAFETY: the process is single-threaded, this runs before anything of ours is opened, and the
+    // caller has promised (see `shim_main`) that it owns no descriptor beyond 0, 1 and 2.
     let result = unsafe { libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, 0u32) };
     if result == 0 {
         return;
@@ -244,12 +256,14 @@ fn close_inherited() {
         })
         .unwrap_or_default();
     for fd in listed {
-        // SAFETY: as above; the one descriptor that is already closed (the listing's own) answers EBADF.
+        // SAFETY: as above; the one descriptor that is already closed (the listing's own) answers
+        // EBADF.
         unsafe { libc::close(fd) };
     }
 }
 
-/// Moves lock (0) and report (1) to descriptors of their own that no payload inherits, and leaves nothing but the log (2) in their place.
+/// Moves lock (0) and report (1) to descriptors of their own that no payload inherits, and leaves
+/// nothing but the log (2) in their place.
 fn take_stdio(dir: &ContainerDir) -> Result<(File, File), String> {
     let copy = |fd: std::os::fd::BorrowedFd| -> Result<File, String> {
         let own: OwnedFd =
@@ -278,7 +292,8 @@ fn take_stdio(dir: &ContainerDir) -> Result<(File, File), String> {
 
 /// Leaves the agent's session, directory and signals, and becomes the parent of orphans.
 fn detach() -> Result<(), nix::Error> {
-    // Already a leader: the agent gave us a session or group of our own, which is what is wanted.
+    // This fails if we lead a session already because the agent gave us one of our own, which is
+    // what is wanted.
     let _ = nix::unistd::setsid();
     nix::sys::prctl::set_child_subreaper(true)?;
     nix::unistd::chdir("/")?;
@@ -304,17 +319,19 @@ fn set_handler(signal: Signal, handler: SigHandler) -> Result<(), nix::Error> {
 /// Forks and goes on in both.
 #[allow(unsafe_code, reason = "fork has no safe form")]
 fn fork_single_threaded() -> Result<ForkResult, nix::Error> {
-    // SAFETY: `shim_main` has refused to run with more than one thread, so no lock can be held by a thread that the child lacks.
+    // SAFETY: `shim_main` has refused to run with more than one thread, so no lock can be held by a
+    // thread that the child lacks.
     unsafe { nix::unistd::fork() }
 }
 
-/// Asks the out-of-memory killer to spare this process; returns what the payload gets instead. Only root may.
+/// Asks the out-of-memory killer to spare this process; returns what the payload gets instead. Only
+/// root may.
 fn shield_from_oom() -> String {
     let path = "/proc/self/oom_score_adj";
     let own: i32 =
         std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
     let _ = std::fs::write(path, OOM_SCORE_NEVER);
-    // An agent that is protected itself does not hand its protection on.
+    // An agent that is protected itself does not pass its protection on.
     own.max(0).to_string()
 }
 

@@ -1,7 +1,8 @@
 //! The last steps of a forked process before it becomes the payload.
 //!
-//! Everything that the shim set for itself is undone (ignored signals, protection from the out-of-memory killer), the sandbox becomes
-//! the directory, its files the output, the account the user. It never returns: it becomes the program or says why not.
+//! Everything that the shim set for itself is undone (ignored signals, protection from the
+//! out-of-memory killer), the sandbox becomes the directory, its files the output, the account the
+//! user. It never returns: it becomes the program or reports why not.
 
 use std::convert::Infallible;
 use std::ffi::CString;
@@ -20,11 +21,11 @@ use crate::record::Launch;
 use crate::spec_check::Account;
 use crate::{Command, LaunchError, CONTAINER_ID_VARIABLE};
 
-/// Where programs are looked for when the spec has no `PATH`.
+/// The `PATH` when the spec has none.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const SHELL: &str = "/bin/sh";
 
-/// Becomes the payload; if that fails, says why through `problems` and ends the process.
+/// Becomes the payload; if that fails, reports why through `problems` and exits.
 pub(super) fn become_it(
     launch: &Launch,
     parent: Pid,
@@ -45,7 +46,7 @@ pub(super) fn become_it(
     std::process::exit(127)
 }
 
-/// Waits to be let on: until then it is in no cgroup and must do nothing.
+/// Waits at the gate: until it opens, this process is in no cgroup and must do nothing.
 fn pass(mut gate: PipeReader, parent: Pid) -> Result<(), LaunchError> {
     die_with(parent)?;
     gate.read_exact(&mut [0]).map_err(|error| LaunchError::shim("start the payload", error))
@@ -76,13 +77,13 @@ fn try_to_become_it(
     if let Some(account) = launch.account.as_ref().filter(|account| account.switch) {
         switch_user(account).map_err(failed("switch to the payload's user"))?;
     }
-    // Once more: the kernel answers a change of user by forgetting it.
+    // This is repeated since the kernel clears the setting when the user changes.
     die_with(parent)?;
     restore_signals().map_err(failed("restore signals"))?;
     execute(launch)
 }
 
-/// Standard input from nowhere, output appended to the sandbox's files.
+/// Redirects standard input to nothing, and appends output to the sandbox's files.
 fn redirect(sandbox: &Path, account: Option<&Account>) -> Result<(), LaunchError> {
     let open = |name: &str| -> Result<File, LaunchError> {
         let failed =
@@ -116,7 +117,8 @@ fn switch_user(account: &Account) -> Result<(), Errno> {
     nix::unistd::setuid(uid)
 }
 
-/// What the shim ignores, and what the agent's parent may have ignored or blocked, is the payload's own business again.
+/// Restores the signals that the shim ignores, and those that the agent's parent may have ignored
+/// or blocked.
 fn restore_signals() -> Result<(), Errno> {
     for signal in
         Signal::iterator().filter(|signal| !matches!(signal, Signal::SIGKILL | Signal::SIGSTOP))
@@ -146,23 +148,24 @@ fn execute(launch: &Launch) -> Result<Infallible, LaunchError> {
         }
     };
     let words: Vec<CString> = words.into_iter().map(text).collect::<Result<_, _>>()?;
-    let mut refused = None;
+    let mut found_but_failed = None;
     for candidate in candidates(program, path) {
         let name = CString::new(candidate.as_os_str().as_bytes())
             .map_err(|_| missing(program, "its path has a NUL byte"))?;
         let Err(error) = execve(&name, &words, &environment);
         match error {
             Errno::ENOENT | Errno::ENOTDIR => {
-                // A script is there while its interpreter is not: that must not be told as a missing program.
+                // A script may exist while its interpreter does not: that must not be reported as a
+                // missing program.
                 if candidate.exists() {
-                    refused = Some((candidate, Errno::ENOENT));
+                    found_but_failed = Some((candidate, Errno::ENOENT));
                 }
             }
             Errno::ENOEXEC => return run_by_shell(name, words, &environment, program),
-            error => refused = Some((candidate, error)),
+            error => found_but_failed = Some((candidate, error)),
         }
     }
-    Err(match refused {
+    Err(match found_but_failed {
         Some((candidate, Errno::ENOENT)) => not_executable(
             program,
             format!("{}: its interpreter or loader is missing", candidate.display()),
@@ -190,7 +193,7 @@ fn run_by_shell(
     Err(not_executable(program, format!("{SHELL}: {error}")))
 }
 
-/// Where a program may be: itself if it names a directory, else in each directory of `path`.
+/// Lists the places of a program: itself if it names a directory, else in each directory of `path`.
 fn candidates(program: &str, path: &str) -> Vec<PathBuf> {
     match program.contains('/') {
         true => vec![PathBuf::from(program)],

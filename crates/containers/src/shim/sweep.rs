@@ -1,7 +1,8 @@
-//! Waiting for the end, and making sure of it: whatever the payload left behind is killed and reaped.
+//! Waits for the end of the payload, then kills and reaps whatever it left behind.
 //!
-//! Relies on being the subreaper: every descendant that loses its parent becomes our child, so "no child, and no member in a cgroup"
-//! means empty. It never gives up: a container that cannot be emptied has not ended.
+//! It relies on being the subreaper: every descendant that loses its parent becomes our child, so
+//! "no child, and no member in a cgroup" means empty. It never gives up: a container that cannot be
+//! emptied has not ended.
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use nix::unistd::Pid;
 use crate::process::{descendants, kill_members};
 use crate::record::Launch;
 
-/// Pauses between two looks, growing from the first to the second.
+/// The pauses between two polls grow from the first to the second.
 const PAUSE_MIN: Duration = Duration::from_millis(1);
 const PAUSE_MAX: Duration = Duration::from_millis(100);
 
@@ -25,7 +26,8 @@ pub(super) fn wait_first(first: Pid) -> WaitStatus {
                 return status
             }
             Ok(_) | Err(nix::Error::EINTR) => {}
-            // No child left and the first one not seen: cannot happen while we are its parent, and means that it is gone.
+            // That no child is left and the first was not seen cannot happen while we are its
+            // parent; it would mean that it is gone.
             Err(_) => return WaitStatus::StillAlive,
         }
     }
@@ -38,7 +40,8 @@ pub(super) fn until_empty(launch: &Launch, own_pid: i32) {
     let mut pause = PAUSE_MIN;
     loop {
         let children_left = reap_what_ended();
-        // Without a child there is no descendant either; only a cgroup can then still know of someone.
+        // Without a child there is no descendant either; only a cgroup may then still list a
+        // process.
         if !children_left && isolators.iter().all(|isolator| isolator.members(&subject).is_empty())
         {
             return;
@@ -48,7 +51,7 @@ pub(super) fn until_empty(launch: &Launch, own_pid: i32) {
             let below = || descendants(own_pid).into_iter().map(|(pid, _)| pid).collect::<Vec<_>>();
             kill_members(&below(), below);
         }
-        // tidy: sleep is the point: processes that were killed go in their own time
+        // tidy: sleep is the point: killed processes end in their own time
         std::thread::sleep(pause);
         pause = (pause * 2).min(PAUSE_MAX);
     }

@@ -22,7 +22,8 @@ fn a_payload_killed_with_9_is_told_as_such() {
 #[test]
 fn a_shim_killed_with_9_takes_the_payload_with_it_and_the_container_is_lost() {
     both(|stage| {
-        // With children of its own, one of them in a session of its own: the kernel kills only the payload itself.
+        // With children of its own, one of them in a session of its own: the kernel kills only the
+        // payload itself.
         let spec = stage.spec("sleep 1000 & setsid sleep 1000 & echo $! > kid; echo up; wait");
         let pid = stage.launcher().start(&spec).unwrap().pid;
         stage.until_output(&spec.id, "up");
@@ -101,7 +102,8 @@ fn a_shim_that_died_while_no_agent_was_there_is_noticed_by_the_next() {
 #[test]
 fn a_daemon_that_left_its_session_and_its_parent_is_dead_before_the_exit_is_told() {
     both(|stage| {
-        // Two forks and a session of its own, its environment wiped: nothing ties it to the payload but its ancestry.
+        // Two forks and a session of its own, its environment wiped: nothing ties it to the payload
+        // but its ancestry.
         let line = "(setsid env -i sh -c 'sh -c \"while :; do date +%N > beat; sleep 0.01; done\" & exit 0' &) ; \
                     while [ ! -s beat ]; do sleep 0.01; done; echo up; while [ ! -e go ]; do sleep 0.01; done; exit 3";
         let spec = stage.spec(line);

@@ -45,7 +45,6 @@ fn the_next_agent_finds_what_runs_and_what_has_ended() {
 }
 
 #[test]
-// tidy: ignore is the point: the child process of another test, not a test
 #[ignore = "no test by itself: an_agent_killed_with_9_leaves_its_containers_running runs it as a process of its own"]
 fn agent_process() {
     let dir =
@@ -159,7 +158,8 @@ fn a_reused_pid_is_not_taken_for_the_shim() {
     both(|stage| {
         let spec = stage.spec("exec sleep 1000");
         let pid = stage.launcher().start(&spec).unwrap().pid;
-        // As if all its processes had died with the agent, and the pids belonged to others by now: to us, whom nobody may kill.
+        // As if all its processes had died with the agent, and the pids belonged to others by now:
+        // to us, whom nobody may kill.
         kill_9(stage.shim_pid(&spec.id));
         until("the payload dies with its shim", || !lives(pid));
         let dir = stage.runtime_dir().join("containers").join(&spec.id);

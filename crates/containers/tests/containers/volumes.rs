@@ -83,7 +83,8 @@ fn volumes_come_to_a_running_container_and_leave_it() {
         stage.launcher().add_volumes(&spec.id, &[at(&other, "b/c")]).expect("again is no error");
         stage.until_output(&spec.id, "up");
         assert_eq!(stage.output(&spec.id), "oneotherup\n");
-        // A shell that looks at the file holds the volume for a moment: then the call refuses, and is repeated.
+        // A shell that looks at the file holds the volume for a moment: then the call refuses, and
+        // is repeated.
         crate::stage::until("it is not in use", || {
             match stage.launcher().remove_volumes(&spec.id, &["b/c".into()]) {
                 Ok(()) => true,

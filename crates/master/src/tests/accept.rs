@@ -311,7 +311,7 @@ fn destroy_and_unreserve_in_one_accept() {
         (vec![OperationState::Finished], vec![OperationState::Finished])
     );
     assert!(claims(&bed).is_empty() && bed.folded.claims.is_empty());
-    assert_eq!(bed.state(0).total, plenty());
+    assert_eq!(bed.state(0).total(), &plenty());
 }
 
 #[test]
@@ -395,7 +395,7 @@ fn a_leader_that_finds_a_destroy_half_done_gives_its_space_when_it_is() {
         (bed.schedulers[0].outcome("d"), bed.schedulers[0].outcome("u")),
         (vec![OperationState::Finished], vec![OperationState::Finished])
     );
-    assert_eq!((bed.state(0).total.clone(), bed.folded.claims.len()), (plenty(), 0));
+    assert_eq!((bed.state(0).total().clone(), bed.folded.claims.len()), (plenty(), 0));
 }
 
 #[test]
@@ -574,7 +574,11 @@ fn b49_a_new_executor_takes_its_own_once_and_must_be_described_as_before() {
         0,
         vec![launch(&[with("a", executor("e")), with("b", executor("e")), with("c", other)])],
     );
-    assert_eq!(bed.state(0).held.quantity("cpus"), Scalar::whole(3), "two tasks and one executor");
+    assert_eq!(
+        bed.state(0).held().quantity("cpus"),
+        Scalar::whole(3),
+        "two tasks and one executor"
+    );
     assert_eq!(bed.schedulers[0].states("c"), [TaskState::Error]);
     bed.pass_ms(100);
     assert_eq!(bed.offered(0).quantity("cpus"), Scalar::whole(5));
@@ -602,7 +606,7 @@ fn an_executor_that_never_was_gives_back_what_was_set_aside_for_it() {
     bed.accept(0, vec![launch(&[lead])]);
     assert_eq!(bed.schedulers[0].states("t"), [TaskState::Dropped]);
     bed.acknowledge_last(0);
-    assert!(bed.state(0).executors.is_empty() && bed.state(0).tasks.is_empty());
+    assert!(bed.state(0).executors().is_empty() && bed.master.tasks().is_empty());
 }
 
 fn group(bed: &Bed, tasks: &[TaskInfo], resources: &[Resource]) -> Operation {
@@ -632,13 +636,13 @@ fn b56_a_group_is_all_or_none() {
             (TaskState::Error, Some(Reason::TaskGroupInvalid as i32))
         );
     }
-    assert!(bed.state(0).held.is_empty() && bed.machines[0].tasks.is_empty());
+    assert!(bed.state(0).held().is_empty() && bed.machines[0].tasks.is_empty());
     bed.pass_ms(100);
     let tasks = [task("a", &agent, &[amount("cpus", 1)]), task("b", &agent, &[amount("cpus", 2)])];
     let operation = group(&bed, &tasks, &small);
     bed.accept(0, vec![operation]);
     assert_eq!(
-        (bed.machines[0].tasks.len(), bed.state(0).held.quantity("cpus")),
+        (bed.machines[0].tasks.len(), bed.state(0).held().quantity("cpus")),
         (2, Scalar::whole(4))
     );
 }

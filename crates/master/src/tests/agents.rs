@@ -25,13 +25,13 @@ fn f20_a_new_agent_is_admitted_named_and_offered() {
     bed.hear_one(0);
     assert_eq!(bed.folded.agents.len(), 1);
     assert_eq!(
-        bed.master.agents().values().next().unwrap().health,
-        AgentHealth::Joining,
+        bed.master.agents().values().next().unwrap().health(),
+        &AgentHealth::Joining,
         "its disks are not open yet"
     );
     assert!(bed.schedulers[0].offers.is_empty());
     bed.settle();
-    assert_eq!(bed.state(0).health, AgentHealth::Well);
+    assert_eq!(*bed.state(0).health(), AgentHealth::Well);
     assert_eq!(bed.offered(0), plenty());
 }
 
@@ -40,7 +40,7 @@ fn an_agent_that_did_not_introduce_itself_is_hung_up_on() {
     let mut bed = Bed::with_agents(1);
     bed.input(Input::FromAgent(LinkId(77), ToMaster::Pong(1)));
     assert!(bed.closed.contains(&LinkId(77)));
-    assert_eq!(bed.state(0).health, AgentHealth::Well);
+    assert_eq!(*bed.state(0).health(), AgentHealth::Well);
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn a_fenced_agent_is_unreachable_in_the_end_and_welcome_when_mended() {
     let mended = std::mem::replace(&mut bed.machines[0].version, version);
     bed.connect(0);
     bed.hear_one(0);
-    assert!(matches!(bed.state(0).health, AgentHealth::Fenced(_)));
+    assert!(matches!(bed.state(0).health(), AgentHealth::Fenced(_)));
     bed.pass_ms(75_000);
     assert_eq!(bed.folded.agents[&bed.agent(0)].presence, Presence::Unreachable);
     assert_eq!(bed.schedulers[0].states("t").last(), Some(&TaskState::Unreachable));
@@ -79,7 +79,7 @@ fn a_fenced_agent_is_unreachable_in_the_end_and_welcome_when_mended() {
     bed.connect(0);
     bed.settle();
     assert_eq!(
-        (bed.state(0).health.clone(), bed.schedulers[0].states("t").pop()),
+        (bed.state(0).health().clone(), bed.schedulers[0].states("t").pop()),
         (AgentHealth::Well, Some(TaskState::Running))
     );
 }
@@ -92,7 +92,7 @@ fn an_impostor_does_not_unseat_the_agent_that_is_here() {
     bed.input(Input::FromAgent(LinkId(77), ToMaster::Report(Box::new(report))));
     assert!(bed.closed.contains(&LinkId(77)));
     assert_eq!(
-        (bed.state(0).health.clone(), bed.state(0).link),
+        (bed.state(0).health().clone(), bed.state(0).link()),
         (AgentHealth::Well, bed.machines[0].link)
     );
 }
@@ -104,8 +104,8 @@ fn a_link_is_one_agents_for_ever() {
     let other = bed.machines[1].report();
     bed.input(Input::FromAgent(link, ToMaster::Report(Box::new(other))));
     assert!(bed.closed.contains(&link), "whoever it is, it is nobody's any more");
-    assert!(matches!(bed.state(0).health, AgentHealth::Away(_)));
-    assert_eq!(bed.state(1).health, AgentHealth::Well);
+    assert!(matches!(bed.state(0).health(), AgentHealth::Away(_)));
+    assert_eq!(*bed.state(1).health(), AgentHealth::Well);
 }
 
 #[test]
@@ -140,12 +140,12 @@ fn a_newer_link_takes_over_and_the_end_of_the_older_means_nothing() {
     assert!(bed.closed.contains(&old));
     bed.input(Input::AgentLost(old));
     bed.input(Input::FromAgent(old, ToMaster::Pong(1)));
-    assert_eq!(bed.state(0).health, AgentHealth::Well);
+    assert_eq!(*bed.state(0).health(), AgentHealth::Well);
     let mut late = bed.machines[0].report();
     late.orders_seen = 0;
     bed.input(Input::FromAgent(old, ToMaster::Report(Box::new(late))));
     assert_eq!(
-        bed.state(0).link,
+        bed.state(0).link(),
         bed.machines[0].link,
         "an introduction that was long under way unseats nobody"
     );
@@ -171,9 +171,9 @@ fn f26_five_unanswered_pings_end_a_link() {
     for _ in 0..5 {
         bed.pass_ms(15_000);
     }
-    assert_eq!(bed.state(0).health, AgentHealth::Well);
+    assert_eq!(*bed.state(0).health(), AgentHealth::Well);
     bed.pass_ms(15_000);
-    assert!(matches!(bed.state(0).health, AgentHealth::Away(_)));
+    assert!(matches!(bed.state(0).health(), AgentHealth::Away(_)));
     assert!(bed.machines[0].link.is_none());
 }
 
@@ -185,7 +185,7 @@ fn f26_late_answers_are_answers() {
         bed.hear_one(0);
         bed.obey_one(0);
     }
-    assert_eq!(bed.state(0).health, AgentHealth::Well);
+    assert_eq!(*bed.state(0).health(), AgentHealth::Well);
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn f28_tasks_of_an_agent_that_stays_away_are_unreachable() {
     assert_eq!((status.unreachable.map(|it| it.0), failures(&bed, 0)), (Some(bed.now), 1));
     assert_eq!(bed.folded.agents[&bed.agent(0)].presence, Presence::Unreachable);
     assert!(bed.master.totals().is_empty(), "what cannot be reached is nobody's share");
-    assert!(bed.master.frameworks()[&bed.id(0)].roles[0].allocated.is_empty());
+    assert!(bed.master.frameworks()[&bed.id(0)].roles()[0].allocated.is_empty());
 }
 
 #[test]
@@ -222,7 +222,7 @@ fn f23_tasks_of_an_agent_that_returns_are_as_it_says() {
     );
     assert_eq!(bed.folded.agents[&bed.agent(0)].presence, Presence::Admitted);
     assert_eq!(
-        bed.master.frameworks()[&bed.id(0)].roles[0].allocated["cpus"],
+        bed.master.frameworks()[&bed.id(0)].roles()[0].allocated["cpus"],
         holdfast_model::Scalar::whole(8),
         "one used, seven offered"
     );
@@ -272,10 +272,10 @@ fn e53_a_report_that_has_not_seen_all_orders_is_not_believed() {
     let operations = vec![launch(&[task("t", &offer.agent, &[amount("cpus", 1)])])];
     bed.call(0, Call::Accept { offers: vec![offer.id], operations, filters: no_filter() });
     bed.hear_one(0);
-    assert_eq!(bed.state(0).health, AgentHealth::Resyncing);
+    assert_eq!(*bed.state(0).health(), AgentHealth::Resyncing);
     assert_eq!(bed.schedulers[0].states("t"), [], "the task is not called gone");
     bed.settle();
-    assert_eq!(bed.state(0).health, AgentHealth::Well);
+    assert_eq!(*bed.state(0).health(), AgentHealth::Well);
     assert_eq!(bed.master.tasks().len(), 1);
 }
 
@@ -295,11 +295,11 @@ fn a_busy_link_does_not_keep_an_agent_from_being_believed() {
         bed.obey_one(0);
         bed.call(0, message()); // Somebody talks to its executor all the time.
         bed.hear_one(0);
-        if bed.state(0).health == AgentHealth::Well && 5 < round {
+        if *bed.state(0).health() == AgentHealth::Well && 5 < round {
             break;
         }
     }
-    assert_eq!(bed.state(0).health, AgentHealth::Well);
+    assert_eq!(*bed.state(0).health(), AgentHealth::Well);
 }
 
 #[test]
@@ -317,12 +317,16 @@ fn orders_are_held_back_while_an_agent_is_asked_and_then_sent_in_order() {
     );
     bed.obey_one(0);
     bed.hear_one(0); // It failed: the master asks how things are.
-    assert_eq!(bed.state(0).health, AgentHealth::Resyncing);
+    assert_eq!(*bed.state(0).health(), AgentHealth::Resyncing);
     bed.task_will_be(0, "t", TaskState::Finished);
     bed.hear_one(0);
     bed.acknowledge_last_unsettled(0);
     assert!(bed.master.tasks().is_empty(), "the framework has acknowledged the end");
-    assert_eq!(bed.state(0).held_back.len(), 2, "an operation's and a task's acknowledgement");
+    assert_eq!(
+        bed.state(0).queued_until_resync().len(),
+        2,
+        "an operation's and a task's acknowledgement"
+    );
     bed.settle();
     assert!(
         bed.master.tasks().is_empty(),
@@ -490,7 +494,7 @@ fn t2_a_task_whose_name_was_used_again_elsewhere_is_ended_and_nobody_is_told() {
         bed.master.tasks().values().map(|it| it.agent.clone()).collect::<Vec<_>>(),
         [bed.agent(new)]
     );
-    assert!(bed.machines[old].tasks.is_empty() && bed.state(old).strays.is_empty());
+    assert!(bed.machines[old].tasks.is_empty() && bed.state(old).name_conflicts().is_empty());
     let there = bed.agent(old);
     let offered: Resources = bed
         .offers(0)

@@ -214,7 +214,10 @@ impl Bed {
 
     fn carry_out(&mut self, effect: &Effect) {
         match effect {
-            Effect::Commit(changes) => changes.iter().for_each(|it| self.folded.apply(it)),
+            Effect::Commit(term, changes) => {
+                assert_eq!(Some(*term), self.master.term(), "a leader writes under its own term");
+                changes.iter().for_each(|it| self.folded.apply(it));
+            }
             Effect::ToAgent(link, message) => {
                 if let Some(machine) = self.machines.iter_mut().find(|it| it.link == Some(*link)) {
                     machine.inbox.push_back(message.clone());
@@ -235,7 +238,7 @@ impl Bed {
                     machine.disconnect();
                 }
             }
-            Effect::ToFramework(link, event) => {
+            Effect::ToFramework(link, event, _) => {
                 if let Some(scheduler) =
                     self.schedulers.iter_mut().find(|it| it.link == Some(*link))
                 {
@@ -254,6 +257,7 @@ impl Bed {
                 assert_eq!(before, None, "every ticket is answered at most once");
             }
             Effect::Log(line) => assert!(!line.is_empty()),
+            Effect::Discard(_) => {}
         }
     }
 

@@ -35,7 +35,7 @@ fn d4_a_newer_subscription_takes_over_and_keeps_the_tasks() {
         .effects
         .iter()
         .filter(
-            |it| matches!(it, crate::Effect::ToFramework(link, Event::Error(_)) if *link == old),
+            |it| matches!(it, crate::Effect::ToFramework(link, Event::Error(_), _) if *link == old),
         )
         .collect();
     assert_eq!(told.len(), 1);
@@ -48,7 +48,7 @@ fn d4_a_newer_subscription_takes_over_and_keeps_the_tasks() {
     assert_ne!(bed.offer(0).id, before);
     bed.input(Input::FrameworkLost(old));
     assert!(
-        bed.master.frameworks()[&bed.id(0)].link.is_some(),
+        bed.master.frameworks()[&bed.id(0)].link().is_some(),
         "the end of an older link means nothing"
     );
     say(&mut bed, old, None, Call::Teardown);
@@ -110,8 +110,8 @@ fn a_connection_is_one_frameworks() {
     say(&mut bed, link, None, Call::Subscribe { info: other, suppressed: BTreeSet::new() });
     assert!(bed.closed.contains(&link));
     assert!(
-        bed.master.frameworks()[&bed.id(0)].link.is_none()
-            && bed.master.frameworks()[&bed.id(1)].link.is_some()
+        bed.master.frameworks()[&bed.id(0)].link().is_none()
+            && bed.master.frameworks()[&bed.id(1)].link().is_some()
     );
     assert!(bed.folded.frameworks[&bed.id(0)].deadline.is_some());
 }
@@ -139,13 +139,13 @@ fn d14_a_role_that_is_given_up_loses_its_offers_and_keeps_its_tasks() {
     let changed = info("keeper", &["web"]);
     bed.call(0, Call::UpdateFramework { info: Box::new(changed), suppressed: BTreeSet::new() });
     assert!(bed.offers(0).iter().all(|it| it.role == role("web")));
-    let views = &bed.master.frameworks()[&bed.id(0)].roles;
+    let views = &bed.master.frameworks()[&bed.id(0)].roles();
     let db = views.iter().find(|it| it.role == role("db")).unwrap();
     assert_eq!((db.allocated["cpus"], db.suppressed), (Scalar::whole(1), true));
     let machine = bed.machines.iter().position(|it| !it.tasks.is_empty()).unwrap();
     bed.task_is(machine, "t", TaskState::Finished);
     let names: Vec<_> =
-        bed.master.frameworks()[&bed.id(0)].roles.iter().map(|it| it.role.clone()).collect();
+        bed.master.frameworks()[&bed.id(0)].roles().iter().map(|it| it.role.clone()).collect();
     assert_eq!(names, [role("web")], "r4: what is neither named nor used is forgotten");
 }
 
@@ -199,8 +199,11 @@ fn timers_of_a_framework_that_comes_and_goes_do_not_pile_up() {
         bed.pass_ms(1);
         bed.leave(0);
     }
-    let timers = bed.master.timers.iter().filter(|(_, it)| {
-        matches!(it, crate::state::Timer::Framework(_) | crate::state::Timer::Offer(_))
+    let timers = bed.master.belief.timers.all().filter(|it| {
+        matches!(
+            it,
+            crate::parts::timers::Timer::Framework(_) | crate::parts::timers::Timer::Offer(_)
+        )
     });
     assert_eq!(timers.count(), 1);
 }
@@ -279,9 +282,9 @@ fn tasks_of_a_framework_removed_while_their_agent_was_away_end_when_it_returns()
     assert!(bed.master.tasks().is_empty());
     bed.connect(0);
     bed.hear_one(0);
-    assert_eq!(bed.state(0).held.quantity("cpus"), Scalar::whole(1), "it still runs");
+    assert_eq!(bed.state(0).held().quantity("cpus"), Scalar::whole(1), "it still runs");
     bed.settle();
-    assert!(bed.machines[0].tasks.is_empty() && bed.state(0).held.is_empty());
+    assert!(bed.machines[0].tasks.is_empty() && bed.state(0).held().is_empty());
 }
 
 #[test]
@@ -295,7 +298,7 @@ fn a_launch_that_was_never_begun_does_not_hold_its_resources_after_a_teardown() 
     bed.machines[0].executors.clear();
     bed.call(0, Call::Teardown);
     bed.settle();
-    assert!(bed.state(0).held.is_empty() && bed.master.tasks().is_empty());
+    assert!(bed.state(0).held().is_empty() && bed.master.tasks().is_empty());
 }
 
 #[test]

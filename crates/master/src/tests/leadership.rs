@@ -37,7 +37,7 @@ fn words_about_an_older_term_change_nothing() {
     bed.input(Input::Elected(Term(2)));
     bed.input(Input::Elected(Term(1)));
     assert_eq!(
-        (bed.master.term(), bed.state(0).health.clone()),
+        (bed.master.term(), bed.state(0).health().clone()),
         (Some(Term(2)), AgentHealth::Well)
     );
 }
@@ -230,7 +230,7 @@ fn v5_a_lost_order_is_told_to_a_framework_that_was_away_by_whoever_leads_until_i
     bed.connect(0); // The order was on the old link.
     bed.settle();
     assert_eq!(
-        (bed.folded.pending.len(), bed.state(0).withheld.len()),
+        (bed.folded.pending.len(), bed.state(0).reserved_by_operation().len()),
         (1, 0),
         "who gave no name wants no answer, and nothing waits"
     );
@@ -401,10 +401,10 @@ fn what_is_promised_is_committed_before_it_is_said() {
     bed.add_machine(plenty());
     bed.settle();
     let position = |which: fn(&Effect) -> bool| bed.effects.iter().position(which).unwrap();
-    let framework = |it: &Effect| matches!(it, Effect::Commit(changes) if changes.iter().any(|it| matches!(it, holdfast_model::MasterChange::Framework(_))));
-    let subscribed = |it: &Effect| matches!(it, Effect::ToFramework(_, Event::Subscribed(_)));
+    let framework = |it: &Effect| matches!(it, Effect::Commit(_, changes) if changes.iter().any(|it| matches!(it, holdfast_model::MasterChange::Framework(_))));
+    let subscribed = |it: &Effect| matches!(it, Effect::ToFramework(_, Event::Subscribed(_), _));
     assert!(position(framework) < position(subscribed));
-    let agent = |it: &Effect| matches!(it, Effect::Commit(changes) if changes.iter().any(|it| matches!(it, holdfast_model::MasterChange::Agent(_))));
+    let agent = |it: &Effect| matches!(it, Effect::Commit(_, changes) if changes.iter().any(|it| matches!(it, holdfast_model::MasterChange::Agent(_))));
     let registered = |it: &Effect| matches!(it, Effect::ToAgent(_, message) if matches!(message.order, holdfast_model::Order::Registered(..)));
     assert!(position(agent) < position(registered), "f6");
     assert_eq!(bed.folded.agents.values().next().unwrap().presence, Presence::Admitted);

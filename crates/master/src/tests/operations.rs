@@ -125,7 +125,7 @@ fn b61_a_failure_is_told_and_what_was_believed_is_put_right() {
         (vec![OperationState::Failed], vec![OperationState::Failed])
     );
     assert_eq!(bed.schedulers[0].outcomes()[0].message.as_deref(), Some("the disk says no"));
-    assert_eq!(bed.state(0).total, plenty());
+    assert_eq!(bed.state(0).total(), &plenty());
     bed.pass_ms(100);
     assert_eq!(bed.offered(0), plenty());
     let resyncs = || bed.machines[0].obeyed.iter().filter(|it| matches!(it, Order::Resync)).count();
@@ -372,7 +372,7 @@ fn m11_a_volume_in_use_is_not_destroyed_and_afterwards_it_is() {
     bed.settle();
     assert_eq!(bed.answers[&request], Ok(()));
     bed.operate(0, ClaimAction::Unreserve(vec![reserved(100)])).unwrap();
-    assert_eq!(bed.state(0).total, plenty());
+    assert_eq!(bed.state(0).total(), &plenty());
 }
 
 #[test]
@@ -386,8 +386,8 @@ fn b26_an_operator_moves_a_reservation_in_one_step() {
     )
     .unwrap();
     assert_eq!(
-        bed.state(0).total,
-        [amount("cpus", 8), amount("mem", 4096), disk(900), reserved(60), target].iter().collect()
+        bed.state(0).total(),
+        &[amount("cpus", 8), amount("mem", 4096), disk(900), reserved(60), target].iter().collect()
     );
 }
 
@@ -417,7 +417,7 @@ fn j11_an_operator_is_told_when_the_agent_could_not() {
         bed.operate(0, reserve(&[reserved(10)])),
         Err(Refusal::Conflict("the disk says no".to_owned()))
     );
-    assert_eq!(bed.state(0).total, plenty());
+    assert_eq!(bed.state(0).total(), &plenty());
 }
 
 #[test]
@@ -435,7 +435,7 @@ fn an_operators_order_that_was_lost_is_answered_when_the_agent_is_back() {
     assert!(
         matches!(&bed.answers[&request], Err(Refusal::Conflict(why)) if why.contains("lost on its way"))
     );
-    assert!(bed.folded.pending.is_empty() && bed.state(0).total == plenty());
+    assert!(bed.folded.pending.is_empty() && *bed.state(0).total() == plenty());
 }
 
 #[test]
@@ -461,6 +461,9 @@ fn reserving_in_tenths_does_not_drift() {
     for _ in 0..10 {
         bed.operate(0, reserve(std::slice::from_ref(&tenth))).unwrap();
     }
-    assert_eq!(bed.state(0).total.quantity("cpus"), Scalar::whole(8), "m18");
-    assert_eq!(bed.state(0).total.get(&tenth.identity).unwrap().value.quantity(), Scalar::whole(1));
+    assert_eq!(bed.state(0).total().quantity("cpus"), Scalar::whole(8), "m18");
+    assert_eq!(
+        bed.state(0).total().get(&tenth.identity).unwrap().value.quantity(),
+        Scalar::whole(1)
+    );
 }

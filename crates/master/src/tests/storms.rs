@@ -453,35 +453,38 @@ fn check_beliefs(bed: &Bed) {
     for machine in &bed.machines {
         let id = machine.agent.as_ref().expect("it is registered");
         let state = &bed.master.agents()[id];
-        assert_eq!(state.health, AgentHealth::Well);
+        assert_eq!(*state.health(), AgentHealth::Well);
         let claims: Vec<_> = bed.master.ledger().claims_of(id).cloned().collect();
         assert_eq!(
             claims,
             machine.claims.values().cloned().collect::<Vec<_>>(),
             "each claim is known as it is"
         );
-        assert!(claims.iter().all(|it| it.state == ClaimState::Ready) && state.withheld.is_empty());
-        assert_eq!(state.total, machine.total());
+        assert!(
+            claims.iter().all(|it| it.state == ClaimState::Ready)
+                && state.reserved_by_operation().is_empty()
+        );
+        assert_eq!(state.total(), &machine.total());
         let live: BTreeSet<_> = machine
             .tasks
             .values()
             .filter(|it| !it.state.is_terminal())
             .map(|it| it.key())
             .collect();
-        let known: BTreeSet<_> = state
-            .tasks
-            .iter()
-            .filter(|it| !bed.master.tasks()[*it].state.is_terminal())
-            .cloned()
+        let known: BTreeSet<_> = bed
+            .master
+            .tasks_of_agent(id)
+            .filter(|it| !it.state.is_terminal())
+            .map(|it| it.key())
             .collect();
         assert_eq!(live, known, "each task is known where it is");
-        assert!(state.strays.is_empty());
+        assert!(state.name_conflicts().is_empty());
     }
     for scheduler in &bed.schedulers {
         let id = scheduler.info.id.as_ref().expect("it is subscribed");
         let removed = bed.master.ledger().frameworks[id].removed;
         assert!(
-            removed != bed.master.frameworks().get(id).is_some_and(|it| it.link.is_some()),
+            removed != bed.master.frameworks().get(id).is_some_and(|it| it.link().is_some()),
             "who was not removed is here"
         );
     }

@@ -191,7 +191,9 @@ fn a_task_that_its_agent_does_not_know_any_more_is_over() {
     bed.call(0, Call::Kill { task: id("t"), agent: None, grace_ms: None });
     bed.settle();
     assert_eq!(bed.schedulers[0].states("t").last(), Some(&TaskState::Gone));
-    assert!(bed.master.tasks().is_empty() && !bed.state(0).held.quantity("cpus").eq(&Scalar::ZERO));
+    assert!(
+        bed.master.tasks().is_empty() && !bed.state(0).held().quantity("cpus").eq(&Scalar::ZERO)
+    );
 }
 
 #[test]
@@ -220,7 +222,7 @@ fn an_executor_that_ends_with_tasks_unaccounted_for_is_asked_about() {
 #[test]
 fn the_newest_of_those_that_have_ended_are_remembered() {
     let mut bed = Bed::usual();
-    for round in 0..crate::state::COMPLETED_TASKS_MAX + 5 {
+    for round in 0..crate::parts::tasks::COMPLETED_TASKS_MAX + 5 {
         let key = (bed.id(0), id(&format!("t{round}")));
         bed.launch(0, key.1.as_str(), &[amount("cpus", 1)]);
         bed.task_is(0, key.1.as_str(), TaskState::Finished);
@@ -229,8 +231,8 @@ fn the_newest_of_those_that_have_ended_are_remembered() {
         bed.effects.clear();
         bed.pass_ms(100);
     }
-    assert_eq!(bed.master.completed_tasks().count(), crate::state::COMPLETED_TASKS_MAX);
+    assert_eq!(bed.master.completed_tasks().count(), crate::parts::tasks::COMPLETED_TASKS_MAX);
     assert_eq!(bed.master.completed_tasks().next().map(|it| it.id.clone()), Some(id("t5")));
-    let timers = bed.master.timers.len();
+    let timers = bed.master.belief.timers.all().count();
     assert!(timers < 10, "r4: {timers} timers");
 }

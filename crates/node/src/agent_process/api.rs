@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use holdfast_agent::Input;
+use holdfast_agent::{Agent, Input};
 use holdfast_api::requests::{agent_page, executor_request, AgentRead};
 use holdfast_api::{authorize, Action, AgentView, Object};
 use holdfast_model::{ExecutorKey, LinkId};
@@ -22,12 +22,15 @@ use uuid::Uuid;
 use super::metrics::Gauges;
 use super::shell::AgentShell;
 use crate::core_loop::Inbox;
+use crate::lent::Reader;
 use crate::links::Links;
 use crate::refusals::{http, identity};
+use crate::views::Views;
 
 /// See the module.
 pub struct AgentServer {
-    inbox: Inbox<AgentShell>,
+    inbox: Inbox<Input>,
+    views: Views<Reader<Agent>>,
     executors: Links<ExecutorEvent>,
     sessions: Arc<Mutex<HashMap<ExecutorKey, LinkId>>>,
     root: PathBuf,
@@ -35,11 +38,17 @@ pub struct AgentServer {
 }
 
 impl AgentServer {
-    /// A door to this shell.
-    pub fn new(shell: &AgentShell, inbox: Inbox<AgentShell>, gauges: Gauges) -> AgentServer {
+    /// What serves this shell's links, and answers from its views.
+    pub fn new(
+        shell: &AgentShell,
+        inbox: Inbox<Input>,
+        views: Views<Reader<Agent>>,
+        gauges: Gauges,
+    ) -> AgentServer {
         let root = shell.containers.sandboxes().root().to_owned();
         AgentServer {
             inbox,
+            views,
             executors: shell.executors.clone(),
             sessions: Arc::default(),
             root,
@@ -47,13 +56,12 @@ impl AgentServer {
         }
     }
 
-    /// Reads a view of the core, which shows nothing that is not durable.
+    /// Reads the latest view.
     async fn read<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&AgentView) -> T + Send + 'static,
+        render: impl FnOnce(&AgentView) -> T + Send + 'static,
     ) -> Result<T, Refusal> {
-        let looked = self.inbox.look(move |shell| read(&shell.core)).await;
-        looked.ok_or_else(|| Refusal::unavailable("the agent stops"))
+        self.views.read(|view| view.with(render)).await.map_err(|error| error.refusal("agent"))
     }
 
     /// The link that an executor is subscribed on.

@@ -17,7 +17,6 @@ use holdfast_model::{AgentLedger, ContainerId, Mode};
 use super::disks::{place_of, wanted, Places};
 use super::keyed_queues::{spawn, KeyedQueues};
 use super::sandboxes::Sandboxes;
-use super::shell::AgentShell;
 use crate::container_shim;
 use crate::core_loop::Inbox;
 use crate::settings::agent::AgentSettings;
@@ -39,7 +38,7 @@ struct Inner {
     /// Containers whose end was asked for and has not come yet.
     ending: Mutex<BTreeSet<ContainerId>>,
     sandboxes: Sandboxes,
-    inbox: Inbox<AgentShell>,
+    inbox: Inbox<Input>,
     address: SocketAddr,
     program: std::path::PathBuf,
     registration_timeout: Duration,
@@ -54,7 +53,7 @@ impl Containers {
         dir: &Path,
         address: SocketAddr,
         settings: &AgentSettings,
-        inbox: Inbox<AgentShell>,
+        inbox: Inbox<Input>,
     ) -> anyhow::Result<Containers> {
         let program = std::env::current_exe().context("cannot find this program's own file")?;
         let launcher = Launcher::open(dir.join("containers"), container_shim::command(&program))?;
@@ -120,7 +119,9 @@ impl Containers {
     pub fn start(&self, plan: ContainerPlan, places: Places) {
         let this = self.clone();
         self.0.keyed_queues.push(plan.container, move || {
-            let outcome = match this.ending().contains(&plan.container) {
+            // The lock is given back here: a start takes long, and an end must be noted meanwhile.
+            let is_ending = this.ending().contains(&plan.container);
+            let outcome = match is_ending {
                 true => Err("it was ended before it was started".to_owned()),
                 false => this.start_now(&plan, &places),
             };

@@ -15,7 +15,6 @@ use holdfast_model::{ClusterId, DiskId, DiskKind, DiskRecord, MachineInfo};
 use holdfast_volumes::{DiskConfig, DiskHold, DiskLabel, HoldFault, OpenDisk, Opened, VolumeFault};
 
 use super::machine::{disk_resource, root_size_mb, DiskPlan, MachinePlan};
-use super::shell::AgentShell;
 use crate::core_loop::{now, or_die_loudly, Inbox};
 
 /// How many volumes are made at once at most.
@@ -49,7 +48,7 @@ impl Disks {
     ///
     /// # Errors
     /// When the machine has no thread left.
-    pub fn start(plan: MachinePlan, inbox: Inbox<AgentShell>) -> std::io::Result<Disks> {
+    pub fn start(plan: MachinePlan, inbox: Inbox<Input>) -> std::io::Result<Disks> {
         let (jobs, work) = channel();
         let places = Places::default();
         let worker = Worker::new(plan, places.clone(), inbox);
@@ -116,7 +115,7 @@ pub fn place_of(places: &Places, disk: DiskId) -> Result<OpenDisk, String> {
 struct Worker {
     plan: MachinePlan,
     places: Places,
-    inbox: Inbox<AgentShell>,
+    inbox: Inbox<Input>,
     cluster: Option<ClusterId>,
     /// How long the next batch waits for more: as long as the last one took, if that was of several volumes; less and less when they
     /// come singly.
@@ -132,7 +131,7 @@ struct Worker {
 }
 
 impl Worker {
-    fn new(plan: MachinePlan, places: Places, inbox: Inbox<AgentShell>) -> Worker {
+    fn new(plan: MachinePlan, places: Places, inbox: Inbox<Input>) -> Worker {
         let (holds, fresh, told) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         Worker {
             plan,
@@ -417,7 +416,6 @@ pub(crate) fn kind_on_disk(kind: DiskKind) -> holdfast_volumes::DiskKind {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core_loop::Work;
     use std::net::{Ipv4Addr, SocketAddr};
     use std::path::Path;
     use tokio::sync::mpsc;
@@ -425,7 +423,7 @@ mod tests {
     /// The hands of an agent with one PATH disk beside ROOT, and what they say.
     struct Bed {
         worker: Worker,
-        said: mpsc::Receiver<Work<AgentShell>>,
+        said: mpsc::Receiver<Input>,
     }
 
     impl Bed {
@@ -448,7 +446,7 @@ mod tests {
         fn open(&mut self, known: &[DiskRecord]) -> Machine {
             self.worker.open(ClusterId(uuid::Uuid::from_u128(1)), known);
             match self.said.try_recv() {
-                Ok(Work::Input(Input::Opened(machine))) => machine,
+                Ok(Input::Opened(machine)) => machine,
                 _ => panic!("it is not told what was found"),
             }
         }

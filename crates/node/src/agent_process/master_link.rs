@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use holdfast_agent::Input;
-use holdfast_model::convert::link::to_agent_from_proto;
-use holdfast_model::{LinkId, Order};
+use holdfast_model::convert::link::{to_agent_from_proto, unknown_to_agent, Heard};
+use holdfast_model::{LinkId, Order, Term, ToAgent};
 use holdfast_wire::{AgentLinkClient, ClientSettings};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::shell::{AgentShell, Masters};
+use super::shell::Masters;
 use crate::core_loop::Inbox;
 
 /// The pause before the second try; it doubles.
@@ -34,7 +34,7 @@ enum Ended {
 pub async fn keep(
     addresses: Vec<String>,
     masters: Masters,
-    inbox: Inbox<AgentShell>,
+    inbox: Inbox<Input>,
     stop: CancellationToken,
 ) {
     let client = AgentLinkClient::new(ClientSettings::default());
@@ -61,7 +61,7 @@ async fn talk(
     address: &str,
     link: LinkId,
     masters: &Masters,
-    inbox: &Inbox<AgentShell>,
+    inbox: &Inbox<Input>,
 ) -> Ended {
     let (to_master, mut from_master) = match client.connect(address).await {
         Ok(stream) => stream,
@@ -80,12 +80,20 @@ async fn talk(
                 Some(message) => if to_master.send(message).await.is_err() { break },
                 None => break, // The mind hung up.
             },
-            message = from_master.recv() => match message.map(|it| it.map(to_agent_from_proto)) {
-                Ok(Some(Ok(message))) => {
+            message = from_master.recv() => match message.map(|it| it.map(|it| (Term(it.term), to_agent_from_proto(it)))) {
+                Ok(Some((_, Ok(Heard::Message(message))))) => {
                     ended = if matches!(message.order, Order::Refused(_)) { Ended::Refused } else { Ended::Broken };
                     inbox.tell(Input::FromMaster(link, message)).await;
                 }
-                Ok(Some(Err(invalid))) => {
+                Ok(Some((term, Ok(Heard::Unknown)))) => {
+                    if to_master.send(unknown_to_agent()).await.is_err() { break }
+                    // The core counts it among the orders that it has seen, as the master does.
+                    inbox.tell(Input::FromMaster(link, ToAgent { term, order: Order::Unknown })).await;
+                }
+                Ok(Some((_, Ok(Heard::NotUnderstood { newest_known })))) => {
+                    tracing::warn!("master {address} passed over a message: it runs an older version, which knows messages up to kind {newest_known}");
+                }
+                Ok(Some((_, Err(invalid)))) => {
                     tracing::error!("master {address} says what cannot be understood: {invalid}");
                     break;
                 }

@@ -3,12 +3,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use holdfast_agent::Agent;
 use holdfast_api::metrics::Sample;
 use holdfast_wire::Metric;
 use tokio_util::sync::CancellationToken;
 
-use super::shell::AgentShell;
-use crate::core_loop::{now, Inbox};
+use crate::core_loop::now;
+use crate::lent::Reader;
+use crate::views::Views;
 
 /// How often they are copied.
 const EVERY: Duration = Duration::from_secs(1);
@@ -40,11 +42,10 @@ impl Gauges {
     }
 
     /// Copies them out of the core until told to stop.
-    pub async fn keep(self, inbox: Inbox<AgentShell>, stop: CancellationToken) {
+    pub(super) async fn keep(self, views: Views<Reader<Agent>>, stop: CancellationToken) {
         let mut every = tokio::time::interval(EVERY);
         while stop.run_until_cancelled(every.tick()).await.is_some() {
-            if let Some(read) = inbox.look(|shell| holdfast_api::metrics::agent(&shell.core)).await
-            {
+            if let Ok(read) = views.read(|view| view.with(holdfast_api::metrics::agent)).await {
                 *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = read;
             }
         }

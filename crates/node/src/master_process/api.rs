@@ -8,7 +8,7 @@ use holdfast_api::requests::{scheduler_call, subscription, MasterCommand};
 use holdfast_api::v1::MasterFacts;
 use holdfast_api::{authorize, Action, MasterView, Object};
 use holdfast_master::{Input, RequestId};
-use holdfast_model::convert::link;
+use holdfast_model::convert::link::{self, Heard};
 use holdfast_model::FrameworkId;
 use holdfast_proto::holdfast::v1::{FromAgent, ToAgent};
 use holdfast_proto::mesos::v1::scheduler::{Call as SchedulerCall, Event as SchedulerEvent};
@@ -16,15 +16,19 @@ use holdfast_wire::{Caller, LinkHead, Outbox, Refusal};
 use uuid::Uuid;
 
 use super::metrics;
-use super::shell::{MasterShell, Sessions, Waiting};
+use super::shell::{Seen, Sessions, Waiting};
 use crate::core_loop::Inbox;
+use crate::lent::Reader;
 use crate::links::Links;
 use crate::refusals::{http, identity};
+use crate::views::Views;
 
 /// See the module.
 pub struct LeaderApi {
     /// The way to the core.
-    pub inbox: Inbox<MasterShell>,
+    pub inbox: Inbox<Input>,
+    /// What may be seen of it.
+    pub views: Views<Reader<Seen>>,
     /// Links of agents.
     pub agents: Links<ToAgent>,
     /// Links of frameworks.
@@ -58,13 +62,13 @@ impl LeaderApi {
         }
     }
 
-    /// Reads a view of the core, which shows nothing that is not durable.
+    /// Reads the latest view.
     pub async fn read<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&MasterView) -> T + Send + 'static,
+        render: impl FnOnce(&MasterView) -> T + Send + 'static,
     ) -> Result<T, Refusal> {
-        let looked = self.inbox.look(move |shell| read(&shell.core)).await;
-        looked.ok_or_else(|| Refusal::unavailable("the master stops"))
+        let read = self.views.read(|view| view.with(|seen| render(&seen.core)));
+        read.await.map_err(|error| error.refusal("master"))
     }
 
     /// H7: a call must come from the framework's own session.
@@ -136,10 +140,17 @@ impl LeaderApi {
 
     /// A message of an agent.
     pub async fn agent_message(&self, stream_id: Uuid, message: FromAgent) -> Result<(), Refusal> {
-        let message =
-            link::to_master_from_proto(message).map_err(|invalid| http(invalid.into()))?;
-        if let Some(link) = self.agents.of(stream_id) {
-            self.inbox.tell(Input::FromAgent(link, message)).await;
+        let heard = link::to_master_from_proto(message).map_err(|invalid| http(invalid.into()))?;
+        let Some(link) = self.agents.of(stream_id) else { return Ok(()) };
+        match heard {
+            Heard::Message(message) => self.inbox.tell(Input::FromAgent(link, message)).await,
+            Heard::Unknown => {
+                tracing::warn!("an agent that runs a newer version sent a message that this one does not know; it is passed over");
+                self.agents.send(link, link::unknown_to_master());
+            }
+            Heard::NotUnderstood { newest_known } => {
+                tracing::warn!("an agent that runs an older version passed over an order; it knows orders up to kind {newest_known}");
+            }
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use holdfast_master::{Effect, Input, Master, Refusal, RequestId};
 use holdfast_model::convert::{ledger, link, scheduler, Format};
-use holdfast_model::{Event, FrameworkId, Instant, LinkId, StepContext};
+use holdfast_model::{Event, FrameworkId, Instant, LinkId, MasterChange, StepContext, Term};
 use holdfast_proto::holdfast::v1::ToAgent;
 use holdfast_proto::mesos::v1::scheduler::Event as SchedulerEvent;
 use holdfast_quorum::Journal;
@@ -13,7 +13,9 @@ use tokio::sync::oneshot;
 
 use crate::core_loop::Shell;
 use crate::ledger_file::batches;
+use crate::lent::{Lent, Reader};
 use crate::links::Links;
+use crate::views::drop_elsewhere;
 
 /// The way back to somebody who asked.
 type Answer = oneshot::Sender<Result<(), Refusal>>;
@@ -31,8 +33,8 @@ impl Waiting {
     }
 
     fn answer(&self, request: RequestId, answer: Result<(), Refusal>) {
-        if let Some(sender) = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&request)
-        {
+        let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&request);
+        if let Some(sender) = sender {
             // Who asked may have left.
             let _ = sender.send(answer);
         }
@@ -59,14 +61,18 @@ impl Sessions {
     }
 }
 
+/// What may be seen of a master.
+pub struct Seen {
+    /// Its core.
+    pub core: Master,
+}
+
 /// See the module.
 pub struct MasterShell {
-    /// The mind.
-    pub core: Master,
+    /// The core.
+    pub core: Lent<Seen>,
     /// Where its ledger is written.
     pub journal: Box<dyn Journal>,
-    /// Its term, for the journal.
-    pub term: u64,
     /// Links of agents.
     pub agents: Links<ToAgent>,
     /// Links of frameworks.
@@ -82,9 +88,14 @@ pub struct MasterShell {
 impl Shell for MasterShell {
     type Input = Input;
     type Effect = Effect;
+    type View = Reader<Seen>;
 
     fn handle(&mut self, ctx: &mut StepContext<'_>, input: Input) -> Vec<Effect> {
-        self.core.handle(ctx, input)
+        self.core.take().core.handle(ctx, input)
+    }
+
+    fn view(&self) -> Reader<Seen> {
+        self.core.lend()
     }
 
     fn tick() -> Input {
@@ -92,51 +103,55 @@ impl Shell for MasterShell {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        self.core.next_deadline()
+        self.core.with(|seen| seen.core.next_deadline())
     }
 
     fn is_commit(effect: &Effect) -> bool {
-        matches!(effect, Effect::Commit(_))
+        matches!(effect, Effect::Commit(..))
+    }
+
+    /// Orders may go: the agent is the truth, and no client learns of them before it is told.
+    fn may_precede_commit(effect: &Effect) -> bool {
+        matches!(effect, Effect::ToAgent(..) | Effect::CloseAgent(_) | Effect::Log(_))
     }
 
     fn commit(&mut self, effects: &[Effect]) -> anyhow::Result<()> {
-        let changes = effects.iter().filter_map(|effect| match effect {
-            Effect::Commit(changes) => Some(changes),
+        let commits = effects.iter().filter_map(|effect| match effect {
+            Effect::Commit(term, changes) => Some((*term, changes)),
             _ => None,
         });
-        for batch in batches(changes.map(|group| group.iter().map(ledger::master::encode))) {
-            self.journal.append(self.term, &batch)?;
+        let commits: Vec<(Term, &Vec<MasterChange>)> = commits.collect();
+        for of_term in commits.chunk_by(|(one, _), (other, _)| one == other) {
+            let groups = of_term.iter().map(|(_, group)| group.iter().map(ledger::master::encode));
+            for batch in batches(groups) {
+                self.journal.append(of_term[0].0 .0, &batch)?;
+            }
         }
         Ok(())
     }
 
     fn carry_out(&mut self, effect: Effect) {
         match effect {
-            Effect::Commit(_) => {}
+            Effect::Commit(..) => {}
             Effect::ToAgent(to, order) => self.agents.send(to, link::to_agent_to_proto(&order)),
             Effect::CloseAgent(link) => self.agents.close(link),
-            Effect::ToFramework(link, event) => self.tell_framework(link, &event),
+            Effect::ToFramework(link, event, format) => self.tell_framework(link, &event, format),
             Effect::CloseFramework(link) => {
                 self.sessions.closed(link);
                 self.frameworks.close(link);
             }
             Effect::Answer(request, answer) => self.waiting.answer(request, answer),
             Effect::Log(line) => tracing::info!("{line}"),
+            Effect::Discard(former) => drop_elsewhere(former),
         }
     }
 }
 
 impl MasterShell {
-    fn tell_framework(&self, link: LinkId, event: &Event) {
+    fn tell_framework(&self, link: LinkId, event: &Event, format: Format) {
         if let Event::Subscribed(framework) = event {
             self.sessions.opened(framework.clone(), link);
         }
-        let info = self
-            .core
-            .framework_of(link)
-            .and_then(|id| self.core.frameworks().get(id))
-            .map(|it| &it.info);
-        let format = info.map_or(Format::WHOLE, Format::of);
         self.frameworks.send(link, scheduler::event_to_proto(event, format, &self.welcome));
     }
 }

@@ -1,6 +1,6 @@
 //! What rogues say as agents.
 //!
-//! Relies on agents' names and versions as the journal has them. Never reports what the honest agent of that name could report.
+//! It relies on agents' names and versions as the journal has them. It never reports what the honest agent of that name could report.
 
 use holdfast_model::{
     AgentId, ClusterId, ExecutorId, FrameworkId, FrameworkInfo, MachineInfo, NodeId,

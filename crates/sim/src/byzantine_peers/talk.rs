@@ -1,6 +1,6 @@
 //! What rogues say as frameworks.
 //!
-//! Relies on the rogue's own offers for what it does half-honestly, and on what it overheard for the rest. Never uses more of a machine
+//! It relies on the rogue's own offers for what it does half-honestly, and on what it overheard for the rest. It never uses more of a machine
 //! than the services of a storm can spare.
 
 use std::collections::BTreeSet;

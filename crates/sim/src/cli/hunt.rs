@@ -1,6 +1,6 @@
 //! The hunt: each planted bug must be found within its number of seeds.
 //!
-//! Each is a line that can be counted: `planted NAME ... found`, or `... NOT FOUND`. Relies on the feature `planted`; without it only the bugs in the simulator's own shells can be hunted, and this says so.
+//! Each is a line that can be counted: `planted NAME ... found`, or `... NOT FOUND`. It relies on the feature `planted`; without it only the bugs in the simulator's own shells can be hunted, and this says so.
 
 use super::many::storms;
 use super::words::Words;

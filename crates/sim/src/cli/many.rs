@@ -1,6 +1,6 @@
 //! Storms of many seeds, several at once, with a bar and a summary.
 //!
-//! Relies on threads for speed alone: each seed is a world of its own, and the first failing one is the lowest, whoever found it first.
+//! It relies on threads for speed alone: each seed is a world of its own, and the first failing one is the lowest, whoever found it first.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Mutex;

@@ -1,6 +1,6 @@
 //! One seed, told: its plot, or every message, at once or line by line.
 //!
-//! Relies on the seed alone; what is told does not change what happens.
+//! It relies on the seed alone; what is told does not change what happens.
 
 use std::io::{BufRead, Write};
 

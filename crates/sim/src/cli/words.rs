@@ -1,6 +1,6 @@
 //! The words of the command line.
 //!
-//! Relies on nothing but the words. Never guesses: an unknown word is an error that names it.
+//! It relies on nothing but the words. It never guesses: an unknown word is an error that names it.
 
 use crate::shape::Shape;
 

@@ -1,6 +1,6 @@
 //! Simulated containers and the executors in them: they outlive the agent, not the machine.
 //!
-//! Relies on the executor API alone, as any executor does. Never knows what the agent's mind thinks of it.
+//! It relies on the executor API alone, as any executor does. It never knows what the agent's mind thinks of it.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,6 @@
 //! Simulated disks: labelled, with volumes keyed by uuid that hold records; unmounted, replaced and mounted again by bad luck.
 //!
-//! Relies on `VolumeLabel` for identity. A record survives a power cut once it was synced. Never makes anything on a disk that is not
+//! It relies on `VolumeLabel` for identity. A record survives a power cut once it was synced. It never makes anything on a disk that is not
 //! the labelled one, and never throws away a byte: what is destroyed lies in the trash.
 
 use std::collections::BTreeMap;

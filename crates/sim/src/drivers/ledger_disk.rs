@@ -1,7 +1,7 @@
 //! A ledger on a simulated disk, an agent's or a framework's: the real journal, lost and torn writes; of agents also real encoding.
 //!
-//! Relies on `holdfast_store::FaultyStore` and on the conversions of `model`. What an acknowledged commit said is there after every
-//! crash; what was not acknowledged may be there or not, and nothing in between. Never repairs anything itself.
+//! It relies on `holdfast_store::FaultyStore` and on the conversions of `model`. What an acknowledged commit said is there after every
+//! crash; what was not acknowledged may be there or not, and nothing in between. It never repairs anything itself.
 
 use std::fmt::Debug;
 

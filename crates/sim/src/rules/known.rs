@@ -1,7 +1,7 @@
 //! What was asked for, and what was acknowledged: the memory that the rules share.
 //!
 //! A lower bound of what must be there: what was acknowledged, less everything that was asked to be taken from it (even if nobody knows
-//! whether that arrived). Relies on facts alone. Never looks into a mind.
+//! whether that arrived). It relies on facts alone. It never looks into a mind.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,6 +1,6 @@
 //! L1: a deposed leader's orders change nothing: an agent that knows a greater term does nothing that an older one says.
 //!
-//! Relies on the terms that agents wrote down. Never judges what a master sends, only what is done about it.
+//! It relies on the terms that agents wrote down. It never judges what a master sends, only what is done about it.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! L2: a master never falls because of what it is told, and bad input is answered for what it is: refused on its own link, with nothing
 //! written down, ordered, or taken from anybody else.
 //!
-//! Relies on the sender's word for what is bad about its message ([`Bad`]); panics of any mind are found by [`crate::storm`]. Never judges
+//! It relies on the sender's word for what is bad about its message ([`Bad`]); panics of any mind are found by [`crate::storm`]. It never judges
 //! a deposed leader, which may not know better.
 
 use holdfast_master::{Effect, Input};
@@ -50,13 +50,13 @@ fn is_closed(link: LinkId, effects: &[Effect]) -> bool {
 fn refused_framework(link: LinkId, effects: &[Effect]) -> Verdict {
     let error = effects
         .iter()
-        .position(|it| matches!(it, Effect::ToFramework(to, Event::Error(_)) if *to == link));
+        .position(|it| matches!(it, Effect::ToFramework(to, Event::Error(_), _) if *to == link));
     let close = effects
         .iter()
         .position(|it| matches!(it, Effect::CloseFramework(closed) if *closed == link));
     let welcome = effects
         .iter()
-        .any(|it| matches!(it, Effect::ToFramework(to, Event::Subscribed(_)) if *to == link));
+        .any(|it| matches!(it, Effect::ToFramework(to, Event::Subscribed(_), _) if *to == link));
     match (error, close, welcome) {
         (Some(error), Some(close), false) if error < close => Ok(()),
         _ => Err("a SUBSCRIBE that is wrong was not refused".to_owned()),
@@ -65,7 +65,7 @@ fn refused_framework(link: LinkId, effects: &[Effect]) -> Verdict {
 
 fn changes_nothing(effects: &[Effect]) -> Verdict {
     let changes = |it: &&Effect| {
-        matches!(it, Effect::Commit(_) | Effect::ToAgent(..) | Effect::CloseAgent(_))
+        matches!(it, Effect::Commit(..) | Effect::ToAgent(..) | Effect::CloseAgent(_))
     };
     effects
         .iter()
@@ -80,7 +80,9 @@ fn all_answered(
 ) -> Verdict {
     let ordered = |it: &&Effect| match it {
         Effect::ToAgent(_, message) => matches!(message.order, Order::Apply { .. }),
-        Effect::Commit(changes) => changes.iter().any(|it| matches!(it, MasterChange::Pending(_))),
+        Effect::Commit(_, changes) => {
+            changes.iter().any(|it| matches!(it, MasterChange::Pending(_)))
+        }
         _ => false,
     };
     if effects.iter().any(|it| ordered(&it)) {
@@ -93,10 +95,10 @@ fn all_answered(
         let answered = match (&operation.id, &operation.action) {
             (_, Action::Launch(tasks)) => tasks.iter().all(|task| {
                 let fails = |state: TaskState| matches!(state, TaskState::Error | TaskState::Dropped | TaskState::Lost);
-                effects.iter().any(|it| matches!(it, Effect::ToFramework(to, Event::Update(status)) if *to == link && status.task == task.id && fails(status.state)))
+                effects.iter().any(|it| matches!(it, Effect::ToFramework(to, Event::Update(status), _) if *to == link && status.task == task.id && fails(status.state)))
             }),
             (Some(id), _) => effects.iter().any(|it| {
-                matches!(it, Effect::ToFramework(to, Event::UpdateOperation(status))
+                matches!(it, Effect::ToFramework(to, Event::UpdateOperation(status), _)
                     if *to == link && status.id.as_ref() == Some(id) && status.state == OperationState::Error)
             }),
             (None, _) => true,
@@ -125,6 +127,7 @@ fn refused_agent(link: LinkId, effects: &[Effect]) -> Verdict {
 mod tests {
     use super::*;
     use holdfast_master::FrameworkCall;
+    use holdfast_model::convert::Format;
     use holdfast_model::{
         Filters, FrameworkId, OfferId, Operation, OperationStatus, Resources, Term, ToAgent,
     };
@@ -154,7 +157,7 @@ mod tests {
             uuid: None,
             agent: None,
         };
-        Effect::ToFramework(LINK, Event::UpdateOperation(status))
+        Effect::ToFramework(LINK, Event::UpdateOperation(status), Format::WHOLE)
     }
 
     #[test]
@@ -167,12 +170,15 @@ mod tests {
 
     #[test]
     fn a_wrong_subscribe_gets_an_error_and_then_the_end() {
-        let error = || Effect::ToFramework(LINK, Event::Error("no".to_owned()));
+        let error = || Effect::ToFramework(LINK, Event::Error("no".to_owned()), Format::WHOLE);
         let judged = |effects: &[Effect]| judge(LINK, Bad::Subscribe, &accept(), effects).is_ok();
         assert!(judged(&[error(), Effect::CloseFramework(LINK)]));
         assert!(!judged(&[Effect::CloseFramework(LINK), error()]) && !judged(&[error()]));
-        let welcome =
-            Effect::ToFramework(LINK, Event::Subscribed(FrameworkId::made("f".to_owned())));
+        let welcome = Effect::ToFramework(
+            LINK,
+            Event::Subscribed(FrameworkId::made("f".to_owned())),
+            Format::WHOLE,
+        );
         assert!(!judged(&[welcome, error(), Effect::CloseFramework(LINK)]));
     }
 
@@ -192,6 +198,8 @@ mod tests {
     #[test]
     fn nothing_comes_of_a_call_in_anothers_name() {
         assert_eq!(judge(LINK, Bad::OtherName, &accept(), &[Effect::Log("no".to_owned())]), Ok(()));
-        assert!(judge(LINK, Bad::OtherName, &accept(), &[Effect::Commit(Vec::new())]).is_err());
+        assert!(
+            judge(LINK, Bad::OtherName, &accept(), &[Effect::Commit(Term(1), Vec::new())]).is_err()
+        );
     }
 }

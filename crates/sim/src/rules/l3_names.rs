@@ -1,6 +1,6 @@
 //! L3: names are given once: no two machines share an agent id, no two frameworks a framework id, no two offers or operations theirs.
 //!
-//! Relies on names as they are told. Never forgets one.
+//! It relies on names as they are told. It never forgets one.
 
 use std::collections::{BTreeMap, BTreeSet};
 

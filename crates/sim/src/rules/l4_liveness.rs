@@ -1,7 +1,7 @@
 //! L4: once faults have stopped, all heals in bounded time: a master leads, every agent is registered, every framework subscribed, every
 //! operation settled, and every member of every service runs on its volume.
 //!
-//! Relies on the calm having been long enough. Never excuses a cluster that waits for a person.
+//! It relies on the calm having been long enough. It never excuses a cluster that waits for a person.
 
 use holdfast_master::AgentHealth;
 use holdfast_model::ClaimState;
@@ -37,11 +37,11 @@ fn check_masters(truth: &Truth<'_>) -> Verdict {
     let registered = core
         .agents()
         .values()
-        .filter(|it| it.health == AgentHealth::Well && it.link.is_some())
+        .filter(|it| *it.health() == AgentHealth::Well && it.link().is_some())
         .count();
     if registered != truth.machines.len() {
         let ill: Vec<String> =
-            core.agents().iter().map(|(id, it)| format!("{id}: {:?}", it.health)).collect();
+            core.agents().iter().map(|(id, it)| format!("{id}: {:?}", it.health())).collect();
         return Err(format!(
             "{registered} of {} agents are registered and well after the calm: {}",
             truth.machines.len(),

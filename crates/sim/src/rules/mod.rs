@@ -1,7 +1,7 @@
 //! The rules of the house, checked after every step by eyes of their own: they see facts and durable truth, and never ask a mind.
 //!
-//! One file per rule, named by what it checks; the letters are those of the project's list of promises. Relies on [`known`] for what
-//! was asked for and acknowledged. Never changes anything.
+//! One file per rule, named by what it checks; the letters are those of the project's list of promises. It relies on [`known`] for what
+//! was asked for and acknowledged. It never changes anything.
 
 pub(crate) mod known;
 pub(crate) mod l1_terms;

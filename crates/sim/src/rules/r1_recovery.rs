@@ -1,6 +1,6 @@
 //! R1: recovery is idempotent: whatever crash interrupts it, starting again leads to the same ledger.
 //!
-//! Relies on minds being pure: agents, masters and keepers are started again and again on copies. Never touches those of the world.
+//! It relies on minds being pure: agents, masters and keepers are started again and again on copies. It never touches those of the world.
 
 use std::fmt::Debug;
 
@@ -64,7 +64,7 @@ pub(crate) fn recover_agent_twice(
         let effects = agent
             .handle(&mut StepContext { now, ids: &mut ids }, agent::Input::Started(found.to_vec()));
         let commit = |effect| match effect {
-            agent::Effect::Commit(changes) => Some(changes),
+            agent::Effect::Commit { changes, .. } => Some(changes),
             _ => None,
         };
         effects.into_iter().filter_map(commit).collect()
@@ -100,7 +100,7 @@ pub(crate) fn recover_master_twice(
             .flat_map(|input| core.handle(&mut StepContext { now, ids: &mut ids }, input))
             .collect();
         let commit = |effect| match effect {
-            master::Effect::Commit(changes) => Some(changes),
+            master::Effect::Commit(_, changes) => Some(changes),
             _ => None,
         };
         effects.into_iter().filter_map(commit).collect()

@@ -1,6 +1,6 @@
 //! R4: nothing grows: after the calm, every collection of every mind is back at what the living cluster needs.
 //!
-//! Relies on the shape of the cluster for how much that is. Never lets what has ended be kept for ever.
+//! It relies on the shape of the cluster for how much that is. It never lets what has ended be kept for ever.
 
 use super::known::Known;
 use super::{Rule, Truth, Verdict};

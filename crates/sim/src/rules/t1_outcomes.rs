@@ -1,7 +1,7 @@
 //! T1: each task has one end, which its framework gets to know. Its states reach the framework in order, and what a framework was told has
 //! ended does not run.
 //!
-//! Relies on processes as they are. What a deposed master says is old and may be wrong; the leader's word must be right. Never counts a
+//! It relies on processes as they are. What a deposed master says is old and may be wrong; the leader's word must be right. It never counts a
 //! repeated status as a new one.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,6 +1,6 @@
 //! T2: no task runs twice, neither at once nor one after the other.
 //!
-//! Relies on processes as they start. Never excuses a second start by a restart in between.
+//! It relies on processes as they start. It never excuses a second start by a restart in between.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,8 @@
 //! T3: whoever asks how a task is, is answered, and truly: it is not told that the task is no more while it is or has its end to tell, nor
 //! that it runs when nothing of it is left, nor of another end than it had.
 //!
-//! Relies on agents' durable ledgers and on processes. Silence and "unreachable" are honest answers for a while; "gone", "unknown" and
-//! "running" must be true. Never judges a deposed leader, whose knowledge is old.
+//! It relies on agents' durable ledgers and on processes. Silence and "unreachable" are honest answers for a while; "gone", "unknown" and
+//! "running" must be true. It never judges a deposed leader, whose knowledge is old.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,6 +1,6 @@
 //! V1: no volume can be written by two containers at once, be it after a pause, a failover or an agent's restart.
 //!
-//! Relies on containers as they are, not as anybody believes. Never lets a container count as gone before nothing of it runs.
+//! It relies on containers as they are, not as anybody believes. It never lets a container count as gone before nothing of it runs.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,6 @@
 //! V2: nothing of a volume is removed unless somebody asked to destroy that very volume.
 //!
-//! Relies on who asked for what. Never accepts that a byte went because time passed, a launch failed or an agent restarted.
+//! It relies on who asked for what. It never accepts that a byte went because time passed, a launch failed or an agent restarted.
 
 use holdfast_model::{ClaimState, Instant};
 

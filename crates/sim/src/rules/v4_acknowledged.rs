@@ -1,6 +1,6 @@
 //! V4: what was acknowledged survives: every reservation and volume that somebody was told of is in its agent's durable ledger.
 //!
-//! Relies on floors: what was acknowledged less what was asked away since. Never asks the masters what they remember.
+//! It relies on floors: what was acknowledged less what was asked away since. It never asks the masters what they remember.
 
 use std::collections::{BTreeMap, BTreeSet};
 

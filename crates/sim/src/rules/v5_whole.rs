@@ -1,7 +1,7 @@
 //! V5: an operation is done as a whole or not at all, has one outcome, and that becomes known to whoever asks; and what is claimed of a
 //! machine never exceeds what it has.
 //!
-//! Relies on commits as agents write them: an outcome and the claims it speaks of are one commit. Never trusts an agent's own sums, and
+//! It relies on commits as agents write them: an outcome and the claims it speaks of are one commit. It never trusts an agent's own sums, and
 //! never takes a volume that is usable for one that was not made.
 
 use std::collections::{BTreeMap, BTreeSet};

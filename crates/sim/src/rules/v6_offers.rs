@@ -1,7 +1,7 @@
 //! V6: no offer holds what is reserved for others, offered already, or used; and what is offered and used is never more than there is.
 //!
-//! Relies on offers as they were sent and answered, and on tasks as agents wrote them down; sums are of agents that the leader still
-//! talks to. Never asks a master what it has offered.
+//! It relies on offers as they were sent and answered, and on tasks as agents wrote them down; sums are of agents that the leader still
+//! talks to. It never asks a master what it has offered.
 
 use std::collections::{BTreeMap, BTreeSet};
 

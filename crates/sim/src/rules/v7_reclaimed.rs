@@ -1,6 +1,6 @@
 //! V7: a member of a service gets its own volume back, on the same agent, and never a second one while the first exists.
 //!
-//! Relies on how keepers name volumes (service, member, attempt) and tasks (service, member, launch). Never forgets where a member lived.
+//! It relies on how keepers name volumes (service, member, attempt) and tasks (service, member, launch). It never forgets where a member lived.
 
 use std::collections::{BTreeMap, BTreeSet};
 

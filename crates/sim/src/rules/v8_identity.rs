@@ -1,6 +1,6 @@
 //! V8: a task sees exactly the volumes that it named: the right ones, at the right path, in the right mode, for the right role.
 //!
-//! Relies on what the framework asked for when it launched the task. Never takes a label's word for what a volume is.
+//! It relies on what the framework asked for when it launched the task. It never takes a label's word for what a volume is.
 
 use holdfast_agent::ContainerPlan;
 use holdfast_model::{Instant, TaskId, TaskInfo};

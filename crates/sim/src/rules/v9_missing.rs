@@ -1,6 +1,6 @@
 //! V9: what is missing is refused: no volume that was ready once is ever made anew and empty, and no task starts on less than was safe.
 //!
-//! Relies on what agents wrote down and on records that were called safe. Never accepts an empty directory in place of a volume.
+//! It relies on what agents wrote down and on records that were called safe. It never accepts an empty directory in place of a volume.
 
 use std::collections::BTreeSet;
 

@@ -1,6 +1,6 @@
 //! What a scenario shows: lines for people, the same in every run. Ids that differ between clusters are told as numbers.
 //!
-//! Reads the leader's mind and the machines. Never changes anything.
+//! Reads the leader's mind and the machines. It never changes anything.
 
 use holdfast_master::{AgentHealth, Master};
 use holdfast_model::{AgentId, ClaimState};
@@ -60,7 +60,7 @@ fn place(world: &World, agent: &AgentId) -> String {
 fn agents(world: &World, shown: &mut Vec<String>) {
     let Some(core) = core(world, shown) else { return };
     for (id, state) in core.agents() {
-        let word = match &state.health {
+        let word = match state.health() {
             AgentHealth::Well => "well".to_owned(),
             AgentHealth::Resyncing => "resyncing".to_owned(),
             AgentHealth::Joining => "joining".to_owned(),
@@ -75,7 +75,7 @@ fn claims(world: &World, shown: &mut Vec<String>) {
     let Some(core) = core(world, shown) else { return };
     let mut lines = Vec::new();
     for ((agent, id), claim) in &core.ledger().claims {
-        let fault = core.agents().get(agent).and_then(|it| it.faults.get(id));
+        let fault = core.agents().get(agent).and_then(|it| it.faults().get(id));
         let state = match claim.state {
             _ if fault.is_some() => "missing",
             ClaimState::Making => "making",
@@ -126,7 +126,7 @@ fn offers(world: &World, shown: &mut Vec<String>) {
         let to = core
             .frameworks()
             .get(&record.offer.framework)
-            .map(|it| it.info.name.clone())
+            .map(|it| it.info().name.clone())
             .unwrap_or_default();
         shown.push(format!(
             "to {to} for {}: {} of {}",
@@ -140,8 +140,12 @@ fn offers(world: &World, shown: &mut Vec<String>) {
 fn frameworks(world: &World, shown: &mut Vec<String>) {
     let Some(core) = core(world, shown) else { return };
     for record in core.ledger().frameworks.values() {
-        let link =
-            record.info.id.as_ref().and_then(|id| core.frameworks().get(id)).and_then(|it| it.link);
+        let link = record
+            .info
+            .id
+            .as_ref()
+            .and_then(|id| core.frameworks().get(id))
+            .and_then(|it| it.link());
         let word = match link {
             _ if record.removed => "removed",
             Some(_) => "connected",
@@ -155,7 +159,7 @@ fn disks(world: &World, shown: &mut Vec<String>) {
     let Some(core) = core(world, shown) else { return };
     let mut lines = Vec::new();
     for (id, state) in core.agents() {
-        for report in &state.disks {
+        for report in state.disks() {
             let fault =
                 report.fault.as_deref().map_or_else(|| "well".to_owned(), |it| plain(world, it));
             lines.push(format!(
@@ -195,7 +199,7 @@ fn volumes(world: &World, shown: &mut Vec<String>) {
 fn why(world: &World, name: &str, shown: &mut Vec<String>) {
     let Some(core) = core(world, shown) else { return };
     let id =
-        core.frameworks().iter().find(|(_, it)| it.info.name == name).map(|(id, _)| id.clone());
+        core.frameworks().iter().find(|(_, it)| it.info().name == name).map(|(id, _)| id.clone());
     let Some(id) = id else { return shown.push(format!("there is no framework {name}")) };
     let explained = core.explain(world.now(), &id, None);
     for reason in explained.reasons {

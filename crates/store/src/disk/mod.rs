@@ -1,6 +1,8 @@
-//! The few file operations that the journal needs, as a trait: real files, or simulated ones that lose, tear and reorder.
+//! The few file operations that the journal needs, as a trait: real files, or simulated ones that
+//! lose, tear and reorder.
 //!
-//! One `Disk` is one flat directory. Relies on nothing else. Never hides an error and never retries one.
+//! One `Disk` is one flat directory. It relies on nothing else. It never hides an error and never
+//! retries one.
 
 mod real;
 mod simulated;
@@ -10,7 +12,8 @@ pub use simulated::{DiskFaults, SimulatedDisk};
 
 use std::io;
 
-/// One directory of files. Nothing is durable before [`Disk::sync`] (contents) and [`Disk::sync_names`] (names) returned.
+/// One directory of files. Nothing is durable before [`Disk::sync`] (contents) and
+/// [`Disk::sync_names`] (names) returned.
 pub(crate) trait Disk: Send {
     /// Names of the plain files.
     fn list(&mut self) -> io::Result<Vec<String>>;
@@ -28,6 +31,7 @@ pub(crate) trait Disk: Send {
     fn remove(&mut self, file: &str) -> io::Result<()>;
     /// Waits until creations, renames and removals are on the disk.
     fn sync_names(&mut self) -> io::Result<()>;
-    /// Which run of the machine this is. Writes of the same run are all there, synced or not; `None` when nothing tells.
+    /// The id of this boot of the machine. Writes of the same boot are all there, synced or not;
+    /// `None` when unknown.
     fn boot(&mut self) -> Option<[u8; 16]>;
 }

@@ -1,7 +1,7 @@
 //! Files in a directory of this machine.
 //!
-//! Relies on std. Keeps the files it writes to open, so that a commit is two `pwrite` and one `fdatasync`, no `open`.
-//! Never creates the directory: whoever holds its lock did.
+//! It relies on std. It keeps the files that it writes to open, so that a commit is two `pwrite` and one
+//! `fdatasync`, no `open`. It never creates the directory: whoever holds its lock did.
 
 use super::Disk;
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-/// See the module.
+/// One directory of this machine, with its written files kept open.
 #[derive(Debug)]
 pub(crate) struct RealDisk {
     dir: PathBuf,

@@ -1,7 +1,9 @@
-//! A disk that keeps only what it must: unsynced writes may be lost, reordered and torn at sectors when the power is cut.
+//! A disk that keeps only what it must: unsynced writes may be lost, reordered and torn at sectors
+//! when the power is cut.
 //!
-//! Deterministic: all it does follows from its seed and its fault plan. A value, so that a simulated world can be copied.
-//! Never loses what was synced, and never keeps a promise it did not make.
+//! It is deterministic: all that it does follows from its seed and its fault plan. It is a value,
+//! so that a simulated world can be cloned. It never loses what was synced, and never is kinder
+//! than its contract.
 
 use super::Disk;
 use std::collections::BTreeMap;
@@ -10,29 +12,33 @@ use std::io;
 /// A sector is written whole or not at all.
 const SECTOR_BYTES: u64 = 512;
 
-/// What goes wrong, and when. Operations are counted from 1 over the life of the disk ([`SimulatedDisk::operations`]).
+/// The faults to inject. Operations are counted from 1 over the life of the disk
+/// ([`SimulatedDisk::operations`]).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DiskFaults {
-    /// This operation and all later ones fail: the process died there. The disk is read again after [`SimulatedDisk::cut_power`].
+    /// This operation and all later ones fail: the process died there. The disk is read again after
+    /// [`SimulatedDisk::cut_power`].
     pub crash_at: Option<u64>,
     /// The write with this operation number fails, as on a full disk; later ones work.
     pub fail_write_at: Option<u64>,
-    /// The sync with this operation number fails. As on Linux, what it covered is then marked clean: no later sync saves it.
+    /// The sync with this operation number fails. As on Linux, what it covered is then marked
+    /// clean: no later sync saves it.
     pub fail_sync_at: Option<u64>,
-    /// Unsynced writes survive a power cut as a prefix in the order they were made; else each sector by its own luck.
+    /// Unsynced writes survive a power cut as a prefix in the order they were made; else each
+    /// sector survives at random.
     pub in_order: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Content {
-    /// What a reader sees.
+    /// The bytes that a reader sees.
     seen: Vec<u8>,
-    /// What the platter holds.
+    /// The bytes that survive a power cut.
     kept: Vec<u8>,
     /// Writes that a sync would make durable.
     dirty: Vec<(u64, Vec<u8>)>,
     /// Writes that a failed sync marked clean.
-    doomed: Vec<(u64, Vec<u8>)>,
+    dropped: Vec<(u64, Vec<u8>)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +48,7 @@ enum NameChange {
     Remove(String),
 }
 
-/// See the module.
+/// A simulated directory of files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SimulatedDisk {
     random: u64,
@@ -58,7 +64,7 @@ pub struct SimulatedDisk {
 }
 
 impl SimulatedDisk {
-    /// An empty disk whose luck follows from `seed`.
+    /// Makes an empty disk whose random choices follow from `seed`.
     pub fn new(seed: u64) -> SimulatedDisk {
         SimulatedDisk { random: seed, ..SimulatedDisk::default() }
     }
@@ -68,22 +74,23 @@ impl SimulatedDisk {
         self.faults = faults;
     }
 
-    /// How many operations were asked for so far: the numbers a fault plan speaks of.
+    /// The number of operations so far, which a fault plan refers to.
     pub fn operations(&self) -> u64 {
         self.operations
     }
 
-    /// How many syncs of contents were asked for so far.
+    /// The number of syncs of contents so far.
     pub fn syncs(&self) -> u64 {
         self.syncs
     }
 
-    /// Cuts the power: what was not synced survives in part, by luck. Then the machine is up again, with no faults planned.
+    /// Cuts the power: a random part of what was not synced survives. Then the machine is up again,
+    /// with no faults planned.
     pub fn cut_power(&mut self) {
         let in_order = self.faults.in_order;
         for mut content in std::mem::take(&mut self.contents) {
             let unsynced: Vec<(u64, Vec<u8>)> =
-                content.1.doomed.drain(..).chain(content.1.dirty.drain(..)).collect();
+                content.1.dropped.drain(..).chain(content.1.dirty.drain(..)).collect();
             let survivors = if in_order {
                 self.below(unsynced.len() as u64 + 1)
             } else {
@@ -95,7 +102,8 @@ impl SimulatedDisk {
             content.1.seen = content.1.kept.clone();
             self.contents.insert(content.0, content.1);
         }
-        // A journaling file system keeps the order of changes to a directory, and loses a suffix of them.
+        // A journaling file system keeps the order of changes to a directory, and loses a suffix of
+        // them.
         let changes = std::mem::take(&mut self.name_changes);
         let survivors = self.below(changes.len() as u64 + 1) as usize;
         for change in changes.into_iter().take(survivors) {
@@ -108,12 +116,14 @@ impl SimulatedDisk {
         self.power_cuts += 1;
     }
 
-    /// The process died, the machine did not: everything written is still there, synced or not. No faults are planned any more.
+    /// Kills the process but not the machine: everything written is still there, synced or not.
+    /// Planned faults are dropped.
     pub fn kill_process(&mut self) {
         self.faults = DiskFaults::default();
     }
 
-    /// Changes a stored file behind the store's back: damage for tests. `false` when there is no such file.
+    /// Changes a stored file behind the store's back: damage for tests. `false` when there is no
+    /// such file.
     pub fn damage(&mut self, file: &str, change: impl FnOnce(&mut Vec<u8>)) -> bool {
         let Some(content) = self.names.get(file).and_then(|inode| self.contents.get_mut(inode))
         else {
@@ -239,7 +249,7 @@ impl Disk for SimulatedDisk {
         let content = self.content(file)?;
         let dirty = std::mem::take(&mut content.dirty);
         if fails {
-            content.doomed.extend(dirty);
+            content.dropped.extend(dirty);
             return Err(io::Error::other("simulated sync failure"));
         }
         for (offset, bytes) in dirty {

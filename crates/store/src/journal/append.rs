@@ -1,6 +1,7 @@
-//! Writes segments: makes one from a state, appends commits to it, closes it when another follows.
+//! Writes segments: makes one from a state, appends commits to it, and closes it when another
+//! follows.
 //!
-//! Relies on `frame`, `segment` and `disk`. Never decides when: the engine does.
+//! It relies on `frame`, `segment` and `disk`. It never decides when to do so: the engine does.
 
 use super::frame::{self, frame_bytes, Header, Kind};
 use super::payload;
@@ -13,7 +14,7 @@ use crate::identity::Identity;
 use crate::records::Records;
 use std::io;
 
-/// Payload of one snapshot frame, roughly.
+/// The approximate payload of one snapshot frame.
 const SNAPSHOT_PAYLOAD_BYTES: usize = 64 << 10;
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
@@ -50,7 +51,7 @@ pub(crate) struct Commit<'a> {
 }
 
 impl Journal {
-    /// Goes on in a segment that is spotless.
+    /// Continues a segment in which nothing is damaged or torn.
     pub fn resume(header: &SegmentHeader, file: &str, next: &Next) -> Journal {
         Journal {
             number: header.number,
@@ -60,13 +61,15 @@ impl Journal {
         }
     }
 
-    /// Makes a segment, whole and durable on return. A crash before leaves a file of another name, which is no segment.
+    /// Makes a segment, whole and durable on return. A crash before leaves a file of another name,
+    /// which is no segment.
     pub fn create(disk: &mut impl Disk, start: &Start<'_>) -> Result<Journal, StoreError> {
         let payloads = snapshot_payloads(start.records);
         let snapshot_bytes: usize =
             payloads.iter().map(|(payload, _)| frame_bytes(payload.len())).sum();
         let needed = snapshot_bytes + frame_bytes(start.payload_bytes) + frame_bytes(0);
-        // Room for as many bytes of commits as the snapshot has: what is written stays within a few times what was asked for.
+        // Room for as many bytes of commits as the snapshot has: what is written stays within a few
+        // times what was asked for.
         let lane_bytes = start
             .lane_bytes_min
             .max(2 * snapshot_bytes as u64)
@@ -115,7 +118,7 @@ impl Journal {
         self.write(disk, Kind::Commit, commit)
     }
 
-    /// Says in this segment that another one follows; that one is durable already.
+    /// Notes in this segment that another one follows; that one is durable already.
     pub fn close(&mut self, disk: &mut impl Disk, last: &Commit<'_>) -> Result<(), StoreError> {
         self.write(disk, Kind::Closing, last)
     }
@@ -184,7 +187,8 @@ fn snapshot_payloads(records: &Records) -> Vec<(Vec<u8>, u32)> {
     payloads
 }
 
-/// Writes the whole file under another name, zeros and all, and gives it its name when it is durable.
+/// Writes the whole file under another name, zeros and all, and gives it its name when it is
+/// durable.
 fn write_file(
     disk: &mut impl Disk,
     file: &str,

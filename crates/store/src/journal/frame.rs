@@ -1,7 +1,9 @@
-//! One frame of the journal: a header with its own checksum, a payload of changes, a checksum and a hash over all of it.
+//! One frame of the journal: a header with its own checksum, a payload of changes, a checksum and a
+//! hash over all of it.
 //!
-//! Each frame names the hash of the one before (the chain) and the digest of the whole state after it, so a state is proven
-//! by its last frame alone. Relies on `payload` and `digest`. Never reads past the bytes it is given.
+//! Each frame names the hash of the one before (the chain) and the digest of the whole state after
+//! it, so a state is proven by its last frame alone. It relies on `payload` and `digest`. It never
+//! reads past the bytes it is given.
 
 use super::payload;
 use crate::digest::{hash, Digest};
@@ -15,7 +17,7 @@ const OVERHEAD_BYTES: usize = HEADER_BYTES + 4 + 4 + 32;
 /// Frames start at multiples of this.
 pub(crate) const ALIGN_BYTES: usize = 8;
 
-/// What a frame is.
+/// The kind of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// One commit.
@@ -53,12 +55,13 @@ pub(crate) struct Frame {
     pub len: usize,
 }
 
-/// What stands where a frame should.
+/// What a lane holds at a place where a frame should start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Reading {
     /// A whole frame.
     Whole(Box<Frame>),
-    /// A whole header; something in the rest is wrong. Where the payload lies, and the bytes to the next frame.
+    /// A whole header with a damaged rest; with the range of the payload, and the bytes to the next
+    /// frame.
     Broken { header: Box<Header>, payload: std::ops::Range<usize>, len: usize },
     /// No header.
     Nothing,
@@ -97,7 +100,7 @@ pub(crate) fn encode(header: &Header, payload: &[u8]) -> (Vec<u8>, [u8; 32]) {
     (out, own)
 }
 
-/// What stands at `offset` of a lane.
+/// Reads what stands at `offset` of a lane.
 pub(crate) fn read(lane: &[u8], offset: usize) -> Reading {
     let Some((header, payload_bytes)) = lane.get(offset..).and_then(read_header) else {
         return Reading::Nothing;

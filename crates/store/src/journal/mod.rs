@@ -1,7 +1,9 @@
-//! The journal: append-only segment files, each a snapshot and the commits after it, every frame kept twice.
+//! The journal: append-only segment files, each a snapshot and the commits after it, every frame
+//! kept twice.
 //!
-//! Relies on `disk`. One commit is one write into each of two lanes of one file and one fdatasync. Never overwrites a frame,
-//! never retries a failed sync, never removes a segment before a later one is durable.
+//! It relies on `disk`. One commit is one write into each of two lanes of one file and one
+//! fdatasync. It never overwrites a frame, never retries a failed sync, never removes a segment
+//! before a later one is durable.
 
 mod append;
 pub(crate) mod frame;

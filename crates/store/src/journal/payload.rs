@@ -1,6 +1,7 @@
-//! How changes are written inside a frame: each with a checksum for its name and one for its value.
+//! Encodes the changes inside a frame, each with a checksum for its name and one for its value.
 //!
-//! Two checksums, because then a broken value still tells whose value it was. Relies on `records`. Never trusts a length.
+//! There are two checksums so that a broken value still shows which record it belonged to. It
+//! relies on `records`, and never trusts a length.
 
 use crate::records::Change;
 use std::collections::BTreeMap;
@@ -35,7 +36,8 @@ pub(crate) fn encoded_bytes(tree: &str, key: &[u8], value: Option<&[u8]>) -> usi
     HEAD_BYTES + tree.len() + key.len() + CRC_BYTES + value.map_or(0, <[u8]>::len) + CRC_BYTES
 }
 
-/// The checksum of a value covers its name's checksum: a value that strayed to another record does not pass.
+/// The checksum of a value covers its name's checksum: a value that ended up in another record does
+/// not pass.
 fn value_crc(name_crc: u32, value: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&name_crc.to_le_bytes());
@@ -50,14 +52,15 @@ pub(crate) struct Found {
     len: usize,
 }
 
-/// What of a frame's changes could be read.
+/// The changes of a frame that could be read.
 #[derive(Debug, Default)]
 pub(crate) struct Salvage {
     /// Changes that are proven.
     pub changes: Vec<Change>,
-    /// Changes whose name is proven and whose value is not (`value` is `None` here whatever it was).
+    /// Changes whose name is proven and whose value is not (`value` is `None` here whatever it
+    /// was).
     pub valueless: Vec<Change>,
-    /// All changes were at least named.
+    /// Whether all changes were at least named.
     pub complete: bool,
 }
 

@@ -1,6 +1,8 @@
-//! Reads one segment file: every frame from whichever lane has it whole, holes where neither has, and how it ends.
+//! Reads one segment file: every frame from whichever lane has it whole, holes where neither has
+//! it, and how it ends.
 //!
-//! Relies on `frame` and `segment`. Never decides what a hole means: that takes the other witnesses (`reconcile`).
+//! It relies on `frame` and `segment`. It never decides what a hole means: that takes the other
+//! witnesses (`reconcile`).
 
 use super::frame::{self, Frame, Header, Kind, Reading};
 use super::payload::{self, Salvage};
@@ -14,19 +16,20 @@ use crate::report::Finding;
 pub(crate) struct SegmentReading {
     pub file: String,
     pub header: SegmentHeader,
-    /// What was found, in order; holes after the last whole frame are in `tail` instead.
+    /// Frames and holes in order; holes after the last whole frame are in `tail` instead.
     pub parts: Vec<Part>,
     /// Broken frames after the last whole one: torn writes, or damage if they were acknowledged.
     pub tail: Vec<Hole>,
-    /// Something stands after the last frame that is no frame: its offset in the lane.
-    pub stray: Option<u64>,
-    /// The segment says that another one follows.
+    /// The offset in the lane of bytes after the last frame that are no frame.
+    pub trailing_offset: Option<u64>,
+    /// Whether the segment says that another one follows.
     pub closed: bool,
-    /// At least one lane is there up to its end: what is blank in it was never written.
+    /// Whether at least one lane is there up to its end, so that what is blank in it was never
+    /// written.
     pub end_seen: bool,
-    /// Where the next frame goes.
+    /// The place of the next frame.
     pub next: Next,
-    /// What is wrong with the file although every frame may have been read.
+    /// Faults of the file, although every frame may have been read.
     pub findings: Vec<Finding>,
 }
 
@@ -84,7 +87,7 @@ impl SegmentReading {
         })
     }
 
-    /// The whole snapshot is there.
+    /// Whether the whole snapshot is there.
     pub fn base_whole(&self) -> bool {
         self.frames(Kind::Snapshot).count() as u64 == self.header.snapshot_frames
     }
@@ -104,11 +107,11 @@ impl SegmentReading {
         }
     }
 
-    /// Nothing at all is wrong and nothing was torn: commits may be appended.
+    /// Whether nothing is damaged and nothing was torn, so that commits may be appended.
     pub fn is_spotless(&self) -> bool {
         self.findings.is_empty()
             && self.tail.is_empty()
-            && self.stray.is_none()
+            && self.trailing_offset.is_none()
             && !self.closed
             && self.holes().count() == 0
     }
@@ -159,7 +162,7 @@ pub(crate) fn read_segment(file: &str, bytes: &[u8]) -> Result<SegmentReading, U
             header,
             parts: Vec::new(),
             tail: Vec::new(),
-            stray: None,
+            trailing_offset: None,
             closed: false,
             end_seen,
             next: Next { offset: 0, ordinal: 0, chain },
@@ -173,7 +176,7 @@ pub(crate) fn read_segment(file: &str, bytes: &[u8]) -> Result<SegmentReading, U
 struct Walk<'a> {
     lanes: [&'a [u8]; 2],
     out: SegmentReading,
-    /// Unknown after a hole.
+    /// The hash of the last frame; unknown after a hole.
     chain: Option<[u8; 32]>,
 }
 
@@ -255,7 +258,8 @@ impl Walk<'_> {
         self.out.parts.push(Part::Whole(Box::new(frame)));
     }
 
-    /// What can be saved where no lane has a whole frame, and the bytes to the next frame if a header tells.
+    /// Salvages a place where no lane has a whole frame; also returns the bytes to the next frame
+    /// if a header says.
     fn hole(&self, readings: &[Reading; 2], offset: usize, ordinal: u64) -> (Hole, Option<usize>) {
         let known = readings.iter().find_map(|reading| match reading {
             Reading::Broken { header, payload, len } if self.fits(header, ordinal) => {
@@ -302,7 +306,7 @@ impl Walk<'_> {
         let blank =
             |lane: &&[u8]| lane.get(offset..).unwrap_or_default().iter().all(|byte| *byte == 0);
         if !self.lanes.iter().all(blank) {
-            self.out.stray = Some(offset as u64);
+            self.out.trailing_offset = Some(offset as u64);
         }
     }
 }

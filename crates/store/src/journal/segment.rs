@@ -1,10 +1,10 @@
-//! The header of a segment file, and where things lie in it.
+//! The header of a segment file, and the layout of the file.
 //!
 //! ```text
 //! page 0   lane A             lane B            last page
 //! header | frames, zeros ... | the same again | header again
 //! ```
-//! Relies on `identity`. A segment is written out in full, zeros included, before its first commit: a commit then overwrites
+//! It relies on `identity`. A segment is written out in full, zeros included, before its first commit: a commit then overwrites
 //! bytes that exist, its fdatasync has no metadata to write, and a file shorter than its header says is damage, never a torn
 //! commit. The two lanes lie apart, so that one bad page, or a cut tail, never takes both copies of a commit.
 
@@ -18,7 +18,7 @@ const MAGIC: [u8; 8] = *b"HFJOURN\0";
 pub(crate) const VERSION: u32 = 1;
 const FIELDS_BYTES: usize = 8 + 4 + 48 + 8 * 6 + 32;
 
-/// What a segment says of itself.
+/// The header of a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SegmentHeader {
     pub identity: Identity,
@@ -33,7 +33,7 @@ pub(crate) struct SegmentHeader {
     pub base_state: Digest,
 }
 
-/// What a header page holds.
+/// The content of a header page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum HeaderReading {
     /// A header, and the hash that the first frame chains to.

@@ -1,13 +1,15 @@
-//! The watermark: up to which commit callers were told "durable".
+//! The watermark: the last commit that was acknowledged to callers as durable.
 //!
-//! Written after each commit's sync and not synced itself, so it costs no wait; the kernel brings it to the disk within
-//! seconds, a checkpoint at once. It only ever says what is true, so a journal that ends before it has lost something.
-//! A journal that ends after it is the normal sight after a power cut. Relies on `identity`. Never read on the hot path.
+//! Written after each commit's sync and not synced itself, so it costs no wait; the kernel brings
+//! it to the disk within seconds, a checkpoint at once. It only ever says what is true, so a
+//! journal that ends before it has lost something. A journal that ends after it is the normal sight
+//! after a power cut. It relies on `identity`. It is never read on the hot path.
 //!
-//! What cannot be proven: after a power cut, the very last commit, when damage also takes *both* lanes of it before the kernel
-//! wrote the watermark out: it then looks like a write that was torn before it was acknowledged (and is reported as that). Every
-//! earlier commit is proven by a later frame; a segment file that is gone is known from the chain of segments, and then only an
-//! exact watermark (see [`Mark::is_exact`]) is taken for the end, else opening is refused.
+//! What cannot be proven: after a power cut, the very last commit, when damage also takes *both*
+//! lanes of it before the kernel wrote the watermark out: it then looks like a write that was torn
+//! before it was acknowledged (and is reported as that). Every earlier commit is proven by a later
+//! frame; a segment file that is gone is known from the chain of segments, and then only an exact
+//! watermark (see [`Mark::is_exact`]) is taken for the end, else opening is refused.
 
 use crate::digest::Digest;
 use crate::disk::Disk;
@@ -32,26 +34,26 @@ pub(crate) struct Mark {
     /// The last acknowledged commit.
     pub sequence: u64,
     pub term: u64,
-    /// The commit that the books were last proven and synced at; they can only be newer.
+    /// The commit at which the mirror was last proven and synced; it can only be newer.
     pub mirror: u64,
     /// Digest of the state at `sequence`.
     pub state: Digest,
-    /// The run of the machine that wrote it; zeros when unknown.
+    /// The boot of the machine that wrote it; zeros when unknown.
     pub boot: [u8; 16],
-    /// Synced, and the store was closed: nothing follows.
+    /// Whether the store was closed and synced with this mark, so that nothing follows.
     pub last: bool,
 }
 
-/// What the file holds.
+/// The content of the watermark file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct WatermarkReading {
     /// The newest whole watermark.
     pub newest: Option<Mark>,
-    /// Slots with something in them that is not a watermark.
+    /// The number of slots that hold something which is not a watermark.
     pub damaged_slots: u64,
-    /// The only damaged slot: its offset. As after a crash in the write of it.
+    /// The offset of the only damaged slot, as after a crash while it was written.
     pub torn: Option<u64>,
-    /// The file is there.
+    /// Whether the file exists.
     pub present: bool,
 }
 
@@ -93,8 +95,9 @@ impl Mark {
         })
     }
 
-    /// Nothing can have been acknowledged after this mark: it was the last word of a closed store, or the machine still runs
-    /// that wrote it, so that no later mark can have been lost.
+    /// Whether nothing can have been acknowledged after this mark: it was written when the store
+    /// was closed, or the machine that wrote it still runs, so that no later mark can have been
+    /// lost.
     pub fn is_exact(&self, boot: Option<[u8; 16]>) -> bool {
         self.last || boot.is_some_and(|boot| boot == self.boot)
     }

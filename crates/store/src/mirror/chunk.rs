@@ -1,7 +1,8 @@
-//! How a record lies in sled: cut into chunks of at most 4 KiB, each with version, checksum and the commit that wrote it.
+//! Encodes a record for sled: cut into chunks of at most 4 KiB, each with version, checksum and the
+//! commit that wrote it.
 //!
-//! Small values never leave sled's log for its blob files, which it never syncs. Relies on `records`. Never returns a value
-//! of which one chunk is missing or of another commit.
+//! Small values never leave sled's log for its blob files, which it never syncs. It relies on
+//! `records`. It never returns a value of which one chunk is missing or of another commit.
 
 use crate::records::Change;
 
@@ -75,7 +76,8 @@ pub(crate) fn read<'a>(
     Ok(Chunk { sequence, count, payload })
 }
 
-/// Joins the chunks of one tree, which come in key order, into records. Broken ones go to `problems`.
+/// Joins the chunks of one tree, which come in key order, into records. Broken ones go to
+/// `problems`.
 #[derive(Debug, Default)]
 pub(crate) struct Joiner {
     open: Option<(Change, u32, u32)>,

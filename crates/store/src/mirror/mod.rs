@@ -1,7 +1,9 @@
-//! The books: the second copy of every record, brought up to the journal lazily and synced at checkpoints.
+//! The mirror: the second copy of every record, which follows the journal lazily and is synced at
+//! checkpoints.
 //!
-//! Relies on `records` and `digest`. The books are closed and sealed (every file's length and checksums noted) except while
-//! they are brought up, so that they can be proven without being opened. Never on the path of a commit.
+//! It relies on `records` and `digest`. The mirror is closed and sealed (every file's length and
+//! checksums noted) except while it is updated, so that it can be proven without being opened. It
+//! is never on the path of a commit. On disk and in reports it is called `books`.
 
 mod chunk;
 mod seal;
@@ -19,11 +21,11 @@ use crate::identity::Identity;
 use crate::records::Change;
 use std::collections::BTreeMap;
 
-/// What the books hold, by their seal or by their own title page.
+/// The content of the mirror, by its seal or by its own title page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Title {
     pub identity: Identity,
-    /// The commit they are brought up to.
+    /// The commit up to which it follows the journal.
     pub sequence: u64,
     pub term: u64,
     pub state: Digest,
@@ -31,64 +33,65 @@ pub(crate) struct Title {
     pub counts: BTreeMap<String, u64>,
 }
 
-/// What can be said of the books without opening them.
+/// What can be said of the mirror without opening it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Survey {
     Missing,
     /// Every byte is as the seal says.
     Sealed(Title),
-    /// They were being brought up when the process died (or the seal was lost).
+    /// It was being updated when the process died (or the seal was lost).
     Interrupted,
     Damaged(String),
     /// Written by a later version.
     Newer(u32),
 }
 
-/// The books as read record by record.
+/// The mirror as read record by record.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct MirrorReading {
     pub title: Option<Title>,
     /// Every record whose checksum holds.
     pub records: Vec<Change>,
-    /// What is wrong; empty and with a title means proven.
+    /// What is wrong with it; empty and with a title means proven.
     pub problems: Vec<String>,
 }
 
-/// Work for the books.
+/// An update of the mirror.
 #[derive(Clone, Debug)]
 pub(crate) struct MirrorJob {
-    /// What they will hold.
+    /// The content after the update.
     pub title: Title,
-    /// The commit the sealed books stand at; `None`: make them anew from `changes`, which are all records then.
+    /// The commit at which the sealed mirror stands; `None` to rebuild it from `changes`, which are
+    /// all records then.
     pub from: Option<u64>,
     pub changes: Vec<Change>,
-    /// Old books are evidence of damage: keep them under another name.
+    /// Whether the old mirror is evidence of damage, to be kept under another name.
     pub keep_old: bool,
 }
 
-/// Why the books could not be brought up.
+/// Why the mirror could not be updated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum MirrorError {
-    /// They do not hold what their seal says: they must be made anew.
+    /// It does not hold what its seal says and must be rebuilt.
     #[error("the books are damaged: {0}")]
     Damaged(String),
-    /// The disk refused.
+    /// The disk failed.
     #[error("{0}")]
     Failed(String),
 }
 
-/// The second copy.
+/// The second copy of a store, updated by a worker of its own.
 pub(crate) trait Mirror: Send {
-    /// Looks without opening.
+    /// Surveys the mirror without opening it.
     fn survey(&mut self) -> Survey;
-    /// Reads every record, of a copy: what is there stays as it is.
+    /// Reads every record out of a copy, so that the original stays as it is.
     fn read(&mut self) -> MirrorReading;
-    /// Starts work off the caller's thread; at most one at a time.
+    /// Starts an update off the caller's thread; at most one at a time.
     fn start(&mut self, job: MirrorJob);
-    /// The result of the work, once it is done. Work is running until then.
+    /// Takes the result of the update once it is done.
     fn poll(&mut self) -> Option<Result<(), MirrorError>>;
-    /// Waits for the result; `None` when no work was started.
+    /// Waits for the result; `None` when no update was started.
     fn wait(&mut self) -> Option<Result<(), MirrorError>>;
-    /// Work was started and its result not yet taken.
+    /// Whether an update was started and its result not yet taken.
     fn busy(&self) -> bool;
 }

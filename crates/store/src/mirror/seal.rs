@@ -1,7 +1,8 @@
-//! The seal of the books: length and checksums of each of their files while they are closed.
+//! The seal of the mirror: length and checksums of each of its files while it is closed.
 //!
-//! sled reads damage as the end of its log and goes on; the seal sees it first, and without running sled on bytes that nobody
-//! vouches for. Relies on `title` and `sled_files`. Never written before the files it vouches for are synced.
+//! sled takes damage for the end of its log and goes on; the seal finds it first, without running
+//! sled on unproven bytes. It relies on `title` and `sled_files`, and is never written before the
+//! files that it covers are synced.
 
 use super::sled_files::{list_files, sync_dir};
 use super::{title, Survey, Title};
@@ -9,7 +10,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-/// The file, beside the books' directory.
+/// The name of the file, beside the mirror's directory.
 const FILE: &str = "books.seal";
 const MAGIC: [u8; 8] = *b"HFSEAL\0\x01";
 const BLOCK_BYTES: usize = 64 << 10;
@@ -35,7 +36,7 @@ fn fingerprint(mirror: &Path) -> io::Result<Vec<u8>> {
     Ok(out)
 }
 
-/// Seals the closed and synced books.
+/// Seals the closed and synced mirror.
 pub(crate) fn write(dir: &Path, mirror: &Path, page: &Title) -> io::Result<()> {
     let page = title::encode(page);
     let mut out = MAGIC.to_vec();
@@ -51,7 +52,7 @@ pub(crate) fn write(dir: &Path, mirror: &Path, page: &Title) -> io::Result<()> {
     sync_dir(dir)
 }
 
-/// Breaks the seal, durably, before the books change.
+/// Removes the seal, durably, before the mirror changes.
 pub(crate) fn remove(dir: &Path) -> io::Result<()> {
     match fs::remove_file(dir.join(FILE)) {
         Ok(()) => sync_dir(dir),
@@ -60,7 +61,7 @@ pub(crate) fn remove(dir: &Path) -> io::Result<()> {
     }
 }
 
-/// Compares the books with their seal.
+/// Compares the mirror with its seal.
 pub(crate) fn survey(dir: &Path, mirror: &Path) -> Survey {
     if !mirror.is_dir() {
         return Survey::Missing;

@@ -1,15 +1,17 @@
-//! Books for the simulator: the same promises as the real ones, kept in memory, interrupted by crashes like them.
+//! The simulator's mirror: the same promises as the real one, kept in memory, and interrupted by
+//! crashes like it.
 //!
-//! Relies on `records`. Deterministic: work that was started is done when it was asked for twice. Never loses sealed books.
+//! It relies on `records`. It is deterministic: an update is done when it was polled twice. It
+//! never loses sealed content.
 
 use super::{Mirror, MirrorError, MirrorJob, MirrorReading, Survey, Title};
 use crate::records::{Change, Records};
 use std::collections::BTreeMap;
 
-/// Questions until started work is done: the work of a real thread overlaps a few commits, too.
+/// An update is done after this many polls: that of a real thread overlaps a few commits, too.
 const POLLS_TO_DONE: u32 = 2;
 
-/// See the module.
+/// A mirror in memory, with an update that may be running.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SimulatedMirror {
     title: Option<Title>,
@@ -20,23 +22,23 @@ pub(crate) struct SimulatedMirror {
 }
 
 impl SimulatedMirror {
-    /// The machine or the process died: running work stops after `done` of its changes.
+    /// Crashes the machine or the process: a running update stops after `done` of its changes.
     pub fn crash(&mut self, done: usize) {
         let Some((job, _)) = self.running.take() else { return };
         if job.from.is_none() {
-            // Made anew beside the old ones: those are still there.
+            // A rebuild happens beside the old mirror, which is still there.
             return;
         }
         self.sealed = false;
         self.write(&job.changes[..done.min(job.changes.len())]);
     }
 
-    /// How many changes the running work has.
+    /// The number of changes in the running update.
     pub fn running_changes(&self) -> usize {
         self.running.as_ref().map_or(0, |(job, _)| job.changes.len())
     }
 
-    /// Damages the books: their seal no longer fits, and one record is gone.
+    /// Damages the mirror: its seal no longer fits, and one record is gone.
     pub fn damage(&mut self) {
         self.damaged = true;
         self.records.pop_first();

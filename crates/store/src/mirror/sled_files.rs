@@ -1,13 +1,15 @@
-//! The files of a sled directory: listed, synced, copied and moved, because sled itself does not sync them.
+//! The files of a sled directory: listed, synced, copied and moved, because sled itself does not
+//! sync them.
 //!
-//! Relies on std. Never deletes anything but what it made itself and sled's own half-written snapshots.
+//! It relies on std. It never deletes anything but what it made itself and sled's own half-written
+//! snapshots.
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How long a closed sled may take to let go of its lock.
+/// How long a closed sled may take to release its lock.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(60);
 const CLOSE_POLL: Duration = Duration::from_millis(2);
 
@@ -98,7 +100,8 @@ pub(crate) fn move_snapshots(mirror: &Path) -> io::Result<usize> {
     Ok(moved)
 }
 
-/// Waits until sled let go of its files: its threads hold them for a moment after the handle is dropped.
+/// Waits until sled has released its files: its threads hold them for a moment after the handle is
+/// dropped.
 pub(crate) fn wait_closed(mirror: &Path) -> io::Result<()> {
     let file = File::open(mirror.join("db"))?;
     let deadline = Instant::now() + CLOSE_TIMEOUT;

@@ -1,9 +1,10 @@
-//! The books in sled 0.34, with the guard that its flush needs (it is no fsync on Linux).
+//! The mirror in sled 0.34, with the guard that its flush needs (it is no fsync on Linux).
 //!
-//! sled runs only while the books are brought up, in a thread of its own: open, apply in small transactions, read everything
-//! back against the digest, flush, close, fsync every file and directory, seal. In between nothing of sled is in memory.
-//! sled panics on some damage: every use is inside `catch_unwind`, and a thread that never ends is given up on.
-//! Never opens the books themselves for reading: a copy is read, the original stays evidence.
+//! sled runs only while the mirror is updated, in a thread of its own: open, apply in small
+//! transactions, read everything back against the digest, flush, close, fsync every file and
+//! directory, seal. In between nothing of sled is in memory. sled panics on some damage: every use
+//! is inside `catch_unwind`, and a thread that never ends is given up on. It never opens the mirror
+//! itself for reading: a copy is read, the original stays evidence.
 
 use super::sled_files::{
     aside_name, copy_tree, move_snapshots, remove_generating, remove_tree, sync_dir, sync_tree,
@@ -21,30 +22,31 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, TryRecvError};
 use std::time::Duration;
 
-/// The books' directory inside the state directory.
+/// The mirror's directory inside the state directory.
 const MIRROR: &str = "books";
 const MIRROR_NEW: &str = "books.new";
 const MIRROR_OLD: &str = "books.old";
-/// Where the title page lies in sled, beside one tree `t/<name>` for each tree of records.
+/// The key of the title page in sled, beside one tree `t/<name>` for each tree of records.
 const TITLE: &[u8] = b"title";
 const TREE_PREFIX: &str = "t/";
-/// Small transactions: memory of large ones was measured in gigabytes.
+/// Transactions are small, since large ones were measured to take gigabytes of memory.
 const KEYS_PER_TRANSACTION: usize = 100;
 const CACHE_BYTES: u64 = 16 << 20;
-/// A thread that takes longer hangs in sled.
+/// A thread that takes longer is taken to hang in sled.
 const WORK_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// See the module.
+/// The mirror of a real process.
 #[derive(Debug)]
 pub(crate) struct SledMirror {
     dir: PathBuf,
-    /// Where a copy is made to be read.
+    /// The directory to which a copy is made for reading.
     scratch: PathBuf,
     running: Option<Receiver<Result<(), MirrorError>>>,
 }
 
 impl SledMirror {
-    /// The books in `dir`; when they must be read, a copy of them goes to `scratch` for that time.
+    /// Makes the mirror of `dir`; when it must be read, a copy of it goes to `scratch` for that
+    /// time.
     pub fn new(dir: &Path, scratch: &Path) -> SledMirror {
         SledMirror { dir: dir.to_owned(), scratch: scratch.to_owned(), running: None }
     }
@@ -75,9 +77,10 @@ impl Mirror for SledMirror {
         let dir = self.dir.clone();
         let failed = sender.clone();
         let work = move || {
-            let outcome = guarded(|| bring_up(&dir, &job))
+            let outcome = guarded(|| update(&dir, &job))
                 .unwrap_or_else(|panic| Err(MirrorError::Damaged(panic)));
-            // Nobody waits any more: the store was dropped. The books are whole or will be found interrupted.
+            // When nobody waits any more, the store was dropped; the mirror is whole or will be
+            // found interrupted.
             let _ = sender.send(outcome);
         };
         if let Err(error) = std::thread::Builder::new().name("books".to_owned()).spawn(work) {
@@ -118,13 +121,14 @@ impl Mirror for SledMirror {
 }
 
 impl Drop for SledMirror {
-    /// Lets running work end: its thread must not write into the directory after the lock on it is given up.
+    /// Lets a running update end: its thread must not write into the directory after the lock on it
+    /// is released.
     fn drop(&mut self) {
         let _ = self.wait();
     }
 }
 
-/// Reads the books of a directory out of a copy at `scratch`, with a deadline.
+/// Reads the mirror of a directory out of a copy at `scratch`, with a deadline.
 fn read_copy(source: &Path, scratch: &Path) -> MirrorReading {
     let (sender, receiver) = mpsc::sync_channel(1);
     let (from, to) = (source.to_owned(), scratch.to_owned());
@@ -189,9 +193,9 @@ fn open(path: &Path) -> Result<sled::Db, MirrorError> {
     }
 }
 
-fn bring_up(dir: &Path, job: &MirrorJob) -> Result<(), MirrorError> {
+fn update(dir: &Path, job: &MirrorJob) -> Result<(), MirrorError> {
     let mirror = dir.join(MIRROR);
-    let Some(from) = job.from else { return make_anew(dir, &mirror, job) };
+    let Some(from) = job.from else { return rebuild(dir, &mirror, job) };
     seal::remove(dir).map_err(failed)?;
     let db = open(&mirror)?;
     let found = read_title(&db)?.map(|title| (title.sequence, title.identity));
@@ -202,7 +206,7 @@ fn bring_up(dir: &Path, job: &MirrorJob) -> Result<(), MirrorError> {
     seal::write(dir, &mirror, &job.title).map_err(failed)
 }
 
-fn make_anew(dir: &Path, mirror: &Path, job: &MirrorJob) -> Result<(), MirrorError> {
+fn rebuild(dir: &Path, mirror: &Path, job: &MirrorJob) -> Result<(), MirrorError> {
     let (fresh, old) = (dir.join(MIRROR_NEW), dir.join(MIRROR_OLD));
     remove_tree(&fresh).map_err(failed)?;
     fs::create_dir_all(&fresh).map_err(failed)?;
@@ -222,7 +226,8 @@ fn make_anew(dir: &Path, mirror: &Path, job: &MirrorJob) -> Result<(), MirrorErr
     fs::rename(&fresh, mirror).map_err(failed)?;
     sync_dir(dir).map_err(failed)?;
     seal::write(dir, mirror, &job.title).map_err(failed)?;
-    // Only now, with new books sealed beside a whole journal, are the interrupted ones of no more use.
+    // Only now, with a new mirror sealed beside a whole journal, is the interrupted one of no more
+    // use.
     remove_tree(&old).map_err(failed)
 }
 

@@ -1,6 +1,7 @@
-//! The title page of the books as bytes: used in their seal, inside sled and at the head of an export.
+//! Encodes the title page of a mirror, which is used in its seal, inside sled and at the head of an
+//! export.
 //!
-//! Relies on `identity`. Never guesses: a title that is not exactly ours is none.
+//! It relies on `identity`. It never guesses: bytes that are not exactly a title of ours are none.
 
 use super::Title;
 use crate::digest::Digest;

@@ -1,6 +1,8 @@
-//! `/api/v1/executor`: SUBSCRIBE opens a stream of events in RecordIO, every other call is a request of its own.
+//! `/api/v1/executor`: SUBSCRIBE opens a stream of events in RecordIO, every other call is a
+//! request of its own.
 //!
-//! Relies on the door to know executors. Never needs a stream id: an executor is named by its framework's id and its own.
+//! It relies on the API trait to know executors. It never needs a stream id: an executor is named
+//! by its framework's id and its own.
 
 use std::sync::Arc;
 
@@ -62,9 +64,9 @@ async fn subscribe(
         transport: Transport::Http,
     };
     let stream_id = head.stream_id;
-    let (taker, teller) = (api.clone(), api.clone());
-    let take = async move { taker.executor_subscribe(head, received.call, outbox).await };
-    let gone = move |end| async move { teller.executor_gone(stream_id, end).await };
+    let (acceptor, notified) = (api.clone(), api.clone());
+    let take = async move { acceptor.executor_subscribe(head, received.call, outbox).await };
+    let gone = move |end| async move { notified.executor_gone(stream_id, end).await };
     link::hold(connection.shared.clone(), outflow.watch(), take, |()| async {}, gone).await?;
     Ok(answer::records(wanted, outflow, None))
 }
@@ -85,7 +87,7 @@ async fn other(
             "{field}: required for a call of this type; set it"
         )));
     }
-    // Executors keep their side of the link alive with it; there is nothing to decide.
+    // Executors keep their side of the link alive with it; there is nothing to do.
     if received.kind != Type::Heartbeat {
         api.executor_call(&connection.caller(), received.call).await?;
     }

@@ -1,6 +1,7 @@
-//! `/files/{browse,read,download}`: looking into sandboxes over plain HTTP.
+//! `/files/{browse,read,download}`: read access to sandboxes over plain HTTP.
 //!
-//! Relies on the door for every byte. Never reads more than [`READ_MAX_BYTES`] at once, so that a download costs no more memory than that.
+//! It relies on the API trait for every byte. It never reads more than [`READ_MAX_BYTES`] at once,
+//! so that a download takes no more memory than that.
 
 use std::sync::Arc;
 
@@ -24,7 +25,7 @@ use crate::refusal::Refusal;
 /// The most that is read at once, in bytes: sixteen pages of memory, as Mesos has it.
 pub(super) const READ_MAX_BYTES: u64 = 16 * 4096;
 
-/// What is to be done with a path.
+/// The operation on a path.
 #[derive(Clone, Copy)]
 pub(super) enum Verb {
     /// List a folder.
@@ -84,7 +85,7 @@ fn row(file: &FileInfo) -> serde_json::Value {
     })
 }
 
-/// As `ls -l` writes it.
+/// Formats a mode as `ls -l` does.
 fn mode_text(mode: u32) -> String {
     let kind = match mode & 0o170_000 {
         0o040_000 => 'd',
@@ -121,7 +122,7 @@ async fn read(
             "offset and length must not be negative; only -1 has a meaning: unset",
         ));
     }
-    // Without an offset it is the size that is asked for.
+    // Without an offset the size is asked for.
     let asks_size = offset == -1;
     let length_bytes = if asks_size {
         0
@@ -134,14 +135,15 @@ async fn read(
         json!({"data": "", "offset": chunk.size_bytes})
     } else {
         let last = offset_bytes.saturating_add(chunk.data.len() as u64) >= chunk.size_bytes;
-        json!({"data": whole_letters(&chunk.data, last), "offset": offset_bytes})
+        json!({"data": whole_characters(&chunk.data, last), "offset": offset_bytes})
     };
     Ok(answer::json(JsonText::of(&value), query.get("jsonp")))
 }
 
-/// Text for JSON. A letter that the end of the chunk cuts is left for the next one, so that a reader who goes on where the text ended
-/// misses nothing; what is no text at all becomes replacement letters (READ_FILE gives the bytes themselves).
-fn whole_letters(data: &[u8], last: bool) -> String {
+/// Decodes text for JSON. A character that the end of the chunk cuts is left for the next one, so
+/// that a reader who goes on where the text ended misses nothing; what is not text becomes
+/// replacement characters (READ_FILE gives the bytes themselves).
+fn whole_characters(data: &[u8], last: bool) -> String {
     let kept = match std::str::from_utf8(data) {
         Err(error) if !last && error.error_len().is_none() && error.valid_up_to() > 0 => {
             &data[..error.valid_up_to()]
@@ -151,7 +153,7 @@ fn whole_letters(data: &[u8], last: bool) -> String {
     String::from_utf8_lossy(kept).into_owned()
 }
 
-/// A file on its way out.
+/// A file that is being downloaded.
 struct Download {
     api: Arc<dyn AgentApi>,
     caller: Caller,
@@ -194,7 +196,8 @@ async fn download(
 }
 
 impl Download {
-    /// The next piece, up to the size that the file had when the download began: a log that grows must not keep it going forever.
+    /// Reads the next piece, up to the size that the file had when the download began: a growing
+    /// log must not keep it going.
     async fn step(mut self) -> Result<Option<(Frame<Bytes>, Self)>, Refusal> {
         let left = self.size_bytes - self.sent_bytes.min(self.size_bytes);
         if left == 0 {
@@ -232,9 +235,9 @@ mod tests {
     #[test]
     fn letters_are_not_cut() {
         let text = "aé".as_bytes();
-        assert_eq!(whole_letters(&text[..2], false), "a");
-        assert_eq!(whole_letters(&text[..2], true), "a\u{fffd}");
-        assert_eq!(whole_letters(text, false), "aé");
-        assert_eq!(whole_letters(&text[1..2], false), "\u{fffd}", "a reader must get on");
+        assert_eq!(whole_characters(&text[..2], false), "a");
+        assert_eq!(whole_characters(&text[..2], true), "a\u{fffd}");
+        assert_eq!(whole_characters(text, false), "aé");
+        assert_eq!(whole_characters(&text[1..2], false), "\u{fffd}", "a reader must get on");
     }
 }

@@ -1,6 +1,7 @@
 //! The agent's read endpoints from before the v1 API, and metrics.
 //!
-//! Relies on the door for pages. Health, version and metrics are answered even while the agent recovers.
+//! It relies on the API trait for pages. Health, version and metrics are answered even while the
+//! agent recovers.
 
 use std::sync::Arc;
 
@@ -61,7 +62,7 @@ fn all_metrics(api: &Arc<dyn AgentApi>, connection: &Connection) -> Vec<metrics:
     api.metrics().into_iter().chain(connection.shared.counters.metrics()).collect()
 }
 
-/// `/`: what is served.
+/// Answers `/` with the list of what is served.
 pub(super) fn list(version: &str) -> Answer {
     let rows = [
         ("/api/v1/executor", "the executor API (POST)"),

@@ -1,6 +1,7 @@
 //! `/api/v1` of the agent: the operator's calls.
 //!
-//! Relies on the door for all but health, version and metrics, which need no mind. Never answers with more of a file than its bound.
+//! It relies on the API trait for all but health, version and metrics, which need no core. It never
+//! answers with more of a file than its bound.
 
 use std::sync::Arc;
 

@@ -1,6 +1,7 @@
 //! An agent's link to a master, over gRPC.
 //!
-//! Relies on tonic. Never reconnects by itself: a link is one connection, and what a new one must say is up to the agent.
+//! It relies on tonic. It never reconnects by itself: a link is one connection, and how a new one
+//! is introduced is up to the agent.
 
 use holdfast_proto::holdfast::v1::agent_link_client::AgentLinkClient as Grpc;
 use holdfast_proto::holdfast::v1::{FromAgent, ToAgent};
@@ -23,7 +24,7 @@ pub struct AgentLinkClient {
 }
 
 impl AgentLinkClient {
-    /// A client with these settings.
+    /// Makes a client with these settings.
     pub fn new(settings: ClientSettings) -> Self {
         Self { settings }
     }
@@ -81,7 +82,8 @@ pub struct LinkReceiver<T> {
 }
 
 impl<T> LinkReceiver<T> {
-    /// The next message; `None` when the other side ended the link in order. May be dropped while it waits: nothing is lost.
+    /// The next message; `None` when the other side ended the link in order. May be dropped while
+    /// it waits: nothing is lost.
     ///
     /// # Errors
     /// When the link broke, or the other side refused something.

@@ -1,6 +1,6 @@
-//! What can go wrong on the caller's side.
+//! The errors of a client.
 //!
-//! Never hides what the other side said.
+//! They never hide what the other side answered.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ pub enum ClientError {
     /// The address makes no URL.
     #[error("`{address}` is no address; write host:port")]
     BadAddress {
-        /// What was given.
+        /// The address that was given.
         address: String,
     },
     /// No connection, or it broke before the answer. Whether the call was carried out is not known.
@@ -20,18 +20,18 @@ pub enum ClientError {
         "{address} cannot be reached, or the connection broke; is it up, and is the port right?"
     )]
     Unreachable {
-        /// Whom.
+        /// The address of the peer.
         address: String,
-        /// Why.
+        /// The cause.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// No answer in time. Whether the call was carried out is not known.
     #[error("{address} did not answer within {timeout:?}; try again")]
     TimedOut {
-        /// Who.
+        /// The address of the peer.
         address: String,
-        /// How long was waited.
+        /// The time that was waited.
         timeout: Duration,
     },
     /// The other side refused.
@@ -39,7 +39,7 @@ pub enum ClientError {
     Refused {
         /// The HTTP status.
         status: u16,
-        /// Its words.
+        /// The message of the peer.
         message: String,
     },
     /// The other side refused over gRPC.
@@ -47,12 +47,12 @@ pub enum ClientError {
     StreamRefused {
         /// The gRPC code's number.
         code: i32,
-        /// Its words.
+        /// The message of the peer.
         message: String,
-        /// `host:port` of the leading master, when the refusal told.
+        /// `host:port` of the leading master, when the refusal named it.
         leader: Option<String>,
     },
-    /// One master sent to the next, too often.
+    /// Too many redirects followed each other.
     #[error("the masters send to one another and none answers, last {address}; the leader is changing, try again")]
     NoLeader {
         /// The last one that was named.
@@ -61,30 +61,30 @@ pub enum ClientError {
     /// The answer is not what it should be.
     #[error("the answer of {address} cannot be read: {reason}; is it the right port, and the right version?")]
     Malformed {
-        /// Whose.
+        /// The address of the peer.
         address: String,
-        /// What is wrong.
+        /// What is wrong with it.
         reason: String,
     },
-    /// A stream is no RecordIO.
+    /// The stream is not valid RecordIO.
     #[error("the stream cannot be read")]
     Record(#[from] RecordError),
     /// A stream carried nothing for too long, not even heartbeats.
     #[error("nothing was heard for {silence:?}, not even a heartbeat; subscribe again")]
     Silent {
-        /// How long was waited.
+        /// The time that was waited.
         silence: Duration,
     },
     /// The stream broke in the middle.
     #[error("the stream broke ({reason}); subscribe again")]
     Broken {
-        /// What the connection said.
+        /// The error of the connection.
         reason: String,
     },
 }
 
 impl ClientError {
-    /// Over gRPC.
+    /// Makes the error of a gRPC status.
     pub(crate) fn refused_stream(status: &tonic::Status) -> Self {
         let leader = status
             .metadata()

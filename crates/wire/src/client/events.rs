@@ -1,6 +1,6 @@
-//! A stream of events, taken apart.
+//! Decodes a stream of events.
 //!
-//! Relies on `recordio`. Never waits for longer than the stream may be silent.
+//! It relies on `recordio`. It never waits for longer than the stream may be silent.
 
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -57,11 +57,11 @@ impl<E: Wired> EventStream<E> {
         &self.address
     }
 
-    /// The next event, heartbeats among them; `None` when the other side ended the stream in order. May be dropped while it waits:
-    /// nothing is lost.
+    /// The next event, heartbeats among them; `None` when the other side ended the stream in order.
+    /// May be dropped while it waits: nothing is lost.
     ///
-    /// # Errors
-    /// When the stream broke, was silent for too long, or cannot be read. It cannot be used after that.
+    /// # Errors When the stream broke, was silent for too long, or cannot be read. It cannot be
+    /// used after that.
     pub async fn next(&mut self) -> Result<Option<E>, ClientError> {
         loop {
             if let Some(record) = self.decoder.next_record()? {

@@ -1,6 +1,7 @@
 //! An executor's session with its agent: one stream of events, and calls beside it.
 //!
-//! Relies on `events`. Never subscribes again by itself: how long to try is told by the agent in the executor's environment.
+//! It relies on `events`. It never subscribes again by itself: the agent says in the executor's
+//! environment how long to try.
 
 use holdfast_proto::mesos::v1::executor::{Call, Event};
 
@@ -8,15 +9,16 @@ use super::{events::EventStream, ClientError, MesosClient};
 
 const PATH: &str = "/slave(1)/api/v1/executor";
 
-/// A subscription.
+/// An open subscription.
 #[derive(Debug)]
 pub struct ExecutorSession {
-    /// What the agent says.
+    /// The events from the agent.
     pub events: EventStream<Event>,
 }
 
 impl ExecutorSession {
-    /// Subscribes with a call of type SUBSCRIBE at the agent at `address` (`host:port`, from `MESOS_AGENT_ENDPOINT`).
+    /// Subscribes with a call of type SUBSCRIBE at the agent at `address` (`host:port`, from
+    /// `MESOS_AGENT_ENDPOINT`).
     ///
     /// # Errors
     /// When the agent does not answer, or refuses.

@@ -1,6 +1,7 @@
 //! Requests over HTTP/1.1, with redirects and deadlines.
 //!
-//! Relies on hyper-util's pooled client. Never follows more than [`REDIRECTS_MAX`] redirects, and never reads an answer beyond its bound.
+//! It relies on hyper-util's pooled client. It never follows more than [`REDIRECTS_MAX`] redirects,
+//! and never reads an answer beyond its bound.
 
 use std::time::Duration;
 
@@ -16,14 +17,16 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use super::{ClientError, ClientSettings};
 use crate::content::Content;
 
-/// From a standby to the leader is one; more are possible only while the leader changes.
+/// One redirect leads from a standby to the leader; more are possible only while the leader
+/// changes.
 const REDIRECTS_MAX: usize = 4;
-/// How much of a refusal's words is read, in bytes.
+/// The length of a refusal's message that is read, in bytes.
 const REFUSAL_MAX_BYTES: usize = 64 << 10;
-/// How long an unused connection is kept; shorter than servers keep it, so that no call meets a closing one.
+/// How long an unused connection is kept; shorter than servers keep it, so that no call meets a
+/// closing one.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What is sent.
+/// A request to be sent.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) method: Method,
@@ -33,7 +36,7 @@ pub(crate) struct Call {
     pub(crate) body: Bytes,
 }
 
-/// An answer that is no refusal, and who gave it in the end.
+/// An answer that is not a refusal, and the address that gave it in the end.
 pub(crate) struct Answered {
     pub(crate) address: String,
     pub(crate) response: Response<Incoming>,
@@ -139,7 +142,7 @@ impl Http {
 
 async fn refused(status: StatusCode, response: Response<Incoming>) -> ClientError {
     let words = Limited::new(response.into_body(), REFUSAL_MAX_BYTES).collect();
-    // Words that do not come are no reason to forget the status.
+    // When the message does not arrive, the status is still reported.
     let words = tokio::time::timeout(Duration::from_secs(5), words).await.ok().and_then(Result::ok);
     let message = words
         .map(|words| String::from_utf8_lossy(&words.to_bytes()).into_owned())
@@ -147,7 +150,7 @@ async fn refused(status: StatusCode, response: Response<Incoming>) -> ClientErro
     ClientError::Refused { status: status.as_u16(), message }
 }
 
-/// Where a redirect leads: `//host:port/path`, a full URL, or a path on the same machine.
+/// The target of a redirect: `//host:port/path`, a full URL, or a path on the same machine.
 fn target(address: &str, response: &Response<Incoming>) -> Result<(String, String), ClientError> {
     let location =
         response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).unwrap_or_default();

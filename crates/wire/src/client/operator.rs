@@ -1,6 +1,6 @@
-//! An operator's calls to masters and agents, and reading pages.
+//! Sends an operator's calls to masters and agents, and reads pages.
 //!
-//! Never interprets an answer beyond its encoding.
+//! It never interprets an answer beyond its encoding.
 
 use bytes::Bytes;
 use holdfast_proto::mesos::v1::{agent, master};
@@ -12,7 +12,8 @@ use crate::content::{Content, Wired};
 const PATH: &str = "/api/v1";
 
 impl MesosClient {
-    /// Sends an operator's call to a master (`host:port`), or to the leader it names. `None` means that it was accepted without more words.
+    /// Sends an operator's call to a master (`host:port`), or to the leader it names. `None` means
+    /// that it was accepted without a body.
     ///
     /// # Errors
     /// When no master answers, or it refuses.

@@ -1,6 +1,6 @@
 //! A scheduler's session with the leading master: one stream of events, and calls beside it.
 //!
-//! Relies on `events`. Never subscribes again by itself.
+//! It relies on `events`. It never subscribes again by itself.
 
 use bytes::Bytes;
 use holdfast_proto::mesos::v1::scheduler::{Call, Event};
@@ -12,12 +12,12 @@ use crate::answer::MESOS_STREAM_ID;
 
 const PATH: &str = "/api/v1/scheduler";
 
-/// A subscription.
+/// An open subscription.
 #[derive(Debug)]
 pub struct SchedulerSession {
-    /// What the master says.
+    /// The events from the master.
     pub events: EventStream<Event>,
-    /// Speaks to it; may be cloned to speak from several places.
+    /// Sends calls of this subscription; may be cloned.
     pub caller: SchedulerCaller,
 }
 
@@ -30,7 +30,8 @@ pub struct SchedulerCaller {
 }
 
 impl SchedulerSession {
-    /// Subscribes with a call of type SUBSCRIBE at the master at `address` (`host:port`), or at the leader it names.
+    /// Subscribes with a call of type SUBSCRIBE at the master at `address` (`host:port`), or at the
+    /// leader it names.
     ///
     /// # Errors
     /// When no master answers, or it refuses.
@@ -61,7 +62,7 @@ impl SchedulerSession {
 }
 
 impl SchedulerCaller {
-    /// The subscription's name.
+    /// The id of the subscription.
     pub fn stream_id(&self) -> Uuid {
         self.stream_id
     }
@@ -71,7 +72,8 @@ impl SchedulerCaller {
         &self.address
     }
 
-    /// Sends any call but SUBSCRIBE. That it returns means that the master received it, not that it did it.
+    /// Sends any call but SUBSCRIBE. That it returns means that the master received it, not that it
+    /// did it.
     ///
     /// # Errors
     /// When the master does not answer or refuses.
@@ -84,7 +86,7 @@ impl SchedulerCaller {
 }
 
 impl MesosClient {
-    /// A POST with this message.
+    /// Makes a POST of this message.
     pub(super) fn request<T: crate::Wired>(
         &self,
         path: &str,

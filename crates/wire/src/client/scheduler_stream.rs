@@ -1,6 +1,6 @@
 //! A scheduler's subscription over gRPC: one bidirectional stream.
 //!
-//! Relies on tonic. Never subscribes again by itself.
+//! It relies on tonic. It never subscribes again by itself.
 
 use holdfast_proto::holdfast::v1::scheduler_stream_client::SchedulerStreamClient as Grpc;
 use holdfast_proto::mesos::v1::scheduler::{Call, Event};
@@ -21,12 +21,13 @@ pub struct SchedulerStreamClient {
 }
 
 impl SchedulerStreamClient {
-    /// A client with these settings.
+    /// Makes a client with these settings.
     pub fn new(settings: ClientSettings) -> Self {
         Self { settings }
     }
 
-    /// Subscribes with a call of type SUBSCRIBE at the master at `address` (`host:port`). Dropping either half ends the subscription.
+    /// Subscribes with a call of type SUBSCRIBE at the master at `address` (`host:port`). Dropping
+    /// either half ends the subscription.
     ///
     /// # Errors
     /// When the master cannot be reached, or refuses; a standby's refusal names the leader.

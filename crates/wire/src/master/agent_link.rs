@@ -1,6 +1,7 @@
 //! gRPC `AgentLink.Attach`: the link between an agent and this master.
 //!
-//! Relies on the door. Never asks whether this master leads: agents keep a link to every master, so that a new leader has them at once.
+//! It relies on the API trait. It never asks whether this master leads: agents keep a link to every
+//! master, so that a new leader has them at once.
 
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use crate::grpc::{self, BoxStream, GrpcFlow, LastWord};
 use crate::link::{self, LinkHead, Transport};
 use crate::outbox::Outbox;
 
-/// The service before a master's door.
+/// The gRPC service of a master.
 pub(super) struct Service {
     pub(super) api: Arc<dyn MasterApi>,
 }
@@ -42,17 +43,17 @@ impl AgentLink for Service {
             transport: Transport::Grpc,
         };
         let stream_id = head.stream_id;
-        let (taker, teller, last) = (self.api.clone(), self.api.clone(), LastWord::default());
+        let (acceptor, notified, last) = (self.api.clone(), self.api.clone(), LastWord::default());
         let (watch, last_word) = (outflow.watch(), last.clone());
         let take = async move {
-            taker.agent_attach(head, outbox).await?;
-            Ok(taker)
+            acceptor.agent_attach(head, outbox).await?;
+            Ok(acceptor)
         };
         let pump = move |api: Arc<dyn MasterApi>| async move {
             grpc::pump(inbound, watch, last_word, |message| api.agent_message(stream_id, message))
                 .await;
         };
-        let gone = move |end| async move { teller.agent_gone(stream_id, end).await };
+        let gone = move |end| async move { notified.agent_gone(stream_id, end).await };
         link::hold(connection.shared.clone(), outflow.watch(), take, pump, gone)
             .await
             .map_err(|refusal| refusal.to_grpc())?;

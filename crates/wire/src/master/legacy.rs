@@ -1,6 +1,7 @@
 //! The master's read endpoints from before the v1 API, and metrics.
 //!
-//! Relies on the door for pages. Health, version and metrics are this process's own and are answered whether it leads or not.
+//! It relies on the API trait for pages. Health, version and metrics are this process's own and are
+//! answered whether it leads or not.
 
 use std::sync::Arc;
 
@@ -85,7 +86,7 @@ fn all_metrics(api: &Arc<dyn MasterApi>, connection: &Connection) -> Vec<metrics
     api.metrics().into_iter().chain(connection.shared.counters.metrics()).collect()
 }
 
-/// `/`: what is served.
+/// Answers `/` with the list of what is served.
 pub(super) fn list(version: &str) -> Answer {
     let rows = [
         ("/api/v1/scheduler", "the scheduler API (POST)"),

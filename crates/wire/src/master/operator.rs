@@ -1,7 +1,7 @@
 //! `/api/v1` of the master: the operator's calls.
 //!
-//! Relies on the door for all but health, version and metrics, which need no mind. Never answers a call with a success that the door
-//! did not give.
+//! It relies on the API trait for all but health, version and metrics, which need no core. It never
+//! answers a call with a success that the API did not give.
 
 use std::sync::Arc;
 

@@ -1,7 +1,8 @@
-//! `/api/v1/scheduler`: SUBSCRIBE opens a stream of events in RecordIO, every other call is a request of its own.
+//! `/api/v1/scheduler`: SUBSCRIBE opens a stream of events in RecordIO, every other call is a
+//! request of its own.
 //!
-//! Relies on the door for everything that needs the cluster's state. Checks what a call shows by itself: its form, its type, that it
-//! names its framework and stream.
+//! It relies on the API trait for everything that needs the cluster's state, and checks only what a
+//! call shows by itself: its form, its type, that it names its framework and stream.
 
 use std::sync::Arc;
 
@@ -65,9 +66,9 @@ async fn subscribe(
         transport: Transport::Http,
     };
     let stream_id = head.stream_id;
-    let (taker, teller) = (api.clone(), api.clone());
-    let take = async move { taker.subscribe(head, received.call, outbox).await };
-    let gone = move |end| async move { teller.framework_gone(stream_id, end).await };
+    let (acceptor, notified) = (api.clone(), api.clone());
+    let take = async move { acceptor.subscribe(head, received.call, outbox).await };
+    let gone = move |end| async move { notified.framework_gone(stream_id, end).await };
     link::hold(connection.shared.clone(), outflow.watch(), take, |()| async {}, gone).await?;
     Ok(answer::records(wanted, outflow, Some(stream_id)))
 }
@@ -88,7 +89,7 @@ async fn other(
     }))
 }
 
-/// What SUBSCRIBE must show by itself.
+/// Checks what SUBSCRIBE must have regardless of any state.
 pub(super) fn check_subscribe(call: &Call) -> Result<(), Refusal> {
     match call.subscribe {
         Some(_) => Ok(()),
@@ -98,7 +99,7 @@ pub(super) fn check_subscribe(call: &Call) -> Result<(), Refusal> {
     }
 }
 
-/// What every other call must show by itself.
+/// Checks what every other call must have regardless of any state.
 pub(super) fn check_other(call: &Call) -> Result<(), Refusal> {
     match &call.framework_id {
         Some(id) if !id.value.is_empty() => Ok(()),

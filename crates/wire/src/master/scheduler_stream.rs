@@ -1,6 +1,7 @@
 //! gRPC `SchedulerStream.Attach`: the scheduler API as one bidirectional stream.
 //!
-//! Relies on the same door and the same checks as the HTTP endpoint. A call that HTTP would refuse ends the stream with that refusal.
+//! It relies on the same API trait and the same checks as the HTTP endpoint. A call that HTTP would
+//! refuse ends the stream with that refusal.
 
 use std::sync::Arc;
 
@@ -16,10 +17,10 @@ use crate::link::{self, LinkHead, Transport};
 use crate::outbox::Outbox;
 use crate::refusal::Refusal;
 
-/// Where a standby tells who leads.
+/// The metadata key in which a standby names the leader.
 pub(crate) const LEADER_METADATA: &str = "holdfast-leader";
 
-/// The service before a master's door.
+/// The gRPC service of a master.
 pub(super) struct Service {
     pub(super) api: Arc<dyn MasterApi>,
 }
@@ -63,17 +64,17 @@ impl SchedulerStream for Service {
             transport: Transport::Grpc,
         };
         let stream_id = head.stream_id;
-        let (taker, teller, last) = (self.api.clone(), self.api.clone(), LastWord::default());
+        let (acceptor, notified, last) = (self.api.clone(), self.api.clone(), LastWord::default());
         let (watch, last_word) = (outflow.watch(), last.clone());
         let take = async move {
-            taker.subscribe(head, first, outbox).await?;
-            Ok(taker)
+            acceptor.subscribe(head, first, outbox).await?;
+            Ok(acceptor)
         };
         let pump = move |api: Arc<dyn MasterApi>| async move {
             grpc::pump(inbound, watch, last_word, |call| hand(&api, stream_id, &caller, call))
                 .await;
         };
-        let gone = move |end| async move { teller.framework_gone(stream_id, end).await };
+        let gone = move |end| async move { notified.framework_gone(stream_id, end).await };
         link::hold(connection.shared.clone(), outflow.watch(), take, pump, gone)
             .await
             .map_err(|refusal| refusal.to_grpc())?;

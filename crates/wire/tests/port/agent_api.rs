@@ -1,6 +1,6 @@
-//! An agent's door that remembers what came, with one file in its sandbox.
+//! A double of an agent's API that records what it receives, with one file in its sandbox.
 //!
-//! Never decides anything but what the test told it to.
+//! It never decides anything but what the test told it to.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::raw::soon;
 
-/// What came to the door.
+/// A call that the API received.
 #[derive(Debug)]
 pub enum Seen {
     Subscribed(LinkHead, Box<executor::Call>),
@@ -126,7 +126,7 @@ impl AgentApi for TestAgent {
     }
 }
 
-/// A served agent.
+/// An agent's API behind a server.
 pub struct Site {
     pub address: SocketAddr,
     pub api: Arc<TestAgent>,
@@ -152,7 +152,7 @@ impl Site {
     }
 
     pub async fn next(&mut self) -> Seen {
-        soon("something at the door", self.seen.recv()).await.unwrap()
+        soon("a call at the API", self.seen.recv()).await.unwrap()
     }
 }
 

@@ -1,6 +1,6 @@
-//! A master's door that remembers what came.
+//! A double of a master's API that records what it receives.
 //!
-//! Never decides anything but what the test told it to.
+//! It never decides anything but what the test told it to.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::raw::soon;
 
-/// What came to the door.
+/// A call that the API received.
 #[derive(Debug)]
 pub enum Seen {
     Subscribed(LinkHead, Box<scheduler::Call>),
@@ -153,7 +153,7 @@ impl MasterApi for TestMaster {
     }
 }
 
-/// A served master.
+/// A master's API behind a server.
 pub struct Site {
     pub address: SocketAddr,
     pub api: Arc<TestMaster>,
@@ -192,7 +192,7 @@ impl Site {
     }
 
     pub async fn next(&mut self) -> Seen {
-        soon("something at the door", self.seen.recv()).await.unwrap()
+        soon("a call at the API", self.seen.recv()).await.unwrap()
     }
 
     /// The end of a framework's link.
@@ -204,10 +204,10 @@ impl Site {
         }
     }
 
-    /// Nothing came that was not taken.
+    /// Asserts that no call is left that the test did not take.
     pub fn assert_untouched(&mut self) {
         if let Ok(seen) = self.seen.try_recv() {
-            panic!("this should not have reached the door: {seen:?}");
+            panic!("this should not have reached the API: {seen:?}");
         }
     }
 
@@ -230,7 +230,7 @@ pub fn subscribed(framework: &str) -> scheduler::Event {
     }
 }
 
-/// An event of some size.
+/// Makes an event of some size.
 pub fn message(size: usize) -> scheduler::Event {
     let message = scheduler::event::Message {
         data: vec![b'\n'; size],

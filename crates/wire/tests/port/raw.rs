@@ -1,6 +1,6 @@
 //! HTTP by hand: what goes over the socket, byte by byte.
 //!
-//! Never interprets more than a test needs.
+//! It never interprets more than a test needs.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// After this a test has failed.
-pub const DEADLINE: Duration = Duration::from_secs(20);
+/// The deadline after which a test fails.
+pub const DEADLINE: Duration = Duration::from_secs(120);
 
 /// Waits for something that must come.
 pub async fn soon<T>(what: &str, future: impl std::future::Future<Output = T>) -> T {
@@ -19,7 +19,7 @@ pub async fn soon<T>(what: &str, future: impl std::future::Future<Output = T>) -
     }
 }
 
-/// An answer as it came.
+/// A response as received.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -145,7 +145,7 @@ impl Raw {
     }
 }
 
-/// A request with a body.
+/// Encodes a request with a body.
 pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
     let mut text =
         format!("{method} {path} HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n", body.len());

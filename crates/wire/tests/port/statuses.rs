@@ -145,7 +145,15 @@ const REFUSED: &[Row] = &[
         "GET_STATE",
     ),
     ("H38 no such page", "GET", "/nowhere", &[], "", 404, "/nowhere"),
-    ("our own API, where a door serves none", "GET", "/holdfast/v1/claims", &[], "", 404, "claims"),
+    (
+        "our own API, where the trait's default serves none",
+        "GET",
+        "/holdfast/v1/claims",
+        &[],
+        "",
+        404,
+        "claims",
+    ),
     ("H12 jsonp with code", "GET", "/state?jsonp=alert(1)", &[], "", 400, "jsonp"),
 ];
 

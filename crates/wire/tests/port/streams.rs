@@ -100,14 +100,10 @@ async fn d17_a_peer_that_leaves_is_noticed() {
 async fn flood(site: &Site, stream_id: Uuid) -> usize {
     let flooding = async {
         for sent in 0.. {
-            match site
-                .api
-                .frameworks
-                .lock()
-                .unwrap()
-                .get(&stream_id)
-                .map(|outbox| outbox.send(message(100_000)))
-            {
+            let frameworks = site.api.frameworks.lock().unwrap();
+            let outcome = frameworks.get(&stream_id).map(|outbox| outbox.send(message(100_000)));
+            drop(frameworks);
+            match outcome {
                 Some(Ok(())) => {}
                 Some(Err(SendError::TooSlow)) => return sent,
                 other => panic!("{other:?} after {sent}"),

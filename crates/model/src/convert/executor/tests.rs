@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
-use crate::convert::{samples, Format};
+use crate::convert::{golden, samples, Format};
 use crate::id::{ContainerId, ExecutorId, FrameworkId, StatusUuid};
 use crate::message::{ExecutorCall, ExecutorEvent};
 use crate::task::{StatusSource, TaskInfo, TaskState, TaskStatus};
@@ -171,6 +171,53 @@ fn event() -> impl Strategy<Value = ExecutorEvent> {
         select(vec![ExecutorEvent::Shutdown]),
         samples::text().prop_map(ExecutorEvent::Error),
     ]
+}
+
+#[test]
+fn golden_bytes_of_calls() {
+    let (framework, executor) =
+        (FrameworkId::made("f".to_owned()), ExecutorId::made("e".to_owned()));
+    // The tasks that SUBSCRIBE describes are not read back.
+    let alone = call().prop_map(|(call, _)| match call {
+        ExecutorCall::Subscribe { updates, .. } => {
+            ExecutorCall::Subscribe { tasks: Vec::new(), updates }
+        }
+        other => other,
+    });
+    golden::check(
+        "executor-call",
+        alone,
+        golden::variant,
+        |it| {
+            vec![Some(holdfast_proto::binary::encode(&call_to_proto(
+                &framework,
+                &executor,
+                it,
+                &[],
+            )))]
+        },
+        |parts| {
+            call_from_proto(holdfast_proto::binary::decode(parts[0].as_deref().unwrap()).unwrap())
+                .unwrap()
+                .unwrap()
+                .call
+        },
+    );
+}
+
+#[test]
+fn golden_bytes_of_events() {
+    golden::check(
+        "executor-event",
+        event(),
+        golden::variant,
+        |it| vec![Some(holdfast_proto::binary::encode(&event_to_proto(it, Format::WHOLE)))],
+        |parts| {
+            event_from_proto(holdfast_proto::binary::decode(parts[0].as_deref().unwrap()).unwrap())
+                .unwrap()
+                .unwrap()
+        },
+    );
 }
 
 proptest! {

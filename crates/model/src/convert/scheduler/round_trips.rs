@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
-use crate::convert::{executor, samples, task, Format, Shape};
+use crate::convert::{executor, golden, samples, task, Format, Shape};
 use crate::id::{FrameworkId, StatusUuid};
 use crate::message::{Call, Event, Filters, Offer, OperationStatus};
 use crate::operation::Action;
@@ -143,6 +143,61 @@ fn caller(call: &Call) -> FrameworkId {
     }
 }
 
+#[test]
+fn golden_bytes_of_calls() {
+    golden::check(
+        "scheduler-call",
+        call(),
+        golden::variant,
+        |it| {
+            vec![Some(holdfast_proto::binary::encode(&call_to_proto(
+                Some(&caller(it)),
+                it,
+                Format::WHOLE,
+            )))]
+        },
+        |parts| {
+            call_from_proto(holdfast_proto::binary::decode(parts[0].as_deref().unwrap()).unwrap())
+                .unwrap()
+                .call
+        },
+    );
+}
+
+#[test]
+fn golden_bytes_of_events() {
+    golden::check(
+        "scheduler-event",
+        event(),
+        golden::variant,
+        |it| {
+            vec![Some(holdfast_proto::binary::encode(&event_to_proto(
+                it,
+                Format::WHOLE,
+                &Welcome::default(),
+            )))]
+        },
+        |parts| {
+            event_from_proto(
+                holdfast_proto::binary::decode(parts[0].as_deref().unwrap()).unwrap(),
+                &Role::any(),
+            )
+            .unwrap()
+            .unwrap()
+        },
+    );
+}
+
+/// Whether all operations of a call were read: one that was not keeps only why, and cannot be written as it came.
+fn is_readable(call: &Call) -> bool {
+    match call {
+        Call::Accept { operations, .. } => {
+            !operations.iter().any(|it| matches!(it.action, Action::Unreadable(_)))
+        }
+        _ => true,
+    }
+}
+
 proptest! {
     #[test]
     fn calls_come_back(call in call()) {
@@ -170,7 +225,7 @@ proptest! {
         let at = at.index(bytes.len());
         if cut { bytes.remove(at); } else { bytes[at] = byte; }
         if let Ok(wire) = <wire::Call as prost::Message>::decode(bytes.as_slice()) {
-            if let Ok(it) = call_from_proto(wire) {
+            if let Some(it) = call_from_proto(wire).ok().filter(|it| is_readable(&it.call)) {
                 let again = call_from_proto(call_to_proto(it.framework.as_ref(), &it.call, Format::WHOLE));
                 prop_assert_eq!(again, Ok(it));
             }

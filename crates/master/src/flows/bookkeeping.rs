@@ -1,0 +1,69 @@
+//! Who holds what: each amount that a task, an executor or an offer holds is counted once at its agent
+//! and once at its framework's role. [`hold`] and [`release`] are the only ways in and out.
+
+use holdfast_model::{AgentId, FrameworkId, Resources};
+
+use crate::parts::agents::Agents;
+use crate::parts::allocator_input::AllocatorInput;
+use crate::parts::frameworks::Frameworks;
+use crate::Belief;
+
+/// The parts in which it is counted who holds what.
+pub(crate) type Counted<'b> = (&'b mut Agents, &'b mut Frameworks, &'b mut AllocatorInput);
+
+/// Counts `resources` (allocated) as held by `framework` on `agent`.
+pub(crate) fn hold(
+    (agents, frameworks, allocator): Counted<'_>,
+    agent: &AgentId,
+    framework: &FrameworkId,
+    resources: &Resources,
+) {
+    agents.at_mut(agent).hold(&resources.unallocated());
+    frameworks.hold(framework, resources);
+    allocator.touch_framework(framework);
+    allocator.touch(agent);
+}
+
+/// Gives back what [`hold`] counted.
+pub(crate) fn release(
+    (agents, frameworks, allocator): Counted<'_>,
+    agent: &AgentId,
+    framework: &FrameworkId,
+    resources: &Resources,
+) {
+    agents.at_mut(agent).release(&resources.unallocated());
+    frameworks.release(framework, resources);
+    allocator.touch_framework(framework);
+    allocator.touch(agent);
+}
+
+impl Belief {
+    pub(crate) fn counted(&mut self) -> Counted<'_> {
+        (&mut self.agents, &mut self.frameworks, &mut self.allocator)
+    }
+}
+
+/// Forgets what tasks and executors of this agent hold; whoever calls says it anew, or there is nothing to be held.
+pub(crate) fn forget_holdings(belief: &mut Belief, id: &AgentId) {
+    let Belief { agents, frameworks, allocator, tasks, offers, .. } = belief;
+    let state = agents.at_mut(id);
+    state.clear_name_conflicts();
+    for ((framework, _), executor) in state.take_executors() {
+        release((agents, frameworks, allocator), id, &framework, &executor.resources);
+    }
+    for task in tasks.of_agent(id).filter(|it| it.holds()) {
+        release((agents, frameworks, allocator), id, &task.framework, &task.resources);
+    }
+    agents.at_mut(id).hold_only(offers.held_of(id));
+}
+
+/// Counts anew what a framework holds.
+pub(crate) fn recount(belief: &mut Belief, id: &FrameworkId) {
+    let Belief { agents, frameworks, allocator, tasks, .. } = belief;
+    let used = tasks.of_framework(id).filter(|it| it.holds()).map(|it| it.resources.clone());
+    let executors = agents.states().values().flat_map(|agent| agent.executors().iter());
+    let executors =
+        executors.filter(|(key, _)| key.0 == *id).map(|(_, executor)| executor.resources.clone());
+    frameworks.recount(id, used.chain(executors));
+    allocator.touch_framework(id);
+}

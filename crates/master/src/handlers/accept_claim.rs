@@ -1,0 +1,93 @@
+//! RESERVE, UNRESERVE, CREATE and DESTROY within an ACCEPT: checked, believed done, and noted until the agent has settled them.
+
+use holdfast_model::{
+    Action, AgentId, Asker, ClaimAction, FrameworkId, Identity, Invalid, MasterChange, Operation,
+    OperationUuid, PendingOperation,
+};
+
+use super::accept::Accepting;
+use crate::flows::operations::speculate;
+use crate::parts::operations::{InFlight, Operations};
+use crate::parts::outbox::Outbox;
+use crate::{Belief, Step};
+
+/// Does an operation on claims on what is left of the offers.
+///
+/// # Errors
+/// [`Invalid`] naming what is wrong with it; nothing is changed then.
+pub(super) fn accept_claim(
+    step: &mut Step,
+    belief: &mut Belief,
+    accepting: &mut Accepting,
+    id: Option<String>,
+    action: ClaimAction,
+) -> Result<(), Invalid> {
+    let Belief { agents, frameworks, operations, .. } = belief;
+    let (framework, agent) = (&accepting.framework, &accepting.agent);
+    let is_taken = |id: &String| operations.named(framework, id).is_some();
+    if id.as_ref().is_some_and(is_taken) {
+        return Err(Invalid::new(
+            "id",
+            "an operation of this id is still under way or unacknowledged; choose another",
+        ));
+    }
+    let action = action.map(|it| match it.identity.allocation {
+        None => it.clone().allocated_to(&accepting.role),
+        Some(_) => it.clone(),
+    });
+    let made = match action {
+        ClaimAction::Destroy(_) => volumes_made(step.out, operations, framework, agent),
+        _ => Vec::new(),
+    };
+    let info = frameworks.at(framework).info();
+    let principal = info.principal.as_deref();
+    action.check(Asker::Framework { roles: &info.roles, principal, made: &made })?;
+    let mut pool = accepting.pool.clone();
+    action.apply(&mut pool)?;
+    let uuid = OperationUuid(step.ids.fresh());
+    let group = *accepting.group.get_or_insert(uuid);
+    let bare = speculate(step.out, agents, agent, (group, uuid), &action)?;
+    let operation = Operation { id: id.clone(), action: Action::Claim(bare.clone()) };
+    let in_flight = InFlight {
+        framework: Some(framework.clone()),
+        id,
+        agent: agent.clone(),
+        action: bare,
+        request: None,
+        settled: None,
+    };
+    operations.put(uuid, in_flight);
+    let pending = PendingOperation {
+        uuid,
+        framework: Some(framework.clone()),
+        agent: agent.clone(),
+        operation: operation.clone(),
+    };
+    accepting.pool = pool;
+    accepting.pending.push(MasterChange::Pending(pending));
+    accepting.order(uuid, operation);
+    Ok(())
+}
+
+/// The volumes of an agent that a framework made itself, or is making.
+fn volumes_made(
+    out: &Outbox,
+    operations: &Operations,
+    framework: &FrameworkId,
+    agent: &AgentId,
+) -> Vec<Identity> {
+    let theirs = out
+        .ledger()
+        .claims_of(agent)
+        .filter(|it| it.is_volume() && it.framework.as_ref() == Some(framework));
+    let under_way =
+        operations.of_agent(agent).filter(|(_, it)| it.framework.as_ref() == Some(framework));
+    let making = under_way.flat_map(|(_, it)| match &it.action {
+        ClaimAction::Create(volumes) => volumes.as_slice(),
+        _ => &[],
+    });
+    theirs
+        .map(|it| it.resource.identity.clone())
+        .chain(making.map(|it| it.identity.clone()))
+        .collect()
+}

@@ -1,0 +1,74 @@
+//! A leadership begins: a new leader expects whom its predecessors knew, and remembers what they had sent.
+
+use holdfast_model::{
+    Action, AgentId, Cluster, ClusterId, FrameworkRecord, MasterChange, Presence,
+};
+
+use crate::parts::operations::InFlight;
+use crate::parts::timers::Timer;
+use crate::{Belief, Step};
+
+/// This master leads now, and believes nothing yet.
+pub(crate) fn elected(step: &mut Step, belief: &mut Belief) {
+    if step.out.ledger().cluster.is_none() {
+        let id = step.config.recover_cluster.unwrap_or_else(|| ClusterId(step.ids.fresh()));
+        let cluster = Cluster { id, next_agent: 0, next_framework: 0, created: step.now };
+        step.out.commit(vec![MasterChange::Cluster(cluster)]);
+    }
+    remember_agents(step, belief);
+    remember_frameworks(step, belief);
+    remember_operations(step, belief);
+}
+
+/// A new leader expects the agents that its predecessors admitted.
+fn remember_agents(step: &Step, belief: &mut Belief) {
+    let known = step.out.ledger().agents.values();
+    let expected: Vec<(AgentId, bool)> = known
+        .filter(|it| it.presence != Presence::Gone)
+        .map(|it| (it.id.clone(), it.presence == Presence::Admitted))
+        .collect();
+    let due = step.now.plus_ms(step.config.reregister_timeout_ms);
+    for (id, is_admitted) in expected {
+        belief.agents.expect(&id, step.now, is_admitted);
+        belief.allocator.touch(&id);
+        belief.timers.set(due, Timer::Agent(id));
+    }
+}
+
+/// A new leader expects the frameworks that its predecessors knew, and gives each the time it asked for.
+fn remember_frameworks(step: &mut Step, belief: &mut Belief) {
+    let (now, grace_ms) = (step.now, step.config.failover_grace_ms);
+    let mut changes = Vec::new();
+    for (id, record) in step.out.ledger().frameworks.iter().filter(|(_, it)| !it.removed) {
+        let patience_ms = record.info.failover_timeout_ms.max(grace_ms);
+        let deadline =
+            record.deadline.unwrap_or_else(|| now.plus_ms(patience_ms)).max(now.plus_ms(grace_ms));
+        belief.frameworks.expect(id, &record.info, now);
+        belief.timers.set(deadline, Timer::Framework(id.clone()));
+        belief.allocator.touch_framework(id);
+        if record.deadline != Some(deadline) {
+            changes.push(MasterChange::Framework(FrameworkRecord {
+                deadline: Some(deadline),
+                ..record.clone()
+            }));
+        }
+    }
+    step.out.commit(changes);
+}
+
+/// A new leader remembers which operations its predecessor had sent.
+fn remember_operations(step: &Step, belief: &mut Belief) {
+    for pending in step.out.ledger().pending.values() {
+        // Only operations on claims are ever noted as pending.
+        let Action::Claim(action) = &pending.operation.action else { continue };
+        let in_flight = InFlight {
+            framework: pending.framework.clone(),
+            id: pending.operation.id.clone(),
+            agent: pending.agent.clone(),
+            action: action.clone(),
+            request: None,
+            settled: None,
+        };
+        belief.operations.put(pending.uuid, in_flight);
+    }
+}

@@ -1,0 +1,24 @@
+//! One file for each thing that peers, operators and time can want of a master.
+//!
+//! A handler checks what it was given, changes the parts that it names, and says what follows. What a peer may legitimately not know is
+//! answered or passed over with a reason; a broken index of ours is an assertion.
+
+mod accept;
+mod accept_claim;
+mod acknowledge;
+mod adopt;
+pub(crate) mod agent;
+pub(crate) mod elected;
+pub(crate) mod framework;
+mod kill;
+mod launch;
+mod learn;
+mod operation_update;
+pub(crate) mod operator;
+mod operator_claim;
+mod reconcile;
+mod report;
+mod subscribe;
+mod task_update;
+pub(crate) mod tick;
+mod update_framework;

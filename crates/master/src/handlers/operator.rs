@@ -1,0 +1,77 @@
+//! What operators ask for, but for claims (see [`super::operator_claim`]). Each is answered once.
+
+use holdfast_model::{Event, FrameworkId, Invalid, MasterChange, OfferId, Role, Scalar, TaskKey};
+
+use super::kill::kill;
+use super::operator_claim::operator_claim;
+use crate::flows::frameworks::remove_framework;
+use crate::flows::offers::rescind_each;
+use crate::flows::telling::tell;
+use crate::{Belief, Effect, OperatorCall, Refusal, RequestId, Step};
+
+/// An operator asks.
+pub(crate) fn operator_asks(
+    step: &mut Step,
+    belief: &mut Belief,
+    request: RequestId,
+    call: OperatorCall,
+) {
+    let answer = match call {
+        OperatorCall::Claim { agent, action, principal, plan } => {
+            let asked = (request, principal.as_deref(), plan);
+            match operator_claim(step, belief, asked, &agent, &action) {
+                Ok(true) => return, // Answered when the agent has done it.
+                Ok(false) => Ok(()),
+                Err(refusal) => Err(refusal),
+            }
+        }
+        OperatorCall::Teardown(framework) => tear_down(step, belief, &framework),
+        OperatorCall::Kill(framework, task) => kill_task(step, belief, (framework, task)),
+        OperatorCall::Weight(role, weight) => weigh(step, belief, role, weight),
+    };
+    step.out.send(Effect::Answer(request, answer));
+}
+
+fn kill_task(step: &mut Step, belief: &mut Belief, key: TaskKey) -> Result<(), Refusal> {
+    if belief.tasks.get(&key).is_none_or(|it| it.state.is_terminal()) {
+        let why = format!("framework {} has no live task `{}`", key.0, key.1);
+        return Err(Refusal::NotFound(why));
+    }
+    kill(step, belief, key, None, None);
+    Ok(())
+}
+
+/// What is offered already was divided by other weights; it is divided anew.
+fn weigh(step: &mut Step, belief: &mut Belief, role: Role, weight: Scalar) -> Result<(), Refusal> {
+    if weight.as_thousandths() <= 0 {
+        let why = format!("{weight} for `{role}`: a weight must be greater than 0");
+        return Err(Refusal::Invalid(Invalid::new("weight", why)));
+    }
+    let former = step.out.ledger().weights.get(&role).copied();
+    if former.unwrap_or(Scalar::whole(1)) == weight {
+        return Ok(());
+    }
+    let concerned = |it: &Role| *it == role || it.is_below(&role);
+    let mut frameworks = belief.frameworks.states().values();
+    let is_used = frameworks.any(|it| it.info().roles.iter().any(concerned));
+    step.out.commit(vec![MasterChange::Weight(role, weight)]);
+    if is_used {
+        let offers: Vec<OfferId> = belief.offers.open().keys().cloned().collect();
+        rescind_each(step, belief, offers);
+    }
+    belief.allocator.touch_all(belief.agents.ids());
+    Ok(())
+}
+
+fn tear_down(step: &mut Step, belief: &mut Belief, framework: &FrameworkId) -> Result<(), Refusal> {
+    match step.out.ledger().frameworks.get(framework) {
+        Some(it) if !it.removed => {
+            let why = "Framework has been removed by an operator".to_owned();
+            tell(step, &belief.frameworks, framework, Event::Error(why));
+            remove_framework(step, belief, framework);
+            Ok(())
+        }
+        Some(_) => Err(Refusal::NotFound(format!("framework {framework} was removed before"))),
+        None => Err(Refusal::NotFound(format!("there is no framework {framework}"))),
+    }
+}

@@ -1,0 +1,177 @@
+//! RESERVE, UNRESERVE, CREATE and DESTROY of operators. A claim is answered once it is durable at its agent; what is needed for it is
+//! taken out of offers in the same step, so that nobody can come in between.
+
+use holdfast_model::{
+    Action, AgentId, Asker, ClaimAction, Identity, Invalid, MasterChange, NamedOperation, OfferId,
+    Operation, OperationUuid, Order, PendingOperation, Resources,
+};
+
+use crate::flows::offers::rescind_each;
+use crate::flows::operations::{check_names, speculate};
+use crate::flows::telling::order;
+use crate::parts::agents::{AgentHealth, AgentState, Agents};
+use crate::parts::offers::Offers;
+use crate::parts::operations::InFlight;
+use crate::parts::outbox::Outbox;
+use crate::parts::tasks::Tasks;
+use crate::{Belief, Refusal, RequestId, Step};
+
+/// Does it, or only says whether it could be done (`plan`). Returns whether the answer comes later.
+///
+/// # Errors
+/// [`Refusal`] saying what is wrong with it, or in its way.
+pub(crate) fn operator_claim(
+    step: &mut Step,
+    belief: &mut Belief,
+    (request, principal, plan): (RequestId, Option<&str>, bool),
+    agent: &AgentId,
+    action: &ClaimAction,
+) -> Result<bool, Refusal> {
+    action.check(Asker::Operator { principal }).map_err(Refusal::Invalid)?;
+    let Belief { agents, tasks, offers, .. } = &*belief;
+    let state =
+        agents.get(agent).ok_or_else(|| Refusal::NotFound(format!("there is no agent {agent}")))?;
+    check_health(agent, state)?;
+    check_known(step.out, (agent, state), action)?;
+    check_names(step.out, agents, agent, action).map_err(|it| Refusal::Conflict(it.to_string()))?;
+    let consumed = action.conversion().consumed;
+    let mut after = state.total().clone();
+    action.apply(&mut after).map_err(|it| Refusal::Conflict(it.to_string()))?;
+    let Some(needed) = needed_offers(offers, (agent, state), &consumed) else {
+        return Err(why_not_free(agents, tasks, offers, agent, action, &consumed));
+    };
+    if plan {
+        return Ok(false);
+    }
+    rescind_each(step, belief, needed);
+    order_claim(step, belief, (request, principal), agent, action)?;
+    Ok(true)
+}
+
+fn check_health(agent: &AgentId, state: &AgentState) -> Result<(), Refusal> {
+    match state.health() {
+        AgentHealth::Well => Ok(()),
+        AgentHealth::Away(_) => Err(Refusal::Conflict(format!(
+            "agent {agent} is not connected; try again when it is back"
+        ))),
+        AgentHealth::Fenced(why) => Err(Refusal::Conflict(why.clone())),
+        AgentHealth::Resyncing | AgentHealth::Joining => Err(Refusal::Conflict(format!(
+            "agent {agent} is just reporting what it has; try again"
+        ))),
+    }
+}
+
+/// An operation on a volume that does not exist is wrong rather than early; one on a volume that cannot be found now has to wait
+/// until it is back: its agent would try for ever, and nobody can say whether its bytes were meant.
+fn check_known(
+    out: &Outbox,
+    (agent, state): (&AgentId, &AgentState),
+    action: &ClaimAction,
+) -> Result<(), Refusal> {
+    let ClaimAction::Destroy(volumes) = action else { return Ok(()) };
+    for (index, volume) in volumes.iter().enumerate() {
+        let id = volume.identity.persistence.as_ref().map(ToString::to_string).unwrap_or_default();
+        let mut claims = out.ledger().claims_of(agent);
+        let Some(claim) = claims.find(|claim| claim.resource.identity == volume.identity) else {
+            let why = format!("agent {agent} has no such volume `{id}`; see its claims");
+            return Err(Refusal::Invalid(Invalid::new(format!("volumes[{index}]"), why)));
+        };
+        if let Some(fault) = state.faults().get(&claim.id) {
+            return Err(Refusal::Conflict(format!(
+                "volume `{id}` on agent {agent} cannot be used now: {fault}"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The offers that have to be taken back so that `needed` is free; nothing when that is not enough.
+fn needed_offers(
+    offers: &Offers,
+    (agent, state): (&AgentId, &AgentState),
+    needed: &Resources,
+) -> Option<Vec<OfferId>> {
+    let (mut free, mut rescinded) = (state.free(), Vec::new());
+    for offer in offers.of_agent(agent) {
+        if free.contains(needed) {
+            break;
+        }
+        let offered = offer.resources.unallocated();
+        let short = |identity: &Identity| !free.contains(&needed.filter(|it| it == identity));
+        if needed.entries().any(|(identity, _)| offered.get(identity).is_some() && short(identity))
+        {
+            free.add_all(&offered);
+            rescinded.push(offer.id.clone());
+        }
+    }
+    free.contains(needed).then_some(rescinded)
+}
+
+/// Why not even all offers together free `needed`.
+fn why_not_free(
+    agents: &Agents,
+    tasks: &Tasks,
+    offers: &Offers,
+    agent: &AgentId,
+    action: &ClaimAction,
+    needed: &Resources,
+) -> Refusal {
+    let mut free = agents.at(agent).free();
+    free.add_all(&offers.held_of(agent));
+    let missing = needed
+        .iter()
+        .find(|it| !free.contains_one(it))
+        .map_or_else(|| needed.to_string(), |it| it.to_string());
+    let users: Vec<String> = users_of(tasks, agent, needed);
+    if let (ClaimAction::Destroy(_), false) = (action, users.is_empty()) {
+        let why =
+            format!("{missing} on agent {agent} is in use by {}; end it first", users.join(", "));
+        return Refusal::Invalid(Invalid::new("volumes", why));
+    }
+    let by =
+        if users.is_empty() { String::new() } else { format!(", used by {}", users.join(", ")) };
+    Refusal::Conflict(format!("{missing} is not free on agent {agent}{by}"))
+}
+
+fn users_of(tasks: &Tasks, agent: &AgentId, needed: &Resources) -> Vec<String> {
+    let uses = |resources: &Resources| {
+        resources.unallocated().entries().any(|(identity, _)| needed.get(identity).is_some())
+    };
+    let users = tasks.of_agent(agent).filter(|it| !it.state.is_terminal() && uses(&it.resources));
+    users.take(5).map(|it| format!("task `{}` of framework {}", it.id, it.framework)).collect()
+}
+
+fn order_claim(
+    step: &mut Step,
+    belief: &mut Belief,
+    (request, principal): (RequestId, Option<&str>),
+    agent: &AgentId,
+    action: &ClaimAction,
+) -> Result<(), Refusal> {
+    let uuid = OperationUuid(step.ids.fresh());
+    let action = speculate(step.out, &mut belief.agents, agent, (uuid, uuid), action)
+        .map_err(Refusal::Invalid)?;
+    let operation = Operation { id: None, action: Action::Claim(action.clone()) };
+    let in_flight = InFlight {
+        framework: None,
+        id: None,
+        agent: agent.clone(),
+        action,
+        request: Some(request),
+        settled: None,
+    };
+    belief.operations.put(uuid, in_flight);
+    let pending = PendingOperation {
+        uuid,
+        framework: None,
+        agent: agent.clone(),
+        operation: operation.clone(),
+    };
+    let by = principal.unwrap_or("operator").to_owned();
+    let operations = vec![NamedOperation { uuid, operation }];
+    let apply = Order::Apply { framework: None, role: None, by, operations };
+    order(step, &mut belief.agents, agent, apply);
+    step.out.commit(vec![MasterChange::Pending(pending)]);
+    belief.allocator.touch(agent);
+    Ok(())
+}

@@ -1,0 +1,167 @@
+//! An agent introduces itself with everything it owns. Start, restart and failover are one path: it is believed unless it has lost data.
+
+use holdfast_model::{
+    AgentId, AgentRecord, ClusterId, LinkId, MasterChange, Order, Presence, Report, ToAgent,
+};
+
+use super::adopt::adopt;
+use crate::flows::agents::agent_lost;
+use crate::flows::offers::rescind_all_of;
+use crate::flows::resync::{drop_queued, resync, send_queued};
+use crate::flows::tasks::order_kills;
+use crate::flows::telling::order;
+use crate::parts::agents::{AgentHealth, Agents};
+use crate::parts::timers::Timer;
+use crate::{Belief, Effect, Step};
+
+/// How many agents a cluster may ever have had.
+const AGENTS_MAX: usize = 100_000;
+/// Beyond any number that was ever given.
+const NUMBER_MAX: u64 = 1 << 53;
+
+/// A report came: the first message of a link, or the answer to a resync.
+pub(crate) fn reported(step: &mut Step, belief: &mut Belief, link: LinkId, report: Report) {
+    if let Some(why) = why_not_believe(step, link, &report) {
+        return refuse_agent(step, belief, link, &report, why);
+    }
+    let id = match agent_of(step, &report) {
+        Some(id) => id,
+        None => admit(step, &mut belief.agents, &report),
+    };
+    let believes_all = step.config.is_planted("master-believes-old-reports");
+    let state = belief.agents.at_mut(&id);
+    if state.link().is_some_and(|it| link < it) {
+        // The former link's introduction arrives after the newer one's.
+        step.out.send(Effect::CloseAgent(link));
+    } else if state.link() != Some(link) {
+        greet(step, belief, &id, link, report);
+    } else if state.orders_sent() == report.orders_seen || believes_all {
+        state.answered();
+        adopt(step, belief, &id, report);
+        send_queued(step, &mut belief.agents, &id);
+    } else {
+        // It has not seen all that we sent: what it says may already be out of date. While an answer is still to come, asking
+        // once is enough: two questions would each find the other's answer out of date, for ever.
+        state.answered_late(report.orders_seen);
+        resync(step, belief, &id);
+    }
+}
+
+/// The agent of the ledger that this is, by its name or by its machine.
+fn agent_of(step: &Step, report: &Report) -> Option<AgentId> {
+    let ledger = step.out.ledger();
+    let known = report.agent.as_ref().filter(|id| ledger.agents.contains_key(id));
+    known.or_else(|| ledger.agent_of_node(report.node)).cloned()
+}
+
+/// Why this report cannot be the truth about an agent of this cluster.
+fn why_not_believe(step: &Step, link: LinkId, report: &Report) -> Option<String> {
+    let ledger = step.out.ledger();
+    let cluster = ledger.cluster.as_ref().expect("a leader's ledger has its cluster").id;
+    if let Some(theirs) = report.cluster.filter(|it| *it != cluster) {
+        return Some(format!(
+            "this agent's disks belong to cluster {theirs}, not to {cluster}; point it at its own masters, or start the masters from that cluster's ledger"
+        ));
+    }
+    let id = agent_of(step, report);
+    if let Some(speaker) = step.links.agent_at(link).filter(|it| Some(*it) != id.as_ref()) {
+        return Some(format!("this link was opened by agent {speaker}; open another one"));
+    }
+    let Some(id) = id else { return why_not_admit(step, cluster, report) };
+    let record = &ledger.agents[&id];
+    if record.presence == Presence::Gone {
+        return Some(format!("agent {id} was declared gone by an operator"));
+    }
+    if record.node != report.node {
+        return Some(format!(
+            "agent {id} is node {}, not {}: its ledger was lost or copied",
+            record.node, report.node
+        ));
+    }
+    (report.ledger_version < record.ledger_version).then(|| {
+        format!(
+            "agent {id} reports version {} of its ledger, but version {} was acknowledged: it has lost data; restore its ledger, or import an export of it",
+            report.ledger_version, record.ledger_version
+        )
+    })
+}
+
+fn why_not_admit(step: &Step, cluster: ClusterId, report: &Report) -> Option<String> {
+    if AGENTS_MAX <= step.out.ledger().agents.len() {
+        return Some(format!(
+            "this cluster has {AGENTS_MAX} agents, which is as many as it can have"
+        ));
+    }
+    let name = report.agent.as_ref().filter(|it| number_of(cluster, it).is_none())?;
+    Some(format!("it calls itself {name}, which is no name of an agent of cluster {cluster}"))
+}
+
+fn refuse_agent(step: &mut Step, belief: &mut Belief, link: LinkId, report: &Report, why: String) {
+    agent_lost(step, belief, link);
+    if let Some(id) = agent_of(step, report) {
+        // One who poses as an agent that is here does not unseat it; one that was declared gone is not expected.
+        if let Some(state) = belief.agents.get_mut(&id).filter(|it| it.link().is_none()) {
+            state.set_health(AgentHealth::Fenced(why.clone()));
+        }
+        belief.allocator.touch(&id);
+    }
+    step.out.log(format!("refused {}: {why}", report.machine.hostname));
+    let (term, order) = (step.out.term_led(), Order::Refused(why));
+    step.out.send(Effect::ToAgent(link, ToAgent { term, order }));
+    step.out.send(Effect::CloseAgent(link));
+}
+
+/// Takes an agent in: under a new name, or under the name that it was given before our ledger was lost.
+fn admit(step: &mut Step, agents: &mut Agents, report: &Report) -> AgentId {
+    let ledger = step.out.ledger();
+    let mut cluster = ledger.cluster.clone().expect("a leader's ledger has its cluster");
+    let id = match &report.agent {
+        Some(own) => own.clone(),
+        None => {
+            let mut names = (cluster.next_agent..)
+                .map(|number| AgentId::made(format!("{}-S{number}", cluster.id)));
+            names
+                .find(|id| !ledger.agents.contains_key(id))
+                .expect("there are more numbers than agents")
+        }
+    };
+    cluster.next_agent = cluster.next_agent.max(number_of(cluster.id, &id).map_or(0, |it| it + 1));
+    let record = AgentRecord {
+        id: id.clone(),
+        node: report.node,
+        hostname: report.machine.hostname.clone(),
+        port: report.machine.port,
+        presence: Presence::Admitted,
+        since: step.now,
+        ledger_version: 0,
+    };
+    step.out.commit(vec![MasterChange::Cluster(cluster), MasterChange::Agent(record)]);
+    step.out.log(format!("admitted agent {id} at {}", report.machine.hostname));
+    agents.expect(&id, step.now, true);
+    id
+}
+
+/// It speaks on a new link: what was offered of it, and what was said on the old one, is over.
+fn greet(step: &mut Step, belief: &mut Belief, id: &AgentId, link: LinkId, report: Report) {
+    let cluster = step.out.ledger().cluster.as_ref();
+    let cluster = cluster.expect("a leader's ledger has its cluster").id;
+    rescind_all_of(step, belief, id);
+    drop_queued(&mut belief.agents, &mut belief.tasks, id);
+    if let Some(old) = belief.agents.at_mut(id).open(step.now, link) {
+        step.links.close_agent(old);
+        step.out.send(Effect::CloseAgent(old));
+    }
+    step.links.open_agent(link, id.clone());
+    adopt(step, belief, id, report);
+    order(step, &mut belief.agents, id, Order::Registered(id.clone(), cluster));
+    let next = step.now.plus_ms(step.config.ping_interval_ms);
+    belief.timers.set(next, Timer::Ping(id.clone(), link));
+    order_kills(step, &mut belief.agents, &mut belief.tasks, id);
+}
+
+/// The number in the name of an agent of `cluster`.
+fn number_of(cluster: ClusterId, id: &AgentId) -> Option<u64> {
+    let number = id.as_str().strip_prefix(&format!("{cluster}-S"))?;
+    let number = number.parse::<u64>().ok().filter(|it| it.to_string() == number)?;
+    (number < NUMBER_MAX).then_some(number)
+}

@@ -1,0 +1,238 @@
+//! The agents that a leader expects or has, and what the whole cluster has.
+//!
+//! Owns the sums over agents: they change by the difference whenever an agent's total or its admittance changes, and are never added up
+//! anew. An agent is forgotten with the leadership and not before. Never knows what an agent's tasks and offers are.
+
+mod capacity;
+mod contact;
+mod description;
+mod session;
+mod state;
+mod totals;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use holdfast_model::{
+    AgentId, ClaimAction, Instant, Invalid, OperationUuid, Quantities, Resources,
+};
+
+pub use capacity::ReservedByOperation;
+pub use contact::AgentHealth;
+pub(crate) use description::Description;
+pub(crate) use session::Sent;
+pub use state::{AgentState, ExecutorView};
+
+use totals::Totals;
+
+/// All agents but those that were declared gone.
+#[derive(Debug, Default)]
+pub(crate) struct Agents {
+    states: BTreeMap<AgentId, AgentState>,
+    /// Those that are admitted and have not told this leader yet what they have.
+    awaited: BTreeSet<AgentId>,
+    /// What the admitted ones have.
+    totals: Totals,
+}
+
+impl Agents {
+    /// Expects an agent that has not spoken yet.
+    pub(crate) fn expect(&mut self, id: &AgentId, now: Instant, is_admitted: bool) {
+        let former = self.states.insert(id.clone(), AgentState::away(now));
+        assert!(former.is_none(), "agent {id} is expected once");
+        if is_admitted {
+            self.admit(id);
+        }
+    }
+
+    pub(crate) fn states(&self) -> &BTreeMap<AgentId, AgentState> {
+        &self.states
+    }
+
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &AgentId> {
+        self.states.keys()
+    }
+
+    /// An agent that a peer or an operator names; it may be unknown.
+    pub(crate) fn get(&self, id: &AgentId) -> Option<&AgentState> {
+        self.states.get(id)
+    }
+
+    /// As [`Agents::get`].
+    pub(crate) fn get_mut(&mut self, id: &AgentId) -> Option<&mut AgentState> {
+        self.states.get_mut(id)
+    }
+
+    /// An agent that something in the belief names.
+    pub(crate) fn at(&self, id: &AgentId) -> &AgentState {
+        self.get(id).unwrap_or_else(|| panic!("agent {id} is named in the belief and not in it"))
+    }
+
+    /// As [`Agents::at`].
+    pub(crate) fn at_mut(&mut self, id: &AgentId) -> &mut AgentState {
+        self.get_mut(id)
+            .unwrap_or_else(|| panic!("agent {id} is named in the belief and not in it"))
+    }
+
+    /// Counts an agent to the cluster.
+    pub(crate) fn admit(&mut self, id: &AgentId) {
+        let state = self.states.get_mut(id).expect("an admitted agent is expected");
+        if state.contact.admit() {
+            self.totals.add(&state.total().quantities());
+        }
+        if !state.heard() {
+            self.awaited.insert(id.clone());
+        }
+        self.check_now_and_then();
+    }
+
+    /// Counts an agent to the cluster no more.
+    pub(crate) fn dismiss(&mut self, id: &AgentId) {
+        let state = self.at_mut(id);
+        if state.contact.dismiss() {
+            let quantities = state.total().quantities();
+            self.totals.subtract(&quantities);
+        }
+        self.awaited.remove(id);
+        self.check_now_and_then();
+    }
+
+    /// The agent has told this leader what it has.
+    pub(crate) fn heard(&mut self, id: &AgentId) {
+        self.at_mut(id).contact.heard();
+        self.awaited.remove(id);
+    }
+
+    /// Whether an admitted agent may still come with tasks and operations that this leader does not know.
+    pub(crate) fn is_any_awaited(&self) -> bool {
+        !self.awaited.is_empty()
+    }
+
+    /// All that an agent has, claims laid on it.
+    pub(crate) fn set_total(&mut self, id: &AgentId, total: Resources) {
+        self.change_total(id, |state| {
+            state.capacity.set_total(total);
+            Ok(())
+        })
+        .expect("a total is taken as it is");
+    }
+
+    /// Believes `action` (without allocations), sent as `uuid`, one of a `group`, done before the agent says so.
+    ///
+    /// # Errors
+    /// [`Invalid`] when it cannot be done on what the agent has; nothing is changed then.
+    pub(crate) fn speculate(
+        &mut self,
+        id: &AgentId,
+        (group, uuid): (OperationUuid, OperationUuid),
+        action: &ClaimAction,
+    ) -> Result<(), Invalid> {
+        self.change_total(id, |state| state.capacity.speculate(group, uuid, action))
+    }
+
+    fn change_total(
+        &mut self,
+        id: &AgentId,
+        change: impl FnOnce(&mut AgentState) -> Result<(), Invalid>,
+    ) -> Result<(), Invalid> {
+        let state = self.states.get_mut(id).expect("a total is of an agent in the belief");
+        if !state.contact.is_admitted() {
+            return change(state);
+        }
+        let before = state.total().quantities();
+        let changed = change(state);
+        let after = state.total().quantities();
+        if before != after {
+            self.totals.subtract(&before);
+            self.totals.add(&after);
+        }
+        self.check_now_and_then();
+        changed
+    }
+
+    /// What the whole cluster has.
+    pub(crate) fn totals(&self) -> &Quantities {
+        self.totals.quantities()
+    }
+
+    /// Adds everything up anew, and compares; only now and then, so that it costs each change next to nothing.
+    fn check_now_and_then(&mut self) {
+        if cfg!(debug_assertions) && self.totals.is_check_due(self.states.len()) {
+            self.check();
+        }
+    }
+
+    /// Adds everything up anew, and compares.
+    pub(crate) fn check(&self) {
+        let mut totals = Totals::default();
+        for state in self.states.values().filter(|it| it.contact.is_admitted()) {
+            totals.add(&state.total().quantities());
+        }
+        assert_eq!(self.totals.quantities(), totals.quantities(), "totals are sums over agents");
+        let awaited = self.states.iter().filter(|(_, it)| it.contact.is_admitted() && !it.heard());
+        assert!(awaited.map(|(id, _)| id).eq(&self.awaited), "awaited are those not heard");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::bed::{amount, disk, plenty, reserve, reserved};
+    use holdfast_model::Scalar;
+
+    fn id(name: &str) -> AgentId {
+        AgentId::made(name.to_owned())
+    }
+
+    #[test]
+    fn totals_follow_what_agents_have_and_whether_they_are_admitted() {
+        let mut agents = Agents::default();
+        agents.expect(&id("a"), Instant(0), true);
+        agents.expect(&id("b"), Instant(0), false);
+        agents.set_total(&id("a"), plenty());
+        agents.set_total(&id("b"), plenty());
+        agents.check();
+        assert_eq!(agents.totals()["cpus"], Scalar::whole(8));
+        agents.admit(&id("b"));
+        agents.admit(&id("b"));
+        assert_eq!(agents.totals()["cpus"], Scalar::whole(16));
+        agents.set_total(&id("a"), [amount("cpus", 1)].iter().collect());
+        assert_eq!(agents.totals()["cpus"], Scalar::whole(9));
+        agents.dismiss(&id("b"));
+        agents.dismiss(&id("b"));
+        agents.check();
+        assert_eq!(agents.totals(), &[("cpus".to_owned(), Scalar::whole(1))].into());
+    }
+
+    #[test]
+    fn what_is_believed_done_changes_no_sum() {
+        let mut agents = Agents::default();
+        agents.expect(&id("a"), Instant(0), true);
+        agents.set_total(&id("a"), [disk(100)].iter().collect());
+        let uuid = OperationUuid(uuid::Uuid::from_u128(1));
+        agents.speculate(&id("a"), (uuid, uuid), &reserve(&[reserved(60)])).unwrap();
+        assert!(agents.speculate(&id("a"), (uuid, uuid), &reserve(&[reserved(60)])).is_err());
+        agents.check();
+        assert_eq!(agents.totals()["disk"], Scalar::whole(100));
+        assert_eq!(agents.at(&id("a")).free(), [disk(40)].iter().collect());
+    }
+
+    #[test]
+    fn an_agent_is_awaited_until_it_is_heard_or_dismissed() {
+        let mut agents = Agents::default();
+        agents.expect(&id("a"), Instant(0), true);
+        agents.expect(&id("b"), Instant(0), true);
+        agents.heard(&id("a"));
+        assert!(agents.is_any_awaited());
+        agents.dismiss(&id("b"));
+        assert!(!agents.is_any_awaited());
+        agents.admit(&id("a"));
+        assert!(!agents.is_any_awaited(), "it was heard");
+        agents.check();
+    }
+
+    #[test]
+    #[should_panic(expected = "agent z is named in the belief and not in it")]
+    fn a_broken_index_says_what_is_missing() {
+        Agents::default().at(&id("z"));
+    }
+}

@@ -1,0 +1,221 @@
+//! What an agent has, what of it is used or offered, and what operations have reserved.
+//!
+//! What an operation gives is there once its agent has written it down, and is offered to nobody before. The later operations and tasks of
+//! the same ACCEPT may build on it, since the agent does them in order; everybody else waits until all operations of that ACCEPT are
+//! settled. So a destroyed volume's space is never used while its bytes lie there, what a framework claims is never offered to another
+//! one before it is known whose it is, and what was claimed together is offered together. Relies on agents settling every operation; what
+//! is reserved by it ends with that.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use holdfast_model::{ClaimAction, Invalid, OperationUuid, Resource, Resources};
+
+/// What is in an agent's total and not to be offered until operations are settled.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReservedByOperation {
+    /// Until these operations are settled.
+    pub until: BTreeSet<OperationUuid>,
+    /// What, without allocations.
+    pub what: Resources,
+}
+
+/// What an agent has and who has it, without allocations.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Capacity {
+    /// All it has, claims laid on it, as far as we know.
+    total: Resources,
+    /// What tasks, executors and offers hold of it.
+    held: Resources,
+    /// What is in the total and not to be offered yet, by the first of the operations that were sent together.
+    reserved: BTreeMap<OperationUuid, ReservedByOperation>,
+}
+
+impl Capacity {
+    pub(super) fn total(&self) -> &Resources {
+        &self.total
+    }
+
+    pub(super) fn set_total(&mut self, total: Resources) {
+        self.total = total;
+    }
+
+    pub(super) fn held(&self) -> &Resources {
+        &self.held
+    }
+
+    pub(super) fn reserved(&self) -> &BTreeMap<OperationUuid, ReservedByOperation> {
+        &self.reserved
+    }
+
+    /// What is neither used nor offered nor on its way.
+    pub(super) fn free(&self) -> Resources {
+        let mut free = self.total.clone();
+        free.subtract_all(&self.held);
+        self.reserved.values().for_each(|it| free.subtract_all(&it.what));
+        free
+    }
+
+    pub(super) fn hold(&mut self, resources: &Resources) {
+        self.held.add_all(resources);
+    }
+
+    pub(super) fn release(&mut self, resources: &Resources) {
+        self.held.subtract_all(resources);
+    }
+
+    /// Forgets what is held but for `rest`.
+    pub(super) fn hold_only(&mut self, rest: Resources) {
+        self.held = rest;
+    }
+
+    /// Believes `action`, sent as `uuid`, one of a `group`, done before the agent says so, and reserves what it gives.
+    pub(super) fn speculate(
+        &mut self,
+        group: OperationUuid,
+        uuid: OperationUuid,
+        action: &ClaimAction,
+    ) -> Result<(), Invalid> {
+        let free = self.free();
+        action.apply(&mut self.total)?;
+        let conversion = action.conversion();
+        self.draw_on(free, &conversion.consumed);
+        let reserved = self.reserved.entry(group).or_default();
+        reserved.until.insert(uuid);
+        reserved.what.add_all(&conversion.converted);
+        Ok(())
+    }
+
+    /// What `taken` needs beyond what is free comes from what is on its way: a task may build on what its own ACCEPT has made.
+    pub(super) fn draw(&mut self, taken: &Resources) {
+        self.draw_on(self.free(), taken);
+    }
+
+    fn draw_on(&mut self, mut free: Resources, taken: &Resources) {
+        for resource in taken.iter() {
+            let mut rest = rest_of(&resource, &free);
+            free.subtract(&resource);
+            for ReservedByOperation { what, .. } in self.reserved.values_mut() {
+                let Some(needed) = rest else { break };
+                rest = rest_of(&needed, what);
+                what.subtract(&needed);
+            }
+        }
+    }
+
+    /// Reserves `more` until the operations of a group are settled; says whether any of them still is not.
+    pub(super) fn reserve_with(&mut self, group: &OperationUuid, more: &Resources) -> bool {
+        let Some(reserved) = self.reserved.get_mut(group) else { return false };
+        reserved.what.add_all(more);
+        true
+    }
+
+    /// The operation is settled: what waited for nothing else is free.
+    pub(super) fn settled(&mut self, uuid: &OperationUuid) {
+        self.reserved.retain(|_, it| {
+            it.until.remove(uuid);
+            !it.until.is_empty()
+        });
+    }
+
+    /// The agent itself says which operations are on their way.
+    pub(super) fn set_reserved(&mut self, reserved: BTreeMap<OperationUuid, ReservedByOperation>) {
+        self.reserved = reserved;
+    }
+}
+
+/// What of `needed` is not in `there`.
+fn rest_of(needed: &Resource, there: &Resources) -> Option<Resource> {
+    if there.contains_one(needed) {
+        return None;
+    }
+    let rest = match there.get(&needed.identity) {
+        Some(amount) if !needed.identity.is_exclusive() => needed.value.minus(&amount.value),
+        _ => needed.value.clone(),
+    };
+    Some(Resource { value: rest, ..needed.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::bed::{amount, disk, reserve, reserved, volume};
+    use holdfast_model::{Ranges, Value};
+    use uuid::Uuid;
+
+    fn sum(list: &[Resource]) -> Resources {
+        list.iter().collect()
+    }
+
+    fn sent(capacity: &mut Capacity, number: u128, action: ClaimAction) {
+        capacity.speculate(uuid(number / 10), uuid(number), &action).unwrap();
+    }
+
+    fn uuid(number: u128) -> OperationUuid {
+        OperationUuid(Uuid::from_u128(number))
+    }
+
+    fn reserved_now(capacity: &Capacity) -> Resources {
+        capacity.reserved.values().flat_map(|it| it.what.iter().collect::<Vec<_>>()).collect()
+    }
+
+    #[test]
+    fn what_an_operation_gives_is_free_when_it_is_settled() {
+        let mut capacity = Capacity::default();
+        capacity.total = sum(&[disk(100)]);
+        sent(&mut capacity, 10, reserve(&[reserved(60)]));
+        assert_eq!(capacity.free(), sum(&[disk(40)]));
+        capacity.settled(&uuid(10));
+        assert_eq!(capacity.free(), sum(&[disk(40), reserved(60)]));
+        assert!(capacity.reserved.is_empty());
+    }
+
+    #[test]
+    fn later_operations_draw_on_earlier_ones() {
+        let mut capacity = Capacity::default();
+        capacity.total = sum(&[disk(100), reserved(10)]);
+        sent(&mut capacity, 10, reserve(&[reserved(60)]));
+        sent(&mut capacity, 20, ClaimAction::Create(vec![volume("v", 30)])); // 10 of it were free.
+        assert_eq!(
+            (capacity.free(), reserved_now(&capacity)),
+            (sum(&[disk(40)]), sum(&[reserved(40), volume("v", 30)]))
+        );
+        sent(&mut capacity, 30, ClaimAction::Destroy(vec![volume("v", 30)]));
+        sent(&mut capacity, 40, ClaimAction::Unreserve(vec![reserved(70)]));
+        assert_eq!(reserved_now(&capacity), sum(&[disk(70)]));
+        capacity.settled(&uuid(40));
+        assert_eq!(capacity.free(), sum(&[disk(110)]));
+    }
+
+    #[test]
+    fn what_was_asked_together_is_free_together() {
+        let mut capacity = Capacity::default();
+        capacity.total = sum(&[disk(100), volume("v", 30)]);
+        sent(&mut capacity, 11, ClaimAction::Destroy(vec![volume("v", 30)]));
+        sent(&mut capacity, 12, ClaimAction::Unreserve(vec![reserved(30)]));
+        sent(&mut capacity, 13, reserve(&[reserved(50)]));
+        capacity.settled(&uuid(13));
+        capacity.settled(&uuid(12));
+        assert_eq!(
+            capacity.free(),
+            sum(&[disk(50)]),
+            "the volume's bytes are not in the trash yet"
+        );
+        capacity.settled(&uuid(11));
+        assert_eq!(capacity.free(), sum(&[disk(80), reserved(50)]));
+    }
+
+    #[test]
+    fn what_a_task_uses_is_reserved_by_its_operation_no_more() {
+        let mut capacity = Capacity::default();
+        let ports =
+            |begin, end| Resource::unreserved("ports", Value::Ranges(Ranges::new([(begin, end)])));
+        capacity.total = sum(&[disk(100), ports(1, 10), amount("cpus", 4)]);
+        sent(&mut capacity, 10, reserve(&[reserved(60)]));
+        let task = sum(&[reserved(50), ports(2, 3), amount("cpus", 1)]);
+        capacity.draw(&task);
+        capacity.hold(&task);
+        let rest = Resource::unreserved("ports", Value::Ranges(Ranges::new([(1, 1), (4, 10)])));
+        assert_eq!(capacity.free(), sum(&[disk(40), rest, amount("cpus", 3)]));
+        assert_eq!(reserved_now(&capacity), sum(&[reserved(10)]));
+    }
+}

@@ -1,0 +1,72 @@
+//! What an agent says about its machine: taken over whole from each report, and changed by nothing else.
+
+use std::collections::BTreeMap;
+
+use holdfast_model::{ClaimId, DiskReport, MachineInfo};
+
+/// The machine, as last reported.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Description {
+    machine: MachineInfo,
+    disks: Vec<DiskReport>,
+    /// Claims that cannot be used now, and why.
+    faults: BTreeMap<ClaimId, String>,
+    /// The version of Holdfast that the agent runs.
+    version: String,
+}
+
+impl Description {
+    /// What a report says; `misfits` are claims that no longer fit on what the machine has.
+    pub(crate) fn new(
+        machine: MachineInfo,
+        disks: Vec<DiskReport>,
+        faults: Vec<(ClaimId, String)>,
+        misfits: impl IntoIterator<Item = ClaimId>,
+        version: String,
+    ) -> Description {
+        let mut faults: BTreeMap<ClaimId, String> = faults.into_iter().collect();
+        for misfit in misfits {
+            faults
+                .entry(misfit)
+                .or_insert_with(|| "it no longer fits on what the machine has".to_owned());
+        }
+        Description { machine, disks, faults, version }
+    }
+
+    pub(super) fn machine(&self) -> &MachineInfo {
+        &self.machine
+    }
+
+    pub(super) fn disks(&self) -> &[DiskReport] {
+        &self.disks
+    }
+
+    pub(super) fn faults(&self) -> &BTreeMap<ClaimId, String> {
+        &self.faults
+    }
+
+    pub(super) fn version(&self) -> &str {
+        &self.version
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    #[test]
+    fn what_the_agent_says_of_a_fault_stands_before_what_we_found() {
+        let claim = |number| ClaimId(Uuid::from_u128(number));
+        let faults = vec![(claim(1), "its disk is away".to_owned())];
+        let it = Description::new(
+            MachineInfo::default(),
+            Vec::new(),
+            faults,
+            [claim(1), claim(2)],
+            String::new(),
+        );
+        assert_eq!(it.faults()[&claim(1)], "its disk is away");
+        assert!(it.faults()[&claim(2)].contains("no longer fits"));
+    }
+}

@@ -1,0 +1,14 @@
+//! The parts of what a master believes: each owns its state, keeps its own indexes and sums, and has the only verbs that change them.
+//!
+//! A part knows no other part. What concerns two of them is bookkeeping, and lies in [`crate::flows`].
+
+pub(crate) mod agents;
+pub(crate) mod allocator_input;
+pub(crate) mod frameworks;
+mod index;
+pub(crate) mod links;
+pub(crate) mod offers;
+pub(crate) mod operations;
+pub(crate) mod outbox;
+pub(crate) mod tasks;
+pub(crate) mod timers;

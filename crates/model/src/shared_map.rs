@@ -1,0 +1,242 @@
+//! An ordered map whose clone is as cheap as a pointer: what a core keeps, and what its readers see.
+//!
+//! A core publishes its state by cloning its maps. The clone and the original share everything; whoever
+//! changes an entry afterwards copies that row and the few chunks on the way to it, once, and nothing
+//! else. While nobody else holds a clone, changes are made in place. Relies on `immutable-chunkmap` for
+//! the tree. Iteration is in the order of keys. A map never copies a row to read it.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::ops::RangeBounds;
+use std::sync::Arc;
+
+use immutable_chunkmap::map::Map;
+
+/// How many entries one chunk holds: the first change of a chunk after a publication copies so many
+/// keys and pointers.
+const CHUNK_ENTRIES: usize = 32;
+
+/// See the module.
+pub struct SharedMap<K: Ord + Clone, V>(Map<K, Arc<V>, CHUNK_ENTRIES>);
+
+impl<K: Ord + Clone, V> SharedMap<K, V> {
+    /// A map without entries.
+    pub fn new() -> Self {
+        SharedMap(Map::new())
+    }
+
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are no entries.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The row of a key.
+    pub fn get<Q: Ord + ?Sized>(&self, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+    {
+        self.0.get(key).map(Arc::as_ref)
+    }
+
+    /// The row of a key, to be kept beyond the life of the map.
+    pub fn get_shared<Q: Ord + ?Sized>(&self, key: &Q) -> Option<&Arc<V>>
+    where
+        K: Borrow<Q>,
+    {
+        self.0.get(key)
+    }
+
+    /// Whether there is an entry for a key.
+    pub fn contains_key<Q: Ord + ?Sized>(&self, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+    {
+        self.0.get(key).is_some()
+    }
+
+    /// Puts a row in; returns the one that it replaces.
+    pub fn insert(&mut self, key: K, row: V) -> Option<Arc<V>> {
+        self.0.insert_cow(key, Arc::new(row))
+    }
+
+    /// Takes a row out.
+    pub fn remove<Q: Ord>(&mut self, key: &Q) -> Option<Arc<V>>
+    where
+        K: Borrow<Q>,
+    {
+        if !self.contains_key(key) {
+            return None; // A removal of nothing would still copy the way to where it is not.
+        }
+        self.0.remove_cow(key)
+    }
+
+    /// The row of a key, to be changed. It is copied first if a clone of the map still shows it.
+    pub fn get_mut<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
+    where
+        K: Borrow<Q>,
+        V: Clone,
+    {
+        if !self.contains_key(key) {
+            return None; // As for a removal.
+        }
+        self.0.get_mut_cow(key).map(Arc::make_mut)
+    }
+
+    /// The row of a key, made when there is none, to be changed.
+    pub fn get_or_insert_with(&mut self, key: K, make: impl FnOnce() -> V) -> &mut V
+    where
+        V: Clone,
+    {
+        Arc::make_mut(self.0.get_or_insert_cow(key, || Arc::new(make())))
+    }
+
+    /// The entries in the order of their keys.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.0.into_iter().map(|(key, row)| (key, row.as_ref()))
+    }
+
+    /// The keys in order.
+    pub fn keys(&self) -> impl Iterator<Item = &K> {
+        self.0.into_iter().map(|(key, _)| key)
+    }
+
+    /// The rows in the order of their keys.
+    pub fn values(&self) -> impl Iterator<Item = &V> {
+        self.0.into_iter().map(|(_, row)| row.as_ref())
+    }
+
+    /// The entries of a range of keys, in order.
+    pub fn range<'a, R: RangeBounds<K> + 'a>(
+        &'a self,
+        range: R,
+    ) -> impl Iterator<Item = (&'a K, &'a V)> {
+        self.0.range(range).map(|(key, row)| (key, row.as_ref()))
+    }
+}
+
+impl<K: Ord + Clone, V> Clone for SharedMap<K, V> {
+    fn clone(&self) -> Self {
+        SharedMap(self.0.clone())
+    }
+}
+
+impl<K: Ord + Clone, V> Default for SharedMap<K, V> {
+    fn default() -> Self {
+        SharedMap::new()
+    }
+}
+
+impl<K: Ord + Clone + fmt::Debug, V: fmt::Debug> fmt::Debug for SharedMap<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+impl<K: Ord + Clone, V: PartialEq> PartialEq for SharedMap<K, V> {
+    fn eq(&self, other: &Self) -> bool {
+        self.len() == other.len() && self.iter().eq(other.iter())
+    }
+}
+
+impl<K: Ord + Clone, V: Eq> Eq for SharedMap<K, V> {}
+
+impl<K: Ord + Clone, V> FromIterator<(K, V)> for SharedMap<K, V> {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
+        let mut map = SharedMap::new();
+        entries.into_iter().for_each(|(key, row)| drop(map.insert(key, row)));
+        map
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_clone_keeps_what_it_showed_and_shares_what_did_not_change() {
+        let mut map: SharedMap<u32, String> = (0..100).map(|n| (n, n.to_string())).collect();
+        let view = map.clone();
+        map.get_mut(&7).unwrap().push('!');
+        map.remove(&8);
+        map.get_or_insert_with(200, String::new).push('x');
+        assert_eq!((map.get(&7).unwrap().as_str(), view.get(&7).unwrap().as_str()), ("7!", "7"));
+        assert_eq!((map.get(&8), view.get(&8).map(String::as_str)), (None, Some("8")));
+        assert_eq!((map.len(), view.len()), (100, 100));
+        let shared = |n| Arc::ptr_eq(map.get_shared(&n).unwrap(), view.get_shared(&n).unwrap());
+        assert!(shared(9) && !shared(7));
+    }
+
+    #[test]
+    fn a_row_that_nobody_else_holds_is_changed_in_place() {
+        let mut map: SharedMap<u32, String> = [(1, "a".to_owned())].into_iter().collect();
+        let before = Arc::as_ptr(map.get_shared(&1).unwrap());
+        map.get_mut(&1).unwrap().push('b');
+        assert_eq!(Arc::as_ptr(map.get_shared(&1).unwrap()), before);
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Insert(u8, u16),
+        Remove(u8),
+        Change(u8, u16),
+        GetOrInsert(u8, u16),
+        Publish,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            (any::<u8>(), any::<u16>()).prop_map(|(key, row)| Step::Insert(key, row)),
+            any::<u8>().prop_map(Step::Remove),
+            (any::<u8>(), any::<u16>()).prop_map(|(key, row)| Step::Change(key, row)),
+            (any::<u8>(), any::<u16>()).prop_map(|(key, row)| Step::GetOrInsert(key, row)),
+            Just(Step::Publish),
+        ]
+    }
+
+    fn is_same(map: &SharedMap<u8, u16>, model: &BTreeMap<u8, u16>) -> bool {
+        map.len() == model.len()
+            && map.iter().eq(model.iter())
+            && map.keys().eq(model.keys())
+            && map.values().eq(model.values())
+            && map.range(40..200).eq(model.range(40..200))
+            && (0..=u8::MAX).all(|key| map.get(&key) == model.get(&key))
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_a_btreemap_whose_clones_stand_still(steps in prop::collection::vec(step(), 0..400)) {
+            let (mut map, mut model) = (SharedMap::new(), BTreeMap::new());
+            let mut published = Vec::new();
+            for step in steps {
+                match step {
+                    Step::Insert(key, row) => {
+                        prop_assert_eq!(map.insert(key, row).map(|it| *it), model.insert(key, row));
+                    }
+                    Step::Remove(key) => {
+                        prop_assert_eq!(map.remove(&key).map(|it| *it), model.remove(&key));
+                    }
+                    Step::Change(key, row) => {
+                        if let Some(it) = map.get_mut(&key) { *it = row }
+                        if let Some(it) = model.get_mut(&key) { *it = row }
+                    }
+                    Step::GetOrInsert(key, row) => {
+                        prop_assert_eq!(map.get_or_insert_with(key, || row), model.entry(key).or_insert(row));
+                    }
+                    Step::Publish => published.push((map.clone(), model.clone())),
+                }
+            }
+            published.push((map, model));
+            for (view, shown) in &published {
+                prop_assert!(is_same(view, shown));
+            }
+        }
+    }
+}

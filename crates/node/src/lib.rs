@@ -13,6 +13,8 @@ mod files;
 pub mod ledger_file;
 mod links;
 pub mod master_process;
+mod refusals;
+mod samples;
 pub mod settings;
 pub mod signals;
 mod version;

@@ -1,0 +1,39 @@
+//! `/holdfast/v1/plan`: what a change would do.
+//!
+//! Whether a change of claims would work only the core can say; it is asked before the plan is shown.
+
+use holdfast_model::{AgentId, ClaimAction, FrameworkId};
+
+use crate::groups::live_tasks;
+use crate::rows::{ClaimPlan, Plan, TeardownPlan};
+use crate::{MasterView, Refusal};
+
+/// What a change of claims takes and gives.
+pub fn claim_plan(agent: &AgentId, action: &ClaimAction) -> Plan {
+    let conversion = action.conversion();
+    Plan::Claim(ClaimPlan {
+        action: action.name().to_owned(),
+        agent: agent.to_string(),
+        gives: conversion.converted.to_string(),
+        takes: conversion.consumed.to_string(),
+    })
+}
+
+/// What the removal of a framework would do.
+///
+/// # Errors
+/// [`Refusal::NotFound`] when there is no such framework.
+pub fn teardown_plan(view: &MasterView, framework: &FrameworkId) -> Result<Plan, Refusal> {
+    if !view.frameworks().contains_key(framework) {
+        return Err(Refusal::NotFound("there is no such framework".to_owned()));
+    }
+    let tasks = live_tasks(view).filter(|it| it.framework == *framework);
+    let claims = view.ledger().claims.values();
+    let held = claims.filter(|it| it.framework.as_ref() == Some(framework));
+    Ok(Plan::Teardown(TeardownPlan {
+        action: "TEARDOWN".to_owned(),
+        ends_tasks: tasks.map(|it| it.id.to_string()).collect(),
+        framework: framework.to_string(),
+        leaves_unclaimed: held.map(|it| it.id.to_string()).collect(),
+    }))
+}

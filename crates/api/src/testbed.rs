@@ -20,6 +20,7 @@ use holdfast_proto::mesos::v1::{MasterInfo, VersionInfo};
 use uuid::Uuid;
 
 use crate::v1::MasterFacts;
+use crate::MasterView;
 
 /// When the master was elected and everything happens, in milliseconds since 1970.
 pub(crate) const NOW: u64 = 1_000_000;
@@ -266,6 +267,11 @@ impl Bed {
         bed.report(report());
         bed.subscribe();
         bed
+    }
+
+    /// What the master publishes.
+    pub(crate) fn view(&self) -> MasterView {
+        self.master.view()
     }
 
     pub(crate) fn input(&mut self, input: Input) {

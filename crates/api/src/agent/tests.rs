@@ -8,7 +8,7 @@ use crate::testbed::{self, CLUSTER, DISK, RESERVATION, VOLUME};
 
 #[test]
 fn the_page() {
-    let text = serde_json::to_string(&page(&testbed::agent(), "1.11.0")).unwrap();
+    let text = serde_json::to_string(&page(&testbed::agent().view(), "1.11.0")).unwrap();
     let expected = format!(
         r#"{{"claims":[{{"generation":2,"id":"{VOLUME}","resource":"disk(db, db-team)[Path:/d1,data-0]:200","state":"ready"}},{{"generation":2,"id":"{RESERVATION}","resource":"disk(db, db-team)[Path:/d1]:100","state":"ready"}}],"cluster":"{CLUSTER}","disks":[{{"id":"{DISK}","root":"/d1","size_mb":1000}}],"executors":[{{"container":"00000000-0000-0000-0000-0000000000c0","framework_id":"f-0","id":"keeper","tasks":["db-0","db-1"]}}],"id":"S0","ledger_version":7,"node":"00000000-0000-0000-0000-0000000000a0","term":1,"version":"1.11.0"}}"#
     );
@@ -17,7 +17,7 @@ fn the_page() {
 
 #[test]
 fn tasks_that_live_and_that_have_ended() {
-    let answer = tasks(&testbed::agent());
+    let answer = tasks(&testbed::agent().view());
     let of = |tasks: &[v1::Task]| -> Vec<(String, i32)> {
         tasks.iter().map(|it| (it.task_id.value.clone(), it.state)).collect()
     };
@@ -32,7 +32,7 @@ fn tasks_that_live_and_that_have_ended() {
 #[test]
 fn the_machine_is_known_once_its_disks_are_open() {
     let mut agent = testbed::agent();
-    assert_eq!(machine(&agent).agent_info, None);
+    assert_eq!(machine(&agent.view()).agent_info, None);
     struct NoIds;
     impl holdfast_model::IdSource for NoIds {
         fn fresh(&mut self) -> uuid::Uuid {
@@ -44,6 +44,6 @@ fn the_machine_is_known_once_its_disks_are_open() {
     for input in [Input::Started(Vec::new()), opened] {
         agent.handle(&mut StepContext { now: Instant(1), ids: &mut NoIds }, input);
     }
-    let info = machine(&agent).agent_info.unwrap();
+    let info = machine(&agent.view()).agent_info.unwrap();
     assert_eq!((info.hostname.as_str(), info.port), ("host0", Some(5051)));
 }

@@ -17,7 +17,7 @@ fn offer(number: usize) -> OfferId {
 
 #[test]
 fn nothing_changed() {
-    assert_eq!(changes(&Bed::usual().master, &Bed::usual().master), []);
+    assert_eq!(changes(&Bed::usual().view(), &Bed::usual().view()), []);
 }
 
 #[test]
@@ -32,7 +32,7 @@ fn an_agent_reports_and_a_framework_comes_back() {
         TaskUpdated(task("db-1"), TaskState::Failed),
         OfferMade(offer(0)),
     ];
-    assert_eq!(changes(&before.master, &after.master), expected);
+    assert_eq!(changes(&before.view(), &after.view()), expected);
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn what_the_end_of_a_term_hides_is_gone() {
         OfferEnded(offer(0)),
         TaskForgotten(task("db-0")),
     ];
-    assert_eq!(changes(&before.master, &after.master), expected);
+    assert_eq!(changes(&before.view(), &after.view()), expected);
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn an_answered_offer_makes_room_for_another() {
     let (before, mut after) = (Bed::usual(), Bed::usual());
     let call = Call::Decline { offers: vec![offer(0)], filters: Filters { refuse_ms: 0 } };
     after.say(LinkId(2), call);
-    assert_eq!(changes(&before.master, &after.master), [OfferEnded(offer(0))]);
+    assert_eq!(changes(&before.view(), &after.view()), [OfferEnded(offer(0))]);
 }
 
 #[test]
@@ -63,11 +63,11 @@ fn a_task_ends_and_its_end_is_acknowledged() {
     ended.orders_seen = 1;
     (ended.tasks[0].state, ended.tasks[0].latest) = (TaskState::Finished, Some(end));
     after.report(ended);
-    let told = changes(&before.master, &after.master);
+    let told = changes(&before.view(), &after.view());
     assert!(told.contains(&TaskUpdated(task("db-0"), TaskState::Finished)), "{told:?}");
     let mut later = Bed::usual();
     later.acknowledge_failure();
-    assert_eq!(changes(&before.master, &later.master), [], "its end was told before");
+    assert_eq!(changes(&before.view(), &later.view()), [], "its end was told before");
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn a_claim_ends_and_another_changes() {
     changed.claims.pop();
     changed.claims[0].generation = 3;
     after.report(changed);
-    let told = changes(&before.master, &after.master);
+    let told = changes(&before.view(), &after.view());
     let claims: Vec<_> =
         told.into_iter().filter(|it| matches!(it, ClaimChanged(..) | ClaimGone(..))).collect();
     let id = |id: &str| ClaimId::parse(id).unwrap();
@@ -93,15 +93,15 @@ fn frameworks_come_and_go() {
     let (before, mut after) = (Bed::usual(), Bed::usual());
     after.subscribe_new(LinkId(3), info("", "web"));
     let id =
-        after.master.frameworks().keys().find(|it| **it != framework_id("f-0")).cloned().unwrap();
-    assert_eq!(changes(&before.master, &after.master)[0], FrameworkAdded(id.clone()));
+        after.view().frameworks().keys().find(|it| **it != framework_id("f-0")).cloned().unwrap();
+    assert_eq!(changes(&before.view(), &after.view())[0], FrameworkAdded(id.clone()));
     let mut away = Bed::usual();
     away.input(Input::FrameworkLost(LinkId(2)));
-    let told = changes(&before.master, &away.master);
+    let told = changes(&before.view(), &away.view());
     assert_eq!(told, [FrameworkUpdated(framework_id("f-0")), OfferEnded(offer(0))]);
     let mut removed = Bed::usual();
     removed.say(LinkId(2), Call::Teardown);
-    let told = changes(&before.master, &removed.master);
+    let told = changes(&before.view(), &removed.view());
     assert_eq!(
         told.last(),
         Some(&FrameworkRemoved(framework_id("f-0"))),

@@ -20,7 +20,7 @@ fn page(view: &MasterView, page: Page, pairs: &[(&str, &str)]) -> Result<String,
 #[test]
 fn tasks_newest_first() {
     let bed = Bed::usual();
-    let tasks = |pairs: &[(&str, &str)]| page(&bed.master, Page::Tasks, pairs);
+    let tasks = |pairs: &[(&str, &str)]| page(&bed.view(), Page::Tasks, pairs);
     assert_eq!(tasks(&[]), Ok(format!(r#"{{"tasks":[{FAILED},{RUNNING}]}}"#)));
     assert_eq!(tasks(&[("order", "asc")]), Ok(format!(r#"{{"tasks":[{RUNNING},{FAILED}]}}"#)));
     assert_eq!(tasks(&[("limit", "1")]), Ok(format!(r#"{{"tasks":[{FAILED}]}}"#)));
@@ -32,7 +32,7 @@ fn tasks_newest_first() {
 #[test]
 fn wrong_parameters_and_pages_are_refused() {
     let bed = Bed::usual();
-    let refused = |page_: Page, pair| page(&bed.master, page_, &[pair]).unwrap_err();
+    let refused = |page_: Page, pair| page(&bed.view(), page_, &[pair]).unwrap_err();
     assert_eq!(
         refused(Page::Tasks, ("order", "up")),
         Refusal::Invalid("order: `up` is unknown; give `asc` or `des`".to_owned())
@@ -56,12 +56,12 @@ fn framework() -> String {
 #[test]
 fn frameworks_with_their_tasks() {
     let mut bed = Bed::usual();
-    let all = page(&bed.master, Page::Frameworks, &[]);
+    let all = page(&bed.view(), Page::Frameworks, &[]);
     assert_eq!(all, Ok(format!(r#"{{"frameworks":[{}]}}"#, framework())));
-    let other = page(&bed.master, Page::Frameworks, &[("framework_id", "f-9")]);
+    let other = page(&bed.view(), Page::Frameworks, &[("framework_id", "f-9")]);
     assert_eq!(other, Ok(r#"{"frameworks":[]}"#.to_owned()));
     bed.acknowledge_failure();
-    let entry = frameworks(&bed.master, Some("f-0")).remove(0);
+    let entry = frameworks(&bed.view(), Some("f-0")).remove(0);
     let completed = serde_json::to_value(entry).unwrap()["completed_tasks"].take();
     assert_eq!(completed, json!([serde_json::from_str::<Value>(FAILED).unwrap()]));
 }
@@ -72,15 +72,15 @@ const EXPECTED: &str = r#"{"active":false,"capabilities":[],"deactivated":false,
 #[test]
 fn agents_in_flat_amounts() {
     let bed = Bed::usual();
-    let all = page(&bed.master, Page::Slaves, &[]);
+    let all = page(&bed.view(), Page::Slaves, &[]);
     assert_eq!(all, Ok(format!(r#"{{"slaves":[{HERE},{EXPECTED}]}}"#)));
-    let one = page(&bed.master, Page::Slaves, &[("slave_id", "S1")]);
+    let one = page(&bed.view(), Page::Slaves, &[("slave_id", "S1")]);
     assert_eq!(one, Ok(format!(r#"{{"slaves":[{EXPECTED}]}}"#)));
 }
 
 #[test]
 fn roles_with_their_frameworks() {
-    let roles = page(&Bed::usual().master, Page::Roles, &[]);
+    let roles = page(&Bed::usual().view(), Page::Roles, &[]);
     let expected = r#"{"roles":[{"frameworks":["f-0"],"name":"db","weight":2.0}]}"#;
     assert_eq!(roles, Ok(expected.to_owned()));
 }
@@ -92,9 +92,9 @@ fn the_state_and_its_summary() {
     let state = format!(
         r#"{{"activated_slaves":1,"build_user":"holdfast 0.1.0","capabilities":[],"cluster":"{CLUSTER}","completed_frameworks":[{{"id":"f-1","name":"old"}}],"deactivated_slaves":1,"elected_time":12.5,"flags":{{}},"frameworks":[{framework}],"hostname":"m1","id":"m-1","leader":"master@10.0.0.1:5050","leader_info":{{"hostname":"m1","id":"m-1","pid":"master@10.0.0.1:5050","port":5050}},"orphan_tasks":[],"pid":"master@10.0.0.1:5050","recovered_slaves":[],"slaves":[{HERE},{EXPECTED}],"start_time":12.5,"unreachable_slaves":0,"unregistered_frameworks":[],"version":"1.11.0"}}"#
     );
-    assert_eq!(page(&bed.master, Page::State, &[]), Ok(state));
+    assert_eq!(page(&bed.view(), Page::State, &[]), Ok(state));
     let summary = format!(
         r#"{{"cluster":"{CLUSTER}","frameworks":[{framework}],"hostname":"m1","slaves":[{HERE},{EXPECTED}]}}"#
     );
-    assert_eq!(page(&bed.master, Page::StateSummary, &[]), Ok(summary));
+    assert_eq!(page(&bed.view(), Page::StateSummary, &[]), Ok(summary));
 }

@@ -18,7 +18,7 @@ fn are(expected: &[(&str, f64)]) -> Vec<(String, f64)> {
 
 #[test]
 fn the_masters_numbers() {
-    let samples = master(&Bed::usual().master);
+    let samples = master(&Bed::usual().view());
     let expected = [
         ("master/elected", 1.0),
         ("master/slaves_active", 1.0),
@@ -48,7 +48,7 @@ fn the_masters_numbers() {
 
 #[test]
 fn a_master_that_has_heard_of_nobody() {
-    let samples = master(&Bed::elected().master);
+    let samples = master(&Bed::elected().view());
     let expected = [
         ("master/elected", 1.0),
         ("master/slaves_disconnected", 2.0),
@@ -61,7 +61,7 @@ fn a_master_that_has_heard_of_nobody() {
 
 #[test]
 fn the_agents_numbers() {
-    let samples = agent(&testbed::agent());
+    let samples = agent(&testbed::agent().view());
     let expected = [
         ("slave/executors_running", 1.0),
         ("holdfast/claims/volume", 1.0),

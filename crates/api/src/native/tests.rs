@@ -58,19 +58,19 @@ fn agents_that_are_here_and_expected() {
             "tasks": 0, "volumes": 0, "ledger_version": 4, "reregistered_ms": NOW,
         },
     ]);
-    assert_eq!(value(agents(&Bed::usual().master)), expected);
+    assert_eq!(value(agents(&Bed::usual().view())), expected);
 }
 
 #[test]
 fn an_agent_that_cannot_be_believed_says_why() {
     let mut bed = Bed::elected();
     bed.report(holdfast_model::Report { ledger_version: 3, ..report() });
-    let row = agents(&bed.master).remove(0);
+    let row = agents(&bed.view()).remove(0);
     assert_eq!(row.state, AgentStanding::Fenced);
     let why = row.why.unwrap();
     assert!(why.contains("version 3") && why.contains("it has lost data"), "{why}");
     bed.report(holdfast_model::Report { machine: Default::default(), ..report() });
-    let row = agents(&bed.master).remove(0);
+    let row = agents(&bed.view()).remove(0);
     assert_eq!(
         (row.state, row.why.as_deref()),
         (AgentStanding::Joining, Some("it is opening its disks"))
@@ -83,7 +83,7 @@ fn disks_with_what_lies_on_them() {
         "id": DISK, "agent": "S0", "hostname": "host0", "kind": "path", "root": "/d1", "size_mb": 1000,
         "volumes_mb": 200, "volumes": 1, "fault": null,
     }]);
-    assert_eq!(value(disks(&Bed::usual().master)), expected);
+    assert_eq!(value(disks(&Bed::usual().view())), expected);
 }
 
 #[test]
@@ -101,16 +101,16 @@ fn claims_with_whoever_holds_and_uses_them() {
     ] {
         reservation[field] = is;
     }
-    assert_eq!(value(claims(&Bed::usual().master)), json!([volume_row(), reservation]));
+    assert_eq!(value(claims(&Bed::usual().view())), json!([volume_row(), reservation]));
 }
 
 #[test]
 fn a_claim_that_cannot_be_used_says_why_and_one_of_an_absent_agent_is_away() {
     let mut bed = Bed::elected();
-    assert_eq!(claims(&bed.master)[0].agent_state, AgentStanding::Away);
+    assert_eq!(claims(&bed.view())[0].agent_state, AgentStanding::Away);
     let fault = (ClaimId::parse(VOLUME).unwrap(), "its disk is not mounted".to_owned());
     bed.report(holdfast_model::Report { faults: vec![fault], ..report() });
-    let row = claims(&bed.master).remove(0);
+    let row = claims(&bed.view()).remove(0);
     assert_eq!(
         (row.state, row.fault.as_deref()),
         (ClaimStanding::Missing, Some("its disk is not mounted"))
@@ -121,7 +121,7 @@ fn a_claim_that_cannot_be_used_says_why_and_one_of_an_absent_agent_is_away() {
 fn frameworks_that_are_here_away_and_removed() {
     let mut bed = Bed::elected();
     bed.report(report());
-    assert_eq!(frameworks(&bed.master)[0].state, FrameworkStanding::Away);
+    assert_eq!(frameworks(&bed.view())[0].state, FrameworkStanding::Away);
     bed.subscribe();
     let row = |id: &str, name: &str, state: &str, count: usize| {
         json!({
@@ -131,20 +131,20 @@ fn frameworks_that_are_here_away_and_removed() {
         })
     };
     let expected = json!([row("f-0", "db", "connected", 1), row("f-1", "old", "removed", 0)]);
-    assert_eq!(value(frameworks(&bed.master)), expected);
+    assert_eq!(value(frameworks(&bed.view())), expected);
 }
 
 #[test]
 fn tasks_with_their_newest_status() {
-    assert_eq!(value(tasks(&Bed::usual().master)), json!([running_task(), failed_task()]));
+    assert_eq!(value(tasks(&Bed::usual().view())), json!([running_task(), failed_task()]));
 }
 
 #[test]
 fn a_task_that_was_acknowledged_is_remembered() {
     let mut bed = Bed::usual();
     bed.acknowledge_failure();
-    assert_eq!(bed.master.tasks().len(), 1);
-    assert_eq!(value(tasks(&bed.master)), json!([running_task(), failed_task()]));
+    assert_eq!(bed.view().tasks().len(), 1);
+    assert_eq!(value(tasks(&bed.view())), json!([running_task(), failed_task()]));
 }
 
 fn offer_row() -> Value {
@@ -157,7 +157,7 @@ fn offer_row() -> Value {
 
 #[test]
 fn offers_without_allocations() {
-    assert_eq!(value(offers(&Bed::usual().master)), json!([offer_row()]));
+    assert_eq!(value(offers(&Bed::usual().view())), json!([offer_row()]));
 }
 
 #[test]
@@ -173,12 +173,12 @@ fn roles_in_the_order_in_which_they_are_served() {
             "frameworks": 1,
         },
     ]);
-    assert_eq!(value(roles(&bed.master, Instant(NOW))), expected);
+    assert_eq!(value(roles(&bed.view(), Instant(NOW))), expected);
 }
 
 fn ask(bed: &Bed, about: &str, wanted: Option<Resources>) -> Result<Value, Refusal> {
     let question = Question { about: about.to_owned(), wanted };
-    explain(&bed.master, Instant(NOW), &question).map(value)
+    explain(&bed.view(), Instant(NOW), &question).map(value)
 }
 
 #[test]
@@ -236,13 +236,13 @@ fn what_is_unknown_is_said() {
     let why = Refusal::NotFound("there is no framework or task `x`".to_owned());
     assert_eq!(ask(&bed, "x", None), Err(why));
     let why = Refusal::NotFound("there is no such framework".to_owned());
-    assert_eq!(teardown_plan(&bed.master, &framework_id("f-1")), Err(why));
+    assert_eq!(teardown_plan(&bed.view(), &framework_id("f-1")), Err(why));
 }
 
 #[test]
 fn a_teardown_says_what_it_ends_and_leaves() {
     let bed = Bed::usual();
-    let plan = teardown_plan(&bed.master, &framework_id("f-0")).unwrap();
+    let plan = teardown_plan(&bed.view(), &framework_id("f-0")).unwrap();
     let expected = r#"{"action":"TEARDOWN","ends_tasks":["db-0"],"framework":"f-0","leaves_unclaimed":["00000000-0000-0000-0000-000000000ca1"]}"#;
     assert_eq!(serde_json::to_string(&NativeAnswer::Plan(plan)).unwrap(), expected);
 }
@@ -251,11 +251,11 @@ fn a_teardown_says_what_it_ends_and_leaves() {
 fn nothing_is_shown_of_what_is_over() {
     let mut bed = Bed::usual();
     bed.say(LinkId(2), Call::Teardown);
-    assert!(offers(&bed.master).is_empty());
-    let row = frameworks(&bed.master).remove(0);
+    assert!(offers(&bed.view()).is_empty());
+    let row = frameworks(&bed.view()).remove(0);
     assert_eq!((row.state, row.offers, row.volumes), (FrameworkStanding::Removed, 0, 1));
     assert!(
-        claims(&bed.master).iter().all(|it| it.unclaimed),
+        claims(&bed.view()).iter().all(|it| it.unclaimed),
         "its volume stays, and nobody holds it"
     );
 }

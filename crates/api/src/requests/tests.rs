@@ -34,7 +34,7 @@ fn each_read_is_answered_with_its_part() {
     ] {
         let request = operator(&format!(r#"{{"type":"{kind}"}}"#));
         let Ok(OperatorRequest::Read(read)) = request else { panic!("{kind}: {request:?}") };
-        let answer = read.answer(&bed.master, &facts());
+        let answer = read.answer(&bed.view(), &facts());
         assert_eq!(answer.r#type(), answered);
         let value: Value = serde_json::to_value(&answer).unwrap();
         let parts: Vec<&String> =
@@ -111,7 +111,7 @@ fn native_reads() {
         ("roles", 1),
     ] {
         let Ok(NativeRequest::Read(read)) = native(false, name, &[]) else { panic!("{name}") };
-        let answer = read.answer(&bed.master, Instant(NOW)).unwrap();
+        let answer = read.answer(&bed.view(), Instant(NOW)).unwrap();
         let value = serde_json::to_value(answer).unwrap();
         assert_eq!(value.as_array().map(Vec::len), Some(rows), "{name}");
     }
@@ -188,7 +188,7 @@ fn an_agent_reads_few_calls() {
     assert_eq!(parse(r#"{"type":"GET_TASKS"}"#), Ok(AgentRead::Tasks));
     let why = Refusal::NotServed("GET_FLAGS is not served yet by this agent".to_owned());
     assert_eq!(parse(r#"{"type":"GET_FLAGS"}"#), Err(why));
-    let answer = AgentRead::Tasks.answer(&crate::testbed::agent());
+    let answer = AgentRead::Tasks.answer(&crate::testbed::agent().view());
     assert!(answer.get_tasks.is_some() && answer.get_agent.is_none());
     assert_eq!(agent_page(&ops()), Ok(()));
 }

@@ -25,7 +25,7 @@ const OFFERED: &[(&str, f64)] =
 
 #[test]
 fn agents_with_what_they_have() {
-    let answer = agents(&Bed::usual().master);
+    let answer = agents(&Bed::usual().view());
     let [here] = answer.agents.as_slice() else { panic!("{:?}", answer.agents) };
     assert_eq!(here.pid.as_deref(), Some("slave(1)@host0:5051"));
     assert_eq!((here.active, here.version.as_str()), (true, "0.1.0"));
@@ -51,7 +51,7 @@ fn agents_with_what_they_have() {
 
 #[test]
 fn frameworks_with_what_they_use_and_are_offered() {
-    let answer = frameworks(&Bed::usual().master);
+    let answer = frameworks(&Bed::usual().view());
     let [here] = answer.frameworks.as_slice() else { panic!("{:?}", answer.frameworks) };
     assert_eq!((here.active, here.connected, here.recovered), (true, true, false));
     assert_eq!(here.registered_time.map(|it| it.nanoseconds), Some(100_000_000));
@@ -65,7 +65,7 @@ fn frameworks_with_what_they_use_and_are_offered() {
 
 #[test]
 fn a_framework_that_has_yet_to_come_back_is_recovered() {
-    let answer = frameworks(&Bed::elected().master);
+    let answer = frameworks(&Bed::elected().view());
     let here = &answer.frameworks[0];
     assert_eq!((here.active, here.recovered), (false, true));
     assert!(here.offers.is_empty() && here.allocated_resources.is_empty());
@@ -77,7 +77,7 @@ fn tasks_by_how_they_are() {
     let names = |tasks: &[v1::Task]| -> Vec<String> {
         tasks.iter().map(|it| it.task_id.value.clone()).collect()
     };
-    let answer = tasks(&bed.master);
+    let answer = tasks(&bed.view());
     assert_eq!(
         (names(&answer.tasks), names(&answer.completed_tasks)),
         (vec!["db-0".to_owned()], vec!["db-1".to_owned()])
@@ -94,12 +94,12 @@ fn tasks_by_how_they_are() {
     assert_eq!(failed.status_update_uuid.as_ref().map(Vec::len), Some(16));
     assert_eq!(failed.statuses[0].message.as_deref(), Some("exited with 3"));
     bed.acknowledge_failure();
-    assert_eq!(names(&tasks(&bed.master).completed_tasks), ["db-1"], "it is remembered");
+    assert_eq!(names(&tasks(&bed.view()).completed_tasks), ["db-1"], "it is remembered");
 }
 
 #[test]
 fn executors_agent_by_agent() {
-    let answer = executors(&Bed::usual().master);
+    let answer = executors(&Bed::usual().view());
     let [keeper] = answer.executors.as_slice() else { panic!("{answer:?}") };
     assert_eq!(keeper.agent_id.value, "S0");
     assert_eq!(keeper.executor_info.executor_id.value, "keeper");
@@ -110,12 +110,12 @@ fn executors_agent_by_agent() {
 #[test]
 fn roles_with_their_frameworks_and_weights() {
     let bed = Bed::usual();
-    let answer = roles(&bed.master);
+    let answer = roles(&bed.view());
     let [db] = answer.roles.as_slice() else { panic!("{answer:?}") };
     assert_eq!((db.name.as_str(), db.weight), ("db", 2.0));
     assert_eq!(db.frameworks.iter().map(|it| it.value.as_str()).collect::<Vec<_>>(), ["f-0"]);
     assert_eq!(amounts(&db.resources), are(&[("cpus", 1.0), ("disk(db)", 200.0), ("mem", 128.0)]));
-    let infos = weights(&bed.master).weight_infos;
+    let infos = weights(&bed.view()).weight_infos;
     assert_eq!((infos.len(), infos[0].role.as_deref(), infos[0].weight), (1, Some("db"), 2.0));
 }
 
@@ -128,7 +128,7 @@ fn an_operation_under_way_is_pending() {
     };
     let call = OperatorCall::Claim { agent: agent("S0"), action, principal: None, plan: false };
     bed.input(Input::FromOperator(RequestId(1), call));
-    let answer = operations(&bed.master);
+    let answer = operations(&bed.view());
     let [reserve] = answer.operations.as_slice() else { panic!("{answer:?}") };
     assert_eq!(
         (reserve.framework_id.as_ref(), reserve.agent_id.as_ref().map(|it| it.value.as_str())),
@@ -143,11 +143,11 @@ fn an_operation_under_way_is_pending() {
 #[test]
 fn the_state_is_all_of_it() {
     let bed = Bed::usual();
-    let answer = state(&bed.master);
-    assert_eq!(answer.get_agents, Some(agents(&bed.master)));
-    assert_eq!(answer.get_frameworks, Some(frameworks(&bed.master)));
-    assert_eq!(answer.get_tasks, Some(tasks(&bed.master)));
-    assert_eq!(answer.get_executors, Some(executors(&bed.master)));
+    let answer = state(&bed.view());
+    assert_eq!(answer.get_agents, Some(agents(&bed.view())));
+    assert_eq!(answer.get_frameworks, Some(frameworks(&bed.view())));
+    assert_eq!(answer.get_tasks, Some(tasks(&bed.view())));
+    assert_eq!(answer.get_executors, Some(executors(&bed.view())));
 }
 
 #[test]

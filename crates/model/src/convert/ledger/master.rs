@@ -1,6 +1,6 @@
 //! The masters' ledger as records.
 //!
-//! Trees: `cluster` (one record), `agents`, `frameworks`, `claims`, `pending`, `weights`. Relies on [`MasterLedger::apply`] for the
+//! Trees: `cluster` (one record), `agents`, `frameworks`, `claims`, `pending`, `weights`, `suspects`. Relies on [`MasterLedger::apply`] for the
 //! fold. Never yields a ledger that lacks a record that was there.
 
 use holdfast_proto::holdfast::ledger::v1 as ledger;
@@ -16,11 +16,12 @@ use crate::master_ledger::{
     AgentRecord, Cluster, FrameworkRecord, MasterChange, MasterLedger, PendingOperation, Presence,
 };
 use crate::role::Role;
+use crate::suspect::{Peer, Suspect};
 use crate::validate::Invalid;
 use crate::value::Scalar;
 
 /// All trees.
-pub const TREES: [&str; 6] = [CLUSTER, AGENTS, FRAMEWORKS, CLAIMS, PENDING, WEIGHTS];
+pub const TREES: [&str; 7] = [CLUSTER, AGENTS, FRAMEWORKS, CLAIMS, PENDING, WEIGHTS, SUSPECTS];
 
 const CLUSTER: &str = "cluster";
 const AGENTS: &str = "agents";
@@ -28,6 +29,7 @@ const FRAMEWORKS: &str = "frameworks";
 const CLAIMS: &str = "claims";
 const PENDING: &str = "pending";
 const WEIGHTS: &str = "weights";
+const SUSPECTS: &str = "suspects";
 
 /// The key of the only record in its tree.
 const SELF: &str = "self";
@@ -53,7 +55,9 @@ pub fn encode(change: &MasterChange) -> Entry {
         MasterChange::Weight(role, weight) if *weight != WEIGHT_DEFAULT => {
             value(&ledger::RoleWeight { role: role.to_string(), weight: weight.to_f64() })
         }
+        MasterChange::Suspect(it) => value(&suspect_out(it)),
         MasterChange::Weight(..)
+        | MasterChange::SuspectForgotten(_)
         | MasterChange::FrameworkForgotten(_)
         | MasterChange::ClaimGone(..)
         | MasterChange::Settled(_) => {
@@ -78,6 +82,8 @@ fn place(change: &MasterChange) -> (&'static str, Vec<u8>) {
         MasterChange::Pending(it) => (PENDING, one(&it.uuid.to_string())),
         MasterChange::Settled(uuid) => (PENDING, one(&uuid.to_string())),
         MasterChange::Weight(role, _) => (WEIGHTS, one(role.as_str())),
+        MasterChange::Suspect(it) => (SUSPECTS, peer_key(&it.peer)),
+        MasterChange::SuspectForgotten(peer) => (SUSPECTS, peer_key(peer)),
     }
 }
 
@@ -108,6 +114,7 @@ fn decode_put(tree: &str, value: &[u8]) -> Result<MasterChange, Invalid> {
         }
         PENDING => MasterChange::Pending(pending_in(read(value)?)?),
         WEIGHTS => weight_in(&read(value)?)?,
+        SUSPECTS => MasterChange::Suspect(suspect_in(read(value)?)?),
         other => return Err(unknown_tree("masters'", other)),
     })
 }
@@ -121,6 +128,10 @@ fn decode_delete(tree: &str, key: &[u8]) -> Result<MasterChange, Invalid> {
         }
         PENDING => MasterChange::Settled(OperationUuid::parse(read_one(key)?)?),
         WEIGHTS => MasterChange::Weight(Role::parse(read_one(key)?)?, WEIGHT_DEFAULT),
+        SUSPECTS => MasterChange::SuspectForgotten(match read_two(key)? {
+            (NODE, node) => Peer::Agent(NodeId::parse(node)?),
+            (_, framework) => Peer::Framework(FrameworkId::parse(framework)?),
+        }),
         CLUSTER | AGENTS => return Err(Invalid::new("", "is never deleted")),
         other => return Err(unknown_tree("masters'", other)),
     })
@@ -140,6 +151,13 @@ pub fn apply(
         let claim = ledger.claims.keys().find(|(agent, id)| claim_key(agent, *id) == key);
         if let Some((agent, id)) = claim.cloned() {
             ledger.apply(&MasterChange::ClaimGone(agent, id));
+            return Ok(());
+        }
+    }
+    if value.is_none() && tree == SUSPECTS && key.starts_with(b"#") {
+        let peer = ledger.suspects.keys().find(|peer| peer_key(peer) == key);
+        if let Some(peer) = peer.cloned() {
+            ledger.apply(&MasterChange::SuspectForgotten(peer));
             return Ok(());
         }
     }
@@ -177,11 +195,22 @@ pub fn snapshot(ledger: &MasterLedger) -> Vec<Entry> {
     changes.extend(
         ledger.weights.iter().map(|(role, weight)| MasterChange::Weight(role.clone(), *weight)),
     );
+    changes.extend(ledger.suspects.values().cloned().map(MasterChange::Suspect));
     changes.iter().map(encode).collect()
 }
 
 fn claim_key(agent: &AgentId, claim: ClaimId) -> Vec<u8> {
     two(agent.as_str(), &claim.to_string())
+}
+
+/// The first name in the key of a suspect that is an agent.
+const NODE: &str = "node";
+
+fn peer_key(peer: &Peer) -> Vec<u8> {
+    match peer {
+        Peer::Agent(node) => two(NODE, &node.to_string()),
+        Peer::Framework(id) => two("framework", id.as_str()),
+    }
 }
 
 fn cluster_out(it: &Cluster) -> ledger::Cluster {
@@ -288,4 +317,27 @@ fn weight_in(wire: &ledger::RoleWeight) -> Result<MasterChange, Invalid> {
     let weight =
         weight.ok_or_else(|| Invalid::new("weight", format!("{} is no weight", wire.weight)))?;
     Ok(MasterChange::Weight(Role::parse(&wire.role)?, weight))
+}
+
+fn suspect_out(it: &Suspect) -> ledger::Suspect {
+    let (node, framework) = match &it.peer {
+        Peer::Agent(node) => (node.to_string(), String::new()),
+        Peer::Framework(id) => (String::new(), id.to_string()),
+    };
+    ledger::Suspect {
+        node_uuid: node,
+        framework_id: framework,
+        what: it.what.clone(),
+        at_ms: it.at.0,
+        times: it.times,
+    }
+}
+
+fn suspect_in(wire: ledger::Suspect) -> Result<Suspect, Invalid> {
+    let peer = match (wire.node_uuid.as_str(), wire.framework_id.as_str()) {
+        (node, "") => Peer::Agent(NodeId::parse(node).at("node_uuid")?),
+        ("", id) => Peer::Framework(FrameworkId::parse(id)?),
+        _ => return Err(Invalid::new("node_uuid", "is set beside `framework_id`; it is one peer")),
+    };
+    Ok(Suspect { peer, what: wire.what, at: Instant(wire.at_ms), times: wire.times })
 }

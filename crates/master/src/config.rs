@@ -27,7 +27,7 @@ pub struct Config {
     /// own, and frameworks are learnt from them. `None` = an empty ledger begins a new cluster.
     pub recover_cluster: Option<ClusterId>,
     /// A bug put in on purpose, by name, for the simulator to find.
-    #[cfg(feature = "planted")]
+    #[cfg(any(test, feature = "planted"))]
     pub planted: Option<&'static str>,
 }
 
@@ -46,7 +46,7 @@ impl Default for Config {
             reoffer_min_ms: 100,
             removed_frameworks_max: 1000,
             min_allocatable: vec![least("cpus", 10), least("mem", 32_000)],
-            #[cfg(feature = "planted")]
+            #[cfg(any(test, feature = "planted"))]
             planted: None,
             recover_cluster: None,
         }
@@ -55,12 +55,12 @@ impl Default for Config {
 
 impl Config {
     /// Whether this master was given the bug of that name on purpose.
-    #[cfg(feature = "planted")]
+    #[cfg(any(test, feature = "planted"))]
     pub(crate) fn is_planted(&self, bug: &str) -> bool {
         self.planted == Some(bug)
     }
 
-    #[cfg(not(feature = "planted"))]
+    #[cfg(not(any(test, feature = "planted")))]
     pub(crate) fn is_planted(&self, _bug: &str) -> bool {
         false
     }

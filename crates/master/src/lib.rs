@@ -16,6 +16,7 @@ mod flows;
 mod handlers;
 mod parts;
 mod step;
+mod suspects;
 mod view;
 
 #[cfg(test)]
@@ -34,6 +35,7 @@ pub use parts::frameworks::FrameworkState;
 pub use parts::offers::OfferRecord;
 pub use parts::operations::InFlight;
 pub use parts::tasks::TaskView;
+pub use suspects::Speaker;
 pub use view::MasterView;
 
 pub use step::{Effect, FormerBelief, FrameworkCall, Input, OperatorCall, Refusal, RequestId};

@@ -10,5 +10,6 @@ mod leadership;
 mod machine;
 mod offers;
 mod operations;
+mod poison;
 mod storms;
 mod tasks;

@@ -52,9 +52,6 @@ macro_rules! uuid_id {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(pub Uuid);
         impl $name {
-            /// The least of all, which names nothing; searches in order begin with it.
-            pub const NIL: Self = Self(Uuid::nil());
-
             /// Reads the usual text form.
             ///
             /// # Errors

@@ -18,6 +18,7 @@ pub mod resource;
 pub mod resources;
 pub mod role;
 pub mod shared_map;
+pub mod suspect;
 pub mod task;
 pub mod validate;
 pub mod value;
@@ -47,6 +48,7 @@ pub use resource::{
 pub use resources::{Quantities, Resources};
 pub use role::Role;
 pub use shared_map::SharedMap;
+pub use suspect::{Peer, Suspect};
 pub use task::{
     CommandInfo, ExecutorInfo, ExecutorKind, OpaquePayload, Reason, StatusSource, TaskInfo,
     TaskState, TaskStatus,

@@ -6,6 +6,7 @@ use crate::id::{AgentId, ClaimId, ClusterId, FrameworkId, Instant, NodeId, Opera
 use crate::operation::Operation;
 use crate::role::Role;
 use crate::shared_map::SharedMap;
+use crate::suspect::{Peer, Suspect};
 use crate::value::Scalar;
 
 /// The cluster.
@@ -98,6 +99,10 @@ pub enum MasterChange {
     Settled(OperationUuid),
     /// The weight of a role, in thousandths.
     Weight(Role, Scalar),
+    /// A leader fell while it handled what a peer said.
+    Suspect(Suspect),
+    /// That is long ago.
+    SuspectForgotten(Peer),
 }
 
 /// The durable half of the masters.
@@ -115,6 +120,10 @@ pub struct MasterLedger {
     pub pending: SharedMap<OperationUuid, PendingOperation>,
     /// Weights that are not 1.
     pub weights: SharedMap<Role, Scalar>,
+    /// Peers whose messages felled leaders not long ago.
+    pub suspects: SharedMap<Peer, Suspect>,
+    /// The claims of each agent.
+    claims_by_agent: SharedMap<AgentId, SharedMap<ClaimId, ()>>,
     /// Agents by their machines.
     nodes: SharedMap<NodeId, AgentId>,
 }
@@ -164,15 +173,33 @@ impl MasterLedger {
                 self.frameworks.insert(id, framework);
             }
             MasterChange::FrameworkForgotten(framework) => drop(self.frameworks.remove(&framework)),
-            MasterChange::Claim(agent, claim) => drop(self.claims.insert((agent, claim.id), claim)),
-            MasterChange::ClaimGone(agent, claim) => drop(self.claims.remove(&(agent, claim))),
+            MasterChange::Claim(agent, claim) => {
+                let theirs = self.claims_by_agent.get_or_insert_with(agent.clone(), SharedMap::new);
+                if !theirs.contains_key(&claim.id) {
+                    theirs.insert(claim.id, ());
+                }
+                self.claims.insert((agent, claim.id), claim);
+            }
+            MasterChange::ClaimGone(agent, claim) => self.remove_claim(agent, claim),
             MasterChange::Pending(pending) => drop(self.pending.insert(pending.uuid, pending)),
             MasterChange::Settled(uuid) => drop(self.pending.remove(&uuid)),
             MasterChange::Weight(role, weight) if weight == Scalar::whole(1) => {
                 self.weights.remove(&role);
             }
             MasterChange::Weight(role, weight) => drop(self.weights.insert(role, weight)),
+            MasterChange::Suspect(it) => drop(self.suspects.insert(it.peer.clone(), it)),
+            MasterChange::SuspectForgotten(peer) => drop(self.suspects.remove(&peer)),
         }
+    }
+
+    fn remove_claim(&mut self, agent: AgentId, claim: ClaimId) {
+        if let Some(theirs) = self.claims_by_agent.get_mut(&agent) {
+            theirs.remove(&claim);
+            if theirs.is_empty() {
+                self.claims_by_agent.remove(&agent);
+            }
+        }
+        self.claims.remove(&(agent, claim));
     }
 
     /// The agent of a machine.
@@ -182,10 +209,7 @@ impl MasterLedger {
 
     /// The claims of one agent.
     pub fn claims_of<'a>(&'a self, agent: &'a AgentId) -> impl Iterator<Item = &'a Claim> {
-        let first = (agent.clone(), ClaimId::NIL);
-        self.claims
-            .range(first..)
-            .take_while(move |((it, _), _)| it == agent)
-            .map(|(_, claim)| claim)
+        let theirs = self.claims_by_agent.get(agent).into_iter().flat_map(SharedMap::keys);
+        theirs.map(|id| &self.claims[&(agent.clone(), *id)])
     }
 }

@@ -110,7 +110,7 @@ impl<K: Ord + Clone, V> SharedMap<K, V> {
         self.0.into_iter().map(|(_, row)| row.as_ref())
     }
 
-    /// The entries of a range of keys, in order.
+    /// The entries of a range of keys, in order. It costs as much as all that lies before the range, so it is for small maps.
     pub fn range<'a, R: RangeBounds<K> + 'a>(
         &'a self,
         range: R,

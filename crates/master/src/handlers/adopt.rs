@@ -27,6 +27,9 @@ use crate::{Belief, Step};
 pub(crate) fn adopt(step: &mut Step, belief: &mut Belief, id: &AgentId, report: Report) {
     let record = step.out.ledger().agents.get(id).expect("an adopted agent is in the ledger");
     let returns = record.presence == Presence::Unreachable;
+    if step.config.is_planted("master-breaks-on-a-report") && report.version == "poison" {
+        belief.agents.at(&AgentId::made("nobody".to_owned()));
+    }
     learn_frameworks(step, belief, &report.frameworks);
     adopt_claims(step, id, &report);
     let frameworks: Vec<FrameworkId> =

@@ -1,7 +1,7 @@
 //! A leadership begins: a new leader expects whom its predecessors knew, and remembers what they had sent.
 
 use holdfast_model::{
-    Action, AgentId, Cluster, ClusterId, FrameworkRecord, MasterChange, Presence,
+    Action, AgentId, Cluster, ClusterId, FrameworkRecord, MasterChange, Peer, Presence,
 };
 
 use crate::parts::operations::InFlight;
@@ -15,6 +15,7 @@ pub(crate) fn elected(step: &mut Step, belief: &mut Belief) {
         let cluster = Cluster { id, next_agent: 0, next_framework: 0, created: step.now };
         step.out.commit(vec![MasterChange::Cluster(cluster)]);
     }
+    step.forget_suspects();
     remember_agents(step, belief);
     remember_frameworks(step, belief);
     remember_operations(step, belief);
@@ -41,8 +42,11 @@ fn remember_frameworks(step: &mut Step, belief: &mut Belief) {
     let mut changes = Vec::new();
     for (id, record) in step.out.ledger().frameworks.iter().filter(|(_, it)| !it.removed) {
         let patience_ms = record.info.failover_timeout_ms.max(grace_ms);
-        let deadline =
-            record.deadline.unwrap_or_else(|| now.plus_ms(patience_ms)).max(now.plus_ms(grace_ms));
+        // One that is kept out for a while cannot come back before.
+        let suspect = step.out.ledger().suspects.get(&Peer::Framework(id.clone()));
+        let let_in = suspect.and_then(|it| it.fenced_until(now)).unwrap_or(now);
+        let deadline = record.deadline.unwrap_or_else(|| now.plus_ms(patience_ms));
+        let deadline = deadline.max(let_in.plus_ms(grace_ms));
         belief.frameworks.expect(id, &record.info, now);
         belief.timers.set(deadline, Timer::Framework(id.clone()));
         belief.allocator.touch_framework(id);

@@ -1,7 +1,7 @@
 //! An agent introduces itself with everything it owns. Start, restart and failover are one path: it is believed unless it has lost data.
 
 use holdfast_model::{
-    AgentId, AgentRecord, ClusterId, LinkId, MasterChange, Order, Presence, Report, ToAgent,
+    AgentId, AgentRecord, ClusterId, LinkId, MasterChange, Order, Peer, Presence, Report, ToAgent,
 };
 
 use super::adopt::adopt;
@@ -56,6 +56,9 @@ fn agent_of(step: &Step, report: &Report) -> Option<AgentId> {
 
 /// Why this report cannot be the truth about an agent of this cluster.
 fn why_not_believe(step: &Step, link: LinkId, report: &Report) -> Option<String> {
+    if let Some(why) = step.why_suspected(&Peer::Agent(report.node)) {
+        return Some(why);
+    }
     let ledger = step.out.ledger();
     let cluster = ledger.cluster.as_ref().expect("a leader's ledger has its cluster").id;
     if let Some(theirs) = report.cluster.filter(|it| *it != cluster) {

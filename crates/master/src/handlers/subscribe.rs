@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use holdfast_model::convert::Format;
 use holdfast_model::{
-    Event, FrameworkId, FrameworkInfo, FrameworkRecord, LinkId, MasterChange, Role,
+    Event, FrameworkId, FrameworkInfo, FrameworkRecord, LinkId, MasterChange, Peer, Role,
 };
 
 use crate::flows::bookkeeping::recount;
@@ -55,6 +55,10 @@ fn why_not(
     info: &FrameworkInfo,
     known: Option<&FrameworkRecord>,
 ) -> Option<String> {
+    let suspected = info.id.clone().and_then(|id| step.why_suspected(&Peer::Framework(id)));
+    if suspected.is_some() {
+        return suspected;
+    }
     let other = step.links.framework_at(link).filter(|it| Some(*it) != info.id.as_ref());
     if let Some(other) = other {
         return Some(format!("this connection is framework {other}'s; open another one"));

@@ -1,32 +1,12 @@
 //! An index: which values belong to a key. It is published with what it finds, so that readers find as fast as the core.
+//!
+//! A map of maps, since a range of a [`SharedMap`] costs as much as all that lies before it.
 
-use holdfast_model::{FrameworkId, OfferId, OperationUuid, SharedMap, TaskId, TaskKey};
-/// The least of all values of a type, from which a search begins.
-pub(super) trait Least {
-    fn least() -> Self;
-}
+use holdfast_model::SharedMap;
 
-impl Least for OfferId {
-    fn least() -> OfferId {
-        OfferId::made(String::new())
-    }
-}
-
-impl Least for OperationUuid {
-    fn least() -> OperationUuid {
-        OperationUuid::NIL
-    }
-}
-
-impl Least for TaskKey {
-    fn least() -> TaskKey {
-        (FrameworkId::made(String::new()), TaskId::made(String::new()))
-    }
-}
-
-/// Values by key, both in order.
+/// Values by key, both in order. Keys without values are forgotten.
 #[derive(Debug)]
-pub(super) struct Index<K: Ord + Clone, V: Ord + Clone>(SharedMap<(K, V), ()>);
+pub(super) struct Index<K: Ord + Clone, V: Ord + Clone>(SharedMap<K, SharedMap<V, ()>>);
 
 impl<K: Ord + Clone, V: Ord + Clone> Default for Index<K, V> {
     fn default() -> Index<K, V> {
@@ -40,51 +20,47 @@ impl<K: Ord + Clone, V: Ord + Clone> Clone for Index<K, V> {
     }
 }
 
-impl<K: Ord + Clone, V: Ord + Clone + Least> Index<K, V> {
+impl<K: Ord + Clone, V: Ord + Clone> Index<K, V> {
     pub(super) fn insert(&mut self, key: &K, value: V) {
-        self.0.insert((key.clone(), value), ());
+        self.0.get_or_insert_with(key.clone(), SharedMap::new).insert(value, ());
     }
 
     pub(super) fn remove(&mut self, key: &K, value: &V) {
-        self.0.remove(&(key.clone(), value.clone()));
+        let Some(values) = self.0.get_mut(key) else { return };
+        values.remove(value);
+        if values.is_empty() {
+            self.0.remove(key);
+        }
     }
 
-    pub(super) fn of<'a>(&'a self, key: &'a K) -> impl Iterator<Item = &'a V> {
-        self.from(key, V::least())
-    }
-
-    /// The values of a key from `first` on.
-    pub(super) fn from<'a>(&'a self, key: &'a K, first: V) -> impl Iterator<Item = &'a V> {
-        let pairs = self.0.range((key.clone(), first)..);
-        pairs.take_while(move |((it, _), ())| it == key).map(|((_, value), ())| value)
+    pub(super) fn of(&self, key: &K) -> impl Iterator<Item = &V> {
+        self.0.get(key).into_iter().flat_map(SharedMap::keys)
     }
 
     /// How many pairs there are.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.0.values().map(SharedMap::len).sum()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use holdfast_model::AgentId;
-    use uuid::Uuid;
 
     #[test]
     fn values_are_found_by_their_key_in_order() {
-        let (a, b) = (AgentId::made("a".to_owned()), AgentId::made("b".to_owned()));
-        let uuid = |number| OperationUuid(Uuid::from_u128(number));
         let mut index = Index::default();
-        for (key, number) in [(&a, 2), (&b, 3), (&a, 1)] {
-            index.insert(key, uuid(number));
+        for (key, value) in [("a", 2), ("b", 3), ("a", 1)] {
+            index.insert(&key, value);
         }
         let published = index.clone();
-        assert_eq!(index.of(&a).copied().collect::<Vec<_>>(), [uuid(1), uuid(2)]);
-        assert_eq!(index.from(&a, uuid(2)).count(), 1);
-        index.remove(&a, &uuid(1));
-        index.remove(&b, &uuid(9));
-        assert_eq!((index.len(), index.of(&a).count(), published.of(&a).count()), (2, 1, 2));
+        assert_eq!(index.of(&"a").copied().collect::<Vec<_>>(), [1, 2]);
+        index.remove(&"a", &1);
+        index.remove(&"b", &9);
+        index.remove(&"c", &9);
+        assert_eq!((index.len(), index.of(&"a").count(), published.of(&"a").count()), (2, 1, 2));
+        index.remove(&"b", &3);
+        assert_eq!(index.0.len(), 1, "nothing is left of a key without values");
     }
 }

@@ -57,6 +57,7 @@ impl TaskView {
 pub(crate) struct TaskRows {
     known: SharedMap<TaskKey, TaskView>,
     by_agent: Index<AgentId, TaskKey>,
+    by_framework: Index<FrameworkId, TaskKey>,
     /// Those that are over, by the order in which they were forgotten.
     completed: SharedMap<u64, TaskView>,
 }
@@ -104,8 +105,7 @@ impl TaskRows {
         &'a self,
         framework: &'a FrameworkId,
     ) -> impl Iterator<Item = &'a TaskView> {
-        let tasks = self.known.range(first_of(framework)..);
-        tasks.take_while(|(key, _)| key.0 == *framework).map(|(_, task)| task)
+        self.by_framework.of(framework).map(|key| self.indexed(key))
     }
 
     /// The tasks of a framework on an agent.
@@ -114,8 +114,7 @@ impl TaskRows {
         framework: &'a FrameworkId,
         agent: &'a AgentId,
     ) -> impl Iterator<Item = &'a TaskView> {
-        let keys = self.by_agent.from(agent, first_of(framework));
-        keys.take_while(|key| key.0 == *framework).map(|key| self.indexed(key))
+        self.of_agent(agent).filter(move |it| it.framework == *framework)
     }
 
     fn indexed(&self, key: &TaskKey) -> &TaskView {
@@ -140,6 +139,7 @@ impl Tasks {
         let key = task.key();
         assert!(!self.is_name_taken(&task.agent, &key), "a task's name belongs to one agent");
         self.rows.by_agent.insert(&task.agent, key.clone());
+        self.rows.by_framework.insert(&task.framework, key.clone());
         self.rows.known.insert(key, task);
     }
 
@@ -164,6 +164,7 @@ impl Tasks {
     pub(crate) fn retire(&mut self, key: &TaskKey) -> Option<AgentId> {
         let task = self.rows.known.remove(key)?;
         self.rows.by_agent.remove(&task.agent, key);
+        self.rows.by_framework.remove(&task.framework, key);
         self.kills.remove(key);
         let oldest = self.next_completed.checked_sub(COMPLETED_TASKS_MAX as u64);
         if let Some(oldest) = oldest {
@@ -195,9 +196,11 @@ impl Tasks {
     #[cfg(test)]
     pub(crate) fn check(&self) {
         assert_eq!(self.by_agent.len(), self.known.len(), "each task is at one agent");
+        assert_eq!(self.by_framework.len(), self.known.len(), "each task is of one framework");
         for (key, task) in self.known.iter() {
             assert_eq!(*key, task.key());
             assert!(self.by_agent.of(&task.agent).any(|it| it == key));
+            assert!(self.by_framework.of(&task.framework).any(|it| it == key));
         }
         assert!(
             self.kills.keys().all(|it| self.known.contains_key(it)),
@@ -205,10 +208,6 @@ impl Tasks {
         );
         assert!(self.completed.len() <= COMPLETED_TASKS_MAX);
     }
-}
-
-fn first_of(framework: &FrameworkId) -> TaskKey {
-    (framework.clone(), TaskId::made(String::new()))
 }
 
 #[cfg(test)]

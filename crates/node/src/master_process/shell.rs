@@ -1,9 +1,11 @@
 //! The master's shell: the mind, its ledger on disk, and the links it speaks on.
 
+use std::any::Any;
 use std::collections::HashMap;
+use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use holdfast_master::{Effect, Input, Master, MasterView, Refusal, RequestId};
+use holdfast_master::{Effect, Input, Master, MasterView, Refusal, RequestId, Speaker};
 use holdfast_model::convert::{ledger, link, scheduler, Format};
 use holdfast_model::{Event, FrameworkId, Instant, LinkId, MasterChange, StepContext, Term};
 use holdfast_proto::holdfast::v1::ToAgent;
@@ -90,7 +92,16 @@ impl Shell for MasterShell {
     type View = Seen;
 
     fn handle(&mut self, ctx: &mut StepContext<'_>, input: Input) -> Vec<Effect> {
-        self.core.handle(ctx, input)
+        let (speaker, now) = (self.core.speaker(&input), ctx.now);
+        let core = &mut self.core;
+        // Nothing of the core is used after a panic but its ledger and its links.
+        let handled = catch_unwind(AssertUnwindSafe(|| core.handle(ctx, input)));
+        handled.unwrap_or_else(|panic| {
+            if let Some(speaker) = speaker {
+                self.accuse(speaker, now, &*panic);
+            }
+            resume_unwind(panic)
+        })
     }
 
     fn view(&self) -> Seen {
@@ -151,6 +162,20 @@ impl Shell for MasterShell {
 }
 
 impl MasterShell {
+    /// The core fell over what a peer said, which that will say to the next leader, too: so this is written where that one reads it.
+    fn accuse(&mut self, speaker: Speaker, now: Instant, panic: &(dyn Any + Send)) {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let broken = text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("it did not say why");
+        let Some(term) = self.core.term() else { return }; // Who does not lead has nothing to write under.
+        let change = self.core.suspicion(speaker, broken, now);
+        tracing::error!("{change:?}");
+        for batch in batches(std::iter::once(std::iter::once(ledger::master::encode(&change)))) {
+            if let Err(error) = self.journal.append(term.0, &batch) {
+                tracing::error!("the next leader is not warned: {error}");
+            }
+        }
+    }
+
     fn tell_framework(&self, link: LinkId, event: &Event, format: Format) {
         if let Event::Subscribed(framework) = event {
             self.sessions.opened(framework.clone(), link);

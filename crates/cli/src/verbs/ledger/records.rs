@@ -44,6 +44,7 @@ pub(super) fn record(kind: &str, tree: &str, key: &[u8], value: &[u8]) -> Value 
         ("master", "claims") => read::<ledger::IndexedClaim>(value),
         ("master", "pending") => read::<ledger::PendingOperation>(value),
         ("master", "weights") => read::<ledger::RoleWeight>(value),
+        ("master", "suspects") => read::<ledger::Suspect>(value),
         _ => opaque(value, "this program does not know what it means"),
     }
 }

@@ -1,6 +1,6 @@
 //! The masters' ledger as records.
 //!
-//! Trees: `cluster` (one record), `agents`, `frameworks`, `claims`, `pending`, `weights`. Relies on [`MasterLedger::apply`] for the
+//! Trees: `cluster` (one record), `agents`, `frameworks`, `claims`, `pending`, `weights`, `suspects`. Relies on [`MasterLedger::apply`] for the
 //! fold. Never yields a ledger that lacks a record that was there.
 
 use holdfast_proto::holdfast::ledger::v1 as ledger;
@@ -12,17 +12,19 @@ use crate::convert::codec::{
     ANamedFramework, Codec, Maybe, Millis, Name, Needed, OperationAndId, Own, Port, PresenceNumber,
     Same, SomeName,
 };
+use crate::convert::field::Place;
 use crate::convert::own_message::{own_message, OwnMessage};
-use crate::id::{AgentId, ClaimId, FrameworkId, OperationUuid};
+use crate::id::{AgentId, ClaimId, FrameworkId, Instant, NodeId, OperationUuid};
 use crate::master_ledger::{
     AgentRecord, Cluster, FrameworkRecord, MasterChange, MasterLedger, PendingOperation,
 };
 use crate::role::Role;
+use crate::suspect::{Peer, Suspect};
 use crate::validate::Invalid;
 use crate::value::Scalar;
 
 /// All trees.
-pub const TREES: [&str; 6] = [CLUSTER, AGENTS, FRAMEWORKS, CLAIMS, PENDING, WEIGHTS];
+pub const TREES: [&str; 7] = [CLUSTER, AGENTS, FRAMEWORKS, CLAIMS, PENDING, WEIGHTS, SUSPECTS];
 
 const CLUSTER: &str = "cluster";
 const AGENTS: &str = "agents";
@@ -30,6 +32,7 @@ const FRAMEWORKS: &str = "frameworks";
 const CLAIMS: &str = "claims";
 const PENDING: &str = "pending";
 const WEIGHTS: &str = "weights";
+const SUSPECTS: &str = "suspects";
 
 /// The key of the only record in its tree.
 const SELF: &str = "self";
@@ -55,7 +58,9 @@ pub fn encode(change: &MasterChange) -> Entry {
         MasterChange::Weight(role, weight) if *weight != WEIGHT_DEFAULT => {
             put_message(&ledger::RoleWeight { role: role.to_string(), weight: weight.to_f64() })
         }
+        MasterChange::Suspect(it) => put_message(&suspect_out(it)),
         MasterChange::Weight(..)
+        | MasterChange::SuspectForgotten(_)
         | MasterChange::FrameworkForgotten(_)
         | MasterChange::ClaimGone(..)
         | MasterChange::Settled(_) => {
@@ -80,6 +85,8 @@ fn place(change: &MasterChange) -> (&'static str, Vec<u8>) {
         MasterChange::Pending(it) => (PENDING, one(&it.uuid.to_string())),
         MasterChange::Settled(uuid) => (PENDING, one(&uuid.to_string())),
         MasterChange::Weight(role, _) => (WEIGHTS, one(role.as_str())),
+        MasterChange::Suspect(it) => (SUSPECTS, peer_key(&it.peer)),
+        MasterChange::SuspectForgotten(peer) => (SUSPECTS, peer_key(peer)),
     }
 }
 
@@ -110,6 +117,7 @@ fn decode_put(tree: &str, value: &[u8]) -> Result<MasterChange, Flaw> {
         }
         PENDING => MasterChange::Pending(get::<ledger::PendingOperation, _>(value)?),
         WEIGHTS => weight_in(&get_message(value)?)?,
+        SUSPECTS => MasterChange::Suspect(suspect_in(get_message(value)?)?),
         _ => return Err(Flaw::UnknownTree("masters'")),
     })
 }
@@ -123,6 +131,10 @@ fn decode_delete(tree: &str, key: &[u8]) -> Result<MasterChange, Flaw> {
         }
         PENDING => MasterChange::Settled(OperationUuid::parse(read_one(key)?)?),
         WEIGHTS => MasterChange::Weight(Role::parse(read_one(key)?)?, WEIGHT_DEFAULT),
+        SUSPECTS => MasterChange::SuspectForgotten(match read_two(key)? {
+            (NODE, node) => Peer::Agent(NodeId::parse(node)?),
+            (_, framework) => Peer::Framework(FrameworkId::parse(framework)?),
+        }),
         CLUSTER | AGENTS => return Err(Invalid::new("", "is never deleted").into()),
         _ => return Err(Flaw::UnknownTree("masters'")),
     })
@@ -142,6 +154,13 @@ pub fn apply(
         let claim = ledger.claims.keys().find(|(agent, id)| claim_key(agent, *id) == key);
         if let Some((agent, id)) = claim.cloned() {
             ledger.apply(&MasterChange::ClaimGone(agent, id));
+            return Ok(());
+        }
+    }
+    if value.is_none() && tree == SUSPECTS && key.starts_with(b"#") {
+        let peer = ledger.suspects.keys().find(|peer| peer_key(peer) == key);
+        if let Some(peer) = peer.cloned() {
+            ledger.apply(&MasterChange::SuspectForgotten(peer));
             return Ok(());
         }
     }
@@ -179,11 +198,45 @@ pub fn snapshot(ledger: &MasterLedger) -> Vec<Entry> {
     changes.extend(
         ledger.weights.iter().map(|(role, weight)| MasterChange::Weight(role.clone(), *weight)),
     );
+    changes.extend(ledger.suspects.values().cloned().map(MasterChange::Suspect));
     changes.iter().map(encode).collect()
 }
 
 fn claim_key(agent: &AgentId, claim: ClaimId) -> Vec<u8> {
     two(agent.as_str(), &claim.to_string())
+}
+
+/// The first name in the key of a suspect that is an agent.
+const NODE: &str = "node";
+
+fn peer_key(peer: &Peer) -> Vec<u8> {
+    match peer {
+        Peer::Agent(node) => two(NODE, &node.to_string()),
+        Peer::Framework(id) => two("framework", id.as_str()),
+    }
+}
+
+fn suspect_out(it: &Suspect) -> ledger::Suspect {
+    let (node, framework) = match &it.peer {
+        Peer::Agent(node) => (node.to_string(), String::new()),
+        Peer::Framework(id) => (String::new(), id.to_string()),
+    };
+    ledger::Suspect {
+        node_uuid: node,
+        framework_id: framework,
+        what: it.what.clone(),
+        at_ms: it.at.0,
+        times: it.times,
+    }
+}
+
+fn suspect_in(wire: ledger::Suspect) -> Result<Suspect, Invalid> {
+    let peer = match (wire.node_uuid.as_str(), wire.framework_id.as_str()) {
+        (node, "") => Peer::Agent(NodeId::parse(node).at("node_uuid")?),
+        ("", id) => Peer::Framework(FrameworkId::parse(id)?),
+        _ => return Err(Invalid::new("node_uuid", "is set beside `framework_id`; it is one peer")),
+    };
+    Ok(Suspect { peer, what: wire.what, at: Instant(wire.at_ms), times: wire.times })
 }
 
 fn weight_in(wire: &ledger::RoleWeight) -> Result<MasterChange, Invalid> {

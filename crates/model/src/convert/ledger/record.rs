@@ -41,6 +41,7 @@ records! {
     IndexedClaim = 1,
     PendingOperation = 1,
     RoleWeight = 1,
+    Suspect = 1,
 }
 
 /// Why a record cannot be read. Each error names the record by its tree and key.

@@ -13,6 +13,7 @@ use crate::id::{AgentId, ClaimId, ClusterId, FrameworkId, NodeId, OperationUuid,
 use crate::master_ledger::{
     AgentRecord, Cluster, FrameworkRecord, MasterChange, MasterLedger, PendingOperation, Presence,
 };
+use crate::suspect::{Peer, Suspect};
 use crate::value::Scalar;
 use samples::{
     agent as agent_id, claim as any_claim, disk, executor_id, executor_record, framework_id,
@@ -99,6 +100,25 @@ fn master_change() -> impl Strategy<Value = MasterChange> {
     ]
 }
 
+fn suspect_change() -> impl Strategy<Value = MasterChange> {
+    let peer = || {
+        prop_oneof![
+            uuid().prop_map(|it| Peer::Agent(NodeId(it))),
+            framework_id().prop_map(Peer::Framework)
+        ]
+    };
+    let suspect = (peer(), word(), instant(), any::<u32>())
+        .prop_map(|(peer, what, at, times)| Suspect { peer, what, at, times });
+    prop_oneof![
+        suspect.prop_map(MasterChange::Suspect),
+        peer().prop_map(MasterChange::SuspectForgotten)
+    ]
+}
+
+fn any_master_change() -> impl Strategy<Value = MasterChange> {
+    prop_oneof![9 => master_change(), 2 => suspect_change()]
+}
+
 /// What a store does with entries: the records that are left.
 type Records = BTreeMap<(&'static str, Vec<u8>), Vec<u8>>;
 
@@ -166,6 +186,21 @@ fn golden_bytes_of_masters_records() {
     );
 }
 
+#[test]
+fn golden_bytes_of_suspects() {
+    let decode = |it: &[Option<Vec<u8>>]| {
+        let (tree, key, value) = record(it);
+        master::decode(tree, key, value).unwrap()
+    };
+    golden::check(
+        "ledger-suspects",
+        suspect_change(),
+        golden::variant,
+        |it| parts(master::encode(it)),
+        decode,
+    );
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
@@ -177,7 +212,7 @@ proptest! {
     }
 
     #[test]
-    fn masters_changes_come_back(change in master_change()) {
+    fn masters_changes_come_back(change in any_master_change()) {
         let entry = master::encode(&change);
         prop_assert!(entry.key.len() <= KEY_BYTES_MAX && master::TREES.contains(&entry.tree));
         prop_assert_eq!(master::decode(entry.tree, &entry.key, entry.value.as_deref()), Ok(change));
@@ -201,7 +236,7 @@ proptest! {
     }
 
     #[test]
-    fn memory_and_disk_fold_the_same_for_masters(changes in prop::collection::vec(master_change(), 0..20)) {
+    fn memory_and_disk_fold_the_same_for_masters(changes in prop::collection::vec(any_master_change(), 0..20)) {
         let (mut memory, mut records) = (MasterLedger::default(), Records::new());
         for change in changes {
             let backwards = match &change {
@@ -222,7 +257,7 @@ proptest! {
     }
 
     #[test]
-    fn damaged_records_are_read_or_named(change in agent_change(), other in master_change(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+    fn damaged_records_are_read_or_named(change in agent_change(), other in any_master_change(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
         for (entry, agents) in [(agent::encode(&change), true), (master::encode(&other), false)] {
             let Some(mut value) = entry.value else { continue };
             let place = at.index(value.len());

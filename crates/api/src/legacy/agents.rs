@@ -1,4 +1,6 @@
-//! `/slaves`.
+//! `/slaves`: the agents as Mesos's page shows them.
+//!
+//! Relies on a published view; never says more of an agent than its last report did.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,6 @@
-//! `/frameworks`.
+//! `/frameworks`: the frameworks as Mesos's page shows them, with their tasks and offers.
+//!
+//! Relies on a published view; never scans all tasks for each framework.
 
 use holdfast_master::{FrameworkState, OfferRecord};
 use holdfast_model::{FrameworkId, Resources};

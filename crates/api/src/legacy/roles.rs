@@ -1,4 +1,6 @@
-//! `/roles`.
+//! `/roles`: the roles as Mesos's page shows them.
+//!
+//! Relies on a published view; never leaves out a role that something is reserved for.
 
 use holdfast_proto::mesos::v1;
 use serde::Serialize;

@@ -1,4 +1,6 @@
-//! `/state` and `/state-summary`.
+//! `/state` and `/state-summary`: the whole cluster as Mesos's pages show it.
+//!
+//! Relies on a published view and the other pages; never mixes two moments.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,6 @@
-//! `/tasks`.
+//! `/tasks`: the tasks as Mesos's page shows them, by its own parameters.
+//!
+//! Relies on a published view; never shows more than the limit asks for.
 
 use holdfast_master::TaskView;
 use serde::Serialize;

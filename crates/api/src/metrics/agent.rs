@@ -1,4 +1,6 @@
-//! The agent's numbers.
+//! The agent's numbers, under Mesos's names where Mesos has one.
+//!
+//! Relies on a published view; never counts anything that the view does not show.
 
 use holdfast_model::TaskState;
 

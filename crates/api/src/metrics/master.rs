@@ -1,4 +1,6 @@
-//! The master's numbers.
+//! The master's numbers, under Mesos's names where Mesos has one.
+//!
+//! Relies on a published view; never counts anything that the view does not show.
 
 use holdfast_master::AgentHealth;
 use holdfast_model::{Presence, TaskState};

@@ -1,4 +1,6 @@
-//! `/holdfast/v1/agents`.
+//! `/holdfast/v1/agents`: a row for each agent that is expected or here.
+//!
+//! Relies on a published view; never calls an agent well that is not.
 
 use holdfast_master::{AgentHealth, AgentState};
 use holdfast_model::{AgentId, Resources};

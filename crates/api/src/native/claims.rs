@@ -1,4 +1,6 @@
-//! `/holdfast/v1/claims`.
+//! `/holdfast/v1/claims`: a row for each reservation and volume, also of agents that are away.
+//!
+//! Relies on the masters' ledger in the view; never forgets a claim.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,6 @@
-//! `/holdfast/v1/disks`.
+//! `/holdfast/v1/disks`: a row for each disk that was reported.
+//!
+//! Relies on a published view; never adds up what it was not told.
 
 use holdfast_model::{AgentId, Claim, DiskKind, DiskReport};
 

@@ -1,4 +1,6 @@
-//! `/holdfast/v1/frameworks`.
+//! `/holdfast/v1/frameworks`: a row for each framework, removed ones too.
+//!
+//! Relies on a published view; never scans all tasks for each of them.
 
 use holdfast_model::{FrameworkId, FrameworkRecord};
 

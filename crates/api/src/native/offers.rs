@@ -1,4 +1,6 @@
-//! `/holdfast/v1/offers`.
+//! `/holdfast/v1/offers`: a row for each offer that nobody has answered.
+//!
+//! Relies on a published view; never shows one that was rescinded.
 
 use holdfast_master::OfferRecord;
 

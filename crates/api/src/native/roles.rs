@@ -1,4 +1,6 @@
-//! `/holdfast/v1/roles`.
+//! `/holdfast/v1/roles`: the roles in the order in which they are served.
+//!
+//! Relies on the allocator for that order; never computes a share itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,6 @@
-//! `/holdfast/v1/tasks`.
+//! `/holdfast/v1/tasks`: a row for each task that lives or is remembered.
+//!
+//! Relies on a published view; never guesses a state.
 
 use holdfast_master::TaskView;
 use holdfast_proto::mesos::v1::task_status::Reason;

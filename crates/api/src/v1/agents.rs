@@ -1,4 +1,6 @@
-//! GET_AGENTS.
+//! GET_AGENTS: agents that are here, and those that are expected.
+//!
+//! Relies on a published view; never calls one active that is not offered.
 
 use holdfast_master::{AgentHealth, AgentState};
 use holdfast_model::convert::{machine, Format};

@@ -1,4 +1,6 @@
-//! GET_EXECUTORS.
+//! GET_EXECUTORS: the executors that agents reported.
+//!
+//! Relies on a published view; never reads a payload before it is asked for.
 
 use holdfast_master::ExecutorView;
 use holdfast_model::ExecutorKey;

@@ -1,4 +1,6 @@
-//! GET_FRAMEWORKS.
+//! GET_FRAMEWORKS: frameworks with what they hold, removed ones too.
+//!
+//! Relies on a published view; never scans all tasks for each of them.
 
 use holdfast_master::{FrameworkState, OfferRecord};
 use holdfast_model::convert::{framework, offer, Format};

@@ -1,4 +1,6 @@
-//! GET_OPERATIONS.
+//! GET_OPERATIONS: operations that are not settled or not acknowledged.
+//!
+//! Relies on a published view; never shows an outcome that is not durable.
 
 use holdfast_master::InFlight;
 use holdfast_model::convert::{operation, operation_status, Format};

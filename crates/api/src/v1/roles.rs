@@ -1,4 +1,6 @@
-//! GET_ROLES and GET_WEIGHTS.
+//! GET_ROLES and GET_WEIGHTS: roles that are used, and weights that are not 1.
+//!
+//! Relies on a published view; never scans all tasks for each role.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,6 @@
-//! GET_TASKS.
+//! GET_TASKS: tasks by how they are.
+//!
+//! Relies on a published view; never decodes a payload on a core's thread.
 
 use holdfast_master::TaskView;
 use holdfast_model::convert::status;

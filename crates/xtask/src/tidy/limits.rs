@@ -21,8 +21,6 @@ const EVERYWHERE: Limits =
 
 /// Crates that are on their way. A line leaves when its crate has arrived.
 const ON_THEIR_WAY: &[(&str, Limits)] = &[
-    ("master", Limits { cycle_files: 17, state_fields: 24, public_state: true, ..EVERYWHERE }),
-    ("agent", Limits { cycle_files: 19, state_fields: 27, ..EVERYWHERE }),
     // The simulator's world is one object on purpose (every fault reaches everything), in fifteen files.
     ("sim", Limits { cycle_files: 15, ..EVERYWHERE }),
 ];

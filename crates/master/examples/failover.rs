@@ -6,13 +6,13 @@
 use std::time::Instant as Clock;
 
 use holdfast_allocator::by_name;
-use holdfast_master::{Config, Effect, FrameworkCall, Input, Master};
+use holdfast_master::{Config, Effect, Input, Master};
 use holdfast_model::{
     AgentId, AgentRecord, Call, Capability, Claim, ClaimId, ClaimState, Cluster, ClusterId,
-    CommandInfo, FrameworkId, FrameworkInfo, FrameworkRecord, IdSource, Instant, LinkId,
-    MachineInfo, MasterChange, MasterLedger, NodeId, OpaquePayload, PersistenceId, Presence,
-    Report, Reservation, ReservationKind, Resource, Role, Scalar, Source, StepContext, TaskId,
-    TaskInfo, TaskRecord, TaskState, Term, ToMaster,
+    CommandInfo, FrameworkCall, FrameworkId, FrameworkInfo, FrameworkRecord, IdSource, Instant,
+    LinkId, MachineInfo, MasterChange, MasterLedger, NodeId, OpaquePayload, PersistenceId,
+    Presence, Report, Reservation, ReservationKind, Resource, Role, Scalar, Source, StepContext,
+    TaskId, TaskInfo, TaskRecord, TaskState, Term, ToMaster,
 };
 use uuid::Uuid;
 

@@ -37,7 +37,7 @@ pub use parts::tasks::TaskView;
 pub use suspects::Speaker;
 pub use view::MasterView;
 
-pub use step::{Effect, FormerBelief, FrameworkCall, Input, OperatorCall, Refusal, RequestId};
+pub use step::{Effect, FormerBelief, Input, Refusal, RequestId};
 
 use flows::agents::agent_lost;
 use flows::allocate::allocate;
@@ -177,7 +177,9 @@ fn dispatch(step: &mut Step, belief: &mut Belief, input: Input) {
         Input::AgentLost(link) => agent_lost(step, belief, link),
         Input::FromFramework(link, call) => framework_said(step, belief, link, call),
         Input::FrameworkLost(link) => framework_lost(step, belief, link),
-        Input::FromOperator(request, call) => operator_asks(step, belief, request, call),
+        Input::FromOperator(request, principal, call) => {
+            operator_asks(step, belief, (request, principal.as_deref()), call)
+        }
         Input::Tick => tick(step, belief),
     }
 }
@@ -186,7 +188,7 @@ fn not_leading(outbox: &mut Outbox, input: Input) {
     match input {
         Input::FromAgent(link, _) => outbox.send(Effect::CloseAgent(link)),
         Input::FromFramework(link, _) => outbox.send(Effect::CloseFramework(link)),
-        Input::FromOperator(request, _) => {
+        Input::FromOperator(request, ..) => {
             outbox.send(Effect::Answer(request, Err(Refusal::NotLeading)))
         }
         _ => {}

@@ -1,7 +1,7 @@
 //! `framework teardown`: remove a framework and end its tasks; its claims stay, unclaimed.
 
-use holdfast_model::convert::operator::OperatorOrder;
 use holdfast_model::FrameworkId;
+use holdfast_model::OperatorCall;
 
 use super::change::{confirm, plan, DestroyArgs};
 use super::choose::FRAMEWORK;
@@ -26,7 +26,7 @@ pub async fn run(context: &Context, args: &FrameworkTeardownArgs) -> anyhow::Res
     let mut frameworks = context.master.rows("frameworks").await?;
     frameworks.retain(|it| it["state"] != "removed");
     let row = Row(FRAMEWORK.choose(&frameworks, &args.framework)?);
-    let order = OperatorOrder::Teardown(FrameworkId::parse(row.text("id"))?);
+    let order = OperatorCall::Teardown(FrameworkId::parse(row.text("id"))?);
     if args.destroy.plan.plan {
         return plan(context, &order).await;
     }

@@ -8,16 +8,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use holdfast_allocator::by_name;
 use holdfast_model::{
     Action, AgentId, Call, Capability, ClaimAction, CommandInfo, Event, ExecutorId, ExecutorInfo,
-    Filters, FrameworkId, FrameworkInfo, IdSource, Instant, LinkId, MasterLedger, Offer, OfferId,
-    Operation, OperationState, OperationStatus, Order, PersistenceId, Reservation, ReservationKind,
-    Resource, Resources, Role, Scalar, Source, StepContext, TaskId, TaskInfo, TaskState,
-    TaskStatus, Term, ToMaster,
+    Filters, FrameworkCall, FrameworkId, FrameworkInfo, IdSource, Instant, LinkId, MasterLedger,
+    Offer, OfferId, Operation, OperationState, OperationStatus, OperatorCall, Order, PersistenceId,
+    Reservation, ReservationKind, Resource, Resources, Role, Scalar, Source, StepContext, TaskId,
+    TaskInfo, TaskState, TaskStatus, Term, ToMaster,
 };
 use uuid::Uuid;
 
 use super::balance;
 use super::machine::Machine;
-use crate::{Config, Effect, FrameworkCall, Input, Master, OperatorCall, Refusal, RequestId};
+use crate::{Config, Effect, Input, Master, Refusal, RequestId};
 
 /// Fresh ids: 1, 2, 3 ...
 pub(crate) struct Counter(pub(crate) u128);
@@ -513,19 +513,18 @@ impl Bed {
     // ---- Operators and leaders.
 
     pub(crate) fn ask(&mut self, call: OperatorCall) -> RequestId {
+        self.ask_as(None, call)
+    }
+
+    pub(crate) fn ask_as(&mut self, principal: Option<String>, call: OperatorCall) -> RequestId {
         self.next_request += 1;
         let request = RequestId(self.next_request);
-        self.input(Input::FromOperator(request, call));
+        self.input(Input::FromOperator(request, principal, call));
         request
     }
 
     pub(crate) fn operate(&mut self, machine: usize, action: ClaimAction) -> Result<(), Refusal> {
-        let call = OperatorCall::Claim {
-            agent: self.agent(machine),
-            action,
-            principal: None,
-            plan: false,
-        };
+        let call = OperatorCall::Claim { agent: self.agent(machine), action };
         let request = self.ask(call);
         self.settle();
         self.answers.get(&request).cloned().expect("an operator is answered")

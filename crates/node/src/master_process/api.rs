@@ -3,13 +3,13 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use holdfast_master::{FrameworkCall, Input, OperatorCall, RequestId};
+use holdfast_master::{Input, RequestId};
 use holdfast_model::convert::scheduler::CallError;
 use holdfast_model::convert::{link, scheduler};
-use holdfast_model::{FrameworkId, Invalid};
+use holdfast_model::{FrameworkId, Invalid, OperatorCall};
 use holdfast_proto::holdfast::v1::{FromAgent, ToAgent};
 use holdfast_proto::mesos::v1::scheduler::{Call as SchedulerCall, Event as SchedulerEvent};
-use holdfast_wire::{LinkHead, Outbox, Refusal};
+use holdfast_wire::{Caller, LinkHead, Outbox, Refusal};
 use uuid::Uuid;
 
 use super::metrics;
@@ -42,10 +42,10 @@ pub struct LeaderApi {
 
 impl LeaderApi {
     /// Asks the mind, and waits for its answer.
-    pub async fn ask(&self, call: OperatorCall) -> Result<(), Refusal> {
+    pub async fn ask(&self, caller: &Caller, call: OperatorCall) -> Result<(), Refusal> {
         let request = RequestId(self.next_request.fetch_add(1, Ordering::Relaxed));
         let answer = self.waiting.insert(request);
-        self.inbox.tell(Input::FromOperator(request, call)).await;
+        self.inbox.tell(Input::FromOperator(request, caller.principal.clone(), call)).await;
         match answer.await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(refusal)) => Err(refuse(refusal)),
@@ -85,7 +85,7 @@ impl LeaderApi {
     }
 }
 
-fn refuse(refusal: holdfast_master::Refusal) -> Refusal {
+pub(super) fn refuse(refusal: holdfast_master::Refusal) -> Refusal {
     match refusal {
         holdfast_master::Refusal::Invalid(invalid) => Refusal::bad_request(invalid.to_string()),
         holdfast_master::Refusal::NotFound(why) => Refusal::not_found(why),
@@ -116,12 +116,7 @@ impl LeaderApi {
     ) -> Result<(), Refusal> {
         let call = scheduler::call_from_proto(call).map_err(wrong)?;
         let link = self.frameworks.open(head.stream_id, outbox);
-        self.inbox
-            .tell(Input::FromFramework(
-                link,
-                FrameworkCall { framework: call.framework, call: call.call },
-            ))
-            .await;
+        self.inbox.tell(Input::FromFramework(link, call)).await;
         Ok(())
     }
 
@@ -139,12 +134,7 @@ impl LeaderApi {
         let Some(link) = self.frameworks.of(stream_id) else {
             return Err(Refusal::forbidden("the subscription is over; subscribe again"));
         };
-        self.inbox
-            .tell(Input::FromFramework(
-                link,
-                FrameworkCall { framework: call.framework, call: call.call },
-            ))
-            .await;
+        self.inbox.tell(Input::FromFramework(link, call)).await;
         Ok(())
     }
 

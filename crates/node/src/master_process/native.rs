@@ -1,15 +1,16 @@
 //! The API of our own for what Mesos has no words for: disks, claims, reasons. JSON; field names are a
 //! promise. The CLI and the console read nothing else, so that all three say the same.
 
-use holdfast_master::{AgentHealth, MasterView, OperatorCall, TaskView};
+use holdfast_master::{AgentHealth, MasterView, TaskView};
 use holdfast_model::convert::operator;
-use holdfast_model::{AgentId, Claim, ClaimState, FrameworkId, Resources, TaskId};
+use holdfast_model::{AgentId, Claim, ClaimState, FrameworkId, OperatorCall, Resources, TaskId};
 use holdfast_proto::json;
 use holdfast_proto::mesos::v1;
 use holdfast_wire::{Caller, JsonText, Query, Refusal};
 use serde::Serialize;
 
-use super::api::{invalid, LeaderApi};
+use super::api::{invalid, refuse, LeaderApi};
+use super::shell::Seen;
 use super::{explain, views};
 
 /// An agent.
@@ -230,7 +231,7 @@ pub async fn answer(
         "offers" => api.look(|shell| JsonText::of(&offers(&shell.core))).await,
         "roles" => api.look(|shell| JsonText::of(&roles(&shell.core))).await,
         "explain" => explain::answer(api, query).await,
-        "kill" if posted => kill(api, query).await,
+        "kill" if posted => kill(api, caller, query).await,
         "kill" => Err(Refusal::new(405, "POST it: it ends a task")),
         "plan" => plan(api, caller, query).await,
         _ => Err(Refusal::not_found(format!(
@@ -239,10 +240,10 @@ pub async fn answer(
     }
 }
 
-async fn kill(api: &LeaderApi, query: &Query) -> Result<JsonText, Refusal> {
+async fn kill(api: &LeaderApi, caller: &Caller, query: &Query) -> Result<JsonText, Refusal> {
     let framework = FrameworkId::parse(needed(query, "framework")?).map_err(invalid)?;
     let task = TaskId::parse(needed(query, "task")?).map_err(invalid)?;
-    api.ask(OperatorCall::Kill(framework, task)).await?;
+    api.ask(caller, OperatorCall::Kill(framework, task)).await?;
     Ok(JsonText::of(&serde_json::json!({ "accepted": true })))
 }
 
@@ -251,15 +252,17 @@ async fn plan(api: &LeaderApi, caller: &Caller, query: &Query) -> Result<JsonTex
     let call = json::from_slice(needed(query, "call")?.as_bytes())
         .map_err(|error| Refusal::bad_request(error.to_string()))?;
     match operator::from_proto(call).map_err(invalid)? {
-        Some(operator::OperatorOrder::Claim { agent, action }) => {
+        Some(OperatorCall::Claim { agent, action }) => {
             let conversion = action.conversion();
             let (takes, gives) = (conversion.consumed.to_string(), conversion.converted.to_string());
             let change = serde_json::json!({ "agent": agent.as_str(), "action": action.name(), "takes": takes, "gives": gives });
-            api.ask(OperatorCall::Claim { agent, action, principal: caller.principal.clone(), plan: true }).await?;
+            let principal = caller.principal.clone();
+            let plan = move |seen: &Seen| seen.core.plan(&agent, &action, principal.as_deref());
+            api.look(plan).await?.map_err(refuse)?;
             Ok(JsonText::of(&change))
         }
-        Some(operator::OperatorOrder::Teardown(framework)) => teardown_plan(api, framework).await,
-        None => Err(Refusal::bad_request(
+        Some(OperatorCall::Teardown(framework)) => teardown_plan(api, framework).await,
+        _ => Err(Refusal::bad_request(
             "type: only RESERVE_RESOURCES, UNRESERVE_RESOURCES, CREATE_VOLUMES, DESTROY_VOLUMES and TEARDOWN can be planned",
         )),
     }

@@ -1,9 +1,8 @@
 //! The operator calls of the Mesos v1 API on a master. Reading looks at the mind; changing asks it, and
 //! answers once the change is durable at its agent (where Mesos answers "accepted").
 
-use holdfast_master::OperatorCall;
-use holdfast_model::convert::operator::{from_proto, OperatorOrder};
-use holdfast_model::{Invalid, Role, Scalar};
+use holdfast_model::convert::operator::from_proto;
+use holdfast_model::{Invalid, OperatorCall, Role, Scalar};
 use holdfast_proto::mesos::v1::master::call::{ReadFile, Type, UpdateWeights};
 use holdfast_proto::mesos::v1::master::response::Type as Answered;
 use holdfast_proto::mesos::v1::master::{response, Call, Response};
@@ -29,7 +28,7 @@ pub async fn answer(
         | Type::CreateVolumes
         | Type::DestroyVolumes
         | Type::Teardown => change(api, caller, call).await,
-        Type::UpdateWeights => weigh(api, call.update_weights).await,
+        Type::UpdateWeights => weigh(api, caller, call.update_weights).await,
         Type::GetState => {
             look(api, Answered::GetState, |shell, to| {
                 to.get_state = Some(views::state(&shell.core))
@@ -113,19 +112,15 @@ async fn look(
 }
 
 async fn change(api: &LeaderApi, caller: &Caller, call: Call) -> Result<Option<Response>, Refusal> {
-    let order = from_proto(call).map_err(invalid)?;
-    let call = match order {
-        Some(OperatorOrder::Claim { agent, action }) => {
-            OperatorCall::Claim { agent, action, principal: caller.principal.clone(), plan: false }
-        }
-        Some(OperatorOrder::Teardown(framework)) => OperatorCall::Teardown(framework),
-        None => return Err(Refusal::not_implemented("this call is not served by a master")),
-    };
-    api.ask(call).await.map(|()| None)
+    match from_proto(call).map_err(invalid)? {
+        Some(call) => api.ask(caller, call).await.map(|()| None),
+        None => Err(Refusal::not_implemented("this call is not served by a master")),
+    }
 }
 
 async fn weigh(
     api: &LeaderApi,
+    caller: &Caller,
     update: Option<UpdateWeights>,
 ) -> Result<Option<Response>, Refusal> {
     let update = update.ok_or_else(|| Refusal::bad_request("update_weights: is missing"))?;
@@ -141,7 +136,7 @@ async fn weigh(
         calls.push(OperatorCall::Weight(role, weight));
     }
     for call in calls {
-        api.ask(call).await?;
+        api.ask(caller, call).await?;
     }
     Ok(None)
 }

@@ -126,8 +126,8 @@ fn refused_agent(link: LinkId, effects: &[Effect]) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use holdfast_master::FrameworkCall;
     use holdfast_model::convert::Format;
+    use holdfast_model::FrameworkCall;
     use holdfast_model::{
         Filters, FrameworkId, OfferId, Operation, OperationStatus, Resources, Term, ToAgent,
     };

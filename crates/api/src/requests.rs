@@ -10,9 +10,7 @@ mod operator;
 mod page;
 mod scheduler;
 
-use holdfast_master::OperatorCall;
-use holdfast_model::convert::operator::OperatorOrder;
-use holdfast_model::{CallerIdentity, ClaimAction};
+use holdfast_model::{CallerIdentity, ClaimAction, OperatorCall};
 
 pub use agent::{agent_page, AgentRead};
 pub use executor::{executor_request, ExecutorRequest};
@@ -36,7 +34,7 @@ impl MasterCommand {
     /// A command that this caller may give.
     fn authorized(caller: &CallerIdentity, call: OperatorCall) -> Result<MasterCommand, Refusal> {
         match &call {
-            OperatorCall::Claim { agent, action, .. } => {
+            OperatorCall::Claim { agent, action } => {
                 authorize(caller, claim_action(action), Object::Agent(agent))
             }
             OperatorCall::Teardown(framework) => {
@@ -50,22 +48,6 @@ impl MasterCommand {
             }
         }?;
         Ok(MasterCommand { caller: caller.clone(), call })
-    }
-
-    /// A command that carries out an order, or with `plan` only says whether it would work.
-    fn of_order(
-        caller: &CallerIdentity,
-        order: OperatorOrder,
-        plan: bool,
-    ) -> Result<MasterCommand, Refusal> {
-        let call = match order {
-            OperatorOrder::Claim { agent, action } => {
-                let principal = caller.principal().map(str::to_owned);
-                OperatorCall::Claim { agent, action, principal, plan }
-            }
-            OperatorOrder::Teardown(framework) => OperatorCall::Teardown(framework),
-        };
-        MasterCommand::authorized(caller, call)
     }
 }
 

@@ -6,15 +6,16 @@
 use std::collections::BTreeSet;
 
 use holdfast_agent::Agent;
-use holdfast_master::{Config, FrameworkCall, Input, Master};
+use holdfast_master::{Config, Input, Master};
 use holdfast_model::{
-    AgentId, AgentIdentity, AgentLedger, AgentRecord, Call, Capability, Claim, ClaimEvent, ClaimId,
-    ClaimState, Cluster, ClusterId, CommandInfo, ContainerId, DiskId, DiskKind, DiskRecord,
-    DiskReport, ExecutorId, ExecutorInfo, ExecutorRecord, FrameworkId, FrameworkInfo,
-    FrameworkRecord, IdSource, Instant, LinkId, MachineInfo, MasterChange, MasterLedger, NodeId,
-    PersistenceId, Presence, Ranges, Reason, Report, Reservation, ReservationKind, Resource,
-    Resources, Role, Scalar, Source, StatusSource, StatusUuid, StepContext, TaskId, TaskInfo,
-    TaskRecord, TaskState, TaskStatus, Term, ToMaster, Value,
+    AgentId, AgentIdentity, AgentLedger, AgentRecord, Call, CallerIdentity, Capability, Claim,
+    ClaimEvent, ClaimId, ClaimState, Cluster, ClusterId, CommandInfo, ContainerId, DiskId,
+    DiskKind, DiskRecord, DiskReport, ExecutorId, ExecutorInfo, ExecutorRecord, FrameworkCall,
+    FrameworkId, FrameworkInfo, FrameworkRecord, IdSource, Instant, LinkId, MachineInfo,
+    MasterChange, MasterLedger, NodeId, PersistenceId, Presence, Ranges, Reason, Report,
+    Reservation, ReservationKind, Resource, Resources, Role, Scalar, Source, StatusSource,
+    StatusUuid, StepContext, TaskId, TaskInfo, TaskRecord, TaskState, TaskStatus, Term, ToMaster,
+    Value,
 };
 use holdfast_proto::mesos::v1::{MasterInfo, VersionInfo};
 use uuid::Uuid;
@@ -293,7 +294,11 @@ impl Bed {
     pub(crate) fn subscribe_new(&mut self, link: LinkId, info: FrameworkInfo) {
         let info = Box::new(FrameworkInfo { id: None, ..info });
         let call = Call::Subscribe { info, suppressed: BTreeSet::new() };
-        self.input(Input::FromFramework(link, FrameworkCall { framework: None, call }));
+        self.input(Input::FromFramework(
+            link,
+            CallerIdentity::Anonymous,
+            FrameworkCall { framework: None, call },
+        ));
     }
 
     /// The framework acknowledges the end of its failed task, which is then forgotten by its agent.
@@ -306,7 +311,11 @@ impl Bed {
 
     pub(crate) fn say(&mut self, link: LinkId, call: Call) {
         let framework = Some(framework_id("f-0"));
-        self.input(Input::FromFramework(link, FrameworkCall { framework, call }));
+        self.input(Input::FromFramework(
+            link,
+            CallerIdentity::Anonymous,
+            FrameworkCall { framework, call },
+        ));
     }
 }
 

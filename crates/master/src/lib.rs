@@ -38,7 +38,7 @@ pub use parts::tasks::TaskView;
 pub use suspects::Speaker;
 pub use view::MasterView;
 
-pub use step::{Effect, FormerBelief, FrameworkCall, Input, OperatorCall, Refusal, RequestId};
+pub use step::{Effect, FormerBelief, Input, Refusal, RequestId};
 
 use flows::agents::agent_lost;
 use flows::allocate::allocate;
@@ -176,9 +176,11 @@ fn dispatch(step: &mut Step, belief: &mut Belief, input: Input) {
         Input::Elected(_) | Input::Deposed(_) => unreachable!("terms were looked at before"),
         Input::FromAgent(link, message) => agent_said(step, belief, link, message),
         Input::AgentLost(link) => agent_lost(step, belief, link),
-        Input::FromFramework(link, call) => framework_said(step, belief, link, call),
+        Input::FromFramework(link, _, call) => framework_said(step, belief, link, call),
         Input::FrameworkLost(link) => framework_lost(step, belief, link),
-        Input::FromOperator(request, call) => operator_asks(step, belief, request, call),
+        Input::FromOperator(request, caller, call) => {
+            operator_asks(step, belief, (request, caller.principal()), call)
+        }
         Input::Tick => tick(step, belief),
     }
 }
@@ -186,8 +188,8 @@ fn dispatch(step: &mut Step, belief: &mut Belief, input: Input) {
 fn not_leading(outbox: &mut Outbox, input: Input) {
     match input {
         Input::FromAgent(link, _) => outbox.send(Effect::CloseAgent(link)),
-        Input::FromFramework(link, _) => outbox.send(Effect::CloseFramework(link)),
-        Input::FromOperator(request, _) => {
+        Input::FromFramework(link, ..) => outbox.send(Effect::CloseFramework(link)),
+        Input::FromOperator(request, ..) => {
             outbox.send(Effect::Answer(request, Err(Refusal::NotLeading)))
         }
         _ => {}

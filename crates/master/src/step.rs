@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use holdfast_model::convert::Format;
 use holdfast_model::{
-    AgentId, Call, ClaimAction, Event, FrameworkId, Invalid, LinkId, MasterChange, Role, Scalar,
-    TaskId, Term, ToAgent, ToMaster,
+    CallerIdentity, Event, FrameworkCall, Invalid, LinkId, MasterChange, OperatorCall, Term,
+    ToAgent, ToMaster,
 };
 
 use crate::Belief;
@@ -14,28 +14,6 @@ use crate::Belief;
 /// Names a question of an operator until it is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub u64);
-
-/// What an operator can ask of the master's core.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum OperatorCall {
-    /// RESERVE, UNRESERVE, CREATE or DESTROY on one agent. Answered once it is durable there.
-    Claim {
-        /// Where.
-        agent: AgentId,
-        /// What.
-        action: ClaimAction,
-        /// The authenticated principal, if any.
-        principal: Option<String>,
-        /// Only say whether it would work.
-        plan: bool,
-    },
-    /// Remove a framework; its claims stay.
-    Teardown(FrameworkId),
-    /// End a task of a framework.
-    Kill(FrameworkId, TaskId),
-    /// Set the weight of a role.
-    Weight(Role, Scalar),
-}
 
 /// Why an operator's call was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,22 +40,13 @@ pub enum Input {
     /// An agent's link broke.
     AgentLost(LinkId),
     /// A framework says. Its first call on a link is SUBSCRIBE.
-    FromFramework(LinkId, FrameworkCall),
+    FromFramework(LinkId, CallerIdentity, FrameworkCall),
     /// A framework's link broke.
     FrameworkLost(LinkId),
     /// An operator asks.
-    FromOperator(RequestId, OperatorCall),
+    FromOperator(RequestId, CallerIdentity, OperatorCall),
     /// Time has passed; see [`crate::Master::next_deadline`].
     Tick,
-}
-
-/// A call with the name that it came under.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FrameworkCall {
-    /// The framework that the call names; `None` only for a first SUBSCRIBE.
-    pub framework: Option<FrameworkId>,
-    /// What.
-    pub call: Call,
 }
 
 /// Everything that a master can want done. The shell carries effects out in order; a [`Effect::Commit`] is

@@ -13,3 +13,4 @@ mod operations;
 mod poison;
 mod storms;
 mod tasks;
+mod views;

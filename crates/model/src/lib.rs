@@ -38,8 +38,9 @@ pub use master_ledger::{
     AgentRecord, Cluster, FrameworkRecord, MasterChange, MasterLedger, PendingOperation, Presence,
 };
 pub use message::{
-    Call, DiskReport, Event, ExecutorCall, ExecutorEvent, Filters, MachineInfo, NamedOperation,
-    Offer, OperationState, OperationStatus, OperationUpdate, Order, Report, ToAgent, ToMaster,
+    Call, DiskReport, Event, ExecutorCall, ExecutorEvent, Filters, FrameworkCall, MachineInfo,
+    NamedOperation, Offer, OperationState, OperationStatus, OperationUpdate, OperatorCall, Order,
+    Report, ToAgent, ToMaster,
 };
 pub use operation::{Action, Asker, ClaimAction, Conversion, Operation, Unreadable};
 pub use resource::{

@@ -9,10 +9,11 @@ use crate::id::{
     AgentId, ClaimId, ClusterId, ExecutorId, FrameworkId, NodeId, OfferId, OperationUuid,
     StatusUuid, TaskId, Term,
 };
-use crate::operation::Operation;
+use crate::operation::{ClaimAction, Operation};
 use crate::resources::Resources;
 use crate::role::Role;
 use crate::task::{ExecutorInfo, OpaquePayload, TaskInfo, TaskState, TaskStatus};
+use crate::value::Scalar;
 
 /// Where an operation is in its life (the numbers are those of the wire).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -308,6 +309,26 @@ pub enum ExecutorEvent {
     Error(String),
 }
 
+// ---- Operators and masters.
+
+/// What an operator can have changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OperatorCall {
+    /// RESERVE, UNRESERVE, CREATE or DESTROY on one agent. Answered once it is durable there.
+    Claim {
+        /// Where.
+        agent: AgentId,
+        /// What; its resources are not allocated.
+        action: ClaimAction,
+    },
+    /// Remove a framework; its claims stay.
+    Teardown(FrameworkId),
+    /// End a task of a framework.
+    Kill(FrameworkId, TaskId),
+    /// Set the weight of a role.
+    Weight(Role, Scalar),
+}
+
 // ---- Frameworks and masters.
 
 /// How long a refusal holds.
@@ -321,6 +342,15 @@ impl Default for Filters {
     fn default() -> Filters {
         Filters { refuse_ms: 5_000 }
     }
+}
+
+/// A call with the name that it came under.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FrameworkCall {
+    /// The framework that the call names; `None` only for a first SUBSCRIBE.
+    pub framework: Option<FrameworkId>,
+    /// What it says.
+    pub call: Call,
 }
 
 /// Framework to master.

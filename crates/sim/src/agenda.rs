@@ -8,8 +8,8 @@ use std::fmt;
 use holdfast_agent as agent;
 use holdfast_master as master;
 use holdfast_model::{
-    ClusterId, ContainerId, DiskRecord, Event, ExecutorCall, ExecutorEvent, Instant, TaskId, Term,
-    ToAgent, ToMaster,
+    ClusterId, ContainerId, DiskRecord, Event, ExecutorCall, ExecutorEvent, FrameworkCall, Instant,
+    TaskId, Term, ToAgent, ToMaster,
 };
 
 use crate::links::Side;
@@ -58,7 +58,7 @@ impl fmt::Display for Node {
 pub(crate) enum Message {
     FromAgent(ToMaster),
     ToAgent(ToAgent),
-    FromFramework(Box<master::FrameworkCall>),
+    FromFramework(Box<FrameworkCall>),
     ToFramework(Event),
     FromExecutor(ExecutorCall),
     ToExecutor(Box<ExecutorEvent>),

@@ -3,10 +3,10 @@
 //! It relies on the world to tell all of it. Facts are about the world; none of them is what a mind thinks.
 
 use holdfast_agent::{ContainerPlan, VolumeLabel};
-use holdfast_master::{FrameworkCall, Refusal};
+use holdfast_master::Refusal;
 use holdfast_model::{
-    AgentChange, AgentId, AgentLedger, ClaimAction, ClaimId, ContainerId, Event, FrameworkId,
-    MasterChange, TaskId, TaskState, Term, ToAgent, ToMaster,
+    AgentChange, AgentId, AgentLedger, ClaimAction, ClaimId, ContainerId, Event, FrameworkCall,
+    FrameworkId, MasterChange, TaskId, TaskState, Term, ToAgent, ToMaster,
 };
 use holdfast_sdk::KeeperChange;
 

@@ -6,10 +6,10 @@
 
 use std::fmt;
 
-use holdfast_master::FrameworkCall;
 use holdfast_model::convert::{framework, resource::Format, task};
 use holdfast_model::{
-    Action, Call, Capability, Event, FrameworkId, FrameworkInfo, Operation, Role, TaskId,
+    Action, Call, Capability, Event, FrameworkCall, FrameworkId, FrameworkInfo, Operation, Role,
+    TaskId,
 };
 use holdfast_sdk::{
     Effect, Input, Keeper, KeeperChange, KeeperLedger, Member, Needs, Program, Service,

@@ -1,22 +1,31 @@
 //! `/holdfast/v1/plan`: what a change would do.
 //!
-//! Whether a change of claims would work only the core can say; it is asked before the plan is shown.
+//! Relies on the master's own checks, which run on a view as they do in the core. Never changes anything.
 
-use holdfast_model::{AgentId, ClaimAction, FrameworkId};
+use holdfast_model::{AgentId, CallerIdentity, ClaimAction, FrameworkId};
 
 use crate::groups::live_tasks;
 use crate::rows::{ClaimPlan, Plan, TeardownPlan};
 use crate::{MasterView, Refusal};
 
-/// What a change of claims takes and gives.
-pub fn claim_plan(agent: &AgentId, action: &ClaimAction) -> Plan {
+/// What a change of claims takes and gives, if it would work.
+///
+/// # Errors
+/// What the core would say if it were asked for the change now.
+pub fn claim_plan(
+    view: &MasterView,
+    caller: &CallerIdentity,
+    agent: &AgentId,
+    action: &ClaimAction,
+) -> Result<Plan, Refusal> {
+    view.plan(agent, action, caller.principal())?;
     let conversion = action.conversion();
-    Plan::Claim(ClaimPlan {
+    Ok(Plan::Claim(ClaimPlan {
         action: action.name().to_owned(),
         agent: agent.to_string(),
         gives: conversion.converted.to_string(),
         takes: conversion.consumed.to_string(),
-    })
+    }))
 }
 
 /// What the removal of a framework would do.

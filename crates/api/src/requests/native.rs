@@ -1,9 +1,10 @@
 //! Requests of the native API: a name and its parameters.
 
-use holdfast_master::OperatorCall;
-use holdfast_model::convert::operator::{self, OperatorOrder};
+use holdfast_model::convert::operator;
 use holdfast_model::convert::text;
-use holdfast_model::{CallerIdentity, FrameworkId, Instant, Role, TaskId};
+use holdfast_model::{
+    AgentId, CallerIdentity, ClaimAction, FrameworkId, Instant, OperatorCall, Role, TaskId,
+};
 use holdfast_proto::json;
 
 use super::MasterCommand;
@@ -39,6 +40,8 @@ pub enum NativeRead {
     Roles,
     /// Why.
     Explain(Question),
+    /// Whether a change of claims would work if this caller asked for it, and what it takes and gives.
+    ClaimPlan(CallerIdentity, AgentId, ClaimAction),
     /// What the removal of a framework would do.
     TeardownPlan(FrameworkId),
 }
@@ -100,16 +103,14 @@ fn plan(caller: &CallerIdentity, parameters: Parameters<'_>) -> Result<NativeReq
     let call = json::from_slice(parameters.needed("call")?.as_bytes())
         .map_err(|error| Refusal::Invalid(error.to_string()))?;
     match operator::from_proto(call)? {
-        Some(OperatorOrder::Claim { agent, action }) => {
-            let answer = NativeAnswer::Plan(native::claim_plan(&agent, &action));
-            let order = OperatorOrder::Claim { agent, action };
-            let command = MasterCommand::of_order(caller, order, true)?;
-            Ok(NativeRequest::Ask(command, answer))
+        Some(OperatorCall::Claim { agent, action }) => {
+            let plan = NativeRead::ClaimPlan(caller.clone(), agent, action);
+            plan.authorized(caller).map(NativeRequest::Read)
         }
-        Some(OperatorOrder::Teardown(framework)) => {
+        Some(OperatorCall::Teardown(framework)) => {
             NativeRead::TeardownPlan(framework).authorized(caller).map(NativeRequest::Read)
         }
-        None => Err(Refusal::Invalid(
+        _ => Err(Refusal::Invalid(
             "type: only RESERVE_RESOURCES, UNRESERVE_RESOURCES, CREATE_VOLUMES, DESTROY_VOLUMES and TEARDOWN can be planned"
                 .to_owned(),
         )),
@@ -127,6 +128,7 @@ impl NativeRead {
             NativeRead::Offers => Object::Offers,
             NativeRead::Roles => Object::Roles,
             NativeRead::Explain(question) => Object::Named(&question.about),
+            NativeRead::ClaimPlan(_, agent, _) => Object::Agent(agent),
             NativeRead::TeardownPlan(framework) => Object::Framework(framework),
         };
         authorize(caller, Action::View, object)?;
@@ -148,6 +150,9 @@ impl NativeRead {
             NativeRead::Roles => NativeAnswer::Roles(native::roles(view, now)),
             NativeRead::Explain(question) => {
                 NativeAnswer::Explained(Box::new(native::explain(view, now, question)?))
+            }
+            NativeRead::ClaimPlan(caller, agent, action) => {
+                NativeAnswer::Plan(native::claim_plan(view, caller, agent, action)?)
             }
             NativeRead::TeardownPlan(framework) => {
                 NativeAnswer::Plan(native::teardown_plan(view, framework)?)

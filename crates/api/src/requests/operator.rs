@@ -1,7 +1,7 @@
 //! Calls of the Mesos v1 operator API on a master.
 
-use holdfast_master::OperatorCall;
 use holdfast_model::convert::operator::from_proto;
+use holdfast_model::OperatorCall;
 use holdfast_model::{CallerIdentity, Invalid, Role, Scalar};
 use holdfast_proto::mesos::v1::master::call::{ReadFile, Type, UpdateWeights};
 use holdfast_proto::mesos::v1::master::response::Type as Answered;
@@ -65,7 +65,7 @@ impl OperatorRequest {
             Type::UpdateWeights => return weights(caller, call.update_weights),
             _ => {
                 let order = from_proto(call)?.ok_or_else(|| unserved(kind))?;
-                let command = MasterCommand::of_order(caller, order, false)?;
+                let command = MasterCommand::authorized(caller, order)?;
                 return Ok(OperatorRequest::Change(vec![command]));
             }
         };

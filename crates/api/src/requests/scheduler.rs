@@ -1,8 +1,7 @@
 //! Calls of the scheduler API.
 
-use holdfast_master::FrameworkCall;
 use holdfast_model::convert::scheduler::{call_from_proto, CallError};
-use holdfast_model::{Call, CallerIdentity, FrameworkId};
+use holdfast_model::{Call, CallerIdentity, FrameworkCall, FrameworkId};
 use holdfast_proto::mesos::v1::scheduler::Call as Wire;
 
 use crate::{authorize, Action, Object, Refusal};
@@ -47,9 +46,8 @@ pub fn scheduler_call(
 }
 
 fn read(wire: Wire) -> Result<FrameworkCall, Refusal> {
-    match call_from_proto(wire) {
-        Ok(from) => Ok(FrameworkCall { framework: from.framework, call: from.call }),
-        Err(CallError::Invalid(invalid)) => Err(invalid.into()),
-        Err(error @ CallError::UnknownType { .. }) => Err(Refusal::NotServed(error.to_string())),
-    }
+    call_from_proto(wire).map_err(|error| match error {
+        CallError::Invalid(invalid) => invalid.into(),
+        CallError::UnknownType { .. } => Refusal::NotServed(error.to_string()),
+    })
 }

@@ -50,8 +50,8 @@ fn changes_become_commands_in_the_callers_name() {
     let OperatorRequest::Change(commands) = request else { panic!("{request:?}") };
     let [MasterCommand { caller, call }] = commands.as_slice() else { panic!("{commands:?}") };
     assert_eq!(*caller, ops());
-    let OperatorCall::Claim { agent, principal, plan, .. } = call else { panic!("{call:?}") };
-    assert_eq!((agent.as_str(), principal.as_deref(), *plan), ("S0", Some("ops"), false));
+    let OperatorCall::Claim { agent, .. } = call else { panic!("{call:?}") };
+    assert_eq!(agent.as_str(), "S0");
 
     let teardown = operator(r#"{"type":"TEARDOWN","teardown":{"framework_id":{"value":"f-0"}}}"#);
     let call = OperatorCall::Teardown(FrameworkId::made("f-0".to_owned()));
@@ -137,8 +137,8 @@ fn a_kill_is_posted() {
 fn a_plan_asks_and_changes_nothing() {
     let reserve = r#"{"type":"RESERVE_RESOURCES","reserve_resources":{"agent_id":{"value":"S0"},"resources":[{"name":"cpus","type":"SCALAR","scalar":{"value":1},"reservations":[{"type":"DYNAMIC","role":"db"}]}]}}"#;
     let request = native(false, "plan", &[("call", reserve)]);
-    let Ok(NativeRequest::Ask(command, answer)) = request else { panic!("{request:?}") };
-    assert!(matches!(command.call, OperatorCall::Claim { plan: true, .. }), "{command:?}");
+    let Ok(NativeRequest::Read(read)) = request else { panic!("{request:?}") };
+    let answer = read.answer(&crate::testbed::Bed::usual().view(), Instant(1)).unwrap();
     let expected = r#"{"action":"RESERVE","agent":"S0","gives":"cpus(db):1","takes":"cpus:1"}"#;
     assert_eq!(serde_json::to_string(&answer).unwrap(), expected);
 

@@ -1,6 +1,7 @@
 //! Every answer of the v1 operator API, written out for a small cluster.
 
-use holdfast_master::{Input, OperatorCall, RequestId};
+use holdfast_master::{Input, RequestId};
+use holdfast_model::{CallerIdentity, OperatorCall};
 use holdfast_model::{ClaimAction, TaskState};
 
 use super::*;
@@ -126,8 +127,8 @@ fn an_operation_under_way_is_pending() {
         resources: vec![amount("cpus", 1000).reserved(reservation())],
         source: Vec::new(),
     };
-    let call = OperatorCall::Claim { agent: agent("S0"), action, principal: None, plan: false };
-    bed.input(Input::FromOperator(RequestId(1), call));
+    let call = OperatorCall::Claim { agent: agent("S0"), action };
+    bed.input(Input::FromOperator(RequestId(1), CallerIdentity::Anonymous, call));
     let answer = operations(&bed.view());
     let [reserve] = answer.operations.as_slice() else { panic!("{answer:?}") };
     assert_eq!(

@@ -2,7 +2,8 @@
 //!
 //! Relies on the master for whether it can be done. Never destroys anything that nobody agreed to: the default answer is no.
 
-use holdfast_model::convert::operator::{self, OperatorOrder};
+use holdfast_model::convert::operator;
+use holdfast_model::OperatorCall;
 use holdfast_proto::json;
 use serde_json::Value;
 
@@ -32,8 +33,8 @@ pub struct DestroyArgs {
 ///
 /// # Errors
 /// When it could not be done.
-pub async fn plan(context: &Context, order: &OperatorOrder) -> anyhow::Result<i32> {
-    let call = json::to_string(&operator::to_proto(order));
+pub async fn plan(context: &Context, order: &OperatorCall) -> anyhow::Result<i32> {
+    let call = json::to_string(&operator::to_proto(order).expect("it is one of the Mesos API"));
     let plan = context.master.get("plan", &[("call", &call)]).await?;
     put_plan(context, &plan)
 }

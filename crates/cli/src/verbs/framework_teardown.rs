@@ -1,8 +1,8 @@
 //! `framework teardown`: remove a framework and end its tasks; its claims stay, unclaimed.
 
 use holdfast_api::rows::{FrameworkRow, FrameworkStanding};
-use holdfast_model::convert::operator::OperatorOrder;
 use holdfast_model::FrameworkId;
+use holdfast_model::OperatorCall;
 
 use super::change::{confirm, plan, DestroyArgs};
 use super::choose::choose;
@@ -26,7 +26,7 @@ pub async fn run(context: &Context, args: &FrameworkTeardownArgs) -> anyhow::Res
     let mut frameworks = context.master.rows::<FrameworkRow>().await?;
     frameworks.retain(|it| it.state != FrameworkStanding::Removed);
     let row = choose(&frameworks, &args.framework)?;
-    let order = OperatorOrder::Teardown(FrameworkId::parse(&row.id)?);
+    let order = OperatorCall::Teardown(FrameworkId::parse(&row.id)?);
     if args.destroy.plan.plan {
         return plan(context, &order).await;
     }

@@ -3,7 +3,8 @@
 //! Relies on a master that does not lead naming the one that does. Reading may try one master after the other; a change is sent to
 //! one only, because whether it was carried out may not be known.
 
-use holdfast_model::convert::operator::{self, OperatorOrder};
+use holdfast_model::convert::operator;
+use holdfast_model::OperatorCall;
 use holdfast_proto::mesos::v1::master::{Call, Response};
 use holdfast_wire::{ClientError, MesosClient};
 use serde_json::Value;
@@ -80,8 +81,9 @@ impl MasterApi {
     ///
     /// # Errors
     /// When no master answers or it refuses.
-    pub async fn order(&self, order: &OperatorOrder) -> Result<(), Failure> {
-        self.operator(&operator::to_proto(order)).await.map(drop)
+    pub async fn order(&self, order: &OperatorCall) -> Result<(), Failure> {
+        let call = operator::to_proto(order).expect("it is one of the Mesos API");
+        self.operator(&call).await.map(drop)
     }
 
     /// An operator call.

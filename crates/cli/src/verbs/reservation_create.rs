@@ -1,7 +1,7 @@
 //! `reservation create`: hold resources of a running agent for a role.
 
 use holdfast_api::rows::{AgentRow, ClaimRow, DiskRow};
-use holdfast_model::convert::operator::OperatorOrder;
+use holdfast_model::OperatorCall;
 use holdfast_model::{AgentId, ClaimAction, Resource};
 
 use super::change::{plan, PlanArgs};
@@ -82,7 +82,7 @@ pub async fn create(
     args: PlanArgs,
 ) -> anyhow::Result<i32> {
     let name = action.name();
-    let order = OperatorOrder::Claim { agent: AgentId::parse(agent)?, action };
+    let order = OperatorCall::Claim { agent: AgentId::parse(agent)?, action };
     if args.plan {
         return plan(context, &order).await;
     }

@@ -3,7 +3,7 @@
 //! Never touches a volume: those are destroyed by `volume destroy`, and only then is what they lay on free to be given back.
 
 use holdfast_api::rows::{AgentRow, ClaimKind, ClaimRow};
-use holdfast_model::convert::operator::OperatorOrder;
+use holdfast_model::OperatorCall;
 use holdfast_model::{AgentId, ClaimAction, Resource};
 
 use super::change::{confirm, plan, DestroyArgs};
@@ -42,7 +42,7 @@ pub async fn run(context: &Context, args: &ReservationRemoveArgs) -> anyhow::Res
     };
     let text: Vec<String> = resources.iter().map(ToString::to_string).collect();
     let text = text.join("; ");
-    let order = OperatorOrder::Claim {
+    let order = OperatorCall::Claim {
         agent: AgentId::parse(&agent)?,
         action: ClaimAction::Unreserve(resources),
     };

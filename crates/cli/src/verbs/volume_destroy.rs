@@ -3,7 +3,7 @@
 //! Never without its name typed by somebody (or -y, for scripts), and never while a task uses it.
 
 use holdfast_api::rows::{ClaimKind, ClaimRow, ClaimStanding};
-use holdfast_model::convert::operator::OperatorOrder;
+use holdfast_model::OperatorCall;
 use holdfast_model::{AgentId, ClaimAction};
 
 use super::change::{confirm_by_name, plan, DestroyArgs};
@@ -46,7 +46,7 @@ pub async fn run(context: &Context, args: &VolumeDestroyArgs) -> anyhow::Result<
         let cause = format!("the agent has no volume `{name}` of role {} now", row.role);
         Failure::new(EXIT_CONFLICT, cause, "see what is wrong with it: `holdfast claim show`")
     })?;
-    let order = OperatorOrder::Claim {
+    let order = OperatorCall::Claim {
         agent: AgentId::parse(&row.agent)?,
         action: ClaimAction::Destroy(vec![volume]),
     };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use holdfast_model::{Call, Filters, FrameworkId, LinkId, OfferId, Order, Role};
+use holdfast_model::{Call, Filters, FrameworkCall, FrameworkId, LinkId, OfferId, Order, Role};
 
 use super::accept::accept;
 use super::acknowledge::{acknowledge, acknowledge_operation};
@@ -13,7 +13,7 @@ use super::update_framework::update_framework;
 use crate::flows::frameworks::remove_framework;
 use crate::flows::offers::{decline, take_offer};
 use crate::flows::telling::order;
-use crate::{Belief, Effect, FrameworkCall, Step};
+use crate::{Belief, Effect, Step};
 
 /// A call of a framework.
 pub(crate) fn framework_said(

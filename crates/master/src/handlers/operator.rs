@@ -1,30 +1,26 @@
 //! What operators ask for, but for claims (see [`super::operator_claim`]). Each is answered once.
 
-use holdfast_model::{Event, FrameworkId, Invalid, MasterChange, OfferId, Role, Scalar, TaskKey};
+use holdfast_model::{
+    Event, FrameworkId, Invalid, MasterChange, OfferId, OperatorCall, Role, Scalar, TaskKey,
+};
 
 use super::kill::kill;
-use super::operator_claim::{operator_claim, plan};
+use super::operator_claim::operator_claim;
 use crate::flows::frameworks::remove_framework;
 use crate::flows::offers::rescind_each;
 use crate::flows::telling::tell;
 use crate::parts::frameworks::FrameworkState;
-use crate::{Belief, Effect, OperatorCall, Refusal, RequestId, Step};
+use crate::{Belief, Effect, Refusal, RequestId, Step};
 
 /// An operator asks.
 pub(crate) fn operator_asks(
     step: &mut Step,
     belief: &mut Belief,
-    request: RequestId,
+    asked: (RequestId, Option<&str>),
     call: OperatorCall,
 ) {
     let answer = match call {
-        OperatorCall::Claim { agent, action, principal, plan: true } => {
-            let Belief { agents, tasks, offers, .. } = &*belief;
-            let known = (step.out.ledger(), tasks.rows(), offers.rows());
-            plan(known, agents.get(&agent), &agent, &action, principal.as_deref()).map(drop)
-        }
-        OperatorCall::Claim { agent, action, principal, plan: false } => {
-            let asked = (request, principal.as_deref());
+        OperatorCall::Claim { agent, action } => {
             match operator_claim(step, belief, asked, &agent, &action) {
                 Ok(()) => return, // Answered when the agent has done it.
                 Err(refusal) => Err(refusal),
@@ -34,7 +30,7 @@ pub(crate) fn operator_asks(
         OperatorCall::Kill(framework, task) => kill_task(step, belief, (framework, task)),
         OperatorCall::Weight(role, weight) => weigh(step, belief, role, weight),
     };
-    step.out.send(Effect::Answer(request, answer));
+    step.out.send(Effect::Answer(asked.0, answer));
 }
 
 fn kill_task(step: &mut Step, belief: &mut Belief, key: TaskKey) -> Result<(), Refusal> {

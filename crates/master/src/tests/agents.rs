@@ -1,13 +1,13 @@
 //! Agents: admitted, fenced, pinged, lost, unreachable and back.
 
 use holdfast_model::{
-    AgentId, Call, ClaimAction, Event, LinkId, NodeId, OperationState, Order, Presence, Reason,
-    Resources, TaskId, TaskState, ToMaster,
+    AgentId, Call, ClaimAction, Event, LinkId, NodeId, OperationState, OperatorCall, Order,
+    Presence, Reason, Resources, TaskId, TaskState, ToMaster,
 };
 use uuid::Uuid;
 
 use super::bed::*;
-use crate::{AgentHealth, Config, Input, OperatorCall, Refusal};
+use crate::{AgentHealth, Config, Input, Refusal};
 
 fn failures(bed: &Bed, scheduler: usize) -> usize {
     bed.schedulers[scheduler]
@@ -461,12 +461,8 @@ fn v9_a_volume_that_cannot_be_used_is_not_offered_and_comes_back_when_it_can() {
     );
     assert_eq!(bed.schedulers[0].outcome("again"), [OperationState::Error], "it keeps its name");
     let agent = bed.agent(0);
-    let request = bed.ask(OperatorCall::Claim {
-        agent,
-        action: ClaimAction::Destroy(vec![volume("v", 100)]),
-        principal: None,
-        plan: false,
-    });
+    let request = bed
+        .ask(OperatorCall::Claim { agent, action: ClaimAction::Destroy(vec![volume("v", 100)]) });
     assert!(matches!(&bed.answers[&request], Err(Refusal::Conflict(_))));
     bed.machines[0].faults.clear();
     bed.machines[0].introduce();
@@ -511,12 +507,7 @@ fn t2_a_task_whose_name_was_used_again_elsewhere_is_ended_and_nobody_is_told() {
 #[test]
 fn the_waiting_operator_is_told_when_the_agent_is_lost() {
     let mut bed = Bed::with_agents(1);
-    let call = OperatorCall::Claim {
-        agent: bed.agent(0),
-        action: reserve(&[reserved(10)]),
-        principal: None,
-        plan: false,
-    };
+    let call = OperatorCall::Claim { agent: bed.agent(0), action: reserve(&[reserved(10)]) };
     let request = bed.ask(call);
     bed.obey_one(0);
     bed.lose(0);

@@ -6,9 +6,10 @@
 use std::collections::BTreeSet;
 
 use holdfast_model::{
-    Action, AgentId, Call, ClusterId, Event, ExecutorId, Filters, FrameworkId, LinkId, OfferId,
-    Operation, OperationState, OperationUpdate, OperationUuid, Presence, Report, Resources,
-    StatusUuid, TaskId, TaskState, TaskStatus, Term, ToMaster,
+    Action, AgentId, Call, CallerIdentity, ClusterId, Event, ExecutorId, Filters, FrameworkCall,
+    FrameworkId, LinkId, OfferId, Operation, OperationState, OperationUpdate, OperationUuid,
+    OperatorCall, Presence, Report, Resources, StatusUuid, TaskId, TaskState, TaskStatus, Term,
+    ToMaster,
 };
 use proptest::prelude::*;
 use proptest::sample::{select, Index};
@@ -16,7 +17,7 @@ use uuid::Uuid;
 
 use super::bed::*;
 use super::storms::{go, step, world, Step};
-use crate::{FrameworkCall, Input, OperatorCall};
+use crate::Input;
 
 #[derive(Clone, Debug)]
 enum ByzantinePeer {
@@ -253,7 +254,11 @@ fn rogue_call(what: u8) -> Call {
 
 fn call(bed: &mut Bed, byzantine: ByzantinePeer) {
     let say = |bed: &mut Bed, link: LinkId, framework: Option<FrameworkId>, call: Call| {
-        bed.input(Input::FromFramework(link, FrameworkCall { framework, call }));
+        bed.input(Input::FromFramework(
+            link,
+            CallerIdentity::Anonymous,
+            FrameworkCall { framework, call },
+        ));
     };
     match byzantine {
         ByzantinePeer::Subscribes(link, scheduler, how) => {
@@ -319,19 +324,9 @@ fn call(bed: &mut Bed, byzantine: ByzantinePeer) {
             let _ = bed.ask(match what {
                 0 => OperatorCall::Teardown(FrameworkId::made("none".to_owned())),
                 1 => OperatorCall::Kill(framework(bed, 0), TaskId::made("t1".to_owned())),
-                2 => OperatorCall::Claim {
-                    agent: none,
-                    action: reserve(&[reserved(1)]),
-                    principal: None,
-                    plan: false,
-                },
+                2 => OperatorCall::Claim { agent: none, action: reserve(&[reserved(1)]) },
                 3 => OperatorCall::Weight(role("*"), holdfast_model::Scalar::thousandths(i64::MAX)),
-                _ => OperatorCall::Claim {
-                    agent: none,
-                    action: reserve(&[]),
-                    principal: Some(String::new()),
-                    plan: true,
-                },
+                _ => OperatorCall::Claim { agent: none, action: reserve(&[]) },
             });
         }
         _ => unreachable!("done by the caller"),

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use holdfast_model::{
-    ClaimAction, ClusterId, Event, FrameworkId, LinkId, OperationState, Presence, TaskState, Term,
-    ToMaster,
+    ClaimAction, ClusterId, Event, FrameworkId, LinkId, OperationState, OperatorCall, Presence,
+    TaskState, Term, ToMaster,
 };
 use uuid::Uuid;
 
 use super::bed::*;
-use crate::{AgentHealth, Config, Effect, Input, OperatorCall, Refusal};
+use crate::{AgentHealth, Config, Effect, Input, Refusal};
 
 #[test]
 fn who_does_not_lead_hangs_up_and_refuses() {
@@ -63,12 +63,7 @@ fn a_later_term_without_an_end_of_the_former_begins_anew() {
 fn operators_who_wait_are_told_when_the_lead_is_lost() {
     let mut bed = Bed::usual();
     let agent = bed.agent(0);
-    let request = bed.ask(OperatorCall::Claim {
-        agent,
-        action: reserve(&[reserved(10)]),
-        principal: None,
-        plan: false,
-    });
+    let request = bed.ask(OperatorCall::Claim { agent, action: reserve(&[reserved(10)]) });
     assert!(!bed.answers.contains_key(&request));
     bed.input(Input::Deposed(Term(1)));
     assert!(

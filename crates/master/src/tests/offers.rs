@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use holdfast_allocator::Reason;
-use holdfast_model::{Call, ClaimAction, Filters, OfferId, Scalar, TaskState};
+use holdfast_model::{Call, ClaimAction, Filters, OfferId, OperatorCall, Scalar, TaskState};
 
 use super::bed::*;
-use crate::{Config, OperatorCall};
+use crate::Config;
 
 fn decline(bed: &mut Bed, scheduler: usize, refuse_ms: u64) {
     let offers = bed.schedulers[scheduler].offers.keys().cloned().collect();

@@ -1,13 +1,13 @@
 //! Operations settled by agents: told until acknowledged, never lost, never taken for another's. And what operators ask for.
 
 use holdfast_model::{
-    Call, ClaimAction, OperationState, OperationUpdate, OperationUuid, Order, Scalar, StatusUuid,
-    TaskState, ToMaster,
+    Call, ClaimAction, OperationState, OperationUpdate, OperationUuid, OperatorCall, Order, Scalar,
+    StatusUuid, TaskState, ToMaster,
 };
 use uuid::Uuid;
 
 use super::bed::*;
-use crate::{OperatorCall, Refusal};
+use crate::Refusal;
 
 fn update(uuid: OperationUuid, state: OperationState) -> ToMaster {
     let status = StatusUuid(Uuid::from_u128(12345));
@@ -271,12 +271,7 @@ fn b81_unknown_operations_are_answered_by_how_their_agent_is() {
 fn m10_an_operators_reserve_takes_back_what_it_needs_and_is_answered_when_durable() {
     let mut bed = Bed::usual();
     let agent = bed.agent(0);
-    let request = bed.ask(OperatorCall::Claim {
-        agent,
-        action: reserve(&[reserved(100)]),
-        principal: None,
-        plan: false,
-    });
+    let request = bed.ask(OperatorCall::Claim { agent, action: reserve(&[reserved(100)]) });
     assert_eq!((bed.schedulers[0].rescinded(), bed.answers.get(&request)), (1, None));
     assert!(
         !bed.offered(0).contains_one(&disk(1000)),
@@ -308,17 +303,9 @@ fn b86_only_offers_that_help_are_taken_back() {
 
 #[test]
 fn a_plan_changes_nothing() {
-    let mut bed = Bed::usual();
+    let bed = Bed::usual();
     let agent = bed.agent(0);
-    let mut plan = |action| {
-        let request = bed.ask(OperatorCall::Claim {
-            agent: agent.clone(),
-            action,
-            principal: None,
-            plan: true,
-        });
-        bed.answers[&request].clone()
-    };
+    let plan = |action| bed.master.view().plan(&agent, &action, None);
     assert_eq!(plan(reserve(&[reserved(100)])), Ok(()));
     assert!(matches!(plan(reserve(&[reserved(5000)])), Err(Refusal::Conflict(_))));
     assert!(matches!(
@@ -339,12 +326,7 @@ fn b88_nothing_is_promised_for_an_agent_that_is_not_here() {
         matches!(bed.operate(0, reserve(&[reserved(1)])), Err(Refusal::Conflict(why)) if why.contains("not connected"))
     );
     let none = holdfast_model::AgentId::made("none".to_owned());
-    let request = bed.ask(OperatorCall::Claim {
-        agent: none,
-        action: reserve(&[reserved(1)]),
-        principal: None,
-        plan: false,
-    });
+    let request = bed.ask(OperatorCall::Claim { agent: none, action: reserve(&[reserved(1)]) });
     assert!(matches!(bed.answers[&request], Err(Refusal::NotFound(_))));
 }
 
@@ -364,8 +346,7 @@ fn m11_a_volume_in_use_is_not_destroyed_and_afterwards_it_is() {
     );
     bed.task_is(0, "t", TaskState::Finished);
     let agent = bed.agent(0);
-    let request =
-        bed.ask(OperatorCall::Claim { agent, action: destroy(), principal: None, plan: false });
+    let request = bed.ask(OperatorCall::Claim { agent, action: destroy() });
     bed.settle();
     assert!(!bed.answers.contains_key(&request), "not before the bytes are in the trash");
     bed.machines[0].empty_trash();
@@ -396,13 +377,8 @@ fn b27_an_operators_resources_are_nobodys_allocation() {
     let mut bed = Bed::usual();
     let refused = bed.operate(0, reserve(&[reserved(10).allocated_to(&role("db"))]));
     assert!(matches!(refused, Err(Refusal::Invalid(it)) if it.path.contains("allocation_info")));
-    let call = OperatorCall::Claim {
-        agent: bed.agent(0),
-        action: reserve(&[reserved(10)]),
-        principal: Some("ops".to_owned()),
-        plan: false,
-    };
-    let request = bed.ask(call);
+    let call = OperatorCall::Claim { agent: bed.agent(0), action: reserve(&[reserved(10)]) };
+    let request = bed.ask_as(Some("ops".to_owned()), call);
     assert!(
         matches!(&bed.answers[&request], Err(Refusal::Invalid(it)) if it.path.contains("principal")),
         "b22"
@@ -424,12 +400,7 @@ fn j11_an_operator_is_told_when_the_agent_could_not() {
 fn an_operators_order_that_was_lost_is_answered_when_the_agent_is_back() {
     let mut bed = Bed::usual();
     let agent = bed.agent(0);
-    let request = bed.ask(OperatorCall::Claim {
-        agent,
-        action: reserve(&[reserved(10)]),
-        principal: None,
-        plan: false,
-    });
+    let request = bed.ask(OperatorCall::Claim { agent, action: reserve(&[reserved(10)]) });
     bed.connect(0); // A new link before the old one was known to be broken.
     bed.settle();
     assert!(

@@ -6,14 +6,14 @@
 use std::collections::BTreeSet;
 
 use holdfast_model::{
-    Action, Call, ClaimAction, ClaimState, Filters, LinkId, Offer, Operation, Resource, Role,
-    Scalar, TaskId, TaskInfo, TaskState, Term,
+    Action, Call, ClaimAction, ClaimState, Filters, LinkId, Offer, Operation, OperatorCall,
+    Resource, Role, Scalar, TaskId, TaskInfo, TaskState, Term,
 };
 use proptest::prelude::*;
 use proptest::sample::{select, Index};
 
 use super::bed::*;
-use crate::{AgentHealth, Input, OperatorCall};
+use crate::{AgentHealth, Input};
 
 const MACHINES: usize = 3;
 const SCHEDULERS: usize = 3;
@@ -374,7 +374,10 @@ fn go_on(bed: &mut Bed, number: usize, step: Step) {
         Step::Operator(m, recipe, plan) => {
             let Some(agent) = bed.machines[m].agent.clone() else { return };
             let Some(action) = claim_action(bed, m, &recipe) else { return };
-            bed.ask(OperatorCall::Claim { agent, action, principal: None, plan });
+            match plan {
+                true => drop(bed.master.view().plan(&agent, &action, None)),
+                false => drop(bed.ask(OperatorCall::Claim { agent, action })),
+            }
         }
         Step::Weigh(weight) => {
             bed.ask(OperatorCall::Weight(role("db"), Scalar::whole(weight)));

@@ -1,6 +1,6 @@
 //! The operator calls that change what is claimed, or remove a framework.
 //!
-//! Relies on the conversion of resources. Never reads calls that only ask: they need no mind.
+//! Relies on the conversion of resources. Never reads calls that only ask: they need no core.
 
 use holdfast_proto::mesos::v1;
 use prost::Message;
@@ -12,30 +12,16 @@ use v1::master::Call as Wire;
 use super::field::{agent_id, agent_id_out, framework_id, framework_id_out, part, Place};
 use super::limits::{check_bytes, DESCRIPTION_BYTES_MAX};
 use super::resource::{list_from_proto, list_to_proto, Format};
-use crate::id::{AgentId, FrameworkId};
+use crate::message::OperatorCall;
 use crate::operation::ClaimAction;
 use crate::resource::Resource;
 use crate::validate::Invalid;
-
-/// What an operator wants changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum OperatorOrder {
-    /// RESERVE, UNRESERVE, CREATE or DESTROY on an agent.
-    Claim {
-        /// Where.
-        agent: AgentId,
-        /// What; its resources are not allocated.
-        action: ClaimAction,
-    },
-    /// Remove a framework.
-    Teardown(FrameworkId),
-}
 
 /// Reads a call; `None` when it is of another kind.
 ///
 /// # Errors
 /// [`Invalid`] naming the field: wrong resources, or resources that are allocated.
-pub fn from_proto(wire: Wire) -> Result<Option<OperatorOrder>, Invalid> {
+pub fn from_proto(wire: Wire) -> Result<Option<OperatorCall>, Invalid> {
     let (agent, action) = match wire.r#type.map(Type::try_from) {
         Some(Ok(Type::ReserveResources)) => {
             let field = "reserve_resources";
@@ -64,25 +50,26 @@ pub fn from_proto(wire: Wire) -> Result<Option<OperatorOrder>, Invalid> {
         }
         Some(Ok(Type::Teardown)) => {
             let it = part("TEARDOWN", "teardown", wire.teardown)?;
-            return Ok(Some(OperatorOrder::Teardown(
+            return Ok(Some(OperatorCall::Teardown(
                 framework_id(&it.framework_id).under("teardown")?,
             )));
         }
         _ => return Ok(None),
     };
-    Ok(Some(OperatorOrder::Claim { agent, action }))
+    Ok(Some(OperatorCall::Claim { agent, action }))
 }
 
-/// Writes a call.
-pub fn to_proto(order: &OperatorOrder) -> Wire {
+/// Writes a call; `None` for those that the Mesos API does not have, or only for several things at once.
+pub fn to_proto(call: &OperatorCall) -> Option<Wire> {
     let mut wire = Wire::default();
     let list = |it: &[Resource]| list_to_proto(it, Format::WHOLE);
-    let kind = match order {
-        OperatorOrder::Teardown(framework) => {
+    let kind = match call {
+        OperatorCall::Kill(..) | OperatorCall::Weight(..) => return None,
+        OperatorCall::Teardown(framework) => {
             wire.teardown = Some(Teardown { framework_id: framework_id_out(framework) });
             Type::Teardown
         }
-        OperatorOrder::Claim { agent, action } => {
+        OperatorCall::Claim { agent, action } => {
             let agent_id = agent_id_out(agent);
             match action {
                 ClaimAction::Reserve { resources, source } => {
@@ -112,7 +99,7 @@ pub fn to_proto(order: &OperatorOrder) -> Wire {
         }
     };
     wire.r#type = Some(kind.into());
-    wire
+    Some(wire)
 }
 
 fn unallocated(field: &str, wire: Vec<v1::Resource>) -> Result<Vec<Resource>, Invalid> {
@@ -176,8 +163,8 @@ mod tests {
         #[test]
         fn orders_come_back(agent in samples::agent(), action in samples::claim_action(), framework in samples::framework_id()) {
             let action = action.map(|it| it.clone().unallocated());
-            for order in [OperatorOrder::Claim { agent, action }, OperatorOrder::Teardown(framework)] {
-                prop_assert_eq!(from_proto(to_proto(&order)), Ok(Some(order)));
+            for order in [OperatorCall::Claim { agent, action }, OperatorCall::Teardown(framework)] {
+                prop_assert_eq!(from_proto(to_proto(&order).unwrap()), Ok(Some(order)));
             }
         }
     }

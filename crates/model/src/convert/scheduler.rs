@@ -8,7 +8,7 @@ mod call_out;
 mod event;
 mod event_in;
 
-pub use call::{call_from_proto, CallError, CallFrom, REFUSE_MS_MAX};
+pub use call::{call_from_proto, CallError, REFUSE_MS_MAX};
 pub use call_out::call_to_proto;
 pub use event::{event_to_proto, heartbeat, Welcome};
 pub use event_in::event_from_proto;

@@ -51,7 +51,7 @@ impl LeaderApi {
     pub async fn ask(&self, command: MasterCommand) -> Result<(), Refusal> {
         let request = RequestId(self.next_request.fetch_add(1, Ordering::Relaxed));
         let answer = self.waiting.insert(request);
-        self.inbox.tell(Input::FromOperator(request, command.call)).await;
+        self.inbox.tell(Input::FromOperator(request, command.caller, command.call)).await;
         match answer.await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(refusal)) => Err(http(refusal.into())),
@@ -101,7 +101,7 @@ impl LeaderApi {
     ) -> Result<(), Refusal> {
         let command = subscription(&identity(&head.caller), call).map_err(http)?;
         let link = self.frameworks.open(head.stream_id, outbox);
-        self.inbox.tell(Input::FromFramework(link, command.call)).await;
+        self.inbox.tell(Input::FromFramework(link, command.caller, command.call)).await;
         Ok(())
     }
 
@@ -117,7 +117,7 @@ impl LeaderApi {
         let Some(link) = self.frameworks.of(stream_id) else {
             return Err(Refusal::forbidden("the subscription is over; subscribe again"));
         };
-        self.inbox.tell(Input::FromFramework(link, command.call)).await;
+        self.inbox.tell(Input::FromFramework(link, command.caller, command.call)).await;
         Ok(())
     }
 

@@ -18,21 +18,12 @@ use crate::convert::framework;
 use crate::convert::limits::{check_size, DESCRIPTION_BYTES_MAX};
 use crate::framework::FrameworkInfo;
 use crate::id::{check_id, FrameworkId, OfferId, StatusUuid};
-use crate::message::{Call, Filters};
+use crate::message::{Call, Filters, FrameworkCall};
 use crate::role::Role;
 use crate::validate::Invalid;
 
 /// The longest filter, in milliseconds: 365 days.
 pub const REFUSE_MS_MAX: u64 = 365 * 24 * 3_600_000;
-
-/// A call, and who says it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CallFrom {
-    /// The framework that the call names; `None` only for a first SUBSCRIBE.
-    pub framework: Option<FrameworkId>,
-    /// What it says.
-    pub call: Call,
-}
 
 /// Why a call cannot be heard.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,7 +43,7 @@ pub enum CallError {
 ///
 /// # Errors
 /// [`CallError::Invalid`] naming the field, or [`CallError::UnknownType`].
-pub fn call_from_proto(wire: Wire) -> Result<CallFrom, CallError> {
+pub fn call_from_proto(wire: Wire) -> Result<FrameworkCall, CallError> {
     let number = needed("type", wire.r#type)?;
     let kind = Type::try_from(number).unwrap_or(Type::Unknown);
     if kind == Type::Unknown {
@@ -85,7 +76,7 @@ pub fn call_from_proto(wire: Wire) -> Result<CallFrom, CallError> {
             return Err(Invalid::new("framework_id", why).into());
         }
     }
-    Ok(CallFrom { framework, call })
+    Ok(FrameworkCall { framework, call })
 }
 
 /// Calls that consist of names.

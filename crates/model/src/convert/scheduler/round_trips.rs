@@ -8,6 +8,7 @@ use proptest::sample::select;
 use super::*;
 use crate::convert::{executor, golden, samples, task, Format, Shape};
 use crate::id::{FrameworkId, StatusUuid};
+use crate::message::FrameworkCall;
 use crate::message::{Call, Event, Filters, Offer, OperationStatus};
 use crate::operation::Action;
 use crate::role::Role;
@@ -203,7 +204,7 @@ proptest! {
     fn calls_come_back(call in call()) {
         let framework = caller(&call);
         let wire = call_to_proto(Some(&framework), &call, Format::WHOLE);
-        prop_assert_eq!(call_from_proto(wire), Ok(CallFrom { framework: Some(framework), call }));
+        prop_assert_eq!(call_from_proto(wire), Ok(FrameworkCall { framework: Some(framework), call }));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::*;
 use crate::convert::Format;
 use crate::framework::{Capability, FrameworkInfo};
 use crate::id::FrameworkId;
+use crate::message::FrameworkCall;
 use crate::message::{Call, Event, Offer};
 use crate::operation::Action;
 use crate::resource::Resource;
@@ -12,7 +13,7 @@ use crate::task::OpaquePayload;
 use crate::value::Scalar;
 use holdfast_proto::mesos::v1::scheduler as wire;
 
-fn parse(json: &str) -> Result<CallFrom, CallError> {
+fn parse(json: &str) -> Result<FrameworkCall, CallError> {
     let call: wire::Call = holdfast_proto::json::from_slice(json.as_bytes())
         .unwrap_or_else(|error| panic!("{json}: {error}"));
     call_from_proto(call)

@@ -34,92 +34,42 @@ fn a_first_subscribe_needs_no_id() {
     assert_eq!(parse(empty).unwrap().framework, None);
 }
 
+/// The path of the error, and the call. `BY` is the framework's id, `OTHER` another's, `INFO` its description.
+const WRONG_CALLS: &str = r#"
+type <- {BY}
+framework_id <- {"type":"TEARDOWN"}
+subscribe <- {"type":"SUBSCRIBE",BY}
+framework_id <- {"type":"SUBSCRIBE","subscribe":{INFO}}
+framework_id <- {"type":"SUBSCRIBE",OTHER,"subscribe":{INFO}}
+framework_id <- {"type":"UPDATE_FRAMEWORK",OTHER,"update_framework":{INFO}}
+subscribe.suppressed_roles[0] <- {"type":"SUBSCRIBE",BY,"subscribe":{INFO,"suppressed_roles":["x"]}}
+subscribe.offer_constraints <- {"type":"SUBSCRIBE",BY,"subscribe":{INFO,"offer_constraints":{"role_constraints":{"*":{}}}}}
+accept <- {"type":"ACCEPT",BY}
+accept.offer_ids[1] <- {"type":"ACCEPT",BY,"accept":{"offer_ids":[{"value":"a"},{"value":"/"}]}}
+decline <- {"type":"DECLINE",BY}
+decline.offer_ids[0] <- {"type":"DECLINE",BY,"decline":{"offer_ids":[{"value":""}]}}
+revive.roles[1] <- {"type":"REVIVE",BY,"revive":{"roles":["a","b c"]}}
+suppress.roles[0] <- {"type":"SUPPRESS",BY,"suppress":{"roles":["-a"]}}
+kill.task_id <- {"type":"KILL",BY,"kill":{"task_id":{"value":".."}}}
+shutdown <- {"type":"SHUTDOWN",BY}
+acknowledge.uuid <- {"type":"ACKNOWLEDGE",BY,"acknowledge":{"agent_id":{"value":"a"},"task_id":{"value":"t"},"uuid":"AAAA"}}
+acknowledge_operation_status.agent_id <- {"type":"ACKNOWLEDGE_OPERATION_STATUS",BY,"acknowledge_operation_status":{"uuid":"AAAAAAAAAAAAAAAAAAAAAA==","operation_id":{"value":"o"}}}
+reconcile.tasks[0].task_id <- {"type":"RECONCILE",BY,"reconcile":{"tasks":[{"task_id":{"value":""}}]}}
+reconcile_operations.operations[0].operation_id <- {"type":"RECONCILE_OPERATIONS",BY,"reconcile_operations":{"operations":[{"operation_id":{"value":""}}]}}
+message <- {"type":"MESSAGE",BY}
+"#;
+
 #[test]
 fn wrong_calls_are_named() {
-    let info = r#""framework_info":{"user":"u","name":"n","id":{"value":"f"}}"#;
-    let by = r#""framework_id":{"value":"f"}"#;
-    let uuid = "AAAAAAAAAAAAAAAAAAAAAA==";
-    for (bad, expected) in [
-        (format!("{{{by}}}"), "type"),
-        (r#"{"type":"TEARDOWN"}"#.to_owned(), "framework_id"),
-        (format!(r#"{{"type":"SUBSCRIBE",{by}}}"#), "subscribe"),
-        (format!(r#"{{"type":"SUBSCRIBE","subscribe":{{{info}}}}}"#), "framework_id"),
-        (
-            format!(
-                r#"{{"type":"SUBSCRIBE","framework_id":{{"value":"g"}},"subscribe":{{{info}}}}}"#
-            ),
-            "framework_id",
-        ),
-        (
-            format!(
-                r#"{{"type":"UPDATE_FRAMEWORK","framework_id":{{"value":"g"}},"update_framework":{{{info}}}}}"#
-            ),
-            "framework_id",
-        ),
-        (
-            format!(
-                r#"{{"type":"SUBSCRIBE",{by},"subscribe":{{{info},"suppressed_roles":["x"]}}}}"#
-            ),
-            "subscribe.suppressed_roles[0]",
-        ),
-        (
-            format!(
-                r#"{{"type":"SUBSCRIBE",{by},"subscribe":{{{info},"offer_constraints":{{"role_constraints":{{"*":{{}}}}}}}}}}"#
-            ),
-            "subscribe.offer_constraints",
-        ),
-        (format!(r#"{{"type":"ACCEPT",{by}}}"#), "accept"),
-        (
-            format!(
-                r#"{{"type":"ACCEPT",{by},"accept":{{"offer_ids":[{{"value":"a"}},{{"value":"/"}}]}}}}"#
-            ),
-            "accept.offer_ids[1]",
-        ),
-        (format!(r#"{{"type":"DECLINE",{by}}}"#), "decline"),
-        (
-            format!(r#"{{"type":"DECLINE",{by},"decline":{{"offer_ids":[{{"value":""}}]}}}}"#),
-            "decline.offer_ids[0]",
-        ),
-        (
-            format!(r#"{{"type":"REVIVE",{by},"revive":{{"roles":["a","b c"]}}}}"#),
-            "revive.roles[1]",
-        ),
-        (
-            format!(r#"{{"type":"SUPPRESS",{by},"suppress":{{"roles":["-a"]}}}}"#),
-            "suppress.roles[0]",
-        ),
-        (
-            format!(r#"{{"type":"KILL",{by},"kill":{{"task_id":{{"value":".."}}}}}}"#),
-            "kill.task_id",
-        ),
-        (format!(r#"{{"type":"SHUTDOWN",{by}}}"#), "shutdown"),
-        (
-            format!(
-                r#"{{"type":"ACKNOWLEDGE",{by},"acknowledge":{{"agent_id":{{"value":"a"}},"task_id":{{"value":"t"}},"uuid":"AAAA"}}}}"#
-            ),
-            "acknowledge.uuid",
-        ),
-        (
-            format!(
-                r#"{{"type":"ACKNOWLEDGE_OPERATION_STATUS",{by},"acknowledge_operation_status":{{"uuid":"{uuid}","operation_id":{{"value":"o"}}}}}}"#
-            ),
-            "acknowledge_operation_status.agent_id",
-        ),
-        (
-            format!(
-                r#"{{"type":"RECONCILE",{by},"reconcile":{{"tasks":[{{"task_id":{{"value":""}}}}]}}}}"#
-            ),
-            "reconcile.tasks[0].task_id",
-        ),
-        (
-            format!(
-                r#"{{"type":"RECONCILE_OPERATIONS",{by},"reconcile_operations":{{"operations":[{{"operation_id":{{"value":""}}}}]}}}}"#
-            ),
-            "reconcile_operations.operations[0].operation_id",
-        ),
-        (format!(r#"{{"type":"MESSAGE",{by}}}"#), "message"),
-    ] {
-        assert_eq!(path(&bad), expected, "{bad}");
+    let rows: Vec<&str> = WRONG_CALLS.lines().filter(|it| !it.is_empty()).collect();
+    assert_eq!(rows.len(), 21);
+    for row in rows {
+        let (expected, call) = row.split_once(" <- ").unwrap();
+        let call = call
+            .replace("BY", r#""framework_id":{"value":"f"}"#)
+            .replace("OTHER", r#""framework_id":{"value":"g"}"#)
+            .replace("INFO", r#""framework_info":{"user":"u","name":"n","id":{"value":"f"}}"#);
+        assert_eq!(path(&call), expected, "{call}");
     }
 }
 

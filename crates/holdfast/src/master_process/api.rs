@@ -4,9 +4,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use holdfast_master::{FrameworkCall, Input, OperatorCall, RequestId};
-use holdfast_model::convert::scheduler::CallError;
 use holdfast_model::convert::link::{self, Heard};
 use holdfast_model::convert::scheduler;
+use holdfast_model::convert::scheduler::CallError;
 use holdfast_model::{FrameworkId, Invalid};
 use holdfast_proto::holdfast::v1::{FromAgent, ToAgent};
 use holdfast_proto::mesos::v1::scheduler::{Call as SchedulerCall, Event as SchedulerEvent};

@@ -1,6 +1,6 @@
 //! The operator calls that change what is claimed, or remove a framework.
 //!
-//! Relies on the conversion of resources. Never reads calls that only ask: they need no mind.
+//! Relies on the conversion of resources. Never reads calls that only ask: they change nothing, so no core hears of them.
 
 use holdfast_proto::mesos::v1;
 use prost::Message;
@@ -22,9 +22,9 @@ use crate::validate::Invalid;
 pub enum OperatorOrder {
     /// RESERVE, UNRESERVE, CREATE or DESTROY on an agent.
     Claim {
-        /// Where.
+        /// The agent whose resources change.
         agent: AgentId,
-        /// What; its resources are not allocated.
+        /// The change; its resources are not allocated.
         action: ClaimAction,
     },
     /// Remove a framework.

@@ -25,12 +25,12 @@ use crate::validate::Invalid;
 /// The longest filter, in milliseconds: 365 days.
 pub const REFUSE_MS_MAX: u64 = 365 * 24 * 3_600_000;
 
-/// A call, and who says it.
+/// A call, and who it says it is from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallFrom {
     /// The framework that the call names; `None` only for a first SUBSCRIBE.
     pub framework: Option<FrameworkId>,
-    /// What it says.
+    /// What the framework says.
     pub call: Call,
 }
 
@@ -43,7 +43,7 @@ pub enum CallError {
     /// Nobody here knows such a call (answered with 501).
     #[error("there is no call of type {number} here; see the scheduler API for those that are")]
     UnknownType {
-        /// The wire's number.
+        /// The number of its type.
         number: i32,
     },
 }
@@ -239,7 +239,7 @@ fn operation_name(id: v1::OperationId) -> Result<String, Invalid> {
     Ok(id.value)
 }
 
-/// C5: what makes no sense is the default, and a filter lasts at most a year.
+/// C5: a filter that makes no sense is the default one, and a filter lasts at most a year.
 fn filters(wire: Option<v1::Filters>) -> Filters {
     match wire.and_then(|it| it.refuse_seconds) {
         Some(seconds) if 0.0 <= seconds => {

@@ -96,3 +96,23 @@ fn a_framework_over_grpc_runs_a_task_to_its_end() {
     get(cluster.master.address(), "/tasks?limit=many").expect(400, "a limit is a number");
     get(cluster.master.address(), "/tasks?order=up").expect(400, "an order is known");
 }
+
+/// What a newer agent sends arrives with nothing set, for its kind is not known.
+#[test]
+fn a_message_that_the_master_does_not_know_is_answered_and_the_link_stands() {
+    use holdfast_proto::holdfast::v1::{to_agent::Message, FromAgent};
+    let cluster = Cluster::start();
+    let address = cluster.master.address().to_string();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (sender, mut answers) =
+            holdfast_wire::AgentLinkClient::default().connect(&address).await.unwrap();
+        for _ in 0..2 {
+            sender.send(FromAgent { message: None }).await.unwrap();
+            let answer = tokio::time::timeout(Duration::from_secs(30), answers.recv()).await;
+            let answer = answer.expect("an answer").unwrap().expect("the link stands").message;
+            let Some(Message::UnknownMessage(answer)) = answer else { panic!("{answer:?}") };
+            assert_eq!(answer.newest_known, 7);
+        }
+    });
+}

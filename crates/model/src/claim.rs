@@ -20,22 +20,22 @@ pub const HISTORY_MAX: usize = 16;
 /// Where a claim is in its life; it only goes forward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ClaimState {
-    /// Written down; the volume's directory is not yet known to exist.
+    /// The agent has committed the claim; the volume's directory may not exist yet.
     Making,
-    /// Whole and usable.
+    /// The claim is whole and usable.
     Ready,
-    /// Destroyed by its owner; the bytes are on their way to the trash.
+    /// The owner has destroyed the claim; the bytes are on their way to the trash.
     Destroying,
 }
 
 /// Something that happened to a claim, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimEvent {
-    /// When.
+    /// When it happened.
     pub at: Instant,
-    /// The generation after it.
+    /// The claim's generation after it.
     pub generation: u64,
-    /// What, such as `created`.
+    /// What happened, such as `created`.
     pub what: String,
     /// Who asked: a framework or a principal.
     pub by: String,
@@ -44,7 +44,7 @@ pub struct ClaimEvent {
 /// The record behind one reservation or one volume of one agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// Never reused; names the directory of a volume.
+    /// The name of the claim, which is never reused and names the directory of a volume.
     pub id: ClaimId,
     /// Where it is in its life.
     pub state: ClaimState,
@@ -52,13 +52,13 @@ pub struct Claim {
     pub resource: Resource,
     /// The one framework that made all of it; `None` when an operator did, or when several have made a part.
     pub framework: Option<FrameworkId>,
-    /// Grows with each change.
+    /// The number of changes of what is held; it only grows.
     pub generation: u64,
-    /// When it was made.
+    /// When the claim was made.
     pub created: Instant,
     /// The disk that carries it, when it is a volume.
     pub disk: Option<DiskId>,
-    /// The newest events.
+    /// The newest events, at most [`HISTORY_MAX`].
     pub history: Vec<ClaimEvent>,
 }
 
@@ -87,19 +87,19 @@ impl Claim {
 pub struct ClaimChanges {
     /// New and changed claims, as they shall be.
     pub kept: Vec<Claim>,
-    /// Reservations that are no more.
+    /// The reservations that end.
     pub ended: Vec<ClaimId>,
 }
 
 /// Who asks, and with what the new claims are made.
 pub struct Making<'a> {
-    /// When.
+    /// The time of the operation.
     pub now: Instant,
     /// The framework that asks; `None` for an operator.
     pub framework: Option<&'a FrameworkId>,
     /// Who asks, for the history.
     pub by: &'a str,
-    /// Fresh ids.
+    /// Where the new claims take their ids from.
     pub ids: &'a mut dyn crate::id::IdSource,
     /// Which disk carries a volume with this identity.
     pub disk_of: &'a dyn Fn(&Identity) -> Option<DiskId>,

@@ -17,18 +17,18 @@ pub enum Capability {
     GpuResources = 3,
     /// May create and be offered shared volumes.
     SharedResources = 4,
-    /// Knows the finer words for lost tasks.
+    /// Knows the states that tell apart why a task is lost.
     PartitionAware = 5,
     /// Has several roles.
     MultiRole = 6,
-    /// Knows stacks of reservations.
+    /// Knows reservations that refine each other.
     ReservationRefinement = 7,
     /// May be offered agents of other regions.
     RegionAware = 8,
 }
 
 impl Capability {
-    /// From the wire's number; those we do not know are ignored.
+    /// The capability with this number on the wire; `None` for those that are unknown here, which a caller ignores.
     pub fn from_number(number: i32) -> Option<Capability> {
         use Capability::{
             GpuResources, MultiRole, PartitionAware, RegionAware, ReservationRefinement,
@@ -54,28 +54,28 @@ impl Capability {
 pub struct FrameworkInfo {
     /// Its id; `None` at its first subscription.
     pub id: Option<FrameworkId>,
-    /// For people.
+    /// A name for people; several frameworks may have the same.
     pub name: String,
     /// The user its tasks run as.
     pub user: String,
-    /// Whom its tasks serve; at least one.
+    /// The roles for which it is offered resources; at least one.
     pub roles: Vec<Role>,
     /// How long it may be away before it is removed, in milliseconds.
     pub failover_timeout_ms: u64,
     /// Whether its tasks outlive an agent's restart.
     pub checkpoint: bool,
-    /// Who it says it is.
+    /// The principal that it says it is.
     pub principal: Option<String>,
-    /// Its host.
+    /// The host that it runs on.
     pub hostname: Option<String>,
-    /// What it understands.
+    /// What it understands beyond the oldest API.
     pub capabilities: BTreeSet<Capability>,
     /// What else it says (web address, labels, offer filters), as an encoded `mesos.v1.FrameworkInfo`, or nothing.
     pub payload: OpaquePayload,
 }
 
 impl FrameworkInfo {
-    /// Whether it understands something.
+    /// Whether it has this capability.
     pub fn can(&self, capability: Capability) -> bool {
         self.capabilities.contains(&capability)
     }

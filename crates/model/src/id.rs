@@ -1,6 +1,6 @@
 //! Typed names: an `AgentId` can never be passed where a `TaskId` is wanted.
 //!
-//! Names given by people or frameworks are strings that were checked once, at the door (`parse`).
+//! Names given by people or frameworks are strings that were checked once, when they came in (`parse`).
 //! Names that Holdfast makes are uuids; they come in with the input, never from here.
 
 use std::fmt;
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::validate::Invalid;
 
-/// The longest id in bytes.
+/// The greatest length of an id, in bytes.
 pub const ID_BYTES_MAX: usize = 255;
 
 macro_rules! string_id {
@@ -86,11 +86,11 @@ string_id! {
 uuid_id! {
     /// A claim: the record behind a reservation or a volume, and the name of a volume's directory.
     ClaimId,
-    /// A cluster: all that one ledger of masters has ever ruled.
+    /// A cluster: all machines that one ledger of masters has ever held.
     ClusterId,
-    /// A container.
+    /// A container; the agent names it, and its sandbox bears the name.
     ContainerId,
-    /// A disk; written on it.
+    /// A disk; the uuid is written on the disk.
     DiskId,
     /// A machine's agent, for the life of its ledger.
     NodeId,
@@ -114,7 +114,7 @@ impl fmt::Display for Term {
     }
 }
 
-/// Milliseconds since 1970, by the clock of whoever hands it in.
+/// A time in milliseconds since 1970, by the clock of the process that gave it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant(pub u64);
 
@@ -136,11 +136,11 @@ pub trait IdSource {
     fn fresh(&mut self) -> Uuid;
 }
 
-/// What accompanies each input of a mind: the time, and a source of fresh ids.
+/// What accompanies each input of a core: the time, and a source of fresh ids.
 pub struct StepContext<'a> {
-    /// Now.
+    /// The time of the step.
     pub now: Instant,
-    /// Fresh ids.
+    /// Where the step takes fresh ids from.
     pub ids: &'a mut dyn IdSource,
 }
 

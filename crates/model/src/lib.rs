@@ -1,7 +1,7 @@
 //! The law: ids, resources, reservations, volumes, operations, claims, typed changes, messages; and
 //! their conversion from and to `proto`.
 //!
-//! Plain data and pure functions. This room never touches a file, a clock, a thread or the network.
+//! Plain data and pure functions. This crate never touches a file, a clock, a thread or the network.
 //! What comes from outside is parsed here once ([`convert`]); behind it, everything is typed.
 
 pub mod agent_ledger;

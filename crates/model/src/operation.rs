@@ -1,6 +1,6 @@
 //! Operations on the resources of one agent: their rules, and what they turn into what.
 //!
-//! This file is the law; masters apply it to what they believe, agents to what they own.
+//! Masters apply these rules to what they believe an agent has, agents to what they own. Never looks at who may do what.
 
 use crate::id::TaskId;
 use crate::resource::{Identity, Mode, Reservation, ReservationKind, Resource};
@@ -13,7 +13,7 @@ use crate::value::Scalar;
 /// One operation of an ACCEPT, or of an operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation {
-    /// Chosen by the framework when it wants feedback.
+    /// The name that the framework gave it; `None` when it wants no feedback.
     pub id: Option<String>,
     /// What to do.
     pub action: Action,
@@ -32,9 +32,9 @@ pub enum Action {
     Launch(Vec<TaskInfo>),
     /// Start tasks together in one executor, all or none.
     LaunchGroup(ExecutorInfo, Vec<TaskInfo>),
-    /// Known to the API and refused by us; says which.
+    /// An operation of the API that Holdfast does not do, by its name there.
     Unsupported(&'static str),
-    /// It could not be read; the others of its ACCEPT stand.
+    /// An operation that could not be read; the others of its ACCEPT stand.
     Unreadable(Unreadable),
 }
 
@@ -55,9 +55,9 @@ pub struct Unreadable {
 pub enum ClaimAction {
     /// Push a reservation, or with a `source` replace the stack above a static reservation (operators only).
     Reserve {
-        /// As they shall be.
+        /// The resources as they shall be.
         resources: Vec<Resource>,
-        /// As they are; empty = `resources` less their innermost reservation.
+        /// The resources as they are; an empty list means `resources` less their innermost reservation.
         source: Vec<Resource>,
     },
     /// Pop a reservation.
@@ -71,9 +71,9 @@ pub enum ClaimAction {
 /// What an operation takes and what it gives; the quantities are equal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conversion {
-    /// Taken.
+    /// The resources that it takes.
     pub consumed: Resources,
-    /// Given.
+    /// The resources that it gives for them.
     pub converted: Resources,
 }
 
@@ -82,22 +82,22 @@ pub struct Conversion {
 pub enum Asker<'a> {
     /// A framework. What is reserved for a role above its own is offered to it, too; it may use that, and take nothing of it away.
     Framework {
-        /// Its roles.
+        /// The roles of the framework.
         roles: &'a [Role],
-        /// Its authenticated principal.
+        /// The framework's principal, if it was authenticated.
         principal: Option<&'a str>,
         /// Volumes that it made itself, without allocations; they may lie on disk of a role above its own.
         made: &'a [Identity],
     },
-    /// An operator, with a principal if authenticated.
+    /// An operator, who may take from any role.
     Operator {
-        /// The authenticated principal.
+        /// The operator's principal, if it was authenticated.
         principal: Option<&'a str>,
     },
 }
 
 impl ClaimAction {
-    /// The word for it in the API.
+    /// The name of its type in the API.
     pub fn name(&self) -> &'static str {
         match self {
             ClaimAction::Reserve { .. } => "RESERVE",
@@ -107,7 +107,7 @@ impl ClaimAction {
         }
     }
 
-    /// The resources it names.
+    /// The resources that it names.
     pub fn resources(&self) -> &[Resource] {
         match self {
             ClaimAction::Reserve { resources, .. } => resources,

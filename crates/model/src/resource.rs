@@ -24,13 +24,13 @@ pub enum ReservationKind {
 /// One level of a stack of reservations.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Reservation {
-    /// How it came to be.
+    /// Whether configuration or an operation made it.
     pub kind: ReservationKind,
-    /// For whom.
+    /// The role that it is for.
     pub role: Role,
-    /// By whom, if that was known.
+    /// The principal that made it, if that was known.
     pub principal: Option<String>,
-    /// Labels; part of the identity.
+    /// Labels; reservations with different labels are different.
     pub labels: Labels,
 }
 
@@ -50,7 +50,7 @@ pub enum SourceKind {
 /// A disk other than the agent's own file system.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Source {
-    /// What kind.
+    /// Whether it may be divided, and what its fields mean.
     pub kind: SourceKind,
     /// The path of PATH and MOUNT.
     pub root: Option<String>,
@@ -102,11 +102,11 @@ pub struct Identity {
     pub source: Option<Source>,
     /// The volume's name, if this is a persistent volume.
     pub persistence: Option<PersistenceId>,
-    /// May be taken back at any time.
+    /// Whether it may be taken back at any time.
     pub revocable: bool,
-    /// May be used by several tasks at once.
+    /// Whether several tasks may use it at once.
     pub shared: bool,
-    /// The role that it is offered to or used by.
+    /// The role that it is offered to, or that uses it.
     pub allocation: Option<Role>,
     /// The resource provider.
     pub provider: Option<String>,
@@ -174,7 +174,7 @@ pub enum Mode {
 /// How a volume shows in a container.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct VolumeMount {
-    /// Relative to the sandbox.
+    /// Where it shows, relative to the sandbox.
     pub container_path: String,
     /// Whether it may be written.
     pub mode: Mode,
@@ -183,9 +183,9 @@ pub struct VolumeMount {
 /// An amount of something.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Resource {
-    /// What.
+    /// What it is an amount of.
     pub identity: Identity,
-    /// How much.
+    /// How much there is of it.
     pub value: Value,
     /// How a volume shows in a container; a detail, not identity.
     pub mount: Option<VolumeMount>,

@@ -1,5 +1,5 @@
-//! Collections of resources, and their algebra. Everything that is ever offered, used, claimed or
-//! free is one of these; the same sums are done by agents, masters and frameworks.
+//! Collections of resources, and their algebra. Everything that is offered, used, claimed or free is one of these; agents, masters
+//! and frameworks do the same sums. Never yields an amount below zero.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -34,17 +34,17 @@ pub struct Resources {
 pub type Quantities = BTreeMap<String, Scalar>;
 
 impl Resources {
-    /// Nothing.
+    /// The empty collection.
     pub fn new() -> Resources {
         Resources::default()
     }
 
-    /// Whether there is nothing.
+    /// Whether it holds nothing.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// How many different identities.
+    /// How many different identities it holds.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
@@ -147,7 +147,7 @@ impl Resources {
         })
     }
 
-    /// What passes `keep`.
+    /// The part that passes `keep`.
     pub fn filter(&self, keep: impl Fn(&Identity) -> bool) -> Resources {
         let entries = self.entries.iter().filter(|(identity, _)| keep(identity));
         Resources {
@@ -157,17 +157,17 @@ impl Resources {
         }
     }
 
-    /// What nobody reserved.
+    /// The part that nobody reserved.
     pub fn unreserved(&self) -> Resources {
         self.filter(|identity| !identity.is_reserved())
     }
 
-    /// What is reserved, for anybody.
+    /// The part that is reserved, for whichever role.
     pub fn reserved(&self) -> Resources {
         self.filter(Identity::is_reserved)
     }
 
-    /// What is reserved for exactly `role`.
+    /// The part that is reserved for exactly `role`.
     pub fn reserved_for(&self, role: &Role) -> Resources {
         self.filter(|identity| identity.reservations.last().is_some_and(|it| it.role == *role))
     }
@@ -177,12 +177,12 @@ impl Resources {
         self.filter(|identity| identity.persistence.is_some())
     }
 
-    /// All of it, offered to or used by `role`.
+    /// The same, allocated to `role`.
     pub fn allocated_to(&self, role: &Role) -> Resources {
         self.iter().map(|resource| resource.allocated_to(role)).collect()
     }
 
-    /// All of it, without allocations.
+    /// The same without allocations.
     pub fn unallocated(&self) -> Resources {
         self.iter().map(Resource::unallocated).collect()
     }
@@ -212,7 +212,7 @@ impl Resources {
         totals
     }
 
-    /// The total of one name.
+    /// The total of the resources with this name.
     pub fn quantity(&self, name: &str) -> Scalar {
         self.entries.iter().filter(|(identity, _)| identity.name == name).fold(
             Scalar::ZERO,

@@ -1,4 +1,4 @@
-//! Roles: who resources are reserved for. A tree by `/`.
+//! Roles: the groups that resources are reserved for and offered to. They form a tree, by `/`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -50,12 +50,12 @@ impl Role {
         Ok(Role(Arc::from(text)))
     }
 
-    /// As text.
+    /// The role as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether this is `*`.
+    /// Whether this is `*`, the role of everybody.
     pub fn is_any(&self) -> bool {
         &*self.0 == "*"
     }

@@ -5,7 +5,7 @@ use crate::resource::Resource;
 use crate::resources::Resources;
 use crate::role::Role;
 
-/// A message as it came from outside, encoded; carried along and handed on unread.
+/// A message as it came from outside, encoded; kept and passed on unread.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct OpaquePayload(pub Vec<u8>);
 
@@ -28,7 +28,7 @@ pub enum TaskState {
     Killed = 4,
     /// Its description was wrong; it never ran.
     Error = 7,
-    /// It is lost (for frameworks that do not know finer words).
+    /// It is lost (for frameworks that do not know the states that say why).
     Lost = 5,
     /// It never reached its agent.
     Dropped = 9,
@@ -61,12 +61,12 @@ impl TaskState {
         TaskState::Unknown,
     ];
 
-    /// From the wire's number.
+    /// The state with this number on the wire.
     pub fn from_number(number: i32) -> Option<TaskState> {
         TaskState::ALL.into_iter().find(|it| *it as i32 == number)
     }
 
-    /// The wire's name.
+    /// The name on the wire.
     pub fn name(self) -> &'static str {
         match self {
             TaskState::Staging => "TASK_STAGING",
@@ -86,7 +86,7 @@ impl TaskState {
         }
     }
 
-    /// Whether nothing comes after it.
+    /// Whether no other state can follow.
     pub fn is_terminal(self) -> bool {
         use TaskState::{Dropped, Error, Failed, Finished, Gone, GoneByOperator, Killed, Lost};
         matches!(self, Finished | Failed | Killed | Error | Lost | Dropped | Gone | GoneByOperator)
@@ -116,74 +116,58 @@ pub enum StatusSource {
 
 /// Why a status is as it is (the numbers are those of the wire; only those that Holdfast itself gives).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "the names are Mesos's, and mesos.proto says what they mean")]
 pub enum Reason {
-    /// See the wire.
     ExecutorTerminated = 1,
-    /// See the wire.
     FrameworkRemoved = 3,
-    /// See the wire.
     InvalidOffers = 6,
-    /// See the wire.
     MemoryLimit = 8,
-    /// See the wire.
     Reconciliation = 9,
-    /// See the wire.
     AgentDisconnected = 10,
-    /// See the wire.
     AgentRemoved = 11,
-    /// See the wire.
     AgentRestarted = 12,
-    /// See the wire.
     AgentUnknown = 13,
-    /// See the wire.
     TaskInvalid = 14,
-    /// See the wire.
     ResourcesUnknown = 18,
-    /// See the wire.
     ContainerLaunchFailed = 21,
-    /// See the wire.
     ExecutorRegistrationTimeout = 23,
-    /// See the wire.
     ExecutorReregistrationTimeout = 24,
-    /// See the wire.
     TaskGroupInvalid = 25,
-    /// See the wire.
     KilledDuringLaunch = 30,
-    /// See the wire.
     AgentReregistered = 32,
 }
 
 /// One status of one task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskStatus {
-    /// Whose.
+    /// The task that it is about.
     pub task: TaskId,
-    /// The state.
+    /// The state that the task had reached.
     pub state: TaskState,
-    /// Who says so.
+    /// Which kind of process made the status.
     pub source: Option<StatusSource>,
     /// Why, as the wire's number; an executor may give any.
     pub reason: Option<i32>,
-    /// For people.
+    /// What a person should know about it, such as why the task failed.
     pub message: Option<String>,
-    /// Names it for its acknowledgement; statuses without are not acknowledged.
+    /// The name of the status, for its acknowledgement; a status without one is not acknowledged.
     pub uuid: Option<StatusUuid>,
-    /// Where it runs.
+    /// The agent that the task runs on.
     pub agent: Option<AgentId>,
-    /// In which executor.
+    /// The executor that runs the task.
     pub executor: Option<ExecutorId>,
-    /// When.
+    /// When the task reached the state.
     pub at: Instant,
-    /// Whether its health check is content.
+    /// Whether the task passes its health check.
     pub healthy: Option<bool>,
-    /// Since when its agent cannot be reached.
+    /// When its agent could no longer be reached.
     pub unreachable: Option<Instant>,
     /// What else the executor said (data, labels, container status, check status), as an encoded `mesos.v1.TaskStatus`, or nothing.
     pub payload: OpaquePayload,
 }
 
 impl TaskStatus {
-    /// A bare status.
+    /// A status that says no more than this.
     pub fn new(task: TaskId, state: TaskState, at: Instant) -> TaskStatus {
         TaskStatus {
             task,
@@ -229,7 +213,7 @@ pub struct CommandInfo {
     pub value: Option<String>,
     /// Arguments with the program's own name first, when not a shell line.
     pub arguments: Vec<String>,
-    /// Variables.
+    /// The environment variables that it gets beside the agent's own.
     pub environment: Vec<(String, String)>,
     /// The user to run as; `None` = the framework's.
     pub user: Option<String>,
@@ -242,13 +226,13 @@ pub struct CommandInfo {
 pub struct TaskInfo {
     /// Its name, unique in its framework.
     pub id: TaskId,
-    /// For people.
+    /// A name for people; several tasks may have the same.
     pub name: String,
-    /// Where.
+    /// The agent that shall run it.
     pub agent: AgentId,
-    /// What it uses.
+    /// The resources that it uses.
     pub resources: Vec<Resource>,
-    /// Its own executor; `None` for a command.
+    /// The executor that shall run it; `None` when it is a command.
     pub executor: Option<ExecutorInfo>,
     /// Its command, when Holdfast's own executor shall run it.
     pub command: Option<CommandInfo>,
@@ -258,12 +242,12 @@ pub struct TaskInfo {
     pub payload: OpaquePayload,
 }
 
-/// What kind of executor.
+/// Who provides an executor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ExecutorKind {
-    /// Holdfast's own, for groups.
+    /// Holdfast's own runs groups of commands.
     Default,
-    /// The framework's.
+    /// The framework brings its own program.
     Custom,
 }
 
@@ -272,13 +256,13 @@ pub enum ExecutorKind {
 pub struct ExecutorInfo {
     /// Its name, unique in its framework and agent.
     pub id: ExecutorId,
-    /// What kind; `None` = custom.
+    /// Who provides it; `None` means the framework.
     pub kind: Option<ExecutorKind>,
     /// The framework that it names.
     pub framework: Option<FrameworkId>,
-    /// What it uses itself.
+    /// The resources that it uses itself, beside those of its tasks.
     pub resources: Vec<Resource>,
-    /// How it is started.
+    /// The command that starts it.
     pub command: Option<CommandInfo>,
     /// How long it may take to end, in milliseconds.
     pub shutdown_grace_ms: Option<u64>,

@@ -10,26 +10,26 @@ use std::fmt;
 pub struct Scalar(i64);
 
 impl Scalar {
-    /// Nothing.
+    /// The empty count.
     pub const ZERO: Scalar = Scalar(0);
 
-    /// From thousandths.
+    /// So many thousandths.
     pub const fn thousandths(count: i64) -> Scalar {
         Scalar(count)
     }
 
-    /// From a whole number.
+    /// So many whole units.
     pub const fn whole(count: i64) -> Scalar {
         Scalar(count.saturating_mul(1000))
     }
 
-    /// The nearest count of thousandths, halves away from zero; nothing for NaN and for what does not fit.
+    /// The nearest count of thousandths, halves away from zero; `None` for NaN and for what does not fit.
     pub fn from_f64(value: f64) -> Option<Scalar> {
         let scaled = (value * 1000.0).round();
         (scaled.is_finite() && scaled.abs() < 9.0e18).then_some(Scalar(scaled as i64))
     }
 
-    /// As the wire carries it.
+    /// The number that stands on the wire.
     pub fn to_f64(self) -> f64 {
         (self.0 / 1000) as f64 + (self.0 % 1000) as f64 / 1000.0
     }
@@ -44,12 +44,12 @@ impl Scalar {
         self.0 / 1000
     }
 
-    /// Sum.
+    /// The sum.
     pub fn plus(self, other: Scalar) -> Scalar {
         Scalar(self.0.saturating_add(other.0))
     }
 
-    /// Difference; may be negative.
+    /// The difference, which may be negative.
     pub fn minus(self, other: Scalar) -> Scalar {
         Scalar(self.0.saturating_sub(other.0))
     }
@@ -79,7 +79,7 @@ impl fmt::Display for Scalar {
 pub struct Ranges(Vec<(u64, u64)>);
 
 impl Ranges {
-    /// From inclusive intervals in any order; overlapping and adjacent ones join. Intervals that end before they begin are dropped
+    /// The set of inclusive intervals in any order; overlapping and adjacent ones join. Intervals that end before they begin are dropped
     /// (validation refuses them earlier).
     pub fn new(intervals: impl IntoIterator<Item = (u64, u64)>) -> Ranges {
         let mut sorted: Vec<(u64, u64)> =
@@ -100,24 +100,24 @@ impl Ranges {
         &self.0
     }
 
-    /// Whether nothing is in it.
+    /// Whether no number is in it.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// How many numbers.
+    /// How many numbers are in it.
     pub fn count(&self) -> u64 {
         self.0
             .iter()
             .fold(0u64, |sum, (begin, end)| sum.saturating_add((end - begin).saturating_add(1)))
     }
 
-    /// Union.
+    /// The union.
     pub fn plus(&self, other: &Ranges) -> Ranges {
         Ranges::new(self.0.iter().chain(&other.0).copied())
     }
 
-    /// Difference.
+    /// The difference.
     pub fn minus(&self, other: &Ranges) -> Ranges {
         let mut left = Vec::with_capacity(self.0.len());
         let mut cuts = other.0.iter().copied().peekable();
@@ -178,7 +178,7 @@ pub enum ValueKind {
 }
 
 impl Value {
-    /// Its shape.
+    /// The shape of the value.
     pub fn kind(&self) -> ValueKind {
         match self {
             Value::Scalar(_) => ValueKind::Scalar,
@@ -196,7 +196,7 @@ impl Value {
         }
     }
 
-    /// Sum or union; values of different shapes do not mix and leave `self` as it is.
+    /// The sum or the union; values of different shapes do not mix and leave `self` as it is.
     pub fn plus(&self, other: &Value) -> Value {
         match (self, other) {
             (Value::Scalar(a), Value::Scalar(b)) => Value::Scalar(a.plus(*b)),
@@ -206,7 +206,7 @@ impl Value {
         }
     }
 
-    /// Difference; scalars may become negative, items that are absent are ignored.
+    /// The difference; scalars may become negative, items that are absent are ignored.
     pub fn minus(&self, other: &Value) -> Value {
         match (self, other) {
             (Value::Scalar(a), Value::Scalar(b)) => Value::Scalar(a.minus(*b)),

@@ -77,7 +77,7 @@ pub(crate) fn check(full_name: &str, bytes: &[u8]) -> Result<(), Flaw> {
     }
 }
 
-/// What was seen of one field of the message at hand.
+/// What was seen of one field of the message that is being read.
 enum Seen<'a> {
     No,
     Yes,

@@ -1,7 +1,7 @@
 //! Frameworks as they describe themselves.
 //!
 //! Relies on the rules for roles (D10). What is not typed (web address, labels, offer filters, capabilities that we do not know) is
-//! carried. Never believes a failover timeout that is no time.
+//! kept as received. Never believes a failover timeout that is no time.
 
 use std::collections::{BTreeMap, BTreeSet};
 

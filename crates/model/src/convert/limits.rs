@@ -1,7 +1,7 @@
 //! How big the parts of a message may be that end up in one record of a ledger.
 //!
-//! A store refuses a record that is too big, and a mind whose commit is refused dies; so what outsiders send is measured at the door.
-//! Relies on the message being counted in protobuf encoding. Never cuts anything short: what is too big is refused.
+//! A store refuses a record that is too big, and a process whose commit is refused dies; so what outsiders send is measured when it
+//! comes in. Relies on the message being counted in protobuf encoding. Never cuts anything short: what is too big is refused.
 
 use holdfast_proto::mesos::v1;
 use prost::Message;

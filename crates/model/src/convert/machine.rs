@@ -1,7 +1,7 @@
 //! Machines as agents describe them (`AgentInfo`).
 //!
-//! Name, port and resources are typed; attributes and domain are carried, together with name and port, so that whoever holds only the
-//! carried bytes can still say where the agent is. Never keeps the agent's id: the cluster gives it, not the machine.
+//! Name, port and resources are typed; attributes and domain are kept as received, together with name and port, so
+//! that whoever holds only the received bytes can still say where the agent is. Never keeps the agent's id: the cluster gives it, not the machine.
 
 use holdfast_proto::mesos::v1;
 

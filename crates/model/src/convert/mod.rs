@@ -4,9 +4,9 @@
 //! fail. What is not typed (data, labels, discovery ...) rides along in [`crate::task::OpaquePayload`]: of tasks and executors their whole
 //! description less all resources, of machines the whole less the resources, of frameworks and statuses only what the typed fields do
 //! not say. A value that was written and read again is the same value; typed fields that were changed meanwhile are what is written.
-//! Values that were made here rather than received may carry nothing.
+//! Values that were made here rather than received may have an empty payload.
 //!
-//! Relies on `proto` for the messages. Never decides whether something is allowed or sensible now: that is the minds' business.
+//! Relies on `proto` for the messages. Never decides whether something is allowed or sensible now: that is the business of the cores.
 
 mod agent_state;
 mod codec;

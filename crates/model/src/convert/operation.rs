@@ -18,7 +18,7 @@ use crate::role::Role;
 use crate::task::{ExecutorInfo, TaskInfo};
 use crate::validate::Invalid;
 
-/// Known to the API, and not done here.
+/// The types of the API that Holdfast does not do.
 const UNSUPPORTED: [(Type, &str); 4] = [
     (Type::GrowVolume, "GROW_VOLUME"),
     (Type::ShrinkVolume, "SHRINK_VOLUME"),

@@ -1,6 +1,6 @@
 //! The operator calls that change what is claimed, or remove a framework.
 //!
-//! Relies on the conversion of resources. Never reads calls that only ask: they need no core.
+//! Relies on the conversion of resources. Never reads calls that only ask: they change nothing, so no core hears of them.
 
 use holdfast_proto::mesos::v1;
 use prost::Message;

@@ -86,7 +86,7 @@ fn grace() -> impl Strategy<Value = Option<u64>> {
     of(0u64..1 << 40)
 }
 
-/// An executor that was made here: it carries nothing.
+/// An executor that was made here: its payload is empty.
 pub(crate) fn bare_executor() -> impl Strategy<Value = ExecutorInfo> {
     let kinds = of(select(vec![ExecutorKind::Default, ExecutorKind::Custom]));
     (executor_id(), kinds, of(framework_id()), list(), of(command()), grace()).prop_map(
@@ -102,7 +102,7 @@ pub(crate) fn bare_executor() -> impl Strategy<Value = ExecutorInfo> {
     )
 }
 
-/// A task that was made here: it carries nothing.
+/// A task that was made here: its payload is empty.
 pub(crate) fn bare_task() -> impl Strategy<Value = TaskInfo> {
     (task_id(), text(), agent(), list(), of(bare_executor()), of(command()), grace()).prop_map(
         |(id, name, agent, resources, executor, command, kill_grace_ms)| TaskInfo {

@@ -1,7 +1,7 @@
 //! Statuses of tasks.
 //!
-//! Typed is what is decided on; data, labels, check and container status, and limitation are carried. Relies on times in milliseconds:
-//! the wire's seconds are a double. Never accepts a state that does not exist.
+//! What is decided on is typed; data, labels, check and container status, and limitation are kept as received. Relies on times in
+//! milliseconds: the wire's seconds are a double. Never accepts a state that does not exist.
 
 use holdfast_proto::mesos::v1;
 

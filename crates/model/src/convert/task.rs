@@ -1,7 +1,7 @@
 //! Tasks as frameworks describe them.
 //!
-//! What is decided on is typed; the whole description, less all resources, is carried (data, labels, health check, container, limits
-//! ...). Where both say something, the typed field is what is written. Relies on the conversions of the parts. Never decides whether
+//! What is decided on is typed; the whole description, less all resources, is kept as received (data, labels, health check,
+//! container, limits ...). Where both say something, the typed field is what is written. Relies on the conversions of the parts. Never decides whether
 //! the task may run: see [`crate::launch`].
 
 use holdfast_proto::mesos::v1;
@@ -59,8 +59,7 @@ fn fill(task: &TaskInfo, mut wire: v1::TaskInfo, format: Format) -> v1::TaskInfo
     wire
 }
 
-/// The whole task as an encoded `mesos.v1.TaskInfo`, resources included,
-/// for whoever hands it on without looking into it.
+/// The whole task as an encoded `mesos.v1.TaskInfo`, resources included, for whoever passes it on unread.
 pub fn to_bytes(task: &TaskInfo) -> OpaquePayload {
     OpaquePayload(holdfast_proto::binary::encode(&to_proto(task, Format::WHOLE)))
 }

@@ -102,93 +102,79 @@ fn a_plain_task_and_one_with_its_own_executor_are_good() {
     check_task(&received(|it| it.container = Some(tty)), &here()).unwrap();
 }
 
+/// How a good task is broken, and the field that the error then names.
+type Break<T> = (fn(&mut T), &'static str);
+
 #[test]
 fn each_broken_rule_is_named() {
-    let revocable = |it: &mut TaskInfo| {
-        let mut more = Resource::scalar("cpus", Scalar::whole(1));
-        more.identity.revocable = true;
-        it.resources.push(more);
-    };
     let shared = |it: &mut TaskInfo| {
         let mut resource = volume("v");
         resource.identity.shared = true;
-        it.command = None;
-        it.executor = Some(ExecutorInfo { resources: vec![resource], ..custom() });
+        (it.command, it.executor) =
+            (None, Some(ExecutorInfo { resources: vec![resource], ..custom() }));
     };
-    for (bad, expected) in [
-        (changed(|it| it.agent = AgentId::made("b".to_owned())), "agent_id"),
-        (changed(|it| it.command = None), "command"),
-        (changed(|it| it.executor = Some(custom())), "executor"),
-        (changed(|it| it.resources.clear()), "resources"),
-        (changed(|it| it.resources = vec![Resource::scalar("cpus", Scalar::ZERO)]), "resources"),
-        (
-            changed(|it| it.resources.push(Resource::scalar("gpus", Scalar::thousandths(500)))),
-            "resources[2].scalar.value",
-        ),
-        (changed(revocable), "resources"),
-        (changed(|it| it.resources.extend([volume("v"), volume("v")])), "resources"),
-        (changed(shared), "executor.resources[0].shared"),
-        (changed(|it| it.command = Some(CommandInfo { uris: 1, ..command("x") })), "command.uris"),
-        (changed(|it| it.command = Some(command(""))), "command.value"),
-        (changed(|it| it.command = Some(CommandInfo::default())), "command.value"),
-        (
-            changed(|it| {
-                (it.command, it.executor) = (None, Some(ExecutorInfo { command: None, ..custom() }))
-            }),
-            "executor.command",
-        ),
-        (
-            changed(|it| {
-                (it.command, it.executor) =
-                    (None, Some(ExecutorInfo { command: Some(command("x")), ..group() }))
-            }),
-            "executor.command",
-        ),
-    ] {
+    let revocable = |it: &mut TaskInfo| {
+        it.resources.push(Resource::scalar("cpus", Scalar::whole(1)));
+        it.resources[2].identity.revocable = true;
+    };
+    let half_a_gpu = |it: &mut TaskInfo| {
+        it.resources.push(Resource::scalar("gpus", Scalar::thousandths(500)));
+    };
+    let custom_without_command = |it: &mut TaskInfo| {
+        (it.command, it.executor) = (None, Some(ExecutorInfo { command: None, ..custom() }));
+    };
+    let group_with_command = |it: &mut TaskInfo| {
+        let executor = ExecutorInfo { command: Some(command("x")), ..group() };
+        (it.command, it.executor) = (None, Some(executor));
+    };
+    let rows: [Break<TaskInfo>; 14] = [
+        (|it| it.agent = AgentId::made("b".to_owned()), "agent_id"),
+        (|it| it.command = None, "command"),
+        (|it| it.executor = Some(custom()), "executor"),
+        (|it| it.resources.clear(), "resources"),
+        (|it| it.resources = vec![Resource::scalar("cpus", Scalar::ZERO)], "resources"),
+        (half_a_gpu, "resources[2].scalar.value"),
+        (revocable, "resources"),
+        (|it| it.resources.extend([volume("v"), volume("v")]), "resources"),
+        (shared, "executor.resources[0].shared"),
+        (|it| it.command = Some(CommandInfo { uris: 1, ..command("x") }), "command.uris"),
+        (|it| it.command = Some(command("")), "command.value"),
+        (|it| it.command = Some(CommandInfo::default()), "command.value"),
+        (custom_without_command, "executor.command"),
+        (group_with_command, "executor.command"),
+    ];
+    for (break_it, expected) in rows {
+        let bad = changed(break_it);
         assert_eq!(path(&bad), expected, "{bad:?}");
     }
 }
 
 #[test]
-fn what_only_a_received_task_can_get_wrong_is_named() {
-    for (bad, expected) in [
-        (received(|it| it.data = Some(vec![0; DESCRIPTION_BYTES_MAX])), "data"),
-        (
-            received(|it| it.max_completion_time = Some(v1::DurationInfo { nanoseconds: -1 })),
-            "max_completion_time.nanoseconds",
-        ),
-        (
-            received(|it| {
-                it.health_check =
-                    Some(v1::HealthCheck { timeout_seconds: Some(f64::NAN), ..Default::default() })
-            }),
-            "health_check.timeout_seconds",
-        ),
-        (
-            received(|it| {
-                it.check = Some(v1::CheckInfo { delay_seconds: Some(-1.0), ..Default::default() })
-            }),
-            "check.delay_seconds",
-        ),
-        (
-            received(|it| {
-                it.limits = [("disk".to_owned(), v1::value::Scalar { value: 1.0 })].into()
-            }),
-            "limits.disk",
-        ),
-        (
-            received(|it| {
-                it.limits = [("mem".to_owned(), v1::value::Scalar { value: 63.0 })].into()
-            }),
-            "limits.mem",
-        ),
-        (
-            received(|it| {
-                it.limits = [("mem".to_owned(), v1::value::Scalar { value: f64::NAN })].into()
-            }),
-            "limits.mem",
-        ),
-    ] {
+fn each_broken_rule_of_what_was_received_is_named() {
+    fn limit(it: &mut v1::TaskInfo, name: &str, value: f64) {
+        it.limits = [(name.to_owned(), v1::value::Scalar { value })].into();
+    }
+    let health_check = |it: &mut v1::TaskInfo| {
+        let timeout_seconds = Some(f64::NAN);
+        it.health_check = Some(v1::HealthCheck { timeout_seconds, ..Default::default() });
+    };
+    let check = |it: &mut v1::TaskInfo| {
+        it.check = Some(v1::CheckInfo { delay_seconds: Some(-1.0), ..Default::default() });
+    };
+    let completion = |it: &mut v1::TaskInfo| {
+        it.max_completion_time = Some(v1::DurationInfo { nanoseconds: -1 });
+    };
+    let rows: [Break<v1::TaskInfo>; 7] = [
+        (|it| it.data = Some(vec![0; DESCRIPTION_BYTES_MAX]), "data"),
+        (completion, "max_completion_time.nanoseconds"),
+        (health_check, "health_check.timeout_seconds"),
+        (check, "check.delay_seconds"),
+        (|it| limit(it, "disk", 1.0), "limits.disk"),
+        (|it| limit(it, "mem", 63.0), "limits.mem"),
+        (|it| limit(it, "mem", f64::NAN), "limits.mem"),
+    ];
+    for (break_it, expected) in rows {
+        let bad = received(break_it);
         assert_eq!(path(&bad), expected, "{bad:?}");
     }
 }

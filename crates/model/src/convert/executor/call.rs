@@ -17,14 +17,14 @@ use crate::message::ExecutorCall;
 use crate::task::{StatusSource, TaskInfo, TaskState, TaskStatus};
 use crate::validate::Invalid;
 
-/// A call, and who says it.
+/// A call, and who it says it is from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallFrom {
     /// The framework that the call names.
     pub framework: FrameworkId,
     /// The executor that the call names.
     pub executor: ExecutorId,
-    /// What it says.
+    /// What the executor says.
     pub call: ExecutorCall,
 }
 

@@ -67,7 +67,7 @@ pub fn event_to_proto(event: &ExecutorEvent, format: Format) -> Event {
     wire
 }
 
-/// The sign of life that agents send to executors.
+/// The heartbeat that agents send to executors.
 pub fn heartbeat() -> Event {
     Event { r#type: Some(Type::Heartbeat.into()), ..Event::default() }
 }

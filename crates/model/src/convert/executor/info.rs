@@ -1,7 +1,7 @@
 //! Executors as frameworks describe them.
 //!
-//! What is decided on is typed; the whole description, less the resources, is carried (container, data, labels, discovery ...). Where
-//! both say something, the typed field is what is written. Relies on the conversions of the parts. Never invents a kind.
+//! What is decided on is typed; the whole description, less the resources, is kept as received (container, data, labels,
+//! discovery ...). Where both say something, the typed field is what is written. Relies on the conversions of the parts. Never invents a kind.
 
 use holdfast_proto::mesos::v1;
 use v1::executor_info::Type;

@@ -34,7 +34,7 @@ pub enum CallError {
     /// Nobody here knows such a call (answered with 501).
     #[error("there is no call of type {number} here; see the scheduler API for those that are")]
     UnknownType {
-        /// The wire's number.
+        /// The number of its type.
         number: i32,
     },
 }
@@ -230,7 +230,7 @@ fn operation_name(id: v1::OperationId) -> Result<String, Invalid> {
     Ok(id.value)
 }
 
-/// C5: what makes no sense is the default, and a filter lasts at most a year.
+/// C5: a filter that makes no sense is the default one, and a filter lasts at most a year.
 fn filters(wire: Option<v1::Filters>) -> Filters {
     match wire.and_then(|it| it.refuse_seconds) {
         Some(seconds) if 0.0 <= seconds => {

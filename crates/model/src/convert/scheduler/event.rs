@@ -1,6 +1,6 @@
 //! What masters say to frameworks.
 //!
-//! Relies on the framework's description for the format of resources. Never decides what a framework may know: the mind has.
+//! Relies on the framework's description for the format of resources. Never decides what a framework may know: the core has.
 
 use holdfast_proto::mesos::v1;
 use v1::scheduler::event::{self, Type};
@@ -14,9 +14,9 @@ use crate::message::Event;
 /// What a master adds to SUBSCRIBED.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Welcome {
-    /// How often it will say that it lives, in milliseconds.
+    /// How often it will send a heartbeat, in milliseconds.
     pub heartbeat_ms: u64,
-    /// Who and where it is.
+    /// How the master describes itself.
     pub master: Option<v1::MasterInfo>,
 }
 
@@ -72,7 +72,7 @@ pub fn event_to_proto(event: &Event, format: Format, welcome: &Welcome) -> Wire 
     wire
 }
 
-/// The sign of life that masters send to frameworks.
+/// The heartbeat that masters send to frameworks.
 pub fn heartbeat() -> Wire {
     Wire { r#type: Some(Type::Heartbeat.into()), ..Wire::default() }
 }

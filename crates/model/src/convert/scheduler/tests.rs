@@ -4,7 +4,6 @@ use super::*;
 use crate::convert::Format;
 use crate::framework::{Capability, FrameworkInfo};
 use crate::id::FrameworkId;
-use crate::message::FrameworkCall;
 use crate::message::{Call, Event, Offer};
 use crate::operation::Action;
 use crate::resource::Resource;
@@ -35,61 +34,42 @@ fn a_first_subscribe_needs_no_id() {
     assert_eq!(parse(empty).unwrap().framework, None);
 }
 
-/// A call of framework `f`, with what else it says.
-fn of_f(kind: &str, rest: &str) -> String {
-    format!(r#"{{"type":"{kind}","framework_id":{{"value":"f"}}{rest}}}"#)
-}
-
-#[test]
-fn wrong_introductions_are_named() {
-    let info = r#""framework_info":{"user":"u","name":"n","id":{"value":"f"}}"#;
-    let of_g = |kind: &str, member: &str| {
-        format!(r#"{{"type":"{kind}","framework_id":{{"value":"g"}},"{member}":{{{info}}}}}"#)
-    };
-    let subscribe = |rest: &str| of_f("SUBSCRIBE", &format!(r#","subscribe":{{{info}{rest}}}"#));
-    let constraints = r#","offer_constraints":{"role_constraints":{"*":{}}}"#;
-    for (bad, expected) in [
-        (r#"{"framework_id":{"value":"f"}}"#.to_owned(), "type"),
-        (r#"{"type":"TEARDOWN"}"#.to_owned(), "framework_id"),
-        (of_f("SUBSCRIBE", ""), "subscribe"),
-        (format!(r#"{{"type":"SUBSCRIBE","subscribe":{{{info}}}}}"#), "framework_id"),
-        (of_g("SUBSCRIBE", "subscribe"), "framework_id"),
-        (of_g("UPDATE_FRAMEWORK", "update_framework"), "framework_id"),
-        (subscribe(r#","suppressed_roles":["x"]"#), "subscribe.suppressed_roles[0]"),
-        (subscribe(constraints), "subscribe.offer_constraints"),
-    ] {
-        assert_eq!(path(&bad), expected, "{bad}");
-    }
-}
+/// The path of the error, and the call. `BY` is the framework's id, `OTHER` another's, `INFO` its description.
+const WRONG_CALLS: &str = r#"
+type <- {BY}
+framework_id <- {"type":"TEARDOWN"}
+subscribe <- {"type":"SUBSCRIBE",BY}
+framework_id <- {"type":"SUBSCRIBE","subscribe":{INFO}}
+framework_id <- {"type":"SUBSCRIBE",OTHER,"subscribe":{INFO}}
+framework_id <- {"type":"UPDATE_FRAMEWORK",OTHER,"update_framework":{INFO}}
+subscribe.suppressed_roles[0] <- {"type":"SUBSCRIBE",BY,"subscribe":{INFO,"suppressed_roles":["x"]}}
+subscribe.offer_constraints <- {"type":"SUBSCRIBE",BY,"subscribe":{INFO,"offer_constraints":{"role_constraints":{"*":{}}}}}
+accept <- {"type":"ACCEPT",BY}
+accept.offer_ids[1] <- {"type":"ACCEPT",BY,"accept":{"offer_ids":[{"value":"a"},{"value":"/"}]}}
+decline <- {"type":"DECLINE",BY}
+decline.offer_ids[0] <- {"type":"DECLINE",BY,"decline":{"offer_ids":[{"value":""}]}}
+revive.roles[1] <- {"type":"REVIVE",BY,"revive":{"roles":["a","b c"]}}
+suppress.roles[0] <- {"type":"SUPPRESS",BY,"suppress":{"roles":["-a"]}}
+kill.task_id <- {"type":"KILL",BY,"kill":{"task_id":{"value":".."}}}
+shutdown <- {"type":"SHUTDOWN",BY}
+acknowledge.uuid <- {"type":"ACKNOWLEDGE",BY,"acknowledge":{"agent_id":{"value":"a"},"task_id":{"value":"t"},"uuid":"AAAA"}}
+acknowledge_operation_status.agent_id <- {"type":"ACKNOWLEDGE_OPERATION_STATUS",BY,"acknowledge_operation_status":{"uuid":"AAAAAAAAAAAAAAAAAAAAAA==","operation_id":{"value":"o"}}}
+reconcile.tasks[0].task_id <- {"type":"RECONCILE",BY,"reconcile":{"tasks":[{"task_id":{"value":""}}]}}
+reconcile_operations.operations[0].operation_id <- {"type":"RECONCILE_OPERATIONS",BY,"reconcile_operations":{"operations":[{"operation_id":{"value":""}}]}}
+message <- {"type":"MESSAGE",BY}
+"#;
 
 #[test]
 fn wrong_calls_are_named() {
-    let two_offers = r#","accept":{"offer_ids":[{"value":"a"},{"value":"/"}]}"#;
-    let short =
-        r#","acknowledge":{"agent_id":{"value":"a"},"task_id":{"value":"t"},"uuid":"AAAA"}"#;
-    let of_nobody = r#","acknowledge_operation_status":{"uuid":"AAAAAAAAAAAAAAAAAAAAAA==","operation_id":{"value":"o"}}"#;
-    let no_operation = r#","reconcile_operations":{"operations":[{"operation_id":{"value":""}}]}"#;
-    for (kind, rest, expected) in [
-        ("ACCEPT", "", "accept"),
-        ("ACCEPT", two_offers, "accept.offer_ids[1]"),
-        ("DECLINE", "", "decline"),
-        ("DECLINE", r#","decline":{"offer_ids":[{"value":""}]}"#, "decline.offer_ids[0]"),
-        ("REVIVE", r#","revive":{"roles":["a","b c"]}"#, "revive.roles[1]"),
-        ("SUPPRESS", r#","suppress":{"roles":["-a"]}"#, "suppress.roles[0]"),
-        ("KILL", r#","kill":{"task_id":{"value":".."}}"#, "kill.task_id"),
-        ("SHUTDOWN", "", "shutdown"),
-        ("ACKNOWLEDGE", short, "acknowledge.uuid"),
-        ("ACKNOWLEDGE_OPERATION_STATUS", of_nobody, "acknowledge_operation_status.agent_id"),
-        (
-            "RECONCILE",
-            r#","reconcile":{"tasks":[{"task_id":{"value":""}}]}"#,
-            "reconcile.tasks[0].task_id",
-        ),
-        ("RECONCILE_OPERATIONS", no_operation, "reconcile_operations.operations[0].operation_id"),
-        ("MESSAGE", "", "message"),
-    ] {
-        let bad = of_f(kind, rest);
-        assert_eq!(path(&bad), expected, "{bad}");
+    let rows: Vec<&str> = WRONG_CALLS.lines().filter(|it| !it.is_empty()).collect();
+    assert_eq!(rows.len(), 21);
+    for row in rows {
+        let (expected, call) = row.split_once(" <- ").unwrap();
+        let call = call
+            .replace("BY", r#""framework_id":{"value":"f"}"#)
+            .replace("OTHER", r#""framework_id":{"value":"g"}"#)
+            .replace("INFO", r#""framework_info":{"user":"u","name":"n","id":{"value":"f"}}"#);
+        assert_eq!(path(&call), expected, "{call}");
     }
 }
 

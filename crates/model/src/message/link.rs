@@ -1,0 +1,190 @@
+//! What agents and masters say to each other.
+//!
+//! One link carries messages both ways, each way in order. Relies on the agent's records, which a report holds. Never holds who is at
+//! the other end: that is the business of whoever keeps the link.
+
+use crate::agent_ledger::{DiskRecord, ExecutorRecord, OperationRecord, TaskRecord};
+use crate::claim::Claim;
+use crate::framework::FrameworkInfo;
+use crate::id::{
+    AgentId, ClaimId, ClusterId, ExecutorId, FrameworkId, NodeId, OperationUuid, StatusUuid,
+    TaskId, Term,
+};
+use crate::operation::Operation;
+use crate::resources::Resources;
+use crate::role::Role;
+use crate::task::{OpaquePayload, TaskState, TaskStatus};
+
+use super::OperationState;
+
+/// A disk and how it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiskReport {
+    /// The disk as the agent's ledger has it.
+    pub disk: DiskRecord,
+    /// What is wrong with it; `None` when it is well.
+    pub fault: Option<String>,
+}
+
+/// How a machine describes itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MachineInfo {
+    /// The name under which other machines reach it.
+    pub hostname: String,
+    /// The port of its agent.
+    pub port: u16,
+    /// What it has before any claim is laid on it.
+    pub resources: Resources,
+    /// The whole description as an encoded `mesos.v1.AgentInfo` with attributes and domain, less the resources.
+    pub payload: OpaquePayload,
+}
+
+/// Everything that an agent owns. The agent introduces itself with it on each link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// The uuid that the agent gave itself at its first start.
+    pub node: NodeId,
+    /// The name that the cluster gave it; `None` before its first registration.
+    pub agent: Option<AgentId>,
+    /// The cluster that its disks belong to; `None` before its first registration.
+    pub cluster: Option<ClusterId>,
+    /// How many commits its ledger has seen.
+    pub ledger_version: u64,
+    /// How many orders of this link the agent had seen when it wrote the report.
+    pub orders_seen: u64,
+    /// The machine. Its `resources` are empty until the agent has a cluster and its disks are open.
+    pub machine: MachineInfo,
+    /// All disks, those with a fault too.
+    pub disks: Vec<DiskReport>,
+    /// All claims, those that cannot be used now too.
+    pub claims: Vec<Claim>,
+    /// The claims that cannot be used now, and why.
+    pub faults: Vec<(ClaimId, String)>,
+    /// The frameworks with something on the agent.
+    pub frameworks: Vec<FrameworkInfo>,
+    /// The executors that the agent runs or waits for.
+    pub executors: Vec<ExecutorRecord>,
+    /// The tasks whose last update is not acknowledged yet.
+    pub tasks: Vec<TaskRecord>,
+    /// The operations whose outcome is not acknowledged yet.
+    pub operations: Vec<OperationRecord>,
+    /// The version of the agent's program.
+    pub version: String,
+}
+
+/// An operation was settled, durably.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OperationUpdate {
+    /// The name that the master gave the operation.
+    pub uuid: OperationUuid,
+    /// The name that the framework gave it.
+    pub id: Option<String>,
+    /// The framework that asked; `None` for an operator's operation.
+    pub framework: Option<FrameworkId>,
+    /// The outcome.
+    pub state: OperationState,
+    /// Why the operation failed.
+    pub message: Option<String>,
+    /// The name of this status, for its acknowledgement.
+    pub status: StatusUuid,
+    /// How many commits the agent's ledger has seen by now.
+    pub ledger_version: u64,
+    /// The claims that the operation made or changed, as they now are.
+    pub claims: Vec<Claim>,
+    /// The claims that the operation ended.
+    pub ended: Vec<ClaimId>,
+}
+
+/// Agent to master.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ToMaster {
+    /// The agent tells all that it owns: as the first message of each link, and as the answer to a resync.
+    Report(Box<Report>),
+    /// A task moved on.
+    TaskUpdate {
+        /// The framework of the task.
+        framework: FrameworkId,
+        /// The oldest status that is not acknowledged yet.
+        status: TaskStatus,
+        /// The newest state, which may be later than the status.
+        latest: TaskState,
+    },
+    /// An operation was settled.
+    OperationUpdate(OperationUpdate),
+    /// An executor sent bytes to its scheduler.
+    ExecutorMessage(FrameworkId, ExecutorId, Vec<u8>),
+    /// An executor's container has ended.
+    ExecutorExited {
+        /// The framework of the executor.
+        framework: FrameworkId,
+        /// The executor that the container was for.
+        executor: ExecutorId,
+        /// The exit code, or 128 + the signal.
+        status: i32,
+    },
+    /// The agent has heard the ping with this number.
+    Pong(u64),
+}
+
+/// An operation with the name that the master gave it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedOperation {
+    /// The name under which the agent reports the outcome.
+    pub uuid: OperationUuid,
+    /// What the agent shall do.
+    pub operation: Operation,
+}
+
+/// What a leader orders an agent to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// The agent is taken, under this name.
+    Registered(AgentId, ClusterId),
+    /// The agent is not taken, for this reason.
+    Refused(String),
+    /// The agent shall do these operations, in order.
+    Apply {
+        /// The framework that asked; `None` for an operator.
+        framework: Option<Box<FrameworkInfo>>,
+        /// The role that was offered the resources; `None` for an operator.
+        role: Option<Role>,
+        /// Who asked, for the history of claims.
+        by: String,
+        /// What to do, each under the name that the master gave it.
+        operations: Vec<NamedOperation>,
+    },
+    /// A task shall end.
+    Kill {
+        /// The framework of the task.
+        framework: FrameworkId,
+        /// The task that shall end.
+        task: TaskId,
+        /// How long it may take, in milliseconds; `None` leaves it to the task's own policy.
+        grace_ms: Option<u64>,
+    },
+    /// An executor shall end.
+    ShutdownExecutor(FrameworkId, ExecutorId),
+    /// All executors of a framework shall end; its claims stay.
+    ShutdownFramework(FrameworkId),
+    /// The framework has seen this status of a task.
+    AcknowledgeTask(FrameworkId, TaskId, StatusUuid),
+    /// The framework has seen this status of an operation.
+    AcknowledgeOperation(OperationUuid, StatusUuid),
+    /// A scheduler sent bytes to its executor.
+    ExecutorMessage(FrameworkId, ExecutorId, Vec<u8>),
+    /// The agent shall answer with a pong of the same number.
+    Ping(u64),
+    /// The agent shall send its report again.
+    Resync,
+    /// A newer master sent an order that this program does not know. The order counts as seen, and nothing is done.
+    Unknown,
+}
+
+/// Master to agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToAgent {
+    /// The term of the leader that gives the order.
+    pub term: Term,
+    /// What the agent shall do.
+    pub order: Order,
+}

@@ -1,0 +1,26 @@
+//! What operators ask of a master that changes something.
+//!
+//! Relies on the law of operations. Never holds a read: that changes nothing, so no core hears of it.
+
+use crate::id::{AgentId, FrameworkId, TaskId};
+use crate::operation::ClaimAction;
+use crate::role::Role;
+use crate::value::Scalar;
+
+/// What an operator can have changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OperatorCall {
+    /// RESERVE, UNRESERVE, CREATE or DESTROY on one agent. Answered once it is durable there.
+    Claim {
+        /// The agent whose resources change.
+        agent: AgentId,
+        /// The change; its resources are not allocated.
+        action: ClaimAction,
+    },
+    /// Remove a framework; its claims stay.
+    Teardown(FrameworkId),
+    /// End a task of a framework.
+    Kill(FrameworkId, TaskId),
+    /// Set the weight of a role.
+    Weight(Role, Scalar),
+}

@@ -12,6 +12,7 @@ use holdfast_model::{
 use super::show;
 use crate::agenda::{Doing, Heal, Node};
 use crate::drivers::containers::Phase;
+use crate::machines::Machine;
 use crate::services::Records;
 use crate::shape::Shape;
 use crate::trace::Detail;
@@ -23,7 +24,7 @@ use crate::world::World;
 pub struct Wrong {
     /// The line.
     pub line: String,
-    /// Why.
+    /// What is wrong with it.
     pub why: String,
 }
 
@@ -191,7 +192,27 @@ fn kill(world: &mut World, line: &Line<'_>) -> Result<(), Wrong> {
     Ok(())
 }
 
-/// An operator's order on an agent: `reserve AGENT role=R disk=MB [on=DISK]`, `create AGENT name=N ...`.
+/// The disk resource that a line names: `disk=MB [on=DISK]`.
+fn disk_resource(machine: &Machine, line: &Line<'_>) -> Result<Resource, Wrong> {
+    let mb = i64::try_from(line.number("disk", 100)?).unwrap_or(100);
+    let mut disk = Resource::scalar("disk", Scalar::whole(mb));
+    if let Some(on) = line.values.get("on") {
+        let place = on
+            .parse::<usize>()
+            .ok()
+            .and_then(|it| machine.disks.get(it))
+            .ok_or_else(|| line.wrong("there is no such disk"))?;
+        match place.kind {
+            holdfast_model::DiskKind::Root => {}
+            holdfast_model::DiskKind::Path => disk = disk.on(Source::path(&place.root)),
+            holdfast_model::DiskKind::Mount => disk = disk.on(Source::mount(&place.root)),
+        }
+    }
+    Ok(disk)
+}
+
+/// Sends an operator's request for an agent: `reserve AGENT role=R disk=MB [on=DISK]`, `create
+/// AGENT name=N ...`.
 fn operate(
     world: &mut World,
     line: &Line<'_>,
@@ -208,20 +229,7 @@ fn operate(
         .ok_or_else(|| line.wrong("that agent has not registered yet"))?;
     let role = Role::parse(line.values.get("role").copied().unwrap_or("ops"))
         .map_err(|it| line.wrong(it.to_string()))?;
-    let mb = i64::try_from(line.number("disk", 100)?).unwrap_or(100);
-    let mut disk = Resource::scalar("disk", Scalar::whole(mb));
-    if let Some(on) = line.values.get("on") {
-        let place = on
-            .parse::<usize>()
-            .ok()
-            .and_then(|it| machine.disks.get(it))
-            .ok_or_else(|| line.wrong("there is no such disk"))?;
-        match place.kind {
-            holdfast_model::DiskKind::Root => {}
-            holdfast_model::DiskKind::Path => disk = disk.on(Source::path(&place.root)),
-            holdfast_model::DiskKind::Mount => disk = disk.on(Source::mount(&place.root)),
-        }
-    }
+    let disk = disk_resource(machine, line)?;
     let by = Reservation {
         kind: ReservationKind::Dynamic,
         role,
@@ -254,14 +262,14 @@ fn operate(
         }
     };
     let leader = world.leader().ok_or_else(|| line.wrong("nobody leads"))?;
-    let told = world.trace.lines.len();
+    let before = world.trace.lines.len();
     world.ask(leader, agent, action);
     world.run_until(world.elapsed_ms() + 2_000);
     let mut answers = world
         .trace
         .lines
         .iter()
-        .skip(told)
+        .skip(before)
         .filter_map(|it| it.split_once("operator's ").map(|(_, rest)| rest.to_owned()));
     let answer = answers.next_back().unwrap_or_else(|| "no answer yet".to_owned());
     shown.push(show::plain(world, &answer));

@@ -10,6 +10,7 @@ use holdfast_tests::http::get;
 use holdfast_tests::Cluster;
 use holdfast_wire::SchedulerStreamClient;
 use serde_json::{json, Value};
+use std::time::Duration;
 use tokio::sync::mpsc::Sender;
 
 /// A call, written as Mesos writes it in JSON.

@@ -1,6 +1,7 @@
-//! What is due, and when: the virtual clock and the queue of everything that will happen.
+//! The agenda: the virtual clock, and the queue of everything that will happen.
 //!
-//! It relies on order alone: what is due at the same instant happens in the order in which it was written down. It never looks at a real clock.
+//! It relies on order alone: what is due at the same instant happens in the order in which it was
+//! added. It never looks at a real clock.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,13 +16,13 @@ use holdfast_model::{
 use crate::links::Side;
 use crate::rules::l2_answers::Bad;
 
-/// The simulated present begins here, so that nothing is near zero.
+/// Simulated time begins here, so that nothing is near zero.
 pub(crate) const DAWN: Instant = Instant(1_000_000_000);
 
-/// Due whatever became of the process since.
+/// The life of entries that are due even after the process has died.
 pub(crate) const ANY_LIFE: u64 = u64::MAX;
 
-/// Somebody to whom something can happen.
+/// A party of the simulation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Node {
     /// A master process.
@@ -32,9 +33,9 @@ pub enum Node {
     Framework(usize),
     /// An executor in a container of a machine.
     Executor(usize, ContainerId),
-    /// A stranger who means no good.
+    /// A byzantine peer.
     ByzantinePeer(usize),
-    /// Whoever is nobody else: elections, operators, faults.
+    /// The world itself: elections, operators, faults.
     World,
 }
 
@@ -47,13 +48,13 @@ impl fmt::Display for Node {
             Node::Executor(index, container) => {
                 write!(f, "executor {} on {index}", &container.to_string()[..8])
             }
-            Node::ByzantinePeer(index) => write!(f, "rogue {index}"),
+            Node::ByzantinePeer(index) => write!(f, "byzantine peer {index}"),
             Node::World => f.write_str("world"),
         }
     }
 }
 
-/// What travels on links.
+/// A message on a link.
 #[derive(Clone, Debug)]
 pub(crate) enum Message {
     FromAgent(ToMaster),
@@ -62,11 +63,11 @@ pub(crate) enum Message {
     ToFramework(Event),
     FromExecutor(ExecutorCall),
     ToExecutor(Box<ExecutorEvent>),
-    /// What a rogue says, and what must come of it.
+    /// A message of a byzantine peer, and the outcome that it must have.
     FromByzantinePeer(Bad, Box<Message>),
 }
 
-/// Work for an agent's hands.
+/// A job for an agent's drivers.
 #[derive(Clone, Debug)]
 pub(crate) enum Job {
     Open(ClusterId, Vec<DiskRecord>),
@@ -79,7 +80,7 @@ pub(crate) enum Job {
     Forget(ContainerId),
 }
 
-/// What an executor does of its own.
+/// An action of an executor.
 #[derive(Clone, Debug)]
 pub(crate) enum Doing {
     Connect,
@@ -98,7 +99,7 @@ pub(crate) enum Rest {
     Framework(Vec<holdfast_sdk::Effect>),
 }
 
-/// What happens.
+/// An entry of the agenda.
 #[derive(Clone, Debug)]
 pub(crate) enum What {
     /// A message arrives at one end of a link.
@@ -107,37 +108,37 @@ pub(crate) enum What {
     Noticed(u64, Side),
     /// A client connects to whoever it believes leads.
     Follow,
-    /// A client hears who leads.
+    /// A client learns who leads.
     News(usize, Term),
     /// The masters choose a leader, unless one leads that is not this one.
     Elect(Option<Term>),
-    /// A master hears that it leads.
+    /// A master learns that it leads.
     Lead(Term),
-    /// A master hears an operator.
+    /// An operator's request arrives at a master.
     Asked(holdfast_master::RequestId),
-    /// A master hears that its term is over.
+    /// A master learns that its term is over.
     Deposed(Term),
-    /// A mind's alarm rings.
+    /// A core's deadline has come.
     Tick,
     /// A process starts, or a machine and then its agent.
     Restart,
-    /// A pause is over: what was begun goes on.
+    /// A pause ends, and what was begun goes on.
     GoOn(Rest),
-    /// The hands do something.
+    /// The drivers do a job.
     Work(Job),
-    /// The hands have done something.
+    /// The drivers have done a job.
     Done(Box<agent::Input>),
     /// The agent sees that a container has ended.
     Ended(ContainerId),
     /// An executor does something.
     Act(Doing),
-    /// The agent looks at its disks again.
+    /// The agent checks its disks again.
     LookAtDisks,
     /// An operator does something.
     Operate,
-    /// A rogue does something.
-    Annoy,
-    /// A master hears that an operator removes a framework.
+    /// A byzantine peer acts.
+    ActByzantine,
+    /// An operator removes a framework at a master.
     TearDown(holdfast_model::FrameworkId),
     /// A planned fault strikes.
     Fault(usize),
@@ -177,7 +178,7 @@ impl What {
             What::Heal(_) => 17,
             What::Lead(_) => 18,
             What::Asked(_) => 19,
-            What::Annoy => 20,
+            What::ActByzantine => 20,
             What::TearDown(_) => 21,
         }
     }
@@ -191,7 +192,7 @@ pub(crate) struct Due {
     pub(crate) what: What,
 }
 
-/// See the module.
+/// The virtual clock, and the queue of what is due.
 #[derive(Debug)]
 pub(crate) struct Agenda {
     pub(crate) now: Instant,

@@ -1,9 +1,10 @@
-//! Rogues: strangers who call out of order, in others' names, with stale offers and absurd amounts, and who pose as agents. They may hurt
-//! themselves; they stop nobody.
+//! Byzantine peers: strangers who call out of order, under others' ids, with stale offers and
+//! absurd amounts, and who pose as agents. They may harm themselves; they stop nobody.
 //!
-//! It relies on what any stranger on the network can say: typed messages on links of their own. What must come of a message travels with it
-//! ([`Bad`]), and rule L2 judges the answer. It never says what the honest owner of a name could have said in its place: without
-//! authentication nobody can tell the two apart.
+//! It relies on what any peer on the network can send: typed messages on links of their own. The
+//! outcome that a message must have travels with it ([`Bad`]), and rule L2 checks the answer. A
+//! peer never sends what the honest owner of an id could have sent: without authentication nobody
+//! can tell the two apart.
 
 mod lies;
 mod talk;
@@ -23,24 +24,24 @@ use crate::rng::Rng;
 use crate::rules::l2_answers::{judge, Bad};
 use crate::world::World;
 
-/// Among frameworks, rogues are numbered from here on.
+/// Byzantine peers are numbered from here on among frameworks.
 pub(crate) const FIRST: usize = 1_000;
-/// Offers that a rogue remembers.
+/// The number of offers that a byzantine peer remembers.
 const OFFERS_MAX: usize = 40;
-/// The principal of every rogue, so that an operator can tell them.
+/// The principal of every byzantine peer, by which an operator recognizes them.
 const PRINCIPAL: &str = "rogue";
 
-/// See the module.
+/// A byzantine peer, with the links and names that it uses.
 #[derive(Debug)]
 pub(crate) struct ByzantinePeer {
     rng: Rng,
-    /// Links on which it plays a framework, and the name that it was given there.
+    /// Links on which it poses as a framework, and the id that it was given there.
     sessions: BTreeMap<u64, Option<FrameworkId>>,
-    /// Links on which it plays an agent.
+    /// Links on which it poses as an agent.
     posts: BTreeSet<u64>,
-    /// The name that it was given.
+    /// The framework id that it was given.
     own: Option<FrameworkId>,
-    /// The name that it was given as an agent.
+    /// The agent id that it was given.
     agent: Option<AgentId>,
     node: NodeId,
     /// Offers made to it that it has not answered.
@@ -48,9 +49,9 @@ pub(crate) struct ByzantinePeer {
     /// Offers that it has answered, and others' that it has overheard.
     stale: VecDeque<OfferId>,
     statuses: VecDeque<(AgentId, TaskId, StatusUuid)>,
-    /// Makes names.
+    /// Counts the names that it made.
     count: u64,
-    /// How often it asked for something that it could have.
+    /// The number of valid requests that it made.
     wished: u64,
 }
 
@@ -77,7 +78,7 @@ impl ByzantinePeer {
         format!("r{}", self.count)
     }
 
-    /// An offer to somebody, which is not the rogue's to answer.
+    /// Notes an offer to somebody else.
     pub(crate) fn overhear(&mut self, offers: &[Offer]) {
         for offer in offers {
             self.stale.push_back(offer.id.clone());
@@ -94,10 +95,10 @@ impl ByzantinePeer {
 }
 
 impl World {
-    /// A rogue does something.
-    pub(crate) fn annoy(&mut self, index: usize) {
+    /// A byzantine peer acts.
+    pub(crate) fn byzantine_acts(&mut self, index: usize) {
         let pause_ms = self.byzantine_peers[index].rng.between(200, 2_500);
-        self.agenda.after(pause_ms, Node::ByzantinePeer(index), ANY_LIFE, What::Annoy);
+        self.agenda.after(pause_ms, Node::ByzantinePeer(index), ANY_LIFE, What::ActByzantine);
         if !self.is_storm() {
             return self.leave_byzantine(index);
         }
@@ -109,7 +110,7 @@ impl World {
         }
     }
 
-    /// The storm is over: the rogue hangs up, and an operator removes what it left.
+    /// Ends the peer after the storm: it disconnects, and an operator removes what it left.
     fn leave_byzantine(&mut self, index: usize) {
         let byzantine = &mut self.byzantine_peers[index];
         let links: Vec<u64> = std::mem::take(&mut byzantine.sessions)
@@ -145,7 +146,8 @@ impl World {
         );
     }
 
-    /// Connects a rogue to the leader, or now and then to one who only believes that it leads.
+    /// Connects a byzantine peer to the leader, or now and then to a master that only believes that
+    /// it leads.
     fn byzantine_link(&mut self, index: usize) -> Option<u64> {
         let leader = self.election.leader.map(|(leader, _)| leader);
         let rng = &mut self.byzantine_peers[index].rng;
@@ -162,7 +164,7 @@ impl World {
         ))
     }
 
-    /// A rogue says something on a link.
+    /// Sends a byzantine peer's message on a link.
     fn byzantine_says(&mut self, index: usize, link: u64, bad: Bad, message: Message) {
         if let Message::FromFramework(call) = &message {
             if is_own_call(bad) {
@@ -177,7 +179,7 @@ impl World {
         );
     }
 
-    /// A rogue's message arrives at a master.
+    /// Delivers a byzantine peer's message to a master.
     pub(crate) fn master_hears_byzantine(
         &mut self,
         index: usize,
@@ -201,7 +203,8 @@ impl World {
             _ => return,
         };
         let Some(effects) = self.think_master(index, input.clone()) else { return };
-        // A deposed leader may not know what the journal knows; whatever it answers changes nothing.
+        // A deposed leader may not know what the journal knows; whatever it answers changes
+        // nothing.
         if self.leads(index).1 {
             self.judge_byzantine(link, bad, &input, &effects);
         }
@@ -214,7 +217,7 @@ impl World {
         }
     }
 
-    /// A rogue hears an event.
+    /// Delivers an event to a byzantine peer.
     pub(crate) fn byzantine_hears(&mut self, index: usize, link: u64, message: Message) {
         let (term, leads) = match self.links.end(link, Side::Server).map(|it| it.node) {
             Some(Node::Master(master)) => self.leads(master),
@@ -237,7 +240,7 @@ impl World {
         }
     }
 
-    /// One end of a rogue's link notices that it is gone.
+    /// Ends a byzantine peer's link at one end.
     pub(crate) fn byzantine_noticed(&mut self, node: Node, byzantine: usize, link: u64) {
         let Node::Master(index) = node else { return self.byzantine_peers[byzantine].forget(link) };
         self.rules_see(&Fact::MasterLoses { master: index, framework: FIRST + byzantine });
@@ -298,7 +301,7 @@ impl ByzantinePeer {
     }
 }
 
-/// The number of the rogue at a node.
+/// The number of the byzantine peer at a node.
 pub(crate) fn byzantine_number(node: Node) -> Option<usize> {
     match node {
         Node::ByzantinePeer(index) => Some(index),
@@ -306,7 +309,8 @@ pub(crate) fn byzantine_number(node: Node) -> Option<usize> {
     }
 }
 
-/// Whether a call is one that the rogue could make honestly: rules count its effects like anybody's.
+/// Whether the call is one that the peer could make honestly: rules count its effects like any
+/// other's.
 fn is_own_call(bad: Bad) -> bool {
     matches!(bad, Bad::Anything | Bad::Accept)
 }

@@ -1,7 +1,8 @@
-//! What the binary does: storms of many seeds, one seed told step by step, and the hunt for planted bugs.
+//! What the binary does: storms of many seeds, one seed replayed step by step, and the hunt for
+//! planted bugs.
 //!
-//! It relies on [`crate::storm`]. Progress goes to stderr, results to stdout. Exit codes: 0 well, 1 a rule is broken (or a planted bug was
-//! not found), 2 the words were wrong.
+//! It relies on [`crate::storm`]. Progress goes to stderr, results to stdout. Exit codes: 0 well, 1
+//! a rule is broken (or a planted bug was not found), 2 the command line was wrong.
 
 mod hunt;
 mod many;
@@ -12,7 +13,7 @@ use std::process::ExitCode;
 
 pub use words::{Words, WordsError};
 
-/// Does what the words ask for.
+/// Runs the command line.
 pub fn run(words: &[String]) -> ExitCode {
     let words = match Words::read(words) {
         Ok(words) => words,

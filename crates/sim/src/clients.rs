@@ -1,6 +1,8 @@
-//! How agents and frameworks find the leader: news that comes late, links that belong to one term, and old leaders who still answer.
+//! How agents and frameworks find the leader: news that comes late, links that belong to one term,
+//! and old leaders who still answer.
 //!
-//! It relies on the election for the truth, which reaches clients by and by. It never tells a client more than the real world would.
+//! It relies on the election for the truth, which reaches clients by and by. A client never learns
+//! more than it would in the real world.
 
 use holdfast_agent as agent;
 use holdfast_model::{LinkId, Term};
@@ -11,9 +13,9 @@ use crate::world::World;
 /// A client of the masters.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Client {
-    /// Its link, while that stands as far as it knows.
+    /// Its link, while it believes that to be open.
     pub(crate) link: Option<u64>,
-    /// Who leads, as far as it has heard.
+    /// The leader that it believes in.
     pub(crate) believes: Option<(usize, Term)>,
     /// Whether it will try again.
     pub(crate) trying: bool,
@@ -26,7 +28,7 @@ impl Client {
 }
 
 impl World {
-    /// All agents and frameworks.
+    /// Lists all agents and frameworks.
     pub(crate) fn clients(&self) -> impl Iterator<Item = Node> {
         (0..self.machines.len())
             .map(Node::Machine)
@@ -68,7 +70,7 @@ impl World {
         self.link_lost(node, link);
     }
 
-    /// What a client's mind is told when its link is gone.
+    /// Notifies a client's core that its link is gone.
     fn link_lost(&mut self, node: Node, link: u64) {
         match node {
             Node::Machine(index) => self.step_agent(index, agent::Input::MasterLost(LinkId(link))),

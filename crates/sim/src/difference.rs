@@ -1,10 +1,10 @@
-//! Where two values differ, in a line for people.
+//! Describes where two values differ, in a line for people.
 //!
 //! It relies on `Debug` alone. It never decides whether they are equal.
 
 use std::fmt::Debug;
 
-/// The first place where the two are told differently.
+/// Finds the first place where the two texts differ.
 pub(crate) fn difference(wanted: &impl Debug, found: &impl Debug) -> String {
     let (wanted, found) = (format!("{wanted:?}"), format!("{found:?}"));
     let at =

@@ -1,7 +1,9 @@
-//! Executors in their containers: they speak the executor API, outlive the agent, and run tasks that append records to their volumes.
+//! Executors in their containers: they speak the executor API, outlive the agent, and run tasks
+//! that append records to their volumes.
 //!
-//! It relies on links and on the machine's disks. A record counts once it was synced; only then its writer hears so, and the rules with it.
-//! It never believes that a status arrived before the agent acknowledged it.
+//! It relies on links and on the machine's disks. A record counts once it was synced; only then its
+//! writer hears so, and the rules with it. It never believes that a status arrived before the agent
+//! acknowledged it.
 
 use holdfast_agent::{Input, Payload};
 use holdfast_model::{
@@ -27,7 +29,7 @@ impl World {
         self.agenda.after(delay_ms, Node::Executor(index, id), ANY_LIFE, What::Act(doing));
     }
 
-    /// An executor does something of its own.
+    /// Runs an action of an executor.
     pub(crate) fn act(&mut self, index: usize, id: ContainerId, doing: Doing) {
         if self.container(index, id).is_none() {
             return;
@@ -94,7 +96,7 @@ impl World {
         self.step_agent(index, Input::FromExecutor(LinkId(link), framework, executor, call));
     }
 
-    /// An executor hears its agent.
+    /// Delivers an event to an executor.
     pub(crate) fn executor_hears(&mut self, index: usize, id: ContainerId, event: ExecutorEvent) {
         match event {
             ExecutorEvent::Launch(task) => self.take_task(index, id, *task),

@@ -1,6 +1,8 @@
-//! What the rules see: everything that crosses a wall, or happens to a disk or a container, at the moment it happens.
+//! The facts that rules see: everything that crosses a process boundary, or happens to a disk or a
+//! container, when it happens.
 //!
-//! It relies on the world to tell all of it. Facts are about the world; none of them is what a mind thinks.
+//! It relies on the world to report all of them. Facts are about the world, and never about what a
+//! core believes.
 
 use holdfast_agent::{ContainerPlan, VolumeLabel};
 use holdfast_master::Refusal;
@@ -13,7 +15,7 @@ use holdfast_sdk::KeeperChange;
 /// A volume as a task sees it when it starts.
 #[derive(Clone, Debug)]
 pub struct VolumeSeen {
-    /// Which.
+    /// The claim of the volume.
     pub claim: ClaimId,
     /// Its name, from its label.
     pub persistence: String,
@@ -25,208 +27,208 @@ pub struct VolumeSeen {
     pub records: u64,
 }
 
-/// See the module. Machines, masters and frameworks are named by their index.
+/// A fact. Machines, masters and frameworks are named by their index.
 #[derive(Clone, Debug)]
 pub enum Fact<'a> {
     /// A leadership begins.
     Elected {
-        /// Who.
+        /// The index of the master.
         master: usize,
         /// Its term.
         term: Term,
     },
     /// The journal took changes.
     MasterCommits {
-        /// Under which term.
+        /// The term of the leader.
         term: Term,
-        /// What.
+        /// The changes that are durable now.
         changes: &'a [MasterChange],
     },
     /// A master, perhaps deposed, sends an order.
     MasterOrders {
-        /// Who.
+        /// The index of the master.
         master: usize,
         /// The term it believes in.
         term: Term,
         /// Whether it leads.
         leads: bool,
-        /// To whom.
+        /// The index of the machine.
         machine: usize,
-        /// What.
+        /// The message.
         message: &'a ToAgent,
     },
     /// A master, perhaps deposed, sends an event.
     MasterTells {
-        /// Who.
+        /// The index of the master.
         master: usize,
         /// The term it believes in.
         term: Term,
         /// Whether it leads.
         leads: bool,
-        /// To whom.
+        /// The index of the framework.
         framework: usize,
-        /// What.
+        /// The event.
         event: &'a Event,
     },
     /// A framework's call arrives at a master.
     MasterHears {
-        /// Who hears.
+        /// The index of the master.
         master: usize,
-        /// Who calls.
+        /// The index of the framework.
         framework: usize,
-        /// What.
+        /// The call.
         call: &'a FrameworkCall,
     },
     /// An agent's report arrives at a master.
     MasterHearsReport {
-        /// Who hears.
+        /// The index of the master.
         master: usize,
-        /// Whose.
+        /// The index of the machine.
         machine: usize,
-        /// On which link.
+        /// The link on which it came.
         link: u64,
     },
     /// A master notices that a framework's link is gone.
     MasterLoses {
-        /// Who notices.
+        /// The index of the master.
         master: usize,
-        /// Whose.
+        /// The index of the framework.
         framework: usize,
     },
     /// An operator asks for a change of claims.
     OperatorAsks {
-        /// Where.
+        /// The agent concerned.
         agent: &'a AgentId,
-        /// What.
+        /// The change that is asked for.
         action: &'a ClaimAction,
     },
     /// An operator is answered.
     OperatorHears {
-        /// Where.
+        /// The agent concerned.
         agent: &'a AgentId,
-        /// What was asked.
+        /// The change that is asked for.
         action: &'a ClaimAction,
         /// The answer.
         answer: &'a Result<(), Refusal>,
     },
     /// A framework sends a call; it may never arrive.
     FrameworkCalls {
-        /// Who.
+        /// The index of the framework.
         framework: usize,
-        /// What.
+        /// The call.
         call: &'a FrameworkCall,
     },
     /// A framework hears an event, before it has done anything about it.
     FrameworkHears {
-        /// Who.
+        /// The index of the framework.
         framework: usize,
         /// The term of the master that says so.
         term: Term,
         /// Whether that master leads.
         leads: bool,
-        /// What.
+        /// The event.
         event: &'a Event,
     },
     /// A framework has written something down.
     FrameworkCommits {
-        /// Who.
+        /// The index of the framework.
         framework: usize,
-        /// What.
+        /// The changes that are durable now.
         changes: &'a [KeeperChange],
     },
     /// An agent has heard an order and thought about it; nothing of it is done yet.
     AgentHears {
-        /// Who.
+        /// The index of the machine.
         machine: usize,
-        /// What.
+        /// The message.
         message: &'a ToAgent,
         /// What it wants written down because of it.
         commits: Vec<&'a AgentChange>,
     },
     /// An agent has written something down.
     AgentCommits {
-        /// Who.
+        /// The index of the machine.
         machine: usize,
-        /// What.
+        /// The changes that are durable now.
         changes: &'a [AgentChange],
     },
     /// An agent tells a master.
     AgentTells {
-        /// Who.
+        /// The index of the machine.
         machine: usize,
-        /// What.
+        /// The message.
         message: &'a ToMaster,
     },
     /// An agent starts with this ledger.
     AgentStarts {
-        /// Who.
+        /// The index of the machine.
         machine: usize,
         /// What its store held.
         ledger: &'a AgentLedger,
     },
     /// A volume's directory was made, or found whole.
     VolumeMade {
-        /// Where.
+        /// The index of the machine.
         machine: usize,
-        /// Which.
+        /// The label of the volume.
         label: &'a VolumeLabel,
         /// Whether it is new.
         fresh: bool,
     },
     /// A volume was moved to the trash.
     VolumeTrashed {
-        /// Where.
+        /// The index of the machine.
         machine: usize,
-        /// Which.
+        /// The label of the volume.
         label: &'a VolumeLabel,
     },
     /// A container starts, or sees more volumes.
     ContainerStarts {
-        /// Where.
+        /// The index of the machine.
         machine: usize,
-        /// What.
+        /// The plan of the container.
         plan: &'a ContainerPlan,
     },
     /// Nothing of a container runs any more.
     ContainerEnds {
-        /// Where.
+        /// The index of the machine.
         machine: usize,
-        /// Which.
+        /// The container concerned.
         container: ContainerId,
     },
     /// A task's process starts.
     TaskStarts {
-        /// Where.
+        /// The index of the machine.
         machine: usize,
-        /// In which container.
+        /// The container concerned.
         container: ContainerId,
-        /// Whose.
+        /// The id of the framework.
         framework: &'a FrameworkId,
-        /// Which.
+        /// The task concerned.
         task: &'a TaskId,
         /// What it sees.
         volumes: &'a [VolumeSeen],
     },
     /// A task's process has ended.
     TaskEnds {
-        /// Where.
+        /// The index of the machine.
         machine: usize,
-        /// Whose.
+        /// The id of the framework.
         framework: &'a FrameworkId,
-        /// Which.
+        /// The task concerned.
         task: &'a TaskId,
-        /// How.
+        /// The terminal state.
         state: TaskState,
     },
     /// A record is safe on a volume and its writer was told so.
     RecordKept {
-        /// Where.
+        /// The index of the machine.
         machine: usize,
-        /// On which volume.
+        /// The claim of the volume.
         claim: ClaimId,
-        /// Whose.
+        /// The id of the framework.
         framework: &'a FrameworkId,
-        /// Who wrote it.
+        /// The task concerned.
         task: &'a TaskId,
         /// How many records there are now.
         count: u64,

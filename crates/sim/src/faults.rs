@@ -1,7 +1,8 @@
-//! Bad luck as a plan: each storm is a list of faults, drawn from its seed before it begins.
+//! The fault plan: each storm is a list of faults, drawn from its seed before it begins.
 //!
-//! A list can be cut, so a failing seed can be told with fewer faults. It relies on the world to strike. Which kinds occur at all differs
-//! from seed to seed, so that rare meetings of two of them happen. It never strikes after the storm.
+//! A list can be cut, so a failing seed can be told with fewer faults. It relies on the world to
+//! strike. Which kinds occur at all differs from seed to seed, so that rare meetings of two of them
+//! happen. It never strikes after the storm.
 
 use crate::agenda::{Doing, Heal, Node, What, ANY_LIFE};
 use crate::drivers::containers::Phase;
@@ -13,7 +14,8 @@ use crate::shape::Shape;
 use crate::world::World;
 use holdfast_model::{ContainerId, DiskKind, TaskState};
 
-/// What goes wrong. Numbers name a machine, master, framework or disk; durations are in milliseconds.
+/// A kind of fault. Numbers name a machine, master, framework or disk; durations are in
+/// milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {
     /// A process dies, and is down for so long.
@@ -26,7 +28,8 @@ pub enum Trouble {
     PauseBetween(Node, u32, u64),
     /// The leader's next append is taken, and its answer is lost.
     LoseAnswer,
-    /// Another master is elected although the leader lives, and believes for a while; it may be cut off from its frameworks.
+    /// Another master is elected although the leader lives, and believes for a while; it may be cut
+    /// off from its frameworks.
     Depose(bool),
     /// A client goes back to an old leader.
     Mislead(Node),
@@ -38,7 +41,7 @@ pub enum Trouble {
     Slow(Node, u64, u64),
     /// A task's process dies.
     KillTask(u64),
-    /// An executor dies without a word.
+    /// An executor dies without a status.
     KillExecutor(u64),
     /// A disk is unmounted, or another one is mounted in its place.
     Unmount(usize, usize, bool, u64),
@@ -46,7 +49,8 @@ pub enum Trouble {
     DiskTrouble(usize, usize, u64),
     /// Somebody moves a volume's directory away by hand, and brings it back.
     HideVolume(u64, u64),
-    /// An agent or a framework dies in the middle of writing a commit, so many disk operations from now.
+    /// An agent or a framework dies in the middle of writing a commit, so many disk operations from
+    /// now.
     KillInCommit(Node, u64),
     /// One of an agent's or a framework's next syncs fails.
     FailSync(Node, u64),
@@ -55,9 +59,9 @@ pub enum Trouble {
 /// A fault and its time, in milliseconds from the beginning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// When.
+    /// The time, in milliseconds from the beginning.
     pub at_ms: u64,
-    /// What.
+    /// The fault itself.
     pub trouble: Trouble,
 }
 
@@ -83,8 +87,8 @@ pub fn plan(shape: &Shape, mut rng: Rng) -> Vec<Fault> {
     faults
 }
 
-/// A leader that is deposed and does not know it is dangerous only to those who still listen to it: one by one, or many at once, who then
-/// have something to say to each other.
+/// A leader that is deposed and does not know it is dangerous only to those who still listen to it:
+/// one by one, or many at once, who then have something to say to each other.
 fn mislead_some(shape: &Shape, at_ms: u64, rng: &mut Rng, faults: &mut Vec<Fault>) {
     let mut at_ms = at_ms;
     if rng.one_in(2) {
@@ -206,7 +210,8 @@ impl World {
         }
     }
 
-    /// Something goes wrong with the ledger of a client that runs; counted in disk operations from now.
+    /// Something goes wrong with the ledger of a client that runs; counted in disk operations from
+    /// now.
     fn plan_disk(&mut self, node: Node, trouble: DiskTrouble, operations: u64) {
         match node {
             Node::Machine(index) if self.machines[index].process.up => {
@@ -219,7 +224,8 @@ impl World {
         }
     }
 
-    /// Another master is elected. A leader that is cut off from its frameworks does not see them leave.
+    /// Another master is elected. A leader that is cut off from its frameworks does not see them
+    /// leave.
     fn depose_leader(&mut self, cut_off: bool) {
         let Some((leader, term)) = self.election.leader else { return };
         for (link, _) in self.links.of(Node::Master(leader)) {

@@ -1,8 +1,9 @@
 //! Frameworks: the shell around a keeper, its ledger, and the session with the masters.
 //!
-//! It relies on `holdfast_sdk::Keeper` as every framework does, and on [`crate::drivers::ledger_disk`] for its ledger. A commit is durable before the
-//! next effect begins; a framework that cannot commit dies. It never hands a keeper
-//! anything that did not come over a link.
+//! It relies on `holdfast_sdk::Keeper` as every framework does, and on
+//! [`crate::drivers::ledger_disk`] for its ledger. A commit is durable before the next effect
+//! begins; a framework that cannot commit dies. It never hands a keeper anything that did not come
+//! over a link.
 
 use std::fmt;
 
@@ -26,7 +27,7 @@ use crate::world::World;
 
 /// A service that the simulator can start again and again.
 pub trait Performer: Service {
-    /// The same, as at its first start.
+    /// Makes the same service, as at its first start.
     fn again(&self) -> Box<dyn Performer>;
 }
 
@@ -36,7 +37,7 @@ impl<S: Service + Clone + 'static> Performer for S {
     }
 }
 
-/// Any service.
+/// A service of any type.
 pub struct AnyService(pub(crate) Box<dyn Performer>);
 
 impl Clone for AnyService {
@@ -78,20 +79,21 @@ impl Service for AnyService {
     }
 }
 
-/// What the executors of a service say to its scheduler when a task starts: messages, by the task's name.
+/// What the executors of a service say to its scheduler when a task starts: messages, by the task's
+/// name.
 pub(crate) type Greeting = fn(&TaskId) -> Vec<Vec<u8>>;
 
-/// A framework.
+/// A framework's scheduler in the simulation.
 pub struct FrameworkProcess {
-    /// Its process.
+    /// The process of the scheduler.
     pub process: Process,
-    /// The keeper's mind, while its process runs.
+    /// The keeper, while its process runs.
     pub keeper: Option<Keeper<AnyService>>,
-    /// What it has written down.
+    /// The durable ledger.
     pub ledger: KeeperLedger,
     /// The service, as at its first start.
     pub service: AnyService,
-    /// Whether its session stands.
+    /// Whether it is subscribed.
     pub subscribed: bool,
     pub(crate) ledger_disk: LedgerDisk<KeeperLedger>,
     pub(crate) client: Client,
@@ -114,7 +116,7 @@ impl FrameworkProcess {
         }
     }
 
-    /// How it introduces itself.
+    /// The description that it subscribes with.
     fn info(&self) -> FrameworkInfo {
         let info = FrameworkInfo {
             id: None,
@@ -211,7 +213,7 @@ impl World {
         }
     }
 
-    /// An event arrives.
+    /// Delivers an event to a framework.
     pub(crate) fn framework_hears(&mut self, index: usize, link: u64, event: Event) {
         let (term, leads) = match self.links.end(link, Side::Server).map(|it| it.node) {
             Some(Node::Master(master)) => self.leads(master),
@@ -264,8 +266,8 @@ impl World {
         self.wake(Node::Framework(index), deadline);
     }
 
-    /// Writes down what a keeper wants written. One that cannot dies; half of the time its machine goes with it, and takes what was not
-    /// synced.
+    /// Writes down what a keeper wants written. One that cannot dies; half of the time its machine
+    /// goes with it, and takes what was not synced.
     fn commit_framework(&mut self, index: usize, changes: &[KeeperChange]) {
         let it = &mut self.frameworks[index];
         match it.ledger_disk.commit(changes) {

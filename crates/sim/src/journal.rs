@@ -1,6 +1,8 @@
-//! The masters' journal as a model: linearizable, fenced by term, kept as the very records that a real one keeps.
+//! The masters' journal as a model: linearizable, fenced by term, kept as the very records that a
+//! real one keeps.
 //!
-//! It relies on the conversions of `model`. A leader of an older term cannot append: it was deposed, and dies. It never loses what it took.
+//! It relies on the conversions of `model`. A leader of an older term cannot append: it was
+//! deposed, and dies. It never loses what it took.
 
 use std::collections::BTreeMap;
 
@@ -9,14 +11,14 @@ use holdfast_model::{MasterChange, MasterLedger, Term};
 
 use crate::difference::difference;
 
-/// See the module.
+/// The masters' journal.
 #[derive(Debug, Default)]
 pub struct Journal {
     term: Term,
     records: BTreeMap<(&'static str, Vec<u8>), Vec<u8>>,
-    /// What it holds, folded by an independent hand.
+    /// The state, folded independently of the master's.
     pub ledger: MasterLedger,
-    /// How many batches it took.
+    /// The number of batches that it took.
     pub length: u64,
 }
 

@@ -1,5 +1,6 @@
-//! The test kit of framework authors: a service on a simulated cluster, with real masters' and agents' minds, simulated time and
-//! hands, and no process at all. A minute of the cluster's life takes milliseconds.
+//! The test kit of framework authors: a service on a simulated cluster, with real masters' and
+//! agents' cores, simulated time and drivers, and no process at all. A minute of the cluster's life
+//! takes milliseconds.
 //!
 //! ```
 //! use holdfast_sim::kit::Kit;
@@ -14,7 +15,8 @@
 //! assert_eq!(kit.volumes(&before), kit.volumes(&kit.members()));
 //! ```
 //!
-//! Every rule of the house is checked after every step. It never succeeds silently: what does not come about panics with the story.
+//! Every rule is checked after every step. It never succeeds silently: what does not come about
+//! panics with the trace.
 
 use crate::agenda::{Doing, Node};
 use crate::frameworks::Performer;
@@ -30,13 +32,13 @@ pub struct Kit {
 /// A member of the service, as its own ledger has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemberView {
-    /// Its number.
+    /// The number of the member.
     pub index: u32,
-    /// Its task, while that may be alive.
+    /// The task, while it may be alive.
     pub task: Option<String>,
     /// The agent that has its volume.
     pub agent: Option<String>,
-    /// Its volume.
+    /// The volume of the member.
     pub volume: Option<String>,
 }
 
@@ -52,7 +54,7 @@ impl Kit {
     /// Lets so many milliseconds pass.
     ///
     /// # Panics
-    /// When a rule of the house is broken.
+    /// When a rule is broken.
     pub fn run_ms(&mut self, ms: u64) {
         self.world.run_until(self.world.elapsed_ms() + ms);
         if let Some(violation) = &self.world.violation {
@@ -127,7 +129,7 @@ impl Kit {
         }
     }
 
-    /// What happened, a line each.
+    /// The trace, one event a line.
     pub fn trace(&self) -> String {
         self.world.trace.lines.iter().map(|line| format!("{line}\n")).collect()
     }

@@ -1,8 +1,10 @@
-//! The whole cluster as one value: real minds; simulated clock, network, disks, containers and bad luck; rules that look after every step.
+//! The whole cluster as one value: real cores; simulated clock, network, disks, containers and
+//! random faults; rules that look after every step.
 //!
-//! The same seed gives the same run. A failing seed is told with as few faults as break the rule. Scenarios are told in a small language,
-//! and a framework can be tried against a simulated cluster without any process ([`kit`]). It never opens a file, a socket or a thread by
-//! itself (the storm of many seeds does, at its edge), and never looks at a real clock except to say how fast it is.
+//! The same seed gives the same run. A failing seed is told with as few faults as break the rule.
+//! Scenarios are told in a small language, and a framework can be tried against a simulated cluster
+//! without any process ([`kit`]). It never opens a file, a socket or a thread by itself (the storm
+//! of many seeds does, at its edge), and never looks at a real clock except to say how fast it is.
 
 mod agenda;
 mod byzantine_peers;

@@ -1,7 +1,8 @@
 //! The network: ordered on one link, broken at any time, and a broken link is noticed late.
 //!
-//! Each link is one connection between two processes. What was sent before a break arrives as a prefix, the rest is lost. It relies on the
-//! agenda for time. It never reorders, duplicates or invents a message: links are streams, as in the real world.
+//! Each link is one connection between two processes. What was sent before a break arrives as a
+//! prefix, the rest is lost. It relies on the agenda for time. It never reorders, duplicates or
+//! invents a message: links are streams, as in the real world.
 
 use std::collections::BTreeMap;
 
@@ -13,9 +14,9 @@ use crate::rng::Rng;
 /// One end of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Side {
-    /// Who connected.
+    /// The side that connected.
     Client = 0,
-    /// Who was connected to.
+    /// The side that accepted.
     Server = 1,
 }
 
@@ -28,12 +29,12 @@ impl Side {
     }
 }
 
-/// Who sits at one end.
+/// One end of a link, and its process.
 #[derive(Clone, Debug)]
 pub(crate) struct End {
     pub(crate) node: Node,
     pub(crate) life: u64,
-    /// It hears nothing any more, and says nothing.
+    /// Whether the end is closed: it neither receives nor sends.
     closed: bool,
     /// When the last thing sent to it arrives.
     last: Instant,
@@ -50,7 +51,7 @@ struct Link {
     broken: bool,
 }
 
-/// How kind the network is.
+/// The latency of the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Weather {
     /// Every message takes one millisecond.
@@ -59,7 +60,7 @@ pub(crate) enum Weather {
     Rough,
 }
 
-/// See the module.
+/// All links of the network.
 #[derive(Debug)]
 pub(crate) struct Links {
     links: BTreeMap<u64, Link>,
@@ -119,7 +120,7 @@ impl Links {
         self.links.get(&id).map(|it| &it.ends[side as usize]).filter(|it| !it.closed)
     }
 
-    /// Who connected.
+    /// The side that connected.
     pub(crate) fn client_of(&self, id: u64) -> Option<Node> {
         self.links.get(&id).map(|it| it.ends[Side::Client as usize].node)
     }
@@ -135,7 +136,8 @@ impl Links {
         self.leave(agenda, id, side, quick);
     }
 
-    /// The process at one end dies: a prefix of what it sent arrives, and the other end notices after `late_ms` at most.
+    /// The process at one end dies: a prefix of what it sent arrives, and the other end notices
+    /// after `late_ms` at most.
     pub(crate) fn die(&mut self, agenda: &mut Agenda, id: u64, side: Side, late_ms: u64) {
         let Some(link) = self.links.get_mut(&id) else { return };
         link.ends[side as usize].closed = true;
@@ -153,7 +155,8 @@ impl Links {
         if other.closed {
             self.links.remove(&id);
         } else if !link.broken {
-            // On a broken link even the goodbye is lost; the other end's own noticing is arranged already.
+            // On a broken link even the goodbye is lost; the other end's own noticing is arranged
+            // already.
             let at =
                 agenda.now.plus_ms(late_ms).max(other.last.min(other.cut.unwrap_or(other.last)));
             agenda.at(at, other.node, other.life, What::Noticed(id, side.other()));

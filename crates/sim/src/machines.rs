@@ -1,7 +1,9 @@
-//! Machines and the agents on them: power, the agent's shell, and the start that is also every restart.
+//! Machines and the agents on them: power, the agent's shell, and the start that is also every
+//! restart.
 //!
-//! It relies on [`crate::drivers`] for disks, containers and the ledger's drawer. A commit is in the drawer before the next effect begins; an
-//! agent whose drawer fails dies. It never lets a new life of an agent see the memory of an old one.
+//! It relies on [`crate::drivers`] for disks, containers and the ledger's disk. A commit is durable
+//! before the next effect begins; an agent whose ledger disk fails dies. It never lets a new life
+//! of an agent see the memory of an old one.
 
 use std::collections::BTreeMap;
 
@@ -29,9 +31,9 @@ pub struct Machine {
     pub process: Process,
     /// Whether the machine has power.
     pub powered: bool,
-    /// The agent's mind, while its process runs.
+    /// The agent's core, while its process runs.
     pub core: Option<Agent>,
-    /// Its name.
+    /// The host name.
     pub host: String,
     /// Processor, in thousandths of a core.
     pub cpus_thousandths: i64,
@@ -44,7 +46,8 @@ pub struct Machine {
     pub(crate) ledger_disk: LedgerDisk<AgentLedger>,
     pub(crate) client: Client,
     pub(crate) rng: Rng,
-    /// When the hands are free again for one volume or container: what is asked for one thing is done in order.
+    /// When the drivers are free again for one volume or container: what is asked for one thing is
+    /// done in order.
     pub(crate) gates: BTreeMap<Uuid, Instant>,
 }
 
@@ -96,7 +99,7 @@ impl Machine {
         }
     }
 
-    /// What its agent has written down and was told is safe.
+    /// The agent's durable ledger, as acknowledged to it.
     pub fn proven(&self) -> &AgentLedger {
         &self.ledger_disk.proven
     }
@@ -310,7 +313,8 @@ impl World {
         }
     }
 
-    /// A commit failed: the process dies. Half of the time the machine goes with it, and takes what was not synced.
+    /// A commit failed: the process dies. Half of the time the machine goes with it, and takes what
+    /// was not synced.
     fn ledger_disk_failed(&mut self, index: usize, why: &str) {
         self.note(|| format!("agent {index} cannot commit: {why}"));
         let down_ms = self.delay_ms(100, 3_000, 100);

@@ -1,4 +1,5 @@
-//! `holdfast-sim`: storms over the simulated cluster. What it can do is in the library; this reads the words and exits.
+//! `holdfast-sim`: storms over the simulated cluster. What it can do is in the library; this reads
+//! the words and exits.
 
 fn main() -> std::process::ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();

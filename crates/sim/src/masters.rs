@@ -1,7 +1,8 @@
-//! Master processes: elections, the shell around the master's mind, zombies.
+//! Master processes: elections, the shell around the master's core, zombies.
 //!
-//! It relies on [`crate::journal`] for what is durable and on the agenda for when things happen. A leader's mind is made anew for each
-//! leadership from what the journal holds; a leader that cannot append dies. It never lets a mind see another's memory.
+//! It relies on [`crate::journal`] for what is durable and on the agenda for when things happen. A
+//! leader's core is made anew for each leadership from what the journal holds; a leader that cannot
+//! append dies. It never lets a core see another's memory.
 
 use holdfast_allocator::by_name;
 use holdfast_master::{self as master, Effect, Input, Master};
@@ -18,13 +19,13 @@ use crate::world::World;
 pub struct MasterProcess {
     /// The process.
     pub process: Process,
-    /// The mind, while it believes that it leads, with its term.
+    /// The core, while it believes that it leads, with its term.
     pub core: Option<(Term, Master)>,
     /// The next append is taken, but its answer is lost.
     pub(crate) loses_answer: bool,
 }
 
-/// Who leads.
+/// The present leader and its term.
 #[derive(Debug)]
 pub(crate) struct Election {
     /// The leader as the ensemble sees it.
@@ -87,7 +88,8 @@ impl World {
         self.agenda.after(down_ms, Node::Master(index), life, What::Restart);
     }
 
-    /// Chooses a leader among those that live; `unless` names the term that is over. The old leader may still believe for a while.
+    /// Chooses a leader among those that live; `unless` names the term that is over. The old leader
+    /// may still believe for a while.
     pub(crate) fn elect(&mut self, unless: Option<Term>) {
         if self.election.leader.is_some_and(|(_, term)| Some(term) != unless) {
             return; // Somebody else has been chosen since.
@@ -177,7 +179,7 @@ impl World {
         }
     }
 
-    /// What a master's mind wants done about an input; nothing when it does not believe that it leads.
+    /// The effects of a master's core on an input; `None` when it does not believe that it leads.
     pub(crate) fn think_master(&mut self, index: usize, input: Input) -> Option<Vec<Effect>> {
         let now = self.agenda.now;
         let MasterProcess { process, core, .. } = &mut self.masters[index];

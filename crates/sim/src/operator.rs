@@ -1,6 +1,8 @@
-//! Operators: people who reserve disk and make and destroy volumes of a role of their own, at random, while all else goes on.
+//! Operators: people who reserve disk and make and destroy volumes of a role of their own, at
+//! random, while all else goes on.
 //!
-//! It relies on what an operator can see: the claims of an agent. An answer that never came says nothing. It never touches a framework's claims.
+//! It relies on what an operator can see: the claims of an agent. An answer that never came says
+//! nothing. It never touches a framework's claims.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +17,7 @@ use crate::fact::Fact;
 use crate::rng::Rng;
 use crate::world::World;
 
-/// A question of an operator.
+/// A request of an operator.
 #[derive(Clone, Debug)]
 struct Asked {
     master: usize,
@@ -23,7 +25,7 @@ struct Asked {
     action: ClaimAction,
 }
 
-/// See the module.
+/// The operators, and their open requests.
 #[derive(Debug)]
 pub(crate) struct Operator {
     rng: Rng,
@@ -40,12 +42,12 @@ impl Operator {
         Operator { rng, role, next: 0, waiting: BTreeMap::new(), answers: BTreeMap::new() }
     }
 
-    /// Whoever asked that master hangs up.
+    /// Drops the requests at a master.
     pub(crate) fn forget_master(&mut self, index: usize) {
         self.waiting.retain(|_, it| it.master != index);
     }
 
-    /// How many questions are unanswered.
+    /// The number of requests without an answer.
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.len()
     }
@@ -140,7 +142,7 @@ impl World {
         self.ask(master, agent, action);
     }
 
-    /// Asks a master; returns the ticket.
+    /// Sends a request to a master; returns the request id.
     pub(crate) fn ask(&mut self, master: usize, agent: AgentId, action: ClaimAction) -> RequestId {
         self.operator.next += 1;
         let request = RequestId(self.operator.next);
@@ -151,7 +153,7 @@ impl World {
         request
     }
 
-    /// The question arrives. A master that does not lead hangs up.
+    /// Delivers a request. A master that does not lead drops the connection.
     pub(crate) fn asked(&mut self, master: usize, request: RequestId) {
         let Some(Asked { agent, action, .. }) = self.operator.waiting.get(&request).cloned() else {
             return;

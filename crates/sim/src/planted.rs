@@ -1,20 +1,20 @@
-//! Bugs put in on purpose, and how many seeds it may take to find each: they test the simulator.
+//! Planted bugs, and how many seeds it may take to find each: they test the simulator.
 //!
-//! It relies on the feature `planted` of the minds for those that sit in a mind; those that sit in a shell are the simulator's own. Never
-//! compiled into a release of anything else.
+//! It relies on the feature `planted` of the cores for those that sit in a core; those that sit in
+//! a shell are the simulator's own. They are never compiled into a release of anything else.
 
 /// A bug, what it does, and within how many seeds it must be found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Planted {
-    /// Its name.
+    /// The name of the bug.
     pub name: &'static str,
-    /// What it does.
+    /// What the bug does.
     pub about: &'static str,
     /// Seeds of the default shape, from the first on, within which a rule must break.
     pub seeds_max: u64,
 }
 
-/// All of them.
+/// All planted bugs.
 pub const PLANTED: &[Planted] = &[
     Planted {
         name: "agent-tells-before-commit",

@@ -1,4 +1,5 @@
-//! A simulated process: it lives, pauses, dies between two effects and starts again with a new life.
+//! A simulated process: it lives, pauses, dies between two effects and starts again with a new
+//! life.
 //!
 //! It relies on nothing. It never knows what runs in it.
 
@@ -6,7 +7,7 @@ use holdfast_model::Instant;
 
 use crate::rng::Rng;
 
-/// What a struck process does.
+/// What a fault does to a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Blow {
     /// It dies, and starts again after so many milliseconds.
@@ -15,7 +16,7 @@ pub(crate) enum Blow {
     Pause(u64),
 }
 
-/// A blow that waits for its moment between two effects.
+/// A fault that strikes between two effects.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Armed {
     /// How many more effects (or commits) pass by.
@@ -25,14 +26,14 @@ pub(crate) struct Armed {
     pub(crate) blow: Blow,
 }
 
-/// See the module.
+/// A simulated process.
 #[derive(Debug)]
 pub struct Process {
-    /// Counts its starts and deaths.
+    /// The number of its starts and deaths.
     pub life: u64,
     /// Whether it runs.
     pub up: bool,
-    /// Until when it stands still.
+    /// The time until which it is paused.
     pub(crate) paused_until: Option<Instant>,
     pub(crate) tick_at: Option<Instant>,
     pub(crate) armed: Option<Armed>,
@@ -54,7 +55,7 @@ impl Process {
         (self.up, self.paused_until, self.tick_at, self.armed) = (false, None, None, None);
     }
 
-    /// Whether a blow falls before this effect.
+    /// Whether a fault strikes before this effect.
     pub(crate) fn struck(&mut self, is_commit: bool, after_commit: bool) -> Option<Blow> {
         let armed = self.armed.as_mut()?;
         if armed.at_commits && !is_commit && !after_commit {

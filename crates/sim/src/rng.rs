@@ -1,11 +1,13 @@
-//! Luck: a small generator that gives the same numbers everywhere, and fresh ids made of them.
+//! Randomness: a small generator that gives the same numbers everywhere, and fresh ids made of
+//! them.
 //!
-//! SplitMix64 (Steele, Lea, Flood 2014). It relies on nothing. It never asks the machine for randomness.
+//! SplitMix64 (Steele, Lea, Flood 2014). It relies on nothing. It never asks the machine for
+//! randomness.
 
 use holdfast_model::IdSource;
 use uuid::Uuid;
 
-/// A stream of luck that follows from its seed alone.
+/// A stream of random numbers that follows from its seed alone.
 #[derive(Clone, Debug)]
 pub struct Rng(u64);
 

@@ -1,5 +1,6 @@
-//! The scenario language: commands, and below `----` what a person would see; an empty line ends a block. One cluster per
-//! file, in which nothing happens by itself and every message takes a millisecond.
+//! The scenario language: commands, and below `----` what a person would see; an empty line ends a
+//! block. One cluster per file, in which nothing happens by itself and every message takes a
+//! millisecond.
 //!
 //! ```text
 //! # The leader dies; the volume comes back to its task.
@@ -15,7 +16,8 @@
 //! db-0-1 TASK_RUNNING on agent 1, volume db-0-1
 //! ```
 //!
-//! A rule that is broken ends a scenario with its name. It never reads or writes a file: the test that runs all of them does.
+//! A rule that is broken ends a scenario with its name. It never reads or writes a file: the test
+//! that runs all of them does.
 
 mod command;
 mod show;
@@ -24,22 +26,23 @@ use crate::world::World;
 
 pub use command::Wrong;
 
-/// Commands and what they showed.
+/// Commands and their output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Block {
     /// Comments and commands, as written.
     commands: Vec<String>,
-    /// The lines below `----`.
+    /// The output below `----`.
     shown: Vec<String>,
 }
 
-/// Runs a scenario; returns its text with what was shown now. Equal to `text` when nothing has changed.
+/// Runs a scenario; returns its text with what was shown now. Equal to `text` when nothing has
+/// changed.
 ///
 /// # Errors
 /// The line that cannot be understood, and why.
 pub fn run(text: &str) -> Result<String, Wrong> {
     let mut world: Option<World> = None;
-    let mut told = Vec::new();
+    let mut shown_blocks = Vec::new();
     for block in blocks(text) {
         let mut shown = Vec::new();
         for line in block.commands.iter().filter(|it| !it.starts_with('#')) {
@@ -48,9 +51,9 @@ pub fn run(text: &str) -> Result<String, Wrong> {
                 shown.push(format!("RULE {} IS BROKEN: {}", violation.rule, violation.why));
             }
         }
-        told.push(Block { shown, ..block });
+        shown_blocks.push(Block { shown, ..block });
     }
-    Ok(told.iter().map(Block::text).collect::<Vec<_>>().join("\n"))
+    Ok(shown_blocks.iter().map(Block::text).collect::<Vec<_>>().join("\n"))
 }
 
 fn blocks(text: &str) -> Vec<Block> {

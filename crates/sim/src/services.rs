@@ -1,11 +1,12 @@
 //! The service that storms and scenarios run: members that append records to their volumes.
 //!
-//! It relies on the simulated executor for the appending. Never a template to copy: that is `frameworks/journal`.
+//! It relies on the simulated executor for the appending. It is never a template to copy: that is
+//! `frameworks/journal`.
 
 use holdfast_model::{CommandInfo, Role, Scalar};
 use holdfast_sdk::{Member, Needs, Program, Service};
 
-/// See the module.
+/// A service whose members append records to their volumes.
 #[derive(Clone, Debug)]
 pub struct Records {
     name: String,

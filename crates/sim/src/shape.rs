@@ -1,15 +1,16 @@
-//! The shape of a run: how many of what, for how long, and with how much bad luck.
+//! The shape of a run: how many of what, for how long, and with how much random faults.
 
-/// How kind the world is.
+/// The conditions of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Conditions {
-    /// Nothing fails unless somebody asks for it, and every message takes a millisecond: for scenarios and test kits.
+    /// Nothing fails unless somebody asks for it, and every message takes a millisecond: for
+    /// scenarios and test kits.
     Still,
     /// Everything may fail while the storm lasts.
     Storm,
 }
 
-/// See the module.
+/// The shape of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shape {
     /// Master processes; one leads.
@@ -22,13 +23,13 @@ pub struct Shape {
     pub frameworks: usize,
     /// Members of each.
     pub members: u32,
-    /// Strangers who mean no good.
+    /// The number of byzantine peers.
     pub byzantine_peers: usize,
     /// How long faults strike, in milliseconds.
     pub storm_ms: u64,
     /// How long the cluster then has to heal, in milliseconds.
     pub calm_ms: u64,
-    /// How kind the world is.
+    /// The conditions of a run.
     pub conditions: Conditions,
     /// Whether operators make and destroy claims of their own.
     pub operators: bool,

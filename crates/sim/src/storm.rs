@@ -1,7 +1,8 @@
-//! One storm, and its shortest story: a seed is run through storm and calm, and a failing one is told with as few faults as break the
-//! same rule.
+//! One storm, and its shortest trace: a seed is run through storm and calm, and a failing one is
+//! told with as few faults as break the same rule.
 //!
-//! It relies on [`World`]. A mind that panics has broken rule L2. It never runs two storms in one world.
+//! It relies on [`World`]. A core that panics has broken rule L2. It never runs two storms in one
+//! world.
 
 use std::cell::RefCell;
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -15,22 +16,22 @@ use crate::shape::Shape;
 use crate::trace::Detail;
 use crate::world::World;
 
-/// What a storm came to.
+/// The outcome of a storm.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// Its seed.
+    /// The seed of the storm.
     pub seed: u64,
     /// The broken rule, if any, and when, in milliseconds from the beginning.
     pub violation: Option<(Violation, u64)>,
-    /// Steps taken.
+    /// The number of steps.
     pub steps: u64,
-    /// Faults that struck.
+    /// The number of faults that struck.
     pub faults: u64,
     /// Records that were acknowledged to their writers.
     pub records: u64,
-    /// Equal runs have equal digests.
+    /// The digest, which is equal for equal runs.
     pub digest: u64,
-    /// What was told of it, oldest first.
+    /// The lines of the trace, oldest first.
     pub trace: Vec<String>,
 }
 
@@ -38,7 +39,8 @@ thread_local! {
     static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Keeps the words of panics for [`run`] instead of printing them. Call it once, before the first storm.
+/// Keeps the words of panics for [`run`] instead of printing them. Call it once, before the first
+/// storm.
 pub fn keep_panics_quiet() {
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
@@ -103,7 +105,7 @@ pub fn run(seed: u64, shape: &Shape, faults: Option<Vec<Fault>>, detail: Detail)
     }
     if ended.is_err() {
         let why =
-            PANIC.with_borrow_mut(Option::take).unwrap_or_else(|| "a mind panicked".to_owned());
+            PANIC.with_borrow_mut(Option::take).unwrap_or_else(|| "a core panicked".to_owned());
         let at_ms = world.as_ref().map_or(0, World::elapsed_ms);
         outcome.violation = Some((Violation { rule: "L2", why: format!("panic: {why}") }, at_ms));
     }
@@ -150,7 +152,8 @@ pub fn shrink(seed: u64, shape: &Shape, rule: &str) -> (Vec<Fault>, Outcome) {
 }
 
 impl World {
-    /// The storm is over: whoever is down starts, whoever stands still goes on, disks are mounted, and nothing more fails.
+    /// The storm is over: whoever is down starts, whoever stands still goes on, disks are mounted,
+    /// and nothing more fails.
     pub fn calm(&mut self) {
         use crate::agenda::{Heal, Node};
         self.calmed = true;
@@ -199,7 +202,7 @@ mod tests {
             assert_eq!(
                 (once.digest, once.steps),
                 (twice.digest, twice.steps),
-                "listening changes nothing, and luck is the seed's"
+                "a trace changes nothing, and the seed decides all"
             );
         }
     }

@@ -1,6 +1,7 @@
-//! The story of a run: what happened and when, for people who replay a seed.
+//! The trace of a run: what happened and when, for people who replay a seed; `note` adds a line.
 //!
-//! It relies on whoever tells it; lines are only made when somebody listens. It never changes what happens.
+//! It relies on callers to note events; lines are only made when somebody listens. It never changes
+//! what happens.
 
 use holdfast_model::{Event, ToMaster};
 
@@ -9,22 +10,22 @@ use crate::agenda::{Message, Node};
 /// The newest lines that are kept for a failing seed.
 const LINES_MAX: usize = 4_000;
 
-/// How much is told.
+/// The detail of the trace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Detail {
-    /// Nothing.
+    /// The trace is empty.
     #[default]
     Silent,
-    /// Faults, starts, deaths, elections, and what minds say for people.
+    /// Faults, starts, deaths, elections, and log lines of cores.
     Plot,
     /// Every message as well.
     Messages,
 }
 
-/// See the module.
+/// The lines of a trace, with how much detail is kept.
 #[derive(Debug, Default)]
 pub struct Trace {
-    /// How much is told.
+    /// The detail of the trace.
     pub detail: Detail,
     /// The lines, oldest first.
     pub lines: std::collections::VecDeque<String>,
@@ -53,7 +54,7 @@ impl Trace {
     }
 }
 
-/// A message in one line.
+/// Formats a message in one line.
 fn brief(message: &Message) -> String {
     match message {
         Message::FromAgent(ToMaster::Report(it)) => format!(

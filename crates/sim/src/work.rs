@@ -1,7 +1,8 @@
-//! The hands at work: what an agent's mind asked of its disks and containers is done in order, takes time, and is answered.
+//! The drivers at work: what an agent's core asked of its disks and containers is done in order,
+//! takes time, and is answered.
 //!
-//! It relies on the contracts that `holdfast_agent::Effect` states. Work dies with the agent's process; what was done stays done. Never
-//! makes anything in place of what is missing.
+//! It relies on the contracts that `holdfast_agent::Effect` states. Work dies with the agent's
+//! process; what was done stays done. Never makes anything in place of what is missing.
 
 use holdfast_agent::{ContainerPlan, Input, Machine as MachineFound, VolumeLabel};
 use holdfast_model::{
@@ -17,7 +18,8 @@ use crate::fact::Fact;
 use crate::world::World;
 
 impl World {
-    /// Hands a job to the hands; `about` names the thing whose jobs are done in order (nil: none).
+    /// Gives a job to the drivers; `about` names the object whose jobs are done in order (nil:
+    /// none).
     pub(crate) fn work(&mut self, index: usize, life: u64, about: Uuid, job: Job) {
         let slow = matches!(job, Job::Start(_));
         let delay_ms = if slow { self.delay_ms(5, 400, 5) } else { self.delay_ms(1, 120, 1) };
@@ -88,7 +90,7 @@ impl World {
         self.answer(index, label.claim.0, Input::VolumeTrashed(label.claim, outcome));
     }
 
-    /// What the machine has, disks that are ill left out of the sum.
+    /// The resources of the machine, without disks that have a fault.
     fn open_disks(
         &mut self,
         index: usize,

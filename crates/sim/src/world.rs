@@ -1,7 +1,9 @@
-//! The world: masters, machines, frameworks, links, clock and luck as one value, stepped one thing at a time.
+//! The world: masters, machines, frameworks, links, clock and randomness as one value, stepped one
+//! thing at a time.
 //!
-//! It relies on the real minds for every decision, and on [`crate::rules`] to look after every step. The same seed and shape give the same
-//! steps. It never uses real time, threads, files or randomness.
+//! It relies on the real cores for every decision, and on [`crate::rules`] to look after every
+//! step. The same seed and shape give the same steps. It never uses real time, threads, files or
+//! randomness.
 
 use std::collections::BTreeSet;
 
@@ -29,9 +31,9 @@ use crate::trace::Trace;
 /// A storm takes a few thousand steps; one that takes so many runs in circles.
 const STEPS_MAX: u64 = 500_000;
 
-/// See the module.
+/// The whole cluster, with its clock, its faults and its rules.
 pub struct World {
-    /// Its shape.
+    /// The shape of the run.
     pub shape: Shape,
     /// Master processes.
     pub masters: Vec<MasterProcess>,
@@ -39,19 +41,19 @@ pub struct World {
     pub machines: Vec<Machine>,
     /// Frameworks.
     pub frameworks: Vec<FrameworkProcess>,
-    /// Strangers who mean no good.
+    /// The number of byzantine peers.
     pub(crate) byzantine_peers: Vec<ByzantinePeer>,
     /// The masters' journal.
     pub journal: Journal,
     /// Faults to come and past.
     pub plan: Vec<Fault>,
-    /// What is told about it.
+    /// The trace of the run.
     pub trace: Trace,
     /// The first rule that was broken.
     pub violation: Option<Violation>,
-    /// Steps taken.
+    /// The number of steps.
     pub steps: u64,
-    /// Faults that struck.
+    /// The number of faults that struck.
     pub faults: u64,
     /// Records acknowledged to their writers.
     pub records: u64,
@@ -67,7 +69,8 @@ pub struct World {
 }
 
 impl World {
-    /// A cluster about to start; all that happens follows from `seed`. Without a plan the seed draws one.
+    /// A cluster about to start; all that happens follows from `seed`. Without a plan the seed
+    /// draws one.
     pub fn new(
         seed: u64,
         shape: Shape,
@@ -134,7 +137,7 @@ impl World {
             self.agenda.after(late_ms, Node::Machine(index), ANY_LIFE, What::Restart);
         }
         for index in 0..self.byzantine_peers.len() {
-            self.agenda.after(4_000, Node::ByzantinePeer(index), ANY_LIFE, What::Annoy);
+            self.agenda.after(4_000, Node::ByzantinePeer(index), ANY_LIFE, What::ActByzantine);
         }
         if self.shape.operators {
             self.agenda.after(3_000, Node::World, ANY_LIFE, What::Operate);
@@ -156,7 +159,7 @@ impl World {
         self.agenda.elapsed_ms()
     }
 
-    /// The present.
+    /// The simulated time now.
     pub fn now(&self) -> Instant {
         self.agenda.now
     }
@@ -166,7 +169,7 @@ impl World {
         self.election.leader.map(|(leader, _)| leader)
     }
 
-    /// Equal worlds have equal digests.
+    /// The digest, which is equal for equal worlds.
     pub fn digest(&self) -> u64 {
         self.digest
     }
@@ -178,7 +181,7 @@ impl World {
             && !self.calmed
     }
 
-    /// Luck in a storm; `still_ms` where nothing happens by itself.
+    /// A random delay in a storm; `still_ms` where nothing happens by itself.
     pub(crate) fn delay_ms(&mut self, low_ms: u64, high_ms: u64, still_ms: u64) -> u64 {
         match self.shape.conditions {
             Conditions::Still => still_ms,
@@ -195,7 +198,7 @@ impl World {
         }
     }
 
-    /// One thing happens; `false` when nothing is due by then, or a rule is broken.
+    /// Runs one step; returns `false` when nothing is due by then, or a rule is broken.
     pub fn step_until(&mut self, elapsed_ms: u64) -> bool {
         if self.violation.is_some() {
             return false;
@@ -288,7 +291,7 @@ impl World {
             }
             (Node::Machine(index), What::LookAtDisks) => self.look_at_disks(index),
             (_, What::Operate) => self.operate(),
-            (Node::ByzantinePeer(index), What::Annoy) => self.annoy(index),
+            (Node::ByzantinePeer(index), What::ActByzantine) => self.byzantine_acts(index),
             (Node::Master(index), What::TearDown(id)) => self.tear_down(index, id),
             (_, What::Fault(index)) if self.is_storm() => self.strike(index),
             (_, What::Heal(heal)) => self.heal(heal),
@@ -384,7 +387,7 @@ impl World {
         }
     }
 
-    /// Sees to it that a mind's alarm rings.
+    /// Schedules a core's next deadline.
     pub(crate) fn wake(&mut self, node: Node, deadline: Option<Instant>) {
         let Some(deadline) = deadline else { return };
         let deadline = deadline.max(self.agenda.now.plus_ms(1));
@@ -405,7 +408,7 @@ impl World {
         }
     }
 
-    /// A process stands still, with what it has yet to do.
+    /// Pauses a process, with what it has yet to do.
     pub(crate) fn pause(&mut self, node: Node, ms: u64, rest: Option<Rest>) {
         let until = self.agenda.now.plus_ms(ms);
         let Some(process) = self.process(node).filter(|it| it.up) else { return };
@@ -460,7 +463,7 @@ impl World {
         }
     }
 
-    /// What must hold once all has healed.
+    /// Checks what must hold once the cluster has recovered.
     pub(crate) fn check_healed(&mut self) {
         let all: BTreeSet<Node> = BTreeSet::new();
         let truth = Truth {

@@ -1,7 +1,8 @@
 //! Runs every scenario of `tests/scenarios` and compares what it shows with what is written there.
 //!
-//! `HOLDFAST_REWRITE=1 cargo test -p holdfast-sim --test scenarios` writes down what is shown now; read the difference before you keep
-//! it. It relies on the scenario language. It never passes when a file shows a broken rule.
+//! `HOLDFAST_REWRITE=1 cargo test -p holdfast-sim --test scenarios` writes down what is shown now;
+//! read the difference before you keep it. It relies on the scenario language. It never passes when
+//! a file shows a broken rule.
 
 use std::path::{Path, PathBuf};
 

@@ -70,7 +70,7 @@ pub(crate) struct Engine<D, B> {
     pub term: u64,
     pub journal: Journal,
     pub mark: Mark,
-    pub standing: MirrorProgress,
+    pub progress: MirrorProgress,
     pub damaged: Vec<DamagedRecord>,
     boot: [u8; 16],
     stopped: Option<Stopped>,
@@ -85,12 +85,12 @@ pub(crate) struct Parts {
     pub term: u64,
     pub journal: Journal,
     pub mark: Mark,
-    pub standing: MirrorProgress,
+    pub progress: MirrorProgress,
 }
 
 impl<D: Disk, B: Mirror> Engine<D, B> {
     pub fn new(mut disk: D, mirror: B, parts: Parts) -> Engine<D, B> {
-        let Parts { identity, bounds, records, sequence, term, journal, mark, standing } = parts;
+        let Parts { identity, bounds, records, sequence, term, journal, mark, progress } = parts;
         let damaged = records.fenced();
         let boot = disk.boot().unwrap_or_default();
         Engine {
@@ -103,7 +103,7 @@ impl<D: Disk, B: Mirror> Engine<D, B> {
             term,
             journal,
             mark,
-            standing,
+            progress,
             damaged,
             boot,
             stopped: None,
@@ -189,7 +189,7 @@ impl<D: Disk, B: Mirror> Engine<D, B> {
         }
         for entry in batch.iter().chain(own) {
             self.records.apply(sequence, &entry.tree, &entry.key, entry.value.as_deref());
-            self.standing.pending.insert((entry.tree.clone(), entry.key.clone()));
+            self.progress.pending.insert((entry.tree.clone(), entry.key.clone()));
         }
         let commit = Commit {
             sequence,
@@ -232,7 +232,7 @@ impl<D: Disk, B: Mirror> Engine<D, B> {
         };
         self.journal.close(&mut self.disk, &last)?;
         self.journal = next;
-        self.standing.due = true;
+        self.progress.due = true;
         self.trim()
     }
 
@@ -262,7 +262,7 @@ impl<D: Disk, B: Mirror> Engine<D, B> {
             segment: self.journal.number(),
             sequence: self.sequence,
             term: self.term,
-            mirror: self.standing.sealed.unwrap_or(0),
+            mirror: self.progress.sealed.unwrap_or(0),
             state: self.records.digest(),
             boot: self.boot,
             last,
@@ -273,17 +273,17 @@ impl<D: Disk, B: Mirror> Engine<D, B> {
 
     fn start_mirror_update_if_due(&mut self) {
         let limit = self.bounds.mirror_behind_records.max(self.records.count() / 8);
-        let behind = self.standing.pending.len() as u64;
-        if self.standing.updating_to.is_none()
-            && (behind >= limit || self.standing.due || self.standing.sealed.is_none())
+        let behind = self.progress.pending.len() as u64;
+        if self.progress.updating_to.is_none()
+            && (behind >= limit || self.progress.due || self.progress.sealed.is_none())
         {
             self.start_mirror_update();
         }
     }
 
     fn start_mirror_update(&mut self) {
-        let pending = std::mem::take(&mut self.standing.pending);
-        let changes = match self.standing.sealed {
+        let pending = std::mem::take(&mut self.progress.pending);
+        let changes = match self.progress.sealed {
             Some(_) => pending.into_iter().map(|(tree, key)| self.change(tree, key)).collect(),
             None => self
                 .records
@@ -298,13 +298,13 @@ impl<D: Disk, B: Mirror> Engine<D, B> {
             state: self.records.digest(),
             counts: self.records.counts_all(),
         };
-        self.standing.updating_to = Some(self.sequence);
-        self.standing.due = false;
+        self.progress.updating_to = Some(self.sequence);
+        self.progress.due = false;
         self.mirror.start(MirrorJob {
             title,
-            from: self.standing.sealed,
+            from: self.progress.sealed,
             changes,
-            keep_old: self.standing.keep_old,
+            keep_old: self.progress.keep_old,
         });
     }
 
@@ -324,16 +324,16 @@ impl<D: Disk, B: Mirror> Engine<D, B> {
 
     /// Rebuilds a damaged mirror from memory, once; a disk that fails stops the store.
     fn note_mirror(&mut self, outcome: Result<(), MirrorError>) -> Result<(), StoreError> {
-        let updating_to = self.standing.updating_to.take();
+        let updating_to = self.progress.updating_to.take();
         match outcome {
             Ok(()) => {
-                (self.standing.sealed, self.standing.keep_old, self.standing.rebuilt) =
+                (self.progress.sealed, self.progress.keep_old, self.progress.rebuilt) =
                     (updating_to, false, false);
                 Ok(())
             }
-            Err(MirrorError::Damaged(reason)) if !self.standing.rebuilt => {
+            Err(MirrorError::Damaged(reason)) if !self.progress.rebuilt => {
                 tracing::warn!(%reason, "the books are made anew");
-                (self.standing.sealed, self.standing.keep_old, self.standing.rebuilt) =
+                (self.progress.sealed, self.progress.keep_old, self.progress.rebuilt) =
                     (None, true, true);
                 self.start_mirror_update();
                 Ok(())
@@ -343,7 +343,7 @@ impl<D: Disk, B: Mirror> Engine<D, B> {
     }
 
     fn update_mirror(&mut self, last: bool) -> Result<Checkpoint, StoreError> {
-        while self.standing.sealed != Some(self.sequence) || self.mirror.busy() {
+        while self.progress.sealed != Some(self.sequence) || self.mirror.busy() {
             match self.mirror.wait() {
                 Some(outcome) => self.note_mirror(outcome)?,
                 None => self.start_mirror_update(),

@@ -37,7 +37,7 @@ pub(crate) struct Assessment {
     pub state: State,
     /// Whether the newest segment can take more commits.
     pub resume: bool,
-    pub standing: MirrorProgress,
+    pub progress: MirrorProgress,
     pub findings: Vec<Finding>,
     pub lost: Option<(u64, u64)>,
 }
@@ -85,17 +85,17 @@ pub(crate) fn assess(
         }
     };
     let unproven = findings.iter().any(|finding| matches!(finding, Finding::RecordDamaged(_)));
-    let mut standing = MirrorProgress::default();
+    let mut progress = MirrorProgress::default();
     let before = findings.len();
     if let Some((sealed, pending)) = case.mirror_behind(&state, &mut findings).filter(|_| !unproven)
     {
-        (standing.sealed, standing.pending) = (Some(sealed), pending);
+        (progress.sealed, progress.pending) = (Some(sealed), pending);
     }
-    standing.keep_old = unproven
+    progress.keep_old = unproven
         || findings[before..]
             .iter()
             .any(|finding| matches!(finding, Finding::MirrorDamaged { .. }));
-    Ok(Some(Assessment { witnesses, identity, state, resume, standing, findings, lost }))
+    Ok(Some(Assessment { witnesses, identity, state, resume, progress, findings, lost }))
 }
 
 fn raise_fences(
@@ -201,14 +201,17 @@ pub(crate) fn open(
         return make(disk, opening);
     };
     if let Some((from, to)) = assessment.lost.filter(|_| !opening.accept_lost_commits) {
-        let reasons: Vec<String> = assessment.findings.iter().map(ToString::to_string).collect();
-        return Err(OpenError::CommitsLost { from, to, reason: reasons.join("; ") });
+        let findings: Vec<String> = assessment.findings.iter().map(ToString::to_string).collect();
+        return Err(OpenError::CommitsLost { from, to, reason: findings.join("; ") });
     }
-    let identity = assessment.identity.clone().unwrap_or_else(|| {
-        let uuid = opening.expected.uuid.or(opening.uuid_if_new).unwrap_or_default();
-        Identity::new(opening.expected.kind.clone().unwrap_or_default(), uuid)
-    });
-    let Assessment { witnesses, state, resume, standing, mut findings, .. } = assessment;
+    let fallback = || {
+        Identity::new(
+            opening.expected.kind.clone().unwrap_or_default(),
+            opening.expected.uuid.or(opening.uuid_if_new).unwrap_or_default(),
+        )
+    };
+    let identity = assessment.identity.clone().unwrap_or_else(fallback);
+    let Assessment { witnesses, state, resume, progress, mut findings, .. } = assessment;
     for file in &witnesses.leftovers {
         disk.remove(file).map_err(OpenError::io(file))?;
     }
@@ -230,7 +233,7 @@ pub(crate) fn open(
         segment: journal.number(),
         sequence: state.sequence,
         term: state.term,
-        mirror: standing.sealed.unwrap_or(0),
+        mirror: progress.sealed.unwrap_or(0),
         state: state.records.digest(),
         boot: disk.boot().unwrap_or_default(),
         last: false,
@@ -250,7 +253,7 @@ pub(crate) fn open(
             term: state.term,
             journal,
             mark,
-            standing,
+            progress,
         },
         findings,
     ))
@@ -286,7 +289,7 @@ pub(crate) fn make_from(
     };
     watermark::create(disk, &mark).map_err(OpenError::io(watermark::FILE))?;
     let State { records, sequence, term } = state;
-    let standing = MirrorProgress::default();
+    let progress = MirrorProgress::default();
     let parts = Parts {
         identity,
         bounds: bounds.clone(),
@@ -295,7 +298,7 @@ pub(crate) fn make_from(
         term,
         journal,
         mark,
-        standing,
+        progress,
     };
     Ok(assemble(parts, vec![Finding::Created]))
 }

@@ -1,7 +1,7 @@
 //! The journal's file: records that are checksummed and chained, so that none can change, vanish or
 //! move without being noticed. A record is its length, its number, the checksum of the record
 //! before, its data, and its own checksum, which covers all of these. Bytes behind the last record
-//! are a write that broke off, of which nobody was told. Never reads past damage, never repairs a
+//! are a write that broke off, which was never acknowledged. It never reads past damage, never repairs a
 //! record.
 
 use holdfast_sdk::net::{ensure, Result};
@@ -62,7 +62,7 @@ impl Chain {
         see: impl FnMut(u64, &[u8], u32) -> Result<()>,
     ) -> Result<Chain> {
         let file = OpenOptions::new().read(true).write(true).create_new(is_new).open(path)?;
-        file.try_lock()?; // Two writers would be one too many.
+        file.try_lock()?; // There may be only one writer.
         File::open(path.parent().unwrap_or(path))?.sync_all()?;
         Ok(Chain { found: read(&std::fs::read(path)?, see)?, file })
     }

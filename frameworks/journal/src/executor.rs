@@ -1,5 +1,5 @@
 //! One node's executor: runs the node as a child process, so that either can be killed without the
-//! other, and tells the scheduler what the node says is durable. Never restarts a node: whether
+//! other, and reports to the scheduler what the node says is durable. It never restarts a node: whether
 //! that is safe is for the scheduler to say.
 
 use holdfast_sdk::model::CommandInfo;

@@ -133,7 +133,7 @@ mod tests {
     fn a_node_that_never_began_may_begin_again() {
         let dir = tempfile::tempdir().unwrap();
         append(&arguments(dir.path(), (0, 0)), &["a"]);
-        append(&arguments(dir.path(), (0, 0)), &["b"]); // It began, but nobody heard of it.
+        append(&arguments(dir.path(), (0, 0)), &["b"]); // It began, but nothing was acknowledged.
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! What rogues say as agents.
+//! Byzantine peers that pose as agents.
 //!
-//! It relies on agents' names and versions as the journal has them. It never reports what the honest agent of that name could report.
+//! It relies on agents' names and versions as the journal has them. It never reports what the
+//! honest agent of that name could report.
 
 use holdfast_model::{
     AgentId, ClusterId, ExecutorId, FrameworkId, FrameworkInfo, MachineInfo, NodeId,
@@ -62,7 +63,8 @@ impl World {
         self.say_as_agent(index, link, Bad::Report, ToMaster::Report(Box::new(report)));
     }
 
-    /// An odd agent: it belongs to nobody, has nothing that anybody wants or more than there can be, and forgets its own version.
+    /// An odd agent: it belongs to nobody, has nothing that anybody wants or more than there can
+    /// be, and forgets its own version.
     fn byzantine_joins(&mut self, index: usize) {
         let cluster = self.journal.ledger.cluster.as_ref().map(|it| it.id);
         let Some(link) = self.byzantine_link(index) else { return };
@@ -93,7 +95,7 @@ impl World {
         self.say_as_agent(index, link, Bad::Anything, ToMaster::Report(Box::new(report)));
     }
 
-    /// Speaks of tasks, operations and executors that are not its own.
+    /// Sends updates of tasks, operations and executors that are not its own.
     fn byzantine_chatters(&mut self, index: usize, link: u64) {
         let operations: Vec<OperationUuid> = self.journal.ledger.pending.keys().copied().collect();
         let claims: Vec<_> = self.journal.ledger.claims.keys().map(|(_, id)| *id).collect();
@@ -182,7 +184,8 @@ fn blank(node: NodeId) -> Report {
     }
 }
 
-/// More than any machine has, reserved for a role that nobody has: what is offered of a machine that does not exist would be lost time.
+/// More than any machine has, reserved for a role that nobody has: what is offered of a machine
+/// that does not exist would be lost time.
 fn nobodys(rng: &mut crate::rng::Rng) -> Resources {
     let role = Role::parse("nobody").expect("it is a plain word");
     let reservation =

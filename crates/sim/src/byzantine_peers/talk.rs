@@ -1,7 +1,7 @@
-//! What rogues say as frameworks.
+//! Byzantine peers that pose as frameworks.
 //!
-//! It relies on the rogue's own offers for what it does half-honestly, and on what it overheard for the rest. It never uses more of a machine
-//! than the services of a storm can spare.
+//! It relies on the byzantine peer's own offers for what it does half-honestly, and on what it
+//! overheard for the rest. It never uses more of a machine than the services of a storm can spare.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ use crate::frameworks::info_as_read;
 use crate::rules::l2_answers::Bad;
 use crate::world::World;
 
-/// How often a rogue asks for something that it could have.
+/// The number of valid requests that a byzantine peer makes.
 const WISHES_MAX: u64 = 15;
 
 impl World {
@@ -117,7 +117,8 @@ impl World {
         self.say_call(index, link, Bad::OtherName, Some(other), call);
     }
 
-    /// Uses offers that are not there, others', the same twice; or asks of its own for more than there is.
+    /// Uses offers that are not there, others', the same twice; or asks of its own for more than
+    /// there is.
     fn byzantine_accepts_wrongly(&mut self, index: usize, link: u64) {
         let byzantine = &mut self.byzantine_peers[index];
         let (name, own) = (byzantine.name_on(link), byzantine.offer_on(link));
@@ -234,7 +235,7 @@ fn role(name: &str) -> Role {
 }
 
 impl ByzantinePeer {
-    /// How it introduces itself.
+    /// The description that it subscribes with.
     pub(super) fn info(&mut self) -> FrameworkInfo {
         let info = FrameworkInfo {
             id: None,
@@ -297,7 +298,8 @@ impl ByzantinePeer {
         ]
     }
 
-    /// What a small framework could want of an offer: a reservation, two volumes in it, a task, and its volumes destroyed again.
+    /// What a small framework could want of an offer: a reservation, two volumes in it, a task, and
+    /// its volumes destroyed again.
     fn wishes(&mut self, offer: &Offer) -> Vec<Operation> {
         let volumes: Vec<Resource> =
             offer.resources.iter().filter(|it| it.identity.persistence.is_some()).collect();

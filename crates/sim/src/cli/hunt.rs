@@ -1,13 +1,15 @@
 //! The hunt: each planted bug must be found within its number of seeds.
 //!
-//! Each is a line that can be counted: `planted NAME ... found`, or `... NOT FOUND`. It relies on the feature `planted`; without it only the bugs in the simulator's own shells can be hunted, and this says so.
+//! Each is a line that can be counted: `planted NAME ... found`, or `... NOT FOUND`. It relies on
+//! the feature `planted`; without it only the bugs in the simulator's own shells can be hunted, and
+//! this says so.
 
 use super::many::storms;
 use super::words::Words;
 use crate::planted::{is_compiled, Planted, PLANTED};
 use crate::shape::Shape;
 
-/// The verb. Says whether every bug was found in time.
+/// Runs the hunt. Returns whether every bug was found in time.
 pub fn run(words: &Words) -> bool {
     if !is_compiled() {
         eprintln!(

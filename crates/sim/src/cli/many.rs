@@ -1,6 +1,7 @@
 //! Storms of many seeds, several at once, with a bar and a summary.
 //!
-//! It relies on threads for speed alone: each seed is a world of its own, and the first failing one is the lowest, whoever found it first.
+//! It relies on threads for speed alone: each seed is a world of its own, and the first failing one
+//! is the lowest, whoever found it first.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Mutex;
@@ -13,25 +14,26 @@ use crate::shape::Shape;
 use crate::storm::{run as storm, shrink, Outcome};
 use crate::trace::Detail;
 
-/// How many failing seeds are named.
+/// The number of failing seeds that are named.
 const NAMED_MAX: usize = 20;
 
-/// What many storms came to.
+/// The sums of many storms.
 #[derive(Debug, Default)]
 pub struct Sum {
-    /// How many storms ended.
+    /// The number of storms that ended.
     pub seeds: u64,
-    /// Steps of all.
+    /// The steps of all storms.
     pub steps: u64,
-    /// Faults of all.
+    /// The faults of all storms.
     pub faults: u64,
     /// Records acknowledged to their writers.
     pub records: u64,
-    /// Those that broke a rule, by seed.
+    /// The storms that broke a rule, by seed.
     pub broken: Vec<Outcome>,
 }
 
-/// Runs seeds `start..start + seeds`; with `first_only` it stops after the first that breaks a rule.
+/// Runs seeds `start..start + seeds`; with `first_only` it stops after the first that breaks a
+/// rule.
 pub fn storms(
     shape: &Shape,
     start: u64,
@@ -72,7 +74,7 @@ pub fn storms(
     sum
 }
 
-/// The verb. Says whether all was well.
+/// Runs the command. Returns whether no rule was broken.
 pub fn run(words: &Words) -> bool {
     let bar = ProgressBar::new(words.seeds);
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} seeds, {per_sec}, {eta} left")
@@ -93,7 +95,7 @@ pub fn run(words: &Words) -> bool {
         }
     }
     if let Some(first) = sum.broken.first() {
-        tell_shortest(first, &words.shape);
+        print_shortest(first, &words.shape);
     }
     println!(
         "{} seeds, {} steps, {} faults, {} records, {} violations, {:.0} seeds/min, {:.0} steps/s",
@@ -109,7 +111,7 @@ pub fn run(words: &Words) -> bool {
 }
 
 /// The first failing seed with as few faults as break the same rule.
-fn tell_shortest(first: &Outcome, shape: &Shape) {
+fn print_shortest(first: &Outcome, shape: &Shape) {
     let Some((violation, _)) = &first.violation else { return };
     let (faults, outcome) = std::thread::scope(|scope| {
         let shrunk = std::thread::Builder::new()
@@ -120,7 +122,7 @@ fn tell_shortest(first: &Outcome, shape: &Shape) {
             .join()
             .expect("a storm's panic is caught inside of it")
     });
-    println!("\nThe shortest story of seed {} ({} faults):", first.seed, faults.len());
+    println!("\nThe shortest trace of seed {} ({} faults):", first.seed, faults.len());
     let lines = outcome.trace.len();
     outcome.trace.iter().skip(lines.saturating_sub(60)).for_each(|line| println!("  {line}"));
     println!("Replay it whole: holdfast-sim --replay {} --trace\n", first.seed);

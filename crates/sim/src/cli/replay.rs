@@ -1,6 +1,6 @@
-//! One seed, told: its plot, or every message, at once or line by line.
+//! Prints the trace of one seed: its plot, or every message, at once or line by line.
 //!
-//! It relies on the seed alone; what is told does not change what happens.
+//! It relies on the seed alone; the trace never changes what happens.
 
 use std::io::{BufRead, Write};
 
@@ -8,13 +8,13 @@ use super::words::Words;
 use crate::storm::{run as storm, Outcome};
 use crate::trace::Detail;
 
-/// The verb. Says whether all was well.
+/// Runs the command. Returns whether no rule was broken.
 pub fn run(seed: u64, words: &Words) -> bool {
     let detail = if words.trace { Detail::Messages } else { Detail::Plot };
     let outcome = storm(seed, &words.shape, None, detail);
-    let told = if words.step { step_through(&outcome) } else { tell(&outcome) };
-    if told.is_err() {
-        return false; // Whoever listened has left.
+    let printed = if words.step { step_through(&outcome) } else { print(&outcome) };
+    if printed.is_err() {
+        return false; // The reader of the output has left.
     }
     if let Some((violation, at_ms)) = &outcome.violation {
         println!("seed {seed} at {}.{:03} s breaks {violation}", at_ms / 1_000, at_ms % 1_000);
@@ -30,7 +30,7 @@ pub fn run(seed: u64, words: &Words) -> bool {
     outcome.violation.is_none()
 }
 
-fn tell(outcome: &Outcome) -> std::io::Result<()> {
+fn print(outcome: &Outcome) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     outcome.trace.iter().try_for_each(|line| writeln!(out, "{line}"))
 }

@@ -1,15 +1,16 @@
-//! The words of the command line.
+//! The options of the command line.
 //!
-//! It relies on nothing but the words. It never guesses: an unknown word is an error that names it.
+//! It relies on nothing but its arguments. It never guesses: an unknown option is an error that
+//! names it.
 
 use crate::shape::Shape;
 
 /// What is printed for `--help`.
 pub const HELP: &str = "\
-Storms over the simulated cluster: real minds, simulated clock, network, disks and bad luck.
+Storms over the simulated cluster: real cores, simulated clock, network, disks and random faults.
 
     holdfast-sim [--seeds N] [--start S] [--jobs J] [SHAPE]     storms; exit 1 when a rule is broken
-    holdfast-sim --replay SEED [--trace] [--step] [SHAPE]       one storm, told
+    holdfast-sim --replay SEED [--trace] [--step] [SHAPE]       one storm, with its trace
     holdfast-sim --planted [--bug NAME] [--jobs J] [SHAPE]      hunt the planted bugs (built with --features planted)
 
     --seeds N        how many storms (100)
@@ -27,40 +28,40 @@ Storms over the simulated cluster: real minds, simulated clock, network, disks a
     --disks N        disks of each beside its root disk (2)
     --frameworks N   journal-like services (2)
     --members N      members of each (3)
-    --rogues N       strangers who mean no good (1)
+    --rogues N       byzantine peers (1)
     --storm-ms N     how long faults strike (60000)
     --calm-ms N      how long the cluster then has to heal (60000)";
 
-/// What was asked for.
+/// The options of the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Words {
-    /// How many storms.
+    /// The number of storms.
     pub seeds: u64,
     /// The first seed.
     pub start: u64,
-    /// How many storms at once.
+    /// The number of storms at once.
     pub jobs: u64,
-    /// One seed only.
+    /// The only seed to run.
     pub replay: Option<u64>,
-    /// Every message.
+    /// Whether the trace has every message.
     pub trace: bool,
-    /// Line by line.
+    /// Whether to wait after each line.
     pub step: bool,
-    /// Hunt planted bugs.
+    /// Whether to hunt planted bugs.
     pub planted: bool,
-    /// That one only.
+    /// The only bug to plant.
     pub bug: Option<&'static str>,
     /// The shape of each storm.
     pub shape: Shape,
 }
 
-/// Why the words were not understood.
+/// Why the command line is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WordsError {
     /// Help was asked for.
     #[error("help was asked for")]
     Help,
-    /// No such word.
+    /// There is no such option.
     #[error("`{0}` is no option; see below")]
     Unknown(String),
     /// A number is missing or wrong.
@@ -68,23 +69,23 @@ pub enum WordsError {
     Number {
         /// The option.
         word: String,
-        /// What was given.
+        /// The value that was given.
         given: String,
-        /// The least that makes sense.
+        /// The least value that is allowed.
         least: u64,
     },
-    /// No such bug.
+    /// There is no such bug.
     #[error("there is no planted bug `{given}`; choose one of {known}")]
     Bug {
-        /// What was given.
+        /// The value that was given.
         given: String,
-        /// All names.
+        /// The names of all bugs.
         known: String,
     },
 }
 
 impl Words {
-    /// Reads them.
+    /// Parses the command line.
     ///
     /// # Errors
     /// [`WordsError`], naming the word.

@@ -1,6 +1,7 @@
 //! Simulated containers and the executors in them: they outlive the agent, not the machine.
 //!
-//! It relies on the executor API alone, as any executor does. It never knows what the agent's mind thinks of it.
+//! It relies on the executor API alone, as any executor does. It never knows what the agent's core
+//! thinks of it.
 
 use std::collections::BTreeMap;
 
@@ -21,11 +22,11 @@ pub enum Phase {
 /// A task in its executor.
 #[derive(Clone, Debug)]
 pub struct TaskRun {
-    /// As given.
+    /// The description of the task.
     pub info: TaskInfo,
-    /// How far it has come.
+    /// How far the task has come.
     pub phase: Phase,
-    /// How many records it has written.
+    /// The number of records that it has written.
     pub appended: u64,
 }
 
@@ -38,7 +39,7 @@ pub struct Executor {
     pub tasks: BTreeMap<TaskId, TaskRun>,
     /// Statuses that the agent has not acknowledged, oldest first.
     pub updates: Vec<TaskStatus>,
-    /// Whether it is on its way out.
+    /// Whether it is shutting down.
     pub leaving: bool,
 }
 
@@ -70,7 +71,7 @@ impl Executor {
     }
 }
 
-/// How a container is.
+/// The state of a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
     /// It runs.
@@ -86,7 +87,7 @@ pub enum State {
 pub struct Container {
     /// What it was started as, with the volumes that it sees now.
     pub plan: ContainerPlan,
-    /// How it is.
+    /// The state of the container.
     pub state: State,
     /// The executor in it.
     pub executor: Executor,
@@ -122,7 +123,7 @@ impl Container {
     }
 }
 
-/// What a task that is told to end says.
+/// The status message of a task that is asked to end.
 pub(crate) fn word_for(state: TaskState) -> &'static str {
     match state {
         TaskState::Killed => "killed on request",

@@ -1,7 +1,9 @@
-//! Simulated disks: labelled, with volumes keyed by uuid that hold records; unmounted, replaced and mounted again by bad luck.
+//! Simulated disks: labelled, with volumes keyed by uuid that hold records; unmounted, replaced and
+//! mounted again by random faults.
 //!
-//! It relies on `VolumeLabel` for identity. A record survives a power cut once it was synced. It never makes anything on a disk that is not
-//! the labelled one, and never throws away a byte: what is destroyed lies in the trash.
+//! It relies on `VolumeLabel` for identity. A record survives a power cut once it was synced. It
+//! never makes anything on a disk that is not the labelled one, and never throws away a byte: what
+//! is destroyed lies in the trash.
 
 use std::collections::BTreeMap;
 
@@ -22,13 +24,13 @@ pub struct Bytes {
 /// A volume's directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Volume {
-    /// What is written beside it.
+    /// The label beside the directory.
     pub label: VolumeLabel,
-    /// What is in it.
+    /// The content of the directory.
     pub bytes: Bytes,
 }
 
-/// What is mounted where the disk should be.
+/// What is mounted at the disk's path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mounted {
     /// The disk.
@@ -42,7 +44,7 @@ pub enum Mounted {
 /// A disk.
 #[derive(Clone, Debug)]
 pub struct Disk {
-    /// What kind of place.
+    /// ROOT, PATH or MOUNT.
     pub kind: DiskKind,
     /// Its path.
     pub root: String,
@@ -56,9 +58,9 @@ pub struct Disk {
     pub troubled: bool,
     /// Volumes by uuid.
     pub volumes: BTreeMap<ClaimId, Volume>,
-    /// What was destroyed.
+    /// Destroyed volumes.
     pub trash: BTreeMap<ClaimId, Volume>,
-    /// What somebody moved away by hand, and will bring back.
+    /// Volumes that were moved away by hand, and will be brought back.
     pub hidden: BTreeMap<ClaimId, Volume>,
 }
 
@@ -77,7 +79,8 @@ impl Disk {
         }
     }
 
-    /// Opens it for a cluster, labelling it if it is new. `None` when it is not there and was never known.
+    /// Opens it for a cluster, labelling it if it is new. `None` when it is not there and was never
+    /// known.
     pub(crate) fn open(
         &mut self,
         cluster: ClusterId,
@@ -124,7 +127,8 @@ impl Disk {
         }
     }
 
-    /// A volume as a container that was given it sees it: also when it was moved away since, for a mount follows the directory.
+    /// A volume as a container that was given it sees it: also when it was moved away since, for a
+    /// mount follows the directory.
     pub fn mounted_volume(&self, claim: &ClaimId) -> Option<&Volume> {
         self.volumes.get(claim).or(self.hidden.get(claim))
     }
@@ -180,7 +184,8 @@ impl Disk {
         Ok(())
     }
 
-    /// Writes a record and perhaps syncs; says how many records are safe. An error when the disk is not there.
+    /// Writes a record and perhaps syncs; says how many records are safe. An error when the disk is
+    /// not there.
     pub(crate) fn append(
         &mut self,
         claim: &ClaimId,
@@ -203,19 +208,19 @@ impl Disk {
         Ok(volume.bytes.synced)
     }
 
-    /// Somebody moves a volume away behind everybody's back.
+    /// Moves a volume away by hand.
     pub(crate) fn hide(&mut self, claim: ClaimId) -> bool {
         let Some(volume) = self.volumes.remove(&claim) else { return false };
         self.hidden.insert(claim, volume);
         true
     }
 
-    /// What was moved away is brought back, in place of whatever is there.
+    /// Brings back what was moved away, in place of whatever is there.
     pub(crate) fn bring_back(&mut self) {
         self.volumes.append(&mut self.hidden);
     }
 
-    /// What was not synced is gone.
+    /// Drops what was not synced.
     pub(crate) fn cut_power(&mut self) {
         for volume in self.volumes.values_mut().chain(self.hidden.values_mut()) {
             volume.bytes.unsynced = 0;

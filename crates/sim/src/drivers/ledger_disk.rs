@@ -1,7 +1,9 @@
-//! A ledger on a simulated disk, an agent's or a framework's: the real journal, lost and torn writes; of agents also real encoding.
+//! A ledger on a simulated disk, an agent's or a framework's: the real journal, lost and torn
+//! writes; of agents also real encoding.
 //!
-//! It relies on `holdfast_store::FaultyStore` and on the conversions of `model`. What an acknowledged commit said is there after every
-//! crash; what was not acknowledged may be there or not, and nothing in between. It never repairs anything itself.
+//! It relies on `holdfast_store::FaultyStore` and on the conversions of `model`. What an
+//! acknowledged commit said is there after every crash; what was not acknowledged may be there or
+//! not, and nothing in between. It never repairs anything itself.
 
 use std::fmt::Debug;
 
@@ -11,11 +13,11 @@ use holdfast_store::{DiskFaults, Entry, FaultyStore, Store};
 
 use crate::difference::difference;
 
-/// A ledger that can be kept in a drawer.
+/// A ledger that can be kept on a simulated disk.
 pub(crate) trait Kept: Clone + Debug + PartialEq {
-    /// What changes it.
+    /// A change of the ledger.
     type Change: Clone + Debug;
-    /// The kind of its store.
+    /// The kind of the store.
     const KIND: &'static str;
     /// A change as one record put or removed.
     fn entry(change: &Self::Change) -> Entry;
@@ -24,7 +26,7 @@ pub(crate) trait Kept: Clone + Debug + PartialEq {
     /// # Errors
     /// A sentence, when the records are no ledger.
     fn read(records: Vec<(&str, &[u8], &[u8])>) -> Result<Self, String>;
-    /// Folds a change in.
+    /// Applies a change.
     fn fold_in(&mut self, change: &Self::Change);
 }
 
@@ -48,7 +50,7 @@ impl Kept for AgentLedger {
     }
 }
 
-/// What can go wrong with the disk below a drawer.
+/// A fault of the disk below a ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DiskTrouble {
     /// The process dies there.
@@ -57,29 +59,29 @@ pub(crate) enum DiskTrouble {
     FailSync,
 }
 
-/// See the module.
+/// A ledger on a simulated disk.
 #[derive(Clone, Debug)]
 pub(crate) struct LedgerDisk<L: Kept> {
     store: FaultyStore,
-    /// What was acknowledged, folded by an independent hand.
+    /// What was acknowledged, folded independently.
     pub(crate) proven: L,
-    /// A commit whose answer never came.
+    /// A commit whose result is unknown.
     doubtful: Option<Vec<L::Change>>,
     /// Treats a failed sync as a success: a planted bug.
     pub(crate) believes_failures: bool,
 }
 
-/// What an opened drawer held.
+/// What an opened ledger held.
 #[derive(Debug)]
 pub(crate) struct Opened<L: Kept> {
     /// The ledger.
     pub(crate) ledger: L,
-    /// Changes that turned out to be durable although nobody was told.
+    /// Changes that turned out to be durable although they were not acknowledged.
     pub(crate) late: Option<Vec<L::Change>>,
 }
 
 impl<L: Kept> LedgerDisk<L> {
-    /// A new drawer whose luck follows from `seed`, holding `ledger`, which `first` makes.
+    /// Makes a disk whose random choices follow from `seed`, holding `ledger`, which `first` makes.
     pub(crate) fn new(seed: u64, uuid: [u8; 16], ledger: L, first: &[L::Change]) -> LedgerDisk<L> {
         let mut store = FaultyStore::new(L::KIND, uuid, seed);
         if !first.is_empty() {
@@ -90,7 +92,7 @@ impl<L: Kept> LedgerDisk<L> {
         LedgerDisk { store, proven: ledger, doubtful: None, believes_failures: false }
     }
 
-    /// Writes changes down, all or none.
+    /// Commits changes, all or none.
     pub(crate) fn commit(&mut self, changes: &[L::Change]) -> Result<(), String> {
         match self.store.commit(0, &entries::<L>(changes)) {
             Ok(_) => {}
@@ -104,7 +106,7 @@ impl<L: Kept> LedgerDisk<L> {
         Ok(())
     }
 
-    /// Something goes wrong `operations` disk operations from now.
+    /// Plans a fault `operations` disk operations from now.
     pub(crate) fn plan(&mut self, trouble: DiskTrouble, operations: u64) {
         let at = Some(self.store.operations() + operations);
         let faults = match trouble {
@@ -114,12 +116,12 @@ impl<L: Kept> LedgerDisk<L> {
         self.store.set_faults(faults);
     }
 
-    /// Nothing more is planned to fail.
+    /// Drops planned faults.
     pub(crate) fn heal(&mut self) {
         self.store.set_faults(DiskFaults::default());
     }
 
-    /// kill -9 of the process, or with `power` the machine's end.
+    /// Kills the process, or with `power` cuts the machine's power.
     pub(crate) fn go_down(&mut self, power: bool) {
         if power {
             self.store.cut_power();
@@ -198,7 +200,8 @@ mod tests {
 
     #[test]
     fn believing_a_failed_sync_is_found_out() {
-        // Which operation is the sync is the store's business; whether bytes survive without it is the disk's luck.
+        // Which operation is the sync is the store's business; whether bytes survive without it is
+        // the disk's choice.
         let found = (0..400).filter(|seed| {
             let ledger = AgentLedger::new(NodeId(Uuid::from_u128(5)));
             let mut ledger_disk = ledger_disk(*seed, &ledger);

@@ -1,7 +1,8 @@
 //! A framework's ledger as records of a simulated store.
 //!
-//! It relies on a plain form of its own: fields one after the other, each with its length. (The form of real frameworks is the SDK's, behind
-//! its feature `net`, and is tested there.) It never guesses at a record that it cannot read.
+//! It relies on a plain form of its own: fields one after the other, each with its length. (The
+//! form of real frameworks is the SDK's, behind its feature `net`, and is tested there.) It never
+//! guesses at a record that it cannot read.
 
 use holdfast_model::{AgentId, FrameworkId, PersistenceId, TaskId};
 use holdfast_sdk::{KeeperChange, KeeperLedger, Member, Run, Stage};

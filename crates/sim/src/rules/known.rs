@@ -1,7 +1,8 @@
-//! What was asked for, and what was acknowledged: the memory that the rules share.
+//! The state that the rules share: what was asked for, and what was acknowledged.
 //!
-//! A lower bound of what must be there: what was acknowledged, less everything that was asked to be taken from it (even if nobody knows
-//! whether that arrived). It relies on facts alone. It never looks into a mind.
+//! A lower bound of what must be there: what was acknowledged, less everything that was asked to be
+//! taken from it (even if nobody knows whether that arrived). It relies on facts alone. It never
+//! looks into a core.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,20 +16,21 @@ use crate::fact::Fact;
 /// A volume's name to the world: its agent, role and persistence id.
 pub type VolumeName = (AgentId, Role, String);
 
-/// See the module.
+/// What the rules know from facts.
 #[derive(Debug, Default)]
 pub struct Known {
-    /// Which machine bears which name.
+    /// The machine of each agent id.
     pub machines: BTreeMap<AgentId, usize>,
-    /// Which framework bears which name.
+    /// The framework of each framework id.
     pub frameworks: BTreeMap<FrameworkId, usize>,
     /// The roles that each framework named.
     pub roles: BTreeMap<usize, Vec<Role>>,
-    /// To whom an offer was made, and where it is.
+    /// The framework and the agent of each offer.
     pub offers: BTreeMap<OfferId, (usize, AgentId)>,
     /// Tasks that frameworks asked for.
     pub tasks: BTreeMap<(FrameworkId, TaskId), TaskInfo>,
-    /// At least this much of each reservation and volume must be there, in thousandths; negative while more was asked away.
+    /// At least this much of each reservation and volume must be there, in thousandths; negative
+    /// while more was asked away.
     pub floors: BTreeMap<AgentId, BTreeMap<Identity, i128>>,
     /// Agents whose floor changed since somebody looked.
     pub floors_changed: BTreeSet<AgentId>,

@@ -1,16 +1,18 @@
-//! L1: a deposed leader's orders change nothing: an agent that knows a greater term does nothing that an older one says.
+//! L1: a deposed leader's orders change nothing: an agent that knows a greater term does nothing
+//! that an older one says.
 //!
-//! It relies on the terms that agents wrote down. It never judges what a master sends, only what is done about it.
+//! It relies on the terms that agents wrote down. It never checks what a master sends, only what is
+//! done about it.
 
 use std::collections::BTreeMap;
 
 use holdfast_model::{AgentChange, Instant, Term};
 
 use super::known::Known;
-use super::{Rule, Verdict};
+use super::{Checked, Rule};
 use crate::fact::Fact;
 
-/// See the module.
+/// Rule L1.
 #[derive(Default)]
 pub(crate) struct Terms {
     known: BTreeMap<usize, Term>,
@@ -22,7 +24,7 @@ impl Rule for Terms {
         "L1"
     }
 
-    fn see(&mut self, _now: Instant, _known: &Known, fact: &Fact<'_>) -> Verdict {
+    fn see(&mut self, _now: Instant, _known: &Known, fact: &Fact<'_>) -> Checked {
         match fact {
             Fact::AgentCommits { machine, changes } => {
                 for change in *changes {

@@ -1,15 +1,15 @@
-//! L2: a master never falls because of what it is told, and bad input is answered for what it is: refused on its own link, with nothing
-//! written down, ordered, or taken from anybody else.
+//! L2: a master never falls because of what it is told, and bad input is answered for what it is:
+//! refused on its own link, with nothing written down, ordered, or taken from anybody else.
 //!
-//! It relies on the sender's word for what is bad about its message ([`Bad`]); panics of any mind are found by [`crate::storm`]. It never judges
-//! a deposed leader, which may not know better.
+//! It relies on the sender's word for what is bad about its message ([`Bad`]); panics of any core
+//! are found by [`crate::storm`]. It never checks a deposed leader, which may not know better.
 
 use holdfast_master::{Effect, Input};
 use holdfast_model::{Action, Call, Event, LinkId, MasterChange, OperationState, Order, TaskState};
 
-use super::Verdict;
+use super::Checked;
 
-/// What is bad about a message, and so what must come of it.
+/// What is invalid about a message, which decides the outcome that it must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bad {
     /// Perhaps nothing: it may be done or refused, but nobody may fall over it.
@@ -24,11 +24,11 @@ pub enum Bad {
     Report,
 }
 
-/// Whether a leader's `effects` are what must come of a rogue's `input` on `link`.
+/// Checks a leader's `effects` on a byzantine peer's `input` on `link`.
 ///
 /// # Errors
 /// What is wrong with the answer.
-pub(crate) fn judge(link: LinkId, bad: Bad, input: &Input, effects: &[Effect]) -> Verdict {
+pub(crate) fn judge(link: LinkId, bad: Bad, input: &Input, effects: &[Effect]) -> Checked {
     let whole = match (bad, input) {
         (Bad::Anything, _) => Ok(()),
         (Bad::Subscribe, _) => refused_framework(link, effects),
@@ -47,7 +47,7 @@ fn is_closed(link: LinkId, effects: &[Effect]) -> bool {
     effects.iter().any(|it| matches!(it, Effect::CloseFramework(closed) | Effect::CloseAgent(closed) if *closed == link))
 }
 
-fn refused_framework(link: LinkId, effects: &[Effect]) -> Verdict {
+fn refused_framework(link: LinkId, effects: &[Effect]) -> Checked {
     let error = effects
         .iter()
         .position(|it| matches!(it, Effect::ToFramework(to, Event::Error(_), _) if *to == link));
@@ -63,7 +63,7 @@ fn refused_framework(link: LinkId, effects: &[Effect]) -> Verdict {
     }
 }
 
-fn changes_nothing(effects: &[Effect]) -> Verdict {
+fn changes_nothing(effects: &[Effect]) -> Checked {
     let changes = |it: &&Effect| {
         matches!(it, Effect::Commit(..) | Effect::ToAgent(..) | Effect::CloseAgent(_))
     };
@@ -77,7 +77,7 @@ fn all_answered(
     link: LinkId,
     operations: &[holdfast_model::Operation],
     effects: &[Effect],
-) -> Verdict {
+) -> Checked {
     let ordered = |it: &&Effect| match it {
         Effect::ToAgent(_, message) => matches!(message.order, Order::Apply { .. }),
         Effect::Commit(_, changes) => {
@@ -110,7 +110,7 @@ fn all_answered(
     Ok(())
 }
 
-fn refused_agent(link: LinkId, effects: &[Effect]) -> Verdict {
+fn refused_agent(link: LinkId, effects: &[Effect]) -> Checked {
     let refused =
         effects.iter().any(|it| matches!(it, Effect::ToAgent(to, message) if *to == link && matches!(message.order, Order::Refused(_))));
     let others =

@@ -1,4 +1,5 @@
-//! L3: names are given once: no two machines share an agent id, no two frameworks a framework id, no two offers or operations theirs.
+//! L3: names are given once: no two machines share an agent id, no two frameworks a framework id,
+//! no two offers or operations theirs.
 //!
 //! It relies on names as they are told. It never forgets one.
 
@@ -9,10 +10,10 @@ use holdfast_model::{
 };
 
 use super::known::Known;
-use super::{Rule, Verdict};
+use super::{Checked, Rule};
 use crate::fact::Fact;
 
-/// See the module.
+/// Rule L3.
 #[derive(Default)]
 pub(crate) struct Names {
     agents: BTreeMap<AgentId, NodeId>,
@@ -27,7 +28,7 @@ impl Rule for Names {
         "L3"
     }
 
-    fn see(&mut self, _now: Instant, _known: &Known, fact: &Fact<'_>) -> Verdict {
+    fn see(&mut self, _now: Instant, _known: &Known, fact: &Fact<'_>) -> Checked {
         match fact {
             Fact::AgentCommits { machine, changes } => {
                 changes.iter().try_for_each(|it| self.committed(*machine, it))
@@ -49,7 +50,7 @@ impl Rule for Names {
 }
 
 impl Names {
-    fn committed(&mut self, machine: usize, change: &AgentChange) -> Verdict {
+    fn committed(&mut self, machine: usize, change: &AgentChange) -> Checked {
         match change {
             AgentChange::Identity(identity) => {
                 let Some(agent) = &identity.agent else { return Ok(()) };

@@ -1,17 +1,19 @@
-//! L4: once faults have stopped, all heals in bounded time: a master leads, every agent is registered, every framework subscribed, every
-//! operation settled, and every member of every service runs on its volume.
+//! L4: once faults have stopped, all heals in bounded time: a master leads, every agent is
+//! registered, every framework subscribed, every operation settled, and every member of every
+//! service runs on its volume.
 //!
-//! It relies on the calm having been long enough. It never excuses a cluster that waits for a person.
+//! It relies on the calm having been long enough. It never excuses a cluster that waits for a
+//! person.
 
 use holdfast_master::AgentHealth;
 use holdfast_model::ClaimState;
 use holdfast_sdk::{Service, Stage};
 
 use super::known::Known;
-use super::{Rule, Truth, Verdict};
+use super::{Checked, Rule, Truth};
 use crate::drivers::containers::Phase;
 
-/// See the module.
+/// Rule L4.
 pub(crate) struct Liveness;
 
 impl Rule for Liveness {
@@ -19,14 +21,14 @@ impl Rule for Liveness {
         "L4"
     }
 
-    fn check_healed(&mut self, known: &Known, truth: &Truth<'_>) -> Verdict {
+    fn check_healed(&mut self, known: &Known, truth: &Truth<'_>) -> Checked {
         check_masters(truth)?;
         (0..truth.machines.len()).try_for_each(|index| check_machine(truth, index))?;
         (0..truth.frameworks.len()).try_for_each(|index| check_framework(known, truth, index))
     }
 }
 
-fn check_masters(truth: &Truth<'_>) -> Verdict {
+fn check_masters(truth: &Truth<'_>) -> Checked {
     let Some((leader, term)) = truth.leader else {
         return Err("no master leads after the calm".to_owned());
     };
@@ -57,7 +59,7 @@ fn check_masters(truth: &Truth<'_>) -> Verdict {
     Ok(())
 }
 
-fn check_machine(truth: &Truth<'_>, index: usize) -> Verdict {
+fn check_machine(truth: &Truth<'_>, index: usize) -> Checked {
     let ledger = truth.machines[index].proven();
     if let Some(operation) = ledger.operations.values().next() {
         return Err(format!(
@@ -73,7 +75,7 @@ fn check_machine(truth: &Truth<'_>, index: usize) -> Verdict {
     Ok(())
 }
 
-fn check_framework(known: &Known, truth: &Truth<'_>, index: usize) -> Verdict {
+fn check_framework(known: &Known, truth: &Truth<'_>, index: usize) -> Checked {
     let framework = &truth.frameworks[index];
     let name = framework.service.name();
     if !framework.subscribed {

@@ -1,7 +1,9 @@
-//! The rules of the house, checked after every step by eyes of their own: they see facts and durable truth, and never ask a mind.
+//! The rules, checked after every step by code of their own: they see facts and durable state, and
+//! never ask a core.
 //!
-//! One file per rule, named by what it checks; the letters are those of the project's list of promises. It relies on [`known`] for what
-//! was asked for and acknowledged. It never changes anything.
+//! One file per rule, named by what it checks; the letters are those of the project's list of
+//! promises. It relies on [`known`] for what was asked for and acknowledged. It never changes
+//! anything.
 
 pub(crate) mod known;
 pub(crate) mod l1_terms;
@@ -38,9 +40,9 @@ use known::Known;
 /// A broken rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// Its letters, such as `V1`.
+    /// The rule's id, such as `V1`.
     pub rule: &'static str,
-    /// What happened.
+    /// How the rule was broken.
     pub why: String,
 }
 
@@ -52,53 +54,53 @@ impl fmt::Display for Violation {
 
 /// The world as it is, after a step.
 pub struct Truth<'a> {
-    /// The present.
+    /// The simulated time now.
     pub now: Instant,
     /// Machines: what their agents wrote down, their disks, their containers.
     pub machines: &'a [Machine],
     /// Frameworks and what they wrote down.
     pub frameworks: &'a [FrameworkProcess],
-    /// Masters.
+    /// All master processes.
     pub masters: &'a [MasterProcess],
     /// The journal.
     pub journal: &'a Journal,
-    /// Who leads.
+    /// The present leader and its term.
     pub leader: Option<(usize, Term)>,
-    /// Who did something in this step.
+    /// The parties that acted in this step.
     pub touched: &'a BTreeSet<Node>,
 }
 
-/// What a rule says.
-pub type Verdict = Result<(), String>;
+/// The outcome of a check.
+pub type Checked = Result<(), String>;
 
-/// A rule.
+/// An invariant of the cluster.
 pub trait Rule {
-    /// Its letters.
+    /// The rule's id.
     fn letters(&self) -> &'static str;
-    /// A fact, at the moment it happens; `known` has seen it already.
+    /// Checks a fact when it happens; `known` has seen it already.
     ///
     /// # Errors
     /// What is wrong.
-    fn see(&mut self, _now: Instant, _known: &Known, _fact: &Fact<'_>) -> Verdict {
+    fn see(&mut self, _now: Instant, _known: &Known, _fact: &Fact<'_>) -> Checked {
         Ok(())
     }
-    /// The truth, after a step.
+    /// Checks the truth after a step.
     ///
     /// # Errors
     /// What is wrong.
-    fn check(&mut self, _known: &Known, _truth: &Truth<'_>) -> Verdict {
+    fn check(&mut self, _known: &Known, _truth: &Truth<'_>) -> Checked {
         Ok(())
     }
-    /// The truth, when all has had the time to heal.
+    /// Checks the truth after all had the time to recover.
     ///
     /// # Errors
     /// What is wrong.
-    fn check_healed(&mut self, _known: &Known, _truth: &Truth<'_>) -> Verdict {
+    fn check_healed(&mut self, _known: &Known, _truth: &Truth<'_>) -> Checked {
         Ok(())
     }
 }
 
-/// All rules.
+/// All rules, with the state that they share.
 pub struct Rules {
     known: Known,
     rules: Vec<Box<dyn Rule>>,

@@ -1,6 +1,8 @@
-//! R1: recovery is idempotent: whatever crash interrupts it, starting again leads to the same ledger.
+//! R1: recovery is idempotent: whatever crash interrupts it, starting again leads to the same
+//! ledger.
 //!
-//! It relies on minds being pure: agents, masters and keepers are started again and again on copies. It never touches those of the world.
+//! It relies on cores being pure: agents, masters and keepers are started again and again on
+//! copies. It never touches those of the world.
 
 use std::fmt::Debug;
 
@@ -20,7 +22,8 @@ use crate::machines::Machine;
 use crate::rng::Rng;
 use crate::work::disk_resource;
 
-/// Starts something on `ledger`, and again after a crash at each of its commits; the ledgers must agree.
+/// Starts something on `ledger`, and again after a crash at each of its commits; the ledgers must
+/// agree.
 fn twice<L: Clone + Debug + PartialEq, C>(
     ledger: &L,
     start: impl Fn(&L) -> Vec<Vec<C>>,
@@ -47,7 +50,7 @@ fn twice<L: Clone + Debug + PartialEq, C>(
     Ok(())
 }
 
-/// Of an agent: what it does when it starts.
+/// Recovers an agent twice, as at its start.
 ///
 /// # Errors
 /// A sentence that says where the ledgers differ.
@@ -72,7 +75,7 @@ pub(crate) fn recover_agent_twice(
     twice(ledger, start, |ledger, change: &AgentChange| ledger.apply(change), plain)
 }
 
-/// Of a leader: what it does when it is elected, and when every agent introduces itself.
+/// Recovers a leader twice, as at its election and when every agent reports.
 ///
 /// # Errors
 /// A sentence that says where the ledgers differ.
@@ -141,7 +144,7 @@ fn introduction(machine: &Machine) -> Report {
     }
 }
 
-/// Of a framework's keeper: what it does when it is welcome.
+/// Recovers a framework's keeper twice, as when it is subscribed.
 ///
 /// # Errors
 /// A sentence that says where the ledgers differ.
@@ -163,7 +166,8 @@ pub(crate) fn recover_keeper_twice(
     twice(ledger, start, |ledger, change: &KeeperChange| ledger.apply(change), |ledger| ledger)
 }
 
-/// The ledger without what may differ from one recovery to the next: fresh names and counts of commits.
+/// The ledger without what may differ from one recovery to the next: fresh names and counts of
+/// commits.
 fn plain(mut ledger: AgentLedger) -> AgentLedger {
     ledger.identity.version = 0;
     let blank = |task: &mut TaskRecord| {

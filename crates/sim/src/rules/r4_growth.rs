@@ -1,11 +1,13 @@
-//! R4: nothing grows: after the calm, every collection of every mind is back at what the living cluster needs.
+//! R4: nothing grows: after the calm, every collection of every core is back at what the living
+//! cluster needs.
 //!
-//! It relies on the shape of the cluster for how much that is. It never lets what has ended be kept for ever.
+//! It relies on the shape of the cluster for how much that is. It never lets what has ended be kept
+//! for ever.
 
 use super::known::Known;
-use super::{Rule, Truth, Verdict};
+use super::{Checked, Rule, Truth};
 
-/// See the module.
+/// Rule R4.
 pub(crate) struct Growth;
 
 impl Rule for Growth {
@@ -13,7 +15,7 @@ impl Rule for Growth {
         "R4"
     }
 
-    fn check_healed(&mut self, known: &Known, truth: &Truth<'_>) -> Verdict {
+    fn check_healed(&mut self, known: &Known, truth: &Truth<'_>) -> Checked {
         let at_most = |what: String, count: usize, most: usize| match count <= most {
             true => Ok(()),
             false => Err(format!("{what}: {count} after the calm, and {most} would do")),

@@ -1,8 +1,8 @@
-//! T1: each task has one end, which its framework gets to know. Its states reach the framework in order, and what a framework was told has
-//! ended does not run.
+//! T1: each task has one end, which its framework gets to know. Its states reach the framework in
+//! order, and what a framework was told has ended does not run.
 //!
-//! It relies on processes as they are. What a deposed master says is old and may be wrong; the leader's word must be right. It never counts a
-//! repeated status as a new one.
+//! It relies on processes as they are. What a deposed master says is old and may be wrong; the
+//! leader's word must be right. It never counts a repeated status as a new one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,13 +11,13 @@ use holdfast_model::{
 };
 
 use super::known::Known;
-use super::{Rule, Truth, Verdict};
+use super::{Checked, Rule, Truth};
 use crate::fact::Fact;
 use crate::machines::Machine;
 
 type Key = (FrameworkId, TaskId);
 
-/// See the module.
+/// Rule T1.
 #[derive(Default)]
 pub(crate) struct Outcomes {
     running: BTreeSet<Key>,
@@ -39,13 +39,13 @@ fn rank(state: TaskState) -> u8 {
 }
 
 impl Outcomes {
-    fn told(
+    fn check_report(
         &mut self,
         known: &Known,
         framework: usize,
         leads: bool,
         status: &TaskStatus,
-    ) -> Verdict {
+    ) -> Checked {
         let names = known
             .frameworks
             .iter()
@@ -91,10 +91,10 @@ impl Rule for Outcomes {
         "T1"
     }
 
-    fn see(&mut self, _now: Instant, known: &Known, fact: &Fact<'_>) -> Verdict {
+    fn see(&mut self, _now: Instant, known: &Known, fact: &Fact<'_>) -> Checked {
         match fact {
             Fact::FrameworkHears { framework, leads, event: Event::Update(status), .. } => {
-                return self.told(known, *framework, *leads, status)
+                return self.check_report(known, *framework, *leads, status)
             }
             Fact::TaskStarts { machine, framework, task, .. } => {
                 let key = ((*framework).clone(), (*task).clone());
@@ -123,8 +123,9 @@ impl Rule for Outcomes {
         Ok(())
     }
 
-    /// Every task that was launched has ended, and its framework knows how; or it lives; or no agent ever took it.
-    fn check_healed(&mut self, known: &Known, truth: &Truth<'_>) -> Verdict {
+    /// Every task that was launched has ended, and its framework knows how; or it lives; or no
+    /// agent ever took it.
+    fn check_healed(&mut self, known: &Known, truth: &Truth<'_>) -> Checked {
         let lives = |key: &Key| {
             let record = |machine: &Machine| {
                 machine.proven().tasks.get(key).is_some_and(|it| !it.state.is_terminal())

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use holdfast_model::{FrameworkId, Instant, TaskId};
 
 use super::known::Known;
-use super::{Rule, Verdict};
+use super::{Checked, Rule};
 use crate::fact::Fact;
 
-/// See the module.
+/// Rule T2.
 #[derive(Default)]
 pub(crate) struct Once {
     started: BTreeMap<(FrameworkId, TaskId), usize>,
@@ -21,7 +21,7 @@ impl Rule for Once {
         "T2"
     }
 
-    fn see(&mut self, _now: Instant, _known: &Known, fact: &Fact<'_>) -> Verdict {
+    fn see(&mut self, _now: Instant, _known: &Known, fact: &Fact<'_>) -> Checked {
         let Fact::TaskStarts { machine, framework, task, .. } = fact else { return Ok(()) };
         match self.started.insert(((*framework).clone(), (*task).clone()), *machine) {
             None => Ok(()),

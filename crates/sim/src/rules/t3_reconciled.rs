@@ -1,15 +1,17 @@
-//! T3: whoever asks how a task is, is answered, and truly: it is not told that the task is no more while it is or has its end to tell, nor
-//! that it runs when nothing of it is left, nor of another end than it had.
+//! T3: whoever asks how a task is, is answered, and truly: it is not told that the task is no more
+//! while it is or has its end to tell, nor that it runs when nothing of it is left, nor of another
+//! end than it had.
 //!
-//! It relies on agents' durable ledgers and on processes. Silence and "unreachable" are honest answers for a while; "gone", "unknown" and
-//! "running" must be true. It never judges a deposed leader, whose knowledge is old.
+//! It relies on agents' durable ledgers and on processes. Silence and "unreachable" are honest
+//! answers for a while; "gone", "unknown" and "running" must be true. It never checks a deposed
+//! leader, whose knowledge is old.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_model::{AgentChange, Call, Event, Instant, TaskId, TaskRecord, TaskState};
 
 use super::known::Known;
-use super::{Rule, Truth, Verdict};
+use super::{Checked, Rule, Truth};
 use crate::fact::Fact;
 
 /// After the calm, a question may be so old and still wait for its answer, in milliseconds.
@@ -18,7 +20,7 @@ const PATIENCE_MS: u64 = 20_000;
 /// A framework's task.
 type Key = (usize, TaskId);
 
-/// See the module.
+/// Rule T3.
 #[derive(Default)]
 pub(crate) struct Reconciled {
     answers: Vec<(usize, TaskId, TaskState)>,
@@ -26,7 +28,7 @@ pub(crate) struct Reconciled {
     ends: BTreeMap<Key, TaskState>,
     /// Tasks of whose end their framework has heard.
     over: BTreeSet<Key>,
-    /// Since when an explicit question waits.
+    /// The time since which an explicit reconciliation waits.
     asked: BTreeMap<Key, Instant>,
 }
 
@@ -35,7 +37,7 @@ impl Rule for Reconciled {
         "T3"
     }
 
-    fn see(&mut self, now: Instant, known: &Known, fact: &Fact<'_>) -> Verdict {
+    fn see(&mut self, now: Instant, known: &Known, fact: &Fact<'_>) -> Checked {
         match fact {
             Fact::MasterTells { leads: true, framework, event: Event::Update(status), .. }
                 if status.uuid.is_none() =>
@@ -73,7 +75,7 @@ impl Rule for Reconciled {
         Ok(())
     }
 
-    fn check(&mut self, known: &Known, truth: &Truth<'_>) -> Verdict {
+    fn check(&mut self, known: &Known, truth: &Truth<'_>) -> Checked {
         let answers = std::mem::take(&mut self.answers);
         answers.into_iter().try_for_each(|(framework, task, state)| {
             self.judge(known, truth, (framework, task), state)
@@ -81,7 +83,7 @@ impl Rule for Reconciled {
     }
 
     /// Whoever still wants to know has been answered by now.
-    fn check_healed(&mut self, _known: &Known, truth: &Truth<'_>) -> Verdict {
+    fn check_healed(&mut self, _known: &Known, truth: &Truth<'_>) -> Checked {
         for ((framework, task), since) in &self.asked {
             let Some(process) = truth.frameworks.get(*framework) else { continue };
             let wants = process
@@ -100,11 +102,11 @@ impl Rule for Reconciled {
 }
 
 impl Reconciled {
-    fn judge(&self, known: &Known, truth: &Truth<'_>, key: Key, state: TaskState) -> Verdict {
+    fn judge(&self, known: &Known, truth: &Truth<'_>, key: Key, state: TaskState) -> Checked {
         let (framework, task) = &key;
         let theirs = |id: &holdfast_model::FrameworkId| known.frameworks.get(id) == Some(framework);
         if !known.tasks.keys().any(|(id, it)| it == task && theirs(id)) {
-            return Ok(()); // Nobody asked for such a task; rogues speak of them.
+            return Ok(()); // Nobody asked for such a task; byzantine peers speak of them.
         }
         let record = |machine: &crate::machines::Machine| -> Option<TaskRecord> {
             machine
@@ -131,7 +133,7 @@ impl Reconciled {
                 tells = Some(index);
             }
         }
-        let told = |what: String| {
+        let wrong = |what: String| {
             Err(format!(
                 "framework {framework} is told that {task} is {}, and {what}",
                 state.name()
@@ -142,21 +144,21 @@ impl Reconciled {
                 TaskState::Gone | TaskState::Unknown | TaskState::Dropped | TaskState::Lost,
                 Some(index),
                 _,
-            ) => told(format!("machine {index} has it")),
+            ) => wrong(format!("machine {index} has it")),
             (
                 TaskState::Gone | TaskState::Unknown | TaskState::Dropped | TaskState::Lost,
                 None,
                 Some(index),
             ) if !self.over.contains(&key) && self.ends.get(&key) != Some(&state) => {
-                told(format!("machine {index} has its end to tell"))
+                wrong(format!("machine {index} has its end to tell"))
             }
             (TaskState::Running | TaskState::Starting, None, None) => {
-                told("nothing is left of it".to_owned())
+                wrong("nothing is left of it".to_owned())
             }
             (TaskState::Finished | TaskState::Failed | TaskState::Killed, ..)
                 if self.ends.get(&key) != Some(&state) =>
             {
-                told(format!("its end was {:?}", self.ends.get(&key).map(|it| it.name())))
+                wrong(format!("its end was {:?}", self.ends.get(&key).map(|it| it.name())))
             }
             _ => Ok(()),
         }

@@ -1,16 +1,18 @@
-//! V1: no volume can be written by two containers at once, be it after a pause, a failover or an agent's restart.
+//! V1: no volume can be written by two containers at once, be it after a pause, a failover or an
+//! agent's restart.
 //!
-//! It relies on containers as they are, not as anybody believes. It never lets a container count as gone before nothing of it runs.
+//! It relies on containers as they are, not as anybody believes. It never lets a container count as
+//! gone before nothing of it runs.
 
 use std::collections::BTreeMap;
 
 use holdfast_model::{ClaimId, ContainerId, Instant, Mode};
 
 use super::known::Known;
-use super::{Rule, Verdict};
+use super::{Checked, Rule};
 use crate::fact::Fact;
 
-/// See the module.
+/// Rule V1.
 #[derive(Default)]
 pub(crate) struct Exclusive {
     writers: BTreeMap<(usize, ClaimId), ContainerId>,
@@ -21,7 +23,7 @@ impl Rule for Exclusive {
         "V1"
     }
 
-    fn see(&mut self, _now: Instant, _known: &Known, fact: &Fact<'_>) -> Verdict {
+    fn see(&mut self, _now: Instant, _known: &Known, fact: &Fact<'_>) -> Checked {
         match fact {
             Fact::ContainerStarts { machine, plan } => {
                 for volume in plan.volumes.iter().filter(|it| it.mode == Mode::ReadWrite) {

@@ -1,15 +1,16 @@
 //! V2: nothing of a volume is removed unless somebody asked to destroy that very volume.
 //!
-//! It relies on who asked for what. It never accepts that a byte went because time passed, a launch failed or an agent restarted.
+//! It relies on who asked for what. It never accepts that a byte went because time passed, a launch
+//! failed or an agent restarted.
 
 use holdfast_model::{ClaimState, Instant};
 
 use super::known::Known;
-use super::{Rule, Truth, Verdict};
+use super::{Checked, Rule, Truth};
 use crate::agenda::Node;
 use crate::fact::Fact;
 
-/// See the module.
+/// Rule V2.
 pub(crate) struct BytesKept;
 
 impl Rule for BytesKept {
@@ -17,7 +18,7 @@ impl Rule for BytesKept {
         "V2"
     }
 
-    fn see(&mut self, _now: Instant, known: &Known, fact: &Fact<'_>) -> Verdict {
+    fn see(&mut self, _now: Instant, known: &Known, fact: &Fact<'_>) -> Checked {
         let Fact::VolumeTrashed { machine, label } = fact else { return Ok(()) };
         let asked = known.destroyed.iter().any(|(agent, role, name)| {
             known.machines.get(agent) == Some(machine)
@@ -34,11 +35,11 @@ impl Rule for BytesKept {
     }
 
     /// A volume that an agent calls ready is there, with every record that was called safe.
-    fn check_healed(&mut self, known: &Known, truth: &Truth<'_>) -> Verdict {
+    fn check_healed(&mut self, known: &Known, truth: &Truth<'_>) -> Checked {
         (0..truth.machines.len()).try_for_each(|index| check_machine(known, truth, index))
     }
 
-    fn check(&mut self, known: &Known, truth: &Truth<'_>) -> Verdict {
+    fn check(&mut self, known: &Known, truth: &Truth<'_>) -> Checked {
         for node in truth.touched {
             if let Node::Machine(index) = node {
                 check_machine(known, truth, *index)?;
@@ -48,7 +49,7 @@ impl Rule for BytesKept {
     }
 }
 
-fn check_machine(known: &Known, truth: &Truth<'_>, index: usize) -> Verdict {
+fn check_machine(known: &Known, truth: &Truth<'_>, index: usize) -> Checked {
     let machine = &truth.machines[index];
     for claim in machine
         .proven()

@@ -1,16 +1,18 @@
-//! V4: what was acknowledged survives: every reservation and volume that somebody was told of is in its agent's durable ledger.
+//! V4: what was acknowledged survives: every reservation and volume that somebody was told of is in
+//! its agent's durable ledger.
 //!
-//! It relies on floors: what was acknowledged less what was asked away since. It never asks the masters what they remember.
+//! It relies on floors: what was acknowledged less what was asked away since. It never asks the
+//! masters what they remember.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_model::{AgentChange, ClaimState, Identity, Instant};
 
 use super::known::Known;
-use super::{Rule, Truth, Verdict};
+use super::{Checked, Rule, Truth};
 use crate::fact::Fact;
 
-/// See the module.
+/// Rule V4.
 #[derive(Default)]
 pub(crate) struct Acknowledged {
     dirty: BTreeSet<usize>,
@@ -21,7 +23,7 @@ impl Rule for Acknowledged {
         "V4"
     }
 
-    fn see(&mut self, _now: Instant, known: &Known, fact: &Fact<'_>) -> Verdict {
+    fn see(&mut self, _now: Instant, known: &Known, fact: &Fact<'_>) -> Checked {
         let is_claim =
             |it: &AgentChange| matches!(it, AgentChange::Claim(_) | AgentChange::ClaimGone(_));
         match fact {
@@ -38,18 +40,18 @@ impl Rule for Acknowledged {
         Ok(())
     }
 
-    fn check(&mut self, known: &Known, truth: &Truth<'_>) -> Verdict {
+    fn check(&mut self, known: &Known, truth: &Truth<'_>) -> Checked {
         std::mem::take(&mut self.dirty)
             .into_iter()
             .try_for_each(|index| check_machine(known, truth, index))
     }
 
-    fn check_healed(&mut self, known: &Known, truth: &Truth<'_>) -> Verdict {
+    fn check_healed(&mut self, known: &Known, truth: &Truth<'_>) -> Checked {
         (0..truth.machines.len()).try_for_each(|index| check_machine(known, truth, index))
     }
 }
 
-fn check_machine(known: &Known, truth: &Truth<'_>, index: usize) -> Verdict {
+fn check_machine(known: &Known, truth: &Truth<'_>, index: usize) -> Checked {
     let ledger = truth.machines[index].proven();
     let Some(floors) = ledger.identity.agent.as_ref().and_then(|it| known.floors.get(it)) else {
         return Ok(());

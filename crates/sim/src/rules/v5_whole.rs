@@ -1,8 +1,9 @@
-//! V5: an operation is done as a whole or not at all, has one outcome, and that becomes known to whoever asks; and what is claimed of a
-//! machine never exceeds what it has.
+//! V5: an operation is done as a whole or not at all, has one outcome, and that becomes known to
+//! whoever asks; and what is claimed of a machine never exceeds what it has.
 //!
-//! It relies on commits as agents write them: an outcome and the claims it speaks of are one commit. It never trusts an agent's own sums, and
-//! never takes a volume that is usable for one that was not made.
+//! It relies on commits as agents write them: an outcome and the claims it speaks of are one
+//! commit. It never trusts an agent's own sums, and never takes a volume that is usable for one
+//! that was not made.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,23 +13,24 @@ use holdfast_model::{
 };
 
 use super::known::{names, Known};
-use super::{Rule, Truth, Verdict};
+use super::{Checked, Rule, Truth};
 use crate::fact::Fact;
 
 /// A framework's name for an operation.
 type Name = (usize, String);
 
-/// See the module.
+/// Rule V5.
 #[derive(Default)]
 pub(crate) struct Whole {
     dirty: BTreeSet<usize>,
     /// Operations of several steps that were begun, as their agents wrote them down.
     begun: BTreeMap<(usize, OperationUuid), OperationRecord>,
-    /// The one outcome that a framework was told.
-    told: BTreeMap<Name, OperationState>,
+    /// The one outcome that a framework learnt.
+    outcomes: BTreeMap<Name, OperationState>,
     /// Operations that a framework asked about.
     asked: BTreeSet<Name>,
-    /// Those of which it was told that nobody knows them: they never arrived, and that is an outcome.
+    /// Those of which it was told that nobody knows them: they never arrived, and that is an
+    /// outcome.
     unknown: BTreeSet<Name>,
 }
 
@@ -37,7 +39,7 @@ impl Rule for Whole {
         "V5"
     }
 
-    fn see(&mut self, _now: Instant, known: &Known, fact: &Fact<'_>) -> Verdict {
+    fn see(&mut self, _now: Instant, known: &Known, fact: &Fact<'_>) -> Checked {
         match fact {
             Fact::AgentCommits { machine, changes } => {
                 return self.committed(known, *machine, changes)
@@ -56,7 +58,7 @@ impl Rule for Whole {
                         .iter()
                         .filter_map(|it| Some((*framework, it.id.clone()?)))
                         .collect();
-                    self.told.retain(|name, _| !names.contains(name));
+                    self.outcomes.retain(|name, _| !names.contains(name));
                 }
                 _ => {}
             },
@@ -69,14 +71,14 @@ impl Rule for Whole {
         Ok(())
     }
 
-    fn check(&mut self, _known: &Known, truth: &Truth<'_>) -> Verdict {
+    fn check(&mut self, _known: &Known, truth: &Truth<'_>) -> Checked {
         std::mem::take(&mut self.dirty)
             .into_iter()
             .try_for_each(|index| check_machine(truth, index))
     }
 
     /// Whoever asked how an operation is has been told by now.
-    fn check_healed(&mut self, known: &Known, truth: &Truth<'_>) -> Verdict {
+    fn check_healed(&mut self, known: &Known, truth: &Truth<'_>) -> Checked {
         let ours = |it: &&Name| {
             it.0 < truth.frameworks.len()
                 && known.open.contains_key(*it)
@@ -92,7 +94,7 @@ impl Rule for Whole {
 }
 
 impl Whole {
-    fn committed(&mut self, known: &Known, machine: usize, changes: &[AgentChange]) -> Verdict {
+    fn committed(&mut self, known: &Known, machine: usize, changes: &[AgentChange]) -> Checked {
         let claims = changes
             .iter()
             .any(|it| matches!(it, AgentChange::Claim(_) | AgentChange::ClaimGone(_)));
@@ -135,8 +137,8 @@ impl Whole {
         Ok(())
     }
 
-    /// An operation has one outcome, whoever tells it and how often.
-    fn heard(&mut self, name: Name, state: OperationState) -> Verdict {
+    /// Checks that an operation has one outcome, whoever reports it and how often.
+    fn heard(&mut self, name: Name, state: OperationState) -> Checked {
         if state == OperationState::Unknown {
             self.unknown.insert(name);
             return Ok(());
@@ -144,7 +146,7 @@ impl Whole {
         if !state.is_terminal() || state == OperationState::GoneByOperator {
             return Ok(());
         }
-        match self.told.insert(name.clone(), state) {
+        match self.outcomes.insert(name.clone(), state) {
             Some(other) if other != state => {
                 Err(format!("framework {} is told that operation {} is {state:?}, and it was told {other:?} before", name.0, name.1))
             }
@@ -172,8 +174,9 @@ fn states(known: &Known, machine: usize, record: &OperationRecord) -> Vec<Option
     volumes.iter().map(state).collect()
 }
 
-/// CREATE makes all of its volumes usable at once, or leaves none; DESTROY, once begun, leaves none usable, and in the end none at all.
-fn check_volumes(known: &Known, machine: usize, record: &OperationRecord) -> Verdict {
+/// CREATE makes all of its volumes usable at once, or leaves none; DESTROY, once begun, leaves none
+/// usable, and in the end none at all.
+fn check_volumes(known: &Known, machine: usize, record: &OperationRecord) -> Checked {
     let Action::Claim(action) = &record.operation.action else { return Ok(()) };
     if record.claims.is_empty() {
         return Ok(()); // It was refused, or waits for its turn: nothing was touched.
@@ -202,7 +205,7 @@ fn check_volumes(known: &Known, machine: usize, record: &OperationRecord) -> Ver
 }
 
 /// What a framework was told was not made is never there later.
-fn check_not_refuted(known: &Known, machine: usize, claim: &holdfast_model::Claim) -> Verdict {
+fn check_not_refuted(known: &Known, machine: usize, claim: &holdfast_model::Claim) -> Checked {
     let at = known.machines.iter().filter(|(_, index)| **index == machine).map(|(agent, _)| agent);
     let refuted = |agent: &AgentId| {
         names(agent, std::slice::from_ref(&claim.resource)).any(|it| known.refuted.contains(&it))
@@ -231,7 +234,7 @@ pub(crate) fn capacity(
     all
 }
 
-fn check_machine(truth: &Truth<'_>, index: usize) -> Verdict {
+fn check_machine(truth: &Truth<'_>, index: usize) -> Checked {
     let machine = &truth.machines[index];
     let (mut left, mut whole) = (capacity(machine), BTreeSet::new());
     for claim in machine.proven().claims.values() {

@@ -1,7 +1,8 @@
-//! V6: no offer holds what is reserved for others, offered already, or used; and what is offered and used is never more than there is.
+//! V6: no offer holds what is reserved for others, offered already, or used; and what is offered
+//! and used is never more than there is.
 //!
-//! It relies on offers as they were sent and answered, and on tasks as agents wrote them down; sums are of agents that the leader still
-//! talks to. It never asks a master what it has offered.
+//! It relies on offers as they were sent and answered, and on tasks as agents wrote them down; sums
+//! are of agents that the leader still talks to. It never asks a master what it has offered.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,10 +10,10 @@ use holdfast_model::{AgentId, Call, Event, Identity, Instant, Offer, OfferId, Re
 
 use super::known::Known;
 use super::v5_whole::capacity;
-use super::{Rule, Truth, Verdict};
+use super::{Checked, Rule, Truth};
 use crate::fact::Fact;
 
-/// See the module.
+/// Rule V6.
 #[derive(Default)]
 pub(crate) struct Offers {
     term: Term,
@@ -32,7 +33,7 @@ impl Offers {
         }
     }
 
-    fn offered(&mut self, known: &Known, framework: usize, offer: &Offer) -> Verdict {
+    fn offered(&mut self, known: &Known, framework: usize, offer: &Offer) -> Checked {
         let roles = known.roles.get(&framework).cloned().unwrap_or_default();
         for (identity, _) in offer.resources.entries() {
             let reserved = identity.role();
@@ -59,7 +60,7 @@ impl Rule for Offers {
         "V6"
     }
 
-    fn see(&mut self, _now: Instant, known: &Known, fact: &Fact<'_>) -> Verdict {
+    fn see(&mut self, _now: Instant, known: &Known, fact: &Fact<'_>) -> Checked {
         match fact {
             Fact::Elected { term, .. } => {
                 self.term = *term;
@@ -94,11 +95,12 @@ impl Rule for Offers {
         Ok(())
     }
 
-    fn check(&mut self, known: &Known, truth: &Truth<'_>) -> Verdict {
+    fn check(&mut self, known: &Known, truth: &Truth<'_>) -> Checked {
         for agent in std::mem::take(&mut self.dirty) {
             let Some(index) = known.machines.get(&agent).copied() else { continue };
-            // An agent that has gone to a deposed leader, of whose successor it has not heard, rightly does what that one orders. The
-            // successor cannot know yet; and what it orders on the link that the agent has left never arrives, so nothing is used twice.
+            // An agent that has gone to a deposed leader, of whose successor it has not heard,
+            // rightly does what that one orders. The successor cannot know yet; and what it orders
+            // on the link that the agent has left never arrives, so nothing is used twice.
             if truth.machines[index].link() != self.heard.get(&index).copied() {
                 continue;
             }
@@ -128,7 +130,7 @@ fn check_sum(
     index: usize,
     sum: &Resources,
     mut left: BTreeMap<(String, Option<String>), i64>,
-) -> Verdict {
+) -> Checked {
     for (identity, amount) in sum.entries() {
         if is_single(identity) && 1 < amount.copies {
             return Err(format!(

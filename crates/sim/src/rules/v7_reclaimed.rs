@@ -1,21 +1,23 @@
-//! V7: a member of a service gets its own volume back, on the same agent, and never a second one while the first exists.
+//! V7: a member of a service gets its own volume back, on the same agent, and never a second one
+//! while the first exists.
 //!
-//! It relies on how keepers name volumes (service, member, attempt) and tasks (service, member, launch). It never forgets where a member lived.
+//! It relies on how keepers name volumes (service, member, attempt) and tasks (service, member,
+//! launch). It never forgets where a member lived.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_model::{AgentChange, ClaimId, ClaimState, FrameworkId, Instant};
 
 use super::known::Known;
-use super::{Rule, Verdict};
+use super::{Checked, Rule};
 use crate::fact::Fact;
 
-/// See the module.
+/// Rule V7.
 #[derive(Default)]
 pub(crate) struct Reclaimed {
     /// Volumes by role and member.
     volumes: BTreeMap<(String, String), BTreeSet<(usize, ClaimId)>>,
-    /// Where a member's tasks ran, and whether anything was called safe there.
+    /// The volume on which a member's tasks ran and had records acknowledged.
     homes: BTreeMap<(FrameworkId, String), (usize, ClaimId)>,
 }
 
@@ -30,7 +32,7 @@ impl Rule for Reclaimed {
         "V7"
     }
 
-    fn see(&mut self, _now: Instant, known: &Known, fact: &Fact<'_>) -> Verdict {
+    fn see(&mut self, _now: Instant, known: &Known, fact: &Fact<'_>) -> Checked {
         match fact {
             Fact::AgentCommits { machine, changes } => {
                 changes.iter().try_for_each(|change| self.committed(*machine, change))
@@ -55,7 +57,7 @@ impl Rule for Reclaimed {
 }
 
 impl Reclaimed {
-    fn committed(&mut self, machine: usize, change: &AgentChange) -> Verdict {
+    fn committed(&mut self, machine: usize, change: &AgentChange) -> Checked {
         match change {
             AgentChange::Claim(claim)
                 if claim.is_volume() && claim.state != ClaimState::Destroying =>

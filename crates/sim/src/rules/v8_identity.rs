@@ -1,15 +1,17 @@
-//! V8: a task sees exactly the volumes that it named: the right ones, at the right path, in the right mode, for the right role.
+//! V8: a task sees exactly the volumes that it named: the right ones, at the right path, in the
+//! right mode, for the right role.
 //!
-//! It relies on what the framework asked for when it launched the task. It never takes a label's word for what a volume is.
+//! It relies on what the framework asked for when it launched the task. It never takes a label's
+//! word for what a volume is.
 
 use holdfast_agent::ContainerPlan;
 use holdfast_model::{Instant, TaskId, TaskInfo};
 
 use super::known::Known;
-use super::{Rule, Verdict};
+use super::{Checked, Rule};
 use crate::fact::Fact;
 
-/// See the module.
+/// Rule V8.
 pub(crate) struct Identities;
 
 impl Rule for Identities {
@@ -17,7 +19,7 @@ impl Rule for Identities {
         "V8"
     }
 
-    fn see(&mut self, _now: Instant, known: &Known, fact: &Fact<'_>) -> Verdict {
+    fn see(&mut self, _now: Instant, known: &Known, fact: &Fact<'_>) -> Checked {
         match fact {
             Fact::ContainerStarts { machine, plan } => check_plan(known, *machine, plan),
             Fact::TaskStarts { machine, framework, task, volumes, .. } => {
@@ -40,7 +42,7 @@ fn asked<'a>(known: &'a Known, plan: &ContainerPlan) -> Option<&'a TaskInfo> {
     known.tasks.get(&(plan.framework.clone(), TaskId::made(plan.executor.as_str().to_owned())))
 }
 
-fn check_plan(known: &Known, machine: usize, plan: &ContainerPlan) -> Verdict {
+fn check_plan(known: &Known, machine: usize, plan: &ContainerPlan) -> Checked {
     let Some(asked) = asked(known, plan) else {
         return Err(format!(
             "machine {machine} starts executor {} of {}, which nobody asked for",

@@ -1,16 +1,18 @@
-//! V9: what is missing is refused: no volume that was ready once is ever made anew and empty, and no task starts on less than was safe.
+//! V9: what is missing is refused: no volume that was ready once is ever made anew and empty, and
+//! no task starts on less than was safe.
 //!
-//! It relies on what agents wrote down and on records that were called safe. It never accepts an empty directory in place of a volume.
+//! It relies on what agents wrote down and on records that were called safe. It never accepts an
+//! empty directory in place of a volume.
 
 use std::collections::BTreeSet;
 
 use holdfast_model::{AgentChange, ClaimId, ClaimState, Instant};
 
 use super::known::Known;
-use super::{Rule, Verdict};
+use super::{Checked, Rule};
 use crate::fact::Fact;
 
-/// See the module.
+/// Rule V9.
 #[derive(Default)]
 pub(crate) struct Missing {
     ready: BTreeSet<ClaimId>,
@@ -21,7 +23,7 @@ impl Rule for Missing {
         "V9"
     }
 
-    fn see(&mut self, _now: Instant, known: &Known, fact: &Fact<'_>) -> Verdict {
+    fn see(&mut self, _now: Instant, known: &Known, fact: &Fact<'_>) -> Checked {
         match fact {
             Fact::AgentCommits { changes, .. } => {
                 let ready = |it: &AgentChange| match it {

@@ -1,6 +1,7 @@
-//! What a scenario shows: lines for people, the same in every run. Ids that differ between clusters are told as numbers.
+//! What a scenario shows: lines for people, the same in every run. Ids that differ between clusters
+//! are shown as numbers.
 //!
-//! Reads the leader's mind and the machines. It never changes anything.
+//! It relies on the leader's core and the machines. It never changes anything.
 
 use holdfast_master::{AgentHealth, Master};
 use holdfast_model::{AgentId, ClaimState};
@@ -174,7 +175,7 @@ fn disks(world: &World, shown: &mut Vec<String>) {
     shown.extend(lines);
 }
 
-/// What really lies on the disks: the truth that nobody has to tell.
+/// Shows the volumes that are on the disks, whatever any process reports.
 fn volumes(world: &World, shown: &mut Vec<String>) {
     for (index, machine) in world.machines.iter().enumerate() {
         for disk in &machine.disks {

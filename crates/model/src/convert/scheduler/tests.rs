@@ -4,7 +4,7 @@ use super::*;
 use crate::convert::Format;
 use crate::framework::{Capability, FrameworkInfo};
 use crate::id::FrameworkId;
-use crate::message::{Call, Event, Offer};
+use crate::message::{Call, Event, FrameworkCall, Offer};
 use crate::operation::Action;
 use crate::resource::Resource;
 use crate::role::Role;

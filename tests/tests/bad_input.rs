@@ -31,6 +31,7 @@ enum Port {
 }
 
 /// One kind of bad input.
+#[derive(Clone)]
 struct Case {
     what: String,
     port: Port,
@@ -235,14 +236,60 @@ fn field(tag: u8, mut length: usize) -> Vec<u8> {
 
 /// Well-formed calls of an operator about what cannot be.
 fn claims(agent: &str) -> Vec<Case> {
-    let reserve = |what, resource: &Value, status, says| {
-        operator(what, &calls::reserve(agent, &[reserved(resource)]).to_string(), status, says)
+    [reservations(agent), amounts(agent), volumes(agent), removals(agent)].concat()
+}
+
+/// One that reserves 10 MB, to be spoilt.
+fn whole(agent: &str) -> String {
+    calls::reserve(agent, &[reserved(&disk(10.0, None))]).to_string()
+}
+
+fn reservations(agent: &str) -> Vec<Case> {
+    let nothing = r#"{"type":"RESERVE_RESOURCES"}"#.to_owned();
+    let elsewhere = calls::reserve("nobody", &[reserved(&disk(1.0, None))]).to_string();
+    let spoilt = |from: &str, to: &str| whole(agent).replace(from, to);
+    let value = "reserve_resources.resources[0].scalar.value";
+    let table = [
+        ("a message that its type needs is missing", nothing, 400, "reserve_resources"),
+        ("a required field is missing", spoilt("agent_id", "agent_ids"), 400, "agent_id"),
+        ("a field of another type", spoilt("10.0", "\"ten\""), 400, value),
+        ("an agent that is not there", elsewhere, 404, "nobody"),
+        ("nothing to reserve", calls::reserve(agent, &[]).to_string(), 400, "at least one"),
+        ("a disk of 1e400 MB", spoilt("10.0", "1e400"), 400, "scalar.value"),
+        ("a disk of NaN MB", spoilt("10.0", "\"NaN\""), 400, "NaN"),
+        ("a disk of Infinity MB", spoilt("10.0", "\"Infinity\""), 400, "scalar.value"),
+        ("a role with a space", spoilt("\"db\"", "\"d b\""), 400, "role"),
+        ("a role that climbs out", spoilt("\"db\"", "\"../db\""), 400, "role"),
+    ];
+    table.map(|(what, body, status, says)| operator(what, &body, status, says)).into()
+}
+
+fn amounts(agent: &str) -> Vec<Case> {
+    let ports = |(from, to): (u32, u32), more: &[(u32, u32)]| {
+        let ranges = [&[(from, to)], more].concat();
+        let ranges: Vec<Value> =
+            ranges.iter().map(|(from, to)| json!({ "begin": from, "end": to })).collect();
+        json!({ "name": "ports", "type": "RANGES", "ranges": { "range": ranges } })
     };
-    let ports =
-        |ranges: Value| json!({ "name": "ports", "type": "RANGES", "ranges": { "range": ranges } });
-    let create = |what, volume: &Value, says| {
-        operator(what, &calls::create(agent, std::slice::from_ref(volume)).to_string(), 400, says)
-    };
+    let mut allocated = disk(10.0, None);
+    allocated["allocation_info"] = json!({ "role": "db" });
+    let negative = "resources[0].scalar.value: -100 is negative";
+    let both = ports((31000, 31010), &[(31005, 31020)]);
+    let table = [
+        ("a negative disk", disk(-100.0, None), 400, negative),
+        ("no disk at all", disk(0.0, None), 400, "resources[0]"),
+        ("more disk than there is", disk(99_999_999.0, None), 409, "not available"),
+        ("overlapping ranges", both, 400, "31000-31010 and 31005-31020 overlap"),
+        ("a range turned around", ports((31010, 31000), &[]), 400, "ends before it begins"),
+        ("a resource that is allocated", allocated, 400, "allocation_info"),
+    ];
+    let reserve = |resource: &Value| calls::reserve(agent, &[reserved(resource)]).to_string();
+    table
+        .map(|(what, resource, status, says)| operator(what, &reserve(&resource), status, says))
+        .into()
+}
+
+fn volumes(agent: &str) -> Vec<Case> {
     let named = |id: &str| volume(&disk(10.0, None), id);
     let at = |path: &str| {
         let mut volume = named("v");
@@ -251,127 +298,92 @@ fn claims(agent: &str) -> Vec<Case> {
     };
     let mut read_only = named("v");
     read_only["disk"]["volume"]["mode"] = json!("RO");
-    let mut allocated = disk(10.0, None);
-    allocated["allocation_info"] = json!({ "role": "db" });
-    let overlapping =
-        ports(json!([{ "begin": 31000, "end": 31010 }, { "begin": 31005, "end": 31020 }]));
-    let whole = calls::reserve(agent, &[reserved(&disk(10.0, None))]).to_string();
-    vec![
-        operator(
-            "a message that its type needs is missing",
-            r#"{"type":"RESERVE_RESOURCES"}"#,
-            400,
-            "reserve_resources",
-        ),
-        operator(
-            "a required field is missing",
-            &whole.replace("agent_id", "agent_ids"),
-            400,
-            "agent_id",
-        ),
-        operator(
-            "a field of another type",
-            &whole.replace("10.0", "\"ten\""),
-            400,
-            "reserve_resources.resources[0].scalar.value",
-        ),
-        operator(
-            "an agent that is not there",
-            &calls::reserve("nobody", &[reserved(&disk(1.0, None))]).to_string(),
-            404,
-            "nobody",
-        ),
-        operator(
-            "nothing to reserve",
-            &calls::reserve(agent, &[]).to_string(),
-            400,
-            "at least one",
-        ),
-        reserve(
-            "a negative disk",
-            &disk(-100.0, None),
-            400,
-            "resources[0].scalar.value: -100 is negative",
-        ),
-        reserve("no disk at all", &disk(0.0, None), 400, "resources[0]"),
-        operator("a disk of 1e400 MB", &whole.replace("10.0", "1e400"), 400, "scalar.value"),
-        operator("a disk of NaN MB", &whole.replace("10.0", "\"NaN\""), 400, "NaN"),
-        operator(
-            "a disk of Infinity MB",
-            &whole.replace("10.0", "\"Infinity\""),
-            400,
-            "scalar.value",
-        ),
-        reserve("more disk than there is", &disk(99_999_999.0, None), 409, "not available"),
-        reserve("overlapping ranges", &overlapping, 400, "31000-31010 and 31005-31020 overlap"),
-        reserve(
-            "a range that ends before it begins",
-            &ports(json!([{ "begin": 31010, "end": 31000 }])),
-            400,
-            "ends before it begins",
-        ),
-        reserve("a resource that is allocated", &allocated, 400, "allocation_info"),
-        operator("a role with a space", &whole.replace("\"db\"", "\"d b\""), 400, "role"),
-        operator("a role that climbs out", &whole.replace("\"db\"", "\"../db\""), 400, "role"),
-        create("a volume id with `/`", &named("a/b"), "persistence.id: `a/b` contains '/'"),
-        create("a volume id `..`", &named(".."), "persistence.id"),
-        create("a volume id with a zero byte", &named("a\0b"), "persistence.id"),
-        create("a volume id of 10,000 letters", &named(&"v".repeat(10_000)), "persistence.id"),
-        create("an empty volume id", &named(""), "persistence.id"),
-        create("container_path `../x`", &at("../x"), "container_path: `../x`"),
-        create("container_path `a/../../x`", &at("a/../../x"), "container_path"),
-        create("container_path `/etc`", &at("/etc"), "container_path: `/etc` is absolute"),
-        create("a volume that may not be written", &read_only, "mode"),
-        operator(
-            "a volume that is there already",
-            &calls::create(agent, &[volume(&disk(100.0, None), "precious")]).to_string(),
-            409,
-            "",
-        ),
-        operator(
-            "a volume that is not there",
-            &calls::destroy(agent, &[volume(&disk(7.0, None), "unknown")]).to_string(),
-            400,
-            "no such volume",
-        ),
-        operator(
-            "unreserve what carries a volume",
-            &calls::unreserve(agent, &[reserved(&disk(100.0, None))]).to_string(),
-            409,
-            "",
-        ),
-        operator(
-            "unreserve a volume",
-            &calls::unreserve(agent, &[volume(&disk(100.0, None), "precious")]).to_string(),
-            400,
-            "",
-        ),
-        operator(
-            "a framework that is not there",
-            r#"{"type":"TEARDOWN","teardown":{"framework_id":{"value":"nobody"}}}"#,
-            404,
-            "nobody",
-        ),
-    ]
+    let table = [
+        ("a volume id with `/`", named("a/b"), "persistence.id: `a/b` contains '/'"),
+        ("a volume id `..`", named(".."), "persistence.id"),
+        ("a volume id with a zero byte", named("a\0b"), "persistence.id"),
+        ("a volume id of 10,000 letters", named(&"v".repeat(10_000)), "persistence.id"),
+        ("an empty volume id", named(""), "persistence.id"),
+        ("container_path `../x`", at("../x"), "container_path: `../x`"),
+        ("container_path `a/../../x`", at("a/../../x"), "container_path"),
+        ("container_path `/etc`", at("/etc"), "container_path: `/etc` is absolute"),
+        ("a volume that may not be written", read_only, "mode"),
+    ];
+    let create = |volume| calls::create(agent, &[volume]).to_string();
+    table.map(|(what, volume, says)| operator(what, &create(volume), 400, says)).into()
+}
+
+fn removals(agent: &str) -> Vec<Case> {
+    let precious = || volume(&disk(100.0, None), "precious");
+    let unknown = volume(&disk(7.0, None), "unknown");
+    let under_it = calls::unreserve(agent, &[reserved(&disk(100.0, None))]);
+    let nobodys =
+        json!({ "type": "TEARDOWN", "teardown": { "framework_id": { "value": "nobody" } } });
+    let table = [
+        ("a volume that is there already", calls::create(agent, &[precious()]), 409, ""),
+        ("a volume that is not there", calls::destroy(agent, &[unknown]), 400, "no such volume"),
+        ("unreserve what carries a volume", under_it, 409, ""),
+        ("unreserve a volume", calls::unreserve(agent, &[precious()]), 400, ""),
+        ("a framework that is not there", nobodys, 404, "nobody"),
+    ];
+    table.map(|(what, body, status, says)| operator(what, &body.to_string(), status, says)).into()
+}
+
+/// A call to the scheduler endpoint with these headers.
+fn scheduler(
+    what: &str,
+    stream_id: Option<&str>,
+    body: &Value,
+    (status, says): (u16, &str),
+) -> Case {
+    let mut headers = vec![JSON];
+    headers.extend(stream_id.map(|id| ("Mesos-Stream-Id", id)));
+    let bytes = request("POST", "/api/v1/scheduler", &headers, body.to_string().as_bytes());
+    case(what, Port::Master, bytes, status, says)
 }
 
 /// Calls of schedulers that have no right to them, or say what cannot be.
 fn schedulers(stage: &Stage) -> Vec<Case> {
-    let send = |what: &str, headers: &[(&str, &str)], body: Value, status, says: &str| {
-        let bytes = request(
-            "POST",
-            "/api/v1/scheduler",
-            &[&[JSON], headers].concat(),
-            body.to_string().as_bytes(),
-        );
-        case(what, Port::Master, bytes, status, says)
-    };
+    let own = stage.framework.framework_id.as_str();
     let revive = |id: &str| json!({ "type": "REVIVE", "framework_id": { "value": id } });
-    let (own, stream) = (
-        stage.framework.framework_id.as_str(),
-        ("Mesos-Stream-Id", stage.framework.stream_id.as_str()),
-    );
-    let other = ("Mesos-Stream-Id", "00000000-0000-4000-8000-000000000000");
+    let accept = |offer: &str, operations: Vec<Value>| {
+        let accept = json!({ "offer_ids": [{ "value": offer }], "operations": operations });
+        json!({ "type": "ACCEPT", "framework_id": { "value": own }, "accept": accept })
+    };
+    // These two get an OPERATION_ERROR, and would not stop the other operations of their ACCEPT.
+    let negative =
+        json!({ "type": "RESERVE", "reserve": { "resources": [reserved(&disk(-1.0, None))] } });
+    let mut climbing = volume(&disk(1.0, None), "v");
+    climbing["disk"]["volume"]["container_path"] = json!("../x");
+    let climbing = json!({ "type": "CREATE", "create": { "volumes": [climbing] } });
+    let (negative, climbing) =
+        (accept("no-such-offer", vec![negative]), accept("no-such-offer", vec![climbing]));
+    let bare = json!({ "type": "ACCEPT", "framework_id": { "value": own } });
+    let coffee = json!({ "type": "MAKE_COFFEE" });
+    let (away, of_offer) = (revive(&stage.away), accept("a/b", Vec::new()));
+    let (own_id, none) = (Some(stage.framework.stream_id.as_str()), None);
+    let other = Some("00000000-0000-4000-8000-000000000000");
+    let stream = "Mesos-Stream-Id";
+    let table = [
+        ("another's stream id", other, revive(own), (400, stream)),
+        ("a stream id that is none", Some("x"), revive(own), (400, stream)),
+        ("no stream id", none, revive(own), (400, stream)),
+        ("a framework that is not subscribed", other, away.clone(), (403, "not subscribed")),
+        ("an unknown framework", other, revive("nobody"), (400, "nobody")),
+        ("another framework's id on one's own stream", own_id, away, (403, "")),
+        ("a call without a framework", own_id, json!({ "type": "REVIVE" }), (400, "framework_id")),
+        ("an unknown scheduler call", own_id, coffee, (501, "MAKE_COFFEE")),
+        ("ACCEPT without `accept`", own_id, bare, (400, "accept")),
+        ("ACCEPT that reserves a negative disk", own_id, negative, (202, "")),
+        ("ACCEPT with container_path `../x`", own_id, climbing, (202, "")),
+        ("ACCEPT of an offer id with `/`", own_id, of_offer, (400, "accept.offer_ids[0]")),
+    ];
+    let calls = table.map(|(what, id, body, answer)| scheduler(what, id, &body, answer));
+    calls.into_iter().chain(subscriptions(own)).collect()
+}
+
+/// Schedulers that introduce themselves as nobody can.
+fn subscriptions(own: &str) -> Vec<Case> {
     let subscribe =
         |info: Value| json!({ "type": "SUBSCRIBE", "subscribe": { "framework_info": info } });
     let info = calls::framework_info("new", 0.0);
@@ -380,95 +392,24 @@ fn schedulers(stage: &Stage) -> Vec<Case> {
         info[field] = value;
         subscribe(info)
     };
-    let accept = |operation: Value| {
-        let accept =
-            json!({ "offer_ids": [{ "value": "no-such-offer" }], "operations": [operation] });
-        json!({ "type": "ACCEPT", "framework_id": { "value": own }, "accept": accept })
-    };
-    let of_offer = json!({ "type": "ACCEPT", "framework_id": { "value": own }, "accept": { "offer_ids": [{ "value": "a/b" }] } });
-    // These two get an OPERATION_ERROR, and would not stop the other operations of their ACCEPT.
-    let negative =
-        json!({ "type": "RESERVE", "reserve": { "resources": [reserved(&disk(-1.0, None))] } });
-    let climbing = {
-        let mut volume = volume(&disk(1.0, None), "v");
-        volume["disk"]["volume"]["container_path"] = json!("../x");
-        json!({ "type": "CREATE", "create": { "volumes": [volume] } })
-    };
-    vec![
-        send("another's stream id", &[other], revive(own), 400, "Mesos-Stream-Id"),
-        send(
-            "a stream id that is none",
-            &[("Mesos-Stream-Id", "x")],
-            revive(own),
-            400,
-            "Mesos-Stream-Id",
-        ),
-        send("no stream id", &[], revive(own), 400, "Mesos-Stream-Id"),
-        send(
-            "a framework that is not subscribed",
-            &[other],
-            revive(&stage.away),
-            403,
-            "not subscribed",
-        ),
-        send("an unknown framework", &[other], revive("nobody"), 400, "nobody"),
-        send("another framework's id on one's own stream", &[stream], revive(&stage.away), 403, ""),
-        send(
-            "a call without a framework",
-            &[stream],
-            json!({ "type": "REVIVE" }),
-            400,
-            "framework_id",
-        ),
-        send(
-            "an unknown scheduler call",
-            &[stream],
-            json!({ "type": "MAKE_COFFEE" }),
-            501,
-            "MAKE_COFFEE",
-        ),
-        send(
-            "ACCEPT without `accept`",
-            &[stream],
-            json!({ "type": "ACCEPT", "framework_id": { "value": own } }),
-            400,
-            "accept",
-        ),
-        send("ACCEPT that reserves a negative disk", &[stream], accept(negative), 202, ""),
-        send("ACCEPT with container_path `../x`", &[stream], accept(climbing), 202, ""),
-        send("ACCEPT of an offer id with `/`", &[stream], of_offer, 400, "accept.offer_ids[0]"),
-        send(
-            "SUBSCRIBE without `subscribe`",
-            &[],
-            json!({ "type": "SUBSCRIBE" }),
-            400,
-            "subscribe",
-        ),
-        send(
-            "SUBSCRIBE with a stream id",
-            &[other],
-            subscribe(info.clone()),
-            400,
-            "Mesos-Stream-Id",
-        ),
-        send("SUBSCRIBE without a user", &[], with("user", Value::Null), 400, "user"),
-        send("SUBSCRIBE with a bad role", &[], with("roles", json!(["a/../b"])), 400, "role"),
-        send("SUBSCRIBE with a role twice", &[], with("roles", json!(["db", "db"])), 400, "role"),
-        send(
-            "SUBSCRIBE with a negative failover_timeout",
-            &[],
-            with("failover_timeout", json!(-1.0)),
-            400,
-            "failover_timeout",
-        ),
-        send(
-            "SUBSCRIBE with an id on one side only",
-            &[],
-            with("id", json!({ "value": own })),
-            400,
-            "framework_id",
-        ),
-    ]
+    let other = Some("00000000-0000-4000-8000-000000000000");
+    let (user, role) = (with("user", Value::Null), with("roles", json!(["a/../b"])));
+    let (twice, timeout) = (with("roles", json!(["db", "db"])), "failover_timeout");
+    let negative = with(timeout, json!(-1.0));
+    let one_sided = with("id", json!({ "value": own }));
+    let table = [
+        ("without `subscribe`", None, json!({ "type": "SUBSCRIBE" }), "subscribe"),
+        ("with a stream id", other, subscribe(info.clone()), "Mesos-Stream-Id"),
+        ("without a user", None, user, "user"),
+        ("with a bad role", None, role, "role"),
+        ("with a role twice", None, twice, "role"),
+        ("with a negative failover_timeout", None, negative, timeout),
+        ("with an id on one side only", None, one_sided, "framework_id"),
+    ];
+    let cases = table.map(|(what, id, body, says)| {
+        scheduler(&format!("SUBSCRIBE {what}"), id, &body, (400, says))
+    });
+    cases.into()
 }
 
 /// Calls to an agent, of executors that it does not have and about files that are not for everybody.

@@ -1,6 +1,6 @@
 //! Why is it not placed, and what became of it: `explain` speaks of the very offer and the very task.
 //!
-//! Relies on one real agent. Never asks the master's mind; only its pages.
+//! Relies on one real agent. Never asks the master's core; only its pages.
 
 use holdfast_tests::calls::{command_task, cpus, disk, framework_info, mem, volume};
 use holdfast_tests::http::get;

@@ -24,12 +24,16 @@ mod normal;
 mod operator;
 #[path = "golden/pages.rs"]
 mod pages;
+#[path = "golden/play.rs"]
+mod play;
 #[path = "golden/refusals.rs"]
 mod refusals;
 #[path = "golden/scene.rs"]
 mod scene;
 #[path = "golden/scheduler.rs"]
 mod scheduler;
+#[path = "golden/steps.rs"]
+mod steps;
 
 use scene::Scene;
 

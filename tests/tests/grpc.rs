@@ -4,8 +4,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
 
-use std::time::Duration;
-
 use holdfast_proto::mesos::v1::scheduler::{event::Type, Call, Event};
 use holdfast_tests::calls::{command_task, cpus, mem};
 use holdfast_tests::http::get;
@@ -72,7 +70,7 @@ fn a_framework_over_grpc_runs_a_task_to_its_end() {
         let (calls, mut events) = SchedulerStreamClient::default().subscribe(&address, call(&subscribe)).await.unwrap();
         let (mut framework, mut states) = (Framework { id: String::new(), calls }, Vec::new());
         while states.last().is_none_or(|it| it != "TASK_FINISHED") {
-            let event = tokio::time::timeout(Duration::from_secs(30), events.recv()).await.expect("an event").unwrap().expect("it goes on");
+            let event = tokio::time::timeout(holdfast_tests::deadline::SOON, events.recv()).await.expect("an event").unwrap().expect("it goes on");
             match event.r#type() {
                 Type::Subscribed => framework.id = event.subscribed.unwrap().framework_id.value,
                 Type::Offers if states.is_empty() => framework.launch(&event, "exit 0").await,

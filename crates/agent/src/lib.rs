@@ -1,260 +1,170 @@
-//! The disk owner's mind: the one who has the disks is the one whose word about them counts.
+//! The agent's core: it has the disks, so its word about them counts.
 //!
 //! [`Agent::handle`] turns one [`Input`] into a list of [`Effect`]s and does nothing else. The shell
 //! carries the effects out **in order**; a [`Effect::Commit`] is on disk before the next effect begins.
 //! So "written down before anybody is told" is visible in the order of the list.
 //!
-//! An agent has two drawers: the [`AgentLedger`], which survives a crash, and the rest, which is found
+//! What an agent knows is of two kinds: the [`AgentLedger`], which survives a crash, and soft state, which is found
 //! out again. Start and restart are the same path: [`Agent::recover`] with a ledger (a new agent's is
 //! empty), then [`Input::Started`].
 //!
-//! There is no clock, file, thread or randomness in this room. Nothing that comes from outside can stop
+//! There is no clock, file, thread or randomness in this crate. Nothing that comes from outside can stop
 //! it, and nothing of a volume is ever given away that its owner did not destroy.
+//!
+//! # Parts and layers
+//!
+//! A layer uses only those below it. Each function names in its signature the parts that it needs.
+//!
+//! ```text
+//! lib          dispatches inputs; at the end of each step what was woken goes on, then a report goes out if one is wanted
+//! handlers     link -> operations, kill, executors, updates    alarms -> kill, volumes    executors -> updates
+//!              containers   volumes   disks   recovery
+//! flows        waking -> settling, launching, placing, ending    reporting -> launching
+//!              launching -> placing, idle, delivery, shown, ending    idle -> ending    delivery -> shown    kills
+//! bookkeeping  step -> record (ledger + effects + Totals + Alarms + what was stirred)
+//!              records: the ledger by other than its names    holds: + Containers    faults: + Disks
+//!              claims: + Disks, Containers, Waiting    topics: + Containers    looks: + Disks    telling: + MasterLink    plans
+//! parts        Alarms       what is due, and when
+//!              Totals       the machine with all claims laid on it, claims that do not fit
+//!              Disks        the machine and its disks as found; Volumes: made, checked, faulty
+//!              Containers   LiveContainer by executor, executors' links, frameworks that leave
+//!              Tasks        statuses seen, kill graces, tasks whose volumes are not shown yet
+//!              MasterLink   the link, early orders, reports that are wanted, operations seen
+//!              Waiting      operations, launches and containers that wait, and what wakes each
+//! ```
 
-mod alarms;
-mod claims;
-mod containers;
-mod deadlines;
-mod disks;
-mod ending;
-mod executors;
-mod idle;
-mod kill;
-mod launch;
-mod link;
-mod operations;
-mod recovery;
-mod report;
-mod shown;
-mod soft;
-mod step;
-mod updates;
+mod bookkeeping;
+mod config;
+mod contract;
+mod flows;
+mod handlers;
+mod parts;
 mod view;
-mod volumes;
-mod waiting;
 
 #[cfg(test)]
 mod proptests;
 #[cfg(test)]
 mod testbed;
 
-use holdfast_model::claim::fit;
-use holdfast_model::{
-    AgentChange, AgentIdentity, AgentLedger, Instant, LinkId, Resource, Resources, Scalar,
-    StepContext, ToMaster,
-};
+use holdfast_model::{AgentLedger, Instant, StepContext};
 
-pub use step::{
+pub use config::Config;
+#[cfg(feature = "planted")]
+pub use config::PLANTED;
+pub use contract::{
     ContainerPlan, DiskFound, Effect, Exit, Found, Input, Machine, Payload, VolumeLabel, VolumePlan,
 };
-pub use view::{ExecutorView, Status};
+pub use view::{AgentView, ExecutorView, Status};
 
-use soft::Soft;
-
-/// What can be set. Times are in milliseconds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
-    /// How long an executor may take to subscribe after its container started.
-    pub registration_timeout_ms: u64,
-    /// How long a live executor may take to come back to an agent that was restarted.
-    pub reregistration_timeout_ms: u64,
-    /// How long an update may stay unacknowledged before it is sent again; doubled each time.
-    pub update_retry_min_ms: u64,
-    /// The longest time between two sendings of an update.
-    pub update_retry_max_ms: u64,
-    /// How long an executor may take to end after it was asked to, unless it says otherwise itself.
-    pub shutdown_grace_ms: u64,
-    /// How often all disks are looked at, to notice one that went.
-    pub disk_look_ms: u64,
-    /// The same while something is wrong with one of them, to notice when it comes back.
-    pub ill_disk_look_ms: u64,
-    /// The agent's version, for its report.
-    pub version: String,
-    /// What Holdfast's own executor gets for a command, on top of what the task asks for.
-    pub command_overhead: Resources,
-    /// The bug to have on purpose, one of [`PLANTED`].
-    #[cfg(feature = "planted")]
-    pub planted: Option<&'static str>,
-}
-
-/// Bugs that an agent can be given on purpose, to test whoever looks for bugs.
-#[cfg(feature = "planted")]
-pub const PLANTED: [&str; 5] = [
-    "agent-tells-before-commit",
-    "agent-ignores-terms",
-    "agent-hands-over-early",
-    "agent-forgets-updates",
-    "agent-replaces-missing-volumes",
-];
-
-impl Default for Config {
-    fn default() -> Config {
-        let overhead = [
-            Resource::scalar("cpus", Scalar::thousandths(100)),
-            Resource::scalar("mem", Scalar::whole(32)),
-        ];
-        Config {
-            registration_timeout_ms: 60_000,
-            reregistration_timeout_ms: 15_000,
-            update_retry_min_ms: 10_000,
-            update_retry_max_ms: 600_000,
-            shutdown_grace_ms: 5_000,
-            disk_look_ms: 10_000,
-            ill_disk_look_ms: 5_000,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            command_overhead: overhead.into_iter().collect(),
-            #[cfg(feature = "planted")]
-            planted: None,
-        }
-    }
-}
+use bookkeeping::{holds, topics, Record, Step};
+use flows::{reporting::report_if_wanted, waking::go_on};
+use handlers::{alarms, containers, disks, executors, link, recovery, volumes};
+use parts::{Containers, Disks, MasterLink, Tasks, Waiting};
 
 /// See the crate.
 #[derive(Debug)]
 pub struct Agent {
     config: Config,
-    /// Survives a crash; the fold of every committed change.
-    ledger: AgentLedger,
-    soft: Soft,
-    effects: Vec<Effect>,
+    record: Record,
+    disks: Disks,
+    containers: Containers,
+    tasks: Tasks,
+    master: MasterLink,
+    waiting: Waiting,
 }
 
 impl Agent {
     /// An agent with what its ledger says; a new agent's ledger is [`AgentLedger::new`]. Its first input is [`Input::Started`].
     pub fn recover(config: Config, ledger: AgentLedger) -> Agent {
-        let soft = Soft::of(&ledger);
-        Agent { config, ledger, soft, effects: Vec::new() }
+        Agent {
+            config,
+            disks: Disks::default(),
+            containers: holds::recovering(&ledger),
+            tasks: Tasks::default(),
+            master: MasterLink::default(),
+            waiting: topics::recovering(&ledger),
+            record: Record::new(ledger),
+        }
     }
 
     /// One step.
     pub fn handle(&mut self, ctx: &mut StepContext<'_>, input: Input) -> Vec<Effect> {
-        match input {
-            Input::Started(found) => self.started(ctx, found),
-            Input::Opened(machine) => self.opened(ctx, machine),
-            Input::MasterLinked(link) => self.master_linked(ctx, link),
-            Input::MasterLost(link) => self.master_lost(link),
-            Input::FromMaster(link, message) => self.master_said(ctx, link, message),
-            Input::FromExecutor(link, framework, executor, call) => {
-                self.executor_said(ctx, link, (framework, executor), call)
-            }
-            Input::ExecutorLost(link) => self.executor_lost(link),
-            Input::VolumeMade(claim, outcome) => self.volume_made(ctx, claim, outcome),
-            Input::VolumeTrashed(claim, outcome) => self.volume_trashed(ctx, claim, outcome),
-            Input::VolumeChecked(claim, outcome) => self.volume_checked(ctx, claim, outcome),
-            Input::ContainerStarted(container, outcome) => {
-                self.container_started(ctx, container, outcome)
-            }
-            Input::ContainerUpdated(container, shown) => {
-                self.container_updated(ctx, container, &shown)
-            }
-            Input::ContainerExited(container, exit) => self.container_exited(ctx, container, exit),
-            Input::Tick => self.tick(ctx),
-        }
+        self.dispatch(ctx, input);
         self.go_on(ctx);
-        self.report_late_news(ctx);
-        if self.is_planted("agent-tells-before-commit") {
-            self.effects.sort_by_key(|it| matches!(it, Effect::Commit(_)));
+        let mut effects = self.record.take_effects();
+        if self.config.is_planted("agent-tells-before-commit") {
+            effects.sort_by_key(|it| matches!(it, Effect::Commit { .. }));
         }
-        std::mem::take(&mut self.effects)
+        effects
     }
 
-    /// Whether this agent was given the bug of that name on purpose.
-    #[cfg(feature = "planted")]
-    fn is_planted(&self, bug: &str) -> bool {
-        self.config.planted == Some(bug)
+    fn dispatch(&mut self, ctx: &mut StepContext<'_>, input: Input) {
+        let Agent { config, record, disks, containers, tasks, master, waiting } = self;
+        let step = &mut Step::new(ctx, config, record);
+        match input {
+            Input::Started(found) => {
+                recovery::started(step, disks, containers, tasks, master, found)
+            }
+            Input::Opened(machine) => disks::opened(step, disks, master, machine),
+            Input::MasterLinked(link) => link::master_linked(step, master, link),
+            Input::MasterLost(link) => link::master_lost(step, master, link),
+            Input::FromMaster(link, message) => {
+                link::master_said(step, disks, containers, tasks, master, waiting, (link, message))
+            }
+            Input::FromExecutor(link, framework, executor, call) => {
+                let from = (link, (framework, executor));
+                executors::executor_said(step, disks, containers, tasks, master, from, call)
+            }
+            Input::ExecutorLost(link) => containers.disconnect(link),
+            Input::VolumeMade(claim, outcome) => {
+                volumes::volume_made(step, disks.volumes_mut(), master, claim, outcome)
+            }
+            Input::VolumeTrashed(claim, outcome) => {
+                volumes::volume_trashed(step, disks.volumes_mut(), master, claim, outcome)
+            }
+            Input::VolumeChecked(claim, outcome) => {
+                volumes::volume_checked(step, disks, master, claim, outcome)
+            }
+            Input::ContainerStarted(id, outcome) => {
+                containers::container_started(step, containers, tasks, master, id, outcome)
+            }
+            Input::ContainerUpdated(id, shown) => {
+                containers::container_updated(step, containers, tasks, master, id, &shown)
+            }
+            Input::ContainerExited(id, exit) => {
+                containers::container_exited(step, containers, tasks, master, id, exit)
+            }
+            Input::Tick => alarms::tick(step, disks, containers, tasks, master),
+        }
     }
 
-    #[cfg(not(feature = "planted"))]
-    fn is_planted(&self, _bug: &str) -> bool {
-        false
+    /// Lets go on what waited for something that this step has changed, then reports what the master is to know of it.
+    fn go_on(&mut self, ctx: &mut StepContext<'_>) {
+        let Agent { config, record, disks, containers, tasks, master, waiting } = self;
+        let step = &mut Step::new(ctx, config, record);
+        loop {
+            go_on(step, disks, containers, tasks, master, waiting);
+            if !report_if_wanted(step, disks, containers, tasks, master, waiting) {
+                break;
+            }
+        }
+        #[cfg(test)]
+        flows::waking::assert_nobody_could_go_on(step, disks, containers, waiting);
     }
 
     /// The durable half, for the shell and for checks.
     pub fn ledger(&self) -> &AgentLedger {
-        &self.ledger
+        self.record.ledger()
     }
 
     /// When the next [`Input::Tick`] is wanted; earlier ones are harmless.
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.soft.alarms.next()
+        self.record.alarms().next()
     }
 
-    /// Lets go on whatever waited for something that has changed.
-    fn go_on(&mut self, ctx: &mut StepContext<'_>) {
-        while std::mem::take(&mut self.soft.stirred) {
-            self.retry_operations(ctx);
-            self.retry_launches(ctx);
-            self.start_containers(ctx);
-        }
-    }
-
-    /// Folds changes into the ledger and has them written down. Changes right after one another are one commit, all or none.
-    fn commit(&mut self, changes: Vec<AgentChange>) {
-        if changes.is_empty() {
-            return;
-        }
-        let mut identity = self.ledger.identity.clone();
-        let mut batch = match self.effects.pop() {
-            Some(Effect::Commit(mut last)) => {
-                last.pop(); // Its identity; the one below takes its place.
-                last
-            }
-            other => {
-                self.effects.extend(other);
-                identity.version = identity.version.saturating_add(1);
-                Vec::new()
-            }
-        };
-        let mut claims_changed = false;
-        for change in changes {
-            if let AgentChange::Identity(changed) = change {
-                identity = AgentIdentity { version: identity.version, ..changed };
-                continue;
-            }
-            claims_changed |= matches!(change, AgentChange::Claim(_) | AgentChange::ClaimGone(_));
-            self.ledger.apply(&change);
-            batch.push(change);
-        }
-        let identity = AgentChange::Identity(identity);
-        self.ledger.apply(&identity);
-        batch.push(identity);
-        self.effects.push(Effect::Commit(batch));
-        self.soft.stirred = true;
-        if claims_changed {
-            self.lay_claims();
-        }
-    }
-
-    /// Lays the claims on what the machine has.
-    fn lay_claims(&mut self) {
-        let base = self.soft.machine.as_ref().map(|it| &it.resources);
-        let (total, misfits) = base.map(|base| fit(base, &self.ledger.claims)).unwrap_or_default();
-        (self.soft.total, self.soft.misfits) = (total, misfits.into_iter().collect());
-    }
-
-    fn tell_master(&mut self, message: ToMaster) -> bool {
-        let link = self.welcomed_link();
-        if let (None, Some(master)) = (link, &mut self.soft.master) {
-            master.untold |= is_told_once(&message);
-        }
-        self.effects.extend(link.map(|link| Effect::ToMaster(link, message)));
-        link.is_some()
-    }
-
-    fn welcomed_link(&self) -> Option<LinkId> {
-        self.soft.master.as_ref().filter(|it| it.welcomed).map(|it| it.link)
-    }
-
-    fn log(&mut self, line: impl Into<String>) {
-        self.effects.push(Effect::Log(line.into()));
-    }
-}
-
-/// Whether a message is never told again: nobody acknowledges it.
-fn is_told_once(message: &ToMaster) -> bool {
-    match message {
-        ToMaster::ExecutorExited { .. } => true,
-        ToMaster::TaskUpdate { status, .. } => status.uuid.is_none(),
-        _ => false,
+    /// When anything is due beside the next look at the disks.
+    #[cfg(test)]
+    fn next_deadline_beside_disks(&self) -> Option<Instant> {
+        self.record.alarms().next_beside_disks()
     }
 }

@@ -1,7 +1,7 @@
 //! Histories at random: whatever comes, in whatever order, nothing stops the agent; and wherever it
 //! crashes, nothing that was told is lost, no task runs twice, and no volume has two users.
 //!
-//! Relies on `testbed`, whose hands and master check each effect as they carry it out.
+//! Relies on `testbed`, whose drivers and master check each effect as they carry it out.
 
 use proptest::prelude::*;
 
@@ -42,7 +42,7 @@ enum Step {
     Pass(u16),
     Acknowledge(bool),
     Obey(bool),
-    FailHands(u8),
+    FailDrivers(u8),
     FailMounts(u8),
     LoseDisk(bool),
     CrashIn(u8),
@@ -73,7 +73,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (1u16..30_000).prop_map(Step::Pass),
         1 => any::<bool>().prop_map(Step::Acknowledge),
         1 => any::<bool>().prop_map(Step::Obey),
-        1 => (1u8..3).prop_map(Step::FailHands),
+        1 => (1u8..3).prop_map(Step::FailDrivers),
         1 => (1u8..3).prop_map(Step::FailMounts),
         1 => any::<bool>().prop_map(Step::LoseDisk),
         2 => (0u8..12).prop_map(Step::CrashIn),
@@ -186,7 +186,7 @@ fn act_otherwise(bed: &mut Bed, step: &Step) {
         Step::Pass(ms) => bed.pass_ms(u64::from(ms)),
         Step::Acknowledge(yes) => bed.acknowledges = yes,
         Step::Obey(yes) => bed.obedient = yes,
-        Step::FailHands(count) => bed.failures = u32::from(count),
+        Step::FailDrivers(count) => bed.failures = u32::from(count),
         Step::FailMounts(count) => bed.mount_failures = u32::from(count),
         Step::LoseDisk(lost) => {
             bed.machine.disks[1].fault = lost.then(|| "not mounted".to_owned());
@@ -440,7 +440,7 @@ proptest! {
             for input in batch {
                 let effects = bed.agent.handle(&mut holdfast_model::StepContext { now: Instant(now), ids: &mut bed.ids }, input);
                 for effect in effects {
-                    if let crate::Effect::Commit(changes) = effect {
+                    if let crate::Effect::Commit { changes, .. } = effect {
                         changes.iter().for_each(|it| durable.apply(it));
                     }
                 }
@@ -452,10 +452,10 @@ proptest! {
     }
 }
 
-/// The main story, with a crash after each of its effects in turn.
+/// The main course of events, with a crash after each of its effects in turn.
 #[test]
-fn a_crash_after_any_effect_of_the_main_story_loses_nothing() {
-    let story = |bed: &mut Bed| {
+fn a_crash_after_any_effect_of_the_main_course_loses_nothing() {
+    let course = |bed: &mut Bed| {
         let (volume, other) = (volume_named("v", 60), volume_named("w", 20));
         bed.apply(vec![
             Bed::reserve(reserved_disk(100)),
@@ -482,7 +482,7 @@ fn a_crash_after_any_effect_of_the_main_story_loses_nothing() {
         let mut bed = Bed::registered();
         bed.acknowledges = true;
         bed.crash_in = Some(after);
-        story(&mut bed);
+        course(&mut bed);
         check(&bed);
         crashes += bed.crashes;
         let done = bed.crashes == 0;

@@ -1,4 +1,4 @@
-//! A small world for tests: hands, executors and a master that do what an agent asks, at once or when
+//! A small world for tests: drivers, executors and a master that do what an agent asks, at once or when
 //! told, fail when told, and check on the way that nothing is told before it is written down and that no
 //! volume has two users.
 //!
@@ -323,7 +323,7 @@ impl Bed {
             }
             self.answer();
         }
-        panic!("the agent and its hands keep each other busy");
+        panic!("the agent and its drivers keep each other busy");
     }
 
     pub(crate) fn answer(&mut self) {
@@ -343,7 +343,7 @@ impl Bed {
 
     fn carry_out(&mut self, effect: Effect) {
         match effect {
-            Effect::Commit(changes) => {
+            Effect::Commit { changes, .. } => {
                 for change in &changes {
                     self.durable.apply(change);
                     if let holdfast_model::AgentChange::Task(task) = change {
@@ -364,7 +364,7 @@ impl Bed {
             }
             Effect::OpenDisks(..) => self.answers.push_back(Input::Opened(self.machine.clone())),
             Effect::MakeVolume(label) => {
-                let made = self.try_hand(|bed| {
+                let made = self.try_work(|bed| {
                     bed.volumes.insert(label.claim);
                 });
                 self.answers.push_back(Input::VolumeMade(label.claim, made));
@@ -379,7 +379,7 @@ impl Bed {
             }
             Effect::TrashVolume(label) => {
                 self.assert_unused(label.claim, None);
-                let trashed = self.try_hand(|bed| {
+                let trashed = self.try_work(|bed| {
                     bed.volumes.remove(&label.claim);
                     bed.trash.insert(label.claim);
                 });
@@ -397,7 +397,7 @@ impl Bed {
         }
     }
 
-    fn try_hand(&mut self, work: impl FnOnce(&mut Bed)) -> Result<(), String> {
+    fn try_work(&mut self, work: impl FnOnce(&mut Bed)) -> Result<(), String> {
         if 0 < self.failures {
             self.failures -= 1;
             return Err("no space left".to_owned());
@@ -613,7 +613,7 @@ impl Bed {
 
     /// When anything is due beside the next look at the disks.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.agent.soft.alarms.next_beside_disks()
+        self.agent.next_deadline_beside_disks()
     }
 
     pub(crate) fn reports(&self) -> Vec<Report> {

@@ -8,10 +8,8 @@ pub mod console;
 pub mod format;
 pub mod human;
 pub mod ids;
-pub mod row;
 pub mod table;
 
 pub use console::Console;
 pub use format::Format;
-pub use row::Row;
 pub use table::{Cell, Column, Table};

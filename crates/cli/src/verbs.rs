@@ -26,6 +26,7 @@ mod query;
 pub mod reservation_create;
 pub mod reservation_remove;
 pub mod role_list;
+pub mod rows;
 pub mod run;
 pub mod sandbox;
 pub mod sheet;

@@ -93,9 +93,8 @@ impl Launcher {
                     }))
                 }
                 Condition::Orphaned { may_have_run: false } => break,
-                // An agent died in the middle of `start`; its shim will get to a running payload or
-                // to an error. tidy: sleep is the point: another process writes the file that is
-                // waited for
+                // An agent died in the middle of `start`; its shim will start the payload or fail.
+                // tidy: sleep is the point: another process writes the file that is waited for
                 Condition::Starting if Instant::now() < deadline => std::thread::sleep(POLL_PAUSE),
                 Condition::Starting => {
                     return Err(LaunchError::TimedOut { timeout_ms: self.options.start_timeout_ms })

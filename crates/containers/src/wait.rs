@@ -66,9 +66,8 @@ impl Launcher {
                     return ended(id, ending).map(Some);
                 }
                 Condition::Starting | Condition::Running { .. } => match dir.shim()? {
-                    // When the shim is gone the next poll finds its exit, or finds it dead without
-                    // one. tidy: sleep is the point: another process writes the file that is waited
-                    // for
+                    // When the shim is gone the next poll finds its exit, or that it has none.
+                    // tidy: sleep is the point: another process writes the file that is waited for
                     Some(identity) if !identity.shim.is_alive() => std::thread::sleep(POLL_PAUSE),
                     Some(identity) => drop(identity.shim.wait_gone(Some(deadline))),
                     // tidy: sleep is the point: another process writes the file that is waited for

@@ -6,9 +6,9 @@
 use holdfast_allocator::by_name;
 use holdfast_master::{Config, Effect, Input, Master};
 use holdfast_model::{
-    AgentId, AgentRecord, Call, Capability, Claim, ClaimId, ClaimState, Cluster, ClusterId,
-    CommandInfo, FrameworkCall, FrameworkId, FrameworkInfo, FrameworkRecord, IdSource, Instant,
-    LinkId, MachineInfo, MasterChange, MasterLedger, NodeId, OpaquePayload, PersistenceId,
+    AgentId, AgentRecord, Call, CallerIdentity, Capability, Claim, ClaimId, ClaimState, Cluster,
+    ClusterId, CommandInfo, FrameworkCall, FrameworkId, FrameworkInfo, FrameworkRecord, IdSource,
+    Instant, LinkId, MachineInfo, MasterChange, MasterLedger, NodeId, OpaquePayload, PersistenceId,
     Presence, Report, Reservation, ReservationKind, Resource, Role, Scalar, Source, StepContext,
     TaskId, TaskInfo, TaskRecord, TaskState, Term, ToMaster,
 };
@@ -211,7 +211,7 @@ fn fail_over(agents: usize) -> u64 {
     for index in 0..FRAMEWORKS {
         let call = Call::Subscribe { info: Box::new(info(index)), suppressed: Default::default() };
         let call = FrameworkCall { framework: Some(framework(index)), call };
-        step(Input::FromFramework(LinkId(index as u64 + 1), call));
+        step(Input::FromFramework(LinkId(index as u64 + 1), CallerIdentity::Anonymous, call));
     }
     for (index, report) in reports.into_iter().enumerate() {
         let link = LinkId((FRAMEWORKS + index) as u64 + 1);

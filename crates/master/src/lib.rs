@@ -29,6 +29,7 @@ use holdfast_model::{IdSource, Instant, MasterLedger, StepContext, Term};
 
 pub use config::Config;
 pub use explain::Explanation;
+pub use holdfast_allocator::{policy::Place, Reason, WhyNot};
 pub use parts::agents::{AgentHealth, AgentState, ExecutorView, ReservedByOperation};
 pub use parts::frameworks::FrameworkState;
 pub use parts::offers::OfferRecord;
@@ -175,10 +176,10 @@ fn dispatch(step: &mut Step, belief: &mut Belief, input: Input) {
         Input::Elected(_) | Input::Deposed(_) => unreachable!("terms were looked at before"),
         Input::FromAgent(link, message) => agent_said(step, belief, link, message),
         Input::AgentLost(link) => agent_lost(step, belief, link),
-        Input::FromFramework(link, call) => framework_said(step, belief, link, call),
+        Input::FromFramework(link, _, call) => framework_said(step, belief, link, call),
         Input::FrameworkLost(link) => framework_lost(step, belief, link),
-        Input::FromOperator(request, principal, call) => {
-            operator_asks(step, belief, (request, principal.as_deref()), call)
+        Input::FromOperator(request, caller, call) => {
+            operator_asks(step, belief, (request, caller.principal()), call)
         }
         Input::Tick => tick(step, belief),
     }
@@ -187,7 +188,7 @@ fn dispatch(step: &mut Step, belief: &mut Belief, input: Input) {
 fn not_leading(outbox: &mut Outbox, input: Input) {
     match input {
         Input::FromAgent(link, _) => outbox.send(Effect::CloseAgent(link)),
-        Input::FromFramework(link, _) => outbox.send(Effect::CloseFramework(link)),
+        Input::FromFramework(link, ..) => outbox.send(Effect::CloseFramework(link)),
         Input::FromOperator(request, ..) => {
             outbox.send(Effect::Answer(request, Err(Refusal::NotLeading)))
         }

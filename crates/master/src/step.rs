@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use holdfast_model::convert::Format;
 use holdfast_model::{
-    Event, FrameworkCall, Invalid, LinkId, MasterChange, OperatorCall, Term, ToAgent, ToMaster,
+    CallerIdentity, Event, FrameworkCall, Invalid, LinkId, MasterChange, OperatorCall, Term,
+    ToAgent, ToMaster,
 };
 
 use crate::Belief;
@@ -39,11 +40,11 @@ pub enum Input {
     /// An agent's link broke.
     AgentLost(LinkId),
     /// A framework says. Its first call on a link is SUBSCRIBE.
-    FromFramework(LinkId, FrameworkCall),
+    FromFramework(LinkId, CallerIdentity, FrameworkCall),
     /// A framework's link broke.
     FrameworkLost(LinkId),
-    /// An operator asks, who is this principal if anybody.
-    FromOperator(RequestId, Option<String>, OperatorCall),
+    /// An operator asks.
+    FromOperator(RequestId, CallerIdentity, OperatorCall),
     /// Time has passed; see [`crate::Master::next_deadline`].
     Tick,
 }

@@ -28,7 +28,7 @@ impl Master {
                 };
                 (Peer::Agent(node?), kind_of_message(message))
             }
-            Input::FromFramework(link, said) => {
+            Input::FromFramework(link, _, said) => {
                 let known = self.links.framework_at(*link);
                 let framework = match &said.call {
                     Call::Subscribe { info, .. } => known.or(info.id.as_ref()),

@@ -3,8 +3,6 @@
 //! Memory and disk cannot disagree, because both are folds of the same changes. Nothing here is
 //! deleted because time passed; a volume's record ends only after its owner destroyed it.
 
-use std::collections::BTreeMap;
-
 use crate::claim::Claim;
 use crate::framework::FrameworkInfo;
 use crate::id::{
@@ -14,12 +12,13 @@ use crate::id::{
 use crate::message::OperationState;
 use crate::operation::Operation;
 use crate::role::Role;
+use crate::shared_map::SharedMap;
 use crate::task::{ExecutorInfo, TaskInfo, TaskState, TaskStatus};
 
 /// Who an agent is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentIdentity {
-    /// The machine's agent, for the life of this ledger.
+    /// Names this machine's agent for the life of this ledger.
     pub node: NodeId,
     /// Its name in the cluster; `None` before the first registration.
     pub agent: Option<AgentId>,
@@ -42,14 +41,14 @@ pub enum DiskKind {
     Mount,
 }
 
-/// A disk of this agent.
+/// A disk of this agent, by the label that is written on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DiskRecord {
-    /// Written on it.
+    /// The name that is written on the disk.
     pub id: DiskId,
-    /// What kind of place.
+    /// Whether it is the agent's own file system, a shared directory or a whole file system.
     pub kind: DiskKind,
-    /// Its absolute path.
+    /// The absolute path where it is mounted or lies.
     pub root: String,
     /// Its size in megabytes (2^20 bytes), as configured.
     pub size_mb: u64,
@@ -64,11 +63,11 @@ pub type TaskKey = (FrameworkId, TaskId);
 /// An executor and its container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExecutorRecord {
-    /// Whose.
+    /// The framework that it works for.
     pub framework: FrameworkId,
     /// As described; for commands, made up by the agent.
     pub info: ExecutorInfo,
-    /// Where it lives.
+    /// The container that it lives in.
     pub container: ContainerId,
     /// Whether Holdfast's own command executor runs it.
     pub command: bool,
@@ -90,11 +89,11 @@ impl ExecutorRecord {
 /// A task, from its acceptance until its last update is acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskRecord {
-    /// Whose.
+    /// The framework that launched it.
     pub framework: FrameworkId,
-    /// As described.
+    /// As the framework described it.
     pub info: TaskInfo,
-    /// What runs it.
+    /// The executor that runs it.
     pub executor: ExecutorId,
     /// The newest state.
     pub state: TaskState,
@@ -122,11 +121,11 @@ impl TaskRecord {
 /// An operation, until its outcome is acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OperationRecord {
-    /// Named by the master.
+    /// The name that the master gave it.
     pub uuid: OperationUuid,
-    /// Whose; `None` for an operator's.
+    /// The framework that asked for it; `None` for an operator.
     pub framework: Option<FrameworkId>,
-    /// What.
+    /// What was asked for.
     pub operation: Operation,
     /// Where it is in its life.
     pub state: OperationState,
@@ -170,23 +169,23 @@ pub enum AgentChange {
     OperationGone(OperationUuid),
 }
 
-/// The durable half of an agent.
+/// What of an agent survives a crash. A clone shares what did not change since.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentLedger {
     /// Who it is.
     pub identity: AgentIdentity,
     /// Its disks.
-    pub disks: BTreeMap<DiskId, DiskRecord>,
+    pub disks: SharedMap<DiskId, DiskRecord>,
     /// What is claimed of it.
-    pub claims: BTreeMap<ClaimId, Claim>,
+    pub claims: SharedMap<ClaimId, Claim>,
     /// Frameworks with something here.
-    pub frameworks: BTreeMap<FrameworkId, FrameworkInfo>,
+    pub frameworks: SharedMap<FrameworkId, FrameworkInfo>,
     /// Executors whose containers may live.
-    pub executors: BTreeMap<ExecutorKey, ExecutorRecord>,
+    pub executors: SharedMap<ExecutorKey, ExecutorRecord>,
     /// Tasks not yet forgotten.
-    pub tasks: BTreeMap<TaskKey, TaskRecord>,
+    pub tasks: SharedMap<TaskKey, TaskRecord>,
     /// Operations not yet forgotten.
-    pub operations: BTreeMap<OperationUuid, OperationRecord>,
+    pub operations: SharedMap<OperationUuid, OperationRecord>,
 }
 
 impl AgentLedger {
@@ -200,12 +199,12 @@ impl AgentLedger {
                 term: Term::default(),
                 version: 0,
             },
-            disks: BTreeMap::new(),
-            claims: BTreeMap::new(),
-            frameworks: BTreeMap::new(),
-            executors: BTreeMap::new(),
-            tasks: BTreeMap::new(),
-            operations: BTreeMap::new(),
+            disks: SharedMap::new(),
+            claims: SharedMap::new(),
+            frameworks: SharedMap::new(),
+            executors: SharedMap::new(),
+            tasks: SharedMap::new(),
+            operations: SharedMap::new(),
         }
     }
 
@@ -255,18 +254,5 @@ impl AgentLedger {
             }
             AgentChange::OperationGone(uuid) => drop(self.operations.remove(&uuid)),
         }
-    }
-
-    /// Tasks that have not ended and use the volume behind `claim`.
-    pub fn users_of<'a>(&'a self, claim: &'a Claim) -> impl Iterator<Item = &'a TaskRecord> {
-        let uses = move |list: &[crate::resource::Resource]| {
-            list.iter().any(|it| it.identity.unallocated() == claim.resource.identity)
-        };
-        self.tasks.values().filter(move |task| {
-            let executor = self.executors.get(&(task.framework.clone(), task.executor.clone()));
-            let by_executor = executor.is_some_and(|it| uses(&it.info.resources));
-            (!task.state.is_terminal() || executor.is_some())
-                && (uses(&task.info.resources) || by_executor)
-        })
     }
 }

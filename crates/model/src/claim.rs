@@ -10,6 +10,7 @@ use crate::id::{ClaimId, DiskId, FrameworkId, Instant};
 use crate::operation::ClaimAction;
 use crate::resource::{Identity, Resource};
 use crate::resources::Resources;
+use crate::shared_map::SharedMap;
 use crate::validate::Invalid;
 use crate::value::Value;
 
@@ -109,7 +110,7 @@ pub struct Making<'a> {
 ///
 /// # Errors
 /// [`Invalid`] when a claim does not fit on the base, naming it; the machine has shrunk or its configuration changed.
-pub fn total(base: &Resources, claims: &BTreeMap<ClaimId, Claim>) -> Result<Resources, Invalid> {
+pub fn total(base: &Resources, claims: &SharedMap<ClaimId, Claim>) -> Result<Resources, Invalid> {
     let (total, misfits) = fit(base, claims);
     match misfits.first() {
         None => Ok(total),
@@ -125,9 +126,12 @@ pub fn total(base: &Resources, claims: &BTreeMap<ClaimId, Claim>) -> Result<Reso
 
 /// As [`total`], leaving out and naming the claims that do not fit. A disk that can only be taken whole is found by its identity:
 /// its claim stays usable, at the size that it was made with, though the disk has grown or shrunk since; see [`drifts`].
-pub fn fit(base: &Resources, claims: &BTreeMap<ClaimId, Claim>) -> (Resources, Vec<ClaimId>) {
+pub fn fit<'a>(
+    base: &Resources,
+    claims: impl IntoIterator<Item = (&'a ClaimId, &'a Claim)>,
+) -> (Resources, Vec<ClaimId>) {
     let (mut total, mut misfits) = (base.clone(), Vec::new());
-    for claim in claims.values() {
+    for (_, claim) in claims {
         let Some(place) = place_of(claim, &total) else {
             misfits.push(claim.id);
             continue;
@@ -141,7 +145,7 @@ pub fn fit(base: &Resources, claims: &BTreeMap<ClaimId, Claim>) -> (Resources, V
 }
 
 /// Claims on disks that can only be taken whole, with the size that such a disk has now, where that is not what the claim says.
-pub fn drifts(base: &Resources, claims: &BTreeMap<ClaimId, Claim>) -> Vec<(ClaimId, Value)> {
+pub fn drifts(base: &Resources, claims: &SharedMap<ClaimId, Claim>) -> Vec<(ClaimId, Value)> {
     let drift = |claim: &Claim| {
         let place = place_of(claim, base)
             .filter(|it| it.value != claim.resource.value && it.identity.is_exclusive())?;
@@ -165,11 +169,10 @@ fn place_of(claim: &Claim, left: &Resources) -> Option<Resource> {
 }
 
 /// What `action` (without allocations, already found to apply to the total) does to `claims`.
-pub fn changes(
-    action: &ClaimAction,
-    claims: &BTreeMap<ClaimId, Claim>,
-    making: &mut Making<'_>,
-) -> ClaimChanges {
+pub fn changes<'c, C>(action: &ClaimAction, claims: &'c C, making: &mut Making<'_>) -> ClaimChanges
+where
+    &'c C: IntoIterator<Item = (&'c ClaimId, &'c Claim)>,
+{
     let mut touched = BTreeMap::new();
     let conversion = action.conversion();
     for resource in conversion.consumed.iter().filter(|it| it.identity.needs_checkpoint()) {
@@ -186,27 +189,33 @@ pub fn changes(
             kept.push(claim);
         }
     }
-    ended.retain(|id| claims.contains_key(id));
+    ended.retain(|id| claims.into_iter().any(|(it, _)| it == id));
     ClaimChanges { kept, ended }
 }
 
-fn find(
+fn find<'c, C>(
     identity: &Identity,
-    claims: &BTreeMap<ClaimId, Claim>,
+    claims: &'c C,
     touched: &BTreeMap<ClaimId, Claim>,
-) -> Option<Claim> {
+) -> Option<Claim>
+where
+    &'c C: IntoIterator<Item = (&'c ClaimId, &'c Claim)>,
+{
     let live =
         |it: &&Claim| it.resource.identity == *identity && it.state != ClaimState::Destroying;
-    let untouched = claims.values().filter(|it| !touched.contains_key(&it.id)).find(live);
+    let untouched =
+        claims.into_iter().map(|(_, it)| it).filter(|it| !touched.contains_key(&it.id)).find(live);
     touched.values().find(live).or(untouched).cloned()
 }
 
-fn take(
+fn take<'c, C>(
     resource: &Resource,
-    claims: &BTreeMap<ClaimId, Claim>,
+    claims: &'c C,
     touched: &mut BTreeMap<ClaimId, Claim>,
     making: &Making<'_>,
-) {
+) where
+    &'c C: IntoIterator<Item = (&'c ClaimId, &'c Claim)>,
+{
     let Some(mut claim) = find(&resource.identity, claims, touched) else { return };
     if claim.is_volume() {
         claim.state = ClaimState::Destroying;
@@ -218,12 +227,14 @@ fn take(
     touched.insert(claim.id, claim);
 }
 
-fn give(
+fn give<'c, C>(
     resource: &Resource,
-    claims: &BTreeMap<ClaimId, Claim>,
+    claims: &'c C,
     touched: &mut BTreeMap<ClaimId, Claim>,
     making: &mut Making<'_>,
-) {
+) where
+    &'c C: IntoIterator<Item = (&'c ClaimId, &'c Claim)>,
+{
     let existing =
         find(&resource.identity, claims, touched).filter(|it| !it.resource.identity.is_exclusive());
     let claim = match existing {
@@ -297,7 +308,7 @@ mod tests {
     /// An agent in small: its base, its claims, and its total as operations change it.
     struct Agent {
         base: Resources,
-        claims: BTreeMap<ClaimId, Claim>,
+        claims: SharedMap<ClaimId, Claim>,
         total: Resources,
         ids: Counter,
     }
@@ -305,7 +316,7 @@ mod tests {
     impl Agent {
         fn new(base: &[Resource]) -> Agent {
             let base: Resources = base.iter().collect();
-            Agent { total: base.clone(), base, claims: BTreeMap::new(), ids: Counter(0) }
+            Agent { total: base.clone(), base, claims: SharedMap::new(), ids: Counter(0) }
         }
 
         /// Does `action` if it can be done; true if it was. The space of destroyed volumes comes back with [`Agent::empty_trash`].
@@ -398,7 +409,7 @@ mod tests {
     fn a26_a_reservation_that_several_have_made_a_part_of_is_held_by_none_of_them() {
         let (a, b) = (FrameworkId::made("a".to_owned()), FrameworkId::made("b".to_owned()));
         let holder = |askers: &[Option<&FrameworkId>]| {
-            let (mut claims, mut ids) = (BTreeMap::new(), Counter(0));
+            let (mut claims, mut ids) = (SharedMap::new(), Counter(0));
             for framework in askers.iter().copied() {
                 let mut making = Making {
                     now: Instant(1),
@@ -410,10 +421,11 @@ mod tests {
                 let kept =
                     changes(&reserve(vec![disk(10).reserved(dynamic("db"))]), &claims, &mut making)
                         .kept;
-                claims.extend(kept.into_iter().map(|it| (it.id, it)));
+                kept.into_iter().for_each(|it| drop(claims.insert(it.id, it)));
             }
             assert_eq!(claims.len(), 1);
-            claims.into_values().next().and_then(|it| it.framework)
+            let claim = claims.values().next().cloned();
+            claim.and_then(|it| it.framework)
         };
         assert_eq!(holder(&[Some(&a), Some(&a)]), Some(a.clone()));
         for several in [

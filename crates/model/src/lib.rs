@@ -5,6 +5,7 @@
 //! What comes from outside is parsed here once ([`convert`]); behind it, everything is typed.
 
 pub mod agent_ledger;
+pub mod caller;
 pub mod claim;
 pub mod convert;
 pub mod framework;
@@ -26,6 +27,7 @@ pub use agent_ledger::{
     AgentChange, AgentIdentity, AgentLedger, DiskKind, DiskRecord, ExecutorKey, ExecutorRecord,
     OperationRecord, TaskKey, TaskRecord,
 };
+pub use caller::CallerIdentity;
 pub use claim::{Claim, ClaimEvent, ClaimState};
 pub use framework::{Capability, FrameworkInfo};
 pub use id::{

@@ -244,6 +244,8 @@ pub enum Order {
     Ping(u64),
     /// Tell me everything again.
     Resync,
+    /// An order of a kind that this program does not know, from a newer master. It counts as seen, and nothing is done.
+    Unknown,
 }
 
 /// Master to agent.

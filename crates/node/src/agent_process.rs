@@ -32,7 +32,6 @@ use self::machine::MachinePlan;
 use self::metrics::Gauges;
 use self::shell::AgentShell;
 use crate::core_loop::{self, Inbox, Shell as _};
-use crate::lent::Lent;
 use crate::links::Links;
 use crate::settings::agent::AgentSettings;
 use crate::views::Views;
@@ -59,7 +58,7 @@ pub async fn run(settings: AgentSettings, stop: CancellationToken) -> anyhow::Re
     let containers = Containers::open(&dir, address, &settings, inbox.clone())?;
     let found = containers.recover(&ledger)?;
     let shell = AgentShell {
-        core: Lent::new(Agent::recover(config(&settings), ledger)),
+        core: Agent::recover(config(&settings), ledger),
         store,
         masters: Default::default(),
         executors: Links::default(),

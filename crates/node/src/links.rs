@@ -54,13 +54,6 @@ impl<E> Links<E> {
         self.with(|table| table.by_stream.get(&stream).copied())
     }
 
-    /// The stream of a link, if it is open.
-    pub fn stream_of(&self, link: LinkId) -> Option<Uuid> {
-        self.with(|table| {
-            table.by_stream.iter().find(|(_, it)| **it == link).map(|(stream, _)| *stream)
-        })
-    }
-
     /// The stream is over; returns its link.
     pub fn over(&self, stream: Uuid) -> Option<LinkId> {
         self.with(|table| {

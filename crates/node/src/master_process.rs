@@ -3,21 +3,18 @@
 //! It relies on `quorum` for leadership and for its journal. It never answers for the cluster before it leads,
 //! and never leads without having read everything that its predecessors wrote.
 
+mod answers;
 mod api;
-mod explain;
 mod front;
 mod metrics;
-pub mod native;
-mod operator;
-mod pages;
 mod shell;
-mod views;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use holdfast_api::v1::MasterFacts;
 use holdfast_master::{Config, Input, Master};
 use holdfast_model::convert::{ledger, scheduler, text};
 use holdfast_model::Term;
@@ -125,6 +122,7 @@ async fn start_leading(
         welcome,
     };
     let ((inbox, work), views) = (Inbox::new(), Views::new(shell.view()));
+    let started_s = core_loop::now().0 as f64 / 1000.0;
     let api = LeaderApi {
         inbox: inbox.clone(),
         views: views.clone(),
@@ -134,7 +132,8 @@ async fn start_leading(
         sessions: shell.sessions.clone(),
         address: address.clone(),
         next_request: Default::default(),
-        gauges: metrics::Gauges::new(info, None),
+        gauges: metrics::Gauges::new(started_s),
+        facts: Arc::new(MasterFacts { info, version: crate::version::info(), started_s }),
     };
     core_loop::spawn("master", shell, work, views.clone())
         .context("cannot start the master's thread")?;
@@ -201,7 +200,8 @@ fn master_info(address: &str, listening: SocketAddr) -> MasterInfo {
 async fn copy_metrics(views: Views<Seen>, gauges: metrics::Gauges, stop: CancellationToken) {
     let mut every = tokio::time::interval(METRICS_EVERY);
     while stop.run_until_cancelled(every.tick()).await.is_some() {
-        if let Ok(read) = views.read(|seen| metrics::read(&seen.core)).await {
+        let read = views.read(|seen| holdfast_api::metrics::master(&seen.core));
+        if let Ok(read) = read.await {
             gauges.store(read);
         }
     }

@@ -130,7 +130,10 @@ pub fn take_derives_away(out: &Path) -> std::io::Result<()> {
         for (number, line) in text.lines().enumerate() {
             match line.trim() {
                 DERIVE => latest = Some(number),
-                line if line.starts_with("#[prost(oneof") => dropped.extend(latest),
+                // A long attribute is broken into lines.
+                line if line.starts_with("#[prost(oneof = ") || line.starts_with("oneof = ") => {
+                    dropped.extend(latest)
+                }
                 _ => {}
             }
         }

@@ -15,6 +15,8 @@ mod whole_maps;
 #[allow(
     missing_docs,
     clippy::all,
+    clippy::allow_attributes_without_reason,
+    clippy::too_many_lines,
     clippy::unwrap_used,
     reason = "generated; its comments are those of the .proto files"
 )]

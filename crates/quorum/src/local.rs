@@ -229,10 +229,10 @@ mod tests {
             sender.send(Some(lease.term())).unwrap();
             lease
         });
-        assert_eq!(receiver.recv_timeout(Duration::from_secs(30)).unwrap(), None);
+        assert_eq!(receiver.recv_timeout(Duration::from_secs(120)).unwrap(), None);
         assert!(receiver.try_recv().is_err(), "the standby waits");
         lease.resign().unwrap();
-        assert_eq!(receiver.recv_timeout(Duration::from_secs(30)).unwrap(), Some(2));
+        assert_eq!(receiver.recv_timeout(Duration::from_secs(120)).unwrap(), Some(2));
         assert_eq!(
             place.leader().unwrap().map(|leader| leader.address),
             Some("127.0.0.1:5051".into())

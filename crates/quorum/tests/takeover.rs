@@ -11,7 +11,6 @@ use std::process::{Child, Command, Stdio};
 const DIR: &str = "HOLDFAST_QUORUM_TEST_DIR";
 
 #[test]
-// tidy: ignore is the point: the child process of another test, not a test
 #[ignore = "the child process of the other test: leads until it is killed"]
 fn leader() {
     let dir = std::env::var(DIR).expect("set by the parent");

@@ -1,8 +1,9 @@
-//! The keeper: a framework's mind. It claims a volume for each member once, and from then on brings the
-//! member's task back to exactly that volume, whatever restarts or fails over.
+//! The keeper: a framework's core. It claims a volume for each member once, and from then on brings
+//! the member's task back to exactly that volume, whatever restarts or fails over.
 //!
-//! It never destroys, never asks for a second volume while the first may exist, and writes down what it
-//! is about to do before it says so. It has no clock, no randomness, no file and no network.
+//! It never destroys, never asks for a second volume while the first may exist, and writes down
+//! what it is about to do before it calls the master. It has no clock, no randomness, no file and
+//! no network.
 
 use std::collections::BTreeMap;
 
@@ -17,44 +18,46 @@ use crate::pace::Pace;
 use crate::placing::{self, Place};
 use crate::service::Service;
 
-/// How long what is not needed is not offered again, in milliseconds.
+/// The filter on declined offers while members wait, in milliseconds.
 const DECLINE_MS: u64 = 5_000;
-/// How long unused offers stay away while every member runs, in milliseconds.
+/// The filter on declined offers while every member runs, in milliseconds.
 const CONTENT_MS: u64 = 3_600_000;
-/// How often tasks that are not known to run, and claims not known to exist, are asked about, in milliseconds.
+/// The interval at which tasks that are not known to run and claims that are not known to exist are
+/// reconciled.
 const RECONCILE_MS: u64 = 10_000;
 
-/// Everything that can happen to a keeper.
+/// The inputs of a keeper.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// The master says. The first event of each session is SUBSCRIBED.
+    /// An event from the master. The first event of each session is SUBSCRIBED.
     Event(Event),
     /// The session broke; the shell subscribes again.
     Disconnected,
-    /// Time has passed; see [`Keeper::next_deadline`].
+    /// The time of [`Keeper::next_deadline`] has come.
     Tick,
 }
 
-/// Everything that a keeper can want done, in order; a commit is durable before the next effect begins.
+/// The effects of a keeper, in order; a commit is durable before the next effect begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Write these down, durably, all or none. A shell that cannot, dies.
+    /// Make these changes durable, all or none. A shell that cannot ends the process.
     Commit(Vec<KeeperChange>),
-    /// Tell the master.
+    /// Send a call to the master.
     Call(Box<Call>),
-    /// Worth telling a person.
+    /// Write a line to the log.
     Log(String),
 }
 
-/// See the module.
+/// The core of a framework: a service, its ledger, and soft state that is learnt again.
 #[derive(Clone, Debug)]
 pub struct Keeper<S> {
     service: S,
     ledger: KeeperLedger,
     subscribed: bool,
-    /// Agents whose CREATE is known not to have happened, by member: soft, learnt again by asking.
+    /// Volumes whose CREATE is known not to have happened, by member; learnt again by
+    /// reconciliation.
     refuted: BTreeMap<u32, PersistenceId>,
-    /// How soon each member's task is started again.
+    /// The restart backoff of each member's task.
     paces: BTreeMap<u32, Pace>,
     #[cfg(feature = "planted")]
     planted: Option<&'static str>,
@@ -63,7 +66,8 @@ pub struct Keeper<S> {
 }
 
 impl<S: Service> Keeper<S> {
-    /// A keeper with what it wrote before. Members that the service wants and the ledger lacks are added.
+    /// Makes a keeper from its ledger. Members that the service wants and the ledger lacks are
+    /// added.
     pub fn recover(service: S, ledger: KeeperLedger) -> Keeper<S> {
         let mut keeper = Keeper {
             service,
@@ -82,12 +86,12 @@ impl<S: Service> Keeper<S> {
         keeper
     }
 
-    /// What survives it.
+    /// The durable state.
     pub fn ledger(&self) -> &KeeperLedger {
         &self.ledger
     }
 
-    /// The author's part.
+    /// The service that the author wrote.
     pub fn service(&self) -> &S {
         &self.service
     }
@@ -119,7 +123,7 @@ impl<S: Service> Keeper<S> {
         false
     }
 
-    /// One step.
+    /// Handles one input.
     pub fn handle(&mut self, now: Instant, input: Input) -> Vec<Effect> {
         match input {
             Input::Disconnected => self.subscribed = false,
@@ -154,7 +158,7 @@ impl<S: Service> Keeper<S> {
         }
     }
 
-    /// Asks about all that may not be as the ledger says.
+    /// Reconciles all tasks and operations that may not be as the ledger says.
     fn reconcile(&mut self, now: Instant) {
         let runs = self
             .ledger
@@ -166,7 +170,7 @@ impl<S: Service> Keeper<S> {
             self.call(Call::Reconcile(runs));
         }
         if self.wanted().any(|it| it.run.is_none() && it.volume.is_some()) {
-            self.call(Call::Reconcile(Vec::new())); // Whatever keeps a member from its volume may be a task of its own.
+            self.call(Call::Reconcile(Vec::new())); // A task that the ledger does not know may hold a member's volume.
         }
         let claiming = self.ledger.members.values().filter(|it| it.stage == Stage::Claiming);
         let claiming: Vec<_> =
@@ -204,8 +208,6 @@ impl<S: Service> Keeper<S> {
         }
     }
 
-    // ---- Offers.
-
     fn offered(&mut self, now: Instant, offer: &Offer) {
         let mut rest = placing::Rest::of(offer);
         let mut operations = Vec::new();
@@ -225,7 +227,7 @@ impl<S: Service> Keeper<S> {
         }
     }
 
-    /// What this offer is to a member, if anything.
+    /// Finds a place for a member in this offer, if there is one.
     fn place(
         &mut self,
         now: Instant,
@@ -234,7 +236,7 @@ impl<S: Service> Keeper<S> {
         rest: &placing::Rest,
     ) -> Option<Place> {
         if member.run.is_some() {
-            return None; // Its task may be alive; only a terminal status makes room for another.
+            return None; // Its task may be alive; only a terminal status permits another.
         }
         if self.paces.get(&member.index).is_some_and(|it| it.rests(now).is_some()) {
             return None;
@@ -242,7 +244,7 @@ impl<S: Service> Keeper<S> {
         let needs = self.service.needs(member.index);
         if let Some(volume) = &member.volume {
             if member.agent.as_ref() != Some(&offer.agent) {
-                return None; // Its volume is elsewhere, or may be.
+                return None; // Its volume is, or may be, on another agent.
             }
             if let Some(place) = rest.with_volume(volume, &needs) {
                 return Some(place);
@@ -291,8 +293,9 @@ impl<S: Service> Keeper<S> {
                 member.attempts
             )));
         }
-        // An offer that holds the volume does not prove that it exists: masters offer what they have just ordered. Its CREATE's
-        // outcome does, and a task that runs on it.
+        // An offer that holds the volume does not prove that it exists: masters offer what they
+        // have just asked for. Its CREATE's outcome does prove it, and so does a task that runs on
+        // it.
         self.refuted.remove(&member.index);
         let needs = self.service.needs(member.index);
         let resources =
@@ -303,8 +306,6 @@ impl<S: Service> Keeper<S> {
         operations.push(Operation { id: None, action: Action::Launch(vec![info]) });
         self.commit(vec![KeeperChange::Member(member)]);
     }
-
-    // ---- What became of it.
 
     fn updated(&mut self, now: Instant, status: TaskStatus) {
         let owner = self
@@ -323,7 +324,7 @@ impl<S: Service> Keeper<S> {
                 .filter(|_| !over)
                 .map(|run| Run { running: running || run.running, ..run });
             if running && member.stage == Stage::Claiming && member.volume.is_some() {
-                member.stage = Stage::Placed; // What a task runs on exists.
+                member.stage = Stage::Placed; // The volume of a task that runs exists.
             }
             let index = member.index;
             if self.ledger.members.get(&index) != Some(&member) {
@@ -344,14 +345,15 @@ impl<S: Service> Keeper<S> {
                 self.over(now, index, &status);
             }
         }
-        // Acknowledged only now: what it says is written down.
+        // The status is acknowledged only now that its content is durable.
         if let (Some(uuid), Some(agent)) = (status.uuid, status.agent) {
             self.call(Call::Acknowledge { agent, task: status.task, status: uuid });
         }
     }
 
-    /// A task that lives and that the ledger does not know: its member was told that it was gone, or the ledger is an old one. A member
-    /// without a task takes it back; where another has taken its place, it is ended.
+    /// Handles a task that lives and that the ledger does not know: it was reported gone, or the
+    /// ledger is an old one. A member without a task adopts it; where another has taken its place,
+    /// it is killed.
     fn adopt(&mut self, status: &TaskStatus) -> Option<Member> {
         let lives = matches!(
             status.state,
@@ -382,7 +384,8 @@ impl<S: Service> Keeper<S> {
         None
     }
 
-    /// A member's task has ended: its own executor shall end too, or it would hold the volume for ever.
+    /// Handles the end of a member's task: its executor is shut down too, or it would hold the
+    /// volume for ever.
     fn over(&mut self, now: Instant, index: u32, status: &TaskStatus) {
         let Some(member) = self.ledger.members.get(&index) else { return };
         let agent = status.agent.clone().or_else(|| member.agent.clone());
@@ -412,7 +415,7 @@ impl<S: Service> Keeper<S> {
                         "the volume of member {} was not made: {why}",
                         member.index
                     )));
-                    // The task that was to use it is answered for by its own status.
+                    // The task that was to use the volume gets a status of its own.
                     self.commit(vec![KeeperChange::Member(Member {
                         stage: Stage::Wanted,
                         agent: None,
@@ -422,8 +425,9 @@ impl<S: Service> Keeper<S> {
                     self.revive();
                 }
                 OperationState::Unknown => {
-                    // The agent is there and does not know of it: either done and long acknowledged, or never
-                    // arrived. Its next offer tells which: with the volume, or without.
+                    // The agent is there and does not know the operation: it was either done and
+                    // long acknowledged, or never arrived. The agent's next offer shows which: with
+                    // the volume, or without.
                     if let Some(volume) = member.volume {
                         self.refuted.insert(member.index, volume);
                     }
@@ -436,7 +440,7 @@ impl<S: Service> Keeper<S> {
         }
     }
 
-    /// Something is missing again: refusals no longer hold.
+    /// Revives offers, since a member needs something again.
     fn revive(&mut self) {
         if self.subscribed {
             self.call(Call::Revive(std::collections::BTreeSet::new()));
@@ -456,7 +460,7 @@ impl<S: Service> Keeper<S> {
     }
 }
 
-/// Each task has an executor of its own, and it bears the task's name.
+/// The executor of a task: each task has its own, with the task's name.
 fn executor_of(task: &TaskId) -> ExecutorId {
     ExecutorId::made(task.as_str().to_owned())
 }
@@ -504,7 +508,7 @@ mod tests {
     use super::*;
     use crate::service::{Needs, Program};
 
-    /// Members that note the longest message.
+    /// A service whose members note the longest message.
     #[derive(Clone)]
     struct Notes(u32, Role);
 
@@ -538,7 +542,7 @@ mod tests {
         Role::parse("db").unwrap()
     }
 
-    /// A keeper, its clock, and what it said since the last look.
+    /// A keeper, its clock, and the effects since the last check.
     struct Case {
         keeper: Keeper<Notes>,
         now: Instant,
@@ -556,7 +560,8 @@ mod tests {
             case
         }
 
-        /// Handles an input, folds commits into a ledger of its own and checks it against the keeper's whenever something is said.
+        /// Handles an input, folds commits into a ledger of its own and compares it with the
+        /// keeper's at each call.
         fn handle(&mut self, input: Input) {
             let mut durable = self.keeper.ledger().clone();
             for effect in self.keeper.handle(self.now, input) {
@@ -576,11 +581,7 @@ mod tests {
                         );
                         if let Call::Accept { operations, .. } = &*call {
                             launched(operations).iter().for_each(|task| {
-                                assert!(
-                                    knows(&durable, &task.id),
-                                    "{} is not written down",
-                                    task.id
-                                )
+                                assert!(knows(&durable, &task.id), "{} is not durable", task.id)
                             });
                         }
                         self.calls.push(*call);
@@ -588,7 +589,7 @@ mod tests {
                     Effect::Log(_) => {}
                 }
             }
-            assert_eq!(&durable, self.keeper.ledger(), "what is remembered is written down");
+            assert_eq!(&durable, self.keeper.ledger(), "what is remembered is durable");
         }
 
         fn event(&mut self, event: Event) {
@@ -668,13 +669,13 @@ mod tests {
         filters.refuse_ms
     }
 
-    /// Something of everything, reserved by nobody.
+    /// Some of each resource, unreserved.
     fn fresh() -> Resources {
         let of = |name: &str| Resource::scalar(name, Scalar::whole(1000)).allocated_to(&role());
         ["cpus", "mem", "disk"].map(of).iter().collect()
     }
 
-    /// What a task used, offered again.
+    /// The resources that a task used, offered again.
     fn used(task: &TaskInfo) -> Resources {
         task.resources
             .iter()
@@ -793,7 +794,7 @@ mod tests {
         let first = placing::create_id(case.member(0));
         case.operation(&first, OperationState::Failed);
         assert_eq!((case.member(0).stage, &case.member(0).volume), (Stage::Wanted, &None));
-        declined_ms(case.offer("a-1", fresh())); // Its task was not heard of yet.
+        declined_ms(case.offer("a-1", fresh())); // There is no status of its task yet.
         case.status(&task, TaskState::Error);
         accepted(case.offer("a-2", fresh()));
         assert_ne!(placing::create_id(case.member(0)), first);

@@ -1,11 +1,11 @@
-//! What a framework must not forget: what it wants, what it was given, and where. An empty ledger means
-//! "I know nothing", never "destroy".
+//! The durable state of a framework: what it wants, what it was given, and where. An empty ledger
+//! means "I know nothing", never "destroy".
 
 use std::collections::BTreeMap;
 
 use holdfast_model::{AgentId, FrameworkId, PersistenceId, TaskId};
 
-/// Where a member is in its life.
+/// The stage of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
     /// It has no volume yet.
@@ -19,7 +19,7 @@ pub enum Stage {
 /// A task that a member was given, as far as we know alive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
-    /// Its name.
+    /// The id of the task.
     pub task: TaskId,
     /// Whether it was seen running.
     pub running: bool,
@@ -28,26 +28,26 @@ pub struct Run {
 /// One member of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
-    /// Its number, from 0.
+    /// The number of the member, from 0.
     pub index: u32,
-    /// Where it is in its life.
+    /// How far the member has come.
     pub stage: Stage,
     /// The agent that has, or may have, its volume.
     pub agent: Option<AgentId>,
-    /// Its volume's name; chosen anew each time it is asked for.
+    /// The persistence id of its volume; chosen anew each time a volume is asked for.
     pub volume: Option<PersistenceId>,
-    /// How many volumes were asked for; makes their names unique.
+    /// The number of volumes that were asked for; makes their names unique.
     pub attempts: u32,
-    /// How many tasks were launched; makes their names unique.
+    /// The number of tasks that were launched; makes their names unique.
     pub launches: u64,
     /// The task that it was given, if that may be alive.
     pub run: Option<Run>,
-    /// The author's own durable note.
+    /// The durable note of the service's author.
     pub note: Vec<u8>,
 }
 
 impl Member {
-    /// A member that has nothing yet.
+    /// Makes a member that has nothing yet.
     pub fn new(index: u32) -> Member {
         Member {
             index,
@@ -65,18 +65,18 @@ impl Member {
 /// A change of a framework's ledger: one record put.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeeperChange {
-    /// The framework's id.
+    /// The framework's id was assigned.
     Framework(FrameworkId),
-    /// A member.
+    /// A member has changed to this.
     Member(Member),
 }
 
-/// The durable half of a framework.
+/// The durable state of a framework.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeeperLedger {
-    /// Its id; `None` before the first subscription.
+    /// The id of the framework; `None` before the first subscription.
     pub framework: Option<FrameworkId>,
-    /// Its members.
+    /// The members by number.
     pub members: BTreeMap<u32, Member>,
 }
 

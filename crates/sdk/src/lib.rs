@@ -1,7 +1,7 @@
-//! What a framework author imports: a [`Keeper`] that claims volumes and brings tasks back to them, and,
-//! with the feature `net`, the session, the durable ledger and the executor's side.
+//! The SDK for framework authors: a [`Keeper`] that claims volumes and brings tasks back to them,
+//! and, with the feature `net`, the session, the durable ledger and the executor's side.
 //!
-//! The keeper is a mind: pure, so that the same code runs against a real cluster and against the
+//! The keeper is a pure core, so that the same code runs against a real cluster and against the
 //! simulated one. Nothing in this crate ever destroys a volume by itself.
 
 mod keeper;

@@ -1,17 +1,19 @@
-//! How soon a member's task is started again: at once after its first end, then ever later while it keeps ending early.
+//! The restart backoff of a member's task: at once after its first end, then ever later while it
+//! keeps ending early.
 //!
-//! It relies on the time that comes in. It never keeps a member down for longer than [`REST_MAX_MS`].
+//! It relies on the time that the caller passes. It never keeps a member down for longer than
+//! [`REST_MAX_MS`].
 
 use holdfast_model::Instant;
 
-/// The rest after the second early end in a row, in milliseconds; doubled with each further one.
+/// The wait after the second early end in a row, in milliseconds; doubled with each further one.
 const REST_MIN_MS: u64 = 100;
-/// The longest rest, in milliseconds.
+/// The longest wait, in milliseconds.
 const REST_MAX_MS: u64 = 10_000;
-/// A task that ran for so long did not end early, in milliseconds.
+/// The running time from which on a task did not end early, in milliseconds.
 const STEADY_MS: u64 = 10_000;
 
-/// See the module.
+/// The backoff of one member.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Pace {
     since: Option<Instant>,
@@ -20,12 +22,12 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// Its task was seen running.
+    /// Notes that its task was seen running.
     pub(crate) fn running(&mut self, now: Instant) {
         self.since.get_or_insert(now);
     }
 
-    /// Its task has ended.
+    /// Notes that its task has ended.
     pub(crate) fn over(&mut self, now: Instant) {
         let steady = self.since.take().is_some_and(|since| STEADY_MS <= now.since_ms(since));
         self.early_ends = if steady { 0 } else { self.early_ends.saturating_add(1) };
@@ -33,19 +35,19 @@ impl Pace {
         self.until = (1 < self.early_ends).then(|| now.plus_ms(doubled.min(REST_MAX_MS)));
     }
 
-    /// Until when the member rests, if it does at `now`.
+    /// The time until which the member waits, if it does at `now`.
     pub(crate) fn rests(&self, now: Instant) -> Option<Instant> {
         self.until.filter(|until| now < *until)
     }
 
-    /// Its rest is over; says whether that is news.
+    /// Ends the wait; returns whether there was one.
     pub(crate) fn wake(&mut self, now: Instant) -> bool {
         let news = self.until.is_some_and(|until| until <= now);
         self.until = self.until.filter(|until| now < *until);
         news
     }
 
-    /// When its rest will be over.
+    /// The time when the wait will be over.
     pub(crate) fn until(&self) -> Option<Instant> {
         self.until
     }

@@ -1,4 +1,5 @@
-//! What an offer is to a member: its own volume, a reservation made for it, or room for a new claim.
+//! Finds a place for a member in an offer: its own volume, a reservation made for it, or free
+//! resources for a new claim.
 
 use holdfast_model::{
     Action, ClaimAction, Identity, Labels, Offer, Operation, PersistenceId, Reservation,
@@ -8,10 +9,10 @@ use holdfast_model::{
 use crate::ledger::Member;
 use crate::service::{Needs, Service};
 
-/// The label that tells whose a reservation is.
+/// The label that names the member of a reservation.
 const LABEL: &str = "holdfast.member";
 
-/// What an offer still holds.
+/// The resources of an offer that are not used yet.
 #[derive(Clone, Debug)]
 pub struct Rest {
     left: Resources,
@@ -26,7 +27,7 @@ pub struct Place {
     pub parts: Vec<Resource>,
 }
 
-/// The name of the operation that makes a member's volume.
+/// The id of the operation that makes a member's volume.
 pub fn create_id(member: &Member) -> String {
     format!("create-{}", member.volume.as_ref().map(PersistenceId::as_str).unwrap_or_default())
 }
@@ -37,17 +38,18 @@ pub fn label<S: Service>(service: &S, member: &Member) -> Labels {
 }
 
 impl Rest {
-    /// All of an offer.
+    /// Starts with all resources of an offer.
     pub fn of(offer: &Offer) -> Rest {
         Rest { left: offer.resources.clone() }
     }
 
-    /// Takes a place out.
+    /// Removes the resources of a place.
     pub fn take(&mut self, place: &Place) {
         place.volume.iter().chain(&place.parts).for_each(|part| self.left.subtract(part));
     }
 
-    /// The volume of that name, with processor and memory beside it: those under the same reservation first.
+    /// Finds the volume of that id, with processor and memory beside it: those under the same
+    /// reservation first.
     pub fn with_volume(&self, id: &PersistenceId, needs: &Needs) -> Option<Place> {
         let volume = self.left.iter().find(|it| it.identity.persistence.as_ref() == Some(id))?;
         let beside = &volume.identity.reservations;
@@ -59,7 +61,7 @@ impl Rest {
         Some(Place { volume: Some(volume), parts })
     }
 
-    /// What was reserved under these labels, whole.
+    /// Finds what was reserved under these labels, if it is enough.
     pub fn with_reservation(&self, labels: &Labels, needs: &Needs) -> Option<Place> {
         let ours = |it: &Identity| {
             it.persistence.is_none()
@@ -75,7 +77,7 @@ impl Rest {
         })
     }
 
-    /// Room that nobody reserved.
+    /// Finds unreserved resources.
     pub fn fresh(&self, needs: &Needs) -> Option<Place> {
         let disk = self.unreserved("disk", Scalar::whole(needs.disk_mb))?;
         let parts = vec![
@@ -90,7 +92,7 @@ impl Rest {
         self.part(name, amount, |it| !it.is_reserved())
     }
 
-    /// The smallest entry that is enough; what cannot be divided is taken whole.
+    /// Takes from the smallest entry that is enough; what cannot be divided is taken whole.
     fn part(
         &self,
         name: &str,
@@ -169,7 +171,7 @@ pub fn operations<S: Service>(
     used
 }
 
-/// Claims are reserved for the role that the offer was made to.
+/// The role for which claims are reserved: the one to which the offer was made.
 fn reserve_role(offered: &Role, wanted: &Role) -> Role {
     if offered.is_any() {
         wanted.clone()

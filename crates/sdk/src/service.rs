@@ -1,19 +1,20 @@
-//! What a framework author writes down: a service of numbered members, each with a volume of its own.
+//! The trait that a framework author implements: a service of numbered members, each with a volume
+//! of its own.
 
 use holdfast_model::{CommandInfo, Role, Scalar};
 
 use crate::ledger::Member;
 
-/// What one member needs. Memory and disk are in megabytes (2^20 bytes).
+/// The resources that one member needs. Memory and disk are in megabytes (2^20 bytes).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Needs {
-    /// Processor.
+    /// The number of processors.
     pub cpus: Scalar,
-    /// Memory.
+    /// The memory of the task.
     pub mem_mb: i64,
-    /// The volume.
+    /// The size of the volume.
     pub disk_mb: i64,
-    /// Where the volume shows, relative to the task's working directory.
+    /// The path of the volume, relative to the task's working directory.
     pub container_path: String,
 }
 
@@ -26,27 +27,29 @@ pub struct Program {
     pub executor: bool,
 }
 
-/// A stateful service.
+/// A stateful service, as its author describes it.
 pub trait Service {
-    /// Its name; begins the names of its tasks and volumes. Letters, digits and `-`.
+    /// The name of the service, which begins the names of its tasks and volumes. Letters, digits
+    /// and `-`.
     fn name(&self) -> &str;
-    /// The role that its claims are reserved for.
+    /// The role for which its claims are reserved.
     fn role(&self) -> &Role;
-    /// Who reserves; `None` without authentication.
+    /// The principal that reserves; `None` without authentication.
     fn principal(&self) -> Option<&str> {
         None
     }
-    /// How many members it shall have.
+    /// The number of members that it shall have.
     fn members(&self) -> u32;
-    /// What a member needs.
+    /// The resources that a member needs.
     fn needs(&self, member: u32) -> Needs;
-    /// How a member is run, given what its ledger says.
+    /// The program of a member, given its state in the ledger.
     fn program(&self, member: &Member) -> Program;
     /// Whether two members may share an agent.
     fn may_share_agent(&self) -> bool {
         false
     }
-    /// A member's executor says something. What is returned is kept as the member's note, durably.
+    /// Called with a message of a member's executor. What it returns is kept as the member's note,
+    /// durably.
     fn heard(&mut self, _member: &Member, _data: &[u8]) -> Option<Vec<u8>> {
         None
     }

@@ -12,8 +12,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use holdfast_master::{Effect, Input, RequestId};
 use holdfast_model::{
-    AgentId, Call, Event, FrameworkCall, FrameworkId, LinkId, NodeId, Offer, OfferId, OperatorCall,
-    Order, StatusUuid, TaskId, ToAgent, ToMaster,
+    AgentId, Call, CallerIdentity, Event, FrameworkCall, FrameworkId, LinkId, NodeId, Offer,
+    OfferId, OperatorCall, Order, StatusUuid, TaskId, ToAgent, ToMaster,
 };
 
 use crate::agenda::{Message, Node, What, ANY_LIFE};
@@ -137,7 +137,11 @@ impl World {
     pub(crate) fn tear_down(&mut self, master: usize, id: FrameworkId) {
         self.step_master(
             master,
-            Input::FromOperator(RequestId(u64::MAX), None, OperatorCall::Teardown(id)),
+            Input::FromOperator(
+                RequestId(u64::MAX),
+                CallerIdentity::Anonymous,
+                OperatorCall::Teardown(id),
+            ),
         );
     }
 
@@ -191,7 +195,7 @@ impl World {
                         call: &call,
                     });
                 }
-                Input::FromFramework(LinkId(link), *call)
+                Input::FromFramework(LinkId(link), CallerIdentity::Anonymous, *call)
             }
             Message::FromAgent(message) => Input::FromAgent(LinkId(link), message),
             _ => return,

@@ -236,7 +236,7 @@ impl World {
     fn agent_heard(&mut self, index: usize, message: &ToAgent, effects: &[Effect]) {
         let mut commits = Vec::new();
         for effect in effects {
-            if let Effect::Commit(changes) = effect {
+            if let Effect::Commit { changes, .. } = effect {
                 commits.extend(changes);
             }
         }
@@ -247,7 +247,7 @@ impl World {
         let life = self.machines[index].process.life;
         let (mut left, mut after_commit) = (effects.into_iter(), false);
         while let Some(effect) = left.next() {
-            let is_commit = matches!(effect, Effect::Commit(_));
+            let is_commit = matches!(effect, Effect::Commit { .. });
             match self.machines[index].process.struck(is_commit, after_commit) {
                 Some(Blow::Die(down_ms)) => return self.kill_agent(index, Some(down_ms)),
                 Some(Blow::Pause(ms)) => {
@@ -268,7 +268,10 @@ impl World {
 
     fn carry_out_agent_one(&mut self, index: usize, life: u64, effect: Effect) {
         match effect {
-            Effect::Commit(changes) => match self.machines[index].ledger_disk.commit(&changes) {
+            Effect::Commit { changes, .. } => match self.machines[index]
+                .ledger_disk
+                .commit(&changes)
+            {
                 Ok(()) => self.rules_see(&Fact::AgentCommits { machine: index, changes: &changes }),
                 Err(why) => self.ledger_disk_failed(index, &why),
             },

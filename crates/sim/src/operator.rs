@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use holdfast_master::{Input, Refusal, RequestId};
 use holdfast_model::{
-    AgentId, Claim, ClaimAction, ClaimState, IdSource, OperatorCall, PersistenceId, Reservation,
-    ReservationKind, Resource, Role, Scalar, SourceKind, Value,
+    AgentId, CallerIdentity, Claim, ClaimAction, ClaimState, IdSource, OperatorCall, PersistenceId,
+    Reservation, ReservationKind, Resource, Role, Scalar, SourceKind, Value,
 };
 
 use crate::agenda::{Node, What, ANY_LIFE};
@@ -160,8 +160,9 @@ impl World {
             self.operator.waiting.remove(&request);
             return;
         }
-        let (principal, call) = (Some("ops".to_owned()), OperatorCall::Claim { agent, action });
-        self.step_master(master, Input::FromOperator(request, principal, call));
+        let caller = CallerIdentity::Principal("ops".to_owned());
+        let call = OperatorCall::Claim { agent, action };
+        self.step_master(master, Input::FromOperator(request, caller, call));
     }
 
     pub(crate) fn answered(&mut self, request: RequestId, answer: &Result<(), Refusal>) {

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use holdfast_agent::Input;
 use holdfast_master as master;
-use holdfast_model::{Instant, LinkId, ToMaster};
+use holdfast_model::{CallerIdentity, Instant, LinkId, ToMaster};
 use holdfast_sdk as sdk;
 
 use crate::agenda::{Agenda, Due, Message, Node, Rest, What, ANY_LIFE, DAWN};
@@ -336,7 +336,10 @@ impl World {
                 if let Some(Node::Framework(framework)) = self.links.client_of(link) {
                     self.rules_see(&Fact::MasterHears { master: index, framework, call: &call });
                 }
-                self.step_master(index, master::Input::FromFramework(LinkId(link), *call));
+                self.step_master(
+                    index,
+                    master::Input::FromFramework(LinkId(link), CallerIdentity::Anonymous, *call),
+                );
             }
             Message::FromByzantinePeer(bad, message) => {
                 self.master_hears_byzantine(index, link, bad, *message)

@@ -201,29 +201,20 @@ pub(crate) fn open(
         return make(disk, opening);
     };
     if let Some((from, to)) = assessment.lost.filter(|_| !opening.accept_lost_commits) {
-        let reason = assessment
-            .findings
-            .iter()
-            .map(|finding| finding.to_string())
-            .collect::<Vec<_>>()
-            .join("; ");
-        return Err(OpenError::CommitsLost { from, to, reason });
+        let reasons: Vec<String> = assessment.findings.iter().map(ToString::to_string).collect();
+        return Err(OpenError::CommitsLost { from, to, reason: reasons.join("; ") });
     }
-    let fallback = || {
-        Identity::new(
-            opening.expected.kind.clone().unwrap_or_default(),
-            opening.expected.uuid.or(opening.uuid_if_new).unwrap_or_default(),
-        )
-    };
-    let identity = assessment.identity.clone().unwrap_or_else(fallback);
+    let identity = assessment.identity.clone().unwrap_or_else(|| {
+        let uuid = opening.expected.uuid.or(opening.uuid_if_new).unwrap_or_default();
+        Identity::new(opening.expected.kind.clone().unwrap_or_default(), uuid)
+    });
     let Assessment { witnesses, state, resume, standing, mut findings, .. } = assessment;
     for file in &witnesses.leftovers {
         disk.remove(file).map_err(OpenError::io(file))?;
     }
     let journal = match witnesses.newest().filter(|_| resume) {
         Some(newest) => {
-            // The process may have died between the rename that named this segment and the sync of
-            // the directory.
+            // The process may have died after this segment's rename and before the directory's sync.
             disk.sync(&newest.file)
                 .and_then(|()| disk.sync_names())
                 .map_err(OpenError::io(&newest.file))?;

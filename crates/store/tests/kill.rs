@@ -22,7 +22,6 @@ fn value(number: u64) -> Vec<u8> {
 }
 
 #[test]
-// tidy: ignore is the point: the child process of another test, not a test
 #[ignore = "the child process of a_killed_writer_loses_nothing: commits until it is killed"]
 fn writer() {
     let dir = std::env::var(DIR).expect("set by the parent");

@@ -191,14 +191,16 @@ fn a_missing_half_is_made_anew_from_the_other() {
 #[test]
 fn a_store_that_cannot_write_stops() {
     let dir = tempfile::tempdir().unwrap();
-    let mut store = open(dir.path());
+    let (place, there, file) =
+        (dir.path().join("place"), dir.path().join("there"), dir.path().join("file"));
+    fs::create_dir(&there).unwrap();
+    std::os::unix::fs::symlink(&there, &place).unwrap();
+    let mut store = open(&place);
     store.commit(1, &[Entry::put("claims", "a", "b")]).unwrap();
-    fs::remove_dir_all(dir.path()).unwrap();
-    fs::write(dir.path(), b"not a directory").unwrap();
+    // In one step: sled's threads would make a directory that is only removed anew.
+    fs::write(&file, b"not a directory").unwrap();
+    fs::rename(&file, &place).unwrap();
     let refused = store.checkpoint().unwrap_err();
     assert!(matches!(refused, StoreError::Mirror { .. }), "{refused}");
     assert!(matches!(store.commit(1, &[]), Err(StoreError::Poisoned { .. })));
-    drop(store);
-    fs::remove_file(dir.path()).unwrap();
-    fs::create_dir(dir.path()).unwrap();
 }

@@ -3,6 +3,7 @@
 //! What it relies on: a temporary directory; root for mounts (a test that needs them says so and
 //! ends when it is not root). What it never does: exist outside tests.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use rustix::mount::{MountFlags, UnmountFlags};
@@ -79,7 +80,8 @@ impl Bed {
 pub(crate) fn may_mount(test: &str) -> bool {
     let root = rustix::process::geteuid().is_root();
     if !root {
-        eprintln!("SKIPPED (part of) {test}: mounting needs root");
+        // Not by a macro: the test runner keeps what those print of tests that pass.
+        let _ = writeln!(std::io::stdout(), "left out: {test}: not root, so nothing is mounted");
     }
     root
 }

@@ -31,3 +31,5 @@ mod raw;
 mod statuses;
 #[path = "port/streams.rs"]
 mod streams;
+#[path = "port/versions.rs"]
+mod versions;

@@ -13,22 +13,16 @@ use crate::verbs::Verb;
 pub const VERB: Verb = Verb {
     name: "demo",
     about: "Build, and show it working: five kinds of kill -9, nothing lost",
-    details: "Builds `holdfast` and the journal framework (release), then runs `holdfast demo` with the words that follow.",
+    details: "Builds `holdfast` and the journal framework, then runs `holdfast demo` with the words that follow. The build is\n\
+              the one that the README's tour and the tests use: what is killed needs no optimiser.",
     flags: &[],
     words: Words::PassedOn,
     run: |given| show(&given.rest),
 };
 
 fn show(words: &[String]) -> Result<bool> {
-    if !run(&mut cargo(&[
-        "build",
-        "--release",
-        "--package",
-        "holdfast",
-        "--package",
-        "holdfast-journal",
-    ]))? {
+    if !run(&mut cargo(&["build", "--package", "holdfast", "--package", "holdfast-journal"]))? {
         return Ok(false);
     }
-    run(program(project::target().join("release").join("holdfast")).arg("demo").args(words))
+    run(program(project::target().join("debug").join("holdfast")).arg("demo").args(words))
 }

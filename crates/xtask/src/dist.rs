@@ -17,7 +17,7 @@ use crate::verbs::Verb;
 pub const VERB: Verb = Verb {
     name: "dist",
     about: "Make an archive to install from",
-    details: "Builds the release binary, strips it, and packs it with LICENSE, README.md and deploy/ into\n\
+    details: "Builds the binary (profile `dist`: release with thin LTO), strips it, and packs it with LICENSE, README.md and deploy/ into\n\
               target/dist/holdfast-VERSION-SYSTEM-MACHINE.tar.gz, with a .sha256 beside it.",
     flags: &[],
     words: Words::Flags,
@@ -44,8 +44,8 @@ fn dist() -> Result<()> {
     );
     eprintln!("dist: building {name}");
     ensure!(
-        run(&mut cargo(&["build", "--release", "--locked", "--package", "holdfast"]))?,
-        "the release build failed; see above"
+        run(&mut cargo(&["build", "--profile", "dist", "--locked", "--package", "holdfast"]))?,
+        "the build failed; see above"
     );
     let folder = shelf.join(&name);
     if folder.exists() {
@@ -54,7 +54,7 @@ fn dist() -> Result<()> {
     }
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let binary = folder.join("holdfast");
-    let built = project::target().join("release/holdfast");
+    let built = project::target().join("dist/holdfast");
     fs::copy(&built, &binary).with_context(|| format!("cannot copy {}", built.display()))?;
     match find("strip") {
         Some(strip) => ensure!(run(program(strip).arg(&binary))?, "strip failed; see above"),

@@ -17,7 +17,7 @@ pub const VERB: Verb = Verb {
     name: "sim",
     about: "Storm the simulated cluster",
     details:
-        "Builds `holdfast-sim` (release) and hands every word on to it. `--planted` builds it with its feature `planted`, where it has\n\
+        "Builds `holdfast-sim` (release) and passes every word on to it. `--planted` builds it with its feature `planted`, where it has\n\
               one: bugs put in on purpose, each of which must be found within its stated number of seeds.",
     flags: &[
         Flag { name: "--seeds", value: Some("N"), about: "how many storms" },

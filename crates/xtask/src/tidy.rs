@@ -4,20 +4,22 @@
 //! alone. A rule is one entry of [`RULES`] and one file, with a planted offender in its tests.
 
 mod calls;
-mod doors;
+mod dependencies;
 mod gates;
 mod headers;
 mod house;
 mod items;
 mod lengths;
-mod lexed;
 mod limits;
 mod manifest;
 mod modules;
 mod names;
-mod promises;
+mod paths;
 mod purity;
+mod sleeps;
+mod state;
 mod tree;
+mod unused;
 
 use std::fmt;
 
@@ -33,8 +35,8 @@ pub const VERB: Verb = Verb {
     name: "tidy",
     about: "Check the house rules",
     details:
-        "Each complaint names file, line, rule, and what to try. Sleeps and ignored tests that are right say so in a comment on their\n\
-              line or above it: `// tidy: sleep is the point: WHY`, `// tidy: ignore is the point: WHY`.\n\
+        "Each complaint names file, line, rule, and what to try. A sleep that is right says so in a comment on its line or above it:\n\
+              `// tidy: sleep is the point: WHY`. What clippy can say, the lints of Cargo.toml and .clippy.toml say.\n\
               The rules: cargo xtask tidy --list",
     flags: &[
         Flag { name: "--list", value: None, about: "name the rules and check nothing" },
@@ -54,14 +56,14 @@ struct Rule {
 
 const RULES: &[Rule] = &[
     Rule {
-        name: "doors",
-        about: "a room looks only into the rooms of the table",
-        check: doors::doors,
+        name: "dependencies",
+        about: "a crate depends only on those of the table",
+        check: dependencies::check,
     },
     Rule {
-        name: "room-only",
-        about: "sled, tonic, nix and their like stay in the rooms that tame them",
-        check: doors::room_only,
+        name: "confined",
+        about: "sled, tonic, nix and their like stay in the crates that tame them",
+        check: dependencies::confined,
     },
     Rule {
         name: "manifests",
@@ -70,7 +72,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         name: "purity",
-        about: "minds have no clock, randomness, files, threads, async or hash maps",
+        about: "pure crates have no clock, randomness, files, threads, async or hash maps",
         check: purity::check,
     },
     Rule {
@@ -85,11 +87,13 @@ const RULES: &[Rule] = &[
     },
     Rule { name: "headers", about: "each file says what it is for", check: headers::check },
     Rule { name: "names", about: "a name says what is inside", check: names::check },
+    Rule { name: "sleeps", about: "each sleep says why it is one", check: sleeps::check },
     Rule {
-        name: "promises",
-        about: "no unwrap, stub, sleep or silent allow",
-        check: promises::check,
+        name: "state",
+        about: "what a core keeps is private, and no type of it keeps too much",
+        check: state::check,
     },
+    Rule { name: "unused", about: "what may be used is used", check: unused::check },
     Rule { name: "modules", about: "each file is compiled", check: modules::check },
     Rule {
         name: "tree",
@@ -139,7 +143,7 @@ fn inspect(house: &House) -> Vec<(Complaint, &'static str)> {
 fn verb(given: &Given) -> Result<bool> {
     if given.has("--list") {
         for rule in RULES {
-            println!("{:<10} {}", rule.name, rule.about);
+            println!("{:<12} {}", rule.name, rule.about);
         }
         return Ok(true);
     }
@@ -158,9 +162,10 @@ fn verb(given: &Given) -> Result<bool> {
         println!("{complaint} [{rule}]");
     }
     eprintln!(
-        "tidy: {} packages, {} files, {} complaints",
+        "tidy: {} packages, {} files, {}; {} complaints",
         house.packages.len(),
         house.files(),
+        lengths::summary(&house),
         complaints.len()
     );
     Ok(complaints.is_empty())
@@ -189,15 +194,13 @@ mod tests {
     #[test]
     fn complaints_come_sorted_with_their_rule_and_once() {
         let house = House::of(&[
-            ("crates/store/src/lib.rs", "//! x\nfn f() { a.unwrap(); b.unwrap(); }\n"),
+            ("crates/store/src/lib.rs", "//! x\nfn f() { thread::sleep(a); thread::sleep(b); }\n"),
             ("notes.txt", ""),
         ]);
         let found = inspect(&house);
         assert!(found.is_sorted());
-        let unwraps: Vec<_> =
-            found.iter().filter(|(complaint, _)| complaint.says.contains("unwrap")).collect();
-        assert_eq!(unwraps.len(), 1, "{unwraps:?}");
-        assert_eq!(unwraps[0].1, "promises");
-        assert!(unwraps[0].0.to_string().starts_with("crates/store/src/lib.rs:2: "));
+        let sleeps: Vec<_> = found.iter().filter(|(_, rule)| *rule == "sleeps").collect();
+        assert_eq!(sleeps.len(), 1, "{sleeps:?}");
+        assert!(sleeps[0].0.to_string().starts_with("crates/store/src/lib.rs:2: "));
     }
 }

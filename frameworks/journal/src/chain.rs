@@ -1,6 +1,8 @@
-//! The journal's file: records that are checksummed and chained, so that none can change, vanish or move without being noticed.
-//! A record is its length, its number, the checksum of the record before, its data, and its own checksum, which covers all of these.
-//! Bytes behind the last record are a write that broke off, of which nobody was told. Never reads past damage, never repairs a record.
+//! The journal's file: records that are checksummed and chained, so that none can change, vanish or
+//! move without being noticed. A record is its length, its number, the checksum of the record
+//! before, its data, and its own checksum, which covers all of these. Bytes behind the last record
+//! are a write that broke off, of which nobody was told. Never reads past damage, never repairs a
+//! record.
 
 use holdfast_sdk::net::{ensure, Result};
 use std::fs::{File, OpenOptions};
@@ -23,7 +25,8 @@ pub struct Chain {
     file: File,
 }
 
-/// Reads all records; `see` is shown each one's number, data and checksum. Fails when one is damaged, or `see` refuses it.
+/// Reads all records; `see` is shown each one's number, data and checksum. Fails when one is
+/// damaged, or `see` refuses it.
 pub fn read(bytes: &[u8], mut see: impl FnMut(u64, &[u8], u32) -> Result<()>) -> Result<Found> {
     let (mut count, mut last, mut end) = (0, 0, 0);
     while let Some((number, _, data, sum)) =
@@ -64,7 +67,8 @@ impl Chain {
         Ok(Chain { found: read(&std::fs::read(path)?, see)?, file })
     }
 
-    /// Appends records, and returns once they are durable. After a failure the journal must be opened anew.
+    /// Appends records, and returns once they are durable. After a failure the journal must be
+    /// opened anew.
     pub fn append(&mut self, records: impl Iterator<Item = Vec<u8>>) -> Result<()> {
         let Chain { found, file } = self;
         let (mut bytes, end) = (Vec::new(), found.end as u64);

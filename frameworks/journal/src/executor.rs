@@ -1,5 +1,6 @@
-//! One node's executor: runs the node as a child process, so that either can be killed without the other, and tells the scheduler what
-//! the node says is durable. Never restarts a node: whether that is safe is for the scheduler to say.
+//! One node's executor: runs the node as a child process, so that either can be killed without the
+//! other, and tells the scheduler what the node says is durable. Never restarts a node: whether
+//! that is safe is for the scheduler to say.
 
 use holdfast_sdk::model::CommandInfo;
 use holdfast_sdk::net::executor::{
@@ -11,12 +12,12 @@ use holdfast_sdk::net::Result;
 pub async fn run() -> Result<()> {
     let environment = Environment::from_env()?;
     let mut executor = Executor::start(environment.clone());
-    let mut children = ChildTasks::new(executor.teller());
+    let mut children = ChildTasks::new(executor.reporter());
     loop {
         match executor.next_with(&mut children).await {
             Happened::Heard(Heard::Launch(task)) => {
-                let teller = executor.teller();
-                let pass_on = Output::Lines(Box::new(move |line| teller.message(line)));
+                let reporter = executor.reporter();
+                let pass_on = Output::Lines(Box::new(move |line| reporter.message(line)));
                 children.launch(
                     &task.id,
                     ChildPlan::new(node()?, &environment.sandbox).output(pass_on),
@@ -30,7 +31,7 @@ pub async fn run() -> Result<()> {
         }
     }
     children.end_all_within(environment.shutdown_grace / 2, "the executor ends").await;
-    executor.teller().settled_within(environment.shutdown_grace).await;
+    executor.reporter().settled_within(environment.shutdown_grace).await;
     Ok(())
 }
 

@@ -1,8 +1,10 @@
-//! The smallest stateful framework, and the template to copy: N nodes, each of which appends records to a journal on a volume of its own
-//! and finds it again, whole, wherever a node, its executor, its agent, the scheduler or the master was killed. To write your own, copy
-//! this folder below `frameworks/`, and change `scheduler.rs`: how many members there are, what each needs, how each is run. Put your
-//! program in the place of `node.rs` and `chain.rs`, and keep their habit: look at what is on the volume, and refuse to start on less than
-//! you once acknowledged. Drop `executor.rs` where a command line is all that it needs. Nothing here ever destroys a volume.
+//! The smallest stateful framework, and the template to copy: N nodes, each of which appends
+//! records to a journal on a volume of its own and finds it again, whole, wherever a node, its
+//! executor, its agent, the scheduler or the master was killed. To write your own, copy this folder
+//! below `frameworks/`, and change `scheduler.rs`: how many members there are, what each needs, how
+//! each is run. Put your program in the place of `node.rs` and `chain.rs`, and keep their habit:
+//! look at what is on the volume, and refuse to start on less than you once acknowledged. Drop
+//! `executor.rs` where a command line is all that it needs. Nothing here ever destroys a volume.
 
 mod chain;
 mod executor;

@@ -1,5 +1,6 @@
-//! One node: reads the whole journal on its volume, then appends to it and says `acked N:SUM` whenever N records are durable, the last with
-//! that checksum. Refuses to start where that very record is not there; never makes a volume, never begins anew in place of what is lost.
+//! One node: reads the whole journal on its volume, then appends to it and says `acked N:SUM`
+//! whenever N records are durable, the last with that checksum. Refuses to start where that very
+//! record is not there; never makes a volume, never begins anew in place of what is lost.
 
 use crate::chain::{self, Chain};
 use holdfast_sdk::net::{ensure, Context, Result};

@@ -1,4 +1,5 @@
-//! What the framework wants: how many members, what each needs, how each is run. The keeper of the SDK does the rest.
+//! What the framework wants: how many members, what each needs, how each is run. The keeper of the
+//! SDK does the rest.
 
 use crate::node::acked;
 use holdfast_sdk::model::{CommandInfo, Role, Scalar};
@@ -77,7 +78,8 @@ impl Service for Arguments {
             executor: true,
         }
     }
-    /// `acked N:SUM`: N records are durable. Remembered before anything else happens, and never lowered.
+    /// `acked N:SUM`: N records are durable. Remembered before anything else happens, and never
+    /// lowered.
     fn heard(&mut self, member: &Member, data: &[u8]) -> Option<Vec<u8>> {
         let said = std::str::from_utf8(data).ok()?.strip_prefix("acked ")?;
         (acked(&note(member)).ok()?.0 < acked(said).ok()?.0).then(|| said.into())

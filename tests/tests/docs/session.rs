@@ -21,7 +21,7 @@ use super::blocks::Step;
 /// The port of a master, which pages use.
 const PORT: u16 = 5050;
 /// How long a page may take.
-const PAGE_TIMEOUT: Duration = Duration::from_secs(90);
+const PAGE_TIMEOUT: Duration = Duration::from_secs(300);
 /// How long what is left may take to end after it was asked to.
 const END_TIMEOUT: Duration = Duration::from_secs(10);
 /// The pause between two looks.
@@ -210,7 +210,7 @@ impl Session {
 
     /// Ends what is left, first kindly; returns what did not end by itself when it may have needed a moment to.
     fn end_all(&self, patient: bool) -> Vec<String> {
-        let end = Instant::now() + if patient { END_TIMEOUT / 5 } else { Duration::ZERO };
+        let end = Instant::now() + if patient { END_TIMEOUT } else { Duration::ZERO };
         while !self.processes().is_empty() && Instant::now() < end {
             pause();
         }

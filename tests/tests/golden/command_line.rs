@@ -11,7 +11,8 @@ use super::book::{sorted_yaml, Book};
 use super::layout::laid_out;
 use super::lines;
 use super::normal::Known;
-use super::scene::{wait_for_rows, Scene};
+use super::scene::Scene;
+use super::steps::wait_for_rows;
 
 /// How long a call may take, in seconds, for the program `timeout`.
 const LIMIT_S: &str = "20";
@@ -40,8 +41,10 @@ fn run(words: &[&str], master: &str) -> Ran {
         command.env("HOLDFAST_ADDR", master);
     }
     let output = command.args(words).stdin(Stdio::null()).output().unwrap();
-    let [out, err] =
-        [output.stdout, output.stderr].map(|it| String::from_utf8_lossy(&it).into_owned());
+    // The binary calls itself by the name of its file, whatever that is.
+    let name = binary().file_name().unwrap().to_string_lossy().into_owned();
+    let [out, err] = [output.stdout, output.stderr]
+        .map(|it| String::from_utf8_lossy(&it).replace(&name, "holdfast"));
     Ran { out, err, code: output.status.code().unwrap_or(-1) }
 }
 

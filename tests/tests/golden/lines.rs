@@ -144,7 +144,6 @@ run --cpus x -- true
 completion nonsense
 ledger show
 doctor --disk nonsense
-agent list --master nonsense
 agent list --master 127.0.0.1:1
 agent list --master 127.0.0.1:1 -o json
 agent list --master 127.0.0.1:1 -q

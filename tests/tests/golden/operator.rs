@@ -11,6 +11,7 @@ use holdfast_tests::Answer;
 use serde_json::{json, Value};
 
 use super::book::{shown, Book};
+use super::refusals;
 use super::scene::Scene;
 
 const PATH: &str = "/api/v1";
@@ -21,64 +22,20 @@ const ACCEPT_PROTOBUF: (&str, &str) = ("Accept", "application/x-protobuf");
 const TOO_LARGE: usize = (8 << 20) + 1;
 
 /// Calls of a master without a message of their own.
-const OF_MASTER: [&str; 28] = [
-    "GET_HEALTH",
-    "GET_FLAGS",
-    "GET_VERSION",
-    "GET_LOGGING_LEVEL",
-    "GET_STATE",
-    "GET_AGENTS",
-    "GET_FRAMEWORKS",
-    "GET_EXECUTORS",
-    "GET_OPERATIONS",
-    "GET_TASKS",
-    "GET_ROLES",
-    "GET_WEIGHTS",
-    "GET_MASTER",
-    "GET_QUOTA",
-    "UPDATE_QUOTA",
-    "SET_QUOTA",
-    "REMOVE_QUOTA",
-    "GET_MAINTENANCE_STATUS",
-    "GET_MAINTENANCE_SCHEDULE",
-    "UPDATE_MAINTENANCE_SCHEDULE",
-    "START_MAINTENANCE",
-    "STOP_MAINTENANCE",
-    "DRAIN_AGENT",
-    "DEACTIVATE_AGENT",
-    "REACTIVATE_AGENT",
-    "MARK_AGENT_GONE",
-    "LIST_FILES",
-    "SUBSCRIBE",
-];
+const OF_MASTER: &str = "\
+    GET_HEALTH GET_FLAGS GET_VERSION GET_LOGGING_LEVEL GET_STATE GET_AGENTS GET_FRAMEWORKS \
+    GET_EXECUTORS GET_OPERATIONS GET_TASKS GET_ROLES GET_WEIGHTS GET_MASTER GET_QUOTA UPDATE_QUOTA \
+    SET_QUOTA REMOVE_QUOTA GET_MAINTENANCE_STATUS GET_MAINTENANCE_SCHEDULE \
+    UPDATE_MAINTENANCE_SCHEDULE START_MAINTENANCE STOP_MAINTENANCE DRAIN_AGENT DEACTIVATE_AGENT \
+    REACTIVATE_AGENT MARK_AGENT_GONE LIST_FILES SUBSCRIBE";
 
 /// Calls of an agent without a message of their own.
-const OF_AGENT: [&str; 24] = [
-    "GET_HEALTH",
-    "GET_FLAGS",
-    "GET_VERSION",
-    "GET_LOGGING_LEVEL",
-    "GET_STATE",
-    "GET_AGENT",
-    "GET_CONTAINERS",
-    "GET_FRAMEWORKS",
-    "GET_EXECUTORS",
-    "GET_OPERATIONS",
-    "GET_TASKS",
-    "GET_RESOURCE_PROVIDERS",
-    "LAUNCH_NESTED_CONTAINER",
-    "WAIT_NESTED_CONTAINER",
-    "KILL_NESTED_CONTAINER",
-    "REMOVE_NESTED_CONTAINER",
-    "LAUNCH_NESTED_CONTAINER_SESSION",
-    "ATTACH_CONTAINER_INPUT",
-    "ATTACH_CONTAINER_OUTPUT",
-    "LAUNCH_CONTAINER",
-    "WAIT_CONTAINER",
-    "KILL_CONTAINER",
-    "REMOVE_CONTAINER",
-    "PRUNE_IMAGES",
-];
+const OF_AGENT: &str = "\
+    GET_HEALTH GET_FLAGS GET_VERSION GET_LOGGING_LEVEL GET_STATE GET_AGENT GET_CONTAINERS \
+    GET_FRAMEWORKS GET_EXECUTORS GET_OPERATIONS GET_TASKS GET_RESOURCE_PROVIDERS \
+    LAUNCH_NESTED_CONTAINER WAIT_NESTED_CONTAINER KILL_NESTED_CONTAINER REMOVE_NESTED_CONTAINER \
+    LAUNCH_NESTED_CONTAINER_SESSION ATTACH_CONTAINER_INPUT ATTACH_CONTAINER_OUTPUT LAUNCH_CONTAINER \
+    WAIT_CONTAINER KILL_CONTAINER REMOVE_CONTAINER PRUNE_IMAGES";
 
 /// A call as bytes, and an answer's bytes as JSON.
 struct Coded {
@@ -137,7 +94,7 @@ pub fn master_book(scene: &Scene) -> Book {
         &scene.known,
     );
     let address = scene.cluster.master.address();
-    for kind in OF_MASTER {
+    for kind in OF_MASTER.split(' ') {
         let call = json!({ "type": kind });
         both(&mut book, address, &call, &of_master(&call));
     }
@@ -170,6 +127,7 @@ pub fn master_book(scene: &Scene) -> Book {
             &post(address, PATH, &json!({ "type": kind })),
         );
     }
+    refusals::claims(&mut book, scene);
     envelopes(&mut book, address);
     book
 }
@@ -179,11 +137,9 @@ pub fn agent_book(scene: &Scene) -> Book {
     let mut book =
         Book::new("operator-agent.txt", "The operator API of an agent: POST /api/v1", &scene.known);
     // The one whose tasks the framework runs without a volume: nothing of it is on a disk of the machine.
-    for (index, kinds) in
-        [(2, &OF_AGENT[..]), (1, &["GET_AGENT", "GET_TASKS"]), (0, &["GET_TASKS"])]
-    {
+    for (index, kinds) in [(2, OF_AGENT), (1, "GET_AGENT GET_TASKS"), (0, "GET_TASKS")] {
         book.put(&format!("agent{index}"), "");
-        for kind in kinds {
+        for kind in kinds.split(' ') {
             let call = json!({ "type": kind });
             both(&mut book, scene.cluster.agents[index].address(), &call, &of_agent(&call));
         }

@@ -1,72 +1,36 @@
-//! What the scheduler API of a master and the executor API of an agent refuse.
+//! What the APIs refuse: the scheduler's and the operator's of a master, the executor's of an agent.
 //!
 //! Relies on a framework that is subscribed. Never sends a call that is taken, but for a heartbeat, which says nothing.
 
+use holdfast_tests::calls::{self, disk, reserved, volume};
 use holdfast_tests::http::{ask, post};
 use serde_json::{json, Value};
 
 use super::book::Book;
 use super::normal::Known;
-use super::scene::info;
-use super::scheduler::{Play, SCHEDULER};
+use super::play::Play;
+use super::scene::Scene;
+use super::scheduler::SCHEDULER;
+use super::steps::info;
 
+/// A stream id that nobody was given.
+const NOBODYS: &str = "00000000-0000-4000-8000-000000000000";
 const JSON: (&str, &str) = ("Content-Type", "application/json");
+
+/// What it is, the stream id if there is one, the call.
+type Case<'a> = (String, Option<&'a str>, Value);
 
 /// What a master refuses a scheduler.
 pub fn record(play: &mut Play) {
     let address = play.cluster.master.address();
-    let own = play.scheduler.framework_id.clone();
-    let stream = play.scheduler.stream_id.clone();
-    let other = "00000000-0000-4000-8000-000000000000";
-    let revive = |id: &str| json!({ "type": "REVIVE", "framework_id": { "value": id } });
-    let of_own = |kind: &str| json!({ "type": kind, "framework_id": { "value": own } });
-    let with = |field: &str, value: Value| {
-        let mut info = info("new", "db");
-        info[field] = value;
-        json!({ "type": "SUBSCRIBE", "subscribe": { "framework_info": info } })
-    };
-    let mut cases: Vec<(String, &str, Value)> = vec![
-        ("another's stream id".to_owned(), other, revive(&own)),
-        ("a stream id that is none".to_owned(), "x", revive(&own)),
-        ("no stream id".to_owned(), "", revive(&own)),
-        ("an unknown framework".to_owned(), &stream, revive("nobody")),
-        ("no framework".to_owned(), &stream, json!({ "type": "REVIVE" })),
-        ("an unknown call".to_owned(), &stream, of_own("DANCE")),
-        ("no type".to_owned(), &stream, json!({})),
-        ("SUBSCRIBE without its message".to_owned(), "", json!({ "type": "SUBSCRIBE" })),
-        ("SUBSCRIBE with a stream id".to_owned(), other, with("name", json!("new"))),
-        ("SUBSCRIBE without a user".to_owned(), "", with("user", Value::Null)),
-        ("SUBSCRIBE with a wrong role".to_owned(), "", with("roles", json!(["a/../b"]))),
-        ("SUBSCRIBE with a role twice".to_owned(), "", with("roles", json!(["db", "db"]))),
-        ("SUBSCRIBE with a negative timeout".to_owned(), "", with("failover_timeout", json!(-1.0))),
-        (
-            "SUBSCRIBE with an id on one side only".to_owned(),
-            "",
-            with("id", json!({ "value": own })),
-        ),
-        (
-            "ACCEPT of an offer id that is none".to_owned(),
-            &stream,
-            json!({ "type": "ACCEPT", "framework_id": { "value": own }, "accept": { "offer_ids": [{ "value": "a/b" }] } }),
-        ),
-    ];
-    for kind in [
-        "ACCEPT",
-        "DECLINE",
-        "KILL",
-        "SHUTDOWN",
-        "ACKNOWLEDGE",
-        "ACKNOWLEDGE_OPERATION_STATUS",
-        "RECONCILE",
-        "RECONCILE_OPERATIONS",
-        "MESSAGE",
-        "UPDATE_FRAMEWORK",
-    ] {
-        cases.push((format!("{kind} without its message"), &stream, of_own(kind)));
-    }
-    for (what, stream, call) in cases {
+    let (own, stream) = (play.scheduler.framework_id.clone(), play.scheduler.stream_id.clone());
+    for (what, stream, call) in strangers(&own, &stream)
+        .into_iter()
+        .chain(subscriptions(&own))
+        .chain(incomplete(&own, &stream))
+    {
         let mut headers = vec![JSON];
-        headers.extend(Some(("Mesos-Stream-Id", stream)).filter(|_| !stream.is_empty()));
+        headers.extend(stream.map(|it| ("Mesos-Stream-Id", it)));
         play.book.answer(
             &format!("refused: {what}"),
             &ask(address, "POST", SCHEDULER, &headers, call.to_string().as_bytes()),
@@ -74,16 +38,124 @@ pub fn record(play: &mut Play) {
     }
     play.book.answer("refused: GET", &ask(address, "GET", SCHEDULER, &[], b""));
     play.book.answer("refused: no Content-Type", &ask(address, "POST", SCHEDULER, &[], b"{}"));
-    play.book.answer(
-        "refused: Accept text/html",
-        &ask(
-            address,
-            "POST",
-            SCHEDULER,
-            &[JSON, ("Accept", "text/html")],
-            with("name", json!("new")).to_string().as_bytes(),
-        ),
+    let call = subscribe("name", json!("new")).to_string();
+    let answer = ask(address, "POST", SCHEDULER, &[JSON, ("Accept", "text/html")], call.as_bytes());
+    play.book.answer("refused: Accept text/html", &answer);
+}
+
+/// A SUBSCRIBE with one field of its own.
+fn subscribe(field: &str, value: Value) -> Value {
+    let mut info = info("new", "db");
+    info[field] = value;
+    json!({ "type": "SUBSCRIBE", "subscribe": { "framework_info": info } })
+}
+
+/// Calls of somebody who is not the framework, or says not who he is.
+fn strangers<'a>(own: &str, stream: &'a str) -> Vec<Case<'a>> {
+    let revive = |id: &str| json!({ "type": "REVIVE", "framework_id": { "value": id } });
+    let cases = [
+        ("another's stream id", Some(NOBODYS), revive(own)),
+        ("a stream id that is none", Some("x"), revive(own)),
+        ("no stream id", None, revive(own)),
+        ("an unknown framework", Some(stream), revive("nobody")),
+        ("no framework", Some(stream), json!({ "type": "REVIVE" })),
+    ];
+    cases.into_iter().map(|(what, stream, call)| (what.to_owned(), stream, call)).collect()
+}
+
+/// Subscriptions that cannot be.
+fn subscriptions<'a>(own: &str) -> Vec<Case<'a>> {
+    let cases = [
+        ("SUBSCRIBE without its message", None, json!({ "type": "SUBSCRIBE" })),
+        ("SUBSCRIBE with a stream id", Some(NOBODYS), subscribe("name", json!("new"))),
+        ("SUBSCRIBE without a user", None, subscribe("user", Value::Null)),
+        ("SUBSCRIBE with a wrong role", None, subscribe("roles", json!(["a/../b"]))),
+        ("SUBSCRIBE with a role twice", None, subscribe("roles", json!(["db", "db"]))),
+        ("SUBSCRIBE with a negative timeout", None, subscribe("failover_timeout", json!(-1.0))),
+        ("SUBSCRIBE with an id on one side only", None, subscribe("id", json!({ "value": own }))),
+    ];
+    cases.into_iter().map(|(what, stream, call)| (what.to_owned(), stream, call)).collect()
+}
+
+/// Calls of the framework that lack something.
+fn incomplete<'a>(own: &str, stream: &'a str) -> Vec<Case<'a>> {
+    let of_own = |kind: &str| json!({ "type": kind, "framework_id": { "value": own } });
+    let mut accept = of_own("ACCEPT");
+    accept["accept"] = json!({ "offer_ids": [{ "value": "a/b" }] });
+    let mut cases = vec![
+        ("an unknown call".to_owned(), Some(stream), of_own("DANCE")),
+        ("no type".to_owned(), Some(stream), json!({})),
+        ("ACCEPT of an offer id that is none".to_owned(), Some(stream), accept),
+    ];
+    let kinds =
+        "ACCEPT DECLINE KILL SHUTDOWN ACKNOWLEDGE ACKNOWLEDGE_OPERATION_STATUS RECONCILE RECONCILE_OPERATIONS MESSAGE UPDATE_FRAMEWORK";
+    cases.extend(
+        kinds
+            .split(' ')
+            .map(|kind| (format!("{kind} without its message"), Some(stream), of_own(kind))),
     );
+    cases
+}
+
+/// What a master refuses an operator who claims something.
+pub fn claims(book: &mut Book, scene: &Scene) {
+    let (address, agent) = (scene.cluster.master.address(), &scene.agents[0]);
+    let whole = calls::reserve(agent, &[reserved(&disk(10.0, None))]).to_string();
+    let ports =
+        |ranges: Value| json!({ "name": "ports", "type": "RANGES", "ranges": { "range": ranges } });
+    let overlapping =
+        ports(json!([{ "begin": 31000, "end": 31010 }, { "begin": 31005, "end": 31020 }]));
+    let backwards = ports(json!([{ "begin": 31010, "end": 31000 }]));
+    let named = |id: &str| calls::create(agent, &[volume(&disk(1.0, None), id)]).to_string();
+    let used = disk(512.0, None);
+    for (what, body) in [
+        (
+            "an agent that is not there",
+            calls::reserve("nobody", &[reserved(&disk(1.0, None))]).to_string(),
+        ),
+        ("nothing", calls::reserve(agent, &[]).to_string()),
+        ("what is not reserved for anybody", calls::reserve(agent, &[disk(1.0, None)]).to_string()),
+        ("a field that is missing", whole.replace("agent_id", "agent_ids")),
+        ("a field of another type", whole.replace("10.0", "\"ten\"")),
+        ("a negative amount", whole.replace("10.0", "-10.0")),
+        ("an amount that is no number", whole.replace("10.0", "\"NaN\"")),
+        ("more than there is", whole.replace("10.0", "99999999.0")),
+        ("a role that is none", whole.replace("\"db\"", "\"../db\"")),
+        ("ranges that overlap", calls::reserve(agent, &[reserved(&overlapping)]).to_string()),
+        (
+            "a range that ends before it begins",
+            calls::reserve(agent, &[reserved(&backwards)]).to_string(),
+        ),
+        ("a volume's id with a slash", named("a/b")),
+        ("an empty volume's id", named("")),
+        (
+            "a path out of the sandbox",
+            named("v").replace("\"container_path\":\"data\"", "\"container_path\":\"../x\""),
+        ),
+        ("a volume that is only read", named("v").replace("\"RW\"", "\"RO\"")),
+        (
+            "a volume that is there already",
+            calls::create(agent, &[volume(&used, "data-0")]).to_string(),
+        ),
+        (
+            "a volume that is not there",
+            calls::destroy(agent, &[volume(&used, "unknown")]).to_string(),
+        ),
+        (
+            "the end of a volume in use",
+            calls::destroy(agent, &[volume(&used, "data-0")]).to_string(),
+        ),
+        ("giving back a volume", calls::unreserve(agent, &[volume(&used, "data-0")]).to_string()),
+        (
+            "giving back what carries a volume",
+            calls::unreserve(agent, &[reserved(&used)]).to_string(),
+        ),
+    ] {
+        book.answer(
+            &format!("refused claim: {what}"),
+            &ask(address, "POST", "/api/v1", &[JSON], body.as_bytes()),
+        );
+    }
 }
 
 /// What an agent refuses its executors.

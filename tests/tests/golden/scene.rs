@@ -3,15 +3,18 @@
 //! Relies on waiting for each step's outcome before the next, so that every run comes to the same state. Never changes anything once it
 //! is set.
 
-use std::collections::BTreeSet;
 use std::fs;
 
 use holdfast_tests::calls::{self, command_task, cpus, disk, mem, path_source, reserved, volume};
 use holdfast_tests::cluster::text;
-use holdfast_tests::{until, Cluster, Daemon, Scheduler};
+use holdfast_tests::{Cluster, Daemon, Scheduler};
 use serde_json::{json, Value};
 
 use super::normal::Known;
+use super::steps::{
+    acknowledge, acknowledge_until, acknowledge_until_all_run, agent_id, decline_all, give_back,
+    info, launch, wait_for_rows,
+};
 
 /// What an agent offers unless it says otherwise.
 const RESOURCES: &str = "cpus:4;mem:4096;disk:20000;ports:[31000-32000]";
@@ -21,8 +24,6 @@ const STATIC: &str = "cpus:4;cpus(prod):2;mem:4096;mem(prod):512;disk:20000;port
 const STAYS: &str = "echo to stdout; echo to stderr >&2; exec sleep 1000";
 /// The last agent's name is an address, so that the command line reaches it for the files of its tasks.
 const HOSTS: [&str; 3] = ["agent0", "agent1", "127.0.0.1"];
-/// A refusal that outlasts every test.
-const FOR_EVER_S: f64 = 1e6;
 
 /// See the module.
 pub struct Scene {
@@ -57,31 +58,6 @@ impl Scene {
         let known = known(&cluster, &[&runner, &decliner, &holder]);
         Scene { cluster, agents, runner, _others: [decliner, holder], gone, known }
     }
-}
-
-/// A framework with one role.
-pub fn info(name: &str, role: &str) -> Value {
-    let mut info = calls::framework_info(name, FOR_EVER_S);
-    info["roles"] = json!([role]);
-    info
-}
-
-/// The id of the agent with this name.
-pub fn agent_id(cluster: &Cluster, host: &str) -> String {
-    let rows = cluster.list("agents");
-    let row = rows
-        .iter()
-        .find(|row| row["hostname"] == host)
-        .unwrap_or_else(|| panic!("no agent {host} in {rows:#?}"));
-    row["id"].as_str().unwrap().to_owned()
-}
-
-/// Waits until a list of the native API is as it must be.
-pub fn wait_for_rows(cluster: &Cluster, list: &str, is_it: impl Fn(&[Value]) -> bool) {
-    until(&format!("the {list} are as they must be"), || match cluster.list(list) {
-        rows if is_it(&rows) => Ok(()),
-        rows => Err(format!("{rows:#?}")),
-    });
 }
 
 /// A master and three agents, each with a PATH disk of its own.
@@ -135,12 +111,7 @@ fn claim(cluster: &Cluster, agents: &[String]) {
 /// A framework with a task on a volume, one without, one that ended and was acknowledged, one whose end was not, and claims of its own.
 fn run_tasks(cluster: &Cluster, agents: &[String]) -> Scheduler {
     let mut runner = Scheduler::subscribe(cluster.master.address(), &info("runner", "db"), false);
-    let own = |resource: &Value, principal: &str| {
-        let mut resource = reserved(resource);
-        resource["reservations"][0]["principal"] = json!(principal);
-        resource
-    };
-    let used = [own(&cpus(0.5), "ops"), mem(64.0), volume(&disk(512.0, None), "data-0")];
+    let used = [reserved(&cpus(0.5)), mem(64.0), volume(&disk(512.0, None), "data-0")];
     let keeper = command_task("keeper", &agents[0], STAYS, &used);
     launch(
         cluster,
@@ -177,20 +148,7 @@ fn run_tasks(cluster: &Cluster, agents: &[String]) -> Scheduler {
     }
     launch(cluster, &runner, &agents[0], "ports:", group(&agents[0]));
     acknowledge_until_all_run(&mut runner, &["left", "right"]);
-    // One operation is refused, the other done and not acknowledged.
-    let mine = disk(100.0, None);
-    let operation = |id: &str, kind: &str, resource: &Value| json!({ "id": { "value": id }, "type": kind.to_uppercase(), kind: { "resources": [resource] } });
-    let operations = json!([
-        operation("too-much", "reserve", &own(&cpus(1000.0), "ops")),
-        operation("mine", "reserve", &own(&mine, "ops"))
-    ]);
-    launch(cluster, &runner, &agents[1], "ports:", operations);
-    for (id, state) in [("too-much", "OPERATION_ERROR"), ("mine", "OPERATION_FINISHED")] {
-        runner.event_where(&format!("{state} of {id}"), |event| {
-            let status = &event["update_operation_status"]["status"];
-            status["operation_id"]["value"] == id && status["state"] == state
-        });
-    }
+    reserve(cluster, &mut runner, &agents[1]);
     runner.call(json!({ "type": "SUPPRESS", "suppress": {} })).expect(202, "SUPPRESS");
     give_back(cluster, &runner);
     wait_for_rows(cluster, "tasks", |rows| {
@@ -199,48 +157,20 @@ fn run_tasks(cluster: &Cluster, agents: &[String]) -> Scheduler {
     runner
 }
 
-/// Accepts all that the framework is offered of an agent, once the offer has what is needed.
-pub fn launch(
-    cluster: &Cluster,
-    scheduler: &Scheduler,
-    agent: &str,
-    needed: &str,
-    operations: Value,
-) {
-    let ids = wait_for_offers(cluster, scheduler, agent, needed);
-    let accept =
-        json!({ "offer_ids": ids, "operations": operations, "filters": { "refuse_seconds": 0 } });
-    scheduler.call(json!({ "type": "ACCEPT", "accept": accept })).expect(202, "ACCEPT");
-}
-
-/// The ids of all that the framework is offered of an agent, once it has what is needed.
-pub fn wait_for_offers(
-    cluster: &Cluster,
-    scheduler: &Scheduler,
-    agent: &str,
-    needed: &str,
-) -> Vec<Value> {
-    let offers = until(&format!("an offer of {agent} with {needed}"), || {
-        let mut rows = cluster.list("offers");
-        rows.retain(|it| it["framework"] == scheduler.framework_id && it["agent"] == agent);
-        match rows.iter().any(|it| it["resources"].as_str().unwrap().contains(needed)) {
-            true => Ok(rows),
-            false => Err(format!("{rows:#?}")),
-        }
-    });
-    offers.iter().map(|it| json!({ "value": it["id"] })).collect()
-}
-
-/// Acknowledges each status of a task but the one that is waited for and told, unless that is no end.
-pub fn acknowledge_until(scheduler: &mut Scheduler, task: &str, state: &str) -> Value {
-    loop {
-        let status = scheduler.status(task);
-        if status["state"] != state || state == "TASK_RUNNING" {
-            acknowledge(scheduler, &status);
-        }
-        if status["state"] == state {
-            return status;
-        }
+/// Operations of a framework: one is refused, the other done and not acknowledged.
+fn reserve(cluster: &Cluster, runner: &mut Scheduler, agent: &str) {
+    let mine = disk(100.0, None);
+    let operation = |id: &str, kind: &str, resource: &Value| json!({ "id": { "value": id }, "type": kind.to_uppercase(), kind: { "resources": [resource] } });
+    let operations = json!([
+        operation("too-much", "reserve", &reserved(&cpus(1000.0))),
+        operation("mine", "reserve", &reserved(&mine))
+    ]);
+    launch(cluster, runner, agent, "ports:", operations);
+    for (id, state) in [("too-much", "OPERATION_ERROR"), ("mine", "OPERATION_FINISHED")] {
+        runner.event_where(&format!("{state} of {id}"), |event| {
+            let status = &event["update_operation_status"]["status"];
+            status["operation_id"]["value"] == id && status["state"] == state
+        });
     }
 }
 
@@ -249,60 +179,6 @@ fn group(agent: &str) -> Value {
     let tasks = ["left", "right"].map(|it| command_task(it, agent, STAYS, &[cpus(0.1), mem(32.0)]));
     let executor = json!({ "type": "DEFAULT", "executor_id": { "value": "pair" }, "resources": [cpus(0.1), mem(32.0), disk(16.0, None)] });
     json!([{ "type": "LAUNCH_GROUP", "launch_group": { "executor": executor, "task_group": { "tasks": tasks } } }])
-}
-
-/// Acknowledges the statuses of tasks that are started at once, until all run.
-fn acknowledge_until_all_run(scheduler: &mut Scheduler, tasks: &[&str]) {
-    let mut left = tasks.to_vec();
-    while !left.is_empty() {
-        let event = scheduler.event("UPDATE");
-        let status = &event["update"]["status"];
-        // Statuses of other tasks that are told again stay unacknowledged.
-        if tasks.iter().any(|it| status["task_id"]["value"] == *it) {
-            acknowledge(scheduler, status);
-        }
-        left.retain(|it| !(status["task_id"]["value"] == *it && status["state"] == "TASK_RUNNING"));
-    }
-}
-
-/// Acknowledges a status.
-pub fn acknowledge(scheduler: &Scheduler, status: &Value) {
-    assert!(status["uuid"].is_string(), "a status that cannot be acknowledged: {status:#}");
-    let acknowledge = json!({ "agent_id": status["agent_id"], "task_id": status["task_id"], "uuid": status["uuid"] });
-    scheduler
-        .call(json!({ "type": "ACKNOWLEDGE", "acknowledge": acknowledge }))
-        .expect(202, "ACKNOWLEDGE");
-}
-
-/// Declines every offer that the framework holds.
-fn give_back(cluster: &Cluster, scheduler: &Scheduler) {
-    until("the framework has no offer", || {
-        let rows = cluster.list("offers");
-        let own: Vec<Value> = rows
-            .iter()
-            .filter(|it| it["framework"] == scheduler.framework_id)
-            .map(|it| json!({ "value": it["id"] }))
-            .collect();
-        if own.is_empty() {
-            return Ok(());
-        }
-        let decline = json!({ "offer_ids": own, "filters": { "refuse_seconds": 0 } });
-        scheduler.call(json!({ "type": "DECLINE", "decline": decline })).expect(202, "DECLINE");
-        Err(format!("{rows:#?}"))
-    });
-}
-
-/// Declines the offers of all agents for ever.
-fn decline_all(scheduler: &mut Scheduler, agents: &[String]) {
-    let mut left: BTreeSet<&str> = agents.iter().map(String::as_str).collect();
-    while !left.is_empty() {
-        let event = scheduler.event("OFFERS");
-        let offers = event["offers"]["offers"].as_array().unwrap();
-        let ids: Vec<&Value> = offers.iter().map(|it| &it["id"]).collect();
-        let decline = json!({ "offer_ids": ids, "filters": { "refuse_seconds": FOR_EVER_S } });
-        scheduler.call(json!({ "type": "DECLINE", "decline": decline })).expect(202, "DECLINE");
-        left.retain(|agent| offers.iter().all(|it| it["agent_id"]["value"] != *agent));
-    }
 }
 
 /// A framework that reserved something and was removed; its id.

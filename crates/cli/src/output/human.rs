@@ -67,6 +67,11 @@ fn civil(days: u64) -> (u64, u64, u64) {
     (era * 400 + year_of_era + u64::from(month <= 2), month, day)
 }
 
+/// A text; a dash when there is none.
+pub fn or_dash(text: Option<&str>) -> &str {
+    text.filter(|it| !it.is_empty()).unwrap_or("-")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

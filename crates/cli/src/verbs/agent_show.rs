@@ -1,19 +1,20 @@
 //! `agent show`: one agent with its disks, claims and tasks, in every format.
 
+use holdfast_api::rows::AgentRow;
 use serde_json::{json, Value};
 
-use super::agent_list::AGENTS;
-use super::choose::AGENT;
+use super::choose::choose;
 use super::claim_list::CLAIMS;
 use super::context::now_ms;
 use super::disk_list::DISKS;
-use super::listing::WatchArgs;
+use super::listing::{raw, Listing, WatchArgs};
+use super::rows::{Listed, Received};
 use super::sheet::Sheet;
 use super::show::{show, Shown};
 use super::task_list::TASKS;
 use super::Context;
 use crate::failure::Failure;
-use crate::output::{human, Row};
+use crate::output::human;
 
 /// Which agent.
 #[derive(Clone, Debug, clap::Args)]
@@ -34,36 +35,42 @@ pub async fn run(context: &Context, args: &AgentShowArgs) -> anyhow::Result<i32>
 }
 
 async fn read(context: &Context, given: &str) -> Result<Shown, Failure> {
-    let agents = context.master.rows(AGENTS.page).await?;
-    let agent = AGENT.choose(&agents, given)?;
-    let row = Row(agent);
-    let mut sheet = Sheet::default();
-    head(&mut sheet, row);
-    let mut value = json!({ "agent": agent });
-    for (heading, listing) in [("Disks", DISKS), ("Claims", CLAIMS), ("Tasks", TASKS)] {
-        let mut rows = context.master.rows(listing.page).await?;
-        rows.retain(|it: &Value| it["agent"] == agent["id"]);
-        sheet.table(
-            heading,
-            &(listing.table)(&rows, now_ms()),
-            context.is_wide(),
-            context.console.colours,
-        );
-        value[listing.page] = Value::from(rows);
-    }
-    Ok(Shown { id: row.text("id").to_owned(), value, sheet: sheet.text() })
+    let agents = context.master.rows::<AgentRow>().await?;
+    let agent = choose(&agents, given)?;
+    let mut shown = (Sheet::default(), json!({ "agent": agent.raw }));
+    head(&mut shown.0, agent);
+    add(context, &mut shown, "Disks", DISKS, |it| it.agent == agent.id).await?;
+    add(context, &mut shown, "Claims", CLAIMS, |it| it.agent == agent.id).await?;
+    add(context, &mut shown, "Tasks", TASKS, |it| it.agent == agent.id).await?;
+    let (sheet, value) = shown;
+    Ok(Shown { id: agent.id.clone(), value, sheet: sheet.text() })
 }
 
-fn head(sheet: &mut Sheet, row: Row<'_>) {
+/// Adds a list to what is shown: to the sheet, and to the value.
+async fn add<T: Listed>(
+    context: &Context,
+    (sheet, value): &mut (Sheet, Value),
+    heading: &'static str,
+    listing: Listing<T>,
+    keep: impl Fn(&T) -> bool,
+) -> Result<(), Failure> {
+    let mut rows: Vec<Received<T>> = context.master.rows().await?;
+    rows.retain(|it| keep(it));
+    sheet.table(heading, &listing.table(&rows), context.is_wide(), context.console.colours);
+    value[T::PAGE] = raw(&rows);
+    Ok(())
+}
+
+fn head(sheet: &mut Sheet, row: &AgentRow) {
     sheet
-        .line("id", row.text("id"))
-        .line("host", row.text("hostname"))
-        .line("address", row.text("address"))
-        .line("state", row.text("state"))
-        .line("why", row.text("why"))
-        .line("total", row.text("total"))
-        .line("free", row.text("free"))
-        .line("used", row.text("used"))
-        .line("ledger", format!("version {}", row.count("ledger_version")))
-        .line("registered", human::ago(now_ms(), row.count("reregistered_ms")));
+        .line("id", &row.id)
+        .line("host", &row.hostname)
+        .line("address", &row.address)
+        .line("state", row.state.word())
+        .line("why", row.why.as_deref().unwrap_or_default())
+        .line("total", &row.total)
+        .line("free", &row.free)
+        .line("used", &row.used)
+        .line("ledger", format!("version {}", row.ledger_version))
+        .line("registered", human::ago(now_ms(), row.reregistered_ms));
 }

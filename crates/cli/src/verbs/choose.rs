@@ -2,110 +2,151 @@
 //!
 //! Relies on ids being unique. Never guesses between two.
 
-use serde_json::Value;
+use holdfast_api::rows::{AgentRow, ClaimRow, DiskRow, FrameworkRow, TaskRow};
 
+use super::rows::{Listed, Received};
 use crate::failure::{Failure, EXIT_ERROR};
-use crate::output::{ids, Row};
+use crate::output::ids;
 
 /// How many candidates are named.
 const CANDIDATES_MAX: usize = 10;
 
-/// A kind of thing, and how people call one.
-#[derive(Clone, Copy, Debug)]
-pub struct Kind {
-    /// The word for it.
-    pub noun: &'static str,
-    /// Other fields that name it, apart from its id.
-    pub names: &'static [&'static str],
+/// What people call by an id or a name.
+pub trait Named: Listed {
+    /// The word for such a thing.
+    const NOUN: &'static str;
+
+    /// What it is called, apart from its id.
+    fn names(&self) -> Vec<&str>;
+
+    /// The framework that it belongs to.
+    fn owner(&self) -> Option<&str> {
+        None
+    }
 }
 
-/// Agents.
-pub const AGENT: Kind = Kind { noun: "agent", names: &["hostname", "address"] };
-/// Claims.
-pub const CLAIM: Kind = Kind { noun: "claim", names: &["volume"] };
-/// Disks.
-pub const DISK: Kind = Kind { noun: "disk", names: &["root"] };
-/// Frameworks.
-pub const FRAMEWORK: Kind = Kind { noun: "framework", names: &["name"] };
-/// Tasks.
-pub const TASK: Kind = Kind { noun: "task", names: &["name"] };
+impl Named for AgentRow {
+    const NOUN: &'static str = "agent";
 
-impl Kind {
-    /// The one of `rows` that `given` means.
-    ///
-    /// # Errors
-    /// When it is none (not found) or could be several (they are listed).
-    pub fn choose<'a>(&self, rows: &'a [Value], given: &str) -> Result<&'a Value, Failure> {
-        let matching = |fits: &dyn Fn(Row<'_>) -> bool| {
-            rows.iter().filter(|it| fits(Row(it))).collect::<Vec<_>>()
-        };
-        let ways: [&dyn Fn(Row<'_>) -> bool; 4] = [
-            &|row| row.text("id") == given,
-            &|row| ids::tail(row.text("id")) == Some(given),
-            &|row| self.names.iter().any(|field| row.text(field) == given),
-            &|row| row.text("id").starts_with(given),
-        ];
-        let ways = if given.is_empty() { &[][..] } else { &ways[..] };
-        for way in ways {
-            match matching(way).as_slice() {
-                [] => {}
-                [one] => return Ok(one),
-                several => return Err(self.ambiguous(several, given)),
-            }
+    fn names(&self) -> Vec<&str> {
+        vec![&self.hostname, &self.address]
+    }
+}
+
+impl Named for ClaimRow {
+    const NOUN: &'static str = "claim";
+
+    fn names(&self) -> Vec<&str> {
+        self.volume.iter().map(String::as_str).collect()
+    }
+
+    fn owner(&self) -> Option<&str> {
+        self.framework.as_deref()
+    }
+}
+
+impl Named for DiskRow {
+    const NOUN: &'static str = "disk";
+
+    fn names(&self) -> Vec<&str> {
+        vec![&self.root]
+    }
+}
+
+impl Named for FrameworkRow {
+    const NOUN: &'static str = "framework";
+
+    fn names(&self) -> Vec<&str> {
+        vec![&self.name]
+    }
+}
+
+impl Named for TaskRow {
+    const NOUN: &'static str = "task";
+
+    fn names(&self) -> Vec<&str> {
+        vec![&self.name]
+    }
+
+    fn owner(&self) -> Option<&str> {
+        Some(&self.framework)
+    }
+}
+
+/// The one of `rows` that `given` means.
+///
+/// # Errors
+/// When it is none (not found) or could be several (they are listed).
+pub fn choose<'a, T: Named>(
+    rows: &'a [Received<T>],
+    given: &str,
+) -> Result<&'a Received<T>, Failure> {
+    let ways: [&dyn Fn(&T) -> bool; 4] = [
+        &|row| row.id() == given,
+        &|row| ids::tail(row.id()) == Some(given),
+        &|row| row.names().contains(&given),
+        &|row| row.id().starts_with(given),
+    ];
+    let ways = if given.is_empty() { &[][..] } else { &ways[..] };
+    for way in ways {
+        let matching: Vec<&Received<T>> = rows.iter().filter(|it| way(it)).collect();
+        match matching.as_slice() {
+            [] => {}
+            [one] => return Ok(one),
+            several => return Err(ambiguous(several, given)),
         }
-        let noun = self.noun;
-        Err(Failure::not_found(
-            format!("there is no {noun} `{given}`"),
-            format!("see `holdfast {noun} list`"),
-        ))
     }
+    let noun = T::NOUN;
+    Err(Failure::not_found(
+        format!("there is no {noun} `{given}`"),
+        format!("see `holdfast {noun} list`"),
+    ))
+}
 
-    fn ambiguous(&self, several: &[&Value], given: &str) -> Failure {
-        let describe = |it: &&Value| {
-            let row = Row(it);
-            let names =
-                self.names.iter().map(|field| row.text(field)).chain([row.text("framework")]);
-            let names: Vec<&str> = names.filter(|it| !it.is_empty() && *it != given).collect();
-            let names =
-                if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
-            format!("{}{names}", row.text("id"))
-        };
-        let listed: Vec<String> = several.iter().take(CANDIDATES_MAX).map(describe).collect();
-        let more = several.len() - listed.len();
-        let more = if more == 0 { String::new() } else { format!("\n    and {more} more") };
-        let cause = format!(
-            "`{given}` could be any of {} {}s:\n    {}{more}",
-            several.len(),
-            self.noun,
-            listed.join("\n    ")
-        );
-        Failure::new(EXIT_ERROR, cause, "write more of the id")
-    }
+fn ambiguous<T: Named>(several: &[&Received<T>], given: &str) -> Failure {
+    let describe = |it: &&Received<T>| {
+        let names = it.names().into_iter().chain(it.owner());
+        let names: Vec<&str> = names.filter(|it| !it.is_empty() && *it != given).collect();
+        let names =
+            if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
+        format!("{}{names}", it.id())
+    };
+    let listed: Vec<String> = several.iter().take(CANDIDATES_MAX).map(describe).collect();
+    let more = several.len() - listed.len();
+    let more = if more == 0 { String::new() } else { format!("\n    and {more} more") };
+    let cause = format!(
+        "`{given}` could be any of {} {}s:\n    {}{more}",
+        several.len(),
+        T::NOUN,
+        listed.join("\n    ")
+    );
+    Failure::new(EXIT_ERROR, cause, "write more of the id")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::verbs::testbed;
     use serde_json::json;
 
     const CLUSTER: &str = "0d1e2f30-4151-6172-8393-a4b5c6d7e8f9";
 
-    fn agents() -> Vec<Value> {
-        let agent = |tail: &str, hostname: &str| json!({ "id": format!("{CLUSTER}-{tail}"), "hostname": hostname, "address": format!("{hostname}:5051") });
+    fn agents() -> Vec<Received<AgentRow>> {
+        let agent = |id: String, hostname: &str, address: &str| {
+            testbed::received(json!({ "id": id, "hostname": hostname, "address": address }))
+        };
+        let of_cluster = |tail: &str| format!("{CLUSTER}-{tail}");
         vec![
-            agent("S1", "one"),
-            agent("S12", "two"),
-            agent("S2", "two"),
-            json!({ "id": "one", "hostname": "x", "address": "x:1" }),
+            agent(of_cluster("S1"), "one", "one:5051"),
+            agent(of_cluster("S12"), "two", "two:5051"),
+            agent(of_cluster("S2"), "two", "two:5051"),
+            agent("one".to_owned(), "x", "x:1"),
         ]
     }
 
     fn chosen(given: &str) -> Result<String, i32> {
         let rows = agents();
-        AGENT
-            .choose(&rows, given)
-            .map(|it| it["id"].as_str().unwrap().to_owned())
-            .map_err(|it| it.code)
+        choose(&rows, given).map(|it| it.id.clone()).map_err(|it| it.code)
     }
 
     #[test]
@@ -127,16 +168,16 @@ mod tests {
     #[test]
     fn two_are_listed_and_none_is_taken() {
         let rows = agents();
-        let failure = AGENT.choose(&rows, "0d1e").unwrap_err();
+        let failure = choose(&rows, "0d1e").unwrap_err();
         assert_eq!(failure.code, EXIT_ERROR);
         assert!(
             failure.cause.contains("any of 3 agents")
                 && failure.cause.contains(&format!("{CLUSTER}-S12 (two, two:5051)")),
             "{failure}"
         );
-        assert!(AGENT.choose(&rows, "two").unwrap_err().cause.contains("any of 2 agents"));
-        let many: Vec<Value> =
-            (0..30).map(|it| json!({ "id": format!("t{it}"), "framework": "f" })).collect();
-        assert!(TASK.choose(&many, "t").unwrap_err().cause.ends_with("t9 (f)\n    and 20 more"));
+        assert!(choose(&rows, "two").unwrap_err().cause.contains("any of 2 agents"));
+        let task = |it: i32| testbed::received(json!({ "id": format!("t{it}"), "name": "" }));
+        let many: Vec<Received<TaskRow>> = (0..30).map(task).collect();
+        assert!(choose(&many, "t").unwrap_err().cause.ends_with("t9 (f)\n    and 20 more"));
     }
 }

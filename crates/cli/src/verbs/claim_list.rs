@@ -1,14 +1,14 @@
 //! `claim list`: every reservation and volume, where it is and who holds it.
 
-use serde_json::Value;
+use holdfast_api::rows::{AgentRow, ClaimKind, ClaimRow};
 
-use super::choose::AGENT;
+use super::choose::choose;
 use super::listing::{Listing, WatchArgs};
 use super::Context;
-use crate::output::{amounts, human, ids, Cell, Column, Row, Table};
+use crate::output::{amounts, human, ids, Cell, Column, Table};
 
 /// The list of claims.
-pub const CLAIMS: Listing = Listing { page: "claims", id: "id", table };
+pub const CLAIMS: Listing<ClaimRow> = Listing { table };
 
 /// Which claims.
 #[derive(Clone, Debug, clap::Args)]
@@ -35,31 +35,29 @@ pub struct ClaimListArgs {
 /// When no master answers, or there is no such agent.
 pub async fn run(context: &Context, args: &ClaimListArgs) -> anyhow::Result<i32> {
     let agent = match &args.agent {
-        Some(given) => Some(
-            Row(AGENT.choose(&context.master.rows("agents").await?, given)?).text("id").to_owned(),
-        ),
+        Some(given) => Some(choose(&context.master.rows::<AgentRow>().await?, given)?.id.clone()),
         None => None,
     };
-    let keep = |row: Row<'_>| {
-        agent.as_ref().is_none_or(|it| it == row.text("agent"))
-            && args.role.as_ref().is_none_or(|it| it == row.text("role"))
-            && (!args.volumes || row.text("kind") == "volume")
-            && (!args.unclaimed || row.is("unclaimed"))
+    let keep = |row: &ClaimRow| {
+        agent.as_ref().is_none_or(|it| *it == row.agent)
+            && args.role.as_ref().is_none_or(|it| *it == row.role)
+            && (!args.volumes || row.kind == ClaimKind::Volume)
+            && (!args.unclaimed || row.unclaimed)
     };
     CLAIMS.show(context, args.watch, keep).await
 }
 
 /// Who holds a claim, in a word.
-pub fn holder(row: Row<'_>) -> String {
-    match (row.text("framework"), row.is("unclaimed")) {
-        ("", _) if row.text("kind") == "reservation" => "the role".to_owned(), // Made by an operator, or by several alike.
-        ("", _) => "operator".to_owned(),
-        (framework, true) => format!("{} (removed)", ids::short(framework)),
-        (framework, false) => ids::short(framework).to_owned(),
+pub fn holder(row: &ClaimRow) -> String {
+    match (&row.framework, row.kind) {
+        (None, ClaimKind::Reservation) => "the role".to_owned(), // Made by an operator, or by several alike.
+        (None, ClaimKind::Volume) => "operator".to_owned(),
+        (Some(framework), _) if row.unclaimed => format!("{} (removed)", ids::short(framework)),
+        (Some(framework), _) => ids::short(framework).to_owned(),
     }
 }
 
-fn table(rows: &[Value], now_ms: u64) -> Table {
+fn table(rows: &[&ClaimRow], now_ms: u64) -> Table {
     let mut table = Table::new(&[
         Column::left("ID"),
         Column::left("CLAIM ID").wide(),
@@ -80,27 +78,27 @@ fn table(rows: &[Value], now_ms: u64) -> Table {
         Column::left("PRINCIPAL").wide(),
         Column::right("GENERATION").wide(),
     ]);
-    let all: Vec<&str> = rows.iter().map(|it| Row(it).text("id")).collect();
-    for (row, short) in rows.iter().map(Row).zip(ids::short_all(&all)) {
+    let all: Vec<&str> = rows.iter().map(|it| it.id.as_str()).collect();
+    for (row, short) in rows.iter().zip(ids::short_all(&all)) {
         table.push(vec![
             short.into(),
-            row.text("id").into(),
-            row.text("kind").into(),
-            Cell::state(row.text("state")),
-            row.text("role").into(),
-            row.text("volume").into(),
-            row.text("resource").into(),
-            amounts::of(row.text("resource"), row.number("amount")).into(),
-            ids::short(row.text("agent")).into(),
-            row.text("hostname").into(),
+            row.id.as_str().into(),
+            row.kind.into(),
+            Cell::state(row.state.word()),
+            row.role.as_str().into(),
+            row.volume.as_deref().unwrap_or_default().into(),
+            row.resource.as_str().into(),
+            amounts::of(&row.resource, row.amount).into(),
+            ids::short(&row.agent).into(),
+            row.hostname.as_str().into(),
             holder(row).into(),
-            row.text("task").into(),
-            human::ago(now_ms, row.count("created_ms")).into(),
-            Cell::bad(row.text("fault")),
-            row.text("agent_state").into(),
-            row.text_or_dash("disk").into(),
-            row.text_or_dash("principal").into(),
-            row.count("generation").into(),
+            row.task.as_deref().unwrap_or_default().into(),
+            human::ago(now_ms, row.created_ms).into(),
+            Cell::bad(row.fault.as_deref().unwrap_or_default()),
+            row.agent_state.into(),
+            human::or_dash(row.disk.as_deref()).into(),
+            human::or_dash(row.principal.as_deref()).into(),
+            row.generation.into(),
         ]);
     }
     table
@@ -109,6 +107,7 @@ fn table(rows: &[Value], now_ms: u64) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::verbs::testbed;
     use serde_json::json;
 
     #[test]
@@ -120,12 +119,12 @@ mod tests {
                    amount: f64,
                    framework: Option<String>,
                    unclaimed: bool| {
-            json!({
+            testbed::row(json!({
                 "id": format!("{id}-4151-6172-8393-a4b5c6d7e8f9"), "kind": if volume.is_some() { "volume" } else { "reservation" }, "state": "ready",
                 "fault": null, "volume": volume, "role": "db", "principal": null, "resource": resource, "amount": amount, "agent": format!("{cluster}-S0"),
                 "hostname": "h1", "agent_state": "well", "disk": null, "framework": framework, "unclaimed": unclaimed, "task": null, "generation": 1,
                 "created_ms": 1, "history": []
-            })
+            }))
         };
         let rows = [
             row("aaaaaaaa", Some("data-0"), "disk", 2048.0, Some(format!("{cluster}-0001")), false),
@@ -138,6 +137,6 @@ aaaaaaaa  volume       ready  db    data-0  disk        2 GiB  S0     h1    0001
 bbbbbbbb  reservation  ready  db            cpus          1.5  S0     h1    0000 (removed)  1m ago
 cccccccc  reservation  ready  db            mem       512 MiB  S0     h1    the role        1m ago
 ";
-        assert_eq!(table(&rows, 60_001).render(false, false), text);
+        assert_eq!(table(&rows.iter().collect::<Vec<_>>(), 60_001).render(false, false), text);
     }
 }

@@ -1,16 +1,16 @@
 //! `claim show`: one reservation or volume, with all that ever happened to it.
 
-use serde_json::Value;
+use holdfast_api::rows::ClaimRow;
 
-use super::choose::CLAIM;
-use super::claim_list::{holder, CLAIMS};
+use super::choose::choose;
+use super::claim_list::holder;
 use super::context::now_ms;
 use super::listing::WatchArgs;
 use super::sheet::Sheet;
 use super::show::{show, Shown};
 use super::Context;
 use crate::failure::Failure;
-use crate::output::{amounts, human, Column, Row, Table};
+use crate::output::{amounts, human, Column, Table};
 
 /// Which claim.
 #[derive(Clone, Debug, clap::Args)]
@@ -31,59 +31,43 @@ pub async fn run(context: &Context, args: &ClaimShowArgs) -> anyhow::Result<i32>
 }
 
 async fn read(context: &Context, given: &str) -> Result<Shown, Failure> {
-    let claims = context.master.rows(CLAIMS.page).await?;
-    let claim = CLAIM.choose(&claims, given)?;
+    let claims = context.master.rows::<ClaimRow>().await?;
+    let claim = choose(&claims, given)?;
     let sheet = sheet(claim, now_ms(), context.is_wide()).text();
-    Ok(Shown { id: Row(claim).text("id").to_owned(), value: claim.clone(), sheet })
+    Ok(Shown { id: claim.id.clone(), value: claim.raw.clone(), sheet })
 }
 
-fn sheet(claim: &Value, now_ms: u64, wide: bool) -> Sheet {
-    let row = Row(claim);
+fn sheet(row: &ClaimRow, now_ms: u64, wide: bool) -> Sheet {
     let mut history = Table::new(&[
         Column::left("WHEN"),
         Column::right("GENERATION"),
         Column::left("WHAT"),
         Column::left("BY"),
     ]);
-    for event in row.rows("history").iter().map(Row) {
-        let when = human::ctx(event.count("at_ms"));
+    for event in &row.history {
+        let when = human::ctx(event.at_ms);
         history.push(vec![
             when.into(),
-            event.count("generation").into(),
-            event.text("what").into(),
-            event.text("by").into(),
+            event.generation.into(),
+            event.what.as_str().into(),
+            event.by.as_str().into(),
         ]);
     }
     let mut sheet = Sheet::default();
     sheet
-        .line("id", row.text("id"))
-        .line("kind", row.text("kind"))
-        .line("state", row.text("state"))
-        .line("fault", row.text("fault"))
-        .line("volume", row.text("volume"))
-        .line("role", row.text("role"))
-        .line("principal", row.text("principal"))
-        .line(
-            "holds",
-            format!(
-                "{} {}",
-                row.text("resource"),
-                amounts::of(row.text("resource"), row.number("amount"))
-            ),
-        )
+        .line("id", &row.id)
+        .line("kind", row.kind.word())
+        .line("state", row.state.word())
+        .line("fault", row.fault.as_deref().unwrap_or_default())
+        .line("volume", row.volume.as_deref().unwrap_or_default())
+        .line("role", &row.role)
+        .line("principal", row.principal.as_deref().unwrap_or_default())
+        .line("holds", format!("{} {}", row.resource, amounts::of(&row.resource, row.amount)))
         .line("held by", holder(row))
-        .line("used by", row.text("task"))
-        .line(
-            "agent",
-            format!(
-                "{} ({}, {})",
-                row.text("agent"),
-                row.text("hostname"),
-                row.text("agent_state")
-            ),
-        )
-        .line("disk", row.text("disk"))
-        .line("made", human::ago(now_ms, row.count("created_ms")))
+        .line("used by", row.task.as_deref().unwrap_or_default())
+        .line("agent", format!("{} ({}, {})", row.agent, row.hostname, row.agent_state))
+        .line("disk", row.disk.as_deref().unwrap_or_default())
+        .line("made", human::ago(now_ms, row.created_ms))
         .table("History", &history, wide, false);
     sheet
 }
@@ -91,16 +75,17 @@ fn sheet(claim: &Value, now_ms: u64, wide: bool) -> Sheet {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::verbs::testbed;
     use serde_json::json;
 
     #[test]
     fn the_sheet() {
-        let claim = json!({
+        let claim = testbed::row(json!({
             "id": "aaaaaaaa-4151-6172-8393-a4b5c6d7e8f9", "kind": "volume", "state": "missing", "fault": "the disk is not there", "volume": "data-0",
             "role": "db", "principal": null, "resource": "disk", "amount": 2048.0, "agent": "S0", "hostname": "h1", "agent_state": "well", "disk": "d",
             "framework": null, "unclaimed": true, "task": null, "generation": 2, "created_ms": 1000,
             "history": [{ "at_ms": 1000, "generation": 1, "what": "created", "by": "operator" }, { "at_ms": 2000, "generation": 2, "what": "ready", "by": "agent" }]
-        });
+        }));
         let text = "\
 id       aaaaaaaa-4151-6172-8393-a4b5c6d7e8f9
 kind     volume

@@ -5,13 +5,16 @@
 
 use std::time::Duration;
 
+use holdfast_api::rows::{
+    AgentRow, ClaimKind, ClaimRow, DiskRow, FrameworkRow, FrameworkStanding, TaskRow,
+};
 use holdfast_wire::{ClientSettings, MesosClient};
-use serde_json::Value;
 
-use super::choose::{Kind, AGENT, CLAIM, DISK, FRAMEWORK, TASK};
+use super::choose::Named;
 use super::master_api::MasterApi;
+use super::rows::Received;
 use super::Context;
-use crate::output::{ids, Row};
+use crate::output::ids;
 
 /// How long a master may take.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -44,8 +47,7 @@ pub async fn run(context: &Context, args: &CompleteWordsArgs) -> anyhow::Result<
     );
     let mut found = Vec::new();
     for wanted in wanted(before) {
-        let rows = tokio::time::timeout(PATIENCE, master.rows(wanted.page)).await;
-        found.extend(names(&rows.ok().and_then(Result::ok).unwrap_or_default(), wanted));
+        found.extend(wanted.ask(&master).await);
     }
     found.retain(|it| it.starts_with(begun.as_str()));
     found.sort();
@@ -55,44 +57,64 @@ pub async fn run(context: &Context, args: &CompleteWordsArgs) -> anyhow::Result<
     Ok(0)
 }
 
-/// What is looked for: a list of the masters, what its rows are called by, and which of them count.
-#[derive(Clone, Copy)]
-struct Wanted {
-    page: &'static str,
-    kind: Kind,
-    counts: fn(Row<'_>) -> bool,
+/// What is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    Agents,
+    Claims,
+    Reservations,
+    Volumes,
+    Disks,
+    Frameworks,
+    Tasks,
+    LiveTasks,
 }
 
-const AGENTS: Wanted = Wanted { page: "agents", kind: AGENT, counts: |_| true };
-const CLAIMS: Wanted = Wanted { page: "claims", kind: CLAIM, counts: |_| true };
-const RESERVATIONS: Wanted =
-    Wanted { page: "claims", kind: CLAIM, counts: |row| row.text("kind") != "volume" };
-const VOLUMES: Wanted =
-    Wanted { page: "claims", kind: CLAIM, counts: |row| row.text("kind") == "volume" };
-const DISKS: Wanted = Wanted { page: "disks", kind: DISK, counts: |_| true };
-const FRAMEWORKS: Wanted =
-    Wanted { page: "frameworks", kind: FRAMEWORK, counts: |row| row.text("state") != "removed" };
-const TASKS: Wanted = Wanted { page: "tasks", kind: TASK, counts: |_| true };
-const LIVE_TASKS: Wanted = Wanted { page: "tasks", kind: TASK, counts: |row| !row.is("ended") };
+impl Wanted {
+    /// How they may be called.
+    async fn ask(self, master: &MasterApi) -> Vec<String> {
+        match self {
+            Wanted::Agents => called::<AgentRow>(master, |_| true).await,
+            Wanted::Claims => called::<ClaimRow>(master, |_| true).await,
+            Wanted::Reservations => {
+                called::<ClaimRow>(master, |it| it.kind != ClaimKind::Volume).await
+            }
+            Wanted::Volumes => called::<ClaimRow>(master, |it| it.kind == ClaimKind::Volume).await,
+            Wanted::Disks => called::<DiskRow>(master, |_| true).await,
+            Wanted::Frameworks => {
+                called::<FrameworkRow>(master, |it| it.state != FrameworkStanding::Removed).await
+            }
+            Wanted::Tasks => called::<TaskRow>(master, |_| true).await,
+            Wanted::LiveTasks => called::<TaskRow>(master, |it| !it.ended).await,
+        }
+    }
+}
+
+async fn called<T: Named>(master: &MasterApi, counts: impl Fn(&T) -> bool) -> Vec<String> {
+    let rows = tokio::time::timeout(PATIENCE, master.rows::<T>()).await;
+    let mut rows = rows.ok().and_then(Result::ok).unwrap_or_default();
+    rows.retain(|it| counts(it));
+    names(&rows)
+}
 
 /// What the word behind these could mean.
 fn wanted(before: &[String]) -> &'static [Wanted] {
     match before.last().map(String::as_str) {
-        Some("--agent") => return &[AGENTS],
-        Some("--framework") => return &[FRAMEWORKS],
-        Some("--disk") => return &[DISKS],
+        Some("--agent") => return &[Wanted::Agents],
+        Some("--framework") => return &[Wanted::Frameworks],
+        Some("--disk") => return &[Wanted::Disks],
         _ => {}
     }
     let words: Vec<&str> = positional(before);
     match words.as_slice() {
-        ["agent", "show"] => &[AGENTS],
-        ["claim", "show"] => &[CLAIMS],
-        ["reservation", "remove"] => &[RESERVATIONS],
-        ["volume", "destroy"] => &[VOLUMES],
-        ["framework", "teardown"] => &[FRAMEWORKS],
-        ["task", "logs"] => &[TASKS],
-        ["task", "kill"] => &[LIVE_TASKS],
-        ["explain"] => &[FRAMEWORKS, TASKS],
+        ["agent", "show"] => &[Wanted::Agents],
+        ["claim", "show"] => &[Wanted::Claims],
+        ["reservation", "remove"] => &[Wanted::Reservations],
+        ["volume", "destroy"] => &[Wanted::Volumes],
+        ["framework", "teardown"] => &[Wanted::Frameworks],
+        ["task", "logs"] => &[Wanted::Tasks],
+        ["task", "kill"] => &[Wanted::LiveTasks],
+        ["explain"] => &[Wanted::Frameworks, Wanted::Tasks],
         _ => &[],
     }
 }
@@ -135,11 +157,10 @@ fn value_of<'a>(before: &'a [String], flag: &str) -> Option<&'a str> {
 }
 
 /// How the rows may be called: their ids, short where people write them short, and their names. What a shell would split is left out.
-fn names(rows: &[Value], wanted: &Wanted) -> Vec<String> {
-    let rows: Vec<Row<'_>> = rows.iter().map(Row).filter(|it| (wanted.counts)(*it)).collect();
-    let all: Vec<&str> = rows.iter().map(|it| it.text("id")).collect();
+fn names<T: Named>(rows: &[Received<T>]) -> Vec<String> {
+    let all: Vec<&str> = rows.iter().map(|it| it.id()).collect();
     let shorts = ids::short_all(&all);
-    let named = rows.iter().flat_map(|row| wanted.kind.names.iter().map(|field| row.text(field)));
+    let named = rows.iter().flat_map(|row| row.names());
     let safe = |it: &&str| {
         !it.is_empty() && it.chars().all(|it| it.is_alphanumeric() || "-_./:".contains(it))
     };
@@ -149,31 +170,32 @@ fn names(rows: &[Value], wanted: &Wanted) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::verbs::testbed;
     use serde_json::json;
 
-    fn pages(line: &str) -> Vec<&'static str> {
+    fn looked_for(line: &str) -> Vec<Wanted> {
         let before: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-        wanted(&before).iter().map(|it| it.page).collect()
+        wanted(&before).to_vec()
     }
 
     #[test]
     fn the_place_says_what_is_looked_for() {
-        for (line, page) in [
-            ("agent show", "agents"),
-            ("-o json agent show", "agents"),
-            ("claim show --watch", "claims"),
-            ("volume destroy -y", "claims"),
-            ("reservation remove", "claims"),
-            ("framework teardown --master h:1", "frameworks"),
-            ("task logs -f", "tasks"),
-            ("task kill --framework f", "tasks"),
-            ("claim list --agent", "agents"),
-            ("task kill t --framework", "frameworks"),
-            ("volume create v --disk", "disks"),
+        for (line, thing) in [
+            ("agent show", Wanted::Agents),
+            ("-o json agent show", Wanted::Agents),
+            ("claim show --watch", Wanted::Claims),
+            ("volume destroy -y", Wanted::Volumes),
+            ("reservation remove", Wanted::Reservations),
+            ("framework teardown --master h:1", Wanted::Frameworks),
+            ("task logs -f", Wanted::Tasks),
+            ("task kill --framework f", Wanted::LiveTasks),
+            ("claim list --agent", Wanted::Agents),
+            ("task kill t --framework", Wanted::Frameworks),
+            ("volume create v --disk", Wanted::Disks),
         ] {
-            assert_eq!(pages(line), [page], "{line}");
+            assert_eq!(looked_for(line), [thing], "{line}");
         }
-        assert_eq!(pages("explain"), ["frameworks", "tasks"]);
+        assert_eq!(looked_for("explain"), [Wanted::Frameworks, Wanted::Tasks]);
         for line in [
             "",
             "agent",
@@ -184,26 +206,23 @@ mod tests {
             "volume create",
             "explain f",
         ] {
-            assert_eq!(pages(line), [""; 0], "{line}");
+            assert_eq!(looked_for(line), [], "{line}");
         }
     }
 
     #[test]
     fn short_ids_and_names_are_offered() {
         let cluster = "0d1e2f30-4151-6172-8393-a4b5c6d7e8f9";
-        let rows = [
-            json!({ "id": format!("{cluster}-S0"), "hostname": "one", "address": "one:5051" }),
-            json!({ "id": format!("{cluster}-S1"), "hostname": "two $(rm)", "address": "" }),
-        ];
-        assert_eq!(names(&rows, &AGENTS), ["S0", "S1", "one", "one:5051"]);
-        let rows = [
-            json!({ "id": "a", "volume": "data-0", "kind": "volume" }),
-            json!({ "id": "b", "kind": "reservation" }),
-        ];
-        assert_eq!(
-            (names(&rows, &VOLUMES), names(&rows, &RESERVATIONS)),
-            (vec!["a".to_owned(), "data-0".to_owned()], vec!["b".to_owned()])
-        );
+        let agent = |tail: &str, hostname: &str, address: &str| -> Received<AgentRow> {
+            let id = format!("{cluster}-{tail}");
+            testbed::received(json!({ "id": id, "hostname": hostname, "address": address }))
+        };
+        let rows = [agent("S0", "one", "one:5051"), agent("S1", "two $(rm)", "")];
+        assert_eq!(names(&rows), ["S0", "S1", "one", "one:5051"]);
+        let claim = |id: &str, volume: Option<&str>| -> Received<ClaimRow> {
+            testbed::received(json!({ "id": id, "volume": volume }))
+        };
+        assert_eq!(names(&[claim("a", Some("data-0")), claim("b", None)]), ["a", "b", "data-0"]);
         assert_eq!(
             value_of(&["--master", "h:1", "agent"].map(str::to_owned), "--master"),
             Some("h:1")

@@ -1,14 +1,14 @@
 //! `disk list`: the disks, where they are and how full of volumes.
 
-use serde_json::Value;
+use holdfast_api::rows::{AgentRow, DiskRow};
 
-use super::choose::AGENT;
+use super::choose::choose;
 use super::listing::{Listing, WatchArgs};
 use super::Context;
-use crate::output::{human, ids, Cell, Column, Row, Table};
+use crate::output::{human, ids, Cell, Column, Table};
 
 /// The list of disks.
-pub const DISKS: Listing = Listing { page: "disks", id: "id", table };
+pub const DISKS: Listing<DiskRow> = Listing { table };
 
 /// Which disks.
 #[derive(Clone, Debug, clap::Args)]
@@ -26,17 +26,13 @@ pub struct DiskListArgs {
 /// When no master answers, or there is no such agent.
 pub async fn run(context: &Context, args: &DiskListArgs) -> anyhow::Result<i32> {
     let agent = match &args.agent {
-        Some(given) => Some(
-            Row(AGENT.choose(&context.master.rows("agents").await?, given)?).text("id").to_owned(),
-        ),
+        Some(given) => Some(choose(&context.master.rows::<AgentRow>().await?, given)?.id.clone()),
         None => None,
     };
-    DISKS
-        .show(context, args.watch, |row| agent.as_ref().is_none_or(|it| it == row.text("agent")))
-        .await
+    DISKS.show(context, args.watch, |row| agent.as_ref().is_none_or(|it| *it == row.agent)).await
 }
 
-fn table(rows: &[Value], _now_ms: u64) -> Table {
+fn table(rows: &[&DiskRow], _now_ms: u64) -> Table {
     let mut table = Table::new(&[
         Column::left("ID"),
         Column::left("DISK ID").wide(),
@@ -49,19 +45,19 @@ fn table(rows: &[Value], _now_ms: u64) -> Table {
         Column::right("IN VOLUMES"),
         Column::left("FAULT").optional(),
     ]);
-    let all: Vec<&str> = rows.iter().map(|it| Row(it).text("id")).collect();
-    for (row, short) in rows.iter().map(Row).zip(ids::short_all(&all)) {
+    let all: Vec<&str> = rows.iter().map(|it| it.id.as_str()).collect();
+    for (row, short) in rows.iter().zip(ids::short_all(&all)) {
         table.push(vec![
             short.into(),
-            row.text("id").into(),
-            ids::short(row.text("agent")).into(),
-            row.text("hostname").into(),
-            row.text("kind").into(),
-            row.text("root").into(),
-            human::size_mb(row.count("size_mb")).into(),
-            row.count("volumes").into(),
-            human::size_mb(row.count("volumes_mb")).into(),
-            Cell::bad(row.text("fault")),
+            row.id.as_str().into(),
+            ids::short(&row.agent).into(),
+            row.hostname.as_str().into(),
+            row.kind.into(),
+            row.root.as_str().into(),
+            human::size_mb(row.size_mb).into(),
+            row.volumes.into(),
+            human::size_mb(u64::try_from(row.volumes_mb).unwrap_or(0)).into(),
+            Cell::bad(row.fault.as_deref().unwrap_or_default()),
         ]);
     }
     table
@@ -70,18 +66,19 @@ fn table(rows: &[Value], _now_ms: u64) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::verbs::testbed;
     use serde_json::json;
 
     #[test]
     fn the_table() {
-        let row = json!({
+        let row = testbed::row(json!({
             "id": "0d1e2f30-4151-6172-8393-a4b5c6d7e8f9", "agent": "0d1e2f30-4151-6172-8393-a4b5c6d7e8f9-S3", "hostname": "h1", "kind": "path",
             "root": "/mnt/d1", "size_mb": 10240, "volumes_mb": 512, "volumes": 2, "fault": null
-        });
+        }));
         let text = "\
 ID        AGENT  HOST  KIND  PATH       SIZE  VOLUMES  IN VOLUMES
 0d1e2f30  S3     h1    path  /mnt/d1  10 GiB        2     512 MiB
 ";
-        assert_eq!(table(&[row], 0).render(false, false), text);
+        assert_eq!(table(&[&row], 0).render(false, false), text);
     }
 }

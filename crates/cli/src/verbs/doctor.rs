@@ -5,11 +5,11 @@
 use std::path::PathBuf;
 
 use holdfast_model::DiskKind;
-use serde_json::{json, Value};
+use serde::Serialize;
 
 use super::Context;
 use crate::failure::{Failure, EXIT_ERROR};
-use crate::output::{Cell, Column, Row, Table};
+use crate::output::{Cell, Column, Table};
 
 /// What to look at.
 #[derive(Clone, Debug, clap::Args)]
@@ -39,22 +39,31 @@ pub fn run(context: &Context, args: &DoctorArgs) -> anyhow::Result<i32> {
     }
     let rows = findings(disks);
     if context.quiet {
-        let bad = rows.iter().map(Row).filter(|it| !it.is("ok"));
-        context.console.put(&bad.map(|it| format!("{}\n", it.text("name"))).collect::<String>())?;
+        let bad = rows.iter().filter(|it| !it.ok);
+        context.console.put(&bad.map(|it| format!("{}\n", it.name)).collect::<String>())?;
     } else if context.format.is_table() {
         context.console.put(&table(&rows).render(context.is_wide(), context.console.colours))?;
         context.console.put(&advice(&rows))?;
     } else {
-        context.put_value(&Value::from(rows.clone()))?;
+        context.put_value(&serde_json::to_value(&rows)?)?;
     }
-    let all_well = rows.iter().all(|it| Row(it).is("ok"));
+    let all_well = rows.iter().all(|it| it.ok);
     Ok(if args.strict && !all_well { EXIT_ERROR } else { 0 })
 }
 
-fn findings(disks: Vec<(DiskKind, PathBuf)>) -> Vec<Value> {
+/// What was found of one thing.
+#[derive(Clone, Debug, Serialize)]
+struct FindingRow {
+    advice: String,
+    detail: String,
+    name: String,
+    ok: bool,
+}
+
+fn findings(disks: Vec<(DiskKind, PathBuf)>) -> Vec<FindingRow> {
     let findings = holdfast_node::doctor::examine(disks).into_iter();
     findings
-        .map(|it| json!({ "name": it.name, "ok": it.ok, "detail": it.detail, "advice": it.advice }))
+        .map(|it| FindingRow { advice: it.advice, detail: it.detail, name: it.name, ok: it.ok })
         .collect()
 }
 
@@ -74,20 +83,19 @@ fn disk(given: &str) -> Result<(DiskKind, PathBuf), Failure> {
     Some((kind, root)).filter(|(_, root)| root.is_absolute()).ok_or_else(wrong)
 }
 
-fn table(rows: &[Value]) -> Table {
+fn table(rows: &[FindingRow]) -> Table {
     let mut table = Table::new(&[Column::left("CHECK"), Column::left("OK"), Column::left("FOUND")]);
-    for row in rows.iter().map(Row) {
-        let ok = Cell::state(if row.is("ok") { "ok" } else { "no" });
-        table.push(vec![row.text("name").into(), ok, row.text("detail").into()]);
+    for row in rows {
+        let ok = Cell::state(if row.ok { "ok" } else { "no" });
+        table.push(vec![row.name.as_str().into(), ok, row.detail.as_str().into()]);
     }
     table
 }
 
 /// What to do, below the table: a line for each thing that could be better.
-fn advice(rows: &[Value]) -> String {
-    let advised = rows.iter().map(Row).filter(|it| !it.text("advice").is_empty());
-    let lines: String =
-        advised.map(|it| format!("  {}: {}\n", it.text("name"), it.text("advice"))).collect();
+fn advice(rows: &[FindingRow]) -> String {
+    let advised = rows.iter().filter(|it| !it.advice.is_empty());
+    let lines: String = advised.map(|it| format!("  {}: {}\n", it.name, it.advice)).collect();
     if lines.is_empty() {
         lines
     } else {

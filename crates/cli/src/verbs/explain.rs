@@ -1,16 +1,17 @@
 //! `explain`: why a framework or a task is where it is, or is not.
 
-use serde_json::Value;
+use holdfast_api::rows::{ExplainRow, Explained, FrameworkRow, FrameworkStanding, TaskRow};
 
-use super::choose::{FRAMEWORK, TASK};
+use super::choose::choose;
 use super::claim_list::CLAIMS;
 use super::context::now_ms;
 use super::offer_list::OFFERS;
+use super::rows::Received;
 use super::sheet::Sheet;
 use super::task_list::TASKS;
 use super::Context;
 use crate::failure::{Failure, EXIT_NOT_FOUND};
-use crate::output::{ids, Column, Row, Table};
+use crate::output::{ids, Column, Table};
 
 /// About what.
 #[derive(Clone, Debug, clap::Args)]
@@ -31,13 +32,13 @@ pub async fn run(context: &Context, args: &ExplainArgs) -> anyhow::Result<i32> {
     let about = resolve(context, &args.about).await?;
     let explained = ask(context, &about, args.resources.as_deref()).await?;
     if context.quiet {
-        context.console.put(&format!("{}\n", Row(&explained).text("framework")))?;
+        context.console.put(&format!("{}\n", explained.framework))?;
     } else if context.format.is_table() {
         context
             .console
             .put(&sheet(&explained, context.is_wide(), context.console.colours).text())?;
     } else {
-        context.put_value(&explained)?;
+        context.put_value(&explained.raw)?;
     }
     Ok(0)
 }
@@ -50,26 +51,26 @@ pub async fn ask(
     context: &Context,
     about: &str,
     resources: Option<&str>,
-) -> Result<Value, Failure> {
+) -> Result<Received<Explained>, Failure> {
     let mut pairs = vec![("about", about)];
     pairs.extend(resources.map(|it| ("resources", it)));
-    context.master.get("explain", &pairs).await
+    Received::read("explain", context.master.get("explain", &pairs).await?)
 }
 
 /// The id that is meant, of a framework or else of a task.
 async fn resolve(context: &Context, given: &str) -> Result<String, Failure> {
-    let frameworks = context.master.rows("frameworks").await?;
-    let (live, removed): (Vec<Value>, Vec<Value>) =
-        frameworks.into_iter().partition(|it| it["state"] != "removed");
-    let tasks = context.master.rows("tasks").await?;
+    let frameworks = context.master.rows::<FrameworkRow>().await?;
+    let is_live = |it: &Received<FrameworkRow>| it.state != FrameworkStanding::Removed;
+    let (live, removed): (Vec<_>, Vec<_>) = frameworks.into_iter().partition(is_live);
+    let tasks = context.master.rows::<TaskRow>().await?;
     let tries = [
-        FRAMEWORK.choose(&live, given),
-        TASK.choose(&tasks, given),
-        FRAMEWORK.choose(&removed, given),
+        choose(&live, given).map(|it| &it.id),
+        choose(&tasks, given).map(|it| &it.id),
+        choose(&removed, given).map(|it| &it.id),
     ];
     for found in tries {
         match found {
-            Ok(row) => return Ok(Row(row).text("id").to_owned()),
+            Ok(id) => return Ok(id.clone()),
             Err(failure) if failure.code == EXIT_NOT_FOUND => {}
             Err(failure) => return Err(failure),
         }
@@ -78,39 +79,37 @@ async fn resolve(context: &Context, given: &str) -> Result<String, Failure> {
     Err(Failure::not_found(format!("no framework and no task is called `{given}`"), hint))
 }
 
-fn sheet(explained: &Value, wide: bool, colours: bool) -> Sheet {
-    let row = Row(explained);
+fn sheet(explained: &Explained, wide: bool, colours: bool) -> Sheet {
+    let tasks: Vec<_> = explained.tasks.iter().collect();
+    let volumes: Vec<_> = explained.volumes.iter().collect();
+    let offers: Vec<_> = explained.offers.iter().collect();
+    let offered = (OFFERS.table)(&offers, now_ms());
     let mut sheet = Sheet::default();
     sheet
-        .line("task", row.text("task"))
-        .line("framework", format!("{} ({})", row.text("name"), row.text("framework")))
-        .line("now", row.text("summary"))
-        .table("Tasks", &(TASKS.table)(row.rows("tasks"), now_ms()), wide, colours)
-        .table("Volumes", &(CLAIMS.table)(row.rows("volumes"), now_ms()), wide, colours)
-        .table(
-            "Offers that it has not answered",
-            &(OFFERS.table)(row.rows("offers"), now_ms()),
-            wide,
-            colours,
-        )
-        .table("Why it is not offered more", &reasons(row.rows("reasons")), wide, colours);
+        .line("task", explained.task.as_deref().unwrap_or_default())
+        .line("framework", format!("{} ({})", explained.name, explained.framework))
+        .line("now", &explained.summary)
+        .table("Tasks", &(TASKS.table)(&tasks, now_ms()), wide, colours)
+        .table("Volumes", &(CLAIMS.table)(&volumes, now_ms()), wide, colours)
+        .table("Offers that it has not answered", &offered, wide, colours)
+        .table("Why it is not offered more", &reasons(&explained.reasons), wide, colours);
     sheet
 }
 
 /// The reasons of an explanation as a table.
-pub fn reasons(rows: &[Value]) -> Table {
+pub fn reasons(rows: &[ExplainRow]) -> Table {
     let mut table = Table::new(&[
         Column::left("AGENT"),
         Column::left("HOST"),
         Column::left("ROLE"),
         Column::left("WHY NOT"),
     ]);
-    for row in rows.iter().map(Row) {
+    for row in rows {
         table.push(vec![
-            ids::short(row.text("agent")).into(),
-            row.text("hostname").into(),
-            row.text("role").into(),
-            row.text("reason").into(),
+            ids::short(&row.agent).into(),
+            row.hostname.as_str().into(),
+            row.role.as_str().into(),
+            row.reason.as_str().into(),
         ]);
     }
     table
@@ -119,14 +118,21 @@ pub fn reasons(rows: &[Value]) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::verbs::testbed;
+    use holdfast_api::rows::ClaimRow;
     use serde_json::json;
+
+    fn explained(raw: serde_json::Value) -> Explained {
+        Received::read("explain", raw).unwrap().row
+    }
 
     #[test]
     fn the_sheet() {
-        let explained = json!({
-            "framework": "f-1", "name": "run", "summary": "framework run: 0 live tasks, 0 unanswered offers", "tasks": [], "offers": [],
-            "reasons": [{ "agent": "a", "hostname": "h", "role": "*", "reason": "has 1 cpus free, 2 are wanted" }]
-        });
+        let explained = explained(json!({
+            "framework": "f-1", "name": "run", "task": null, "summary": "framework run: 0 live tasks, 0 unanswered offers",
+            "tasks": [], "volumes": [], "offers": [],
+            "reasons": [{ "agent": "a", "hostname": "h", "role": "*", "offer": null, "reason": "has 1 cpus free, 2 are wanted" }]
+        }));
         let text = "\
 framework  run (f-1)
 now        framework run: 0 live tasks, 0 unanswered offers
@@ -140,11 +146,11 @@ Why it is not offered more
 
     #[test]
     fn the_sheet_of_a_task() {
-        let explained = json!({
+        let explained = explained(json!({
             "framework": "f-1", "name": "db", "task": "t", "summary": "task t is TASK_FAILED: exited with 3", "offers": [], "reasons": [],
-            "tasks": [{ "id": "t", "state": "TASK_FAILED", "ended": true }],
-            "volumes": [{ "id": "c", "kind": "volume", "volume": "data-0", "agent": "a", "state": "ready" }]
-        });
+            "tasks": [testbed::received::<TaskRow>(json!({ "id": "t", "state": "TASK_FAILED", "ended": true })).raw],
+            "volumes": [testbed::received::<ClaimRow>(json!({ "id": "c", "kind": "volume", "volume": "data-0" })).raw]
+        }));
         let text = sheet(&explained, false, false).text();
         assert!(text.starts_with("task       t\nframework  db (f-1)\nnow        task t is TASK_FAILED: exited with 3\n"), "{text}");
         assert!(text.contains("\nVolumes\n") && text.contains("data-0"), "{text}");

@@ -3,6 +3,7 @@
 //! Relies on the operator API, whose resources are whole; rows for people leave things out. Never builds the identity of something
 //! that is there from what a person typed: it is found.
 
+use holdfast_api::rows::{ClaimRow, DiskPlace, DiskRow};
 use holdfast_model::convert::{resource, text};
 use holdfast_model::{
     Identity, PersistenceId, Reservation, ReservationKind, Resource, Resources, Role, Source, Value,
@@ -12,7 +13,6 @@ use holdfast_proto::mesos::v1::master::Call;
 
 use super::master_api::MasterApi;
 use crate::failure::{Failure, EXIT_CONFLICT, EXIT_ERROR};
-use crate::output::Row;
 
 /// All that an agent has, less who uses it.
 ///
@@ -79,7 +79,7 @@ pub fn role(given: &str) -> Result<Role, Failure> {
 }
 
 /// The same resources, disks moved to the disk in `row` of the masters' list of disks.
-pub fn on_disk(resources: Vec<Resource>, row: Row<'_>) -> Vec<Resource> {
+pub fn on_disk(resources: Vec<Resource>, row: &DiskRow) -> Vec<Resource> {
     let source = source(row);
     let moved = |it: Resource| {
         if it.identity.name == "disk" {
@@ -92,11 +92,11 @@ pub fn on_disk(resources: Vec<Resource>, row: Row<'_>) -> Vec<Resource> {
 }
 
 /// What resources of this disk say of it: nothing for ROOT.
-pub fn source(row: Row<'_>) -> Option<Source> {
-    match row.text("kind") {
-        "path" => Some(Source::path(row.text("root"))),
-        "mount" => Some(Source::mount(row.text("root"))),
-        _ => None,
+pub fn source(row: &DiskRow) -> Option<Source> {
+    match row.kind {
+        DiskPlace::Root => None,
+        DiskPlace::Path => Some(Source::path(&row.root)),
+        DiskPlace::Mount => Some(Source::mount(&row.root)),
     }
 }
 
@@ -170,25 +170,23 @@ pub fn reserved_part(
 ///
 /// # Errors
 /// When it is not there any more, or several look the same.
-pub fn reservation_of(total: &Resources, row: Row<'_>) -> Result<Resource, Failure> {
-    let principal = Some(row.text("principal")).filter(|it| !it.is_empty());
+pub fn reservation_of(total: &Resources, row: &ClaimRow) -> Result<Resource, Failure> {
+    let principal = row.principal.as_deref();
     let same = |it: &Resource| {
-        it.identity.name == row.text("resource")
+        it.identity.name == row.resource
             && it.identity.is_dynamic()
             && it.identity.persistence.is_none()
-            && it.identity.role().as_str() == row.text("role")
+            && it.identity.role().as_str() == row.role
             && it.identity.reservations.last().and_then(|last| last.principal.as_deref())
                 == principal
     };
     let alike: Vec<Resource> = total.iter().filter(same).collect();
-    let exact: Vec<Resource> = alike
-        .into_iter()
-        .filter(|it| it.value.quantity().to_f64() == row.number("amount"))
-        .collect();
+    let exact: Vec<Resource> =
+        alike.into_iter().filter(|it| it.value.quantity().to_f64() == row.amount).collect();
     match exact.as_slice() {
         [] => Err(Failure::new(
             EXIT_CONFLICT,
-            format!("claim {} changed just now", row.text("id")),
+            format!("claim {} changed just now", row.id),
             "look again: `holdfast claim list`",
         )),
         [one] => Ok(one.clone()),
@@ -231,6 +229,7 @@ pub fn can_carry(total: &Resources, identity: &Identity, size: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::verbs::testbed;
     use holdfast_model::Scalar;
     use serde_json::json;
 
@@ -260,31 +259,33 @@ mod tests {
 
     #[test]
     fn disks_move_and_nothing_else() {
-        let row = json!({ "kind": "mount", "root": "/mnt/d" });
-        let moved = on_disk(typed("cpus:1;disk:5").unwrap(), Row(&row));
+        let row = testbed::row(json!({ "kind": "mount", "root": "/mnt/d" }));
+        let moved = on_disk(typed("cpus:1;disk:5").unwrap(), &row);
         assert_eq!(
             (moved[0].identity.source.clone(), moved[1].identity.source.clone()),
             (None, Some(Source::mount("/mnt/d")))
         );
-        assert_eq!(source(Row(&json!({ "kind": "root", "root": "/x" }))), None);
+        assert_eq!(source(&testbed::row(json!({ "kind": "root", "root": "/x" }))), None);
     }
 
     #[test]
     fn a_reservation_is_found_by_its_row_and_never_guessed() {
-        let row = json!({ "id": "c", "resource": "disk", "role": "db", "principal": "p", "amount": 10.0 });
+        let claim = |principal: Option<&str>| -> ClaimRow {
+            testbed::row(json!({ "id": "c", "principal": principal, "amount": 10.0 }))
+        };
+        let row = claim(Some("p"));
         let mut total: Resources =
             [disk(10), disk(10).reserved(db(&["a"])), disk(20).reserved(db(&["b"]))]
                 .iter()
                 .collect();
-        assert_eq!(reservation_of(&total, Row(&row)).unwrap(), disk(10).reserved(db(&["a"])));
+        assert_eq!(reservation_of(&total, &row).unwrap(), disk(10).reserved(db(&["a"])));
         total.add(&disk(10).reserved(db(&["c=d"])));
-        let failure = reservation_of(&total, Row(&row)).unwrap_err();
+        let failure = reservation_of(&total, &row).unwrap_err();
         assert!(
             failure.code == EXIT_CONFLICT && failure.cause.contains("with labels c=d"),
             "{failure}"
         );
-        let other = json!({ "id": "c", "resource": "disk", "role": "db", "principal": null, "amount": 10.0 });
-        assert_eq!(reservation_of(&total, Row(&other)).unwrap_err().code, EXIT_CONFLICT);
+        assert_eq!(reservation_of(&total, &claim(None)).unwrap_err().code, EXIT_CONFLICT);
     }
 
     #[test]

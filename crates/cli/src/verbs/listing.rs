@@ -8,23 +8,19 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::context::{now_ms, Context};
+use super::rows::{Listed, Received};
 use super::show::TIME_IS_OVER;
 use super::watch;
 use crate::failure::{Failure, EXIT_NO_LEADER, EXIT_TIMEOUT};
-use crate::output::{Row, Table};
+use crate::output::Table;
 
 /// How often a list is read again while it is watched.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
-/// A list that the masters serve.
-#[derive(Clone, Copy, Debug)]
-pub struct Listing {
-    /// Its name in the API.
-    pub page: &'static str,
-    /// The field that names a row.
-    pub id: &'static str,
+/// A list that the masters serve, for people.
+pub struct Listing<T: 'static> {
     /// The rows as a table, at a time in milliseconds since 1970.
-    pub table: fn(&[Value], u64) -> Table,
+    pub table: fn(&[&T], u64) -> Table,
 }
 
 /// How a list is read.
@@ -35,7 +31,7 @@ pub struct WatchArgs {
     pub watch: bool,
 }
 
-impl Listing {
+impl<T: Listed> Listing<T> {
     /// Shows the rows that `keep` keeps.
     ///
     /// # Errors
@@ -44,14 +40,14 @@ impl Listing {
         &self,
         context: &Context,
         args: WatchArgs,
-        keep: impl Fn(Row<'_>) -> bool,
+        keep: impl Fn(&T) -> bool,
     ) -> anyhow::Result<i32> {
         let rows = self.rows(context, &keep).await?;
         if args.watch {
             return self.watch(context, rows, keep).await;
         }
         if rows.is_empty() {
-            context.remark(&format!("there are no {}", self.page));
+            context.remark(&format!("there are no {}", T::PAGE));
         }
         if !(rows.is_empty() && context.format.is_table()) {
             context.console.put(&self.text(context, &rows))?;
@@ -62,44 +58,50 @@ impl Listing {
     async fn rows(
         &self,
         context: &Context,
-        keep: &impl Fn(Row<'_>) -> bool,
-    ) -> Result<Vec<Value>, Failure> {
-        let mut rows = context.master.rows(self.page).await?;
-        rows.retain(|it| keep(Row(it)));
+        keep: &impl Fn(&T) -> bool,
+    ) -> Result<Vec<Received<T>>, Failure> {
+        let mut rows = context.master.rows::<T>().await?;
+        rows.retain(|it| keep(it));
         Ok(rows)
     }
 
     /// The rows as they shall be written.
-    pub fn text(&self, context: &Context, rows: &[Value]) -> String {
+    pub fn text(&self, context: &Context, rows: &[Received<T>]) -> String {
         if context.quiet {
-            return rows.iter().map(|it| format!("{}\n", Row(it).text(self.id))).collect();
+            return rows.iter().map(|it| format!("{}\n", it.id())).collect();
         }
         match context.format.is_table() {
-            true => (self.table)(rows, now_ms()).render(context.is_wide(), context.console.colours),
-            false => context.format.text(&Value::from(rows.to_vec())),
+            true => self.table(rows).render(context.is_wide(), context.console.colours),
+            false => context.format.text(&raw(rows)),
         }
+    }
+
+    /// The rows as a table, now.
+    pub fn table(&self, rows: &[Received<T>]) -> Table {
+        let rows: Vec<&T> = rows.iter().map(|it| &it.row).collect();
+        (self.table)(&rows, now_ms())
     }
 
     async fn watch(
         &self,
         context: &Context,
-        first: Vec<Value>,
-        keep: impl Fn(Row<'_>) -> bool,
+        first: Vec<Received<T>>,
+        keep: impl Fn(&T) -> bool,
     ) -> anyhow::Result<i32> {
         let until = context.timeout.map(|it| Instant::now() + it);
         let refreshed = context.console.is_terminal && context.format.is_table() && !context.quiet;
         let mut again = tokio::time::interval(LOOK_AGAIN);
-        let (mut rows, mut away) = (Vec::new(), false);
+        let (mut rows, mut away): (Vec<Received<T>>, bool) = (Vec::new(), false);
         let mut next = Some(first);
         loop {
             if let Some(new) = next.take() {
-                let changes = watch::changes(&rows, &new, self.id);
+                let changes = watch::changes(&rows, &new);
                 if refreshed {
                     context.console.put(&format!("\x1b[H\x1b[2J{}", self.text(context, &new)))?;
                 } else {
                     let lines: String = changes
                         .iter()
-                        .map(|it| it.line(self.id, context.format, context.quiet))
+                        .map(|it| it.line(T::ID, context.format, context.quiet))
                         .collect();
                     context.console.put(&lines)?;
                 }
@@ -122,4 +124,9 @@ impl Listing {
             }
         }
     }
+}
+
+/// The rows as they were sent.
+pub fn raw<T>(rows: &[Received<T>]) -> Value {
+    rows.iter().map(|it| it.raw.clone()).collect()
 }

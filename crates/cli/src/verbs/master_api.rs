@@ -10,6 +10,7 @@ use holdfast_wire::{ClientError, MesosClient};
 use serde_json::Value;
 
 use super::query;
+use super::rows::{Listed, Received};
 use crate::failure::{Failure, EXIT_ERROR, EXIT_NO_LEADER};
 
 /// The masters.
@@ -35,16 +36,16 @@ impl MasterApi {
         &self.client
     }
 
-    /// The rows of a list such as `agents`, as the master gives them.
+    /// All rows of a kind.
     ///
     /// # Errors
-    /// When no master answers or it refuses.
-    pub async fn rows(&self, page: &str) -> Result<Vec<Value>, Failure> {
-        match self.get(page, &[]).await? {
-            Value::Array(rows) => Ok(rows),
+    /// When no master answers or it refuses, or a row cannot be read.
+    pub async fn rows<T: Listed>(&self) -> Result<Vec<Received<T>>, Failure> {
+        match self.get(T::PAGE, &[]).await? {
+            Value::Array(rows) => rows.into_iter().map(|it| Received::read(T::PAGE, it)).collect(),
             _ => Err(Failure::new(
                 EXIT_ERROR,
-                format!("the master's `{page}` are no list"),
+                format!("the master's `{}` are no list", T::PAGE),
                 "is it the same version as this program?",
             )),
         }

@@ -1,15 +1,15 @@
 //! `reservation create`: hold resources of a running agent for a role.
 
+use holdfast_api::rows::{AgentRow, ClaimRow, DiskRow};
 use holdfast_model::OperatorCall;
 use holdfast_model::{AgentId, ClaimAction, Resource};
-use serde_json::Value;
 
 use super::change::{plan, PlanArgs};
-use super::choose::{AGENT, DISK};
+use super::choose::choose;
 use super::claim_list::CLAIMS;
+use super::rows::Received;
 use super::{holdings, Context};
 use crate::failure::Failure;
-use crate::output::Row;
 
 /// What to reserve, where and for whom.
 #[derive(Clone, Debug, clap::Args)]
@@ -43,16 +43,16 @@ pub struct ReservationCreateArgs {
 pub async fn run(context: &Context, args: &ReservationCreateArgs) -> anyhow::Result<i32> {
     let role = holdings::role(&args.role)?;
     let resources = holdings::typed(&args.resources)?;
-    let agents = context.master.rows("agents").await?;
-    let agent = Row(AGENT.choose(&agents, &args.agent)?);
-    let resources = placed(context, resources, agent, args.disk.as_deref()).await?;
+    let agents = context.master.rows::<AgentRow>().await?;
+    let agent = choose(&agents, &args.agent)?;
+    let resources = placed(context, resources, &agent.id, args.disk.as_deref()).await?;
     let reservation = holdings::reservation(role, args.principal.as_deref(), &args.label);
     let reserve = |it: Resource| it.reserved(reservation.clone());
     let action = ClaimAction::Reserve {
         resources: resources.into_iter().map(reserve).collect(),
         source: Vec::new(),
     };
-    create(context, agent.text("id"), action, args.plan).await
+    create(context, &agent.id, action, args.plan).await
 }
 
 /// The resources, moved to the disk that was named.
@@ -62,13 +62,13 @@ pub async fn run(context: &Context, args: &ReservationCreateArgs) -> anyhow::Res
 pub async fn placed(
     context: &Context,
     resources: Vec<Resource>,
-    agent: Row<'_>,
+    agent: &str,
     disk: Option<&str>,
 ) -> Result<Vec<Resource>, Failure> {
     let Some(given) = disk else { return Ok(resources) };
-    let mut disks = context.master.rows("disks").await?;
-    disks.retain(|it| it["agent"] == agent.text("id"));
-    Ok(holdings::on_disk(resources, Row(DISK.choose(&disks, given)?)))
+    let mut disks = context.master.rows::<DiskRow>().await?;
+    disks.retain(|it| it.agent == agent);
+    Ok(holdings::on_disk(resources, choose(&disks, given)?))
 }
 
 /// Makes claims, and shows those that are new or have grown.
@@ -86,37 +86,35 @@ pub async fn create(
     if args.plan {
         return plan(context, &order).await;
     }
-    let before = context.master.rows(CLAIMS.page).await?;
+    let before = context.master.rows::<ClaimRow>().await?;
     context.master.order(&order).await?;
-    let rows: Vec<Value> = context.master.rows(CLAIMS.page).await?;
-    let rows: Vec<Value> =
-        rows.into_iter().filter(|it| it["agent"] == agent && is_news(&before, it)).collect();
+    let mut rows = context.master.rows::<ClaimRow>().await?;
+    rows.retain(|it| it.agent == agent && is_news(&before, it));
     context.remark(&format!("{} on agent {agent}: done and durable", name.to_lowercase()));
     context.console.put(&CLAIMS.text(context, &rows))?;
     Ok(0)
 }
 
 /// Whether a claim is new, or has grown since.
-fn is_news(before: &[Value], claim: &Value) -> bool {
-    let was = before.iter().find(|it| it["id"] == claim["id"]);
-    was.is_none_or(|it| Row(it).number("amount") < Row(claim).number("amount"))
+fn is_news(before: &[Received<ClaimRow>], claim: &ClaimRow) -> bool {
+    let was = before.iter().find(|it| it.id == claim.id);
+    was.is_none_or(|it| it.amount < claim.amount)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::verbs::testbed;
     use serde_json::json;
 
     #[test]
     fn news_are_claims_that_are_new_or_have_grown() {
-        let before = [json!({ "id": "a", "amount": 5.0 }), json!({ "id": "b", "amount": 5.0 })];
-        let news = |claim: Value| is_news(&before, &claim);
-        assert!(
-            news(json!({ "id": "c", "amount": 1.0 })) && news(json!({ "id": "a", "amount": 6.0 }))
-        );
-        assert!(
-            !news(json!({ "id": "a", "amount": 5.0 }))
-                && !news(json!({ "id": "b", "amount": 1.0 }))
-        );
+        let claim = |id: &str, amount: f64| -> Received<ClaimRow> {
+            testbed::received(json!({ "id": id, "amount": amount }))
+        };
+        let before = [claim("a", 5.0), claim("b", 5.0)];
+        let news = |id: &str, amount: f64| is_news(&before, &claim(id, amount));
+        assert!(news("c", 1.0) && news("a", 6.0));
+        assert!(!news("a", 5.0) && !news("b", 1.0));
     }
 }

@@ -2,15 +2,15 @@
 //!
 //! Never touches a volume: those are destroyed by `volume destroy`, and only then is what they lay on free to be given back.
 
+use holdfast_api::rows::{AgentRow, ClaimKind, ClaimRow};
 use holdfast_model::OperatorCall;
 use holdfast_model::{AgentId, ClaimAction, Resource};
 
 use super::change::{confirm, plan, DestroyArgs};
-use super::choose::{AGENT, CLAIM};
+use super::choose::choose;
 use super::reservation_create::placed;
 use super::{holdings, Context};
 use crate::failure::{Failure, EXIT_CONFLICT};
-use crate::output::Row;
 
 /// What to give back.
 #[derive(Clone, Debug, clap::Args)]
@@ -57,18 +57,19 @@ pub async fn run(context: &Context, args: &ReservationRemoveArgs) -> anyhow::Res
 
 /// What a claim holds.
 async fn claimed(context: &Context, what: &str) -> Result<(String, Vec<Resource>), Failure> {
-    let claims = context.master.rows("claims").await?;
-    let row = Row(CLAIM.choose(&claims, what)?);
-    if row.text("kind") == "volume" {
-        let cause = format!("claim {} is the volume `{}`", row.text("id"), row.text("volume"));
+    let claims = context.master.rows::<ClaimRow>().await?;
+    let row = choose(&claims, what)?;
+    if row.kind == ClaimKind::Volume {
+        let name = row.volume.as_deref().unwrap_or_default();
+        let cause = format!("claim {} is the volume `{name}`", row.id);
         return Err(Failure::new(
             EXIT_CONFLICT,
             cause,
             "if its data may go: `holdfast volume destroy`",
         ));
     }
-    let total = holdings::total(&context.master, row.text("agent")).await?;
-    Ok((row.text("agent").to_owned(), vec![holdings::reservation_of(&total, row)?]))
+    let total = holdings::total(&context.master, &row.agent).await?;
+    Ok((row.agent.clone(), vec![holdings::reservation_of(&total, row)?]))
 }
 
 /// What was named, as it is reserved there.
@@ -77,10 +78,10 @@ async fn named(
     args: &ReservationRemoveArgs,
     agent: &str,
 ) -> Result<(String, Vec<Resource>), Failure> {
-    let agents = context.master.rows("agents").await?;
-    let agent = Row(AGENT.choose(&agents, agent)?);
+    let agents = context.master.rows::<AgentRow>().await?;
+    let agent = choose(&agents, agent)?;
     let typed = holdings::typed(&args.what)?;
-    let id = agent.text("id").to_owned();
+    let id = agent.id.clone();
     if typed.iter().all(|it| it.identity.is_dynamic()) {
         return Ok((id, typed));
     }
@@ -88,7 +89,7 @@ async fn named(
         return Err(Failure::usage("whose reservation it is was not said", "add --role ROLE"));
     };
     let role = holdings::role(role)?;
-    let wanted = placed(context, typed, agent, args.disk.as_deref()).await?;
+    let wanted = placed(context, typed, &id, args.disk.as_deref()).await?;
     let total = holdings::total(&context.master, &id).await?;
     let found = wanted
         .iter()

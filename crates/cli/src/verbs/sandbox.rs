@@ -2,13 +2,14 @@
 //!
 //! Relies on sandboxes being laid out as Mesos lays them out. Never holds more of a file than one piece.
 
+use holdfast_api::rows::TaskRow;
 use holdfast_proto::mesos::v1::agent::call::{ReadFile, Type};
 use holdfast_proto::mesos::v1::agent::Call;
 use holdfast_wire::{ClientError, MesosClient};
 
 use super::Context;
 use crate::failure::{Failure, EXIT_CONFLICT, EXIT_ERROR};
-use crate::output::{Console, Row};
+use crate::output::Console;
 
 /// Which of the two files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -56,31 +57,27 @@ impl Sandbox {
     ///
     /// # Errors
     /// When its agent's address is not known.
-    pub fn of(context: &Context, task: Row<'_>) -> Result<Sandbox, Failure> {
-        let address = task.text("agent_address");
-        if address.is_empty() {
-            let cause = format!(
-                "nobody knows where agent {} of task `{}` is",
-                task.text("agent"),
-                task.text("id")
-            );
+    pub fn of(context: &Context, task: &TaskRow) -> Result<Sandbox, Failure> {
+        let Some(address) = &task.agent_address else {
+            let cause = format!("nobody knows where agent {} of task `{}` is", task.agent, task.id);
             return Err(Failure::new(EXIT_CONFLICT, cause, "see `holdfast agent list`"));
-        }
-        let executor =
-            if task.text("executor").is_empty() { task.text("id") } else { task.text("executor") };
+        };
         let run = format!(
-            "{}/frameworks/{}/executors/{executor}/runs/latest",
-            task.text("agent"),
-            task.text("framework")
+            "{}/frameworks/{}/executors/{}/runs/latest",
+            task.agent, task.framework, task.executor
         );
-        // Tasks of a group have a directory of their own within their executor's.
-        let places = vec![format!("{run}/tasks/{}", task.text("id")), run];
-        Ok(Sandbox {
+        Ok(Sandbox::at(context, address, run, &task.id))
+    }
+
+    /// The sandbox of a task of the executor whose newest run is this, on the agent at `address`.
+    pub fn at(context: &Context, address: &str, run: String, task: &str) -> Sandbox {
+        Sandbox {
             client: context.master.client().clone(),
             address: address.to_owned(),
-            places,
+            // Tasks of a group have a directory of their own within their executor's.
+            places: vec![format!("{run}/tasks/{task}"), run],
             read_bytes: [0, 0],
-        })
+        }
     }
 
     /// Skips all but the last `bytes` of a file.

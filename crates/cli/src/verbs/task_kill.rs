@@ -1,12 +1,13 @@
 //! `task kill`: ask a task to end, as its framework could.
 
-use serde_json::{json, Value};
+use holdfast_api::rows::{FrameworkRow, TaskRow};
+use serde_json::json;
 
 use super::change::{confirm, put_plan, DestroyArgs};
-use super::choose::{FRAMEWORK, TASK};
+use super::choose::choose;
+use super::rows::Received;
 use super::Context;
 use crate::failure::{Failure, EXIT_NOT_FOUND};
-use crate::output::Row;
 
 /// Which task.
 #[derive(Clone, Debug, clap::Args)]
@@ -27,14 +28,14 @@ pub struct TaskKillArgs {
 /// When it cannot be done, and why.
 pub async fn run(context: &Context, args: &TaskKillArgs) -> anyhow::Result<i32> {
     let mut tasks = of_framework(context, args.framework.as_deref()).await?;
-    let ended: Vec<Value> = tasks.extract_if(.., |it| Row(it).is("ended")).collect();
-    let row = match TASK.choose(&tasks, &args.task) {
-        Ok(task) => Row(task),
+    let ended: Vec<Received<TaskRow>> = tasks.extract_if(.., |it| it.ended).collect();
+    let row = match choose(&tasks, &args.task) {
+        Ok(task) => task,
         Err(failure) => return Err(ended_before(&ended, &args.task).unwrap_or(failure).into()),
     };
-    let (id, framework) = (row.text("id"), row.text("framework"));
+    let (id, framework) = (&row.id, &row.framework);
     if args.destroy.plan.plan {
-        let plan = json!({ "action": "KILL", "task": id, "name": row.text("name"), "framework": framework, "agent": row.text("agent") });
+        let plan = json!({ "action": "KILL", "task": id, "name": row.name, "framework": framework, "agent": row.agent });
         return put_plan(context, &plan);
     }
     confirm(context, &format!("Kill task `{id}` of framework {framework}?"), args.destroy)?;
@@ -50,24 +51,20 @@ pub async fn run(context: &Context, args: &TaskKillArgs) -> anyhow::Result<i32> 
 pub async fn of_framework(
     context: &Context,
     framework: Option<&str>,
-) -> Result<Vec<Value>, Failure> {
-    let mut tasks = context.master.rows("tasks").await?;
+) -> Result<Vec<Received<TaskRow>>, Failure> {
+    let mut tasks = context.master.rows::<TaskRow>().await?;
     if let Some(given) = framework {
-        let frameworks = context.master.rows("frameworks").await?;
-        let id = Row(FRAMEWORK.choose(&frameworks, given)?).text("id").to_owned();
-        tasks.retain(|it| it["framework"] == *id);
+        let frameworks = context.master.rows::<FrameworkRow>().await?;
+        let id = &choose(&frameworks, given)?.id;
+        tasks.retain(|it| it.framework == *id);
     }
     Ok(tasks)
 }
 
 /// A better word than "not found" for what has ended.
-fn ended_before(ended: &[Value], given: &str) -> Option<Failure> {
-    let cause = match TASK.choose(ended, given) {
-        Ok(task) => format!(
-            "task `{}` has ended already ({})",
-            Row(task).text("id"),
-            Row(task).text("state")
-        ),
+fn ended_before(ended: &[Received<TaskRow>], given: &str) -> Option<Failure> {
+    let cause = match choose(ended, given) {
+        Ok(task) => format!("task `{}` has ended already ({})", task.id, task.state.name()),
         Err(failure) if failure.code == EXIT_NOT_FOUND => return None,
         Err(_) => format!("all tasks that could be `{given}` have ended already"),
     };
@@ -77,17 +74,20 @@ fn ended_before(ended: &[Value], given: &str) -> Option<Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::verbs::testbed;
 
     #[test]
     fn a_task_that_ended_is_named() {
-        let ended = [json!({ "id": "t-1", "name": "node", "state": "TASK_FAILED" })];
+        let task = |id: &str, state: &str| -> Received<TaskRow> {
+            testbed::received(json!({ "id": id, "name": "node", "state": state }))
+        };
+        let ended = [task("t-1", "TASK_FAILED")];
         assert!(ended_before(&ended, "node")
             .unwrap()
             .cause
             .contains("`t-1` has ended already (TASK_FAILED)"));
         assert!(ended_before(&ended, "other").is_none());
-        let twice =
-            [ended[0].clone(), json!({ "id": "t-2", "name": "node", "state": "TASK_FINISHED" })];
+        let twice = [ended[0].clone(), task("t-2", "TASK_FINISHED")];
         assert!(ended_before(&twice, "node")
             .unwrap()
             .cause

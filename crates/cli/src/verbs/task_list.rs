@@ -1,14 +1,14 @@
 //! `task list`: the tasks, those that live first.
 
-use serde_json::Value;
+use holdfast_api::rows::{FrameworkRow, TaskRow};
 
-use super::choose::FRAMEWORK;
+use super::choose::choose;
 use super::listing::{Listing, WatchArgs};
 use super::Context;
-use crate::output::{amounts, human, ids, Cell, Column, Row, Table};
+use crate::output::{amounts, human, ids, Cell, Column, Table};
 
 /// The list of tasks.
-pub const TASKS: Listing = Listing { page: "tasks", id: "id", table };
+pub const TASKS: Listing<TaskRow> = Listing { table };
 
 /// Which tasks.
 #[derive(Clone, Debug, clap::Args)]
@@ -29,21 +29,18 @@ pub struct TaskListArgs {
 /// When no master answers, or there is no such framework.
 pub async fn run(context: &Context, args: &TaskListArgs) -> anyhow::Result<i32> {
     let framework = match &args.framework {
-        Some(given) => Some(
-            Row(FRAMEWORK.choose(&context.master.rows("frameworks").await?, given)?)
-                .text("id")
-                .to_owned(),
-        ),
+        Some(given) => {
+            Some(choose(&context.master.rows::<FrameworkRow>().await?, given)?.id.clone())
+        }
         None => None,
     };
-    let keep = |row: Row<'_>| {
-        framework.as_ref().is_none_or(|it| it == row.text("framework"))
-            && !(args.live && row.is("ended"))
+    let keep = |row: &TaskRow| {
+        framework.as_ref().is_none_or(|it| *it == row.framework) && !(args.live && row.ended)
     };
     TASKS.show(context, args.watch, keep).await
 }
 
-fn table(rows: &[Value], now_ms: u64) -> Table {
+fn table(rows: &[&TaskRow], now_ms: u64) -> Table {
     let mut table = Table::new(&[
         Column::left("ID"),
         Column::left("TASK ID").wide(),
@@ -57,24 +54,22 @@ fn table(rows: &[Value], now_ms: u64) -> Table {
         Column::left("EXECUTOR").wide(),
         Column::left("MESSAGE").wide(),
     ]);
-    let mut sorted: Vec<Row<'_>> = rows.iter().map(Row).collect();
-    sorted.sort_by_key(|row| {
-        (row.is("ended"), if row.is("ended") { u64::MAX - row.count("updated_ms") } else { 0 })
-    });
-    let all: Vec<&str> = sorted.iter().map(|row| row.text("id")).collect();
+    let mut sorted = rows.to_vec();
+    sorted.sort_by_key(|row| (row.ended, if row.ended { u64::MAX - row.updated_ms } else { 0 }));
+    let all: Vec<&str> = sorted.iter().map(|row| row.id.as_str()).collect();
     for (row, short) in sorted.iter().zip(ids::short_all(&all)) {
         table.push(vec![
             short.into(),
-            row.text("id").into(),
-            row.text("name").into(),
-            Cell::state(row.text("state")),
-            ids::short(row.text("framework")).into(),
-            ids::short(row.text("agent")).into(),
-            amounts::summary(row.text("resources")).into(),
-            row.joined("volumes").into(),
-            human::ago(now_ms, row.count("updated_ms")).into(),
-            row.text("executor").into(),
-            row.text("message").into(),
+            row.id.as_str().into(),
+            row.name.as_str().into(),
+            Cell::state(row.state.name()),
+            ids::short(&row.framework).into(),
+            ids::short(&row.agent).into(),
+            amounts::summary(&row.resources).into(),
+            row.volumes.join(",").into(),
+            human::ago(now_ms, row.updated_ms).into(),
+            row.executor.as_str().into(),
+            row.message.as_deref().unwrap_or_default().into(),
         ]);
     }
     table
@@ -83,15 +78,16 @@ fn table(rows: &[Value], now_ms: u64) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::verbs::testbed;
     use serde_json::json;
 
     #[test]
     fn those_that_live_come_first_then_those_that_ended_last() {
         let row = |id: &str, state: &str, updated_ms: u64| {
-            json!({
+            testbed::row::<TaskRow>(json!({
                 "id": id, "name": "node", "framework": "f", "executor": "e", "agent": "a", "agent_address": null, "state": state, "message": "so it is",
                 "resources": "cpus:1; mem:64", "volumes": [], "ended": state != "TASK_RUNNING", "updated_ms": updated_ms
-            })
+            }))
         };
         let rows = [
             row("one", "TASK_FINISHED", 1000),
@@ -104,6 +100,7 @@ three  node  TASK_RUNNING   f          a      cpus 1, mem 64 MiB  3s ago
 two    node  TASK_FAILED    f          a      cpus 1, mem 64 MiB  1s ago
 one    node  TASK_FINISHED  f          a      cpus 1, mem 64 MiB  2s ago
 ";
+        let rows: Vec<&TaskRow> = rows.iter().collect();
         assert_eq!(table(&rows, 3001).render(false, false), text);
         assert!(table(&rows, 3001).render(true, false).contains("so it is"));
     }

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use holdfast_api::rows::TaskRow;
 use tokio::time::Instant;
 
-use super::choose::TASK;
+use super::choose;
+use super::rows::Received;
 use super::sandbox::{Sandbox, Stream};
 use super::show::TIME_IS_OVER;
 use super::task_kill::of_framework;
 use super::Context;
 use crate::failure::{Failure, EXIT_TIMEOUT};
-use crate::output::Row;
 use crate::sizes::parse_size_mb;
 
 /// How often files are looked at again.
@@ -45,7 +45,7 @@ pub async fn run(context: &Context, args: &TaskLogsArgs) -> anyhow::Result<i32> 
     let task = choose(&tasks, &args.task)?;
     let streams: Vec<Stream> =
         Stream::BOTH.into_iter().filter(|it| args.only.is_none_or(|only| only == *it)).collect();
-    let mut sandbox = Sandbox::of(context, Row(task))?;
+    let mut sandbox = Sandbox::of(context, task)?;
     if let Some(tail_mb) = args.tail {
         for stream in &streams {
             sandbox.skip_to_last(*stream, tail_mb.saturating_mul(1 << 20)).await?;
@@ -62,10 +62,7 @@ pub async fn run(context: &Context, args: &TaskLogsArgs) -> anyhow::Result<i32> 
             found |= sandbox.copy(*stream, &context.console).await?;
         }
         if over && !found {
-            let cause = format!(
-                "task `{}` has no files on its agent",
-                task["id"].as_str().unwrap_or_default()
-            );
+            let cause = format!("task `{}` has no files on its agent", task.id);
             return Err(Failure::not_found(
                 cause,
                 "it may not have started yet, or its sandbox is gone: `holdfast task list -o wide`",
@@ -84,36 +81,41 @@ pub async fn run(context: &Context, args: &TaskLogsArgs) -> anyhow::Result<i32> 
 }
 
 /// The task that is meant; one that lives goes before those that ended.
-fn choose<'a>(tasks: &'a [Value], given: &str) -> Result<&'a Value, Failure> {
-    let first = TASK.choose(tasks, given);
+fn choose<'a>(
+    tasks: &'a [Received<TaskRow>],
+    given: &str,
+) -> Result<&'a Received<TaskRow>, Failure> {
+    let first = choose::choose(tasks, given);
     if first.is_ok() {
         return first;
     }
-    let live: Vec<Value> = tasks.iter().filter(|it| !Row(it).is("ended")).cloned().collect();
-    match TASK.choose(&live, given) {
+    let live: Vec<Received<TaskRow>> = tasks.iter().filter(|it| !it.ended).cloned().collect();
+    match choose::choose(&live, given) {
         Ok(task) => tasks.iter().find(|it| *it == task).map_or(first, Ok),
         Err(_) => first,
     }
 }
 
-async fn has_ended(context: &Context, task: &Value) -> Result<bool, Failure> {
-    let tasks = context.master.rows("tasks").await?;
-    let now =
-        tasks.iter().find(|it| it["id"] == task["id"] && it["framework"] == task["framework"]);
-    Ok(now.is_none_or(|it| Row(it).is("ended")))
+async fn has_ended(context: &Context, task: &TaskRow) -> Result<bool, Failure> {
+    let tasks = context.master.rows::<TaskRow>().await?;
+    let now = tasks.iter().find(|it| it.id == task.id && it.framework == task.framework);
+    Ok(now.is_none_or(|it| it.ended))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::verbs::testbed;
     use serde_json::json;
 
     #[test]
     fn of_several_with_a_name_the_one_that_lives_is_meant() {
-        let task = |id: &str, ended: bool| json!({ "id": id, "name": "node", "ended": ended });
+        let task = |id: &str, ended: bool| -> Received<TaskRow> {
+            testbed::received(json!({ "id": id, "name": "node", "ended": ended }))
+        };
         let tasks = [task("a", true), task("b", false), task("c", true)];
-        assert_eq!(choose(&tasks, "node").unwrap()["id"], "b");
-        assert_eq!(choose(&tasks, "a").unwrap()["id"], "a");
+        assert_eq!(choose(&tasks, "node").unwrap().id, "b");
+        assert_eq!(choose(&tasks, "a").unwrap().id, "a");
         assert_eq!(choose(&[task("a", true), task("b", true)], "node").unwrap_err().code, 1);
         assert_eq!(choose(&tasks, "x").unwrap_err().code, 3);
     }

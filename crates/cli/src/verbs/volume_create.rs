@@ -1,15 +1,16 @@
 //! `volume create`: make a persistent volume on disk that is reserved already.
 
+use holdfast_api::rows::{AgentRow, DiskRow};
 use holdfast_model::{
     ClaimAction, PersistenceId, Resource, Resources, Role, Scalar, Source, Value,
 };
 
 use super::change::PlanArgs;
-use super::choose::{AGENT, DISK};
+use super::choose::choose;
 use super::reservation_create::create;
 use super::{holdings, Context};
 use crate::failure::{Failure, EXIT_CONFLICT};
-use crate::output::{human, Row};
+use crate::output::human;
 use crate::sizes::parse_size_mb;
 
 /// Which volume, where.
@@ -48,20 +49,20 @@ pub async fn run(context: &Context, args: &VolumeCreateArgs) -> anyhow::Result<i
     let role = holdings::role(&args.role)?;
     let name = PersistenceId::parse(&args.name)
         .map_err(|it| Failure::usage(it.to_string(), "choose a name such as data-0"))?;
-    let agents = context.master.rows("agents").await?;
-    let agent = Row(AGENT.choose(&agents, &args.agent)?);
+    let agents = context.master.rows::<AgentRow>().await?;
+    let agent = choose(&agents, &args.agent)?;
     let disk = match &args.disk {
         None => None,
         Some(given) => {
-            let mut disks = context.master.rows("disks").await?;
-            disks.retain(|it| it["agent"] == agent.text("id"));
-            Some(holdings::source(Row(DISK.choose(&disks, given)?)))
+            let mut disks = context.master.rows::<DiskRow>().await?;
+            disks.retain(|it| it.agent == agent.id);
+            Some(holdings::source(choose(&disks, given)?))
         }
     };
-    let total = holdings::total(&context.master, agent.text("id")).await?;
+    let total = holdings::total(&context.master, &agent.id).await?;
     let place = place(&total, &role, args.size, disk.as_ref())?;
     let volume = place.volume(name, &args.container_path, args.principal.as_deref());
-    create(context, agent.text("id"), ClaimAction::Create(vec![volume]), args.plan).await
+    create(context, &agent.id, ClaimAction::Create(vec![volume]), args.plan).await
 }
 
 /// The reserved disk that shall carry it: of those that can, the one with the least to spare.

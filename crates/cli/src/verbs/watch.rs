@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{json, Map, Value};
 
-use crate::output::{Format, Row};
+use super::rows::{Listed, Received};
+use crate::output::Format;
 
 /// A change of one row.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,26 +20,32 @@ pub enum Change {
     Removed(Value),
 }
 
-/// All changes from `old` to `new`: first what went, then the rest in the order of `new`. `id` is the field that tells rows apart.
-pub fn changes(old: &[Value], new: &[Value], id: &str) -> Vec<Change> {
-    let before: BTreeMap<String, &Value> = old.iter().map(|it| (key(it, id), it)).collect();
-    let after: BTreeMap<String, &Value> = new.iter().map(|it| (key(it, id), it)).collect();
+/// All changes from `old` to `new`: first what went, then the rest in the order of `new`.
+pub fn changes<T: Listed>(old: &[Received<T>], new: &[Received<T>]) -> Vec<Change> {
+    let keyed = |rows: &'_ [Received<T>]| -> BTreeMap<String, Value> {
+        rows.iter().map(|it| (key(it), it.raw.clone())).collect()
+    };
+    let (before, after) = (keyed(old), keyed(new));
     let gone = old
         .iter()
-        .filter(|it| !after.contains_key(&key(it, id)))
-        .map(|it| Change::Removed(it.clone()));
-    let rest = new.iter().filter_map(|row| match before.get(&key(row, id)) {
-        None => Some(Change::Added(row.clone())),
-        Some(was) if **was == *row => None,
-        Some(was) => Some(Change::Changed(row.clone(), fields(was, row))),
+        .filter(|it| !after.contains_key(&key(it)))
+        .map(|it| Change::Removed(it.raw.clone()));
+    let rest = new.iter().filter_map(|row| match before.get(&key(row)) {
+        None => Some(Change::Added(row.raw.clone())),
+        Some(was) if *was == row.raw => None,
+        Some(was) => Some(Change::Changed(row.raw.clone(), fields(was, &row.raw))),
     });
     gone.chain(rest).collect()
 }
 
 /// What tells a row from others: its id, and of tasks the framework too.
-fn key(row: &Value, id: &str) -> String {
-    let row = Row(row);
-    format!("{}\n{}\n{}", row.text(id), row.text("framework"), row.text("agent"))
+fn key<T: Listed>(row: &Received<T>) -> String {
+    format!("{}\n{}\n{}", row.id(), text(&row.raw, "framework"), text(&row.raw, "agent"))
+}
+
+/// A text of a row, whatever kind of row it is.
+fn text<'a>(row: &'a Value, field: &str) -> &'a str {
+    row[field].as_str().unwrap_or_default()
 }
 
 fn fields(was: &Value, is: &Value) -> Vec<(String, Value, Value)> {
@@ -65,11 +72,11 @@ impl Change {
             Change::Removed(_) => ('-', "removed"),
         };
         if quiet {
-            return format!("{sign} {}\n", Row(row).text(id));
+            return format!("{sign} {}\n", text(row, id));
         }
         match format {
             Format::Table | Format::Wide => {
-                format!("{sign} {}{}\n", Row(row).text(id), self.words(id))
+                format!("{sign} {}{}\n", text(row, id), self.words(id))
             }
             Format::Json => format!("{}\n", json!({ "change": word, "row": row })),
             Format::Yaml => format!("---\n{}", format.text(&json!({ "change": word, "row": row }))),
@@ -111,33 +118,46 @@ fn plain(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::verbs::testbed;
+    use holdfast_api::rows::{ClaimRow, TaskRow};
+
+    fn claims(rows: &[Value]) -> Vec<Received<ClaimRow>> {
+        rows.iter().map(|it| testbed::received(it.clone())).collect()
+    }
 
     #[test]
     fn only_what_changed_is_told() {
-        let old = [
+        let old = claims(&[
             json!({ "id": "a", "state": "making" }),
             json!({ "id": "b", "state": "ready" }),
             json!({ "id": "c" }),
-        ];
-        let new = [
-            json!({ "id": "a", "state": "ready", "why": "it is so" }),
+        ]);
+        let new = claims(&[
+            json!({ "id": "a", "state": "ready", "fault": "it is so" }),
             json!({ "id": "b", "state": "ready" }),
-            json!({ "id": "d", "n": 1 }),
-        ];
-        let changes = changes(&old, &new, "id");
+            json!({ "id": "d", "generation": 7 }),
+        ]);
+        let changes = changes(&old, &new);
         let lines: Vec<String> =
             changes.iter().map(|it| it.line("id", Format::Table, false)).collect();
-        assert_eq!(lines, ["- c\n", "~ a state:making->ready why:-->\"it is so\"\n", "+ d n:1\n"]);
-        let lines: Vec<String> =
-            changes.iter().map(|it| it.line("id", Format::Json, false)).collect();
-        assert_eq!(lines[2], "{\"change\":\"added\",\"row\":{\"id\":\"d\",\"n\":1}}\n");
+        assert_eq!(lines[0], "- c\n");
+        assert_eq!(lines[1], "~ a fault:-->\"it is so\" state:making->ready\n");
+        assert!(lines[2].starts_with("+ d ") && lines[2].contains(" generation:7 "), "{lines:?}");
+        let json = changes[2].line("id", Format::Json, false);
+        assert!(
+            json.starts_with("{\"change\":\"added\",\"row\":{") && json.ends_with("}}\n"),
+            "{json}"
+        );
         assert_eq!(changes[0].line("id", Format::Table, true), "- c\n");
     }
 
     #[test]
     fn tasks_of_two_frameworks_may_share_an_id() {
-        let rows = [json!({ "id": "t", "framework": "f" }), json!({ "id": "t", "framework": "g" })];
-        assert_eq!(changes(&rows, &rows, "id"), []);
-        assert_eq!(changes(&rows, &rows[..1], "id"), [Change::Removed(rows[1].clone())]);
+        let row = |framework: &str| -> Received<TaskRow> {
+            testbed::received(json!({ "id": "t", "framework": framework }))
+        };
+        let rows = [row("f"), row("g")];
+        assert_eq!(changes(&rows, &rows), []);
+        assert_eq!(changes(&rows, &rows[..1]), [Change::Removed(rows[1].raw.clone())]);
     }
 }

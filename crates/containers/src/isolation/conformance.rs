@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -94,7 +95,9 @@ fn real_cgroups() -> Option<Fixture> {
         Ok(CgroupPlan::V1(hierarchies)) => Box::new(CgroupV1::new(hierarchies, "holdfast")),
         Ok(CgroupPlan::V2(root)) => Box::new(CgroupV2::new(&root, "holdfast")),
         Ok(CgroupPlan::None) | Err(_) => {
-            eprintln!("skipping the kernel's own cgroups: not root, or not writable here");
+            // Not by a macro: the test runner keeps what those print of tests that pass.
+            let why = "not root, or not writable here";
+            let _ = writeln!(std::io::stdout(), "left out: the kernel's own cgroups: {why}");
             return None;
         }
     };

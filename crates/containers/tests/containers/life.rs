@@ -2,7 +2,7 @@
 
 use holdfast_containers::{stage_sandbox, Command, ForgetError, SignalError, WaitError};
 
-use crate::stage::{both, is_root, isolated, until, PATIENCE};
+use crate::stage::{both, is_root, isolated, left_out, until, PATIENCE};
 
 #[test]
 fn it_finds_its_environment_its_directory_and_nothing_of_the_agents() {
@@ -143,7 +143,7 @@ fn its_own_processes_are_all_it_sees() {
 #[test]
 fn it_runs_as_its_user_and_its_user_owns_what_it_needs() {
     if !is_root() {
-        eprintln!("skipped: not root, so no other user can be had");
+        left_out("tasks of another user", "not root");
         return;
     }
     both(|stage| {

@@ -2,12 +2,12 @@
 
 use holdfast_containers::{Limits, UpdateLimitsError};
 
-use crate::stage::{both, isolated, until, Stage};
+use crate::stage::{both, isolated, left_out, until, Stage};
 
 fn limited(play: impl FnOnce(&mut Stage)) {
     isolated(|stage| match stage.launcher().isolation().cgroup_version {
         Some(_) => play(stage),
-        None => eprintln!("skipped: no cgroups here"),
+        None => left_out("limits of cgroups", "no cgroups here"),
     });
 }
 

@@ -45,7 +45,6 @@ fn the_next_agent_finds_what_runs_and_what_has_ended() {
 }
 
 #[test]
-// tidy: ignore is the point: the child process of another test, not a test
 #[ignore = "no test by itself: an_agent_killed_with_9_leaves_its_containers_running runs it as a process of its own"]
 fn agent_process() {
     let dir =

@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_allocator::by_name;
 use holdfast_model::{
-    Action, AgentId, Call, Capability, ClaimAction, CommandInfo, Event, ExecutorId, ExecutorInfo,
-    Filters, FrameworkCall, FrameworkId, FrameworkInfo, IdSource, Instant, LinkId, MasterLedger,
-    Offer, OfferId, Operation, OperationState, OperationStatus, OperatorCall, Order, PersistenceId,
-    Reservation, ReservationKind, Resource, Resources, Role, Scalar, Source, StepContext, TaskId,
-    TaskInfo, TaskState, TaskStatus, Term, ToMaster,
+    Action, AgentId, Call, CallerIdentity, Capability, ClaimAction, CommandInfo, Event, ExecutorId,
+    ExecutorInfo, Filters, FrameworkCall, FrameworkId, FrameworkInfo, IdSource, Instant, LinkId,
+    MasterLedger, Offer, OfferId, Operation, OperationState, OperationStatus, OperatorCall, Order,
+    PersistenceId, Reservation, ReservationKind, Resource, Resources, Role, Scalar, Source,
+    StepContext, TaskId, TaskInfo, TaskState, TaskStatus, Term, ToMaster,
 };
 use uuid::Uuid;
 
@@ -393,6 +393,7 @@ impl Bed {
         let suppressed = suppressed.iter().map(|it| role(it)).collect();
         self.input(Input::FromFramework(
             link,
+            CallerIdentity::Anonymous,
             FrameworkCall { framework, call: Call::Subscribe { info, suppressed } },
         ));
     }
@@ -411,7 +412,11 @@ impl Bed {
             offers.iter().for_each(|id| drop(it.offers.remove(id)));
         }
         let framework = it.info.id.clone();
-        self.input(Input::FromFramework(link, FrameworkCall { framework, call }));
+        self.input(Input::FromFramework(
+            link,
+            CallerIdentity::Anonymous,
+            FrameworkCall { framework, call },
+        ));
     }
 
     pub(crate) fn id(&self, scheduler: usize) -> FrameworkId {
@@ -519,7 +524,7 @@ impl Bed {
     pub(crate) fn ask_as(&mut self, principal: Option<String>, call: OperatorCall) -> RequestId {
         self.next_request += 1;
         let request = RequestId(self.next_request);
-        self.input(Input::FromOperator(request, principal, call));
+        self.input(Input::FromOperator(request, CallerIdentity::authenticated(principal), call));
         request
     }
 

@@ -6,9 +6,10 @@
 use std::collections::BTreeSet;
 
 use holdfast_model::{
-    Action, AgentId, Call, ClusterId, Event, ExecutorId, Filters, FrameworkCall, FrameworkId,
-    LinkId, OfferId, Operation, OperationState, OperationUpdate, OperationUuid, OperatorCall,
-    Presence, Report, Resources, StatusUuid, TaskId, TaskState, TaskStatus, Term, ToMaster,
+    Action, AgentId, Call, CallerIdentity, ClusterId, Event, ExecutorId, Filters, FrameworkCall,
+    FrameworkId, LinkId, OfferId, Operation, OperationState, OperationUpdate, OperationUuid,
+    OperatorCall, Presence, Report, Resources, StatusUuid, TaskId, TaskState, TaskStatus, Term,
+    ToMaster,
 };
 use proptest::prelude::*;
 use proptest::sample::{select, Index};
@@ -252,7 +253,11 @@ fn byzantine_call(what: u8) -> Call {
 
 fn call(bed: &mut Bed, byzantine: ByzantinePeer) {
     let say = |bed: &mut Bed, link: LinkId, framework: Option<FrameworkId>, call: Call| {
-        bed.input(Input::FromFramework(link, FrameworkCall { framework, call }));
+        bed.input(Input::FromFramework(
+            link,
+            CallerIdentity::Anonymous,
+            FrameworkCall { framework, call },
+        ));
     };
     match byzantine {
         ByzantinePeer::Subscribes(link, scheduler, how) => {

@@ -3,15 +3,19 @@
 use std::collections::BTreeSet;
 
 use holdfast_model::{
-    Call, Capability, ClaimAction, Event, FrameworkCall, FrameworkId, FrameworkInfo, LinkId,
-    OperationState, OperatorCall, Order, Reason, Scalar, TaskId, TaskState,
+    Call, CallerIdentity, Capability, ClaimAction, Event, FrameworkCall, FrameworkId,
+    FrameworkInfo, LinkId, OperationState, OperatorCall, Order, Reason, Scalar, TaskId, TaskState,
 };
 
 use super::bed::*;
 use crate::{Config, Input, Refusal};
 
 fn say(bed: &mut Bed, link: LinkId, framework: Option<FrameworkId>, call: Call) {
-    bed.input(Input::FromFramework(link, FrameworkCall { framework, call }));
+    bed.input(Input::FromFramework(
+        link,
+        CallerIdentity::Anonymous,
+        FrameworkCall { framework, call },
+    ));
 }
 
 #[test]

@@ -173,7 +173,7 @@ impl Machine {
                     self.operations.remove(&operation);
                 }
             }
-            Order::ExecutorMessage(..) => {}
+            Order::ExecutorMessage(..) | Order::Unknown => {}
             Order::Ping(number) => self.outbox.push_back(ToMaster::Pong(number)),
             Order::Resync => self.introduce(),
         }

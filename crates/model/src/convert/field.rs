@@ -63,18 +63,6 @@ pub(crate) fn some_text(text: String) -> Option<String> {
     Some(text).filter(|it| !it.is_empty())
 }
 
-/// As [`some_text`], read further.
-pub(crate) fn some<T>(
-    field: &str,
-    text: &str,
-    parse: impl Fn(&str) -> Result<T, Invalid>,
-) -> Result<Option<T>, Invalid> {
-    match text {
-        "" => Ok(None),
-        text => parse(text).at(field).map(Some),
-    }
-}
-
 macro_rules! ids {
     ($($read:ident, $write:ident, $name:ident = $field:literal;)+) => {$(
         #[doc = concat!("Reads `", $field, "`.")]

@@ -8,6 +8,8 @@
 //!
 //! Relies on `proto` for the messages. Never decides whether something is allowed or sensible now: that is the minds' business.
 
+mod agent_state;
+mod codec;
 pub mod command;
 pub mod executor;
 pub(crate) mod field;
@@ -22,6 +24,7 @@ pub mod offer;
 pub mod operation;
 pub mod operation_status;
 pub mod operator;
+mod own_message;
 pub mod resource;
 pub(crate) mod rest;
 #[cfg(test)]

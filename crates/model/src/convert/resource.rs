@@ -12,7 +12,7 @@ use holdfast_proto::mesos::v1;
 pub(crate) use read::{amount, read};
 pub use write::to_proto;
 
-use super::field::{each, Place};
+use super::field::each;
 use crate::framework::{Capability, FrameworkInfo};
 use crate::resource::Resource;
 use crate::resources::Resources;
@@ -90,14 +90,6 @@ pub fn list_to_proto(resources: &[Resource], format: Format) -> Vec<v1::Resource
 /// Writes a sum.
 pub fn sum_to_proto(resources: &Resources, format: Format) -> Vec<v1::Resource> {
     resources.iter().map(|it| to_proto(&it, format)).collect()
-}
-
-/// Reads one resource as the value of `field`.
-pub(crate) fn field_from_proto(
-    field: &str,
-    resource: Option<v1::Resource>,
-) -> Result<Resource, Invalid> {
-    super::field::needed(field, resource).and_then(|it| read(it).under(field))
 }
 
 #[cfg(test)]

@@ -144,6 +144,14 @@ fn each_broken_rule_is_named() {
             }),
             "executor.command",
         ),
+    ] {
+        assert_eq!(path(&bad), expected, "{bad:?}");
+    }
+}
+
+#[test]
+fn what_only_a_received_task_can_get_wrong_is_named() {
+    for (bad, expected) in [
         (received(|it| it.data = Some(vec![0; DESCRIPTION_BYTES_MAX])), "data"),
         (
             received(|it| it.max_completion_time = Some(v1::DurationInfo { nanoseconds: -1 })),

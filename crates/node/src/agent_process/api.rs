@@ -1,14 +1,15 @@
-//! The agent as the wire sees it: executors' links become inputs of the mind; sandboxes can be read.
+//! The agent as the wire sees it: executors' links become inputs of the core, reads are rendered from a view of it, and sandboxes can
+//! be read.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use holdfast_agent::{Agent, Input};
-use holdfast_model::convert::{executor, machine, resource, Format};
+use holdfast_agent::Input;
+use holdfast_api::requests::{agent_page, executor_request, AgentRead};
+use holdfast_api::{authorize, Action, AgentView, Object};
 use holdfast_model::{ExecutorKey, LinkId};
-use holdfast_proto::mesos::v1::agent::response::{self, Type as Answered};
 use holdfast_proto::mesos::v1::agent::{Call, Response};
 use holdfast_proto::mesos::v1::executor::{Call as ExecutorCall, Event as ExecutorEvent};
 use holdfast_proto::mesos::v1::{self, FileInfo, VersionInfo};
@@ -21,14 +22,14 @@ use uuid::Uuid;
 use super::metrics::Gauges;
 use super::shell::AgentShell;
 use crate::core_loop::Inbox;
-use crate::lent::Reader;
 use crate::links::Links;
+use crate::refusals::{http, identity};
 use crate::views::Views;
 
 /// See the module.
 pub struct AgentServer {
     inbox: Inbox<Input>,
-    views: Views<Reader<Agent>>,
+    views: Views<AgentView>,
     executors: Links<ExecutorEvent>,
     sessions: Arc<Mutex<HashMap<ExecutorKey, LinkId>>>,
     root: PathBuf,
@@ -40,7 +41,7 @@ impl AgentServer {
     pub fn new(
         shell: &AgentShell,
         inbox: Inbox<Input>,
-        views: Views<Reader<Agent>>,
+        views: Views<AgentView>,
         gauges: Gauges,
     ) -> AgentServer {
         let root = shell.containers.sandboxes().root().to_owned();
@@ -57,9 +58,14 @@ impl AgentServer {
     /// Reads the latest view.
     async fn read<T: Send + 'static>(
         &self,
-        render: impl FnOnce(&Agent) -> T + Send + 'static,
+        render: impl FnOnce(&AgentView) -> T + Send + 'static,
     ) -> Result<T, Refusal> {
-        self.views.read(|view| view.with(render)).await.map_err(|error| error.refusal("agent"))
+        self.views.read(render).await.map_err(|error| error.refusal("agent"))
+    }
+
+    /// The link that an executor is subscribed on.
+    fn session_of(&self, executor: &ExecutorKey) -> Option<LinkId> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).get(executor).copied()
     }
 
     /// Only what lies in a sandbox may be read, wherever links in it point.
@@ -82,8 +88,10 @@ impl AgentServer {
     }
 }
 
-fn wrong(invalid: holdfast_model::Invalid) -> Refusal {
-    Refusal::bad_request(invalid.to_string())
+/// Whether a caller may read this file or folder.
+fn check_file(caller: &Caller, path: &str) -> Result<(), Refusal> {
+    authorize(&identity(caller), Action::ReadFile, Object::File(path))
+        .map_err(|denied| http(denied.into()))
 }
 
 #[async_trait]
@@ -112,33 +120,32 @@ impl AgentApi for AgentServer {
         call: ExecutorCall,
         outbox: Outbox<ExecutorEvent>,
     ) -> Result<(), Refusal> {
-        let call = executor::call_from_proto(call)
-            .map_err(wrong)?
-            .ok_or_else(|| Refusal::not_implemented("unknown call"))?;
-        let key = (call.framework.clone(), call.executor.clone());
-        let known = key.clone();
-        if !self.read(move |core| core.ledger().executors.contains_key(&known)).await? {
+        let request = executor_request(&identity(&head.caller), call).map_err(http)?;
+        let key = request.executor.clone();
+        if !self.read(move |view| view.ledger().executors.contains_key(&key)).await? {
+            let (framework, executor) = request.executor;
             return Err(Refusal::bad_request(format!(
-                "there is no executor {} of framework {} here",
-                key.1, key.0
+                "there is no executor {executor} of framework {framework} here"
             )));
         }
         let link = self.executors.open(head.stream_id, outbox);
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).insert(key, link);
-        self.inbox.tell(Input::FromExecutor(link, call.framework, call.executor, call.call)).await;
+        self.sessions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(request.executor.clone(), link);
+        let (framework, executor) = request.executor;
+        self.inbox.tell(Input::FromExecutor(link, framework, executor, request.call)).await;
         Ok(())
     }
 
-    async fn executor_call(&self, _caller: &Caller, call: ExecutorCall) -> Result<(), Refusal> {
-        let call = executor::call_from_proto(call)
-            .map_err(wrong)?
-            .ok_or_else(|| Refusal::not_implemented("unknown call"))?;
-        let key = (call.framework.clone(), call.executor.clone());
-        let link = self.sessions.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
+    async fn executor_call(&self, caller: &Caller, call: ExecutorCall) -> Result<(), Refusal> {
+        let request = executor_request(&identity(caller), call).map_err(http)?;
+        let link = self.session_of(&request.executor);
+        let (framework, executor) = request.executor;
         let link = link.ok_or_else(|| {
-            Refusal::forbidden(format!("executor {} is not subscribed; subscribe first", key.1))
+            Refusal::forbidden(format!("executor {executor} is not subscribed; subscribe first"))
         })?;
-        self.inbox.tell(Input::FromExecutor(link, call.framework, call.executor, call.call)).await;
+        self.inbox.tell(Input::FromExecutor(link, framework, executor, request.call)).await;
         Ok(())
     }
 
@@ -152,52 +159,32 @@ impl AgentApi for AgentServer {
         }
     }
 
-    async fn operator(&self, _caller: &Caller, call: Call) -> Result<Option<Response>, Refusal> {
-        use holdfast_proto::mesos::v1::agent::call::Type;
-        match call.r#type() {
-            Type::GetAgent => {
-                let info = self
-                    .read(|core| {
-                        core.status().machine.map(|it| machine::to_proto(&it, Format::ENDPOINT))
-                    })
-                    .await?;
-                let get_agent = Some(response::GetAgent { agent_info: info, ..Default::default() });
-                Ok(Some(Response {
-                    r#type: Some(Answered::GetAgent.into()),
-                    get_agent,
-                    ..Response::default()
-                }))
-            }
-            Type::GetTasks => {
-                let tasks = self.read(tasks).await?;
-                Ok(Some(Response {
-                    r#type: Some(Answered::GetTasks.into()),
-                    get_tasks: Some(tasks),
-                    ..Response::default()
-                }))
-            }
-            other => Err(Refusal::not_implemented(format!(
-                "{} is not served yet by this agent",
-                other.as_str_name()
-            ))),
-        }
+    async fn operator(&self, caller: &Caller, call: Call) -> Result<Option<Response>, Refusal> {
+        let read = AgentRead::parse(&identity(caller), &call).map_err(http)?;
+        self.read(move |view| read.answer(view)).await.map(Some)
     }
 
     async fn page(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         page: AgentPage,
         _query: &Query,
     ) -> Result<JsonText, Refusal> {
+        agent_page(&identity(caller)).map_err(http)?;
         match page {
-            AgentPage::State => self.read(|core| JsonText::of(&state(core))).await,
+            AgentPage::State => {
+                let page =
+                    |view: &_| holdfast_api::agent::page(view, crate::version::MESOS_VERSION);
+                self.read(move |view| JsonText::of(&page(view))).await
+            }
             other => {
                 Err(Refusal::not_implemented(format!("{other:?} is not served yet by this agent")))
             }
         }
     }
 
-    async fn list_files(&self, _caller: &Caller, path: &str) -> Result<Vec<FileInfo>, Refusal> {
+    async fn list_files(&self, caller: &Caller, path: &str) -> Result<Vec<FileInfo>, Refusal> {
+        check_file(caller, path)?;
         let real = self.resolve(path)?;
         let entries = std::fs::read_dir(&real)
             .map_err(|_| Refusal::not_found(format!("`{path}` is no folder")))?;
@@ -209,11 +196,12 @@ impl AgentApi for AgentServer {
 
     async fn read_file(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         path: &str,
         offset_bytes: u64,
         length_bytes: u64,
     ) -> Result<FileChunk, Refusal> {
+        check_file(caller, path)?;
         let real = self.resolve(path)?;
         let chunk = tokio::task::spawn_blocking(move || {
             crate::files::read_chunk(&real, offset_bytes, Some(length_bytes))
@@ -235,53 +223,5 @@ fn file_info(folder: &str, entry: &std::fs::DirEntry) -> Option<FileInfo> {
         mode: Some(meta.mode()),
         uid: Some(meta.uid().to_string()),
         gid: Some(meta.gid().to_string()),
-    })
-}
-
-fn tasks(core: &Agent) -> response::GetTasks {
-    let task = |record: &holdfast_model::TaskRecord| v1::Task {
-        name: record.info.name.clone(),
-        task_id: v1::TaskId { value: record.info.id.to_string() },
-        framework_id: v1::FrameworkId { value: record.framework.to_string() },
-        executor_id: Some(v1::ExecutorId { value: record.executor.to_string() }),
-        agent_id: v1::AgentId { value: record.info.agent.to_string() },
-        state: record.state as i32,
-        resources: resource::sum_to_proto(&record.info.own_resources(), Format::ENDPOINT),
-        ..Default::default()
-    };
-    let mut answer = response::GetTasks::default();
-    for record in core.ledger().tasks.values() {
-        let list = if record.state.is_terminal() {
-            &mut answer.terminated_tasks
-        } else {
-            &mut answer.launched_tasks
-        };
-        list.push(task(record));
-    }
-    answer
-}
-
-fn state(core: &Agent) -> serde_json::Value {
-    let ledger = core.ledger();
-    let claim = |it: &holdfast_model::Claim| serde_json::json!({ "id": it.id.to_string(), "resource": it.resource.to_string(), "state": format!("{:?}", it.state).to_lowercase(), "generation": it.generation });
-    let executor = |it: &holdfast_model::ExecutorRecord| {
-        let tasks: Vec<&str> = ledger
-            .tasks
-            .values()
-            .filter(|task| task.executor == it.info.id && task.framework == it.framework)
-            .map(|task| task.info.id.as_str())
-            .collect();
-        serde_json::json!({ "id": it.info.id.as_str(), "framework_id": it.framework.as_str(), "container": it.container.to_string(), "tasks": tasks })
-    };
-    serde_json::json!({
-        "version": crate::version::MESOS_VERSION,
-        "id": ledger.identity.agent.as_ref().map(ToString::to_string),
-        "node": ledger.identity.node.to_string(),
-        "cluster": ledger.identity.cluster.map(|it| it.to_string()),
-        "term": ledger.identity.term.0,
-        "ledger_version": ledger.identity.version,
-        "disks": ledger.disks.values().map(|it| serde_json::json!({ "id": it.id.to_string(), "root": it.root, "size_mb": it.size_mb })).collect::<Vec<_>>(),
-        "claims": ledger.claims.values().map(claim).collect::<Vec<_>>(),
-        "executors": ledger.executors.values().map(executor).collect::<Vec<_>>(),
     })
 }

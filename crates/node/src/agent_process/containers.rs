@@ -119,7 +119,9 @@ impl Containers {
     pub fn start(&self, plan: ContainerPlan, places: Places) {
         let this = self.clone();
         self.0.keyed_queues.push(plan.container, move || {
-            let outcome = match this.ending().contains(&plan.container) {
+            // The lock is given back here: a start takes long, and an end must be noted meanwhile.
+            let is_ending = this.ending().contains(&plan.container);
+            let outcome = match is_ending {
                 true => Err("it was ended before it was started".to_owned()),
                 false => this.start_now(&plan, &places),
             };

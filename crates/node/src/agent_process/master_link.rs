@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use holdfast_agent::Input;
-use holdfast_model::convert::link::to_agent_from_proto;
-use holdfast_model::{LinkId, Order};
+use holdfast_model::convert::link::{to_agent_from_proto, unknown_to_agent, Heard};
+use holdfast_model::{LinkId, Order, Term, ToAgent};
 use holdfast_wire::{AgentLinkClient, ClientSettings};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -80,12 +80,20 @@ async fn talk(
                 Some(message) => if to_master.send(message).await.is_err() { break },
                 None => break, // The mind hung up.
             },
-            message = from_master.recv() => match message.map(|it| it.map(to_agent_from_proto)) {
-                Ok(Some(Ok(message))) => {
+            message = from_master.recv() => match message.map(|it| it.map(|it| (Term(it.term), to_agent_from_proto(it)))) {
+                Ok(Some((_, Ok(Heard::Message(message))))) => {
                     ended = if matches!(message.order, Order::Refused(_)) { Ended::Refused } else { Ended::Broken };
                     inbox.tell(Input::FromMaster(link, message)).await;
                 }
-                Ok(Some(Err(invalid))) => {
+                Ok(Some((term, Ok(Heard::Unknown)))) => {
+                    if to_master.send(unknown_to_agent()).await.is_err() { break }
+                    // The core counts it among the orders that it has seen, as the master does.
+                    inbox.tell(Input::FromMaster(link, ToAgent { term, order: Order::Unknown })).await;
+                }
+                Ok(Some((_, Ok(Heard::NotUnderstood { newest_known })))) => {
+                    tracing::warn!("master {address} passed over a message: it runs an older version, which knows messages up to kind {newest_known}");
+                }
+                Ok(Some((_, Err(invalid)))) => {
                     tracing::error!("master {address} says what cannot be understood: {invalid}");
                     break;
                 }

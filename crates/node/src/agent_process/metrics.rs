@@ -1,16 +1,14 @@
-//! The agent's numbers, under Mesos's names where Mesos has one. They are copied out of the mind about once a second, so that whoever
-//! scrapes never makes it wait.
+//! The agent's numbers. They are read from the core about once a second, so that whoever scrapes never makes it wait.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use holdfast_agent::Agent;
-use holdfast_model::TaskState;
+use holdfast_agent::AgentView;
+use holdfast_api::metrics::Sample;
 use holdfast_wire::Metric;
 use tokio_util::sync::CancellationToken;
 
 use crate::core_loop::now;
-use crate::lent::Reader;
 use crate::views::Views;
 
 /// How often they are copied.
@@ -19,7 +17,7 @@ const EVERY: Duration = Duration::from_secs(1);
 /// What was read last. Cheap to clone.
 #[derive(Clone)]
 pub struct Gauges {
-    latest: Arc<Mutex<Vec<Metric>>>,
+    latest: Arc<Mutex<Vec<Sample>>>,
     started_ms: u64,
 }
 
@@ -31,7 +29,8 @@ impl Gauges {
 
     /// What was read last, with the time that has passed.
     pub fn read(&self) -> Vec<Metric> {
-        let mut metrics = self.latest.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut metrics: Vec<Metric> = latest.into_iter().map(crate::samples::metric).collect();
         let up_s = now().0.saturating_sub(self.started_ms) as f64 / 1000.0;
         metrics.push(Metric::gauge(
             "slave/uptime_secs",
@@ -41,63 +40,13 @@ impl Gauges {
         metrics
     }
 
-    /// Copies them out of the mind until told to stop.
-    pub(super) async fn keep(self, views: Views<Reader<Agent>>, stop: CancellationToken) {
+    /// Copies them out of the core until told to stop.
+    pub(super) async fn keep(self, views: Views<AgentView>, stop: CancellationToken) {
         let mut every = tokio::time::interval(EVERY);
         while stop.run_until_cancelled(every.tick()).await.is_some() {
-            if let Ok(read) = views.read(|view| view.with(read)).await {
+            if let Ok(read) = views.read(holdfast_api::metrics::agent).await {
                 *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = read;
             }
         }
     }
-}
-
-/// Reads the mind.
-fn read(core: &Agent) -> Vec<Metric> {
-    let (ledger, status) = (core.ledger(), core.status());
-    let count = |n: usize| n as f64;
-    let volumes = ledger.claims.values().filter(|it| it.is_volume()).count();
-    let claims =
-        |kind, n| Metric::gauge("holdfast/claims", "Claims by kind.", count(n)).label("kind", kind);
-    let mut metrics = vec![
-        Metric::gauge(
-            "slave/registered",
-            "Whether a master has welcomed this agent.",
-            if status.registered { 1.0 } else { 0.0 },
-        ),
-        Metric::gauge(
-            "slave/executors_running",
-            "Executors whose containers may live.",
-            count(ledger.executors.len()),
-        ),
-        claims("volume", volumes),
-        claims("reservation", ledger.claims.len() - volumes),
-        Metric::gauge(
-            "holdfast/claims_unusable",
-            "Claims that cannot be used now; `holdfast claim list` says why.",
-            count(status.faults.len()),
-        ),
-        Metric::gauge(
-            "holdfast/disks",
-            "Disks that carry claims or may.",
-            count(ledger.disks.len()),
-        ),
-        Metric::gauge(
-            "holdfast/operations_in_flight",
-            "Operations not yet settled or acknowledged.",
-            count(ledger.operations.len()),
-        ),
-        Metric::gauge(
-            "holdfast/ledger_version",
-            "The version of this agent's ledger; it only grows.",
-            ledger.identity.version as f64,
-        ),
-    ];
-    for state in TaskState::ALL {
-        let name =
-            format!("slave/tasks_{}", state.name().trim_start_matches("TASK_").to_lowercase());
-        let there = ledger.tasks.values().filter(|it| it.state == state).count();
-        metrics.push(Metric::gauge(name, "Tasks that are remembered in this state.", count(there)));
-    }
-    metrics
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use holdfast_agent::{Agent, Effect, Input};
+use holdfast_agent::{Agent, AgentView, Effect, Input};
 use holdfast_model::convert::{executor, ledger, link, Format};
 use holdfast_model::{AgentChange, ExecutorEvent, Instant, LinkId, StepContext, ToMaster};
 use holdfast_proto::holdfast::v1::FromAgent;
@@ -15,7 +15,6 @@ use super::containers::Containers;
 use super::disks::Disks;
 use crate::core_loop::Shell;
 use crate::ledger_file::batches;
-use crate::lent::{Lent, Reader};
 use crate::links::Links;
 
 /// The links to masters.
@@ -44,7 +43,7 @@ impl Masters {
 /// See the module.
 pub struct AgentShell {
     /// The core.
-    pub core: Lent<Agent>,
+    pub core: Agent,
     /// Its ledger.
     pub store: DurableStore,
     /// Links to masters.
@@ -60,14 +59,14 @@ pub struct AgentShell {
 impl Shell for AgentShell {
     type Input = Input;
     type Effect = Effect;
-    type View = Reader<Agent>;
+    type View = AgentView;
 
     fn handle(&mut self, ctx: &mut StepContext<'_>, input: Input) -> Vec<Effect> {
-        self.core.take().handle(ctx, input)
+        self.core.handle(ctx, input)
     }
 
-    fn view(&self) -> Reader<Agent> {
-        self.core.lend()
+    fn view(&self) -> AgentView {
+        self.core.view()
     }
 
     fn tick() -> Input {
@@ -75,11 +74,11 @@ impl Shell for AgentShell {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        self.core.with(Agent::next_deadline)
+        self.core.next_deadline()
     }
 
     fn is_commit(effect: &Effect) -> bool {
-        matches!(effect, Effect::Commit(_))
+        matches!(effect, Effect::Commit { .. })
     }
 
     /// Forgetting what was acknowledged: after a crash it is told, and acknowledged, once more.
@@ -90,13 +89,13 @@ impl Shell for AgentShell {
                 AgentChange::Identity(_) | AgentChange::OperationGone(_) | AgentChange::TaskGone(_)
             )
         };
-        matches!(effect, Effect::Commit(changes) if changes.iter().all(forgets))
+        matches!(effect, Effect::Commit { changes, .. } if changes.iter().all(forgets))
     }
 
     /// What is done here may begin; nobody else learns of it.
     fn may_precede_commit(effect: &Effect) -> bool {
         match effect {
-            Effect::Commit(_)
+            Effect::Commit { .. }
             | Effect::ToMaster(..)
             | Effect::CloseMaster(_)
             | Effect::ToExecutor(..)
@@ -114,21 +113,21 @@ impl Shell for AgentShell {
     }
 
     fn commit(&mut self, effects: &[Effect]) -> anyhow::Result<()> {
-        let changes = effects.iter().filter_map(|effect| match effect {
-            Effect::Commit(changes) => Some(changes),
+        let commits = effects.iter().filter_map(|effect| match effect {
+            Effect::Commit { term, changes } => Some((*term, changes)),
             _ => None,
         });
-        let groups = changes.map(|group| group.iter().map(ledger::agent::encode));
-        let term = self.core.with(|core| core.ledger().identity.term.0);
+        let Some(term) = commits.clone().map(|(term, _)| term).max() else { return Ok(()) };
+        let groups = commits.map(|(_, group)| group.iter().map(ledger::agent::encode));
         for batch in batches(groups) {
-            self.store.commit(term, &batch)?;
+            self.store.commit(term.0, &batch)?;
         }
         Ok(())
     }
 
     fn carry_out(&mut self, effect: Effect) {
         match effect {
-            Effect::Commit(_) => {}
+            Effect::Commit { .. } => {}
             Effect::ToMaster(link, message) => self.masters.send(link, &message),
             Effect::CloseMaster(link) => self.masters.close(link),
             Effect::ToExecutor(link, event) => self.tell_executor(link, &event),

@@ -35,7 +35,7 @@ pub(super) struct Runner {
     groups: Groups,
     /// What the executor itself was given.
     resources: Vec<Resource>,
-    tells_killing: bool,
+    reports_killing: bool,
 }
 
 impl Runner {
@@ -46,7 +46,7 @@ impl Runner {
 
     fn in_environment(kind: Kind, environment: Environment) -> Runner {
         let executor = Executor::start(environment.clone());
-        let children = ChildTasks::new(executor.teller());
+        let children = ChildTasks::new(executor.reporter());
         Runner {
             kind,
             environment,
@@ -54,7 +54,7 @@ impl Runner {
             children,
             groups: Groups::default(),
             resources: Vec::new(),
-            tells_killing: false,
+            reports_killing: false,
         }
     }
 
@@ -70,7 +70,7 @@ impl Runner {
     async fn serve(&mut self) {
         let stop = stop_signal();
         tokio::pin!(stop);
-        let teller = self.executor.teller();
+        let reporter = self.executor.reporter();
         let why = loop {
             tokio::select! {
                 biased; // A task that is given last is taken before the end is.
@@ -80,7 +80,7 @@ impl Runner {
                     None => break "the agent is lost".to_owned(),
                 },
                 ended = self.children.next_ended() => self.end(&ended),
-                settled = teller.settled(), if self.groups.are_over() => {
+                settled = reporter.settled(), if self.groups.are_over() => {
                     return tracing::info!("all tasks have ended{}", if settled { "" } else { ", but not all was acknowledged" });
                 }
                 () = &mut stop => break "the executor was told to end by a signal".to_owned(),
@@ -90,13 +90,13 @@ impl Runner {
         let grace = self.environment.shutdown_grace;
         // The agent takes the container away after this time; what is said should be said before.
         self.children.end_all_within(grace.mul_f64(0.6), &why).await;
-        teller.settled_within(grace.max(Duration::from_secs(1))).await;
+        reporter.settled_within(grace.max(Duration::from_secs(1))).await;
     }
 
     fn hear(&mut self, heard: Heard) {
         match heard {
             Heard::Subscribed(welcome) => {
-                self.tells_killing = welcome.framework.can(Capability::TaskKillingState);
+                self.reports_killing = welcome.framework.can(Capability::TaskKillingState);
                 self.resources = welcome.executor.resources;
             }
             Heard::Launch(task) => self.launch(vec![*task]),
@@ -124,7 +124,7 @@ impl Runner {
             match plan {
                 Ok(plan) => self
                     .children
-                    .launch(&task.id, ChildPlan { tells_killing: self.tells_killing, ..plan }),
+                    .launch(&task.id, ChildPlan { reports_killing: self.reports_killing, ..plan }),
                 Err(why) => self.children.fail(&task.id, &why),
             }
         }
@@ -154,7 +154,7 @@ fn plan(info: &TaskInfo, directory: &Path) -> ChildPlan {
         .max_completion_time
         .and_then(|it| u64::try_from(it.nanoseconds).ok())
         .map(Duration::from_nanos);
-    ChildPlan { lifetime, tells_starting: true, ..ChildPlan::of(info, directory) }
+    ChildPlan { lifetime, reports_starting: true, ..ChildPlan::of(info, directory) }
 }
 
 fn group_plan(info: &TaskInfo, directory: &Path) -> ChildPlan {

@@ -1,12 +1,15 @@
-//! A leading master as the wire sees it: links become inputs of the mind, calls are checked against their
-//! session, questions are answered from a look at the mind.
+//! A leading master as the wire sees it: links become inputs of the core, calls are checked against their session, and reads are
+//! rendered from a view of the core.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
 
+use holdfast_api::requests::{scheduler_call, subscription, MasterCommand};
+use holdfast_api::v1::MasterFacts;
+use holdfast_api::{authorize, Action, MasterView, Object};
 use holdfast_master::{Input, RequestId};
-use holdfast_model::convert::scheduler::CallError;
-use holdfast_model::convert::{link, scheduler};
-use holdfast_model::{FrameworkId, Invalid, OperatorCall};
+use holdfast_model::convert::link::{self, Heard};
+use holdfast_model::FrameworkId;
 use holdfast_proto::holdfast::v1::{FromAgent, ToAgent};
 use holdfast_proto::mesos::v1::scheduler::{Call as SchedulerCall, Event as SchedulerEvent};
 use holdfast_wire::{Caller, LinkHead, Outbox, Refusal};
@@ -16,6 +19,7 @@ use super::metrics;
 use super::shell::{Seen, Sessions, Waiting};
 use crate::core_loop::Inbox;
 use crate::links::Links;
+use crate::refusals::{http, identity};
 use crate::views::Views;
 
 /// See the module.
@@ -34,21 +38,23 @@ pub struct LeaderApi {
     pub sessions: Sessions,
     /// Where clients reach this master, `host:port`.
     pub address: String,
-    /// The next ticket.
+    /// The next request's id.
     pub next_request: AtomicU64,
     /// Numbers of the process.
     pub gauges: metrics::Gauges,
+    /// What this master knows of itself.
+    pub facts: Arc<MasterFacts>,
 }
 
 impl LeaderApi {
-    /// Asks the mind, and waits for its answer.
-    pub async fn ask(&self, caller: &Caller, call: OperatorCall) -> Result<(), Refusal> {
+    /// Asks the core, and waits for its answer.
+    pub async fn ask(&self, command: MasterCommand) -> Result<(), Refusal> {
         let request = RequestId(self.next_request.fetch_add(1, Ordering::Relaxed));
         let answer = self.waiting.insert(request);
-        self.inbox.tell(Input::FromOperator(request, caller.principal.clone(), call)).await;
+        self.inbox.tell(Input::FromOperator(request, command.caller, command.call)).await;
         match answer.await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(refusal)) => Err(refuse(refusal)),
+            Ok(Err(refusal)) => Err(http(refusal.into())),
             Err(_) => {
                 Err(Refusal::unavailable("the master stops; ask the next one whether it was done"))
             }
@@ -56,11 +62,12 @@ impl LeaderApi {
     }
 
     /// Reads the latest view.
-    pub async fn look<T: Send + 'static>(
+    pub async fn read<T: Send + 'static>(
         &self,
-        look: impl FnOnce(&Seen) -> T + Send + 'static,
+        render: impl FnOnce(&MasterView) -> T + Send + 'static,
     ) -> Result<T, Refusal> {
-        self.views.read(look).await.map_err(|error| error.refusal("master"))
+        let read = self.views.read(|seen| render(&seen.core));
+        read.await.map_err(|error| error.refusal("master"))
     }
 
     /// H7: a call must come from the framework's own session.
@@ -72,8 +79,7 @@ impl LeaderApi {
             )),
             (None, _) => {
                 let id = framework.clone();
-                let known =
-                    self.look(move |shell| shell.core.frameworks().contains_key(&id)).await?;
+                let known = self.read(move |view| view.frameworks().contains_key(&id)).await?;
                 Err(match known {
                     true => Refusal::forbidden(format!(
                         "framework {framework} is not subscribed; subscribe again"
@@ -85,27 +91,6 @@ impl LeaderApi {
     }
 }
 
-pub(super) fn refuse(refusal: holdfast_master::Refusal) -> Refusal {
-    match refusal {
-        holdfast_master::Refusal::Invalid(invalid) => Refusal::bad_request(invalid.to_string()),
-        holdfast_master::Refusal::NotFound(why) => Refusal::not_found(why),
-        holdfast_master::Refusal::Conflict(why) => Refusal::conflict(why),
-        holdfast_master::Refusal::NotLeading => Refusal::unavailable("this master does not lead"),
-    }
-}
-
-fn wrong(error: CallError) -> Refusal {
-    match error {
-        CallError::Invalid(invalid) => Refusal::bad_request(invalid.to_string()),
-        CallError::UnknownType { .. } => Refusal::not_implemented(error.to_string()),
-    }
-}
-
-/// A wrong field, as a refusal.
-pub fn invalid(invalid: Invalid) -> Refusal {
-    Refusal::bad_request(invalid.to_string())
-}
-
 impl LeaderApi {
     /// A scheduler subscribes.
     pub async fn subscribe(
@@ -114,9 +99,9 @@ impl LeaderApi {
         call: SchedulerCall,
         outbox: Outbox<SchedulerEvent>,
     ) -> Result<(), Refusal> {
-        let call = scheduler::call_from_proto(call).map_err(wrong)?;
+        let command = subscription(&identity(&head.caller), call).map_err(http)?;
         let link = self.frameworks.open(head.stream_id, outbox);
-        self.inbox.tell(Input::FromFramework(link, call)).await;
+        self.inbox.tell(Input::FromFramework(link, command.caller, command.call)).await;
         Ok(())
     }
 
@@ -124,17 +109,15 @@ impl LeaderApi {
     pub async fn scheduler_call(
         &self,
         stream_id: Uuid,
+        caller: &Caller,
         call: SchedulerCall,
     ) -> Result<(), Refusal> {
-        let call = scheduler::call_from_proto(call).map_err(wrong)?;
-        let Some(framework) = &call.framework else {
-            return Err(Refusal::bad_request("framework_id: is missing"));
-        };
-        self.check_session(stream_id, framework).await?;
+        let (framework, command) = scheduler_call(&identity(caller), call).map_err(http)?;
+        self.check_session(stream_id, &framework).await?;
         let Some(link) = self.frameworks.of(stream_id) else {
             return Err(Refusal::forbidden("the subscription is over; subscribe again"));
         };
-        self.inbox.tell(Input::FromFramework(link, call)).await;
+        self.inbox.tell(Input::FromFramework(link, command.caller, command.call)).await;
         Ok(())
     }
 
@@ -146,16 +129,27 @@ impl LeaderApi {
         }
     }
 
-    /// An agent's link begins; the mind hears of it with its first message.
-    pub fn agent_attach(&self, head: LinkHead, outbox: Outbox<ToAgent>) {
+    /// An agent's link begins; the core hears of it with its first message.
+    pub fn agent_attach(&self, head: LinkHead, outbox: Outbox<ToAgent>) -> Result<(), Refusal> {
+        authorize(&identity(&head.caller), Action::RegisterAgent, Object::Agents)
+            .map_err(|denied| http(denied.into()))?;
         self.agents.open(head.stream_id, outbox);
+        Ok(())
     }
 
     /// A message of an agent.
     pub async fn agent_message(&self, stream_id: Uuid, message: FromAgent) -> Result<(), Refusal> {
-        let message = link::to_master_from_proto(message).map_err(invalid)?;
-        if let Some(link) = self.agents.of(stream_id) {
-            self.inbox.tell(Input::FromAgent(link, message)).await;
+        let heard = link::to_master_from_proto(message).map_err(|invalid| http(invalid.into()))?;
+        let Some(link) = self.agents.of(stream_id) else { return Ok(()) };
+        match heard {
+            Heard::Message(message) => self.inbox.tell(Input::FromAgent(link, message)).await,
+            Heard::Unknown => {
+                tracing::warn!("an agent that runs a newer version sent a message that this one does not know; it is passed over");
+                self.agents.send(link, link::unknown_to_master());
+            }
+            Heard::NotUnderstood { newest_known } => {
+                tracing::warn!("an agent that runs an older version passed over an order; it knows orders up to kind {newest_known}");
+            }
         }
         Ok(())
     }

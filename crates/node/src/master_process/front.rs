@@ -96,10 +96,10 @@ impl MasterApi for Front {
     async fn scheduler_call(
         &self,
         stream_id: Uuid,
-        _caller: &Caller,
+        caller: &Caller,
         call: SchedulerCall,
     ) -> Result<(), Refusal> {
-        self.leading()?.scheduler_call(stream_id, call).await
+        self.leading()?.scheduler_call(stream_id, caller, call).await
     }
 
     async fn framework_gone(&self, stream_id: Uuid, _end: LinkEnd) {
@@ -109,8 +109,7 @@ impl MasterApi for Front {
     }
 
     async fn agent_attach(&self, head: LinkHead, outbox: Outbox<ToAgent>) -> Result<(), Refusal> {
-        self.leading()?.agent_attach(head, outbox);
-        Ok(())
+        self.leading()?.agent_attach(head, outbox)
     }
 
     async fn agent_message(&self, stream_id: Uuid, message: FromAgent) -> Result<(), Refusal> {
@@ -128,16 +127,16 @@ impl MasterApi for Front {
         caller: &Caller,
         call: master::Call,
     ) -> Result<Option<master::Response>, Refusal> {
-        super::operator::answer(self.leading()?, caller, call).await
+        self.leading()?.operator(caller, call).await
     }
 
     async fn page(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         page: MasterPage,
         query: &Query,
     ) -> Result<JsonText, Refusal> {
-        super::pages::answer(self.leading()?, page, query).await
+        self.leading()?.page(caller, page, query).await
     }
 
     async fn native(
@@ -147,6 +146,6 @@ impl MasterApi for Front {
         name: &str,
         query: &Query,
     ) -> Result<JsonText, Refusal> {
-        super::native::answer(self.leading()?, caller, posted, name, query).await
+        self.leading()?.native(caller, posted, name, query).await
     }
 }

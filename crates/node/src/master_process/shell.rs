@@ -34,8 +34,8 @@ impl Waiting {
     }
 
     fn answer(&self, request: RequestId, answer: Result<(), Refusal>) {
-        if let Some(sender) = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&request)
-        {
+        let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&request);
+        if let Some(sender) = sender {
             // Who asked may have left.
             let _ = sender.send(answer);
         }

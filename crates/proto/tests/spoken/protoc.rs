@@ -1,5 +1,6 @@
 //! The files, which others may want to compile, are accepted by the real `protoc`, not only by the compiler that we build with.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -18,7 +19,10 @@ fn protoc_accepts_the_files() {
     {
         Ok(run) => run,
         Err(error) => {
-            return eprintln!("no protoc here ({error}); protox alone has compiled the files")
+            let why = format!("protoc is not installed ({error})");
+            // Not by a macro: the test runner keeps what those print of tests that pass.
+            let _ = writeln!(std::io::stdout(), "left out: reading the files with protoc: {why}");
+            return;
         }
     };
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));

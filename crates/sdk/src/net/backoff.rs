@@ -1,7 +1,8 @@
-//! How long to wait before the next attempt: the first is made at once, then twice as long each time up to a bound, jittered so that a
-//! thousand peers of a master that died do not come back in the same millisecond.
+//! Exponential backoff: the first attempt is made at once, then each wait is twice as long up to a
+//! bound, with jitter so that a thousand peers of a master that died do not come back in the same
+//! millisecond.
 //!
-//! It never gives up: how long to go on is for the caller to say.
+//! It never gives up: the caller decides how long to go on.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use uuid::Uuid;
 /// The wait before the second attempt.
 const FIRST: Duration = Duration::from_millis(50);
 
-/// Waits between attempts.
+/// The waits between attempts.
 #[derive(Clone, Debug)]
 pub(crate) struct Backoff {
     max: Duration,
@@ -18,19 +19,19 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    /// Waits that never exceed `max`.
+    /// Makes waits that never exceed `max`.
     pub fn new(max: Duration) -> Backoff {
         Backoff { max, next: None }
     }
 
-    /// What follows is a first attempt again.
+    /// Starts over: the next attempt is a first one.
     pub fn reset(&mut self) {
         self.next = None;
     }
 
-    /// How long to wait before the next attempt.
+    /// Returns the wait before the next attempt.
     pub fn wait(&mut self) -> Duration {
-        // A uuid is the randomness that is at hand; its first byte is as random as any.
+        // A uuid is the only source of randomness here; its first byte is as random as any.
         self.wait_with(Uuid::new_v4().as_bytes()[0])
     }
 
@@ -40,7 +41,7 @@ impl Backoff {
             return Duration::ZERO;
         };
         self.next = Some((whole * 2).min(self.max));
-        // Between the half and the whole.
+        // The wait is between half and whole.
         whole / 2 + whole * u32::from(chance) / 510
     }
 }

@@ -1,8 +1,9 @@
 //! A keeper's ledger on disk.
 //!
-//! It relies on `store`, which keeps everything twice. A commit that returned is durable. An empty ledger is where every framework starts
-//! and means "I know nothing"; nothing is ever destroyed because a record is not here. It never opens the ledger of another service, and
-//! never goes on with records that nobody can prove.
+//! It relies on `store`, which keeps everything twice. A commit that returned is durable. An empty
+//! ledger is where every framework starts and means "I know nothing"; nothing is ever destroyed
+//! because a record is missing. It never opens the ledger of another service, and never goes on
+//! with records that cannot be proven.
 
 use std::path::{Path, PathBuf};
 
@@ -12,9 +13,9 @@ use uuid::Uuid;
 use super::ledger_record::{self, RecordError};
 use crate::ledger::{KeeperChange, KeeperLedger};
 
-/// What the store calls the ledger of a framework.
+/// The kind of a framework's ledger in the store.
 pub const LEDGER_KIND: &str = "framework";
-/// Where the service's name is.
+/// The tree of the service's name.
 const SERVICE_TREE: &str = "service";
 const SERVICE_KEY: &[u8] = b"name";
 /// Frameworks have no terms: the lock on the directory keeps a second one out.
@@ -26,13 +27,13 @@ pub enum LedgerError {
     /// The store does not open.
     #[error("cannot open the ledger in {}", dir.display())]
     Open {
-        /// Where.
+        /// The directory of the ledger.
         dir: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: OpenError,
     },
-    /// Records that neither copy can prove.
+    /// There are records that neither copy can prove.
     #[error(
         "the ledger in {} holds records that neither copy can prove: {}; restore the directory from a backup, or start with an empty \
          one: the volumes are found again by their labels",
@@ -40,29 +41,29 @@ pub enum LedgerError {
         damaged.join("; ")
     )]
     Damaged {
-        /// Where.
+        /// The directory of the ledger.
         dir: PathBuf,
-        /// Which.
+        /// The damaged records.
         damaged: Vec<String>,
     },
-    /// A record of another service.
+    /// The ledger belongs to another service.
     #[error("the ledger in {} belongs to service `{found}`, not to `{wanted}`; give each service a directory of its own", dir.display())]
     Service {
-        /// Where.
+        /// The directory of the ledger.
         dir: PathBuf,
-        /// Whose it is.
+        /// The service to which it belongs.
         found: String,
-        /// Who wants it.
+        /// The service that tried to open it.
         wanted: String,
     },
-    /// A record that cannot be understood.
+    /// A record cannot be read.
     #[error("a record ({tree}) of the ledger in {} cannot be read", dir.display())]
     Record {
-        /// Where.
+        /// The directory of the ledger.
         dir: PathBuf,
-        /// In which tree.
+        /// The tree of the record.
         tree: String,
-        /// Why.
+        /// The cause.
         #[source]
         source: RecordError,
     },
@@ -116,8 +117,8 @@ impl LedgerFile {
 
     /// Makes the changes durable, all or none.
     ///
-    /// # Errors
-    /// When the disk fails. The ledger cannot be used after that: end the process, and start it again.
+    /// # Errors When the disk fails. The ledger cannot be used after that: end the process, and
+    /// start it again.
     pub fn commit<'a>(
         &mut self,
         changes: impl IntoIterator<Item = &'a KeeperChange>,
@@ -131,7 +132,8 @@ impl LedgerFile {
         Ok(())
     }
 
-    /// Brings the second copy up and closes the files. Dropping it is as safe, only slower to open.
+    /// Updates the mirror and closes the files. Dropping the ledger is as safe, only slower to
+    /// open.
     ///
     /// # Errors
     /// When the disk fails; what was committed is safe.
@@ -140,19 +142,19 @@ impl LedgerFile {
     }
 }
 
-/// What one record of a framework's ledger says.
+/// One record of a framework's ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LedgerRecord {
-    /// Whose ledger it is: the service's name.
+    /// The name of the service that owns the ledger.
     Service(String),
-    /// A change, as it was made.
+    /// A change as it was committed.
     Change(KeeperChange),
 }
 
-/// Reads one record of a framework's ledger, for those who look at one from outside.
+/// Reads one record of a framework's ledger, for tools that inspect one.
 ///
 /// # Errors
-/// Why it cannot be read; a record of a newer version is never half understood.
+/// When it cannot be read; a record of a newer version is never half understood.
 pub fn read_record(tree: &str, key: &[u8], value: &[u8]) -> Result<LedgerRecord, RecordError> {
     match tree {
         SERVICE_TREE if key == SERVICE_KEY => {
@@ -200,7 +202,7 @@ mod tests {
         file.commit(&changes).unwrap();
         let mut wanted = KeeperLedger::default();
         changes.iter().for_each(|it| wanted.apply(it));
-        drop(file); // As a crash would.
+        drop(file); // This leaves it as a crash would.
         let (file, found) = LedgerFile::open(&dir, "journal").unwrap();
         assert_eq!(found, wanted);
         file.close().unwrap();

@@ -1,15 +1,16 @@
-//! How a framework's ledger lies on disk: one record for its id, one for each member; a version byte, then protobuf.
+//! The disk format of a framework's ledger: one record for its id, one for each member; a version
+//! byte, then protobuf.
 //!
-//! Fields are only ever added. What a newer version wrote is refused, never half understood.
+//! Fields are only ever added. A record of a newer version is an error, never half understood.
 
 use holdfast_model::{AgentId, FrameworkId, Invalid, PersistenceId, TaskId};
 use prost::Message;
 
 use crate::ledger::{KeeperChange, Member, Run, Stage};
 
-/// Where the framework's id is.
+/// The tree of the framework's id.
 pub(super) const FRAMEWORK_TREE: &str = "framework";
-/// Where members are, by their number (big endian).
+/// The tree of members, by their number (big endian).
 pub(super) const MEMBER_TREE: &str = "member";
 /// The only key of [`FRAMEWORK_TREE`].
 pub(super) const FRAMEWORK_KEY: &[u8] = b"id";
@@ -19,19 +20,19 @@ const VERSION: u8 = 1;
 /// Why a record could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
-    /// Another version.
+    /// The record has another version.
     #[error("it has version {found:?}, this program reads {VERSION}; use the version that wrote it, or a newer one")]
     Version {
-        /// Its first byte, if any.
+        /// The version byte, if there is one.
         found: Option<u8>,
     },
-    /// No such message.
+    /// The bytes are not the message.
     #[error("it is no record of a framework: {0}")]
     Malformed(#[from] prost::DecodeError),
-    /// A field that cannot be.
+    /// A field has an impossible value.
     #[error("its {0}")]
     Field(#[from] Invalid),
-    /// A tree or a key that is not known.
+    /// The tree or the key is not known.
     #[error("a newer version may have written it; this program does not know where it belongs")]
     Place,
 }
@@ -59,7 +60,7 @@ struct MemberRecord {
     note: Vec<u8>,
 }
 
-/// A change as tree, key and value.
+/// Encodes a change as tree, key and value.
 pub(super) fn write(change: &KeeperChange) -> (&'static str, Vec<u8>, Vec<u8>) {
     match change {
         KeeperChange::Framework(id) => {
@@ -166,19 +167,41 @@ mod tests {
         }
     }
 
-    #[test]
-    fn what_was_written_is_read() {
+    fn changes() -> [KeeperChange; 4] {
         let id = FrameworkId::made("f-1".to_owned());
         let claiming = Member { stage: Stage::Claiming, run: None, ..placed() };
-        for change in [
+        [
             KeeperChange::Framework(id),
             KeeperChange::Member(Member::new(0)),
             KeeperChange::Member(placed()),
             KeeperChange::Member(claiming),
-        ] {
+        ]
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        for change in changes() {
             let (tree, key, value) = write(&change);
             assert_eq!(read(tree, &key, &value).unwrap(), change);
         }
+    }
+
+    /// What frameworks have on their disks must be read by every later program, and written as it was.
+    #[test]
+    fn records_are_the_bytes_that_they_were() {
+        let hex = |bytes: &[u8]| bytes.iter().map(|it| format!("{it:02x}")).collect::<String>();
+        let line = |change: &KeeperChange| {
+            let (tree, key, value) = write(change);
+            format!("{tree} x{} x{}\n", hex(&key), hex(&value))
+        };
+        let lines: String = changes().iter().map(line).collect();
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/golden/ledger-framework.txt");
+        if std::env::var("HOLDFAST_GOLDEN").is_ok_and(|it| it == "rewrite") {
+            std::fs::write(&path, &lines).unwrap();
+        }
+        let kept = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(kept, lines, "if that is meant: HOLDFAST_GOLDEN=rewrite cargo test -p holdfast-sdk --features net bytes");
     }
 
     #[test]

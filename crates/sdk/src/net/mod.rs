@@ -1,7 +1,9 @@
-//! The hands of a framework: a session with the masters, a ledger on disk, the shell that ties both to a keeper, and the executor's side.
+//! The drivers of a framework: a session with the masters, a ledger on disk, the shell that ties
+//! both to a keeper, and the executor's side.
 //!
-//! A scheduler is a [`crate::Service`] and one call of [`run`]; an executor is a loop around [`executor::Executor`]. It relies on `wire` for
-//! the network and on `store` for the disk. Nothing here decides what happens to a volume, and nothing here ever destroys one.
+//! A scheduler is a [`crate::Service`] and one call of [`run`]; an executor is a loop around
+//! [`executor::Executor`]. It relies on `wire` for the network and on `store` for the disk. It
+//! never decides what happens to a volume, and never destroys one.
 
 mod backoff;
 mod clock;

@@ -1,7 +1,8 @@
 //! The shell of a framework: it ties a keeper to a session and to a ledger on disk.
 //!
-//! It relies on the keeper for every decision. What it wants to say is said only after what it wrote down before is durable, and a process
-//! that cannot write ends. It never tears the framework down: to stop is to come back later.
+//! It relies on the keeper for every decision. A call is sent only after the commits before it are
+//! durable, and a process that cannot write ends. It never tears the framework down: a service that
+//! stops may come back later.
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -17,30 +18,31 @@ use super::session::{Heard, Session, SessionOptions};
 use crate::keeper::{Effect, Input, Keeper};
 use crate::service::Service;
 
-/// How many events are handled with one write of the ledger.
+/// The number of events that are handled with one write of the ledger.
 const BATCH_MAX: usize = 256;
-/// How long a framework may be away before it is removed: a week. Its claims stay even then.
+/// The default failover timeout: a week. The framework's claims stay even after it.
 const FAILOVER_TIMEOUT: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// How a framework runs.
+/// The options of a framework's process.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// `host:port` of the masters, one or more.
     pub masters: Vec<String>,
-    /// Where its ledger is; made when it is not there. One directory for each service.
+    /// The directory of its ledger, which is made when it is not there. Each service needs one of
+    /// its own.
     pub ledger_dir: PathBuf,
     /// The user that its tasks run as; empty for whoever the agent is.
     pub user: String,
-    /// Its name for people; `None` for the service's.
+    /// The framework's name for people; `None` for the service's.
     pub name: Option<String>,
-    /// How long it may be away before it is removed. Its claims stay even then.
+    /// The time that it may be away before it is removed. Its claims stay even then.
     pub failover_timeout: Duration,
-    /// Where people find its own web page.
+    /// The host of its own web page.
     pub hostname: Option<String>,
 }
 
 impl Options {
-    /// The usual ones; tasks run as the user who starts this process.
+    /// Makes the default options; tasks run as the user who starts this process.
     pub fn new(masters: Vec<String>, ledger_dir: impl Into<PathBuf>) -> Options {
         Options {
             masters,
@@ -53,15 +55,16 @@ impl Options {
     }
 }
 
-/// Runs a service until SIGTERM or SIGINT. Its tasks run on; start it again, with the same ledger, to go on.
+/// Runs a service until SIGTERM or SIGINT. Its tasks run on; start it again, with the same ledger,
+/// to go on.
 ///
-/// # Errors
-/// When the ledger cannot be opened or written, or when the masters removed the framework or gave its place to another process.
+/// # Errors When the ledger cannot be opened or written, or when the masters removed the framework
+/// or gave its place to another process.
 pub async fn run<S: Service>(service: S, options: Options) -> anyhow::Result<()> {
     run_until(service, options, stop_signal()).await
 }
 
-/// As [`run`], until `stop` resolves.
+/// Does the same as [`run`] until `stop` resolves.
 ///
 /// # Errors
 /// As [`run`].
@@ -95,7 +98,8 @@ pub async fn run_until<S: Service>(
 
 async fn until(deadline: Option<holdfast_model::Instant>) {
     match deadline {
-        // tidy: sleep is the point: the keeper has no clock, and asks to be told when its deadline has come
+        // tidy: sleep is the point: the keeper has no clock, and asks to be told when its deadline
+        // has come
         Some(at) => tokio::time::sleep(Duration::from_millis(at.since_ms(now()))).await,
         None => std::future::pending().await,
     }
@@ -134,7 +138,7 @@ struct Shell<S> {
 }
 
 impl<S: Service> Shell<S> {
-    /// Handles what was heard and all that waits behind it; writes once; then says what there is to say.
+    /// Handles an input and all that wait behind it; writes once; then sends the calls.
     async fn turn(&mut self, first: Option<Heard>) -> anyhow::Result<()> {
         let mut effects = match first {
             Some(heard) => self.handle(heard)?,
@@ -142,7 +146,8 @@ impl<S: Service> Shell<S> {
         };
         for _ in 1..BATCH_MAX {
             let Some(heard) = self.session.try_next() else { break };
-            // What is said below belongs to the subscription of the last event: what came before its break is void.
+            // The calls below belong to the subscription of the last event: those from before its
+            // break are dropped.
             if heard == Heard::Disconnected {
                 effects.retain(|it| !matches!(it, Effect::Call(_)));
             }
@@ -159,7 +164,8 @@ impl<S: Service> Shell<S> {
         }
     }
 
-    /// One write for all commits, before anything is said: earlier than asked for is allowed, later is not.
+    /// Writes all commits at once before any call is sent: to commit earlier than asked is allowed,
+    /// later is not.
     async fn carry_out(&mut self, effects: Vec<Effect>) -> anyhow::Result<()> {
         let commits = effects.iter().filter_map(|it| {
             if let Effect::Commit(changes) = it {
@@ -288,7 +294,7 @@ mod tests {
             panic!("the offer is not accepted")
         };
         assert!(matches!(operations.last().unwrap().action, Action::Launch(_)));
-        running.done.abort(); // As kill -9 would.
+        running.done.abort(); // This ends it as kill -9 would.
         assert!(soon("the framework ends", running.done).await.unwrap_err().is_cancelled());
         subscription.gone().await;
 

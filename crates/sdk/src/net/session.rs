@@ -1,8 +1,9 @@
-//! A scheduler's session with whichever master leads: subscribes, and subscribes again for ever.
+//! A scheduler's session with whichever master leads: it subscribes, and subscribes again for ever.
 //!
-//! It relies on `wire` for the stream. Several addresses may be given; a master that does not lead names the one that does. A silent stream
-//! counts as broken after five heartbeats. Calls belong to the subscription in whose events their reasons lie: those of an earlier one
-//! are dropped, because offers die with their subscription and everything else is asked about anew. It never retries a call.
+//! It relies on `wire` for the stream. Several addresses may be given; a master that does not lead
+//! names the one that does. A silent stream counts as broken after five heartbeats. Calls belong to
+//! the subscription whose events caused them: those of an earlier one are dropped, because offers
+//! end with their subscription and everything else is reconciled anew. It never retries a call.
 
 use std::time::Duration;
 
@@ -17,32 +18,33 @@ use tokio::time::Instant;
 
 use super::backoff::Backoff;
 
-/// How many events, and how many calls, may wait.
+/// The number of events, and of calls, that may wait.
 const QUEUE_MAX: usize = 1024;
-/// How many heartbeats may be missed (H8).
+/// The number of heartbeats that may be missed (H8).
 const HEARTBEATS_MISSED_MAX: u32 = 5;
-/// How often a master sends heartbeats that does not say so.
+/// The interval of heartbeats when the master names none.
 const HEARTBEAT_DEFAULT: Duration = Duration::from_secs(15);
-/// A subscription that lasted this long was a good one: the next attempt is made at once.
+/// A subscription that lasted this long was stable: the next attempt is made at once.
 const STEADY: Duration = Duration::from_secs(1);
 
-/// How to find the masters, and who we are.
+/// The options of a session: the masters, and the framework that subscribes.
 #[derive(Clone, Debug)]
 pub struct SessionOptions {
-    /// `host:port` of the masters, one or more; any of them will do.
+    /// `host:port` of one or more of the masters.
     pub masters: Vec<String>,
-    /// Who subscribes; the id is filled in once the masters gave one. The first role is that of offers which name none.
+    /// The framework that subscribes; its id is filled in once a master gave one. Offers that name
+    /// no role are for the first.
     pub info: FrameworkInfo,
-    /// How long a connection may take.
+    /// The time that a connection may take.
     pub connect_timeout: Duration,
-    /// How long a master may take to welcome us, and to take a call.
+    /// The time that a master may take to accept a subscription or a call.
     pub call_timeout: Duration,
     /// The longest wait between two attempts.
     pub backoff_max: Duration,
 }
 
 impl SessionOptions {
-    /// The usual times.
+    /// Makes the default options.
     pub fn new(masters: Vec<String>, info: FrameworkInfo) -> SessionOptions {
         SessionOptions {
             masters,
@@ -54,14 +56,15 @@ impl SessionOptions {
     }
 }
 
-/// What a session brings.
+/// An event of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Heard {
-    /// The master says. The first event of each subscription is SUBSCRIBED.
+    /// An event came from the master. The first event of each subscription is SUBSCRIBED.
     Event(Event),
-    /// The subscription broke; another is on its way.
+    /// The subscription broke; another one is being made.
     Disconnected,
-    /// The masters do not want us any more: another process took over, or the framework was removed. Nothing follows.
+    /// The masters ended the session: another process took over, or the framework was removed.
+    /// Nothing follows.
     Ended(String),
 }
 
@@ -70,7 +73,7 @@ pub enum Heard {
 pub struct Session {
     heard: mpsc::Receiver<(u64, Heard)>,
     calls: mpsc::Sender<(u64, Call)>,
-    /// The subscription of the last event that was taken.
+    /// The number of the subscription of the last event that was taken.
     number: u64,
 }
 
@@ -82,7 +85,8 @@ impl Session {
         let settings = ClientSettings {
             connect_timeout: options.connect_timeout,
             call_timeout: options.call_timeout,
-            // Ours is finer: it follows what the master says about its heartbeats.
+            // This session has a timeout of its own that follows the heartbeats which the master
+            // announces.
             silence_timeout: Duration::from_secs(24 * 3600),
             ..ClientSettings::default()
         };
@@ -100,15 +104,15 @@ impl Session {
         Session { heard, calls, number: 0 }
     }
 
-    /// The next thing heard. May be dropped while it waits: nothing is lost.
+    /// Returns the next event. May be dropped while it waits: nothing is lost.
     pub async fn next(&mut self) -> Heard {
         match self.heard.recv().await {
             Some(heard) => self.take(heard),
-            None => std::future::pending().await, // It ended, and said so.
+            None => std::future::pending().await, // The session has returned `Ended` already.
         }
     }
 
-    /// What was heard already, if anything.
+    /// Returns an event if one is there already.
     pub fn try_next(&mut self) -> Option<Heard> {
         self.heard.try_recv().ok().map(|it| self.take(it))
     }
@@ -118,20 +122,21 @@ impl Session {
         heard
     }
 
-    /// Queues a call; calls are made in order, each when the master took the one before. Waits while too many wait.
+    /// Queues a call; calls are made in order, each when the master took the one before. Waits
+    /// while too many wait.
     pub async fn send(&self, call: Call) {
-        // Gone is only what has ended, and has said so.
+        // The receiver is gone only after `Ended` was returned.
         let _ = self.calls.send((self.number, call)).await;
     }
 }
 
-/// Why a subscription is over.
+/// Why a subscription ended.
 enum Over {
-    /// Try again.
+    /// It was lost; try again.
     Lost(String),
-    /// Do not.
+    /// The master ended it; do not try again.
     Ended(String),
-    /// Nobody listens any more.
+    /// Nobody receives its events any more.
     Dropped,
 }
 
@@ -141,7 +146,7 @@ struct Subscriber {
     teller: mpsc::Sender<(u64, Heard)>,
     queue: mpsc::Receiver<(u64, Call)>,
     number: u64,
-    /// Whether any master ever welcomed us.
+    /// Whether any master ever accepted us.
     welcomed: bool,
     backoff: Backoff,
 }
@@ -158,7 +163,7 @@ impl Subscriber {
                 Over::Lost(_) => {}
                 Over::Dropped => return,
                 Over::Ended(why) => {
-                    // Whoever does not listen has ended too.
+                    // A receiver that is gone has ended too.
                     let _ = self.teller.send((self.number, Heard::Ended(why))).await;
                     return;
                 }
@@ -172,14 +177,14 @@ impl Subscriber {
         }
     }
 
-    /// Tries each master once, until one takes us.
+    /// Tries each master once, until one accepts us.
     async fn pass(&mut self) -> Over {
         let mut last = "no master was named".to_owned();
         for at in 0..self.options.masters.len() {
             let address = self.options.masters[at].clone();
             match self.subscribe(&address).await {
                 Ok(session) => {
-                    self.options.masters.rotate_left(at); // Who knew the leader is asked first the next time.
+                    self.options.masters.rotate_left(at); // The master that knew the leader is asked first the next time.
                     return self.converse(session).await;
                 }
                 Err(ClientError::Refused { status: 400, message }) if !self.welcomed => {
@@ -204,7 +209,7 @@ impl Subscriber {
         SchedulerSession::subscribe(&self.client, address, &wire).await
     }
 
-    /// A subscription from its beginning to its end.
+    /// Runs a subscription from its beginning to its end.
     async fn converse(&mut self, session: SchedulerSession) -> Over {
         self.number += 1;
         let begun = Instant::now();
@@ -281,7 +286,7 @@ async fn listen(
                     return Over::Dropped;
                 }
             }
-            // Offers come again and statuses are repeated; the stream itself is whole.
+            // Offers come again and statuses are repeated, and the stream itself is intact.
             Err(invalid) => {
                 tracing::warn!("the master sent an event that cannot be understood: {invalid}")
             }
@@ -304,7 +309,7 @@ async fn speak(
         let wire = call_to_proto(info.id.as_ref(), &call, Format::of(info));
         match caller.call(&wire).await {
             Ok(()) => {}
-            // The call is wrong, the subscription is not.
+            // The call is wrong, but the subscription is intact.
             Err(ClientError::Refused { status: 400 | 409 | 501, message }) => {
                 tracing::error!("the master refuses a call: {message}")
             }
@@ -314,7 +319,7 @@ async fn speak(
     Over::Dropped
 }
 
-/// An error with its causes, in one line.
+/// Formats an error with its causes in one line.
 pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
@@ -383,7 +388,7 @@ mod tests {
         let second = master.subscription().await;
         assert_eq!(second.info.id, Some(id("f-1")), "the framework comes back under its name");
         second.welcome("f-1");
-        session.send(Call::Teardown).await; // Of the first, whose end was not taken yet.
+        session.send(Call::Teardown).await; // This belongs to the first subscription, whose end was not taken yet.
         assert_eq!(next(&mut session).await, Heard::Disconnected);
         assert_eq!(next(&mut session).await, Heard::Event(Event::Subscribed(id("f-1"))));
         session.send(Call::Suppress(Default::default())).await;

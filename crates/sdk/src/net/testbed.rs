@@ -1,6 +1,6 @@
-//! Masters and agents for tests: real ports on loopback, whose doors hand everything to the test.
+//! Masters and agents for tests: real ports on loopback, whose APIs pass everything to the test.
 //!
-//! It never answers by itself: what a master or an agent says is what the test says.
+//! They never answer by themselves: a master or an agent sends what the test sends.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -26,12 +26,12 @@ use uuid::Uuid;
 
 /// What a test waits for comes soon, or the test fails.
 pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(30), future)
+    tokio::time::timeout(Duration::from_secs(120), future)
         .await
         .unwrap_or_else(|_| panic!("{what}: not in time"))
 }
 
-/// A framework's description.
+/// Makes a framework's description.
 pub(crate) fn framework() -> FrameworkInfo {
     FrameworkInfo {
         id: None,
@@ -76,7 +76,7 @@ impl Port {
 
 /// A scheduler's subscription, as a master sees it.
 pub(crate) struct Subscription {
-    /// Who subscribed.
+    /// The framework that subscribed.
     pub info: FrameworkInfo,
     outbox: Outbox<api::Event>,
 }
@@ -86,7 +86,7 @@ impl Subscription {
         self.send_beating(event, 15_000);
     }
 
-    /// Says, in a SUBSCRIBED, that heartbeats will come so often.
+    /// Sends a SUBSCRIBED that announces this interval of heartbeats.
     pub fn send_beating(&self, event: &Event, heartbeat_ms: u64) {
         let welcome = Welcome { heartbeat_ms, master: None };
         self.outbox
@@ -94,12 +94,12 @@ impl Subscription {
             .unwrap();
     }
 
-    /// Welcomes the framework under this name.
+    /// Accepts the framework under this id.
     pub fn welcome(&self, id: &str) {
         self.send(&Event::Subscribed(FrameworkId::made(id.to_owned())));
     }
 
-    /// Whether the framework has left.
+    /// Waits until the framework has left.
     pub async fn gone(&self) {
         soon("the link ends", self.outbox.gone()).await;
     }
@@ -112,7 +112,7 @@ struct MasterBedApi {
     calls: mpsc::UnboundedSender<Call>,
 }
 
-/// A master.
+/// A master of a test.
 pub(crate) struct MasterBed {
     port: Port,
     api: Arc<MasterBedApi>,
@@ -159,7 +159,7 @@ impl MasterBed {
         soon("a call", self.calls.recv()).await.unwrap()
     }
 
-    /// What was called meanwhile.
+    /// The calls that were made so far.
     pub fn calls_so_far(&mut self) -> Vec<Call> {
         std::iter::from_fn(|| self.calls.try_recv().ok()).collect()
     }
@@ -189,7 +189,8 @@ impl MasterApi for MasterBedApi {
         call: api::Call,
         outbox: Outbox<api::Event>,
     ) -> Result<(), Refusal> {
-        if let Some(refusal) = self.refusal.lock().unwrap().clone() {
+        let refusal = self.refusal.lock().unwrap().clone();
+        if let Some(refusal) = refusal {
             return Err(refusal);
         }
         let Call::Subscribe { info, .. } = call_from_proto(call).unwrap().call else {
@@ -241,7 +242,7 @@ impl MasterApi for MasterBedApi {
 
 /// An executor's subscription, as an agent sees it.
 pub(crate) struct ExecutorSubscription {
-    /// How it introduced itself.
+    /// The SUBSCRIBE call of the executor.
     pub call: ExecutorCall,
     outbox: Outbox<executor::Event>,
 }
@@ -350,7 +351,8 @@ impl AgentApi for AgentBedApi {
         call: executor::Call,
         outbox: Outbox<executor::Event>,
     ) -> Result<(), Refusal> {
-        if let Some(refusal) = self.refusal.lock().unwrap().clone() {
+        let refusal = self.refusal.lock().unwrap().clone();
+        if let Some(refusal) = refusal {
             return Err(refusal);
         }
         let _ = self.subscriptions.send(ExecutorSubscription { call: read(call), outbox });

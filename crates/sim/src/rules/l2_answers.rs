@@ -33,7 +33,7 @@ pub(crate) fn judge(link: LinkId, bad: Bad, input: &Input, effects: &[Effect]) -
         (Bad::Anything, _) => Ok(()),
         (Bad::Subscribe, _) => refused_framework(link, effects),
         (Bad::OtherName, _) => changes_nothing(effects),
-        (Bad::Accept, Input::FromFramework(_, call)) => match &call.call {
+        (Bad::Accept, Input::FromFramework(_, _, call)) => match &call.call {
             Call::Accept { operations, .. } => all_answered(link, operations, effects),
             _ => Ok(()),
         },
@@ -144,7 +144,11 @@ mod tests {
             operations,
             filters: Filters::default(),
         };
-        Input::FromFramework(LINK, FrameworkCall { framework: None, call })
+        Input::FromFramework(
+            LINK,
+            holdfast_model::CallerIdentity::Anonymous,
+            FrameworkCall { framework: None, call },
+        )
     }
 
     fn answer(state: OperationState) -> Effect {

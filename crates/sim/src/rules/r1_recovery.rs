@@ -9,8 +9,8 @@ use holdfast_allocator::by_name;
 use holdfast_master::{self as master, Master};
 use holdfast_model::{
     AgentChange, AgentLedger, ContainerId, Event, FrameworkId, Instant, LinkId, MachineInfo,
-    MasterChange, MasterLedger, Report, Resource, Resources, Scalar, StepContext, TaskRecord, Term,
-    ToMaster,
+    MasterChange, MasterLedger, OperationUuid, Report, Resource, Resources, Scalar, StepContext,
+    TaskKey, TaskRecord, Term, ToMaster,
 };
 use holdfast_sdk::{self as sdk, Keeper, KeeperChange, KeeperLedger};
 
@@ -64,7 +64,7 @@ pub(crate) fn recover_agent_twice(
         let effects = agent
             .handle(&mut StepContext { now, ids: &mut ids }, agent::Input::Started(found.to_vec()));
         let commit = |effect| match effect {
-            agent::Effect::Commit(changes) => Some(changes),
+            agent::Effect::Commit { changes, .. } => Some(changes),
             _ => None,
         };
         effects.into_iter().filter_map(commit).collect()
@@ -172,7 +172,17 @@ fn plain(mut ledger: AgentLedger) -> AgentLedger {
             it.message = None;
         });
     };
-    ledger.tasks.values_mut().for_each(blank);
-    ledger.operations.values_mut().for_each(|it| it.status = None);
+    let tasks: Vec<TaskKey> = ledger.tasks.keys().cloned().collect();
+    for key in tasks {
+        if let Some(task) = ledger.tasks.get_mut(&key) {
+            blank(task);
+        }
+    }
+    let operations: Vec<OperationUuid> = ledger.operations.keys().copied().collect();
+    for uuid in operations {
+        if let Some(operation) = ledger.operations.get_mut(&uuid) {
+            operation.status = None;
+        }
+    }
     ledger
 }

@@ -12,6 +12,7 @@ use holdfast_model::{
 use super::show;
 use crate::agenda::{Doing, Heal, Node};
 use crate::drivers::containers::Phase;
+use crate::machines::Machine;
 use crate::services::Records;
 use crate::shape::Shape;
 use crate::trace::Detail;
@@ -200,70 +201,61 @@ fn operate(
 ) -> Result<(), Wrong> {
     let index = line.index(1)?;
     let machine = world.machines.get(index).ok_or_else(|| line.wrong("there is no such agent"))?;
-    let agent: AgentId = machine
-        .proven()
-        .identity
-        .agent
-        .clone()
-        .ok_or_else(|| line.wrong("that agent has not registered yet"))?;
-    let role = Role::parse(line.values.get("role").copied().unwrap_or("ops"))
-        .map_err(|it| line.wrong(it.to_string()))?;
-    let mb = i64::try_from(line.number("disk", 100)?).unwrap_or(100);
-    let mut disk = Resource::scalar("disk", Scalar::whole(mb));
-    if let Some(on) = line.values.get("on") {
-        let place = on
-            .parse::<usize>()
-            .ok()
-            .and_then(|it| machine.disks.get(it))
-            .ok_or_else(|| line.wrong("there is no such disk"))?;
-        match place.kind {
-            holdfast_model::DiskKind::Root => {}
-            holdfast_model::DiskKind::Path => disk = disk.on(Source::path(&place.root)),
-            holdfast_model::DiskKind::Mount => disk = disk.on(Source::mount(&place.root)),
-        }
-    }
-    let by = Reservation {
-        kind: ReservationKind::Dynamic,
-        role,
-        principal: Some("ops".to_owned()),
-        labels: Vec::new(),
-    };
-    let reserved = disk.reserved(by);
-    let name =
-        || line.values.get("name").copied().ok_or_else(|| line.wrong("name=NAME is missing"));
-    let volume = |reserved: Resource| -> Result<Resource, Wrong> {
-        let id = PersistenceId::parse(name()?).map_err(|it| line.wrong(it.to_string()))?;
-        Ok(reserved.volume(id, "data", Some("ops")))
-    };
+    let unknown = || line.wrong("that agent has not registered yet");
+    let agent: AgentId = machine.proven().identity.agent.clone().ok_or_else(unknown)?;
+    let reserved = reserved_disk(machine, line)?;
     let action = match verb {
         "reserve" => ClaimAction::Reserve { resources: vec![reserved], source: Vec::new() },
         "unreserve" => ClaimAction::Unreserve(vec![reserved]),
-        "create" => ClaimAction::Create(vec![volume(reserved)?]),
+        "create" => ClaimAction::Create(vec![volume(line, reserved)?]),
         _ => {
             // By its name alone, whoever made it; else by what it would be.
-            let known = world.machines[index].proven().claims.values().find(|it| {
-                it.resource
-                    .identity
-                    .persistence
-                    .as_ref()
-                    .is_some_and(|it| Ok(it.as_str()) == name())
-            });
-            ClaimAction::Destroy(vec![
-                known.map_or_else(|| volume(reserved), |it| Ok(it.resource.clone()))?
-            ])
+            let is_it = |it: &Resource| {
+                let name = it.identity.persistence.as_ref();
+                name.is_some_and(|id| line.values.get("name") == Some(&id.as_str()))
+            };
+            let claims = machine.proven().claims.values();
+            let known = claims.map(|it| &it.resource).find(|it| is_it(it)).cloned();
+            ClaimAction::Destroy(vec![known.map_or_else(|| volume(line, reserved), Ok)?])
         }
     };
     let leader = world.leader().ok_or_else(|| line.wrong("nobody leads"))?;
     let told = world.trace.lines.len();
     world.ask(leader, agent, action);
     world.run_until(world.elapsed_ms() + 2_000);
-    let mut answers = world
-        .trace
-        .lines
-        .iter()
-        .skip(told)
-        .filter_map(|it| it.split_once("operator's ").map(|(_, rest)| rest.to_owned()));
-    let answer = answers.next_back().unwrap_or_else(|| "no answer yet".to_owned());
+    let said = world.trace.lines.iter().skip(told);
+    let mut answers = said.filter_map(|it| it.split_once("operator's ").map(|(_, rest)| rest));
+    let answer = answers.next_back().unwrap_or("no answer yet").to_owned();
     shown.push(show::plain(world, &answer));
     Ok(())
+}
+
+/// The disk that a line speaks of, reserved for its role.
+fn reserved_disk(machine: &Machine, line: &Line<'_>) -> Result<Resource, Wrong> {
+    let role = Role::parse(line.values.get("role").copied().unwrap_or("ops"))
+        .map_err(|it| line.wrong(it.to_string()))?;
+    let mb = i64::try_from(line.number("disk", 100)?).unwrap_or(100);
+    let mut disk = Resource::scalar("disk", Scalar::whole(mb));
+    if let Some(on) = line.values.get("on") {
+        let place = on.parse::<usize>().ok().and_then(|it| machine.disks.get(it));
+        let place = place.ok_or_else(|| line.wrong("there is no such disk"))?;
+        match place.kind {
+            holdfast_model::DiskKind::Root => {}
+            holdfast_model::DiskKind::Path => disk = disk.on(Source::path(&place.root)),
+            holdfast_model::DiskKind::Mount => disk = disk.on(Source::mount(&place.root)),
+        }
+    }
+    Ok(disk.reserved(Reservation {
+        kind: ReservationKind::Dynamic,
+        role,
+        principal: Some("ops".to_owned()),
+        labels: Vec::new(),
+    }))
+}
+
+/// The volume that a line names, on what is reserved.
+fn volume(line: &Line<'_>, reserved: Resource) -> Result<Resource, Wrong> {
+    let name = line.values.get("name").ok_or_else(|| line.wrong("name=NAME is missing"))?;
+    let id = PersistenceId::parse(name).map_err(|it| line.wrong(it.to_string()))?;
+    Ok(reserved.volume(id, "data", Some("ops")))
 }

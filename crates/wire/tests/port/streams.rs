@@ -100,14 +100,11 @@ async fn d17_a_peer_that_leaves_is_noticed() {
 async fn flood(site: &Site, stream_id: Uuid) -> usize {
     let flooding = async {
         for sent in 0.. {
-            match site
-                .api
-                .frameworks
-                .lock()
-                .unwrap()
-                .get(&stream_id)
-                .map(|outbox| outbox.send(message(100_000)))
-            {
+            let outcome = {
+                let frameworks = site.api.frameworks.lock().unwrap();
+                frameworks.get(&stream_id).map(|outbox| outbox.send(message(100_000)))
+            };
+            match outcome {
                 Some(Ok(())) => {}
                 Some(Err(SendError::TooSlow)) => return sent,
                 other => panic!("{other:?} after {sent}"),

@@ -17,20 +17,12 @@ struct Tool {
     used_by: &'static str,
 }
 
-/// One of the files that `protoc` needs beside ours, and that Debian keeps apart from it.
-pub const GOOGLE_PROTOS: &str = "/usr/include/google/protobuf/duration.proto";
-
 const TOOLS: &[Tool] = &[
     Tool { file: "strace", package: "strace", used_by: "counting syscalls per operation" },
     Tool { file: "ip", package: "iproute2", used_by: "network namespaces" },
     Tool {
         file: "protoc",
         package: "protobuf-compiler",
-        used_by: "checking that other languages can read our .proto files",
-    },
-    Tool {
-        file: GOOGLE_PROTOS,
-        package: "libprotobuf-dev",
         used_by: "checking that other languages can read our .proto files",
     },
     Tool { file: "python3", package: "python3", used_by: "foreign Mesos clients" },

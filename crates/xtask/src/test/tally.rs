@@ -14,12 +14,21 @@ pub struct Tally {
     pub ignored: u64,
     /// Names of failed tests, in their order.
     pub failures: Vec<String>,
+    /// What tests said that they left out, each with the reason.
+    pub left_out: Vec<String>,
 }
 
 impl Tally {
     /// Reads one line of output.
     pub fn read(&mut self, line: &str) {
         let line = line.trim();
+        // A runner with one thread has begun a line about the test already.
+        if let Some((_, what)) = line.split_once("left out: ") {
+            if !self.left_out.iter().any(|it| it == what) {
+                self.left_out.push(what.to_owned());
+            }
+            return;
+        }
         if let Some(name) =
             line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED"))
         {
@@ -51,9 +60,7 @@ impl Tally {
             }
         }
     }
-}
 
-impl Tally {
     /// Reads one line of the hunt for planted bugs: `planted NAME ... found after 3 seeds`, or `... NOT FOUND`.
     pub fn read_hunt(&mut self, line: &str) {
         let Some((name, outcome)) =
@@ -93,6 +100,8 @@ mod tests {
             "running 3 tests",
             "test one ... ok",
             "test two::deep ... FAILED",
+            "left out: syncs: strace is not installed",
+            "test three ... left out: syncs: strace is not installed",
             "test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 4 filtered out; finished in 0.01s",
             "test result: ok. 40 passed; 0 failed; 2 ignored; 0 measured; 0 filtered out; finished in 1.00s",
             "unfinishedtest result: ok. 5 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s",
@@ -105,7 +114,13 @@ mod tests {
         }
         assert_eq!(
             tally,
-            Tally { passed: 47, failed: 1, ignored: 2, failures: vec!["two::deep".to_owned()] }
+            Tally {
+                passed: 47,
+                failed: 1,
+                ignored: 2,
+                failures: vec!["two::deep".to_owned()],
+                left_out: vec!["syncs: strace is not installed".to_owned()],
+            }
         );
     }
 }

@@ -15,7 +15,7 @@ pub fn check(house: &House) -> Vec<Complaint> {
 }
 
 fn check_source(source: &Source) -> Option<Complaint> {
-    if let Err(why) = &source.lexed {
+    if let Some(why) = &source.unreadable {
         return Some(Complaint::at(&source.path, 0, why.clone()));
     }
     if !source.text.starts_with("//!") {

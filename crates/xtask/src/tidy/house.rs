@@ -1,6 +1,6 @@
 //! The house as rules see it: its text files, packages, and Rust sources with their gates.
 //!
-//! Relies on [`super::lexed`] for sources, [`super::manifest`] for manifests and [`super::modules`] for how files hang together. Reads
+//! Relies on [`super::items`] for sources, [`super::manifest`] for manifests and [`super::modules`] for how files hang together. Reads
 //! the tree once and never writes; follows no links; leaves out what is built (`target`), git's own folder, and what is not text.
 
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-use super::lexed::Lexed;
+use super::items::Items;
 use super::manifest::Manifest;
 use super::modules::{self, Standing};
 
@@ -34,7 +34,7 @@ pub struct House {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// `crates/x`.
-    Room,
+    Crate,
     /// `frameworks/x`.
     Framework,
     /// `tests`.
@@ -63,8 +63,10 @@ pub struct Source {
     pub path: String,
     /// Its text.
     pub text: String,
-    /// Its words; `Err` says why it cannot be read.
-    pub lexed: Result<Lexed, String>,
+    /// What it declares; nothing, if it cannot be read.
+    pub items: Items,
+    /// Why it cannot be read.
+    pub unreadable: Option<String>,
     /// How it hangs in its package.
     pub standing: Standing,
 }
@@ -103,7 +105,7 @@ impl House {
         for path in texts.keys() {
             let parts: Vec<&str> = path.split('/').collect();
             let folder = match parts[..] {
-                ["crates", name, _, ..] => (format!("crates/{name}"), Kind::Room),
+                ["crates", name, _, ..] => (format!("crates/{name}"), Kind::Crate),
                 ["frameworks", name, _, ..] => (format!("frameworks/{name}"), Kind::Framework),
                 ["tests", _, ..] => ("tests".to_owned(), Kind::Tests),
                 _ => continue,
@@ -135,16 +137,12 @@ impl Source {
     pub fn is_test(&self, line: usize) -> bool {
         self.standing.test
             || self.standing.outside
-            || self
-                .lexed
-                .as_ref()
-                .is_ok_and(|it| it.tests.iter().any(|range| range.contains(&line)))
+            || self.items.tests.iter().any(|range| range.contains(&line))
     }
 
     /// Whether a line is compiled only with the feature `net`.
     pub fn is_net(&self, line: usize) -> bool {
-        self.standing.net
-            || self.lexed.as_ref().is_ok_and(|it| it.nets.iter().any(|range| range.contains(&line)))
+        self.standing.net || self.items.nets.iter().any(|range| range.contains(&line))
     }
 }
 
@@ -156,14 +154,15 @@ fn package(folder: String, kind: Kind, texts: &BTreeMap<String, String>) -> Pack
     };
     let start = format!("{folder}/");
     let files = texts.iter().filter(|(path, _)| path.starts_with(&start) && path.ends_with(".rs"));
-    let mut sources: Vec<Source> = files
-        .map(|(path, text)| Source {
-            path: path.clone(),
-            text: text.clone(),
-            lexed: Lexed::of(text),
-            standing: Standing::default(),
-        })
-        .collect();
+    let read = |(path, text): (&String, &String)| {
+        let (items, unreadable) = match Items::of(text) {
+            Ok(items) => (items, None),
+            Err(why) => (Items::default(), Some(why)),
+        };
+        let (path, text, standing) = (path.clone(), text.clone(), Standing::default());
+        Source { path, text, items, unreadable, standing }
+    };
+    let mut sources: Vec<Source> = files.map(read).collect();
     modules::hang(&folder, kind, manifest.as_ref().ok(), &mut sources);
     Package { folder, kind, name, manifest, sources }
 }
@@ -210,7 +209,7 @@ mod tests {
             .map(|it| (it.folder.as_str(), it.kind, it.sources.len(), it.manifest.is_ok()))
             .collect();
         let expected = [
-            ("crates/store", Kind::Room, 1, true),
+            ("crates/store", Kind::Crate, 1, true),
             ("frameworks/journal", Kind::Framework, 1, false),
             ("tests", Kind::Tests, 1, false),
         ];

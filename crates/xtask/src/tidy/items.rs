@@ -1,11 +1,14 @@
-//! A Rust file as items: its types with their fields, its functions with their owners, its imports.
+//! A Rust file as items: its types with their fields, its functions with their owners, its modules and imports, and what gates them.
 //!
-//! Relies on `proc_macro2` as a lexer, so that code inside a macro call is seen like any other. Never resolves a name, and leaves out what
-//! only tests compile: the rules that read items judge what is shipped.
+//! Relies on `proc_macro2` as a lexer, so that code inside a macro call is seen like any other. Never resolves a name. Of what only tests
+//! compile it gives the lines and the modules, but neither types nor functions: the rules that read those judge what is shipped.
+
+use std::ops::RangeInclusive;
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 use super::gates::{self, Gate};
+use super::paths::{self, PathUse};
 
 /// What one file declares.
 #[derive(Debug, Default)]
@@ -16,6 +19,43 @@ pub struct Items {
     pub bodies: Vec<Body>,
     /// What `use` brings in.
     pub imports: Vec<Import>,
+    /// Declared modules.
+    pub modules: Vec<Module>,
+    /// Every path and name, in tests as well.
+    pub paths: Vec<PathUse>,
+    /// Lines of items that only tests compile.
+    pub tests: Vec<RangeInclusive<usize>>,
+    /// Lines of items that only the feature `net` compiles.
+    pub nets: Vec<RangeInclusive<usize>>,
+    /// What gates the whole file by an inner attribute.
+    pub gate: Gate,
+}
+
+/// A declared module.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Module {
+    /// Its name.
+    pub name: String,
+    /// Of its name.
+    pub line: usize,
+    /// The inline modules around it, outermost first.
+    pub within: Vec<String>,
+    /// Whether its body stands here.
+    pub inline: bool,
+    /// What gates it, with what stands around it.
+    pub gate: Gate,
+    /// Another file, by `#[path = "..."]`.
+    pub file: Option<String>,
+}
+
+/// What stands around an item.
+#[derive(Debug, Default, Clone)]
+struct Around {
+    gate: Gate,
+    within: Vec<String>,
+    owner: Option<String>,
+    /// What `#[path = "..."]` of the item itself says.
+    file: Option<String>,
 }
 
 /// A declared type or trait.
@@ -53,6 +93,8 @@ pub struct Body {
     pub receiver: Receiver,
     /// Each named parameter with its outermost type.
     pub parameters: Vec<(String, String)>,
+    /// From `fn` to its closing brace.
+    pub lines: RangeInclusive<usize>,
     /// What stands between its braces.
     pub tokens: Vec<TokenTree>,
 }
@@ -81,55 +123,71 @@ pub struct Import {
 const POINTERS: &[&str] = &["Box", "Rc", "Arc", "Cow", "Ref", "RefMut"];
 
 impl Items {
-    /// Reads a file that [`super::lexed`] could read; one that is no Rust has no items.
-    pub fn of(text: &str) -> Items {
-        let mut items = Items::default();
-        let tokens: TokenStream = text.parse().unwrap_or_default();
-        items.block(&tokens.into_iter().collect::<Vec<_>>(), None);
-        items
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// Says why if the text is no sequence of Rust tokens.
+    pub fn of(text: &str) -> Result<Items, String> {
+        let tokens: TokenStream =
+            text.parse().map_err(|error| format!("cannot be read as Rust: {error}"))?;
+        let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+        let (_, gate) = attributes(&tokens, true);
+        let mut items = Items { paths: paths::of(&tokens), gate: gate.gate, ..Items::default() };
+        items.block(&tokens, &Around { gate: items.gate, ..Around::default() });
+        Ok(items)
     }
 
-    fn block(&mut self, tokens: &[TokenTree], owner: Option<&str>) {
+    fn block(&mut self, tokens: &[TokenTree], around: &Around) {
         let mut at = 0;
         while at < tokens.len() {
-            let (head, gate) = attributes(&tokens[at..]);
-            at += head;
-            let length = item_length(&tokens[at..]);
-            if !gate.test {
-                self.item(&tokens[at..at + length], owner);
-            }
-            at += length;
+            at += self.gated(&tokens[at..], around);
+        }
+    }
+
+    /// Reads one item with its attributes, and returns how many tokens it has.
+    fn gated(&mut self, tokens: &[TokenTree], around: &Around) -> usize {
+        let (head, own) = attributes(tokens, false);
+        let length = head + item_length(&tokens[head..]);
+        self.note(&tokens[..length], own.gate);
+        let around = Around { gate: around.gate.and(own.gate), file: own.file, ..around.clone() };
+        self.item(&tokens[head..length], &around);
+        length
+    }
+
+    /// Notes the lines of what has a gate.
+    fn note(&mut self, tokens: &[TokenTree], gate: Gate) {
+        let [first, .., last] = tokens else { return };
+        let lines = first.span().start().line..=last.span().end().line;
+        if gate.test {
+            self.tests.push(lines.clone());
+        }
+        if gate.net {
+            self.nets.push(lines);
         }
     }
 
     /// Reads one item, whose attributes are off.
-    fn item(&mut self, tokens: &[TokenTree], owner: Option<&str>) {
+    fn item(&mut self, tokens: &[TokenTree], around: &Around) {
+        let owned = |owner| Around { owner, ..around.clone() };
         for (at, token) in tokens.iter().enumerate() {
             let TokenTree::Ident(word) = token else { continue };
             let rest = &tokens[at + 1..];
             match word.to_string().as_str() {
+                "use" if around.gate.test => return,
                 "use" => return self.import(rest, &[]),
-                "impl" => return self.block(&body_of(rest), implemented(rest).as_deref()),
+                "impl" => return self.block(&body_of(rest), &owned(implemented(rest))),
                 "trait" => {
-                    let name = self.declare(rest, false);
-                    return self.block(&body_of(rest), name.as_deref());
+                    let owner = self.declare(rest, around);
+                    return self.block(&body_of(rest), &owned(owner));
                 }
-                "mod" => return self.block(&body_of(rest), None),
-                "struct" | "union" => {
-                    self.declare(rest, true);
+                "mod" => return self.module(rest, around),
+                "struct" | "union" | "enum" => {
+                    self.declare(rest, around);
                     return;
                 }
-                "enum" => {
-                    self.declare(rest, false);
-                    return;
-                }
-                "fn" => return self.function(rest, owner),
+                "fn" => return self.function(token, rest, around),
                 "const" | "static" if !is_word(rest.first(), "fn") => {
-                    let tokens = rest.to_vec();
-                    let owner = owner.map(str::to_owned);
-                    let (name, receiver) = (String::new(), Receiver::None);
-                    let parameters = Vec::new();
-                    return self.bodies.push(Body { owner, name, receiver, parameters, tokens });
+                    return self.body(token, rest, rest, around);
                 }
                 "macro_rules" | "type" => return,
                 _ => (),
@@ -137,52 +195,87 @@ impl Items {
         }
     }
 
-    fn declare(&mut self, rest: &[TokenTree], with_fields: bool) -> Option<String> {
+    fn module(&mut self, rest: &[TokenTree], around: &Around) {
+        let Some(TokenTree::Ident(name)) = rest.first() else { return };
+        let (body, inline) = (body_of(rest), rest.last().is_some_and(is_brace));
+        self.modules.push(Module {
+            name: name.to_string(),
+            line: name.span().start().line,
+            within: around.within.clone(),
+            inline,
+            gate: around.gate,
+            file: around.file.clone(),
+        });
+        let mut within = around.within.clone();
+        within.push(name.to_string());
+        self.block(&body, &Around { gate: around.gate, within, ..Around::default() });
+    }
+
+    fn declare(&mut self, rest: &[TokenTree], around: &Around) -> Option<String> {
         let Some(TokenTree::Ident(name)) = rest.first() else { return None };
-        let fields = if with_fields { fields(&body_of(rest)) } else { Vec::new() };
-        let line = name.span().start().line;
-        self.types.push(Type { name: name.to_string(), line, fields });
+        let fields = self.fields(&body_of(rest));
+        if !around.gate.test {
+            let line = name.span().start().line;
+            self.types.push(Type { name: name.to_string(), line, fields });
+        }
         Some(name.to_string())
     }
 
-    fn function(&mut self, rest: &[TokenTree], owner: Option<&str>) {
-        let Some(TokenTree::Ident(name)) = rest.first() else { return };
-        let Some(TokenTree::Group(body)) = rest.last() else { return };
-        let parameters = rest.iter().find_map(|token| match token {
-            TokenTree::Group(group) if group.delimiter() == Delimiter::Parenthesis => {
-                Some(group.stream().into_iter().collect::<Vec<_>>())
-            }
-            _ => None,
-        });
-        let parameters = parameters.unwrap_or_default();
-        let tokens: Vec<TokenTree> = body.stream().into_iter().collect();
-        self.bodies.push(Body {
-            owner: owner.map(str::to_owned),
-            name: name.to_string(),
-            receiver: receiver(&parameters),
-            parameters: split(&parameters).filter_map(named).map(|it| (it.0, it.2)).collect(),
-            tokens: tokens.clone(),
-        });
-        // Functions, types and imports may stand inside a function as well.
-        self.nested(&tokens);
-    }
-
-    /// Items among the statements of a body.
-    fn nested(&mut self, tokens: &[TokenTree]) {
-        let mut at = 0;
-        while at < tokens.len() {
-            let starts = at == 0 || is_punct(tokens.get(at - 1), ';') || is_brace(&tokens[at - 1]);
-            let is_item = ["use", "fn", "struct", "enum", "impl"]
-                .iter()
-                .any(|word| is_word(tokens.get(at), word));
-            if starts && is_item {
-                let length = item_length(&tokens[at..]);
-                self.item(&tokens[at..at + length], None);
-                at += length;
-            } else {
-                at += 1;
+    fn fields(&mut self, tokens: &[TokenTree]) -> Vec<Field> {
+        let mut found = Vec::new();
+        for part in split(tokens) {
+            let (head, own) = attributes(part, false);
+            self.note(part, own.gate);
+            let rest = &part[head..];
+            let Some((name, line, of)) = named(rest) else { continue };
+            let public =
+                is_word(rest.first(), "pub") && !matches!(rest.get(1), Some(TokenTree::Group(_)));
+            if !own.gate.test {
+                found.push(Field { name, line, public, of });
             }
         }
+        found
+    }
+
+    fn function(&mut self, word: &TokenTree, rest: &[TokenTree], around: &Around) {
+        let body = body_of(rest);
+        if rest.last().is_some_and(is_brace) {
+            self.body(word, rest, &body, around);
+        }
+        // Functions, types and imports may stand inside a function as well.
+        let inside = Around { owner: None, ..around.clone() };
+        let mut at = 0;
+        while at < body.len() {
+            let starts = at == 0 || is_punct(body.get(at - 1), ';') || is_brace(&body[at - 1]);
+            let is_item = ["use", "fn", "struct", "enum", "impl"]
+                .iter()
+                .any(|word| is_word(body.get(at), word));
+            at += match starts && (is_item || is_punct(body.get(at), '#')) {
+                true => self.gated(&body[at..], &inside),
+                false => 1,
+            };
+        }
+    }
+
+    /// A body, unless only tests compile it.
+    fn body(
+        &mut self,
+        word: &TokenTree,
+        rest: &[TokenTree],
+        tokens: &[TokenTree],
+        around: &Around,
+    ) {
+        let (Some(last), false) = (rest.last(), around.gate.test) else { return };
+        let parameters = if is_word(Some(word), "fn") { parameters(rest) } else { Vec::new() };
+        let name = if is_word(Some(word), "fn") { rest[0].to_string() } else { String::new() };
+        self.bodies.push(Body {
+            owner: around.owner.clone(),
+            name,
+            receiver: receiver(&parameters),
+            parameters: split(&parameters).filter_map(named).map(|it| (it.0, it.2)).collect(),
+            lines: word.span().start().line..=last.span().end().line,
+            tokens: tokens.to_vec(),
+        });
     }
 
     fn import(&mut self, tokens: &[TokenTree], prefix: &[String]) {
@@ -214,16 +307,26 @@ impl Items {
     }
 }
 
-/// How many tokens the attributes at the head are, and what they gate.
-fn attributes(tokens: &[TokenTree]) -> (usize, Gate) {
-    let (mut at, mut gate) = (0, Gate::default());
+/// What an item's own attributes say.
+#[derive(Debug, Default)]
+struct Own {
+    gate: Gate,
+    file: Option<String>,
+}
+
+/// How many tokens the attributes at the head are, and what those say that speak of the item, or of what is around it.
+fn attributes(tokens: &[TokenTree], of_around: bool) -> (usize, Own) {
+    let (mut at, mut own) = (0, Own::default());
     while is_punct(tokens.get(at), '#') {
         let inner = is_punct(tokens.get(at + 1), '!');
         let Some(TokenTree::Group(group)) = tokens.get(at + 1 + usize::from(inner)) else { break };
-        gate = gate.and(gates::of(&group.stream()));
+        if inner == of_around {
+            own.gate = own.gate.and(gates::of(&group.stream()));
+            own.file = own.file.or(gates::path(&group.stream()));
+        }
         at += 2 + usize::from(inner);
     }
-    (at, gate)
+    (at, own)
 }
 
 /// How many tokens the item at the head has.
@@ -333,19 +436,15 @@ fn named(part: &[TokenTree]) -> Option<(String, usize, String)> {
     Some((name.to_string(), name.span().start().line, of))
 }
 
-fn fields(tokens: &[TokenTree]) -> Vec<Field> {
-    let mut found = Vec::new();
-    for part in split(tokens) {
-        let (head, gate) = attributes(part);
-        let part = &part[head..];
-        let Some((name, line, of)) = named(part) else { continue };
-        let public =
-            is_word(part.first(), "pub") && !matches!(part.get(1), Some(TokenTree::Group(_)));
-        if !gate.test {
-            found.push(Field { name, line, public, of });
+/// What stands between the parentheses of a function.
+fn parameters(rest: &[TokenTree]) -> Vec<TokenTree> {
+    let found = rest.iter().find_map(|token| match token {
+        TokenTree::Group(group) if group.delimiter() == Delimiter::Parenthesis => {
+            Some(group.stream().into_iter().collect())
         }
-    }
-    found
+        _ => None,
+    });
+    found.unwrap_or_default()
 }
 
 fn receiver(parameters: &[TokenTree]) -> Receiver {
@@ -385,7 +484,7 @@ mod tests {
             "pub struct A<'a, T: X> where T: Y {\n /// Doc.\n pub one: &'a mut Box<B<C, D>>,\n \
                     pub(crate) two: BTreeMap<K, V>, #[cfg(test)] three: u8, four: model::Id }\n\
                     struct T(pub u8); enum E { V { x: u8 } } struct U;";
-        let items = Items::of(text);
+        let items = Items::of(text).unwrap();
         let seen: Vec<_> = items.types[0]
             .fields
             .iter()
@@ -405,7 +504,7 @@ mod tests {
                     trait T { fn two(&self) {} fn none(&self); }\n impl A { pub(super) const fn three(mut self: Box<Self>) {} }\n\
                     fn four(a: impl Fn(u8, u8) -> E, b: F) { fn five() {} }\n#[cfg(test)] mod tests { fn six() {} }\n\
                     const C: &[R] = &[R { run: a::b }];\nmod m { fn seven() {} }";
-        let items = Items::of(text);
+        let items = Items::of(text).unwrap();
         let seen: Vec<_> = items
             .bodies
             .iter()
@@ -427,9 +526,50 @@ mod tests {
 
     #[test]
     fn imports_are_spread_out_with_the_names_that_they_have_here() {
-        let items = Items::of("use super::{a::{self, b as c}, d};\npub(crate) use e::f;");
+        let items = Items::of("use super::{a::{self, b as c}, d};\npub(crate) use e::f;").unwrap();
         let seen: Vec<_> =
             items.imports.iter().map(|it| format!("{}={}", it.name, it.path.join("::"))).collect();
         assert_eq!(seen, ["a=super::a", "c=super::a::b", "d=super::d", "f=e::f"]);
+    }
+
+    #[test]
+    fn functions_have_lines_wherever_they_stand() {
+        let text = "impl<A, B> X<A, B> {\n    pub const fn one<C, D>(a: [u8; 2]) -> fn(u8)\n    where\n        C: D,\n    {\n    }\n}\n\
+                    trait T { fn none(); fn two() {} }\nfn outer() {\n let s = S { a };\n fn inner() {}\n}\n";
+        let bodies = Items::of(text).unwrap().bodies;
+        let seen: Vec<_> = bodies.iter().map(|it| (it.name.as_str(), it.lines.clone())).collect();
+        assert_eq!(seen, [("one", 2..=6), ("two", 8..=8), ("outer", 9..=12), ("inner", 11..=11)]);
+    }
+
+    #[test]
+    fn test_code_is_known_by_its_lines() {
+        let text = "use a;\n#[cfg(test)]\nuse b::{c};\nfn f<A, B>() {}\n#[cfg(test)]\n/// Doc.\nmod tests {\n  fn g() {}\n}\n\
+                    #[tokio::test]\nasync fn h() {\n}\nstruct S {\n  #[cfg(test)]\n  a: u8,\n  b: u8,\n}\n\
+                    fn k() {\n #[cfg(test)]\n probe();\n}\n";
+        let tests = Items::of(text).unwrap().tests;
+        assert_eq!(tests, [2..=3, 5..=9, 10..=12, 14..=15, 19..=20]);
+    }
+
+    #[test]
+    fn gates_reach_modules_and_whole_files() {
+        let items = Items::of("#![cfg(test)]\n#[cfg(feature = \"net\")]\npub mod net;\nmod a { #[path = \"x.rs\"] mod b; }").unwrap();
+        assert!(items.gate.test && !items.gate.net);
+        let seen: Vec<_> = items
+            .modules
+            .iter()
+            .map(|it| (it.name.as_str(), it.inline, it.gate.net, it.within.join("/")))
+            .collect();
+        let expected = [
+            ("net", false, true, String::new()),
+            ("a", true, false, String::new()),
+            ("b", false, false, "a".to_owned()),
+        ];
+        assert_eq!(seen, expected);
+        assert_eq!(items.modules[2].file.as_deref(), Some("x.rs"));
+    }
+
+    #[test]
+    fn what_is_not_rust_says_so() {
+        assert!(Items::of("fn f( {").unwrap_err().contains("cannot be read as Rust"));
     }
 }

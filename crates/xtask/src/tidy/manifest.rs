@@ -25,6 +25,8 @@ pub struct Manifest {
 pub struct Dependency {
     /// The crate's own name, even where the manifest gives it another.
     pub name: String,
+    /// The name that the manifest gives it.
+    pub here: String,
     /// When it is needed.
     pub kind: Need,
     /// Whether a feature has to ask for it.
@@ -81,10 +83,10 @@ impl Manifest {
             ("build-dependencies", Need::Build),
             ("dev-dependencies", Need::Dev),
         ] {
-            for (name, value) in table.get(key).and_then(Value::as_table).into_iter().flatten() {
-                let name = value.get("package").and_then(Value::as_str).unwrap_or(name).to_owned();
+            for (here, value) in table.get(key).and_then(Value::as_table).into_iter().flatten() {
+                let name = value.get("package").and_then(Value::as_str).unwrap_or(here).to_owned();
                 let optional = value.get("optional").and_then(Value::as_bool) == Some(true);
-                self.dependencies.push(Dependency { name, kind, optional });
+                self.dependencies.push(Dependency { name, here: here.clone(), kind, optional });
             }
         }
     }
@@ -102,7 +104,7 @@ fn check_one(package: &Package) -> Vec<Complaint> {
         Err(why) => return vec![Complaint::at(&path, 0, why.clone())],
     };
     let expected = match (package.kind, package.name.as_str()) {
-        (Kind::Room, "holdfast") => "holdfast".to_owned(),
+        (Kind::Crate, "holdfast") => "holdfast".to_owned(),
         (_, name) => format!("holdfast-{name}"),
     };
     let mut complaints = Vec::new();

@@ -1,12 +1,12 @@
 //! How files hang together: which `mod` leads to which file, and what gates it. And the rule that each file is compiled.
 //!
-//! Relies on the modules that [`super::lexed`] found and on cargo's conventions for where targets lie. Never follows `include!`.
+//! Relies on the modules that [`super::items`] found and on cargo's conventions for where targets lie. Never follows `include!`.
 
 use std::collections::BTreeMap;
 
 use super::gates::Gate;
 use super::house::{House, Kind, Source};
-use super::lexed::Module;
+use super::items::Module;
 use super::manifest::Manifest;
 use super::Complaint;
 
@@ -41,11 +41,10 @@ pub fn hang(folder: &str, kind: Kind, manifest: Option<&Manifest>, sources: &mut
         if sources[at].standing.reached {
             continue;
         }
-        let own = sources[at].lexed.as_ref().map(|lexed| lexed.gate).unwrap_or_default();
+        let own = sources[at].items.gate;
         standing = under(standing, own);
         sources[at].standing = standing;
-        let modules =
-            sources[at].lexed.as_ref().map(|lexed| lexed.modules.clone()).unwrap_or_default();
+        let modules = sources[at].items.modules.clone();
         for module in modules.iter().filter(|module| !module.inline) {
             let found = places(&sources[at].path, is_root, module)
                 .into_iter()

@@ -1,4 +1,4 @@
-//! Names that say nothing are not given: a drawer called `util` is where things go to be lost.
+//! Names that say nothing are not given: a module called `util` is where things go to be lost.
 //!
 //! Relies on the names of folders, files and modules. Never judges names of functions and types.
 
@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use super::house::House;
 use super::Complaint;
 
-/// Names of no drawer in this house.
+/// Names that are not given.
 const EMPTY_NAMES: &[&str] =
     &["util", "utils", "common", "helper", "helpers", "misc", "core", "base"];
 
@@ -23,11 +23,7 @@ pub fn check(house: &House) -> Vec<Complaint> {
             let stem = inner.strip_suffix(".rs").unwrap_or(inner);
             let empty = stem.split('/').find(|part| is_empty(part));
             places.extend(empty.map(|name| (source.path.clone(), 0, name.to_owned())));
-            let modules = source
-                .lexed
-                .iter()
-                .flat_map(|lexed| &lexed.modules)
-                .filter(|module| is_empty(&module.name));
+            let modules = source.items.modules.iter().filter(|module| is_empty(&module.name));
             places.extend(
                 modules.map(|module| (source.path.clone(), module.line, module.name.clone())),
             );

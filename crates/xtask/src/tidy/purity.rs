@@ -1,14 +1,18 @@
-//! Minds are functions of their inputs: no clock, chance, file, thread, network, async, or order that differs from run to run.
+//! Cores are functions of their inputs: no clock, chance, file, thread, network, async, or order that differs from run to run.
 //!
 //! Relies on paths as written. Never judges test code, nor what only the SDK's feature `net` compiles; clippy's `disallowed-types` sees
 //! through renamed imports where this rule does not.
 
 use super::house::{House, Kind, Package, Source};
-use super::lexed::PathUse;
+use super::paths::PathUse;
 use super::Complaint;
 
-/// The pure rooms.
-pub const MINDS: &[&str] = &["model", "allocator", "master", "agent", "sdk"];
+/// The pure crates.
+pub const PURE: &[&str] = &["model", "allocator", "master", "agent", "api", "sim", "sdk"];
+
+/// Files of pure crates that start them: the simulator's command line, and the storm that catches a panic on its thread.
+const STARTERS: &[&str] =
+    &["crates/sim/src/main.rs", "crates/sim/src/cli", "crates/sim/src/storm.rs"];
 
 /// What a path may not begin with, and what to do instead.
 const OUTSIDE: &[(&[&str], &str)] = &[
@@ -17,10 +21,10 @@ const OUTSIDE: &[(&[&str], &str)] = &[
     (&["std", "thread"], "the shell runs"),
     (&["std", "process"], "the shell starts and ends"),
     (&["std", "env"], "settings come in with the input"),
-    (&["std", "sync", "mpsc"], "a mind returns effects"),
-    (&["tokio"], "the shell is async, a mind is not"),
-    (&["async_trait"], "the shell is async, a mind is not"),
-    (&["futures"], "the shell is async, a mind is not"),
+    (&["std", "sync", "mpsc"], "a core returns effects"),
+    (&["tokio"], "the shell is async, a core is not"),
+    (&["async_trait"], "the shell is async, a core is not"),
+    (&["futures"], "the shell is async, a core is not"),
     (&["rand"], "chance comes in with the input"),
     (&["getrandom"], "chance comes in with the input"),
 ];
@@ -33,33 +37,34 @@ const NAMES: &[(&str, &str)] = &[
     ("RandomState", "its order differs from run to run"),
     ("new_v4", "random ids come in with the input"),
     ("now_v7", "random ids come in with the input"),
-    ("async", "the shell is async, a mind is not"),
+    ("async", "the shell is async, a core is not"),
 ];
 
-/// No mind touches the world.
+/// No pure crate touches the world.
 pub fn check(house: &House) -> Vec<Complaint> {
     let pure =
-        house.sources().filter(|(package, source)| is_mind(package) && is_inside(package, source));
+        house.sources().filter(|(package, source)| is_pure(package) && is_inside(package, source));
     pure.flat_map(|(package, source)| check_source(&package.name, source)).collect()
 }
 
-fn is_mind(package: &Package) -> bool {
-    package.kind == Kind::Room && MINDS.contains(&package.name.as_str())
+fn is_pure(package: &Package) -> bool {
+    package.kind == Kind::Crate && PURE.contains(&package.name.as_str())
 }
 
-/// Build scripts and tests run outside of the mind.
+/// Build scripts, tests and what starts a core run outside of it.
 fn is_inside(package: &Package, source: &Source) -> bool {
-    !source.standing.outside && source.path != format!("{}/build.rs", package.folder)
+    !source.standing.outside
+        && !STARTERS.iter().any(|start| source.path.starts_with(start))
+        && source.path != format!("{}/build.rs", package.folder)
 }
 
-fn check_source(room: &str, source: &Source) -> Vec<Complaint> {
-    let Ok(lexed) = &source.lexed else { return Vec::new() };
-    let exempt = |line| source.is_test(line) || (room == "sdk" && source.is_net(line));
+fn check_source(name: &str, source: &Source) -> Vec<Complaint> {
+    let exempt = |line| source.is_test(line) || (name == "sdk" && source.is_net(line));
     let mut complaints = Vec::new();
-    for path in lexed.paths.iter().filter(|path| !exempt(path.line)) {
+    for path in source.items.paths.iter().filter(|path| !exempt(path.line)) {
         if let Some(instead) = impure(path) {
             let says =
-                format!("`{}` in {room}, which is pure: {instead}", path.segments.join("::"));
+                format!("`{}` in {name}, which is pure: {instead}", path.segments.join("::"));
             complaints.push(Complaint::at(&source.path, path.line, says));
         }
     }
@@ -69,7 +74,7 @@ fn check_source(room: &str, source: &Source) -> Vec<Complaint> {
 /// Why a path is impure.
 fn impure(path: &PathUse) -> Option<&'static str> {
     if path.segments == ["await"] && path.after_dot {
-        return Some("the shell is async, a mind is not");
+        return Some("the shell is async, a core is not");
     }
     if path.segments.ends_with(&["Instant".to_owned(), "now".to_owned()]) {
         return Some("time comes in with the input");
@@ -90,9 +95,9 @@ fn impure(path: &PathUse) -> Option<&'static str> {
 mod tests {
     use super::*;
 
-    fn found(room: &str, text: &str) -> Vec<usize> {
-        let manifest = format!("crates/{room}/Cargo.toml");
-        let path = format!("crates/{room}/src/lib.rs");
+    fn found(name: &str, text: &str) -> Vec<usize> {
+        let manifest = format!("crates/{name}/Cargo.toml");
+        let path = format!("crates/{name}/src/lib.rs");
         let house = House::of(&[(&manifest, "[package]\nname = \"any\""), (&path, text)]);
         let mut lines: Vec<_> = check(&house).into_iter().map(|complaint| complaint.line).collect();
         lines.dedup();

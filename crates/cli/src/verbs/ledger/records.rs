@@ -2,15 +2,13 @@
 //!
 //! Never hides a record that it cannot read: it says so in its place. The SDK reads what a framework wrote.
 
+use holdfast_model::convert::ledger::Record;
 use holdfast_proto::holdfast::ledger::v1 as ledger;
 use holdfast_proto::{binary, json};
 use holdfast_sdk::net::{read_record, LedgerRecord, LEDGER_KIND};
 use holdfast_sdk::{KeeperChange, Member, Stage};
 use holdfast_wire::Wired;
 use serde_json::{json, Value};
-
-/// The version of records that is read here.
-const VERSION: u8 = holdfast_model::convert::ledger::RECORD_VERSION;
 
 /// The key of a record as people read it; the members of a framework are numbered.
 pub(super) fn key(kind: &str, tree: &str, key: &[u8]) -> String {
@@ -81,13 +79,13 @@ fn note(bytes: &[u8]) -> Value {
     }
 }
 
-fn read<M: Wired>(value: &[u8]) -> Value {
+fn read<M: Wired + Record>(value: &[u8]) -> Value {
     let message = match value.split_first() {
-        Some((&VERSION, message)) => message,
+        Some((version, message)) if (1..=M::VERSION).contains(version) => message,
         Some((version, _)) => {
             return opaque(
                 value,
-                &format!("it has version {version}, this program reads {VERSION}"),
+                &format!("it has version {version}, this program reads {}", M::VERSION),
             )
         }
         None => return opaque(value, "it is empty"),
@@ -118,7 +116,7 @@ mod tests {
             [("agent", agent::TREES.as_slice()), ("master", master::TREES.as_slice())]
         {
             for tree in trees {
-                let shown = record(kind, tree, b"", &[VERSION]);
+                let shown = record(kind, tree, b"", &[1]);
                 let known =
                     shown["unread"].as_str().is_none_or(|why| !why.contains("does not know"));
                 assert!(known, "{kind}/{tree}: {shown}");

@@ -1,12 +1,13 @@
 //! `ledger show`: every record of a ledger, in words.
 
 use holdfast_store::{inspect, Depth};
-use serde_json::{json, Value};
+use serde::Serialize;
+use serde_json::Value;
 
 use super::records::{key, record};
 use super::{calm, failure, LedgerArgs};
 use crate::failure::{Failure, EXIT_ERROR};
-use crate::output::{Column, Row, Table};
+use crate::output::{Column, Table};
 use crate::verbs::Context;
 
 /// Which records.
@@ -29,23 +30,22 @@ pub fn run(context: &Context, args: &ShowArgs) -> anyhow::Result<i32> {
     let kind = inspection.report.identity.as_ref().map(|it| it.kind.clone()).unwrap_or_default();
     let wanted =
         inspection.records().filter(|it| args.tree.as_deref().is_none_or(|tree| tree == it.tree));
-    let rows: Vec<Value> = wanted
+    let rows: Vec<RecordRow> = wanted
         .map(|it| {
-            let (key, record) = (key(&kind, it.tree, it.key), record(&kind, it.tree, it.key, it.value));
-            json!({ "tree": it.tree, "key": key, "commit": it.sequence.0, "bytes": it.value.len(), "record": record })
+            let (key, record) =
+                (key(&kind, it.tree, it.key), record(&kind, it.tree, it.key, it.value));
+            let (tree, commit) = (it.tree.to_owned(), it.sequence.0);
+            RecordRow { bytes: it.value.len(), commit, key, record, tree }
         })
         .collect();
     if context.quiet {
-        context.console.put(
-            &rows
-                .iter()
-                .map(|it| format!("{}/{}\n", Row(it).text("tree"), Row(it).text("key")))
-                .collect::<String>(),
-        )?;
+        context
+            .console
+            .put(&rows.iter().map(|it| format!("{}/{}\n", it.tree, it.key)).collect::<String>())?;
     } else if context.format.is_table() {
         context.console.put(&table(&rows).render(context.is_wide(), context.console.colours))?;
     } else {
-        context.put_value(&Value::from(rows))?;
+        context.put_value(&serde_json::to_value(rows)?)?;
     }
     context.remark(&calm(inspection.report.clone()).to_string());
     match inspection.report.lost {
@@ -57,7 +57,17 @@ pub fn run(context: &Context, args: &ShowArgs) -> anyhow::Result<i32> {
     }
 }
 
-fn table(rows: &[Value]) -> Table {
+/// A record, in words.
+#[derive(Clone, Debug, Serialize)]
+struct RecordRow {
+    bytes: usize,
+    commit: u64,
+    key: String,
+    record: Value,
+    tree: String,
+}
+
+fn table(rows: &[RecordRow]) -> Table {
     let columns = [
         Column::left("TREE"),
         Column::left("KEY"),
@@ -66,14 +76,13 @@ fn table(rows: &[Value]) -> Table {
         Column::left("RECORD"),
     ];
     let mut table = Table::new(&columns);
-    for row in rows.iter().map(Row) {
-        let record = row.0["record"].to_string();
+    for row in rows {
         table.push(vec![
-            row.text("tree").into(),
-            row.text("key").into(),
-            row.count("commit").into(),
-            row.count("bytes").into(),
-            record.into(),
+            row.tree.as_str().into(),
+            row.key.as_str().into(),
+            row.commit.into(),
+            row.bytes.into(),
+            row.record.to_string().into(),
         ]);
     }
     table

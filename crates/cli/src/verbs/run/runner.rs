@@ -4,19 +4,18 @@
 
 use std::time::Duration;
 
+use holdfast_api::rows::AgentRow;
 use holdfast_model::{
     Action, AgentId, Call, CommandInfo, Event, Filters, FrameworkId, FrameworkInfo, Offer,
     Operation, TaskId, TaskInfo, TaskState, TaskStatus,
 };
 use holdfast_node::exit_codes::EXIT_INTERRUPTED;
 use holdfast_sdk::net::{Heard, Session, SessionOptions};
-use serde_json::json;
 use tokio::time::{Instant, Interval};
 
 use super::fate;
 use super::placement::Needs;
 use crate::failure::{Failure, EXIT_ERROR, EXIT_NOT_PLACED, EXIT_TIMEOUT};
-use crate::output::Row;
 use crate::verbs::sandbox::{Sandbox, Stream};
 use crate::verbs::{explain, Context};
 
@@ -227,16 +226,11 @@ impl<'a> Runner<'a> {
 
     /// The task's sandbox, once its agent's address is known.
     async fn find_sandbox(&self, task: &TaskId, agent: &AgentId) -> Option<Sandbox> {
-        let agents = self.context.master.rows("agents").await.ok()?;
-        let address = agents
-            .iter()
-            .map(Row)
-            .find(|it| it.text("id") == agent.as_str())?
-            .text("address")
-            .to_owned();
-        let framework = self.framework.as_ref()?.as_str();
-        let row = json!({ "id": task.as_str(), "executor": task.as_str(), "framework": framework, "agent": agent.as_str(), "agent_address": address });
-        Sandbox::of(self.context, Row(&row)).ok()
+        let agents = self.context.master.rows::<AgentRow>().await.ok()?;
+        let address = &agents.iter().find(|it| it.id == agent.as_str())?.address;
+        let framework = self.framework.as_ref()?;
+        let run = format!("{agent}/frameworks/{framework}/executors/{task}/runs/latest");
+        Some(Sandbox::at(self.context, address, run, task.as_str()))
     }
 
     /// Shows what the task wrote since the last time. That its agent is away does not end the task, so it does not end us.
@@ -285,7 +279,7 @@ impl<'a> Runner<'a> {
             return "no master has welcomed the framework yet".to_owned();
         };
         match explain::ask(self.context, framework.as_str(), Some(&self.needs.text())).await {
-            Ok(explained) => match Row(&explained).rows("reasons") {
+            Ok(explained) => match explained.reasons.as_slice() {
                 [] => "there are no agents: `holdfast agent list`".to_owned(),
                 reasons => explain::reasons(reasons).render(false, false),
             },

@@ -6,19 +6,12 @@
 use holdfast_proto::holdfast::ledger::v1 as ledger;
 
 use super::key::{one, read_one, read_two, two};
-use super::record::{check_key, named, read, unknown_tree, value};
-use super::{
-    claim_in, claim_out, disk_in, disk_out, executor_in, executor_out, operation_in, operation_out,
-    task_in, task_out, Entry,
-};
+use super::record::{check_key, get, named, put, Flaw, RecordError};
+use super::Entry;
 use crate::agent_ledger::{AgentChange, AgentIdentity, AgentLedger};
-use crate::convert::field::{needed, some, Place};
-use crate::convert::framework;
-use crate::framework::FrameworkInfo;
-use crate::id::{
-    AgentId, ClaimId, ClusterId, DiskId, ExecutorId, FrameworkId, NodeId, OperationUuid, TaskId,
-    Term,
-};
+use crate::convert::codec::{Name, Same, SomeName, TermNumber};
+use crate::convert::own_message::own_message;
+use crate::id::{ClaimId, DiskId, ExecutorId, FrameworkId, OperationUuid, TaskId};
 use crate::validate::Invalid;
 
 /// All trees.
@@ -42,13 +35,13 @@ const SELF: &str = "self";
 pub fn encode(change: &AgentChange) -> Entry {
     let (tree, key) = place(change);
     let value = match change {
-        AgentChange::Identity(it) => value(&identity_out(it)),
-        AgentChange::Disk(it) => value(&disk_out(it)),
-        AgentChange::Claim(it) => value(&claim_out(it)),
-        AgentChange::Framework(it) => value(&framework_out(it)),
-        AgentChange::Executor(it) => value(&executor_out(it)),
-        AgentChange::Task(it) => value(&task_out(it)),
-        AgentChange::Operation(it) => value(&operation_out(it)),
+        AgentChange::Identity(it) => put::<ledger::AgentIdentity>(it),
+        AgentChange::Disk(it) => put::<ledger::Disk>(it),
+        AgentChange::Claim(it) => put::<ledger::Claim>(it),
+        AgentChange::Framework(it) => put::<ledger::AgentFramework>(it),
+        AgentChange::Executor(it) => put::<ledger::Executor>(it),
+        AgentChange::Task(it) => put::<ledger::Task>(it),
+        AgentChange::Operation(it) => put::<ledger::Operation>(it),
         AgentChange::DiskGone(_)
         | AgentChange::ClaimGone(_)
         | AgentChange::FrameworkGone(_)
@@ -86,9 +79,9 @@ fn place(change: &AgentChange) -> (&'static str, Vec<u8>) {
 /// Reads a change; the counterpart of [`encode`].
 ///
 /// # Errors
-/// [`Invalid`] naming the record (`claims[UUID].state`): an unknown tree, a newer version, a record that is damaged or under another's
+/// [`RecordError`] naming the record (`claims[UUID].state`): an unknown tree, a newer version, a record that is damaged or under another's
 /// key; or the delete of a record whose names were too long for a key, which only [`apply`] can carry out.
-pub fn decode(tree: &str, key: &[u8], value: Option<&[u8]>) -> Result<AgentChange, Invalid> {
+pub fn decode(tree: &str, key: &[u8], value: Option<&[u8]>) -> Result<AgentChange, RecordError> {
     let change = match value {
         Some(value) => {
             decode_put(tree, value).and_then(|it| check_key(key, &place(&it).1).map(|()| it))
@@ -98,20 +91,20 @@ pub fn decode(tree: &str, key: &[u8], value: Option<&[u8]>) -> Result<AgentChang
     named(tree, key, change)
 }
 
-fn decode_put(tree: &str, value: &[u8]) -> Result<AgentChange, Invalid> {
+fn decode_put(tree: &str, value: &[u8]) -> Result<AgentChange, Flaw> {
     Ok(match tree {
-        IDENTITY => AgentChange::Identity(identity_in(read(value)?)?),
-        DISKS => AgentChange::Disk(disk_in(read(value)?)?),
-        CLAIMS => AgentChange::Claim(claim_in(read(value)?)?),
-        FRAMEWORKS => AgentChange::Framework(framework_in(read(value)?)?),
-        EXECUTORS => AgentChange::Executor(executor_in(read(value)?)?),
-        TASKS => AgentChange::Task(task_in(read(value)?)?),
-        OPERATIONS => AgentChange::Operation(operation_in(read(value)?)?),
-        other => return Err(unknown_tree("agent's", other)),
+        IDENTITY => AgentChange::Identity(get::<ledger::AgentIdentity, _>(value)?),
+        DISKS => AgentChange::Disk(get::<ledger::Disk, _>(value)?),
+        CLAIMS => AgentChange::Claim(get::<ledger::Claim, _>(value)?),
+        FRAMEWORKS => AgentChange::Framework(get::<ledger::AgentFramework, _>(value)?),
+        EXECUTORS => AgentChange::Executor(get::<ledger::Executor, _>(value)?),
+        TASKS => AgentChange::Task(get::<ledger::Task, _>(value)?),
+        OPERATIONS => AgentChange::Operation(get::<ledger::Operation, _>(value)?),
+        _ => return Err(Flaw::UnknownTree("agent's")),
     })
 }
 
-fn decode_delete(tree: &str, key: &[u8]) -> Result<AgentChange, Invalid> {
+fn decode_delete(tree: &str, key: &[u8]) -> Result<AgentChange, Flaw> {
     Ok(match tree {
         DISKS => AgentChange::DiskGone(DiskId::parse(read_one(key)?)?),
         CLAIMS => AgentChange::ClaimGone(ClaimId::parse(read_one(key)?)?),
@@ -128,8 +121,8 @@ fn decode_delete(tree: &str, key: &[u8]) -> Result<AgentChange, Invalid> {
             let (framework, task) = read_two(key)?;
             AgentChange::TaskGone((FrameworkId::parse(framework)?, TaskId::parse(task)?))
         }
-        IDENTITY => return Err(Invalid::new("", "an agent's identity is never deleted")),
-        other => return Err(unknown_tree("agent's", other)),
+        IDENTITY => return Err(Invalid::new("", "an agent's identity is never deleted").into()),
+        _ => return Err(Flaw::UnknownTree("agent's")),
     })
 }
 
@@ -142,7 +135,7 @@ pub fn apply(
     tree: &str,
     key: &[u8],
     value: Option<&[u8]>,
-) -> Result<(), Invalid> {
+) -> Result<(), RecordError> {
     if value.is_none() && key.starts_with(b"#") {
         let task = ledger
             .tasks
@@ -167,10 +160,10 @@ pub fn apply(
 /// Folds stored records (tree, key, value) into a ledger; `None` when there are none at all, as on a new machine.
 ///
 /// # Errors
-/// [`Invalid`] naming the record that cannot be read, or the identity that is missing among records that are there.
+/// [`RecordError`] naming the record that cannot be read, or the identity that is missing among records that are there.
 pub fn fold<'a>(
     records: impl IntoIterator<Item = (&'a str, &'a [u8], &'a [u8])>,
-) -> Result<Option<AgentLedger>, Invalid> {
+) -> Result<Option<AgentLedger>, RecordError> {
     let mut changes = Vec::new();
     for (tree, key, value) in records {
         changes.push(decode(tree, key, Some(value))?);
@@ -183,10 +176,10 @@ pub fn fold<'a>(
         _ => None,
     });
     let Some(identity) = identity else {
-        return Err(Invalid::new(
+        return Err(RecordError::Unreadable(Invalid::new(
             "identity[self]",
             "is missing although other records are there; restore it, do not start without it",
-        ));
+        )));
     };
     let mut ledger = AgentLedger::new(identity.node);
     changes.iter().for_each(|it| ledger.apply(it));
@@ -205,34 +198,12 @@ pub fn snapshot(ledger: &AgentLedger) -> Vec<Entry> {
     changes.iter().map(encode).collect()
 }
 
-/// Writes a framework.
-pub(crate) fn framework_out(info: &FrameworkInfo) -> ledger::AgentFramework {
-    ledger::AgentFramework { info: Some(framework::to_proto(info)) }
-}
-
-/// Reads a framework; it must have an id.
-pub(crate) fn framework_in(wire: ledger::AgentFramework) -> Result<FrameworkInfo, Invalid> {
-    let info = needed("info", wire.info).and_then(|it| framework::from_proto(it).under("info"))?;
-    needed("info.id", info.id.as_ref())?;
-    Ok(info)
-}
-
-fn identity_out(it: &AgentIdentity) -> ledger::AgentIdentity {
-    ledger::AgentIdentity {
-        node_uuid: it.node.to_string(),
-        agent_id: it.agent.as_ref().map(ToString::to_string).unwrap_or_default(),
-        cluster_uuid: it.cluster.map(|it| it.to_string()).unwrap_or_default(),
-        term: it.term.0,
-        version: it.version,
+own_message! {
+    AgentIdentity = ledger::AgentIdentity {
+        node = node_uuid: Name,
+        agent = agent_id: SomeName,
+        cluster = cluster_uuid: SomeName,
+        term = term: TermNumber,
+        version = version: Same,
     }
-}
-
-fn identity_in(wire: ledger::AgentIdentity) -> Result<AgentIdentity, Invalid> {
-    Ok(AgentIdentity {
-        node: NodeId::parse(&wire.node_uuid).at("node_uuid")?,
-        agent: some("agent_id", &wire.agent_id, AgentId::parse)?,
-        cluster: some("cluster_uuid", &wire.cluster_uuid, ClusterId::parse)?,
-        term: Term(wire.term),
-        version: wire.version,
-    })
 }

@@ -6,14 +6,17 @@
 use holdfast_proto::holdfast::ledger::v1 as ledger;
 
 use super::key::{one, read_one, read_two, two};
-use super::record::{check_key, named, read, unknown_tree, value};
-use super::{claim_in, claim_out, Entry};
-use crate::convert::field::{needed, some, Place};
-use crate::convert::resource::Format;
-use crate::convert::{framework, operation};
-use crate::id::{AgentId, ClaimId, ClusterId, FrameworkId, Instant, NodeId, OperationUuid};
+use super::record::{check_key, get, get_message, named, put, put_message, Flaw, RecordError};
+use super::Entry;
+use crate::convert::codec::{
+    ANamedFramework, Codec, Maybe, Millis, Name, Needed, OperationAndId, Own, Port, PresenceNumber,
+    Same, SomeName,
+};
+use crate::convert::field::Place;
+use crate::convert::own_message::{own_message, OwnMessage};
+use crate::id::{AgentId, ClaimId, FrameworkId, Instant, NodeId, OperationUuid};
 use crate::master_ledger::{
-    AgentRecord, Cluster, FrameworkRecord, MasterChange, MasterLedger, PendingOperation, Presence,
+    AgentRecord, Cluster, FrameworkRecord, MasterChange, MasterLedger, PendingOperation,
 };
 use crate::role::Role;
 use crate::suspect::{Peer, Suspect};
@@ -44,18 +47,18 @@ const WEIGHT_DEFAULT: Scalar = Scalar::whole(1);
 pub fn encode(change: &MasterChange) -> Entry {
     let (tree, key) = place(change);
     let value = match change {
-        MasterChange::Cluster(it) => value(&cluster_out(it)),
-        MasterChange::Agent(it) => value(&agent_out(it)),
-        MasterChange::Framework(it) => value(&framework_out(it)),
-        MasterChange::Claim(agent, claim) => value(&ledger::IndexedClaim {
+        MasterChange::Cluster(it) => put::<ledger::Cluster>(it),
+        MasterChange::Agent(it) => put::<ledger::AgentRecord>(it),
+        MasterChange::Framework(it) => put::<ledger::FrameworkRecord>(it),
+        MasterChange::Claim(agent, claim) => put_message(&ledger::IndexedClaim {
             agent_id: agent.to_string(),
-            claim: Some(claim_out(claim)),
+            claim: Some(claim.to_message()),
         }),
-        MasterChange::Pending(it) => value(&pending_out(it)),
+        MasterChange::Pending(it) => put::<ledger::PendingOperation>(it),
         MasterChange::Weight(role, weight) if *weight != WEIGHT_DEFAULT => {
-            value(&ledger::RoleWeight { role: role.to_string(), weight: weight.to_f64() })
+            put_message(&ledger::RoleWeight { role: role.to_string(), weight: weight.to_f64() })
         }
-        MasterChange::Suspect(it) => value(&suspect_out(it)),
+        MasterChange::Suspect(it) => put_message(&suspect_out(it)),
         MasterChange::Weight(..)
         | MasterChange::SuspectForgotten(_)
         | MasterChange::FrameworkForgotten(_)
@@ -90,9 +93,9 @@ fn place(change: &MasterChange) -> (&'static str, Vec<u8>) {
 /// Reads a change; the counterpart of [`encode`].
 ///
 /// # Errors
-/// [`Invalid`] naming the record (`agents[ID].presence`): an unknown tree, a newer version, a record that is damaged or under another's
+/// [`RecordError`] naming the record (`agents[ID].presence`): an unknown tree, a newer version, a record that is damaged or under another's
 /// key; or the delete of a record whose names were too long for a key, which only [`apply`] can carry out.
-pub fn decode(tree: &str, key: &[u8], value: Option<&[u8]>) -> Result<MasterChange, Invalid> {
+pub fn decode(tree: &str, key: &[u8], value: Option<&[u8]>) -> Result<MasterChange, RecordError> {
     let change = match value {
         Some(value) => {
             decode_put(tree, value).and_then(|it| check_key(key, &place(&it).1).map(|()| it))
@@ -102,24 +105,24 @@ pub fn decode(tree: &str, key: &[u8], value: Option<&[u8]>) -> Result<MasterChan
     named(tree, key, change)
 }
 
-fn decode_put(tree: &str, value: &[u8]) -> Result<MasterChange, Invalid> {
+fn decode_put(tree: &str, value: &[u8]) -> Result<MasterChange, Flaw> {
     Ok(match tree {
-        CLUSTER => MasterChange::Cluster(cluster_in(&read(value)?)?),
-        AGENTS => MasterChange::Agent(agent_in(read(value)?)?),
-        FRAMEWORKS => MasterChange::Framework(framework_in(read(value)?)?),
+        CLUSTER => MasterChange::Cluster(get::<ledger::Cluster, _>(value)?),
+        AGENTS => MasterChange::Agent(get::<ledger::AgentRecord, _>(value)?),
+        FRAMEWORKS => MasterChange::Framework(get::<ledger::FrameworkRecord, _>(value)?),
         CLAIMS => {
-            let record: ledger::IndexedClaim = read(value)?;
-            let claim = needed("claim", record.claim).and_then(|it| claim_in(it).under("claim"))?;
+            let record: ledger::IndexedClaim = get_message(value)?;
+            let claim = Needed::<Own>::read(&"claim", record.claim)?;
             MasterChange::Claim(AgentId::parse(&record.agent_id)?, claim)
         }
-        PENDING => MasterChange::Pending(pending_in(read(value)?)?),
-        WEIGHTS => weight_in(&read(value)?)?,
-        SUSPECTS => MasterChange::Suspect(suspect_in(read(value)?)?),
-        other => return Err(unknown_tree("masters'", other)),
+        PENDING => MasterChange::Pending(get::<ledger::PendingOperation, _>(value)?),
+        WEIGHTS => weight_in(&get_message(value)?)?,
+        SUSPECTS => MasterChange::Suspect(suspect_in(get_message(value)?)?),
+        _ => return Err(Flaw::UnknownTree("masters'")),
     })
 }
 
-fn decode_delete(tree: &str, key: &[u8]) -> Result<MasterChange, Invalid> {
+fn decode_delete(tree: &str, key: &[u8]) -> Result<MasterChange, Flaw> {
     Ok(match tree {
         FRAMEWORKS => MasterChange::FrameworkForgotten(FrameworkId::parse(read_one(key)?)?),
         CLAIMS => {
@@ -132,8 +135,8 @@ fn decode_delete(tree: &str, key: &[u8]) -> Result<MasterChange, Invalid> {
             (NODE, node) => Peer::Agent(NodeId::parse(node)?),
             (_, framework) => Peer::Framework(FrameworkId::parse(framework)?),
         }),
-        CLUSTER | AGENTS => return Err(Invalid::new("", "is never deleted")),
-        other => return Err(unknown_tree("masters'", other)),
+        CLUSTER | AGENTS => return Err(Invalid::new("", "is never deleted").into()),
+        _ => return Err(Flaw::UnknownTree("masters'")),
     })
 }
 
@@ -146,7 +149,7 @@ pub fn apply(
     tree: &str,
     key: &[u8],
     value: Option<&[u8]>,
-) -> Result<(), Invalid> {
+) -> Result<(), RecordError> {
     if value.is_none() && tree == CLAIMS && key.starts_with(b"#") {
         let claim = ledger.claims.keys().find(|(agent, id)| claim_key(agent, *id) == key);
         if let Some((agent, id)) = claim.cloned() {
@@ -168,10 +171,10 @@ pub fn apply(
 /// Folds stored records (tree, key, value) into a ledger; the empty one when there are none.
 ///
 /// # Errors
-/// [`Invalid`] naming the record that cannot be read.
+/// [`RecordError`] naming the record that cannot be read.
 pub fn fold<'a>(
     records: impl IntoIterator<Item = (&'a str, &'a [u8], &'a [u8])>,
-) -> Result<MasterLedger, Invalid> {
+) -> Result<MasterLedger, RecordError> {
     let mut ledger = MasterLedger::default();
     for (tree, key, value) in records {
         ledger.apply(&decode(tree, key, Some(value))?);
@@ -213,112 +216,6 @@ fn peer_key(peer: &Peer) -> Vec<u8> {
     }
 }
 
-fn cluster_out(it: &Cluster) -> ledger::Cluster {
-    ledger::Cluster {
-        uuid: it.id.to_string(),
-        next_agent: it.next_agent,
-        next_framework: it.next_framework,
-        created_ms: it.created.0,
-    }
-}
-
-fn cluster_in(wire: &ledger::Cluster) -> Result<Cluster, Invalid> {
-    Ok(Cluster {
-        id: ClusterId::parse(&wire.uuid).at("uuid")?,
-        next_agent: wire.next_agent,
-        next_framework: wire.next_framework,
-        created: Instant(wire.created_ms),
-    })
-}
-
-fn agent_out(it: &AgentRecord) -> ledger::AgentRecord {
-    let presence = match it.presence {
-        Presence::Admitted => ledger::Presence::Admitted,
-        Presence::Unreachable => ledger::Presence::Unreachable,
-        Presence::Gone => ledger::Presence::Gone,
-    };
-    ledger::AgentRecord {
-        agent_id: it.id.to_string(),
-        node_uuid: it.node.to_string(),
-        hostname: it.hostname.clone(),
-        port: u32::from(it.port),
-        presence: presence.into(),
-        since_ms: it.since.0,
-        ledger_version: it.ledger_version,
-    }
-}
-
-fn agent_in(wire: ledger::AgentRecord) -> Result<AgentRecord, Invalid> {
-    let presence = match ledger::Presence::try_from(wire.presence) {
-        Ok(ledger::Presence::Admitted) => Presence::Admitted,
-        Ok(ledger::Presence::Unreachable) => Presence::Unreachable,
-        Ok(ledger::Presence::Gone) => Presence::Gone,
-        _ => {
-            return Err(Invalid::new(
-                "presence",
-                format!("there is no presence {} here; use the newer program", wire.presence),
-            ))
-        }
-    };
-    Ok(AgentRecord {
-        id: AgentId::parse(&wire.agent_id)?,
-        node: NodeId::parse(&wire.node_uuid).at("node_uuid")?,
-        hostname: wire.hostname,
-        port: u16::try_from(wire.port)
-            .map_err(|_| Invalid::new("port", format!("{} is no port", wire.port)))?,
-        presence,
-        since: Instant(wire.since_ms),
-        ledger_version: wire.ledger_version,
-    })
-}
-
-fn framework_out(it: &FrameworkRecord) -> ledger::FrameworkRecord {
-    ledger::FrameworkRecord {
-        info: Some(framework::to_proto(&it.info)),
-        removed: it.removed,
-        deadline_ms: it.deadline.map(|it| it.0),
-        registered_ms: it.registered.0,
-    }
-}
-
-fn framework_in(wire: ledger::FrameworkRecord) -> Result<FrameworkRecord, Invalid> {
-    let info = needed("info", wire.info).and_then(|it| framework::from_proto(it).under("info"))?;
-    needed("info.id", info.id.as_ref())?;
-    Ok(FrameworkRecord {
-        info,
-        removed: wire.removed,
-        deadline: wire.deadline_ms.map(Instant),
-        registered: Instant(wire.registered_ms),
-    })
-}
-
-fn pending_out(it: &PendingOperation) -> ledger::PendingOperation {
-    ledger::PendingOperation {
-        uuid: it.uuid.to_string(),
-        operation_id: it.operation.id.clone().unwrap_or_default(),
-        framework_id: it.framework.as_ref().map(ToString::to_string).unwrap_or_default(),
-        agent_id: it.agent.to_string(),
-        info: Some(operation::to_proto(&it.operation, Format::WHOLE)),
-    }
-}
-
-fn pending_in(wire: ledger::PendingOperation) -> Result<PendingOperation, Invalid> {
-    Ok(PendingOperation {
-        uuid: OperationUuid::parse(&wire.uuid).at("uuid")?,
-        framework: some("framework_id", &wire.framework_id, FrameworkId::parse)?,
-        agent: AgentId::parse(&wire.agent_id)?,
-        operation: needed("info", wire.info)
-            .and_then(|it| operation::from_proto(it).under("info"))?,
-    })
-}
-
-fn weight_in(wire: &ledger::RoleWeight) -> Result<MasterChange, Invalid> {
-    let weight = Scalar::from_f64(wire.weight);
-    let weight =
-        weight.ok_or_else(|| Invalid::new("weight", format!("{} is no weight", wire.weight)))?;
-    Ok(MasterChange::Weight(Role::parse(&wire.role)?, weight))
-}
-
 fn suspect_out(it: &Suspect) -> ledger::Suspect {
     let (node, framework) = match &it.peer {
         Peer::Agent(node) => (node.to_string(), String::new()),
@@ -340,4 +237,50 @@ fn suspect_in(wire: ledger::Suspect) -> Result<Suspect, Invalid> {
         _ => return Err(Invalid::new("node_uuid", "is set beside `framework_id`; it is one peer")),
     };
     Ok(Suspect { peer, what: wire.what, at: Instant(wire.at_ms), times: wire.times })
+}
+
+fn weight_in(wire: &ledger::RoleWeight) -> Result<MasterChange, Invalid> {
+    let weight = Scalar::from_f64(wire.weight);
+    let weight =
+        weight.ok_or_else(|| Invalid::new("weight", format!("{} is no weight", wire.weight)))?;
+    Ok(MasterChange::Weight(Role::parse(&wire.role)?, weight))
+}
+
+own_message! {
+    Cluster = ledger::Cluster {
+        id = uuid: Name,
+        next_agent = next_agent: Same,
+        next_framework = next_framework: Same,
+        created = created_ms: Millis,
+    }
+}
+
+own_message! {
+    AgentRecord = ledger::AgentRecord {
+        id = agent_id: Name,
+        node = node_uuid: Name,
+        hostname = hostname: Same,
+        port = port: Port,
+        presence = presence: PresenceNumber,
+        since = since_ms: Millis,
+        ledger_version = ledger_version: Same,
+    }
+}
+
+own_message! {
+    FrameworkRecord = ledger::FrameworkRecord {
+        info = info: Needed<ANamedFramework>,
+        removed = removed: Same,
+        deadline = deadline_ms: Maybe<Millis>,
+        registered = registered_ms: Millis,
+    }
+}
+
+own_message! {
+    PendingOperation = ledger::PendingOperation {
+        uuid = uuid: Name,
+        operation = info + operation_id: OperationAndId,
+        framework = framework_id: SomeName,
+        agent = agent_id: Name,
+    }
 }

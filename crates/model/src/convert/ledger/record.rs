@@ -1,67 +1,171 @@
-//! Values of records: a version, and a message.
+//! Values of records: one byte with the version of the record's kind, and a message.
 //!
-//! Relies on the store for integrity. Never reads a version that it does not know, nor a record under a key that is another's.
+//! Relies on the store for integrity. Never passes over what it does not know (a tree, a version, a field), and never reads a record
+//! that lies under another's key.
 
-use std::fmt::Display;
-
+use holdfast_proto::holdfast::ledger::v1 as ledger;
 use prost::{Message, Name};
 
-use super::RECORD_VERSION;
-use crate::convert::field::Place;
+use crate::convert::own_message::OwnMessage;
 use crate::validate::Invalid;
 
+/// The message of one kind of record.
+pub trait Record: Message + Default + Name {
+    /// The version in which this program writes the kind. It reads this one and all before it. Whoever adds a field to the message, or
+    /// gives a field a new value, raises it: an older program must refuse such a record, since it would drop what it does not know when
+    /// it writes the record again.
+    const VERSION: u8;
+}
+
+macro_rules! records {
+    ($($message:ident = $version:literal),+ $(,)?) => {
+        $(impl Record for ledger::$message {
+            const VERSION: u8 = $version;
+        })+
+    };
+}
+
+records! {
+    // The agent's ledger.
+    AgentIdentity = 1,
+    Disk = 1,
+    Claim = 1,
+    AgentFramework = 1,
+    Executor = 1,
+    Task = 1,
+    Operation = 1,
+    // The masters' ledger.
+    Cluster = 1,
+    AgentRecord = 1,
+    FrameworkRecord = 1,
+    IndexedClaim = 1,
+    PendingOperation = 1,
+    RoleWeight = 1,
+    Suspect = 1,
+}
+
+/// Why a record cannot be read. Each error names the record by its tree and key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// The ledger has no such tree: a newer program, or that of another ledger, wrote the record.
+    #[error(
+        "{tree}[{key}]: the {ledger} ledger has no tree `{tree}` in this program; use the program that wrote it, or a newer one"
+    )]
+    UnknownTree {
+        /// Whose ledger: `agent's` or `masters'`.
+        ledger: &'static str,
+        /// The tree.
+        tree: String,
+        /// The key, as text.
+        key: String,
+    },
+    /// A newer program wrote the record.
+    #[error(
+        "{tree}[{key}]: was written in version {found} of its kind, this program reads versions 1 to {known}; use the newer program"
+    )]
+    UnknownVersion {
+        /// The tree.
+        tree: String,
+        /// The key, as text.
+        key: String,
+        /// The version of the record.
+        found: u8,
+        /// The newest version that this program reads.
+        known: u8,
+    },
+    /// The record says more than its version can say.
+    #[error(
+        "{tree}[{key}]: holds a field that version {version} of its kind does not have; use the program that wrote it, or a newer one"
+    )]
+    UnknownField {
+        /// The tree.
+        tree: String,
+        /// The key, as text.
+        key: String,
+        /// The version of the record.
+        version: u8,
+    },
+    /// The record is damaged, lies under another's key, or breaks a rule.
+    #[error("{0}")]
+    Unreadable(Invalid),
+}
+
+/// A [`RecordError`] that does not know yet which record it is about.
+#[derive(Debug)]
+pub(super) enum Flaw {
+    UnknownTree(&'static str),
+    UnknownVersion { found: u8, known: u8 },
+    UnknownField { version: u8 },
+    Unreadable(Invalid),
+}
+
+impl From<Invalid> for Flaw {
+    fn from(invalid: Invalid) -> Flaw {
+        Flaw::Unreadable(invalid)
+    }
+}
+
 /// Writes a value.
-pub(super) fn value(message: &impl Message) -> Vec<u8> {
+pub(super) fn put<M: Record>(it: &impl OwnMessage<M>) -> Vec<u8> {
+    put_message(&it.to_message())
+}
+
+/// Writes a value from its message.
+pub(super) fn put_message<M: Record>(message: &M) -> Vec<u8> {
     let mut value = Vec::with_capacity(1 + message.encoded_len());
-    value.push(RECORD_VERSION);
+    value.push(M::VERSION);
     value.extend(message.encode_to_vec());
     value
 }
 
 /// Reads a value.
-pub(super) fn read<M: Message + Default + Name>(value: &[u8]) -> Result<M, Invalid> {
-    match value.split_first() {
-        Some((&RECORD_VERSION, message)) => {
-            holdfast_proto::binary::decode(message).map_err(|error| {
-                Invalid::new("", format!("is damaged: {error}; do not start without it"))
-            })
-        }
-        Some((version, _)) => {
-            let why = format!("was written in version {version} of the ledger, this program reads {RECORD_VERSION}; use the newer program");
-            Err(Invalid::new("", why))
-        }
-        None => Err(Invalid::new("", "is empty, which no record is; do not start without it")),
+pub(super) fn get<M: Record, T: OwnMessage<M>>(value: &[u8]) -> Result<T, Flaw> {
+    Ok(T::from_message(get_message(value)?)?)
+}
+
+/// Reads a value as its message.
+pub(super) fn get_message<M: Record>(value: &[u8]) -> Result<M, Flaw> {
+    let Some((&version, bytes)) = value.split_first() else {
+        return Err(
+            Invalid::new("", "is empty, which no record is; do not start without it").into()
+        );
+    };
+    if !(1..=M::VERSION).contains(&version) {
+        return Err(Flaw::UnknownVersion { found: version, known: M::VERSION });
     }
+    let message: M = holdfast_proto::binary::decode(bytes).map_err(|error| {
+        Invalid::new("", format!("is damaged: {error}; do not start without it"))
+    })?;
+    // Reading drops unknown fields silently; the message is then shorter than what it was read from.
+    if message.encoded_len() != bytes.len() {
+        return Err(Flaw::UnknownField { version });
+    }
+    Ok(message)
 }
 
 /// Refuses a record that lies under another's key.
-pub(super) fn check_key(found: &[u8], right: &[u8]) -> Result<(), Invalid> {
+pub(super) fn check_key(found: &[u8], right: &[u8]) -> Result<(), Flaw> {
     if found == right {
         return Ok(());
     }
-    Err(Invalid::new(
-        "key",
-        format!(
-            "belongs to `{}`; the record is not where it was written",
-            String::from_utf8_lossy(right)
-        ),
-    ))
+    let right = String::from_utf8_lossy(right);
+    let why = format!("belongs to `{right}`; the record is not where it was written");
+    Err(Invalid::new("key", why).into())
 }
 
 /// Says which record an error is about.
-pub(super) fn named<T>(tree: &str, key: &[u8], result: Result<T, Invalid>) -> Result<T, Invalid> {
-    result.under(Named(tree, key))
-}
-
-/// A tree that this ledger does not have.
-pub(super) fn unknown_tree(ledger: &str, tree: &str) -> Invalid {
-    Invalid::new("tree", format!("the {ledger} ledger has no tree `{tree}` here; it was written by another or a newer program"))
-}
-
-struct Named<'a>(&'a str, &'a [u8]);
-
-impl Display for Named<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}[{}]", self.0, String::from_utf8_lossy(self.1))
-    }
+pub(super) fn named<T>(tree: &str, key: &[u8], result: Result<T, Flaw>) -> Result<T, RecordError> {
+    result.map_err(|flaw| {
+        let (tree, key) = (tree.to_owned(), String::from_utf8_lossy(key).into_owned());
+        match flaw {
+            Flaw::UnknownTree(ledger) => RecordError::UnknownTree { ledger, tree, key },
+            Flaw::UnknownVersion { found, known } => {
+                RecordError::UnknownVersion { tree, key, found, known }
+            }
+            Flaw::UnknownField { version } => RecordError::UnknownField { tree, key, version },
+            Flaw::Unreadable(invalid) => {
+                RecordError::Unreadable(invalid.within(format_args!("{tree}[{key}]")))
+            }
+        }
+    })
 }

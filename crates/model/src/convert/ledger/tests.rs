@@ -14,7 +14,6 @@ use crate::master_ledger::{
     AgentRecord, Cluster, FrameworkRecord, MasterChange, MasterLedger, PendingOperation, Presence,
 };
 use crate::suspect::{Peer, Suspect};
-use crate::validate::Invalid;
 use crate::value::Scalar;
 use samples::{
     agent as agent_id, claim as any_claim, disk, executor_id, executor_record, framework_id,
@@ -269,8 +268,8 @@ proptest! {
             } else {
                 master::decode(entry.tree, &entry.key, Some(&value)).err()
             };
-            if let Some(Invalid { path, .. }) = refused {
-                prop_assert!(path.starts_with(&named), "{} is not in {}", path, named);
+            if let Some(refused) = refused {
+                prop_assert!(refused.to_string().starts_with(&named), "{} is not in {}", refused, named);
             }
         }
     }
@@ -295,26 +294,86 @@ fn some_claim() -> (Entry, ClaimId) {
 #[test]
 fn what_cannot_be_read_is_named() {
     let (entry, id) = some_claim();
-    let value = entry.value.unwrap();
+    let (key, value) = (entry.key.as_slice(), entry.value.unwrap());
     let refuse =
-        |tree: &str, key: &[u8], value: Option<&[u8]>| agent::decode(tree, key, value).unwrap_err();
-    let newer: Vec<u8> =
-        std::iter::once(RECORD_VERSION + 1).chain(value[1..].iter().copied()).collect();
-    let it = refuse("claims", &entry.key, Some(&newer));
-    assert_eq!(it.path, format!("claims[{id}]"));
-    assert!(it.why.contains("newer program"), "{it}");
-    assert_eq!(refuse("claims", &entry.key, Some(&[])).path, format!("claims[{id}]"));
+        |tree: &str, key: &[u8], value: Option<&[u8]>| match agent::decode(tree, key, value) {
+            Err(RecordError::Unreadable(it)) => it,
+            other => panic!("{other:?}"),
+        };
+    let named = format!("claims[{id}]");
+    assert_eq!(refuse("claims", key, Some(&[])).path, named);
     assert_eq!(refuse("claims", b"other", Some(&value)).path, "claims[other].key");
-    assert_eq!(refuse("dreams", b"x", Some(&value)).path, "dreams[x].tree");
-    assert_eq!(refuse("dreams", b"x", None).path, "dreams[x].tree");
     assert_eq!(refuse("identity", b"self", None).path, "identity[self]");
     assert_eq!(refuse("tasks", b"alone", None).path, "tasks[alone].key");
-    let mut damaged = value.clone();
-    damaged.truncate(value.len() - 1);
-    assert!(refuse("claims", &entry.key, Some(&damaged)).why.contains("damaged"));
-    let master = master::decode("claims", &entry.key, Some(&value)).unwrap_err();
-    assert!(master.path.starts_with(&format!("claims[{id}]")), "{master}");
-    assert_eq!(master::decode("cluster", b"self", None).unwrap_err().path, "cluster[self]");
+    assert!(refuse("claims", key, Some(&value[..value.len() - 1])).why.contains("damaged"));
+    let master = master::decode("claims", key, Some(&value)).unwrap_err();
+    assert!(master.to_string().starts_with(&named), "{master}");
+    let Err(RecordError::Unreadable(master)) = master::decode("cluster", b"self", None) else {
+        panic!("a cluster is never deleted")
+    };
+    assert_eq!(master.path, "cluster[self]");
+}
+
+/// Every kind of record in both ledgers: its ledger's reader, its tree, and the version in which it is written.
+fn kinds() -> Vec<(bool, &'static str, u8)> {
+    use holdfast_proto::holdfast::ledger::v1 as ledger;
+    fn version<M: Record>() -> u8 {
+        M::VERSION
+    }
+    vec![
+        (true, "identity", version::<ledger::AgentIdentity>()),
+        (true, "disks", version::<ledger::Disk>()),
+        (true, "claims", version::<ledger::Claim>()),
+        (true, "frameworks", version::<ledger::AgentFramework>()),
+        (true, "executors", version::<ledger::Executor>()),
+        (true, "tasks", version::<ledger::Task>()),
+        (true, "operations", version::<ledger::Operation>()),
+        (false, "cluster", version::<ledger::Cluster>()),
+        (false, "agents", version::<ledger::AgentRecord>()),
+        (false, "frameworks", version::<ledger::FrameworkRecord>()),
+        (false, "claims", version::<ledger::IndexedClaim>()),
+        (false, "pending", version::<ledger::PendingOperation>()),
+        (false, "weights", version::<ledger::RoleWeight>()),
+    ]
+}
+
+#[test]
+fn a_newer_programs_records_are_never_passed_over() {
+    let decode = |agents: bool, tree: &str, value: Option<&[u8]>| {
+        if agents {
+            agent::decode(tree, b"k", value).unwrap_err()
+        } else {
+            master::decode(tree, b"k", value).unwrap_err()
+        }
+    };
+    let kinds = kinds();
+    assert_eq!(kinds.len(), agent::TREES.len() + master::TREES.len());
+    for (agents, name, known) in kinds {
+        let (tree, key) = (name.to_owned(), "k".to_owned());
+        for found in [0, known + 1, u8::MAX] {
+            let error = decode(agents, name, Some(&[found]));
+            let (tree, key) = (tree.clone(), key.clone());
+            assert_eq!(error, RecordError::UnknownVersion { tree, key, found, known });
+        }
+        // Field 999, a number; no kind of record has it.
+        let error = decode(agents, name, Some(&[known, 0xb8, 0x3e, 1]));
+        assert_eq!(error, RecordError::UnknownField { tree, key, version: known });
+    }
+    for (agents, ledger) in [(true, "agent's"), (false, "masters'")] {
+        for value in [Some([1, 2].as_slice()), None] {
+            let error = decode(agents, "dreams", value);
+            let (tree, key) = ("dreams".to_owned(), "k".to_owned());
+            assert_eq!(error, RecordError::UnknownTree { ledger, tree, key });
+        }
+    }
+    let error = agent::fold([("dreams", b"k".as_slice(), [1].as_slice())]).unwrap_err();
+    assert!(error.to_string().contains("dreams[k]"), "{error}");
+    let newer = [2];
+    let error = master::fold([("claims", b"a/b".as_slice(), newer.as_slice())]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "claims[a/b]: was written in version 2 of its kind, this program reads versions 1 to 1; use the newer program"
+    );
 }
 
 #[test]
@@ -324,7 +383,7 @@ fn an_empty_ledger_is_new_and_one_without_identity_is_broken() {
     let (entry, _) = some_claim();
     let value = entry.value.unwrap();
     let broken = agent::fold([(entry.tree, entry.key.as_slice(), value.as_slice())]).unwrap_err();
-    assert_eq!(broken.path, "identity[self]");
+    assert!(broken.to_string().starts_with("identity[self]: is missing"), "{broken}");
 }
 
 #[test]
@@ -360,7 +419,7 @@ fn records_with_long_names_are_deleted_too() {
     assert_eq!(ledger.tasks.len(), 1);
     let gone = agent::encode(&AgentChange::TaskGone(task.key()));
     assert_eq!(gone.key, put.key);
-    assert!(agent::decode(gone.tree, &gone.key, None).unwrap_err().why.contains("digest"));
+    assert!(agent::decode(gone.tree, &gone.key, None).unwrap_err().to_string().contains("digest"));
     agent::apply(&mut ledger, gone.tree, &gone.key, None).unwrap();
     assert!(ledger.tasks.is_empty());
     let agent_id = AgentId::parse(&long).unwrap();

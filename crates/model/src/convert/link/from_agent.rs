@@ -1,111 +1,99 @@
 //! What agents say to masters.
 //!
-//! Relies on [`super::report`] for the long one. Never fails to write; reading names the field.
+//! Relies on [`crate::convert::agent_state`] for what an agent owns. Never fails to write; reading names the field.
 
-use holdfast_proto::holdfast::v1 as wire;
-use wire::from_agent::Message;
+use holdfast_proto::holdfast::v1 as link;
 
-use super::{report_from_proto, report_to_proto};
-use crate::convert::field::{each, needed, some, some_text, Place};
-use crate::convert::ledger::{claim_ids, claim_in, claim_out};
-use crate::convert::operation_status::operation_state;
-use crate::convert::status::{self, task_state};
-use crate::id::{ExecutorId, FrameworkId, OperationUuid, StatusUuid};
-use crate::message::{OperationUpdate, ToMaster};
+use super::{own_oneof, Heard};
+use crate::convert::codec::{
+    AMachine, AStatus, Boxed, Codec, Each, Name, Needed, OperationStateNumber, Own, Same, SomeName,
+    TaskStateNumber, Text,
+};
+use crate::convert::field::Place;
+use crate::convert::own_message::own_message;
+use crate::id::ClaimId;
+use crate::message::{DiskReport, OperationUpdate, Report, ToMaster};
 use crate::validate::Invalid;
 
 /// Writes a message.
-pub fn to_master_to_proto(message: &ToMaster) -> wire::FromAgent {
-    let message = match message {
-        ToMaster::Report(it) => Message::Report(report_to_proto(it)),
-        ToMaster::TaskUpdate { framework, status, latest } => {
-            Message::TaskUpdate(wire::TaskUpdate {
-                framework_id: framework.to_string(),
-                status: Some(status::to_proto(status)),
-                latest_state: *latest as i32,
-            })
-        }
-        ToMaster::OperationUpdate(it) => Message::OperationUpdate(operation_update_out(it)),
-        ToMaster::ExecutorMessage(framework, executor, data) => {
-            Message::ExecutorMessage(wire::ExecutorMessage {
-                framework_id: framework.to_string(),
-                executor_id: executor.to_string(),
-                data: data.clone(),
-            })
-        }
-        ToMaster::ExecutorExited { framework, executor, status } => {
-            Message::ExecutorExited(wire::ExecutorExited {
-                framework_id: framework.to_string(),
-                executor_id: executor.to_string(),
-                status: *status,
-            })
-        }
-        ToMaster::Pong(number) => Message::Pong(wire::Pong { number: *number }),
-    };
-    wire::FromAgent { message: Some(message) }
+pub fn to_master_to_proto(message: &ToMaster) -> link::FromAgent {
+    link::FromAgent { message: write(message) }
 }
 
 /// Reads a message.
 ///
 /// # Errors
-/// [`Invalid`] naming the field; a message of a kind that we do not know is one without `message`.
-pub fn to_master_from_proto(wire: wire::FromAgent) -> Result<ToMaster, Invalid> {
-    Ok(match needed("message", wire.message)? {
-        Message::Report(it) => ToMaster::Report(Box::new(report_from_proto(it).under("report")?)),
-        Message::TaskUpdate(it) => task_update(it).under("task_update")?,
-        Message::OperationUpdate(it) => {
-            ToMaster::OperationUpdate(operation_update_in(it).under("operation_update")?)
-        }
-        Message::ExecutorMessage(it) => {
-            let framework = FrameworkId::parse(&it.framework_id).under("executor_message")?;
-            ToMaster::ExecutorMessage(
-                framework,
-                ExecutorId::parse(&it.executor_id).under("executor_message")?,
-                it.data,
-            )
-        }
-        Message::ExecutorExited(it) => ToMaster::ExecutorExited {
-            framework: FrameworkId::parse(&it.framework_id).under("executor_exited")?,
-            executor: ExecutorId::parse(&it.executor_id).under("executor_exited")?,
-            status: it.status,
+/// [`Invalid`] naming the field, such as `report.claims[3].resource.scalar.value`.
+pub fn to_master_from_proto(message: link::FromAgent) -> Result<Heard<ToMaster>, Invalid> {
+    read(message.message)
+}
+
+own_oneof! {
+    write, read: ToMaster = link::from_agent::Message {
+        report: Report(it) = Report [it: Boxed<Own>],
+        task_update: TaskUpdate { framework, status, latest } = TaskUpdate {
+            framework = framework_id: Name,
+            status = status: Needed<AStatus>,
+            latest = latest_state: TaskStateNumber,
         },
-        Message::Pong(it) => ToMaster::Pong(it.number),
-    })
-}
-
-fn task_update(it: wire::TaskUpdate) -> Result<ToMaster, Invalid> {
-    Ok(ToMaster::TaskUpdate {
-        framework: FrameworkId::parse(&it.framework_id)?,
-        status: needed("status", it.status)
-            .and_then(|it| status::from_proto(it).under("status"))?,
-        latest: task_state(it.latest_state).at("latest_state")?,
-    })
-}
-
-fn operation_update_out(it: &OperationUpdate) -> wire::OperationUpdate {
-    wire::OperationUpdate {
-        uuid: it.uuid.to_string(),
-        operation_id: it.id.clone().unwrap_or_default(),
-        framework_id: it.framework.as_ref().map(ToString::to_string).unwrap_or_default(),
-        state: it.state as i32,
-        message: it.message.clone().unwrap_or_default(),
-        status_uuid: it.status.to_string(),
-        ledger_version: it.ledger_version,
-        claims: it.claims.iter().map(claim_out).collect(),
-        ended_claims: it.ended.iter().map(ToString::to_string).collect(),
+        operation_update: OperationUpdate(it) = OperationUpdate [it: Own],
+        executor_message: ExecutorMessage(framework, executor, data) = ExecutorMessage {
+            framework = framework_id: Name,
+            executor = executor_id: Name,
+            data = data: Same,
+        },
+        executor_exited: ExecutorExited { framework, executor, status } = ExecutorExited {
+            framework = framework_id: Name,
+            executor = executor_id: Name,
+            status = status: Same,
+        },
+        pong: Pong(number) = Pong { number = number: Same },
     }
 }
 
-fn operation_update_in(it: wire::OperationUpdate) -> Result<OperationUpdate, Invalid> {
-    Ok(OperationUpdate {
-        uuid: OperationUuid::parse(&it.uuid).at("uuid")?,
-        id: some_text(it.operation_id),
-        framework: some("framework_id", &it.framework_id, FrameworkId::parse)?,
-        state: operation_state(it.state)?,
-        message: some_text(it.message),
-        status: StatusUuid::parse(&it.status_uuid).at("status_uuid")?,
-        ledger_version: it.ledger_version,
-        claims: each("claims", it.claims, claim_in)?,
-        ended: claim_ids("ended_claims", &it.ended_claims)?,
-    })
+own_message! {
+    DiskReport = link::DiskReport {
+        disk = disk: Needed<Own>,
+        fault = fault: Text,
+    }
+}
+
+own_message! {
+    (ClaimId, String) as { (id, fault) } = link::ClaimFault {
+        id = uuid: Name,
+        fault = fault: Same,
+    }
+}
+
+own_message! {
+    Report = link::Report {
+        node = node_uuid: Name,
+        agent = agent_id: SomeName,
+        cluster = cluster_uuid: SomeName,
+        ledger_version = ledger_version: Same,
+        orders_seen = orders_seen: Same,
+        machine = info: Needed<AMachine>,
+        disks = disks: Each<Own>,
+        claims = claims: Each<Own>,
+        faults = faults: Each<Own>,
+        frameworks = frameworks: Each<Own>,
+        executors = executors: Each<Own>,
+        tasks = tasks: Each<Own>,
+        operations = operations: Each<Own>,
+        version = version: Same,
+    }
+}
+
+own_message! {
+    OperationUpdate = link::OperationUpdate {
+        uuid = uuid: Name,
+        id = operation_id: Text,
+        framework = framework_id: SomeName,
+        state = state: OperationStateNumber,
+        message = message: Text,
+        status = status_uuid: Name,
+        ledger_version = ledger_version: Same,
+        claims = claims: Each<Own>,
+        ended = ended_claims: Each<Name>,
+    }
 }

@@ -10,6 +10,7 @@ use crate::id::{ClaimId, ClusterId, NodeId, OperationUuid, StatusUuid, Term};
 use crate::message::{
     DiskReport, NamedOperation, OperationUpdate, Order, Report, ToAgent, ToMaster,
 };
+use crate::Invalid;
 use holdfast_proto::holdfast::v1 as wire;
 use samples::{agent, bytes, claim, executor_id, framework_id, task_id, text, uuid, word};
 
@@ -143,32 +144,89 @@ fn wrong_messages_are_named() {
     let node = "00000000-0000-0000-0000-000000000001".to_owned();
     let info = Some(holdfast_proto::mesos::v1::AgentInfo::default());
     let good = wire::Report { node_uuid: node.clone(), info, ..Default::default() };
-    assert!(report_from_proto(good.clone()).is_ok());
-    let claim = holdfast_proto::holdfast::ledger::v1::Claim {
-        uuid: node.clone(),
-        state: 2,
-        ..Default::default()
+    let read = |report| {
+        let message = Some(wire::from_agent::Message::Report(report));
+        to_master_from_proto(wire::FromAgent { message })
     };
+    assert!(read(good.clone()).is_ok());
+    let claim = wire::Claim { uuid: node.clone(), state: 2, ..Default::default() };
     for (bad, path) in [
         (wire::Report { node_uuid: "x".to_owned(), ..good.clone() }, "node_uuid"),
         (wire::Report { agent_id: "a/b".to_owned(), ..good.clone() }, "agent_id"),
         (wire::Report { cluster_uuid: "x".to_owned(), ..good.clone() }, "cluster_uuid"),
         (wire::Report { info: None, ..good.clone() }, "info"),
         (wire::Report { disks: vec![Default::default()], ..good.clone() }, "disks[0].disk"),
-        (wire::Report { claims: vec![claim], ..good.clone() }, "claims[0].resource"),
+        (wire::Report { claims: vec![claim.clone()], ..good.clone() }, "claims[0].resource"),
+        (
+            wire::Report { claims: vec![wire::Claim { state: 9, ..claim }], ..good.clone() },
+            "claims[0].state",
+        ),
         (wire::Report { faults: vec![Default::default()], ..good.clone() }, "faults[0].uuid"),
         (
             wire::Report { frameworks: vec![Default::default()], ..good.clone() },
             "frameworks[0].info",
         ),
-        (wire::Report { executors: vec![Default::default()], ..good.clone() }, "executors[0].info"),
-        (wire::Report { tasks: vec![Default::default()], ..good.clone() }, "tasks[0].info"),
+        (
+            wire::Report { executors: vec![Default::default()], ..good.clone() },
+            "executors[0].framework_id",
+        ),
+        (wire::Report { tasks: vec![Default::default()], ..good.clone() }, "tasks[0].framework_id"),
         (wire::Report { operations: vec![Default::default()], ..good }, "operations[0].uuid"),
     ] {
-        assert_eq!(report_from_proto(bad).unwrap_err().path, path);
+        assert_eq!(read(bad).unwrap_err().path, format!("report.{path}"));
     }
-    assert_eq!(to_master_from_proto(wire::FromAgent::default()).unwrap_err().path, "message");
-    assert_eq!(to_agent_from_proto(wire::ToAgent::default()).unwrap_err().path, "message");
+}
+
+/// A message with one field, which is itself a message.
+fn one_field(number: u32, content: &[u8]) -> Vec<u8> {
+    use prost::encoding::{encode_key, encode_varint, WireType};
+    let mut bytes = Vec::new();
+    encode_key(number, WireType::LengthDelimited, &mut bytes);
+    encode_varint(content.len() as u64, &mut bytes);
+    bytes.extend(content);
+    bytes
+}
+
+#[test]
+fn a_newer_peers_messages_are_told_apart() {
+    let from_agent = |number| {
+        let message =
+            <wire::FromAgent as prost::Message>::decode(&*one_field(number, b"")).unwrap();
+        to_master_from_proto(message)
+    };
+    let to_agent = |number| {
+        let message = <wire::ToAgent as prost::Message>::decode(&*one_field(number, b"")).unwrap();
+        to_agent_from_proto(message)
+    };
+    assert_eq!(from_agent(FROM_AGENT_NEWEST), Ok(Heard::NotUnderstood { newest_known: 0 }));
+    assert_eq!(to_agent(TO_AGENT_NEWEST), Ok(Heard::NotUnderstood { newest_known: 0 }));
+    for beyond in 1..100 {
+        assert_eq!(from_agent(FROM_AGENT_NEWEST + beyond), Ok(Heard::Unknown));
+        assert_eq!(to_agent(TO_AGENT_NEWEST + beyond), Ok(Heard::Unknown));
+    }
+    for known in 1..=FROM_AGENT_NEWEST {
+        assert_ne!(from_agent(known), Ok(Heard::Unknown), "{known}");
+    }
+    for known in 2..=TO_AGENT_NEWEST {
+        assert_ne!(to_agent(known), Ok(Heard::Unknown), "{known}");
+    }
+    assert_eq!(
+        to_master_from_proto(unknown_to_agent()),
+        Ok(Heard::NotUnderstood { newest_known: TO_AGENT_NEWEST })
+    );
+    assert_eq!(
+        to_agent_from_proto(unknown_to_master()),
+        Ok(Heard::NotUnderstood { newest_known: FROM_AGENT_NEWEST })
+    );
+    let unknown = ToAgent { term: Term(1), order: Order::Unknown };
+    assert_eq!(to_agent_from_proto(to_agent_to_proto(&unknown)), Ok(Heard::Unknown));
+}
+
+fn known<T: std::fmt::Debug>(heard: Result<Heard<T>, Invalid>) -> T {
+    match heard.unwrap() {
+        Heard::Message(message) => message,
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
@@ -179,9 +237,7 @@ fn golden_bytes_of_what_agents_say() {
         to_master(),
         golden::variant,
         |it| vec![Some(binary::encode(&to_master_to_proto(it)))],
-        |parts| {
-            to_master_from_proto(binary::decode(parts[0].as_deref().unwrap()).unwrap()).unwrap()
-        },
+        |parts| known(to_master_from_proto(binary::decode(parts[0].as_deref().unwrap()).unwrap())),
     );
 }
 
@@ -193,7 +249,7 @@ fn golden_bytes_of_orders() {
         to_agent(),
         |it| golden::variant(&it.order),
         |it| vec![Some(binary::encode(&to_agent_to_proto(it)))],
-        |parts| to_agent_from_proto(binary::decode(parts[0].as_deref().unwrap()).unwrap()).unwrap(),
+        |parts| known(to_agent_from_proto(binary::decode(parts[0].as_deref().unwrap()).unwrap())),
     );
 }
 
@@ -202,12 +258,12 @@ proptest! {
 
     #[test]
     fn what_agents_say_comes_back(message in to_master()) {
-        prop_assert_eq!(to_master_from_proto(to_master_to_proto(&message)), Ok(message));
+        prop_assert_eq!(to_master_from_proto(to_master_to_proto(&message)), Ok(Heard::Message(message)));
     }
 
     #[test]
     fn orders_come_back(order in to_agent()) {
-        prop_assert_eq!(to_agent_from_proto(to_agent_to_proto(&order)), Ok(order));
+        prop_assert_eq!(to_agent_from_proto(to_agent_to_proto(&order)), Ok(Heard::Message(order)));
     }
 
     #[test]

@@ -189,6 +189,16 @@ fn golden_bytes_of_events() {
     );
 }
 
+/// Whether all operations of a call were read: one that was not keeps only why, and cannot be written as it came.
+fn is_readable(call: &Call) -> bool {
+    match call {
+        Call::Accept { operations, .. } => {
+            !operations.iter().any(|it| matches!(it.action, Action::Unreadable(_)))
+        }
+        _ => true,
+    }
+}
+
 proptest! {
     #[test]
     fn calls_come_back(call in call()) {
@@ -216,7 +226,7 @@ proptest! {
         let at = at.index(bytes.len());
         if cut { bytes.remove(at); } else { bytes[at] = byte; }
         if let Ok(wire) = <wire::Call as prost::Message>::decode(bytes.as_slice()) {
-            if let Ok(it) = call_from_proto(wire) {
+            if let Some(it) = call_from_proto(wire).ok().filter(|it| is_readable(&it.call)) {
                 let again = call_from_proto(call_to_proto(it.framework.as_ref(), &it.call, Format::WHOLE));
                 prop_assert_eq!(again, Ok(it));
             }

@@ -35,91 +35,60 @@ fn a_first_subscribe_needs_no_id() {
     assert_eq!(parse(empty).unwrap().framework, None);
 }
 
+/// A call of framework `f`, with what else it says.
+fn of_f(kind: &str, rest: &str) -> String {
+    format!(r#"{{"type":"{kind}","framework_id":{{"value":"f"}}{rest}}}"#)
+}
+
+#[test]
+fn wrong_introductions_are_named() {
+    let info = r#""framework_info":{"user":"u","name":"n","id":{"value":"f"}}"#;
+    let of_g = |kind: &str, member: &str| {
+        format!(r#"{{"type":"{kind}","framework_id":{{"value":"g"}},"{member}":{{{info}}}}}"#)
+    };
+    let subscribe = |rest: &str| of_f("SUBSCRIBE", &format!(r#","subscribe":{{{info}{rest}}}"#));
+    let constraints = r#","offer_constraints":{"role_constraints":{"*":{}}}"#;
+    for (bad, expected) in [
+        (r#"{"framework_id":{"value":"f"}}"#.to_owned(), "type"),
+        (r#"{"type":"TEARDOWN"}"#.to_owned(), "framework_id"),
+        (of_f("SUBSCRIBE", ""), "subscribe"),
+        (format!(r#"{{"type":"SUBSCRIBE","subscribe":{{{info}}}}}"#), "framework_id"),
+        (of_g("SUBSCRIBE", "subscribe"), "framework_id"),
+        (of_g("UPDATE_FRAMEWORK", "update_framework"), "framework_id"),
+        (subscribe(r#","suppressed_roles":["x"]"#), "subscribe.suppressed_roles[0]"),
+        (subscribe(constraints), "subscribe.offer_constraints"),
+    ] {
+        assert_eq!(path(&bad), expected, "{bad}");
+    }
+}
+
 #[test]
 fn wrong_calls_are_named() {
-    let info = r#""framework_info":{"user":"u","name":"n","id":{"value":"f"}}"#;
-    let by = r#""framework_id":{"value":"f"}"#;
-    let uuid = "AAAAAAAAAAAAAAAAAAAAAA==";
-    for (bad, expected) in [
-        (format!("{{{by}}}"), "type"),
-        (r#"{"type":"TEARDOWN"}"#.to_owned(), "framework_id"),
-        (format!(r#"{{"type":"SUBSCRIBE",{by}}}"#), "subscribe"),
-        (format!(r#"{{"type":"SUBSCRIBE","subscribe":{{{info}}}}}"#), "framework_id"),
+    let two_offers = r#","accept":{"offer_ids":[{"value":"a"},{"value":"/"}]}"#;
+    let short =
+        r#","acknowledge":{"agent_id":{"value":"a"},"task_id":{"value":"t"},"uuid":"AAAA"}"#;
+    let of_nobody = r#","acknowledge_operation_status":{"uuid":"AAAAAAAAAAAAAAAAAAAAAA==","operation_id":{"value":"o"}}"#;
+    let no_operation = r#","reconcile_operations":{"operations":[{"operation_id":{"value":""}}]}"#;
+    for (kind, rest, expected) in [
+        ("ACCEPT", "", "accept"),
+        ("ACCEPT", two_offers, "accept.offer_ids[1]"),
+        ("DECLINE", "", "decline"),
+        ("DECLINE", r#","decline":{"offer_ids":[{"value":""}]}"#, "decline.offer_ids[0]"),
+        ("REVIVE", r#","revive":{"roles":["a","b c"]}"#, "revive.roles[1]"),
+        ("SUPPRESS", r#","suppress":{"roles":["-a"]}"#, "suppress.roles[0]"),
+        ("KILL", r#","kill":{"task_id":{"value":".."}}"#, "kill.task_id"),
+        ("SHUTDOWN", "", "shutdown"),
+        ("ACKNOWLEDGE", short, "acknowledge.uuid"),
+        ("ACKNOWLEDGE_OPERATION_STATUS", of_nobody, "acknowledge_operation_status.agent_id"),
         (
-            format!(
-                r#"{{"type":"SUBSCRIBE","framework_id":{{"value":"g"}},"subscribe":{{{info}}}}}"#
-            ),
-            "framework_id",
-        ),
-        (
-            format!(
-                r#"{{"type":"UPDATE_FRAMEWORK","framework_id":{{"value":"g"}},"update_framework":{{{info}}}}}"#
-            ),
-            "framework_id",
-        ),
-        (
-            format!(
-                r#"{{"type":"SUBSCRIBE",{by},"subscribe":{{{info},"suppressed_roles":["x"]}}}}"#
-            ),
-            "subscribe.suppressed_roles[0]",
-        ),
-        (
-            format!(
-                r#"{{"type":"SUBSCRIBE",{by},"subscribe":{{{info},"offer_constraints":{{"role_constraints":{{"*":{{}}}}}}}}}}"#
-            ),
-            "subscribe.offer_constraints",
-        ),
-        (format!(r#"{{"type":"ACCEPT",{by}}}"#), "accept"),
-        (
-            format!(
-                r#"{{"type":"ACCEPT",{by},"accept":{{"offer_ids":[{{"value":"a"}},{{"value":"/"}}]}}}}"#
-            ),
-            "accept.offer_ids[1]",
-        ),
-        (format!(r#"{{"type":"DECLINE",{by}}}"#), "decline"),
-        (
-            format!(r#"{{"type":"DECLINE",{by},"decline":{{"offer_ids":[{{"value":""}}]}}}}"#),
-            "decline.offer_ids[0]",
-        ),
-        (
-            format!(r#"{{"type":"REVIVE",{by},"revive":{{"roles":["a","b c"]}}}}"#),
-            "revive.roles[1]",
-        ),
-        (
-            format!(r#"{{"type":"SUPPRESS",{by},"suppress":{{"roles":["-a"]}}}}"#),
-            "suppress.roles[0]",
-        ),
-        (
-            format!(r#"{{"type":"KILL",{by},"kill":{{"task_id":{{"value":".."}}}}}}"#),
-            "kill.task_id",
-        ),
-        (format!(r#"{{"type":"SHUTDOWN",{by}}}"#), "shutdown"),
-        (
-            format!(
-                r#"{{"type":"ACKNOWLEDGE",{by},"acknowledge":{{"agent_id":{{"value":"a"}},"task_id":{{"value":"t"}},"uuid":"AAAA"}}}}"#
-            ),
-            "acknowledge.uuid",
-        ),
-        (
-            format!(
-                r#"{{"type":"ACKNOWLEDGE_OPERATION_STATUS",{by},"acknowledge_operation_status":{{"uuid":"{uuid}","operation_id":{{"value":"o"}}}}}}"#
-            ),
-            "acknowledge_operation_status.agent_id",
-        ),
-        (
-            format!(
-                r#"{{"type":"RECONCILE",{by},"reconcile":{{"tasks":[{{"task_id":{{"value":""}}}}]}}}}"#
-            ),
+            "RECONCILE",
+            r#","reconcile":{"tasks":[{"task_id":{"value":""}}]}"#,
             "reconcile.tasks[0].task_id",
         ),
-        (
-            format!(
-                r#"{{"type":"RECONCILE_OPERATIONS",{by},"reconcile_operations":{{"operations":[{{"operation_id":{{"value":""}}}}]}}}}"#
-            ),
-            "reconcile_operations.operations[0].operation_id",
-        ),
-        (format!(r#"{{"type":"MESSAGE",{by}}}"#), "message"),
+        ("RECONCILE_OPERATIONS", no_operation, "reconcile_operations.operations[0].operation_id"),
+        ("MESSAGE", "", "message"),
     ] {
+        let bad = of_f(kind, rest);
         assert_eq!(path(&bad), expected, "{bad}");
     }
 }

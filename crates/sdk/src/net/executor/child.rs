@@ -1,8 +1,9 @@
 //! One task as a child process, from its start to its end.
 //!
-//! The child leads a process group of its own, so that all it starts can be ended with it, and so that a signal to the executor does not
-//! reach it. When the child has ended, whatever it left in its group is ended too: a task that is told to have ended holds no file open.
-//! It relies on the shell for signals to groups. It never says that a task ended which may still run.
+//! The child leads a process group of its own, so that all it starts can be ended with it, and so
+//! that a signal to the executor does not reach it. When the child has ended, whatever it left in
+//! its group is ended too: a task that is reported ended holds no file open. It relies on the shell
+//! for signals to groups. It never reports the end of a task that may still run.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
@@ -17,26 +18,26 @@ use tokio::time::Instant;
 
 use super::super::clock::now;
 use super::child_plan::{ChildPlan, Output};
+use super::reporter::Reporter;
 use super::signal::{signal_group, Signal};
-use super::teller::Teller;
 
-/// The longest line that comes in one piece, in bytes.
+/// The longest line that is passed in one piece, in bytes.
 const LINE_BYTES_MAX: u64 = 64 << 10;
-/// How long the last lines of a child that ended may take to be read.
+/// The time that reading the last lines of a child that ended may take.
 const LAST_LINES: Duration = Duration::from_secs(2);
-/// The wire's number for a task that took longer than it may (I13).
+/// The number of the reason of a task that took longer than it may (I13).
 const REASON_MAX_COMPLETION_TIME: i32 = 33;
 
 /// A request to end a child.
 #[derive(Debug)]
 pub(super) struct KillOrder {
-    /// Within this time, if it says so.
+    /// The grace period, if the order has one.
     pub grace: Option<Duration>,
-    /// For people.
+    /// The reason, for people.
     pub why: String,
 }
 
-/// A child that was started.
+/// A child that was started, with its output.
 #[derive(Debug)]
 pub(super) struct Started {
     child: Child,
@@ -47,7 +48,7 @@ pub(super) struct Started {
 /// Starts a child.
 ///
 /// # Errors
-/// Why it does not start, for people.
+/// The reason why it does not start, for people.
 pub(super) fn start(plan: &mut ChildPlan) -> Result<Started, String> {
     let mut command = command(plan)?;
     command.current_dir(&plan.directory).stdin(Stdio::null()).process_group(0);
@@ -110,12 +111,12 @@ async fn read_lines(stdout: ChildStdout, mut taker: Box<dyn FnMut(&str) + Send>)
     }
 }
 
-/// Follows a child to its end, and tells of it. `true` when it ended well by itself.
+/// Follows a child to its end, and reports it. `true` when it succeeded by itself.
 pub(super) async fn follow(
     mut started: Started,
     task: TaskId,
     plan: ChildPlan,
-    teller: Teller,
+    reporter: Reporter,
     orders: mpsc::UnboundedReceiver<KillOrder>,
 ) -> bool {
     let mut ending = Ending {
@@ -126,8 +127,9 @@ pub(super) async fn follow(
         kill_at: None,
         killed: false,
     };
-    let exit = ending.wait(&mut started.child, orders, &task, &teller).await;
-    // The group's number cannot be another's while anything lives in it, and numbers are not used again so soon.
+    let exit = ending.wait(&mut started.child, orders, &task, &reporter).await;
+    // The group's number cannot be another's while anything lives in it, and numbers are not used
+    // again so soon.
     signal_group(started.group, Signal::Kill).await;
     if let Some(lines) = started.lines {
         if tokio::time::timeout(LAST_LINES, lines).await.is_err() {
@@ -136,15 +138,15 @@ pub(super) async fn follow(
     }
     let status = ending.last_word(&task, &exit);
     let well = status.state == TaskState::Finished;
-    teller.tell(status);
+    reporter.report(status);
     well
 }
 
-/// How far the end of a child has come.
+/// The progress of ending a child.
 struct Ending {
     group: u32,
     plan: ChildPlan,
-    /// Why it was asked to end.
+    /// The reason why it was asked to end.
     why: Option<String>,
     too_long: bool,
     kill_at: Option<Instant>,
@@ -157,7 +159,7 @@ impl Ending {
         child: &mut Child,
         mut orders: mpsc::UnboundedReceiver<KillOrder>,
         task: &TaskId,
-        teller: &Teller,
+        reporter: &Reporter,
     ) -> std::io::Result<ExitStatus> {
         let expires_at = self.plan.lifetime.map(|it| Instant::now() + it);
         let mut listening = true;
@@ -165,21 +167,21 @@ impl Ending {
             tokio::select! {
                 exit = child.wait() => return exit,
                 order = orders.recv(), if listening => match order {
-                    Some(order) => self.ask(order, task, teller).await,
-                    // Whoever ran it is gone: nobody is left to answer for it.
+                    Some(order) => self.ask(order, task, reporter).await,
+                    // The owner of the child is gone, so nobody is left to end it.
                     None => {
                         listening = false;
-                        self.ask(KillOrder { grace: None, why: "its executor ends".to_owned() }, task, teller).await;
+                        self.ask(KillOrder { grace: None, why: "its executor ends".to_owned() }, task, reporter).await;
                     }
                 },
                 () = until(expires_at), if !self.too_long && self.why.is_none() => {
                     self.too_long = true;
-                    self.ask(KillOrder { grace: None, why: "it took longer than it may".to_owned() }, task, teller).await;
+                    self.ask(KillOrder { grace: None, why: "it took longer than it may".to_owned() }, task, reporter).await;
                 }
                 () = until(self.kill_at), if !self.killed => {
                     self.killed = true;
                     if !signal_group(self.group, Signal::Kill).await {
-                        // At least the child itself.
+                        // This ends the child itself at least.
                         let _ = child.start_kill();
                     }
                 }
@@ -188,15 +190,15 @@ impl Ending {
     }
 
     /// SIGTERM once; a later order can only shorten the time that is left.
-    async fn ask(&mut self, order: KillOrder, task: &TaskId, teller: &Teller) {
+    async fn ask(&mut self, order: KillOrder, task: &TaskId, reporter: &Reporter) {
         let kill_at = Instant::now() + order.grace.unwrap_or(self.plan.grace);
         self.kill_at = Some(self.kill_at.map_or(kill_at, |it| it.min(kill_at)));
         if self.why.is_some() {
             return;
         }
         self.why = Some(order.why);
-        if self.plan.tells_killing {
-            teller.state(task, TaskState::Killing);
+        if self.plan.reports_killing {
+            reporter.state(task, TaskState::Killing);
         }
         if !signal_group(self.group, Signal::Term).await {
             self.kill_at = Some(Instant::now());

@@ -1,6 +1,6 @@
-//! How a task is run as a child process.
+//! The plan of a task that runs as a child process.
 //!
-//! It relies on the task's command. It never starts anything itself.
+//! It relies on the task's command. It never starts anything.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -8,16 +8,17 @@ use std::time::Duration;
 
 use holdfast_model::{CommandInfo, TaskInfo};
 
-/// How long a task may take to end after SIGTERM when nobody says (I10).
+/// The default grace period between SIGTERM and SIGKILL (I10).
 const GRACE: Duration = Duration::from_secs(3);
 
-/// Where a task's output goes. Its errors go beside it, except with `Lines`, where they go to this process's own.
+/// The destination of a task's output. Its errors go beside it, except with `Lines`, where they go
+/// to this process's own.
 pub enum Output {
-    /// To this process's own.
+    /// The output of this process.
     Inherit,
-    /// To the files `stdout` and `stderr` in this directory, appended.
+    /// The files `stdout` and `stderr` in this directory, appended.
     Files(PathBuf),
-    /// Line by line to a function; lines longer than 64 KiB come in pieces.
+    /// A function that gets it line by line; lines longer than 64 KiB come in pieces.
     Lines(Box<dyn FnMut(&str) + Send>),
 }
 
@@ -31,29 +32,29 @@ impl fmt::Debug for Output {
     }
 }
 
-/// See the module.
+/// How a task is run as a child process.
 #[derive(Debug)]
 pub struct ChildPlan {
-    /// What to run.
+    /// The command to run.
     pub command: CommandInfo,
-    /// Where; it must exist.
+    /// The working directory, which must exist.
     pub directory: PathBuf,
     /// Variables beside this process's own; those of the command come last.
     pub environment: Vec<(String, String)>,
-    /// Where its output goes.
+    /// The destination of its output.
     pub output: Output,
-    /// How long it may take to end after SIGTERM, unless the kill says otherwise.
+    /// The grace period after SIGTERM, unless the kill gives another.
     pub grace: Duration,
-    /// How long it may run at all; it fails when it takes longer.
+    /// The greatest time that it may run; it fails when it takes longer.
     pub lifetime: Option<Duration>,
-    /// Whether TASK_STARTING is told before it starts.
-    pub tells_starting: bool,
-    /// Whether TASK_KILLING is told before it is ended.
-    pub tells_killing: bool,
+    /// Whether TASK_STARTING is reported before it starts.
+    pub reports_starting: bool,
+    /// Whether TASK_KILLING is reported before it is ended.
+    pub reports_killing: bool,
 }
 
 impl ChildPlan {
-    /// As the task's own command says, in this directory.
+    /// Plans the task's own command in this directory.
     pub fn of(task: &TaskInfo, directory: &Path) -> ChildPlan {
         let mut plan = ChildPlan::new(task.command.clone().unwrap_or_default(), directory);
         plan.environment.push(("MESOS_TASK_ID".to_owned(), task.id.as_str().to_owned()));
@@ -61,7 +62,7 @@ impl ChildPlan {
         plan
     }
 
-    /// This command, in this directory.
+    /// Plans this command in this directory.
     pub fn new(command: CommandInfo, directory: &Path) -> ChildPlan {
         ChildPlan {
             command,
@@ -70,12 +71,12 @@ impl ChildPlan {
             output: Output::Inherit,
             grace: GRACE,
             lifetime: None,
-            tells_starting: false,
-            tells_killing: false,
+            reports_starting: false,
+            reports_killing: false,
         }
     }
 
-    /// The same with its output somewhere else.
+    /// Sets another destination of the output.
     pub fn output(self, output: Output) -> ChildPlan {
         ChildPlan { output, ..self }
     }

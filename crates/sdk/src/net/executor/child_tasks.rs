@@ -1,7 +1,8 @@
 //! Tasks as child processes of the executor.
 //!
-//! It relies on `child` for each of them. Tells every state by itself: RUNNING when the process runs, FINISHED, FAILED or KILLED when nothing
-//! of it is left. It never forgets a child that runs.
+//! It relies on `child` for each of them. It reports every state by itself: RUNNING when the
+//! process runs, FINISHED, FAILED or KILLED when nothing of it is left. It never forgets a child
+//! that runs.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,12 +12,12 @@ use tokio::sync::mpsc;
 
 use super::child::{self, KillOrder};
 use super::child_plan::ChildPlan;
-use super::teller::Teller;
+use super::reporter::Reporter;
 
-/// A task that has ended, and was told to have.
+/// A task that has ended, which was reported.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
-    /// Which.
+    /// The id of the task.
     pub task: TaskId,
     /// Whether it ended by itself, with status 0.
     pub well: bool,
@@ -28,40 +29,41 @@ struct Running {
     grace: Duration,
 }
 
-/// See the module. Dropping it ends the children.
+/// The children of an executor. Dropping it ends them.
 #[derive(Debug)]
 pub struct ChildTasks {
-    teller: Teller,
+    reporter: Reporter,
     running: BTreeMap<TaskId, Running>,
     ends: mpsc::UnboundedReceiver<Ended>,
     ended: mpsc::UnboundedSender<Ended>,
 }
 
 impl ChildTasks {
-    /// No child yet.
-    pub fn new(teller: Teller) -> ChildTasks {
+    /// Makes a set without children.
+    pub fn new(reporter: Reporter) -> ChildTasks {
         let (ended, ends) = mpsc::unbounded_channel();
-        ChildTasks { teller, running: BTreeMap::new(), ends, ended }
+        ChildTasks { reporter, running: BTreeMap::new(), ends, ended }
     }
 
-    /// Starts a task. One that does not start has failed, which is told, and heard of by [`ChildTasks::next_ended`]. A task that runs
-    /// already is left alone.
+    /// Starts a task. One that does not start has failed, which is reported, and returned by
+    /// [`ChildTasks::next_ended`]. A task that runs already is left alone.
     pub fn launch(&mut self, task: &TaskId, mut plan: ChildPlan) {
         if self.running.contains_key(task) {
             return tracing::warn!("task {task} runs already; it is not started again");
         }
         let (orders, taken) = mpsc::unbounded_channel();
         self.running.insert(task.clone(), Running { orders, grace: plan.grace });
-        if plan.tells_starting {
-            self.teller.state(task, TaskState::Starting);
+        if plan.reports_starting {
+            self.reporter.state(task, TaskState::Starting);
         }
         match child::start(&mut plan) {
             Ok(started) => {
-                self.teller.state(task, TaskState::Running);
-                let (task, teller, ended) = (task.clone(), self.teller.clone(), self.ended.clone());
+                self.reporter.state(task, TaskState::Running);
+                let (task, reporter, ended) =
+                    (task.clone(), self.reporter.clone(), self.ended.clone());
                 tokio::spawn(async move {
-                    let well = child::follow(started, task.clone(), plan, teller, taken).await;
-                    // Nobody listens when the executor itself has ended.
+                    let well = child::follow(started, task.clone(), plan, reporter, taken).await;
+                    // Nobody receives when the executor itself has ended.
                     let _ = ended.send(Ended { task, well });
                 });
             }
@@ -69,25 +71,26 @@ impl ChildTasks {
         }
     }
 
-    /// Tells that a task has failed before it ran.
+    /// Reports that a task has failed before it ran.
     pub fn fail(&mut self, task: &TaskId, why: &str) {
         tracing::warn!("task {task} does not start: {why}");
-        self.teller.state_because(task, TaskState::Failed, why);
-        // The receiver is ours.
+        self.reporter.state_because(task, TaskState::Failed, why);
+        // This cannot fail, since we hold the receiver.
         let _ = self.ended.send(Ended { task: task.clone(), well: false });
     }
 
-    /// Asks a task to end with SIGTERM, and ends it with SIGKILL when it has not within `grace`, or the time of its plan. May be
-    /// repeated, with less time. Unknown tasks are none of ours.
+    /// Asks a task to end with SIGTERM, and ends it with SIGKILL when it has not within `grace`, or
+    /// the time of its plan. May be repeated, with less time. Unknown tasks are ignored.
     pub fn kill(&mut self, task: &TaskId, grace: Option<Duration>, why: &str) {
         match self.running.get(task) {
-            // It may be ending at this moment; then there is nothing left to do.
+            // The task may just be ending; then there is nothing left to do.
             Some(running) => drop(running.orders.send(KillOrder { grace, why: why.to_owned() })),
             None => tracing::info!("task {task} does not run here; there is nothing to kill"),
         }
     }
 
-    /// Which tasks run, or have ended but were not yet returned by [`ChildTasks::next_ended`].
+    /// Lists the tasks that run, or have ended but were not yet returned by
+    /// [`ChildTasks::next_ended`].
     pub fn running(&self) -> impl Iterator<Item = &TaskId> {
         self.running.keys()
     }
@@ -104,7 +107,7 @@ impl ChildTasks {
         self.end_all_within(Duration::MAX, why).await;
     }
 
-    /// As [`ChildTasks::end_all`], but no task gets more than this time.
+    /// Does the same as [`ChildTasks::end_all`], but no task gets more than this time.
     pub async fn end_all_within(&mut self, longest: Duration, why: &str) {
         let tasks: Vec<(TaskId, Duration)> =
             self.running.iter().map(|(task, it)| (task.clone(), it.grace.min(longest))).collect();
@@ -130,7 +133,7 @@ mod tests {
     }
 
     fn children() -> ChildTasks {
-        ChildTasks::new(Teller::new(ExecutorId::made("e".to_owned())).0)
+        ChildTasks::new(Reporter::new(ExecutorId::made("e".to_owned())).0)
     }
 
     fn shell(line: &str) -> ChildPlan {
@@ -140,7 +143,7 @@ mod tests {
     }
 
     fn told(children: &ChildTasks) -> Vec<TaskStatus> {
-        match children.teller.introduce().0 {
+        match children.reporter.introduce().0 {
             ExecutorCall::Subscribe { updates, .. } => updates,
             other => panic!("{other:?}"),
         }
@@ -158,7 +161,7 @@ mod tests {
         soon("the task ends", children.next_ended()).await.well
     }
 
-    /// The lines of a task, as they come.
+    /// Passes the lines of a task to a channel.
     fn lines(plan: ChildPlan) -> (ChildPlan, tokio::sync::mpsc::UnboundedReceiver<String>) {
         let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
         (
@@ -194,7 +197,7 @@ mod tests {
             (nowhere, "/no/such/directory"),
         ] {
             let mut children = children();
-            children.launch(&id(), ChildPlan { tells_starting: true, ..plan });
+            children.launch(&id(), ChildPlan { reports_starting: true, ..plan });
             assert!(!ended(&mut children).await);
             assert_eq!(states(&children), [TaskState::Starting, TaskState::Failed]);
             assert!(last_words(&children).contains(words), "{}", last_words(&children));
@@ -249,8 +252,11 @@ mod tests {
         let line =
             "trap 'echo term; exit 0' TERM; sh -c 'trap \"echo inner; exit 0\" TERM; echo up; while :; do sleep 0.01; done' & echo up; \
                     wait";
-        let (plan, mut lines) =
-            lines(ChildPlan { tells_killing: true, grace: Duration::from_secs(30), ..shell(line) });
+        let (plan, mut lines) = lines(ChildPlan {
+            reports_killing: true,
+            grace: Duration::from_secs(30),
+            ..shell(line)
+        });
         let mut children = children();
         children.launch(&id(), plan);
         for _ in 0..2 {
@@ -286,7 +292,7 @@ mod tests {
         let mut children = children();
         children.launch(&id(), plan);
         assert!(ended(&mut children).await);
-        // The pipe ends when the last who holds it has ended.
+        // The pipe ends when the last process that holds it has ended.
         soon("its output ends", async { while lines.recv().await.is_some() {} }).await;
     }
 

@@ -16,11 +16,11 @@ const UNITS: [(&str, f64); 8] = [
     ("weeks", 604_800e9),
 ];
 
-/// What is no duration.
+/// The error of a text that is no duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is no duration; write a number and ns, us, ms, secs, mins, hrs, days or weeks")]
 pub struct BadDuration {
-    /// What was given.
+    /// The text that was given.
     pub text: String,
 }
 

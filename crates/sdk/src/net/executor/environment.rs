@@ -1,6 +1,7 @@
-//! What an agent tells its executors in their environment (H28).
+//! The settings that an agent passes to its executors in their environment (H28).
 //!
-//! It relies on names and forms that Mesos agents use too. It never guesses who the executor is.
+//! It relies on names and forms that Mesos agents use too. It never guesses the identity of the
+//! executor.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,67 +10,67 @@ use holdfast_model::{ExecutorId, FrameworkId, Invalid};
 
 use super::durations::{parse_duration, BadDuration};
 
-/// How long an executor looks for its agent when nobody says.
+/// The default time for which an executor looks for its agent.
 const RECOVERY_TIMEOUT: Duration = Duration::from_secs(15 * 60);
-/// The longest wait between two attempts when nobody says.
+/// The default of the longest wait between two attempts.
 const BACKOFF_MAX: Duration = Duration::from_secs(2);
-/// How long an executor may take to end when nobody says.
+/// The default time that an executor may take to end.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
 /// Why the environment is not that of an executor.
 #[derive(Debug, thiserror::Error)]
 pub enum EnvironmentError {
-    /// Not there.
+    /// A variable is missing.
     #[error(
         "{name} is not set; an agent sets it: this program is started by a cluster, not by hand"
     )]
     Missing {
-        /// The variable.
+        /// The name of the variable.
         name: &'static str,
     },
-    /// No such name.
+    /// A variable is not a valid id.
     #[error("{name}: {source}")]
     Name {
-        /// The variable.
+        /// The name of the variable.
         name: &'static str,
-        /// What is wrong.
+        /// What is wrong with its value.
         #[source]
         source: Invalid,
     },
-    /// No such time.
+    /// A variable is not a duration.
     #[error("{name}: {source}")]
     Duration {
-        /// The variable.
+        /// The name of the variable.
         name: &'static str,
-        /// What is wrong.
+        /// What is wrong with its value.
         #[source]
         source: BadDuration,
     },
 }
 
-/// Who an executor is and how it finds its agent.
+/// The identity of an executor, and how it finds its agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Environment {
-    /// `host:port` of the agent.
+    /// The address of the agent, as `host:port`.
     pub agent: String,
-    /// Whose it is.
+    /// The framework that owns the executor.
     pub framework: FrameworkId,
-    /// Its own name.
+    /// The id of the executor.
     pub executor: ExecutorId,
-    /// Its working directory.
+    /// The working directory of the executor.
     pub sandbox: PathBuf,
     /// Whether it outlives its agent.
     pub checkpoint: bool,
-    /// How long it looks for its agent.
+    /// The time for which it looks for its agent.
     pub recovery_timeout: Duration,
     /// The longest wait between two attempts.
     pub backoff_max: Duration,
-    /// How long it may take to end when it is told to.
+    /// The time that it may take to end when it is asked to.
     pub shutdown_grace: Duration,
 }
 
 impl Environment {
-    /// This process's own.
+    /// Reads the environment of this process.
     ///
     /// # Errors
     /// When a variable is missing or makes no sense.
@@ -77,7 +78,7 @@ impl Environment {
         Environment::read(|name| std::env::var(name).ok())
     }
 
-    /// As `variable` tells it.
+    /// Reads an environment through `variable`.
     ///
     /// # Errors
     /// When a variable is missing or makes no sense.

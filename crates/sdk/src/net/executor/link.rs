@@ -1,7 +1,9 @@
-//! The way to the agent: subscribes, says what there is to say, and subscribes again when the agent restarts.
+//! The link to the agent: subscribes, sends what there is to send, and subscribes again when the
+//! agent restarts.
 //!
-//! It relies on the teller's drawer for what must be said again. Gives up, and says so, when the agent does not want this executor, when it
-//! stays away for longer than the recovery timeout, or at once when it goes and the framework does not checkpoint (D27). It never gives up
+//! It relies on the reporter's soft state for what must be sent again. It gives up, and logs why,
+//! when the agent does not accept this executor, when it stays away for longer than the recovery
+//! timeout, or at once when it goes and the framework does not checkpoint (D27). It never gives up
 //! for any other reason: what runs here may be all that is left.
 
 use std::collections::BTreeSet;
@@ -18,61 +20,62 @@ use tokio::time::Instant;
 use super::super::backoff::Backoff;
 use super::super::session::chain;
 use super::environment::Environment;
-use super::teller::Teller;
+use super::reporter::Reporter;
 use super::{Heard, Welcome};
 
-/// How long the agent that started us may take to answer for the first time, when the framework does not checkpoint.
+/// The time that the agent that started us has for its first answer, when the framework does not
+/// checkpoint.
 const FIRST_TIMEOUT: Duration = Duration::from_secs(60);
-/// A link that lasted this long was a good one: the next attempt is made at once.
+/// A link that lasted this long was stable: the next attempt is made at once.
 const STEADY: Duration = Duration::from_secs(1);
 
-/// Why a link is over.
+/// Why a link ended.
 enum Over {
-    /// Try again.
+    /// It was lost; try again.
     Lost(String),
-    /// Do not.
+    /// The agent ended it; do not try again.
     Ended(String),
-    /// Nobody listens any more.
+    /// Nobody receives its events any more.
     Dropped,
 }
 
-/// See the module.
+/// A link to the agent that is made again when it breaks.
 pub(super) struct Link {
     environment: Environment,
     client: MesosClient,
-    teller: Teller,
+    reporter: Reporter,
     messages: mpsc::Receiver<Vec<u8>>,
     listener: mpsc::Sender<Heard>,
 }
 
 impl Link {
-    /// A link that is still to be made.
+    /// Makes a link that does not connect before it runs.
     pub fn new(
         environment: Environment,
         settings: ClientSettings,
-        teller: Teller,
+        reporter: Reporter,
         messages: mpsc::Receiver<Vec<u8>>,
         listener: mpsc::Sender<Heard>,
     ) -> Link {
-        Link { environment, client: MesosClient::new(settings), teller, messages, listener }
+        Link { environment, client: MesosClient::new(settings), reporter, messages, listener }
     }
 
-    /// Runs until the agent is lost for good or nobody listens.
+    /// Runs until the agent is lost for good or nobody receives.
     pub async fn run(mut self) {
         let listener = self.listener.clone();
         let why = tokio::select! {
             why = self.keep() => why,
             () = listener.closed() => None,
         };
-        self.teller.end();
+        self.reporter.end();
         if let Some(why) = why {
             tracing::warn!("the agent is lost for good: {why}");
-            // Whoever does not listen has ended too.
+            // A receiver that is gone has ended too.
             let _ = listener.send(Heard::Shutdown(why)).await;
         }
     }
 
-    /// Links, one after the other. Returns why there will be no other.
+    /// Keeps a link, one after the other. Returns why there will be no other.
     async fn keep(&mut self) -> Option<String> {
         let mut backoff = Backoff::new(self.environment.backoff_max);
         let mut patience = if self.environment.checkpoint {
@@ -109,9 +112,9 @@ impl Link {
         }
     }
 
-    /// One link, and whether the agent welcomed us on it.
+    /// Runs one link; returns whether the agent accepted us on it, too.
     async fn link(&mut self) -> (bool, Over) {
-        let (call, given) = self.teller.introduce();
+        let (call, given) = self.reporter.introduce();
         let said: BTreeSet<StatusUuid> = match &call {
             ExecutorCall::Subscribe { updates, .. } => {
                 updates.iter().filter_map(|it| it.uuid).collect()
@@ -129,16 +132,16 @@ impl Link {
             };
         let mut events = session.events;
         let (welcome, welcomed) = watch::channel(false);
-        // Messages of the time without a link are void, as messages may be; statuses are not.
+        // Messages from the time without a link are dropped, as messages may be; statuses are not.
         while self.messages.try_recv().is_ok() {}
-        let speaker = Speaker {
+        let speaker = Sender {
             client: &self.client,
             environment: &self.environment,
-            teller: &self.teller,
+            reporter: &self.reporter,
             said,
         };
         let over = tokio::select! {
-            over = listen(&mut events, &self.teller, &self.listener, &welcome) => over,
+            over = listen(&mut events, &self.reporter, &self.listener, &welcome) => over,
             over = speaker.run(&mut self.messages, welcomed) => over,
         };
         let was_welcomed = *welcome.borrow();
@@ -153,7 +156,7 @@ impl Link {
 /// Delivers events until there are no more.
 async fn listen(
     events: &mut EventStream<WireEvent>,
-    teller: &Teller,
+    reporter: &Reporter,
     listener: &mpsc::Sender<Heard>,
     welcome: &watch::Sender<bool>,
 ) -> Over {
@@ -181,18 +184,18 @@ async fn listen(
                 }))
             }
             ExecutorEvent::Launch(task) => {
-                teller.give(&task);
+                reporter.add_task(&task);
                 Heard::Launch(task)
             }
             ExecutorEvent::LaunchGroup(tasks) => {
-                tasks.iter().for_each(|it| teller.give(it));
+                tasks.iter().for_each(|it| reporter.add_task(it));
                 Heard::LaunchGroup(tasks)
             }
             ExecutorEvent::Kill(task, grace_ms) => {
                 Heard::Kill(task, grace_ms.map(Duration::from_millis))
             }
             ExecutorEvent::Acknowledged(task, uuid) => {
-                teller.acknowledge(&task, uuid);
+                reporter.acknowledge(&task, uuid);
                 continue;
             }
             ExecutorEvent::Message(data) => Heard::Message(data),
@@ -205,17 +208,17 @@ async fn listen(
     }
 }
 
-/// Says what there is to say on one link.
-struct Speaker<'a> {
+/// Sends what there is to send on one link.
+struct Sender<'a> {
     client: &'a MesosClient,
     environment: &'a Environment,
-    teller: &'a Teller,
-    /// What was said on this link.
+    reporter: &'a Reporter,
+    /// The statuses that were sent on this link.
     said: BTreeSet<StatusUuid>,
 }
 
-impl Speaker<'_> {
-    /// Statuses first, in order, each after the agent took the one before.
+impl Sender<'_> {
+    /// Sends statuses first, in order, each after the agent took the one before.
     async fn run(
         mut self,
         messages: &mut mpsc::Receiver<Vec<u8>>,
@@ -224,7 +227,7 @@ impl Speaker<'_> {
         // The other half of this link holds the sender.
         let _ = welcomed.wait_for(|it| *it).await;
         loop {
-            if let Some(status) = self.teller.next_after(&self.said) {
+            if let Some(status) = self.reporter.next_unsent(&self.said) {
                 self.said.extend(status.uuid);
                 if let Err(error) = self.say(&ExecutorCall::Update(status)).await {
                     return Over::Lost(chain(&error));
@@ -232,7 +235,7 @@ impl Speaker<'_> {
                 continue;
             }
             tokio::select! {
-                () = self.teller.stirred() => {}
+                () = self.reporter.changed() => {}
                 message = messages.recv() => {
                     let Some(data) = message else { return Over::Dropped };
                     if let Err(error) = self.say(&ExecutorCall::Message(data)).await {
@@ -323,20 +326,20 @@ mod tests {
         let subscription = welcomed(&mut agent, &mut executor).await;
         subscription.send(&ExecutorEvent::Launch(Box::new(task("t"))));
         assert!(matches!(next(&mut executor).await, Heard::Launch(it) if it.id == id("t")));
-        let teller = executor.teller();
-        teller.state(&id("t"), TaskState::Running);
-        teller.state_because(&id("t"), TaskState::Finished, "done");
+        let reporter = executor.reporter();
+        reporter.state(&id("t"), TaskState::Running);
+        reporter.state_because(&id("t"), TaskState::Finished, "done");
         let (running, finished) = (status(&mut agent).await, status(&mut agent).await);
         assert_eq!(
             (running.state, finished.state, finished.message.as_deref()),
             (TaskState::Running, TaskState::Finished, Some("done"))
         );
-        teller.message(b"hello".as_slice());
+        reporter.message(b"hello".as_slice());
         assert_eq!(agent.call().await, ExecutorCall::Message(b"hello".to_vec()));
         for status in [&running, &finished] {
             subscription.send(&ExecutorEvent::Acknowledged(id("t"), status.uuid.unwrap()));
         }
-        assert!(soon("all is acknowledged", teller.settled()).await);
+        assert!(soon("all is acknowledged", reporter.settled()).await);
         subscription.send(&ExecutorEvent::Kill(id("t"), Some(1_500)));
         assert_eq!(
             next(&mut executor).await,
@@ -354,16 +357,16 @@ mod tests {
         assert_eq!(introduction(&subscription), (vec![], vec![]));
         subscription.send(&ExecutorEvent::LaunchGroup(vec![task("a"), task("b")]));
         assert!(matches!(next(&mut executor).await, Heard::LaunchGroup(tasks) if tasks.len() == 2));
-        let teller = executor.teller();
-        teller.state(&id("a"), TaskState::Starting);
-        teller.state(&id("a"), TaskState::Running);
+        let reporter = executor.reporter();
+        reporter.state(&id("a"), TaskState::Starting);
+        reporter.state(&id("a"), TaskState::Running);
         let (starting, _) = (status(&mut agent).await, status(&mut agent).await);
         subscription.send(&ExecutorEvent::Acknowledged(id("a"), starting.uuid.unwrap()));
-        subscription.send(&ExecutorEvent::Message(Vec::new())); // What was said before it was heard.
+        subscription.send(&ExecutorEvent::Message(Vec::new())); // It was sent before the executor received.
         assert_eq!(next(&mut executor).await, Heard::Message(Vec::new()));
         drop(subscription);
         agent.close().await;
-        teller.state(&id("a"), TaskState::Finished); // While nobody is there.
+        reporter.state(&id("a"), TaskState::Finished); // There is no link meanwhile.
         agent.reopen().await;
         let subscription = agent.subscription().await;
         assert_eq!(
@@ -372,7 +375,7 @@ mod tests {
         );
         subscription.welcome();
         assert!(matches!(next(&mut executor).await, Heard::Subscribed(_)));
-        teller.state(&id("b"), TaskState::Running);
+        reporter.state(&id("b"), TaskState::Running);
         assert_eq!(
             status(&mut agent).await.task,
             id("b"),
@@ -385,11 +388,11 @@ mod tests {
         let mut agent = AgentBed::open().await;
         let mut executor = Executor::start(environment(&agent, false));
         let subscription = welcomed(&mut agent, &mut executor).await;
-        executor.teller().state(&id("t"), TaskState::Running);
+        executor.reporter().state(&id("t"), TaskState::Running);
         drop(subscription);
         assert!(matches!(next(&mut executor).await, Heard::Shutdown(_)));
         assert_eq!(soon("the end", executor.next()).await, None);
-        assert!(!soon("the teller gives up", executor.teller().settled()).await);
+        assert!(!soon("the reporter gives up", executor.reporter().settled()).await);
     }
 
     #[tokio::test]

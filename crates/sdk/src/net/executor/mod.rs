@@ -1,8 +1,9 @@
 //! The executor's side: what runs inside of a container and starts the framework's tasks there.
 //!
-//! An executor is a loop: take the next thing [`Executor::next`] hears, act, and say what became of it through a [`Teller`].
-//! [`ChildTasks`] runs tasks as child processes, which is all that most executors want. Executors outlive their agent: while that
-//! restarts they keep running, and tell it everything it has not acknowledged once it is back. It never loses a status.
+//! An executor is a loop: take the next input from [`Executor::next`], act, and report the outcome
+//! through a [`Reporter`]. [`ChildTasks`] runs tasks as child processes, which is all that most
+//! executors want. Executors outlive their agent: while that restarts they keep running, and report
+//! everything that it has not acknowledged once it is back. An executor never loses a status.
 //!
 //! ```no_run
 //! use holdfast_sdk::net::executor::{ChildPlan, ChildTasks, Environment, Executor, Happened, Heard};
@@ -10,7 +11,7 @@
 //! # async fn run() -> holdfast_sdk::net::Result<()> {
 //! let environment = Environment::from_env()?;
 //! let mut executor = Executor::start(environment.clone());
-//! let mut children = ChildTasks::new(executor.teller());
+//! let mut children = ChildTasks::new(executor.reporter());
 //! loop {
 //!     match executor.next_with(&mut children).await {
 //!         Happened::Heard(Heard::Launch(task)) => children.launch(&task.id, ChildPlan::of(&task, &environment.sandbox)),
@@ -21,7 +22,7 @@
 //!     }
 //! }
 //! children.end_all("the executor ends").await;
-//! executor.teller().settled_within(environment.shutdown_grace).await;
+//! executor.reporter().settled_within(environment.shutdown_grace).await;
 //! # Ok(())
 //! # }
 //! ```
@@ -32,9 +33,9 @@ mod child_tasks;
 mod durations;
 mod environment;
 mod link;
+mod reporter;
 mod signal;
 mod soft_state;
-mod teller;
 
 use std::time::Duration;
 
@@ -46,45 +47,45 @@ pub use child_plan::{ChildPlan, Output};
 pub use child_tasks::{ChildTasks, Ended};
 pub use durations::{parse_duration, BadDuration};
 pub use environment::{Environment, EnvironmentError};
-pub use teller::Teller;
+pub use reporter::Reporter;
 
-/// How many events may wait.
+/// The number of events that may wait.
 const QUEUE_MAX: usize = 1024;
 
-/// Who welcomed the executor, and whose it is.
+/// The agent's answer to a subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Welcome {
     /// The executor as its framework described it.
     pub executor: ExecutorInfo,
-    /// The framework.
+    /// The framework of the executor.
     pub framework: FrameworkInfo,
-    /// The agent.
+    /// The agent that runs the executor.
     pub agent: AgentId,
 }
 
-/// What an executor hears.
+/// An input of an executor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Heard {
-    /// The agent is there: for the first time, or again.
+    /// The agent accepted the subscription, for the first time or again.
     Subscribed(Box<Welcome>),
     /// Start a task.
     Launch(Box<TaskInfo>),
     /// Start tasks together.
     LaunchGroup(Vec<TaskInfo>),
-    /// End a task; within this time, if one is given.
+    /// End a task, within this time if one is given.
     Kill(TaskId, Option<Duration>),
-    /// From the scheduler.
+    /// A message from the scheduler.
     Message(Vec<u8>),
-    /// End all tasks, and yourself; and why.
+    /// End all tasks and the executor, for this reason.
     Shutdown(String),
 }
 
-/// What happens to an executor with children.
+/// An event of an executor with children.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Happened {
-    /// The agent says.
+    /// An input came from the agent.
     Heard(Heard),
-    /// A task has ended, and was told to have.
+    /// A task has ended, which was reported.
     Ended(Ended),
     /// The agent is lost for good.
     Lost,
@@ -94,29 +95,31 @@ pub enum Happened {
 #[derive(Debug)]
 pub struct Executor {
     heard: mpsc::Receiver<Heard>,
-    teller: Teller,
+    reporter: Reporter,
 }
 
 impl Executor {
-    /// Begins to subscribe. Must be called within a tokio runtime. Dropping what it returns ends the connection.
+    /// Begins to subscribe. Must be called within a tokio runtime. Dropping what it returns ends
+    /// the connection.
     pub fn start(environment: Environment) -> Executor {
         Executor::start_with(environment, ClientSettings::default())
     }
 
     fn start_with(environment: Environment, settings: ClientSettings) -> Executor {
         let (listener, heard) = mpsc::channel(QUEUE_MAX);
-        let (teller, messages) = Teller::new(environment.executor.clone());
-        let link = link::Link::new(environment, settings, teller.clone(), messages, listener);
+        let (reporter, messages) = Reporter::new(environment.executor.clone());
+        let link = link::Link::new(environment, settings, reporter.clone(), messages, listener);
         tokio::spawn(link.run());
-        Executor { heard, teller }
+        Executor { heard, reporter }
     }
 
-    /// The next thing heard; `None` when the agent is lost for good, after [`Heard::Shutdown`] said so. May be dropped while it waits.
+    /// Returns the next input; `None` when the agent is lost for good, after a [`Heard::Shutdown`].
+    /// May be dropped while it waits.
     pub async fn next(&mut self) -> Option<Heard> {
         self.heard.recv().await
     }
 
-    /// The next thing heard, or the next child that ended. May be dropped while it waits.
+    /// Returns the next input, or the next child that ended. May be dropped while it waits.
     pub async fn next_with(&mut self, children: &mut ChildTasks) -> Happened {
         tokio::select! {
             heard = self.heard.recv() => heard.map_or(Happened::Lost, Happened::Heard),
@@ -124,8 +127,8 @@ impl Executor {
         }
     }
 
-    /// Says what becomes of tasks. Cheap to clone.
-    pub fn teller(&self) -> Teller {
-        self.teller.clone()
+    /// The reporter of task statuses. Cheap to clone.
+    pub fn reporter(&self) -> Reporter {
+        self.reporter.clone()
     }
 }

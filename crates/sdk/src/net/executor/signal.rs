@@ -1,22 +1,23 @@
-//! A signal to a whole process group.
+//! Sends a signal to a whole process group.
 //!
-//! It relies on the shell's own `kill`, so that this crate needs no word with the kernel. It never signals anything but the group of a child
-//! that this process started.
+//! It relies on the shell's own `kill`, so that this crate needs no system calls of its own. It
+//! never signals anything but the group of a child that this process started.
 
 use std::process::Stdio;
 
 use tokio::process::Command;
 
-/// A signal that ends something.
+/// A signal that ends a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Signal {
-    /// Please.
+    /// SIGTERM.
     Term,
-    /// Now.
+    /// SIGKILL.
     Kill,
 }
 
-/// Sends a signal to all of a group; `false` when nobody was left to hear it, or the shell could not be started.
+/// Sends a signal to all of a group; `false` when nobody was left in it, or the shell could not be
+/// started.
 pub(super) async fn signal_group(group: u32, signal: Signal) -> bool {
     let name = match signal {
         Signal::Term => "TERM",

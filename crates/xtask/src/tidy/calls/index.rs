@@ -10,84 +10,13 @@ use proc_macro2::{Delimiter, TokenTree};
 use crate::tidy::items::{self, is_punct, is_word, Body, Items, Receiver};
 
 /// Methods of the standard library: on a receiver of unknown type they mean those.
-const STANDARD: &[&str] = &[
-    "all",
-    "and",
-    "any",
-    "apply",
-    "as_ref",
-    "as_str",
-    "chain",
-    "clear",
-    "clone",
-    "cmp",
-    "collect",
-    "contains",
-    "contains_key",
-    "count",
-    "default",
-    "drain",
-    "end",
-    "entry",
-    "enumerate",
-    "eq",
-    "expect",
-    "extend",
-    "filter",
-    "find",
-    "first",
-    "flatten",
-    "fold",
-    "from",
-    "get",
-    "get_mut",
-    "get_or_insert_with",
-    "index",
-    "insert",
-    "into",
-    "is_empty",
-    "is_none",
-    "is_some",
-    "iter",
-    "iter_mut",
-    "join",
-    "keys",
-    "last",
-    "len",
-    "lines",
-    "map",
-    "max",
-    "min",
-    "next",
-    "or",
-    "or_default",
-    "or_insert",
-    "parse",
-    "peek",
-    "pop",
-    "position",
-    "push",
-    "range",
-    "remove",
-    "replace",
-    "retain",
-    "rev",
-    "skip",
-    "sort",
-    "split",
-    "start",
-    "step",
-    "sum",
-    "swap",
-    "take",
-    "then",
-    "trim",
-    "unwrap",
-    "values",
-    "values_mut",
-    "write",
-    "zip",
-];
+const STANDARD: &str = "\
+    all and any apply as_ref as_str chain clear clone cmp collect contains contains_key count \
+    default drain end entry enumerate eq expect extend filter find first flatten fold from get \
+    get_mut get_or_insert_with index insert into is_empty is_none is_some iter iter_mut join keys \
+    last len lines map max min next or or_default or_insert parse peek pop position push range \
+    remove replace retain rev skip sort split start step sum swap take then trim unwrap values \
+    values_mut write zip";
 
 /// Some files of a crate.
 type Files<'a> = BTreeSet<&'a str>;
@@ -108,7 +37,7 @@ pub struct Index<'a> {
 
 impl<'a> Index<'a> {
     /// Reads the files of a crate, each with its path.
-    pub fn of(files: &'a BTreeMap<String, Items>) -> Index<'a> {
+    pub fn of(files: &'a BTreeMap<String, &'a Items>) -> Index<'a> {
         let mut index = Index {
             owned: BTreeMap::new(),
             free: BTreeMap::new(),
@@ -265,7 +194,7 @@ impl<'a> Reader<'_, 'a> {
             return self.index.owned(&of, name);
         }
         let files = self.index.methods.get(name).filter(|files| files.len() == 1);
-        let is_known = !of.is_empty() || STANDARD.contains(&name);
+        let is_known = !of.is_empty() || STANDARD.split(' ').any(|it| it == name);
         files.filter(|_| !is_known).into_iter().flatten().copied().collect()
     }
 

@@ -1,0 +1,78 @@
+//! Looking at disks and volumes: when, and at which.
+//!
+//! Disks come and go without a word, so they are looked at now and then. Never has one volume checked twice at a time.
+
+use holdfast_model::{ClaimId, ClaimState, Identity};
+
+use super::faults::is_on_ill_disk;
+use super::records::{find_volume, label};
+use super::Step;
+use crate::contract::Effect;
+use crate::parts::{Alarm, Disks};
+
+/// Has the disks opened, or looked at again.
+pub(crate) fn open_disks(step: &mut Step<'_>, disks: &mut Disks) {
+    let Some(cluster) = step.ledger().identity.cluster else { return };
+    disks.begin_opening();
+    let known = step.ledger().disks.values().cloned().collect();
+    step.push(Effect::OpenDisks(cluster, known));
+}
+
+/// Sets the time of the next look; sooner while something is wrong.
+pub(crate) fn look_again_later(step: &mut Step<'_>, disks: &Disks) {
+    let config = step.config();
+    let in_ms =
+        if disks.is_anything_wrong() { config.ill_disk_look_ms } else { config.disk_look_ms };
+    step.set_alarm(Alarm::Disks, in_ms);
+}
+
+/// Has those volumes checked again that could not be used though their disks are well.
+pub(crate) fn check_faulty_volumes(step: &mut Step<'_>, disks: &mut Disks) {
+    disks.volumes().faulty().into_iter().for_each(|it| check_again(step, disks, it));
+}
+
+fn check_again(step: &mut Step<'_>, disks: &mut Disks, id: ClaimId) {
+    let ready = step.ledger().claims.get(&id).filter(|it| it.state == ClaimState::Ready);
+    let well = ready.filter(|it| it.disk.is_some() && !is_on_ill_disk(disks, it));
+    let Some(label) = well.and_then(label) else { return };
+    if disks.volumes_mut().begin_check(id) {
+        step.push(Effect::CheckVolume(label));
+    }
+}
+
+/// Before tasks are refused because of what was wrong with their volumes, it is looked whether it still is. They wait for that.
+pub(crate) fn look_at_faults_of(step: &mut Step<'_>, disks: &mut Disks, volumes: &[Identity]) {
+    for identity in volumes {
+        let Some(claim) = find_volume(step.ledger(), identity) else { continue };
+        let (id, ill) = (claim.id, is_on_ill_disk(disks, claim));
+        if ill && !disks.is_opening() {
+            open_disks(step, disks);
+        } else if !ill && disks.volumes().fault(id).is_some() {
+            check_again(step, disks, id);
+        }
+    }
+}
+
+/// Has unfinished volumes finished, and whole ones checked.
+pub(crate) fn work_on_volumes(step: &mut Step<'_>, disks: &mut Disks) {
+    disks.volumes_mut().drop_checks();
+    let mut work = Vec::new();
+    for claim in step.ledger().claims.values().filter(|it| it.is_volume()) {
+        let Some(label) = label(claim) else { continue };
+        let well = !is_on_ill_disk(disks, claim);
+        match claim.state {
+            // Once is enough: what the first try came to is not known yet.
+            ClaimState::Making if disks.volumes_mut().begin_making(claim.id) => {
+                work.push(Effect::MakeVolume(label))
+            }
+            ClaimState::Making => {}
+            ClaimState::Destroying => work.push(Effect::TrashVolume(label)),
+            ClaimState::Ready if well => {
+                disks.volumes_mut().begin_check(claim.id);
+                work.push(Effect::CheckVolume(label));
+            }
+            ClaimState::Ready => {}
+        }
+    }
+    step.extend(work);
+}

@@ -1,0 +1,199 @@
+//! What a step leaves behind: the changed ledger, the effects in their order, the alarms that are set, and what was stirred by it.
+//!
+//! The ledger is changed by [`Record::commit`] and by nothing else, so that memory and disk are folds of the same changes.
+
+use std::collections::BTreeSet;
+
+use holdfast_model::{AgentChange, AgentIdentity, AgentLedger, Resources};
+
+use crate::contract::Effect;
+use crate::parts::{Alarms, Topic, Totals};
+
+/// See the file.
+#[derive(Debug)]
+pub(crate) struct Record {
+    ledger: AgentLedger,
+    effects: Vec<Effect>,
+    totals: Totals,
+    alarms: Alarms,
+    /// What has changed since it was last seen who waits for it.
+    stirred: BTreeSet<Topic>,
+}
+
+impl Record {
+    pub(crate) fn new(ledger: AgentLedger) -> Record {
+        Record {
+            ledger,
+            effects: Vec::new(),
+            totals: Totals::default(),
+            alarms: Alarms::default(),
+            stirred: BTreeSet::new(),
+        }
+    }
+
+    pub(crate) fn ledger(&self) -> &AgentLedger {
+        &self.ledger
+    }
+
+    pub(crate) fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
+    pub(crate) fn alarms(&self) -> &Alarms {
+        &self.alarms
+    }
+
+    pub(crate) fn alarms_mut(&mut self) -> &mut Alarms {
+        &mut self.alarms
+    }
+
+    /// Folds changes into the ledger and has them written down. Changes right after one another are one commit, all or none.
+    pub(crate) fn commit(&mut self, changes: Vec<AgentChange>) {
+        if changes.is_empty() {
+            return;
+        }
+        let mut identity = self.ledger.identity.clone();
+        let mut batch = match self.effects.pop() {
+            Some(Effect::Commit { mut changes, .. }) => {
+                changes.pop(); // Its identity; the one below takes its place.
+                changes
+            }
+            other => {
+                self.effects.extend(other);
+                identity.version = identity.version.saturating_add(1);
+                Vec::new()
+            }
+        };
+        let mut claims_changed = false;
+        for change in changes {
+            if let AgentChange::Identity(changed) = change {
+                identity = AgentIdentity { version: identity.version, ..changed };
+                continue;
+            }
+            claims_changed |= matches!(change, AgentChange::Claim(_) | AgentChange::ClaimGone(_));
+            self.stir_by(&change);
+            self.ledger.apply(&change);
+            batch.push(change);
+        }
+        let term = identity.term;
+        let identity = AgentChange::Identity(identity);
+        self.ledger.apply(&identity);
+        batch.push(identity);
+        self.effects.push(Effect::Commit { term, changes: batch });
+        if claims_changed {
+            let refitted = self.totals.apply_claim_changes(&self.ledger.claims);
+            self.stirred.extend(refitted.into_iter().map(Topic::Volume));
+        }
+    }
+
+    /// Notes what a change stirs, before it is made.
+    fn stir_by(&mut self, change: &AgentChange) {
+        match change {
+            AgentChange::Claim(claim) => {
+                self.stirred.extend([Topic::Claims, Topic::Volume(claim.id)])
+            }
+            AgentChange::ClaimGone(id) => self.stirred.extend([Topic::Claims, Topic::Volume(*id)]),
+            AgentChange::Disk(_) | AgentChange::DiskGone(_) => self.stir(Topic::Disks),
+            AgentChange::Executor(it) => {
+                if !self.ledger.executors.contains_key(&it.key()) {
+                    self.stir(Topic::Executor(it.key()));
+                }
+            }
+            AgentChange::ExecutorGone(key) => self.stir(Topic::Executor(key.clone())),
+            AgentChange::Task(task) => {
+                let before = self.ledger.tasks.get(&task.key()).map(|it| it.state.is_terminal());
+                if before != Some(task.state.is_terminal()) {
+                    self.stir(Topic::Executor((task.framework.clone(), task.executor.clone())));
+                }
+            }
+            AgentChange::TaskGone(key) => {
+                if let Some(task) = self.ledger.tasks.get(key) {
+                    self.stir(Topic::Executor((key.0.clone(), task.executor.clone())));
+                }
+            }
+            AgentChange::Identity(_)
+            | AgentChange::Framework(_)
+            | AgentChange::FrameworkGone(_)
+            | AgentChange::Operation(_)
+            | AgentChange::OperationGone(_) => {}
+        }
+    }
+
+    /// The machine was found to have `base`; all claims are laid on it.
+    pub(crate) fn set_base(&mut self, base: &Resources) {
+        let refitted = self.totals.set_base(base, &self.ledger.claims);
+        self.stirred.extend(refitted.into_iter().map(Topic::Volume));
+        self.stir(Topic::Claims);
+    }
+
+    /// Who waits for this is asked again.
+    pub(crate) fn stir(&mut self, topic: Topic) {
+        self.stirred.insert(topic);
+    }
+
+    pub(crate) fn take_stirred(&mut self) -> BTreeSet<Topic> {
+        std::mem::take(&mut self.stirred)
+    }
+
+    pub(crate) fn push(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+
+    pub(crate) fn extend(&mut self, effects: impl IntoIterator<Item = Effect>) {
+        self.effects.extend(effects);
+    }
+
+    pub(crate) fn log(&mut self, line: impl Into<String>) {
+        self.effects.push(Effect::Log(line.into()));
+    }
+
+    pub(crate) fn take_effects(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use holdfast_model::{NodeId, Term};
+    use uuid::Uuid;
+
+    fn record() -> Record {
+        Record::new(AgentLedger::new(NodeId(Uuid::from_u128(1))))
+    }
+
+    #[test]
+    fn changes_right_after_one_another_are_one_commit_with_one_identity() {
+        let mut record = record();
+        let gone = || AgentChange::FrameworkGone(crate::testbed::framework_id());
+        let identity = AgentIdentity { term: Term(7), ..record.ledger().identity.clone() };
+        record.commit(vec![gone()]);
+        record.commit(vec![gone(), AgentChange::Identity(identity)]);
+        record.log("something else");
+        record.commit(vec![gone()]);
+        record.commit(Vec::new());
+        let effects = record.take_effects();
+        let commit = |effect: &Effect| match effect {
+            Effect::Commit { term, changes } => Some((term.0, changes.len())),
+            _ => None,
+        };
+        let commits: Vec<_> = effects.iter().map(commit).collect();
+        assert_eq!(commits, [Some((7, 3)), None, Some((7, 2))]);
+        assert_eq!(record.ledger().identity.version, 2);
+    }
+
+    #[test]
+    fn a_status_stirs_nobody_and_the_end_of_a_task_does() {
+        let mut bed = crate::testbed::Bed::registered();
+        bed.launch_command("t", &[]);
+        bed.settle();
+        let mut record = Record::new(bed.agent.ledger().clone());
+        let task = record.ledger().tasks.values().next().unwrap().clone();
+        record.commit(vec![AgentChange::Task(task.clone())]);
+        assert!(record.take_stirred().is_empty());
+        let key = (task.framework.clone(), task.executor.clone());
+        let ended = holdfast_model::TaskRecord { state: holdfast_model::TaskState::Failed, ..task };
+        record.commit(vec![AgentChange::Task(ended)]);
+        assert_eq!(record.take_stirred(), BTreeSet::from([Topic::Executor(key)]));
+    }
+}

@@ -1,0 +1,194 @@
+//! What can happen to an agent, and what it can want done: two closed lists, and nothing else crosses the core's border.
+
+use holdfast_model::{
+    AgentChange, AgentId, ClaimId, ClusterId, ContainerId, DiskId, DiskRecord, ExecutorCall,
+    ExecutorEvent, ExecutorId, FrameworkId, LinkId, MachineInfo, Mode, OpaquePayload, Term,
+    ToAgent, ToMaster,
+};
+
+/// How a container was found after a restart of the agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// It runs.
+    Running,
+    /// It ended while nobody looked.
+    Exited(Exit),
+    /// It is gone without a word (the machine was restarted, or its keeper was killed); nothing of it runs any more.
+    Lost,
+}
+
+/// How a container ended. Nothing of it runs any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exit {
+    /// Exit code, or 128 + signal.
+    pub status: i32,
+    /// Whether it was killed for using too much memory.
+    pub out_of_memory: bool,
+    /// For people.
+    pub message: String,
+}
+
+/// A disk that the agent's configuration names, as it was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiskFound {
+    /// The disk; its id is the one written on it.
+    pub disk: DiskRecord,
+    /// What is wrong with it; `None` when it is well. An ill disk keeps its claims and gets no new ones.
+    pub fault: Option<String>,
+}
+
+/// What the machine was found to have, once its disks are open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// Name, port, attributes, and `resources`: what it has before any claim is laid on it.
+    pub info: MachineInfo,
+    /// Its disks.
+    pub disks: Vec<DiskFound>,
+}
+
+/// Everything that can happen to an agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// The first input of each life: what was found of the ledger's containers.
+    Started(Vec<(ContainerId, Found)>),
+    /// The disks are open (asked for by [`Effect::OpenDisks`]), or one of them changed.
+    Opened(Machine),
+    /// A link to a master stands; a greater link replaces a lesser one.
+    MasterLinked(LinkId),
+    /// A link broke.
+    MasterLost(LinkId),
+    /// A master says.
+    FromMaster(LinkId, ToAgent),
+    /// An executor says. Its first call on a link is SUBSCRIBE.
+    FromExecutor(LinkId, FrameworkId, ExecutorId, ExecutorCall),
+    /// An executor's link broke.
+    ExecutorLost(LinkId),
+    /// The volume's directory exists, whole and labelled; or why not.
+    VolumeMade(ClaimId, Result<(), String>),
+    /// The volume is in the trash, durably; or why not.
+    VolumeTrashed(ClaimId, Result<(), String>),
+    /// Whether the volume can be used now: its disk is there and both labels match.
+    VolumeChecked(ClaimId, Result<(), String>),
+    /// The container runs; or why not (then nothing of it runs).
+    ContainerStarted(ContainerId, Result<(), String>),
+    /// An [`Effect::UpdateContainer`] was carried out: for each volume of its plan, whether the container shows it now; or why not
+    /// (then nothing is left at its path, unless it was shown before). A volume with two paths is named twice. One answer for each
+    /// update, in the order of the updates.
+    ContainerUpdated(ContainerId, Vec<(ClaimId, Result<(), String>)>),
+    /// The container ended, and nothing of it runs any more.
+    ContainerExited(ContainerId, Exit),
+    /// Time has passed; see [`crate::Agent::next_deadline`].
+    Tick,
+}
+
+/// What is written on a volume.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VolumeLabel {
+    /// Names the directory.
+    pub claim: ClaimId,
+    /// The disk that carries it.
+    pub disk: DiskId,
+    /// The framework's or operator's name for it.
+    pub persistence: String,
+    /// For whom it is reserved.
+    pub role: String,
+    /// Who created it, if known.
+    pub principal: Option<String>,
+    /// The claim's generation when the label was written.
+    pub generation: u64,
+    /// Its size in megabytes (2^20 bytes).
+    pub size_mb: u64,
+}
+
+/// A volume to be seen in a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VolumePlan {
+    /// What must be written on it.
+    pub label: VolumeLabel,
+    /// Where it shows, relative to the sandbox.
+    pub container_path: String,
+    /// Whether it may be written.
+    pub mode: Mode,
+}
+
+/// What runs in a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Payload {
+    /// Holdfast's own executor, for one command task.
+    CommandExecutor,
+    /// Holdfast's own executor, for groups.
+    DefaultExecutor,
+    /// The framework's executor.
+    Custom,
+}
+
+/// A container to be started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainerPlan {
+    /// Its name.
+    pub container: ContainerId,
+    /// Whose.
+    pub framework: FrameworkId,
+    /// The executor in it.
+    pub executor: ExecutorId,
+    /// What runs in it.
+    pub payload: Payload,
+    /// The executor's whole description, with its command.
+    pub info: holdfast_model::ExecutorInfo,
+    /// The agent's name, for the executor's environment.
+    pub agent: AgentId,
+    /// The user to run as, as framework or command say.
+    pub user: String,
+    /// The role whose resources it uses.
+    pub role: String,
+    /// Whether it outlives the agent.
+    pub checkpoint: bool,
+    /// Volumes; each is checked before the container starts.
+    pub volumes: Vec<VolumePlan>,
+    /// Processor share, in thousandths of a core.
+    pub cpus_thousandths: u64,
+    /// Memory, in megabytes (2^20 bytes); 0 = no limit.
+    pub mem_mb: u64,
+    /// The task, for a command executor.
+    pub task: Option<OpaquePayload>,
+}
+
+/// Everything that an agent can want done. The shell carries effects out in order; a [`Effect::Commit`] is
+/// on disk before the next effect begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Write these down, durably, all or none. A shell that cannot, dies.
+    Commit {
+        /// The greatest term heard of, which the changes belong to.
+        term: Term,
+        /// What to write.
+        changes: Vec<AgentChange>,
+    },
+    /// Tell the master.
+    ToMaster(LinkId, ToMaster),
+    /// Hang up on a master.
+    CloseMaster(LinkId),
+    /// Tell an executor.
+    ToExecutor(LinkId, ExecutorEvent),
+    /// Hang up on an executor.
+    CloseExecutor(LinkId),
+    /// Open the configured disks for this cluster; those in the list are known. Answered by [`Input::Opened`].
+    OpenDisks(ClusterId, Vec<DiskRecord>),
+    /// Make the volume's directory, or find it whole. Idempotent. Answered by [`Input::VolumeMade`].
+    MakeVolume(VolumeLabel),
+    /// See whether the volume can be used. Answered by [`Input::VolumeChecked`].
+    CheckVolume(VolumeLabel),
+    /// Move the volume to the trash. Idempotent. Answered by [`Input::VolumeTrashed`].
+    TrashVolume(VolumeLabel),
+    /// Check the volumes, then start the container. Idempotent. Answered by [`Input::ContainerStarted`], later [`Input::ContainerExited`].
+    StartContainer(Box<ContainerPlan>),
+    /// Widen or narrow a running container, as far as the machine can, and show it those volumes that it does not see yet, each after
+    /// a check. Takes no volume away. Answered by [`Input::ContainerUpdated`].
+    UpdateContainer(Box<ContainerPlan>),
+    /// Kill everything in the container. Answered by [`Input::ContainerExited`] once nothing of it runs.
+    DestroyContainer(ContainerId),
+    /// Nobody needs the remains of this container; its sandbox stays for people, until it is old.
+    ForgetContainer(ContainerId),
+    /// Worth telling a person.
+    Log(String),
+}

@@ -1,0 +1,75 @@
+//! Operations on claims: RESERVE, UNRESERVE, CREATE, DESTROY. Each is written down before its work
+//! begins and again when it is done, and told until the telling is acknowledged.
+//!
+//! Relies on `claims` for what may be done. Never says FINISHED before the bytes are where they belong.
+
+use holdfast_model::{
+    Action, AgentChange, Claim, ClaimAction, ClaimState, OperationRecord, OperationState,
+};
+
+use crate::bookkeeping::records::label;
+use crate::bookkeeping::telling::tell_operation;
+use crate::bookkeeping::Step;
+use crate::contract::Effect;
+use crate::parts::{MasterLink, Volumes};
+
+/// Does an operation that was found to apply.
+pub(crate) fn carry_out(
+    step: &mut Step<'_>,
+    volumes: &mut Volumes,
+    master: &mut MasterLink,
+    mut operation: OperationRecord,
+    by: &str,
+) {
+    let Action::Claim(action) = operation.operation.action.clone() else {
+        panic!("operation {} does not act on claims", operation.uuid)
+    };
+    let mut changes = step.claim_changes(&action, operation.framework.as_ref(), by);
+    if let ClaimAction::Destroy(_) = action {
+        changes.kept.retain(Claim::is_volume); // Space is given back when the bytes are in the trash.
+    }
+    operation.claims =
+        changes.kept.iter().map(|it| it.id).chain(changes.ended.iter().copied()).collect();
+    let work: Vec<Effect> = changes.kept.iter().filter_map(work_on).collect();
+    let mut batch: Vec<AgentChange> = changes.kept.into_iter().map(AgentChange::Claim).collect();
+    batch.extend(changes.ended.into_iter().map(AgentChange::ClaimGone));
+    step.commit(batch);
+    match action {
+        ClaimAction::Reserve { .. } | ClaimAction::Unreserve(_) => {
+            settle(step, master, operation, OperationState::Finished, None);
+        }
+        ClaimAction::Create(_) | ClaimAction::Destroy(_) => {
+            for effect in &work {
+                if let Effect::MakeVolume(label) = effect {
+                    volumes.begin_making(label.claim);
+                }
+            }
+            step.commit(vec![AgentChange::Operation(operation)]);
+            step.extend(work);
+        }
+    }
+}
+
+/// Writes an outcome down, then tells it.
+pub(crate) fn settle(
+    step: &mut Step<'_>,
+    master: &mut MasterLink,
+    operation: OperationRecord,
+    state: OperationState,
+    message: Option<String>,
+) {
+    let uuid = operation.uuid;
+    let status = Some(step.fresh_status());
+    let settled = OperationRecord { state, message, status, ..operation };
+    step.commit(vec![AgentChange::Operation(settled)]);
+    tell_operation(step, master, uuid);
+    master.note_settled(uuid);
+}
+
+fn work_on(claim: &Claim) -> Option<Effect> {
+    match claim.state {
+        ClaimState::Making => label(claim).map(Effect::MakeVolume),
+        ClaimState::Destroying => label(claim).map(Effect::TrashVolume),
+        ClaimState::Ready => None,
+    }
+}

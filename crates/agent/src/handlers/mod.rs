@@ -1,0 +1,14 @@
+//! What is done about each input. Each handler names the parts that it needs.
+//!
+//! Relies on flows, bookkeeping and the parts. A handler calls another only if it stands before it in this list.
+
+pub(crate) mod alarms;
+pub(crate) mod containers;
+pub(crate) mod disks;
+pub(crate) mod executors;
+pub(crate) mod kill;
+pub(crate) mod link;
+pub(crate) mod operations;
+pub(crate) mod recovery;
+pub(crate) mod updates;
+pub(crate) mod volumes;

@@ -1,0 +1,124 @@
+//! The machine and its disks, as the drivers found them last, and the volumes on them.
+//!
+//! Never says that a disk is well before the disks were opened.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use holdfast_model::{ClaimId, DiskId, MachineInfo, Value};
+
+use super::Volumes;
+use crate::contract::{DiskFound, Machine};
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(crate) struct Disks {
+    /// `None` until the disks are open.
+    machine: Option<Arc<MachineInfo>>,
+    found: Vec<DiskFound>,
+    faults: Arc<BTreeMap<DiskId, String>>,
+    /// Claims on whole disks of another size than the claim says, and that size.
+    drifts: Vec<(ClaimId, Value)>,
+    /// Whether the disks are being opened, for the first time or again.
+    opening: bool,
+    volumes: Volumes,
+}
+
+impl Disks {
+    pub(crate) fn machine(&self) -> Option<&Arc<MachineInfo>> {
+        self.machine.as_ref()
+    }
+
+    /// The configured disks.
+    pub(crate) fn found(&self) -> &[DiskFound] {
+        &self.found
+    }
+
+    pub(crate) fn is_opening(&self) -> bool {
+        self.opening
+    }
+
+    pub(crate) fn begin_opening(&mut self) {
+        self.opening = true;
+    }
+
+    pub(crate) fn end_opening(&mut self) {
+        self.opening = false;
+    }
+
+    /// What is wrong with a disk that the last look named.
+    pub(crate) fn fault(&self, disk: DiskId) -> Option<&String> {
+        self.faults.get(&disk)
+    }
+
+    /// The same of all disks.
+    pub(crate) fn faults(&self) -> &Arc<BTreeMap<DiskId, String>> {
+        &self.faults
+    }
+
+    /// Whether a look found what is known already.
+    pub(crate) fn is_as_found(&self, machine: &Machine, faults: &BTreeMap<DiskId, String>) -> bool {
+        self.machine.as_deref() == Some(&machine.info)
+            && self.found == machine.disks
+            && *self.faults == *faults
+    }
+
+    /// Takes what a look found.
+    pub(crate) fn set_found(&mut self, machine: Machine, faults: BTreeMap<DiskId, String>) {
+        self.machine = Some(Arc::new(machine.info));
+        (self.found, self.faults) = (machine.disks, Arc::new(faults));
+    }
+
+    /// Notes which whole disks are of another size than their claims say; answers with those that were not known.
+    pub(crate) fn note_drifts(&mut self, drifts: Vec<(ClaimId, Value)>) -> Vec<(ClaimId, Value)> {
+        let fresh = drifts.iter().filter(|it| !self.drifts.contains(it)).cloned().collect();
+        self.drifts = drifts;
+        fresh
+    }
+
+    /// Whether a disk or a volume is not as it should be.
+    pub(crate) fn is_anything_wrong(&self) -> bool {
+        !self.faults.is_empty()
+            || self.volumes.has_faults()
+            || self.found.iter().any(|it| it.fault.is_some())
+    }
+
+    pub(crate) fn volumes(&self) -> &Volumes {
+        &self.volumes
+    }
+
+    pub(crate) fn volumes_mut(&mut self) -> &mut Volumes {
+        &mut self.volumes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testbed::Bed;
+    use holdfast_model::Scalar;
+    use uuid::Uuid;
+
+    #[test]
+    fn what_a_look_found_is_kept_until_the_next() {
+        let (mut disks, machine) = (Disks::default(), Bed::fresh().machine);
+        assert!(!disks.is_as_found(&machine, &BTreeMap::new()));
+        disks.set_found(machine.clone(), BTreeMap::new());
+        assert!(disks.is_as_found(&machine, &BTreeMap::new()) && !disks.is_anything_wrong());
+        let ill = machine.disks[0].disk.id;
+        let faults = BTreeMap::from([(ill, "not mounted".to_owned())]);
+        assert!(!disks.is_as_found(&machine, &faults));
+        disks.set_found(machine, faults);
+        assert!(disks.is_anything_wrong() && disks.fault(ill).is_some());
+    }
+
+    #[test]
+    fn a_drift_is_news_once() {
+        let drift = (ClaimId(Uuid::from_u128(1)), Value::Scalar(Scalar::whole(5)));
+        let mut disks = Disks::default();
+        assert_eq!(disks.note_drifts(vec![drift.clone()]), [drift.clone()]);
+        assert_eq!(disks.note_drifts(vec![drift.clone()]), []);
+        assert_eq!(disks.note_drifts(vec![]), []);
+        assert_eq!(disks.note_drifts(vec![drift.clone()]), [drift]);
+    }
+}

@@ -1,0 +1,25 @@
+//! The parts of an agent's soft state: each a type with private fields that knows no other part.
+//!
+//! Everything in them is found out again after a restart. Never holds anything that somebody was promised; that is the ledger's.
+
+mod alarms;
+mod containers;
+mod disks;
+mod launch;
+mod live_container;
+mod master_link;
+mod tasks;
+mod totals;
+mod volumes;
+mod waiting;
+
+pub(crate) use alarms::{Alarm, Alarms};
+pub(crate) use containers::Containers;
+pub(crate) use disks::Disks;
+pub(crate) use launch::Launch;
+pub(crate) use live_container::{LiveContainer, Phase, TerminationReason};
+pub(crate) use master_link::{Heard, MasterLink, ReportWish};
+pub(crate) use tasks::Tasks;
+pub(crate) use totals::Totals;
+pub(crate) use volumes::Volumes;
+pub(crate) use waiting::{Topic, Waiter, Waiting};

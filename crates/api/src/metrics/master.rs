@@ -1,0 +1,126 @@
+//! The master's numbers, under Mesos's names where Mesos has one.
+//!
+//! Relies on a published view; never counts anything that the view does not show.
+
+use holdfast_master::AgentHealth;
+use holdfast_model::{Presence, TaskState};
+
+use super::Sample;
+use crate::groups::{counts, live_tasks};
+use crate::MasterView;
+
+/// All numbers of a master.
+pub fn master(view: &MasterView) -> Vec<Sample> {
+    let elected = if view.term().is_some() { 1.0 } else { 0.0 };
+    let mut samples = vec![Sample::gauge("master/elected", "Whether this master leads.", elected)];
+    agents(view, &mut samples);
+    frameworks(view, &mut samples);
+    samples.extend([
+        Sample::count(
+            "master/outstanding_offers",
+            "Offers that were not answered yet.",
+            view.offers().len(),
+        ),
+        Sample::count(
+            "allocator/mesos/offer_filters/active",
+            "Refusals that hold.",
+            view.filters_len(),
+        ),
+        Sample::count(
+            "holdfast/operations_in_flight",
+            "Operations not yet settled or acknowledged.",
+            view.operations().len(),
+        ),
+    ]);
+    claims(view, &mut samples);
+    tasks(view, &mut samples);
+    amounts(view, &mut samples);
+    samples
+}
+
+fn agents(view: &MasterView, samples: &mut Vec<Sample>) {
+    let (mut active, mut connected, mut away, mut fenced) = (0, 0, 0, 0);
+    for agent in view.agents().values() {
+        connected += usize::from(agent.link().is_some());
+        match agent.health() {
+            AgentHealth::Well => active += 1,
+            AgentHealth::Away(_) => away += 1,
+            AgentHealth::Fenced(_) => fenced += 1,
+            AgentHealth::Joining | AgentHealth::Resyncing => {}
+        }
+    }
+    let records = view.ledger().agents.values();
+    let unreachable = records.filter(|it| it.presence == Presence::Unreachable).count();
+    samples.extend([
+        Sample::count("master/slaves_active", "Agents that are offered.", active),
+        Sample::count("master/slaves_connected", "Agents that are connected.", connected),
+        Sample::count(
+            "master/slaves_disconnected",
+            "Agents that are expected and not connected.",
+            away,
+        ),
+        Sample::count(
+            "holdfast/agents_fenced",
+            "Agents that have lost data or belong elsewhere.",
+            fenced,
+        ),
+        Sample::count(
+            "master/slaves_unreachable",
+            "Agents that did not come back in time.",
+            unreachable,
+        ),
+    ]);
+}
+
+fn frameworks(view: &MasterView, samples: &mut Vec<Sample>) {
+    let connected = view.frameworks().values().filter(|it| it.link().is_some()).count();
+    let away = view.frameworks().len() - connected;
+    samples.extend([
+        Sample::count("master/frameworks_active", "Frameworks that are connected.", connected),
+        Sample::count("master/frameworks_connected", "Frameworks that are connected.", connected),
+        Sample::count("master/frameworks_disconnected", "Frameworks that may come back.", away),
+    ]);
+}
+
+fn claims(view: &MasterView, samples: &mut Vec<Sample>) {
+    let all = view.ledger().claims.len();
+    let volumes = view.ledger().claims.values().filter(|it| it.is_volume()).count();
+    for (kind, count) in [("volume", volumes), ("reservation", all - volumes)] {
+        let sample = Sample::count("holdfast/claims", "Claims by kind.", count);
+        samples.push(sample.label("kind", kind));
+    }
+}
+
+fn tasks(view: &MasterView, samples: &mut Vec<Sample>) {
+    let all = view.tasks().values().chain(view.completed_tasks());
+    let counts = counts(all.map(|it| it.state));
+    for state in TaskState::ALL {
+        let name =
+            format!("master/tasks_{}", state.name().trim_start_matches("TASK_").to_lowercase());
+        let count = counts.get(&state).copied().unwrap_or(0);
+        samples.push(Sample::count(name, "Tasks that are known in this state.", count));
+    }
+}
+
+fn amounts(view: &MasterView, samples: &mut Vec<Sample>) {
+    const NAMES: [&str; 4] = ["cpus", "mem", "disk", "gpus"];
+    let mut used = [0.0; NAMES.len()];
+    for task in live_tasks(view) {
+        for (sum, name) in used.iter_mut().zip(NAMES) {
+            *sum += task.resources.quantity(name).to_f64();
+        }
+    }
+    for (used, name) in used.into_iter().zip(NAMES) {
+        let total = view.totals().get(name).map_or(0.0, |it| it.to_f64());
+        let share = if total > 0.0 { used / total } else { 0.0 };
+        samples.extend([
+            Sample::gauge(format!("master/{name}_total"), "What all connected agents have.", total),
+            Sample::gauge(format!("master/{name}_used"), "What tasks use.", used),
+            Sample::gauge(
+                format!("master/{name}_percent"),
+                "The share that tasks use, from 0 to 1.",
+                share,
+            ),
+        ]);
+    }
+}

@@ -1,0 +1,80 @@
+//! Answers of the API of our own for what Mesos has no words for: disks, claims, reasons.
+//!
+//! Field names are a promise ([`crate::rows`]). The command line and the console read nothing else, so that all three say the same.
+
+mod agents;
+mod claims;
+mod disks;
+mod explain;
+mod frameworks;
+mod offers;
+mod plans;
+mod roles;
+mod tasks;
+
+use holdfast_master::AgentHealth;
+use holdfast_model::AgentId;
+use serde::Serialize;
+
+pub use agents::agents;
+pub use claims::claims;
+pub use disks::disks;
+pub use explain::{explain, Question};
+pub use frameworks::frameworks;
+pub use offers::offers;
+pub use plans::{claim_plan, teardown_plan};
+pub use roles::roles;
+pub use tasks::tasks;
+
+use crate::rows::{
+    AgentRow, AgentStanding, ClaimRow, DiskRow, Explained, FrameworkRow, KillAccepted, OfferRow,
+    Plan, RoleRow, TaskRow,
+};
+use crate::MasterView;
+
+/// What the native API answers.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum NativeAnswer {
+    /// Agents.
+    Agents(Vec<AgentRow>),
+    /// Disks.
+    Disks(Vec<DiskRow>),
+    /// Claims.
+    Claims(Vec<ClaimRow>),
+    /// Frameworks.
+    Frameworks(Vec<FrameworkRow>),
+    /// Tasks.
+    Tasks(Vec<TaskRow>),
+    /// Offers.
+    Offers(Vec<OfferRow>),
+    /// Roles.
+    Roles(Vec<RoleRow>),
+    /// Why.
+    Explained(Box<Explained>),
+    /// What a change would do.
+    Plan(Plan),
+    /// A task's end was asked for.
+    Kill(KillAccepted),
+}
+
+fn hostname(view: &MasterView, agent: &AgentId) -> String {
+    view.ledger().agents.get(agent).map(|it| it.hostname.clone()).unwrap_or_default()
+}
+
+fn address(view: &MasterView, agent: &AgentId) -> Option<String> {
+    view.ledger().agents.get(agent).map(|it| format!("{}:{}", it.hostname, it.port))
+}
+
+fn standing(health: &AgentHealth) -> AgentStanding {
+    match health {
+        AgentHealth::Well => AgentStanding::Well,
+        AgentHealth::Joining => AgentStanding::Joining,
+        AgentHealth::Resyncing => AgentStanding::Resyncing,
+        AgentHealth::Away(_) => AgentStanding::Away,
+        AgentHealth::Fenced(_) => AgentStanding::Fenced,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,45 @@
+//! `/holdfast/v1/agents`: a row for each agent that is expected or here.
+//!
+//! Relies on a published view; never calls an agent well that is not.
+
+use holdfast_master::{AgentHealth, AgentState};
+use holdfast_model::{AgentId, Resources};
+
+use super::{address, hostname, standing};
+use crate::groups::{counts, live_tasks, used_on_agents};
+use crate::rows::AgentRow;
+use crate::MasterView;
+
+/// Agents that are here or expected.
+pub fn agents(view: &MasterView) -> Vec<AgentRow> {
+    let used = used_on_agents(view);
+    let tasks = counts(live_tasks(view).map(|it| &it.agent));
+    let claims = view.ledger().claims.iter().filter(|(_, it)| it.is_volume());
+    let volumes = counts(claims.map(|((agent, _), _)| agent));
+    let nothing = Resources::new();
+    let row = |(id, state): (&AgentId, &AgentState)| AgentRow {
+        id: id.to_string(),
+        hostname: hostname(view, id),
+        address: address(view, id).unwrap_or_default(),
+        state: standing(state.health()),
+        why: why_not_well(state.health()),
+        total: state.total().to_string(),
+        free: state.free().to_string(),
+        used: used.get(id).unwrap_or(&nothing).unallocated().to_string(),
+        tasks: tasks.get(id).copied().unwrap_or(0),
+        volumes: volumes.get(id).copied().unwrap_or(0),
+        ledger_version: view.ledger().agents.get(id).map_or(0, |it| it.ledger_version),
+        reregistered_ms: state.reregistered().0,
+    };
+    view.agents().iter().map(row).collect()
+}
+
+fn why_not_well(health: &AgentHealth) -> Option<String> {
+    match health {
+        AgentHealth::Well => None,
+        AgentHealth::Joining => Some("it is opening its disks".to_owned()),
+        AgentHealth::Resyncing => Some("it was asked to report again".to_owned()),
+        AgentHealth::Away(_) => Some("it is not connected".to_owned()),
+        AgentHealth::Fenced(why) => Some(why.clone()),
+    }
+}

@@ -1,0 +1,92 @@
+//! `/holdfast/v1/claims`: a row for each reservation and volume, also of agents that are away.
+//!
+//! Relies on the masters' ledger in the view; never forgets a claim.
+
+use std::collections::BTreeMap;
+
+use holdfast_master::TaskView;
+use holdfast_model::{AgentId, Claim, ClaimEvent, ClaimState, Identity, TaskId};
+
+use super::{hostname, standing};
+use crate::groups::live_tasks;
+use crate::rows::{AgentStanding, ClaimKind, ClaimRow, ClaimStanding, EventRow};
+use crate::MasterView;
+
+/// Every claim that the masters know of.
+pub fn claims(view: &MasterView) -> Vec<ClaimRow> {
+    let users = VolumeUsers::of(live_tasks(view));
+    let row =
+        |((agent, _), claim): (&(AgentId, _), &Claim)| self::claim(view, agent, claim, &users);
+    view.ledger().claims.iter().map(row).collect()
+}
+
+/// The first live task that uses each volume.
+pub(super) struct VolumeUsers<'a>(BTreeMap<(&'a AgentId, Identity), &'a TaskId>);
+
+impl<'a> VolumeUsers<'a> {
+    /// Those among these tasks.
+    pub fn of(tasks: impl IntoIterator<Item = &'a TaskView>) -> VolumeUsers<'a> {
+        let mut users = BTreeMap::new();
+        for task in tasks {
+            let volumes = task.resources.entries().filter(|(it, _)| it.persistence.is_some());
+            for (identity, _) in volumes {
+                users.entry((&task.agent, identity.unallocated())).or_insert(&task.id);
+            }
+        }
+        VolumeUsers(users)
+    }
+
+    fn user(&self, agent: &'a AgentId, volume: &Identity) -> Option<&TaskId> {
+        self.0.get(&(agent, volume.clone())).copied()
+    }
+}
+
+/// One claim.
+pub(super) fn claim<'a>(
+    view: &'a MasterView,
+    agent: &'a AgentId,
+    claim: &Claim,
+    users: &VolumeUsers<'a>,
+) -> ClaimRow {
+    let identity = &claim.resource.identity;
+    let state = view.agents().get(agent);
+    let fault = state.and_then(|it| it.faults().get(&claim.id)).cloned();
+    let frameworks = &view.ledger().frameworks;
+    let is_there = |id| frameworks.get(id).is_some_and(|it| !it.removed);
+    let user = claim.is_volume().then(|| users.user(agent, identity)).flatten();
+    ClaimRow {
+        id: claim.id.to_string(),
+        kind: if claim.is_volume() { ClaimKind::Volume } else { ClaimKind::Reservation },
+        state: match claim.state {
+            _ if fault.is_some() => ClaimStanding::Missing,
+            ClaimState::Making => ClaimStanding::Making,
+            ClaimState::Ready => ClaimStanding::Ready,
+            ClaimState::Destroying => ClaimStanding::Destroying,
+        },
+        fault,
+        volume: identity.persistence.as_ref().map(ToString::to_string),
+        role: identity.role().to_string(),
+        principal: identity.reservations.last().and_then(|it| it.principal.clone()),
+        resource: identity.name.clone(),
+        amount: claim.resource.value.quantity().to_f64(),
+        agent: agent.to_string(),
+        hostname: hostname(view, agent),
+        agent_state: state.map_or(AgentStanding::Away, |it| standing(it.health())),
+        disk: claim.disk.map(|it| it.to_string()),
+        framework: claim.framework.as_ref().map(ToString::to_string),
+        unclaimed: !claim.framework.as_ref().is_some_and(is_there),
+        task: user.map(ToString::to_string),
+        generation: claim.generation,
+        created_ms: claim.created.0,
+        history: claim.history.iter().map(event).collect(),
+    }
+}
+
+fn event(event: &ClaimEvent) -> EventRow {
+    EventRow {
+        at_ms: event.at.0,
+        generation: event.generation,
+        what: event.what.clone(),
+        by: event.by.clone(),
+    }
+}

@@ -1,0 +1,43 @@
+//! `/holdfast/v1/disks`: a row for each disk that was reported.
+//!
+//! Relies on a published view; never adds up what it was not told.
+
+use holdfast_model::{AgentId, Claim, DiskKind, DiskReport};
+
+use super::hostname;
+use crate::groups::by;
+use crate::rows::{DiskPlace, DiskRow};
+use crate::MasterView;
+
+/// The disks of all agents, as last reported.
+pub fn disks(view: &MasterView) -> Vec<DiskRow> {
+    let claims = view.ledger().claims.iter();
+    let carried = by(claims.filter_map(|((agent, _), it)| Some(((agent, it.disk?), it))));
+    let reports = view
+        .agents()
+        .iter()
+        .flat_map(|(agent, state)| state.disks().iter().map(move |it| (agent, it)));
+    let row = |(agent, report): (&AgentId, &DiskReport)| {
+        let on_it = carried.get(&(agent, report.disk.id)).map(Vec::as_slice).unwrap_or_default();
+        disk(view, agent, report, on_it)
+    };
+    reports.map(row).collect()
+}
+
+fn disk(view: &MasterView, agent: &AgentId, report: &DiskReport, on_it: &[&Claim]) -> DiskRow {
+    DiskRow {
+        id: report.disk.id.to_string(),
+        agent: agent.to_string(),
+        hostname: hostname(view, agent),
+        kind: match report.disk.kind {
+            DiskKind::Root => DiskPlace::Root,
+            DiskKind::Path => DiskPlace::Path,
+            DiskKind::Mount => DiskPlace::Mount,
+        },
+        root: report.disk.root.clone(),
+        size_mb: report.disk.size_mb,
+        volumes_mb: on_it.iter().map(|it| it.resource.value.quantity().as_whole()).sum(),
+        volumes: on_it.len(),
+        fault: report.fault.clone(),
+    }
+}

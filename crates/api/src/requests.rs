@@ -1,0 +1,64 @@
+//! Requests, parsed and authorized: what comes out may be carried out.
+//!
+//! A read names what is asked for and is answered from a view; a change becomes commands for the core, which carry who asked. Never
+//! looks at a view: whether something exists is said by the answer or by the core.
+
+mod agent;
+mod executor;
+mod native;
+mod operator;
+mod page;
+mod scheduler;
+
+use holdfast_model::{CallerIdentity, ClaimAction, OperatorCall};
+
+pub use agent::{agent_page, AgentRead};
+pub use executor::{executor_request, ExecutorRequest};
+pub use native::{NativeRead, NativeRequest};
+pub use operator::{OperatorRead, OperatorRequest};
+pub use page::{Page, PageRequest};
+pub use scheduler::{scheduler_call, subscription, FrameworkCommand};
+
+use crate::{authorize, Action, Object, Refusal};
+
+/// What the master's core is asked to do, and by whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MasterCommand {
+    /// Who asks.
+    pub caller: CallerIdentity,
+    /// What.
+    pub call: OperatorCall,
+}
+
+impl MasterCommand {
+    /// A command that this caller may give.
+    fn authorized(caller: &CallerIdentity, call: OperatorCall) -> Result<MasterCommand, Refusal> {
+        match &call {
+            OperatorCall::Claim { agent, action } => {
+                authorize(caller, claim_action(action), Object::Agent(agent))
+            }
+            OperatorCall::Teardown(framework) => {
+                authorize(caller, Action::TeardownFramework, Object::Framework(framework))
+            }
+            OperatorCall::Kill(framework, task) => {
+                authorize(caller, Action::KillTask, Object::Task(framework, task))
+            }
+            OperatorCall::Weight(role, _) => {
+                authorize(caller, Action::UpdateWeight, Object::Role(role))
+            }
+        }?;
+        Ok(MasterCommand { caller: caller.clone(), call })
+    }
+}
+
+fn claim_action(action: &ClaimAction) -> Action {
+    match action {
+        ClaimAction::Reserve { .. } => Action::Reserve,
+        ClaimAction::Unreserve(_) => Action::Unreserve,
+        ClaimAction::Create(_) => Action::CreateVolume,
+        ClaimAction::Destroy(_) => Action::DestroyVolume,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,162 @@
+//! Requests of the native API: a name and its parameters.
+
+use holdfast_model::convert::operator;
+use holdfast_model::convert::text;
+use holdfast_model::{
+    AgentId, CallerIdentity, ClaimAction, FrameworkId, Instant, OperatorCall, Role, TaskId,
+};
+use holdfast_proto::json;
+
+use super::MasterCommand;
+use crate::native::{self, NativeAnswer, Question};
+use crate::rows::KillAccepted;
+use crate::{authorize, Action, MasterView, Object, Parameters, Refusal};
+
+/// A request that may be carried out.
+#[derive(Clone, Debug, PartialEq)]
+pub enum NativeRequest {
+    /// Show something.
+    Read(NativeRead),
+    /// Ask the core, and once it agreed give this answer.
+    Ask(MasterCommand, NativeAnswer),
+}
+
+/// What can be read from a view.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NativeRead {
+    /// Agents.
+    Agents,
+    /// Disks.
+    Disks,
+    /// Claims.
+    Claims,
+    /// Frameworks.
+    Frameworks,
+    /// Tasks.
+    Tasks,
+    /// Offers.
+    Offers,
+    /// Roles.
+    Roles,
+    /// Why.
+    Explain(Question),
+    /// Whether a change of claims would work if this caller asked for it, and what it takes and gives.
+    ClaimPlan(CallerIdentity, AgentId, ClaimAction),
+    /// What the removal of a framework would do.
+    TeardownPlan(FrameworkId),
+}
+
+impl NativeRequest {
+    /// Reads `/holdfast/v1/{name}`.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`] for an unknown name, [`Refusal::Invalid`] for a parameter that is missing or wrong,
+    /// [`Refusal::MustBePosted`] for a change that is only asked for, [`Refusal::Forbidden`].
+    pub fn parse(
+        caller: &CallerIdentity,
+        posted: bool,
+        name: &str,
+        parameters: Parameters<'_>,
+    ) -> Result<NativeRequest, Refusal> {
+        let read = match name {
+            "agents" => NativeRead::Agents,
+            "disks" => NativeRead::Disks,
+            "claims" => NativeRead::Claims,
+            "frameworks" => NativeRead::Frameworks,
+            "tasks" => NativeRead::Tasks,
+            "offers" => NativeRead::Offers,
+            "roles" => NativeRead::Roles,
+            "explain" => NativeRead::Explain(question(parameters)?),
+            "plan" => return plan(caller, parameters),
+            "kill" if posted => return kill(caller, parameters),
+            "kill" => {
+                return Err(Refusal::MustBePosted("POST it: it ends a task".to_owned()));
+            }
+            _ => {
+                return Err(Refusal::NotFound(format!(
+                    "there is no `/holdfast/v1/{name}`; there are agents, disks, claims, frameworks, tasks, offers, roles, explain, kill, plan"
+                )))
+            }
+        };
+        read.authorized(caller).map(NativeRequest::Read)
+    }
+}
+
+fn question(parameters: Parameters<'_>) -> Result<Question, Refusal> {
+    let about = parameters.needed("about")?.to_owned();
+    let wanted = match parameters.get("resources") {
+        Some(given) => Some(text::resources(given, &Role::any())?.into_iter().collect()),
+        None => None,
+    };
+    Ok(Question { about, wanted })
+}
+
+fn kill(caller: &CallerIdentity, parameters: Parameters<'_>) -> Result<NativeRequest, Refusal> {
+    let framework = FrameworkId::parse(parameters.needed("framework")?)?;
+    let task = TaskId::parse(parameters.needed("task")?)?;
+    let command = MasterCommand::authorized(caller, OperatorCall::Kill(framework, task))?;
+    Ok(NativeRequest::Ask(command, NativeAnswer::Kill(KillAccepted { accepted: true })))
+}
+
+/// Whether a change would work; `call` is the operator call as JSON.
+fn plan(caller: &CallerIdentity, parameters: Parameters<'_>) -> Result<NativeRequest, Refusal> {
+    let call = json::from_slice(parameters.needed("call")?.as_bytes())
+        .map_err(|error| Refusal::Invalid(error.to_string()))?;
+    match operator::from_proto(call)? {
+        Some(OperatorCall::Claim { agent, action }) => {
+            let plan = NativeRead::ClaimPlan(caller.clone(), agent, action);
+            plan.authorized(caller).map(NativeRequest::Read)
+        }
+        Some(OperatorCall::Teardown(framework)) => {
+            NativeRead::TeardownPlan(framework).authorized(caller).map(NativeRequest::Read)
+        }
+        _ => Err(Refusal::Invalid(
+            "type: only RESERVE_RESOURCES, UNRESERVE_RESOURCES, CREATE_VOLUMES, DESTROY_VOLUMES and TEARDOWN can be planned"
+                .to_owned(),
+        )),
+    }
+}
+
+impl NativeRead {
+    fn authorized(self, caller: &CallerIdentity) -> Result<NativeRead, Refusal> {
+        let object = match &self {
+            NativeRead::Agents => Object::Agents,
+            NativeRead::Disks => Object::Disks,
+            NativeRead::Claims => Object::Claims,
+            NativeRead::Frameworks => Object::Frameworks,
+            NativeRead::Tasks => Object::Tasks,
+            NativeRead::Offers => Object::Offers,
+            NativeRead::Roles => Object::Roles,
+            NativeRead::Explain(question) => Object::Named(&question.about),
+            NativeRead::ClaimPlan(_, agent, _) => Object::Agent(agent),
+            NativeRead::TeardownPlan(framework) => Object::Framework(framework),
+        };
+        authorize(caller, Action::View, object)?;
+        Ok(self)
+    }
+
+    /// The answer, from what the master is like `now`.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`] when it is about something that does not exist.
+    pub fn answer(&self, view: &MasterView, now: Instant) -> Result<NativeAnswer, Refusal> {
+        Ok(match self {
+            NativeRead::Agents => NativeAnswer::Agents(native::agents(view)),
+            NativeRead::Disks => NativeAnswer::Disks(native::disks(view)),
+            NativeRead::Claims => NativeAnswer::Claims(native::claims(view)),
+            NativeRead::Frameworks => NativeAnswer::Frameworks(native::frameworks(view)),
+            NativeRead::Tasks => NativeAnswer::Tasks(native::tasks(view)),
+            NativeRead::Offers => NativeAnswer::Offers(native::offers(view)),
+            NativeRead::Roles => NativeAnswer::Roles(native::roles(view, now)),
+            NativeRead::Explain(question) => {
+                NativeAnswer::Explained(Box::new(native::explain(view, now, question)?))
+            }
+            NativeRead::ClaimPlan(caller, agent, action) => {
+                NativeAnswer::Plan(native::claim_plan(view, caller, agent, action)?)
+            }
+            NativeRead::TeardownPlan(framework) => {
+                NativeAnswer::Plan(native::teardown_plan(view, framework)?)
+            }
+        })
+    }
+}

@@ -1,0 +1,210 @@
+//! Every request, read and refused.
+
+use holdfast_model::{FrameworkId, Role, Scalar, TaskId};
+use holdfast_proto::json;
+use holdfast_proto::mesos::v1::master::response::Type as Answered;
+use serde_json::Value;
+
+use super::*;
+use crate::testbed::{facts, Bed, NOW};
+use crate::{Parameters, Refusal};
+use holdfast_model::Instant;
+
+fn ops() -> CallerIdentity {
+    CallerIdentity::Principal("ops".to_owned())
+}
+
+fn operator(call: &str) -> Result<OperatorRequest, Refusal> {
+    OperatorRequest::parse(&ops(), json::from_slice(call.as_bytes()).unwrap())
+}
+
+#[test]
+fn each_read_is_answered_with_its_part() {
+    let bed = Bed::usual();
+    for (kind, part, answered) in [
+        ("GET_STATE", "get_state", Answered::GetState),
+        ("GET_AGENTS", "get_agents", Answered::GetAgents),
+        ("GET_FRAMEWORKS", "get_frameworks", Answered::GetFrameworks),
+        ("GET_TASKS", "get_tasks", Answered::GetTasks),
+        ("GET_EXECUTORS", "get_executors", Answered::GetExecutors),
+        ("GET_ROLES", "get_roles", Answered::GetRoles),
+        ("GET_WEIGHTS", "get_weights", Answered::GetWeights),
+        ("GET_OPERATIONS", "get_operations", Answered::GetOperations),
+        ("GET_MASTER", "get_master", Answered::GetMaster),
+    ] {
+        let request = operator(&format!(r#"{{"type":"{kind}"}}"#));
+        let Ok(OperatorRequest::Read(read)) = request else { panic!("{kind}: {request:?}") };
+        let answer = read.answer(&bed.view(), &facts());
+        assert_eq!(answer.r#type(), answered);
+        let value: Value = serde_json::to_value(&answer).unwrap();
+        let parts: Vec<&String> =
+            value.as_object().unwrap().keys().filter(|it| *it != "type").collect();
+        assert_eq!(parts, [part], "{kind}");
+    }
+}
+
+#[test]
+fn changes_become_commands_in_the_callers_name() {
+    let reserve = r#"{"type":"RESERVE_RESOURCES","reserve_resources":{"agent_id":{"value":"S0"},"resources":[{"name":"cpus","type":"SCALAR","scalar":{"value":1},"reservations":[{"type":"DYNAMIC","role":"db"}]}]}}"#;
+    let request = operator(reserve).unwrap();
+    let OperatorRequest::Change(commands) = request else { panic!("{request:?}") };
+    let [MasterCommand { caller, call }] = commands.as_slice() else { panic!("{commands:?}") };
+    assert_eq!(*caller, ops());
+    let OperatorCall::Claim { agent, .. } = call else { panic!("{call:?}") };
+    assert_eq!(agent.as_str(), "S0");
+
+    let teardown = operator(r#"{"type":"TEARDOWN","teardown":{"framework_id":{"value":"f-0"}}}"#);
+    let call = OperatorCall::Teardown(FrameworkId::made("f-0".to_owned()));
+    assert_eq!(teardown, Ok(OperatorRequest::Change(vec![MasterCommand { caller: ops(), call }])));
+
+    let weights = operator(
+        r#"{"type":"UPDATE_WEIGHTS","update_weights":{"weight_infos":[{"role":"db","weight":2},{"role":"web","weight":0.5}]}}"#,
+    );
+    let command = |role: &str, weight| MasterCommand {
+        caller: ops(),
+        call: OperatorCall::Weight(Role::parse(role).unwrap(), Scalar::thousandths(weight)),
+    };
+    let commands = vec![command("db", 2000), command("web", 500)];
+    assert_eq!(weights, Ok(OperatorRequest::Change(commands)));
+}
+
+#[test]
+fn wrong_calls_name_their_field() {
+    let invalid = |why: &str| Err(Refusal::Invalid(why.to_owned()));
+    assert_eq!(operator(r#"{"type":"UPDATE_WEIGHTS"}"#), invalid("update_weights: is missing"));
+    assert_eq!(
+        operator(
+            r#"{"type":"UPDATE_WEIGHTS","update_weights":{"weight_infos":[{"role":"db","weight":0}]}}"#
+        ),
+        invalid("update_weights.weight_infos[0].weight: must be a number greater than 0.0005")
+    );
+    assert_eq!(operator(r#"{"type":"READ_FILE"}"#), invalid("read_file: is missing"));
+    assert_eq!(
+        operator(r#"{"type":"READ_FILE","read_file":{"path":"/x","offset":0}}"#),
+        Err(Refusal::NotFound(
+            "there is no file `/x` on this master; sandboxes are on the agents".to_owned()
+        ))
+    );
+    assert_eq!(
+        operator(r#"{"type":"GET_FLAGS"}"#),
+        Err(Refusal::NotServed("GET_FLAGS is not served yet by this master".to_owned()))
+    );
+    let Err(Refusal::Invalid(why)) = operator(r#"{"type":"TEARDOWN"}"#) else { panic!() };
+    assert!(why.starts_with("teardown: "), "{why}");
+}
+
+fn native(posted: bool, name: &str, pairs: &[(&str, &str)]) -> Result<NativeRequest, Refusal> {
+    let get = |name: &str| pairs.iter().find(|it| it.0 == name).map(|it| it.1);
+    NativeRequest::parse(&ops(), posted, name, Parameters(&get))
+}
+
+#[test]
+fn native_reads() {
+    let bed = Bed::usual();
+    for (name, rows) in [
+        ("agents", 2),
+        ("disks", 1),
+        ("claims", 2),
+        ("frameworks", 2),
+        ("tasks", 2),
+        ("offers", 1),
+        ("roles", 1),
+    ] {
+        let Ok(NativeRequest::Read(read)) = native(false, name, &[]) else { panic!("{name}") };
+        let answer = read.answer(&bed.view(), Instant(NOW)).unwrap();
+        let value = serde_json::to_value(answer).unwrap();
+        assert_eq!(value.as_array().map(Vec::len), Some(rows), "{name}");
+    }
+    let request = native(false, "explain", &[("about", "f-0"), ("resources", "cpus:1")]);
+    let Ok(NativeRequest::Read(NativeRead::Explain(question))) = request else { panic!() };
+    assert_eq!((question.about.as_str(), question.wanted.map(|it| it.len())), ("f-0", Some(1)));
+}
+
+#[test]
+fn a_kill_is_posted() {
+    let pairs = [("framework", "f-0"), ("task", "db-0")];
+    let Ok(NativeRequest::Ask(command, answer)) = native(true, "kill", &pairs) else { panic!() };
+    let (framework, task) = (FrameworkId::made("f-0".to_owned()), TaskId::made("db-0".to_owned()));
+    assert_eq!(command, MasterCommand { caller: ops(), call: OperatorCall::Kill(framework, task) });
+    assert_eq!(serde_json::to_string(&answer).unwrap(), r#"{"accepted":true}"#);
+    let why = Refusal::MustBePosted("POST it: it ends a task".to_owned());
+    assert_eq!(native(false, "kill", &pairs), Err(why));
+    let why = Refusal::Invalid("query parameter `task` is missing".to_owned());
+    assert_eq!(native(true, "kill", &pairs[..1]), Err(why));
+}
+
+#[test]
+fn a_plan_asks_and_changes_nothing() {
+    let reserve = r#"{"type":"RESERVE_RESOURCES","reserve_resources":{"agent_id":{"value":"S0"},"resources":[{"name":"cpus","type":"SCALAR","scalar":{"value":1},"reservations":[{"type":"DYNAMIC","role":"db"}]}]}}"#;
+    let request = native(false, "plan", &[("call", reserve)]);
+    let Ok(NativeRequest::Read(read)) = request else { panic!("{request:?}") };
+    let answer = read.answer(&crate::testbed::Bed::usual().view(), Instant(1)).unwrap();
+    let expected = r#"{"action":"RESERVE","agent":"S0","gives":"cpus(db):1","takes":"cpus:1"}"#;
+    assert_eq!(serde_json::to_string(&answer).unwrap(), expected);
+
+    let teardown = r#"{"type":"TEARDOWN","teardown":{"framework_id":{"value":"f-0"}}}"#;
+    let request = native(false, "plan", &[("call", teardown)]);
+    let framework = FrameworkId::made("f-0".to_owned());
+    assert_eq!(request, Ok(NativeRequest::Read(NativeRead::TeardownPlan(framework))));
+
+    let Err(Refusal::Invalid(why)) = native(false, "plan", &[("call", r#"{"type":"GET_STATE"}"#)])
+    else {
+        panic!()
+    };
+    assert!(why.starts_with("type: only RESERVE_RESOURCES"), "{why}");
+}
+
+#[test]
+fn an_unknown_name_lists_the_known_ones() {
+    let why = "there is no `/holdfast/v1/moon`; there are agents, disks, claims, frameworks, tasks, offers, roles, explain, kill, plan";
+    assert_eq!(native(false, "moon", &[]), Err(Refusal::NotFound(why.to_owned())));
+}
+
+#[test]
+fn calls_of_schedulers_carry_who_speaks() {
+    let wire = |text: &str| json::from_slice(text.as_bytes()).unwrap();
+    let revive = r#"{"type":"REVIVE","framework_id":{"value":"f-0"}}"#;
+    let (framework, command) = scheduler_call(&ops(), wire(revive)).unwrap();
+    assert_eq!((framework.as_str(), &command.caller), ("f-0", &ops()));
+    assert_eq!(command.call.framework, Some(framework));
+    let Err(Refusal::Invalid(why)) = scheduler_call(&ops(), wire(r#"{"type":"REVIVE"}"#)) else {
+        panic!()
+    };
+    assert!(why.starts_with("framework_id: is missing"), "{why}");
+    let subscribe = r#"{"type":"SUBSCRIBE","subscribe":{"framework_info":{"user":"u","name":"n","roles":["db"],"capabilities":[{"type":"MULTI_ROLE"}]}}}"#;
+    let command = subscription(&ops(), wire(subscribe)).unwrap();
+    assert_eq!((command.call.framework.as_ref(), command.caller), (None, ops()));
+    let unknown =
+        holdfast_proto::mesos::v1::scheduler::Call { r#type: Some(4711), ..Default::default() };
+    assert!(matches!(subscription(&ops(), unknown), Err(Refusal::NotServed(_))));
+}
+
+#[test]
+fn an_agent_reads_few_calls() {
+    use holdfast_proto::mesos::v1::agent::Call;
+    let call = |text: &str| -> Call { json::from_slice(text.as_bytes()).unwrap() };
+    let parse = |text: &str| AgentRead::parse(&ops(), &call(text));
+    assert_eq!(parse(r#"{"type":"GET_AGENT"}"#), Ok(AgentRead::Agent));
+    assert_eq!(parse(r#"{"type":"GET_TASKS"}"#), Ok(AgentRead::Tasks));
+    let why = Refusal::NotServed("GET_FLAGS is not served yet by this agent".to_owned());
+    assert_eq!(parse(r#"{"type":"GET_FLAGS"}"#), Err(why));
+    let answer = AgentRead::Tasks.answer(&crate::testbed::agent().view());
+    assert!(answer.get_tasks.is_some() && answer.get_agent.is_none());
+    assert_eq!(agent_page(&ops()), Ok(()));
+}
+
+#[test]
+fn an_executor_names_itself() {
+    let wire = |text: &str| json::from_slice(text.as_bytes()).unwrap();
+    let subscribe = r#"{"type":"SUBSCRIBE","executor_id":{"value":"e"},"framework_id":{"value":"f-0"},"subscribe":{}}"#;
+    let request = executor_request(&ops(), wire(subscribe)).unwrap();
+    assert_eq!((request.executor.0.as_str(), request.executor.1.as_str()), ("f-0", "e"));
+    assert_eq!(request.caller, ops());
+    let Err(Refusal::Invalid(why)) = executor_request(
+        &ops(),
+        wire(r#"{"type":"SUBSCRIBE","executor_id":{"value":""},"framework_id":{"value":"f-0"}}"#),
+    ) else {
+        panic!()
+    };
+    assert!(why.contains("executor_id"), "{why}");
+}

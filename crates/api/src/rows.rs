@@ -1,0 +1,57 @@
+//! The rows of the native API, shared by the master that writes them and the command line that reads them.
+//!
+//! Field names and words are a promise. Every field has to be there: a row that lacks one is of another version, and reading it fails
+//! with the field's name. Never holds a domain type: what lies in a row is what is written.
+
+mod agent;
+mod claim;
+mod disk;
+mod explain;
+mod framework;
+mod offer;
+mod plan;
+mod role;
+mod task;
+
+pub use agent::{AgentRow, AgentStanding};
+pub use claim::{ClaimKind, ClaimRow, ClaimStanding, EventRow};
+pub use disk::{DiskPlace, DiskRow};
+pub use explain::{ExplainRow, Explained};
+pub use framework::{FrameworkRow, FrameworkStanding};
+pub use offer::OfferRow;
+pub use plan::{ClaimPlan, KillAccepted, Plan, TeardownPlan};
+pub use role::RoleRow;
+pub use task::TaskRow;
+
+/// An enum whose variants are written as words.
+macro_rules! words {
+    (
+        $(#[$doc:meta])*
+        $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ }
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+        pub enum $name {
+            $($(#[$variant_doc])* #[serde(rename = $word)] $variant,)+
+        }
+
+        impl $name {
+            /// The word that stands for it.
+            pub fn word(self) -> &'static str {
+                match self {
+                    $($name::$variant => $word,)+
+                }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.word())
+            }
+        }
+    };
+}
+use words;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,49 @@
+//! An agent, as the native API shows it.
+
+use serde::{Deserialize, Serialize};
+
+super::words! {
+    /// How the master stands with an agent.
+    AgentStanding {
+        /// It is connected, and its last report was believed.
+        Well = "well",
+        /// It is opening its disks.
+        Joining = "joining",
+        /// It was asked to report again.
+        Resyncing = "resyncing",
+        /// It is not connected.
+        Away = "away",
+        /// It has lost data or belongs elsewhere, and is not believed.
+        Fenced = "fenced",
+    }
+}
+
+/// An agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AgentRow {
+    /// Its id.
+    pub id: String,
+    /// Its host.
+    pub hostname: String,
+    /// `host:port` of its API.
+    pub address: String,
+    /// How it stands.
+    pub state: AgentStanding,
+    /// Why it is not well.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub why: Option<String>,
+    /// All it has.
+    pub total: String,
+    /// What is neither used nor offered.
+    pub free: String,
+    /// What tasks and executors use.
+    pub used: String,
+    /// How many tasks live there.
+    pub tasks: usize,
+    /// How many volumes it has.
+    pub volumes: usize,
+    /// The version of its ledger that the masters know.
+    pub ledger_version: u64,
+    /// When it last (re)registered, in milliseconds since 1970.
+    pub reregistered_ms: u64,
+}

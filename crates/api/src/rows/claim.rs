@@ -1,0 +1,91 @@
+//! A claim, as the native API shows it.
+
+use serde::{Deserialize, Serialize};
+
+use super::AgentStanding;
+
+super::words! {
+    /// What is claimed.
+    ClaimKind {
+        /// A volume.
+        Volume = "volume",
+        /// A reservation.
+        Reservation = "reservation",
+    }
+}
+
+super::words! {
+    /// Where a claim is in its life.
+    ClaimStanding {
+        /// Its directory is not yet known to exist.
+        Making = "making",
+        /// It can be used.
+        Ready = "ready",
+        /// Its bytes are on their way to the trash.
+        Destroying = "destroying",
+        /// It cannot be used now.
+        Missing = "missing",
+    }
+}
+
+/// A claim.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClaimRow {
+    /// Its uuid; a volume's directory bears it.
+    pub id: String,
+    /// What is claimed.
+    pub kind: ClaimKind,
+    /// Where it is in its life.
+    pub state: ClaimStanding,
+    /// What is wrong with it.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub fault: Option<String>,
+    /// The volume's name.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub volume: Option<String>,
+    /// For whom.
+    pub role: String,
+    /// By whom.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub principal: Option<String>,
+    /// What is held.
+    pub resource: String,
+    /// How much: MB for disk and memory, else a count.
+    pub amount: f64,
+    /// Where.
+    pub agent: String,
+    /// Its host.
+    pub hostname: String,
+    /// How the master stands with the agent.
+    pub agent_state: AgentStanding,
+    /// The disk that carries it.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub disk: Option<String>,
+    /// The framework that made it; `None` when an operator did, or several frameworks a part each.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub framework: Option<String>,
+    /// Whether nobody in particular holds it: made by an operator or by several, or its framework was removed.
+    pub unclaimed: bool,
+    /// The task that uses it now.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub task: Option<String>,
+    /// Grows with each change.
+    pub generation: u64,
+    /// When it was made, in milliseconds since 1970.
+    pub created_ms: u64,
+    /// What happened to it, oldest first.
+    pub history: Vec<EventRow>,
+}
+
+/// Something that happened to a claim.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EventRow {
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// The generation after it.
+    pub generation: u64,
+    /// What.
+    pub what: String,
+    /// Who asked.
+    pub by: String,
+}

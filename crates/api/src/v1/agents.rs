@@ -1,0 +1,66 @@
+//! GET_AGENTS: agents that are here, and those that are expected.
+//!
+//! Relies on a published view; never calls one active that is not offered.
+
+use holdfast_master::{AgentHealth, AgentState};
+use holdfast_model::convert::{machine, Format};
+use holdfast_model::{AgentId, Resources};
+use holdfast_proto::mesos::v1::{self, master::response as api};
+
+use super::{agent_id, list, time};
+use crate::groups::{offered_on_agents, used_on_agents};
+use crate::MasterView;
+
+/// Agents that are here, and those that are expected.
+pub fn agents(view: &MasterView) -> api::GetAgents {
+    let (used, offered) = (used_on_agents(view), offered_on_agents(view));
+    let nothing = Resources::new();
+    let mut answer = api::GetAgents::default();
+    for (id, state) in view.agents().iter() {
+        if is_expected(state) {
+            let record = view.ledger().agents.get(id);
+            answer.recovered_agents.push(v1::AgentInfo {
+                hostname: record.map(|it| it.hostname.clone()).unwrap_or_default(),
+                id: Some(agent_id(id)),
+                ..Default::default()
+            });
+        } else {
+            let used = used.get(id).unwrap_or(&nothing);
+            let offered = offered.get(id).unwrap_or(&nothing);
+            answer.agents.push(agent(id, state, used, offered));
+        }
+    }
+    answer
+}
+
+/// Whether this leader has not heard of the agent yet.
+fn is_expected(state: &AgentState) -> bool {
+    state.reregistered() == state.registered()
+        && state.link().is_none()
+        && state.machine().hostname.is_empty()
+}
+
+fn agent(
+    id: &AgentId,
+    state: &AgentState,
+    used: &Resources,
+    offered: &Resources,
+) -> api::get_agents::Agent {
+    let info = v1::AgentInfo {
+        id: Some(agent_id(id)),
+        ..machine::to_proto(state.machine(), Format::ENDPOINT)
+    };
+    api::get_agents::Agent {
+        pid: Some(format!("slave(1)@{}:{}", state.machine().hostname, state.machine().port)),
+        agent_info: info,
+        active: *state.health() == AgentHealth::Well,
+        deactivated: Some(false),
+        version: state.version().to_owned(),
+        registered_time: Some(time(state.registered())),
+        reregistered_time: Some(time(state.reregistered())),
+        total_resources: list(state.total()),
+        allocated_resources: list(used),
+        offered_resources: list(offered),
+        ..Default::default()
+    }
+}

@@ -1,0 +1,93 @@
+//! What an agent owns: one table for the messages of the link and for those of its ledger, as long as both have the same fields.
+//!
+//! Where they part ways, each gets a table of its own here. Relies on nothing but the message's own fields: a claim is read back even
+//! if a rule of today would refuse to make it. Never guesses a state, and never forgets an update that was not acknowledged.
+
+use holdfast_proto::holdfast::ledger::v1 as ledger;
+use holdfast_proto::holdfast::v1 as link;
+
+use super::codec::{
+    ANamedFramework, AResource, AStatus, ClaimStateNumber, DiskKindWord, Each, ExecutorOrBare,
+    Maybe, Millis, Name, Needed, OperationAndId, OperationStateNumber, Own, Same, SomeName,
+    TaskOrBare, TaskStateNumber, Text,
+};
+use super::own_message::own_message;
+use crate::agent_ledger::{DiskRecord, ExecutorRecord, OperationRecord, TaskRecord};
+use crate::claim::{Claim, ClaimEvent};
+use crate::framework::FrameworkInfo;
+
+own_message! {
+    ClaimEvent = ledger::ClaimEvent, link::ClaimEvent {
+        at = at_ms: Millis,
+        generation = generation: Same,
+        what = what: Same,
+        by = by: Same,
+    }
+}
+
+own_message! {
+    Claim = ledger::Claim, link::Claim {
+        id = uuid: Name,
+        state = state: ClaimStateNumber,
+        resource = resource: Needed<AResource>,
+        framework = framework_id: SomeName,
+        generation = generation: Same,
+        created = created_ms: Millis,
+        disk = disk_uuid: SomeName,
+        history = history: Each<Own>,
+    }
+}
+
+own_message! {
+    DiskRecord = ledger::Disk, link::Disk {
+        id = uuid: Name,
+        kind = kind: DiskKindWord,
+        root = root: Same,
+        size_mb = size_mb: Same,
+    }
+}
+
+own_message! {
+    FrameworkInfo as { info } = ledger::AgentFramework, link::AgentFramework {
+        info = info: Needed<ANamedFramework>,
+    }
+}
+
+own_message! {
+    ExecutorRecord = ledger::Executor, link::Executor {
+        framework = framework_id: Name,
+        info = info + bare: ExecutorOrBare,
+        container = container_id: Name,
+        command = command: Same,
+        registered = registered: Same,
+        launched = launched_ms: Millis,
+        role = role: Name,
+    }
+}
+
+own_message! {
+    TaskRecord = ledger::Task, link::Task {
+        framework = framework_id: Name,
+        info = info + bare: TaskOrBare,
+        executor = executor_id: Name,
+        state = state: TaskStateNumber,
+        updates = updates: Each<AStatus>,
+        delivered = delivered: Same,
+        latest = latest: Maybe<AStatus>,
+        role = role: Name,
+        group = group: Text,
+        killed = killed: Same,
+    }
+}
+
+own_message! {
+    OperationRecord = ledger::Operation, link::Operation {
+        uuid = uuid: Name,
+        operation = info + operation_id: OperationAndId,
+        framework = framework_id: SomeName,
+        state = state: OperationStateNumber,
+        message = message: Text,
+        status = status_uuid: SomeName,
+        claims = claims: Each<Name>,
+    }
+}

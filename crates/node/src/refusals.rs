@@ -1,0 +1,44 @@
+//! What the API refuses, as HTTP says it, and who asks, as the API says it.
+
+use holdfast_api::Refusal as Refused;
+use holdfast_model::CallerIdentity;
+use holdfast_wire::{Caller, Refusal};
+
+/// The status that goes with a refusal.
+pub fn http(refused: Refused) -> Refusal {
+    match refused {
+        Refused::Invalid(why) => Refusal::bad_request(why),
+        Refused::Forbidden(why) => Refusal::forbidden(why),
+        Refused::NotFound(why) => Refusal::not_found(why),
+        Refused::MustBePosted(why) => Refusal::new(405, why),
+        Refused::Conflict(why) => Refusal::conflict(why),
+        Refused::NotServed(why) => Refusal::not_implemented(why),
+        Refused::Unavailable(why) => Refusal::unavailable(why),
+    }
+}
+
+/// Who is at the other end of a connection.
+pub fn identity(caller: &Caller) -> CallerIdentity {
+    CallerIdentity::authenticated(caller.principal.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_refusal_has_its_status() {
+        let why = || "why".to_owned();
+        for (refused, status) in [
+            (Refused::Invalid(why()), 400),
+            (Refused::Forbidden(why()), 403),
+            (Refused::NotFound(why()), 404),
+            (Refused::MustBePosted(why()), 405),
+            (Refused::Conflict(why()), 409),
+            (Refused::NotServed(why()), 501),
+            (Refused::Unavailable(why()), 503),
+        ] {
+            assert_eq!(http(refused), Refusal::new(status, why()));
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! Tests of the whole mind: each rule by its name in the catalogue of behaviour, and storms of anything in any order.
+//! Tests of the whole core: each rule by its name in the catalogue of behaviour, and storms of anything in any order.
 
 mod accept;
 mod agents;

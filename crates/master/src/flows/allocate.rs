@@ -33,7 +33,7 @@ pub(crate) fn allocate(step: &mut Step, policy: &mut dyn Policy, belief: &mut Be
     for (framework, offers) in offers {
         tell(step, &belief.frameworks, &framework, Event::Offers(offers));
     }
-    show_agents(step, belief); // The picture shows what is left, for whoever asks why.
+    show_agents(step, belief); // The allocation input shows what is left, for whoever asks why.
     show_frameworks(belief);
     belief.allocator.take_dirty();
 }
@@ -101,7 +101,7 @@ fn holders(ledger: &MasterLedger, agent: &AgentId) -> Vec<Holder> {
 /// The rules that no policy may break.
 fn check_allocation(belief: &Belief, allocation: &Allocation) {
     let view = belief.allocator.agent(&allocation.agent);
-    let view = view.expect("an allocation names an agent of the picture");
+    let view = view.expect("an allocation names an agent of the input");
     assert!(view.fault.is_none(), "an allocation names an agent that is well");
     let free = belief.agents.at(&allocation.agent).free();
     assert!(free.contains(&allocation.resources), "an allocation gives only what is free");

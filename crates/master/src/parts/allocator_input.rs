@@ -1,7 +1,7 @@
 //! What the allocator sees: agents with what is free, frameworks with what they hold, what was declined, and what has changed since it
 //! looked last.
 //!
-//! Relies on whoever changes an agent or a framework to say so (`touch`); the pictures are drawn anew once, before the allocator looks.
+//! Relies on whoever changes an agent or a framework to say so (`touch`); the views are renewed once, before the allocator looks.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use holdfast_model::{
     AgentId, FrameworkId, Instant, MasterLedger, Quantities, Resources, Role, SharedMap,
 };
 
-/// The allocator's picture as readers see it, who ask why. A clone shares everything.
+/// The allocation input as readers see it, who ask why. A clone shares everything.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AllocatorView {
     agents: SharedMap<AgentId, AgentView>,
@@ -18,7 +18,7 @@ pub(crate) struct AllocatorView {
     filters: ActiveFilters,
 }
 
-/// The allocator's picture of the cluster.
+/// The allocation input: what the allocator sees of the cluster.
 #[derive(Debug, Default)]
 pub(crate) struct AllocatorInput {
     agents: SharedMap<AgentId, AgentView>,
@@ -26,7 +26,7 @@ pub(crate) struct AllocatorInput {
     filters: Filters,
     /// Agents that changed: what is free of them is looked at again.
     dirty: BTreeSet<AgentId>,
-    /// Frameworks whose picture is older than they are.
+    /// Frameworks that changed since their view was made.
     stale: BTreeSet<FrameworkId>,
 }
 
@@ -108,7 +108,7 @@ impl AllocatorInput {
         std::mem::take(&mut self.stale)
     }
 
-    /// Renews the picture of an agent; there is none of an agent that is not expected.
+    /// Renews the view of an agent; there is none of an agent that is not expected.
     pub(crate) fn show_agent(&mut self, agent: AgentId, view: Option<AgentView>) {
         match view {
             Some(view) => drop(self.agents.insert(agent, view)),
@@ -119,7 +119,7 @@ impl AllocatorInput {
         }
     }
 
-    /// Renews the picture of a framework; there is none of one that was removed.
+    /// Renews the view of a framework; there is none of one that was removed.
     pub(crate) fn show_framework(&mut self, framework: FrameworkId, view: Option<FrameworkView>) {
         match view {
             Some(view) => drop(self.frameworks.insert(framework, view)),
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn an_agent_without_a_picture_is_not_dirty() {
+    fn an_agent_without_a_view_is_not_dirty() {
         let agent = AgentId::made("a".to_owned());
         let mut input = AllocatorInput::default();
         input.touch(&agent);

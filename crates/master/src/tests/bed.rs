@@ -1,7 +1,7 @@
 //! A small world for tests: one master, agents and schedulers that it speaks to, and a ledger folded from what was committed.
 //!
 //! Messages lie in inboxes until a test delivers them, so that every order of events can be tried. After each input all rules of
-//! [`super::balance`] are checked. Never knows what the master believes except through its own doors.
+//! [`super::balance`] are checked. Never knows what the master believes except through its public reads.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -254,7 +254,7 @@ impl Bed {
             }
             Effect::Answer(request, answer) => {
                 let before = self.answers.insert(*request, answer.clone());
-                assert_eq!(before, None, "every ticket is answered at most once");
+                assert_eq!(before, None, "every request is answered at most once");
             }
             Effect::Log(line) => assert!(!line.is_empty()),
             Effect::Discard(_) => {}

@@ -1,4 +1,4 @@
-//! Storms with rogues in them: agents that lie about who they are and what they have, frameworks that call in others' names. They may hurt
+//! Storms with byzantine peers in them: agents that lie about who they are and what they have, frameworks that call in others' names. They may hurt
 //! themselves; they stop nobody, and no rule of [`super::balance`] breaks.
 //!
 //! Relies on [`super::storms`] for the honest half of the world.
@@ -159,30 +159,7 @@ fn act(bed: &mut Bed, byzantine: ByzantinePeer) {
             let framework = framework(bed, scheduler);
             bed.input(Input::FromAgent(link, ToMaster::TaskUpdate { framework, status, latest }));
         }
-        ByzantinePeer::OperationUpdate(link, pick, state) => {
-            let link = some_link(bed, &link);
-            let known: Vec<OperationUuid> = bed.master.operations().keys().copied().collect();
-            let uuid = if known.is_empty() {
-                OperationUuid(Uuid::from_u128(5))
-            } else {
-                *pick.get(&known)
-            };
-            let ended = bed.folded.claims.keys().map(|(_, id)| *id).take(1).collect();
-            let status = StatusUuid(Uuid::from_u128(6));
-            let (message, claims) = (None, Vec::new());
-            let update = OperationUpdate {
-                uuid,
-                id: None,
-                framework: None,
-                state,
-                message,
-                status,
-                ledger_version: 3,
-                claims,
-                ended,
-            };
-            bed.input(Input::FromAgent(link, ToMaster::OperationUpdate(update)));
-        }
+        ByzantinePeer::OperationUpdate(link, pick, state) => settle(bed, &link, &pick, state),
         ByzantinePeer::Exited(link, scheduler) => {
             let (link, framework) = (some_link(bed, &link), framework(bed, scheduler));
             let executor = ExecutorId::made("e".to_owned());
@@ -217,6 +194,28 @@ fn act(bed: &mut Bed, byzantine: ByzantinePeer) {
     }
 }
 
+/// An outcome of an operation that may be another agent's, or nobody's.
+fn settle(bed: &mut Bed, link: &Index, pick: &Index, state: OperationState) {
+    let link = some_link(bed, link);
+    let known: Vec<OperationUuid> = bed.master.operations().keys().copied().collect();
+    let uuid = if known.is_empty() { OperationUuid(Uuid::from_u128(5)) } else { *pick.get(&known) };
+    let ended = bed.folded.claims.keys().map(|(_, id)| *id).take(1).collect();
+    let status = StatusUuid(Uuid::from_u128(6));
+    let (message, claims) = (None, Vec::new());
+    let update = OperationUpdate {
+        uuid,
+        id: None,
+        framework: None,
+        state,
+        message,
+        status,
+        ledger_version: 3,
+        claims,
+        ended,
+    };
+    bed.input(Input::FromAgent(link, ToMaster::OperationUpdate(update)));
+}
+
 /// The harness's own peers notice that their link is gone.
 fn forget_link(bed: &mut Bed, link: LinkId) {
     for machine in bed.machines.iter_mut().filter(|it| it.link == Some(link)) {
@@ -232,7 +231,7 @@ fn framework(bed: &Bed, scheduler: usize) -> FrameworkId {
     bed.schedulers[scheduler].info.id.clone().unwrap_or_else(|| FrameworkId::made("x".to_owned()))
 }
 
-fn rogue_call(what: u8) -> Call {
+fn byzantine_call(what: u8) -> Call {
     let (agent, executor) = (AgentId::made("none".to_owned()), ExecutorId::made("e".to_owned()));
     match what {
         0 => Call::Teardown,
@@ -317,20 +316,22 @@ fn call(bed: &mut Bed, byzantine: ByzantinePeer) {
         ByzantinePeer::Asks(link, what) => {
             let link = some_link(bed, &link);
             let other = framework(bed, usize::from(what) % 3);
-            say(bed, link, Some(other), rogue_call(what));
+            say(bed, link, Some(other), byzantine_call(what));
         }
-        ByzantinePeer::Operates(what) => {
-            let none = AgentId::made("none".to_owned());
-            let _ = bed.ask(match what {
-                0 => OperatorCall::Teardown(FrameworkId::made("none".to_owned())),
-                1 => OperatorCall::Kill(framework(bed, 0), TaskId::made("t1".to_owned())),
-                2 => OperatorCall::Claim { agent: none, action: reserve(&[reserved(1)]) },
-                3 => OperatorCall::Weight(role("*"), holdfast_model::Scalar::thousandths(i64::MAX)),
-                _ => OperatorCall::Claim { agent: none, action: reserve(&[]) },
-            });
-        }
+        ByzantinePeer::Operates(what) => operate(bed, what),
         _ => unreachable!("done by the caller"),
     }
+}
+
+fn operate(bed: &mut Bed, what: u8) {
+    let none = AgentId::made("none".to_owned());
+    let _ = bed.ask(match what {
+        0 => OperatorCall::Teardown(FrameworkId::made("none".to_owned())),
+        1 => OperatorCall::Kill(framework(bed, 0), TaskId::made("t1".to_owned())),
+        2 => OperatorCall::Claim { agent: none, action: reserve(&[reserved(1)]) },
+        3 => OperatorCall::Weight(role("*"), holdfast_model::Scalar::thousandths(i64::MAX)),
+        _ => OperatorCall::Claim { agent: none, action: reserve(&[]) },
+    });
 }
 
 #[derive(Clone, Debug)]
@@ -343,7 +344,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, max_shrink_iters: 3000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn rogues_break_no_rule_and_stop_nobody(
+    fn byzantine_peers_break_no_rule_and_stop_nobody(
         turns in prop::collection::vec(prop_oneof![3 => step().prop_map(Turn::Honest), 1 => byzantine().prop_map(Turn::ByzantinePeer)], 1..120)
     ) {
         let mut bed = world();
@@ -354,7 +355,7 @@ proptest! {
                 Turn::ByzantinePeer(byzantine) => act(&mut bed, byzantine),
             }
         }
-        // Whoever never met a rogue is welcome now as ever.
+        // Whoever never met a byzantine peer is welcome now as ever.
         let newcomer = bed.add_machine(plenty());
         let guest = bed.add_scheduler(info("guest", &["guests"]));
         bed.settle();

@@ -319,6 +319,15 @@ pub(super) fn go(bed: &mut Bed, number: usize, step: Step) {
     }
 }
 
+fn operate(bed: &mut Bed, m: usize, recipe: &Recipe, plan: bool) {
+    let Some(agent) = bed.machines[m].agent.clone() else { return };
+    let Some(action) = claim_action(bed, m, recipe) else { return };
+    match plan {
+        true => drop(bed.master.view().plan(&agent, &action, None)),
+        false => drop(bed.ask(OperatorCall::Claim { agent, action })),
+    }
+}
+
 fn go_on(bed: &mut Bed, number: usize, step: Step) {
     match step {
         Step::Subscribe(s) => bed.subscribe_anew(s),
@@ -371,14 +380,7 @@ fn go_on(bed: &mut Bed, number: usize, step: Step) {
                 bed.call(s, Call::Teardown);
             }
         }
-        Step::Operator(m, recipe, plan) => {
-            let Some(agent) = bed.machines[m].agent.clone() else { return };
-            let Some(action) = claim_action(bed, m, &recipe) else { return };
-            match plan {
-                true => drop(bed.master.view().plan(&agent, &action, None)),
-                false => drop(bed.ask(OperatorCall::Claim { agent, action })),
-            }
-        }
+        Step::Operator(m, recipe, plan) => operate(bed, m, &recipe, plan),
         Step::Weigh(weight) => {
             bed.ask(OperatorCall::Weight(role("db"), Scalar::whole(weight)));
         }

@@ -146,6 +146,10 @@ mod tests {
         list.iter().collect()
     }
 
+    fn having(list: &[Resource]) -> Capacity {
+        Capacity { total: sum(list), ..Capacity::default() }
+    }
+
     fn sent(capacity: &mut Capacity, number: u128, action: ClaimAction) {
         capacity.speculate(uuid(number / 10), uuid(number), &action).unwrap();
     }
@@ -160,8 +164,7 @@ mod tests {
 
     #[test]
     fn what_an_operation_gives_is_free_when_it_is_settled() {
-        let mut capacity = Capacity::default();
-        capacity.total = sum(&[disk(100)]);
+        let mut capacity = having(&[disk(100)]);
         sent(&mut capacity, 10, reserve(&[reserved(60)]));
         assert_eq!(capacity.free(), sum(&[disk(40)]));
         capacity.settled(&uuid(10));
@@ -171,8 +174,7 @@ mod tests {
 
     #[test]
     fn later_operations_draw_on_earlier_ones() {
-        let mut capacity = Capacity::default();
-        capacity.total = sum(&[disk(100), reserved(10)]);
+        let mut capacity = having(&[disk(100), reserved(10)]);
         sent(&mut capacity, 10, reserve(&[reserved(60)]));
         sent(&mut capacity, 20, ClaimAction::Create(vec![volume("v", 30)])); // 10 of it were free.
         assert_eq!(
@@ -188,8 +190,7 @@ mod tests {
 
     #[test]
     fn what_was_asked_together_is_free_together() {
-        let mut capacity = Capacity::default();
-        capacity.total = sum(&[disk(100), volume("v", 30)]);
+        let mut capacity = having(&[disk(100), volume("v", 30)]);
         sent(&mut capacity, 11, ClaimAction::Destroy(vec![volume("v", 30)]));
         sent(&mut capacity, 12, ClaimAction::Unreserve(vec![reserved(30)]));
         sent(&mut capacity, 13, reserve(&[reserved(50)]));
@@ -206,10 +207,9 @@ mod tests {
 
     #[test]
     fn what_a_task_uses_is_reserved_by_its_operation_no_more() {
-        let mut capacity = Capacity::default();
         let ports =
             |begin, end| Resource::unreserved("ports", Value::Ranges(Ranges::new([(begin, end)])));
-        capacity.total = sum(&[disk(100), ports(1, 10), amount("cpus", 4)]);
+        let mut capacity = having(&[disk(100), ports(1, 10), amount("cpus", 4)]);
         sent(&mut capacity, 10, reserve(&[reserved(60)]));
         let task = sum(&[reserved(50), ports(2, 3), amount("cpus", 1)]);
         capacity.draw(&task);

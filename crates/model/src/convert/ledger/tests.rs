@@ -116,7 +116,7 @@ fn suspect_change() -> impl Strategy<Value = MasterChange> {
 }
 
 fn any_master_change() -> impl Strategy<Value = MasterChange> {
-    prop_oneof![9 => master_change(), 2 => suspect_change()]
+    prop_oneof![9 => master_change().boxed(), 2 => suspect_change().boxed()]
 }
 
 /// What a store does with entries: the records that are left.

@@ -3,6 +3,8 @@
 //! The files in `golden/` are never rewritten: what stands in them lies on disks and travels between programs of two versions. A kind
 //! of message or record that is new gets a file of its own. Each line is one sample in hexadecimal; a record's key stands before it.
 
+#![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 

@@ -116,7 +116,7 @@ mod tests {
     fn a_drift_is_news_once() {
         let drift = (ClaimId(Uuid::from_u128(1)), Value::Scalar(Scalar::whole(5)));
         let mut disks = Disks::default();
-        assert_eq!(disks.note_drifts(vec![drift.clone()]), [drift.clone()]);
+        assert_eq!(disks.note_drifts(vec![drift.clone()]), std::slice::from_ref(&drift));
         assert_eq!(disks.note_drifts(vec![drift.clone()]), []);
         assert_eq!(disks.note_drifts(vec![]), []);
         assert_eq!(disks.note_drifts(vec![drift.clone()]), [drift]);

@@ -137,7 +137,7 @@ fn an_operation_under_way_is_pending() {
     );
     assert_eq!(reserve.info.r#type(), v1::offer::operation::Type::Reserve);
     assert_eq!(reserve.latest_status.state(), v1::OperationState::OperationPending);
-    assert_eq!(reserve.statuses, [reserve.latest_status.clone()]);
+    assert_eq!(reserve.statuses, std::slice::from_ref(&reserve.latest_status));
     assert_eq!(reserve.uuid.value.len(), 16);
 }
 

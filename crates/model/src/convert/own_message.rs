@@ -29,6 +29,10 @@ macro_rules! own_message {
             ($(<$codec as $crate::convert::codec::Codec<_, _>>::write($field),)*);
         $message { $($first, $($more,)*)* }
     }};
+    // A message without fields is read to nothing.
+    (@read $value:ident, $message:path { $(,)? }) => {{
+        let $message {} = $value;
+    }};
     // The domain's fields as a tuple, from the message.
     (@read $value:ident, $message:path {
         $($field:ident = $first:ident $(+ $more:ident)*: $codec:ty),* $(,)?

@@ -7,10 +7,10 @@
 
 use std::borrow::Borrow;
 use std::fmt;
-use std::ops::{Index, RangeBounds};
+use std::ops::Index;
 use std::sync::Arc;
 
-use immutable_chunkmap::map::Map;
+use immutable_chunkmap::map::{Map, NodeRef};
 
 /// How many entries one chunk holds: the first change of a chunk after a publication copies so many
 /// keys and pointers.
@@ -110,12 +110,63 @@ impl<K: Ord + Clone, V> SharedMap<K, V> {
         self.0.into_iter().map(|(_, row)| row.as_ref())
     }
 
-    /// The entries of a range of keys, in order. It costs as much as all that lies before the range, so it is for small maps.
-    pub fn range<'a, R: RangeBounds<K> + 'a>(
-        &'a self,
-        range: R,
-    ) -> impl Iterator<Item = (&'a K, &'a V)> {
-        self.0.range(range).map(|(key, row)| (key, row.as_ref()))
+    /// The entries from this key on, in order. What lies before it costs nothing.
+    pub fn range_from<Q: Ord + ?Sized>(&self, first: &Q) -> RangeFrom<'_, K, V>
+    where
+        K: Borrow<Q>,
+    {
+        let mut range = RangeFrom { waiting: Vec::new(), here: Vec::new().into_iter() };
+        let mut next = self.0.root();
+        while let Some(node) = next {
+            let mut pairs: Vec<(&K, &Arc<V>)> = node.pairs().collect();
+            let at = pairs.partition_point(|(key, _)| (*key).borrow() < first);
+            next = match at {
+                0 => node.left(),
+                _ if at == pairs.len() => node.right(),
+                _ => {
+                    range.here = pairs.split_off(at).into_iter();
+                    range.wait_for(node.right());
+                    None
+                }
+            };
+            if at == 0 {
+                range.waiting.push(node);
+            }
+        }
+        range
+    }
+}
+
+/// What [`SharedMap::range_from`] gives.
+pub struct RangeFrom<'m, K: Ord + Clone, V> {
+    /// Nodes whose own entries, and then those to their right, come after [`RangeFrom::here`], the nearest last.
+    waiting: Vec<NodeRef<'m, K, Arc<V>, CHUNK_ENTRIES>>,
+    here: std::vec::IntoIter<(&'m K, &'m Arc<V>)>,
+}
+
+impl<'m, K: Ord + Clone, V> RangeFrom<'m, K, V> {
+    /// The entries below this node come next.
+    fn wait_for(&mut self, node: Option<NodeRef<'m, K, Arc<V>, CHUNK_ENTRIES>>) {
+        let mut next = node;
+        while let Some(node) = next {
+            next = node.left();
+            self.waiting.push(node);
+        }
+    }
+}
+
+impl<'m, K: Ord + Clone, V> Iterator for RangeFrom<'m, K, V> {
+    type Item = (&'m K, &'m V);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some((key, row)) = self.here.next() {
+                return Some((key, row.as_ref()));
+            }
+            let node = self.waiting.pop()?;
+            self.here = node.pairs().collect::<Vec<_>>().into_iter();
+            self.wait_for(node.right());
+        }
     }
 }
 
@@ -223,7 +274,9 @@ mod tests {
             && map.iter().eq(model.iter())
             && map.keys().eq(model.keys())
             && map.values().eq(model.values())
-            && map.range(40..200).eq(model.range(40..200))
+            && [0, 1, 40, 200, 255]
+                .iter()
+                .all(|first| map.range_from(first).eq(model.range(first..)))
             && (0..=u8::MAX).all(|key| map.get(&key) == model.get(&key))
     }
 

@@ -92,6 +92,6 @@ pub(crate) fn tasks_of<'a>(
     key: &'a ExecutorKey,
 ) -> impl Iterator<Item = &'a TaskRecord> {
     let first = (key.0.clone(), TaskId::made(String::new()));
-    let framework = ledger.tasks.range(first..).take_while(|((it, _), _)| *it == key.0);
+    let framework = ledger.tasks.range_from(&first).take_while(|((it, _), _)| *it == key.0);
     framework.map(|(_, task)| task).filter(|it| it.executor == key.1)
 }

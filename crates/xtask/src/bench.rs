@@ -71,10 +71,17 @@ const BENCHES: &[Bench] = &[
             "--quiet",
             "--release",
             "--package",
-            "holdfast-master",
+            "holdfast-api",
             "--example",
             "failover",
         ],
+        figures: tabbed,
+    },
+    Bench {
+        name: "reads",
+        about:
+            "steps of a leader with 100,000 tasks, alone and while eight readers ask for all of it",
+        words: &["run", "--quiet", "--release", "--package", "holdfast-api", "--example", "reads"],
         figures: tabbed,
     },
     Bench {

@@ -1,7 +1,6 @@
-//! What a failover costs a new leader: agents with five tasks and a volume each introduce themselves, and what is free is offered.
+//! A large cluster that comes back to a new leader, for the benches beside this folder.
 //!
-//! `cargo xtask bench failover` runs it. Prints the CPU time for each agent at several sizes, and by which power of their number the whole
-//! grows: 1 is linear. Relies on `/proc` for the time of this thread alone, so that a busy machine disturbs little. Never judges.
+//! Relies on the real core, and on `/proc` for the time of one thread alone, so that a busy machine disturbs little. Never measures itself.
 
 use holdfast_allocator::by_name;
 use holdfast_master::{Config, Effect, Input, Master};
@@ -14,12 +13,13 @@ use holdfast_model::{
 };
 use uuid::Uuid;
 
-const SIZES: [usize; 3] = [1_000, 4_000, 16_000];
 const FRAMEWORKS: usize = 10;
-const TASKS: usize = 5;
-const NOW: Instant = Instant(1_700_000_000_000);
 
-struct Counter(u128);
+/// The time, which stands still.
+pub const NOW: Instant = Instant(1_700_000_000_000);
+
+/// Uuids that are counted.
+pub struct Counter(pub u128);
 
 impl IdSource for Counter {
     fn fresh(&mut self) -> Uuid {
@@ -32,7 +32,8 @@ fn cluster() -> ClusterId {
     ClusterId(Uuid::from_u128(7))
 }
 
-fn agent(index: usize) -> AgentId {
+/// The name of an agent.
+pub fn agent(index: usize) -> AgentId {
     AgentId::made(format!("{}-S{index}", cluster()))
 }
 
@@ -40,7 +41,8 @@ fn node(index: usize) -> NodeId {
     NodeId(Uuid::from_u128(1_000_000 + index as u128))
 }
 
-fn framework(index: usize) -> FrameworkId {
+/// The framework that owns what is on an agent.
+pub fn framework(index: usize) -> FrameworkId {
     FrameworkId::made(format!("{}-{:04}", cluster(), index % FRAMEWORKS))
 }
 
@@ -48,7 +50,8 @@ fn role() -> Role {
     Role::parse("db").expect("it is a role")
 }
 
-fn info(index: usize) -> FrameworkInfo {
+/// How it describes itself.
+pub fn info(index: usize) -> FrameworkInfo {
     FrameworkInfo {
         id: Some(framework(index)),
         name: format!("keeper-{index}"),
@@ -133,7 +136,8 @@ fn task(index: usize, number: usize) -> TaskRecord {
     }
 }
 
-fn report(index: usize) -> Report {
+/// What an agent says when it comes back: so many tasks, the first of which has a volume.
+pub fn report(index: usize, tasks: usize) -> Report {
     let cpus = Resource::scalar("cpus", Scalar::whole(16));
     let mem = Resource::scalar("mem", Scalar::whole(65_536));
     Report {
@@ -153,14 +157,14 @@ fn report(index: usize) -> Report {
         faults: Vec::new(),
         frameworks: vec![info(index % FRAMEWORKS)],
         executors: Vec::new(),
-        tasks: (0..TASKS).map(|number| task(index, number)).collect(),
+        tasks: (0..tasks).map(|number| task(index, number)).collect(),
         operations: Vec::new(),
         version: "bench".to_owned(),
     }
 }
 
 /// What the former leader wrote.
-fn ledger(agents: usize) -> MasterLedger {
+pub fn ledger(agents: usize) -> MasterLedger {
     let mut ledger = MasterLedger::default();
     let next_agent = agents as u64;
     ledger.apply(&MasterChange::Cluster(Cluster {
@@ -190,22 +194,20 @@ fn ledger(agents: usize) -> MasterLedger {
 }
 
 /// Nanoseconds that this thread has run.
-fn ran_ns() -> u64 {
+pub fn ran_ns() -> u64 {
     let said = std::fs::read_to_string("/proc/thread-self/schedstat");
     let said = said.ok().and_then(|it| it.split(' ').next().and_then(|it| it.parse().ok()));
     said.expect("this machine says how long a thread has run")
 }
 
-/// Fails over to a new leader; nanoseconds for all.
-fn fail_over(agents: usize) -> u64 {
+/// A new leader to whom all frameworks and agents have come back. What it wants done is given to `note`.
+pub fn lead(agents: usize, tasks: usize, mut note: impl FnMut(&Effect)) -> Master {
     let policy = by_name("drf").expect("the default policy is in the table");
     let mut master = Master::new(Config::default(), policy, ledger(agents));
-    let reports: Vec<Report> = (0..agents).map(report).collect();
-    let (mut ids, mut offers) = (Counter(1 << 100), 0);
-    let before = ran_ns();
+    let mut ids = Counter(1 << 100);
     let mut step = |input| {
         let effects = master.handle(&mut StepContext { now: NOW, ids: &mut ids }, input);
-        offers += effects.iter().filter(|it| matches!(it, Effect::ToFramework(..))).count();
+        effects.iter().for_each(&mut note);
     };
     step(Input::Elected(Term(2)));
     for index in 0..FRAMEWORKS {
@@ -213,35 +215,13 @@ fn fail_over(agents: usize) -> u64 {
         let call = FrameworkCall { framework: Some(framework(index)), call };
         step(Input::FromFramework(LinkId(index as u64 + 1), CallerIdentity::Anonymous, call));
     }
-    for (index, report) in reports.into_iter().enumerate() {
-        let link = LinkId((FRAMEWORKS + index) as u64 + 1);
-        step(Input::FromAgent(link, ToMaster::Report(Box::new(report))));
+    for index in 0..agents {
+        step(Input::FromAgent(link_of(index), ToMaster::Report(Box::new(report(index, tasks)))));
     }
-    let took = ran_ns() - before;
-    assert!(agents <= offers, "each agent is offered as soon as it has reported");
-    took
+    master
 }
 
-/// Nanoseconds for all, in a process of its own: memory that a former run has left in pieces is no cost of a failover.
-fn measured(agents: usize) -> u64 {
-    let this = std::env::current_exe().expect("a program knows where it is");
-    let output = std::process::Command::new(this).arg(agents.to_string()).output();
-    let said = output.map(|it| String::from_utf8_lossy(&it.stdout).trim().to_owned());
-    said.ok().and_then(|it| it.parse().ok()).expect("it prints one number")
-}
-
-fn main() {
-    if let Some(agents) = std::env::args().nth(1).and_then(|it| it.parse().ok()) {
-        println!("{}", (0..3).map(|_| fail_over(agents)).min().expect("it is measured"));
-        return;
-    }
-    let mut figures = Vec::new();
-    for agents in SIZES {
-        let took = measured(agents);
-        let each_us = took as f64 / agents as f64 / 1_000.0;
-        println!("failover of {agents} agents\t{each_us:.1} us CPU each");
-        figures.push(((agents as f64).ln(), (took as f64).ln()));
-    }
-    let ((small, little), (large, much)) = (figures[0], figures[figures.len() - 1]);
-    println!("failover, exponent\t{:.3}", (much - little) / (large - small));
+/// The link that an agent speaks on.
+pub fn link_of(agent: usize) -> LinkId {
+    LinkId((FRAMEWORKS + agent) as u64 + 1)
 }

@@ -134,12 +134,13 @@ fn a_kill_is_posted() {
 }
 
 #[test]
-fn a_plan_asks_and_changes_nothing() {
-    let reserve = r#"{"type":"RESERVE_RESOURCES","reserve_resources":{"agent_id":{"value":"S0"},"resources":[{"name":"cpus","type":"SCALAR","scalar":{"value":1},"reservations":[{"type":"DYNAMIC","role":"db"}]}]}}"#;
+fn a_plan_is_read_off_the_view_and_changes_nothing() {
+    let reserve = r#"{"type":"RESERVE_RESOURCES","reserve_resources":{"agent_id":{"value":"S0"},"resources":[{"name":"cpus","type":"SCALAR","scalar":{"value":1},"reservations":[{"type":"DYNAMIC","role":"db","principal":"ops"}]}]}}"#;
     let request = native(false, "plan", &[("call", reserve)]);
     let Ok(NativeRequest::Read(read)) = request else { panic!("{request:?}") };
     let answer = read.answer(&crate::testbed::Bed::usual().view(), Instant(1)).unwrap();
-    let expected = r#"{"action":"RESERVE","agent":"S0","gives":"cpus(db):1","takes":"cpus:1"}"#;
+    let expected =
+        r#"{"action":"RESERVE","agent":"S0","gives":"cpus(db, ops):1","takes":"cpus:1"}"#;
     assert_eq!(serde_json::to_string(&answer).unwrap(), expected);
 
     let teardown = r#"{"type":"TEARDOWN","teardown":{"framework_id":{"value":"f-0"}}}"#;

@@ -334,6 +334,7 @@ fn kinds() -> Vec<(bool, &'static str, u8)> {
         (false, "claims", version::<ledger::IndexedClaim>()),
         (false, "pending", version::<ledger::PendingOperation>()),
         (false, "weights", version::<ledger::RoleWeight>()),
+        (false, "suspects", version::<ledger::Suspect>()),
     ]
 }
 

@@ -25,6 +25,12 @@ const TOOLS: &[Tool] = &[
         package: "protobuf-compiler",
         used_by: "checking that other languages can read our .proto files",
     },
+    // Google's own files, which Debian keeps apart from the compiler.
+    Tool {
+        file: "/usr/include/google/protobuf/duration.proto",
+        package: "libprotobuf-dev",
+        used_by: "checking that other languages can read our .proto files",
+    },
     Tool { file: "python3", package: "python3", used_by: "foreign Mesos clients" },
 ];
 

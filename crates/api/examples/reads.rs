@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use cluster::{agent, lead, link_of, ran_ns, Counter, NOW};
+use cluster::{agent, lead, link_of, Counter, NOW};
 use holdfast_api::{legacy, metrics, native, v1, MasterView};
 use holdfast_master::{Effect, Input, Master, RequestId};
 use holdfast_model::{
@@ -21,7 +21,7 @@ use uuid::Uuid;
 const AGENTS: usize = 10_000;
 const TASKS: usize = 10;
 const READERS: usize = 8;
-const STEPS: usize = 2_000;
+const STEPS: usize = 20_000;
 
 /// What the loop publishes, and who may render: one at a time beside the loop, on a machine of two processors.
 struct Published {
@@ -56,22 +56,16 @@ fn main() {
     println!("longest of them\t{} ms", published.longest_ms.load(Ordering::Relaxed));
 }
 
-/// The steps' wall-clock and CPU times in nanoseconds.
-struct Times {
-    wall: Vec<u64>,
-    cpu: Vec<u64>,
-}
-
-fn measure(master: &mut Master, ids: &mut Counter, to: &Published, first: usize) -> Times {
-    let mut times = Times { wall: Vec::new(), cpu: Vec::new() };
+/// Nanoseconds of each step by the clock: what a processor does for somebody else in between counts, too.
+fn measure(master: &mut Master, ids: &mut Counter, to: &Published, first: usize) -> Vec<u64> {
+    let mut times = Vec::new();
     for number in first..first + STEPS {
-        let (began, ran) = (Instant::now(), ran_ns());
+        let began = Instant::now();
         reserve(master, ids, number);
         let view = Arc::new(master.view());
         let former = std::mem::replace(&mut *to.latest.lock().expect("nobody panics"), view);
         drop(former);
-        times.cpu.push(ran_ns() - ran);
-        times.wall.push(u64::try_from(began.elapsed().as_nanos()).expect("it is short"));
+        times.push(u64::try_from(began.elapsed().as_nanos()).expect("it is short"));
     }
     times
 }
@@ -132,16 +126,10 @@ fn read_on(published: &Published, number: usize) {
     }
 }
 
-fn show(what: &str, times: &Times) {
-    for (kind, times) in [("wall", &times.wall), ("CPU", &times.cpu)] {
-        let mut sorted = times.clone();
-        sorted.sort_unstable();
-        let at = |share: usize| sorted[(sorted.len() - 1) * share / 1000] as f64 / 1_000.0;
-        println!(
-            "RESERVE step, {kind}, {what}\tp50 {:.0} us, p99 {:.0} us, longest {:.0} us",
-            at(500),
-            at(990),
-            at(1000)
-        );
-    }
+fn show(what: &str, times: &[u64]) {
+    let mut sorted = times.to_vec();
+    sorted.sort_unstable();
+    let at = |share: usize| sorted[(sorted.len() - 1) * share / 1000] as f64 / 1_000.0;
+    let (p50, p99, longest) = (at(500), at(990), at(1000));
+    println!("RESERVE step, {what}\tp50 {p50:.0} us, p99 {p99:.0} us, longest {longest:.0} us");
 }

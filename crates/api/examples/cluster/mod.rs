@@ -1,6 +1,6 @@
 //! A large cluster that comes back to a new leader, for the benches beside this folder.
 //!
-//! Relies on the real core, and on `/proc` for the time of one thread alone, so that a busy machine disturbs little. Never measures itself.
+//! Relies on the real core. Never measures anything itself.
 
 use holdfast_allocator::by_name;
 use holdfast_master::{Config, Effect, Input, Master};
@@ -191,13 +191,6 @@ pub fn ledger(agents: usize) -> MasterLedger {
         ledger.apply(&MasterChange::Claim(agent(index), claim(index)));
     }
     ledger
-}
-
-/// Nanoseconds that this thread has run.
-pub fn ran_ns() -> u64 {
-    let said = std::fs::read_to_string("/proc/thread-self/schedstat");
-    let said = said.ok().and_then(|it| it.split(' ').next().and_then(|it| it.parse().ok()));
-    said.expect("this machine says how long a thread has run")
 }
 
 /// A new leader to whom all frameworks and agents have come back. What it wants done is given to `note`.

@@ -1,4 +1,4 @@
-//! The agent as a process: open the ledger, find the containers, let the mind recover, serve executors,
+//! The agent as a process: open the ledger, find the containers, let the core recover, serve executors,
 //! keep a link to the master.
 //!
 //! Its containers outlive it: a new process over the same directory finds them again. It never touches

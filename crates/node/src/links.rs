@@ -1,6 +1,6 @@
-//! Links of one kind: the wire names them by stream id, the mind by growing numbers.
+//! Links of one kind: the wire names them by stream id, the core by growing numbers.
 //!
-//! Never reuses a number. An outbox stays until its link is over or the mind hangs up.
+//! Never reuses a number. An outbox stays until its link is over or the core hangs up.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,4 +1,4 @@
-//! The master as a process: listen, wait for leadership, open the ledger, let the mind lead.
+//! The master as a process: listen, wait for leadership, open the ledger, let the core lead.
 //!
 //! It relies on `quorum` for leadership and for its journal. It never answers for the cluster before it leads,
 //! and never leads without having read everything that its predecessors wrote.
@@ -31,7 +31,7 @@ use crate::links::Links;
 use crate::settings::master::MasterSettings;
 use crate::views::Views;
 
-/// How often metrics are copied out of the mind.
+/// How often metrics are copied out of the core.
 const METRICS_EVERY: Duration = Duration::from_secs(1);
 
 /// Runs a master until it is told to stop.
@@ -90,7 +90,7 @@ fn is_taken(error: &holdfast_wire::BindError) -> bool {
     error.source.kind() == std::io::ErrorKind::AddrInUse
 }
 
-/// Reads the ledger, lets the mind lead, and opens the door.
+/// Reads the ledger, lets the core lead, and opens the API.
 async fn start_leading(
     settings: &MasterSettings,
     config: Config,

@@ -1,4 +1,4 @@
-//! Hands on processes: plans of the mind become containers, their ends become inputs.
+//! Drivers of processes: plans of the core become containers, their ends become inputs.
 //!
 //! What is asked about one container is done in the order asked (see `keyed_queues`), so a container is never started after it was destroyed.
 //! Never says that a container has ended, or did not start, while anything of it may run: its volumes stay with it until then.

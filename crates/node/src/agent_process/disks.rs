@@ -1,4 +1,4 @@
-//! Hands on disks: one thread that opens, makes, checks and trashes in the order asked, and makes all
+//! Drivers of disks: one thread that opens, makes, checks and trashes in the order asked, and makes all
 //! volumes that wait at once, so that they share their syncs.
 //!
 //! Disks may be opened again at any time: one that came back is open from then on, one that went is not any more. Never uses a disk
@@ -26,7 +26,7 @@ const HOLD_PATIENCE: Duration = Duration::from_secs(2);
 /// Pause between two looks at a disk that another process holds.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// The open disks, shared with the hands on processes.
+/// The open disks, shared with the drivers on processes.
 pub type Places = Arc<Mutex<BTreeMap<DiskId, OpenDisk>>>;
 
 /// The way to the thread.
@@ -420,7 +420,7 @@ mod tests {
     use std::path::Path;
     use tokio::sync::mpsc;
 
-    /// The hands of an agent with one PATH disk beside ROOT, and what they say.
+    /// The drivers of an agent with one PATH disk beside ROOT, and what they say.
     struct Bed {
         worker: Worker,
         said: mpsc::Receiver<Input>,

@@ -2,7 +2,7 @@
 //! wait for one another.
 //!
 //! A lane has a thread while it has work, so a job may wait for as long as it must. Never does two jobs of one lane at once, and never
-//! outlives a job that panicked: the mind would wait for its answer for ever.
+//! outlives a job that panicked: the core would wait for its answer for ever.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -60,7 +60,7 @@ impl<K: Ord + Clone + Send + 'static> KeyedQueues<K> {
 }
 
 /// A thread for a call that may wait. Without threads nothing can be answered any more. A panic in it ends the process: what it owes
-/// the mind will never come, while containers live on and a restart finds them.
+/// the core will never come, while containers live on and a restart finds them.
 pub fn spawn(name: &'static str, work: impl FnOnce() + Send + 'static) {
     let built = std::thread::Builder::new()
         .name(name.to_owned())

@@ -78,7 +78,7 @@ async fn talk(
         tokio::select! {
             message = outgoing.recv() => match message {
                 Some(message) => if to_master.send(message).await.is_err() { break },
-                None => break, // The mind hung up.
+                None => break, // The core hung up.
             },
             message = from_master.recv() => match message.map(|it| it.map(|it| (Term(it.term), to_agent_from_proto(it)))) {
                 Ok(Some((_, Ok(Heard::Message(message))))) => {

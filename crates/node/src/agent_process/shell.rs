@@ -1,4 +1,4 @@
-//! The agent's shell: the mind, its ledger on disk, its links, and its hands.
+//! The agent's shell: the core, its ledger on disk, its links, and its drivers.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -50,9 +50,9 @@ pub struct AgentShell {
     pub masters: Masters,
     /// Links of executors.
     pub executors: Links<WireEvent>,
-    /// Hands on disks.
+    /// The drivers of disks.
     pub disks: Disks,
-    /// Hands on processes.
+    /// The drivers of processes.
     pub containers: Containers,
 }
 

@@ -1,4 +1,4 @@
-//! The master's shell: the mind, its ledger on disk, and the links it speaks on.
+//! The master's shell: the core, its ledger on disk, and the links it speaks on.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -21,7 +21,7 @@ use crate::views::drop_elsewhere;
 /// The way back to somebody who asked.
 type Answer = oneshot::Sender<Result<(), Refusal>>;
 
-/// Whoever waits for an answer of the mind.
+/// Whoever waits for an answer of the core.
 #[derive(Clone, Default)]
 pub struct Waiting(Arc<Mutex<HashMap<RequestId, Answer>>>);
 

@@ -183,3 +183,99 @@ impl MasterShell {
         self.frameworks.send(link, scheduler::event_to_proto(event, format, &self.welcome));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use holdfast_allocator::{Allocation, AllocationInput, Place, Policy};
+    use holdfast_master::Config;
+    use holdfast_model::{AgentId, MachineInfo, NodeId, Peer, Report, ToMaster};
+    use holdfast_quorum::{Leadership, Lease, LocalJournal, LocalLeadership};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::core_loop::RandomIds;
+
+    /// Breaks a rule as soon as an agent's report makes it divide something.
+    struct Falls;
+
+    impl Policy for Falls {
+        fn name(&self) -> &'static str {
+            "falls"
+        }
+        fn allocate(&mut self, _: &AllocationInput<'_>, _: &BTreeSet<AgentId>) -> Vec<Allocation> {
+            panic!("the index of agents has no agent")
+        }
+        fn order(&self, _: &AllocationInput<'_>) -> Vec<Place> {
+            Vec::new()
+        }
+        fn snapshot(&self) -> Box<dyn Policy> {
+            Box::new(Falls)
+        }
+    }
+
+    const NODE: NodeId = NodeId(Uuid::from_u128(7));
+
+    fn report() -> Report {
+        Report {
+            node: NODE,
+            agent: None,
+            cluster: None,
+            ledger_version: 1,
+            orders_seen: 0,
+            machine: MachineInfo { hostname: "h".to_owned(), port: 1, ..MachineInfo::default() },
+            disks: Vec::new(),
+            claims: Vec::new(),
+            faults: Vec::new(),
+            frameworks: Vec::new(),
+            executors: Vec::new(),
+            tasks: Vec::new(),
+            operations: Vec::new(),
+            version: "test".to_owned(),
+        }
+    }
+
+    /// Leads on this ledger until the agent's report fells the core; the ledger that the next leader reads.
+    fn lead_and_fall(dir: &std::path::Path, at: Instant) -> holdfast_model::MasterLedger {
+        let mut lease = LocalLeadership::new(dir).unwrap().campaign().unwrap();
+        let store = crate::ledger_file::open(&dir.join("ledger"), "master").unwrap();
+        let journal = LocalJournal::take_over(store, &mut lease).unwrap();
+        let read = |journal: &dyn Journal| {
+            let records = journal.records().map(|it| (it.tree, it.key, it.value));
+            ledger::master::fold(records).unwrap()
+        };
+        let known = read(&journal);
+        let mut shell = MasterShell {
+            core: Master::new(Config::default(), Box::new(Falls), known),
+            journal: Box::new(journal),
+            agents: Links::default(),
+            frameworks: Links::default(),
+            waiting: Waiting::default(),
+            sessions: Sessions::default(),
+            welcome: scheduler::Welcome::default(),
+        };
+        let step = |shell: &mut MasterShell, input| {
+            shell.handle(&mut StepContext { now: at, ids: &mut RandomIds }, input)
+        };
+        let effects = step(&mut shell, Input::Elected(Term(lease.term())));
+        shell.commit(&effects).unwrap();
+        let said = Input::FromAgent(LinkId(1), ToMaster::Report(Box::new(report())));
+        let fallen = catch_unwind(AssertUnwindSafe(|| step(&mut shell, said)));
+        assert!(fallen.is_err(), "the loop sees the panic, and ends the process");
+        read(&*shell.journal)
+    }
+
+    #[test]
+    fn who_fells_a_leader_is_named_in_the_ledger_that_the_next_one_reads() {
+        let dir = tempfile::tempdir().unwrap();
+        let peer = Peer::Agent(NODE);
+        for times in [1, 2] {
+            let ledger = lead_and_fall(dir.path(), Instant(u64::from(times) * 1_000));
+            let suspect = ledger.suspects.get(&peer).unwrap();
+            assert_eq!(suspect.times, times);
+            assert!(suspect.what.contains("the index of agents has no agent"), "{suspect:?}");
+            assert!(ledger.agents.is_empty(), "what the fallen step wanted is not written");
+        }
+    }
+}

@@ -441,7 +441,7 @@ mod tests {
                 resource = reserved(resource, ROLES[at]);
                 if name == "disk" {
                     let volume = volume(&format!("v{id}"), amount, "a");
-                    resource.identity.persistence = volume.identity.persistence;
+                    resource.identity.persistence = volume.identity.persistence.clone();
                     resource.identity.shared = shared;
                 }
                 (resource, holder)

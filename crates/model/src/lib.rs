@@ -44,7 +44,8 @@ pub use message::{
 };
 pub use operation::{Action, Asker, ClaimAction, Conversion, Operation, Unreadable};
 pub use resource::{
-    Identity, Labels, Mode, Reservation, ReservationKind, Resource, Source, SourceKind, VolumeMount,
+    Identity, Labels, Mode, Reservation, ReservationKind, Resource, Source, SourceKind,
+    UnallocatedIdentity, VolumeMount,
 };
 pub use resources::{Quantities, Resources};
 pub use role::Role;

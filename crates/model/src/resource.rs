@@ -3,7 +3,11 @@
 //! Two amounts merge exactly when their identities are equal, and then cannot be told apart; that is
 //! how Mesos defines "addable". Where a volume is to be seen in a container is a detail, not identity.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 
 use crate::id::PersistenceId;
 use crate::role::Role;
@@ -89,9 +93,9 @@ impl Source {
     }
 }
 
-/// What makes two amounts the same thing.
+/// What makes two amounts the same thing, but for the role that they are allocated to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Identity {
+pub struct UnallocatedIdentity {
     /// `cpus`, `mem`, `disk`, `ports`, ...
     pub name: String,
     /// The shape of the amount.
@@ -106,13 +110,92 @@ pub struct Identity {
     pub revocable: bool,
     /// Whether several tasks may use it at once.
     pub shared: bool,
-    /// The role that it is offered to, or that uses it.
-    pub allocation: Option<Role>,
     /// The resource provider.
     pub provider: Option<String>,
 }
 
+/// What makes two amounts the same thing.
+///
+/// Clones share all but the allocation, which stands beside it, so that a resource is offered, held and given
+/// back without a copy of its words. Two that share are known to be equal without a look at them. Whoever
+/// changes a field gets a copy of their own first.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    unallocated: Arc<UnallocatedIdentity>,
+    /// The role that it is offered to, or that uses it.
+    pub allocation: Option<Role>,
+}
+
+impl From<UnallocatedIdentity> for Identity {
+    fn from(unallocated: UnallocatedIdentity) -> Identity {
+        Identity { unallocated: Arc::new(unallocated), allocation: None }
+    }
+}
+
+impl Deref for Identity {
+    type Target = UnallocatedIdentity;
+
+    fn deref(&self) -> &UnallocatedIdentity {
+        &self.unallocated
+    }
+}
+
+impl DerefMut for Identity {
+    fn deref_mut(&mut self) -> &mut UnallocatedIdentity {
+        Arc::make_mut(&mut self.unallocated)
+    }
+}
+
+impl PartialEq for Identity {
+    fn eq(&self, other: &Identity) -> bool {
+        self.is_same_unallocated(other) && self.allocation == other.allocation
+    }
+}
+
+impl Eq for Identity {}
+
+impl PartialOrd for Identity {
+    fn partial_cmp(&self, other: &Identity) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Identity {
+    fn cmp(&self, other: &Identity) -> Ordering {
+        let unallocated = match Arc::ptr_eq(&self.unallocated, &other.unallocated) {
+            true => Ordering::Equal,
+            false => self.unallocated.cmp(&other.unallocated),
+        };
+        unallocated.then_with(|| self.allocation.cmp(&other.allocation))
+    }
+}
+
+impl Hash for Identity {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.unallocated.hash(state);
+        self.allocation.hash(state);
+    }
+}
+
 impl Identity {
+    /// Whether the two are equal, allocations put aside.
+    pub fn is_same_unallocated(&self, other: &Identity) -> bool {
+        Arc::ptr_eq(&self.unallocated, &other.unallocated) || self.unallocated == other.unallocated
+    }
+
+    /// Shares the words of an equal identity from now on, if that is not so already.
+    pub fn share(&mut self, other: &Identity) {
+        debug_assert!(self.is_same_unallocated(other), "only equal identities can share");
+        if !Arc::ptr_eq(&self.unallocated, &other.unallocated) {
+            self.unallocated = other.unallocated.clone();
+        }
+    }
+
+    /// The same, offered to or used by `role`.
+    pub fn allocated_to(&self, role: &Role) -> Identity {
+        Identity { allocation: Some(role.clone()), ..self.clone() }
+    }
+
     /// The innermost reservation's role; `*` when unreserved.
     pub fn role(&self) -> Role {
         self.reservations.last().map_or_else(Role::any, |it| it.role.clone())
@@ -150,15 +233,19 @@ impl Identity {
 
     /// What the machine had before any claim was laid on it: a static reservation stays at the bottom.
     pub fn base(&self) -> Identity {
-        let keep =
-            self.reservations.first().filter(|it| it.kind == ReservationKind::Static).cloned();
-        Identity {
-            reservations: keep.into_iter().collect(),
+        let keep = usize::from(
+            self.reservations.first().is_some_and(|it| it.kind == ReservationKind::Static),
+        );
+        if self.reservations.len() == keep && self.persistence.is_none() && !self.shared {
+            return self.unallocated();
+        }
+        UnallocatedIdentity {
+            reservations: self.reservations[..keep].to_vec(),
             persistence: None,
             shared: false,
-            allocation: None,
-            ..self.clone()
+            ..UnallocatedIdentity::clone(self)
         }
+        .into()
     }
 }
 
@@ -201,7 +288,7 @@ impl Resource {
 
     /// An unreserved amount.
     pub fn unreserved(name: &str, value: Value) -> Resource {
-        let identity = Identity {
+        let identity = UnallocatedIdentity {
             name: name.to_owned(),
             kind: value.kind(),
             reservations: Vec::new(),
@@ -209,10 +296,9 @@ impl Resource {
             persistence: None,
             revocable: false,
             shared: false,
-            allocation: None,
             provider: None,
         };
-        Resource { identity, value, mount: None, creator: None }
+        Resource { identity: identity.into(), value, mount: None, creator: None }
     }
 
     /// The same with one more reservation on top.
@@ -255,7 +341,8 @@ impl Resource {
 
     /// The disk under a volume.
     pub fn without_volume(&self) -> Resource {
-        let identity = Identity { persistence: None, shared: false, ..self.identity.clone() };
+        let mut identity = self.identity.clone();
+        (identity.persistence, identity.shared) = (None, false);
         Resource { identity, value: self.value.clone(), mount: None, creator: None }
     }
 

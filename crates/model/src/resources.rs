@@ -1,10 +1,13 @@
 //! Collections of resources, and their algebra. Everything that is offered, used, claimed or free is one of these; agents, masters
 //! and frameworks do the same sums. Never yields an amount below zero.
 
+mod entries;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use self::entries::Entries;
 use crate::resource::{Identity, Resource, VolumeMount};
 use crate::role::Role;
 use crate::value::{Scalar, Value};
@@ -16,10 +19,33 @@ pub struct Amount {
     pub value: Value,
     /// How many equal copies; 1 for what can be divided.
     pub copies: u32,
-    /// Detail of a volume.
-    pub mount: Option<VolumeMount>,
-    /// Detail of a volume.
-    pub creator: Option<String>,
+    detail: Option<Arc<VolumeDetail>>,
+}
+
+/// What a volume has beside its identity.
+#[derive(Debug, PartialEq, Eq)]
+struct VolumeDetail {
+    mount: Option<VolumeMount>,
+    creator: Option<String>,
+}
+
+impl Amount {
+    fn of(resource: &Resource) -> Amount {
+        let Resource { value, mount, creator, .. } = resource;
+        let detail = (mount.is_some() || creator.is_some())
+            .then(|| Arc::new(VolumeDetail { mount: mount.clone(), creator: creator.clone() }));
+        Amount { value: value.clone(), copies: 1, detail }
+    }
+
+    /// One copy of it as a [`Resource`].
+    fn one(&self, identity: &Identity) -> Resource {
+        Resource {
+            identity: identity.clone(),
+            value: self.value.clone(),
+            mount: self.detail.as_ref().and_then(|it| it.mount.clone()),
+            creator: self.detail.as_ref().and_then(|it| it.creator.clone()),
+        }
+    }
 }
 
 /// Amounts by identity. Nothing empty is ever kept in it.
@@ -27,7 +53,7 @@ pub struct Amount {
 /// A clone shares the amounts until one of the two changes, so whoever only reads copies nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resources {
-    entries: Arc<BTreeMap<Identity, Amount>>,
+    entries: Entries,
 }
 
 /// Scalar totals by name, whatever their reservation: for shares, quota and smallest offers.
@@ -41,7 +67,7 @@ impl Resources {
 
     /// Whether it holds nothing.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.len() == 0
     }
 
     /// How many different identities it holds.
@@ -56,14 +82,8 @@ impl Resources {
 
     /// Each as a [`Resource`]; several copies come several times.
     pub fn iter(&self) -> impl Iterator<Item = Resource> + '_ {
-        self.entries.iter().flat_map(|(identity, amount)| {
-            let resource = Resource {
-                identity: identity.clone(),
-                value: amount.value.clone(),
-                mount: amount.mount.clone(),
-                creator: amount.creator.clone(),
-            };
-            std::iter::repeat_n(resource, amount.copies as usize)
+        self.entries().flat_map(|(identity, amount)| {
+            std::iter::repeat_n(amount.one(identity), amount.copies as usize)
         })
     }
 
@@ -74,87 +94,90 @@ impl Resources {
 
     /// Adds one resource. Empty ones are dropped.
     pub fn add(&mut self, resource: &Resource) {
-        if resource.value.is_empty() {
-            return;
-        }
-        let entries = Arc::make_mut(&mut self.entries);
-        match entries.get_mut(&resource.identity) {
-            None => {
-                let amount = Amount {
-                    value: resource.value.clone(),
-                    copies: 1,
-                    mount: resource.mount.clone(),
-                    creator: resource.creator.clone(),
-                };
-                entries.insert(resource.identity.clone(), amount);
-            }
-            Some(amount) if resource.identity.is_exclusive() || resource.identity.shared => {
-                amount.copies += 1
-            }
-            Some(amount) => amount.value = amount.value.plus(&resource.value),
+        if !resource.value.is_empty() && !self.grow(&resource.identity, &resource.value, 1) {
+            self.entries.insert(resource.identity.clone(), Amount::of(resource));
         }
     }
 
     /// Adds all of `other`.
     pub fn add_all(&mut self, other: &Resources) {
-        other.iter().for_each(|resource| self.add(&resource));
+        if self.is_empty() {
+            return *self = other.clone();
+        }
+        for (identity, amount) in other.entries() {
+            if !self.grow(identity, &amount.value, amount.copies) {
+                self.entries.insert(identity.clone(), amount.clone());
+            }
+        }
+    }
+
+    /// Adds to an identity; false if it is not there.
+    fn grow(&mut self, identity: &Identity, value: &Value, copies: u32) -> bool {
+        let Some(amount) = self.entries.get_mut(identity) else { return false };
+        if identity.is_exclusive() || identity.shared {
+            amount.copies += copies;
+        } else {
+            amount.value = amount.value.plus(value);
+        }
+        true
     }
 
     /// Takes one resource away. What is not there is ignored; nothing goes below zero.
     pub fn subtract(&mut self, resource: &Resource) {
-        if !self.entries.contains_key(&resource.identity) {
-            return;
-        }
-        let entries = Arc::make_mut(&mut self.entries);
-        let amount = entries.get_mut(&resource.identity).expect("it was just found");
-        if resource.identity.is_exclusive() || resource.identity.shared {
-            if amount.value == resource.value {
-                amount.copies -= 1;
-            }
-        } else {
-            amount.value = amount.value.minus(&resource.value);
-        }
-        if amount.copies == 0 || amount.value.is_empty() {
-            entries.remove(&resource.identity);
-        }
+        self.shrink(&resource.identity, &resource.value, 1);
     }
 
     /// Takes all of `other` away.
     pub fn subtract_all(&mut self, other: &Resources) {
-        other.iter().for_each(|resource| self.subtract(&resource));
+        for (identity, amount) in other.entries() {
+            self.shrink(identity, &amount.value, amount.copies);
+        }
+    }
+
+    fn shrink(&mut self, identity: &Identity, value: &Value, copies: u32) {
+        let Some(kept) = self.entries.get(identity) else { return };
+        let rest = match identity.is_exclusive() || identity.shared {
+            true if kept.value != *value => return,
+            true => (kept.copies > copies).then(|| (kept.value.clone(), kept.copies - copies)),
+            false => Some((kept.value.minus(value), 1)).filter(|(rest, _)| !rest.is_empty()),
+        };
+        match rest {
+            None => self.entries.remove(identity),
+            Some((value, copies)) => {
+                let kept = self.entries.get_mut(identity).expect("it was just found");
+                (kept.value, kept.copies) = (value, copies);
+            }
+        }
     }
 
     /// Whether one resource is in it.
     pub fn contains_one(&self, resource: &Resource) -> bool {
-        resource.value.is_empty()
-            || self.entries.get(&resource.identity).is_some_and(|amount| {
-                match resource.identity.is_exclusive() || resource.identity.shared {
-                    true => amount.value == resource.value,
-                    false => amount.value.contains(&resource.value),
-                }
-            })
+        resource.value.is_empty() || self.has(&resource.identity, &resource.value, 1)
     }
 
     /// Whether all of `other` is in it.
     pub fn contains(&self, other: &Resources) -> bool {
-        other.entries.iter().all(|(identity, wanted)| {
-            self.entries.get(identity).is_some_and(|amount| {
-                match identity.is_exclusive() || identity.shared {
-                    true => amount.value == wanted.value && wanted.copies <= amount.copies,
-                    false => amount.value.contains(&wanted.value),
-                }
-            })
+        self.entries.is_same(&other.entries)
+            || other.entries().all(|(it, wanted)| self.has(it, &wanted.value, wanted.copies))
+    }
+
+    fn has(&self, identity: &Identity, value: &Value, copies: u32) -> bool {
+        self.entries.get(identity).is_some_and(|amount| {
+            match identity.is_exclusive() || identity.shared {
+                true => amount.value == *value && copies <= amount.copies,
+                false => amount.value.contains(value),
+            }
         })
     }
 
     /// The part that passes `keep`.
     pub fn filter(&self, keep: impl Fn(&Identity) -> bool) -> Resources {
-        let entries = self.entries.iter().filter(|(identity, _)| keep(identity));
-        Resources {
-            entries: Arc::new(
-                entries.map(|(identity, amount)| (identity.clone(), amount.clone())).collect(),
-            ),
+        if self.entries().all(|(identity, _)| keep(identity)) {
+            return self.clone();
         }
+        let entries = self.entries().filter(|(identity, _)| keep(identity));
+        let entries = entries.map(|(identity, amount)| (identity.clone(), amount.clone()));
+        Resources { entries: entries.collect() }
     }
 
     /// The part that nobody reserved.
@@ -164,7 +187,7 @@ impl Resources {
 
     /// The part that is reserved, for whichever role.
     pub fn reserved(&self) -> Resources {
-        self.filter(Identity::is_reserved)
+        self.filter(|identity| identity.is_reserved())
     }
 
     /// The part that is reserved for exactly `role`.
@@ -179,12 +202,27 @@ impl Resources {
 
     /// The same, allocated to `role`.
     pub fn allocated_to(&self, role: &Role) -> Resources {
-        self.iter().map(|resource| resource.allocated_to(role)).collect()
+        self.with_identities(|it| it.allocated_to(role))
     }
 
     /// The same without allocations.
     pub fn unallocated(&self) -> Resources {
-        self.iter().map(Resource::unallocated).collect()
+        if self.entries().all(|(it, _)| it.allocation.is_none()) {
+            return self.clone();
+        }
+        self.with_identities(Identity::unallocated)
+    }
+
+    /// The same under other identities; what has the same identity then is added up.
+    fn with_identities(&self, identity: impl Fn(&Identity) -> Identity) -> Resources {
+        let mut all = Resources::new();
+        for (old, amount) in self.entries() {
+            let identity = identity(old);
+            if !all.grow(&identity, &amount.value, amount.copies) {
+                all.entries.insert(identity, amount.clone());
+            }
+        }
+        all
     }
 
     /// What the machine had before any claim was laid on it.
@@ -202,19 +240,21 @@ impl Resources {
     /// Totals by name, reservations and allocations put aside. A shared volume counts once.
     pub fn quantities(&self) -> Quantities {
         let mut totals = Quantities::new();
-        for (identity, amount) in self.entries.iter() {
+        for (identity, amount) in self.entries() {
             let copies = if identity.shared { 1 } else { i64::from(amount.copies) };
             let one = amount.value.quantity();
             let all = Scalar::thousandths(one.as_thousandths().saturating_mul(copies));
-            let total = totals.entry(identity.name.clone()).or_default();
-            *total = total.plus(all);
+            match totals.get_mut(&identity.name) {
+                Some(total) => *total = total.plus(all),
+                None => drop(totals.insert(identity.name.clone(), all)),
+            }
         }
         totals
     }
 
     /// The total of the resources with this name.
     pub fn quantity(&self, name: &str) -> Scalar {
-        self.entries.iter().filter(|(identity, _)| identity.name == name).fold(
+        self.entries().filter(|(identity, _)| identity.name == name).fold(
             Scalar::ZERO,
             |sum, (_, amount)| {
                 sum.plus(Scalar::thousandths(

@@ -81,12 +81,11 @@ pub fn role(given: &str) -> Result<Role, Failure> {
 /// The same resources, disks moved to the disk in `row` of the masters' list of disks.
 pub fn on_disk(resources: Vec<Resource>, row: &DiskRow) -> Vec<Resource> {
     let source = source(row);
-    let moved = |it: Resource| {
+    let moved = |mut it: Resource| {
         if it.identity.name == "disk" {
-            Resource { identity: Identity { source: source.clone(), ..it.identity.clone() }, ..it }
-        } else {
-            it
+            it.identity.source = source.clone();
         }
+        it
     };
     resources.into_iter().map(moved).collect()
 }

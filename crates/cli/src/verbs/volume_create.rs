@@ -115,7 +115,8 @@ mod tests {
         .iter()
         .collect();
         let root = |size, disk: Option<&Option<Source>>| {
-            place(&total, &role, size, disk).map(|it| it.identity.source.and_then(|it| it.root))
+            place(&total, &role, size, disk)
+                .map(|it| it.identity.source.as_ref().and_then(|it| it.root.clone()))
         };
         assert_eq!(root(30, None).unwrap(), Some("/p".to_owned()));
         assert_eq!(root(60, None).unwrap(), None);

@@ -225,7 +225,7 @@ fn operations(
         Recipe::Replace(index, name) => {
             let Some(old) = pick(&volumes(), index).cloned() else { return Vec::new() };
             let mut new = old.clone();
-            new.identity.persistence = volume(&format!("n{name}"), 1).identity.persistence;
+            new.identity.persistence = volume(&format!("n{name}"), 1).identity.persistence.clone();
             let destroy = named(&format!("destroy{number}"), ClaimAction::Destroy(vec![old]));
             let create = unnamed(ClaimAction::Create(vec![new.clone()]));
             match number % 3 {

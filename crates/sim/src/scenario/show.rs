@@ -104,7 +104,7 @@ fn tasks(world: &World, shown: &mut Vec<String>) {
             .resources
             .volumes()
             .iter()
-            .filter_map(|it| it.identity.persistence)
+            .filter_map(|it| it.identity.persistence.clone())
             .map(|it| it.to_string())
             .collect();
         let volumes = if volumes.is_empty() {

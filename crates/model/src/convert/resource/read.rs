@@ -10,7 +10,8 @@ use v1::resource::{DiskInfo, ReservationInfo};
 use crate::convert::field::{each, labels, Place};
 use crate::id::PersistenceId;
 use crate::resource::{
-    Identity, Mode, Reservation, ReservationKind, Resource, Source, SourceKind, VolumeMount,
+    Identity, Mode, Reservation, ReservationKind, Resource, Source, SourceKind,
+    UnallocatedIdentity, VolumeMount,
 };
 use crate::role::Role;
 use crate::validate::{check_intervals, check_items, Invalid};
@@ -25,7 +26,7 @@ pub(crate) fn read(resource: v1::Resource) -> Result<Resource, Invalid> {
     let reservations = reservations(&resource)?;
     let disk = resource.disk.map(|it| disk(it).under("disk")).transpose()?.unwrap_or_default();
     let allocation = resource.allocation_info.and_then(|it| it.role);
-    let identity = Identity {
+    let mut identity = Identity::from(UnallocatedIdentity {
         kind: value.kind(),
         name: resource.name,
         reservations,
@@ -33,9 +34,10 @@ pub(crate) fn read(resource: v1::Resource) -> Result<Resource, Invalid> {
         persistence: disk.persistence,
         revocable: resource.revocable.is_some(),
         shared: resource.shared.is_some(),
-        allocation: allocation.map(|it| Role::parse(&it).at("allocation_info.role")).transpose()?,
         provider: resource.provider_id.map(|it| it.value),
-    };
+    });
+    identity.allocation =
+        allocation.map(|it| Role::parse(&it).at("allocation_info.role")).transpose()?;
     Ok(Resource { identity, value, mount: disk.mount, creator: disk.creator })
 }
 

@@ -8,7 +8,7 @@ use proptest::sample::select;
 use super::{role, text, word};
 use crate::id::PersistenceId;
 use crate::resource::{
-    Identity, Labels, Mode, Reservation, ReservationKind, Resource, Source, SourceKind, VolumeMount,
+    Labels, Mode, Reservation, ReservationKind, Resource, Source, SourceKind, VolumeMount,
 };
 use crate::resources::Resources;
 use crate::role::Role;
@@ -73,13 +73,10 @@ fn plain_resource() -> impl Strategy<Value = Resource> {
         |(name, value, reservations, allocation, revocable, provider)| {
             let mut resource = Resource::unreserved(&format!("x{name}"), value);
             let dynamic = reservations.iter().any(|it| it.kind == ReservationKind::Dynamic);
-            resource.identity = Identity {
-                reservations,
-                allocation,
-                revocable: revocable && !dynamic,
-                provider,
-                ..resource.identity
-            };
+            let identity = &mut resource.identity;
+            identity.allocation = allocation;
+            identity.revocable = revocable && !dynamic;
+            (identity.reservations, identity.provider) = (reservations, provider);
             resource
         },
     )
@@ -94,7 +91,9 @@ fn disk_resource() -> impl Strategy<Value = Resource> {
     (1i64..1_000_000_000, stack(), of(source()), of(volume), of(role())).prop_map(
         |(mb, reservations, source, volume, allocation)| {
             let mut resource = Resource::scalar("disk", Scalar::thousandths(mb));
-            resource.identity = Identity { reservations, source, allocation, ..resource.identity };
+            resource.identity.allocation = allocation;
+            resource.identity.reservations = reservations;
+            resource.identity.source = source;
             if let Some((id, creator, mount, shared)) =
                 volume.filter(|_| resource.identity.is_reserved())
             {

@@ -4,6 +4,7 @@
 //! grows: 1 is linear. Relies on [`cluster`], and on `/proc` for the time of this thread alone, so
 //! that a busy machine disturbs little. Never judges.
 
+mod clock;
 mod cluster;
 
 use cluster::lead;
@@ -13,7 +14,7 @@ const SIZES: [usize; 3] = [1_000, 4_000, 16_000];
 const TASKS: usize = 5;
 
 /// Nanoseconds that this thread has run.
-fn ran_ns() -> u64 {
+pub fn ran_ns() -> u64 {
     let said = std::fs::read_to_string("/proc/thread-self/schedstat");
     let said = said.ok().and_then(|it| it.split(' ').next().and_then(|it| it.parse().ok()));
     said.expect("this machine says how long a thread has run")

@@ -3,13 +3,15 @@
 //! `cargo xtask bench reads` runs it. A step is what the loop does with one order of an operator and the agent's answer: handle, and publish
 //! the view. As in a process, no more reads render at once than leave a processor to the loop. Relies on [`cluster`]. Never judges.
 
+mod clock;
 mod cluster;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use cluster::{agent, lead, link_of, Counter, NOW};
+use clock::{Counter, NOW};
+use cluster::{agent, lead, link_of};
 use holdfast_api::{legacy, metrics, native, v1, MasterView};
 use holdfast_master::{Effect, Input, Master, RequestId};
 use holdfast_model::{

@@ -8,14 +8,14 @@ use std::collections::BTreeSet;
 use holdfast_agent::Agent;
 use holdfast_master::{Config, Input, Master};
 use holdfast_model::{
-    AgentId, AgentIdentity, AgentLedger, AgentRecord, Call, CallerIdentity, Capability, Claim,
-    ClaimEvent, ClaimId, ClaimState, Cluster, ClusterId, CommandInfo, ContainerId, DiskId,
-    DiskKind, DiskRecord, DiskReport, ExecutorId, ExecutorInfo, ExecutorRecord, FrameworkCall,
-    FrameworkId, FrameworkInfo, FrameworkRecord, IdSource, Instant, LinkId, MachineInfo,
-    MasterChange, MasterLedger, NodeId, PersistenceId, Presence, Ranges, Reason, Report,
-    Reservation, ReservationKind, Resource, Resources, Role, Scalar, Source, StatusSource,
-    StatusUuid, StepContext, TaskId, TaskInfo, TaskRecord, TaskState, TaskStatus, Term, ToMaster,
-    Value,
+    AgentChange, AgentId, AgentIdentity, AgentLedger, AgentRecord, Call, CallerIdentity,
+    Capability, Claim, ClaimEvent, ClaimId, ClaimState, Cluster, ClusterId, CommandInfo,
+    ContainerId, DiskId, DiskKind, DiskRecord, DiskReport, ExecutorId, ExecutorInfo,
+    ExecutorRecord, FrameworkCall, FrameworkId, FrameworkInfo, FrameworkRecord, IdSource, Instant,
+    LinkId, MachineInfo, MasterChange, MasterLedger, NodeId, PersistenceId, Presence, Ranges,
+    Reason, Report, Reservation, ReservationKind, Resource, Resources, Role, Scalar, Source,
+    StatusSource, StatusUuid, StepContext, TaskId, TaskInfo, TaskRecord, TaskState, TaskStatus,
+    Term, ToMaster, Value,
 };
 use holdfast_proto::mesos::v1::{MasterInfo, VersionInfo};
 use uuid::Uuid;
@@ -368,13 +368,15 @@ pub(crate) fn agent() -> Agent {
         term: Term(1),
         version: 7,
     };
-    ledger.disks.insert(disk_record().id, disk_record());
-    claims().into_iter().for_each(|it| drop(ledger.claims.insert(it.id, it)));
-    ledger.frameworks.insert(framework_id("f-0"), info("f-0", "db"));
-    ledger.executors.insert(executor().key(), executor());
-    for mut task in tasks() {
+    let changes = [AgentChange::Disk(disk_record()), AgentChange::Framework(info("f-0", "db"))];
+    let claims = claims().into_iter().map(AgentChange::Claim);
+    let tasks = tasks().into_iter().map(|mut task| {
         task.executor = executor().info.id;
-        ledger.tasks.insert(task.key(), task);
+        AgentChange::Task(task)
+    });
+    let executor = std::iter::once(AgentChange::Executor(executor()));
+    for change in changes.into_iter().chain(claims).chain(executor).chain(tasks) {
+        ledger.apply(&change);
     }
     Agent::recover(holdfast_agent::Config::default(), ledger)
 }

@@ -3,14 +3,18 @@
 //! Memory and disk cannot disagree, because both are folds of the same changes. Nothing here is
 //! deleted because time passed; a volume's record ends only after its owner destroyed it.
 
+mod index;
+
+use self::index::LedgerIndex;
 use crate::claim::Claim;
 use crate::framework::FrameworkInfo;
 use crate::id::{
     AgentId, ClaimId, ClusterId, ContainerId, DiskId, ExecutorId, FrameworkId, Instant, NodeId,
-    OperationUuid, StatusUuid, TaskId, Term,
+    OperationUuid, PersistenceId, StatusUuid, TaskId, Term,
 };
 use crate::message::OperationState;
 use crate::operation::Operation;
+use crate::resource::Identity;
 use crate::role::Role;
 use crate::shared_map::SharedMap;
 use crate::task::{ExecutorInfo, TaskInfo, TaskState, TaskStatus};
@@ -116,6 +120,11 @@ impl TaskRecord {
     pub fn key(&self) -> TaskKey {
         (self.framework.clone(), self.info.id.clone())
     }
+
+    /// The name of its executor.
+    pub fn executor_key(&self) -> ExecutorKey {
+        (self.framework.clone(), self.executor.clone())
+    }
 }
 
 /// An operation, until its outcome is acknowledged.
@@ -170,6 +179,9 @@ pub enum AgentChange {
 }
 
 /// What of an agent survives a crash. A clone shares what did not change since.
+///
+/// Rows are read as they like, and put in and taken out by [`AgentLedger::apply`] alone, which keeps what finds them by other things than
+/// their names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentLedger {
     /// Who it is.
@@ -186,6 +198,7 @@ pub struct AgentLedger {
     pub tasks: SharedMap<TaskKey, TaskRecord>,
     /// Operations not yet forgotten.
     pub operations: SharedMap<OperationUuid, OperationRecord>,
+    index: LedgerIndex,
 }
 
 impl AgentLedger {
@@ -205,7 +218,47 @@ impl AgentLedger {
             executors: SharedMap::new(),
             tasks: SharedMap::new(),
             operations: SharedMap::new(),
+            index: LedgerIndex::default(),
         }
+    }
+
+    /// The claims with exactly this identity, which has no allocation, in the order of their ids.
+    pub fn claims_with(&self, identity: &Identity) -> impl Iterator<Item = &Claim> {
+        self.index.claims.of(identity).map(|it| &self.claims[it])
+    }
+
+    /// The claims of all volumes that bear this name in a role, whatever their state.
+    pub fn volumes_named(&self, role: Role, id: PersistenceId) -> impl Iterator<Item = &Claim> {
+        let found: Vec<&ClaimId> = self.index.volumes.of(&(role, id)).collect();
+        found.into_iter().map(|it| &self.claims[it])
+    }
+
+    /// The unsettled operations that change a claim.
+    pub fn operations_on(&self, claim: ClaimId) -> impl Iterator<Item = &OperationRecord> {
+        let found: Vec<&OperationUuid> = self.index.operations.of(&claim).collect();
+        found.into_iter().map(|it| &self.operations[it])
+    }
+
+    /// The executor whose container this is.
+    pub fn executor_in(&self, container: ContainerId) -> Option<&ExecutorRecord> {
+        let key = self.index.executors.of(&container).next()?;
+        Some(&self.executors[key])
+    }
+
+    /// The tasks of an executor, in the order of their ids.
+    pub fn tasks_of(&self, key: &ExecutorKey) -> impl Iterator<Item = &TaskRecord> {
+        let found: Vec<&TaskKey> = self.index.tasks.of(key).collect();
+        found.into_iter().map(|it| &self.tasks[it])
+    }
+
+    /// The tasks that use a volume, whose identity is given without allocation.
+    pub fn tasks_with(&self, volume: &Identity) -> impl Iterator<Item = &TaskRecord> {
+        self.index.tasks_of_volume.of(volume).map(|it| &self.tasks[it])
+    }
+
+    /// The executors that use a volume themselves.
+    pub fn executors_with(&self, volume: &Identity) -> impl Iterator<Item = &ExecutorRecord> {
+        self.index.executors_of_volume.of(volume).map(|it| &self.executors[it])
     }
 
     /// Folds one change in.
@@ -220,39 +273,93 @@ impl AgentLedger {
             }
             AgentChange::Disk(disk) => drop(self.disks.insert(disk.id, disk)),
             AgentChange::DiskGone(disk) => drop(self.disks.remove(&disk)),
-            AgentChange::Claim(claim) => {
-                if let Some(old) = self.claims.get(&claim.id) {
-                    assert!(
-                        old.state <= claim.state && old.generation <= claim.generation,
-                        "a claim only goes forward"
-                    );
+            AgentChange::Claim(claim) => self.put_claim(claim),
+            AgentChange::ClaimGone(claim) => {
+                if let Some(gone) = self.claims.remove(&claim) {
+                    self.index.remove_claim(&gone);
                 }
-                self.claims.insert(claim.id, claim);
             }
-            AgentChange::ClaimGone(claim) => drop(self.claims.remove(&claim)),
             AgentChange::Framework(info) => {
                 let id = info.id.clone().expect("a framework on an agent has its id");
                 self.frameworks.insert(id, info);
             }
             AgentChange::FrameworkGone(framework) => drop(self.frameworks.remove(&framework)),
-            AgentChange::Executor(executor) => {
-                drop(self.executors.insert(executor.key(), executor))
-            }
-            AgentChange::ExecutorGone(key) => drop(self.executors.remove(&key)),
-            AgentChange::Task(task) => {
-                if let Some(old) = self.tasks.get(&task.key()) {
-                    assert!(
-                        !old.state.is_terminal() || old.state == task.state,
-                        "a task ends once"
-                    );
+            AgentChange::Executor(executor) => self.put_executor(executor),
+            AgentChange::ExecutorGone(key) => {
+                if let Some(gone) = self.executors.remove(&key) {
+                    self.index.remove_executor(&gone);
                 }
-                self.tasks.insert(task.key(), task);
             }
-            AgentChange::TaskGone(key) => drop(self.tasks.remove(&key)),
-            AgentChange::Operation(operation) => {
-                drop(self.operations.insert(operation.uuid, operation))
+            AgentChange::Task(task) => self.put_task(task),
+            AgentChange::TaskGone(key) => {
+                if let Some(gone) = self.tasks.remove(&key) {
+                    self.index.remove_task(&gone);
+                }
             }
-            AgentChange::OperationGone(uuid) => drop(self.operations.remove(&uuid)),
+            AgentChange::Operation(operation) => self.put_operation(operation),
+            AgentChange::OperationGone(uuid) => {
+                if let Some(gone) = self.operations.remove(&uuid) {
+                    self.index.remove_operation(&gone);
+                }
+            }
         }
+    }
+
+    fn put_claim(&mut self, claim: Claim) {
+        let old = self.claims.get(&claim.id);
+        if let Some(old) = old {
+            assert!(
+                old.state <= claim.state && old.generation <= claim.generation,
+                "a claim only goes forward"
+            );
+        }
+        if old.is_none_or(|it| it.resource.identity != claim.resource.identity) {
+            if let Some(old) = old {
+                self.index.remove_claim(old);
+            }
+            self.index.add_claim(&claim);
+        }
+        self.claims.insert(claim.id, claim);
+    }
+
+    fn put_executor(&mut self, executor: ExecutorRecord) {
+        let key = executor.key();
+        let is_same = |old: &ExecutorRecord| {
+            old.container == executor.container && old.info.resources == executor.info.resources
+        };
+        let old = self.executors.get(&key);
+        if !old.is_some_and(is_same) {
+            if let Some(old) = old {
+                self.index.remove_executor(old);
+            }
+            self.index.add_executor(&executor);
+        }
+        self.executors.insert(key, executor);
+    }
+
+    fn put_task(&mut self, task: TaskRecord) {
+        let key = task.key();
+        let old = self.tasks.get(&key);
+        if let Some(old) = old {
+            assert!(!old.state.is_terminal() || old.state == task.state, "a task ends once");
+        }
+        let is_same = |old: &TaskRecord| {
+            old.executor == task.executor && old.info.resources == task.info.resources
+        };
+        if !old.is_some_and(is_same) {
+            if let Some(old) = old {
+                self.index.remove_task(old);
+            }
+            self.index.add_task(&task);
+        }
+        self.tasks.insert(key, task);
+    }
+
+    fn put_operation(&mut self, operation: OperationRecord) {
+        if let Some(old) = self.operations.get(&operation.uuid) {
+            self.index.remove_operation(old);
+        }
+        self.index.add_operation(&operation);
+        self.operations.insert(operation.uuid, operation);
     }
 }

@@ -4,7 +4,7 @@
 //! share one claim, since the API cannot tell them apart, and one that several have made a part of is held
 //! by none of them. Each volume has a claim of its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::id::{ClaimId, DiskId, FrameworkId, Instant};
 use crate::operation::ClaimAction;
@@ -103,6 +103,8 @@ pub struct Making<'a> {
     pub ids: &'a mut dyn crate::id::IdSource,
     /// Which disk carries a volume with this identity.
     pub disk_of: &'a dyn Fn(&Identity) -> Option<DiskId>,
+    /// The claims with this identity, in the order of their ids.
+    pub claims_with: &'a dyn Fn(&Identity) -> Vec<Claim>,
 }
 
 /// The total of an agent: its base with all claims laid on it. The space of a volume that is being destroyed is in it neither as a
@@ -132,16 +134,30 @@ pub fn fit<'a>(
 ) -> (Resources, Vec<ClaimId>) {
     let (mut total, mut misfits) = (base.clone(), Vec::new());
     for (_, claim) in claims {
-        let Some(place) = place_of(claim, &total) else {
+        if !lay(&mut total, claim) {
             misfits.push(claim.id);
-            continue;
-        };
-        total.subtract(&place);
-        if claim.state != ClaimState::Destroying {
-            total.add(&claim.resource);
         }
     }
     (total, misfits)
+}
+
+/// Lays one more claim on a total; false, and nothing changes, when it does not fit.
+pub fn lay(total: &mut Resources, claim: &Claim) -> bool {
+    let Some(place) = place_of(claim, total) else { return false };
+    total.subtract(&place);
+    if claim.state != ClaimState::Destroying {
+        total.add(&claim.resource);
+    }
+    true
+}
+
+/// Takes a claim off a total again on which it was laid. `base` is what the machine has.
+pub fn lift(total: &mut Resources, claim: &Claim, base: &Resources) {
+    if claim.state != ClaimState::Destroying {
+        total.subtract(&claim.resource);
+    }
+    let place = place_of(claim, base).expect("the machine has what a claim was laid on");
+    total.add(&place);
 }
 
 /// Claims on disks that can only be taken whole, with the size that such a disk has now, where that is not what the claim says.
@@ -168,55 +184,57 @@ fn place_of(claim: &Claim, left: &Resources) -> Option<Resource> {
     left.contains_one(&place).then_some(place)
 }
 
-/// What `action` (without allocations, already found to apply to the total) does to `claims`.
-pub fn changes<'c, C>(action: &ClaimAction, claims: &'c C, making: &mut Making<'_>) -> ClaimChanges
-where
-    &'c C: IntoIterator<Item = (&'c ClaimId, &'c Claim)>,
-{
-    let mut touched = BTreeMap::new();
+/// What `action` (without allocations, already found to apply to the total) does to the claims. Costs as much as the action is long, however
+/// many other claims there are.
+pub fn changes(action: &ClaimAction, making: &mut Making<'_>) -> ClaimChanges {
+    let mut touched = Touched::default();
     let conversion = action.conversion();
     for resource in conversion.consumed.iter().filter(|it| it.identity.needs_checkpoint()) {
-        take(&resource, claims, &mut touched, making);
+        take(&resource, &mut touched, making);
     }
     for resource in conversion.converted.iter().filter(|it| it.identity.needs_checkpoint()) {
-        give(&resource, claims, &mut touched, making);
+        give(&resource, &mut touched, making);
     }
-    let (mut kept, mut ended) = (Vec::new(), Vec::new());
-    for (id, claim) in touched {
-        if claim.resource.value.is_empty() {
-            ended.push(id);
-        } else {
-            kept.push(claim);
+    let mut changes = ClaimChanges::default();
+    for (id, claim) in touched.claims {
+        if !claim.resource.value.is_empty() {
+            changes.kept.push(claim);
+        } else if !touched.made.contains(&id) {
+            changes.ended.push(id);
         }
     }
-    ended.retain(|id| claims.into_iter().any(|(it, _)| it == id));
-    ClaimChanges { kept, ended }
+    changes
 }
 
-fn find<'c, C>(
-    identity: &Identity,
-    claims: &'c C,
-    touched: &BTreeMap<ClaimId, Claim>,
-) -> Option<Claim>
-where
-    &'c C: IntoIterator<Item = (&'c ClaimId, &'c Claim)>,
-{
-    let live =
-        |it: &&Claim| it.resource.identity == *identity && it.state != ClaimState::Destroying;
-    let untouched =
-        claims.into_iter().map(|(_, it)| it).filter(|it| !touched.contains_key(&it.id)).find(live);
-    touched.values().find(live).or(untouched).cloned()
+/// The claims that an action has made or changed so far.
+#[derive(Default)]
+struct Touched {
+    claims: BTreeMap<ClaimId, Claim>,
+    by_identity: BTreeMap<Identity, BTreeSet<ClaimId>>,
+    /// Those that were not there before.
+    made: BTreeSet<ClaimId>,
 }
 
-fn take<'c, C>(
-    resource: &Resource,
-    claims: &'c C,
-    touched: &mut BTreeMap<ClaimId, Claim>,
-    making: &Making<'_>,
-) where
-    &'c C: IntoIterator<Item = (&'c ClaimId, &'c Claim)>,
-{
-    let Some(mut claim) = find(&resource.identity, claims, touched) else { return };
+impl Touched {
+    fn insert(&mut self, claim: Claim) {
+        self.by_identity.entry(claim.resource.identity.clone()).or_default().insert(claim.id);
+        self.claims.insert(claim.id, claim);
+    }
+
+    /// The claim with this identity that lives, as it is by now.
+    fn find(&self, identity: &Identity, making: &Making<'_>) -> Option<Claim> {
+        let live = |it: &&Claim| it.state != ClaimState::Destroying;
+        let ids = self.by_identity.get(identity).into_iter().flatten();
+        if let Some(claim) = ids.map(|id| &self.claims[id]).find(live) {
+            return Some(claim.clone());
+        }
+        let there = (making.claims_with)(identity).into_iter();
+        there.filter(|it| !self.claims.contains_key(&it.id)).find(|it| live(&it))
+    }
+}
+
+fn take(resource: &Resource, touched: &mut Touched, making: &Making<'_>) {
+    let Some(mut claim) = touched.find(&resource.identity, making) else { return };
     if claim.is_volume() {
         claim.state = ClaimState::Destroying;
         claim.note(making.now, "destroyed", making.by);
@@ -224,45 +242,42 @@ fn take<'c, C>(
         claim.resource.value = claim.resource.value.minus(&resource.value);
         claim.note(making.now, "shrunk", making.by);
     }
-    touched.insert(claim.id, claim);
+    touched.insert(claim);
 }
 
-fn give<'c, C>(
-    resource: &Resource,
-    claims: &'c C,
-    touched: &mut BTreeMap<ClaimId, Claim>,
-    making: &mut Making<'_>,
-) where
-    &'c C: IntoIterator<Item = (&'c ClaimId, &'c Claim)>,
-{
-    let existing =
-        find(&resource.identity, claims, touched).filter(|it| !it.resource.identity.is_exclusive());
-    let claim = match existing {
+fn give(resource: &Resource, touched: &mut Touched, making: &mut Making<'_>) {
+    let existing = touched.find(&resource.identity, making);
+    match existing.filter(|it| !it.resource.identity.is_exclusive()) {
         Some(mut claim) => {
             claim.resource.value = claim.resource.value.plus(&resource.value);
             if claim.framework.as_ref() != making.framework {
                 claim.framework = None; // Whose part is whose cannot be told any more.
             }
             claim.note(making.now, "grown", making.by);
-            claim
+            touched.insert(claim);
         }
         None => {
-            let volume = resource.identity.persistence.is_some();
-            let mut claim = Claim {
-                id: ClaimId(making.ids.fresh()),
-                state: if volume { ClaimState::Making } else { ClaimState::Ready },
-                resource: resource.clone(),
-                framework: making.framework.cloned(),
-                generation: 0,
-                created: making.now,
-                disk: if volume { (making.disk_of)(&resource.identity) } else { None },
-                history: Vec::new(),
-            };
-            claim.note(making.now, if volume { "created" } else { "reserved" }, making.by);
-            claim
+            let claim = make(resource, making);
+            touched.made.insert(claim.id);
+            touched.insert(claim);
         }
+    }
+}
+
+fn make(resource: &Resource, making: &mut Making<'_>) -> Claim {
+    let volume = resource.identity.persistence.is_some();
+    let mut claim = Claim {
+        id: ClaimId(making.ids.fresh()),
+        state: if volume { ClaimState::Making } else { ClaimState::Ready },
+        resource: resource.clone(),
+        framework: making.framework.cloned(),
+        generation: 0,
+        created: making.now,
+        disk: if volume { (making.disk_of)(&resource.identity) } else { None },
+        history: Vec::new(),
     };
-    touched.insert(claim.id, claim);
+    claim.note(making.now, if volume { "created" } else { "reserved" }, making.by);
+    claim
 }
 
 #[cfg(test)]
@@ -340,8 +355,12 @@ mod tests {
                 by: "op",
                 ids: &mut self.ids,
                 disk_of: &|_| Some(DISK),
+                claims_with: &|identity| {
+                    let same = |it: &&Claim| it.resource.identity == *identity;
+                    self.claims.values().filter(same).cloned().collect()
+                },
             };
-            let mut changes = changes(action, &self.claims, &mut making);
+            let mut changes = changes(action, &mut making);
             if let ClaimAction::Destroy(_) = action {
                 changes.kept.retain(Claim::is_volume);
             }
@@ -409,7 +428,7 @@ mod tests {
     fn a26_a_reservation_that_several_have_made_a_part_of_is_held_by_none_of_them() {
         let (a, b) = (FrameworkId::made("a".to_owned()), FrameworkId::made("b".to_owned()));
         let holder = |askers: &[Option<&FrameworkId>]| {
-            let (mut claims, mut ids) = (SharedMap::new(), Counter(0));
+            let (mut claims, mut ids) = (BTreeMap::new(), Counter(0));
             for framework in askers.iter().copied() {
                 let mut making = Making {
                     now: Instant(1),
@@ -417,10 +436,10 @@ mod tests {
                     by: "x",
                     ids: &mut ids,
                     disk_of: &|_| Some(DISK),
+                    claims_with: &|_| claims.values().cloned().collect(), // All are equal.
                 };
-                let kept =
-                    changes(&reserve(vec![disk(10).reserved(dynamic("db"))]), &claims, &mut making)
-                        .kept;
+                let action = reserve(vec![disk(10).reserved(dynamic("db"))]);
+                let kept = changes(&action, &mut making).kept;
                 kept.into_iter().for_each(|it| drop(claims.insert(it.id, it)));
             }
             assert_eq!(claims.len(), 1);

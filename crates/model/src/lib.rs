@@ -17,6 +17,7 @@ pub mod operation;
 pub mod resource;
 pub mod resources;
 pub mod role;
+pub mod shared_index;
 pub mod shared_map;
 pub mod suspect;
 pub mod task;
@@ -49,6 +50,7 @@ pub use resource::{
 };
 pub use resources::{Quantities, Resources};
 pub use role::Role;
+pub use shared_index::SharedIndex;
 pub use shared_map::SharedMap;
 pub use suspect::{Peer, Suspect};
 pub use task::{

@@ -4,7 +4,9 @@ use crate::claim::Claim;
 use crate::framework::FrameworkInfo;
 use crate::id::{AgentId, ClaimId, ClusterId, FrameworkId, Instant, NodeId, OperationUuid};
 use crate::operation::Operation;
+use crate::resource::Identity;
 use crate::role::Role;
+use crate::shared_index::SharedIndex;
 use crate::shared_map::SharedMap;
 use crate::suspect::{Peer, Suspect};
 use crate::value::Scalar;
@@ -124,6 +126,8 @@ pub struct MasterLedger {
     pub suspects: SharedMap<Peer, Suspect>,
     /// The claims of each agent.
     claims_by_agent: SharedMap<AgentId, SharedMap<ClaimId, ()>>,
+    /// The claims of volumes, by agent and identity.
+    volumes: SharedIndex<(AgentId, Identity), ClaimId>,
     /// Agents by their machines.
     nodes: SharedMap<NodeId, AgentId>,
 }
@@ -173,13 +177,7 @@ impl MasterLedger {
                 self.frameworks.insert(id, framework);
             }
             MasterChange::FrameworkForgotten(framework) => drop(self.frameworks.remove(&framework)),
-            MasterChange::Claim(agent, claim) => {
-                let theirs = self.claims_by_agent.get_or_insert_with(agent.clone(), SharedMap::new);
-                if !theirs.contains_key(&claim.id) {
-                    theirs.insert(claim.id, ());
-                }
-                self.claims.insert((agent, claim.id), claim);
-            }
+            MasterChange::Claim(agent, claim) => self.put_claim(agent, claim),
             MasterChange::ClaimGone(agent, claim) => self.remove_claim(agent, claim),
             MasterChange::Pending(pending) => drop(self.pending.insert(pending.uuid, pending)),
             MasterChange::Settled(uuid) => drop(self.pending.remove(&uuid)),
@@ -192,6 +190,23 @@ impl MasterLedger {
         }
     }
 
+    fn put_claim(&mut self, agent: AgentId, claim: Claim) {
+        let theirs = self.claims_by_agent.get_or_insert_with(agent.clone(), SharedMap::new);
+        if !theirs.contains_key(&claim.id) {
+            theirs.insert(claim.id, ());
+        }
+        let key = (agent, claim.id);
+        let identity = &claim.resource.identity;
+        let old = self.claims.get(&key);
+        if let Some(old) = old.filter(|it| it.resource.identity != *identity) {
+            self.volumes.remove(&(key.0.clone(), old.resource.identity.clone()), &claim.id);
+        }
+        if claim.is_volume() {
+            self.volumes.insert(&(key.0.clone(), identity.clone()), claim.id);
+        }
+        self.claims.insert(key, claim);
+    }
+
     fn remove_claim(&mut self, agent: AgentId, claim: ClaimId) {
         if let Some(theirs) = self.claims_by_agent.get_mut(&agent) {
             theirs.remove(&claim);
@@ -199,12 +214,24 @@ impl MasterLedger {
                 self.claims_by_agent.remove(&agent);
             }
         }
-        self.claims.remove(&(agent, claim));
+        let Some(gone) = self.claims.remove(&(agent.clone(), claim)) else { return };
+        self.volumes.remove(&(agent, gone.resource.identity.clone()), &claim);
     }
 
     /// The agent of a machine.
     pub fn agent_of_node(&self, node: NodeId) -> Option<&AgentId> {
         self.nodes.get(&node)
+    }
+
+    /// The claims of an agent's volume, whose identity is given without allocation.
+    pub fn volume_claims<'a>(
+        &'a self,
+        agent: &AgentId,
+        identity: &Identity,
+    ) -> impl Iterator<Item = &'a Claim> {
+        let key = (agent.clone(), identity.clone());
+        let found: Vec<ClaimId> = self.volumes.of(&key).copied().collect();
+        found.into_iter().map(move |id| &self.claims[&(key.0.clone(), id)])
     }
 
     /// The claims of one agent.

@@ -2,6 +2,8 @@
 //!
 //! Masters apply these rules to what they believe an agent has, agents to what they own. Never looks at who may do what.
 
+use std::collections::BTreeSet;
+
 use crate::id::TaskId;
 use crate::resource::{Identity, Mode, Reservation, ReservationKind, Resource};
 use crate::resources::Resources;
@@ -293,14 +295,12 @@ fn sum_of(list: &[Resource], change: impl Fn(&mut Vec<Reservation>)) -> Resource
 
 /// A volume's name is unique within its agent and role, across all disks.
 fn check_unique(list: &[Resource], existing: &Resources) -> Result<(), Invalid> {
-    let key = |it: &Identity| (it.role(), it.persistence.clone());
+    let mut seen = BTreeSet::new();
     for (index, new) in list.iter().enumerate() {
-        let taken = existing.entries().any(|(identity, _)| {
-            identity.persistence.is_some() && key(identity) == key(&new.identity)
-        });
-        let twice = list[..index].iter().any(|it| key(&it.identity) == key(&new.identity));
-        if taken || twice {
-            let id = new.identity.persistence.as_ref().map(ToString::to_string).unwrap_or_default();
+        let Some(id) = &new.identity.persistence else { continue };
+        let role = new.identity.role();
+        let taken = existing.volumes_named(id).any(|it| it.role() == role);
+        if taken || !seen.insert((role, id)) {
             return Err(Invalid::new(
                 format!("volumes[{index}].disk.persistence.id"),
                 format!(

@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use self::entries::Entries;
+use crate::id::PersistenceId;
 use crate::resource::{Identity, Resource, VolumeMount};
 use crate::role::Role;
 use crate::value::{Scalar, Value};
@@ -90,6 +91,14 @@ impl Resources {
     /// The amount of one identity.
     pub fn get(&self, identity: &Identity) -> Option<&Amount> {
         self.entries.get(identity)
+    }
+
+    /// The volumes that bear this name, in whichever role.
+    pub fn volumes_named<'a>(
+        &'a self,
+        id: &'a PersistenceId,
+    ) -> impl Iterator<Item = &'a Identity> {
+        self.entries.volumes_named(id)
     }
 
     /// Adds one resource. Empty ones are dropped.
@@ -295,7 +304,6 @@ impl fmt::Display for Resources {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::PersistenceId;
     use crate::resource::{Reservation, ReservationKind, Source};
     use crate::value::Ranges;
     use proptest::prelude::*;

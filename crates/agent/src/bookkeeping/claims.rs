@@ -4,8 +4,8 @@
 //! volume's space back before its bytes are in the trash.
 
 use holdfast_model::{
-    AgentLedger, Asker, Claim, ClaimAction, ClaimState, Identity, OperationState, OperationUuid,
-    Resource, Resources,
+    AgentLedger, Asker, ClaimAction, ClaimState, Identity, OperationState, OperationUuid, Resource,
+    Resources,
 };
 
 use super::faults::disk_fault;
@@ -84,15 +84,8 @@ fn disks_forbid(record: &Record, disks: &Disks, action: &ClaimAction) -> Option<
 }
 
 fn is_name_taken(ledger: &AgentLedger, identity: &Identity) -> bool {
-    let same = |it: &&Claim| {
-        it.resource.identity.persistence == identity.persistence
-            && it.resource.identity.role() == identity.role()
-    };
-    ledger
-        .claims
-        .values()
-        .filter(same)
-        .any(|it| it.is_volume() && it.state != ClaimState::Destroying)
+    let Some(id) = identity.persistence.clone() else { return false };
+    ledger.volumes_named(identity.role(), id).any(|it| it.state != ClaimState::Destroying)
 }
 
 fn plan_destroy(ledger: &AgentLedger, containers: &Containers, volumes: &[Resource]) -> Plan {

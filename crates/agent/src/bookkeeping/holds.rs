@@ -4,9 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use holdfast_model::{AgentLedger, Claim, ExecutorKey, Resource, TaskRecord};
+use holdfast_model::{AgentLedger, Claim, ExecutorKey, ExecutorRecord, Resource};
 
-use super::records::{live_tasks, uses, volumes_of};
+use super::records::{live_tasks, volumes_of};
 use crate::parts::{Containers, LiveContainer};
 
 /// How a container holds a volume.
@@ -26,17 +26,14 @@ pub(crate) fn holders(
 ) -> BTreeMap<ExecutorKey, String> {
     let identity = &claim.resource.identity;
     let mut holders: BTreeMap<ExecutorKey, String> = BTreeMap::new();
-    let by_task = |it: &&TaskRecord| !it.state.is_terminal() && uses(&it.info.resources, identity);
-    for task in ledger.tasks.values().filter(by_task) {
+    for task in ledger.tasks_with(identity).filter(|it| !it.state.is_terminal()) {
         let name = format!("task `{}` of framework {}", task.info.id, task.framework);
-        holders.insert((task.framework.clone(), task.executor.clone()), name);
+        holders.insert(task.executor_key(), name);
     }
-    for (key, record) in ledger.executors.iter() {
-        let mounted = containers.of(key).mounted().contains(&claim.id);
-        if mounted || uses(&record.info.resources, identity) {
-            let name = format!("the container of executor `{}` of framework {}", key.1, key.0);
-            holders.entry(key.clone()).or_insert(name);
-        }
+    let own = ledger.executors_with(identity).map(ExecutorRecord::key);
+    for key in own.chain(containers.that_mount(claim.id).cloned()) {
+        let name = format!("the container of executor `{}` of framework {}", key.1, key.0);
+        holders.entry(key).or_insert(name);
     }
     holders
 }
@@ -80,14 +77,16 @@ pub(crate) fn is_mounted(
 pub(crate) fn recovering(ledger: &AgentLedger) -> Containers {
     let mut containers = Containers::default();
     for (key, record) in ledger.executors.iter() {
-        let mut live = LiveContainer::recovering();
-        live.mount(volumes_of(ledger, &record.info.resources));
-        containers.insert(key.clone(), live);
+        containers.insert(key.clone(), LiveContainer::recovering());
+        containers.mount(key, volumes_of(ledger, &record.info.resources));
     }
     for (key, task) in ledger.tasks.iter() {
-        let executor = (task.framework.clone(), task.executor.clone());
-        let Some(live) = containers.get_mut(&executor) else { continue }; // It has ended, and is not acknowledged.
-        live.mount(volumes_of(ledger, &task.info.resources));
+        let executor = task.executor_key();
+        if containers.get(&executor).is_none() {
+            continue; // It has ended, and is not acknowledged.
+        }
+        containers.mount(&executor, volumes_of(ledger, &task.info.resources));
+        let live = containers.of_mut(&executor);
         if task.delivered {
             live.set_used();
         } else if !task.state.is_terminal() {

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use holdfast_model::{AgentChange, AgentIdentity, AgentLedger, Resources};
 
 use crate::contract::Effect;
-use crate::parts::{Alarms, Topic, Totals};
+use crate::parts::{Alarms, ChangedClaims, Topic, Totals};
 
 /// See the file.
 #[derive(Debug)]
@@ -64,13 +64,13 @@ impl Record {
                 Vec::new()
             }
         };
-        let mut claims_changed = false;
+        let mut changed = ChangedClaims::new();
         for change in changes {
             if let AgentChange::Identity(changed) = change {
                 identity = AgentIdentity { version: identity.version, ..changed };
                 continue;
             }
-            claims_changed |= matches!(change, AgentChange::Claim(_) | AgentChange::ClaimGone(_));
+            self.note_claim(&change, &mut changed);
             self.stir_by(&change);
             self.ledger.apply(&change);
             batch.push(change);
@@ -80,10 +80,20 @@ impl Record {
         self.ledger.apply(&identity);
         batch.push(identity);
         self.effects.push(Effect::Commit { term, changes: batch });
-        if claims_changed {
-            let refitted = self.totals.apply_claim_changes(&self.ledger.claims);
+        if !changed.is_empty() {
+            let refitted = self.totals.apply_claim_changes(&changed, &self.ledger.claims);
             self.stirred.extend(refitted.into_iter().map(Topic::Volume));
         }
+    }
+
+    /// Notes which claim a change is about, and what that was before the first of them.
+    fn note_claim(&self, change: &AgentChange, changed: &mut ChangedClaims) {
+        let id = match change {
+            AgentChange::Claim(claim) => claim.id,
+            AgentChange::ClaimGone(id) => *id,
+            _ => return,
+        };
+        changed.entry(id).or_insert_with(|| self.ledger.claims.get_shared(&id).cloned());
     }
 
     /// Notes what a change stirs, before it is made.

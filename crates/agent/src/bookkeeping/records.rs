@@ -4,18 +4,16 @@
 
 use holdfast_model::{
     Action, AgentLedger, Claim, ClaimAction, ClaimId, ClaimState, ContainerId, DiskId, DiskKind,
-    DiskRecord, ExecutorKey, Identity, OperationRecord, OperationState, OperationUuid, Resource,
-    SourceKind, TaskId, TaskRecord,
+    DiskRecord, ExecutorKey, ExecutorRecord, Identity, OperationRecord, OperationUuid, Resource,
+    SourceKind, TaskRecord,
 };
 
 use crate::contract::VolumeLabel;
 
 /// The claim of the volume with this identity, allocation put aside.
 pub(crate) fn find_volume<'a>(ledger: &'a AgentLedger, identity: &Identity) -> Option<&'a Claim> {
-    let bare = identity.unallocated();
-    ledger.claims.values().find(|it| {
-        it.is_volume() && it.state != ClaimState::Destroying && it.resource.identity == bare
-    })
+    let mut claims = ledger.claims_with(&identity.unallocated());
+    claims.find(|it| it.is_volume() && it.state != ClaimState::Destroying)
 }
 
 /// The claims behind the volumes among `resources`.
@@ -37,8 +35,9 @@ pub(crate) fn label(claim: &Claim) -> Option<VolumeLabel> {
     })
 }
 
+/// Whether something of this identity, allocation put aside, is among resources.
 pub(crate) fn uses(list: &[Resource], identity: &Identity) -> bool {
-    list.iter().any(|it| it.identity.unallocated() == *identity)
+    list.iter().any(|it| it.identity.is_same_unallocated(identity))
 }
 
 /// The disk that carries what has this identity.
@@ -65,9 +64,7 @@ pub(crate) fn lies_on(disk: &DiskRecord, identity: &Identity) -> bool {
 
 /// The unsettled operation that makes or destroys a volume.
 pub(crate) fn operation_on(ledger: &AgentLedger, claim: ClaimId) -> Option<OperationRecord> {
-    let unsettled =
-        |it: &&OperationRecord| it.state == OperationState::Pending && it.claims.contains(&claim);
-    ledger.operations.values().find(unsettled).cloned()
+    ledger.operations_on(claim).next().cloned()
 }
 
 pub(crate) fn claim_action(ledger: &AgentLedger, uuid: OperationUuid) -> Option<&ClaimAction> {
@@ -78,20 +75,10 @@ pub(crate) fn claim_action(ledger: &AgentLedger, uuid: OperationUuid) -> Option<
 }
 
 pub(crate) fn executor_in(ledger: &AgentLedger, container: ContainerId) -> Option<ExecutorKey> {
-    ledger.executors.iter().find(|(_, it)| it.container == container).map(|(key, _)| key.clone())
+    ledger.executor_in(container).map(ExecutorRecord::key)
 }
 
 /// Tasks of an executor that have not ended.
-pub(crate) fn live_tasks<'a>(ledger: &'a AgentLedger, key: &'a ExecutorKey) -> Vec<&'a TaskRecord> {
-    tasks_of(ledger, key).filter(|it| !it.state.is_terminal()).collect()
-}
-
-/// All tasks of an executor that are not forgotten.
-pub(crate) fn tasks_of<'a>(
-    ledger: &'a AgentLedger,
-    key: &'a ExecutorKey,
-) -> impl Iterator<Item = &'a TaskRecord> {
-    let first = (key.0.clone(), TaskId::made(String::new()));
-    let framework = ledger.tasks.range_from(&first).take_while(|((it, _), _)| *it == key.0);
-    framework.map(|(_, task)| task).filter(|it| it.executor == key.1)
+pub(crate) fn live_tasks<'a>(ledger: &'a AgentLedger, key: &ExecutorKey) -> Vec<&'a TaskRecord> {
+    ledger.tasks_of(key).filter(|it| !it.state.is_terminal()).collect()
 }

@@ -84,9 +84,16 @@ impl<'a> Step<'a> {
     ) -> ClaimChanges {
         let ledger = self.record.ledger();
         let disk_of = |identity: &Identity| disk_of(ledger, identity);
-        let mut making =
-            Making { now: self.now, framework, by, ids: &mut *self.ids, disk_of: &disk_of };
-        claim::changes(action, &ledger.claims, &mut making)
+        let claims_with = |identity: &Identity| ledger.claims_with(identity).cloned().collect();
+        let mut making = Making {
+            now: self.now,
+            framework,
+            by,
+            ids: &mut *self.ids,
+            disk_of: &disk_of,
+            claims_with: &claims_with,
+        };
+        claim::changes(action, &mut making)
     }
 
     /// What gives the space of a volume that is no more back to its reservation. A RESERVE of what the machine has, under the

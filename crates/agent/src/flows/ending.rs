@@ -10,7 +10,7 @@ use holdfast_model::{
 };
 
 use crate::bookkeeping::holds::is_mounted;
-use crate::bookkeeping::records::{live_tasks, tasks_of};
+use crate::bookkeeping::records::live_tasks;
 use crate::bookkeeping::telling::{forward, own_status, tell_master};
 use crate::bookkeeping::Step;
 use crate::contract::{Effect, Exit};
@@ -88,7 +88,7 @@ pub(crate) fn end_if_never_used(
     key: &ExecutorKey,
 ) {
     let given = |it: &TaskRecord| !it.state.is_terminal() || it.delivered;
-    if !containers.of(key).is_used() && !tasks_of(step.ledger(), key).any(given) {
+    if !containers.of(key).is_used() && !step.ledger().tasks_of(key).any(given) {
         end_executor(step, containers, tasks, master, key, None);
     }
 }
@@ -110,7 +110,7 @@ pub(crate) fn finish(
     let ledger = step.ledger();
     let last_word = |it: &TaskRecord| (it.key(), last_word(it, live.termination(), end));
     let ends = live_tasks(ledger, key).into_iter().map(last_word).collect();
-    let kept = tasks_of(ledger, key).filter(|it| it.state.is_terminal() && it.updates.is_empty());
+    let kept = ledger.tasks_of(key).filter(|it| it.state.is_terminal() && it.updates.is_empty());
     let mut changes: Vec<AgentChange> = kept.map(|it| AgentChange::TaskGone(it.key())).collect();
     changes.push(AgentChange::ExecutorGone(key.clone()));
     conclude(step, containers, tasks, master, ends, changes);

@@ -2,10 +2,12 @@
 //!
 //! Relies on the ledger and the containers for who holds what. Never ends an executor that has a task, or that uses the volume itself.
 
-use holdfast_model::{Claim, ExecutorKey, ExecutorRecord};
+use std::collections::BTreeSet;
+
+use holdfast_model::{Claim, ExecutorKey};
 
 use super::ending::end_executor;
-use crate::bookkeeping::records::{find_volume, live_tasks, uses};
+use crate::bookkeeping::records::{find_volume, live_tasks};
 use crate::bookkeeping::Step;
 use crate::parts::{Containers, Launch, MasterLink, Tasks};
 
@@ -32,16 +34,17 @@ fn idle_holders(step: &Step<'_>, containers: &Containers, launch: &Launch) -> Ve
     let volumes = resources.filter(|it| it.identity.persistence.is_some() && !it.identity.shared);
     let claims: Vec<&Claim> = volumes.filter_map(|it| find_volume(ledger, &it.identity)).collect();
     let (owner, own) = (launch.owner(), launch.executor_key());
-    let idle = |(key, record): &(&ExecutorKey, &ExecutorRecord)| {
-        let mounted = containers.of(key).mounted();
-        let needs = |claim: &&Claim| uses(&record.info.resources, &claim.resource.identity);
-        key.0 == owner
-            && **key != own
-            && claims.iter().any(|it| mounted.contains(&it.id))
-            && live_tasks(ledger, key).is_empty()
-            && !claims.iter().any(needs)
+    let needs = |key: &ExecutorKey| {
+        claims.iter().any(|it| {
+            ledger.executors_with(&it.resource.identity).any(|executor| executor.key() == *key)
+        })
     };
-    ledger.executors.iter().filter(idle).map(|(key, _)| key.clone()).collect()
+    let holders: BTreeSet<&ExecutorKey> =
+        claims.iter().flat_map(|it| containers.that_mount(it.id)).collect();
+    let idle = holders.into_iter().filter(|key| {
+        key.0 == owner && **key != own && live_tasks(ledger, key).is_empty() && !needs(key)
+    });
+    idle.cloned().collect()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! Relies on the drivers' word, for each volume and each of its paths, that the container shows it there. Never gives a task whose
 //! volume may not be there yet, and never takes a volume for free that the container may still see.
 
-use holdfast_model::{ExecutorKey, TaskInfo};
+use holdfast_model::{ClaimId, ExecutorKey, TaskInfo};
 
 use crate::bookkeeping::plans::container_plan;
 use crate::bookkeeping::records::volumes_of;
@@ -42,12 +42,12 @@ pub(crate) fn resize_container(
     if step.ledger().executors.get(key).is_none_or(|it| it.command) {
         return;
     }
-    let live = containers.of_mut(key);
-    if !matches!(live.phase(), Phase::Starting | Phase::Running) {
+    if !matches!(containers.of(key).phase(), Phase::Starting | Phase::Running) {
         return;
     }
     let Some(plan) = container_plan(step.ledger(), key) else { return };
-    live.begin_update(plan.volumes.iter().map(|it| it.label.claim));
+    let volumes: Vec<ClaimId> = plan.volumes.iter().map(|it| it.label.claim).collect();
+    containers.begin_update(key, &volumes);
     step.push(Effect::UpdateContainer(Box::new(plan)));
 }
 

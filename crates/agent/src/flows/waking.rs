@@ -222,9 +222,8 @@ fn start_container(
     }
     let plan =
         container_plan(step.ledger(), key).expect("a container without a plan has an obstacle");
-    let live = containers.of_mut(key);
-    live.set_phase(Phase::Starting);
-    live.mount(plan.volumes.iter().map(|it| it.label.claim));
+    containers.of_mut(key).set_phase(Phase::Starting);
+    containers.mount(key, plan.volumes.iter().map(|it| it.label.claim));
     step.stir(Topic::Executor(key.clone()));
     step.push(Effect::StartContainer(Box::new(plan)));
 }

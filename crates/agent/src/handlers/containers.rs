@@ -69,12 +69,13 @@ pub(crate) fn container_updated(
     shown: &[(ClaimId, Result<(), String>)],
 ) {
     let Some(key) = executor_in(step.ledger(), container) else { return };
-    let live = containers.of_mut(&key);
     let missing: BTreeSet<ClaimId> =
         shown.iter().filter(|(_, outcome)| outcome.is_err()).map(|(claim, _)| *claim).collect();
     let seen = shown.iter().filter(|(_, outcome)| outcome.is_ok()).map(|(claim, _)| *claim);
-    let is_last = live.end_update(seen.clone()); // The container sees it, if only at one of its paths.
-    for claim in seen.filter(|it| !missing.contains(it)) {
+    let seen: Vec<ClaimId> = seen.collect();
+    let is_last = containers.end_update(&key, &seen); // The container sees it, if only at one of its paths.
+    let live = containers.of(&key);
+    for claim in seen.into_iter().filter(|it| !missing.contains(it)) {
         tasks.note_shown(claim, |task| live.queue().contains(task));
     }
     if is_last {

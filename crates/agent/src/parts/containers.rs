@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use holdfast_model::{ExecutorKey, FrameworkId, LinkId, SharedMap};
+use holdfast_model::{ClaimId, ExecutorKey, FrameworkId, LinkId, SharedIndex, SharedMap};
 
 use super::LiveContainer;
 
@@ -13,6 +13,8 @@ use super::LiveContainer;
 #[derive(Debug, Default)]
 pub(crate) struct Containers {
     live: SharedMap<ExecutorKey, LiveContainer>,
+    /// Which of them may see a volume.
+    mounting: SharedIndex<ClaimId, ExecutorKey>,
     links: BTreeMap<LinkId, ExecutorKey>,
     /// Frameworks that were shut down; nobody will acknowledge their updates.
     leaving: BTreeSet<FrameworkId>,
@@ -48,9 +50,39 @@ impl Containers {
         self.live.insert(key, live);
     }
 
+    /// A container may see these volumes from now on.
+    pub(crate) fn mount(&mut self, key: &ExecutorKey, volumes: impl IntoIterator<Item = ClaimId>) {
+        let live = self.live.get_mut(key).unwrap_or_else(|| missing(key));
+        for volume in volumes {
+            live.mount(volume);
+            self.mounting.insert(&volume, key.clone());
+        }
+    }
+
+    /// A container is asked to show these volumes while it runs; see [`Containers::end_update`].
+    pub(crate) fn begin_update(&mut self, key: &ExecutorKey, volumes: &[ClaimId]) {
+        self.of_mut(key).begin_update(volumes);
+        volumes.iter().for_each(|it| self.mounting.insert(it, key.clone()));
+    }
+
+    /// An update was answered: the container shows these volumes. Says whether that was the last one under way; volumes that nothing has
+    /// shown by then are given up.
+    pub(crate) fn end_update(&mut self, key: &ExecutorKey, shown: &[ClaimId]) -> bool {
+        let given_up = self.of_mut(key).end_update(shown);
+        given_up.iter().flatten().for_each(|it| self.mounting.remove(it, key));
+        given_up.is_some()
+    }
+
+    /// The executors whose containers may see a volume, in order.
+    pub(crate) fn that_mount(&self, volume: ClaimId) -> impl Iterator<Item = &ExecutorKey> {
+        let found: Vec<&ExecutorKey> = self.mounting.of(&volume).collect();
+        found.into_iter()
+    }
+
     /// Nothing of the container runs any more; its link is over.
     pub(crate) fn remove(&mut self, key: &ExecutorKey) -> Arc<LiveContainer> {
         let live = self.live.remove(key).unwrap_or_else(|| missing(key));
+        live.mounted().iter().for_each(|volume| self.mounting.remove(volume, key));
         if let Some(link) = live.link() {
             self.links.remove(&link);
         }

@@ -151,34 +151,34 @@ impl LiveContainer {
         &self.mounted
     }
 
-    /// It is started with these volumes, or was.
-    pub(crate) fn mount(&mut self, volumes: impl IntoIterator<Item = ClaimId>) {
-        self.mounted.extend(volumes);
+    /// It is started with this volume, or was.
+    pub(super) fn mount(&mut self, volume: ClaimId) {
+        self.mounted.insert(volume);
     }
 
     /// It is asked to show these volumes while it runs; see [`LiveContainer::end_update`].
-    pub(crate) fn begin_update(&mut self, volumes: impl IntoIterator<Item = ClaimId>) {
+    pub(super) fn begin_update(&mut self, volumes: &[ClaimId]) {
         for volume in volumes {
-            if self.mounted.insert(volume) {
-                self.unproven.insert(volume);
+            if self.mounted.insert(*volume) {
+                self.unproven.insert(*volume);
             }
         }
         self.updates += 1;
     }
 
-    /// An update was answered: it shows these volumes, if only at one of their paths. Says whether that was the last one under way;
-    /// volumes that nothing has shown by then are given up. One that a later update still asks for may yet be shown.
-    pub(crate) fn end_update(&mut self, shown: impl IntoIterator<Item = ClaimId>) -> bool {
+    /// An update was answered: it shows these volumes, if only at one of their paths. If that was the last one under way, volumes that nothing
+    /// has shown by then are given up, and named. One that a later update still asks for may yet be shown.
+    pub(super) fn end_update(&mut self, shown: &[ClaimId]) -> Option<BTreeSet<ClaimId>> {
         self.updates = self.updates.saturating_sub(1);
         for volume in shown {
-            self.unproven.remove(&volume);
+            self.unproven.remove(volume);
         }
-        if self.updates == 0 {
-            for volume in std::mem::take(&mut self.unproven) {
-                self.mounted.remove(&volume);
-            }
+        if self.updates != 0 {
+            return None;
         }
-        self.updates == 0
+        let given_up = std::mem::take(&mut self.unproven);
+        self.mounted.retain(|it| !given_up.contains(it));
+        Some(given_up)
     }
 
     /// Why the agent ends it. The first reason stays.
@@ -199,12 +199,12 @@ mod tests {
     #[test]
     fn a_volume_is_given_up_when_the_last_update_has_not_shown_it() {
         let (mut live, id) = (LiveContainer::recovering(), |it| ClaimId(Uuid::from_u128(it)));
-        live.mount([id(1)]);
-        live.begin_update([id(1), id(2)]);
-        live.begin_update([id(3)]);
-        assert!(!live.end_update([]), "another one may still show them");
+        live.mount(id(1));
+        live.begin_update(&[id(1), id(2)]);
+        live.begin_update(&[id(3)]);
+        assert_eq!(live.end_update(&[]), None, "another one may still show them");
         assert_eq!(live.mounted().len(), 3);
-        assert!(live.end_update([id(3)]));
+        assert_eq!(live.end_update(&[id(3)]), Some(BTreeSet::from([id(2)])));
         assert_eq!(*live.mounted(), BTreeSet::from([id(1), id(3)]));
     }
 

@@ -20,6 +20,6 @@ pub(crate) use launch::Launch;
 pub(crate) use live_container::{LiveContainer, Phase, TerminationReason};
 pub(crate) use master_link::{Heard, MasterLink, ReportWish};
 pub(crate) use tasks::Tasks;
-pub(crate) use totals::Totals;
+pub(crate) use totals::{ChangedClaims, Totals};
 pub(crate) use volumes::Volumes;
 pub(crate) use waiting::{Topic, Waiter, Waiting};

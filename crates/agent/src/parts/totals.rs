@@ -1,12 +1,16 @@
 //! What the machine has, with all claims laid on it.
 //!
-//! Relies on `holdfast_model::claim`, which is the law. Never takes a claim that does not fit for one that is not there.
+//! Kept by difference: a claim that changes is lifted off and laid on again. Where claims do not fit, it matters which are laid first, and
+//! all are laid anew. Relies on `holdfast_model::claim`, which is the law. Never takes a claim that does not fit for one that is not there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use holdfast_model::claim::fit;
+use holdfast_model::claim::{fit, lay, lift};
 use holdfast_model::{Claim, ClaimId, Resources, SharedMap};
+
+/// Claims that have changed, and what each was before; `None` for one that is new.
+pub(crate) type ChangedClaims = BTreeMap<ClaimId, Option<Arc<Claim>>>;
 
 /// The machine's resources, before and after the claims.
 #[derive(Debug, Default)]
@@ -15,6 +19,8 @@ pub(crate) struct Totals {
     base: Option<Resources>,
     total: Resources,
     misfits: Arc<BTreeSet<ClaimId>>,
+    /// Changes since all claims were laid anew.
+    unchecked: usize,
 }
 
 impl Totals {
@@ -34,16 +40,43 @@ impl Totals {
         claims: &SharedMap<ClaimId, Claim>,
     ) -> Vec<ClaimId> {
         self.base = Some(base.clone());
-        self.apply_claim_changes(claims)
+        self.lay_all(claims)
     }
 
-    /// Claims were made, changed or ended; `claims` are those that there are now. Answers as [`Totals::set_base`].
+    /// These claims were made, changed or ended; `claims` are those that there are now. Answers as [`Totals::set_base`].
     pub(crate) fn apply_claim_changes(
         &mut self,
+        changed: &ChangedClaims,
         claims: &SharedMap<ClaimId, Claim>,
     ) -> Vec<ClaimId> {
-        let (total, misfits) = self.base.as_ref().map(|base| fit(base, claims)).unwrap_or_default();
+        let Some(base) = &self.base else { return Vec::new() };
+        let relaid = match self.misfits.is_empty() {
+            true => relaid(&self.total, base, changed, claims),
+            false => None,
+        };
+        let Some(total) = relaid else { return self.lay_all(claims) };
         self.total = total;
+        self.unchecked += changed.len();
+        if 64 * (claims.len() + 1) < self.unchecked || cfg!(test) {
+            self.check(claims);
+        }
+        Vec::new()
+    }
+
+    /// A sample of the truth: what was kept by difference is what all claims laid anew would be.
+    fn check(&mut self, claims: &SharedMap<ClaimId, Claim>) {
+        self.unchecked = 0;
+        let base = self.base.as_ref().expect("claims were laid on a base");
+        let (total, misfits) = fit(base, claims);
+        assert!(
+            misfits.is_empty() && total == self.total,
+            "the total is all claims laid on the base"
+        );
+    }
+
+    fn lay_all(&mut self, claims: &SharedMap<ClaimId, Claim>) -> Vec<ClaimId> {
+        let (total, misfits) = self.base.as_ref().map(|base| fit(base, claims)).unwrap_or_default();
+        (self.total, self.unchecked) = (total, 0);
         let misfits: BTreeSet<ClaimId> = misfits.into_iter().collect();
         let changed = self.misfits.symmetric_difference(&misfits).copied().collect();
         if misfits != *self.misfits {
@@ -51,6 +84,19 @@ impl Totals {
         }
         changed
     }
+}
+
+/// The total after changes, if all claims still fit.
+fn relaid(
+    total: &Resources,
+    base: &Resources,
+    changed: &ChangedClaims,
+    claims: &SharedMap<ClaimId, Claim>,
+) -> Option<Resources> {
+    let mut total = total.clone();
+    changed.values().flatten().for_each(|it| lift(&mut total, it, base));
+    let mut new = changed.keys().filter_map(|id| claims.get(id));
+    new.all(|it| lay(&mut total, it)).then_some(total)
 }
 
 #[cfg(test)]
@@ -64,12 +110,16 @@ mod tests {
         bed.reserve_and_create();
         let claims = bed.agent.ledger().claims.clone();
         let mut totals = Totals::default();
-        assert_eq!(totals.apply_claim_changes(&claims), vec![], "no machine yet");
+        assert_eq!(
+            totals.apply_claim_changes(&ChangedClaims::new(), &claims),
+            vec![],
+            "no machine yet"
+        );
         let nothing: Resources = [amount("cpus", 1)].into_iter().collect();
         let all: Vec<ClaimId> = claims.keys().copied().collect();
         assert_eq!(totals.set_base(&nothing, &claims), all);
         assert!(totals.misfits().contains(&all[0]));
-        assert_eq!(totals.apply_claim_changes(&claims), vec![]);
+        assert_eq!(totals.apply_claim_changes(&ChangedClaims::new(), &claims), vec![]);
         assert_eq!(totals.set_base(&bed.machine.info.resources, &claims), all);
         assert_eq!(totals.total(), bed.agent.total());
     }

@@ -6,27 +6,16 @@ use holdfast_allocator::by_name;
 use holdfast_master::{Config, Effect, Input, Master};
 use holdfast_model::{
     AgentId, AgentRecord, Call, CallerIdentity, Capability, Claim, ClaimId, ClaimState, Cluster,
-    ClusterId, CommandInfo, FrameworkCall, FrameworkId, FrameworkInfo, FrameworkRecord, IdSource,
-    Instant, LinkId, MachineInfo, MasterChange, MasterLedger, NodeId, OpaquePayload, PersistenceId,
-    Presence, Report, Reservation, ReservationKind, Resource, Role, Scalar, Source, StepContext,
-    TaskId, TaskInfo, TaskRecord, TaskState, Term, ToMaster,
+    ClusterId, CommandInfo, FrameworkCall, FrameworkId, FrameworkInfo, FrameworkRecord, LinkId,
+    MachineInfo, MasterChange, MasterLedger, NodeId, OpaquePayload, PersistenceId, Presence,
+    Report, Reservation, ReservationKind, Resource, Role, Scalar, Source, StepContext, TaskId,
+    TaskInfo, TaskRecord, TaskState, Term, ToMaster,
 };
 use uuid::Uuid;
 
+use crate::clock::{Counter, NOW};
+
 const FRAMEWORKS: usize = 10;
-
-/// The time, which stands still.
-pub const NOW: Instant = Instant(1_700_000_000_000);
-
-/// Uuids that are counted.
-pub struct Counter(pub u128);
-
-impl IdSource for Counter {
-    fn fresh(&mut self) -> Uuid {
-        self.0 += 1;
-        Uuid::from_u128(self.0)
-    }
-}
 
 fn cluster() -> ClusterId {
     ClusterId(Uuid::from_u128(7))

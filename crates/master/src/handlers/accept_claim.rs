@@ -2,7 +2,7 @@
 
 use holdfast_model::{
     Action, AgentId, Asker, ClaimAction, FrameworkId, Identity, Invalid, MasterChange, Operation,
-    OperationUuid, PendingOperation,
+    OperationUuid, PendingOperation, Resource,
 };
 
 use super::accept::Accepting;
@@ -35,8 +35,10 @@ pub(super) fn accept_claim(
         None => it.clone().allocated_to(&accepting.role),
         Some(_) => it.clone(),
     });
-    let made = match action {
-        ClaimAction::Destroy(_) => volumes_made(step.out, operations, framework, agent),
+    let made = match &action {
+        ClaimAction::Destroy(volumes) => {
+            volumes_made(step.out, operations, framework, agent, volumes)
+        }
         _ => Vec::new(),
     };
     let info = frameworks.at(framework).info();
@@ -69,25 +71,33 @@ pub(super) fn accept_claim(
     Ok(())
 }
 
-/// The volumes of an agent that a framework made itself, or is making.
+/// Those of these volumes of an agent that a framework made itself, or is making.
 fn volumes_made(
     out: &Outbox,
     operations: &Operations,
     framework: &FrameworkId,
     agent: &AgentId,
+    volumes: &[Resource],
 ) -> Vec<Identity> {
-    let theirs = out
-        .ledger()
-        .claims_of(agent)
-        .filter(|it| it.is_volume() && it.framework.as_ref() == Some(framework));
-    let under_way =
+    let bare = volumes.iter().map(|it| it.identity.unallocated());
+    let is_theirs = |identity: &Identity| {
+        let mut claims = out.ledger().volume_claims(agent, identity);
+        claims.any(|it| it.framework.as_ref() == Some(framework))
+            || is_making(operations, framework, agent, identity)
+    };
+    bare.filter(is_theirs).collect()
+}
+
+fn is_making(
+    operations: &Operations,
+    framework: &FrameworkId,
+    agent: &AgentId,
+    volume: &Identity,
+) -> bool {
+    let mut under_way =
         operations.of_agent(agent).filter(|(_, it)| it.framework.as_ref() == Some(framework));
-    let making = under_way.flat_map(|(_, it)| match &it.action {
-        ClaimAction::Create(volumes) => volumes.as_slice(),
-        _ => &[],
-    });
-    theirs
-        .map(|it| it.resource.identity.clone())
-        .chain(making.map(|it| it.identity.clone()))
-        .collect()
+    under_way.any(|(_, it)| match &it.action {
+        ClaimAction::Create(volumes) => volumes.iter().any(|it| it.identity == *volume),
+        _ => false,
+    })
 }

@@ -114,11 +114,11 @@ impl Agents {
 
     /// All that an agent has, claims laid on it.
     pub(crate) fn set_total(&mut self, id: &AgentId, total: Resources) {
-        self.change_total(id, |state| {
-            state.capacity.set_total(total);
-            Ok(())
-        })
-        .expect("a total is taken as it is");
+        let state = self.at_mut(id);
+        let before = state.total().quantities();
+        state.capacity.set_total(total);
+        let after = state.total().quantities();
+        self.note_difference(id, &before, &after);
     }
 
     /// Believes `action` (without allocations), sent as `uuid`, one of a `group`, done before the agent says so.
@@ -131,27 +131,19 @@ impl Agents {
         (group, uuid): (OperationUuid, OperationUuid),
         action: &ClaimAction,
     ) -> Result<(), Invalid> {
-        self.change_total(id, |state| state.capacity.speculate(group, uuid, action))
+        let conversion = self.at_mut(id).capacity.speculate(group, uuid, action)?;
+        let (before, after) = (conversion.consumed.quantities(), conversion.converted.quantities());
+        self.note_difference(id, &before, &after);
+        Ok(())
     }
 
-    fn change_total(
-        &mut self,
-        id: &AgentId,
-        change: impl FnOnce(&mut AgentState) -> Result<(), Invalid>,
-    ) -> Result<(), Invalid> {
-        let state = self.states.get_mut(id).expect("a total is of an agent in the belief");
-        if !state.contact.is_admitted() {
-            return change(state);
-        }
-        let before = state.total().quantities();
-        let changed = change(state);
-        let after = state.total().quantities();
-        if before != after {
-            self.totals.subtract(&before);
-            self.totals.add(&after);
+    /// An agent's total has lost `before` and won `after`.
+    fn note_difference(&mut self, id: &AgentId, before: &Quantities, after: &Quantities) {
+        if self.at(id).contact.is_admitted() && before != after {
+            self.totals.subtract(before);
+            self.totals.add(after);
         }
         self.check_now_and_then();
-        changed
     }
 
     /// What the whole cluster has.

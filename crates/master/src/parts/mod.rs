@@ -5,7 +5,6 @@
 pub(crate) mod agents;
 pub(crate) mod allocator_input;
 pub(crate) mod frameworks;
-mod index;
 pub(crate) mod links;
 pub(crate) mod offers;
 pub(crate) mod operations;

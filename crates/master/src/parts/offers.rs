@@ -6,10 +6,9 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use holdfast_model::{
-    AgentId, ClusterId, FrameworkId, Instant, Offer, OfferId, Resources, SharedMap, Term,
+    AgentId, ClusterId, FrameworkId, Instant, Offer, OfferId, Resources, SharedIndex, SharedMap,
+    Term,
 };
-
-use super::index::Index;
 
 /// An offer and when it was made.
 #[derive(Clone, Debug)]
@@ -24,8 +23,8 @@ pub struct OfferRecord {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct OfferRows {
     open: SharedMap<OfferId, OfferRecord>,
-    by_agent: Index<AgentId, OfferId>,
-    by_framework: Index<FrameworkId, OfferId>,
+    by_agent: SharedIndex<AgentId, OfferId>,
+    by_framework: SharedIndex<FrameworkId, OfferId>,
 }
 
 /// All offers.
@@ -117,7 +116,7 @@ impl Offers {
     #[cfg(test)]
     pub(crate) fn check(&self) {
         assert_eq!(
-            (self.by_agent.len(), self.by_framework.len()),
+            (self.by_agent.pairs().count(), self.by_framework.pairs().count()),
             (self.open.len(), self.open.len())
         );
         for (id, OfferRecord { offer, .. }) in self.open.iter() {

@@ -7,10 +7,9 @@ use std::sync::Arc;
 
 use holdfast_model::{
     AgentId, ClaimAction, FrameworkId, OperationState, OperationStatus, OperationUuid, Resources,
-    SharedMap, StatusUuid,
+    SharedIndex, SharedMap, StatusUuid,
 };
 
-use super::index::Index;
 use crate::step::RequestId;
 
 /// An operation that an agent has yet to settle, or a framework to acknowledge.
@@ -65,7 +64,7 @@ pub(crate) fn dropped_status(uuid: &OperationUuid) -> StatusUuid {
 #[derive(Debug, Default)]
 pub(crate) struct Operations {
     in_flight: SharedMap<OperationUuid, InFlight>,
-    by_agent: Index<AgentId, OperationUuid>,
+    by_agent: SharedIndex<AgentId, OperationUuid>,
     /// Operations by the name that their framework gave them.
     names: BTreeMap<(FrameworkId, String), OperationUuid>,
 }
@@ -178,7 +177,7 @@ impl Operations {
 
     #[cfg(test)]
     pub(crate) fn check(&self) {
-        assert_eq!(self.by_agent.len(), self.in_flight.len());
+        assert_eq!(self.by_agent.pairs().count(), self.in_flight.len());
         for (uuid, operation) in self.in_flight.iter() {
             assert!(self.by_agent.of(&operation.agent).any(|it| it == uuid));
             assert!(operation.settled.as_ref().is_none_or(|it| it.state.is_terminal()));

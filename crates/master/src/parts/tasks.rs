@@ -8,11 +8,9 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use holdfast_model::{
-    AgentId, ExecutorId, FrameworkId, OpaquePayload, Resources, SharedMap, TaskId, TaskKey,
-    TaskState, TaskStatus,
+    AgentId, ExecutorId, FrameworkId, OpaquePayload, Resources, SharedIndex, SharedMap, TaskId,
+    TaskKey, TaskState, TaskStatus,
 };
-
-use super::index::Index;
 
 /// How many tasks that have ended and been acknowledged are kept, for people.
 pub(crate) const COMPLETED_TASKS_MAX: usize = 1000;
@@ -56,8 +54,8 @@ impl TaskView {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TaskRows {
     known: SharedMap<TaskKey, TaskView>,
-    by_agent: Index<AgentId, TaskKey>,
-    by_framework: Index<FrameworkId, TaskKey>,
+    by_agent: SharedIndex<AgentId, TaskKey>,
+    by_framework: SharedIndex<FrameworkId, TaskKey>,
     /// Those that are over, by the order in which they were forgotten.
     completed: SharedMap<u64, TaskView>,
 }
@@ -195,8 +193,12 @@ impl Tasks {
 
     #[cfg(test)]
     pub(crate) fn check(&self) {
-        assert_eq!(self.by_agent.len(), self.known.len(), "each task is at one agent");
-        assert_eq!(self.by_framework.len(), self.known.len(), "each task is of one framework");
+        assert_eq!(self.by_agent.pairs().count(), self.known.len(), "each task is at one agent");
+        assert_eq!(
+            self.by_framework.pairs().count(),
+            self.known.len(),
+            "each task is of one framework"
+        );
         for (key, task) in self.known.iter() {
             assert_eq!(*key, task.key());
             assert!(self.by_agent.of(&task.agent).any(|it| it == key));

@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use holdfast_model::claim::{changes, fit, Making};
 use holdfast_model::{
     Action, AgentId, Claim, ClaimAction, ClaimId, ClaimState, ClusterId, DiskId, ExecutorId,
-    ExecutorInfo, ExecutorKey, ExecutorRecord, FrameworkId, FrameworkInfo, IdSource, Instant,
-    LinkId, MachineInfo, NamedOperation, NodeId, OpaquePayload, Operation, OperationRecord,
-    OperationState, OperationUpdate, OperationUuid, Order, Reason, Report, Resource, Resources,
-    Role, StatusSource, StatusUuid, TaskInfo, TaskKey, TaskRecord, TaskState, TaskStatus, Term,
-    ToAgent, ToMaster,
+    ExecutorInfo, ExecutorKey, ExecutorRecord, FrameworkId, FrameworkInfo, IdSource, Identity,
+    Instant, LinkId, MachineInfo, NamedOperation, NodeId, OpaquePayload, Operation,
+    OperationRecord, OperationState, OperationUpdate, OperationUuid, Order, Reason, Report,
+    Resource, Resources, Role, StatusSource, StatusUuid, TaskInfo, TaskKey, TaskRecord, TaskState,
+    TaskStatus, Term, ToAgent, ToMaster,
 };
 use uuid::Uuid;
 
@@ -285,8 +285,9 @@ impl Machine {
             by,
             ids: &mut self.ids,
             disk_of: &disk_of,
+            claims_with: &|identity| claims_with(&self.claims, identity),
         };
-        let mut outcome = changes(action, &self.claims, &mut making);
+        let mut outcome = changes(action, &mut making);
         let destroys = matches!(action, ClaimAction::Destroy(_));
         if destroys {
             outcome.kept.retain(Claim::is_volume);
@@ -320,8 +321,9 @@ impl Machine {
                 by: "trash",
                 ids: &mut self.ids,
                 disk_of: &disk_of,
+                claims_with: &|identity| claims_with(&self.claims, identity),
             };
-            let outcome = changes(&back, &self.claims, &mut making);
+            let outcome = changes(&back, &mut making);
             let done = self
                 .operations
                 .values()
@@ -593,4 +595,8 @@ fn task_record(
         role: role.clone(),
         group: None,
     }
+}
+
+fn claims_with(claims: &BTreeMap<ClaimId, Claim>, identity: &Identity) -> Vec<Claim> {
+    claims.values().filter(|it| it.resource.identity == *identity).cloned().collect()
 }

@@ -7,7 +7,9 @@
 use std::sync::Arc;
 
 use super::Amount;
+use crate::id::PersistenceId;
 use crate::resource::Identity;
+use crate::shared_index::SharedIndex;
 use crate::shared_map::SharedMap;
 
 /// How many entries a list has at most. Beyond, finding and moving them costs more than the map's chunks.
@@ -21,7 +23,38 @@ pub(super) enum Entries {
     /// Sorted by identity.
     Few(Arc<Vec<(Identity, Amount)>>),
     /// More than fit a list, or not few enough again.
-    Many(SharedMap<Identity, Amount>),
+    Many(Many),
+}
+
+/// Many entries, and their volumes by name.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Many {
+    map: SharedMap<Identity, Amount>,
+    volumes: SharedIndex<PersistenceId, Identity>,
+}
+
+impl Many {
+    fn insert(&mut self, identity: Identity, amount: Amount) {
+        if let Some(id) = &identity.persistence {
+            self.volumes.insert(id, identity.clone());
+        }
+        self.map.insert(identity, amount);
+    }
+
+    fn remove(&mut self, identity: &Identity) {
+        if let Some(id) = &identity.persistence {
+            self.volumes.remove(id, identity);
+        }
+        self.map.remove(identity);
+    }
+}
+
+impl FromIterator<(Identity, Amount)> for Many {
+    fn from_iter<I: IntoIterator<Item = (Identity, Amount)>>(entries: I) -> Many {
+        let mut many = Many::default();
+        entries.into_iter().for_each(|(identity, amount)| many.insert(identity, amount));
+        many
+    }
 }
 
 impl Default for Entries {
@@ -34,14 +67,14 @@ impl Entries {
     pub(super) fn len(&self) -> usize {
         match self {
             Entries::Few(list) => list.len(),
-            Entries::Many(map) => map.len(),
+            Entries::Many(many) => many.map.len(),
         }
     }
 
     pub(super) fn get(&self, identity: &Identity) -> Option<&Amount> {
         match self {
             Entries::Few(list) => find(list, identity).ok().map(|at| &list[at].1),
-            Entries::Many(map) => map.get(identity),
+            Entries::Many(many) => many.map.get(identity),
         }
     }
 
@@ -52,7 +85,7 @@ impl Entries {
                 let at = find(list, identity).ok()?;
                 Some(&mut Arc::make_mut(list)[at].1)
             }
-            Entries::Many(map) => map.get_mut(identity),
+            Entries::Many(many) => many.map.get_mut(identity),
         }
     }
 
@@ -65,11 +98,11 @@ impl Entries {
             }
             Entries::Few(list) => {
                 let list = std::mem::take(Arc::make_mut(list));
-                let mut map: SharedMap<Identity, Amount> = list.into_iter().collect();
-                map.insert(identity, amount);
-                *self = Entries::Many(map);
+                let mut many: Many = list.into_iter().collect();
+                many.insert(identity, amount);
+                *self = Entries::Many(many);
             }
-            Entries::Many(map) => drop(map.insert(identity, amount)),
+            Entries::Many(many) => many.insert(identity, amount),
         }
     }
 
@@ -80,11 +113,13 @@ impl Entries {
                     Arc::make_mut(list).remove(at);
                 }
             }
-            Entries::Many(map) => {
-                map.remove(identity);
-                if map.len() <= MANY_MIN {
-                    let list =
-                        map.iter().map(|(identity, amount)| (identity.clone(), amount.clone()));
+            Entries::Many(many) => {
+                many.remove(identity);
+                if many.map.len() <= MANY_MIN {
+                    let list = many
+                        .map
+                        .iter()
+                        .map(|(identity, amount)| (identity.clone(), amount.clone()));
                     *self = Entries::Few(Arc::new(list.collect()));
                 }
             }
@@ -97,9 +132,22 @@ impl Entries {
             Entries::Few(list) => {
                 (Some(list.iter().map(|(identity, amount)| (identity, amount))), None)
             }
-            Entries::Many(map) => (None, Some(map.iter())),
+            Entries::Many(many) => (None, Some(many.map.iter())),
         };
         few.into_iter().flatten().chain(many.into_iter().flatten())
+    }
+
+    /// The volumes that bear a name, in whichever role.
+    pub(super) fn volumes_named<'a>(
+        &'a self,
+        id: &'a PersistenceId,
+    ) -> impl Iterator<Item = &'a Identity> {
+        let (few, many) = match self {
+            Entries::Few(list) => (Some(list.iter().map(|(identity, _)| identity)), None),
+            Entries::Many(many) => (None, Some(many.volumes.of(id))),
+        };
+        let few = few.into_iter().flatten().filter(move |it| it.persistence.as_ref() == Some(id));
+        few.chain(many.into_iter().flatten())
     }
 
     /// Whether the two are the same memory, which says that they are equal without a look at them.
@@ -166,6 +214,27 @@ mod tests {
         *entries.get_mut(&identity(3)).unwrap() = amount(33);
         assert_eq!(entries.get(&identity(3)), Some(&amount(33)));
         assert_eq!(entries.get(&identity(10)), None);
+    }
+
+    #[test]
+    fn volumes_are_found_by_their_name_however_many_there_are() {
+        let volume = |number: usize, id: &str| {
+            let disk = Resource::scalar(&format!("d{number:02}"), Scalar::whole(1));
+            disk.volume(PersistenceId::made(id.to_owned()), "data", None).identity
+        };
+        let mut entries = Entries::default();
+        for number in 0..50 {
+            entries.insert(identity(number), amount(1));
+            entries.insert(volume(number, &format!("v{}", number % 10)), amount(1));
+            let named = |id: &str| {
+                let id = PersistenceId::made(id.to_owned());
+                entries.volumes_named(&id).cloned().collect::<Vec<_>>()
+            };
+            let expected: Vec<_> = (0..=number).step_by(10).map(|it| volume(it, "v0")).collect();
+            assert_eq!((named("v0"), named("w")), (expected, vec![]));
+        }
+        entries.remove(&volume(20, "v0"));
+        assert_eq!(entries.volumes_named(&PersistenceId::made("v0".to_owned())).count(), 4);
     }
 
     #[test]

@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use holdfast_model::{ClaimAction, Invalid, OperationUuid, Resource, Resources};
+use holdfast_model::{ClaimAction, Conversion, Invalid, OperationUuid, Resource, Resources};
 
 /// What is in an agent's total and not to be offered until operations are settled.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,6 +20,9 @@ pub struct ReservedByOperation {
 }
 
 /// What an agent has and who has it, without allocations.
+///
+/// What is free is kept by difference as long as all that is held and reserved is there, once. Where it is not (an agent that has shrunk, a
+/// shared volume that several tasks use), nothing goes below zero, so it is found anew at each change.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Capacity {
     /// All it has, claims laid on it, as far as we know.
@@ -28,6 +31,10 @@ pub(super) struct Capacity {
     held: Resources,
     /// What is in the total and not to be offered yet, by the first of the operations that were sent together.
     reserved: BTreeMap<OperationUuid, ReservedByOperation>,
+    /// What is neither held nor reserved.
+    free: Resources,
+    /// Whether not all that is held and reserved is there, once.
+    is_short: bool,
 }
 
 impl Capacity {
@@ -37,6 +44,7 @@ impl Capacity {
 
     pub(super) fn set_total(&mut self, total: Resources) {
         self.total = total;
+        self.find_free();
     }
 
     pub(super) fn held(&self) -> &Resources {
@@ -48,24 +56,25 @@ impl Capacity {
     }
 
     /// What is neither used nor offered nor on its way.
-    pub(super) fn free(&self) -> Resources {
-        let mut free = self.total.clone();
-        free.subtract_all(&self.held);
-        self.reserved.values().for_each(|it| free.subtract_all(&it.what));
-        free
+    pub(super) fn free(&self) -> &Resources {
+        &self.free
     }
 
     pub(super) fn hold(&mut self, resources: &Resources) {
         self.held.add_all(resources);
+        self.take(resources);
     }
 
     pub(super) fn release(&mut self, resources: &Resources) {
+        let were_held = self.held.contains(resources);
         self.held.subtract_all(resources);
+        self.give_back(resources, were_held);
     }
 
     /// Forgets what is held but for `rest`.
     pub(super) fn hold_only(&mut self, rest: Resources) {
         self.held = rest;
+        self.find_free();
     }
 
     /// Believes `action`, sent as `uuid`, one of a `group`, done before the agent says so, and reserves what it gives.
@@ -74,31 +83,31 @@ impl Capacity {
         group: OperationUuid,
         uuid: OperationUuid,
         action: &ClaimAction,
-    ) -> Result<(), Invalid> {
-        let free = self.free();
-        action.apply(&mut self.total)?;
-        let conversion = action.conversion();
-        self.draw_on(free, &conversion.consumed);
+    ) -> Result<Conversion, Invalid> {
+        let conversion = action.apply(&mut self.total)?;
+        self.draw(&conversion.consumed);
         let reserved = self.reserved.entry(group).or_default();
         reserved.until.insert(uuid);
         reserved.what.add_all(&conversion.converted);
-        Ok(())
+        // What was consumed is in the total no more, and what came for it is reserved.
+        self.take(&conversion.consumed);
+        Ok(conversion)
     }
 
     /// What `taken` needs beyond what is free comes from what is on its way: a task may build on what its own ACCEPT has made.
     pub(super) fn draw(&mut self, taken: &Resources) {
-        self.draw_on(self.free(), taken);
-    }
-
-    fn draw_on(&mut self, mut free: Resources, taken: &Resources) {
         for resource in taken.iter() {
-            let mut rest = rest_of(&resource, &free);
-            free.subtract(&resource);
+            let mut rest = rest_of(&resource, &self.free);
             for ReservedByOperation { what, .. } in self.reserved.values_mut() {
                 let Some(needed) = rest else { break };
                 rest = rest_of(&needed, what);
+                let drawn = what_is_drawn(what, &needed, rest.as_ref());
                 what.subtract(&needed);
+                drawn.iter().for_each(|it| self.free.add(it));
             }
+        }
+        if self.is_short {
+            self.find_free();
         }
     }
 
@@ -106,20 +115,69 @@ impl Capacity {
     pub(super) fn reserve_with(&mut self, group: &OperationUuid, more: &Resources) -> bool {
         let Some(reserved) = self.reserved.get_mut(group) else { return false };
         reserved.what.add_all(more);
+        self.take(more);
         true
     }
 
     /// The operation is settled: what waited for nothing else is free.
     pub(super) fn settled(&mut self, uuid: &OperationUuid) {
+        let mut freed = Vec::new();
         self.reserved.retain(|_, it| {
             it.until.remove(uuid);
+            if it.until.is_empty() {
+                freed.push(std::mem::take(&mut it.what));
+            }
             !it.until.is_empty()
         });
+        freed.iter().for_each(|what| self.give_back(what, true));
     }
 
     /// The agent itself says which operations are on their way.
     pub(super) fn set_reserved(&mut self, reserved: BTreeMap<OperationUuid, ReservedByOperation>) {
         self.reserved = reserved;
+        self.find_free();
+    }
+
+    /// These are free no more.
+    fn take(&mut self, resources: &Resources) {
+        if self.is_short || !self.free.contains(resources) {
+            return self.find_free();
+        }
+        self.free.subtract_all(resources);
+        self.check_in_tests();
+    }
+
+    /// These are free again, if they were held or reserved.
+    fn give_back(&mut self, resources: &Resources, were_taken: bool) {
+        if self.is_short || !were_taken {
+            return self.find_free();
+        }
+        self.free.add_all(resources);
+        self.check_in_tests();
+    }
+
+    fn find_free(&mut self) {
+        (self.free, self.is_short) = self.free_anew();
+    }
+
+    /// What is free by the full sum, and whether not all that is taken is there.
+    fn free_anew(&self) -> (Resources, bool) {
+        let mut taken = self.held.clone();
+        self.reserved.values().for_each(|it| taken.add_all(&it.what));
+        let mut free = self.total.clone();
+        free.subtract_all(&taken);
+        (free, !self.total.contains(&taken))
+    }
+
+    /// What is kept by difference is what the full sum says: every test of the master checks it at every change.
+    fn check_in_tests(&self) {
+        if cfg!(test) {
+            assert_eq!(
+                self.free,
+                self.free_anew().0,
+                "what is free is the total less what is taken"
+            );
+        }
     }
 }
 
@@ -135,6 +193,21 @@ fn rest_of(needed: &Resource, there: &Resources) -> Option<Resource> {
     Some(Resource { value: rest, ..needed.clone() })
 }
 
+/// What `there` gives of `needed`, if this is the rest that it does not give.
+fn what_is_drawn(
+    there: &Resources,
+    needed: &Resource,
+    rest: Option<&Resource>,
+) -> Option<Resource> {
+    match rest {
+        None => Some(needed.clone()),
+        Some(_) if needed.identity.is_exclusive() => None,
+        Some(rest) => there
+            .get(&needed.identity)
+            .map(|_| Resource { value: needed.value.minus(&rest.value), ..needed.clone() }),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,7 +220,9 @@ mod tests {
     }
 
     fn having(list: &[Resource]) -> Capacity {
-        Capacity { total: sum(list), ..Capacity::default() }
+        let mut capacity = Capacity::default();
+        capacity.set_total(sum(list));
+        capacity
     }
 
     fn sent(capacity: &mut Capacity, number: u128, action: ClaimAction) {
@@ -166,9 +241,9 @@ mod tests {
     fn what_an_operation_gives_is_free_when_it_is_settled() {
         let mut capacity = having(&[disk(100)]);
         sent(&mut capacity, 10, reserve(&[reserved(60)]));
-        assert_eq!(capacity.free(), sum(&[disk(40)]));
+        assert_eq!(*capacity.free(), sum(&[disk(40)]));
         capacity.settled(&uuid(10));
-        assert_eq!(capacity.free(), sum(&[disk(40), reserved(60)]));
+        assert_eq!(*capacity.free(), sum(&[disk(40), reserved(60)]));
         assert!(capacity.reserved.is_empty());
     }
 
@@ -178,14 +253,14 @@ mod tests {
         sent(&mut capacity, 10, reserve(&[reserved(60)]));
         sent(&mut capacity, 20, ClaimAction::Create(vec![volume("v", 30)])); // 10 of it were free.
         assert_eq!(
-            (capacity.free(), reserved_now(&capacity)),
+            (capacity.free().clone(), reserved_now(&capacity)),
             (sum(&[disk(40)]), sum(&[reserved(40), volume("v", 30)]))
         );
         sent(&mut capacity, 30, ClaimAction::Destroy(vec![volume("v", 30)]));
         sent(&mut capacity, 40, ClaimAction::Unreserve(vec![reserved(70)]));
         assert_eq!(reserved_now(&capacity), sum(&[disk(70)]));
         capacity.settled(&uuid(40));
-        assert_eq!(capacity.free(), sum(&[disk(110)]));
+        assert_eq!(*capacity.free(), sum(&[disk(110)]));
     }
 
     #[test]
@@ -197,12 +272,12 @@ mod tests {
         capacity.settled(&uuid(13));
         capacity.settled(&uuid(12));
         assert_eq!(
-            capacity.free(),
+            *capacity.free(),
             sum(&[disk(50)]),
             "the volume's bytes are not in the trash yet"
         );
         capacity.settled(&uuid(11));
-        assert_eq!(capacity.free(), sum(&[disk(80), reserved(50)]));
+        assert_eq!(*capacity.free(), sum(&[disk(80), reserved(50)]));
     }
 
     #[test]
@@ -215,7 +290,7 @@ mod tests {
         capacity.draw(&task);
         capacity.hold(&task);
         let rest = Resource::unreserved("ports", Value::Ranges(Ranges::new([(1, 1), (4, 10)])));
-        assert_eq!(capacity.free(), sum(&[disk(40), rest, amount("cpus", 3)]));
+        assert_eq!(*capacity.free(), sum(&[disk(40), rest, amount("cpus", 3)]));
         assert_eq!(reserved_now(&capacity), sum(&[reserved(10)]));
     }
 }

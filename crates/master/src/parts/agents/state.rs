@@ -102,7 +102,7 @@ impl AgentState {
 
     /// What is neither used nor offered nor on its way.
     pub fn free(&self) -> Resources {
-        self.capacity.free()
+        self.capacity.free().clone()
     }
 
     /// Its executors with what they use themselves.

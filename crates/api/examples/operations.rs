@@ -1,7 +1,7 @@
 //! What one operation on claims costs the agent and the master when the agent has 100 to 6,400 claims already: RESERVE, CREATE, DESTROY and
 //! UNRESERVE by an operator, each reservation with a label of its own, and by which power of the claims it grows.
 //!
-//! `cargo xtask bench operations` runs it. Both cores are real and speak to each other; their drivers do everything at once, and each step
+//! `cargo xtask bench operations` runs it; sizes may be given as arguments. Both cores are real and speak to each other; their drivers do everything at once, and each step
 //! publishes its view, as the loop does. Says the median by the clock, which a busy machine does not move much. Never judges.
 
 mod clock;
@@ -200,7 +200,9 @@ fn main() {
     let mut pair = Pair::new();
     let mut figures: Vec<Vec<(f64, f64)>> = vec![Vec::new(); kinds.len()];
     let mut there = 0;
-    for size in SIZES {
+    let given: Vec<usize> = std::env::args().skip(1).filter_map(|it| it.parse().ok()).collect();
+    let sizes = if given.is_empty() { SIZES.to_vec() } else { given };
+    for size in sizes.iter().copied() {
         // A half are volumes, each on a reservation of its own.
         for number in there..size {
             pair.order(reserve(number));
@@ -223,7 +225,7 @@ fn main() {
             figures[at].push((master, agent));
         }
     }
-    let span = (SIZES[SIZES.len() - 1] as f64 / SIZES[0] as f64).ln();
+    let span = (sizes[sizes.len() - 1] as f64 / sizes[0] as f64).ln();
     for (kind, figures) in kinds.iter().zip(&figures) {
         let ((m0, a0), (m1, a1)) = (figures[0], figures[figures.len() - 1]);
         let (master, agent) = ((m1 / m0).ln() / span, (a1 / a0).ln() / span);

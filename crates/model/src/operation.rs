@@ -264,6 +264,17 @@ impl ClaimAction {
     /// # Errors
     /// [`Invalid`] when what it takes is not there; `resources` are then as before.
     pub fn apply(&self, resources: &mut Resources) -> Result<Conversion, Invalid> {
+        let conversion = self.check_on(resources)?;
+        resources.subtract_all(&conversion.consumed);
+        resources.add_all(&conversion.converted);
+        Ok(conversion)
+    }
+
+    /// As [`ClaimAction::apply`], without doing it.
+    ///
+    /// # Errors
+    /// [`Invalid`] when what it needs is not there, or a name is taken.
+    pub fn check_on(&self, resources: &Resources) -> Result<Conversion, Invalid> {
         let conversion = self.conversion();
         if !resources.contains(&conversion.consumed) {
             let missing = conversion.consumed.iter().find(|it| !resources.contains_one(it));
@@ -277,8 +288,6 @@ impl ClaimAction {
         if let ClaimAction::Create(list) = self {
             check_unique(list, resources)?;
         }
-        resources.subtract_all(&conversion.consumed);
-        resources.add_all(&conversion.converted);
         Ok(conversion)
     }
 }

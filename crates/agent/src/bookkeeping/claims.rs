@@ -46,14 +46,12 @@ pub(crate) fn plan(
     if let Some(why) = disks_forbid(record, disks, action) {
         return Plan::Refuse(OperationState::Failed, why);
     }
-    match action.apply(&mut record.totals().total().clone()) {
+    match action.check_on(record.totals().total()) {
         Ok(_) => match action {
             ClaimAction::Destroy(volumes) => plan_destroy(record.ledger(), containers, volumes),
             _ => Plan::Do,
         },
-        Err(_) if action.apply(&mut future_total(record, waiting, Some(uuid))).is_ok() => {
-            Plan::Wait
-        }
+        Err(_) if action.check_on(&future_total(record, waiting, Some(uuid))).is_ok() => Plan::Wait,
         Err(invalid) => Plan::Refuse(OperationState::Failed, invalid.to_string()),
     }
 }

@@ -2,11 +2,11 @@
 //!
 //! Only the newest link counts. Never forgets with a link what counts over links: which operations were heard of.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 
 use holdfast_model::{LinkId, OperationUuid, Order, ToAgent, ToMaster};
 
-use super::tasks::note;
+use super::seen::Seen;
 
 /// How many orders may come before the welcome.
 const EARLY_ORDERS_MAX: usize = 4096;
@@ -57,7 +57,7 @@ pub(crate) struct MasterLink {
     newest: Option<LinkId>,
     /// Operations that a report of this link called pending.
     reported_pending: BTreeSet<OperationUuid>,
-    seen_operations: VecDeque<OperationUuid>,
+    seen_operations: Seen<OperationUuid, SEEN_OPERATIONS_MAX>,
 }
 
 impl MasterLink {
@@ -171,7 +171,7 @@ impl MasterLink {
 
     /// Notes an operation's name; says whether it is new.
     pub(crate) fn note_operation(&mut self, uuid: OperationUuid) -> bool {
-        note(&mut self.seen_operations, uuid, SEEN_OPERATIONS_MAX)
+        self.seen_operations.note(uuid)
     }
 }
 

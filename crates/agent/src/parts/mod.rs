@@ -8,6 +8,7 @@ mod disks;
 mod launch;
 mod live_container;
 mod master_link;
+mod seen;
 mod tasks;
 mod totals;
 mod volumes;

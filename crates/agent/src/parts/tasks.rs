@@ -3,9 +3,11 @@
 //!
 //! Never decides about a task; its record is the ledger's.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_model::{ClaimId, StatusUuid, TaskKey};
+
+use super::seen::Seen;
 
 /// How many names of statuses are remembered per task, so that a status that comes twice is told once.
 const SEEN_STATUSES_MAX: usize = 64;
@@ -13,7 +15,7 @@ const SEEN_STATUSES_MAX: usize = 64;
 /// What is kept by task.
 #[derive(Debug, Default)]
 pub(crate) struct Tasks {
-    seen_statuses: BTreeMap<TaskKey, VecDeque<StatusUuid>>,
+    seen_statuses: BTreeMap<TaskKey, Seen<StatusUuid, SEEN_STATUSES_MAX>>,
     /// As their kills said, in milliseconds.
     kill_graces_ms: BTreeMap<TaskKey, u64>,
     unshown: BTreeMap<TaskKey, BTreeSet<ClaimId>>,
@@ -22,7 +24,7 @@ pub(crate) struct Tasks {
 impl Tasks {
     /// Notes a status's name; says whether it is new.
     pub(crate) fn note_status(&mut self, task: &TaskKey, uuid: StatusUuid) -> bool {
-        note(self.seen_statuses.entry(task.clone()).or_default(), uuid, SEEN_STATUSES_MAX)
+        self.seen_statuses.entry(task.clone()).or_default().note(uuid)
     }
 
     /// How long a task may take to end, if a kill said.
@@ -74,18 +76,6 @@ impl Tasks {
         self.kill_graces_ms.remove(task);
         self.unshown.remove(task);
     }
-}
-
-/// Notes a name among at most `max`; says whether it is new.
-pub(super) fn note<T: PartialEq>(seen: &mut VecDeque<T>, name: T, max: usize) -> bool {
-    if seen.contains(&name) {
-        return false;
-    }
-    if max <= seen.len() {
-        seen.pop_front();
-    }
-    seen.push_back(name);
-    true
 }
 
 #[cfg(test)]

@@ -50,9 +50,8 @@ pub(crate) fn plan(
     check_health(there)?;
     check_known(ledger, there, action)?;
     check_names(ledger, there, action).map_err(|it| Refusal::Conflict(it.to_string()))?;
-    let consumed = action.conversion().consumed;
-    let mut after = state.total().clone();
-    action.apply(&mut after).map_err(|it| Refusal::Conflict(it.to_string()))?;
+    let conversion = action.check_on(state.total());
+    let consumed = conversion.map_err(|it| Refusal::Conflict(it.to_string()))?.consumed;
     needed_offers(offers, there, &consumed)
         .ok_or_else(|| why_not_free(tasks, offers, there, action, &consumed))
 }

@@ -98,7 +98,7 @@ fn check_task_alone(task: &TaskInfo, agent: &AgentId, shares_sandbox: bool) -> R
             format!("is `{}`, but the offer is of `{agent}`", task.agent),
         ));
     }
-    check_bytes("data", task.payload.0.len(), DESCRIPTION_BYTES_MAX)?;
+    check_bytes("data", task.payload.bytes().len(), DESCRIPTION_BYTES_MAX)?;
     if task.resources.iter().all(|it| it.value.is_empty()) {
         return Err(Invalid::new("resources", "a task uses at least one resource"));
     }
@@ -125,7 +125,7 @@ fn check_member(task: &TaskInfo, executor: &ExecutorInfo, agent: &AgentId) -> Re
 }
 
 fn check_executor(executor: &ExecutorInfo) -> Result<(), Invalid> {
-    check_bytes("data", executor.payload.0.len(), DESCRIPTION_BYTES_MAX)?;
+    check_bytes("data", executor.payload.bytes().len(), DESCRIPTION_BYTES_MAX)?;
     check_resources(&executor.resources)?;
     if let Some(index) = executor.resources.iter().position(|it| it.identity.shared) {
         return Err(Invalid::new(

@@ -191,6 +191,12 @@ impl Identity {
         }
     }
 
+    /// Whether the two have their words in the same memory.
+    #[cfg(test)]
+    pub(crate) fn shares_with(&self, other: &Identity) -> bool {
+        Arc::ptr_eq(&self.unallocated, &other.unallocated)
+    }
+
     /// The same, offered to or used by `role`.
     pub fn allocated_to(&self, role: &Role) -> Identity {
         Identity { allocation: Some(role.clone()), ..self.clone() }

@@ -101,6 +101,11 @@ impl Resources {
         self.entries.volumes_named(id)
     }
 
+    /// Shares the words of what is equal in `known`, allocations put aside, so that they are in memory once.
+    pub fn share(&mut self, known: &Resources) {
+        self.entries.share(&known.entries);
+    }
+
     /// Adds one resource. Empty ones are dropped.
     pub fn add(&mut self, resource: &Resource) {
         if !resource.value.is_empty() && !self.grow(&resource.identity, &resource.value, 1) {

@@ -51,6 +51,14 @@ impl<K: Ord + Clone, V> SharedMap<K, V> {
         self.0.get(key)
     }
 
+    /// The key that an entry has, which may be in other memory than the one that is asked with.
+    pub fn get_key<Q: Ord + ?Sized>(&self, key: &Q) -> Option<&K>
+    where
+        K: Borrow<Q>,
+    {
+        self.0.get_key(key)
+    }
+
     /// Whether there is an entry for a key.
     pub fn contains_key<Q: Ord + ?Sized>(&self, key: &Q) -> bool
     where

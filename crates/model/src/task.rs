@@ -1,13 +1,28 @@
 //! Tasks, executors and their statuses: what Holdfast decides on, typed; what it merely carries, as received.
 
+use std::sync::Arc;
+
 use crate::id::{AgentId, ExecutorId, FrameworkId, Instant, StatusUuid, TaskId};
 use crate::resource::Resource;
 use crate::resources::Resources;
 use crate::role::Role;
 
-/// A message as it came from outside, encoded; kept and passed on unread.
+/// A message as it came from outside, encoded; kept and passed on unread. A clone shares the bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct OpaquePayload(pub Vec<u8>);
+pub struct OpaquePayload(Arc<[u8]>);
+
+impl From<Vec<u8>> for OpaquePayload {
+    fn from(bytes: Vec<u8>) -> OpaquePayload {
+        OpaquePayload(bytes.into())
+    }
+}
+
+impl OpaquePayload {
+    /// The bytes, as received.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
 
 /// Where a task is in its life (the numbers are those of the wire).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -25,7 +25,7 @@ const UPDATES_BYTES_MAX: usize = 512 * 1024;
 fn bytes_of<'a>(statuses: impl IntoIterator<Item = &'a TaskStatus>) -> usize {
     statuses
         .into_iter()
-        .map(|it| 256 + it.payload.0.len() + it.message.as_ref().map_or(0, String::len))
+        .map(|it| 256 + it.payload.bytes().len() + it.message.as_ref().map_or(0, String::len))
         .sum()
 }
 

@@ -109,7 +109,7 @@ fn task(index: usize, number: usize) -> TaskRecord {
             ..CommandInfo::default()
         }),
         kill_grace_ms: None,
-        payload: OpaquePayload(vec![0; 300]),
+        payload: vec![0; 300].into(),
     };
     TaskRecord {
         framework: framework(index),
@@ -139,7 +139,7 @@ pub fn report(index: usize, tasks: usize) -> Report {
             hostname: format!("host{index}"),
             port: 5051,
             resources: [cpus, mem, disk(100_000)].iter().collect(),
-            payload: OpaquePayload(vec![0; 300]),
+            payload: vec![0; 300].into(),
         },
         disks: Vec::new(),
         claims: vec![claim(index)],

@@ -22,7 +22,7 @@ pub fn executors(view: &MasterView) -> api::GetExecutors {
 }
 
 fn info((framework, id): &ExecutorKey, executor: &ExecutorView) -> v1::ExecutorInfo {
-    let described = binary::decode::<v1::ExecutorInfo>(&executor.payload.0).ok();
+    let described = binary::decode::<v1::ExecutorInfo>(executor.payload.bytes()).ok();
     v1::ExecutorInfo {
         executor_id: v1::ExecutorId { value: id.as_str().to_owned() },
         framework_id: Some(framework_id(framework)),

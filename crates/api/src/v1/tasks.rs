@@ -28,7 +28,7 @@ pub fn tasks(view: &MasterView) -> GetTasks {
 
 /// One task.
 pub fn task(task: &TaskView) -> v1::Task {
-    let info = binary::decode::<v1::TaskInfo>(&task.payload.0).ok().unwrap_or_default();
+    let info = binary::decode::<v1::TaskInfo>(task.payload.bytes()).ok().unwrap_or_default();
     let uuid = task.latest.as_ref().and_then(|it| it.uuid);
     v1::Task {
         name: task.name.clone(),

@@ -146,7 +146,8 @@ fn adopt_tasks(
         if over || !seen.insert(key.clone()) {
             continue;
         }
-        let resources = record.info.clone().allocated_to(&record.role).own_resources();
+        let mut resources = record.info.clone().allocated_to(&record.role).own_resources();
+        resources.share(belief.agents.at(id).total());
         if belief.tasks.is_name_taken(id, &key) {
             let agents = &mut belief.agents;
             adopt_name_conflict(step, agents, id, &key, &resources, record.state);

@@ -190,13 +190,15 @@ fn stage(
     task: &TaskInfo,
     executor: Option<&ExecutorInfo>,
 ) {
+    let mut resources = task.own_resources();
+    resources.share(belief.agents.at(&accepting.agent).total());
     let view = TaskView {
         framework: accepting.framework.clone(),
         id: task.id.clone(),
         name: task.name.clone(),
         agent: accepting.agent.clone(),
         executor: executor.map_or_else(|| task.executor_id(), |it| it.id.clone()),
-        resources: task.own_resources(),
+        resources,
         state: TaskState::Staging,
         latest: None,
         payload: task.payload.clone(),

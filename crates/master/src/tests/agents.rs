@@ -417,7 +417,7 @@ fn c8_filters_end_when_the_machine_is_described_anew() {
     bed.machines[0].introduce();
     bed.settle();
     assert!(bed.schedulers[0].offers.is_empty());
-    bed.machines[0].payload = holdfast_model::OpaquePayload(vec![1]);
+    bed.machines[0].payload = vec![1].into();
     bed.machines[0].introduce();
     bed.settle();
     assert_eq!(bed.offered(0), plenty());

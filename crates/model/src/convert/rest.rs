@@ -11,13 +11,13 @@ pub(crate) fn pack<M: Message + Default + PartialEq>(rest: &M) -> OpaquePayload 
     if *rest == M::default() {
         OpaquePayload::default()
     } else {
-        OpaquePayload(rest.encode_to_vec())
+        rest.encode_to_vec().into()
     }
 }
 
 /// The rest as a message, to be filled with the typed fields again.
 pub(crate) fn unpack<M: Message + Default>(payload: &OpaquePayload) -> M {
-    M::decode(payload.0.as_slice()).unwrap_or_default()
+    M::decode(payload.bytes()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -34,6 +34,6 @@ mod tests {
 
     #[test]
     fn foreign_bytes_are_an_empty_rest() {
-        assert_eq!(unpack::<v1::TaskInfo>(&OpaquePayload(vec![255; 9])), v1::TaskInfo::default());
+        assert_eq!(unpack::<v1::TaskInfo>(&vec![255; 9].into()), v1::TaskInfo::default());
     }
 }

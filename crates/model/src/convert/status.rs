@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_status_without_extras_carries_nothing() {
-        assert!(from_proto(wire()).unwrap().payload.0.is_empty());
+        assert!(from_proto(wire()).unwrap().payload.bytes().is_empty());
         assert_eq!(
             from_proto(v1::TaskStatus { uuid: Some(Vec::new()), source: Some(9), ..wire() })
                 .unwrap()

@@ -61,7 +61,7 @@ fn fill(task: &TaskInfo, mut wire: v1::TaskInfo, format: Format) -> v1::TaskInfo
 
 /// The whole task as an encoded `mesos.v1.TaskInfo`, resources included, for whoever passes it on unread.
 pub fn to_bytes(task: &TaskInfo) -> OpaquePayload {
-    OpaquePayload(holdfast_proto::binary::encode(&to_proto(task, Format::WHOLE)))
+    holdfast_proto::binary::encode(&to_proto(task, Format::WHOLE)).into()
 }
 
 /// Reads a list; `field` is its name.
@@ -146,7 +146,7 @@ mod tests {
 
         #[test]
         fn bytes_hold_the_whole(task in samples::task()) {
-            let wire: v1::TaskInfo = holdfast_proto::binary::decode(&to_bytes(&task).0).unwrap();
+            let wire: v1::TaskInfo = holdfast_proto::binary::decode(to_bytes(&task).bytes()).unwrap();
             prop_assert_eq!(from_proto(wire), Ok(task));
         }
     }

@@ -137,6 +137,25 @@ impl Entries {
         few.into_iter().flatten().chain(many.into_iter().flatten())
     }
 
+    /// Shares the words of equal identities. Only a list does; whoever has many has few such neighbours.
+    pub(super) fn share(&mut self, known: &Entries) {
+        let Entries::Few(list) = self else { return };
+        for (identity, _) in Arc::make_mut(list) {
+            if let Some(known) = known.same_unallocated(identity) {
+                identity.share(known);
+            }
+        }
+    }
+
+    fn same_unallocated(&self, identity: &Identity) -> Option<&Identity> {
+        match self {
+            Entries::Few(list) => {
+                list.iter().map(|(it, _)| it).find(|it| it.is_same_unallocated(identity))
+            }
+            Entries::Many(many) => many.map.get_key(&identity.unallocated()),
+        }
+    }
+
     /// The volumes that bear a name, in whichever role.
     pub(super) fn volumes_named<'a>(
         &'a self,
@@ -214,6 +233,22 @@ mod tests {
         *entries.get_mut(&identity(3)).unwrap() = amount(33);
         assert_eq!(entries.get(&identity(3)), Some(&amount(33)));
         assert_eq!(entries.get(&identity(10)), None);
+    }
+
+    #[test]
+    fn equal_identities_share_their_words_and_keep_their_allocations() {
+        let role = crate::role::Role::parse("db").unwrap();
+        let known: Entries = (0..50).map(|it| (identity(it), amount(1))).collect();
+        let mut task: Entries =
+            [1, 77].into_iter().map(|it| (identity(it).allocated_to(&role), amount(1))).collect();
+        let before = task.clone();
+        task.share(&known);
+        assert_eq!(task, before);
+        let shares = |at: usize| {
+            let (identity, _) = task.iter().nth(at).unwrap();
+            known.iter().any(|(it, _)| it.shares_with(identity))
+        };
+        assert!(shares(0) && !shares(1));
     }
 
     #[test]

@@ -17,6 +17,8 @@ use crate::views::{drop_elsewhere, Views};
 
 /// How many inputs one batch takes at most; what waits beyond it comes with the next.
 const BATCH_MAX: usize = 256;
+/// How long the core handles inputs of one batch at most, before what the first of them wants is carried out. The rest is the next batch.
+const BATCH_TIME_MAX: Duration = Duration::from_millis(2);
 /// How long one batch waits for more at most, when the last one was of several callers.
 const BATCH_DELAY_MAX: Duration = Duration::from_millis(20);
 /// A disk that syncs faster than this is not worth waiting for: it would be waiting for a timer.
@@ -164,11 +166,22 @@ struct Loop<S: Shell> {
     callers: usize,
     /// How long a sync takes, as the last ones did.
     sync: Duration,
+    /// Inputs of the last batch that its time was too short for.
+    left: Vec<S::Input>,
+    /// [`BATCH_TIME_MAX`], but for tests.
+    time_max: Duration,
 }
 
 impl<S: Shell> Loop<S> {
     fn new(views: Views<S::View>) -> Loop<S> {
-        Loop { views, held: Vec::new(), callers: 0, sync: Duration::ZERO }
+        Loop {
+            views,
+            held: Vec::new(),
+            callers: 0,
+            sync: Duration::ZERO,
+            left: Vec::new(),
+            time_max: BATCH_TIME_MAX,
+        }
     }
 
     async fn run(
@@ -188,6 +201,9 @@ impl<S: Shell> Loop<S> {
         shell: &S,
         inputs: &mut mpsc::Receiver<S::Input>,
     ) -> Option<Vec<S::Input>> {
+        if !self.left.is_empty() {
+            return Some(std::mem::take(&mut self.left));
+        }
         let mut batch = Vec::new();
         let due = shell.next_deadline().map(|at| Duration::from_millis(at.since_ms(now())));
         let hold = (!self.held.is_empty()).then_some(HOLD);
@@ -221,11 +237,16 @@ impl<S: Shell> Loop<S> {
         let mut effects = std::mem::take(&mut self.held);
         let held = effects.len();
         let mut callers = 0;
-        for input in batch {
+        let (began, mut batch) = (std::time::Instant::now(), batch.into_iter());
+        for input in batch.by_ref() {
             let wanted = shell.handle(&mut StepContext { now: now(), ids: &mut RandomIds }, input);
             callers += usize::from(wanted.iter().any(|it| S::is_commit(it) && !S::may_wait(it)));
             effects.extend(wanted);
+            if self.time_max <= began.elapsed() {
+                break;
+            }
         }
+        self.left = batch.collect();
         if shell.next_deadline().is_some_and(|at| at <= now()) {
             effects.extend(
                 shell.handle(&mut StepContext { now: now(), ids: &mut RandomIds }, S::tick()),
@@ -449,6 +470,27 @@ mod tests {
                 assert!(matches!(it, Happened::Answered { told, seen } if told <= seen), "{it:?}");
             }
         }
+    }
+
+    #[tokio::test]
+    async fn what_the_first_of_many_wants_does_not_wait_for_all_others() {
+        let (mut shell, heard, go, views) = counter();
+        let mut looped = Loop::new(views);
+        looped.time_max = Duration::ZERO;
+        let (_inbox, mut inputs) = Inbox::new();
+        let mut next = vec![Input::Set(1), Input::Set(2), Input::Ask];
+        for (written, told) in [(Some(1), 1), (Some(2), 2), (None, 2)] {
+            go.send(()).unwrap();
+            looped.run_batch(&mut shell, next).unwrap();
+            let expected = written.map(|it| Happened::Writes(vec![it]));
+            let expected = expected.into_iter().chain([Happened::Answered { told, seen: told }]);
+            assert_eq!(heard.try_iter().collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+            next = match looped.left.is_empty() {
+                true => Vec::new(),
+                false => looped.next_batch(&shell, &mut inputs).await.unwrap(),
+            };
+        }
+        assert!(next.is_empty());
     }
 
     #[test]

@@ -68,6 +68,15 @@ fn log(line: &Line) {
     let _ = if line.globals.log_json { log.json().try_init() } else { log.try_init() };
 }
 
+/// Sends the log to standard error for a parent that puts it into its own log: without times and colours.
+pub fn log_for_parent() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing::Level::WARN.to_string().into());
+    let log = tracing_subscriber::fmt().with_writer(io::stderr).with_env_filter(filter);
+    // Somebody else's log is as good.
+    let _ = log.with_ansi(false).without_time().with_target(false).try_init();
+}
+
 /// Tells what went wrong; the exit code.
 fn code(error: &anyhow::Error) -> i32 {
     if error.downcast_ref::<io::Error>().is_some_and(|it| it.kind() == io::ErrorKind::BrokenPipe) {

@@ -226,13 +226,18 @@ impl Launcher {
         }
     }
 
-    /// Kills and reaps the shim of a container if it is our child. Its pid cannot be another's: we
-    /// have not reaped it.
-    pub(crate) fn kill_child(&self, id: &str) {
+    /// Kills the shim of a container if it is our child, and reaps it if it ends before `deadline`: one
+    /// that hangs in the kernel is reaped later. Its pid cannot be another's: we have not reaped it.
+    pub(crate) fn kill_child(&self, id: &str, deadline: Instant) {
         let child = lock(&self.children).remove(id);
-        if let Some(mut child) = child {
-            let _ = child.kill();
-            let _ = child.wait();
+        let Some(mut child) = child else { return };
+        let _ = child.kill();
+        while matches!(child.try_wait(), Ok(None)) {
+            if Instant::now() >= deadline {
+                return self.keep_child(id, child);
+            }
+            // tidy: sleep is the point: a killed process ends in its own time
+            std::thread::sleep(POLL_PAUSE);
         }
     }
 

@@ -142,6 +142,22 @@ impl Launcher {
             .try_for_each(|volume| give_volume_root(volume, account))
     }
 
+    /// The user and group, by number, to whom [`Launcher::start`] for `user` would give the root of a
+    /// volume; `None` when it would leave it as it is. For a caller that has it given away by a
+    /// process of its own, since a disk that hangs holds up whoever writes to it.
+    pub fn owner_to_be(
+        &self,
+        volume: &VolumeMount,
+        user: &str,
+    ) -> Result<Option<(u32, u32)>, LaunchError> {
+        let account = crate::spec_check::look_up_user(user)?;
+        let stays = volume.read_only || !account.switch || owns_root(volume, &account);
+        if stays || self.volumes_in_use()?.contains(&volume.source) {
+            return Ok(None);
+        }
+        Ok(Some((account.uid, account.gid)))
+    }
+
     /// Sources of the volumes of all containers that may be alive.
     fn volumes_in_use(&self) -> Result<std::collections::BTreeSet<std::path::PathBuf>, FileError> {
         let mut sources = std::collections::BTreeSet::new();
@@ -181,7 +197,7 @@ impl Launcher {
             Heard::Nothing => LaunchError::ShimDied { detail: dir.log_tail() },
             Heard::TooLate => LaunchError::TimedOut { timeout_ms: self.options.start_timeout_ms },
         };
-        self.kill_child(&launch.spec.id);
+        self.kill_child(&launch.spec.id, self.destroy_deadline());
         let not_empty = |pids| LaunchError::NotEmpty { id: launch.spec.id.clone(), pids };
         fence(dir, launch, self.destroy_deadline()).map_err(not_empty)?;
         self.clean_up(launch)?;

@@ -1,4 +1,4 @@
-//! The process's entrance. The keeper of a container must begin before there is any other thread.
+//! The process's entrance. The keeper of a container and the helper of a disk must begin before there is any other thread.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -8,6 +8,10 @@ fn main() -> ExitCode {
     let code = match (arguments.get(1).and_then(|it| it.to_str()), arguments.get(2)) {
         (Some("container-shim"), Some(directory)) => {
             holdfast_node::container_shim::main(Path::new(directory))
+        }
+        (Some("disk-worker"), None) => {
+            holdfast_cli::log_for_parent();
+            holdfast_node::disk_worker::main()
         }
         _ => holdfast_cli::main(arguments),
     };

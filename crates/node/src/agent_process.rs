@@ -41,6 +41,10 @@ use crate::views::Views;
 /// # Errors
 /// When its settings are wrong, it cannot listen, or its ledger cannot be opened or proven.
 pub async fn run(settings: AgentSettings, stop: CancellationToken) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        !settings.disk_timeout.is_zero(),
+        "--disk-timeout: 0 leaves a disk no time to answer; write for instance 10s"
+    );
     std::fs::create_dir_all(&settings.dir)
         .with_context(|| format!("cannot make {}", settings.dir.display()))?;
     let dir = settings
@@ -62,7 +66,7 @@ pub async fn run(settings: AgentSettings, stop: CancellationToken) -> anyhow::Re
         store,
         masters: Default::default(),
         executors: Links::default(),
-        disks: Disks::start(plan, inbox.clone())?,
+        disks: Disks::start(plan, settings.disk_timeout, inbox.clone())?,
         containers: containers.clone(),
     };
     let (views, gauges) = (Views::new(shell.view()), Gauges::new());

@@ -10,7 +10,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::sys::socket::sockopt::PeerCredentials;
@@ -18,8 +18,19 @@ use nix::sys::socket::{
     connect, getsockopt, socket, AddressFamily, SockFlag, SockType, UnixAddr, UnixCredentials,
 };
 use thiserror::Error;
+use uuid::Uuid;
 
 use crate::OpenDisk;
+
+/// What a disk is held for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeldBy {
+    /// An agent, which offers its space as long as it lives.
+    Agent,
+    /// The one process of that agent that works on it. One that hangs in the kernel outlives its
+    /// agent, and nobody else may work on the disk before it has ended.
+    Worker,
+}
 
 /// The hold on a disk, released when this is dropped.
 #[derive(Debug)]
@@ -47,6 +58,14 @@ pub enum HoldFault {
         /// The other process, as far as it is known.
         holder: String,
     },
+    /// An earlier agent's process is still at work on it.
+    #[error("disk {} cannot be used yet: a helper process of an earlier agent still works on it or hangs in the kernel, {holder}; look for errors of the device in the kernel's log: the disk is used again once that process has ended", root.display())]
+    AtWork {
+        /// The disk's root.
+        root: PathBuf,
+        /// The other process, as far as it is known.
+        holder: String,
+    },
     /// A system call failed.
     #[error("disk {} cannot be held for this agent: {source}", root.display())]
     Io {
@@ -62,9 +81,21 @@ pub enum HoldFault {
 /// # Errors
 /// A [`HoldFault`], which names the holder.
 pub fn hold_disk(disk: &OpenDisk) -> Result<DiskHold, HoldFault> {
-    let root = || disk.config().root.clone();
+    hold_disk_for(&disk.config().root, disk.label().disk_uuid, HeldBy::Agent)
+}
+
+/// Does the same as [`hold_disk`] for a disk that another process has identified: the disk itself is
+/// not touched. An agent and its worker hold it at the same time.
+///
+/// # Errors
+/// A [`HoldFault`], which names the holder.
+pub fn hold_disk_for(root: &Path, disk_uuid: Uuid, by: HeldBy) -> Result<DiskHold, HoldFault> {
+    let root = || root.to_path_buf();
     let failed = |source| HoldFault::Io { root: root(), source };
-    let name = format!("holdfast-disk-{}", disk.label().disk_uuid);
+    let name = match by {
+        HeldBy::Agent => format!("holdfast-disk-{disk_uuid}"),
+        HeldBy::Worker => format!("holdfast-disk-worker-{disk_uuid}"),
+    };
     let address = SocketAddr::from_abstract_name(&name).map_err(failed)?;
     match UnixListener::bind_addr(&address) {
         Ok(listener) => {
@@ -72,7 +103,11 @@ pub fn hold_disk(disk: &OpenDisk) -> Result<DiskHold, HoldFault> {
             Ok(DiskHold { listener })
         }
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            Err(HoldFault::Held { root: root(), holder: holder(&name) })
+            let (root, holder) = (root(), holder(&name));
+            Err(match by {
+                HeldBy::Agent => HoldFault::Held { root, holder },
+                HeldBy::Worker => HoldFault::AtWork { root, holder },
+            })
         }
         Err(error) => Err(failed(error)),
     }
@@ -122,6 +157,18 @@ mod tests {
         assert!(fault.contains(&format!("process {} (`", std::process::id())), "{fault}");
         drop(held);
         hold_disk(&disk).unwrap();
+    }
+
+    #[test]
+    fn an_agent_and_its_worker_hold_a_disk_together_and_no_second_worker_does() {
+        let (root, uuid) = (Path::new("/disk"), Uuid::new_v4());
+        let _agent = hold_disk_for(root, uuid, HeldBy::Agent).unwrap();
+        let worker = hold_disk_for(root, uuid, HeldBy::Worker).unwrap();
+        let fault = hold_disk_for(root, uuid, HeldBy::Worker).unwrap_err();
+        let own = format!("process {}", std::process::id());
+        assert!(matches!(&fault, HoldFault::AtWork { holder, .. } if holder.contains(&own)), "{fault}");
+        drop(worker);
+        hold_disk_for(root, uuid, HeldBy::Worker).unwrap();
     }
 
     #[test]

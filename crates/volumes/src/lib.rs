@@ -8,7 +8,8 @@
 //! |---|---|
 //! | which disks could serve | [`discover`] |
 //! | bring a disk into service, verify it | [`open_disk`], [`adopt_disk`] |
-//! | keep other agents of this machine off it | [`hold_disk`] |
+//! | keep other agents of this machine off it | [`hold_disk`], [`hold_disk_for`] |
+//! | see whether it takes writes again | [`prove_writable`] |
 //! | a volume: make, check before use, relabel, list | [`make_volume`], [`make_volumes`], [`check_volume`], [`relabel`], [`list_volumes`], [`give_volume_to`] |
 //! | DESTROY in two steps, and back | [`trash_volume`], [`restore_volume`], [`list_trash`], [`purge_trash`] |
 //! | garbage collection of sandboxes | [`remove_tree_guarded`] |
@@ -53,6 +54,7 @@ mod mounts;
 mod open_disk;
 #[cfg(test)]
 mod proptests;
+mod prove_writable;
 mod purge_trash;
 mod relabel;
 mod remove_tree;
@@ -73,7 +75,7 @@ pub use discover::{discover, DiscoverError, FoundMount};
 pub use disk::{DiskConfig, DiskFault, DiskKind, OpenDisk, Opened};
 pub use give_volume::give_volume_to;
 pub use guard::{Kept, KeptWhy};
-pub use hold_disk::{hold_disk, DiskHold, HoldFault};
+pub use hold_disk::{hold_disk, hold_disk_for, DiskHold, HeldBy, HoldFault};
 pub use label::{DiskLabel, VolumeLabel, LABEL_VERSION};
 pub use label_pair::Mend;
 pub use limits::{limits, Finding};
@@ -81,6 +83,7 @@ pub use list_volumes::{list_volumes, DamagedVolume, FoundVolume, FoundVolumes};
 pub use make_volume::{make_volume, make_volumes};
 pub use measure::{measure, measure_volume, MeasureError, Usage, VolumeUsage};
 pub use open_disk::open_disk;
+pub use prove_writable::prove_writable;
 pub use purge_trash::{purge_trash, PurgeProgress};
 pub use relabel::relabel;
 pub use remove_tree::{remove_tree_guarded, RemoveRefused, RemoveReport};

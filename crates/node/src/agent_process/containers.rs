@@ -14,7 +14,7 @@ use holdfast_agent::{ContainerPlan, Exit, Found, Input, Payload, VolumePlan};
 use holdfast_containers::{Command, ContainerSpec, FoundState, Launcher, Limits, VolumeMount};
 use holdfast_model::{AgentLedger, ContainerId, Mode};
 
-use super::disks::{place_of, wanted, Places};
+use super::disks::Disks;
 use super::keyed_queues::{spawn, KeyedQueues};
 use super::sandboxes::Sandboxes;
 use crate::container_shim;
@@ -116,14 +116,14 @@ impl Containers {
     }
 
     /// Starts a container, after a look at each of its volumes; one whose end was asked for meanwhile is not started any more.
-    pub fn start(&self, plan: ContainerPlan, places: Places) {
+    pub fn start(&self, plan: ContainerPlan, disks: Disks) {
         let this = self.clone();
         self.0.keyed_queues.push(plan.container, move || {
             // The lock is given back here: a start takes long, and an end must be noted meanwhile.
             let is_ending = this.ending().contains(&plan.container);
             let outcome = match is_ending {
                 true => Err("it was ended before it was started".to_owned()),
-                false => this.start_now(&plan, &places),
+                false => this.start_now(&plan, &disks),
             };
             let started = outcome.is_ok();
             this.0.inbox.tell_blocking(Input::ContainerStarted(plan.container, outcome));
@@ -133,8 +133,8 @@ impl Containers {
         });
     }
 
-    fn start_now(&self, plan: &ContainerPlan, places: &Places) -> Result<(), String> {
-        let spec = self.spec(plan, places)?;
+    fn start_now(&self, plan: &ContainerPlan, disks: &Disks) -> Result<(), String> {
+        let spec = self.spec(plan, disks)?;
         self.0.launcher.start(&spec).map(drop).map_err(|error| {
             // Something of it may live all the same, and until it does not, its volumes are in use.
             self.empty(plan.container);
@@ -143,15 +143,16 @@ impl Containers {
     }
 
     /// Follows what a running container may use, and shows it new volumes, each after a look at it.
-    pub fn update(&self, plan: ContainerPlan, places: Places) {
+    pub fn update(&self, plan: ContainerPlan, disks: Disks) {
         let this = self.clone();
         self.0.keyed_queues.push(plan.container, move || {
             let id = plan.container.to_string();
             if let Err(error) = this.0.launcher.update_limits(&id, limits(&plan)) {
                 tracing::warn!("cannot change what container {id} may use: {error}");
             }
+            let user = this.user(&plan);
             let show = |volume: &VolumePlan| {
-                let shown = this.volume(volume, &places).and_then(|it| {
+                let shown = this.volume(volume, &disks, user.as_deref()).and_then(|it| {
                     this.0.launcher.add_volumes(&id, &[it]).map_err(|it| it.to_string())
                 });
                 shown.inspect_err(|why| {
@@ -224,10 +225,10 @@ impl Containers {
         self.0.ending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn spec(&self, plan: &ContainerPlan, places: &Places) -> Result<ContainerSpec, String> {
-        let volumes =
-            plan.volumes.iter().map(|it| self.volume(it, places)).collect::<Result<_, _>>()?;
+    fn spec(&self, plan: &ContainerPlan, disks: &Disks) -> Result<ContainerSpec, String> {
         let user = self.user(plan);
+        let volume = |it| self.volume(it, disks, user.as_deref());
+        let volumes = plan.volumes.iter().map(volume).collect::<Result<_, _>>()?;
         let sandbox = self.0.sandboxes.stage(
             &plan.agent,
             &plan.framework,
@@ -255,22 +256,27 @@ impl Containers {
         Some(plan.user.clone()).filter(|it| root && !it.is_empty())
     }
 
-    /// Where a volume's data is, if it can be used now.
-    fn volume(&self, volume: &VolumePlan, places: &Places) -> Result<VolumeMount, String> {
-        let open = place_of(places, volume.label.disk)?;
-        let cluster = holdfast_model::ClusterId(open.label().cluster_uuid);
-        let checked = holdfast_volumes::check_volume(&open, &wanted(&volume.label, cluster))
-            .map_err(|fault| fault.to_string());
-        if let Err(why) = &checked {
+    /// Where a volume's data is, if it can be used now. Its disk's helper looks at it, and makes it its user's, so that nothing of this
+    /// process can hang on a disk: what is left to do here is done on what the kernel has just seen.
+    fn volume(
+        &self,
+        volume: &VolumePlan,
+        disks: &Disks,
+        user: Option<&str>,
+    ) -> Result<VolumeMount, String> {
+        let found = disks.find(&volume.label);
+        if let Err(why) = &found {
             // Not only this launch fails: the claim itself cannot be used, and whoever asks must see that.
             self.0.inbox.tell_blocking(Input::VolumeChecked(volume.label.claim, Err(why.clone())));
         }
         let read_only = volume.mode == Mode::ReadOnly;
-        checked.map(|source| VolumeMount {
-            source,
-            container_path: volume.container_path.clone(),
-            read_only,
-        })
+        let container_path = volume.container_path.clone();
+        let mount = VolumeMount { source: found?, container_path, read_only };
+        let owner = user.map(|it| self.0.launcher.owner_to_be(&mount, it)).transpose();
+        match owner.map_err(|it| it.to_string())?.flatten() {
+            Some(owner) => disks.give(&volume.label, owner).map(|()| mount),
+            None => Ok(mount),
+        }
     }
 
     fn command(&self, plan: &ContainerPlan) -> Result<Command, String> {

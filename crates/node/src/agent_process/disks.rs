@@ -1,92 +1,155 @@
-//! Drivers of disks: one thread that opens, makes, checks and trashes in the order asked, and makes all
-//! volumes that wait at once, so that they share their syncs.
+//! Drivers of disks: each disk has a queue of its own and a helper process that does the work on it, so that a disk that hangs stops nobody
+//! else (`lane`, `worker`); what is known of all of them goes to the core (`board`).
 //!
-//! Disks may be opened again at any time: one that came back is open from then on, one that went is not any more. Never uses a disk
-//! that another agent of this machine holds.
+//! Disks may be looked at again at any time: one that came back is open from then on, one that went is not any more. Never uses a disk
+//! that another agent of this machine holds, and never touches a disk's file system from this process: a thread that hangs in the kernel
+//! would keep the agent's port and its ledger even after the agent was killed.
+
+mod board;
+mod lane;
+mod worker;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::mpsc::{channel, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use holdfast_agent::{DiskFound, Input, Machine, VolumeLabel};
-use holdfast_model::{ClusterId, DiskId, DiskKind, DiskRecord, MachineInfo};
-use holdfast_volumes::{DiskConfig, DiskHold, DiskLabel, HoldFault, OpenDisk, Opened, VolumeFault};
+use holdfast_agent::{Input, VolumeLabel};
+use holdfast_model::{ClusterId, DiskId, DiskKind, DiskRecord};
 
-use super::machine::{disk_resource, root_size_mb, DiskPlan, MachinePlan};
-use crate::core_loop::{now, or_die_loudly, Inbox};
+use self::board::{Board, News};
+use self::lane::{Job, Lane, Shared};
+use self::worker::Starter;
+use super::machine::MachinePlan;
+use crate::core_loop::{or_die_loudly, Inbox};
 
-/// How many volumes are made at once at most.
-const MAKE_MAX: usize = 256;
-/// How long a batch of volumes waits for more at most, when the last one was of several: they share their syncs.
-const LINGER_MAX: Duration = Duration::from_millis(20);
 /// How long the first opening waits for a predecessor that is just ending and still holds a disk.
 const HOLD_PATIENCE: Duration = Duration::from_secs(2);
-/// Pause between two looks at a disk that another process holds.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// The open disks, shared with the drivers on processes.
-pub type Places = Arc<Mutex<BTreeMap<DiskId, OpenDisk>>>;
+/// Which of the settings' disks bears a label.
+type Routes = Arc<Mutex<BTreeMap<DiskId, usize>>>;
 
-/// The way to the thread.
+/// The way to the disks. Cheap to clone.
 #[derive(Clone)]
 pub struct Disks {
-    jobs: Sender<Job>,
-    places: Places,
+    board: Arc<BoardEnd>,
+    queues: Vec<Sender<Job>>,
+    routes: Routes,
 }
 
-enum Job {
-    Open(ClusterId, Vec<DiskRecord>),
-    Make(VolumeLabel),
-    Check(VolumeLabel),
-    Trash(VolumeLabel),
+/// The way to the board; with the last one, the board and the queues end.
+struct BoardEnd(Sender<News>);
+
+impl Drop for BoardEnd {
+    fn drop(&mut self) {
+        // It can only have ended before.
+        let _ = self.0.send(News::End);
+    }
 }
 
 impl Disks {
-    /// Starts the thread.
+    /// Starts the queues of a plan's disks, whose helpers may take so long for an answer.
     ///
     /// # Errors
     /// When the machine has no thread left.
-    pub fn start(plan: MachinePlan, inbox: Inbox<Input>) -> std::io::Result<Disks> {
-        let (jobs, work) = channel();
-        let places = Places::default();
-        let worker = Worker::new(plan, places.clone(), inbox);
-        std::thread::Builder::new()
-            .name("disks".to_owned())
-            .spawn(move || or_die_loudly("disks", || worker.run(&work)))?;
-        Ok(Disks { jobs, places })
+    pub fn start(
+        plan: MachinePlan,
+        timeout: Duration,
+        inbox: Inbox<Input>,
+    ) -> std::io::Result<Disks> {
+        Disks::start_with(plan, timeout, HOLD_PATIENCE, Arc::new(worker::start_process), inbox)
     }
 
-    /// The open disks.
-    pub fn places(&self) -> Places {
-        self.places.clone()
+    fn start_with(
+        plan: MachinePlan,
+        timeout: Duration,
+        hold_patience: Duration,
+        starter: Starter,
+        inbox: Inbox<Input>,
+    ) -> std::io::Result<Disks> {
+        let (board, news) = channel();
+        let (routes, holds) = (Routes::default(), Arc::default());
+        let shared = Shared {
+            starter,
+            timeout,
+            hold_patience,
+            inbox: inbox.clone(),
+            board: board.clone(),
+            routes: routes.clone(),
+            holds,
+        };
+        let mut queues = Vec::new();
+        for (index, disk) in plan.disks.iter().enumerate() {
+            let (queue, work): (_, Receiver<Job>) = channel();
+            let lane = Lane::new(index, disk.clone(), shared.clone());
+            spawn("disk", move || lane.run(&work))?;
+            queues.push(queue);
+        }
+        let all = Board::new(plan, queues.clone(), routes.clone(), inbox);
+        spawn("disks", move || all.run(&news))?;
+        Ok(Disks { board: Arc::new(BoardEnd(board)), queues, routes })
     }
 
-    /// Opens all disks of the settings.
+    /// Looks at all disks of the settings.
     pub fn open(&self, cluster: ClusterId, known: Vec<DiskRecord>) {
-        self.send(Job::Open(cluster, known));
+        // The board lives as long as this.
+        let _ = self.board.0.send(News::Open(cluster, known));
     }
 
     /// Makes a volume, or finds it whole.
     pub fn make(&self, label: VolumeLabel) {
-        self.send(Job::Make(label));
+        self.send(label.disk, Job::Make(label));
     }
 
     /// Sees whether a volume can be used.
     pub fn check(&self, label: VolumeLabel) {
-        self.send(Job::Check(label));
+        self.send(label.disk, Job::Check(label));
     }
 
     /// Moves a volume to the trash.
     pub fn trash(&self, label: VolumeLabel) {
-        self.send(Job::Trash(label));
+        self.send(label.disk, Job::Trash(label));
     }
 
-    fn send(&self, job: Job) {
-        // The thread ends only with the process.
-        let _ = self.jobs.send(job);
+    /// The path of a volume's data, if it can be used now. Waits for the volume's disk, but for no other, and not for ever.
+    ///
+    /// # Errors
+    /// Why it cannot be used.
+    pub fn find(&self, label: &VolumeLabel) -> Result<PathBuf, String> {
+        let (reply, answer) = channel();
+        self.send(label.disk, Job::Find(label.clone(), reply));
+        answer.recv().unwrap_or_else(|_| Err(not_there(label.disk)))
     }
+
+    /// Gives a volume's top directory to a user, by number, and group. Waits as [`Disks::find`] does.
+    ///
+    /// # Errors
+    /// Why it cannot be given.
+    pub fn give(&self, label: &VolumeLabel, owner: (u32, u32)) -> Result<(), String> {
+        let (reply, answer) = channel();
+        self.send(label.disk, Job::Give(label.clone(), owner, reply));
+        answer.recv().unwrap_or_else(|_| Err(not_there(label.disk)))
+    }
+
+    fn send(&self, disk: DiskId, job: Job) {
+        let route = self.routes.lock().unwrap_or_else(PoisonError::into_inner).get(&disk).copied();
+        // They live as long as this.
+        match route.and_then(|it| self.queues.get(it)) {
+            Some(queue) => drop(queue.send(job)),
+            // Not from here: whoever asks must not wait.
+            None => drop(self.board.0.send(News::Stray(job, disk))),
+        }
+    }
+}
+
+fn spawn(name: &'static str, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    let thread = std::thread::Builder::new().name(name.to_owned());
+    thread.spawn(move || or_die_loudly(name, work)).map(drop)
+}
+
+fn not_there(disk: DiskId) -> String {
+    format!("disk {disk} is not there; mount it, or see `holdfast disk list`")
 }
 
 /// The label that must be on the volume.
@@ -100,307 +163,6 @@ pub fn wanted(label: &VolumeLabel, cluster: ClusterId) -> holdfast_volumes::Volu
         disk_uuid: label.disk.0,
         cluster_uuid: cluster.0,
         size_mb: label.size_mb,
-    }
-}
-
-/// The open disk that a label names.
-///
-/// # Errors
-/// A sentence, when it is not open.
-pub fn place_of(places: &Places, disk: DiskId) -> Result<OpenDisk, String> {
-    let open = places.lock().unwrap_or_else(PoisonError::into_inner).get(&disk).cloned();
-    open.ok_or_else(|| format!("disk {disk} is not there; mount it, or see `holdfast disk list`"))
-}
-
-struct Worker {
-    plan: MachinePlan,
-    places: Places,
-    inbox: Inbox<Input>,
-    cluster: Option<ClusterId>,
-    /// How long the next batch waits for more: as long as the last one took, if that was of several volumes; less and less when they
-    /// come singly.
-    linger: Duration,
-    /// Disks that are this agent's as long as it lives.
-    holds: BTreeMap<DiskId, DiskHold>,
-    /// The uuids of disks that bear none yet, by their place: a disk that is looked at again keeps its name.
-    fresh: BTreeMap<PathBuf, uuid::Uuid>,
-    /// What was last said to be wrong with a disk, by its place; said once.
-    told: BTreeMap<PathBuf, String>,
-    /// Until when a predecessor that holds a disk is waited for.
-    patience: Option<Instant>,
-}
-
-impl Worker {
-    fn new(plan: MachinePlan, places: Places, inbox: Inbox<Input>) -> Worker {
-        let (holds, fresh, told) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Worker {
-            plan,
-            places,
-            inbox,
-            cluster: None,
-            linger: Duration::ZERO,
-            holds,
-            fresh,
-            told,
-            patience: None,
-        }
-    }
-
-    fn run(mut self, work: &Receiver<Job>) {
-        let mut next = work.recv().ok();
-        while let Some(job) = next.take() {
-            match job {
-                Job::Open(cluster, known) => self.open(cluster, &known),
-                Job::Check(label) => self.check(&label),
-                Job::Trash(label) => self.trash(&label),
-                Job::Make(first) => next = self.make_all(first, work),
-            }
-            if next.is_none() {
-                next = work.recv().ok();
-            }
-        }
-    }
-
-    /// Makes what waits in one go; returns the first job of another kind.
-    fn make_all(&mut self, first: VolumeLabel, work: &Receiver<Job>) -> Option<Job> {
-        let (mut labels, mut other) = (vec![first], None);
-        let until = Instant::now() + self.linger;
-        while labels.len() < MAKE_MAX {
-            match work.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(Job::Make(label)) => labels.push(label),
-                Ok(job) => {
-                    other = Some(job);
-                    break;
-                }
-                Err(_) => break,
-            }
-        }
-        let (began, several) = (Instant::now(), 1 < labels.len());
-        let mut by_disk: BTreeMap<DiskId, Vec<VolumeLabel>> = BTreeMap::new();
-        labels.into_iter().for_each(|label| by_disk.entry(label.disk).or_default().push(label));
-        for (disk, labels) in by_disk {
-            let outcomes: Vec<Result<(), String>> =
-                match (place_of(&self.places, disk), self.cluster) {
-                    (Ok(open), Some(cluster)) => {
-                        let wanted: Vec<_> = labels.iter().map(|it| wanted(it, cluster)).collect();
-                        let made = holdfast_volumes::make_volumes(&open, &wanted);
-                        made.into_iter()
-                            .map(|it| it.map(drop).map_err(|fault| fault.to_string()))
-                            .collect()
-                    }
-                    (Err(why), _) => labels.iter().map(|_| Err(why.clone())).collect(),
-                    (_, None) => labels
-                        .iter()
-                        .map(|_| Err("the disks are not open yet".to_owned()))
-                        .collect(),
-                };
-            for (label, outcome) in labels.into_iter().zip(outcomes) {
-                self.inbox.tell_blocking(Input::VolumeMade(label.claim, outcome));
-            }
-        }
-        self.linger = if several { began.elapsed().min(LINGER_MAX) } else { self.linger / 2 };
-        other
-    }
-
-    fn check(&self, label: &VolumeLabel) {
-        let outcome =
-            self.with(label, |open, wanted| holdfast_volumes::check_volume(open, wanted).map(drop));
-        self.inbox.tell_blocking(Input::VolumeChecked(label.claim, outcome));
-    }
-
-    fn trash(&self, label: &VolumeLabel) {
-        let outcome = self.with(label, |open, _| {
-            match holdfast_volumes::trash_volume(open, label.claim.0, now().0) {
-                // Its disk is there and well, and its owner wants it gone: there is nothing left to do (E26).
-                Err(VolumeFault::Missing { .. }) => {
-                    tracing::warn!(
-                        "volume {} was to be destroyed, and is not there; nothing was removed",
-                        label.claim
-                    );
-                    Ok(())
-                }
-                outcome => outcome.map(drop),
-            }
-        });
-        self.inbox.tell_blocking(Input::VolumeTrashed(label.claim, outcome));
-    }
-
-    fn with(
-        &self,
-        label: &VolumeLabel,
-        work: impl FnOnce(&OpenDisk, &holdfast_volumes::VolumeLabel) -> Result<(), VolumeFault>,
-    ) -> Result<(), String> {
-        let open = place_of(&self.places, label.disk)?;
-        let cluster = self.cluster.ok_or("the disks are not open yet")?;
-        work(&open, &wanted(label, cluster)).map_err(|fault| fault.to_string())
-    }
-
-    fn open(&mut self, cluster: ClusterId, known: &[DiskRecord]) {
-        self.cluster = Some(cluster);
-        self.patience.get_or_insert_with(|| Instant::now() + HOLD_PATIENCE);
-        self.holds.values().for_each(DiskHold::forget_callers);
-        let mut found = Vec::new();
-        let mut offered = self.plan.resources.clone();
-        for plan in self.plan.disks.clone() {
-            let disk = self.open_one(cluster, &plan, known);
-            if !plan.given {
-                offered.add(&disk_resource(plan.kind, &plan.root, disk.disk.size_mb));
-            } else if disk.fault.is_some() && known.iter().all(|it| it.id != disk.disk.id) {
-                offered = offered.filter(|it| !plan.offers(it)); // It was never ours, and nobody is owed anything of it.
-            }
-            found.push(disk);
-        }
-        // Disks that the settings no longer name are still owed to whoever has claims on them.
-        let forgotten: Vec<&DiskRecord> = known
-            .iter()
-            .filter(|it| found.iter().all(|found: &DiskFound| found.disk.id != it.id))
-            .collect();
-        for record in forgotten {
-            let fault = Some(
-                "it is no longer among the disks of the agent's settings; name it again".to_owned(),
-            );
-            offered.add(&disk_resource(
-                record.kind,
-                std::path::Path::new(&record.root),
-                record.size_mb,
-            ));
-            found.push(DiskFound { disk: record.clone(), fault });
-        }
-        let info = MachineInfo { resources: offered, ..self.plan.info.clone() };
-        self.inbox.tell_blocking(Input::Opened(Machine { info, disks: found }));
-    }
-
-    fn open_one(&mut self, cluster: ClusterId, plan: &DiskPlan, known: &[DiskRecord]) -> DiskFound {
-        let root = plan.root.to_string_lossy().into_owned();
-        let expected = known.iter().find(|it| it.root == root && it.kind == plan.kind);
-        let label = |disk_uuid| DiskLabel { disk_uuid, cluster_uuid: cluster.0 };
-        let fresh = *self.fresh.entry(plan.root.clone()).or_insert_with(uuid::Uuid::new_v4);
-        let config = DiskConfig { kind: kind_on_disk(plan.kind), root: plan.root.clone() };
-        let opened = holdfast_volumes::open_disk(
-            &config,
-            expected.map(|it| label(it.id.0)).as_ref(),
-            &label(fresh),
-        );
-        let found = match opened {
-            Ok(open) => {
-                self.fresh.remove(&plan.root); // It is on the disk now; another disk there must not get it, too.
-                match self.hold(&open) {
-                    Ok(()) => self.opened(plan, root, open, expected),
-                    Err(fault) => self.ill(plan, root, fault, expected, open.label().disk_uuid),
-                }
-            }
-            Err(fault) => self.ill(plan, root, fault.to_string(), expected, fresh),
-        };
-        self.tell_fault(plan, found.fault.as_deref());
-        found
-    }
-
-    /// Makes sure that no other agent of this machine uses the disk.
-    fn hold(&mut self, open: &OpenDisk) -> Result<(), String> {
-        let id = DiskId(open.label().disk_uuid);
-        while !self.holds.contains_key(&id) {
-            match holdfast_volumes::hold_disk(open) {
-                Ok(hold) => {
-                    self.holds.insert(id, hold);
-                    sweep(open);
-                }
-                Err(HoldFault::Held { .. })
-                    if self.patience.is_some_and(|it| Instant::now() < it) =>
-                {
-                    // tidy: sleep is the point: a name that another process is about to drop has no event
-                    std::thread::sleep(LOOK_AGAIN);
-                }
-                Err(fault) => return Err(fault.to_string()),
-            }
-        }
-        Ok(())
-    }
-
-    fn opened(
-        &self,
-        plan: &DiskPlan,
-        root: String,
-        open: OpenDisk,
-        expected: Option<&DiskRecord>,
-    ) -> DiskFound {
-        let id = DiskId(open.label().disk_uuid);
-        let measured = holdfast_volumes::capacity(&open).map(|it| it.total_mb);
-        let size_mb = match (plan.size_mb, measured) {
-            (Some(size), _) => Ok(size),
-            (None, Ok(total)) if plan.kind == DiskKind::Root => {
-                Ok(expected.map_or(root_size_mb(total), |it| it.size_mb))
-            }
-            (None, Ok(total)) => Ok(expected.map_or(total, |it| it.size_mb)),
-            (None, Err(fault)) => Err(fault.to_string()),
-        };
-        let fault = size_mb.as_ref().err().cloned().or_else(|| strangers(&open, expected));
-        if let Some(mend) = open.mend() {
-            tracing::warn!("disk {root}: one copy of its label was damaged and has been mended from the other: {mend:?}");
-        }
-        self.places.lock().unwrap_or_else(PoisonError::into_inner).insert(id, open);
-        let size_mb = size_mb.unwrap_or_else(|_| expected.map_or(0, |it| it.size_mb));
-        DiskFound { disk: DiskRecord { id, kind: plan.kind, root, size_mb }, fault }
-    }
-
-    /// It keeps what it carries, and is offered to nobody until it is well again.
-    fn ill(
-        &self,
-        plan: &DiskPlan,
-        root: String,
-        fault: String,
-        expected: Option<&DiskRecord>,
-        fresh: uuid::Uuid,
-    ) -> DiskFound {
-        let disk = match expected {
-            Some(record) => record.clone(),
-            None => DiskRecord { id: DiskId(fresh), kind: plan.kind, root, size_mb: 0 },
-        };
-        self.places.lock().unwrap_or_else(PoisonError::into_inner).remove(&disk.id);
-        DiskFound { disk, fault: Some(fault) }
-    }
-
-    /// Disks are looked at again and again; only what has changed is told.
-    fn tell_fault(&mut self, plan: &DiskPlan, fault: Option<&str>) {
-        let before = match fault {
-            Some(fault) => self.told.insert(plan.root.clone(), fault.to_owned()),
-            None => self.told.remove(&plan.root),
-        };
-        match fault {
-            Some(fault) if before.as_deref() != Some(fault) => {
-                tracing::error!("disk {} cannot be used: {fault}", plan.root.display())
-            }
-            None if before.is_some() => {
-                tracing::info!("disk {} is well again", plan.root.display())
-            }
-            _ => {}
-        }
-    }
-}
-
-/// Clears away what a crash left half made. Nobody else makes volumes there: the disk is ours, and this is the thread that makes them.
-fn sweep(open: &OpenDisk) {
-    match holdfast_volumes::sweep_unmade(open) {
-        Ok(0) => {}
-        Ok(swept) => tracing::info!(
-            "{swept} half-made volumes of {} were cleared away",
-            open.config().root.display()
-        ),
-        Err(fault) => tracing::warn!("half-made volumes stay: {fault}"),
-    }
-}
-
-/// A disk that our ledger does not know and that carries volumes is another's: its space must not be promised twice.
-fn strangers(open: &OpenDisk, expected: Option<&DiskRecord>) -> Option<String> {
-    if expected.is_some() || open.opened() != Opened::Found {
-        return None;
-    }
-    match holdfast_volumes::list_volumes(open) {
-        Ok(found) if found.volumes.is_empty() && found.damaged.is_empty() => None,
-        Ok(found) => Some(format!(
-            "it carries {} volumes that this agent's ledger does not know; start the agent that they belong to, or import its ledger",
-            found.volumes.len() + found.damaged.len()
-        )),
-        Err(fault) => Some(fault.to_string()),
     }
 }
 
@@ -418,37 +180,62 @@ mod tests {
     use super::*;
     use std::net::{Ipv4Addr, SocketAddr};
     use std::path::Path;
-    use tokio::sync::mpsc;
 
-    /// The drivers of an agent with one PATH disk beside ROOT, and what they say.
+    use holdfast_agent::Machine;
+    use holdfast_model::ClaimId;
+    use tokio::sync::mpsc;
+    use uuid::Uuid;
+
+    use super::worker::testbed::{threads, Freezer};
+
+    const CLUSTER: ClusterId = ClusterId(Uuid::from_u128(1));
+    /// Nothing in these tests takes so long, unless it hangs.
+    const LONG: Duration = Duration::from_secs(60);
+
+    /// The drivers of an agent with PATH disks beside ROOT, and what they say.
     struct Bed {
-        worker: Worker,
+        disks: Disks,
         said: mpsc::Receiver<Input>,
     }
 
     impl Bed {
         fn new(dir: &Path, disk: &Path) -> Bed {
+            Bed::with(dir, &[disk], LONG, threads(Freezer::default()))
+        }
+
+        fn with(dir: &Path, roots: &[&Path], timeout: Duration, starter: Starter) -> Bed {
             std::fs::create_dir_all(dir).unwrap();
-            std::fs::create_dir_all(disk).unwrap();
-            let disk = format!("path={},size-mb=100", disk.display());
-            let (disk, dir) = (vec![disk], dir.to_owned());
-            let settings =
-                crate::settings::agent::AgentSettings { disk, dir: dir.clone(), ..settings() };
+            roots.iter().for_each(|it| std::fs::create_dir_all(it).unwrap());
+            let disk = roots.iter().map(|it| format!("path={},size-mb=100", it.display()));
+            let dir = dir.to_owned();
+            let settings = crate::settings::agent::AgentSettings {
+                disk: disk.collect(),
+                dir: dir.clone(),
+                ..settings()
+            };
             let plan =
                 MachinePlan::read(&settings, &dir, SocketAddr::from((Ipv4Addr::LOCALHOST, 5051)))
                     .unwrap();
             let (inbox, said) = Inbox::new();
-            let mut worker = Worker::new(plan, Places::default(), inbox);
-            worker.patience = Some(Instant::now());
-            Bed { worker, said }
+            let disks =
+                Disks::start_with(plan, timeout, Duration::ZERO, starter, inbox).unwrap();
+            Bed { disks, said }
+        }
+
+        fn next(&mut self) -> Input {
+            self.said.blocking_recv().expect("the drivers live")
+        }
+
+        fn opened(&mut self) -> Machine {
+            match self.next() {
+                Input::Opened(machine) => machine,
+                other => panic!("it is not told what was found, but {other:?}"),
+            }
         }
 
         fn open(&mut self, known: &[DiskRecord]) -> Machine {
-            self.worker.open(ClusterId(uuid::Uuid::from_u128(1)), known);
-            match self.said.try_recv() {
-                Ok(Input::Opened(machine)) => machine,
-                _ => panic!("it is not told what was found"),
-            }
+            self.disks.open(CLUSTER, known.to_vec());
+            self.opened()
         }
     }
 
@@ -463,6 +250,18 @@ mod tests {
 
     fn records(machine: &Machine) -> Vec<DiskRecord> {
         machine.disks.iter().map(|it| it.disk.clone()).collect()
+    }
+
+    fn label(disk: DiskId, number: u128) -> VolumeLabel {
+        VolumeLabel {
+            claim: ClaimId(Uuid::from_u128(number)),
+            disk,
+            persistence: format!("v{number}"),
+            role: "db".to_owned(),
+            principal: None,
+            generation: 1,
+            size_mb: 1,
+        }
     }
 
     #[test]
@@ -486,12 +285,16 @@ mod tests {
             (&first.disks[1].disk, &first.info),
             "its claims keep their ground"
         );
-        assert!(place_of(&bed.worker.places, id).is_err());
+        let why = bed.disks.find(&label(id, 1)).unwrap_err();
+        assert!(why.contains("bears none"), "{why}");
         assert_eq!(std::fs::read_dir(&disk).unwrap().count(), 0, "nothing is made in its place");
         std::fs::remove_dir(&disk).unwrap();
         std::fs::rename(&away, &disk).unwrap();
         assert_eq!(bed.open(&known), first);
-        place_of(&bed.worker.places, id).unwrap();
+        bed.disks.make(label(id, 1));
+        assert_eq!(bed.next(), Input::VolumeMade(label(id, 1).claim, Ok(())));
+        let data = bed.disks.find(&label(id, 1)).unwrap();
+        assert!(data.starts_with(&disk) && data.is_dir(), "{data:?}");
     }
 
     #[test]
@@ -517,6 +320,121 @@ mod tests {
         );
         assert_eq!(other.open(&[]), refused, "it is not another disk each time");
         drop(one);
-        assert_eq!(other.open(&[]).disks[1].fault, None);
+        // Its threads let go of the disk in their own time.
+        while other.open(&[]).disks[1].fault.is_some() {}
+    }
+
+    #[test]
+    fn a_disk_that_nobody_named_is_answered_for_by_its_absence() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut bed = Bed::new(&dir.path().join("agent"), &dir.path().join("disk"));
+        bed.open(&[]);
+        let stray = label(DiskId(Uuid::from_u128(77)), 1);
+        assert!(bed.disks.find(&stray).unwrap_err().contains("is not there"));
+        bed.disks.trash(stray);
+        assert!(matches!(bed.next(), Input::VolumeTrashed(_, Err(why)) if why.contains("is not there")));
+    }
+
+    /// An agent with two PATH disks, of which the first can be frozen.
+    struct TwoDisks {
+        bed: Bed,
+        freezer: Freezer,
+        ids: Vec<DiskId>,
+        known: Vec<DiskRecord>,
+        machine: Machine,
+        _dir: tempfile::TempDir,
+    }
+
+    impl TwoDisks {
+        fn new(timeout: Duration) -> TwoDisks {
+            let dir = tempfile::tempdir().unwrap();
+            let (ill, well) = (dir.path().join("ill"), dir.path().join("well"));
+            let freezer = Freezer::default();
+            let (frozen, sound) = (threads(freezer.clone()), threads(Freezer::default()));
+            let is_ill = ill.clone();
+            let starter: Starter =
+                Arc::new(move |root| if root == is_ill { frozen(root) } else { sound(root) });
+            let mut bed = Bed::with(&dir.path().join("agent"), &[&ill, &well], timeout, starter);
+            let machine = bed.open(&[]);
+            let known = records(&machine);
+            let ids = known[1..].iter().map(|it| it.id).collect();
+            TwoDisks { bed, freezer, ids, known, machine, _dir: dir }
+        }
+    }
+
+    #[test]
+    fn a_disk_that_hangs_has_a_fault_before_anything_fails_and_other_disks_go_on() {
+        let mut two = TwoDisks::new(Duration::from_millis(100));
+        let (ill, well) = (label(two.ids[0], 1), label(two.ids[1], 2));
+        let freezer = two.freezer.clone();
+        let frozen = freezer.freeze();
+        two.bed.disks.make(ill.clone());
+        two.bed.disks.make(well.clone());
+        assert_eq!(two.bed.next(), Input::VolumeMade(well.claim, Ok(())), "it does not wait");
+        let machine = two.bed.opened();
+        let fault = machine.disks[1].fault.clone().unwrap();
+        let doing = format!("it has not answered for 0.1 s (making volume {})", ill.claim);
+        assert!(fault.starts_with(&doing) && fault.contains("process 1234 hangs"), "{fault}");
+        assert_eq!((&machine.disks[2].fault, &machine.info), (&None, &two.machine.info));
+        let Input::VolumeMade(_, Err(why)) = two.bed.next() else { panic!("nobody is told") };
+        assert!(why.starts_with(&fault) && why.contains("is not known"), "{why}");
+        // From now on nobody waits for it.
+        two.bed.disks.trash(ill.clone());
+        assert_eq!(two.bed.next(), Input::VolumeTrashed(ill.claim, Err(fault.clone())));
+        assert_eq!(two.bed.disks.find(&ill), Err(fault.clone()));
+        assert_eq!(two.bed.open(&two.known.clone()), machine);
+        drop(frozen);
+        // Nobody asks, and it is whole again.
+        assert_eq!(two.bed.opened(), two.machine);
+        assert!(two.bed.disks.find(&ill).is_err(), "what was abandoned was not begun");
+        two.bed.disks.make(ill.clone());
+        assert_eq!(two.bed.next(), Input::VolumeMade(ill.claim, Ok(())));
+        two.bed.disks.find(&ill).unwrap();
+    }
+
+    #[test]
+    fn a_disk_that_hangs_from_the_start_holds_up_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let (ill, well) = (dir.path().join("ill"), dir.path().join("well"));
+        let freezer = Freezer::default();
+        let frozen = freezer.freeze();
+        let (stuck, sound) = (threads(freezer.clone()), threads(Freezer::default()));
+        let is_ill = ill.clone();
+        let starter: Starter =
+            Arc::new(move |root| if root == is_ill { stuck(root) } else { sound(root) });
+        let mut bed = Bed::with(&dir.path().join("agent"), &[&ill, &well], LONG, starter);
+        let machine = bed.open(&[]);
+        let fault = machine.disks[1].fault.clone().unwrap();
+        assert!(fault.contains("has not answered yet"), "{fault}");
+        assert_eq!((&machine.disks[0].fault, &machine.disks[2].fault), (&None, &None));
+        drop(frozen);
+        let machine = bed.opened();
+        assert!(machine.disks.iter().all(|it| it.fault.is_none()), "{machine:?}");
+    }
+
+    #[test]
+    fn a_helper_that_cannot_be_started_is_the_fault_of_its_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let starter: Starter = Arc::new(|_| Err(std::io::ErrorKind::OutOfMemory.into()));
+        let mut bed = Bed::with(&dir.path().join("agent"), &[], LONG, starter);
+        let fault = bed.open(&[]).disks[0].fault.clone().unwrap();
+        assert!(fault.contains("cannot be started"), "{fault}");
+    }
+
+    #[test]
+    fn volumes_that_are_asked_for_together_are_answered_each() {
+        let mut two = TwoDisks::new(LONG);
+        let labels: Vec<VolumeLabel> = (1..=20).map(|it| label(two.ids[1], it)).collect();
+        labels.iter().for_each(|it| two.bed.disks.make(it.clone()));
+        for label in &labels {
+            assert_eq!(two.bed.next(), Input::VolumeMade(label.claim, Ok(())));
+        }
+        labels.iter().for_each(|it| two.bed.disks.trash(it.clone()));
+        two.bed.disks.trash(label(two.ids[1], 99));
+        for label in labels.iter().chain([&label(two.ids[1], 99)]) {
+            assert_eq!(two.bed.next(), Input::VolumeTrashed(label.claim, Ok(())));
+        }
+        two.bed.disks.check(labels[0].clone());
+        assert!(matches!(two.bed.next(), Input::VolumeChecked(_, Err(why)) if why.contains("missing")));
     }
 }

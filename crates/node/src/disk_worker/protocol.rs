@@ -1,0 +1,187 @@
+//! What an agent asks the helper process of a disk, and what that answers: one JSON value on a line each, one answer for each request, in
+//! order.
+//!
+//! Parent and child are the same build (the child is started from the very file that the parent runs), so there are no versions. Never
+//! carries anything but data: what a fault means is said in words by whoever saw it.
+
+use std::io::{self, BufRead, Read, Write};
+
+use holdfast_volumes::{DiskLabel, VolumeLabel};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// The greatest length of a line; a request for 256 volumes with long names is far shorter.
+const LINE_BYTES_MAX: u64 = 16 << 20;
+/// How much of a line that cannot be understood is shown.
+const SHOWN_CHARS: usize = 100;
+
+/// A kind of disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kind {
+    /// A directory on the agent's own file system.
+    Root,
+    /// A directory that is shared among volumes.
+    Path,
+    /// A whole file system.
+    Mount,
+}
+
+/// What is asked. All of it may be asked again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// Identify the disk, label it if it is new, and keep other workers off it. Everything else is done on the disk that was opened last.
+    Open {
+        /// What kind of place.
+        kind: Kind,
+        /// Its path, as the bytes that the operator gave.
+        root: Vec<u8>,
+        /// The label that it must bear, if the agent knows it.
+        expected: Option<DiskLabel>,
+        /// The label that it gets if it bears none and none is expected.
+        fresh: DiskLabel,
+        /// Whether its size is wanted.
+        measure: bool,
+        /// Whether it must prove that it takes writes.
+        prove: bool,
+        /// How long a predecessor that is just ending is waited for, in milliseconds.
+        patience_ms: u64,
+    },
+    /// Clear away volumes that a crash left half made.
+    Sweep,
+    /// Make volumes, or find them whole.
+    Make(Vec<VolumeLabel>),
+    /// See whether a volume can be used.
+    Check(VolumeLabel),
+    /// Give the top directory of a volume to a user.
+    Give {
+        /// The volume.
+        label: VolumeLabel,
+        /// The user.
+        uid: u32,
+        /// Its group.
+        gid: u32,
+    },
+    /// Move volumes to the trash.
+    Trash {
+        /// Their uuids.
+        volumes: Vec<Uuid>,
+        /// The time, in milliseconds since 1970.
+        now_ms: u64,
+    },
+}
+
+/// What is answered. Faults are sentences.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    /// To [`Request::Open`]: it is open.
+    Opened(Found),
+    /// To [`Request::Open`]: it cannot be used.
+    NotOpened(String),
+    /// To [`Request::Open`]: another worker has not let go of it.
+    InUse {
+        /// The disk.
+        disk_uuid: Uuid,
+        /// Who that is.
+        why: String,
+    },
+    /// To [`Request::Sweep`]: how many were cleared away.
+    Swept(Result<u64, String>),
+    /// To [`Request::Make`], in the order of the labels.
+    Made(Vec<Result<(), String>>),
+    /// To [`Request::Check`]: the path of the volume's data, below the disk's root.
+    Checked(Result<String, String>),
+    /// To [`Request::Give`]: whether that changed anything.
+    Given(Result<bool, String>),
+    /// To [`Request::Trash`], in the order of the uuids.
+    Trashed(Vec<Result<Trashed, String>>),
+}
+
+/// A disk that was opened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Found {
+    /// Its label.
+    pub label: DiskLabel,
+    /// The copy of its label that was mended, if one was.
+    pub mend: Option<String>,
+    /// Its size in MB, or why that cannot be read; `None` if it was not asked for.
+    pub total_mb: Option<Result<u64, String>>,
+    /// Why it is another agent's, if it is.
+    pub strangers: Option<String>,
+}
+
+/// A volume that its owner destroyed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Trashed {
+    /// It is in the trash, durably.
+    Moved,
+    /// It is neither on the disk nor in its trash.
+    Missing,
+}
+
+/// Writes one line.
+///
+/// # Errors
+/// When nobody takes it.
+pub fn write(to: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
+    let mut line = serde_json::to_vec(value).map_err(io::Error::other)?;
+    line.push(b'\n');
+    to.write_all(&line)?;
+    to.flush()
+}
+
+/// Reads one line; `None` at the end.
+///
+/// # Errors
+/// When nothing can be read, or it is not understood.
+pub fn read<T: DeserializeOwned>(from: &mut impl BufRead) -> io::Result<Option<T>> {
+    let mut line = Vec::new();
+    from.take(LINE_BYTES_MAX).read_until(b'\n', &mut line)?;
+    match line.is_empty() {
+        true => Ok(None),
+        false => parse(&line).map(Some),
+    }
+}
+
+/// Understands one line.
+///
+/// # Errors
+/// When it is not whole, or is something else.
+pub fn parse<T: DeserializeOwned>(line: &[u8]) -> io::Result<T> {
+    serde_json::from_slice(line).map_err(|error| {
+        let shown: String = String::from_utf8_lossy(line).chars().take(SHOWN_CHARS).collect();
+        io::Error::new(io::ErrorKind::InvalidData, format!("`{}`: {error}", shown.trim_end()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_is_no_text_travels_unchanged() {
+        let label = DiskLabel { disk_uuid: Uuid::nil(), cluster_uuid: Uuid::nil() };
+        let asked = Request::Open {
+            kind: Kind::Mount,
+            root: b"/mnt/\xff\n".to_vec(),
+            expected: None,
+            fresh: label,
+            measure: false,
+            prove: false,
+            patience_ms: 1,
+        };
+        let mut bytes = Vec::new();
+        write(&mut bytes, &asked).unwrap();
+        assert_eq!(bytes.iter().filter(|it| **it == b'\n').count(), 1, "one line");
+        assert_eq!(read(&mut bytes.as_slice()).unwrap(), Some(asked));
+    }
+
+    #[test]
+    fn a_line_that_is_cut_short_is_no_answer() {
+        let mut bytes = Vec::new();
+        write(&mut bytes, &Answer::Swept(Ok(1))).unwrap();
+        let cut = &bytes[..bytes.len() - 3];
+        assert!(read::<Answer>(&mut &*cut).is_err());
+        assert!(read::<Answer>(&mut [].as_slice()).unwrap().is_none());
+    }
+}

@@ -50,7 +50,7 @@ pub use isolation::{Isolation, IsolationError};
 pub use launch_error::LaunchError;
 pub use launcher::{Launcher, LauncherOptions, ListError, OpenError, ShimCommand};
 pub use sandbox::{stage_sandbox, SandboxError};
-pub use shim::shim_main;
+pub use shim::{close_inherited, shim_main};
 pub use signal::SignalError;
 pub use spec::{
     Command, ContainerSpec, Exit, Found, FoundState, Limits, Started, Usage, VolumeMount,

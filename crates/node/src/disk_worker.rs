@@ -26,8 +26,10 @@ use self::protocol::{Answer, Found, Kind, Request, Trashed};
 /// Pause between two looks at a name that another process holds.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// Works until standard input ends; returns the exit code.
+/// Works until standard input ends; returns the exit code. It must be the first thing in its process, before anything is opened.
 pub fn main() -> i32 {
+    // Also what the agent itself has inherited from whoever started it.
+    holdfast_containers::close_inherited();
     match serve(std::io::stdin().lock(), std::io::stdout().lock()) {
         Ok(()) => 0,
         Err(error) => {

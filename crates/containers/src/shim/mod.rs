@@ -236,12 +236,13 @@ fn ask(stream: &mut Line, what: ShimSays, done: FirstSays) -> Result<(), LaunchE
     }
 }
 
-/// Closes what the agent's process may have leaked: a listening socket held by a shim would outlive
-/// its agent.
+/// Closes every descriptor but the three standard streams: a listening socket that an agent's child
+/// inherits would outlive its agent. To be called first thing in `main`, by a process that has opened
+/// nothing and has one thread.
 #[allow(unsafe_code, reason = "closing descriptors by number has no safe form")]
-fn close_inherited() {
+pub fn close_inherited() {
     // SAFETY: the process is single-threaded, this runs before anything of ours is opened, and the
-    // caller has promised (see `shim_main`) that it owns no descriptor beyond 0, 1 and 2.
+    // caller has promised that it owns no descriptor beyond 0, 1 and 2.
     let result = unsafe { libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, 0u32) };
     if result == 0 {
         return;

@@ -213,7 +213,15 @@ mod tests {
     fn open(root: &Path, fresh: DiskLabel) -> Request {
         let root = root.as_os_str().as_bytes().to_vec();
         let (measure, prove) = (true, true);
-        Request::Open { kind: Kind::Path, root, expected: None, fresh, measure, prove, patience_ms: 0 }
+        Request::Open {
+            kind: Kind::Path,
+            root,
+            expected: None,
+            fresh,
+            measure,
+            prove,
+            patience_ms: 0,
+        }
     }
 
     fn volume(disk: &DiskLabel, number: u128) -> VolumeLabel {
@@ -276,7 +284,10 @@ mod tests {
         };
         let own = format!("process {}", std::process::id());
         assert!(disk_uuid == fresh.disk_uuid && why.contains(&own), "{why}");
-        assert_eq!(second.answer(Request::Sweep), Answer::Swept(Err("the disk is not open".to_owned())));
+        assert_eq!(
+            second.answer(Request::Sweep),
+            Answer::Swept(Err("the disk is not open".to_owned()))
+        );
         drop(first);
         assert!(matches!(second.answer(open(dir.path(), label(2))), Answer::Opened(_)));
     }

@@ -166,7 +166,10 @@ mod tests {
         let worker = hold_disk_for(root, uuid, HeldBy::Worker).unwrap();
         let fault = hold_disk_for(root, uuid, HeldBy::Worker).unwrap_err();
         let own = format!("process {}", std::process::id());
-        assert!(matches!(&fault, HoldFault::AtWork { holder, .. } if holder.contains(&own)), "{fault}");
+        assert!(
+            matches!(&fault, HoldFault::AtWork { holder, .. } if holder.contains(&own)),
+            "{fault}"
+        );
         drop(worker);
         hold_disk_for(root, uuid, HeldBy::Worker).unwrap();
     }

@@ -217,8 +217,7 @@ mod tests {
                 MachinePlan::read(&settings, &dir, SocketAddr::from((Ipv4Addr::LOCALHOST, 5051)))
                     .unwrap();
             let (inbox, said) = Inbox::new();
-            let disks =
-                Disks::start_with(plan, timeout, Duration::ZERO, starter, inbox).unwrap();
+            let disks = Disks::start_with(plan, timeout, Duration::ZERO, starter, inbox).unwrap();
             Bed { disks, said }
         }
 
@@ -332,7 +331,9 @@ mod tests {
         let stray = label(DiskId(Uuid::from_u128(77)), 1);
         assert!(bed.disks.find(&stray).unwrap_err().contains("is not there"));
         bed.disks.trash(stray);
-        assert!(matches!(bed.next(), Input::VolumeTrashed(_, Err(why)) if why.contains("is not there")));
+        assert!(
+            matches!(bed.next(), Input::VolumeTrashed(_, Err(why)) if why.contains("is not there"))
+        );
     }
 
     /// An agent with two PATH disks, of which the first can be frozen.
@@ -435,6 +436,8 @@ mod tests {
             assert_eq!(two.bed.next(), Input::VolumeTrashed(label.claim, Ok(())));
         }
         two.bed.disks.check(labels[0].clone());
-        assert!(matches!(two.bed.next(), Input::VolumeChecked(_, Err(why)) if why.contains("missing")));
+        assert!(
+            matches!(two.bed.next(), Input::VolumeChecked(_, Err(why)) if why.contains("missing"))
+        );
     }
 }

@@ -167,7 +167,8 @@ impl Board {
             found.push(disk);
         }
         // Disks that the settings no longer name are still owed to whoever has claims on them.
-        let is_found = |it: &DiskRecord, found: &[DiskFound]| found.iter().any(|one| one.disk.id == it.id);
+        let is_found =
+            |it: &DiskRecord, found: &[DiskFound]| found.iter().any(|one| one.disk.id == it.id);
         let forgotten: Vec<DiskRecord> =
             self.known.iter().filter(|it| !is_found(it, &found)).cloned().collect();
         for disk in forgotten {

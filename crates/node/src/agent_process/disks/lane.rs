@@ -483,7 +483,8 @@ impl Lane {
     }
 
     fn open_request(&mut self, known: Option<&DiskRecord>) -> Request {
-        let patience = *self.patience.get_or_insert_with(|| Instant::now() + self.shared.hold_patience);
+        let patience =
+            *self.patience.get_or_insert_with(|| Instant::now() + self.shared.hold_patience);
         let left = patience.saturating_duration_since(Instant::now()).min(self.shared.timeout / 2);
         let cluster_uuid = self.cluster().0;
         let label = |disk_uuid| DiskLabel { disk_uuid, cluster_uuid };
@@ -570,11 +571,7 @@ impl Lane {
         if let (None, Some((_, known))) = (&fault, &mut self.asked) {
             *known = Some(disk.clone()); // Should it hang before the core asks again, it is this one.
         }
-        self.shared
-            .routes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(id, self.index);
+        self.shared.routes.lock().unwrap_or_else(PoisonError::into_inner).insert(id, self.index);
         DiskFound { disk, fault }
     }
 }

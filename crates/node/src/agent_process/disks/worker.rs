@@ -175,8 +175,11 @@ impl Worker {
                 _ => WorkerFault::Ended { doing, pid },
             }
         })?;
-        protocol::parse(&line)
-            .map_err(|error| WorkerFault::Strange { doing, pid, said: error.to_string() })
+        protocol::parse(&line).map_err(|error| WorkerFault::Strange {
+            doing,
+            pid,
+            said: error.to_string(),
+        })
     }
 
     fn exchange(&mut self, request: &Request, deadline: Instant) -> io::Result<Vec<u8>> {

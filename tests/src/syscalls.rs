@@ -25,7 +25,7 @@ pub struct Tracer {
 pub type Counts = BTreeMap<String, u64>;
 
 impl Tracer {
-    /// Attaches to a process and all of its threads.
+    /// Attaches to a process and all of its threads, and to the helpers that work on its disks.
     ///
     /// # Errors
     /// Says why syncs cannot be counted on this machine.
@@ -33,17 +33,19 @@ impl Tracer {
         let notes = output.with_extension("notes");
         let said = fs::File::create(&notes).map_err(|error| error.to_string())?;
         let mut command = Command::new("strace");
-        command
-            .args(["-f", "-c", "-e", SYNCS, "-o"])
-            .arg(output)
-            .args(["-p", &process.to_string()]);
+        command.args(["-f", "-c", "-e", SYNCS, "-o"]).arg(output);
+        let helpers = disk_helpers(process);
+        let processes = 1 + helpers.len();
+        for id in std::iter::once(process).chain(helpers) {
+            command.args(["-p", &id.to_string()]);
+        }
         let spawned = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said).spawn();
         let mut child = spawned.map_err(|error| format!("strace does not start: {error}"))?;
         let attached = until("strace is attached or gives up", || {
             let text = fs::read_to_string(&notes).unwrap_or_default();
             match child.try_wait().expect("it is our child") {
                 Some(status) => Ok(Err(format!("strace ended with {status}: {}", text.trim()))),
-                None if text.contains("attached") => Ok(Ok(())),
+                None if text.matches("attached").count() >= processes => Ok(Ok(())),
                 None => Err(text),
             }
         });
@@ -66,6 +68,19 @@ impl Drop for Tracer {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The processes in which an agent works on its disks, one for each: process ids.
+pub fn disk_helpers(agent: u32) -> Vec<u32> {
+    let threads = fs::read_dir(format!("/proc/{agent}/task")).into_iter().flatten().flatten();
+    let children = threads.map(|it| fs::read_to_string(it.path().join("children")));
+    let children: Vec<String> = children.map(Result::unwrap_or_default).collect();
+    let ids = children.iter().flat_map(|it| it.split_whitespace()).flat_map(str::parse::<u32>);
+    let is_helper = |id: &u32| {
+        let command = fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
+        command.split(|it| *it == 0).any(|word| word == b"disk-worker")
+    };
+    ids.filter(is_helper).collect()
 }
 
 /// Reads the table of `strace -c`.

@@ -13,6 +13,7 @@ use std::process::Command;
 use holdfast_tests::calls::{self, command_task, cpus, disk, mem, path_source, volume};
 use holdfast_tests::cluster::{text, volume_dir};
 use holdfast_tests::http::{post, Answer};
+use holdfast_tests::syscalls::disk_helpers;
 use holdfast_tests::{until, Cluster, Daemon, Scheduler};
 use serde_json::{json, Value};
 
@@ -116,13 +117,21 @@ impl Scene {
         disk(10.0, Some(&path_source(&text(root))))
     }
 
+    /// An operator's call, again while the agent's news are on their way.
+    fn call(&self, call: &Value) -> Answer {
+        until("the master takes a call", || match self.cluster.call(call) {
+            answer if answer.text().contains("is just reporting") => Err(answer.text()),
+            answer => Ok(answer),
+        })
+    }
+
     /// CREATE on a piece that is reserved already.
     fn create(&self, root: &Path, name: &str) -> Answer {
-        self.cluster.call(&calls::create(&self.agent(), &[volume(&Scene::piece(root), name)]))
+        self.call(&calls::create(&self.agent(), &[volume(&Scene::piece(root), name)]))
     }
 
     fn destroy(&self, root: &Path, name: &str) -> Answer {
-        self.cluster.call(&calls::destroy(&self.agent(), &[volume(&Scene::piece(root), name)]))
+        self.call(&calls::destroy(&self.agent(), &[volume(&Scene::piece(root), name)]))
     }
 
     fn claim(&self, root: &Path, name: &str) -> Value {
@@ -131,7 +140,7 @@ impl Scene {
 
     fn reserve(&self, root: &Path) {
         let piece = calls::reserved(&Scene::piece(root));
-        self.cluster.call(&calls::reserve(&self.agent(), &[piece])).expect(202, "RESERVE");
+        self.call(&calls::reserve(&self.agent(), &[piece])).expect(202, "RESERVE");
     }
 
     fn agent(&self) -> String {
@@ -170,23 +179,13 @@ impl Scene {
     }
 
     /// The agent's helpers: process ids.
-    fn helpers(&self) -> Vec<i32> {
-        let agent = self.cluster.agents[0].id();
-        let children = fs::read_dir(format!("/proc/{agent}/task")).unwrap().flatten();
-        let children = children.map(|it| fs::read_to_string(it.path().join("children")));
-        let children: Vec<String> = children.map_while(Result::ok).collect();
-        let ids =
-            children.iter().flat_map(|it| it.split_whitespace()).map(|it| it.parse().unwrap());
-        let is_helper = |id: &i32| {
-            let command = fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
-            command.windows(11).any(|it| it == b"disk-worker")
-        };
-        ids.filter(is_helper).collect()
+    fn helpers(&self) -> Vec<u32> {
+        disk_helpers(self.cluster.agents[0].id())
     }
 }
 
 /// The state of a process, such as `D`; none when it is gone.
-fn state(process: i32) -> Option<char> {
+fn state(process: u32) -> Option<char> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     stat[stat.rfind(')')? + 1..].trim_start().chars().next()
 }
@@ -268,7 +267,7 @@ fn a_helper_has_nothing_of_its_agents_but_the_three_standard_streams() {
     };
     let agents = files(scene.cluster.agents[0].id());
     for helper in helpers {
-        let own = files(u32::try_from(helper).unwrap());
+        let own = files(helper);
         // Beside them, the name by which it keeps other helpers off its disk.
         assert!(own.keys().copied().eq(0..=3), "{own:?}");
         let shared: Vec<_> =
@@ -378,7 +377,7 @@ fn a_task_that_hangs_on_its_disk_holds_up_neither_its_agent_nor_others() {
     let scratch = scene.cluster.scratch().to_owned();
     until("the task hangs", || {
         let of_containers = holdfast_tests::leftovers::processes_of(&scratch);
-        match of_containers.iter().any(|it| state(*it) == Some('D')) {
+        match of_containers.iter().any(|it| state(it.unsigned_abs()) == Some('D')) {
             true => Ok(()),
             false => Err("it does not"),
         }

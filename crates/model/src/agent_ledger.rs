@@ -14,7 +14,7 @@ use crate::id::{
 };
 use crate::message::OperationState;
 use crate::operation::Operation;
-use crate::resource::Identity;
+use crate::resource::{Identity, SourceKind};
 use crate::role::Role;
 use crate::shared_map::SharedMap;
 use crate::task::{ExecutorInfo, TaskInfo, TaskState, TaskStatus};
@@ -56,6 +56,21 @@ pub struct DiskRecord {
     pub root: String,
     /// Its size in megabytes (2^20 bytes), as configured.
     pub size_mb: u64,
+}
+
+impl DiskRecord {
+    /// Whether what has this identity is a part of this disk.
+    pub fn carries(&self, identity: &Identity) -> bool {
+        if identity.name != "disk" || identity.provider.is_some() {
+            return false;
+        }
+        let Some(source) = &identity.source else { return self.kind == DiskKind::Root };
+        let same_kind = matches!(
+            (source.kind, self.kind),
+            (SourceKind::Path, DiskKind::Path) | (SourceKind::Mount, DiskKind::Mount)
+        );
+        same_kind && source.root.as_deref() == Some(self.root.as_str())
+    }
 }
 
 /// The name of an executor on an agent.

@@ -1,4 +1,4 @@
-//! The helper process of one disk, `holdfast disk-worker`: it alone touches the disk's file system, so that a disk that hangs holds up this
+//! The helper process of one disk, the hidden verb `disk-worker`: it alone touches the disk's file system, so that a disk that hangs holds up this
 //! process and nobody else.
 //!
 //! Relies on `volumes` for the work, on its agent for requests (one line each on standard input) and for taking the answers (one line each

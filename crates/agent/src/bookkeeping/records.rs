@@ -3,9 +3,8 @@
 //! Relies on the ledger alone. Never changes it.
 
 use holdfast_model::{
-    Action, AgentLedger, Claim, ClaimAction, ClaimId, ClaimState, ContainerId, DiskId, DiskKind,
-    DiskRecord, ExecutorKey, ExecutorRecord, Identity, OperationRecord, OperationUuid, Resource,
-    SourceKind, TaskRecord,
+    Action, AgentLedger, Claim, ClaimAction, ClaimId, ClaimState, ContainerId, DiskId, ExecutorKey,
+    ExecutorRecord, Identity, OperationRecord, OperationUuid, Resource, TaskRecord,
 };
 
 use crate::contract::VolumeLabel;
@@ -42,24 +41,7 @@ pub(crate) fn uses(list: &[Resource], identity: &Identity) -> bool {
 
 /// The disk that carries what has this identity.
 pub(crate) fn disk_of(ledger: &AgentLedger, identity: &Identity) -> Option<DiskId> {
-    ledger.disks.values().find(|disk| lies_on(disk, identity)).map(|it| it.id)
-}
-
-/// Whether what has this identity lies on a disk.
-pub(crate) fn lies_on(disk: &DiskRecord, identity: &Identity) -> bool {
-    if identity.name != "disk" || identity.provider.is_some() {
-        return false;
-    }
-    match &identity.source {
-        None => disk.kind == DiskKind::Root,
-        Some(source) => {
-            let same_kind = matches!(
-                (source.kind, disk.kind),
-                (SourceKind::Path, DiskKind::Path) | (SourceKind::Mount, DiskKind::Mount)
-            );
-            same_kind && source.root.as_deref() == Some(disk.root.as_str())
-        }
-    }
+    ledger.disks.values().find(|disk| disk.carries(identity)).map(|it| it.id)
 }
 
 /// The unsettled operation that makes or destroys a volume.

@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 use holdfast_model::{claim, AgentChange, AgentLedger, Claim, DiskId, DiskRecord};
 
 use crate::bookkeeping::looks::{check_faulty_volumes, look_again_later, work_on_volumes};
-use crate::bookkeeping::records::lies_on;
 use crate::bookkeeping::Step;
 use crate::contract::{DiskFound, Machine};
 use crate::parts::{Disks, MasterLink, ReportWish, Topic};
@@ -115,7 +114,7 @@ fn compare_disks(
 
 fn carries_claims(ledger: &AgentLedger, disk: &DiskRecord) -> bool {
     let lies_there = |claim: &Claim| {
-        claim.disk.map_or_else(|| lies_on(disk, &claim.resource.identity), |it| it == disk.id)
+        claim.disk.map_or_else(|| disk.carries(&claim.resource.identity), |it| it == disk.id)
     };
     ledger.claims.values().any(lies_there)
 }

@@ -72,6 +72,10 @@ fn agent_view(
             free.subtract(&claim.resource); // What cannot be used is not offered.
         }
     }
+    if state.ill_disks().next().is_some() {
+        // Nor is what nobody has claimed of a disk yet.
+        free = free.filter(|identity| !state.ill_disks().any(|disk| disk.carries(identity)));
+    }
     Some(AgentView { id: id.clone(), free, fault: fault(state), holders: holders(ledger, id) })
 }
 

@@ -211,12 +211,13 @@ fn rescind_unfounded(step: &mut Step, belief: &mut Belief, id: &AgentId) {
         let state = belief.agents.at(id);
         let there =
             |identity: &Identity| state.total().contains(&state.held().filter(|it| it == identity));
+        let ill = |identity: &Identity| state.ill_disks().any(|disk| disk.carries(identity));
         let offered = belief.offers.get(&offer).expect("it was just listed");
         let resources = offered.resources.unallocated();
         if *state.health() != AgentHealth::Well
             || resources
                 .entries()
-                .any(|(identity, _)| faulty.contains(identity) || !there(identity))
+                .any(|(identity, _)| faulty.contains(identity) || ill(identity) || !there(identity))
         {
             rescind(step, belief, &offer);
         }

@@ -1,8 +1,8 @@
 //! Agents: admitted, fenced, pinged, lost, unreachable and back.
 
 use holdfast_model::{
-    AgentId, Call, ClaimAction, Event, LinkId, NodeId, OperationState, OperatorCall, Order,
-    Presence, Reason, Resources, TaskId, TaskState, ToMaster,
+    AgentId, Call, ClaimAction, DiskRecord, DiskReport, Event, LinkId, NodeId, OperationState,
+    OperatorCall, Order, Presence, Reason, Resources, TaskId, TaskState, ToMaster,
 };
 use uuid::Uuid;
 
@@ -468,6 +468,33 @@ fn v9_a_volume_that_cannot_be_used_is_not_offered_and_comes_back_when_it_can() {
     bed.machines[0].introduce();
     bed.settle();
     assert!(bed.offered(0).contains_one(&volume("v", 100)));
+}
+
+#[test]
+fn nothing_of_a_disk_that_cannot_be_used_is_offered_claimed_or_not() {
+    let mut bed = Bed::usual();
+    let on_disk = || holdfast_model::Scalar::whole(0);
+    let before = bed.offered(0);
+    assert_ne!(before.quantity("disk"), on_disk());
+    let disk = DiskRecord {
+        id: holdfast_model::DiskId(Uuid::from_u128(1)),
+        kind: holdfast_model::DiskKind::Path,
+        root: "/d1".to_owned(),
+        size_mb: 1,
+    };
+    let fault = Some("it has not answered for 10 s".to_owned());
+    bed.machines[0].disks = vec![DiskReport { disk, fault }];
+    bed.machines[0].introduce();
+    bed.settle();
+    assert_eq!(bed.schedulers[0].rescinded(), 1, "what was offered of it is taken back");
+    let now = bed.offered(0);
+    assert_eq!((now.quantity("disk"), now.quantity("cpus")), (on_disk(), before.quantity("cpus")));
+    bed.machines[0].disks[0].fault = None;
+    bed.machines[0].introduce();
+    bed.settle();
+    bed.accept(0, Vec::new()); // What is left of it is too little for an offer of its own.
+    bed.pass_ms(100);
+    assert_eq!(bed.offered(0), before);
 }
 
 #[test]

@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use holdfast_model::claim::{changes, fit, Making};
 use holdfast_model::{
-    Action, AgentId, Claim, ClaimAction, ClaimId, ClaimState, ClusterId, DiskId, ExecutorId,
-    ExecutorInfo, ExecutorKey, ExecutorRecord, FrameworkId, FrameworkInfo, IdSource, Identity,
-    Instant, LinkId, MachineInfo, NamedOperation, NodeId, OpaquePayload, Operation,
+    Action, AgentId, Claim, ClaimAction, ClaimId, ClaimState, ClusterId, DiskId, DiskReport,
+    ExecutorId, ExecutorInfo, ExecutorKey, ExecutorRecord, FrameworkId, FrameworkInfo, IdSource,
+    Identity, Instant, LinkId, MachineInfo, NamedOperation, NodeId, OpaquePayload, Operation,
     OperationRecord, OperationState, OperationUpdate, OperationUuid, Order, Reason, Report,
     Resource, Resources, Role, StatusSource, StatusUuid, TaskInfo, TaskKey, TaskRecord, TaskState,
     TaskStatus, Term, ToAgent, ToMaster,
@@ -34,6 +34,7 @@ pub(crate) struct Machine {
     pub(crate) configured: Resources,
     pub(crate) claims: BTreeMap<ClaimId, Claim>,
     pub(crate) faults: BTreeMap<ClaimId, String>,
+    pub(crate) disks: Vec<DiskReport>,
     pub(crate) frameworks: BTreeMap<FrameworkId, FrameworkInfo>,
     pub(crate) executors: BTreeMap<ExecutorKey, ExecutorRecord>,
     pub(crate) tasks: BTreeMap<TaskKey, TaskRecord>,
@@ -66,6 +67,7 @@ impl Machine {
             configured: base,
             claims: BTreeMap::new(),
             faults: BTreeMap::new(),
+            disks: Vec::new(),
             frameworks: BTreeMap::new(),
             executors: BTreeMap::new(),
             tasks: BTreeMap::new(),
@@ -103,7 +105,7 @@ impl Machine {
                 resources: self.opened(),
                 payload: self.payload.clone(),
             },
-            disks: Vec::new(),
+            disks: self.disks.clone(),
             claims: self.claims.values().cloned().collect(),
             faults: self.faults.iter().map(|(id, why)| (*id, why.clone())).collect(),
             frameworks: self.frameworks.values().cloned().collect(),

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use holdfast_model::{
-    ClaimId, DiskReport, ExecutorKey, FrameworkId, Instant, LinkId, MachineInfo, OpaquePayload,
-    OperationUuid, Resources, TaskKey,
+    ClaimId, DiskRecord, DiskReport, ExecutorKey, FrameworkId, Instant, LinkId, MachineInfo,
+    OpaquePayload, OperationUuid, Resources, TaskKey,
 };
 
 use super::capacity::{Capacity, ReservedByOperation};
@@ -73,6 +73,11 @@ impl AgentState {
     /// Disks, as last reported.
     pub fn disks(&self) -> &[DiskReport] {
         self.description.disks()
+    }
+
+    /// Disks that cannot be used now.
+    pub fn ill_disks(&self) -> impl Iterator<Item = &DiskRecord> {
+        self.disks().iter().filter(|it| it.fault.is_some()).map(|it| &it.disk)
     }
 
     /// Claims that cannot be used now, and why.

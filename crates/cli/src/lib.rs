@@ -31,6 +31,9 @@ use crate::failure::{Failure, EXIT_CODES, EXIT_PIPE_CLOSED, EXIT_USAGE};
 use crate::output::console::{wants_no_colours, Console};
 use crate::verbs::Context;
 
+/// How long the end of a process waits for what its threads have begun.
+const END_WAIT: std::time::Duration = std::time::Duration::from_secs(2);
+
 /// Everything that can be typed.
 #[derive(Debug, Parser)]
 #[command(name = "holdfast", version, about = "A cluster scheduler for services that own disks.", after_help = EXIT_CODES)]
@@ -97,7 +100,8 @@ fn run(line: Line) -> anyhow::Result<i32> {
         false => tokio::runtime::Builder::new_current_thread(),
     };
     let context = Context::new(&line.globals, Console::of_process(), stop.clone());
-    builder.enable_all().build()?.block_on(async {
+    let runtime = builder.enable_all().build()?;
+    let code = runtime.block_on(async {
         if line.verb.stops_in_order() {
             let signals = Signals::listen(line.verb.keeps_others())
                 .context("the signals that ask a process to stop cannot be heard")?;
@@ -109,7 +113,10 @@ fn run(line: Line) -> anyhow::Result<i32> {
             });
         }
         line.verb.run(&line.globals, &context, stop, Line::command()).await
-    })
+    });
+    // What is still to be printed is; a read of a file on a disk that hangs keeps no process.
+    runtime.shutdown_timeout(END_WAIT);
+    code
 }
 
 #[cfg(test)]

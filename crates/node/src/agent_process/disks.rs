@@ -25,7 +25,7 @@ use super::machine::MachinePlan;
 use crate::core_loop::{or_die_loudly, Inbox};
 
 /// How long the first opening waits for a predecessor that is just ending and still holds a disk.
-const HOLD_PATIENCE: Duration = Duration::from_secs(2);
+const HOLD_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Which of the settings' disks bears a label.
 type Routes = Arc<Mutex<BTreeMap<DiskId, usize>>>;

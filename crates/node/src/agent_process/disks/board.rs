@@ -19,7 +19,7 @@ use crate::core_loop::Inbox;
 
 /// How long a look waits for a disk. One that was well before is called so until its queue says otherwise; one that was never looked at
 /// is not.
-const ANSWER_WAIT: Duration = Duration::from_secs(1);
+const ANSWER_WAIT: Duration = Duration::from_millis(1_500);
 
 /// What the board hears.
 pub enum News {

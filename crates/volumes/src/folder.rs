@@ -32,15 +32,6 @@ pub(crate) const PRIVATE_MODE: u32 = 0o700;
 /// The mode of a volume's top directory before it is given to a user.
 pub(crate) const DATA_MODE: u32 = 0o755;
 
-/// Who syncs what is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Syncing {
-    /// Each write syncs itself.
-    Each,
-    /// The caller syncs many writes at once.
-    Together,
-}
-
 /// Why a directory could not be entered.
 #[derive(Debug)]
 pub(crate) enum EnterFault {
@@ -102,6 +93,11 @@ impl Folder {
     /// The path by which it was opened.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The last name of its path.
+    pub(crate) fn name(&self) -> std::borrow::Cow<'_, str> {
+        self.path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default()
     }
 
     /// Mount, device and inode.
@@ -198,16 +194,13 @@ impl Folder {
     /// Writes a new file in a directory that nobody looks into yet, in place of whatever a crash
     /// left under its name. Its bytes are durable; its name is so after [`Folder::sync`].
     pub(crate) fn write_new(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        self.write_new_syncing(name, bytes, Syncing::Each)
+        let file = self.write_unsynced(name, bytes)?;
+        step("fsync", name)?;
+        file.sync_all()
     }
 
-    /// Does the same as [`Folder::write_new`], but the caller may sync the whole file system later.
-    pub(crate) fn write_new_syncing(
-        &self,
-        name: &str,
-        bytes: &[u8],
-        syncing: Syncing,
-    ) -> io::Result<()> {
+    /// Does the same as [`Folder::write_new`], and leaves the sync of the file to the caller.
+    pub(crate) fn write_unsynced(&self, name: &str, bytes: &[u8]) -> io::Result<File> {
         self.remove_file(name)?;
         step("write", name)?;
         let flags =
@@ -215,20 +208,7 @@ impl Folder {
         let mut file =
             File::from(rustix::fs::openat(&self.fd, name, flags, Mode::from_raw_mode(0o644))?);
         file.write_all(bytes)?;
-        if syncing == Syncing::Together {
-            return Ok(());
-        }
-        step("fsync", name)?;
-        file.sync_all()
-    }
-
-    /// Syncs everything that was written to the file system of this directory.
-    pub(crate) fn sync_file_system(&self) -> io::Result<()> {
-        step(
-            "syncfs",
-            &self.path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default(),
-        )?;
-        Ok(rustix::fs::syncfs(&self.fd)?)
+        Ok(file)
     }
 
     /// Locks this directory against others, in this process or another. [`Folder::unlock`] releases
@@ -297,8 +277,7 @@ impl Folder {
 
     /// Syncs the changes to its names.
     pub(crate) fn sync(&self) -> io::Result<()> {
-        let name = self.path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-        step("sync", &name)?;
+        step("sync", &self.name())?;
         Ok(rustix::fs::fsync(&self.fd)?)
     }
 }

@@ -7,9 +7,10 @@
 //! choose between two copies that contradict each other, write over a label of a newer program, or
 //! make a label where none was.
 
+use std::fs::File;
 use std::io;
 
-use crate::folder::{Folder, Syncing};
+use crate::folder::Folder;
 use crate::label::{parse, render, Labelled, Unreadable, LABEL_BYTES_MAX};
 
 /// The names of the two copies, in the order of writing.
@@ -173,13 +174,22 @@ fn read_copy<T: Labelled>(folder: &Folder, name: &str) -> Result<Copy<T>, LabelF
 
 /// Writes the first label of something that nobody reads yet. It is durable when the caller has
 /// synced the folder.
-pub(crate) fn write_first_pair<T: Labelled>(
+pub(crate) fn write_first_pair<T: Labelled>(folder: &Folder, label: &T) -> io::Result<()> {
+    let text = render(label, 1);
+    LABEL_NAMES.iter().try_for_each(|name| folder.write_new(name, &text))
+}
+
+/// Does the same as [`write_first_pair`], and leaves the syncs of the two copies to the caller.
+pub(crate) fn write_first_pair_unsynced<T: Labelled>(
     folder: &Folder,
     label: &T,
-    syncing: Syncing,
-) -> io::Result<()> {
+) -> io::Result<[(&'static str, File); 2]> {
     let text = render(label, 1);
-    LABEL_NAMES.iter().try_for_each(|name| folder.write_new_syncing(name, &text, syncing))
+    let [first, second] = LABEL_NAMES;
+    Ok([
+        (first, folder.write_unsynced(first, &text)?),
+        (second, folder.write_unsynced(second, &text)?),
+    ])
 }
 
 /// Writes both copies, one after the other, each atomic and durable. After a crash in between the

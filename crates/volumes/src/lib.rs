@@ -11,7 +11,7 @@
 //! | keep other agents of this machine off it | [`hold_disk`], [`hold_disk_for`] |
 //! | see whether it takes writes again | [`prove_writable`] |
 //! | a volume: make, check before use, relabel, list | [`make_volume`], [`make_volumes`], [`check_volume`], [`relabel`], [`list_volumes`], [`give_volume_to`] |
-//! | DESTROY in two steps, and back | [`trash_volume`], [`restore_volume`], [`list_trash`], [`purge_trash`] |
+//! | DESTROY in two steps, and back | [`trash_volume`], [`trash_volumes`], [`restore_volume`], [`list_trash`], [`purge_trash`] |
 //! | garbage collection of sandboxes | [`remove_tree_guarded`] |
 //! | space | [`capacity`], [`measure`], [`measure_volume`] |
 //! | what this machine can enforce | [`limits`] |
@@ -61,6 +61,7 @@ mod remove_tree;
 mod restore_volume;
 mod steps;
 mod sweep_unmade;
+mod sync_at_once;
 #[cfg(test)]
 mod testbed;
 mod trash;
@@ -90,5 +91,5 @@ pub use remove_tree::{remove_tree_guarded, RemoveRefused, RemoveReport};
 pub use restore_volume::restore_volume;
 pub use sweep_unmade::sweep_unmade;
 pub use trash::{list_trash, TrashEntry, TrashList};
-pub use trash_volume::trash_volume;
+pub use trash_volume::{trash_volume, trash_volumes};
 pub use volume::VolumeFault;

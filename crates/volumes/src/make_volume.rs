@@ -6,17 +6,22 @@
 //! there, reuse the uuid of one in the trash, or repair a volume that lost its `data` by an empty
 //! one.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 
+use uuid::Uuid;
+
 use crate::disk::{Entered, OpenDisk, MAKING, TRASH};
-use crate::folder::{EnterFault, Folder, Syncing, DATA_MODE, PASS_MODE, PRIVATE_MODE};
+use crate::folder::{EnterFault, Folder, DATA_MODE, PASS_MODE, PRIVATE_MODE};
 use crate::label::VolumeLabel;
-use crate::label_pair::write_first_pair;
-use crate::trash::find_in_trash;
+use crate::label_pair::write_first_pair_unsynced;
+use crate::sync_at_once::{sync_at_once, Unsynced};
+use crate::trash::{names_in_trash, TrashName};
 use crate::volume::{
-    check_claim, check_claimed_here, damaged, enter_data, enter_volume, enter_volumes, folder_name,
-    read_volume_label, volume_io, VolumeFault, DATA,
+    check_claim, check_claimed_here, copy_of, damaged, enter_data, enter_volume, enter_volumes,
+    folder_name, read_volume_label, volume_io, VolumeFault, DATA,
 };
 
 /// Makes the volume that `label` describes and returns the path of its data. It is durable on
@@ -34,37 +39,24 @@ pub fn make_volume(disk: &OpenDisk, label: &VolumeLabel) -> Result<PathBuf, Volu
         .expect("there are as many answers as labels")
 }
 
-/// Makes several volumes of one disk; they share the syncs of the directories that hold them, and
-/// from a handful on a single sync of the file system stands for those of each volume. There is one
+/// Makes several volumes of one disk. They are synced beside each other and share the sync of the
+/// folder that holds them: a batch waits for the disk about twice, whatever its size. There is one
 /// result per label, in order, as [`make_volume`] would give it.
 ///
 /// # Errors
 /// Each result has its own; a disk that is unfit fails them all.
 pub fn make_volumes(disk: &OpenDisk, labels: &[VolumeLabel]) -> Vec<Result<PathBuf, VolumeFault>> {
-    let syncing = if labels.len() < TOGETHER_FROM { Syncing::Each } else { Syncing::Together };
-    let mut places: Option<Places> = None;
-    let mut drafts: Vec<Result<Draft, VolumeFault>> = Vec::with_capacity(labels.len());
-    for label in labels {
-        let draft = match &places {
-            Some(places) => draft_volume(disk, places, label, syncing),
-            None => enter_places(disk, label)
-                .and_then(|entered| draft_volume(disk, places.insert(entered), label, syncing)),
-        };
-        drafts.push(draft);
-    }
-    let Some(places) = places else {
-        return drafts.into_iter().map(|it| it.map(Draft::into_path)).collect();
-    };
-    if syncing == Syncing::Together && drafts.iter().any(|it| matches!(it, Ok(Draft::New { .. }))) {
-        if let Err(error) = places.making.sync_file_system() {
-            return fail_all(labels, drafts, &error, "sync the file system");
+    let mut made: Vec<Result<PathBuf, VolumeFault>> = Vec::with_capacity(labels.len());
+    let places = loop {
+        match labels.get(made.len()).map(|label| enter_places(disk, label)) {
+            None => return made,
+            Some(Err(fault)) => made.push(Err(fault)),
+            Some(Ok(places)) => break places,
         }
+    };
+    for labels in labels[made.len()..].chunks(DRAFTS_MAX) {
+        made.extend(draft_and_place(disk, &places, labels));
     }
-    let made = labels
-        .iter()
-        .zip(drafts)
-        .map(|(label, draft)| draft.and_then(|it| place_draft(&places, label, it)))
-        .collect::<Vec<_>>();
     // This is also done for volumes that were found: an earlier call may have renamed and died
     // before this. That the name under `making/` is gone need not be durable: should it come back,
     // it is swept when the disk is opened.
@@ -77,9 +69,9 @@ pub fn make_volumes(disk: &OpenDisk, labels: &[VolumeLabel]) -> Vec<Result<PathB
 }
 
 /// Makes one failed sync the failure of every volume that needed it.
-fn fail_all<T>(
+fn fail_all(
     labels: &[VolumeLabel],
-    answers: Vec<Result<T, VolumeFault>>,
+    answers: Vec<Result<PathBuf, VolumeFault>>,
     error: &io::Error,
     doing: &'static str,
 ) -> Vec<Result<PathBuf, VolumeFault>> {
@@ -91,25 +83,46 @@ fn fail_all<T>(
         .collect()
 }
 
-/// The number of volumes from which on one sync of the whole file system replaces those of each. A
-/// single volume is synced by itself: it may be made beside a running database, whose dirty pages
-/// it should not wait for.
-const TOGETHER_FROM: usize = 2;
+/// The number of volumes that are drafted before they are synced and placed. Each holds four
+/// handles meanwhile, and a process has about a thousand.
+const DRAFTS_MAX: usize = 64;
 
 /// A volume that is being made.
 enum Draft {
     /// The volume was there already.
     Found(PathBuf),
-    /// Its folder is complete under `making/`.
-    New { name: String, path: PathBuf },
+    /// Its folder is complete under `making/`, and not durable.
+    New(Box<NewDraft>),
+    /// It was asked for before in the same batch.
+    Again,
 }
 
-impl Draft {
-    fn into_path(self) -> PathBuf {
-        match self {
-            Draft::Found(path) | Draft::New { path, .. } => path,
-        }
+/// What must be durable before a volume gets its name.
+struct NewDraft {
+    name: String,
+    path: PathBuf,
+    folder: Folder,
+    data: Folder,
+    labels: [(&'static str, File); 2],
+}
+
+impl NewDraft {
+    fn unsynced(&self) -> [Unsynced<'_>; 4] {
+        let [(first, first_file), (second, second_file)] = &self.labels;
+        [
+            Unsynced::Folder(&self.data),
+            Unsynced::File(first, first_file),
+            Unsynced::File(second, second_file),
+            Unsynced::Folder(&self.folder),
+        ]
     }
+}
+
+/// What was looked up or done for volumes of the same batch.
+#[derive(Default)]
+struct Batch {
+    in_trash: Option<BTreeMap<Uuid, TrashName>>,
+    drafted: BTreeSet<Uuid>,
 }
 
 /// The directories that the work needs. `making` stays locked: a disk makes one batch at a time.
@@ -130,51 +143,62 @@ fn enter_places(disk: &OpenDisk, label: &VolumeLabel) -> Result<Places, VolumeFa
     Ok(Places { entered, volumes, making })
 }
 
+/// Makes volumes up to the sync of the folder that holds them all.
+fn draft_and_place(
+    disk: &OpenDisk,
+    places: &Places,
+    labels: &[VolumeLabel],
+) -> Vec<Result<PathBuf, VolumeFault>> {
+    let mut batch = Batch::default();
+    let drafts = labels.iter().map(|label| draft_volume(disk, places, &mut batch, label)).collect();
+    let drafts = sync_drafts(labels, drafts);
+    labels
+        .iter()
+        .zip(drafts)
+        .map(|(label, draft)| draft.and_then(|it| place_draft(places, label, it)))
+        .collect()
+}
+
 /// Finds one volume, or drafts it.
 fn draft_volume(
     disk: &OpenDisk,
     places: &Places,
+    batch: &mut Batch,
     label: &VolumeLabel,
-    syncing: Syncing,
 ) -> Result<Draft, VolumeFault> {
     let volume_uuid = label.volume_uuid;
     check_claimed_here(disk, label)?;
     if let Some(folder) = enter_volume(&places.volumes, volume_uuid)? {
-        let found = read_volume_label(&folder, volume_uuid)?;
-        check_claim(folder.path(), label, &found.label)?;
-        return Ok(Draft::Found(enter_data(&folder, volume_uuid)?.path().to_path_buf()));
+        return Ok(Draft::Found(find_whole(&folder, label)?));
     }
-    let in_trash = find_in_trash(&places.entered.folder, volume_uuid)
-        .map_err(volume_io(volume_uuid, "look into the trash"))?;
-    if let Some(name) = in_trash {
+    let in_trash = match &mut batch.in_trash {
+        Some(names) => names,
+        None => batch.in_trash.insert(
+            names_in_trash(&places.entered.folder)
+                .map_err(volume_io(volume_uuid, "look into the trash"))?,
+        ),
+    };
+    if let Some(name) = in_trash.get(&volume_uuid) {
         return Err(VolumeFault::InTrash {
             volume_uuid,
-            path: places.entered.folder.path().join(TRASH).join(name),
+            path: places.entered.folder.path().join(TRASH).join(name.text()),
         });
     }
-    let name = folder_name(volume_uuid);
-    let draft = places.making.make(&name, PASS_MODE).map_err(|fault| making_fault(label, fault))?;
-    fill_draft(&draft, label, syncing)?;
-    let path = places.volumes.path().join(&name).join(DATA);
-    Ok(Draft::New { name, path })
-}
-
-/// Renames a draft, whose content is durable, into place. Its name is durable only after the syncs
-/// of the caller.
-fn place_draft(places: &Places, label: &VolumeLabel, draft: Draft) -> Result<PathBuf, VolumeFault> {
-    if let Draft::New { name, .. } = &draft {
-        // The same volume may be asked for twice in one batch.
-        if enter_volume(&places.volumes, label.volume_uuid)?.is_none() {
-            places
-                .making
-                .rename_to(name, &places.volumes, name)
-                .map_err(volume_io(label.volume_uuid, "put it into place"))?;
-        }
+    if !batch.drafted.insert(volume_uuid) {
+        return Ok(Draft::Again);
     }
-    Ok(draft.into_path())
+    let name = folder_name(volume_uuid);
+    let path = places.volumes.path().join(&name).join(DATA);
+    let folder =
+        places.making.make(&name, PASS_MODE).map_err(|fault| making_fault(label, fault))?;
+    let (data, labels) = fill_draft(&folder, label)?;
+    Ok(Draft::New(Box::new(NewDraft { name, path, folder, data, labels })))
 }
 
-fn fill_draft(draft: &Folder, label: &VolumeLabel, syncing: Syncing) -> Result<(), VolumeFault> {
+fn fill_draft(
+    draft: &Folder,
+    label: &VolumeLabel,
+) -> Result<(Folder, [(&'static str, File); 2]), VolumeFault> {
     let volume_uuid = label.volume_uuid;
     let data = draft.make(DATA, DATA_MODE).map_err(|fault| making_fault(label, fault))?;
     if !data.is_empty().map_err(volume_io(volume_uuid, "look into its new directory"))? {
@@ -184,21 +208,60 @@ fn fill_draft(draft: &Folder, label: &VolumeLabel, syncing: Syncing) -> Result<(
             "something was put into it while it was being made",
         ));
     }
-    if syncing == Syncing::Each {
-        data.sync().map_err(volume_io(volume_uuid, "sync its directory"))?;
+    let labels = write_first_pair_unsynced(draft, label)
+        .map_err(volume_io(volume_uuid, "write its label"))?;
+    Ok((data, labels))
+}
+
+/// Makes all drafts durable at once; one that could not be synced fails alone.
+fn sync_drafts(
+    labels: &[VolumeLabel],
+    mut drafts: Vec<Result<Draft, VolumeFault>>,
+) -> Vec<Result<Draft, VolumeFault>> {
+    let mut of = Vec::new();
+    let mut unsynced = Vec::new();
+    for (at, draft) in drafts.iter().enumerate() {
+        if let Ok(Draft::New(draft)) = draft {
+            unsynced.extend(draft.unsynced());
+            of.resize(unsynced.len(), at);
+        }
     }
-    write_first_pair(draft, label, syncing).map_err(volume_io(volume_uuid, "write its label"))?;
-    match syncing {
-        Syncing::Each => draft.sync().map_err(volume_io(volume_uuid, "sync its folder")),
-        Syncing::Together => Ok(()),
+    let results = sync_at_once(&unsynced);
+    for (at, result) in of.into_iter().zip(results) {
+        if let Err(error) = result {
+            drafts[at] = Err(volume_io(labels[at].volume_uuid, "sync its label and folder")(error));
+        }
+    }
+    drafts
+}
+
+/// Renames a draft, whose content is durable, into place. Its name is durable only after the syncs
+/// of the caller.
+fn place_draft(places: &Places, label: &VolumeLabel, draft: Draft) -> Result<PathBuf, VolumeFault> {
+    let volume_uuid = label.volume_uuid;
+    match draft {
+        Draft::Found(path) => Ok(path),
+        Draft::New(draft) => {
+            places
+                .making
+                .rename_to(&draft.name, &places.volumes, &draft.name)
+                .map_err(volume_io(volume_uuid, "put it into place"))?;
+            Ok(draft.path)
+        }
+        Draft::Again => match enter_volume(&places.volumes, volume_uuid)? {
+            Some(folder) => find_whole(&folder, label),
+            None => Err(volume_io(volume_uuid, "make it, as the same batch failed to")(
+                io::Error::from(io::ErrorKind::NotFound),
+            )),
+        },
     }
 }
 
-fn copy_of(error: &io::Error) -> io::Error {
-    error.raw_os_error().map_or_else(
-        || io::Error::new(error.kind(), error.to_string()),
-        io::Error::from_raw_os_error,
-    )
+/// Finds a volume that is there to be the one that is wanted.
+fn find_whole(folder: &Folder, label: &VolumeLabel) -> Result<PathBuf, VolumeFault> {
+    let found = read_volume_label(folder, label.volume_uuid)?;
+    check_claim(folder.path(), label, &found.label)?;
+    Ok(enter_data(folder, label.volume_uuid)?.path().to_path_buf())
 }
 
 fn making_fault(label: &VolumeLabel, fault: EnterFault) -> VolumeFault {
@@ -387,21 +450,125 @@ mod tests {
     }
 
     #[test]
-    fn many_volumes_share_one_sync_of_the_file_system() {
+    fn a_batch_waits_for_the_disk_twice_and_never_for_the_file_system() {
         let bed = Bed::new();
-        let labels: Vec<_> = (1..=8).map(volume_label).collect();
+        let labels: Vec<_> = (1..=100).map(volume_label).collect();
         let (made, steps) = record(|| make_volumes(&bed.disk, &labels));
         assert!(made.iter().all(Result::is_ok), "{made:?}");
-        let of = |verb: &str| steps.iter().filter(|it| it.starts_with(verb)).count();
-        assert_eq!((of("syncfs "), of("fsync ")), (1, 0), "{steps:?}");
-        let synced = steps.iter().position(|it| it.starts_with("syncfs ")).unwrap();
-        assert!(
-            steps[..synced].iter().all(|it| !it.starts_with("rename")),
-            "nothing has its place before it is durable: {steps:?}"
-        );
+        let is_sync = |it: &String| it.starts_with("sync ") || it.starts_with("fsync ");
+        // Runs of syncs with nothing between them wait beside each other.
+        let waits = steps.chunk_by(|one, next| is_sync(one) == is_sync(next));
+        let waits: Vec<usize> = waits.filter(|run| is_sync(&run[0])).map(<[_]>::len).collect();
+        assert_eq!(waits, [4 * DRAFTS_MAX, 4 * (100 - DRAFTS_MAX), 1], "{steps:?}");
+        assert!(!steps.iter().any(|it| it.starts_with("syncfs")), "{steps:?}");
         for label in &labels {
             check_volume(&bed.disk, label).unwrap();
         }
+    }
+
+    #[test]
+    fn the_same_volume_twice_in_a_batch_is_made_once_or_fails_twice() {
+        let labels = [volume_label(1), volume_label(1)];
+        let bed = Bed::new();
+        let (made, steps) = record(|| make_volumes(&bed.disk, &labels));
+        assert_eq!(made[0].as_ref().unwrap(), made[1].as_ref().unwrap());
+        let placed = steps.iter().position(|it| it.starts_with("move ")).unwrap();
+        for n in 0..placed {
+            let bed = Bed::new();
+            let (made, crashed) = crash_at(n, || make_volumes(&bed.disk, &labels));
+            assert!(crashed && made.iter().all(Result::is_err), "step {n}: {made:?}");
+        }
+        let other = VolumeLabel { role: "other".into(), ..volume_label(2) };
+        let made = make_volumes(&bed.disk, &[volume_label(2), other]);
+        assert!(matches!(made[..], [Ok(_), Err(VolumeFault::Differs { .. })]), "{made:?}");
+    }
+
+    /// What a power cut may take of what a volume's making did up to a step: everything that no
+    /// later sync covers, each part by itself. Names it by the step that made it and the sync
+    /// that keeps it.
+    const PARTS: [(&str, &str); 7] = [
+        ("mkdir data", "sync UUID"),
+        ("mkdir data", "sync data"),
+        ("write label", "fsync label"),
+        ("write label", "sync UUID"),
+        ("write label-copy", "fsync label-copy"),
+        ("write label-copy", "sync UUID"),
+        ("move UUID UUID", "sync volumes"),
+    ];
+
+    /// Takes one part away from the volume at `folder`.
+    fn take(part: usize, folder: &std::path::Path) {
+        let gone = |result: io::Result<()>| match result {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            other => other.unwrap(),
+        };
+        match part {
+            0 => gone(std::fs::remove_dir(folder.join(DATA))),
+            // Its mode, set after it was made.
+            1 => gone(std::fs::set_permissions(
+                folder.join(DATA),
+                std::os::unix::fs::PermissionsExt::from_mode(PRIVATE_MODE),
+            )),
+            2 | 4 => {
+                let copy = folder.join(["label", "label-copy"][part / 2 - 1]);
+                if copy.exists() {
+                    std::fs::write(copy, "").unwrap();
+                }
+            }
+            3 | 5 => gone(std::fs::remove_file(folder.join(["label", "label-copy"][part / 2 - 1]))),
+            _ => unreachable!("the move is taken back by its caller"),
+        }
+    }
+
+    #[test]
+    fn a_power_cut_anywhere_that_takes_any_unsynced_part_leaves_no_volume_or_a_whole_one() {
+        let uuid = volume_label(1).volume_uuid.to_string();
+        let (_, steps) = {
+            let bed = Bed::new();
+            record(|| make_volume(&bed.disk, &volume_label(1)).unwrap())
+        };
+        let mut cuts = 0;
+        for n in 0..=steps.len() {
+            let done = &steps[..n];
+            let last = |step: &str| {
+                let step = step.replace("UUID", &uuid);
+                done.iter().rposition(|it| *it == step)
+            };
+            let loose: Vec<usize> = (0..PARTS.len())
+                .filter(|part| {
+                    let (made, kept) = (last(PARTS[*part].0), last(PARTS[*part].1));
+                    made.is_some() && kept < made
+                })
+                .collect();
+            for taken in 0..1_u32 << loose.len() {
+                let bed = Bed::new();
+                let _ = crash_at(n, || make_volume(&bed.disk, &volume_label(1)));
+                let (making, placed) = (
+                    bed.folder().join("making").join(&uuid),
+                    bed.folder().join("volumes").join(&uuid),
+                );
+                for (_, part) in loose.iter().enumerate().filter(|(at, _)| taken >> at & 1 == 1) {
+                    match part {
+                        6 => std::fs::rename(&placed, &making).unwrap(),
+                        part => take(*part, if placed.exists() { &placed } else { &making }),
+                    }
+                }
+                cuts += 1;
+                let listed = list_volumes(&bed.disk).unwrap();
+                assert!(listed.damaged.is_empty(), "step {n}, without {loose:?}: {listed:?}");
+                if n == steps.len() {
+                    assert_eq!(listed.volumes.len(), 1, "it was acknowledged");
+                }
+                for volume in &listed.volumes {
+                    assert_eq!(volume.mend, None, "both copies of its label are whole");
+                    let mode = std::fs::metadata(&volume.data).unwrap().permissions();
+                    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777, DATA_MODE);
+                }
+                make_volume(&bed.disk, &volume_label(1)).unwrap();
+                check_volume(&bed.disk, &volume_label(1)).unwrap();
+            }
+        }
+        assert!(cuts > 100, "{cuts} cuts were tried");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::disk::{
     check_same, io_fault, open_root, read_label, DiskConfig, DiskFault, OpenDisk, Opened, HOLDFAST,
     HOLDFAST_DRAFT, MAKING, TRASH, VOLUMES,
 };
-use crate::folder::{EnterFault, Folder, Syncing, PASS_MODE, PRIVATE_MODE};
+use crate::folder::{EnterFault, Folder, PASS_MODE, PRIVATE_MODE};
 use crate::label::{same_cluster, DiskLabel};
 use crate::label_pair::{write_first_pair, Mending};
 
@@ -82,7 +82,7 @@ fn write_first_label(root: &Folder, label: &DiskLabel) -> io::Result<()> {
     for (name, mode) in [(VOLUMES, PASS_MODE), (MAKING, PRIVATE_MODE), (TRASH, PRIVATE_MODE)] {
         draft.make(name, mode).map_err(EnterFault::into_io)?.sync()?;
     }
-    write_first_pair(&draft, label, Syncing::Each)?;
+    write_first_pair(&draft, label)?;
     draft.sync()?;
     root.move_to(HOLDFAST_DRAFT, root, HOLDFAST)
 }

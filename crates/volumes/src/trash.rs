@@ -5,6 +5,7 @@
 //! names, and the labels that stay in the folders until the last. What it never does: remove
 //! anything.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 
@@ -73,17 +74,19 @@ impl TrashName {
     }
 }
 
-/// Finds the name of a volume in the trash of a disk, whose `holdfast` folder is given.
-pub(crate) fn find_in_trash(holdfast: &Folder, volume_uuid: Uuid) -> io::Result<Option<String>> {
+/// Finds the names of all volumes in the trash of a disk, whose `holdfast` folder is given. One
+/// look serves a whole batch.
+pub(crate) fn names_in_trash(holdfast: &Folder) -> io::Result<BTreeMap<Uuid, TrashName>> {
     let trash = match holdfast.enter(TRASH) {
         Ok(trash) => trash,
-        Err(EnterFault::Absent) => return Ok(None),
+        Err(EnterFault::Absent) => return Ok(BTreeMap::new()),
         Err(fault) => return Err(fault.into_io()),
     };
     let names = trash.names()?;
-    Ok(names.into_iter().find(|name| {
-        TrashName::parse(name).is_some_and(|parsed| parsed.volume_uuid == volume_uuid)
-    }))
+    // A volume that was destroyed, restored and destroyed again never leaves two names behind; if
+    // somebody's copying did, the first in the order of names is meant, as ever.
+    let parsed = names.iter().rev().filter_map(|name| TrashName::parse(name));
+    Ok(parsed.map(|name| (name.volume_uuid, name)).collect())
 }
 
 /// Makes the entry for a name.

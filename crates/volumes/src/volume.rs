@@ -145,6 +145,14 @@ pub(crate) fn volume_io(
     move |source| VolumeFault::Io { volume_uuid, doing, source }
 }
 
+/// Copies an error, for each of several volumes that it concerns.
+pub(crate) fn copy_of(error: &io::Error) -> io::Error {
+    error.raw_os_error().map_or_else(
+        || io::Error::new(error.kind(), error.to_string()),
+        io::Error::from_raw_os_error,
+    )
+}
+
 /// The name of a volume's folder.
 pub(crate) fn folder_name(volume_uuid: Uuid) -> String {
     volume_uuid.hyphenated().to_string()

@@ -109,7 +109,7 @@ fn a_message_that_the_master_does_not_know_is_answered_and_the_link_stands() {
         let (sender, mut answers) =
             holdfast_wire::AgentLinkClient::default().connect(&address).await.unwrap();
         for _ in 0..2 {
-            sender.send(FromAgent { message: None }).await.unwrap();
+            sender.send(FromAgent { message: None }).unwrap();
             let answer = tokio::time::timeout(Duration::from_secs(30), answers.recv()).await;
             let answer = answer.expect("an answer").unwrap().expect("the link stands").message;
             let Some(Message::UnknownMessage(answer)) = answer else { panic!("{answer:?}") };

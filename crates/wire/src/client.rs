@@ -4,6 +4,7 @@
 //! retries a call by itself: whether a call may be sent twice is known only to its sender.
 
 mod agent_link;
+mod cut_stream;
 mod error;
 mod events;
 mod executor;
@@ -22,7 +23,7 @@ pub use scheduler::{SchedulerCaller, SchedulerSession};
 pub use scheduler_stream::SchedulerStreamClient;
 
 use crate::content::Content;
-use crate::limits::MESSAGE_MAX_BYTES;
+use crate::limits::{LinkLimits, MESSAGE_MAX_BYTES};
 
 /// A receiver of messages on a gRPC link.
 pub use agent_link::LinkReceiver;
@@ -44,6 +45,8 @@ pub struct ClientSettings {
     pub answer_max_bytes: usize,
     /// The largest event, in bytes.
     pub event_max_bytes: usize,
+    /// How far the reader of an agent's link may fall behind.
+    pub link: LinkLimits,
 }
 
 impl Default for ClientSettings {
@@ -55,6 +58,7 @@ impl Default for ClientSettings {
             silence_timeout: Duration::from_secs(75),
             answer_max_bytes: 4 * MESSAGE_MAX_BYTES,
             event_max_bytes: MESSAGE_MAX_BYTES,
+            link: LinkLimits::default(),
         }
     }
 }

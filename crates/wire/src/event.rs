@@ -3,7 +3,7 @@
 //!
 //! It relies on `proto`, and never looks further into a message.
 
-use holdfast_proto::holdfast::v1::ToAgent;
+use holdfast_proto::holdfast::v1::{FromAgent, ToAgent};
 use holdfast_proto::mesos::v1::{executor, scheduler};
 
 /// A message that a link carries outwards.
@@ -62,3 +62,6 @@ impl LinkMessage for executor::Event {
 
 /// Masters ping agents themselves; the connection's own keep-alive notices a dead machine.
 impl LinkMessage for ToAgent {}
+
+/// The other direction of the same link.
+impl LinkMessage for FromAgent {}

@@ -15,7 +15,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -66,7 +66,7 @@ impl Server {
     /// When the address cannot be bound.
     pub async fn bind(address: SocketAddr, limits: Limits) -> Result<Self, BindError> {
         let failed = |source| BindError { address, source };
-        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let listener = listen(address).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         Ok(Self { listener, address, limits })
     }
@@ -112,6 +112,18 @@ impl Server {
             tracker.wait().await;
         }
     }
+}
+
+/// Listens on an address, with a queue for connections as long as the system allows.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A successor on the same port need not wait for its predecessor's last connections.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    // After a failover every agent and framework connects in the same moment. One that finds no
+    // place in the queue waits a whole second for its next try. The system cuts this to
+    // `net.core.somaxconn`.
+    socket.listen(i32::MAX as u32)
 }
 
 /// Accepts the next connection; `None` when the server stops.
@@ -249,5 +261,20 @@ mod tests {
         let first = Server::bind(([127, 0, 0, 1], 0).into(), Limits::default()).await.unwrap();
         let error = Server::bind(first.address(), Limits::default()).await.unwrap_err();
         assert!(error.to_string().contains(&first.address().to_string()), "{error}");
+    }
+
+    #[tokio::test]
+    async fn as_many_connections_wait_as_the_system_allows() {
+        let allowed = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap();
+        let waiting = allowed.trim().parse::<usize>().unwrap().min(400);
+        let server = Server::bind(([127, 0, 0, 1], 0).into(), Limits::default()).await.unwrap();
+        // Nobody accepts them; one that found no place would be told so a second later, or never.
+        let connect = || TcpStream::connect(server.address());
+        let mut held = Vec::new();
+        for _ in 0..waiting {
+            let connected = tokio::time::timeout(Duration::from_secs(30), connect()).await;
+            held.push(connected.expect("a place in the queue").unwrap());
+        }
+        assert_eq!(held.len(), waiting);
     }
 }

@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use holdfast_agent::{Agent, AgentView, Effect, Input};
 use holdfast_model::convert::{executor, ledger, link, Format};
-use holdfast_model::{AgentChange, ExecutorEvent, Instant, LinkId, StepContext, ToMaster};
+use holdfast_model::{AgentChange, ExecutorEvent, Instant, LinkId, StepContext};
 use holdfast_proto::holdfast::v1::FromAgent;
 use holdfast_proto::mesos::v1::executor::Event as WireEvent;
 use holdfast_store::{DurableStore, Store};
-use tokio::sync::mpsc;
+use holdfast_wire::Outbox;
+use tokio_util::sync::CancellationToken;
 
 use super::containers::Containers;
 use super::disks::Disks;
@@ -17,26 +18,44 @@ use crate::core_loop::Shell;
 use crate::ledger_file::batches;
 use crate::links::Links;
 
-/// The links to masters.
+/// The links to masters. What a master leaves unread is bounded by its outbox, which cuts the link then.
 #[derive(Clone, Default)]
-pub struct Masters(Arc<Mutex<HashMap<LinkId, mpsc::UnboundedSender<FromAgent>>>>);
+pub struct Masters(Arc<Mutex<HashMap<LinkId, Open>>>);
+
+/// An open link, and how its keeper learns that the core hung up.
+struct Open {
+    outbox: Outbox<FromAgent>,
+    closed: CancellationToken,
+}
 
 impl Masters {
-    /// A link stands.
-    pub fn open(&self, link: LinkId, sender: mpsc::UnboundedSender<FromAgent>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(link, sender);
+    /// A link stands. The answer is cancelled when the core hangs up.
+    pub fn open(&self, link: LinkId, outbox: Outbox<FromAgent>) -> CancellationToken {
+        let closed = CancellationToken::new();
+        self.with(|open| open.insert(link, Open { outbox, closed: closed.clone() }));
+        closed
     }
 
-    /// A link is over, or shall be.
+    /// A link is over, or shall be once everything sent before has been taken.
     pub fn close(&self, link: LinkId) {
-        drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&link));
+        if let Some(open) = self.with(|open| open.remove(&link)) {
+            open.closed.cancel();
+        }
     }
 
-    fn send(&self, link: LinkId, message: &ToMaster) {
-        if let Some(sender) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&link) {
-            // A link that broke meanwhile is heard of in due time.
-            let _ = sender.send(link::to_master_to_proto(message));
-        }
+    /// Sends, if the link is open. Never waits.
+    pub fn send(&self, link: LinkId, message: FromAgent) {
+        self.with(|open| {
+            if let Some(open) = open.get(&link) {
+                // Too slow or gone: the keeper of the link hears of it by itself.
+                let _ = open.outbox.send(message);
+            }
+        });
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut HashMap<LinkId, Open>) -> T) -> T {
+        // Nothing in here can panic half-way.
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -128,7 +147,9 @@ impl Shell for AgentShell {
     fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Commit { .. } => {}
-            Effect::ToMaster(link, message) => self.masters.send(link, &message),
+            Effect::ToMaster(link, message) => {
+                self.masters.send(link, link::to_master_to_proto(&message))
+            }
             Effect::CloseMaster(link) => self.masters.close(link),
             Effect::ToExecutor(link, event) => self.tell_executor(link, &event),
             Effect::CloseExecutor(link) => self.executors.close(link),

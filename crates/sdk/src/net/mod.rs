@@ -5,7 +5,6 @@
 //! [`executor::Executor`]. It relies on `wire` for the network and on `store` for the disk. It
 //! never decides what happens to a volume, and never destroys one.
 
-mod backoff;
 mod clock;
 pub mod executor;
 mod ledger;

@@ -12,11 +12,9 @@ use holdfast_model::convert::Format;
 use holdfast_model::{Call, Event, FrameworkInfo, Role};
 use holdfast_proto::mesos::v1::scheduler::{event::Type, Event as WireEvent};
 use holdfast_wire::client::{EventStream, SchedulerCaller, SchedulerSession};
-use holdfast_wire::{ClientError, ClientSettings, MesosClient};
+use holdfast_wire::{ClientError, ClientSettings, MesosClient, Reconnect};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-
-use super::backoff::Backoff;
 
 /// The number of events, and of calls, that may wait.
 const QUEUE_MAX: usize = 1024;
@@ -90,7 +88,7 @@ impl Session {
             silence_timeout: Duration::from_secs(24 * 3600),
             ..ClientSettings::default()
         };
-        let backoff = Backoff::new(options.backoff_max);
+        let reconnect = Reconnect::new(options.backoff_max);
         let subscriber = Subscriber {
             client: MesosClient::new(settings),
             options,
@@ -98,7 +96,7 @@ impl Session {
             queue,
             number: 0,
             welcomed: false,
-            backoff,
+            reconnect,
         };
         tokio::spawn(subscriber.run());
         Session { heard, calls, number: 0 }
@@ -148,7 +146,7 @@ struct Subscriber {
     number: u64,
     /// Whether any master ever accepted us.
     welcomed: bool,
-    backoff: Backoff,
+    reconnect: Reconnect,
 }
 
 impl Subscriber {
@@ -168,7 +166,7 @@ impl Subscriber {
                     return;
                 }
             }
-            let wait = self.backoff.wait();
+            let wait = self.reconnect.pause();
             tokio::select! {
                 // tidy: sleep is the point: masters that are not there are not asked all the time
                 () = tokio::time::sleep(wait) => {}
@@ -192,7 +190,12 @@ impl Subscriber {
                 }
                 Err(error) => {
                     last = format!("{address}: {}", chain(&error));
-                    tracing::warn!("cannot subscribe at {last}");
+                    // Once for each loss; the next attempts follow within milliseconds.
+                    if self.reconnect.is_first() {
+                        tracing::warn!("cannot subscribe at {last}; trying again until it can");
+                    } else {
+                        tracing::debug!("cannot subscribe at {last}");
+                    }
                 }
             }
         }
@@ -247,7 +250,7 @@ impl Subscriber {
             over = speaking => over,
         };
         if begun.elapsed() >= STEADY {
-            self.backoff.reset();
+            self.reconnect.reset();
         }
         if let Over::Lost(why) = &over {
             tracing::warn!("the subscription is lost: {why}");

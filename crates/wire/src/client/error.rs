@@ -75,6 +75,12 @@ pub enum ClientError {
         /// The time that was waited.
         silence: Duration,
     },
+    /// The other side left what was sent to it unread for too long, or too much of it.
+    #[error("{address} does not read what is sent to it, and was cut off; connect again")]
+    CutOff {
+        /// The address of the peer.
+        address: String,
+    },
     /// The stream broke in the middle.
     #[error("the stream broke ({reason}); subscribe again")]
     Broken {

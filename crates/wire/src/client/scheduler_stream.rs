@@ -53,6 +53,6 @@ impl SchedulerStreamClient {
             timeout: self.settings.call_timeout,
         })?;
         let inbound = attached.map_err(|status| ClientError::refused_stream(&status))?.into_inner();
-        Ok((sender, LinkReceiver { inbound }))
+        Ok((sender, LinkReceiver { inbound, cut: None }))
     }
 }

@@ -44,7 +44,7 @@ async fn an_agents_link_carries_messages_in_order_both_ways() {
     let (sender, mut receiver) = AgentLinkClient::default().connect(&site.host()).await.unwrap();
     let stream_id = attached(&mut site).await;
     for number in 0..100 {
-        sender.send(pong(number)).await.unwrap();
+        sender.send(pong(number)).unwrap();
         site.api.agents.lock().unwrap()[&stream_id].send(ping(number)).unwrap();
     }
     for number in 0..100 {
@@ -74,7 +74,7 @@ async fn an_api_may_refuse_a_link_or_a_message() {
     let (sender, mut receiver) = AgentLinkClient::default().connect(&site.host()).await.unwrap();
     let stream_id = attached(&mut site).await;
     site.refuse_next(Refusal::forbidden("another agent's ledger"));
-    sender.send(pong(1)).await.unwrap();
+    sender.send(pong(1)).unwrap();
     let refused = soon("the refusal", receiver.recv()).await.unwrap_err();
     assert!(
         matches!(&refused, ClientError::StreamRefused { message, .. } if message == "another agent's ledger"),
@@ -92,7 +92,7 @@ async fn a_master_ends_a_link_and_the_agent_notices() {
     assert_eq!(soon("a ping", receiver.recv()).await.unwrap(), Some(ping(1)));
     assert_eq!(soon("the end", receiver.recv()).await.unwrap(), None);
     assert_eq!(agent_gone(&mut site).await, (stream_id, LinkEnd::Closed));
-    soon("the sender's end", sender.closed()).await;
+    soon("the sender's end", sender.gone()).await;
 }
 
 #[tokio::test]
@@ -116,6 +116,61 @@ async fn an_agent_that_does_not_read_is_cut_off() {
     assert_eq!(agent_gone(&mut site).await, (stream_id, LinkEnd::TooSlow));
     let end = async { while let Ok(Some(_)) = receiver.recv().await {} };
     soon("the end of the link", end).await;
+}
+
+/// A master that takes one connection and one link on it, and reads nothing that comes on it. The
+/// answer ends when the connection does.
+async fn mute_master() -> (String, tokio::task::JoinHandle<()>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let serving = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let held = std::sync::Mutex::new(Vec::new());
+        let service = hyper::service::service_fn(|request| {
+            held.lock().unwrap().push(request);
+            type Nothing = Result<hyper::body::Frame<bytes::Bytes>, std::convert::Infallible>;
+            let silence = futures_util::stream::pending::<Nothing>();
+            let answer = hyper::Response::builder().header("content-type", "application/grpc");
+            let answer = answer.body(http_body_util::StreamBody::new(silence)).unwrap();
+            std::future::ready(Ok::<_, std::convert::Infallible>(answer))
+        });
+        let executor = hyper_util::rt::TokioExecutor::new();
+        let http = hyper::server::conn::http2::Builder::new(executor);
+        // How it ends is the agent's to say.
+        let _ = http.serve_connection(hyper_util::rt::TokioIo::new(stream), service).await;
+    });
+    (address, serving)
+}
+
+#[tokio::test]
+async fn a_master_that_does_not_read_is_cut_off_with_its_connection() {
+    let (address, serving) = mute_master().await;
+    let link = holdfast_wire::LinkLimits { bytes_max: 8 << 20, ..Default::default() };
+    let settings = holdfast_wire::ClientSettings { link, ..Default::default() };
+    let client = AgentLinkClient::new(settings);
+    let (sender, mut receiver) = client.connect(&address).await.unwrap();
+    let data = vec![7; 16 << 10];
+    let message = holdfast_proto::holdfast::v1::ExecutorMessage { data, ..Default::default() };
+    let message = FromAgent { message: Some(from_agent::Message::ExecutorMessage(message)) };
+    let mut sent = 0_u64;
+    let why = loop {
+        match sender.send(message.clone()) {
+            Ok(()) => sent += 1,
+            Err(why) => break why,
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(why, holdfast_wire::SendError::TooSlow);
+    assert!(sent > 500, "{sent} messages fit");
+    let end = soon("the cut", receiver.recv()).await;
+    assert!(
+        matches!(&end, Err(ClientError::CutOff { address: named }) if *named == address),
+        "{end:?}"
+    );
+    // Nothing of it is left behind: the outbox and the receiver are held here, and still the
+    // connection is gone.
+    soon("the end of the connection", serving).await.unwrap();
+    drop((sender, receiver));
 }
 
 #[tokio::test]

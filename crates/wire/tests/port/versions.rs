@@ -162,7 +162,7 @@ async fn a_newer_masters_orders_leave_the_link_standing() {
         assert_eq!(heard, ToAgent { term: 3, message: expected });
     }
     let message = Some(from_agent::Message::UnknownMessage(answer()));
-    sender.send(FromAgent { message }).await.unwrap();
+    sender.send(FromAgent { message }).unwrap();
     let heard = soon("the answer", at_master.recv()).await.unwrap();
     assert_eq!(heard, NewerFromAgent { unknown_message: Some(answer()), ..Default::default() });
 }

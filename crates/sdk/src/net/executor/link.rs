@@ -13,11 +13,10 @@ use holdfast_model::convert::executor::{call_to_proto, event_from_proto};
 use holdfast_model::{ExecutorCall, ExecutorEvent, StatusUuid, TaskInfo};
 use holdfast_proto::mesos::v1::executor::{Call as WireCall, Event as WireEvent};
 use holdfast_wire::client::{EventStream, ExecutorSession};
-use holdfast_wire::{ClientError, ClientSettings, MesosClient};
+use holdfast_wire::{ClientError, ClientSettings, MesosClient, Reconnect};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::super::backoff::Backoff;
 use super::super::session::chain;
 use super::environment::Environment;
 use super::reporter::Reporter;
@@ -77,7 +76,7 @@ impl Link {
 
     /// Keeps a link, one after the other. Returns why there will be no other.
     async fn keep(&mut self) -> Option<String> {
-        let mut backoff = Backoff::new(self.environment.backoff_max);
+        let mut reconnect = Reconnect::new(self.environment.backoff_max);
         let mut patience = if self.environment.checkpoint {
             self.environment.recovery_timeout
         } else {
@@ -95,7 +94,7 @@ impl Link {
             if welcomed {
                 lost_at = Instant::now();
                 if begun.elapsed() >= STEADY {
-                    backoff.reset();
+                    reconnect.reset();
                 }
                 tracing::info!("the link to the agent is lost: {why}");
                 if !self.environment.checkpoint {
@@ -107,7 +106,7 @@ impl Link {
             }
             tracing::debug!("no link to the agent: {why}");
             // tidy: sleep is the point: an agent that restarts is not asked all the time
-            tokio::time::sleep(backoff.wait().min(patience.saturating_sub(lost_at.elapsed())))
+            tokio::time::sleep(reconnect.pause().min(patience.saturating_sub(lost_at.elapsed())))
                 .await;
         }
     }

@@ -49,6 +49,7 @@ pub use forget::ForgetError;
 pub use isolation::{Isolation, IsolationError};
 pub use launch_error::LaunchError;
 pub use launcher::{Launcher, LauncherOptions, ListError, OpenError, ShimCommand};
+pub use process::is_root;
 pub use sandbox::{stage_sandbox, SandboxError};
 pub use shim::{close_inherited, shim_main};
 pub use signal::SignalError;

@@ -263,6 +263,12 @@ pub(crate) fn boot_id() -> String {
         .clone()
 }
 
+/// Whether this process may become any user. Asks the kernel and nothing else, so it may be asked at
+/// each start.
+pub fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
 /// The number of threads of this process.
 pub(crate) fn own_threads() -> usize {
     fs::read_dir(Path::new("/proc/self/task")).map(Iterator::count).unwrap_or(1)

@@ -252,7 +252,7 @@ impl Containers {
 
     /// Only root can be somebody else; without root every task is whoever the agent is.
     fn user(&self, plan: &ContainerPlan) -> Option<String> {
-        let root = holdfast_containers::doctor().iter().any(|it| it.name == "root" && it.ok);
+        let root = holdfast_containers::is_root();
         Some(plan.user.clone()).filter(|it| root && !it.is_empty())
     }
 

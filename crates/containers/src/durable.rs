@@ -1,9 +1,9 @@
 //! Small files that are whole or absent.
 //!
-//! They are written beside their place and renamed into it. [`write_durable`] also syncs file and
-//! directory, for what must survive a power cut; [`write_atomic`] does not, for what means nothing
-//! after one (the pid of a process). Reads are bounded. It is never used for anything that belongs
-//! to a payload.
+//! They are written beside their place and renamed into it. What they say survives the death of any
+//! process; after a power cut it means nothing any more, and a file may be empty then. The one
+//! thing that must outlast that is a directory's name ([`sync_dir`]). Reads are bounded. It is
+//! never used for anything that belongs to a payload.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -35,32 +35,16 @@ impl FileError {
     }
 }
 
-/// Writes `value` as JSON; when it returns, the file survives a power cut.
-pub(crate) fn write_durable<T: Serialize>(path: &Path, value: &T) -> Result<(), FileError> {
-    put(path, value, true)
-}
-
 /// Writes `value` as JSON; a reader sees the old file or the new one, never a part. Survives the
 /// death of any process, not a power cut.
 pub(crate) fn write_atomic<T: Serialize>(path: &Path, value: &T) -> Result<(), FileError> {
-    put(path, value, false)
-}
-
-fn put<T: Serialize>(path: &Path, value: &T, sync: bool) -> Result<(), FileError> {
     let bytes = serde_json::to_vec(value).map_err(|error| FileError::new("encode", path, error))?;
     let fresh = path.with_extension("new");
     let write = || -> io::Result<()> {
         let mut file =
             OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
         file.write_all(&bytes)?;
-        if sync {
-            file.sync_all()?;
-        }
-        fs::rename(&fresh, path)?;
-        match path.parent() {
-            Some(parent) if sync => sync_dir(parent),
-            _ => Ok(()),
-        }
+        fs::rename(&fresh, path)
     };
     write().map_err(|error| FileError::new("write", path, error))
 }
@@ -98,7 +82,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.json");
         assert!(read::<u32>(&path).unwrap().is_none());
-        write_durable(&path, &7u32).unwrap();
+        write_atomic(&path, &7u32).unwrap();
         assert_eq!(read::<u32>(&path).unwrap(), Some(7));
         write_atomic(&path, &8u32).unwrap();
         assert_eq!(read::<u32>(&path).unwrap(), Some(8));

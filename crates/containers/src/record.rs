@@ -1,15 +1,20 @@
 //! The files of one container, through which launcher and shim communicate.
 //!
 //! ```text
-//!  <runtime>/containers/<id>/ launch.json   spec and plan, by the launcher, durable before the shim is spawned
+//!  <runtime>/containers/<id>/               its name is durable before the shim is spawned
+//!                             launch.json   spec and plan, by the launcher
 //!                             lock          locked by the shim as long as it lives (the launcher's lock, inherited)
 //!                             shim.json     the identities of the shim and of the container's first process
 //!                             started.json  the identity of the payload: written before it may exec, and again once it has
-//!                             exit.json     how it ended, durable, written once the container is empty
+//!                             exit.json     how it ended, written once the container is empty
 //!                             shim.log      the log of the shim
 //! ```
 //!
 //! Each file has one writer at a time. It relies on `durable`; never kills or waits for anything.
+//!
+//! What must survive a power cut is one thing only: that this container may have run. The
+//! directory's name says it. After a power cut nothing of it lives, and whatever the files say or
+//! have lost, the container ended in a way that is not known.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
@@ -108,7 +113,7 @@ impl ContainerDir {
 
     /// Writes the launch record.
     pub fn write_launch(&self, launch: &Launch) -> Result<(), FileError> {
-        durable::write_durable(&self.path.join("launch.json"), launch)
+        durable::write_atomic(&self.path.join("launch.json"), launch)
     }
 
     /// Reads the launch record.
@@ -144,9 +149,9 @@ impl ContainerDir {
         durable::read(&self.path.join("started.json"))
     }
 
-    /// Writes how the container ended. After this returns it has ended, whatever crashes.
+    /// Writes how the container ended. After this returns it has ended, whatever process dies.
     pub fn write_ending(&self, ending: &Ending) -> Result<(), FileError> {
-        durable::write_durable(&self.path.join("exit.json"), ending)
+        durable::write_atomic(&self.path.join("exit.json"), ending)
     }
 
     /// How that container ended.

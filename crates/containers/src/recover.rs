@@ -117,3 +117,75 @@ impl From<Ending> for FoundState {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::launcher::{LauncherOptions, ShimCommand};
+    use crate::process::ProcessIdentity;
+    use crate::record::{Launch, Payload, ShimIdentity, LAYOUT_VERSION};
+    use crate::{Exit, LaunchError};
+
+    /// What a power cut leaves of a file that was written and not synced.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Left {
+        Whole,
+        Empty,
+        Nothing,
+    }
+
+    const FILES: [&str; 4] = ["launch.json", "shim.json", "started.json", "exit.json"];
+
+    fn launch(id: &str) -> Launch {
+        let spec = serde_json::from_value(serde_json::json!({
+            "id": id, "command": {"shell": "true"}, "sandbox": "/", "isolate": false,
+        }));
+        let plan = Default::default();
+        Launch { version: LAYOUT_VERSION, spec: spec.unwrap(), account: None, plan }
+    }
+
+    fn write_all(dir: &ContainerDir, id: &str) {
+        let before = ProcessIdentity { pid: 1, start_ticks: 1, boot_id: "the last boot".into() };
+        std::fs::create_dir(dir.path()).unwrap();
+        dir.write_launch(&launch(id)).unwrap();
+        dir.write_shim(&ShimIdentity { shim: before.clone(), first: None }).unwrap();
+        dir.write_payload(&Payload { payload: before, execed: true }).unwrap();
+        dir.write_ending(&Ending::Exited(Exit { code: Some(3), ..Exit::default() })).unwrap();
+        drop(dir.lock().unwrap());
+    }
+
+    #[test]
+    fn whatever_a_power_cut_leaves_a_container_that_may_have_run_is_found_and_not_run_again() {
+        let root = tempfile::tempdir().unwrap();
+        let shim = ShimCommand { program: "/nonexistent/shim".into(), leading_args: vec![] };
+        let options = LauncherOptions { isolate: false, ..LauncherOptions::default() };
+        let launcher = Launcher::open_with(root.path(), shim, options).unwrap();
+        let mut expected = std::collections::BTreeMap::new();
+        for number in 0..81_usize {
+            let kinds = [Left::Whole, Left::Empty, Left::Nothing];
+            let left = |file: usize| kinds[number / 3_usize.pow(file as u32) % 3];
+            let id = uuid::Uuid::from_u128(number as u128).to_string();
+            let dir = launcher.dir(&id);
+            write_all(&dir, &id);
+            for (at, file) in FILES.iter().enumerate() {
+                match left(at) {
+                    Left::Whole => {}
+                    Left::Empty => std::fs::write(dir.path().join(file), "").unwrap(),
+                    Left::Nothing => std::fs::remove_file(dir.path().join(file)).unwrap(),
+                }
+            }
+            expected.insert(id, left(3));
+        }
+        let found = launcher.recover().unwrap();
+        assert_eq!(found.len(), expected.len(), "none is taken for one that never began");
+        for Found { id, state } in found {
+            match (expected[&id], &state) {
+                (Left::Whole, FoundState::Exited(exit)) => assert_eq!(exit.code, Some(3)),
+                (Left::Empty | Left::Nothing, FoundState::Lost { .. }) => {}
+                (left, state) => panic!("{id}, exit {left:?}: {state:?}"),
+            }
+            let again = launcher.start(&launch(&id).spec);
+            assert!(matches!(again, Err(LaunchError::AlreadyEnded { .. })), "{id}: {again:?}");
+        }
+    }
+}

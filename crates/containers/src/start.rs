@@ -1,8 +1,9 @@
 //! `start` takes a spec to a running payload, or to a reason why not.
 //!
-//! Everything that can be checked is checked before anything exists. The spec is durable before the
-//! shim is spawned; from then on the files show how far it got, so a start that is repeated, by
-//! this agent or the next, finds what the first one began and never runs a payload twice.
+//! Everything that can be checked is checked before anything exists. That the container may have run
+//! is durable before the shim is spawned; from then on the files show how far it got, so a start
+//! that is repeated, by this agent or the next, finds what the first one began and never runs a
+//! payload twice.
 
 use std::fs::{DirBuilder, File};
 use std::io::{PipeReader, Read};

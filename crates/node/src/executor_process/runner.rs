@@ -7,10 +7,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
+use holdfast_containers::GroupSignal;
 use holdfast_model::convert::{task, Format};
 use holdfast_model::{Capability, Resource, TaskId, TaskInfo};
 use holdfast_sdk::net::executor::{
-    ChildPlan, ChildTasks, Ended, Environment, Executor, Heard, Output,
+    ChildPlan, ChildTasks, Ended, Environment, Executor, Heard, Output, Signal,
 };
 use holdfast_sdk::net::stop_signal;
 
@@ -46,7 +47,7 @@ impl Runner {
 
     fn in_environment(kind: Kind, environment: Environment) -> Runner {
         let executor = Executor::start(environment.clone());
-        let children = ChildTasks::new(executor.reporter());
+        let children = ChildTasks::new(executor.reporter()).send_signals_by(send_to_group);
         Runner {
             kind,
             environment,
@@ -140,6 +141,14 @@ impl Runner {
             );
         }
     }
+}
+
+fn send_to_group(group: u32, signal: Signal) -> bool {
+    let signal = match signal {
+        Signal::Term => GroupSignal::Term,
+        Signal::Kill => GroupSignal::Kill,
+    };
+    holdfast_containers::signal_group(group, signal)
 }
 
 fn plan(info: &TaskInfo, directory: &Path) -> ChildPlan {

@@ -2,7 +2,7 @@
 //!
 //! The child leads a process group of its own, so that all it starts can be ended with it, and so
 //! that a signal to the executor does not reach it. When the child has ended, whatever it left in
-//! its group is ended too: a task that is reported ended holds no file open. It relies on the shell
+//! its group is ended too: a task that is reported ended holds no file open. It relies on `signal`
 //! for signals to groups. It never reports the end of a task that may still run.
 
 use std::os::unix::process::ExitStatusExt;
@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use super::super::clock::now;
 use super::child_plan::{ChildPlan, Output};
 use super::reporter::Reporter;
-use super::signal::{signal_group, Signal};
+use super::signal::{Signal, Signals};
 
 /// The longest line that is passed in one piece, in bytes.
 const LINE_BYTES_MAX: u64 = 64 << 10;
@@ -117,10 +117,12 @@ pub(super) async fn follow(
     task: TaskId,
     plan: ChildPlan,
     reporter: Reporter,
+    signals: Signals,
     orders: mpsc::UnboundedReceiver<KillOrder>,
 ) -> bool {
     let mut ending = Ending {
         group: started.group,
+        signals,
         plan,
         why: None,
         too_long: false,
@@ -130,7 +132,7 @@ pub(super) async fn follow(
     let exit = ending.wait(&mut started.child, orders, &task, &reporter).await;
     // The group's number cannot be another's while anything lives in it, and numbers are not used
     // again so soon.
-    signal_group(started.group, Signal::Kill).await;
+    signals.send(started.group, Signal::Kill).await;
     if let Some(lines) = started.lines {
         if tokio::time::timeout(LAST_LINES, lines).await.is_err() {
             tracing::warn!("something outside of task {task}'s group holds its output open; the rest of it is not read");
@@ -145,6 +147,7 @@ pub(super) async fn follow(
 /// The progress of ending a child.
 struct Ending {
     group: u32,
+    signals: Signals,
     plan: ChildPlan,
     /// The reason why it was asked to end.
     why: Option<String>,
@@ -180,7 +183,7 @@ impl Ending {
                 }
                 () = until(self.kill_at), if !self.killed => {
                     self.killed = true;
-                    if !signal_group(self.group, Signal::Kill).await {
+                    if !self.signals.send(self.group, Signal::Kill).await {
                         // This ends the child itself at least.
                         let _ = child.start_kill();
                     }
@@ -200,7 +203,7 @@ impl Ending {
         if self.plan.reports_killing {
             reporter.state(task, TaskState::Killing);
         }
-        if !signal_group(self.group, Signal::Term).await {
+        if !self.signals.send(self.group, Signal::Term).await {
             self.kill_at = Some(Instant::now());
         }
     }

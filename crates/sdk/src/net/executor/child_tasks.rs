@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use super::child::{self, KillOrder};
 use super::child_plan::ChildPlan;
 use super::reporter::Reporter;
+use super::signal::{SendToGroup, Signals};
 
 /// A task that has ended, which was reported.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +34,7 @@ struct Running {
 #[derive(Debug)]
 pub struct ChildTasks {
     reporter: Reporter,
+    signals: Signals,
     running: BTreeMap<TaskId, Running>,
     ends: mpsc::UnboundedReceiver<Ended>,
     ended: mpsc::UnboundedSender<Ended>,
@@ -42,7 +44,13 @@ impl ChildTasks {
     /// Makes a set without children.
     pub fn new(reporter: Reporter) -> ChildTasks {
         let (ended, ends) = mpsc::unbounded_channel();
-        ChildTasks { reporter, running: BTreeMap::new(), ends, ended }
+        ChildTasks { reporter, signals: Signals::Shell, running: BTreeMap::new(), ends, ended }
+    }
+
+    /// Has signals to process groups sent by `send` instead of a shell. Each task that ends costs
+    /// one at least.
+    pub fn send_signals_by(self, send: SendToGroup) -> ChildTasks {
+        ChildTasks { signals: Signals::Given(send), ..self }
     }
 
     /// Starts a task. One that does not start has failed, which is reported, and returned by
@@ -61,8 +69,11 @@ impl ChildTasks {
                 self.reporter.state(task, TaskState::Running);
                 let (task, reporter, ended) =
                     (task.clone(), self.reporter.clone(), self.ended.clone());
+                let signals = self.signals;
                 tokio::spawn(async move {
-                    let well = child::follow(started, task.clone(), plan, reporter, taken).await;
+                    let followed =
+                        child::follow(started, task.clone(), plan, reporter, signals, taken);
+                    let well = followed.await;
                     // Nobody receives when the executor itself has ended.
                     let _ = ended.send(Ended { task, well });
                 });

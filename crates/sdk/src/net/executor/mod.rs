@@ -48,6 +48,7 @@ pub use child_tasks::{ChildTasks, Ended};
 pub use durations::{parse_duration, BadDuration};
 pub use environment::{Environment, EnvironmentError};
 pub use reporter::Reporter;
+pub use signal::{SendToGroup, Signal};
 
 /// The number of events that may wait.
 const QUEUE_MAX: usize = 1024;

@@ -1,7 +1,8 @@
 //! Sends a signal to a whole process group.
 //!
-//! It relies on the shell's own `kill`, so that this crate needs no system calls of its own. It
-//! never signals anything but the group of a child that this process started.
+//! By itself it relies on the shell's own `kill`, so that this crate needs no system calls of its
+//! own; an executor that has a way without a process gives it. It never signals anything but the
+//! group of a child that this process started.
 
 use std::process::Stdio;
 
@@ -9,16 +10,37 @@ use tokio::process::Command;
 
 /// A signal that ends a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Signal {
+pub enum Signal {
     /// SIGTERM.
     Term,
     /// SIGKILL.
     Kill,
 }
 
-/// Sends a signal to all of a group; `false` when nobody was left in it, or the shell could not be
-/// started.
-pub(super) async fn signal_group(group: u32, signal: Signal) -> bool {
+/// Sends a signal to all of the group of this number, at once; `false` when nobody was left in it.
+pub type SendToGroup = fn(group: u32, signal: Signal) -> bool;
+
+/// How signals are sent to groups.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Signals {
+    /// By a shell.
+    Shell,
+    /// By what the executor gave.
+    Given(SendToGroup),
+}
+
+impl Signals {
+    /// Sends a signal to all of a group; `false` when nobody was left in it, or the shell could not
+    /// be started.
+    pub async fn send(self, group: u32, signal: Signal) -> bool {
+        match self {
+            Signals::Shell => signal_by_shell(group, signal).await,
+            Signals::Given(send) => send(group, signal),
+        }
+    }
+}
+
+async fn signal_by_shell(group: u32, signal: Signal) -> bool {
     let name = match signal {
         Signal::Term => "TERM",
         Signal::Kill => "KILL",

@@ -15,6 +15,8 @@ use serde_json::Value;
 
 /// Operations one after another.
 const SEQUENTIAL: u32 = 100;
+/// Tasks one after another.
+const TASKS: u32 = 20;
 /// Callers at once.
 const CALLERS: usize = 64;
 /// How often each of them calls.
@@ -98,6 +100,53 @@ fn operations_one_after_another() {
     );
 }
 
+#[test]
+fn volumes_one_after_another() {
+    let cluster = Cluster::start();
+    let agent = cluster.agent_id(0);
+    let piece = disk(10.0, None);
+    let all: Vec<Value> =
+        (0..SEQUENTIAL).map(|index| volume(&piece, &format!("v{index}"))).collect();
+    (0..SEQUENTIAL).for_each(|_| call(&cluster, &calls::reserve(&agent, &[reserved(&piece)])));
+    let creates = || {
+        all.iter().for_each(|it| call(&cluster, &calls::create(&agent, std::slice::from_ref(it))))
+    };
+    let Some(counts) = counted(&cluster, "create alone", creates) else { return };
+    say("CREATE, one after another", SEQUENTIAL, &counts);
+    // Its directory, both copies of its label and its folder, beside each other; then the folder that holds it. Now and then the books.
+    let each = others(&counts) as f64 / f64::from(SEQUENTIAL);
+    assert!((5.0..=5.5).contains(&each), "{counts:?}");
+    assert_eq!(counts.get("syncfs"), None, "nobody waits for a whole file system: {counts:?}");
+    let destroys = || {
+        all.iter().for_each(|it| call(&cluster, &calls::destroy(&agent, std::slice::from_ref(it))))
+    };
+    let counts = counted(&cluster, "destroy alone", destroys).expect("it could be traced before");
+    say("DESTROY, one after another", SEQUENTIAL, &counts);
+    assert!(
+        others(&counts) as f64 / f64::from(SEQUENTIAL) >= 2.0,
+        "it is in the trash, durably: {counts:?}"
+    );
+}
+
+#[test]
+fn tasks_one_after_another() {
+    let cluster = Cluster::start();
+    cluster.agent_id(0);
+    let master = cluster.master.address().to_string();
+    let task = || {
+        let mut run = std::process::Command::new(holdfast_tests::daemon::binary());
+        let ended = run.args(["run", "--master", &master, "--", "true"]).output().unwrap();
+        assert!(ended.status.success(), "{ended:?}");
+    };
+    let Some(counts) = counted(&cluster, "tasks", || (0..TASKS).for_each(|_| task())) else {
+        return;
+    };
+    say("command tasks, one after another", TASKS, &counts);
+    // That the container may have run is on disk before it does. Now and then the books.
+    let each = others(&counts) as f64 / f64::from(TASKS);
+    assert!((1.0..=2.0).contains(&each), "{counts:?}");
+}
+
 /// Each caller has its connection open and its request written before all of them send at once.
 fn at_once(cluster: &Cluster, bodies: &[Value]) {
     let (address, barrier) = (cluster.master.address(), Barrier::new(bodies.len()));
@@ -144,6 +193,7 @@ fn operations_of_many_callers() {
     let counts = counted(&cluster, "many create", || (0..ROUNDS).for_each(creates))
         .expect("it could be traced before");
     say("CREATE, 64 callers at once", operations, &counts);
+    assert_eq!(counts.get("syncfs"), None, "nobody waits for a whole file system: {counts:?}");
     assert!(journal(operations, &counts) <= 0.5, "callers at once share a sync: {counts:?}");
     let pairs = &|caller: usize| {
         for round in ROUNDS..2 * ROUNDS {

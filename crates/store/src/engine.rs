@@ -10,7 +10,7 @@ use crate::entry::{check_batch, Entry, Sequence};
 use crate::fence;
 use crate::identity::Identity;
 use crate::journal::watermark::{self, Mark};
-use crate::journal::{payload, segment, Commit, Journal, Start};
+use crate::journal::{payload, segment, Beginning, Commit, Journal, Start, Successor};
 use crate::mirror::{Mirror, MirrorError, MirrorJob, Title};
 use crate::records::{Change, Records, FENCED_TREE};
 use std::collections::BTreeSet;
@@ -72,6 +72,8 @@ pub(crate) struct Engine<D, B> {
     pub mark: Mark,
     pub progress: MirrorProgress,
     pub damaged: Vec<DamagedRecord>,
+    /// The next segment, while it is being written.
+    successor: Option<Box<Successor>>,
     boot: [u8; 16],
     stopped: Option<Stopped>,
 }
@@ -105,6 +107,7 @@ impl<D: Disk, B: Mirror> Engine<D, B> {
             mark,
             progress,
             damaged,
+            successor: None,
             boot,
             stopped: None,
         }
@@ -172,7 +175,8 @@ impl<D: Disk, B: Mirror> Engine<D, B> {
         Ok(())
     }
 
-    /// The hot path: two writes, one sync, one unsynced write of the watermark.
+    /// The hot path: two writes, one sync, one unsynced write of the watermark; and a little of the
+    /// next segment, when this one is filling up.
     fn write(&mut self, term: u64, batch: &[Entry], own: &[Entry]) -> Result<Sequence, StoreError> {
         self.take_mirror_result()?;
         let sequence = self.sequence + 1;
@@ -188,6 +192,9 @@ impl<D: Disk, B: Mirror> Engine<D, B> {
             self.roll(body.len())?;
         }
         for entry in batch.iter().chain(own) {
+            if let Some(successor) = &mut self.successor {
+                successor.keep(&self.records, &entry.tree, &entry.key);
+            }
             self.records.apply(sequence, &entry.tree, &entry.key, entry.value.as_deref());
             self.progress.pending.insert((entry.tree.clone(), entry.key.clone()));
         }
@@ -200,17 +207,61 @@ impl<D: Disk, B: Mirror> Engine<D, B> {
             payload: &body,
         };
         self.journal.append(&mut self.disk, &commit)?;
+        if let Some(successor) = &mut self.successor {
+            successor.note(&commit);
+        }
         (self.sequence, self.term) = (sequence, term);
         if !own.is_empty() {
             self.damaged = self.records.fenced();
         }
         self.write_mark(false)?;
+        self.prepare(body.len())?;
         self.start_mirror_update_if_due();
         Ok(Sequence(sequence))
     }
 
-    /// Starts a new segment from the state as it stands, then trims old ones.
+    /// Writes some of the next segment, if it is time; goes on to it when it has all.
+    fn prepare(&mut self, payload_bytes: usize) -> Result<(), StoreError> {
+        let successor = match &mut self.successor {
+            Some(successor) => successor,
+            None if self.journal.is_filling() => {
+                let start = Beginning {
+                    identity: &self.identity,
+                    sequence: self.sequence,
+                    term: self.term,
+                    records: &self.records,
+                    lane_bytes_min: self.bounds.segment_bytes,
+                };
+                let begun = Successor::begin(&mut self.disk, &self.journal, &start)?;
+                self.successor.insert(Box::new(begun))
+            }
+            None => return Ok(()),
+        };
+        if successor.advance(&mut self.disk, &self.records, payload_bytes)? {
+            self.go_on_to_successor()?;
+            self.write_mark(false)?;
+        }
+        Ok(())
+    }
+
+    /// Finishes the next segment, if one was begun, and takes it into use.
+    fn go_on_to_successor(&mut self) -> Result<(), StoreError> {
+        match self.successor.take() {
+            Some(successor) => {
+                let next = successor.finish(&mut self.disk, &self.records)?;
+                self.replace_journal(next)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Makes room for a commit for which the segment has none. The next segment is nearly always
+    /// written by then; otherwise it is written here.
     fn roll(&mut self, payload_bytes: usize) -> Result<(), StoreError> {
+        self.go_on_to_successor()?;
+        if self.journal.fits(payload_bytes) {
+            return Ok(());
+        }
         let start = Start {
             identity: &self.identity,
             number: self.journal.number() + 1,
@@ -221,6 +272,11 @@ impl<D: Disk, B: Mirror> Engine<D, B> {
             payload_bytes,
         };
         let next = Journal::create(&mut self.disk, &start)?;
+        self.replace_journal(next)
+    }
+
+    /// Notes in the present segment that another follows, which is durable, then trims old ones.
+    fn replace_journal(&mut self, next: Journal) -> Result<(), StoreError> {
         let (records, state) = (self.records.count(), self.records.digest());
         let last = Commit {
             sequence: self.sequence,
@@ -357,5 +413,137 @@ impl<D: Disk, B: Mirror> Engine<D, B> {
             counts: self.records.counts(),
             digest: self.records.digest(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::SimulatedDisk;
+    use crate::mirror::SimulatedMirror;
+    use crate::recover::{open, Opening};
+    use crate::witness::Expected;
+    use std::io;
+
+    /// Counts what is written and synced.
+    struct CountingDisk {
+        disk: SimulatedDisk,
+        written_bytes: u64,
+        syncs: u64,
+    }
+
+    impl Disk for CountingDisk {
+        fn list(&mut self) -> io::Result<Vec<String>> {
+            self.disk.list()
+        }
+        fn read(&mut self, file: &str) -> io::Result<Vec<u8>> {
+            self.disk.read(file)
+        }
+        fn create(&mut self, file: &str) -> io::Result<()> {
+            self.disk.create(file)
+        }
+        fn write_at(&mut self, file: &str, offset: u64, bytes: &[u8]) -> io::Result<()> {
+            self.written_bytes += bytes.len() as u64;
+            self.disk.write_at(file, offset, bytes)
+        }
+        fn sync(&mut self, file: &str) -> io::Result<()> {
+            self.syncs += 1;
+            self.disk.sync(file)
+        }
+        fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+            self.disk.rename(from, to)
+        }
+        fn remove(&mut self, file: &str) -> io::Result<()> {
+            self.disk.remove(file)
+        }
+        fn sync_names(&mut self) -> io::Result<()> {
+            self.disk.sync_names()
+        }
+        fn boot(&mut self) -> Option<[u8; 16]> {
+            self.disk.boot()
+        }
+    }
+
+    fn opened(
+        mut disk: CountingDisk,
+        bounds: Bounds,
+    ) -> (Engine<CountingDisk, SimulatedMirror>, crate::OpenReport) {
+        let mut mirror = SimulatedMirror::default();
+        let opening = Opening {
+            expected: Expected { kind: Some("agent".to_owned()), uuid: Some([7; 16]) },
+            uuid_if_new: None,
+            accept_lost_commits: false,
+            bounds,
+        };
+        let (parts, report) = open(&mut disk, &mut mirror, &opening).unwrap();
+        (Engine::new(disk, mirror, parts), report)
+    }
+
+    fn record(number: u64) -> Entry {
+        let key = format!("claim-{:05}", number * 7919 % 10_000).into_bytes();
+        Entry::put("claims", key, vec![number as u8; 560])
+    }
+
+    #[test]
+    fn no_commit_writes_the_whole_state_though_segments_follow_each_other() {
+        let disk = CountingDisk { disk: SimulatedDisk::new(3), written_bytes: 0, syncs: 0 };
+        let (mut engine, _) = opened(disk, Bounds::default());
+        for batch in 0..100 {
+            let batch: Vec<Entry> = (batch * 100..batch * 100 + 100).map(record).collect();
+            engine.commit(1, &batch).unwrap();
+        }
+        assert_eq!(engine.records.count(), 10_000);
+        let state_bytes = engine.records.encoded_bytes();
+        assert!(state_bytes > 5_500_000, "{state_bytes}");
+        let (first, begun) = (engine.journal.number(), engine.disk.syncs);
+        let (mut most_bytes, mut most_syncs, mut commits) = (0, 0, 0);
+        while engine.journal.number() < first + 3 {
+            let (bytes, syncs) = (engine.disk.written_bytes, engine.disk.syncs);
+            // Some are changed, some go, some come back.
+            let entry = match commits % 5 {
+                0 => Entry::delete("claims", record(commits * 13).key),
+                _ => record(commits * 13),
+            };
+            engine.commit(1, &[entry]).unwrap();
+            commits += 1;
+            // The first one still catches up with the large commits above.
+            if first < engine.journal.number() {
+                most_bytes = most_bytes.max(engine.disk.written_bytes - bytes);
+                most_syncs = most_syncs.max(engine.disk.syncs - syncs);
+            }
+        }
+        // Two copies of the commit, the watermark, and of the next segment what the commit pays for
+        // and one portion more.
+        assert!(most_bytes < 64 << 10, "one commit wrote {most_bytes} of {state_bytes} bytes");
+        assert!(most_syncs <= 3, "one commit made {most_syncs} syncs");
+        let syncs = engine.disk.syncs - begun;
+        assert!(syncs < commits + commits / 20, "{syncs} syncs of {commits} commits");
+        let (sequence, digest) = (engine.sequence, engine.records.digest());
+        let mut disk = engine.disk;
+        disk.disk.cut_power();
+        let (engine, report) = opened(disk, Bounds::default());
+        assert_eq!((engine.sequence, engine.records.digest()), (sequence, digest));
+        let rebuilt = |it: &crate::Finding| matches!(it, crate::Finding::JournalRebuilt { .. });
+        assert!(!report.findings.iter().any(rebuilt), "the last segment proves it alone: {report}");
+    }
+
+    #[test]
+    fn a_commit_that_nothing_was_prepared_for_finds_room_all_the_same() {
+        let bounds = Bounds { segment_bytes: 4096, ..Bounds::default() };
+        for large_at in 0..30 {
+            let disk = CountingDisk { disk: SimulatedDisk::new(3), written_bytes: 0, syncs: 0 };
+            let (mut engine, _) = opened(disk, bounds.clone());
+            for number in 0..30 {
+                let small = Entry::put("claims", format!("k{}", number % 4), vec![1; 100]);
+                let large = Entry::put("claims", "large", vec![2; 20_000]);
+                let entry = if number == large_at { large } else { small };
+                engine.commit(1, &[entry]).unwrap();
+            }
+            let digest = engine.records.digest();
+            let mut disk = engine.disk;
+            disk.disk.cut_power();
+            let (engine, _) = opened(disk, bounds.clone());
+            assert_eq!((engine.sequence, engine.records.digest()), (30, digest), "{large_at}");
+        }
     }
 }

@@ -7,7 +7,9 @@
 use crate::contract::{DamagedRecord, RecordRef};
 use crate::digest::Digest;
 use crate::entry::Sequence;
+use crate::journal::payload;
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 /// The tree that keeps what is fenced, hidden from callers (they may not use names that start with
 /// a zero byte).
@@ -38,6 +40,12 @@ pub(crate) struct Records {
     trees: BTreeMap<String, BTreeMap<Vec<u8>, Held>>,
     digest: Digest,
     count: u64,
+    /// The bytes that all of them take in a journal.
+    encoded_bytes: u64,
+}
+
+fn encoded_bytes(tree: &str, key: &[u8], value: &[u8]) -> u64 {
+    payload::encoded_bytes(tree, key, Some(value)) as u64
 }
 
 impl Records {
@@ -46,6 +54,7 @@ impl Records {
         let Some(value) = value else { return };
         self.digest.toggle(tree, key, sequence, value);
         self.count += 1;
+        self.encoded_bytes += encoded_bytes(tree, key, value);
         let held = Held { sequence, value: value.to_vec() };
         match self.trees.get_mut(tree) {
             Some(keys) => keys.insert(key.to_vec(), held),
@@ -65,6 +74,7 @@ impl Records {
         }
         self.digest.toggle(tree, key, old.sequence, &old.value);
         self.count -= 1;
+        self.encoded_bytes -= encoded_bytes(tree, key, &old.value);
     }
 
     pub fn held(&self, tree: &str, key: &[u8]) -> Option<&Held> {
@@ -76,6 +86,27 @@ impl Records {
         self.trees.iter().flat_map(|(tree, keys)| {
             keys.iter().map(move |(key, held)| (tree.as_str(), key.as_slice(), held))
         })
+    }
+
+    /// The first record after the one of this name, in the order of [`Records::all`].
+    pub fn after(&self, name: Option<&RecordName>) -> Option<(&str, &[u8], &Held)> {
+        let Some((tree, key)) = name else { return self.all().next() };
+        let later = (Bound::Excluded(key.as_slice()), Bound::Unbounded);
+        let in_tree = self.trees.get_key_value(tree).and_then(|(tree, keys)| {
+            let (key, held) = keys.range::<[u8], _>(later).next()?;
+            Some((tree.as_str(), key.as_slice(), held))
+        });
+        in_tree.or_else(|| {
+            let later = (Bound::Excluded(tree.as_str()), Bound::Unbounded);
+            let (tree, keys) = self.trees.range::<str, _>(later).next()?;
+            let (key, held) = keys.first_key_value()?;
+            Some((tree.as_str(), key.as_slice(), held))
+        })
+    }
+
+    /// The bytes that all records take in a journal, the hidden tree included.
+    pub fn encoded_bytes(&self) -> u64 {
+        self.encoded_bytes
     }
 
     /// Lists every record that a caller may see.

@@ -113,6 +113,16 @@ impl Journal {
         self.next.offset + (frame_bytes(payload_bytes) + frame_bytes(0)) as u64 <= self.lane_bytes
     }
 
+    /// How many bytes of frames the segment can still take.
+    pub fn room_bytes(&self) -> u64 {
+        self.lane_bytes.saturating_sub(self.next.offset)
+    }
+
+    /// Whether so little room is left that the next segment should be begun.
+    pub fn is_filling(&self) -> bool {
+        self.room_bytes() < self.lane_bytes / 8 * 3
+    }
+
     /// Appends one commit: durable on return. One write into each lane, one sync.
     pub fn append(&mut self, disk: &mut impl Disk, commit: &Commit<'_>) -> Result<(), StoreError> {
         self.write(disk, Kind::Commit, commit)
@@ -160,7 +170,8 @@ impl Journal {
     }
 }
 
-fn snapshot_header(header: &SegmentHeader, next: &Next, entries: u32) -> Header {
+/// The header of the next frame of a segment's snapshot.
+pub(super) fn snapshot_header(header: &SegmentHeader, next: &Next, entries: u32) -> Header {
     Header {
         kind: Kind::Snapshot,
         entries,

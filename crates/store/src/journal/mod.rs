@@ -10,6 +10,8 @@ pub(crate) mod frame;
 pub(crate) mod payload;
 pub(crate) mod scan;
 pub(crate) mod segment;
+mod successor;
 pub(crate) mod watermark;
 
 pub(crate) use append::{Commit, Journal, Start};
+pub(crate) use successor::{Beginning, Successor};

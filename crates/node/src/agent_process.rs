@@ -72,7 +72,7 @@ pub async fn run(settings: AgentSettings, stop: CancellationToken) -> anyhow::Re
     let (views, gauges) = (Views::new(shell.view()), Gauges::new());
     let api = AgentServer::new(&shell, inbox.clone(), views.clone(), gauges.clone());
     let masters = shell.masters.clone();
-    core_loop::spawn("agent", shell, work, views.clone())
+    let running = core_loop::spawn("agent", shell, work, views.clone())
         .context("cannot start the agent's thread")?;
     inbox.tell(Input::Started(found)).await;
     crate::address_file::write(settings.address_file.as_deref(), &address.to_string())?;
@@ -80,6 +80,7 @@ pub async fn run(settings: AgentSettings, stop: CancellationToken) -> anyhow::Re
     tokio::spawn(gauges.keep(views, stop.clone()));
     tokio::spawn(master_link::keep(settings.master, masters, inbox, stop.clone()));
     server.serve(Routes::Agent(Arc::new(api)), stop).await;
+    running.end(crate::ledger_file::CLOSE_PATIENCE).await;
     Ok(())
 }
 

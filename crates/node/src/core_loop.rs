@@ -10,7 +10,8 @@ use std::sync::LazyLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use holdfast_model::{IdSource, Instant, StepContext};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::views::{drop_elsewhere, Views};
@@ -89,6 +90,9 @@ pub trait Shell: Send + 'static {
     fn commit(&mut self, effects: &[Self::Effect]) -> anyhow::Result<()>;
     /// Carries out one effect; commits are done already. Must not wait for anything.
     fn carry_out(&mut self, effect: Self::Effect);
+    /// Nothing follows. What is kept beside the ledger, for the day it is damaged, may be brought up to date; nothing that was promised
+    /// depends on it, and the process may end before it is done.
+    fn close(&mut self) {}
 }
 
 /// The way to a running loop, for whoever has something to tell its core. Cheap to clone.
@@ -119,23 +123,51 @@ impl<I> Inbox<I> {
     }
 }
 
-/// Runs a shell on a thread of its own until every inbox is gone; what may be seen of its core is published in `views`. `what` names it in
-/// the last words of a process that cannot go on.
+/// A loop that runs. It goes on when this is dropped.
+#[derive(Debug)]
+pub struct Running {
+    what: &'static str,
+    end: CancellationToken,
+    ended: oneshot::Receiver<()>,
+}
+
+impl Running {
+    /// Ends the loop in order: what it has taken is done, what waits is not, and the shell is closed. Waits for that, but not for long: a
+    /// disk that hangs must not keep a process that was told to stop.
+    pub async fn end(self, patience: Duration) {
+        self.end.cancel();
+        if tokio::time::timeout(patience, self.ended).await.is_err() {
+            tracing::warn!(
+                "{}: the second copy of its ledger is not up to date yet; it is brought up by the next start",
+                self.what
+            );
+        }
+    }
+}
+
+/// Runs a shell on a thread of its own until every inbox is gone or it is told to end; what may be seen of its core is published in
+/// `views`. `what` names it in the last words of a process that cannot go on.
 pub fn spawn<S: Shell>(
     what: &'static str,
     mut shell: S,
     mut inputs: mpsc::Receiver<S::Input>,
     views: Views<S::View>,
-) -> std::io::Result<std::thread::JoinHandle<()>> {
+) -> std::io::Result<Running> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let (end, (tell_end, ended)) = (CancellationToken::new(), oneshot::channel());
+    let told = end.clone();
     let body = move || {
-        let done = runtime.block_on(Loop::new(views).run(&mut shell, &mut inputs));
+        let done = runtime.block_on(Loop::new(views).run(&mut shell, &mut inputs, &told));
         if let Err(error) = done {
             tracing::error!("{what}: {error:#}; stopping, since nothing may be promised that is not written down");
             std::process::exit(crate::exit_codes::EXIT_STORE);
         }
+        shell.close();
+        // Nobody listens when the process ends otherwise.
+        let _ = tell_end.send(());
     };
-    std::thread::Builder::new().name(what.to_owned()).spawn(move || or_die_loudly(what, body))
+    std::thread::Builder::new().name(what.to_owned()).spawn(move || or_die_loudly(what, body))?;
+    Ok(Running { what, end, ended })
 }
 
 /// Does a thread's work. A core that panicked has found a bug in itself, and what drivers that panicked owe to a core never comes: the
@@ -188,8 +220,10 @@ impl<S: Shell> Loop<S> {
         mut self,
         shell: &mut S,
         inputs: &mut mpsc::Receiver<S::Input>,
+        end: &CancellationToken,
     ) -> anyhow::Result<()> {
-        while let Some(batch) = self.next_batch(shell, inputs).await {
+        while let Some(Some(batch)) = end.run_until_cancelled(self.next_batch(shell, inputs)).await
+        {
             self.run_batch(shell, batch)?;
         }
         shell.commit(&self.held)
@@ -329,6 +363,8 @@ mod tests {
         Writes(Vec<u64>),
         /// An order was carried out.
         Ordered,
+        /// The shell is closed.
+        Closed,
         /// This was answered; whoever hears it sees this.
         Answered { told: u64, seen: u64 },
     }
@@ -424,6 +460,12 @@ mod tests {
                 Effect::Answer(told) => Happened::Answered { told, seen: self.views.latest().0 },
             };
             self.said.send(happened).unwrap();
+        }
+
+        fn close(&mut self) {
+            self.said.send(Happened::Closed).unwrap();
+            // Stands for a second copy that takes long.
+            let _ = self.go.recv();
         }
     }
 
@@ -529,6 +571,36 @@ mod tests {
                 assert_eq!((former, thread == here), expected);
             }
         }
+    }
+
+    #[tokio::test]
+    async fn it_ends_in_order_and_writes_what_it_held_and_waits_for_the_second_copy() {
+        let (shell, heard, go, views) = counter();
+        let (inbox, inputs) = Inbox::new();
+        let running = spawn("counter", shell, inputs, views).unwrap();
+        inbox.tell(Input::Forget(4)).await;
+        let ended = tokio::spawn(running.end(Duration::from_secs(30)));
+        let told = move || {
+            let mut told = vec![heard.recv().unwrap()];
+            if told[0] == Happened::Writes(vec![4]) {
+                go.send(()).unwrap();
+                told.push(heard.recv().unwrap());
+            }
+            go.send(()).unwrap();
+            told
+        };
+        let told = tokio::task::spawn_blocking(told).await.unwrap();
+        assert_eq!(told.last(), Some(&Happened::Closed));
+        ended.await.unwrap();
+        inbox.tell(Input::Ask).await; // Nobody is there any more, and nobody is kept waiting.
+    }
+
+    #[tokio::test]
+    async fn a_second_copy_that_hangs_does_not_keep_a_process_that_was_told_to_stop() {
+        let (shell, heard, _go, views) = counter();
+        let (_inbox, inputs) = Inbox::new();
+        spawn("counter", shell, inputs, views).unwrap().end(Duration::ZERO).await;
+        assert_eq!(heard.recv(), Ok(Happened::Closed), "it is still at it");
     }
 
     #[tokio::test]

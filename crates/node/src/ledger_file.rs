@@ -1,12 +1,26 @@
 //! Ledgers on disk: opening one, and laying what is to be written into batches.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{bail, Context};
 use holdfast_model::convert::ledger::Entry;
 use holdfast_store::{
     DurableStore, Entry as StoreEntry, Store, BATCH_BYTES_MAX, BATCH_ENTRIES_MAX,
 };
+
+/// How long a process that was told to stop takes to bring up the second copy of its ledger, at most.
+pub const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Says why the second copy of a ledger could not be brought up at the end. All that was promised is in the first, from which the next
+/// start brings it up.
+pub fn note_close<T, E: std::fmt::Display>(closed: Result<T, E>) {
+    if let Err(error) = closed {
+        tracing::warn!(
+            "the second copy of the ledger is not up to date: {error}; the next start brings it up"
+        );
+    }
+}
 
 /// Lays groups of entries into batches, in order: one, unless there are more than one batch of the store may hold. A cut goes between
 /// groups, so that a crash never leaves half of one. A group that is larger than a batch all by itself is cut inside: only the end of

@@ -64,9 +64,10 @@ pub async fn run(settings: MasterSettings, stop: CancellationToken) -> anyhow::R
         Some(serving) => serving,
         None => serve(Server::bind(at, limits.clone()).await?, &front, &stop),
     };
-    let lease =
+    let (lease, running) =
         start_leading(&settings, config, &limits, lease, (&front, serving.listens), &stop).await?;
     serving.task.await.context("the server ended badly")?;
+    running.end(crate::ledger_file::CLOSE_PATIENCE).await;
     // The loop may still write: leadership is given up by the end of the process, not before.
     std::mem::forget(lease);
     Ok(())
@@ -98,7 +99,7 @@ async fn start_leading(
     mut lease: LocalLease,
     (front, listens): (&Front, SocketAddr),
     stop: &CancellationToken,
-) -> anyhow::Result<LocalLease> {
+) -> anyhow::Result<(LocalLease, core_loop::Running)> {
     let address = settings.advertise.clone().unwrap_or_else(|| listens.to_string());
     let store = crate::ledger_file::open(&settings.dir.join("ledger"), "master")?;
     let journal = LocalJournal::take_over(store, &mut lease)?;
@@ -135,7 +136,7 @@ async fn start_leading(
         gauges: metrics::Gauges::new(started_s),
         facts: Arc::new(MasterFacts { info, version: crate::version::info(), started_s }),
     };
-    core_loop::spawn("master", shell, work, views.clone())
+    let running = core_loop::spawn("master", shell, work, views.clone())
         .context("cannot start the master's thread")?;
     inbox.tell(Input::Elected(term)).await;
     tokio::spawn(copy_metrics(views, api.gauges.clone(), stop.clone()));
@@ -143,7 +144,7 @@ async fn start_leading(
     crate::address_file::write(settings.address_file.as_deref(), &address)?;
     lease.announce(&address)?;
     tracing::info!("master leads in term {term} at {address}");
-    Ok(lease)
+    Ok((lease, running))
 }
 
 /// Waits until this process leads. `None` when it was told to stop before.

@@ -164,6 +164,10 @@ impl Shell for AgentShell {
             Effect::Log(line) => tracing::info!("{line}"),
         }
     }
+
+    fn close(&mut self) {
+        crate::ledger_file::note_close(self.store.close());
+    }
 }
 
 impl AgentShell {

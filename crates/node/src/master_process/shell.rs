@@ -159,6 +159,10 @@ impl Shell for MasterShell {
             Effect::Discard(former) => drop_elsewhere(former),
         }
     }
+
+    fn close(&mut self) {
+        crate::ledger_file::note_close(self.journal.trim());
+    }
 }
 
 impl MasterShell {

@@ -4,7 +4,7 @@
 //! `cgroup_files`; it never reads `/proc/mounts` itself (`detect` does) and never touches a cgroup
 //! that is not `<mount>/<parent>/<container>`.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -132,12 +132,16 @@ impl Isolator for CgroupV1 {
         self.set_limits(subject, subject.limits).map_err(|detail| self.failed("set limits", detail))
     }
 
-    fn attach(&self, subject: &Subject, pid: i32) -> Result<(), IsolationError> {
-        for dir in self.dirs(subject) {
-            write(&dir.join("cgroup.procs"), pid)
-                .map_err(|detail| self.failed("attach", detail))?;
-        }
-        Ok(())
+    /// A process that moves another, or all of its own threads, has the kernel wait until no
+    /// processor is in the middle of a fork, which takes some ten milliseconds. A thread that moves
+    /// itself by `tasks` has nothing to wait for, and the payload has only one.
+    fn doors(&self, subject: &Subject) -> Result<Vec<File>, IsolationError> {
+        let open = |dir: PathBuf| {
+            let path = dir.join("tasks");
+            let opened = File::options().write(true).open(&path);
+            opened.map_err(|error| self.failed("open", format!("{}: {error}", path.display())))
+        };
+        self.dirs(subject).into_iter().map(open).collect()
     }
 
     fn update(&self, subject: &Subject, limits: &Limits) -> Result<(), IsolationError> {

@@ -5,9 +5,10 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use super::cgroup_v1::{CgroupV1, Hierarchies};
 use super::cgroup_v2::CgroupV2;
@@ -36,6 +37,24 @@ impl Fixture {
                 .flatten()
                 .filter(|entry| entry.path().is_file())
                 .for_each(|entry| fs::remove_file(entry.path()).unwrap());
+        }
+    }
+
+    /// Does what a kernel does when a cgroup is made.
+    fn make_kernel_doors(&self, id: &str) {
+        let dirs = self.fake.iter().map(|root| root.join("holdfast").join(id));
+        dirs.filter(|dir| dir.exists()).for_each(|dir| fs::write(dir.join("tasks"), "").unwrap());
+    }
+
+    /// Does what a kernel does when a process has written `0` to these.
+    fn let_in(&self, id: &str, doors: &[fs::File], pid: u32) {
+        if doors.is_empty() {
+            return;
+        }
+        let dirs = self.fake.iter().map(|root| root.join("holdfast").join(id));
+        for dir in dirs.filter(|dir| dir.exists()) {
+            assert_eq!(fs::read_to_string(dir.join("tasks")).unwrap(), "0", "{}", dir.display());
+            fs::write(dir.join("cgroup.procs"), format!("{pid}\n")).unwrap();
         }
     }
 
@@ -120,6 +139,19 @@ fn plain(isolator: Box<dyn Isolator>) -> Fixture {
     }
 }
 
+/// A process that has put itself under control, as a payload does.
+fn stepped_in(doors: &[fs::File]) -> Child {
+    let path = |door: &fs::File| format!("/proc/{}/fd/{}", std::process::id(), door.as_raw_fd());
+    let script = "for door; do printf 0 > \"$door\" || exit 1; done; echo in; exec sleep 1000";
+    let mut command = Command::new("sh");
+    command.args(["-c", script, "sh"]).args(doors.iter().map(path));
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = [0; 3];
+    child.stdout.as_mut().unwrap().read_exact(&mut said).unwrap();
+    assert_eq!(&said, b"in\n");
+    child
+}
+
 /// Runs the life of a container, as an isolator sees it.
 fn conforms(fixture: Fixture) {
     let dir = tempfile::tempdir().unwrap();
@@ -143,7 +175,10 @@ fn conforms(fixture: Fixture) {
     isolator.prepare(&subject).unwrap();
     isolator.prepare(&subject).expect("preparing again is no error");
     assert!(isolator.members(&subject).is_empty());
-    let mut child = Command::new("sleep").arg("1000").stdin(Stdio::null()).spawn().unwrap();
+    fixture.make_kernel_doors(&id);
+    let doors = isolator.doors(&subject).unwrap();
+    let mut child = stepped_in(&doors);
+    fixture.let_in(&id, &doors, child.id());
     subject.shim_pid = Some(std::process::id() as i32);
     isolator.attach(&subject, child.id() as i32).unwrap();
     isolator.attach(&subject, child.id() as i32).expect("attaching again is no error");

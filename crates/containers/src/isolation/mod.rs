@@ -5,6 +5,7 @@
 //! changed. Isolators keep no state of their own: everything follows from the plan and the
 //! [`Subject`]. They never touch the bytes of a sandbox or a volume.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -57,9 +58,15 @@ pub(crate) trait Isolator {
     fn enter(&self, _subject: &Subject) -> Result<(), IsolationError> {
         Ok(())
     }
-    /// Puts the payload, which has not been exec'ed yet, and so all its descendants, under control.
-    /// The first process stays outside: it must be able to report when the container has no memory
-    /// left.
+    /// Opens the files by which the payload puts itself, and so all its descendants, under control:
+    /// it writes `0` to each before it does anything else. Called where the host's files can be
+    /// seen. The first process stays outside: it must be able to report when the container has no
+    /// memory left.
+    fn doors(&self, _subject: &Subject) -> Result<Vec<File>, IsolationError> {
+        Ok(Vec::new())
+    }
+    /// Puts the payload, which waits and has not been exec'ed yet, under control from outside, where
+    /// it cannot do so itself.
     fn attach(&self, _subject: &Subject, _pid: i32) -> Result<(), IsolationError> {
         Ok(())
     }

@@ -6,6 +6,7 @@
 //! (without) kills the rest. The process never runs without its shim: the kernel kills it when the
 //! shim dies, and it does nothing before the shim says so. It is in no cgroup of the container.
 
+use std::fs::File;
 use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::os::unix::net::UnixStream;
 
@@ -37,8 +38,10 @@ fn act(launch: &Launch, mut shim: Line, oom_score: &str) -> i32 {
     if !matches!(shim.hear::<ShimSays>(), Ok(Some(ShimSays::Go))) {
         return 1;
     }
-    let payload = enter(launch)
-        .and_then(|()| Waiting::fork(launch, oom_score))
+    // The doors are opened before the container's mounts are entered, which may lie over them.
+    let payload = doors(launch)
+        .and_then(|doors| enter(launch).map(|()| doors))
+        .and_then(|doors| Waiting::fork(launch, doors, oom_score))
         .and_then(|payload| payload.start(&mut shim));
     let payload = match payload {
         Ok(payload) => payload,
@@ -66,6 +69,15 @@ fn act(launch: &Launch, mut shim: Line, oom_score: &str) -> i32 {
     }
 }
 
+fn doors(launch: &Launch) -> Result<Vec<File>, LaunchError> {
+    let subject = launch.subject(None);
+    let mut doors = Vec::new();
+    for isolator in launch.plan.isolators() {
+        doors.extend(isolator.doors(&subject)?);
+    }
+    Ok(doors)
+}
+
 fn enter(launch: &Launch) -> Result<(), LaunchError> {
     let subject = launch.subject(None);
     Ok(launch.plan.isolators().iter().try_for_each(|isolator| isolator.enter(&subject))?)
@@ -81,7 +93,7 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn fork(launch: &Launch, oom_score: &str) -> Result<Waiting, LaunchError> {
+    fn fork(launch: &Launch, doors: Vec<File>, oom_score: &str) -> Result<Waiting, LaunchError> {
         let pipe = || std::io::pipe().map_err(|error| LaunchError::shim("make a pipe", error));
         let ((problems, problems_writer), (gate_reader, gate)) = (pipe()?, pipe()?);
         let own = nix::unistd::getpid();
@@ -91,7 +103,7 @@ impl Waiting {
             ForkResult::Parent { child } => Ok(Waiting { pid: child, gate, problems }),
             ForkResult::Child => {
                 drop((problems, gate));
-                payload::become_it(launch, own, gate_reader, problems_writer, oom_score)
+                payload::become_it(launch, own, (gate_reader, doors), problems_writer, oom_score)
             }
         }
     }

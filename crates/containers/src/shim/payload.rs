@@ -29,12 +29,13 @@ const SHELL: &str = "/bin/sh";
 pub(super) fn become_it(
     launch: &Launch,
     parent: Pid,
-    gate: PipeReader,
+    (gate, doors): (PipeReader, Vec<File>),
     mut problems: PipeWriter,
     oom_score: &str,
 ) -> ! {
     let attempt = std::panic::AssertUnwindSafe(|| {
         pass(gate, parent)?;
+        step_in(doors)?;
         try_to_become_it(launch, parent, oom_score)
     });
     let problem = match std::panic::catch_unwind(attempt) {
@@ -46,10 +47,19 @@ pub(super) fn become_it(
     std::process::exit(127)
 }
 
-/// Waits at the gate: until it opens, this process is in no cgroup and must do nothing.
+/// Waits at the gate: until it opens, this process is in no cgroup and not on record, and must do
+/// nothing.
 fn pass(mut gate: PipeReader, parent: Pid) -> Result<(), LaunchError> {
     die_with(parent)?;
     gate.read_exact(&mut [0]).map_err(|error| LaunchError::shim("start the payload", error))
+}
+
+/// Puts this process under the container's control.
+fn step_in(doors: Vec<File>) -> Result<(), LaunchError> {
+    doors
+        .into_iter()
+        .try_for_each(|mut door| door.write_all(b"0"))
+        .map_err(|error| LaunchError::shim("put the payload into its cgroups", error))
 }
 
 /// Has the kernel kill us when our parent dies, which it may have done already.

@@ -179,11 +179,14 @@ pub(crate) fn write_first_pair<T: Labelled>(folder: &Folder, label: &T) -> io::R
     LABEL_NAMES.iter().try_for_each(|name| folder.write_new(name, &text))
 }
 
+/// Both copies of a label as written and not yet synced, with their names.
+pub(crate) type UnsyncedPair = [(&'static str, File); 2];
+
 /// Does the same as [`write_first_pair`], and leaves the syncs of the two copies to the caller.
 pub(crate) fn write_first_pair_unsynced<T: Labelled>(
     folder: &Folder,
     label: &T,
-) -> io::Result<[(&'static str, File); 2]> {
+) -> io::Result<UnsyncedPair> {
     let text = render(label, 1);
     let [first, second] = LABEL_NAMES;
     Ok([

@@ -7,7 +7,6 @@
 //! one.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 
@@ -16,7 +15,7 @@ use uuid::Uuid;
 use crate::disk::{Entered, OpenDisk, MAKING, TRASH};
 use crate::folder::{EnterFault, Folder, DATA_MODE, PASS_MODE, PRIVATE_MODE};
 use crate::label::VolumeLabel;
-use crate::label_pair::write_first_pair_unsynced;
+use crate::label_pair::{write_first_pair_unsynced, UnsyncedPair};
 use crate::sync_at_once::{sync_at_once, Unsynced};
 use crate::trash::{names_in_trash, TrashName};
 use crate::volume::{
@@ -103,7 +102,7 @@ struct NewDraft {
     path: PathBuf,
     folder: Folder,
     data: Folder,
-    labels: [(&'static str, File); 2],
+    labels: UnsyncedPair,
 }
 
 impl NewDraft {
@@ -195,10 +194,7 @@ fn draft_volume(
     Ok(Draft::New(Box::new(NewDraft { name, path, folder, data, labels })))
 }
 
-fn fill_draft(
-    draft: &Folder,
-    label: &VolumeLabel,
-) -> Result<(Folder, [(&'static str, File); 2]), VolumeFault> {
+fn fill_draft(draft: &Folder, label: &VolumeLabel) -> Result<(Folder, UnsyncedPair), VolumeFault> {
     let volume_uuid = label.volume_uuid;
     let data = draft.make(DATA, DATA_MODE).map_err(|fault| making_fault(label, fault))?;
     if !data.is_empty().map_err(volume_io(volume_uuid, "look into its new directory"))? {

@@ -5,12 +5,11 @@
 
 use std::future::Future;
 use std::sync::atomic::Ordering;
-use std::sync::Arc;
 
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use crate::connection::{Caller, Shared};
+use crate::connection::{Caller, Connection};
 use crate::outbox::{LinkEnd, LinkWatch};
 use crate::refusal::Refusal;
 
@@ -38,7 +37,7 @@ pub struct LinkHead {
 /// a task of their own, so that a peer that leaves early cannot leave the API with a link whose end
 /// nobody reports.
 pub(crate) async fn hold<T, P, G>(
-    shared: Arc<Shared>,
+    connection: &Connection,
     watch: LinkWatch,
     take: impl Future<Output = Result<T, Refusal>> + Send + 'static,
     pump: impl FnOnce(T) -> P + Send + 'static,
@@ -49,6 +48,7 @@ where
     P: Future<Output = ()> + Send + 'static,
     G: Future<Output = ()> + Send + 'static,
 {
+    let (shared, peer) = (connection.shared.clone(), connection.peer);
     let (tell, told) = oneshot::channel();
     tokio::spawn(async move {
         match take.await {
@@ -60,7 +60,9 @@ where
                 shared.counters.links.fetch_sub(1, Ordering::Relaxed);
                 if end == LinkEnd::TooSlow {
                     shared.counters.links_cut.fetch_add(1, Ordering::Relaxed);
-                    tracing::warn!("a peer did not read its messages and was cut off");
+                    tracing::warn!(
+                        "{peer} did not read its messages and was cut off; it may come back"
+                    );
                 }
                 gone(end).await;
             }

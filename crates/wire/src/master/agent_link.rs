@@ -54,7 +54,7 @@ impl AgentLink for Service {
                 .await;
         };
         let gone = move |end| async move { notified.agent_gone(stream_id, end).await };
-        link::hold(connection.shared.clone(), outflow.watch(), take, pump, gone)
+        link::hold(&connection, outflow.watch(), take, pump, gone)
             .await
             .map_err(|refusal| refusal.to_grpc())?;
         Ok(Response::new(GrpcFlow::boxed(outflow, last)))

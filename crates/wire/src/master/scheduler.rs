@@ -69,7 +69,7 @@ async fn subscribe(
     let (acceptor, notified) = (api.clone(), api.clone());
     let take = async move { acceptor.subscribe(head, received.call, outbox).await };
     let gone = move |end| async move { notified.framework_gone(stream_id, end).await };
-    link::hold(connection.shared.clone(), outflow.watch(), take, |()| async {}, gone).await?;
+    link::hold(connection, outflow.watch(), take, |()| async {}, gone).await?;
     Ok(answer::records(wanted, outflow, Some(stream_id)))
 }
 

@@ -75,7 +75,7 @@ impl SchedulerStream for Service {
                 .await;
         };
         let gone = move |end| async move { notified.framework_gone(stream_id, end).await };
-        link::hold(connection.shared.clone(), outflow.watch(), take, pump, gone)
+        link::hold(&connection, outflow.watch(), take, pump, gone)
             .await
             .map_err(|refusal| refusal.to_grpc())?;
         Ok(Response::new(GrpcFlow::boxed(outflow, last)))

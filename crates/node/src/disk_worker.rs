@@ -78,9 +78,7 @@ impl DiskWorker {
             Request::Give { label, uid, gid } => Answer::Given(self.disk().and_then(|it| {
                 holdfast_volumes::give_volume_to(it, &label, uid, gid).map_err(words)
             })),
-            Request::Trash { volumes, now_ms } => {
-                Answer::Trashed(volumes.iter().map(|it| self.trash(*it, now_ms)).collect())
-            }
+            Request::Trash { volumes, now_ms } => Answer::Trashed(self.trash(&volumes, now_ms)),
         }
     }
 
@@ -134,11 +132,18 @@ impl DiskWorker {
         Ok(below.expect("a volume lies below its disk's root, under plain names").to_owned())
     }
 
-    fn trash(&self, volume_uuid: Uuid, now_ms: u64) -> Result<Trashed, String> {
-        match holdfast_volumes::trash_volume(self.disk()?, volume_uuid, now_ms) {
+    fn trash(&self, volumes: &[Uuid], now_ms: u64) -> Vec<Result<Trashed, String>> {
+        let moved = |outcome| match outcome {
             Ok(_) => Ok(Trashed::Moved),
             Err(VolumeFault::Missing { .. }) => Ok(Trashed::Missing),
-            Err(fault) => Err(fault.to_string()),
+            Err(fault) => Err(words(fault)),
+        };
+        match self.disk() {
+            Ok(disk) => holdfast_volumes::trash_volumes(disk, volumes, now_ms)
+                .into_iter()
+                .map(moved)
+                .collect(),
+            Err(why) => volumes.iter().map(|_| Err(why.clone())).collect(),
         }
     }
 }

@@ -37,8 +37,8 @@ use crate::disk_worker::protocol::{Answer, Found, Kind, Request, Trashed};
 
 /// How many volumes are made at once at most.
 const MAKE_MAX: usize = 256;
-/// How many volumes are moved to the trash at once at most; each has syncs of its own, and all of them have one deadline.
-const TRASH_MAX: usize = 64;
+/// How many volumes are moved to the trash at once at most; they share their syncs.
+const TRASH_MAX: usize = 256;
 /// How long a batch of volumes waits for more at most, when the last one was of several: they share their syncs.
 const LINGER_MAX: Duration = Duration::from_millis(20);
 /// Pause between two looks at a disk that another process holds.

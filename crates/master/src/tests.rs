@@ -14,3 +14,4 @@ mod poison;
 mod storms;
 mod tasks;
 mod views;
+mod weights;

@@ -56,12 +56,15 @@ pub(crate) fn accept(
     let (left, made): (Vec<Resource>, Vec<Resource>) =
         pool.iter().partition(|it| offered.contains_one(it));
     let left = left.iter().collect::<Resources>().unallocated();
+    let takes = made.is_empty() && left.quantities() != offered.quantities();
     // What was made and not used is offered as soon as it is there, together with what was left beside it. Trash takes its time,
     // though, and nobody else's machine waits for it.
     let together = group.filter(|_| !made.is_empty() && !destroys);
     let waits = together.is_some_and(|it| belief.agents.at_mut(&agent).reserve_with(&it, &left));
-    if !waits {
-        // What was offered and is left unchanged is declined.
+    // What was offered and is left unchanged is declined. One who takes a part and asks for no filter is not made to wait: it would be
+    // passed over by those who are due after it. It cannot go on for ever, since there is less each time.
+    let wants_more = filters.refuse_ms == 0 && takes;
+    if !waits && !wants_more {
         let when = (step.config, step.now);
         decline(when, &mut belief.allocator, framework, &role, &agent, left, filters);
     }

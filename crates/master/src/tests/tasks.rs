@@ -224,7 +224,7 @@ fn the_newest_of_those_that_have_ended_are_remembered() {
     let mut bed = Bed::usual();
     for round in 0..crate::parts::tasks::COMPLETED_TASKS_MAX + 5 {
         let key = (bed.id(0), id(&format!("t{round}")));
-        bed.launch(0, key.1.as_str(), &[amount("cpus", 1)]);
+        bed.launch_all(0, key.1.as_str(), &[amount("cpus", 1)]);
         bed.task_is(0, key.1.as_str(), TaskState::Finished);
         bed.acknowledge_last(0);
         bed.schedulers[0].events.clear();

@@ -5,16 +5,18 @@
 //! here, so that an explanation cannot differ from the decision. Slices are granted whole, and at
 //! most once. It never ranks contenders.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_model::resources::Amount;
 use holdfast_model::{
     AgentId, Capability, FrameworkId, Identity, Instant, Quantities, Resources, Role, Scalar,
+    ValueKind,
 };
 
-use crate::contenders::Contender;
 use crate::filters::AgentFilters;
 use crate::input::{AgentView, AllocationInput, Holder};
+use crate::roster::Contender;
 
 const GPUS: &str = "gpus";
 /// The capabilities that resources may need, by the names that frameworks announce.
@@ -35,7 +37,12 @@ pub(crate) struct Slice<'a> {
     keeper: Option<&'a FrameworkId>,
 }
 
-impl Slice<'_> {
+impl<'a> Slice<'a> {
+    /// The role that the slice is reserved for, if it is.
+    pub fn reserved_for(&self) -> Option<&'a Role> {
+        self.identity.reservations.last().map(|it| &it.role)
+    }
+
     pub fn is_held_by(&self, framework: &FrameworkId) -> bool {
         self.holders.contains(&framework)
     }
@@ -73,7 +80,8 @@ pub(crate) struct Candidate<'a> {
     view: &'a AgentView,
     filters: AgentFilters<'a>,
     slices: Vec<Slice<'a>>,
-    left: BTreeSet<usize>,
+    /// Which of the slices have not been granted yet.
+    is_left: Vec<bool>,
 }
 
 impl<'a> Candidate<'a> {
@@ -92,8 +100,8 @@ impl<'a> Candidate<'a> {
             Slice { identity, amount, holders, keeper }
         };
         let slices: Vec<Slice<'a>> = view.free.entries().map(slice).collect();
-        let left = (0..slices.len()).collect();
-        Candidate { view, filters, slices, left }
+        let is_left = vec![true; slices.len()];
+        Candidate { view, filters, slices, is_left }
     }
 
     pub fn agent_id(&self) -> &'a AgentId {
@@ -102,7 +110,7 @@ impl<'a> Candidate<'a> {
 
     /// The slices that have not been granted yet.
     pub fn left(&self) -> impl Iterator<Item = (usize, &Slice<'a>)> {
-        self.left.iter().map(|at| (*at, &self.slices[*at]))
+        self.slices.iter().enumerate().filter(|(at, _)| self.is_left[*at])
     }
 
     pub fn slice(&self, at: usize) -> &Slice<'a> {
@@ -111,41 +119,42 @@ impl<'a> Candidate<'a> {
 
     /// Takes one slice out of the candidate.
     pub fn take(&mut self, at: usize) {
-        assert!(self.left.remove(&at), "a slice is granted at most once");
+        let was_left = std::mem::replace(&mut self.is_left[at], false);
+        assert!(was_left, "a slice is granted at most once");
     }
 
     /// Returns these slices as resources.
     pub fn resources(&self, slices: &[usize]) -> Resources {
-        let chosen: BTreeSet<&Identity> =
-            slices.iter().map(|at| self.slices[*at].identity).collect();
-        self.view.free.filter(|identity| chosen.contains(identity))
+        if slices.len() == self.slices.len() {
+            return self.view.free.clone();
+        }
+        // Slices stand in the order of entries.
+        let (next, mut chosen) = (Cell::new(0), vec![false; self.slices.len()]);
+        slices.iter().for_each(|at| chosen[*at] = true);
+        self.view.free.filter(|_| chosen[next.replace(next.get() + 1)])
     }
 
-    /// Sums the scalars in these slices; ranges and sets have no share.
-    pub fn scalars(&self, slices: &[usize]) -> Quantities {
-        let scalar =
-            |at: &&usize| self.slices[**at].identity.kind == holdfast_model::ValueKind::Scalar;
-        let mut sums = Quantities::new();
-        for slice in slices.iter().filter(scalar).map(|at| &self.slices[*at]) {
-            let sum = sums.entry(slice.identity.name.clone()).or_default();
-            *sum = sum.plus(slice.quantity());
-        }
-        sums
+    /// The scalars in these slices, by name; ranges and sets have no share.
+    pub fn scalars(&self, slices: &[usize]) -> Vec<(&'a str, Scalar)> {
+        let each = slices.iter().map(|at| &self.slices[*at]);
+        each.filter(|slice| slice.identity.kind == ValueKind::Scalar)
+            .map(|slice| (slice.identity.name.as_str(), slice.quantity()))
+            .collect()
     }
 
     /// Why the contender may have nothing of this agent, whatever is free.
-    pub fn general_ineligibility(&self, contender: &Contender<'a>) -> Option<Ineligibility<'a>> {
-        if !contender.framework.active {
+    pub fn general_ineligibility(&self, contender: &Contender<'_>) -> Option<Ineligibility<'a>> {
+        if !contender.is_active {
             return Some(Ineligibility::NotConnected);
         }
-        if contender.role.suppressed {
+        if contender.is_suppressed {
             return Some(Ineligibility::Suppressed);
         }
         self.view.fault.as_deref().map(Ineligibility::Fault)
     }
 
     /// The slices that the contender may have of what is left, before minimum and filters.
-    pub fn usable_slices(&self, contender: &Contender<'a>) -> Vec<usize> {
+    pub fn usable_slices(&self, contender: &Contender<'_>) -> Vec<usize> {
         let agent_has_gpus = self.has_free_gpus();
         self.left()
             .filter(|(_, slice)| slice_ineligibility(slice, contender, agent_has_gpus).is_none())
@@ -154,7 +163,7 @@ impl<'a> Candidate<'a> {
     }
 
     /// The slices that are left but not for the contender, and why.
-    pub fn ineligible_slices(&self, contender: &Contender<'a>) -> Vec<(usize, Ineligibility<'a>)> {
+    pub fn ineligible_slices(&self, contender: &Contender<'_>) -> Vec<(usize, Ineligibility<'a>)> {
         let agent_has_gpus = self.has_free_gpus();
         self.left()
             .filter_map(|(at, slice)| {
@@ -167,7 +176,7 @@ impl<'a> Candidate<'a> {
     pub fn eligible_slices(
         &self,
         input: &AllocationInput<'a>,
-        contender: &Contender<'a>,
+        contender: &Contender<'_>,
     ) -> Result<Vec<usize>, Ineligibility<'a>> {
         if let Some(ineligibility) = self.general_ineligibility(contender) {
             return Err(ineligibility);
@@ -200,9 +209,9 @@ impl<'a> Candidate<'a> {
     pub fn bundle(
         &self,
         input: &AllocationInput<'a>,
-        contender: &Contender<'a>,
+        contender: &Contender<'_>,
     ) -> Option<Vec<usize>> {
-        let id = &contender.framework.id;
+        let id = contender.framework;
         if self.general_ineligibility(contender).is_some()
             || !self.left().any(|(_, slice)| slice.is_held_by(id))
         {
@@ -224,17 +233,18 @@ impl<'a> Candidate<'a> {
             .then_some(bundle)
     }
 
-    fn has_free_gpus(&self) -> bool {
+    /// Whether GPUs are left, which keep those off who do not know them.
+    pub fn has_free_gpus(&self) -> bool {
         self.left().any(|(_, slice)| slice.identity.name == GPUS)
     }
 
     fn is_enough(
         &self,
         input: &AllocationInput<'a>,
-        contender: &Contender<'a>,
+        contender: &Contender<'_>,
         slices: &[usize],
     ) -> bool {
-        let sets = contender.role.min_allocatable.as_deref().unwrap_or(input.min_allocatable);
+        let sets = contender.min_allocatable.unwrap_or(input.min_allocatable);
         let have = |name: &str| {
             let named = slices
                 .iter()
@@ -249,11 +259,11 @@ impl<'a> Candidate<'a> {
     fn declined_until(
         &self,
         input: &AllocationInput<'a>,
-        contender: &Contender<'a>,
+        contender: &Contender<'_>,
         slices: &[usize],
     ) -> Option<Instant> {
         let pieces = slices.iter().map(|at| (self.slices[*at].identity, self.slices[*at].amount));
-        self.filters.blocked_until(&contender.framework.id, &contender.role.role, pieces, input.now)
+        self.filters.blocked_until(contender.framework, contender.role, pieces, input.now)
     }
 }
 
@@ -279,12 +289,12 @@ fn keeps(
 
 fn slice_ineligibility<'a>(
     slice: &Slice<'a>,
-    contender: &Contender<'a>,
+    contender: &Contender<'_>,
     agent_has_gpus: bool,
 ) -> Option<Ineligibility<'a>> {
-    let (identity, id) = (slice.identity, &contender.framework.id);
+    let (identity, id) = (slice.identity, contender.framework);
     if let Some(reservation) =
-        identity.reservations.last().filter(|_| !identity.is_allocatable_to(&contender.role.role))
+        identity.reservations.last().filter(|_| !identity.is_allocatable_to(contender.role))
     {
         return Some(Ineligibility::Reserved(&reservation.role));
     }

@@ -7,12 +7,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use holdfast_model::{AgentId, FrameworkId};
+use holdfast_model::{FrameworkId, Role};
 
 use crate::candidate::Candidate;
-use crate::contenders::Contenders;
-use crate::input::{Allocation, AllocationInput};
+use crate::input::{Allocation, AllocationInput, Asked, Changes};
 use crate::ranking::Ranking;
+use crate::roster::Roster;
 
 /// What a contender is granted of one agent.
 struct Grant {
@@ -23,36 +23,38 @@ struct Grant {
 
 struct Division<'a, 'd> {
     input: &'d AllocationInput<'a>,
-    contenders: &'d Contenders<'a>,
+    roster: &'d Roster,
     ranking: &'d mut dyn Ranking,
     candidates: Vec<Candidate<'a>>,
+    /// The frameworks that are asked about each candidate; `None` = everybody.
+    asked: Vec<Option<&'d BTreeSet<FrameworkId>>>,
     grants: Vec<Grant>,
     /// The grant by candidate and contender, so that the rest of an agent joins what its holder got
     /// first.
     places: BTreeMap<(usize, usize), usize>,
 }
 
-/// Divides what is free on the `dirty` agents; what is offered to its holder comes first in the
-/// result.
-pub(crate) fn divide<'a>(
-    input: &AllocationInput<'a>,
-    dirty: &BTreeSet<AgentId>,
-    contenders: &Contenders<'a>,
+/// Divides what is free on the agents that have changed; what is offered to its holder comes first
+/// in the result. Whoever may have something that is not divided here was offered it before.
+pub(crate) fn divide(
+    input: &AllocationInput<'_>,
+    changes: &Changes,
+    roster: &Roster,
     ranking: &mut dyn Ranking,
 ) -> Vec<Allocation> {
-    let well = dirty
-        .iter()
-        .filter_map(|id| input.agents.get(id))
-        .filter(|view| view.fault.is_none() && !view.free.is_empty());
-    let candidates: Vec<Candidate<'a>> = well.map(|view| Candidate::new(input, view)).collect();
-    let mut division = Division {
-        input,
-        contenders,
-        ranking,
-        candidates,
-        grants: Vec::new(),
-        places: BTreeMap::new(),
-    };
+    let (mut candidates, mut asked) = (Vec::new(), Vec::new());
+    for (id, who) in &changes.agents {
+        let view = input.agents.get(id).filter(|it| it.fault.is_none() && !it.free.is_empty());
+        if let Some(view) = view {
+            candidates.push(Candidate::new(input, view));
+            asked.push(match who {
+                Asked::Everybody => None,
+                Asked::Only(frameworks) => Some(frameworks),
+            });
+        }
+    }
+    let (grants, places) = (Vec::new(), BTreeMap::new());
+    let mut division = Division { input, roster, ranking, candidates, asked, grants, places };
     // Every claim on every agent is offered to its holder before the rest of any agent is divided.
     for candidate in 0..division.candidates.len() {
         while division.offer_to_holder(candidate) {}
@@ -66,24 +68,25 @@ pub(crate) fn divide<'a>(
 impl Division<'_, '_> {
     /// Grants one bundle to its holder; returns whether there was one.
     fn offer_to_holder(&mut self, candidate: usize) -> bool {
-        let here = &self.candidates[candidate];
-        let holders: BTreeSet<&FrameworkId> =
-            here.left().flat_map(|(_, slice)| slice.holders.iter().copied()).collect();
+        let (here, asked) = (&self.candidates[candidate], self.asked[candidate]);
+        let holders: BTreeSet<&FrameworkId> = here
+            .left()
+            .flat_map(|(_, slice)| slice.holders.iter().copied())
+            .filter(|it| asked.is_none_or(|asked| asked.contains(*it)))
+            .collect();
         if holders.is_empty() {
             return false;
         }
         // A claim goes to the very role that it is reserved for, if that is waiting; else to one
         // below it.
         let (mut exact, mut below) = (BTreeSet::new(), BTreeSet::new());
-        for at in holders.into_iter().flat_map(|framework| self.contenders.of_framework(framework))
-        {
-            let contender = self.contenders.get(*at);
-            let mut own =
-                here.left().filter(|(_, slice)| slice.is_held_by(&contender.framework.id));
-            let same = own.any(|(_, slice)| slice.identity.role() == contender.role.role);
+        for at in holders.into_iter().flat_map(|framework| self.roster.of_framework(framework)) {
+            let contender = self.roster.get(*at);
+            let mut own = here.left().filter(|(_, slice)| slice.is_held_by(contender.framework));
+            let same = own.any(|(_, slice)| slice.identity.role() == *contender.role);
             if same { &mut exact } else { &mut below }.insert(*at);
         }
-        let mut fits = |at: usize| here.bundle(self.input, &self.contenders.get(at));
+        let mut fits = |at: usize| here.bundle(self.input, &self.roster.get(at));
         let first = self
             .ranking
             .first_among(&exact, &mut fits)
@@ -94,19 +97,21 @@ impl Division<'_, '_> {
     /// Grants the first contender all that it is eligible for of what is left; returns whether
     /// there was one.
     fn offer_rest(&mut self, candidate: usize) -> bool {
-        let here = &self.candidates[candidate];
+        let (here, asked) = (&self.candidates[candidate], self.asked[candidate]);
         if here.left().next().is_none() {
             return false;
         }
-        let mut fits = |at: usize| here.eligible_slices(self.input, &self.contenders.get(at)).ok();
-        let first = if here.left().all(|(_, slice)| slice.identity.is_reserved()) {
-            let among = here
-                .left()
-                .flat_map(|(_, slice)| self.contenders.at_or_below(&slice.identity.role()))
-                .collect();
+        let mut fits = |at: usize| here.eligible_slices(self.input, &self.roster.get(at)).ok();
+        let first = if let Some(asked) = asked {
+            let among = asked.iter().flat_map(|it| self.roster.of_framework(it)).copied().collect();
             self.ranking.first_among(&among, &mut fits)
         } else {
-            self.ranking.first(&mut fits)
+            let roles: Option<BTreeSet<&Role>> =
+                here.left().map(|(_, slice)| slice.reserved_for()).collect();
+            match roles {
+                Some(roles) => self.ranking.first_below(&roles, &mut fits),
+                None => self.ranking.first(&mut fits),
+            }
         };
         self.grant(candidate, first)
     }
@@ -114,14 +119,17 @@ impl Division<'_, '_> {
     fn grant(&mut self, candidate: usize, first: Option<(usize, Vec<usize>)>) -> bool {
         let Some((contender, slices)) = first else { return false };
         assert!(!slices.is_empty(), "a grant is not empty");
-        let (here, role) =
-            (&mut self.candidates[candidate], &self.contenders.get(contender).role.role);
+        let (here, role) = (&mut self.candidates[candidate], self.roster.get(contender).role);
+        let had_gpus = here.has_free_gpus();
         for slice in &slices {
             assert!(
                 here.slice(*slice).identity.is_allocatable_to(role),
                 "what is reserved goes only to its role"
             );
             here.take(*slice);
+        }
+        if had_gpus && !here.has_free_gpus() {
+            self.asked[candidate] = None; // The rest is open now to those who do not know GPUs.
         }
         self.ranking.charge(contender, &here.scalars(&slices));
         let at = *self.places.entry((candidate, contender)).or_insert_with(|| {
@@ -133,17 +141,19 @@ impl Division<'_, '_> {
     }
 
     fn finish(self) -> Vec<Allocation> {
+        let Division { roster, ranking, candidates, grants, .. } = self;
         let allocation = |grant: Grant| {
             let (candidate, contender) =
-                (&self.candidates[grant.candidate], self.contenders.get(grant.contender));
+                (&candidates[grant.candidate], roster.get(grant.contender));
+            ranking.count(grant.contender, &contender);
             Allocation {
-                framework: contender.framework.id.clone(),
-                role: contender.role.role.clone(),
+                framework: contender.framework.clone(),
+                role: contender.role.clone(),
                 agent: candidate.agent_id().clone(),
                 resources: candidate.resources(&grant.slices),
             }
         };
-        self.grants.into_iter().map(allocation).collect()
+        grants.into_iter().map(allocation).collect()
     }
 }
 
@@ -152,12 +162,14 @@ mod tests {
     use super::*;
     use crate::input::{FrameworkView, Holder};
     use crate::policy::POLICIES;
+    use crate::random_scenes::{a_role, a_scene};
     use crate::reasons::{why_not, why_not_after};
     use crate::shares::ShareBasis;
     use crate::testing::*;
     use crate::tree::RoleTree;
-    use holdfast_model::{Capability, Resource, Resources, Role, Scalar};
+    use holdfast_model::{AgentId, Capability, Resource, Resources, Role, Scalar};
     use proptest::prelude::*;
+    use std::sync::Arc;
 
     /// A volume of 100 MB with the cpus and memory reserved beside it.
     fn home() -> Resources {
@@ -226,7 +238,9 @@ mod tests {
             ["F2 S1 cpus:4; mem:1000"],
             "a new leader may not know it yet"
         );
-        scene.each_agent(|it| it.holders.iter_mut().for_each(|it| it.expected = false));
+        scene.each_agent(|it| {
+            Arc::make_mut(&mut it.holders).iter_mut().for_each(|it| it.expected = false)
+        });
         assert_eq!(
             scene.divide("drf")[0].resources.len(),
             5,
@@ -274,7 +288,7 @@ mod tests {
         let mut scene = scene();
         scene.each_agent(|it| it.free = [volume("v", 100, "db")].into_iter().collect());
         assert_eq!(lines(&scene.divide("drf")), ["F1 S1 disk(db)[v]:100"]);
-        scene.each_agent(|it| it.holders.clear());
+        scene.each_agent(|it| it.holders = Arc::default());
         assert_eq!(
             lines(&scene.divide("drf")),
             ["F2 S1 disk(db)[v]:100"],
@@ -339,7 +353,7 @@ mod tests {
         let (one, two): (Resources, Resources) =
             ([volume("a", 1, "db")].iter().collect(), [volume("b", 1, "db")].iter().collect());
         let mut view = agent(1, &sum([one.clone(), two.clone(), reserve(&cpus(1), "db"), cpus(8)]));
-        view.holders = [hold(&one, 2), hold(&two, 1)].concat();
+        view.holders = Arc::new([hold(&one, 2).to_vec(), hold(&two, 1).to_vec()].concat());
         scene.agent(view);
         assert_eq!(
             lines(&scene.divide("drf")),
@@ -407,116 +421,9 @@ mod tests {
             scene.agent(agent(n, &cpus(1)));
         }
         scene.agents.get_mut(&agent_id(2)).unwrap().fault = Some("away".to_owned());
-        let dirty = BTreeSet::from([agent_id(2), agent_id(3), agent_id(4)]);
-        let given = crate::by_name("drf").unwrap().allocate(&scene.input(), &dirty);
+        let changes = Changes::anew([2, 3, 4].map(agent_id));
+        let given = crate::by_name("drf").unwrap().allocate(&scene.input(), &changes);
         assert_eq!(lines(&given), ["F1 S3 cpus:1"]);
-    }
-
-    const ROLES: [&str; 5] = ["*", "a", "a/x", "a/x/y", "b"];
-    const CAPABILITIES: [Capability; 4] = [
-        Capability::RevocableResources,
-        Capability::GpuResources,
-        Capability::SharedResources,
-        Capability::ReservationRefinement,
-    ];
-
-    fn a_role() -> impl Strategy<Value = Role> {
-        prop::sample::select(&ROLES[..]).prop_map(role)
-    }
-
-    /// One resource of an agent, and who holds it (framework, expected).
-    fn piece() -> impl Strategy<Value = (Resource, Option<(u8, bool)>)> {
-        let name = prop::sample::select(vec!["cpus", "mem", "disk", "gpus"]);
-        let holder = prop::option::of((1u8..6, prop::bool::weighted(0.8)));
-        (name, 1i64..50, prop::option::weighted(0.7, 1usize..5), any::<[bool; 3]>(), 0u8..3, holder)
-            .prop_map(|(name, amount, at, [stack, shared, revocable], id, holder)| {
-                let mut resource = Resource::scalar(name, Scalar::whole(amount));
-                let Some(at) = at else {
-                    resource.identity.revocable = revocable;
-                    return (resource, None);
-                };
-                if stack && (2..4).contains(&at) {
-                    resource = reserved(resource, ROLES[at - 1]);
-                }
-                resource = reserved(resource, ROLES[at]);
-                if name == "disk" {
-                    let volume = volume(&format!("v{id}"), amount, "a");
-                    resource.identity.persistence = volume.identity.persistence.clone();
-                    resource.identity.shared = shared;
-                }
-                (resource, holder)
-            })
-    }
-
-    fn an_agent() -> impl Strategy<Value = (Resources, Vec<Holder>, bool)> {
-        (prop::collection::vec(piece(), 0..8), prop::bool::weighted(0.1)).prop_map(
-            |(pieces, ill)| {
-                let holder = |(resource, holder): &(Resource, Option<(u8, bool)>)| {
-                    let (n, expected) = (*holder)?;
-                    Some(Holder {
-                        identity: resource.identity.clone(),
-                        framework: framework_id(n),
-                        expected,
-                    })
-                };
-                (
-                    pieces.iter().map(|(resource, _)| resource).collect(),
-                    pieces.iter().filter_map(holder).collect(),
-                    ill,
-                )
-            },
-        )
-    }
-
-    fn a_framework() -> impl Strategy<Value = FrameworkView> {
-        let roles = prop::collection::btree_map(
-            a_role(),
-            (prop::bool::weighted(0.15), 0i64..50, prop::option::weighted(0.2, 0i64..20)),
-            1..4,
-        );
-        let capabilities = prop::sample::subsequence(&CAPABILITIES[..], 0..=4);
-        (roles, prop::bool::weighted(0.9), capabilities).prop_map(
-            |(roles, active, capabilities)| {
-                let names: Vec<&str> = roles.keys().map(Role::as_str).collect();
-                let mut view = FrameworkView {
-                    active,
-                    capabilities: capabilities.into_iter().collect(),
-                    ..framework(0, &names)
-                };
-                for (role, (suppressed, cpus, least)) in view.roles.iter_mut().zip(roles.values()) {
-                    role.suppressed = *suppressed;
-                    role.allocated = quantities(&[("cpus", *cpus)]);
-                    role.min_allocatable = least.map(|mem| vec![quantities(&[("mem", mem)])]);
-                }
-                view
-            },
-        )
-    }
-
-    prop_compose! {
-        fn a_scene()(
-            agents in prop::collection::vec(an_agent(), 1..4),
-            frameworks in prop::collection::vec(a_framework(), 1..5),
-            declines in prop::collection::vec((1u8..5, a_role(), 1u8..4, any::<u8>()), 0..8),
-            weights in prop::collection::btree_map(a_role(), (1i64..5).prop_map(Scalar::whole), 0..3),
-        ) -> Scene {
-            let weights = weights.into_iter().collect();
-            let mut scene = Scene { weights, min_allocatable: Scene::usual_minimum(), ..Scene::default() };
-            for (n, (free, holders, ill)) in agents.into_iter().enumerate() {
-                let fault = ill.then(|| "ill".to_owned());
-                scene.agent(crate::AgentView { fault, holders, ..agent(n as u8 + 1, &free) });
-            }
-            for (n, view) in frameworks.into_iter().enumerate() {
-                scene.framework(FrameworkView { id: framework_id(n as u8 + 1), ..view });
-            }
-            for (framework, role, at, mask) in declines {
-                let Some(view) = scene.agents.get(&agent_id(at)) else { continue };
-                let chosen = view.free.iter().enumerate().filter(|(n, _)| mask >> (n % 6) & 1 == 1 || 200 < mask);
-                let declined: Resources = chosen.map(|(_, resource)| resource).collect();
-                scene.filters.insert(&framework_id(framework), &role, &agent_id(at), declined, Scene::UNTIL);
-            }
-            scene
-        }
     }
 
     /// Written anew from the rules, and not from the code: may this framework's role have this
@@ -648,8 +555,8 @@ mod tests {
         #[test]
         fn an_agent_is_divided_the_same_whatever_else_is_dirty_under_strict_priority(scene in a_scene()) {
             let mut apart = Vec::new();
-            for agent in scene.all() {
-                apart.extend(crate::by_name("priority").unwrap().allocate(&scene.input(), &BTreeSet::from([agent])));
+            for agent in scene.all().agents.into_keys() {
+                apart.extend(crate::by_name("priority").unwrap().allocate(&scene.input(), &Changes::anew([agent])));
             }
             let key = |it: &Allocation| (it.agent.clone(), it.framework.clone(), it.role.clone());
             let mut together = scene.divide("priority");
@@ -658,17 +565,24 @@ mod tests {
             prop_assert_eq!(together, apart);
         }
 
-        /// A subset that is sorted by itself comes in the order of the whole.
+        /// A part that is walked or sorted by itself comes in the order of the whole.
         #[test]
-        fn a_part_of_the_order_is_in_order(scene in a_scene(), chosen in any::<u64>()) {
+        fn a_part_of_the_order_is_in_order(scene in a_scene(), chosen in any::<u64>(), below in prop::collection::btree_set(a_role(), 1..4)) {
             let input = scene.input();
-            let contenders = Contenders::all(&input);
-            let tree = RoleTree::new(&input, &contenders, ShareBasis::new(&input, &BTreeSet::new()), &|at| (at as u64 * 7) % 3);
-            let whole: Vec<usize> = tree.in_order().filter(|at| chosen >> at & 1 == 1).collect();
-            let (among, mut slice) = (whole.iter().copied().collect(), Vec::new());
-            let none = tree.first_among(&among, &mut |at| { slice.push(at); None });
-            prop_assert_eq!((none, slice), (None, whole));
-            prop_assert_eq!(tree.in_order().count(), contenders.iter().count());
+            let (mut roster, basis) = (Roster::default(), ShareBasis::new(&input, &BTreeSet::new()));
+            let mut tree = RoleTree::new(basis, input.weights, Default::default());
+            scene.frameworks.iter().for_each(|(id, view)| roster.renew(id, Some(view), &mut tree));
+            let all = || scene.frameworks.keys().flat_map(|it| roster.of_framework(it)).copied();
+            let waiting = all().filter(|at| roster.get(*at).waits()).count();
+            prop_assert_eq!(tree.in_order().count(), waiting);
+            let among: BTreeSet<usize> = all().filter(|at| chosen >> at & 1 == 1).collect();
+            let (whole, mut part) = (tree.in_order().filter(|at| among.contains(at)).collect::<Vec<_>>(), Vec::new());
+            let none = tree.first_among(&among, &mut |at| { part.push(at); None });
+            prop_assert_eq!((none, part), (None, whole));
+            let is_below = |at: &usize| below.iter().any(|it| roster.get(*at).role == it || roster.get(*at).role.is_below(it));
+            let (whole, mut part) = (tree.in_order().filter(is_below).collect::<Vec<_>>(), Vec::new());
+            tree.first_below(&below.iter().collect(), &mut |at| { part.push(at); None });
+            prop_assert_eq!(part, whole);
         }
 
         /// Each framework, role and agent has either an allocation or a reason why not; and the

@@ -1,43 +1,50 @@
 //! Dominant resource fairness: the contender with the smallest share of the cluster comes first.
 //!
 //! Roles compete with their siblings in the tree by weighted share; the frameworks of one role
-//! compete by their own shares, then by how often they were served, then by id. It keeps nothing
-//! but that count, which it forgets with the framework.
+//! compete by their own shares, then by how often they were served, then by id. That count is
+//! forgotten with the framework; all else it could find out again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use holdfast_model::{AgentId, FrameworkId, Role, SharedMap, ValueKind};
+use holdfast_model::{Role, ValueKind};
 
-use crate::contenders::Contenders;
 use crate::divide::divide;
-use crate::input::{Allocation, AllocationInput};
+use crate::input::{Allocation, AllocationInput, Changes};
 use crate::policy::{Place, Policy};
-use crate::shares::{share_of, ShareBasis, WEIGHT};
-use crate::tree::RoleTree;
+use crate::ranking::Ranking;
+use crate::roster::{Contender, Roster};
+use crate::shares::{ShareBasis, WEIGHT};
+use crate::tree::{RoleTree, Served};
 
 /// The policy `drf`.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Drf {
-    served: SharedMap<FrameworkId, BTreeMap<Role, u64>>,
     /// Names of ranges and sets, which have no share. Quantities do not carry the kind, so it is
     /// learned from the agents.
     uncounted: Arc<BTreeSet<String>>,
+    roster: Roster,
+    /// What stands from one division to the next; there is none before the first one.
+    tree: Option<RoleTree>,
+    /// How often frameworks were served before there was a tree.
+    served: Served,
 }
 
 impl Drf {
     /// A policy that has served nobody yet.
     pub fn new() -> Drf {
-        Drf { served: SharedMap::new(), uncounted: Arc::new(BTreeSet::from(["ports".to_owned()])) }
+        Drf {
+            uncounted: Arc::new(BTreeSet::from(["ports".to_owned()])),
+            roster: Roster::default(),
+            tree: None,
+            served: Served::new(),
+        }
     }
 
-    fn learn(&mut self, input: &AllocationInput<'_>, dirty: &BTreeSet<AgentId>) {
-        let gone = self.served.keys().filter(|it| !input.frameworks.contains_key(*it));
-        for framework in gone.cloned().collect::<Vec<_>>() {
-            self.served.remove(&framework);
-        }
-        let free =
-            dirty.iter().filter_map(|id| input.agents.get(id)).flat_map(|view| view.free.entries());
+    /// Learns which names are of ranges and sets.
+    fn learn(&mut self, input: &AllocationInput<'_>, changes: &Changes) {
+        let agents = changes.agents.keys().filter_map(|id| input.agents.get(id));
+        let free = agents.flat_map(|view| view.free.entries());
         for (identity, _) in free.filter(|(identity, _)| identity.kind != ValueKind::Scalar) {
             if !self.uncounted.contains(&identity.name) {
                 Arc::make_mut(&mut self.uncounted).insert(identity.name.clone());
@@ -45,15 +52,48 @@ impl Drf {
         }
     }
 
-    fn served(&self, framework: &FrameworkId, role: &Role) -> u64 {
-        self.served.get(framework).and_then(|roles| roles.get(role)).copied().unwrap_or_default()
+    /// Takes over what has changed of the frameworks, their weights, and the cluster's totals.
+    fn renew(&mut self, input: &AllocationInput<'_>, changes: &Changes) {
+        match &mut self.tree {
+            Some(tree) if !changes.everything => {
+                let is_same = tree.basis().is_of(input, &self.uncounted);
+                let basis = (!is_same).then(|| ShareBasis::new(input, &self.uncounted));
+                match basis {
+                    Some(basis) if !tree.basis().has_names_of(&basis) => {
+                        return self.rebuild(input)
+                    }
+                    Some(basis) => tree.rescale(basis),
+                    None => {}
+                }
+                for id in &changes.frameworks {
+                    let view = input.frameworks.get(id);
+                    if view.is_none() {
+                        tree.forget(id);
+                    }
+                    self.roster.renew(id, view, tree);
+                }
+            }
+            _ => self.rebuild(input),
+        }
     }
 
-    fn tree(&self, input: &AllocationInput<'_>, contenders: &Contenders<'_>) -> RoleTree {
-        let served = |at: usize| {
-            self.served(&contenders.get(at).framework.id, &contenders.get(at).role.role)
-        };
-        RoleTree::new(input, contenders, ShareBasis::new(input, &self.uncounted), &served)
+    fn rebuild(&mut self, input: &AllocationInput<'_>) {
+        let mut served = self.served().clone();
+        let gone = served.keys().filter(|it| !input.frameworks.contains_key(*it));
+        for framework in gone.cloned().collect::<Vec<_>>() {
+            served.remove(&framework);
+        }
+        let basis = ShareBasis::new(input, &self.uncounted);
+        let mut tree = RoleTree::new(basis, input.weights, served);
+        self.roster = Roster::default();
+        for (id, view) in input.frameworks.iter() {
+            self.roster.renew(id, Some(view), &mut tree);
+        }
+        self.tree = Some(tree);
+    }
+
+    fn served(&self) -> &Served {
+        self.tree.as_ref().map_or(&self.served, RoleTree::served)
     }
 }
 
@@ -68,33 +108,31 @@ impl Policy for Drf {
         "drf"
     }
 
-    fn allocate(
-        &mut self,
-        input: &AllocationInput<'_>,
-        dirty: &BTreeSet<AgentId>,
-    ) -> Vec<Allocation> {
-        self.learn(input, dirty);
-        let contenders = Contenders::waiting(input);
-        let mut tree = self.tree(input, &contenders);
-        let allocations = divide(input, dirty, &contenders, &mut tree);
-        for Allocation { framework, role, .. } in &allocations {
-            let served = self.served.get_or_insert_with(framework.clone(), BTreeMap::new);
-            *served.entry(role.clone()).or_default() += 1;
-        }
-        allocations
+    fn allocate(&mut self, input: &AllocationInput<'_>, changes: &Changes) -> Vec<Allocation> {
+        self.learn(input, changes);
+        self.renew(input, changes);
+        let tree = self.tree.as_mut().expect("it was just renewed");
+        divide(input, changes, &self.roster, tree)
     }
 
     fn snapshot(&self) -> Box<dyn Policy> {
-        Box::new(self.clone())
+        let (uncounted, served) = (self.uncounted.clone(), self.served().clone());
+        Box::new(Drf { uncounted, roster: Roster::default(), tree: None, served })
     }
 
     fn order(&self, input: &AllocationInput<'_>) -> Vec<Place> {
-        let (contenders, basis) = (Contenders::all(input), ShareBasis::new(input, &self.uncounted));
-        let mut roles: Vec<&Role> = self
-            .tree(input, &contenders)
-            .in_order()
-            .map(|at| &contenders.get(at).role.role)
-            .collect();
+        let basis = ShareBasis::new(input, &self.uncounted);
+        let mut tree = RoleTree::new(basis, input.weights, self.served().clone());
+        let mut all = Vec::new();
+        for (framework, role) in
+            input.frameworks.values().flat_map(|it| it.roles.iter().map(move |role| (it, role)))
+        {
+            let contender = Contender::of(framework, role);
+            let waiting = Contender { is_active: true, is_suppressed: false, ..contender };
+            tree.seat(all.len(), &waiting, &role.allocated);
+            all.push(&role.role);
+        }
+        let mut roles: Vec<&Role> = tree.in_order().map(|at| all[at]).collect();
         roles.dedup(); // The contenders of one role stand next to each other.
         let weight = |role: &Role| input.weights.get(role).copied().unwrap_or(WEIGHT);
         roles
@@ -102,7 +140,7 @@ impl Policy for Drf {
             .map(|role| Place {
                 role: role.clone(),
                 weight: weight(role),
-                share: share_of(input, &basis, role),
+                share: tree.share_of(role),
             })
             .collect()
     }
@@ -243,10 +281,10 @@ mod tests {
         scene.agent(agent(1, &cpus(1)));
         let mut policy = Drf::new();
         policy.allocate(&scene.input(), &scene.all());
-        assert_eq!(policy.served(&framework_id(1), &role("a")), 1);
-        scene.frameworks = SharedMap::new();
+        assert_eq!(policy.served()[&framework_id(1)][&role("a")], 1);
+        scene.frameworks = holdfast_model::SharedMap::new();
         policy.allocate(&scene.input(), &scene.all());
-        assert!(policy.served.is_empty());
+        assert!(policy.served().is_empty());
     }
 
     #[test]

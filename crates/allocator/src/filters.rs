@@ -1,18 +1,26 @@
 //! Offer filters: what frameworks declined and are not to be offered again for a while.
 //!
-//! A filter belongs to one role of one framework and one agent; it blocked_until what it contains,
-//! and lets anything larger or different pass. It never reads a clock: callers pass the time.
+//! A filter belongs to one role of one framework and one agent; it blocks what it contains, and lets
+//! anything larger or different pass. All that may be long, expiring and forgetting, can be done in
+//! slices. It never reads a clock: callers pass the time.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Deref;
+use std::ops::{Bound, Deref, Range};
 
 use holdfast_model::resources::Amount;
 use holdfast_model::{AgentId, FrameworkId, Identity, Instant, Resources, Role, SharedMap};
 
-/// When the filter expires, and the resources that were declined.
-type Filter = (Instant, Resources);
-/// The filters on one agent.
-type ByFramework = BTreeMap<FrameworkId, BTreeMap<Role, Vec<Filter>>>;
+/// How many filters of an agent are looked through for equal resources, to share them.
+const SHARED_AMONG: usize = 8;
+
+/// What one role of a framework declined.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Filter {
+    framework: FrameworkId,
+    role: Role,
+    until: Instant,
+    declined: Resources,
+}
 
 /// The filters that have not expired.
 ///
@@ -21,22 +29,24 @@ type ByFramework = BTreeMap<FrameworkId, BTreeMap<Role, Vec<Filter>>>;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filters {
     active: ActiveFilters,
-    /// The roles and agents for which each framework has filters.
-    places: BTreeMap<FrameworkId, BTreeSet<(Role, AgentId)>>,
-    /// Every filter by the time when it expires.
-    expiries: BTreeSet<(Instant, FrameworkId, Role, AgentId)>,
+    /// The agents for which each framework has filters.
+    places: BTreeMap<FrameworkId, BTreeSet<AgentId>>,
+    /// Every filter's agent by the time when it expires.
+    expiries: BTreeSet<(Instant, AgentId)>,
 }
 
 /// What an allocation reads of the filters. A clone shares everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ActiveFilters {
-    /// Keyed by agent first, since a division asks about one agent for all contenders.
-    by_agent: SharedMap<AgentId, ByFramework>,
+    /// In the order of frameworks and roles. Keyed by agent, since a division asks about one agent
+    /// for all contenders.
+    by_agent: SharedMap<AgentId, Vec<Filter>>,
+    len: usize,
 }
 
 /// The filters on one agent.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct AgentFilters<'f>(Option<&'f ByFramework>);
+pub(crate) struct AgentFilters<'f>(&'f [Filter]);
 
 impl AgentFilters<'_> {
     /// When the last filter expires that blocks an offer of these resources (without allocations)
@@ -48,15 +58,22 @@ impl AgentFilters<'_> {
         pieces: impl Iterator<Item = (&'p Identity, &'p Amount)> + Clone,
         now: Instant,
     ) -> Option<Instant> {
-        let list = self.0?.get(framework)?.get(role)?;
         let covered = |declined: &Resources| {
             pieces.clone().all(|(identity, amount)| covers(declined, identity, amount))
         };
-        list.iter()
-            .filter(|(until, declined)| now < *until && covered(declined))
-            .map(|(until, _)| *until)
+        self.0[range_of(self.0, framework, role)]
+            .iter()
+            .filter(|it| now < it.until && covered(&it.declined))
+            .map(|it| it.until)
             .max()
     }
+}
+
+/// Where the filters of one role of a framework stand.
+fn range_of(row: &[Filter], framework: &FrameworkId, role: &Role) -> Range<usize> {
+    let first = row.partition_point(|it| (&it.framework, &it.role) < (framework, role));
+    let alike = |it: &&Filter| it.framework == *framework && it.role == *role;
+    first..first + row[first..].iter().take_while(alike).count()
 }
 
 impl Deref for Filters {
@@ -78,29 +95,27 @@ impl ActiveFilters {
         offered: &Resources,
         now: Instant,
     ) -> Option<Instant> {
-        let pieces: Vec<(&Identity, &Amount)> = offered.entries().collect();
-        self.of_agent(agent).blocked_until(framework, role, pieces.iter().copied(), now)
+        self.of_agent(agent).blocked_until(framework, role, pieces(offered).iter().copied(), now)
     }
 
     /// The filters on one agent.
     pub(crate) fn of_agent(&self, agent: &AgentId) -> AgentFilters<'_> {
-        AgentFilters(self.by_agent.get(agent))
+        AgentFilters(self.by_agent.get(agent).map(Vec::as_slice).unwrap_or_default())
     }
 
     /// The number of filters.
     pub fn len(&self) -> usize {
-        self.by_agent
-            .values()
-            .flat_map(BTreeMap::values)
-            .flat_map(BTreeMap::values)
-            .map(Vec::len)
-            .sum()
+        self.len
     }
 
     /// Whether there is no filter.
     pub fn is_empty(&self) -> bool {
-        self.by_agent.is_empty()
+        self.len == 0
     }
+}
+
+fn pieces(resources: &Resources) -> Vec<(&Identity, &Amount)> {
+    resources.entries().collect()
 }
 
 impl Filters {
@@ -113,37 +128,45 @@ impl Filters {
         declined: Resources,
         until: Instant,
     ) {
-        let frameworks = self.active.by_agent.get_or_insert_with(agent.clone(), ByFramework::new);
-        let list =
-            frameworks.entry(framework.clone()).or_default().entry(role.clone()).or_default();
-        if list.iter().any(|(other, containing)| until <= *other && containing.contains(&declined))
-        {
+        let row = self.active.by_agent.get_or_insert_with(agent.clone(), Vec::new);
+        let range = range_of(row, framework, role);
+        let older = &row[range.clone()];
+        if older.iter().any(|it| until <= it.until && it.declined.contains(&declined)) {
             return; // An older filter blocks as much for as long.
         }
-        let (kept, superseded): (Vec<Filter>, Vec<Filter>) = list
-            .drain(..)
-            .partition(|(other, contained)| until < *other || !declined.contains(contained));
-        *list = kept;
-        list.push((until, declined));
-        let key = |until| (until, framework.clone(), role.clone(), agent.clone());
-        for (other, _) in superseded {
-            if list.iter().all(|(it, _)| *it != other) {
-                self.expiries.remove(&key(other));
+        // Many decline the same; it is kept once.
+        let same = row.iter().take(SHARED_AMONG).find(|it| it.declined == declined);
+        let declined = same.map_or(declined, |it| it.declined.clone());
+        let is_superseded = |it: &Filter| it.until <= until && declined.contains(&it.declined);
+        let (gone, mut kept): (Vec<Filter>, Vec<Filter>) =
+            row[range.clone()].iter().cloned().partition(is_superseded);
+        let (framework, role) = (framework.clone(), role.clone());
+        kept.push(Filter { framework: framework.clone(), role, until, declined });
+        if row.len() == row.capacity() {
+            row.reserve_exact(4 + row.len() / 8);
+        }
+        row.splice(range, kept);
+        for it in &gone {
+            if row.iter().all(|other| other.until != it.until) {
+                self.expiries.remove(&(it.until, agent.clone()));
             }
         }
-        self.expiries.insert(key(until));
-        self.places.entry(framework.clone()).or_default().insert((role.clone(), agent.clone()));
+        self.active.len = self.active.len + 1 - gone.len();
+        self.expiries.insert((until, agent.clone()));
+        self.places.entry(framework).or_default().insert(agent.clone());
     }
 
-    /// Removes the filters that have expired; returns their agents, which may now be offered again.
-    pub fn expire(&mut self, now: Instant) -> BTreeSet<AgentId> {
-        let mut agents = BTreeSet::new();
-        while self.next_expiry().is_some_and(|until| until <= now) {
-            let Some((_, framework, role, agent)) = self.expiries.pop_first() else { break };
-            self.retain(&framework, &role, &agent, |until| now < until);
-            agents.insert(agent);
+    /// Removes filters that have expired, on so many agents at most; returns whose they were, who
+    /// may now be offered the agents again. There may be more: see [`Filters::next_expiry`].
+    pub fn expire(&mut self, now: Instant, agents_max: usize) -> Vec<(AgentId, FrameworkId)> {
+        let mut asked = Vec::new();
+        for _ in 0..agents_max {
+            let due = self.expiries.first().filter(|(until, _)| *until <= now);
+            let Some((_, agent)) = due.cloned() else { break };
+            let gone = self.retain(&agent, |it| now < it.until);
+            asked.extend(gone.into_iter().map(|framework| (agent.clone(), framework)));
         }
-        agents
+        asked
     }
 
     /// When the next filter expires.
@@ -151,66 +174,58 @@ impl Filters {
         self.expiries.first().map(|(until, ..)| *until)
     }
 
-    /// Removes the filters of these roles of a framework (empty = all); returns their agents.
-    pub fn revive(&mut self, framework: &FrameworkId, roles: &BTreeSet<Role>) -> BTreeSet<AgentId> {
-        let all = self.places.get(framework).into_iter().flatten();
-        let named: Vec<(Role, AgentId)> =
-            all.filter(|(role, _)| roles.is_empty() || roles.contains(role)).cloned().collect();
-        for (role, agent) in &named {
-            self.retain(framework, role, agent, |_| false);
-        }
-        named.into_iter().map(|(_, agent)| agent).collect()
+    /// The agents for which a framework has filters, those after `last`, in order.
+    pub fn places<'f>(
+        &'f self,
+        framework: &FrameworkId,
+        last: Option<&'f AgentId>,
+    ) -> impl Iterator<Item = &'f AgentId> {
+        let after = last.map_or(Bound::Unbounded, Bound::Excluded);
+        let all = self.places.get(framework).into_iter();
+        all.flat_map(move |it| it.range::<AgentId, _>((after, Bound::Unbounded)))
     }
 
-    /// Removes all filters of a framework; returns their agents.
-    pub fn remove_framework(&mut self, framework: &FrameworkId) -> BTreeSet<AgentId> {
-        self.revive(framework, &BTreeSet::new())
+    /// Removes the filters of these roles of a framework (empty = all) on one agent.
+    pub fn forget(&mut self, framework: &FrameworkId, roles: &BTreeSet<Role>, agent: &AgentId) {
+        if self.places.get(framework).is_some_and(|it| it.contains(agent)) {
+            let named = |it: &Filter| roles.is_empty() || roles.contains(&it.role);
+            self.retain(agent, |it| it.framework != *framework || !named(it));
+        }
     }
 
     /// Removes all filters on an agent.
     pub fn remove_agent(&mut self, agent: &AgentId) {
-        let all = self.active.by_agent.get(agent).into_iter().flatten();
-        let pairs: Vec<(FrameworkId, Role)> = all
-            .flat_map(|(framework, roles)| {
-                roles.keys().map(|role| (framework.clone(), role.clone()))
-            })
-            .collect();
-        for (framework, role) in &pairs {
-            self.retain(framework, role, agent, |_| false);
-        }
+        self.retain(agent, |_| false);
     }
 
-    /// Removes the filters of a list that `keep` does not keep, and every collection that becomes
-    /// empty with them.
-    fn retain(
-        &mut self,
-        framework: &FrameworkId,
-        role: &Role,
-        agent: &AgentId,
-        keep: impl Fn(Instant) -> bool,
-    ) {
-        let Some(frameworks) = self.active.by_agent.get_mut(agent) else { return };
-        let Some(roles) = frameworks.get_mut(framework) else { return };
-        let Some(list) = roles.get_mut(role) else { return };
-        for (until, _) in list.iter().filter(|(until, _)| !keep(*until)) {
-            self.expiries.remove(&(*until, framework.clone(), role.clone(), agent.clone()));
+    /// Removes the filters on an agent that `keep` does not keep, and every collection that becomes
+    /// empty with them; returns whose they were.
+    fn retain(&mut self, agent: &AgentId, keep: impl Fn(&Filter) -> bool) -> BTreeSet<FrameworkId> {
+        let Some(row) = self.active.by_agent.get_mut(agent) else { return BTreeSet::new() };
+        let (kept, gone): (Vec<Filter>, Vec<Filter>) = row.drain(..).partition(keep);
+        for it in &gone {
+            if kept.iter().all(|other| other.until != it.until) {
+                self.expiries.remove(&(it.until, agent.clone()));
+            }
         }
-        list.retain(|(until, _)| keep(*until));
-        if !list.is_empty() {
-            return;
+        self.active.len -= gone.len();
+        let owners: BTreeSet<FrameworkId> = gone.into_iter().map(|it| it.framework).collect();
+        for framework in &owners {
+            let stays = kept.iter().any(|it| it.framework == *framework);
+            let places = self.places.get_mut(framework).expect("whoever has filters has places");
+            if !stays {
+                places.remove(agent);
+            }
+            if places.is_empty() {
+                self.places.remove(framework);
+            }
         }
-        roles.remove(role);
-        if roles.is_empty() {
-            frameworks.remove(framework);
-        }
-        if frameworks.is_empty() {
+        if kept.is_empty() {
             self.active.by_agent.remove(agent);
+        } else {
+            *row = kept;
         }
-        let Some(places) = self.places.get_mut(framework) else { return };
-        places.remove(&(role.clone(), agent.clone()));
-        if places.is_empty() {
-            self.places.remove(framework);
-        }
+        owners
     }
 }
 
@@ -269,7 +284,7 @@ mod tests {
         assert_eq!(filters.len(), 1, "the first blocks it already");
         filters.insert(&f, &r, &a, cpus(8), at(10));
         assert_eq!((filters.len(), filters.next_expiry()), (2, Some(at(10))));
-        assert_eq!(filters.expire(at(10)), BTreeSet::from([a.clone()]));
+        assert_eq!(filters.expire(at(10), 9), [(a.clone(), f.clone())]);
         assert_eq!(filters.blocked_until(&f, &r, &a, &cpus(8), at(11)), None);
         assert_eq!(filters.blocked_until(&f, &r, &a, &cpus(4), at(11)), Some(at(1000)));
     }
@@ -287,19 +302,49 @@ mod tests {
         );
     }
 
+    fn forget_everywhere(filters: &mut Filters, framework: &FrameworkId, roles: &[&Role]) {
+        let agents: Vec<AgentId> = filters.places(framework, None).cloned().collect();
+        let roles = roles.iter().map(|it| (*it).clone()).collect();
+        agents.iter().for_each(|it| filters.forget(framework, &roles, it));
+    }
+
     #[test]
-    fn revive_forgets_the_roles_that_are_named() {
+    fn the_roles_that_are_named_are_forgotten() {
         let (f, a) = (framework_id(1), agent_id(1));
         let mut filters = Filters::default();
         filters.insert(&f, &role("x"), &a, cpus(1), at(10));
         filters.insert(&f, &role("y"), &agent_id(2), cpus(1), at(20));
         filters.insert(&framework_id(2), &role("x"), &agent_id(3), cpus(1), at(30));
-        assert_eq!(filters.revive(&f, &BTreeSet::from([role("y")])), BTreeSet::from([agent_id(2)]));
-        assert_eq!(filters.len(), 2);
-        assert_eq!(filters.remove_framework(&f), BTreeSet::from([a]));
+        forget_everywhere(&mut filters, &f, &[&role("y")]);
+        assert_eq!(filters.places(&f, None).collect::<Vec<_>>(), [&a]);
+        assert_eq!((filters.places(&f, Some(&a)).count(), filters.len()), (0, 2));
+        forget_everywhere(&mut filters, &f, &[]);
         assert_eq!(filters.next_expiry(), Some(at(30)));
         filters.remove_agent(&agent_id(3));
         assert_eq!(filters, Filters::default());
+    }
+
+    #[test]
+    fn they_expire_in_slices() {
+        let mut filters = Filters::default();
+        for (f, a) in [(1, 1), (2, 1), (1, 2), (1, 3)] {
+            filters.insert(&framework_id(f), &role("r"), &agent_id(a), cpus(1), at(10));
+        }
+        let first = [(agent_id(1), framework_id(1)), (agent_id(1), framework_id(2))];
+        assert_eq!(filters.expire(at(10), 1), first);
+        assert_eq!((filters.expire(at(10), 9).len(), filters.is_empty()), (2, true));
+    }
+
+    #[test]
+    fn equal_resources_are_kept_once() {
+        let mut filters = Filters::default();
+        for n in 1..=3 {
+            filters.insert(&framework_id(n), &role("r"), &agent_id(1), cpus(4), at(10));
+        }
+        let row = &filters.active.by_agent[&agent_id(1)];
+        let places: BTreeSet<_> =
+            row.iter().map(|it| it.declined.entries().next().unwrap().1 as *const Amount).collect();
+        assert_eq!((row.len(), places.len()), (3, 1));
     }
 
     fn some() -> impl Strategy<Value = Resources> {
@@ -359,16 +404,16 @@ mod tests {
                     }
                     Step::Expire(ms) => {
                         now += ms;
-                        let agents = filters.expire(at(now));
+                        let agents: Vec<AgentId> = std::iter::from_fn(|| filters.expire(at(now), 1).pop()).map(|it| it.0).collect();
                         prop_assert!(agents.iter().all(|it| list.iter().any(|(_, _, a, _, until)| agent_id(*a) == *it && *until <= now)));
                         list.retain(|it| now < it.4);
                     }
                     Step::Revive(f, r) => {
-                        filters.revive(&framework_id(f), &BTreeSet::from([named(r)]));
+                        forget_everywhere(&mut filters, &framework_id(f), &[&named(r)]);
                         list.retain(|it| (it.0, it.1) != (f, r));
                     }
                     Step::RemoveFramework(f) => {
-                        filters.remove_framework(&framework_id(f));
+                        forget_everywhere(&mut filters, &framework_id(f), &[]);
                         list.retain(|it| it.0 != f);
                     }
                     Step::RemoveAgent(a) => {
@@ -385,6 +430,7 @@ mod tests {
                 prop_assert_eq!(usize::from(!filters.is_empty()), filters.len().min(1));
                 prop_assert_eq!(filters.is_empty(), filters.next_expiry().is_none());
                 prop_assert_eq!(filters.is_empty(), filters.places.is_empty());
+                prop_assert_eq!(filters.len(), filters.active.by_agent.values().map(Vec::len).sum::<usize>());
                 prop_assert_eq!(filters.is_empty(), list.is_empty());
             }
         }

@@ -3,7 +3,8 @@
 //!
 //! The master keeps these views and changes them piece by piece; a policy only reads them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use holdfast_model::{
     AgentId, Capability, FrameworkId, Identity, Instant, Quantities, Resources, Role, Scalar,
@@ -60,7 +61,7 @@ pub struct AgentView {
     /// Why nothing of the agent may be offered now; `None` when it is healthy.
     pub fault: Option<String>,
     /// Which framework holds which of the agent's reservations and volumes.
-    pub holders: Vec<Holder>,
+    pub holders: Arc<Vec<Holder>>,
 }
 
 /// All that a policy may read.
@@ -80,6 +81,73 @@ pub struct AllocationInput<'a> {
     pub min_allocatable: &'a [Quantities],
     /// The time of the division, against which filters expire.
     pub now: Instant,
+}
+
+/// Which frameworks are asked about an agent. Whatever one may have that is not asked must have been
+/// offered to nobody because nobody wanted it: nothing has changed for it since.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// Something about the agent has changed.
+    Everybody,
+    /// Something about these has changed.
+    Only(BTreeSet<FrameworkId>),
+}
+
+/// What has changed since the last division.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    /// Any framework and any weight may have changed, or the policy has not seen them yet.
+    pub(crate) everything: bool,
+    /// Frameworks whose views have changed, or that are gone.
+    pub(crate) frameworks: BTreeSet<FrameworkId>,
+    /// The agents to be divided.
+    pub(crate) agents: BTreeMap<AgentId, Asked>,
+}
+
+impl Changes {
+    /// Nothing was seen before, and these agents are to be divided.
+    pub fn anew(agents: impl IntoIterator<Item = AgentId>) -> Changes {
+        let agents = agents.into_iter().map(|it| (it, Asked::Everybody)).collect();
+        Changes { everything: true, frameworks: BTreeSet::new(), agents }
+    }
+
+    /// Whether no agent is to be divided.
+    pub fn is_empty(&self) -> bool {
+        self.agents.is_empty()
+    }
+
+    /// The agents to be divided.
+    pub fn agents(&self) -> &BTreeMap<AgentId, Asked> {
+        &self.agents
+    }
+
+    /// The views of these frameworks have changed, or they are gone.
+    pub fn renew(&mut self, frameworks: BTreeSet<FrameworkId>) {
+        self.frameworks.extend(frameworks);
+    }
+
+    /// Nothing was seen before.
+    pub fn renew_everything(&mut self) {
+        self.everything = true;
+    }
+
+    /// Nobody is asked about this agent.
+    pub fn pass_over(&mut self, agent: &AgentId) {
+        self.agents.remove(agent);
+    }
+
+    /// Everybody is asked about this agent.
+    pub fn divide(&mut self, agent: AgentId) {
+        self.agents.insert(agent, Asked::Everybody);
+    }
+
+    /// This framework is asked about the agent, if not everybody is.
+    pub fn ask(&mut self, agent: AgentId, framework: FrameworkId) {
+        match self.agents.entry(agent).or_insert_with(|| Asked::Only(BTreeSet::new())) {
+            Asked::Only(frameworks) => drop(frameworks.insert(framework)),
+            Asked::Everybody => {}
+        }
+    }
 }
 
 /// A decision: these resources of one agent are to be offered to one role of a framework.

@@ -1,6 +1,7 @@
 //! Who is offered what, and why not.
 //!
-//! A [`Policy`] reads an [`AllocationInput`] and divides what is free on the agents that changed.
+//! A [`Policy`] reads an [`AllocationInput`] and divides what is free on the agents that changed. Its
+//! order of contenders stands between divisions and is fed with [`Changes`].
 //! All policies divide by the same rules (`divide`): what a framework holds is offered to it first,
 //! the rest goes agent by agent to the eligible contender that the policy ranks first. [`why_not`]
 //! asks the very function that decides who is eligible.
@@ -9,7 +10,6 @@
 //! It never changes what the master keeps, and never takes anything away from anybody.
 
 mod candidate;
-mod contenders;
 mod divide;
 pub mod drf;
 #[cfg(test)]
@@ -18,8 +18,13 @@ pub mod filters;
 pub mod input;
 pub mod policy;
 pub mod priority;
+#[cfg(test)]
+mod random_scenes;
 mod ranking;
 pub mod reasons;
+#[cfg(test)]
+mod reference;
+mod roster;
 mod shares;
 #[cfg(test)]
 mod testing;
@@ -27,6 +32,8 @@ mod tree;
 mod wanted;
 
 pub use filters::{ActiveFilters, Filters};
-pub use input::{AgentView, Allocation, AllocationInput, FrameworkView, Holder, RoleView};
+pub use input::{
+    AgentView, Allocation, AllocationInput, Asked, Changes, FrameworkView, Holder, RoleView,
+};
 pub use policy::{by_name, Place, Policy, POLICIES};
 pub use reasons::{why_not, why_not_after, Reason, WhyNot};

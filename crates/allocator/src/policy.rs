@@ -4,12 +4,10 @@
 //! [`POLICIES`]. A policy never decides who is eligible for what: `divide` sees to that for all of
 //! them.
 
-use std::collections::BTreeSet;
-
-use holdfast_model::{AgentId, Role, Scalar};
+use holdfast_model::{Role, Scalar};
 
 use crate::drf::Drf;
-use crate::input::{Allocation, AllocationInput};
+use crate::input::{Allocation, AllocationInput, Changes};
 use crate::priority::Priority;
 
 /// A role's place in the present order, as shown to people.
@@ -28,18 +26,15 @@ pub struct Place {
 pub trait Policy: Send + Sync {
     /// The policy's name in [`POLICIES`].
     fn name(&self) -> &'static str;
-    /// Divides what is free on the `dirty` agents, deterministically. Allocations of what is
-    /// offered back to its holder come first. No two allocations have the same framework, role and
-    /// agent.
-    fn allocate(
-        &mut self,
-        input: &AllocationInput<'_>,
-        dirty: &BTreeSet<AgentId>,
-    ) -> Vec<Allocation>;
+    /// Divides what is free on the agents that have changed, deterministically. Allocations of what
+    /// is offered back to its holder come first. No two allocations have the same framework, role
+    /// and agent. A policy may rely on `changes` to name all that is not as it was the last time.
+    fn allocate(&mut self, input: &AllocationInput<'_>, changes: &Changes) -> Vec<Allocation>;
     /// The roles of all frameworks in the order in which they would be served now, if all were
     /// waiting.
     fn order(&self, input: &AllocationInput<'_>) -> Vec<Place>;
-    /// A copy whose `order` is and stays what that of this one is now. It costs next to nothing.
+    /// A copy whose `order` is and stays what that of this one is now. It costs next to nothing, and
+    /// has seen no framework yet.
     fn snapshot(&self) -> Box<dyn Policy>;
 }
 
@@ -48,7 +43,7 @@ pub type Constructor = fn() -> Box<dyn Policy>;
 
 /// The policies by name; the first is the default.
 pub const POLICIES: &[(&str, Constructor)] =
-    &[("drf", || Box::new(Drf::new())), ("priority", || Box::new(Priority))];
+    &[("drf", || Box::new(Drf::new())), ("priority", || Box::new(Priority::new()))];
 
 /// Makes the policy of that name.
 ///

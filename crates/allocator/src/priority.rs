@@ -2,67 +2,101 @@
 //! only what it leaves.
 //!
 //! Of equal weights, the framework that registered first comes first. It starves the lower on
-//! purpose, and keeps no state.
+//! purpose, and knows no shares.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use holdfast_model::{AgentId, FrameworkId, Quantities, Role, Scalar};
+use holdfast_model::{FrameworkId, Quantities, Role, Scalar, SharedMap};
 
-use crate::contenders::{Contender, Contenders};
 use crate::divide::divide;
-use crate::input::{Allocation, AllocationInput};
+use crate::input::{Allocation, AllocationInput, Changes};
 use crate::policy::{Place, Policy};
 use crate::ranking::{first_of, Fits, Ranking};
-use crate::shares::{share_of, ShareBasis, WEIGHT};
+use crate::roster::{Contender, Roster};
+use crate::shares::{ShareBasis, WEIGHT};
+use crate::tree::RoleTree;
 
 /// The policy `priority`.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Priority;
+#[derive(Debug, Default)]
+pub struct Priority {
+    roster: Roster,
+    /// What stands from one division to the next; there is none before the first one.
+    order: Option<FixedOrder>,
+}
+
+/// By weight, then registration: ids end in a number that grows, so a longer one is a later one.
+type Rank = (Reverse<Scalar>, usize, FrameworkId, Role);
 
 /// The contenders in an order that no grant changes.
+#[derive(Debug)]
 struct FixedOrder {
-    order: Vec<usize>,
-    /// Each contender's place in `order`.
-    places: Vec<usize>,
+    weights: SharedMap<Role, Scalar>,
+    /// Those that wait.
+    order: BTreeMap<Rank, usize>,
+    /// The ranks of those in `order`, by their numbers.
+    ranks: Vec<Option<Rank>>,
 }
 
 impl FixedOrder {
-    fn new(input: &AllocationInput<'_>, contenders: &Contenders<'_>) -> FixedOrder {
-        let mut order: Vec<usize> = contenders.iter().map(|(at, _)| at).collect();
-        order.sort_by_cached_key(|at| rank(input, contenders.get(*at)));
-        let mut places = vec![0; order.len()];
-        order.iter().enumerate().for_each(|(place, at)| places[*at] = place);
-        FixedOrder { order, places }
+    fn new(weights: &SharedMap<Role, Scalar>) -> FixedOrder {
+        FixedOrder { weights: weights.clone(), order: BTreeMap::new(), ranks: Vec::new() }
     }
 }
 
-/// Ranks by weight, then registration: ids end in a number that grows, so a longer one is a later
-/// one.
-fn rank<'a>(
-    input: &AllocationInput<'_>,
-    Contender { framework, role }: Contender<'a>,
-) -> (Reverse<Scalar>, usize, &'a FrameworkId, &'a Role) {
-    (Reverse(weight_of(input, &role.role)), framework.id.as_str().len(), &framework.id, &role.role)
-}
-
 /// The weight of a role is its own, or that of the nearest role above it which has one.
-fn weight_of(input: &AllocationInput<'_>, role: &Role) -> Scalar {
-    let above = input.weights.iter().filter(|(it, _)| *it == role || role.is_below(it));
+fn weight_of(weights: &SharedMap<Role, Scalar>, role: &Role) -> Scalar {
+    let above = weights.iter().filter(|(it, _)| *it == role || role.is_below(it));
     above.max_by_key(|(it, _)| it.as_str().len()).map_or(WEIGHT, |(_, weight)| *weight)
 }
 
 impl Ranking for FixedOrder {
+    fn seat(&mut self, at: usize, contender: &Contender<'_>, _: &Quantities) {
+        let is_ranked = self.ranks.get(at).is_some_and(Option::is_some);
+        match (contender.waits(), is_ranked) {
+            (true, false) => {
+                let (id, role) = (contender.framework.clone(), contender.role.clone());
+                let rank = (Reverse(weight_of(&self.weights, &role)), id.as_str().len(), id, role);
+                self.order.insert(rank.clone(), at);
+                self.ranks.resize(self.ranks.len().max(at + 1), None);
+                self.ranks[at] = Some(rank);
+            }
+            (false, true) => self.leave(at),
+            _ => {}
+        }
+    }
+
+    fn leave(&mut self, at: usize) {
+        if let Some(rank) = self.ranks.get_mut(at).and_then(Option::take) {
+            self.order.remove(&rank);
+        }
+    }
+
     fn first(&self, fits: Fits<'_>) -> Option<(usize, Vec<usize>)> {
-        first_of(self.order.iter().copied(), fits)
+        first_of(self.order.values().copied(), fits)
+    }
+
+    fn first_below(&self, roles: &BTreeSet<&Role>, fits: Fits<'_>) -> Option<(usize, Vec<usize>)> {
+        let is_within = |role: &Role| roles.iter().any(|it| role == *it || role.is_below(it));
+        let order = self.order.iter().filter(|((.., role), _)| is_within(role));
+        first_of(order.map(|(_, at)| *at), fits)
     }
 
     fn first_among(&self, among: &BTreeSet<usize>, fits: Fits<'_>) -> Option<(usize, Vec<usize>)> {
-        let places: BTreeSet<usize> = among.iter().map(|at| self.places[*at]).collect();
-        first_of(places.into_iter().map(|place| self.order[place]), fits)
+        let ranked = among.iter().filter_map(|at| Some((self.ranks.get(*at)?.as_ref()?, *at)));
+        first_of(ranked.collect::<BTreeMap<_, _>>().into_values(), fits)
     }
 
-    fn charge(&mut self, _contender: usize, _amounts: &Quantities) {}
+    fn charge(&mut self, _: usize, _: &[(&str, Scalar)]) {}
+
+    fn count(&mut self, _: usize, _: &Contender<'_>) {}
+}
+
+impl Priority {
+    /// A policy that has seen nobody yet.
+    pub fn new() -> Priority {
+        Priority::default()
+    }
 }
 
 impl Policy for Priority {
@@ -70,32 +104,46 @@ impl Policy for Priority {
         "priority"
     }
 
-    fn allocate(
-        &mut self,
-        input: &AllocationInput<'_>,
-        dirty: &BTreeSet<AgentId>,
-    ) -> Vec<Allocation> {
-        let contenders = Contenders::waiting(input);
-        divide(input, dirty, &contenders, &mut FixedOrder::new(input, &contenders))
+    fn allocate(&mut self, input: &AllocationInput<'_>, changes: &Changes) -> Vec<Allocation> {
+        let Priority { roster, order } = self;
+        if changes.everything || order.is_none() {
+            *roster = Roster::default();
+            let order = order.insert(FixedOrder::new(input.weights));
+            input.frameworks.iter().for_each(|(id, view)| roster.renew(id, Some(view), order));
+        }
+        let order = order.as_mut().expect("it is there by now");
+        if !changes.everything {
+            let changed = changes.frameworks.iter();
+            changed.for_each(|id| roster.renew(id, input.frameworks.get(id), order));
+        }
+        divide(input, changes, roster, order)
     }
 
     fn snapshot(&self) -> Box<dyn Policy> {
-        Box::new(*self)
+        Box::new(Priority::new())
     }
 
     fn order(&self, input: &AllocationInput<'_>) -> Vec<Place> {
-        let contenders = Contenders::all(input);
         let basis = ShareBasis::new(input, &BTreeSet::from(["ports".to_owned()]));
+        let mut shares = RoleTree::new(basis, input.weights, SharedMap::new());
+        let mut order = FixedOrder::new(input.weights);
+        let mut all = Vec::new();
+        for (framework, role) in
+            input.frameworks.values().flat_map(|it| it.roles.iter().map(move |role| (it, role)))
+        {
+            let contender = Contender::of(framework, role);
+            let waiting = Contender { is_active: true, is_suppressed: false, ..contender };
+            shares.seat(all.len(), &waiting, &role.allocated);
+            order.seat(all.len(), &waiting, &role.allocated);
+            all.push(&role.role);
+        }
         let mut seen = BTreeSet::new();
-        let roles = FixedOrder::new(input, &contenders)
-            .order
-            .into_iter()
-            .map(|at| &contenders.get(at).role.role);
         let place = |role: &Role| Place {
             role: role.clone(),
-            weight: weight_of(input, role),
-            share: share_of(input, &basis, role),
+            weight: weight_of(input.weights, role),
+            share: shares.share_of(role),
         };
+        let roles = order.order.values().map(|at| all[*at]);
         roles.filter(|role| seen.insert(*role)).map(place).collect()
     }
 }
@@ -130,10 +178,10 @@ mod tests {
         }
         scene.framework(framework_named("c-0001", &["s"]));
         let input = scene.input();
-        let contenders = Contenders::all(&input);
-        let order = FixedOrder::new(&input, &contenders).order;
+        let (mut roster, mut order) = (Roster::default(), FixedOrder::new(input.weights));
+        scene.frameworks.iter().for_each(|(id, view)| roster.renew(id, Some(view), &mut order));
         let ids: Vec<&str> =
-            order.into_iter().map(|at| contenders.get(at).framework.id.as_str()).collect();
+            order.order.values().map(|at| roster.get(*at).framework.as_str()).collect();
         assert_eq!(ids, ["c-0001", "c-0002", "c-9999", "c-10000"]);
     }
 
@@ -145,7 +193,7 @@ mod tests {
         scene.weights.insert(role("a/y"), Scalar::thousandths(500));
         scene.each_framework(|it| it.roles[1].allocated = quantities(&[("cpus", 1)]));
         scene.totals = quantities(&[("cpus", 4)]);
-        let order = Priority.order(&scene.input());
+        let order = Priority::new().order(&scene.input());
         let lines: Vec<String> =
             order.iter().map(|it| format!("{} {} {}", it.role, it.weight, it.share)).collect();
         assert_eq!(lines, ["a/x 5 0.25", "b 1 0", "a/y 0.5 0"]);

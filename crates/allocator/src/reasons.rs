@@ -10,8 +10,8 @@ use std::fmt;
 use holdfast_model::{AgentId, FrameworkId, Instant, Resources, Role, Scalar};
 
 use crate::candidate::{Candidate, Ineligibility};
-use crate::contenders::Contender;
 use crate::input::{AgentView, Allocation, AllocationInput};
+use crate::roster::Contender;
 use crate::wanted::{shortfalls, Shortfall};
 
 /// Why a role of a framework is not offered an agent. `Display` says it with what to do about it.
@@ -160,7 +160,7 @@ pub fn why_not_after(
                 false => {
                     wanted.map(|wanted| offer_lacks(shortfalls(&own, wanted))).unwrap_or_default()
                 }
-                true => reasons_after(input, view, &here, &Contender { framework, role }, wanted),
+                true => reasons_after(input, view, &here, &Contender::of(framework, role), wanted),
             };
             all.extend(reasons.into_iter().map(|reason| WhyNot {
                 agent: view.id.clone(),
@@ -198,7 +198,7 @@ fn reasons_after(
 fn reasons<'a>(
     input: &AllocationInput<'a>,
     candidate: &Candidate<'a>,
-    contender: &Contender<'a>,
+    contender: &Contender<'_>,
     wanted: Option<&Resources>,
 ) -> Vec<Reason> {
     if let (Some(wanted), None) = (wanted, candidate.general_ineligibility(contender)) {
@@ -234,7 +234,7 @@ fn reason_for(candidate: &Candidate<'_>, ineligibility: Ineligibility<'_>) -> Re
 /// nothing is usable.
 fn shortages<'a>(
     candidate: &Candidate<'a>,
-    contender: &Contender<'a>,
+    contender: &Contender<'_>,
     wanted: &Resources,
 ) -> Vec<Reason> {
     let usable = candidate.usable_slices(contender);

@@ -6,9 +6,9 @@
 //! the shares.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use holdfast_model::{Quantities, Role, Scalar};
+use holdfast_model::{Quantities, Scalar};
 
 use crate::input::AllocationInput;
 
@@ -39,6 +39,10 @@ impl Ord for Share {
     }
 }
 
+/// Amounts in thousandths, in the order of a basis's names. Sums of what everybody has cannot
+/// overflow.
+pub(crate) type Measured = Vec<i128>;
+
 /// The cluster's totals of the resources that count, against which shares are measured.
 #[derive(Clone, Debug)]
 pub(crate) struct ShareBasis {
@@ -47,29 +51,42 @@ pub(crate) struct ShareBasis {
 
 impl ShareBasis {
     pub fn new(input: &AllocationInput<'_>, uncounted: &BTreeSet<String>) -> ShareBasis {
-        let counts = |(name, total): &(&String, &Scalar)| {
-            Scalar::ZERO < **total && !uncounted.contains(*name)
+        let counted = counted(input, uncounted);
+        ShareBasis { totals: counted.map(|(name, total)| (name.clone(), total)).collect() }
+    }
+
+    /// Whether it is still the one that [`ShareBasis::new`] would make.
+    pub fn is_of(&self, input: &AllocationInput<'_>, uncounted: &BTreeSet<String>) -> bool {
+        self.totals.iter().map(|(name, total)| (name, *total)).eq(counted(input, uncounted))
+    }
+
+    /// Whether amounts that were measured against `other` are measured against this one, too.
+    pub fn has_names_of(&self, other: &ShareBasis) -> bool {
+        let names = other.totals.iter().map(|(name, _)| name);
+        self.totals.iter().map(|(name, _)| name).eq(names)
+    }
+
+    /// Measures no amount at all.
+    pub fn nothing(&self) -> Measured {
+        vec![0; self.totals.len()]
+    }
+
+    pub fn measure(&self, amounts: &Quantities) -> Measured {
+        let amount = |name: &String| amounts.get(name).map_or(0, |it| it.as_thousandths().into());
+        self.totals.iter().map(|(name, _)| amount(name)).collect()
+    }
+
+    /// As [`ShareBasis::measure`], of amounts that may come several times under one name.
+    pub fn measure_each(&self, amounts: &[(&str, Scalar)]) -> Measured {
+        let amount = |name: &String| {
+            let named = amounts.iter().filter(|(it, _)| it == name);
+            named.map(|(_, amount)| i128::from(amount.as_thousandths())).sum()
         };
-        ShareBasis {
-            totals: input
-                .totals
-                .iter()
-                .filter(counts)
-                .map(|(name, total)| (name.clone(), total.as_thousandths()))
-                .collect(),
-        }
+        self.totals.iter().map(|(name, _)| amount(name)).collect()
     }
 
-    /// Amounts (in thousandths) in the order of the basis's names.
-    pub fn measure(&self, amounts: &Quantities) -> Vec<i64> {
-        self.totals
-            .iter()
-            .map(|(name, _)| amounts.get(name).map_or(0, |it| it.as_thousandths()))
-            .collect()
-    }
-
-    /// The dominant share of what `measure` returned.
-    pub fn share(&self, measured: &[i64], weight: Scalar) -> Share {
+    /// The dominant share of what was measured.
+    pub fn share(&self, measured: &[i128], weight: Scalar) -> Share {
         let weight = weight.as_thousandths().max(1) as f64; // A weight of 0 would divide by zero.
         let ratios = measured
             .iter()
@@ -79,25 +96,23 @@ impl ShareBasis {
     }
 }
 
+fn counted<'i>(
+    input: &AllocationInput<'i>,
+    uncounted: &'i BTreeSet<String>,
+) -> impl Iterator<Item = (&'i String, i64)> {
+    let counts =
+        |(name, total): &(&String, &Scalar)| Scalar::ZERO < **total && !uncounted.contains(*name);
+    input.totals.iter().filter(counts).map(|(name, total)| (name, total.as_thousandths()))
+}
+
 /// Adds amounts that were measured against the same basis.
-pub(crate) fn add(sum: &mut [i64], more: &[i64]) {
-    sum.iter_mut().zip(more).for_each(|(sum, more)| *sum = sum.saturating_add(*more));
+pub(crate) fn add(sum: &mut [i128], more: &[i128]) {
+    sum.iter_mut().zip(more).for_each(|(sum, more)| *sum += *more);
 }
 
-/// The weights by the roles' names.
-pub(crate) fn weights<'a>(input: &AllocationInput<'a>) -> BTreeMap<&'a str, Scalar> {
-    input.weights.iter().map(|(role, weight)| (role.as_str(), *weight)).collect()
-}
-
-/// The unweighted share of `role` together with all roles below it.
-pub(crate) fn share_of(input: &AllocationInput<'_>, basis: &ShareBasis, role: &Role) -> f64 {
-    let mut held = basis.measure(&Quantities::new());
-    for view in input.frameworks.values().flat_map(|it| &it.roles) {
-        if view.role == *role || view.role.is_below(role) {
-            add(&mut held, &basis.measure(&view.allocated));
-        }
-    }
-    basis.share(&held, WEIGHT).0
+/// Takes away what was added before.
+pub(crate) fn subtract(sum: &mut [i128], less: &[i128]) {
+    sum.iter_mut().zip(less).for_each(|(sum, less)| *sum -= *less);
 }
 
 #[cfg(test)]

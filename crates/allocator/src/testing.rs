@@ -3,6 +3,7 @@
 //! It is never compiled but for tests of this crate.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use holdfast_model::{
     AgentId, Capability, FrameworkId, Instant, PersistenceId, Quantities, Reservation,
@@ -10,7 +11,9 @@ use holdfast_model::{
 };
 
 use crate::filters::Filters;
-use crate::input::{AgentView, Allocation, AllocationInput, FrameworkView, Holder, RoleView};
+use crate::input::{
+    AgentView, Allocation, AllocationInput, Changes, FrameworkView, Holder, RoleView,
+};
 use crate::policy::by_name;
 
 pub(crate) fn role(name: &str) -> Role {
@@ -75,19 +78,20 @@ pub(crate) fn volume(id: &str, size_mb: i64, role: &str) -> Resource {
 }
 
 /// Makes framework `n`, connected or expected, the holder of all of these.
-pub(crate) fn hold(resources: &Resources, n: u8) -> Vec<Holder> {
-    resources
+pub(crate) fn hold(resources: &Resources, n: u8) -> Arc<Vec<Holder>> {
+    let holders = resources
         .entries()
         .map(|(identity, _)| Holder {
             identity: identity.clone(),
             framework: framework_id(n),
             expected: true,
         })
-        .collect()
+        .collect();
+    Arc::new(holders)
 }
 
 pub(crate) fn agent(n: u8, free: &Resources) -> AgentView {
-    AgentView { id: agent_id(n), free: free.clone(), fault: None, holders: Vec::new() }
+    AgentView { id: agent_id(n), free: free.clone(), fault: None, holders: Arc::default() }
 }
 
 pub(crate) fn framework(n: u8, roles: &[&str]) -> FrameworkView {
@@ -123,6 +127,8 @@ pub(crate) struct Scene {
     pub weights: SharedMap<Role, Scalar>,
     pub totals: Quantities,
     pub min_allocatable: Vec<Quantities>,
+    /// How long after [`Scene::NOW`] it is.
+    pub later_ms: u64,
 }
 
 impl Scene {
@@ -150,7 +156,7 @@ impl Scene {
     }
 
     pub fn each_agent(&mut self, change: impl Fn(&mut AgentView)) {
-        for id in self.all() {
+        for id in self.agents.keys().cloned().collect::<Vec<_>>() {
             change(self.agents.get_mut(&id).unwrap());
         }
     }
@@ -179,12 +185,13 @@ impl Scene {
             weights: &self.weights,
             totals: &self.totals,
             min_allocatable: &self.min_allocatable,
-            now: Scene::NOW,
+            now: Scene::NOW.plus_ms(self.later_ms),
         }
     }
 
-    pub fn all(&self) -> BTreeSet<AgentId> {
-        self.agents.keys().cloned().collect()
+    /// All agents are to be divided, and nothing was seen before.
+    pub fn all(&self) -> Changes {
+        Changes::anew(self.agents.keys().cloned())
     }
 
     /// The allocations of all agents by a policy that has served nobody yet.

@@ -1,152 +1,244 @@
-//! The tree of roles, ordered by dominant share at every level, and kept in order while shares
-//! grow.
+//! The tree of roles, ordered by dominant share at every level, and kept in order from one division
+//! to the next.
 //!
 //! A role's own frameworks compete with the roles below it through a leaf of their own. Shares
-//! count what all frameworks have, also those that do not contend. A change costs the depth of the
-//! role times a search, not a sort. It never decides who is eligible.
+//! count what all frameworks have, also those that do not wait. A change costs the depth of the
+//! role times a search, and nothing is ever sorted. It never decides who is eligible.
 
 use std::collections::btree_set;
 use std::collections::{BTreeMap, BTreeSet};
 
-use holdfast_model::{Quantities, Scalar};
+use holdfast_model::{FrameworkId, Quantities, Role, Scalar, SharedMap};
 
-use crate::contenders::Contenders;
-use crate::input::AllocationInput;
 use crate::ranking::{first_of, Fits, Ranking};
-use crate::shares::{add, weights, Share, ShareBasis, WEIGHT};
+use crate::roster::Contender;
+use crate::shares::{add, subtract, Measured, Share, ShareBasis, WEIGHT};
 
-/// How often a framework's role was served in earlier divisions.
-pub(crate) type Served<'s> = &'s dyn Fn(usize) -> u64;
-/// A place among siblings: by share, then by how often it was served, then by name (the order of
-/// indexes).
-type Rank = (Share, u64, usize);
+/// How often each framework's role was served.
+pub(crate) type Served = SharedMap<FrameworkId, BTreeMap<Role, u64>>;
+/// A place among siblings: by share, then by how often it was served, then by name. The number
+/// finds it.
+type Rank = (Share, u64, Name, usize);
 
-#[derive(Debug)]
+/// What equals are told apart by: never by number or arrival.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Name {
+    /// A role's own frameworks come before the roles below it.
+    Own,
+    Role(Role),
+    Framework(FrameworkId),
+}
+
+#[derive(Clone, Debug)]
 struct Node {
     parent: Option<usize>,
+    name: Name,
     weight: Scalar,
-    held: Vec<i64>,
+    held: Measured,
+    /// How often those that wait below it were served.
     served: u64,
-    /// In a leaf, the ranks of its contenders; elsewhere, those of the child nodes with contenders
-    /// below them.
+    /// In a leaf, the ranks of its contenders that wait; elsewhere, those of the child nodes with
+    /// such below them.
     ranks: BTreeSet<Rank>,
-    is_leaf: bool,
+    /// How many contenders are below it, waiting or not; without any it is forgotten.
+    members: usize,
+    /// The leaf of a role's own frameworks.
+    leaf: Option<usize>,
 }
 
 /// A contender in its role's leaf.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Entry {
     leaf: usize,
-    held: Vec<i64>,
+    framework: FrameworkId,
+    held: Measured,
     served: u64,
+    waits: bool,
 }
 
 /// All roles with their shares, and the contenders in their leaves.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct RoleTree {
     basis: ShareBasis,
-    /// First the leaves, then the roles with all their ancestors, both in the order of names; the
-    /// root is the last.
+    weights: SharedMap<Role, Scalar>,
+    served: Served,
+    /// The first is the root.
     nodes: Vec<Node>,
-    entries: Vec<Entry>,
+    vacant: Vec<usize>,
+    by_role: BTreeMap<Role, usize>,
+    /// By the contenders' numbers.
+    entries: Vec<Option<Entry>>,
 }
 
+const ROOT: usize = 0;
+
 impl RoleTree {
-    pub fn new(
-        input: &AllocationInput<'_>,
-        contenders: &Contenders<'_>,
-        basis: ShareBasis,
-        served: Served<'_>,
-    ) -> RoleTree {
-        let mut tree = RoleTree { basis, nodes: Vec::new(), entries: Vec::new() };
-        let leaves = tree.add_nodes(input);
-        for view in input.frameworks.values().flat_map(|it| &it.roles) {
-            let held = tree.basis.measure(&view.allocated);
-            let mut at = leaves.get(view.role.as_str()).copied();
-            while let Some(node) = at {
-                add(&mut tree.nodes[node].held, &held);
-                at = tree.nodes[node].parent;
-            }
-        }
-        for (at, contender) in contenders.iter() {
-            let leaf = leaves[contender.role.role.as_str()];
-            let (held, served) = (tree.basis.measure(&contender.role.allocated), served(at));
-            tree.entries.push(Entry { leaf, held, served });
-            let mut up = Some(leaf);
-            while let Some(node) = up {
-                tree.nodes[node].served += served;
-                up = tree.nodes[node].parent;
-            }
-        }
-        for entry in 0..tree.entries.len() {
-            tree.insert_ranks(entry);
-        }
-        tree
-    }
-
-    /// The contenders, lowest share first.
-    pub fn in_order(&self) -> impl Iterator<Item = usize> + '_ {
-        Walk { tree: self, levels: vec![self.nodes[self.root()].ranks.iter()], entries: None }
-    }
-
-    /// Adds the nodes; returns the leaf of each role to which some framework is subscribed.
-    fn add_nodes<'a>(&mut self, input: &AllocationInput<'a>) -> BTreeMap<&'a str, usize> {
-        let weights = weights(input);
-        let roles: BTreeSet<&str> =
-            input.frameworks.values().flat_map(|it| &it.roles).map(|it| it.role.as_str()).collect();
-        let paths: BTreeSet<&str> = roles.iter().flat_map(|role| with_ancestors(role)).collect();
-        let index: BTreeMap<&str, usize> =
-            paths.iter().enumerate().map(|(at, path)| (*path, roles.len() + at)).collect();
-        let (root, nothing) = (roles.len() + paths.len(), self.basis.measure(&Quantities::new()));
-        let node = |parent, weight, is_leaf| Node {
-            parent,
-            weight,
-            held: nothing.clone(),
+    /// A tree without contenders.
+    pub fn new(basis: ShareBasis, weights: &SharedMap<Role, Scalar>, served: Served) -> RoleTree {
+        let root = Node {
+            parent: None,
+            name: Name::Own,
+            weight: WEIGHT,
+            held: basis.nothing(),
             served: 0,
             ranks: BTreeSet::new(),
-            is_leaf,
+            members: 0,
+            leaf: None,
         };
-        self.nodes.extend(roles.iter().map(|role| node(Some(index[role]), WEIGHT, true)));
-        self.nodes.extend(paths.iter().map(|path| {
-            let parent = path.rsplit_once('/').map_or(root, |(above, _)| index[above]);
-            node(Some(parent), weights.get(path).copied().unwrap_or(WEIGHT), false)
-        }));
-        self.nodes.push(node(None, WEIGHT, false));
-        roles.into_iter().enumerate().map(|(at, role)| (role, at)).collect()
+        RoleTree {
+            basis,
+            weights: weights.clone(),
+            served,
+            nodes: vec![root],
+            vacant: Vec::new(),
+            by_role: BTreeMap::new(),
+            entries: Vec::new(),
+        }
     }
 
-    fn root(&self) -> usize {
-        self.nodes.len() - 1
+    pub fn basis(&self) -> &ShareBasis {
+        &self.basis
+    }
+
+    pub fn served(&self) -> &Served {
+        &self.served
+    }
+
+    /// Forgets how often a framework was served.
+    pub fn forget(&mut self, framework: &FrameworkId) {
+        self.served.remove(framework);
+    }
+
+    /// Measures all shares against other totals of the same names.
+    pub fn rescale(&mut self, basis: ShareBasis) {
+        assert!(self.basis.has_names_of(&basis), "amounts stay as they were measured");
+        self.basis = basis;
+        self.nodes.iter_mut().for_each(|it| it.ranks.clear());
+        for at in 0..self.entries.len() {
+            self.insert_rank(at);
+        }
+        let waiting: Vec<usize> =
+            self.entries.iter().flatten().filter(|it| it.waits).map(|it| it.leaf).collect();
+        waiting.into_iter().for_each(|leaf| self.insert_ranks_above(leaf));
+    }
+
+    /// The contenders that wait, lowest share first.
+    pub fn in_order(&self) -> impl Iterator<Item = usize> + '_ {
+        self.walk(ROOT, None)
+    }
+
+    /// The unweighted share of a role together with all roles below it.
+    pub fn share_of(&self, role: &Role) -> f64 {
+        let node = self.by_role.get(role).map(|at| &self.nodes[*at]);
+        node.map_or(0.0, |it| self.basis.share(&it.held, WEIGHT).0)
+    }
+
+    fn walk<'t>(&'t self, top: usize, scope: Option<&'t BTreeSet<&'t Role>>) -> Walk<'t> {
+        Walk { tree: self, scope, levels: vec![self.nodes[top].ranks.iter()], entries: None }
+    }
+
+    fn entry(&self, at: usize) -> &Entry {
+        self.entries[at].as_ref().expect("a contender is ranked while it is seated")
+    }
+
+    /// The leaf of a role, with all the nodes above it.
+    fn leaf_of(&mut self, role: &Role) -> usize {
+        let mut parent = ROOT;
+        for path in with_ancestors(role.as_str()) {
+            let path = Role::parse(path).expect("what is above a role is a role");
+            parent = match self.by_role.get(&path) {
+                Some(at) => *at,
+                None => {
+                    let weight = self.weights.get(&path).copied().unwrap_or(WEIGHT);
+                    let at = self.add_node(parent, Name::Role(path.clone()), weight);
+                    self.by_role.insert(path, at);
+                    at
+                }
+            };
+        }
+        if let Some(leaf) = self.nodes[parent].leaf {
+            return leaf;
+        }
+        let leaf = self.add_node(parent, Name::Own, WEIGHT);
+        self.nodes[parent].leaf = Some(leaf);
+        leaf
+    }
+
+    fn add_node(&mut self, parent: usize, name: Name, weight: Scalar) -> usize {
+        let (held, ranks) = (self.basis.nothing(), BTreeSet::new());
+        let parent = Some(parent);
+        let node = Node { parent, name, weight, held, served: 0, ranks, members: 0, leaf: None };
+        match self.vacant.pop() {
+            Some(at) => {
+                self.nodes[at] = node;
+                at
+            }
+            None => {
+                self.nodes.push(node);
+                self.nodes.len() - 1
+            }
+        }
+    }
+
+    /// The nodes from a leaf up to the root.
+    fn up_from(&self, leaf: usize) -> impl Iterator<Item = usize> + '_ {
+        std::iter::successors(Some(leaf), |at| self.nodes[*at].parent)
+    }
+
+    fn change_each_above(&mut self, leaf: usize, mut change: impl FnMut(&mut Node)) {
+        let mut up = Some(leaf);
+        while let Some(at) = up {
+            change(&mut self.nodes[at]);
+            up = self.nodes[at].parent;
+        }
+    }
+
+    /// Forgets the nodes that nobody is below of any more.
+    fn prune(&mut self, leaf: usize) {
+        let mut at = leaf;
+        while let Some(parent) = self.nodes[at].parent.filter(|_| self.nodes[at].members == 0) {
+            match std::mem::replace(&mut self.nodes[at].name, Name::Own) {
+                Name::Role(role) => drop(self.by_role.remove(&role)),
+                _ => self.nodes[parent].leaf = None,
+            }
+            self.vacant.push(at);
+            at = parent;
+        }
     }
 
     fn entry_rank(&self, at: usize) -> Rank {
-        let entry = &self.entries[at];
-        (self.basis.share(&entry.held, WEIGHT), entry.served, at)
+        let it = self.entry(at);
+        (self.basis.share(&it.held, WEIGHT), it.served, Name::Framework(it.framework.clone()), at)
     }
 
     fn node_rank(&self, at: usize) -> Rank {
         let node = &self.nodes[at];
-        (self.basis.share(&node.held, node.weight), node.served, at)
+        (self.basis.share(&node.held, node.weight), node.served, node.name.clone(), at)
     }
 
-    /// Inserts the ranks of a contender, its leaf and their ancestors.
-    fn insert_ranks(&mut self, contender: usize) {
-        let (rank, mut at) = (self.entry_rank(contender), self.entries[contender].leaf);
-        self.nodes[at].ranks.insert(rank);
+    /// Inserts the rank of a contender that waits into its leaf.
+    fn insert_rank(&mut self, at: usize) {
+        if let Some(leaf) = self.entries[at].as_ref().filter(|it| it.waits).map(|it| it.leaf) {
+            let rank = self.entry_rank(at);
+            self.nodes[leaf].ranks.insert(rank);
+        }
+    }
+
+    /// Inserts the ranks of a leaf and of the nodes above it, if anybody waits there.
+    fn insert_ranks_above(&mut self, leaf: usize) {
+        let mut at = leaf;
         while let Some(parent) = self.nodes[at].parent {
-            let rank = self.node_rank(at);
-            if !self.nodes[parent].ranks.insert(rank) {
-                break; // The ancestors' ranks are there already.
+            if !self.nodes[at].ranks.is_empty() {
+                let rank = self.node_rank(at);
+                self.nodes[parent].ranks.insert(rank);
             }
             at = parent;
         }
     }
 
-    /// Removes the ranks of a contender, its leaf and their ancestors, so that their shares may
-    /// change.
-    fn remove_ranks(&mut self, contender: usize) {
-        let (rank, mut at) = (self.entry_rank(contender), self.entries[contender].leaf);
-        self.nodes[at].ranks.remove(&rank);
+    /// Removes the ranks of a leaf and of the nodes above it, so that their shares may change.
+    fn remove_ranks_above(&mut self, leaf: usize) {
+        let mut at = leaf;
         while let Some(parent) = self.nodes[at].parent {
             let rank = self.node_rank(at);
             self.nodes[parent].ranks.remove(&rank);
@@ -154,44 +246,114 @@ impl RoleTree {
         }
     }
 
+    /// Changes a contender, and the sums above it by the difference.
+    fn change(&mut self, at: usize, change: impl FnOnce(&mut Entry)) {
+        let leaf = self.entry(at).leaf;
+        self.remove_ranks_above(leaf);
+        if self.entry(at).waits {
+            let rank = self.entry_rank(at);
+            self.nodes[leaf].ranks.remove(&rank);
+        }
+        let entry = self.entries[at].as_mut().expect("it was just looked at");
+        let (held, served) = (entry.held.clone(), entry.counted());
+        change(entry);
+        let (held_now, served_now) = (entry.held.clone(), entry.counted());
+        self.change_each_above(leaf, |node| {
+            subtract(&mut node.held, &held);
+            add(&mut node.held, &held_now);
+            node.served = node.served - served + served_now;
+        });
+        self.insert_rank(at);
+        self.insert_ranks_above(leaf);
+    }
+
     /// A contender's place in the whole order: the ranks from the root down to it.
     fn place(&self, contender: usize) -> Vec<Rank> {
-        let mut place = vec![self.entry_rank(contender)];
-        let mut at = self.entries[contender].leaf;
-        while let Some(parent) = self.nodes[at].parent {
-            place.push(self.node_rank(at));
-            at = parent;
-        }
+        let nodes = self.up_from(self.entry(contender).leaf).filter(|at| *at != ROOT);
+        let mut place: Vec<Rank> = nodes.map(|at| self.node_rank(at)).collect();
         place.reverse();
+        place.push(self.entry_rank(contender));
         place
     }
 }
 
+impl Entry {
+    /// What it counts for in the sums above it of how often those that wait were served.
+    fn counted(&self) -> u64 {
+        if self.waits {
+            self.served
+        } else {
+            0
+        }
+    }
+}
+
 impl Ranking for RoleTree {
+    fn seat(&mut self, at: usize, contender: &Contender<'_>, allocated: &Quantities) {
+        let (held, waits) = (self.basis.measure(allocated), contender.waits());
+        if self.entries.len() <= at {
+            self.entries.resize(at + 1, None);
+        }
+        match &self.entries[at] {
+            Some(entry) if entry.held == held && entry.waits == waits => return,
+            Some(_) => {}
+            None => {
+                let served = self.served.get(contender.framework);
+                let served = served.and_then(|it| it.get(contender.role)).copied();
+                let (leaf, framework) = (self.leaf_of(contender.role), contender.framework.clone());
+                let (held, served) = (self.basis.nothing(), served.unwrap_or_default());
+                self.entries[at] = Some(Entry { leaf, framework, held, served, waits: false });
+                self.change_each_above(leaf, |node| node.members += 1);
+            }
+        }
+        self.change(at, |entry| (entry.held, entry.waits) = (held, waits));
+    }
+
+    fn leave(&mut self, at: usize) {
+        let nothing = self.basis.nothing();
+        self.change(at, |entry| (entry.held, entry.waits) = (nothing, false));
+        let entry = self.entries[at].take().expect("a contender leaves once");
+        self.change_each_above(entry.leaf, |node| node.members -= 1);
+        self.prune(entry.leaf);
+    }
+
     fn first(&self, fits: Fits<'_>) -> Option<(usize, Vec<usize>)> {
         first_of(self.in_order(), fits)
     }
 
+    fn first_below(&self, roles: &BTreeSet<&Role>, fits: Fits<'_>) -> Option<(usize, Vec<usize>)> {
+        if roles.len() == 1 {
+            let only = roles.first().and_then(|it| self.by_role.get(*it));
+            return only.and_then(|top| first_of(self.walk(*top, None), fits));
+        }
+        first_of(self.walk(ROOT, Some(roles)), fits)
+    }
+
     fn first_among(&self, among: &BTreeSet<usize>, fits: Fits<'_>) -> Option<(usize, Vec<usize>)> {
-        let places: BTreeMap<Vec<Rank>, usize> =
-            among.iter().map(|at| (self.place(*at), *at)).collect();
+        let waiting = || among.iter().copied().filter(|at| self.entry(*at).waits);
+        if waiting().nth(1).is_none() {
+            return first_of(waiting(), fits);
+        }
+        let places: BTreeMap<Vec<Rank>, usize> = waiting().map(|at| (self.place(at), at)).collect();
         first_of(places.into_values(), fits)
     }
 
-    fn charge(&mut self, contender: usize, amounts: &Quantities) {
-        let more = self.basis.measure(amounts);
-        self.remove_ranks(contender);
-        let entry = &mut self.entries[contender];
-        add(&mut entry.held, &more);
-        entry.served += 1;
-        let mut up = Some(entry.leaf);
-        while let Some(at) = up {
-            let node = &mut self.nodes[at];
-            add(&mut node.held, &more);
-            node.served += 1;
-            up = node.parent;
+    fn charge(&mut self, contender: usize, amounts: &[(&str, Scalar)]) {
+        let more = self.basis.measure_each(amounts);
+        self.change(contender, |entry| {
+            add(&mut entry.held, &more);
+            entry.served += 1;
+        });
+    }
+
+    fn count(&mut self, contender: usize, as_is: &Contender<'_>) {
+        let roles = self.served.get_or_insert_with(as_is.framework.clone(), BTreeMap::new);
+        let served = roles.entry(as_is.role.clone()).or_default();
+        *served += 1;
+        let served = *served;
+        if self.entry(contender).served != served {
+            self.change(contender, |entry| entry.served = served);
         }
-        self.insert_ranks(contender);
     }
 }
 
@@ -203,8 +365,28 @@ fn with_ancestors(role: &str) -> impl Iterator<Item = &str> {
 /// Walks down the tree without recursion, since roles come from outside and may be deep.
 struct Walk<'t> {
     tree: &'t RoleTree,
+    /// The roles of which only contenders at or below are wanted.
+    scope: Option<&'t BTreeSet<&'t Role>>,
     levels: Vec<btree_set::Iter<'t, Rank>>,
     entries: Option<btree_set::Iter<'t, Rank>>,
+}
+
+impl Walk<'_> {
+    /// Whether anybody at or below this node is wanted.
+    fn enters(&self, at: usize) -> bool {
+        let Some(scope) = self.scope else { return true };
+        let node = &self.tree.nodes[at];
+        let (role, is_leaf) = match (&node.name, node.parent) {
+            (Name::Role(role), _) => (role, false),
+            (_, Some(parent)) => match &self.tree.nodes[parent].name {
+                Name::Role(role) => (role, true),
+                _ => return true,
+            },
+            _ => return true,
+        };
+        let is_within = |it: &&Role| role == *it || role.is_below(it);
+        scope.iter().any(|it| is_within(it) || (!is_leaf && it.is_below(role)))
+    }
 }
 
 impl Iterator for Walk<'_> {
@@ -212,15 +394,16 @@ impl Iterator for Walk<'_> {
 
     fn next(&mut self) -> Option<usize> {
         loop {
-            if let Some((_, _, contender)) = self.entries.as_mut().and_then(Iterator::next) {
+            if let Some((.., contender)) = self.entries.as_mut().and_then(Iterator::next) {
                 return Some(*contender);
             }
             match self.levels.last_mut()?.next() {
                 None => drop(self.levels.pop()),
-                Some((_, _, at)) if self.tree.nodes[*at].is_leaf => {
+                Some((.., at)) if !self.enters(*at) => {}
+                Some((_, _, Name::Own, at)) => {
                     self.entries = Some(self.tree.nodes[*at].ranks.iter())
                 }
-                Some((_, _, at)) => self.levels.push(self.tree.nodes[*at].ranks.iter()),
+                Some((.., at)) => self.levels.push(self.tree.nodes[*at].ranks.iter()),
             }
         }
     }

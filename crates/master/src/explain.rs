@@ -27,11 +27,11 @@ impl MasterView {
         framework: &FrameworkId,
         wanted: Option<&Resources>,
     ) -> Explanation {
-        let open = |OfferRecord { offer, .. }: &OfferRecord| Allocation {
+        let open = |OfferRecord { offer, resources, .. }: &OfferRecord| Allocation {
             framework: offer.framework.clone(),
             role: offer.role.clone(),
             agent: offer.agent.clone(),
-            resources: offer.resources.unallocated(),
+            resources: resources.clone(),
         };
         let open: Vec<Allocation> = self.offers().values().map(open).collect();
         let mut allocator = self.allocator.clone();

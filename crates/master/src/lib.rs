@@ -126,7 +126,7 @@ impl Master {
     /// When the next [`Input::Tick`] is wanted; earlier ones are harmless.
     pub fn next_deadline(&self) -> Option<Instant> {
         let timer = self.belief.timers.next();
-        timer.into_iter().chain(self.belief.allocator.next_expiry()).min()
+        timer.into_iter().chain(self.belief.allocator.next_deadline()).min()
     }
 
     /// Links and belief belong to one term.

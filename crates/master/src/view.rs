@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use holdfast_allocator::Policy;
+use holdfast_allocator::{Policy, RoleView};
 use holdfast_model::{
     AgentId, ClaimAction, FrameworkId, MasterLedger, Offer, OfferId, OperationUuid, Quantities,
     SharedMap, TaskKey, Term,
@@ -51,7 +51,7 @@ impl Master {
             tasks: belief.tasks.rows().clone(),
             offers: belief.offers.rows().clone(),
             operations: belief.operations.in_flight().clone(),
-            allocator: belief.allocator.view(),
+            allocator: belief.allocator.view(belief.frameworks.views()),
         }
     }
 }
@@ -95,6 +95,11 @@ impl MasterView {
     /// The frameworks that it expects or has.
     pub fn frameworks(&self) -> &SharedMap<FrameworkId, FrameworkState> {
         &self.frameworks
+    }
+
+    /// The roles of a framework with what it holds for each. What it holds for a role that it no longer names is still counted.
+    pub fn roles_of(&self, framework: &FrameworkId) -> &[RoleView] {
+        self.allocator.roles_of(framework)
     }
 
     /// Tasks that have not ended or not been acknowledged.

@@ -16,8 +16,8 @@ use crate::MasterView;
 pub fn roles(view: &MasterView) -> GetRoles {
     let used = used_for_roles(view);
     let mut roles: BTreeMap<Role, v1::Role> = BTreeMap::new();
-    for (id, state) in view.frameworks().iter() {
-        for held in state.roles() {
+    for id in view.frameworks().keys() {
+        for held in view.roles_of(id) {
             let role = entry(&mut roles, &held.role);
             role.frameworks.push(framework_id(id));
             let used = used.get(&(id, held.role.clone()));

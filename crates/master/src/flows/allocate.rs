@@ -1,29 +1,55 @@
 //! Offers are made. That is driven by events: whenever something about an agent changed, what is free of it is divided at once.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use holdfast_allocator::{AgentView, Allocation, Holder, Policy};
+use holdfast_allocator::{AgentView, Allocation, Changes, Holder, Policy};
 use holdfast_model::{AgentId, Claim, ClaimId, Event, FrameworkId, MasterLedger, Offer, Resources};
 
-use super::bookkeeping::hold;
+use super::bookkeeping::hold_offered;
 use super::telling::tell;
 use crate::parts::agents::{AgentHealth, AgentState, Agents};
+use crate::parts::offers::OfferRecord;
 use crate::parts::timers::Timer;
 use crate::{Belief, Config, Step};
 
-/// Divides what is free on the agents that were touched.
+/// Divides what is free on the agents that were touched, and asks again whoever may want something now.
 pub(crate) fn allocate(step: &mut Step, policy: &mut dyn Policy, belief: &mut Belief) {
-    show_frameworks(belief);
-    if !belief.allocator.is_dirty() {
+    if !belief.allocator.is_pending() {
         return;
     }
-    show_agents(step, belief);
-    let dirty = belief.allocator.take_dirty();
-    let allocations = {
-        let (view, totals) = (belief.allocator.view(), belief.agents.totals());
-        let least = &step.config.min_allocatable;
-        policy.allocate(&view.input(step.out.ledger(), totals, least, step.now), &dirty)
-    };
+    let changes = take_changes(step, belief);
+    if !changes.is_empty() {
+        let allocations = divide(step, policy, belief, &changes);
+        offer(step, belief, allocations);
+    }
+    belief.allocator.end_step(step.now);
+}
+
+fn take_changes(step: &Step, belief: &mut Belief) -> Changes {
+    let Belief { agents, frameworks, allocator, .. } = belief;
+    let (config, ledger) = (step.config, step.out.ledger());
+    let mut changes =
+        allocator.take_changes(&|id, holders| agent_view(config, ledger, agents, id, holders));
+    if !changes.is_empty() {
+        changes.renew(frameworks.take_changed());
+    }
+    changes
+}
+
+fn divide(
+    step: &Step,
+    policy: &mut dyn Policy,
+    belief: &Belief,
+    changes: &Changes,
+) -> Vec<Allocation> {
+    let (view, totals) = (belief.allocator.view(belief.frameworks.views()), belief.agents.totals());
+    let least = &step.config.min_allocatable;
+    policy.allocate(&view.input(step.out.ledger(), totals, least, step.now), changes)
+}
+
+/// Makes offers of what was divided, and tells each framework of its own at once.
+fn offer(step: &mut Step, belief: &mut Belief, allocations: Vec<Allocation>) {
     let mut offers: BTreeMap<FrameworkId, Vec<Offer>> = BTreeMap::new();
     for allocation in allocations {
         check_allocation(belief, &allocation);
@@ -33,33 +59,15 @@ pub(crate) fn allocate(step: &mut Step, policy: &mut dyn Policy, belief: &mut Be
     for (framework, offers) in offers {
         tell(step, &belief.frameworks, &framework, Event::Offers(offers));
     }
-    show_agents(step, belief); // The allocation input shows what is left, for whoever asks why.
-    show_frameworks(belief);
-    belief.allocator.take_dirty();
 }
 
-/// Renews what the allocator sees of the agents that were touched.
-fn show_agents(step: &Step, belief: &mut Belief) {
-    let dirty: Vec<AgentId> = belief.allocator.dirty().cloned().collect();
-    for id in dirty {
-        let view = agent_view(step.config, step.out.ledger(), &belief.agents, &id);
-        belief.allocator.show_agent(id, view);
-    }
-}
-
-/// Renews what the allocator sees of the frameworks that were touched.
-fn show_frameworks(belief: &mut Belief) {
-    for id in belief.allocator.take_stale() {
-        let view = belief.frameworks.get(&id).map(|it| it.view(&id));
-        belief.allocator.show_framework(id, view);
-    }
-}
-
-fn agent_view(
+/// What the allocator sees of an agent. Who holds what of it is found out, unless it is known.
+pub(crate) fn agent_view(
     config: &Config,
     ledger: &MasterLedger,
     agents: &Agents,
     id: &AgentId,
+    known: Option<Arc<Vec<Holder>>>,
 ) -> Option<AgentView> {
     let state = agents.get(id)?; // One that was declared gone may have been touched.
     let mut free = if config.is_planted("master-offers-what-is-used") {
@@ -76,7 +84,8 @@ fn agent_view(
         // Nor is what nobody has claimed of a disk yet.
         free = free.filter(|identity| !state.ill_disks().any(|disk| disk.carries(identity)));
     }
-    Some(AgentView { id: id.clone(), free, fault: fault(state), holders: holders(ledger, id) })
+    let holders = known.unwrap_or_else(|| Arc::new(holders(ledger, id)));
+    Some(AgentView { id: id.clone(), free, fault: fault(state), holders })
 }
 
 fn fault(state: &AgentState) -> Option<String> {
@@ -107,8 +116,8 @@ fn check_allocation(belief: &Belief, allocation: &Allocation) {
     let view = belief.allocator.agent(&allocation.agent);
     let view = view.expect("an allocation names an agent of the input");
     assert!(view.fault.is_none(), "an allocation names an agent that is well");
-    let free = belief.agents.at(&allocation.agent).free();
-    assert!(free.contains(&allocation.resources), "an allocation gives only what is free");
+    // What it shows as free becomes less with each offer.
+    assert!(view.free.contains(&allocation.resources), "an allocation gives only what is free");
     let fits = allocation
         .resources
         .entries()
@@ -122,20 +131,25 @@ fn make_offer(step: &mut Step, belief: &mut Belief, allocation: Allocation) -> O
     let cluster = ledger.cluster.as_ref().expect("a leader's ledger has its cluster").id;
     let id = belief.offers.name(cluster, term);
     let state = belief.agents.at(&agent);
-    let executors = state.executors().keys().filter(|key| key.0 == framework);
+    let executors = state.executors_of(&framework);
     let offer = Offer {
         id: id.clone(),
         framework: framework.clone(),
         role: role.clone(),
         claims: claims_behind(ledger, &agent, &resources),
         resources: resources.allocated_to(&role),
-        executors: executors.map(|key| key.1.clone()).collect(),
+        executors: executors.cloned().collect(),
         hostname: state.machine().hostname.clone(),
         machine: state.machine().payload.clone(),
         agent: agent.clone(),
     };
-    hold(belief.counted(), &agent, &framework, &offer.resources);
-    belief.offers.put(offer.clone(), step.now);
+    hold_offered(belief.counted(), &offer, &resources);
+    let held = belief.agents.at(&agent).is_held_within(&resources);
+    assert!(
+        held || step.config.is_planted("master-offers-what-is-used"),
+        "nothing is offered twice"
+    );
+    belief.offers.put(OfferRecord { offer: offer.clone(), resources, made: step.now });
     if let Some(ms) = step.config.offer_timeout_ms {
         belief.timers.set(step.now.plus_ms(ms), Timer::Offer(id));
     }

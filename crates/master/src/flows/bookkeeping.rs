@@ -1,7 +1,7 @@
 //! Who holds what: each amount that a task, an executor or an offer holds is counted once at its agent
 //! and once at its framework's role. [`hold`] and [`release`] are the only ways in and out.
 
-use holdfast_model::{AgentId, FrameworkId, Resources};
+use holdfast_model::{AgentId, FrameworkId, Offer, Resources};
 
 use crate::parts::agents::Agents;
 use crate::parts::allocator_input::AllocatorInput;
@@ -20,8 +20,30 @@ pub(crate) fn hold(
 ) {
     agents.at_mut(agent).hold(&resources.unallocated());
     frameworks.hold(framework, resources);
-    allocator.touch_framework(framework);
-    allocator.touch(agent);
+    allocator.touch_free(agent);
+}
+
+/// As [`hold`], for an offer that was just made; `plain` are its resources without allocations. That it is less by so much is all that
+/// the allocator need know of the agent.
+pub(crate) fn hold_offered(
+    (agents, frameworks, allocator): Counted<'_>,
+    offer: &Offer,
+    plain: &Resources,
+) {
+    agents.at_mut(&offer.agent).hold(plain);
+    frameworks.hold(&offer.framework, &offer.resources);
+    allocator.offered(&offer.agent, plain);
+}
+
+/// Gives back what [`hold_offered`] counted.
+pub(crate) fn release_offered(
+    (agents, frameworks, allocator): Counted<'_>,
+    offer: &Offer,
+    plain: &Resources,
+) {
+    agents.at_mut(&offer.agent).release(plain);
+    frameworks.release(&offer.framework, &offer.resources);
+    allocator.touch_free(&offer.agent);
 }
 
 /// Gives back what [`hold`] counted.
@@ -33,8 +55,7 @@ pub(crate) fn release(
 ) {
     agents.at_mut(agent).release(&resources.unallocated());
     frameworks.release(framework, resources);
-    allocator.touch_framework(framework);
-    allocator.touch(agent);
+    allocator.touch_free(agent);
 }
 
 impl Belief {
@@ -59,11 +80,10 @@ pub(crate) fn forget_holdings(belief: &mut Belief, id: &AgentId) {
 
 /// Counts anew what a framework holds.
 pub(crate) fn recount(belief: &mut Belief, id: &FrameworkId) {
-    let Belief { agents, frameworks, allocator, tasks, .. } = belief;
+    let Belief { agents, frameworks, tasks, .. } = belief;
     let used = tasks.of_framework(id).filter(|it| it.holds()).map(|it| it.resources.clone());
     let executors = agents.states().values().flat_map(|agent| agent.executors().iter());
     let executors =
         executors.filter(|(key, _)| key.0 == *id).map(|(_, executor)| executor.resources.clone());
     frameworks.recount(id, used.chain(executors));
-    allocator.touch_framework(id);
 }

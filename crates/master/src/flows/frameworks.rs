@@ -39,7 +39,6 @@ pub(crate) fn framework_lost(step: &mut Step, belief: &mut Belief, link: LinkId)
     }
     discard_offers(step.config, belief, &id);
     belief.allocator.forget_declined_by(&id);
-    belief.allocator.touch_framework(&id);
     let record = step.out.ledger().frameworks.get(&id).cloned();
     let record = record.expect("a framework that is here is in the ledger");
     let deadline = step.now.plus_ms(record.info.failover_timeout_ms);
@@ -77,9 +76,7 @@ pub(crate) fn remove_framework(step: &mut Step, belief: &mut Belief, id: &Framew
         step.out.send(Effect::CloseFramework(link));
     }
     belief.frameworks.remove(id);
-    belief.allocator.forget_declined_by(id);
-    belief.allocator.touch_framework(id);
-    belief.allocator.touch_all(belief.agents.ids()); // What it held is nobody's now.
+    belief.allocator.removed(id);
     forget_oldest_removed(step.config, step.out, &mut belief.frameworks, &belief.tasks);
 }
 

@@ -4,7 +4,7 @@ use holdfast_model::{
     AgentId, Event, Filters, FrameworkId, Instant, Offer, OfferId, Resources, Role,
 };
 
-use super::bookkeeping::release;
+use super::bookkeeping::release_offered;
 use super::telling::tell;
 use crate::parts::allocator_input::AllocatorInput;
 use crate::parts::offers::OfferRecord;
@@ -14,19 +14,23 @@ use crate::{Belief, Config, Step};
 /// The longest time that something is declined for: 365 days, in milliseconds.
 const DECLINED_MS_MAX: u64 = 365 * 24 * 3600 * 1000;
 
-/// Ends an offer. Those who answer one may name what is no offer any more.
-pub(crate) fn take_offer(config: &Config, belief: &mut Belief, id: &OfferId) -> Option<Offer> {
-    let OfferRecord { offer, made } = belief.offers.take(id)?;
+/// Ends an offer; returns it, and its resources without allocations. Those who answer one may name what is no offer any more.
+pub(crate) fn take_offer(
+    config: &Config,
+    belief: &mut Belief,
+    id: &OfferId,
+) -> Option<(Offer, Resources)> {
+    let OfferRecord { offer, resources, made } = belief.offers.take(id)?;
     if let Some(ms) = config.offer_timeout_ms {
         belief.timers.clear(made.plus_ms(ms), Timer::Offer(id.clone()));
     }
-    release(belief.counted(), &offer.agent, &offer.framework, &offer.resources);
-    Some(offer)
+    release_offered(belief.counted(), &offer, &resources);
+    Some((offer, resources))
 }
 
 /// Takes an offer back and says so.
 pub(crate) fn rescind(step: &mut Step, belief: &mut Belief, id: &OfferId) {
-    let offer = take_offer(step.config, belief, id).expect("only what stands is rescinded");
+    let (offer, _) = take_offer(step.config, belief, id).expect("only what stands is rescinded");
     tell(step, &belief.frameworks, &offer.framework, Event::Rescind(offer.id));
 }
 

@@ -92,7 +92,7 @@ fn pool(
             ));
             continue;
         }
-        let offer = take_offer(step.config, belief, id).expect("it was just looked up");
+        let (offer, _) = take_offer(step.config, belief, id).expect("it was just looked up");
         let accepting =
             pooled.get_or_insert_with(|| Accepting::new(framework, &offer.agent, &offer.role));
         if accepting.agent != offer.agent || accepting.role != offer.role {

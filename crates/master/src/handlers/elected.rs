@@ -49,7 +49,6 @@ fn remember_frameworks(step: &mut Step, belief: &mut Belief) {
         let deadline = deadline.max(let_in.plus_ms(grace_ms));
         belief.frameworks.expect(id, &record.info, now);
         belief.timers.set(deadline, Timer::Framework(id.clone()));
-        belief.allocator.touch_framework(id);
         if record.deadline != Some(deadline) {
             changes.push(MasterChange::Framework(FrameworkRecord {
                 deadline: Some(deadline),

@@ -89,8 +89,9 @@ fn decline_offers(
         if !belief.offers.is_of(id, framework) {
             continue; // Rescinded, answered twice, or somebody else's.
         }
-        let offer = take_offer(step.config, belief, id).expect("it was just looked up");
-        let (allocator, declined) = (&mut belief.allocator, offer.resources.unallocated());
+        let taken = take_offer(step.config, belief, id);
+        let (offer, declined) = taken.expect("it was just looked up");
+        let allocator = &mut belief.allocator;
         let when = (step.config, step.now);
         decline(when, allocator, framework, &offer.role, &offer.agent, declined, filters);
     }
@@ -108,10 +109,8 @@ fn suppress(
     if let Some(stranger) = roles.iter().find(|role| !named.contains(role)) {
         return step.out.log(format!("framework {id} has no role {stranger}; its call is ignored"));
     }
-    belief.frameworks.suppress(id, roles, is_suppressed);
-    belief.allocator.touch_framework(id);
+    let had_waited = belief.frameworks.suppress(id, roles, is_suppressed);
     if !is_suppressed {
-        belief.allocator.revive(id, roles);
-        belief.allocator.touch_all(belief.agents.ids());
+        belief.allocator.revive(id, roles, had_waited);
     }
 }

@@ -11,6 +11,7 @@ use holdfast_model::{
 };
 
 use super::subscribe::FRAMEWORKS_MAX;
+use crate::flows::bookkeeping::recount;
 use crate::flows::operations::drop_operation;
 use crate::flows::telling::order;
 use crate::parts::agents::{AgentState, ReservedByOperation};
@@ -42,7 +43,8 @@ pub(crate) fn learn_frameworks(step: &mut Step, belief: &mut Belief, infos: &[Fr
         step.out.log(format!("framework {id} is known only from an agent; it may come back"));
         belief.frameworks.expect(&id, info, step.now);
         step.out.commit(vec![MasterChange::Framework(record)]);
-        belief.allocator.touch_framework(&id);
+        recount(belief, &id); // Other agents may have told of what it holds before.
+        belief.allocator.known(&id);
         belief.timers.set(deadline, Timer::Framework(id));
     }
 }

@@ -60,7 +60,7 @@ fn weigh(step: &mut Step, belief: &mut Belief, role: Role, weight: Scalar) -> Re
         let offers: Vec<OfferId> = belief.offers.open().keys().cloned().collect();
         rescind_each(step, belief, offers);
     }
-    belief.allocator.touch_all(belief.agents.ids());
+    belief.allocator.touch_weights();
     Ok(())
 }
 

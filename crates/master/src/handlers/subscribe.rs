@@ -35,6 +35,7 @@ pub(crate) fn subscribe(
         refuse_framework(step, link, &why);
         return framework_lost(step, belief, link); // If it was anybody's.
     }
+    let is_stranger = info.id.is_some() && known.is_none();
     let id = match info.id.clone() {
         Some(id) => id,
         None => name_framework(step.out),
@@ -45,6 +46,9 @@ pub(crate) fn subscribe(
     }
     let info = FrameworkInfo { id: Some(id.clone()), ..info };
     welcome(step, belief, (link, &id), info, &suppressed, known);
+    if is_stranger {
+        belief.allocator.known(&id); // Claims may name it since long before.
+    }
 }
 
 /// Why that framework cannot subscribe there.
@@ -119,6 +123,7 @@ fn welcome(
         step.out.commit(vec![MasterChange::Framework(record)]);
     }
     discard_offers(step.config, belief, id);
+    let is_new = belief.frameworks.get(id).is_none();
     belief.frameworks.expect(id, &info, step.now);
     if let Some(old) = belief.frameworks.open(id, link, step.now) {
         step.links.close_framework(old);
@@ -127,9 +132,11 @@ fn welcome(
     step.links.open_framework(link, id.clone());
     let format = Format::of(&info);
     belief.frameworks.describe(id, info, suppressed);
-    belief.allocator.revive(id, &BTreeSet::new());
-    recount(belief, id);
+    if is_new {
+        recount(belief, id); // Agents may have told of what it holds before it was known.
+    }
     step.out.send(Effect::ToFramework(link, Event::Subscribed(id.clone()), format));
     tell_settled(step, &belief.frameworks, &belief.operations, id);
-    belief.allocator.touch_all(belief.agents.ids());
+    belief.allocator.revive(id, &BTreeSet::new(), false);
+    belief.allocator.described(id);
 }

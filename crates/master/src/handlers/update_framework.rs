@@ -33,9 +33,8 @@ pub(crate) fn update_framework(
     let renewed = FrameworkRecord { info: info.clone(), ..record };
     step.out.commit(vec![MasterChange::Framework(renewed)]);
     belief.frameworks.describe(id, info, &suppressed);
-    belief.allocator.touch_framework(id);
     let offers = belief.offers.of_framework(id).filter(|it| lost.contains(&it.role));
     let offers: Vec<OfferId> = offers.map(|it| it.id.clone()).collect();
     rescind_each(step, belief, offers);
-    belief.allocator.touch_all(belief.agents.ids());
+    belief.allocator.described(id);
 }

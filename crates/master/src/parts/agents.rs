@@ -53,10 +53,6 @@ impl Agents {
         &self.states
     }
 
-    pub(crate) fn ids(&self) -> impl Iterator<Item = &AgentId> {
-        self.states.keys()
-    }
-
     /// An agent that a peer or an operator names; it may be unknown.
     pub(crate) fn get(&self, id: &AgentId) -> Option<&AgentState> {
         self.states.get(id)

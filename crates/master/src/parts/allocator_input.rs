@@ -1,14 +1,27 @@
-//! What the allocator sees: agents with what is free, frameworks with what they hold, what was declined, and what has changed since it
-//! looked last.
+//! What the allocator sees: agents with what is free, what was declined, and what has changed since it looked last.
 //!
-//! Relies on whoever changes an agent or a framework to say so (`touch`); the views are renewed once, before the allocator looks.
+//! Relies on whoever changes an agent to say so (`touch`); the views are renewed once, before the allocator looks. A step looks at so much
+//! that it is not long, and goes on in the next one. Frameworks are seen as [`super::frameworks`] keeps them.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use holdfast_allocator::{ActiveFilters, AgentView, AllocationInput, Filters, FrameworkView};
+use holdfast_allocator::{
+    ActiveFilters, AgentView, AllocationInput, Changes, Filters, FrameworkView, Holder, RoleView,
+};
 use holdfast_model::{
     AgentId, FrameworkId, Instant, MasterLedger, Quantities, Resources, Role, SharedMap,
 };
+
+use super::pending::{Asks, Pending, Sweep, Touches};
+
+/// How many agents are divided in one step at most.
+const DIVIDED_MAX: usize = 64;
+/// How many agents are looked at in one step at most, to see whether there is anything to divide.
+const LOOKED_AT_MAX: usize = 1024;
+
+/// Makes the view of an agent, which may take the holders as they were.
+pub(crate) type ViewOf<'v> = &'v dyn Fn(&AgentId, Option<Arc<Vec<Holder>>>) -> Option<AgentView>;
 
 /// The allocation input as readers see it, who ask why. A clone shares everything.
 #[derive(Clone, Debug, Default)]
@@ -22,12 +35,24 @@ pub(crate) struct AllocatorView {
 #[derive(Debug, Default)]
 pub(crate) struct AllocatorInput {
     agents: SharedMap<AgentId, AgentView>,
-    frameworks: SharedMap<FrameworkId, FrameworkView>,
     filters: Filters,
-    /// Agents that changed: what is free of them is looked at again.
-    dirty: BTreeSet<AgentId>,
-    /// Frameworks that changed since their view was made.
-    stale: BTreeSet<FrameworkId>,
+    pending: Pending,
+    /// Whether the policy has seen this belief, and the weights as they are.
+    is_seen: bool,
+    /// When a step left something for the next one.
+    left_at: Option<Instant>,
+}
+
+/// How much a step may still do.
+struct Budget {
+    divided: usize,
+    looked_at: usize,
+}
+
+impl Budget {
+    fn is_spent(&self) -> bool {
+        self.divided == 0 || self.looked_at == 0
+    }
 }
 
 impl AllocatorView {
@@ -45,6 +70,10 @@ impl AllocatorView {
 
     pub(crate) fn filters_len(&self) -> usize {
         self.filters.len()
+    }
+
+    pub(crate) fn roles_of(&self, framework: &FrameworkId) -> &[RoleView] {
+        self.frameworks.get(framework).map(|it| it.roles.as_slice()).unwrap_or_default()
     }
 
     /// What a policy reads.
@@ -68,67 +97,49 @@ impl AllocatorView {
 }
 
 impl AllocatorInput {
-    pub(crate) fn view(&self) -> AllocatorView {
-        let AllocatorInput { agents, frameworks, filters, .. } = self;
-        let filters = ActiveFilters::clone(filters);
-        AllocatorView { agents: agents.clone(), frameworks: frameworks.clone(), filters }
+    pub(crate) fn view(&self, frameworks: &SharedMap<FrameworkId, FrameworkView>) -> AllocatorView {
+        let filters = ActiveFilters::clone(&self.filters);
+        AllocatorView { agents: self.agents.clone(), frameworks: frameworks.clone(), filters }
     }
 
-    /// Something about this agent changed: what is free of it is looked at again.
+    /// Something about this agent changed: what is free of it is looked at again, and who holds it.
     pub(crate) fn touch(&mut self, agent: &AgentId) {
-        if !self.dirty.contains(agent) {
-            self.dirty.insert(agent.clone());
-        }
+        self.pending.touch(agent, true);
     }
 
-    pub(crate) fn touch_all<'a>(&mut self, agents: impl Iterator<Item = &'a AgentId>) {
-        self.dirty.extend(agents.cloned());
+    /// More or less is free of this agent, and nothing else has changed.
+    pub(crate) fn touch_free(&mut self, agent: &AgentId) {
+        self.pending.touch(agent, false);
     }
 
-    /// Something about this framework changed.
-    pub(crate) fn touch_framework(&mut self, framework: &FrameworkId) {
-        if !self.stale.contains(framework) {
-            self.stale.insert(framework.clone());
-        }
+    /// Weights have changed.
+    pub(crate) fn touch_weights(&mut self) {
+        self.is_seen = false;
     }
 
-    pub(crate) fn is_dirty(&self) -> bool {
-        !self.dirty.is_empty()
+    /// Whether anything is to be looked at.
+    pub(crate) fn is_pending(&self) -> bool {
+        !self.pending.is_empty()
     }
 
-    pub(crate) fn dirty(&self) -> impl Iterator<Item = &AgentId> {
-        self.dirty.iter()
+    /// When what a step left is wanted to go on, and when filters expire.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.left_at.into_iter().chain(self.filters.next_expiry()).min()
     }
 
-    pub(crate) fn take_dirty(&mut self) -> BTreeSet<AgentId> {
-        std::mem::take(&mut self.dirty)
-    }
-
-    pub(crate) fn take_stale(&mut self) -> BTreeSet<FrameworkId> {
-        std::mem::take(&mut self.stale)
-    }
-
-    /// Renews the view of an agent; there is none of an agent that is not expected.
-    pub(crate) fn show_agent(&mut self, agent: AgentId, view: Option<AgentView>) {
-        match view {
-            Some(view) => drop(self.agents.insert(agent, view)),
-            None => {
-                self.agents.remove(&agent);
-                self.dirty.remove(&agent);
-            }
-        }
-    }
-
-    /// Renews the view of a framework; there is none of one that was removed.
-    pub(crate) fn show_framework(&mut self, framework: FrameworkId, view: Option<FrameworkView>) {
-        match view {
-            Some(view) => drop(self.frameworks.insert(framework, view)),
-            None => drop(self.frameworks.remove(&framework)),
-        }
+    /// Whatever a step leaves is gone on with at once.
+    pub(crate) fn end_step(&mut self, now: Instant) {
+        self.left_at = self.is_pending().then_some(now);
     }
 
     pub(crate) fn agent(&self, agent: &AgentId) -> Option<&AgentView> {
         self.agents.get(agent)
+    }
+
+    /// So much of an agent was offered.
+    pub(crate) fn offered(&mut self, agent: &AgentId, resources: &Resources) {
+        let view = self.agents.get_mut(agent).expect("only what is seen is offered");
+        view.free.subtract_all(resources);
     }
 
     /// Notes that a role of a framework does not want `declined` until then.
@@ -143,13 +154,40 @@ impl AllocatorInput {
         self.filters.insert(framework, role, agent, declined, until);
     }
 
-    /// These roles (none named: all) of a framework want again what they declined.
-    pub(crate) fn revive(&mut self, framework: &FrameworkId, roles: &BTreeSet<Role>) {
-        self.filters.revive(framework, roles);
+    /// These roles (none named: all) of a framework want again what they declined; if some had not waited at all, also all else.
+    pub(crate) fn revive(
+        &mut self,
+        framework: &FrameworkId,
+        roles: &BTreeSet<Role>,
+        had_waited: bool,
+    ) {
+        let asks = if had_waited { Asks::WhereDeclined } else { Asks::Everywhere };
+        let forgets = Some(roles.clone());
+        self.pending.sweep(framework, Sweep { forgets, asks, ..Sweep::default() });
+    }
+
+    /// A framework has described itself anew: it may want other things, and keep others from less.
+    pub(crate) fn described(&mut self, framework: &FrameworkId) {
+        let touches = Touches::WhatItHolds;
+        self.pending
+            .sweep(framework, Sweep { asks: Asks::Everywhere, touches, ..Sweep::default() });
+    }
+
+    /// A framework is known that was not: what claims say that it holds is kept for it from now on.
+    pub(crate) fn known(&mut self, framework: &FrameworkId) {
+        let touches = Touches::Everything;
+        self.pending.sweep(framework, Sweep { touches, ..Sweep::default() });
+    }
+
+    /// A framework is gone: what it held is nobody's.
+    pub(crate) fn removed(&mut self, framework: &FrameworkId) {
+        let (forgets, touches) = (Some(BTreeSet::new()), Touches::WhatItHolds);
+        self.pending.sweep(framework, Sweep { forgets, touches, ..Sweep::default() });
     }
 
     pub(crate) fn forget_declined_by(&mut self, framework: &FrameworkId) {
-        self.filters.remove_framework(framework);
+        let forgets = Some(BTreeSet::new());
+        self.pending.sweep(framework, Sweep { forgets, ..Sweep::default() });
     }
 
     pub(crate) fn forget_declined_of(&mut self, agent: &AgentId) {
@@ -158,12 +196,9 @@ impl AllocatorInput {
 
     /// What was declined long enough ago may be offered again.
     pub(crate) fn expire(&mut self, now: Instant) {
-        let offered_again = self.filters.expire(now);
-        self.dirty.extend(offered_again);
-    }
-
-    pub(crate) fn next_expiry(&self) -> Option<Instant> {
-        self.filters.next_expiry()
+        for (agent, framework) in self.filters.expire(now, DIVIDED_MAX) {
+            self.pending.ask(agent, framework);
+        }
     }
 
     pub(crate) fn filters_len(&self) -> usize {
@@ -171,33 +206,226 @@ impl AllocatorInput {
     }
 }
 
+/// What is looked at in one step.
+impl AllocatorInput {
+    /// Renews the views of agents that were touched, and says what is to be divided now. There is no view of an agent
+    /// that is not expected.
+    pub(crate) fn take_changes(&mut self, view: ViewOf<'_>) -> Changes {
+        let mut changes = Changes::default();
+        let mut budget = Budget { divided: DIVIDED_MAX, looked_at: LOOKED_AT_MAX };
+        loop {
+            self.take_touched(view, &mut changes, &mut budget);
+            if self.pending.is_any_touched() {
+                break; // The views of these are out of date.
+            }
+            self.take_asked(&mut changes, &mut budget);
+            self.go_on_sweeping(&mut changes, &mut budget);
+            if budget.is_spent() || !self.pending.is_any_touched() {
+                break;
+            }
+        }
+        if !changes.is_empty() && !std::mem::replace(&mut self.is_seen, true) {
+            changes.renew_everything();
+        }
+        changes
+    }
+
+    fn take_touched(&mut self, view: ViewOf<'_>, changes: &mut Changes, budget: &mut Budget) {
+        while !budget.is_spent() {
+            let Some((agent, in_more)) = self.pending.take_touched() else { break };
+            budget.looked_at -= 1;
+            self.pending.forget_asked(&agent);
+            let former = self.agents.get(&agent).filter(|_| !in_more);
+            let Some(view) = view(&agent, former.map(|it| it.holders.clone())) else {
+                self.agents.remove(&agent);
+                changes.pass_over(&agent);
+                continue;
+            };
+            if is_divisible(&view) {
+                budget.divided -= 1;
+                changes.divide(agent.clone());
+            }
+            self.agents.insert(agent, view);
+        }
+    }
+
+    fn take_asked(&mut self, changes: &mut Changes, budget: &mut Budget) {
+        while !budget.is_spent() {
+            let Some((agent, frameworks)) = self.pending.take_asked() else { break };
+            budget.looked_at -= 1;
+            if self.agents.get(&agent).is_some_and(is_divisible) {
+                budget.divided -= 1;
+                frameworks.into_iter().for_each(|it| changes.ask(agent.clone(), it));
+            }
+        }
+    }
+
+    fn go_on_sweeping(&mut self, changes: &mut Changes, budget: &mut Budget) {
+        while !budget.is_spent() {
+            let Some((framework, mut sweep)) = self.pending.take_sweep() else { break };
+            while let Some(agent) = self.next_of(&framework, &sweep) {
+                if budget.is_spent() {
+                    return self.pending.go_on_later(framework, sweep);
+                }
+                budget.looked_at -= 1;
+                self.visit(&framework, &sweep, &agent, changes, budget);
+                sweep.last = Some(agent);
+            }
+        }
+    }
+
+    fn next_of(&self, framework: &FrameworkId, sweep: &Sweep) -> Option<AgentId> {
+        if sweep.is_of_declined() {
+            return self.filters.places(framework, sweep.last.as_ref()).next().cloned();
+        }
+        match &sweep.last {
+            None => self.agents.keys().next().cloned(),
+            Some(last) => {
+                let mut next = self.agents.range_from(last).map(|(id, _)| id);
+                next.find(|it| *it != last).cloned()
+            }
+        }
+    }
+
+    fn visit(
+        &mut self,
+        framework: &FrameworkId,
+        sweep: &Sweep,
+        agent: &AgentId,
+        changes: &mut Changes,
+        budget: &mut Budget,
+    ) {
+        if let Some(roles) = &sweep.forgets {
+            self.filters.forget(framework, roles, agent);
+        }
+        let Some(view) = self.agents.get(agent) else { return };
+        let is_touched = match sweep.touches {
+            Touches::Nothing => false,
+            Touches::WhatItHolds => view.holders.iter().any(|it| it.framework == *framework),
+            Touches::Everything => true,
+        };
+        if is_touched {
+            self.pending.touch(agent, true);
+        }
+        // Of one that was touched, everybody is asked.
+        let is_asked = sweep.asks != Asks::Nowhere && !self.pending.is_touched(agent);
+        if is_asked && is_divisible(view) {
+            budget.divided -= 1;
+            changes.ask(agent.clone(), framework.clone());
+        }
+    }
+}
+
+/// Whether anybody may be offered anything of an agent.
+fn is_divisible(view: &AgentView) -> bool {
+    view.fault.is_none() && !view.free.is_empty()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::tests::bed::{disk, role};
+    use holdfast_allocator::Asked;
 
-    #[test]
-    fn what_was_declined_touches_its_agent_when_it_may_be_offered_again() {
-        let (agent, framework) = (AgentId::made("a".to_owned()), FrameworkId::made("f".to_owned()));
+    fn agent(n: usize) -> AgentId {
+        AgentId::made(format!("a{n:04}"))
+    }
+
+    fn framework() -> FrameworkId {
+        FrameworkId::made("f".to_owned())
+    }
+
+    fn changes(input: &mut AllocatorInput) -> Changes {
+        let view = |id: &AgentId, _: Option<Arc<Vec<Holder>>>| {
+            let free = [disk(10)].iter().collect();
+            Some(AgentView { id: id.clone(), free, fault: None, holders: Arc::default() })
+        };
+        input.take_changes(&view)
+    }
+
+    /// So many agents with something free, of which everybody was asked.
+    fn seen(agents: usize) -> AllocatorInput {
         let mut input = AllocatorInput::default();
+        (0..agents).for_each(|it| input.touch(&agent(it)));
+        while input.is_pending() {
+            changes(&mut input);
+        }
+        input
+    }
+
+    fn decline(input: &mut AllocatorInput, n: usize, until: u64) {
         let declined: Resources = [disk(10)].iter().collect();
-        input.decline(&framework, &role("db"), &agent, declined, Instant(50));
-        assert_eq!((input.next_expiry(), input.filters_len()), (Some(Instant(50)), 1));
-        input.expire(Instant(49));
-        assert!(!input.is_dirty());
-        input.expire(Instant(50));
-        assert_eq!(input.take_dirty(), BTreeSet::from([agent.clone()]));
-        assert_eq!((input.is_dirty(), input.filters_len()), (false, 0));
+        input.decline(&framework(), &role("db"), &agent(n), declined, Instant(until));
     }
 
     #[test]
-    fn an_agent_without_a_view_is_not_dirty() {
-        let agent = AgentId::made("a".to_owned());
-        let mut input = AllocatorInput::default();
-        input.touch(&agent);
-        input.touch_all([&agent].into_iter());
-        assert_eq!(input.dirty().count(), 1);
-        input.show_agent(agent.clone(), None);
-        assert!(!input.is_dirty() && input.agent(&agent).is_none());
+    fn who_declined_something_is_asked_when_it_may_be_offered_again() {
+        let mut input = seen(2);
+        decline(&mut input, 1, 50);
+        assert_eq!((input.next_deadline(), input.filters_len()), (Some(Instant(50)), 1));
+        input.expire(Instant(49));
+        assert!(!input.is_pending());
+        input.expire(Instant(50));
+        let asked = Asked::Only(BTreeSet::from([framework()]));
+        assert_eq!(changes(&mut input).agents(), &[(agent(1), asked)].into());
+        assert_eq!((input.is_pending(), input.filters_len()), (false, 0));
+    }
+
+    #[test]
+    fn an_agent_that_is_not_expected_is_not_seen() {
+        let mut input = seen(1);
+        input.touch(&agent(0));
+        let changes = input.take_changes(&|_, _| None);
+        assert!(changes.is_empty() && input.agent(&agent(0)).is_none());
+        assert!(!input.is_pending());
+    }
+
+    #[test]
+    fn a_step_is_never_long_and_the_next_one_goes_on() {
+        let mut input = seen(200);
+        (0..200).for_each(|it| input.touch(&agent(it)));
+        decline(&mut input, 7, 50);
+        input.revive(&framework(), &BTreeSet::new(), false);
+        let mut steps = Vec::new();
+        while input.is_pending() {
+            let changes = changes(&mut input);
+            let all = changes.agents().values().filter(|it| **it == Asked::Everybody).count();
+            steps.push((all, changes.agents().len() - all));
+            input.end_step(Instant(9));
+            assert_eq!(
+                input.next_deadline(),
+                input.is_pending().then_some(Instant(9)).or(input.filters.next_expiry())
+            );
+        }
+        // Those of whom everybody was asked in a step are asked about by the sweep in the same or a later one.
+        assert_eq!(steps.iter().map(|it| it.0).sum::<usize>(), 200);
+        assert!(steps.iter().all(|it| it.0 + it.1 <= DIVIDED_MAX), "{steps:?}");
+        assert_eq!(input.filters_len(), 0);
+    }
+
+    #[test]
+    fn one_that_waited_is_asked_where_it_declined_and_nowhere_else() {
+        let mut input = seen(9);
+        (3..5).for_each(|it| decline(&mut input, it, 50));
+        input.revive(&framework(), &BTreeSet::from([role("db")]), true);
+        let asked: Vec<AgentId> = changes(&mut input).agents().keys().cloned().collect();
+        assert_eq!((asked, input.filters_len()), (vec![agent(3), agent(4)], 0));
+        input.revive(&framework(), &BTreeSet::new(), false);
+        assert_eq!(changes(&mut input).agents().len(), 9);
+    }
+
+    #[test]
+    fn what_was_held_by_one_who_is_gone_is_looked_at_by_everybody() {
+        let mut input = seen(9);
+        let holder = |it: &str| Holder {
+            identity: disk(10).identity,
+            framework: FrameworkId::made(it.to_owned()),
+            expected: true,
+        };
+        input.agents.get_mut(&agent(4)).unwrap().holders = Arc::new(vec![holder("f")]);
+        input.agents.get_mut(&agent(5)).unwrap().holders = Arc::new(vec![holder("g")]);
+        input.removed(&framework());
+        assert_eq!(changes(&mut input).agents(), &[(agent(4), Asked::Everybody)].into());
+        assert!(!input.is_pending());
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use holdfast_allocator::{FrameworkView, RoleView};
 use holdfast_model::{
-    FrameworkId, FrameworkInfo, Instant, LinkId, Quantities, Resources, Role, Scalar, SharedMap,
+    FrameworkId, FrameworkInfo, Instant, LinkId, Resources, Role, Scalar, SharedMap,
 };
 
 /// What the master believes of a framework that is, or may come back.
@@ -17,8 +17,6 @@ pub struct FrameworkState {
     info: Arc<FrameworkInfo>,
     /// The link it is subscribed on.
     link: Option<LinkId>,
-    /// Its roles with what it holds for each. What it holds for a role that it no longer names is still counted.
-    roles: Vec<RoleView>,
     /// When it (re)subscribed last.
     subscribed: Instant,
 }
@@ -34,61 +32,74 @@ impl FrameworkState {
         self.link
     }
 
-    /// Its roles with what it holds for each.
-    pub fn roles(&self) -> &[RoleView] {
-        &self.roles
-    }
-
     /// When it (re)subscribed last.
     pub fn subscribed(&self) -> Instant {
         self.subscribed
     }
 
-    /// What the allocator sees of it.
-    pub(crate) fn view(&self, id: &FrameworkId) -> FrameworkView {
-        FrameworkView {
-            id: id.clone(),
-            roles: self.roles.clone(),
-            active: self.link.is_some(),
-            capabilities: self.info.capabilities.clone(),
-        }
-    }
-
     /// A framework that is expected but has not spoken yet.
     fn absent(info: &FrameworkInfo, now: Instant) -> FrameworkState {
-        FrameworkState {
-            info: Arc::new(info.clone()),
-            link: None,
-            roles: info.roles.iter().map(|role| role_view(role, false)).collect(),
-            subscribed: now,
-        }
+        FrameworkState { info: Arc::new(info.clone()), link: None, subscribed: now }
     }
+}
 
-    fn count(&mut self, resources: &Resources, change: fn(Scalar, Scalar) -> Scalar) {
-        for (role, quantities) in by_role(resources) {
-            let at = match self.roles.iter().position(|it| it.role == role) {
-                Some(at) => at,
-                None => {
-                    self.roles.push(role_view(&role, true));
-                    self.roles.len() - 1
-                }
-            };
-            let allocated = &mut self.roles[at].allocated;
-            for (name, amount) in quantities {
-                let sum = allocated.entry(name).or_default();
-                *sum = change(*sum, amount).max(Scalar::ZERO);
-            }
-            allocated.retain(|_, amount| Scalar::ZERO < *amount);
-        }
-        // Roles that it neither names nor uses any more are forgotten.
-        self.roles.retain(|it| !it.allocated.is_empty() || self.info.roles.contains(&it.role));
+/// What the allocator sees of one that has not spoken yet.
+fn absent_view(id: &FrameworkId, info: &FrameworkInfo) -> FrameworkView {
+    FrameworkView {
+        id: id.clone(),
+        roles: info.roles.iter().map(|role| role_view(role, false)).collect(),
+        active: false,
+        capabilities: info.capabilities.clone(),
     }
+}
+
+/// Counts `resources` (allocated) for the roles that they are allocated to.
+fn count(
+    view: &mut FrameworkView,
+    info: &FrameworkInfo,
+    resources: &Resources,
+    change: fn(Scalar, Scalar) -> Scalar,
+) {
+    for (identity, amount) in resources.entries() {
+        let is_same = |it: &RoleView| match &identity.allocation {
+            Some(role) => it.role == *role,
+            None => it.role.is_any(),
+        };
+        let at = match view.roles.iter().position(is_same) {
+            Some(at) => at,
+            None => {
+                let role = identity.allocation.clone().unwrap_or_else(Role::any);
+                view.roles.push(role_view(&role, true));
+                view.roles.len() - 1
+            }
+        };
+        let copies = if identity.shared { 1 } else { i64::from(amount.copies) };
+        let one = amount.value.quantity().as_thousandths();
+        let all = Scalar::thousandths(one.saturating_mul(copies));
+        let allocated = &mut view.roles[at].allocated;
+        let former = allocated.get(&identity.name).copied().unwrap_or_default();
+        let sum = change(former, all);
+        if sum <= Scalar::ZERO {
+            allocated.remove(&identity.name);
+        } else if let Some(known) = allocated.get_mut(&identity.name) {
+            *known = sum;
+        } else {
+            allocated.insert(identity.name.clone(), sum);
+        }
+    }
+    // Roles that it neither names nor uses any more are forgotten.
+    view.roles.retain(|it| !it.allocated.is_empty() || info.roles.contains(&it.role));
 }
 
 /// All frameworks that were not removed.
 #[derive(Debug, Default)]
 pub(crate) struct Frameworks {
     states: SharedMap<FrameworkId, FrameworkState>,
+    /// What the allocator sees of them: their roles with what they hold for each. What one holds for a role that it no longer names is
+    /// still counted.
+    views: SharedMap<FrameworkId, FrameworkView>,
+    /// Those whose views have changed since the allocator looked, or that are gone.
+    changed: BTreeSet<FrameworkId>,
     /// Those that this leader removed and remembers, the newest last.
     removals: VecDeque<FrameworkId>,
 }
@@ -96,6 +107,23 @@ pub(crate) struct Frameworks {
 impl Frameworks {
     pub(crate) fn states(&self) -> &SharedMap<FrameworkId, FrameworkState> {
         &self.states
+    }
+
+    pub(crate) fn views(&self) -> &SharedMap<FrameworkId, FrameworkView> {
+        &self.views
+    }
+
+    /// Those whose views have changed since this was asked last, or that are gone.
+    pub(crate) fn take_changed(&mut self) -> BTreeSet<FrameworkId> {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// The view of a framework, to be changed.
+    fn view_mut(&mut self, id: &FrameworkId) -> &mut FrameworkView {
+        if !self.changed.contains(id) {
+            self.changed.insert(id.clone());
+        }
+        self.views.get_mut(id).expect("whoever has a state has a view")
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -123,11 +151,14 @@ impl Frameworks {
     pub(crate) fn expect(&mut self, id: &FrameworkId, info: &FrameworkInfo, now: Instant) {
         if !self.states.contains_key(id) {
             self.states.insert(id.clone(), FrameworkState::absent(info, now));
+            self.views.insert(id.clone(), absent_view(id, info));
+            self.changed.insert(id.clone());
         }
     }
 
     /// The framework speaks on `link` from now on; returns another link that it spoke on before.
     pub(crate) fn open(&mut self, id: &FrameworkId, link: LinkId, now: Instant) -> Option<LinkId> {
+        self.view_mut(id).active = true;
         let state = self.at_mut(id);
         state.subscribed = now;
         state.link.replace(link).filter(|old| *old != link)
@@ -139,6 +170,7 @@ impl Frameworks {
             return false; // It was removed, or speaks on a newer link.
         }
         self.at_mut(id).link = None;
+        self.view_mut(id).active = false;
         true
     }
 
@@ -149,58 +181,73 @@ impl Frameworks {
         info: FrameworkInfo,
         suppressed: &BTreeSet<Role>,
     ) {
-        let state = self.at_mut(id);
-        state.roles.retain(|it| !it.allocated.is_empty() || info.roles.contains(&it.role));
-        for view in &mut state.roles {
+        let FrameworkView { roles, capabilities, .. } = self.view_mut(id);
+        roles.retain(|it| !it.allocated.is_empty() || info.roles.contains(&it.role));
+        for view in roles.iter_mut() {
             view.suppressed = !info.roles.contains(&view.role) || suppressed.contains(&view.role);
         }
         for role in &info.roles {
-            if state.roles.iter().all(|it| it.role != *role) {
-                state.roles.push(role_view(role, suppressed.contains(role)));
+            if roles.iter().all(|it| it.role != *role) {
+                roles.push(role_view(role, suppressed.contains(role)));
             }
         }
-        state.info = Arc::new(info);
+        capabilities.clone_from(&info.capabilities);
+        self.at_mut(id).info = Arc::new(info);
     }
 
-    /// Suppresses or revives `roles` of those that it names (none: all).
+    /// Suppresses or revives `roles` of those that it names (none: all); says whether all of these waited for offers before.
     pub(crate) fn suppress(
         &mut self,
         id: &FrameworkId,
         roles: &BTreeSet<Role>,
         is_suppressed: bool,
-    ) {
-        let FrameworkState { info, roles: views, .. } = self.at_mut(id);
+    ) -> bool {
+        let info = self.at(id).info.clone();
         let concerned =
             |role: &Role| info.roles.contains(role) && (roles.is_empty() || roles.contains(role));
-        for view in views.iter_mut().filter(|it| concerned(&it.role)) {
+        let views = self.view_mut(id).roles.iter_mut();
+        let mut had_waited = true;
+        for view in views.filter(|it| concerned(&it.role)) {
+            had_waited &= !view.suppressed;
             view.suppressed = is_suppressed;
         }
+        had_waited
     }
 
     /// Counts `resources` (allocated) as held. Agents may speak of frameworks that nobody knows; nothing is counted for those.
     pub(crate) fn hold(&mut self, id: &FrameworkId, resources: &Resources) {
-        if let Some(state) = self.states.get_mut(id) {
-            state.count(resources, Scalar::plus);
-        }
+        self.count(id, resources, Scalar::plus);
     }
 
     /// Gives back what [`Frameworks::hold`] counted.
     pub(crate) fn release(&mut self, id: &FrameworkId, resources: &Resources) {
-        if let Some(state) = self.states.get_mut(id) {
-            state.count(resources, Scalar::minus);
+        self.count(id, resources, Scalar::minus);
+    }
+
+    fn count(
+        &mut self,
+        id: &FrameworkId,
+        resources: &Resources,
+        change: fn(Scalar, Scalar) -> Scalar,
+    ) {
+        if let Some(info) = self.get(id).map(|it| it.info.clone()) {
+            count(self.view_mut(id), &info, resources, change);
         }
     }
 
     /// Counts anew: it holds `all` and nothing else.
     pub(crate) fn recount(&mut self, id: &FrameworkId, all: impl Iterator<Item = Resources>) {
-        let state = self.at_mut(id);
-        state.roles.iter_mut().for_each(|it| it.allocated.clear());
-        all.for_each(|resources| state.count(&resources, Scalar::plus));
+        let info = self.at(id).info.clone();
+        let view = self.view_mut(id);
+        view.roles.iter_mut().for_each(|it| it.allocated.clear());
+        all.for_each(|resources| count(view, &info, &resources, Scalar::plus));
     }
 
     /// Forgets a framework that was removed for good, and remembers that it was.
     pub(crate) fn remove(&mut self, id: &FrameworkId) {
         self.states.remove(id);
+        self.views.remove(id);
+        self.changed.insert(id.clone());
         self.removals.push_back(id.clone());
     }
 
@@ -216,15 +263,6 @@ impl Frameworks {
 
 fn role_view(role: &Role, suppressed: bool) -> RoleView {
     RoleView { role: role.clone(), suppressed, allocated: BTreeMap::new(), min_allocatable: None }
-}
-
-fn by_role(resources: &Resources) -> BTreeMap<Role, Quantities> {
-    let mut roles: BTreeMap<Role, Resources> = BTreeMap::new();
-    for resource in resources.iter() {
-        let role = resource.identity.allocation.clone().unwrap_or_else(Role::any);
-        roles.entry(role).or_default().add(&resource);
-    }
-    roles.into_iter().map(|(role, resources)| (role, resources.quantities())).collect()
 }
 
 #[cfg(test)]
@@ -251,21 +289,21 @@ mod tests {
         let mut frameworks = expected(&["a", "b"]);
         frameworks.hold(&id(), &cpus(2, &role("b")));
         frameworks.describe(&id(), info("f", &["a"]), &BTreeSet::new());
-        let views = frameworks.at(&id()).roles();
+        let views = &frameworks.views()[&id()].roles;
         assert_eq!((views.len(), views[1].suppressed), (2, true));
         frameworks.release(&id(), &cpus(2, &role("b")));
-        assert_eq!(frameworks.at(&id()).roles().len(), 1);
+        assert_eq!(frameworks.views()[&id()].roles.len(), 1);
     }
 
     #[test]
     fn what_is_held_for_a_role_that_it_never_named_gets_no_offers() {
         let mut frameworks = expected(&["a"]);
         frameworks.hold(&id(), &cpus(1, &role("z")));
-        let views = frameworks.at(&id()).roles().to_vec();
+        let views = frameworks.views()[&id()].roles.clone();
         assert_eq!((views[1].suppressed, views[1].allocated["cpus"]), (true, Scalar::whole(1)));
         frameworks.recount(&id(), [cpus(3, &role("a"))].into_iter());
-        assert_eq!(frameworks.at(&id()).roles()[0].allocated["cpus"], Scalar::whole(3));
-        assert_eq!(frameworks.at(&id()).roles().len(), 1);
+        assert_eq!(frameworks.views()[&id()].roles[0].allocated["cpus"], Scalar::whole(3));
+        assert_eq!(frameworks.views()[&id()].roles.len(), 1);
     }
 
     #[test]
@@ -274,7 +312,7 @@ mod tests {
         frameworks.hold(&id(), &cpus(1, &role("z")));
         frameworks.suppress(&id(), &BTreeSet::from([role("a")]), true);
         let suppressed = |frameworks: &Frameworks| {
-            frameworks.at(&id()).roles().iter().map(|it| it.suppressed).collect::<Vec<_>>()
+            frameworks.views()[&id()].roles.iter().map(|it| it.suppressed).collect::<Vec<_>>()
         };
         assert_eq!(suppressed(&frameworks), [true, false, true]);
         frameworks.suppress(&id(), &BTreeSet::new(), false);

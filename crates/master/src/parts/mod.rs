@@ -9,5 +9,6 @@ pub(crate) mod links;
 pub(crate) mod offers;
 pub(crate) mod operations;
 pub(crate) mod outbox;
+mod pending;
 pub(crate) mod tasks;
 pub(crate) mod timers;

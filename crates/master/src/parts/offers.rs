@@ -15,6 +15,8 @@ use holdfast_model::{
 pub struct OfferRecord {
     /// The offer.
     pub offer: Offer,
+    /// Its resources without allocations.
+    pub resources: Resources,
     /// When it was made.
     pub made: Instant,
 }
@@ -76,7 +78,7 @@ impl OfferRows {
     /// What the offers of an agent hold together, without allocations.
     pub(crate) fn held_of(&self, agent: &AgentId) -> Resources {
         let mut held = Resources::new();
-        self.of_agent(agent).for_each(|it| held.add_all(&it.resources.unallocated()));
+        self.by_agent.of(agent).for_each(|id| held.add_all(&self.open[id].resources));
         held
     }
 }
@@ -98,10 +100,11 @@ impl Offers {
         id
     }
 
-    pub(crate) fn put(&mut self, offer: Offer, made: Instant) {
+    pub(crate) fn put(&mut self, record: OfferRecord) {
+        let OfferRecord { offer, .. } = &record;
         self.rows.by_agent.insert(&offer.agent, offer.id.clone());
         self.rows.by_framework.insert(&offer.framework, offer.id.clone());
-        let former = self.rows.open.insert(offer.id.clone(), OfferRecord { offer, made });
+        let former = self.rows.open.insert(offer.id.clone(), record);
         assert!(former.is_none(), "an offer's name is given once");
     }
 
@@ -152,7 +155,8 @@ mod tests {
         let mut offers = Offers::default();
         for (agent, framework) in [("a", "f"), ("a", "g"), ("b", "f")] {
             let it = offer(&mut offers, agent, framework);
-            offers.put(it, Instant(1));
+            let resources = it.resources.unallocated();
+            offers.put(OfferRecord { offer: it, resources, made: Instant(1) });
         }
         let (a, f) = (AgentId::made("a".to_owned()), FrameworkId::made("f".to_owned()));
         assert_eq!((offers.of_agent(&a).count(), offers.of_framework(&f).count()), (2, 2));

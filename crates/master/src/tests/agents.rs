@@ -207,7 +207,7 @@ fn f28_tasks_of_an_agent_that_stays_away_are_unreachable() {
         bed.master.belief.agents.totals().is_empty(),
         "what cannot be reached is nobody's share"
     );
-    assert!(bed.master.frameworks()[&bed.id(0)].roles()[0].allocated.is_empty());
+    assert!(bed.roles(0)[0].allocated.is_empty());
 }
 
 #[test]
@@ -225,7 +225,7 @@ fn f23_tasks_of_an_agent_that_returns_are_as_it_says() {
     );
     assert_eq!(bed.folded.agents[&bed.agent(0)].presence, Presence::Admitted);
     assert_eq!(
-        bed.master.frameworks()[&bed.id(0)].roles()[0].allocated["cpus"],
+        bed.roles(0)[0].allocated["cpus"],
         holdfast_model::Scalar::whole(8),
         "one used, seven offered"
     );

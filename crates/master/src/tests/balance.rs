@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use holdfast_model::{FrameworkId, Identity, OperationUuid, Presence, Quantities, Resources, Role};
 
 use super::bed::Bed;
-use crate::{AgentHealth, Master};
+use crate::flows::allocate::agent_view;
+use crate::{AgentHealth, Belief, Config, Master};
 
 pub(crate) fn check(bed: &Bed) {
     let master = &bed.master;
@@ -22,6 +23,19 @@ pub(crate) fn check(bed: &Bed) {
     check_offers(master);
     check_shares(master);
     check_operations(bed);
+    check_allocator(master, &bed.config);
+}
+
+/// What the allocator sees of an agent is how it is, once all that was to be looked at has been.
+fn check_allocator(master: &Master, config: &Config) {
+    let Belief { agents, allocator, .. } = &master.belief;
+    if allocator.is_pending() {
+        return;
+    }
+    for id in agents.states().keys() {
+        let view = agent_view(config, master.ledger(), agents, id, None);
+        assert_eq!(allocator.agent(id), view.as_ref(), "the allocator sees agent {id} as it is");
+    }
 }
 
 /// Links and their owners name each other.
@@ -156,8 +170,13 @@ fn check_shares(master: &Master) {
     for state in master.agents().values() {
         state.executors().iter().for_each(|(key, it)| count(&key.0, &it.resources));
     }
-    for (id, state) in master.frameworks() {
-        for view in state.roles() {
+    let views = master.belief.frameworks.views();
+    assert!(views.keys().eq(master.frameworks().keys()));
+    for (id, seen) in views.iter() {
+        let state = &master.frameworks()[id];
+        assert_eq!(seen.active, state.link().is_some());
+        assert_eq!(seen.capabilities, state.info().capabilities);
+        for view in &seen.roles {
             let sums = all.remove(&(id, view.role.clone())).unwrap_or_default();
             assert_eq!(
                 view.allocated, sums,

@@ -436,6 +436,11 @@ impl Bed {
         self.schedulers[scheduler].info.id.clone().expect("it is subscribed")
     }
 
+    /// The roles of a scheduler with what it holds for each.
+    pub(crate) fn roles(&self, scheduler: usize) -> &[holdfast_allocator::RoleView] {
+        &self.master.belief.frameworks.views()[&self.id(scheduler)].roles
+    }
+
     /// The only offer that a scheduler holds.
     pub(crate) fn offer(&self, scheduler: usize) -> Offer {
         let offers: Vec<&Offer> = self.schedulers[scheduler].offers.values().collect();

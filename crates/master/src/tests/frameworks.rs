@@ -143,13 +143,12 @@ fn d14_a_role_that_is_given_up_loses_its_offers_and_keeps_its_tasks() {
     let changed = info("keeper", &["web"]);
     bed.call(0, Call::UpdateFramework { info: Box::new(changed), suppressed: BTreeSet::new() });
     assert!(bed.offers(0).iter().all(|it| it.role == role("web")));
-    let views = &bed.master.frameworks()[&bed.id(0)].roles();
+    let views = bed.roles(0);
     let db = views.iter().find(|it| it.role == role("db")).unwrap();
     assert_eq!((db.allocated["cpus"], db.suppressed), (Scalar::whole(1), true));
     let machine = bed.machines.iter().position(|it| !it.tasks.is_empty()).unwrap();
     bed.task_is(machine, "t", TaskState::Finished);
-    let names: Vec<_> =
-        bed.master.frameworks()[&bed.id(0)].roles().iter().map(|it| it.role.clone()).collect();
+    let names: Vec<_> = bed.roles(0).iter().map(|it| it.role.clone()).collect();
     assert_eq!(names, [role("web")], "r4: what is neither named nor used is forgotten");
 }
 

@@ -180,7 +180,7 @@ fn c18_a_remnant_of_disk_is_offered_to_whom_it_is_reserved_for() {
 #[test]
 fn c28_what_is_offered_counts_as_held() {
     let bed = Bed::usual();
-    assert_eq!(bed.master.frameworks()[&bed.id(0)].roles()[0].allocated["cpus"], Scalar::whole(8));
+    assert_eq!(bed.roles(0)[0].allocated["cpus"], Scalar::whole(8));
     assert!(bed.state(0).free().is_empty());
 }
 

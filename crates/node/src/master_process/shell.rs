@@ -190,11 +190,12 @@ impl MasterShell {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
 
-    use holdfast_allocator::{Allocation, AllocationInput, Place, Policy};
+    use holdfast_allocator::{Allocation, AllocationInput, Changes, Place, Policy};
     use holdfast_master::Config;
-    use holdfast_model::{AgentId, MachineInfo, NodeId, Peer, Report, ToMaster};
+    use holdfast_model::{
+        ClusterId, MachineInfo, NodeId, Peer, Report, Resource, Scalar, ToMaster,
+    };
     use holdfast_quorum::{Leadership, Lease, LocalJournal, LocalLeadership};
     use uuid::Uuid;
 
@@ -208,7 +209,7 @@ mod tests {
         fn name(&self) -> &'static str {
             "falls"
         }
-        fn allocate(&mut self, _: &AllocationInput<'_>, _: &BTreeSet<AgentId>) -> Vec<Allocation> {
+        fn allocate(&mut self, _: &AllocationInput<'_>, _: &Changes) -> Vec<Allocation> {
             panic!("the index of agents has no agent")
         }
         fn order(&self, _: &AllocationInput<'_>) -> Vec<Place> {
@@ -221,14 +222,21 @@ mod tests {
 
     const NODE: NodeId = NodeId(Uuid::from_u128(7));
 
-    fn report() -> Report {
+    /// An agent of which something can be divided.
+    fn report(cluster: ClusterId) -> Report {
+        let resources = [Resource::scalar("cpus", Scalar::whole(1))].into_iter().collect();
         Report {
             node: NODE,
             agent: None,
-            cluster: None,
+            cluster: Some(cluster),
             ledger_version: 1,
             orders_seen: 0,
-            machine: MachineInfo { hostname: "h".to_owned(), port: 1, ..MachineInfo::default() },
+            machine: MachineInfo {
+                hostname: "h".to_owned(),
+                port: 1,
+                resources,
+                ..MachineInfo::default()
+            },
             disks: Vec::new(),
             claims: Vec::new(),
             faults: Vec::new(),
@@ -264,7 +272,8 @@ mod tests {
         };
         let effects = step(&mut shell, Input::Elected(Term(lease.term())));
         shell.commit(&effects).unwrap();
-        let said = Input::FromAgent(LinkId(1), ToMaster::Report(Box::new(report())));
+        let cluster = shell.core.ledger().cluster.as_ref().unwrap().id;
+        let said = Input::FromAgent(LinkId(1), ToMaster::Report(Box::new(report(cluster))));
         let fallen = catch_unwind(AssertUnwindSafe(|| step(&mut shell, said)));
         assert!(fallen.is_err(), "the loop sees the panic, and ends the process");
         read(&*shell.journal)

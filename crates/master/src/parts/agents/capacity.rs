@@ -71,6 +71,19 @@ impl Capacity {
         self.give_back(resources, were_held);
     }
 
+    /// Whether of each of these no more is held than there is.
+    pub(super) fn is_held_within(&self, resources: &Resources) -> bool {
+        resources.entries().all(|(identity, _)| {
+            let (held, total) = (self.held.get(identity), self.total.get(identity));
+            held.is_none_or(|held| {
+                total.is_some_and(|total| match identity.is_exclusive() || identity.shared {
+                    true => held.value == total.value && held.copies <= total.copies,
+                    false => total.value.contains(&held.value),
+                })
+            })
+        })
+    }
+
     /// Forgets what is held but for `rest`.
     pub(super) fn hold_only(&mut self, rest: Resources) {
         self.held = rest;

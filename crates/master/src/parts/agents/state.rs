@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use holdfast_model::{
-    ClaimId, DiskRecord, DiskReport, ExecutorKey, FrameworkId, Instant, LinkId, MachineInfo,
-    OpaquePayload, OperationUuid, Resources, TaskKey,
+    ClaimId, DiskRecord, DiskReport, ExecutorId, ExecutorKey, FrameworkId, Instant, LinkId,
+    MachineInfo, OpaquePayload, OperationUuid, Resources, TaskKey,
 };
 
 use super::capacity::{Capacity, ReservedByOperation};
@@ -115,6 +115,16 @@ impl AgentState {
         &self.executors
     }
 
+    /// The names of its executors of one framework.
+    pub(crate) fn executors_of<'s>(
+        &'s self,
+        framework: &'s FrameworkId,
+    ) -> impl Iterator<Item = &'s ExecutorId> {
+        let first = (framework.clone(), ExecutorId::made(String::new()));
+        let from = self.executors.range(first..).map(|(key, _)| key);
+        from.take_while(|key| key.0 == *framework).map(|key| &key.1)
+    }
+
     /// Its tasks whose names belong to tasks of other agents, with what they use, without allocations.
     pub fn name_conflicts(&self) -> &BTreeMap<TaskKey, Resources> {
         &self.name_conflicts
@@ -166,6 +176,11 @@ impl AgentState {
         self.capacity.hold_only(rest);
     }
 
+    /// Whether of each of these no more is held than there is.
+    pub(crate) fn is_held_within(&self, resources: &Resources) -> bool {
+        self.capacity.is_held_within(resources)
+    }
+
     pub(crate) fn draw(&mut self, taken: &Resources) {
         self.capacity.draw(taken);
     }
@@ -207,7 +222,7 @@ impl AgentState {
 
     /// Whether it runs an executor of that framework.
     pub(crate) fn has_executor_of(&self, framework: &FrameworkId) -> bool {
-        self.executors.keys().any(|key| key.0 == *framework)
+        self.executors_of(framework).next().is_some()
     }
 
     /// Notes a task of it whose name is another's, and counts what that uses.
@@ -233,7 +248,7 @@ impl AgentState {
 mod tests {
     use super::*;
     use crate::tests::bed::{amount, plenty};
-    use holdfast_model::{ExecutorId, TaskId};
+    use holdfast_model::TaskId;
 
     fn state() -> AgentState {
         let mut state = AgentState::away(Instant(0));

@@ -1,13 +1,13 @@
 //! What agents say. The first message of each link is a report; until then nothing else is heard.
 
-use holdfast_model::{AgentId, Event, ExecutorId, FrameworkId, LinkId, ToMaster};
+use holdfast_model::{AgentId, Event, ExecutorId, FrameworkId, LinkId, TaskState, ToMaster};
 
 use super::operation_update::operation_updated;
 use super::report::reported;
 use super::task_update::task_updated;
 use crate::flows::bookkeeping::release;
-use crate::flows::resync::resync;
 use crate::flows::telling::tell;
+use crate::parts::tasks::TaskView;
 use crate::{Belief, Effect, Step};
 
 /// A message of an agent.
@@ -38,6 +38,9 @@ pub(crate) fn agent_said(step: &mut Step, belief: &mut Belief, link: LinkId, mes
     }
 }
 
+/// An executor is gone. What had begun ended with it, and its end is told by the agent: at once, or behind a status that its framework
+/// has yet to acknowledge. What the agent has told nothing about never reached that executor: the agent begins it in another one of that
+/// name, which uses the same. Nobody else is concerned.
 fn executor_exited(
     step: &mut Step,
     belief: &mut Belief,
@@ -45,16 +48,15 @@ fn executor_exited(
     key: (FrameworkId, ExecutorId),
     status: i32,
 ) {
-    if let Some(view) = belief.agents.at_mut(agent).remove_executor(&key) {
-        release(belief.counted(), agent, &key.0, &view.resources);
+    let is_on_its_way = |it: &TaskView| {
+        it.executor == key.1 && it.state == TaskState::Staging && it.latest.is_none()
+    };
+    if !belief.tasks.of_both(&key.0, agent).any(is_on_its_way) {
+        if let Some(view) = belief.agents.at_mut(agent).remove_executor(&key) {
+            release(belief.counted(), agent, &key.0, &view.resources);
+        }
     }
     let (framework, executor) = key;
-    let mut tasks = belief.tasks.of_both(&framework, agent);
-    if tasks.any(|it| it.executor == executor && !it.state.is_terminal()) {
-        drop(tasks);
-        // They end with it, or it is another one of that name: the agent knows.
-        resync(step, belief, agent);
-    }
     let event = Event::Failure {
         agent: Some(agent.clone()),
         executor: Some(executor),

@@ -196,27 +196,59 @@ fn a_task_that_its_agent_does_not_know_any_more_is_over() {
     );
 }
 
-#[test]
-fn an_executor_that_ends_with_tasks_unaccounted_for_is_asked_about() {
-    let mut bed = Bed::usual();
-    let agent = bed.agent(0);
-    let with = holdfast_model::TaskInfo {
+fn of_executor(bed: &Bed, id: &str) -> holdfast_model::TaskInfo {
+    holdfast_model::TaskInfo {
         executor: Some(executor("e")),
         command: None,
-        ..task("t", &agent, &[amount("cpus", 1)])
-    };
-    bed.accept(0, vec![launch(&[with])]);
-    bed.task_is(0, "t", TaskState::Running); // Not acknowledged: its end will wait behind this.
+        ..task(id, &bed.agent(0), &[amount("cpus", 1)])
+    }
+}
+
+fn executor_ends(bed: &mut Bed) {
     let framework = bed.id(0);
     bed.machines[0].executor_ends(&framework, &ExecutorId::made("e".to_owned()));
+}
+
+#[test]
+fn an_executor_that_ends_while_a_status_waits_takes_nobodys_offers() {
+    let mut bed = Bed::usual();
+    bed.accept(0, vec![launch(&[of_executor(&bed, "t")])]);
+    bed.task_is(0, "t", TaskState::Running); // Not acknowledged: its end will wait behind this.
+    let offered = bed.offered(0);
+    executor_ends(&mut bed);
     bed.settle();
-    assert!(bed.machines[0].obeyed.iter().any(|it| matches!(it, Order::Resync)));
-    assert_eq!(
-        bed.master.tasks().values().map(|it| it.state).collect::<Vec<_>>(),
-        [TaskState::Failed]
+    assert_eq!(bed.schedulers[0].rescinded(), 0);
+    assert!(!bed.machines[0].obeyed.iter().any(|it| matches!(it, Order::Resync)));
+    assert_eq!(bed.offered(0).quantity("cpus"), offered.quantity("cpus").plus(Scalar::whole(1)));
+    bed.acknowledge_last(0);
+    let states = bed.master.tasks().values().map(|it| it.state).collect::<Vec<_>>();
+    assert_eq!((states, bed.offered(0)), (vec![TaskState::Failed], plenty()));
+}
+
+#[test]
+fn what_never_reached_an_executor_begins_in_the_next_one_and_is_counted() {
+    let mut bed = Bed::usual();
+    bed.accept(0, vec![launch(&[of_executor(&bed, "t")])]);
+    bed.task_is(0, "t", TaskState::Running);
+    bed.acknowledge_last(0);
+    let (offers, operations) = (
+        bed.schedulers[0].offers.keys().cloned().collect(),
+        vec![launch(&[of_executor(&bed, "u")])],
     );
-    bed.pass_ms(100);
-    assert_eq!(bed.offered(0), plenty());
+    executor_ends(&mut bed); // The agent has not heard of the second task then.
+    bed.call(0, Call::Accept { offers, operations, filters: no_filter() });
+    bed.settle();
+    assert_eq!(bed.schedulers[0].rescinded(), 0);
+    assert_eq!(bed.state(0).executors().len(), 1, "the new one");
+    assert_eq!(bed.machines[0].executors.len(), 1);
+    assert_eq!(bed.offered(0).quantity("cpus"), Scalar::whole(6), "of 8, it and its task use 2");
+    bed.task_is(0, "u", TaskState::Running);
+    bed.acknowledge_last(0);
+    bed.acknowledge_last_named(0);
+    executor_ends(&mut bed);
+    bed.settle();
+    bed.acknowledge_last(0);
+    assert_eq!((bed.offered(0), bed.state(0).executors().len()), (plenty(), 0));
 }
 
 #[test]

@@ -15,7 +15,7 @@ use holdfast_model::{
     Action, AgentId, AgentRecord, Call, CallerIdentity, Capability, Claim, ClaimId, ClaimState,
     Cluster, ClusterId, CommandInfo, Event, Filters, FrameworkCall, FrameworkId, FrameworkInfo,
     FrameworkRecord, IdSource, Instant, LinkId, MachineInfo, MasterChange, MasterLedger, NodeId,
-    OfferId, OpaquePayload, Operation, PersistenceId, Presence, Ranges, Report, Reservation,
+    OfferId, Operation, PersistenceId, Presence, Ranges, Report, Reservation,
     ReservationKind, Resource, Role, Scalar, Source, StepContext, TaskId, TaskInfo, TaskState,
     TaskStatus, Term, ToMaster, Value,
 };
@@ -66,7 +66,7 @@ fn info(index: usize) -> FrameworkInfo {
             Capability::ReservationRefinement,
         ]
         .into(),
-        payload: OpaquePayload::default(),
+        payload: Default::default(),
     }
 }
 
@@ -111,7 +111,7 @@ fn report(index: usize, claims: Vec<Claim>) -> Report {
             hostname: format!("host{index}"),
             port: 5051,
             resources: [scalar("cpus", 24), scalar("mem", 4_096), disk, ports].iter().collect(),
-            payload: OpaquePayload(vec![0; 300]),
+            payload: vec![0; 300].into(),
         },
         disks: Vec::new(),
         claims,
@@ -344,7 +344,7 @@ fn launches(frameworks: usize) {
                     ..CommandInfo::default()
                 }),
                 kill_grace_ms: None,
-                payload: OpaquePayload(vec![0; 300]),
+                payload: vec![0; 300].into(),
             };
             let operations = vec![Operation { id: None, action: Action::Launch(vec![task]) }];
             let (offers, filters) = (vec![offer], Filters { refuse_ms: 0 });

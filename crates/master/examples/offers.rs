@@ -15,9 +15,9 @@ use holdfast_model::{
     Action, AgentId, AgentRecord, Call, CallerIdentity, Capability, Claim, ClaimId, ClaimState,
     Cluster, ClusterId, CommandInfo, Event, Filters, FrameworkCall, FrameworkId, FrameworkInfo,
     FrameworkRecord, IdSource, Instant, LinkId, MachineInfo, MasterChange, MasterLedger, NodeId,
-    OfferId, Operation, PersistenceId, Presence, Ranges, Report, Reservation,
-    ReservationKind, Resource, Role, Scalar, Source, StepContext, TaskId, TaskInfo, TaskState,
-    TaskStatus, Term, ToMaster, Value,
+    OfferId, Operation, PersistenceId, Presence, Ranges, Report, Reservation, ReservationKind,
+    Resource, Role, Scalar, Source, StepContext, TaskId, TaskInfo, TaskState, TaskStatus, Term,
+    ToMaster, Value,
 };
 use uuid::Uuid;
 

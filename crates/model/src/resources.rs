@@ -184,14 +184,14 @@ impl Resources {
         })
     }
 
-    /// The part that passes `keep`.
+    /// The part that passes `keep`, which is asked once about each identity, in order.
     pub fn filter(&self, keep: impl Fn(&Identity) -> bool) -> Resources {
-        if self.entries().all(|(identity, _)| keep(identity)) {
-            return self.clone();
+        let kept = self.entries().filter(|(identity, _)| keep(identity));
+        let kept: Vec<_> = kept.map(|(it, amount)| (it.clone(), amount.clone())).collect();
+        match kept.len() == self.len() {
+            true => self.clone(), // The same memory says later that it is the same.
+            false => Resources { entries: kept.into_iter().collect() },
         }
-        let entries = self.entries().filter(|(identity, _)| keep(identity));
-        let entries = entries.map(|(identity, amount)| (identity.clone(), amount.clone()));
-        Resources { entries: entries.collect() }
     }
 
     /// The part that nobody reserved.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use holdfast_model::convert::ledger::{agent, master};
 use holdfast_model::convert::link::{
-    to_agent_from_proto, to_agent_to_proto, to_master_from_proto, to_master_to_proto, Heard,
+    to_agent_from_proto, to_agent_to_proto, to_master_from_proto, to_master_to_proto, Received,
 };
 use holdfast_model::Invalid;
 use holdfast_proto::binary;
@@ -34,9 +34,9 @@ fn bytes(hex: &str) -> Vec<u8> {
     digits.chunks(2).map(|pair| u8::try_from(pair[0] * 16 + pair[1]).unwrap()).collect()
 }
 
-fn known<T>(heard: Result<Heard<T>, Invalid>) -> T {
+fn known<T>(heard: Result<Received<T>, Invalid>) -> T {
     match heard.unwrap() {
-        Heard::Message(message) => message,
+        Received::Message(message) => message,
         _ => panic!("a message of today is not understood"),
     }
 }

@@ -13,7 +13,7 @@ use holdfast_model::{
     TaskInfo, TaskState, TaskStatus,
 };
 
-use crate::ledger::{KeeperChange, KeeperLedger, Member, Run, Stage};
+use crate::ledger::{KeeperChange, KeeperLedger, Member, MemberTask, Stage};
 use crate::pace::Pace;
 use crate::placing::{self, Place};
 use crate::service::Service;
@@ -282,7 +282,7 @@ impl<S: Service> Keeper<S> {
             Member { agent: Some(offer.agent.clone()), launches: member.launches + 1, ..member };
         let task =
             TaskId::made(format!("{}-{}-{}", self.service.name(), member.index, member.launches));
-        member.run = Some(Run { task: task.clone(), running: false });
+        member.run = Some(MemberTask { task: task.clone(), running: false });
         if place.volume.is_none() {
             member.attempts += 1;
             member.stage = Stage::Claiming;
@@ -322,7 +322,7 @@ impl<S: Service> Keeper<S> {
             member.run = was
                 .clone()
                 .filter(|_| !over)
-                .map(|run| Run { running: running || run.running, ..run });
+                .map(|run| MemberTask { running: running || run.running, ..run });
             if running && member.stage == Stage::Claiming && member.volume.is_some() {
                 member.stage = Stage::Placed; // The volume of a task that runs exists.
             }
@@ -369,7 +369,7 @@ impl<S: Service> Keeper<S> {
                 "task {} lives after all; member {index} takes it back",
                 status.task
             )));
-            let run = Some(Run { task: status.task.clone(), running: false });
+            let run = Some(MemberTask { task: status.task.clone(), running: false });
             return Some(Member { run, launches: member.launches.max(launch), ..member });
         }
         self.effects.push(Effect::Log(format!(

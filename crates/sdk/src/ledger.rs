@@ -18,7 +18,7 @@ pub enum Stage {
 
 /// A task that a member was given, as far as we know alive.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Run {
+pub struct MemberTask {
     /// The id of the task.
     pub task: TaskId,
     /// Whether it was seen running.
@@ -41,7 +41,7 @@ pub struct Member {
     /// The number of tasks that were launched; makes their names unique.
     pub launches: u64,
     /// The task that it was given, if that may be alive.
-    pub run: Option<Run>,
+    pub run: Option<MemberTask>,
     /// The durable note of the service's author.
     pub note: Vec<u8>,
 }

@@ -14,5 +14,5 @@ mod service;
 
 pub use holdfast_model as model;
 pub use keeper::{Effect, Input, Keeper};
-pub use ledger::{KeeperChange, KeeperLedger, Member, Run, Stage};
+pub use ledger::{KeeperChange, KeeperLedger, Member, MemberTask, Stage};
 pub use service::{Needs, Program, Service};

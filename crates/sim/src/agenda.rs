@@ -69,7 +69,7 @@ pub(crate) enum Message {
 
 /// A job for an agent's drivers.
 #[derive(Clone, Debug)]
-pub(crate) enum Job {
+pub(crate) enum DriverJob {
     Open(ClusterId, Vec<DiskRecord>),
     Make(agent::VolumeLabel),
     Check(agent::VolumeLabel),
@@ -82,7 +82,7 @@ pub(crate) enum Job {
 
 /// An action of an executor.
 #[derive(Clone, Debug)]
-pub(crate) enum Doing {
+pub(crate) enum ExecutorAction {
     Connect,
     Begin(TaskId),
     Append(TaskId),
@@ -101,7 +101,7 @@ pub(crate) enum Rest {
 
 /// An entry of the agenda.
 #[derive(Clone, Debug)]
-pub(crate) enum What {
+pub(crate) enum AgendaEntry {
     /// A message arrives at one end of a link.
     Deliver(u64, Side, Message),
     /// One end of a link notices that it is broken or closed.
@@ -125,13 +125,13 @@ pub(crate) enum What {
     /// A pause ends, and what was begun goes on.
     GoOn(Rest),
     /// The drivers do a job.
-    Work(Job),
+    Work(DriverJob),
     /// The drivers have done a job.
     Done(Box<agent::Input>),
     /// The agent sees that a container has ended.
     Ended(ContainerId),
     /// An executor does something.
-    Act(Doing),
+    Act(ExecutorAction),
     /// The agent checks its disks again.
     LookAtDisks,
     /// An operator does something.
@@ -155,31 +155,31 @@ pub(crate) enum Heal {
     Slow(Node),
 }
 
-impl What {
+impl AgendaEntry {
     /// A small number for the digest.
     pub(crate) fn kind(&self) -> u64 {
         match self {
-            What::Deliver(link, side, _) => 1 ^ link << 8 ^ (*side as u64) << 4,
-            What::Noticed(link, side) => 2 ^ link << 8 ^ (*side as u64) << 4,
-            What::Follow => 3,
-            What::News(..) => 4,
-            What::Elect(_) => 5,
-            What::Deposed(_) => 6,
-            What::Tick => 7,
-            What::Restart => 8,
-            What::GoOn(_) => 9,
-            What::Work(_) => 10,
-            What::Done(_) => 11,
-            What::Ended(_) => 12,
-            What::Act(_) => 13,
-            What::LookAtDisks => 14,
-            What::Operate => 15,
-            What::Fault(_) => 16,
-            What::Heal(_) => 17,
-            What::Lead(_) => 18,
-            What::Asked(_) => 19,
-            What::ActByzantine => 20,
-            What::TearDown(_) => 21,
+            AgendaEntry::Deliver(link, side, _) => 1 ^ link << 8 ^ (*side as u64) << 4,
+            AgendaEntry::Noticed(link, side) => 2 ^ link << 8 ^ (*side as u64) << 4,
+            AgendaEntry::Follow => 3,
+            AgendaEntry::News(..) => 4,
+            AgendaEntry::Elect(_) => 5,
+            AgendaEntry::Deposed(_) => 6,
+            AgendaEntry::Tick => 7,
+            AgendaEntry::Restart => 8,
+            AgendaEntry::GoOn(_) => 9,
+            AgendaEntry::Work(_) => 10,
+            AgendaEntry::Done(_) => 11,
+            AgendaEntry::Ended(_) => 12,
+            AgendaEntry::Act(_) => 13,
+            AgendaEntry::LookAtDisks => 14,
+            AgendaEntry::Operate => 15,
+            AgendaEntry::Fault(_) => 16,
+            AgendaEntry::Heal(_) => 17,
+            AgendaEntry::Lead(_) => 18,
+            AgendaEntry::Asked(_) => 19,
+            AgendaEntry::ActByzantine => 20,
+            AgendaEntry::TearDown(_) => 21,
         }
     }
 }
@@ -189,7 +189,7 @@ impl What {
 pub(crate) struct Due {
     pub(crate) to: Node,
     pub(crate) life: u64,
-    pub(crate) what: What,
+    pub(crate) what: AgendaEntry,
 }
 
 /// The virtual clock, and the queue of what is due.
@@ -205,12 +205,12 @@ impl Agenda {
         Agenda { now: DAWN, queue: BTreeMap::new(), sequence: 0 }
     }
 
-    pub(crate) fn at(&mut self, when: Instant, to: Node, life: u64, what: What) {
+    pub(crate) fn at(&mut self, when: Instant, to: Node, life: u64, what: AgendaEntry) {
         self.sequence += 1;
         self.queue.insert((when.max(self.now), self.sequence), Due { to, life, what });
     }
 
-    pub(crate) fn after(&mut self, delay_ms: u64, to: Node, life: u64, what: What) {
+    pub(crate) fn after(&mut self, delay_ms: u64, to: Node, life: u64, what: AgendaEntry) {
         self.at(self.now.plus_ms(delay_ms), to, life, what);
     }
 
@@ -246,9 +246,9 @@ mod tests {
     #[test]
     fn what_is_due_together_happens_in_the_order_in_which_it_was_written_down() {
         let mut agenda = Agenda::new();
-        agenda.after(5, Node::Master(1), 0, What::Tick);
-        agenda.after(1, Node::Master(2), 0, What::Tick);
-        agenda.after(5, Node::Master(3), 0, What::Tick);
+        agenda.after(5, Node::Master(1), 0, AgendaEntry::Tick);
+        agenda.after(1, Node::Master(2), 0, AgendaEntry::Tick);
+        agenda.after(5, Node::Master(3), 0, AgendaEntry::Tick);
         let order: Vec<Node> =
             std::iter::from_fn(|| agenda.next(DAWN.plus_ms(5))).map(|due| due.to).collect();
         assert_eq!(order, [Node::Master(2), Node::Master(1), Node::Master(3)]);
@@ -258,7 +258,7 @@ mod tests {
     #[test]
     fn the_clock_stops_where_it_was_told_to() {
         let mut agenda = Agenda::new();
-        agenda.after(50, Node::World, 0, What::Tick);
+        agenda.after(50, Node::World, 0, AgendaEntry::Tick);
         assert!(agenda.next(DAWN.plus_ms(10)).is_none());
         assert_eq!((agenda.elapsed_ms(), agenda.len()), (10, 1));
     }

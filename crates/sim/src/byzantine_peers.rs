@@ -17,7 +17,7 @@ use holdfast_model::{
     OfferId, OperatorCall, Order, StatusUuid, TaskId, ToAgent, ToMaster,
 };
 
-use crate::agenda::{Message, Node, What, ANY_LIFE};
+use crate::agenda::{AgendaEntry, Message, Node, ANY_LIFE};
 use crate::fact::Fact;
 use crate::links::Side;
 use crate::rng::Rng;
@@ -98,7 +98,12 @@ impl World {
     /// A byzantine peer acts.
     pub(crate) fn byzantine_acts(&mut self, index: usize) {
         let pause_ms = self.byzantine_peers[index].rng.between(200, 2_500);
-        self.agenda.after(pause_ms, Node::ByzantinePeer(index), ANY_LIFE, What::ActByzantine);
+        self.agenda.after(
+            pause_ms,
+            Node::ByzantinePeer(index),
+            ANY_LIFE,
+            AgendaEntry::ActByzantine,
+        );
         if !self.is_storm() {
             return self.leave_byzantine(index);
         }
@@ -131,8 +136,9 @@ impl World {
             .filter(|it| !it.removed && it.info.principal.as_deref() == Some(PRINCIPAL));
         let left: Vec<FrameworkId> = left.filter_map(|it| it.info.id.clone()).collect();
         let life = self.masters[leader].process.life;
-        left.into_iter()
-            .for_each(|id| self.agenda.after(1, Node::Master(leader), life, What::TearDown(id)));
+        left.into_iter().for_each(|id| {
+            self.agenda.after(1, Node::Master(leader), life, AgendaEntry::TearDown(id))
+        });
     }
 
     pub(crate) fn tear_down(&mut self, master: usize, id: FrameworkId) {

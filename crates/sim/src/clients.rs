@@ -7,7 +7,7 @@
 use holdfast_agent as agent;
 use holdfast_model::{LinkId, Term};
 
-use crate::agenda::{Node, What, ANY_LIFE};
+use crate::agenda::{AgendaEntry, Node, ANY_LIFE};
 use crate::world::World;
 
 /// A client of the masters.
@@ -93,7 +93,7 @@ impl World {
         let late_ms = self.delay_ms(20, 1_000, 20);
         let Some((client, life)) = self.client(node) else { return };
         if !std::mem::replace(&mut client.trying, true) {
-            self.agenda.after(late_ms, node, life, What::Follow);
+            self.agenda.after(late_ms, node, life, AgendaEntry::Follow);
         }
     }
 
@@ -158,7 +158,7 @@ impl World {
         else {
             return true;
         };
-        self.agenda.after(late_ms, node, ANY_LIFE, What::News(leader, term));
+        self.agenda.after(late_ms, node, ANY_LIFE, AgendaEntry::News(leader, term));
         true
     }
 }

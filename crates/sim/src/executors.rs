@@ -11,7 +11,7 @@ use holdfast_model::{
     StatusUuid, TaskId, TaskInfo, TaskState, TaskStatus,
 };
 
-use crate::agenda::{Doing, Message, Node, What, ANY_LIFE};
+use crate::agenda::{AgendaEntry, ExecutorAction, Message, Node, ANY_LIFE};
 use crate::drivers::containers::{exit, word_for, Container, Phase, State, TaskRun};
 use crate::fact::{Fact, VolumeSeen};
 use crate::links::Side;
@@ -25,22 +25,26 @@ impl World {
         self.machines[index].containers.get_mut(&id).filter(|it| it.lives())
     }
 
-    fn act_after(&mut self, delay_ms: u64, index: usize, id: ContainerId, doing: Doing) {
-        self.agenda.after(delay_ms, Node::Executor(index, id), ANY_LIFE, What::Act(doing));
+    fn act_after(&mut self, delay_ms: u64, index: usize, id: ContainerId, doing: ExecutorAction) {
+        self.agenda.after(delay_ms, Node::Executor(index, id), ANY_LIFE, AgendaEntry::Act(doing));
     }
 
     /// Runs an action of an executor.
-    pub(crate) fn act(&mut self, index: usize, id: ContainerId, doing: Doing) {
+    pub(crate) fn act(&mut self, index: usize, id: ContainerId, doing: ExecutorAction) {
         if self.container(index, id).is_none() {
             return;
         }
         match doing {
-            Doing::Connect => self.connect_executor(index, id),
-            Doing::Begin(task) => self.begin_task(index, id, &task),
-            Doing::Append(task) => self.append_record(index, id, &task),
-            Doing::End(task, state, why) => self.end_task(index, id, &task, state, why),
-            Doing::Exit(status) => self.end_container(index, id, State::Exited(exit(status))),
-            Doing::Tell(data) => self.executor_says(index, id, ExecutorCall::Message(data)),
+            ExecutorAction::Connect => self.connect_executor(index, id),
+            ExecutorAction::Begin(task) => self.begin_task(index, id, &task),
+            ExecutorAction::Append(task) => self.append_record(index, id, &task),
+            ExecutorAction::End(task, state, why) => self.end_task(index, id, &task, state, why),
+            ExecutorAction::Exit(status) => {
+                self.end_container(index, id, State::Exited(exit(status)))
+            }
+            ExecutorAction::Tell(data) => {
+                self.executor_says(index, id, ExecutorCall::Message(data))
+            }
         }
     }
 
@@ -78,7 +82,7 @@ impl World {
             return;
         };
         container.executor.link = None;
-        self.act_after(delay_ms, index, id, Doing::Connect);
+        self.act_after(delay_ms, index, id, ExecutorAction::Connect);
     }
 
     /// The agent's end of an executor's link.
@@ -109,7 +113,7 @@ impl World {
                     delay_ms,
                     index,
                     id,
-                    Doing::End(task, TaskState::Killed, word_for(TaskState::Killed)),
+                    ExecutorAction::End(task, TaskState::Killed, word_for(TaskState::Killed)),
                 );
             }
             ExecutorEvent::Acknowledged(task, status) => {
@@ -130,7 +134,7 @@ impl World {
             .executor
             .tasks
             .insert(task.clone(), TaskRun { info, phase: Phase::Given, appended: 0 });
-        self.act_after(delay_ms, index, id, Doing::Begin(task));
+        self.act_after(delay_ms, index, id, ExecutorAction::Begin(task));
     }
 
     fn shut_executor_down(&mut self, index: usize, id: ContainerId) {
@@ -142,10 +146,10 @@ impl World {
                 end_ms,
                 index,
                 id,
-                Doing::End(task, TaskState::Killed, word_for(TaskState::Killed)),
+                ExecutorAction::End(task, TaskState::Killed, word_for(TaskState::Killed)),
             );
         }
-        self.act_after(exit_ms, index, id, Doing::Exit(0));
+        self.act_after(exit_ms, index, id, ExecutorAction::Exit(0));
     }
 
     fn executor_acknowledged(
@@ -159,7 +163,7 @@ impl World {
         let Some(container) = self.container(index, id) else { return };
         container.executor.updates.retain(|it| it.uuid != Some(status) || it.task != *task);
         if container.executor.is_done() && container.plan.payload != Payload::DefaultExecutor {
-            self.act_after(delay_ms, index, id, Doing::Exit(0));
+            self.act_after(delay_ms, index, id, ExecutorAction::Exit(0));
         }
     }
 
@@ -183,9 +187,9 @@ impl World {
             volumes: &seen,
         });
         self.report_task(index, id, task, TaskState::Running, "");
-        self.act_after(append_ms, index, id, Doing::Append(task.clone()));
+        self.act_after(append_ms, index, id, ExecutorAction::Append(task.clone()));
         for data in self.greetings(&framework, task) {
-            self.act_after(append_ms, index, id, Doing::Tell(data));
+            self.act_after(append_ms, index, id, ExecutorAction::Tell(data));
         }
     }
 
@@ -257,7 +261,7 @@ impl World {
                 Ok(_) => {}
             }
         }
-        self.act_after(next_ms, index, id, Doing::Append(task.clone()));
+        self.act_after(next_ms, index, id, ExecutorAction::Append(task.clone()));
     }
 
     /// The task's process has ended; its executor says so.
@@ -324,7 +328,7 @@ impl World {
                 .now
                 .plus_ms(late_ms)
                 .max(machine.gates.get(&id.0).copied().unwrap_or_default());
-            self.agenda.at(at, Node::Machine(index), machine.process.life, What::Ended(id));
+            self.agenda.at(at, Node::Machine(index), machine.process.life, AgendaEntry::Ended(id));
         }
     }
 

@@ -4,11 +4,11 @@
 //! strike. Which kinds occur at all differs from seed to seed, so that rare meetings of two of them
 //! happen. It never strikes after the storm.
 
-use crate::agenda::{Doing, Heal, Node, What, ANY_LIFE};
+use crate::agenda::{AgendaEntry, ExecutorAction, Heal, Node, ANY_LIFE};
 use crate::drivers::containers::Phase;
 use crate::drivers::disks::Mounted;
 use crate::drivers::ledger_disk::DiskTrouble;
-use crate::process::{Armed, Blow};
+use crate::process::{Armed, ProcessFault};
 use crate::rng::Rng;
 use crate::shape::Shape;
 use crate::world::World;
@@ -162,10 +162,10 @@ impl World {
                 self.suspect(node, ms);
             }
             Trouble::KillBetween(node, countdown, at_commits, down_ms) => {
-                self.arm(node, Armed { countdown, at_commits, blow: Blow::Die(down_ms) });
+                self.arm(node, Armed { countdown, at_commits, blow: ProcessFault::Die(down_ms) });
             }
             Trouble::PauseBetween(node, countdown, ms) => {
-                self.arm(node, Armed { countdown, at_commits: true, blow: Blow::Pause(ms) })
+                self.arm(node, Armed { countdown, at_commits: true, blow: ProcessFault::Pause(ms) })
             }
             Trouble::LoseAnswer => {
                 if let Some((leader, _)) = self.election.leader {
@@ -182,7 +182,7 @@ impl World {
             }
             Trouble::Slow(node, by_ms, ms) => {
                 self.links.slow.insert(node, by_ms);
-                self.agenda.after(ms, Node::World, ANY_LIFE, What::Heal(Heal::Slow(node)));
+                self.agenda.after(ms, Node::World, ANY_LIFE, AgendaEntry::Heal(Heal::Slow(node)));
             }
             Trouble::KillTask(rng) => self.kill_some_task(rng),
             Trouble::KillExecutor(rng) => self.kill_some_executor(rng),
@@ -197,7 +197,7 @@ impl World {
                         ms,
                         Node::World,
                         ANY_LIFE,
-                        What::Heal(Heal::Trouble(machine, disk)),
+                        AgendaEntry::Heal(Heal::Trouble(machine, disk)),
                     );
                 }
             }
@@ -243,7 +243,7 @@ impl World {
         {
             let late_ms = self.delay_ms(300, 2_000, 300);
             self.note(|| format!("master {leader} is suspected"));
-            self.agenda.after(late_ms, Node::World, ANY_LIFE, What::Elect(Some(term)));
+            self.agenda.after(late_ms, Node::World, ANY_LIFE, AgendaEntry::Elect(Some(term)));
         }
     }
 
@@ -289,7 +289,7 @@ impl World {
 
     fn kill_some_executor(&mut self, rng: u64) {
         if let Some((index, id)) = Rng::new(rng).pick(&self.living()).copied() {
-            self.act(index, id, Doing::Exit(139));
+            self.act(index, id, ExecutorAction::Exit(139));
         }
     }
 
@@ -304,8 +304,8 @@ impl World {
         if self.machines[machine].disks[disk].hide(claim) {
             self.note(|| format!("volume {claim} of machine {machine} is moved away by hand"));
             let late_ms = rng.between(50, 3_000);
-            self.agenda.after(late_ms, Node::Machine(machine), ANY_LIFE, What::LookAtDisks);
-            self.agenda.after(ms, Node::World, ANY_LIFE, What::Heal(Heal::Hidden(machine)));
+            self.agenda.after(late_ms, Node::Machine(machine), ANY_LIFE, AgendaEntry::LookAtDisks);
+            self.agenda.after(ms, Node::World, ANY_LIFE, AgendaEntry::Heal(Heal::Hidden(machine)));
         }
     }
 
@@ -317,9 +317,14 @@ impl World {
         };
         it.mounted = if stranger { Mounted::Stranger } else { Mounted::Nothing };
         let late_ms = self.delay_ms(50, 3_000, 10);
-        self.agenda.after(late_ms, Node::Machine(machine), ANY_LIFE, What::LookAtDisks);
+        self.agenda.after(late_ms, Node::Machine(machine), ANY_LIFE, AgendaEntry::LookAtDisks);
         if let Some(ms) = ms {
-            self.agenda.after(ms, Node::World, ANY_LIFE, What::Heal(Heal::Mount(machine, disk)));
+            self.agenda.after(
+                ms,
+                Node::World,
+                ANY_LIFE,
+                AgendaEntry::Heal(Heal::Mount(machine, disk)),
+            );
         }
     }
 
@@ -329,7 +334,12 @@ impl World {
                 self.note(|| format!("disk {disk} of machine {machine} is mounted again"));
                 self.machines[machine].disks[disk].mounted = Mounted::Itself;
                 let late_ms = self.delay_ms(50, 3_000, 10);
-                self.agenda.after(late_ms, Node::Machine(machine), ANY_LIFE, What::LookAtDisks);
+                self.agenda.after(
+                    late_ms,
+                    Node::Machine(machine),
+                    ANY_LIFE,
+                    AgendaEntry::LookAtDisks,
+                );
             }
             Heal::Hidden(machine) => {
                 self.machines[machine]
@@ -337,7 +347,12 @@ impl World {
                     .iter_mut()
                     .for_each(crate::drivers::disks::Disk::bring_back);
                 let late_ms = self.delay_ms(50, 3_000, 10);
-                self.agenda.after(late_ms, Node::Machine(machine), ANY_LIFE, What::LookAtDisks);
+                self.agenda.after(
+                    late_ms,
+                    Node::Machine(machine),
+                    ANY_LIFE,
+                    AgendaEntry::LookAtDisks,
+                );
             }
             Heal::Trouble(machine, disk) => self.machines[machine].disks[disk].troubled = false,
             Heal::Slow(node) => drop(self.links.slow.remove(&node)),

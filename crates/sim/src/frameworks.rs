@@ -16,12 +16,12 @@ use holdfast_sdk::{
     Effect, Input, Keeper, KeeperChange, KeeperLedger, Member, Needs, Program, Service,
 };
 
-use crate::agenda::{Message, Node, Rest, What};
+use crate::agenda::{AgendaEntry, Message, Node, Rest};
 use crate::clients::Client;
 use crate::drivers::ledger_disk::LedgerDisk;
 use crate::fact::Fact;
 use crate::links::Side;
-use crate::process::{Blow, Process};
+use crate::process::{Process, ProcessFault};
 use crate::rng::Rng;
 use crate::world::World;
 
@@ -81,7 +81,7 @@ impl Service for AnyService {
 
 /// What the executors of a service say to its scheduler when a task starts: messages, by the task's
 /// name.
-pub(crate) type Greeting = fn(&TaskId) -> Vec<Vec<u8>>;
+pub(crate) type StartMessages = fn(&TaskId) -> Vec<Vec<u8>>;
 
 /// A framework's scheduler in the simulation.
 pub struct FrameworkProcess {
@@ -97,7 +97,7 @@ pub struct FrameworkProcess {
     pub subscribed: bool,
     pub(crate) ledger_disk: LedgerDisk<KeeperLedger>,
     pub(crate) client: Client,
-    pub(crate) greeting: Option<Greeting>,
+    pub(crate) greeting: Option<StartMessages>,
 }
 
 impl FrameworkProcess {
@@ -174,7 +174,7 @@ impl World {
         }
         let life = it.process.life;
         self.note(|| format!("framework {index} starts"));
-        self.agenda.after(late_ms, Node::Framework(index), life, What::Follow);
+        self.agenda.after(late_ms, Node::Framework(index), life, AgendaEntry::Follow);
     }
 
     pub(crate) fn kill_framework(&mut self, index: usize, down_ms: Option<u64>) {
@@ -190,7 +190,7 @@ impl World {
         self.note(|| format!("framework {index} dies"));
         self.drop_links(Node::Framework(index), 500);
         if let Some(down_ms) = down_ms {
-            self.agenda.after(down_ms, Node::Framework(index), life, What::Restart);
+            self.agenda.after(down_ms, Node::Framework(index), life, AgendaEntry::Restart);
         }
     }
 
@@ -245,8 +245,10 @@ impl World {
         while let Some(effect) = left.next() {
             let is_commit = matches!(effect, Effect::Commit(_));
             match self.frameworks[index].process.struck(is_commit, after_commit) {
-                Some(Blow::Die(down_ms)) => return self.kill_framework(index, Some(down_ms)),
-                Some(Blow::Pause(ms)) => {
+                Some(ProcessFault::Die(down_ms)) => {
+                    return self.kill_framework(index, Some(down_ms))
+                }
+                Some(ProcessFault::Pause(ms)) => {
                     let rest = std::iter::once(effect).chain(left).collect();
                     return self.pause(Node::Framework(index), ms, Some(Rest::Framework(rest)));
                 }

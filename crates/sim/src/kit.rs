@@ -18,7 +18,7 @@
 //! Every rule is checked after every step. It never succeeds silently: what does not come about
 //! panics with the trace.
 
-use crate::agenda::{Doing, Node};
+use crate::agenda::{ExecutorAction, Node};
 use crate::frameworks::Performer;
 use crate::shape::Shape;
 use crate::trace::Detail;
@@ -124,7 +124,7 @@ impl Kit {
     pub fn kill_containers(&mut self, agent: usize) {
         for (machine, id) in self.world.living() {
             if machine == agent {
-                self.world.act(machine, id, Doing::Exit(137));
+                self.world.act(machine, id, ExecutorAction::Exit(137));
             }
         }
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use holdfast_model::Instant;
 
-use crate::agenda::{Agenda, Message, Node, What};
+use crate::agenda::{Agenda, AgendaEntry, Message, Node};
 use crate::rng::Rng;
 
 /// One end of a link.
@@ -106,7 +106,7 @@ impl Links {
         if end.closed || end.cut.is_some_and(|cut| cut < at) {
             return;
         }
-        agenda.at(at, end.node, end.life, What::Deliver(id, from.other(), message));
+        agenda.at(at, end.node, end.life, AgendaEntry::Deliver(id, from.other(), message));
     }
 
     /// Who is at this end, if what arrives there now is still heard.
@@ -159,7 +159,7 @@ impl Links {
             // already.
             let at =
                 agenda.now.plus_ms(late_ms).max(other.last.min(other.cut.unwrap_or(other.last)));
-            agenda.at(at, other.node, other.life, What::Noticed(id, side.other()));
+            agenda.at(at, other.node, other.life, AgendaEntry::Noticed(id, side.other()));
         }
     }
 
@@ -173,7 +173,7 @@ impl Links {
             let cut = agenda.now.plus_ms(cut_ms);
             end.cut = Some(end.cut.map_or(cut, |it| it.min(cut)));
             if !end.closed {
-                agenda.at(cut.plus_ms(late_ms), end.node, end.life, What::Noticed(id, side));
+                agenda.at(cut.plus_ms(late_ms), end.node, end.life, AgendaEntry::Noticed(id, side));
             }
         }
     }
@@ -229,13 +229,15 @@ mod tests {
         let (mut numbers, mut lost) = (Vec::new(), false);
         while let Some(due) = agenda.next(DAWN.plus_ms(100_000)) {
             match due.what {
-                What::Deliver(id, side, Message::FromAgent(ToMaster::Pong(number)))
+                AgendaEntry::Deliver(id, side, Message::FromAgent(ToMaster::Pong(number)))
                     if links.hears(agenda.now, id, side).is_some() =>
                 {
                     assert!(!lost, "nothing is heard on a link that was noticed to be broken");
                     numbers.push(number);
                 }
-                What::Noticed(id, side) => lost |= links.noticed(id, side) && side == Side::Server,
+                AgendaEntry::Noticed(id, side) => {
+                    lost |= links.noticed(id, side) && side == Side::Server
+                }
                 _ => {}
             }
         }

@@ -13,14 +13,14 @@ use holdfast_model::{
 };
 use uuid::Uuid;
 
-use crate::agenda::{Doing, Job, Message, Node, Rest, What, ANY_LIFE};
+use crate::agenda::{AgendaEntry, DriverJob, ExecutorAction, Message, Node, Rest, ANY_LIFE};
 use crate::clients::Client;
 use crate::drivers::containers::{Container, State};
 use crate::drivers::disks::Disk;
 use crate::drivers::ledger_disk::LedgerDisk;
 use crate::fact::Fact;
 use crate::links::Side;
-use crate::process::{Blow, Process};
+use crate::process::{Process, ProcessFault};
 use crate::rng::Rng;
 use crate::shape::Shape;
 use crate::world::World;
@@ -161,7 +161,7 @@ impl World {
         let life = self.machines[index].process.life;
         self.step_agent(index, Input::Started(found));
         let late_ms = self.delay_ms(1, 400, 1);
-        self.agenda.after(late_ms, Node::Machine(index), life, What::Follow);
+        self.agenda.after(late_ms, Node::Machine(index), life, AgendaEntry::Follow);
         let living: Vec<ContainerId> = self.machines[index]
             .containers
             .iter()
@@ -174,7 +174,7 @@ impl World {
                 late_ms,
                 Node::Executor(index, container),
                 ANY_LIFE,
-                What::Act(Doing::Connect),
+                AgendaEntry::Act(ExecutorAction::Connect),
             );
         }
     }
@@ -188,7 +188,7 @@ impl World {
         self.stop_agent(index, false, 300);
         if let Some(down_ms) = down_ms {
             let life = self.machines[index].process.life;
-            self.agenda.after(down_ms, Node::Machine(index), life, What::Restart);
+            self.agenda.after(down_ms, Node::Machine(index), life, AgendaEntry::Restart);
         }
     }
 
@@ -216,7 +216,7 @@ impl World {
         self.machines[index].disks.iter_mut().for_each(Disk::cut_power);
         if let Some(down_ms) = down_ms {
             let life = self.machines[index].process.life;
-            self.agenda.after(down_ms, Node::Machine(index), life, What::Restart);
+            self.agenda.after(down_ms, Node::Machine(index), life, AgendaEntry::Restart);
         }
     }
 
@@ -252,8 +252,8 @@ impl World {
         while let Some(effect) = left.next() {
             let is_commit = matches!(effect, Effect::Commit { .. });
             match self.machines[index].process.struck(is_commit, after_commit) {
-                Some(Blow::Die(down_ms)) => return self.kill_agent(index, Some(down_ms)),
-                Some(Blow::Pause(ms)) => {
+                Some(ProcessFault::Die(down_ms)) => return self.kill_agent(index, Some(down_ms)),
+                Some(ProcessFault::Pause(ms)) => {
                     let rest = std::iter::once(effect).chain(left).collect();
                     return self.pause(Node::Machine(index), ms, Some(Rest::Agent(rest)));
                 }
@@ -296,19 +296,25 @@ impl World {
             ),
             Effect::CloseExecutor(link) => self.links.close(&mut self.agenda, link.0, Side::Server),
             Effect::OpenDisks(cluster, known) => {
-                self.work(index, life, Uuid::nil(), Job::Open(cluster, known))
+                self.work(index, life, Uuid::nil(), DriverJob::Open(cluster, known))
             }
-            Effect::MakeVolume(label) => self.work(index, life, label.claim.0, Job::Make(label)),
-            Effect::CheckVolume(label) => self.work(index, life, label.claim.0, Job::Check(label)),
-            Effect::TrashVolume(label) => self.work(index, life, label.claim.0, Job::Trash(label)),
+            Effect::MakeVolume(label) => {
+                self.work(index, life, label.claim.0, DriverJob::Make(label))
+            }
+            Effect::CheckVolume(label) => {
+                self.work(index, life, label.claim.0, DriverJob::Check(label))
+            }
+            Effect::TrashVolume(label) => {
+                self.work(index, life, label.claim.0, DriverJob::Trash(label))
+            }
             Effect::StartContainer(plan) => {
-                self.work(index, life, plan.container.0, Job::Start(plan))
+                self.work(index, life, plan.container.0, DriverJob::Start(plan))
             }
             Effect::UpdateContainer(plan) => {
-                self.work(index, life, plan.container.0, Job::Update(plan))
+                self.work(index, life, plan.container.0, DriverJob::Update(plan))
             }
-            Effect::DestroyContainer(id) => self.work(index, life, id.0, Job::Destroy(id)),
-            Effect::ForgetContainer(id) => self.work(index, life, id.0, Job::Forget(id)),
+            Effect::DestroyContainer(id) => self.work(index, life, id.0, DriverJob::Destroy(id)),
+            Effect::ForgetContainer(id) => self.work(index, life, id.0, DriverJob::Forget(id)),
             Effect::Log(line) => self.note(|| format!("agent {index} says: {line}")),
         }
     }

@@ -8,10 +8,10 @@ use holdfast_allocator::by_name;
 use holdfast_master::{self as master, Effect, Input, Master};
 use holdfast_model::{Event, StepContext, Term};
 
-use crate::agenda::{Message, Node, Rest, What, ANY_LIFE};
+use crate::agenda::{AgendaEntry, Message, Node, Rest, ANY_LIFE};
 use crate::fact::Fact;
 use crate::links::Side;
-use crate::process::{Blow, Process};
+use crate::process::{Process, ProcessFault};
 use crate::rng::Rng;
 use crate::world::World;
 
@@ -65,7 +65,7 @@ impl World {
         self.operator.forget_master(index);
         self.note(|| format!("master {index} starts"));
         if self.election.leader.is_none() {
-            self.agenda.after(10, Node::World, ANY_LIFE, What::Elect(None));
+            self.agenda.after(10, Node::World, ANY_LIFE, AgendaEntry::Elect(None));
         }
     }
 
@@ -82,10 +82,10 @@ impl World {
         if self.election.leader.is_some_and(|(leader, _)| leader == index) {
             let late_ms = self.delay_ms(50, 3_000, 100);
             let term = self.election.leader.map(|(_, term)| term);
-            self.agenda.after(late_ms, Node::World, ANY_LIFE, What::Elect(term));
+            self.agenda.after(late_ms, Node::World, ANY_LIFE, AgendaEntry::Elect(term));
         }
         let life = self.masters[index].process.life;
-        self.agenda.after(down_ms, Node::Master(index), life, What::Restart);
+        self.agenda.after(down_ms, Node::Master(index), life, AgendaEntry::Restart);
     }
 
     /// Chooses a leader among those that live; `unless` names the term that is over. The old leader
@@ -106,7 +106,7 @@ impl World {
         if let Some((index, term)) = old {
             let late_ms = self.delay_ms(1, 12_000, 1);
             let life = self.masters[index].process.life;
-            self.agenda.after(late_ms, Node::Master(index), life, What::Deposed(term));
+            self.agenda.after(late_ms, Node::Master(index), life, AgendaEntry::Deposed(term));
         }
         let Some(leader) = self.election.rng.pick(&candidates).copied() else { return };
         self.election.term += 1;
@@ -115,12 +115,12 @@ impl World {
         self.journal.begin(term);
         self.note(|| format!("master {leader} is elected, term {term}"));
         let life = self.masters[leader].process.life;
-        self.agenda.after(0, Node::Master(leader), life, What::Lead(term));
+        self.agenda.after(0, Node::Master(leader), life, AgendaEntry::Lead(term));
         self.rules_see(&Fact::Elected { master: leader, term });
         let clients: Vec<Node> = self.clients().collect();
         for client in clients {
             let late_ms = self.delay_ms(5, 1_500, 1);
-            self.agenda.after(late_ms, client, ANY_LIFE, What::News(leader, term));
+            self.agenda.after(late_ms, client, ANY_LIFE, AgendaEntry::News(leader, term));
         }
     }
 
@@ -196,8 +196,8 @@ impl World {
         while let Some(effect) = left.next() {
             let is_commit = matches!(effect, Effect::Commit(..));
             match self.masters[index].process.struck(is_commit, after_commit) {
-                Some(Blow::Die(down_ms)) => return self.kill_master(index, down_ms),
-                Some(Blow::Pause(ms)) => {
+                Some(ProcessFault::Die(down_ms)) => return self.kill_master(index, down_ms),
+                Some(ProcessFault::Pause(ms)) => {
                     let rest = std::iter::once(effect).chain(left).collect();
                     return self.pause(Node::Master(index), ms, Some(Rest::Master(rest)));
                 }

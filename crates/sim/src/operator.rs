@@ -12,7 +12,7 @@ use holdfast_model::{
     Reservation, ReservationKind, Resource, Role, Scalar, SourceKind, Value,
 };
 
-use crate::agenda::{Node, What, ANY_LIFE};
+use crate::agenda::{AgendaEntry, Node, ANY_LIFE};
 use crate::fact::Fact;
 use crate::rng::Rng;
 use crate::world::World;
@@ -117,7 +117,7 @@ impl World {
             return;
         }
         let pause_ms = self.operator.rng.between(400, 4_000);
-        self.agenda.after(pause_ms, Node::World, ANY_LIFE, What::Operate);
+        self.agenda.after(pause_ms, Node::World, ANY_LIFE, AgendaEntry::Operate);
         let Some((master, _)) = self.election.leader else { return };
         let index = self.operator.rng.below(self.machines.len() as u64) as usize;
         let machine = &self.machines[index];
@@ -149,7 +149,7 @@ impl World {
         self.rules_see(&Fact::OperatorAsks { agent: &agent, action: &action });
         self.operator.waiting.insert(request, Asked { master, agent, action });
         let life = self.masters[master].process.life;
-        self.agenda.after(1, Node::Master(master), life, What::Asked(request));
+        self.agenda.after(1, Node::Master(master), life, AgendaEntry::Asked(request));
         request
     }
 

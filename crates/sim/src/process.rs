@@ -9,7 +9,7 @@ use crate::rng::Rng;
 
 /// What a fault does to a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Blow {
+pub(crate) enum ProcessFault {
     /// It dies, and starts again after so many milliseconds.
     Die(u64),
     /// It stops for so many milliseconds, in the middle of what it does.
@@ -23,7 +23,7 @@ pub(crate) struct Armed {
     pub(crate) countdown: u32,
     /// Whether it strikes right before or after a commit only.
     pub(crate) at_commits: bool,
-    pub(crate) blow: Blow,
+    pub(crate) blow: ProcessFault,
 }
 
 /// A simulated process.
@@ -56,7 +56,7 @@ impl Process {
     }
 
     /// Whether a fault strikes before this effect.
-    pub(crate) fn struck(&mut self, is_commit: bool, after_commit: bool) -> Option<Blow> {
+    pub(crate) fn struck(&mut self, is_commit: bool, after_commit: bool) -> Option<ProcessFault> {
         let armed = self.armed.as_mut()?;
         if armed.at_commits && !is_commit && !after_commit {
             return None;
@@ -76,11 +76,11 @@ mod tests {
     #[test]
     fn a_blow_waits_for_its_moment() {
         let mut process = Process::new(Rng::new(1));
-        process.armed = Some(Armed { countdown: 1, at_commits: true, blow: Blow::Die(5) });
+        process.armed = Some(Armed { countdown: 1, at_commits: true, blow: ProcessFault::Die(5) });
         assert_eq!(process.struck(false, false), None);
         assert_eq!(process.struck(true, false), None);
         assert_eq!(process.struck(false, false), None);
-        assert_eq!(process.struck(false, true), Some(Blow::Die(5)));
+        assert_eq!(process.struck(false, true), Some(ProcessFault::Die(5)));
         assert_eq!(process.struck(true, true), None);
     }
 }

@@ -11,7 +11,7 @@ use holdfast_model::{
 };
 use uuid::Uuid;
 
-use crate::agenda::{Doing, Job, Node, What, ANY_LIFE};
+use crate::agenda::{AgendaEntry, DriverJob, ExecutorAction, Node, ANY_LIFE};
 use crate::drivers::containers::{exit, Container, State};
 use crate::drivers::disks::Disk;
 use crate::fact::Fact;
@@ -20,34 +20,34 @@ use crate::world::World;
 impl World {
     /// Gives a job to the drivers; `about` names the object whose jobs are done in order (nil:
     /// none).
-    pub(crate) fn work(&mut self, index: usize, life: u64, about: Uuid, job: Job) {
-        let slow = matches!(job, Job::Start(_));
+    pub(crate) fn work(&mut self, index: usize, life: u64, about: Uuid, job: DriverJob) {
+        let slow = matches!(job, DriverJob::Start(_));
         let delay_ms = if slow { self.delay_ms(5, 400, 5) } else { self.delay_ms(1, 120, 1) };
         let machine = &mut self.machines[index];
         let soonest =
             machine.gates.get(&about).copied().filter(|_| !about.is_nil()).unwrap_or_default();
         let at = self.agenda.now.plus_ms(delay_ms).max(soonest);
         machine.gates.insert(about, at);
-        self.agenda.at(at, Node::Machine(index), life, What::Work(job));
+        self.agenda.at(at, Node::Machine(index), life, AgendaEntry::Work(job));
     }
 
     /// Does a job.
-    pub(crate) fn do_work(&mut self, index: usize, job: Job) {
+    pub(crate) fn do_work(&mut self, index: usize, job: DriverJob) {
         match job {
-            Job::Open(cluster, known) => {
+            DriverJob::Open(cluster, known) => {
                 let found = self.open_disks(index, cluster, &known);
                 self.answer(index, Uuid::nil(), Input::Opened(found));
             }
-            Job::Make(label) => self.make_volume(index, &label),
-            Job::Check(label) => {
+            DriverJob::Make(label) => self.make_volume(index, &label),
+            DriverJob::Check(label) => {
                 let outcome = self.disk_of(index, &label).and_then(|disk| disk.check(&label));
                 self.answer(index, label.claim.0, Input::VolumeChecked(label.claim, outcome));
             }
-            Job::Trash(label) => self.trash_volume(index, &label),
-            Job::Start(plan) => self.start_container(index, *plan),
-            Job::Update(plan) => self.update_container(index, *plan),
-            Job::Destroy(id) => self.destroy_container(index, id),
-            Job::Forget(id) => {
+            DriverJob::Trash(label) => self.trash_volume(index, &label),
+            DriverJob::Start(plan) => self.start_container(index, *plan),
+            DriverJob::Update(plan) => self.update_container(index, *plan),
+            DriverJob::Destroy(id) => self.destroy_container(index, id),
+            DriverJob::Forget(id) => {
                 if self.machines[index].containers.get(&id).is_some_and(|it| !it.lives()) {
                     self.machines[index].containers.remove(&id);
                     self.machines[index].gates.remove(&id.0);
@@ -65,7 +65,7 @@ impl World {
             machine.gates.insert(about, at);
         }
         let life = machine.process.life;
-        self.agenda.at(at, Node::Machine(index), life, What::Done(Box::new(input)));
+        self.agenda.at(at, Node::Machine(index), life, AgendaEntry::Done(Box::new(input)));
     }
 
     fn disk_of(&mut self, index: usize, label: &VolumeLabel) -> Result<&mut Disk, String> {
@@ -142,7 +142,12 @@ impl World {
         self.rules_see(&Fact::ContainerStarts { machine: index, plan: &plan });
         self.machines[index].containers.insert(id, Container::new(plan));
         let delay_ms = self.delay_ms(5, 900, 5);
-        self.agenda.after(delay_ms, Node::Executor(index, id), ANY_LIFE, What::Act(Doing::Connect));
+        self.agenda.after(
+            delay_ms,
+            Node::Executor(index, id),
+            ANY_LIFE,
+            AgendaEntry::Act(ExecutorAction::Connect),
+        );
         self.answer(index, id.0, Input::ContainerStarted(id, Ok(())));
     }
 
@@ -203,7 +208,7 @@ impl World {
                         dies_in_ms,
                         Node::Executor(index, id),
                         ANY_LIFE,
-                        What::Act(Doing::Exit(137)),
+                        AgendaEntry::Act(ExecutorAction::Exit(137)),
                     );
                 }
             }

@@ -12,7 +12,7 @@ use holdfast_master as master;
 use holdfast_model::{CallerIdentity, Instant, LinkId, ToMaster};
 use holdfast_sdk as sdk;
 
-use crate::agenda::{Agenda, Due, Message, Node, Rest, What, ANY_LIFE, DAWN};
+use crate::agenda::{Agenda, AgendaEntry, Due, Message, Node, Rest, ANY_LIFE, DAWN};
 use crate::byzantine_peers::ByzantinePeer;
 use crate::fact::Fact;
 use crate::faults::{self, Fault};
@@ -123,7 +123,7 @@ impl World {
                 DAWN.plus_ms(world.plan[index].at_ms),
                 Node::World,
                 ANY_LIFE,
-                What::Fault(index),
+                AgendaEntry::Fault(index),
             );
         }
         world.begin();
@@ -134,13 +134,18 @@ impl World {
         (0..self.masters.len()).for_each(|it| self.start_master(it));
         for index in 0..self.machines.len() {
             let late_ms = self.delay_ms(0, 3_000, 0);
-            self.agenda.after(late_ms, Node::Machine(index), ANY_LIFE, What::Restart);
+            self.agenda.after(late_ms, Node::Machine(index), ANY_LIFE, AgendaEntry::Restart);
         }
         for index in 0..self.byzantine_peers.len() {
-            self.agenda.after(4_000, Node::ByzantinePeer(index), ANY_LIFE, What::ActByzantine);
+            self.agenda.after(
+                4_000,
+                Node::ByzantinePeer(index),
+                ANY_LIFE,
+                AgendaEntry::ActByzantine,
+            );
         }
         if self.shape.operators {
-            self.agenda.after(3_000, Node::World, ANY_LIFE, What::Operate);
+            self.agenda.after(3_000, Node::World, ANY_LIFE, AgendaEntry::Operate);
         }
     }
 
@@ -150,7 +155,7 @@ impl World {
         let ids = self.rng.fork(10_000 + index as u64);
         self.frameworks.push(FrameworkProcess::new(service, ids));
         let late_ms = self.delay_ms(0, 3_000, 0);
-        self.agenda.after(late_ms, Node::Framework(index), ANY_LIFE, What::Restart);
+        self.agenda.after(late_ms, Node::Framework(index), ANY_LIFE, AgendaEntry::Restart);
         index
     }
 
@@ -237,7 +242,7 @@ impl World {
     fn waits(&mut self, due: &Due) -> bool {
         let now = self.agenda.now;
         let Some(until) = self.process(due.to).and_then(|it| it.paused_until) else { return false };
-        if matches!(due.what, What::GoOn(_)) {
+        if matches!(due.what, AgendaEntry::GoOn(_)) {
             return false;
         }
         if until < now {
@@ -268,33 +273,33 @@ impl World {
         }
     }
 
-    fn happen(&mut self, to: Node, what: What) {
+    fn happen(&mut self, to: Node, what: AgendaEntry) {
         match (to, what) {
-            (_, What::Deliver(link, side, message)) => self.deliver(link, side, message),
-            (_, What::Noticed(link, side)) => self.noticed(to, link, side),
-            (_, What::Follow) => self.follow(to),
-            (_, What::News(leader, term)) => self.hear_news(to, leader, term),
-            (_, What::Elect(unless)) => self.elect(unless),
-            (Node::Master(index), What::Lead(term)) => self.lead(index, term),
-            (Node::Master(index), What::Asked(request)) => self.asked(index, request),
-            (Node::Master(index), What::Deposed(term)) => self.depose(index, term),
-            (_, What::Tick) => self.ring(to),
-            (_, What::Restart) => self.restart(to),
-            (_, What::GoOn(rest)) => self.go_on(to, rest),
-            (Node::Machine(index), What::Work(job)) => self.do_work(index, job),
-            (Node::Machine(index), What::Done(input)) => self.step_agent(index, *input),
-            (Node::Machine(index), What::Ended(container)) => {
+            (_, AgendaEntry::Deliver(link, side, message)) => self.deliver(link, side, message),
+            (_, AgendaEntry::Noticed(link, side)) => self.noticed(to, link, side),
+            (_, AgendaEntry::Follow) => self.follow(to),
+            (_, AgendaEntry::News(leader, term)) => self.hear_news(to, leader, term),
+            (_, AgendaEntry::Elect(unless)) => self.elect(unless),
+            (Node::Master(index), AgendaEntry::Lead(term)) => self.lead(index, term),
+            (Node::Master(index), AgendaEntry::Asked(request)) => self.asked(index, request),
+            (Node::Master(index), AgendaEntry::Deposed(term)) => self.depose(index, term),
+            (_, AgendaEntry::Tick) => self.ring(to),
+            (_, AgendaEntry::Restart) => self.restart(to),
+            (_, AgendaEntry::GoOn(rest)) => self.go_on(to, rest),
+            (Node::Machine(index), AgendaEntry::Work(job)) => self.do_work(index, job),
+            (Node::Machine(index), AgendaEntry::Done(input)) => self.step_agent(index, *input),
+            (Node::Machine(index), AgendaEntry::Ended(container)) => {
                 self.container_ended(index, container)
             }
-            (Node::Executor(index, container), What::Act(doing)) => {
+            (Node::Executor(index, container), AgendaEntry::Act(doing)) => {
                 self.act(index, container, doing)
             }
-            (Node::Machine(index), What::LookAtDisks) => self.look_at_disks(index),
-            (_, What::Operate) => self.operate(),
-            (Node::ByzantinePeer(index), What::ActByzantine) => self.byzantine_acts(index),
-            (Node::Master(index), What::TearDown(id)) => self.tear_down(index, id),
-            (_, What::Fault(index)) if self.is_storm() => self.strike(index),
-            (_, What::Heal(heal)) => self.heal(heal),
+            (Node::Machine(index), AgendaEntry::LookAtDisks) => self.look_at_disks(index),
+            (_, AgendaEntry::Operate) => self.operate(),
+            (Node::ByzantinePeer(index), AgendaEntry::ActByzantine) => self.byzantine_acts(index),
+            (Node::Master(index), AgendaEntry::TearDown(id)) => self.tear_down(index, id),
+            (_, AgendaEntry::Fault(index)) if self.is_storm() => self.strike(index),
+            (_, AgendaEntry::Heal(heal)) => self.heal(heal),
             _ => {}
         }
     }
@@ -395,7 +400,7 @@ impl World {
         if process.up && process.tick_at.is_none_or(|at| deadline < at) {
             process.tick_at = Some(deadline);
             let life = process.life;
-            self.agenda.at(deadline, node, life, What::Tick);
+            self.agenda.at(deadline, node, life, AgendaEntry::Tick);
         }
     }
 
@@ -417,7 +422,7 @@ impl World {
         let life = process.life;
         self.note(|| format!("{node} stands still for {ms} ms"));
         if let Some(rest) = rest {
-            self.agenda.at(until, node, life, What::GoOn(rest));
+            self.agenda.at(until, node, life, AgendaEntry::GoOn(rest));
         }
     }
 

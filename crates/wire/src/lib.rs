@@ -4,7 +4,7 @@
 //! process behind it implements. It turns bytes into messages of `proto` and refusals into status
 //! codes, holds the links of frameworks, executors and agents open ([`Outbox`]), and keeps
 //! everything that a peer can make grow within [`Limits`]. [`MesosClient`] and [`AgentLinkClient`]
-//! are the other side. It never knows what a call means, never decides, and never keeps anything
+//! are the other side. It never knows what a call means, and never keeps anything
 //! that outlives its connection.
 
 pub mod agent;
@@ -38,7 +38,7 @@ pub use content::{Content, Wired};
 pub use event::LinkMessage;
 pub use limits::{Limits, LinkLimits, BODY_MAX_BYTES, MESSAGE_MAX_BYTES};
 pub use link::{LinkHead, Transport};
-pub use master::{MasterApi, MasterPage, Standing};
+pub use master::{LeadershipState, MasterApi, MasterPage};
 pub use metrics::{Metric, MetricKind};
 pub use outbox::{LinkEnd, Outbox, Outflow, SendError};
 pub use query::Query;

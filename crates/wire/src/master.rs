@@ -34,7 +34,7 @@ pub(crate) use scheduler_stream::LEADER_METADATA;
 
 /// Whether this master may answer for the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum LeadershipState {
     /// This master leads.
     Leading {
         /// `host:port` where clients reach it.
@@ -77,7 +77,7 @@ pub enum MasterPage {
 #[async_trait]
 pub trait MasterApi: Send + Sync + 'static {
     /// Whether this master leads and answers calls.
-    fn standing(&self) -> Standing;
+    fn leadership_state(&self) -> LeadershipState;
 
     /// The version of the program. `version` must be digits `X.Y.Z`: clients compare it.
     fn version(&self) -> VersionInfo;
@@ -225,26 +225,27 @@ pub(crate) async fn answer(
 
 /// Answers for a master that does not lead: only the leader answers for the cluster (H5).
 fn unless_leading(api: &Arc<dyn MasterApi>, request: &Request<Body>) -> Option<Answer> {
-    match api.standing() {
-        Standing::Leading { .. } => None,
-        standing => Some(elsewhere(
-            &standing,
+    match api.leadership_state() {
+        LeadershipState::Leading { .. } => None,
+        leadership_state => Some(elsewhere(
+            &leadership_state,
             request.uri().path_and_query().map_or("/", |path| path.as_str()),
         )),
     }
 }
 
 /// Redirects to the leader, or refuses when there is none yet.
-fn elsewhere(standing: &Standing, path_and_query: &str) -> Answer {
+fn elsewhere(leadership_state: &LeadershipState, path_and_query: &str) -> Answer {
     let unavailable = |message| answer::refusal(&Refusal::unavailable(message));
-    match standing {
-        Standing::Leading { address } | Standing::Standby { leader: Some(address) } => {
+    match leadership_state {
+        LeadershipState::Leading { address }
+        | LeadershipState::Standby { leader: Some(address) } => {
             answer::redirect(address, path_and_query)
         }
-        Standing::Recovering => unavailable(
+        LeadershipState::Recovering => unavailable(
             "this master has just become the leader and is still reading its ledger; try again",
         ),
-        Standing::Standby { leader: None } => {
+        LeadershipState::Standby { leader: None } => {
             unavailable("no master leads at the moment; try again")
         }
     }

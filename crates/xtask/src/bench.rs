@@ -27,77 +27,74 @@ type Figure = (String, String);
 struct Bench {
     name: &'static str,
     about: &'static str,
+    /// What cargo is told first, if anything: a build that the program needs.
+    before: &'static str,
     /// What cargo is told.
-    words: &'static [&'static str],
+    words: &'static str,
     /// The figures in one line of its output, if there are any.
     figures: fn(&str) -> Vec<Figure>,
+}
+
+/// One whose program prints what was measured, a tab, and how much it is.
+const fn tabbed_bench(name: &'static str, about: &'static str, words: &'static str) -> Bench {
+    Bench { name, about, before: "", words, figures: tabbed }
 }
 
 const BENCHES: &[Bench] = &[
     Bench {
         name: "sim",
         about: "simulated steps and storms in a time",
-        words: &[
-            "run",
-            "--quiet",
-            "--release",
-            "--package",
-            "holdfast-sim",
-            "--",
-            "--seeds",
-            "100",
-        ],
+        before: "",
+        words: "run --quiet --release --package holdfast-sim -- --seeds 100",
         figures: storms,
     },
+    tabbed_bench(
+        "json",
+        "JSON of a big GET_STATE, written and read, against serde_json without types",
+        "run --quiet --release --package holdfast-proto --example json_speed",
+    ),
+    tabbed_bench(
+        "failover",
+        "CPU time of a new leader for each agent that comes back, and how it grows",
+        "run --quiet --release --package holdfast-api --example failover",
+    ),
+    tabbed_bench(
+        "reads",
+        "steps of a leader with 100,000 tasks, alone and while eight readers ask for all of it",
+        "run --quiet --release --package holdfast-api --example reads",
+    ),
+    tabbed_bench(
+        "operations",
+        "one operation on an agent with up to 6,400 claims, in both cores, and how it grows",
+        "run --quiet --release --package holdfast-api --example operations",
+    ),
+    tabbed_bench(
+        "restart",
+        "an agent's core beside up to 3,000 containers that run on, and how it grows",
+        "run --quiet --release --package holdfast-api --example restart",
+    ),
+    tabbed_bench(
+        "memory",
+        "bytes that a leader keeps for each agent and each task",
+        "run --quiet --release --package holdfast-api --example memory",
+    ),
+    tabbed_bench(
+        "offers",
+        "offers of a leader in Mesos's own grids, and how they grow",
+        "run --quiet --release --package holdfast-master --example offers",
+    ),
     Bench {
-        name: "json",
-        about: "JSON of a big GET_STATE, written and read, against serde_json without types",
-        words: &[
-            "run",
-            "--quiet",
-            "--release",
-            "--package",
-            "holdfast-proto",
-            "--example",
-            "json_speed",
-        ],
-        figures: tabbed,
-    },
-    Bench {
-        name: "failover",
-        about: "CPU time of a new leader for each agent that comes back, and how it grows",
-        words: &[
-            "run",
-            "--quiet",
-            "--release",
-            "--package",
-            "holdfast-api",
-            "--example",
-            "failover",
-        ],
-        figures: tabbed,
-    },
-    Bench {
-        name: "reads",
-        about:
-            "steps of a leader with 100,000 tasks, alone and while eight readers ask for all of it",
-        words: &["run", "--quiet", "--release", "--package", "holdfast-api", "--example", "reads"],
+        name: "ends",
+        about: "what operators and frameworks wait for, with real processes over loopback",
+        before: "build --quiet --release --package holdfast --bins",
+        words: "run --quiet --release --package holdfast-tests --example ends",
         figures: tabbed,
     },
     Bench {
         name: "syncs",
         about: "syncs of one agent for each operation (where strace may be attached)",
-        words: &[
-            "test",
-            "--quiet",
-            "--package",
-            "holdfast-tests",
-            "--test",
-            "syncs",
-            "--",
-            "--nocapture",
-            "--test-threads=1",
-        ],
+        before: "",
+        words: "test --quiet --package holdfast-tests --test syncs -- --nocapture --test-threads=1",
         figures: syncs,
     },
 ];
@@ -113,7 +110,10 @@ fn verb(given: &Given) -> Result<bool> {
     for bench in chosen(&given.names)? {
         eprintln!("bench {}: {}", bench.name, bench.about);
         let before = table.len();
-        let end = watch(&mut cargo(bench.words), None, |line| {
+        if !bench.before.is_empty() {
+            whole &= matches!(watch(&mut cargo(&words(bench.before)), None, echo)?, End::Exit(it) if it.success());
+        }
+        let end = watch(&mut cargo(&words(bench.words)), None, |line| {
             echo(line);
             table.extend((bench.figures)(line));
         })?;
@@ -124,6 +124,10 @@ fn verb(given: &Given) -> Result<bool> {
     }
     println!("{}", drawn(&table));
     Ok(whole)
+}
+
+fn words(line: &'static str) -> Vec<&'static str> {
+    line.split(' ').collect()
 }
 
 fn chosen(names: &[String]) -> Result<Vec<&'static Bench>> {

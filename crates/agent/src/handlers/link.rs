@@ -15,7 +15,7 @@ use crate::bookkeeping::looks::open_disks;
 use crate::bookkeeping::telling::{resend_all, stop_resending};
 use crate::bookkeeping::Step;
 use crate::contract::Effect;
-use crate::parts::{Alarm, Containers, Disks, Heard, MasterLink, ReportWish, Tasks, Waiting};
+use crate::parts::{Admission, Alarm, Containers, Disks, MasterLink, ReportWish, Tasks, Waiting};
 
 pub(crate) fn master_linked(step: &mut Step<'_>, master: &mut MasterLink, link: LinkId) {
     if master.is_outdated(link) {
@@ -54,13 +54,13 @@ pub(crate) fn master_said(
     (link, message): (LinkId, ToAgent),
 ) {
     let (message, welcomed) = match master.hear(link, message) {
-        Heard::Message { message, welcomed } => (message, welcomed),
-        Heard::Early => return,
-        Heard::Stale => {
+        Admission::Message { message, welcomed } => (message, welcomed),
+        Admission::Early => return,
+        Admission::Stale => {
             let line = format!("an order on link {}, which is not the newest, is ignored", link.0);
             return step.log(line);
         }
-        Heard::TooMany(max) => {
+        Admission::TooMany(max) => {
             step.log(format!("the master gave {max} orders without a welcome; its link is closed"));
             return hang_up(step, master);
         }

@@ -25,7 +25,7 @@ pub(crate) enum ReportWish {
 
 /// What is to be done with a message of the master.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Heard {
+pub(crate) enum Admission {
     /// It came on a link that is not the newest.
     Stale,
     /// It can be looked at; the master has proved to be of this cluster if `welcomed`.
@@ -102,9 +102,9 @@ impl MasterLink {
     }
 
     /// Takes a message in: counts it, and keeps what comes before the welcome and has to wait for it.
-    pub(crate) fn hear(&mut self, link: LinkId, message: ToAgent) -> Heard {
+    pub(crate) fn hear(&mut self, link: LinkId, message: ToAgent) -> Admission {
         let Some(current) = self.current.as_mut().filter(|it| it.link == link) else {
-            return Heard::Stale;
+            return Admission::Stale;
         };
         if !matches!(message.order, Order::Ping(_)) {
             current.orders_seen += 1;
@@ -114,13 +114,13 @@ impl MasterLink {
             Order::Registered(..) | Order::Refused(_) | Order::Ping(_) | Order::Resync
         );
         if current.welcomed || at_once {
-            return Heard::Message { message, welcomed: current.welcomed };
+            return Admission::Message { message, welcomed: current.welcomed };
         }
         if EARLY_ORDERS_MAX <= current.early.len() {
-            return Heard::TooMany(EARLY_ORDERS_MAX);
+            return Admission::TooMany(EARLY_ORDERS_MAX);
         }
         current.early.push(message);
-        Heard::Early
+        Admission::Early
     }
 
     /// The master has proved to be of this cluster. Orders that came too early are to be obeyed now, and if something ended that
@@ -202,11 +202,11 @@ mod tests {
         master.connect(LinkId(1));
         assert!(master.is_outdated(LinkId(1)) && !master.is_outdated(LinkId(2)));
         let message = order(Order::ShutdownFramework(crate::testbed::framework_id()));
-        assert_eq!(master.hear(LinkId(0), message.clone()), Heard::Stale);
-        assert_eq!(master.hear(LinkId(1), message.clone()), Heard::Early);
+        assert_eq!(master.hear(LinkId(0), message.clone()), Admission::Stale);
+        assert_eq!(master.hear(LinkId(1), message.clone()), Admission::Early);
         assert!(matches!(
             master.hear(LinkId(1), order(Order::Ping(1))),
-            Heard::Message { welcomed: false, .. }
+            Admission::Message { welcomed: false, .. }
         ));
         assert_eq!(master.orders_seen(), 1, "pings do not count");
         assert_eq!((master.welcomed(), master.welcome()), (None, vec![message]));

@@ -19,7 +19,7 @@ pub(crate) use containers::Containers;
 pub(crate) use disks::Disks;
 pub(crate) use launch::Launch;
 pub(crate) use live_container::{LiveContainer, Phase, TerminationReason};
-pub(crate) use master_link::{Heard, MasterLink, ReportWish};
+pub(crate) use master_link::{Admission, MasterLink, ReportWish};
 pub(crate) use tasks::Tasks;
 pub(crate) use totals::{ChangedClaims, Totals};
 pub(crate) use volumes::Volumes;

@@ -4,7 +4,7 @@
 //! claim: an agent introduces itself with everything it owns, and one thing that cannot be read refuses the whole report by its name.
 //!
 //! A peer may run a newer program. Fields that this program does not know are ignored; a message of a kind that it does not know is
-//! [`Heard::Unknown`], which the driver answers and passes over: it never ends the link.
+//! [`Received::Unknown`], which the driver answers and passes over: it never ends the link.
 
 mod from_agent;
 mod to_agent;
@@ -16,7 +16,7 @@ pub use to_agent::{to_agent_from_proto, to_agent_to_proto};
 
 /// What came in on a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Heard<T> {
+pub enum Received<T> {
     /// A message of a kind that this program knows.
     Message(T),
     /// A message of a kind that this program does not know: the peer runs a newer one.
@@ -62,12 +62,12 @@ macro_rules! own_oneof {
             })
         }
 
-        fn $read(message: Option<$oneof>) -> Result<Heard<$domain>, Invalid> {
+        fn $read(message: Option<$oneof>) -> Result<Received<$domain>, Invalid> {
             use $oneof as Message;
-            Ok(Heard::Message(match message {
-                None => return Ok(Heard::Unknown),
+            Ok(Received::Message(match message {
+                None => return Ok(Received::Unknown),
                 Some(Message::UnknownMessage(it)) => {
-                    return Ok(Heard::NotUnderstood { newest_known: it.newest_known });
+                    return Ok(Received::NotUnderstood { newest_known: it.newest_known });
                 }
                 $(Some(Message::$message(payload)) => {
                     own_oneof!(@read $kind, payload, $domain::$variant $shape, $message $table)

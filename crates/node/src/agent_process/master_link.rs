@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use holdfast_agent::Input;
-use holdfast_model::convert::link::{to_agent_from_proto, unknown_to_agent, Heard};
+use holdfast_model::convert::link::{to_agent_from_proto, unknown_to_agent, Received};
 use holdfast_model::{LinkId, Order, Term, ToAgent};
 use holdfast_wire::{AgentLinkClient, ClientSettings, Reconnect};
 use tokio::time::Instant;
@@ -114,16 +114,16 @@ async fn talk(
         tokio::select! {
             () = closed.cancelled() => break, // The core hung up.
             message = from_master.recv() => match message.map(|it| it.map(|it| (Term(it.term), to_agent_from_proto(it)))) {
-                Ok(Some((_, Ok(Heard::Message(message))))) => {
+                Ok(Some((_, Ok(Received::Message(message))))) => {
                     ended = if matches!(message.order, Order::Refused(_)) { Ended::Refused } else { Ended::Broken };
                     inbox.tell(Input::FromMaster(link, message)).await;
                 }
-                Ok(Some((term, Ok(Heard::Unknown)))) => {
+                Ok(Some((term, Ok(Received::Unknown)))) => {
                     masters.send(link, unknown_to_agent());
                     // The core counts it among the orders that it has seen, as the master does.
                     inbox.tell(Input::FromMaster(link, ToAgent { term, order: Order::Unknown })).await;
                 }
-                Ok(Some((_, Ok(Heard::NotUnderstood { newest_known })))) => {
+                Ok(Some((_, Ok(Received::NotUnderstood { newest_known })))) => {
                     tracing::warn!("master {address} passed over a message: it runs an older version, which knows messages up to kind {newest_known}");
                 }
                 Ok(Some((_, Err(invalid)))) => {

@@ -8,7 +8,7 @@ use holdfast_api::requests::{scheduler_call, subscription, MasterCommand};
 use holdfast_api::v1::MasterFacts;
 use holdfast_api::{authorize, Action, MasterView, Object};
 use holdfast_master::{Input, RequestId};
-use holdfast_model::convert::link::{self, Heard};
+use holdfast_model::convert::link::{self, Received};
 use holdfast_model::FrameworkId;
 use holdfast_proto::holdfast::v1::{FromAgent, ToAgent};
 use holdfast_proto::mesos::v1::scheduler::{Call as SchedulerCall, Event as SchedulerEvent};
@@ -142,12 +142,12 @@ impl LeaderApi {
         let heard = link::to_master_from_proto(message).map_err(|invalid| http(invalid.into()))?;
         let Some(link) = self.agents.of(stream_id) else { return Ok(()) };
         match heard {
-            Heard::Message(message) => self.inbox.tell(Input::FromAgent(link, message)).await,
-            Heard::Unknown => {
+            Received::Message(message) => self.inbox.tell(Input::FromAgent(link, message)).await,
+            Received::Unknown => {
                 tracing::warn!("an agent that runs a newer version sent a message that this one does not know; it is passed over");
                 self.agents.send(link, link::unknown_to_master());
             }
-            Heard::NotUnderstood { newest_known } => {
+            Received::NotUnderstood { newest_known } => {
                 tracing::warn!("an agent that runs an older version passed over an order; it knows orders up to kind {newest_known}");
             }
         }

@@ -11,8 +11,8 @@ use holdfast_proto::mesos::v1::scheduler::{Call as SchedulerCall, Event as Sched
 use holdfast_proto::mesos::v1::{master, VersionInfo};
 use holdfast_quorum::{Leadership, LocalLeadership};
 use holdfast_wire::{
-    Caller, JsonText, LinkEnd, LinkHead, MasterApi, MasterPage, Metric, Outbox, Query, Refusal,
-    Standing,
+    Caller, JsonText, LeadershipState, LinkEnd, LinkHead, MasterApi, MasterPage, Metric, Outbox,
+    Query, Refusal,
 };
 use uuid::Uuid;
 
@@ -64,12 +64,12 @@ impl Front {
 
 #[async_trait]
 impl MasterApi for Front {
-    fn standing(&self) -> Standing {
+    fn leadership_state(&self) -> LeadershipState {
         match self.stage() {
-            Some(Stage::Leading(api)) => Standing::Leading { address: api.address.clone() },
-            Some(Stage::Recovering) => Standing::Recovering,
+            Some(Stage::Leading(api)) => LeadershipState::Leading { address: api.address.clone() },
+            Some(Stage::Recovering) => LeadershipState::Recovering,
             // A hint that cannot be read is as good as none.
-            None => Standing::Standby {
+            None => LeadershipState::Standby {
                 leader: self.leadership.leader().ok().flatten().map(|it| it.address),
             },
         }

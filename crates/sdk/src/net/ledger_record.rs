@@ -6,7 +6,7 @@
 use holdfast_model::{AgentId, FrameworkId, Invalid, PersistenceId, TaskId};
 use prost::Message;
 
-use crate::ledger::{KeeperChange, Member, Run, Stage};
+use crate::ledger::{KeeperChange, Member, MemberTask, Stage};
 
 /// The tree of the framework's id.
 pub(super) const FRAMEWORK_TREE: &str = "framework";
@@ -136,7 +136,9 @@ fn member(record: MemberRecord) -> Result<Member, Invalid> {
     };
     let run = record
         .task
-        .map(|task| Ok::<_, Invalid>(Run { task: TaskId::parse(&task)?, running: record.running }))
+        .map(|task| {
+            Ok::<_, Invalid>(MemberTask { task: TaskId::parse(&task)?, running: record.running })
+        })
         .transpose()?;
     Ok(Member {
         index: record.index,
@@ -161,7 +163,7 @@ mod tests {
             volume: Some(PersistenceId::made("j-3-1".to_owned())),
             attempts: 1,
             launches: 9,
-            run: Some(Run { task: TaskId::made("j-3-9".to_owned()), running: true }),
+            run: Some(MemberTask { task: TaskId::made("j-3-9".to_owned()), running: true }),
             note: vec![0, 255],
             ..Member::new(3)
         }

@@ -20,4 +20,4 @@ pub use ledger::{read_record, LedgerError, LedgerFile, LedgerRecord, LEDGER_KIND
 pub use ledger_record::RecordError;
 pub use process::{block_on, log_to_stderr, stop_signal, tether_ends, TETHER_VARIABLE};
 pub use run::{run, run_until, Options};
-pub use session::{Heard, Session, SessionOptions};
+pub use session::{Session, SessionEvent, SessionOptions};

@@ -14,7 +14,7 @@ use holdfast_model::{Capability, FrameworkId, FrameworkInfo};
 use super::clock::now;
 use super::ledger::LedgerFile;
 use super::process::stop_signal;
-use super::session::{Heard, Session, SessionOptions};
+use super::session::{Session, SessionEvent, SessionOptions};
 use crate::keeper::{Effect, Input, Keeper};
 use crate::service::Service;
 
@@ -139,7 +139,7 @@ struct Shell<S> {
 
 impl<S: Service> Shell<S> {
     /// Handles an input and all that wait behind it; writes once; then sends the calls.
-    async fn turn(&mut self, first: Option<Heard>) -> anyhow::Result<()> {
+    async fn turn(&mut self, first: Option<SessionEvent>) -> anyhow::Result<()> {
         let mut effects = match first {
             Some(heard) => self.handle(heard)?,
             None => self.keeper.handle(now(), Input::Tick),
@@ -148,7 +148,7 @@ impl<S: Service> Shell<S> {
             let Some(heard) = self.session.try_next() else { break };
             // The calls below belong to the subscription of the last event: those from before its
             // break are dropped.
-            if heard == Heard::Disconnected {
+            if heard == SessionEvent::Disconnected {
                 effects.retain(|it| !matches!(it, Effect::Call(_)));
             }
             effects.extend(self.handle(heard)?);
@@ -156,11 +156,11 @@ impl<S: Service> Shell<S> {
         self.carry_out(effects).await
     }
 
-    fn handle(&mut self, heard: Heard) -> anyhow::Result<Vec<Effect>> {
+    fn handle(&mut self, heard: SessionEvent) -> anyhow::Result<Vec<Effect>> {
         match heard {
-            Heard::Event(event) => Ok(self.keeper.handle(now(), Input::Event(event))),
-            Heard::Disconnected => Ok(self.keeper.handle(now(), Input::Disconnected)),
-            Heard::Ended(why) => bail!("the masters ended this framework's session: {why}"),
+            SessionEvent::Event(event) => Ok(self.keeper.handle(now(), Input::Event(event))),
+            SessionEvent::Disconnected => Ok(self.keeper.handle(now(), Input::Disconnected)),
+            SessionEvent::Ended(why) => bail!("the masters ended this framework's session: {why}"),
         }
     }
 

@@ -56,7 +56,7 @@ impl SessionOptions {
 
 /// An event of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum SessionEvent {
     /// An event came from the master. The first event of each subscription is SUBSCRIBED.
     Event(Event),
     /// The subscription broke; another one is being made.
@@ -69,7 +69,7 @@ pub enum Heard {
 /// A session. Dropping it closes the connection, which starts the failover timeout at the master.
 #[derive(Debug)]
 pub struct Session {
-    heard: mpsc::Receiver<(u64, Heard)>,
+    heard: mpsc::Receiver<(u64, SessionEvent)>,
     calls: mpsc::Sender<(u64, Call)>,
     /// The number of the subscription of the last event that was taken.
     number: u64,
@@ -103,7 +103,7 @@ impl Session {
     }
 
     /// Returns the next event. May be dropped while it waits: nothing is lost.
-    pub async fn next(&mut self) -> Heard {
+    pub async fn next(&mut self) -> SessionEvent {
         match self.heard.recv().await {
             Some(heard) => self.take(heard),
             None => std::future::pending().await, // The session has returned `Ended` already.
@@ -111,11 +111,11 @@ impl Session {
     }
 
     /// Returns an event if one is there already.
-    pub fn try_next(&mut self) -> Option<Heard> {
+    pub fn try_next(&mut self) -> Option<SessionEvent> {
         self.heard.try_recv().ok().map(|it| self.take(it))
     }
 
-    fn take(&mut self, (number, heard): (u64, Heard)) -> Heard {
+    fn take(&mut self, (number, heard): (u64, SessionEvent)) -> SessionEvent {
         self.number = number;
         heard
     }
@@ -141,7 +141,7 @@ enum Over {
 struct Subscriber {
     client: MesosClient,
     options: SessionOptions,
-    teller: mpsc::Sender<(u64, Heard)>,
+    teller: mpsc::Sender<(u64, SessionEvent)>,
     queue: mpsc::Receiver<(u64, Call)>,
     number: u64,
     /// Whether any master ever accepted us.
@@ -162,7 +162,7 @@ impl Subscriber {
                 Over::Dropped => return,
                 Over::Ended(why) => {
                     // A receiver that is gone has ended too.
-                    let _ = self.teller.send((self.number, Heard::Ended(why))).await;
+                    let _ = self.teller.send((self.number, SessionEvent::Ended(why))).await;
                     return;
                 }
             }
@@ -239,7 +239,12 @@ impl Subscriber {
         tracing::info!("subscribed at {} as framework {id}", caller.address());
         self.welcomed = true;
         self.options.info.id = Some(id.clone());
-        if self.teller.send((self.number, Heard::Event(Event::Subscribed(id)))).await.is_err() {
+        if self
+            .teller
+            .send((self.number, SessionEvent::Event(Event::Subscribed(id))))
+            .await
+            .is_err()
+        {
             return Over::Dropped;
         }
         let listening =
@@ -254,7 +259,7 @@ impl Subscriber {
         }
         if let Over::Lost(why) = &over {
             tracing::warn!("the subscription is lost: {why}");
-            if self.teller.send((self.number, Heard::Disconnected)).await.is_err() {
+            if self.teller.send((self.number, SessionEvent::Disconnected)).await.is_err() {
                 return Over::Dropped;
             }
         }
@@ -265,7 +270,7 @@ impl Subscriber {
 /// Delivers events until there are no more.
 async fn listen(
     events: &mut EventStream<WireEvent>,
-    teller: &mpsc::Sender<(u64, Heard)>,
+    teller: &mpsc::Sender<(u64, SessionEvent)>,
     number: u64,
     role: &Role,
     silence: Duration,
@@ -285,7 +290,7 @@ async fn listen(
             Ok(None) => {}
             Ok(Some(Event::Error(why))) => return Over::Ended(why),
             Ok(Some(event)) => {
-                if teller.send((number, Heard::Event(event))).await.is_err() {
+                if teller.send((number, SessionEvent::Event(event))).await.is_err() {
                     return Over::Dropped;
                 }
             }
@@ -336,7 +341,7 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use holdfast_model::FrameworkId;
-    use holdfast_wire::{Refusal, Standing};
+    use holdfast_wire::{LeadershipState, Refusal};
 
     use super::*;
     use crate::net::testbed::{framework, soon, MasterBed};
@@ -349,7 +354,7 @@ mod tests {
         FrameworkId::made(name.to_owned())
     }
 
-    async fn next(session: &mut Session) -> Heard {
+    async fn next(session: &mut Session) -> SessionEvent {
         soon("something is heard", session.next()).await
     }
 
@@ -360,10 +365,10 @@ mod tests {
         let subscription = master.subscription().await;
         assert_eq!(subscription.info, framework());
         subscription.welcome("f-1");
-        assert_eq!(next(&mut session).await, Heard::Event(Event::Subscribed(id("f-1"))));
+        assert_eq!(next(&mut session).await, SessionEvent::Event(Event::Subscribed(id("f-1"))));
         let rescind = Event::Rescind(holdfast_model::OfferId::made("o".to_owned()));
         subscription.send(&rescind);
-        assert_eq!(next(&mut session).await, Heard::Event(rescind));
+        assert_eq!(next(&mut session).await, SessionEvent::Event(rescind));
         let calls = [
             Call::Revive(Default::default()),
             Call::Suppress(Default::default()),
@@ -386,14 +391,14 @@ mod tests {
         let mut session = open(vec![master.address()]);
         let first = master.subscription().await;
         first.welcome("f-1");
-        assert_eq!(next(&mut session).await, Heard::Event(Event::Subscribed(id("f-1"))));
+        assert_eq!(next(&mut session).await, SessionEvent::Event(Event::Subscribed(id("f-1"))));
         drop(first);
         let second = master.subscription().await;
         assert_eq!(second.info.id, Some(id("f-1")), "the framework comes back under its name");
         second.welcome("f-1");
         session.send(Call::Teardown).await; // This belongs to the first subscription, whose end was not taken yet.
-        assert_eq!(next(&mut session).await, Heard::Disconnected);
-        assert_eq!(next(&mut session).await, Heard::Event(Event::Subscribed(id("f-1"))));
+        assert_eq!(next(&mut session).await, SessionEvent::Disconnected);
+        assert_eq!(next(&mut session).await, SessionEvent::Event(Event::Subscribed(id("f-1"))));
         session.send(Call::Suppress(Default::default())).await;
         assert_eq!(master.call().await, Call::Suppress(Default::default()));
         assert_eq!(master.calls_so_far(), []);
@@ -403,13 +408,13 @@ mod tests {
     async fn the_leader_is_found_among_the_dead_and_the_standing_by() {
         let dead = MasterBed::open().await;
         let (standby, mut leader) = (MasterBed::open().await, MasterBed::open().await);
-        standby.stand(Standing::Standby { leader: Some(leader.address()) });
+        standby.stand(LeadershipState::Standby { leader: Some(leader.address()) });
         let masters = vec![dead.address(), standby.address()];
         dead.close().await;
         let mut session = open(masters);
         let subscription = leader.subscription().await;
         subscription.welcome("f-1");
-        assert_eq!(next(&mut session).await, Heard::Event(Event::Subscribed(id("f-1"))));
+        assert_eq!(next(&mut session).await, SessionEvent::Event(Event::Subscribed(id("f-1"))));
         session.send(Call::Teardown).await;
         assert_eq!(leader.call().await, Call::Teardown);
     }
@@ -417,14 +422,14 @@ mod tests {
     #[tokio::test]
     async fn a_new_leader_is_found_when_the_old_one_is_gone() {
         let (mut old, mut new) = (MasterBed::open().await, MasterBed::open().await);
-        new.stand(Standing::Standby { leader: None });
+        new.stand(LeadershipState::Standby { leader: None });
         let mut session = open(vec![old.address(), new.address()]);
         let subscription = old.subscription().await;
         subscription.welcome("f-1");
-        assert_eq!(next(&mut session).await, Heard::Event(Event::Subscribed(id("f-1"))));
+        assert_eq!(next(&mut session).await, SessionEvent::Event(Event::Subscribed(id("f-1"))));
         old.close().await;
-        assert_eq!(next(&mut session).await, Heard::Disconnected);
-        new.stand(Standing::Leading { address: new.address() });
+        assert_eq!(next(&mut session).await, SessionEvent::Disconnected);
+        new.stand(LeadershipState::Leading { address: new.address() });
         let subscription = new.subscription().await;
         assert_eq!(subscription.info.id, Some(id("f-1")));
     }
@@ -435,10 +440,10 @@ mod tests {
         let mut session = open(vec![master.address()]);
         let silent = master.subscription().await;
         silent.send_beating(&Event::Subscribed(id("f-1")), 20); // The server's own heartbeats come every 15 s.
-        assert_eq!(next(&mut session).await, Heard::Event(Event::Subscribed(id("f-1"))));
-        assert_eq!(next(&mut session).await, Heard::Disconnected);
+        assert_eq!(next(&mut session).await, SessionEvent::Event(Event::Subscribed(id("f-1"))));
+        assert_eq!(next(&mut session).await, SessionEvent::Disconnected);
         master.subscription().await.welcome("f-1");
-        assert_eq!(next(&mut session).await, Heard::Event(Event::Subscribed(id("f-1"))));
+        assert_eq!(next(&mut session).await, SessionEvent::Event(Event::Subscribed(id("f-1"))));
         silent.gone().await;
     }
 
@@ -449,11 +454,17 @@ mod tests {
         let subscription = master.subscription().await;
         subscription.welcome("f-1");
         subscription.send(&Event::Error("Framework failed over".to_owned()));
-        assert_eq!(next(&mut session).await, Heard::Event(Event::Subscribed(id("f-1"))));
-        assert_eq!(next(&mut session).await, Heard::Ended("Framework failed over".to_owned()));
+        assert_eq!(next(&mut session).await, SessionEvent::Event(Event::Subscribed(id("f-1"))));
+        assert_eq!(
+            next(&mut session).await,
+            SessionEvent::Ended("Framework failed over".to_owned())
+        );
         let mut session = open(vec![master.address()]);
         master.subscription().await.send(&Event::Error("Framework has been removed".to_owned()));
-        assert_eq!(next(&mut session).await, Heard::Ended("Framework has been removed".to_owned()));
+        assert_eq!(
+            next(&mut session).await,
+            SessionEvent::Ended("Framework has been removed".to_owned())
+        );
     }
 
     #[tokio::test]
@@ -463,9 +474,12 @@ mod tests {
         let mut session = open(vec![master.address()]);
         master.refuse(None);
         master.subscription().await.welcome("f-1");
-        assert_eq!(next(&mut session).await, Heard::Event(Event::Subscribed(id("f-1"))));
+        assert_eq!(next(&mut session).await, SessionEvent::Event(Event::Subscribed(id("f-1"))));
         master.refuse(Some(Refusal::bad_request("framework_info.roles: no")));
         let mut session = open(vec![master.address()]);
-        assert_eq!(next(&mut session).await, Heard::Ended("framework_info.roles: no".to_owned()));
+        assert_eq!(
+            next(&mut session).await,
+            SessionEvent::Ended("framework_info.roles: no".to_owned())
+        );
     }
 }

@@ -17,8 +17,8 @@ use holdfast_model::{
 use holdfast_proto::holdfast::v1::{FromAgent, ToAgent};
 use holdfast_proto::mesos::v1::{agent, executor, master, scheduler as api, FileInfo, VersionInfo};
 use holdfast_wire::{
-    AgentApi, AgentPage, Caller, FileChunk, JsonText, Limits, LinkEnd, LinkHead, MasterApi,
-    MasterPage, Metric, Outbox, Query, Refusal, Routes, Server, Standing,
+    AgentApi, AgentPage, Caller, FileChunk, JsonText, LeadershipState, Limits, LinkEnd, LinkHead,
+    MasterApi, MasterPage, Metric, Outbox, Query, Refusal, Routes, Server,
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -106,7 +106,7 @@ impl Subscription {
 }
 
 struct MasterBedApi {
-    standing: Mutex<Standing>,
+    leadership_state: Mutex<LeadershipState>,
     refusal: Mutex<Option<Refusal>>,
     subscriptions: mpsc::UnboundedSender<Subscription>,
     calls: mpsc::UnboundedSender<Call>,
@@ -124,9 +124,9 @@ impl MasterBed {
     pub async fn open() -> MasterBed {
         let (subscribed, subscriptions) = mpsc::unbounded_channel();
         let (called, calls) = mpsc::unbounded_channel();
-        let standing = Mutex::new(Standing::Leading { address: String::new() });
+        let leadership_state = Mutex::new(LeadershipState::Leading { address: String::new() });
         let api = Arc::new(MasterBedApi {
-            standing,
+            leadership_state,
             refusal: Mutex::default(),
             subscriptions: subscribed,
             calls: called,
@@ -143,8 +143,8 @@ impl MasterBed {
         self.port.address.to_string()
     }
 
-    pub fn stand(&self, standing: Standing) {
-        *self.api.standing.lock().unwrap() = standing;
+    pub fn stand(&self, leadership_state: LeadershipState) {
+        *self.api.leadership_state.lock().unwrap() = leadership_state;
     }
 
     pub fn refuse(&self, refusal: Option<Refusal>) {
@@ -171,8 +171,8 @@ impl MasterBed {
 
 #[async_trait]
 impl MasterApi for MasterBedApi {
-    fn standing(&self) -> Standing {
-        self.standing.lock().unwrap().clone()
+    fn leadership_state(&self) -> LeadershipState {
+        self.leadership_state.lock().unwrap().clone()
     }
 
     fn version(&self) -> VersionInfo {

@@ -5,7 +5,7 @@
 //! guesses at a record that it cannot read.
 
 use holdfast_model::{AgentId, FrameworkId, PersistenceId, TaskId};
-use holdfast_sdk::{KeeperChange, KeeperLedger, Member, Run, Stage};
+use holdfast_sdk::{KeeperChange, KeeperLedger, Member, MemberTask, Stage};
 use holdfast_store::Entry;
 
 use super::ledger_disk::Kept;
@@ -98,7 +98,7 @@ fn member(index: u32, value: &[u8]) -> Option<Member> {
         volume,
         attempts,
         launches,
-        run: task.map(|task| Run { task, running }),
+        run: task.map(|task| MemberTask { task, running }),
         note,
     })
 }
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn members_come_back_as_they_were() {
-        let run = Some(Run { task: TaskId::made("s-3-9".to_owned()), running: true });
+        let run = Some(MemberTask { task: TaskId::made("s-3-9".to_owned()), running: true });
         let full = Member {
             stage: Stage::Placed,
             agent: Some(AgentId::made("a".to_owned())),

@@ -10,7 +10,7 @@ use holdfast_model::{
 };
 
 use super::show;
-use crate::agenda::{Doing, Heal, Node};
+use crate::agenda::{ExecutorAction, Heal, Node};
 use crate::drivers::containers::Phase;
 use crate::machines::Machine;
 use crate::services::Records;
@@ -168,7 +168,7 @@ fn kill(world: &mut World, line: &Line<'_>) -> Result<(), Wrong> {
                 .into_iter()
                 .find(|(it, _)| *it == index)
                 .ok_or_else(|| line.wrong("no container lives there"))?;
-            world.act(index, id, Doing::Exit(137));
+            world.act(index, id, ExecutorAction::Exit(137));
         }
         Some("task") => {
             let index = line.index(2)?;

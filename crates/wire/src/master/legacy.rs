@@ -32,7 +32,7 @@ pub(super) async fn answer(
             None => read(api, connection, page, &query).await,
             Some(answer) => answer,
         },
-        Endpoint::Redirect => elsewhere(&api.standing(), ""),
+        Endpoint::Redirect => elsewhere(&api.leadership_state(), ""),
         Endpoint::Version => answer::json(JsonText::of(&api.version()), jsonp),
         Endpoint::Snapshot => answer::json(metrics::snapshot(&all_metrics(api, connection)), jsonp),
         Endpoint::Exposition => {

@@ -10,7 +10,7 @@ use holdfast_proto::mesos::v1::scheduler::{call::Type, Call, Event};
 use tonic::{Request, Response, Status, Streaming};
 use uuid::Uuid;
 
-use super::{scheduler, MasterApi, Standing};
+use super::{scheduler, LeadershipState, MasterApi};
 use crate::content::{unknown_call, Content};
 use crate::grpc::{self, BoxStream, GrpcFlow, LastWord};
 use crate::link::{self, LinkHead, Transport};
@@ -103,15 +103,15 @@ fn kind(call: &Call) -> Result<Type, Refusal> {
 }
 
 fn leading(api: &Arc<dyn MasterApi>) -> Result<(), Status> {
-    let (message, leader) = match api.standing() {
-        Standing::Leading { .. } => return Ok(()),
-        Standing::Recovering => {
+    let (message, leader) = match api.leadership_state() {
+        LeadershipState::Leading { .. } => return Ok(()),
+        LeadershipState::Recovering => {
             ("this master is still reading its ledger; try again".to_owned(), None)
         }
-        Standing::Standby { leader: None } => {
+        LeadershipState::Standby { leader: None } => {
             ("no master leads at the moment; try again".to_owned(), None)
         }
-        Standing::Standby { leader: Some(leader) } => {
+        LeadershipState::Standby { leader: Some(leader) } => {
             (format!("this master does not lead; subscribe at {leader}"), Some(leader))
         }
     };

@@ -6,7 +6,7 @@ use holdfast_proto::mesos::v1::master;
 use holdfast_proto::mesos::v1::scheduler::{call::Type, event};
 use holdfast_wire::client::SchedulerSession;
 use holdfast_wire::{
-    ClientError, ClientSettings, Content, Limits, LinkEnd, MesosClient, Refusal, Standing,
+    ClientError, ClientSettings, Content, LeadershipState, Limits, LinkEnd, MesosClient, Refusal,
 };
 
 use crate::master_api::{call, message, subscribe, Seen, Site};
@@ -25,7 +25,7 @@ async fn a_session_in_both_encodings_through_a_standby() {
     for content in [Content::Json, Content::Protobuf] {
         let mut leader = Site::start(Limits::default()).await;
         let standby = Site::start(Limits::default()).await;
-        standby.stand(Standing::Standby { leader: Some(leader.host()) });
+        standby.stand(LeadershipState::Standby { leader: Some(leader.host()) });
         let mut session =
             SchedulerSession::subscribe(&client(content), &standby.host(), &subscribe())
                 .await
@@ -70,7 +70,7 @@ async fn a_session_in_both_encodings_through_a_standby() {
 async fn an_operators_calls_in_both_encodings_through_a_standby() {
     let leader = Site::start(Limits::default()).await;
     let standby = Site::start(Limits::default()).await;
-    standby.stand(Standing::Standby { leader: Some(leader.host()) });
+    standby.stand(LeadershipState::Standby { leader: Some(leader.host()) });
     for content in [Content::Json, Content::Protobuf] {
         let client = client(content);
         let response = client.operator(&standby.host(), &get_roles()).await.unwrap().unwrap();
@@ -94,8 +94,8 @@ async fn an_operators_calls_in_both_encodings_through_a_standby() {
 #[tokio::test]
 async fn masters_that_point_at_each_other_are_given_up() {
     let (one, two) = (Site::start(Limits::default()).await, Site::start(Limits::default()).await);
-    one.stand(Standing::Standby { leader: Some(two.host()) });
-    two.stand(Standing::Standby { leader: Some(one.host()) });
+    one.stand(LeadershipState::Standby { leader: Some(two.host()) });
+    two.stand(LeadershipState::Standby { leader: Some(one.host()) });
     let failed = client(Content::Protobuf).operator(&one.host(), &get_roles()).await.unwrap_err();
     assert!(matches!(failed, ClientError::NoLeader { .. }), "{failed:?}");
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use holdfast_proto::holdfast::v1::{from_agent, to_agent, FromAgent, Ping, Pong, ToAgent};
 use holdfast_proto::mesos::v1::scheduler::{call::Type, event, Call};
 use holdfast_wire::{
-    AgentLinkClient, ClientError, Limits, LinkEnd, Refusal, SchedulerStreamClient, Standing,
+    AgentLinkClient, ClientError, LeadershipState, Limits, LinkEnd, Refusal, SchedulerStreamClient,
     Transport,
 };
 use uuid::Uuid;
@@ -40,7 +40,7 @@ async fn agent_gone(site: &mut Site) -> (Uuid, LinkEnd) {
 async fn an_agents_link_carries_messages_in_order_both_ways() {
     let mut site = Site::start(Limits::default()).await;
     // Masters that do not lead take links, too.
-    site.stand(Standing::Standby { leader: None });
+    site.stand(LeadershipState::Standby { leader: None });
     let (sender, mut receiver) = AgentLinkClient::default().connect(&site.host()).await.unwrap();
     let stream_id = attached(&mut site).await;
     for number in 0..100 {
@@ -243,7 +243,7 @@ async fn h7_a_streams_calls_are_checked_like_http() {
 #[tokio::test]
 async fn h5_a_standby_names_the_leader() {
     let site = Site::start(Limits::default()).await;
-    site.stand(Standing::Standby { leader: Some("m2:5050".to_owned()) });
+    site.stand(LeadershipState::Standby { leader: Some("m2:5050".to_owned()) });
     let refused =
         SchedulerStreamClient::default().subscribe(&site.host(), subscribe()).await.unwrap_err();
     assert!(

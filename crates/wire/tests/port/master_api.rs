@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use holdfast_proto::holdfast::v1::{FromAgent, ToAgent};
 use holdfast_proto::mesos::v1::{master, scheduler, FrameworkId, VersionInfo};
 use holdfast_wire::{
-    Caller, JsonText, Limits, LinkEnd, LinkHead, MasterApi, MasterPage, Metric, Outbox, Query,
-    Refusal, Routes, Server, Standing,
+    Caller, JsonText, LeadershipState, Limits, LinkEnd, LinkHead, MasterApi, MasterPage, Metric,
+    Outbox, Query, Refusal, Routes, Server,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -33,7 +33,7 @@ pub enum Seen {
 }
 
 pub struct TestMaster {
-    pub standing: Mutex<Standing>,
+    pub leadership_state: Mutex<LeadershipState>,
     /// The next call or message is refused with this.
     pub refusal: Mutex<Option<Refusal>>,
     pub frameworks: Mutex<BTreeMap<Uuid, Outbox<scheduler::Event>>>,
@@ -62,8 +62,8 @@ impl TestMaster {
 
 #[async_trait]
 impl MasterApi for TestMaster {
-    fn standing(&self) -> Standing {
-        self.standing.lock().unwrap().clone()
+    fn leadership_state(&self) -> LeadershipState {
+        self.leadership_state.lock().unwrap().clone()
     }
 
     fn version(&self) -> VersionInfo {
@@ -168,7 +168,7 @@ impl Site {
         let address = server.address();
         let (sender, seen) = mpsc::unbounded_channel();
         let api = Arc::new(TestMaster {
-            standing: Mutex::new(Standing::Leading { address: address.to_string() }),
+            leadership_state: Mutex::new(LeadershipState::Leading { address: address.to_string() }),
             refusal: Mutex::default(),
             frameworks: Mutex::default(),
             agents: Mutex::default(),
@@ -187,8 +187,8 @@ impl Site {
         *self.api.refusal.lock().unwrap() = Some(refusal);
     }
 
-    pub fn stand(&self, standing: Standing) {
-        *self.api.standing.lock().unwrap() = standing;
+    pub fn stand(&self, leadership_state: LeadershipState) {
+        *self.api.leadership_state.lock().unwrap() = leadership_state;
     }
 
     pub async fn next(&mut self) -> Seen {

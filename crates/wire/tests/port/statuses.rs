@@ -1,6 +1,6 @@
 //! Every status code of the master's HTTP endpoints, by rule.
 
-use holdfast_wire::{Limits, Refusal, Standing};
+use holdfast_wire::{LeadershipState, Limits, Refusal};
 
 use crate::master_api::{Seen, Site, SUBSCRIBE};
 use crate::raw::{ask, post_json, Answer};
@@ -347,7 +347,7 @@ async fn h5_standby_redirects_and_says_when_nobody_leads() {
         ("GET", "/state?size=3"),
         ("GET", "/master/tasks"),
     ];
-    site.stand(Standing::Standby { leader: Some("m2:5050".to_owned()) });
+    site.stand(LeadershipState::Standby { leader: Some("m2:5050".to_owned()) });
     for (method, path) in leader_only {
         let answer = ask(site.address, method, path, &[], b"").await;
         assert_eq!(location(&answer), (307, Some(format!("//m2:5050{path}").as_str())));
@@ -359,15 +359,16 @@ async fn h5_standby_redirects_and_says_when_nobody_leads() {
     for own in ["/health", "/version", "/metrics", "/metrics/snapshot", "/"] {
         assert_eq!(ask(site.address, "GET", own, &[], b"").await.status, 200, "{own}");
     }
-    for standing in [Standing::Standby { leader: None }, Standing::Recovering] {
-        site.stand(standing);
+    for leadership_state in [LeadershipState::Standby { leader: None }, LeadershipState::Recovering]
+    {
+        site.stand(leadership_state);
         for (method, path) in leader_only.into_iter().chain([("GET", "/master/redirect")]) {
             let answer = ask(site.address, method, path, &[], b"").await;
             assert_eq!(location(&answer), (503, None), "{path}");
         }
         assert_eq!(ask(site.address, "GET", "/health", &[], b"").await.status, 200);
     }
-    site.stand(Standing::Leading { address: "m1:5050".to_owned() });
+    site.stand(LeadershipState::Leading { address: "m1:5050".to_owned() });
     assert_eq!(
         location(&ask(site.address, "GET", "/master/redirect", &[], b"").await),
         (307, Some("//m1:5050"))

@@ -10,7 +10,7 @@ use holdfast_model::{
     Operation, TaskId, TaskInfo, TaskState, TaskStatus,
 };
 use holdfast_node::exit_codes::EXIT_INTERRUPTED;
-use holdfast_sdk::net::{Heard, Session, SessionOptions};
+use holdfast_sdk::net::{Session, SessionEvent, SessionOptions};
 use tokio::time::{Instant, Interval};
 
 use super::fate;
@@ -114,9 +114,9 @@ impl<'a> Runner<'a> {
     }
 
     /// The exit code, once there is one.
-    async fn hear(&mut self, heard: Heard) -> anyhow::Result<Option<i32>> {
+    async fn hear(&mut self, heard: SessionEvent) -> anyhow::Result<Option<i32>> {
         match heard {
-            Heard::Event(Event::Subscribed(id)) => {
+            SessionEvent::Event(Event::Subscribed(id)) => {
                 self.framework = Some(id);
                 if let Stage::Launched { task, agent } = &self.stage {
                     self.session
@@ -124,12 +124,12 @@ impl<'a> Runner<'a> {
                         .await;
                 }
             }
-            Heard::Event(Event::Offers(offers)) => self.offered(offers).await,
-            Heard::Event(Event::Update(status)) => return self.moved_on(status).await,
-            Heard::Disconnected => self.context.remark(
+            SessionEvent::Event(Event::Offers(offers)) => self.offered(offers).await,
+            SessionEvent::Event(Event::Update(status)) => return self.moved_on(status).await,
+            SessionEvent::Disconnected => self.context.remark(
                 "the master is away; the task goes on, and so does the search for the next leader",
             ),
-            Heard::Ended(why) => {
+            SessionEvent::Ended(why) => {
                 return Err(Failure::new(
                     EXIT_ERROR,
                     format!("the masters removed the framework: {why}"),
@@ -137,7 +137,7 @@ impl<'a> Runner<'a> {
                 )
                 .into());
             }
-            Heard::Event(_) => {}
+            SessionEvent::Event(_) => {}
         }
         Ok(None)
     }
@@ -293,7 +293,7 @@ impl<'a> Runner<'a> {
             return;
         }
         self.session.send(Call::Teardown).await;
-        let over = async { while let Heard::Event(_) = self.session.next().await {} };
+        let over = async { while let SessionEvent::Event(_) = self.session.next().await {} };
         if tokio::time::timeout(TEARDOWN_TIMEOUT, over).await.is_err() {
             self.context
                 .remark("the master has not yet removed the framework; it will within a minute");

@@ -4,7 +4,7 @@
 
 use holdfast_proto::holdfast::v1 as link;
 
-use super::{own_oneof, Heard};
+use super::{own_oneof, Received};
 use crate::convert::codec::{
     AMachine, AStatus, Boxed, Codec, Each, Name, Needed, OperationStateNumber, Own, Same, SomeName,
     TaskStateNumber, Text,
@@ -24,7 +24,7 @@ pub fn to_master_to_proto(message: &ToMaster) -> link::FromAgent {
 ///
 /// # Errors
 /// [`Invalid`] naming the field, such as `report.claims[3].resource.scalar.value`.
-pub fn to_master_from_proto(message: link::FromAgent) -> Result<Heard<ToMaster>, Invalid> {
+pub fn to_master_from_proto(message: link::FromAgent) -> Result<Received<ToMaster>, Invalid> {
     read(message.message)
 }
 

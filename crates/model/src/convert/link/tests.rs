@@ -198,33 +198,33 @@ fn a_newer_peers_messages_are_told_apart() {
         let message = <wire::ToAgent as prost::Message>::decode(&*one_field(number, b"")).unwrap();
         to_agent_from_proto(message)
     };
-    assert_eq!(from_agent(FROM_AGENT_NEWEST), Ok(Heard::NotUnderstood { newest_known: 0 }));
-    assert_eq!(to_agent(TO_AGENT_NEWEST), Ok(Heard::NotUnderstood { newest_known: 0 }));
+    assert_eq!(from_agent(FROM_AGENT_NEWEST), Ok(Received::NotUnderstood { newest_known: 0 }));
+    assert_eq!(to_agent(TO_AGENT_NEWEST), Ok(Received::NotUnderstood { newest_known: 0 }));
     for beyond in 1..100 {
-        assert_eq!(from_agent(FROM_AGENT_NEWEST + beyond), Ok(Heard::Unknown));
-        assert_eq!(to_agent(TO_AGENT_NEWEST + beyond), Ok(Heard::Unknown));
+        assert_eq!(from_agent(FROM_AGENT_NEWEST + beyond), Ok(Received::Unknown));
+        assert_eq!(to_agent(TO_AGENT_NEWEST + beyond), Ok(Received::Unknown));
     }
     for known in 1..=FROM_AGENT_NEWEST {
-        assert_ne!(from_agent(known), Ok(Heard::Unknown), "{known}");
+        assert_ne!(from_agent(known), Ok(Received::Unknown), "{known}");
     }
     for known in 2..=TO_AGENT_NEWEST {
-        assert_ne!(to_agent(known), Ok(Heard::Unknown), "{known}");
+        assert_ne!(to_agent(known), Ok(Received::Unknown), "{known}");
     }
     assert_eq!(
         to_master_from_proto(unknown_to_agent()),
-        Ok(Heard::NotUnderstood { newest_known: TO_AGENT_NEWEST })
+        Ok(Received::NotUnderstood { newest_known: TO_AGENT_NEWEST })
     );
     assert_eq!(
         to_agent_from_proto(unknown_to_master()),
-        Ok(Heard::NotUnderstood { newest_known: FROM_AGENT_NEWEST })
+        Ok(Received::NotUnderstood { newest_known: FROM_AGENT_NEWEST })
     );
     let unknown = ToAgent { term: Term(1), order: Order::Unknown };
-    assert_eq!(to_agent_from_proto(to_agent_to_proto(&unknown)), Ok(Heard::Unknown));
+    assert_eq!(to_agent_from_proto(to_agent_to_proto(&unknown)), Ok(Received::Unknown));
 }
 
-fn known<T: std::fmt::Debug>(heard: Result<Heard<T>, Invalid>) -> T {
+fn known<T: std::fmt::Debug>(heard: Result<Received<T>, Invalid>) -> T {
     match heard.unwrap() {
-        Heard::Message(message) => message,
+        Received::Message(message) => message,
         other => panic!("{other:?}"),
     }
 }
@@ -258,12 +258,12 @@ proptest! {
 
     #[test]
     fn what_agents_say_comes_back(message in to_master()) {
-        prop_assert_eq!(to_master_from_proto(to_master_to_proto(&message)), Ok(Heard::Message(message)));
+        prop_assert_eq!(to_master_from_proto(to_master_to_proto(&message)), Ok(Received::Message(message)));
     }
 
     #[test]
     fn orders_come_back(order in to_agent()) {
-        prop_assert_eq!(to_agent_from_proto(to_agent_to_proto(&order)), Ok(Heard::Message(order)));
+        prop_assert_eq!(to_agent_from_proto(to_agent_to_proto(&order)), Ok(Received::Message(order)));
     }
 
     #[test]

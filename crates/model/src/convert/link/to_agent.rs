@@ -4,7 +4,7 @@
 
 use holdfast_proto::holdfast::v1 as link;
 
-use super::{own_oneof, Heard};
+use super::{own_oneof, Received};
 use crate::convert::codec::{
     AFramework, AnOperation, Boxed, Each, Maybe, Name, Needed, Own, Same, SomeName,
 };
@@ -23,12 +23,12 @@ pub fn to_agent_to_proto(it: &ToAgent) -> link::ToAgent {
 ///
 /// # Errors
 /// [`Invalid`] naming the field.
-pub fn to_agent_from_proto(message: link::ToAgent) -> Result<Heard<ToAgent>, Invalid> {
+pub fn to_agent_from_proto(message: link::ToAgent) -> Result<Received<ToAgent>, Invalid> {
     let term = Term(message.term);
     Ok(match read(message.message)? {
-        Heard::Message(order) => Heard::Message(ToAgent { term, order }),
-        Heard::Unknown => Heard::Unknown,
-        Heard::NotUnderstood { newest_known } => Heard::NotUnderstood { newest_known },
+        Received::Message(order) => Received::Message(ToAgent { term, order }),
+        Received::Unknown => Received::Unknown,
+        Received::NotUnderstood { newest_known } => Received::NotUnderstood { newest_known },
     })
 }
 

@@ -351,15 +351,23 @@ fn a_volume_that_was_to_be_destroyed_is_destroyed_when_its_disk_answers() {
     let destroy = calls::destroy(&scene.agent(), &[volume(&piece, "v")]);
     let asked = std::thread::spawn(move || post(address, "/api/v1", &destroy));
     scene.wait_for_fault("has not answered for 1 s (moving to the trash volume");
+    let answer = asked.join().unwrap();
+    assert!(
+        answer.status == 409 && answer.text().contains("not done yet: it has not answered for 1 s"),
+        "{}",
+        answer.text()
+    );
     scene.assert_the_other_disk_works("v1");
     assert!(
         scene.cluster.find_claim("v").is_some(),
         "nothing is given back while bytes may lie there"
     );
     drop(frozen);
-    asked.join().unwrap().expect(202, "DESTROY");
     scene.wait_until_whole();
-    assert!(scene.cluster.find_claim("v").is_none());
+    until("the volume is destroyed", || match scene.cluster.find_claim("v") {
+        None => Ok(()),
+        Some(claim) => Err(claim.to_string()),
+    });
     let trash: Vec<_> = fs::read_dir(scene.ill.join("holdfast/trash")).unwrap().flatten().collect();
     assert_eq!(trash.len(), 1, "once");
     assert_eq!(fs::read(trash[0].path().join("data/record")).unwrap(), BYTES);

@@ -2,8 +2,9 @@
 //! forgotten when whoever asked for it knows how it ended, and not before.
 
 use holdfast_model::{
-    AgentId, ClaimAction, Event, FrameworkId, Identity, Invalid, MasterChange, MasterLedger,
-    OperationState, OperationStatus, OperationUuid, Order, Resource, Resources, StatusUuid,
+    Action, AgentId, ClaimAction, Event, FrameworkId, Identity, Invalid, MasterChange,
+    MasterLedger, OperationRecord, OperationState, OperationStatus, OperationUuid, Order, Resource,
+    Resources, StatusUuid,
 };
 
 use super::telling::{order, tell};
@@ -165,6 +166,28 @@ pub(crate) fn answer_waiting(out: &mut Outbox, operations: &mut Operations, agen
             "agent {agent} lost its connection before it answered; it is not known whether the operation was done: see its claims"
         );
         out.send(Effect::Answer(request, Err(Refusal::Conflict(why))));
+    }
+}
+
+/// Operators do not wait for a disk that does not answer either: who destroys a volume on one is told so. The agent goes on trying.
+pub(crate) fn answer_held_up(
+    out: &mut Outbox,
+    operations: &mut Operations,
+    state: &AgentState,
+    reported: &[OperationRecord],
+) {
+    for operation in reported.iter().filter(|it| it.state == OperationState::Pending) {
+        let Action::Claim(ClaimAction::Destroy(_)) = &operation.operation.action else { continue };
+        let Some(fault) = operation.claims.iter().find_map(|it| state.faults().get(it)) else {
+            continue;
+        };
+        // A leader that has only just heard of it has nobody who waits.
+        let is_known = operations.get(&operation.uuid).is_some();
+        if let Some(request) = is_known.then(|| operations.take_request(&operation.uuid)).flatten()
+        {
+            let why = format!("it is written down and not done yet: {fault}; the agent goes on trying, and the space is given back when it is done: see `holdfast claim list`");
+            out.send(Effect::Answer(request, Err(Refusal::Conflict(why))));
+        }
     }
 }
 

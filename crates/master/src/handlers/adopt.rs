@@ -14,6 +14,7 @@ use super::learn::{adopt_operations, learn_frameworks};
 use super::task_update::adopt_name_conflict;
 use crate::flows::bookkeeping::{forget_holdings, hold};
 use crate::flows::offers::rescind;
+use crate::flows::operations::answer_held_up;
 use crate::flows::tasks::{keys_of_agent, retire, status_of};
 use crate::flows::telling::{order, tell};
 use crate::parts::agents::{AgentHealth, Agents, Description, ExecutorView};
@@ -41,6 +42,8 @@ pub(crate) fn adopt(step: &mut Step, belief: &mut Belief, id: &AgentId, report: 
     let missing = adopt_tasks(step, belief, id, &tasks);
     missing_tasks(step, belief, id, missing);
     rescind_unfounded(step, belief, id);
+    let Belief { agents, operations: in_flight, .. } = &mut *belief;
+    answer_held_up(step.out, in_flight, agents.at(id), &operations);
     adopt_operations(step, belief, id, operations);
     if returns {
         tell_returned(step, &belief.frameworks, &belief.tasks, id);

@@ -357,6 +357,37 @@ fn m11_a_volume_in_use_is_not_destroyed_and_afterwards_it_is() {
 }
 
 #[test]
+fn who_destroys_a_volume_on_a_disk_that_hangs_is_told_and_it_is_destroyed_later() {
+    let mut bed = Bed::usual();
+    bed.operate(0, reserve(&[reserved(100)])).unwrap();
+    bed.operate(0, ClaimAction::Create(vec![volume("v", 100)])).unwrap();
+    let agent = bed.agent(0);
+    let action = ClaimAction::Destroy(vec![volume("v", 100)]);
+    let request = bed.ask(OperatorCall::Claim { agent, action });
+    bed.settle();
+    let report = |bed: &mut Bed| {
+        bed.machines[0].introduce();
+        bed.settle();
+    };
+    report(&mut bed);
+    assert!(!bed.answers.contains_key(&request), "nothing is wrong, it only takes its time");
+    let claim = bed.machines[0].claims.values().find(|it| it.is_volume()).unwrap().id;
+    bed.machines[0].faults.insert(claim, "it has not answered for 10 s".to_owned());
+    report(&mut bed);
+    let answer = bed.answers[&request].clone();
+    assert!(
+        matches!(&answer, Err(Refusal::Conflict(why)) if why.contains("not done yet: it has not answered")),
+        "{answer:?}"
+    );
+    bed.machines[0].faults.clear();
+    bed.machines[0].empty_trash();
+    report(&mut bed);
+    assert_eq!(bed.answers[&request], answer, "nobody is answered twice");
+    bed.operate(0, ClaimAction::Unreserve(vec![reserved(100)])).unwrap();
+    assert_eq!(bed.state(0).total(), &plenty());
+}
+
+#[test]
 fn b26_an_operator_moves_a_reservation_in_one_step() {
     let mut bed = Bed::usual();
     bed.operate(0, reserve(&[reserved(100)])).unwrap();

@@ -220,7 +220,7 @@ impl Lane {
         let until = Instant::now() + self.linger;
         let (labels, other) = gather(first, MAKE_MAX, until, work, |job| match job {
             Job::Make(label) => Ok(label),
-            other => Err(other),
+            other => Err(Box::new(other)),
         });
         let (began, several) = (Instant::now(), 1 < labels.len());
         self.do_all(labels, "making", Job::Make, |this, labels, doing| {
@@ -244,7 +244,7 @@ impl Lane {
     fn trash_all(&mut self, first: VolumeLabel, work: &Receiver<Job>) -> Option<Job> {
         let (labels, other) = gather(first, TRASH_MAX, Instant::now(), work, |job| match job {
             Job::Trash(label) => Ok(label),
-            other => Err(other),
+            other => Err(Box::new(other)),
         });
         self.do_all(labels, "moving to the trash", Job::Trash, |this, labels, doing| {
             let volumes = labels.iter().map(|it| it.claim.0).collect();
@@ -591,14 +591,14 @@ fn gather(
     max: usize,
     until: Instant,
     work: &Receiver<Job>,
-    take: impl Fn(Job) -> Result<VolumeLabel, Job>,
+    take: impl Fn(Job) -> Result<VolumeLabel, Box<Job>>,
 ) -> (Vec<VolumeLabel>, Option<Job>) {
     let mut labels = vec![first];
     while labels.len() < max {
         match work.recv_timeout(until.saturating_duration_since(Instant::now())) {
             Ok(job) => match take(job) {
                 Ok(label) => labels.push(label),
-                Err(other) => return (labels, Some(other)),
+                Err(other) => return (labels, Some(*other)),
             },
             Err(_) => break,
         }

@@ -237,7 +237,7 @@ impl<D: Disk, B: Mirror> Engine<D, B> {
             }
             None => return Ok(()),
         };
-        if successor.advance(&mut self.disk, &self.records, payload_bytes)? {
+        if successor.advance(&mut self.disk, &self.records, &self.journal, payload_bytes)? {
             self.go_on_to_successor()?;
             self.write_mark(false)?;
         }
@@ -525,6 +525,32 @@ mod tests {
         assert_eq!((engine.sequence, engine.records.digest()), (sequence, digest));
         let rebuilt = |it: &crate::Finding| matches!(it, crate::Finding::JournalRebuilt { .. });
         assert!(!report.findings.iter().any(rebuilt), "the last segment proves it alone: {report}");
+    }
+
+    #[test]
+    fn after_a_restart_with_little_room_the_pace_is_higher_and_still_even() {
+        let bounds = Bounds { segment_bytes: 1 << 20, ..Bounds::default() };
+        let disk = CountingDisk { disk: SimulatedDisk::new(5), written_bytes: 0, syncs: 0 };
+        let (mut engine, _) = opened(disk, bounds.clone());
+        let small = |number: u64| Entry::put("claims", format!("k{}", number % 1000), [7; 300]);
+        let mut number = 0;
+        // Most of the room that there is for the next segment is used without it.
+        while engine.journal.room_bytes() > 100 << 10 {
+            engine.commit(1, &[small(number)]).unwrap();
+            engine.successor = None;
+            number += 1;
+        }
+        let mut disk = engine.disk;
+        disk.disk.kill_process();
+        let (mut engine, _) = opened(disk, bounds);
+        let (segment, mut most_bytes) = (engine.journal.number(), 0);
+        while engine.journal.number() == segment {
+            let bytes = engine.disk.written_bytes;
+            engine.commit(1, &[small(number)]).unwrap();
+            most_bytes = most_bytes.max(engine.disk.written_bytes - bytes);
+            number += 1;
+        }
+        assert!(most_bytes < 128 << 10, "one commit wrote {most_bytes} bytes");
     }
 
     #[test]

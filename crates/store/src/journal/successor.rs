@@ -33,8 +33,9 @@ const PORTIONS_PER_SEGMENT: u64 = 128;
 static ZEROS: [u8; PORTION_BYTES_MAX as usize] = [0; PORTION_BYTES_MAX as usize];
 /// How much may be written before it is synced, so that the last sync is short, too.
 const UNSYNCED_BYTES_MAX: u64 = 1 << 20;
-/// For each byte of a commit so many bytes of the next segment are written: enough to be done with
-/// it within a fifth of a segment of the same size.
+/// For each byte of a commit so many bytes of the next segment are written at least: enough to be
+/// done with it within a fifth of a segment of the same size. When there is less room than that,
+/// after a restart say, it is as many more as it takes.
 const BYTES_PER_BYTE: u64 = 12;
 
 /// What remains to be done.
@@ -71,6 +72,7 @@ struct Progress {
     behind: VecDeque<Behind>,
     /// How many bytes may be written; less than nothing after a large portion.
     credit: i64,
+    written_bytes: u64,
     unsynced_bytes: u64,
 }
 
@@ -131,6 +133,7 @@ impl Successor {
             as_it_was: BTreeMap::new(),
             behind: VecDeque::new(),
             credit: 0,
+            written_bytes: 0,
             unsynced_bytes: 0,
         };
         let fresh = format!("{}.new", file_name(header.number));
@@ -166,14 +169,19 @@ impl Successor {
         });
     }
 
-    /// Goes on by as much as a commit of this size pays for. `true` when all is written.
+    /// Goes on by as much as a commit of this size to `current` pays for. `true` when all is
+    /// written.
     pub fn advance(
         &mut self,
         disk: &mut impl Disk,
         records: &Records,
+        current: &Journal,
         payload_bytes: usize,
     ) -> Result<bool, StoreError> {
-        let earned = BYTES_PER_BYTE * frame_bytes(payload_bytes) as u64;
+        let left = self.header.file_bytes().saturating_sub(self.progress.written_bytes);
+        // Twice, so that it is done with half the room still free.
+        let pace = BYTES_PER_BYTE.max(2 * left / current.room_bytes().max(1));
+        let earned = pace.saturating_mul(frame_bytes(payload_bytes) as u64);
         self.progress.credit = self.progress.credit.saturating_add_unsigned(earned);
         while self.progress.credit > 0 && !self.is_complete() {
             self.portion(disk, records)?;
@@ -298,6 +306,7 @@ impl Successor {
     fn put(&mut self, disk: &mut impl Disk, offset: u64, bytes: &[u8]) -> Result<(), StoreError> {
         disk.write_at(&self.fresh, offset, bytes).map_err(|source| self.failed(source))?;
         self.progress.credit = self.progress.credit.saturating_sub_unsigned(bytes.len() as u64);
+        self.progress.written_bytes += bytes.len() as u64;
         self.progress.unsynced_bytes += bytes.len() as u64;
         Ok(())
     }

@@ -95,7 +95,7 @@ fn code(error: &anyhow::Error) -> i32 {
 
 fn run(line: Line) -> anyhow::Result<i32> {
     let stop = CancellationToken::new();
-    let mut builder = match line.verb.is_process() {
+    let mut builder = match line.verb.wants_threads() {
         true => tokio::runtime::Builder::new_multi_thread(),
         false => tokio::runtime::Builder::new_current_thread(),
     };
@@ -156,6 +156,19 @@ mod tests {
             parse("holdfast role list --timeout 3s").unwrap().globals.answer_timeout(),
             std::time::Duration::from_secs(3)
         );
+    }
+
+    #[test]
+    fn an_executor_makes_do_with_one_thread() {
+        for (text, threads) in [
+            ("holdfast command-executor", false),
+            ("holdfast default-executor", false),
+            ("holdfast agent list", false),
+            ("holdfast master", true),
+            ("holdfast agent --master h:1", true),
+        ] {
+            assert_eq!(parse(text).unwrap().verb.wants_threads(), threads, "{text}");
+        }
     }
 
     #[test]

@@ -194,6 +194,12 @@ impl Verb {
         }
     }
 
+    /// Whether it has so much to do at once that more than one thread is worth its cost. An executor has not: there is one in each
+    /// container, and each begins with its task waiting.
+    pub fn wants_threads(&self) -> bool {
+        self.is_process() && !matches!(self, Verb::CommandExecutor | Verb::DefaultExecutor)
+    }
+
     /// How much is logged when nobody says. An executor's log goes where its task writes, so it says only what is wrong.
     pub fn log_level(&self) -> &'static str {
         match self {

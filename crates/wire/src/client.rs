@@ -45,7 +45,7 @@ pub struct ClientSettings {
     pub answer_max_bytes: usize,
     /// The largest event, in bytes.
     pub event_max_bytes: usize,
-    /// How far the reader of an agent's link may fall behind.
+    /// How far a master may fall behind in reading an agent's link.
     pub link: LinkLimits,
 }
 
@@ -58,7 +58,7 @@ impl Default for ClientSettings {
             silence_timeout: Duration::from_secs(75),
             answer_max_bytes: 4 * MESSAGE_MAX_BYTES,
             event_max_bytes: MESSAGE_MAX_BYTES,
-            link: LinkLimits::default(),
+            link: LinkLimits::OF_AGENT,
         }
     }
 }

@@ -66,6 +66,17 @@ pub struct LinkLimits {
     pub stall_timeout: Duration,
 }
 
+impl LinkLimits {
+    /// What an agent may owe a master. It begins with a report of all that it has, which may be as
+    /// large as a message can be, and goes on with every update that nobody has acknowledged, at
+    /// once: a master that is busy with ten thousand others must not be taken for one that hangs.
+    pub const OF_AGENT: LinkLimits = LinkLimits {
+        events_max: 1 << 20,
+        bytes_max: 4 * MESSAGE_MAX_BYTES,
+        stall_timeout: Duration::from_secs(60),
+    };
+}
+
 impl Default for LinkLimits {
     fn default() -> Self {
         Self { events_max: 65_536, bytes_max: 32 << 20, stall_timeout: Duration::from_secs(60) }

@@ -384,6 +384,28 @@ mod tests {
         );
     }
 
+    #[tokio::test]
+    async fn an_agent_may_owe_its_largest_report_and_all_its_updates_but_not_without_end() {
+        use holdfast_proto::holdfast::v1::{from_agent::Message, ExecutorMessage, FromAgent};
+        let said = |bytes: usize| FromAgent {
+            message: Some(Message::ExecutorMessage(ExecutorMessage {
+                data: vec![0; bytes],
+                ..Default::default()
+            })),
+        };
+        let (stop, kill) = (CancellationToken::new(), CancellationToken::new());
+        let beat = Duration::from_secs(3600);
+        let (outbox, outflow) = Outbox::open(LinkLimits::OF_AGENT, beat, &stop, kill.clone());
+        assert_eq!(outbox.send(said(crate::limits::MESSAGE_MAX_BYTES - 100)), Ok(()));
+        for _ in 0..100_000 {
+            assert_eq!(outbox.send(said(1000)), Ok(()), "an update");
+        }
+        let more = (0..1_000_000).find_map(|_| outbox.send(said(1000)).err());
+        assert_eq!(more, Some(SendError::TooSlow));
+        assert!(kill.is_cancelled());
+        drop(outflow);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_reader_that_takes_nothing_for_too_long_is_cut() {
         let (outbox, mut outflow, _stop, kill) = open(LinkLimits::default(), 15_000);

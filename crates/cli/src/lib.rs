@@ -112,7 +112,7 @@ fn run(line: Line) -> anyhow::Result<i32> {
                 stop.cancel();
             });
         }
-        line.verb.run(&line.globals, &context, stop, Line::command()).await
+        line.verb.run(&line.globals, &context, stop, Line::command).await
     });
     // What is still to be printed is; a read of a file on a disk that hangs keeps no process.
     runtime.shutdown_timeout(END_WAIT);

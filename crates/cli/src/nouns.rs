@@ -219,7 +219,7 @@ impl Verb {
         matches!(self, Verb::Dev(_) | Verb::Demo(_))
     }
 
-    /// Does it; gives the exit code.
+    /// Does it; gives the exit code. `command` makes the grammar, which only completions need once more.
     ///
     /// # Errors
     /// As each verb says.
@@ -228,7 +228,7 @@ impl Verb {
         globals: &Globals,
         context: &Context,
         stop: CancellationToken,
-        command: clap::Command,
+        command: fn() -> clap::Command,
     ) -> anyhow::Result<i32> {
         match self {
             Verb::Master(settings) => {
@@ -254,7 +254,7 @@ impl Verb {
             Verb::Run(args) => verbs::run::run(context, &args).await,
             Verb::Explain(args) => verbs::explain::run(context, &args).await,
             Verb::Doctor(args) => verbs::doctor::run(context, &args),
-            Verb::Completion(args) => verbs::completion::run(context, args, command),
+            Verb::Completion(args) => verbs::completion::run(context, args, command()),
             Verb::Ledger(verb) => verb.run(context),
             other => other.ask(context).await,
         }

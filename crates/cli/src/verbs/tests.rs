@@ -63,7 +63,7 @@ async fn typed(address: &str, line: &str, answers: Option<&'static str>) -> Done
     let stop = CancellationToken::new();
     let context = Context::new(&line.globals, console, stop.clone());
     let done =
-        tokio::time::timeout(SOON, line.verb.run(&line.globals, &context, stop, Line::command()))
+        tokio::time::timeout(SOON, line.verb.run(&line.globals, &context, stop, Line::command))
             .await
             .expect("it takes no minute");
     let (code, failure) = match done {

@@ -156,11 +156,12 @@ impl Filters {
         self.places.entry(framework).or_default().insert(agent.clone());
     }
 
-    /// Removes filters that have expired, on so many agents at most; returns whose they were, who
-    /// may now be offered the agents again. There may be more: see [`Filters::next_expiry`].
-    pub fn expire(&mut self, now: Instant, agents_max: usize) -> Vec<(AgentId, FrameworkId)> {
+    /// Removes filters that have expired, of agent after agent until so many are enough; returns
+    /// whose they were, who may now be offered the agents again. There may be more: see
+    /// [`Filters::next_expiry`].
+    pub fn expire(&mut self, now: Instant, enough: usize) -> Vec<(AgentId, FrameworkId)> {
         let mut asked = Vec::new();
-        for _ in 0..agents_max {
+        while asked.len() < enough {
             let due = self.expiries.first().filter(|(until, _)| *until <= now);
             let Some((_, agent)) = due.cloned() else { break };
             let gone = self.retain(&agent, |it| now < it.until);

@@ -71,6 +71,9 @@ pub(crate) struct RoleTree {
 }
 
 const ROOT: usize = 0;
+/// To find the first of many contenders, the whole order is walked rather than sorting them, if there are no more than so many for each of
+/// these.
+const WALKED_FOR_EACH: usize = 16;
 
 impl RoleTree {
     /// A tree without contenders.
@@ -333,6 +336,9 @@ impl Ranking for RoleTree {
         let waiting = || among.iter().copied().filter(|at| self.entry(*at).waits);
         if waiting().nth(1).is_none() {
             return first_of(waiting(), fits);
+        }
+        if self.entries.len() < WALKED_FOR_EACH * among.len() {
+            return first_of(self.in_order().filter(|at| among.contains(at)), fits);
         }
         let places: BTreeMap<Vec<Rank>, usize> = waiting().map(|at| (self.place(at), at)).collect();
         first_of(places.into_values(), fits)

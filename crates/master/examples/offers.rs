@@ -2,7 +2,8 @@
 //! `SuppressOffers`, and rows of our own for REVIVE, filters that expire all at once, launches, and one changed agent among many.
 //!
 //! `cargo run --release -p holdfast-master --example offers [row [agents [frameworks]]]`; without arguments, the whole table. Each
-//! line gives CPU time of this thread; under `valgrind --tool=callgrind --toggle-collect='*measured*'` the same run counts instructions.
+//! line gives CPU time of this process, and the longest step by the wall's clock; under `valgrind --tool=callgrind
+//! --toggle-collect='offers::measured'` the same run counts instructions, of what a row measures and nothing else.
 //! Relies on the real core, and on nothing else: no clock but to measure, no thread, no disk.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -133,6 +134,8 @@ struct World {
     /// The offers that stand, by framework.
     offers: BTreeMap<FrameworkId, BTreeMap<OfferId, AgentId>>,
     made: usize,
+    /// Whether this is what a row is about.
+    is_measured: bool,
     longest: Duration,
 }
 
@@ -175,6 +178,7 @@ impl World {
             frameworks,
             offers: BTreeMap::new(),
             made: 0,
+            is_measured: false,
             longest: Duration::ZERO,
         };
         world.step(Input::Elected(Term(2)));
@@ -190,15 +194,17 @@ impl World {
             world.step(Input::FromAgent(link, report));
         }
         world.settle();
-        (world.made, world.longest) = (0, Duration::ZERO);
         world
     }
 
     fn step(&mut self, input: Input) {
-        let before = cpu();
+        let before = std::time::Instant::now();
         let ctx = &mut StepContext { now: Instant(self.now), ids: &mut self.ids };
-        let effects = measured(&mut self.master, ctx, input);
-        self.longest = self.longest.max(cpu() - before);
+        let effects = match self.is_measured {
+            true => measured(&mut self.master, ctx, input),
+            false => self.master.handle(ctx, input),
+        };
+        self.longest = self.longest.max(before.elapsed());
         effects.into_iter().for_each(|effect| self.hear(effect));
     }
 
@@ -265,11 +271,19 @@ fn cpu() -> Duration {
     Duration::from_nanos(ns)
 }
 
+/// How many bytes this process keeps in memory.
+fn resident() -> usize {
+    let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = text.split(' ').nth(1).and_then(|it| it.parse::<usize>().ok());
+    pages.unwrap_or_default() * 4096
+}
+
 fn row(name: &str, world: &mut World, per: &str, count: usize, work: impl FnOnce(&mut World)) {
     let agents = world.master.agents().len();
-    (world.made, world.longest) = (0, Duration::ZERO);
+    (world.made, world.longest, world.is_measured) = (0, Duration::ZERO, true);
     let before = cpu();
     work(world);
+    world.is_measured = false;
     let spent = cpu() - before;
     let count = if count == 0 { world.made } else { count }.max(1);
     println!(
@@ -302,8 +316,11 @@ fn suppress_offers(agents: usize, frameworks: usize) {
 
 fn filters(agents: usize, frameworks: usize) {
     let mut world = World::new(agents, frameworks, false, false);
+    let before = resident();
     world.decline_all();
     let filters = world.master.filters_len();
+    let grown = resident().saturating_sub(before);
+    println!("memory: {} bytes per filter, offers that ended included", grown / filters.max(1));
     row(&format!("UPDATE_FRAMEWORK, {filters} filters"), &mut world, "cycle", 1, |world| {
         let (info, suppressed) = (Box::new(info(1)), BTreeSet::new());
         world.call(1, Call::UpdateFramework { info, suppressed });

@@ -68,7 +68,7 @@ pub(crate) fn accept(
         let when = (step.config, step.now);
         decline(when, &mut belief.allocator, framework, &role, &agent, left, filters);
     }
-    belief.allocator.touch(&agent);
+    belief.allocator.touch_free(&agent);
 }
 
 /// Uses the offers up, and pools what they hold.

@@ -178,6 +178,6 @@ fn order_claim(
     let apply = Order::Apply { framework: None, role: None, by, operations };
     order(step, &mut belief.agents, agent, apply);
     step.out.commit(vec![MasterChange::Pending(pending)]);
-    belief.allocator.touch(agent);
+    belief.allocator.touch_free(agent);
     Ok(())
 }

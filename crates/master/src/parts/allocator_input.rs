@@ -20,6 +20,9 @@ const DIVIDED_MAX: usize = 64;
 /// How many agents are looked at in one step at most, to see whether there is anything to divide.
 const LOOKED_AT_MAX: usize = 1024;
 
+/// How many filters expire in one step, more or less.
+const EXPIRED_MAX: usize = 512;
+
 /// Makes the view of an agent, which may take the holders as they were.
 pub(crate) type ViewOf<'v> = &'v dyn Fn(&AgentId, Option<Arc<Vec<Holder>>>) -> Option<AgentView>;
 
@@ -139,7 +142,11 @@ impl AllocatorInput {
     /// So much of an agent was offered.
     pub(crate) fn offered(&mut self, agent: &AgentId, resources: &Resources) {
         let view = self.agents.get_mut(agent).expect("only what is seen is offered");
-        view.free.subtract_all(resources);
+        if view.free == *resources {
+            view.free = Resources::new(); // Most offers are of all that is free.
+        } else {
+            view.free.subtract_all(resources);
+        }
     }
 
     /// Notes that a role of a framework does not want `declined` until then.
@@ -196,7 +203,7 @@ impl AllocatorInput {
 
     /// What was declined long enough ago may be offered again.
     pub(crate) fn expire(&mut self, now: Instant) {
-        for (agent, framework) in self.filters.expire(now, DIVIDED_MAX) {
+        for (agent, framework) in self.filters.expire(now, EXPIRED_MAX) {
             self.pending.ask(agent, framework);
         }
     }
@@ -263,7 +270,9 @@ impl AllocatorInput {
     fn go_on_sweeping(&mut self, changes: &mut Changes, budget: &mut Budget) {
         while !budget.is_spent() {
             let Some((framework, mut sweep)) = self.pending.take_sweep() else { break };
-            while let Some(agent) = self.next_of(&framework, &sweep) {
+            let next = self.next_of(&framework, &sweep, budget.looked_at);
+            let is_last = next.len() < budget.looked_at;
+            for agent in next {
                 if budget.is_spent() {
                     return self.pending.go_on_later(framework, sweep);
                 }
@@ -271,18 +280,23 @@ impl AllocatorInput {
                 self.visit(&framework, &sweep, &agent, changes, budget);
                 sweep.last = Some(agent);
             }
+            if !is_last {
+                self.pending.go_on_later(framework, sweep);
+            }
         }
     }
 
-    fn next_of(&self, framework: &FrameworkId, sweep: &Sweep) -> Option<AgentId> {
+    /// The agents that a sweep comes to next, so many at most.
+    fn next_of(&self, framework: &FrameworkId, sweep: &Sweep, at_most: usize) -> Vec<AgentId> {
+        let last = sweep.last.as_ref();
         if sweep.is_of_declined() {
-            return self.filters.places(framework, sweep.last.as_ref()).next().cloned();
+            return self.filters.places(framework, last).take(at_most).cloned().collect();
         }
-        match &sweep.last {
-            None => self.agents.keys().next().cloned(),
+        match last {
+            None => self.agents.keys().take(at_most).cloned().collect(),
             Some(last) => {
-                let mut next = self.agents.range_from(last).map(|(id, _)| id);
-                next.find(|it| *it != last).cloned()
+                let from = self.agents.range_from(last).map(|(id, _)| id);
+                from.filter(|it| *it != last).take(at_most).cloned().collect()
             }
         }
     }

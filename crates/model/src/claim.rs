@@ -216,13 +216,13 @@ struct Touched {
 }
 
 impl Touched {
-    fn insert(&mut self, claim: Claim) {
+    fn touch(&mut self, claim: Claim) {
         self.by_identity.entry(claim.resource.identity.clone()).or_default().insert(claim.id);
         self.claims.insert(claim.id, claim);
     }
 
     /// The claim with this identity that lives, as it is by now.
-    fn find(&self, identity: &Identity, making: &Making<'_>) -> Option<Claim> {
+    fn living(&self, identity: &Identity, making: &Making<'_>) -> Option<Claim> {
         let live = |it: &&Claim| it.state != ClaimState::Destroying;
         let ids = self.by_identity.get(identity).into_iter().flatten();
         if let Some(claim) = ids.map(|id| &self.claims[id]).find(live) {
@@ -234,7 +234,7 @@ impl Touched {
 }
 
 fn take(resource: &Resource, touched: &mut Touched, making: &Making<'_>) {
-    let Some(mut claim) = touched.find(&resource.identity, making) else { return };
+    let Some(mut claim) = touched.living(&resource.identity, making) else { return };
     if claim.is_volume() {
         claim.state = ClaimState::Destroying;
         claim.note(making.now, "destroyed", making.by);
@@ -242,11 +242,11 @@ fn take(resource: &Resource, touched: &mut Touched, making: &Making<'_>) {
         claim.resource.value = claim.resource.value.minus(&resource.value);
         claim.note(making.now, "shrunk", making.by);
     }
-    touched.insert(claim);
+    touched.touch(claim);
 }
 
 fn give(resource: &Resource, touched: &mut Touched, making: &mut Making<'_>) {
-    let existing = touched.find(&resource.identity, making);
+    let existing = touched.living(&resource.identity, making);
     match existing.filter(|it| !it.resource.identity.is_exclusive()) {
         Some(mut claim) => {
             claim.resource.value = claim.resource.value.plus(&resource.value);
@@ -254,17 +254,17 @@ fn give(resource: &Resource, touched: &mut Touched, making: &mut Making<'_>) {
                 claim.framework = None; // Whose part is whose cannot be told any more.
             }
             claim.note(making.now, "grown", making.by);
-            touched.insert(claim);
+            touched.touch(claim);
         }
         None => {
-            let claim = make(resource, making);
+            let claim = new_claim(resource, making);
             touched.made.insert(claim.id);
-            touched.insert(claim);
+            touched.touch(claim);
         }
     }
 }
 
-fn make(resource: &Resource, making: &mut Making<'_>) -> Claim {
+fn new_claim(resource: &Resource, making: &mut Making<'_>) -> Claim {
     let volume = resource.identity.persistence.is_some();
     let mut claim = Claim {
         id: ClaimId(making.ids.fresh()),

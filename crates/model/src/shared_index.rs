@@ -61,7 +61,7 @@ impl<K: Ord + Clone, V: Ord + Clone> Clone for SharedIndex<K, V> {
 
 impl<K: Ord + Clone, V: Ord + Clone> PartialEq for SharedIndex<K, V> {
     fn eq(&self, other: &Self) -> bool {
-        self.len() == other.len() && self.pairs().eq(other.pairs())
+        self.len() == other.len() && self.key_values().eq(other.key_values())
     }
 }
 
@@ -100,7 +100,7 @@ impl<K: Ord + Clone, V: Ord + Clone> SharedIndex<K, V> {
     }
 
     /// The pairs, in the order of their keys.
-    pub fn pairs(&self) -> impl Iterator<Item = (&K, &V)> {
+    pub fn key_values(&self) -> impl Iterator<Item = (&K, &V)> {
         self.0.iter().flat_map(|(key, values)| values.iter().map(move |it| (key, it)))
     }
 }
@@ -117,7 +117,7 @@ mod tests {
         }
         let published = index.clone();
         assert_eq!(index.of(&"a").copied().collect::<Vec<_>>(), [1, 2]);
-        assert_eq!(index.pairs().collect::<Vec<_>>(), [(&"a", &1), (&"a", &2), (&"b", &3)]);
+        assert_eq!(index.key_values().collect::<Vec<_>>(), [(&"a", &1), (&"a", &2), (&"b", &3)]);
         index.remove(&"a", &1);
         index.remove(&"b", &9);
         index.remove(&"c", &9);

@@ -119,7 +119,7 @@ impl Offers {
     #[cfg(test)]
     pub(crate) fn check(&self) {
         assert_eq!(
-            (self.by_agent.pairs().count(), self.by_framework.pairs().count()),
+            (self.by_agent.key_values().count(), self.by_framework.key_values().count()),
             (self.open.len(), self.open.len())
         );
         for (id, OfferRecord { offer, .. }) in self.open.iter() {

@@ -177,7 +177,7 @@ impl Operations {
 
     #[cfg(test)]
     pub(crate) fn check(&self) {
-        assert_eq!(self.by_agent.pairs().count(), self.in_flight.len());
+        assert_eq!(self.by_agent.key_values().count(), self.in_flight.len());
         for (uuid, operation) in self.in_flight.iter() {
             assert!(self.by_agent.of(&operation.agent).any(|it| it == uuid));
             assert!(operation.settled.as_ref().is_none_or(|it| it.state.is_terminal()));

@@ -193,9 +193,13 @@ impl Tasks {
 
     #[cfg(test)]
     pub(crate) fn check(&self) {
-        assert_eq!(self.by_agent.pairs().count(), self.known.len(), "each task is at one agent");
         assert_eq!(
-            self.by_framework.pairs().count(),
+            self.by_agent.key_values().count(),
+            self.known.len(),
+            "each task is at one agent"
+        );
+        assert_eq!(
+            self.by_framework.key_values().count(),
             self.known.len(),
             "each task is of one framework"
         );

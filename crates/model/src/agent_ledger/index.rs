@@ -166,7 +166,7 @@ mod tests {
         fn pairs<K: Ord + Clone + std::fmt::Debug, V: Ord + Clone + std::fmt::Debug>(
             index: &SharedIndex<K, V>,
         ) -> String {
-            format!("{:?}", index.pairs().collect::<Vec<_>>())
+            format!("{:?}", index.key_values().collect::<Vec<_>>())
         }
         vec![
             pairs(&index.claims),

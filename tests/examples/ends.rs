@@ -130,7 +130,8 @@ fn run_true(cluster: &Cluster) {
     let times = (0..30).map(|_| {
         let began = Instant::now();
         let status = Command::new(binary())
-            .args(["--addr", &cluster.master.address().to_string(), "run", "--", "true"])
+            .args(["run", "--", "true"])
+            .env("HOLDFAST_ADDR", cluster.master.address().to_string())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .status();

@@ -125,9 +125,11 @@ pub struct MasterLedger {
     /// Peers whose messages felled leaders not long ago.
     pub suspects: SharedMap<Peer, Suspect>,
     /// The claims of each agent.
-    claims_by_agent: SharedMap<AgentId, SharedMap<ClaimId, ()>>,
-    /// The claims of volumes, by agent and identity.
-    volumes: SharedIndex<(AgentId, Identity), ClaimId>,
+    claims_by_agent: SharedIndex<AgentId, ClaimId>,
+    /// Claims by agent and identity.
+    by_identity: SharedIndex<(AgentId, Identity), ClaimId>,
+    /// The claims of each agent that one framework has made all of.
+    held: SharedIndex<AgentId, ClaimId>,
     /// Agents by their machines.
     nodes: SharedMap<NodeId, AgentId>,
 }
@@ -191,31 +193,41 @@ impl MasterLedger {
     }
 
     fn put_claim(&mut self, agent: AgentId, claim: Claim) {
-        let theirs = self.claims_by_agent.get_or_insert_with(agent.clone(), SharedMap::new);
-        if !theirs.contains_key(&claim.id) {
-            theirs.insert(claim.id, ());
-        }
         let key = (agent, claim.id);
-        let identity = &claim.resource.identity;
-        let old = self.claims.get(&key);
-        if let Some(old) = old.filter(|it| it.resource.identity != *identity) {
-            self.volumes.remove(&(key.0.clone(), old.resource.identity.clone()), &claim.id);
-        }
-        if claim.is_volume() {
-            self.volumes.insert(&(key.0.clone(), identity.clone()), claim.id);
+        if let Some(old) = self.claims.get(&key) {
+            let is_same = old.resource.identity == claim.resource.identity
+                && old.framework.is_some() == claim.framework.is_some();
+            if !is_same {
+                self.unindex(&key.0, &old.clone());
+                self.index(&key.0, &claim);
+            }
+        } else {
+            self.index(&key.0, &claim);
         }
         self.claims.insert(key, claim);
     }
 
     fn remove_claim(&mut self, agent: AgentId, claim: ClaimId) {
-        if let Some(theirs) = self.claims_by_agent.get_mut(&agent) {
-            theirs.remove(&claim);
-            if theirs.is_empty() {
-                self.claims_by_agent.remove(&agent);
-            }
+        let key = (agent, claim);
+        if let Some(gone) = self.claims.remove(&key) {
+            self.unindex(&key.0, &gone);
         }
-        let Some(gone) = self.claims.remove(&(agent.clone(), claim)) else { return };
-        self.volumes.remove(&(agent, gone.resource.identity.clone()), &claim);
+    }
+
+    fn index(&mut self, agent: &AgentId, claim: &Claim) {
+        self.claims_by_agent.insert(agent, claim.id);
+        let identity = claim.resource.identity.clone();
+        self.by_identity.insert(&(agent.clone(), identity), claim.id);
+        if claim.framework.is_some() {
+            self.held.insert(agent, claim.id);
+        }
+    }
+
+    fn unindex(&mut self, agent: &AgentId, claim: &Claim) {
+        self.claims_by_agent.remove(agent, &claim.id);
+        let identity = claim.resource.identity.clone();
+        self.by_identity.remove(&(agent.clone(), identity), &claim.id);
+        self.held.remove(agent, &claim.id);
     }
 
     /// The agent of a machine.
@@ -223,20 +235,24 @@ impl MasterLedger {
         self.nodes.get(&node)
     }
 
-    /// The claims of an agent's volume, whose identity is given without allocation.
-    pub fn volume_claims<'a>(
+    /// The claims of an agent with this identity, which is given without allocation.
+    pub fn claims_with<'a>(
         &'a self,
         agent: &AgentId,
         identity: &Identity,
     ) -> impl Iterator<Item = &'a Claim> {
         let key = (agent.clone(), identity.clone());
-        let found: Vec<ClaimId> = self.volumes.of(&key).copied().collect();
+        let found: Vec<ClaimId> = self.by_identity.of(&key).copied().collect();
         found.into_iter().map(move |id| &self.claims[&(key.0.clone(), id)])
     }
 
     /// The claims of one agent.
     pub fn claims_of<'a>(&'a self, agent: &'a AgentId) -> impl Iterator<Item = &'a Claim> {
-        let theirs = self.claims_by_agent.get(agent).into_iter().flat_map(SharedMap::keys);
-        theirs.map(|id| &self.claims[&(agent.clone(), *id)])
+        self.claims_by_agent.of(agent).map(|id| &self.claims[&(agent.clone(), *id)])
+    }
+
+    /// Those of an agent's claims that one framework has made all of.
+    pub fn held_claims_of<'a>(&'a self, agent: &'a AgentId) -> impl Iterator<Item = &'a Claim> {
+        self.held.of(agent).map(|id| &self.claims[&(agent.clone(), *id)])
     }
 }

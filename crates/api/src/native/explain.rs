@@ -95,8 +95,7 @@ fn of_task(
     let neighbours = live_tasks(view).filter(|it| it.agent == found.agent);
     let users = VolumeUsers::of(neighbours);
     for (identity, _) in own.entries().filter(|(it, _)| it.persistence.is_some()) {
-        let mut claims = view.ledger().claims_of(&found.agent);
-        match claims.find(|it| it.resource.identity == *identity) {
+        match view.ledger().claims_with(&found.agent, identity).next() {
             Some(held) => explained.volumes.push(claim(view, &found.agent, held, &users)),
             None => {
                 explained.summary +=

@@ -1,6 +1,6 @@
 //! Offers are made. That is driven by events: whenever something about an agent changed, what is free of it is divided at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use holdfast_allocator::{AgentView, Allocation, Changes, Holder, Policy};
@@ -108,7 +108,7 @@ fn holders(ledger: &MasterLedger, agent: &AgentId) -> Vec<Holder> {
             expected: true,
         })
     };
-    ledger.claims_of(agent).filter_map(holder).collect()
+    ledger.held_claims_of(agent).filter_map(holder).collect()
 }
 
 /// The rules that no policy may break.
@@ -157,9 +157,8 @@ fn make_offer(step: &mut Step, belief: &mut Belief, allocation: Allocation) -> O
 }
 
 fn claims_behind(ledger: &MasterLedger, agent: &AgentId, resources: &Resources) -> Vec<ClaimId> {
-    let claims = ledger.claims_of(agent);
-    claims
-        .filter(|claim| resources.get(&claim.resource.identity).is_some())
-        .map(|claim| claim.id)
-        .collect()
+    let claimed = resources.entries().map(|(it, _)| it).filter(|it| it.is_reserved());
+    let behind: BTreeSet<ClaimId> =
+        claimed.flat_map(|it| ledger.claims_with(agent, it)).map(|it| it.id).collect();
+    behind.into_iter().collect()
 }

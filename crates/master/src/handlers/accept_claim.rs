@@ -81,7 +81,7 @@ fn volumes_made(
 ) -> Vec<Identity> {
     let bare = volumes.iter().map(|it| it.identity.unallocated());
     let is_theirs = |identity: &Identity| {
-        let mut claims = out.ledger().volume_claims(agent, identity);
+        let mut claims = out.ledger().claims_with(agent, identity);
         claims.any(|it| it.framework.as_ref() == Some(framework))
             || is_making(operations, framework, agent, identity)
     };

@@ -79,7 +79,7 @@ fn check_known(
     let ClaimAction::Destroy(volumes) = action else { return Ok(()) };
     for (index, volume) in volumes.iter().enumerate() {
         let id = volume.identity.persistence.as_ref().map(ToString::to_string).unwrap_or_default();
-        let Some(claim) = ledger.volume_claims(agent, &volume.identity).next() else {
+        let Some(claim) = ledger.claims_with(agent, &volume.identity).next() else {
             let why = format!("agent {agent} has no such volume `{id}`; see its claims");
             return Err(Refusal::Invalid(Invalid::new(format!("volumes[{index}]"), why)));
         };

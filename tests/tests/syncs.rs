@@ -116,7 +116,11 @@ fn volumes_one_after_another() {
     // Its directory, both copies of its label and its folder, beside each other; then the folder that holds it. Now and then the books.
     let each = others(&counts) as f64 / f64::from(SEQUENTIAL);
     assert!((5.0..=5.5).contains(&each), "{counts:?}");
-    assert_eq!(counts.get("syncfs"), None, "nobody waits for a whole file system: {counts:?}");
+    assert_eq!(
+        counts.get("syncfs"),
+        None,
+        "one volume does not wait for a whole file system: {counts:?}"
+    );
     let destroys = || {
         all.iter().for_each(|it| call(&cluster, &calls::destroy(&agent, std::slice::from_ref(it))))
     };
@@ -193,7 +197,9 @@ fn operations_of_many_callers() {
     let counts = counted(&cluster, "many create", || (0..ROUNDS).for_each(creates))
         .expect("it could be traced before");
     say("CREATE, 64 callers at once", operations, &counts);
-    assert_eq!(counts.get("syncfs"), None, "nobody waits for a whole file system: {counts:?}");
+    // Four of each at most, or one of the file system for all of a batch, where nobody else has much to write.
+    let each = others(&counts) as f64 / f64::from(operations);
+    assert!(each <= 4.5, "callers at once share the folder's sync: {counts:?}");
     assert!(journal(operations, &counts) <= 0.5, "callers at once share a sync: {counts:?}");
     let pairs = &|caller: usize| {
         for round in ROUNDS..2 * ROUNDS {

@@ -211,6 +211,13 @@ impl Folder {
         Ok(file)
     }
 
+    /// Syncs everything that was written to the file system of this directory, by anybody. It also
+    /// fails for what others wrote and could not be synced since this directory was opened.
+    pub(crate) fn sync_file_system(&self) -> io::Result<()> {
+        step("syncfs", &self.name())?;
+        Ok(rustix::fs::syncfs(&self.fd)?)
+    }
+
     /// Locks this directory against others, in this process or another. [`Folder::unlock`] releases
     /// it, and so does the end of this handle.
     pub(crate) fn lock(&self) -> io::Result<()> {

@@ -38,6 +38,7 @@
 mod adopt_disk;
 mod capacity;
 mod check_volume;
+mod dirty_pages;
 mod discover;
 mod disk;
 mod folder;

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use uuid::Uuid;
 
+use crate::dirty_pages::dirty_bytes;
 use crate::disk::{Entered, OpenDisk, MAKING, TRASH};
 use crate::folder::{EnterFault, Folder, DATA_MODE, PASS_MODE, PRIVATE_MODE};
 use crate::label::VolumeLabel;
@@ -38,9 +39,10 @@ pub fn make_volume(disk: &OpenDisk, label: &VolumeLabel) -> Result<PathBuf, Volu
         .expect("there are as many answers as labels")
 }
 
-/// Makes several volumes of one disk. They are synced beside each other and share the sync of the
-/// folder that holds them: a batch waits for the disk about twice, whatever its size. There is one
-/// result per label, in order, as [`make_volume`] would give it.
+/// Makes several volumes of one disk. They are synced beside each other, or with the whole file
+/// system where nobody has much to write, and share the sync of the folder that holds them: a batch
+/// waits for the disk about twice, whatever its size. There is one result per label, in order, as
+/// [`make_volume`] would give it.
 ///
 /// # Errors
 /// Each result has its own; a disk that is unfit fails them all.
@@ -150,7 +152,7 @@ fn draft_and_place(
 ) -> Vec<Result<PathBuf, VolumeFault>> {
     let mut batch = Batch::default();
     let drafts = labels.iter().map(|label| draft_volume(disk, places, &mut batch, label)).collect();
-    let drafts = sync_drafts(labels, drafts);
+    let drafts = sync_drafts(places, labels, drafts);
     labels
         .iter()
         .zip(drafts)
@@ -209,15 +211,33 @@ fn fill_draft(draft: &Folder, label: &VolumeLabel) -> Result<(Folder, UnsyncedPa
     Ok((data, labels))
 }
 
-/// Makes all drafts durable at once; one that could not be synced fails alone.
+/// From this number of volumes on one sync of the whole file system is cheaper than those of each.
+const TOGETHER_FROM: usize = 8;
+/// It waits for everybody's pages, so it is made only where these are all that can be.
+const TOGETHER_DIRTY_BYTES_MAX: u64 = 16 << 20;
+
+/// Makes all drafts durable at once.
 fn sync_drafts(
+    places: &Places,
     labels: &[VolumeLabel],
     mut drafts: Vec<Result<Draft, VolumeFault>>,
 ) -> Vec<Result<Draft, VolumeFault>> {
+    let fault = |at: usize| volume_io(labels[at].volume_uuid, "sync its label and folder");
+    let news: Vec<usize> =
+        (0..drafts.len()).filter(|at| matches!(drafts[*at], Ok(Draft::New(_)))).collect();
+    if TOGETHER_FROM <= news.len()
+        && dirty_bytes().is_some_and(|dirty| dirty <= TOGETHER_DIRTY_BYTES_MAX)
+    {
+        if let Err(error) = places.making.sync_file_system() {
+            news.into_iter().for_each(|at| drafts[at] = Err(fault(at)(copy_of(&error))));
+        }
+        return drafts;
+    }
+    // One that could not be synced fails alone.
     let mut of = Vec::new();
     let mut unsynced = Vec::new();
-    for (at, draft) in drafts.iter().enumerate() {
-        if let Ok(Draft::New(draft)) = draft {
+    for at in news {
+        if let Ok(Draft::New(draft)) = &drafts[at] {
             unsynced.extend(draft.unsynced());
             of.resize(unsynced.len(), at);
         }
@@ -225,7 +245,7 @@ fn sync_drafts(
     let results = sync_at_once(&unsynced);
     for (at, result) in of.into_iter().zip(results) {
         if let Err(error) = result {
-            drafts[at] = Err(volume_io(labels[at].volume_uuid, "sync its label and folder")(error));
+            drafts[at] = Err(fault(at)(error));
         }
     }
     drafts
@@ -267,6 +287,7 @@ fn making_fault(label: &VolumeLabel, fault: EnterFault) -> VolumeFault {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dirty_pages::with_dirty_bytes;
     use crate::steps::{crash_at, record};
     use crate::testbed::{disk_label, volume_label, Bed, TmpfsMount};
     use crate::{check_volume, list_volumes, trash_volume, DiskFault};
@@ -446,7 +467,47 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_waits_for_the_disk_twice_and_never_for_the_file_system() {
+    fn a_batch_is_synced_with_the_file_system_only_where_nobody_has_much_to_write() {
+        for (volumes, dirty, whole) in [
+            (TOGETHER_FROM, 0, true),
+            (TOGETHER_FROM, TOGETHER_DIRTY_BYTES_MAX, true),
+            (TOGETHER_FROM, TOGETHER_DIRTY_BYTES_MAX + 1, false),
+            (TOGETHER_FROM - 1, 0, false),
+        ] {
+            let bed = Bed::new();
+            let labels: Vec<_> = (1..=volumes as u128).map(volume_label).collect();
+            let (made, steps) =
+                record(|| with_dirty_bytes(dirty, || make_volumes(&bed.disk, &labels)));
+            assert!(made.iter().all(Result::is_ok), "{made:?}");
+            let at = |verb: &str| steps.iter().rposition(|it| it.starts_with(verb));
+            assert_eq!((at("syncfs ").is_some(), at("fsync ").is_none()), (whole, whole));
+            let placed = steps.iter().position(|it| it.starts_with("move "));
+            assert!(at("syncfs ").max(at("fsync ")) < placed, "durable before: {steps:?}");
+            assert_eq!(steps.last().unwrap(), "sync volumes");
+        }
+    }
+
+    #[test]
+    fn a_batch_that_crashes_anywhere_is_made_whole_by_the_next_whichever_way_it_is_synced() {
+        let labels: Vec<_> = (1..=TOGETHER_FROM as u128).map(volume_label).collect();
+        for n in 0.. {
+            let bed = Bed::new();
+            let make = || with_dirty_bytes(0, || make_volumes(&bed.disk, &labels));
+            let (made, crashed) = crash_at(n, make);
+            assert!(
+                !crashed || made.iter().all(Result::is_err),
+                "step {n}: none is told too early"
+            );
+            assert!(list_volumes(&bed.disk).unwrap().damaged.is_empty(), "step {n}");
+            assert!(make_volumes(&bed.disk, &labels).iter().all(Result::is_ok), "step {n}");
+            if !crashed {
+                break;
+            }
+        }
+    }
+
+    #[test]
+    fn a_batch_waits_for_the_disk_twice_and_not_for_a_busy_file_system() {
         let bed = Bed::new();
         let labels: Vec<_> = (1..=100).map(volume_label).collect();
         let (made, steps) = record(|| make_volumes(&bed.disk, &labels));

@@ -3,9 +3,8 @@
 //! What it is for: a file system commits what many callers wait for in one go, so syncs that wait
 //! beside each other cost about as much as one, and those that wait after each other cost their
 //! sum. What it relies on: an `fsync` waits for its own file and for what the journal of the file
-//! system holds already, never for the dirty pages of others (a `syncfs` does: on a disk with a
-//! busy database it takes as long as that database's pages do). What it never does: order
-//! anything; what must be durable before something else is synced in an earlier call.
+//! system holds already, never for the dirty pages of others. What it never does: order anything;
+//! what must be durable before something else is synced in an earlier call.
 
 use std::fs::File;
 use std::io;

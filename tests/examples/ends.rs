@@ -12,7 +12,7 @@ use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use holdfast_tests::daemon::binary;
-use holdfast_tests::http::{request, Connection};
+use holdfast_tests::http::{get, request, Connection};
 use holdfast_tests::{calls, Cluster, Scheduler};
 use serde_json::{json, Value};
 
@@ -161,9 +161,9 @@ fn killed_master(cluster: &mut Cluster) {
     show("kill -9 master, start to the first volume on offer", times);
 }
 
-/// Subscribes as soon as somebody listens.
+/// Subscribes as soon as there is a leader.
 fn subscribe_again(cluster: &Cluster, info: &Value) -> Scheduler {
-    while Connection::open(cluster.master.address()).is_err() {
+    while get(cluster.master.address(), "/holdfast/v1/agents").status != 200 {
         std::thread::yield_now();
     }
     Scheduler::subscribe(cluster.master.address(), info, false)

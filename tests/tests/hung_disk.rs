@@ -178,6 +178,20 @@ impl Scene {
         self.destroy(&self.well, name).expect(202, "DESTROY on the disk that is well");
     }
 
+    fn processes_of_tasks(&self) -> Vec<u32> {
+        let all = holdfast_tests::leftovers::processes_of(self.cluster.scratch());
+        all.into_iter().map(i32::unsigned_abs).collect()
+    }
+
+    fn wait_until_a_task_hangs(&self) {
+        until("a task hangs", || {
+            match self.processes_of_tasks().iter().any(|it| state(*it) == Some('D')) {
+                true => Ok(()),
+                false => Err("none does"),
+            }
+        });
+    }
+
     /// The agent's helpers: process ids.
     fn helpers(&self) -> Vec<u32> {
         disk_helpers(self.cluster.agents[0].id())
@@ -382,14 +396,7 @@ fn a_task_that_hangs_on_its_disk_holds_up_neither_its_agent_nor_others() {
     let mut owner = Owner::of(&scene);
     owner.start("stuck", "v", "while :; do echo x >> data/log; done");
     let frozen = disk.freeze().unwrap();
-    let scratch = scene.cluster.scratch().to_owned();
-    until("the task hangs", || {
-        let of_containers = holdfast_tests::leftovers::processes_of(&scratch);
-        match of_containers.iter().any(|it| state(it.unsigned_abs()) == Some('D')) {
-            true => Ok(()),
-            false => Err("it does not"),
-        }
-    });
+    scene.wait_until_a_task_hangs();
     owner.kill("stuck");
     scene.assert_the_other_disk_works("v1");
     owner.start_and_kill("t", "healthy");
@@ -405,6 +412,36 @@ fn a_task_that_hangs_on_its_disk_holds_up_neither_its_agent_nor_others() {
         let stuck = tasks.iter().find(|it| it["name"] == "stuck").cloned().unwrap_or_default();
         match stuck["state"].as_str() {
             Some("TASK_KILLED") => Ok(()),
+            _ => Err(stuck.to_string()),
+        }
+    });
+    assert_eq!(scene.cluster.wait_for_claim("v", "ready")["fault"], Value::Null);
+}
+
+#[test]
+fn what_is_left_of_a_task_that_hangs_holds_up_no_start_of_its_agent() {
+    let Some(disk) = LoopDisk::new("what_is_left_of_a_task_that_hangs") else { return };
+    let mut scene = Scene::new(&disk);
+    scene.claim(&scene.ill, "v");
+    let mut owner = Owner::of(&scene);
+    owner.start("stuck", "v", "while :; do echo x >> data/log; done");
+    let frozen = disk.freeze().unwrap();
+    scene.wait_until_a_task_hangs();
+    // The agent dies, and so do the keepers of its containers.
+    scene.daemon().kill();
+    for process in scene.processes_of_tasks() {
+        let _ = run("kill", &["-9", &process.to_string()]);
+    }
+    scene.daemon().start();
+    scene.cluster.wait_for_agent(0, "well");
+    scene.assert_the_other_disk_works("v1");
+    assert!(scene.processes_of_tasks().iter().any(|it| state(*it) == Some('D')), "it hangs yet");
+    drop(frozen);
+    until("the task ends", || {
+        let tasks = scene.cluster.list("tasks");
+        let stuck = tasks.iter().find(|it| it["name"] == "stuck").cloned().unwrap_or_default();
+        match stuck["state"].as_str() {
+            Some("TASK_FAILED" | "TASK_GONE" | "TASK_LOST") => Ok(()),
             _ => Err(stuck.to_string()),
         }
     });

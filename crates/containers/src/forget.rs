@@ -54,7 +54,7 @@ impl Launcher {
         if matches!(dir.condition(), Ok(Condition::Starting | Condition::Running { .. })) {
             return Err(ForgetError::StillRunning { id: id.to_string() });
         }
-        match self.settle(id)? {
+        match self.settle(id, self.destroy_deadline())? {
             None => {}
             Some(FoundState::Exited(_) | FoundState::Lost { .. }) => {
                 if let Ok(Some(shim)) = dir.shim() {

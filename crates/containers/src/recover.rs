@@ -12,6 +12,10 @@ use crate::record::{Condition, ContainerDir, Ending};
 use crate::survivors::fence;
 use crate::{Found, FoundState};
 
+/// The time that recovery has to empty the containers of dead shims, all together. What hangs on a
+/// disk must not hold up a starting agent: it is reported as stuck, and `wait` goes on with it.
+const EMPTYING_TIMEOUT: Duration = Duration::from_secs(3);
+
 impl Launcher {
     /// Lists every container in the runtime directory, in the order of ids, with its settled state:
     /// shims that are still starting are waited for, containers of dead shims are emptied. Call it
@@ -19,10 +23,11 @@ impl Launcher {
     /// reported as lost; the others are found all the same.
     pub fn recover(&self) -> Result<Vec<Found>, ListError> {
         let mut found = Vec::new();
+        let deadline = self.destroy_deadline().min(Instant::now() + EMPTYING_TIMEOUT);
         for id in self.ids()? {
             let gate = self.gate(&id);
             let _held = lock(&gate);
-            match self.settle(&id) {
+            match self.settle(&id, deadline) {
                 Ok(Some(state)) => found.push(Found { id, state }),
                 Ok(None) => {}
                 Err(error) => found.push(Found { state: self.settle_damaged(&id, &error), id }),
@@ -31,9 +36,13 @@ impl Launcher {
         Ok(found)
     }
 
-    /// Brings one container to a state that changes by itself only when a running one ends. The
-    /// caller holds its gate.
-    pub(crate) fn settle(&self, id: &str) -> Result<Option<FoundState>, FileError> {
+    /// Brings one container to a state that changes by itself only when a running one ends; one whose
+    /// shim is dead is to be empty before `emptied_by`. The caller holds its gate.
+    pub(crate) fn settle(
+        &self,
+        id: &str,
+        emptied_by: Instant,
+    ) -> Result<Option<FoundState>, FileError> {
         let dir = self.dir(id);
         let deadline = Instant::now() + Duration::from_millis(self.options.start_timeout_ms);
         loop {
@@ -47,21 +56,25 @@ impl Launcher {
                 // tidy: sleep is the point: another process writes the file that is waited for
                 Condition::Starting if Instant::now() < deadline => std::thread::sleep(POLL_PAUSE),
                 Condition::Starting | Condition::Orphaned { .. } => {
-                    return self.lose(&dir, id).map(Some)
+                    return self.lose(&dir, id, emptied_by).map(Some)
                 }
             }
         }
     }
 
     /// Empties a container whose shim is dead or makes no progress, and records that it is lost.
-    fn lose(&self, dir: &ContainerDir, id: &str) -> Result<FoundState, FileError> {
+    fn lose(
+        &self,
+        dir: &ContainerDir,
+        id: &str,
+        emptied_by: Instant,
+    ) -> Result<FoundState, FileError> {
         let emptied = match dir.launch()? {
-            Some(launch) => fence(dir, &launch, self.destroy_deadline()).map(|()| Some(launch)),
+            Some(launch) => fence(dir, &launch, emptied_by).map(|()| Some(launch)),
             // The agent died before it had written the spec, so nothing can have been spawned; the
             // environments of processes are checked all the same.
             None => {
-                crate::survivors::fence_unrecorded(dir, &self.plan, id, self.destroy_deadline())
-                    .map(|()| None)
+                crate::survivors::fence_unrecorded(dir, &self.plan, id, emptied_by).map(|()| None)
             }
         };
         self.reap(id);

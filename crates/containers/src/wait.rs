@@ -86,7 +86,7 @@ impl Launcher {
     fn wait_settled(&self, id: &str) -> Result<Exit, WaitError> {
         let gate = self.gate(id);
         let _held = lock(&gate);
-        match self.settle(id)? {
+        match self.settle(id, self.destroy_deadline())? {
             Some(FoundState::Exited(exit)) => Ok(exit),
             Some(FoundState::Lost { message }) => {
                 Err(WaitError::Lost { id: id.to_string(), message })

@@ -74,6 +74,8 @@ pub(crate) enum DriverJob {
     Make(agent::VolumeLabel),
     Check(agent::VolumeLabel),
     Trash(agent::VolumeLabel),
+    /// The work on this disk of the machine has not been answered in time.
+    GiveUp(usize, Box<DriverJob>),
     Start(Box<agent::ContainerPlan>),
     Update(Box<agent::ContainerPlan>),
     Destroy(ContainerId),
@@ -151,6 +153,7 @@ pub(crate) enum AgendaEntry {
 pub(crate) enum Heal {
     Mount(usize, usize),
     Trouble(usize, usize),
+    Hang(usize, usize),
     Hidden(usize),
     Slow(Node),
 }

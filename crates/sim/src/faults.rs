@@ -47,6 +47,8 @@ pub enum Trouble {
     Unmount(usize, usize, bool, u64),
     /// Making and trashing volumes fails on a disk.
     DiskTrouble(usize, usize, u64),
+    /// A disk hangs: what is asked of it is not answered before it goes on, and may be done then.
+    Hang(usize, usize, u64),
     /// Somebody moves a volume's directory away by hand, and brings it back.
     HideVolume(u64, u64),
     /// An agent or a framework dies in the middle of writing a commit, so many disk operations from
@@ -83,7 +85,23 @@ pub fn plan(shape: &Shape, mut rng: Rng) -> Vec<Fault> {
         }
         at_ms += rng.between(1, 2 * mean_ms);
     }
+    if shape.hangs {
+        faults.extend(hangs(shape, rng.fork(1)));
+    }
     faults.retain(|it| it.at_ms < shape.storm_ms); // Clients that are misled later are left alone.
+    faults
+}
+
+/// Some disks hang for less than a helper may take, others for longer.
+fn hangs(shape: &Shape, mut rng: Rng) -> Vec<Fault> {
+    let (mut faults, mut at_ms) = (Vec::new(), rng.between(100, 3_000));
+    while at_ms < shape.storm_ms {
+        let machine = rng.below(shape.agents as u64) as usize;
+        let disk = 1 + rng.below(shape.disks as u64) as usize;
+        let trouble = Trouble::Hang(machine, disk, rng.between(500, 25_000));
+        faults.push(Fault { at_ms, trouble });
+        at_ms += rng.between(500, 8_000);
+    }
     faults
 }
 
@@ -201,6 +219,7 @@ impl World {
                     );
                 }
             }
+            Trouble::Hang(machine, disk, ms) => self.hang(machine, disk, ms),
             Trouble::KillInCommit(node, operations) => {
                 self.plan_disk(node, DiskTrouble::Crash, operations)
             }
@@ -355,6 +374,7 @@ impl World {
                 );
             }
             Heal::Trouble(machine, disk) => self.machines[machine].disks[disk].troubled = false,
+            Heal::Hang(machine, disk) => self.thaw(machine, disk),
             Heal::Slow(node) => drop(self.links.slow.remove(&node)),
         }
     }

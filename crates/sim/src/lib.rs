@@ -16,6 +16,7 @@ mod executors;
 pub mod fact;
 pub mod faults;
 mod frameworks;
+mod hangs;
 mod journal;
 pub mod kit;
 mod links;

@@ -197,6 +197,7 @@ impl World {
         machine.process.die();
         machine.core = None;
         machine.client.forget_link();
+        machine.disks.iter_mut().for_each(Disk::lose_agent);
         machine.ledger_disk.go_down(power);
         self.drop_links(Node::Machine(index), late_ms);
     }

@@ -33,6 +33,8 @@ pub struct Shape {
     pub conditions: Conditions,
     /// Whether operators make and destroy claims of their own.
     pub operators: bool,
+    /// Whether disks hang, too. The other faults of a seed stay what they are.
+    pub hangs: bool,
     /// A bug put in on purpose, by name; needs the feature `planted`.
     pub planted: Option<&'static str>,
 }
@@ -50,6 +52,7 @@ impl Default for Shape {
             calm_ms: 60_000,
             conditions: Conditions::Storm,
             operators: true,
+            hangs: false,
             planted: None,
         }
     }

@@ -161,6 +161,7 @@ impl World {
         for index in 0..self.machines.len() {
             for disk in 0..self.machines[index].disks.len() {
                 self.machines[index].disks[disk].troubled = false;
+                self.thaw(index, disk);
                 if self.machines[index].disks[disk].mounted
                     != crate::drivers::disks::Mounted::Itself
                 {
@@ -204,6 +205,21 @@ mod tests {
                 (twice.digest, twice.steps),
                 "a trace changes nothing, and the seed decides all"
             );
+        }
+    }
+
+    #[test]
+    fn disks_that_hang_break_no_rule_and_change_no_other_fault() {
+        let hanging = Shape { hangs: true, ..small() };
+        for seed in 0..6 {
+            let all = plan(&hanging, Rng::new(seed).fork(3));
+            let hangs = |it: &&Fault| matches!(it.trouble, crate::faults::Trouble::Hang(..));
+            let others: Vec<Fault> = all.iter().filter(|it| !hangs(it)).copied().collect();
+            assert_eq!(others, plan(&small(), Rng::new(seed).fork(3)));
+            assert!(others.len() < all.len(), "seed {seed} has no hang");
+            let outcome = run(seed, &hanging, None, Detail::Silent);
+            assert_eq!(outcome.violation, None, "seed {seed}");
+            assert!(50 < outcome.records, "seed {seed} did little: {outcome:?}");
         }
     }
 

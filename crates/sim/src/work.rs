@@ -33,7 +33,9 @@ impl World {
 
     /// Does a job.
     pub(crate) fn do_work(&mut self, index: usize, job: DriverJob) {
+        let Some(job) = self.unless_its_disk_hangs(index, job) else { return };
         match job {
+            DriverJob::GiveUp(disk, job) => self.give_up(index, disk, *job),
             DriverJob::Open(cluster, known) => {
                 let found = self.open_disks(index, cluster, &known);
                 self.answer(index, Uuid::nil(), Input::Opened(found));
@@ -153,7 +155,11 @@ impl World {
 
     fn check_volumes(&mut self, index: usize, plan: &ContainerPlan) -> Result<(), String> {
         for volume in &plan.volumes {
-            self.disk_of(index, &volume.label).and_then(|disk| disk.check(&volume.label))?;
+            let disk = self.disk_of(index, &volume.label)?;
+            if disk.hang.is_some() {
+                return Err(format!("{} does not answer", disk.root));
+            }
+            disk.check(&volume.label)?;
         }
         Ok(())
     }

@@ -41,6 +41,28 @@ pub enum Mounted {
     Stranger,
 }
 
+/// A disk that hangs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hang {
+    /// Nobody has asked anything of it since.
+    Unnoticed,
+    /// Its helper waits for it, with this work.
+    Waiting(Late),
+    /// Its helper was given up, or its agent died, and is not gone.
+    Abandoned(Late),
+}
+
+/// What may still be done when the disk goes on: the one step in which its helper hangs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Late {
+    /// Making a volume.
+    Make(VolumeLabel),
+    /// Moving one to the trash.
+    Trash(VolumeLabel),
+    /// Looking at one.
+    Check,
+}
+
 /// A disk.
 #[derive(Clone, Debug)]
 pub struct Disk {
@@ -56,6 +78,8 @@ pub struct Disk {
     pub mounted: Mounted,
     /// Whether making and trashing fail now (full, or an I/O error).
     pub troubled: bool,
+    /// How it hangs, if it does.
+    pub hang: Option<Hang>,
     /// Volumes by uuid.
     pub volumes: BTreeMap<ClaimId, Volume>,
     /// Destroyed volumes.
@@ -73,6 +97,7 @@ impl Disk {
             label: None,
             mounted: Mounted::Itself,
             troubled: false,
+            hang: None,
             volumes: BTreeMap::new(),
             trash: BTreeMap::new(),
             hidden: BTreeMap::new(),
@@ -90,6 +115,9 @@ impl Disk {
         let record =
             |id| DiskRecord { id, kind: self.kind, root: self.root.clone(), size_mb: self.size_mb };
         let was = known.iter().find(|it| it.root == self.root && it.kind == self.kind);
+        if let (Some(fault), Some(was)) = (self.hang_fault(), was) {
+            return Some(DiskFound { disk: was.clone(), fault: Some(fault) });
+        }
         match (self.mounted, self.label, was) {
             (Mounted::Itself, Some((id, owner)), _) if owner == cluster => {
                 Some(DiskFound { disk: record(id), fault: None })
@@ -125,6 +153,19 @@ impl Disk {
             }),
             (_, _, None) => None,
         }
+    }
+
+    /// Its agent died; a helper that hangs stays.
+    pub(crate) fn lose_agent(&mut self) {
+        if let Some(Hang::Waiting(late)) = &self.hang {
+            self.hang = Some(Hang::Abandoned(late.clone()));
+        }
+    }
+
+    /// What is wrong with it, once its helper was given up.
+    pub(crate) fn hang_fault(&self) -> Option<String> {
+        let is_abandoned = matches!(self.hang, Some(Hang::Abandoned(_)));
+        is_abandoned.then(|| format!("{} does not answer; its helper hangs", self.root))
     }
 
     /// A volume as a container that was given it sees it: also when it was moved away since, for a
@@ -222,6 +263,8 @@ impl Disk {
 
     /// Drops what was not synced.
     pub(crate) fn cut_power(&mut self) {
+        // The helper is gone, whatever it hung in.
+        self.hang = self.hang.is_some().then_some(Hang::Unnoticed);
         for volume in self.volumes.values_mut().chain(self.hidden.values_mut()) {
             volume.bytes.unsynced = 0;
             if volume.bytes.synced == 0 {

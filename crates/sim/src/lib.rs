@@ -16,7 +16,6 @@ mod executors;
 pub mod fact;
 pub mod faults;
 mod frameworks;
-mod hangs;
 mod journal;
 pub mod kit;
 mod links;

@@ -29,6 +29,7 @@ Storms over the simulated cluster: real cores, simulated clock, network, disks a
     --frameworks N   journal-like services (2)
     --members N      members of each (3)
     --rogues N       byzantine peers (1)
+    --hangs          disks hang, too
     --storm-ms N     how long faults strike (60000)
     --calm-ms N      how long the cluster then has to heal (60000)";
 
@@ -124,6 +125,7 @@ impl Words {
                 "--frameworks" => read.shape.frameworks = number(1)? as usize,
                 "--members" => read.shape.members = u32::try_from(number(1)?).unwrap_or(u32::MAX),
                 "--rogues" => read.shape.byzantine_peers = number(0)? as usize,
+                "--hangs" => read.shape.hangs = true,
                 "--storm-ms" => read.shape.storm_ms = number(0)?,
                 "--calm-ms" => read.shape.calm_ms = number(0)?,
                 other => return Err(WordsError::Unknown(other.to_owned())),

@@ -288,7 +288,15 @@ fn a_helper_has_nothing_of_its_agents_but_the_three_standard_streams() {
             own.values().filter(|it| agents.values().any(|of| of == *it)).collect();
         // The agent reads what it has to tell people.
         assert!(shared.iter().all(|it| **it == own[&2]), "{shared:?} of {own:?}");
+        run("kill", &["-9", &helper.to_string()]).unwrap();
+        until("the helper ends", || match state(helper) {
+            None | Some('Z') => Ok(()),
+            Some(state) => Err(state),
+        });
     }
+    // One that is gone is replaced when it is needed.
+    let claim = scene.cluster.claim_volume(0, "v", &disk(10.0, None));
+    assert_eq!((&claim["state"], &claim["fault"]), (&json!("ready"), &Value::Null));
 }
 
 #[test]

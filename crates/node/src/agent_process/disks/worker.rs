@@ -99,12 +99,10 @@ pub enum WorkerFault {
         pid: u32,
     },
     /// It ended instead.
-    #[error("its helper process {pid} ended in the middle of work ({doing}); it is started again")]
+    #[error("its helper process ended in the middle of work ({doing}); it is started again")]
     Ended {
         /// What it was doing.
         doing: String,
-        /// The helper.
-        pid: u32,
     },
     /// It said what is no answer to that.
     #[error("its helper process {pid} gave no proper answer ({doing}): {said}; it is started again, and this should be reported as a bug")]
@@ -172,7 +170,7 @@ impl Worker {
                 io::ErrorKind::InvalidData => {
                     WorkerFault::Strange { doing, pid, said: error.to_string() }
                 }
-                _ => WorkerFault::Ended { doing, pid },
+                _ => WorkerFault::Ended { doing },
             }
         })?;
         protocol::parse(&line).map_err(|error| WorkerFault::Strange {

@@ -43,7 +43,7 @@ use crate::views::Views;
 pub async fn run(settings: AgentSettings, stop: CancellationToken) -> anyhow::Result<()> {
     anyhow::ensure!(
         !settings.disk_timeout.is_zero(),
-        "--disk-timeout: 0 leaves a disk no time to answer; write for instance 10s"
+        "--disk-timeout: 0 leaves a disk no time to answer; write for instance 5s"
     );
     std::fs::create_dir_all(&settings.dir)
         .with_context(|| format!("cannot make {}", settings.dir.display()))?;

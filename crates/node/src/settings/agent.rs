@@ -38,7 +38,7 @@ pub struct AgentSettings {
     #[arg(long, env = "HOLDFAST_DISK", value_delimiter = ' ')]
     pub disk: Vec<String>,
     /// How long a disk may take for one step of work on its volumes; after that it has a fault until it answers, and other disks go on.
-    #[arg(long, default_value = "10s", value_parser = parse_duration, env = "HOLDFAST_DISK_TIMEOUT")]
+    #[arg(long, default_value = "5s", value_parser = parse_duration, env = "HOLDFAST_DISK_TIMEOUT")]
     pub disk_timeout: Duration,
     /// How long an executor may take to come back after a restart of the agent.
     #[arg(long, default_value = "15s", value_parser = parse_duration, env = "HOLDFAST_EXECUTOR_REREGISTRATION_TIMEOUT")]

@@ -117,6 +117,8 @@ fn welcome(
     if let Some(deadline) = known.as_ref().and_then(|it| it.deadline) {
         belief.timers.clear(deadline, Timer::Framework(id.clone()));
     }
+    let loses = |it: &FrameworkRecord| it.info.roles.iter().any(|it| !info.roles.contains(it));
+    let has_lost_roles = known.as_ref().is_some_and(loses);
     let registered = known.map_or(step.now, |it| it.registered);
     let record = FrameworkRecord { info: info.clone(), removed: false, deadline: None, registered };
     if step.out.ledger().frameworks.get(id) != Some(&record) {
@@ -138,5 +140,5 @@ fn welcome(
     step.out.send(Effect::ToFramework(link, Event::Subscribed(id.clone()), format));
     tell_settled(step, &belief.frameworks, &belief.operations, id);
     belief.allocator.revive(id, &BTreeSet::new(), false);
-    belief.allocator.described(id);
+    belief.allocator.described(id, has_lost_roles);
 }

@@ -36,5 +36,5 @@ pub(crate) fn update_framework(
     let offers = belief.offers.of_framework(id).filter(|it| lost.contains(&it.role));
     let offers: Vec<OfferId> = offers.map(|it| it.id.clone()).collect();
     rescind_each(step, belief, offers);
-    belief.allocator.described(id);
+    belief.allocator.described(id, !lost.is_empty());
 }

@@ -16,12 +16,12 @@ use holdfast_model::{
 use super::pending::{Asks, Pending, Sweep, Touches};
 
 /// How many agents are divided in one step at most.
-const DIVIDED_MAX: usize = 64;
+const DIVIDED_MAX: usize = 16;
 /// How many agents are looked at in one step at most, to see whether there is anything to divide.
 const LOOKED_AT_MAX: usize = 1024;
 
 /// How many filters expire in one step, more or less.
-const EXPIRED_MAX: usize = 512;
+const EXPIRED_MAX: usize = 256;
 
 /// Makes the view of an agent, which may take the holders as they were.
 pub(crate) type ViewOf<'v> = &'v dyn Fn(&AgentId, Option<Arc<Vec<Holder>>>) -> Option<AgentView>;
@@ -173,9 +173,9 @@ impl AllocatorInput {
         self.pending.sweep(framework, Sweep { forgets, asks, ..Sweep::default() });
     }
 
-    /// A framework has described itself anew: it may want other things, and keep others from less.
-    pub(crate) fn described(&mut self, framework: &FrameworkId) {
-        let touches = Touches::WhatItHolds;
+    /// A framework has described itself anew: it may want other things, and if it has lost roles, keep others from less.
+    pub(crate) fn described(&mut self, framework: &FrameworkId, has_lost_roles: bool) {
+        let touches = if has_lost_roles { Touches::WhatItHolds } else { Touches::Nothing };
         self.pending
             .sweep(framework, Sweep { asks: Asks::Everywhere, touches, ..Sweep::default() });
     }

@@ -12,6 +12,7 @@ pub mod protocol;
 use std::ffi::OsStr;
 use std::io::{BufRead, Write};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -172,12 +173,17 @@ fn found(open: &OpenDisk, known: bool, measure: bool, prove: bool) -> Result<Fou
     if prove {
         holdfast_volumes::prove_writable(open).map_err(refused)?;
     }
+    let root = &open.config().root;
+    let device = std::fs::metadata(root).map_err(|error| {
+        Answer::NotOpened(format!("disk {}: cannot look at it: {error}", root.display()))
+    })?;
     let capacity = measure.then(|| holdfast_volumes::capacity(open));
     let mend = open.mend().map(|it| format!("{it:?}"));
     Ok(Found {
         label: open.label().clone(),
         mend,
         total_mb: capacity.map(|it| it.map(|it| it.total_mb).map_err(words)),
+        device: device.dev(),
         strangers: strangers(open, known),
     })
 }

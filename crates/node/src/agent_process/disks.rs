@@ -6,6 +6,7 @@
 //! would keep the agent's port and its ledger even after the agent was killed.
 
 mod board;
+mod device;
 mod lane;
 mod worker;
 
@@ -19,6 +20,7 @@ use holdfast_agent::{Input, VolumeLabel};
 use holdfast_model::{ClusterId, DiskId, DiskKind, DiskRecord};
 
 use self::board::{Board, News};
+use self::device::Device;
 use self::lane::{Job, Lane, Shared};
 use self::worker::Starter;
 use super::machine::MachinePlan;
@@ -58,7 +60,8 @@ impl Disks {
         timeout: Duration,
         inbox: Inbox<Input>,
     ) -> std::io::Result<Disks> {
-        Disks::start_with(plan, timeout, HOLD_PATIENCE, Arc::new(worker::start_process), inbox)
+        let starter = Arc::new(worker::start_process);
+        Disks::start_with(plan, timeout, HOLD_PATIENCE, starter, Device::numbered, inbox)
     }
 
     fn start_with(
@@ -66,6 +69,7 @@ impl Disks {
         timeout: Duration,
         hold_patience: Duration,
         starter: Starter,
+        devices: fn(u64) -> Device,
         inbox: Inbox<Input>,
     ) -> std::io::Result<Disks> {
         let (board, news) = channel();
@@ -73,6 +77,7 @@ impl Disks {
         let shared = Shared {
             starter,
             timeout,
+            devices,
             hold_patience,
             inbox: inbox.clone(),
             board: board.clone(),
@@ -217,7 +222,10 @@ mod tests {
                 MachinePlan::read(&settings, &dir, SocketAddr::from((Ipv4Addr::LOCALHOST, 5051)))
                     .unwrap();
             let (inbox, said) = Inbox::new();
-            let disks = Disks::start_with(plan, timeout, Duration::ZERO, starter, inbox).unwrap();
+            // The machine's own is written to by others.
+            let unknown = |_| Device::default();
+            let disks =
+                Disks::start_with(plan, timeout, Duration::ZERO, starter, unknown, inbox).unwrap();
             Bed { disks, said }
         }
 

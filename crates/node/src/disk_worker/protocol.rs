@@ -106,6 +106,8 @@ pub struct Found {
     pub mend: Option<String>,
     /// Its size in MB, or why that cannot be read; `None` if it was not asked for.
     pub total_mb: Option<Result<u64, String>>,
+    /// The number of the device that its file system lies on.
+    pub device: u64,
     /// Why it is another agent's, if it is.
     pub strangers: Option<String>,
 }

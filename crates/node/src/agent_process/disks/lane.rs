@@ -1,6 +1,6 @@
 //! The queue of one disk: what is asked about it is done in the order asked, by its helper process, and waits for no other disk.
 //!
-//! A helper that does not answer in time is *abandoned*: it is sent SIGKILL, nobody waits for it, and the disk has a fault until it is gone.
+//! A helper that does not answer in time (in a multiple of that while the disk's device completes writes: then it is slow, and does not hang) is *abandoned*: it is sent SIGKILL, nobody waits for it, and the disk has a fault until it is gone.
 //! Then another one is started, which must prove that the disk takes writes; if it can, the disk is whole again without anybody's help.
 //!
 //! Why an abandoned helper can do no harm when it finishes late:
@@ -29,6 +29,7 @@ use holdfast_volumes::{DiskHold, DiskLabel, HeldBy, HoldFault};
 use uuid::Uuid;
 
 use super::board::News;
+use super::device::Device;
 use super::worker::{Starter, Worker, WorkerFault};
 use super::{not_there, wanted, Routes};
 use crate::agent_process::machine::{root_size_mb, DiskPlan};
@@ -85,6 +86,8 @@ pub struct Shared {
     pub starter: Starter,
     /// How long a helper may take for one answer.
     pub timeout: Duration,
+    /// The device with a number.
+    pub devices: fn(u64) -> Device,
     /// How long the first opening waits for a predecessor that is just ending and still holds a disk.
     pub hold_patience: Duration,
     /// The way to the core.
@@ -103,6 +106,8 @@ pub struct Lane {
     plan: DiskPlan,
     shared: Shared,
     state: State,
+    /// What the disk lies on, once that is known.
+    device: Device,
     /// What the last look was asked for.
     asked: Option<(ClusterId, Option<DiskRecord>)>,
     /// The uuid for a disk that bears none yet; one that is looked at again keeps its name.
@@ -138,6 +143,7 @@ impl Lane {
             plan,
             shared,
             state: State::Idle,
+            device: Device::default(),
             asked: None,
             fresh: Uuid::new_v4(),
             swept: false,
@@ -373,7 +379,8 @@ impl Lane {
         let (State::Fresh(worker) | State::Asked(worker, _)) = &mut self.state else {
             return Err("its helper process has ended".to_owned());
         };
-        let answer = worker.ask(request, doing, self.shared.timeout);
+        let (device, timeout) = (&mut self.device, self.shared.timeout);
+        let answer = worker.ask(request, doing, timeout, || device.has_moved());
         answer.map_err(|fault| self.abandon(&fault))
     }
 
@@ -559,6 +566,7 @@ impl Lane {
             (None, Some(Err(why))) => Err(why.clone()),
             (None, None) => Err("its size was not read".to_owned()),
         };
+        self.device = (self.shared.devices)(found.device);
         let fault = size_mb.as_ref().err().cloned().or_else(|| found.strangers.clone());
         if let Some(mend) = &found.mend {
             tracing::warn!("disk {root}: one copy of its label was damaged and has been mended from the other: {mend}");

@@ -19,6 +19,8 @@ use crate::disk_worker::protocol::{self, Answer, Request};
 const OWN_PROGRAM: &str = "/proc/self/exe";
 /// The hidden verb.
 const VERB: &str = "disk-worker";
+/// How many times as long a disk that completes writes may take for an answer.
+const PATIENCE_MAX: u32 = 12;
 /// The greatest length of an answer.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
 
@@ -150,7 +152,8 @@ impl Worker {
         self.process.kill();
     }
 
-    /// Asks, and waits for the answer at most so long. After a fault nothing more may be asked.
+    /// Asks, and waits for the answer at most so long; several times as long while the disk `moves`, since then it is only slow. After a
+    /// fault nothing more may be asked.
     ///
     /// # Errors
     /// Whatever the fault, the work may have been done, or may be done yet.
@@ -159,13 +162,22 @@ impl Worker {
         request: &Request,
         doing: &str,
         timeout: Duration,
+        mut moves: impl FnMut() -> bool,
     ) -> Result<Answer, WorkerFault> {
         let (doing, pid) = (doing.to_owned(), self.id());
-        let line = self.exchange(request, Instant::now() + timeout).map_err(|error| {
+        moves(); // From now on it is compared with this.
+        let mut waited = timeout;
+        let mut more = || {
+            let more = waited < timeout * PATIENCE_MAX && moves();
+            waited += if more { timeout } else { Duration::ZERO };
+            more.then(|| Instant::now() + timeout)
+        };
+        let heard = self.exchange(request, Instant::now() + timeout, &mut more);
+        let line = heard.map_err(|error| {
             let doing = doing.clone();
             match error.kind() {
                 io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-                    WorkerFault::Silent { timeout, doing, pid }
+                    WorkerFault::Silent { timeout: waited, doing, pid }
                 }
                 io::ErrorKind::InvalidData => {
                     WorkerFault::Strange { doing, pid, said: error.to_string() }
@@ -180,7 +192,12 @@ impl Worker {
         })
     }
 
-    fn exchange(&mut self, request: &Request, deadline: Instant) -> io::Result<Vec<u8>> {
+    fn exchange(
+        &mut self,
+        request: &Request,
+        mut deadline: Instant,
+        more: &mut dyn FnMut() -> Option<Instant>,
+    ) -> io::Result<Vec<u8>> {
         self.line.set_write_timeout(Some(left(deadline)?))?;
         protocol::write(&mut self.line, request)?;
         let mut portion = [0; 8192];
@@ -192,11 +209,14 @@ impl Worker {
             if ANSWER_BYTES_MAX < self.heard.len() {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, "an answer without end"));
             }
+            if left(deadline).is_err() {
+                deadline = more().ok_or(io::ErrorKind::TimedOut)?;
+            }
             self.line.set_read_timeout(Some(left(deadline)?))?;
             match self.line.read(&mut portion) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(count) => self.heard.extend_from_slice(&portion[..count]),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if is_no_end(error.kind()) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -207,6 +227,14 @@ impl std::fmt::Debug for Worker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "helper {} of {}", self.id(), self.root.display())
     }
+}
+
+/// Whether it may be read on.
+fn is_no_end(error: io::ErrorKind) -> bool {
+    matches!(
+        error,
+        io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+    )
 }
 
 /// The time until a deadline; an error once there is none.
@@ -327,7 +355,7 @@ mod tests {
     fn an_answer_is_the_answer_to_what_was_asked() {
         let mut worker = shell(r#"while read line; do echo '{"Swept":{"Ok":7}}'; done"#);
         for _ in 0..3 {
-            let answer = worker.ask(&Request::Sweep, "sweeping", LONG).unwrap();
+            let answer = worker.ask(&Request::Sweep, "sweeping", LONG, || false).unwrap();
             assert_eq!(answer, Answer::Swept(Ok(7)));
         }
     }
@@ -335,7 +363,9 @@ mod tests {
     #[test]
     fn one_that_says_nothing_is_named_with_what_it_does_and_is_not_waited_for() {
         let mut worker = shell("exec sleep 1000");
-        let fault = worker.ask(&Request::Sweep, "sweeping", Duration::from_millis(50)).unwrap_err();
+        let fault = worker
+            .ask(&Request::Sweep, "sweeping", Duration::from_millis(50), || false)
+            .unwrap_err();
         let words = fault.to_string();
         assert!(matches!(fault, WorkerFault::Silent { .. }), "{words}");
         let named = format!("its helper process {} hangs in the kernel", worker.id());
@@ -348,10 +378,36 @@ mod tests {
     }
 
     #[test]
+    fn one_whose_disk_completes_writes_is_waited_for_but_not_for_ever() {
+        let short = Duration::from_millis(20);
+        // It answers when it is told to, and that is when the disk was seen to move for the third time.
+        let mut worker =
+            shell(r#"read line; read more; echo '{"Swept":{"Ok":1}}'; exec sleep 1000"#);
+        let (mut tell, mut looks) = (worker.line.try_clone().unwrap(), 0);
+        let moves = || {
+            looks += 1;
+            if looks == 4 {
+                protocol::write(&mut tell, &()).unwrap();
+            }
+            true
+        };
+        let answer = worker.ask(&Request::Sweep, "sweeping", short, moves).unwrap();
+        assert_eq!(answer, Answer::Swept(Ok(1)));
+        let fault = worker.ask(&Request::Sweep, "sweeping", short, || true).unwrap_err();
+        assert!(
+            matches!(fault, WorkerFault::Silent { timeout, .. } if timeout == short * PATIENCE_MAX),
+            "{fault}"
+        );
+        worker.kill();
+    }
+
+    #[test]
     fn one_that_ends_or_talks_nonsense_is_told_apart() {
-        let fault = shell("read line; exit 3").ask(&Request::Sweep, "x", LONG).unwrap_err();
+        let fault =
+            shell("read line; exit 3").ask(&Request::Sweep, "x", LONG, || false).unwrap_err();
         assert!(matches!(fault, WorkerFault::Ended { .. }), "{fault}");
-        let fault = shell("read line; echo hello").ask(&Request::Sweep, "x", LONG).unwrap_err();
+        let fault =
+            shell("read line; echo hello").ask(&Request::Sweep, "x", LONG, || false).unwrap_err();
         assert!(
             matches!(&fault, WorkerFault::Strange { said, .. } if said.contains("hello")),
             "{fault}"

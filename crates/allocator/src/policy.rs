@@ -28,7 +28,7 @@ pub trait Policy: Send + Sync {
     fn name(&self) -> &'static str;
     /// Divides what is free on the agents that have changed, deterministically. Allocations of what
     /// is offered back to its holder come first. No two allocations have the same framework, role
-    /// and agent. A policy may rely on `changes` to name all that is not as it was the last time.
+    /// and agent, and of each resource of an agent all that is free goes to one of them. A policy may rely on `changes` to name all that is not as it was the last time.
     fn allocate(&mut self, input: &AllocationInput<'_>, changes: &Changes) -> Vec<Allocation>;
     /// The roles of all frameworks in the order in which they would be served now, if all were
     /// waiting.

@@ -117,7 +117,9 @@ fn check_allocation(belief: &Belief, allocation: &Allocation) {
     let view = view.expect("an allocation names an agent of the input");
     assert!(view.fault.is_none(), "an allocation names an agent that is well");
     // What it shows as free becomes less with each offer.
-    assert!(view.free.contains(&allocation.resources), "an allocation gives only what is free");
+    let mut given = allocation.resources.entries();
+    let is_free = given.all(|(identity, amount)| view.free.get(identity) == Some(amount));
+    assert!(is_free, "an allocation gives only what is free, and of each resource all of it");
     let fits = allocation
         .resources
         .entries()

@@ -139,14 +139,10 @@ impl AllocatorInput {
         self.agents.get(agent)
     }
 
-    /// So much of an agent was offered.
+    /// So much of an agent was offered: of each resource all that was free.
     pub(crate) fn offered(&mut self, agent: &AgentId, resources: &Resources) {
         let view = self.agents.get_mut(agent).expect("only what is seen is offered");
-        if view.free == *resources {
-            view.free = Resources::new(); // Most offers are of all that is free.
-        } else {
-            view.free.subtract_all(resources);
-        }
+        view.free = view.free.filter(|it| resources.get(it).is_none());
     }
 
     /// Notes that a role of a framework does not want `declined` until then.

@@ -293,3 +293,26 @@ fn a26_what_an_operator_reserved_is_kept_for_nobody_who_joins_in() {
     bed.pass_ms(100);
     assert!(bed.offered(1).contains_one(&cpus(3)));
 }
+
+#[test]
+fn many_agents_are_offered_over_several_steps_without_a_wait() {
+    const AGENTS: usize = 50;
+    let mut bed = Bed::with_agents(AGENTS);
+    bed.check_every = 10;
+    bed.add_scheduler(info("keeper", &["db"]));
+    let mut steps = vec![bed.offers(0).len()];
+    while bed.offers(0).len() < AGENTS {
+        let due = bed.master.next_deadline().map(|it| it.0);
+        assert_eq!(due, Some(bed.now), "what is left is done at once");
+        bed.pass_ms(0);
+        steps.push(bed.offers(0).len());
+    }
+    assert!(steps[0] < AGENTS && steps.is_sorted(), "{steps:?}");
+    assert!(bed.master.next_deadline().is_some_and(|it| bed.now < it.0), "nothing is left");
+    decline(&mut bed, 0, 5_000);
+    bed.pass_ms(5_000);
+    while bed.master.next_deadline().is_some_and(|it| it.0 <= bed.now) {
+        bed.pass_ms(0);
+    }
+    assert_eq!((bed.offers(0).len(), bed.master.filters_len()), (AGENTS, 0));
+}

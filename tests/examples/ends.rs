@@ -141,7 +141,10 @@ fn run_true(cluster: &Cluster) {
     show("run -- true", times.collect());
 }
 
-fn killed_master(cluster: &mut Cluster) {
+/// A master whose agent has one volume.
+fn killed_master() {
+    let mut cluster = Cluster::start();
+    cluster.claim_volume(0, "data", &calls::disk(10.0, None));
     let framework = calls::framework_info("ends", 3_600.0);
     let mut scheduler = Scheduler::subscribe(cluster.master.address(), &framework, false);
     let is_volume = |it: &Value| it["disk"]["persistence"]["id"].is_string();
@@ -154,7 +157,7 @@ fn killed_master(cluster: &mut Cluster) {
         scheduler.hang_up();
         let began = Instant::now();
         cluster.master.launch();
-        scheduler = subscribe_again(cluster, &info);
+        scheduler = subscribe_again(&cluster, &info);
         scheduler.offer_with("a volume", is_volume);
         times.push(began.elapsed());
     }
@@ -172,7 +175,7 @@ fn subscribe_again(cluster: &Cluster, info: &Value) -> Scheduler {
 fn main() {
     let scratch = std::env::temp_dir();
     println!("disk\t{}", Path::new(&scratch).display());
-    let mut cluster = Cluster::start();
+    let cluster = Cluster::start();
     let agent = cluster.agent_id(0);
     one_caller(&cluster, &agent);
     many_callers(&cluster, &agent);
@@ -182,5 +185,6 @@ fn main() {
         burst(&cluster, &agent, first, count);
         first += count;
     }
-    killed_master(&mut cluster);
+    drop(cluster);
+    killed_master();
 }

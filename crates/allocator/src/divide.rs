@@ -44,13 +44,17 @@ pub(crate) fn divide(
 ) -> Vec<Allocation> {
     let (mut candidates, mut asked) = (Vec::new(), Vec::new());
     for (id, who) in &changes.agents {
+        let among = match who {
+            Asked::Everybody => None,
+            Asked::Only(frameworks) => Some(frameworks),
+        };
+        if !roster.does_anybody_wait(among) {
+            continue; // However much there is, nobody wants any of it now.
+        }
         let view = input.agents.get(id).filter(|it| it.fault.is_none() && !it.free.is_empty());
         if let Some(view) = view {
             candidates.push(Candidate::new(input, view));
-            asked.push(match who {
-                Asked::Everybody => None,
-                Asked::Only(frameworks) => Some(frameworks),
-            });
+            asked.push(among);
         }
     }
     let (grants, places) = (Vec::new(), BTreeMap::new());

@@ -41,15 +41,17 @@ impl Drf {
         }
     }
 
-    /// Learns which names are of ranges and sets.
-    fn learn(&mut self, input: &AllocationInput<'_>, changes: &Changes) {
+    /// Learns which names are of ranges and sets; says whether one is new.
+    fn learn(&mut self, input: &AllocationInput<'_>, changes: &Changes) -> bool {
         let agents = changes.agents.keys().filter_map(|id| input.agents.get(id));
         let free = agents.flat_map(|view| view.free.entries());
+        let known = self.uncounted.len();
         for (identity, _) in free.filter(|(identity, _)| identity.kind != ValueKind::Scalar) {
             if !self.uncounted.contains(&identity.name) {
                 Arc::make_mut(&mut self.uncounted).insert(identity.name.clone());
             }
         }
+        known < self.uncounted.len()
     }
 
     /// Takes over what has changed of the frameworks, their weights, and the cluster's totals.
@@ -109,8 +111,13 @@ impl Policy for Drf {
     }
 
     fn allocate(&mut self, input: &AllocationInput<'_>, changes: &Changes) -> Vec<Allocation> {
-        self.learn(input, changes);
         self.renew(input, changes);
+        if !self.roster.does_anybody_wait(None) {
+            return Vec::new();
+        }
+        if self.learn(input, changes) {
+            self.rebuild(input);
+        }
         let tree = self.tree.as_mut().expect("it was just renewed");
         divide(input, changes, &self.roster, tree)
     }

@@ -85,9 +85,22 @@ pub(crate) struct Roster {
     seats: Vec<Option<Seat>>,
     vacant: Vec<usize>,
     by_framework: BTreeMap<FrameworkId, Vec<usize>>,
+    /// Those that wait for offers.
+    waiting: BTreeSet<usize>,
 }
 
 impl Roster {
+    /// Whether any contender waits for offers, among those of these frameworks or, without any given, among all.
+    pub fn does_anybody_wait(&self, among: Option<&BTreeSet<FrameworkId>>) -> bool {
+        match among {
+            None => !self.waiting.is_empty(),
+            Some(frameworks) => {
+                let mut theirs = frameworks.iter().flat_map(|it| self.of_framework(it));
+                theirs.any(|at| self.waiting.contains(at))
+            }
+        }
+    }
+
     pub fn get(&self, at: usize) -> Contender<'_> {
         self.seats[at].as_ref().expect("a contender is asked for while it is seated").contender()
     }
@@ -111,6 +124,7 @@ impl Roster {
             if !stays {
                 ranking.leave(*at);
                 self.seats[*at] = None;
+                self.waiting.remove(at);
                 self.vacant.push(*at);
             }
             stays
@@ -126,6 +140,11 @@ impl Roster {
             };
             let seat = self.seats[at].as_mut().expect("it was just found or seated");
             seat.renew(view, role);
+            if seat.contender().waits() {
+                self.waiting.insert(at);
+            } else {
+                self.waiting.remove(&at);
+            }
             ranking.seat(at, &seat.contender(), &role.allocated);
         }
         if !here.is_empty() {

@@ -92,14 +92,14 @@ impl Pair {
         self.master_took += began.elapsed();
         for effect in effects {
             match effect {
-                Effect::ToAgent(_, said) => self.to_agent(said),
+                Effect::ToAgent(_, said) => self.tell_agent(said),
                 Effect::Answer(_, answer) => self.answered = Some(answer),
                 _ => {}
             }
         }
     }
 
-    fn to_agent(&mut self, said: ToAgent) {
+    fn tell_agent(&mut self, said: ToAgent) {
         self.waiting.push_back(Said::ToAgent(holdfast_agent::Input::FromMaster(LINK, said)));
     }
 

@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn benches_are_chosen_by_name() {
         assert_eq!(chosen(&[]).unwrap().len(), BENCHES.len());
-        assert!(chosen(&["sim".to_owned()]).unwrap()[0].words.contains(&"holdfast-sim"));
+        assert!(chosen(&["sim".to_owned()]).unwrap()[0].words.contains("holdfast-sim"));
         let error = chosen(&["sym".to_owned()]).err().unwrap();
         assert!(error.to_string().contains("known are sim"), "{error}");
     }

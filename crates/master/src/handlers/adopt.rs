@@ -212,15 +212,13 @@ fn rescind_unfounded(step: &mut Step, belief: &mut Belief, id: &AgentId) {
     let offers: Vec<OfferId> = belief.offers.of_agent(id).map(|it| it.id.clone()).collect();
     for offer in offers {
         let state = belief.agents.at(id);
-        let there =
-            |identity: &Identity| state.total().contains(&state.held().filter(|it| it == identity));
         let ill = |identity: &Identity| state.ill_disks().any(|disk| disk.carries(identity));
         let offered = belief.offers.get(&offer).expect("it was just listed");
         let resources = offered.resources.unallocated();
+        let mut identities = resources.entries().map(|(identity, _)| identity);
         if *state.health() != AgentHealth::Well
-            || resources
-                .entries()
-                .any(|(identity, _)| faulty.contains(identity) || ill(identity) || !there(identity))
+            || !state.is_held_within(&resources)
+            || identities.any(|it| faulty.contains(it) || ill(it))
         {
             rescind(step, belief, &offer);
         }

@@ -200,7 +200,8 @@ fn operations_of_many_callers() {
     // Four of each at most, or one of the file system for all of a batch, where nobody else has much to write.
     let each = others(&counts) as f64 / f64::from(operations);
     assert!(each <= 4.5, "callers at once share the folder's sync: {counts:?}");
-    assert!(journal(operations, &counts) <= 0.5, "callers at once share a sync: {counts:?}");
+    // Each is two commits of the agent, of which callers at once share some at least, whatever else the machine does.
+    assert!(journal(operations, &counts) <= 1.0, "callers at once share a sync: {counts:?}");
     let pairs = &|caller: usize| {
         for round in ROUNDS..2 * ROUNDS {
             call(&cluster, &reserves[caller]);

@@ -1,6 +1,6 @@
 //! What reads cost a leader: RESERVE steps of a master with 10,000 agents and 100,000 tasks, alone and while eight readers ask for all of it.
 //!
-//! `cargo xtask bench reads` runs it. A step is what the loop does with one order of an operator and the agent's answer: handle, and publish
+//! `cargo xtask bench reads` runs it on Linux, which says how long a thread waited for a processor. A step is what the loop does with one order of an operator and the agent's answer: handle, and publish
 //! the view. As in a process, no more reads render at once than leave a processor to the loop. Relies on [`cluster`]. Never judges.
 
 mod clock;
@@ -58,18 +58,31 @@ fn main() {
     println!("longest of them\t{} ms", published.longest_ms.load(Ordering::Relaxed));
 }
 
-/// Nanoseconds of each step by the clock: what a processor does for somebody else in between counts, too.
-fn measure(master: &mut Master, ids: &mut Counter, to: &Published, first: usize) -> Vec<u64> {
+/// Nanoseconds of each step by the clock, and of those how many this thread was ready and no processor was free.
+fn measure(
+    master: &mut Master,
+    ids: &mut Counter,
+    to: &Published,
+    first: usize,
+) -> Vec<(u64, u64)> {
     let mut times = Vec::new();
     for number in first..first + STEPS {
-        let began = Instant::now();
+        let (waited, began) = (waited_ns(), Instant::now());
         reserve(master, ids, number);
         let view = Arc::new(master.view());
         let former = std::mem::replace(&mut *to.latest.lock().expect("nobody panics"), view);
         drop(former);
-        times.push(u64::try_from(began.elapsed().as_nanos()).expect("it is short"));
+        let took = u64::try_from(began.elapsed().as_nanos()).expect("it is short");
+        times.push((took, waited_ns() - waited));
     }
     times
+}
+
+/// Nanoseconds that this thread was ready to run and waited for a processor.
+fn waited_ns() -> u64 {
+    let said = std::fs::read_to_string("/proc/thread-self/schedstat");
+    let said = said.ok().and_then(|it| it.split(' ').nth(1).and_then(|it| it.parse().ok()));
+    said.expect("this machine says how long a thread has waited")
 }
 
 /// An operator reserves, and the agent says that it is done.
@@ -128,8 +141,13 @@ fn read_on(published: &Published, number: usize) {
     }
 }
 
-fn show(what: &str, times: &[u64]) {
-    let mut sorted = times.to_vec();
+fn show(what: &str, times: &[(u64, u64)]) {
+    show_one(what, times.iter().map(|(took, _)| *took).collect());
+    let own = times.iter().map(|(took, waited)| took.saturating_sub(*waited)).collect();
+    show_one(&format!("{what}, waits for a processor left out"), own);
+}
+
+fn show_one(what: &str, mut sorted: Vec<u64>) {
     sorted.sort_unstable();
     let at = |share: usize| sorted[(sorted.len() - 1) * share / 1000] as f64 / 1_000.0;
     let (p50, p99, longest) = (at(500), at(990), at(1000));

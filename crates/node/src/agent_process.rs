@@ -66,7 +66,7 @@ pub async fn run(settings: AgentSettings, stop: CancellationToken) -> anyhow::Re
         store,
         masters: Default::default(),
         executors: Links::default(),
-        disks: Disks::start(plan, settings.disk_timeout, inbox.clone())?,
+        disks: Disks::start(plan, settings.disk_timeout, settings.disk_helpers, inbox.clone())?,
         containers: containers.clone(),
     };
     let (views, gauges) = (Views::new(shell.view()), Gauges::new());

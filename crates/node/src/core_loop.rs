@@ -18,7 +18,8 @@ use crate::views::{drop_elsewhere, Views};
 
 /// How many inputs one batch takes at most; what waits beyond it comes with the next.
 const BATCH_MAX: usize = 256;
-/// How long the core handles inputs of one batch at most, before what the first of them wants is carried out. The rest is the next batch.
+/// How long the core handles inputs of one batch at most, before what the first of them wants is carried out, unless a sync takes longer
+/// anyway. The rest is the next batch.
 const BATCH_TIME_MAX: Duration = Duration::from_millis(2);
 /// How long one batch waits for more at most, when the last one was of several callers.
 const BATCH_DELAY_MAX: Duration = Duration::from_millis(20);
@@ -272,11 +273,12 @@ impl<S: Shell> Loop<S> {
         let held = effects.len();
         let mut callers = 0;
         let (began, mut batch) = (std::time::Instant::now(), batch.into_iter());
+        let time_max = self.time_max.max(self.sync);
         for input in batch.by_ref() {
             let wanted = shell.handle(&mut StepContext { now: now(), ids: &mut RandomIds }, input);
             callers += usize::from(wanted.iter().any(|it| S::is_commit(it) && !S::may_wait(it)));
             effects.extend(wanted);
-            if self.time_max <= began.elapsed() {
+            if time_max <= began.elapsed() {
                 break;
             }
         }
@@ -522,6 +524,7 @@ mod tests {
         let (_inbox, mut inputs) = Inbox::new();
         let mut next = vec![Input::Set(1), Input::Set(2), Input::Ask];
         for (written, told) in [(Some(1), 1), (Some(2), 2), (None, 2)] {
+            looped.sync = Duration::ZERO; // However long the last one took.
             go.send(()).unwrap();
             looped.run_batch(&mut shell, next).unwrap();
             let expected = written.map(|it| Happened::Writes(vec![it]));

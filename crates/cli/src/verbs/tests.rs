@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
-use holdfast_node::settings::agent::AgentSettings;
+use holdfast_node::settings::agent::{AgentSettings, DiskHelpers};
 use holdfast_node::settings::master::MasterSettings;
 use serde_json::Value;
 use tokio::task::JoinHandle;
@@ -127,6 +127,7 @@ impl Cluster {
         ];
         let settings = AgentSettings {
             master: vec![self.address.clone()],
+            disk_helpers: DiskHelpers::Threads,
             ..Agent::try_parse_from(agent).unwrap().settings
         };
         self.processes

@@ -25,6 +25,7 @@ use self::lane::{Job, Lane, Shared};
 use self::worker::Starter;
 use super::machine::MachinePlan;
 use crate::core_loop::{or_die_loudly, Inbox};
+use crate::settings::agent::DiskHelpers;
 
 /// How long the first opening waits for a predecessor that is just ending and still holds a disk.
 const HOLD_PATIENCE: Duration = Duration::from_secs(1);
@@ -58,9 +59,13 @@ impl Disks {
     pub fn start(
         plan: MachinePlan,
         timeout: Duration,
+        helpers: DiskHelpers,
         inbox: Inbox<Input>,
     ) -> std::io::Result<Disks> {
-        let starter = Arc::new(worker::start_process);
+        let starter: Starter = match helpers {
+            DiskHelpers::Processes => Arc::new(worker::start_process),
+            DiskHelpers::Threads => Arc::new(worker::start_thread),
+        };
         Disks::start_with(plan, timeout, HOLD_PATIENCE, starter, Device::numbered, inbox)
     }
 

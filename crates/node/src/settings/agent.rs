@@ -7,6 +7,16 @@ use std::time::Duration;
 
 use super::durations::parse_duration;
 
+/// What the helpers of disks are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DiskHelpers {
+    /// Processes of this program, so that a disk that hangs holds up nothing of the agent.
+    #[default]
+    Processes,
+    /// Threads of the agent, for tests whose program has no verb to start a helper by.
+    Threads,
+}
+
 /// Settings of an agent.
 #[derive(Clone, Debug, clap::Args)]
 pub struct AgentSettings {
@@ -40,6 +50,9 @@ pub struct AgentSettings {
     /// How long a disk may take for one step of work on its volumes; after that it has a fault until it answers, and other disks go on.
     #[arg(long, default_value = "5s", value_parser = parse_duration, env = "HOLDFAST_DISK_TIMEOUT")]
     pub disk_timeout: Duration,
+    /// What does the work on disks. Only tests ever say.
+    #[arg(skip)]
+    pub disk_helpers: DiskHelpers,
     /// How long an executor may take to come back after a restart of the agent.
     #[arg(long, default_value = "15s", value_parser = parse_duration, env = "HOLDFAST_EXECUTOR_REREGISTRATION_TIMEOUT")]
     pub executor_reregistration_timeout: Duration,

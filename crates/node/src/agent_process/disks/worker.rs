@@ -9,6 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -75,6 +76,44 @@ pub fn start_process(root: &Path) -> io::Result<(UnixStream, Box<dyn Process>)> 
         spawn("disk-worker-log", move || pass_on(&root, log));
     }
     Ok((ours, Box::new(child)))
+}
+
+/// Starts the same work in a thread of this process, which a disk that hangs would hold up.
+///
+/// # Errors
+/// When the machine has no thread left.
+pub fn start_thread(_root: &Path) -> io::Result<(UnixStream, Box<dyn Process>)> {
+    let (ours, theirs) = UnixStream::pair()?;
+    let (line, ended) = (BufReader::new(theirs.try_clone()?), Arc::<AtomicBool>::default());
+    let process = HelperThread { line: ours.try_clone()?, ended: ended.clone() };
+    let work = move || {
+        // An error says that the agent is gone.
+        let _ = crate::disk_worker::serve(line, theirs);
+        ended.store(true, Ordering::SeqCst);
+    };
+    std::thread::Builder::new().name("disk-worker".to_owned()).spawn(work)?;
+    Ok((ours, Box::new(process)))
+}
+
+/// A helper that is a thread of this process.
+struct HelperThread {
+    line: UnixStream,
+    ended: Arc<AtomicBool>,
+}
+
+impl Process for HelperThread {
+    fn id(&self) -> u32 {
+        std::process::id()
+    }
+
+    fn kill(&mut self) {
+        // It ends when it asks for the next request. One that has ended has no line any more.
+        let _ = self.line.shutdown(std::net::Shutdown::Both);
+    }
+
+    fn has_ended(&mut self) -> bool {
+        self.ended.load(Ordering::SeqCst)
+    }
 }
 
 /// Puts what a helper has to tell people into the agent's own log.
@@ -249,7 +288,6 @@ fn left(deadline: Instant) -> io::Result<Duration> {
 pub mod testbed {
     //! Helpers that are threads of the test, and helpers that hang.
 
-    use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::Mutex;
 
     use super::*;

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use holdfast_allocator::{AgentView, Allocation, Changes, Holder, Policy};
-use holdfast_model::{AgentId, Claim, ClaimId, Event, FrameworkId, MasterLedger, Offer, Resources};
+use holdfast_model::{
+    AgentId, Claim, ClaimId, ClaimState, Event, FrameworkId, Identity, MasterLedger, Offer,
+    Resources,
+};
 
 use super::bookkeeping::hold_offered;
 use super::telling::tell;
@@ -75,17 +78,30 @@ pub(crate) fn agent_view(
     } else {
         state.free()
     };
-    for claim in state.faults().keys() {
-        if let Some(claim) = ledger.claims.get(&(id.clone(), *claim)) {
-            free.subtract(&claim.resource); // What cannot be used is not offered.
-        }
-    }
+    take_out_faulty(ledger, id, state, &mut free);
     if state.ill_disks().next().is_some() {
         // Nor is what nobody has claimed of a disk yet.
         free = free.filter(|identity| !state.ill_disks().any(|disk| disk.carries(identity)));
     }
     let holders = known.unwrap_or_else(|| Arc::new(holders(ledger, id)));
     Some(AgentView { id: id.clone(), free, fault: fault(state), holders })
+}
+
+/// What cannot be used is not offered: of reservations as much as is ill, and a volume or whole disk altogether, however large its claim says
+/// that it is. The claim of a destroyed volume is in no total, and says nothing about a new volume of its name.
+fn take_out_faulty(ledger: &MasterLedger, id: &AgentId, state: &AgentState, free: &mut Resources) {
+    let faults = state.faults().keys();
+    let claims = faults.filter_map(|claim| ledger.claims.get(&(id.clone(), *claim)));
+    let mut whole: BTreeSet<&Identity> = BTreeSet::new();
+    for claim in claims.filter(|it| it.state != ClaimState::Destroying) {
+        match claim.resource.identity.is_exclusive() {
+            true => drop(whole.insert(&claim.resource.identity)),
+            false => free.subtract(&claim.resource),
+        }
+    }
+    if whole.iter().any(|it| free.get(it).is_some()) {
+        *free = free.filter(|it| !whole.contains(it));
+    }
 }
 
 fn fault(state: &AgentState) -> Option<String> {

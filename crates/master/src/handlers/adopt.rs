@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_model::claim::fit;
 use holdfast_model::{
-    AgentId, AgentRecord, Claim, ClaimId, Event, ExecutorRecord, FrameworkId, Identity,
+    AgentId, AgentRecord, Claim, ClaimId, ClaimState, Event, ExecutorRecord, FrameworkId, Identity,
     MasterChange, OfferId, Order, Presence, Reason, Report, Resources, StatusSource, TaskKey,
     TaskRecord, TaskState, TaskStatus,
 };
@@ -228,7 +228,9 @@ fn rescind_unfounded(step: &mut Step, belief: &mut Belief, id: &AgentId) {
 fn faulty(out: &Outbox, agents: &Agents, id: &AgentId) -> BTreeSet<Identity> {
     let faults = agents.at(id).faults().keys();
     let claims = faults.filter_map(|it| out.ledger().claims.get(&(id.clone(), *it)));
-    claims.map(|it| it.resource.identity.clone()).collect()
+    // The claim of a destroyed volume is in no total, and in no offer.
+    let live = claims.filter(|it| it.state != ClaimState::Destroying);
+    live.map(|it| it.resource.identity.clone()).collect()
 }
 
 fn tell_returned(step: &mut Step, frameworks: &Frameworks, tasks: &Tasks, id: &AgentId) {

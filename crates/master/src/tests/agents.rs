@@ -1,8 +1,8 @@
 //! Agents: admitted, fenced, pinged, lost, unreachable and back.
 
 use holdfast_model::{
-    AgentId, Call, ClaimAction, DiskRecord, DiskReport, Event, LinkId, NodeId, OperationState,
-    OperatorCall, Order, Presence, Reason, Resources, TaskId, TaskState, ToMaster,
+    AgentId, Call, ClaimAction, ClaimId, ClaimState, DiskRecord, DiskReport, Event, LinkId, NodeId,
+    OperationState, OperatorCall, Order, Presence, Reason, Resources, TaskId, TaskState, ToMaster,
 };
 use uuid::Uuid;
 
@@ -432,6 +432,36 @@ fn offers_of_what_is_there_no_more_are_rescinded() {
     bed.settle();
     assert_eq!(bed.schedulers[0].rescinded(), 1);
     assert_eq!(bed.offered(0).quantity("disk"), holdfast_model::Scalar::whole(500));
+}
+
+/// A volume `v` that is on offer, and a claim of the same name but another size beside it, which cannot be used.
+fn with_a_namesake(state: ClaimState) -> Bed {
+    let mut bed = Bed::usual();
+    let create = ClaimAction::Create(vec![volume("v", 100)]);
+    bed.accept(0, vec![unnamed(reserve(&[reserved(100)])), unnamed(create)]);
+    bed.pass_ms(100);
+    let mut namesake = bed.machines[0].claims.values().next().unwrap().clone();
+    namesake.id = ClaimId(Uuid::from_u128(77));
+    namesake.state = state;
+    namesake.resource = volume("v", 40);
+    bed.machines[0].faults.insert(namesake.id, "its disk is away".to_owned());
+    bed.machines[0].claims.insert(namesake.id, namesake);
+    bed.machines[0].introduce();
+    bed.settle();
+    bed
+}
+
+#[test]
+fn a_destroyed_volume_that_cannot_be_trashed_holds_up_no_volume_of_its_name() {
+    let bed = with_a_namesake(ClaimState::Destroying);
+    assert!(bed.offered(0).contains_one(&volume("v", 100)));
+}
+
+#[test]
+fn a_volume_that_cannot_be_used_is_not_offered_at_another_size_either() {
+    let bed = with_a_namesake(ClaimState::Ready);
+    let offered = bed.offered(0);
+    assert!(offered.get(&volume("v", 100).identity).is_none(), "{offered}");
 }
 
 #[test]

@@ -5,7 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use holdfast_model::{FrameworkId, Identity, OperationUuid, Presence, Quantities, Resources, Role};
+use holdfast_model::{
+    ClaimState, FrameworkId, Identity, OperationUuid, Presence, Quantities, Resources, Role,
+};
 
 use super::bed::Bed;
 use crate::flows::allocate::agent_view;
@@ -144,7 +146,8 @@ fn check_offers(master: &Master) {
 fn faulty(master: &Master, offer: &holdfast_model::Offer) -> BTreeSet<Identity> {
     let faults = master.agents()[&offer.agent].faults().keys();
     let claims = faults.filter_map(|it| master.ledger().claims.get(&(offer.agent.clone(), *it)));
-    claims.filter(|it| it.is_volume()).map(|it| it.resource.identity.clone()).collect()
+    let live = claims.filter(|it| it.state != ClaimState::Destroying);
+    live.filter(|it| it.is_volume()).map(|it| it.resource.identity.clone()).collect()
 }
 
 /// What each framework is counted to have is what it has.

@@ -59,7 +59,7 @@ impl AgentFilters<'_> {
         now: Instant,
     ) -> Option<Instant> {
         let covered = |declined: &Resources| {
-            pieces.clone().all(|(identity, amount)| covers(declined, identity, amount))
+            pieces.clone().all(|(identity, amount)| declined.contains_amount(identity, amount))
         };
         self.0[range_of(self.0, framework, role)]
             .iter()
@@ -228,15 +228,6 @@ impl Filters {
         }
         owners
     }
-}
-
-/// Whether all of one resource was declined. What can only be taken whole must be equal, with no
-/// more copies.
-fn covers(declined: &Resources, identity: &Identity, amount: &Amount) -> bool {
-    declined.get(identity).is_some_and(|it| match identity.is_exclusive() || identity.shared {
-        true => it.value == amount.value && amount.copies <= it.copies,
-        false => it.value.contains(&amount.value),
-    })
 }
 
 #[cfg(test)]

@@ -244,14 +244,12 @@ impl AgentLedger {
 
     /// The claims of all volumes that bear this name in a role, whatever their state.
     pub fn volumes_named(&self, role: Role, id: PersistenceId) -> impl Iterator<Item = &Claim> {
-        let found: Vec<&ClaimId> = self.index.volumes.of(&(role, id)).collect();
-        found.into_iter().map(|it| &self.claims[it])
+        self.index.volumes.of(&(role, id)).map(|it| &self.claims[it])
     }
 
     /// The unsettled operations that change a claim.
     pub fn operations_on(&self, claim: ClaimId) -> impl Iterator<Item = &OperationRecord> {
-        let found: Vec<&OperationUuid> = self.index.operations.of(&claim).collect();
-        found.into_iter().map(|it| &self.operations[it])
+        self.index.operations.of(&claim).map(|it| &self.operations[it])
     }
 
     /// The executor whose container this is.
@@ -262,8 +260,7 @@ impl AgentLedger {
 
     /// The tasks of an executor, in the order of their ids.
     pub fn tasks_of(&self, key: &ExecutorKey) -> impl Iterator<Item = &TaskRecord> {
-        let found: Vec<&TaskKey> = self.index.tasks.of(key).collect();
-        found.into_iter().map(|it| &self.tasks[it])
+        self.index.tasks.of(key).map(|it| &self.tasks[it])
     }
 
     /// The tasks that use a volume, whose identity is given without allocation.

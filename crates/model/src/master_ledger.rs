@@ -242,8 +242,7 @@ impl MasterLedger {
         identity: &Identity,
     ) -> impl Iterator<Item = &'a Claim> {
         let key = (agent.clone(), identity.clone());
-        let found: Vec<ClaimId> = self.by_identity.of(&key).copied().collect();
-        found.into_iter().map(move |id| &self.claims[&(key.0.clone(), id)])
+        self.by_identity.of(&key).map(move |id| &self.claims[&(key.0.clone(), *id)])
     }
 
     /// The claims of one agent.

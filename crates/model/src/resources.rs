@@ -172,7 +172,12 @@ impl Resources {
     /// Whether all of `other` is in it.
     pub fn contains(&self, other: &Resources) -> bool {
         self.entries.is_same(&other.entries)
-            || other.entries().all(|(it, wanted)| self.has(it, &wanted.value, wanted.copies))
+            || other.entries().all(|(it, wanted)| self.contains_amount(it, wanted))
+    }
+
+    /// Whether so much of an identity is in it.
+    pub fn contains_amount(&self, identity: &Identity, amount: &Amount) -> bool {
+        self.has(identity, &amount.value, amount.copies)
     }
 
     fn has(&self, identity: &Identity, value: &Value, copies: u32) -> bool {

@@ -75,8 +75,7 @@ impl Containers {
 
     /// The executors whose containers may see a volume, in order.
     pub(crate) fn that_mount(&self, volume: ClaimId) -> impl Iterator<Item = &ExecutorKey> {
-        let found: Vec<&ExecutorKey> = self.mounting.of(&volume).collect();
-        found.into_iter()
+        self.mounting.of(&volume)
     }
 
     /// Nothing of the container runs any more; its link is over.

@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use holdfast_allocator::{AgentView, Allocation, Changes, Holder, Policy};
 use holdfast_model::{
-    AgentId, Claim, ClaimId, ClaimState, Event, FrameworkId, Identity, MasterLedger, Offer,
-    Resources,
+    AgentId, Claim, ClaimId, Event, FrameworkId, Identity, MasterLedger, Offer, Resources,
 };
 
-use super::bookkeeping::hold_offered;
+use super::bookkeeping::{hold_offered, unusable_claims};
 use super::telling::tell;
 use crate::parts::agents::{AgentHealth, AgentState, Agents};
 use crate::parts::offers::OfferRecord;
@@ -88,12 +87,10 @@ pub(crate) fn agent_view(
 }
 
 /// What cannot be used is not offered: of reservations as much as is ill, and a volume or whole disk altogether, however large its claim says
-/// that it is. The claim of a destroyed volume is in no total, and says nothing about a new volume of its name.
+/// that it is.
 fn take_out_faulty(ledger: &MasterLedger, id: &AgentId, state: &AgentState, free: &mut Resources) {
-    let faults = state.faults().keys();
-    let claims = faults.filter_map(|claim| ledger.claims.get(&(id.clone(), *claim)));
     let mut whole: BTreeSet<&Identity> = BTreeSet::new();
-    for claim in claims.filter(|it| it.state != ClaimState::Destroying) {
+    for claim in unusable_claims(ledger, (id, state)) {
         match claim.resource.identity.is_exclusive() {
             true => drop(whole.insert(&claim.resource.identity)),
             false => free.subtract(&claim.resource),

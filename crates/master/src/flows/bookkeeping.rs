@@ -1,9 +1,9 @@
 //! Who holds what: each amount that a task, an executor or an offer holds is counted once at its agent
 //! and once at its framework's role. [`hold`] and [`release`] are the only ways in and out.
 
-use holdfast_model::{AgentId, FrameworkId, Offer, Resources};
+use holdfast_model::{AgentId, Claim, ClaimState, FrameworkId, MasterLedger, Offer, Resources};
 
-use crate::parts::agents::Agents;
+use crate::parts::agents::{AgentState, Agents};
 use crate::parts::allocator_input::AllocatorInput;
 use crate::parts::frameworks::Frameworks;
 use crate::Belief;
@@ -62,6 +62,16 @@ impl Belief {
     pub(crate) fn counted(&mut self) -> Counted<'_> {
         (&mut self.agents, &mut self.frameworks, &mut self.allocator)
     }
+}
+
+/// The claims of an agent that cannot be used now. That of a destroyed volume is not among them: it is in no total and no offer, and says
+/// nothing about a new volume of its name.
+pub(crate) fn unusable_claims<'l>(
+    ledger: &'l MasterLedger,
+    (id, state): (&'l AgentId, &'l AgentState),
+) -> impl Iterator<Item = &'l Claim> {
+    let claims = state.faults().keys().filter_map(|it| ledger.claims.get(&(id.clone(), *it)));
+    claims.filter(|it| it.state != ClaimState::Destroying)
 }
 
 /// Forgets what tasks and executors of this agent hold; whoever calls says it anew, or there is nothing to be held.

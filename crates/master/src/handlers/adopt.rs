@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_model::claim::fit;
 use holdfast_model::{
-    AgentId, AgentRecord, Claim, ClaimId, ClaimState, Event, ExecutorRecord, FrameworkId, Identity,
+    AgentId, AgentRecord, Claim, ClaimId, Event, ExecutorRecord, FrameworkId, Identity,
     MasterChange, OfferId, Order, Presence, Reason, Report, Resources, StatusSource, TaskKey,
     TaskRecord, TaskState, TaskStatus,
 };
 
 use super::learn::{adopt_operations, learn_frameworks};
 use super::task_update::adopt_name_conflict;
-use crate::flows::bookkeeping::{forget_holdings, hold};
+use crate::flows::bookkeeping::{forget_holdings, hold, unusable_claims};
 use crate::flows::offers::rescind;
 use crate::flows::operations::answer_held_up;
 use crate::flows::tasks::{keys_of_agent, retire, status_of};
@@ -226,11 +226,8 @@ fn rescind_unfounded(step: &mut Step, belief: &mut Belief, id: &AgentId) {
 }
 
 fn faulty(out: &Outbox, agents: &Agents, id: &AgentId) -> BTreeSet<Identity> {
-    let faults = agents.at(id).faults().keys();
-    let claims = faults.filter_map(|it| out.ledger().claims.get(&(id.clone(), *it)));
-    // The claim of a destroyed volume is in no total, and in no offer.
-    let live = claims.filter(|it| it.state != ClaimState::Destroying);
-    live.map(|it| it.resource.identity.clone()).collect()
+    let claims = unusable_claims(out.ledger(), (id, agents.at(id)));
+    claims.map(|it| it.resource.identity.clone()).collect()
 }
 
 fn tell_returned(step: &mut Step, frameworks: &Frameworks, tasks: &Tasks, id: &AgentId) {

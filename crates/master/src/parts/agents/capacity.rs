@@ -74,13 +74,7 @@ impl Capacity {
     /// Whether of each of these no more is held than there is.
     pub(super) fn is_held_within(&self, resources: &Resources) -> bool {
         resources.entries().all(|(identity, _)| {
-            let (held, total) = (self.held.get(identity), self.total.get(identity));
-            held.is_none_or(|held| {
-                total.is_some_and(|total| match identity.is_exclusive() || identity.shared {
-                    true => held.value == total.value && held.copies <= total.copies,
-                    false => total.value.contains(&held.value),
-                })
-            })
+            self.held.get(identity).is_none_or(|held| self.total.contains_amount(identity, held))
         })
     }
 
@@ -114,7 +108,7 @@ impl Capacity {
             for ReservedByOperation { what, .. } in self.reserved.values_mut() {
                 let Some(needed) = rest else { break };
                 rest = rest_of(&needed, what);
-                let drawn = what_is_drawn(what, &needed, rest.as_ref());
+                let drawn = what_is_drawn(&needed, rest.as_ref());
                 what.subtract(&needed);
                 drawn.iter().for_each(|it| self.free.add(it));
             }
@@ -206,18 +200,12 @@ fn rest_of(needed: &Resource, there: &Resources) -> Option<Resource> {
     Some(Resource { value: rest, ..needed.clone() })
 }
 
-/// What `there` gives of `needed`, if this is the rest that it does not give.
-fn what_is_drawn(
-    there: &Resources,
-    needed: &Resource,
-    rest: Option<&Resource>,
-) -> Option<Resource> {
+/// What is given of `needed`, if this is the rest that is not.
+fn what_is_drawn(needed: &Resource, rest: Option<&Resource>) -> Option<Resource> {
     match rest {
         None => Some(needed.clone()),
         Some(_) if needed.identity.is_exclusive() => None,
-        Some(rest) => there
-            .get(&needed.identity)
-            .map(|_| Resource { value: needed.value.minus(&rest.value), ..needed.clone() }),
+        Some(rest) => Some(Resource { value: needed.value.minus(&rest.value), ..needed.clone() }),
     }
 }
 

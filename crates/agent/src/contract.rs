@@ -1,5 +1,8 @@
 //! What can happen to an agent, and what it can want done: two closed lists, and nothing else crosses the core's border.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use holdfast_model::{
     AgentChange, AgentId, ClaimId, ClusterId, ContainerId, DiskId, DiskRecord, ExecutorCall,
     ExecutorEvent, ExecutorId, FrameworkId, LinkId, MachineInfo, Mode, OpaquePayload, Term,
@@ -35,6 +38,32 @@ pub struct DiskFound {
     pub disk: DiskRecord,
     /// What is wrong with it; `None` when it is well. An ill disk keeps its claims and gets no new ones.
     pub fault: Option<String>,
+    /// The space on its file system; `None` when that is not known, and then nothing bounds what may be claimed of the disk but its size.
+    pub space: Option<FoundSpace>,
+}
+
+/// The space on the file system of a disk, in megabytes (2^20 bytes).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundSpace {
+    /// Names the file system; disks with the same name share their space.
+    pub file_system: String,
+    /// Its size.
+    pub total_mb: u64,
+    /// What of it is free.
+    pub free_mb: u64,
+    /// What of it is kept free of claims.
+    pub reserve_mb: u64,
+    /// How much of their sizes the disk's volumes use; `None` until they were measured.
+    pub used: Option<UsedSpace>,
+}
+
+/// How much of their sizes volumes use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsedSpace {
+    /// What of the file system was free when this was measured, in megabytes.
+    pub free_mb: u64,
+    /// Megabytes, by volume.
+    pub volumes: Arc<BTreeMap<ClaimId, u64>>,
 }
 
 /// What the machine was found to have, once its disks are open.

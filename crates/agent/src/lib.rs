@@ -19,7 +19,7 @@
 //! lib          dispatches inputs; at the end of each step what was woken goes on, then a report goes out if one is wanted
 //! handlers     link -> operations, kill, executors, updates    alarms -> kill, volumes    executors -> updates
 //!              containers   volumes   disks   recovery
-//! flows        waking -> settling, launching, placing, ending    reporting -> launching
+//! flows        waking -> settling, launching, placing, ending    reporting -> launching    fitting
 //!              launching -> placing, idle, delivery, shown, ending    idle -> ending    delivery -> shown    kills
 //! bookkeeping  step -> record (ledger + effects + Totals + Alarms + what was stirred)
 //!              records: the ledger by other than its names    holds: + Containers    faults: + Disks
@@ -57,7 +57,7 @@ pub use contract::{
 pub use view::{AgentView, ExecutorView, Status};
 
 use bookkeeping::{holds, topics, Record, Step};
-use flows::{reporting::report_if_wanted, waking::go_on};
+use flows::{fitting::fit_to_space, reporting::report_if_wanted, waking::go_on};
 use handlers::{alarms, containers, disks, executors, link, recovery, volumes};
 use parts::{Containers, Disks, MasterLink, Tasks, Waiting};
 
@@ -144,6 +144,9 @@ impl Agent {
         let step = &mut Step::new(ctx, config, record);
         loop {
             go_on(step, disks, containers, tasks, master, waiting);
+            if step.take_space_stale() {
+                fit_to_space(step, disks, master);
+            }
             if !report_if_wanted(step, disks, containers, tasks, master, waiting) {
                 break;
             }

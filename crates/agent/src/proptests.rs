@@ -221,7 +221,8 @@ fn check(bed: &Bed) {
             assert!(bed.volumes.contains(&claim.id) || bed.trash.contains(&claim.id));
         }
     }
-    let (total, base) = (bed.agent.total().quantities(), bed.machine.info.resources.quantities());
+    let total = bed.agent.total().quantities();
+    let usable = bed.agent.disks.machine().map(|it| it.resources.quantities()).unwrap_or_default();
     let held = ledger
         .claims
         .values()
@@ -230,9 +231,11 @@ fn check(bed: &Bed) {
     if !total.is_empty() {
         assert_eq!(
             total["disk"].as_thousandths() + held.sum::<i64>(),
-            base["disk"].as_thousandths(),
+            usable["disk"].as_thousandths(),
             "nothing is made and nothing is lost"
         );
+        let declared = bed.machine.info.resources.quantity("disk");
+        assert!(usable["disk"] <= declared, "no more is offered than the settings name");
     }
 }
 

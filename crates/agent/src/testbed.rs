@@ -128,6 +128,7 @@ fn disk(number: u128, kind: DiskKind, root: &str) -> DiskFound {
             size_mb: 1000,
         },
         fault: None,
+        space: None,
     }
 }
 

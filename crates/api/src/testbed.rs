@@ -328,7 +328,7 @@ pub(crate) fn report() -> Report {
         ledger_version: 7,
         orders_seen: 0,
         machine: machine(),
-        disks: vec![DiskReport { disk: disk_record(), fault: None }],
+        disks: vec![DiskReport { disk: disk_record(), fault: None, space: None }],
         claims: claims(),
         faults: Vec::new(),
         frameworks: vec![info("f-0", "db")],

@@ -5,6 +5,7 @@
 
 mod index;
 
+pub use self::index::ClaimedSpace;
 use self::index::LedgerIndex;
 use crate::claim::Claim;
 use crate::framework::FrameworkInfo;
@@ -247,6 +248,11 @@ impl AgentLedger {
         self.index.volumes.of(&(role, id)).map(|it| &self.claims[it])
     }
 
+    /// Of which disks something is claimed, as they were before any claim was laid on them, and how much.
+    pub fn claimed_space(&self) -> impl Iterator<Item = (&Identity, &ClaimedSpace)> {
+        self.index.space.iter()
+    }
+
     /// The unsettled operations that change a claim.
     pub fn operations_on(&self, claim: ClaimId) -> impl Iterator<Item = &OperationRecord> {
         self.index.operations.of(&claim).map(|it| &self.operations[it])
@@ -325,7 +331,7 @@ impl AgentLedger {
                 "a claim only goes forward"
             );
         }
-        if old.is_none_or(|it| it.resource.identity != claim.resource.identity) {
+        if old.is_none_or(|it| it.resource != claim.resource) {
             if let Some(old) = old {
                 self.index.remove_claim(old);
             }

@@ -25,8 +25,8 @@ pub mod validate;
 pub mod value;
 
 pub use agent_ledger::{
-    AgentChange, AgentIdentity, AgentLedger, DiskKind, DiskRecord, ExecutorKey, ExecutorRecord,
-    OperationRecord, TaskKey, TaskRecord,
+    AgentChange, AgentIdentity, AgentLedger, ClaimedSpace, DiskKind, DiskRecord, ExecutorKey,
+    ExecutorRecord, OperationRecord, TaskKey, TaskRecord,
 };
 pub use caller::CallerIdentity;
 pub use claim::{Claim, ClaimEvent, ClaimState};
@@ -39,9 +39,9 @@ pub use master_ledger::{
     AgentRecord, Cluster, FrameworkRecord, MasterChange, MasterLedger, PendingOperation, Presence,
 };
 pub use message::{
-    Call, DiskReport, Event, ExecutorCall, ExecutorEvent, Filters, FrameworkCall, MachineInfo,
-    NamedOperation, Offer, OperationState, OperationStatus, OperationUpdate, OperatorCall, Order,
-    Report, ToAgent, ToMaster,
+    Call, DiskReport, DiskSpace, Event, ExecutorCall, ExecutorEvent, Filters, FrameworkCall,
+    MachineInfo, NamedOperation, Offer, OperationState, OperationStatus, OperationUpdate,
+    OperatorCall, Order, Report, ToAgent, ToMaster,
 };
 pub use operation::{Action, Asker, ClaimAction, Conversion, Operation, Unreadable};
 pub use resource::{

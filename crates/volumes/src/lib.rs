@@ -13,7 +13,8 @@
 //! | a volume: make, check before use, relabel, list | [`make_volume`], [`make_volumes`], [`check_volume`], [`relabel`], [`list_volumes`], [`give_volume_to`] |
 //! | DESTROY in two steps, and back | [`trash_volume`], [`trash_volumes`], [`restore_volume`], [`list_trash`], [`purge_trash`] |
 //! | garbage collection of sandboxes | [`remove_tree_guarded`] |
-//! | space | [`capacity`], [`measure`], [`measure_volume`] |
+//! | space | [`capacity`], [`measure`], [`measure_volume`], [`Survey`] |
+//! | whether two names are one place | [`place_of`] |
 //! | what this machine can enforce | [`limits`] |
 //!
 //! On each disk:
@@ -53,6 +54,7 @@ mod make_volume;
 mod measure;
 mod mounts;
 mod open_disk;
+mod place;
 #[cfg(test)]
 mod proptests;
 mod prove_writable;
@@ -61,6 +63,7 @@ mod relabel;
 mod remove_tree;
 mod restore_volume;
 mod steps;
+mod survey;
 mod sweep_unmade;
 mod sync_at_once;
 #[cfg(test)]
@@ -85,11 +88,13 @@ pub use list_volumes::{list_volumes, DamagedVolume, FoundVolume, FoundVolumes};
 pub use make_volume::{make_volume, make_volumes};
 pub use measure::{measure, measure_volume, MeasureError, Usage, VolumeUsage};
 pub use open_disk::open_disk;
+pub use place::{place_of, Place};
 pub use prove_writable::prove_writable;
 pub use purge_trash::{purge_trash, PurgeProgress};
 pub use relabel::relabel;
 pub use remove_tree::{remove_tree_guarded, RemoveRefused, RemoveReport};
 pub use restore_volume::restore_volume;
+pub use survey::Survey;
 pub use sweep_unmade::sweep_unmade;
 pub use trash::{list_trash, TrashEntry, TrashList};
 pub use trash_volume::{trash_volume, trash_volumes};

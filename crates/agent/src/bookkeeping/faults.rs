@@ -89,10 +89,13 @@ pub(crate) fn is_on_ill_disk(disks: &Disks, claim: &Claim) -> bool {
 /// All disks, those of the ledger and those that are ill, each with what is wrong with it.
 pub(crate) fn disk_reports(record: &Record, disks: &Disks) -> Vec<DiskReport> {
     let ledger = record.ledger();
-    let known = ledger.disks.values();
-    let known = known
-        .map(|disk| DiskReport { disk: disk.clone(), fault: disk_fault(record, disks, disk.id) });
+    let known = ledger.disks.values().map(|disk| DiskReport {
+        disk: disk.clone(),
+        fault: disk_fault(record, disks, disk.id),
+        space: disks.spaces().get(&disk.id).cloned(),
+    });
     let ill = disks.found().iter().filter(|it| !ledger.disks.contains_key(&it.disk.id));
-    let ill = ill.map(|it| DiskReport { disk: it.disk.clone(), fault: it.fault.clone() });
+    let ill =
+        ill.map(|it| DiskReport { disk: it.disk.clone(), fault: it.fault.clone(), space: None });
     known.chain(ill).collect()
 }

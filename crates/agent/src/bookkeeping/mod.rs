@@ -8,6 +8,7 @@ pub(crate) mod holds;
 pub(crate) mod looks;
 pub(crate) mod plans;
 pub(crate) mod records;
+pub(crate) mod space;
 pub(crate) mod telling;
 pub(crate) mod topics;
 

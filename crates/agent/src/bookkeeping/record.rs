@@ -18,6 +18,8 @@ pub(crate) struct Record {
     alarms: Alarms,
     /// What has changed since it was last seen who waits for it.
     stirred: BTreeSet<Topic>,
+    /// Whether claims have changed since it was last found what of the disks can be claimed.
+    is_space_stale: bool,
 }
 
 impl Record {
@@ -28,6 +30,7 @@ impl Record {
             totals: Totals::default(),
             alarms: Alarms::default(),
             stirred: BTreeSet::new(),
+            is_space_stale: false,
         }
     }
 
@@ -81,6 +84,7 @@ impl Record {
         batch.push(identity);
         self.effects.push(Effect::Commit { term, changes: batch });
         if !changed.is_empty() {
+            self.is_space_stale = true;
             let refitted = self.totals.apply_claim_changes(&changed, &self.ledger.claims);
             self.stirred.extend(refitted.into_iter().map(Topic::Volume));
         }
@@ -134,6 +138,11 @@ impl Record {
         let refitted = self.totals.set_base(base, &self.ledger.claims);
         self.stirred.extend(refitted.into_iter().map(Topic::Volume));
         self.stir(Topic::Claims);
+    }
+
+    /// Whether claims have changed since this was asked last.
+    pub(crate) fn take_space_stale(&mut self) -> bool {
+        std::mem::take(&mut self.is_space_stale)
     }
 
     /// Who waits for this is asked again.

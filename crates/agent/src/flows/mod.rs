@@ -4,6 +4,7 @@
 
 pub(crate) mod delivery;
 pub(crate) mod ending;
+pub(crate) mod fitting;
 pub(crate) mod idle;
 pub(crate) mod kills;
 pub(crate) mod launching;

@@ -11,6 +11,7 @@ use holdfast_model::{claim, AgentChange, AgentLedger, Claim, DiskId, DiskRecord}
 use crate::bookkeeping::looks::{check_faulty_volumes, look_again_later, work_on_volumes};
 use crate::bookkeeping::Step;
 use crate::contract::{DiskFound, Machine};
+use crate::flows::fitting::fit_to_space;
 use crate::parts::{Disks, MasterLink, ReportWish, Topic};
 
 pub(crate) fn opened(
@@ -27,6 +28,8 @@ pub(crate) fn opened(
     step.stir(Topic::Disks); // What waited for this look can go on, or ends.
     let (changes, faults) = compare_disks(step.ledger(), &machine.disks);
     if changes.is_empty() && disks.is_as_found(&machine, &faults) {
+        disks.set_found(machine, faults);
+        fit_to_space(step, disks, master);
         check_faulty_volumes(step, disks);
         return look_again_later(step, disks);
     }
@@ -36,10 +39,9 @@ pub(crate) fn opened(
         }
     }
     forget_stale_faults(step, disks, &faults);
-    let base = machine.info.resources.clone();
     disks.set_found(machine, faults);
     step.commit(changes);
-    step.set_base(&base);
+    fit_to_space(step, disks, master);
     note_drifts(step, disks);
     work_on_volumes(step, disks);
     master.want_report(ReportWish::News);
@@ -77,7 +79,7 @@ fn compare_disks(
     found: &[DiskFound],
 ) -> (Vec<AgentChange>, BTreeMap<DiskId, String>) {
     let (mut changes, mut faults, mut seen) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
-    for DiskFound { disk, fault } in found {
+    for DiskFound { disk, fault, .. } in found {
         if let Some(other) = seen.insert(disk.id, disk.root.clone()) {
             let why = format!("{other} and {} bear the same label; one is a copy of the other: take one of them away", disk.root);
             faults.insert(disk.id, why);

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use holdfast_model::{ClaimId, DiskId, MachineInfo, Value};
+use holdfast_model::{ClaimId, DiskId, DiskSpace, MachineInfo, Resources, Value};
 
 use super::Volumes;
 use crate::contract::{DiskFound, Machine};
@@ -13,9 +13,12 @@ use crate::contract::{DiskFound, Machine};
 /// What was found.
 #[derive(Debug, Default)]
 pub(crate) struct Disks {
-    /// `None` until the disks are open.
+    /// With what of it can be claimed; `None` until the disks are open.
     machine: Option<Arc<MachineInfo>>,
+    /// What the settings and the drivers say that it has.
+    declared: Resources,
     found: Vec<DiskFound>,
+    spaces: Arc<BTreeMap<DiskId, DiskSpace>>,
     faults: Arc<BTreeMap<DiskId, String>>,
     /// Claims on whole disks of another size than the claim says, and that size.
     drifts: Vec<(ClaimId, Value)>,
@@ -57,16 +60,45 @@ impl Disks {
     }
 
     /// Whether a look found what is known already.
+    ///
+    /// The space on the disks is a matter of its own: it is hardly ever as it was.
     pub(crate) fn is_as_found(&self, machine: &Machine, faults: &BTreeMap<DiskId, String>) -> bool {
-        self.machine.as_deref() == Some(&machine.info)
-            && self.found == machine.disks
+        let is_same = |(a, b): (&DiskFound, &DiskFound)| a.disk == b.disk && a.fault == b.fault;
+        self.machine.as_deref().is_some_and(|it| is_same_but_for_resources(it, &machine.info))
+            && self.declared == machine.info.resources
+            && self.found.len() == machine.disks.len()
+            && self.found.iter().zip(&machine.disks).all(is_same)
             && *self.faults == *faults
     }
 
     /// Takes what a look found.
     pub(crate) fn set_found(&mut self, machine: Machine, faults: BTreeMap<DiskId, String>) {
-        self.machine = Some(Arc::new(machine.info));
-        (self.found, self.faults) = (machine.disks, Arc::new(faults));
+        let Machine { info, disks } = machine;
+        let usable = self.machine.as_ref().map(|it| it.resources.clone()).unwrap_or_default();
+        self.declared = info.resources;
+        self.machine = Some(Arc::new(MachineInfo { resources: usable, ..info }));
+        (self.found, self.faults) = (disks, Arc::new(faults));
+    }
+
+    /// What the settings and the drivers say that the machine has.
+    pub(crate) fn declared(&self) -> &Resources {
+        &self.declared
+    }
+
+    /// What of the machine can be claimed.
+    pub(crate) fn set_usable(&mut self, usable: &Resources) {
+        if let Some(machine) = &mut self.machine {
+            Arc::make_mut(machine).resources = usable.clone();
+        }
+    }
+
+    /// The space on the disks, as it was told last.
+    pub(crate) fn spaces(&self) -> &Arc<BTreeMap<DiskId, DiskSpace>> {
+        &self.spaces
+    }
+
+    pub(crate) fn set_spaces(&mut self, spaces: BTreeMap<DiskId, DiskSpace>) {
+        self.spaces = Arc::new(spaces);
     }
 
     /// Notes which whole disks are of another size than their claims say; answers with those that were not known.
@@ -90,6 +122,10 @@ impl Disks {
     pub(crate) fn volumes_mut(&mut self) -> &mut Volumes {
         &mut self.volumes
     }
+}
+
+fn is_same_but_for_resources(a: &MachineInfo, b: &MachineInfo) -> bool {
+    (&a.hostname, a.port, &a.payload) == (&b.hostname, b.port, &b.payload)
 }
 
 #[cfg(test)]

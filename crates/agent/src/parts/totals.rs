@@ -39,8 +39,19 @@ impl Totals {
         base: &Resources,
         claims: &SharedMap<ClaimId, Claim>,
     ) -> Vec<ClaimId> {
-        self.base = Some(base.clone());
-        self.lay_all(claims)
+        let before = self.base.replace(base.clone());
+        let rebased = before.filter(|_| self.misfits.is_empty());
+        let Some(total) = rebased.and_then(|it| rebased_total(&self.total, &it, base)) else {
+            return self.lay_all(claims);
+        };
+        self.total = total;
+        self.check_in_tests(claims);
+        Vec::new()
+    }
+
+    /// Whether it is known what the machine has.
+    pub(crate) fn has_base(&self) -> bool {
+        self.base.is_some()
     }
 
     /// These claims were made, changed or ended; `claims` are those that there are now. Answers as [`Totals::set_base`].
@@ -74,6 +85,12 @@ impl Totals {
         );
     }
 
+    fn check_in_tests(&mut self, claims: &SharedMap<ClaimId, Claim>) {
+        if cfg!(test) {
+            self.check(claims);
+        }
+    }
+
     fn lay_all(&mut self, claims: &SharedMap<ClaimId, Claim>) -> Vec<ClaimId> {
         let (total, misfits) = self.base.as_ref().map(|base| fit(base, claims)).unwrap_or_default();
         (self.total, self.unchecked) = (total, 0);
@@ -84,6 +101,21 @@ impl Totals {
         }
         changed
     }
+}
+
+/// The total when the machine has more or less of what is not claimed; `None` when it matters how claims are laid on that.
+fn rebased_total(total: &Resources, before: &Resources, base: &Resources) -> Option<Resources> {
+    let (mut lost, mut gained) = (before.clone(), base.clone());
+    lost.subtract_all(base);
+    gained.subtract_all(before);
+    let is_whole = lost.entries().chain(gained.entries()).any(|(it, _)| it.is_exclusive());
+    if is_whole || !total.contains(&lost) {
+        return None;
+    }
+    let mut total = total.clone();
+    total.subtract_all(&lost);
+    total.add_all(&gained);
+    Some(total)
 }
 
 /// The total after changes, if all claims still fit.

@@ -10,6 +10,17 @@ use crate::message::OperationState;
 use crate::resource::{Identity, Resource};
 use crate::role::Role;
 use crate::shared_index::SharedIndex;
+use crate::shared_map::SharedMap;
+use crate::value::Scalar;
+
+/// How much of one kind of disk space is claimed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClaimedSpace {
+    /// By reservations and volumes, in megabytes (2^20 bytes).
+    pub amount: Scalar,
+    /// By volumes alone.
+    pub in_volumes: Scalar,
+}
 
 /// See the file.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +37,8 @@ pub(super) struct LedgerIndex {
     pub(super) tasks_of_volume: SharedIndex<Identity, TaskKey>,
     /// Executors by the volumes that they use themselves, without allocation.
     pub(super) executors_of_volume: SharedIndex<Identity, ExecutorKey>,
+    /// What is claimed of disks, by what they were before any claim was laid on them.
+    pub(super) space: SharedMap<Identity, ClaimedSpace>,
 }
 
 impl PartialEq for LedgerIndex {
@@ -42,12 +55,29 @@ impl LedgerIndex {
         if let Some(name) = volume_name(claim) {
             self.volumes.insert(&name, claim.id);
         }
+        self.count_space(claim, Scalar::plus);
     }
 
     pub(super) fn remove_claim(&mut self, claim: &Claim) {
         self.claims.remove(&claim.resource.identity, &claim.id);
         if let Some(name) = volume_name(claim) {
             self.volumes.remove(&name, &claim.id);
+        }
+        self.count_space(claim, Scalar::minus);
+    }
+
+    fn count_space(&mut self, claim: &Claim, count: fn(Scalar, Scalar) -> Scalar) {
+        if claim.resource.identity.name != "disk" {
+            return;
+        }
+        let (place, size) = (claim.resource.identity.base(), claim.resource.value.quantity());
+        let space = self.space.get_or_insert_with(place.clone(), ClaimedSpace::default);
+        space.amount = count(space.amount, size);
+        if claim.is_volume() {
+            space.in_volumes = count(space.in_volumes, size);
+        }
+        if *space == ClaimedSpace::default() {
+            self.space.remove(&place);
         }
     }
 

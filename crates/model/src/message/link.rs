@@ -24,6 +24,25 @@ pub struct DiskReport {
     pub disk: DiskRecord,
     /// What is wrong with it; `None` when it is well.
     pub fault: Option<String>,
+    /// The space on it, as last measured; `None` as long as it was not.
+    pub space: Option<DiskSpace>,
+}
+
+/// The space on a disk, in megabytes (2^20 bytes), rounded down.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DiskSpace {
+    /// Names the file system that it lies on; disks with the same name share their space.
+    pub file_system: String,
+    /// The size of the file system.
+    pub total_mb: u64,
+    /// What of the file system is free.
+    pub free_mb: u64,
+    /// What the volumes of the disk were found to use; `None` as long as they were not measured.
+    pub used_mb: Option<u64>,
+    /// What nobody has claimed of the disk, and is there to be claimed.
+    pub unclaimed_mb: u64,
+    /// What is claimed of the file system, not used yet, and not there: other files take it.
+    pub overcommitted_mb: u64,
 }
 
 /// How a machine describes itself.

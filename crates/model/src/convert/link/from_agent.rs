@@ -6,13 +6,13 @@ use holdfast_proto::holdfast::v1 as link;
 
 use super::{own_oneof, Received};
 use crate::convert::codec::{
-    AMachine, AStatus, Boxed, Codec, Each, Name, Needed, OperationStateNumber, Own, Same, SomeName,
-    TaskStateNumber, Text,
+    AMachine, AStatus, Boxed, Codec, Each, Maybe, Name, Needed, OperationStateNumber, Own, Same,
+    SomeName, TaskStateNumber, Text,
 };
 use crate::convert::field::Place;
 use crate::convert::own_message::own_message;
 use crate::id::ClaimId;
-use crate::message::{DiskReport, OperationUpdate, Report, ToMaster};
+use crate::message::{DiskReport, DiskSpace, OperationUpdate, Report, ToMaster};
 use crate::validate::Invalid;
 
 /// Writes a message.
@@ -55,6 +55,18 @@ own_message! {
     DiskReport = link::DiskReport {
         disk = disk: Needed<Own>,
         fault = fault: Text,
+        space = space: Maybe<Own>,
+    }
+}
+
+own_message! {
+    DiskSpace = link::DiskSpace {
+        file_system = file_system: Same,
+        total_mb = total_mb: Same,
+        free_mb = free_mb: Same,
+        used_mb = used_mb: Same,
+        unclaimed_mb = unclaimed_mb: Same,
+        overcommitted_mb = overcommitted_mb: Same,
     }
 }
 

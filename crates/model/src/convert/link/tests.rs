@@ -8,15 +8,28 @@ use super::*;
 use crate::convert::{golden, samples};
 use crate::id::{ClaimId, ClusterId, NodeId, OperationUuid, StatusUuid, Term};
 use crate::message::{
-    DiskReport, NamedOperation, OperationUpdate, Order, Report, ToAgent, ToMaster,
+    DiskReport, DiskSpace, NamedOperation, OperationUpdate, Order, Report, ToAgent, ToMaster,
 };
 use crate::Invalid;
 use holdfast_proto::holdfast::v1 as wire;
 use samples::{agent, bytes, claim, executor_id, framework_id, task_id, text, uuid, word};
 
+fn disk_space() -> impl Strategy<Value = DiskSpace> {
+    let numbers = (any::<[u64; 4]>(), of(any::<u64>()));
+    (text(), numbers).prop_map(|(file_system, (numbers, used_mb))| DiskSpace {
+        file_system,
+        total_mb: numbers[0],
+        free_mb: numbers[1],
+        used_mb,
+        unclaimed_mb: numbers[2],
+        overcommitted_mb: numbers[3],
+    })
+}
+
 fn report() -> impl Strategy<Value = Report> {
     let few = 0..2usize;
-    let disk = (samples::disk(), of(text())).prop_map(|(disk, fault)| DiskReport { disk, fault });
+    let disk = (samples::disk(), of(text()), of(disk_space()));
+    let disk = disk.prop_map(|(disk, fault, space)| DiskReport { disk, fault, space });
     let owned = (
         prop::collection::vec(disk, few.clone()),
         prop::collection::vec(claim(), few.clone()),

@@ -175,7 +175,7 @@ impl Board {
             let fault =
                 "it is no longer among the disks of the agent's settings; name it again".to_owned();
             offered.add(&disk_resource(disk.kind, Path::new(&disk.root), disk.size_mb));
-            found.push(DiskFound { disk, fault: Some(fault) });
+            found.push(DiskFound { disk, fault: Some(fault), space: None });
         }
         let info = MachineInfo { resources: offered, ..self.plan.info.clone() };
         self.inbox.tell_blocking(Input::Opened(Machine { info, disks: found }));
@@ -207,7 +207,7 @@ impl Row {
             root: self.plan.root.to_string_lossy().into_owned(),
             size_mb: 0,
         });
-        DiskFound { disk, fault: Some(fault.to_owned()) }
+        DiskFound { disk, fault: Some(fault.to_owned()), space: None }
     }
 
     /// Disks are looked at again and again; only what has changed is told.

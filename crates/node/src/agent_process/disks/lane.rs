@@ -444,7 +444,7 @@ impl Lane {
             root: self.plan.root.to_string_lossy().into_owned(),
             size_mb: 0,
         });
-        DiskFound { disk, fault: Some(why.to_owned()) }
+        DiskFound { disk, fault: Some(why.to_owned()), space: None }
     }
 
     /// Has the disk opened; else what is wrong with it, and its uuid if that is known.
@@ -580,7 +580,7 @@ impl Lane {
             *known = Some(disk.clone()); // Should it hang before the core asks again, it is this one.
         }
         self.shared.routes.lock().unwrap_or_else(PoisonError::into_inner).insert(id, self.index);
-        DiskFound { disk, fault }
+        DiskFound { disk, fault, space: None }
     }
 }
 

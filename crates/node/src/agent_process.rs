@@ -61,12 +61,13 @@ pub async fn run(settings: AgentSettings, stop: CancellationToken) -> anyhow::Re
     let (inbox, work) = Inbox::new();
     let containers = Containers::open(&dir, address, &settings, inbox.clone())?;
     let found = containers.recover(&ledger)?;
+    let disk_times = (settings.disk_timeout, settings.trash_retention);
     let shell = AgentShell {
         core: Agent::recover(config(&settings), ledger),
         store,
         masters: Default::default(),
         executors: Links::default(),
-        disks: Disks::start(plan, settings.disk_timeout, settings.disk_helpers, inbox.clone())?,
+        disks: Disks::start(plan, disk_times, settings.disk_helpers, inbox.clone())?,
         containers: containers.clone(),
     };
     let (views, gauges) = (Views::new(shell.view()), Gauges::new());

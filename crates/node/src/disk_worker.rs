@@ -8,6 +8,7 @@
 //! before the first one is gone. Never decides what is done, and never works on a disk that it has not just identified.
 
 pub mod protocol;
+mod trash;
 
 use std::ffi::OsStr;
 use std::io::{BufRead, Write};
@@ -80,6 +81,11 @@ impl DiskWorker {
                 holdfast_volumes::give_volume_to(it, &label, uid, gid).map_err(words)
             })),
             Request::Trash { volumes, now_ms } => Answer::Trashed(self.trash(&volumes, now_ms)),
+            Request::Survey => Answer::Surveyed(self.disk().and_then(trash::survey)),
+            Request::Room => Answer::Room(self.disk().and_then(trash::room)),
+            Request::Purge { volume, destroyed_ms, slice_ms } => Answer::Purged(
+                self.disk().and_then(|it| trash::purge(it, volume, destroyed_ms, slice_ms)),
+            ),
         }
     }
 
@@ -134,15 +140,15 @@ impl DiskWorker {
     }
 
     fn trash(&self, volumes: &[Uuid], now_ms: u64) -> Vec<Result<Trashed, String>> {
-        let moved = |outcome| match outcome {
-            Ok(_) => Ok(Trashed::Moved),
+        let moved = |disk: &OpenDisk, outcome| match outcome {
+            Ok(entry) => Ok(Trashed::Moved(trash::item(disk, &entry))),
             Err(VolumeFault::Missing { .. }) => Ok(Trashed::Missing),
             Err(fault) => Err(words(fault)),
         };
         match self.disk() {
             Ok(disk) => holdfast_volumes::trash_volumes(disk, volumes, now_ms)
                 .into_iter()
-                .map(moved)
+                .map(|it| moved(disk, it))
                 .collect(),
             Err(why) => volumes.iter().map(|_| Err(why.clone())).collect(),
         }
@@ -278,8 +284,13 @@ mod tests {
         assert_eq!(next(), Some(Answer::Made(vec![Ok(()), Ok(())])));
         let below = format!("holdfast/volumes/{}/data", two.volume_uuid);
         assert_eq!(next(), Some(Answer::Checked(Ok(below))));
-        let (moved, missing) = (Ok(Trashed::Moved), Ok(Trashed::Missing));
-        assert_eq!(next(), Some(Answer::Trashed(vec![moved.clone(), moved, missing])));
+        let Some(Answer::Trashed(trashed)) = next() else { panic!("it is not answered") };
+        let [Ok(Trashed::Moved(item)), Ok(Trashed::Moved(again)), Ok(Trashed::Missing)] =
+            trashed.as_slice()
+        else {
+            panic!("{trashed:?}")
+        };
+        assert_eq!((item, item.destroyed_ms, item.ours), (again, 5, true));
         assert!(matches!(next(), Some(Answer::Checked(Err(why))) if why.contains("missing")));
         assert_eq!(next(), None);
     }

@@ -13,7 +13,7 @@
 //! | a volume: make, check before use, relabel, list | [`make_volume`], [`make_volumes`], [`check_volume`], [`relabel`], [`list_volumes`], [`give_volume_to`] |
 //! | DESTROY in two steps, and back | [`trash_volume`], [`trash_volumes`], [`restore_volume`], [`list_trash`], [`purge_trash`] |
 //! | garbage collection of sandboxes | [`remove_tree_guarded`] |
-//! | space | [`capacity`], [`measure`], [`measure_volume`], [`Survey`] |
+//! | space | [`capacity`], [`measure`], [`measure_up_to`], [`measure_volume`], [`VolumesMeter`] |
 //! | whether two names are one place | [`place_of`] |
 //! | what this machine can enforce | [`limits`] |
 //!
@@ -63,7 +63,6 @@ mod relabel;
 mod remove_tree;
 mod restore_volume;
 mod steps;
-mod survey;
 mod sweep_unmade;
 mod sync_at_once;
 #[cfg(test)]
@@ -71,6 +70,7 @@ mod testbed;
 mod trash;
 mod trash_volume;
 mod volume;
+mod volumes_meter;
 mod walker;
 
 pub use adopt_disk::adopt_disk;
@@ -86,7 +86,7 @@ pub use label_pair::Mend;
 pub use limits::{limits, Finding};
 pub use list_volumes::{list_volumes, DamagedVolume, FoundVolume, FoundVolumes};
 pub use make_volume::{make_volume, make_volumes};
-pub use measure::{measure, measure_volume, MeasureError, Usage, VolumeUsage};
+pub use measure::{measure, measure_up_to, measure_volume, MeasureError, Usage, VolumeUsage};
 pub use open_disk::open_disk;
 pub use place::{place_of, Place};
 pub use prove_writable::prove_writable;
@@ -94,8 +94,8 @@ pub use purge_trash::{purge_trash, PurgeProgress};
 pub use relabel::relabel;
 pub use remove_tree::{remove_tree_guarded, RemoveRefused, RemoveReport};
 pub use restore_volume::restore_volume;
-pub use survey::Survey;
 pub use sweep_unmade::sweep_unmade;
 pub use trash::{list_trash, TrashEntry, TrashList};
 pub use trash_volume::{trash_volume, trash_volumes};
 pub use volume::VolumeFault;
+pub use volumes_meter::VolumesMeter;

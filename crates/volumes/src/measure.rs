@@ -72,6 +72,15 @@ pub struct MeasureError {
 /// # Errors [`MeasureError`] if `path` itself is not there or cannot be read. Trouble further down
 /// is counted as `unread`.
 pub fn measure(path: &Path) -> Result<Usage, MeasureError> {
+    measure_up_to(path, u64::MAX).map(|(usage, _)| usage)
+}
+
+/// As [`measure`], for who cannot wait for a big tree: looks at no more than so many entries, and
+/// says whether those were all.
+///
+/// # Errors
+/// As [`measure`].
+pub fn measure_up_to(path: &Path, entries_max: u64) -> Result<(Usage, bool), MeasureError> {
     let fault = |source| MeasureError { path: path.to_path_buf(), source };
     let invalid =
         || fault(io::Error::new(io::ErrorKind::InvalidInput, "it is no path with a name"));
@@ -81,12 +90,12 @@ pub fn measure(path: &Path) -> Result<Usage, MeasureError> {
     let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
     let parent = Folder::open(parent).map_err(|enter| fault(enter.into_io()))?;
     let name = CString::new(name.as_bytes()).map_err(|_| invalid())?;
-    let mut meter = Meter::default();
+    let mut meter = Meter { entries_left: entries_max, ..Meter::default() };
     walk(parent.as_fd(), parent.path(), &name, &mut meter).map_err(fault)?;
     match meter.first_trouble {
         Some(error) if meter.usage.entries == 0 => Err(fault(error)),
         _ if meter.usage.entries == 0 => Err(fault(io::ErrorKind::NotFound.into())),
-        _ => Ok(meter.usage),
+        _ => Ok((meter.usage, meter.entries_left > 0)),
     }
 }
 
@@ -104,6 +113,8 @@ pub fn measure_volume(disk: &OpenDisk, label: &VolumeLabel) -> Result<VolumeUsag
 #[derive(Default)]
 struct Meter {
     usage: Usage,
+    /// How many more entries are looked at.
+    entries_left: u64,
     mount: Option<u64>,
     /// Files with several links that were counted.
     linked: BTreeSet<FileId>,
@@ -116,6 +127,7 @@ impl Visitor for Meter {
             self.usage.other_mounts += 1;
             return false;
         }
+        self.entries_left = self.entries_left.saturating_sub(1);
         match stat_fd(dir) {
             Ok(stat) => {
                 self.usage.entries += 1;
@@ -128,6 +140,7 @@ impl Visitor for Meter {
     }
 
     fn file(&mut self, parent: BorrowedFd<'_>, name: &CStr, _path: &Path) -> bool {
+        self.entries_left = self.entries_left.saturating_sub(1);
         let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
         // A file that vanished meanwhile does not count; there is no other reason for this call to
         // fail here.
@@ -150,6 +163,10 @@ impl Visitor for Meter {
     fn trouble(&mut self, _path: &Path, error: io::Error) {
         self.usage.unread += 1;
         self.first_trouble.get_or_insert(error);
+    }
+
+    fn stop(&self) -> bool {
+        self.entries_left == 0
     }
 }
 
@@ -176,6 +193,18 @@ mod tests {
         let grown = full.used_bytes - empty.used_bytes;
         assert!((300_000..400_000).contains(&grown), "{grown}");
         assert!(measure(&top.join("a/file")).unwrap().used_bytes >= 300_000);
+    }
+
+    #[test]
+    fn who_cannot_wait_learns_that_there_is_more() {
+        let bed = Bed::new();
+        let top = bed.dir.path().join("top");
+        fs::create_dir(&top).unwrap();
+        (0..9).for_each(|it| fs::write(top.join(it.to_string()), [7; 5000]).unwrap());
+        let whole = measure(&top).unwrap();
+        assert_eq!(measure_up_to(&top, 11).unwrap(), (whole, true));
+        let (part, is_whole) = measure_up_to(&top, 5).unwrap();
+        assert!(!is_whole && part.entries == 5 && part.used_bytes < whole.used_bytes, "{part:?}");
     }
 
     #[test]

@@ -52,13 +52,13 @@ impl Drop for BoardEnd {
 }
 
 impl Disks {
-    /// Starts the queues of a plan's disks, whose helpers may take so long for an answer.
+    /// Starts the queues of a plan's disks, whose helpers may take so long for an answer, and whose trash is kept so long.
     ///
     /// # Errors
     /// When the machine has no thread left.
     pub fn start(
         plan: MachinePlan,
-        timeout: Duration,
+        (timeout, trash_retention): (Duration, Duration),
         helpers: DiskHelpers,
         inbox: Inbox<Input>,
     ) -> std::io::Result<Disks> {
@@ -66,12 +66,13 @@ impl Disks {
             DiskHelpers::Processes => Arc::new(worker::start_process),
             DiskHelpers::Threads => Arc::new(worker::start_thread),
         };
-        Disks::start_with(plan, timeout, HOLD_PATIENCE, starter, Device::numbered, inbox)
+        let times = (timeout, trash_retention);
+        Disks::start_with(plan, times, HOLD_PATIENCE, starter, Device::numbered, inbox)
     }
 
     fn start_with(
         plan: MachinePlan,
-        timeout: Duration,
+        (timeout, trash_retention): (Duration, Duration),
         hold_patience: Duration,
         starter: Starter,
         devices: fn(u64) -> Device,
@@ -82,6 +83,7 @@ impl Disks {
         let shared = Shared {
             starter,
             timeout,
+            trash_retention,
             devices,
             hold_patience,
             inbox: inbox.clone(),
@@ -229,8 +231,9 @@ mod tests {
             let (inbox, said) = Inbox::new();
             // The machine's own is written to by others.
             let unknown = |_| Device::default();
+            let times = (timeout, LONG);
             let disks =
-                Disks::start_with(plan, timeout, Duration::ZERO, starter, unknown, inbox).unwrap();
+                Disks::start_with(plan, times, Duration::ZERO, starter, unknown, inbox).unwrap();
             Bed { disks, said }
         }
 
@@ -452,5 +455,90 @@ mod tests {
         assert!(
             matches!(two.bed.next(), Input::VolumeChecked(_, Err(why)) if why.contains("missing"))
         );
+    }
+
+    /// A small file system of its own, until it is dropped.
+    struct SmallDisk(PathBuf);
+
+    impl SmallDisk {
+        fn of_64_mb(root: PathBuf) -> Option<SmallDisk> {
+            std::fs::create_dir_all(&root).unwrap();
+            let mount = std::process::Command::new("mount")
+                .args(["-t", "tmpfs", "-o", "size=64m", "tmpfs"])
+                .arg(&root)
+                .status();
+            mount.is_ok_and(|it| it.success()).then_some(SmallDisk(root))
+        }
+
+        fn trash(&self) -> usize {
+            std::fs::read_dir(self.0.join("holdfast/trash")).unwrap().count()
+        }
+    }
+
+    impl Drop for SmallDisk {
+        fn drop(&mut self) {
+            let unmounted = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
+            assert!(unmounted.is_ok_and(|it| it.success()));
+        }
+    }
+
+    #[test]
+    fn a_destroyed_volume_stays_until_another_needs_its_room_which_is_there_when_that_is_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let Some(small) = SmallDisk::of_64_mb(dir.path().join("disk")) else {
+            eprintln!("skipped: this needs the right to mount");
+            return;
+        };
+        let mut bed = Bed::new(&dir.path().join("agent"), &small.0);
+        let disk = bed.open(&[]).disks[1].disk.id;
+        let sized = |number, size_mb| VolumeLabel { size_mb, ..label(disk, number) };
+        let (first, tiny, next) = (sized(1, 50), sized(2, 1), sized(3, 50));
+        bed.disks.make(first.clone());
+        assert_eq!(bed.next(), Input::VolumeMade(first.claim, Ok(())));
+        let data = bed.disks.find(&first).unwrap();
+        std::fs::write(data.join("db"), vec![7; 45 << 20]).unwrap();
+        bed.disks.trash(first.clone());
+        assert_eq!(bed.next(), Input::VolumeTrashed(first.claim, Ok(())));
+        bed.disks.make(tiny.clone());
+        assert_eq!(bed.next(), Input::VolumeMade(tiny.claim, Ok(())));
+        assert_eq!(small.trash(), 1, "there is room for both");
+        bed.disks.make(next.clone());
+        assert_eq!(bed.next(), Input::VolumeMade(next.claim, Ok(())));
+        assert_eq!(small.trash(), 0);
+        let data = bed.disks.find(&next).unwrap();
+        assert_eq!(std::fs::read_dir(&data).unwrap().count(), 0, "nothing of the old one is seen");
+        std::fs::write(data.join("db"), vec![8; 45 << 20]).unwrap();
+    }
+
+    #[test]
+    fn a_removal_that_a_crash_cut_short_goes_on_and_holds_up_no_other_work() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("disk");
+        let mut bed = Bed::new(&dir.path().join("agent"), &root);
+        let machine = bed.open(&[]);
+        let (known, disk) = (records(&machine), machine.disks[1].disk.id);
+        let (big, other) = (label(disk, 1), label(disk, 2));
+        bed.disks.make(big.clone());
+        bed.next();
+        let data = bed.disks.find(&big).unwrap();
+        (0..20_000).for_each(|it| std::fs::write(data.join(it.to_string()), "").unwrap());
+        bed.disks.trash(big.clone());
+        assert_eq!(bed.next(), Input::VolumeTrashed(big.claim, Ok(())));
+        drop(bed);
+        let trash = root.join("holdfast/trash");
+        let names = || -> Vec<String> {
+            let entries = std::fs::read_dir(&trash).unwrap();
+            entries.map(|it| it.unwrap().file_name().into_string().unwrap()).collect()
+        };
+        let name = names().remove(0);
+        std::fs::rename(trash.join(&name), trash.join(format!("{name}.purging"))).unwrap();
+        let mut bed = Bed::new(&dir.path().join("agent"), &root);
+        // The threads of the first let go of the disk in their own time.
+        while bed.open(&known).disks[1].fault.is_some() {}
+        bed.disks.make(other.clone());
+        assert_eq!(bed.next(), Input::VolumeMade(other.claim, Ok(())));
+        while !names().is_empty() {
+            bed.disks.find(&other).unwrap();
+        }
     }
 }

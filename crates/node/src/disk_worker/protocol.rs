@@ -69,6 +69,19 @@ pub enum Request {
         /// The time, in milliseconds since 1970.
         now_ms: u64,
     },
+    /// See which volumes are there, and what lies in the trash.
+    Survey,
+    /// See how much room there is.
+    Room,
+    /// Remove a destroyed volume, or the next part of it. Once begun it cannot be restored.
+    Purge {
+        /// Its uuid.
+        volume: Uuid,
+        /// When it was destroyed, which is a part of its name.
+        destroyed_ms: u64,
+        /// How long this may take, in milliseconds.
+        slice_ms: u64,
+    },
 }
 
 /// What is answered. Faults are sentences.
@@ -95,6 +108,58 @@ pub enum Answer {
     Given(Result<bool, String>),
     /// To [`Request::Trash`], in the order of the uuids.
     Trashed(Vec<Result<Trashed, String>>),
+    /// To [`Request::Survey`].
+    Surveyed(Result<Survey, String>),
+    /// To [`Request::Room`].
+    Room(Result<Room, String>),
+    /// To [`Request::Purge`].
+    Purged(Result<Purged, String>),
+}
+
+/// What lies on a disk.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Survey {
+    /// The volumes, with their sizes in MB.
+    pub volumes: Vec<(Uuid, u64)>,
+    /// Destroyed volumes.
+    pub trash: Vec<TrashItem>,
+}
+
+/// A destroyed volume.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrashItem {
+    /// Its uuid.
+    pub volume: Uuid,
+    /// When it was destroyed, in milliseconds since 1970.
+    pub destroyed_ms: u64,
+    /// Whether its removal has begun.
+    pub purging: bool,
+    /// What its removal gives back, in MB: as measured, or its size where there is too much in it to be looked at in passing.
+    pub mb: u64,
+    /// Whether its label proves that it is a volume of this disk and this cluster.
+    pub ours: bool,
+}
+
+/// The room on the file system of a disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Room {
+    /// Its size in MB.
+    pub total_mb: u64,
+    /// What can still be written, in MB.
+    pub free_mb: u64,
+    /// How many files can still be made; `None` if it has no limit.
+    pub free_files: Option<u64>,
+}
+
+/// What a removal did in its time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Purged {
+    /// The number of files, links and directories that went.
+    pub entries: u64,
+    /// The bytes that this gave back.
+    pub bytes: u64,
+    /// Whether nothing of it is left, durably.
+    pub done: bool,
 }
 
 /// A disk that was opened.
@@ -113,10 +178,10 @@ pub struct Found {
 }
 
 /// A volume that its owner destroyed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Trashed {
     /// It is in the trash, durably.
-    Moved,
+    Moved(TrashItem),
     /// It is neither on the disk nor in its trash.
     Missing,
 }

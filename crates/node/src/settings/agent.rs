@@ -50,6 +50,10 @@ pub struct AgentSettings {
     /// How long a disk may take for one step of work on its volumes; after that it has a fault until it answers, and other disks go on.
     #[arg(long, default_value = "5s", value_parser = parse_duration, env = "HOLDFAST_DISK_TIMEOUT")]
     pub disk_timeout: Duration,
+    /// How long a destroyed volume stays in the trash of its disk, from where it can be brought back; earlier, oldest first, when the disk
+    /// needs the space; 0 removes it at once.
+    #[arg(long, default_value = "24h", value_parser = parse_duration, env = "HOLDFAST_TRASH_RETENTION")]
+    pub trash_retention: Duration,
     /// What does the work on disks. Only tests ever say.
     #[arg(skip)]
     pub disk_helpers: DiskHelpers,

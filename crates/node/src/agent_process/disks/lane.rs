@@ -16,6 +16,8 @@
 //! Never answers that something was done unless its helper said so. A fault is told before the answers of what failed with it, so that
 //! nothing of the disk is offered in between.
 
+mod trash;
+
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -28,6 +30,7 @@ use holdfast_model::{ClusterId, DiskId, DiskKind, DiskRecord};
 use holdfast_volumes::{DiskHold, DiskLabel, HeldBy, HoldFault};
 use uuid::Uuid;
 
+use self::trash::Trash;
 use super::board::News;
 use super::device::Device;
 use super::worker::{Starter, Worker, WorkerFault};
@@ -88,6 +91,8 @@ pub struct Shared {
     pub timeout: Duration,
     /// The device with a number.
     pub devices: fn(u64) -> Device,
+    /// How long destroyed volumes are kept, where nothing needs their space.
+    pub trash_retention: Duration,
     /// How long the first opening waits for a predecessor that is just ending and still holds a disk.
     pub hold_patience: Duration,
     /// The way to the core.
@@ -121,6 +126,8 @@ pub struct Lane {
     linger: Duration,
     /// Until when a predecessor that holds the disk is waited for.
     patience: Option<Instant>,
+    /// What lies in its trash.
+    trash: Trash,
 }
 
 /// The disk's helper.
@@ -141,6 +148,7 @@ impl Lane {
         Lane {
             index,
             plan,
+            trash: Trash::new(shared.trash_retention),
             shared,
             state: State::Idle,
             device: Device::default(),
@@ -177,11 +185,22 @@ impl Lane {
         }
     }
 
-    /// The next job; none when an abandoned helper was looked at meanwhile.
+    /// The next job; none when an abandoned helper was looked at meanwhile, or the trash.
     fn wait(&mut self, work: &Receiver<Job>) -> Result<Option<Job>, RecvTimeoutError> {
-        if !matches!(self.state, State::Abandoned(..)) {
-            return work.recv().map(Some).map_err(|_| RecvTimeoutError::Disconnected);
-        }
+        let State::Abandoned(_, why) = &self.state else {
+            let Some(pause) = self.trash_pause() else {
+                return work.recv().map(Some).map_err(|_| RecvTimeoutError::Disconnected);
+            };
+            return match work.recv_timeout(pause) {
+                Err(RecvTimeoutError::Timeout) => {
+                    self.tend_trash();
+                    Ok(None)
+                }
+                other => other.map(Some),
+            };
+        };
+        let why = why.clone();
+        self.refuse_parked(&why);
         match work.recv_timeout(PROBE_PAUSE) {
             Err(RecvTimeoutError::Timeout) => {
                 self.probe();
@@ -228,6 +247,12 @@ impl Lane {
             Job::Make(label) => Ok(label),
             other => Err(Box::new(other)),
         });
+        let labels = self.with_room(labels);
+        self.make_now(labels);
+        other
+    }
+
+    fn make_now(&mut self, labels: Vec<VolumeLabel>) {
         let (began, several) = (Instant::now(), 1 < labels.len());
         self.do_all(labels, "making", Job::Make, |this, labels, doing| {
             let cluster = this.cluster();
@@ -235,6 +260,9 @@ impl Lane {
             match this.work(&request, doing)? {
                 Answer::Made(made) if made.len() == labels.len() => {
                     for (label, outcome) in labels.iter().zip(made) {
+                        if outcome.is_ok() {
+                            this.trash.made(label);
+                        }
                         this.shared.inbox.tell_blocking(Input::VolumeMade(label.claim, outcome));
                     }
                     Ok(())
@@ -243,7 +271,6 @@ impl Lane {
             }
         });
         self.linger = if several { began.elapsed().min(LINGER_MAX) } else { self.linger / 2 };
-        other
     }
 
     /// Moves what waits to the trash in one go; returns the first job of another kind.
@@ -265,13 +292,15 @@ impl Lane {
         other
     }
 
-    fn trashed(&self, label: &VolumeLabel, outcome: Result<Trashed, String>) {
-        if outcome == Ok(Trashed::Missing) {
+    fn trashed(&mut self, label: &VolumeLabel, outcome: Result<Trashed, String>) {
+        match &outcome {
+            Ok(Trashed::Moved(item)) => self.trash.trashed(item.clone()),
             // Its disk is there and well, and its owner wants it gone: there is nothing left to do (E26).
-            tracing::warn!(
+            Ok(Trashed::Missing) => tracing::warn!(
                 "volume {} was to be destroyed, and is not there; nothing was removed",
                 label.claim
-            );
+            ),
+            Err(_) => {}
         }
         self.shared.inbox.tell_blocking(Input::VolumeTrashed(label.claim, outcome.map(drop)));
     }
@@ -480,6 +509,7 @@ impl Lane {
         self.hold(disk_uuid).map_err(|why| (why, Some(disk_uuid)))?;
         if !self.swept {
             self.sweep().map_err(unknown)?;
+            self.survey(DiskId(disk_uuid)).map_err(unknown)?;
             self.swept = true;
         }
         self.doubted = false;

@@ -1,7 +1,7 @@
 //! Measures all volumes of a disk, a little at a time.
 //!
 //! What it is for: how much of their sizes volumes use, which decides what else may be promised of the disk. A volume may hold millions of
-//! files, and whoever measures them has other things to do: a survey stops when it is told to, and goes on from there. What it
+//! files, and whoever measures them has other things to do: a meter stops when it is told to, and goes on from there. What it
 //! relies on: `openat2` beneath the volume, and a directory's position as the kernel hands it out. What it never does: keep a handle on
 //! the disk while it rests, follow a link, cross a mount, or fail because a file vanished meanwhile.
 
@@ -32,7 +32,7 @@ const BENEATH: ResolveFlags = ResolveFlags::BENEATH
 
 /// A measurement of all volumes of a disk, under way or done.
 #[derive(Debug, Default)]
-pub struct Survey {
+pub struct VolumesMeter {
     /// Volumes that were not begun.
     todo: Vec<Uuid>,
     current: Option<OneVolume>,
@@ -56,16 +56,19 @@ struct Place {
     position: u64,
 }
 
-impl Survey {
+impl VolumesMeter {
     /// Begins with the volumes that there are.
     ///
     /// # Errors
     /// [`VolumeFault`] if the disk is unfit.
-    pub fn begin(disk: &OpenDisk) -> Result<Survey, VolumeFault> {
+    pub fn begin(disk: &OpenDisk) -> Result<VolumesMeter, VolumeFault> {
         let entered = disk.enter()?;
         let names = enter_volumes(disk, &entered)?.names().map_err(disk.io("list its volumes"))?;
         let volume = |name: &String| name.parse().ok().filter(|it| folder_name(*it) == *name);
-        Ok(Survey { todo: names.iter().filter_map(volume).collect(), ..Survey::default() })
+        Ok(VolumesMeter {
+            todo: names.iter().filter_map(volume).collect(),
+            ..VolumesMeter::default()
+        })
     }
 
     /// Goes on until it is done, which it answers, or `may_go_on` says no. A volume that cannot be read uses nothing as far as is known.
@@ -204,8 +207,8 @@ mod tests {
     use super::*;
     use crate::testbed::{volume_label, Bed};
 
-    fn survey(bed: &Bed, every: u64) -> (Vec<(Uuid, u64)>, u64) {
-        let mut survey = Survey::begin(&bed.disk).unwrap();
+    fn measured(bed: &Bed, every: u64) -> (Vec<(Uuid, u64)>, u64) {
+        let mut meter = VolumesMeter::begin(&bed.disk).unwrap();
         let (mut asked, mut calls) = (0u64, 0);
         loop {
             calls += 1;
@@ -213,11 +216,11 @@ mod tests {
                 asked += 1;
                 !asked.is_multiple_of(every)
             };
-            if survey.go_on(&bed.disk, &mut may_go_on).unwrap() {
+            if meter.go_on(&bed.disk, &mut may_go_on).unwrap() {
                 break;
             }
         }
-        let mut found = survey.found();
+        let mut found = meter.found();
         found.sort();
         (found, calls)
     }
@@ -228,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_survey_in_slices_finds_what_one_walk_finds() {
+    fn a_meter_in_slices_finds_what_one_walk_finds() {
         let bed = Bed::new();
         (1..=3).for_each(|it| drop(bed.filled_volume(it)));
         for folder in 0..20 {
@@ -238,14 +241,14 @@ mod tests {
         }
         std::fs::hard_link(data(&bed, 2).join("d0/e/f/1"), data(&bed, 2).join("again")).unwrap();
         std::os::unix::fs::symlink("/usr", data(&bed, 2).join("away")).unwrap();
-        let (whole, calls) = survey(&bed, u64::MAX);
+        let (whole, calls) = measured(&bed, u64::MAX);
         assert_eq!(calls, 1);
         for (uuid, used) in &whole {
             let folder = bed.folder().join("volumes").join(uuid.to_string()).join("data");
             let top = std::os::unix::fs::MetadataExt::blocks(&folder.metadata().unwrap()) * 512;
             assert_eq!(used + top, crate::measure(&folder).unwrap().used_bytes, "{folder:?}");
         }
-        let (sliced, calls) = survey(&bed, 2);
+        let (sliced, calls) = measured(&bed, 2);
         assert_eq!(sliced, whole);
         assert!(10 < calls, "{calls}");
     }
@@ -257,10 +260,10 @@ mod tests {
         (0..10).for_each(|it| {
             std::fs::create_dir_all(data(&bed, 1).join(format!("{it}/a/b"))).unwrap()
         });
-        let mut survey = Survey::begin(&bed.disk).unwrap();
-        assert!(!survey.go_on(&bed.disk, &mut || false).unwrap());
+        let mut meter = VolumesMeter::begin(&bed.disk).unwrap();
+        assert!(!meter.go_on(&bed.disk, &mut || false).unwrap());
         std::fs::remove_dir_all(data(&bed, 1)).unwrap();
-        assert!(survey.go_on(&bed.disk, &mut || true).unwrap());
-        assert_eq!(survey.found().len(), 1);
+        assert!(meter.go_on(&bed.disk, &mut || true).unwrap());
+        assert_eq!(meter.found().len(), 1);
     }
 }

@@ -51,6 +51,8 @@ pub struct FoundSpace {
     pub total_mb: u64,
     /// What of it is free.
     pub free_mb: u64,
+    /// What lies in the trash of the disk and is given back when a volume needs it.
+    pub trash_mb: u64,
     /// What of it is kept free of claims.
     pub reserve_mb: u64,
     /// How much of their sizes the disk's volumes use; `None` until they were measured.
@@ -60,7 +62,7 @@ pub struct FoundSpace {
 /// How much of their sizes volumes use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsedSpace {
-    /// What of the file system was free when this was measured, in megabytes.
+    /// What of the file system was free, or would have been given back by the trash, when this was measured, in megabytes.
     pub free_mb: u64,
     /// Megabytes, by volume.
     pub volumes: Arc<BTreeMap<ClaimId, u64>>,

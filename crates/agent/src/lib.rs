@@ -52,7 +52,8 @@ pub use config::Config;
 #[cfg(feature = "planted")]
 pub use config::PLANTED;
 pub use contract::{
-    ContainerPlan, DiskFound, Effect, Exit, Found, Input, Machine, Payload, VolumeLabel, VolumePlan,
+    ContainerPlan, DiskFound, Effect, Exit, Found, FoundSpace, Input, Machine, Payload, UsedSpace,
+    VolumeLabel, VolumePlan,
 };
 pub use view::{AgentView, ExecutorView, Status};
 

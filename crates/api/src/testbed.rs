@@ -10,7 +10,7 @@ use holdfast_master::{Config, Input, Master};
 use holdfast_model::{
     AgentChange, AgentId, AgentIdentity, AgentLedger, AgentRecord, Call, CallerIdentity,
     Capability, Claim, ClaimEvent, ClaimId, ClaimState, Cluster, ClusterId, CommandInfo,
-    ContainerId, DiskId, DiskKind, DiskRecord, DiskReport, ExecutorId, ExecutorInfo,
+    ContainerId, DiskId, DiskKind, DiskRecord, DiskReport, DiskSpace, ExecutorId, ExecutorInfo,
     ExecutorRecord, FrameworkCall, FrameworkId, FrameworkInfo, FrameworkRecord, IdSource, Instant,
     LinkId, MachineInfo, MasterChange, MasterLedger, NodeId, PersistenceId, Presence, Ranges,
     Reason, Report, Reservation, ReservationKind, Resource, Resources, Role, Scalar, Source,
@@ -185,6 +185,19 @@ pub(crate) fn executor() -> ExecutorRecord {
     }
 }
 
+/// The space on its disk.
+pub(crate) fn disk_space() -> DiskSpace {
+    DiskSpace {
+        file_system: "8:1".to_owned(),
+        total_mb: 2000,
+        free_mb: 1500,
+        trash_mb: 5,
+        used_mb: Some(20),
+        unclaimed_mb: 700,
+        overcommitted_mb: 0,
+    }
+}
+
 pub(crate) fn disk_record() -> DiskRecord {
     DiskRecord {
         id: DiskId::parse(DISK).unwrap(),
@@ -328,7 +341,7 @@ pub(crate) fn report() -> Report {
         ledger_version: 7,
         orders_seen: 0,
         machine: machine(),
-        disks: vec![DiskReport { disk: disk_record(), fault: None, space: None }],
+        disks: vec![DiskReport { disk: disk_record(), fault: None, space: Some(disk_space()) }],
         claims: claims(),
         faults: Vec::new(),
         frameworks: vec![info("f-0", "db")],

@@ -13,17 +13,16 @@ mod trash;
 use std::ffi::OsStr;
 use std::io::{BufRead, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use holdfast_volumes::{
     DiskConfig, DiskFault, DiskHold, DiskLabel, HeldBy, HoldFault, OpenDisk, Opened, VolumeFault,
-    VolumeLabel,
+    VolumeLabel, VolumesMeter,
 };
 use uuid::Uuid;
 
-use self::protocol::{Answer, Found, Kind, Request, Trashed};
+use self::protocol::{Answer, Found, Kind, Place, Request, Trashed};
 
 /// Pause between two looks at a name that another process holds.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -59,18 +58,60 @@ struct DiskWorker {
     open: Option<OpenDisk>,
     /// The name that keeps other workers off the disk that is open.
     hold: Option<(Uuid, DiskHold)>,
+    /// A measurement of its volumes that is under way.
+    meter: Option<VolumesMeter>,
+}
+
+/// What a disk must be, and by which other names it may be known.
+#[derive(Default)]
+struct Wanted {
+    expected: Option<DiskLabel>,
+    /// The path under which the agent knows it.
+    known_as: Option<Vec<u8>>,
+    /// The agent's other disks.
+    others: Vec<Uuid>,
+}
+
+impl Wanted {
+    /// A disk that its path does not name is the one that is known to be at the same place, whatever that is called.
+    fn by_place(root: &Path, fresh: &DiskLabel, others: Vec<(Uuid, Vec<u8>)>) -> Wanted {
+        let here = (!others.is_empty()).then(|| place(root).ok()).flatten();
+        let is_here = |(_, other): &&(Uuid, Vec<u8>)| {
+            let other = place(Path::new(OsStr::from_bytes(other))).ok();
+            here.as_ref().zip(other).is_some_and(|(here, other)| here.is_same(&other))
+        };
+        let same = others.iter().find(is_here).cloned();
+        let label = |disk_uuid| DiskLabel { disk_uuid, cluster_uuid: fresh.cluster_uuid };
+        Wanted {
+            expected: same.as_ref().map(|(uuid, _)| label(*uuid)),
+            known_as: same.map(|(_, root)| root),
+            others: others.into_iter().map(|(uuid, _)| uuid).collect(),
+        }
+    }
+}
+
+fn place(root: &Path) -> std::io::Result<Place> {
+    let holdfast_volumes::Place { device, inode, above } = holdfast_volumes::place_of(root)?;
+    Ok(Place { device, inode, above })
 }
 
 impl DiskWorker {
     fn answer(&mut self, request: Request) -> Answer {
         match request {
-            Request::Open { kind, root, expected, fresh, measure, prove, patience_ms } => {
+            Request::Open { kind, root, expected, fresh, others, prove, patience_ms } => {
                 let root = PathBuf::from(OsStr::from_bytes(&root));
                 let patience = Duration::from_millis(patience_ms);
                 let config = DiskConfig { kind: kind.into(), root };
-                self.open(&config, expected.as_ref(), &fresh, patience)
-                    .and_then(|open| found(open, expected.is_some(), measure, prove))
+                let wanted = match expected {
+                    Some(label) => Wanted { expected: Some(label), ..Wanted::default() },
+                    None => Wanted::by_place(&config.root, &fresh, others),
+                };
+                self.open(&config, wanted.expected.as_ref(), &fresh, patience)
+                    .and_then(|(open, place)| found(open, place, wanted, prove))
                     .map_or_else(|refused| refused, Answer::Opened)
+            }
+            Request::Measure { slice_ms } => {
+                Answer::Measured(self.measure(Duration::from_millis(slice_ms)))
             }
             Request::Sweep => Answer::Swept(
                 self.disk().and_then(|it| holdfast_volumes::sweep_unmade(it).map_err(words)),
@@ -96,7 +137,7 @@ impl DiskWorker {
         expected: Option<&DiskLabel>,
         fresh: &DiskLabel,
         patience: Duration,
-    ) -> Result<&OpenDisk, Answer> {
+    ) -> Result<(&OpenDisk, Place), Answer> {
         self.open = None;
         let opened = holdfast_volumes::open_disk(config, expected, fresh);
         let opened = match opened {
@@ -106,15 +147,39 @@ impl DiskWorker {
                 return Err(Answer::NotOpened(fault.to_string()));
             }
         };
+        let place = place(&config.root).map_err(|error| {
+            let root = config.root.display();
+            Answer::NotOpened(format!("disk {root}: cannot look at it: {error}"))
+        })?;
         let disk_uuid = opened.label().disk_uuid;
         if self.hold.as_ref().is_none_or(|(held, _)| *held != disk_uuid) {
             self.hold = None;
             let hold = take(&config.root, disk_uuid, patience);
-            let hold = hold.map_err(|why| Answer::InUse { disk_uuid, why: why.to_string() })?;
-            self.hold = Some((disk_uuid, hold));
+            let in_use = |why: HoldFault| Answer::InUse {
+                disk_uuid,
+                why: why.to_string(),
+                place: place.clone(),
+            };
+            self.hold = Some((disk_uuid, hold.map_err(in_use)?));
+            self.meter = None;
         }
         self.hold.iter().for_each(|(_, hold)| hold.forget_callers());
-        Ok(self.open.insert(opened))
+        Ok((self.open.insert(opened), place))
+    }
+
+    /// Measures for as long as a slice; what all volumes use when that is known.
+    fn measure(&mut self, slice: Duration) -> Result<Option<Vec<(Uuid, u64)>>, String> {
+        let until = Instant::now() + slice;
+        let disk = self.open.as_ref().ok_or("the disk is not open")?;
+        let mut meter = match self.meter.take() {
+            Some(meter) => meter,
+            None => VolumesMeter::begin(disk).map_err(words)?,
+        };
+        if meter.go_on(disk, &mut || Instant::now() < until).map_err(words)? {
+            return Ok(Some(meter.found()));
+        }
+        self.meter = Some(meter);
+        Ok(None)
     }
 
     fn disk(&self) -> Result<&OpenDisk, String> {
@@ -174,23 +239,20 @@ fn take(root: &Path, disk_uuid: Uuid, patience: Duration) -> Result<DiskHold, Ho
 }
 
 /// What the agent must know of a disk that was opened.
-fn found(open: &OpenDisk, known: bool, measure: bool, prove: bool) -> Result<Found, Answer> {
-    let refused = |fault: DiskFault| Answer::NotOpened(fault.to_string());
+fn found(open: &OpenDisk, place: Place, wanted: Wanted, prove: bool) -> Result<Found, Answer> {
     if prove {
-        holdfast_volumes::prove_writable(open).map_err(refused)?;
+        holdfast_volumes::prove_writable(open)
+            .map_err(|fault: DiskFault| Answer::NotOpened(fault.to_string()))?;
     }
-    let root = &open.config().root;
-    let device = std::fs::metadata(root).map_err(|error| {
-        Answer::NotOpened(format!("disk {}: cannot look at it: {error}", root.display()))
-    })?;
-    let capacity = measure.then(|| holdfast_volumes::capacity(open));
-    let mend = open.mend().map(|it| format!("{it:?}"));
+    let label = open.label().clone();
+    let is_known = wanted.expected.is_some() || wanted.others.contains(&label.disk_uuid);
     Ok(Found {
-        label: open.label().clone(),
-        mend,
-        total_mb: capacity.map(|it| it.map(|it| it.total_mb).map_err(words)),
-        device: device.dev(),
-        strangers: strangers(open, known),
+        label,
+        mend: open.mend().map(|it| format!("{it:?}")),
+        room: trash::room(open),
+        place,
+        known_as: wanted.known_as,
+        strangers: strangers(open, is_known),
     })
 }
 
@@ -229,13 +291,13 @@ mod tests {
 
     fn open(root: &Path, fresh: DiskLabel) -> Request {
         let root = root.as_os_str().as_bytes().to_vec();
-        let (measure, prove) = (true, true);
+        let (others, prove) = (Vec::new(), true);
         Request::Open {
             kind: Kind::Path,
             root,
             expected: None,
             fresh,
-            measure,
+            others,
             prove,
             patience_ms: 0,
         }
@@ -279,7 +341,7 @@ mod tests {
         assert!(matches!(next(), Some(Answer::Checked(Err(why))) if why.contains("not open")));
         let Some(Answer::Opened(found)) = next() else { panic!("it is not opened") };
         assert_eq!((&found.label, &found.strangers), (&disk, &None));
-        assert!(matches!(found.total_mb, Some(Ok(1..))));
+        assert!(found.room.is_ok_and(|it| 0 < it.total_mb));
         assert_eq!(next(), Some(Answer::Swept(Ok(0))));
         assert_eq!(next(), Some(Answer::Made(vec![Ok(()), Ok(())])));
         let below = format!("holdfast/volumes/{}/data", two.volume_uuid);
@@ -301,7 +363,7 @@ mod tests {
         let fresh = DiskLabel { disk_uuid: Uuid::new_v4(), ..label(0) };
         let (mut first, mut second) = (DiskWorker::default(), DiskWorker::default());
         assert!(matches!(first.answer(open(dir.path(), fresh.clone())), Answer::Opened(_)));
-        let Answer::InUse { disk_uuid, why } = second.answer(open(dir.path(), label(2))) else {
+        let Answer::InUse { disk_uuid, why, .. } = second.answer(open(dir.path(), label(2))) else {
             panic!("two work on one disk")
         };
         let own = format!("process {}", std::process::id());

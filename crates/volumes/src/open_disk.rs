@@ -9,8 +9,8 @@
 use std::io;
 
 use crate::disk::{
-    check_same, io_fault, open_root, read_label, DiskConfig, DiskFault, OpenDisk, Opened, HOLDFAST,
-    HOLDFAST_DRAFT, MAKING, TRASH, VOLUMES,
+    check_same, io_fault, open_root, read_label, DiskConfig, DiskFault, Entered, OpenDisk, Opened,
+    HOLDFAST, HOLDFAST_DRAFT, MAKING, TRASH, VOLUMES,
 };
 use crate::folder::{EnterFault, Folder, PASS_MODE, PRIVATE_MODE};
 use crate::label::{same_cluster, DiskLabel};
@@ -57,17 +57,7 @@ pub fn open_disk(
                 expected: expected.disk_uuid,
             });
         }
-        (None, None) => {
-            write_first_label(&root, fresh)
-                .map_err(io_fault(&config.root, "write its first label"))?;
-            let entered = read_label(&root, Mending::Yes)?;
-            let entered = entered.ok_or_else(|| DiskFault::Unlabelled {
-                root: config.root.clone(),
-                expected: fresh.disk_uuid,
-            })?;
-            check_same(&config.root, fresh, &entered.pair.label)?;
-            (entered, Opened::FirstUse)
-        }
+        (None, None) => first_use(&root, fresh)?,
     };
     Ok(OpenDisk {
         config: config.clone(),
@@ -75,6 +65,27 @@ pub fn open_disk(
         opened,
         mend: entered.pair.mend,
     })
+}
+
+/// Labels a disk, unless somebody else does so at this moment.
+fn first_use(root: &Folder, fresh: &DiskLabel) -> Result<(Entered, Opened), DiskFault> {
+    let path = root.path();
+    root.lock().map_err(io_fault(path, "lock it for its first label"))?;
+    let mut opened = Opened::Found;
+    if read_label(root, Mending::Yes)?.is_none() {
+        write_first_label(root, fresh).map_err(io_fault(path, "write its first label"))?;
+        opened = Opened::FirstUse;
+    }
+    let entered = read_label(root, Mending::Yes)?.ok_or_else(|| DiskFault::Unlabelled {
+        root: path.to_path_buf(),
+        expected: fresh.disk_uuid,
+    })?;
+    let label = &entered.pair.label;
+    if opened == Opened::FirstUse || !same_cluster(label.cluster_uuid, fresh.cluster_uuid) {
+        check_same(path, fresh, label)?;
+    }
+    root.unlock().map_err(io_fault(path, "unlock it"))?;
+    Ok((entered, opened))
 }
 
 fn write_first_label(root: &Folder, label: &DiskLabel) -> io::Result<()> {
@@ -102,6 +113,21 @@ mod tests {
 
     fn names(dir: &Path) -> Vec<String> {
         Folder::open(dir).unwrap().names().unwrap()
+    }
+
+    #[test]
+    fn two_that_label_a_disk_at_once_give_it_one_label() {
+        for _ in 0..20 {
+            let dir = tempfile::tempdir().unwrap();
+            let config = path_disk(dir.path());
+            let open = |number| open_disk(&config, None, &disk_label(number)).unwrap();
+            let (one, two) = std::thread::scope(|scope| {
+                let other = scope.spawn(|| open(2));
+                (open(1), other.join().unwrap())
+            });
+            assert_eq!(one.label(), two.label());
+            assert_ne!(one.opened(), two.opened(), "one of them labelled it");
+        }
     }
 
     #[test]

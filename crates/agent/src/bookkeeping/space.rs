@@ -192,8 +192,9 @@ impl Left {
             thousandths(measured.iter().map(|it| of(it)).min().unwrap_or(0))
         };
         let reserve = thousandths(measured.iter().map(|it| it.reserve_mb).max().unwrap_or(0));
-        let free_now = least(&|it| it.free_mb);
-        let free_then = least(&|it| it.used.as_ref().map_or(it.free_mb, |used| used.free_mb));
+        let trash: i64 = measured.iter().map(|it| thousandths(it.trash_mb)).sum();
+        let free_now = least(&|it| it.free_mb) + trash;
+        let free_then = here_then(measured).map_or(free_now, thousandths);
         let claimed: i64 = here.iter().map(|it| it.claimed.amount.as_thousandths()).sum();
         let used: i64 = disks.iter().map(|it| used_within_sizes(it, ledger)).sum();
         // What volumes use is free no more, and is promised no more: what was free when they were measured goes with it.
@@ -204,6 +205,12 @@ impl Left {
             short: promised - (free_then - reserve).max(0),
         }
     }
+}
+
+/// What was free, or in the trash, when all volumes of a file system were measured.
+fn here_then(measured: &[&FoundSpace]) -> Option<u64> {
+    let then = measured.iter().map(|it| it.used.as_ref().map(|used| used.free_mb));
+    then.collect::<Option<Vec<u64>>>()?.into_iter().min()
 }
 
 /// How much of their sizes the volumes of a disk use; what one uses beyond its size it takes from everybody.
@@ -222,6 +229,7 @@ fn space_of(found: &FoundSpace, unclaimed: Scalar, left: &Left) -> DiskSpace {
         file_system: found.file_system.clone(),
         total_mb: found.total_mb,
         free_mb: found.free_mb,
+        trash_mb: found.trash_mb,
         used_mb: found.used.as_ref().map(|it| it.volumes.values().sum()),
         unclaimed_mb: mb(unclaimed.as_thousandths()),
         overcommitted_mb: mb(left.short),
@@ -292,6 +300,7 @@ mod tests {
                 file_system: file_system.to_owned(),
                 total_mb,
                 free_mb,
+                trash_mb: 0,
                 reserve_mb: 0,
                 used: None,
             };

@@ -105,7 +105,7 @@ fn compare_disks(
         if carries_claims(ledger, old) {
             faults.insert(
                 old.id,
-                format!("it is not found at {}; attach it again: its claims are kept", old.root),
+                format!("none of the disks that the agent's settings name is this one (it was at {}); attach it again, or name it again: its claims are kept", old.root),
             );
         } else {
             changes.push(AgentChange::DiskGone(old.id));

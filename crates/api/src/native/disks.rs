@@ -25,6 +25,7 @@ pub fn disks(view: &MasterView) -> Vec<DiskRow> {
 }
 
 fn disk(view: &MasterView, agent: &AgentId, report: &DiskReport, on_it: &[&Claim]) -> DiskRow {
+    let space = report.space.as_ref();
     DiskRow {
         id: report.disk.id.to_string(),
         agent: agent.to_string(),
@@ -38,6 +39,13 @@ fn disk(view: &MasterView, agent: &AgentId, report: &DiskReport, on_it: &[&Claim
         size_mb: report.disk.size_mb,
         volumes_mb: on_it.iter().map(|it| it.resource.value.quantity().as_whole()).sum(),
         volumes: on_it.len(),
+        unclaimed_mb: space.map(|it| it.unclaimed_mb),
+        used_mb: space.and_then(|it| it.used_mb),
+        trash_mb: space.map_or(0, |it| it.trash_mb),
+        overcommitted_mb: space.map_or(0, |it| it.overcommitted_mb),
+        file_system: space.map(|it| it.file_system.clone()),
+        file_system_mb: space.map(|it| it.total_mb),
+        file_system_free_mb: space.map(|it| it.free_mb),
         fault: report.fault.clone(),
     }
 }

@@ -33,6 +33,25 @@ pub struct DiskRow {
     pub volumes_mb: i64,
     /// How many volumes it carries.
     pub volumes: usize,
+    /// MB that nobody has claimed of it, and that are there to be claimed; `null` as long as that was not measured.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub unclaimed_mb: Option<u64>,
+    /// MB that its volumes were found to use; `null` as long as they were not measured.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub used_mb: Option<u64>,
+    /// MB that lie in its trash, and are given back when a volume needs them.
+    pub trash_mb: u64,
+    /// MB that are claimed of its file system, not used yet, and not there: other files take them.
+    pub overcommitted_mb: u64,
+    /// Its file system: disks of one agent with the same name here share their space. `null` as long as it was not measured.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub file_system: Option<String>,
+    /// The size of its file system in MB, and what of it was free when it was reported last.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub file_system_mb: Option<u64>,
+    /// See `file_system_mb`.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub file_system_free_mb: Option<u64>,
     /// What is wrong with it.
     #[serde(deserialize_with = "Option::deserialize")]
     pub fault: Option<String>,

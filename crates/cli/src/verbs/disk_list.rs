@@ -43,6 +43,12 @@ fn table(rows: &[&DiskRow], _now_ms: u64) -> Table {
         Column::right("SIZE"),
         Column::right("VOLUMES"),
         Column::right("IN VOLUMES"),
+        Column::right("UNCLAIMED"),
+        Column::right("USED").wide(),
+        Column::right("TRASH").wide(),
+        Column::left("FILE SYSTEM").wide(),
+        Column::right("ITS SIZE").wide(),
+        Column::right("ITS FREE").wide(),
         Column::left("FAULT").optional(),
     ]);
     let all: Vec<&str> = rows.iter().map(|it| it.id.as_str()).collect();
@@ -57,10 +63,32 @@ fn table(rows: &[&DiskRow], _now_ms: u64) -> Table {
             human::size_mb(row.size_mb).into(),
             row.volumes.into(),
             human::size_mb(u64::try_from(row.volumes_mb).unwrap_or(0)).into(),
-            Cell::bad(row.fault.as_deref().unwrap_or_default()),
+            size_or_dash(row.unclaimed_mb),
+            size_or_dash(row.used_mb),
+            human::size_mb(row.trash_mb).into(),
+            row.file_system.as_deref().unwrap_or("-").into(),
+            size_or_dash(row.file_system_mb),
+            size_or_dash(row.file_system_free_mb),
+            Cell::bad(&fault(row)),
         ]);
     }
     table
+}
+
+fn size_or_dash(mb: Option<u64>) -> Cell {
+    mb.map_or_else(|| "-".into(), |it| human::size_mb(it).into())
+}
+
+/// What is wrong with a disk, or with what was promised of it.
+fn fault(row: &DiskRow) -> String {
+    match (&row.fault, row.overcommitted_mb) {
+        (Some(fault), _) => fault.clone(),
+        (None, 0) => String::new(),
+        (None, missing) => format!(
+            "over-committed: {} of what is claimed of its file system are not there; free them, or give claims back",
+            human::size_mb(missing)
+        ),
+    }
 }
 
 #[cfg(test)]
@@ -73,12 +101,17 @@ mod tests {
     fn the_table() {
         let row = testbed::row(json!({
             "id": "0d1e2f30-4151-6172-8393-a4b5c6d7e8f9", "agent": "0d1e2f30-4151-6172-8393-a4b5c6d7e8f9-S3", "hostname": "h1", "kind": "path",
-            "root": "/mnt/d1", "size_mb": 10240, "volumes_mb": 512, "volumes": 2, "fault": null
+            "root": "/mnt/d1", "size_mb": 10240, "volumes_mb": 512, "volumes": 2, "fault": null,
+            "unclaimed_mb": 9728, "used_mb": 100, "trash_mb": 0, "overcommitted_mb": 0, "file_system": "8:1", "file_system_mb": 20480,
+            "file_system_free_mb": 10240
         }));
         let text = "\
-ID        AGENT  HOST  KIND  PATH       SIZE  VOLUMES  IN VOLUMES
-0d1e2f30  S3     h1    path  /mnt/d1  10 GiB        2     512 MiB
+ID        AGENT  HOST  KIND  PATH       SIZE  VOLUMES  IN VOLUMES  UNCLAIMED
+0d1e2f30  S3     h1    path  /mnt/d1  10 GiB        2     512 MiB    9.5 GiB
 ";
         assert_eq!(table(&[&row], 0).render(false, false), text);
+        let short = DiskRow { overcommitted_mb: 2048, unclaimed_mb: None, ..row.clone() };
+        let text = table(&[&short], 0).render(false, false);
+        assert!(text.contains("over-committed: 2 GiB of what is claimed"), "{text}");
     }
 }

@@ -37,6 +37,8 @@ pub struct DiskSpace {
     pub total_mb: u64,
     /// What of the file system is free.
     pub free_mb: u64,
+    /// What lies in the disk's trash and is given back when a volume needs it.
+    pub trash_mb: u64,
     /// What the volumes of the disk were found to use; `None` as long as they were not measured.
     pub used_mb: Option<u64>,
     /// What nobody has claimed of the disk, and is there to be claimed.

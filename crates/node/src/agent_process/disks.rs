@@ -208,6 +208,8 @@ mod tests {
     struct Bed {
         disks: Disks,
         said: mpsc::Receiver<Input>,
+        /// How the disks were found last.
+        last: Option<Machine>,
     }
 
     impl Bed {
@@ -234,24 +236,70 @@ mod tests {
             let times = (timeout, LONG);
             let disks =
                 Disks::start_with(plan, times, Duration::ZERO, starter, unknown, inbox).unwrap();
-            Bed { disks, said }
+            Bed { disks, said, last: None }
         }
 
-        fn next(&mut self) -> Input {
+        fn told(&mut self) -> Input {
             self.said.blocking_recv().expect("the drivers live")
         }
 
+        /// What is said next, but for news of the space on the disks.
+        fn next(&mut self) -> Input {
+            loop {
+                match self.told() {
+                    Input::Opened(machine) if self.last == Some(without_space(&machine)) => {}
+                    other => return other,
+                }
+            }
+        }
+
         fn opened(&mut self) -> Machine {
-            match self.next() {
-                Input::Opened(machine) => machine,
+            match self.told() {
+                Input::Opened(machine) => self.last.insert(without_space(&machine)).clone(),
                 other => panic!("it is not told what was found, but {other:?}"),
             }
+        }
+
+        /// As [`Bed::opened`], when something else was found than before.
+        fn opened_anew(&mut self) -> Machine {
+            let before = self.last.clone();
+            loop {
+                let machine = self.opened();
+                if Some(&machine) != before.as_ref() {
+                    return machine;
+                }
+            }
+        }
+
+        /// Waits until the volumes of all disks were measured.
+        fn measured(&mut self) {
+            let is_measured = |it: &holdfast_agent::DiskFound| {
+                it.space.as_ref().is_some_and(|space| space.used.is_some())
+            };
+            loop {
+                if matches!(self.told(), Input::Opened(it) if it.disks.iter().all(is_measured)) {
+                    return;
+                }
+            }
+        }
+
+        /// As [`Bed::open`], when something else is found than before.
+        fn open_anew(&mut self, known: &[DiskRecord]) -> Machine {
+            self.disks.open(CLUSTER, known.to_vec());
+            self.opened_anew()
         }
 
         fn open(&mut self, known: &[DiskRecord]) -> Machine {
             self.disks.open(CLUSTER, known.to_vec());
             self.opened()
         }
+    }
+
+    /// The space on a disk is measured when there is time, and others write to the machine's own.
+    fn without_space(machine: &Machine) -> Machine {
+        let mut machine = machine.clone();
+        machine.disks.iter_mut().for_each(|it| it.space = None);
+        machine
     }
 
     fn settings() -> crate::settings::agent::AgentSettings {
@@ -290,7 +338,7 @@ mod tests {
         assert_eq!(bed.open(&known), first, "nothing has changed");
         std::fs::rename(&disk, &away).unwrap();
         std::fs::create_dir(&disk).unwrap();
-        let gone = bed.open(&known);
+        let gone = bed.open_anew(&known);
         assert!(
             gone.disks[1].fault.as_ref().is_some_and(|it| it.contains("bears none")),
             "{gone:?}"
@@ -305,7 +353,7 @@ mod tests {
         assert_eq!(std::fs::read_dir(&disk).unwrap().count(), 0, "nothing is made in its place");
         std::fs::remove_dir(&disk).unwrap();
         std::fs::rename(&away, &disk).unwrap();
-        assert_eq!(bed.open(&known), first);
+        assert_eq!(bed.open_anew(&known), first);
         bed.disks.make(label(id, 1));
         assert_eq!(bed.next(), Input::VolumeMade(label(id, 1).claim, Ok(())));
         let data = bed.disks.find(&label(id, 1)).unwrap();
@@ -373,6 +421,7 @@ mod tests {
                 Arc::new(move |root| if root == is_ill { frozen(root) } else { sound(root) });
             let mut bed = Bed::with(&dir.path().join("agent"), &[&ill, &well], timeout, starter);
             let machine = bed.open(&[]);
+            bed.measured();
             let known = records(&machine);
             let ids = known[1..].iter().map(|it| it.id).collect();
             TwoDisks { bed, freezer, ids, known, machine, _dir: dir }
@@ -388,7 +437,7 @@ mod tests {
         two.bed.disks.make(ill.clone());
         two.bed.disks.make(well.clone());
         assert_eq!(two.bed.next(), Input::VolumeMade(well.claim, Ok(())), "it does not wait");
-        let machine = two.bed.opened();
+        let machine = two.bed.opened_anew();
         let fault = machine.disks[1].fault.clone().unwrap();
         let doing = format!("it has not answered for 0.1 s (making volume {})", ill.claim);
         assert!(fault.starts_with(&doing) && fault.contains("process 1234 hangs"), "{fault}");
@@ -402,7 +451,7 @@ mod tests {
         assert_eq!(two.bed.open(&two.known.clone()), machine);
         drop(frozen);
         // Nobody asks, and it is whole again.
-        assert_eq!(two.bed.opened(), two.machine);
+        assert_eq!(two.bed.opened_anew(), two.machine);
         assert!(two.bed.disks.find(&ill).is_err(), "what was abandoned was not begun");
         two.bed.disks.make(ill.clone());
         assert_eq!(two.bed.next(), Input::VolumeMade(ill.claim, Ok(())));
@@ -425,7 +474,7 @@ mod tests {
         assert!(fault.contains("has not answered yet"), "{fault}");
         assert_eq!((&machine.disks[0].fault, &machine.disks[2].fault), (&None, &None));
         drop(frozen);
-        let machine = bed.opened();
+        let machine = bed.opened_anew();
         assert!(machine.disks.iter().all(|it| it.fault.is_none()), "{machine:?}");
     }
 

@@ -75,6 +75,7 @@ impl MachinePlan {
             "" => Resources::new(),
             given => text::resources(given, &default_role).context("--resources")?.iter().collect(),
         };
+        resources = with_plain_roots(&resources);
         let mut disks = vec![root(&resources, dir)];
         disks.extend(disks_among(&resources).context("--resources")?);
         detect(&mut resources)?;
@@ -103,6 +104,23 @@ fn written(given: &str) -> anyhow::Result<String> {
         Some(path) => std::fs::read_to_string(path).with_context(|| format!("cannot read {path}")),
         None => Ok(given.to_owned()),
     }
+}
+
+/// A path without what says nothing: doubled and trailing slashes, and `.`.
+fn plain(path: &Path) -> PathBuf {
+    path.components().collect()
+}
+
+/// The same resources, the paths of their disks written plainly.
+fn with_plain_roots(resources: &Resources) -> Resources {
+    let plainly = |it: Resource| {
+        let Some(source) = &it.identity.source else { return it };
+        let root = source.root.as_deref().map(|it| plain(Path::new(it)));
+        let root = root.map(|it| it.to_string_lossy().into_owned());
+        let source = Source { root, ..source.clone() };
+        it.on(source)
+    };
+    resources.iter().map(plainly).collect()
 }
 
 /// ROOT. As soon as any disk is named, it offers what is named of it and nothing else (A21).
@@ -198,8 +216,8 @@ fn disk(given: &str) -> anyhow::Result<DiskPlan> {
     let (mut kind_and_root, mut size_mb) = (None, None);
     for part in given.split(',') {
         match part.split_once('=') {
-            Some(("path", root)) => kind_and_root = Some((DiskKind::Path, PathBuf::from(root))),
-            Some(("mount", root)) => kind_and_root = Some((DiskKind::Mount, PathBuf::from(root))),
+            Some(("path", root)) => kind_and_root = Some((DiskKind::Path, plain(Path::new(root)))),
+            Some(("mount", root)) => kind_and_root = Some((DiskKind::Mount, plain(Path::new(root)))),
             Some(("size-mb", size)) => size_mb = Some(size.parse().with_context(|| format!("`{size}` is no number of MB"))?),
             _ => bail!("`{part}` is not understood; write path=/DIR or mount=/DIR, and ,size-mb=N if it shall not be measured"),
         }
@@ -265,6 +283,9 @@ mod tests {
             |kind, root: &str, size_mb| DiskPlan { kind, root: root.into(), size_mb, given: false };
         assert_eq!(disk("path=/d1,size-mb=10").unwrap(), plan(DiskKind::Path, "/d1", Some(10)));
         assert_eq!(disk("mount=/d2").unwrap(), plan(DiskKind::Mount, "/d2", None));
+        for written in ["path=/d1/", "path=//d1/.//", "path=/d1/."] {
+            assert_eq!(disk(written).unwrap().root.to_str(), Some("/d1"), "{written}");
+        }
         for wrong in ["", "/d1", "path=d1", "path=/d1,size-mb=x", "size-mb=1"] {
             assert!(disk(wrong).is_err(), "{wrong:?}");
         }

@@ -40,8 +40,8 @@ pub enum Request {
         expected: Option<DiskLabel>,
         /// The label that it gets if it bears none and none is expected.
         fresh: DiskLabel,
-        /// Whether its size is wanted.
-        measure: bool,
+        /// The places of the agent's other disks, so that one of them is known by any name; each with its uuid.
+        others: Vec<(Uuid, Vec<u8>)>,
         /// Whether it must prove that it takes writes.
         prove: bool,
         /// How long a predecessor that is just ending is waited for, in milliseconds.
@@ -68,6 +68,11 @@ pub enum Request {
         volumes: Vec<Uuid>,
         /// The time, in milliseconds since 1970.
         now_ms: u64,
+    },
+    /// Measure what the volumes use, or go on with that.
+    Measure {
+        /// How long this may take, in milliseconds.
+        slice_ms: u64,
     },
     /// See which volumes are there, and what lies in the trash.
     Survey,
@@ -97,6 +102,8 @@ pub enum Answer {
         disk_uuid: Uuid,
         /// Who that is.
         why: String,
+        /// Where the disk is.
+        place: Place,
     },
     /// To [`Request::Sweep`]: how many were cleared away.
     Swept(Result<u64, String>),
@@ -108,6 +115,8 @@ pub enum Answer {
     Given(Result<bool, String>),
     /// To [`Request::Trash`], in the order of the uuids.
     Trashed(Vec<Result<Trashed, String>>),
+    /// To [`Request::Measure`]: the bytes that each volume uses, by blocks; `None` when there is more to measure.
+    Measured(Result<Option<Vec<(Uuid, u64)>>, String>),
     /// To [`Request::Survey`].
     Surveyed(Result<Survey, String>),
     /// To [`Request::Room`].
@@ -169,12 +178,44 @@ pub struct Found {
     pub label: DiskLabel,
     /// The copy of its label that was mended, if one was.
     pub mend: Option<String>,
-    /// Its size in MB, or why that cannot be read; `None` if it was not asked for.
-    pub total_mb: Option<Result<u64, String>>,
-    /// The number of the device that its file system lies on.
-    pub device: u64,
+    /// The room on its file system, or why that cannot be read.
+    pub room: Result<Room, String>,
+    /// Where it is.
+    pub place: Place,
+    /// The path under which the agent knows it, when that is another name of the same place.
+    pub known_as: Option<Vec<u8>>,
     /// Why it is another agent's, if it is.
     pub strangers: Option<String>,
+}
+
+/// Where a disk is, whatever the path to it is called.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The number of the device that its file system lies on.
+    pub device: u64,
+    /// The inode of its root.
+    pub inode: u64,
+    /// The inodes of the directories above it on the same device.
+    pub above: Vec<u64>,
+}
+
+impl Place {
+    /// Whether both are the same directory.
+    pub fn is_same(&self, other: &Place) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
+
+    /// Whether it lies below the other, on the same file system.
+    pub fn lies_in(&self, other: &Place) -> bool {
+        self.device == other.device && self.above.contains(&other.inode)
+    }
+
+    /// The device as `MAJOR:MINOR`.
+    pub fn file_system(&self) -> String {
+        let major = (self.device >> 8) & 0xfff | (self.device >> 32) & !0xfff;
+        let minor = self.device & 0xff | (self.device >> 12) & !0xff;
+        format!("{major}:{minor}")
+    }
 }
 
 /// A volume that its owner destroyed.
@@ -233,7 +274,7 @@ mod tests {
             root: b"/mnt/\xff\n".to_vec(),
             expected: None,
             fresh: label,
-            measure: false,
+            others: vec![(Uuid::nil(), b"/\xff".to_vec())],
             prove: false,
             patience_ms: 1,
         };

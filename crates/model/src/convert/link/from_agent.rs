@@ -64,6 +64,7 @@ own_message! {
         file_system = file_system: Same,
         total_mb = total_mb: Same,
         free_mb = free_mb: Same,
+        trash_mb = trash_mb: Same,
         used_mb = used_mb: Same,
         unclaimed_mb = unclaimed_mb: Same,
         overcommitted_mb = overcommitted_mb: Same,

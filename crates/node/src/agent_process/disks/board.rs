@@ -5,17 +5,18 @@
 
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use holdfast_agent::{DiskFound, Input, Machine};
-use holdfast_model::{ClusterId, DiskId, DiskRecord, MachineInfo};
+use holdfast_model::{ClusterId, DiskId, DiskRecord, MachineInfo, Resource, Resources, Source};
 use uuid::Uuid;
 
-use super::lane::Job;
+use super::lane::{Asked, Job};
 use super::{not_there, Routes};
 use crate::agent_process::machine::{disk_resource, DiskPlan, MachinePlan};
 use crate::core_loop::Inbox;
+use crate::disk_worker::protocol::Place;
 
 /// How long a look waits for a disk. One that was well before is called so until its queue says otherwise; one that was never looked at
 /// is not.
@@ -31,6 +32,8 @@ pub enum News {
         index: usize,
         /// How it was found.
         found: DiskFound,
+        /// Where it is, if that is known.
+        place: Option<Place>,
         /// Whether this answers a look that was asked for.
         as_asked: bool,
         /// Told once the core is.
@@ -48,7 +51,7 @@ pub struct Board {
     inbox: Inbox<Input>,
     routes: Routes,
     rows: Vec<Row>,
-    known: Vec<DiskRecord>,
+    known: Arc<Vec<DiskRecord>>,
     /// When the look that the core waits for is answered at the latest.
     due: Option<Instant>,
 }
@@ -59,10 +62,10 @@ struct Row {
     queue: Sender<Job>,
     /// How it was found last; `None` until it has answered.
     seen: Option<DiskFound>,
+    /// Where it was then.
+    place: Option<Place>,
     /// Whether its queue owes an answer.
     looking: bool,
-    /// Its name when it was well last, which the ledger has as well by the next look.
-    well: Option<DiskId>,
     /// Its name as long as nobody knows its own.
     unnamed: DiskId,
     /// What was last said to be wrong with it; said once.
@@ -81,13 +84,13 @@ impl Board {
             plan: plan.clone(),
             queue,
             seen: None,
+            place: None,
             looking: false,
-            well: None,
             unnamed: DiskId(Uuid::new_v4()),
             told: None,
         };
         let rows = plan.disks.iter().zip(queues).map(row).collect();
-        Board { plan, inbox, routes, rows, known: Vec::new(), due: None }
+        Board { plan, inbox, routes, rows, known: Arc::default(), due: None }
     }
 
     /// Listens until nobody speaks any more.
@@ -99,8 +102,8 @@ impl Board {
             };
             match next {
                 Ok(News::Open(cluster, known)) => self.open(cluster, known),
-                Ok(News::Looked { index, found, as_asked, done }) => {
-                    self.looked(index, found, as_asked);
+                Ok(News::Looked { index, found, place, as_asked, done }) => {
+                    self.looked(index, found, place, as_asked);
                     // A queue that ended with its process does not wait.
                     let _ = done.send(());
                 }
@@ -112,7 +115,7 @@ impl Board {
     }
 
     fn open(&mut self, cluster: ClusterId, known: Vec<DiskRecord>) {
-        self.known = known;
+        self.known = Arc::new(known);
         for (index, row) in self.rows.iter_mut().enumerate() {
             let record = row.record(&self.known).cloned();
             if let Some(record) = &record {
@@ -123,21 +126,18 @@ impl Board {
             if !row.looking {
                 row.looking = true;
                 // The queues live as long as the board.
-                let _ = row.queue.send(Job::Open(cluster, record));
+                let asked = Asked { cluster, known: record, all: self.known.clone() };
+                let _ = row.queue.send(Job::Open(asked));
             }
         }
         self.due = Some(Instant::now() + ANSWER_WAIT);
     }
 
-    fn looked(&mut self, index: usize, found: DiskFound, as_asked: bool) {
+    fn looked(&mut self, index: usize, found: DiskFound, place: Option<Place>, as_asked: bool) {
         let row = &mut self.rows[index];
         row.looking &= !as_asked;
         let is_news = row.seen.as_ref() != Some(&found);
-        row.tell_fault(found.fault.as_deref());
-        if found.fault.is_none() {
-            row.well = Some(found.disk.id);
-        }
-        row.seen = Some(found);
+        (row.seen, row.place) = (Some(found), place);
         let has_all = self.rows.iter().all(|it| !it.looking);
         let knows_all = self.rows.iter().all(|it| it.seen.is_some());
         match self.due {
@@ -155,59 +155,115 @@ impl Board {
     /// Tells the core how everything was found.
     fn tell(&mut self) {
         self.due = None;
-        let (mut found, mut offered) = (Vec::new(), self.plan.resources.clone());
-        for row in &mut self.rows {
-            let disk = row.found(&self.known);
-            let plan = &row.plan;
+        let mut offered = self.plan.resources.clone();
+        let mut found = Vec::new();
+        for index in 0..self.rows.len() {
+            let disk = self.found(index);
+            let row = &mut self.rows[index];
+            row.tell_fault(disk.fault.as_deref());
+            let (plan, root) = (&row.plan, Path::new(&disk.disk.root));
             if !plan.given {
-                offered.add(&disk_resource(plan.kind, &plan.root, disk.disk.size_mb));
-            } else if disk.fault.is_some() && !row.is_known(&disk, &self.known) {
-                offered = offered.filter(|it| !plan.offers(it)); // It was never ours, and nobody is owed anything of it.
+                offered.add(&disk_resource(plan.kind, root, disk.disk.size_mb));
+            } else if root != plan.root {
+                offered = renamed(&offered, plan, &disk.disk.root);
             }
             found.push(disk);
-        }
-        // Disks that the settings no longer name are still owed to whoever has claims on them.
-        let is_found =
-            |it: &DiskRecord, found: &[DiskFound]| found.iter().any(|one| one.disk.id == it.id);
-        let forgotten: Vec<DiskRecord> =
-            self.known.iter().filter(|it| !is_found(it, &found)).cloned().collect();
-        for disk in forgotten {
-            let fault =
-                "it is no longer among the disks of the agent's settings; name it again".to_owned();
-            offered.add(&disk_resource(disk.kind, Path::new(&disk.root), disk.size_mb));
-            found.push(DiskFound { disk, fault: Some(fault), space: None });
         }
         let info = MachineInfo { resources: offered, ..self.plan.info.clone() };
         self.inbox.tell_blocking(Input::Opened(Machine { info, disks: found }));
     }
 }
 
+impl Board {
+    /// How a disk was found, seen beside the others.
+    fn found(&self, index: usize) -> DiskFound {
+        let row = &self.rows[index];
+        let found = row.found(&self.known);
+        let Some(fault) = self.clash(index, &found) else { return found };
+        // It has no name of its own, and no part of what the other one is.
+        let disk = match found.fault {
+            Some(_) => row.nameless(),
+            None => found.disk,
+        };
+        DiskFound { disk, fault: Some(fault), space: None }
+    }
+
+    /// Whether the place of a disk is another's, or lies in another's.
+    fn clash(&self, index: usize, found: &DiskFound) -> Option<String> {
+        let row = &self.rows[index];
+        let here = row.place.as_ref()?;
+        let others = self.rows.iter().enumerate().filter(|(at, _)| *at != index);
+        let mut placed = others.filter_map(|(at, it)| Some((at, it, it.place.as_ref()?)));
+        let is_first = |at: usize, other: &Row| match (row.is_well(), other.is_well()) {
+            (a, b) if a != b => b,
+            _ => at < index,
+        };
+        placed.find_map(|(at, other, there)| {
+            let name = other.plan.root.display();
+            if here.is_same(there) && is_first(at, other) {
+                return Some(format!(
+                    "it is the same directory as the disk {name}, by another name; name it once"
+                ));
+            }
+            let is_known = self.known.iter().any(|it| it.id == found.disk.id);
+            // Where there are claims already, they are kept, and nothing is lost: the space is counted once all the same.
+            if is_known {
+                return None;
+            }
+            if here.lies_in(there) {
+                return Some(format!(
+                    "it lies in another disk, {name}; give it a directory of its own"
+                ));
+            }
+            (at == 0 && there.lies_in(here)).then(|| {
+                format!(
+                    "the agent's own directory, {name}, lies in it; give it a directory of its own"
+                )
+            })
+        })
+    }
+}
+
+/// The same resources, those of a disk under the path by which the agent knows it.
+fn renamed(resources: &Resources, plan: &DiskPlan, root: &str) -> Resources {
+    let rename = |it: Resource| {
+        let source = match (&it.identity.source, plan.offers(&it.identity)) {
+            (Some(source), true) => Source { root: Some(root.to_owned()), ..source.clone() },
+            _ => return it,
+        };
+        it.on(source)
+    };
+    resources.iter().map(rename).collect()
+}
+
 impl Row {
+    fn is_well(&self) -> bool {
+        self.seen.as_ref().is_some_and(|it| it.fault.is_none())
+    }
+
     fn record<'a>(&self, known: &'a [DiskRecord]) -> Option<&'a DiskRecord> {
         let root = self.plan.root.to_string_lossy();
         known.iter().find(|it| it.root == root && it.kind == self.plan.kind)
     }
 
-    /// Whether somebody may be owed something of it.
-    fn is_known(&self, found: &DiskFound, known: &[DiskRecord]) -> bool {
-        let id = found.disk.id;
-        self.well == Some(id) || known.iter().any(|it| it.id == id)
-    }
-
     /// How it was found, or that it has not been.
-    fn found(&mut self, known: &[DiskRecord]) -> DiskFound {
+    fn found(&self, known: &[DiskRecord]) -> DiskFound {
         if let Some(seen) = &self.seen {
             return seen.clone();
         }
         let fault = "it has not answered yet since the agent was started; other disks go on, and it is used as soon as it answers";
-        self.tell_fault(Some(fault));
-        let disk = self.record(known).cloned().unwrap_or_else(|| DiskRecord {
+        let disk = self.record(known).cloned().unwrap_or_else(|| self.nameless());
+        DiskFound { disk, fault: Some(fault.to_owned()), space: None }
+    }
+
+    /// A disk of which nothing is known but its place.
+    fn nameless(&self) -> DiskRecord {
+        DiskRecord {
             id: self.unnamed,
             kind: self.plan.kind,
             root: self.plan.root.to_string_lossy().into_owned(),
             size_mb: 0,
-        });
-        DiskFound { disk, fault: Some(fault.to_owned()), space: None }
+        }
     }
 
     /// Disks are looked at again and again; only what has changed is told.

@@ -16,6 +16,7 @@
 //! Never answers that something was done unless its helper said so. A fault is told before the answers of what failed with it, so that
 //! nothing of the disk is offered in between.
 
+mod space;
 mod trash;
 
 use std::collections::BTreeMap;
@@ -30,6 +31,7 @@ use holdfast_model::{ClusterId, DiskId, DiskKind, DiskRecord};
 use holdfast_volumes::{DiskHold, DiskLabel, HeldBy, HoldFault};
 use uuid::Uuid;
 
+use self::space::Space;
 use self::trash::Trash;
 use super::board::News;
 use super::device::Device;
@@ -37,7 +39,7 @@ use super::worker::{Starter, Worker, WorkerFault};
 use super::{not_there, wanted, Routes};
 use crate::agent_process::machine::{root_size_mb, DiskPlan};
 use crate::core_loop::{now, Inbox};
-use crate::disk_worker::protocol::{Answer, Found, Kind, Request, Trashed};
+use crate::disk_worker::protocol::{Answer, Found, Kind, Place, Request, Trashed};
 
 /// How many volumes are made at once at most.
 const MAKE_MAX: usize = 256;
@@ -47,13 +49,15 @@ const TRASH_MAX: usize = 256;
 const LINGER_MAX: Duration = Duration::from_millis(20);
 /// Pause between two looks at a disk that another process holds.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// A disk whose measured size changes by less than this part of it is as large as it was.
+const SIZE_STEPS: u64 = 64;
 /// Pause between two looks at a helper that was abandoned.
 const PROBE_PAUSE: Duration = Duration::from_secs(1);
 
 /// What may be asked about a disk.
 pub enum Job {
-    /// Look at it, for this cluster; what the ledger knows of it.
-    Open(ClusterId, Option<DiskRecord>),
+    /// Look at it.
+    Open(Asked),
     /// Make a volume, or find it whole.
     Make(VolumeLabel),
     /// See whether a volume can be used.
@@ -66,13 +70,24 @@ pub enum Job {
     Give(VolumeLabel, (u32, u32), Sender<Result<(), String>>),
 }
 
+/// What a disk is looked at for.
+#[derive(Clone)]
+pub struct Asked {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// What the ledger knows of it.
+    pub known: Option<DiskRecord>,
+    /// What the ledger knows of all disks.
+    pub all: Arc<Vec<DiskRecord>>,
+}
+
 impl Job {
     /// Answers that it cannot be done.
     pub fn refuse(self, why: &str, inbox: &Inbox<Input>) {
         let failed = || Err(why.to_owned());
         // Whoever no longer waits for an answer needs none.
         match self {
-            Job::Open(..) => {}
+            Job::Open(_) => {}
             Job::Make(label) => inbox.tell_blocking(Input::VolumeMade(label.claim, failed())),
             Job::Check(label) => inbox.tell_blocking(Input::VolumeChecked(label.claim, failed())),
             Job::Trash(label) => inbox.tell_blocking(Input::VolumeTrashed(label.claim, failed())),
@@ -113,8 +128,10 @@ pub struct Lane {
     state: State,
     /// What the disk lies on, once that is known.
     device: Device,
+    /// Where it is, when it was found last.
+    place: Option<Place>,
     /// What the last look was asked for.
-    asked: Option<(ClusterId, Option<DiskRecord>)>,
+    asked: Option<Asked>,
     /// The uuid for a disk that bears none yet; one that is looked at again keeps its name.
     fresh: Uuid,
     /// Whether what was left half made was cleared away since the helper was started and the disk was there.
@@ -128,6 +145,8 @@ pub struct Lane {
     patience: Option<Instant>,
     /// What lies in its trash.
     trash: Trash,
+    /// The space on it.
+    space: Space,
 }
 
 /// The disk's helper.
@@ -149,9 +168,11 @@ impl Lane {
             index,
             plan,
             trash: Trash::new(shared.trash_retention),
+            space: Space::default(),
             shared,
             state: State::Idle,
             device: Device::default(),
+            place: None,
             asked: None,
             fresh: Uuid::new_v4(),
             swept: false,
@@ -188,12 +209,13 @@ impl Lane {
     /// The next job; none when an abandoned helper was looked at meanwhile, or the trash.
     fn wait(&mut self, work: &Receiver<Job>) -> Result<Option<Job>, RecvTimeoutError> {
         let State::Abandoned(_, why) = &self.state else {
-            let Some(pause) = self.trash_pause() else {
+            let pauses = [self.trash_pause(), self.space.pause()];
+            let Some(pause) = pauses.into_iter().flatten().min() else {
                 return work.recv().map(Some).map_err(|_| RecvTimeoutError::Disconnected);
             };
             return match work.recv_timeout(pause) {
                 Err(RecvTimeoutError::Timeout) => {
-                    self.tend_trash();
+                    self.tend();
                     Ok(None)
                 }
                 other => other.map(Some),
@@ -210,10 +232,20 @@ impl Lane {
         }
     }
 
+    /// Does what is due beside what is asked.
+    fn tend(&mut self) {
+        if self.trash_pause().is_some_and(|it| it.is_zero()) {
+            self.tend_trash();
+        }
+        if self.space.pause().is_some_and(|it| it.is_zero()) {
+            self.measure_slice();
+        }
+    }
+
     fn do_one(&mut self, job: Job) {
         match job {
-            Job::Open(cluster, known) => {
-                self.asked = Some((cluster, known));
+            Job::Open(asked) => {
+                self.asked = Some(asked);
                 let found = self.look();
                 self.tell(found, true);
             }
@@ -233,8 +265,9 @@ impl Lane {
     /// Tells how the disk was found, and returns once the core is told.
     fn tell(&self, found: DiskFound, as_asked: bool) {
         let (done, wait) = channel();
+        let (index, place) = (self.index, self.place.clone());
         // Both ends live as long as the process.
-        let _ = self.shared.board.send(News::Looked { index: self.index, found, as_asked, done });
+        let _ = self.shared.board.send(News::Looked { index, found, place, as_asked, done });
         let _ = wait.recv();
     }
 
@@ -283,6 +316,7 @@ impl Lane {
             let volumes = labels.iter().map(|it| it.claim.0).collect();
             match this.work(&Request::Trash { volumes, now_ms: now().0 }, doing)? {
                 Answer::Trashed(trashed) if trashed.len() == labels.len() => {
+                    this.note_trashed(&moved(&trashed));
                     labels.iter().zip(trashed).for_each(|(label, it)| this.trashed(label, it));
                     Ok(())
                 }
@@ -352,8 +386,8 @@ impl Lane {
     }
 
     fn cluster(&self) -> ClusterId {
-        let asked = self.asked.as_ref().map(|(cluster, _)| *cluster);
-        asked.expect("a disk that is ready was opened for a cluster")
+        let asked = self.asked.as_ref().expect("a disk that is ready was opened for a cluster");
+        asked.cluster
     }
 
     // The helper.
@@ -444,7 +478,7 @@ impl Lane {
 
     /// Looks at the disk as it was asked last.
     fn look(&mut self) -> DiskFound {
-        let (_, known) = self.asked.clone().expect("somebody has asked for a look");
+        let known = self.asked.as_ref().expect("somebody has asked for a look").known.clone();
         self.let_go_of_the_dead();
         match self.open(known.as_ref()) {
             Ok(found) => found,
@@ -452,6 +486,7 @@ impl Lane {
                 if let State::Asked(_, opened) = &mut self.state {
                     *opened = Err(why.clone());
                 }
+                self.space.lost();
                 let ill = self.ill(&why);
                 match disk_uuid {
                     Some(uuid) if known.is_none() => {
@@ -466,7 +501,7 @@ impl Lane {
 
     /// It keeps what it carries, and is offered to nobody until it is well again.
     fn ill(&self, why: &str) -> DiskFound {
-        let known = self.asked.as_ref().and_then(|(_, known)| known.clone());
+        let known = self.asked.as_ref().and_then(|it| it.known.clone());
         let disk = known.unwrap_or_else(|| DiskRecord {
             id: DiskId(self.fresh),
             kind: self.plan.kind,
@@ -496,9 +531,11 @@ impl Lane {
             Answer::Opened(found) => found,
             Answer::NotOpened(why) => {
                 self.swept = false;
+                self.place = None;
                 return Err(unknown(why));
             }
-            Answer::InUse { disk_uuid, why } => {
+            Answer::InUse { disk_uuid, why, place } => {
+                self.place = Some(place);
                 // If another agent uses it, that one is to be named, and not its helper.
                 let why = self.hold(disk_uuid).err().unwrap_or(why);
                 return Err((why, Some(disk_uuid)));
@@ -530,10 +567,17 @@ impl Lane {
             root: self.plan.root.as_os_str().as_bytes().to_vec(),
             expected: known.map(|it| label(it.id.0)),
             fresh: label(self.fresh),
-            measure: self.plan.size_mb.is_none(),
+            others: self.others(known),
             prove: self.doubted,
             patience_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
         }
+    }
+
+    /// The places of the agent's other disks.
+    fn others(&self, known: Option<&DiskRecord>) -> Vec<(Uuid, Vec<u8>)> {
+        let all = self.asked.iter().flat_map(|it| it.all.iter());
+        let others = all.filter(|it| known.is_none_or(|known| known.id != it.id));
+        others.map(|it| (it.id.0, it.root.clone().into_bytes())).collect()
     }
 
     fn note_asked(&mut self) {
@@ -585,18 +629,14 @@ impl Lane {
     }
 
     fn opened(&mut self, found: &Found, known: Option<&DiskRecord>) -> DiskFound {
-        let (id, plan) = (DiskId(found.label.disk_uuid), &self.plan);
-        let root = plan.root.to_string_lossy().into_owned();
-        let size_mb = match (plan.size_mb, &found.total_mb) {
-            (Some(size), _) => Ok(size),
-            (None, Some(Ok(total))) if plan.kind == DiskKind::Root => {
-                Ok(known.map_or(root_size_mb(*total), |it| it.size_mb))
-            }
-            (None, Some(Ok(total))) => Ok(known.map_or(*total, |it| it.size_mb)),
-            (None, Some(Err(why))) => Err(why.clone()),
-            (None, None) => Err("its size was not read".to_owned()),
-        };
-        self.device = (self.shared.devices)(found.device);
+        let id = DiskId(found.label.disk_uuid);
+        let known_as = found.known_as.as_ref().map(|it| String::from_utf8_lossy(it).into_owned());
+        let all = self.asked.as_ref().map(|it| it.all.clone()).unwrap_or_default();
+        let known = known.or_else(|| all.iter().find(|it| known_as.is_some() && it.id == id));
+        let root = known_as.unwrap_or_else(|| self.plan.root.to_string_lossy().into_owned());
+        let size_mb = size_mb(&self.plan, found, known);
+        self.device = (self.shared.devices)(found.place.device);
+        self.place = Some(found.place.clone());
         let fault = size_mb.as_ref().err().cloned().or_else(|| found.strangers.clone());
         if let Some(mend) = &found.mend {
             tracing::warn!("disk {root}: one copy of its label was damaged and has been mended from the other: {mend}");
@@ -605,13 +645,40 @@ impl Lane {
         if let State::Asked(_, opened) = &mut self.state {
             *opened = Ok(id);
         }
-        let disk = DiskRecord { id, kind: plan.kind, root, size_mb };
-        if let (None, Some((_, known))) = (&fault, &mut self.asked) {
-            *known = Some(disk.clone()); // Should it hang before the core asks again, it is this one.
-        }
+        let disk = DiskRecord { id, kind: self.plan.kind, root, size_mb };
         self.shared.routes.lock().unwrap_or_else(PoisonError::into_inner).insert(id, self.index);
-        DiskFound { disk, fault, space: None }
+        if fault.is_some() {
+            self.space.lost();
+            return DiskFound { disk, fault, space: None };
+        }
+        if let Some(asked) = &mut self.asked {
+            asked.known = Some(disk.clone()); // Should it hang before the core asks again, it is this one.
+        }
+        self.with_space(DiskFound { disk, fault, space: None }, found)
     }
+}
+
+/// The size that a disk is to have: as the settings say, or as it is. Not each change of what is measured is one of the disk.
+fn size_mb(plan: &DiskPlan, found: &Found, known: Option<&DiskRecord>) -> Result<u64, String> {
+    if let Some(size_mb) = plan.size_mb {
+        return Ok(size_mb);
+    }
+    let total_mb = found.room.as_ref().map_err(Clone::clone)?.total_mb;
+    let size_mb = match plan.kind {
+        DiskKind::Root => root_size_mb(total_mb),
+        DiskKind::Path | DiskKind::Mount => total_mb,
+    };
+    let is_as_known = |it: &&DiskRecord| it.size_mb.abs_diff(size_mb) <= size_mb / SIZE_STEPS;
+    Ok(known.filter(is_as_known).map_or(size_mb, |it| it.size_mb))
+}
+
+/// What was moved to the trash, each with what its removal gives back, in MB.
+fn moved(trashed: &[Result<Trashed, String>]) -> Vec<(Uuid, u64)> {
+    let moved = |it: &Result<Trashed, String>| match it {
+        Ok(Trashed::Moved(item)) => Some((item.volume, item.mb)),
+        _ => None,
+    };
+    trashed.iter().filter_map(moved).collect()
 }
 
 /// The kind as the helper names it.

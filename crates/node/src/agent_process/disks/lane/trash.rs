@@ -143,6 +143,11 @@ impl Trash {
         shortage(&self.room, volumes_mb, trash_mb)
     }
 
+    /// What would be given back if all of it were removed that may be, in MB.
+    pub(super) fn removable_mb(&self) -> u64 {
+        self.items.values().filter(|it| it.ours).map(|it| it.mb).sum()
+    }
+
     /// What is asked for beside the volumes that are there, in MB.
     fn asked_mb(&self, labels: &[VolumeLabel]) -> u64 {
         let new: BTreeMap<Uuid, u64> =
@@ -223,15 +228,20 @@ impl Lane {
         }
     }
 
-    fn read_room(&mut self) {
+    /// The room that there is now; `None` if that cannot be told.
+    pub(super) fn read_room(&mut self) -> Option<Room> {
         self.trash.looked = Instant::now();
         let doing = "reading its free space";
         match self.work(&Request::Room, doing) {
-            Ok(Answer::Room(Ok(room))) => self.trash.room = room,
+            Ok(Answer::Room(Ok(room))) => {
+                self.trash.room = room;
+                return Some(room);
+            }
             Ok(Answer::Room(Err(why))) => tracing::warn!("{why}"),
             Ok(other) => drop(self.misunderstood(doing, &other)),
             Err(_) => {} // It was told.
         }
+        None
     }
 
     fn look_for_room(&mut self) {

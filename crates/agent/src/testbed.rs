@@ -68,7 +68,7 @@ pub(crate) fn reservation() -> Reservation {
         kind: ReservationKind::Dynamic,
         role: role(),
         principal: None,
-        labels: Vec::new(),
+        labels: holdfast_model::Labels::default(),
     }
 }
 

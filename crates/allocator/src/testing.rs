@@ -57,7 +57,7 @@ pub(crate) fn reservation(role: &str) -> Reservation {
         kind: ReservationKind::Dynamic,
         role: self::role(role),
         principal: None,
-        labels: Vec::new(),
+        labels: holdfast_model::Labels::default(),
     }
 }
 

@@ -182,7 +182,7 @@ fn reserved(number: usize) -> Resource {
         kind: ReservationKind::Dynamic,
         role: Role::parse("db").expect("it is a role"),
         principal: None,
-        labels: vec![("number".to_owned(), Some(number.to_string()))],
+        labels: [("number".to_owned(), Some(number.to_string()))].into_iter().collect(),
     })
 }
 

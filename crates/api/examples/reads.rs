@@ -92,7 +92,7 @@ fn reserve(master: &mut Master, ids: &mut Counter, number: usize) {
         kind: ReservationKind::Dynamic,
         role: Role::parse("db").expect("it is a role"),
         principal: None,
-        labels: Vec::new(),
+        labels: holdfast_model::Labels::default(),
     };
     let resource = Resource::scalar("cpus", Scalar::whole(1)).reserved(reservation);
     let action = ClaimAction::Reserve { resources: vec![resource], source: Vec::new() };

@@ -60,7 +60,7 @@ fn volume(number: usize) -> Resource {
         kind: ReservationKind::Dynamic,
         role: role(),
         principal: None,
-        labels: Vec::new(),
+        labels: holdfast_model::Labels::default(),
     };
     let id = PersistenceId::parse(&format!("v{number}")).expect("it is a name");
     disk(10).reserved(reservation).volume(id, "data", None)

@@ -70,7 +70,7 @@ pub(crate) fn reservation() -> Reservation {
         kind: ReservationKind::Dynamic,
         role: role("db"),
         principal: Some("db-team".to_owned()),
-        labels: Vec::new(),
+        labels: holdfast_model::Labels::default(),
     }
 }
 

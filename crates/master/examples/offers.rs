@@ -80,7 +80,7 @@ fn volume(index: usize, frameworks: usize) -> Resource {
         kind: ReservationKind::Dynamic,
         role: role(index % frameworks),
         principal: None,
-        labels: Vec::new(),
+        labels: holdfast_model::Labels::default(),
     };
     let id = PersistenceId::parse(&format!("v{index}")).expect("it is a name");
     scalar("disk", 100).on(Source::path("/d1")).reserved(reservation).volume(id, "data", None)

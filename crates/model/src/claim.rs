@@ -221,32 +221,44 @@ impl Touched {
         self.claims.insert(claim.id, claim);
     }
 
-    /// The claim with this identity that lives, as it is by now.
-    fn living(&self, identity: &Identity, making: &Making<'_>) -> Option<Claim> {
-        let live = |it: &&Claim| it.state != ClaimState::Destroying;
+    /// The claims with this identity that live, as they are by now, in the order in which they were made.
+    fn living(&self, identity: &Identity, making: &Making<'_>) -> Vec<Claim> {
         let ids = self.by_identity.get(identity).into_iter().flatten();
-        if let Some(claim) = ids.map(|id| &self.claims[id]).find(live) {
-            return Some(claim.clone());
-        }
+        let mut living: Vec<Claim> = ids.map(|id| self.claims[id].clone()).collect();
         let there = (making.claims_with)(identity).into_iter();
-        there.filter(|it| !self.claims.contains_key(&it.id)).find(|it| live(&it))
+        living.extend(there.filter(|it| !self.claims.contains_key(&it.id)));
+        living.retain(|it| it.state != ClaimState::Destroying);
+        living.sort_by_key(|it| (it.created, it.id));
+        living
     }
 }
 
+/// Takes from the oldest first, and from as many as it needs: an older program told labels in another order apart, so several claims
+/// may hold what is one amount.
 fn take(resource: &Resource, touched: &mut Touched, making: &Making<'_>) {
-    let Some(mut claim) = touched.living(&resource.identity, making) else { return };
-    if claim.is_volume() {
-        claim.state = ClaimState::Destroying;
-        claim.note(making.now, "destroyed", making.by);
-    } else {
-        claim.resource.value = claim.resource.value.minus(&resource.value);
+    let mut wanted = resource.value.clone();
+    for mut claim in touched.living(&resource.identity, making) {
+        if wanted.is_empty() {
+            return;
+        }
+        if claim.is_volume() {
+            claim.state = ClaimState::Destroying;
+            claim.note(making.now, "destroyed", making.by);
+            return touched.touch(claim);
+        }
+        let part = claim.resource.value.common(&wanted);
+        if part.is_empty() {
+            continue;
+        }
+        wanted = wanted.minus(&part);
+        claim.resource.value = claim.resource.value.minus(&part);
         claim.note(making.now, "shrunk", making.by);
+        touched.touch(claim);
     }
-    touched.touch(claim);
 }
 
 fn give(resource: &Resource, touched: &mut Touched, making: &mut Making<'_>) {
-    let existing = touched.living(&resource.identity, making);
+    let existing = touched.living(&resource.identity, making).into_iter().next();
     match existing.filter(|it| !it.resource.identity.is_exclusive()) {
         Some(mut claim) => {
             claim.resource.value = claim.resource.value.plus(&resource.value);
@@ -284,6 +296,7 @@ fn new_claim(resource: &Resource, making: &mut Making<'_>) -> Claim {
 mod tests {
     use super::*;
     use crate::id::{IdSource, PersistenceId};
+    use crate::labels::Labels;
     use crate::operation::Asker;
     use crate::resource::{Reservation, ReservationKind, Source};
     use crate::role::Role;
@@ -305,7 +318,12 @@ mod tests {
     const DISK: DiskId = DiskId(Uuid::nil());
 
     fn reservation(role: &str, kind: ReservationKind) -> Reservation {
-        Reservation { kind, role: Role::parse(role).unwrap(), principal: None, labels: Vec::new() }
+        Reservation {
+            kind,
+            role: Role::parse(role).unwrap(),
+            principal: None,
+            labels: Labels::default(),
+        }
     }
 
     fn dynamic(role: &str) -> Reservation {
@@ -455,6 +473,30 @@ mod tests {
         ] {
             assert_eq!(holder(several), None, "{several:?}");
         }
+    }
+
+    #[test]
+    fn an_amount_that_several_equal_claims_hold_is_taken_from_the_oldest_first() {
+        let reserved = |mb| disk(mb).reserved(dynamic("db"));
+        let mut agent = Agent::new(&[disk(100)]);
+        assert!(agent.perform(&reserve(vec![reserved(50)])));
+        // An older program told labels in another order apart, and made two claims of what is one amount.
+        let first = agent.claims.values().next().unwrap().clone();
+        let half = |id: u128, created| Claim {
+            id: ClaimId(Uuid::from_u128(id)),
+            resource: reserved(25),
+            created: Instant(created),
+            ..first.clone()
+        };
+        agent.claims.remove(&first.id);
+        for claim in [half(101, 9), half(102, 3)] {
+            agent.claims.insert(claim.id, claim);
+        }
+        assert_eq!(total(&agent.base, &agent.claims).unwrap(), agent.total);
+        assert!(agent.perform(&ClaimAction::Unreserve(vec![reserved(30)])));
+        let left: Vec<_> = agent.claims.values().map(|it| (it.id, it.resource.clone())).collect();
+        assert_eq!(left, [(ClaimId(Uuid::from_u128(101)), reserved(20))]);
+        assert_eq!(total(&agent.base, &agent.claims).unwrap(), agent.total);
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod claim;
 pub mod convert;
 pub mod framework;
 pub mod id;
+pub mod labels;
 pub mod launch;
 pub mod master_ledger;
 pub mod message;
@@ -35,6 +36,7 @@ pub use id::{
     AgentId, ClaimId, ClusterId, ContainerId, DiskId, ExecutorId, FrameworkId, IdSource, Instant,
     LinkId, NodeId, OfferId, OperationUuid, PersistenceId, StatusUuid, StepContext, TaskId, Term,
 };
+pub use labels::Labels;
 pub use master_ledger::{
     AgentRecord, Cluster, FrameworkRecord, MasterChange, MasterLedger, PendingOperation, Presence,
 };
@@ -45,7 +47,7 @@ pub use message::{
 };
 pub use operation::{Action, Asker, ClaimAction, Conversion, Operation, Unreadable};
 pub use resource::{
-    Identity, Labels, Mode, Reservation, ReservationKind, Resource, Source, SourceKind,
+    Identity, Mode, Reservation, ReservationKind, Resource, Source, SourceKind,
     UnallocatedIdentity, VolumeMount,
 };
 pub use resources::{Quantities, Resources};

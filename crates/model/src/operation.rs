@@ -278,11 +278,12 @@ impl ClaimAction {
         let conversion = self.conversion();
         if !resources.contains(&conversion.consumed) {
             let missing = conversion.consumed.iter().find(|it| !resources.contains_one(it));
+            let near = missing.as_ref().map(|it| resources.near_miss(it)).unwrap_or_default();
             let missing =
                 missing.map_or_else(|| conversion.consumed.to_string(), |it| it.to_string());
             return Err(Invalid::new(
                 "resources",
-                format!("{} needs {missing}, which is not available there", self.name()),
+                format!("{} needs {missing}, which is not available there{near}", self.name()),
             ));
         }
         if let ClaimAction::Create(list) = self {
@@ -427,6 +428,7 @@ fn check_principal(path: &str, given: Option<&str>, asker: Asker<'_>) -> Result<
 mod tests {
     use super::*;
     use crate::id::PersistenceId;
+    use crate::labels::Labels;
     use crate::resource::Source;
 
     fn role(text: &str) -> Role {
@@ -438,7 +440,7 @@ mod tests {
             kind: ReservationKind::Dynamic,
             role: role(name),
             principal: None,
-            labels: Vec::new(),
+            labels: Labels::default(),
         }
     }
 

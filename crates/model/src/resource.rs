@@ -10,11 +10,9 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use crate::id::PersistenceId;
+use crate::labels::Labels;
 use crate::role::Role;
 use crate::value::{Scalar, Value, ValueKind};
-
-/// Key and value pairs that Holdfast carries and compares, but never interprets.
-pub type Labels = Vec<(String, Option<String>)>;
 
 /// How a reservation came to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -77,7 +75,7 @@ impl Source {
             id: None,
             vendor: None,
             profile: None,
-            metadata: Vec::new(),
+            metadata: Labels::default(),
         }
     }
 
@@ -374,6 +372,11 @@ impl fmt::Display for Identity {
             write!(f, "({}", self.role())?;
             if let Some(principal) = self.reservations.last().and_then(|it| it.principal.as_ref()) {
                 write!(f, ", {principal}")?;
+            }
+            if let Some(labels) = self.reservations.last().map(|it| &it.labels) {
+                if !labels.is_empty() {
+                    write!(f, "; {labels}")?;
+                }
             }
             f.write_str(")")?;
         }

@@ -2,6 +2,7 @@
 //! and frameworks do the same sums. Never yields an amount below zero.
 
 mod entries;
+mod near_miss;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -314,6 +315,7 @@ impl fmt::Display for Resources {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::labels::Labels;
     use crate::resource::{Reservation, ReservationKind, Source};
     use crate::value::Ranges;
     use proptest::prelude::*;
@@ -328,7 +330,7 @@ mod tests {
             kind: ReservationKind::Dynamic,
             role: role(name),
             principal: None,
-            labels: Vec::new(),
+            labels: Labels::default(),
         }
     }
 
@@ -435,7 +437,10 @@ mod tests {
             principal: Some(principal.to_owned()),
             ..reservation("db")
         };
-        let labelled = Reservation { labels: vec![("k".to_owned(), None)], ..reservation("db") };
+        let labelled = Reservation {
+            labels: [("k".to_owned(), None)].into_iter().collect(),
+            ..reservation("db")
+        };
         let cpus = || Resource::scalar("cpus", Scalar::whole(1));
         let all: Resources = [
             cpus(),

@@ -216,6 +216,14 @@ impl Value {
         }
     }
 
+    /// What is in both.
+    pub fn common(&self, other: &Value) -> Value {
+        match (self, other) {
+            (Value::Scalar(a), Value::Scalar(b)) => Value::Scalar(*a.min(b)),
+            _ => self.minus(&self.minus(other)),
+        }
+    }
+
     /// Whether all of `other` is in it.
     pub fn contains(&self, other: &Value) -> bool {
         match (self, other) {

@@ -34,7 +34,8 @@ pub fn create_id(member: &Member) -> String {
 
 /// The labels of a member's reservations.
 pub fn label<S: Service>(service: &S, member: &Member) -> Labels {
-    vec![(LABEL.to_owned(), Some(format!("{}-{}", service.name(), member.index)))]
+    let name = format!("{}-{}", service.name(), member.index);
+    Labels::from_iter([(LABEL.to_owned(), Some(name))])
 }
 
 impl Rest {

@@ -65,7 +65,8 @@ impl Operator {
             holdfast_model::DiskKind::Path => amount.on(holdfast_model::Source::path(&disk.root)),
             holdfast_model::DiskKind::Mount => amount.on(holdfast_model::Source::mount(&disk.root)),
         };
-        let labels = vec![("lot".to_owned(), Some(self.rng.below(4).to_string()))];
+        let labels =
+            [("lot".to_owned(), Some(self.rng.below(4).to_string()))].into_iter().collect();
         let reservation = Reservation {
             kind: ReservationKind::Dynamic,
             role: self.role.clone(),

@@ -76,7 +76,10 @@ pub(crate) fn place(
             None => refuse(
                 TaskState::Dropped,
                 Reason::ResourcesUnknown,
-                format!("{missing} is not on this agent; wait for a new offer"),
+                format!(
+                    "{missing} is not on this agent{}; wait for a new offer",
+                    record.totals().total().near_miss(&missing)
+                ),
             ),
         };
     }

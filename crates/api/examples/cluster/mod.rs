@@ -69,7 +69,7 @@ fn volume(index: usize) -> Resource {
         kind: ReservationKind::Dynamic,
         role: role(),
         principal: None,
-        labels: Vec::new(),
+        labels: holdfast_model::Labels::default(),
     };
     let id = PersistenceId::parse(&format!("v{index}")).expect("it is a name");
     disk(1_000).reserved(reservation).volume(id, "data", None)

@@ -194,19 +194,7 @@ pub fn reservation_of(total: &Resources, row: &ClaimRow) -> Result<Resource, Fai
 }
 
 fn several_reservations(several: &[Resource]) -> Failure {
-    let describe = |it: &Resource| {
-        let labels = it.identity.reservations.iter().flat_map(|it| &it.labels);
-        let labels: Vec<String> = labels
-            .map(|(name, value)| format!("{name}={}", value.as_deref().unwrap_or_default()))
-            .collect();
-        let labels = if labels.is_empty() {
-            String::new()
-        } else {
-            format!(" with labels {}", labels.join(", "))
-        };
-        format!("{it}{labels}")
-    };
-    let listed: Vec<String> = several.iter().map(describe).collect();
+    let listed: Vec<String> = several.iter().map(ToString::to_string).collect();
     let cause = format!(
         "several reservations look like that, and only one may be meant:\n    {}",
         listed.join("\n    ")
@@ -281,7 +269,7 @@ mod tests {
         total.add(&disk(10).reserved(db(&["c=d"])));
         let failure = reservation_of(&total, &row).unwrap_err();
         assert!(
-            failure.code == EXIT_CONFLICT && failure.cause.contains("with labels c=d"),
+            failure.code == EXIT_CONFLICT && failure.cause.contains("disk(db, p; c=d):10"),
             "{failure}"
         );
         assert_eq!(reservation_of(&total, &claim(None)).unwrap_err().code, EXIT_CONFLICT);

@@ -177,11 +177,13 @@ fn check_enough(pool: &Resources, needed: &Resources) -> Result<(), Invalid> {
     if pool.contains(needed) {
         return Ok(());
     }
-    let missing = needed
-        .iter()
-        .find(|it| !pool.contains_one(it))
-        .map_or_else(|| needed.to_string(), |it| it.to_string());
-    Err(Invalid::new("resources", format!("needs {needed}; what the offers hold lacks {missing}")))
+    let missing = needed.iter().find(|it| !pool.contains_one(it));
+    let near = missing.as_ref().map(|it| pool.near_miss(it)).unwrap_or_default();
+    let missing = missing.map_or_else(|| needed.to_string(), |it| it.to_string());
+    Err(Invalid::new(
+        "resources",
+        format!("needs {needed}; what the offers hold lacks {missing}{near}"),
+    ))
 }
 
 fn stage(

@@ -73,7 +73,7 @@ pub(crate) fn reservation(name: &str) -> Reservation {
         kind: ReservationKind::Dynamic,
         role: role(name),
         principal: None,
-        labels: Vec::new(),
+        labels: holdfast_model::Labels::default(),
     }
 }
 

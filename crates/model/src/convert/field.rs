@@ -8,7 +8,7 @@ use holdfast_proto::mesos::v1;
 use uuid::Uuid;
 
 use crate::id::{AgentId, ExecutorId, FrameworkId, Instant, OfferId, TaskId};
-use crate::resource::Labels;
+use crate::labels::Labels;
 use crate::validate::Invalid;
 
 const NANOS_PER_MS: i64 = 1_000_000;

@@ -9,6 +9,7 @@ use holdfast_proto::mesos::v1;
 
 use super::field::{each, Place};
 use super::resource::{amount, from_proto};
+use crate::labels::Labels;
 use crate::resource::{Reservation, ReservationKind, Resource};
 use crate::resources::Quantities;
 use crate::role::Role;
@@ -157,7 +158,7 @@ fn interval(text: &str) -> Result<(u64, u64), Invalid> {
 }
 
 fn stays(role: Role) -> Reservation {
-    Reservation { kind: ReservationKind::Static, role, principal: None, labels: Vec::new() }
+    Reservation { kind: ReservationKind::Static, role, principal: None, labels: Labels::default() }
 }
 
 fn check_configured(resource: &Resource, kind: ValueKind) -> Result<(), Invalid> {

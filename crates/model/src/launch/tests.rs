@@ -3,6 +3,7 @@
 use super::*;
 use crate::convert::{executor, task, Format};
 use crate::id::{ExecutorId, TaskId};
+use crate::labels::Labels;
 use crate::resource::{Mode, Reservation, ReservationKind, VolumeMount};
 use crate::task::OpaquePayload;
 
@@ -61,8 +62,12 @@ fn group() -> ExecutorInfo {
 
 fn volume(id: &str) -> Resource {
     let role = Role::parse("db").unwrap();
-    let reservation =
-        Reservation { kind: ReservationKind::Dynamic, role, principal: None, labels: Vec::new() };
+    let reservation = Reservation {
+        kind: ReservationKind::Dynamic,
+        role,
+        principal: None,
+        labels: Labels::default(),
+    };
     let mut volume = Resource::scalar("disk", Scalar::whole(10)).reserved(reservation).volume(
         PersistenceId::made(id.to_owned()),
         "data",

@@ -188,8 +188,12 @@ fn blank(node: NodeId) -> Report {
 /// that does not exist would be lost time.
 fn nobodys(rng: &mut crate::rng::Rng) -> Resources {
     let role = Role::parse("nobody").expect("it is a plain word");
-    let reservation =
-        Reservation { kind: ReservationKind::Static, role, principal: None, labels: Vec::new() };
+    let reservation = Reservation {
+        kind: ReservationKind::Static,
+        role,
+        principal: None,
+        labels: holdfast_model::Labels::default(),
+    };
     let amount = *rng.pick(&[i64::MAX, i64::MAX / 2, 1]).expect("the list is not empty");
     let reserved = |name: &str| {
         Resource::unreserved(name, Value::Scalar(Scalar::thousandths(amount)))

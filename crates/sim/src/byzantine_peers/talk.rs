@@ -373,6 +373,6 @@ fn reservation() -> Reservation {
         kind: ReservationKind::Dynamic,
         role: role("rogue"),
         principal: Some(PRINCIPAL.to_owned()),
-        labels: Vec::new(),
+        labels: holdfast_model::Labels::default(),
     }
 }

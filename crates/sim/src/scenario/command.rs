@@ -249,7 +249,7 @@ fn reserved_disk(machine: &Machine, line: &Line<'_>) -> Result<Resource, Wrong> 
         kind: ReservationKind::Dynamic,
         role,
         principal: Some("ops".to_owned()),
-        labels: Vec::new(),
+        labels: holdfast_model::Labels::default(),
     }))
 }
 

@@ -9,6 +9,7 @@ use v1::resource::{DiskInfo, ReservationInfo};
 
 use crate::convert::field::{each, labels, Place};
 use crate::id::PersistenceId;
+use crate::labels::Labels;
 use crate::resource::{
     Identity, Mode, Reservation, ReservationKind, Resource, Source, SourceKind,
     UnallocatedIdentity, VolumeMount,
@@ -136,7 +137,7 @@ fn upgrade(
             kind: ReservationKind::Static,
             role,
             principal: None,
-            labels: Vec::new(),
+            labels: Labels::default(),
         }]);
     };
     for (field, given) in

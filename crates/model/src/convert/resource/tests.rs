@@ -41,7 +41,7 @@ fn pre_is_upgraded() {
         (only.kind, only.role.as_str(), only.principal.as_deref()),
         (ReservationKind::Dynamic, "db", Some("p"))
     );
-    assert_eq!(only.labels, vec![("k".to_owned(), Some("v".to_owned()))]);
+    assert_eq!(*only.labels, [("k".to_owned(), Some("v".to_owned()))]);
 }
 
 #[test]
@@ -265,4 +265,33 @@ proptest! {
     fn sums_come_back(sum in samples::sum()) {
         prop_assert_eq!(sum_from_proto("resources", sum_to_proto(&sum, Format::WHOLE)), Ok(sum));
     }
+}
+
+#[test]
+fn labels_and_metadata_in_another_order_are_the_same_resource() {
+    let pair = |a: &str, b: &str| {
+        format!(r#"{{"labels":[{{"key":"{a}","value":"1"}},{{"key":"{b}","value":"1"}}]}}"#)
+    };
+    let (one, other) = (pair("a", "b"), pair("b", "a"));
+    let post = |labels: &str| {
+        let stack =
+            format!(r#""reservations":[{{"type":"DYNAMIC","role":"db","labels":{labels}}}]"#);
+        parse(&format!("{{{CPUS},{stack}}}")).unwrap()
+    };
+    let pre = |labels: &str| {
+        let reservation = format!(r#""role":"db","reservation":{{"labels":{labels}}}"#);
+        parse(&format!("{{{CPUS},{reservation}}}")).unwrap()
+    };
+    assert!(post(&one) == post(&other) && pre(&one) == pre(&other) && pre(&one) == post(&other));
+    let both = format!(
+        r#"{{{CPUS},"role":"db","reservation":{{"labels":{one}}},"reservations":[{{"type":"DYNAMIC","role":"db","labels":{other}}}]}}"#
+    );
+    assert_eq!(parse(&both).unwrap(), post(&one), "PRE may repeat POST in another order");
+    let sum: Resources = [post(&one), post(&other)].iter().collect();
+    assert_eq!(sum.len(), 1, "they are one amount");
+    let disk = |metadata: &str| {
+        let source = format!(r#"{{"type":"RAW","id":"x","metadata":{metadata}}}"#);
+        parse(&format!(r#"{{"name":"disk","type":"SCALAR","scalar":{{"value":1}},"disk":{{"source":{source}}}}}"#)).unwrap()
+    };
+    assert_eq!(disk(&one), disk(&other));
 }

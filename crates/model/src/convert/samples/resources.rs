@@ -7,15 +7,16 @@ use proptest::sample::select;
 
 use super::{role, text, word};
 use crate::id::PersistenceId;
+use crate::labels::Labels;
 use crate::resource::{
-    Labels, Mode, Reservation, ReservationKind, Resource, Source, SourceKind, VolumeMount,
+    Mode, Reservation, ReservationKind, Resource, Source, SourceKind, VolumeMount,
 };
 use crate::resources::Resources;
 use crate::role::Role;
 use crate::value::{Ranges, Scalar, Value};
 
 fn labels() -> impl Strategy<Value = Labels> {
-    prop::collection::vec((text(), of(text())), 0..3)
+    prop::collection::vec((text(), of(text())), 0..3).prop_map(Labels::from_iter)
 }
 
 /// A stack that goes down the tree.
@@ -32,7 +33,7 @@ fn stack() -> impl Strategy<Value = Vec<Reservation>> {
             };
             // PRE has no place for a static reservation's principal and labels.
             let (principal, labels) = if kind == ReservationKind::Static {
-                (None, Vec::new())
+                (None, Labels::default())
             } else {
                 (principal, labels)
             };

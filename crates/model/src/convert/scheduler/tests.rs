@@ -4,6 +4,7 @@ use super::*;
 use crate::convert::Format;
 use crate::framework::{Capability, FrameworkInfo};
 use crate::id::FrameworkId;
+use crate::labels::Labels;
 use crate::message::{Call, Event, FrameworkCall, Offer};
 use crate::operation::Action;
 use crate::resource::Resource;
@@ -149,7 +150,7 @@ fn offers_show_what_the_framework_understands() {
         kind: crate::resource::ReservationKind::Dynamic,
         role: db.clone(),
         principal: None,
-        labels: Vec::new(),
+        labels: Labels::default(),
     });
     let offer = Offer {
         id: crate::id::OfferId::made("o".to_owned()),

@@ -1,38 +1,40 @@
 //! An ordered map whose clone is as cheap as a pointer: what a core keeps, and what its readers see.
 //!
 //! A core publishes its state by cloning its maps. The clone and the original share everything; whoever
-//! changes an entry afterwards copies that row and the few chunks on the way to it, once, and nothing
-//! else. While nobody else holds a clone, changes are made in place. Relies on `immutable-chunkmap` for
-//! the tree. Iteration is in the order of keys. A map never copies a row to read it.
+//! changes an entry afterwards copies that row and the few nodes on the way to it, once, and nothing
+//! else. While nobody else holds a clone, changes are made in place. Iteration is in the order of keys.
+//! A map never copies a row to read it.
+
+mod tree;
 
 use std::borrow::Borrow;
 use std::fmt;
 use std::ops::Index;
 use std::sync::Arc;
 
-use immutable_chunkmap::map::{Map, NodeRef};
-
-/// How many entries one chunk holds: the first change of a chunk after a publication copies so many
-/// keys and pointers.
-const CHUNK_ENTRIES: usize = 32;
+use self::tree::{Node, Put};
 
 /// See the module.
-pub struct SharedMap<K: Ord + Clone, V>(Map<K, Arc<V>, CHUNK_ENTRIES>);
+pub struct SharedMap<K: Ord + Clone, V> {
+    /// There is none while the map is empty.
+    root: Option<Arc<Node<K, V>>>,
+    len: usize,
+}
 
 impl<K: Ord + Clone, V> SharedMap<K, V> {
     /// A map without entries.
     pub fn new() -> Self {
-        SharedMap(Map::new())
+        SharedMap { root: None, len: 0 }
     }
 
     /// How many entries there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.len
     }
 
     /// Whether there are no entries.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.len == 0
     }
 
     /// The row of a key.
@@ -40,7 +42,7 @@ impl<K: Ord + Clone, V> SharedMap<K, V> {
     where
         K: Borrow<Q>,
     {
-        self.0.get(key).map(Arc::as_ref)
+        self.get_shared(key).map(Arc::as_ref)
     }
 
     /// The row of a key, to be kept beyond the life of the map.
@@ -48,7 +50,7 @@ impl<K: Ord + Clone, V> SharedMap<K, V> {
     where
         K: Borrow<Q>,
     {
-        self.0.get(key)
+        self.root.as_ref()?.find(key).map(|(_, row)| row)
     }
 
     /// The key that an entry has, which may be in other memory than the one that is asked with.
@@ -56,7 +58,7 @@ impl<K: Ord + Clone, V> SharedMap<K, V> {
     where
         K: Borrow<Q>,
     {
-        self.0.get_key(key)
+        self.root.as_ref()?.find(key).map(|(key, _)| key)
     }
 
     /// Whether there is an entry for a key.
@@ -64,23 +66,43 @@ impl<K: Ord + Clone, V> SharedMap<K, V> {
     where
         K: Borrow<Q>,
     {
-        self.0.get(key).is_some()
+        self.get_shared(key).is_some()
     }
 
     /// Puts a row in; returns the one that it replaces.
     pub fn insert(&mut self, key: K, row: V) -> Option<Arc<V>> {
-        self.0.insert_cow(key, Arc::new(row))
+        let row = Arc::new(row);
+        let Some(root) = &mut self.root else {
+            (self.root, self.len) = (Some(Node::of(key, row)), 1);
+            return None;
+        };
+        match Node::put(root, key, row) {
+            Put::Replaced(former) => return Some(former),
+            Put::Added => {}
+            Put::Split(first, right) => {
+                let left = self.root.take().expect("it was just split");
+                self.root = Some(Node::above(left, first, right));
+            }
+        }
+        self.len += 1;
+        None
     }
 
     /// Takes a row out.
-    pub fn remove<Q: Ord>(&mut self, key: &Q) -> Option<Arc<V>>
+    pub fn remove<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<Arc<V>>
     where
         K: Borrow<Q>,
     {
-        if !self.contains_key(key) {
-            return None; // A removal of nothing would still copy the way to where it is not.
+        let root = self.root.as_mut()?;
+        let row = Node::take(root, key, false)?;
+        while let Some(only) = root.only_child().cloned() {
+            *root = only;
         }
-        self.0.remove_cow(key)
+        if root.is_empty() {
+            self.root = None;
+        }
+        self.len -= 1;
+        Some(row)
     }
 
     /// The row of a key, to be changed. It is copied first if a clone of the map still shows it.
@@ -89,10 +111,7 @@ impl<K: Ord + Clone, V> SharedMap<K, V> {
         K: Borrow<Q>,
         V: Clone,
     {
-        if !self.contains_key(key) {
-            return None; // As for a removal.
-        }
-        self.0.get_mut_cow(key).map(Arc::make_mut)
+        Node::find_mut(self.root.as_mut()?, key).map(Arc::make_mut)
     }
 
     /// The row of a key, made when there is none, to be changed.
@@ -100,90 +119,53 @@ impl<K: Ord + Clone, V> SharedMap<K, V> {
     where
         V: Clone,
     {
-        Arc::make_mut(self.0.get_or_insert_cow(key, || Arc::new(make())))
+        if !self.contains_key(&key) {
+            self.insert(key.clone(), make());
+        }
+        self.get_mut(&key).expect("it is there by now")
     }
 
     /// The entries in the order of their keys.
-    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.0.into_iter().map(|(key, row)| (key, row.as_ref()))
+    pub fn iter(&self) -> Iter<'_, K, V> {
+        Iter(tree::Iter::new(self.root.as_ref()))
     }
 
     /// The keys in order.
     pub fn keys(&self) -> impl Iterator<Item = &K> {
-        self.0.into_iter().map(|(key, _)| key)
+        self.iter().map(|(key, _)| key)
     }
 
     /// The rows in the order of their keys.
     pub fn values(&self) -> impl Iterator<Item = &V> {
-        self.0.into_iter().map(|(_, row)| row.as_ref())
+        self.iter().map(|(_, row)| row)
     }
 
     /// The entries from this key on, in order. What lies before it costs nothing.
-    pub fn range_from<Q: Ord + ?Sized>(&self, first: &Q) -> RangeFrom<'_, K, V>
+    pub fn range_from<Q: Ord + ?Sized>(&self, first: &Q) -> Iter<'_, K, V>
     where
         K: Borrow<Q>,
     {
-        let mut range = RangeFrom { waiting: Vec::new(), here: Vec::new().into_iter() };
-        let mut next = self.0.root();
-        while let Some(node) = next {
-            let mut pairs: Vec<(&K, &Arc<V>)> = node.pairs().collect();
-            let at = pairs.partition_point(|(key, _)| (*key).borrow() < first);
-            next = match at {
-                0 => node.left(),
-                _ if at == pairs.len() => node.right(),
-                _ => {
-                    range.here = pairs.split_off(at).into_iter();
-                    range.wait_for(node.right());
-                    None
-                }
-            };
-            if at == 0 {
-                range.waiting.push(node);
-            }
-        }
-        range
+        Iter(tree::Iter::from(self.root.as_ref(), first))
     }
 }
 
-/// What [`SharedMap::range_from`] gives.
-pub struct RangeFrom<'m, K: Ord + Clone, V> {
-    /// Nodes whose own entries, and then those to their right, come after [`RangeFrom::here`], the nearest last.
-    waiting: Vec<NodeRef<'m, K, Arc<V>, CHUNK_ENTRIES>>,
-    here: std::vec::IntoIter<(&'m K, &'m Arc<V>)>,
-}
+/// Entries of a [`SharedMap`] in the order of their keys.
+pub struct Iter<'m, K: Ord + Clone, V>(tree::Iter<'m, K, V>);
 
-impl<'m, K: Ord + Clone, V> RangeFrom<'m, K, V> {
-    /// The entries below this node come next.
-    fn wait_for(&mut self, node: Option<NodeRef<'m, K, Arc<V>, CHUNK_ENTRIES>>) {
-        let mut next = node;
-        while let Some(node) = next {
-            next = node.left();
-            self.waiting.push(node);
-        }
-    }
-}
-
-impl<'m, K: Ord + Clone, V> Iterator for RangeFrom<'m, K, V> {
+impl<'m, K: Ord + Clone, V> Iterator for Iter<'m, K, V> {
     type Item = (&'m K, &'m V);
 
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if let Some((key, row)) = self.here.next() {
-                return Some((key, row.as_ref()));
-            }
-            let node = self.waiting.pop()?;
-            self.here = node.pairs().collect::<Vec<_>>().into_iter();
-            self.wait_for(node.right());
-        }
+        self.0.next().map(|(key, row)| (key, row.as_ref()))
     }
 }
 
 impl<'m, K: Ord + Clone, V> IntoIterator for &'m SharedMap<K, V> {
     type Item = (&'m K, &'m V);
-    type IntoIter = Box<dyn Iterator<Item = (&'m K, &'m V)> + 'm>;
+    type IntoIter = Iter<'m, K, V>;
 
     fn into_iter(self) -> Self::IntoIter {
-        Box::new(self.iter())
+        self.iter()
     }
 }
 
@@ -197,7 +179,7 @@ impl<K: Ord + Clone + Borrow<Q>, V, Q: Ord + ?Sized> Index<&Q> for SharedMap<K, 
 
 impl<K: Ord + Clone, V> Clone for SharedMap<K, V> {
     fn clone(&self) -> Self {
-        SharedMap(self.0.clone())
+        SharedMap { root: self.root.clone(), len: self.len }
     }
 }
 

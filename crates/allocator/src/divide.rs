@@ -146,10 +146,14 @@ impl Division<'_, '_> {
 
     fn finish(self) -> Vec<Allocation> {
         let Division { roster, ranking, candidates, grants, .. } = self;
+        let mut times: BTreeMap<usize, u64> = BTreeMap::new();
+        grants.iter().for_each(|it| *times.entry(it.contender).or_default() += 1);
+        for (contender, times) in times {
+            ranking.count(contender, &roster.get(contender), times);
+        }
         let allocation = |grant: Grant| {
             let (candidate, contender) =
                 (&candidates[grant.candidate], roster.get(grant.contender));
-            ranking.count(grant.contender, &contender);
             Allocation {
                 framework: contender.framework.clone(),
                 role: contender.role.clone(),

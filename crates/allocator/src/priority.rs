@@ -89,7 +89,7 @@ impl Ranking for FixedOrder {
 
     fn charge(&mut self, _: usize, _: &[(&str, Scalar)]) {}
 
-    fn count(&mut self, _: usize, _: &Contender<'_>) {}
+    fn count(&mut self, _: usize, _: &Contender<'_>, _: u64) {}
 }
 
 impl Priority {

@@ -27,8 +27,8 @@ pub(crate) trait Ranking {
     fn first_among(&self, among: &BTreeSet<usize>, fits: Fits<'_>) -> Option<(usize, Vec<usize>)>;
     /// Notes that a contender was given that much.
     fn charge(&mut self, contender: usize, amounts: &[(&str, Scalar)]);
-    /// Notes at the end of a division that a contender was served once more.
-    fn count(&mut self, contender: usize, as_is: &Contender<'_>);
+    /// Notes at the end of a division that a contender was served so many times more.
+    fn count(&mut self, contender: usize, as_is: &Contender<'_>, times: u64);
 }
 
 /// The first in an order that fits.

@@ -203,7 +203,7 @@ mod tests {
             None
         }
         fn charge(&mut self, _: usize, _: &[(&str, Scalar)]) {}
-        fn count(&mut self, _: usize, _: &Contender<'_>) {}
+        fn count(&mut self, _: usize, _: &Contender<'_>, _: u64) {}
     }
 
     #[test]

@@ -91,9 +91,14 @@ impl ShareBasis {
         let ratios = measured
             .iter()
             .zip(&self.totals)
-            .map(|(held, (_, total))| (*held as f64 * 1000.0) / (*total as f64 * weight));
+            .map(|(held, (_, total))| (float(*held) * 1000.0) / (*total as f64 * weight));
         Share(ratios.fold(0.0, f64::max))
     }
+}
+
+/// The nearest number. Nearly all fit a register, which converts far faster.
+fn float(amount: i128) -> f64 {
+    i64::try_from(amount).map_or_else(|_| amount as f64, |it| it as f64)
 }
 
 fn counted<'i>(

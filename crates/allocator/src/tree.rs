@@ -352,10 +352,10 @@ impl Ranking for RoleTree {
         });
     }
 
-    fn count(&mut self, contender: usize, as_is: &Contender<'_>) {
+    fn count(&mut self, contender: usize, as_is: &Contender<'_>, times: u64) {
         let roles = self.served.get_or_insert_with(as_is.framework.clone(), BTreeMap::new);
         let served = roles.entry(as_is.role.clone()).or_default();
-        *served += 1;
+        *served += times;
         let served = *served;
         if self.entry(contender).served != served {
             self.change(contender, |entry| entry.served = served);

@@ -195,6 +195,11 @@ impl Identity {
         Arc::ptr_eq(&self.unallocated, &other.unallocated)
     }
 
+    /// Whether the two are equal and have their words in the same memory.
+    pub(crate) fn is_same_memory(&self, other: &Identity) -> bool {
+        Arc::ptr_eq(&self.unallocated, &other.unallocated) && self.allocation == other.allocation
+    }
+
     /// The same, offered to or used by `role`.
     pub fn allocated_to(&self, role: &Role) -> Identity {
         Identity { allocation: Some(role.clone()), ..self.clone() }

@@ -144,6 +144,9 @@ impl Resources {
 
     /// Takes all of `other` away.
     pub fn subtract_all(&mut self, other: &Resources) {
+        if self.entries.is_same(&other.entries) {
+            return *self = Resources::new();
+        }
         for (identity, amount) in other.entries() {
             self.shrink(identity, &amount.value, amount.copies);
         }
@@ -200,6 +203,14 @@ impl Resources {
         }
     }
 
+    /// The part whose identities are not in `other`.
+    pub fn without_any_of(&self, other: &Resources) -> Resources {
+        if self.entries.is_same(&other.entries) {
+            return Resources::new();
+        }
+        self.filter(|identity| other.get(identity).is_none())
+    }
+
     /// The part that nobody reserved.
     pub fn unreserved(&self) -> Resources {
         self.filter(|identity| !identity.is_reserved())
@@ -233,8 +244,14 @@ impl Resources {
         self.with_identities(Identity::unallocated)
     }
 
-    /// The same under other identities; what has the same identity then is added up.
+    /// The same with other allocations; what has the same identity then is added up.
     fn with_identities(&self, identity: impl Fn(&Identity) -> Identity) -> Resources {
+        let allocation = self.entries().next().and_then(|(it, _)| it.allocation.as_ref());
+        if self.entries().all(|(it, _)| it.allocation.as_ref() == allocation) {
+            // All stay different, and in their order.
+            let entries = self.entries().map(|(it, amount)| (identity(it), amount.clone()));
+            return Resources { entries: entries.collect() };
+        }
         let mut all = Resources::new();
         for (old, amount) in self.entries() {
             let identity = identity(old);

@@ -142,7 +142,7 @@ impl AllocatorInput {
     /// So much of an agent was offered: of each resource all that was free.
     pub(crate) fn offered(&mut self, agent: &AgentId, resources: &Resources) {
         let view = self.agents.get_mut(agent).expect("only what is seen is offered");
-        view.free = view.free.filter(|it| resources.get(it).is_none());
+        view.free = view.free.without_any_of(resources);
     }
 
     /// Notes that a role of a framework does not want `declined` until then.

@@ -77,14 +77,13 @@ fn count(
         let one = amount.value.quantity().as_thousandths();
         let all = Scalar::thousandths(one.saturating_mul(copies));
         let allocated = &mut view.roles[at].allocated;
-        let former = allocated.get(&identity.name).copied().unwrap_or_default();
-        let sum = change(former, all);
-        if sum <= Scalar::ZERO {
-            allocated.remove(&identity.name);
-        } else if let Some(known) = allocated.get_mut(&identity.name) {
-            *known = sum;
-        } else {
-            allocated.insert(identity.name.clone(), sum);
+        let known = allocated.get_mut(&identity.name);
+        let sum = change(known.as_deref().copied().unwrap_or_default(), all);
+        match known {
+            Some(known) if Scalar::ZERO < sum => *known = sum,
+            Some(_) => drop(allocated.remove(&identity.name)),
+            None if Scalar::ZERO < sum => drop(allocated.insert(identity.name.clone(), sum)),
+            None => {}
         }
     }
     // Roles that it neither names nor uses any more are forgotten.

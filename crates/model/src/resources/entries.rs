@@ -4,13 +4,14 @@
 //!
 //! A clone shares everything. Relies on the order of identities. Never has an identity twice.
 
+use std::slice;
 use std::sync::Arc;
 
 use super::Amount;
 use crate::id::PersistenceId;
 use crate::resource::Identity;
 use crate::shared_index::SharedIndex;
-use crate::shared_map::SharedMap;
+use crate::shared_map::{self, SharedMap};
 
 /// How many entries a list has at most. Beyond, finding and moving them costs more than the map's chunks.
 const FEW_MAX: usize = 32;
@@ -127,14 +128,11 @@ impl Entries {
     }
 
     /// Each identity with its amount, in the order of identities.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&Identity, &Amount)> {
-        let (few, many) = match self {
-            Entries::Few(list) => {
-                (Some(list.iter().map(|(identity, amount)| (identity, amount))), None)
-            }
-            Entries::Many(many) => (None, Some(many.map.iter())),
-        };
-        few.into_iter().flatten().chain(many.into_iter().flatten())
+    pub(super) fn iter(&self) -> Iter<'_> {
+        match self {
+            Entries::Few(list) => Iter::Few(list.iter()),
+            Entries::Many(many) => Iter::Many(many.map.iter()),
+        }
     }
 
     /// Shares the words of equal identities. Only a list does; whoever has many has few such neighbours.
@@ -195,7 +193,35 @@ impl FromIterator<(Identity, Amount)> for Entries {
     }
 }
 
+/// What [`Entries::iter`] gives.
+pub(super) enum Iter<'e> {
+    Few(slice::Iter<'e, (Identity, Amount)>),
+    Many(shared_map::Iter<'e, Identity, Amount>),
+}
+
+impl<'e> Iterator for Iter<'e> {
+    type Item = (&'e Identity, &'e Amount);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Iter::Few(list) => list.next().map(|(identity, amount)| (identity, amount)),
+            Iter::Many(map) => map.next(),
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        match self {
+            Iter::Few(list) => list.size_hint(),
+            Iter::Many(map) => map.size_hint(),
+        }
+    }
+}
+
+/// Where an identity stands, or would. Most are asked for with the words that stand there, which are found without being read.
 fn find(list: &[(Identity, Amount)], identity: &Identity) -> Result<usize, usize> {
+    if let Some(at) = list.iter().position(|(it, _)| it.is_same_memory(identity)) {
+        return Ok(at);
+    }
     list.binary_search_by(|(it, _)| it.cmp(identity))
 }
 

@@ -120,8 +120,10 @@ impl AgentState {
         &'s self,
         framework: &'s FrameworkId,
     ) -> impl Iterator<Item = &'s ExecutorId> {
-        let first = (framework.clone(), ExecutorId::made(String::new()));
-        let from = self.executors.range(first..).map(|(key, _)| key);
+        // Most have none, for whom no key is made to look with.
+        let first = || (framework.clone(), ExecutorId::made(String::new()));
+        let range = (!self.executors.is_empty()).then(|| self.executors.range(first()..));
+        let from = range.into_iter().flatten().map(|(key, _)| key);
         from.take_while(|key| key.0 == *framework).map(|key| &key.1)
     }
 

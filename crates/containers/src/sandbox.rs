@@ -1,10 +1,11 @@
 //! `stage_sandbox` makes the directory in which a container works.
 //!
 //! It makes the directory and its parents and gives the directory itself, never its parents, to the
-//! payload's user. It relies on the caller for the place. It never removes anything, and never
-//! follows a link in the sandbox's own place.
+//! payload's user, who alone can look into it; others pass through the parents and cannot list them.
+//! It relies on the caller for the place. It never removes anything, and never follows a link in the
+//! sandbox's own place.
 
-use std::fs::DirBuilder;
+use std::fs::{DirBuilder, Permissions};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
@@ -31,7 +32,12 @@ pub enum SandboxError {
     File(#[from] FileError),
 }
 
-/// Makes the sandbox `path` (mode 755, parents too) and gives it to `user`. What is there already
+/// The mode of a sandbox: it is its user's alone. The agent, which is root or that very user, serves its files.
+const SANDBOX_MODE: u32 = 0o700;
+/// The mode of the directories above it: payloads of all users pass through them.
+const PASS_MODE: u32 = 0o711;
+
+/// Makes the sandbox `path` (mode 700, its parents 711) and gives it to `user`. What is there already
 /// stays as it is.
 pub fn stage_sandbox(path: &Path, user: Option<&str>) -> Result<(), SandboxError> {
     let rejected = |reason| SandboxError::Path { path: path.to_path_buf(), reason };
@@ -39,11 +45,7 @@ pub fn stage_sandbox(path: &Path, user: Option<&str>) -> Result<(), SandboxError
         return Err(rejected("must be absolute and without \"..\""));
     }
     let account = user.map(look_up_user).transpose().map_err(SandboxError::User)?;
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o755)
-        .create(path)
-        .map_err(|error| FileError::new("create", path, error))?;
+    make(path, SANDBOX_MODE)?;
     let found =
         std::fs::symlink_metadata(path).map_err(|error| FileError::new("look at", path, error))?;
     if !found.is_dir() {
@@ -61,6 +63,20 @@ pub fn stage_sandbox(path: &Path, user: Option<&str>) -> Result<(), SandboxError
     }
 }
 
+/// Makes a directory and those above it that are missing. The umask has no say in it.
+fn make(path: &Path, mode: u32) -> Result<(), FileError> {
+    let failed = |error: std::io::Error| FileError::new("create", path, error);
+    match DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => std::fs::set_permissions(path, Permissions::from_mode(mode)).map_err(failed),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            path.parent().map_or(Ok(()), |above| make(above, PASS_MODE))?;
+            make(path, mode)
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        Err(error) => Err(failed(error)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,6 +90,8 @@ mod tests {
         let user = if root { Some("nobody") } else { None };
         stage_sandbox(&path, user).unwrap();
         stage_sandbox(&path, user).unwrap();
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&path), mode(&dir.path().join("a/b"))), (0o700, 0o711));
         if root {
             let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap().uid.as_raw();
             assert_eq!(path.metadata().unwrap().uid(), nobody);

@@ -60,6 +60,7 @@ pub async fn run(settings: AgentSettings, stop: CancellationToken) -> anyhow::Re
     let plan = MachinePlan::read(&settings, &dir, address).context("what this machine offers")?;
     let (inbox, work) = Inbox::new();
     let containers = Containers::open(&dir, address, &settings, inbox.clone())?;
+    containers.sandboxes().close_left_open();
     let found = containers.recover(&ledger)?;
     let disk_times = (settings.disk_timeout, settings.trash_retention);
     let shell = AgentShell {

@@ -23,7 +23,7 @@ use crate::mirror::SledMirror;
 use crate::recover::{open, Opening};
 use crate::report::{OpenError, OpenReport};
 use crate::witness::Expected;
-use std::fs;
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -93,6 +93,7 @@ impl DurableStore {
         }
         make_dir(dir).map_err(OpenError::io(dir.display().to_string()))?;
         let lock = DirLock::take(dir)?;
+        crate::private::tighten(dir);
         let opening = Opening {
             expected: Expected { kind: Some(options.kind), uuid: options.uuid },
             uuid_if_new: options.uuid_if_new,
@@ -150,9 +151,9 @@ pub(crate) fn make_dir(dir: &Path) -> io::Result<()> {
     if dir.is_dir() {
         return Ok(());
     }
-    fs::create_dir_all(dir)?;
+    crate::private::make_dirs(dir)?;
     for parent in dir.ancestors().skip(1).filter(|parent| !parent.as_os_str().is_empty()).take(2) {
-        fs::File::open(parent)?.sync_all()?;
+        File::open(parent)?.sync_all()?;
     }
     Ok(())
 }

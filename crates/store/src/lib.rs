@@ -42,6 +42,7 @@ mod journal;
 mod lock;
 mod memory;
 mod mirror;
+mod private;
 mod reconcile;
 mod records;
 mod recover;

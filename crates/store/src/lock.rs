@@ -4,7 +4,7 @@
 //! breaks a lock.
 
 use crate::report::OpenError;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::{Seek, Write};
 use std::path::Path;
 
@@ -19,7 +19,7 @@ impl DirLock {
     pub fn take(dir: &Path) -> Result<DirLock, OpenError> {
         let path = dir.join(FILE);
         let io = |source| OpenError::Io { file: path.display().to_string(), source };
-        let mut file = OpenOptions::new()
+        let mut file = crate::private::file_options()
             .read(true)
             .write(true)
             .create(true)

@@ -29,8 +29,12 @@ pub(crate) const DIR_FLAGS: OFlags = OFlags::RDONLY
 pub(crate) const PASS_MODE: u32 = 0o711;
 /// The mode of directories for the agent alone.
 pub(crate) const PRIVATE_MODE: u32 = 0o700;
-/// The mode of a volume's top directory before it is given to a user.
-pub(crate) const DATA_MODE: u32 = 0o755;
+/// The mode of a volume's top directory when it is made. What its owner makes of it later stays.
+pub(crate) const DATA_MODE: u32 = 0o700;
+/// The mode of our own files: labels name roles and principals, which are nobody else's business.
+const FILE_MODE: u32 = 0o600;
+/// The rights of others than the owner.
+const OTHERS: u32 = 0o077;
 
 /// Why a directory could not be entered.
 #[derive(Debug)]
@@ -159,7 +163,8 @@ impl Folder {
         Ok(self.names()?.is_empty())
     }
 
-    /// Reads a regular file of at most `max` bytes; `None` if there is none.
+    /// Reads a regular file of at most `max` bytes; `None` if there is none. One that an older program
+    /// left open to others is closed to them, if it can be.
     pub(crate) fn read_file(&self, name: &str, max: u64) -> io::Result<Option<Vec<u8>>> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let fd = match rustix::fs::openat(&self.fd, name, flags, Mode::empty()) {
@@ -167,8 +172,13 @@ impl Folder {
             Err(Errno::NOENT) => return Ok(None),
             Err(errno) => return Err(errno.into()),
         };
-        if file_type(&stat_fd(&fd)?) != FileType::RegularFile {
+        let stat = stat_fd(&fd)?;
+        if file_type(&stat) != FileType::RegularFile {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "not a regular file"));
+        }
+        if u32::from(stat.stx_mode) & OTHERS != 0 {
+            // On a disk that is mounted read-only it stays as it is.
+            let _ = rustix::fs::fchmod(&fd, Mode::from_raw_mode(FILE_MODE));
         }
         let mut bytes = Vec::new();
         File::from(fd).take(max + 1).read_to_end(&mut bytes)?;
@@ -206,7 +216,7 @@ impl Folder {
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let mut file =
-            File::from(rustix::fs::openat(&self.fd, name, flags, Mode::from_raw_mode(0o644))?);
+            File::from(rustix::fs::openat(&self.fd, name, flags, Mode::from_raw_mode(FILE_MODE))?);
         file.write_all(bytes)?;
         Ok(file)
     }
@@ -325,6 +335,20 @@ mod tests {
     }
 
     #[test]
+    fn our_files_are_our_own_and_one_that_was_left_open_is_closed_when_it_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::open(dir.path()).unwrap();
+        let mode =
+            || std::fs::metadata(dir.path().join("label")).unwrap().permissions().mode() & 0o777;
+        folder.write_file("label", b"x").unwrap();
+        assert_eq!(mode(), FILE_MODE);
+        let wide = std::fs::Permissions::from_mode(0o644);
+        std::fs::set_permissions(dir.path().join("label"), wide).unwrap();
+        assert_eq!(folder.read_file("label", 10).unwrap().unwrap(), b"x");
+        assert_eq!(mode(), FILE_MODE);
+    }
+
+    #[test]
     fn a_move_replaces_nothing_and_modes_ignore_the_umask() {
         let dir = tempfile::tempdir().unwrap();
         let folder = Folder::open(dir.path()).unwrap();
@@ -333,7 +357,7 @@ mod tests {
         let mode = |name: &str| {
             std::fs::metadata(dir.path().join(name)).unwrap().permissions().mode() & 0o777
         };
-        assert_eq!((mode("a"), mode("b")), (0o711, 0o755));
+        assert_eq!((mode("a"), mode("b")), (0o711, 0o700));
         assert_eq!(
             folder.move_to("a", &folder, "b").unwrap_err().kind(),
             io::ErrorKind::AlreadyExists

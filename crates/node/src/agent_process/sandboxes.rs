@@ -1,9 +1,17 @@
 //! Where tasks work: one directory per run of an executor, laid out as Mesos does, so that tools find
 //! `stdout` and `stderr` where they look for them. No volume is ever in here.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use holdfast_model::{AgentId, ContainerId, ExecutorId, FrameworkId};
+
+/// The mode of sandboxes and of all directories above them in older programs.
+const OPEN_MODE: u32 = 0o755;
+/// A sandbox is its user's alone.
+const SANDBOX_MODE: u32 = 0o700;
+/// What is above them is passed through by all users.
+const PASS_MODE: u32 = 0o711;
 
 /// The sandboxes of an agent.
 #[derive(Clone, Debug)]
@@ -43,6 +51,21 @@ impl Sandboxes {
         self.runs(agent, framework, executor).join(container.to_string())
     }
 
+    /// Closes to other users what older programs left open to them. It is told by the folder of an executor's runs, which is closed
+    /// last: what a task makes of the mode of its own sandbox stays.
+    pub fn close_left_open(&self) {
+        for runs in
+            executors(&self.dir).map(|it| it.join("runs")).filter(|it| mode(it) == Some(OPEN_MODE))
+        {
+            for sandbox in folders(&runs).filter(|it| mode(it) == Some(OPEN_MODE)) {
+                set_mode(&sandbox, SANDBOX_MODE);
+            }
+            for above in runs.ancestors().take_while(|it| it.starts_with(&self.dir)) {
+                set_mode(above, PASS_MODE);
+            }
+        }
+    }
+
     /// Makes the sandbox, and points `runs/latest` at it.
     ///
     /// # Errors
@@ -66,5 +89,58 @@ impl Sandboxes {
             tracing::warn!("cannot point {} at the newest run: {error}", latest.display());
         }
         Ok(path)
+    }
+}
+
+/// The folders of executors below the root of all sandboxes.
+fn executors(root: &Path) -> impl Iterator<Item = PathBuf> {
+    let frameworks = folders(root).flat_map(|it| folders(&it.join("frameworks")));
+    frameworks.flat_map(|it| folders(&it.join("executors")))
+}
+
+/// The folders in a folder, links left out; none if it cannot be read.
+fn folders(path: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    entries.filter(|it| it.file_type().is_ok_and(|it| it.is_dir())).map(|it| it.path())
+}
+
+fn mode(path: &Path) -> Option<u32> {
+    let found = std::fs::symlink_metadata(path).ok().filter(|it| it.is_dir())?;
+    Some(found.permissions().mode() & 0o7777)
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    if let Err(error) = std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)) {
+        tracing::warn!("{} is open to other users and cannot be closed: {error}", path.display());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sandboxes_of_older_programs_are_closed_once_and_what_tasks_opened_stays_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let sandboxes = Sandboxes::below(dir.path());
+        let run = |executor: &str| {
+            let path = format!("a/frameworks/f/executors/{executor}/runs/one");
+            sandboxes.root().join(path)
+        };
+        let (old, new) = (run("old"), run("new"));
+        for path in [&old, &new] {
+            std::fs::create_dir_all(path).unwrap();
+            path.ancestors().take(8).for_each(|it| set_mode(it, OPEN_MODE));
+        }
+        set_mode(new.parent().unwrap(), PASS_MODE);
+        std::os::unix::fs::symlink("one", old.with_file_name("latest")).unwrap();
+        sandboxes.close_left_open();
+        assert_eq!(mode(&old), Some(SANDBOX_MODE));
+        assert_eq!(mode(old.parent().unwrap()), Some(PASS_MODE));
+        assert_eq!(mode(sandboxes.root()), Some(PASS_MODE));
+        assert_eq!(mode(&new), Some(OPEN_MODE), "its task wanted it so");
+        set_mode(&old, OPEN_MODE);
+        sandboxes.close_left_open();
+        assert_eq!(mode(&old), Some(OPEN_MODE));
     }
 }

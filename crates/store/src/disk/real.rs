@@ -49,7 +49,7 @@ impl Disk for RealDisk {
     }
 
     fn create(&mut self, file: &str) -> io::Result<()> {
-        let made = OpenOptions::new()
+        let made = crate::private::file_options()
             .read(true)
             .write(true)
             .create(true)

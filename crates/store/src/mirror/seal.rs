@@ -45,7 +45,8 @@ pub(crate) fn write(dir: &Path, mirror: &Path, page: &Title) -> io::Result<()> {
     out.extend(fingerprint(mirror)?);
     out.extend(crc32fast::hash(&out).to_le_bytes());
     let fresh = dir.join(format!("{FILE}.new"));
-    let mut file = File::create(&fresh)?;
+    let mut file =
+        crate::private::file_options().write(true).create(true).truncate(true).open(&fresh)?;
     file.write_all(&out)?;
     file.sync_all()?;
     fs::rename(&fresh, dir.join(FILE))?;

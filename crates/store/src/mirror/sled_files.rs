@@ -56,11 +56,11 @@ pub(crate) fn sync_tree(dir: &Path) -> io::Result<()> {
 
 /// Copies every file of `from` to a new directory `to`.
 pub(crate) fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
-    fs::create_dir_all(to)?;
+    crate::private::make_dirs(to)?;
     for file in list_files(from)? {
         let target = to.join(file.strip_prefix(from).map_err(io::Error::other)?);
         if let Some(parent) = target.parent() {
-            fs::create_dir_all(parent)?;
+            crate::private::make_dirs(parent)?;
         }
         fs::copy(&file, &target)?;
     }

@@ -209,7 +209,7 @@ fn update(dir: &Path, job: &MirrorJob) -> Result<(), MirrorError> {
 fn rebuild(dir: &Path, mirror: &Path, job: &MirrorJob) -> Result<(), MirrorError> {
     let (fresh, old) = (dir.join(MIRROR_NEW), dir.join(MIRROR_OLD));
     remove_tree(&fresh).map_err(failed)?;
-    fs::create_dir_all(&fresh).map_err(failed)?;
+    crate::private::make_dirs(&fresh).map_err(failed)?;
     let db = open(&fresh)?;
     write(db, &fresh, job)?;
     seal::remove(dir).map_err(failed)?;

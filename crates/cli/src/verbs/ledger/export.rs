@@ -4,6 +4,7 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -89,7 +90,9 @@ fn part_of(file: &Path) -> PathBuf {
 }
 
 fn write_part(inspection: &Inspection, part: &Path) -> std::io::Result<()> {
-    let mut writer = BufWriter::new(File::create_new(part)?);
+    // A ledger holds secrets of tasks: what is exported is for its owner alone.
+    let file = File::options().write(true).create_new(true).mode(0o600).open(part)?;
+    let mut writer = BufWriter::new(file);
     inspection.export(&mut writer)?;
     writer.flush()?;
     writer.get_ref().sync_all()

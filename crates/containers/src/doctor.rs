@@ -9,7 +9,7 @@ use rustix::process::{getpid, pidfd_open, PidfdFlags};
 
 use crate::isolation::cgroup_v1::CgroupV1;
 use crate::isolation::cgroup_v2::CgroupV2;
-use crate::isolation::{detect, mounts, CgroupPlan, Isolator, Subject};
+use crate::isolation::{detect, hide, mounts, CgroupPlan, Isolator, Subject};
 use crate::{Limits, Usage};
 
 /// The parent of the trial's cgroup: the default one, so that what is tried is what will be used.
@@ -49,6 +49,11 @@ pub fn doctor() -> Vec<Finding> {
             "pid namespaces",
             mounts::probe_pid_namespace().map(|()| "all processes of a container die with its first".to_string()),
             "needs root with CAP_SYS_ADMIN",
+        ),
+        finding(
+            "isolation",
+            trial_hiding().map(|()| "a container sees no volume, sandbox or ledger but what it was given, root included".to_string()),
+            "isolation is by user only: run each role's tasks as a user of its own, none as root; or give the agent root with CAP_SYS_ADMIN, CAP_SETPCAP and Linux 5.12",
         ),
         finding("cgroups", describe(&cgroups), "mount cgroups version 2, or version 1 with memory, cpu and freezer"),
         finding("memory limit", trial_limit(&cgroups), "give the agent a cgroup tree that it may write to, with the memory controller"),
@@ -98,9 +103,18 @@ fn describe(found: &CgroupPlan) -> Result<String, String> {
 }
 
 fn trial_mounts() -> Result<(), String> {
+    in_trial_dir(mounts::probe)
+}
+
+fn trial_hiding() -> Result<(), String> {
+    mounts::probe_pid_namespace()?;
+    in_trial_dir(hide::probe)
+}
+
+fn in_trial_dir(trial: impl FnOnce(&Path) -> Result<(), String>) -> Result<(), String> {
     let dir = std::env::temp_dir().join(format!("holdfast-doctor-{}", uuid::Uuid::new_v4()));
     std::fs::create_dir(&dir).map_err(|error| format!("creating {}: {error}", dir.display()))?;
-    let result = mounts::probe(&dir);
+    let result = trial(&dir);
     let removed =
         std::fs::remove_dir(&dir).map_err(|error| format!("removing {}: {error}", dir.display()));
     result.and(removed)
@@ -121,6 +135,7 @@ fn trial_limit(found: &CgroupPlan) -> Result<String, String> {
         volumes: &[],
         limits: &limits,
         owner: None,
+        hiding: None,
         shim_pid: None,
     };
     let mut usage = Usage::default();
@@ -140,7 +155,7 @@ mod tests {
     #[test]
     fn it_says_something_about_everything_and_advises_only_where_something_is_wrong() {
         let findings = doctor();
-        assert_eq!(findings.len(), 7);
+        assert_eq!(findings.len(), 8);
         for finding in &findings {
             assert_eq!(finding.ok, finding.advice.is_empty(), "{finding:?}");
             assert!(!finding.detail.is_empty(), "{finding:?}");

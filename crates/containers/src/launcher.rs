@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::durable::FileError;
-use crate::isolation::{detect, Isolation, Plan};
+use crate::isolation::{detect, HiddenPlace, Isolation, Plan};
 use crate::record::{Condition, ContainerDir};
 use crate::{Found, FoundState};
 
@@ -40,6 +40,9 @@ pub struct ShimCommand {
 pub struct LauncherOptions {
     /// Use namespaces and cgroups where the machine has them; `false` uses neither, as if not root.
     pub isolate: bool,
+    /// Hide Holdfast's own places from containers (see [`Launcher::hide`]), which takes from root payloads
+    /// the capabilities that could undo it; `false` leaves them everything.
+    pub hides: bool,
     /// The cgroup that holds all containers of this launcher, one path part.
     pub cgroup_parent: String,
     /// Milliseconds that a shim has to report its payload.
@@ -52,6 +55,7 @@ impl Default for LauncherOptions {
     fn default() -> Self {
         LauncherOptions {
             isolate: true,
+            hides: true,
             cgroup_parent: "holdfast".into(),
             start_timeout_ms: 30_000,
             destroy_timeout_ms: 30_000,
@@ -98,6 +102,8 @@ pub struct Launcher {
     pub(crate) shim: ShimCommand,
     pub(crate) options: LauncherOptions,
     pub(crate) plan: Plan,
+    /// What containers must not see.
+    pub(crate) hidden: Mutex<Vec<HiddenPlace>>,
     gates: Mutex<BTreeMap<String, Arc<Mutex<()>>>>,
     children: Mutex<BTreeMap<String, Child>>,
     /// The lock on the directory, held as long as the launcher lives and never read.
@@ -137,7 +143,7 @@ impl Launcher {
         }
         let lock = take_lock(&runtime_dir)?;
         let plan = match options.isolate {
-            true => detect::best_plan(&runtime_dir.join("trial"), parent),
+            true => detect::best_plan(&runtime_dir.join("trial"), parent, options.hides),
             false => Plan { cgroup_parent: parent.clone(), ..Plan::default() },
         };
         let launcher = Launcher {
@@ -145,6 +151,7 @@ impl Launcher {
             shim,
             options,
             plan,
+            hidden: Mutex::default(),
             gates: Mutex::default(),
             children: Mutex::default(),
             _lock: lock,

@@ -247,6 +247,7 @@ impl Launch {
             volumes: &self.spec.volumes,
             limits: &self.spec.limits,
             owner: self.account.as_ref().map(|account| (account.uid, account.gid)),
+            hiding: self.plan.hiding.as_ref(),
             shim_pid,
         }
     }

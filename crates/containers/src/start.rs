@@ -46,11 +46,12 @@ impl Launcher {
             self.give_volumes(&spec.volumes, account)?;
         }
         let namespaces = self.plan.namespaces && spec.isolate;
+        let hiding = self.hiding().filter(|_| namespaces);
         let launch = Launch {
             version: LAYOUT_VERSION,
             spec: spec.clone(),
             account,
-            plan: crate::isolation::Plan { namespaces, ..self.plan.clone() },
+            plan: crate::isolation::Plan { namespaces, hiding, ..self.plan.clone() },
         };
         let outcome = self.begin(&dir, &launch);
         match &outcome {

@@ -7,6 +7,7 @@
 mod api;
 mod containers;
 pub(crate) mod disks;
+mod isolation;
 mod keyed_queues;
 mod machine;
 mod master_link;
@@ -45,7 +46,8 @@ pub async fn run(settings: AgentSettings, stop: CancellationToken) -> anyhow::Re
         !settings.disk_timeout.is_zero(),
         "--disk-timeout: 0 leaves a disk no time to answer; write for instance 5s"
     );
-    std::fs::create_dir_all(&settings.dir)
+    // Tasks of all users pass through it on the way to their sandboxes.
+    crate::files::make_dir(&settings.dir, 0o711)
         .with_context(|| format!("cannot make {}", settings.dir.display()))?;
     let dir = settings
         .dir
@@ -63,6 +65,7 @@ pub async fn run(settings: AgentSettings, stop: CancellationToken) -> anyhow::Re
     containers.sandboxes().close_left_open();
     let found = containers.recover(&ledger)?;
     let disk_times = (settings.disk_timeout, settings.trash_retention);
+    containers.hide(isolation::places(&dir, &plan.disks, &settings.hide));
     let shell = AgentShell {
         core: Agent::recover(config(&settings), ledger),
         store,

@@ -1,8 +1,8 @@
-//! Reading a piece of a file for somebody far away.
+//! Directories of processes, and reading a piece of a file for somebody far away.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 use holdfast_wire::Refusal;
@@ -12,6 +12,17 @@ const O_NONBLOCK: i32 = 0o4000;
 
 /// The most that one read gives, in bytes.
 pub const CHUNK_MAX_BYTES: u64 = 64 * 1024;
+
+/// Makes a process's directory with this mode, and those above it as anybody makes them. One that is there stays as it is.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn make_dir(path: &Path, mode: u32) -> std::io::Result<()> {
+    if let Some(above) = path.parent() {
+        std::fs::create_dir_all(above)?;
+    }
+    std::fs::DirBuilder::new().recursive(true).mode(mode).create(path)
+}
 
 /// A piece of a file.
 pub struct Chunk {

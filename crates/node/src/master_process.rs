@@ -41,7 +41,7 @@ const METRICS_EVERY: Duration = Duration::from_secs(1);
 pub async fn run(settings: MasterSettings, stop: CancellationToken) -> anyhow::Result<()> {
     let config = config(&settings)?;
     holdfast_allocator::by_name(&settings.allocation_policy).map_err(anyhow::Error::msg)?;
-    std::fs::create_dir_all(&settings.dir)
+    crate::files::make_dir(&settings.dir, 0o700)
         .with_context(|| format!("cannot make {}", settings.dir.display()))?;
     let limits = Limits::default();
     let leadership = LocalLeadership::new(&settings.dir)?;

@@ -106,6 +106,8 @@ impl Cluster {
             self.master.address.clone(),
         ]);
         arguments.extend(["--resources".to_owned(), "cpus:4;mem:4096;disk:4096".to_owned()]);
+        // The master and the other agents are on this machine, too.
+        arguments.extend(["--hide".to_owned(), text(&self.dir)]);
         for disk in 0..self.shape.disks {
             let root = self.dir.join(format!("{name}-disk-{disk}"));
             std::fs::create_dir_all(&root)

@@ -168,6 +168,7 @@ fn conforms(fixture: Fixture) {
         volumes: &volumes,
         limits: &limits,
         owner: None,
+        hiding: None,
         shim_pid: None,
     };
     let isolator = fixture.isolator.as_ref();
@@ -261,6 +262,7 @@ fn version_1_writes_what_the_kernel_expects() {
         volumes: &[],
         limits: &limits,
         owner: None,
+        hiding: None,
         shim_pid: None,
     };
     let dir = |at: usize| fixture.fake[at].join("holdfast").join(&id);
@@ -298,6 +300,7 @@ fn version_2_hands_controllers_down_and_writes_what_the_kernel_expects() {
         volumes: &[],
         limits: &limits,
         owner: None,
+        hiding: None,
         shim_pid: None,
     };
     fixture.isolator.prepare(&subject).unwrap();
@@ -327,6 +330,7 @@ fn two_containers_share_no_cgroup_and_the_parent_stays() {
             volumes: &[],
             limits: &limits,
             owner: None,
+            hiding: None,
             shim_pid: None,
         };
         fixture.isolator.prepare(&subject).unwrap();
@@ -340,6 +344,7 @@ fn two_containers_share_no_cgroup_and_the_parent_stays() {
             volumes: &[],
             limits: &limits,
             owner: None,
+            hiding: None,
             shim_pid: None,
         };
         fixture.isolator.cleanup(&subject).unwrap();

@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 
 use super::cgroup_v1::Hierarchies;
 use super::cgroup_v2::CgroupV2;
+use super::hide::{self, Hiding};
 use super::{mounts, CgroupPlan, Plan};
 
 /// Returns the best plan that this machine allows. `scratch` is a directory of ours for trials.
-pub(crate) fn best_plan(scratch: &Path, cgroup_parent: &str) -> Plan {
+pub(crate) fn best_plan(scratch: &Path, cgroup_parent: &str, hides: bool) -> Plan {
     if !nix::unistd::geteuid().is_root() {
         return Plan { cgroup_parent: cgroup_parent.to_string(), ..Plan::default() };
     }
@@ -27,11 +28,17 @@ pub(crate) fn best_plan(scratch: &Path, cgroup_parent: &str) -> Plan {
             CgroupPlan::None
         }
     };
-    Plan {
-        namespaces: namespaces.iter().all(Result::is_ok),
-        cgroups,
-        cgroup_parent: cgroup_parent.to_string(),
-    }
+    let namespaces = namespaces.iter().all(Result::is_ok);
+    let hiding = match hides && namespaces {
+        true => hide::probe(scratch)
+            .inspect_err(|problem| {
+                tracing::warn!(%problem, "containers see the disks and directories of Holdfast, see `holdfast doctor`");
+            })
+            .ok()
+            .map(|()| Hiding::default()),
+        false => None,
+    };
+    Plan { namespaces, hiding, cgroups, cgroup_parent: cgroup_parent.to_string() }
 }
 
 /// Lists the cgroups that this machine has mounted.

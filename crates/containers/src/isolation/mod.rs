@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::{Limits, Usage, VolumeMount};
+use hide::Hiding;
+
+pub use hide::HiddenPlace;
 
 pub(crate) mod beneath;
 pub(crate) mod cgroup_files;
@@ -19,6 +22,7 @@ pub(crate) mod cgroup_v2;
 #[cfg(test)]
 mod conformance;
 pub(crate) mod detect;
+pub(crate) mod hide;
 pub(crate) mod mounts;
 pub(crate) mod posix;
 
@@ -43,6 +47,8 @@ pub(crate) struct Subject<'a> {
     pub limits: &'a Limits,
     /// The owner (uid, gid) of what is made inside the sandbox; `None` for the agent's own user.
     pub owner: Option<(u32, u32)>,
+    /// What it must not see; `None` when nothing is hidden from it.
+    pub hiding: Option<&'a Hiding>,
     /// The pid of the shim, while it lives.
     pub shim_pid: Option<i32>,
 }
@@ -111,6 +117,9 @@ pub(crate) enum CgroupPlan {
 pub(crate) struct Plan {
     /// Whether it has a mount and a pid namespace of its own.
     pub namespaces: bool,
+    /// What it must not see; `None` when nothing is hidden from it.
+    #[serde(default)]
+    pub hiding: Option<Hiding>,
     /// The cgroups that limit it.
     pub cgroups: CgroupPlan,
     /// The parent of all cgroups of this launcher, as `holdfast`.
@@ -123,6 +132,9 @@ pub struct Isolation {
     /// Whether volumes are visible to the container only, read-only is enforced, and all processes
     /// die with the first.
     pub namespaces: bool,
+    /// Whether Holdfast's own places are hidden from the container but for what it was given, and a root
+    /// payload cannot change that.
+    pub hides: bool,
     /// The version of cgroups (1 or 2) that enforces limits on memory and cpu; `None` when they are
     /// not enforced.
     pub cgroup_version: Option<u8>,
@@ -158,7 +170,7 @@ impl Plan {
             CgroupPlan::V1(_) => Some(1),
             CgroupPlan::V2(_) => Some(2),
         };
-        Isolation { namespaces: self.namespaces, cgroup_version }
+        Isolation { namespaces: self.namespaces, hides: self.hiding.is_some(), cgroup_version }
     }
 
     /// Whether no process can leave this container unseen: its first process takes all with it, or
@@ -203,7 +215,7 @@ mod tests {
             (true, v1, vec!["mounts", "cgroup_v1"]),
             (true, CgroupPlan::V2("/x".into()), vec!["mounts", "cgroup_v2"]),
         ] {
-            let plan = Plan { namespaces, cgroups, cgroup_parent: "holdfast".into() };
+            let plan = Plan { namespaces, hiding: None, cgroups, cgroup_parent: "holdfast".into() };
             assert_eq!(
                 plan.isolators().iter().map(|isolator| isolator.name()).collect::<Vec<_>>(),
                 names

@@ -18,7 +18,7 @@ use rustix::mount::{
 };
 
 use super::beneath::{make_and_note, make_directories, open_beneath, open_directory, Made};
-use super::{IsolationError, Isolator, Subject};
+use super::{hide, IsolationError, Isolator, Subject};
 use crate::process::ProcessIdentity;
 use crate::VolumeMount;
 
@@ -53,12 +53,23 @@ impl Isolator for Mounts {
         unshare_mounts().map_err(|error| {
             IsolationError::new(NAME, "leave the host's mount namespace", error)
         })?;
-        for volume in subject.volumes {
-            let failed = |detail: String| {
-                IsolationError::new(NAME, format!("mount volume {}", volume.container_path), detail)
-            };
-            let tree = detached(volume).map_err(failed)?;
-            place(&tree, subject, volume).map_err(failed)?;
+        let failed = |volume: &VolumeMount, detail: String| {
+            IsolationError::new(NAME, format!("mount volume {}", volume.container_path), detail)
+        };
+        // All are cloned before anything is covered: they lie in what is.
+        let trees = subject
+            .volumes
+            .iter()
+            .map(|volume| detached(volume).map_err(|detail| failed(volume, detail)))
+            .collect::<Result<Vec<_>, _>>()?;
+        if let Some(hiding) = subject.hiding {
+            hide::cover(hiding, subject.sandbox)
+                .map_err(|detail| IsolationError::new(NAME, "hide what is not its own", detail))?;
+            hide::own_devices()
+                .map_err(|detail| IsolationError::new(NAME, "make its own /dev", detail))?;
+        }
+        for (volume, tree) in subject.volumes.iter().zip(&trees) {
+            place(tree, subject, volume).map_err(|detail| failed(volume, detail))?;
         }
         let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
         if let Err(error) = mount("proc", "/proc", "proc", flags, None) {
@@ -122,7 +133,7 @@ struct MountAttributes {
 
 /// `mount_setattr(2)`: a follower of the host's mounts, read-only if asked.
 #[allow(unsafe_code, reason = "neither nix nor rustix has mount_setattr")]
-fn set_attributes(tree: &OwnedFd, read_only: bool) -> std::io::Result<()> {
+pub(super) fn set_attributes(tree: &OwnedFd, read_only: bool) -> std::io::Result<()> {
     const READ_ONLY: u64 = 1;
     let attributes = MountAttributes {
         set: if read_only { READ_ONLY } else { 0 },
@@ -205,6 +216,16 @@ pub(crate) fn remove(
     .map_err(failed)
 }
 
+/// Hides more places from a running container.
+pub(crate) fn hide_more(
+    first: &ProcessIdentity,
+    hiding: &hide::Hiding,
+    sandbox: &Path,
+) -> Result<(), IsolationError> {
+    within(first, || hide::cover(hiding, sandbox))
+        .map_err(|detail| IsolationError::new(NAME, "hide what is not its own", detail))
+}
+
 /// Runs `work` as if inside the container's mount namespace: in a thread of its own, which ends
 /// with it, because a thread that shares its file system state with others may not change
 /// namespace, and must not come back from one.
@@ -284,6 +305,7 @@ mod tests {
             volumes: &[],
             limits: &limits,
             owner: None,
+            hiding: None,
             shim_pid: None,
         };
         // A plain directory is no mount, so the kernel does not move it.

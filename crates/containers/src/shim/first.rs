@@ -17,6 +17,7 @@ use nix::unistd::{ForkResult, Pid};
 use super::messages::{FirstSays, Line, ShimSays};
 use super::payload;
 use super::{fork_single_threaded, wait_for};
+use crate::isolation::hide;
 use crate::record::Launch;
 use crate::LaunchError;
 
@@ -80,7 +81,14 @@ fn doors(launch: &Launch) -> Result<Vec<File>, LaunchError> {
 
 fn enter(launch: &Launch) -> Result<(), LaunchError> {
     let subject = launch.subject(None);
-    Ok(launch.plan.isolators().iter().try_for_each(|isolator| isolator.enter(&subject))?)
+    launch.plan.isolators().iter().try_for_each(|isolator| isolator.enter(&subject))?;
+    match &launch.plan.hiding {
+        // Also of this process, of which a root payload could make use otherwise.
+        Some(_) => {
+            hide::drop_capabilities().map_err(|error| LaunchError::shim("drop capabilities", error))
+        }
+        None => Ok(()),
+    }
 }
 
 /// A payload that is forked and not yet exec'ed.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests may unwrap: a panic there is the report")]
 
 mod death;
+mod hiding;
 mod life;
 mod limits;
 mod refusals;

@@ -24,6 +24,7 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Stage {
     pub dir: tempfile::TempDir,
     pub isolate: bool,
+    pub hides: bool,
     pub cgroup_parent: String,
     launcher: Option<Launcher>,
 }
@@ -106,6 +107,7 @@ impl Stage {
         let mut stage = Stage {
             dir,
             isolate,
+            hides: true,
             cgroup_parent: format!("holdfast-test-{}", new_id()),
             launcher: None,
         };
@@ -116,6 +118,7 @@ impl Stage {
     pub fn options(&self) -> LauncherOptions {
         LauncherOptions {
             isolate: self.isolate,
+            hides: self.hides,
             cgroup_parent: self.cgroup_parent.clone(),
             ..LauncherOptions::default()
         }

@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use holdfast_agent::{ContainerPlan, Exit, Found, Input, Payload, VolumePlan};
-use holdfast_containers::{Command, ContainerSpec, FoundState, Launcher, Limits, VolumeMount};
+use holdfast_containers::{
+    Command, ContainerSpec, FoundState, HiddenPlace, Launcher, LauncherOptions, Limits, VolumeMount,
+};
 use holdfast_model::{AgentLedger, ContainerId, Mode};
 
 use super::disks::Disks;
@@ -56,7 +58,11 @@ impl Containers {
         inbox: Inbox<Input>,
     ) -> anyhow::Result<Containers> {
         let program = std::env::current_exe().context("cannot find this program's own file")?;
-        let launcher = Launcher::open(dir.join("containers"), container_shim::command(&program))?;
+        let options =
+            LauncherOptions { hides: !settings.privileged_tasks, ..LauncherOptions::default() };
+        let shim = container_shim::command(&program);
+        let launcher = Launcher::open_with(dir.join("containers"), shim, options)?;
+        super::isolation::tell(&launcher.isolation(), settings.privileged_tasks);
         let sandboxes = Sandboxes::below(dir);
         let registration_timeout = settings.executor_registration_timeout;
         let (keyed_queues, ending) = (KeyedQueues::default(), Mutex::default());
@@ -75,6 +81,19 @@ impl Containers {
     /// The sandboxes.
     pub fn sandboxes(&self) -> &Sandboxes {
         &self.0.sandboxes
+    }
+
+    /// Hides places of this machine from containers, also from those that run.
+    pub fn hide(&self, places: Vec<HiddenPlace>) {
+        for (container, problem) in self.0.launcher.hide(places) {
+            match problem {
+                Some(error) => tracing::warn!("container {container} may see more than it was given: {error}"),
+                None => tracing::warn!(
+                    "container {container} was started by an older program or as a privileged one: its tasks, when they are root's, can reach every \
+                     volume of this machine until it ends"
+                ),
+            }
+        }
     }
 
     /// What became of the containers while no agent looked. Those that still run are watched from now on.

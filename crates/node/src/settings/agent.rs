@@ -54,6 +54,12 @@ pub struct AgentSettings {
     /// needs the space; 0 removes it at once.
     #[arg(long, default_value = "24h", value_parser = parse_duration, env = "HOLDFAST_TRASH_RETENTION")]
     pub trash_retention: Duration,
+    /// One more directory of this machine that no task sees, such as a master's `--dir` or backups of ledgers. Repeatable.
+    #[arg(long, value_name = "DIR", env = "HOLDFAST_HIDE", value_delimiter = ' ')]
+    pub hide: Vec<PathBuf>,
+    /// Leave tasks of root all capabilities and show them the machine's `/dev`. They can then reach every volume, sandbox and ledger here.
+    #[arg(long, env = "HOLDFAST_PRIVILEGED_TASKS")]
+    pub privileged_tasks: bool,
     /// What does the work on disks. Only tests ever say.
     #[arg(skip)]
     pub disk_helpers: DiskHelpers,

@@ -20,6 +20,7 @@ pub(crate) fn opened(
     master: &mut MasterLink,
     machine: Machine,
 ) {
+    let was_asked = disks.is_opening();
     disks.end_opening();
     if step.ledger().identity.cluster.is_none() {
         return step
@@ -30,8 +31,11 @@ pub(crate) fn opened(
     if changes.is_empty() && disks.is_as_found(&machine, &faults) {
         disks.set_found(machine, faults);
         fit_to_space(step, disks, master);
-        check_faulty_volumes(step, disks);
-        return look_again_later(step, disks);
+        if was_asked {
+            check_faulty_volumes(step, disks);
+            look_again_later(step, disks);
+        }
+        return; // Else there was news of the space on them, and the next look is due when it was.
     }
     for (disk, fault) in &faults {
         if disks.fault(*disk) != Some(fault) {

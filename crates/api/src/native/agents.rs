@@ -3,7 +3,7 @@
 //! Relies on a published view; never calls an agent well that is not.
 
 use holdfast_master::{AgentHealth, AgentState};
-use holdfast_model::{AgentId, Resources};
+use holdfast_model::{AgentId, Resource, Resources};
 
 use super::{address, hostname, standing};
 use crate::groups::{counts, live_tasks, used_on_agents};
@@ -22,7 +22,7 @@ pub fn agents(view: &MasterView) -> Vec<AgentRow> {
         hostname: hostname(view, id),
         address: address(view, id).unwrap_or_default(),
         state: standing(state.health()),
-        why: why_not_well(state.health()),
+        why: why_not_well(state.health()).or_else(|| overcommitted(state)),
         total: state.total().to_string(),
         free: state.free().to_string(),
         used: used.get(id).unwrap_or(&nothing).unallocated().to_string(),
@@ -42,4 +42,22 @@ fn why_not_well(health: &AgentHealth) -> Option<String> {
         AgentHealth::Away(_) => Some("it is not connected".to_owned()),
         AgentHealth::Fenced(why) => Some(why.clone()),
     }
+}
+
+/// What is used beyond what there is: an agent that came back with less than its tasks use is well, and has less to offer than its total says.
+fn overcommitted(state: &AgentState) -> Option<String> {
+    let beyond = |excess: Resource| {
+        let total = state.total().get(&excess.identity).map(|it| it.value.clone());
+        let used = total.as_ref().map_or_else(|| excess.value.clone(), |it| it.plus(&excess.value));
+        let total =
+            Resource { value: total.unwrap_or_else(|| used.minus(&used)), ..excess.clone() };
+        format!("{} of {}", Resource { value: used, ..excess }, total)
+    };
+    let all: Vec<String> = state.overcommitted().into_iter().map(beyond).collect();
+    (!all.is_empty()).then(|| {
+        format!(
+            "over-committed: {} is used; what is missing is not offered, reserved or not",
+            all.join(", ")
+        )
+    })
 }

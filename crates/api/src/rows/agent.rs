@@ -29,7 +29,7 @@ pub struct AgentRow {
     pub address: String,
     /// How it stands.
     pub state: AgentStanding,
-    /// Why it is not well.
+    /// Why it is not well; or, when it is, what of it is used beyond what it has.
     #[serde(deserialize_with = "Option::deserialize")]
     pub why: Option<String>,
     /// All it has.

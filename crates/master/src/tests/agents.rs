@@ -528,6 +528,41 @@ fn nothing_of_a_disk_that_cannot_be_used_is_offered_claimed_or_not() {
 }
 
 #[test]
+fn an_agent_that_came_back_with_less_than_its_tasks_use_offers_what_they_leave() {
+    let ports = |begin, end| {
+        let range = holdfast_model::Ranges::new([(begin, end)]);
+        holdfast_model::Resource::unreserved("ports", holdfast_model::Value::Ranges(range))
+    };
+    let mut bed = Bed::empty(Config::default());
+    let resources = [amount("cpus", 4), amount("mem", 2048), disk(1000), ports(1, 100)];
+    bed.add_machine(resources.iter().collect());
+    bed.add_scheduler(info("keeper", &["db"]));
+    bed.settle();
+    let kept = |mb| amount("mem", mb).reserved(crate::tests::bed::reservation("db"));
+    bed.operate(0, reserve(&[kept(600)])).unwrap();
+    bed.settle();
+    bed.launch_all(0, "t", &[amount("cpus", 3), amount("mem", 512), ports(50, 50)]);
+    bed.task_is(0, "t", TaskState::Running);
+    bed.acknowledge_last(0);
+    bed.lose(0);
+    bed.machines[0].configured =
+        [amount("cpus", 1), amount("mem", 700), disk(300), ports(1, 10)].iter().collect();
+    bed.connect(0);
+    bed.settle();
+    bed.pass_ms(1_000);
+    assert_eq!(bed.offered(0), [kept(188), disk(300), ports(1, 10)].iter().collect());
+    bed.launch_all(0, "more", &[kept(600)]);
+    bed.settle();
+    assert_eq!(bed.schedulers[0].states("more"), [TaskState::Error]);
+    bed.pass_ms(10_000);
+    assert_eq!(bed.offered(0), [kept(188), disk(300), ports(1, 10)].iter().collect());
+    bed.task_is(0, "t", TaskState::Finished);
+    bed.settle();
+    bed.pass_ms(10_000);
+    assert_eq!(bed.offered(0).quantity("mem"), holdfast_model::Scalar::whole(700));
+}
+
+#[test]
 fn t2_a_task_whose_name_was_used_again_elsewhere_is_ended_and_nobody_is_told() {
     let mut bed = Bed::with_agents(2);
     bed.add_scheduler(info("keeper", &["db"]));

@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use holdfast_model::{ClaimAction, Conversion, Invalid, OperationUuid, Resource, Resources};
+use holdfast_model::{ClaimAction, Conversion, Invalid, OperationUuid, Resource, Resources, Value};
 
 /// What is in an agent's total and not to be offered until operations are settled.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,10 +71,15 @@ impl Capacity {
         self.give_back(resources, were_held);
     }
 
-    /// Whether of each of these no more is held than there is.
+    /// Whether whoever holds these can have them. Of what is counted, no more is held than there is; of what has names or numbers (ports), these
+    /// are there: an agent may have come back without others that a task still uses.
     pub(super) fn is_held_within(&self, resources: &Resources) -> bool {
-        resources.entries().all(|(identity, _)| {
-            self.held.get(identity).is_none_or(|held| self.total.contains_amount(identity, held))
+        resources.entries().all(|(identity, amount)| match amount.value {
+            Value::Scalar(_) => {
+                let held = self.held.get(identity);
+                held.is_none_or(|held| self.total.contains_amount(identity, held))
+            }
+            Value::Ranges(_) | Value::Set(_) => self.total.contains_amount(identity, amount),
         })
     }
 
@@ -173,7 +178,19 @@ impl Capacity {
         self.reserved.values().for_each(|it| taken.add_all(&it.what));
         let mut free = self.total.clone();
         free.subtract_all(&taken);
-        (free, !self.total.contains(&taken))
+        let is_short = !self.total.contains(&taken);
+        if is_short {
+            excess(&taken, &self.total).for_each(|it| make_up_for(&mut free, &it));
+        }
+        (free, is_short)
+    }
+
+    /// What is held beyond what there is, of what can be divided.
+    pub(super) fn overcommitted(&self) -> Vec<Resource> {
+        match self.is_short {
+            true => excess(&self.held, &self.total).collect(),
+            false => Vec::new(),
+        }
     }
 
     /// What is kept by difference is what the full sum says: every test of the master checks it at every change.
@@ -184,6 +201,26 @@ impl Capacity {
                 self.free_anew().0,
                 "what is free is the total less what is taken"
             );
+        }
+    }
+}
+
+/// What of `taken` is more than there is, of what can be divided.
+fn excess<'a>(taken: &'a Resources, total: &'a Resources) -> impl Iterator<Item = Resource> + 'a {
+    taken.iter().filter_map(|it| rest_of(&it, total)).filter(|it| !it.identity.is_exclusive())
+}
+
+/// What is used beyond what there is of one kind (of what nobody has reserved, say) is not there for another (a reservation) either. Volumes are:
+/// their bytes are on the disk.
+fn make_up_for(free: &mut Resources, excess: &Resource) {
+    let (base, mut excess) = (excess.identity.base(), excess.value.clone());
+    let is_same = |it: &Resource| !it.identity.is_exclusive() && it.identity.base() == base;
+    for other in free.iter().filter(is_same).collect::<Vec<_>>() {
+        let left = other.value.minus(&excess);
+        free.subtract(&other);
+        excess = excess.minus(&other.value);
+        if !left.is_empty() {
+            free.add(&Resource { value: left, ..other });
         }
     }
 }
@@ -213,7 +250,7 @@ fn what_is_drawn(needed: &Resource, rest: Option<&Resource>) -> Option<Resource>
 mod tests {
     use super::*;
     use crate::tests::bed::{amount, disk, reserve, reserved, volume};
-    use holdfast_model::{Ranges, Value};
+    use holdfast_model::Ranges;
     use uuid::Uuid;
 
     fn sum(list: &[Resource]) -> Resources {
@@ -246,6 +283,21 @@ mod tests {
         capacity.settled(&uuid(10));
         assert_eq!(*capacity.free(), sum(&[disk(40), reserved(60)]));
         assert!(capacity.reserved.is_empty());
+    }
+
+    #[test]
+    fn an_agent_that_shrank_has_no_more_to_offer_than_its_tasks_leave() {
+        let mem = |mb| amount("mem", mb);
+        let kept = || mem(600).reserved(crate::tests::bed::reservation("db"));
+        let mut capacity = having(&[mem(1448), kept(), disk(100), volume("v", 30)]);
+        capacity.hold(&sum(&[mem(512), disk(60)]));
+        assert!(capacity.overcommitted().is_empty());
+        capacity.set_total(sum(&[mem(100), kept(), disk(20), volume("v", 30)]));
+        let left = mem(188).reserved(crate::tests::bed::reservation("db"));
+        assert_eq!(*capacity.free(), sum(&[left, volume("v", 30)]), "600 less 412, and the volume");
+        assert_eq!(capacity.overcommitted(), [disk(40), mem(412)]);
+        capacity.release(&sum(&[mem(512), disk(60)]));
+        assert_eq!(*capacity.free(), sum(&[mem(100), kept(), disk(20), volume("v", 30)]));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use holdfast_model::{
     ClaimId, DiskRecord, DiskReport, ExecutorId, ExecutorKey, FrameworkId, Instant, LinkId,
-    MachineInfo, OpaquePayload, OperationUuid, Resources, TaskKey,
+    MachineInfo, OpaquePayload, OperationUuid, Resource, Resources, TaskKey,
 };
 
 use super::capacity::{Capacity, ReservedByOperation};
@@ -98,6 +98,11 @@ impl AgentState {
     /// What tasks, executors and offers hold of it, without allocations.
     pub fn held(&self) -> &Resources {
         self.capacity.held()
+    }
+
+    /// What is held beyond what it has: it came back with less than its tasks use.
+    pub fn overcommitted(&self) -> Vec<Resource> {
+        self.capacity.overcommitted()
     }
 
     /// What is in the total and not to be offered yet, by the first of the operations that were sent together.

@@ -39,7 +39,7 @@ use super::worker::{Starter, Worker, WorkerFault};
 use super::{not_there, wanted, Routes};
 use crate::agent_process::machine::{root_size_mb, DiskPlan};
 use crate::core_loop::{now, Inbox};
-use crate::disk_worker::protocol::{Answer, Found, Kind, Place, Request, Trashed};
+use crate::disk_worker::protocol::{Answer, Found, Kind, Place, Request, Room, Trashed};
 
 /// How many volumes are made at once at most.
 const MAKE_MAX: usize = 256;
@@ -51,6 +51,8 @@ const LINGER_MAX: Duration = Duration::from_millis(20);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// A disk whose measured size changes by less than this part of it is as large as it was.
 const SIZE_STEPS: u64 = 64;
+/// The part of a whole disk that is left to the labels, the directories and the index of what lies on it; at least 1 MB.
+const MARGIN_PART: u64 = 256;
 /// Pause between two looks at a helper that was abandoned.
 const PROBE_PAUSE: Duration = Duration::from_secs(1);
 
@@ -292,6 +294,9 @@ impl Lane {
             let request = Request::Make(labels.iter().map(|it| wanted(it, cluster)).collect());
             match this.work(&request, doing)? {
                 Answer::Made(made) if made.len() == labels.len() => {
+                    if made.iter().any(Result::is_err) {
+                        this.doubt();
+                    }
                     for (label, outcome) in labels.iter().zip(made) {
                         if outcome.is_ok() {
                             this.trash.made(label);
@@ -475,6 +480,14 @@ impl Lane {
     }
 
     // Looking at the disk.
+
+    /// Something could not be done on the disk. If that is the disk's fault, it is told before anybody tries again.
+    fn doubt(&mut self) {
+        let found = self.look();
+        if found.fault.is_some() {
+            self.tell(found, false);
+        }
+    }
 
     /// Looks at the disk as it was asked last.
     fn look(&mut self) -> DiskFound {
@@ -663,13 +676,24 @@ fn size_mb(plan: &DiskPlan, found: &Found, known: Option<&DiskRecord>) -> Result
     if let Some(size_mb) = plan.size_mb {
         return Ok(size_mb);
     }
-    let total_mb = found.room.as_ref().map_err(Clone::clone)?.total_mb;
-    let size_mb = match plan.kind {
-        DiskKind::Root => root_size_mb(total_mb),
-        DiskKind::Path | DiskKind::Mount => total_mb,
+    let room = found.room.as_ref().map_err(Clone::clone)?;
+    let is_about = |size_mb: u64, other: u64| size_mb.abs_diff(other) <= other / SIZE_STEPS;
+    let measured = |size_mb: u64| match known {
+        Some(known) if is_about(known.size_mb, size_mb) => known.size_mb,
+        _ => size_mb,
     };
-    let is_as_known = |it: &&DiskRecord| it.size_mb.abs_diff(size_mb) <= size_mb / SIZE_STEPS;
-    Ok(known.filter(is_as_known).map_or(size_mb, |it| it.size_mb))
+    Ok(match plan.kind {
+        DiskKind::Root => measured(root_size_mb(room.total_mb)),
+        DiskKind::Path => measured(room.total_mb),
+        DiskKind::Mount => whole_size_mb(room, known.map(|it| it.size_mb)),
+    })
+}
+
+/// The size of a disk that is only given whole: what one volume on it can take. A file system needs some of its space itself, and keeps
+/// some for root. What was free when the disk was first opened is its size until it turns out to be larger, or has shrunk.
+fn whole_size_mb(room: &Room, known_mb: Option<u64>) -> u64 {
+    let free_mb = room.free_mb.saturating_sub((room.free_mb / MARGIN_PART).max(1));
+    known_mb.map_or(free_mb, |known| known.max(free_mb)).min(room.total_mb)
 }
 
 /// What was moved to the trash, each with what its removal gives back, in MB.

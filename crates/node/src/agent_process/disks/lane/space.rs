@@ -82,6 +82,7 @@ impl Lane {
             Ok(Answer::Measured(Err(why))) => {
                 tracing::warn!("disk {} is not measured: {why}", self.plan.root.display());
                 (self.space.began, self.space.next) = (None, Some(Instant::now() + PAUSE_MIN));
+                self.doubt();
             }
             Ok(other) => drop(self.misunderstood(doing, &other)),
             Err(_) => self.space.lost(), // It was told.

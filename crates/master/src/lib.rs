@@ -43,6 +43,7 @@ pub use step::{Effect, FormerBelief, Input, Refusal, RequestId};
 use flows::agents::agent_lost;
 use flows::allocate::allocate;
 use flows::frameworks::framework_lost;
+use flows::offers::give_back;
 use handlers::agent::agent_said;
 use handlers::elected::elected;
 use handlers::framework::framework_said;
@@ -118,6 +119,7 @@ impl Master {
         }
         if self.term().is_some() {
             let (mut step, policy, belief) = self.step(ctx);
+            give_back(step.config, step.now, belief);
             allocate(&mut step, policy, belief);
         }
         self.outbox.take_effects()
@@ -125,8 +127,11 @@ impl Master {
 
     /// When the next [`Input::Tick`] is wanted; earlier ones are harmless.
     pub fn next_deadline(&self) -> Option<Instant> {
-        let timer = self.belief.timers.next();
-        timer.into_iter().chain(self.belief.allocator.next_deadline()).min()
+        let Belief { timers, allocator, offers, .. } = &self.belief;
+        [timers.next(), allocator.next_deadline(), offers.next_deadline()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Links and belief belong to one term.

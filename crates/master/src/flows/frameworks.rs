@@ -37,7 +37,7 @@ pub(crate) fn framework_lost(step: &mut Step, belief: &mut Belief, link: LinkId)
     if !belief.frameworks.lost(&id, link) {
         return;
     }
-    discard_offers(step.config, belief, &id);
+    discard_offers(&mut belief.offers, &id);
     belief.allocator.forget_declined_by(&id);
     let record = step.out.ledger().frameworks.get(&id).cloned();
     let record = record.expect("a framework that is here is in the ledger");
@@ -67,7 +67,7 @@ pub(crate) fn remove_framework(step: &mut Step, belief: &mut Belief, id: &Framew
         deadline: None,
         ..record
     })]);
-    discard_offers(step.config, belief, id);
+    discard_offers(&mut belief.offers, id);
     shut_down_everywhere(step, belief, id);
     end_tasks_of(step, belief, id);
     forget_dropped_of(step.out, &mut belief.agents, &mut belief.operations, id);

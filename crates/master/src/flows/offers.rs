@@ -7,10 +7,12 @@ use holdfast_model::{
 use super::bookkeeping::release_offered;
 use super::telling::tell;
 use crate::parts::allocator_input::AllocatorInput;
-use crate::parts::offers::OfferRecord;
+use crate::parts::offers::{OfferRecord, Offers};
 use crate::parts::timers::Timer;
 use crate::{Belief, Config, Step};
 
+/// How many offers are given back in one step at most.
+const GIVEN_BACK_MAX: usize = 48;
 /// The longest time that something is declined for: 365 days, in milliseconds.
 const DECLINED_MS_MAX: u64 = 365 * 24 * 3600 * 1000;
 
@@ -48,10 +50,24 @@ pub(crate) fn rescind_all_of(step: &mut Step, belief: &mut Belief, agent: &Agent
 }
 
 /// Takes back a framework's offers without a word: it is not there to hear it, or does not care.
-pub(crate) fn discard_offers(config: &Config, belief: &mut Belief, framework: &FrameworkId) {
-    let offers = belief.offers.of_framework(framework);
-    let ids: Vec<OfferId> = offers.map(|it| it.id.clone()).collect();
-    ids.iter().for_each(|id| drop(take_offer(config, belief, id)));
+pub(crate) fn discard_offers(offers: &mut Offers, framework: &FrameworkId) {
+    let ids: Vec<OfferId> = offers.of_framework(framework).map(|it| it.id.clone()).collect();
+    ids.into_iter().for_each(|id| offers.give_back(id, None));
+}
+
+/// Offers that were answered with nothing, or that nobody can answer, are given back: so many that the step is not long.
+pub(crate) fn give_back(config: &Config, now: Instant, belief: &mut Belief) {
+    for _ in 0..GIVEN_BACK_MAX {
+        let Some((id, answer)) = belief.offers.next_given_back() else { break };
+        let taken = take_offer(config, belief, &id);
+        let (offer, declined) = taken.expect("only what stands is to be given back");
+        if let Some((when, filters)) = answer {
+            let Offer { framework, role, agent, .. } = &offer;
+            let allocator = &mut belief.allocator;
+            decline((config, when), allocator, framework, role, agent, declined, filters);
+        }
+    }
+    belief.offers.end_step(now);
 }
 
 /// Notes that a role of a framework does not want `declined` (without allocations) for a while.

@@ -92,6 +92,10 @@ fn pool(
             ));
             continue;
         }
+        if error.is_some() {
+            belief.offers.give_back(id.clone(), None); // Used up for nothing, however many they are.
+            continue;
+        }
         let (offer, _) = take_offer(step.config, belief, id).expect("it was just looked up");
         let accepting =
             pooled.get_or_insert_with(|| Accepting::new(framework, &offer.agent, &offer.role));

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use holdfast_model::{Call, Filters, FrameworkCall, FrameworkId, LinkId, OfferId, Order, Role};
+use holdfast_model::{
+    Call, Filters, FrameworkCall, FrameworkId, Instant, LinkId, OfferId, Order, Role,
+};
 
 use super::accept::accept;
 use super::acknowledge::{acknowledge, acknowledge_operation};
@@ -11,8 +13,8 @@ use super::reconcile::{reconcile, reconcile_operations};
 use super::subscribe::subscribe;
 use super::update_framework::update_framework;
 use crate::flows::frameworks::remove_framework;
-use crate::flows::offers::{decline, take_offer};
 use crate::flows::telling::order;
+use crate::parts::offers::Offers;
 use crate::{Belief, Effect, Step};
 
 /// A call of a framework.
@@ -51,7 +53,9 @@ fn called(step: &mut Step, belief: &mut Belief, id: &FrameworkId, call: Call) {
         Call::Accept { offers, operations, filters } => {
             accept(step, belief, id, offers, operations, filters)
         }
-        Call::Decline { offers, filters } => decline_offers(step, belief, id, &offers, filters),
+        Call::Decline { offers, filters } => {
+            decline_offers(&mut belief.offers, id, offers, (step.now, filters))
+        }
         Call::Revive(roles) => suppress(step, belief, id, &roles, false),
         Call::Suppress(roles) => suppress(step, belief, id, &roles, true),
         Call::Kill { task, agent, grace_ms } => {
@@ -79,21 +83,16 @@ fn called(step: &mut Step, belief: &mut Belief, id: &FrameworkId, call: Call) {
 
 /// DECLINE: what was offered is not wanted for a while.
 fn decline_offers(
-    step: &mut Step,
-    belief: &mut Belief,
+    offers: &mut Offers,
     framework: &FrameworkId,
-    offers: &[OfferId],
-    filters: Filters,
+    declined: Vec<OfferId>,
+    answer: (Instant, Filters),
 ) {
-    for id in offers {
-        if !belief.offers.is_of(id, framework) {
-            continue; // Rescinded, answered twice, or somebody else's.
+    for id in declined {
+        // Others were rescinded or answered before, or are somebody else's.
+        if offers.is_of(&id, framework) {
+            offers.give_back(id, Some(answer));
         }
-        let taken = take_offer(step.config, belief, id);
-        let (offer, declined) = taken.expect("it was just looked up");
-        let allocator = &mut belief.allocator;
-        let when = (step.config, step.now);
-        decline(when, allocator, framework, &offer.role, &offer.agent, declined, filters);
     }
 }
 
@@ -111,6 +110,7 @@ fn suppress(
     }
     let had_waited = belief.frameworks.suppress(id, roles, is_suppressed);
     if !is_suppressed {
+        belief.offers.revive(id, roles);
         belief.allocator.revive(id, roles, had_waited);
     }
 }

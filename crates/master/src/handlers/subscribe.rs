@@ -124,7 +124,7 @@ fn welcome(
     if step.out.ledger().frameworks.get(id) != Some(&record) {
         step.out.commit(vec![MasterChange::Framework(record)]);
     }
-    discard_offers(step.config, belief, id);
+    discard_offers(&mut belief.offers, id);
     let is_new = belief.frameworks.get(id).is_none();
     belief.frameworks.expect(id, &info, step.now);
     if let Some(old) = belief.frameworks.open(id, link, step.now) {

@@ -9,10 +9,14 @@ use crate::flows::telling::order;
 use crate::parts::timers::Timer;
 use crate::{Belief, Effect, Step};
 
-/// All that is due now.
+/// How many timers fire in one step at most.
+const FIRED_MAX: usize = 64;
+
+/// What is due now: so much of it that the step is not long. The rest is due at once.
 pub(crate) fn tick(step: &mut Step, belief: &mut Belief) {
     belief.allocator.expire(step.now);
-    while let Some(timer) = belief.timers.pop_due(step.now) {
+    for _ in 0..FIRED_MAX {
+        let Some(timer) = belief.timers.pop_due(step.now) else { break };
         match timer {
             Timer::Offer(offer) => offer_due(step, belief, &offer),
             Timer::Framework(framework) => framework_due(step, belief, &framework),

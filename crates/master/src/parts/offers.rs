@@ -1,13 +1,15 @@
 //! Offers that nobody has answered yet, by name, by agent and by framework. Names are given once in a term, which is part of them.
 //!
+//! Whoever is given back many at once has them given back one after the other: until then they stand, and nobody can answer them any more.
 //! Never counts what an offer holds; see [`crate::flows::offers`].
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 use std::sync::Arc;
 
 use holdfast_model::{
-    AgentId, ClusterId, FrameworkId, Instant, Offer, OfferId, Resources, SharedIndex, SharedMap,
-    Term,
+    AgentId, ClusterId, Filters, FrameworkId, Instant, Offer, OfferId, Resources, Role,
+    SharedIndex, SharedMap, Term,
 };
 
 /// An offer and when it was made.
@@ -35,6 +37,10 @@ pub(crate) struct Offers {
     rows: OfferRows,
     /// The number in the name of the next offer.
     next: u64,
+    /// Those that are to be given back; those that were declined, with when and for how long.
+    given_back: BTreeMap<OfferId, Option<(Instant, Filters)>>,
+    /// When a step left some of these for the next one.
+    left_at: Option<Instant>,
 }
 
 impl Deref for Offers {
@@ -53,11 +59,6 @@ impl OfferRows {
     /// An offer that a framework names; it may have been rescinded, answered before, or never been made.
     pub(crate) fn get(&self, id: &OfferId) -> Option<&Offer> {
         self.open.get(id).map(|it| &it.offer)
-    }
-
-    /// Whether `framework` may answer that offer.
-    pub(crate) fn is_of(&self, id: &OfferId, framework: &FrameworkId) -> bool {
-        self.get(id).is_some_and(|it| it.framework == *framework)
     }
 
     pub(crate) fn of_agent<'a>(&'a self, agent: &'a AgentId) -> impl Iterator<Item = &'a Offer> {
@@ -108,8 +109,48 @@ impl Offers {
         assert!(former.is_none(), "an offer's name is given once");
     }
 
+    /// Whether `framework` may answer that offer.
+    pub(crate) fn is_of(&self, id: &OfferId, framework: &FrameworkId) -> bool {
+        let is_theirs = self.get(id).is_some_and(|it| it.framework == *framework);
+        is_theirs && !self.given_back.contains_key(id)
+    }
+
+    /// An offer that stands is answered; it is given back when its turn comes.
+    pub(crate) fn give_back(&mut self, id: OfferId, declined: Option<(Instant, Filters)>) {
+        self.given_back.insert(id, declined);
+    }
+
+    /// The next offer to be given back.
+    pub(crate) fn next_given_back(&mut self) -> Option<(OfferId, Option<(Instant, Filters)>)> {
+        self.given_back.pop_first()
+    }
+
+    /// What `framework` has declined for these roles (none named: all) and is still to be given back is declined no more.
+    pub(crate) fn revive(&mut self, framework: &FrameworkId, roles: &BTreeSet<Role>) {
+        let Offers { rows, given_back, .. } = self;
+        for (id, declined) in given_back {
+            let is_concerned = |it: &Offer| {
+                it.framework == *framework && (roles.is_empty() || roles.contains(&it.role))
+            };
+            if rows.get(id).is_some_and(is_concerned) {
+                *declined = None;
+            }
+        }
+    }
+
+    /// When what a step left is wanted to go on.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.left_at
+    }
+
+    /// Whatever a step leaves is gone on with at once.
+    pub(crate) fn end_step(&mut self, now: Instant) {
+        self.left_at = (!self.given_back.is_empty()).then_some(now);
+    }
+
     /// Ends an offer, however it ended.
     pub(crate) fn take(&mut self, id: &OfferId) -> Option<OfferRecord> {
+        self.given_back.remove(id);
         let record = Arc::unwrap_or_clone(self.rows.open.remove(id)?);
         self.rows.by_agent.remove(&record.offer.agent, id);
         self.rows.by_framework.remove(&record.offer.framework, id);
@@ -166,6 +207,11 @@ mod tests {
         assert!(offers.take(&id).is_some() && offers.take(&id).is_none());
         assert_eq!((offers.of_agent(&a).count(), offers.is_of(&id, &f)), (1, false));
         offers.check();
+        let other = offers.of_agent(&a).next().unwrap().id.clone();
+        offers.give_back(other.clone(), None);
+        let g = FrameworkId::made("g".to_owned());
+        assert!(!offers.is_of(&other, &g), "it cannot be answered twice");
+        assert!(offers.take(&other).is_some() && offers.next_given_back().is_none());
         assert!(offer(&mut Offers::after(&offers), "a", "f").id.as_str().ends_with("-O3"));
     }
 }

@@ -316,3 +316,73 @@ fn many_agents_are_offered_over_several_steps_without_a_wait() {
     }
     assert_eq!((bed.offers(0).len(), bed.master.filters_len()), (AGENTS, 0));
 }
+
+/// Whoever is offered so many agents declines them all at once.
+fn many_declined(agents: usize, refuse_ms: u64) -> Bed {
+    let mut bed = Bed::with_agents(agents);
+    bed.check_every = 50;
+    bed.add_scheduler(info("keeper", &["db"]));
+    while bed.offers(0).len() < agents {
+        bed.pass_ms(0);
+    }
+    decline(&mut bed, 0, refuse_ms);
+    bed
+}
+
+#[test]
+fn many_offers_that_are_declined_at_once_are_given_back_over_several_steps() {
+    let mut bed = many_declined(130, 5_000);
+    let left = bed.master.offers().len();
+    assert!(0 < left && left < 130, "one step is not long: {left}");
+    let (offers, filters) =
+        (bed.master.offers().keys().cloned().collect(), Filters { refuse_ms: 0 });
+    bed.call(0, Call::Accept { offers, operations: vec![launch(&[])], filters });
+    while !bed.master.offers().is_empty() {
+        assert_eq!(bed.master.next_deadline().map(|it| it.0), Some(bed.now), "it goes on at once");
+        bed.pass_ms(0);
+    }
+    assert_eq!(bed.master.filters_len(), 130, "an answer that came too late has changed nothing");
+}
+
+#[test]
+fn whoever_revives_is_offered_again_what_it_declined_just_before() {
+    let mut bed = many_declined(130, 500_000);
+    bed.call(0, Call::Revive(BTreeSet::new()));
+    while bed.master.next_deadline().is_some_and(|it| it.0 <= bed.now) {
+        bed.pass_ms(0);
+    }
+    assert_eq!((bed.master.offers().len(), bed.master.filters_len()), (130, 0));
+}
+
+#[test]
+fn what_is_declined_in_a_later_step_is_declined_from_the_call_on() {
+    let mut bed = many_declined(130, 5_000);
+    bed.pass_ms(4_999);
+    while !bed.master.offers().is_empty() {
+        bed.pass_ms(0);
+    }
+    bed.pass_ms(1);
+    while bed.master.next_deadline().is_some_and(|it| it.0 <= bed.now) {
+        bed.pass_ms(0);
+    }
+    assert_eq!((bed.master.offers().len(), bed.master.filters_len()), (130, 0));
+}
+
+#[test]
+fn the_many_offers_of_one_who_leaves_are_given_back_over_several_steps() {
+    let mut bed = many_declined(130, 0);
+    bed.pass_ms(200);
+    while bed.master.offers().len() < 130 {
+        bed.pass_ms(0);
+    }
+    bed.leave(0);
+    assert!(!bed.master.offers().is_empty(), "one step is not long");
+    while bed.master.next_deadline().is_some_and(|it| it.0 <= bed.now) {
+        bed.pass_ms(0);
+    }
+    assert!(bed.master.offers().is_empty());
+    bed.subscribe(0);
+    while bed.master.offers().len() < 130 {
+        bed.pass_ms(0);
+    }
+}

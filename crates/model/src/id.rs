@@ -3,11 +3,16 @@
 //! Names given by people or frameworks are strings that were checked once, when they came in (`parse`).
 //! Names that Holdfast makes are uuids; they come in with the input, never from here.
 
+mod name;
+
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use uuid::Uuid;
 
+use self::name::Name;
 use crate::validate::Invalid;
 
 /// The greatest length of an id, in bytes.
@@ -16,8 +21,32 @@ pub const ID_BYTES_MAX: usize = 255;
 macro_rules! string_id {
     ($($(#[$doc:meta])* $name:ident = $field:literal),+ $(,)?) => {$(
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(Arc<str>);
+        #[derive(Clone, PartialEq, Eq)]
+        pub struct $name(Arc<Name>);
+        impl Ord for $name {
+            fn cmp(&self, other: &Self) -> Ordering {
+                // Many names in memory are copies of one, which need not be read.
+                match Arc::ptr_eq(&self.0, &other.0) {
+                    true => Ordering::Equal,
+                    false => self.0.cmp(&other.0),
+                }
+            }
+        }
+        impl Hash for $name {
+            fn hash<H: Hasher>(&self, state: &mut H) {
+                self.as_str().hash(state);
+            }
+        }
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_tuple(stringify!($name)).field(&self.as_str()).finish()
+            }
+        }
+        impl PartialOrd for $name {
+            fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+                Some(self.cmp(other))
+            }
+        }
         impl $name {
             /// Takes a name from outside.
             ///
@@ -25,22 +54,22 @@ macro_rules! string_id {
             /// [`Invalid`] when it is empty, longer than [`ID_BYTES_MAX`], `.` or `..`, or holds a slash or a control character.
             pub fn parse(text: &str) -> Result<Self, Invalid> {
                 check_id($field, text)?;
-                Ok(Self(Arc::from(text)))
+                Ok(Self(Arc::new(Name::new(text))))
             }
 
             /// Takes a name that Holdfast itself made, for instance from a counter.
             pub fn made(text: String) -> Self {
-                Self(Arc::from(text))
+                Self(Arc::new(Name::new(&text)))
             }
 
             /// The name as text.
             pub fn as_str(&self) -> &str {
-                &self.0
+                self.0.as_str()
             }
         }
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
+                f.write_str(self.as_str())
             }
         }
     )+};

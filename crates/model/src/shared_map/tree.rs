@@ -13,6 +13,9 @@ const FULL: usize = 32;
 /// One that has fewer is joined with a neighbour.
 const SPARSE: usize = 12;
 
+/// How much room for more a leaf is given at most.
+const SPARE: usize = 6;
+
 /// An entry: rows are shared one by one, so that a copied leaf copies none.
 pub(super) type Entry<K, V> = (K, Arc<V>);
 
@@ -180,7 +183,7 @@ fn put_into_leaf<K: Clone, V>(
 ) -> Put<K, V> {
     if list.len() < FULL {
         if list.len() == list.capacity() {
-            list.reserve_exact((list.len() / 2).clamp(1, FULL - list.len()));
+            list.reserve_exact((list.len() / 2).clamp(1, SPARE).min(FULL - list.len()));
         }
         list.insert(at, entry);
         return Put::Added;
@@ -188,6 +191,7 @@ fn put_into_leaf<K: Clone, V>(
     // Entries that come in order fill leaf after leaf.
     let cut = if at == FULL { FULL } else { FULL / 2 };
     let mut right = list.split_off(cut);
+    list.shrink_to(cut + SPARE / 2);
     match cut <= at {
         true => right.insert(at - cut, entry),
         false => list.insert(at, entry),

@@ -120,9 +120,9 @@ impl RoleTree {
         for at in 0..self.entries.len() {
             self.insert_rank(at);
         }
-        let waiting: Vec<usize> =
-            self.entries.iter().flatten().filter(|it| it.waits).map(|it| it.leaf).collect();
-        waiting.into_iter().for_each(|leaf| self.insert_ranks_above(leaf));
+        let waiting = self.entries.iter().flatten().filter(|it| it.waits);
+        let leaves: BTreeSet<usize> = waiting.map(|it| it.leaf).collect();
+        leaves.into_iter().for_each(|leaf| self.insert_ranks_above(leaf));
     }
 
     /// The contenders that wait, lowest share first.

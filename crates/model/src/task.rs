@@ -291,6 +291,13 @@ impl TaskInfo {
         self.resources.iter().collect()
     }
 
+    /// As [`TaskInfo::own_resources`], allocated to `role` where they say nothing.
+    pub fn own_resources_for(&self, role: &Role) -> Resources {
+        let mut resources = self.resources.clone();
+        allocate(&mut resources, role);
+        resources.iter().collect()
+    }
+
     /// The executor that runs it: its own, or one that bears the task's name.
     pub fn executor_id(&self) -> ExecutorId {
         match &self.executor {

@@ -39,7 +39,7 @@ pub(crate) fn adopt(step: &mut Step, belief: &mut Belief, id: &AgentId, report: 
         adopt_machine(&mut belief.agents, &mut belief.allocator, id, report);
     forget_holdings(belief, id);
     adopt_executors(belief, id, executors);
-    let missing = adopt_tasks(step, belief, id, &tasks);
+    let missing = adopt_tasks(step, belief, id, tasks);
     missing_tasks(step, belief, id, missing);
     rescind_unfounded(step, belief, id);
     let Belief { agents, operations: in_flight, .. } = &mut *belief;
@@ -137,19 +137,23 @@ fn adopt_tasks(
     step: &mut Step,
     belief: &mut Belief,
     id: &AgentId,
-    tasks: &[TaskRecord],
+    tasks: Vec<TaskRecord>,
 ) -> BTreeSet<TaskKey> {
     let mut ours: BTreeSet<TaskKey> = keys_of_agent(&belief.tasks, id).into_iter().collect();
     let forgotten = belief.agents.take_forgotten(id);
     let mut seen = BTreeSet::new();
-    for record in tasks {
+    for mut record in tasks {
+        // All that is kept of a framework shares one copy of its name.
+        if let Some(known) = step.out.ledger().frameworks.get_key(&record.framework) {
+            record.framework = known.clone();
+        }
         let key = record.key();
         let over =
             record.state.is_terminal() && (forgotten.contains(&key) || step.is_removed(&key.0));
         if over || !seen.insert(key.clone()) {
             continue;
         }
-        let mut resources = record.info.clone().allocated_to(&record.role).own_resources();
+        let mut resources = record.info.own_resources_for(&record.role);
         resources.share(belief.agents.at(id).total());
         if belief.tasks.is_name_taken(id, &key) {
             let agents = &mut belief.agents;
@@ -159,25 +163,25 @@ fn adopt_tasks(
         ours.remove(&key);
         let view = task_view(id, record, resources);
         if view.holds() {
-            hold(belief.counted(), id, &record.framework, &view.resources);
+            hold(belief.counted(), id, &view.framework, &view.resources);
         }
         belief.tasks.put(view);
     }
     ours
 }
 
-fn task_view(agent: &AgentId, record: &TaskRecord, resources: Resources) -> TaskView {
+fn task_view(agent: &AgentId, record: TaskRecord, resources: Resources) -> TaskView {
     TaskView {
-        framework: record.framework.clone(),
-        id: record.info.id.clone(),
-        name: record.info.name.clone(),
+        framework: record.framework,
+        id: record.info.id,
+        name: record.info.name,
         agent: agent.clone(),
-        executor: record.executor.clone(),
+        executor: record.executor,
         resources,
         state: record.state,
         // The one that its framework has yet to acknowledge, if any.
-        latest: record.updates.first().or(record.latest.as_ref()).cloned(),
-        payload: record.info.payload.clone(),
+        latest: record.updates.into_iter().next().or(record.latest),
+        payload: record.info.payload,
     }
 }
 

@@ -50,7 +50,8 @@ pub(crate) fn reported(step: &mut Step, belief: &mut Belief, link: LinkId, repor
 /// The agent of the ledger that this is, by its name or by its machine.
 fn agent_of(step: &Step, report: &Report) -> Option<AgentId> {
     let ledger = step.out.ledger();
-    let known = report.agent.as_ref().filter(|id| ledger.agents.contains_key(id));
+    // All that is kept of an agent shares one copy of its name: the ledger's.
+    let known = report.agent.as_ref().and_then(|id| ledger.agents.get_key(id));
     known.or_else(|| ledger.agent_of_node(report.node)).cloned()
 }
 

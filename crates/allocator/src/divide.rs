@@ -5,6 +5,7 @@
 //! on a [`Ranking`] for who comes first and on `candidate` for who is eligible; it never grants a
 //! slice twice, which it asserts.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_model::{FrameworkId, Role};
@@ -42,7 +43,8 @@ pub(crate) fn divide(
     roster: &Roster,
     ranking: &mut dyn Ranking,
 ) -> Vec<Allocation> {
-    let (mut candidates, mut asked) = (Vec::new(), Vec::new());
+    let count = changes.agents.len();
+    let (mut candidates, mut asked) = (Vec::with_capacity(count), Vec::with_capacity(count));
     for (id, who) in &changes.agents {
         let among = match who {
             Asked::Everybody => None,
@@ -110,11 +112,13 @@ impl Division<'_, '_> {
             let among = asked.iter().flat_map(|it| self.roster.of_framework(it)).copied().collect();
             self.ranking.first_among(&among, &mut fits)
         } else {
-            let roles: Option<BTreeSet<&Role>> =
-                here.left().map(|(_, slice)| slice.reserved_for()).collect();
-            match roles {
-                Some(roles) => self.ranking.first_below(&roles, &mut fits),
-                None => self.ranking.first(&mut fits),
+            match here.left().all(|(_, slice)| slice.reserved_for().is_some()) {
+                true => {
+                    let roles: BTreeSet<&Role> =
+                        here.left().filter_map(|(_, slice)| slice.reserved_for()).collect();
+                    self.ranking.first_below(&roles, &mut fits)
+                }
+                false => self.ranking.first(&mut fits),
             }
         };
         self.grant(candidate, first)
@@ -136,11 +140,13 @@ impl Division<'_, '_> {
             self.asked[candidate] = None; // The rest is open now to those who do not know GPUs.
         }
         self.ranking.charge(contender, &here.scalars(&slices));
-        let at = *self.places.entry((candidate, contender)).or_insert_with(|| {
-            self.grants.push(Grant { candidate, contender, slices: Vec::new() });
-            self.grants.len() - 1
-        });
-        self.grants[at].slices.extend(slices);
+        match self.places.entry((candidate, contender)) {
+            Entry::Occupied(at) => self.grants[*at.get()].slices.extend(slices),
+            Entry::Vacant(place) => {
+                place.insert(self.grants.len());
+                self.grants.push(Grant { candidate, contender, slices });
+            }
+        }
         true
     }
 

@@ -24,15 +24,17 @@ pub(crate) fn hold(
 }
 
 /// As [`hold`], for an offer that was just made; `plain` are its resources without allocations. That it is less by so much is all that
-/// the allocator need know of the agent.
+/// the allocator need know of the agent. Says whether of each of these no more is held than there is.
 pub(crate) fn hold_offered(
     (agents, frameworks, allocator): Counted<'_>,
     offer: &Offer,
     plain: &Resources,
-) {
-    agents.at_mut(&offer.agent).hold(plain);
+) -> bool {
     frameworks.hold(&offer.framework, &offer.resources);
     allocator.offered(&offer.agent, plain);
+    let state = agents.at_mut(&offer.agent);
+    state.hold(plain);
+    state.is_held_within(plain)
 }
 
 /// Gives back what [`hold_offered`] counted.

@@ -135,6 +135,7 @@ impl AllocatorInput {
         self.left_at = self.is_pending().then_some(now);
     }
 
+    #[cfg(test)]
     pub(crate) fn agent(&self, agent: &AgentId) -> Option<&AgentView> {
         self.agents.get(agent)
     }
@@ -142,6 +143,10 @@ impl AllocatorInput {
     /// So much of an agent was offered: of each resource all that was free.
     pub(crate) fn offered(&mut self, agent: &AgentId, resources: &Resources) {
         let view = self.agents.get_mut(agent).expect("only what is seen is offered");
+        assert!(view.fault.is_none(), "an allocation names an agent that is well");
+        let mut given = resources.entries();
+        let is_free = given.all(|(identity, amount)| view.free.get(identity) == Some(amount));
+        assert!(is_free, "an allocation gives only what is free, and of each resource all of it");
         view.free = view.free.without_any_of(resources);
     }
 
@@ -238,8 +243,9 @@ impl AllocatorInput {
             let Some((agent, in_more)) = self.pending.take_touched() else { break };
             budget.looked_at -= 1;
             self.pending.forget_asked(&agent);
-            let former = self.agents.get(&agent).filter(|_| !in_more);
-            let Some(view) = view(&agent, former.map(|it| it.holders.clone())) else {
+            let former = self.agents.get_mut(&agent);
+            let holders = former.as_ref().filter(|_| !in_more).map(|it| it.holders.clone());
+            let Some(view) = view(&agent, holders) else {
                 self.agents.remove(&agent);
                 changes.pass_over(&agent);
                 continue;
@@ -248,7 +254,10 @@ impl AllocatorInput {
                 budget.divided -= 1;
                 changes.divide(agent.clone());
             }
-            self.agents.insert(agent, view);
+            match former {
+                Some(former) => *former = view,
+                None => drop(self.agents.insert(agent, view)),
+            }
         }
     }
 

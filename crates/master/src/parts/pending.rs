@@ -80,10 +80,7 @@ impl Pending {
 
     /// Something about this agent changed: what is free, or also more.
     pub(super) fn touch(&mut self, agent: &AgentId, in_more: bool) {
-        match self.touched.get_mut(agent) {
-            Some(more) => *more |= in_more,
-            None => drop(self.touched.insert(agent.clone(), in_more)),
-        }
+        *self.touched.entry(agent.clone()).or_default() |= in_more;
     }
 
     pub(super) fn is_touched(&self, agent: &AgentId) -> bool {
@@ -110,7 +107,9 @@ impl Pending {
 
     /// Nobody need be asked about this agent apart: all are, or nobody is.
     pub(super) fn forget_asked(&mut self, agent: &AgentId) {
-        self.asks.remove(agent);
+        if !self.asks.is_empty() {
+            self.asks.remove(agent);
+        }
     }
 
     pub(super) fn sweep(&mut self, framework: &FrameworkId, sweep: Sweep) {

@@ -315,6 +315,7 @@ mod tests {
             user: None,
             volumes: vec![],
             limits: Default::default(),
+            output: Default::default(),
             isolate: false,
         };
         dir.write_launch(&Launch {

@@ -75,6 +75,9 @@ pub struct ContainerSpec {
     /// The limits of the container.
     #[serde(default)]
     pub limits: Limits,
+    /// How much of its output is kept.
+    #[serde(default)]
+    pub output: crate::OutputLimits,
     /// Whether to use mount and pid namespaces when the launcher can; `false` leaves symbolic links
     /// and a plain process tree.
     pub isolate: bool,

@@ -54,6 +54,7 @@ pub(crate) fn fence_unrecorded(
         user: None,
         volumes: Vec::new(),
         limits: Default::default(),
+        output: Default::default(),
         isolate: true,
     };
     let launch =

@@ -12,6 +12,7 @@ mod keyed_queues;
 mod machine;
 mod master_link;
 mod metrics;
+mod room;
 mod sandboxes;
 mod shell;
 

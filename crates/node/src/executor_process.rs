@@ -11,6 +11,10 @@ mod task_directory;
 
 use runner::{Kind, Runner};
 
+/// The variables by which an agent tells executors how much of each task's output is kept, in bytes, and how much is to stay free.
+pub(crate) const OUTPUT_MAX_VARIABLE: &str = "HOLDFAST_TASK_LOG_MAX_BYTES";
+pub(crate) const OUTPUT_FREE_VARIABLE: &str = "HOLDFAST_TASK_LOG_KEEP_FREE_BYTES";
+
 /// Runs the one command that this container was made for, in the sandbox. Returns the exit code of this process.
 ///
 /// # Errors

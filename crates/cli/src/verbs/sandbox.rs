@@ -31,6 +31,11 @@ impl Stream {
         }
     }
 
+    /// What was written before an agent that keeps output short began the file anew.
+    fn older_file(self) -> String {
+        format!("{}.1", self.file())
+    }
+
     fn put(self, console: &Console, bytes: &[u8]) -> std::io::Result<()> {
         match self {
             Stream::Stdout => console.put_bytes(bytes),
@@ -50,6 +55,8 @@ pub struct Sandbox {
     /// Where the task's files may be, the likelier place first; the first that has them stays alone.
     places: Vec<String>,
     read_bytes: [u64; 2],
+    /// Whether a beginning was chosen, or passed.
+    begun: [bool; 2],
 }
 
 impl Sandbox {
@@ -77,6 +84,7 @@ impl Sandbox {
             // Tasks of a group have a directory of their own within their executor's.
             places: vec![format!("{run}/tasks/{task}"), run],
             read_bytes: [0, 0],
+            begun: [false, false],
         }
     }
 
@@ -85,7 +93,8 @@ impl Sandbox {
     /// # Errors
     /// When the agent does not answer.
     pub async fn skip_to_last(&mut self, stream: Stream, bytes: u64) -> Result<(), Failure> {
-        if let Some((size, _)) = self.read(stream, 0, Some(0)).await? {
+        self.begun[stream as usize] = true;
+        if let Some((size, _)) = self.read(stream.file(), 0, Some(0)).await? {
             self.read_bytes[stream as usize] = size.saturating_sub(bytes);
         }
         Ok(())
@@ -98,16 +107,22 @@ impl Sandbox {
     pub async fn copy(&mut self, stream: Stream, console: &Console) -> anyhow::Result<bool> {
         loop {
             let offset = self.read_bytes[stream as usize];
-            let Some((size, data)) = self.read(stream, offset, None).await? else {
+            let Some((size, data)) = self.read(stream.file(), offset, None).await? else {
                 return Ok(false);
             };
-            if size < offset {
-                console.note(&format!(
-                    "{} became shorter; it is shown from its beginning",
-                    stream.file()
-                ));
+            let is_first = !std::mem::replace(&mut self.begun[stream as usize], true);
+            if size < offset || is_first {
+                let whole = self.copy_older(stream, offset, console).await?;
+                if !whole && !is_first {
+                    console.note(&format!(
+                        "{} became shorter and not all of it was kept; it is shown from its beginning",
+                        stream.file()
+                    ));
+                }
                 self.read_bytes[stream as usize] = 0;
-                continue;
+                if size < offset {
+                    continue;
+                }
             }
             if data.is_empty() {
                 return Ok(true);
@@ -117,15 +132,35 @@ impl Sandbox {
         }
     }
 
+    /// Copies the rest of what was written before the file began anew; `false` when that is not there any more.
+    async fn copy_older(
+        &mut self,
+        stream: Stream,
+        mut offset: u64,
+        console: &Console,
+    ) -> anyhow::Result<bool> {
+        loop {
+            match self.read(&stream.older_file(), offset, None).await? {
+                Some((size, _)) if size < offset => return Ok(false),
+                Some((_, data)) if data.is_empty() => return Ok(true),
+                Some((_, data)) => {
+                    offset += data.len() as u64;
+                    stream.put(console, &data)?;
+                }
+                None => return Ok(false),
+            }
+        }
+    }
+
     /// A piece of a file and the file's size.
     async fn read(
         &mut self,
-        stream: Stream,
+        file: &str,
         offset: u64,
         length: Option<u64>,
     ) -> Result<Option<(u64, Vec<u8>)>, Failure> {
         for at in 0..self.places.len() {
-            let path = format!("{}/{}", self.places[at], stream.file());
+            let path = format!("{}/{file}", self.places[at]);
             let read_file = Some(ReadFile { path, offset, length });
             let call = Call { r#type: Some(Type::ReadFile.into()), read_file, ..Call::default() };
             match self.client.agent_operator(&self.address, &call).await {

@@ -18,19 +18,24 @@ use super::messages::{FirstSays, Line, ShimSays};
 use super::payload;
 use super::{fork_single_threaded, wait_for};
 use crate::isolation::hide;
+use crate::output::OutputEnds;
 use crate::record::Launch;
 use crate::LaunchError;
 
 /// Runs the first process and exits; it never returns.
-pub(super) fn live(launch: &Launch, stream: UnixStream, oom_score: String) -> ! {
+pub(super) fn live(
+    launch: &Launch,
+    stream: UnixStream,
+    (oom_score, output): (String, Option<OutputEnds>),
+) -> ! {
     let code = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        act(launch, Line::new(stream), &oom_score)
+        act(launch, Line::new(stream), &oom_score, output)
     }))
     .unwrap_or(70);
     std::process::exit(code)
 }
 
-fn act(launch: &Launch, mut shim: Line, oom_score: &str) -> i32 {
+fn act(launch: &Launch, mut shim: Line, oom_score: &str, output: Option<OutputEnds>) -> i32 {
     if let Err(error) = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL) {
         eprintln!("the first process could not tie its life to the shim's: {error}");
         return 1;
@@ -42,7 +47,7 @@ fn act(launch: &Launch, mut shim: Line, oom_score: &str) -> i32 {
     // The doors are opened before the container's mounts are entered, which may lie over them.
     let payload = doors(launch)
         .and_then(|doors| enter(launch).map(|()| doors))
-        .and_then(|doors| Waiting::fork(launch, doors, oom_score))
+        .and_then(|doors| Waiting::fork(launch, (doors, output), oom_score))
         .and_then(|payload| payload.start(&mut shim));
     let payload = match payload {
         Ok(payload) => payload,
@@ -101,7 +106,11 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn fork(launch: &Launch, doors: Vec<File>, oom_score: &str) -> Result<Waiting, LaunchError> {
+    fn fork(
+        launch: &Launch,
+        (doors, output): (Vec<File>, Option<OutputEnds>),
+        oom_score: &str,
+    ) -> Result<Waiting, LaunchError> {
         let pipe = || std::io::pipe().map_err(|error| LaunchError::shim("make a pipe", error));
         let ((problems, problems_writer), (gate_reader, gate)) = (pipe()?, pipe()?);
         let own = nix::unistd::getpid();
@@ -111,7 +120,8 @@ impl Waiting {
             ForkResult::Parent { child } => Ok(Waiting { pid: child, gate, problems }),
             ForkResult::Child => {
                 drop((problems, gate));
-                payload::become_it(launch, own, (gate_reader, doors), problems_writer, oom_score)
+                let held = payload::Held { gate: gate_reader, doors, output };
+                payload::become_it(launch, own, held, problems_writer, oom_score)
             }
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! It is the container's ancestor and, as its subreaper, the parent of whatever the container
 //! leaves behind; so it alone can say when nothing is left. It relies on being single-threaded (it
-//! forks and goes on) and on the files of `record`. It never ends before the container is empty,
+//! forks and goes on; a thread for the output comes after the last fork) and on the files of `record`. It never ends before the container is empty,
 //! never writes an exit that is not true, and does nothing on behalf of a container but start, reap
 //! and kill.
 
@@ -23,6 +23,7 @@ use nix::sys::signal::{SigHandler, Signal};
 use nix::sys::wait::{waitpid, WaitStatus};
 use nix::unistd::{ForkResult, Pid};
 
+use crate::output::{open_output, OutputEnds, OutputPump, RunningPump};
 use crate::process::{self, ProcessIdentity};
 use crate::record::{ContainerDir, Ending, Launch, Payload, ShimIdentity};
 use crate::{Exit, LaunchError};
@@ -34,6 +35,9 @@ pub(crate) use messages::ShimReport;
 /// be unknown.
 const OOM_SCORE_NEVER: &str = "-1000";
 
+/// How long the last output may take to be written.
+const OUTPUT_PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// The state of the shim while the container lives.
 struct Shim {
     dir: ContainerDir,
@@ -43,6 +47,8 @@ struct Shim {
     lock: Option<File>,
     /// The pipe to the launcher, until the payload is exec'ed.
     report: Option<File>,
+    /// What empties the payload's output into its files, once the first process is forked.
+    pump: Option<RunningPump>,
 }
 
 /// Runs the shim of the container whose files are in `spec_dir` until the container has ended;
@@ -83,7 +89,7 @@ impl Shim {
             ProcessIdentity::of(std::process::id() as i32).ok_or("this process is not in /proc")?;
         dir.write_shim(&ShimIdentity { shim: own.clone(), first: None })
             .map_err(|error| error.to_string())?;
-        Ok(Shim { dir, launch, own, lock: Some(lock), report: Some(report) })
+        Ok(Shim { dir, launch, own, lock: Some(lock), report: Some(report), pump: None })
     }
 
     /// The whole life of a container.
@@ -93,6 +99,7 @@ impl Shim {
             Ok((first, mut stream)) => {
                 let status = sweep::wait_first(first);
                 sweep::until_empty(&self.launch, self.own.pid);
+                self.end_output();
                 Ending::Exited(self.exit(status, &mut stream))
             }
             Err(error) => {
@@ -131,22 +138,34 @@ impl Shim {
         }
         let (ours, theirs) =
             UnixStream::pair().map_err(|error| LaunchError::shim("make a socket pair", error))?;
+        let own_pids = File::open("/proc/self/ns/pid")
+            .map_err(|error| LaunchError::shim("find its pid namespace", error))?;
         if self.launch.plan.namespaces {
             nix::sched::unshare(CloneFlags::CLONE_NEWPID)
                 .map_err(|error| LaunchError::shim("make a pid namespace", error))?;
         }
+        let (pump, ends) = self.open_output()?.unzip();
         let first = fork_single_threaded().map_err(|error| LaunchError::shim("fork", error))?;
         let first = match first {
             ForkResult::Parent { child } => child,
             ForkResult::Child => {
-                drop(ours);
+                drop((ours, pump));
                 // The lock says that the shim lives, and the pipe's end that it has reported:
                 // neither may stay open in the first process.
                 (self.lock, self.report) = (None, None);
-                first::live(&self.launch, theirs, own_score)
+                first::live(&self.launch, theirs, (own_score, ends))
             }
         };
-        drop(theirs);
+        drop((theirs, ends));
+        // From here on nothing is forked. Threads must be of the process's own pid namespace.
+        if self.launch.plan.namespaces {
+            nix::sched::setns(own_pids, CloneFlags::CLONE_NEWPID)
+                .map_err(|error| LaunchError::shim("return to its pid namespace", error))?;
+        }
+        self.pump = pump
+            .map(OutputPump::start)
+            .transpose()
+            .map_err(|error| LaunchError::shim("start a thread for the output", error))?;
         let identity = ProcessIdentity::of(first.as_raw())
             .ok_or_else(|| LaunchError::shim("find", "its first process in /proc"))?;
         // This is written before the first process may do anything, so that whoever finds this
@@ -159,6 +178,25 @@ impl Shim {
                 let _ = nix::sys::signal::kill(first, Signal::SIGKILL);
                 Err(error)
             }
+        }
+    }
+
+    /// Opens the output, unless it goes straight to its files.
+    fn open_output(&self) -> Result<Option<(OutputPump, OutputEnds)>, LaunchError> {
+        let (spec, account) = (&self.launch.spec, self.launch.account.as_ref());
+        if spec.output.max_bytes == 0 {
+            return Ok(None);
+        }
+        let owner = account.filter(|it| it.switch).map(|it| (it.uid, it.gid));
+        open_output(&spec.sandbox, spec.output, owner)
+            .map(Some)
+            .map_err(|error| LaunchError::shim("open the output in the sandbox", error))
+    }
+
+    /// All that was printed is in the files before the end is told, unless their disk hangs.
+    fn end_output(&self) {
+        if self.pump.as_ref().is_some_and(|it| !it.wait(OUTPUT_PATIENCE)) {
+            eprintln!("the last output is not written after {OUTPUT_PATIENCE:?}; the end is told without it");
         }
     }
 

@@ -17,6 +17,7 @@ use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal};
 use nix::unistd::{execve, Gid, Pid, Uid};
 
 use super::set_handler;
+use crate::output::OutputEnds;
 use crate::record::Launch;
 use crate::spec_check::Account;
 use crate::{Command, LaunchError, CONTAINER_ID_VARIABLE};
@@ -25,18 +26,28 @@ use crate::{Command, LaunchError, CONTAINER_ID_VARIABLE};
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const SHELL: &str = "/bin/sh";
 
+/// What a forked process holds until it becomes the payload.
+pub(super) struct Held {
+    /// Where it waits.
+    pub gate: PipeReader,
+    /// How it comes under the container's control.
+    pub doors: Vec<File>,
+    /// Where its output goes; `None` for straight to the files.
+    pub output: Option<OutputEnds>,
+}
+
 /// Becomes the payload; if that fails, reports why through `problems` and exits.
 pub(super) fn become_it(
     launch: &Launch,
     parent: Pid,
-    (gate, doors): (PipeReader, Vec<File>),
+    held: Held,
     mut problems: PipeWriter,
     oom_score: &str,
 ) -> ! {
     let attempt = std::panic::AssertUnwindSafe(|| {
-        pass(gate, parent)?;
-        step_in(doors)?;
-        try_to_become_it(launch, parent, oom_score)
+        pass(held.gate, parent)?;
+        step_in(held.doors)?;
+        try_to_become_it(launch, parent, oom_score, held.output)
     });
     let problem = match std::panic::catch_unwind(attempt) {
         Ok(Ok(never)) => match never {},
@@ -77,12 +88,13 @@ fn try_to_become_it(
     launch: &Launch,
     parent: Pid,
     oom_score: &str,
+    output: Option<OutputEnds>,
 ) -> Result<Infallible, LaunchError> {
     let failed = |action: &'static str| move |error: Errno| LaunchError::shim(action, error);
     let spec = &launch.spec;
     nix::unistd::setsid().map_err(failed("give the payload a session"))?;
     let _ = std::fs::write("/proc/self/oom_score_adj", oom_score);
-    redirect(&spec.sandbox, launch.account.as_ref())?;
+    redirect(output, &spec.sandbox, launch.account.as_ref())?;
     nix::unistd::chdir(&spec.sandbox).map_err(failed("enter the sandbox"))?;
     if let Some(account) = launch.account.as_ref().filter(|account| account.switch) {
         switch_user(account).map_err(failed("switch to the payload's user"))?;
@@ -93,8 +105,12 @@ fn try_to_become_it(
     execute(launch)
 }
 
-/// Redirects standard input to nothing, and appends output to the sandbox's files.
-fn redirect(sandbox: &Path, account: Option<&Account>) -> Result<(), LaunchError> {
+/// Redirects standard input to nothing, and output to its pipes or, appending, to the sandbox's files.
+fn redirect(
+    output: Option<OutputEnds>,
+    sandbox: &Path,
+    account: Option<&Account>,
+) -> Result<(), LaunchError> {
     let open = |name: &str| -> Result<File, LaunchError> {
         let failed =
             |error: std::io::Error| LaunchError::shim(format!("open {name} in the sandbox"), error);
@@ -115,6 +131,10 @@ fn redirect(sandbox: &Path, account: Option<&Account>) -> Result<(), LaunchError
     let nothing =
         File::open("/dev/null").map_err(|error| LaunchError::shim("open /dev/null", error))?;
     nix::unistd::dup2_stdin(&nothing).map_err(failed)?;
+    if let Some(ends) = output {
+        nix::unistd::dup2_stdout(&ends.stdout).map_err(failed)?;
+        return nix::unistd::dup2_stderr(&ends.stderr).map_err(failed);
+    }
     nix::unistd::dup2_stdout(&open("stdout")?).map_err(failed)?;
     nix::unistd::dup2_stderr(&open("stderr")?).map_err(failed)
 }

@@ -131,7 +131,7 @@ fn output_does_not_follow_a_link() {
         std::os::unix::fs::symlink(&victim, spec.sandbox.join("stdout")).unwrap();
         let error = stage.launcher().start(&spec).unwrap_err();
         assert!(
-            matches!(&error, LaunchError::Shim { action, .. } if action.contains("stdout")),
+            matches!(&error, LaunchError::Shim { detail, .. } if detail.contains("stdout")),
             "{error}"
         );
         assert_eq!(std::fs::read_to_string(victim).unwrap(), "whole");

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use holdfast_containers::{
     stage_sandbox, Command, ContainerSpec, Exit, FoundState, Launcher, LauncherOptions, Limits,
-    ShimCommand, VolumeMount,
+    OutputLimits, ShimCommand, VolumeMount,
 };
 
 /// How long a test waits for what must happen.
@@ -165,6 +165,7 @@ impl Stage {
             user: None,
             volumes: vec![],
             limits: Limits { cpus_thousandths: 1000, mem_bytes: 256 << 20, cpu_is_ceiling: false },
+            output: OutputLimits { max_bytes: 1 << 20, keep_free_bytes: 0 },
             isolate: true,
         }
     }

@@ -12,15 +12,18 @@ use std::time::Duration;
 use anyhow::Context;
 use holdfast_agent::{ContainerPlan, Exit, Found, Input, Payload, VolumePlan};
 use holdfast_containers::{
-    Command, ContainerSpec, FoundState, HiddenPlace, Launcher, LauncherOptions, Limits, VolumeMount,
+    Command, ContainerSpec, FoundState, HiddenPlace, Launcher, LauncherOptions, Limits,
+    OutputLimits, Room, VolumeMount,
 };
 use holdfast_model::{AgentLedger, ContainerId, Mode};
 
 use super::disks::Disks;
 use super::keyed_queues::{spawn, KeyedQueues};
+use super::room::Reserve as _;
 use super::sandboxes::Sandboxes;
 use crate::container_shim;
 use crate::core_loop::Inbox;
+use crate::executor_process::{OUTPUT_FREE_VARIABLE, OUTPUT_MAX_VARIABLE};
 use crate::settings::agent::AgentSettings;
 
 /// How long executors look for a restarted agent before they give up.
@@ -44,6 +47,8 @@ struct Inner {
     address: SocketAddr,
     program: std::path::PathBuf,
     registration_timeout: Duration,
+    /// How much is kept of what a task prints.
+    task_log_max_bytes: u64,
 }
 
 impl Containers {
@@ -75,6 +80,7 @@ impl Containers {
             address,
             program,
             registration_timeout,
+            task_log_max_bytes: settings.task_log_max_mb.saturating_mul(1 << 20),
         })))
     }
 
@@ -255,7 +261,8 @@ impl Containers {
             plan.container,
             user.as_deref(),
         )?;
-        let environment = self.environment(plan, &sandbox);
+        let output = self.output_limits(&sandbox);
+        let environment = self.environment(plan, &sandbox, output);
         let command = self.command(plan)?;
         Ok(ContainerSpec {
             id: plan.container.to_string(),
@@ -265,6 +272,7 @@ impl Containers {
             user,
             volumes,
             limits: limits(plan),
+            output,
             isolate: true,
         })
     }
@@ -325,7 +333,17 @@ impl Containers {
         }
     }
 
-    fn environment(&self, plan: &ContainerPlan, sandbox: &Path) -> BTreeMap<String, String> {
+    fn output_limits(&self, sandbox: &Path) -> OutputLimits {
+        let keep_free_bytes = Room::at(sandbox).map_or(0, |it| it.output_leaves_bytes());
+        OutputLimits { max_bytes: self.0.task_log_max_bytes, keep_free_bytes }
+    }
+
+    fn environment(
+        &self,
+        plan: &ContainerPlan,
+        sandbox: &Path,
+        output: OutputLimits,
+    ) -> BTreeMap<String, String> {
         let sandbox = sandbox.to_string_lossy().into_owned();
         let seconds = |duration: Duration| format!("{}secs", duration.as_secs());
         let grace_ms = plan.info.shutdown_grace_ms.unwrap_or(5_000);
@@ -345,6 +363,8 @@ impl Containers {
             ("MESOS_HTTP_COMMAND_EXECUTOR", "1".to_owned()),
             ("MESOS_ALLOCATION_ROLE", plan.role.clone()),
             ("LIBPROCESS_PORT", "0".to_owned()),
+            (OUTPUT_MAX_VARIABLE, output.max_bytes.to_string()),
+            (OUTPUT_FREE_VARIABLE, output.keep_free_bytes.to_string()),
         ]
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))

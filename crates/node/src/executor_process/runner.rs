@@ -3,20 +3,22 @@
 //! Relies on the SDK to keep statuses and to follow children. Never ends while something that it said is not acknowledged, unless the
 //! agent is lost or the time to end is over.
 
+use std::io::{stderr, stdout};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
-use holdfast_containers::GroupSignal;
+use holdfast_containers::{is_settled, open_output, GroupSignal, OutputLimits};
 use holdfast_model::convert::{task, Format};
 use holdfast_model::{Capability, Resource, TaskId, TaskInfo};
 use holdfast_sdk::net::executor::{
-    ChildPlan, ChildTasks, Ended, Environment, Executor, Heard, Output, Signal,
+    ChildPlan, ChildTasks, Ended, Environment, Executor, Heard, Output, Settled, Signal,
 };
 use holdfast_sdk::net::stop_signal;
 
 use super::groups::Groups;
-use super::task_directory;
+use super::{task_directory, OUTPUT_FREE_VARIABLE, OUTPUT_MAX_VARIABLE};
 
 /// What kind of executor this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +39,8 @@ pub(super) struct Runner {
     /// What the executor itself was given.
     resources: Vec<Resource>,
     reports_killing: bool,
+    /// How much is kept of what each task of a group prints.
+    output: OutputLimits,
 }
 
 impl Runner {
@@ -56,6 +60,7 @@ impl Runner {
             groups: Groups::default(),
             resources: Vec::new(),
             reports_killing: false,
+            output: output_limits(|name| std::env::var(name).ok()),
         }
     }
 
@@ -119,7 +124,7 @@ impl Runner {
                 Kind::Command => Ok(plan(&task, &self.environment.sandbox)),
                 Kind::Groups => {
                     task_directory::make(&self.environment.sandbox, &task, &self.resources)
-                        .map(|it| group_plan(&task, &it))
+                        .and_then(|it| group_plan(&task, &it, self.output))
                 }
             };
             match plan {
@@ -163,15 +168,50 @@ fn plan(info: &TaskInfo, directory: &Path) -> ChildPlan {
         .max_completion_time
         .and_then(|it| u64::try_from(it.nanoseconds).ok())
         .map(Duration::from_nanos);
-    ChildPlan { lifetime, reports_starting: true, ..ChildPlan::of(info, directory) }
+    // A task prints to where this process does: by way of the container's keeper, when that keeps the output short.
+    let settled = || is_settled(stdout().as_fd()) && is_settled(stderr().as_fd());
+    let settled = Some(Box::new(settled) as Settled);
+    ChildPlan { lifetime, reports_starting: true, settled, ..ChildPlan::of(info, directory) }
 }
 
-fn group_plan(info: &TaskInfo, directory: &Path) -> ChildPlan {
-    let mut plan = plan(info, directory).output(Output::Files(directory.to_owned()));
+/// What the agent says in the environment; without it, all is kept.
+fn output_limits(variable: impl Fn(&str) -> Option<String>) -> OutputLimits {
+    let bytes = |name| variable(name).and_then(|it| it.parse().ok()).unwrap_or_default();
+    let (max_bytes, keep_free_bytes) = (bytes(OUTPUT_MAX_VARIABLE), bytes(OUTPUT_FREE_VARIABLE));
+    OutputLimits { max_bytes, keep_free_bytes }
+}
+
+fn group_plan(
+    info: &TaskInfo,
+    directory: &Path,
+    limits: OutputLimits,
+) -> Result<ChildPlan, String> {
+    let plan = plan(info, directory);
+    let mut plan = match limits.max_bytes {
+        0 => plan.output(Output::Files(directory.to_owned())),
+        _ => kept_short(plan, directory, limits).map_err(|error| {
+            format!("cannot open the output in {}: {error}", directory.display())
+        })?,
+    };
     let place = directory.to_string_lossy().into_owned();
     plan.environment
         .extend(["MESOS_SANDBOX", "MESOS_DIRECTORY"].map(|name| (name.to_owned(), place.clone())));
-    plan
+    Ok(plan)
+}
+
+/// Has a task print by way of a thread of this process, which keeps its files short.
+fn kept_short(
+    plan: ChildPlan,
+    directory: &Path,
+    limits: OutputLimits,
+) -> std::io::Result<ChildPlan> {
+    let (pump, ends) = open_output(directory, limits, None)?;
+    let (stdout, stderr) = (OwnedFd::from(ends.stdout), OwnedFd::from(ends.stderr));
+    let own = [stdout.try_clone()?, stderr.try_clone()?];
+    // It ends when nobody can print any more.
+    drop(pump.start()?);
+    let settled = move || own.iter().all(|it| is_settled(it.as_fd()));
+    Ok(ChildPlan { settled: Some(Box::new(settled)), ..plan.output(Output::Open(stdout, stderr)) })
 }
 
 #[cfg(test)]
@@ -238,6 +278,28 @@ mod tests {
         assert_eq!(next_ended(&mut runner).await, ("b1".to_owned(), false));
         assert!(runner.groups.are_over());
         assert_eq!(std::fs::read_to_string(dir.path().join("tasks/a2/stdout")).unwrap(), "said\n");
+    }
+
+    #[tokio::test]
+    async fn of_a_task_of_a_group_that_prints_a_lot_the_newest_is_kept_to_the_last_word() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut runner = runner(Kind::Groups, dir.path());
+        let said = |name: &str| match name {
+            OUTPUT_MAX_VARIABLE => Some("65536".to_owned()),
+            _ => None,
+        };
+        runner.output = output_limits(said);
+        runner
+            .hear(Heard::LaunchGroup(vec![task("t", "seq 1 100000; echo the end; echo and >&2")]));
+        assert_eq!(next_ended(&mut runner).await, ("t".to_owned(), true));
+        let read = |name: &str| std::fs::read_to_string(dir.path().join("tasks/t").join(name));
+        let kept = read("stdout.1").unwrap() + &read("stdout").unwrap();
+        assert!(
+            kept.len() <= 65536 && kept.ends_with("99999\n100000\nthe end\n"),
+            "{}",
+            kept.len()
+        );
+        assert_eq!(read("stderr").unwrap(), "and\n");
     }
 
     #[tokio::test]

@@ -57,6 +57,9 @@ pub struct AgentSettings {
     /// One more directory of this machine that no task sees, such as a master's `--dir` or backups of ledgers. Repeatable.
     #[arg(long, value_name = "DIR", env = "HOLDFAST_HIDE", value_delimiter = ' ')]
     pub hide: Vec<PathBuf>,
+    /// The most that is kept of what a task prints, in MB, for its stdout and its stderr each: the oldest goes first. 0 keeps everything.
+    #[arg(long, default_value_t = 50, value_name = "MB", env = "HOLDFAST_TASK_LOG_MAX_MB")]
+    pub task_log_max_mb: u64,
     /// Leave tasks of root all capabilities and show them the machine's `/dev`. They can then reach every volume, sandbox and ledger here.
     #[arg(long, env = "HOLDFAST_PRIVILEGED_TASKS")]
     pub privileged_tasks: bool,

@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::super::clock::now;
-use super::child_plan::{ChildPlan, Output};
+use super::child_plan::{ChildPlan, Output, Settled};
 use super::reporter::Reporter;
 use super::signal::{Signal, Signals};
 
@@ -25,6 +25,8 @@ use super::signal::{Signal, Signals};
 const LINE_BYTES_MAX: u64 = 64 << 10;
 /// The time that reading the last lines of a child that ended may take.
 const LAST_LINES: Duration = Duration::from_secs(2);
+/// The pause between two looks whether the output is written.
+const SETTLE_PAUSE: Duration = Duration::from_millis(1);
 /// The number of the reason of a task that took longer than it may (I13).
 const REASON_MAX_COMPLETION_TIME: i32 = 33;
 
@@ -61,13 +63,20 @@ pub(super) fn start(plan: &mut ChildPlan) -> Result<Started, String> {
             command.stdout(append(&dir.join("stdout"))?).stderr(append(&dir.join("stderr"))?);
             None
         }
+        Output::Open(stdout, stderr) => {
+            command.stdout(stdout).stderr(stderr);
+            None
+        }
         Output::Lines(taker) => {
             command.stdout(Stdio::piped());
             Some(taker)
         }
     };
     let program = command.as_std().get_program().to_string_lossy().into_owned();
-    let mut child = command.spawn().map_err(|error| {
+    let spawned = command.spawn();
+    // Its ends of pipes are in there.
+    drop(command);
+    let mut child = spawned.map_err(|error| {
         format!("cannot start `{program}` in {}: {error}", plan.directory.display())
     })?;
     let group = child.id().ok_or_else(|| format!("`{program}` ended before it began"))?;
@@ -138,10 +147,25 @@ pub(super) async fn follow(
             tracing::warn!("something outside of task {task}'s group holds its output open; the rest of it is not read");
         }
     }
+    if let Some(settled) = &ending.plan.settled {
+        settle(settled, &task).await;
+    }
     let status = ending.last_word(&task, &exit);
     let well = status.state == TaskState::Finished;
     reporter.report(status);
     well
+}
+
+/// Waits until what a child has printed can be read: whoever hears of its end may look at once.
+async fn settle(settled: &Settled, task: &TaskId) {
+    let until = Instant::now() + LAST_LINES;
+    while !settled() {
+        if until <= Instant::now() {
+            return tracing::warn!("something still prints to the output of task {task}, or it cannot be written; its end is reported all the same");
+        }
+        // tidy: sleep is the point: who empties a pipe tells nobody
+        tokio::time::sleep(SETTLE_PAUSE).await;
+    }
 }
 
 /// The progress of ending a child.

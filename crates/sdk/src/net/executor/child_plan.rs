@@ -3,6 +3,7 @@
 //! It relies on the task's command. It never starts anything.
 
 use std::fmt;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ pub enum Output {
     Inherit,
     /// The files `stdout` and `stderr` in this directory, appended.
     Files(PathBuf),
+    /// Open files or pipes, the second for its errors.
+    Open(OwnedFd, OwnedFd),
     /// A function that gets it line by line; lines longer than 64 KiB come in pieces.
     Lines(Box<dyn FnMut(&str) + Send>),
 }
@@ -27,13 +30,16 @@ impl fmt::Debug for Output {
         match self {
             Output::Inherit => f.write_str("Inherit"),
             Output::Files(dir) => f.debug_tuple("Files").field(dir).finish(),
+            Output::Open(..) => f.write_str("Open"),
             Output::Lines(_) => f.write_str("Lines"),
         }
     }
 }
 
+/// Whether all that a child has printed until now can be read by others.
+pub type Settled = Box<dyn Fn() -> bool + Send + Sync>;
+
 /// How a task is run as a child process.
-#[derive(Debug)]
 pub struct ChildPlan {
     /// The command to run.
     pub command: CommandInfo,
@@ -51,6 +57,19 @@ pub struct ChildPlan {
     pub reports_starting: bool,
     /// Whether TASK_KILLING is reported before it is ended.
     pub reports_killing: bool,
+    /// Asked again and again, for two seconds at most, before the end is reported.
+    pub settled: Option<Settled>,
+}
+
+impl fmt::Debug for ChildPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("ChildPlan");
+        shown.field("command", &self.command).field("directory", &self.directory);
+        shown
+            .field("output", &self.output)
+            .field("lifetime", &self.lifetime)
+            .finish_non_exhaustive()
+    }
 }
 
 impl ChildPlan {
@@ -73,6 +92,7 @@ impl ChildPlan {
             lifetime: None,
             reports_starting: false,
             reports_killing: false,
+            settled: None,
         }
     }
 

@@ -43,7 +43,7 @@ use holdfast_model::{AgentId, ExecutorInfo, FrameworkInfo, TaskId, TaskInfo};
 use holdfast_wire::ClientSettings;
 use tokio::sync::mpsc;
 
-pub use child_plan::{ChildPlan, Output};
+pub use child_plan::{ChildPlan, Output, Settled};
 pub use child_tasks::{ChildTasks, Ended};
 pub use durations::{parse_duration, BadDuration};
 pub use environment::{Environment, EnvironmentError};

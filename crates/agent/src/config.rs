@@ -21,6 +21,8 @@ pub struct Config {
     pub disk_look_ms: u64,
     /// The same while something is wrong with one of them, to notice when it comes back.
     pub ill_disk_look_ms: u64,
+    /// How long a destroyed volume is kept, where nothing needs its space. The drivers keep that time; the core tells it.
+    pub trash_retention_ms: u64,
     /// The agent's version, for its report.
     pub version: String,
     /// What Holdfast's own executor gets for a command, on top of what the task asks for.
@@ -54,6 +56,7 @@ impl Default for Config {
             shutdown_grace_ms: 5_000,
             disk_look_ms: 10_000,
             ill_disk_look_ms: 5_000,
+            trash_retention_ms: 86_400_000,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             command_overhead: overhead.into_iter().collect(),
             #[cfg(feature = "planted")]

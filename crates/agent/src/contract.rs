@@ -77,6 +77,15 @@ pub struct Machine {
     pub disks: Vec<DiskFound>,
 }
 
+/// What lies on a disk that was just opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TrashFound {
+    /// Destroyed volumes in its trash.
+    pub trashed: Vec<ClaimId>,
+    /// Volumes in their places.
+    pub volumes: Vec<ClaimId>,
+}
+
 /// Everything that can happen to an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
@@ -94,10 +103,17 @@ pub enum Input {
     FromExecutor(LinkId, FrameworkId, ExecutorId, ExecutorCall),
     /// An executor's link broke.
     ExecutorLost(LinkId),
-    /// The volume's directory exists, whole and labelled; or why not.
+    /// The volume's directory exists, whole and labelled, new or back from the trash; or why not.
     VolumeMade(ClaimId, Result<(), String>),
     /// The volume is in the trash, durably; or why not.
     VolumeTrashed(ClaimId, Result<(), String>),
+    /// What lies in the trash of a disk, each time that it is opened anew.
+    TrashFound(DiskId, TrashFound),
+    /// A destroyed volume in the trash of a disk should go: its time is over (`true`), or its space is needed. Answered by
+    /// [`Effect::PurgeTrash`], or not at all.
+    TrashDue(DiskId, ClaimId, bool),
+    /// Nothing is left of a destroyed volume, durably.
+    TrashPurged(ClaimId),
     /// Whether the volume can be used now: its disk is there and both labels match.
     VolumeChecked(ClaimId, Result<(), String>),
     /// The container runs; or why not (then nothing of it runs).
@@ -211,6 +227,10 @@ pub enum Effect {
     CheckVolume(VolumeLabel),
     /// Move the volume to the trash. Idempotent. Answered by [`Input::VolumeTrashed`].
     TrashVolume(VolumeLabel),
+    /// Move the volume back from the trash to its place, or find it there. Idempotent. Answered by [`Input::VolumeMade`].
+    RestoreVolume(VolumeLabel),
+    /// Remove a destroyed volume from the trash of a disk. Idempotent. Answered by [`Input::TrashPurged`], which may take long.
+    PurgeTrash(DiskId, ClaimId),
     /// Check the volumes, then start the container. Idempotent. Answered by [`Input::ContainerStarted`], later [`Input::ContainerExited`].
     StartContainer(Box<ContainerPlan>),
     /// Widen or narrow a running container, as far as the machine can, and show it those volumes that it does not see yet, each after

@@ -17,7 +17,7 @@
 //!
 //! ```text
 //! lib          dispatches inputs; at the end of each step what was woken goes on, then a report goes out if one is wanted
-//! handlers     link -> operations, kill, executors, updates    alarms -> kill, volumes    executors -> updates
+//! handlers     link -> operations, trash, kill, executors, updates    alarms -> kill, volumes    executors -> updates
 //!              containers   volumes   disks   recovery
 //! flows        waking -> settling, launching, placing, ending    reporting -> launching    fitting
 //!              launching -> placing, idle, delivery, shown, ending    idle -> ending    delivery -> shown    kills
@@ -52,14 +52,14 @@ pub use config::Config;
 #[cfg(feature = "planted")]
 pub use config::PLANTED;
 pub use contract::{
-    ContainerPlan, DiskFound, Effect, Exit, Found, FoundSpace, Input, Machine, Payload, UsedSpace,
-    VolumeLabel, VolumePlan,
+    ContainerPlan, DiskFound, Effect, Exit, Found, FoundSpace, Input, Machine, Payload, TrashFound,
+    UsedSpace, VolumeLabel, VolumePlan,
 };
 pub use view::{AgentView, ExecutorView, Status};
 
-use bookkeeping::{holds, topics, Record, Step};
+use bookkeeping::{holds, telling::tell_trash, topics, Record, Step};
 use flows::{fitting::fit_to_space, reporting::report_if_wanted, waking::go_on};
-use handlers::{alarms, containers, disks, executors, link, recovery, volumes};
+use handlers::{alarms, containers, disks, executors, link, recovery, trash, volumes};
 use parts::{Containers, Disks, MasterLink, Tasks, Waiting};
 
 /// See the crate.
@@ -123,6 +123,9 @@ impl Agent {
             Input::VolumeTrashed(claim, outcome) => {
                 volumes::volume_trashed(step, disks.volumes_mut(), master, claim, outcome)
             }
+            Input::TrashFound(disk, found) => trash::trash_found(step, disk, found),
+            Input::TrashDue(disk, claim, is_aged) => trash::trash_due(step, disk, claim, is_aged),
+            Input::TrashPurged(claim) => trash::trash_purged(step, claim),
             Input::VolumeChecked(claim, outcome) => {
                 volumes::volume_checked(step, disks, master, claim, outcome)
             }
@@ -152,6 +155,7 @@ impl Agent {
                 break;
             }
         }
+        tell_trash(step, master, false);
         #[cfg(test)]
         flows::waking::assert_nobody_could_go_on(step, disks, containers, waiting);
     }

@@ -26,6 +26,9 @@ enum Step {
     Create(u8),
     Destroy(u8),
     DestroyAll(u8),
+    Undelete(u8),
+    Purge(u8),
+    TrashDue(u8, bool),
     Launch(u8, Option<u8>),
     Custom(u8, u8, Option<u8>),
     Group(u8, u8, Option<u8>),
@@ -57,6 +60,9 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (0u8..3).prop_map(Step::Create),
         2 => (0u8..3).prop_map(Step::Destroy),
         1 => (0u8..3).prop_map(Step::DestroyAll),
+        2 => any::<u8>().prop_map(Step::Undelete),
+        1 => any::<u8>().prop_map(Step::Purge),
+        1 => (any::<u8>(), any::<bool>()).prop_map(|(volume, aged)| Step::TrashDue(volume, aged)),
         4 => (0u8..6, volume()).prop_map(|(task, volume)| Step::Launch(task, volume)),
         3 => (0u8..6, 0u8..2, volume()).prop_map(|(task, executor, volume)| Step::Custom(task, executor, volume)),
         2 => (0u8..6, 2u8..4, volume()).prop_map(|(task, executor, volume)| Step::Group(task, executor, volume)),
@@ -141,6 +147,22 @@ fn act(bed: &mut Bed, names: &mut Names, step: &Step) {
 
 fn act_otherwise(bed: &mut Bed, step: &Step) {
     match *step {
+        Step::Undelete(number) => {
+            if let Some(claim) = pick(&trashed(bed), number) {
+                bed.undelete(claim);
+            }
+        }
+        Step::Purge(number) => {
+            if let Some(claim) = pick(&trashed(bed), number) {
+                bed.order(Order::PurgeTrash { claim, by: "ops".to_owned() });
+            }
+        }
+        Step::TrashDue(number, is_aged) => {
+            let disk = bed.machine.disks[1].disk.id;
+            if let Some(claim) = pick(&trashed(bed), number) {
+                bed.input(Input::TrashDue(disk, claim, is_aged));
+            }
+        }
         Step::Kill(number) => {
             let tasks: Vec<TaskId> =
                 bed.agent.ledger().tasks.keys().map(|(_, task)| task.clone()).collect();
@@ -198,6 +220,10 @@ fn act_otherwise(bed: &mut Bed, step: &Step) {
     }
 }
 
+fn trashed(bed: &Bed) -> Vec<ClaimId> {
+    bed.trash.iter().copied().collect()
+}
+
 /// What must hold at any time.
 fn check(bed: &Bed) {
     let ledger = bed.agent.ledger();
@@ -215,10 +241,11 @@ fn check(bed: &Bed) {
                 .get(&claim.id)
                 .is_some_and(|it| Claimed::of(it) == Claimed::of(claim));
             assert!(
-                there || bed.trash.contains(&claim.id),
+                there || bed.trash.contains(&claim.id) || bed.purged.contains(&claim.id),
                 "a volume that was told is there until it is destroyed: {claim:?}"
             );
-            assert!(bed.volumes.contains(&claim.id) || bed.trash.contains(&claim.id));
+            let places = [&bed.volumes, &bed.trash, &bed.purged];
+            assert!(places.iter().any(|it| it.contains(&claim.id)));
         }
     }
     let total = bed.agent.total().quantities();
@@ -273,6 +300,9 @@ fn calm(bed: &mut Bed) {
     let ledger = bed.agent.ledger();
     assert!(ledger.operations.is_empty(), "{:?}", ledger.operations);
     assert!(ledger.claims.values().all(|it| it.state == ClaimState::Ready), "{:?}", ledger.claims);
+    assert!(ledger.claims.keys().all(|it| !bed.trash.contains(it) && !bed.purged.contains(it)));
+    let recorded: Vec<ClaimId> = ledger.trash.keys().copied().collect();
+    assert_eq!(recorded, trashed(bed), "what lies in the trash, and nothing else, has a record");
     for task in ledger.tasks.values() {
         assert!(
             task.updates.is_empty()
@@ -355,6 +385,16 @@ fn hostile() -> impl Strategy<Value = Input> {
         link().prop_map(Input::ExecutorLost),
         (uuid(), outcome()).prop_map(|(it, outcome)| Input::VolumeMade(ClaimId(it), outcome)),
         (uuid(), outcome()).prop_map(|(it, outcome)| Input::VolumeTrashed(ClaimId(it), outcome)),
+        (uuid(), any::<bool>()).prop_map(|(it, aged)| Input::TrashDue(
+            holdfast_model::DiskId(it),
+            ClaimId(it),
+            aged
+        )),
+        uuid().prop_map(|it| Input::TrashPurged(ClaimId(it))),
+        (uuid(), uuid(), uuid()).prop_map(|(disk, trashed, volume)| Input::TrashFound(
+            holdfast_model::DiskId(disk),
+            crate::TrashFound { trashed: vec![ClaimId(trashed)], volumes: vec![ClaimId(volume)] }
+        )),
         (uuid(), outcome()).prop_map(|(it, outcome)| Input::VolumeChecked(ClaimId(it), outcome)),
         (uuid(), outcome())
             .prop_map(|(it, outcome)| Input::ContainerStarted(ContainerId(it), outcome)),

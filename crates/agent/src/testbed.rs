@@ -18,7 +18,8 @@ use holdfast_model::{
 use uuid::Uuid;
 
 use crate::{
-    Agent, Config, ContainerPlan, DiskFound, Effect, Exit, Found, Input, Machine, VolumePlan,
+    Agent, Config, ContainerPlan, DiskFound, Effect, Exit, Found, Input, Machine, TrashFound,
+    VolumePlan,
 };
 
 pub(crate) const DB_VOLUME: &str = "db-data";
@@ -180,6 +181,8 @@ pub(crate) struct Bed {
     pub(crate) containers: BTreeMap<ContainerId, Contained>,
     pub(crate) volumes: BTreeSet<ClaimId>,
     pub(crate) trash: BTreeSet<ClaimId>,
+    /// What was removed from the trash.
+    pub(crate) purged: BTreeSet<ClaimId>,
     /// Whether the master acknowledges what it hears.
     pub(crate) acknowledges: bool,
     pub(crate) term: u64,
@@ -215,6 +218,7 @@ impl Bed {
             containers: BTreeMap::new(),
             volumes: BTreeSet::new(),
             trash: BTreeSet::new(),
+            purged: BTreeSet::new(),
             acknowledges: false,
             term: 5,
             failures: 0,
@@ -363,7 +367,17 @@ impl Bed {
                     .filter(|it| it.link == Some(link))
                     .for_each(|it| it.link = None);
             }
-            Effect::OpenDisks(..) => self.answers.push_back(Input::Opened(self.machine.clone())),
+            Effect::OpenDisks(..) => {
+                self.answers.push_back(Input::Opened(self.machine.clone()));
+                let found = TrashFound {
+                    trashed: self.trash.iter().copied().collect(),
+                    volumes: self.volumes.iter().copied().collect(),
+                };
+                let disk = &self.machine.disks[1];
+                if disk.fault.is_none() {
+                    self.answers.push_back(Input::TrashFound(disk.disk.id, found));
+                }
+            }
             Effect::MakeVolume(label) => {
                 let made = self.try_work(|bed| {
                     bed.volumes.insert(label.claim);
@@ -385,6 +399,26 @@ impl Bed {
                     bed.trash.insert(label.claim);
                 });
                 self.answers.push_back(Input::VolumeTrashed(label.claim, trashed));
+            }
+            Effect::RestoreVolume(label) => {
+                let mut there = true;
+                let restored = self.try_work(|bed| {
+                    there = bed.trash.remove(&label.claim) || bed.volumes.contains(&label.claim);
+                    if there {
+                        bed.volumes.insert(label.claim);
+                    }
+                });
+                let gone = Err("it is not in the trash".to_owned());
+                let restored = if there { restored } else { gone };
+                self.answers.push_back(Input::VolumeMade(label.claim, restored));
+            }
+            Effect::PurgeTrash(_, claim) => {
+                assert!(!self.durable.claims.contains_key(&claim), "it is being brought back");
+                let record = self.durable.trash.get(&claim);
+                assert!(record.is_none_or(|it| it.purging), "that it goes is not written down");
+                self.trash.remove(&claim);
+                self.purged.insert(claim);
+                self.answers.push_back(Input::TrashPurged(claim));
             }
             Effect::StartContainer(plan) => self.start_container(*plan),
             Effect::UpdateContainer(plan) => self.update_container(*plan),
@@ -654,6 +688,19 @@ impl Bed {
 
     pub(crate) fn destroy(volumes: &[Resource]) -> Action {
         Action::Claim(ClaimAction::Destroy(volumes.to_vec()))
+    }
+
+    /// An operator wants a destroyed volume back.
+    pub(crate) fn undelete(&mut self, claim: ClaimId) -> OperationUuid {
+        let uuid = OperationUuid(self.ids.fresh());
+        self.order(Order::Undelete { uuid, claim, by: "ops".to_owned() });
+        uuid
+    }
+
+    /// Why an operation failed.
+    pub(crate) fn why(&self, uuid: OperationUuid) -> String {
+        let update = self.operations.iter().rfind(|it| it.uuid == uuid);
+        update.and_then(|it| it.message.clone()).unwrap_or_default()
     }
 
     /// 100 MB of `/d1` reserved, 60 MB of them a volume.

@@ -36,6 +36,10 @@ pub enum Action {
     CreateVolume,
     /// Destroy volumes of an agent.
     DestroyVolume,
+    /// Bring destroyed volumes of an agent back.
+    UndeleteVolume,
+    /// Remove destroyed volumes of an agent for good.
+    PurgeVolume,
     /// Set the weight of a role.
     UpdateWeight,
 }
@@ -98,6 +102,8 @@ impl fmt::Display for Action {
             Action::Unreserve => "unreserve resources of",
             Action::CreateVolume => "create volumes on",
             Action::DestroyVolume => "destroy volumes of",
+            Action::UndeleteVolume => "bring back volumes of",
+            Action::PurgeVolume => "remove destroyed volumes of",
             Action::UpdateWeight => "set the weight of",
         })
     }

@@ -11,6 +11,7 @@ mod offers;
 mod plans;
 mod roles;
 mod tasks;
+mod trash;
 
 use holdfast_master::AgentHealth;
 use holdfast_model::AgentId;
@@ -22,13 +23,14 @@ pub use disks::disks;
 pub use explain::{explain, Question};
 pub use frameworks::frameworks;
 pub use offers::offers;
-pub use plans::{claim_plan, teardown_plan};
+pub use plans::{claim_plan, teardown_plan, undelete_plan};
 pub use roles::roles;
 pub use tasks::tasks;
+pub use trash::trash;
 
 use crate::rows::{
     AgentRow, AgentStanding, ClaimRow, DiskRow, Explained, FrameworkRow, KillAccepted, OfferRow,
-    Plan, RoleRow, TaskRow,
+    Plan, RoleRow, TaskRow, TrashDone, TrashRow,
 };
 use crate::MasterView;
 
@@ -56,6 +58,10 @@ pub enum NativeAnswer {
     Plan(Plan),
     /// A task's end was asked for.
     Kill(KillAccepted),
+    /// Destroyed volumes.
+    TrashRows(Vec<TrashRow>),
+    /// A destroyed volume is back, or goes.
+    Trash(TrashDone),
 }
 
 fn hostname(view: &MasterView, agent: &AgentId) -> String {

@@ -37,6 +37,12 @@ impl MasterCommand {
             OperatorCall::Claim { agent, action } => {
                 authorize(caller, claim_action(action), Object::Agent(agent))
             }
+            OperatorCall::Undelete { agent, .. } => {
+                authorize(caller, Action::UndeleteVolume, Object::Agent(agent))
+            }
+            OperatorCall::PurgeTrash { agent, .. } => {
+                authorize(caller, Action::PurgeVolume, Object::Agent(agent))
+            }
             OperatorCall::Teardown(framework) => {
                 authorize(caller, Action::TeardownFramework, Object::Framework(framework))
             }

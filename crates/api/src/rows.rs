@@ -12,6 +12,7 @@ mod offer;
 mod plan;
 mod role;
 mod task;
+mod trash;
 
 pub use agent::{AgentRow, AgentStanding};
 pub use claim::{ClaimKind, ClaimRow, ClaimStanding, EventRow};
@@ -22,6 +23,7 @@ pub use offer::OfferRow;
 pub use plan::{ClaimPlan, KillAccepted, Plan, TeardownPlan};
 pub use role::RoleRow;
 pub use task::TaskRow;
+pub use trash::{TrashDone, TrashRow};
 
 /// An enum whose variants are written as words.
 macro_rules! words {

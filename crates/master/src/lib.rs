@@ -30,7 +30,7 @@ use holdfast_model::{IdSource, Instant, MasterLedger, StepContext, Term};
 pub use config::Config;
 pub use explain::Explanation;
 pub use holdfast_allocator::{policy::Place, Reason, WhyNot};
-pub use parts::agents::{AgentHealth, AgentState, ExecutorView, ReservedByOperation};
+pub use parts::agents::{AgentHealth, AgentState, AgentTrash, ExecutorView, ReservedByOperation};
 pub use parts::frameworks::FrameworkState;
 pub use parts::offers::OfferRecord;
 pub use parts::operations::InFlight;

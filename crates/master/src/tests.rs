@@ -13,5 +13,6 @@ mod operations;
 mod poison;
 mod storms;
 mod tasks;
+mod trash;
 mod views;
 mod weights;

@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use holdfast_allocator::{Policy, RoleView};
 use holdfast_model::{
-    AgentId, ClaimAction, FrameworkId, MasterLedger, Offer, OfferId, OperationUuid, Quantities,
-    SharedMap, TaskKey, Term,
+    AgentId, ClaimAction, ClaimId, FrameworkId, MasterLedger, Offer, OfferId, OperationUuid,
+    Quantities, SharedMap, TaskKey, Term,
 };
 
 use crate::handlers::operator_claim::plan;
+use crate::handlers::trash::plan_undelete;
 use crate::parts::agents::AgentState;
 use crate::parts::allocator_input::AllocatorView;
 use crate::parts::frameworks::FrameworkState;
@@ -72,6 +73,26 @@ impl MasterView {
         }
         let known = (&self.ledger, &self.tasks, &self.offers);
         plan(known, self.agents.get(agent), agent, action, principal).map(drop)
+    }
+}
+
+/// What can be planned on a view.
+impl MasterView {
+    /// Says what bringing a destroyed volume back would come to: a reservation of its space, if that was given up since, then the volume;
+    /// nothing when it is back already.
+    ///
+    /// # Errors
+    /// [`Refusal`] saying what stands in its way.
+    pub fn plan_undelete(
+        &self,
+        agent: &AgentId,
+        claim: ClaimId,
+    ) -> Result<Vec<ClaimAction>, Refusal> {
+        if self.term.is_none() {
+            return Err(Refusal::NotLeading);
+        }
+        let known = (&self.ledger, &self.tasks, &self.offers);
+        plan_undelete(known, self.agents.get(agent), agent, claim).map(|it| it.actions)
     }
 }
 

@@ -19,6 +19,7 @@ use crate::resource::{Identity, SourceKind};
 use crate::role::Role;
 use crate::shared_map::SharedMap;
 use crate::task::{ExecutorInfo, TaskInfo, TaskState, TaskStatus};
+use crate::trash::TrashedVolume;
 
 /// Who an agent is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -192,6 +193,10 @@ pub enum AgentChange {
     Operation(OperationRecord),
     /// An operation's outcome was acknowledged, or nobody waits for it.
     OperationGone(OperationUuid),
+    /// A destroyed volume lies in the trash.
+    Trashed(TrashedVolume),
+    /// It is there no more: removed, or brought back.
+    TrashGone(ClaimId),
 }
 
 /// What of an agent survives a crash. A clone shares what did not change since.
@@ -214,6 +219,8 @@ pub struct AgentLedger {
     pub tasks: SharedMap<TaskKey, TaskRecord>,
     /// Operations not yet forgotten.
     pub operations: SharedMap<OperationUuid, OperationRecord>,
+    /// Destroyed volumes in the trash of its disks. One whose claim is there, too, is being brought back.
+    pub trash: SharedMap<ClaimId, TrashedVolume>,
     index: LedgerIndex,
 }
 
@@ -234,6 +241,7 @@ impl AgentLedger {
             executors: SharedMap::new(),
             tasks: SharedMap::new(),
             operations: SharedMap::new(),
+            trash: SharedMap::new(),
             index: LedgerIndex::default(),
         }
     }
@@ -320,6 +328,8 @@ impl AgentLedger {
                     self.index.remove_operation(&gone);
                 }
             }
+            AgentChange::Trashed(volume) => self.put_trashed(volume),
+            AgentChange::TrashGone(claim) => drop(self.trash.remove(&claim)),
         }
     }
 
@@ -338,6 +348,12 @@ impl AgentLedger {
             self.index.add_claim(&claim);
         }
         self.claims.insert(claim.id, claim);
+    }
+
+    fn put_trashed(&mut self, volume: TrashedVolume) {
+        let old = self.trash.get(&volume.claim.id);
+        assert!(old.is_none_or(|it| it.purging <= volume.purging), "a removal is not undone");
+        self.trash.insert(volume.claim.id, volume);
     }
 
     fn put_executor(&mut self, executor: ExecutorRecord) {

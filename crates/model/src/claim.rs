@@ -68,6 +68,13 @@ impl Claim {
         self.resource.identity.persistence.is_some()
     }
 
+    /// The claim of a destroyed volume as it comes back: the same, and not whole before its directory is back in its place.
+    pub fn undeleted(&self, at: Instant, by: &str) -> Claim {
+        let mut back = Claim { state: ClaimState::Making, ..self.clone() };
+        back.note(at, "undeleted", by);
+        back
+    }
+
     fn note(&mut self, at: Instant, what: &str, by: &str) {
         self.generation += 1;
         if HISTORY_MAX <= self.history.len() {

@@ -22,6 +22,7 @@ pub mod shared_index;
 pub mod shared_map;
 pub mod suspect;
 pub mod task;
+pub mod trash;
 pub mod validate;
 pub mod value;
 
@@ -59,5 +60,6 @@ pub use task::{
     CommandInfo, ExecutorInfo, ExecutorKind, OpaquePayload, Reason, StatusSource, TaskInfo,
     TaskState, TaskStatus,
 };
+pub use trash::{TrashNews, TrashedVolume};
 pub use validate::Invalid;
 pub use value::{Ranges, Scalar, Value, ValueKind};

@@ -126,6 +126,7 @@ fn config(settings: &AgentSettings) -> Config {
     Config {
         registration_timeout_ms: ms(settings.executor_registration_timeout),
         reregistration_timeout_ms: ms(settings.executor_reregistration_timeout),
+        trash_retention_ms: ms(settings.trash_retention),
         version: crate::version::MESOS_VERSION.to_owned(),
         ..Config::default()
     }

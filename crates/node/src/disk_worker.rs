@@ -124,6 +124,9 @@ impl DiskWorker {
             Request::Trash { volumes, now_ms } => Answer::Trashed(self.trash(&volumes, now_ms)),
             Request::Survey => Answer::Surveyed(self.disk().and_then(trash::survey)),
             Request::Room => Answer::Room(self.disk().and_then(trash::room)),
+            Request::Restore { label, destroyed_ms } => Answer::Restored(
+                self.disk().and_then(|it| trash::restore(it, &label, destroyed_ms)),
+            ),
             Request::Purge { volume, destroyed_ms, slice_ms } => Answer::Purged(
                 self.disk().and_then(|it| trash::purge(it, volume, destroyed_ms, slice_ms)),
             ),

@@ -9,8 +9,8 @@ use std::fmt;
 use holdfast_agent as agent;
 use holdfast_master as master;
 use holdfast_model::{
-    ClusterId, ContainerId, DiskRecord, Event, ExecutorCall, ExecutorEvent, FrameworkCall, Instant,
-    TaskId, Term, ToAgent, ToMaster,
+    ClaimId, ClusterId, ContainerId, DiskId, DiskRecord, Event, ExecutorCall, ExecutorEvent,
+    FrameworkCall, Instant, TaskId, Term, ToAgent, ToMaster,
 };
 
 use crate::links::Side;
@@ -74,6 +74,10 @@ pub(crate) enum DriverJob {
     Make(agent::VolumeLabel),
     Check(agent::VolumeLabel),
     Trash(agent::VolumeLabel),
+    Restore(agent::VolumeLabel),
+    /// The space of a destroyed volume is needed, or its time is over.
+    TrashDue(agent::VolumeLabel, bool),
+    Purge(DiskId, ClaimId),
     /// The work on this disk of the machine has not been answered in time.
     GiveUp(usize, Box<DriverJob>),
     Start(Box<agent::ContainerPlan>),

@@ -182,6 +182,13 @@ pub enum Fact<'a> {
         /// The label of the volume.
         label: &'a VolumeLabel,
     },
+    /// A destroyed volume was removed from the trash.
+    VolumePurged {
+        /// The index of the machine.
+        machine: usize,
+        /// The label of the volume.
+        label: &'a VolumeLabel,
+    },
     /// A container starts, or sees more volumes.
     ContainerStarts {
         /// The index of the machine.

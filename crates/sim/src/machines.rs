@@ -308,6 +308,12 @@ impl World {
             Effect::TrashVolume(label) => {
                 self.work(index, life, label.claim.0, DriverJob::Trash(label))
             }
+            Effect::RestoreVolume(label) => {
+                self.work(index, life, label.claim.0, DriverJob::Restore(label))
+            }
+            Effect::PurgeTrash(disk, claim) => {
+                self.work(index, life, claim.0, DriverJob::Purge(disk, claim))
+            }
             Effect::StartContainer(plan) => {
                 self.work(index, life, plan.container.0, DriverJob::Start(plan))
             }

@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 
 use holdfast_master::{Input, Refusal, RequestId};
 use holdfast_model::{
-    AgentId, CallerIdentity, Claim, ClaimAction, ClaimState, IdSource, OperatorCall, PersistenceId,
-    Reservation, ReservationKind, Resource, Role, Scalar, SourceKind, Value,
+    AgentId, AgentLedger, CallerIdentity, Claim, ClaimAction, ClaimId, ClaimState, IdSource,
+    OperatorCall, PersistenceId, Reservation, ReservationKind, Resource, Role, Scalar, SourceKind,
+    Value,
 };
 
 use crate::agenda::{AgendaEntry, Node, ANY_LIFE};
@@ -23,6 +24,8 @@ struct Asked {
     master: usize,
     agent: AgentId,
     action: ClaimAction,
+    /// The destroyed volume that it brings back, in place of making one.
+    undeletes: Option<ClaimId>,
 }
 
 /// The operators, and their open requests.
@@ -103,6 +106,17 @@ impl Operator {
         )
     }
 
+    /// Brings a destroyed volume back: one of ours that nobody is bringing back already.
+    fn undelete(&mut self, ledger: &AgentLedger) -> Option<(ClaimId, ClaimAction)> {
+        let waits = |id: &ClaimId| self.waiting.values().any(|it| it.undeletes == Some(*id));
+        let back = ledger.trash.values().filter(|it| self.is_ours(&it.claim) && !it.purging);
+        let back =
+            back.filter(|it| !waits(&it.claim.id) && !ledger.claims.contains_key(&it.claim.id));
+        let back: Vec<&Claim> = back.map(|it| &it.claim).collect();
+        let claim = *self.rng.pick(&back)?;
+        Some((claim.id, ClaimAction::Create(vec![claim.resource.clone()])))
+    }
+
     /// Gives up a volume, and now and then others with it.
     fn destroy(&mut self, claim: &Claim, ours: &[Claim]) -> ClaimAction {
         let others = ours.iter().filter(|it| it.is_volume() && it.id != claim.id);
@@ -128,6 +142,14 @@ impl World {
             .filter(|it| self.operator.is_ours(it) && it.state == ClaimState::Ready)
             .cloned()
             .collect();
+        if self.operator.rng.one_in(3) {
+            let trash = self.machines[index].proven();
+            let back = self.operator.undelete(trash);
+            if let Some((claim, action)) = back {
+                self.ask_for(master, agent, action, Some(claim));
+                return;
+            }
+        }
         let most = if self.operator.rng.one_in(4) { 0 } else { 3 };
         let action = match self.operator.rng.pick(&ours).cloned() {
             Some(claim) if claim.is_volume() && most <= ours.len() => {
@@ -145,10 +167,20 @@ impl World {
 
     /// Sends a request to a master; returns the request id.
     pub(crate) fn ask(&mut self, master: usize, agent: AgentId, action: ClaimAction) -> RequestId {
+        self.ask_for(master, agent, action, None)
+    }
+
+    fn ask_for(
+        &mut self,
+        master: usize,
+        agent: AgentId,
+        action: ClaimAction,
+        undeletes: Option<ClaimId>,
+    ) -> RequestId {
         self.operator.next += 1;
         let request = RequestId(self.operator.next);
         self.rules_see(&Fact::OperatorAsks { agent: &agent, action: &action });
-        self.operator.waiting.insert(request, Asked { master, agent, action });
+        self.operator.waiting.insert(request, Asked { master, agent, action, undeletes });
         let life = self.masters[master].process.life;
         self.agenda.after(1, Node::Master(master), life, AgendaEntry::Asked(request));
         request
@@ -156,7 +188,9 @@ impl World {
 
     /// Delivers a request. A master that does not lead drops the connection.
     pub(crate) fn asked(&mut self, master: usize, request: RequestId) {
-        let Some(Asked { agent, action, .. }) = self.operator.waiting.get(&request).cloned() else {
+        let Some(Asked { agent, action, undeletes, .. }) =
+            self.operator.waiting.get(&request).cloned()
+        else {
             return;
         };
         if self.masters[master].core.is_none() {
@@ -164,7 +198,10 @@ impl World {
             return;
         }
         let caller = CallerIdentity::Principal("ops".to_owned());
-        let call = OperatorCall::Claim { agent, action };
+        let call = match undeletes {
+            Some(claim) => OperatorCall::Undelete { agent, claim },
+            None => OperatorCall::Claim { agent, action },
+        };
         self.step_master(master, Input::FromOperator(request, caller, call));
     }
 

@@ -6,7 +6,7 @@
 
 use holdfast_agent::{ContainerPlan, Input, Machine as MachineFound, VolumeLabel};
 use holdfast_model::{
-    ClusterId, ContainerId, DiskId, DiskKind, DiskRecord, IdSource, MachineInfo, Resource,
+    ClaimId, ClusterId, ContainerId, DiskId, DiskKind, DiskRecord, IdSource, MachineInfo, Resource,
     Resources, Scalar, Source, Value,
 };
 use uuid::Uuid;
@@ -43,6 +43,7 @@ impl World {
             DriverJob::GiveUp(disk, job) => self.give_up(index, disk, *job),
             DriverJob::Open(cluster, known) => {
                 let found = self.open_disks(index, cluster, &known);
+                self.tell_trash(index);
                 self.answer(index, Uuid::nil(), Input::Opened(found));
             }
             DriverJob::Make(label) => self.make_volume(index, &label),
@@ -51,6 +52,12 @@ impl World {
                 self.answer(index, label.claim.0, Input::VolumeChecked(label.claim, outcome));
             }
             DriverJob::Trash(label) => self.trash_volume(index, &label),
+            DriverJob::Restore(label) => self.restore_volume(index, &label),
+            DriverJob::TrashDue(label, is_aged) => {
+                let due = Input::TrashDue(label.disk, label.claim, is_aged);
+                self.answer(index, label.claim.0, due);
+            }
+            DriverJob::Purge(disk, claim) => self.purge_volume(index, disk, claim),
             DriverJob::Start(plan) => self.start_container(index, *plan),
             DriverJob::Update(plan) => self.update_container(index, *plan),
             DriverJob::Destroy(id) => self.destroy_container(index, id),
@@ -95,6 +102,39 @@ impl World {
             self.rules_see(&Fact::VolumeTrashed { machine: index, label });
         }
         self.answer(index, label.claim.0, Input::VolumeTrashed(label.claim, outcome));
+        if self.is_storm() && self.machines[index].rng.one_in(3) {
+            let is_aged = self.machines[index].rng.one_in(2);
+            let life = self.machines[index].process.life;
+            let due = DriverJob::TrashDue(label.clone(), is_aged);
+            let in_ms = self.delay_ms(10, 5_000, 10);
+            self.agenda.after(in_ms, Node::Machine(index), life, AgendaEntry::Work(due));
+        }
+    }
+
+    fn restore_volume(&mut self, index: usize, label: &VolumeLabel) {
+        let outcome = self.disk_of(index, label).and_then(|disk| disk.restore(label));
+        self.answer(index, label.claim.0, Input::VolumeMade(label.claim, outcome));
+    }
+
+    /// Removes a destroyed volume, if its disk is there; else it is asked again when the disk is.
+    fn purge_volume(&mut self, index: usize, disk: DiskId, claim: ClaimId) {
+        let disks = &mut self.machines[index].disks;
+        let found = disks.iter_mut().find(|it| it.label.is_some_and(|(id, _)| id == disk));
+        let Some(volume) = found.and_then(|it| it.purge(claim)) else { return };
+        if let Some(volume) = volume {
+            self.rules_see(&Fact::VolumePurged { machine: index, label: &volume.label });
+        }
+        self.answer(index, claim.0, Input::TrashPurged(claim));
+    }
+
+    /// Says what lies in the trash of each disk that is there, before anything else is done on them.
+    fn tell_trash(&mut self, index: usize) {
+        let life = self.machines[index].process.life;
+        let found: Vec<Input> = self.machines[index].disks.iter().filter_map(Disk::found).collect();
+        for input in found {
+            let done = AgendaEntry::Done(Box::new(input));
+            self.agenda.at(self.agenda.now, Node::Machine(index), life, done);
+        }
     }
 
     /// The resources of the machine, without disks that have a fault.
@@ -277,6 +317,7 @@ impl World {
                     self.rules_see(&Fact::VolumeTrashed { machine, label });
                 }
             }
+            Late::Restore(label) => drop(it.restore(label)),
             Late::Check => {}
         }
     }
@@ -290,6 +331,7 @@ impl World {
         let (label, late) = match &job {
             DriverJob::Make(label) => (label, Late::Make(label.clone())),
             DriverJob::Trash(label) => (label, Late::Trash(label.clone())),
+            DriverJob::Restore(label) => (label, Late::Restore(label.clone())),
             DriverJob::Check(label) => (label, Late::Check),
             _ => return Some(job),
         };
@@ -335,7 +377,9 @@ impl World {
         let answer = |label: &VolumeLabel, input| (label.claim.0, input);
         let failed = Err(why.to_owned());
         let (about, input) = match job {
-            DriverJob::Make(label) => answer(label, Input::VolumeMade(label.claim, failed)),
+            DriverJob::Make(label) | DriverJob::Restore(label) => {
+                answer(label, Input::VolumeMade(label.claim, failed))
+            }
             DriverJob::Trash(label) => answer(label, Input::VolumeTrashed(label.claim, failed)),
             DriverJob::Check(label) => answer(label, Input::VolumeChecked(label.claim, failed)),
             _ => return,

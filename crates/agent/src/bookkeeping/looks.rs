@@ -63,7 +63,11 @@ pub(crate) fn work_on_volumes(step: &mut Step<'_>, disks: &mut Disks) {
         match claim.state {
             // Once is enough: what the first try came to is not known yet.
             ClaimState::Making if disks.volumes_mut().begin_making(claim.id) => {
-                work.push(Effect::MakeVolume(label))
+                // From the trash, if it is being brought back: an empty one must never take its place.
+                work.push(match step.ledger().trash.contains_key(&claim.id) {
+                    true => Effect::RestoreVolume(label),
+                    false => Effect::MakeVolume(label),
+                })
             }
             ClaimState::Making => {}
             ClaimState::Destroying => work.push(Effect::TrashVolume(label)),
@@ -74,5 +78,8 @@ pub(crate) fn work_on_volumes(step: &mut Step<'_>, disks: &mut Disks) {
             ClaimState::Ready => {}
         }
     }
+    let going = step.ledger().trash.values().filter(|it| it.purging);
+    let removals = going.filter_map(|it| Some(Effect::PurgeTrash(it.claim.disk?, it.claim.id)));
+    work.extend(removals);
     step.extend(work);
 }

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use holdfast_model::{AgentChange, AgentIdentity, AgentLedger, Resources};
+use holdfast_model::{AgentChange, AgentIdentity, AgentLedger, ClaimId, Resources};
 
 use crate::contract::Effect;
 use crate::parts::{Alarms, ChangedClaims, Topic, Totals};
@@ -20,6 +20,8 @@ pub(crate) struct Record {
     stirred: BTreeSet<Topic>,
     /// Whether claims have changed since it was last found what of the disks can be claimed.
     is_space_stale: bool,
+    /// Records of the trash that have changed since the master was told.
+    changed_trash: BTreeSet<ClaimId>,
 }
 
 impl Record {
@@ -31,6 +33,7 @@ impl Record {
             alarms: Alarms::default(),
             stirred: BTreeSet::new(),
             is_space_stale: false,
+            changed_trash: BTreeSet::new(),
         }
     }
 
@@ -74,6 +77,7 @@ impl Record {
                 continue;
             }
             self.note_claim(&change, &mut changed);
+            self.note_trash(&change);
             self.stir_by(&change);
             self.ledger.apply(&change);
             batch.push(change);
@@ -98,6 +102,19 @@ impl Record {
             _ => return,
         };
         changed.entry(id).or_insert_with(|| self.ledger.claims.get_shared(&id).cloned());
+    }
+
+    /// Notes which record of the trash a change is about.
+    fn note_trash(&mut self, change: &AgentChange) {
+        match change {
+            AgentChange::Trashed(volume) => drop(self.changed_trash.insert(volume.claim.id)),
+            AgentChange::TrashGone(id) => drop(self.changed_trash.insert(*id)),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn take_changed_trash(&mut self) -> BTreeSet<ClaimId> {
+        std::mem::take(&mut self.changed_trash)
     }
 
     /// Notes what a change stirs, before it is made.
@@ -129,7 +146,9 @@ impl Record {
             | AgentChange::Framework(_)
             | AgentChange::FrameworkGone(_)
             | AgentChange::Operation(_)
-            | AgentChange::OperationGone(_) => {}
+            | AgentChange::OperationGone(_)
+            | AgentChange::Trashed(_)
+            | AgentChange::TrashGone(_) => {}
         }
     }
 

@@ -4,7 +4,7 @@
 
 use holdfast_model::{
     OperationUpdate, OperationUuid, StatusSource, TaskKey, TaskRecord, TaskState, TaskStatus,
-    ToMaster,
+    ToMaster, TrashNews,
 };
 
 use super::Step;
@@ -67,10 +67,30 @@ pub(crate) fn resend_all(step: &mut Step<'_>, master: &mut MasterLink) {
     for key in tasks {
         send_update(step, master, &key);
     }
+    tell_trash(step, master, true);
     let operations: Vec<OperationUuid> = step.ledger().operations.keys().copied().collect();
     for uuid in operations {
         tell_operation(step, master, uuid);
     }
+}
+
+/// Tells what lies in the trash: all of it, or what has changed since that was told.
+pub(crate) fn tell_trash(step: &mut Step<'_>, master: &mut MasterLink, whole: bool) {
+    let changed = step.take_changed_trash();
+    let ledger = step.ledger();
+    let (volumes, gone) = if whole {
+        (ledger.trash.values().cloned().collect(), Vec::new())
+    } else {
+        let gone = changed.iter().filter(|it| !ledger.trash.contains_key(it)).copied().collect();
+        (changed.iter().filter_map(|it| ledger.trash.get(it).cloned()).collect(), gone)
+    };
+    if !whole && changed.is_empty() {
+        return;
+    }
+    let retention_ms = step.config().trash_retention_ms;
+    let news = TrashNews { whole, retention_ms, volumes, gone };
+    // Nobody who listens is told all after the next welcome.
+    tell_master(step, master, ToMaster::TrashNews(news));
 }
 
 /// Nothing is told again until the next welcome.

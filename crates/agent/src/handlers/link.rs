@@ -10,6 +10,7 @@ use holdfast_model::{
 use super::executors::message_executor;
 use super::kill::{kill, shut_down_executor, shut_down_framework};
 use super::operations::{acknowledge_operation, apply, Ordered};
+use super::trash::{purge, undelete};
 use super::updates::acknowledge_task;
 use crate::bookkeeping::looks::open_disks;
 use crate::bookkeeping::telling::{resend_all, stop_resending};
@@ -164,6 +165,10 @@ fn obey(
             let ordered = Ordered { framework, role, by, operations };
             apply(step, disks, containers, tasks, master, waiting, ordered)
         }
+        Order::Undelete { uuid, claim, by } => {
+            undelete(step, disks, containers, master, waiting, (uuid, claim, &by))
+        }
+        Order::PurgeTrash { claim, by } => purge(step, claim, &by),
         Order::Kill { framework, task, grace_ms } => {
             kill(step, containers, tasks, master, waiting, (framework, task), grace_ms)
         }

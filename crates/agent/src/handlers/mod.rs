@@ -10,5 +10,6 @@ pub(crate) mod kill;
 pub(crate) mod link;
 pub(crate) mod operations;
 pub(crate) mod recovery;
+pub(crate) mod trash;
 pub(crate) mod updates;
 pub(crate) mod volumes;

@@ -4,7 +4,9 @@
 //! what CREATE could not finish: nothing was promised, and a directory that is there anyhow may stay.
 
 use holdfast_model::claim::ClaimChanges;
-use holdfast_model::{AgentChange, Claim, ClaimId, ClaimState, OperationRecord, OperationState};
+use holdfast_model::{
+    AgentChange, Claim, ClaimId, ClaimState, OperationRecord, OperationState, TrashedVolume,
+};
 
 use crate::bookkeeping::looks::look_again_later;
 use crate::bookkeeping::records::{label, operation_on};
@@ -38,8 +40,11 @@ pub(crate) fn volume_made(
         return; // They become ready together, or none does.
     }
     making.iter().for_each(|it| volumes.forget_made(it.id));
+    let back = making.iter().map(|it| it.id).filter(|it| step.ledger().trash.contains_key(it));
+    let mut batch: Vec<AgentChange> = back.map(AgentChange::TrashGone).collect();
     let ready = |it| AgentChange::Claim(Claim { state: ClaimState::Ready, ..it });
-    step.commit(making.into_iter().map(ready).collect());
+    batch.extend(making.into_iter().map(ready));
+    step.commit(batch);
     if let Some(operation) = operation {
         settle(step, master, operation, OperationState::Finished, None);
     }
@@ -62,7 +67,7 @@ fn making_failed(
     for id in siblings {
         let Some(unmade) = claim_in(step, id, ClaimState::Making) else { continue };
         volumes.forget_made(id);
-        take_back(step, &unmade, "the agent", &mut touched);
+        take_back(step, &unmade, "the agent", &mut touched, None);
     }
     match operation {
         Some(operation) => {
@@ -103,7 +108,8 @@ pub(crate) fn volume_trashed(
         .and_then(|it| it.framework.as_ref())
         .map_or_else(|| "operator".to_owned(), ToString::to_string);
     let mut touched = operation.as_ref().map_or_else(Vec::new, |it| it.claims.clone());
-    take_back(step, &claim, &by, &mut touched);
+    let trashed = TrashedVolume { claim: claim.clone(), since: step.now(), purging: false };
+    take_back(step, &claim, &by, &mut touched, Some(trashed));
     let Some(operation) = operation else { return };
     let operation = OperationRecord { claims: touched, ..operation };
     let unfinished = |it: &ClaimId| claim_in(step, *it, ClaimState::Destroying).is_some();
@@ -114,8 +120,14 @@ pub(crate) fn volume_trashed(
     }
 }
 
-/// Ends a volume's claim and gives its space back to the reservation.
-fn take_back(step: &mut Step<'_>, volume: &Claim, by: &str, touched: &mut Vec<ClaimId>) {
+/// Ends a volume's claim and gives its space back to the reservation. What is kept of a destroyed one is written down in the same go.
+fn take_back(
+    step: &mut Step<'_>,
+    volume: &Claim,
+    by: &str,
+    touched: &mut Vec<ClaimId>,
+    trashed: Option<TrashedVolume>,
+) {
     let ClaimChanges { kept, .. } = step.give_back(volume, by);
     for claim in &kept {
         if !touched.contains(&claim.id) {
@@ -123,6 +135,7 @@ fn take_back(step: &mut Step<'_>, volume: &Claim, by: &str, touched: &mut Vec<Cl
         }
     }
     let mut batch = vec![AgentChange::ClaimGone(volume.id)];
+    batch.extend(trashed.map(AgentChange::Trashed));
     batch.extend(kept.into_iter().map(AgentChange::Claim));
     step.commit(batch);
 }

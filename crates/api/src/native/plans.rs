@@ -2,7 +2,7 @@
 //!
 //! Relies on the master's own checks, which run on a view as they do in the core. Never changes anything.
 
-use holdfast_model::{AgentId, CallerIdentity, ClaimAction, FrameworkId};
+use holdfast_model::{AgentId, CallerIdentity, ClaimAction, ClaimId, FrameworkId};
 
 use crate::groups::live_tasks;
 use crate::rows::{ClaimPlan, Plan, TeardownPlan};
@@ -25,6 +25,22 @@ pub fn claim_plan(
         agent: agent.to_string(),
         gives: conversion.converted.to_string(),
         takes: conversion.consumed.to_string(),
+    }))
+}
+
+/// What bringing a destroyed volume back takes and gives, if it would work.
+///
+/// # Errors
+/// What the core would say if it were asked for it now.
+pub fn undelete_plan(view: &MasterView, agent: &AgentId, claim: ClaimId) -> Result<Plan, Refusal> {
+    let actions = view.plan_undelete(agent, claim)?;
+    let takes = actions.first().map(|it| it.conversion().consumed.to_string());
+    let gives = actions.last().map(|it| it.conversion().converted.to_string());
+    Ok(Plan::Claim(ClaimPlan {
+        action: "UNDELETE".to_owned(),
+        agent: agent.to_string(),
+        gives: gives.unwrap_or_default(),
+        takes: takes.unwrap_or_default(),
     }))
 }
 

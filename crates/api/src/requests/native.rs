@@ -3,13 +3,13 @@
 use holdfast_model::convert::operator;
 use holdfast_model::convert::text;
 use holdfast_model::{
-    AgentId, CallerIdentity, ClaimAction, FrameworkId, Instant, OperatorCall, Role, TaskId,
+    AgentId, CallerIdentity, ClaimAction, ClaimId, FrameworkId, Instant, OperatorCall, Role, TaskId,
 };
 use holdfast_proto::json;
 
 use super::MasterCommand;
 use crate::native::{self, NativeAnswer, Question};
-use crate::rows::KillAccepted;
+use crate::rows::{KillAccepted, TrashDone};
 use crate::{authorize, Action, MasterView, Object, Parameters, Refusal};
 
 /// A request that may be carried out.
@@ -44,6 +44,10 @@ pub enum NativeRead {
     ClaimPlan(CallerIdentity, AgentId, ClaimAction),
     /// What the removal of a framework would do.
     TeardownPlan(FrameworkId),
+    /// Destroyed volumes.
+    Trash,
+    /// What bringing a destroyed volume back would take and give.
+    UndeletePlan(AgentId, ClaimId),
 }
 
 impl NativeRequest {
@@ -66,15 +70,27 @@ impl NativeRequest {
             "tasks" => NativeRead::Tasks,
             "offers" => NativeRead::Offers,
             "roles" => NativeRead::Roles,
+            "trash" => NativeRead::Trash,
+            "undelete-plan" => {
+                let (agent, claim) = trashed(parameters)?;
+                NativeRead::UndeletePlan(agent, claim)
+            }
             "explain" => NativeRead::Explain(question(parameters)?),
             "plan" => return plan(caller, parameters),
             "kill" if posted => return kill(caller, parameters),
             "kill" => {
                 return Err(Refusal::MustBePosted("POST it: it ends a task".to_owned()));
             }
+            "undelete" | "purge" if posted => return trash(caller, name, parameters),
+            "undelete" => {
+                return Err(Refusal::MustBePosted("POST it: it takes space".to_owned()));
+            }
+            "purge" => {
+                return Err(Refusal::MustBePosted("POST it: it removes data for good".to_owned()));
+            }
             _ => {
                 return Err(Refusal::NotFound(format!(
-                    "there is no `/holdfast/v1/{name}`; there are agents, disks, claims, frameworks, tasks, offers, roles, explain, kill, plan"
+                    "there is no `/holdfast/v1/{name}`; there are agents, disks, claims, frameworks, tasks, offers, roles, trash, explain, kill, undelete, purge, plan, undelete-plan"
                 )))
             }
         };
@@ -96,6 +112,26 @@ fn kill(caller: &CallerIdentity, parameters: Parameters<'_>) -> Result<NativeReq
     let task = TaskId::parse(parameters.needed("task")?)?;
     let command = MasterCommand::authorized(caller, OperatorCall::Kill(framework, task))?;
     Ok(NativeRequest::Ask(command, NativeAnswer::Kill(KillAccepted { accepted: true })))
+}
+
+/// A destroyed volume, by its agent and the claim that it had.
+fn trashed(parameters: Parameters<'_>) -> Result<(AgentId, ClaimId), Refusal> {
+    let agent = AgentId::parse(parameters.needed("agent")?)?;
+    Ok((agent, ClaimId::parse(parameters.needed("claim")?)?))
+}
+
+fn trash(
+    caller: &CallerIdentity,
+    name: &str,
+    parameters: Parameters<'_>,
+) -> Result<NativeRequest, Refusal> {
+    let (agent, claim) = trashed(parameters)?;
+    let call = match name {
+        "undelete" => OperatorCall::Undelete { agent, claim },
+        _ => OperatorCall::PurgeTrash { agent, claim },
+    };
+    let command = MasterCommand::authorized(caller, call)?;
+    Ok(NativeRequest::Ask(command, NativeAnswer::Trash(TrashDone { done: true })))
 }
 
 /// Whether a change would work; `call` is the operator call as JSON.
@@ -127,6 +163,8 @@ impl NativeRead {
             NativeRead::Tasks => Object::Tasks,
             NativeRead::Offers => Object::Offers,
             NativeRead::Roles => Object::Roles,
+            NativeRead::Trash => Object::Claims,
+            NativeRead::UndeletePlan(agent, _) => Object::Agent(agent),
             NativeRead::Explain(question) => Object::Named(&question.about),
             NativeRead::ClaimPlan(_, agent, _) => Object::Agent(agent),
             NativeRead::TeardownPlan(framework) => Object::Framework(framework),
@@ -148,6 +186,10 @@ impl NativeRead {
             NativeRead::Tasks => NativeAnswer::Tasks(native::tasks(view)),
             NativeRead::Offers => NativeAnswer::Offers(native::offers(view)),
             NativeRead::Roles => NativeAnswer::Roles(native::roles(view, now)),
+            NativeRead::Trash => NativeAnswer::TrashRows(native::trash(view)),
+            NativeRead::UndeletePlan(agent, claim) => {
+                NativeAnswer::Plan(native::undelete_plan(view, agent, *claim)?)
+            }
             NativeRead::Explain(question) => {
                 NativeAnswer::Explained(Box::new(native::explain(view, now, question)?))
             }

@@ -157,7 +157,7 @@ fn a_plan_is_read_off_the_view_and_changes_nothing() {
 
 #[test]
 fn an_unknown_name_lists_the_known_ones() {
-    let why = "there is no `/holdfast/v1/moon`; there are agents, disks, claims, frameworks, tasks, offers, roles, explain, kill, plan";
+    let why = "there is no `/holdfast/v1/moon`; there are agents, disks, claims, frameworks, tasks, offers, roles, trash, explain, kill, undelete, purge, plan, undelete-plan";
     assert_eq!(native(false, "moon", &[]), Err(Refusal::NotFound(why.to_owned())));
 }
 

@@ -5,6 +5,7 @@ use holdfast_model::{AgentId, Event, ExecutorId, FrameworkId, LinkId, TaskState,
 use super::operation_update::operation_updated;
 use super::report::reported;
 use super::task_update::task_updated;
+use super::trash::trash_changed;
 use crate::flows::bookkeeping::release;
 use crate::flows::telling::tell;
 use crate::parts::tasks::TaskView;
@@ -34,6 +35,7 @@ pub(crate) fn agent_said(step: &mut Step, belief: &mut Belief, link: LinkId, mes
         ToMaster::ExecutorExited { framework, executor, status } => {
             executor_exited(step, belief, &agent, (framework, executor), status)
         }
+        ToMaster::TrashNews(news) => trash_changed(step, belief, &agent, news),
         ToMaster::Pong(number) => belief.agents.pong(&agent, number),
     }
 }

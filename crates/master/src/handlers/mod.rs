@@ -21,4 +21,5 @@ mod report;
 mod subscribe;
 mod task_update;
 pub(crate) mod tick;
+pub(crate) mod trash;
 mod update_framework;

@@ -6,6 +6,7 @@ use holdfast_model::{
 
 use super::kill::kill;
 use super::operator_claim::operator_claim;
+use super::trash::{purge, undelete};
 use crate::flows::frameworks::remove_framework;
 use crate::flows::offers::rescind_each;
 use crate::flows::telling::tell;
@@ -23,6 +24,18 @@ pub(crate) fn operator_asks(
         OperatorCall::Claim { agent, action } => {
             match operator_claim(step, belief, asked, &agent, &action) {
                 Ok(()) => return, // Answered when the agent has done it.
+                Err(refusal) => Err(refusal),
+            }
+        }
+        OperatorCall::Undelete { agent, claim } => {
+            match undelete(step, belief, asked, &agent, claim) {
+                Ok(()) => return, // Answered when the agent has done it, or at once.
+                Err(refusal) => Err(refusal),
+            }
+        }
+        OperatorCall::PurgeTrash { agent, claim } => {
+            match purge(step, belief, asked, &agent, claim) {
+                Ok(()) => return,
                 Err(refusal) => Err(refusal),
             }
         }

@@ -30,7 +30,11 @@ pub(super) fn operator_claim(
     let known = (step.out.ledger(), tasks.rows(), offers.rows());
     let needed = plan(known, agents.get(agent), agent, action, asked.1)?;
     rescind_each(step, belief, needed);
-    order_claim(step, belief, asked, agent, action)
+    let (request, principal) = asked;
+    order_claim(step, belief, (Some(request), principal), agent, action, |uuid, operation, by| {
+        let operations = vec![NamedOperation { uuid, operation }];
+        Order::Apply { framework: None, role: None, by, operations }
+    })
 }
 
 /// Says which offers it would take back, and does nothing.
@@ -56,7 +60,7 @@ pub(crate) fn plan(
         .ok_or_else(|| why_not_free(tasks, offers, there, action, &consumed))
 }
 
-fn check_health((agent, state): (&AgentId, &AgentState)) -> Result<(), Refusal> {
+pub(super) fn check_health((agent, state): (&AgentId, &AgentState)) -> Result<(), Refusal> {
     match state.health() {
         AgentHealth::Well => Ok(()),
         AgentHealth::Away(_) => Err(Refusal::Conflict(format!(
@@ -93,7 +97,7 @@ fn check_known(
 }
 
 /// The offers that have to be taken back so that `needed` is free; nothing when that is not enough.
-fn needed_offers(
+pub(super) fn needed_offers(
     offers: &OfferRows,
     (agent, state): (&AgentId, &AgentState),
     needed: &Resources,
@@ -115,7 +119,7 @@ fn needed_offers(
 }
 
 /// Why not even all offers together free `needed`.
-fn why_not_free(
+pub(super) fn why_not_free(
     tasks: &TaskRows,
     offers: &OfferRows,
     (agent, state): (&AgentId, &AgentState),
@@ -147,12 +151,14 @@ fn users_of(tasks: &TaskRows, agent: &AgentId, needed: &Resources) -> Vec<String
     users.take(5).map(|it| format!("task `{}` of framework {}", it.id, it.framework)).collect()
 }
 
-fn order_claim(
+/// Has an agent do what was found to be possible, in the words that `say` finds for it.
+pub(super) fn order_claim(
     step: &mut Step,
     belief: &mut Belief,
-    (request, principal): (RequestId, Option<&str>),
+    (request, principal): (Option<RequestId>, Option<&str>),
     agent: &AgentId,
     action: &ClaimAction,
+    say: impl FnOnce(OperationUuid, Operation, String) -> Order,
 ) -> Result<(), Refusal> {
     let uuid = OperationUuid(step.ids.fresh());
     let action = speculate(step.out, &mut belief.agents, agent, (uuid, uuid), action)
@@ -163,7 +169,7 @@ fn order_claim(
         id: None,
         agent: agent.clone(),
         action,
-        request: Some(request),
+        request,
         settled: None,
     };
     belief.operations.put(uuid, in_flight);
@@ -174,9 +180,7 @@ fn order_claim(
         operation: operation.clone(),
     };
     let by = principal.unwrap_or("operator").to_owned();
-    let operations = vec![NamedOperation { uuid, operation }];
-    let apply = Order::Apply { framework: None, role: None, by, operations };
-    order(step, &mut belief.agents, agent, apply);
+    order(step, &mut belief.agents, agent, say(uuid, operation, by));
     step.out.commit(vec![MasterChange::Pending(pending)]);
     belief.allocator.touch_free(agent);
     Ok(())

@@ -9,6 +9,7 @@ mod description;
 mod session;
 mod state;
 mod totals;
+mod trash;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,6 +23,7 @@ pub use contact::AgentHealth;
 pub(crate) use description::Description;
 pub(crate) use session::Sent;
 pub use state::{AgentState, ExecutorView};
+pub use trash::AgentTrash;
 
 use session::Session;
 use totals::Totals;

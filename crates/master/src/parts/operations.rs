@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use holdfast_model::{
-    AgentId, ClaimAction, FrameworkId, OperationState, OperationStatus, OperationUuid, Resources,
-    SharedIndex, SharedMap, StatusUuid,
+    AgentId, ClaimAction, ClaimId, FrameworkId, OperationState, OperationStatus, OperationUuid,
+    Resources, SharedIndex, SharedMap, StatusUuid,
 };
 
 use crate::step::RequestId;
@@ -67,6 +67,8 @@ pub(crate) struct Operations {
     by_agent: SharedIndex<AgentId, OperationUuid>,
     /// Operations by the name that their framework gave them.
     names: BTreeMap<(FrameworkId, String), OperationUuid>,
+    /// Operators who wait for an agent to write down that a destroyed volume goes.
+    purges: BTreeMap<(AgentId, ClaimId), Vec<RequestId>>,
 }
 
 impl Operations {
@@ -156,12 +158,33 @@ impl Operations {
     /// The operators who wait for an agent.
     pub(crate) fn take_requests_of(&mut self, agent: &AgentId) -> Vec<RequestId> {
         let theirs: Vec<OperationUuid> = self.by_agent.of(agent).copied().collect();
-        theirs.iter().filter_map(|uuid| self.take_request(uuid)).collect()
+        let mut requests: Vec<RequestId> =
+            theirs.iter().filter_map(|uuid| self.take_request(uuid)).collect();
+        let claims: Vec<ClaimId> = self.purges_of(agent).collect();
+        claims.into_iter().for_each(|it| requests.extend(self.take_purges(agent, it)));
+        requests
+    }
+
+    /// An operator waits until a destroyed volume cannot be brought back any more.
+    pub(crate) fn await_purge(&mut self, agent: AgentId, claim: ClaimId, request: RequestId) {
+        self.purges.entry((agent, claim)).or_default().push(request);
+    }
+
+    /// The destroyed volumes of an agent for which operators wait so.
+    pub(crate) fn purges_of(&self, agent: &AgentId) -> impl Iterator<Item = ClaimId> + '_ {
+        let agent = agent.clone();
+        self.purges.keys().filter(move |(its, _)| *its == agent).map(|(_, claim)| *claim)
+    }
+
+    /// Those who waited for that.
+    pub(crate) fn take_purges(&mut self, agent: &AgentId, claim: ClaimId) -> Vec<RequestId> {
+        self.purges.remove(&(agent.clone(), claim)).unwrap_or_default()
     }
 
     /// The operators who wait for anything.
     pub(crate) fn requests(&self) -> impl Iterator<Item = RequestId> + '_ {
-        self.in_flight.values().filter_map(|it| it.request)
+        let waiting = self.in_flight.values().filter_map(|it| it.request);
+        waiting.chain(self.purges.values().flatten().copied())
     }
 
     pub(crate) fn forget(&mut self, uuid: &OperationUuid) -> Option<InFlight> {

@@ -12,7 +12,7 @@ use holdfast_model::{
     Identity, Instant, LinkId, MachineInfo, NamedOperation, NodeId, OpaquePayload, Operation,
     OperationRecord, OperationState, OperationUpdate, OperationUuid, Order, Reason, Report,
     Resource, Resources, Role, StatusSource, StatusUuid, TaskInfo, TaskKey, TaskRecord, TaskState,
-    TaskStatus, Term, ToAgent, ToMaster,
+    TaskStatus, Term, ToAgent, ToMaster, TrashNews, TrashedVolume,
 };
 use uuid::Uuid;
 
@@ -39,6 +39,8 @@ pub(crate) struct Machine {
     pub(crate) executors: BTreeMap<ExecutorKey, ExecutorRecord>,
     pub(crate) tasks: BTreeMap<TaskKey, TaskRecord>,
     pub(crate) operations: BTreeMap<OperationUuid, OperationRecord>,
+    /// Destroyed volumes.
+    pub(crate) trash: BTreeMap<ClaimId, TrashedVolume>,
     /// Fails the next operation.
     pub(crate) fails: bool,
     /// Does not speak with such a master.
@@ -72,6 +74,7 @@ impl Machine {
             executors: BTreeMap::new(),
             tasks: BTreeMap::new(),
             operations: BTreeMap::new(),
+            trash: BTreeMap::new(),
             fails: false,
             hangs_up: false,
             obeyed: Vec::new(),
@@ -162,6 +165,18 @@ impl Machine {
                     );
                 }
             }
+            Order::Undelete { uuid, claim, by } => {
+                let volume = self.trash[&claim].claim.resource.clone();
+                let action = Action::Claim(ClaimAction::Create(vec![volume]));
+                let operation = NamedOperation { uuid, operation: Operation { id: None, action } };
+                self.apply(None, Role::any(), &by, operation);
+                self.trash.remove(&claim);
+                self.tell_trash();
+            }
+            Order::PurgeTrash { claim, .. } => {
+                self.trash.remove(&claim);
+                self.tell_trash();
+            }
             Order::Kill { framework, task, .. } => self.kill((framework, task)),
             Order::ShutdownExecutor(framework, executor) => {
                 self.executor_ends(&framework, &executor)
@@ -192,6 +207,7 @@ impl Machine {
         if first {
             self.introduce(); // Its disks are open now.
         }
+        self.tell_trash();
         self.tasks
             .values()
             .filter(|it| !it.updates.is_empty())
@@ -308,11 +324,20 @@ impl Machine {
         }
     }
 
+    pub(crate) fn tell_trash(&mut self) {
+        let volumes = self.trash.values().cloned().collect();
+        let news = TrashNews { whole: true, retention_ms: 60_000, volumes, gone: Vec::new() };
+        self.outbox.push_back(ToMaster::TrashNews(news));
+    }
+
     /// The bytes of destroyed volumes reach the trash; what waited for their space goes on.
     pub(crate) fn empty_trash(&mut self) {
         let gone: Vec<Claim> = self.destroying().cloned().collect();
         for volume in gone {
             self.claims.remove(&volume.id);
+            let since = Instant(5);
+            let trashed = TrashedVolume { claim: volume.clone(), since, purging: false };
+            self.trash.insert(volume.id, trashed);
             let reserved = volume.resource.without_volume();
             let base = Resource { identity: reserved.identity.base(), ..reserved.clone() };
             let back = ClaimAction::Reserve { resources: vec![reserved], source: vec![base] };
@@ -341,6 +366,9 @@ impl Machine {
             }) {
                 self.settle(uuid, OperationState::Finished);
             }
+        }
+        if self.link.is_some() {
+            self.tell_trash();
         }
         self.retry_waiting();
     }

@@ -15,6 +15,7 @@ use super::own_message::own_message;
 use crate::agent_ledger::{DiskRecord, ExecutorRecord, OperationRecord, TaskRecord};
 use crate::claim::{Claim, ClaimEvent};
 use crate::framework::FrameworkInfo;
+use crate::trash::TrashedVolume;
 
 own_message! {
     ClaimEvent = ledger::ClaimEvent, link::ClaimEvent {
@@ -35,6 +36,14 @@ own_message! {
         created = created_ms: Millis,
         disk = disk_uuid: SomeName,
         history = history: Each<Own>,
+    }
+}
+
+own_message! {
+    TrashedVolume = ledger::TrashedVolume, link::TrashedVolume {
+        claim = claim: Needed<Own>,
+        since = since_ms: Millis,
+        purging = purging: Same,
     }
 }
 

@@ -29,10 +29,10 @@ pub enum Received<T> {
 }
 
 /// The newest kind of message from agents: the greatest number in the `oneof` of `FromAgent`.
-const FROM_AGENT_NEWEST: u32 = 7;
+const FROM_AGENT_NEWEST: u32 = 8;
 
 /// The newest kind of message to agents: the greatest number in the `oneof` of `ToAgent`.
-const TO_AGENT_NEWEST: u32 = 13;
+const TO_AGENT_NEWEST: u32 = 15;
 
 /// A master's answer to a message that it does not know.
 pub fn unknown_to_master() -> link::ToAgent {

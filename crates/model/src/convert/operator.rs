@@ -64,7 +64,10 @@ pub fn to_proto(call: &OperatorCall) -> Option<Wire> {
     let mut wire = Wire::default();
     let list = |it: &[Resource]| list_to_proto(it, Format::WHOLE);
     let kind = match call {
-        OperatorCall::Kill(..) | OperatorCall::Weight(..) => return None,
+        OperatorCall::Kill(..)
+        | OperatorCall::Weight(..)
+        | OperatorCall::Undelete { .. }
+        | OperatorCall::PurgeTrash { .. } => return None,
         OperatorCall::Teardown(framework) => {
             wire.teardown = Some(Teardown { framework_id: framework_id_out(framework) });
             Type::Teardown

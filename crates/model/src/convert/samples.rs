@@ -19,6 +19,7 @@ use crate::task::{
     CommandInfo, ExecutorInfo, ExecutorKind, OpaquePayload, StatusSource, TaskInfo, TaskState,
     TaskStatus,
 };
+use crate::trash::TrashedVolume;
 use holdfast_proto::mesos::v1;
 pub(crate) use resources::{list, resource, sum};
 
@@ -303,6 +304,14 @@ pub(crate) fn claim() -> impl Strategy<Value = Claim> {
             history,
         },
     )
+}
+
+pub(crate) fn trashed_volume() -> impl Strategy<Value = TrashedVolume> {
+    (claim(), instant(), any::<bool>()).prop_map(|(claim, since, purging)| TrashedVolume {
+        claim,
+        since,
+        purging,
+    })
 }
 
 pub(crate) fn disk() -> impl Strategy<Value = DiskRecord> {

@@ -14,6 +14,7 @@ use crate::operation::Operation;
 use crate::resources::Resources;
 use crate::role::Role;
 use crate::task::{OpaquePayload, TaskState, TaskStatus};
+use crate::trash::TrashNews;
 
 use super::OperationState;
 
@@ -145,6 +146,8 @@ pub enum ToMaster {
     },
     /// The agent has heard the ping with this number.
     Pong(u64),
+    /// What lies in the trash: all of it after each welcome, and what has changed from then on.
+    TrashNews(TrashNews),
 }
 
 /// An operation with the name that the master gave it.
@@ -197,6 +200,22 @@ pub enum Order {
     Ping(u64),
     /// The agent shall send its report again.
     Resync,
+    /// A destroyed volume shall come back from the trash: the same claim, with its data. An operation, settled as any other.
+    Undelete {
+        /// The name of the operation.
+        uuid: OperationUuid,
+        /// The claim.
+        claim: ClaimId,
+        /// Who asked, for the history of the claim.
+        by: String,
+    },
+    /// A destroyed volume shall be removed from the trash now.
+    PurgeTrash {
+        /// The claim that it had.
+        claim: ClaimId,
+        /// Who asked.
+        by: String,
+    },
     /// A newer master sent an order that this program does not know. The order counts as seen, and nothing is done.
     Unknown,
 }

@@ -2,7 +2,7 @@
 //!
 //! Relies on the law of operations. Never holds a read: that changes nothing, so no core hears of it.
 
-use crate::id::{AgentId, FrameworkId, TaskId};
+use crate::id::{AgentId, ClaimId, FrameworkId, TaskId};
 use crate::operation::ClaimAction;
 use crate::role::Role;
 use crate::value::Scalar;
@@ -16,6 +16,20 @@ pub enum OperatorCall {
         agent: AgentId,
         /// The change; its resources are not allocated.
         action: ClaimAction,
+    },
+    /// Bring a destroyed volume back. Answered once it is durable at its agent.
+    Undelete {
+        /// The agent in whose trash it lies.
+        agent: AgentId,
+        /// The claim that it had.
+        claim: ClaimId,
+    },
+    /// Remove a destroyed volume from the trash now. Answered once nobody can bring it back any more.
+    PurgeTrash {
+        /// The agent in whose trash it lies.
+        agent: AgentId,
+        /// The claim that it had.
+        claim: ClaimId,
     },
     /// Remove a framework; its claims stay.
     Teardown(FrameworkId),

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use holdfast_agent::{Input, VolumeLabel};
-use holdfast_model::{ClusterId, DiskId, DiskKind, DiskRecord};
+use holdfast_model::{ClaimId, ClusterId, DiskId, DiskKind, DiskRecord};
 
 use self::board::{Board, News};
 use self::device::Device;
@@ -124,6 +124,16 @@ impl Disks {
         self.send(label.disk, Job::Trash(label));
     }
 
+    /// Moves a volume back from the trash.
+    pub fn restore(&self, label: VolumeLabel) {
+        self.send(label.disk, Job::Restore(label));
+    }
+
+    /// Removes a destroyed volume from the trash of a disk.
+    pub fn purge(&self, disk: DiskId, claim: ClaimId) {
+        self.send(disk, Job::Purge(disk, claim));
+    }
+
     /// The path of a volume's data, if it can be used now. Waits for the volume's disk, but for no other, and not for ever.
     ///
     /// # Errors
@@ -194,7 +204,6 @@ mod tests {
     use std::path::Path;
 
     use holdfast_agent::Machine;
-    use holdfast_model::ClaimId;
     use tokio::sync::mpsc;
     use uuid::Uuid;
 
@@ -240,7 +249,14 @@ mod tests {
         }
 
         fn told(&mut self) -> Input {
-            self.said.blocking_recv().expect("the drivers live")
+            loop {
+                match self.said.blocking_recv().expect("the drivers live") {
+                    Input::TrashFound(..) | Input::TrashPurged(_) => {}
+                    // As a core does that has no reason to keep it.
+                    Input::TrashDue(disk, claim, _) => self.disks.purge(disk, claim),
+                    other => return other,
+                }
+            }
         }
 
         /// What is said next, but for news of the space on the disks.
@@ -557,6 +573,28 @@ mod tests {
         let data = bed.disks.find(&next).unwrap();
         assert_eq!(std::fs::read_dir(&data).unwrap().count(), 0, "nothing of the old one is seen");
         std::fs::write(data.join("db"), vec![8; 45 << 20]).unwrap();
+    }
+
+    #[test]
+    fn a_destroyed_volume_comes_back_whole_from_the_trash_and_only_from_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut bed = Bed::new(&dir.path().join("agent"), &dir.path().join("disk"));
+        let disk = bed.open(&[]).disks[1].disk.id;
+        let volume = label(disk, 1);
+        bed.disks.restore(volume.clone());
+        assert!(matches!(bed.next(), Input::VolumeMade(_, Err(why)) if why.contains("trash")));
+        bed.disks.make(volume.clone());
+        bed.next();
+        let data = bed.disks.find(&volume).unwrap();
+        std::fs::write(data.join("db"), "precious").unwrap();
+        bed.disks.trash(volume.clone());
+        bed.next();
+        for _ in 0..2 {
+            bed.disks.restore(volume.clone());
+            assert_eq!(bed.next(), Input::VolumeMade(volume.claim, Ok(())));
+        }
+        let data = bed.disks.find(&volume).unwrap();
+        assert_eq!(std::fs::read_to_string(data.join("db")).unwrap(), "precious");
     }
 
     #[test]

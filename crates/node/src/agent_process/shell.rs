@@ -123,6 +123,8 @@ impl Shell for AgentShell {
             | Effect::MakeVolume(_)
             | Effect::CheckVolume(_)
             | Effect::TrashVolume(_)
+            | Effect::RestoreVolume(_)
+            | Effect::PurgeTrash(..)
             | Effect::StartContainer(_)
             | Effect::UpdateContainer(_)
             | Effect::DestroyContainer(_)
@@ -157,6 +159,8 @@ impl Shell for AgentShell {
             Effect::MakeVolume(label) => self.disks.make(label),
             Effect::CheckVolume(label) => self.disks.check(label),
             Effect::TrashVolume(label) => self.disks.trash(label),
+            Effect::RestoreVolume(label) => self.disks.restore(label),
+            Effect::PurgeTrash(disk, claim) => self.disks.purge(disk, claim),
             Effect::StartContainer(plan) => self.containers.start(*plan, self.disks.clone()),
             Effect::UpdateContainer(plan) => self.containers.update(*plan, self.disks.clone()),
             Effect::DestroyContainer(container) => self.containers.destroy(container),

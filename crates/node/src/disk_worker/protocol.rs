@@ -78,6 +78,13 @@ pub enum Request {
     Survey,
     /// See how much room there is.
     Room,
+    /// Move a destroyed volume back from the trash, or find it in its place.
+    Restore {
+        /// Its label.
+        label: VolumeLabel,
+        /// When it was destroyed, which is a part of its name in the trash.
+        destroyed_ms: u64,
+    },
     /// Remove a destroyed volume, or the next part of it. Once begun it cannot be restored.
     Purge {
         /// Its uuid.
@@ -121,6 +128,8 @@ pub enum Answer {
     Surveyed(Result<Survey, String>),
     /// To [`Request::Room`].
     Room(Result<Room, String>),
+    /// To [`Request::Restore`].
+    Restored(Result<(), String>),
     /// To [`Request::Purge`].
     Purged(Result<Purged, String>),
 }

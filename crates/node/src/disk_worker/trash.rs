@@ -6,7 +6,7 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use holdfast_volumes::{OpenDisk, TrashEntry};
+use holdfast_volumes::{OpenDisk, TrashEntry, VolumeLabel};
 use uuid::Uuid;
 
 use super::protocol::{Purged, Room, Survey, TrashItem};
@@ -29,9 +29,8 @@ pub fn survey(disk: &OpenDisk) -> Result<Survey, String> {
 /// A destroyed volume, and what is known of it in passing.
 pub fn item(disk: &OpenDisk, entry: &TrashEntry) -> TrashItem {
     let (label, here) = (entry.label.as_ref(), disk.label());
-    let is_here = |it: &&holdfast_volumes::VolumeLabel| {
-        (it.disk_uuid, it.cluster_uuid) == (here.disk_uuid, here.cluster_uuid)
-    };
+    let is_here =
+        |it: &&VolumeLabel| (it.disk_uuid, it.cluster_uuid) == (here.disk_uuid, here.cluster_uuid);
     let measured = holdfast_volumes::measure_up_to(&entry.path, MEASURED_ENTRIES);
     let (used_mb, is_whole) =
         measured.map_or((0, false), |(usage, is_whole)| (usage.used_bytes.div_ceil(MIB), is_whole));
@@ -55,6 +54,25 @@ pub fn room(disk: &OpenDisk) -> Result<Room, String> {
     })
 }
 
+/// See [`super::protocol::Request::Restore`].
+pub fn restore(disk: &OpenDisk, label: &VolumeLabel, destroyed_ms: u64) -> Result<(), String> {
+    let entry = entry_of(disk, label.volume_uuid, destroyed_ms);
+    holdfast_volumes::restore_volume(disk, &entry).map_err(words)?;
+    holdfast_volumes::check_volume(disk, label).map(drop).map_err(words)
+}
+
+/// An entry by its name.
+fn entry_of(disk: &OpenDisk, volume_uuid: Uuid, deleted_at_ms: u64) -> TrashEntry {
+    TrashEntry {
+        volume_uuid,
+        deleted_at_ms,
+        purging: false,
+        disk_uuid: disk.label().disk_uuid,
+        path: disk.config().root.clone(),
+        label: None,
+    }
+}
+
 /// See [`super::protocol::Request::Purge`].
 pub fn purge(
     disk: &OpenDisk,
@@ -63,14 +81,7 @@ pub fn purge(
     slice_ms: u64,
 ) -> Result<Purged, String> {
     let until = Instant::now() + Duration::from_millis(slice_ms);
-    let entry = TrashEntry {
-        volume_uuid: volume,
-        deleted_at_ms: destroyed_ms,
-        purging: false,
-        disk_uuid: disk.label().disk_uuid,
-        path: disk.config().root.clone(),
-        label: None,
-    };
+    let entry = entry_of(disk, volume, destroyed_ms);
     let progress = holdfast_volumes::purge_trash(disk, &entry, &mut |_| {
         if Instant::now() < until {
             ControlFlow::Continue(())
@@ -89,7 +100,7 @@ pub fn purge(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use holdfast_volumes::{DiskConfig, DiskKind, DiskLabel, VolumeLabel};
+    use holdfast_volumes::{DiskConfig, DiskKind, DiskLabel};
 
     fn disk(root: &std::path::Path) -> OpenDisk {
         let config = DiskConfig { kind: DiskKind::Path, root: root.to_owned() };

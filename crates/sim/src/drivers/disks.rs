@@ -2,12 +2,12 @@
 //! mounted again by random faults.
 //!
 //! It relies on `VolumeLabel` for identity. A record survives a power cut once it was synced. It
-//! never makes anything on a disk that is not the labelled one, and never throws away a byte: what
-//! is destroyed lies in the trash.
+//! never makes anything on a disk that is not the labelled one, and never throws away a byte of what
+//! is not in the trash.
 
 use std::collections::BTreeMap;
 
-use holdfast_agent::{DiskFound, VolumeLabel};
+use holdfast_agent::{DiskFound, Input, TrashFound, VolumeLabel};
 use holdfast_model::{ClaimId, ClusterId, DiskId, DiskKind, DiskRecord};
 
 /// What a journal-like task has written on a volume.
@@ -59,6 +59,8 @@ pub enum Late {
     Make(VolumeLabel),
     /// Moving one to the trash.
     Trash(VolumeLabel),
+    /// Moving one back.
+    Restore(VolumeLabel),
     /// Looking at one.
     Check,
 }
@@ -228,6 +230,33 @@ impl Disk {
             self.trash.insert(label.claim, volume);
         }
         Ok(())
+    }
+
+    /// Moves a volume back from the trash, or finds it in its place.
+    pub(crate) fn restore(&mut self, label: &VolumeLabel) -> Result<(), String> {
+        self.check_itself(label)?;
+        if self.troubled {
+            return Err(format!("{}: input/output error", self.root));
+        }
+        if let Some(volume) = self.trash.remove(&label.claim) {
+            self.volumes.insert(label.claim, volume);
+        }
+        self.check(label)
+    }
+
+    /// Removes a destroyed volume; says what went, if anything was left. `None` when the disk does not answer or is not there.
+    pub(crate) fn purge(&mut self, claim: ClaimId) -> Option<Option<Volume>> {
+        let is_there = self.mounted == Mounted::Itself && self.hang.is_none() && !self.troubled;
+        is_there.then(|| self.trash.remove(&claim))
+    }
+
+    /// What lies on it, for its agent, if it answers.
+    pub(crate) fn found(&self) -> Option<Input> {
+        let is_there = self.mounted == Mounted::Itself && self.hang.is_none();
+        let (disk, _) = self.label.filter(|_| is_there)?;
+        let trashed = self.trash.keys().copied().collect();
+        let volumes = self.volumes.keys().copied().collect();
+        Some(Input::TrashFound(disk, TrashFound { trashed, volumes }))
     }
 
     /// Writes a record and perhaps syncs; says how many records are safe. An error when the disk is

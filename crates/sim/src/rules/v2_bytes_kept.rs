@@ -19,7 +19,10 @@ impl Rule for BytesKept {
     }
 
     fn see(&mut self, _now: Instant, known: &Known, fact: &Fact<'_>) -> Checked {
-        let Fact::VolumeTrashed { machine, label } = fact else { return Ok(()) };
+        let (Fact::VolumeTrashed { machine, label } | Fact::VolumePurged { machine, label }) = fact
+        else {
+            return Ok(());
+        };
         let asked = known.destroyed.iter().any(|(agent, role, name)| {
             known.machines.get(agent) == Some(machine)
                 && role.to_string() == label.role

@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use holdfast_model::{
     ClaimId, DiskRecord, DiskReport, ExecutorId, ExecutorKey, FrameworkId, Instant, LinkId,
-    MachineInfo, OpaquePayload, OperationUuid, Resource, Resources, TaskKey,
+    MachineInfo, OpaquePayload, OperationUuid, Resource, Resources, TaskKey, TrashNews,
 };
 
 use super::capacity::{Capacity, ReservedByOperation};
 use super::contact::{AgentHealth, Contact};
 use super::description::Description;
+use super::trash::AgentTrash;
 
 /// What the master believes of an executor.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +37,7 @@ pub struct AgentState {
     executors: Arc<BTreeMap<ExecutorKey, ExecutorView>>,
     /// Its tasks whose names belong to tasks of other agents, with what they use, without allocations.
     name_conflicts: BTreeMap<TaskKey, Resources>,
+    trash: AgentTrash,
 }
 
 /// What anybody may read.
@@ -83,6 +85,11 @@ impl AgentState {
     /// Claims that cannot be used now, and why.
     pub fn faults(&self) -> &BTreeMap<ClaimId, String> {
         self.description.faults()
+    }
+
+    /// What lies in the trash of its disks, as it last told.
+    pub fn trash(&self) -> &AgentTrash {
+        &self.trash
     }
 
     /// The agent's version.
@@ -148,7 +155,13 @@ impl AgentState {
             capacity: Capacity::default(),
             executors: Arc::default(),
             name_conflicts: BTreeMap::new(),
+            trash: AgentTrash::default(),
         }
+    }
+
+    /// It tells of its trash.
+    pub(crate) fn hear_trash(&mut self, news: TrashNews) {
+        self.trash.hear(news);
     }
 
     pub(crate) fn set_health(&mut self, health: AgentHealth) {

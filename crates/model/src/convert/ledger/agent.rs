@@ -1,6 +1,6 @@
 //! The agent's ledger as records.
 //!
-//! Trees: `identity` (one record), `disks`, `claims`, `frameworks`, `executors`, `tasks`, `operations`. Relies on
+//! Trees: `identity` (one record), `disks`, `claims`, `frameworks`, `executors`, `tasks`, `operations`, `trash`. Relies on
 //! [`AgentLedger::apply`] for the fold. Never yields a ledger that lacks a record that was there.
 
 use holdfast_proto::holdfast::ledger::v1 as ledger;
@@ -15,7 +15,8 @@ use crate::id::{ClaimId, DiskId, ExecutorId, FrameworkId, OperationUuid, TaskId}
 use crate::validate::Invalid;
 
 /// All trees.
-pub const TREES: [&str; 7] = [IDENTITY, DISKS, CLAIMS, FRAMEWORKS, EXECUTORS, TASKS, OPERATIONS];
+pub const TREES: [&str; 8] =
+    [IDENTITY, DISKS, CLAIMS, FRAMEWORKS, EXECUTORS, TASKS, OPERATIONS, TRASH];
 
 const IDENTITY: &str = "identity";
 const DISKS: &str = "disks";
@@ -24,6 +25,7 @@ const FRAMEWORKS: &str = "frameworks";
 const EXECUTORS: &str = "executors";
 const TASKS: &str = "tasks";
 const OPERATIONS: &str = "operations";
+const TRASH: &str = "trash";
 
 /// The key of the only record in its tree.
 const SELF: &str = "self";
@@ -42,12 +44,14 @@ pub fn encode(change: &AgentChange) -> Entry {
         AgentChange::Executor(it) => put::<ledger::Executor>(it),
         AgentChange::Task(it) => put::<ledger::Task>(it),
         AgentChange::Operation(it) => put::<ledger::Operation>(it),
+        AgentChange::Trashed(it) => put::<ledger::TrashedVolume>(it),
         AgentChange::DiskGone(_)
         | AgentChange::ClaimGone(_)
         | AgentChange::FrameworkGone(_)
         | AgentChange::ExecutorGone(_)
         | AgentChange::TaskGone(_)
-        | AgentChange::OperationGone(_) => return Entry { tree, key, value: None },
+        | AgentChange::OperationGone(_)
+        | AgentChange::TrashGone(_) => return Entry { tree, key, value: None },
     };
     Entry { tree, key, value: Some(value) }
 }
@@ -73,6 +77,8 @@ fn place(change: &AgentChange) -> (&'static str, Vec<u8>) {
         AgentChange::TaskGone((framework, id)) => (TASKS, two(framework.as_str(), id.as_str())),
         AgentChange::Operation(it) => (OPERATIONS, one(&it.uuid.to_string())),
         AgentChange::OperationGone(uuid) => (OPERATIONS, one(&uuid.to_string())),
+        AgentChange::Trashed(it) => (TRASH, one(&it.claim.id.to_string())),
+        AgentChange::TrashGone(id) => (TRASH, one(&id.to_string())),
     }
 }
 
@@ -100,6 +106,7 @@ fn decode_put(tree: &str, value: &[u8]) -> Result<AgentChange, Flaw> {
         EXECUTORS => AgentChange::Executor(get::<ledger::Executor, _>(value)?),
         TASKS => AgentChange::Task(get::<ledger::Task, _>(value)?),
         OPERATIONS => AgentChange::Operation(get::<ledger::Operation, _>(value)?),
+        TRASH => AgentChange::Trashed(get::<ledger::TrashedVolume, _>(value)?),
         _ => return Err(Flaw::UnknownTree("agent's")),
     })
 }
@@ -110,6 +117,7 @@ fn decode_delete(tree: &str, key: &[u8]) -> Result<AgentChange, Flaw> {
         CLAIMS => AgentChange::ClaimGone(ClaimId::parse(read_one(key)?)?),
         FRAMEWORKS => AgentChange::FrameworkGone(FrameworkId::parse(read_one(key)?)?),
         OPERATIONS => AgentChange::OperationGone(OperationUuid::parse(read_one(key)?)?),
+        TRASH => AgentChange::TrashGone(ClaimId::parse(read_one(key)?)?),
         EXECUTORS => {
             let (framework, executor) = read_two(key)?;
             AgentChange::ExecutorGone((
@@ -195,6 +203,7 @@ pub fn snapshot(ledger: &AgentLedger) -> Vec<Entry> {
     changes.extend(ledger.executors.values().cloned().map(AgentChange::Executor));
     changes.extend(ledger.tasks.values().cloned().map(AgentChange::Task));
     changes.extend(ledger.operations.values().cloned().map(AgentChange::Operation));
+    changes.extend(ledger.trash.values().cloned().map(AgentChange::Trashed));
     changes.iter().map(encode).collect()
 }
 

@@ -34,6 +34,7 @@ records! {
     Executor = 1,
     Task = 1,
     Operation = 1,
+    TrashedVolume = 1,
     // The masters' ledger.
     Cluster = 1,
     AgentRecord = 1,

@@ -46,6 +46,8 @@ fn agent_change() -> impl Strategy<Value = AgentChange> {
         (framework_id(), task_id()).prop_map(AgentChange::TaskGone),
         operation_record().prop_map(AgentChange::Operation),
         uuid().prop_map(|it| AgentChange::OperationGone(OperationUuid(it))),
+        samples::trashed_volume().prop_map(AgentChange::Trashed),
+        uuid().prop_map(|it| AgentChange::TrashGone(ClaimId(it))),
     ]
 }
 
@@ -138,6 +140,7 @@ fn stored(records: &Records) -> impl Iterator<Item = (&str, &[u8], &[u8])> {
 fn goes_forward(ledger: &AgentLedger, change: &AgentChange) -> bool {
     match change {
         AgentChange::Claim(it) => !ledger.claims.contains_key(&it.id),
+        AgentChange::Trashed(it) => !ledger.trash.contains_key(&it.claim.id),
         AgentChange::Task(it) => !ledger.tasks.contains_key(&it.key()),
         _ => true,
     }
@@ -328,6 +331,7 @@ fn kinds() -> Vec<(bool, &'static str, u8)> {
         (true, "executors", version::<ledger::Executor>()),
         (true, "tasks", version::<ledger::Task>()),
         (true, "operations", version::<ledger::Operation>()),
+        (true, "trash", version::<ledger::TrashedVolume>()),
         (false, "cluster", version::<ledger::Cluster>()),
         (false, "agents", version::<ledger::AgentRecord>()),
         (false, "frameworks", version::<ledger::FrameworkRecord>()),

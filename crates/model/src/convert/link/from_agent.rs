@@ -13,6 +13,7 @@ use crate::convert::field::Place;
 use crate::convert::own_message::own_message;
 use crate::id::ClaimId;
 use crate::message::{DiskReport, DiskSpace, OperationUpdate, Report, ToMaster};
+use crate::trash::TrashNews;
 use crate::validate::Invalid;
 
 /// Writes a message.
@@ -48,6 +49,7 @@ own_oneof! {
             status = status: Same,
         },
         pong: Pong(number) = Pong { number = number: Same },
+        trash_news: TrashNews(it) = TrashNews [it: Own],
     }
 }
 
@@ -94,6 +96,15 @@ own_message! {
         tasks = tasks: Each<Own>,
         operations = operations: Each<Own>,
         version = version: Same,
+    }
+}
+
+own_message! {
+    TrashNews = link::TrashNews {
+        whole = whole: Same,
+        retention_ms = retention_ms: Same,
+        volumes = volumes: Each<Own>,
+        gone = gone: Each<Name>,
     }
 }
 

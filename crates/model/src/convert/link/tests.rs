@@ -10,6 +10,7 @@ use crate::id::{ClaimId, ClusterId, NodeId, OperationUuid, StatusUuid, Term};
 use crate::message::{
     DiskReport, DiskSpace, NamedOperation, OperationUpdate, Order, Report, ToAgent, ToMaster,
 };
+use crate::trash::TrashNews;
 use crate::Invalid;
 use holdfast_proto::holdfast::v1 as wire;
 use samples::{agent, bytes, claim, executor_id, framework_id, task_id, text, uuid, word};
@@ -71,6 +72,14 @@ fn report() -> impl Strategy<Value = Report> {
     )
 }
 
+fn trash_news() -> impl Strategy<Value = TrashNews> {
+    let volumes = prop::collection::vec(samples::trashed_volume(), 0..2);
+    let gone = prop::collection::vec(uuid().prop_map(ClaimId), 0..2);
+    (any::<bool>(), any::<u64>(), volumes, gone).prop_map(|(whole, retention_ms, volumes, gone)| {
+        TrashNews { whole, retention_ms, volumes, gone }
+    })
+}
+
 fn to_master() -> impl Strategy<Value = ToMaster> {
     let settled = (
         uuid(),
@@ -114,6 +123,7 @@ fn to_master() -> impl Strategy<Value = ToMaster> {
             ToMaster::ExecutorExited { framework, executor, status }
         }),
         any::<u64>().prop_map(ToMaster::Pong),
+        trash_news().prop_map(ToMaster::TrashNews),
     ]
 }
 
@@ -149,6 +159,12 @@ fn to_agent() -> impl Strategy<Value = ToAgent> {
         }),
         any::<u64>().prop_map(Order::Ping),
         select(vec![Order::Resync]),
+        (uuid(), uuid(), text()).prop_map(|(uuid, claim, by)| Order::Undelete {
+            uuid: OperationUuid(uuid),
+            claim: ClaimId(claim),
+            by
+        }),
+        (uuid(), text()).prop_map(|(claim, by)| Order::PurgeTrash { claim: ClaimId(claim), by }),
     ];
     (any::<u64>(), order).prop_map(|(term, order)| ToAgent { term: Term(term), order })
 }
@@ -212,8 +228,8 @@ fn a_newer_peers_messages_are_told_apart() {
         let message = <wire::ToAgent as prost::Message>::decode(&*one_field(number, b"")).unwrap();
         to_agent_from_proto(message)
     };
-    assert_eq!(from_agent(FROM_AGENT_NEWEST), Ok(Received::NotUnderstood { newest_known: 0 }));
-    assert_eq!(to_agent(TO_AGENT_NEWEST), Ok(Received::NotUnderstood { newest_known: 0 }));
+    assert_eq!(from_agent(7), Ok(Received::NotUnderstood { newest_known: 0 }));
+    assert_eq!(to_agent(13), Ok(Received::NotUnderstood { newest_known: 0 }));
     for beyond in 1..100 {
         assert_eq!(from_agent(FROM_AGENT_NEWEST + beyond), Ok(Received::Unknown));
         assert_eq!(to_agent(TO_AGENT_NEWEST + beyond), Ok(Received::Unknown));

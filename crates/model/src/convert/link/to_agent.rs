@@ -73,6 +73,15 @@ own_oneof! {
         },
         ping: Ping(number) = Ping { number = number: Same },
         resync: Resync {} = Resync {},
+        undelete: Undelete { uuid, claim, by } = Undelete {
+            uuid = uuid: Name,
+            claim = claim_uuid: Name,
+            by = by: Same,
+        },
+        purge_trash: PurgeTrash { claim, by } = PurgeTrash {
+            claim = claim_uuid: Name,
+            by = by: Same,
+        },
     } else Unknown
 }
 

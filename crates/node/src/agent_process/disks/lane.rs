@@ -27,7 +27,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use holdfast_agent::{DiskFound, Input, VolumeLabel};
-use holdfast_model::{ClusterId, DiskId, DiskKind, DiskRecord};
+use holdfast_model::{ClaimId, ClusterId, DiskId, DiskKind, DiskRecord};
 use holdfast_volumes::{DiskHold, DiskLabel, HeldBy, HoldFault};
 use uuid::Uuid;
 
@@ -66,6 +66,10 @@ pub enum Job {
     Check(VolumeLabel),
     /// Move a volume to the trash.
     Trash(VolumeLabel),
+    /// Move a volume back from the trash.
+    Restore(VolumeLabel),
+    /// Remove a destroyed volume from the trash.
+    Purge(DiskId, ClaimId),
     /// Find a volume's data, for a container that is about to use it.
     Find(VolumeLabel, Sender<Result<PathBuf, String>>),
     /// Give a volume's top directory to a user.
@@ -89,8 +93,10 @@ impl Job {
         let failed = || Err(why.to_owned());
         // Whoever no longer waits for an answer needs none.
         match self {
-            Job::Open(_) => {}
-            Job::Make(label) => inbox.tell_blocking(Input::VolumeMade(label.claim, failed())),
+            Job::Open(_) | Job::Purge(..) => {}
+            Job::Make(label) | Job::Restore(label) => {
+                inbox.tell_blocking(Input::VolumeMade(label.claim, failed()))
+            }
             Job::Check(label) => inbox.tell_blocking(Input::VolumeChecked(label.claim, failed())),
             Job::Trash(label) => inbox.tell_blocking(Input::VolumeTrashed(label.claim, failed())),
             Job::Find(_, reply) => drop(reply.send(Err(why.to_owned()))),
@@ -255,6 +261,8 @@ impl Lane {
                 let outcome = self.check(&label).map(drop);
                 self.shared.inbox.tell_blocking(Input::VolumeChecked(label.claim, outcome));
             }
+            Job::Restore(label) => self.restore(&label),
+            Job::Purge(disk, claim) => self.purge(disk, claim),
             // A container that does not wait any more needs no answer.
             Job::Find(label, reply) => drop(reply.send(self.check(&label))),
             Job::Give(label, owner, reply) => drop(reply.send(self.give(&label, owner))),

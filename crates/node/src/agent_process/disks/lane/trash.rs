@@ -1,17 +1,17 @@
 //! When the trash of a disk is removed: what has lain there long enough, and earlier, oldest first, what the disk's promises need the room of.
 //!
-//! Removal is done by the disk's helper in slices, between other work. Relies on [`shortage`] alone for what is "needed", and on labels for
-//! what is ours. Never removes what no label proves to be a volume of this disk and this cluster; never begins on a second volume before the
-//! first is gone.
+//! Removal is done by the disk's helper in slices, between other work. Relies on [`shortage`] alone for what is "needed", on labels for
+//! what is ours, and on the core, which is asked about each volume and writes down that it goes. Never removes what no label proves to be a
+//! volume of this disk and this cluster; never begins on a second volume before the first is gone.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use holdfast_agent::VolumeLabel;
-use holdfast_model::DiskId;
+use holdfast_agent::{Input, TrashFound, VolumeLabel};
+use holdfast_model::{ClaimId, DiskId};
 use uuid::Uuid;
 
-use super::{Job, Lane, State};
+use super::{wanted, Job, Lane, State};
 use crate::core_loop::now;
 use crate::disk_worker::protocol::{Answer, Purged, Request, Room, Survey, TrashItem};
 
@@ -21,6 +21,8 @@ const SLICE: Duration = Duration::from_millis(40);
 const SLICE_PAUSE: Duration = Duration::from_millis(250);
 /// How often the room is looked at while something lies in the trash.
 const LOOK_PAUSE: Duration = Duration::from_secs(2);
+/// How long the core may take to agree to a removal; what it does not agree to is left alone for a while.
+const CONSENT_WAIT: Duration = Duration::from_secs(2);
 /// How long what could not be removed is left alone.
 const REFUSED_PAUSE: Duration = Duration::from_secs(60);
 /// The part of a file system that promises and trash together leave alone: its own needs, and what it keeps for root.
@@ -43,6 +45,8 @@ pub(super) struct Trash {
     items: BTreeMap<Key, TrashItem>,
     room: Room,
     removal: Option<Removal>,
+    /// What the core was asked about, when and why.
+    asked: Option<(Key, Instant, Why)>,
     /// What could not be removed, and until when it is left alone.
     refused: BTreeMap<Key, Instant>,
     /// Volumes that are made once there is room.
@@ -62,7 +66,7 @@ struct Removal {
 /// Why an entry is removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Why {
-    /// Its removal was begun before.
+    /// It was begun before, or somebody asked for it.
     Begun,
     /// It has lain there long enough.
     Age,
@@ -97,6 +101,7 @@ impl Trash {
             items: BTreeMap::new(),
             room: Room::default(),
             removal: None,
+            asked: None,
             refused: BTreeMap::new(),
             parked: Vec::new(),
             looked: now,
@@ -108,7 +113,7 @@ impl Trash {
         self.disk = Some(disk);
         self.volumes = survey.volumes.into_iter().collect();
         self.items = survey.trash.into_iter().map(|it| (key(&it), it)).collect();
-        self.removal = None;
+        (self.removal, self.asked) = (None, None);
         self.refused.clear();
     }
 
@@ -119,6 +124,18 @@ impl Trash {
     pub(super) fn trashed(&mut self, item: TrashItem) {
         self.volumes.remove(&item.volume);
         self.items.insert(key(&item), item);
+    }
+
+    /// A volume is back in its place.
+    fn restored(&mut self, label: &VolumeLabel) {
+        if let Some(key) = self.find(label.claim) {
+            self.items.remove(&key);
+        }
+        self.made(label);
+    }
+
+    fn find(&self, claim: ClaimId) -> Option<Key> {
+        self.items.keys().rfind(|(_, volume)| *volume == claim.0).copied()
     }
 
     /// The next entry that goes, if one does.
@@ -203,7 +220,14 @@ impl Lane {
     pub(super) fn survey(&mut self, disk: DiskId) -> Result<(), String> {
         let doing = "looking into its trash";
         match self.ask(&Request::Survey, doing)? {
-            Answer::Surveyed(Ok(survey)) => self.trash.surveyed(disk, survey),
+            Answer::Surveyed(Ok(survey)) => {
+                let found = TrashFound {
+                    trashed: survey.trash.iter().map(|it| ClaimId(it.volume)).collect(),
+                    volumes: survey.volumes.iter().map(|(volume, _)| ClaimId(*volume)).collect(),
+                };
+                self.trash.surveyed(disk, survey);
+                self.shared.inbox.tell_blocking(Input::TrashFound(disk, found));
+            }
             Answer::Surveyed(Err(why)) => tracing::warn!("the trash stays: {why}"),
             other => return Err(self.misunderstood(doing, &other)),
         }
@@ -256,9 +280,62 @@ impl Lane {
         }
     }
 
+    /// Goes on with what has begun; asks the core about anything else, one volume at a time, so that no more goes than must.
     fn begin_removal(&mut self, key: Key, why: Why) {
-        if self.trash.removal.is_none() {
+        if self.trash.removal.is_some() {
+            return;
+        }
+        if why == Why::Begun {
             self.trash.removal = Some(Removal { key, why, entries: 0, bytes: 0 });
+            return;
+        }
+        match &self.trash.asked {
+            Some((_, at, _)) if at.elapsed() < CONSENT_WAIT => {}
+            Some((unanswered, ..)) => {
+                self.trash.refused.insert(*unanswered, Instant::now() + REFUSED_PAUSE);
+                self.trash.asked = None;
+            }
+            None => {
+                let is_aged = why == Why::Age;
+                self.trash.asked = Some((key, Instant::now(), why));
+                let disk = self.trash.disk.expect("a disk with trash was looked at");
+                self.shared.inbox.tell_blocking(Input::TrashDue(disk, ClaimId(key.1), is_aged));
+            }
+        }
+    }
+
+    /// The core has written down that a volume goes.
+    pub(super) fn purge(&mut self, disk: DiskId, claim: ClaimId) {
+        if self.ready(disk).is_err() {
+            return; // It is asked again when the disk is well.
+        }
+        let Some(key) = self.trash.find(claim) else {
+            return self.shared.inbox.tell_blocking(Input::TrashPurged(claim));
+        };
+        let asked = self.trash.asked.take_if(|it| it.0 == key);
+        if let Some(item) = self.trash.items.get_mut(&key) {
+            item.purging = true;
+        }
+        if self.trash.removal.is_none() {
+            let why = asked.map_or(Why::Begun, |(_, _, why)| why);
+            self.trash.removal = Some(Removal { key, why, entries: 0, bytes: 0 });
+        }
+    }
+
+    /// Moves a volume back from the trash.
+    pub(super) fn restore(&mut self, label: &VolumeLabel) {
+        let restored = self.try_restore(label);
+        self.shared.inbox.tell_blocking(Input::VolumeMade(label.claim, restored));
+    }
+
+    fn try_restore(&mut self, label: &VolumeLabel) -> Result<(), String> {
+        self.ready(label.disk)?;
+        let doing = format!("bringing volume {} back", label.claim);
+        let destroyed_ms = self.trash.find(label.claim).map_or(0, |it| it.0);
+        let request = Request::Restore { label: wanted(label, self.cluster()), destroyed_ms };
+        match self.work(&request, &doing)? {
+            Answer::Restored(outcome) => outcome.inspect(|()| self.trash.restored(label)),
+            other => Err(self.misunderstood(&doing, &other)),
         }
     }
 
@@ -284,6 +361,7 @@ impl Lane {
                 }
                 self.trash.items.remove(&removal.key);
                 self.tell_removed(&removal);
+                self.shared.inbox.tell_blocking(Input::TrashPurged(ClaimId(volume)));
             }
             Err(why) => {
                 tracing::warn!("{why}; it is tried again in {} s", REFUSED_PAUSE.as_secs());

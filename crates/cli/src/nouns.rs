@@ -34,9 +34,12 @@ pub enum Verb {
     /// Hold resources for a role, or give them back.
     #[command(subcommand)]
     Reservation(ReservationVerb),
-    /// Make or destroy volumes.
+    /// Make or destroy volumes, or bring one back.
     #[command(subcommand)]
     Volume(VolumeVerb),
+    /// Destroyed volumes: what can still be brought back.
+    #[command(subcommand)]
+    Trash(TrashVerb),
     /// The frameworks.
     #[command(subcommand)]
     Framework(FrameworkVerb),
@@ -130,6 +133,19 @@ pub enum VolumeVerb {
     Create(verbs::volume_create::VolumeCreateArgs),
     /// Give a volume up; its data go to the trash.
     Destroy(verbs::volume_destroy::VolumeDestroyArgs),
+    /// Bring a destroyed volume back from the trash, with its data, its history and its holder.
+    Undelete(verbs::volume_undelete::VolumeUndeleteArgs),
+}
+
+/// Verbs of `trash`.
+#[derive(Debug, Subcommand)]
+pub enum TrashVerb {
+    /// List destroyed volumes, and until when each is kept.
+    List(verbs::trash_list::TrashListArgs),
+    /// Bring one back, as `volume undelete` does.
+    Restore(verbs::volume_undelete::VolumeUndeleteArgs),
+    /// Remove one for good, before its time.
+    Purge(verbs::trash_purge::TrashPurgeArgs),
 }
 
 /// Verbs of `framework`.
@@ -278,6 +294,11 @@ impl Verb {
             Verb::Volume(VolumeVerb::Destroy(args)) => {
                 verbs::volume_destroy::run(context, &args).await
             }
+            Verb::Volume(VolumeVerb::Undelete(args)) | Verb::Trash(TrashVerb::Restore(args)) => {
+                verbs::volume_undelete::run(context, &args).await
+            }
+            Verb::Trash(TrashVerb::List(args)) => verbs::trash_list::run(context, &args).await,
+            Verb::Trash(TrashVerb::Purge(args)) => verbs::trash_purge::run(context, &args).await,
             Verb::Framework(FrameworkVerb::List(args)) => {
                 verbs::framework_list::run(context, args).await
             }

@@ -34,8 +34,11 @@ pub mod show;
 pub mod task_kill;
 pub mod task_list;
 pub mod task_logs;
+pub mod trash_list;
+pub mod trash_purge;
 pub mod volume_create;
 pub mod volume_destroy;
+pub mod volume_undelete;
 pub mod watch;
 
 #[cfg(test)]

@@ -21,6 +21,11 @@ reservation remove
 volume
 volume create
 volume destroy
+volume undelete
+trash
+trash list
+trash restore
+trash purge
 framework
 framework list
 framework teardown
@@ -56,7 +61,9 @@ claim list --role nobody -o yaml
 task list --live
 task list --framework runner
 task list --framework holder
-disk list --agent agent1";
+disk list --agent agent1
+trash list
+trash list --agent nobody";
 
 /// Sheets, in every format.
 pub const SHEETS: &str = "\
@@ -122,6 +129,9 @@ framework teardown gone -y
 volume destroy spare
 volume destroy nobody -y
 volume destroy data-0 -y
+volume undelete nobody
+volume undelete data-0
+trash purge nobody -y
 volume create
 volume create v --agent agent0 --role db --size big
 volume create a/b --agent agent0 --role db --size 1MiB

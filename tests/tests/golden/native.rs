@@ -40,7 +40,7 @@ pub fn book(scene: &Scene) -> Book {
             &get(address, &format!("/holdfast/v1{path}")),
         )
     };
-    for list in ["agents", "disks", "claims", "frameworks", "tasks", "offers", "roles"] {
+    for list in ["agents", "disks", "claims", "frameworks", "tasks", "offers", "roles", "trash"] {
         read(&format!("/{list}"));
     }
     ["", "/", "/nothing", "/agents/S0", "/roles?jsonp=f", "/kill"].into_iter().for_each(&mut read);

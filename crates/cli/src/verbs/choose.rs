@@ -2,7 +2,7 @@
 //!
 //! Relies on ids being unique. Never guesses between two.
 
-use holdfast_api::rows::{AgentRow, ClaimRow, DiskRow, FrameworkRow, TaskRow};
+use holdfast_api::rows::{AgentRow, ClaimRow, DiskRow, FrameworkRow, TaskRow, TrashRow};
 
 use super::rows::{Listed, Received};
 use crate::failure::{Failure, EXIT_ERROR};
@@ -70,6 +70,18 @@ impl Named for TaskRow {
 
     fn owner(&self) -> Option<&str> {
         Some(&self.framework)
+    }
+}
+
+impl Named for TrashRow {
+    const NOUN: &'static str = "trash";
+
+    fn names(&self) -> Vec<&str> {
+        vec![&self.volume]
+    }
+
+    fn owner(&self) -> Option<&str> {
+        self.framework.as_deref()
     }
 }
 

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use holdfast_api::rows::{
-    AgentRow, ClaimKind, ClaimRow, DiskRow, FrameworkRow, FrameworkStanding, TaskRow,
+    AgentRow, ClaimKind, ClaimRow, DiskRow, FrameworkRow, FrameworkStanding, TaskRow, TrashRow,
 };
 use holdfast_wire::{ClientSettings, MesosClient};
 
@@ -68,6 +68,7 @@ enum Wanted {
     Frameworks,
     Tasks,
     LiveTasks,
+    Trash,
 }
 
 impl Wanted {
@@ -86,6 +87,7 @@ impl Wanted {
             }
             Wanted::Tasks => called::<TaskRow>(master, |_| true).await,
             Wanted::LiveTasks => called::<TaskRow>(master, |it| !it.ended).await,
+            Wanted::Trash => called::<TrashRow>(master, |it| !it.purging).await,
         }
     }
 }
@@ -111,6 +113,7 @@ fn wanted(before: &[String]) -> &'static [Wanted] {
         ["claim", "show"] => &[Wanted::Claims],
         ["reservation", "remove"] => &[Wanted::Reservations],
         ["volume", "destroy"] => &[Wanted::Volumes],
+        ["volume", "undelete"] | ["trash", "restore" | "purge"] => &[Wanted::Trash],
         ["framework", "teardown"] => &[Wanted::Frameworks],
         ["task", "logs"] => &[Wanted::Tasks],
         ["task", "kill"] => &[Wanted::LiveTasks],
@@ -185,6 +188,8 @@ mod tests {
             ("-o json agent show", Wanted::Agents),
             ("claim show --watch", Wanted::Claims),
             ("volume destroy -y", Wanted::Volumes),
+            ("volume undelete --plan", Wanted::Trash),
+            ("trash purge", Wanted::Trash),
             ("reservation remove", Wanted::Reservations),
             ("framework teardown --master h:1", Wanted::Frameworks),
             ("task logs -f", Wanted::Tasks),

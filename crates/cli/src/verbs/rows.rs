@@ -4,7 +4,9 @@
 
 use std::ops::Deref;
 
-use holdfast_api::rows::{AgentRow, ClaimRow, DiskRow, FrameworkRow, OfferRow, RoleRow, TaskRow};
+use holdfast_api::rows::{
+    AgentRow, ClaimRow, DiskRow, FrameworkRow, OfferRow, RoleRow, TaskRow, TrashRow,
+};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -73,7 +75,8 @@ listed!(
     DiskRow: "disks",
     FrameworkRow: "frameworks",
     OfferRow: "offers",
-    TaskRow: "tasks"
+    TaskRow: "tasks",
+    TrashRow: "trash"
 );
 
 impl Listed for RoleRow {

@@ -69,6 +69,11 @@ fn whole(page: &str) -> Value {
             "state": "TASK_RUNNING", "reason": null, "message": null, "resources": "", "volumes": [],
             "ended": false, "updated_ms": 0,
         }),
+        "trash" => json!({
+            "id": "c", "volume": "v", "role": "db", "size_mb": 0, "agent": "a", "hostname": "h", "disk": null,
+            "root": null, "framework": null, "destroyed_ms": 0, "destroyed_by": "ops", "kept_until_ms": 0,
+            "purging": false,
+        }),
         other => panic!("there is no list of {other}"),
     }
 }

@@ -193,7 +193,6 @@ pub(crate) fn disk_space() -> DiskSpace {
         free_mb: 1500,
         trash_mb: 5,
         used_mb: Some(20),
-        unclaimed_mb: 700,
         overcommitted_mb: 0,
     }
 }

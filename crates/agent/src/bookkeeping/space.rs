@@ -164,10 +164,9 @@ fn share(
         };
     }
     for disk in disks {
-        let Some(space) = &disk.space else { continue };
-        let rooms = here.iter().filter(|it| it.disk.is_some_and(|its| std::ptr::eq(its, *disk)));
-        let unclaimed = rooms.fold(Scalar::ZERO, |sum, it| sum.plus(it.room));
-        spaces.insert(disk.disk.id, space_of(space, unclaimed, &left));
+        if let Some(space) = &disk.space {
+            spaces.insert(disk.disk.id, space_of(space, &left));
+        }
     }
 }
 
@@ -223,7 +222,7 @@ fn used_within_sizes(disk: &DiskFound, ledger: &AgentLedger) -> i64 {
     used.volumes.iter().filter_map(within).sum()
 }
 
-fn space_of(found: &FoundSpace, unclaimed: Scalar, left: &Left) -> DiskSpace {
+fn space_of(found: &FoundSpace, left: &Left) -> DiskSpace {
     let mb = |thousandths: i64| u64::try_from(thousandths / 1000).unwrap_or(0);
     DiskSpace {
         file_system: found.file_system.clone(),
@@ -231,7 +230,6 @@ fn space_of(found: &FoundSpace, unclaimed: Scalar, left: &Left) -> DiskSpace {
         free_mb: found.free_mb,
         trash_mb: found.trash_mb,
         used_mb: found.used.as_ref().map(|it| it.volumes.values().sum()),
-        unclaimed_mb: mb(unclaimed.as_thousandths()),
         overcommitted_mb: mb(left.short),
     }
 }
@@ -379,7 +377,7 @@ mod tests {
         scene.space_free(1, 100);
         let usable = scene.usable();
         let space = usable.spaces.values().next().unwrap();
-        assert_eq!((space.unclaimed_mb, space.overcommitted_mb), (0, 150), "{space:?}");
+        assert_eq!(space.overcommitted_mb, 150, "{space:?}");
         assert_eq!(scene.sizes()[1], 600);
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Relies on a published view; never adds up what it was not told.
 
-use holdfast_model::{AgentId, Claim, DiskKind, DiskReport};
+use holdfast_model::{AgentId, Claim, DiskKind, DiskRecord, DiskReport, Scalar};
 
 use super::hostname;
 use crate::groups::by;
@@ -39,7 +39,7 @@ fn disk(view: &MasterView, agent: &AgentId, report: &DiskReport, on_it: &[&Claim
         size_mb: report.disk.size_mb,
         volumes_mb: on_it.iter().map(|it| it.resource.value.quantity().as_whole()).sum(),
         volumes: on_it.len(),
-        unclaimed_mb: space.map(|it| it.unclaimed_mb),
+        unclaimed_mb: unclaimed_mb(view, agent, &report.disk),
         used_mb: space.and_then(|it| it.used_mb),
         trash_mb: space.map_or(0, |it| it.trash_mb),
         overcommitted_mb: space.map_or(0, |it| it.overcommitted_mb),
@@ -48,4 +48,13 @@ fn disk(view: &MasterView, agent: &AgentId, report: &DiskReport, on_it: &[&Claim
         file_system_free_mb: space.map(|it| it.free_mb),
         fault: report.fault.clone(),
     }
+}
+
+/// What nobody has claimed of a disk, and is there to be claimed. What is reserved for good for a role is nobody's claim.
+fn unclaimed_mb(view: &MasterView, agent: &AgentId, disk: &DiskRecord) -> u64 {
+    let Some(state) = view.agents().get(agent) else { return 0 };
+    let places = state.machine().resources.entries().filter(|(it, _)| disk.carries(it));
+    let left = places.filter_map(|(it, _)| Some(state.total().get(it)?.value.quantity()));
+    let sum = left.fold(Scalar::ZERO, Scalar::plus).as_whole();
+    u64::try_from(sum).unwrap_or(0)
 }

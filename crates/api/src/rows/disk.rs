@@ -33,9 +33,8 @@ pub struct DiskRow {
     pub volumes_mb: i64,
     /// How many volumes it carries.
     pub volumes: usize,
-    /// MB that nobody has claimed of it, and that are there to be claimed; `null` as long as that was not measured.
-    #[serde(deserialize_with = "Option::deserialize")]
-    pub unclaimed_mb: Option<u64>,
+    /// MB that nobody has claimed of it, and that are there to be claimed.
+    pub unclaimed_mb: u64,
     /// MB that its volumes were found to use; `null` as long as they were not measured.
     #[serde(deserialize_with = "Option::deserialize")]
     pub used_mb: Option<u64>,

@@ -63,7 +63,7 @@ fn table(rows: &[&DiskRow], _now_ms: u64) -> Table {
             human::size_mb(row.size_mb).into(),
             row.volumes.into(),
             human::size_mb(u64::try_from(row.volumes_mb).unwrap_or(0)).into(),
-            size_or_dash(row.unclaimed_mb),
+            human::size_mb(row.unclaimed_mb).into(),
             size_or_dash(row.used_mb),
             human::size_mb(row.trash_mb).into(),
             row.file_system.as_deref().unwrap_or("-").into(),
@@ -110,7 +110,7 @@ ID        AGENT  HOST  KIND  PATH       SIZE  VOLUMES  IN VOLUMES  UNCLAIMED
 0d1e2f30  S3     h1    path  /mnt/d1  10 GiB        2     512 MiB    9.5 GiB
 ";
         assert_eq!(table(&[&row], 0).render(false, false), text);
-        let short = DiskRow { overcommitted_mb: 2048, unclaimed_mb: None, ..row.clone() };
+        let short = DiskRow { overcommitted_mb: 2048, ..row.clone() };
         let text = table(&[&short], 0).render(false, false);
         assert!(text.contains("over-committed: 2 GiB of what is claimed"), "{text}");
     }

@@ -42,8 +42,6 @@ pub struct DiskSpace {
     pub trash_mb: u64,
     /// What the volumes of the disk were found to use; `None` as long as they were not measured.
     pub used_mb: Option<u64>,
-    /// What nobody has claimed of the disk, and is there to be claimed.
-    pub unclaimed_mb: u64,
     /// What is claimed of the file system, not used yet, and not there: other files take it.
     pub overcommitted_mb: u64,
 }

@@ -68,7 +68,6 @@ own_message! {
         free_mb = free_mb: Same,
         trash_mb = trash_mb: Same,
         used_mb = used_mb: Same,
-        unclaimed_mb = unclaimed_mb: Same,
         overcommitted_mb = overcommitted_mb: Same,
     }
 }

@@ -16,15 +16,14 @@ use holdfast_proto::holdfast::v1 as wire;
 use samples::{agent, bytes, claim, executor_id, framework_id, task_id, text, uuid, word};
 
 fn disk_space() -> impl Strategy<Value = DiskSpace> {
-    let numbers = (any::<[u64; 5]>(), of(any::<u64>()));
+    let numbers = (any::<[u64; 4]>(), of(any::<u64>()));
     (text(), numbers).prop_map(|(file_system, (numbers, used_mb))| DiskSpace {
         file_system,
         total_mb: numbers[0],
         free_mb: numbers[1],
         used_mb,
-        unclaimed_mb: numbers[2],
-        overcommitted_mb: numbers[3],
-        trash_mb: numbers[4],
+        overcommitted_mb: numbers[2],
+        trash_mb: numbers[3],
     })
 }
 

@@ -11,6 +11,7 @@ pub mod deadline;
 pub mod http;
 pub mod leftovers;
 pub mod scheduler;
+pub mod small_disk;
 pub mod syscalls;
 
 pub use cluster::Cluster;

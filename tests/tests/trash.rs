@@ -14,30 +14,9 @@ use holdfast_tests::calls::{self, disk, path_source, reserved, volume};
 use holdfast_tests::cluster::{text, volume_dir};
 use holdfast_tests::daemon::binary;
 use holdfast_tests::http::Answer;
+use holdfast_tests::small_disk::SmallDisk;
 use holdfast_tests::{until, Cluster};
 use serde_json::Value;
-
-/// A file system of 64 MB, until it is dropped.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn new(test: &str, root: PathBuf) -> Option<SmallDisk> {
-        fs::create_dir_all(&root).unwrap();
-        let words = ["-t", "tmpfs", "-o", "size=64m", "tmpfs"];
-        let mounted = Command::new("mount").args(words).arg(&root).status();
-        if !mounted.is_ok_and(|it| it.success()) {
-            holdfast_tests::left_out(test, "this needs the right to mount");
-            return None;
-        }
-        Some(SmallDisk(root))
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
 
 /// A cluster of one agent with one disk.
 struct Scene {
@@ -177,7 +156,9 @@ fn what_stands_in_the_way_is_named_and_a_removal_for_good_is_for_good() {
 fn a_disk_that_is_full_of_trash_has_room_for_the_next_volume_when_that_is_made() {
     let cluster = Cluster::without_agents();
     let root = cluster.path("disk");
-    let Some(_small) = SmallDisk::new("a_disk_that_is_full_of_trash", root.clone()) else { return };
+    let Some(_small) = SmallDisk::new("a_disk_that_is_full_of_trash", root.clone(), 64) else {
+        return;
+    };
     let scene = Scene::over(cluster, root, 64, &[]);
     for name in ["v0", "v1", "v2"] {
         let claim = scene.claim(name, 50.0);

@@ -79,6 +79,7 @@ fn kind_of_message(message: &ToMaster) -> &'static str {
         ToMaster::OperationUpdate(_) => "an operation's status",
         ToMaster::ExecutorMessage(..) => "an executor's message",
         ToMaster::ExecutorExited { .. } => "an executor's end",
+        ToMaster::SpaceNews(_) => "news of the space on its disks",
         ToMaster::TrashNews(_) => "news of its trash",
         ToMaster::Pong(_) => "an answer to a ping",
     }

@@ -44,7 +44,7 @@ pub use master_ledger::{
 pub use message::{
     Call, DiskReport, DiskSpace, Event, ExecutorCall, ExecutorEvent, Filters, FrameworkCall,
     MachineInfo, NamedOperation, Offer, OperationState, OperationStatus, OperationUpdate,
-    OperatorCall, Order, Report, ToAgent, ToMaster,
+    OperatorCall, Order, Report, SpaceNews, ToAgent, ToMaster,
 };
 pub use operation::{Action, Asker, ClaimAction, Conversion, Operation, Unreadable};
 pub use resource::{

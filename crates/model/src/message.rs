@@ -10,8 +10,8 @@ mod scheduler;
 
 pub use executor::{ExecutorCall, ExecutorEvent};
 pub use link::{
-    DiskReport, DiskSpace, MachineInfo, NamedOperation, OperationUpdate, Order, Report, ToAgent,
-    ToMaster,
+    DiskReport, DiskSpace, MachineInfo, NamedOperation, OperationUpdate, Order, Report, SpaceNews,
+    ToAgent, ToMaster,
 };
 pub use operation::{OperationState, OperationStatus};
 pub use operator::OperatorCall;

@@ -152,11 +152,13 @@ impl Record {
         }
     }
 
-    /// The machine was found to have `base`; all claims are laid on it.
-    pub(crate) fn set_base(&mut self, base: &Resources) {
+    /// The machine was found to have `base`; all claims are laid on it. Says whether one fits now that did not, or the other way round.
+    pub(crate) fn set_base(&mut self, base: &Resources) -> bool {
         let refitted = self.totals.set_base(base, &self.ledger.claims);
+        let is_any = !refitted.is_empty();
         self.stirred.extend(refitted.into_iter().map(Topic::Volume));
         self.stir(Topic::Claims);
+        is_any
     }
 
     /// Whether claims have changed since this was asked last.

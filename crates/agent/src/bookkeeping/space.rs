@@ -46,6 +46,17 @@ impl Extent<'_> {
         scaled(self.declared, part, whole).minus(self.claimed.amount).max(Scalar::ZERO)
     }
 
+    /// How much of it was said to be there to be claimed, at most what may be now.
+    fn said(&self, before: &Resources) -> Option<Scalar> {
+        let said = before.get(self.identity)?.value.quantity().minus(self.claimed.amount);
+        Some(said.clamp(Scalar::ZERO, self.room))
+    }
+
+    /// By what it changes, in thousandths of megabytes.
+    fn step(&self) -> i64 {
+        (self.declared.as_whole() / STEPS).max(1) * 1000
+    }
+
     /// What the machine is said to have of it.
     fn amount(&self) -> Scalar {
         if self.disk.is_none() {
@@ -154,14 +165,11 @@ fn share(
     }
     let left = Left::of(&measured, disks, &here, ledger);
     let named: i64 = here.iter().map(|it| it.declared.as_thousandths()).sum();
-    let rooms: Vec<Scalar> =
-        here.iter().map(|it| it.unclaimed(left.size.min(named), named)).collect();
-    let wanted: i64 = rooms.iter().map(|it| it.as_thousandths()).sum();
-    for (extent, room) in here.iter_mut().zip(rooms) {
-        extent.room = match left.unclaimed < wanted {
-            true => stepped(scaled(room, left.unclaimed.max(0), wanted), extent, before).min(room),
-            false => room,
-        };
+    for extent in &mut here {
+        extent.room = extent.unclaimed(left.size.min(named), named);
+    }
+    if left.unclaimed < sum(here.iter().map(|it| it.room)) {
+        divide(&mut here, left.unclaimed.max(0), before);
     }
     for disk in disks {
         if let Some(space) = &disk.space {
@@ -234,17 +242,25 @@ fn space_of(found: &FoundSpace, left: &Left) -> DiskSpace {
     }
 }
 
-/// What may be claimed, as it was said before unless it has become less, or two steps more.
-fn stepped(room: Scalar, extent: &Extent<'_>, before: &Resources) -> Scalar {
-    let step = (extent.declared.as_whole() / STEPS).max(1) * 1000;
-    let floor = Scalar::thousandths(room.as_thousandths() / step * step);
-    let said = before.get(extent.identity).map(|it| it.value.quantity());
-    match said.map(|it| it.minus(extent.claimed.amount)) {
-        Some(said) if said <= room && room.as_thousandths() < said.as_thousandths() + 2 * step => {
-            said.max(Scalar::ZERO)
-        }
-        _ => floor,
+/// Divides what is left among extents that could take more, in proportion and in steps. As long as it is there, and none could take two steps
+/// more, each has what it had: what one of them claims is no news for the others.
+fn divide(here: &mut [&mut Extent<'_>], left: i64, before: &Resources) {
+    let wanted = sum(here.iter().map(|it| it.room));
+    let parts: Vec<Scalar> = here.iter().map(|it| scaled(it.room, left, wanted)).collect();
+    let said: Vec<Option<Scalar>> = here.iter().map(|it| it.said(before)).collect();
+    let is_there = sum(said.iter().flatten().copied()) <= left;
+    let is_close = |((extent, part), said): ((&&mut Extent<'_>, &Scalar), &Option<Scalar>)| {
+        said.is_some_and(|it| part.as_thousandths() < it.as_thousandths() + 2 * extent.step())
+    };
+    let is_kept = is_there && here.iter().zip(&parts).zip(&said).all(is_close);
+    for ((extent, part), said) in here.iter_mut().zip(parts).zip(said) {
+        let floor = Scalar::thousandths(part.as_thousandths() / extent.step() * extent.step());
+        extent.room = said.filter(|_| is_kept).unwrap_or(floor);
     }
+}
+
+fn sum(amounts: impl Iterator<Item = Scalar>) -> i64 {
+    amounts.fold(Scalar::ZERO, Scalar::plus).as_thousandths()
 }
 
 /// `part / whole` of an amount.

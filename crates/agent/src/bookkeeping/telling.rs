@@ -3,13 +3,14 @@
 //! Relies on [`MasterLink`] for whether anybody listens. Never tells what is not written down: it tells what the ledger says.
 
 use holdfast_model::{
-    OperationUpdate, OperationUuid, StatusSource, TaskKey, TaskRecord, TaskState, TaskStatus,
-    ToMaster, TrashNews,
+    OperationUpdate, OperationUuid, SpaceNews, StatusSource, TaskKey, TaskRecord, TaskState,
+    TaskStatus, ToMaster, TrashNews,
 };
 
+use super::faults::disk_reports;
 use super::Step;
 use crate::contract::Effect;
-use crate::parts::{Alarm, MasterLink, TerminationReason};
+use crate::parts::{Alarm, Disks, MasterLink, TerminationReason};
 
 /// Says whether anybody was told.
 pub(crate) fn tell_master(step: &mut Step<'_>, master: &mut MasterLink, message: ToMaster) -> bool {
@@ -91,6 +92,20 @@ pub(crate) fn tell_trash(step: &mut Step<'_>, master: &mut MasterLink, whole: bo
     let news = TrashNews { whole, retention_ms, volumes, gone };
     // Nobody who listens is told all after the next welcome.
     tell_master(step, master, ToMaster::TrashNews(news));
+}
+
+/// Tells how much of the disks there is, unless a report is about to.
+pub(crate) fn tell_space(step: &mut Step<'_>, disks: &Disks, master: &mut MasterLink) {
+    if master.is_report_wanted() {
+        return;
+    }
+    let machine = disks.machine().expect("the disks are open when their space is told");
+    let news = SpaceNews {
+        resources: machine.resources.iter().collect(),
+        disks: disk_reports(step, disks),
+    };
+    // Nobody who listens hears it with the next report.
+    tell_master(step, master, ToMaster::SpaceNews(news));
 }
 
 /// Nothing is told again until the next welcome.

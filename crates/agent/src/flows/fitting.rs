@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use holdfast_model::{DiskId, DiskSpace};
 
 use crate::bookkeeping::space::{usable, Usable};
+use crate::bookkeeping::telling::tell_space;
 use crate::bookkeeping::Step;
 use crate::parts::{Disks, MasterLink, ReportWish};
 
@@ -20,15 +21,18 @@ pub(crate) fn fit_to_space(step: &mut Step<'_>, disks: &mut Disks, master: &mut 
     let is_well = |disk: DiskId| disks.fault(disk).is_none();
     let Usable { base, spaces } =
         usable(disks.declared(), disks.found(), is_well, step.ledger(), &machine.resources);
+    note_overcommitment(step, disks.spaces(), &spaces);
     let is_other_base = base != machine.resources || !step.totals().has_base();
+    let is_news = is_other_base || are_news(disks.spaces(), &spaces);
     if is_other_base {
         disks.set_usable(&base);
-        step.set_base(&base);
+        if step.set_base(&base) {
+            master.want_report(ReportWish::News);
+        }
     }
-    note_overcommitment(step, disks.spaces(), &spaces);
-    if is_other_base || are_news(disks.spaces(), &spaces) {
+    if is_news {
         disks.set_spaces(spaces);
-        master.want_report(ReportWish::News);
+        tell_space(step, disks, master);
     }
 }
 

@@ -45,10 +45,10 @@ pub(crate) fn opened(
     forget_stale_faults(step, disks, &faults);
     disks.set_found(machine, faults);
     step.commit(changes);
+    master.want_report(ReportWish::News);
     fit_to_space(step, disks, master);
     note_drifts(step, disks);
     work_on_volumes(step, disks);
-    master.want_report(ReportWish::News);
     look_again_later(step, disks);
 }
 

@@ -153,6 +153,11 @@ impl MasterLink {
         }
     }
 
+    /// Whether the master is about to be told everything.
+    pub(crate) fn is_report_wanted(&self) -> bool {
+        self.current.as_ref().is_some_and(|it| it.wish.is_some())
+    }
+
     pub(crate) fn take_wish(&mut self) -> Option<ReportWish> {
         self.current.as_mut()?.wish.take()
     }

@@ -211,7 +211,7 @@ fn missing_tasks(step: &mut Step, belief: &mut Belief, id: &AgentId, missing: BT
 }
 
 /// Takes back offers of what cannot be used, or is not there.
-fn rescind_unfounded(step: &mut Step, belief: &mut Belief, id: &AgentId) {
+pub(super) fn rescind_unfounded(step: &mut Step, belief: &mut Belief, id: &AgentId) {
     let faulty = faulty(step.out, &belief.agents, id);
     let offers: Vec<OfferId> = belief.offers.of_agent(id).map(|it| it.id.clone()).collect();
     for offer in offers {

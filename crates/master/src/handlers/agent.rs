@@ -4,6 +4,7 @@ use holdfast_model::{AgentId, Event, ExecutorId, FrameworkId, LinkId, TaskState,
 
 use super::operation_update::operation_updated;
 use super::report::reported;
+use super::space::space_changed;
 use super::task_update::task_updated;
 use super::trash::trash_changed;
 use crate::flows::bookkeeping::release;
@@ -35,6 +36,7 @@ pub(crate) fn agent_said(step: &mut Step, belief: &mut Belief, link: LinkId, mes
         ToMaster::ExecutorExited { framework, executor, status } => {
             executor_exited(step, belief, &agent, (framework, executor), status)
         }
+        ToMaster::SpaceNews(news) => space_changed(step, belief, &agent, news),
         ToMaster::TrashNews(news) => trash_changed(step, belief, &agent, news),
         ToMaster::Pong(number) => belief.agents.pong(&agent, number),
     }

@@ -18,6 +18,7 @@ pub(crate) mod operator;
 pub(crate) mod operator_claim;
 mod reconcile;
 mod report;
+mod space;
 mod subscribe;
 mod task_update;
 pub(crate) mod tick;

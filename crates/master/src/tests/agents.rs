@@ -563,6 +563,38 @@ fn an_agent_that_came_back_with_less_than_its_tasks_use_offers_what_they_leave()
 }
 
 #[test]
+fn news_of_the_space_on_disks_change_offers_without_a_report_and_whatever_is_on_its_way() {
+    let mut bed = Bed::usual();
+    let space = |mb| {
+        let resources = vec![amount("cpus", 8), amount("mem", 4096), disk(mb)];
+        ToMaster::SpaceNews(holdfast_model::SpaceNews { resources, disks: Vec::new() })
+    };
+    bed.say(0, space(400));
+    bed.pass_ms(1_000);
+    assert_eq!(bed.schedulers[0].rescinded(), 1);
+    assert_eq!(bed.offered(0).quantity("disk"), holdfast_model::Scalar::whole(400));
+    // An order is on its way, and the machine is well all the same.
+    bed.call(
+        0,
+        Call::Accept {
+            offers: bed.offers(0).into_iter().map(|it| it.id).collect(),
+            operations: vec![unnamed(reserve(&[reserved(300)]))],
+            filters: no_filter(),
+        },
+    );
+    bed.say(0, space(350));
+    assert_eq!(*bed.state(0).health(), AgentHealth::Well);
+    bed.settle();
+    bed.pass_ms(1_000);
+    assert_eq!(bed.offered(0).quantity("disk"), holdfast_model::Scalar::whole(350));
+    // Less than is claimed is not what it was told: only the agent knows.
+    bed.say(0, space(100));
+    bed.settle();
+    assert!(bed.machines[0].obeyed.contains(&Order::Resync));
+    assert_eq!(*bed.state(0).health(), AgentHealth::Well);
+}
+
+#[test]
 fn t2_a_task_whose_name_was_used_again_elsewhere_is_ended_and_nobody_is_told() {
     let mut bed = Bed::with_agents(2);
     bed.add_scheduler(info("keeper", &["db"]));

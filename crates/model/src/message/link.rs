@@ -11,6 +11,7 @@ use crate::id::{
     TaskId, Term,
 };
 use crate::operation::Operation;
+use crate::resource::Resource;
 use crate::resources::Resources;
 use crate::role::Role;
 use crate::task::{OpaquePayload, TaskState, TaskStatus};
@@ -44,6 +45,15 @@ pub struct DiskSpace {
     pub used_mb: Option<u64>,
     /// What is claimed of the file system, not used yet, and not there: other files take it.
     pub overcommitted_mb: u64,
+}
+
+/// There is more or less of an agent's disks to be claimed than before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpaceNews {
+    /// What the machine has before any claim is laid on it.
+    pub resources: Vec<Resource>,
+    /// All disks.
+    pub disks: Vec<DiskReport>,
 }
 
 /// How a machine describes itself.
@@ -146,6 +156,8 @@ pub enum ToMaster {
     Pong(u64),
     /// What lies in the trash: all of it after each welcome, and what has changed from then on.
     TrashNews(TrashNews),
+    /// See [`SpaceNews`].
+    SpaceNews(SpaceNews),
 }
 
 /// An operation with the name that the master gave it.

@@ -1,8 +1,8 @@
-//! What an agent says about its machine: taken over whole from each report, and changed by nothing else.
+//! What an agent says about its machine: taken over whole from each report; in between, news of the space on its disks.
 
 use std::collections::BTreeMap;
 
-use holdfast_model::{ClaimId, DiskReport, MachineInfo};
+use holdfast_model::{ClaimId, DiskReport, MachineInfo, Resources};
 
 /// The machine, as last reported.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +35,12 @@ impl Description {
 
     pub(super) fn machine(&self) -> &MachineInfo {
         &self.machine
+    }
+
+    /// There is more or less of the disks.
+    pub(super) fn set_space(&mut self, resources: Resources, disks: Vec<DiskReport>) {
+        self.machine.resources = resources;
+        self.disks = disks;
     }
 
     pub(super) fn disks(&self) -> &[DiskReport] {

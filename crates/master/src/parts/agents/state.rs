@@ -159,6 +159,11 @@ impl AgentState {
         }
     }
 
+    /// There is more or less of its disks.
+    pub(crate) fn describe_space(&mut self, resources: Resources, disks: Vec<DiskReport>) {
+        Arc::make_mut(&mut self.description).set_space(resources, disks);
+    }
+
     /// It tells of its trash.
     pub(crate) fn hear_trash(&mut self, news: TrashNews) {
         self.trash.hear(news);

@@ -6,13 +6,13 @@ use holdfast_proto::holdfast::v1 as link;
 
 use super::{own_oneof, Received};
 use crate::convert::codec::{
-    AMachine, AStatus, Boxed, Codec, Each, Maybe, Name, Needed, OperationStateNumber, Own, Same,
-    SomeName, TaskStateNumber, Text,
+    AMachine, AResource, AStatus, Boxed, Codec, Each, Maybe, Name, Needed, OperationStateNumber,
+    Own, Same, SomeName, TaskStateNumber, Text,
 };
 use crate::convert::field::Place;
 use crate::convert::own_message::own_message;
 use crate::id::ClaimId;
-use crate::message::{DiskReport, DiskSpace, OperationUpdate, Report, ToMaster};
+use crate::message::{DiskReport, DiskSpace, OperationUpdate, Report, SpaceNews, ToMaster};
 use crate::trash::TrashNews;
 use crate::validate::Invalid;
 
@@ -50,6 +50,7 @@ own_oneof! {
         },
         pong: Pong(number) = Pong { number = number: Same },
         trash_news: TrashNews(it) = TrashNews [it: Own],
+        space_news: SpaceNews(it) = SpaceNews [it: Own],
     }
 }
 
@@ -58,6 +59,13 @@ own_message! {
         disk = disk: Needed<Own>,
         fault = fault: Text,
         space = space: Maybe<Own>,
+    }
+}
+
+own_message! {
+    SpaceNews = link::SpaceNews {
+        resources = resources: Each<AResource>,
+        disks = disks: Each<Own>,
     }
 }
 

@@ -8,7 +8,8 @@ use super::*;
 use crate::convert::{golden, samples};
 use crate::id::{ClaimId, ClusterId, NodeId, OperationUuid, StatusUuid, Term};
 use crate::message::{
-    DiskReport, DiskSpace, NamedOperation, OperationUpdate, Order, Report, ToAgent, ToMaster,
+    DiskReport, DiskSpace, NamedOperation, OperationUpdate, Order, Report, SpaceNews, ToAgent,
+    ToMaster,
 };
 use crate::trash::TrashNews;
 use crate::Invalid;
@@ -123,6 +124,10 @@ fn to_master() -> impl Strategy<Value = ToMaster> {
         }),
         any::<u64>().prop_map(ToMaster::Pong),
         trash_news().prop_map(ToMaster::TrashNews),
+        report().prop_map(|it| {
+            let resources = it.machine.resources.iter().collect();
+            ToMaster::SpaceNews(SpaceNews { resources, disks: it.disks })
+        }),
     ]
 }
 

@@ -50,7 +50,7 @@ impl<K: Ord + Clone, V> SharedMap<K, V> {
     where
         K: Borrow<Q>,
     {
-        self.root.as_ref()?.find(key).map(|(_, row)| row)
+        self.root.as_ref()?.entry_of(key).map(|(_, row)| row)
     }
 
     /// The key that an entry has, which may be in other memory than the one that is asked with.
@@ -58,7 +58,7 @@ impl<K: Ord + Clone, V> SharedMap<K, V> {
     where
         K: Borrow<Q>,
     {
-        self.root.as_ref()?.find(key).map(|(key, _)| key)
+        self.root.as_ref()?.entry_of(key).map(|(key, _)| key)
     }
 
     /// Whether there is an entry for a key.
@@ -111,7 +111,7 @@ impl<K: Ord + Clone, V> SharedMap<K, V> {
         K: Borrow<Q>,
         V: Clone,
     {
-        Node::find_mut(self.root.as_mut()?, key).map(Arc::make_mut)
+        Node::row_mut(self.root.as_mut()?, key).map(Arc::make_mut)
     }
 
     /// The row of a key, made when there is none, to be changed.
@@ -126,8 +126,8 @@ impl<K: Ord + Clone, V> SharedMap<K, V> {
     }
 
     /// The entries in the order of their keys.
-    pub fn iter(&self) -> Iter<'_, K, V> {
-        Iter(tree::Iter::new(self.root.as_ref()))
+    pub fn iter(&self) -> SharedEntries<'_, K, V> {
+        SharedEntries(tree::Walk::new(self.root.as_ref()))
     }
 
     /// The keys in order.
@@ -141,18 +141,18 @@ impl<K: Ord + Clone, V> SharedMap<K, V> {
     }
 
     /// The entries from this key on, in order. What lies before it costs nothing.
-    pub fn range_from<Q: Ord + ?Sized>(&self, first: &Q) -> Iter<'_, K, V>
+    pub fn range_from<Q: Ord + ?Sized>(&self, first: &Q) -> SharedEntries<'_, K, V>
     where
         K: Borrow<Q>,
     {
-        Iter(tree::Iter::from(self.root.as_ref(), first))
+        SharedEntries(tree::Walk::from(self.root.as_ref(), first))
     }
 }
 
 /// Entries of a [`SharedMap`] in the order of their keys.
-pub struct Iter<'m, K: Ord + Clone, V>(tree::Iter<'m, K, V>);
+pub struct SharedEntries<'m, K: Ord + Clone, V>(tree::Walk<'m, K, V>);
 
-impl<'m, K: Ord + Clone, V> Iterator for Iter<'m, K, V> {
+impl<'m, K: Ord + Clone, V> Iterator for SharedEntries<'m, K, V> {
     type Item = (&'m K, &'m V);
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -162,7 +162,7 @@ impl<'m, K: Ord + Clone, V> Iterator for Iter<'m, K, V> {
 
 impl<'m, K: Ord + Clone, V> IntoIterator for &'m SharedMap<K, V> {
     type Item = (&'m K, &'m V);
-    type IntoIter = Iter<'m, K, V>;
+    type IntoIter = SharedEntries<'m, K, V>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.iter()

@@ -10,7 +10,7 @@ use crate::flows::offers::rescind_each;
 use crate::flows::operations::{check_names, speculate};
 use crate::flows::telling::order;
 use crate::parts::agents::{AgentHealth, AgentState};
-use crate::parts::offers::OfferRows;
+use crate::parts::offers::{OfferRecord, OfferRows};
 use crate::parts::operations::InFlight;
 use crate::parts::tasks::TaskRows;
 use crate::{Belief, Refusal, RequestId, Step};
@@ -103,15 +103,14 @@ pub(super) fn needed_offers(
     needed: &Resources,
 ) -> Option<Vec<OfferId>> {
     let (mut free, mut rescinded) = (state.free(), Vec::new());
-    for offer in offers.of_agent(agent) {
+    for OfferRecord { offer, resources: offered, .. } in offers.records_of_agent(agent) {
         if free.contains(needed) {
             break;
         }
-        let offered = offer.resources.unallocated();
         let short = |identity: &Identity| !free.contains(&needed.filter(|it| it == identity));
         if needed.entries().any(|(identity, _)| offered.get(identity).is_some() && short(identity))
         {
-            free.add_all(&offered);
+            free.add_all(offered);
             rescinded.push(offer.id.clone());
         }
     }

@@ -62,7 +62,15 @@ impl OfferRows {
     }
 
     pub(crate) fn of_agent<'a>(&'a self, agent: &'a AgentId) -> impl Iterator<Item = &'a Offer> {
-        self.by_agent.of(agent).map(|id| self.indexed(id))
+        self.records_of_agent(agent).map(|it| &it.offer)
+    }
+
+    /// As [`OfferRows::of_agent`], with what else is known of them.
+    pub(crate) fn records_of_agent<'a>(
+        &'a self,
+        agent: &'a AgentId,
+    ) -> impl Iterator<Item = &'a OfferRecord> {
+        self.by_agent.of(agent).map(|id| &self.open[id])
     }
 
     pub(crate) fn of_framework<'a>(
@@ -79,7 +87,7 @@ impl OfferRows {
     /// What the offers of an agent hold together, without allocations.
     pub(crate) fn held_of(&self, agent: &AgentId) -> Resources {
         let mut held = Resources::new();
-        self.by_agent.of(agent).for_each(|id| held.add_all(&self.open[id].resources));
+        self.records_of_agent(agent).for_each(|it| held.add_all(&it.resources));
         held
     }
 }

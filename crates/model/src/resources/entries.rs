@@ -11,7 +11,7 @@ use super::Amount;
 use crate::id::PersistenceId;
 use crate::resource::Identity;
 use crate::shared_index::SharedIndex;
-use crate::shared_map::{self, SharedMap};
+use crate::shared_map::{SharedEntries, SharedMap};
 
 /// How many entries a list has at most. Beyond, finding and moving them costs more than the map's chunks.
 const FEW_MAX: usize = 32;
@@ -128,10 +128,10 @@ impl Entries {
     }
 
     /// Each identity with its amount, in the order of identities.
-    pub(super) fn iter(&self) -> Iter<'_> {
+    pub(super) fn iter(&self) -> Pieces<'_> {
         match self {
-            Entries::Few(list) => Iter::Few(list.iter()),
-            Entries::Many(many) => Iter::Many(many.map.iter()),
+            Entries::Few(list) => Pieces::Few(list.iter()),
+            Entries::Many(many) => Pieces::Many(many.map.iter()),
         }
     }
 
@@ -194,25 +194,25 @@ impl FromIterator<(Identity, Amount)> for Entries {
 }
 
 /// What [`Entries::iter`] gives.
-pub(super) enum Iter<'e> {
+pub(super) enum Pieces<'e> {
     Few(slice::Iter<'e, (Identity, Amount)>),
-    Many(shared_map::Iter<'e, Identity, Amount>),
+    Many(SharedEntries<'e, Identity, Amount>),
 }
 
-impl<'e> Iterator for Iter<'e> {
+impl<'e> Iterator for Pieces<'e> {
     type Item = (&'e Identity, &'e Amount);
 
     fn next(&mut self) -> Option<Self::Item> {
         match self {
-            Iter::Few(list) => list.next().map(|(identity, amount)| (identity, amount)),
-            Iter::Many(map) => map.next(),
+            Pieces::Few(list) => list.next().map(|(identity, amount)| (identity, amount)),
+            Pieces::Many(map) => map.next(),
         }
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
         match self {
-            Iter::Few(list) => list.size_hint(),
-            Iter::Many(map) => map.size_hint(),
+            Pieces::Few(list) => list.size_hint(),
+            Pieces::Many(map) => map.size_hint(),
         }
     }
 }

@@ -64,7 +64,7 @@ impl<K: Ord + Clone, V> Node<K, V> {
         Arc::new(Node::Inner(Inner { firsts: vec![first], children: vec![left, right] }))
     }
 
-    pub(super) fn find<Q: Ord + ?Sized>(&self, key: &Q) -> Option<&Entry<K, V>>
+    pub(super) fn entry_of<Q: Ord + ?Sized>(&self, key: &Q) -> Option<&Entry<K, V>>
     where
         K: Borrow<Q>,
     {
@@ -78,7 +78,7 @@ impl<K: Ord + Clone, V> Node<K, V> {
     }
 
     /// The row of a key, to be replaced or changed. Nodes that others share are copied on the way.
-    pub(super) fn find_mut<'n, Q: Ord + ?Sized>(
+    pub(super) fn row_mut<'n, Q: Ord + ?Sized>(
         mut node: &'n mut Arc<Self>,
         key: &Q,
     ) -> Option<&'n mut Arc<V>>
@@ -169,7 +169,7 @@ fn is_free_to_change<K: Ord + Clone + Borrow<Q>, V, Q: Ord + ?Sized>(
     if Arc::strong_count(node) == 1 {
         return Some(false); // Changed in place, it costs no copy; what is below may be shared.
     }
-    node.find(key).map(|_| true)
+    node.entry_of(key).map(|_| true)
 }
 
 fn place<K: Borrow<Q>, V, Q: Ord + ?Sized>(list: &[Entry<K, V>], key: &Q) -> Result<usize, usize> {
@@ -263,16 +263,16 @@ impl<K: Ord + Clone, V> Inner<K, V> {
 }
 
 /// Entries in the order of their keys.
-pub(super) struct Iter<'m, K, V> {
+pub(super) struct Walk<'m, K, V> {
     here: slice::Iter<'m, Entry<K, V>>,
     /// What is still to come of the nodes above, the nearest last.
     above: Vec<slice::Iter<'m, Arc<Node<K, V>>>>,
 }
 
-impl<'m, K, V> Iter<'m, K, V> {
+impl<'m, K, V> Walk<'m, K, V> {
     /// All entries.
     pub(super) fn new(root: Option<&'m Arc<Node<K, V>>>) -> Self {
-        let mut iter = Iter { here: [].iter(), above: Vec::new() };
+        let mut iter = Walk { here: [].iter(), above: Vec::new() };
         if let Some(root) = root {
             iter.descend(root);
         }
@@ -284,7 +284,7 @@ impl<'m, K, V> Iter<'m, K, V> {
     where
         K: Borrow<Q> + Ord + Clone,
     {
-        let mut iter = Iter { here: [].iter(), above: Vec::new() };
+        let mut iter = Walk { here: [].iter(), above: Vec::new() };
         let mut next = root;
         while let Some(node) = next.take() {
             match node.as_ref() {
@@ -318,7 +318,7 @@ impl<'m, K, V> Iter<'m, K, V> {
     }
 }
 
-impl<'m, K, V> Iterator for Iter<'m, K, V> {
+impl<'m, K, V> Iterator for Walk<'m, K, V> {
     type Item = &'m Entry<K, V>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -351,8 +351,8 @@ mod tests {
         assert!(depths.windows(2).all(|it| it[0] == it[1]), "all leaves lie equally deep");
         for (at, first) in inner.firsts.iter().enumerate() {
             let (left, right) = (&inner.children[at], &inner.children[at + 1]);
-            assert!(Iter::new(Some(left)).all(|it| it.0 < *first));
-            assert!(Iter::new(Some(right)).all(|it| *first <= it.0));
+            assert!(Walk::new(Some(left)).all(|it| it.0 < *first));
+            assert!(Walk::new(Some(right)).all(|it| *first <= it.0));
         }
         depths[0] + 1
     }

@@ -28,7 +28,14 @@ impl Scene {
     fn over(mut cluster: Cluster, root: PathBuf, size_mb: u64, settings: &[&str]) -> Scene {
         fs::create_dir_all(&root).unwrap();
         let setting = format!("path={},size-mb={size_mb}", text(&root));
-        let all = ["--resources", "cpus:4;mem:4096;disk:1000", "--disk", &setting];
+        let all = [
+            "--resources",
+            "cpus:4;mem:4096;disk:1000",
+            "--hostname",
+            "agent0",
+            "--disk",
+            &setting,
+        ];
         let all: Vec<&str> = all.into_iter().chain(settings.iter().copied()).collect();
         let mut agent = cluster.agent_with("agent0", &all);
         agent.start();
@@ -51,25 +58,48 @@ impl Scene {
         self.cluster.agent_id(0)
     }
 
+    /// An operator's call, again while the agent's news are on their way.
+    fn call(&self, call: &Value) -> Answer {
+        until("the master takes a call", || match self.cluster.call(call) {
+            answer if answer.text().contains("is just reporting") => Err(answer.text()),
+            answer => Ok(answer),
+        })
+    }
+
+    fn create(&self, name: &str, mb: f64) {
+        let call = calls::create(&self.agent(), &[volume(&self.piece(mb), name)]);
+        self.call(&call).expect(202, "CREATE");
+    }
+
     fn claim(&self, name: &str, mb: f64) -> Value {
-        self.cluster.claim_volume(0, name, &self.piece(mb))
+        let call = calls::reserve(&self.agent(), &[reserved(&self.piece(mb))]);
+        self.call(&call).expect(202, "RESERVE");
+        self.create(name, mb);
+        self.cluster.claim(name)
     }
 
-    fn destroy(&self, name: &str, mb: f64) -> Answer {
-        self.cluster.call(&calls::destroy(&self.agent(), &[volume(&self.piece(mb), name)]))
+    fn destroy(&self, name: &str, mb: f64) {
+        let call = calls::destroy(&self.agent(), &[volume(&self.piece(mb), name)]);
+        self.call(&call).expect(202, "DESTROY");
     }
 
-    /// A line on the command line.
+    fn unreserve(&self, mb: f64) {
+        let call = calls::unreserve(&self.agent(), &[reserved(&self.piece(mb))]);
+        self.call(&call).expect(202, "UNRESERVE");
+    }
+
+    /// A line on the command line, again while the agent's news are on their way.
     fn line(&self, line: &str) -> Output {
         let master = self.cluster.master.address().to_string();
-        let words = line.split(' ').chain(["--master", &master]);
-        Command::new(binary()).args(words).output().unwrap()
+        let words: Vec<&str> = line.split(' ').chain(["--master", &master]).collect();
+        until(line, || match Command::new(binary()).args(&words).output().unwrap() {
+            output if said(&output).contains("is just reporting") => Err(said(&output)),
+            output => Ok(output),
+        })
     }
 
     fn says(&self, line: &str) -> String {
-        let output = self.line(line);
-        let all = [output.stdout, output.stderr].concat();
-        String::from_utf8_lossy(&all).into_owned()
+        said(&self.line(line))
     }
 
     /// The names in the trash of the disk.
@@ -83,6 +113,10 @@ impl Scene {
     }
 }
 
+fn said(output: &Output) -> String {
+    [&output.stdout, &output.stderr].map(|it| String::from_utf8_lossy(it)).concat()
+}
+
 fn data(root: &Path, claim: &Value) -> PathBuf {
     volume_dir(root, claim).join("data")
 }
@@ -92,7 +126,7 @@ fn a_destroyed_volume_comes_back_with_its_data_its_uuid_and_its_history() {
     let mut scene = Scene::new(&[]);
     let claim = scene.claim("data-0", 10.0);
     fs::write(data(&scene.root, &claim).join("db"), "every acknowledged record").unwrap();
-    scene.destroy("data-0", 10.0).expect(202, "DESTROY");
+    scene.destroy("data-0", 10.0);
     let [row] = scene.rows().try_into().unwrap();
     assert_eq!((&row["id"], &row["volume"]), (&claim["id"], &"data-0".into()));
     assert_eq!((&row["destroyed_by"], &row["purging"]), (&"operator".into(), &false.into()));
@@ -126,21 +160,19 @@ fn a_destroyed_volume_comes_back_with_its_data_its_uuid_and_its_history() {
 fn what_stands_in_the_way_is_named_and_a_removal_for_good_is_for_good() {
     let scene = Scene::new(&[]);
     let claim = scene.claim("a", 10.0);
-    scene.destroy("a", 10.0).expect(202, "DESTROY");
-    let create = calls::create(&scene.agent(), &[volume(&scene.piece(10.0), "a")]);
-    scene.cluster.call(&create).expect(202, "CREATE");
+    scene.destroy("a", 10.0);
+    scene.create("a", 10.0);
     let id = claim["id"].as_str().unwrap();
     let refused = scene.says(&format!("trash restore {id}"));
     assert!(refused.contains("already has a volume `a`"), "{refused}");
-    scene.destroy("a", 10.0).expect(202, "DESTROY");
-    let unreserve = calls::unreserve(&scene.agent(), &[reserved(&scene.piece(10.0))]);
-    scene.cluster.call(&unreserve).expect(202, "UNRESERVE");
+    scene.destroy("a", 10.0);
+    scene.unreserve(10.0);
     let ambiguous = scene.says("trash restore a");
     assert!(ambiguous.contains(id), "two bore that name: {ambiguous}");
     // Its reservation was given up, and nobody has claimed the space: it is reserved again on the way.
     let back = scene.line(&format!("trash restore {id}"));
     assert!(back.status.success(), "{back:?}");
-    scene.destroy("a", 10.0).expect(202, "DESTROY");
+    scene.destroy("a", 10.0);
     let asked = scene.line(&format!("trash purge {id}"));
     assert_eq!(asked.status.code(), Some(64), "nobody has agreed: {asked:?}");
     assert!(scene.line(&format!("trash purge {id} -y")).status.success());
@@ -163,9 +195,8 @@ fn a_disk_that_is_full_of_trash_has_room_for_the_next_volume_when_that_is_made()
     for name in ["v0", "v1", "v2"] {
         let claim = scene.claim(name, 50.0);
         fs::write(data(&scene.root, &claim).join("db"), vec![7; 45 << 20]).unwrap();
-        scene.destroy(name, 50.0).expect(202, "DESTROY");
-        let unreserve = calls::unreserve(&scene.agent(), &[reserved(&scene.piece(50.0))]);
-        scene.cluster.call(&unreserve).expect(202, "UNRESERVE");
+        scene.destroy(name, 50.0);
+        scene.unreserve(50.0);
         assert!(scene.says("trash list").contains(name), "it can be brought back until then");
     }
     let log = scene.cluster.agents[0].log();
@@ -178,7 +209,7 @@ fn a_removal_that_kill_9_cuts_short_goes_on_and_nothing_else_waits_for_it() {
     let claim = scene.claim("many", 10.0);
     let files = data(&scene.root, &claim);
     (0..60_000).for_each(|it| drop(fs::File::create(files.join(it.to_string())).unwrap()));
-    scene.destroy("many", 10.0).expect(202, "DESTROY");
+    scene.destroy("many", 10.0);
     until("its removal has begun", || match scene.trash() {
         names if names.iter().any(|it| it.ends_with(".purging")) => Ok(()),
         names if names.is_empty() => Ok(()), // It is gone already.
@@ -191,7 +222,7 @@ fn a_removal_that_kill_9_cuts_short_goes_on_and_nothing_else_waits_for_it() {
     for number in 0..5 {
         let name = format!("other{number}");
         scene.claim(&name, 1.0);
-        scene.destroy(&name, 1.0).expect(202, "DESTROY");
+        scene.destroy(&name, 1.0);
     }
     until("nothing is left", || match (scene.trash(), scene.rows().len()) {
         (names, 0) if names.is_empty() => Ok(()),

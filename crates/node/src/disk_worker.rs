@@ -127,8 +127,9 @@ impl DiskWorker {
             Request::Restore { label, destroyed_ms } => Answer::Restored(
                 self.disk().and_then(|it| trash::restore(it, &label, destroyed_ms)),
             ),
-            Request::Purge { volume, destroyed_ms, slice_ms } => Answer::Purged(
-                self.disk().and_then(|it| trash::purge(it, volume, destroyed_ms, slice_ms)),
+            Request::Purge { volume, destroyed_ms, begun, slice_ms } => Answer::Purged(
+                self.disk()
+                    .and_then(|it| trash::purge(it, (volume, destroyed_ms), begun, slice_ms)),
             ),
         }
     }

@@ -11,7 +11,7 @@
 //! | keep other agents of this machine off it | [`hold_disk`], [`hold_disk_for`] |
 //! | see whether it takes writes again | [`prove_writable`] |
 //! | a volume: make, check before use, relabel, list | [`make_volume`], [`make_volumes`], [`check_volume`], [`relabel`], [`list_volumes`], [`give_volume_to`] |
-//! | DESTROY in two steps, and back | [`trash_volume`], [`trash_volumes`], [`restore_volume`], [`list_trash`], [`purge_trash`] |
+//! | DESTROY in two steps, and back | [`trash_volume`], [`trash_volumes`], [`restore_volume`], [`list_trash`], [`purge_trash`], [`purge_trash_further`] |
 //! | garbage collection of sandboxes | [`remove_tree_guarded`] |
 //! | space | [`capacity`], [`measure`], [`measure_up_to`], [`measure_volume`], [`VolumesMeter`] |
 //! | whether two names are one place | [`place_of`] |
@@ -90,7 +90,7 @@ pub use measure::{measure, measure_up_to, measure_volume, MeasureError, Usage, V
 pub use open_disk::open_disk;
 pub use place::{place_of, Place};
 pub use prove_writable::prove_writable;
-pub use purge_trash::{purge_trash, PurgeProgress};
+pub use purge_trash::{purge_trash, purge_trash_further, PurgeProgress};
 pub use relabel::relabel;
 pub use remove_tree::{remove_tree_guarded, RemoveRefused, RemoveReport};
 pub use restore_volume::restore_volume;

@@ -39,6 +39,28 @@ pub fn purge_trash(
     entry: &TrashEntry,
     progress: &mut dyn FnMut(&PurgeProgress) -> ControlFlow<()>,
 ) -> Result<PurgeProgress, VolumeFault> {
+    purge(disk, entry, false, progress)
+}
+
+/// Goes on with a removal of which this process has done a part already: that it has begun is
+/// durable since, and is not synced again. A removal in many small parts would wait for the disk
+/// each time.
+///
+/// # Errors As [`purge_trash`].
+pub fn purge_trash_further(
+    disk: &OpenDisk,
+    entry: &TrashEntry,
+    progress: &mut dyn FnMut(&PurgeProgress) -> ControlFlow<()>,
+) -> Result<PurgeProgress, VolumeFault> {
+    purge(disk, entry, true, progress)
+}
+
+fn purge(
+    disk: &OpenDisk,
+    entry: &TrashEntry,
+    begun: bool,
+    progress: &mut dyn FnMut(&PurgeProgress) -> ControlFlow<()>,
+) -> Result<PurgeProgress, VolumeFault> {
     let volume_uuid = entry.volume_uuid;
     let disk_uuid = disk.label().disk_uuid;
     if entry.disk_uuid != disk_uuid {
@@ -50,7 +72,7 @@ pub fn purge_trash(
     }
     let entered = disk.enter()?;
     let trash = enter_trash(disk, &entered)?;
-    let Some((name, folder)) = begin(&trash, entry)? else {
+    let Some((name, folder)) = begin(&trash, entry, begun)? else {
         return Ok(PurgeProgress { done: true, ..PurgeProgress::default() });
     };
     let (removed, kept, stopped) = empty(&folder, volume_uuid, progress)?;
@@ -80,7 +102,11 @@ pub fn purge_trash(
 }
 
 /// Renames the entry, so that there is no way back, and opens it. `None` if it is gone already.
-fn begin(trash: &Folder, entry: &TrashEntry) -> Result<Option<(String, Folder)>, VolumeFault> {
+fn begin(
+    trash: &Folder,
+    entry: &TrashEntry,
+    begun: bool,
+) -> Result<Option<(String, Folder)>, VolumeFault> {
     let volume_uuid = entry.volume_uuid;
     let whole = TrashName { volume_uuid, deleted_at_ms: entry.deleted_at_ms, purging: false };
     let going = TrashName { purging: true, ..whole }.text();
@@ -88,6 +114,7 @@ fn begin(trash: &Folder, entry: &TrashEntry) -> Result<Option<(String, Folder)>,
         Ok(_) => trash
             .move_to(&whole.text(), trash, &going)
             .map_err(volume_io(volume_uuid, "begin its removal"))?,
+        Err(EnterFault::Absent) if begun => {}
         // An earlier call renamed it, and may have died before the sync.
         Err(EnterFault::Absent) => {
             trash.sync().map_err(volume_io(volume_uuid, "sync the trash"))?
@@ -142,7 +169,7 @@ fn empty(
 mod tests {
     use super::*;
     use crate::guard::KeptWhy;
-    use crate::steps::crash_at;
+    use crate::steps::{crash_at, record};
     use crate::testbed::{volume_label, Bed, TmpfsMount};
     use crate::{list_trash, trash_volume};
     use std::fs;
@@ -189,6 +216,18 @@ mod tests {
             "it still says what it was"
         );
         assert!(purge_trash(&bed.disk, &listed[0], &mut go_on).unwrap().done);
+    }
+
+    #[test]
+    fn going_on_waits_for_the_disk_only_at_the_end() {
+        let bed = Bed::new();
+        let entry = trashed(&bed);
+        let stop = &mut |_: &PurgeProgress| ControlFlow::Break(());
+        purge_trash(&bed.disk, &entry, stop).unwrap();
+        let (_, steps) = record(|| purge_trash_further(&bed.disk, &entry, stop).unwrap());
+        assert!(!steps.iter().any(|it| it.starts_with("sync")), "{steps:?}");
+        let (done, steps) = record(|| purge_trash_further(&bed.disk, &entry, &mut go_on).unwrap());
+        assert!(done.done && steps.iter().filter(|it| it.starts_with("sync")).count() == 1);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use holdfast_tests::calls::{command_task, cpus, disk, framework_info, mem};
+use holdfast_tests::calls::{self, command_task, cpus, disk, framework_info, mem, volume};
 use holdfast_tests::http::{get, post};
 use holdfast_tests::{until, Cluster, Scheduler};
 use serde_json::{json, Value};
@@ -12,7 +12,8 @@ use serde_json::{json, Value};
 use super::read;
 
 /// The lists of the native API.
-const LISTS: [&str; 7] = ["agents", "disks", "claims", "frameworks", "tasks", "offers", "roles"];
+const LISTS: [&str; 8] =
+    ["agents", "disks", "claims", "frameworks", "tasks", "offers", "roles", "trash"];
 
 /// The names in the first column of the table below a heading.
 fn told(text: &str, name: &str) -> BTreeSet<String> {
@@ -44,6 +45,12 @@ fn fields(value: &Value) -> BTreeSet<String> {
 fn full_cluster() -> (Cluster, Scheduler) {
     let cluster = Cluster::start();
     cluster.claim_volume(0, "v", &disk(64.0, None));
+    cluster.claim_volume(0, "gone", &disk(16.0, None));
+    let destroyed = calls::destroy(&cluster.agent_id(0), &[volume(&disk(16.0, None), "gone")]);
+    until("a volume is destroyed", || match cluster.call(&destroyed) {
+        answer if answer.status == 202 => Ok(()),
+        answer => Err(answer.text()),
+    });
     let mut scheduler =
         Scheduler::subscribe(cluster.master.address(), &framework_info("f", 60.0), false);
     let offer = scheduler.offer_with("cpus", |it| it["name"] == "cpus");

@@ -91,6 +91,8 @@ pub enum Request {
         volume: Uuid,
         /// When it was destroyed, which is a part of its name.
         destroyed_ms: u64,
+        /// Whether this helper has done a part of it already.
+        begun: bool,
         /// How long this may take, in milliseconds.
         slice_ms: u64,
     },

@@ -6,7 +6,7 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use holdfast_volumes::{OpenDisk, TrashEntry, VolumeLabel};
+use holdfast_volumes::{OpenDisk, PurgeProgress, TrashEntry, VolumeLabel};
 use uuid::Uuid;
 
 use super::protocol::{Purged, Room, Survey, TrashItem};
@@ -76,19 +76,23 @@ fn entry_of(disk: &OpenDisk, volume_uuid: Uuid, deleted_at_ms: u64) -> TrashEntr
 /// See [`super::protocol::Request::Purge`].
 pub fn purge(
     disk: &OpenDisk,
-    volume: Uuid,
-    destroyed_ms: u64,
+    (volume, destroyed_ms): (Uuid, u64),
+    begun: bool,
     slice_ms: u64,
 ) -> Result<Purged, String> {
     let until = Instant::now() + Duration::from_millis(slice_ms);
     let entry = entry_of(disk, volume, destroyed_ms);
-    let progress = holdfast_volumes::purge_trash(disk, &entry, &mut |_| {
+    let progress = &mut |_: &PurgeProgress| {
         if Instant::now() < until {
             ControlFlow::Continue(())
         } else {
             ControlFlow::Break(())
         }
-    });
+    };
+    let progress = match begun {
+        true => holdfast_volumes::purge_trash_further(disk, &entry, progress),
+        false => holdfast_volumes::purge_trash(disk, &entry, progress),
+    };
     let progress = progress.map_err(words)?;
     Ok(Purged {
         entries: progress.removed_entries,
@@ -153,12 +157,16 @@ mod tests {
         holdfast_volumes::trash_volume(&disk, label.volume_uuid, 5).unwrap();
         let mut slices = Vec::new();
         while slices.last().is_none_or(|it: &Purged| !it.done) {
-            slices.push(purge(&disk, label.volume_uuid, 5, 0).unwrap());
+            let begun = !slices.is_empty();
+            slices.push(purge(&disk, (label.volume_uuid, 5), begun, 0).unwrap());
             let trash = survey(&disk).unwrap().trash;
             assert!(trash.iter().all(|it| it.purging && it.ours), "it still says what it was");
         }
         assert!(10 < slices.len(), "{slices:?}");
         assert_eq!(survey(&disk).unwrap(), Survey::default());
-        assert!(purge(&disk, label.volume_uuid, 5, 0).unwrap().done, "what is gone is done");
+        assert!(
+            purge(&disk, (label.volume_uuid, 5), false, 0).unwrap().done,
+            "what is gone is done"
+        );
     }
 }

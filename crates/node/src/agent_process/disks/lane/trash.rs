@@ -343,7 +343,9 @@ impl Lane {
         let (destroyed_ms, volume) = removal.key;
         let doing = format!("removing destroyed volume {volume}");
         let slice_ms = u64::try_from(SLICE.as_millis()).expect("a slice is short");
-        let done = match self.work(&Request::Purge { volume, destroyed_ms, slice_ms }, &doing) {
+        let begun = 0 < removal.entries;
+        let request = Request::Purge { volume, destroyed_ms, begun, slice_ms };
+        let done = match self.work(&request, &doing) {
             Ok(Answer::Purged(done)) => done,
             Ok(other) => return drop(self.misunderstood(&doing, &other)),
             Err(_) => return, // It was told; the next survey sees what has begun.

@@ -7,7 +7,8 @@ use std::fs;
 
 use holdfast_tests::calls::{self, command_task, cpus, disk, mem, path_source, reserved, volume};
 use holdfast_tests::cluster::text;
-use holdfast_tests::{Cluster, Daemon, Scheduler};
+use holdfast_tests::http::Answer;
+use holdfast_tests::{until, Cluster, Daemon, Scheduler};
 use serde_json::{json, Value};
 
 use super::normal::Known;
@@ -82,6 +83,14 @@ fn with_agents() -> Cluster {
     cluster
 }
 
+/// An operator's call, again while the agent's news of its disks are on their way.
+fn taken(cluster: &Cluster, call: &Value) -> Answer {
+    until("the master takes a call", || match cluster.call(call) {
+        answer if answer.text().contains("is just reporting") => Err(answer.text()),
+        answer => Ok(answer),
+    })
+}
+
 /// What operators claim: a ROOT volume with processor and memory beside it, a PATH volume, one that nobody uses, and a refined reservation.
 fn claim(cluster: &Cluster, agents: &[String]) {
     let weights = json!({ "weight_infos": [{ "role": "db", "weight": 2.5 }, { "role": "web", "weight": 0.5 }] });
@@ -95,17 +104,17 @@ fn claim(cluster: &Cluster, agents: &[String]) {
         (&agents[0], path, "logs-0"),
         (&agents[2], spare, "spare"),
     ] {
-        cluster.call(&calls::reserve(agent, &[reserved(&disk)])).expect(202, id);
-        cluster.call(&calls::create(agent, &[volume(&disk, id)])).expect(202, id);
+        taken(cluster, &calls::reserve(agent, &[reserved(&disk)])).expect(202, id);
+        taken(cluster, &calls::create(agent, &[volume(&disk, id)])).expect(202, id);
     }
     let beside = [reserved(&cpus(1.0)), reserved(&mem(256.0))];
-    cluster.call(&calls::reserve(&agents[0], &beside)).expect(202, "processor and memory");
+    taken(cluster, &calls::reserve(&agents[0], &beside)).expect(202, "processor and memory");
     let mut refined = cpus(0.5);
     refined["reservations"] = json!([
         { "type": "STATIC", "role": "prod" },
         { "type": "DYNAMIC", "role": "prod/svc", "principal": "ops", "labels": { "labels": [{ "key": "k", "value": "v" }] } },
     ]);
-    cluster.call(&calls::reserve(&agents[1], &[refined])).expect(202, "a refined reservation");
+    taken(cluster, &calls::reserve(&agents[1], &[refined])).expect(202, "a refined reservation");
 }
 
 /// A framework with a task on a volume, one without, one that ended and was acknowledged, one whose end was not, and claims of its own.

@@ -15,6 +15,8 @@ const CANDIDATES_MAX: usize = 10;
 pub trait Named: Listed {
     /// The word for such a thing.
     const NOUN: &'static str;
+    /// The same in a sentence, where the noun of the verbs reads badly.
+    const WORD: &'static str = Self::NOUN;
 
     /// What it is called, apart from its id.
     fn names(&self) -> Vec<&str>;
@@ -75,6 +77,7 @@ impl Named for TaskRow {
 
 impl Named for TrashRow {
     const NOUN: &'static str = "trash";
+    const WORD: &'static str = "destroyed volume";
 
     fn names(&self) -> Vec<&str> {
         vec![&self.volume]
@@ -108,9 +111,9 @@ pub fn choose<'a, T: Named>(
             several => return Err(ambiguous(several, given)),
         }
     }
-    let noun = T::NOUN;
+    let (noun, word) = (T::NOUN, T::WORD);
     Err(Failure::not_found(
-        format!("there is no {noun} `{given}`"),
+        format!("there is no {word} `{given}`"),
         format!("see `holdfast {noun} list`"),
     ))
 }

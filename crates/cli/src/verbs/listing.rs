@@ -47,7 +47,7 @@ impl<T: Listed> Listing<T> {
             return self.watch(context, rows, keep).await;
         }
         if rows.is_empty() {
-            context.remark(&format!("there are no {}", T::PAGE));
+            context.remark(&format!("there are no {}", T::WORDS));
         }
         if !(rows.is_empty() && context.format.is_table()) {
             context.console.put(&self.text(context, &rows))?;

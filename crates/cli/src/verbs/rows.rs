@@ -50,6 +50,8 @@ impl<T: DeserializeOwned> Received<T> {
 pub trait Listed: DeserializeOwned {
     /// The list's name in the API.
     const PAGE: &'static str;
+    /// What they are called in a sentence.
+    const WORDS: &'static str = Self::PAGE;
     /// The field that names a row.
     const ID: &'static str = "id";
 
@@ -75,9 +77,17 @@ listed!(
     DiskRow: "disks",
     FrameworkRow: "frameworks",
     OfferRow: "offers",
-    TaskRow: "tasks",
-    TrashRow: "trash"
+    TaskRow: "tasks"
 );
+
+impl Listed for TrashRow {
+    const PAGE: &'static str = "trash";
+    const WORDS: &'static str = "destroyed volumes";
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
 
 impl Listed for RoleRow {
     const PAGE: &'static str = "roles";

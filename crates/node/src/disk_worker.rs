@@ -108,7 +108,7 @@ impl DiskWorker {
                 };
                 self.open(&config, wanted.expected.as_ref(), &fresh, patience)
                     .and_then(|(open, place)| found(open, place, wanted, prove))
-                    .map_or_else(|refused| refused, Answer::Opened)
+                    .map_or_else(|refused| refused, |it| Answer::Opened(Box::new(it)))
             }
             Request::Measure { slice_ms } => {
                 Answer::Measured(self.measure(Duration::from_millis(slice_ms)))

@@ -69,7 +69,7 @@ fn table(rows: &[&DiskRow], _now_ms: u64) -> Table {
             row.file_system.as_deref().unwrap_or("-").into(),
             size_or_dash(row.file_system_mb),
             size_or_dash(row.file_system_free_mb),
-            Cell::bad(&fault(row)),
+            Cell::bad(fault(row)),
         ]);
     }
     table

@@ -102,7 +102,7 @@ pub enum Request {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {
     /// To [`Request::Open`]: it is open.
-    Opened(Found),
+    Opened(Box<Found>),
     /// To [`Request::Open`]: it cannot be used.
     NotOpened(String),
     /// To [`Request::Open`]: another worker has not let go of it.

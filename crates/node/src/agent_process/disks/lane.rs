@@ -549,7 +549,7 @@ impl Lane {
         let answer = self.ask(&request, "opening it").map_err(unknown)?;
         self.note_asked();
         let found = match answer {
-            Answer::Opened(found) => found,
+            Answer::Opened(found) => *found,
             Answer::NotOpened(why) => {
                 self.swept = false;
                 self.place = None;

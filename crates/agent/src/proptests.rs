@@ -147,22 +147,7 @@ fn act(bed: &mut Bed, names: &mut Names, step: &Step) {
 
 fn act_otherwise(bed: &mut Bed, step: &Step) {
     match *step {
-        Step::Undelete(number) => {
-            if let Some(claim) = pick(&trashed(bed), number) {
-                bed.undelete(claim);
-            }
-        }
-        Step::Purge(number) => {
-            if let Some(claim) = pick(&trashed(bed), number) {
-                bed.order(Order::PurgeTrash { claim, by: "ops".to_owned() });
-            }
-        }
-        Step::TrashDue(number, is_aged) => {
-            let disk = bed.machine.disks[1].disk.id;
-            if let Some(claim) = pick(&trashed(bed), number) {
-                bed.input(Input::TrashDue(disk, claim, is_aged));
-            }
-        }
+        Step::Undelete(_) | Step::Purge(_) | Step::TrashDue(..) => act_on_trash(bed, step),
         Step::Kill(number) => {
             let tasks: Vec<TaskId> =
                 bed.agent.ledger().tasks.keys().map(|(_, task)| task.clone()).collect();
@@ -216,6 +201,28 @@ fn act_otherwise(bed: &mut Bed, step: &Step) {
         }
         Step::CrashIn(count) => bed.crash_in = Some(usize::from(count)),
         Step::Crash => bed.crash(),
+        _ => unreachable!("done by the caller"),
+    }
+}
+
+fn act_on_trash(bed: &mut Bed, step: &Step) {
+    match *step {
+        Step::Undelete(number) => {
+            if let Some(claim) = pick(&trashed(bed), number) {
+                bed.undelete(claim);
+            }
+        }
+        Step::Purge(number) => {
+            if let Some(claim) = pick(&trashed(bed), number) {
+                bed.order(Order::PurgeTrash { claim, by: "ops".to_owned() });
+            }
+        }
+        Step::TrashDue(number, is_aged) => {
+            let disk = bed.machine.disks[1].disk.id;
+            if let Some(claim) = pick(&trashed(bed), number) {
+                bed.input(Input::TrashDue(disk, claim, is_aged));
+            }
+        }
         _ => unreachable!("done by the caller"),
     }
 }

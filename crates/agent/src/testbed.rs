@@ -367,17 +367,7 @@ impl Bed {
                     .filter(|it| it.link == Some(link))
                     .for_each(|it| it.link = None);
             }
-            Effect::OpenDisks(..) => {
-                self.answers.push_back(Input::Opened(self.machine.clone()));
-                let found = TrashFound {
-                    trashed: self.trash.iter().copied().collect(),
-                    volumes: self.volumes.iter().copied().collect(),
-                };
-                let disk = &self.machine.disks[1];
-                if disk.fault.is_none() {
-                    self.answers.push_back(Input::TrashFound(disk.disk.id, found));
-                }
-            }
+            Effect::OpenDisks(..) => self.open_disks(),
             Effect::MakeVolume(label) => {
                 let made = self.try_work(|bed| {
                     bed.volumes.insert(label.claim);
@@ -392,6 +382,36 @@ impl Bed {
                 };
                 self.answers.push_back(Input::VolumeChecked(label.claim, whole));
             }
+            effect @ (Effect::TrashVolume(_)
+            | Effect::RestoreVolume(_)
+            | Effect::PurgeTrash(..)) => self.work_on_trash(effect),
+            Effect::StartContainer(plan) => self.start_container(*plan),
+            Effect::UpdateContainer(plan) => self.update_container(*plan),
+            Effect::DestroyContainer(container) => self.exit(container, 137),
+            Effect::ForgetContainer(container) => {
+                let running = self.containers.get(&container).is_some_and(|it| it.exited.is_none());
+                assert!(!running, "what runs is not forgotten");
+                self.containers.remove(&container);
+            }
+            Effect::ToMaster(..) | Effect::CloseMaster(_) | Effect::Log(_) => {}
+        }
+    }
+
+    /// Says what there is, and what lies in the trash of the disk with the volumes.
+    fn open_disks(&mut self) {
+        self.answers.push_back(Input::Opened(self.machine.clone()));
+        let found = TrashFound {
+            trashed: self.trash.iter().copied().collect(),
+            volumes: self.volumes.iter().copied().collect(),
+        };
+        let disk = &self.machine.disks[1];
+        if disk.fault.is_none() {
+            self.answers.push_back(Input::TrashFound(disk.disk.id, found));
+        }
+    }
+
+    fn work_on_trash(&mut self, effect: Effect) {
+        match effect {
             Effect::TrashVolume(label) => {
                 self.assert_unused(label.claim, None);
                 let trashed = self.try_work(|bed| {
@@ -420,15 +440,7 @@ impl Bed {
                 self.purged.insert(claim);
                 self.answers.push_back(Input::TrashPurged(claim));
             }
-            Effect::StartContainer(plan) => self.start_container(*plan),
-            Effect::UpdateContainer(plan) => self.update_container(*plan),
-            Effect::DestroyContainer(container) => self.exit(container, 137),
-            Effect::ForgetContainer(container) => {
-                let running = self.containers.get(&container).is_some_and(|it| it.exited.is_none());
-                assert!(!running, "what runs is not forgotten");
-                self.containers.remove(&container);
-            }
-            Effect::ToMaster(..) | Effect::CloseMaster(_) | Effect::Log(_) => {}
+            other => unreachable!("{other:?} is no work on the trash"),
         }
     }
 

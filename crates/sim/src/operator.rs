@@ -212,9 +212,8 @@ impl World {
             Ok(()) => "done".to_owned(),
             Err(why) => format!("refused: {why:?}"),
         };
-        self.note(|| {
-            format!("operator's {} {}: {}", asked.action.name(), first(&asked.action), why(answer))
-        });
+        let name = if asked.undeletes.is_some() { "UNDELETE" } else { asked.action.name() };
+        self.note(|| format!("operator's {name} {}: {}", first(&asked.action), why(answer)));
         if !self.is_storm() {
             self.operator.answers.insert(request, answer.clone());
         }

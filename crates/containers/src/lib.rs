@@ -57,7 +57,7 @@ pub use launcher::{Launcher, LauncherOptions, ListError, OpenError, ShimCommand}
 pub use output::{is_settled, open_output, OutputEnds, OutputLimits, OutputPump, RunningPump};
 pub use process::is_root;
 pub use process_group::{signal_group, GroupSignal};
-pub use room::Room;
+pub use room::{set_aside, Room};
 pub use sandbox::{stage_sandbox, SandboxError};
 pub use shim::{close_inherited, shim_main};
 pub use signal::SignalError;

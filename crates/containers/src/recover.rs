@@ -95,7 +95,10 @@ impl Launcher {
             None => format!("its shim died before the payload was started: {}", dir.log_tail()),
         };
         let ending = Ending::Lost { message };
-        dir.write_ending(&ending)?;
+        // On a file system that is full it must be forgotten all the same: that gives it room.
+        if let Err(error) = dir.write_ending(&ending) {
+            tracing::warn!(%id, %error, "a lost container could not be noted as such; until it is forgotten it will be found so again");
+        }
         if let Some(error) = launch.and_then(|launch| self.clean_up(&launch).err()) {
             tracing::warn!(%id, %error, "a lost container left something behind; forgetting it tries again");
         }

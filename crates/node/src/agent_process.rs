@@ -7,6 +7,7 @@
 mod api;
 mod containers;
 pub(crate) mod disks;
+mod gc;
 mod isolation;
 mod keyed_queues;
 mod machine;
@@ -55,14 +56,18 @@ pub async fn run(settings: AgentSettings, stop: CancellationToken) -> anyhow::Re
         .canonicalize()
         .with_context(|| format!("cannot find {}", settings.dir.display()))?;
     refuse_lost_ledger(&dir)?;
-    let mut store = crate::ledger_file::open(&dir.join("ledger"), "agent")?;
+    let mut store = crate::ledger_file::open_with_reserve(
+        &dir.join("ledger"),
+        "agent",
+        room::reserve_file(&dir),
+    )?;
     let ledger = recall(&mut store)?;
     let server =
         Server::bind(SocketAddr::new(settings.ip, settings.port), Limits::default()).await?;
     let address = server.address();
     let plan = MachinePlan::read(&settings, &dir, address).context("what this machine offers")?;
     let (inbox, work) = Inbox::new();
-    let containers = Containers::open(&dir, address, &settings, inbox.clone())?;
+    let containers = Containers::open(&dir, address, &settings, &plan.disks, inbox.clone())?;
     containers.sandboxes().close_left_open();
     let found = containers.recover(&ledger)?;
     let disk_times = (settings.disk_timeout, settings.trash_retention);
@@ -83,6 +88,7 @@ pub async fn run(settings: AgentSettings, stop: CancellationToken) -> anyhow::Re
     inbox.tell(Input::Started(found)).await;
     crate::address_file::write(settings.address_file.as_deref(), &address.to_string())?;
     tracing::info!("agent serves at {address}; its masters are {}", settings.master.join(", "));
+    containers.keep_room(&dir, &stop);
     tokio::spawn(gauges.keep(views, stop.clone()));
     tokio::spawn(master_link::keep(settings.master, masters, inbox, stop.clone()));
     server.serve(Routes::Agent(Arc::new(api)), stop).await;

@@ -1,12 +1,12 @@
 //! Ledgers on disk: opening one, and laying what is to be written into batches.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{bail, Context};
 use holdfast_model::convert::ledger::Entry;
 use holdfast_store::{
-    DurableStore, Entry as StoreEntry, Store, BATCH_BYTES_MAX, BATCH_ENTRIES_MAX,
+    DurableStore, Entry as StoreEntry, Options, Store, BATCH_BYTES_MAX, BATCH_ENTRIES_MAX,
 };
 
 /// How long a process that was told to stop takes to bring up the second copy of its ledger, at most.
@@ -73,7 +73,23 @@ impl Batches {
 /// # Errors
 /// The store's, or the damaged records by name.
 pub fn open(dir: &Path, kind: &str) -> anyhow::Result<DurableStore> {
-    let options = holdfast_store::Options::new(kind).create_as(*uuid::Uuid::new_v4().as_bytes());
+    open_with(dir, kind, |options| options)
+}
+
+/// Does the same with a reserve for a full file system: see [`holdfast_store::Options::reserve`].
+///
+/// # Errors
+/// Those of [`open`].
+pub fn open_with_reserve(dir: &Path, kind: &str, reserve: PathBuf) -> anyhow::Result<DurableStore> {
+    open_with(dir, kind, |options| options.reserve(reserve))
+}
+
+fn open_with(
+    dir: &Path,
+    kind: &str,
+    more: impl FnOnce(Options) -> Options,
+) -> anyhow::Result<DurableStore> {
+    let options = more(Options::new(kind).create_as(*uuid::Uuid::new_v4().as_bytes()));
     let (store, _) = DurableStore::open(dir, options)
         .with_context(|| format!("cannot open the ledger in {}", dir.display()))?;
     let damaged: Vec<String> = store.damaged().iter().map(ToString::to_string).collect();

@@ -35,6 +35,7 @@ pub struct Options {
     uuid_if_new: Option<[u8; 16]>,
     accept_lost_commits: bool,
     bounds: Bounds,
+    reserve: Option<PathBuf>,
 }
 
 impl Options {
@@ -47,6 +48,7 @@ impl Options {
             uuid_if_new: None,
             accept_lost_commits: false,
             bounds: Bounds::default(),
+            reserve: None,
         }
     }
 
@@ -64,6 +66,12 @@ impl Options {
     /// in [`Store::damaged`].
     pub fn accepting_lost_commits(self) -> Options {
         Options { accept_lost_commits: true, ..self }
+    }
+
+    /// Names a file on the same file system whose space is given up (it is removed) when a write would fail for
+    /// want of space. Whoever names it makes it, and makes it again.
+    pub fn reserve(self, file: PathBuf) -> Options {
+        Options { reserve: Some(file), ..self }
     }
 
     /// Sets other bounds than the default.
@@ -100,8 +108,8 @@ impl DurableStore {
             accept_lost_commits: options.accept_lost_commits,
             bounds: options.bounds,
         };
-        let (mut disk, mut mirror) =
-            (RealDisk::new(dir), SledMirror::new(dir, &dir.join("books.reading")));
+        let mut disk = RealDisk::new(dir).with_reserve(options.reserve);
+        let mut mirror = SledMirror::new(dir, &dir.join("books.reading"));
         let (parts, report) =
             open(&mut disk, &mut mirror, &opening).map_err(|error| located(error, dir))?;
         for finding in &report.findings {

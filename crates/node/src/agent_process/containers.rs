@@ -16,10 +16,13 @@ use holdfast_containers::{
     OutputLimits, Room, VolumeMount,
 };
 use holdfast_model::{AgentLedger, ContainerId, Mode};
+use tokio_util::sync::CancellationToken;
 
 use super::disks::Disks;
+use super::gc::Collector;
 use super::keyed_queues::{spawn, KeyedQueues};
-use super::room::Reserve as _;
+use super::machine::DiskPlan;
+use super::room::{Reserve as _, RoomKeeper};
 use super::sandboxes::Sandboxes;
 use crate::container_shim;
 use crate::core_loop::Inbox;
@@ -43,6 +46,8 @@ struct Inner {
     /// Containers whose end was asked for and has not come yet.
     ending: Mutex<BTreeSet<ContainerId>>,
     sandboxes: Sandboxes,
+    collector: Collector,
+    room: RoomKeeper,
     inbox: Inbox<Input>,
     address: SocketAddr,
     program: std::path::PathBuf,
@@ -60,6 +65,7 @@ impl Containers {
         dir: &Path,
         address: SocketAddr,
         settings: &AgentSettings,
+        disks: &[DiskPlan],
         inbox: Inbox<Input>,
     ) -> anyhow::Result<Containers> {
         let program = std::env::current_exe().context("cannot find this program's own file")?;
@@ -69,6 +75,8 @@ impl Containers {
         let launcher = Launcher::open_with(dir.join("containers"), shim, options)?;
         super::isolation::tell(&launcher.isolation(), settings.privileged_tasks);
         let sandboxes = Sandboxes::below(dir);
+        let protected = disks.iter().map(|it| it.root.join("holdfast")).collect();
+        let collector = Collector::new(sandboxes.root(), settings.gc_delay, protected);
         let registration_timeout = settings.executor_registration_timeout;
         let (keyed_queues, ending) = (KeyedQueues::default(), Mutex::default());
         Ok(Containers(Arc::new(Inner {
@@ -76,6 +84,8 @@ impl Containers {
             keyed_queues,
             ending,
             sandboxes,
+            collector,
+            room: RoomKeeper::new(dir),
             inbox,
             address,
             program,
@@ -87,6 +97,13 @@ impl Containers {
     /// The sandboxes.
     pub fn sandboxes(&self) -> &Sandboxes {
         &self.0.sandboxes
+    }
+
+    /// Watches the room on the agent's file system, and makes some, until told to stop. To be called once it is known what runs.
+    pub fn keep_room(&self, dir: &Path, stop: &CancellationToken) {
+        let (room, collector) = (self.0.room.clone(), self.0.collector.clone());
+        tokio::spawn(collector.run(dir.to_owned(), room.wanted(), stop.clone()));
+        tokio::spawn(room.run(stop.clone()));
     }
 
     /// Hides places of this machine from containers, also from those that run.
@@ -129,6 +146,8 @@ impl Containers {
             };
             all.push((container, state));
         }
+        self.0.collector.keep(all.iter().map(|(container, _)| *container));
+        self.0.collector.keep(ledger.executors.values().map(|it| it.container));
         let known = ledger
             .executors
             .values()
@@ -159,6 +178,9 @@ impl Containers {
     }
 
     fn start_now(&self, plan: &ContainerPlan, disks: &Disks) -> Result<(), String> {
+        if let Some(full) = self.0.room.fault() {
+            return Err(full);
+        }
         let spec = self.spec(plan, disks)?;
         self.0.launcher.start(&spec).map(drop).map_err(|error| {
             // Something of it may live all the same, and until it does not, its volumes are in use.
@@ -202,8 +224,9 @@ impl Containers {
     pub fn forget(&self, container: ContainerId) {
         let this = self.clone();
         self.0.keyed_queues.push(container, move || {
-            if let Err(error) = this.0.launcher.forget(&container.to_string()) {
-                tracing::warn!("cannot forget container {container}: {error}");
+            match this.0.launcher.forget(&container.to_string()) {
+                Ok(()) => this.0.collector.gone(container),
+                Err(error) => tracing::warn!("cannot forget container {container}: {error}"),
             }
         });
     }
@@ -254,13 +277,15 @@ impl Containers {
         let user = self.user(plan);
         let volume = |it| self.volume(it, disks, user.as_deref());
         let volumes = plan.volumes.iter().map(volume).collect::<Result<_, _>>()?;
-        let sandbox = self.0.sandboxes.stage(
-            &plan.agent,
-            &plan.framework,
-            &plan.executor,
-            plan.container,
-            user.as_deref(),
-        )?;
+        let sandbox = self.0.collector.stage(plan.container, || {
+            self.0.sandboxes.stage(
+                &plan.agent,
+                &plan.framework,
+                &plan.executor,
+                plan.container,
+                user.as_deref(),
+            )
+        })?;
         let output = self.output_limits(&sandbox);
         let environment = self.environment(plan, &sandbox, output);
         let command = self.command(plan)?;

@@ -93,13 +93,13 @@ impl Sandboxes {
 }
 
 /// The folders of executors below the root of all sandboxes.
-fn executors(root: &Path) -> impl Iterator<Item = PathBuf> {
+pub(super) fn executors(root: &Path) -> impl Iterator<Item = PathBuf> {
     let frameworks = folders(root).flat_map(|it| folders(&it.join("frameworks")));
     frameworks.flat_map(|it| folders(&it.join("executors")))
 }
 
 /// The folders in a folder, links left out; none if it cannot be read.
-fn folders(path: &Path) -> impl Iterator<Item = PathBuf> {
+pub(super) fn folders(path: &Path) -> impl Iterator<Item = PathBuf> {
     let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
     entries.filter(|it| it.file_type().is_ok_and(|it| it.is_dir())).map(|it| it.path())
 }

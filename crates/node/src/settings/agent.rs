@@ -57,6 +57,9 @@ pub struct AgentSettings {
     /// One more directory of this machine that no task sees, such as a master's `--dir` or backups of ledgers. Repeatable.
     #[arg(long, value_name = "DIR", env = "HOLDFAST_HIDE", value_delimiter = ' ')]
     pub hide: Vec<PathBuf>,
+    /// How long the sandbox of an ended task stays; less when the file system fills up: five minutes when 90 % of it are used.
+    #[arg(long, default_value = "7d", value_parser = parse_duration, env = "HOLDFAST_GC_DELAY")]
+    pub gc_delay: Duration,
     /// The most that is kept of what a task prints, in MB, for its stdout and its stderr each: the oldest goes first. 0 keeps everything.
     #[arg(long, default_value_t = 50, value_name = "MB", env = "HOLDFAST_TASK_LOG_MAX_MB")]
     pub task_log_max_mb: u64,

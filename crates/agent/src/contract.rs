@@ -124,6 +124,8 @@ pub enum Input {
     ContainerUpdated(ContainerId, Vec<(ClaimId, Result<(), String>)>),
     /// The container ended, and nothing of it runs any more.
     ContainerExited(ContainerId, Exit),
+    /// Why nothing new may be claimed of this agent, because its own file system is nearly full; `None` once there is room again.
+    Room(Option<String>),
     /// Time has passed; see [`crate::Agent::next_deadline`].
     Tick,
 }

@@ -43,6 +43,10 @@ pub(crate) fn plan(
             "the agent has not opened its disks yet; try again".to_owned(),
         );
     }
+    let gives = matches!(action, ClaimAction::Unreserve(_) | ClaimAction::Destroy(_));
+    if let Some(why) = disks.full().filter(|_| !gives) {
+        return Plan::Refuse(OperationState::Failed, why.clone());
+    }
     if let Some(why) = disks_forbid(record, disks, action) {
         return Plan::Refuse(OperationState::Failed, why);
     }

@@ -249,6 +249,26 @@ mod tests {
     }
 
     #[test]
+    fn a_full_agent_gives_back_and_takes_nothing_new_until_there_is_room() {
+        let mut bed = Bed::registered();
+        bed.apply(vec![Bed::reserve(reserved_disk(10))]);
+        bed.input(Input::Room(Some("the file system is nearly full".to_owned())));
+        let give = Action::Claim(ClaimAction::Unreserve(vec![reserved_disk(10)]));
+        let uuids = bed.apply(vec![
+            Bed::reserve(reserved_disk(20)),
+            Bed::create(&[volume_named("x", 10)]),
+            give,
+        ]);
+        let outcomes: Vec<_> = uuids.iter().map(|it| bed.outcome(*it).unwrap()).collect();
+        use OperationState::{Failed, Finished};
+        assert_eq!(outcomes, [Failed, Failed, Finished]);
+        assert!(bed.operations[1].message.as_ref().unwrap().contains("nearly full"));
+        bed.input(Input::Room(None));
+        let uuid = bed.apply(vec![Bed::reserve(reserved_disk(20))])[0];
+        assert_eq!(bed.outcome(uuid), Some(Finished));
+    }
+
+    #[test]
     fn a_volume_name_is_taken_also_by_a_volume_that_cannot_be_used() {
         let mut bed = Bed::registered();
         bed.reserve_and_create();

@@ -22,9 +22,17 @@ pub(crate) struct Disks {
     faults: Arc<BTreeMap<DiskId, String>>,
     /// Claims on whole disks of another size than the claim says, and that size.
     drifts: Vec<(ClaimId, Value)>,
+    readiness: Readiness,
+    volumes: Volumes,
+}
+
+/// What holds up new claims.
+#[derive(Debug, Default)]
+struct Readiness {
     /// Whether the disks are being opened, for the first time or again.
     opening: bool,
-    volumes: Volumes,
+    /// Why nothing new may be claimed: the agent's own file system is nearly full.
+    full: Option<String>,
 }
 
 impl Disks {
@@ -38,15 +46,25 @@ impl Disks {
     }
 
     pub(crate) fn is_opening(&self) -> bool {
-        self.opening
+        self.readiness.opening
     }
 
     pub(crate) fn begin_opening(&mut self) {
-        self.opening = true;
+        self.readiness.opening = true;
     }
 
     pub(crate) fn end_opening(&mut self) {
-        self.opening = false;
+        self.readiness.opening = false;
+    }
+
+    /// Why nothing new may be claimed, while that is so.
+    pub(crate) fn full(&self) -> Option<&String> {
+        self.readiness.full.as_ref()
+    }
+
+    /// Takes note of it.
+    pub(crate) fn set_full(&mut self, full: Option<String>) {
+        self.readiness.full = full;
     }
 
     /// What is wrong with a disk that the last look named.

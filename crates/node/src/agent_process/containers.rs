@@ -103,7 +103,7 @@ impl Containers {
     pub fn keep_room(&self, dir: &Path, stop: &CancellationToken) {
         let (room, collector) = (self.0.room.clone(), self.0.collector.clone());
         tokio::spawn(collector.run(dir.to_owned(), room.wanted(), stop.clone()));
-        tokio::spawn(room.run(stop.clone()));
+        tokio::spawn(room.run(self.0.inbox.clone(), stop.clone()));
     }
 
     /// Hides places of this machine from containers, also from those that run.

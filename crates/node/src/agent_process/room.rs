@@ -8,9 +8,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use holdfast_agent::Input;
 use holdfast_containers::{set_aside, Room};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+
+use crate::core_loop::Inbox;
 
 /// With less than this part of it free a file system is nearly full, whatever its size.
 const LOW_PART: u64 = 20;
@@ -74,9 +77,16 @@ impl RoomKeeper {
     }
 
     /// Looks until told to stop.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(self, inbox: Inbox<Input>, stop: CancellationToken) {
+        let mut told = None;
         while !stop.is_cancelled() {
             self.look(Room::at(&self.dir).ok());
+            let fault = self.fault();
+            // That it is over, or not yet; how much is left changes all the time.
+            if fault.is_some() != told.is_some() {
+                inbox.tell(Input::Room(fault.clone())).await;
+                told = fault;
+            }
             tokio::select! {
                 () = stop.cancelled() => return,
                 // tidy: sleep is the point: a file system does not say that it fills up
@@ -111,7 +121,7 @@ impl RoomKeeper {
     fn words(&self, room: Room) -> String {
         format!(
             "the agent's own file system, on which {} lies, is nearly full: {} MB of {} MB are free, and with less than {} MB nothing new is \
-             started here; remove what fills it (sandboxes of ended tasks have gone already), or make it larger",
+             started or claimed here; remove what fills it (sandboxes of ended tasks have gone already), or make it larger",
             self.dir.display(),
             room.free_bytes >> 20,
             room.total_bytes >> 20,

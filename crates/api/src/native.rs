@@ -23,14 +23,14 @@ pub use disks::disks;
 pub use explain::{explain, Question};
 pub use frameworks::frameworks;
 pub use offers::offers;
-pub use plans::{claim_plan, teardown_plan, undelete_plan};
+pub use plans::{claim_plan, end_plan, teardown_plan, undelete_plan};
 pub use roles::roles;
 pub use tasks::tasks;
 pub use trash::trash;
 
 use crate::rows::{
-    AgentRow, AgentStanding, ClaimRow, DiskRow, Explained, FrameworkRow, KillAccepted, OfferRow,
-    Plan, RoleRow, TaskRow, TrashDone, TrashRow,
+    AgentRow, AgentStanding, ChangeDone, ClaimRow, DiskRow, Explained, FrameworkRow, KillAccepted,
+    OfferRow, Plan, RoleRow, TaskRow, TrashDone, TrashRow,
 };
 use crate::MasterView;
 
@@ -62,6 +62,8 @@ pub enum NativeAnswer {
     TrashRows(Vec<TrashRow>),
     /// A destroyed volume is back, or goes.
     Trash(TrashDone),
+    /// A change is durable.
+    Done(ChangeDone),
 }
 
 fn hostname(view: &MasterView, agent: &AgentId) -> String {

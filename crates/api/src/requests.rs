@@ -43,6 +43,11 @@ impl MasterCommand {
             OperatorCall::PurgeTrash { agent, .. } => {
                 authorize(caller, Action::PurgeVolume, Object::Agent(agent))
             }
+            // Whoever may destroy what an agent has may undo its reservations, too; which of the two it is, the core finds out.
+            OperatorCall::EndClaim { agent, .. } | OperatorCall::GiveUp { agent, .. } => {
+                authorize(caller, Action::Unreserve, Object::Agent(agent))?;
+                authorize(caller, Action::DestroyVolume, Object::Agent(agent))
+            }
             OperatorCall::Teardown(framework) => {
                 authorize(caller, Action::TeardownFramework, Object::Framework(framework))
             }

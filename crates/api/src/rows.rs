@@ -20,7 +20,7 @@ pub use disk::{DiskPlace, DiskRow};
 pub use explain::{ExplainRow, Explained};
 pub use framework::{FrameworkRow, FrameworkStanding};
 pub use offer::OfferRow;
-pub use plan::{ClaimPlan, KillAccepted, Plan, TeardownPlan};
+pub use plan::{ChangeDone, ClaimPlan, EndPlan, HolderRow, KillAccepted, Plan, TeardownPlan};
 pub use role::RoleRow;
 pub use task::TaskRow;
 pub use trash::{TrashDone, TrashRow};

@@ -7,6 +7,7 @@ pub mod agent_list;
 pub mod agent_show;
 pub mod change;
 pub mod choose;
+pub mod claim_give_up;
 pub mod claim_list;
 pub mod claim_show;
 pub mod complete_words;

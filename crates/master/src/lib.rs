@@ -29,6 +29,7 @@ use holdfast_model::{IdSource, Instant, MasterLedger, StepContext, Term};
 
 pub use config::Config;
 pub use explain::Explanation;
+pub use handlers::operator_claim::Force;
 pub use holdfast_allocator::{policy::Place, Reason, WhyNot};
 pub use parts::agents::{AgentHealth, AgentState, AgentTrash, ExecutorView, ReservedByOperation};
 pub use parts::frameworks::FrameworkState;

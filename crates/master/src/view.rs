@@ -11,7 +11,7 @@ use holdfast_model::{
     Quantities, SharedMap, TaskKey, Term,
 };
 
-use crate::handlers::operator_claim::plan;
+use crate::handlers::operator_claim::{ending, plan, Force};
 use crate::handlers::trash::plan_undelete;
 use crate::parts::agents::AgentState;
 use crate::parts::allocator_input::AllocatorView;
@@ -65,7 +65,7 @@ impl MasterView {
     pub fn plan(
         &self,
         agent: &AgentId,
-        action: &ClaimAction,
+        action: (&ClaimAction, Force),
         principal: Option<&str>,
     ) -> Result<(), Refusal> {
         if self.term.is_none() {
@@ -73,6 +73,17 @@ impl MasterView {
         }
         let known = (&self.ledger, &self.tasks, &self.offers);
         plan(known, self.agents.get(agent), agent, action, principal).map(drop)
+    }
+
+    /// What ends a claim.
+    ///
+    /// # Errors
+    /// [`Refusal`] when there is no such claim, or nothing that can be undone.
+    pub fn ending(&self, agent: &AgentId, claim: ClaimId) -> Result<ClaimAction, Refusal> {
+        if self.term.is_none() {
+            return Err(Refusal::NotLeading);
+        }
+        ending(&self.ledger, agent, claim)
     }
 }
 

@@ -380,7 +380,7 @@ impl fmt::Display for Identity {
             }
             if let Some(labels) = self.reservations.last().map(|it| &it.labels) {
                 if !labels.is_empty() {
-                    write!(f, "; {labels}")?;
+                    write!(f, ", {{{labels}}}")?;
                 }
             }
             f.write_str(")")?;

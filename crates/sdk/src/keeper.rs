@@ -5,7 +5,7 @@
 //! what it is about to do before it calls the master. It has no clock, no randomness, no file and
 //! no network.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_model::{
     Action, AgentId, Call, CommandInfo, Event, ExecutorId, ExecutorInfo, ExecutorKind, Filters,
@@ -57,6 +57,8 @@ pub struct Keeper<S> {
     /// Volumes whose CREATE is known not to have happened, by member; learnt again by
     /// reconciliation.
     refuted: BTreeMap<u32, PersistenceId>,
+    /// Members whose volume was not in the last offers of its agent; each is told of once, until it is placed.
+    waiting: BTreeSet<u32>,
     /// The restart backoff of each member's task.
     paces: BTreeMap<u32, Pace>,
     #[cfg(feature = "planted")]
@@ -74,6 +76,7 @@ impl<S: Service> Keeper<S> {
             ledger,
             subscribed: false,
             refuted: BTreeMap::new(),
+            waiting: BTreeSet::new(),
             paces: BTreeMap::new(),
             #[cfg(feature = "planted")]
             planted: None,
@@ -149,6 +152,9 @@ impl<S: Service> Keeper<S> {
 
     fn tick(&mut self, now: Instant) {
         if self.subscribed && self.reconcile_at.is_some_and(|at| at <= now) {
+            let idle = self.wanted().filter(|it| it.run.is_none() && it.volume.is_some());
+            let idle: Vec<Member> = idle.cloned().collect();
+            idle.iter().for_each(|it| self.tell_waiting(it));
             self.reconcile(now);
         }
         let mut rested = false;
@@ -252,12 +258,13 @@ impl<S: Service> Keeper<S> {
             let gone =
                 member.stage == Stage::Claiming && self.refuted.get(&member.index) == Some(volume);
             let gone = gone || self.is_planted("keeper-claims-again");
-            return if gone {
-                rest.with_reservation(&placing::label(&self.service, member), &needs)
-                    .or_else(|| rest.fresh(&needs))
-            } else {
-                None
-            };
+            if gone {
+                return rest
+                    .with_reservation(&placing::label(&self.service, member), &needs)
+                    .or_else(|| rest.fresh(&needs));
+            }
+            self.tell_waiting(member);
+            return None;
         }
         if let Some(place) = rest.with_reservation(&placing::label(&self.service, member), &needs) {
             return Some(place);
@@ -268,6 +275,17 @@ impl<S: Service> Keeper<S> {
             return None;
         }
         rest.fresh(&needs)
+    }
+
+    /// Says, once until it is placed, that a member is not placed for want of its volume.
+    fn tell_waiting(&mut self, member: &Member) {
+        let (Some(volume), Some(agent)) = (&member.volume, &member.agent) else { return };
+        if self.waiting.insert(member.index) {
+            self.effects.push(Effect::Log(format!(
+                "member {} waits for its volume {volume}: agent {agent} does not offer it, or too little beside it; see `holdfast claim show {volume}`",
+                member.index
+            )));
+        }
     }
 
     fn use_place(
@@ -297,6 +315,7 @@ impl<S: Service> Keeper<S> {
         // have just asked for. Its CREATE's outcome does prove it, and so does a task that runs on
         // it.
         self.refuted.remove(&member.index);
+        self.waiting.remove(&member.index);
         let needs = self.service.needs(member.index);
         let resources =
             placing::operations(&self.service, &member, &needs, &place, offer, operations);
@@ -549,13 +568,20 @@ mod tests {
         calls: Vec<Call>,
         offers: u32,
         statuses: u128,
+        log: Vec<String>,
     }
 
     impl Case {
         fn new(members: u32, ledger: KeeperLedger) -> Case {
             let keeper = Keeper::recover(Notes(members, role()), ledger);
-            let mut case =
-                Case { keeper, now: Instant(1), calls: Vec::new(), offers: 0, statuses: 0 };
+            let mut case = Case {
+                keeper,
+                now: Instant(1),
+                calls: Vec::new(),
+                offers: 0,
+                statuses: 0,
+                log: Vec::new(),
+            };
             case.event(Event::Subscribed(FrameworkId::made("f-1".to_owned())));
             case
         }
@@ -586,7 +612,7 @@ mod tests {
                         }
                         self.calls.push(*call);
                     }
-                    Effect::Log(_) => {}
+                    Effect::Log(line) => self.log.push(line),
                 }
             }
             assert_eq!(&durable, self.keeper.ledger(), "what is remembered is durable");
@@ -706,6 +732,24 @@ mod tests {
         let (_, task) = accepted(case.offer("a-1", fresh()));
         case.status(&task, TaskState::Running);
         (case, task)
+    }
+
+    #[test]
+    fn a_member_that_waits_for_its_volume_says_so_once() {
+        let (mut case, task) = running(1);
+        case.status(&task, TaskState::Failed);
+        case.now = Instant(1_000_000);
+        case.log.clear();
+        case.offer("a-1", fresh());
+        case.offer("a-1", fresh());
+        case.handle(Input::Tick);
+        let told: Vec<_> =
+            case.log.iter().filter(|it| it.contains("waits for its volume")).collect();
+        assert!(
+            told.len() == 1 && told[0].contains("agent a-1 does not offer it"),
+            "{:?}",
+            case.log
+        );
     }
 
     #[test]

@@ -8,6 +8,7 @@ use holdfast_model::{
 };
 
 use super::executors::message_executor;
+use super::give_up::give_up;
 use super::kill::{kill, shut_down_executor, shut_down_framework};
 use super::operations::{acknowledge_operation, apply, Ordered};
 use super::trash::{purge, undelete};
@@ -169,6 +170,9 @@ fn obey(
             undelete(step, disks, containers, master, waiting, (uuid, claim, &by))
         }
         Order::PurgeTrash { claim, by } => purge(step, claim, &by),
+        Order::GiveUp { uuid, claim, by } => {
+            give_up(step, disks, containers, master, (uuid, claim), &by)
+        }
         Order::Kill { framework, task, grace_ms } => {
             kill(step, containers, tasks, master, waiting, (framework, task), grace_ms)
         }

@@ -6,6 +6,7 @@ pub(crate) mod alarms;
 pub(crate) mod containers;
 pub(crate) mod disks;
 pub(crate) mod executors;
+pub(crate) mod give_up;
 pub(crate) mod kill;
 pub(crate) mod link;
 pub(crate) mod operations;

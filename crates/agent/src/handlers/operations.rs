@@ -113,7 +113,8 @@ pub(crate) fn acknowledge_operation(step: &mut Step<'_>, uuid: OperationUuid, st
     }
 }
 
-fn pending(
+/// An operation of which nothing is done yet.
+pub(crate) fn pending(
     uuid: OperationUuid,
     framework: Option<FrameworkId>,
     operation: Operation,

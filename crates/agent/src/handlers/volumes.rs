@@ -54,7 +54,8 @@ fn claim_in(step: &Step<'_>, id: ClaimId, state: ClaimState) -> Option<Claim> {
     step.ledger().claims.get(&id).filter(|it| it.state == state).cloned()
 }
 
-fn making_failed(
+/// None of the volumes of an operation becomes ready: their space is given back.
+pub(crate) fn making_failed(
     step: &mut Step<'_>,
     volumes: &mut Volumes,
     master: &mut MasterLink,
@@ -100,6 +101,19 @@ pub(crate) fn volume_trashed(
             TRASH_RETRY_MAX_MS,
         );
     }
+    let trashed = TrashedVolume { claim: claim.clone(), since: step.now(), purging: false };
+    end_destroyed(step, volumes, master, &claim, Some(trashed));
+}
+
+/// A volume that was being destroyed is no more, and with it the operation that asked for that, unless others of it still are.
+pub(crate) fn end_destroyed(
+    step: &mut Step<'_>,
+    volumes: &mut Volumes,
+    master: &mut MasterLink,
+    claim: &Claim,
+    trashed: Option<TrashedVolume>,
+) {
+    let id = claim.id;
     step.alarms_mut().clear(&Alarm::Trash(id));
     volumes.forget_fault(id);
     let operation = operation_on(step.ledger(), id);
@@ -108,8 +122,7 @@ pub(crate) fn volume_trashed(
         .and_then(|it| it.framework.as_ref())
         .map_or_else(|| "operator".to_owned(), ToString::to_string);
     let mut touched = operation.as_ref().map_or_else(Vec::new, |it| it.claims.clone());
-    let trashed = TrashedVolume { claim: claim.clone(), since: step.now(), purging: false };
-    take_back(step, &claim, &by, &mut touched, Some(trashed));
+    take_back(step, claim, &by, &mut touched, trashed);
     let Some(operation) = operation else { return };
     let operation = OperationRecord { claims: touched, ..operation };
     let unfinished = |it: &ClaimId| claim_in(step, *it, ClaimState::Destroying).is_some();
@@ -121,7 +134,7 @@ pub(crate) fn volume_trashed(
 }
 
 /// Ends a volume's claim and gives its space back to the reservation. What is kept of a destroyed one is written down in the same go.
-fn take_back(
+pub(crate) fn take_back(
     step: &mut Step<'_>,
     volume: &Claim,
     by: &str,

@@ -12,7 +12,7 @@ use super::hostname;
 use super::offers::offer;
 use super::tasks::task;
 use crate::groups::{by, live_tasks};
-use crate::rows::{ExplainRow, Explained, OfferRow, TaskRow};
+use crate::rows::{ClaimRow, ExplainRow, Explained, OfferRow, TaskRow};
 use crate::{MasterView, Refusal};
 
 /// What is to be explained.
@@ -61,6 +61,15 @@ fn of_framework(
         explained.offers.len()
     );
     explained.tasks = tasks;
+    let unusable = unusable_volumes(view, framework);
+    if let [first, ..] = unusable.as_slice() {
+        explained.summary += &format!(
+            "; {} of its volumes cannot be used: {}",
+            unusable.len(),
+            first.fault.as_deref().unwrap_or_default()
+        );
+    }
+    explained.volumes = unusable;
     explained.reasons = reasons(view, now, framework, wanted);
     if wanted.is_some() {
         let lacking: BTreeSet<(&str, &str)> =
@@ -76,6 +85,21 @@ fn of_framework(
         }
     }
     explained
+}
+
+/// The volumes of a framework that it cannot be offered, whatever is free.
+fn unusable_volumes(view: &MasterView, framework: &FrameworkId) -> Vec<ClaimRow> {
+    let faulty = view.agents().iter().flat_map(|(agent, state)| {
+        let claims = &view.ledger().claims;
+        state
+            .faults()
+            .keys()
+            .filter_map(move |id| Some((agent, claims.get(&(agent.clone(), *id))?)))
+    });
+    let own = faulty.filter(|(_, it)| it.is_volume() && it.framework.as_ref() == Some(framework));
+    let users =
+        VolumeUsers::of(view.tasks_of_framework(framework).filter(|it| !it.state.is_terminal()));
+    own.map(|(agent, it)| claim(view, agent, it, &users)).collect()
 }
 
 /// A task that does not run is explained by what it would use.

@@ -2,10 +2,12 @@
 //!
 //! Relies on the master's own checks, which run on a view as they do in the core. Never changes anything.
 
+use holdfast_master::Force;
 use holdfast_model::{AgentId, CallerIdentity, ClaimAction, ClaimId, FrameworkId};
 
+use super::frameworks::framework_standing;
 use crate::groups::live_tasks;
-use crate::rows::{ClaimPlan, Plan, TeardownPlan};
+use crate::rows::{ClaimPlan, EndPlan, FrameworkStanding, HolderRow, Plan, TeardownPlan};
 use crate::{MasterView, Refusal};
 
 /// What a change of claims takes and gives, if it would work.
@@ -18,7 +20,7 @@ pub fn claim_plan(
     agent: &AgentId,
     action: &ClaimAction,
 ) -> Result<Plan, Refusal> {
-    view.plan(agent, action, caller.principal())?;
+    view.plan(agent, (action, Force::No), caller.principal())?;
     let conversion = action.conversion();
     Ok(Plan::Claim(ClaimPlan {
         action: action.name().to_owned(),
@@ -42,6 +44,42 @@ pub fn undelete_plan(view: &MasterView, agent: &AgentId, claim: ClaimId) -> Resu
         gives: gives.unwrap_or_default(),
         takes: takes.unwrap_or_default(),
     }))
+}
+
+/// What the end of a claim gives, and who holds it.
+///
+/// # Errors
+/// What the core would say if it were asked for it now.
+pub fn end_plan(
+    view: &MasterView,
+    caller: &CallerIdentity,
+    (agent, id): (&AgentId, ClaimId),
+    force: bool,
+) -> Result<Plan, Refusal> {
+    let action = view.ending(agent, id)?;
+    view.plan(agent, (&action, Force::of(force)), caller.principal())?;
+    let claim = &view.ledger().claims[&(agent.clone(), id)];
+    let conversion = action.conversion();
+    Ok(Plan::End(EndPlan {
+        action: action.name().to_owned(),
+        agent: agent.to_string(),
+        claim: id.to_string(),
+        gives: conversion.converted.to_string(),
+        holder: claim.framework.as_ref().and_then(|it| holder(view, it)),
+        takes: conversion.consumed.to_string(),
+    }))
+}
+
+fn holder(view: &MasterView, id: &FrameworkId) -> Option<HolderRow> {
+    let record = view.ledger().frameworks.get(id)?;
+    let state = framework_standing(view, id, record);
+    let away_since = record.deadline.map(|it| it.0.saturating_sub(record.info.failover_timeout_ms));
+    Some(HolderRow {
+        away_since_ms: away_since.filter(|_| state == FrameworkStanding::Away),
+        framework: id.to_string(),
+        name: record.info.name.clone(),
+        state,
+    })
 }
 
 /// What the removal of a framework would do.

@@ -9,7 +9,7 @@ use holdfast_proto::json;
 
 use super::MasterCommand;
 use crate::native::{self, NativeAnswer, Question};
-use crate::rows::{KillAccepted, TrashDone};
+use crate::rows::{ChangeDone, KillAccepted, TrashDone};
 use crate::{authorize, Action, MasterView, Object, Parameters, Refusal};
 
 /// A request that may be carried out.
@@ -42,6 +42,8 @@ pub enum NativeRead {
     Explain(Question),
     /// Whether a change of claims would work if this caller asked for it, and what it takes and gives.
     ClaimPlan(CallerIdentity, AgentId, ClaimAction),
+    /// The same for the end of one claim, and who holds it; whether by force.
+    EndPlan(CallerIdentity, AgentId, ClaimId, bool),
     /// What the removal of a framework would do.
     TeardownPlan(FrameworkId),
     /// Destroyed volumes.
@@ -81,6 +83,14 @@ impl NativeRequest {
             "kill" => {
                 return Err(Refusal::MustBePosted("POST it: it ends a task".to_owned()));
             }
+            "give-up" if posted => return give_up(caller, parameters),
+            "give-up" => {
+                return Err(Refusal::MustBePosted("POST it: it ends a claim".to_owned()));
+            }
+            "end-claim" if posted => return end_claim(caller, parameters),
+            "end-claim" => {
+                return Err(Refusal::MustBePosted("POST it: it ends a claim".to_owned()));
+            }
             "undelete" | "purge" if posted => return trash(caller, name, parameters),
             "undelete" => {
                 return Err(Refusal::MustBePosted("POST it: it takes space".to_owned()));
@@ -90,7 +100,7 @@ impl NativeRequest {
             }
             _ => {
                 return Err(Refusal::NotFound(format!(
-                    "there is no `/holdfast/v1/{name}`; there are agents, disks, claims, frameworks, tasks, offers, roles, trash, explain, kill, undelete, purge, plan, undelete-plan"
+                    "there is no `/holdfast/v1/{name}`; there are agents, disks, claims, frameworks, tasks, offers, roles, trash, explain, kill, end-claim, give-up, undelete, purge, plan, undelete-plan"
                 )))
             }
         };
@@ -134,8 +144,46 @@ fn trash(
     Ok(NativeRequest::Ask(command, NativeAnswer::Trash(TrashDone { done: true })))
 }
 
-/// Whether a change would work; `call` is the operator call as JSON.
+fn end_claim(
+    caller: &CallerIdentity,
+    parameters: Parameters<'_>,
+) -> Result<NativeRequest, Refusal> {
+    let (agent, claim, force) = which_claim(parameters)?;
+    let call = OperatorCall::EndClaim { agent, claim, force };
+    let done = NativeAnswer::Done(ChangeDone { done: true });
+    Ok(NativeRequest::Ask(MasterCommand::authorized(caller, call)?, done))
+}
+
+fn give_up(caller: &CallerIdentity, parameters: Parameters<'_>) -> Result<NativeRequest, Refusal> {
+    let (agent, claim, _) = which_claim(parameters)?;
+    let call = OperatorCall::GiveUp { agent, claim };
+    let done = NativeAnswer::Done(ChangeDone { done: true });
+    Ok(NativeRequest::Ask(MasterCommand::authorized(caller, call)?, done))
+}
+
+/// A claim, and whether it is to end by force.
+fn which_claim(parameters: Parameters<'_>) -> Result<(AgentId, ClaimId, bool), Refusal> {
+    let agent = AgentId::parse(parameters.needed("agent")?)?;
+    let claim = ClaimId::parse(parameters.needed("claim")?)?;
+    let force = match parameters.get("force") {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(other) => {
+            let why = format!("force: `{other}` is neither true nor false");
+            return Err(Refusal::Invalid(why));
+        }
+    };
+    Ok((agent, claim, force))
+}
+
+/// Whether a change would work; `call` is the operator call as JSON. Or whether a claim can be ended, which is then named as it is to
+/// `end-claim`.
 fn plan(caller: &CallerIdentity, parameters: Parameters<'_>) -> Result<NativeRequest, Refusal> {
+    if parameters.get("claim").is_some() {
+        let (agent, claim, force) = which_claim(parameters)?;
+        let plan = NativeRead::EndPlan(caller.clone(), agent, claim, force);
+        return plan.authorized(caller).map(NativeRequest::Read);
+    }
     let call = json::from_slice(parameters.needed("call")?.as_bytes())
         .map_err(|error| Refusal::Invalid(error.to_string()))?;
     match operator::from_proto(call)? {
@@ -166,7 +214,9 @@ impl NativeRead {
             NativeRead::Trash => Object::Claims,
             NativeRead::UndeletePlan(agent, _) => Object::Agent(agent),
             NativeRead::Explain(question) => Object::Named(&question.about),
-            NativeRead::ClaimPlan(_, agent, _) => Object::Agent(agent),
+            NativeRead::ClaimPlan(_, agent, _) | NativeRead::EndPlan(_, agent, ..) => {
+                Object::Agent(agent)
+            }
             NativeRead::TeardownPlan(framework) => Object::Framework(framework),
         };
         authorize(caller, Action::View, object)?;
@@ -195,6 +245,9 @@ impl NativeRead {
             }
             NativeRead::ClaimPlan(caller, agent, action) => {
                 NativeAnswer::Plan(native::claim_plan(view, caller, agent, action)?)
+            }
+            NativeRead::EndPlan(caller, agent, claim, force) => {
+                NativeAnswer::Plan(native::end_plan(view, caller, (agent, *claim), *force)?)
             }
             NativeRead::TeardownPlan(framework) => {
                 NativeAnswer::Plan(native::teardown_plan(view, framework)?)

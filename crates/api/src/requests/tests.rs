@@ -156,8 +156,28 @@ fn a_plan_is_read_off_the_view_and_changes_nothing() {
 }
 
 #[test]
+fn a_claim_is_ended_by_its_id_and_by_force_only_when_that_is_said() {
+    let id = "0d1e2f30-4151-6172-8393-a4b5c6d7e8f9";
+    let forced = |force: &str| {
+        let pairs = [("agent", "S0"), ("claim", id), ("force", force)];
+        native(true, "end-claim", &pairs)
+    };
+    for (given, expected) in [("true", true), ("false", false)] {
+        let Ok(NativeRequest::Ask(command, _)) = forced(given) else { panic!() };
+        let OperatorCall::EndClaim { force, claim, .. } = &command.call else { panic!() };
+        assert_eq!((*force, claim.to_string().as_str()), (expected, id));
+    }
+    let why = "force: `yes` is neither true nor false".to_owned();
+    assert_eq!(forced("yes"), Err(Refusal::Invalid(why)));
+    let pairs = [("agent", "S0"), ("claim", id)];
+    assert!(matches!(native(false, "end-claim", &pairs), Err(Refusal::MustBePosted(_))));
+    assert!(matches!(native(true, "end-claim", &pairs[..1]), Err(Refusal::Invalid(_))));
+    assert!(matches!(native(false, "plan", &pairs), Ok(NativeRequest::Read(_))));
+}
+
+#[test]
 fn an_unknown_name_lists_the_known_ones() {
-    let why = "there is no `/holdfast/v1/moon`; there are agents, disks, claims, frameworks, tasks, offers, roles, trash, explain, kill, undelete, purge, plan, undelete-plan";
+    let why = "there is no `/holdfast/v1/moon`; there are agents, disks, claims, frameworks, tasks, offers, roles, trash, explain, kill, end-claim, give-up, undelete, purge, plan, undelete-plan";
     assert_eq!(native(false, "moon", &[]), Err(Refusal::NotFound(why.to_owned())));
 }
 

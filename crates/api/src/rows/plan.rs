@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::FrameworkStanding;
+
 /// What a change of claims on an agent would do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClaimPlan {
@@ -13,6 +15,45 @@ pub struct ClaimPlan {
     pub gives: String,
     /// What it takes.
     pub takes: String,
+}
+
+/// What the end of one claim would do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndPlan {
+    /// `UNRESERVE` or `DESTROY`.
+    pub action: String,
+    /// Where.
+    pub agent: String,
+    /// Which.
+    pub claim: String,
+    /// What it gives.
+    pub gives: String,
+    /// The framework that made it, if one did.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub holder: Option<HolderRow>,
+    /// What it takes.
+    pub takes: String,
+}
+
+/// Who holds a claim.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HolderRow {
+    /// Since when it is away, in milliseconds since 1970, if it is.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub away_since_ms: Option<u64>,
+    /// Its id.
+    pub framework: String,
+    /// Its name.
+    pub name: String,
+    /// Whether it is there.
+    pub state: FrameworkStanding,
+}
+
+/// A change was made, and is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeDone {
+    /// Always so: what cannot be done is refused.
+    pub done: bool,
 }
 
 /// What the removal of a framework would do.
@@ -32,6 +73,8 @@ pub struct TeardownPlan {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Plan {
+    /// The end of one claim.
+    End(EndPlan),
     /// A change of claims.
     Claim(ClaimPlan),
     /// The removal of a framework.

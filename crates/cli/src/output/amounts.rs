@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn amounts_are_added_whoever_they_are_reserved_for() {
-        let text = "disk(db, p)[Path:/mnt/d:1,vol]:1024; cpus:0.1; cpus(db):0.2; mem:512; ports:[31000-32000]; disk:512; apples:3";
+        let text = "disk(db, p, {member=a, zone})[Path:/mnt/d:1,vol]:1024; cpus:0.1; cpus(db):0.2; mem:512; ports:[31000-32000]; disk:512; apples:3";
         assert_eq!(summary(text), "cpus 0.3, mem 512 MiB, disk 1.5 GiB, apples 3");
         for none in ["nothing", "", "ports:[1-2]", "zones:{a,b}", ":"] {
             assert!(

@@ -3,10 +3,10 @@
 //! Relies on the operator API, whose resources are whole; rows for people leave things out. Never builds the identity of something
 //! that is there from what a person typed: it is found.
 
-use holdfast_api::rows::{ClaimRow, DiskPlace, DiskRow};
+use holdfast_api::rows::{DiskPlace, DiskRow};
 use holdfast_model::convert::{resource, text};
 use holdfast_model::{
-    Identity, PersistenceId, Reservation, ReservationKind, Resource, Resources, Role, Source, Value,
+    Identity, Reservation, ReservationKind, Resource, Resources, Role, Source, Value,
 };
 use holdfast_proto::mesos::v1::master::call::Type;
 use holdfast_proto::mesos::v1::master::Call;
@@ -118,14 +118,6 @@ pub fn reservation(role: Role, principal: Option<&str>, labels: &[String]) -> Re
     }
 }
 
-/// The volume of that name and role.
-pub fn volume(total: &Resources, role: &str, name: &str) -> Option<Resource> {
-    total.iter().find(|it| {
-        it.identity.persistence.as_ref().map(PersistenceId::as_str) == Some(name)
-            && it.identity.role().as_str() == role
-    })
-}
-
 /// The part of a reservation that `wanted` names: the only identity of that name for the role from which it can be taken.
 ///
 /// # Errors
@@ -159,34 +151,6 @@ pub fn reserved_part(
             EXIT_CONFLICT,
             format!("`{wanted}` is not reserved there for {role}"),
             "see `holdfast claim list -o wide`",
-        )),
-        [one] => Ok(one.clone()),
-        several => Err(several_reservations(several)),
-    }
-}
-
-/// The reservation that a row of the masters' list of claims stands for, whole.
-///
-/// # Errors
-/// When it is not there any more, or several look the same.
-pub fn reservation_of(total: &Resources, row: &ClaimRow) -> Result<Resource, Failure> {
-    let principal = row.principal.as_deref();
-    let same = |it: &Resource| {
-        it.identity.name == row.resource
-            && it.identity.is_dynamic()
-            && it.identity.persistence.is_none()
-            && it.identity.role().as_str() == row.role
-            && it.identity.reservations.last().and_then(|last| last.principal.as_deref())
-                == principal
-    };
-    let alike: Vec<Resource> = total.iter().filter(same).collect();
-    let exact: Vec<Resource> =
-        alike.into_iter().filter(|it| it.value.quantity().to_f64() == row.amount).collect();
-    match exact.as_slice() {
-        [] => Err(Failure::new(
-            EXIT_CONFLICT,
-            format!("claim {} changed just now", row.id),
-            "look again: `holdfast claim list`",
         )),
         [one] => Ok(one.clone()),
         several => Err(several_reservations(several)),
@@ -256,23 +220,13 @@ mod tests {
     }
 
     #[test]
-    fn a_reservation_is_found_by_its_row_and_never_guessed() {
-        let claim = |principal: Option<&str>| -> ClaimRow {
-            testbed::row(json!({ "id": "c", "principal": principal, "amount": 10.0 }))
-        };
-        let row = claim(Some("p"));
-        let mut total: Resources =
-            [disk(10), disk(10).reserved(db(&["a"])), disk(20).reserved(db(&["b"]))]
-                .iter()
-                .collect();
-        assert_eq!(reservation_of(&total, &row).unwrap(), disk(10).reserved(db(&["a"])));
-        total.add(&disk(10).reserved(db(&["c=d"])));
-        let failure = reservation_of(&total, &row).unwrap_err();
-        assert!(
-            failure.code == EXIT_CONFLICT && failure.cause.contains("disk(db, p; c=d):10"),
-            "{failure}"
-        );
-        assert_eq!(reservation_of(&total, &claim(None)).unwrap_err().code, EXIT_CONFLICT);
+    fn several_that_could_be_meant_are_told_apart_by_their_labels() {
+        let role = Role::parse("db").unwrap();
+        let total: Resources =
+            [disk(10).reserved(db(&["a"])), disk(10).reserved(db(&["c=d"]))].iter().collect();
+        let failure = reserved_part(&total, &role, &disk(5)).unwrap_err();
+        let listed = failure.cause.contains("disk(db, p, {c=d}):5");
+        assert!(failure.code == EXIT_CONFLICT && listed, "{failure}");
     }
 
     #[test]

@@ -5,8 +5,9 @@
 use holdfast_api::rows::{AgentRow, ClaimKind, ClaimRow};
 use holdfast_model::OperatorCall;
 use holdfast_model::{AgentId, ClaimAction, Resource};
+use serde_json::Value;
 
-use super::change::{confirm, plan, DestroyArgs};
+use super::change::{confirm, plan, put_plan, DestroyArgs};
 use super::choose::choose;
 use super::reservation_create::placed;
 use super::{holdings, Context};
@@ -38,7 +39,7 @@ pub struct ReservationRemoveArgs {
 pub async fn run(context: &Context, args: &ReservationRemoveArgs) -> anyhow::Result<i32> {
     let (agent, resources) = match &args.agent {
         Some(agent) => named(context, args, agent).await?,
-        None => claimed(context, &args.what).await?,
+        None => return claimed(context, args).await,
     };
     let text: Vec<String> = resources.iter().map(ToString::to_string).collect();
     let text = text.join("; ");
@@ -55,10 +56,10 @@ pub async fn run(context: &Context, args: &ReservationRemoveArgs) -> anyhow::Res
     Ok(0)
 }
 
-/// What a claim holds.
-async fn claimed(context: &Context, what: &str) -> Result<(String, Vec<Resource>), Failure> {
+/// Ends the claim that was named, whichever others look the same.
+async fn claimed(context: &Context, args: &ReservationRemoveArgs) -> anyhow::Result<i32> {
     let claims = context.master.rows::<ClaimRow>().await?;
-    let row = choose(&claims, what)?;
+    let row = choose(&claims, &args.what)?;
     if row.kind == ClaimKind::Volume {
         let name = row.volume.as_deref().unwrap_or_default();
         let cause = format!("claim {} is the volume `{name}`", row.id);
@@ -66,10 +67,20 @@ async fn claimed(context: &Context, what: &str) -> Result<(String, Vec<Resource>
             EXIT_CONFLICT,
             cause,
             "if its data may go: `holdfast volume destroy`",
-        ));
+        )
+        .into());
     }
-    let total = holdings::total(&context.master, &row.agent).await?;
-    Ok((row.agent.clone(), vec![holdings::reservation_of(&total, row)?]))
+    let which = [("agent", row.agent.as_str()), ("claim", row.id.as_str())];
+    let plan = context.master.get("plan", &which).await?;
+    if args.destroy.plan.plan {
+        return put_plan(context, &plan);
+    }
+    let text = plan.get("takes").and_then(Value::as_str).unwrap_or_default();
+    let agent = &row.agent;
+    confirm(context, &format!("Give back {text} on agent {agent}?"), args.destroy)?;
+    context.master.post("end-claim", &which).await?;
+    context.remark(&format!("{text} on agent {agent} is not reserved any more"));
+    Ok(0)
 }
 
 /// What was named, as it is reserved there.

@@ -1,22 +1,28 @@
 //! `volume destroy`: give a volume up; its data go to the trash of its disk.
 //!
-//! Never without its name typed by somebody (or -y, for scripts), and never while a task uses it.
+//! Never without its name typed by somebody (or -y, for scripts), never while a task uses it, and never behind the back of a framework
+//! that was not removed, unless forced.
 
-use holdfast_api::rows::{ClaimKind, ClaimRow, ClaimStanding};
-use holdfast_model::OperatorCall;
-use holdfast_model::{AgentId, ClaimAction};
+use holdfast_api::rows::{
+    ClaimKind, ClaimRow, ClaimStanding, EndPlan, FrameworkStanding, HolderRow,
+};
+use serde_json::Value;
 
-use super::change::{confirm_by_name, plan, DestroyArgs};
+use super::change::{confirm_by_name, put_plan, DestroyArgs};
 use super::choose::choose;
-use super::{holdings, Context};
-use crate::failure::{Failure, EXIT_CONFLICT};
-use crate::output::amounts;
+use super::context::now_ms;
+use super::Context;
+use crate::failure::{Failure, EXIT_CONFLICT, EXIT_ERROR};
+use crate::output::{amounts, human};
 
 /// Which volume.
 #[derive(Clone, Debug, clap::Args)]
 pub struct VolumeDestroyArgs {
     /// Its claim's id, the beginning of it, or its name.
     pub volume: String,
+    /// Destroy it though its framework was not removed, and may come back for it.
+    #[arg(long)]
+    pub force: bool,
     /// How it is agreed to.
     #[command(flatten)]
     pub destroy: DestroyArgs,
@@ -41,20 +47,23 @@ pub async fn run(context: &Context, args: &VolumeDestroyArgs) -> anyhow::Result<
         context.remark("it is being destroyed already");
         return Ok(0);
     }
-    let total = holdings::total(&context.master, &row.agent).await?;
-    let volume = holdings::volume(&total, &row.role, name).ok_or_else(|| {
-        let cause = format!("the agent has no volume `{name}` of role {} now", row.role);
-        Failure::new(EXIT_CONFLICT, cause, "see what is wrong with it: `holdfast claim show`")
-    })?;
-    let order = OperatorCall::Claim {
-        agent: AgentId::parse(&row.agent)?,
-        action: ClaimAction::Destroy(vec![volume]),
-    };
+    let which = [("agent", row.agent.as_str()), ("claim", row.id.as_str()), ("force", "true")];
+    let raw = context.master.get("plan", &which).await?;
+    let plan = read(&raw)?;
+    let held = plan.holder.as_ref().filter(|it| it.state != FrameworkStanding::Removed);
     if args.destroy.plan.plan {
-        return plan(context, &order).await;
+        return show(context, raw, row, held.is_some() && !args.force);
     }
-    confirm_by_name(context, &question(row, name), name, args.destroy)?;
-    context.master.order(&order).await?;
+    let by = held.map(|it| holder(it, now_ms()));
+    if let (Some(by), false) = (&by, args.force) {
+        let cause = format!("volume `{name}` is held by {by}, which was not removed");
+        let hint = "if its data are not needed, add --force; else remove the framework first: `holdfast framework teardown`";
+        return Err(Failure::new(EXIT_CONFLICT, cause, hint).into());
+    }
+    confirm_by_name(context, &question(row, name, by), name, args.destroy)?;
+    let force = if args.force { "true" } else { "false" };
+    let which = [("agent", row.agent.as_str()), ("claim", row.id.as_str()), ("force", force)];
+    context.master.post("end-claim", &which).await?;
     context.remark(&format!(
         "volume `{name}` ({}) is destroyed; its data are in the trash of its disk",
         row.id
@@ -62,9 +71,49 @@ pub async fn run(context: &Context, args: &VolumeDestroyArgs) -> anyhow::Result<
     Ok(0)
 }
 
-fn question(row: &ClaimRow, name: &str) -> String {
+fn read(raw: &Value) -> Result<EndPlan, Failure> {
+    serde_json::from_value(raw.clone()).map_err(|it| {
+        Failure::new(
+            EXIT_ERROR,
+            format!("the master's plan: {it}"),
+            "is it the same version as this program?",
+        )
+    })
+}
+
+/// The plan, with what a person wants to know before data go.
+fn show(context: &Context, raw: Value, row: &ClaimRow, needs_force: bool) -> anyhow::Result<i32> {
+    if !context.format.is_table() {
+        return put_plan(context, &raw);
+    }
+    let plan = read(&raw)?;
+    let mut lines = raw;
+    if let Value::Object(fields) = &mut lines {
+        fields.insert("size".to_owned(), amounts::of("disk", row.amount).into());
+        let by = plan.holder.map_or_else(|| "operator".to_owned(), |it| holder(&it, now_ms()));
+        fields.insert("holder".to_owned(), by.into());
+        if needs_force {
+            fields.insert("needs".to_owned(), "--force".into());
+        }
+    }
+    put_plan(context, &lines)
+}
+
+/// Who holds a claim, and whether it is there.
+pub(super) fn holder(row: &HolderRow, now_ms: u64) -> String {
+    let standing = match (row.state, row.away_since_ms) {
+        (FrameworkStanding::Away, Some(since)) => {
+            format!("away since {}", human::ago(now_ms, since))
+        }
+        (state, _) => state.word().to_owned(),
+    };
+    format!("framework `{}` ({}, {standing})", row.name, row.framework)
+}
+
+fn question(row: &ClaimRow, name: &str, held_by: Option<String>) -> String {
+    let held = held_by.map(|it| format!(" It is held by {it}.")).unwrap_or_default();
     format!(
-        "Destroy volume `{name}` ({}, role {}, on {})? Its data go to the trash.",
+        "Destroy volume `{name}` ({}, role {}, on {})? Its data go to the trash.{held}",
         amounts::of("disk", row.amount),
         row.role,
         row.hostname

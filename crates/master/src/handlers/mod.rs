@@ -10,6 +10,7 @@ mod adopt;
 pub(crate) mod agent;
 pub(crate) mod elected;
 pub(crate) mod framework;
+mod give_up;
 mod kill;
 mod launch;
 mod learn;

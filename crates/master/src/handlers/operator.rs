@@ -4,8 +4,9 @@ use holdfast_model::{
     Event, FrameworkId, Invalid, MasterChange, OfferId, OperatorCall, Role, Scalar, TaskKey,
 };
 
+use super::give_up::give_up;
 use super::kill::kill;
-use super::operator_claim::operator_claim;
+use super::operator_claim::{end_claim, operator_claim, Force};
 use super::trash::{purge, undelete};
 use crate::flows::frameworks::remove_framework;
 use crate::flows::offers::rescind_each;
@@ -22,7 +23,19 @@ pub(crate) fn operator_asks(
 ) {
     let answer = match call {
         OperatorCall::Claim { agent, action } => {
-            match operator_claim(step, belief, asked, &agent, &action) {
+            match operator_claim(step, belief, asked, &agent, (&action, Force::No)) {
+                Ok(()) => return, // Answered when the agent has done it.
+                Err(refusal) => Err(refusal),
+            }
+        }
+        OperatorCall::EndClaim { agent, claim, force } => {
+            match end_claim(step, belief, asked, (&agent, claim), Force::of(force)) {
+                Ok(()) => return, // Answered when the agent has done it.
+                Err(refusal) => Err(refusal),
+            }
+        }
+        OperatorCall::GiveUp { agent, claim } => {
+            match give_up(step, belief, asked, &agent, claim) {
                 Ok(()) => return, // Answered when the agent has done it.
                 Err(refusal) => Err(refusal),
             }

@@ -2,8 +2,9 @@
 //! taken out of offers in the same step, so that nobody can come in between.
 
 use holdfast_model::{
-    Action, AgentId, Asker, ClaimAction, Identity, Invalid, MasterChange, MasterLedger,
-    NamedOperation, OfferId, Operation, OperationUuid, Order, PendingOperation, Resources,
+    Action, AgentId, Asker, ClaimAction, ClaimId, ClaimState, Identity, Invalid, MasterChange,
+    MasterLedger, NamedOperation, OfferId, Operation, OperationUuid, Order, PendingOperation,
+    Resources,
 };
 
 use crate::flows::offers::rescind_each;
@@ -15,6 +16,26 @@ use crate::parts::operations::InFlight;
 use crate::parts::tasks::TaskRows;
 use crate::{Belief, Refusal, RequestId, Step};
 
+/// Whether an operator insists on destroying what a framework holds that was not removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Force {
+    /// It is refused, and the holder named.
+    No,
+    /// It is done.
+    Yes,
+}
+
+impl Force {
+    /// As it was asked for.
+    pub fn of(force: bool) -> Force {
+        if force {
+            Force::Yes
+        } else {
+            Force::No
+        }
+    }
+}
+
 /// Does it. The answer comes when the agent has done it.
 ///
 /// # Errors
@@ -24,11 +45,11 @@ pub(super) fn operator_claim(
     belief: &mut Belief,
     asked: (RequestId, Option<&str>),
     agent: &AgentId,
-    action: &ClaimAction,
+    (action, force): (&ClaimAction, Force),
 ) -> Result<(), Refusal> {
     let Belief { agents, tasks, offers, .. } = &*belief;
     let known = (step.out.ledger(), tasks.rows(), offers.rows());
-    let needed = plan(known, agents.get(agent), agent, action, asked.1)?;
+    let needed = plan(known, agents.get(agent), agent, (action, force), asked.1)?;
     rescind_each(step, belief, needed);
     let (request, principal) = asked;
     order_claim(step, belief, (Some(request), principal), agent, action, |uuid, operation, by| {
@@ -45,7 +66,7 @@ pub(crate) fn plan(
     (ledger, tasks, offers): (&MasterLedger, &TaskRows, &OfferRows),
     state: Option<&AgentState>,
     agent: &AgentId,
-    action: &ClaimAction,
+    (action, force): (&ClaimAction, Force),
     principal: Option<&str>,
 ) -> Result<Vec<OfferId>, Refusal> {
     action.check(Asker::Operator { principal }).map_err(Refusal::Invalid)?;
@@ -53,6 +74,9 @@ pub(crate) fn plan(
     let there = (agent, state);
     check_health(there)?;
     check_known(ledger, there, action)?;
+    if force == Force::No {
+        check_holders(ledger, agent, action)?;
+    }
     check_names(ledger, there, action).map_err(|it| Refusal::Conflict(it.to_string()))?;
     let conversion = action.check_on(state.total());
     let consumed = conversion.map_err(|it| Refusal::Conflict(it.to_string()))?.consumed;
@@ -60,6 +84,7 @@ pub(crate) fn plan(
         .ok_or_else(|| why_not_free(tasks, offers, there, action, &consumed))
 }
 
+/// Only an agent that is well can be asked for a change.
 pub(super) fn check_health((agent, state): (&AgentId, &AgentState)) -> Result<(), Refusal> {
     match state.health() {
         AgentHealth::Well => Ok(()),
@@ -89,9 +114,67 @@ fn check_known(
         };
         if let Some(fault) = state.faults().get(&claim.id) {
             return Err(Refusal::Conflict(format!(
-                "volume `{id}` on agent {agent} cannot be used now: {fault}"
+                "volume `{id}` on agent {agent} cannot be used now: {fault}; if its disk is dead for good, give the claim up"
             )));
         }
+    }
+    Ok(())
+}
+
+/// Ends one claim, whichever others look the same. The answer comes when the agent has done it.
+///
+/// # Errors
+/// [`Refusal`] saying what is wrong with it, or in its way.
+pub(super) fn end_claim(
+    step: &mut Step,
+    belief: &mut Belief,
+    asked: (RequestId, Option<&str>),
+    (agent, claim): (&AgentId, ClaimId),
+    force: Force,
+) -> Result<(), Refusal> {
+    let action = ending(step.out.ledger(), agent, claim)?;
+    operator_claim(step, belief, asked, agent, (&action, force))
+}
+
+/// What ends a claim.
+///
+/// # Errors
+/// [`Refusal`] when there is no such claim, or nothing that can be undone.
+pub(crate) fn ending(
+    ledger: &MasterLedger,
+    agent: &AgentId,
+    id: ClaimId,
+) -> Result<ClaimAction, Refusal> {
+    let Some(claim) = ledger.claims.get(&(agent.clone(), id)) else {
+        return Err(Refusal::NotFound(format!("agent {agent} has no claim {id}; see its claims")));
+    };
+    let resources = vec![claim.resource.clone()];
+    match (claim.is_volume(), claim.state) {
+        (_, ClaimState::Destroying) => {
+            Err(Refusal::Conflict(format!("claim {id} is being destroyed already")))
+        }
+        (true, _) => Ok(ClaimAction::Destroy(resources)),
+        (false, _) => Ok(ClaimAction::Unreserve(resources)),
+    }
+}
+
+/// A framework that was not removed may come back for its volume, and nothing else tells it that it is gone.
+fn check_holders(
+    ledger: &MasterLedger,
+    agent: &AgentId,
+    action: &ClaimAction,
+) -> Result<(), Refusal> {
+    let ClaimAction::Destroy(volumes) = action else { return Ok(()) };
+    for volume in volumes {
+        let claims = ledger.claims_with(agent, &volume.identity);
+        let holders = claims.filter_map(|it| ledger.frameworks.get(it.framework.as_ref()?));
+        let Some(holder) = holders.into_iter().find(|it| !it.removed) else { continue };
+        let standing = if holder.deadline.is_some() { "away" } else { "connected" };
+        let id = holder.info.id.as_ref().map(ToString::to_string).unwrap_or_default();
+        return Err(Refusal::Conflict(format!(
+            "{volume} on agent {agent} is held by framework `{}` ({id}), which is {standing} and was not removed; destroy it with force if its data are not needed",
+            holder.info.name
+        )));
     }
     Ok(())
 }
@@ -142,7 +225,8 @@ pub(super) fn why_not_free(
     Refusal::Conflict(format!("{missing} is not free on agent {agent}{by}"))
 }
 
-fn users_of(tasks: &TaskRows, agent: &AgentId, needed: &Resources) -> Vec<String> {
+/// The first few tasks that use some of `needed`, in words.
+pub(super) fn users_of(tasks: &TaskRows, agent: &AgentId, needed: &Resources) -> Vec<String> {
     let uses = |resources: &Resources| {
         resources.unallocated().entries().any(|(identity, _)| needed.get(identity).is_some())
     };

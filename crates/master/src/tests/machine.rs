@@ -177,6 +177,7 @@ impl Machine {
                 self.trash.remove(&claim);
                 self.tell_trash();
             }
+            Order::GiveUp { uuid, claim, .. } => self.give_up(uuid, claim),
             Order::Kill { framework, task, .. } => self.kill((framework, task)),
             Order::ShutdownExecutor(framework, executor) => {
                 self.executor_ends(&framework, &executor)
@@ -279,6 +280,28 @@ impl Machine {
         } else if self.destroying().next().is_none() {
             self.settle(uuid, OperationState::Failed); // Else it waits.
         }
+    }
+
+    /// A volume that cannot be used ends without its trash.
+    fn give_up(&mut self, uuid: OperationUuid, id: ClaimId) {
+        let resource = self.claims[&id].resource.clone();
+        let action = Action::Claim(ClaimAction::Destroy(vec![resource]));
+        let record = OperationRecord {
+            uuid,
+            framework: None,
+            operation: Operation { id: None, action },
+            state: OperationState::Pending,
+            message: None,
+            status: None,
+            claims: vec![id],
+        };
+        self.operations.insert(uuid, record);
+        if self.faults.remove(&id).is_none() {
+            return self.settle(uuid, OperationState::Failed);
+        }
+        self.claims.get_mut(&id).expect("it was just read").state = ClaimState::Destroying;
+        self.empty_trash();
+        self.introduce();
     }
 
     /// Also by a volume that cannot be used now.

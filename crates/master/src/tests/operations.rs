@@ -305,7 +305,7 @@ fn b86_only_offers_that_help_are_taken_back() {
 fn a_plan_changes_nothing() {
     let bed = Bed::usual();
     let agent = bed.agent(0);
-    let plan = |action| bed.master.view().plan(&agent, &action, None);
+    let plan = |action| bed.master.view().plan(&agent, (&action, crate::Force::No), None);
     assert_eq!(plan(reserve(&[reserved(100)])), Ok(()));
     assert!(matches!(plan(reserve(&[reserved(5000)])), Err(Refusal::Conflict(_))));
     assert!(matches!(
@@ -354,6 +354,65 @@ fn m11_a_volume_in_use_is_not_destroyed_and_afterwards_it_is() {
     assert_eq!(bed.answers[&request], Ok(()));
     bed.operate(0, ClaimAction::Unreserve(vec![reserved(100)])).unwrap();
     assert_eq!(bed.state(0).total(), &plenty());
+}
+
+#[test]
+fn what_a_framework_holds_that_was_not_removed_is_destroyed_by_force_only() {
+    let mut bed = Bed::usual();
+    bed.accept(
+        0,
+        vec![
+            unnamed(reserve(&[reserved(100)])),
+            unnamed(ClaimAction::Create(vec![volume("v", 100)])),
+        ],
+    );
+    bed.settle();
+    let agent = bed.agent(0);
+    let claim = bed.machines[0].claims.values().find(|it| it.is_volume()).unwrap().id;
+    let end = |bed: &mut Bed, force: bool| {
+        let request = bed.ask(OperatorCall::EndClaim { agent: agent.clone(), claim, force });
+        bed.settle();
+        bed.machines[0].empty_trash();
+        bed.settle();
+        bed.answers[&request].clone()
+    };
+    let by_name = bed.operate(0, ClaimAction::Destroy(vec![volume("v", 100)]));
+    for refused in [by_name, end(&mut bed, false)] {
+        let Err(Refusal::Conflict(why)) = refused else { panic!("{refused:?}") };
+        assert!(
+            why.contains("is held by framework") && why.contains("which is connected"),
+            "{why}"
+        );
+    }
+    bed.leave(0);
+    let Err(Refusal::Conflict(why)) = end(&mut bed, false) else { panic!() };
+    assert!(why.contains("which is away"), "{why}");
+    assert_eq!(end(&mut bed, true), Ok(()));
+    assert!(!bed.machines[0].claims.values().any(holdfast_model::Claim::is_volume));
+    let Err(Refusal::NotFound(_)) = end(&mut bed, true) else { panic!("it was ended before") };
+}
+
+#[test]
+fn a_claim_whose_disk_is_dead_is_given_up_and_what_is_whole_is_not() {
+    let mut bed = Bed::usual();
+    bed.operate(0, reserve(&[reserved(100)])).unwrap();
+    bed.operate(0, ClaimAction::Create(vec![volume("v", 100)])).unwrap();
+    let agent = bed.agent(0);
+    let claim = bed.machines[0].claims.values().find(|it| it.is_volume()).unwrap().id;
+    let give_up = |bed: &mut Bed| {
+        let request = bed.ask(OperatorCall::GiveUp { agent: agent.clone(), claim });
+        bed.settle();
+        bed.answers[&request].clone()
+    };
+    let Err(Refusal::Conflict(why)) = give_up(&mut bed) else { panic!() };
+    assert!(why.contains("is there and whole"), "{why}");
+    bed.machines[0].faults.insert(claim, "it bears no label".to_owned());
+    bed.machines[0].introduce();
+    bed.settle();
+    assert_eq!(give_up(&mut bed), Ok(()));
+    assert!(bed.folded.claims.values().all(|it| !it.is_volume()) && bed.folded.pending.is_empty());
+    assert!(bed.offered(0).contains_one(&reserved(100)), "its space is the reservation's again");
+    let Err(Refusal::NotFound(_)) = give_up(&mut bed) else { panic!("it was given up before") };
 }
 
 #[test]

@@ -323,7 +323,7 @@ fn operate(bed: &mut Bed, m: usize, recipe: &Recipe, plan: bool) {
     let Some(agent) = bed.machines[m].agent.clone() else { return };
     let Some(action) = claim_action(bed, m, recipe) else { return };
     match plan {
-        true => drop(bed.master.view().plan(&agent, &action, None)),
+        true => drop(bed.master.view().plan(&agent, (&action, crate::Force::No), None)),
         false => drop(bed.ask(OperatorCall::Claim { agent, action })),
     }
 }

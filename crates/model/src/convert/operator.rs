@@ -67,7 +67,9 @@ pub fn to_proto(call: &OperatorCall) -> Option<Wire> {
         OperatorCall::Kill(..)
         | OperatorCall::Weight(..)
         | OperatorCall::Undelete { .. }
-        | OperatorCall::PurgeTrash { .. } => return None,
+        | OperatorCall::PurgeTrash { .. }
+        | OperatorCall::EndClaim { .. }
+        | OperatorCall::GiveUp { .. } => return None,
         OperatorCall::Teardown(framework) => {
             wire.teardown = Some(Teardown { framework_id: framework_id_out(framework) });
             Type::Teardown

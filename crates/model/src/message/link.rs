@@ -187,6 +187,15 @@ pub enum Order {
         /// What to do, each under the name that the master gave it.
         operations: Vec<NamedOperation>,
     },
+    /// A claim shall end that lies on a disk that is not there or not whole, without a look at its bytes.
+    GiveUp {
+        /// The name under which the agent reports the outcome, as that of an operator's operation.
+        uuid: OperationUuid,
+        /// The claim.
+        claim: ClaimId,
+        /// Who asked, for the history of claims.
+        by: String,
+    },
     /// A task shall end.
     Kill {
         /// The framework of the task.

@@ -17,6 +17,22 @@ pub enum OperatorCall {
         /// The change; its resources are not allocated.
         action: ClaimAction,
     },
+    /// End one claim, whichever others look the same: UNRESERVE of a reservation, DESTROY of a volume.
+    EndClaim {
+        /// The agent that has the claim.
+        agent: AgentId,
+        /// The claim.
+        claim: ClaimId,
+        /// Whether a volume ends though its framework was not removed, and may come back for it.
+        force: bool,
+    },
+    /// End a claim whose disk is dead, without touching any bytes.
+    GiveUp {
+        /// The agent that has the claim.
+        agent: AgentId,
+        /// The claim.
+        claim: ClaimId,
+    },
     /// Bring a destroyed volume back. Answered once it is durable at its agent.
     Undelete {
         /// The agent in whose trash it lies.

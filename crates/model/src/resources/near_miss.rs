@@ -87,11 +87,11 @@ mod tests {
         let pool: Resources = [reserved(Some("p"), "1")].iter().collect();
         assert_eq!(
             pool.near_miss(&reserved(Some("p"), "2")),
-            "; there is disk(db, p; member=1):10, which has the labels [member=1] instead of [member=2]"
+            "; there is disk(db, p, {member=1}):10, which has the labels [member=1] instead of [member=2]"
         );
         assert_eq!(
             pool.near_miss(&reserved(None, "1")),
-            "; there is disk(db, p; member=1):10, which has principal `p` instead of no principal"
+            "; there is disk(db, p, {member=1}):10, which has principal `p` instead of no principal"
         );
     }
 

@@ -162,6 +162,11 @@ fn to_agent() -> impl Strategy<Value = ToAgent> {
             Order::ExecutorMessage(framework, executor, data)
         }),
         any::<u64>().prop_map(Order::Ping),
+        (uuid(), uuid(), text()).prop_map(|(uuid, claim, by)| Order::GiveUp {
+            uuid: OperationUuid(uuid),
+            claim: ClaimId(claim),
+            by
+        }),
         select(vec![Order::Resync]),
         (uuid(), uuid(), text()).prop_map(|(uuid, claim, by)| Order::Undelete {
             uuid: OperationUuid(uuid),

@@ -45,6 +45,11 @@ own_oneof! {
             role = role: SomeName,
             by = by: Same,
         },
+        give_up: GiveUp { uuid, claim, by } = GiveUp {
+            uuid = uuid: Name,
+            claim = claim_uuid: Name,
+            by = by: Same,
+        },
         kill: Kill { framework, task, grace_ms } = Kill {
             framework = framework_id: Name,
             task = task_id: Name,

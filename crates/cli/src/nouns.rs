@@ -115,6 +115,8 @@ pub enum ClaimVerb {
     List(verbs::claim_list::ClaimListArgs),
     /// Show one with all that ever happened to it.
     Show(verbs::claim_show::ClaimShowArgs),
+    /// Say where one is, who holds it and what happened to it, also while its agent is away.
+    Where(verbs::claim_where::ClaimWhereArgs),
     /// End claims whose disk is dead, without touching any data.
     GiveUp(verbs::claim_give_up::ClaimGiveUpArgs),
 }
@@ -284,6 +286,7 @@ impl Verb {
             Verb::Disk(DiskVerb::List(args)) => verbs::disk_list::run(context, &args).await,
             Verb::Claim(ClaimVerb::List(args)) => verbs::claim_list::run(context, &args).await,
             Verb::Claim(ClaimVerb::Show(args)) => verbs::claim_show::run(context, &args).await,
+            Verb::Claim(ClaimVerb::Where(args)) => verbs::claim_where::run(context, &args).await,
             Verb::Claim(ClaimVerb::GiveUp(args)) => verbs::claim_give_up::run(context, &args).await,
             Verb::Reservation(ReservationVerb::Create(args)) => {
                 verbs::reservation_create::run(context, &args).await

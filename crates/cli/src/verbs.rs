@@ -10,6 +10,7 @@ pub mod choose;
 pub mod claim_give_up;
 pub mod claim_list;
 pub mod claim_show;
+pub mod claim_where;
 pub mod complete_words;
 pub mod completion;
 pub mod context;

@@ -15,6 +15,7 @@ disk list
 claim
 claim list
 claim show
+claim where
 claim give-up
 reservation
 reservation create

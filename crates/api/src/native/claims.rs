@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use holdfast_master::TaskView;
-use holdfast_model::{AgentId, Claim, ClaimEvent, ClaimState, Identity, TaskId};
+use holdfast_model::{AgentId, Claim, ClaimEvent, ClaimState, Identity, Labels, TaskId};
 
 use super::{hostname, standing};
 use crate::groups::live_tasks;
@@ -67,12 +67,14 @@ pub(super) fn claim<'a>(
         volume: identity.persistence.as_ref().map(ToString::to_string),
         role: identity.role().to_string(),
         principal: identity.reservations.last().and_then(|it| it.principal.clone()),
+        labels: identity.reservations.last().map(|it| labels(&it.labels)).unwrap_or_default(),
         resource: identity.name.clone(),
         amount: claim.resource.value.quantity().to_f64(),
         agent: agent.to_string(),
         hostname: hostname(view, agent),
         agent_state: state.map_or(AgentStanding::Away, |it| standing(it.health())),
         disk: claim.disk.map(|it| it.to_string()),
+        disk_root: identity.source.as_ref().and_then(|it| it.root.clone()),
         framework: claim.framework.as_ref().map(ToString::to_string),
         unclaimed: !claim.framework.as_ref().is_some_and(is_there),
         task: user.map(ToString::to_string),
@@ -80,6 +82,14 @@ pub(super) fn claim<'a>(
         created_ms: claim.created.0,
         history: claim.history.iter().map(event).collect(),
     }
+}
+
+fn labels(labels: &Labels) -> Vec<String> {
+    let text = |(key, value): &(String, Option<String>)| match value {
+        Some(value) => format!("{key}={value}"),
+        None => key.clone(),
+    };
+    labels.iter().map(text).collect()
 }
 
 fn event(event: &ClaimEvent) -> EventRow {

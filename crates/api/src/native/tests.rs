@@ -19,7 +19,7 @@ fn volume_row() -> Value {
     json!({
         "id": VOLUME, "kind": "volume", "state": "ready", "fault": null, "volume": "data-0", "role": "db",
         "principal": "db-team", "resource": "disk", "amount": 200.0, "agent": "S0", "hostname": "host0",
-        "agent_state": "well", "disk": DISK, "framework": "f-0", "unclaimed": false, "task": "db-0",
+        "agent_state": "well", "disk": DISK, "disk_root": "/d1", "labels": [], "framework": "f-0", "unclaimed": false, "task": "db-0",
         "generation": 2, "created_ms": 500,
         "history": [{ "at_ms": 500, "generation": 2, "what": "created", "by": "db-team" }],
     })

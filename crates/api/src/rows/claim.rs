@@ -48,6 +48,8 @@ pub struct ClaimRow {
     /// By whom.
     #[serde(deserialize_with = "Option::deserialize")]
     pub principal: Option<String>,
+    /// The labels of its reservation, each `key=value`, or `key` when it has no value.
+    pub labels: Vec<String>,
     /// What is held.
     pub resource: String,
     /// How much: MB for disk and memory, else a count.
@@ -61,6 +63,9 @@ pub struct ClaimRow {
     /// The disk that carries it.
     #[serde(deserialize_with = "Option::deserialize")]
     pub disk: Option<String>,
+    /// The path of its disk, of a reservation too; `None` for the agent's own file system, and for what is no disk.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub disk_root: Option<String>,
     /// The framework that made it; `None` when an operator did, or several frameworks a part each.
     #[serde(deserialize_with = "Option::deserialize")]
     pub framework: Option<String>,

@@ -75,7 +75,9 @@ fn table(rows: &[&ClaimRow], now_ms: u64) -> Table {
         Column::left("FAULT").optional(),
         Column::left("AGENT IS").wide(),
         Column::left("DISK").wide(),
+        Column::left("DISK PATH").wide(),
         Column::left("PRINCIPAL").wide(),
+        Column::left("LABELS").wide(),
         Column::right("GENERATION").wide(),
     ]);
     let all: Vec<&str> = rows.iter().map(|it| it.id.as_str()).collect();
@@ -97,7 +99,9 @@ fn table(rows: &[&ClaimRow], now_ms: u64) -> Table {
             Cell::bad(row.fault.as_deref().unwrap_or_default()),
             row.agent_state.into(),
             human::or_dash(row.disk.as_deref()).into(),
+            human::or_dash(row.disk_root.as_deref()).into(),
             human::or_dash(row.principal.as_deref()).into(),
+            human::or_dash(Some(row.labels.join(", ").as_str()).filter(|it| !it.is_empty())).into(),
             row.generation.into(),
         ]);
     }

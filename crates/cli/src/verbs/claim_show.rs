@@ -62,6 +62,7 @@ fn sheet(row: &ClaimRow, now_ms: u64, wide: bool) -> Sheet {
         .line("volume", row.volume.as_deref().unwrap_or_default())
         .line("role", &row.role)
         .line("principal", row.principal.as_deref().unwrap_or_default())
+        .line("labels", row.labels.join(", "))
         .line("holds", format!("{} {}", row.resource, amounts::of(&row.resource, row.amount)))
         .line("held by", holder(row))
         .line("used by", row.task.as_deref().unwrap_or_default())

@@ -11,7 +11,6 @@ use serde_json::json;
 use super::choose::choose;
 use super::claim_list::holder;
 use super::context::now_ms;
-use super::rows::Received;
 use super::sheet::Sheet;
 use super::Context;
 use crate::output::{amounts, human};
@@ -155,6 +154,7 @@ fn held_by(known: &Known<'_>, now_ms: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::verbs::rows::Received;
     use crate::verbs::testbed;
 
     fn claim(agent_state: &str) -> Received<ClaimRow> {

@@ -88,7 +88,7 @@ fn disks_of_one_file_system_offer_its_space_once_and_none_lies_in_another() {
     // What one of them claims is gone for all.
     let mb = unclaimed(&cluster, &roots[0]);
     cluster.claim_volume(0, "v", &piece(&roots[0], mb as f64));
-    write(roots[1].join("others"), 64 - 2 * mb as usize);
+    write(roots[1].join("others"), 60 - mb as usize);
     wait_for_unclaimed(&cluster, &roots[2], "next to nothing", |it| it < mb / 4);
     assert_eq!(cluster.claim("v")["state"], "ready");
     drop(cluster);

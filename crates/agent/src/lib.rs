@@ -107,7 +107,7 @@ impl Agent {
                 recovery::started(step, disks, containers, tasks, master, found)
             }
             Input::Opened(machine) => disks::opened(step, disks, master, machine),
-            Input::Room(full) => disks.set_full(full),
+            Input::Room(full) => disks::room_changed(step, disks, master, full),
             Input::MasterLinked(link) => link::master_linked(step, master, link),
             Input::MasterLost(link) => link::master_lost(step, master, link),
             Input::FromMaster(link, message) => {

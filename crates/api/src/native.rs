@@ -13,7 +13,7 @@ mod roles;
 mod tasks;
 mod trash;
 
-use holdfast_master::AgentHealth;
+use holdfast_master::{AgentHealth, AgentState};
 use holdfast_model::AgentId;
 use serde::Serialize;
 
@@ -74,8 +74,9 @@ fn address(view: &MasterView, agent: &AgentId) -> Option<String> {
     view.ledger().agents.get(agent).map(|it| format!("{}:{}", it.hostname, it.port))
 }
 
-fn standing(health: &AgentHealth) -> AgentStanding {
-    match health {
+fn standing(state: &AgentState) -> AgentStanding {
+    match state.health() {
+        AgentHealth::Well if state.full().is_some() => AgentStanding::Full,
         AgentHealth::Well => AgentStanding::Well,
         AgentHealth::Joining => AgentStanding::Joining,
         AgentHealth::Resyncing => AgentStanding::Resyncing,

@@ -168,7 +168,10 @@ fn share(
     for extent in &mut here {
         extent.room = extent.unclaimed(left.size.min(named), named);
     }
-    if left.unclaimed < sum(here.iter().map(|it| it.room)) {
+    // What a whole disk's own directories take is no reason to call it smaller than it is.
+    let whole = here.iter().filter(|it| it.identity.is_exclusive());
+    let slack = sum(whole.map(|it| it.room)) / STEPS;
+    if left.unclaimed + slack < sum(here.iter().map(|it| it.room)) {
         divide(&mut here, left.unclaimed.max(0), before);
     }
     for disk in disks {
@@ -206,10 +209,12 @@ impl Left {
         let used: i64 = disks.iter().map(|it| used_within_sizes(it, ledger)).sum();
         // What volumes use is free no more, and is promised no more: what was free when they were measured goes with it.
         let promised = claimed - used;
+        let size = least(&|it| it.total_mb) - reserve;
+        let short = Some(promised - (free_then - reserve).max(0));
         Left {
-            size: least(&|it| it.total_mb) - reserve,
+            size,
             unclaimed: (free_then - promised).min(free_now) - reserve,
-            short: promised - (free_then - reserve).max(0),
+            short: short.filter(|it| size / STEPS < *it).unwrap_or(0),
         }
     }
 }

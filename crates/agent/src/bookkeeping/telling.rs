@@ -103,6 +103,7 @@ pub(crate) fn tell_space(step: &mut Step<'_>, disks: &Disks, master: &mut Master
     let news = SpaceNews {
         resources: machine.resources.iter().collect(),
         disks: disk_reports(step, disks),
+        full: disks.full().cloned(),
     };
     // Nobody who listens hears it with the next report.
     tell_master(step, master, ToMaster::SpaceNews(news));

@@ -66,6 +66,7 @@ fn introduction(step: &Step<'_>, disks: &Disks, orders_seen: u64) -> Report {
         orders_seen,
         machine: disks.machine().map(|it| (**it).clone()).unwrap_or_default(),
         disks: disk_reports(step, disks),
+        full: disks.full().cloned(),
         claims: ledger.claims.values().cloned().collect(),
         faults: Findings::of(step, disks).faults(ledger),
         frameworks: ledger.frameworks.values().cloned().collect(),

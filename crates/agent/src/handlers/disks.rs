@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use holdfast_model::{claim, AgentChange, AgentLedger, Claim, DiskId, DiskRecord};
 
 use crate::bookkeeping::looks::{check_faulty_volumes, look_again_later, work_on_volumes};
+use crate::bookkeeping::telling::tell_space;
 use crate::bookkeeping::Step;
 use crate::contract::{DiskFound, Machine};
 use crate::flows::fitting::fit_to_space;
@@ -50,6 +51,21 @@ pub(crate) fn opened(
     note_drifts(step, disks);
     work_on_volumes(step, disks);
     look_again_later(step, disks);
+}
+
+/// The agent's own file system is nearly full, or there is room again.
+pub(crate) fn room_changed(
+    step: &mut Step<'_>,
+    disks: &mut Disks,
+    master: &mut MasterLink,
+    full: Option<String>,
+) {
+    if disks.full() != full.as_ref() {
+        disks.set_full(full);
+        if disks.machine().is_some() {
+            tell_space(step, disks, master);
+        }
+    }
 }
 
 /// What was wrong with a volume when its disk was away says nothing about it now; it is checked anew.

@@ -21,8 +21,8 @@ pub fn agents(view: &MasterView) -> Vec<AgentRow> {
         id: id.to_string(),
         hostname: hostname(view, id),
         address: address(view, id).unwrap_or_default(),
-        state: standing(state.health()),
-        why: why_not_well(state.health()).or_else(|| overcommitted(state)),
+        state: standing(state),
+        why: why_not_well(state).or_else(|| overcommitted(state)),
         total: state.total().to_string(),
         free: state.free().to_string(),
         used: used.get(id).unwrap_or(&nothing).unallocated().to_string(),
@@ -34,9 +34,9 @@ pub fn agents(view: &MasterView) -> Vec<AgentRow> {
     view.agents().iter().map(row).collect()
 }
 
-fn why_not_well(health: &AgentHealth) -> Option<String> {
-    match health {
-        AgentHealth::Well => None,
+fn why_not_well(state: &AgentState) -> Option<String> {
+    match state.health() {
+        AgentHealth::Well => state.full().cloned(),
         AgentHealth::Joining => Some("it is opening its disks".to_owned()),
         AgentHealth::Resyncing => Some("it was asked to report again".to_owned()),
         AgentHealth::Away(_) => Some("it is not connected".to_owned()),

@@ -7,6 +7,8 @@ super::words! {
     AgentStanding {
         /// It is connected, and its last report was believed.
         Well = "well",
+        /// It is connected, and begins nothing new: its own file system is nearly full.
+        Full = "full",
         /// It is opening its disks.
         Joining = "joining",
         /// It was asked to report again.

@@ -107,7 +107,7 @@ fn state(known: &Known<'_>) -> String {
     let fault = claim.fault.as_ref().map(|it| format!(": {it}")).unwrap_or_default();
     let state = format!("{}{fault}", claim.state.word());
     match claim.agent_state {
-        AgentStanding::Well => state,
+        AgentStanding::Well | AgentStanding::Full => state,
         _ => format!("not known now; last known: {state}"),
     }
 }

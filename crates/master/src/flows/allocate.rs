@@ -103,7 +103,7 @@ fn take_out_faulty(ledger: &MasterLedger, id: &AgentId, state: &AgentState, free
 
 fn fault(state: &AgentState) -> Option<String> {
     match state.health() {
-        AgentHealth::Well => None,
+        AgentHealth::Well => state.full().cloned(),
         AgentHealth::Resyncing => Some("it was asked to report again".to_owned()),
         AgentHealth::Joining => Some("it is opening its disks".to_owned()),
         AgentHealth::Away(_) => Some("it is not connected".to_owned()),

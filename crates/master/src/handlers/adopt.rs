@@ -69,13 +69,15 @@ fn adopt_machine(
     agents.set_total(id, total);
     let state = agents.at_mut(id);
     state.set_health(if joining { AgentHealth::Joining } else { AgentHealth::Well });
-    let description = Description::new(
+    let full = report.full.take();
+    let mut description = Description::new(
         std::mem::take(&mut report.machine),
         std::mem::take(&mut report.disks),
         std::mem::take(&mut report.faults),
         misfits,
         std::mem::take(&mut report.version),
     );
+    description.set_full(full);
     if state.describe(description) {
         allocator.forget_declined_of(id); // What was declined was another machine.
     }
@@ -221,6 +223,7 @@ pub(super) fn rescind_unfounded(step: &mut Step, belief: &mut Belief, id: &Agent
         let resources = offered.resources.unallocated();
         let mut identities = resources.entries().map(|(identity, _)| identity);
         if *state.health() != AgentHealth::Well
+            || state.full().is_some()
             || !state.is_held_within(&resources)
             || identities.any(|it| faulty.contains(it) || ill(it))
         {

@@ -26,7 +26,7 @@ pub(super) fn space_changed(step: &mut Step, belief: &mut Belief, id: &AgentId, 
     total.subtract_all(&lost);
     total.add_all(&gained);
     belief.agents.set_total(id, total);
-    belief.agents.at_mut(id).describe_space(base, news.disks);
+    belief.agents.at_mut(id).describe_space(base, news.disks, news.full);
     rescind_unfounded(step, belief, id);
     belief.allocator.touch(id);
 }

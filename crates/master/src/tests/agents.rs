@@ -563,11 +563,28 @@ fn an_agent_that_came_back_with_less_than_its_tasks_use_offers_what_they_leave()
 }
 
 #[test]
+fn an_agent_that_can_begin_nothing_is_offered_to_nobody_until_it_can() {
+    let mut bed = Bed::usual();
+    let room = |full: Option<&str>| {
+        let resources = vec![amount("cpus", 8), amount("mem", 4096), disk(1000)];
+        let full = full.map(str::to_owned);
+        ToMaster::SpaceNews(holdfast_model::SpaceNews { resources, disks: Vec::new(), full })
+    };
+    bed.say(0, room(Some("its file system is nearly full")));
+    bed.pass_ms(1_000);
+    assert_eq!((bed.schedulers[0].rescinded(), bed.offers(0).len()), (1, 0));
+    bed.say(0, room(None));
+    bed.pass_ms(1_000);
+    assert_eq!(bed.offered(0).quantity("cpus"), holdfast_model::Scalar::whole(8));
+}
+
+#[test]
 fn news_of_the_space_on_disks_change_offers_without_a_report_and_whatever_is_on_its_way() {
     let mut bed = Bed::usual();
     let space = |mb| {
         let resources = vec![amount("cpus", 8), amount("mem", 4096), disk(mb)];
-        ToMaster::SpaceNews(holdfast_model::SpaceNews { resources, disks: Vec::new() })
+        let news = holdfast_model::SpaceNews { resources, disks: Vec::new(), full: None };
+        ToMaster::SpaceNews(news)
     };
     bed.say(0, space(400));
     bed.pass_ms(1_000);

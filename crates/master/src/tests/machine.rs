@@ -121,6 +121,7 @@ impl Machine {
                 .collect(),
             operations: self.operations.values().cloned().collect(),
             version: "test".to_owned(),
+            full: None,
         }
     }
 

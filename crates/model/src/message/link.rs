@@ -54,6 +54,8 @@ pub struct SpaceNews {
     pub resources: Vec<Resource>,
     /// All disks.
     pub disks: Vec<DiskReport>,
+    /// Why nothing new may be begun on the agent, because its own file system is nearly full.
+    pub full: Option<String>,
 }
 
 /// How a machine describes itself.
@@ -86,6 +88,8 @@ pub struct Report {
     pub machine: MachineInfo,
     /// All disks, those with a fault too.
     pub disks: Vec<DiskReport>,
+    /// Why nothing new may be begun on the agent, because its own file system is nearly full.
+    pub full: Option<String>,
     /// All claims, those that cannot be used now too.
     pub claims: Vec<Claim>,
     /// The claims that cannot be used now, and why.

@@ -456,7 +456,7 @@ mod tests {
         let machine = two.bed.opened_anew();
         let fault = machine.disks[1].fault.clone().unwrap();
         let doing = format!("it has not answered for 0.1 s (making volume {})", ill.claim);
-        assert!(fault.starts_with(&doing) && fault.contains("process 1234 hangs"), "{fault}");
+        assert!(fault.starts_with(&doing) && fault.contains("process 1234 "), "{fault}");
         assert_eq!((&machine.disks[2].fault, &machine.info), (&None, &two.machine.info));
         let Input::VolumeMade(_, Err(why)) = two.bed.next() else { panic!("nobody is told") };
         assert!(why.starts_with(&fault) && why.contains("is not known"), "{why}");

@@ -245,6 +245,7 @@ mod tests {
             tasks: Vec::new(),
             operations: Vec::new(),
             version: "test".to_owned(),
+            full: None,
         }
     }
 

@@ -9,6 +9,8 @@ use holdfast_model::{ClaimId, DiskReport, MachineInfo, Resources};
 pub(crate) struct Description {
     machine: MachineInfo,
     disks: Vec<DiskReport>,
+    /// Why nothing new may be begun, because the agent's own file system is nearly full.
+    full: Option<String>,
     /// Claims that cannot be used now, and why.
     faults: BTreeMap<ClaimId, String>,
     /// The version of Holdfast that the agent runs.
@@ -30,7 +32,16 @@ impl Description {
                 .entry(misfit)
                 .or_insert_with(|| "it no longer fits on what the machine has".to_owned());
         }
-        Description { machine, disks, faults, version }
+        Description { machine, disks, full: None, faults, version }
+    }
+
+    /// Whether anything new may be begun.
+    pub(crate) fn set_full(&mut self, full: Option<String>) {
+        self.full = full;
+    }
+
+    pub(super) fn full(&self) -> Option<&String> {
+        self.full.as_ref()
     }
 
     pub(super) fn machine(&self) -> &MachineInfo {

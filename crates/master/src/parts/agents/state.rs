@@ -160,8 +160,20 @@ impl AgentState {
     }
 
     /// There is more or less of its disks.
-    pub(crate) fn describe_space(&mut self, resources: Resources, disks: Vec<DiskReport>) {
-        Arc::make_mut(&mut self.description).set_space(resources, disks);
+    pub(crate) fn describe_space(
+        &mut self,
+        resources: Resources,
+        disks: Vec<DiskReport>,
+        full: Option<String>,
+    ) {
+        let description = Arc::make_mut(&mut self.description);
+        description.set_space(resources, disks);
+        description.set_full(full);
+    }
+
+    /// Why nothing new may be begun on it, because its own file system is nearly full.
+    pub fn full(&self) -> Option<&String> {
+        self.description.full()
     }
 
     /// It tells of its trash.

@@ -66,6 +66,7 @@ own_message! {
     SpaceNews = link::SpaceNews {
         resources = resources: Each<AResource>,
         disks = disks: Each<Own>,
+        full = full: Text,
     }
 }
 
@@ -96,6 +97,7 @@ own_message! {
         orders_seen = orders_seen: Same,
         machine = info: Needed<AMachine>,
         disks = disks: Each<Own>,
+        full = full: Text,
         claims = claims: Each<Own>,
         faults = faults: Each<Own>,
         frameworks = frameworks: Each<Own>,

@@ -43,10 +43,11 @@ fn report() -> impl Strategy<Value = Report> {
         prop::collection::vec(samples::task_record(), few.clone()),
         prop::collection::vec(samples::operation_record(), few),
     );
-    let names = (uuid(), of(agent()), of(uuid()), any::<u64>(), any::<u64>(), text());
+    let names =
+        (uuid(), of(agent()), of(uuid()), any::<u64>(), any::<u64>(), (text(), of(text())));
     (names, samples::machine(), owned, running).prop_map(
         |(
-            (node, agent, cluster, ledger_version, orders_seen, version),
+            (node, agent, cluster, ledger_version, orders_seen, (version, full)),
             machine,
             (disks, claims, faults),
             running,
@@ -67,6 +68,7 @@ fn report() -> impl Strategy<Value = Report> {
                 tasks,
                 operations,
                 version,
+                full,
             }
         },
     )
@@ -126,7 +128,7 @@ fn to_master() -> impl Strategy<Value = ToMaster> {
         trash_news().prop_map(ToMaster::TrashNews),
         report().prop_map(|it| {
             let resources = it.machine.resources.iter().collect();
-            ToMaster::SpaceNews(SpaceNews { resources, disks: it.disks })
+            ToMaster::SpaceNews(SpaceNews { resources, disks: it.disks, full: it.full })
         }),
     ]
 }

@@ -698,9 +698,13 @@ fn size_mb(plan: &DiskPlan, found: &Found, known: Option<&DiskRecord>) -> Result
 }
 
 /// The size of a disk that is only given whole: what one volume on it can take. A file system needs some of its space itself, and keeps
-/// some for root. What was free when the disk was first opened is its size until it turns out to be larger, or has shrunk.
+/// some for root; where that is next to nothing, it is all of it. What was free when the disk was first opened is its size until it turns out to
+/// be larger, or has shrunk.
 fn whole_size_mb(room: &Room, known_mb: Option<u64>) -> u64 {
-    let free_mb = room.free_mb.saturating_sub((room.free_mb / MARGIN_PART).max(1));
+    let free_mb = match room.total_mb.saturating_sub(room.free_mb) {
+        next_to_nothing if next_to_nothing <= room.total_mb / SIZE_STEPS => room.total_mb,
+        _ => room.free_mb.saturating_sub((room.free_mb / MARGIN_PART).max(1)),
+    };
     known_mb.map_or(free_mb, |known| known.max(free_mb)).min(room.total_mb)
 }
 

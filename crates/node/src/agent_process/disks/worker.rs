@@ -130,7 +130,7 @@ pub enum WorkerFault {
     #[error("its helper process cannot be started: {0}; look at the machine's limits on processes and memory")]
     NotStarted(io::Error),
     /// It has not answered in time.
-    #[error("it has not answered for {} s ({doing}); its helper process {pid} hangs in the kernel; other disks go on", timeout.as_secs_f64())]
+    #[error("it has not answered for {} s ({doing}); its helper process {pid} {how}; other disks go on", timeout.as_secs_f64())]
     Silent {
         /// How long it was waited for.
         timeout: Duration,
@@ -138,6 +138,8 @@ pub enum WorkerFault {
         doing: String,
         /// The helper.
         pid: u32,
+        /// What the system says that it does.
+        how: &'static str,
     },
     /// It ended instead.
     #[error("its helper process ended in the middle of work ({doing}); it is started again")]
@@ -155,6 +157,18 @@ pub enum WorkerFault {
         /// What is wrong with it.
         said: String,
     },
+}
+
+/// What the system says that a process does.
+fn how_it_is(pid: u32) -> &'static str {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name before it is in brackets, and may itself hold any.
+    match stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next()) {
+        Some('D') => "hangs in the kernel",
+        Some('T' | 't') => "is stopped by somebody's signal",
+        Some('R') => "is busy",
+        _ => "waits for something else than the disk",
+    }
 }
 
 /// A helper process.
@@ -216,7 +230,7 @@ impl Worker {
             let doing = doing.clone();
             match error.kind() {
                 io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-                    WorkerFault::Silent { timeout: waited, doing, pid }
+                    WorkerFault::Silent { timeout: waited, doing, pid, how: how_it_is(pid) }
                 }
                 io::ErrorKind::InvalidData => {
                     WorkerFault::Strange { doing, pid, said: error.to_string() }
@@ -406,7 +420,7 @@ mod tests {
             .unwrap_err();
         let words = fault.to_string();
         assert!(matches!(fault, WorkerFault::Silent { .. }), "{words}");
-        let named = format!("its helper process {} hangs in the kernel", worker.id());
+        let named = format!("its helper process {} ", worker.id());
         assert!(words.contains("for 0.05 s (sweeping)") && words.contains(&named), "{words}");
         assert!(!worker.has_ended());
         worker.kill();

@@ -10,6 +10,8 @@
 mod book;
 #[path = "golden/command_line.rs"]
 mod command_line;
+#[path = "golden/file_systems.rs"]
+mod file_systems;
 #[path = "golden/layout.rs"]
 mod layout;
 #[path = "golden/lines.rs"]

@@ -348,6 +348,7 @@ pub(crate) fn report() -> Report {
         tasks: tasks(),
         operations: Vec::new(),
         version: "0.1.0".to_owned(),
+        full: None,
     }
 }
 

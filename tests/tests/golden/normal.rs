@@ -76,6 +76,7 @@ impl Normal {
 
     /// The text with placeholders.
     pub fn text(&mut self, text: &str) -> String {
+        let text = &crate::file_systems::without(text);
         let mut out = String::new();
         let mut at = 0;
         while at < text.len() {

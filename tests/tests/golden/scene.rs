@@ -18,9 +18,9 @@ use super::steps::{
 };
 
 /// What an agent offers unless it says otherwise.
-const RESOURCES: &str = "cpus:4;mem:4096;disk:20000;ports:[31000-32000]";
+const RESOURCES: &str = "cpus:4;mem:4096;disk:2000;ports:[31000-32000]";
 /// What the second agent offers: some of it is reserved for a role from its start.
-const STATIC: &str = "cpus:4;cpus(prod):2;mem:4096;mem(prod):512;disk:20000;ports:[31000-32000]";
+const STATIC: &str = "cpus:4;cpus(prod):2;mem:4096;mem(prod):512;disk:2000;ports:[31000-32000]";
 /// What a task that stays does: it writes to both of its streams, and waits for its end.
 const STAYS: &str = "echo to stdout; echo to stderr >&2; exec sleep 1000";
 /// The last agent's name is an address, so that the command line reaches it for the files of its tasks.

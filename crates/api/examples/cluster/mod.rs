@@ -149,6 +149,7 @@ pub fn report(index: usize, tasks: usize) -> Report {
         tasks: (0..tasks).map(|number| task(index, number)).collect(),
         operations: Vec::new(),
         version: "bench".to_owned(),
+        full: None,
     }
 }
 

@@ -101,8 +101,7 @@ fn report(index: usize, claims: Vec<Claim>) -> Report {
         node: NodeId(Uuid::from_u128(1_000_000 + index as u128)),
         agent: Some(agent(index)),
         cluster: Some(cluster()),
-        ledger_full: None,
-        version: 10,
+        ledger_version: 10,
         orders_seen: 0,
         machine: MachineInfo {
             hostname: format!("host{index}"),
@@ -118,6 +117,7 @@ fn report(index: usize, claims: Vec<Claim>) -> Report {
         tasks: Vec::new(),
         operations: Vec::new(),
         version: "bench".to_owned(),
+        full: None,
     }
 }
 

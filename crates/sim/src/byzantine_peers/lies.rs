@@ -181,6 +181,7 @@ fn blank(node: NodeId) -> Report {
         tasks: Vec::new(),
         operations: Vec::new(),
         version: String::new(),
+        full: None,
     }
 }
 

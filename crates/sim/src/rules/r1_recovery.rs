@@ -141,6 +141,7 @@ fn introduction(machine: &Machine) -> Report {
         tasks: ledger.tasks.values().cloned().collect(),
         operations: ledger.operations.values().cloned().collect(),
         version: String::new(),
+        full: None,
     }
 }
 

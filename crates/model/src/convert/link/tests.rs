@@ -43,8 +43,7 @@ fn report() -> impl Strategy<Value = Report> {
         prop::collection::vec(samples::task_record(), few.clone()),
         prop::collection::vec(samples::operation_record(), few),
     );
-    let names =
-        (uuid(), of(agent()), of(uuid()), any::<u64>(), any::<u64>(), (text(), of(text())));
+    let names = (uuid(), of(agent()), of(uuid()), any::<u64>(), any::<u64>(), (text(), of(text())));
     (names, samples::machine(), owned, running).prop_map(
         |(
             (node, agent, cluster, ledger_version, orders_seen, (version, full)),

@@ -14,7 +14,7 @@ use crate::http::{get, post, Answer};
 use crate::leftovers::end_containers;
 
 /// What every agent of a test offers, besides what its disks have.
-const RESOURCES: &str = "cpus:4;mem:4096;disk:2000;ports:[31000-32000]";
+const RESOURCES: &str = "cpus:4;mem:4096;disk:8000;ports:[31000-32000]";
 
 /// See the module.
 pub struct Cluster {

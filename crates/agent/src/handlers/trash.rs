@@ -6,8 +6,8 @@
 use std::collections::BTreeSet;
 
 use holdfast_model::{
-    Action, AgentChange, ClaimAction, ClaimId, DiskId, Operation, OperationRecord, OperationState,
-    OperationUuid, TrashedVolume,
+    Action, AgentChange, ClaimAction, ClaimId, ClaimState, DiskId, Operation, OperationRecord,
+    OperationState, OperationUuid, TrashedVolume,
 };
 
 use crate::bookkeeping::claims::{plan, Plan};
@@ -137,8 +137,15 @@ enum NotThere {
 
 fn find(step: &Step<'_>, id: ClaimId) -> Result<TrashedVolume, NotThere> {
     let ledger = step.ledger();
+    if let Some(claim) = ledger.claims.get(&id) {
+        return Err(match claim.state {
+            ClaimState::Destroying => {
+                NotThere::Gone(format!("{} is just being destroyed; try again", claim.resource))
+            }
+            ClaimState::Making | ClaimState::Ready => NotThere::Back,
+        });
+    }
     match ledger.trash.get(&id) {
-        _ if ledger.claims.contains_key(&id) => Err(NotThere::Back),
         Some(it) if it.purging => Err(NotThere::Gone(format!(
             "the removal of {} has begun; it cannot be brought back",
             it.claim.resource

@@ -72,7 +72,7 @@ pub(super) fn claim<'a>(
         amount: claim.resource.value.quantity().to_f64(),
         agent: agent.to_string(),
         hostname: hostname(view, agent),
-        agent_state: state.map_or(AgentStanding::Away, |it| standing(it)),
+        agent_state: state.map_or(AgentStanding::Away, standing),
         disk: claim.disk.map(|it| it.to_string()),
         disk_root: identity.source.as_ref().and_then(|it| it.root.clone()),
         framework: claim.framework.as_ref().map(ToString::to_string),

@@ -4,8 +4,8 @@
 //! since: the agent brings the very claim back. Relies on the agent for what can still be brought back. Never takes space from anybody.
 
 use holdfast_model::{
-    AgentId, ClaimAction, ClaimId, MasterLedger, NamedOperation, OfferId, Order, Reservation,
-    ReservationKind, Resource, TrashNews, TrashedVolume,
+    AgentId, Claim, ClaimAction, ClaimId, ClaimState, MasterLedger, NamedOperation, OfferId, Order,
+    Reservation, ReservationKind, Resource, TrashNews, TrashedVolume,
 };
 
 use super::operator_claim::{check_health, needed_offers, order_claim, why_not_free};
@@ -88,7 +88,8 @@ pub(crate) fn plan_undelete(
 ) -> Result<Undelete, Refusal> {
     let state = state.ok_or_else(|| Refusal::NotFound(format!("there is no agent {agent}")))?;
     check_health((agent, state))?;
-    if ledger.claims.contains_key(&(agent.clone(), claim)) {
+    if let Some(there) = ledger.claims.get(&(agent.clone(), claim)) {
+        check_stays(state, there)?;
         return Ok(Undelete { rescinded: Vec::new(), actions: Vec::new() });
     }
     let volume = find((agent, state), claim)?;
@@ -109,6 +110,18 @@ pub(crate) fn plan_undelete(
     let rescinded = needed_offers(offers, (agent, state), &consumed)
         .ok_or_else(|| why_not_free(tasks, offers, (agent, state), &actions[0], &consumed))?;
     Ok(Undelete { rescinded, actions })
+}
+
+/// A claim that is known, and is on its way to the trash, is not back.
+fn check_stays(state: &AgentState, claim: &Claim) -> Result<(), Refusal> {
+    // What is being destroyed is in the total no more; nor is what cannot be used, which stays.
+    let is_there = state.total().contains_one(&claim.resource);
+    if claim.state != ClaimState::Destroying && (is_there || state.faults().contains_key(&claim.id))
+    {
+        return Ok(());
+    }
+    let why = format!("{} is just being destroyed; try again", claim.resource);
+    Err(Refusal::Conflict(why))
 }
 
 fn find<'a>(

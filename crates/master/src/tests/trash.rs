@@ -100,6 +100,24 @@ fn what_stands_in_the_way_is_named() {
 }
 
 #[test]
+fn what_is_on_its_way_to_the_trash_is_not_back() {
+    let (mut bed, _) = destroyed();
+    bed.operate(0, create("b", 10)).unwrap();
+    let there = bed.folded.claims.values().find(|it| it.is_volume()).unwrap().clone();
+    let action = ClaimAction::Destroy(vec![there.resource.clone()]);
+    let destroy = bed.ask(OperatorCall::Claim { agent: bed.agent(0), action });
+    let early = bed.ask(OperatorCall::Undelete { agent: bed.agent(0), claim: there.id });
+    assert!(
+        matches!(&bed.answers[&early], Err(Refusal::Conflict(why)) if why.contains("just being destroyed"))
+    );
+    bed.settle();
+    bed.machines[0].empty_trash();
+    bed.settle();
+    assert_eq!(bed.answers[&destroy], Ok(()));
+    assert_eq!(undelete(&mut bed, there.id), Ok(()));
+}
+
+#[test]
 fn what_is_back_already_is_no_error() {
     let (mut bed, _) = destroyed();
     bed.operate(0, create("b", 10)).unwrap();

@@ -197,6 +197,8 @@ pub(crate) struct Due {
     pub(crate) to: Node,
     pub(crate) life: u64,
     pub(crate) what: AgendaEntry,
+    /// Its place among what is due at the same time; it keeps that when it is put off.
+    pub(crate) sequence: u64,
 }
 
 /// The virtual clock, and the queue of what is due.
@@ -214,7 +216,13 @@ impl Agenda {
 
     pub(crate) fn at(&mut self, when: Instant, to: Node, life: u64, what: AgendaEntry) {
         self.sequence += 1;
-        self.queue.insert((when.max(self.now), self.sequence), Due { to, life, what });
+        let sequence = self.sequence;
+        self.queue.insert((when.max(self.now), sequence), Due { to, life, what, sequence });
+    }
+
+    /// Puts something off. What is put off twice stays before what came later: links are ordered.
+    pub(crate) fn put_off(&mut self, when: Instant, due: Due) {
+        self.queue.insert((when.max(self.now), due.sequence), due);
     }
 
     pub(crate) fn after(&mut self, delay_ms: u64, to: Node, life: u64, what: AgendaEntry) {

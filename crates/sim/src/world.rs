@@ -251,7 +251,7 @@ impl World {
             }
             return false;
         }
-        self.agenda.at(until.plus_ms(1), due.to, due.life, due.what.clone());
+        self.agenda.put_off(until.plus_ms(1), due.clone());
         true
     }
 

@@ -290,9 +290,12 @@ impl Disk {
         true
     }
 
-    /// Brings back what was moved away, in place of whatever is there.
+    /// Brings back what was moved away.
     pub(crate) fn bring_back(&mut self) {
-        self.volumes.append(&mut self.hidden);
+        for (claim, volume) in std::mem::take(&mut self.hidden) {
+            // One that was moved away before anybody was promised it has been made again: nobody puts the other one over it.
+            self.volumes.entry(claim).or_insert(volume);
+        }
     }
 
     /// Drops what was not synced.

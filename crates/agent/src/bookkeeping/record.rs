@@ -3,8 +3,11 @@
 //! The ledger is changed by [`Record::commit`] and by nothing else, so that memory and disk are folds of the same changes.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use holdfast_model::{AgentChange, AgentIdentity, AgentLedger, ClaimId, Resources};
+use holdfast_model::{
+    AgentChange, AgentIdentity, AgentLedger, Claim, ClaimId, ClaimState, Resources,
+};
 
 use crate::contract::Effect;
 use crate::parts::{Alarms, ChangedClaims, Topic, Totals};
@@ -20,6 +23,8 @@ pub(crate) struct Record {
     stirred: BTreeSet<Topic>,
     /// Whether claims have changed since it was last found what of the disks can be claimed.
     is_space_stale: bool,
+    /// Volumes that are being destroyed or are no more since then.
+    released: Vec<Arc<Claim>>,
     /// Records of the trash that have changed since the master was told.
     changed_trash: BTreeSet<ClaimId>,
 }
@@ -33,6 +38,7 @@ impl Record {
             alarms: Alarms::default(),
             stirred: BTreeSet::new(),
             is_space_stale: false,
+            released: Vec::new(),
             changed_trash: BTreeSet::new(),
         }
     }
@@ -89,6 +95,7 @@ impl Record {
         self.effects.push(Effect::Commit { term, changes: batch });
         if !changed.is_empty() {
             self.is_space_stale = true;
+            self.released.extend(released(&changed, &self.ledger));
             let refitted = self.totals.apply_claim_changes(&changed, &self.ledger.claims);
             self.stirred.extend(refitted.into_iter().map(Topic::Volume));
         }
@@ -166,6 +173,11 @@ impl Record {
         std::mem::take(&mut self.is_space_stale)
     }
 
+    /// Volumes that are being destroyed or are no more since this was asked last.
+    pub(crate) fn take_released(&mut self) -> Vec<Arc<Claim>> {
+        std::mem::take(&mut self.released)
+    }
+
     /// Who waits for this is asked again.
     pub(crate) fn stir(&mut self, topic: Topic) {
         self.stirred.insert(topic);
@@ -190,6 +202,17 @@ impl Record {
     pub(crate) fn take_effects(&mut self) -> Vec<Effect> {
         std::mem::take(&mut self.effects)
     }
+}
+
+/// Volumes whose bytes are theirs no more.
+fn released<'a>(
+    changed: &'a ChangedClaims,
+    ledger: &'a AgentLedger,
+) -> impl Iterator<Item = Arc<Claim>> + 'a {
+    let is_over = |id| ledger.claims.get(id).is_none_or(|it| it.state == ClaimState::Destroying);
+    let was_there = |it: &&Arc<Claim>| it.is_volume() && it.state != ClaimState::Destroying;
+    let over = changed.iter().filter(move |(id, _)| is_over(id));
+    over.filter_map(move |(_, before)| before.as_ref().filter(was_there).cloned())
 }
 
 #[cfg(test)]

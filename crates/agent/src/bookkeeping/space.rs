@@ -71,20 +71,28 @@ impl Extent<'_> {
     }
 }
 
-/// What can be claimed of `declared`, on disks as they were `found`. `before` is what was answered last.
-pub(crate) fn usable(
-    declared: &Resources,
-    found: &[DiskFound],
-    is_well: impl Fn(DiskId) -> bool,
-    ledger: &AgentLedger,
-    before: &Resources,
-) -> Usable {
-    let well: Vec<&DiskFound> =
-        found.iter().filter(|it| it.fault.is_none() && is_well(it.disk.id)).collect();
+/// What the settings and the drivers say of the disks.
+pub(crate) struct Look<'a> {
+    /// What the machine has by its settings.
+    pub(crate) declared: &'a Resources,
+    /// The disks as they were found.
+    pub(crate) found: &'a [DiskFound],
+    /// Whether a disk of the ledger may be used.
+    pub(crate) is_well: &'a dyn Fn(DiskId) -> bool,
+    /// How much of their sizes the volumes of a disk use.
+    pub(crate) used: &'a dyn Fn(DiskId) -> Scalar,
+}
+
+/// What can be claimed of disks that look so. `before` is what was answered last.
+pub(crate) fn usable(look: &Look<'_>, ledger: &AgentLedger, before: &Resources) -> Usable {
+    let is_well = |it: &&DiskFound| it.fault.is_none() && (look.is_well)(it.disk.id);
+    let well: Vec<&DiskFound> = look.found.iter().filter(is_well).collect();
+    let declared = look.declared;
     let mut extents = extents(declared, &well, ledger);
     let mut spaces = BTreeMap::new();
     for disks in by_file_system(&well) {
-        share(&mut extents, &disks, ledger, before, &mut spaces);
+        let used = disks.iter().map(|it| (look.used)(it.disk.id)).fold(Scalar::ZERO, Scalar::plus);
+        share(&mut extents, &disks, used, before, &mut spaces);
     }
     let mut base = declared.filter(|it| !is_disk_space(it));
     for extent in &extents {
@@ -146,11 +154,11 @@ fn by_file_system<'a>(well: &[&'a DiskFound]) -> Vec<Vec<&'a DiskFound>> {
     all
 }
 
-/// Shares the space of one file system among its disks.
+/// Shares the space of one file system among its disks, whose volumes use so much of their sizes.
 fn share(
     extents: &mut [Extent<'_>],
     disks: &[&DiskFound],
-    ledger: &AgentLedger,
+    used: Scalar,
     before: &Resources,
     spaces: &mut BTreeMap<DiskId, DiskSpace>,
 ) {
@@ -163,7 +171,7 @@ fn share(
         here.iter_mut().for_each(|it| it.room = it.unclaimed(1, 1));
         return;
     }
-    let left = Left::of(&measured, disks, &here, ledger);
+    let left = Left::of(&measured, &here, used);
     let named: i64 = here.iter().map(|it| it.declared.as_thousandths()).sum();
     for extent in &mut here {
         extent.room = extent.unclaimed(left.size.min(named), named);
@@ -192,12 +200,7 @@ struct Left {
 }
 
 impl Left {
-    fn of(
-        measured: &[&FoundSpace],
-        disks: &[&DiskFound],
-        here: &[&mut Extent<'_>],
-        ledger: &AgentLedger,
-    ) -> Left {
+    fn of(measured: &[&FoundSpace], here: &[&mut Extent<'_>], used: Scalar) -> Left {
         let least = |of: &dyn Fn(&FoundSpace) -> u64| {
             thousandths(measured.iter().map(|it| of(it)).min().unwrap_or(0))
         };
@@ -206,9 +209,8 @@ impl Left {
         let free_now = least(&|it| it.free_mb) + trash;
         let free_then = here_then(measured).map_or(free_now, thousandths);
         let claimed: i64 = here.iter().map(|it| it.claimed.amount.as_thousandths()).sum();
-        let used: i64 = disks.iter().map(|it| used_within_sizes(it, ledger)).sum();
         // What volumes use is free no more, and is promised no more: what was free when they were measured goes with it.
-        let promised = claimed - used;
+        let promised = claimed - used.as_thousandths();
         let size = least(&|it| it.total_mb) - reserve;
         let short = Some(promised - (free_then - reserve).max(0));
         Left {
@@ -223,16 +225,6 @@ impl Left {
 fn here_then(measured: &[&FoundSpace]) -> Option<u64> {
     let then = measured.iter().map(|it| it.used.as_ref().map(|used| used.free_mb));
     then.collect::<Option<Vec<u64>>>()?.into_iter().min()
-}
-
-/// How much of their sizes the volumes of a disk use; what one uses beyond its size it takes from everybody.
-fn used_within_sizes(disk: &DiskFound, ledger: &AgentLedger) -> i64 {
-    let Some(used) = disk.space.as_ref().and_then(|it| it.used.as_ref()) else { return 0 };
-    let within = |(id, used_mb): (_, &u64)| {
-        let claim = ledger.claims.get(id).filter(|it| it.disk == Some(disk.disk.id))?;
-        Some(claim.resource.value.quantity().as_thousandths().min(thousandths(*used_mb)))
-    };
-    used.volumes.iter().filter_map(within).sum()
 }
 
 fn space_of(found: &FoundSpace, left: &Left) -> DiskSpace {
@@ -285,6 +277,7 @@ fn thousandths(mb: u64) -> i64 {
 mod tests {
     use super::*;
     use crate::contract::UsedSpace;
+    use crate::parts::DiskSpaces;
     use crate::testbed::{amount, reservation, Bed};
     use holdfast_model::{ClaimId, PersistenceId, Source};
     use std::sync::Arc;
@@ -334,8 +327,15 @@ mod tests {
         fn usable(&mut self) -> Usable {
             let machine = &self.bed.machine;
             let ledger = self.bed.agent.ledger();
-            let usable =
-                usable(&machine.info.resources, &machine.disks, |_| true, ledger, &self.before);
+            let mut measured = DiskSpaces::default();
+            measured.note_measured(&machine.disks, ledger);
+            let look = Look {
+                declared: &machine.info.resources,
+                found: &machine.disks,
+                is_well: &|_| true,
+                used: &|disk| measured.used(disk),
+            };
+            let usable = usable(&look, ledger, &self.before);
             self.before = usable.base.clone();
             usable
         }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use holdfast_model::{DiskId, DiskSpace};
 
-use crate::bookkeeping::space::{usable, Usable};
+use crate::bookkeeping::space::{usable, Look, Usable};
 use crate::bookkeeping::telling::tell_space;
 use crate::bookkeeping::Step;
 use crate::parts::{Disks, MasterLink, ReportWish};
@@ -16,11 +16,17 @@ const NEWS: u64 = 64;
 
 /// Finds what of the disks can be claimed now, and has the master told if that is news.
 pub(crate) fn fit_to_space(step: &mut Step<'_>, disks: &mut Disks, master: &mut MasterLink) {
-    let Some(machine) = disks.machine() else { return };
     step.take_space_stale();
-    let is_well = |disk: DiskId| disks.fault(disk).is_none();
-    let Usable { base, spaces } =
-        usable(disks.declared(), disks.found(), is_well, step.ledger(), &machine.resources);
+    let released = step.take_released();
+    disks.note_used(&released, step.ledger());
+    let Some(machine) = disks.machine() else { return };
+    let look = Look {
+        declared: disks.declared(),
+        found: disks.found(),
+        is_well: &|disk| disks.fault(disk).is_none(),
+        used: &|disk| disks.used(disk),
+    };
+    let Usable { base, spaces } = usable(&look, step.ledger(), &machine.resources);
     note_overcommitment(step, disks.spaces(), &spaces);
     let is_other_base = base != machine.resources || !step.totals().has_base();
     let is_news = is_other_base || are_news(disks.spaces(), &spaces);

@@ -143,9 +143,10 @@ fn carries_claims(ledger: &AgentLedger, disk: &DiskRecord) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::contract::Effect;
+    use crate::contract::{Effect, FoundSpace, UsedSpace};
     use crate::testbed::{reserved_disk, Bed, DB_VOLUME};
-    use holdfast_model::{ClaimState, PersistenceId, Source, TaskState};
+    use holdfast_model::{ClaimState, Identity, PersistenceId, Scalar, Source, TaskState};
+    use std::sync::Arc;
 
     #[test]
     fn a_missing_disk_keeps_its_claims_and_refuses_launches() {
@@ -336,6 +337,38 @@ mod tests {
         bed.launch_command("t1", &[volume]);
         bed.settle();
         assert_eq!(bed.task_state("t1"), Some(TaskState::Running));
+    }
+
+    #[test]
+    fn what_a_volume_uses_is_promised_to_it_once_and_is_nobodys_when_it_is_destroyed() {
+        let mut bed = Bed::registered();
+        bed.reserve_and_create();
+        let (volume, id) = (bed.volume(), bed.claim(DB_VOLUME).id);
+        let disk = bed.machine.disks[1].disk.id;
+        let used = UsedSpace { free_mb: 500, volumes: Arc::new([(id, 70)].into()) };
+        bed.machine.disks[1].space = Some(FoundSpace {
+            file_system: "8:1".to_owned(),
+            total_mb: 1_000,
+            free_mb: 500,
+            trash_mb: 0,
+            reserve_mb: 0,
+            used: Some(used),
+        });
+        bed.input(crate::Input::Opened(bed.machine.clone()));
+        let unclaimed = |bed: &Bed| {
+            let on_disk = |it: &Identity| {
+                it.source.as_ref() == Some(&Source::path("/d1")) && !it.is_reserved()
+            };
+            bed.agent.total().filter(on_disk).quantity("disk").as_whole()
+        };
+        // It uses 70 MB of its 60, and 100 are reserved.
+        assert_eq!(bed.agent.disks.used(disk), Scalar::whole(60));
+        assert_eq!(unclaimed(&bed), (500 - (100 - 60)) / 15 * 15);
+        bed.apply(vec![Bed::destroy(&[volume])]);
+        bed.settle();
+        // Its reservation is left, and its bytes lie in the trash.
+        assert_eq!(bed.agent.disks.used(disk), Scalar::ZERO);
+        assert_eq!(unclaimed(&bed), (500 - 100) / 15 * 15);
     }
 
     #[test]

@@ -5,8 +5,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use holdfast_model::{ClaimId, DiskId, DiskSpace, MachineInfo, Resources, Value};
+use holdfast_model::{
+    AgentLedger, Claim, ClaimId, DiskId, DiskSpace, MachineInfo, Resources, Scalar, Value,
+};
 
+use super::disk_space::DiskSpaces;
 use super::Volumes;
 use crate::contract::{DiskFound, Machine};
 
@@ -18,7 +21,7 @@ pub(crate) struct Disks {
     /// What the settings and the drivers say that it has.
     declared: Resources,
     found: Vec<DiskFound>,
-    spaces: Arc<BTreeMap<DiskId, DiskSpace>>,
+    spaces: DiskSpaces,
     faults: Arc<BTreeMap<DiskId, String>>,
     /// Claims on whole disks of another size than the claim says, and that size.
     drifts: Vec<(ClaimId, Value)>,
@@ -112,11 +115,22 @@ impl Disks {
 
     /// The space on the disks, as it was told last.
     pub(crate) fn spaces(&self) -> &Arc<BTreeMap<DiskId, DiskSpace>> {
-        &self.spaces
+        self.spaces.told()
     }
 
     pub(crate) fn set_spaces(&mut self, spaces: BTreeMap<DiskId, DiskSpace>) {
-        self.spaces = Arc::new(spaces);
+        self.spaces.set_told(spaces);
+    }
+
+    /// Takes note of what was measured, and of volumes that are being destroyed or are no more.
+    pub(crate) fn note_used(&mut self, released: &[Arc<Claim>], ledger: &AgentLedger) {
+        released.iter().for_each(|it| self.spaces.release(it));
+        self.spaces.note_measured(&self.found, ledger);
+    }
+
+    /// How much of their sizes the volumes of a disk use.
+    pub(crate) fn used(&self, disk: DiskId) -> Scalar {
+        self.spaces.used(disk)
     }
 
     /// Notes which whole disks are of another size than their claims say; answers with those that were not known.

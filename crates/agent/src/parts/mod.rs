@@ -4,6 +4,7 @@
 
 mod alarms;
 mod containers;
+mod disk_space;
 mod disks;
 mod launch;
 mod live_container;
@@ -16,6 +17,8 @@ mod waiting;
 
 pub(crate) use alarms::{Alarm, Alarms};
 pub(crate) use containers::Containers;
+#[cfg(test)]
+pub(crate) use disk_space::DiskSpaces;
 pub(crate) use disks::Disks;
 pub(crate) use launch::Launch;
 pub(crate) use live_container::{LiveContainer, Phase, TerminationReason};

@@ -329,7 +329,7 @@ impl Lane {
             let volumes = labels.iter().map(|it| it.claim.0).collect();
             match this.work(&Request::Trash { volumes, now_ms: now().0 }, doing)? {
                 Answer::Trashed(trashed) if trashed.len() == labels.len() => {
-                    this.note_trashed(&moved(&trashed));
+                    this.note_trashed(moved_mb(&trashed));
                     labels.iter().zip(trashed).for_each(|(label, it)| this.trashed(label, it));
                     Ok(())
                 }
@@ -708,13 +708,13 @@ fn whole_size_mb(room: &Room, known_mb: Option<u64>) -> u64 {
     known_mb.map_or(free_mb, |known| known.max(free_mb)).min(room.total_mb)
 }
 
-/// What was moved to the trash, each with what its removal gives back, in MB.
-fn moved(trashed: &[Result<Trashed, String>]) -> Vec<(Uuid, u64)> {
+/// What the removal of all that was moved to the trash would give back, in MB.
+fn moved_mb(trashed: &[Result<Trashed, String>]) -> u64 {
     let moved = |it: &Result<Trashed, String>| match it {
-        Ok(Trashed::Moved(item)) => Some((item.volume, item.mb)),
-        _ => None,
+        Ok(Trashed::Moved(item)) => item.mb,
+        _ => 0,
     };
-    trashed.iter().filter_map(moved).collect()
+    trashed.iter().map(moved).sum()
 }
 
 /// The kind as the helper names it.

@@ -100,14 +100,11 @@ impl Lane {
         self.tell_space();
     }
 
-    /// Volumes are in the trash now: what they used can be given back. Told before their end is, so that nothing seems lost in between.
-    pub(super) fn note_trashed(&mut self, volumes: &[(Uuid, u64)]) {
+    /// Volumes are in the trash now, and their removal would give back so many MB. Told before their end is, so that nothing seems lost in
+    /// between.
+    pub(super) fn note_trashed(&mut self, mb: u64) {
         let Some(used) = &mut self.space.used else { return };
-        let known = Arc::make_mut(&mut used.volumes);
-        for (volume, mb) in volumes {
-            known.remove(&ClaimId(*volume));
-            used.free_mb = used.free_mb.saturating_add(*mb);
-        }
+        used.free_mb = used.free_mb.saturating_add(mb);
         self.tell_space();
     }
 

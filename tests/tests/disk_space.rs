@@ -113,7 +113,11 @@ fn a_disk_is_the_same_by_whatever_name() {
     });
     let total = cluster.agent_row(0).unwrap()["total"].as_str().unwrap().to_owned();
     assert_eq!(total.matches("]:500").count(), 1, "{total}");
-    let claim = cluster.claim_volume(0, "v", &piece(&disk, 100.0));
+    // Whichever name was there first is the disk's from then on.
+    let disks = cluster.list("disks");
+    let mut paths = disks.iter().filter(|it| it["kind"] == "path" && it["fault"].is_null());
+    let known_as = PathBuf::from(paths.next().unwrap()["root"].as_str().unwrap());
+    let claim = cluster.claim_volume(0, "v", &piece(&known_as, 100.0));
     fs::write(volume_dir(&disk, &claim).join("data/file"), BYTES).unwrap();
     let scratch = text(cluster.scratch());
     let mut names =

@@ -17,7 +17,7 @@ import urllib.request
 BIN = os.environ["HOLDFAST_BIN"]
 SCRATCH = os.environ["HOLDFAST_SCRATCH"]
 
-RESOURCES = "cpus:8;mem:4096;disk:2000;ports:[31000-32000]"
+RESOURCES = "cpus:8;mem:4096;disk:20000;ports:[31000-32000]"
 
 
 def until(what, look, within=30.0, pause=0.02):

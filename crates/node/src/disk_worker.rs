@@ -17,12 +17,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use holdfast_volumes::{
-    DiskConfig, DiskFault, DiskHold, DiskLabel, HeldBy, HoldFault, OpenDisk, Opened, VolumeFault,
-    VolumeLabel, VolumesMeter,
+    place_of, DiskConfig, DiskFault, DiskHold, DiskLabel, HeldBy, HoldFault, OpenDisk, Opened,
+    Place, VolumeFault, VolumeLabel, VolumesMeter,
 };
 use uuid::Uuid;
 
-use self::protocol::{Answer, Found, Kind, Place, Request, Trashed};
+use self::protocol::{Answer, Found, Kind, Request, Trashed};
 
 /// Pause between two looks at a name that another process holds.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -75,9 +75,9 @@ struct Wanted {
 impl Wanted {
     /// A disk that its path does not name is the one that is known to be at the same place, whatever that is called.
     fn by_place(root: &Path, fresh: &DiskLabel, others: Vec<(Uuid, Vec<u8>)>) -> Wanted {
-        let here = (!others.is_empty()).then(|| place(root).ok()).flatten();
+        let here = (!others.is_empty()).then(|| place_of(root).ok()).flatten();
         let is_here = |(_, other): &&(Uuid, Vec<u8>)| {
-            let other = place(Path::new(OsStr::from_bytes(other))).ok();
+            let other = place_of(Path::new(OsStr::from_bytes(other))).ok();
             here.as_ref().zip(other).is_some_and(|(here, other)| here.is_same(&other))
         };
         let same = others.iter().find(is_here).cloned();
@@ -88,11 +88,6 @@ impl Wanted {
             others: others.into_iter().map(|(uuid, _)| uuid).collect(),
         }
     }
-}
-
-fn place(root: &Path) -> std::io::Result<Place> {
-    let holdfast_volumes::Place { device, inode, above } = holdfast_volumes::place_of(root)?;
-    Ok(Place { device, inode, above })
 }
 
 impl DiskWorker {
@@ -151,7 +146,7 @@ impl DiskWorker {
                 return Err(Answer::NotOpened(fault.to_string()));
             }
         };
-        let place = place(&config.root).map_err(|error| {
+        let place = place_of(&config.root).map_err(|error| {
             let root = config.root.display();
             Answer::NotOpened(format!("disk {root}: cannot look at it: {error}"))
         })?;

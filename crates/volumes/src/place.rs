@@ -7,9 +7,10 @@ use std::io;
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
+use serde::{Deserialize, Serialize};
 
 /// A directory, by what it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     /// The number of the device that its file system lies on, as `stat` tells it.
     pub device: u64,
@@ -29,6 +30,16 @@ impl Place {
     pub fn lies_in(&self, other: &Place) -> bool {
         self.device == other.device && self.above.contains(&other.inode)
     }
+
+    /// The device as `MAJOR:MINOR`, which names its file system.
+    pub fn file_system(&self) -> String {
+        device_name(self.device)
+    }
+}
+
+/// The number of a device, as `stat` tells it, as `MAJOR:MINOR`.
+pub fn device_name(number: u64) -> String {
+    format!("{}:{}", rustix::fs::major(number), rustix::fs::minor(number))
 }
 
 /// Finds out where a path leads to.

@@ -5,6 +5,7 @@
 use holdfast_api::rows::{AgentRow, ClaimRow, DiskRow, FrameworkRow, TaskRow, TrashRow};
 
 use super::rows::{Listed, Received};
+use super::Context;
 use crate::failure::{Failure, EXIT_ERROR};
 use crate::output::ids;
 
@@ -86,6 +87,19 @@ impl Named for TrashRow {
     fn owner(&self) -> Option<&str> {
         self.framework.as_deref()
     }
+}
+
+/// The id of the agent that a filter of a list names, if it names one.
+///
+/// # Errors
+/// When no master answers, or there is no such agent.
+pub async fn agent_filter(
+    context: &Context,
+    given: Option<&str>,
+) -> anyhow::Result<Option<String>> {
+    let Some(given) = given else { return Ok(None) };
+    let agents = context.master.rows::<AgentRow>().await?;
+    Ok(Some(choose(&agents, given)?.id.clone()))
 }
 
 /// The one of `rows` that `given` means.

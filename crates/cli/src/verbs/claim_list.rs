@@ -1,8 +1,8 @@
 //! `claim list`: every reservation and volume, where it is and who holds it.
 
-use holdfast_api::rows::{AgentRow, ClaimKind, ClaimRow};
+use holdfast_api::rows::{ClaimKind, ClaimRow};
 
-use super::choose::choose;
+use super::choose::agent_filter;
 use super::listing::{Listing, WatchArgs};
 use super::Context;
 use crate::output::{amounts, human, ids, Cell, Column, Table};
@@ -34,10 +34,7 @@ pub struct ClaimListArgs {
 /// # Errors
 /// When no master answers, or there is no such agent.
 pub async fn run(context: &Context, args: &ClaimListArgs) -> anyhow::Result<i32> {
-    let agent = match &args.agent {
-        Some(given) => Some(choose(&context.master.rows::<AgentRow>().await?, given)?.id.clone()),
-        None => None,
-    };
+    let agent = agent_filter(context, args.agent.as_deref()).await?;
     let keep = |row: &ClaimRow| {
         agent.as_ref().is_none_or(|it| *it == row.agent)
             && args.role.as_ref().is_none_or(|it| *it == row.role)

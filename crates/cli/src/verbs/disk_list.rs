@@ -1,8 +1,8 @@
 //! `disk list`: the disks, where they are and how full of volumes.
 
-use holdfast_api::rows::{AgentRow, DiskRow};
+use holdfast_api::rows::DiskRow;
 
-use super::choose::choose;
+use super::choose::agent_filter;
 use super::listing::{Listing, WatchArgs};
 use super::Context;
 use crate::output::{human, ids, Cell, Column, Table};
@@ -25,10 +25,7 @@ pub struct DiskListArgs {
 /// # Errors
 /// When no master answers, or there is no such agent.
 pub async fn run(context: &Context, args: &DiskListArgs) -> anyhow::Result<i32> {
-    let agent = match &args.agent {
-        Some(given) => Some(choose(&context.master.rows::<AgentRow>().await?, given)?.id.clone()),
-        None => None,
-    };
+    let agent = agent_filter(context, args.agent.as_deref()).await?;
     DISKS.show(context, args.watch, |row| agent.as_ref().is_none_or(|it| *it == row.agent)).await
 }
 

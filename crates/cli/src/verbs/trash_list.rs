@@ -1,8 +1,8 @@
 //! `trash list`: destroyed volumes, and until when each can be brought back.
 
-use holdfast_api::rows::{AgentRow, TrashRow};
+use holdfast_api::rows::TrashRow;
 
-use super::choose::choose;
+use super::choose::agent_filter;
 use super::listing::{Listing, WatchArgs};
 use super::Context;
 use crate::output::{human, ids, Cell, Column, Table};
@@ -28,10 +28,7 @@ pub struct TrashListArgs {
 /// # Errors
 /// When no master answers, or there is no such agent.
 pub async fn run(context: &Context, args: &TrashListArgs) -> anyhow::Result<i32> {
-    let agent = match &args.agent {
-        Some(given) => Some(choose(&context.master.rows::<AgentRow>().await?, given)?.id.clone()),
-        None => None,
-    };
+    let agent = agent_filter(context, args.agent.as_deref()).await?;
     let keep = |row: &TrashRow| {
         agent.as_ref().is_none_or(|it| *it == row.agent)
             && args.role.as_ref().is_none_or(|it| *it == row.role)

@@ -6,7 +6,7 @@
 
 use std::io::{self, BufRead, Read, Write};
 
-use holdfast_volumes::{DiskLabel, VolumeLabel};
+use holdfast_volumes::{DiskLabel, Place, VolumeLabel};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -197,36 +197,6 @@ pub struct Found {
     pub known_as: Option<Vec<u8>>,
     /// Why it is another agent's, if it is.
     pub strangers: Option<String>,
-}
-
-/// Where a disk is, whatever the path to it is called.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
-    /// The number of the device that its file system lies on.
-    pub device: u64,
-    /// The inode of its root.
-    pub inode: u64,
-    /// The inodes of the directories above it on the same device.
-    pub above: Vec<u64>,
-}
-
-impl Place {
-    /// Whether both are the same directory.
-    pub fn is_same(&self, other: &Place) -> bool {
-        (self.device, self.inode) == (other.device, other.inode)
-    }
-
-    /// Whether it lies below the other, on the same file system.
-    pub fn lies_in(&self, other: &Place) -> bool {
-        self.device == other.device && self.above.contains(&other.inode)
-    }
-
-    /// The device as `MAJOR:MINOR`.
-    pub fn file_system(&self) -> String {
-        let major = (self.device >> 8) & 0xfff | (self.device >> 32) & !0xfff;
-        let minor = self.device & 0xff | (self.device >> 12) & !0xff;
-        format!("{major}:{minor}")
-    }
 }
 
 /// A volume that its owner destroyed.

@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 
 use holdfast_agent::{DiskFound, Input, Machine};
 use holdfast_model::{ClusterId, DiskId, DiskRecord, MachineInfo, Resource, Resources, Source};
+use holdfast_volumes::Place;
 use uuid::Uuid;
 
 use super::lane::{Asked, Job};
 use super::{not_there, Routes};
 use crate::agent_process::machine::{disk_resource, DiskPlan, MachinePlan};
 use crate::core_loop::Inbox;
-use crate::disk_worker::protocol::Place;
 
 /// How long a look waits for a disk. One that was well before is called so until its queue says otherwise; one that was never looked at
 /// is not.

@@ -18,9 +18,8 @@ pub struct Device {
 impl Device {
     /// The device with this number, as `stat` calls it.
     pub fn numbered(number: u64) -> Device {
-        let major = (number >> 8) & 0xfff | (number >> 32) & !0xfff;
-        let minor = number & 0xff | (number >> 12) & !0xff;
-        Device { stat: Some(format!("/sys/dev/block/{major}:{minor}/stat").into()), done: None }
+        let name = holdfast_volumes::device_name(number);
+        Device { stat: Some(format!("/sys/dev/block/{name}/stat").into()), done: None }
     }
 
     /// Whether it has completed a write since this was asked last; `false` the first time.

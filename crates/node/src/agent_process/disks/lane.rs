@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 
 use holdfast_agent::{DiskFound, Input, VolumeLabel};
 use holdfast_model::{ClaimId, ClusterId, DiskId, DiskKind, DiskRecord};
-use holdfast_volumes::{DiskHold, DiskLabel, HeldBy, HoldFault};
+use holdfast_volumes::{DiskHold, DiskLabel, HeldBy, HoldFault, Place};
 use uuid::Uuid;
 
 use self::space::Space;
@@ -39,7 +39,7 @@ use super::worker::{Starter, Worker, WorkerFault};
 use super::{not_there, wanted, Routes};
 use crate::agent_process::machine::{root_size_mb, DiskPlan};
 use crate::core_loop::{now, Inbox};
-use crate::disk_worker::protocol::{Answer, Found, Kind, Place, Request, Room, Trashed};
+use crate::disk_worker::protocol::{Answer, Found, Kind, Request, Room, Trashed};
 
 /// How many volumes are made at once at most.
 const MAKE_MAX: usize = 256;

@@ -142,15 +142,30 @@ pub fn fit<'a>(
     let (mut total, mut misfits) = (base.clone(), Vec::new());
     for (_, claim) in claims {
         if !lay(&mut total, claim) {
-            misfits.push(claim.id);
+            misfits.push(claim);
         }
     }
-    (total, misfits)
+    misfits.iter().for_each(|claim| keep_place(&mut total, claim));
+    (total, misfits.iter().map(|claim| claim.id).collect())
 }
 
-/// Lays one more claim on a total; false, and nothing changes, when it does not fit.
+/// What is left of a disk that is too small for a claim is nobody else's: the claim's bytes may lie there, and its disk may grow again.
+fn keep_place(total: &mut Resources, claim: &Claim) {
+    let identity = claim.resource.identity.base();
+    if identity.name == "disk" && !identity.is_exclusive() {
+        total.subtract(&Resource { identity, ..claim.resource.clone() });
+    }
+}
+
+/// Lays one more claim on a total; false, and nothing changes, when it does not fit. What there can be only one of (a volume of a name) does
+/// not fit beside another.
 pub fn lay(total: &mut Resources, claim: &Claim) -> bool {
     let Some(place) = place_of(claim, total) else { return false };
+    let identity = &claim.resource.identity;
+    let is_there = identity.is_exclusive() && total.get(identity).is_some();
+    if is_there && claim.state != ClaimState::Destroying && *identity != place.identity {
+        return false;
+    }
     total.subtract(&place);
     if claim.state != ClaimState::Destroying {
         total.add(&claim.resource);
@@ -542,7 +557,31 @@ mod tests {
         let smaller: Resources = [disk(50)].iter().collect();
         let id = *agent.claims.keys().next().unwrap();
         assert_eq!(total(&smaller, &agent.claims).unwrap_err().path, format!("claims[{id}]"));
-        assert_eq!(fit(&smaller, &agent.claims), (smaller, vec![id]));
+        assert_eq!(
+            fit(&smaller, &agent.claims),
+            (Resources::new(), vec![id]),
+            "what is left of its disk is nobody else's"
+        );
+        let beside: Resources = [disk(50), disk(70).on(Source::path("/d2"))].iter().collect();
+        let other = [disk(70).on(Source::path("/d2"))].iter().collect();
+        assert_eq!(fit(&beside, &agent.claims), (other, vec![id]));
+    }
+
+    #[test]
+    fn of_two_volumes_of_one_name_one_fits() {
+        let mut agent = Agent::new(&[disk(100)]);
+        agent.perform(&reserve(vec![disk(50).reserved(dynamic("db"))]));
+        agent.perform(&ClaimAction::Create(vec![volume(30, "a")]));
+        let volume = agent.claims.values().find(|it| it.is_volume()).unwrap();
+        let second = Claim { id: ClaimId(Uuid::from_u128(99)), ..volume.clone() };
+        let whole = total(&agent.base, &agent.claims).unwrap();
+        agent.claims.insert(second.id, second.clone());
+        let (total, misfits) = fit(&agent.base, &agent.claims);
+        assert_eq!(misfits, [second.id]);
+        let kept: Resources = [disk(30)].iter().collect();
+        let mut rest = whole;
+        rest.subtract_all(&kept);
+        assert_eq!(total, rest);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_model::{
     Action, AgentId, ClaimAction, FrameworkInfo, FrameworkRecord, MasterChange, OperationRecord,
-    OperationState, OperationUuid, Order, PendingOperation, Resource, Resources,
+    OperationUuid, Order, PendingOperation, Resource, Resources,
 };
 
 use super::subscribe::FRAMEWORKS_MAX;
@@ -68,13 +68,13 @@ pub(crate) fn adopt_operations(
         }
         // Only operations on claims outlive the step in which an agent does them.
         let Action::Claim(action) = &record.operation.action else { continue };
-        if record.state == OperationState::Pending {
-            let what = on_its_way(agents.at(id), action, record.claims.is_empty());
-            let until = BTreeSet::from([record.uuid]);
-            reserved.insert(record.uuid, ReservedByOperation { until, what });
-        }
-        let action = action.clone();
+        let (uuid, action) = (record.uuid, action.clone());
+        let what = on_its_way(agents.at(id), &action, record.claims.is_empty());
         learn_operation(step.out, operations, id, record, action);
+        if operations.is_under_way(&uuid, id) {
+            let until = BTreeSet::from([uuid]);
+            reserved.insert(uuid, ReservedByOperation { until, what });
+        }
     }
     agents.at_mut(id).set_reserved(reserved);
 }

@@ -1,7 +1,7 @@
 //! An agent says that there is more or less of its disks to be claimed than it said before.
 //!
 //! Relies on the agent's own word for what it has before any claim is laid on it; what is claimed is no matter here. Where that does not fit
-//! with what is believed to be unclaimed, the agent is asked for everything.
+//! with what is believed to be unclaimed, or some of it is kept for claims that do not fit, the agent is asked for everything.
 
 use holdfast_model::{AgentId, Resources, SpaceNews};
 
@@ -20,7 +20,7 @@ pub(super) fn space_changed(step: &mut Step, belief: &mut Belief, id: &AgentId, 
     lost.subtract_all(&base);
     gained.subtract_all(&state.machine().resources);
     let mut total = state.total().clone();
-    if !total.contains(&lost) {
+    if state.has_misfits() || !total.contains(&lost) {
         return resync(step, belief, id);
     }
     total.subtract_all(&lost);

@@ -114,6 +114,11 @@ impl Operations {
         self.get(uuid).unwrap_or_else(|| panic!("operation {uuid} is in an index only"))
     }
 
+    /// Whether an agent has yet to settle an operation. One that is another agent's is not.
+    pub(crate) fn is_under_way(&self, uuid: &OperationUuid, agent: &AgentId) -> bool {
+        self.get(uuid).is_some_and(|it| it.agent == *agent && it.settled.is_none())
+    }
+
     fn at_mut(&mut self, uuid: &OperationUuid) -> &mut InFlight {
         self.in_flight.get_mut(uuid).unwrap_or_else(|| panic!("operation {uuid} is in flight"))
     }

@@ -6,9 +6,12 @@
 //! one before it is known whose it is, and what was claimed together is offered together. Relies on agents settling every operation; what
 //! is reserved by it ends with that.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use holdfast_model::{ClaimAction, Conversion, Invalid, OperationUuid, Resource, Resources, Value};
+use holdfast_model::{
+    ClaimAction, Conversion, Identity, Invalid, OperationUuid, Resource, Resources, Value,
+};
 
 /// What is in an agent's total and not to be offered until operations are settled.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -66,15 +69,20 @@ impl Capacity {
     }
 
     pub(super) fn release(&mut self, resources: &Resources) {
-        let were_held = self.held.contains(resources);
-        self.held.subtract_all(resources);
-        self.give_back(resources, were_held);
+        let resources = sized_as_in(&self.held, resources);
+        let were_held = self.held.contains(&resources);
+        self.held.subtract_all(&resources);
+        self.give_back(&resources, were_held);
     }
 
     /// Whether whoever holds these can have them. Of what is counted, no more is held than there is; of what has names or numbers (ports), these
     /// are there: an agent may have come back without others that a task still uses.
     pub(super) fn is_held_within(&self, resources: &Resources) -> bool {
         resources.entries().all(|(identity, amount)| match amount.value {
+            _ if identity.is_exclusive() => {
+                let copies = |it: &Resources| it.get(identity).map_or(0, |it| it.copies);
+                copies(&self.held) <= copies(&self.total)
+            }
             Value::Scalar(_) => {
                 let held = self.held.get(identity);
                 held.is_none_or(|held| self.total.contains_amount(identity, held))
@@ -96,13 +104,18 @@ impl Capacity {
         uuid: OperationUuid,
         action: &ClaimAction,
     ) -> Result<Conversion, Invalid> {
+        let was_short = self.is_short;
         let conversion = action.apply(&mut self.total)?;
         self.draw(&conversion.consumed);
         let reserved = self.reserved.entry(group).or_default();
         reserved.until.insert(uuid);
         reserved.what.add_all(&conversion.converted);
         // What was consumed is in the total no more, and what came for it is reserved.
-        self.take(&conversion.consumed);
+        match was_short {
+            // It may have been enough to make up for what was short, and then the drawing has found it so with half of the change.
+            true => self.find_free(),
+            false => self.take(&conversion.consumed),
+        }
         Ok(conversion)
     }
 
@@ -152,10 +165,11 @@ impl Capacity {
 
     /// These are free no more.
     fn take(&mut self, resources: &Resources) {
-        if self.is_short || !self.free.contains(resources) {
+        let resources = sized_as_in(&self.total, resources);
+        if self.is_short || !self.free.contains(&resources) {
             return self.find_free();
         }
-        self.free.subtract_all(resources);
+        self.free.subtract_all(&resources);
         self.check_in_tests();
     }
 
@@ -164,7 +178,7 @@ impl Capacity {
         if self.is_short || !were_taken {
             return self.find_free();
         }
-        self.free.add_all(resources);
+        self.free.add_all(&sized_as_in(&self.total, resources));
         self.check_in_tests();
     }
 
@@ -176,6 +190,7 @@ impl Capacity {
     fn free_anew(&self) -> (Resources, bool) {
         let mut taken = self.held.clone();
         self.reserved.values().for_each(|it| taken.add_all(&it.what));
+        let taken = sized_as_in(&self.total, &taken);
         let mut free = self.total.clone();
         free.subtract_all(&taken);
         let is_short = !self.total.contains(&taken);
@@ -203,6 +218,20 @@ impl Capacity {
             );
         }
     }
+}
+
+/// What there can be only one of is the same whatever size it is said to have: a task may be said to hold a volume of another size than the
+/// agent has by that name.
+fn sized_as_in<'a>(those: &Resources, resources: &'a Resources) -> Cow<'a, Resources> {
+    let size = |identity: &Identity| those.get(identity).filter(|_| identity.is_exclusive());
+    if resources.entries().all(|(it, amount)| size(it).is_none_or(|it| it.value == amount.value)) {
+        return Cow::Borrowed(resources);
+    }
+    let sized = |it: Resource| match size(&it.identity) {
+        Some(amount) => Resource { value: amount.value.clone(), ..it },
+        None => it,
+    };
+    Cow::Owned(resources.iter().map(sized).collect())
 }
 
 /// What of `taken` is more than there is, of what can be divided.
@@ -298,6 +327,30 @@ mod tests {
         assert_eq!(capacity.overcommitted(), [disk(40), mem(412)]);
         capacity.release(&sum(&[mem(512), disk(60)]));
         assert_eq!(*capacity.free(), sum(&[mem(100), kept(), disk(20), volume("v", 30)]));
+    }
+
+    #[test]
+    fn a_volume_that_is_held_is_nobody_elses_whatever_its_size_was_said_to_be() {
+        let mut capacity = having(&[disk(100), volume("v", 30)]);
+        capacity.hold(&sum(&[volume("v", 20)]));
+        assert_eq!(*capacity.free(), sum(&[disk(100)]));
+        assert!(capacity.is_held_within(&sum(&[volume("v", 30)])));
+        capacity.hold(&sum(&[volume("v", 30)]));
+        assert!(!capacity.is_held_within(&sum(&[volume("v", 30)])), "it is held twice now");
+        capacity.release(&sum(&[volume("v", 30)]));
+        capacity.release(&sum(&[volume("v", 20)]));
+        assert_eq!(*capacity.free(), sum(&[disk(100), volume("v", 30)]));
+    }
+
+    #[test]
+    fn an_operation_that_ends_a_shortage_takes_what_it_consumes_once() {
+        let mut capacity = having(&[disk(100), reserved(100)]);
+        capacity.hold(&sum(&[disk(60)]));
+        capacity.set_total(sum(&[disk(50), reserved(100)]));
+        sent(&mut capacity, 10, ClaimAction::Unreserve(vec![reserved(40)]));
+        assert_eq!(*capacity.free(), sum(&[reserved(50)]), "10 are short until it is settled");
+        capacity.settled(&uuid(10));
+        assert_eq!(*capacity.free(), sum(&[disk(30), reserved(60)]));
     }
 
     #[test]

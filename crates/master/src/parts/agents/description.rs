@@ -13,6 +13,8 @@ pub(crate) struct Description {
     full: Option<String>,
     /// Claims that cannot be used now, and why.
     faults: BTreeMap<ClaimId, String>,
+    /// Whether claims no longer fit on what the machine has.
+    has_misfits: bool,
     /// The version of Holdfast that the agent runs.
     version: String,
 }
@@ -27,12 +29,14 @@ impl Description {
         version: String,
     ) -> Description {
         let mut faults: BTreeMap<ClaimId, String> = faults.into_iter().collect();
+        let mut has_misfits = false;
         for misfit in misfits {
+            has_misfits = true;
             faults
                 .entry(misfit)
                 .or_insert_with(|| "it no longer fits on what the machine has".to_owned());
         }
-        Description { machine, disks, full: None, faults, version }
+        Description { machine, disks, full: None, faults, has_misfits, version }
     }
 
     /// Whether anything new may be begun.
@@ -60,6 +64,10 @@ impl Description {
 
     pub(super) fn faults(&self) -> &BTreeMap<ClaimId, String> {
         &self.faults
+    }
+
+    pub(super) fn has_misfits(&self) -> bool {
+        self.has_misfits
     }
 
     pub(super) fn version(&self) -> &str {

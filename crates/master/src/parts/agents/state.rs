@@ -87,6 +87,11 @@ impl AgentState {
         self.description.faults()
     }
 
+    /// Whether claims no longer fit on what the machine has.
+    pub(crate) fn has_misfits(&self) -> bool {
+        self.description.has_misfits()
+    }
+
     /// What lies in the trash of its disks, as it last told.
     pub fn trash(&self) -> &AgentTrash {
         &self.trash

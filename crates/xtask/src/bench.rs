@@ -83,6 +83,11 @@ const BENCHES: &[Bench] = &[
         "offers of a leader in Mesos's own grids, and how they grow",
         "run --quiet --release --package holdfast-master --example offers",
     ),
+    tabbed_bench(
+        "damage",
+        "what becomes of 10,000 random damages of the store's files, and of sled's alone",
+        "test --quiet --release --package holdfast-store --test damage -- --nocapture --ignored",
+    ),
     Bench {
         name: "ends",
         about: "what operators and frameworks wait for, with real processes over loopback",

@@ -4,29 +4,20 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
 
+mod bare_sled;
+mod ground;
+mod harm;
+
+use ground::{batch, copy_dir, files, model_at, scratch, Model, Rng};
+use harm::damage;
 use holdfast_store::{check, Bounds, Depth, DurableStore, Entry, OpenError, Options, Store};
-use std::collections::BTreeMap;
 use std::fs;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 
-type Model = BTreeMap<(String, Vec<u8>), Vec<u8>>;
-
+/// How often the store is damaged in a run of the tests.
 const CASES: u64 = 2400;
 const UUID: [u8; 16] = [7; 16];
-
-/// SplitMix64.
-struct Rng(u64);
-
-impl Rng {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)) % bound.max(1)
-    }
-}
 
 fn options() -> Options {
     Options::new("agent").create_as(UUID).bounds(Bounds {
@@ -34,64 +25,6 @@ fn options() -> Options {
         mirror_behind_records: 1000,
         segments_kept: 1,
     })
-}
-
-fn batch(number: u64) -> Vec<Entry> {
-    let mut entries = vec![Entry::put(
-        "claims",
-        format!("claim-{}", number % 13),
-        vec![number as u8; (number * 131 % 700) as usize],
-    )];
-    if number.is_multiple_of(2) {
-        entries.push(Entry::put(
-            "tasks",
-            format!("task-{}", number % 5),
-            format!("state {number}"),
-        ));
-    }
-    if number.is_multiple_of(5) {
-        entries.push(Entry::delete("claims", format!("claim-{}", (number + 6) % 13)));
-        entries.push(Entry::put("blobs", "big", vec![number as u8; 5000]));
-    }
-    entries
-}
-
-fn model_at(sequence: u64) -> Model {
-    let mut model = Model::new();
-    for entry in (1..=sequence).flat_map(batch) {
-        match entry.value {
-            Some(value) => model.insert((entry.tree, entry.key), value),
-            None => model.remove(&(entry.tree, entry.key)),
-        };
-    }
-    model
-}
-
-fn copy_dir(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_dir(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
-
-fn files(dir: &Path) -> Vec<PathBuf> {
-    let mut out = Vec::new();
-    for entry in fs::read_dir(dir).unwrap() {
-        let entry = entry.unwrap();
-        if entry.file_type().unwrap().is_dir() {
-            out.extend(files(&entry.path()));
-        } else if entry.file_name() != "lock" {
-            out.push(entry.path());
-        }
-    }
-    out.sort();
-    out
 }
 
 /// A store at rest in some state of its life, and the last acknowledged commit.
@@ -140,67 +73,6 @@ fn templates(root: &Path) -> Vec<Template> {
     assert!(live.join("books.seal").exists());
     keep("behind", &live, 44);
     made
-}
-
-/// Damages one file; the flag says whether a single copy of anything can be hit at all (a bit or a
-/// page).
-fn damage(dir: &Path, older: &Path, rng: &mut Rng) -> (String, bool) {
-    let all = files(dir);
-    let journal: Vec<&PathBuf> =
-        all.iter().filter(|file| file.extension().is_some_and(|end| end == "seg")).collect();
-    // Half of the damage goes to the journal: there are few of those files.
-    let file = match rng.below(2) {
-        0 if !journal.is_empty() => journal[rng.below(journal.len() as u64) as usize].clone(),
-        _ => all[rng.below(all.len() as u64) as usize].clone(),
-    };
-    let name = file.strip_prefix(dir).unwrap().display().to_string();
-    let mut bytes = fs::read(&file).unwrap();
-    let len = bytes.len() as u64;
-    let meaningful: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at] != 0).collect();
-    let context = match rng.below(9) {
-        0..=2 if !meaningful.is_empty() => {
-            let at = meaningful[rng.below(meaningful.len() as u64) as usize];
-            bytes[at] ^= 1 << rng.below(8);
-            fs::write(&file, bytes).unwrap();
-            return (format!("bit flip in {name} at {at}"), true);
-        }
-        3 | 4 if len > 0 => {
-            let page = (rng.below(len.div_ceil(4096)) * 4096) as usize;
-            let end = bytes.len().min(page + 4096);
-            bytes[page..end].fill(0);
-            fs::write(&file, bytes).unwrap();
-            return (format!("zeroed page of {name} at {page}"), true);
-        }
-        5 => {
-            let to = rng.below(len);
-            bytes.truncate(to as usize);
-            fs::write(&file, bytes).unwrap();
-            format!("{name} cut to {to} of {len}")
-        }
-        6 => {
-            fs::remove_file(&file).unwrap();
-            format!("{name} deleted")
-        }
-        7 => {
-            let other = &all[rng.below(all.len() as u64) as usize];
-            let content = fs::read(other).unwrap();
-            fs::write(other, &bytes).unwrap();
-            fs::write(&file, content).unwrap();
-            format!("{name} swapped with {}", other.display())
-        }
-        _ => match fs::read(older.join(&name)) {
-            Ok(content) => {
-                fs::write(&file, content).unwrap();
-                format!("{name} put back to an older version")
-            }
-            Err(_) => {
-                let garbage: Vec<u8> = (0..len.min(5000)).map(|_| rng.below(256) as u8).collect();
-                fs::write(&file, garbage).unwrap();
-                format!("{name} overwritten with noise")
-            }
-        },
-    };
-    (context, false)
 }
 
 fn state_of(store: &DurableStore) -> Model {
@@ -313,13 +185,6 @@ fn go_on(mut store: DurableStore, dir: &Path, context: &str) {
     assert!(check(dir, Depth::Records).unwrap().is_sound(), "{context}");
 }
 
-/// A directory in memory where the machine has one: these tests are about bytes, not about waiting
-/// for a disk.
-fn scratch() -> tempfile::TempDir {
-    let memory = Path::new("/dev/shm");
-    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
-}
-
 #[test]
 fn mirror_alone_prove_all_or_nothing() {
     let root = scratch();
@@ -365,19 +230,44 @@ fn mirror_alone_prove_all_or_nothing() {
     assert!(right > 10 && refused > 10);
 }
 
-#[test]
-fn random_damage_is_never_silent() {
-    let root = scratch();
-    let templates = templates(root.path());
+fn tally_of(cases: u64, root: &Path) -> Tally {
+    let templates = templates(root);
     let mut tally = Tally::default();
-    for case in 0..CASES {
-        let dir = root.path().join("case");
+    for case in 0..cases {
+        let dir = root.join("case");
         one_case(case, &templates, &dir, &mut tally);
         fs::remove_dir_all(&dir).unwrap();
     }
+    tally
+}
+
+#[test]
+fn random_damage_is_never_silent() {
+    let root = scratch();
+    let tally = tally_of(CASES, root.path());
     println!("{CASES} cases: {tally:?}");
     assert!(
         tally.repaired > CASES / 4 && tally.refused > 0,
         "the damage is too harmless to prove anything: {tally:?}"
     );
+}
+
+/// That the damage is real: where nothing guards against it, it is passed over.
+#[test]
+fn the_same_damage_is_passed_over_by_a_single_copy() {
+    let root = scratch();
+    let tally = bare_sled::tally(CASES / 8, root.path());
+    assert!(tally.silent > 0 && tally.refused > 0, "{tally:?}");
+}
+
+/// `cargo xtask bench damage`: both, side by side.
+#[test]
+#[ignore = "a minute of figures; `cargo xtask bench damage` asks for them"]
+fn ten_thousand_damages_side_by_side() {
+    const MANY: u64 = 10_000;
+    let root = scratch();
+    let ours = tally_of(MANY, &root.path().join("ours")); // A silent loss or a panic ends it here.
+    println!("the store, of {MANY} damages\t{ours:?}");
+    let theirs = bare_sled::tally(MANY, &root.path().join("sled"));
+    println!("sled alone, of {MANY} damages\t{theirs:?}");
 }

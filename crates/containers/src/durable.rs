@@ -2,8 +2,9 @@
 //!
 //! They are written beside their place and renamed into it. What they say survives the death of any
 //! process; after a power cut it means nothing any more, and a file may be empty then. The one
-//! thing that must outlast that is a directory's name ([`sync_dir`]). Reads are bounded. It is
-//! never used for anything that belongs to a payload.
+//! thing that must outlast that is a directory's name ([`sync_dir`]). Reads are bounded, and a
+//! checksum tells a damaged file from a whole one: a flipped bit of a process's number, an exit
+//! status or a limit would else be believed. It is never used for anything that belongs to a payload.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -35,10 +36,14 @@ impl FileError {
     }
 }
 
+/// What a file begins with, before its checksum. Files of older programs, which their containers outlive, begin with the value itself.
+const HEAD: &str = "holdfast crc32 ";
+
 /// Writes `value` as JSON; a reader sees the old file or the new one, never a part. Survives the
 /// death of any process, not a power cut.
 pub(crate) fn write_atomic<T: Serialize>(path: &Path, value: &T) -> Result<(), FileError> {
-    let bytes = serde_json::to_vec(value).map_err(|error| FileError::new("encode", path, error))?;
+    let json = serde_json::to_vec(value).map_err(|error| FileError::new("encode", path, error))?;
+    let bytes = [head(&json).as_bytes(), &json].concat();
     let fresh = path.with_extension("new");
     let write = || -> io::Result<()> {
         let mut file =
@@ -68,9 +73,26 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, FileEr
     if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(FileError::new("read", path, "larger than any file this crate writes"));
     }
-    serde_json::from_slice(&bytes)
+    let json = checked(&bytes).ok_or_else(|| {
+        FileError::new("believe", path, "it is damaged: its checksum does not match")
+    })?;
+    serde_json::from_slice(json)
         .map(Some)
         .map_err(|error| FileError::new("understand", path, error))
+}
+
+fn head(json: &[u8]) -> String {
+    format!("{HEAD}{:08x}\n", crc32fast::hash(json))
+}
+
+/// The value in a file, if its checksum says that it is whole.
+fn checked(bytes: &[u8]) -> Option<&[u8]> {
+    if !bytes.starts_with(HEAD.as_bytes()) {
+        return Some(bytes);
+    }
+    let end = bytes.iter().position(|it| *it == b'\n')? + 1;
+    let (found, json) = bytes.split_at(end);
+    (found == head(json).as_bytes()).then_some(json)
 }
 
 #[cfg(test)]
@@ -87,6 +109,36 @@ mod tests {
         write_atomic(&path, &8u32).unwrap();
         assert_eq!(read::<u32>(&path).unwrap(), Some(8));
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_cut_is_seen() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("exit.json");
+        write_atomic(&path, &std::collections::BTreeMap::from([("code", 0)])).unwrap();
+        type Found = Result<Option<std::collections::BTreeMap<String, i32>>, FileError>;
+        let whole = fs::read(&path).unwrap();
+        for bit in 0..whole.len() * 8 {
+            let mut bad = whole.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            fs::write(&path, bad).unwrap();
+            let found: Found = read(&path);
+            assert!(found.is_err(), "bit {bit}: {found:?}");
+        }
+        for length in 0..whole.len() {
+            fs::write(&path, &whole[..length]).unwrap();
+            let found: Found = read(&path);
+            assert!(found.is_err(), "cut to {length}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_an_older_program_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("exit.json");
+        fs::write(&path, br#"{"code":3}"#).unwrap();
+        let found: Option<std::collections::BTreeMap<String, i32>> = read(&path).unwrap();
+        assert_eq!(found.unwrap()["code"], 3);
     }
 
     #[test]

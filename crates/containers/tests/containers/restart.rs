@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use holdfast_containers::{FoundState, LaunchError, Launcher, OpenError};
 
-use crate::stage::{both, kill_9, lives, new_id, shim, until, Stage};
+use crate::stage::{both, kill_9, lives, new_id, record_at, shim, until, Stage};
 
 /// Tells the re-executed test program that it is the agent.
 const AGENT_STAGE: &str = "HOLDFAST_TEST_AGENT_STAGE";
@@ -143,7 +143,7 @@ fn what_may_have_run_is_not_run_again() {
         until("the payload dies with its shim", || !lives(pid));
         // As if the shim had died between letting the payload exec and noting that it had.
         let path = stage.runtime_dir().join("containers").join(&spec.id).join("started.json");
-        let text = std::fs::read_to_string(&path).unwrap();
+        let text = record_at(&path);
         assert!(text.contains("\"execed\":true"), "{text}");
         std::fs::write(&path, text.replace("true", "false")).unwrap();
         stage.restart();
@@ -165,7 +165,7 @@ fn a_reused_pid_is_not_taken_for_the_shim() {
         let dir = stage.runtime_dir().join("containers").join(&spec.id);
         for name in ["shim.json", "started.json"] {
             let mut value: serde_json::Value =
-                serde_json::from_str(&std::fs::read_to_string(dir.join(name)).unwrap()).unwrap();
+                serde_json::from_str(&record_at(&dir.join(name))).unwrap();
             let own = serde_json::Value::from(std::process::id());
             for part in ["shim", "first", "payload"] {
                 if let Some(identity) = value.get_mut(part).filter(|part| !part.is_null()) {

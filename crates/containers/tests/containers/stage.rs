@@ -70,11 +70,12 @@ pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// The process exists and is no zombie.
+/// The process exists and is no zombie. Its first thread may be one while others, and the files that are open, go on for a moment.
 pub fn lives(pid: i32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|text| {
-        !text[text.rfind(')').unwrap() + 1..].trim_start().starts_with(['Z', 'X'])
-    })
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return false };
+    let lives =
+        |stat: String| !stat[stat.rfind(')').unwrap() + 1..].trim_start().starts_with(['Z', 'X']);
+    threads.flatten().any(|it| fs::read_to_string(it.path().join("stat")).is_ok_and(lives))
 }
 
 /// The program that becomes a shim.
@@ -214,10 +215,8 @@ impl Stage {
 
     /// The shim's process, from its own file.
     pub fn shim_pid(&self, id: &str) -> i32 {
-        let text =
-            fs::read_to_string(self.runtime_dir().join("containers").join(id).join("shim.json"))
-                .unwrap();
-        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let path = self.runtime_dir().join("containers").join(id).join("shim.json");
+        let value: serde_json::Value = serde_json::from_str(&record_at(&path)).unwrap();
         value["shim"]["pid"].as_i64().unwrap() as i32
     }
 
@@ -266,6 +265,14 @@ fn cgroup_roots() -> Vec<PathBuf> {
         .filter(|fields| fields[2] == "cgroup" || fields[2] == "cgroup2")
         .map(|fields| PathBuf::from(fields[1]))
         .collect()
+}
+
+/// What a file of a container says, without its checksum.
+pub fn record_at(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap();
+    let (head, json) = text.split_once('\n').unwrap();
+    assert!(head.starts_with("holdfast crc32 "), "{head}");
+    json.to_owned()
 }
 
 /// A writable volume at `container_path`.

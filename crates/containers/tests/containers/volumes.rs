@@ -2,7 +2,7 @@
 
 use holdfast_containers::{LaunchError, UpdateVolumesError};
 
-use crate::stage::{at, both, isolated, Stage};
+use crate::stage::{at, both, isolated, record_at, Stage};
 
 #[test]
 fn a_volume_is_there_under_a_path_of_several_parts_and_keeps_what_is_written() {
@@ -132,8 +132,7 @@ fn a_volume_that_comes_later_can_be_read_only_and_one_in_use_does_not_leave() {
 /// What a crash of the agent leaves between a volume's record and its mount.
 fn record_only(stage: &Stage, id: &str, volume: &holdfast_containers::VolumeMount) {
     let path = stage.runtime_dir().join("containers").join(id).join("launch.json");
-    let mut launch: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let mut launch: serde_json::Value = serde_json::from_str(&record_at(&path)).unwrap();
     launch["spec"]["volumes"].as_array_mut().unwrap().push(serde_json::to_value(volume).unwrap());
     std::fs::write(&path, serde_json::to_vec(&launch).unwrap()).unwrap();
 }

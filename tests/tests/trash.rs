@@ -185,6 +185,21 @@ fn what_stands_in_the_way_is_named_and_a_removal_for_good_is_for_good() {
 }
 
 #[test]
+fn what_was_taken_away_by_hand_is_not_said_to_lie_there() {
+    let scene = Scene::new(&[]);
+    scene.claim("data-1", 100.0);
+    scene.destroy("data-1", 100.0);
+    let entry = scene.root.join("holdfast/trash").join(scene.trash().remove(0));
+    fs::remove_dir_all(entry).unwrap();
+    let refused = scene.line("volume undelete data-1");
+    assert!(!refused.status.success(), "{}", said(&refused));
+    until("it is listed no more", || match scene.says("trash list") {
+        list if list.contains("data-1") => Err(list),
+        _ => Ok(()),
+    });
+}
+
+#[test]
 fn a_disk_that_is_full_of_trash_has_room_for_the_next_volume_when_that_is_made() {
     let cluster = Cluster::without_agents();
     let root = cluster.path("disk");

@@ -325,7 +325,14 @@ impl Lane {
     /// Moves a volume back from the trash.
     pub(super) fn restore(&mut self, label: &VolumeLabel) {
         let restored = self.try_restore(label);
+        let has_failed = restored.is_err();
         self.shared.inbox.tell_blocking(Input::VolumeMade(label.claim, restored));
+        if has_failed && self.ready(label.disk).is_ok() {
+            // Somebody may have taken it away by hand, and then nobody is told any more that it lies there.
+            if let Err(why) = self.survey(label.disk) {
+                tracing::warn!("the trash was not looked at: {why}");
+            }
+        }
     }
 
     fn try_restore(&mut self, label: &VolumeLabel) -> Result<(), String> {

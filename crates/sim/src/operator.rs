@@ -24,8 +24,17 @@ struct Asked {
     master: usize,
     agent: AgentId,
     action: ClaimAction,
-    /// The destroyed volume that it brings back, in place of making one.
-    undeletes: Option<ClaimId>,
+    /// What is wanted of a destroyed volume, in place of making one.
+    trashed: Option<Trashed>,
+}
+
+/// What an operator may want of a destroyed volume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trashed {
+    /// To have it back.
+    Undelete(ClaimId),
+    /// To have it removed for good.
+    Purge(ClaimId),
 }
 
 /// The operators, and their open requests.
@@ -108,7 +117,9 @@ impl Operator {
 
     /// Brings a destroyed volume back: one of ours that nobody is bringing back already.
     fn undelete(&mut self, ledger: &AgentLedger) -> Option<(ClaimId, ClaimAction)> {
-        let waits = |id: &ClaimId| self.waiting.values().any(|it| it.undeletes == Some(*id));
+        let waits = |id: &ClaimId| {
+            self.waiting.values().any(|it| it.trashed == Some(Trashed::Undelete(*id)))
+        };
         let back = ledger.trash.values().filter(|it| self.is_ours(&it.claim) && !it.purging);
         let back =
             back.filter(|it| !waits(&it.claim.id) && !ledger.claims.contains_key(&it.claim.id));
@@ -146,7 +157,7 @@ impl World {
             let trash = self.machines[index].proven();
             let back = self.operator.undelete(trash);
             if let Some((claim, action)) = back {
-                self.ask_for(master, agent, action, Some(claim));
+                self.ask_for(master, agent, action, Some(Trashed::Undelete(claim)));
                 return;
             }
         }
@@ -170,17 +181,20 @@ impl World {
         self.ask_for(master, agent, action, None)
     }
 
-    fn ask_for(
+    /// As [`World::ask`]; of a destroyed volume, `action` is the CREATE that would make it.
+    pub(crate) fn ask_for(
         &mut self,
         master: usize,
         agent: AgentId,
         action: ClaimAction,
-        undeletes: Option<ClaimId>,
+        trashed: Option<Trashed>,
     ) -> RequestId {
         self.operator.next += 1;
         let request = RequestId(self.operator.next);
-        self.rules_see(&Fact::OperatorAsks { agent: &agent, action: &action });
-        self.operator.waiting.insert(request, Asked { master, agent, action, undeletes });
+        if !matches!(trashed, Some(Trashed::Purge(_))) {
+            self.rules_see(&Fact::OperatorAsks { agent: &agent, action: &action });
+        }
+        self.operator.waiting.insert(request, Asked { master, agent, action, trashed });
         let life = self.masters[master].process.life;
         self.agenda.after(1, Node::Master(master), life, AgendaEntry::Asked(request));
         request
@@ -188,7 +202,7 @@ impl World {
 
     /// Delivers a request. A master that does not lead drops the connection.
     pub(crate) fn asked(&mut self, master: usize, request: RequestId) {
-        let Some(Asked { agent, action, undeletes, .. }) =
+        let Some(Asked { agent, action, trashed, .. }) =
             self.operator.waiting.get(&request).cloned()
         else {
             return;
@@ -198,8 +212,9 @@ impl World {
             return;
         }
         let caller = CallerIdentity::Principal("ops".to_owned());
-        let call = match undeletes {
-            Some(claim) => OperatorCall::Undelete { agent, claim },
+        let call = match trashed {
+            Some(Trashed::Undelete(claim)) => OperatorCall::Undelete { agent, claim },
+            Some(Trashed::Purge(claim)) => OperatorCall::PurgeTrash { agent, claim },
             None => OperatorCall::Claim { agent, action },
         };
         self.step_master(master, Input::FromOperator(request, caller, call));
@@ -207,12 +222,19 @@ impl World {
 
     pub(crate) fn answered(&mut self, request: RequestId, answer: &Result<(), Refusal>) {
         let Some(asked) = self.operator.waiting.remove(&request) else { return };
-        self.rules_see(&Fact::OperatorHears { agent: &asked.agent, action: &asked.action, answer });
+        if !matches!(asked.trashed, Some(Trashed::Purge(_))) {
+            let Asked { agent, action, .. } = &asked;
+            self.rules_see(&Fact::OperatorHears { agent, action, answer });
+        }
         let why = |it: &Result<(), Refusal>| match it {
             Ok(()) => "done".to_owned(),
             Err(why) => format!("refused: {why:?}"),
         };
-        let name = if asked.undeletes.is_some() { "UNDELETE" } else { asked.action.name() };
+        let name = match asked.trashed {
+            Some(Trashed::Undelete(_)) => "UNDELETE",
+            Some(Trashed::Purge(_)) => "PURGE",
+            None => asked.action.name(),
+        };
         self.note(|| format!("operator's {name} {}: {}", first(&asked.action), why(answer)));
         if !self.is_storm() {
             self.operator.answers.insert(request, answer.clone());

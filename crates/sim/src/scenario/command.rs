@@ -6,13 +6,15 @@ use std::collections::BTreeMap;
 
 use holdfast_model::{
     AgentId, ClaimAction, PersistenceId, Reservation, ReservationKind, Resource, Role, Scalar,
-    Source, TaskState,
+    Source, TaskState, TrashedVolume,
 };
 
 use super::show;
 use crate::agenda::{ExecutorAction, Heal, Node};
 use crate::drivers::containers::Phase;
+use crate::drivers::disks::{Mounted, Volume};
 use crate::machines::Machine;
+use crate::operator::Trashed;
 use crate::services::Records;
 use crate::shape::Shape;
 use crate::trace::Detail;
@@ -121,6 +123,8 @@ pub(super) fn run(
             Ok(())
         }
         "reserve" | "create" | "destroy" | "unreserve" => operate(world, &line, verb, shown),
+        "undelete" | "purge" => tend_trash(world, &line, verb, shown),
+        "write" => write(world, &line, shown),
         _ => show::run(world, verb, &line.words, shown)
             .ok_or_else(|| line.wrong(format!("there is no command `{verb}`"))),
     }
@@ -209,24 +213,91 @@ fn operate(
         "unreserve" => ClaimAction::Unreserve(vec![reserved]),
         "create" => ClaimAction::Create(vec![volume(line, reserved)?]),
         _ => {
-            // By its name alone, whoever made it; else by what it would be.
+            // By its name alone, whoever made it, unless a role is said; else by what it would be.
             let is_it = |it: &Resource| {
                 let name = it.identity.persistence.as_ref();
                 name.is_some_and(|id| line.values.get("name") == Some(&id.as_str()))
+                    && line
+                        .values
+                        .get("role")
+                        .is_none_or(|role| it.identity.role().as_str() == *role)
             };
             let claims = machine.proven().claims.values();
             let known = claims.map(|it| &it.resource).find(|it| is_it(it)).cloned();
             ClaimAction::Destroy(vec![known.map_or_else(|| volume(line, reserved), Ok)?])
         }
     };
+    ask(world, line, agent, (action, None), shown)
+}
+
+/// Asks the leader, and shows what it answers within two seconds, or within `wait=MS`.
+fn ask(
+    world: &mut World,
+    line: &Line<'_>,
+    agent: AgentId,
+    (action, trashed): (ClaimAction, Option<Trashed>),
+    shown: &mut Vec<String>,
+) -> Result<(), Wrong> {
+    let wait_ms = line.values.get("wait").map_or(Ok(2_000), |it| line.ms(it))?;
     let leader = world.leader().ok_or_else(|| line.wrong("nobody leads"))?;
     let told = world.trace.lines.len();
-    world.ask(leader, agent, action);
-    world.run_until(world.elapsed_ms() + 2_000);
+    world.ask_for(leader, agent, action, trashed);
+    world.run_until(world.elapsed_ms() + wait_ms);
     let said = world.trace.lines.iter().skip(told);
     let mut answers = said.filter_map(|it| it.split_once("operator's ").map(|(_, rest)| rest));
     let answer = answers.next_back().unwrap_or("no answer yet").to_owned();
     shown.push(show::plain(world, &answer));
+    Ok(())
+}
+
+/// `undelete AGENT name=N`, `purge AGENT name=N`: of the volume of that name that was destroyed last.
+fn tend_trash(
+    world: &mut World,
+    line: &Line<'_>,
+    verb: &str,
+    shown: &mut Vec<String>,
+) -> Result<(), Wrong> {
+    let index = line.index(1)?;
+    let machine = world.machines.get(index).ok_or_else(|| line.wrong("there is no such agent"))?;
+    let unknown = || line.wrong("that agent has not registered yet");
+    let agent: AgentId = machine.proven().identity.agent.clone().ok_or_else(unknown)?;
+    let wanted = volume(line, reserved_disk(machine, line)?)?.identity;
+    let is_it = |it: &&TrashedVolume| {
+        let identity = &it.claim.resource.identity;
+        (identity.role(), &identity.persistence) == (wanted.role(), &wanted.persistence)
+    };
+    let last = machine.proven().trash.values().filter(is_it).max_by_key(|it| it.since);
+    let Some(last) = last.cloned() else {
+        shown.push("refused: there is none in the trash".to_owned());
+        return Ok(());
+    };
+    let trashed = match verb {
+        "undelete" => Trashed::Undelete(last.claim.id),
+        _ => Trashed::Purge(last.claim.id),
+    };
+    let action = ClaimAction::Create(vec![last.claim.resource]);
+    ask(world, line, agent, (action, Some(trashed)), shown)
+}
+
+/// `write AGENT name=N text=T`: as a task would, synced.
+fn write(world: &mut World, line: &Line<'_>, shown: &mut Vec<String>) -> Result<(), Wrong> {
+    let index = line.index(1)?;
+    let machine = world.machines.get_mut(index);
+    let machine = machine.ok_or_else(|| line.wrong("there is no such agent"))?;
+    let (role, name) = (line.values.get("role").unwrap_or(&"ops"), line.values.get("name"));
+    let disks = machine.disks.iter_mut().filter(|it| it.mounted == Mounted::Itself);
+    let is_it = |it: &&mut Volume| {
+        it.label.role == *role && name.is_some_and(|name| it.label.persistence == *name)
+    };
+    let answer = match disks.flat_map(|it| it.volumes.values_mut()).find(is_it) {
+        Some(volume) => {
+            volume.bytes.stamp = line.values.get("text").map(|it| (*it).to_owned());
+            volume.bytes.synced += 1;
+            "written: done"
+        }
+        None => "refused: there is no such volume",
+    };
+    shown.push(answer.to_owned());
     Ok(())
 }
 

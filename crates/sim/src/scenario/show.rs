@@ -23,6 +23,7 @@ pub(super) fn run(
         "frameworks" => frameworks(world, shown),
         "disks" => disks(world, shown),
         "volumes" => volumes(world, shown),
+        "bytes" => bytes(world, shown),
         "why" => why(world, words.get(1).copied().unwrap_or_default(), shown),
         "leader" => shown.push(match world.election.leader {
             Some((leader, term)) => format!("master {leader} leads in term {term}"),
@@ -195,6 +196,28 @@ fn volumes(world: &World, shown: &mut Vec<String>) {
             shown.extend(lines);
         }
     }
+}
+
+/// Shows what is written on the volumes of the disks, and in their trash.
+fn bytes(world: &World, shown: &mut Vec<String>) {
+    let mut lines = Vec::new();
+    for (index, machine) in world.machines.iter().enumerate() {
+        for disk in &machine.disks {
+            let volumes = disk.volumes.values().map(|it| ("", it));
+            for (place, volume) in
+                volumes.chain(disk.trash.values().map(|it| (" in the trash", it)))
+            {
+                let text = volume.bytes.stamp.as_deref().unwrap_or("nothing");
+                let (role, name) = (&volume.label.role, &volume.label.persistence);
+                lines.push(format!(
+                    "agent {index} {}: {role}'s {name}{place} holds {text}",
+                    disk.root
+                ));
+            }
+        }
+    }
+    lines.sort();
+    shown.extend(lines);
 }
 
 fn why(world: &World, name: &str, shown: &mut Vec<String>) {

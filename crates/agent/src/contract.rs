@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use holdfast_model::{
     AgentChange, AgentId, ClaimId, ClusterId, ContainerId, DiskId, DiskRecord, ExecutorCall,
-    ExecutorEvent, ExecutorId, FrameworkId, LinkId, MachineInfo, Mode, OpaquePayload, Term,
-    ToAgent, ToMaster,
+    ExecutorEvent, ExecutorId, FrameworkId, Instant, LinkId, MachineInfo, Mode, OpaquePayload,
+    Term, ToAgent, ToMaster,
 };
 
 /// How a container was found after a restart of the agent.
@@ -64,7 +64,9 @@ pub struct FoundSpace {
 pub struct UsedSpace {
     /// What of the file system was free, or would have been given back by the trash, when this was measured, in megabytes.
     pub free_mb: u64,
-    /// Megabytes, by volume.
+    /// When.
+    pub at: Instant,
+    /// Bytes by blocks, by volume.
     pub volumes: Arc<BTreeMap<ClaimId, u64>>,
 }
 

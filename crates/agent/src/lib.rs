@@ -57,7 +57,8 @@ pub use contract::{
 };
 pub use view::{AgentView, ExecutorView, Status};
 
-use bookkeeping::{holds, telling::tell_trash, topics, Record, Step};
+use bookkeeping::telling::{tell_trash, tell_used};
+use bookkeeping::{holds, topics, Record, Step};
 use flows::{fitting::fit_to_space, reporting::report_if_wanted, waking::go_on};
 use handlers::{alarms, containers, disks, executors, link, recovery, trash, volumes};
 use parts::{Containers, Disks, MasterLink, Tasks, Waiting};
@@ -157,6 +158,7 @@ impl Agent {
             }
         }
         tell_trash(step, master, false);
+        tell_used(step, disks, master, false);
         #[cfg(test)]
         flows::waking::assert_nobody_could_go_on(step, disks, containers, waiting);
     }

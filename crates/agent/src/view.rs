@@ -6,13 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use holdfast_model::{
-    AgentIdentity, AgentLedger, ClaimId, ContainerId, DiskId, ExecutorKey, MachineInfo, Resources,
-    SharedMap,
+    AgentIdentity, AgentLedger, Claim, ClaimId, ContainerId, DiskId, ExecutorKey, MachineInfo,
+    Resources, SharedMap, VolumeUsed,
 };
 
 use crate::bookkeeping::faults::Findings;
 use crate::bookkeeping::records::live_tasks;
-use crate::parts::LiveContainer;
+use crate::contract::UsedSpace;
+use crate::parts::{used_by, LiveContainer};
 use crate::Agent;
 
 /// The agent at one moment. Cheap to make, to clone and to keep.
@@ -25,6 +26,7 @@ pub struct AgentView {
     disk_faults: Arc<BTreeMap<DiskId, String>>,
     volume_faults: SharedMap<ClaimId, String>,
     misfits: Arc<BTreeSet<ClaimId>>,
+    measured: Arc<BTreeMap<DiskId, UsedSpace>>,
     counts: Counts,
 }
 
@@ -108,6 +110,16 @@ impl AgentView {
         findings.faults(&self.ledger)
     }
 
+    /// What a volume was last found to use; `None` as long as it was not measured since the agent was started.
+    pub fn used(&self, volume: &Claim) -> Option<VolumeUsed> {
+        used_by(&self.measured, volume)
+    }
+
+    /// What the volumes of each disk were last found to use.
+    pub fn measured(&self) -> &BTreeMap<DiskId, UsedSpace> {
+        &self.measured
+    }
+
     /// All of it, for checks.
     pub fn status(&self) -> Status {
         Status {
@@ -153,6 +165,7 @@ impl Agent {
             disk_faults: self.disks.faults().clone(),
             volume_faults: self.disks.volumes().faults().clone(),
             misfits: self.record.totals().misfits().clone(),
+            measured: self.disks.measured().clone(),
             counts: Counts {
                 linked: self.master.link().is_some(),
                 registered: self.master.welcomed().is_some(),

@@ -18,7 +18,7 @@ pub struct Sample {
     /// What it means, in one sentence.
     pub help: &'static str,
     /// Names and values that tell it from others of the same name.
-    pub labels: Vec<(&'static str, &'static str)>,
+    pub labels: Vec<(&'static str, Cow<'static, str>)>,
     /// The number.
     pub value: f64,
 }
@@ -32,8 +32,8 @@ impl Sample {
         Sample::gauge(name, help, count as f64)
     }
 
-    fn label(mut self, name: &'static str, value: &'static str) -> Sample {
-        self.labels.push((name, value));
+    fn label(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Sample {
+        self.labels.push((name, value.into()));
         self
     }
 }

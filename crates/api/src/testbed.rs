@@ -4,6 +4,7 @@
 //! All ids and times are fixed, so that expected answers can be written out.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use holdfast_agent::Agent;
 use holdfast_master::{Config, Input, Master};
@@ -392,4 +393,26 @@ pub(crate) fn agent() -> Agent {
         ledger.apply(&change);
     }
     Agent::recover(holdfast_agent::Config::default(), ledger)
+}
+
+/// The same agent, whose volume was found to use so many bytes of its 200 MB.
+pub(crate) fn agent_with_used(bytes: u64) -> Agent {
+    use holdfast_agent::{DiskFound, FoundSpace, Input, Machine, UsedSpace};
+    let volumes = std::collections::BTreeMap::from([(ClaimId::parse(VOLUME).unwrap(), bytes)]);
+    let used = UsedSpace { free_mb: 1500, at: Instant(900), volumes: Arc::new(volumes) };
+    let space = FoundSpace {
+        file_system: "8:1".to_owned(),
+        total_mb: 2000,
+        free_mb: 1500,
+        trash_mb: 0,
+        reserve_mb: 0,
+        used: Some(used),
+    };
+    let disk = DiskFound { disk: disk_record(), fault: None, space: Some(space) };
+    let opened = Input::Opened(Machine { info: machine(), disks: vec![disk] });
+    let mut agent = agent();
+    for input in [Input::Started(Vec::new()), opened] {
+        agent.handle(&mut StepContext { now: Instant(1000), ids: &mut Counter(0) }, input);
+    }
+    agent
 }

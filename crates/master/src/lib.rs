@@ -31,7 +31,9 @@ pub use config::Config;
 pub use explain::Explanation;
 pub use handlers::operator_claim::Force;
 pub use holdfast_allocator::{policy::Place, Reason, WhyNot};
-pub use parts::agents::{AgentHealth, AgentState, AgentTrash, ExecutorView, ReservedByOperation};
+pub use parts::agents::{
+    AgentHealth, AgentState, AgentTrash, AgentUsed, ExecutorView, ReservedByOperation,
+};
 pub use parts::frameworks::FrameworkState;
 pub use parts::offers::OfferRecord;
 pub use parts::operations::InFlight;

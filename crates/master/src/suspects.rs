@@ -81,6 +81,7 @@ fn kind_of_message(message: &ToMaster) -> &'static str {
         ToMaster::ExecutorExited { .. } => "an executor's end",
         ToMaster::SpaceNews(_) => "news of the space on its disks",
         ToMaster::TrashNews(_) => "news of its trash",
+        ToMaster::UsedNews(_) => "news of what its volumes use",
         ToMaster::Pong(_) => "an answer to a ping",
     }
 }

@@ -23,6 +23,7 @@ pub mod shared_map;
 pub mod suspect;
 pub mod task;
 pub mod trash;
+pub mod used;
 pub mod validate;
 pub mod value;
 
@@ -61,5 +62,6 @@ pub use task::{
     TaskState, TaskStatus,
 };
 pub use trash::{TrashNews, TrashedVolume};
+pub use used::{is_used_news, size_bytes, UsedNews, VolumeUsed};
 pub use validate::Invalid;
 pub use value::{Ranges, Scalar, Value, ValueKind};

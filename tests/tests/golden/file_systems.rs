@@ -4,7 +4,14 @@
 //! Relies on the names of the fields and on the form of a device's number. Never touches what is claimed or can be claimed.
 
 /// Fields whose values are the machine's, or depend on when its disks were measured.
-const FIELDS: [&str; 4] = ["file_system", "file_system_mb", "file_system_free_mb", "used_mb"];
+const FIELDS: [&str; 6] = [
+    "file_system",
+    "file_system_mb",
+    "file_system_free_mb",
+    "used_mb",
+    "used_bytes",
+    "used_measured_ms",
+];
 
 /// The text with placeholders for them.
 pub fn without(text: &str) -> String {
@@ -13,6 +20,9 @@ pub fn without(text: &str) -> String {
     lines.iter_mut().for_each(|it| {
         if let Some(row) = row(it) {
             *it = row;
+        }
+        if let Some(unmeasured) = unmeasured(it) {
+            *it = unmeasured;
         }
     });
     lines.join("\n")
@@ -44,6 +54,20 @@ fn row(text: &str) -> Option<String> {
     Some(cells.join("  "))
 }
 
+/// A row of `claim list -o wide` or a line of a claim's sheet, as if its volume had not been measured yet.
+fn unmeasured(text: &str) -> Option<String> {
+    if text.starts_with("used ") && text.contains(", measured ") {
+        let name = &text[..text.find(|it: char| it.is_ascii_digit())?];
+        return Some(format!("{name}not measured"));
+    }
+    let is_used = |cell: &&str| {
+        cell.split_once(" (")
+            .is_some_and(|(size, age)| size.ends_with("iB") && age.ends_with(" ago)"))
+    };
+    let cell = text.split("  ").find(is_used)?;
+    Some(text.replacen(cell, "-", 1))
+}
+
 fn is_device(cell: &str) -> bool {
     let is_number = |it: &str| !it.is_empty() && it.bytes().all(|it| it.is_ascii_digit());
     cell.split_once(':').is_some_and(|(major, minor)| is_number(major) && is_number(minor))
@@ -54,6 +78,8 @@ fn what_is_the_machines_is_replaced_and_nothing_else() {
     let text = "  \"used_mb\": 5,\n  used_mb: null\n- file_system: 8:1\n\"trash_mb\": 7\nat 8:1";
     let expected = "  \"used_mb\": <used_mb>,\n  used_mb: <used_mb>\n- file_system: <file_system>\n\"trash_mb\": 7\nat 8:1";
     assert_eq!(without(text), expected);
+    assert_eq!(without("used  5 MiB of 7 MiB, measured 3s ago"), "used  not measured");
+    assert_eq!(without("a  5 MiB  4 KiB (3s ago)  b"), "a  5 MiB  -  b");
     let row = "a  root  1 GiB  5 MiB  0 MiB  254:0  252 GiB  58.7 GiB";
     assert_eq!(without(row), "a  root  1 GiB  <used>  0 MiB  <file system>  <size>  <free>");
 }

@@ -234,7 +234,7 @@ fn space_of(found: &FoundSpace, left: &Left) -> DiskSpace {
         total_mb: found.total_mb,
         free_mb: found.free_mb,
         trash_mb: found.trash_mb,
-        used_mb: found.used.as_ref().map(|it| it.volumes.values().sum()),
+        used_mb: found.used.as_ref().map(|it| it.volumes.values().sum::<u64>() >> 20),
         overcommitted_mb: mb(left.short),
     }
 }
@@ -320,7 +320,11 @@ mod tests {
         }
 
         fn used(&mut self, disk: usize, free_mb: u64, volumes: &[(ClaimId, u64)]) {
-            let used = UsedSpace { free_mb, volumes: Arc::new(volumes.iter().copied().collect()) };
+            let used = UsedSpace {
+                free_mb,
+                at: holdfast_model::Instant(1),
+                volumes: Arc::new(volumes.iter().map(|(id, mb)| (*id, mb << 20)).collect()),
+            };
             self.bed.machine.disks[disk].space.as_mut().unwrap().used = Some(used);
         }
 

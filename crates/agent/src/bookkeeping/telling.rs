@@ -94,6 +94,18 @@ pub(crate) fn tell_trash(step: &mut Step<'_>, master: &mut MasterLink, whole: bo
     tell_master(step, master, ToMaster::TrashNews(news));
 }
 
+/// Tells what volumes were found to use: all of it, or what has changed since that was told.
+pub(crate) fn tell_used(
+    step: &mut Step<'_>,
+    disks: &mut Disks,
+    master: &mut MasterLink,
+    whole: bool,
+) {
+    let Some(news) = disks.take_used_news(step.ledger(), whole) else { return };
+    // Nobody who listens is told all after the next welcome.
+    tell_master(step, master, ToMaster::UsedNews(news));
+}
+
 /// Tells how much of the disks there is, unless a report is about to.
 pub(crate) fn tell_space(step: &mut Step<'_>, disks: &Disks, master: &mut MasterLink) {
     if master.is_report_wanted() {

@@ -145,7 +145,9 @@ fn carries_claims(ledger: &AgentLedger, disk: &DiskRecord) -> bool {
 mod tests {
     use crate::contract::{Effect, FoundSpace, UsedSpace};
     use crate::testbed::{reserved_disk, Bed, DB_VOLUME};
-    use holdfast_model::{ClaimState, Identity, PersistenceId, Scalar, Source, TaskState};
+    use holdfast_model::{
+        ClaimState, Identity, PersistenceId, Scalar, Source, TaskState, ToMaster,
+    };
     use std::sync::Arc;
 
     #[test]
@@ -345,7 +347,11 @@ mod tests {
         bed.reserve_and_create();
         let (volume, id) = (bed.volume(), bed.claim(DB_VOLUME).id);
         let disk = bed.machine.disks[1].disk.id;
-        let used = UsedSpace { free_mb: 500, volumes: Arc::new([(id, 70)].into()) };
+        let used = UsedSpace {
+            free_mb: 500,
+            at: holdfast_model::Instant(1),
+            volumes: Arc::new([(id, 70 << 20)].into()),
+        };
         bed.machine.disks[1].space = Some(FoundSpace {
             file_system: "8:1".to_owned(),
             total_mb: 1_000,
@@ -369,6 +375,64 @@ mod tests {
         // Its reservation is left, and its bytes lie in the trash.
         assert_eq!(bed.agent.disks.used(disk), Scalar::ZERO);
         assert_eq!(unclaimed(&bed), (500 - 100) / 15 * 15);
+    }
+
+    /// The volumes of /d1 were measured.
+    fn measured(bed: &mut Bed, at: u64, volumes: &[(holdfast_model::ClaimId, u64)]) {
+        let used = UsedSpace {
+            free_mb: 900,
+            at: holdfast_model::Instant(at),
+            volumes: Arc::new(volumes.iter().map(|(id, mb)| (*id, mb << 20)).collect()),
+        };
+        bed.machine.disks[1].space = Some(FoundSpace {
+            file_system: "8:1".to_owned(),
+            total_mb: 1_000,
+            free_mb: 900,
+            trash_mb: 0,
+            reserve_mb: 0,
+            used: Some(used),
+        });
+        bed.input(crate::Input::Opened(bed.machine.clone()));
+    }
+
+    /// What was told of what volumes use, since this was asked last: whether it was all, in MB with the times, and those that are no more.
+    #[allow(clippy::type_complexity, reason = "it is compared as a whole")]
+    fn told_used(bed: &mut Bed) -> Vec<(bool, Vec<(u64, u64)>, usize)> {
+        let news = |it: &Effect| match it {
+            Effect::ToMaster(_, ToMaster::UsedNews(news)) => {
+                let volumes = news.volumes.iter().map(|(_, it)| (it.bytes >> 20, it.measured.0));
+                Some((news.whole, volumes.collect(), news.gone.len()))
+            }
+            _ => None,
+        };
+        let told = bed.seen.iter().filter_map(news).collect();
+        bed.seen.clear();
+        told
+    }
+
+    #[test]
+    fn what_a_volume_uses_is_told_in_steps_and_whole_after_a_welcome() {
+        let mut bed = Bed::registered();
+        bed.reserve_and_create();
+        let (volume, id) = (bed.volume(), bed.claim(DB_VOLUME).id);
+        told_used(&mut bed);
+        measured(&mut bed, 1, &[(id, 10)]);
+        assert_eq!(told_used(&mut bed), [(false, vec![(10, 1)], 0)]);
+        measured(&mut bed, 2, &[(id, 11)]);
+        assert_eq!(told_used(&mut bed), [], "a megabyte is no news");
+        bed.input(crate::Input::Opened(bed.machine.clone()));
+        let claim = bed.agent.ledger().claims[&id].clone();
+        let seen = bed.agent.view().used(&claim).unwrap();
+        assert_eq!((seen.bytes >> 20, seen.measured.0), (11, 2), "whoever asks the agent hears it");
+        measured(&mut bed, 3, &[(id, 12)]);
+        assert_eq!(told_used(&mut bed), [(false, vec![(12, 3)], 0)]);
+        measured(&mut bed, 4, &[(id, 13)]);
+        bed.relink();
+        let told = told_used(&mut bed);
+        assert_eq!(told.last(), Some(&(true, vec![(13, 4)], 0)), "{told:?}");
+        bed.apply(vec![Bed::destroy(&[volume])]);
+        bed.settle();
+        assert_eq!(told_used(&mut bed), [(false, vec![], 1)]);
     }
 
     #[test]

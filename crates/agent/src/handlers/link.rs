@@ -14,7 +14,7 @@ use super::operations::{acknowledge_operation, apply, Ordered};
 use super::trash::{purge, undelete};
 use super::updates::acknowledge_task;
 use crate::bookkeeping::looks::open_disks;
-use crate::bookkeeping::telling::{resend_all, stop_resending};
+use crate::bookkeeping::telling::{resend_all, stop_resending, tell_used};
 use crate::bookkeeping::Step;
 use crate::contract::Effect;
 use crate::parts::{Admission, Alarm, Containers, Disks, MasterLink, ReportWish, Tasks, Waiting};
@@ -134,6 +134,7 @@ fn registered(
     let early = master.welcome();
     stop_resending(step); // A welcome on a link that was welcomed before starts the resending anew.
     resend_all(step, master);
+    tell_used(step, disks, master, true);
     early
 }
 

@@ -3,27 +3,36 @@
 //! What volumes use is summed up when it was measured, and kept by difference until the next time. Never counts what a volume uses beyond its
 //! size: that is taken from everybody.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use holdfast_model::{AgentLedger, Claim, ClaimId, ClaimState, DiskId, DiskSpace, Scalar};
+use holdfast_model::{
+    is_used_news, AgentLedger, Claim, ClaimId, ClaimState, DiskId, DiskSpace, Scalar, UsedNews,
+    VolumeUsed,
+};
 
-use crate::contract::DiskFound;
+use crate::contract::{DiskFound, UsedSpace};
 
 /// See the file.
 #[derive(Debug, Default)]
 pub(crate) struct DiskSpaces {
     told: Arc<BTreeMap<DiskId, DiskSpace>>,
-    used: BTreeMap<DiskId, Used>,
+    /// What the volumes of each disk were last found to use.
+    measured: Arc<BTreeMap<DiskId, UsedSpace>>,
+    /// Of each disk, by those volumes that are still there, at most their sizes.
+    within_sizes: BTreeMap<DiskId, Scalar>,
+    news: News,
 }
 
-/// What the volumes of a disk use.
-#[derive(Debug)]
-struct Used {
-    /// As measured, in megabytes.
-    measured: Arc<BTreeMap<ClaimId, u64>>,
-    /// By those that are still there, at most their sizes.
-    within_sizes: Scalar,
+/// What of it the master is still to be told.
+#[derive(Debug, Default)]
+struct News {
+    /// Bytes, as told last.
+    told: BTreeMap<ClaimId, u64>,
+    /// Disks whose volumes were measured since.
+    measured: BTreeSet<DiskId>,
+    /// Volumes that are no more since.
+    gone: Vec<ClaimId>,
 }
 
 impl DiskSpaces {
@@ -36,49 +45,107 @@ impl DiskSpaces {
         self.told = Arc::new(spaces);
     }
 
-    /// Sums up what was measured since this was called last.
-    pub(crate) fn note_measured(&mut self, found: &[DiskFound], ledger: &AgentLedger) {
-        self.used.retain(|disk, _| found.iter().any(|it| it.disk.id == *disk && is_measured(it)));
-        for disk in found {
-            let Some(used) = disk.space.as_ref().and_then(|it| it.used.as_ref()) else { continue };
-            let id = disk.disk.id;
-            let is_known =
-                self.used.get(&id).is_some_and(|it| Arc::ptr_eq(&it.measured, &used.volumes));
-            if !is_known {
-                let measured = used.volumes.clone();
-                let within_sizes = within_sizes(id, &measured, ledger);
-                self.used.insert(id, Used { measured, within_sizes });
-            }
+    /// What the volumes of each disk were last found to use.
+    pub(crate) fn measured(&self) -> &Arc<BTreeMap<DiskId, UsedSpace>> {
+        &self.measured
+    }
+
+    /// Sums up what was measured since this was called last. Answers with the disks that were.
+    pub(crate) fn note_measured(
+        &mut self,
+        found: &[DiskFound],
+        ledger: &AgentLedger,
+    ) -> BTreeSet<DiskId> {
+        let of = |disk: &DiskFound| Some((disk.disk.id, disk.space.as_ref()?.used.clone()?));
+        let now: BTreeMap<DiskId, UsedSpace> = found.iter().filter_map(of).collect();
+        let is_fresh = |(id, used): &(&DiskId, &UsedSpace)| {
+            self.measured.get(id).is_none_or(|it| !Arc::ptr_eq(&it.volumes, &used.volumes))
+        };
+        let fresh: BTreeSet<DiskId> = now.iter().filter(is_fresh).map(|(id, _)| *id).collect();
+        if fresh.is_empty() && now.len() == self.measured.len() {
+            return fresh; // Looks are frequent, and measurements are not.
         }
+        self.within_sizes.retain(|disk, _| now.contains_key(disk));
+        for disk in &fresh {
+            self.within_sizes.insert(*disk, within_sizes(*disk, &now[disk].volumes, ledger));
+        }
+        self.news.measured.extend(&fresh);
+        self.measured = Arc::new(now);
+        fresh
     }
 
     /// A volume is being destroyed, or is no more.
     pub(crate) fn release(&mut self, volume: &Claim) {
-        let Some(used) = volume.disk.and_then(|it| self.used.get_mut(&it)) else { return };
-        if let Some(mb) = used.measured.get(&volume.id) {
-            used.within_sizes = used.within_sizes.minus(within_size(volume, *mb));
+        if self.news.told.remove(&volume.id).is_some() {
+            self.news.gone.push(volume.id);
+        }
+        let Some(used) = used_by(&self.measured, volume) else { return };
+        if let Some(sum) = volume.disk.and_then(|it| self.within_sizes.get_mut(&it)) {
+            *sum = sum.minus(within_size(volume, used.bytes));
         }
     }
 
     /// How much of their sizes the volumes of a disk use; nothing as long as they were not measured.
     pub(crate) fn used(&self, disk: DiskId) -> Scalar {
-        self.used.get(&disk).map_or(Scalar::ZERO, |it| it.within_sizes)
+        self.within_sizes.get(&disk).copied().unwrap_or(Scalar::ZERO)
+    }
+
+    /// What the master is to be told of what volumes use: all of it, or what has changed since it was told.
+    pub(crate) fn take_news(&mut self, ledger: &AgentLedger, whole: bool) -> Option<UsedNews> {
+        let news = &mut self.news;
+        if whole {
+            news.told.clear();
+            news.gone.clear();
+            news.measured.extend(self.measured.keys());
+        }
+        let mut volumes = Vec::new();
+        for disk in std::mem::take(&mut news.measured) {
+            let Some(used) = self.measured.get(&disk) else { continue };
+            for (claim, bytes) in there(disk, &used.volumes, ledger) {
+                let size = claim.resource.value.quantity();
+                let told = news.told.get(&claim.id);
+                if told.is_none_or(|told| is_used_news(size, *told, bytes)) {
+                    news.told.insert(claim.id, bytes);
+                    volumes.push((claim.id, VolumeUsed { bytes, measured: used.at }));
+                }
+            }
+        }
+        let gone = std::mem::take(&mut news.gone);
+        let is_any = whole || !volumes.is_empty() || !gone.is_empty();
+        is_any.then_some(UsedNews { whole, volumes, gone })
     }
 }
 
-fn is_measured(disk: &DiskFound) -> bool {
-    disk.space.as_ref().is_some_and(|it| it.used.is_some())
+/// What a volume was last found to use; `None` as long as it was not measured.
+pub(crate) fn used_by(
+    measured: &BTreeMap<DiskId, UsedSpace>,
+    volume: &Claim,
+) -> Option<VolumeUsed> {
+    let used = measured.get(&volume.disk?)?;
+    let bytes = *used.volumes.get(&volume.id)?;
+    Some(VolumeUsed { bytes, measured: used.at })
+}
+
+/// The volumes of a disk that were measured and are still there.
+fn there<'a>(
+    disk: DiskId,
+    measured: &'a BTreeMap<ClaimId, u64>,
+    ledger: &'a AgentLedger,
+) -> impl Iterator<Item = (&'a Claim, u64)> {
+    let of = move |(id, bytes): (&ClaimId, &u64)| {
+        let claim = ledger.claims.get(id).filter(|it| it.disk == Some(disk))?;
+        (claim.state != ClaimState::Destroying).then_some((claim, *bytes))
+    };
+    measured.iter().filter_map(of)
 }
 
 fn within_sizes(disk: DiskId, measured: &BTreeMap<ClaimId, u64>, ledger: &AgentLedger) -> Scalar {
-    let of = |(id, mb): (&ClaimId, &u64)| {
-        let claim = ledger.claims.get(id).filter(|it| it.disk == Some(disk))?;
-        (claim.state != ClaimState::Destroying).then(|| within_size(claim, *mb))
-    };
-    measured.iter().filter_map(of).fold(Scalar::ZERO, Scalar::plus)
+    there(disk, measured, ledger)
+        .map(|(claim, bytes)| within_size(claim, bytes))
+        .fold(Scalar::ZERO, Scalar::plus)
 }
 
-fn within_size(volume: &Claim, used_mb: u64) -> Scalar {
-    let used = Scalar::whole(i64::try_from(used_mb).unwrap_or(i64::MAX));
+fn within_size(volume: &Claim, used_bytes: u64) -> Scalar {
+    let used = Scalar::whole(i64::try_from(used_bytes >> 20).unwrap_or(i64::MAX));
     used.min(volume.resource.value.quantity())
 }

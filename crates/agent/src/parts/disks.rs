@@ -2,16 +2,16 @@
 //!
 //! Never says that a disk is well before the disks were opened.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use holdfast_model::{
-    AgentLedger, Claim, ClaimId, DiskId, DiskSpace, MachineInfo, Resources, Scalar, Value,
+    AgentLedger, Claim, ClaimId, DiskId, DiskSpace, MachineInfo, Resources, Scalar, UsedNews, Value,
 };
 
 use super::disk_space::DiskSpaces;
 use super::Volumes;
-use crate::contract::{DiskFound, Machine};
+use crate::contract::{DiskFound, Machine, UsedSpace};
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -123,9 +123,24 @@ impl Disks {
     }
 
     /// Takes note of what was measured, and of volumes that are being destroyed or are no more.
-    pub(crate) fn note_used(&mut self, released: &[Arc<Claim>], ledger: &AgentLedger) {
+    /// Answers with the disks that were measured anew.
+    pub(crate) fn note_used(
+        &mut self,
+        released: &[Arc<Claim>],
+        ledger: &AgentLedger,
+    ) -> BTreeSet<DiskId> {
         released.iter().for_each(|it| self.spaces.release(it));
-        self.spaces.note_measured(&self.found, ledger);
+        self.spaces.note_measured(&self.found, ledger)
+    }
+
+    /// What the volumes of each disk were last found to use.
+    pub(crate) fn measured(&self) -> &Arc<BTreeMap<DiskId, UsedSpace>> {
+        self.spaces.measured()
+    }
+
+    /// What the master is to be told of what volumes use: all of it, or what has changed since it was told.
+    pub(crate) fn take_used_news(&mut self, ledger: &AgentLedger, whole: bool) -> Option<UsedNews> {
+        self.spaces.take_news(ledger, whole)
     }
 
     /// How much of their sizes the volumes of a disk use.

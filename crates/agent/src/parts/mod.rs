@@ -17,6 +17,7 @@ mod waiting;
 
 pub(crate) use alarms::{Alarm, Alarms};
 pub(crate) use containers::Containers;
+pub(crate) use disk_space::used_by;
 #[cfg(test)]
 pub(crate) use disk_space::DiskSpaces;
 pub(crate) use disks::Disks;

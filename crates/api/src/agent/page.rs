@@ -28,6 +28,9 @@ struct ClaimEntry {
     id: String,
     resource: String,
     state: &'static str,
+    /// Of a volume that was measured.
+    used_bytes: Option<u64>,
+    used_measured_ms: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -59,7 +62,7 @@ pub fn page(view: &AgentView, version: &str) -> AgentPage {
             .unwrap_or_default(),
     };
     AgentPage {
-        claims: ledger.claims.values().map(claim).collect(),
+        claims: ledger.claims.values().map(|it| claim(view, it)).collect(),
         cluster: ledger.identity.cluster.map(|it| it.to_string()),
         disks: ledger.disks.values().map(disk).collect(),
         executors: ledger.executors.values().map(executor).collect(),
@@ -71,7 +74,8 @@ pub fn page(view: &AgentView, version: &str) -> AgentPage {
     }
 }
 
-fn claim(claim: &Claim) -> ClaimEntry {
+fn claim(view: &AgentView, claim: &Claim) -> ClaimEntry {
+    let used = view.used(claim);
     ClaimEntry {
         generation: claim.generation,
         id: claim.id.to_string(),
@@ -81,6 +85,8 @@ fn claim(claim: &Claim) -> ClaimEntry {
             ClaimState::Ready => "ready",
             ClaimState::Destroying => "destroying",
         },
+        used_bytes: used.map(|it| it.bytes),
+        used_measured_ms: used.map(|it| it.measured.0),
     }
 }
 

@@ -10,9 +10,18 @@ use crate::testbed::{self, CLUSTER, DISK, RESERVATION, VOLUME};
 fn the_page() {
     let text = serde_json::to_string(&page(&testbed::agent().view(), "1.11.0")).unwrap();
     let expected = format!(
-        r#"{{"claims":[{{"generation":2,"id":"{VOLUME}","resource":"disk(db, db-team)[Path:/d1,data-0]:200","state":"ready"}},{{"generation":2,"id":"{RESERVATION}","resource":"disk(db, db-team)[Path:/d1]:100","state":"ready"}}],"cluster":"{CLUSTER}","disks":[{{"id":"{DISK}","root":"/d1","size_mb":1000}}],"executors":[{{"container":"00000000-0000-0000-0000-0000000000c0","framework_id":"f-0","id":"keeper","tasks":["db-0","db-1"]}}],"id":"S0","ledger_version":7,"node":"00000000-0000-0000-0000-0000000000a0","term":1,"version":"1.11.0"}}"#
+        r#"{{"claims":[{{"generation":2,"id":"{VOLUME}","resource":"disk(db, db-team)[Path:/d1,data-0]:200","state":"ready","used_bytes":null,"used_measured_ms":null}},{{"generation":2,"id":"{RESERVATION}","resource":"disk(db, db-team)[Path:/d1]:100","state":"ready","used_bytes":null,"used_measured_ms":null}}],"cluster":"{CLUSTER}","disks":[{{"id":"{DISK}","root":"/d1","size_mb":1000}}],"executors":[{{"container":"00000000-0000-0000-0000-0000000000c0","framework_id":"f-0","id":"keeper","tasks":["db-0","db-1"]}}],"id":"S0","ledger_version":7,"node":"00000000-0000-0000-0000-0000000000a0","term":1,"version":"1.11.0"}}"#
     );
     assert_eq!(text, expected);
+}
+
+#[test]
+fn the_page_says_what_a_volume_was_found_to_use() {
+    let page = serde_json::to_value(page(&testbed::agent_with_used(7 << 20).view(), "1")).unwrap();
+    let claims = page["claims"].as_array().unwrap();
+    assert_eq!(claims[0]["used_bytes"], 7 << 20);
+    assert_eq!(claims[0]["used_measured_ms"], 900);
+    assert!(claims[1]["used_bytes"].is_null(), "a reservation uses nothing");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Every number of master and agent, written out for a small cluster.
 
 use super::*;
-use crate::testbed::{self, Bed};
+use crate::testbed::{self, Bed, DISK, VOLUME};
 
 /// Name, label's value if any, and value, of all that are not 0.
 fn counted(samples: &[Sample]) -> Vec<(String, f64)> {
@@ -62,12 +62,14 @@ fn a_master_that_has_heard_of_nobody() {
 #[test]
 fn the_agents_numbers() {
     let samples = agent(&testbed::agent().view());
+    let volume_size = &format!("holdfast/volume_size_bytes/db/{VOLUME}/{DISK}");
     let expected = [
         ("slave/executors_running", 1.0),
         ("holdfast/claims/volume", 1.0),
         ("holdfast/claims/reservation", 1.0),
         ("holdfast/disks", 1.0),
         ("holdfast/ledger_version", 7.0),
+        (volume_size, f64::from(200 << 20)),
         ("slave/tasks_running", 1.0),
         ("slave/tasks_failed", 1.0),
     ];
@@ -75,4 +77,17 @@ fn the_agents_numbers() {
     let without_faults: Vec<_> =
         counted.into_iter().filter(|(name, _)| name != "holdfast/claims_unusable").collect();
     assert_eq!(without_faults, are(&expected));
+}
+
+#[test]
+fn an_agent_says_of_each_volume_what_it_uses_and_when_that_was_measured() {
+    let of = |bytes| counted(&agent(&testbed::agent_with_used(bytes).view()));
+    let volume = format!("/db/{VOLUME}/{DISK}");
+    let used = (format!("holdfast/volume_used_bytes{volume}"), f64::from(7 << 20));
+    let measured = (format!("holdfast/disk_measured_timestamp_seconds/{DISK}"), 0.9);
+    let over_size = ("holdfast/volumes_over_size".to_owned(), 1.0);
+    let samples = of(7 << 20);
+    assert!(samples.contains(&used) && samples.contains(&measured), "{samples:?}");
+    assert!(!samples.contains(&over_size));
+    assert!(of((200 << 20) + 1).contains(&over_size));
 }

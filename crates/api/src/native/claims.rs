@@ -53,6 +53,7 @@ pub(super) fn claim<'a>(
     let fault = state.and_then(|it| it.faults().get(&claim.id)).cloned();
     let frameworks = &view.ledger().frameworks;
     let is_there = |id| frameworks.get(id).is_some_and(|it| !it.removed);
+    let used = state.and_then(|it| it.used().of(&claim.id));
     let user = claim.is_volume().then(|| users.user(agent, identity)).flatten();
     ClaimRow {
         id: claim.id.to_string(),
@@ -70,6 +71,8 @@ pub(super) fn claim<'a>(
         labels: identity.reservations.last().map(|it| labels(&it.labels)).unwrap_or_default(),
         resource: identity.name.clone(),
         amount: claim.resource.value.quantity().to_f64(),
+        used_bytes: used.map(|it| it.bytes),
+        used_measured_ms: used.map(|it| it.measured.0),
         agent: agent.to_string(),
         hostname: hostname(view, agent),
         agent_state: state.map_or(AgentStanding::Away, standing),

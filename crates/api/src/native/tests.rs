@@ -1,6 +1,9 @@
 //! Every answer of the native API, written out for a small cluster.
 
-use holdfast_model::{Call, ClaimId, FrameworkInfo, Instant, LinkId, Resources};
+use holdfast_master::Input;
+use holdfast_model::{
+    Call, ClaimId, FrameworkInfo, Instant, LinkId, Resources, ToMaster, UsedNews, VolumeUsed,
+};
 use serde::Serialize;
 use serde_json::{json, Value};
 
@@ -18,7 +21,8 @@ fn value(rows: impl Serialize) -> Value {
 fn volume_row() -> Value {
     json!({
         "id": VOLUME, "kind": "volume", "state": "ready", "fault": null, "volume": "data-0", "role": "db",
-        "principal": "db-team", "resource": "disk", "amount": 200.0, "agent": "S0", "hostname": "host0",
+        "principal": "db-team", "resource": "disk", "amount": 200.0,
+        "used_bytes": null, "used_measured_ms": null, "agent": "S0", "hostname": "host0",
         "agent_state": "well", "disk": DISK, "disk_root": "/d1", "labels": [], "framework": "f-0", "unclaimed": false, "task": "db-0",
         "generation": 2, "created_ms": 500,
         "history": [{ "at_ms": 500, "generation": 2, "what": "created", "by": "db-team" }],
@@ -103,6 +107,20 @@ fn claims_with_whoever_holds_and_uses_them() {
         reservation[field] = is;
     }
     assert_eq!(value(claims(&Bed::usual().view())), json!([volume_row(), reservation]));
+}
+
+#[test]
+fn a_volume_says_what_it_was_last_found_to_use() {
+    let mut bed = Bed::usual();
+    let used = VolumeUsed { bytes: 5 << 20, measured: Instant(900) };
+    let volumes = vec![(ClaimId::parse(VOLUME).unwrap(), used)];
+    let news = UsedNews { whole: true, volumes, gone: Vec::new() };
+    bed.input(Input::FromAgent(LinkId(1), ToMaster::UsedNews(news)));
+    let row = claims(&bed.view()).remove(0);
+    assert_eq!((row.used_bytes, row.used_measured_ms), (Some(5 << 20), Some(900)));
+    bed.input(Input::AgentLost(LinkId(1)));
+    let row = claims(&bed.view()).remove(0);
+    assert_eq!(row.used_bytes, Some(5 << 20), "with its time, also while its agent is away");
 }
 
 #[test]

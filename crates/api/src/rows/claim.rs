@@ -54,6 +54,13 @@ pub struct ClaimRow {
     pub resource: String,
     /// How much: MB for disk and memory, else a count.
     pub amount: f64,
+    /// Bytes that a volume was found to use; `null` as long as it was not measured, and for a reservation. It is told again when it has
+    /// changed by a 64th of the volume's size.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub used_bytes: Option<u64>,
+    /// When that was measured, in milliseconds since 1970.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub used_measured_ms: Option<u64>,
     /// Where.
     pub agent: String,
     /// Its host.

@@ -13,6 +13,15 @@ pub fn size_mb(size_mb: u64) -> String {
     format!("{} {}", one_digit(amount), units[unit])
 }
 
+/// A size in bytes.
+pub fn size_bytes(bytes: u64) -> String {
+    match bytes {
+        0 => "0 MiB".to_owned(),
+        1..1_048_576 => format!("{} KiB", one_digit(bytes as f64 / 1024.0)),
+        _ => size_mb(bytes >> 20),
+    }
+}
+
 /// With one digit behind the point where it says something.
 fn one_digit(amount: f64) -> String {
     let text = format!("{amount:.1}");
@@ -85,6 +94,12 @@ mod tests {
             ["0 MiB", "1 MiB", "1023 MiB", "1 GiB", "1.5 GiB", "10 GiB", "1 TiB", "1.5 TiB"]
         );
         assert!(texts[8].ends_with("PiB"));
+    }
+
+    #[test]
+    fn sizes_in_bytes_are_as_short() {
+        let texts = [0, 4096, 1 << 20, 3 << 29].map(size_bytes);
+        assert_eq!(texts, ["0 MiB", "4 KiB", "1 MiB", "1.5 GiB"]);
     }
 
     #[test]

@@ -54,6 +54,16 @@ pub fn holder(row: &ClaimRow) -> String {
     }
 }
 
+/// What a volume was found to use, and how old that figure is.
+fn used(row: &ClaimRow, now_ms: u64) -> String {
+    match (row.used_bytes, row.used_measured_ms) {
+        (Some(bytes), Some(at)) => {
+            format!("{} ({})", human::size_bytes(bytes), human::ago(now_ms, at))
+        }
+        _ => "-".to_owned(),
+    }
+}
+
 fn table(rows: &[&ClaimRow], now_ms: u64) -> Table {
     let mut table = Table::new(&[
         Column::left("ID"),
@@ -64,6 +74,7 @@ fn table(rows: &[&ClaimRow], now_ms: u64) -> Table {
         Column::left("VOLUME").optional(),
         Column::left("RESOURCE"),
         Column::right("AMOUNT"),
+        Column::right("USED").wide(),
         Column::left("AGENT"),
         Column::left("HOST"),
         Column::left("HELD BY"),
@@ -88,6 +99,7 @@ fn table(rows: &[&ClaimRow], now_ms: u64) -> Table {
             row.volume.as_deref().unwrap_or_default().into(),
             row.resource.as_str().into(),
             amounts::of(&row.resource, row.amount).into(),
+            used(row, now_ms).into(),
             ids::short(&row.agent).into(),
             row.hostname.as_str().into(),
             holder(row).into(),

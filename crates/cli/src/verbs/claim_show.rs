@@ -1,9 +1,10 @@
 //! `claim show`: one reservation or volume, with all that ever happened to it.
 
-use holdfast_api::rows::ClaimRow;
+use holdfast_api::rows::{ClaimKind, ClaimRow};
 
 use super::choose::choose;
 use super::claim_list::holder;
+use super::claim_where::used;
 use super::context::now_ms;
 use super::listing::WatchArgs;
 use super::sheet::Sheet;
@@ -64,6 +65,7 @@ fn sheet(row: &ClaimRow, now_ms: u64, wide: bool) -> Sheet {
         .line("principal", row.principal.as_deref().unwrap_or_default())
         .line("labels", row.labels.join(", "))
         .line("holds", format!("{} {}", row.resource, amounts::of(&row.resource, row.amount)))
+        .line("used", if row.kind == ClaimKind::Volume { used(row, now_ms) } else { String::new() })
         .line("held by", holder(row))
         .line("used by", row.task.as_deref().unwrap_or_default())
         .line("agent", format!("{} ({}, {})", row.agent, row.hostname, row.agent_state))
@@ -95,6 +97,7 @@ fault    the disk is not there
 volume   data-0
 role     db
 holds    disk 2 GiB
+used     not measured
 held by  operator
 agent    S0 (h1, well)
 disk     d

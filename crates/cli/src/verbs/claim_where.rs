@@ -88,7 +88,7 @@ fn sheet(known: &Known<'_>, now_ms: u64) -> Sheet {
         .line("agent", agent(known, now_ms));
     if claim.kind == ClaimKind::Volume {
         let data = data_path(claim, known.disk).unwrap_or_default();
-        sheet.line("disk", disk(known)).line("data", data);
+        sheet.line("disk", disk(known)).line("data", data).line("used", used(claim, now_ms));
     }
     sheet
         .line("held by", held_by(known, now_ms))
@@ -99,6 +99,18 @@ fn sheet(known: &Known<'_>, now_ms: u64) -> Sheet {
         sheet.line("last change", format!("{} by {}, {when}", last.what, last.by));
     }
     sheet
+}
+
+/// What a volume uses of its size, and how old that figure is.
+pub fn used(claim: &ClaimRow, now_ms: u64) -> String {
+    let size = amounts::of(&claim.resource, claim.amount);
+    match (claim.used_bytes, claim.used_measured_ms) {
+        (Some(bytes), Some(at)) => {
+            let used = human::size_bytes(bytes);
+            format!("{used} of {size}, measured {}", human::ago(now_ms, at))
+        }
+        _ => "not measured".to_owned(),
+    }
 }
 
 /// An agent that is away cannot say how a claim is; what it said last is told as that.
@@ -161,7 +173,7 @@ mod tests {
         testbed::received(json!({
             "id": "aaaaaaaa-4151-6172-8393-a4b5c6d7e8f9", "kind": "volume", "state": "ready", "volume": "data-0",
             "role": "db", "resource": "disk", "amount": 2048.0, "agent": "S0", "hostname": "h1", "agent_state": agent_state,
-            "disk": "d1", "disk_root": "/mnt/d", "framework": "f1", "unclaimed": false, "created_ms": 1000,
+            "used_bytes": 52_428_800, "used_measured_ms": 3000, "disk": "d1", "disk_root": "/mnt/d", "framework": "f1", "unclaimed": false, "created_ms": 1000,
             "history": [{ "at_ms": 1000, "generation": 1, "what": "created", "by": "db-team" }]
         }))
     }
@@ -185,6 +197,7 @@ host         h1
 agent        S0 (well)
 disk         d1 (path at /mnt/d)
 data         /mnt/d/holdfast/volumes/aaaaaaaa-4151-6172-8393-a4b5c6d7e8f9/data
+used         50 MiB of 2 GiB, measured 3s ago
 held by      framework cassandra (f1, away since 1s ago)
 used by      no task
 made         5s ago

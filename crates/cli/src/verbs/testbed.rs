@@ -46,7 +46,7 @@ fn whole(page: &str) -> Value {
         "claims" => json!({
             "id": "c", "kind": "reservation", "state": "ready", "fault": null, "volume": null, "role": "db",
             "principal": null, "resource": "disk", "amount": 0.0, "agent": "a", "hostname": "h",
-            "labels": [], "disk_root": null,
+            "labels": [], "disk_root": null, "used_bytes": null, "used_measured_ms": null,
             "agent_state": "well", "disk": null, "framework": null, "unclaimed": true, "task": null,
             "generation": 1, "created_ms": 0, "history": [],
         }),

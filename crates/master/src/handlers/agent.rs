@@ -38,6 +38,7 @@ pub(crate) fn agent_said(step: &mut Step, belief: &mut Belief, link: LinkId, mes
         }
         ToMaster::SpaceNews(news) => space_changed(step, belief, &agent, news),
         ToMaster::TrashNews(news) => trash_changed(step, belief, &agent, news),
+        ToMaster::UsedNews(news) => belief.agents.at_mut(&agent).hear_used(news),
         ToMaster::Pong(number) => belief.agents.pong(&agent, number),
     }
 }

@@ -10,6 +10,7 @@ mod session;
 mod state;
 mod totals;
 mod trash;
+mod used;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,6 +25,7 @@ pub(crate) use description::Description;
 pub(crate) use session::Sent;
 pub use state::{AgentState, ExecutorView};
 pub use trash::AgentTrash;
+pub use used::AgentUsed;
 
 use session::Session;
 use totals::Totals;

@@ -29,7 +29,7 @@ pub enum Received<T> {
 }
 
 /// The newest kind of message from agents: the greatest number in the `oneof` of `FromAgent`.
-const FROM_AGENT_NEWEST: u32 = 9;
+const FROM_AGENT_NEWEST: u32 = 10;
 
 /// The newest kind of message to agents: the greatest number in the `oneof` of `ToAgent`.
 const TO_AGENT_NEWEST: u32 = 16;

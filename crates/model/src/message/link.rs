@@ -16,6 +16,7 @@ use crate::resources::Resources;
 use crate::role::Role;
 use crate::task::{OpaquePayload, TaskState, TaskStatus};
 use crate::trash::TrashNews;
+use crate::used::UsedNews;
 
 use super::OperationState;
 
@@ -162,6 +163,8 @@ pub enum ToMaster {
     TrashNews(TrashNews),
     /// See [`SpaceNews`].
     SpaceNews(SpaceNews),
+    /// What volumes were found to use: all of it after each welcome, and what has changed from then on.
+    UsedNews(UsedNews),
 }
 
 /// An operation with the name that the master gave it.

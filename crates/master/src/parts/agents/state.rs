@@ -8,13 +8,14 @@ use std::sync::Arc;
 
 use holdfast_model::{
     ClaimId, DiskRecord, DiskReport, ExecutorId, ExecutorKey, FrameworkId, Instant, LinkId,
-    MachineInfo, OpaquePayload, OperationUuid, Resource, Resources, TaskKey, TrashNews,
+    MachineInfo, OpaquePayload, OperationUuid, Resource, Resources, TaskKey, TrashNews, UsedNews,
 };
 
 use super::capacity::{Capacity, ReservedByOperation};
 use super::contact::{AgentHealth, Contact};
 use super::description::Description;
 use super::trash::AgentTrash;
+use super::used::AgentUsed;
 
 /// What the master believes of an executor.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +39,7 @@ pub struct AgentState {
     /// Its tasks whose names belong to tasks of other agents, with what they use, without allocations.
     name_conflicts: BTreeMap<TaskKey, Resources>,
     trash: AgentTrash,
+    used: AgentUsed,
 }
 
 /// What anybody may read.
@@ -95,6 +97,11 @@ impl AgentState {
     /// What lies in the trash of its disks, as it last told.
     pub fn trash(&self) -> &AgentTrash {
         &self.trash
+    }
+
+    /// What its volumes were found to use, as it last told.
+    pub fn used(&self) -> &AgentUsed {
+        &self.used
     }
 
     /// The agent's version.
@@ -161,6 +168,7 @@ impl AgentState {
             executors: Arc::default(),
             name_conflicts: BTreeMap::new(),
             trash: AgentTrash::default(),
+            used: AgentUsed::default(),
         }
     }
 
@@ -184,6 +192,11 @@ impl AgentState {
     /// It tells of its trash.
     pub(crate) fn hear_trash(&mut self, news: TrashNews) {
         self.trash.hear(news);
+    }
+
+    /// It tells of what its volumes use.
+    pub(crate) fn hear_used(&mut self, news: UsedNews) {
+        self.used.hear(news);
     }
 
     pub(crate) fn set_health(&mut self, health: AgentHealth) {

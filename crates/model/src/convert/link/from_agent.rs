@@ -6,14 +6,15 @@ use holdfast_proto::holdfast::v1 as link;
 
 use super::{own_oneof, Received};
 use crate::convert::codec::{
-    AMachine, AResource, AStatus, Boxed, Codec, Each, Maybe, Name, Needed, OperationStateNumber,
-    Own, Same, SomeName, TaskStateNumber, Text,
+    AMachine, AResource, AStatus, Boxed, Codec, Each, Maybe, Millis, Name, Needed,
+    OperationStateNumber, Own, Same, SomeName, TaskStateNumber, Text,
 };
 use crate::convert::field::Place;
 use crate::convert::own_message::own_message;
 use crate::id::ClaimId;
 use crate::message::{DiskReport, DiskSpace, OperationUpdate, Report, SpaceNews, ToMaster};
 use crate::trash::TrashNews;
+use crate::used::{UsedNews, VolumeUsed};
 use crate::validate::Invalid;
 
 /// Writes a message.
@@ -51,6 +52,7 @@ own_oneof! {
         pong: Pong(number) = Pong { number = number: Same },
         trash_news: TrashNews(it) = TrashNews [it: Own],
         space_news: SpaceNews(it) = SpaceNews [it: Own],
+        used_news: UsedNews(it) = UsedNews [it: Own],
     }
 }
 
@@ -114,6 +116,22 @@ own_message! {
         retention_ms = retention_ms: Same,
         volumes = volumes: Each<Own>,
         gone = gone: Each<Name>,
+    }
+}
+
+own_message! {
+    UsedNews = link::UsedNews {
+        whole = whole: Same,
+        volumes = volumes: Each<Own>,
+        gone = gone: Each<Name>,
+    }
+}
+
+own_message! {
+    (ClaimId, VolumeUsed) as { (id, VolumeUsed { bytes, measured }) } = link::VolumeUsed {
+        id = uuid: Name,
+        bytes = bytes: Same,
+        measured = measured_ms: Millis,
     }
 }
 

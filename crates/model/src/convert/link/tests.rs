@@ -6,12 +6,13 @@ use proptest::sample::select;
 
 use super::*;
 use crate::convert::{golden, samples};
-use crate::id::{ClaimId, ClusterId, NodeId, OperationUuid, StatusUuid, Term};
+use crate::id::{ClaimId, ClusterId, Instant, NodeId, OperationUuid, StatusUuid, Term};
 use crate::message::{
     DiskReport, DiskSpace, NamedOperation, OperationUpdate, Order, Report, SpaceNews, ToAgent,
     ToMaster,
 };
 use crate::trash::TrashNews;
+use crate::used::{UsedNews, VolumeUsed};
 use crate::Invalid;
 use holdfast_proto::holdfast::v1 as wire;
 use samples::{agent, bytes, claim, executor_id, framework_id, task_id, text, uuid, word};
@@ -81,6 +82,15 @@ fn trash_news() -> impl Strategy<Value = TrashNews> {
     })
 }
 
+fn used_news() -> impl Strategy<Value = UsedNews> {
+    let used = (uuid(), any::<u64>(), any::<u64>()).prop_map(|(id, bytes, measured)| {
+        (ClaimId(id), VolumeUsed { bytes, measured: Instant(measured) })
+    });
+    let gone = prop::collection::vec(uuid().prop_map(ClaimId), 0..2);
+    (any::<bool>(), prop::collection::vec(used, 0..2), gone)
+        .prop_map(|(whole, volumes, gone)| UsedNews { whole, volumes, gone })
+}
+
 fn to_master() -> impl Strategy<Value = ToMaster> {
     let settled = (
         uuid(),
@@ -125,6 +135,7 @@ fn to_master() -> impl Strategy<Value = ToMaster> {
         }),
         any::<u64>().prop_map(ToMaster::Pong),
         trash_news().prop_map(ToMaster::TrashNews),
+        used_news().prop_map(ToMaster::UsedNews),
         report().prop_map(|it| {
             let resources = it.machine.resources.iter().collect();
             ToMaster::SpaceNews(SpaceNews { resources, disks: it.disks, full: it.full })

@@ -11,6 +11,7 @@ use holdfast_model::{ClaimId, DiskKind};
 use uuid::Uuid;
 
 use super::{Lane, State};
+use crate::core_loop::now;
 use crate::disk_worker::protocol::{Answer, Found, Request, Room};
 
 /// How long the helper may measure without looking for other work.
@@ -94,9 +95,9 @@ impl Lane {
         (self.space.began, self.space.next) = (None, Some(Instant::now() + pause));
         let Some(Room { free_mb, .. }) = self.read_room() else { return };
         let volumes: BTreeMap<ClaimId, u64> =
-            volumes.into_iter().map(|(id, bytes)| (ClaimId(id), bytes >> 20)).collect();
+            volumes.into_iter().map(|(id, bytes)| (ClaimId(id), bytes)).collect();
         let free_mb = free_mb.saturating_add(self.trash.removable_mb());
-        self.space.used = Some(UsedSpace { free_mb, volumes: Arc::new(volumes) });
+        self.space.used = Some(UsedSpace { free_mb, at: now(), volumes: Arc::new(volumes) });
         self.tell_space();
     }
 

@@ -25,12 +25,13 @@ use blocks::{anchors, blocks, links, Block, Fate};
 use session::Session;
 
 /// Every page, in the order in which newcomers read them.
-const PAGES: [&str; 7] = [
+const PAGES: [&str; 8] = [
     "README.md",
     "docs/concepts.md",
     "docs/write-a-framework.md",
     "docs/operate.md",
     "docs/api.md",
+    "docs/scars.md",
     "crates/README.md",
     "deploy/README.md",
 ];
@@ -124,8 +125,9 @@ pages! {
     writing_a_framework_runs: PAGES[2],
     operating_runs: PAGES[3],
     the_api_runs: PAGES[4],
-    the_map_runs: PAGES[5],
-    deploying_runs: PAGES[6],
+    scars_run: PAGES[5],
+    the_map_runs: PAGES[6],
+    deploying_runs: PAGES[7],
 }
 
 #[test]
@@ -271,6 +273,23 @@ fn files_that_are_named_exist() {
         }
     }
     assert!(wrong.is_empty(), "these files do not exist:\n{}", wrong.join("\n"));
+}
+
+/// Every test that the page of scars names is a test.
+#[test]
+fn every_scar_has_its_test() {
+    let page = read("docs/scars.md");
+    let named = page.split('`').filter_map(|it| it.split_once(".rs::"));
+    let is_test = |(file, name): &(&str, &str)| {
+        let text = read(&format!("{file}.rs"));
+        let (before, _) = text.split_once(&format!("fn {name}(")).unwrap_or_default();
+        let above = before.trim_end_matches("async ").trim_end();
+        // A test of `proptest!` or of tokio has its mark there, too.
+        above.ends_with("test]")
+    };
+    let (named, wrong): (Vec<_>, Vec<_>) = named.partition(is_test);
+    assert!(wrong.is_empty(), "these are no tests: {wrong:?}");
+    assert!(50 < named.len(), "the page names {} tests", named.len());
 }
 
 /// The dependencies that `cargo xtask tidy` allows, as its source has them.

@@ -284,7 +284,6 @@ fn every_scar_has_its_test() {
         let text = read(&format!("{file}.rs"));
         let (before, _) = text.split_once(&format!("fn {name}(")).unwrap_or_default();
         let above = before.trim_end_matches("async ").trim_end();
-        // A test of `proptest!` or of tokio has its mark there, too.
         above.ends_with("test]")
     };
     let (named, wrong): (Vec<_>, Vec<_>) = named.partition(is_test);

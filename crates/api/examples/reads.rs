@@ -116,6 +116,7 @@ fn reserve(master: &mut Master, ids: &mut Counter, number: usize) {
         ledger_version: 11 + number as u64,
         claims: Vec::new(),
         ended: Vec::new(),
+        endings: Vec::new(),
     };
     let settled = Input::FromAgent(link_of(on), ToMaster::OperationUpdate(update));
     master.handle(&mut StepContext { now: NOW, ids }, settled);

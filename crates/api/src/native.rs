@@ -5,9 +5,11 @@
 mod agents;
 mod claims;
 mod disks;
+mod ended;
 mod explain;
 mod frameworks;
 mod offers;
+mod past;
 mod plans;
 mod roles;
 mod tasks;
@@ -20,17 +22,19 @@ use serde::Serialize;
 pub use agents::agents;
 pub use claims::claims;
 pub use disks::disks;
+pub use ended::{ended_claims, EndedWanted};
 pub use explain::{explain, Question};
 pub use frameworks::frameworks;
 pub use offers::offers;
+pub use past::claims_at;
 pub use plans::{claim_plan, end_plan, teardown_plan, undelete_plan};
 pub use roles::roles;
 pub use tasks::tasks;
 pub use trash::trash;
 
 use crate::rows::{
-    AgentRow, AgentStanding, ChangeDone, ClaimRow, DiskRow, Explained, FrameworkRow, KillAccepted,
-    OfferRow, Plan, RoleRow, TaskRow, TrashDone, TrashRow,
+    AgentRow, AgentStanding, ChangeDone, ClaimRow, ClaimsAt, DiskRow, EndedClaimRow, Explained,
+    FrameworkRow, KillAccepted, OfferRow, Plan, RoleRow, TaskRow, TrashDone, TrashRow,
 };
 use crate::MasterView;
 
@@ -44,6 +48,10 @@ pub enum NativeAnswer {
     Disks(Vec<DiskRow>),
     /// Claims.
     Claims(Vec<ClaimRow>),
+    /// Claims that have ended.
+    EndedClaims(Vec<EndedClaimRow>),
+    /// What was claimed at some time.
+    ClaimsAt(ClaimsAt),
     /// Frameworks.
     Frameworks(Vec<FrameworkRow>),
     /// Tasks.

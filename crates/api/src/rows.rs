@@ -6,6 +6,7 @@
 mod agent;
 mod claim;
 mod disk;
+mod ended;
 mod explain;
 mod framework;
 mod offer;
@@ -17,6 +18,7 @@ mod trash;
 pub use agent::{AgentRow, AgentStanding};
 pub use claim::{ClaimKind, ClaimRow, ClaimStanding, EventRow};
 pub use disk::{DiskPlace, DiskRow};
+pub use ended::{ClaimsAt, EndedClaimRow, EndedData, PastClaimRow};
 pub use explain::{ExplainRow, Explained};
 pub use framework::{FrameworkRow, FrameworkStanding};
 pub use offer::OfferRow;

@@ -9,14 +9,15 @@ use std::sync::Arc;
 use holdfast_agent::Agent;
 use holdfast_master::{Config, Input, Master};
 use holdfast_model::{
-    AgentChange, AgentId, AgentIdentity, AgentLedger, AgentRecord, Call, CallerIdentity,
-    Capability, Claim, ClaimEvent, ClaimId, ClaimState, Cluster, ClusterId, CommandInfo,
-    ContainerId, DiskId, DiskKind, DiskRecord, DiskReport, DiskSpace, ExecutorId, ExecutorInfo,
-    ExecutorRecord, FrameworkCall, FrameworkId, FrameworkInfo, FrameworkRecord, IdSource, Instant,
-    LinkId, MachineInfo, MasterChange, MasterLedger, NodeId, PersistenceId, Presence, Ranges,
-    Reason, Report, Reservation, ReservationKind, Resource, Resources, Role, Scalar, Source,
-    StatusSource, StatusUuid, StepContext, TaskId, TaskInfo, TaskRecord, TaskState, TaskStatus,
-    Term, ToMaster, Value,
+    Action, AgentChange, AgentId, AgentIdentity, AgentLedger, AgentRecord, Call, CallerIdentity,
+    Capability, Claim, ClaimAction, ClaimEvent, ClaimId, ClaimState, Cluster, ClusterId,
+    CommandInfo, ContainerId, DiskId, DiskKind, DiskRecord, DiskReport, DiskSpace, ExecutorId,
+    ExecutorInfo, ExecutorRecord, FrameworkCall, FrameworkId, FrameworkInfo, FrameworkRecord,
+    IdSource, Instant, LinkId, MachineInfo, MasterChange, MasterLedger, NodeId, Operation,
+    OperationRecord, OperationState, OperationUuid, PersistenceId, Presence, Ranges, Reason,
+    Report, Reservation, ReservationKind, Resource, Resources, Role, Scalar, Source, StatusSource,
+    StatusUuid, StepContext, TaskId, TaskInfo, TaskRecord, TaskState, TaskStatus, Term, ToMaster,
+    Value,
 };
 use holdfast_proto::mesos::v1::{MasterInfo, VersionInfo};
 use uuid::Uuid;
@@ -350,6 +351,21 @@ pub(crate) fn report() -> Report {
         operations: Vec::new(),
         version: "0.1.0".to_owned(),
         full: None,
+    }
+}
+
+/// An operation of an operator that was settled and of which nobody heard yet.
+pub(crate) fn operation() -> OperationRecord {
+    let destroy = ClaimAction::Destroy(vec![volume()]);
+    OperationRecord {
+        uuid: OperationUuid(Uuid::from_u128(0x0b)),
+        framework: None,
+        operation: Operation { id: None, action: Action::Claim(destroy) },
+        state: OperationState::Finished,
+        message: None,
+        status: Some(StatusUuid(Uuid::from_u128(0x0c))),
+        claims: Vec::new(),
+        endings: Vec::new(),
     }
 }
 

@@ -8,6 +8,7 @@ mod demo;
 mod dev;
 mod failure;
 mod globals;
+mod moments;
 mod nouns;
 mod output;
 mod settings_demo;

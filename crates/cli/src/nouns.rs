@@ -117,6 +117,10 @@ pub enum ClaimVerb {
     Show(verbs::claim_show::ClaimShowArgs),
     /// Say where one is, who holds it and what happened to it, also while its agent is away.
     Where(verbs::claim_where::ClaimWhereArgs),
+    /// Tell all that is remembered of one, whether it is still there or has ended.
+    History(verbs::claim_history::ClaimHistoryArgs),
+    /// Write every claim, and every one that is remembered as ended, as JSON lines.
+    Export(verbs::claim_export::ClaimExportArgs),
     /// End claims whose disk is dead, without touching any data.
     GiveUp(verbs::claim_give_up::ClaimGiveUpArgs),
 }
@@ -287,6 +291,10 @@ impl Verb {
             Verb::Claim(ClaimVerb::List(args)) => verbs::claim_list::run(context, &args).await,
             Verb::Claim(ClaimVerb::Show(args)) => verbs::claim_show::run(context, &args).await,
             Verb::Claim(ClaimVerb::Where(args)) => verbs::claim_where::run(context, &args).await,
+            Verb::Claim(ClaimVerb::History(args)) => {
+                verbs::claim_history::run(context, &args).await
+            }
+            Verb::Claim(ClaimVerb::Export(args)) => verbs::claim_export::run(context, &args).await,
             Verb::Claim(ClaimVerb::GiveUp(args)) => verbs::claim_give_up::run(context, &args).await,
             Verb::Reservation(ReservationVerb::Create(args)) => {
                 verbs::reservation_create::run(context, &args).await

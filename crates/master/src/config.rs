@@ -21,6 +21,8 @@ pub struct Config {
     pub reoffer_min_ms: u64,
     /// How many removed frameworks are remembered.
     pub removed_frameworks_max: usize,
+    /// How many claims that have ended are remembered, at least one.
+    pub ended_claims_max: usize,
     /// Offers smaller than all of these are not made, unless they hold a reservation or volume.
     pub min_allocatable: Vec<Quantities>,
     /// The cluster to go on with when the ledger is empty because it was lost: agents of that cluster are then welcome with all they
@@ -45,6 +47,7 @@ impl Default for Config {
             failover_grace_ms: 75_000,
             reoffer_min_ms: 100,
             removed_frameworks_max: 1000,
+            ended_claims_max: 10_000,
             min_allocatable: vec![least("cpus", 10), least("mem", 32_000)],
             #[cfg(any(test, feature = "planted"))]
             planted: None,

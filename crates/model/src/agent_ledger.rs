@@ -161,6 +161,8 @@ pub struct OperationRecord {
     pub status: Option<StatusUuid>,
     /// The claims that it makes, changes or ends.
     pub claims: Vec<ClaimId>,
+    /// Those that it ended, as they were at their end, which is the last event of their history.
+    pub endings: Vec<Claim>,
 }
 
 /// A change of an agent's ledger: one record put or removed.

@@ -75,6 +75,13 @@ impl Claim {
         back
     }
 
+    /// The claim as it ends, with its end as the last event of its history.
+    pub fn ended(&self, at: Instant, what: &str, by: &str) -> Claim {
+        let mut ended = self.clone();
+        ended.note(at, what, by);
+        ended
+    }
+
     fn note(&mut self, at: Instant, what: &str, by: &str) {
         self.generation += 1;
         if HISTORY_MAX <= self.history.len() {
@@ -94,8 +101,8 @@ impl Claim {
 pub struct ClaimChanges {
     /// New and changed claims, as they shall be.
     pub kept: Vec<Claim>,
-    /// The reservations that end.
-    pub ended: Vec<ClaimId>,
+    /// The reservations that end, as they were before, with their end as the last event of their history.
+    pub ended: Vec<Claim>,
 }
 
 /// Who asks, and with what the new claims are made.
@@ -218,14 +225,52 @@ pub fn changes(action: &ClaimAction, making: &mut Making<'_>) -> ClaimChanges {
         give(&resource, &mut touched, making);
     }
     let mut changes = ClaimChanges::default();
-    for (id, claim) in touched.claims {
+    for (id, mut claim) in touched.claims {
         if !claim.resource.value.is_empty() {
+            tell_why(&mut claim, action);
             changes.kept.push(claim);
         } else if !touched.made.contains(&id) {
-            changes.ended.push(id);
+            changes.ended.push(ended(claim, action, making));
         }
     }
     changes
+}
+
+/// The last event of a reservation of which there is more or less now says which operation that was.
+fn tell_why(claim: &mut Claim, action: &ClaimAction) {
+    let Some(last) =
+        claim.history.last_mut().filter(|_| claim.resource.identity.persistence.is_none())
+    else {
+        return;
+    };
+    let what = match (action, last.what.as_str()) {
+        (ClaimAction::Reserve { .. }, "grown") => "reserved more",
+        (ClaimAction::Reserve { .. }, "shrunk") => "reserved anew in part",
+        (ClaimAction::Unreserve(_), "shrunk") => "unreserved in part",
+        (ClaimAction::Create(_), "shrunk") => "made a volume in part",
+        _ => return,
+    };
+    what.clone_into(&mut last.what);
+}
+
+/// A reservation of which nothing is left: what was held until then, and what became of it.
+fn ended(claim: Claim, action: &ClaimAction, making: &Making<'_>) -> Claim {
+    let before = (making.claims_with)(&claim.resource.identity);
+    let before = before.into_iter().find(|it| it.id == claim.id);
+    let mut ended = Claim {
+        resource: before.map_or_else(|| claim.resource.clone(), |it| it.resource),
+        ..claim
+    };
+    if let Some(last) = ended.history.last_mut() {
+        last.what = match action {
+            ClaimAction::Unreserve(_) => "unreserved",
+            ClaimAction::Create(_) => "made a volume",
+            ClaimAction::Reserve { .. } => "reserved anew",
+            _ => "ended",
+        }
+        .to_owned();
+    }
+    ended
 }
 
 /// The claims that an action has made or changed so far.
@@ -413,8 +458,12 @@ mod tests {
                     "claims go forward"
                 );
             }
-            for id in changes.ended {
-                let ended = self.claims.remove(&id).expect("what ends was there");
+            for it in changes.ended {
+                let ended = self.claims.remove(&it.id).expect("what ends was there");
+                assert_eq!(ended.resource, it.resource, "it is remembered as it was");
+                let what = &it.history.last().unwrap().what;
+                assert!(["unreserved", "made a volume", "reserved anew"].contains(&what.as_str()));
+                assert!(ended.generation < it.generation);
                 assert!(
                     !ended.is_volume(),
                     "the record of a volume ends only once its bytes are in the trash"

@@ -8,6 +8,7 @@ pub mod agent_ledger;
 pub mod caller;
 pub mod claim;
 pub mod convert;
+pub mod ended;
 pub mod framework;
 pub mod id;
 pub mod labels;
@@ -33,6 +34,7 @@ pub use agent_ledger::{
 };
 pub use caller::CallerIdentity;
 pub use claim::{Claim, ClaimEvent, ClaimState};
+pub use ended::{EndedClaim, EndedClaims};
 pub use framework::{Capability, FrameworkInfo};
 pub use id::{
     AgentId, ClaimId, ClusterId, ContainerId, DiskId, ExecutorId, FrameworkId, IdSource, Instant,

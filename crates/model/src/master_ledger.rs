@@ -1,6 +1,7 @@
 //! What the masters must not forget: who was admitted, who was promised what, and where each claim is.
 
 use crate::claim::Claim;
+use crate::ended::{EndedClaim, EndedClaims};
 use crate::framework::FrameworkInfo;
 use crate::id::{AgentId, ClaimId, ClusterId, FrameworkId, Instant, NodeId, OperationUuid};
 use crate::operation::Operation;
@@ -95,6 +96,12 @@ pub enum MasterChange {
     Claim(AgentId, Claim),
     /// A claim that is no more.
     ClaimGone(AgentId, ClaimId),
+    /// A claim that is no more is remembered.
+    Ended(EndedClaim),
+    /// The ended claim of this number is forgotten, the oldest first.
+    EndedForgotten(u64),
+    /// All claims that have ended since then are remembered.
+    EndedSince(Instant),
     /// An operation was sent.
     Pending(PendingOperation),
     /// An operation was settled.
@@ -118,6 +125,8 @@ pub struct MasterLedger {
     pub frameworks: SharedMap<FrameworkId, FrameworkRecord>,
     /// Every claim of every agent.
     pub claims: SharedMap<(AgentId, ClaimId), Claim>,
+    /// Claims that have ended.
+    pub ended: EndedClaims,
     /// Operations in flight.
     pub pending: SharedMap<OperationUuid, PendingOperation>,
     /// Weights that are not 1.
@@ -181,6 +190,9 @@ impl MasterLedger {
             MasterChange::FrameworkForgotten(framework) => drop(self.frameworks.remove(&framework)),
             MasterChange::Claim(agent, claim) => self.put_claim(agent, claim),
             MasterChange::ClaimGone(agent, claim) => self.remove_claim(agent, claim),
+            MasterChange::Ended(ended) => self.ended.put(ended),
+            MasterChange::EndedForgotten(number) => self.ended.forget(number),
+            MasterChange::EndedSince(since) => self.ended.keep_since(since),
             MasterChange::Pending(pending) => drop(self.pending.insert(pending.uuid, pending)),
             MasterChange::Settled(uuid) => drop(self.pending.remove(&uuid)),
             MasterChange::Weight(role, weight) if weight == Scalar::whole(1) => {

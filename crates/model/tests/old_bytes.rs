@@ -98,7 +98,9 @@ fn records_of_the_ledgers() {
             "agent" => of_agent(&again) == of_agent(&value),
             _ => of_master(&again) == of_master(&value),
         };
-        assert!(is_equal && is_reordered(&again, &value), "{name}: {line}");
+        // A kind that has got fields since is written in a later version.
+        assert!(value[0] <= again[0], "{name}: {line}");
+        assert!(is_equal && is_reordered(&again[1..], &value[1..]), "{name}: {line}");
         kinds.insert(name);
     }
     let all = agent::TREES.len() + master::TREES.len();

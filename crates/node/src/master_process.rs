@@ -169,6 +169,7 @@ fn config(settings: &MasterSettings) -> anyhow::Result<Config> {
         offer_timeout_ms,
         ping_interval_ms: ms(settings.agent_ping_timeout).max(100),
         agent_timeout_ms: ms(settings.agent_timeout),
+        ended_claims_max: settings.ended_claims_max,
         min_allocatable: text::smallest_offers(&settings.min_allocatable)
             .context("--min-allocatable")?,
         ..Config::default()

@@ -12,8 +12,17 @@ use serde_json::{json, Value};
 use super::read;
 
 /// The lists of the native API.
-const LISTS: [&str; 8] =
-    ["agents", "disks", "claims", "frameworks", "tasks", "offers", "roles", "trash"];
+const LISTS: [&str; 9] = [
+    "agents",
+    "disks",
+    "claims",
+    "ended-claims",
+    "frameworks",
+    "tasks",
+    "offers",
+    "roles",
+    "trash",
+];
 
 /// The names in the first column of the table below a heading.
 fn told(text: &str, name: &str) -> BTreeSet<String> {

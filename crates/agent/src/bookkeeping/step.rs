@@ -102,6 +102,10 @@ impl<'a> Step<'a> {
         let reserved = volume.resource.without_volume();
         let base = Resource { identity: reserved.identity.base(), ..reserved.clone() };
         let action = ClaimAction::Reserve { resources: vec![reserved], source: vec![base] };
-        self.claim_changes(&action, volume.framework.as_ref(), by)
+        let mut changes = self.claim_changes(&action, volume.framework.as_ref(), by);
+        for last in changes.kept.iter_mut().filter_map(|it| it.history.last_mut()) {
+            "given back by a volume".clone_into(&mut last.what);
+        }
+        changes
     }
 }

@@ -3,7 +3,7 @@
 //! Relies on [`MasterLink`] for whether anybody listens. Never tells what is not written down: it tells what the ledger says.
 
 use holdfast_model::{
-    OperationUpdate, OperationUuid, SpaceNews, StatusSource, TaskKey, TaskRecord, TaskState,
+    Claim, OperationUpdate, OperationUuid, SpaceNews, StatusSource, TaskKey, TaskRecord, TaskState,
     TaskStatus, ToMaster, TrashNews,
 };
 
@@ -42,6 +42,7 @@ pub(crate) fn tell_operation(step: &mut Step<'_>, master: &mut MasterLink, uuid:
     let Some(record) = ledger.operations.get(&uuid) else { return };
     let Some(status) = record.status else { return };
     let claims = record.claims.iter();
+    let is_gone = |it: &&Claim| !ledger.claims.contains_key(&it.id);
     let update = OperationUpdate {
         uuid,
         id: record.operation.id.clone(),
@@ -52,6 +53,7 @@ pub(crate) fn tell_operation(step: &mut Step<'_>, master: &mut MasterLink, uuid:
         ledger_version: ledger.identity.version,
         claims: claims.clone().filter_map(|id| ledger.claims.get(id).cloned()).collect(),
         ended: claims.filter(|id| !ledger.claims.contains_key(id)).copied().collect(),
+        endings: record.endings.iter().filter(is_gone).cloned().collect(),
     };
     if tell_master(step, master, ToMaster::OperationUpdate(update)) {
         step.retry_update(Alarm::Operation(uuid));

@@ -28,11 +28,11 @@ pub(crate) fn carry_out(
     if let ClaimAction::Destroy(_) = action {
         changes.kept.retain(Claim::is_volume); // Space is given back when the bytes are in the trash.
     }
-    operation.claims =
-        changes.kept.iter().map(|it| it.id).chain(changes.ended.iter().copied()).collect();
+    operation.claims = changes.kept.iter().chain(&changes.ended).map(|it| it.id).collect();
+    operation.endings.clone_from(&changes.ended);
     let work: Vec<Effect> = changes.kept.iter().filter_map(work_on).collect();
     let mut batch: Vec<AgentChange> = changes.kept.into_iter().map(AgentChange::Claim).collect();
-    batch.extend(changes.ended.into_iter().map(AgentChange::ClaimGone));
+    batch.extend(changes.ended.into_iter().map(|it| AgentChange::ClaimGone(it.id)));
     step.commit(batch);
     match action {
         ClaimAction::Reserve { .. } | ClaimAction::Unreserve(_) => {

@@ -40,16 +40,17 @@ pub(crate) fn give_up(
         "claim {id} ({}) is given up by {by}; its bytes are not touched",
         claim.resource
     ));
+    let ending = claim.ended(step.now(), "given up", by);
     let mut touched = vec![id];
     if claim.is_volume() {
-        end_volume(step, disks, master, &claim, by, &mut touched);
+        end_volume(step, disks, master, (&claim, &ending), by, &mut touched);
     } else {
         step.commit(vec![AgentChange::ClaimGone(id)]);
     }
     settle(
         step,
         master,
-        OperationRecord { claims: touched, ..record },
+        OperationRecord { claims: touched, endings: vec![ending.clone()], ..record },
         OperationState::Finished,
         None,
     );
@@ -112,7 +113,7 @@ fn end_volume(
     step: &mut Step<'_>,
     disks: &mut Disks,
     master: &mut MasterLink,
-    claim: &Claim,
+    (claim, ending): (&Claim, &Claim),
     by: &str,
     touched: &mut Vec<ClaimId>,
 ) {
@@ -123,7 +124,7 @@ fn end_volume(
             let why = "its disk was given up";
             making_failed(step, volumes, master, claim.clone(), operation, why);
         }
-        ClaimState::Destroying => end_destroyed(step, volumes, master, claim, None),
+        ClaimState::Destroying => end_destroyed(step, volumes, master, ending, None),
         ClaimState::Ready => take_back(step, claim, by, touched, None),
     }
 }

@@ -127,6 +127,7 @@ pub(crate) fn pending(
         message: None,
         status: None,
         claims: Vec::new(),
+        endings: Vec::new(),
     }
 }
 

@@ -111,6 +111,7 @@ pub(crate) fn undelete(
         message: None,
         status: None,
         claims: vec![id],
+        endings: Vec::new(),
     };
     match find(step, id) {
         Ok(volume) => match plan(step, disks, containers, waiting, &action, uuid) {
@@ -167,12 +168,13 @@ fn bring_back(
     let mut changes = step.claim_changes(action, volume.claim.framework.as_ref(), by);
     let back = volume.claim.undeleted(step.now(), by);
     changes.kept.retain(|it| !it.is_volume());
-    operation.claims = changes.kept.iter().map(|it| it.id).collect();
-    operation.claims.extend(changes.ended.iter().copied().chain([back.id]));
+    operation.claims = changes.kept.iter().chain(&changes.ended).map(|it| it.id).collect();
+    operation.claims.push(back.id);
+    operation.endings.clone_from(&changes.ended);
     disks.volumes_mut().begin_making(back.id);
     let work = label(&back).map(Effect::RestoreVolume);
     let mut batch: Vec<AgentChange> = changes.kept.into_iter().map(AgentChange::Claim).collect();
-    batch.extend(changes.ended.into_iter().map(AgentChange::ClaimGone));
+    batch.extend(changes.ended.into_iter().map(|it| AgentChange::ClaimGone(it.id)));
     batch.extend([AgentChange::Claim(back), AgentChange::Operation(operation)]);
     step.commit(batch);
     step.extend(work);

@@ -65,14 +65,19 @@ pub(crate) fn making_failed(
 ) {
     let siblings = operation.as_ref().map_or_else(|| vec![claim.id], |it| it.claims.clone());
     let mut touched = siblings.clone();
+    let mut endings = Vec::new();
     for id in siblings {
         let Some(unmade) = claim_in(step, id, ClaimState::Making) else { continue };
         volumes.forget_made(id);
+        if step.ledger().trash.contains_key(&id) {
+            endings.push(unmade.ended(step.now(), "left in the trash", "the agent"));
+        }
         take_back(step, &unmade, "the agent", &mut touched, None);
     }
     match operation {
         Some(operation) => {
-            let operation = OperationRecord { claims: touched, ..operation };
+            endings.splice(0..0, operation.endings.iter().cloned());
+            let operation = OperationRecord { claims: touched, endings, ..operation };
             let message = format!("{} could not be made: {why}", claim.resource);
             settle(step, master, operation, OperationState::Failed, Some(message));
         }
@@ -123,8 +128,9 @@ pub(crate) fn end_destroyed(
         .map_or_else(|| "operator".to_owned(), ToString::to_string);
     let mut touched = operation.as_ref().map_or_else(Vec::new, |it| it.claims.clone());
     take_back(step, claim, &by, &mut touched, trashed);
-    let Some(operation) = operation else { return };
-    let operation = OperationRecord { claims: touched, ..operation };
+    let Some(mut operation) = operation else { return };
+    operation.claims = touched;
+    operation.endings.push(claim.clone());
     let unfinished = |it: &ClaimId| claim_in(step, *it, ClaimState::Destroying).is_some();
     if operation.claims.iter().any(unfinished) {
         step.commit(vec![AgentChange::Operation(operation)]);

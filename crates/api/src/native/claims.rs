@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use holdfast_master::TaskView;
+use holdfast_model::ended::operation_of;
 use holdfast_model::{AgentId, Claim, ClaimEvent, ClaimState, Identity, Labels, TaskId};
 
 use super::{hostname, standing};
@@ -83,11 +84,11 @@ pub(super) fn claim<'a>(
         task: user.map(ToString::to_string),
         generation: claim.generation,
         created_ms: claim.created.0,
-        history: claim.history.iter().map(event).collect(),
+        history: claim.history.iter().map(|it| event(it, claim.is_volume())).collect(),
     }
 }
 
-fn labels(labels: &Labels) -> Vec<String> {
+pub(super) fn labels(labels: &Labels) -> Vec<String> {
     let text = |(key, value): &(String, Option<String>)| match value {
         Some(value) => format!("{key}={value}"),
         None => key.clone(),
@@ -95,11 +96,13 @@ fn labels(labels: &Labels) -> Vec<String> {
     labels.iter().map(text).collect()
 }
 
-fn event(event: &ClaimEvent) -> EventRow {
+/// An event of the history of a volume, or of a reservation.
+pub(super) fn event(event: &ClaimEvent, is_volume: bool) -> EventRow {
     EventRow {
         at_ms: event.at.0,
         generation: event.generation,
         what: event.what.clone(),
         by: event.by.clone(),
+        operation: operation_of(event, is_volume).map(str::to_owned),
     }
 }

@@ -25,7 +25,7 @@ fn volume_row() -> Value {
         "used_bytes": null, "used_measured_ms": null, "agent": "S0", "hostname": "host0",
         "agent_state": "well", "disk": DISK, "disk_root": "/d1", "labels": [], "framework": "f-0", "unclaimed": false, "task": "db-0",
         "generation": 2, "created_ms": 500,
-        "history": [{ "at_ms": 500, "generation": 2, "what": "created", "by": "db-team" }],
+        "history": [{ "at_ms": 500, "generation": 2, "what": "created", "by": "db-team", "operation": "CREATE" }],
     })
 }
 

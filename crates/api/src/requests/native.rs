@@ -8,7 +8,7 @@ use holdfast_model::{
 use holdfast_proto::json;
 
 use super::MasterCommand;
-use crate::native::{self, NativeAnswer, Question};
+use crate::native::{self, EndedWanted, NativeAnswer, Question};
 use crate::rows::{ChangeDone, KillAccepted, TrashDone};
 use crate::{authorize, Action, MasterView, Object, Parameters, Refusal};
 
@@ -30,6 +30,10 @@ pub enum NativeRead {
     Disks,
     /// Claims.
     Claims,
+    /// Claims that have ended.
+    EndedClaims(EndedWanted),
+    /// What was claimed at a time.
+    ClaimsAt(Instant),
     /// Frameworks.
     Frameworks,
     /// Tasks.
@@ -68,6 +72,8 @@ impl NativeRequest {
             "agents" => NativeRead::Agents,
             "disks" => NativeRead::Disks,
             "claims" => NativeRead::Claims,
+            "ended-claims" => NativeRead::EndedClaims(EndedWanted::read(parameters)?),
+            "claims-at" => NativeRead::ClaimsAt(moment(parameters)?),
             "frameworks" => NativeRead::Frameworks,
             "tasks" => NativeRead::Tasks,
             "offers" => NativeRead::Offers,
@@ -100,12 +106,20 @@ impl NativeRequest {
             }
             _ => {
                 return Err(Refusal::NotFound(format!(
-                    "there is no `/holdfast/v1/{name}`; there are agents, disks, claims, frameworks, tasks, offers, roles, trash, explain, kill, end-claim, give-up, undelete, purge, plan, undelete-plan"
+                    "there is no `/holdfast/v1/{name}`; there are agents, disks, claims, ended-claims, claims-at, frameworks, tasks, offers, roles, trash, explain, kill, end-claim, give-up, undelete, purge, plan, undelete-plan"
                 )))
             }
         };
         read.authorized(caller).map(NativeRequest::Read)
     }
+}
+
+/// A time, in milliseconds since 1970.
+fn moment(parameters: Parameters<'_>) -> Result<Instant, Refusal> {
+    let given = parameters.needed("at")?;
+    let wrong =
+        || Refusal::Invalid(format!("at: `{given}` is no time; give milliseconds since 1970"));
+    given.parse().map(Instant).map_err(|_| wrong())
 }
 
 fn question(parameters: Parameters<'_>) -> Result<Question, Refusal> {
@@ -206,7 +220,9 @@ impl NativeRead {
         let object = match &self {
             NativeRead::Agents => Object::Agents,
             NativeRead::Disks => Object::Disks,
-            NativeRead::Claims => Object::Claims,
+            NativeRead::Claims | NativeRead::EndedClaims(_) | NativeRead::ClaimsAt(_) => {
+                Object::Claims
+            }
             NativeRead::Frameworks => Object::Frameworks,
             NativeRead::Tasks => Object::Tasks,
             NativeRead::Offers => Object::Offers,
@@ -232,6 +248,10 @@ impl NativeRead {
             NativeRead::Agents => NativeAnswer::Agents(native::agents(view)),
             NativeRead::Disks => NativeAnswer::Disks(native::disks(view)),
             NativeRead::Claims => NativeAnswer::Claims(native::claims(view)),
+            NativeRead::EndedClaims(wanted) => {
+                NativeAnswer::EndedClaims(native::ended_claims(view, wanted))
+            }
+            NativeRead::ClaimsAt(at) => NativeAnswer::ClaimsAt(native::claims_at(view, *at)),
             NativeRead::Frameworks => NativeAnswer::Frameworks(native::frameworks(view)),
             NativeRead::Tasks => NativeAnswer::Tasks(native::tasks(view)),
             NativeRead::Offers => NativeAnswer::Offers(native::offers(view)),

@@ -100,4 +100,7 @@ pub struct EventRow {
     pub what: String,
     /// Who asked.
     pub by: String,
+    /// Which operation that was, where what happened tells; `None` where it does not.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub operation: Option<String>,
 }

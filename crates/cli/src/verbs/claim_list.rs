@@ -5,6 +5,7 @@ use holdfast_api::rows::{ClaimKind, ClaimRow};
 use super::choose::agent_filter;
 use super::listing::{Listing, WatchArgs};
 use super::Context;
+use super::{claim_at, claim_ended};
 use crate::output::{amounts, human, ids, Cell, Column, Table};
 
 /// The list of claims.
@@ -15,6 +16,22 @@ pub const CLAIMS: Listing<ClaimRow> = Listing { table };
 pub struct ClaimListArgs {
     #[command(flatten)]
     watch: WatchArgs,
+    #[command(flatten)]
+    which: ClaimFilter,
+    /// Only those that nobody holds.
+    #[arg(long)]
+    unclaimed: bool,
+    /// Those that have ended, as far as they are remembered, and how.
+    #[arg(long, conflicts_with_all = ["watch", "unclaimed"])]
+    ended: bool,
+    /// What was claimed at a time, such as `2026-11-30T04:00:00Z` or `2h ago`.
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["watch", "unclaimed", "ended"])]
+    at: Option<String>,
+}
+
+/// Some of the claims.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ClaimFilter {
     /// Only those for this role.
     #[arg(long)]
     role: Option<String>,
@@ -24,9 +41,36 @@ pub struct ClaimListArgs {
     /// Only volumes.
     #[arg(long)]
     volumes: bool,
-    /// Only those that nobody holds.
-    #[arg(long)]
-    unclaimed: bool,
+}
+
+impl ClaimFilter {
+    /// The id of the agent that it names, if it names one.
+    ///
+    /// # Errors
+    /// When no master answers, or there is no such agent.
+    pub async fn agent(&self, context: &Context) -> anyhow::Result<Option<String>> {
+        agent_filter(context, self.agent.as_deref()).await
+    }
+
+    /// What of it the masters can look for themselves among those that have ended.
+    ///
+    /// # Errors
+    /// When no master answers, or there is no such agent.
+    pub async fn pairs(&self, context: &Context) -> anyhow::Result<Vec<(&'static str, String)>> {
+        let role = self.role.clone().map(|it| ("role", it));
+        let agent = self.agent(context).await?.map(|it| ("agent", it));
+        Ok(role.into_iter().chain(agent).collect())
+    }
+
+    /// Whether claims for this role are wanted.
+    pub fn wants_role(&self, role: &str) -> bool {
+        self.role.as_ref().is_none_or(|it| it == role)
+    }
+
+    /// Whether claims of this kind are wanted.
+    pub fn wants_kind(&self, kind: ClaimKind) -> bool {
+        !self.volumes || kind == ClaimKind::Volume
+    }
 }
 
 /// Runs the verb.
@@ -34,11 +78,17 @@ pub struct ClaimListArgs {
 /// # Errors
 /// When no master answers, or there is no such agent.
 pub async fn run(context: &Context, args: &ClaimListArgs) -> anyhow::Result<i32> {
-    let agent = agent_filter(context, args.agent.as_deref()).await?;
+    if let Some(at) = &args.at {
+        return claim_at::run(context, &args.which, at).await;
+    }
+    if args.ended {
+        return claim_ended::run(context, &args.which).await;
+    }
+    let agent = args.which.agent(context).await?;
     let keep = |row: &ClaimRow| {
         agent.as_ref().is_none_or(|it| *it == row.agent)
-            && args.role.as_ref().is_none_or(|it| *it == row.role)
-            && (!args.volumes || row.kind == ClaimKind::Volume)
+            && args.which.wants_role(&row.role)
+            && args.which.wants_kind(row.kind)
             && (!args.unclaimed || row.unclaimed)
     };
     CLAIMS.show(context, args.watch, keep).await

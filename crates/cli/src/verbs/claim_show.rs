@@ -87,7 +87,7 @@ mod tests {
             "id": "aaaaaaaa-4151-6172-8393-a4b5c6d7e8f9", "kind": "volume", "state": "missing", "fault": "the disk is not there", "volume": "data-0",
             "role": "db", "principal": null, "resource": "disk", "amount": 2048.0, "agent": "S0", "hostname": "h1", "agent_state": "well", "disk": "d",
             "framework": null, "unclaimed": true, "task": null, "generation": 2, "created_ms": 1000,
-            "history": [{ "at_ms": 1000, "generation": 1, "what": "created", "by": "operator" }, { "at_ms": 2000, "generation": 2, "what": "ready", "by": "agent" }]
+            "history": [{ "at_ms": 1000, "generation": 1, "what": "created", "by": "operator", "operation": "CREATE" }, { "at_ms": 2000, "generation": 2, "what": "ready", "by": "agent", "operation": null }]
         }));
         let text = "\
 id       aaaaaaaa-4151-6172-8393-a4b5c6d7e8f9

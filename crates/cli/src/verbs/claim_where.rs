@@ -174,7 +174,7 @@ mod tests {
             "id": "aaaaaaaa-4151-6172-8393-a4b5c6d7e8f9", "kind": "volume", "state": "ready", "volume": "data-0",
             "role": "db", "resource": "disk", "amount": 2048.0, "agent": "S0", "hostname": "h1", "agent_state": agent_state,
             "used_bytes": 52_428_800, "used_measured_ms": 3000, "disk": "d1", "disk_root": "/mnt/d", "framework": "f1", "unclaimed": false, "created_ms": 1000,
-            "history": [{ "at_ms": 1000, "generation": 1, "what": "created", "by": "db-team" }]
+            "history": [{ "at_ms": 1000, "generation": 1, "what": "created", "by": "db-team", "operation": "CREATE" }]
         }))
     }
 

@@ -110,7 +110,7 @@ fn wanted(before: &[String]) -> &'static [Wanted] {
     let words: Vec<&str> = positional(before);
     match words.as_slice() {
         ["agent", "show"] => &[Wanted::Agents],
-        ["claim", "show"] => &[Wanted::Claims],
+        ["claim", "show" | "where" | "history" | "give-up"] => &[Wanted::Claims],
         ["reservation", "remove"] => &[Wanted::Reservations],
         ["volume", "destroy"] => &[Wanted::Volumes],
         ["volume", "undelete"] | ["trash", "restore" | "purge"] => &[Wanted::Trash],

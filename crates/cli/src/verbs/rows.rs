@@ -5,7 +5,7 @@
 use std::ops::Deref;
 
 use holdfast_api::rows::{
-    AgentRow, ClaimRow, DiskRow, FrameworkRow, OfferRow, RoleRow, TaskRow, TrashRow,
+    AgentRow, ClaimRow, DiskRow, EndedClaimRow, FrameworkRow, OfferRow, RoleRow, TaskRow, TrashRow,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -79,6 +79,15 @@ listed!(
     OfferRow: "offers",
     TaskRow: "tasks"
 );
+
+impl Listed for EndedClaimRow {
+    const PAGE: &'static str = "ended-claims";
+    const WORDS: &'static str = "claims that have ended";
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
 
 impl Listed for TrashRow {
     const PAGE: &'static str = "trash";

@@ -50,6 +50,12 @@ fn whole(page: &str) -> Value {
             "agent_state": "well", "disk": null, "framework": null, "unclaimed": true, "task": null,
             "generation": 1, "created_ms": 0, "history": [],
         }),
+        "ended-claims" => json!({
+            "number": 1, "id": "c", "kind": "reservation", "volume": null, "role": "db", "principal": null, "labels": [],
+            "resource": "disk", "amount": 0.0, "agent": "a", "hostname": "h", "disk": null, "disk_root": null,
+            "framework": null, "generation": 1, "created_ms": 0, "ended_ms": 0, "how": null, "by": null,
+            "data": null, "history": [],
+        }),
         "disks" => json!({
             "id": "d", "agent": "a", "hostname": "h", "kind": "path", "root": "/d", "size_mb": 0, "volumes_mb": 0,
             "volumes": 0, "unclaimed_mb": 0, "used_mb": null, "trash_mb": 0, "overcommitted_mb": 0, "file_system": null,

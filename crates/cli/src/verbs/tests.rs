@@ -211,7 +211,61 @@ async fn an_operator_claims_and_gives_back() {
     );
     words_are_completed(&cluster).await;
     destroy_and_remove(&cluster, &id).await;
+    what_has_ended_is_told(&cluster, &id).await;
     cluster.stop().await;
+}
+
+async fn what_has_ended_is_told(cluster: &Cluster, volume: &str) {
+    let ended = cluster.rows("claim list --ended -o json").await;
+    let ended = ended.as_array().unwrap();
+    let row = ended.iter().find(|it| it["id"] == volume).unwrap();
+    assert_eq!(
+        (&row["how"], &row["data"]),
+        (&"destroyed".into(), &"in the trash".into()),
+        "{row:#}"
+    );
+    assert!(
+        row["by"].is_string() && ended.iter().any(|it| it["how"] == "unreserved"),
+        "{ended:#?}"
+    );
+    let volumes = cluster.rows("claim list --ended --volumes --role db --agent S0 -o json").await;
+    assert_eq!(volumes.as_array().map(Vec::len), Some(1));
+    assert_eq!(cluster.typed("claim list --ended --role web -q").await.data, "");
+    for named in ["data-0", volume, &volume[..8]] {
+        let told = cluster.typed(&format!("claim history {named}")).await;
+        assert_eq!((told.code, told.remarks.as_str()), (0, ""), "{told:?}");
+        assert!(told.data.contains("destroyed  DESTROY "), "{told:?}");
+    }
+    let made_ms = row["created_ms"].as_u64().unwrap();
+    let (made, ended_at) = (made_ms + 1, row["ended_ms"].as_u64().unwrap());
+    for (ms, is_there) in [(made, true), (ended_at - 1, true), (ended_at, false)] {
+        let moment = crate::output::human::ctx(ms).replace(' ', "T").replace('Z', "");
+        let moment = format!("{moment}.{:03}Z", ms % 1000);
+        let then = cluster.typed(&format!("claim list --at {moment} -q")).await;
+        assert_eq!((then.code, then.data.contains(volume)), (0, is_there), "{moment}: {then:?}");
+    }
+    let unknown = cluster.typed("claim history moon").await;
+    assert_eq!(unknown.code, EXIT_NOT_FOUND, "{unknown:?}");
+    let before = cluster.typed("claim list --at 1h_ago").await;
+    assert!(
+        before.remarks.contains("this may not be all: claims that ended before "),
+        "{before:?}"
+    );
+    let odd = cluster.typed("claim list --at yesterday").await;
+    assert_eq!(odd.code, EXIT_USAGE, "{odd:?}");
+    let lines = cluster.typed("claim export").await.data;
+    let lines: Vec<Value> = lines.lines().map(|it| serde_json::from_str(it).unwrap()).collect();
+    assert!(lines[0]["record"] == "export" && lines[0]["known_since_ms"].as_u64() <= Some(made_ms));
+    assert_eq!(lines.len(), 1 + ended.len(), "nothing is claimed any more");
+    assert!(lines.iter().any(|it| it["record"] == "ended-claim" && it["id"] == volume));
+    // Made again under the same name, it is another claim.
+    let again = "reservation create --agent S0 --role db disk:100 -q";
+    assert_eq!(cluster.typed(again).await.code, 0);
+    let made = cluster.typed("volume create data-0 --agent S0 --role db --size 100 -q").await;
+    assert_eq!(made.code, 0, "{made:?}");
+    let either = cluster.typed("claim history data-0").await;
+    assert!(either.code == 1 && either.remarks.contains("any of 2 claims"), "{either:?}");
+    assert!(either.remarks.contains(volume) && either.remarks.contains(made.data.trim()));
 }
 
 /// Plans, reserves, and asks for more than there is.

@@ -336,6 +336,7 @@ impl World {
                 ..claim(number, self.frameworks)
             }],
             ended: Vec::new(),
+            endings: Vec::new(),
         };
         let link = self.link_of(&agent(on));
         self.step(Input::FromAgent(link, ToMaster::OperationUpdate(update)));

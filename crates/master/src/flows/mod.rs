@@ -1,9 +1,10 @@
-//! What concerns several parts, from the bottom up: who holds what, telling frameworks and ordering agents; above them the ways of offers,
+//! What concerns several parts, from the bottom up: who holds what, what has ended, telling frameworks and ordering agents; above them the ways of offers,
 //! tasks, operations, agents and frameworks.
 //!
 //! A flow may call those below it in this list and none above.
 
 pub(crate) mod bookkeeping;
+pub(crate) mod ended;
 pub(crate) mod telling;
 
 pub(crate) mod offers;

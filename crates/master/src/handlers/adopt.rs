@@ -13,6 +13,7 @@ use holdfast_model::{
 use super::learn::{adopt_operations, learn_frameworks};
 use super::task_update::adopt_name_conflict;
 use crate::flows::bookkeeping::{forget_holdings, hold, unusable_claims};
+use crate::flows::ended::end_claims;
 use crate::flows::offers::rescind;
 use crate::flows::operations::answer_held_up;
 use crate::flows::tasks::{keys_of_agent, retire, status_of};
@@ -93,8 +94,10 @@ fn adopt_claims(step: &mut Step, id: &AgentId, report: &Report) {
         }
     }
     let reported: BTreeSet<ClaimId> = report.claims.iter().map(|it| it.id).collect();
-    let ended = ledger.claims_of(id).filter(|claim| !reported.contains(&claim.id));
-    changes.extend(ended.map(|it| MasterChange::ClaimGone(id.clone(), it.id)));
+    let gone = ledger.claims_of(id).map(|it| it.id).filter(|it| !reported.contains(it));
+    let endings = report.operations.iter().flat_map(|it| &it.endings);
+    let endings: Vec<Claim> = endings.filter(|it| !reported.contains(&it.id)).cloned().collect();
+    changes.extend(end_claims(ledger, (step.config, step.now), id, gone, &endings));
     let record = &ledger.agents[id];
     let is_admitted = record.presence == Presence::Admitted;
     let renewed = AgentRecord {

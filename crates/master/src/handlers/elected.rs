@@ -15,10 +15,18 @@ pub(crate) fn elected(step: &mut Step, belief: &mut Belief) {
         let cluster = Cluster { id, next_agent: 0, next_framework: 0, created: step.now };
         step.out.commit(vec![MasterChange::Cluster(cluster)]);
     }
+    begin_history(step);
     step.forget_suspects();
     remember_agents(step, belief);
     remember_frameworks(step, belief);
     remember_operations(step, belief);
+}
+
+/// All claims that end from now on are remembered, where none were before; those of a cluster that has only just begun are all there are.
+fn begin_history(step: &mut Step) {
+    if step.out.ledger().ended.since().is_none() {
+        step.out.commit(vec![MasterChange::EndedSince(step.now)]);
+    }
 }
 
 /// A new leader expects the agents that its predecessors admitted.

@@ -4,10 +4,10 @@ use holdfast_model::{
     AgentId, AgentRecord, Event, MasterChange, OperationState, OperationUpdate, Order,
 };
 
+use crate::flows::ended::end_claims;
 use crate::flows::operations::settle;
 use crate::flows::resync::resync;
 use crate::flows::telling::{order, tell};
-use crate::parts::outbox::Outbox;
 use crate::{Belief, Effect, Refusal, Step};
 
 /// An agent says how an operation ended.
@@ -23,7 +23,7 @@ pub(crate) fn operation_updated(
             update.uuid, update.state
         ));
     }
-    note_claims(step.out, agent, &update);
+    note_claims(step, agent, &update);
     belief.allocator.touch(agent);
     let Some(in_flight) = belief.operations.get(&update.uuid).filter(|it| it.agent == *agent)
     else {
@@ -59,8 +59,8 @@ pub(crate) fn operation_updated(
     }
 }
 
-fn note_claims(out: &mut Outbox, agent: &AgentId, update: &OperationUpdate) {
-    let ledger = out.ledger();
+fn note_claims(step: &mut Step, agent: &AgentId, update: &OperationUpdate) {
+    let ledger = step.out.ledger();
     let mut changes: Vec<MasterChange> = Vec::new();
     for claim in &update.claims {
         let known = ledger.claims.get(&(agent.clone(), claim.id));
@@ -68,8 +68,8 @@ fn note_claims(out: &mut Outbox, agent: &AgentId, update: &OperationUpdate) {
             changes.push(MasterChange::Claim(agent.clone(), claim.clone()));
         }
     }
-    let ended = update.ended.iter().filter(|id| ledger.claims.contains_key(&(agent.clone(), **id)));
-    changes.extend(ended.map(|id| MasterChange::ClaimGone(agent.clone(), *id)));
+    let (gone, clock) = (update.ended.iter().copied(), (step.config, step.now));
+    changes.extend(end_claims(ledger, clock, agent, gone, &update.endings));
     let record = ledger.agents.get(agent).expect("an agent with a link is in the ledger");
     if record.ledger_version < update.ledger_version {
         changes.push(MasterChange::Agent(AgentRecord {
@@ -77,5 +77,5 @@ fn note_claims(out: &mut Outbox, agent: &AgentId, update: &OperationUpdate) {
             ..record.clone()
         }));
     }
-    out.commit(changes);
+    step.out.commit(changes);
 }

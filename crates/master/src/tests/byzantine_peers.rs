@@ -212,6 +212,7 @@ fn settle(bed: &mut Bed, link: &Index, pick: &Index, state: OperationState) {
         ledger_version: 3,
         claims,
         ended,
+        endings: Vec::new(),
     };
     bed.input(Input::FromAgent(link, ToMaster::OperationUpdate(update)));
 }

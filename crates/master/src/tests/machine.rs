@@ -268,6 +268,7 @@ impl Machine {
             message: None,
             status: None,
             claims: Vec::new(),
+            endings: Vec::new(),
         };
         self.operations.insert(uuid, record);
         if std::mem::take(&mut self.fails) {
@@ -295,6 +296,7 @@ impl Machine {
             message: None,
             status: None,
             claims: vec![id],
+            endings: Vec::new(),
         };
         self.operations.insert(uuid, record);
         if self.faults.remove(&id).is_none() {
@@ -334,14 +336,14 @@ impl Machine {
         if destroys {
             outcome.kept.retain(Claim::is_volume);
         }
-        let touched =
-            outcome.kept.iter().map(|it| it.id).chain(outcome.ended.iter().copied()).collect();
-        outcome.ended.iter().for_each(|id| drop(self.claims.remove(id)));
+        let touched = outcome.kept.iter().chain(&outcome.ended).map(|it| it.id).collect();
+        outcome.ended.iter().for_each(|it| drop(self.claims.remove(&it.id)));
         for claim in outcome.kept {
             let state = if destroys { ClaimState::Destroying } else { ClaimState::Ready };
             self.claims.insert(claim.id, Claim { state, ..claim });
         }
-        self.operations.get_mut(&uuid).expect("it was just written").claims = touched;
+        let record = self.operations.get_mut(&uuid).expect("it was just written");
+        (record.claims, record.endings) = (touched, outcome.ended);
         self.version += 1;
         if !destroys {
             self.settle(uuid, OperationState::Finished);
@@ -443,6 +445,7 @@ impl Machine {
                 .filter(|id| !self.claims.contains_key(id))
                 .copied()
                 .collect(),
+            endings: record.endings.clone(),
         }));
     }
 

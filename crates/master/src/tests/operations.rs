@@ -22,6 +22,7 @@ fn update(uuid: OperationUuid, state: OperationState) -> ToMaster {
         ledger_version: 9,
         claims,
         ended,
+        endings: Vec::new(),
     })
 }
 

@@ -98,5 +98,6 @@ own_message! {
         message = message: Text,
         status = status_uuid: SomeName,
         claims = claims: Each<Name>,
+        endings = endings: Each<Own>,
     }
 }

@@ -385,14 +385,18 @@ pub(crate) fn operation_state() -> impl Strategy<Value = OperationState> {
 
 pub(crate) fn operation_record() -> impl Strategy<Value = OperationRecord> {
     let claims = prop::collection::vec(uuid().prop_map(ClaimId), 0..3);
+    let claims = (claims, prop::collection::vec(claim(), 0..2));
     (uuid(), of(framework_id()), operation(), operation_state(), of(text()), of(uuid()), claims)
-        .prop_map(|(uuid, framework, operation, state, message, status, claims)| OperationRecord {
-            uuid: OperationUuid(uuid),
-            framework,
-            operation,
-            state,
-            message,
-            status: status.map(StatusUuid),
-            claims,
+        .prop_map(|(uuid, framework, operation, state, message, status, (claims, endings))| {
+            OperationRecord {
+                uuid: OperationUuid(uuid),
+                framework,
+                operation,
+                state,
+                message,
+                status: status.map(StatusUuid),
+                claims,
+                endings,
+            }
         })
 }

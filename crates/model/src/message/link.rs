@@ -128,6 +128,8 @@ pub struct OperationUpdate {
     pub claims: Vec<Claim>,
     /// The claims that the operation ended.
     pub ended: Vec<ClaimId>,
+    /// Those of them of which the agent knows how they ended, as they were then: the last event of their history says so.
+    pub endings: Vec<Claim>,
 }
 
 /// Agent to master.

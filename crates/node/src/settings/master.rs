@@ -36,6 +36,9 @@ pub struct MasterSettings {
     /// How long an agent may be away before its tasks are called unreachable.
     #[arg(long, default_value = "75s", value_parser = parse_duration, env = "HOLDFAST_AGENT_TIMEOUT")]
     pub agent_timeout: Duration,
+    /// How many claims that have ended are remembered, the newest of them.
+    #[arg(long, default_value_t = 10_000, env = "HOLDFAST_ENDED_CLAIMS_MAX")]
+    pub ended_claims_max: usize,
     /// Write the process's address into this file once it serves.
     #[arg(long, hide = true)]
     pub address_file: Option<PathBuf>,

@@ -134,6 +134,7 @@ impl World {
                     ])
                     .expect("three");
                 let ended = byzantine.rng.pick(&claims).copied().into_iter().collect();
+                let endings = Vec::new();
                 let (status, message, claims) = (StatusUuid(Uuid::from_u128(6)), None, Vec::new());
                 let framework = Some(framework);
                 ToMaster::OperationUpdate(OperationUpdate {
@@ -146,6 +147,7 @@ impl World {
                     ledger_version: 3,
                     claims,
                     ended,
+                    endings,
                 })
             }
             3 => ToMaster::ExecutorExited { framework, executor, status: i32::MIN },

@@ -46,6 +46,8 @@ pub(super) fn record(kind: &str, tree: &str, key: &[u8], value: &[u8]) -> Value 
         ("master", "pending") => read::<ledger::PendingOperation>(value),
         ("master", "weights") => read::<ledger::RoleWeight>(value),
         ("master", "suspects") => read::<ledger::Suspect>(value),
+        ("master", "ended") => read::<ledger::EndedClaim>(value),
+        ("master", "history") => read::<ledger::ClaimHistory>(value),
         _ => opaque(value, "this program does not know what it means"),
     }
 }

@@ -1,7 +1,7 @@
 //! The masters' ledger as records.
 //!
-//! Trees: `cluster` (one record), `agents`, `frameworks`, `claims`, `pending`, `weights`, `suspects`. Relies on [`MasterLedger::apply`] for the
-//! fold. Never yields a ledger that lacks a record that was there.
+//! Trees: `cluster` (one record), `agents`, `frameworks`, `claims`, `ended`, `history` (one record), `pending`, `weights`, `suspects`. Relies on
+//! [`MasterLedger::apply`] for the fold. Never yields a ledger that lacks a record that was there.
 
 use holdfast_proto::holdfast::ledger::v1 as ledger;
 
@@ -14,6 +14,7 @@ use crate::convert::codec::{
 };
 use crate::convert::field::Place;
 use crate::convert::own_message::{own_message, OwnMessage};
+use crate::ended::EndedClaim;
 use crate::id::{AgentId, ClaimId, FrameworkId, Instant, NodeId, OperationUuid};
 use crate::master_ledger::{
     AgentRecord, Cluster, FrameworkRecord, MasterChange, MasterLedger, PendingOperation,
@@ -24,7 +25,8 @@ use crate::validate::Invalid;
 use crate::value::Scalar;
 
 /// All trees.
-pub const TREES: [&str; 7] = [CLUSTER, AGENTS, FRAMEWORKS, CLAIMS, PENDING, WEIGHTS, SUSPECTS];
+pub const TREES: [&str; 9] =
+    [CLUSTER, AGENTS, FRAMEWORKS, CLAIMS, PENDING, WEIGHTS, SUSPECTS, ENDED, HISTORY];
 
 const CLUSTER: &str = "cluster";
 const AGENTS: &str = "agents";
@@ -33,6 +35,8 @@ const CLAIMS: &str = "claims";
 const PENDING: &str = "pending";
 const WEIGHTS: &str = "weights";
 const SUSPECTS: &str = "suspects";
+const ENDED: &str = "ended";
+const HISTORY: &str = "history";
 
 /// The key of the only record in its tree.
 const SELF: &str = "self";
@@ -59,10 +63,13 @@ pub fn encode(change: &MasterChange) -> Entry {
             put_message(&ledger::RoleWeight { role: role.to_string(), weight: weight.to_f64() })
         }
         MasterChange::Suspect(it) => put_message(&suspect_out(it)),
+        MasterChange::Ended(it) => put::<ledger::EndedClaim>(it),
+        MasterChange::EndedSince(since) => put_message(&ledger::ClaimHistory { since_ms: since.0 }),
         MasterChange::Weight(..)
         | MasterChange::SuspectForgotten(_)
         | MasterChange::FrameworkForgotten(_)
         | MasterChange::ClaimGone(..)
+        | MasterChange::EndedForgotten(_)
         | MasterChange::Settled(_) => {
             return Entry { tree, key, value: None };
         }
@@ -82,6 +89,9 @@ fn place(change: &MasterChange) -> (&'static str, Vec<u8>) {
         MasterChange::FrameworkForgotten(id) => (FRAMEWORKS, one(id.as_str())),
         MasterChange::Claim(agent, claim) => (CLAIMS, claim_key(agent, claim.id)),
         MasterChange::ClaimGone(agent, id) => (CLAIMS, claim_key(agent, *id)),
+        MasterChange::Ended(it) => (ENDED, number_key(it.number)),
+        MasterChange::EndedForgotten(number) => (ENDED, number_key(*number)),
+        MasterChange::EndedSince(_) => (HISTORY, one(SELF)),
         MasterChange::Pending(it) => (PENDING, one(&it.uuid.to_string())),
         MasterChange::Settled(uuid) => (PENDING, one(&uuid.to_string())),
         MasterChange::Weight(role, _) => (WEIGHTS, one(role.as_str())),
@@ -118,6 +128,11 @@ fn decode_put(tree: &str, value: &[u8]) -> Result<MasterChange, Flaw> {
         PENDING => MasterChange::Pending(get::<ledger::PendingOperation, _>(value)?),
         WEIGHTS => weight_in(&get_message(value)?)?,
         SUSPECTS => MasterChange::Suspect(suspect_in(get_message(value)?)?),
+        ENDED => MasterChange::Ended(get::<ledger::EndedClaim, _>(value)?),
+        HISTORY => {
+            let record: ledger::ClaimHistory = get_message(value)?;
+            MasterChange::EndedSince(Instant(record.since_ms))
+        }
         _ => return Err(Flaw::UnknownTree("masters'")),
     })
 }
@@ -135,7 +150,8 @@ fn decode_delete(tree: &str, key: &[u8]) -> Result<MasterChange, Flaw> {
             (NODE, node) => Peer::Agent(NodeId::parse(node)?),
             (_, framework) => Peer::Framework(FrameworkId::parse(framework)?),
         }),
-        CLUSTER | AGENTS => return Err(Invalid::new("", "is never deleted").into()),
+        ENDED => MasterChange::EndedForgotten(read_number(read_one(key)?)?),
+        CLUSTER | AGENTS | HISTORY => return Err(Invalid::new("", "is never deleted").into()),
         _ => return Err(Flaw::UnknownTree("masters'")),
     })
 }
@@ -194,6 +210,8 @@ pub fn snapshot(ledger: &MasterLedger) -> Vec<Entry> {
             .iter()
             .map(|((agent, _), claim)| MasterChange::Claim(agent.clone(), claim.clone())),
     );
+    changes.extend(ledger.ended.iter().cloned().map(MasterChange::Ended));
+    changes.extend(ledger.ended.since().map(MasterChange::EndedSince));
     changes.extend(ledger.pending.values().cloned().map(MasterChange::Pending));
     changes.extend(
         ledger.weights.iter().map(|(role, weight)| MasterChange::Weight(role.clone(), *weight)),
@@ -204,6 +222,15 @@ pub fn snapshot(ledger: &MasterLedger) -> Vec<Entry> {
 
 fn claim_key(agent: &AgentId, claim: ClaimId) -> Vec<u8> {
     two(agent.as_str(), &claim.to_string())
+}
+
+/// The key of an ended claim, in the order of the numbers.
+fn number_key(number: u64) -> Vec<u8> {
+    one(&format!("{number:020}"))
+}
+
+fn read_number(key: &str) -> Result<u64, Invalid> {
+    key.parse().map_err(|_| Invalid::new("key", format!("`{key}` is no number")))
 }
 
 /// The first name in the key of a suspect that is an agent.
@@ -282,5 +309,15 @@ own_message! {
         operation = info + operation_id: OperationAndId,
         framework = framework_id: SomeName,
         agent = agent_id: Name,
+    }
+}
+
+own_message! {
+    EndedClaim = ledger::EndedClaim {
+        number = number: Same,
+        agent = agent_id: Name,
+        claim = claim: Needed<Own>,
+        noticed = noticed_ms: Millis,
+        told = told: Same,
     }
 }

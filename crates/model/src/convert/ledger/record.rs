@@ -33,7 +33,7 @@ records! {
     AgentFramework = 1,
     Executor = 1,
     Task = 1,
-    Operation = 1,
+    Operation = 2, // 2: `endings`.
     TrashedVolume = 1,
     // The masters' ledger.
     Cluster = 1,
@@ -43,6 +43,8 @@ records! {
     PendingOperation = 1,
     RoleWeight = 1,
     Suspect = 1,
+    EndedClaim = 1,
+    ClaimHistory = 1,
 }
 
 /// Why a record cannot be read. Each error names the record by its tree and key.

@@ -9,6 +9,7 @@ use proptest::sample::select;
 use super::*;
 use crate::agent_ledger::{AgentChange, AgentIdentity, AgentLedger};
 use crate::convert::{golden, samples};
+use crate::ended::EndedClaim;
 use crate::id::{AgentId, ClaimId, ClusterId, FrameworkId, NodeId, OperationUuid, TaskId, Term};
 use crate::master_ledger::{
     AgentRecord, Cluster, FrameworkRecord, MasterChange, MasterLedger, PendingOperation, Presence,
@@ -117,8 +118,19 @@ fn suspect_change() -> impl Strategy<Value = MasterChange> {
     ]
 }
 
+fn ended_change() -> impl Strategy<Value = MasterChange> {
+    let ended = (0u64..4, agent_id(), any_claim(), instant(), any::<bool>()).prop_map(
+        |(number, agent, claim, noticed, told)| EndedClaim { number, agent, claim, noticed, told },
+    );
+    prop_oneof![
+        ended.prop_map(MasterChange::Ended),
+        (0u64..4).prop_map(MasterChange::EndedForgotten),
+        instant().prop_map(MasterChange::EndedSince)
+    ]
+}
+
 fn any_master_change() -> impl Strategy<Value = MasterChange> {
-    prop_oneof![9 => master_change().boxed(), 2 => suspect_change().boxed()]
+    prop_oneof![9 => master_change().boxed(), 2 => suspect_change().boxed(), 3 => ended_change().boxed()]
 }
 
 /// What a store does with entries: the records that are left.
@@ -183,6 +195,21 @@ fn golden_bytes_of_masters_records() {
     golden::check(
         "ledger-master",
         master_change(),
+        golden::variant,
+        |it| parts(master::encode(it)),
+        decode,
+    );
+}
+
+#[test]
+fn golden_bytes_of_ended_claims() {
+    let decode = |it: &[Option<Vec<u8>>]| {
+        let (tree, key, value) = record(it);
+        master::decode(tree, key, value).unwrap()
+    };
+    golden::check(
+        "ledger-ended",
+        ended_change(),
         golden::variant,
         |it| parts(master::encode(it)),
         decode,
@@ -339,6 +366,8 @@ fn kinds() -> Vec<(bool, &'static str, u8)> {
         (false, "pending", version::<ledger::PendingOperation>()),
         (false, "weights", version::<ledger::RoleWeight>()),
         (false, "suspects", version::<ledger::Suspect>()),
+        (false, "ended", version::<ledger::EndedClaim>()),
+        (false, "history", version::<ledger::ClaimHistory>()),
     ]
 }
 

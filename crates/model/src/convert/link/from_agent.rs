@@ -146,5 +146,6 @@ own_message! {
         ledger_version = ledger_version: Same,
         claims = claims: Each<Own>,
         ended = ended_claims: Each<Name>,
+        endings = endings: Each<Own>,
     }
 }

@@ -104,9 +104,13 @@ fn to_master() -> impl Strategy<Value = ToMaster> {
     let claims = (
         prop::collection::vec(claim(), 0..2),
         prop::collection::vec(uuid().prop_map(ClaimId), 0..2),
+        prop::collection::vec(claim(), 0..2),
     );
     let update = (settled, claims).prop_map(
-        |((uuid, id, framework, state, message, status, ledger_version), (claims, ended))| {
+        |(
+            (uuid, id, framework, state, message, status, ledger_version),
+            (claims, ended, endings),
+        )| {
             let (uuid, status) = (OperationUuid(uuid), StatusUuid(status));
             ToMaster::OperationUpdate(OperationUpdate {
                 uuid,
@@ -118,6 +122,7 @@ fn to_master() -> impl Strategy<Value = ToMaster> {
                 ledger_version,
                 claims,
                 ended,
+                endings,
             })
         },
     );

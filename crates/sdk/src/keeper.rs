@@ -1,7 +1,8 @@
 //! The keeper: a framework's core. It claims a volume for each member once, and from then on brings
 //! the member's task back to exactly that volume, whatever restarts or fails over.
 //!
-//! It never destroys, never asks for a second volume while the first may exist, and writes down
+//! It never destroys, never asks for a second volume while the first may exist (an end of its claim
+//! that the masters prove is the only one that it believes), and writes down
 //! what it is about to do before it calls the master. It has no clock, no randomness, no file and
 //! no network.
 
@@ -13,6 +14,7 @@ use holdfast_model::{
     TaskInfo, TaskState, TaskStatus,
 };
 
+use crate::ended::{EndedVolume, Endings, Verdict};
 use crate::ledger::{KeeperChange, KeeperLedger, Member, MemberTask, Stage};
 use crate::pace::Pace;
 use crate::placing::{self, Place};
@@ -25,6 +27,8 @@ const CONTENT_MS: u64 = 3_600_000;
 /// The interval at which tasks that are not known to run and claims that are not known to exist are
 /// reconciled.
 const RECONCILE_MS: u64 = 10_000;
+/// How many volumes are asked about in one such interval; the others have their turn in the next ones.
+const ASKED_MAX: usize = 32;
 
 /// The inputs of a keeper.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +39,8 @@ pub enum Input {
     Disconnected,
     /// The time of [`Keeper::next_deadline`] has come.
     Tick,
+    /// The masters say what became of volumes that were asked about.
+    Ended(Endings),
 }
 
 /// The effects of a keeper, in order; a commit is durable before the next effect begins.
@@ -46,6 +52,9 @@ pub enum Effect {
     Call(Box<Call>),
     /// Write a line to the log.
     Log(String),
+    /// Ask the masters whether the claim of this volume on this agent has ended. An answer that
+    /// does not come is asked for again.
+    AskEnded(AgentId, PersistenceId),
 }
 
 /// The core of a framework: a service, its ledger, and soft state that is learnt again.
@@ -59,6 +68,8 @@ pub struct Keeper<S> {
     refuted: BTreeMap<u32, PersistenceId>,
     /// Members whose volume was not in the last offers of its agent; each is told of once, until it is placed.
     waiting: BTreeSet<u32>,
+    /// The last member that was asked about.
+    asked: Option<u32>,
     /// The restart backoff of each member's task.
     paces: BTreeMap<u32, Pace>,
     #[cfg(feature = "planted")]
@@ -77,6 +88,7 @@ impl<S: Service> Keeper<S> {
             subscribed: false,
             refuted: BTreeMap::new(),
             waiting: BTreeSet::new(),
+            asked: None,
             paces: BTreeMap::new(),
             #[cfg(feature = "planted")]
             planted: None,
@@ -131,6 +143,7 @@ impl<S: Service> Keeper<S> {
         match input {
             Input::Disconnected => self.subscribed = false,
             Input::Tick => self.tick(now),
+            Input::Ended(endings) => self.ended(&endings),
             Input::Event(Event::Subscribed(id)) => self.subscribed(now, id),
             Input::Event(event) => self.event(now, event),
         }
@@ -155,6 +168,7 @@ impl<S: Service> Keeper<S> {
             let idle = self.wanted().filter(|it| it.run.is_none() && it.volume.is_some());
             let idle: Vec<Member> = idle.cloned().collect();
             idle.iter().for_each(|it| self.tell_waiting(it));
+            self.ask_ended(idle);
             self.reconcile(now);
         }
         let mut rested = false;
@@ -286,6 +300,63 @@ impl<S: Service> Keeper<S> {
                 member.index
             )));
         }
+    }
+
+    /// Asks what became of the volumes of these members: of some after the other, so that a service
+    /// that lost many agents does not ask for all of them at once.
+    fn ask_ended(&mut self, mut idle: Vec<Member>) {
+        idle.retain(|it| it.stage == Stage::Placed);
+        let next = idle.partition_point(|it| Some(it.index) <= self.asked);
+        let waiting = idle.len().max(1);
+        idle.rotate_left(next % waiting);
+        for member in idle.into_iter().take(ASKED_MAX) {
+            self.asked = Some(member.index);
+            if let (Some(agent), Some(volume)) = (member.agent, member.volume) {
+                self.effects.push(Effect::AskEnded(agent, volume));
+            }
+        }
+    }
+
+    /// A member whose volume is proven to be no more gets another one.
+    fn ended(&mut self, endings: &Endings) {
+        let members: Vec<Member> = self.wanted().cloned().collect();
+        let mut is_any = false;
+        for member in members {
+            let name = format!("{}-{}", self.service.name(), member.index);
+            match endings.judge(self.ledger.framework.as_ref(), &member, &name) {
+                Verdict::Unproven => {}
+                Verdict::Outdated((agent, volume)) => self.effects.push(Effect::Log(format!(
+                    "member {} stays where it is: its volume is no more, but {volume} on agent {agent} is the member's, too, and newer than this ledger; restore a newer copy of the ledger, or end that volume's claim",
+                    member.index
+                ))),
+                Verdict::Ended(ended) => {
+                    is_any = true;
+                    self.place_anew(member, ended);
+                }
+            }
+        }
+        if is_any {
+            self.revive();
+        }
+    }
+
+    fn place_anew(&mut self, member: Member, ended: &EndedVolume) {
+        self.effects.push(Effect::Log(format!(
+            "member {} is placed anew with an empty volume: its volume {} on agent {} (claim {}) was {} by {}",
+            member.index,
+            ended.volume,
+            ended.agent,
+            ended.claim,
+            ended.how.as_deref().unwrap_or("ended"),
+            ended.by.as_deref().unwrap_or("somebody who is not known"),
+        )));
+        self.waiting.remove(&member.index);
+        self.commit(vec![KeeperChange::Member(Member {
+            stage: Stage::Wanted,
+            agent: None,
+            volume: None,
+            ..member
+        })]);
     }
 
     fn use_place(
@@ -569,6 +640,7 @@ mod tests {
         offers: u32,
         statuses: u128,
         log: Vec<String>,
+        asked: Vec<(AgentId, PersistenceId)>,
     }
 
     impl Case {
@@ -581,6 +653,7 @@ mod tests {
                 offers: 0,
                 statuses: 0,
                 log: Vec::new(),
+                asked: Vec::new(),
             };
             case.event(Event::Subscribed(FrameworkId::made("f-1".to_owned())));
             case
@@ -613,6 +686,7 @@ mod tests {
                         self.calls.push(*call);
                     }
                     Effect::Log(line) => self.log.push(line),
+                    Effect::AskEnded(agent, volume) => self.asked.push((agent, volume)),
                 }
             }
             assert_eq!(&durable, self.keeper.ledger(), "what is remembered is durable");
@@ -750,6 +824,111 @@ mod tests {
             "{:?}",
             case.log
         );
+    }
+
+    /// A member whose task has ended and whose volume is not offered, and what it asks about.
+    fn waiting() -> (Case, TaskInfo, EndedVolume) {
+        let (mut case, task) = running(1);
+        case.status(&task, TaskState::Failed);
+        case.now = Instant(1_000_000);
+        case.handle(Input::Tick);
+        let (agent, volume) = case.asked.pop().expect("it asks what became of its volume");
+        assert_eq!(Some(&volume), case.member(0).volume.as_ref());
+        let ended = EndedVolume {
+            claim: holdfast_model::ClaimId(Uuid::from_u128(7)),
+            agent,
+            volume,
+            framework: Some(FrameworkId::made("f-1".to_owned())),
+            how: Some("given up".to_owned()),
+            by: Some("ops".to_owned()),
+        };
+        case.log.clear();
+        (case, task, ended)
+    }
+
+    #[test]
+    fn a_member_whose_volume_was_given_up_is_placed_anew_and_leaves_the_old_one_alone() {
+        let (mut case, old, ended) = waiting();
+        case.handle(Input::Ended(Endings { ended: vec![ended.clone()], living: Vec::new() }));
+        let told = "member 0 is placed anew with an empty volume: its volume notes-0-1 on agent a-1 (claim 00000000-0000-0000-0000-000000000007) was given up by ops";
+        assert_eq!(case.log, [told]);
+        assert_eq!((case.member(0).stage, &case.member(0).volume), (Stage::Wanted, &None));
+        let (operations, task) = accepted(case.offer("a-2", fresh()));
+        assert_eq!(operations.len(), 3, "reserve, create, launch");
+        assert_eq!(case.member(0).volume.as_ref().unwrap().as_str(), "notes-0-2");
+        case.handle(Input::Ended(Endings { ended: vec![ended], living: Vec::new() }));
+        case.status(&task, TaskState::Running);
+        case.status(&task, TaskState::Failed);
+        case.now = Instant(2_000_000);
+        case.handle(Input::Tick);
+        declined_ms(case.offer("a-1", used(&old))); // The disk came back; what lies on it is nobody's.
+        accepted(case.offer("a-2", used(&task)));
+    }
+
+    #[test]
+    fn without_proof_a_member_waits_for_its_volume() {
+        let (case, _, proof) = waiting();
+        let other = |name: &str| name.to_owned();
+        let unproven = [
+            EndedVolume { how: None, ..proof.clone() },
+            EndedVolume { how: Some(other("unreserved")), ..proof.clone() },
+            EndedVolume { agent: AgentId::made(other("a-2")), ..proof.clone() },
+            EndedVolume { volume: PersistenceId::made(other("notes-0-2")), ..proof.clone() },
+            EndedVolume { framework: None, ..proof.clone() },
+            EndedVolume { framework: Some(FrameworkId::made(other("f-2"))), ..proof.clone() },
+        ];
+        let back = vec![(proof.agent.clone(), proof.volume.clone())];
+        let mut answers: Vec<Endings> =
+            unproven.map(|it| Endings { ended: vec![it], living: Vec::new() }).into();
+        answers.push(Endings { ended: vec![proof.clone()], living: back });
+        answers.push(Endings::default());
+        for answer in answers {
+            let mut case = Case {
+                keeper: case.keeper.clone(),
+                log: Vec::new(),
+                ..Case::new(1, KeeperLedger::default())
+            };
+            case.handle(Input::Ended(answer.clone()));
+            assert_eq!((case.log.len(), case.member(0).stage), (0, Stage::Placed), "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn a_ledger_that_is_older_than_a_living_volume_of_the_member_is_told_so() {
+        let (mut case, _, ended) = waiting();
+        let newer = (AgentId::made("a-9".to_owned()), PersistenceId::made("notes-0-2".to_owned()));
+        let another = (newer.0.clone(), PersistenceId::made("notes-01-7".to_owned()));
+        let living = vec![another, newer];
+        case.handle(Input::Ended(Endings { ended: vec![ended], living }));
+        assert_eq!(case.member(0).stage, Stage::Placed);
+        assert!(case.log[0].contains("notes-0-2 on agent a-9 is the member's"), "{:?}", case.log);
+    }
+
+    #[test]
+    fn a_task_that_may_live_is_proof_of_nothing() {
+        let (mut case, task, ended) = waiting();
+        accepted(case.offer("a-1", used(&task)));
+        case.handle(Input::Ended(Endings { ended: vec![ended], living: Vec::new() }));
+        assert_eq!((case.member(0).stage, case.log.len()), (Stage::Placed, 0));
+    }
+
+    #[test]
+    fn many_that_wait_are_asked_about_in_turns() {
+        let (case, _) = running(1);
+        let mut ledger = case.keeper.ledger().clone();
+        let member = Member { run: None, ..ledger.members[&0].clone() };
+        for index in 0..80 {
+            ledger.apply(&KeeperChange::Member(Member { index, ..member.clone() }));
+        }
+        let mut case = Case::new(80, ledger);
+        let mut asked = Vec::new();
+        for turn in 1..=3 {
+            case.now = Instant(turn * 1_000_000);
+            case.handle(Input::Tick);
+            asked.push((case.asked.len(), case.keeper.asked));
+            case.asked.clear();
+        }
+        assert_eq!(asked, [(32, Some(31)), (32, Some(63)), (32, Some(15))]);
     }
 
     #[test]

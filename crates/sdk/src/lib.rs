@@ -4,6 +4,7 @@
 //! The keeper is a pure core, so that the same code runs against a real cluster and against the
 //! simulated one. Nothing in this crate ever destroys a volume by itself.
 
+mod ended;
 mod keeper;
 mod ledger;
 #[cfg(feature = "net")]
@@ -12,6 +13,7 @@ mod pace;
 mod placing;
 mod service;
 
+pub use ended::{EndedVolume, Endings};
 pub use holdfast_model as model;
 pub use keeper::{Effect, Input, Keeper};
 pub use ledger::{KeeperChange, KeeperLedger, Member, MemberTask, Stage};

@@ -258,6 +258,8 @@ impl World {
                 Effect::Commit(changes) => self.commit_framework(index, &changes),
                 Effect::Call(call) => self.call(index, *call),
                 Effect::Log(line) => self.note(|| format!("framework {index} says: {line}")),
+                // Nobody ends a framework's claims here, so there is no answer but none.
+                Effect::AskEnded(..) => {}
             }
             if self.frameworks[index].process.life != life {
                 return;

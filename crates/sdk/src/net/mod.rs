@@ -6,6 +6,7 @@
 //! never decides what happens to a volume, and never destroys one.
 
 mod clock;
+mod endings;
 pub mod executor;
 mod ledger;
 mod ledger_record;

@@ -12,9 +12,11 @@ use anyhow::{bail, Context};
 use holdfast_model::{Capability, FrameworkId, FrameworkInfo};
 
 use super::clock::now;
+use super::endings::Questions;
 use super::ledger::LedgerFile;
 use super::process::stop_signal;
 use super::session::{Session, SessionEvent, SessionOptions};
+use crate::ended::Endings;
 use crate::keeper::{Effect, Input, Keeper};
 use crate::service::Service;
 
@@ -80,17 +82,19 @@ pub async fn run_until<S: Service>(
     let known = ledger.members.len();
     tracing::info!("the ledger in {} knows {known} members", options.ledger_dir.display());
     let info = framework_info(&service, &options, ledger.framework.clone());
+    let questions = Questions::new(options.masters.clone());
     let session = Session::open(SessionOptions::new(options.masters, info));
-    let mut shell =
-        Shell { keeper: Keeper::recover(service, ledger), file, session, content: false };
+    let keeper = Keeper::recover(service, ledger);
+    let mut shell = Shell { keeper, file, session, questions, content: false };
     tokio::pin!(stop);
     loop {
-        let heard = tokio::select! {
-            heard = shell.session.next() => Some(heard),
-            () = until(shell.keeper.next_deadline()) => None,
+        let turn = tokio::select! {
+            heard = shell.session.next() => Turn::Heard(heard),
+            answer = shell.questions.answer() => Turn::Answered(answer),
+            () = until(shell.keeper.next_deadline()) => Turn::Due,
             () = &mut stop => break,
         };
-        shell.turn(heard).await?;
+        shell.turn(turn).await?;
     }
     tracing::info!("stopping; tasks and volumes stay as they are");
     shell.file.close().context("the ledger is safe, but could not be closed in order")
@@ -134,15 +138,28 @@ struct Shell<S> {
     keeper: Keeper<S>,
     file: LedgerFile,
     session: Session,
+    questions: Questions,
     content: bool,
+}
+
+/// What a turn begins with.
+enum Turn {
+    /// The session said something.
+    Heard(SessionEvent),
+    /// The masters answered a question, or could not.
+    Answered(Option<Endings>),
+    /// The keeper's deadline has come.
+    Due,
 }
 
 impl<S: Service> Shell<S> {
     /// Handles an input and all that wait behind it; writes once; then sends the calls.
-    async fn turn(&mut self, first: Option<SessionEvent>) -> anyhow::Result<()> {
+    async fn turn(&mut self, first: Turn) -> anyhow::Result<()> {
         let mut effects = match first {
-            Some(heard) => self.handle(heard)?,
-            None => self.keeper.handle(now(), Input::Tick),
+            Turn::Heard(heard) => self.handle(heard)?,
+            Turn::Answered(Some(answer)) => self.keeper.handle(now(), Input::Ended(answer)),
+            Turn::Answered(None) => Vec::new(),
+            Turn::Due => self.keeper.handle(now(), Input::Tick),
         };
         for _ in 1..BATCH_MAX {
             let Some(heard) = self.session.try_next() else { break };
@@ -182,6 +199,9 @@ impl<S: Service> Shell<S> {
                 Effect::Commit(_) => {}
                 Effect::Call(call) => self.session.send(*call).await,
                 Effect::Log(words) => tracing::info!("{words}"),
+                Effect::AskEnded(agent, volume) => {
+                    self.questions.ask(self.keeper.ledger().framework.as_ref(), agent, volume);
+                }
             }
         }
         let content = self.keeper.is_content();

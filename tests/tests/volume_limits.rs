@@ -1,4 +1,4 @@
-//! What volumes use of their sizes: measured, and told to whoever asks. Real processes over small file systems in memory.
+//! What volumes use of their sizes: measured, told to whoever asks, and limited as far as a soft limit goes. Real processes over small file systems in memory.
 //!
 //! Relies on the right to mount; where that is missing it is said, and passed. Never measures time.
 
@@ -7,12 +7,12 @@
 use std::fs;
 use std::path::Path;
 
-use holdfast_tests::calls::{disk, path_source};
+use holdfast_tests::calls::{command_task, cpus, disk, framework_info, mem, path_source, volume};
 use holdfast_tests::cluster::{text, volume_dir};
 use holdfast_tests::http::get;
 use holdfast_tests::small_disk::SmallDisk;
-use holdfast_tests::{until, Cluster};
-use serde_json::Value;
+use holdfast_tests::{until, Cluster, Scheduler};
+use serde_json::{json, Value};
 
 const MB: u64 = 1 << 20;
 
@@ -93,6 +93,108 @@ fn what_a_volume_uses_is_told_by_master_and_agent_with_its_age() {
         [(_, over)] if *over == 1.0 => Ok(()),
         other => Err(format!("{other:?}")),
     });
+    drop(cluster);
+    drop(small);
+}
+
+/// A framework that keeps the offer that came last.
+struct Framework {
+    scheduler: Scheduler,
+    offer: Option<Value>,
+}
+
+impl Framework {
+    fn next_event(&mut self) -> Value {
+        let event = self.scheduler.event_where("anything", |_| true);
+        if let Some(offers) = event["offers"]["offers"].as_array() {
+            self.offer = offers.last().cloned();
+        }
+        event
+    }
+
+    /// Launches a shell line with a volume of 20 MB.
+    fn launch(&mut self, root: &Path, task: &str, name: &str, line: &str) {
+        let has_it = |offer: &Value| {
+            let all = offer["resources"].as_array().unwrap();
+            all.iter().any(|it| it["disk"]["persistence"]["id"] == name)
+        };
+        while !self.offer.as_ref().is_some_and(has_it) {
+            self.next_event();
+        }
+        let offer = self.offer.take().unwrap();
+        let agent = offer["agent_id"]["value"].as_str().unwrap();
+        let disk = volume(&disk(20.0, Some(&path_source(&text(root)))), name);
+        let task = command_task(task, agent, line, &[cpus(0.1), mem(32.0), disk]);
+        let launch = json!([{ "type": "LAUNCH", "launch": { "task_infos": [task] } }]);
+        self.scheduler.accept(&offer, launch);
+    }
+
+    /// Acknowledges statuses of a task until it has this state; that status.
+    fn wait_for_state(&mut self, task: &str, state: &str) -> Value {
+        loop {
+            let event = self.next_event();
+            let status = &event["update"]["status"];
+            if status["task_id"]["value"] != task {
+                continue;
+            }
+            let acknowledge = json!({
+                "agent_id": status["agent_id"], "task_id": { "value": task }, "uuid": status["uuid"]
+            });
+            let acknowledge = json!({ "type": "ACKNOWLEDGE", "acknowledge": acknowledge });
+            self.scheduler.call(acknowledge).expect(202, "ACKNOWLEDGE");
+            if status["state"] == state {
+                return status.clone();
+            }
+            let is_over = status["state"] == "TASK_FAILED" || status["state"] == "TASK_FINISHED";
+            assert!(!is_over, "{task} was to become {state}: {status:#}");
+        }
+    }
+}
+
+#[test]
+fn a_volume_over_its_size_stops_its_own_writer_and_nobody_else() {
+    let mut cluster = Cluster::without_agents();
+    let root = cluster.path("small");
+    let test = "a_volume_over_its_size_stops_its_own_writer_and_nobody_else";
+    let Some(small) = SmallDisk::new(test, root.clone(), 128) else { return };
+    start(&mut cluster, &format!("path={},limit=soft:stop", text(&root)));
+    let greedy = claim(&cluster, &root, "greedy", 20.0);
+    let calm = claim(&cluster, &root, "calm", 20.0);
+    until("the limit is told", || {
+        let disks = cluster.list("disks");
+        let limits: Vec<Value> = disks.iter().map(|it| it["limit"].clone()).collect();
+        let is_told =
+            limits.contains(&json!("soft:stop")) && limits.contains(&json!("soft:report"));
+        is_told.then_some(()).ok_or(format!("{limits:?}"))
+    });
+    let address = cluster.master.address();
+    let scheduler = Scheduler::subscribe(address, &framework_info("one", 60.0), false);
+    let mut one = Framework { scheduler, offer: None };
+    let fill = |mb: u64| format!("dd if=/dev/zero of=data/file bs=1M count={mb} && sleep 1000");
+    one.launch(&root, "neighbour", "calm", &fill(10));
+    one.wait_for_state("neighbour", "TASK_RUNNING");
+    one.launch(&root, "writer", "greedy", &fill(30));
+    let status = one.wait_for_state("writer", "TASK_FAILED");
+    assert_eq!(status["reason"], "REASON_CONTAINER_LIMITATION_DISK", "{status:#}");
+    let why = status["message"].as_str().unwrap();
+    assert!(why.contains("use 30.0 MB, its size is 20.0 MB"), "{why}");
+    // Its bytes are all there; and it is not given to the next writer.
+    let file = volume_dir(&root, &greedy).join("data/file");
+    assert_eq!(fs::metadata(&file).unwrap().len(), 30 * MB);
+    one.launch(&root, "again", "greedy", "sleep 1000");
+    let status = one.wait_for_state("again", "TASK_FAILED");
+    assert!(status["message"].as_str().unwrap().contains("is over its size"), "{status:#}");
+    // Nobody else felt it.
+    assert_eq!(cluster.agent_row(0).unwrap()["state"], "well");
+    let tasks = cluster.list("tasks");
+    let neighbour = tasks.iter().find(|it| it["id"] == "neighbour").unwrap();
+    assert_eq!(neighbour["state"], "TASK_RUNNING", "{neighbour}");
+    assert_eq!(fs::metadata(volume_dir(&root, &calm).join("data/file")).unwrap().len(), 10 * MB);
+    // Within its size it is given out as before.
+    fs::remove_file(&file).unwrap();
+    wait_for_used(&cluster, "greedy", |it| it < MB);
+    one.launch(&root, "small", "greedy", "echo x > data/file");
+    one.wait_for_state("small", "TASK_FINISHED");
     drop(cluster);
     drop(small);
 }

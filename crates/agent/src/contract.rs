@@ -6,7 +6,7 @@ use std::sync::Arc;
 use holdfast_model::{
     AgentChange, AgentId, ClaimId, ClusterId, ContainerId, DiskId, DiskRecord, ExecutorCall,
     ExecutorEvent, ExecutorId, FrameworkId, Instant, LinkId, MachineInfo, Mode, OpaquePayload,
-    Term, ToAgent, ToMaster,
+    Term, ToAgent, ToMaster, VolumeLimit,
 };
 
 /// How a container was found after a restart of the agent.
@@ -55,6 +55,8 @@ pub struct FoundSpace {
     pub trash_mb: u64,
     /// What of it is kept free of claims.
     pub reserve_mb: u64,
+    /// What keeps the disk's volumes to their sizes.
+    pub limit: VolumeLimit,
     /// How much of their sizes the disk's volumes use; `None` until they were measured.
     pub used: Option<UsedSpace>,
 }

@@ -19,11 +19,11 @@
 //! lib          dispatches inputs; at the end of each step what was woken goes on, then a report goes out if one is wanted
 //! handlers     link -> operations, trash, kill, executors, updates    alarms -> kill, volumes    executors -> updates
 //!              containers   volumes   disks   recovery
-//! flows        waking -> settling, launching, placing, ending    reporting -> launching    fitting
+//! flows        waking -> settling, launching, placing, ending    reporting -> launching    fitting    limiting -> ending
 //!              launching -> placing, idle, delivery, shown, ending    idle -> ending    delivery -> shown    kills
 //! bookkeeping  step -> record (ledger + effects + Totals + Alarms + what was stirred)
 //!              records: the ledger by other than its names    holds: + Containers    faults: + Disks
-//!              claims: + Disks, Containers, Waiting    topics: + Containers    looks: + Disks    telling: + MasterLink    plans
+//!              claims: + Disks, Containers, Waiting    topics: + Containers    looks, limits: + Disks    telling: + MasterLink    plans
 //! parts        Alarms       what is due, and when
 //!              Totals       the machine with all claims laid on it, claims that do not fit
 //!              Disks        the machine and its disks as found; Volumes: made, checked, faulty
@@ -59,7 +59,9 @@ pub use view::{AgentView, ExecutorView, Status};
 
 use bookkeeping::telling::{tell_trash, tell_used};
 use bookkeeping::{holds, topics, Record, Step};
-use flows::{fitting::fit_to_space, reporting::report_if_wanted, waking::go_on};
+use flows::{
+    fitting::fit_to_space, limiting::enforce_limits, reporting::report_if_wanted, waking::go_on,
+};
 use handlers::{alarms, containers, disks, executors, link, recovery, trash, volumes};
 use parts::{Containers, Disks, MasterLink, Tasks, Waiting};
 
@@ -148,6 +150,7 @@ impl Agent {
     fn go_on(&mut self, ctx: &mut StepContext<'_>) {
         let Agent { config, record, disks, containers, tasks, master, waiting } = self;
         let step = &mut Step::new(ctx, config, record);
+        enforce_limits(step, disks, containers);
         loop {
             go_on(step, disks, containers, tasks, master, waiting);
             if step.take_space_stale() {

@@ -5,6 +5,7 @@
 //! Relies on nothing but the closed lists. It is not the simulator: there is one agent, and no chance.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use holdfast_model::{
     Action, AgentId, AgentLedger, Claim, ClaimAction, ClaimId, ClusterId, CommandInfo, ContainerId,
@@ -13,13 +14,13 @@ use holdfast_model::{
     NamedOperation, NodeId, Operation, OperationState, OperationUpdate, OperationUuid, Order,
     PersistenceId, Report, Reservation, ReservationKind, Resource, Role, Scalar, Source,
     StatusUuid, StepContext, TaskId, TaskInfo, TaskKey, TaskState, TaskStatus, Term, ToAgent,
-    ToMaster,
+    ToMaster, VolumeLimit,
 };
 use uuid::Uuid;
 
 use crate::{
-    Agent, Config, ContainerPlan, DiskFound, Effect, Exit, Found, Input, Machine, TrashFound,
-    VolumePlan,
+    Agent, Config, ContainerPlan, DiskFound, Effect, Exit, Found, FoundSpace, Input, Machine,
+    TrashFound, UsedSpace, VolumePlan,
 };
 
 pub(crate) const DB_VOLUME: &str = "db-data";
@@ -716,6 +717,22 @@ impl Bed {
     }
 
     /// 100 MB of `/d1` reserved, 60 MB of them a volume.
+    /// The volumes of /d1 were measured: so many MB each.
+    pub(crate) fn measured(&mut self, limit: VolumeLimit, volumes: &[(ClaimId, u64)]) {
+        let volumes = volumes.iter().map(|(id, mb)| (*id, mb << 20)).collect();
+        let used = UsedSpace { free_mb: 900, at: Instant(self.now), volumes: Arc::new(volumes) };
+        self.machine.disks[1].space = Some(FoundSpace {
+            file_system: "8:1".to_owned(),
+            total_mb: 1_000,
+            free_mb: 900,
+            trash_mb: 0,
+            reserve_mb: 0,
+            limit,
+            used: Some(used),
+        });
+        self.input(Input::Opened(self.machine.clone()));
+    }
+
     pub(crate) fn reserve_and_create(&mut self) {
         self.apply(vec![Bed::reserve(reserved_disk(100)), Bed::create(&[self.volume()])]);
         self.settle();

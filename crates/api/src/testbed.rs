@@ -196,6 +196,7 @@ pub(crate) fn disk_space() -> DiskSpace {
         trash_mb: 5,
         used_mb: Some(20),
         overcommitted_mb: 0,
+        limit: "soft:report".to_owned(),
     }
 }
 
@@ -422,6 +423,7 @@ pub(crate) fn agent_with_used(bytes: u64) -> Agent {
         free_mb: 1500,
         trash_mb: 0,
         reserve_mb: 0,
+        limit: holdfast_model::VolumeLimit::default(),
         used: Some(used),
     };
     let disk = DiskFound { disk: disk_record(), fault: None, space: Some(space) };

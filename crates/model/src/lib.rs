@@ -13,6 +13,7 @@ pub mod framework;
 pub mod id;
 pub mod labels;
 pub mod launch;
+pub mod limit;
 pub mod master_ledger;
 pub mod message;
 pub mod operation;
@@ -41,6 +42,7 @@ pub use id::{
     LinkId, NodeId, OfferId, OperationUuid, PersistenceId, StatusUuid, StepContext, TaskId, Term,
 };
 pub use labels::Labels;
+pub use limit::{OverSize, VolumeLimit};
 pub use master_ledger::{
     AgentRecord, Cluster, FrameworkRecord, MasterChange, MasterLedger, PendingOperation, Presence,
 };

@@ -144,6 +144,7 @@ pub enum Reason {
     AgentUnknown = 13,
     TaskInvalid = 14,
     ResourcesUnknown = 18,
+    DiskLimit = 20,
     ContainerLaunchFailed = 21,
     ExecutorRegistrationTimeout = 23,
     ExecutorReregistrationTimeout = 24,

@@ -84,7 +84,7 @@ fn ownership() -> Finding {
 fn measured() -> Finding {
     Finding::good(
         "measured use",
-        "the use of every volume and sandbox is measured; one that is over its size is told and can be stopped, not prevented",
+        "limits of volumes are soft: use is measured, and a write beyond a volume's size is told, or its task stopped, never prevented",
     )
 }
 
@@ -95,7 +95,7 @@ fn loop_images() -> Finding {
     if control && maker && rustix::process::geteuid().is_root() {
         return Finding::good(
             name,
-            "loop devices and mkfs.ext4 are there: a volume could be an image of fixed size",
+            "loop devices and mkfs.ext4 are there; this version of Holdfast makes no images yet",
         );
     }
     let lacks = [
@@ -108,7 +108,7 @@ fn loop_images() -> Finding {
     Finding::bad(
         name,
         format!("not possible here: no {}", lacks.join(", no ")),
-        "not needed where project quota works",
+        "not needed: this version of Holdfast makes no images yet",
     )
 }
 
@@ -145,7 +145,8 @@ fn fitness(disk: &DiskConfig) -> Finding {
 
 fn project_quota(mounts: &[MountLine], root: &Path) -> Finding {
     let name = format!("project quota on {}", root.display());
-    let advice = "use xfs or ext4 mounted with `prjquota` on a kernel with quota support; until then sizes are measured";
+    let advice =
+        "sizes are measured; choose limit=soft:refuse or soft:stop for the disk where they matter";
     let place = root.canonicalize().unwrap_or_else(|_| root.to_path_buf());
     let Some(mount) = mount_of(mounts, &place) else {
         return Finding::bad(name, "the mount that holds it was not found", advice);
@@ -154,7 +155,13 @@ fn project_quota(mounts: &[MountLine], root: &Path) -> Finding {
         return Finding::bad(name, format!("a {} file system has none", mount.file_system), advice);
     }
     match ask_project_quota(&mount.source) {
-        Ok(true) => Finding::good(name, format!("enforced by {}", mount.file_system)),
+        Ok(true) => Finding::good(
+            name,
+            format!(
+                "{} would enforce it; this version of Holdfast sets none yet, so limits are soft here, too",
+                mount.file_system
+            ),
+        ),
         Ok(false) => Finding::bad(
             name,
             format!("{} could, but it is not switched on", mount.file_system),

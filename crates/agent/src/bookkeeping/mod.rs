@@ -5,6 +5,7 @@
 pub(crate) mod claims;
 pub(crate) mod faults;
 pub(crate) mod holds;
+pub(crate) mod limits;
 pub(crate) mod looks;
 pub(crate) mod plans;
 pub(crate) mod records;

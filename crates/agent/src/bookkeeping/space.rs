@@ -236,6 +236,7 @@ fn space_of(found: &FoundSpace, left: &Left) -> DiskSpace {
         trash_mb: found.trash_mb,
         used_mb: found.used.as_ref().map(|it| it.volumes.values().sum::<u64>() >> 20),
         overcommitted_mb: mb(left.short),
+        limit: found.limit.to_string(),
     }
 }
 
@@ -314,6 +315,7 @@ mod tests {
                 free_mb,
                 trash_mb: 0,
                 reserve_mb: 0,
+                limit: holdfast_model::VolumeLimit::default(),
                 used: None,
             };
             self.bed.machine.disks[disk].space = Some(space);

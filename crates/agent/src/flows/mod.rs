@@ -8,6 +8,7 @@ pub(crate) mod fitting;
 pub(crate) mod idle;
 pub(crate) mod kills;
 pub(crate) mod launching;
+pub(crate) mod limiting;
 pub(crate) mod placing;
 pub(crate) mod reporting;
 pub(crate) mod settling;

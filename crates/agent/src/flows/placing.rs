@@ -12,6 +12,7 @@ use holdfast_model::{
 use crate::bookkeeping::claims::future_total;
 use crate::bookkeeping::faults::{claim_fault, is_looked_at};
 use crate::bookkeeping::holds::{holds, is_ending, Hold};
+use crate::bookkeeping::limits;
 use crate::bookkeeping::records::{find_volume, live_tasks, uses};
 use crate::bookkeeping::Record;
 use crate::parts::{Containers, Disks, Launch, Phase, TerminationReason, Waiting};
@@ -172,6 +173,14 @@ fn place_volumes(
             return Placing::Refuse(TerminationReason::new(
                 TaskState::Failed,
                 Reason::ContainerLaunchFailed,
+                why,
+            ));
+        }
+        if let Some(why) = limits::refusal(disks, volume, claim) {
+            let why = format!("{volume} is over its size: {why}");
+            return Placing::Refuse(TerminationReason::new(
+                TaskState::Failed,
+                Reason::DiskLimit,
                 why,
             ));
         }

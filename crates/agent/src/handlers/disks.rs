@@ -146,7 +146,7 @@ mod tests {
     use crate::contract::{Effect, FoundSpace, UsedSpace};
     use crate::testbed::{reserved_disk, Bed, DB_VOLUME};
     use holdfast_model::{
-        ClaimState, Identity, PersistenceId, Scalar, Source, TaskState, ToMaster,
+        ClaimState, Identity, PersistenceId, Scalar, Source, TaskState, ToMaster, VolumeLimit,
     };
     use std::sync::Arc;
 
@@ -358,6 +358,7 @@ mod tests {
             free_mb: 500,
             trash_mb: 0,
             reserve_mb: 0,
+            limit: holdfast_model::VolumeLimit::default(),
             used: Some(used),
         });
         bed.input(crate::Input::Opened(bed.machine.clone()));
@@ -375,24 +376,6 @@ mod tests {
         // Its reservation is left, and its bytes lie in the trash.
         assert_eq!(bed.agent.disks.used(disk), Scalar::ZERO);
         assert_eq!(unclaimed(&bed), (500 - 100) / 15 * 15);
-    }
-
-    /// The volumes of /d1 were measured.
-    fn measured(bed: &mut Bed, at: u64, volumes: &[(holdfast_model::ClaimId, u64)]) {
-        let used = UsedSpace {
-            free_mb: 900,
-            at: holdfast_model::Instant(at),
-            volumes: Arc::new(volumes.iter().map(|(id, mb)| (*id, mb << 20)).collect()),
-        };
-        bed.machine.disks[1].space = Some(FoundSpace {
-            file_system: "8:1".to_owned(),
-            total_mb: 1_000,
-            free_mb: 900,
-            trash_mb: 0,
-            reserve_mb: 0,
-            used: Some(used),
-        });
-        bed.input(crate::Input::Opened(bed.machine.clone()));
     }
 
     /// What was told of what volumes use, since this was asked last: whether it was all, in MB with the times, and those that are no more.
@@ -415,21 +398,26 @@ mod tests {
         let mut bed = Bed::registered();
         bed.reserve_and_create();
         let (volume, id) = (bed.volume(), bed.claim(DB_VOLUME).id);
+        let at = bed.now;
         told_used(&mut bed);
-        measured(&mut bed, 1, &[(id, 10)]);
-        assert_eq!(told_used(&mut bed), [(false, vec![(10, 1)], 0)]);
-        measured(&mut bed, 2, &[(id, 11)]);
+        bed.measured(VolumeLimit::default(), &[(id, 10)]);
+        assert_eq!(told_used(&mut bed), [(false, vec![(10, at)], 0)]);
+        bed.measured(VolumeLimit::default(), &[(id, 11)]);
         assert_eq!(told_used(&mut bed), [], "a megabyte is no news");
         bed.input(crate::Input::Opened(bed.machine.clone()));
         let claim = bed.agent.ledger().claims[&id].clone();
         let seen = bed.agent.view().used(&claim).unwrap();
-        assert_eq!((seen.bytes >> 20, seen.measured.0), (11, 2), "whoever asks the agent hears it");
-        measured(&mut bed, 3, &[(id, 12)]);
-        assert_eq!(told_used(&mut bed), [(false, vec![(12, 3)], 0)]);
-        measured(&mut bed, 4, &[(id, 13)]);
+        assert_eq!(
+            (seen.bytes >> 20, seen.measured.0),
+            (11, at),
+            "whoever asks the agent hears it"
+        );
+        bed.measured(VolumeLimit::default(), &[(id, 12)]);
+        assert_eq!(told_used(&mut bed), [(false, vec![(12, at)], 0)]);
+        bed.measured(VolumeLimit::default(), &[(id, 13)]);
         bed.relink();
         let told = told_used(&mut bed);
-        assert_eq!(told.last(), Some(&(true, vec![(13, 4)], 0)), "{told:?}");
+        assert_eq!(told.last(), Some(&(true, vec![(13, at)], 0)), "{told:?}");
         bed.apply(vec![Bed::destroy(&[volume])]);
         bed.settle();
         assert_eq!(told_used(&mut bed), [(false, vec![], 1)]);

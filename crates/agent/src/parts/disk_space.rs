@@ -22,6 +22,10 @@ pub(crate) struct DiskSpaces {
     /// Of each disk, by those volumes that are still there, at most their sizes.
     within_sizes: BTreeMap<DiskId, Scalar>,
     news: News,
+    /// Disks whose volumes were measured since their limit was last seen to.
+    to_enforce: BTreeSet<DiskId>,
+    /// Volumes that were found to use more than their size.
+    over_size: BTreeSet<ClaimId>,
 }
 
 /// What of it the master is still to be told.
@@ -50,12 +54,8 @@ impl DiskSpaces {
         &self.measured
     }
 
-    /// Sums up what was measured since this was called last. Answers with the disks that were.
-    pub(crate) fn note_measured(
-        &mut self,
-        found: &[DiskFound],
-        ledger: &AgentLedger,
-    ) -> BTreeSet<DiskId> {
+    /// Sums up what was measured since this was called last.
+    pub(crate) fn note_measured(&mut self, found: &[DiskFound], ledger: &AgentLedger) {
         let of = |disk: &DiskFound| Some((disk.disk.id, disk.space.as_ref()?.used.clone()?));
         let now: BTreeMap<DiskId, UsedSpace> = found.iter().filter_map(of).collect();
         let is_fresh = |(id, used): &(&DiskId, &UsedSpace)| {
@@ -63,19 +63,40 @@ impl DiskSpaces {
         };
         let fresh: BTreeSet<DiskId> = now.iter().filter(is_fresh).map(|(id, _)| *id).collect();
         if fresh.is_empty() && now.len() == self.measured.len() {
-            return fresh; // Looks are frequent, and measurements are not.
+            return; // Looks are frequent, and measurements are not.
         }
         self.within_sizes.retain(|disk, _| now.contains_key(disk));
         for disk in &fresh {
             self.within_sizes.insert(*disk, within_sizes(*disk, &now[disk].volumes, ledger));
         }
         self.news.measured.extend(&fresh);
+        self.to_enforce.extend(fresh);
         self.measured = Arc::new(now);
-        fresh
+    }
+
+    /// The disks whose volumes were measured since this was asked last.
+    pub(crate) fn take_to_enforce(&mut self) -> BTreeSet<DiskId> {
+        std::mem::take(&mut self.to_enforce)
+    }
+
+    /// The volumes of a disk that were measured and are still there.
+    pub(crate) fn volumes_on(&self, disk: DiskId, ledger: &AgentLedger) -> Vec<Arc<Claim>> {
+        let Some(used) = self.measured.get(&disk) else { return Vec::new() };
+        let of = |(claim, _): (&Claim, u64)| ledger.claims.get_shared(&claim.id).cloned();
+        there(disk, &used.volumes, ledger).filter_map(of).collect()
+    }
+
+    /// Notes whether a volume uses more than its size; answers with what was known of it.
+    pub(crate) fn note_over_size(&mut self, volume: ClaimId, is_over: bool) -> bool {
+        match is_over {
+            true => !self.over_size.insert(volume),
+            false => self.over_size.remove(&volume),
+        }
     }
 
     /// A volume is being destroyed, or is no more.
     pub(crate) fn release(&mut self, volume: &Claim) {
+        self.over_size.remove(&volume.id);
         if self.news.told.remove(&volume.id).is_some() {
             self.news.gone.push(volume.id);
         }

@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use holdfast_model::{
-    AgentLedger, Claim, ClaimId, DiskId, DiskSpace, MachineInfo, Resources, Scalar, UsedNews, Value,
+    AgentLedger, Claim, ClaimId, DiskId, DiskSpace, MachineInfo, Resources, Scalar, UsedNews,
+    Value, VolumeLimit, VolumeUsed,
 };
 
-use super::disk_space::DiskSpaces;
+use super::disk_space::{used_by, DiskSpaces};
 use super::Volumes;
 use crate::contract::{DiskFound, Machine, UsedSpace};
 
@@ -123,14 +124,35 @@ impl Disks {
     }
 
     /// Takes note of what was measured, and of volumes that are being destroyed or are no more.
-    /// Answers with the disks that were measured anew.
-    pub(crate) fn note_used(
-        &mut self,
-        released: &[Arc<Claim>],
-        ledger: &AgentLedger,
-    ) -> BTreeSet<DiskId> {
+    pub(crate) fn note_used(&mut self, released: &[Arc<Claim>], ledger: &AgentLedger) {
         released.iter().for_each(|it| self.spaces.release(it));
-        self.spaces.note_measured(&self.found, ledger)
+        self.spaces.note_measured(&self.found, ledger);
+    }
+
+    /// What a volume was last found to use.
+    pub(crate) fn volume_used(&self, volume: &Claim) -> Option<VolumeUsed> {
+        used_by(self.spaces.measured(), volume)
+    }
+
+    /// What keeps the volumes of a disk to their sizes; `None` as long as the disk was not measured.
+    pub(crate) fn limit(&self, disk: DiskId) -> Option<VolumeLimit> {
+        let found = self.found.iter().find(|it| it.disk.id == disk)?;
+        found.space.as_ref().map(|it| it.limit)
+    }
+
+    /// The disks whose volumes were measured since this was asked last.
+    pub(crate) fn take_to_enforce(&mut self) -> BTreeSet<DiskId> {
+        self.spaces.take_to_enforce()
+    }
+
+    /// The volumes of a disk that were measured and are still there.
+    pub(crate) fn volumes_on(&self, disk: DiskId, ledger: &AgentLedger) -> Vec<Arc<Claim>> {
+        self.spaces.volumes_on(disk, ledger)
+    }
+
+    /// Notes whether a volume uses more than its size; answers with what was known of it.
+    pub(crate) fn note_over_size(&mut self, volume: ClaimId, is_over: bool) -> bool {
+        self.spaces.note_over_size(volume, is_over)
     }
 
     /// What the volumes of each disk were last found to use.

@@ -41,6 +41,7 @@ fn disk(view: &MasterView, agent: &AgentId, report: &DiskReport, on_it: &[&Claim
         volumes: on_it.len(),
         unclaimed_mb: unclaimed_mb(view, agent, &report.disk),
         used_mb: space.and_then(|it| it.used_mb),
+        limit: space.map(|it| it.limit.clone()).filter(|it| !it.is_empty()),
         trash_mb: space.map_or(0, |it| it.trash_mb),
         overcommitted_mb: space.map_or(0, |it| it.overcommitted_mb),
         file_system: space.map(|it| it.file_system.clone()),

@@ -3,6 +3,7 @@
 use holdfast_api::rows::{ClaimKind, ClaimRow};
 
 use super::choose::agent_filter;
+use super::claim_where::is_over_size;
 use super::listing::{Listing, WatchArgs};
 use super::Context;
 use super::{claim_at, claim_ended};
@@ -108,7 +109,8 @@ pub fn holder(row: &ClaimRow) -> String {
 fn used(row: &ClaimRow, now_ms: u64) -> String {
     match (row.used_bytes, row.used_measured_ms) {
         (Some(bytes), Some(at)) => {
-            format!("{} ({})", human::size_bytes(bytes), human::ago(now_ms, at))
+            let over = if is_over_size(row) { "over size: " } else { "" };
+            format!("{over}{} ({})", human::size_bytes(bytes), human::ago(now_ms, at))
         }
         _ => "-".to_owned(),
     }
@@ -149,7 +151,7 @@ fn table(rows: &[&ClaimRow], now_ms: u64) -> Table {
             row.volume.as_deref().unwrap_or_default().into(),
             row.resource.as_str().into(),
             amounts::of(&row.resource, row.amount).into(),
-            used(row, now_ms).into(),
+            if is_over_size(row) { Cell::bad(used(row, now_ms)) } else { used(row, now_ms).into() },
             ids::short(&row.agent).into(),
             row.hostname.as_str().into(),
             holder(row).into(),

@@ -101,13 +101,19 @@ fn sheet(known: &Known<'_>, now_ms: u64) -> Sheet {
     sheet
 }
 
+/// Whether a volume was found to use more than its size.
+pub fn is_over_size(claim: &ClaimRow) -> bool {
+    claim.used_bytes.is_some_and(|it| claim.amount * f64::from(1 << 20) < it as f64)
+}
+
 /// What a volume uses of its size, and how old that figure is.
 pub fn used(claim: &ClaimRow, now_ms: u64) -> String {
     let size = amounts::of(&claim.resource, claim.amount);
     match (claim.used_bytes, claim.used_measured_ms) {
         (Some(bytes), Some(at)) => {
             let used = human::size_bytes(bytes);
-            format!("{used} of {size}, measured {}", human::ago(now_ms, at))
+            let over = if is_over_size(claim) { ": more than its size" } else { "" };
+            format!("{used} of {size}, measured {}{over}", human::ago(now_ms, at))
         }
         _ => "not measured".to_owned(),
     }

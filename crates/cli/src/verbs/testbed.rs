@@ -58,7 +58,7 @@ fn whole(page: &str) -> Value {
         }),
         "disks" => json!({
             "id": "d", "agent": "a", "hostname": "h", "kind": "path", "root": "/d", "size_mb": 0, "volumes_mb": 0,
-            "volumes": 0, "unclaimed_mb": 0, "used_mb": null, "trash_mb": 0, "overcommitted_mb": 0, "file_system": null,
+            "volumes": 0, "unclaimed_mb": 0, "used_mb": null, "limit": null, "trash_mb": 0, "overcommitted_mb": 0, "file_system": null,
             "file_system_mb": null, "file_system_free_mb": null, "fault": null,
         }),
         "frameworks" => json!({

@@ -46,6 +46,8 @@ pub struct DiskSpace {
     pub used_mb: Option<u64>,
     /// What is claimed of the file system, not used yet, and not there: other files take it.
     pub overcommitted_mb: u64,
+    /// What keeps its volumes to their sizes, in the agent's words; empty when an older agent does not say.
+    pub limit: String,
 }
 
 /// There is more or less of an agent's disks to be claimed than before.

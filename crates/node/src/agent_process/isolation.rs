@@ -49,8 +49,13 @@ mod tests {
 
     #[test]
     fn what_an_agent_has_is_hidden_and_what_others_keep_beside_a_shared_disk_is_not() {
-        let disk =
-            |kind, root: &str| DiskPlan { kind, root: root.into(), size_mb: None, given: true };
+        let disk = |kind, root: &str| DiskPlan {
+            kind,
+            root: root.into(),
+            size_mb: None,
+            given: true,
+            limit: Default::default(),
+        };
         let disks = [
             disk(DiskKind::Root, "/agent"),
             disk(DiskKind::Path, "/srv/d1"),

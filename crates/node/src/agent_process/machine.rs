@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use anyhow::{bail, Context};
+use anyhow::{anyhow, bail, Context};
 use holdfast_model::convert::text;
 use holdfast_model::{
     DiskKind, Identity, MachineInfo, Ranges, Resource, Resources, Role, Scalar, Source, SourceKind,
-    Value,
+    Value, VolumeLimit,
 };
 use holdfast_proto::mesos::v1::{value, AgentInfo, Attribute};
 use sysinfo::System;
@@ -25,6 +25,8 @@ pub struct DiskPlan {
     pub size_mb: Option<u64>,
     /// Whether the machine's resources say already what it offers, perhaps reserved.
     pub given: bool,
+    /// What keeps its volumes to their sizes.
+    pub limit: VolumeLimit,
 }
 
 impl DiskPlan {
@@ -76,11 +78,12 @@ impl MachinePlan {
             given => text::resources(given, &default_role).context("--resources")?.iter().collect(),
         };
         resources = with_plain_roots(&resources);
-        let mut disks = vec![root(&resources, dir)];
-        disks.extend(disks_among(&resources).context("--resources")?);
+        let limit = settings.volume_limit;
+        let mut disks = vec![root(&resources, dir, limit)];
+        disks.extend(disks_among(&resources, limit).context("--resources")?);
         detect(&mut resources)?;
         for given in &settings.disk {
-            disks.push(disk(given).with_context(|| format!("--disk {given}"))?);
+            disks.push(disk(given, limit).with_context(|| format!("--disk {given}"))?);
         }
         check_apart(&disks)?;
         let hostname = settings.hostname.clone().unwrap_or_else(|| address.ip().to_string());
@@ -124,15 +127,15 @@ fn with_plain_roots(resources: &Resources) -> Resources {
 }
 
 /// ROOT. As soon as any disk is named, it offers what is named of it and nothing else (A21).
-fn root(resources: &Resources, dir: &Path) -> DiskPlan {
+fn root(resources: &Resources, dir: &Path, limit: VolumeLimit) -> DiskPlan {
     let given = resources.entries().any(|(identity, _)| identity.name == "disk");
     let size_mb =
         given.then(|| whole_mb(resources.filter(|it| it.source.is_none()).quantity("disk")));
-    DiskPlan { kind: DiskKind::Root, root: dir.to_owned(), size_mb, given }
+    DiskPlan { kind: DiskKind::Root, root: dir.to_owned(), size_mb, given, limit }
 }
 
 /// The PATH and MOUNT disks that resources name, each of exactly the size that they say (A22).
-fn disks_among(resources: &Resources) -> anyhow::Result<Vec<DiskPlan>> {
+fn disks_among(resources: &Resources, limit: VolumeLimit) -> anyhow::Result<Vec<DiskPlan>> {
     let mut disks: Vec<DiskPlan> = Vec::new();
     for (identity, amount) in resources.entries().filter(|(identity, _)| identity.name == "disk") {
         let Some(source) = &identity.source else { continue };
@@ -154,7 +157,7 @@ fn disks_among(resources: &Resources) -> anyhow::Result<Vec<DiskPlan>> {
         let size_mb = whole_mb(amount.value.quantity());
         match disks.iter_mut().find(|it| (it.kind, &it.root) == (kind, &root)) {
             None if amount.copies == 1 => {
-                disks.push(DiskPlan { kind, root, size_mb: Some(size_mb), given: true })
+                disks.push(DiskPlan { kind, root, size_mb: Some(size_mb), given: true, limit })
             }
             // Parts of it may be reserved for one role or another.
             Some(disk) if kind == DiskKind::Path => {
@@ -212,21 +215,23 @@ fn attributes(given: &str) -> anyhow::Result<Vec<Attribute>> {
     Ok(attributes)
 }
 
-fn disk(given: &str) -> anyhow::Result<DiskPlan> {
+/// `limit` is what holds where it says none of its own.
+fn disk(given: &str, mut limit: VolumeLimit) -> anyhow::Result<DiskPlan> {
     let (mut kind_and_root, mut size_mb) = (None, None);
     for part in given.split(',') {
         match part.split_once('=') {
             Some(("path", root)) => kind_and_root = Some((DiskKind::Path, plain(Path::new(root)))),
             Some(("mount", root)) => kind_and_root = Some((DiskKind::Mount, plain(Path::new(root)))),
             Some(("size-mb", size)) => size_mb = Some(size.parse().with_context(|| format!("`{size}` is no number of MB"))?),
-            _ => bail!("`{part}` is not understood; write path=/DIR or mount=/DIR, and ,size-mb=N if it shall not be measured"),
+            Some(("limit", given)) => limit = given.parse().map_err(|why: String| anyhow!("limit={why}"))?,
+            _ => bail!("`{part}` is not understood; write path=/DIR or mount=/DIR, ,size-mb=N if it shall not be measured, and ,limit=soft:refuse for another limit"),
         }
     }
     let Some((kind, root)) = kind_and_root else { bail!("say path=/DIR or mount=/DIR") };
     if !root.is_absolute() {
         bail!("{} is not absolute", root.display());
     }
-    Ok(DiskPlan { kind, root, size_mb, given: false })
+    Ok(DiskPlan { kind, root, size_mb, given: false, limit })
 }
 
 /// Adds what the settings do not name: all cores, memory less 1 GB (or half of little), ports 31000-32000.
@@ -279,16 +284,34 @@ mod tests {
 
     #[test]
     fn disks_are_named_by_kind_and_place() {
-        let plan =
-            |kind, root: &str, size_mb| DiskPlan { kind, root: root.into(), size_mb, given: false };
+        let plan = |kind, root: &str, size_mb| DiskPlan {
+            kind,
+            root: root.into(),
+            size_mb,
+            given: false,
+            limit: VolumeLimit::None,
+        };
+        let disk = |given: &str| disk(given, VolumeLimit::None);
         assert_eq!(disk("path=/d1,size-mb=10").unwrap(), plan(DiskKind::Path, "/d1", Some(10)));
         assert_eq!(disk("mount=/d2").unwrap(), plan(DiskKind::Mount, "/d2", None));
         for written in ["path=/d1/", "path=//d1/.//", "path=/d1/."] {
             assert_eq!(disk(written).unwrap().root.to_str(), Some("/d1"), "{written}");
         }
-        for wrong in ["", "/d1", "path=d1", "path=/d1,size-mb=x", "size-mb=1"] {
+        for wrong in
+            ["", "/d1", "path=d1", "path=/d1,size-mb=x", "size-mb=1", "path=/d1,limit=hard"]
+        {
             assert!(disk(wrong).is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn a_disk_says_its_own_limit_and_one_that_cannot_be_held_is_refused_by_its_name() {
+        let limit =
+            |given: &str| disk(given, VolumeLimit::default()).map(|it| it.limit.to_string());
+        assert_eq!(limit("path=/d1").unwrap(), "soft:report");
+        assert_eq!(limit("path=/d1,limit=soft:stop").unwrap(), "soft:stop");
+        let why = limit("mount=/d1,limit=quota").unwrap_err().to_string();
+        assert!(why.starts_with("limit=`quota`") && why.contains("soft:refuse"), "{why}");
     }
 
     #[test]
@@ -310,7 +333,7 @@ mod tests {
 
     fn among(entries: &[String]) -> anyhow::Result<Vec<DiskPlan>> {
         let list = text::resources(&format!("[{}]", entries.join(",")), &Role::any())?;
-        disks_among(&list.iter().collect())
+        disks_among(&list.iter().collect(), VolumeLimit::default())
     }
 
     #[test]
@@ -325,6 +348,7 @@ mod tests {
             root: root.into(),
             size_mb: Some(mb),
             given: true,
+            limit: VolumeLimit::default(),
         };
         assert_eq!(
             among(&entries).unwrap(),
@@ -349,8 +373,13 @@ mod tests {
     #[test]
     fn a_named_disk_is_the_only_one_and_is_named_once() {
         let dir = Path::new("/agent");
-        let of =
-            |text: &str| root(&text::resources(text, &Role::any()).unwrap().iter().collect(), dir);
+        let of = |text: &str| {
+            root(
+                &text::resources(text, &Role::any()).unwrap().iter().collect(),
+                dir,
+                VolumeLimit::default(),
+            )
+        };
         assert_eq!((of("cpus:1").given, of("cpus:1").size_mb), (false, None));
         assert_eq!(
             (of("disk:10;disk(db):5").given, of("disk:10;disk(db):5").size_mb),
@@ -362,9 +391,18 @@ mod tests {
             (true, Some(0)),
             "ROOT is not added on its own (A21)"
         );
-        assert!(check_apart(&[elsewhere.clone(), disk("path=/d1").unwrap()]).is_ok());
-        assert!(check_apart(&[elsewhere, disk("path=/agent/").unwrap()]).is_err());
-        assert!(check_apart(&[disk("path=/d1").unwrap(), disk("mount=/d1").unwrap()]).is_err());
+        assert!(check_apart(&[
+            elsewhere.clone(),
+            disk("path=/d1", VolumeLimit::default()).unwrap()
+        ])
+        .is_ok());
+        assert!(check_apart(&[elsewhere, disk("path=/agent/", VolumeLimit::default()).unwrap()])
+            .is_err());
+        assert!(check_apart(&[
+            disk("path=/d1", VolumeLimit::default()).unwrap(),
+            disk("mount=/d1", VolumeLimit::default()).unwrap()
+        ])
+        .is_err());
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use holdfast_model::VolumeLimit;
+
 use super::durations::parse_duration;
 
 /// What the helpers of disks are.
@@ -44,9 +46,20 @@ pub struct AgentSettings {
     /// What is special about the machine, such as `rack:r1;ssd:yes`.
     #[arg(long, default_value = "", env = "HOLDFAST_ATTRIBUTES")]
     pub attributes: String,
-    /// A disk: `path=/mnt/d1,size-mb=1000` (a directory that is shared) or `mount=/mnt/d2` (a whole file system). Repeatable.
+    /// A disk: `path=/mnt/d1,size-mb=1000` (a directory that is shared) or `mount=/mnt/d2` (a whole file system); `,limit=` as with
+    /// --volume-limit. Repeatable.
     #[arg(long, env = "HOLDFAST_DISK", value_delimiter = ' ')]
     pub disk: Vec<String>,
+    /// What happens to volumes that use more than their size, on disks that do not say it themselves: `none`, or a soft limit, which is
+    /// measured and prevents no write: `soft:report` tells it, `soft:refuse` refuses new tasks that would write, `soft:stop` ends those
+    /// that may.
+    #[arg(
+        long,
+        default_value = "soft:report",
+        value_name = "LIMIT",
+        env = "HOLDFAST_VOLUME_LIMIT"
+    )]
+    pub volume_limit: VolumeLimit,
     /// How long a disk may take for one step of work on its volumes; after that it has a fault until it answers, and other disks go on.
     #[arg(long, default_value = "5s", value_parser = parse_duration, env = "HOLDFAST_DISK_TIMEOUT")]
     pub disk_timeout: Duration,

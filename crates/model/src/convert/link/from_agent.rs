@@ -80,6 +80,7 @@ own_message! {
         trash_mb = trash_mb: Same,
         used_mb = used_mb: Same,
         overcommitted_mb = overcommitted_mb: Same,
+        limit = limit: Same,
     }
 }
 

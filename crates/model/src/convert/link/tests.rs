@@ -19,13 +19,14 @@ use samples::{agent, bytes, claim, executor_id, framework_id, task_id, text, uui
 
 fn disk_space() -> impl Strategy<Value = DiskSpace> {
     let numbers = (any::<[u64; 4]>(), of(any::<u64>()));
-    (text(), numbers).prop_map(|(file_system, (numbers, used_mb))| DiskSpace {
+    (text(), numbers, text()).prop_map(|(file_system, (numbers, used_mb), limit)| DiskSpace {
         file_system,
         total_mb: numbers[0],
         free_mb: numbers[1],
         used_mb,
         overcommitted_mb: numbers[2],
         trash_mb: numbers[3],
+        limit,
     })
 }
 

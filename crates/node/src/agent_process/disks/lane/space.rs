@@ -62,6 +62,7 @@ impl Lane {
             free_mb: room.free_mb,
             trash_mb: self.trash.removable_mb(),
             reserve_mb: reserve_mb(self.plan.kind, room.total_mb),
+            limit: self.plan.limit,
             used: self.space.used.clone(),
         };
         self.space.next.get_or_insert_with(Instant::now);

@@ -10,6 +10,7 @@ pub mod daemon;
 pub mod deadline;
 pub mod http;
 pub mod leftovers;
+pub mod loop_disk;
 pub mod scheduler;
 pub mod small_disk;
 pub mod syscalls;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use holdfast_model::{
-    AgentChange, AgentId, ClaimId, ClusterId, ContainerId, DiskId, DiskRecord, ExecutorCall,
-    ExecutorEvent, ExecutorId, FrameworkId, Instant, LinkId, MachineInfo, Mode, OpaquePayload,
-    Term, ToAgent, ToMaster, VolumeLimit,
+    AddedDisk, AgentChange, AgentId, ClaimId, ClusterId, ContainerId, DiskId, DiskRecord,
+    ExecutorCall, ExecutorEvent, ExecutorId, FrameworkId, Instant, LinkId, MachineInfo, Mode,
+    OpaquePayload, Term, ToAgent, ToMaster, VolumeLimit,
 };
 
 /// How a container was found after a restart of the agent.
@@ -31,7 +31,7 @@ pub struct Exit {
     pub message: String,
 }
 
-/// A disk that the agent's configuration names, as it was found.
+/// A disk that the agent's settings name or that an operator added, as it was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DiskFound {
     /// The disk; its id is the one written on it.
@@ -40,6 +40,8 @@ pub struct DiskFound {
     pub fault: Option<String>,
     /// The space on its file system; `None` when that is not known, and then nothing bounds what may be claimed of the disk but its size.
     pub space: Option<FoundSpace>,
+    /// The path under which an operator added it; `None` for one that the settings name, whatever else does.
+    pub added: Option<String>,
 }
 
 /// The space on the file system of a disk, in megabytes (2^20 bytes).
@@ -225,8 +227,9 @@ pub enum Effect {
     ToExecutor(LinkId, ExecutorEvent),
     /// Hang up on an executor.
     CloseExecutor(LinkId),
-    /// Open the configured disks for this cluster; those in the list are known. Answered by [`Input::Opened`].
-    OpenDisks(ClusterId, Vec<DiskRecord>),
+    /// Open for this cluster the disks that the settings name, and these that were added or may be; those in the first list are known.
+    /// Answered by [`Input::Opened`].
+    OpenDisks(ClusterId, Vec<DiskRecord>, Vec<AddedDisk>),
     /// Make the volume's directory, or find it whole. Idempotent. Answered by [`Input::VolumeMade`].
     MakeVolume(VolumeLabel),
     /// See whether the volume can be used. Answered by [`Input::VolumeChecked`].

@@ -131,6 +131,7 @@ fn disk(number: u128, kind: DiskKind, root: &str) -> DiskFound {
         },
         fault: None,
         space: None,
+        added: None,
     }
 }
 

@@ -172,7 +172,7 @@ fn machine() -> Machine {
             resources: resources.iter().collect(),
             payload: OpaquePayload::default(),
         },
-        disks: vec![DiskFound { disk, fault: None, space: None }],
+        disks: vec![DiskFound { disk, fault: None, space: None, added: None }],
     }
 }
 

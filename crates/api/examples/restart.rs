@@ -151,7 +151,7 @@ fn machine() -> Machine {
             resources: [cpus, disk(1_000_000)].iter().collect(),
             payload: OpaquePayload::default(),
         },
-        disks: vec![DiskFound { disk: disk_record(), fault: None, space: None }],
+        disks: vec![DiskFound { disk: disk_record(), fault: None, space: None, added: None }],
     }
 }
 

@@ -40,6 +40,8 @@ pub enum Action {
     UndeleteVolume,
     /// Remove destroyed volumes of an agent for good.
     PurgeVolume,
+    /// Give agents disks, or take them away.
+    ChangeDisks,
     /// Set the weight of a role.
     UpdateWeight,
 }
@@ -104,6 +106,7 @@ impl fmt::Display for Action {
             Action::DestroyVolume => "destroy volumes of",
             Action::UndeleteVolume => "bring back volumes of",
             Action::PurgeVolume => "remove destroyed volumes of",
+            Action::ChangeDisks => "change the disks of",
             Action::UpdateWeight => "set the weight of",
         })
     }

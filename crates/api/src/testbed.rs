@@ -343,7 +343,12 @@ pub(crate) fn report() -> Report {
         ledger_version: 7,
         orders_seen: 0,
         machine: machine(),
-        disks: vec![DiskReport { disk: disk_record(), fault: None, space: Some(disk_space()) }],
+        disks: vec![DiskReport {
+            disk: disk_record(),
+            fault: None,
+            space: Some(disk_space()),
+            added: false,
+        }],
         claims: claims(),
         faults: Vec::new(),
         frameworks: vec![info("f-0", "db")],
@@ -426,7 +431,7 @@ pub(crate) fn agent_with_used(bytes: u64) -> Agent {
         limit: holdfast_model::VolumeLimit::default(),
         used: Some(used),
     };
-    let disk = DiskFound { disk: disk_record(), fault: None, space: Some(space) };
+    let disk = DiskFound { disk: disk_record(), fault: None, space: Some(space), added: None };
     let opened = Input::Opened(Machine { info: machine(), disks: vec![disk] });
     let mut agent = agent();
     for input in [Input::Started(Vec::new()), opened] {

@@ -106,6 +106,12 @@ pub enum AgentVerb {
 pub enum DiskVerb {
     /// List the disks.
     List(verbs::disk_list::DiskListArgs),
+    /// Show one disk with what is claimed of it.
+    Show(verbs::disk_show::DiskShowArgs),
+    /// Give a running agent one more disk.
+    Add(verbs::disk_add::DiskAddArgs),
+    /// Take a disk away from a running agent that was added to it; nothing on it is touched.
+    Remove(verbs::disk_remove::DiskRemoveArgs),
 }
 
 /// Verbs of `claim`.
@@ -288,6 +294,9 @@ impl Verb {
     async fn ask(self, context: &Context) -> anyhow::Result<i32> {
         match self {
             Verb::Disk(DiskVerb::List(args)) => verbs::disk_list::run(context, &args).await,
+            Verb::Disk(DiskVerb::Show(args)) => verbs::disk_show::run(context, &args).await,
+            Verb::Disk(DiskVerb::Add(args)) => verbs::disk_add::run(context, &args).await,
+            Verb::Disk(DiskVerb::Remove(args)) => verbs::disk_remove::run(context, &args).await,
             Verb::Claim(ClaimVerb::List(args)) => verbs::claim_list::run(context, &args).await,
             Verb::Claim(ClaimVerb::Show(args)) => verbs::claim_show::run(context, &args).await,
             Verb::Claim(ClaimVerb::Where(args)) => verbs::claim_where::run(context, &args).await,

@@ -82,6 +82,7 @@ fn kind_of_message(message: &ToMaster) -> &'static str {
         ToMaster::SpaceNews(_) => "news of the space on its disks",
         ToMaster::TrashNews(_) => "news of its trash",
         ToMaster::UsedNews(_) => "news of what its volumes use",
+        ToMaster::DiskAnswer { .. } => "what came of a change of its disks",
         ToMaster::Pong(_) => "an answer to a ping",
     }
 }

@@ -7,6 +7,7 @@ mod index;
 
 pub use self::index::ClaimedSpace;
 use self::index::LedgerIndex;
+use crate::added_disk::AddedDisk;
 use crate::claim::Claim;
 use crate::framework::FrameworkInfo;
 use crate::id::{
@@ -199,6 +200,10 @@ pub enum AgentChange {
     Trashed(TrashedVolume),
     /// It is there no more: removed, or brought back.
     TrashGone(ClaimId),
+    /// An operator added a disk.
+    DiskAdded(AddedDisk),
+    /// An operator took the disk that was added at this path away.
+    DiskRemoved(String),
 }
 
 /// What of an agent survives a crash. A clone shares what did not change since.
@@ -223,6 +228,8 @@ pub struct AgentLedger {
     pub operations: SharedMap<OperationUuid, OperationRecord>,
     /// Destroyed volumes in the trash of its disks. One whose claim is there, too, is being brought back.
     pub trash: SharedMap<ClaimId, TrashedVolume>,
+    /// The disks that operators added, by their paths. The agent has them beside those that its settings name.
+    pub added_disks: SharedMap<String, AddedDisk>,
     index: LedgerIndex,
 }
 
@@ -244,6 +251,7 @@ impl AgentLedger {
             tasks: SharedMap::new(),
             operations: SharedMap::new(),
             trash: SharedMap::new(),
+            added_disks: SharedMap::new(),
             index: LedgerIndex::default(),
         }
     }
@@ -332,6 +340,8 @@ impl AgentLedger {
             }
             AgentChange::Trashed(volume) => self.put_trashed(volume),
             AgentChange::TrashGone(claim) => drop(self.trash.remove(&claim)),
+            AgentChange::DiskAdded(disk) => drop(self.added_disks.insert(disk.root.clone(), disk)),
+            AgentChange::DiskRemoved(root) => drop(self.added_disks.remove(&root)),
         }
     }
 

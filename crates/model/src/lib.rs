@@ -4,6 +4,7 @@
 //! Plain data and pure functions. This crate never touches a file, a clock, a thread or the network.
 //! What comes from outside is parsed here once ([`convert`]); behind it, everything is typed.
 
+pub mod added_disk;
 pub mod agent_ledger;
 pub mod caller;
 pub mod claim;
@@ -29,6 +30,7 @@ pub mod used;
 pub mod validate;
 pub mod value;
 
+pub use added_disk::{plain_root, AddedDisk};
 pub use agent_ledger::{
     AgentChange, AgentIdentity, AgentLedger, ClaimedSpace, DiskKind, DiskRecord, ExecutorKey,
     ExecutorRecord, OperationRecord, TaskKey, TaskRecord,

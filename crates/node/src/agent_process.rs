@@ -71,13 +71,23 @@ pub async fn run(settings: AgentSettings, stop: CancellationToken) -> anyhow::Re
     containers.sandboxes().close_left_open();
     let found = containers.recover(&ledger)?;
     let disk_times = (settings.disk_timeout, settings.trash_retention);
-    containers.hide(isolation::places(&dir, &plan.disks, &settings.hide));
+    let mut disks = plan.disks.clone();
+    let added = ledger.added_disks.values();
+    disks.extend(added.map(|it| machine::DiskPlan::of_added(it, plan.limit)));
+    let hiding = isolation::Hiding::new(&dir, disks, settings.hide.clone(), containers.clone());
+    hiding.hide();
     let shell = AgentShell {
         core: Agent::recover(config(&settings), ledger),
         store,
         masters: Default::default(),
         executors: Links::default(),
-        disks: Disks::start(plan, disk_times, settings.disk_helpers, inbox.clone())?,
+        disks: Disks::start(
+            plan,
+            disk_times,
+            settings.disk_helpers,
+            Arc::new(move |disk| hiding.add(disk)),
+            inbox.clone(),
+        )?,
         containers: containers.clone(),
     };
     let (views, gauges) = (Views::new(shell.view()), Gauges::new());

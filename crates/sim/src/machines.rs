@@ -296,7 +296,7 @@ impl World {
                 Message::ToExecutor(Box::new(event)),
             ),
             Effect::CloseExecutor(link) => self.links.close(&mut self.agenda, link.0, Side::Server),
-            Effect::OpenDisks(cluster, known) => {
+            Effect::OpenDisks(cluster, known, _) => {
                 self.work(index, life, Uuid::nil(), DriverJob::Open(cluster, known))
             }
             Effect::MakeVolume(label) => {

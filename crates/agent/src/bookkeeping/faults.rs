@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use holdfast_model::{AgentLedger, Claim, ClaimId, DiskId, DiskReport, SharedMap};
+use holdfast_model::{AgentLedger, Claim, ClaimId, DiskId, DiskRecord, DiskReport, SharedMap};
 
 use super::records::disk_of;
 use super::Record;
@@ -93,9 +93,20 @@ pub(crate) fn disk_reports(record: &Record, disks: &Disks) -> Vec<DiskReport> {
         disk: disk.clone(),
         fault: disk_fault(record, disks, disk.id),
         space: disks.spaces().get(&disk.id).cloned(),
+        added: is_added(disks, ledger, disk),
     });
     let ill = disks.found().iter().filter(|it| !ledger.disks.contains_key(&it.disk.id));
-    let ill =
-        ill.map(|it| DiskReport { disk: it.disk.clone(), fault: it.fault.clone(), space: None });
+    let ill = ill.map(|it| DiskReport {
+        disk: it.disk.clone(),
+        fault: it.fault.clone(),
+        space: None,
+        added: it.added.is_some(),
+    });
     known.chain(ill).collect()
+}
+
+/// Whether an operator added a disk, and the settings do not name it as well.
+fn is_added(disks: &Disks, ledger: &AgentLedger, disk: &DiskRecord) -> bool {
+    let found = disks.found().iter().find(|it| it.disk.id == disk.id);
+    found.map_or_else(|| ledger.added_disks.contains_key(&disk.root), |it| it.added.is_some())
 }

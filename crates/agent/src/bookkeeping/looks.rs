@@ -15,7 +15,10 @@ pub(crate) fn open_disks(step: &mut Step<'_>, disks: &mut Disks) {
     let Some(cluster) = step.ledger().identity.cluster else { return };
     disks.begin_opening();
     let known = step.ledger().disks.values().cloned().collect();
-    step.push(Effect::OpenDisks(cluster, known));
+    let added = step.ledger().added_disks.values();
+    let new = disks.new_disks().all().map(|it| &it.disk);
+    let all = added.chain(new).cloned().collect();
+    step.push(Effect::OpenDisks(cluster, known, all));
 }
 
 /// Sets the time of the next look; sooner while something is wrong.

@@ -131,7 +131,10 @@ impl Record {
                 self.stirred.extend([Topic::Claims, Topic::Volume(claim.id)])
             }
             AgentChange::ClaimGone(id) => self.stirred.extend([Topic::Claims, Topic::Volume(*id)]),
-            AgentChange::Disk(_) | AgentChange::DiskGone(_) => self.stir(Topic::Disks),
+            AgentChange::Disk(_)
+            | AgentChange::DiskGone(_)
+            | AgentChange::DiskAdded(_)
+            | AgentChange::DiskRemoved(_) => self.stir(Topic::Disks),
             AgentChange::Executor(it) => {
                 if !self.ledger.executors.contains_key(&it.key()) {
                     self.stir(Topic::Executor(it.key()));

@@ -3,8 +3,8 @@
 //! Relies on the ledger alone. Never changes it.
 
 use holdfast_model::{
-    Action, AgentLedger, Claim, ClaimAction, ClaimId, ClaimState, ContainerId, DiskId, ExecutorKey,
-    ExecutorRecord, Identity, OperationRecord, OperationUuid, Resource, TaskRecord,
+    Action, AgentLedger, Claim, ClaimAction, ClaimId, ClaimState, ContainerId, DiskId, DiskRecord,
+    ExecutorKey, ExecutorRecord, Identity, OperationRecord, OperationUuid, Resource, TaskRecord,
 };
 
 use crate::contract::VolumeLabel;
@@ -37,6 +37,11 @@ pub(crate) fn label(claim: &Claim) -> Option<VolumeLabel> {
 /// Whether something of this identity, allocation put aside, is among resources.
 pub(crate) fn uses(list: &[Resource], identity: &Identity) -> bool {
     list.iter().any(|it| it.identity.is_same_unallocated(identity))
+}
+
+/// Whether a claim is one of a part of this disk.
+pub(crate) fn lies_on(claim: &Claim, disk: &DiskRecord) -> bool {
+    claim.disk.map_or_else(|| disk.carries(&claim.resource.identity), |it| it == disk.id)
 }
 
 /// The disk that carries what has this identity.

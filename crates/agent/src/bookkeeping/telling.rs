@@ -110,9 +110,13 @@ pub(crate) fn tell_used(
 
 /// Tells how much of the disks there is, unless a report is about to.
 pub(crate) fn tell_space(step: &mut Step<'_>, disks: &Disks, master: &mut MasterLink) {
-    if master.is_report_wanted() {
-        return;
+    if !master.is_report_wanted() {
+        tell_space_now(step, disks, master);
     }
+}
+
+/// Tells how much of the disks there is, and which there are.
+pub(crate) fn tell_space_now(step: &mut Step<'_>, disks: &Disks, master: &mut MasterLink) {
     let machine = disks.machine().expect("the disks are open when their space is told");
     let news = SpaceNews {
         resources: machine.resources.iter().collect(),

@@ -6,9 +6,11 @@
 
 use std::collections::BTreeMap;
 
-use holdfast_model::{claim, AgentChange, AgentLedger, Claim, DiskId, DiskRecord};
+use holdfast_model::{claim, AgentChange, AgentLedger, DiskId, DiskRecord};
 
+use super::disk_changes::{accept, drop_unfit, tell_outcomes};
 use crate::bookkeeping::looks::{check_faulty_volumes, look_again_later, work_on_volumes};
+use crate::bookkeeping::records::lies_on;
 use crate::bookkeeping::telling::tell_space;
 use crate::bookkeeping::Step;
 use crate::contract::{DiskFound, Machine};
@@ -19,7 +21,7 @@ pub(crate) fn opened(
     step: &mut Step<'_>,
     disks: &mut Disks,
     master: &mut MasterLink,
-    machine: Machine,
+    mut machine: Machine,
 ) {
     let was_asked = disks.is_opening();
     disks.end_opening();
@@ -28,7 +30,9 @@ pub(crate) fn opened(
             .log("the disks were opened before a cluster is known; what was found is ignored");
     }
     step.stir(Topic::Disks); // What waited for this look can go on, or ends.
-    let (changes, faults) = compare_disks(step.ledger(), &machine.disks);
+    let mut outcomes = drop_unfit(step, disks, &mut machine);
+    let (mut changes, faults) = compare_disks(step.ledger(), &machine.disks);
+    changes.extend(accept(step, disks, &mut machine, &faults, &mut outcomes));
     if changes.is_empty() && disks.is_as_found(&machine, &faults) {
         disks.set_found(machine, faults);
         fit_to_space(step, disks, master);
@@ -36,6 +40,7 @@ pub(crate) fn opened(
             check_faulty_volumes(step, disks);
             look_again_later(step, disks);
         }
+        tell_outcomes(step, disks, master, outcomes);
         return; // Else there was news of the space on them, and the next look is due when it was.
     }
     for (disk, fault) in &faults {
@@ -51,6 +56,7 @@ pub(crate) fn opened(
     note_drifts(step, disks);
     work_on_volumes(step, disks);
     look_again_later(step, disks);
+    tell_outcomes(step, disks, master, outcomes);
 }
 
 /// The agent's own file system is nearly full, or there is room again.
@@ -135,10 +141,7 @@ fn compare_disks(
 }
 
 fn carries_claims(ledger: &AgentLedger, disk: &DiskRecord) -> bool {
-    let lies_there = |claim: &Claim| {
-        claim.disk.map_or_else(|| disk.carries(&claim.resource.identity), |it| it == disk.id)
-    };
-    ledger.claims.values().any(lies_there)
+    ledger.claims.values().any(|it| lies_on(it, disk))
 }
 
 #[cfg(test)]

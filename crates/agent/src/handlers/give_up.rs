@@ -219,7 +219,7 @@ mod tests {
         let old = volume.disk.unwrap();
         assert!(!bed.agent.ledger().disks.contains_key(&old), "another disk may be found there");
         assert!(bed.seen[seen..].iter().any(
-            |it| matches!(it, Effect::OpenDisks(_, known) if known.iter().all(|it| it.id != old))
+            |it| matches!(it, Effect::OpenDisks(_, known, _) if known.iter().all(|it| it.id != old))
         ));
         let mut new = base;
         new.disks[1].disk.id = DiskId(Uuid::from_u128(555));

@@ -7,6 +7,7 @@ use holdfast_model::{
     AgentChange, AgentId, AgentIdentity, ClusterId, LinkId, Order, Term, ToAgent, ToMaster,
 };
 
+use super::disk_changes;
 use super::executors::message_executor;
 use super::give_up::give_up;
 use super::kill::{kill, shut_down_executor, shut_down_framework};
@@ -173,6 +174,12 @@ fn obey(
         Order::PurgeTrash { claim, by } => purge(step, claim, &by),
         Order::GiveUp { uuid, claim, by } => {
             give_up(step, disks, containers, master, (uuid, claim), &by)
+        }
+        Order::AddDisk { uuid, disk, by } => {
+            disk_changes::add(step, disks, master, (uuid, disk), by)
+        }
+        Order::RemoveDisk { uuid, root, by } => {
+            disk_changes::remove(step, disks, master, (uuid, &root), &by)
         }
         Order::Kill { framework, task, grace_ms } => {
             kill(step, containers, tasks, master, waiting, (framework, task), grace_ms)

@@ -4,6 +4,7 @@
 
 pub(crate) mod alarms;
 pub(crate) mod containers;
+pub(crate) mod disk_changes;
 pub(crate) mod disks;
 pub(crate) mod executors;
 pub(crate) mod give_up;

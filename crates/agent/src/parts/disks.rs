@@ -11,7 +11,7 @@ use holdfast_model::{
 };
 
 use super::disk_space::{used_by, DiskSpaces};
-use super::Volumes;
+use super::{NewDisks, Volumes};
 use crate::contract::{DiskFound, Machine, UsedSpace};
 
 /// What was found.
@@ -30,9 +30,10 @@ pub(crate) struct Disks {
     volumes: Volumes,
 }
 
-/// What holds up new claims.
+/// What holds up new claims, and which disks are to come.
 #[derive(Debug, Default)]
 struct Readiness {
+    new: NewDisks,
     /// Whether the disks are being opened, for the first time or again.
     opening: bool,
     /// Why nothing new may be claimed: the agent's own file system is nearly full.
@@ -47,6 +48,24 @@ impl Disks {
     /// The configured disks.
     pub(crate) fn found(&self) -> &[DiskFound] {
         &self.found
+    }
+
+    /// Those that an operator wants added and that were not found yet.
+    pub(crate) fn new_disks(&self) -> &NewDisks {
+        &self.readiness.new
+    }
+
+    pub(crate) fn new_disks_mut(&mut self) -> &mut NewDisks {
+        &mut self.readiness.new
+    }
+
+    /// A disk that was added under this name is the agent's no more.
+    pub(crate) fn drop_found(&mut self, added: &str) {
+        let is_it = |it: &DiskFound| it.added.as_deref() == Some(added);
+        for gone in self.found.extract_if(.., |it| is_it(it)) {
+            self.declared = self.declared.filter(|it| !gone.disk.carries(it));
+            Arc::make_mut(&mut self.faults).remove(&gone.disk.id);
+        }
     }
 
     pub(crate) fn is_opening(&self) -> bool {

@@ -48,8 +48,12 @@ fn the_machine_is_known_once_its_disks_are_open() {
             uuid::Uuid::nil()
         }
     }
-    let disks =
-        vec![holdfast_agent::DiskFound { disk: testbed::disk_record(), fault: None, space: None }];
+    let disks = vec![holdfast_agent::DiskFound {
+        disk: testbed::disk_record(),
+        fault: None,
+        space: None,
+        added: None,
+    }];
     let opened = Input::Opened(holdfast_agent::Machine { info: testbed::machine(), disks });
     for input in [Input::Started(Vec::new()), opened] {
         agent.handle(&mut StepContext { now: Instant(1), ids: &mut NoIds }, input);

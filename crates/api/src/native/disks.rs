@@ -47,6 +47,7 @@ fn disk(view: &MasterView, agent: &AgentId, report: &DiskReport, on_it: &[&Claim
         file_system: space.map(|it| it.file_system.clone()),
         file_system_mb: space.map(|it| it.total_mb),
         file_system_free_mb: space.map(|it| it.free_mb),
+        added: report.added,
         fault: report.fault.clone(),
     }
 }

@@ -3,7 +3,8 @@
 use holdfast_model::convert::operator;
 use holdfast_model::convert::text;
 use holdfast_model::{
-    AgentId, CallerIdentity, ClaimAction, ClaimId, FrameworkId, Instant, OperatorCall, Role, TaskId,
+    plain_root, AddedDisk, AgentId, CallerIdentity, ClaimAction, ClaimId, FrameworkId, Instant,
+    OperatorCall, Role, TaskId,
 };
 use holdfast_proto::json;
 
@@ -93,6 +94,11 @@ impl NativeRequest {
             "give-up" => {
                 return Err(Refusal::MustBePosted("POST it: it ends a claim".to_owned()));
             }
+            "add-disk" if posted => return add_disk(caller, parameters),
+            "remove-disk" if posted => return remove_disk(caller, parameters),
+            "add-disk" | "remove-disk" => {
+                return Err(Refusal::MustBePosted("POST it: it changes an agent's disks".to_owned()));
+            }
             "end-claim" if posted => return end_claim(caller, parameters),
             "end-claim" => {
                 return Err(Refusal::MustBePosted("POST it: it ends a claim".to_owned()));
@@ -106,7 +112,7 @@ impl NativeRequest {
             }
             _ => {
                 return Err(Refusal::NotFound(format!(
-                    "there is no `/holdfast/v1/{name}`; there are agents, disks, claims, ended-claims, claims-at, frameworks, tasks, offers, roles, trash, explain, kill, end-claim, give-up, undelete, purge, plan, undelete-plan"
+                    "there is no `/holdfast/v1/{name}`; there are agents, disks, claims, ended-claims, claims-at, frameworks, tasks, offers, roles, trash, explain, kill, end-claim, give-up, undelete, purge, add-disk, remove-disk, plan, undelete-plan"
                 )))
             }
         };
@@ -173,6 +179,25 @@ fn give_up(caller: &CallerIdentity, parameters: Parameters<'_>) -> Result<Native
     let call = OperatorCall::GiveUp { agent, claim };
     let done = NativeAnswer::Done(ChangeDone { done: true });
     Ok(NativeRequest::Ask(MasterCommand::authorized(caller, call)?, done))
+}
+
+/// A disk for a running agent: `agent`, `path`, `type` (path or mount), and `size_mb` if it shall not be measured.
+fn add_disk(caller: &CallerIdentity, parameters: Parameters<'_>) -> Result<NativeRequest, Refusal> {
+    let agent = AgentId::parse(parameters.needed("agent")?)?;
+    let kind = parameters.needed("type")?;
+    let disk = AddedDisk::parse(kind, parameters.needed("path")?, parameters.get("size_mb"))?;
+    let command = MasterCommand::authorized(caller, OperatorCall::AddDisk { agent, disk })?;
+    Ok(NativeRequest::Ask(command, NativeAnswer::Done(ChangeDone { done: true })))
+}
+
+fn remove_disk(
+    caller: &CallerIdentity,
+    parameters: Parameters<'_>,
+) -> Result<NativeRequest, Refusal> {
+    let agent = AgentId::parse(parameters.needed("agent")?)?;
+    let root = plain_root(parameters.needed("path")?)?;
+    let command = MasterCommand::authorized(caller, OperatorCall::RemoveDisk { agent, root })?;
+    Ok(NativeRequest::Ask(command, NativeAnswer::Done(ChangeDone { done: true })))
 }
 
 /// A claim, and whether it is to end by force.

@@ -55,6 +55,9 @@ pub struct DiskRow {
     /// See `file_system_mb`.
     #[serde(deserialize_with = "Option::deserialize")]
     pub file_system_free_mb: Option<u64>,
+    /// Whether an operator added it to the running agent; else the agent's settings name it.
+    #[serde(default)]
+    pub added: bool,
     /// What is wrong with it.
     #[serde(deserialize_with = "Option::deserialize")]
     pub fault: Option<String>,

@@ -42,6 +42,7 @@ fn table(rows: &[&DiskRow], _now_ms: u64) -> Table {
         Column::right("IN VOLUMES"),
         Column::right("UNCLAIMED"),
         Column::left("LIMIT").wide(),
+        Column::left("NAMED BY").wide(),
         Column::right("USED").wide(),
         Column::right("TRASH").wide(),
         Column::left("FILE SYSTEM").wide(),
@@ -63,6 +64,7 @@ fn table(rows: &[&DiskRow], _now_ms: u64) -> Table {
             human::size_mb(u64::try_from(row.volumes_mb).unwrap_or(0)).into(),
             human::size_mb(row.unclaimed_mb).into(),
             row.limit.as_deref().unwrap_or("-").into(),
+            if row.added { "operator" } else { "settings" }.into(),
             size_or_dash(row.used_mb),
             human::size_mb(row.trash_mb).into(),
             row.file_system.as_deref().unwrap_or("-").into(),
@@ -79,7 +81,7 @@ fn size_or_dash(mb: Option<u64>) -> Cell {
 }
 
 /// What is wrong with a disk, or with what was promised of it.
-fn fault(row: &DiskRow) -> String {
+pub fn fault(row: &DiskRow) -> String {
     match (&row.fault, row.overcommitted_mb) {
         (Some(fault), _) => fault.clone(),
         (None, 0) => String::new(),

@@ -2,6 +2,7 @@
 
 use holdfast_model::{AgentId, Event, ExecutorId, FrameworkId, LinkId, TaskState, ToMaster};
 
+use super::disks::disk_answered;
 use super::operation_update::operation_updated;
 use super::report::reported;
 use super::space::space_changed;
@@ -39,6 +40,9 @@ pub(crate) fn agent_said(step: &mut Step, belief: &mut Belief, link: LinkId, mes
         ToMaster::SpaceNews(news) => space_changed(step, belief, &agent, news),
         ToMaster::TrashNews(news) => trash_changed(step, belief, &agent, news),
         ToMaster::UsedNews(news) => belief.agents.at_mut(&agent).hear_used(news),
+        ToMaster::DiskAnswer { uuid, refusal } => {
+            disk_answered(step, belief, &agent, uuid, refusal)
+        }
         ToMaster::Pong(number) => belief.agents.pong(&agent, number),
     }
 }

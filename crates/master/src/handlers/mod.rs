@@ -8,6 +8,7 @@ mod accept_claim;
 mod acknowledge;
 mod adopt;
 pub(crate) mod agent;
+mod disks;
 pub(crate) mod elected;
 pub(crate) mod framework;
 mod give_up;

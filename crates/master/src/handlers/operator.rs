@@ -4,6 +4,7 @@ use holdfast_model::{
     Event, FrameworkId, Invalid, MasterChange, OfferId, OperatorCall, Role, Scalar, TaskKey,
 };
 
+use super::disks::{add_disk, remove_disk};
 use super::give_up::give_up;
 use super::kill::kill;
 use super::operator_claim::{end_claim, operator_claim, Force};
@@ -49,6 +50,18 @@ pub(crate) fn operator_asks(
         OperatorCall::PurgeTrash { agent, claim } => {
             match purge(step, belief, asked, &agent, claim) {
                 Ok(()) => return,
+                Err(refusal) => Err(refusal),
+            }
+        }
+        OperatorCall::AddDisk { agent, disk } => {
+            match add_disk(step, belief, asked, &agent, disk) {
+                Ok(()) => return, // Answered when the agent has it.
+                Err(refusal) => Err(refusal),
+            }
+        }
+        OperatorCall::RemoveDisk { agent, root } => {
+            match remove_disk(step, belief, asked, &agent, root) {
+                Ok(()) => return, // Answered when the agent has it no more.
                 Err(refusal) => Err(refusal),
             }
         }

@@ -69,6 +69,8 @@ pub(crate) struct Operations {
     names: BTreeMap<(FrameworkId, String), OperationUuid>,
     /// Operators who wait for an agent to write down that a destroyed volume goes.
     purges: BTreeMap<(AgentId, ClaimId), Vec<RequestId>>,
+    /// Operators who wait for an agent to have a disk more or less, by the names of the orders.
+    disks: BTreeMap<OperationUuid, (AgentId, RequestId)>,
 }
 
 impl Operations {
@@ -167,6 +169,8 @@ impl Operations {
             theirs.iter().filter_map(|uuid| self.take_request(uuid)).collect();
         let claims: Vec<ClaimId> = self.purges_of(agent).collect();
         claims.into_iter().for_each(|it| requests.extend(self.take_purges(agent, it)));
+        let theirs = self.disks.extract_if(.., |_, (its, _)| its == agent);
+        requests.extend(theirs.map(|(_, (_, request))| request));
         requests
     }
 
@@ -186,10 +190,23 @@ impl Operations {
         self.purges.remove(&(agent.clone(), claim)).unwrap_or_default()
     }
 
+    /// An operator waits for an agent to have a disk more or less.
+    pub(crate) fn await_disk(&mut self, order: OperationUuid, agent: AgentId, request: RequestId) {
+        self.disks.insert(order, (agent, request));
+    }
+
+    /// Who waited for what an agent answers to such an order.
+    pub(crate) fn take_disk(&mut self, agent: &AgentId, order: OperationUuid) -> Option<RequestId> {
+        let is_its = self.disks.get(&order).is_some_and(|(its, _)| its == agent);
+        let waiting = is_its.then(|| self.disks.remove(&order)).flatten();
+        waiting.map(|(_, request)| request)
+    }
+
     /// The operators who wait for anything.
     pub(crate) fn requests(&self) -> impl Iterator<Item = RequestId> + '_ {
         let waiting = self.in_flight.values().filter_map(|it| it.request);
-        waiting.chain(self.purges.values().flatten().copied())
+        let waiting = waiting.chain(self.purges.values().flatten().copied());
+        waiting.chain(self.disks.values().map(|(_, request)| *request))
     }
 
     pub(crate) fn forget(&mut self, uuid: &OperationUuid) -> Option<InFlight> {

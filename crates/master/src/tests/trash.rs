@@ -21,7 +21,7 @@ fn destroyed() -> (Bed, ClaimId) {
         root: "/d1".to_owned(),
         size_mb: 1000,
     };
-    bed.machines[0].disks = vec![DiskReport { disk, fault: None, space: None }];
+    bed.machines[0].disks = vec![DiskReport { disk, fault: None, space: None, added: false }];
     bed.machines[0].introduce();
     bed.settle();
     bed.operate(0, reserve(&[reserved(10)])).unwrap();

@@ -12,6 +12,7 @@ use super::codec::{
     TaskOrBare, TaskStateNumber, Text,
 };
 use super::own_message::own_message;
+use crate::added_disk::AddedDisk;
 use crate::agent_ledger::{DiskRecord, ExecutorRecord, OperationRecord, TaskRecord};
 use crate::claim::{Claim, ClaimEvent};
 use crate::framework::FrameworkInfo;
@@ -52,6 +53,14 @@ own_message! {
         id = uuid: Name,
         kind = kind: DiskKindWord,
         root = root: Same,
+        size_mb = size_mb: Same,
+    }
+}
+
+own_message! {
+    AddedDisk = ledger::AddedDisk, link::AddedDisk {
+        root = root: Same,
+        kind = kind: DiskKindWord,
         size_mb = size_mb: Same,
     }
 }

@@ -29,10 +29,10 @@ pub enum Received<T> {
 }
 
 /// The newest kind of message from agents: the greatest number in the `oneof` of `FromAgent`.
-const FROM_AGENT_NEWEST: u32 = 10;
+const FROM_AGENT_NEWEST: u32 = 11;
 
 /// The newest kind of message to agents: the greatest number in the `oneof` of `ToAgent`.
-const TO_AGENT_NEWEST: u32 = 16;
+const TO_AGENT_NEWEST: u32 = 18;
 
 /// A master's answer to a message that it does not know.
 pub fn unknown_to_master() -> link::ToAgent {

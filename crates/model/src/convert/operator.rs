@@ -69,6 +69,8 @@ pub fn to_proto(call: &OperatorCall) -> Option<Wire> {
         | OperatorCall::Undelete { .. }
         | OperatorCall::PurgeTrash { .. }
         | OperatorCall::EndClaim { .. }
+        | OperatorCall::AddDisk { .. }
+        | OperatorCall::RemoveDisk { .. }
         | OperatorCall::GiveUp { .. } => return None,
         OperatorCall::Teardown(framework) => {
             wire.teardown = Some(Teardown { framework_id: framework_id_out(framework) });

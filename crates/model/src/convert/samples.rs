@@ -8,6 +8,7 @@ use proptest::sample::{select, subsequence};
 use uuid::Uuid;
 
 use super::{executor, framework, status, task, Format};
+use crate::added_disk::AddedDisk;
 use crate::agent_ledger::{DiskKind, DiskRecord, ExecutorRecord, OperationRecord, TaskRecord};
 use crate::claim::{Claim, ClaimEvent, ClaimState};
 use crate::framework::{Capability, FrameworkInfo};
@@ -320,6 +321,15 @@ pub(crate) fn disk() -> impl Strategy<Value = DiskRecord> {
         id: DiskId(id),
         kind,
         root,
+        size_mb,
+    })
+}
+
+pub(crate) fn added_disk() -> impl Strategy<Value = AddedDisk> {
+    let kind = select(vec![DiskKind::Path, DiskKind::Mount]);
+    (word(), kind, of(any::<u64>())).prop_map(|(name, kind, size_mb)| AddedDisk {
+        root: format!("/{name}"),
+        kind,
         size_mb,
     })
 }

@@ -3,6 +3,7 @@
 //! One link carries messages both ways, each way in order. Relies on the agent's records, which a report holds. Never holds who is at
 //! the other end: that is the business of whoever keeps the link.
 
+use crate::added_disk::AddedDisk;
 use crate::agent_ledger::{DiskRecord, ExecutorRecord, OperationRecord, TaskRecord};
 use crate::claim::Claim;
 use crate::framework::FrameworkInfo;
@@ -29,6 +30,8 @@ pub struct DiskReport {
     pub fault: Option<String>,
     /// The space on it, as last measured; `None` as long as it was not.
     pub space: Option<DiskSpace>,
+    /// Whether an operator added it to the running agent; else the agent's settings name it.
+    pub added: bool,
 }
 
 /// The space on a disk, in megabytes (2^20 bytes), rounded down.
@@ -169,6 +172,13 @@ pub enum ToMaster {
     SpaceNews(SpaceNews),
     /// What volumes were found to use: all of it after each welcome, and what has changed from then on.
     UsedNews(UsedNews),
+    /// What came of [`Order::AddDisk`] or [`Order::RemoveDisk`], durably. Told once, after the news of the disks that it has made.
+    DiskAnswer {
+        /// The name that the order had.
+        uuid: OperationUuid,
+        /// Why it was not done, and what to try.
+        refusal: Option<String>,
+    },
 }
 
 /// An operation with the name that the master gave it.
@@ -243,6 +253,24 @@ pub enum Order {
     PurgeTrash {
         /// The claim that it had.
         claim: ClaimId,
+        /// Who asked.
+        by: String,
+    },
+    /// The agent shall have one more disk from now on, if it can be opened.
+    AddDisk {
+        /// The name under which the agent answers.
+        uuid: OperationUuid,
+        /// The disk.
+        disk: AddedDisk,
+        /// Who asked.
+        by: String,
+    },
+    /// The agent shall not have a disk any more that an operator added, if nothing is claimed of it.
+    RemoveDisk {
+        /// The name under which the agent answers.
+        uuid: OperationUuid,
+        /// Its path.
+        root: String,
         /// Who asked.
         by: String,
     },

@@ -2,6 +2,7 @@
 //!
 //! Relies on the law of operations. Never holds a read: that changes nothing, so no core hears of it.
 
+use crate::added_disk::AddedDisk;
 use crate::id::{AgentId, ClaimId, FrameworkId, TaskId};
 use crate::operation::ClaimAction;
 use crate::role::Role;
@@ -46,6 +47,20 @@ pub enum OperatorCall {
         agent: AgentId,
         /// The claim that it had.
         claim: ClaimId,
+    },
+    /// Give a running agent one more disk. Answered once it is open there and written down.
+    AddDisk {
+        /// The agent on whose host the disk is.
+        agent: AgentId,
+        /// The disk.
+        disk: AddedDisk,
+    },
+    /// Take a disk away that was added; nothing on it is touched. Answered once it is written down at the agent.
+    RemoveDisk {
+        /// The agent that has it.
+        agent: AgentId,
+        /// Its path there.
+        root: String,
     },
     /// Remove a framework; its claims stay.
     Teardown(FrameworkId),

@@ -17,27 +17,69 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use holdfast_agent::{Input, VolumeLabel};
-use holdfast_model::{ClaimId, ClusterId, DiskId, DiskKind, DiskRecord};
+use holdfast_model::{AddedDisk, ClaimId, ClusterId, DiskId, DiskKind, DiskRecord};
 
 use self::board::{Board, News};
 use self::device::Device;
 use self::lane::{Job, Lane, Shared};
 use self::worker::Starter;
-use super::machine::MachinePlan;
+use super::machine::{DiskPlan, MachinePlan};
 use crate::core_loop::{or_die_loudly, Inbox};
 use crate::settings::agent::DiskHelpers;
 
 /// How long the first opening waits for a predecessor that is just ending and still holds a disk.
 const HOLD_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Which of the settings' disks bears a label.
-type Routes = Arc<Mutex<BTreeMap<DiskId, usize>>>;
+/// The queues of the agent's disks, and which of them is that of a label.
+#[derive(Default)]
+struct RouteTable {
+    /// By their numbers; those of disks that were taken away are gone.
+    queues: BTreeMap<usize, Sender<Job>>,
+    disks: BTreeMap<DiskId, usize>,
+}
+
+impl RouteTable {
+    fn queue(&self, disk: DiskId) -> Option<&Sender<Job>> {
+        self.queues.get(self.disks.get(&disk)?)
+    }
+
+    /// The labels that a queue serves.
+    fn disks_of(&self, index: usize) -> impl Iterator<Item = DiskId> + '_ {
+        self.disks.iter().filter(move |(_, at)| **at == index).map(|(disk, _)| *disk)
+    }
+}
+
+type Routes = Arc<Mutex<RouteTable>>;
+
+/// What is done before a disk is touched that was added: its place is hidden from the tasks that run.
+pub type BeforeUse = Arc<dyn Fn(&DiskPlan) + Send + Sync>;
+
+/// Starts queues of disks. A queue ends with its last sender.
+#[derive(Clone)]
+struct LaneStarter {
+    shared: Shared,
+    before_use: BeforeUse,
+}
+
+impl LaneStarter {
+    fn start(&self, index: usize, plan: &DiskPlan, is_added: bool) -> std::io::Result<Sender<Job>> {
+        let (queue, work): (_, Receiver<Job>) = channel();
+        let lane = Lane::new(index, plan.clone(), self.shared.clone());
+        let (before_use, plan) = (self.before_use.clone(), plan.clone());
+        spawn("disk", move || {
+            if is_added {
+                before_use(&plan);
+            }
+            lane.run(&work);
+        })?;
+        Ok(queue)
+    }
+}
 
 /// The way to the disks. Cheap to clone.
 #[derive(Clone)]
 pub struct Disks {
     board: Arc<BoardEnd>,
-    queues: Vec<Sender<Job>>,
     routes: Routes,
 }
 
@@ -52,7 +94,8 @@ impl Drop for BoardEnd {
 }
 
 impl Disks {
-    /// Starts the queues of a plan's disks, whose helpers may take so long for an answer, and whose trash is kept so long.
+    /// Starts the queues of a plan's disks, whose helpers may take so long for an answer, and whose trash is kept so long. `before_use` is
+    /// called for each disk that is added to them.
     ///
     /// # Errors
     /// When the machine has no thread left.
@@ -60,53 +103,45 @@ impl Disks {
         plan: MachinePlan,
         (timeout, trash_retention): (Duration, Duration),
         helpers: DiskHelpers,
+        before_use: BeforeUse,
         inbox: Inbox<Input>,
     ) -> std::io::Result<Disks> {
         let starter: Starter = match helpers {
             DiskHelpers::Processes => Arc::new(worker::start_process),
             DiskHelpers::Threads => Arc::new(worker::start_thread),
         };
-        let times = (timeout, trash_retention);
-        Disks::start_with(plan, times, HOLD_PATIENCE, starter, Device::numbered, inbox)
-    }
-
-    fn start_with(
-        plan: MachinePlan,
-        (timeout, trash_retention): (Duration, Duration),
-        hold_patience: Duration,
-        starter: Starter,
-        devices: fn(u64) -> Device,
-        inbox: Inbox<Input>,
-    ) -> std::io::Result<Disks> {
-        let (board, news) = channel();
-        let (routes, holds) = (Routes::default(), Arc::default());
         let shared = Shared {
             starter,
             timeout,
             trash_retention,
-            devices,
-            hold_patience,
-            inbox: inbox.clone(),
-            board: board.clone(),
-            routes: routes.clone(),
-            holds,
+            devices: Device::numbered,
+            hold_patience: HOLD_PATIENCE,
+            inbox,
+            board: channel().0,
+            routes: Routes::default(),
+            holds: Arc::default(),
         };
-        let mut queues = Vec::new();
-        for (index, disk) in plan.disks.iter().enumerate() {
-            let (queue, work): (_, Receiver<Job>) = channel();
-            let lane = Lane::new(index, disk.clone(), shared.clone());
-            spawn("disk", move || lane.run(&work))?;
-            queues.push(queue);
-        }
-        let all = Board::new(plan, queues.clone(), routes.clone(), inbox);
-        spawn("disks", move || all.run(&news))?;
-        Ok(Disks { board: Arc::new(BoardEnd(board)), queues, routes })
+        Disks::start_with(plan, shared, before_use)
     }
 
-    /// Looks at all disks of the settings.
-    pub fn open(&self, cluster: ClusterId, known: Vec<DiskRecord>) {
+    fn start_with(
+        plan: MachinePlan,
+        shared: Shared,
+        before_use: BeforeUse,
+    ) -> std::io::Result<Disks> {
+        let (board, news) = channel();
+        let shared = Shared { board: board.clone(), ..shared };
+        let (routes, inbox) = (shared.routes.clone(), shared.inbox.clone());
+        let lanes = LaneStarter { shared, before_use };
+        let all = Board::new(plan, lanes, routes.clone(), inbox)?;
+        spawn("disks", move || all.run(&news))?;
+        Ok(Disks { board: Arc::new(BoardEnd(board)), routes })
+    }
+
+    /// Looks at all disks, those of the settings and those that were added or may be.
+    pub fn open(&self, cluster: ClusterId, known: Vec<DiskRecord>, added: Vec<AddedDisk>) {
         // The board lives as long as this.
-        let _ = self.board.0.send(News::Open(cluster, known));
+        let _ = self.board.0.send(News::Open(cluster, known, added));
     }
 
     /// Makes a volume, or finds it whole.
@@ -155,12 +190,15 @@ impl Disks {
     }
 
     fn send(&self, disk: DiskId, job: Job) {
-        let route = self.routes.lock().unwrap_or_else(PoisonError::into_inner).get(&disk).copied();
-        // They live as long as this.
-        match route.and_then(|it| self.queues.get(it)) {
-            Some(queue) => drop(queue.send(job)),
+        let routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        let unsent = match routes.queue(disk) {
+            Some(queue) => queue.send(job).err().map(|it| it.0),
+            None => Some(job),
+        };
+        drop(routes);
+        if let Some(job) = unsent {
             // Not from here: whoever asks must not wait.
-            None => drop(self.board.0.send(News::Stray(job, disk))),
+            let _ = self.board.0.send(News::Stray(job, disk));
         }
     }
 }
@@ -242,9 +280,18 @@ mod tests {
             let (inbox, said) = Inbox::new();
             // The machine's own is written to by others.
             let unknown = |_| Device::default();
-            let times = (timeout, LONG);
-            let disks =
-                Disks::start_with(plan, times, Duration::ZERO, starter, unknown, inbox).unwrap();
+            let shared = Shared {
+                starter,
+                timeout,
+                trash_retention: LONG,
+                devices: unknown,
+                hold_patience: Duration::ZERO,
+                inbox,
+                board: channel().0,
+                routes: Routes::default(),
+                holds: Arc::default(),
+            };
+            let disks = Disks::start_with(plan, shared, Arc::new(|_| {})).unwrap();
             Bed { disks, said, last: None }
         }
 
@@ -301,12 +348,12 @@ mod tests {
 
         /// As [`Bed::open`], when something else is found than before.
         fn open_anew(&mut self, known: &[DiskRecord]) -> Machine {
-            self.disks.open(CLUSTER, known.to_vec());
+            self.disks.open(CLUSTER, known.to_vec(), Vec::new());
             self.opened_anew()
         }
 
         fn open(&mut self, known: &[DiskRecord]) -> Machine {
-            self.disks.open(CLUSTER, known.to_vec());
+            self.disks.open(CLUSTER, known.to_vec(), Vec::new());
             self.opened()
         }
     }

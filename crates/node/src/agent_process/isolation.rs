@@ -3,10 +3,12 @@
 //! Relies on `containers` to hide it. Never claims more than the machine was found to do.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use holdfast_containers::{HiddenPlace, Isolation};
 use holdfast_model::DiskKind;
 
+use super::containers::Containers;
 use super::machine::DiskPlan;
 
 /// Where a master keeps its ledger unless it is told otherwise; there may be one on this machine.
@@ -24,6 +26,45 @@ pub fn places(dir: &Path, disks: &[DiskPlan], others: &[PathBuf]) -> Vec<HiddenP
     });
     let all = [HiddenPlace::whole(dir), HiddenPlace::whole(MASTER_DIR)];
     all.into_iter().chain(disks).chain(others.iter().map(HiddenPlace::whole)).collect()
+}
+
+/// Hides the places of Holdfast from tasks, and those of disks that are added later.
+pub struct Hiding {
+    dir: PathBuf,
+    others: Vec<PathBuf>,
+    containers: Containers,
+    /// All disks there ever were: what was taken away from the agent is still not the tasks'.
+    disks: Mutex<Vec<DiskPlan>>,
+}
+
+impl Hiding {
+    /// Of an agent with these disks.
+    pub fn new(
+        dir: &Path,
+        disks: Vec<DiskPlan>,
+        others: Vec<PathBuf>,
+        containers: Containers,
+    ) -> Hiding {
+        Hiding { dir: dir.to_owned(), others, containers, disks: Mutex::new(disks) }
+    }
+
+    /// Hides them, also from the tasks that run.
+    pub fn hide(&self) {
+        self.hide_all(&self.disks.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// The same with one disk more. May wait for containers that are being started.
+    pub fn add(&self, disk: &DiskPlan) {
+        let mut disks = self.disks.lock().unwrap_or_else(PoisonError::into_inner);
+        if !disks.contains(disk) {
+            disks.push(disk.clone());
+            self.hide_all(&disks);
+        }
+    }
+
+    fn hide_all(&self, disks: &[DiskPlan]) {
+        self.containers.hide(places(&self.dir, disks, &self.others));
+    }
 }
 
 /// Says in the log what keeps tasks apart.

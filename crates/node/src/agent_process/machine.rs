@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{anyhow, bail, Context};
 use holdfast_model::convert::text;
 use holdfast_model::{
-    DiskKind, Identity, MachineInfo, Ranges, Resource, Resources, Role, Scalar, Source, SourceKind,
-    Value, VolumeLimit,
+    AddedDisk, DiskKind, Identity, MachineInfo, Ranges, Resource, Resources, Role, Scalar, Source,
+    SourceKind, Value, VolumeLimit,
 };
 use holdfast_proto::mesos::v1::{value, AgentInfo, Attribute};
 use sysinfo::System;
@@ -30,6 +30,12 @@ pub struct DiskPlan {
 }
 
 impl DiskPlan {
+    /// A disk that an operator added.
+    pub fn of_added(disk: &AddedDisk, limit: VolumeLimit) -> DiskPlan {
+        let (root, size_mb) = (PathBuf::from(&disk.root), disk.size_mb);
+        DiskPlan { kind: disk.kind, root, size_mb, given: false, limit }
+    }
+
     /// Whether a resource is a part of this disk.
     pub fn offers(&self, identity: &Identity) -> bool {
         let same =
@@ -53,6 +59,8 @@ pub struct MachinePlan {
     pub resources: Resources,
     /// Disks; the first is ROOT.
     pub disks: Vec<DiskPlan>,
+    /// What keeps volumes to their sizes on disks that do not say.
+    pub limit: VolumeLimit,
 }
 
 impl MachinePlan {
@@ -95,7 +103,7 @@ impl MachinePlan {
             ..Default::default()
         };
         let info = holdfast_model::convert::machine::from_proto(wire)?;
-        Ok(MachinePlan { info, resources, disks })
+        Ok(MachinePlan { info, resources, disks, limit })
     }
 }
 

@@ -155,7 +155,7 @@ impl Shell for AgentShell {
             Effect::CloseMaster(link) => self.masters.close(link),
             Effect::ToExecutor(link, event) => self.tell_executor(link, &event),
             Effect::CloseExecutor(link) => self.executors.close(link),
-            Effect::OpenDisks(cluster, known) => self.disks.open(cluster, known),
+            Effect::OpenDisks(cluster, known, added) => self.disks.open(cluster, known, added),
             Effect::MakeVolume(label) => self.disks.make(label),
             Effect::CheckVolume(label) => self.disks.check(label),
             Effect::TrashVolume(label) => self.disks.trash(label),

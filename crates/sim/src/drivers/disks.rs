@@ -118,16 +118,22 @@ impl Disk {
             |id| DiskRecord { id, kind: self.kind, root: self.root.clone(), size_mb: self.size_mb };
         let was = known.iter().find(|it| it.root == self.root && it.kind == self.kind);
         if let (Some(fault), Some(was)) = (self.hang_fault(), was) {
-            return Some(DiskFound { disk: was.clone(), fault: Some(fault), space: None });
+            return Some(DiskFound {
+                disk: was.clone(),
+                fault: Some(fault),
+                space: None,
+                added: None,
+            });
         }
         match (self.mounted, self.label, was) {
             (Mounted::Itself, Some((id, owner)), _) if owner == cluster => {
-                Some(DiskFound { disk: record(id), fault: None, space: None })
+                Some(DiskFound { disk: record(id), fault: None, space: None, added: None })
             }
             (Mounted::Itself, Some((id, owner)), _) => Some(DiskFound {
                 disk: record(id),
                 fault: Some(format!("{} belongs to cluster {owner}", self.root)),
                 space: None,
+                added: None,
             }),
             (Mounted::Itself, None, None) => {
                 let id = fresh();
@@ -141,22 +147,26 @@ impl Disk {
                     },
                     fault: None,
                     space: None,
+                    added: None,
                 })
             }
             (Mounted::Itself, None, Some(was)) => Some(DiskFound {
                 disk: was.clone(),
                 fault: Some(format!("{} has lost its label", self.root)),
                 space: None,
+                added: None,
             }),
             (Mounted::Nothing, _, Some(was)) => Some(DiskFound {
                 disk: was.clone(),
                 fault: Some(format!("{} is not mounted", self.root)),
                 space: None,
+                added: None,
             }),
             (Mounted::Stranger, _, Some(was)) => Some(DiskFound {
                 disk: was.clone(),
                 fault: Some(format!("another disk is mounted at {}", self.root)),
                 space: None,
+                added: None,
             }),
             (_, _, None) => None,
         }

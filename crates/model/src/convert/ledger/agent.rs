@@ -1,6 +1,6 @@
 //! The agent's ledger as records.
 //!
-//! Trees: `identity` (one record), `disks`, `claims`, `frameworks`, `executors`, `tasks`, `operations`, `trash`. Relies on
+//! Trees: `identity` (one record), `disks`, `claims`, `frameworks`, `executors`, `tasks`, `operations`, `trash`, `added_disks`. Relies on
 //! [`AgentLedger::apply`] for the fold. Never yields a ledger that lacks a record that was there.
 
 use holdfast_proto::holdfast::ledger::v1 as ledger;
@@ -15,8 +15,8 @@ use crate::id::{ClaimId, DiskId, ExecutorId, FrameworkId, OperationUuid, TaskId}
 use crate::validate::Invalid;
 
 /// All trees.
-pub const TREES: [&str; 8] =
-    [IDENTITY, DISKS, CLAIMS, FRAMEWORKS, EXECUTORS, TASKS, OPERATIONS, TRASH];
+pub const TREES: [&str; 9] =
+    [IDENTITY, DISKS, CLAIMS, FRAMEWORKS, EXECUTORS, TASKS, OPERATIONS, TRASH, ADDED_DISKS];
 
 const IDENTITY: &str = "identity";
 const DISKS: &str = "disks";
@@ -26,6 +26,7 @@ const EXECUTORS: &str = "executors";
 const TASKS: &str = "tasks";
 const OPERATIONS: &str = "operations";
 const TRASH: &str = "trash";
+const ADDED_DISKS: &str = "added_disks";
 
 /// The key of the only record in its tree.
 const SELF: &str = "self";
@@ -45,13 +46,15 @@ pub fn encode(change: &AgentChange) -> Entry {
         AgentChange::Task(it) => put::<ledger::Task>(it),
         AgentChange::Operation(it) => put::<ledger::Operation>(it),
         AgentChange::Trashed(it) => put::<ledger::TrashedVolume>(it),
+        AgentChange::DiskAdded(it) => put::<ledger::AddedDisk>(it),
         AgentChange::DiskGone(_)
         | AgentChange::ClaimGone(_)
         | AgentChange::FrameworkGone(_)
         | AgentChange::ExecutorGone(_)
         | AgentChange::TaskGone(_)
         | AgentChange::OperationGone(_)
-        | AgentChange::TrashGone(_) => return Entry { tree, key, value: None },
+        | AgentChange::TrashGone(_)
+        | AgentChange::DiskRemoved(_) => return Entry { tree, key, value: None },
     };
     Entry { tree, key, value: Some(value) }
 }
@@ -79,6 +82,8 @@ fn place(change: &AgentChange) -> (&'static str, Vec<u8>) {
         AgentChange::OperationGone(uuid) => (OPERATIONS, one(&uuid.to_string())),
         AgentChange::Trashed(it) => (TRASH, one(&it.claim.id.to_string())),
         AgentChange::TrashGone(id) => (TRASH, one(&id.to_string())),
+        AgentChange::DiskAdded(it) => (ADDED_DISKS, one(&it.root)),
+        AgentChange::DiskRemoved(root) => (ADDED_DISKS, one(root)),
     }
 }
 
@@ -107,6 +112,7 @@ fn decode_put(tree: &str, value: &[u8]) -> Result<AgentChange, Flaw> {
         TASKS => AgentChange::Task(get::<ledger::Task, _>(value)?),
         OPERATIONS => AgentChange::Operation(get::<ledger::Operation, _>(value)?),
         TRASH => AgentChange::Trashed(get::<ledger::TrashedVolume, _>(value)?),
+        ADDED_DISKS => AgentChange::DiskAdded(get::<ledger::AddedDisk, _>(value)?),
         _ => return Err(Flaw::UnknownTree("agent's")),
     })
 }
@@ -118,6 +124,7 @@ fn decode_delete(tree: &str, key: &[u8]) -> Result<AgentChange, Flaw> {
         FRAMEWORKS => AgentChange::FrameworkGone(FrameworkId::parse(read_one(key)?)?),
         OPERATIONS => AgentChange::OperationGone(OperationUuid::parse(read_one(key)?)?),
         TRASH => AgentChange::TrashGone(ClaimId::parse(read_one(key)?)?),
+        ADDED_DISKS => AgentChange::DiskRemoved(read_one(key)?.to_owned()),
         EXECUTORS => {
             let (framework, executor) = read_two(key)?;
             AgentChange::ExecutorGone((
@@ -204,6 +211,7 @@ pub fn snapshot(ledger: &AgentLedger) -> Vec<Entry> {
     changes.extend(ledger.tasks.values().cloned().map(AgentChange::Task));
     changes.extend(ledger.operations.values().cloned().map(AgentChange::Operation));
     changes.extend(ledger.trash.values().cloned().map(AgentChange::Trashed));
+    changes.extend(ledger.added_disks.values().cloned().map(AgentChange::DiskAdded));
     changes.iter().map(encode).collect()
 }
 

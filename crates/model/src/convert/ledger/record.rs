@@ -35,6 +35,7 @@ records! {
     Task = 1,
     Operation = 2, // 2: `endings`.
     TrashedVolume = 1,
+    AddedDisk = 1,
     // The masters' ledger.
     Cluster = 1,
     AgentRecord = 1,

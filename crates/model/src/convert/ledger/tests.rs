@@ -49,6 +49,8 @@ fn agent_change() -> impl Strategy<Value = AgentChange> {
         uuid().prop_map(|it| AgentChange::OperationGone(OperationUuid(it))),
         samples::trashed_volume().prop_map(AgentChange::Trashed),
         uuid().prop_map(|it| AgentChange::TrashGone(ClaimId(it))),
+        samples::added_disk().prop_map(AgentChange::DiskAdded),
+        samples::added_disk().prop_map(|it| AgentChange::DiskRemoved(it.root)),
     ]
 }
 
@@ -359,6 +361,7 @@ fn kinds() -> Vec<(bool, &'static str, u8)> {
         (true, "tasks", version::<ledger::Task>()),
         (true, "operations", version::<ledger::Operation>()),
         (true, "trash", version::<ledger::TrashedVolume>()),
+        (true, "added_disks", version::<ledger::AddedDisk>()),
         (false, "cluster", version::<ledger::Cluster>()),
         (false, "agents", version::<ledger::AgentRecord>()),
         (false, "frameworks", version::<ledger::FrameworkRecord>()),

@@ -53,6 +53,10 @@ own_oneof! {
         trash_news: TrashNews(it) = TrashNews [it: Own],
         space_news: SpaceNews(it) = SpaceNews [it: Own],
         used_news: UsedNews(it) = UsedNews [it: Own],
+        disk_answer: DiskAnswer { uuid, refusal } = DiskAnswer {
+            uuid = uuid: Name,
+            refusal = refusal: Text,
+        },
     }
 }
 
@@ -61,6 +65,7 @@ own_message! {
         disk = disk: Needed<Own>,
         fault = fault: Text,
         space = space: Maybe<Own>,
+        added = added: Same,
     }
 }
 

@@ -32,8 +32,9 @@ fn disk_space() -> impl Strategy<Value = DiskSpace> {
 
 fn report() -> impl Strategy<Value = Report> {
     let few = 0..2usize;
-    let disk = (samples::disk(), of(text()), of(disk_space()));
-    let disk = disk.prop_map(|(disk, fault, space)| DiskReport { disk, fault, space });
+    let disk = (samples::disk(), of(text()), of(disk_space()), any::<bool>());
+    let disk =
+        disk.prop_map(|(disk, fault, space, added)| DiskReport { disk, fault, space, added });
     let owned = (
         prop::collection::vec(disk, few.clone()),
         prop::collection::vec(claim(), few.clone()),
@@ -146,6 +147,10 @@ fn to_master() -> impl Strategy<Value = ToMaster> {
             let resources = it.machine.resources.iter().collect();
             ToMaster::SpaceNews(SpaceNews { resources, disks: it.disks, full: it.full })
         }),
+        (uuid(), of(text())).prop_map(|(uuid, refusal)| ToMaster::DiskAnswer {
+            uuid: OperationUuid(uuid),
+            refusal
+        }),
     ]
 }
 
@@ -192,6 +197,16 @@ fn to_agent() -> impl Strategy<Value = ToAgent> {
             by
         }),
         (uuid(), text()).prop_map(|(claim, by)| Order::PurgeTrash { claim: ClaimId(claim), by }),
+        (uuid(), samples::added_disk(), text()).prop_map(|(uuid, disk, by)| Order::AddDisk {
+            uuid: OperationUuid(uuid),
+            disk,
+            by
+        }),
+        (uuid(), text(), text()).prop_map(|(uuid, root, by)| Order::RemoveDisk {
+            uuid: OperationUuid(uuid),
+            root,
+            by
+        }),
     ];
     (any::<u64>(), order).prop_map(|(term, order)| ToAgent { term: Term(term), order })
 }

@@ -87,6 +87,16 @@ own_oneof! {
             claim = claim_uuid: Name,
             by = by: Same,
         },
+        add_disk: AddDisk { uuid, disk, by } = AddDisk {
+            uuid = uuid: Name,
+            disk = disk: Needed<Own>,
+            by = by: Same,
+        },
+        remove_disk: RemoveDisk { uuid, root, by } = RemoveDisk {
+            uuid = uuid: Name,
+            root = root: Same,
+            by = by: Same,
+        },
     } else Unknown
 }
 

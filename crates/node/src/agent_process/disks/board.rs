@@ -3,18 +3,21 @@
 //! A disk that hangs holds up no other: the core is told of those that have answered after a moment, and of the others when they do. Relies
 //! on each queue to answer each look it was asked for, sooner or later. Never says that a disk is well that has not answered.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use holdfast_agent::{DiskFound, Input, Machine};
-use holdfast_model::{ClusterId, DiskId, DiskRecord, MachineInfo, Resource, Resources, Source};
+use holdfast_model::{
+    AddedDisk, ClusterId, DiskId, DiskRecord, MachineInfo, Resource, Resources, Source,
+};
 use holdfast_volumes::Place;
 use uuid::Uuid;
 
 use super::lane::{Asked, Job};
-use super::{not_there, Routes};
+use super::{not_there, LaneStarter, RouteTable, Routes};
 use crate::agent_process::machine::{disk_resource, DiskPlan, MachinePlan};
 use crate::core_loop::Inbox;
 
@@ -24,11 +27,11 @@ const ANSWER_WAIT: Duration = Duration::from_millis(1_500);
 
 /// What the board hears.
 pub enum News {
-    /// Look at all disks, for this cluster; those are known.
-    Open(ClusterId, Vec<DiskRecord>),
+    /// Look at all disks, for this cluster; those in the first list are known, those in the second were added or may be.
+    Open(ClusterId, Vec<DiskRecord>, Vec<AddedDisk>),
     /// A disk was looked at.
     Looked {
-        /// Which of the settings' disks.
+        /// Which queue's disk.
         index: usize,
         /// How it was found.
         found: DiskFound,
@@ -39,7 +42,7 @@ pub enum News {
         /// Told once the core is.
         done: Sender<()>,
     },
-    /// Something was asked about a disk that no setting names.
+    /// Something was asked about a disk that the agent does not have.
     Stray(Job, DiskId),
     /// Nobody will ask anything any more.
     End,
@@ -50,15 +53,20 @@ pub struct Board {
     plan: MachinePlan,
     inbox: Inbox<Input>,
     routes: Routes,
-    rows: Vec<Row>,
+    lanes: LaneStarter,
+    /// By the numbers of their queues: those of the settings first, ROOT with 0; no number is used twice.
+    rows: BTreeMap<usize, Row>,
+    next: usize,
     known: Arc<Vec<DiskRecord>>,
     /// When the look that the core waits for is answered at the latest.
     due: Option<Instant>,
 }
 
-/// A disk of the settings.
+/// A disk of the settings, or one that was added.
 struct Row {
     plan: DiskPlan,
+    /// As it was added.
+    added: Option<AddedDisk>,
     queue: Sender<Job>,
     /// How it was found last; `None` until it has answered.
     seen: Option<DiskFound>,
@@ -73,24 +81,65 @@ struct Row {
 }
 
 impl Board {
-    /// A board over the queues of the plan's disks, in order.
+    /// A board that starts the queues of the plan's disks.
+    ///
+    /// # Errors
+    /// When the machine has no thread left.
     pub fn new(
         plan: MachinePlan,
-        queues: Vec<Sender<Job>>,
+        lanes: LaneStarter,
         routes: Routes,
         inbox: Inbox<Input>,
-    ) -> Board {
-        let row = |(plan, queue): (&DiskPlan, Sender<Job>)| Row {
-            plan: plan.clone(),
+    ) -> std::io::Result<Board> {
+        let known = Arc::default();
+        let (rows, disks) = (BTreeMap::new(), plan.disks.clone());
+        let mut board = Board { plan, inbox, routes, lanes, rows, next: 0, known, due: None };
+        disks.into_iter().try_for_each(|it| board.add(it, None))?;
+        Ok(board)
+    }
+
+    /// One disk more.
+    fn add(&mut self, plan: DiskPlan, added: Option<AddedDisk>) -> std::io::Result<()> {
+        let index = self.next;
+        let queue = self.lanes.start(index, &plan, added.is_some())?;
+        self.next += 1;
+        self.routes().queues.insert(index, queue.clone());
+        let unnamed = DiskId(Uuid::new_v4());
+        let row = Row {
+            plan,
+            added,
             queue,
             seen: None,
             place: None,
             looking: false,
-            unnamed: DiskId(Uuid::new_v4()),
+            unnamed,
             told: None,
         };
-        let rows = plan.disks.iter().zip(queues).map(row).collect();
-        Board { plan, inbox, routes, rows, known: Arc::default(), due: None }
+        self.rows.insert(index, row);
+        Ok(())
+    }
+
+    fn routes(&self) -> MutexGuard<'_, RouteTable> {
+        self.routes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has exactly these disks beside those of the settings. What the settings name is one disk, whoever else names it.
+    fn have(&mut self, wanted: Vec<AddedDisk>) {
+        let is_gone = |row: &Row| row.added.as_ref().is_some_and(|it| !wanted.contains(it));
+        let gone = self.rows.iter().filter(|(_, row)| is_gone(row)).map(|(index, _)| *index);
+        for index in gone.collect::<Vec<_>>() {
+            self.rows.remove(&index);
+            // Its queue ends when it has done what it is about.
+            self.routes().queues.remove(&index);
+        }
+        for disk in wanted {
+            if self.rows.values().any(|it| it.plan.root == Path::new(&disk.root)) {
+                continue;
+            }
+            if let Err(error) = self.add(DiskPlan::of_added(&disk, self.plan.limit), Some(disk)) {
+                tracing::error!("a disk that was added has no queue, since no thread can be started: {error}; it is tried again with the next look");
+            }
+        }
     }
 
     /// Listens until nobody speaks any more.
@@ -101,7 +150,10 @@ impl Board {
                 None => news.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
             match next {
-                Ok(News::Open(cluster, known)) => self.open(cluster, known),
+                Ok(News::Open(cluster, known, added)) => {
+                    self.have(added);
+                    self.open(cluster, known);
+                }
                 Ok(News::Looked { index, found, place, as_asked, done }) => {
                     self.looked(index, found, place, as_asked);
                     // A queue that ended with its process does not wait.
@@ -109,19 +161,22 @@ impl Board {
                 }
                 Ok(News::Stray(job, disk)) => job.refuse(&not_there(disk), &self.inbox),
                 Err(RecvTimeoutError::Timeout) => self.tell(),
-                Ok(News::End) | Err(RecvTimeoutError::Disconnected) => return,
+                // The queues end with those who could ask them.
+                Ok(News::End) | Err(RecvTimeoutError::Disconnected) => {
+                    return self.routes().queues.clear();
+                }
             }
         }
     }
 
     fn open(&mut self, cluster: ClusterId, known: Vec<DiskRecord>) {
         self.known = Arc::new(known);
-        for (index, row) in self.rows.iter_mut().enumerate() {
+        for (index, row) in &mut self.rows {
             let record = row.record(&self.known).cloned();
             if let Some(record) = &record {
                 // What is asked about it before it was found waits in its queue.
                 let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
-                routes.entry(record.id).or_insert(index);
+                routes.disks.entry(record.id).or_insert(*index);
             }
             if !row.looking {
                 row.looking = true;
@@ -134,12 +189,12 @@ impl Board {
     }
 
     fn looked(&mut self, index: usize, found: DiskFound, place: Option<Place>, as_asked: bool) {
-        let row = &mut self.rows[index];
+        let Some(row) = self.rows.get_mut(&index) else { return }; // It was taken away.
         row.looking &= !as_asked;
         let is_news = row.seen.as_ref() != Some(&found);
         (row.seen, row.place) = (Some(found), place);
-        let has_all = self.rows.iter().all(|it| !it.looking);
-        let knows_all = self.rows.iter().all(|it| it.seen.is_some());
+        let has_all = self.rows.values().all(|it| !it.looking);
+        let knows_all = self.rows.values().all(|it| it.seen.is_some());
         match self.due {
             Some(_) if has_all => self.tell(),
             // What fails with it is answered next, so this cannot wait. The look that is under way is answered all the same.
@@ -157,9 +212,9 @@ impl Board {
         self.due = None;
         let mut offered = self.plan.resources.clone();
         let mut found = Vec::new();
-        for index in 0..self.rows.len() {
+        for index in self.rows.keys().copied().collect::<Vec<_>>() {
             let disk = self.found(index);
-            let row = &mut self.rows[index];
+            let Some(row) = self.rows.get_mut(&index) else { continue };
             row.tell_fault(disk.fault.as_deref());
             let (plan, root) = (&row.plan, Path::new(&disk.disk.root));
             if !plan.given {
@@ -177,22 +232,23 @@ impl Board {
 impl Board {
     /// How a disk was found, seen beside the others.
     fn found(&self, index: usize) -> DiskFound {
-        let row = &self.rows[index];
-        let found = row.found(&self.known);
+        let row = &self.rows[&index];
+        let added = row.added.as_ref().map(|it| it.root.clone());
+        let found = DiskFound { added: added.clone(), ..row.found(&self.known) };
         let Some(fault) = self.clash(index, &found) else { return found };
         // It has no name of its own, and no part of what the other one is.
         let disk = match found.fault {
             Some(_) => row.nameless(),
             None => found.disk,
         };
-        DiskFound { disk, fault: Some(fault), space: None }
+        DiskFound { disk, fault: Some(fault), space: None, added }
     }
 
     /// Whether the place of a disk is another's, or lies in another's.
     fn clash(&self, index: usize, found: &DiskFound) -> Option<String> {
-        let row = &self.rows[index];
+        let row = &self.rows[&index];
         let here = row.place.as_ref()?;
-        let others = self.rows.iter().enumerate().filter(|(at, _)| *at != index);
+        let others = self.rows.iter().map(|(at, it)| (*at, it)).filter(|(at, _)| *at != index);
         let mut placed = others.filter_map(|(at, it)| Some((at, it, it.place.as_ref()?)));
         let is_first = |at: usize, other: &Row| match (row.is_well(), other.is_well()) {
             (a, b) if a != b => b,
@@ -253,7 +309,7 @@ impl Row {
         }
         let fault = "it has not answered yet since the agent was started; other disks go on, and it is used as soon as it answers";
         let disk = self.record(known).cloned().unwrap_or_else(|| self.nameless());
-        DiskFound { disk, fault: Some(fault.to_owned()), space: None }
+        DiskFound { disk, fault: Some(fault.to_owned()), space: None, added: None }
     }
 
     /// A disk of which nothing is known but its place.

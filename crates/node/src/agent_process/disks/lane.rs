@@ -203,7 +203,7 @@ impl Lane {
                 None => match self.wait(work) {
                     Ok(Some(job)) => job,
                     Ok(None) => continue,
-                    Err(_) => return,
+                    Err(_) => return self.leave(),
                 },
             };
             match job {
@@ -211,6 +211,17 @@ impl Lane {
                 Job::Trash(first) => next = self.trash_all(first, work),
                 job => self.do_one(job),
             }
+        }
+    }
+
+    /// Nobody asks for this disk any more: another agent may have it, or another queue of this one.
+    fn leave(self) {
+        let mut routes = self.shared.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut holds = self.shared.holds.lock().unwrap_or_else(PoisonError::into_inner);
+        let ours: Vec<DiskId> = routes.disks_of(self.index).collect();
+        for disk in ours {
+            routes.disks.remove(&disk);
+            holds.remove(&disk);
         }
     }
 
@@ -529,7 +540,7 @@ impl Lane {
             root: self.plan.root.to_string_lossy().into_owned(),
             size_mb: 0,
         });
-        DiskFound { disk, fault: Some(why.to_owned()), space: None }
+        DiskFound { disk, fault: Some(why.to_owned()), space: None, added: None }
     }
 
     /// Has the disk opened; else what is wrong with it, and its uuid if that is known.
@@ -667,15 +678,17 @@ impl Lane {
             *opened = Ok(id);
         }
         let disk = DiskRecord { id, kind: self.plan.kind, root, size_mb };
-        self.shared.routes.lock().unwrap_or_else(PoisonError::into_inner).insert(id, self.index);
+        let mut routes = self.shared.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        routes.disks.insert(id, self.index);
+        drop(routes);
         if fault.is_some() {
             self.space.lost();
-            return DiskFound { disk, fault, space: None };
+            return DiskFound { disk, fault, space: None, added: None };
         }
         if let Some(asked) = &mut self.asked {
             asked.known = Some(disk.clone()); // Should it hang before the core asks again, it is this one.
         }
-        self.with_space(DiskFound { disk, fault, space: None }, found)
+        self.with_space(DiskFound { disk, fault, space: None, added: None }, found)
     }
 }
 

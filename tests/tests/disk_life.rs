@@ -1,0 +1,162 @@
+//! The life of disks: added to a running agent and taken away, unmounted behind its back, found again at another path. Real processes over
+//! real file systems on loop devices.
+//!
+//! Relies on the right to mount; where that is missing it is said, and passed. Never measures time.
+
+#![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use holdfast_tests::calls::{disk, mount_source};
+use holdfast_tests::cluster::{text, volume_dir};
+use holdfast_tests::daemon::binary;
+use holdfast_tests::loop_disk::LoopDisk;
+use holdfast_tests::{until, Cluster};
+use serde_json::Value;
+
+/// What a test keeps in a volume.
+const BYTES: &[u8] = b"every acknowledged record";
+
+/// What a person types.
+fn holdfast(cluster: &Cluster, arguments: &[&str]) -> Output {
+    let mut command = Command::new(binary());
+    command.args(arguments).args(["--master", &cluster.master.address().to_string()]);
+    command.output().unwrap()
+}
+
+fn words(output: &Output) -> String {
+    let (out, err) = (&output.stdout, &output.stderr);
+    format!("{}{}", String::from_utf8_lossy(out), String::from_utf8_lossy(err))
+}
+
+/// What it says when it works.
+fn done(cluster: &Cluster, arguments: &[&str]) -> String {
+    let output = holdfast(cluster, arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", words(&output));
+    words(&output)
+}
+
+/// What it says when it does not.
+fn refused(cluster: &Cluster, arguments: &[&str]) -> String {
+    let output = holdfast(cluster, arguments);
+    assert!(!output.status.success(), "{arguments:?}: {}", words(&output));
+    words(&output)
+}
+
+fn row(cluster: &Cluster, root: &Path) -> Option<Value> {
+    cluster.list("disks").into_iter().find(|it| it["root"] == text(root))
+}
+
+fn unclaimed(cluster: &Cluster, root: &Path) -> u64 {
+    let mb = || row(cluster, root)?["unclaimed_mb"].as_u64();
+    until("space of the disk can be claimed", || match mb() {
+        None | Some(0) => Err(format!("{:?}", row(cluster, root))),
+        Some(mb) => Ok(mb),
+    })
+}
+
+/// A volume on all of a MOUNT disk, with bytes in it.
+fn fill(cluster: &Cluster, agent: usize, root: &Path, volume: &str) -> Value {
+    let piece = disk(unclaimed(cluster, root) as f64, Some(&mount_source(&text(root))));
+    let claim = cluster.claim_volume(agent, volume, &piece);
+    fs::write(volume_dir(root, &claim).join("data/file"), BYTES).unwrap();
+    claim
+}
+
+fn assert_whole(root: &Path, claim: &Value) {
+    assert_eq!(fs::read(volume_dir(root, claim).join("data/file")).unwrap(), BYTES);
+}
+
+#[test]
+fn a_disk_is_added_to_a_running_agent_stays_through_its_restart_and_is_taken_away_untouched() {
+    let test =
+        "a_disk_is_added_to_a_running_agent_stays_through_its_restart_and_is_taken_away_untouched";
+    let mut cluster = Cluster::start();
+    let root = cluster.path("a disk, with a comma");
+    let path = text(&root);
+    let add = ["disk", "add", "--agent", "agent0", "--path", &path, "--type", "mount"];
+    // What is not there is not added, and nothing is left of the try.
+    let why = refused(&cluster, &add);
+    assert!(why.contains("no such directory"), "{why}");
+    fs::create_dir(&root).unwrap();
+    let why = refused(&cluster, &add);
+    assert!(why.contains("is not mounted"), "{why}");
+    assert_eq!((row(&cluster, &root), fs::read_dir(&root).unwrap().count()), (None, 0));
+    let Some(_disk) = LoopDisk::mounted(test, &cluster.path("image"), &root, 64) else { return };
+    let plan = holdfast(&cluster, &[&add[..], &["--plan"]].concat());
+    assert_eq!((plan.status.code(), row(&cluster, &root)), (Some(2), None), "{}", words(&plan));
+    let added = done(&cluster, &add);
+    assert!(added.contains("open and durable"), "{added}");
+    let id = row(&cluster, &root).unwrap()["id"].clone();
+    assert_eq!(done(&cluster, &add).matches("open and durable").count(), 1, "twice is once");
+    let claim = fill(&cluster, 0, &root, "v");
+    cluster.agents[0].kill();
+    cluster.agents[0].start();
+    cluster.wait_for_agent(0, "well");
+    cluster.wait_for_claim("v", "ready");
+    assert_eq!(row(&cluster, &root).unwrap()["id"], id);
+    let shown = done(&cluster, &["disk", "show", &path]);
+    assert!(shown.contains("an operator, with `disk add`") && shown.contains(" v "), "{shown}");
+    // What carries claims is not taken away, and what the settings name is theirs.
+    let remove = ["disk", "remove", &path];
+    let why = refused(&cluster, &remove);
+    assert!(why.contains("volume `v` of role db") && why.contains("destroy the volumes"), "{why}");
+    let why = refused(&cluster, &["disk", "remove", &text(&cluster.agent_dir(0))]);
+    assert!(why.contains("the agent's settings name"), "{why}");
+    assert_whole(&root, &claim);
+    done(&cluster, &["volume", "destroy", "v", "-y", "--force"]);
+    let reserved = cluster.list("claims").remove(0);
+    done(&cluster, &["reservation", "remove", reserved["id"].as_str().unwrap(), "-y"]);
+    done(&cluster, &remove);
+    assert_eq!(row(&cluster, &root), None);
+    assert!(root.join("holdfast/label").exists(), "nothing on it is touched");
+    cluster.agents[0].kill();
+    cluster.agents[0].start();
+    cluster.wait_for_agent(0, "well");
+    assert_eq!(row(&cluster, &root), None, "it is gone for good");
+    done(&cluster, &add);
+    assert_eq!(row(&cluster, &root).unwrap()["id"], id, "its label names it");
+    done(&cluster, &["volume", "undelete", "v"]);
+    cluster.wait_for_claim("v", "ready");
+    assert_whole(&root, &claim);
+    drop(cluster);
+}
+
+#[test]
+fn a_disk_that_is_removed_is_free_for_another_agent_and_two_copies_of_one_are_never_had() {
+    let test =
+        "a_disk_that_is_removed_is_free_for_another_agent_and_two_copies_of_one_are_never_had";
+    let mut cluster = Cluster::start();
+    cluster.add_agent(&[]);
+    let (root, copy) = (cluster.path("disk"), cluster.path("copy"));
+    let (path, copy_path) = (text(&root), text(&copy));
+    let Some(_disk) = LoopDisk::mounted(test, &cluster.path("image"), &root, 64) else { return };
+    let add = |agent: &'static str, path: &str| -> Vec<String> {
+        ["disk", "add", "--agent", agent, "--path", path, "--type", "path"]
+            .map(str::to_owned)
+            .into()
+    };
+    let add = |agent, path: &str| -> Output {
+        let words = add(agent, path);
+        holdfast(&cluster, &words.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    assert!(add("agent0", &path).status.success());
+    let why = words(&add("agent1", &path));
+    assert!(why.contains("in use by another agent on this machine"), "{why}");
+    // A copy of the disk would promise its space, and its volumes, twice.
+    fs::create_dir(&copy).unwrap();
+    let copied = Command::new("cp").arg("-a").arg(root.join("holdfast")).arg(&copy).status();
+    assert!(copied.unwrap().success());
+    let why = words(&add("agent0", &copy_path));
+    assert!(why.contains("bears the same label"), "{why}");
+    assert_eq!(row(&cluster, &root).unwrap()["fault"], Value::Null, "the disk itself stays well");
+    done(&cluster, &["disk", "remove", &path]);
+    until("another agent may have it", || {
+        let added = add("agent1", &path);
+        added.status.success().then_some(()).ok_or_else(|| words(&added))
+    });
+    assert_eq!(row(&cluster, &root).unwrap()["hostname"], "agent1");
+    drop(cluster);
+}

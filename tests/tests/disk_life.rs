@@ -160,3 +160,72 @@ fn a_disk_that_is_removed_is_free_for_another_agent_and_two_copies_of_one_are_ne
     assert_eq!(row(&cluster, &root).unwrap()["hostname"], "agent1");
     drop(cluster);
 }
+
+fn add_mount(cluster: &Cluster, agent: &str, root: &Path) -> Output {
+    let path = text(root);
+    holdfast(cluster, &["disk", "add", "--agent", agent, "--path", &path, "--type", "mount"])
+}
+
+fn is_missing(cluster: &Cluster, volume: &str, why: &str) {
+    until(&format!("{volume} is missing: {why}"), || {
+        let told = done(cluster, &["claim", "where", volume]);
+        let is_it = told.contains("missing") && told.contains(why);
+        is_it.then_some(()).ok_or(told)
+    });
+}
+
+#[test]
+fn a_disk_that_is_unmounted_swapped_or_brought_to_another_agent_is_told_apart_and_comes_back_whole()
+{
+    let test =
+        "a_disk_that_is_unmounted_swapped_or_brought_to_another_agent_is_told_apart_and_comes_back_whole";
+    let mut cluster = Cluster::start();
+    cluster.add_agent(&[]);
+    let (one, other, third) = (cluster.path("one"), cluster.path("other"), cluster.path("third"));
+    let image = |name: &str| cluster.path(name);
+    let Some(mut first) = LoopDisk::mounted(test, &image("a"), &one, 64) else { return };
+    let Some(mut second) = LoopDisk::mounted(test, &image("b"), &other, 64) else { return };
+    for root in [&one, &other] {
+        let added = add_mount(&cluster, "agent0", root);
+        assert!(added.status.success(), "{}", words(&added));
+    }
+    let (a, b) = (fill(&cluster, 0, &one, "a"), fill(&cluster, 0, &other, "b"));
+    // Unmounted behind the agent's back, and mounted again.
+    first.unmount();
+    is_missing(&cluster, "a", "is not mounted");
+    assert_eq!(fs::read_dir(&one).unwrap().count(), 0, "nothing is made in its place");
+    first.mount(&one);
+    cluster.wait_for_claim("a", "ready");
+    assert_whole(&one, &a);
+    // Each at the place of the other.
+    first.unmount();
+    second.unmount();
+    first.mount(&other);
+    second.mount(&one);
+    is_missing(&cluster, "a", "mount the right one");
+    is_missing(&cluster, "b", "mount the right one");
+    first.unmount();
+    second.unmount();
+    // Brought to another agent, which cannot have it: not beside its own, and not as long as it carries volumes of that.
+    first.mount(&third);
+    let why = words(&add_mount(&cluster, "agent1", &third));
+    assert!(why.contains("in use by another agent on this machine"), "{why}");
+    cluster.agents[0].kill();
+    let why = words(&add_mount(&cluster, "agent1", &third));
+    assert!(why.contains("1 volumes that this agent's ledger does not know"), "{why}");
+    assert_eq!(row(&cluster, &third), None);
+    cluster.agents[0].start();
+    cluster.wait_for_agent(0, "well");
+    // Found elsewhere by its own agent.
+    let why = words(&add_mount(&cluster, "agent0", &third));
+    let expected = format!("it is found at {}, and its claims name {}", text(&third), text(&one));
+    assert!(why.contains(&expected), "{why}");
+    first.unmount();
+    first.mount(&one);
+    second.mount(&other);
+    for (volume, root, claim) in [("a", &one, &a), ("b", &other, &b)] {
+        cluster.wait_for_claim(volume, "ready");
+        assert_whole(root, claim);
+    }
+    drop(cluster);
+}

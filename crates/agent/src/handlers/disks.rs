@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use holdfast_model::{claim, AgentChange, AgentLedger, DiskId, DiskRecord};
+use holdfast_model::{claim, AgentChange, AgentLedger, DiskId, DiskKind, DiskRecord};
 
 use super::disk_changes::{accept, drop_unfit, tell_outcomes};
 use crate::bookkeeping::looks::{check_faulty_volumes, look_again_later, work_on_volumes};
@@ -105,7 +105,12 @@ fn compare_disks(
     found: &[DiskFound],
 ) -> (Vec<AgentChange>, BTreeMap<DiskId, String>) {
     let (mut changes, mut faults, mut seen) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
-    for DiskFound { disk, fault, .. } in found {
+    // A disk that is not where it was and well somewhere else has moved; it has no copy.
+    let has_moved = |it: &&DiskFound| {
+        let is_it = |other: &DiskFound| other.disk.id == it.disk.id && other.fault.is_none();
+        it.fault.is_some() && found.iter().any(is_it)
+    };
+    for DiskFound { disk, fault, .. } in found.iter().filter(|it| !has_moved(it)) {
         if let Some(other) = seen.insert(disk.id, disk.root.clone()) {
             let why = format!("{other} and {} bear the same label; one is a copy of the other: take one of them away", disk.root);
             faults.insert(disk.id, why);
@@ -119,8 +124,14 @@ fn compare_disks(
             faults.insert(disk.id, fault.clone());
         } else if let Some(old) = moved {
             let why = format!(
-                "it is found at {}, and its claims name {}; mount it there again",
-                disk.root, old.root
+                "it is found at {}, and its claims name {}, as a disk of type {}; mount it there again: they are whole as soon as it is",
+                disk.root,
+                old.root,
+                match old.kind {
+                    DiskKind::Root => "root",
+                    DiskKind::Path => "path",
+                    DiskKind::Mount => "mount",
+                }
             );
             faults.insert(disk.id, why);
         } else if old != Some(disk) {
@@ -186,6 +197,28 @@ mod tests {
         bed.launch_command("t1", &[bed.volume()]);
         bed.settle();
         assert_eq!(bed.task_state("t1"), Some(TaskState::Running));
+    }
+
+    #[test]
+    fn a_disk_that_is_found_elsewhere_has_moved_and_is_no_copy_of_itself() {
+        let mut bed = Bed::registered();
+        bed.reserve_and_create();
+        let (claims, whole) = (bed.agent.ledger().claims.clone(), bed.machine.clone());
+        let mut moved = bed.machine.disks[1].clone();
+        bed.machine.disks[1].fault = Some("not mounted".to_owned());
+        moved.disk.root = "/elsewhere".to_owned();
+        bed.machine.disks.push(moved);
+        bed.input(crate::Input::Opened(bed.machine.clone()));
+        bed.settle();
+        let faults = bed.agent.faults();
+        let is_told =
+            |why: &str| why.contains("it is found at /elsewhere, and its claims name /d1");
+        assert!(faults.len() == 2 && faults.iter().all(|(_, why)| is_told(why)), "{faults:?}");
+        assert_eq!(bed.agent.ledger().claims, claims);
+        bed.machine = whole.clone();
+        bed.input(crate::Input::Opened(whole));
+        bed.settle();
+        assert!(bed.agent.faults().is_empty());
     }
 
     #[test]

@@ -238,6 +238,9 @@ pub enum Effect {
     TrashVolume(VolumeLabel),
     /// Move the volume back from the trash to its place, or find it there. Idempotent. Answered by [`Input::VolumeMade`].
     RestoreVolume(VolumeLabel),
+    /// A volume has the size that its label says, whatever it had before: what its driver keeps ready for it, and what holds it to its
+    /// size, have to follow. Its label on the disk stays as it was. Idempotent; not answered.
+    ResizeVolume(VolumeLabel),
     /// Remove a destroyed volume from the trash of a disk. Idempotent. Answered by [`Input::TrashPurged`], which may take long.
     PurgeTrash(DiskId, ClaimId),
     /// Check the volumes, then start the container. Idempotent. Answered by [`Input::ContainerStarted`], later [`Input::ContainerExited`].

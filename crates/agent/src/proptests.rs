@@ -26,6 +26,8 @@ enum Step {
     Create(u8),
     Destroy(u8),
     DestroyAll(u8),
+    /// Grow it, or shrink it, by so many megabytes.
+    Resize(u8, i8),
     Undelete(u8),
     Purge(u8),
     TrashDue(u8, bool),
@@ -59,6 +61,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (1u8..4).prop_map(Step::Unreserve),
         3 => (0u8..3).prop_map(Step::Create),
         2 => (0u8..3).prop_map(Step::Destroy),
+        2 => (0u8..3, -20i8..20).prop_map(|(volume, mb)| Step::Resize(volume, mb)),
         1 => (0u8..3).prop_map(Step::DestroyAll),
         2 => any::<u8>().prop_map(Step::Undelete),
         1 => any::<u8>().prop_map(Step::Purge),
@@ -106,6 +109,12 @@ fn pick<T: Clone>(list: &[T], number: u8) -> Option<T> {
     (!list.is_empty()).then(|| list[usize::from(number) % list.len()].clone())
 }
 
+/// A volume with the size that it has by now; as it would be made when it is not there.
+fn volume_now(bed: &Bed, number: u8) -> holdfast_model::Resource {
+    let claim = bed.find_claim(&format!("v{number}"));
+    claim.map_or_else(|| Names::volume(number), |it| it.resource.clone())
+}
+
 fn act(bed: &mut Bed, names: &mut Names, step: &Step) {
     match step.clone() {
         Step::Reserve(number) => {
@@ -116,9 +125,17 @@ fn act(bed: &mut Bed, names: &mut Names, step: &Step) {
             bed.apply(vec![Action::Claim(ClaimAction::Unreserve(list))]);
         }
         Step::Create(number) => drop(bed.apply(vec![Bed::create(&[Names::volume(number)])])),
-        Step::Destroy(number) => drop(bed.apply(vec![Bed::destroy(&[Names::volume(number)])])),
+        Step::Destroy(number) => drop(bed.apply(vec![Bed::destroy(&[volume_now(bed, number)])])),
+        Step::Resize(number, mb) => {
+            let volume = volume_now(bed, number);
+            let action = match mb {
+                ..0 => Bed::shrink(volume, -i64::from(mb)),
+                0.. => Bed::grow(volume, i64::from(mb)),
+            };
+            bed.apply(vec![action]);
+        }
         Step::DestroyAll(number) => {
-            let volume = Names::volume(number);
+            let volume = volume_now(bed, number);
             let unreserve = Action::Claim(ClaimAction::Unreserve(vec![volume.without_volume()]));
             bed.apply(vec![Bed::destroy(&[volume]), unreserve]);
         }
@@ -243,10 +260,8 @@ fn check(bed: &Bed) {
         for claim in
             update.claims.iter().filter(|it| it.is_volume() && it.state == ClaimState::Ready)
         {
-            let there = ledger
-                .claims
-                .get(&claim.id)
-                .is_some_and(|it| Claimed::of(it) == Claimed::of(claim));
+            let there =
+                ledger.claims.get(&claim.id).is_some_and(|it| is_same_or_resized(it, claim));
             // One that could not be brought back after all lies at its place, remembered, until the next look at the disk.
             let remembered = ledger.trash.contains_key(&claim.id);
             let destroyed = bed.trash.contains(&claim.id) || bed.purged.contains(&claim.id);
@@ -278,6 +293,14 @@ fn check(bed: &Bed) {
 
 #[derive(PartialEq, Debug)]
 struct Claimed<'a>(&'a holdfast_model::Resource, ClaimId);
+
+/// Only a newer generation of a claim has another size.
+fn is_same_or_resized(now: &holdfast_model::Claim, told: &holdfast_model::Claim) -> bool {
+    match told.generation < now.generation {
+        true => now.resource.identity == told.resource.identity,
+        false => Claimed::of(now) == Claimed::of(told),
+    }
+}
 
 impl Claimed<'_> {
     fn of(claim: &holdfast_model::Claim) -> Claimed<'_> {

@@ -395,6 +395,14 @@ impl Bed {
                 assert!(!running, "what runs is not forgotten");
                 self.containers.remove(&container);
             }
+            Effect::ResizeVolume(label) => {
+                let claim = self.durable.claims.get(&label.claim);
+                assert_eq!(
+                    claim.and_then(crate::bookkeeping::records::label).as_ref(),
+                    Some(&label),
+                    "what a volume is held to is what is written down"
+                );
+            }
             Effect::ToMaster(..) | Effect::CloseMaster(_) | Effect::Log(_) => {}
         }
     }
@@ -700,6 +708,17 @@ impl Bed {
         Action::Claim(ClaimAction::Create(volumes.to_vec()))
     }
 
+    pub(crate) fn grow(volume: Resource, mb: i64) -> Action {
+        let more = holdfast_model::Value::Scalar(holdfast_model::Scalar::whole(mb));
+        let addition = Resource { value: more, ..volume.without_volume() };
+        Action::Claim(ClaimAction::Grow { volume, addition })
+    }
+
+    pub(crate) fn shrink(volume: Resource, mb: i64) -> Action {
+        let subtract = holdfast_model::Scalar::whole(mb);
+        Action::Claim(ClaimAction::Shrink { volume, subtract })
+    }
+
     pub(crate) fn destroy(volumes: &[Resource]) -> Action {
         Action::Claim(ClaimAction::Destroy(volumes.to_vec()))
     }
@@ -717,7 +736,6 @@ impl Bed {
         update.and_then(|it| it.message.clone()).unwrap_or_default()
     }
 
-    /// 100 MB of `/d1` reserved, 60 MB of them a volume.
     /// The volumes of /d1 were measured: so many MB each.
     pub(crate) fn measured(&mut self, limit: VolumeLimit, volumes: &[(ClaimId, u64)]) {
         let volumes = volumes.iter().map(|(id, mb)| (*id, mb << 20)).collect();
@@ -734,6 +752,7 @@ impl Bed {
         self.input(Input::Opened(self.machine.clone()));
     }
 
+    /// 100 MB of `/d1` reserved, 60 MB of them a volume.
     pub(crate) fn reserve_and_create(&mut self) {
         self.apply(vec![Bed::reserve(reserved_disk(100)), Bed::create(&[self.volume()])]);
         self.settle();

@@ -36,6 +36,8 @@ pub enum Action {
     CreateVolume,
     /// Destroy volumes of an agent.
     DestroyVolume,
+    /// Make volumes of an agent larger or smaller.
+    ResizeVolume,
     /// Bring destroyed volumes of an agent back.
     UndeleteVolume,
     /// Remove destroyed volumes of an agent for good.
@@ -104,6 +106,7 @@ impl fmt::Display for Action {
             Action::Unreserve => "unreserve resources of",
             Action::CreateVolume => "create volumes on",
             Action::DestroyVolume => "destroy volumes of",
+            Action::ResizeVolume => "resize volumes of",
             Action::UndeleteVolume => "bring back volumes of",
             Action::PurgeVolume => "remove destroyed volumes of",
             Action::ChangeDisks => "change the disks of",

@@ -71,6 +71,7 @@ fn claim_action(action: &ClaimAction) -> Action {
         ClaimAction::Unreserve(_) => Action::Unreserve,
         ClaimAction::Create(_) => Action::CreateVolume,
         ClaimAction::Destroy(_) => Action::DestroyVolume,
+        ClaimAction::Grow { .. } | ClaimAction::Shrink { .. } => Action::ResizeVolume,
     }
 }
 

@@ -11,6 +11,7 @@ use super::globals::Globals;
 use super::settings_demo::DemoSettings;
 use super::settings_dev::DevSettings;
 use crate::verbs::listing::WatchArgs;
+use crate::verbs::volume_resize::Resize;
 use crate::verbs::{self, Context};
 
 /// What can be done.
@@ -34,7 +35,7 @@ pub enum Verb {
     /// Hold resources for a role, or give them back.
     #[command(subcommand)]
     Reservation(ReservationVerb),
-    /// Make or destroy volumes, or bring one back.
+    /// Make, resize or destroy volumes, or bring one back.
     #[command(subcommand)]
     Volume(VolumeVerb),
     /// Destroyed volumes: what can still be brought back.
@@ -145,6 +146,10 @@ pub enum ReservationVerb {
 pub enum VolumeVerb {
     /// Make a volume on reserved disk.
     Create(verbs::volume_create::VolumeCreateArgs),
+    /// Make a volume larger, by disk that is reserved beside it; also while a task uses it.
+    Grow(verbs::volume_resize::VolumeResizeArgs),
+    /// Make a volume smaller; what it gives back stays reserved.
+    Shrink(verbs::volume_resize::VolumeResizeArgs),
     /// Give a volume up; its data go to the trash.
     Destroy(verbs::volume_destroy::VolumeDestroyArgs),
     /// Bring a destroyed volume back from the trash, with its data, its history and its holder.
@@ -313,6 +318,12 @@ impl Verb {
             }
             Verb::Volume(VolumeVerb::Create(args)) => {
                 verbs::volume_create::run(context, &args).await
+            }
+            Verb::Volume(VolumeVerb::Grow(args)) => {
+                verbs::volume_resize::run(context, &args, Resize::Grow).await
+            }
+            Verb::Volume(VolumeVerb::Shrink(args)) => {
+                verbs::volume_resize::run(context, &args, Resize::Shrink).await
             }
             Verb::Volume(VolumeVerb::Destroy(args)) => {
                 verbs::volume_destroy::run(context, &args).await

@@ -47,6 +47,7 @@ pub mod trash_list;
 pub mod trash_purge;
 pub mod volume_create;
 pub mod volume_destroy;
+pub mod volume_resize;
 pub mod volume_undelete;
 pub mod watch;
 

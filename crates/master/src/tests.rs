@@ -11,6 +11,7 @@ mod machine;
 mod offers;
 mod operations;
 mod poison;
+mod resize;
 mod storms;
 mod tasks;
 mod trash;

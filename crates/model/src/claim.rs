@@ -218,11 +218,21 @@ fn place_of(claim: &Claim, left: &Resources) -> Option<Resource> {
 pub fn changes(action: &ClaimAction, making: &mut Making<'_>) -> ClaimChanges {
     let mut touched = Touched::default();
     let conversion = action.conversion();
-    for resource in conversion.consumed.iter().filter(|it| it.identity.needs_checkpoint()) {
+    let resized = match action {
+        ClaimAction::Grow { volume, .. } | ClaimAction::Shrink { volume, .. } => {
+            Some(&volume.identity)
+        }
+        _ => None,
+    };
+    let claimed = |it: &Resource| it.identity.needs_checkpoint() && Some(&it.identity) != resized;
+    for resource in conversion.consumed.iter().filter(claimed) {
         take(&resource, &mut touched, making);
     }
-    for resource in conversion.converted.iter().filter(|it| it.identity.needs_checkpoint()) {
+    for resource in conversion.converted.iter().filter(claimed) {
         give(&resource, &mut touched, making);
+    }
+    if let Some(volume) = resized.and_then(|it| conversion.converted.one(it)) {
+        resize(&volume, &mut touched, making);
     }
     let mut changes = ClaimChanges::default();
     for (id, mut claim) in touched.claims {
@@ -248,6 +258,8 @@ fn tell_why(claim: &mut Claim, action: &ClaimAction) {
         (ClaimAction::Reserve { .. }, "shrunk") => "reserved anew in part",
         (ClaimAction::Unreserve(_), "shrunk") => "unreserved in part",
         (ClaimAction::Create(_), "shrunk") => "made a volume in part",
+        (ClaimAction::Grow { .. }, "shrunk") => "grew a volume in part",
+        (ClaimAction::Shrink { .. }, "grown") => "given back by a volume",
         _ => return,
     };
     what.clone_into(&mut last.what);
@@ -265,6 +277,7 @@ fn ended(claim: Claim, action: &ClaimAction, making: &Making<'_>) -> Claim {
         last.what = match action {
             ClaimAction::Unreserve(_) => "unreserved",
             ClaimAction::Create(_) => "made a volume",
+            ClaimAction::Grow { .. } => "grew a volume",
             ClaimAction::Reserve { .. } => "reserved anew",
             _ => "ended",
         }
@@ -322,6 +335,17 @@ fn take(resource: &Resource, touched: &mut Touched, making: &Making<'_>) {
         claim.note(making.now, "shrunk", making.by);
         touched.touch(claim);
     }
+}
+
+/// The same volume, with another size.
+fn resize(volume: &Resource, touched: &mut Touched, making: &Making<'_>) {
+    let Some(mut claim) = touched.living(&volume.identity, making).into_iter().next() else {
+        return;
+    };
+    let is_larger = claim.resource.value.quantity() < volume.value.quantity();
+    claim.resource.value = volume.value.clone();
+    claim.note(making.now, if is_larger { "grown" } else { "shrunk" }, making.by);
+    touched.touch(claim);
 }
 
 fn give(resource: &Resource, touched: &mut Touched, making: &mut Making<'_>) {
@@ -462,7 +486,8 @@ mod tests {
                 let ended = self.claims.remove(&it.id).expect("what ends was there");
                 assert_eq!(ended.resource, it.resource, "it is remembered as it was");
                 let what = &it.history.last().unwrap().what;
-                assert!(["unreserved", "made a volume", "reserved anew"].contains(&what.as_str()));
+                assert!(["unreserved", "made a volume", "grew a volume", "reserved anew"]
+                    .contains(&what.as_str()));
                 assert!(ended.generation < it.generation);
                 assert!(
                     !ended.is_volume(),
@@ -567,6 +592,32 @@ mod tests {
         assert!(agent.perform(&ClaimAction::Unreserve(vec![reserved(30)])));
         let left: Vec<_> = agent.claims.values().map(|it| (it.id, it.resource.clone())).collect();
         assert_eq!(left, [(ClaimId(Uuid::from_u128(101)), reserved(20))]);
+        assert_eq!(total(&agent.base, &agent.claims).unwrap(), agent.total);
+    }
+
+    #[test]
+    fn a_volume_that_is_resized_stays_itself_and_its_reservation_pays() {
+        let reserved = |mb| disk(mb).reserved(dynamic("db"));
+        let mut agent = Agent::new(&[disk(100)]);
+        agent.perform(&reserve(vec![reserved(60)]));
+        agent.perform(&ClaimAction::Create(vec![volume(20, "a")]));
+        let the_volume =
+            |agent: &Agent| agent.claims.values().find(|it| it.is_volume()).cloned().unwrap();
+        let made = the_volume(&agent);
+        let grow = ClaimAction::Grow { volume: volume(20, "a"), addition: reserved(40) };
+        assert!(agent.perform(&grow));
+        let grown = the_volume(&agent);
+        assert_eq!((grown.id, grown.resource.clone()), (made.id, volume(60, "a")));
+        assert_eq!(agent.claims.len(), 1, "all of its reservation is in it");
+        assert!(!agent.perform(&grow), "it is not of that size any more");
+        let shrink = ClaimAction::Shrink { volume: volume(60, "a"), subtract: Scalar::whole(50) };
+        assert!(agent.perform(&shrink));
+        let shrunk = the_volume(&agent);
+        assert_eq!((shrunk.id, shrunk.resource.clone()), (made.id, volume(10, "a")));
+        let events: Vec<&str> = shrunk.history.iter().map(|it| it.what.as_str()).collect();
+        assert_eq!(events, ["created", "grown", "shrunk"]);
+        let reservation = agent.claims.values().find(|it| !it.is_volume()).unwrap();
+        assert_eq!(reservation.resource, reserved(50));
         assert_eq!(total(&agent.base, &agent.claims).unwrap(), agent.total);
     }
 
@@ -747,6 +798,26 @@ mod tests {
         ]
     }
 
+    /// A volume that is there, with another size.
+    fn resized(agent: &Agent, pick: usize, mb: i64) -> Option<ClaimAction> {
+        let volumes: Vec<&Claim> = agent
+            .claims
+            .values()
+            .filter(|it| it.is_volume() && it.state != ClaimState::Destroying)
+            .collect();
+        let volume = volumes.get(pick % volumes.len().max(1))?.resource.clone();
+        Some(match 0 < mb {
+            true => ClaimAction::Grow {
+                addition: Resource {
+                    value: Value::Scalar(Scalar::whole(mb)),
+                    ..volume.without_volume()
+                },
+                volume,
+            },
+            false => ClaimAction::Shrink { volume, subtract: Scalar::whole(-mb) },
+        })
+    }
+
     /// A whole reservation that is there, under another stack.
     fn moved(agent: &Agent, pick: usize, to: Vec<Reservation>) -> Option<ClaimAction> {
         let claims: Vec<&Claim> = agent.claims.values().filter(|it| !it.is_volume()).collect();
@@ -770,10 +841,20 @@ mod tests {
 
     proptest! {
         #[test]
-        fn base_and_claims_are_the_total(steps in prop::collection::vec((action(), any::<usize>(), 0u8..6, stack()), 1..30)) {
+        fn base_and_claims_are_the_total(steps in prop::collection::vec((action(), any::<usize>(), 0u8..8, stack(), -20i64..20), 1..30)) {
             let mut agent = Agent::new(&base());
             let quantities = agent.total.quantities();
-            for (action, pick, kind, to) in steps {
+            for (action, pick, kind, to, mb) in steps {
+                if let (3 | 4, Some(resized)) = (kind, resized(&agent, pick, mb)) {
+                    let volume = &resized.resources()[0].identity;
+                    let the_volume = |agent: &Agent| agent.claims.values().find(|it| it.resource.identity == *volume && it.state != ClaimState::Destroying).cloned().unwrap();
+                    let before = the_volume(&agent);
+                    let is_done = agent.perform(&resized);
+                    let after = the_volume(&agent);
+                    prop_assert_eq!((after.id, after.created, after.state, after.disk), (before.id, before.created, before.state, before.disk));
+                    let generation = before.generation + u64::from(is_done);
+                    prop_assert_eq!((after.generation, after.resource.value != before.resource.value), (generation, is_done));
+                }
                 if let (2, Some(moved)) = (kind, moved(&agent, pick, to)) {
                     let keeps_static = moved.conversion().consumed.base() == moved.conversion().converted.base();
                     prop_assert_eq!(agent.perform(&moved), keeps_static, "what is reserved can be moved, what is static stays: {:?}", moved);

@@ -46,7 +46,9 @@ pub fn operation_of(event: &ClaimEvent, is_volume: bool) -> Option<&'static str>
         "undeleted" => "UNDELETE",
         "given up" => "GIVE_UP",
         "grown" if is_volume => "GROW_VOLUME",
+        "grew a volume" | "grew a volume in part" => "GROW_VOLUME",
         "shrunk" if is_volume => "SHRINK_VOLUME",
+        "given back by a volume" => "SHRINK_VOLUME",
         _ => return None,
     })
 }

@@ -2,6 +2,8 @@
 //!
 //! Masters apply these rules to what they believe an agent has, agents to what they own. Never looks at who may do what.
 
+mod resize;
+
 use std::collections::BTreeSet;
 
 use crate::id::TaskId;
@@ -68,6 +70,20 @@ pub enum ClaimAction {
     Create(Vec<Resource>),
     /// Give volumes back to reserved disk; their data go to the trash.
     Destroy(Vec<Resource>),
+    /// Make a volume larger, by disk of its own reservation beside it. It stays the same volume, with its data.
+    Grow {
+        /// The volume as it is.
+        volume: Resource,
+        /// What comes to it.
+        addition: Resource,
+    },
+    /// Make a volume smaller; what it gives goes back to its reservation. It stays the same volume, with its data.
+    Shrink {
+        /// The volume as it is.
+        volume: Resource,
+        /// How much of it goes, in megabytes.
+        subtract: Scalar,
+    },
 }
 
 /// What an operation takes and what it gives; the quantities are equal.
@@ -106,16 +122,31 @@ impl ClaimAction {
             ClaimAction::Unreserve(_) => "UNRESERVE",
             ClaimAction::Create(_) => "CREATE",
             ClaimAction::Destroy(_) => "DESTROY",
+            ClaimAction::Grow { .. } => "GROW_VOLUME",
+            ClaimAction::Shrink { .. } => "SHRINK_VOLUME",
         }
     }
 
-    /// The resources that it names.
+    /// The resources that it names; of a change of size, the volume.
     pub fn resources(&self) -> &[Resource] {
         match self {
             ClaimAction::Reserve { resources, .. } => resources,
             ClaimAction::Unreserve(resources)
             | ClaimAction::Create(resources)
             | ClaimAction::Destroy(resources) => resources,
+            ClaimAction::Grow { volume, .. } | ClaimAction::Shrink { volume, .. } => {
+                std::slice::from_ref(volume)
+            }
+        }
+    }
+
+    /// The volumes that it gives up or changes; they have to be there, and nobody else may be at work on them.
+    pub fn volumes_touched(&self) -> &[Resource] {
+        match self {
+            ClaimAction::Destroy(_) | ClaimAction::Grow { .. } | ClaimAction::Shrink { .. } => {
+                self.resources()
+            }
+            ClaimAction::Reserve { .. } | ClaimAction::Unreserve(_) | ClaimAction::Create(_) => &[],
         }
     }
 
@@ -129,6 +160,12 @@ impl ClaimAction {
             ClaimAction::Unreserve(list) => ClaimAction::Unreserve(all(list)),
             ClaimAction::Create(list) => ClaimAction::Create(all(list)),
             ClaimAction::Destroy(list) => ClaimAction::Destroy(all(list)),
+            ClaimAction::Grow { volume, addition } => {
+                ClaimAction::Grow { volume: change(volume), addition: change(addition) }
+            }
+            ClaimAction::Shrink { volume, subtract } => {
+                ClaimAction::Shrink { volume: change(volume), subtract: *subtract }
+            }
         }
     }
 
@@ -152,7 +189,13 @@ impl ClaimAction {
         }
         for (index, resource) in list.iter().enumerate() {
             let check = check_resource(resource).and_then(|()| self.check_one(resource, asker));
-            check.map_err(|it| it.within(format!("resources[{index}]")))?;
+            check.map_err(|it| match self {
+                ClaimAction::Grow { .. } | ClaimAction::Shrink { .. } => it,
+                _ => it.within(format!("resources[{index}]")),
+            })?;
+        }
+        if let ClaimAction::Grow { volume, addition } = self {
+            resize::check_addition(volume, addition)?;
         }
         self.check_source(asker)
     }
@@ -183,6 +226,15 @@ impl ClaimAction {
                 ))
             }
             ClaimAction::Destroy(_) => check_owner(resource, asker),
+            ClaimAction::Grow { .. } => {
+                resize::check_volume(resource)?;
+                check_owner(resource, asker)
+            }
+            ClaimAction::Shrink { subtract, .. } => {
+                resize::check_volume(resource)?;
+                resize::check_subtract(resource, *subtract)?;
+                check_owner(resource, asker)
+            }
         }
     }
 
@@ -256,6 +308,8 @@ impl ClaimAction {
                 consumed: collect(list),
                 converted: map(list, Resource::without_volume),
             },
+            ClaimAction::Grow { volume, addition } => resize::grown(volume, addition),
+            ClaimAction::Shrink { volume, subtract } => resize::shrunk(volume, *subtract),
         }
     }
 
@@ -275,7 +329,15 @@ impl ClaimAction {
     /// # Errors
     /// [`Invalid`] when what it needs is not there, or a name is taken.
     pub fn check_on(&self, resources: &Resources) -> Result<Conversion, Invalid> {
-        let conversion = self.conversion();
+        let conversion = match self {
+            ClaimAction::Grow { volume, addition } => {
+                resize::grown(&resize::volume_there(volume, resources)?, addition)
+            }
+            ClaimAction::Shrink { volume, subtract } => {
+                resize::shrunk(&resize::volume_there(volume, resources)?, *subtract)
+            }
+            _ => self.conversion(),
+        };
         if !resources.contains(&conversion.consumed) {
             let missing = conversion.consumed.iter().find(|it| !resources.contains_one(it));
             let near = missing.as_ref().map(|it| resources.near_miss(it)).unwrap_or_default();
@@ -431,11 +493,11 @@ mod tests {
     use crate::labels::Labels;
     use crate::resource::Source;
 
-    fn role(text: &str) -> Role {
+    pub(super) fn role(text: &str) -> Role {
         Role::parse(text).unwrap()
     }
 
-    fn dynamic(name: &str) -> Reservation {
+    pub(super) fn dynamic(name: &str) -> Reservation {
         Reservation {
             kind: ReservationKind::Dynamic,
             role: role(name),
@@ -448,7 +510,7 @@ mod tests {
         Resource::scalar("disk", Scalar::whole(mb))
     }
 
-    fn volume(mb: i64, id: &str) -> Resource {
+    pub(super) fn volume(mb: i64, id: &str) -> Resource {
         disk(mb).reserved(dynamic("db")).volume(PersistenceId::parse(id).unwrap(), "data", None)
     }
 

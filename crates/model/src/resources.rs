@@ -94,6 +94,11 @@ impl Resources {
         self.entries.get(identity)
     }
 
+    /// One copy of what has this identity, with all that it is beside that.
+    pub fn one(&self, identity: &Identity) -> Option<Resource> {
+        self.get(identity).map(|it| it.one(identity))
+    }
+
     /// The volumes that bear this name, in whichever role.
     pub fn volumes_named<'a>(
         &'a self,

@@ -311,6 +311,10 @@ impl World {
             Effect::RestoreVolume(label) => {
                 self.work(index, life, label.claim.0, DriverJob::Restore(label))
             }
+            // What holds a volume to its size is beyond what is simulated.
+            Effect::ResizeVolume(label) => {
+                self.note(|| format!("agent {index} resizes volume {}", label.persistence))
+            }
             Effect::PurgeTrash(disk, claim) => {
                 self.work(index, life, claim.0, DriverJob::Purge(disk, claim))
             }

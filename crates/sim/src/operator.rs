@@ -128,6 +128,17 @@ impl Operator {
         Some((claim.id, ClaimAction::Create(vec![claim.resource.clone()])))
     }
 
+    /// Makes a volume larger, by some of its reservation or by more than there is of it; or smaller, as long as something is left.
+    fn resize(&mut self, claim: &Claim) -> ClaimAction {
+        let volume = claim.resource.clone();
+        let mb = Scalar::whole(self.rng.between(1, 3) as i64 * 50);
+        if self.rng.one_in(2) {
+            return ClaimAction::Shrink { volume, subtract: mb };
+        }
+        let addition = Resource { value: Value::Scalar(mb), ..volume.without_volume() };
+        ClaimAction::Grow { volume, addition }
+    }
+
     /// Gives up a volume, and now and then others with it.
     fn destroy(&mut self, claim: &Claim, ours: &[Claim]) -> ClaimAction {
         let others = ours.iter().filter(|it| it.is_volume() && it.id != claim.id);
@@ -163,6 +174,9 @@ impl World {
         }
         let most = if self.operator.rng.one_in(4) { 0 } else { 3 };
         let action = match self.operator.rng.pick(&ours).cloned() {
+            Some(claim) if claim.is_volume() && self.operator.rng.one_in(3) => {
+                self.operator.resize(&claim)
+            }
             Some(claim) if claim.is_volume() && most <= ours.len() => {
                 self.operator.destroy(&claim, &ours)
             }

@@ -38,7 +38,7 @@ pub struct VolumeLabel {
     pub disk_uuid: Uuid,
     /// The cluster it belongs to; nil: of no cluster yet.
     pub cluster_uuid: Uuid,
-    /// Its size in MiB, as claimed.
+    /// Its size in MiB, as claimed; on a disk, as it was claimed when the volume was made.
     pub size_mb: u64,
 }
 

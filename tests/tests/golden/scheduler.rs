@@ -54,6 +54,8 @@ fn operations(play: &mut Play, offers: &Value) {
         operation("reserve", "negative", json!({ "resources": [reserved(&disk(-1.0, None))] })),
         operation("destroy", "none", json!({ "volumes": [volume(&piece, "none")] })),
         operation("grow_volume", "grow", json!({ "volume": held, "addition": piece })),
+        operation("shrink_volume", "whole", json!({ "volume": held, "subtract": { "value": 64 } })),
+        operation("create_disk", "disk", json!({ "source": piece, "target_type": "MOUNT" })),
         { "type": "LAUNCH", "launch": { "task_infos": [good, bad, greedy, wrong] } },
     ]);
     play.accept(offers, operations);
@@ -64,6 +66,8 @@ fn operations(play: &mut Play, offers: &Value) {
         "UPDATE_OPERATION_STATUS negative OPERATION_ERROR",
         "UPDATE_OPERATION_STATUS none OPERATION_ERROR",
         "UPDATE_OPERATION_STATUS grow OPERATION_ERROR",
+        "UPDATE_OPERATION_STATUS whole OPERATION_ERROR",
+        "UPDATE_OPERATION_STATUS disk OPERATION_ERROR",
         "UPDATE bad TASK_ERROR",
         "UPDATE greedy TASK_ERROR",
         "UPDATE wrong TASK_ERROR",

@@ -4,11 +4,11 @@
 //! volume's space back before its bytes are in the trash.
 
 use holdfast_model::{
-    AgentLedger, Asker, ClaimAction, ClaimState, Identity, OperationState, OperationUuid, Resource,
+    AgentLedger, Asker, Claim, ClaimAction, ClaimState, Identity, OperationState, OperationUuid,
     Resources,
 };
 
-use super::faults::disk_fault;
+use super::faults::{claim_fault, disk_fault};
 use super::holds::{holds, Hold};
 use super::records::{claim_action, disk_of, find_volume};
 use super::Record;
@@ -43,7 +43,10 @@ pub(crate) fn plan(
             "the agent has not opened its disks yet; try again".to_owned(),
         );
     }
-    let gives = matches!(action, ClaimAction::Unreserve(_) | ClaimAction::Destroy(_));
+    let gives = matches!(
+        action,
+        ClaimAction::Unreserve(_) | ClaimAction::Destroy(_) | ClaimAction::Shrink { .. }
+    );
     if let Some(why) = disks.full().filter(|_| !gives) {
         return Plan::Refuse(OperationState::Failed, why.clone());
     }
@@ -52,8 +55,12 @@ pub(crate) fn plan(
     }
     match action.check_on(record.totals().total()) {
         Ok(_) => match action {
-            ClaimAction::Destroy(volumes) => plan_destroy(record.ledger(), containers, volumes),
-            _ => Plan::Do,
+            ClaimAction::Destroy(_) | ClaimAction::Shrink { .. } | ClaimAction::Grow { .. } => {
+                plan_on_volumes(record, disks, containers, action)
+            }
+            ClaimAction::Reserve { .. } | ClaimAction::Unreserve(_) | ClaimAction::Create(_) => {
+                Plan::Do
+            }
         },
         Err(_) if action.check_on(&future_total(record, waiting, Some(uuid))).is_ok() => Plan::Wait,
         Err(invalid) => Plan::Refuse(OperationState::Failed, invalid.to_string()),
@@ -76,7 +83,11 @@ fn disks_forbid(record: &Record, disks: &Disks, action: &ClaimAction) -> Option<
             ClaimAction::Create(_) if is_name_taken(ledger, &resource.identity) => {
                 return Some(format!("{resource}: the role already has a volume of this name on this agent; choose another id"));
             }
-            ClaimAction::Reserve { .. } | ClaimAction::Create(_) | ClaimAction::Destroy(_) => {}
+            ClaimAction::Reserve { .. }
+            | ClaimAction::Create(_)
+            | ClaimAction::Destroy(_)
+            | ClaimAction::Grow { .. }
+            | ClaimAction::Shrink { .. } => {}
         }
         if let Some(fault) = fault {
             return Some(format!("{resource}: its disk cannot be used: {fault}"));
@@ -90,31 +101,62 @@ fn is_name_taken(ledger: &AgentLedger, identity: &Identity) -> bool {
     ledger.volumes_named(identity.role(), id).any(|it| it.state != ClaimState::Destroying)
 }
 
-fn plan_destroy(ledger: &AgentLedger, containers: &Containers, volumes: &[Resource]) -> Plan {
+/// Volumes that are given up or resized have to be there, and whole. One that gives space back has to be in nobody's use.
+fn plan_on_volumes(
+    record: &Record,
+    disks: &Disks,
+    containers: &Containers,
+    action: &ClaimAction,
+) -> Plan {
+    let ledger = record.ledger();
+    let refuse = |why: String| Plan::Refuse(OperationState::Failed, why);
     let mut plan = Plan::Do;
-    for volume in volumes {
+    for volume in action.volumes_touched() {
         let Some(claim) = find_volume(ledger, &volume.identity) else {
-            return Plan::Refuse(
-                OperationState::Failed,
-                format!("there is no volume {volume} on this agent; see its claims"),
-            );
+            return refuse(format!("there is no volume {volume} on this agent; see its claims"));
         };
         if claim.state == ClaimState::Making {
             plan = Plan::Wait;
         }
+        if let Some(why) = cannot_be_resized(record, disks, claim, action) {
+            return refuse(why);
+        }
+        if let ClaimAction::Grow { .. } = action {
+            continue; // Whoever uses it has more room.
+        }
         for hold in holds(ledger, containers, claim, None) {
             match hold {
                 Hold::Live(by) => {
-                    return Plan::Refuse(
-                        OperationState::Failed,
-                        format!("{volume} is in use by {by}; end it first"),
-                    )
+                    return refuse(format!("{volume} is in use by {by}; end it first"))
                 }
                 Hold::Ending => plan = Plan::Wait,
             }
         }
     }
     plan
+}
+
+/// Why a volume cannot get the size that is asked for.
+fn cannot_be_resized(
+    record: &Record,
+    disks: &Disks,
+    claim: &Claim,
+    action: &ClaimAction,
+) -> Option<String> {
+    let volume = &claim.resource;
+    match action {
+        ClaimAction::Grow { .. } | ClaimAction::Shrink { .. } => {}
+        _ => return None,
+    }
+    if let Some(fault) = claim_fault(record, disks, claim) {
+        return Some(format!("{volume} cannot be used now: {fault}"));
+    }
+    let ClaimAction::Shrink { subtract, .. } = action else { return None };
+    let left = volume.value.quantity().minus(*subtract);
+    let used = disks.used_by(claim).filter(|used| left < *used)?;
+    Some(format!(
+        "{volume} uses {used} MB, as last measured, and {left} MB would be left of it; remove data first, or shrink it by less"
+    ))
 }
 
 /// What the total will be when all that is under way has ended well.
@@ -136,5 +178,189 @@ pub(crate) fn future_total(
         if others.len() == before {
             return future;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::contract::Effect;
+    use crate::testbed::{reserved_disk, task_key, volume_named, Bed, DB_VOLUME};
+    use crate::Input;
+    use holdfast_model::{
+        Action, ClaimState, OperationState, Order, Resource, Scalar, TaskState, VolumeLimit,
+    };
+    use OperationState::{Failed, Finished};
+
+    fn why(bed: &Bed) -> String {
+        bed.operations.last().unwrap().message.clone().unwrap_or_default()
+    }
+
+    fn sized(mb: i64) -> Resource {
+        volume_named(DB_VOLUME, mb)
+    }
+
+    /// The disk with the volume was measured, and the volume uses so much.
+    fn measured(bed: &mut Bed, used_mb: u64) {
+        let volume = bed.claim(DB_VOLUME).id;
+        bed.measured(VolumeLimit::None, &[(volume, used_mb)]);
+        bed.settle();
+    }
+
+    #[test]
+    fn a_volume_is_resized_durably_and_at_once() {
+        let mut bed = Bed::registered();
+        bed.reserve_and_create();
+        let before = bed.claim(DB_VOLUME);
+        let total = bed.agent.total().clone();
+        let uuid = bed.apply(vec![Bed::grow(sized(60), 30)])[0];
+        assert_eq!(bed.outcome(uuid), Some(Finished));
+        let grown = bed.claim(DB_VOLUME);
+        assert_eq!(
+            (grown.id, grown.state, grown.disk),
+            (before.id, ClaimState::Ready, before.disk)
+        );
+        assert_eq!(grown.generation, before.generation + 1);
+        assert_eq!(
+            (grown.resource, grown.history.last().unwrap().what.as_str()),
+            (sized(90), "grown")
+        );
+        let told = bed.operations.last().unwrap();
+        assert_eq!(told.claims.len() + told.ended.len(), 2, "the volume and its reservation");
+        let uuid = bed.apply(vec![Bed::shrink(sized(90), 30)])[0];
+        assert_eq!((bed.outcome(uuid), bed.agent.total()), (Some(Finished), &total));
+        let sizes: Vec<u64> = bed
+            .seen
+            .iter()
+            .filter_map(
+                |it| if let Effect::ResizeVolume(it) = it { Some(it.size_mb) } else { None },
+            )
+            .collect();
+        assert_eq!(sizes, [90, 60], "whoever keeps room for it or holds it to its size is told");
+    }
+
+    #[test]
+    fn what_is_not_there_any_more_is_refused_and_says_what_is() {
+        let mut bed = Bed::registered();
+        bed.reserve_and_create();
+        for (action, word) in [
+            (Bed::grow(sized(50), 10), "has 60 MB now, not 50 MB"),
+            (Bed::grow(sized(60), 5_000), "not available"),
+            (Bed::shrink(volume_named("other", 10), 5), "not available"),
+        ] {
+            let uuid = bed.apply(vec![action])[0];
+            assert_eq!(bed.outcome(uuid), Some(Failed), "{word}");
+            assert!(why(&bed).contains(word), "{word}: {}", why(&bed));
+        }
+        assert_eq!(bed.claim(DB_VOLUME).resource, sized(60));
+    }
+
+    #[test]
+    fn j39_a_volume_grows_under_its_task_and_shrinks_when_that_has_ended() {
+        let mut bed = Bed::registered();
+        bed.reserve_and_create();
+        bed.launch_command("t", &[sized(60)]);
+        bed.settle();
+        let uuid = bed.apply(vec![Bed::grow(sized(60), 30)])[0];
+        assert_eq!(bed.outcome(uuid), Some(Finished));
+        let uuid = bed.apply(vec![Bed::shrink(sized(90), 30)])[0];
+        assert_eq!(bed.outcome(uuid), Some(Failed));
+        assert!(why(&bed).contains("in use by task `t`"), "{}", why(&bed));
+        assert_eq!(bed.task_state("t"), Some(TaskState::Running));
+        let (framework, task) = task_key("t");
+        bed.order(Order::Kill { framework, task, grace_ms: Some(0) });
+        bed.settle();
+        let uuid = bed.apply(vec![Bed::shrink(sized(90), 30)])[0];
+        bed.settle();
+        assert_eq!(bed.outcome(uuid), Some(Finished), "{}", why(&bed));
+    }
+
+    #[test]
+    fn a_volume_does_not_shrink_below_what_it_uses() {
+        let mut bed = Bed::registered();
+        bed.reserve_and_create();
+        measured(&mut bed, 45);
+        let uuid = bed.apply(vec![Bed::shrink(sized(60), 20)])[0];
+        assert_eq!(bed.outcome(uuid), Some(Failed));
+        assert!(
+            why(&bed).contains("uses 45 MB") && why(&bed).contains("40 MB would be left"),
+            "{}",
+            why(&bed)
+        );
+        let uuid = bed.apply(vec![Bed::shrink(sized(60), 15)])[0];
+        assert_eq!(bed.outcome(uuid), Some(Finished), "{}", why(&bed));
+    }
+
+    #[test]
+    fn what_a_volume_uses_beyond_its_size_is_its_own_once_it_has_grown() {
+        let mut bed = Bed::registered();
+        bed.reserve_and_create();
+        measured(&mut bed, 80);
+        let disk = bed.machine.disks[1].disk.id;
+        assert_eq!(
+            bed.agent.disks.used(disk),
+            Scalar::whole(60),
+            "the rest is taken from everybody"
+        );
+        bed.apply(vec![Bed::grow(sized(60), 30)]);
+        assert_eq!(bed.agent.disks.used(disk), Scalar::whole(80));
+        bed.apply(vec![Bed::destroy(&[sized(90)])]);
+        assert_eq!(bed.agent.disks.used(disk), Scalar::ZERO);
+    }
+
+    #[test]
+    fn a_volume_that_is_just_being_made_is_resized_after_that_and_one_that_cannot_be_used_is_not() {
+        let mut bed = Bed::registered();
+        bed.apply(vec![Bed::reserve(reserved_disk(100))]);
+        let uuids = bed.apply(vec![Bed::create(&[bed.volume()]), Bed::grow(sized(60), 10)]);
+        assert_eq!((bed.outcome(uuids[0]), bed.outcome(uuids[1])), (None, None));
+        bed.settle();
+        assert_eq!(
+            (bed.outcome(uuids[0]), bed.outcome(uuids[1])),
+            (Some(Finished), Some(Finished))
+        );
+        assert_eq!(bed.claim(DB_VOLUME).resource, sized(70));
+        bed.machine.disks[1].fault = Some("read-only".to_owned());
+        bed.input(Input::Opened(bed.machine.clone()));
+        bed.settle();
+        for action in [Bed::grow(sized(70), 10), Bed::shrink(sized(70), 10)] {
+            let uuid = bed.apply(vec![action])[0];
+            assert_eq!(bed.outcome(uuid), Some(Failed));
+            assert!(why(&bed).contains("read-only"), "{}", why(&bed));
+        }
+    }
+
+    #[test]
+    fn a_full_agent_lets_volumes_shrink_and_not_grow() {
+        let mut bed = Bed::registered();
+        bed.reserve_and_create();
+        bed.input(Input::Room(Some("the file system is nearly full".to_owned())));
+        let uuids = bed.apply(vec![Bed::grow(sized(60), 5), Bed::shrink(sized(60), 5)]);
+        let outcomes = [bed.outcome(uuids[0]), bed.outcome(uuids[1])];
+        assert_eq!(outcomes, [Some(Failed), Some(Finished)]);
+    }
+
+    #[test]
+    fn after_a_restart_the_drivers_hear_of_sizes_that_no_label_says() {
+        let mut bed = Bed::registered();
+        bed.reserve_and_create();
+        bed.apply(vec![Bed::grow(sized(60), 30)]);
+        bed.apply(vec![Bed::create(&[volume_named("other", 5)])]);
+        bed.settle();
+        bed.crash();
+        bed.seen.clear();
+        bed.start();
+        bed.settle();
+        let told: Vec<(&str, u64)> = bed
+            .seen
+            .iter()
+            .filter_map(|it| match it {
+                Effect::ResizeVolume(it) => Some((it.persistence.as_str(), it.size_mb)),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(told, [(DB_VOLUME, 90)]);
+        let uuid = bed.agent.ledger().operations.keys().next().copied();
+        assert!(uuid.is_none_or(|it| bed.agent.ledger().operations[&it].state.is_terminal()));
+        assert!(matches!(Bed::shrink(sized(90), 1), Action::Claim(_)));
     }
 }

@@ -23,7 +23,7 @@ pub(crate) struct Record {
     stirred: BTreeSet<Topic>,
     /// Whether claims have changed since it was last found what of the disks can be claimed.
     is_space_stale: bool,
-    /// Volumes that are being destroyed or are no more since then.
+    /// Volumes, as they were, that are being destroyed, are no more or have another size since then.
     released: Vec<Arc<Claim>>,
     /// Records of the trash that have changed since the master was told.
     changed_trash: BTreeSet<ClaimId>,
@@ -176,7 +176,7 @@ impl Record {
         std::mem::take(&mut self.is_space_stale)
     }
 
-    /// Volumes that are being destroyed or are no more since this was asked last.
+    /// Volumes, as they were, that are being destroyed, are no more or have another size since this was asked last.
     pub(crate) fn take_released(&mut self) -> Vec<Arc<Claim>> {
         std::mem::take(&mut self.released)
     }
@@ -207,15 +207,20 @@ impl Record {
     }
 }
 
-/// Volumes whose bytes are theirs no more.
+/// Volumes, as they were, whose bytes are theirs no more, or that have another size now.
 fn released<'a>(
     changed: &'a ChangedClaims,
     ledger: &'a AgentLedger,
 ) -> impl Iterator<Item = Arc<Claim>> + 'a {
-    let is_over = |id| ledger.claims.get(id).is_none_or(|it| it.state == ClaimState::Destroying);
     let was_there = |it: &&Arc<Claim>| it.is_volume() && it.state != ClaimState::Destroying;
-    let over = changed.iter().filter(move |(id, _)| is_over(id));
-    over.filter_map(move |(_, before)| before.as_ref().filter(was_there).cloned())
+    let before = changed.values().filter_map(move |before| before.as_ref().filter(was_there));
+    let is_other = |before: &&Arc<Claim>| {
+        let now = ledger.claims.get(&before.id);
+        now.is_none_or(|it| {
+            it.state == ClaimState::Destroying || it.resource.value != before.resource.value
+        })
+    };
+    before.filter(is_other).cloned()
 }
 
 #[cfg(test)]

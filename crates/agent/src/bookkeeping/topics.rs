@@ -34,9 +34,7 @@ pub(crate) fn of_operation(
     action: &ClaimAction,
 ) -> BTreeSet<Topic> {
     let mut topics = BTreeSet::from([Topic::Claims, Topic::Disks]);
-    if let ClaimAction::Destroy(volumes) = action {
-        topics.extend(of_volumes(ledger, containers, volumes.iter()));
-    }
+    topics.extend(of_volumes(ledger, containers, action.volumes_touched().iter()));
     topics
 }
 

@@ -1,4 +1,4 @@
-//! Operations on claims: RESERVE, UNRESERVE, CREATE, DESTROY. Each is written down before its work
+//! Operations on claims: RESERVE, UNRESERVE, CREATE, DESTROY, GROW_VOLUME, SHRINK_VOLUME. Each is written down before its work
 //! begins and again when it is done, and told until the telling is acknowledged.
 //!
 //! Relies on `claims` for what may be done. Never says FINISHED before the bytes are where they belong.
@@ -30,6 +30,8 @@ pub(crate) fn carry_out(
     }
     operation.claims = changes.kept.iter().chain(&changes.ended).map(|it| it.id).collect();
     operation.endings.clone_from(&changes.ended);
+    let resized = changes.kept.iter().find(|it| it.is_volume()).and_then(label);
+    let resized = resized.map(Effect::ResizeVolume);
     let work: Vec<Effect> = changes.kept.iter().filter_map(work_on).collect();
     let mut batch: Vec<AgentChange> = changes.kept.into_iter().map(AgentChange::Claim).collect();
     batch.extend(changes.ended.into_iter().map(|it| AgentChange::ClaimGone(it.id)));
@@ -37,6 +39,10 @@ pub(crate) fn carry_out(
     match action {
         ClaimAction::Reserve { .. } | ClaimAction::Unreserve(_) => {
             settle(step, master, operation, OperationState::Finished, None);
+        }
+        ClaimAction::Grow { .. } | ClaimAction::Shrink { .. } => {
+            settle(step, master, operation, OperationState::Finished, None);
+            step.extend(resized);
         }
         ClaimAction::Create(_) | ClaimAction::Destroy(_) => {
             for effect in &work {

@@ -212,7 +212,7 @@ mod tests {
             Bed::reserve(reserved_disk(5000)),
             Bed::create(&[volume_named("x", 10)]),
             Action::Claim(ClaimAction::Unreserve(Vec::new())),
-            Action::Unsupported("GROW_VOLUME"),
+            Action::Unsupported("CREATE_DISK"),
             Bed::reserve(reserved_disk(10)),
         ]);
         let outcomes: Vec<_> = uuids.iter().map(|it| bed.outcome(*it).unwrap()).collect();

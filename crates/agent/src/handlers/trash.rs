@@ -6,8 +6,8 @@
 use std::collections::BTreeSet;
 
 use holdfast_model::{
-    Action, AgentChange, ClaimAction, ClaimId, ClaimState, DiskId, Operation, OperationRecord,
-    OperationState, OperationUuid, TrashedVolume,
+    Action, AgentChange, Claim, ClaimAction, ClaimId, ClaimState, DiskId, Operation,
+    OperationRecord, OperationState, OperationUuid, TrashedVolume,
 };
 
 use crate::bookkeeping::claims::{plan, Plan};
@@ -40,6 +40,7 @@ pub(crate) fn trash_purged(step: &mut Step<'_>, id: ClaimId) {
 
 /// What lies in the trash of a disk that was just opened is compared with what is written down.
 pub(crate) fn trash_found(step: &mut Step<'_>, disk: DiskId, found: TrashFound) {
+    tell_resized(step, disk);
     let TrashFound { trashed, volumes } = found;
     let (trashed, volumes): (BTreeSet<_>, BTreeSet<_>) =
         (trashed.into_iter().collect(), volumes.into_iter().collect());
@@ -66,6 +67,18 @@ pub(crate) fn trash_found(step: &mut Step<'_>, disk: DiskId, found: TrashFound) 
             step.log(line);
         }
     }
+}
+
+/// The labels on a disk say how large its volumes were when they were made.
+fn tell_resized(step: &mut Step<'_>, disk: DiskId) {
+    let is_changed = |it: &&Claim| {
+        it.disk == Some(disk)
+            && it.state != ClaimState::Destroying
+            && it.history.first().is_some_and(|made| made.generation < it.generation)
+    };
+    let changed = step.ledger().claims.values().filter(is_changed);
+    let resized: Vec<Effect> = changed.filter_map(label).map(Effect::ResizeVolume).collect();
+    step.extend(resized);
 }
 
 /// An operator wants it removed now.

@@ -106,6 +106,25 @@ impl DiskSpaces {
         }
     }
 
+    /// A volume that was released is there with another size.
+    pub(crate) fn take_back(&mut self, volume: &Claim) {
+        let Some(used) = used_by(&self.measured, volume) else { return };
+        let Some(disk) = volume.disk else { return };
+        if let Some(sum) = self.within_sizes.get_mut(&disk) {
+            *sum = sum.plus(within_size(volume, used.bytes));
+        }
+        // What it uses is told again, and held against its new size.
+        self.news.gone.retain(|it| *it != volume.id);
+        self.news.measured.insert(disk);
+        self.to_enforce.insert(disk);
+    }
+
+    /// How many megabytes a volume uses, as last measured, a part of one being one; `None` when it never was.
+    pub(crate) fn used_by(&self, volume: &Claim) -> Option<Scalar> {
+        let mb = used_by(&self.measured, volume)?.bytes.div_ceil(1 << 20);
+        Some(Scalar::whole(i64::try_from(mb).unwrap_or(i64::MAX)))
+    }
+
     /// How much of their sizes the volumes of a disk use; nothing as long as they were not measured.
     pub(crate) fn used(&self, disk: DiskId) -> Scalar {
         self.within_sizes.get(&disk).copied().unwrap_or(Scalar::ZERO)

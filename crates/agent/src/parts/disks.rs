@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use holdfast_model::{
-    AgentLedger, Claim, ClaimId, DiskId, DiskSpace, MachineInfo, Resources, Scalar, UsedNews,
-    Value, VolumeLimit, VolumeUsed,
+    AgentLedger, Claim, ClaimId, ClaimState, DiskId, DiskSpace, MachineInfo, Resources, Scalar,
+    UsedNews, Value, VolumeLimit, VolumeUsed,
 };
 
 use super::disk_space::{used_by, DiskSpaces};
@@ -142,9 +142,15 @@ impl Disks {
         self.spaces.set_told(spaces);
     }
 
-    /// Takes note of what was measured, and of volumes that are being destroyed or are no more.
+    /// Takes note of what was measured, and of volumes that are being destroyed, are no more, or have another size now.
     pub(crate) fn note_used(&mut self, released: &[Arc<Claim>], ledger: &AgentLedger) {
-        released.iter().for_each(|it| self.spaces.release(it));
+        for volume in released {
+            self.spaces.release(volume);
+            let now = ledger.claims.get(&volume.id);
+            if let Some(resized) = now.filter(|it| it.state != ClaimState::Destroying) {
+                self.spaces.take_back(resized);
+            }
+        }
         self.spaces.note_measured(&self.found, ledger);
     }
 
@@ -187,6 +193,11 @@ impl Disks {
     /// How much of their sizes the volumes of a disk use.
     pub(crate) fn used(&self, disk: DiskId) -> Scalar {
         self.spaces.used(disk)
+    }
+
+    /// How much a volume uses, as last measured; `None` when it never was.
+    pub(crate) fn used_by(&self, volume: &Claim) -> Option<Scalar> {
+        self.spaces.used_by(volume)
     }
 
     /// Notes which whole disks are of another size than their claims say; answers with those that were not known.

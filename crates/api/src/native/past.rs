@@ -12,8 +12,15 @@ use crate::rows::{ClaimKind, ClaimsAt, PastClaimRow};
 use crate::MasterView;
 
 /// Events that end a claim; one of a volume may be followed by others when it comes back.
-const ENDS: [&str; 6] =
-    ["destroyed", "given up", "unreserved", "made a volume", "reserved anew", "left in the trash"];
+const ENDS: [&str; 7] = [
+    "destroyed",
+    "given up",
+    "unreserved",
+    "made a volume",
+    "grew a volume",
+    "reserved anew",
+    "left in the trash",
+];
 
 /// What was claimed at that time.
 pub fn claims_at(view: &MasterView, at: Instant) -> ClaimsAt {

@@ -234,7 +234,7 @@ fn plan(caller: &CallerIdentity, parameters: Parameters<'_>) -> Result<NativeReq
             NativeRead::TeardownPlan(framework).authorized(caller).map(NativeRequest::Read)
         }
         _ => Err(Refusal::Invalid(
-            "type: only RESERVE_RESOURCES, UNRESERVE_RESOURCES, CREATE_VOLUMES, DESTROY_VOLUMES and TEARDOWN can be planned"
+            "type: only RESERVE_RESOURCES, UNRESERVE_RESOURCES, CREATE_VOLUMES, DESTROY_VOLUMES, GROW_VOLUME, SHRINK_VOLUME and TEARDOWN can be planned"
                 .to_owned(),
         )),
     }

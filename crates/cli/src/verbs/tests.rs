@@ -198,6 +198,7 @@ async fn an_operator_claims_and_gives_back() {
     );
     reserve(&cluster).await;
     let id = make_volume(&cluster).await;
+    resize_volume(&cluster, &id).await;
     let all = cluster.rows("agent show S0 -o json").await;
     assert_eq!(
         (&all["agent"]["id"], all["disks"].as_array().map(Vec::len)),
@@ -316,6 +317,26 @@ async fn make_volume(cluster: &Cluster) -> String {
         "{shown:?}"
     );
     id.to_owned()
+}
+
+/// Grows the volume by what is left of its reservation, and gives it back.
+async fn resize_volume(cluster: &Cluster, id: &str) {
+    let planned = cluster.typed("volume grow data-0 --to 260 --plan").await;
+    assert_eq!(planned.code, EXIT_NOT_PLACED, "{planned:?}");
+    assert!(planned.data.contains("action: GROW_VOLUME"), "{planned:?}");
+    let more = cluster.typed("volume grow data-0 --by 5GiB").await;
+    assert_eq!(more.code, EXIT_CONFLICT, "{more:?}");
+    let size = |rows: Value| (rows[0]["id"].clone(), rows[0]["amount"].as_f64());
+    let grown = cluster.rows("volume grow data-0 --to 260 -o json").await;
+    assert_eq!(size(grown), (id.into(), Some(260.0)));
+    let same = cluster.typed("volume grow data-0 --to 260").await;
+    assert!(same.code == 0 && same.remarks.contains("that size already"), "{same:?}");
+    let wrong = cluster.typed("volume grow data-0 --to 10").await;
+    assert!(wrong.code == EXIT_USAGE && wrong.remarks.contains("volume shrink"), "{wrong:?}");
+    let shrunk = cluster.rows("volume shrink data-0 --by 60 -o json").await;
+    assert_eq!(size(shrunk), (id.into(), Some(200.0)));
+    let all = cluster.typed("volume shrink data-0 --by 200").await;
+    assert!(all.code != 0 && all.remarks.contains("subtract.value"), "{all:?}");
 }
 
 async fn words_are_completed(cluster: &Cluster) {

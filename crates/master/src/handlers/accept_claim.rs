@@ -1,4 +1,5 @@
-//! RESERVE, UNRESERVE, CREATE and DESTROY within an ACCEPT: checked, believed done, and noted until the agent has settled them.
+//! RESERVE, UNRESERVE, CREATE, DESTROY, GROW_VOLUME and SHRINK_VOLUME within an ACCEPT: checked, believed done, and noted until the agent
+//! has settled them.
 
 use holdfast_model::{
     Action, AgentId, Asker, ClaimAction, FrameworkId, Identity, Invalid, MasterChange, Operation,
@@ -35,17 +36,15 @@ pub(super) fn accept_claim(
         None => it.clone().allocated_to(&accepting.role),
         Some(_) => it.clone(),
     });
-    let made = match &action {
-        ClaimAction::Destroy(volumes) => {
-            volumes_made(step.out, operations, framework, agent, volumes)
-        }
-        _ => Vec::new(),
-    };
+    let made = volumes_made(step.out, operations, framework, agent, action.volumes_touched());
     let info = frameworks.at(framework).info();
     let principal = info.principal.as_deref();
     action.check(Asker::Framework { roles: &info.roles, principal, made: &made })?;
     let mut pool = accepting.pool.clone();
-    action.apply(&mut pool)?;
+    let given = action.apply(&mut pool)?.converted;
+    if let ClaimAction::Grow { .. } | ClaimAction::Shrink { .. } = action {
+        pool.subtract_all(&given); // B6: what it comes to is of the next offer.
+    }
     let uuid = OperationUuid(step.ids.fresh());
     let group = *accepting.group.get_or_insert(uuid);
     let bare = speculate(step.out, agents, agent, (group, uuid), &action)?;

@@ -1,10 +1,10 @@
-//! RESERVE, UNRESERVE, CREATE and DESTROY of operators. A claim is answered once it is durable at its agent; what is needed for it is
-//! taken out of offers in the same step, so that nobody can come in between.
+//! RESERVE, UNRESERVE, CREATE, DESTROY, GROW_VOLUME and SHRINK_VOLUME of operators. A claim is answered once it is durable at its agent;
+//! what is needed for it is taken out of offers in the same step, so that nobody can come in between.
 
 use holdfast_model::{
     Action, AgentId, Asker, ClaimAction, ClaimId, ClaimState, Identity, Invalid, MasterChange,
     MasterLedger, NamedOperation, OfferId, Operation, OperationUuid, Order, PendingOperation,
-    Resources,
+    Resource, Resources,
 };
 
 use crate::flows::offers::rescind_each;
@@ -80,6 +80,13 @@ pub(crate) fn plan(
     check_names(ledger, there, action).map_err(|it| Refusal::Conflict(it.to_string()))?;
     let conversion = action.check_on(state.total());
     let consumed = conversion.map_err(|it| Refusal::Conflict(it.to_string()))?.consumed;
+    let consumed = match action {
+        // J39: a volume grows under its task, which has more room then.
+        ClaimAction::Grow { volume, addition } if is_in_use(offers, there, volume) => {
+            [addition].into_iter().collect()
+        }
+        _ => consumed,
+    };
     needed_offers(offers, there, &consumed)
         .ok_or_else(|| why_not_free(tasks, offers, there, action, &consumed))
 }
@@ -105,16 +112,23 @@ fn check_known(
     (agent, state): (&AgentId, &AgentState),
     action: &ClaimAction,
 ) -> Result<(), Refusal> {
-    let ClaimAction::Destroy(volumes) = action else { return Ok(()) };
-    for (index, volume) in volumes.iter().enumerate() {
+    for (index, volume) in action.volumes_touched().iter().enumerate() {
         let id = volume.identity.persistence.as_ref().map(ToString::to_string).unwrap_or_default();
         let Some(claim) = ledger.claims_with(agent, &volume.identity).next() else {
             let why = format!("agent {agent} has no such volume `{id}`; see its claims");
-            return Err(Refusal::Invalid(Invalid::new(format!("volumes[{index}]"), why)));
+            let path = match action {
+                ClaimAction::Destroy(_) => format!("volumes[{index}]"),
+                _ => "volume".to_owned(),
+            };
+            return Err(Refusal::Invalid(Invalid::new(path, why)));
         };
         if let Some(fault) = state.faults().get(&claim.id) {
+            let hint = match action {
+                ClaimAction::Destroy(_) => "; if its disk is dead for good, give the claim up",
+                _ => "",
+            };
             return Err(Refusal::Conflict(format!(
-                "volume `{id}` on agent {agent} cannot be used now: {fault}; if its disk is dead for good, give the claim up"
+                "volume `{id}` on agent {agent} cannot be used now: {fault}{hint}"
             )));
         }
     }
@@ -179,6 +193,16 @@ fn check_holders(
     Ok(())
 }
 
+/// Whether a task or an executor uses a volume; an offer of it can be taken back.
+fn is_in_use(
+    offers: &OfferRows,
+    (agent, state): (&AgentId, &AgentState),
+    volume: &Resource,
+) -> bool {
+    let identity = &volume.identity;
+    state.held().get(identity).is_some() && offers.held_of(agent).get(identity).is_none()
+}
+
 /// The offers that have to be taken back so that `needed` is free; nothing when that is not enough.
 pub(super) fn needed_offers(
     offers: &OfferRows,
@@ -215,10 +239,12 @@ pub(super) fn why_not_free(
         .find(|it| !free.contains_one(it))
         .map_or_else(|| needed.to_string(), |it| it.to_string());
     let users: Vec<String> = users_of(tasks, agent, needed);
-    if let (ClaimAction::Destroy(_), false) = (action, users.is_empty()) {
+    let gives_up = matches!(action, ClaimAction::Destroy(_) | ClaimAction::Shrink { .. });
+    if gives_up && !users.is_empty() {
         let why =
             format!("{missing} on agent {agent} is in use by {}; end it first", users.join(", "));
-        return Refusal::Invalid(Invalid::new("volumes", why));
+        let path = if let ClaimAction::Shrink { .. } = action { "volume" } else { "volumes" };
+        return Refusal::Invalid(Invalid::new(path, why));
     }
     let by =
         if users.is_empty() { String::new() } else { format!(", used by {}", users.join(", ")) };

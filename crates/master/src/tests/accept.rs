@@ -149,7 +149,7 @@ fn b4_one_that_fails_is_dropped_and_the_later_ones_are_tried() {
         vec![
             named("too-much", reserve(&[reserved(5000)])),
             named("no-disk", ClaimAction::Create(vec![volume("v", 10)])),
-            Operation { id: Some("grow".to_owned()), action: Action::Unsupported("GROW_VOLUME") },
+            Operation { id: Some("grow".to_owned()), action: Action::Unsupported("CREATE_DISK") },
             named("fits", reserve(&[reserved(10)])),
         ],
     );

@@ -288,7 +288,7 @@ fn call(bed: &mut Bed, byzantine: ByzantinePeer) {
             let operations = vec![
                 launch(&[task("t1", &agent, &[amount("cpus", 1)])]),
                 unnamed(reserve(&[reserved(5)])),
-                Operation { id: Some("x".to_owned()), action: Action::Unsupported("GROW_VOLUME") },
+                Operation { id: Some("x".to_owned()), action: Action::Unsupported("CREATE_DISK") },
             ];
             say(
                 bed,

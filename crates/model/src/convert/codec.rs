@@ -326,7 +326,7 @@ mesos! {
     /// A status of a task.
     AStatus: TaskStatus as v1::TaskStatus, status::to_proto, status::from_proto;
     /// An operation.
-    AnOperation: Operation as v1::offer::Operation, |it| operation::to_proto(it, Format::WHOLE), operation::from_proto;
+    AnOperation: Operation as v1::offer::Operation, |it| operation::to_proto(it, Format::WHOLE), operation::from_record;
 }
 
 fn named_framework(wire: v1::FrameworkInfo) -> Result<FrameworkInfo, Invalid> {

@@ -5,13 +5,16 @@
 use holdfast_proto::mesos::v1;
 use prost::Message;
 use v1::master::call::{
-    CreateVolumes, DestroyVolumes, ReserveResources, Teardown, Type, UnreserveResources,
+    CreateVolumes, DestroyVolumes, GrowVolume, ReserveResources, ShrinkVolume, Teardown, Type,
+    UnreserveResources,
 };
 use v1::master::Call as Wire;
 
 use super::field::{agent_id, agent_id_out, framework_id, framework_id_out, part, Place};
 use super::limits::{check_bytes, DESCRIPTION_BYTES_MAX};
-use super::resource::{list_from_proto, list_to_proto, Format};
+use super::operation;
+use super::resource::{self, list_from_proto, list_to_proto, Format};
+use crate::id::AgentId;
 use crate::message::OperatorCall;
 use crate::operation::ClaimAction;
 use crate::resource::Resource;
@@ -48,6 +51,18 @@ pub fn from_proto(wire: Wire) -> Result<Option<OperatorCall>, Invalid> {
             let volumes = unallocated("volumes", it.volumes).under(field)?;
             (agent_id(&it.agent_id).under(field)?, ClaimAction::Destroy(volumes))
         }
+        Some(Ok(Type::GrowVolume)) => {
+            let field = "grow_volume";
+            let it = part("GROW_VOLUME", field, wire.grow_volume)?;
+            let action = operation::grow(it.volume, it.addition).under(field)?;
+            (agent_of(it.agent_id).under(field)?, not_allocated(action, field)?)
+        }
+        Some(Ok(Type::ShrinkVolume)) => {
+            let field = "shrink_volume";
+            let it = part("SHRINK_VOLUME", field, wire.shrink_volume)?;
+            let action = operation::shrink(it.volume, it.subtract.value).under(field)?;
+            (agent_of(it.agent_id).under(field)?, not_allocated(action, field)?)
+        }
         Some(Ok(Type::Teardown)) => {
             let it = part("TEARDOWN", "teardown", wire.teardown)?;
             return Ok(Some(OperatorCall::Teardown(
@@ -63,6 +78,7 @@ pub fn from_proto(wire: Wire) -> Result<Option<OperatorCall>, Invalid> {
 pub fn to_proto(call: &OperatorCall) -> Option<Wire> {
     let mut wire = Wire::default();
     let list = |it: &[Resource]| list_to_proto(it, Format::WHOLE);
+    let one = |it: &Resource| resource::to_proto(it, Format::WHOLE);
     let kind = match call {
         OperatorCall::Kill(..)
         | OperatorCall::Weight(..)
@@ -102,11 +118,45 @@ pub fn to_proto(call: &OperatorCall) -> Option<Wire> {
                         Some(DestroyVolumes { agent_id, volumes: list(volumes) });
                     Type::DestroyVolumes
                 }
+                ClaimAction::Grow { volume, addition } => {
+                    let (volume, addition) = (one(volume), one(addition));
+                    let agent_id = Some(agent_id);
+                    wire.grow_volume = Some(GrowVolume { agent_id, volume, addition });
+                    Type::GrowVolume
+                }
+                ClaimAction::Shrink { volume, subtract } => {
+                    let subtract = v1::value::Scalar { value: subtract.to_f64() };
+                    let (agent_id, volume) = (Some(agent_id), one(volume));
+                    wire.shrink_volume = Some(ShrinkVolume { agent_id, volume, subtract });
+                    Type::ShrinkVolume
+                }
             }
         }
     };
     wire.r#type = Some(kind.into());
     Some(wire)
+}
+
+/// The agent is optional on the wire, for volumes of resource providers, which nobody has here.
+fn agent_of(id: Option<v1::AgentId>) -> Result<AgentId, Invalid> {
+    let missing = || Invalid::new("agent_id", "is missing; name the agent that has the volume");
+    agent_id(&id.ok_or_else(missing)?)
+}
+
+fn not_allocated(action: ClaimAction, field: &str) -> Result<ClaimAction, Invalid> {
+    let (volume, addition) = match &action {
+        ClaimAction::Grow { volume, addition } => (volume, Some(addition)),
+        other => (&other.resources()[0], None),
+    };
+    let named = [("volume", Some(volume)), ("addition", addition)];
+    let is_allocated = |it: &Resource| it.identity.allocation.is_some();
+    match named.iter().find(|(_, it)| it.is_some_and(is_allocated)) {
+        None => Ok(action),
+        Some((name, _)) => Err(Invalid::new(
+            format!("{field}.{name}.allocation_info"),
+            "an operator's resources must not be allocated; leave it out",
+        )),
+    }
 }
 
 fn unallocated(field: &str, wire: Vec<v1::Resource>) -> Result<Vec<Resource>, Invalid> {

@@ -21,6 +21,7 @@ use crate::task::{
     TaskStatus,
 };
 use crate::trash::TrashedVolume;
+use crate::value::Scalar;
 use holdfast_proto::mesos::v1;
 pub(crate) use resources::{list, resource, sum};
 
@@ -212,7 +213,14 @@ pub(crate) fn claim_action() -> impl Strategy<Value = ClaimAction> {
         list().prop_map(ClaimAction::Unreserve),
         list().prop_map(ClaimAction::Create),
         list().prop_map(ClaimAction::Destroy),
+        (resource(), resource())
+            .prop_map(|(volume, addition)| ClaimAction::Grow { volume, addition }),
+        (resource(), 0i64..1 << 40).prop_map(|(volume, mb)| ClaimAction::Shrink {
+            volume,
+            subtract: Scalar::thousandths(mb)
+        }),
     ]
+    .boxed() // Strategies that hold it stay small.
 }
 
 pub(crate) fn operation() -> impl Strategy<Value = Operation> {
@@ -220,7 +228,7 @@ pub(crate) fn operation() -> impl Strategy<Value = Operation> {
         3 => claim_action().prop_map(Action::Claim),
         1 => prop::collection::vec(task(), 0..2).prop_map(Action::Launch),
         1 => (executor(), prop::collection::vec(task(), 0..2)).prop_map(|(executor, tasks)| Action::LaunchGroup(executor, tasks)),
-        1 => select(vec!["GROW_VOLUME", "SHRINK_VOLUME", "CREATE_DISK", "DESTROY_DISK", "UNKNOWN"]).prop_map(Action::Unsupported),
+        1 => select(vec!["CREATE_DISK", "DESTROY_DISK", "UNKNOWN"]).prop_map(Action::Unsupported),
     ];
     (of(word()), action).prop_map(|(id, action)| Operation { id, action })
 }

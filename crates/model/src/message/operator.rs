@@ -9,9 +9,10 @@ use crate::role::Role;
 use crate::value::Scalar;
 
 /// What an operator can have changed.
+#[allow(clippy::large_enum_variant, reason = "calls of operators are few, and soon answered")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OperatorCall {
-    /// RESERVE, UNRESERVE, CREATE or DESTROY on one agent. Answered once it is durable there.
+    /// RESERVE, UNRESERVE, CREATE, DESTROY, GROW_VOLUME or SHRINK_VOLUME on one agent. Answered once it is durable there.
     Claim {
         /// The agent whose resources change.
         agent: AgentId,

@@ -164,6 +164,11 @@ impl Disks {
         self.send(label.disk, Job::Restore(label));
     }
 
+    /// A volume has another size now.
+    pub fn resize(&self, label: VolumeLabel) {
+        self.send(label.disk, Job::Resize(label));
+    }
+
     /// Removes a destroyed volume from the trash of a disk.
     pub fn purge(&self, disk: DiskId, claim: ClaimId) {
         self.send(disk, Job::Purge(disk, claim));
@@ -620,6 +625,42 @@ mod tests {
         let data = bed.disks.find(&next).unwrap();
         assert_eq!(std::fs::read_dir(&data).unwrap().count(), 0, "nothing of the old one is seen");
         std::fs::write(data.join("db"), vec![8; 45 << 20]).unwrap();
+    }
+
+    #[test]
+    fn the_room_of_a_volume_that_has_grown_is_taken_out_of_the_trash() {
+        let dir = tempfile::tempdir().unwrap();
+        let Some(small) = SmallDisk::of_64_mb(dir.path().join("disk")) else {
+            eprintln!("skipped: this needs the right to mount");
+            return;
+        };
+        let mut bed = Bed::new(&dir.path().join("agent"), &small.0);
+        let disk = bed.open(&[]).disks[1].disk.id;
+        let sized = |number, size_mb| VolumeLabel { size_mb, ..label(disk, number) };
+        let (first, second) = (sized(1, 40), sized(2, 5));
+        for volume in [&first, &second] {
+            bed.disks.make(volume.clone());
+            assert_eq!(bed.next(), Input::VolumeMade(volume.claim, Ok(())));
+        }
+        std::fs::write(bed.disks.find(&first).unwrap().join("db"), vec![7; 35 << 20]).unwrap();
+        let data = bed.disks.find(&second).unwrap();
+        std::fs::write(data.join("db"), "precious").unwrap();
+        bed.disks.trash(first.clone());
+        assert_eq!(bed.next(), Input::VolumeTrashed(first.claim, Ok(())));
+        assert_eq!(small.trash(), 1, "there is room for both");
+        let grown = sized(2, 50);
+        bed.disks.resize(grown.clone());
+        // The space of the first is needed.
+        loop {
+            match bed.said.blocking_recv().expect("the drivers live") {
+                Input::TrashDue(disk, claim, _) => bed.disks.purge(disk, claim),
+                Input::TrashPurged(claim) => break assert_eq!(claim, first.claim),
+                _ => {}
+            }
+        }
+        assert_eq!(small.trash(), 0);
+        assert_eq!(bed.disks.find(&grown).unwrap(), data, "it is the same volume");
+        assert_eq!(std::fs::read_to_string(data.join("db")).unwrap(), "precious");
     }
 
     #[test]

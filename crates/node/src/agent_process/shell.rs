@@ -124,6 +124,7 @@ impl Shell for AgentShell {
             | Effect::CheckVolume(_)
             | Effect::TrashVolume(_)
             | Effect::RestoreVolume(_)
+            | Effect::ResizeVolume(_)
             | Effect::PurgeTrash(..)
             | Effect::StartContainer(_)
             | Effect::UpdateContainer(_)
@@ -160,6 +161,7 @@ impl Shell for AgentShell {
             Effect::CheckVolume(label) => self.disks.check(label),
             Effect::TrashVolume(label) => self.disks.trash(label),
             Effect::RestoreVolume(label) => self.disks.restore(label),
+            Effect::ResizeVolume(label) => self.disks.resize(label),
             Effect::PurgeTrash(disk, claim) => self.disks.purge(disk, claim),
             Effect::StartContainer(plan) => self.containers.start(*plan, self.disks.clone()),
             Effect::UpdateContainer(plan) => self.containers.update(*plan, self.disks.clone()),

@@ -293,7 +293,7 @@ impl ByzantinePeer {
         vec![
             Operation { id: Some(self.fresh_name()), action: Action::Claim(reserve) },
             Operation { id: Some(self.fresh_name()), action: Action::Claim(create) },
-            Operation { id: Some(self.fresh_name()), action: Action::Unsupported("GROW_VOLUME") },
+            Operation { id: Some(self.fresh_name()), action: Action::Unsupported("CREATE_DISK") },
             Operation { id: None, action: Action::Launch(task.into_iter().collect()) },
         ]
     }

@@ -137,7 +137,7 @@ mod tests {
     fn accept() -> Input {
         let operations = vec![Operation {
             id: Some("x".to_owned()),
-            action: Action::Unsupported("GROW_VOLUME"),
+            action: Action::Unsupported("CREATE_DISK"),
         }];
         let call = Call::Accept {
             offers: vec![OfferId::made("o".to_owned())],

@@ -106,7 +106,7 @@ impl Whole {
                 AgentChange::Operation(record) => {
                     let Action::Claim(action) = &record.operation.action else { continue };
                     let at_once =
-                        matches!(action, ClaimAction::Reserve { .. } | ClaimAction::Unreserve(_));
+                        !matches!(action, ClaimAction::Create(_) | ClaimAction::Destroy(_));
                     if at_once && record.state == OperationState::Finished && !claims {
                         return Err(format!(
                             "machine {machine} wrote down that {} {} is done, without its claims",

@@ -109,7 +109,10 @@ impl Capacity {
         self.draw(&conversion.consumed);
         let reserved = self.reserved.entry(group).or_default();
         reserved.until.insert(uuid);
-        reserved.what.add_all(&conversion.converted);
+        // A volume that is held stays so, whatever size it has now.
+        let held = &self.held;
+        let is_new = |it: &Identity| !it.is_exclusive() || held.get(it).is_none();
+        reserved.what.add_all(&conversion.converted.filter(is_new));
         // What was consumed is in the total no more, and what came for it is reserved.
         match was_short {
             // It may have been enough to make up for what was short, and then the drawing has found it so with half of the change.
@@ -312,6 +315,25 @@ mod tests {
         capacity.settled(&uuid(10));
         assert_eq!(*capacity.free(), sum(&[disk(40), reserved(60)]));
         assert!(capacity.reserved.is_empty());
+    }
+
+    #[test]
+    fn a_volume_that_grows_is_free_when_that_is_settled_and_stays_held_under_its_task() {
+        let grow = || ClaimAction::Grow { volume: volume("v", 30), addition: reserved(20) };
+        let mut capacity = having(&[disk(50), reserved(20), volume("v", 30)]);
+        sent(&mut capacity, 10, grow());
+        assert_eq!(*capacity.free(), sum(&[disk(50)]));
+        capacity.settled(&uuid(10));
+        assert_eq!(*capacity.free(), sum(&[disk(50), volume("v", 50)]));
+        let mut capacity = having(&[disk(50), reserved(20), volume("v", 30)]);
+        capacity.hold(&sum(&[volume("v", 30)]));
+        sent(&mut capacity, 10, grow());
+        assert_eq!(*capacity.free(), sum(&[disk(50)]));
+        capacity.settled(&uuid(10));
+        assert_eq!(*capacity.free(), sum(&[disk(50)]));
+        assert!(!capacity.is_short);
+        capacity.release(&sum(&[volume("v", 30)]));
+        assert_eq!(*capacity.free(), sum(&[disk(50), volume("v", 50)]), "by its name");
     }
 
     #[test]

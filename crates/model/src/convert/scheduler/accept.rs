@@ -158,7 +158,7 @@ mod tests {
             "two bad [] accept.operations[1].reserve",
             "- UNRESERVE",
             "a/b bad [] accept.operations[3].id",
-            "- unsupported GROW_VOLUME",
+            "- bad [] accept.operations[4].grow_volume",
             "- bad [] accept.operations[5].launch",
             "- LAUNCH ",
         ];

@@ -113,11 +113,11 @@ fn filters_are_tamed() {
 #[test]
 fn an_unsupported_operation_does_not_stop_the_others() {
     let json = r#"{"type":"ACCEPT","framework_id":{"value":"f"},"accept":{"operations":[
-        {"type":"GROW_VOLUME"},{"type":"CREATE_DISK"},{},{"type":"LAUNCH","launch":{}}]}}"#;
+        {"type":"DESTROY_DISK"},{"type":"CREATE_DISK"},{},{"type":"LAUNCH","launch":{}}]}}"#;
     let Call::Accept { operations, .. } = parse(json).unwrap().call else { panic!("no ACCEPT") };
     let actions: Vec<Action> = operations.into_iter().map(|it| it.action).collect();
     let expected = [
-        Action::Unsupported("GROW_VOLUME"),
+        Action::Unsupported("DESTROY_DISK"),
         Action::Unsupported("CREATE_DISK"),
         Action::Unsupported("UNKNOWN"),
         Action::Launch(Vec::new()),

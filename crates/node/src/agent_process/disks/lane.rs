@@ -68,6 +68,8 @@ pub enum Job {
     Trash(VolumeLabel),
     /// Move a volume back from the trash.
     Restore(VolumeLabel),
+    /// A volume has another size now.
+    Resize(VolumeLabel),
     /// Remove a destroyed volume from the trash.
     Purge(DiskId, ClaimId),
     /// Find a volume's data, for a container that is about to use it.
@@ -93,7 +95,7 @@ impl Job {
         let failed = || Err(why.to_owned());
         // Whoever no longer waits for an answer needs none.
         match self {
-            Job::Open(_) | Job::Purge(..) => {}
+            Job::Open(_) | Job::Purge(..) | Job::Resize(_) => {}
             Job::Make(label) | Job::Restore(label) => {
                 inbox.tell_blocking(Input::VolumeMade(label.claim, failed()))
             }
@@ -273,6 +275,8 @@ impl Lane {
                 self.shared.inbox.tell_blocking(Input::VolumeChecked(label.claim, outcome));
             }
             Job::Restore(label) => self.restore(&label),
+            // What holds a volume to its size is told here as well.
+            Job::Resize(label) => self.trash.resized(&label),
             Job::Purge(disk, claim) => self.purge(disk, claim),
             // A container that does not wait any more needs no answer.
             Job::Find(label, reply) => drop(reply.send(self.check(&label))),

@@ -121,6 +121,13 @@ impl Trash {
         self.volumes.insert(label.claim.0, label.size_mb);
     }
 
+    /// What a volume needs to have ready has changed. The survey finds it with the size that it was made with, and it is told again then.
+    pub(super) fn resized(&mut self, label: &VolumeLabel) {
+        if let Some(size_mb) = self.volumes.get_mut(&label.claim.0) {
+            *size_mb = label.size_mb;
+        }
+    }
+
     pub(super) fn trashed(&mut self, item: TrashItem) {
         self.volumes.remove(&item.volume);
         self.items.insert(key(&item), item);

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
+use holdfast_tests::calls;
 use holdfast_tests::http::get;
 use holdfast_tests::{until, Cluster};
 
@@ -151,7 +152,13 @@ fn metrics(text: &str) -> BTreeSet<String> {
 #[test]
 fn metrics_that_are_named_exist() {
     let cluster = Cluster::start();
-    let real = until("metrics of a leader", || {
+    // What is said of volumes is said when there is one that was measured.
+    let (agent, piece) = (cluster.agent_id(0), calls::disk(10.0, None));
+    let reserve = calls::reserve(&agent, &[calls::reserved(&piece)]);
+    cluster.call(&reserve).expect(202, "RESERVE");
+    let create = calls::create(&agent, &[calls::volume(&piece, "measured")]);
+    cluster.call(&create).expect(202, "CREATE");
+    let real = until("metrics of a leader and of a volume", || {
         let (master, agent) = (
             get(cluster.master.address(), "/metrics"),
             get(cluster.agents[0].address(), "/metrics"),
@@ -163,7 +170,7 @@ fn metrics_that_are_named_exist() {
             .filter_map(|it| it.split(' ').nth(2))
             .map(str::to_owned)
             .collect();
-        if names.contains("master_elected") && names.contains("holdfast_claims_unusable") {
+        if names.contains("master_elected") && names.contains("holdfast_volume_used_bytes") {
             Ok(names)
         } else {
             Err(text)

@@ -113,7 +113,7 @@ fn a_message_that_the_master_does_not_know_is_answered_and_the_link_stands() {
             let answer = tokio::time::timeout(Duration::from_secs(30), answers.recv()).await;
             let answer = answer.expect("an answer").unwrap().expect("the link stands").message;
             let Some(Message::UnknownMessage(answer)) = answer else { panic!("{answer:?}") };
-            assert_eq!(answer.newest_known, 9);
+            assert_eq!(answer.newest_known, 11);
         }
     });
 }

@@ -160,8 +160,9 @@ fn a_reused_pid_is_not_taken_for_the_shim() {
         let pid = stage.launcher().start(&spec).unwrap().pid;
         // As if all its processes had died with the agent, and the pids belonged to others by now:
         // to us, whom nobody may kill.
-        kill_9(stage.shim_pid(&spec.id));
-        until("the payload dies with its shim", || !lives(pid));
+        let shim = stage.shim_pid(&spec.id);
+        kill_9(shim);
+        until("the payload dies with its shim", || !lives(pid) && !lives(shim));
         let dir = stage.runtime_dir().join("containers").join(&spec.id);
         for name in ["shim.json", "started.json"] {
             let mut value: serde_json::Value =

@@ -2,10 +2,10 @@
 //!
 //! Relies on the masters for what is remembered. Never lets an answer with gaps pass for a whole one.
 
-use holdfast_api::rows::{ClaimKind, ClaimsAt, PastClaimRow};
+use holdfast_api::rows::{ClaimsAt, PastClaimRow};
 use serde_json::Value;
 
-use super::claim_list::ClaimFilter;
+use super::claim_list::{holder_of, ClaimFilter};
 use super::context::now_ms;
 use super::rows::Received;
 use super::Context;
@@ -65,14 +65,6 @@ fn gap(answer: &ClaimsAt) -> Option<String> {
     })
 }
 
-fn holder(row: &PastClaimRow) -> &str {
-    match (&row.framework, row.kind) {
-        (Some(framework), _) => ids::short(framework),
-        (None, ClaimKind::Reservation) => "the role",
-        (None, ClaimKind::Volume) => "operator",
-    }
-}
-
 fn table(rows: &[PastClaimRow]) -> Table {
     let mut table = Table::new(&[
         Column::left("ID"),
@@ -105,7 +97,7 @@ fn table(rows: &[PastClaimRow]) -> Table {
             amount.as_deref().unwrap_or("not known").into(),
             ids::short(&row.agent).into(),
             row.hostname.as_str().into(),
-            holder(row).into(),
+            holder_of(row.framework.as_deref(), row.kind).into(),
             human::ctx(row.created_ms).into(),
             human::or_dash(last.as_deref()).into(),
             human::or_dash(ended.as_deref()).into(),

@@ -3,10 +3,10 @@
 //! Relies on the masters, who remember a bounded number of them; they are read page by page. Never says that nobody ended a claim: where it
 //! is not known, that is said.
 
-use holdfast_api::rows::{ClaimKind, EndedClaimRow};
+use holdfast_api::rows::EndedClaimRow;
 use serde_json::Value;
 
-use super::claim_list::ClaimFilter;
+use super::claim_list::{holder_of, ClaimFilter};
 use super::context::now_ms;
 use super::rows::{Listed, Received};
 use super::Context;
@@ -99,15 +99,6 @@ pub fn how(row: &EndedClaimRow) -> &str {
     row.how.as_deref().unwrap_or("not known: its agent no longer has it")
 }
 
-/// Who held it, in a word.
-pub fn holder(row: &EndedClaimRow) -> String {
-    match (&row.framework, row.kind) {
-        (Some(framework), _) => ids::short(framework).to_owned(),
-        (None, ClaimKind::Reservation) => "the role".to_owned(),
-        (None, ClaimKind::Volume) => "operator".to_owned(),
-    }
-}
-
 fn table(rows: &[&EndedClaimRow], now_ms: u64) -> Table {
     let mut table = Table::new(&[
         Column::left("ID"),
@@ -144,7 +135,7 @@ fn table(rows: &[&EndedClaimRow], now_ms: u64) -> Table {
             amounts::of(&row.resource, row.amount).into(),
             ids::short(&row.agent).into(),
             row.hostname.as_str().into(),
-            holder(row).into(),
+            holder_of(row.framework.as_deref(), row.kind).into(),
             human::ago(now_ms, row.ended_ms).into(),
             how(row).into(),
             human::or_dash(row.by.as_deref()).into(),

@@ -7,8 +7,9 @@ use std::collections::BTreeSet;
 use holdfast_api::rows::{ClaimKind, ClaimRow, EndedClaimRow, EventRow};
 use serde_json::json;
 
-use super::claim_ended::{self, how, EndedPages};
+use super::claim_ended::{how, EndedPages};
 use super::claim_list;
+use super::claim_list::holder_of;
 use super::context::now_ms;
 use super::rows::Received;
 use super::sheet::Sheet;
@@ -179,7 +180,7 @@ fn end_sheet(sheet: &mut Sheet, it: &EndedClaimRow, now_ms: u64) {
         .line("claim", &it.id)
         .line("held", format!("{} {}", it.resource, amounts::of(&it.resource, it.amount)))
         .line("role", &it.role)
-        .line("held by", claim_ended::holder(it))
+        .line("held by", holder_of(it.framework.as_deref(), it.kind))
         .line("agent", format!("{} ({})", ids::short(&it.agent), it.hostname))
         .line("disk", it.disk.as_deref().unwrap_or_default())
         .line("ended", ended)

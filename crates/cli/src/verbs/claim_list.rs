@@ -97,11 +97,19 @@ pub async fn run(context: &Context, args: &ClaimListArgs) -> anyhow::Result<i32>
 
 /// Who holds a claim, in a word.
 pub fn holder(row: &ClaimRow) -> String {
-    match (&row.framework, row.kind) {
-        (None, ClaimKind::Reservation) => "the role".to_owned(), // Made by an operator, or by several alike.
-        (None, ClaimKind::Volume) => "operator".to_owned(),
-        (Some(framework), _) if row.unclaimed => format!("{} (removed)", ids::short(framework)),
-        (Some(framework), _) => ids::short(framework).to_owned(),
+    let holder = holder_of(row.framework.as_deref(), row.kind);
+    match row.framework.is_some() && row.unclaimed {
+        true => format!("{holder} (removed)"),
+        false => holder.to_owned(),
+    }
+}
+
+/// Who holds or held a claim, in a word: the framework that made it, if one did.
+pub(super) fn holder_of(framework: Option<&str>, kind: ClaimKind) -> &str {
+    match (framework, kind) {
+        (Some(framework), _) => ids::short(framework),
+        (None, ClaimKind::Reservation) => "the role", // Made by an operator, or by several alike.
+        (None, ClaimKind::Volume) => "operator",
     }
 }
 

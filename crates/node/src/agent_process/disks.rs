@@ -357,6 +357,19 @@ mod tests {
             self.opened_anew()
         }
 
+        /// As [`Bed::open_anew`], once another directory is in the place of the second disk: a look that came in between has found none.
+        fn open_replaced(&mut self, known: &[DiskRecord]) -> Machine {
+            let is_between = |it: &Machine| {
+                it.disks[1].fault.as_ref().is_some_and(|it| it.contains("no such directory"))
+            };
+            loop {
+                let found = self.open_anew(known);
+                if !is_between(&found) {
+                    return found;
+                }
+            }
+        }
+
         fn open(&mut self, known: &[DiskRecord]) -> Machine {
             self.disks.open(CLUSTER, known.to_vec(), Vec::new());
             self.opened()
@@ -403,13 +416,10 @@ mod tests {
         let first = bed.open(&[]);
         assert!(first.disks.iter().all(|it| it.fault.is_none()), "{first:?}");
         let (known, id) = (records(&first), first.disks[1].disk.id);
-        // But for how much is used of it, which may have been measured in between.
-        let again = bed.open(&known);
-        assert_eq!(records(&again), known, "nothing has changed");
-        assert!(again.disks.iter().all(|it| it.fault.is_none()), "{again:?}");
+        assert_eq!(bed.open(&known), first, "nothing has changed");
         std::fs::rename(&disk, &away).unwrap();
         std::fs::create_dir(&disk).unwrap();
-        let gone = bed.open_anew(&known);
+        let gone = bed.open_replaced(&known);
         assert!(
             gone.disks[1].fault.as_ref().is_some_and(|it| it.contains("bears none")),
             "{gone:?}"
@@ -424,7 +434,7 @@ mod tests {
         assert_eq!(std::fs::read_dir(&disk).unwrap().count(), 0, "nothing is made in its place");
         std::fs::remove_dir(&disk).unwrap();
         std::fs::rename(&away, &disk).unwrap();
-        assert_eq!(bed.open_anew(&known), first);
+        assert_eq!(bed.open_replaced(&known), first);
         bed.disks.make(label(id, 1));
         assert_eq!(bed.next(), Input::VolumeMade(label(id, 1).claim, Ok(())));
         let data = bed.disks.find(&label(id, 1)).unwrap();

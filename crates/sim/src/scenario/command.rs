@@ -203,10 +203,7 @@ fn operate(
     verb: &str,
     shown: &mut Vec<String>,
 ) -> Result<(), Wrong> {
-    let index = line.index(1)?;
-    let machine = world.machines.get(index).ok_or_else(|| line.wrong("there is no such agent"))?;
-    let unknown = || line.wrong("that agent has not registered yet");
-    let agent: AgentId = machine.proven().identity.agent.clone().ok_or_else(unknown)?;
+    let (machine, agent) = registered(world, line)?;
     let reserved = reserved_disk(machine, line)?;
     let action = match verb {
         "reserve" => ClaimAction::Reserve { resources: vec![reserved], source: Vec::new() },
@@ -228,6 +225,14 @@ fn operate(
         }
     };
     ask(world, line, agent, (action, None), shown)
+}
+
+/// The machine that a line names, with the name that its agent was given.
+fn registered<'w>(world: &'w World, line: &Line<'_>) -> Result<(&'w Machine, AgentId), Wrong> {
+    let machine = world.machines.get(line.index(1)?);
+    let machine = machine.ok_or_else(|| line.wrong("there is no such agent"))?;
+    let agent = machine.proven().identity.agent.clone();
+    Ok((machine, agent.ok_or_else(|| line.wrong("that agent has not registered yet"))?))
 }
 
 /// Asks the leader, and shows what it answers within two seconds, or within `wait=MS`.
@@ -257,10 +262,7 @@ fn tend_trash(
     verb: &str,
     shown: &mut Vec<String>,
 ) -> Result<(), Wrong> {
-    let index = line.index(1)?;
-    let machine = world.machines.get(index).ok_or_else(|| line.wrong("there is no such agent"))?;
-    let unknown = || line.wrong("that agent has not registered yet");
-    let agent: AgentId = machine.proven().identity.agent.clone().ok_or_else(unknown)?;
+    let (machine, agent) = registered(world, line)?;
     let wanted = volume(line, reserved_disk(machine, line)?)?.identity;
     let is_it = |it: &&TrashedVolume| {
         let identity = &it.claim.resource.identity;

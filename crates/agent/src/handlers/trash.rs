@@ -164,6 +164,10 @@ fn find(step: &Step<'_>, id: ClaimId) -> Result<TrashedVolume, NotThere> {
             "the removal of {} has begun; it cannot be brought back",
             it.claim.resource
         ))),
+        Some(it) if ledger.operations_on(id).next().is_some() => Err(NotThere::Gone(format!(
+            "{} was destroyed with others that are not in the trash yet; try again",
+            it.claim.resource
+        ))),
         Some(it) => Ok(it.clone()),
         None => Err(NotThere::Gone(format!("volume {id} is not in the trash of this agent"))),
     }
@@ -264,6 +268,30 @@ mod tests {
         let unknown = bed.undelete(ClaimId(uuid::Uuid::from_u128(404)));
         assert!(bed.why(unknown).contains("is not in the trash"), "{}", bed.why(unknown));
         assert!(bed.trash.contains(&claim.id) && bed.agent.ledger().trash.len() == 1);
+    }
+
+    /// A storm found it: an operation that was to destroy it was not at its end, and had to say so of a volume that was there again.
+    #[test]
+    fn what_was_destroyed_with_others_comes_back_once_all_of_them_are_in_the_trash() {
+        let mut bed = Bed::registered();
+        bed.reserve_and_create();
+        bed.apply(vec![Bed::create(&[volume_named("other", 10)])]);
+        bed.settle();
+        let (first, second) = (bed.claim(DB_VOLUME), bed.claim("other"));
+        bed.apply(vec![Bed::destroy(&[bed.volume(), volume_named("other", 10)])]);
+        let is_first = |it: &Input| matches!(it, Input::VolumeTrashed(id, _) if *id == first.id);
+        let late = bed.answers.iter().position(|it| !is_first(it)).unwrap();
+        let late = bed.answers.remove(late).unwrap();
+        bed.settle();
+        assert!(bed.find_claim(DB_VOLUME).is_none() && bed.find_claim("other").is_some());
+        let refused = bed.undelete(first.id);
+        assert!(bed.why(refused).contains("with others"), "{}", bed.why(refused));
+        bed.answers.push_back(late);
+        bed.settle();
+        bed.undelete(first.id);
+        bed.undelete(second.id);
+        bed.settle();
+        assert_eq!((bed.claim(DB_VOLUME).id, bed.claim("other").id), (first.id, second.id));
     }
 
     #[test]

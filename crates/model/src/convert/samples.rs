@@ -131,20 +131,22 @@ fn uri() -> v1::command_info::Uri {
 
 /// An executor as it was received.
 pub(crate) fn executor() -> impl Strategy<Value = ExecutorInfo> {
-    (bare_executor(), of(bytes()), any::<bool>()).prop_map(|(executor, data, fetch)| {
-        let mut wire = executor::info_to_proto(&executor, Format::WHOLE);
-        wire.data = data;
-        if let Some(command) = wire.command.as_mut().filter(|_| fetch) {
-            command.uris = vec![uri()];
-        }
-        executor::info_from_proto(wire).unwrap()
-    })
+    (bare_executor(), of(bytes()), any::<bool>())
+        .prop_map(|(executor, data, fetch)| {
+            let mut wire = executor::info_to_proto(&executor, Format::WHOLE);
+            wire.data = data;
+            if let Some(command) = wire.command.as_mut().filter(|_| fetch) {
+                command.uris = vec![uri()];
+            }
+            executor::info_from_proto(wire).unwrap()
+        })
+        .boxed()
 }
 
 /// A task as it was received.
 pub(crate) fn task() -> impl Strategy<Value = TaskInfo> {
-    (bare_task(), of(executor()), of(bytes()), any::<bool>()).prop_map(
-        |(mut task, executor, data, fetch)| {
+    (bare_task(), of(executor()), of(bytes()), any::<bool>())
+        .prop_map(|(mut task, executor, data, fetch)| {
             task.executor = executor;
             let mut wire = task::to_proto(&task, Format::WHOLE);
             wire.data = data;
@@ -154,8 +156,8 @@ pub(crate) fn task() -> impl Strategy<Value = TaskInfo> {
                 command.uris = vec![uri()];
             }
             task::from_proto(wire).unwrap()
-        },
-    )
+        })
+        .boxed()
 }
 
 pub(crate) fn task_state() -> impl Strategy<Value = TaskState> {
@@ -205,6 +207,7 @@ pub(crate) fn task_status() -> impl Strategy<Value = TaskStatus> {
                 status::from_proto(wire).unwrap()
             },
         )
+        .boxed()
 }
 
 pub(crate) fn claim_action() -> impl Strategy<Value = ClaimAction> {
@@ -230,7 +233,7 @@ pub(crate) fn operation() -> impl Strategy<Value = Operation> {
         1 => (executor(), prop::collection::vec(task(), 0..2)).prop_map(|(executor, tasks)| Action::LaunchGroup(executor, tasks)),
         1 => select(vec!["CREATE_DISK", "DESTROY_DISK", "UNKNOWN"]).prop_map(Action::Unsupported),
     ];
-    (of(word()), action).prop_map(|(id, action)| Operation { id, action })
+    (of(word()), action).prop_map(|(id, action)| Operation { id, action }).boxed()
 }
 
 pub(crate) fn framework() -> impl Strategy<Value = FrameworkInfo> {
@@ -238,62 +241,68 @@ pub(crate) fn framework() -> impl Strategy<Value = FrameworkInfo> {
     let roles = subsequence(vec!["a", "a/b", "c", "*"], 1..=4);
     let count = all.len();
     let names = (of(framework_id()), text(), text(), of(text()), of(text()));
-    (names, roles, 0u64..1 << 40, any::<bool>(), subsequence(all, 0..=count), of(text())).prop_map(
-        |(
-            (id, name, user, principal, hostname),
-            roles,
-            failover_timeout_ms,
-            checkpoint,
-            capabilities,
-            webui_url,
-        )| {
-            let multi = capabilities.contains(&Capability::MultiRole);
-            let roles = roles
-                .into_iter()
-                .take(if multi { 4 } else { 1 })
-                .map(|it| Role::parse(it).unwrap())
-                .collect();
-            let capabilities = capabilities.into_iter().collect();
-            let payload = OpaquePayload::default();
-            let bare = FrameworkInfo {
-                id,
-                name,
-                user,
+    (names, roles, 0u64..1 << 40, any::<bool>(), subsequence(all, 0..=count), of(text()))
+        .prop_map(
+            |(
+                (id, name, user, principal, hostname),
                 roles,
                 failover_timeout_ms,
                 checkpoint,
-                principal,
-                hostname,
                 capabilities,
-                payload,
-            };
-            let mut wire = framework::to_proto(&bare);
-            wire.webui_url = webui_url;
-            framework::from_proto(wire).unwrap()
-        },
-    )
+                webui_url,
+            )| {
+                let multi = capabilities.contains(&Capability::MultiRole);
+                let roles = roles
+                    .into_iter()
+                    .take(if multi { 4 } else { 1 })
+                    .map(|it| Role::parse(it).unwrap())
+                    .collect();
+                let capabilities = capabilities.into_iter().collect();
+                let payload = OpaquePayload::default();
+                let bare = FrameworkInfo {
+                    id,
+                    name,
+                    user,
+                    roles,
+                    failover_timeout_ms,
+                    checkpoint,
+                    principal,
+                    hostname,
+                    capabilities,
+                    payload,
+                };
+                let mut wire = framework::to_proto(&bare);
+                wire.webui_url = webui_url;
+                framework::from_proto(wire).unwrap()
+            },
+        )
+        .boxed()
 }
 
 /// A framework that has its id.
 pub(crate) fn named_framework() -> impl Strategy<Value = FrameworkInfo> {
-    (framework(), framework_id()).prop_map(|(info, id)| FrameworkInfo { id: Some(id), ..info })
+    (framework(), framework_id())
+        .prop_map(|(info, id)| FrameworkInfo { id: Some(id), ..info })
+        .boxed()
 }
 
 pub(crate) fn machine() -> impl Strategy<Value = MachineInfo> {
-    (word(), any::<u16>(), sum(), of(text())).prop_map(|(hostname, port, resources, zone)| {
-        let bare = MachineInfo { hostname, port, resources, payload: OpaquePayload::default() };
-        let mut wire = super::machine::to_proto(&bare, Format::WHOLE);
-        wire.attributes = zone
-            .map(|value| v1::Attribute {
-                name: "zone".to_owned(),
-                r#type: v1::value::Type::Text.into(),
-                text: Some(v1::value::Text { value }),
-                ..Default::default()
-            })
-            .into_iter()
-            .collect();
-        super::machine::from_proto(wire).unwrap()
-    })
+    (word(), any::<u16>(), sum(), of(text()))
+        .prop_map(|(hostname, port, resources, zone)| {
+            let bare = MachineInfo { hostname, port, resources, payload: OpaquePayload::default() };
+            let mut wire = super::machine::to_proto(&bare, Format::WHOLE);
+            wire.attributes = zone
+                .map(|value| v1::Attribute {
+                    name: "zone".to_owned(),
+                    r#type: v1::value::Type::Text.into(),
+                    text: Some(v1::value::Text { value }),
+                    ..Default::default()
+                })
+                .into_iter()
+                .collect();
+            super::machine::from_proto(wire).unwrap()
+        })
+        .boxed()
 }
 
 pub(crate) fn claim() -> impl Strategy<Value = Claim> {
@@ -301,8 +310,8 @@ pub(crate) fn claim() -> impl Strategy<Value = Claim> {
     let event = (instant(), any::<u64>(), text(), text())
         .prop_map(|(at, generation, what, by)| ClaimEvent { at, generation, what, by });
     let ids = (uuid(), of(framework_id()), of(uuid().prop_map(DiskId)));
-    (ids, state, resource(), any::<u64>(), instant(), prop::collection::vec(event, 0..3)).prop_map(
-        |((id, framework, disk), state, resource, generation, created, history)| Claim {
+    (ids, state, resource(), any::<u64>(), instant(), prop::collection::vec(event, 0..3))
+        .prop_map(|((id, framework, disk), state, resource, generation, created, history)| Claim {
             id: ClaimId(id),
             state,
             resource: resource.unallocated(),
@@ -311,26 +320,21 @@ pub(crate) fn claim() -> impl Strategy<Value = Claim> {
             created,
             disk,
             history,
-        },
-    )
+        })
+        .boxed()
 }
 
 pub(crate) fn trashed_volume() -> impl Strategy<Value = TrashedVolume> {
-    (claim(), instant(), any::<bool>()).prop_map(|(claim, since, purging)| TrashedVolume {
-        claim,
-        since,
-        purging,
-    })
+    (claim(), instant(), any::<bool>())
+        .prop_map(|(claim, since, purging)| TrashedVolume { claim, since, purging })
+        .boxed()
 }
 
 pub(crate) fn disk() -> impl Strategy<Value = DiskRecord> {
     let kind = select(vec![DiskKind::Root, DiskKind::Path, DiskKind::Mount]);
-    (uuid(), kind, text(), any::<u64>()).prop_map(|(id, kind, root, size_mb)| DiskRecord {
-        id: DiskId(id),
-        kind,
-        root,
-        size_mb,
-    })
+    (uuid(), kind, text(), any::<u64>())
+        .prop_map(|(id, kind, root, size_mb)| DiskRecord { id: DiskId(id), kind, root, size_mb })
+        .boxed()
 }
 
 pub(crate) fn added_disk() -> impl Strategy<Value = AddedDisk> {
@@ -344,17 +348,19 @@ pub(crate) fn added_disk() -> impl Strategy<Value = AddedDisk> {
 
 pub(crate) fn executor_record() -> impl Strategy<Value = ExecutorRecord> {
     let info = prop_oneof![executor(), bare_executor()];
-    (framework_id(), info, uuid(), any::<bool>(), any::<bool>(), instant(), role()).prop_map(
-        |(framework, info, container, command, registered, launched, role)| ExecutorRecord {
-            framework,
-            info,
-            container: ContainerId(container),
-            command,
-            registered,
-            launched,
-            role,
-        },
-    )
+    (framework_id(), info, uuid(), any::<bool>(), any::<bool>(), instant(), role())
+        .prop_map(|(framework, info, container, command, registered, launched, role)| {
+            ExecutorRecord {
+                framework,
+                info,
+                container: ContainerId(container),
+                command,
+                registered,
+                launched,
+                role,
+            }
+        })
+        .boxed()
 }
 
 pub(crate) fn task_record() -> impl Strategy<Value = TaskRecord> {
@@ -395,6 +401,7 @@ pub(crate) fn task_record() -> impl Strategy<Value = TaskRecord> {
                 group,
             },
         )
+        .boxed()
 }
 
 pub(crate) fn operation_state() -> impl Strategy<Value = OperationState> {
@@ -417,4 +424,5 @@ pub(crate) fn operation_record() -> impl Strategy<Value = OperationRecord> {
                 endings,
             }
         })
+        .boxed()
 }

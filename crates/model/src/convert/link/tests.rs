@@ -39,13 +39,15 @@ fn report() -> impl Strategy<Value = Report> {
         prop::collection::vec(disk, few.clone()),
         prop::collection::vec(claim(), few.clone()),
         prop::collection::vec((uuid().prop_map(ClaimId), text()), few.clone()),
-    );
+    )
+        .boxed(); // What a strategy grows lies on the stack otherwise, of which a test has little.
     let running = (
         prop::collection::vec(samples::named_framework(), few.clone()),
         prop::collection::vec(samples::executor_record(), few.clone()),
         prop::collection::vec(samples::task_record(), few.clone()),
         prop::collection::vec(samples::operation_record(), few),
-    );
+    )
+        .boxed();
     let names = (uuid(), of(agent()), of(uuid()), any::<u64>(), any::<u64>(), (text(), of(text())));
     (names, samples::machine(), owned, running).prop_map(
         |(
@@ -129,11 +131,11 @@ fn to_master() -> impl Strategy<Value = ToMaster> {
         },
     );
     prop_oneof![
-        report().prop_map(|it| ToMaster::Report(Box::new(it))),
+        report().prop_map(|it| ToMaster::Report(Box::new(it))).boxed(),
         (framework_id(), samples::task_status(), samples::task_state()).prop_map(
             |(framework, status, latest)| ToMaster::TaskUpdate { framework, status, latest }
         ),
-        update,
+        update.boxed(),
         (framework_id(), executor_id(), bytes()).prop_map(|(framework, executor, data)| {
             ToMaster::ExecutorMessage(framework, executor, data)
         }),
@@ -141,12 +143,14 @@ fn to_master() -> impl Strategy<Value = ToMaster> {
             ToMaster::ExecutorExited { framework, executor, status }
         }),
         any::<u64>().prop_map(ToMaster::Pong),
-        trash_news().prop_map(ToMaster::TrashNews),
+        trash_news().prop_map(ToMaster::TrashNews).boxed(),
         used_news().prop_map(ToMaster::UsedNews),
-        report().prop_map(|it| {
-            let resources = it.machine.resources.iter().collect();
-            ToMaster::SpaceNews(SpaceNews { resources, disks: it.disks, full: it.full })
-        }),
+        report()
+            .prop_map(|it| {
+                let resources = it.machine.resources.iter().collect();
+                ToMaster::SpaceNews(SpaceNews { resources, disks: it.disks, full: it.full })
+            })
+            .boxed(),
         (uuid(), of(text())).prop_map(|(uuid, refusal)| ToMaster::DiskAnswer {
             uuid: OperationUuid(uuid),
             refusal
@@ -168,7 +172,7 @@ fn to_agent() -> impl Strategy<Value = ToAgent> {
     let order = prop_oneof![
         (agent(), uuid()).prop_map(|(agent, cluster)| Order::Registered(agent, ClusterId(cluster))),
         text().prop_map(Order::Refused),
-        apply,
+        apply.boxed(),
         (framework_id(), task_id(), of(any::<u64>()))
             .prop_map(|(framework, task, grace_ms)| Order::Kill { framework, task, grace_ms }),
         (framework_id(), executor_id())

@@ -180,6 +180,11 @@ fn what_stands_in_the_way_is_named_and_a_removal_for_good_is_for_good() {
         names if names.iter().any(|it| it.starts_with(id)) => Err(names.join(", ")),
         _ => Ok(()),
     });
+    // The master hears of it after the fact, and until then the refusal is the agent's, in its own words.
+    until("it is listed no more", || match scene.rows() {
+        rows if rows.iter().any(|it| it["id"] == id) => Err(format!("{rows:?}")),
+        _ => Ok(()),
+    });
     let gone = scene.says(&format!("volume undelete {id}"));
     assert!(gone.contains("there is no"), "{gone}");
 }

@@ -1,5 +1,5 @@
-//! Destroyed volumes: brought back whole, released early when their space is needed, removed after a `kill -9` in the middle of it; and a
-//! million files that are removed while the agent and other volumes go on. Real processes over real folders.
+//! Destroyed volumes: brought back whole, released early when their space is needed, removed after a `kill -9` in the middle of it; and
+//! tens of thousands of files that are removed while the agent and other volumes go on. Real processes over real folders.
 //!
 //! The disks that fill up are small file systems in memory, which needs root; where that is not allowed it is said, and passed. Never
 //! measures time.

@@ -20,6 +20,7 @@ mod sleeps;
 mod state;
 mod tree;
 mod unused;
+mod write_sites;
 
 use std::fmt;
 
@@ -94,6 +95,11 @@ const RULES: &[Rule] = &[
         check: state::check,
     },
     Rule { name: "unused", about: "what may be used is used", check: unused::check },
+    Rule {
+        name: "write-sites",
+        about: "each place that writes for good has its crash test",
+        check: write_sites::check,
+    },
     Rule { name: "modules", about: "each file is compiled", check: modules::check },
     Rule {
         name: "tree",

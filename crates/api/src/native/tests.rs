@@ -195,6 +195,14 @@ fn roles_in_the_order_in_which_they_are_served() {
     assert_eq!(value(roles(&bed.view(), Instant(NOW))), expected);
 }
 
+#[test]
+fn a_role_whose_frameworks_are_away_is_listed_for_its_weight_and_for_what_it_holds() {
+    let rows = roles(&Bed::elected().view(), Instant(NOW));
+    let [db] = &rows[..] else { panic!("{rows:?}") };
+    assert_eq!((db.role.as_str(), db.weight, db.share, db.frameworks), ("db", 2.0, 0.0, 1));
+    assert!(db.reserved.contains("data-0"), "{db:?}");
+}
+
 fn ask(bed: &Bed, about: &str, wanted: Option<Resources>) -> Result<Value, Refusal> {
     let question = Question { about: about.to_owned(), wanted };
     explain(&bed.view(), Instant(NOW), &question).map(value)

@@ -1,4 +1,4 @@
-//! `role list`: the roles in the order in which they are served.
+//! `role list`: the roles in the order in which they are served, and those of which no framework is here.
 
 use holdfast_api::rows::RoleRow;
 

@@ -3,6 +3,7 @@
 //! They never answer by themselves: a master or an agent sends what the test sends.
 
 use std::future::Future;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,8 +18,8 @@ use holdfast_model::{
 use holdfast_proto::holdfast::v1::{FromAgent, ToAgent};
 use holdfast_proto::mesos::v1::{agent, executor, master, scheduler as api, FileInfo, VersionInfo};
 use holdfast_wire::{
-    AgentApi, AgentPage, Caller, FileChunk, JsonText, LeadershipState, Limits, LinkEnd, LinkHead,
-    MasterApi, MasterPage, Metric, Outbox, Query, Refusal, Routes, Server,
+    AgentApi, AgentPage, BindError, Caller, FileChunk, JsonText, LeadershipState, Limits, LinkEnd,
+    LinkHead, MasterApi, MasterPage, Metric, Outbox, Query, Refusal, Routes, Server,
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -61,7 +62,19 @@ struct Port {
 impl Port {
     async fn open(address: Option<SocketAddr>, routes: Routes) -> Port {
         let address = address.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
-        let server = Server::bind(address, Limits::default()).await.unwrap();
+        // A port that was closed a moment ago may be a stranger's for a while: of a connection that was given it.
+        let server = soon(&format!("{address} is free"), async {
+            loop {
+                match Server::bind(address, Limits::default()).await {
+                    Ok(server) => break server,
+                    Err(BindError { source, .. }) if source.kind() == ErrorKind::AddrInUse => {
+                        tokio::task::yield_now().await;
+                    }
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        })
+        .await;
         let (address, stop) = (server.address(), CancellationToken::new());
         let served = tokio::spawn(server.serve(routes, stop.clone()));
         Port { address, stop, served }

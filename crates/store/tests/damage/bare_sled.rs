@@ -4,7 +4,7 @@
 use crate::ground::{batch, copy_dir, model_at, Model, Rng};
 use crate::harm::damage;
 use std::cell::Cell;
-use std::fs;
+use std::fs::{self, File};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 
@@ -47,6 +47,11 @@ fn open(dir: &Path) -> sled::Result<sled::Db> {
     sled::Config::new().path(dir).open()
 }
 
+/// Its own threads let go of a store after its value has gone.
+fn wait_until_closed(dir: &Path) {
+    File::open(dir.join("db")).unwrap().lock().unwrap();
+}
+
 fn templates(root: &Path) -> Vec<Template> {
     let live = root.join("live");
     let (mut made, mut number) = (Vec::new(), 0);
@@ -63,6 +68,7 @@ fn templates(root: &Path) -> Vec<Template> {
         };
         keep("crashed");
         drop(db);
+        wait_until_closed(&live);
         keep("closed");
     }
     made

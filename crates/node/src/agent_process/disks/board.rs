@@ -282,14 +282,14 @@ impl Board {
 
 /// The same resources, those of a disk under the path by which the agent knows it.
 fn renamed(resources: &Resources, plan: &DiskPlan, root: &str) -> Resources {
-    let rename = |it: Resource| {
+    let under_known_path = |it: Resource| {
         let source = match (&it.identity.source, plan.offers(&it.identity)) {
             (Some(source), true) => Source { root: Some(root.to_owned()), ..source.clone() },
             _ => return it,
         };
         it.on(source)
     };
-    resources.iter().map(rename).collect()
+    resources.iter().map(under_known_path).collect()
 }
 
 impl Row {

@@ -132,6 +132,16 @@ impl Scheduler {
         ask(self.address, "POST", "/api/v1/scheduler", &headers, body.to_string().as_bytes())
     }
 
+    /// Acknowledges a status, if it wants that.
+    pub fn acknowledge(&self, status: &Value) {
+        if status["uuid"].is_string() {
+            let (agent, task) = (&status["agent_id"], &status["task_id"]);
+            let acknowledge = json!({ "agent_id": agent, "task_id": task, "uuid": status["uuid"] });
+            let call = json!({ "type": "ACKNOWLEDGE", "acknowledge": acknowledge });
+            self.call(call).expect(202, "ACKNOWLEDGE");
+        }
+    }
+
     /// Accepts an offer with operations.
     pub fn accept(&self, offer: &Value, operations: Value) {
         let call = json!({ "type": "ACCEPT", "accept": { "offer_ids": [offer["id"]], "operations": operations, "filters": { "refuse_seconds": 0 } } });

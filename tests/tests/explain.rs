@@ -20,11 +20,7 @@ fn wait_for_end(scheduler: &mut Scheduler, task: &str) {
         if status["state"] == "TASK_FAILED" {
             return;
         }
-        let (agent, uuid) = (&status["agent_id"], &status["uuid"]);
-        let acknowledge = json!({ "agent_id": agent, "task_id": { "value": task }, "uuid": uuid });
-        scheduler
-            .call(json!({ "type": "ACKNOWLEDGE", "acknowledge": acknowledge }))
-            .expect(202, "ACKNOWLEDGE");
+        scheduler.acknowledge(&status);
     }
 }
 

@@ -235,7 +235,7 @@ impl Owner {
     fn wait_for(&mut self, task: &str, state: &str) {
         loop {
             let status = self.0.status(task);
-            self.acknowledge(&status);
+            self.0.acknowledge(&status);
             match status["state"].as_str().unwrap() {
                 now if now == state => return,
                 "TASK_STAGING" | "TASK_STARTING" | "TASK_RUNNING" | "TASK_KILLING" => {}
@@ -249,14 +249,6 @@ impl Owner {
         self.start(task, volume, "sleep 1000");
         self.kill(task);
         self.wait_for(task, "TASK_KILLED");
-    }
-
-    fn acknowledge(&self, status: &Value) {
-        if let Some(uuid) = status.get("uuid") {
-            let what = json!({ "agent_id": status["agent_id"], "task_id": status["task_id"], "uuid": uuid });
-            let call = json!({ "type": "ACKNOWLEDGE", "acknowledge": what });
-            self.0.call(call).expect(202, "ACKNOWLEDGE");
-        }
     }
 
     fn kill(&self, task: &str) {

@@ -146,10 +146,7 @@ fn status_where(scheduler: &mut Scheduler, is_it: impl Fn(&str) -> bool) -> Valu
         if is_it(status["state"].as_str().unwrap()) {
             return status;
         }
-        let (agent, task) = (&status["agent_id"], &status["task_id"]);
-        let acknowledge = json!({ "agent_id": agent, "task_id": task, "uuid": status["uuid"] });
-        let call = json!({ "type": "ACKNOWLEDGE", "acknowledge": acknowledge });
-        scheduler.call(call).expect(202, "ACKNOWLEDGE");
+        scheduler.acknowledge(&status);
     }
 }
 

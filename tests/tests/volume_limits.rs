@@ -137,11 +137,7 @@ impl Framework {
             if status["task_id"]["value"] != task {
                 continue;
             }
-            let acknowledge = json!({
-                "agent_id": status["agent_id"], "task_id": { "value": task }, "uuid": status["uuid"]
-            });
-            let acknowledge = json!({ "type": "ACKNOWLEDGE", "acknowledge": acknowledge });
-            self.scheduler.call(acknowledge).expect(202, "ACKNOWLEDGE");
+            self.scheduler.acknowledge(status);
             if status["state"] == state {
                 return status.clone();
             }

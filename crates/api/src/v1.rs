@@ -1,6 +1,7 @@
 //! Answers of the Mesos v1 operator API of a master, from its view.
 
 mod agents;
+mod events;
 mod executors;
 mod frameworks;
 mod operations;
@@ -12,6 +13,7 @@ use holdfast_model::{AgentId, FrameworkId, Instant, Resources};
 use holdfast_proto::mesos::v1::{self, master::response as api, MasterInfo, VersionInfo};
 
 pub use agents::agents;
+pub use events::{events, subscribed};
 pub use executors::executors;
 pub use frameworks::frameworks;
 pub use operations::operations;

@@ -5,6 +5,7 @@
 
 mod answers;
 mod api;
+mod event_stream;
 mod front;
 mod metrics;
 mod shell;
@@ -24,6 +25,7 @@ use holdfast_wire::{Limits, Routes, Server};
 use tokio_util::sync::CancellationToken;
 
 use self::api::LeaderApi;
+use self::event_stream::EventStream;
 use self::front::Front;
 use self::shell::{MasterShell, Seen};
 use crate::core_loop::{self, Inbox, Shell as _};
@@ -109,10 +111,8 @@ async fn start_leading(
     let policy =
         holdfast_allocator::by_name(&settings.allocation_policy).map_err(anyhow::Error::msg)?;
     let info = master_info(&address, listens);
-    let welcome = scheduler::Welcome {
-        heartbeat_ms: u64::try_from(limits.heartbeat_interval.as_millis())?,
-        master: Some(info.clone()),
-    };
+    let heartbeat_ms = u64::try_from(limits.heartbeat_interval.as_millis())?;
+    let welcome = scheduler::Welcome { heartbeat_ms, master: Some(info.clone()) };
     let shell = MasterShell {
         core: Master::new(config, policy, ledger),
         journal: Box::new(journal),
@@ -134,6 +134,7 @@ async fn start_leading(
         address: address.clone(),
         next_request: Default::default(),
         gauges: metrics::Gauges::new(started_s),
+        events: EventStream::start(views.clone(), heartbeat_ms),
         facts: Arc::new(MasterFacts { info, version: crate::version::info(), started_s }),
     };
     let running = core_loop::spawn("master", shell, work, views.clone())

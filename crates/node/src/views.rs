@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use holdfast_wire::Refusal;
 use thiserror::Error;
-use tokio::sync::Semaphore;
+use tokio::sync::{watch, Semaphore};
 
 /// Why a read has no answer.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -38,6 +38,7 @@ pub struct Views<V>(Arc<Shared<V>>);
 #[derive(Debug)]
 struct Shared<V> {
     latest: Mutex<Arc<V>>,
+    published: watch::Sender<()>,
     readers: Arc<Semaphore>,
 }
 
@@ -56,12 +57,18 @@ impl<V: Send + Sync + 'static> Views<V> {
 
     fn with_readers(first: V, readers_max: usize) -> Views<V> {
         let readers = Arc::new(Semaphore::new(readers_max));
-        Views(Arc::new(Shared { latest: Mutex::new(Arc::new(first)), readers }))
+        let published = watch::Sender::new(());
+        Views(Arc::new(Shared { latest: Mutex::new(Arc::new(first)), published, readers }))
     }
 
     /// The latest view, for a look that costs next to nothing; what renders an answer is a [`Views::read`].
     pub fn latest(&self) -> Arc<V> {
         self.0.latest.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Tells when there is a later view than at the last look.
+    pub fn published(&self) -> watch::Receiver<()> {
+        self.0.published.subscribe()
     }
 
     /// Renders something from the view that is the latest when its turn comes, on a thread that may take its time.
@@ -87,7 +94,12 @@ impl<V: Send + Sync + 'static> Views<V> {
     /// Makes this the latest view; gives the former one back, whose drop may be the last.
     pub(crate) fn publish(&self, view: V) -> Arc<V> {
         let view = Arc::new(view);
-        std::mem::replace(&mut self.0.latest.lock().unwrap_or_else(PoisonError::into_inner), view)
+        let former = {
+            let mut latest = self.0.latest.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *latest, view)
+        };
+        self.0.published.send_replace(());
+        former
     }
 }
 

@@ -4,7 +4,7 @@
 //! It relies on `proto`, and never looks further into a message.
 
 use holdfast_proto::holdfast::v1::{FromAgent, ToAgent};
-use holdfast_proto::mesos::v1::{executor, scheduler};
+use holdfast_proto::mesos::v1::{executor, master, scheduler};
 
 /// A message that a link carries outwards.
 pub trait LinkMessage: prost::Message + Send + 'static {
@@ -57,6 +57,18 @@ impl LinkMessage for executor::Event {
 
     fn heartbeat() -> Option<Self> {
         Some(Self { r#type: Some(executor::event::Type::Heartbeat.into()), ..Self::default() })
+    }
+}
+
+impl LinkMessage for master::Event {
+    const HEARTBEAT_AT_ONCE: bool = true;
+
+    fn opens(&self) -> bool {
+        self.r#type() == master::event::Type::Subscribed
+    }
+
+    fn heartbeat() -> Option<Self> {
+        Some(Self { r#type: Some(master::event::Type::Heartbeat.into()), ..Self::default() })
     }
 }
 

@@ -5,12 +5,14 @@
 
 use std::future::Future;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::connection::{Caller, Connection};
-use crate::outbox::{LinkEnd, LinkWatch};
+use crate::event::LinkMessage;
+use crate::outbox::{LinkEnd, LinkWatch, Outbox, Outflow};
 use crate::refusal::Refusal;
 
 /// The transport of a link.
@@ -31,6 +33,18 @@ pub struct LinkHead {
     pub caller: Caller,
     /// The transport of the link.
     pub transport: Transport,
+}
+
+/// A new link on a connection: how it introduces itself, and its two ends.
+pub(crate) fn open<E: LinkMessage>(
+    connection: &Connection,
+    transport: Transport,
+    heartbeat: Duration,
+) -> (LinkHead, Outbox<E>, Outflow<E>) {
+    let (shared, kill) = (&connection.shared, connection.kill.clone());
+    let (outbox, outflow) = Outbox::open(shared.limits.link, heartbeat, &shared.stop, kill);
+    let head = LinkHead { stream_id: Uuid::new_v4(), caller: connection.caller(), transport };
+    (head, outbox, outflow)
 }
 
 /// Asks the API to take the link and, when it does, keeps watch until the link ends. Both happen on

@@ -128,6 +128,17 @@ pub trait MasterApi: Send + Sync + 'static {
     /// Called when an agent's link has ended.
     async fn agent_gone(&self, stream_id: Uuid, end: LinkEnd);
 
+    /// Called when an operator subscribes to what changes in the cluster.
+    ///
+    /// # Errors
+    /// A refusal; 501 where that is not served, which is the default.
+    async fn watch(&self, _head: LinkHead, _outbox: Outbox<master::Event>) -> Result<(), Refusal> {
+        Err(Refusal::not_implemented("a stream of events is not served here"))
+    }
+
+    /// Called when the link of an operator that was subscribed has ended.
+    async fn watcher_gone(&self, _stream_id: Uuid, _end: LinkEnd) {}
+
     /// Called with an operator's call of a known type; GET_HEALTH, GET_VERSION, GET_METRICS and
     /// SUBSCRIBE never come here. `None` answers without a body: 202 for what is only accepted
     /// (H31), else 200.

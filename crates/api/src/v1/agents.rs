@@ -34,7 +34,7 @@ pub fn agents(view: &MasterView) -> api::GetAgents {
 }
 
 /// Whether this leader has not heard of the agent yet.
-fn is_expected(state: &AgentState) -> bool {
+pub(super) fn is_expected(state: &AgentState) -> bool {
     state.reregistered() == state.registered()
         && state.link().is_none()
         && state.machine().hostname.is_empty()

@@ -11,10 +11,12 @@ use holdfast_master::{Input, RequestId};
 use holdfast_model::convert::link::{self, Received};
 use holdfast_model::FrameworkId;
 use holdfast_proto::holdfast::v1::{FromAgent, ToAgent};
+use holdfast_proto::mesos::v1::master::Event as MasterEvent;
 use holdfast_proto::mesos::v1::scheduler::{Call as SchedulerCall, Event as SchedulerEvent};
 use holdfast_wire::{Caller, LinkHead, Outbox, Refusal};
 use uuid::Uuid;
 
+use super::event_stream::EventStream;
 use super::metrics;
 use super::shell::{Seen, Sessions, Waiting};
 use crate::core_loop::Inbox;
@@ -42,6 +44,8 @@ pub struct LeaderApi {
     pub next_request: AtomicU64,
     /// Numbers of the process.
     pub gauges: metrics::Gauges,
+    /// Operators who follow what happens.
+    pub events: EventStream,
     /// What this master knows of itself.
     pub facts: Arc<MasterFacts>,
 }
@@ -127,6 +131,14 @@ impl LeaderApi {
             self.sessions.closed(link);
             self.inbox.tell(Input::FrameworkLost(link)).await;
         }
+    }
+
+    /// An operator follows what happens.
+    pub fn watch(&self, head: LinkHead, outbox: Outbox<MasterEvent>) -> Result<(), Refusal> {
+        authorize(&identity(&head.caller), Action::View, Object::Cluster)
+            .map_err(|denied| http(denied.into()))?;
+        self.events.join(head.stream_id, outbox);
+        Ok(())
     }
 
     /// An agent's link begins; the core hears of it with its first message.

@@ -108,6 +108,16 @@ impl MasterApi for Front {
         }
     }
 
+    async fn watch(&self, head: LinkHead, outbox: Outbox<master::Event>) -> Result<(), Refusal> {
+        self.leading()?.watch(head, outbox)
+    }
+
+    async fn watcher_gone(&self, stream_id: Uuid, _end: LinkEnd) {
+        if let Ok(api) = self.leading() {
+            api.events.leave(stream_id);
+        }
+    }
+
     async fn agent_attach(&self, head: LinkHead, outbox: Outbox<ToAgent>) -> Result<(), Refusal> {
         self.leading()?.agent_attach(head, outbox)
     }

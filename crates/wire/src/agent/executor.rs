@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use holdfast_proto::mesos::v1::executor::{call::Type, Call};
 use http::{Request, StatusCode};
-use uuid::Uuid;
 
 use super::{recovered, AgentApi};
 use crate::answer::{self, Answer};
@@ -16,8 +15,7 @@ use crate::body::Body;
 use crate::call::{self, Received};
 use crate::connection::Connection;
 use crate::content::Content;
-use crate::link::{self, LinkHead, Transport};
-use crate::outbox::Outbox;
+use crate::link::{self, Transport};
 use crate::refusal::Refusal;
 
 /// Answers one request.
@@ -51,18 +49,8 @@ async fn subscribe(
         ));
     }
     let wanted = Content::wanted(&received.headers)?;
-    let limits = &connection.shared.limits;
-    let (outbox, outflow) = Outbox::open(
-        limits.link,
-        limits.executor_heartbeat_interval,
-        &connection.shared.stop,
-        connection.kill.clone(),
-    );
-    let head = LinkHead {
-        stream_id: Uuid::new_v4(),
-        caller: connection.caller(),
-        transport: Transport::Http,
-    };
+    let heartbeat = connection.shared.limits.executor_heartbeat_interval;
+    let (head, outbox, outflow) = link::open(connection, Transport::Http, heartbeat);
     let stream_id = head.stream_id;
     let (acceptor, notified) = (api.clone(), api.clone());
     let take = async move { acceptor.executor_subscribe(head, received.call, outbox).await };

@@ -8,12 +8,10 @@ use std::sync::Arc;
 use holdfast_proto::holdfast::v1::agent_link_server::AgentLink;
 use holdfast_proto::holdfast::v1::{FromAgent, ToAgent};
 use tonic::{Request, Response, Status, Streaming};
-use uuid::Uuid;
 
 use super::MasterApi;
 use crate::grpc::{self, BoxStream, GrpcFlow, LastWord};
-use crate::link::{self, LinkHead, Transport};
-use crate::outbox::Outbox;
+use crate::link::{self, Transport};
 
 /// The gRPC service of a master.
 pub(super) struct Service {
@@ -30,18 +28,8 @@ impl AgentLink for Service {
     ) -> Result<Response<Self::AttachStream>, Status> {
         let connection = grpc::connection(&request)?;
         let inbound = request.into_inner();
-        let limits = &connection.shared.limits;
-        let (outbox, outflow) = Outbox::open(
-            limits.link,
-            limits.heartbeat_interval,
-            &connection.shared.stop,
-            connection.kill.clone(),
-        );
-        let head = LinkHead {
-            stream_id: Uuid::new_v4(),
-            caller: connection.caller(),
-            transport: Transport::Grpc,
-        };
+        let heartbeat = connection.shared.limits.heartbeat_interval;
+        let (head, outbox, outflow) = link::open(&connection, Transport::Grpc, heartbeat);
         let stream_id = head.stream_id;
         let (acceptor, notified, last) = (self.api.clone(), self.api.clone(), LastWord::default());
         let (watch, last_word) = (outflow.watch(), last.clone());

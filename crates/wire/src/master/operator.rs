@@ -16,6 +16,7 @@ use crate::body::Body;
 use crate::call::{self, Received};
 use crate::connection::Connection;
 use crate::content::Content;
+use crate::link::{self, Transport};
 use crate::refusal::Refusal;
 
 /// Answers one request.
@@ -47,10 +48,7 @@ async fn carry_out(
         Type::GetHealth => Some(health()),
         Type::GetVersion => Some(version(api)),
         Type::GetMetrics => Some(metrics(api, connection)),
-        Type::Subscribe => {
-            let message = "a stream of the master's events is not served yet; ask for GET_STATE instead, as often as needed";
-            return Err(Refusal::not_implemented(message));
-        }
+        Type::Subscribe => return watch(api, connection, wanted).await,
         _ => api.operator(&connection.caller(), received.call).await?,
     };
     Ok(match response {
@@ -61,6 +59,22 @@ async fn carry_out(
             StatusCode::OK
         }),
     })
+}
+
+/// H32: SUBSCRIBE opens a stream that lasts until one of both leaves.
+async fn watch(
+    api: &Arc<dyn MasterApi>,
+    connection: &Connection,
+    wanted: Content,
+) -> Result<Answer, Refusal> {
+    let heartbeat = connection.shared.limits.heartbeat_interval;
+    let (head, outbox, outflow) = link::open(connection, Transport::Http, heartbeat);
+    let stream_id = head.stream_id;
+    let (acceptor, notified) = (api.clone(), api.clone());
+    let take = async move { acceptor.watch(head, outbox).await };
+    let gone = move |end| async move { notified.watcher_gone(stream_id, end).await };
+    link::hold(connection, outflow.watch(), take, |()| async {}, gone).await?;
+    Ok(answer::records(wanted, outflow, None))
 }
 
 /// H31: these are carried out by an agent, later.

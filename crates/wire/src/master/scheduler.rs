@@ -16,8 +16,7 @@ use crate::body::Body;
 use crate::call::{self, Received};
 use crate::connection::Connection;
 use crate::content::Content;
-use crate::link::{self, LinkHead, Transport};
-use crate::outbox::Outbox;
+use crate::link::{self, Transport};
 use crate::refusal::Refusal;
 
 /// Answers one request.
@@ -53,18 +52,8 @@ async fn subscribe(
     if received.headers.contains_key(&MESOS_STREAM_ID) {
         return Err(Refusal::bad_request("SUBSCRIBE opens a new stream and must not carry the header Mesos-Stream-Id; leave it out"));
     }
-    let limits = &connection.shared.limits;
-    let (outbox, outflow) = Outbox::open(
-        limits.link,
-        limits.heartbeat_interval,
-        &connection.shared.stop,
-        connection.kill.clone(),
-    );
-    let head = LinkHead {
-        stream_id: Uuid::new_v4(),
-        caller: connection.caller(),
-        transport: Transport::Http,
-    };
+    let heartbeat = connection.shared.limits.heartbeat_interval;
+    let (head, outbox, outflow) = link::open(connection, Transport::Http, heartbeat);
     let stream_id = head.stream_id;
     let (acceptor, notified) = (api.clone(), api.clone());
     let take = async move { acceptor.subscribe(head, received.call, outbox).await };

@@ -13,8 +13,7 @@ use uuid::Uuid;
 use super::{scheduler, LeadershipState, MasterApi};
 use crate::content::{unknown_call, Content};
 use crate::grpc::{self, BoxStream, GrpcFlow, LastWord};
-use crate::link::{self, LinkHead, Transport};
-use crate::outbox::Outbox;
+use crate::link::{self, Transport};
 use crate::refusal::Refusal;
 
 /// The metadata key in which a standby names the leader.
@@ -51,18 +50,9 @@ impl SchedulerStream for Service {
         }
         scheduler::check_subscribe(&first).map_err(|refusal| refusal.to_grpc())?;
 
-        let (outbox, outflow) = Outbox::open(
-            limits.link,
-            limits.heartbeat_interval,
-            &connection.shared.stop,
-            connection.kill.clone(),
-        );
-        let caller = connection.caller();
-        let head = LinkHead {
-            stream_id: Uuid::new_v4(),
-            caller: caller.clone(),
-            transport: Transport::Grpc,
-        };
+        let heartbeat = connection.shared.limits.heartbeat_interval;
+        let (head, outbox, outflow) = link::open(&connection, Transport::Grpc, heartbeat);
+        let caller = head.caller.clone();
         let stream_id = head.stream_id;
         let (acceptor, notified, last) = (self.api.clone(), self.api.clone(), LastWord::default());
         let (watch, last_word) = (outflow.watch(), last.clone());

@@ -136,13 +136,13 @@ const REFUSED: &[Row] = &[
     ("H24 unknown number", "POST", "/api/v1/scheduler", &[PROTOBUF], "\x10\x63", 501, "99"),
     ("H24 on operator", "POST", "/api/v1", &[JSON], r#"{"type":"DANCE"}"#, 501, "DANCE"),
     (
-        "H32 operator SUBSCRIBE",
+        "H32 operator SUBSCRIBE, where the trait's default serves none",
         "POST",
         "/api/v1",
         &[JSON],
         r#"{"type":"SUBSCRIBE"}"#,
         501,
-        "GET_STATE",
+        "not served here",
     ),
     ("H38 no such page", "GET", "/nowhere", &[], "", 404, "/nowhere"),
     (

@@ -229,3 +229,71 @@ fn a_disk_that_is_unmounted_swapped_or_brought_to_another_agent_is_told_apart_an
     }
     drop(cluster);
 }
+
+fn adopt(cluster: &Cluster, disk: &str, path: &Path) -> Output {
+    holdfast(cluster, &["disk", "adopt", disk, "--path", &text(path)])
+}
+
+#[test]
+fn the_claims_of_a_disk_follow_it_to_another_path_once_an_operator_says_so() {
+    let test = "the_claims_of_a_disk_follow_it_to_another_path_once_an_operator_says_so";
+    let mut cluster = Cluster::start();
+    let (old, new, third) =
+        (cluster.path("old"), cluster.path("the new, with a comma"), cluster.path("third"));
+    let Some(mut device) = LoopDisk::mounted(test, &cluster.path("image"), &old, 64) else {
+        return;
+    };
+    let added = add_mount(&cluster, "agent0", &old);
+    assert!(added.status.success(), "{}", words(&added));
+    let claim = fill(&cluster, 0, &old, "v");
+    let id = row(&cluster, &old).unwrap()["id"].as_str().unwrap().to_owned();
+    // As long as it is where it was, nothing is to be done; nor where it is not.
+    let why = words(&adopt(&cluster, &id, &new));
+    assert!(why.contains("no such directory"), "{why}");
+    fs::create_dir(&new).unwrap();
+    let why = words(&adopt(&cluster, &id, &new));
+    assert!(why.contains("is not mounted"), "{why}");
+    assert_eq!(fs::read_dir(&new).unwrap().count(), 0, "nothing is made in its place");
+    let bound = Command::new("mount").arg("--bind").args([&old, &new]).status().unwrap();
+    assert!(bound.success());
+    let why = words(&adopt(&cluster, &id, &new));
+    assert!(why.contains("is the same directory as the disk"), "{why}");
+    assert!(Command::new("umount").arg(&new).status().unwrap().success());
+    device.unmount();
+    device.mount(&new);
+    is_missing(&cluster, "v", "is not mounted");
+    let plan = holdfast(&cluster, &["disk", "adopt", &id, "--path", &text(&new), "--plan"]);
+    assert_eq!(plan.status.code(), Some(2), "{}", words(&plan));
+    assert!(words(&plan).contains("volume"), "{}", words(&plan));
+    is_missing(&cluster, "v", "is not mounted");
+    let told = done(&cluster, &["disk", "adopt", &id, "--path", &text(&new)]);
+    assert!(told.contains("with all that is claimed of it"), "{told}");
+    let after = cluster.wait_for_claim("v", "ready");
+    assert_eq!(after["id"], claim["id"], "it is the same claim");
+    assert_eq!(row(&cluster, &new).unwrap()["id"], id.as_str());
+    assert_eq!(row(&cluster, &old), None);
+    assert_whole(&new, &claim);
+    let history = done(&cluster, &["claim", "history", "v"]);
+    assert!(history.contains("moved with its disk from"), "{history}");
+    let twice = done(&cluster, &["disk", "adopt", &id, "--path", &text(&new)]);
+    assert!(twice.contains("with all that is claimed of it"), "{twice}");
+    // It stays there through a crash of the agent and of the master, and can be destroyed and brought back there.
+    cluster.agents[0].kill();
+    cluster.agents[0].start();
+    cluster.wait_for_agent(0, "well");
+    cluster.wait_for_claim("v", "ready");
+    assert_whole(&new, &claim);
+    done(&cluster, &["volume", "destroy", "v", "-y", "--force"]);
+    // What was destroyed before the disk moves again is brought back where the disk is then.
+    device.unmount();
+    fs::create_dir(&third).unwrap();
+    device.mount(&third);
+    until("the disk is taken over at its third place", || {
+        let output = adopt(&cluster, &id, &third);
+        output.status.success().then_some(()).ok_or_else(|| words(&output))
+    });
+    done(&cluster, &["volume", "undelete", "v"]);
+    cluster.wait_for_claim("v", "ready");
+    assert_whole(&third, &claim);
+    drop(cluster);
+}

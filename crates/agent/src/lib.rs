@@ -62,7 +62,9 @@ use bookkeeping::{holds, topics, Record, Step};
 use flows::{
     fitting::fit_to_space, limiting::enforce_limits, reporting::report_if_wanted, waking::go_on,
 };
-use handlers::{alarms, containers, disks, executors, link, recovery, trash, volumes};
+use handlers::{
+    alarms, containers, disk_changes, disks, executors, link, recovery, trash, volumes,
+};
 use parts::{Containers, Disks, MasterLink, Tasks, Waiting};
 
 /// See the crate.
@@ -109,7 +111,7 @@ impl Agent {
             Input::Started(found) => {
                 recovery::started(step, disks, containers, tasks, master, found)
             }
-            Input::Opened(machine) => disks::opened(step, disks, master, machine),
+            Input::Opened(machine) => disks::opened(step, disks, containers, master, machine),
             Input::Room(full) => disks::room_changed(step, disks, master, full),
             Input::MasterLinked(link) => link::master_linked(step, master, link),
             Input::MasterLost(link) => link::master_lost(step, master, link),
@@ -160,6 +162,7 @@ impl Agent {
                 break;
             }
         }
+        disk_changes::answer_adopted(step, disks, master);
         tell_trash(step, master, false);
         tell_used(step, disks, master, false);
         #[cfg(test)]

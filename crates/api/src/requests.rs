@@ -43,7 +43,9 @@ impl MasterCommand {
             OperatorCall::PurgeTrash { agent, .. } => {
                 authorize(caller, Action::PurgeVolume, Object::Agent(agent))
             }
-            OperatorCall::AddDisk { agent, .. } | OperatorCall::RemoveDisk { agent, .. } => {
+            OperatorCall::AddDisk { agent, .. }
+            | OperatorCall::AdoptDisk { agent, .. }
+            | OperatorCall::RemoveDisk { agent, .. } => {
                 authorize(caller, Action::ChangeDisks, Object::Agent(agent))
             }
             // Whoever may destroy what an agent has may undo its reservations, too; which of the two it is, the core finds out.

@@ -198,6 +198,7 @@ mod tests {
             "disk list",
             "disk show /mnt/d1",
             "disk add --agent a --path /mnt/d1 --type mount --plan",
+            "disk adopt /mnt/d1 --path /mnt/d2 --plan",
             "disk remove /mnt/d1 --agent a",
             "claim list --unclaimed",
             "claim show c",

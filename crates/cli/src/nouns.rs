@@ -111,6 +111,8 @@ pub enum DiskVerb {
     Show(verbs::disk_show::DiskShowArgs),
     /// Give a running agent one more disk.
     Add(verbs::disk_add::DiskAddArgs),
+    /// Have the claims of a disk follow it to another path of its agent.
+    Adopt(verbs::disk_adopt::DiskAdoptArgs),
     /// Take a disk away from a running agent that was added to it; nothing on it is touched.
     Remove(verbs::disk_remove::DiskRemoveArgs),
 }
@@ -301,6 +303,7 @@ impl Verb {
             Verb::Disk(DiskVerb::List(args)) => verbs::disk_list::run(context, &args).await,
             Verb::Disk(DiskVerb::Show(args)) => verbs::disk_show::run(context, &args).await,
             Verb::Disk(DiskVerb::Add(args)) => verbs::disk_add::run(context, &args).await,
+            Verb::Disk(DiskVerb::Adopt(args)) => verbs::disk_adopt::run(context, &args).await,
             Verb::Disk(DiskVerb::Remove(args)) => verbs::disk_remove::run(context, &args).await,
             Verb::Claim(ClaimVerb::List(args)) => verbs::claim_list::run(context, &args).await,
             Verb::Claim(ClaimVerb::Show(args)) => verbs::claim_show::run(context, &args).await,

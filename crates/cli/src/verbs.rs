@@ -19,6 +19,7 @@ pub mod complete_words;
 pub mod completion;
 pub mod context;
 pub mod disk_add;
+pub mod disk_adopt;
 pub mod disk_list;
 pub mod disk_remove;
 pub mod disk_show;

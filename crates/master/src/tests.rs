@@ -8,6 +8,7 @@ mod byzantine_peers;
 mod frameworks;
 mod leadership;
 mod machine;
+mod moved_disks;
 mod offers;
 mod operations;
 mod poison;

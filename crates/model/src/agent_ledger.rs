@@ -15,6 +15,7 @@ use crate::id::{
     OperationUuid, PersistenceId, StatusUuid, TaskId, Term,
 };
 use crate::message::OperationState;
+use crate::moved_disk::LeftPlace;
 use crate::operation::Operation;
 use crate::resource::{Identity, SourceKind};
 use crate::role::Role;
@@ -204,6 +205,10 @@ pub enum AgentChange {
     DiskAdded(AddedDisk),
     /// An operator took the disk that was added at this path away.
     DiskRemoved(String),
+    /// A disk has left a place, and its claims with it.
+    PlaceLeft(LeftPlace),
+    /// What lies at this path may be a disk again.
+    PlaceFreed(String),
 }
 
 /// What of an agent survives a crash. A clone shares what did not change since.
@@ -230,6 +235,8 @@ pub struct AgentLedger {
     pub trash: SharedMap<ClaimId, TrashedVolume>,
     /// The disks that operators added, by their paths. The agent has them beside those that its settings name.
     pub added_disks: SharedMap<String, AddedDisk>,
+    /// The places that its disks have left, by their paths.
+    pub left_places: SharedMap<String, LeftPlace>,
     index: LedgerIndex,
 }
 
@@ -252,6 +259,7 @@ impl AgentLedger {
             operations: SharedMap::new(),
             trash: SharedMap::new(),
             added_disks: SharedMap::new(),
+            left_places: SharedMap::new(),
             index: LedgerIndex::default(),
         }
     }
@@ -342,6 +350,10 @@ impl AgentLedger {
             AgentChange::TrashGone(claim) => drop(self.trash.remove(&claim)),
             AgentChange::DiskAdded(disk) => drop(self.added_disks.insert(disk.root.clone(), disk)),
             AgentChange::DiskRemoved(root) => drop(self.added_disks.remove(&root)),
+            AgentChange::PlaceLeft(place) => {
+                self.left_places.insert(place.root.clone(), place);
+            }
+            AgentChange::PlaceFreed(root) => drop(self.left_places.remove(&root)),
         }
     }
 

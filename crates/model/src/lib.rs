@@ -17,6 +17,7 @@ pub mod launch;
 pub mod limit;
 pub mod master_ledger;
 pub mod message;
+pub mod moved_disk;
 pub mod operation;
 pub mod resource;
 pub mod resources;
@@ -53,6 +54,7 @@ pub use message::{
     MachineInfo, NamedOperation, Offer, OperationState, OperationStatus, OperationUpdate,
     OperatorCall, Order, Report, SpaceNews, ToAgent, ToMaster,
 };
+pub use moved_disk::{DiskAdoption, LeftPlace};
 pub use operation::{Action, Asker, ClaimAction, Conversion, Operation, Unreadable};
 pub use resource::{
     Identity, Mode, Reservation, ReservationKind, Resource, Source, SourceKind,

@@ -2,23 +2,36 @@
 //!
 //! Disks come and go without a word, so they are looked at now and then. Never has one volume checked twice at a time.
 
-use holdfast_model::{ClaimId, ClaimState, Identity};
+use holdfast_model::{AgentLedger, ClaimId, ClaimState, DiskRecord, Identity};
 
 use super::faults::is_on_ill_disk;
 use super::records::{find_volume, label};
 use super::Step;
 use crate::contract::Effect;
-use crate::parts::{Alarm, Disks};
+use crate::parts::{Alarm, Disks, NewDisks};
 
 /// Has the disks opened, or looked at again.
 pub(crate) fn open_disks(step: &mut Step<'_>, disks: &mut Disks) {
     let Some(cluster) = step.ledger().identity.cluster else { return };
     disks.begin_opening();
-    let known = step.ledger().disks.values().cloned().collect();
+    let known = known_disks(step.ledger(), disks.new_disks());
     let added = step.ledger().added_disks.values();
     let new = disks.new_disks().all().map(|it| &it.disk);
     let all = added.chain(new).cloned().collect();
     step.push(Effect::OpenDisks(cluster, known, all));
+}
+
+/// Which disk must be at which place: where a disk is looked for, or has left, no other one is labelled in its place.
+fn known_disks(ledger: &AgentLedger, new: &NewDisks) -> Vec<DiskRecord> {
+    let at =
+        |id, kind, root: &str, size_mb| DiskRecord { id, kind, root: root.to_owned(), size_mb };
+    let sought = new.all().filter_map(|it| {
+        let old = ledger.disks.get(&it.adopts?)?;
+        Some(at(old.id, old.kind, &it.disk.root, old.size_mb))
+    });
+    let left = ledger.left_places.values().filter(|it| !new.looks_for(&it.root));
+    let left = left.map(|it| at(it.disk, it.kind, &it.root, 0));
+    sought.chain(ledger.disks.values().cloned()).chain(left).collect()
 }
 
 /// Sets the time of the next look; sooner while something is wrong.

@@ -134,7 +134,9 @@ impl Record {
             AgentChange::Disk(_)
             | AgentChange::DiskGone(_)
             | AgentChange::DiskAdded(_)
-            | AgentChange::DiskRemoved(_) => self.stir(Topic::Disks),
+            | AgentChange::DiskRemoved(_)
+            | AgentChange::PlaceLeft(_)
+            | AgentChange::PlaceFreed(_) => self.stir(Topic::Disks),
             AgentChange::Executor(it) => {
                 if !self.ledger.executors.contains_key(&it.key()) {
                     self.stir(Topic::Executor(it.key()));

@@ -17,7 +17,7 @@ use crate::bookkeeping::telling::{tell_master, tell_space_now};
 use crate::bookkeeping::Step;
 use crate::contract::{DiskFound, Machine};
 use crate::flows::fitting::fit_to_space;
-use crate::parts::{Disks, MasterLink, NewDisk};
+use crate::parts::{Alarm, Disks, MasterLink, NewDisk, ReportWish};
 
 /// How many claims or tasks a refusal names.
 const NAMED_MAX: usize = 5;
@@ -36,7 +36,7 @@ pub(crate) fn add(
     match known(step, disks, &disk) {
         Some(refusal) => tell_answer(step, master, uuid, refusal),
         None => {
-            disks.new_disks_mut().look_for(disk, by, uuid);
+            disks.new_disks_mut().look_for((disk, None), by, uuid);
             open_disks(step, disks);
         }
     }
@@ -51,7 +51,7 @@ fn known(step: &Step<'_>, disks: &Disks, disk: &AddedDisk) -> Option<Option<Stri
             format!("the agent's settings name {root} as a disk already; nothing is to be added");
         return Some(Some(why));
     }
-    if disks.new_disks().conflicts_with(disk) {
+    if disks.new_disks().conflicts_with(disk, None) {
         let why = format!("{root} is just being added with another type or size; try again");
         return Some(Some(why));
     }
@@ -72,22 +72,34 @@ pub(crate) fn drop_unfit(step: &Step<'_>, disks: &mut Disks, machine: &mut Machi
     machine.disks.retain(|it| it.added.as_ref().is_none_or(is_wanted));
     let mut outcomes = Outcomes::new();
     for root in disks.new_disks().roots() {
-        let is_it = |it: &&DiskFound| it.added.as_ref() == Some(&root);
-        let Some(found) = machine.disks.iter().find(is_it) else { continue };
-        let Some(why) = unfit(found, &machine.disks) else { continue };
+        let Some(found) = machine.disks.iter().find(|it| is_at(it, &root)) else { continue };
+        let is_adopted = disks.new_disks().adopting_roots().contains(&root);
+        let Some(why) = unfit(found, &machine.disks, is_adopted) else { continue };
         machine.disks.retain(|it| it.added.as_ref() != Some(&root));
         outcomes.extend(disks.new_disks_mut().take(&root).map(|it| (it, Some(why))));
     }
     outcomes
 }
 
+/// Whether a disk was found at this path.
+pub(super) fn is_at(found: &DiskFound, root: &str) -> bool {
+    found.added.as_ref().unwrap_or(&found.disk.root) == root
+}
+
 /// Why a disk cannot be had.
-fn unfit(found: &DiskFound, all: &[DiskFound]) -> Option<String> {
+fn unfit(found: &DiskFound, all: &[DiskFound], is_adopted: bool) -> Option<String> {
     let is_copy = |it: &&DiskFound| {
-        it.disk.id == found.disk.id && it.added != found.added && it.fault.is_none()
+        it.disk.id == found.disk.id && it.disk.root != found.disk.root && it.fault.is_none()
     };
     // Of two disks with one label, whichever the agent has already is the disk.
     let Some(other) = all.iter().find(is_copy) else { return found.fault.clone() };
+    if is_adopted {
+        let (id, there) = (found.disk.id, &other.disk.root);
+        let here = found.fault.as_ref().map(|it| format!("; {it}")).unwrap_or_default();
+        return Some(format!(
+            "disk {id} is well at {there}, where its claims are; unmount it there first{here}"
+        ));
+    }
     Some(format!(
         "it bears the same label as the disk at {}; one is a copy of the other: take the copy away",
         other.disk.root
@@ -104,15 +116,20 @@ pub(crate) fn accept(
 ) -> Vec<AgentChange> {
     let mut changes = Vec::new();
     for root in disks.new_disks().roots() {
-        let is_it = |it: &&DiskFound| it.added.as_ref() == Some(&root);
-        let Some(found) = machine.disks.iter().find(is_it) else { continue };
+        let Some(found) = machine.disks.iter().find(|it| is_at(it, &root)) else { continue };
+        let of_settings = found.added.is_none();
         let (id, fault) = (found.disk.id, faults.get(&found.disk.id).cloned());
         let Some(new) = disks.new_disks_mut().take(&root) else { continue };
         match &fault {
             Some(_) => machine.disks.retain(|it| it.added.as_ref() != Some(&root)),
             None => {
                 step.log(format!("disk {id} at {root} was added by {}", new.by));
-                changes.push(AgentChange::DiskAdded(new.disk.clone()));
+                if step.ledger().left_places.contains_key(&root) {
+                    changes.push(AgentChange::PlaceFreed(root.clone()));
+                }
+                if !of_settings {
+                    changes.push(AgentChange::DiskAdded(new.disk.clone()));
+                }
             }
         }
         outcomes.push((new, fault));
@@ -131,17 +148,22 @@ pub(crate) fn tell_outcomes(
         return;
     }
     tell_space_now(step, disks, master);
-    let is_any_refused = outcomes.iter().any(|(_, refusal)| refusal.is_some());
+    // What was refused is let go of, and so is the place that a disk has left.
+    let is_any_let_go =
+        outcomes.iter().any(|(new, refusal)| refusal.is_some() || new.adopts.is_some());
     for (new, refusal) in outcomes {
         if let Some(why) = &refusal {
             step.log(format!("disk {} is not added for {}: {why}", new.disk.root, new.by));
+        } else if new.adopts.is_some() {
+            answer_later(disks, master, &new);
+            continue;
         }
         for uuid in new.orders {
             tell_answer(step, master, uuid, refusal.clone());
         }
     }
-    if is_any_refused {
-        open_disks(step, disks); // What was refused is let go of.
+    if is_any_let_go {
+        open_disks(step, disks);
     }
 }
 
@@ -193,21 +215,31 @@ fn in_use(step: &Step<'_>, disk: &DiskRecord) -> Option<String> {
             few(&claims)
         ));
     }
-    let uses = |it: &Resource| disk.carries(&it.identity);
-    let tasks = step.ledger().tasks.values();
-    let users = tasks.filter(|it| !it.state.is_terminal() && it.info.resources.iter().any(uses));
-    let users: Vec<String> = users.map(|it| format!("`{}`", it.info.id)).collect();
+    let users = users_of(step, disk);
     let why = || {
         format!(
-            "{} of disk {id} at {root}: {}; end them first: `holdfast task kill`",
-            count(users.len(), "task uses space"),
+            "disk {id} at {root} is in use by {}; end that first: `holdfast task kill`",
             few(&users)
         )
     };
     (!users.is_empty()).then(why)
 }
 
-fn what(resource: &Resource) -> String {
+/// Tasks and executors that use space of a disk.
+pub(super) fn users_of(step: &Step<'_>, disk: &DiskRecord) -> Vec<String> {
+    let uses = |it: &Resource| disk.carries(&it.identity);
+    let tasks = step.ledger().tasks.values();
+    let tasks = tasks.filter(|it| !it.state.is_terminal() && it.info.resources.iter().any(uses));
+    let executors = step.ledger().executors.values();
+    let executors = executors.filter(|it| it.info.resources.iter().any(uses));
+    let tasks = tasks.map(|it| format!("task `{}` of framework {}", it.info.id, it.framework));
+    let executors = executors.map(|it| {
+        format!("the container of executor `{}` of framework {}", it.info.id, it.framework)
+    });
+    tasks.chain(executors).collect()
+}
+
+pub(super) fn what(resource: &Resource) -> String {
     match &resource.identity.persistence {
         Some(volume) => format!("volume `{}` of role {}", volume, resource.identity.role()),
         None => format!("a reservation of role {}", resource.identity.role()),
@@ -219,7 +251,7 @@ fn count(number: usize, what: &str) -> String {
 }
 
 /// The first few, and how many more there are.
-fn few(all: &[String]) -> String {
+pub(super) fn few(all: &[String]) -> String {
     let named = all.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join(", ");
     match all.len() {
         ..=NAMED_MAX => named,
@@ -227,7 +259,23 @@ fn few(all: &[String]) -> String {
     }
 }
 
-fn tell_answer(
+/// Answers those whose disks were taken over, once the master has heard of the claims.
+pub(crate) fn answer_adopted(step: &mut Step<'_>, disks: &mut Disks, master: &mut MasterLink) {
+    if master.is_report_wanted() || step.alarms().at(&Alarm::News).is_some() {
+        return;
+    }
+    for (uuid, refusal) in disks.new_disks_mut().take_answers() {
+        tell_answer(step, master, uuid, refusal);
+    }
+}
+
+/// Those who wait are answered after the report that names the claims.
+fn answer_later(disks: &mut Disks, master: &mut MasterLink, new: &NewDisk) {
+    master.want_report(ReportWish::News);
+    disks.new_disks_mut().answer_later(new.orders.iter().map(|it| (*it, None)));
+}
+
+pub(super) fn tell_answer(
     step: &mut Step<'_>,
     master: &mut MasterLink,
     uuid: OperationUuid,

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use holdfast_model::{claim, AgentChange, AgentLedger, DiskId, DiskKind, DiskRecord};
 
+use super::adopt_disk::{adopt_found, drop_left_places};
 use super::disk_changes::{accept, drop_unfit, tell_outcomes};
 use crate::bookkeeping::looks::{check_faulty_volumes, look_again_later, work_on_volumes};
 use crate::bookkeeping::records::lies_on;
@@ -15,11 +16,12 @@ use crate::bookkeeping::telling::tell_space;
 use crate::bookkeeping::Step;
 use crate::contract::{DiskFound, Machine};
 use crate::flows::fitting::fit_to_space;
-use crate::parts::{Disks, MasterLink, ReportWish, Topic};
+use crate::parts::{Containers, Disks, MasterLink, ReportWish, Topic};
 
 pub(crate) fn opened(
     step: &mut Step<'_>,
     disks: &mut Disks,
+    containers: &Containers,
     master: &mut MasterLink,
     mut machine: Machine,
 ) {
@@ -31,6 +33,8 @@ pub(crate) fn opened(
     }
     step.stir(Topic::Disks); // What waited for this look can go on, or ends.
     let mut outcomes = drop_unfit(step, disks, &mut machine);
+    adopt_found(step, disks, containers, &mut machine, &mut outcomes);
+    drop_left_places(step, &mut machine);
     let (mut changes, faults) = compare_disks(step.ledger(), &machine.disks);
     changes.extend(accept(step, disks, &mut machine, &faults, &mut outcomes));
     if changes.is_empty() && disks.is_as_found(&machine, &faults) {
@@ -124,7 +128,7 @@ fn compare_disks(
             faults.insert(disk.id, fault.clone());
         } else if let Some(old) = moved {
             let why = format!(
-                "it is found at {}, and its claims name {}, as a disk of type {}; mount it there again: they are whole as soon as it is",
+                "it is found at {}, and its claims name {}, as a disk of type {}; mount it there again: they are whole as soon as it is; or have them follow it: `holdfast disk adopt`",
                 disk.root,
                 old.root,
                 match old.kind {

@@ -7,6 +7,7 @@ use holdfast_model::{
     AgentChange, AgentId, AgentIdentity, ClusterId, LinkId, Order, Term, ToAgent, ToMaster,
 };
 
+use super::adopt_disk;
 use super::disk_changes;
 use super::executors::message_executor;
 use super::give_up::give_up;
@@ -177,6 +178,9 @@ fn obey(
         }
         Order::AddDisk { uuid, disk, by } => {
             disk_changes::add(step, disks, master, (uuid, disk), by)
+        }
+        Order::AdoptDisk { uuid, adoption, by } => {
+            adopt_disk::adopt(step, disks, master, (uuid, adoption), by)
         }
         Order::RemoveDisk { uuid, root, by } => {
             disk_changes::remove(step, disks, master, (uuid, &root), &by)

@@ -2,6 +2,7 @@
 //!
 //! Relies on flows, bookkeeping and the parts. A handler calls another only if it stands before it in this list.
 
+pub(crate) mod adopt_disk;
 pub(crate) mod alarms;
 pub(crate) mod containers;
 pub(crate) mod disk_changes;

@@ -3,8 +3,8 @@
 use holdfast_model::convert::operator;
 use holdfast_model::convert::text;
 use holdfast_model::{
-    plain_root, AddedDisk, AgentId, CallerIdentity, ClaimAction, ClaimId, FrameworkId, Instant,
-    OperatorCall, Role, TaskId,
+    plain_root, AddedDisk, AgentId, CallerIdentity, ClaimAction, ClaimId, DiskAdoption, DiskId,
+    FrameworkId, Instant, OperatorCall, Role, TaskId,
 };
 use holdfast_proto::json;
 
@@ -96,7 +96,8 @@ impl NativeRequest {
             }
             "add-disk" if posted => return add_disk(caller, parameters),
             "remove-disk" if posted => return remove_disk(caller, parameters),
-            "add-disk" | "remove-disk" => {
+            "adopt-disk" if posted => return adopt_disk(caller, parameters),
+            "add-disk" | "remove-disk" | "adopt-disk" => {
                 return Err(Refusal::MustBePosted("POST it: it changes an agent's disks".to_owned()));
             }
             "end-claim" if posted => return end_claim(caller, parameters),
@@ -112,7 +113,7 @@ impl NativeRequest {
             }
             _ => {
                 return Err(Refusal::NotFound(format!(
-                    "there is no `/holdfast/v1/{name}`; there are agents, disks, claims, ended-claims, claims-at, frameworks, tasks, offers, roles, trash, explain, kill, end-claim, give-up, undelete, purge, add-disk, remove-disk, plan, undelete-plan"
+                    "there is no `/holdfast/v1/{name}`; there are agents, disks, claims, ended-claims, claims-at, frameworks, tasks, offers, roles, trash, explain, kill, end-claim, give-up, undelete, purge, add-disk, remove-disk, adopt-disk, plan, undelete-plan"
                 )))
             }
         };
@@ -187,6 +188,19 @@ fn add_disk(caller: &CallerIdentity, parameters: Parameters<'_>) -> Result<Nativ
     let kind = parameters.needed("type")?;
     let disk = AddedDisk::parse(kind, parameters.needed("path")?, parameters.get("size_mb"))?;
     let command = MasterCommand::authorized(caller, OperatorCall::AddDisk { agent, disk })?;
+    Ok(NativeRequest::Ask(command, NativeAnswer::Done(ChangeDone { done: true })))
+}
+
+/// A disk that is at another path now: `agent`, `disk` (its uuid), `path` (where it is), and `size_mb` if it shall not be as it was.
+fn adopt_disk(
+    caller: &CallerIdentity,
+    parameters: Parameters<'_>,
+) -> Result<NativeRequest, Refusal> {
+    let agent = AgentId::parse(parameters.needed("agent")?)?;
+    let disk = DiskId::parse(parameters.needed("disk")?).map_err(|it| it.within("disk"))?;
+    let (path, size_mb) = (parameters.needed("path")?, parameters.get("size_mb"));
+    let adoption = DiskAdoption::parse(disk, path, size_mb)?;
+    let command = MasterCommand::authorized(caller, OperatorCall::AdoptDisk { agent, adoption })?;
     Ok(NativeRequest::Ask(command, NativeAnswer::Done(ChangeDone { done: true })))
 }
 

@@ -178,7 +178,7 @@ fn a_claim_is_ended_by_its_id_and_by_force_only_when_that_is_said() {
 
 #[test]
 fn an_unknown_name_lists_the_known_ones() {
-    let why = "there is no `/holdfast/v1/moon`; there are agents, disks, claims, ended-claims, claims-at, frameworks, tasks, offers, roles, trash, explain, kill, end-claim, give-up, undelete, purge, add-disk, remove-disk, plan, undelete-plan";
+    let why = "there is no `/holdfast/v1/moon`; there are agents, disks, claims, ended-claims, claims-at, frameworks, tasks, offers, roles, trash, explain, kill, end-claim, give-up, undelete, purge, add-disk, remove-disk, adopt-disk, plan, undelete-plan";
     assert_eq!(native(false, "moon", &[]), Err(Refusal::NotFound(why.to_owned())));
 }
 

@@ -110,7 +110,7 @@ fn wanted(before: &[String]) -> &'static [Wanted] {
     let words: Vec<&str> = positional(before);
     match words.as_slice() {
         ["agent", "show"] => &[Wanted::Agents],
-        ["disk", "show" | "remove"] => &[Wanted::Disks],
+        ["disk", "show" | "adopt" | "remove"] => &[Wanted::Disks],
         ["claim", "show" | "where" | "history" | "give-up"] => &[Wanted::Claims],
         ["reservation", "remove"] => &[Wanted::Reservations],
         ["volume", "destroy"] => &[Wanted::Volumes],
@@ -188,6 +188,7 @@ mod tests {
             ("agent show", Wanted::Agents),
             ("-o json agent show", Wanted::Agents),
             ("disk remove", Wanted::Disks),
+            ("disk adopt", Wanted::Disks),
             ("claim show --watch", Wanted::Claims),
             ("volume destroy -y", Wanted::Volumes),
             ("volume undelete --plan", Wanted::Trash),

@@ -1,9 +1,10 @@
-//! An operator gives a running agent one more disk, or takes one away that was added. Answered once the agent has written it down.
+//! An operator gives a running agent one more disk, takes one away that was added, or has one taken over that is at another path now.
+//! Answered once the agent has written it down.
 //!
-//! The agent, which has the disks, decides; here it is only passed on. Both can be asked for again without harm, so nothing of it is
+//! The agent, which has the disks, decides; here it is only passed on. All of it can be asked for again without harm, so nothing of it is
 //! written down: when an answer is lost with the link or the leader, the operator is told that it is not known, and looks at the disks.
 
-use holdfast_model::{AddedDisk, AgentId, OperationUuid, Order};
+use holdfast_model::{AddedDisk, AgentId, DiskAdoption, OperationUuid, Order};
 
 use super::operator_claim::check_health;
 use crate::flows::telling::order;
@@ -21,6 +22,28 @@ pub(super) fn add_disk(
     disk: AddedDisk,
 ) -> Result<(), Refusal> {
     pass_on(step, belief, asked, agent, |uuid, by| Order::AddDisk { uuid, disk, by })
+}
+
+/// Has a disk taken over at another path of its agent.
+///
+/// # Errors
+/// [`Refusal`] when the agent is not there, or has no such disk.
+pub(super) fn adopt_disk(
+    step: &mut Step,
+    belief: &mut Belief,
+    asked: (RequestId, Option<&str>),
+    agent: &AgentId,
+    adoption: DiskAdoption,
+) -> Result<(), Refusal> {
+    let state = belief.agents.get(agent);
+    let has_it = |it: &crate::parts::agents::AgentState| {
+        it.disks().iter().any(|it| it.disk.id == adoption.disk)
+    };
+    if state.is_some_and(|it| !has_it(it)) {
+        let why = format!("agent {agent} has no disk {}; see its disks", adoption.disk);
+        return Err(Refusal::NotFound(why));
+    }
+    pass_on(step, belief, asked, agent, |uuid, by| Order::AdoptDisk { uuid, adoption, by })
 }
 
 /// Has a disk taken away.

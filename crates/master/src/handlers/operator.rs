@@ -4,7 +4,7 @@ use holdfast_model::{
     Event, FrameworkId, Invalid, MasterChange, OfferId, OperatorCall, Role, Scalar, TaskKey,
 };
 
-use super::disks::{add_disk, remove_disk};
+use super::disks::{add_disk, adopt_disk, remove_disk};
 use super::give_up::give_up;
 use super::kill::kill;
 use super::operator_claim::{end_claim, operator_claim, Force};
@@ -56,6 +56,12 @@ pub(crate) fn operator_asks(
         OperatorCall::AddDisk { agent, disk } => {
             match add_disk(step, belief, asked, &agent, disk) {
                 Ok(()) => return, // Answered when the agent has it.
+                Err(refusal) => Err(refusal),
+            }
+        }
+        OperatorCall::AdoptDisk { agent, adoption } => {
+            match adopt_disk(step, belief, asked, &agent, adoption) {
+                Ok(()) => return, // Answered when its claims have followed it.
                 Err(refusal) => Err(refusal),
             }
         }

@@ -179,7 +179,7 @@ impl Machine {
                 self.tell_trash();
             }
             Order::GiveUp { uuid, claim, .. } => self.give_up(uuid, claim),
-            Order::AddDisk { .. } | Order::RemoveDisk { .. } => {} // Tests answer them.
+            Order::AddDisk { .. } | Order::AdoptDisk { .. } | Order::RemoveDisk { .. } => {} // Tests answer them.
 
             Order::Kill { framework, task, .. } => self.kill((framework, task)),
             Order::ShutdownExecutor(framework, executor) => {

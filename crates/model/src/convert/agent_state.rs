@@ -16,6 +16,7 @@ use crate::added_disk::AddedDisk;
 use crate::agent_ledger::{DiskRecord, ExecutorRecord, OperationRecord, TaskRecord};
 use crate::claim::{Claim, ClaimEvent};
 use crate::framework::FrameworkInfo;
+use crate::moved_disk::{DiskAdoption, LeftPlace};
 use crate::trash::TrashedVolume;
 
 own_message! {
@@ -61,6 +62,23 @@ own_message! {
     AddedDisk = ledger::AddedDisk, link::AddedDisk {
         root = root: Same,
         kind = kind: DiskKindWord,
+        size_mb = size_mb: Same,
+    }
+}
+
+own_message! {
+    LeftPlace = ledger::LeftPlace {
+        root = root: Same,
+        kind = kind: DiskKindWord,
+        disk = disk_uuid: Name,
+        to = to_agent_id: SomeName,
+    }
+}
+
+own_message! {
+    DiskAdoption = link::DiskAdoption {
+        disk = disk_uuid: Name,
+        root = root: Same,
         size_mb = size_mb: Same,
     }
 }

@@ -86,6 +86,7 @@ pub fn to_proto(call: &OperatorCall) -> Option<Wire> {
         | OperatorCall::PurgeTrash { .. }
         | OperatorCall::EndClaim { .. }
         | OperatorCall::AddDisk { .. }
+        | OperatorCall::AdoptDisk { .. }
         | OperatorCall::RemoveDisk { .. }
         | OperatorCall::GiveUp { .. } => return None,
         OperatorCall::Teardown(framework) => {

@@ -14,6 +14,7 @@ use crate::claim::{Claim, ClaimEvent, ClaimState};
 use crate::framework::{Capability, FrameworkInfo};
 use crate::id::*;
 use crate::message::{MachineInfo, OperationState};
+use crate::moved_disk::{DiskAdoption, LeftPlace};
 use crate::operation::{Action, ClaimAction, Operation};
 use crate::role::Role;
 use crate::task::{
@@ -342,6 +343,21 @@ pub(crate) fn added_disk() -> impl Strategy<Value = AddedDisk> {
     (word(), kind, of(any::<u64>())).prop_map(|(name, kind, size_mb)| AddedDisk {
         root: format!("/{name}"),
         kind,
+        size_mb,
+    })
+}
+
+pub(crate) fn left_place() -> impl Strategy<Value = LeftPlace> {
+    let kind = select(vec![DiskKind::Path, DiskKind::Mount]);
+    (word(), kind, uuid(), of(word().prop_map(AgentId::made))).prop_map(|(name, kind, disk, to)| {
+        LeftPlace { root: format!("/{name}"), kind, disk: DiskId(disk), to }
+    })
+}
+
+pub(crate) fn disk_adoption() -> impl Strategy<Value = DiskAdoption> {
+    (uuid(), word(), of(any::<u64>())).prop_map(|(disk, name, size_mb)| DiskAdoption {
+        disk: DiskId(disk),
+        root: format!("/{name}"),
         size_mb,
     })
 }

@@ -11,6 +11,7 @@ use crate::id::{
     AgentId, ClaimId, ClusterId, ExecutorId, FrameworkId, NodeId, OperationUuid, StatusUuid,
     TaskId, Term,
 };
+use crate::moved_disk::DiskAdoption;
 use crate::operation::Operation;
 use crate::resource::Resource;
 use crate::resources::Resources;
@@ -172,7 +173,7 @@ pub enum ToMaster {
     SpaceNews(SpaceNews),
     /// What volumes were found to use: all of it after each welcome, and what has changed from then on.
     UsedNews(UsedNews),
-    /// What came of [`Order::AddDisk`] or [`Order::RemoveDisk`], durably. Told once, after the news of the disks that it has made.
+    /// What came of [`Order::AddDisk`], [`Order::AdoptDisk`] or [`Order::RemoveDisk`], durably. Told once, after the news of the disks that it has made.
     DiskAnswer {
         /// The name that the order had.
         uuid: OperationUuid,
@@ -263,6 +264,15 @@ pub enum Order {
         /// The disk.
         disk: AddedDisk,
         /// Who asked.
+        by: String,
+    },
+    /// The agent shall take over a disk of its own at another path, with all that is claimed of it.
+    AdoptDisk {
+        /// The name under which the agent answers.
+        uuid: OperationUuid,
+        /// The disk, and where it is.
+        adoption: DiskAdoption,
+        /// Who asked, for the history of claims.
         by: String,
     },
     /// The agent shall not have a disk any more that an operator added, if nothing is claimed of it.

@@ -4,6 +4,7 @@
 
 use crate::added_disk::AddedDisk;
 use crate::id::{AgentId, ClaimId, FrameworkId, TaskId};
+use crate::moved_disk::DiskAdoption;
 use crate::operation::ClaimAction;
 use crate::role::Role;
 use crate::value::Scalar;
@@ -55,6 +56,13 @@ pub enum OperatorCall {
         agent: AgentId,
         /// The disk.
         disk: AddedDisk,
+    },
+    /// Take a disk over at another path of its agent, with all that is claimed of it. Answered once that is written down at the agent.
+    AdoptDisk {
+        /// The agent that has it.
+        agent: AgentId,
+        /// The disk, and where it is.
+        adoption: DiskAdoption,
     },
     /// Take a disk away that was added; nothing on it is touched. Answered once it is written down at the agent.
     RemoveDisk {

@@ -1,7 +1,7 @@
 //! The agent's ledger as records.
 //!
-//! Trees: `identity` (one record), `disks`, `claims`, `frameworks`, `executors`, `tasks`, `operations`, `trash`, `added_disks`. Relies on
-//! [`AgentLedger::apply`] for the fold. Never yields a ledger that lacks a record that was there.
+//! Trees: `identity` (one record), `disks`, `claims`, `frameworks`, `executors`, `tasks`, `operations`, `trash`, `added_disks`,
+//! `left_places`. Relies on [`AgentLedger::apply`] for the fold. Never yields a ledger that lacks a record that was there.
 
 use holdfast_proto::holdfast::ledger::v1 as ledger;
 
@@ -15,8 +15,18 @@ use crate::id::{ClaimId, DiskId, ExecutorId, FrameworkId, OperationUuid, TaskId}
 use crate::validate::Invalid;
 
 /// All trees.
-pub const TREES: [&str; 9] =
-    [IDENTITY, DISKS, CLAIMS, FRAMEWORKS, EXECUTORS, TASKS, OPERATIONS, TRASH, ADDED_DISKS];
+pub const TREES: [&str; 10] = [
+    IDENTITY,
+    DISKS,
+    CLAIMS,
+    FRAMEWORKS,
+    EXECUTORS,
+    TASKS,
+    OPERATIONS,
+    TRASH,
+    ADDED_DISKS,
+    LEFT_PLACES,
+];
 
 const IDENTITY: &str = "identity";
 const DISKS: &str = "disks";
@@ -27,6 +37,7 @@ const TASKS: &str = "tasks";
 const OPERATIONS: &str = "operations";
 const TRASH: &str = "trash";
 const ADDED_DISKS: &str = "added_disks";
+const LEFT_PLACES: &str = "left_places";
 
 /// The key of the only record in its tree.
 const SELF: &str = "self";
@@ -47,6 +58,7 @@ pub fn encode(change: &AgentChange) -> Entry {
         AgentChange::Operation(it) => put::<ledger::Operation>(it),
         AgentChange::Trashed(it) => put::<ledger::TrashedVolume>(it),
         AgentChange::DiskAdded(it) => put::<ledger::AddedDisk>(it),
+        AgentChange::PlaceLeft(it) => put::<ledger::LeftPlace>(it),
         AgentChange::DiskGone(_)
         | AgentChange::ClaimGone(_)
         | AgentChange::FrameworkGone(_)
@@ -54,7 +66,8 @@ pub fn encode(change: &AgentChange) -> Entry {
         | AgentChange::TaskGone(_)
         | AgentChange::OperationGone(_)
         | AgentChange::TrashGone(_)
-        | AgentChange::DiskRemoved(_) => return Entry { tree, key, value: None },
+        | AgentChange::DiskRemoved(_)
+        | AgentChange::PlaceFreed(_) => return Entry { tree, key, value: None },
     };
     Entry { tree, key, value: Some(value) }
 }
@@ -84,6 +97,8 @@ fn place(change: &AgentChange) -> (&'static str, Vec<u8>) {
         AgentChange::TrashGone(id) => (TRASH, one(&id.to_string())),
         AgentChange::DiskAdded(it) => (ADDED_DISKS, one(&it.root)),
         AgentChange::DiskRemoved(root) => (ADDED_DISKS, one(root)),
+        AgentChange::PlaceLeft(it) => (LEFT_PLACES, one(&it.root)),
+        AgentChange::PlaceFreed(root) => (LEFT_PLACES, one(root)),
     }
 }
 
@@ -113,6 +128,7 @@ fn decode_put(tree: &str, value: &[u8]) -> Result<AgentChange, Flaw> {
         OPERATIONS => AgentChange::Operation(get::<ledger::Operation, _>(value)?),
         TRASH => AgentChange::Trashed(get::<ledger::TrashedVolume, _>(value)?),
         ADDED_DISKS => AgentChange::DiskAdded(get::<ledger::AddedDisk, _>(value)?),
+        LEFT_PLACES => AgentChange::PlaceLeft(get::<ledger::LeftPlace, _>(value)?),
         _ => return Err(Flaw::UnknownTree("agent's")),
     })
 }
@@ -125,6 +141,7 @@ fn decode_delete(tree: &str, key: &[u8]) -> Result<AgentChange, Flaw> {
         OPERATIONS => AgentChange::OperationGone(OperationUuid::parse(read_one(key)?)?),
         TRASH => AgentChange::TrashGone(ClaimId::parse(read_one(key)?)?),
         ADDED_DISKS => AgentChange::DiskRemoved(read_one(key)?.to_owned()),
+        LEFT_PLACES => AgentChange::PlaceFreed(read_one(key)?.to_owned()),
         EXECUTORS => {
             let (framework, executor) = read_two(key)?;
             AgentChange::ExecutorGone((
@@ -212,6 +229,7 @@ pub fn snapshot(ledger: &AgentLedger) -> Vec<Entry> {
     changes.extend(ledger.operations.values().cloned().map(AgentChange::Operation));
     changes.extend(ledger.trash.values().cloned().map(AgentChange::Trashed));
     changes.extend(ledger.added_disks.values().cloned().map(AgentChange::DiskAdded));
+    changes.extend(ledger.left_places.values().cloned().map(AgentChange::PlaceLeft));
     changes.iter().map(encode).collect()
 }
 

@@ -36,6 +36,7 @@ records! {
     Operation = 2, // 2: `endings`.
     TrashedVolume = 1,
     AddedDisk = 1,
+    LeftPlace = 1,
     // The masters' ledger.
     Cluster = 1,
     AgentRecord = 1,

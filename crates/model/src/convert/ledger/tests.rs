@@ -51,6 +51,8 @@ fn agent_change() -> impl Strategy<Value = AgentChange> {
         uuid().prop_map(|it| AgentChange::TrashGone(ClaimId(it))),
         samples::added_disk().prop_map(AgentChange::DiskAdded),
         samples::added_disk().prop_map(|it| AgentChange::DiskRemoved(it.root)),
+        samples::left_place().prop_map(AgentChange::PlaceLeft),
+        samples::left_place().prop_map(|it| AgentChange::PlaceFreed(it.root)),
     ]
 }
 
@@ -362,6 +364,7 @@ fn kinds() -> Vec<(bool, &'static str, u8)> {
         (true, "operations", version::<ledger::Operation>()),
         (true, "trash", version::<ledger::TrashedVolume>()),
         (true, "added_disks", version::<ledger::AddedDisk>()),
+        (true, "left_places", version::<ledger::LeftPlace>()),
         (false, "cluster", version::<ledger::Cluster>()),
         (false, "agents", version::<ledger::AgentRecord>()),
         (false, "frameworks", version::<ledger::FrameworkRecord>()),

@@ -206,6 +206,9 @@ fn to_agent() -> impl Strategy<Value = ToAgent> {
             disk,
             by
         }),
+        (uuid(), samples::disk_adoption(), text()).prop_map(|(uuid, adoption, by)| {
+            Order::AdoptDisk { uuid: OperationUuid(uuid), adoption, by }
+        }),
         (uuid(), text(), text()).prop_map(|(uuid, root, by)| Order::RemoveDisk {
             uuid: OperationUuid(uuid),
             root,

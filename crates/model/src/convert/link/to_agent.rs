@@ -92,6 +92,11 @@ own_oneof! {
             disk = disk: Needed<Own>,
             by = by: Same,
         },
+        adopt_disk: AdoptDisk { uuid, adoption, by } = AdoptDisk {
+            uuid = uuid: Name,
+            adoption = adoption: Needed<Own>,
+            by = by: Same,
+        },
         remove_disk: RemoveDisk { uuid, root, by } = RemoveDisk {
             uuid = uuid: Name,
             root = root: Same,

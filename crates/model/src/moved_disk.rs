@@ -1,0 +1,138 @@
+//! A disk that its claims follow to another place.
+//!
+//! A claim's resources name the path of its disk, as Mesos has it; what the disk is, its label says. So a disk that is found at another path
+//! is taken over there by an explicit act, with all that is claimed of it: the same claims, under the new path. The place that it has left
+//! is noted, so that nobody takes the empty directory there for a disk. Never changes what is held, or who holds it.
+
+use crate::added_disk::AddedDisk;
+use crate::agent_ledger::{DiskKind, DiskRecord};
+use crate::claim::Claim;
+use crate::id::{AgentId, DiskId, Instant};
+use crate::resource::{Resource, Source};
+use crate::validate::Invalid;
+
+/// A disk that shall be taken over at another path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiskAdoption {
+    /// The disk, by the label that is written on it.
+    pub disk: DiskId,
+    /// The absolute path where it is now.
+    pub root: String,
+    /// Its size in megabytes (2^20 bytes) from now on; `None` leaves it as it was.
+    pub size_mb: Option<u64>,
+}
+
+impl DiskAdoption {
+    /// A disk and where it is, as an operator names them.
+    ///
+    /// # Errors
+    /// [`Invalid`] naming `path` or `size_mb`.
+    pub fn parse(disk: DiskId, root: &str, size_mb: Option<&str>) -> Result<Self, Invalid> {
+        let AddedDisk { root, size_mb, .. } = AddedDisk::parse("path", root, size_mb)?;
+        Ok(DiskAdoption { disk, root, size_mb })
+    }
+}
+
+/// A path at which a disk of this agent was until its claims followed it elsewhere. What lies there is no disk as long as this stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftPlace {
+    /// The absolute path.
+    pub root: String,
+    /// What kind of place it is.
+    pub kind: DiskKind,
+    /// The disk that was there.
+    pub disk: DiskId,
+    /// The agent that has the disk now; `None` when it is at another path of this one.
+    pub to: Option<AgentId>,
+}
+
+impl DiskRecord {
+    /// A part of this disk as it is called once the disk is at another path. A part of ROOT names no path.
+    pub fn moved(&self, part: &Resource, root: &str) -> Resource {
+        if !self.carries(&part.identity) {
+            return part.clone();
+        }
+        match &part.identity.source {
+            Some(source) => {
+                part.clone().on(Source { root: Some(root.to_owned()), ..source.clone() })
+            }
+            None => part.clone(),
+        }
+    }
+}
+
+impl Claim {
+    /// The claim once its disk is at another path: the same claim, with one event more.
+    pub fn moved(&self, disk: &DiskRecord, root: &str, at: Instant, by: &str) -> Claim {
+        let resource = disk.moved(&self.resource, root);
+        let what = format!("moved with its disk from {} to {root}", disk.root);
+        Claim { resource, ..self.ended(at, &what, by) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::claim::{ClaimState, HISTORY_MAX};
+    use crate::id::{ClaimId, PersistenceId};
+    use crate::value::Scalar;
+    use uuid::Uuid;
+
+    fn disk(kind: DiskKind) -> DiskRecord {
+        DiskRecord { id: DiskId(Uuid::from_u128(1)), kind, root: "/old".to_owned(), size_mb: 100 }
+    }
+
+    fn part(source: Option<Source>) -> Resource {
+        let part = Resource::scalar("disk", Scalar::whole(10));
+        let part = match source {
+            Some(source) => part.on(source),
+            None => part,
+        };
+        part.volume(PersistenceId::made("v".to_owned()), "data", None)
+    }
+
+    #[test]
+    fn only_what_lies_on_the_disk_moves_and_only_its_path_changes() {
+        let [path, mount] = [disk(DiskKind::Path), disk(DiskKind::Mount)];
+        assert_eq!(
+            path.moved(&part(Some(Source::path("/old"))), "/new"),
+            part(Some(Source::path("/new")))
+        );
+        assert_eq!(
+            mount.moved(&part(Some(Source::mount("/old"))), "/new"),
+            part(Some(Source::mount("/new")))
+        );
+        for other in [None, Some(Source::path("/other")), Some(Source::mount("/old"))] {
+            assert_eq!(path.moved(&part(other.clone()), "/new"), part(other));
+        }
+        assert_eq!(disk(DiskKind::Root).moved(&part(None), "/new"), part(None));
+    }
+
+    #[test]
+    fn a_claim_that_moves_is_the_same_claim_with_one_event_more() {
+        let claim = Claim {
+            id: ClaimId(Uuid::from_u128(5)),
+            state: ClaimState::Ready,
+            resource: part(Some(Source::path("/old"))),
+            framework: None,
+            generation: 3,
+            created: Instant(1),
+            disk: Some(disk(DiskKind::Path).id),
+            history: Vec::new(),
+        };
+        let moved = claim.moved(&disk(DiskKind::Path), "/new", Instant(9), "ops");
+        let event = moved.history.last().unwrap();
+        assert_eq!((event.at, event.generation, event.by.as_str()), (Instant(9), 4, "ops"));
+        assert_eq!(event.what, "moved with its disk from /old to /new");
+        let before = Claim {
+            resource: claim.resource.clone(),
+            generation: 3,
+            history: Vec::new(),
+            ..moved.clone()
+        };
+        assert_eq!(before, claim, "nothing else has changed");
+        let mut often = moved;
+        (0..40).for_each(|_| often = often.moved(&disk(DiskKind::Path), "/old", Instant(9), "ops"));
+        assert_eq!(often.history.len(), HISTORY_MAX);
+    }
+}

@@ -63,7 +63,7 @@ use flows::{
     fitting::fit_to_space, limiting::enforce_limits, reporting::report_if_wanted, waking::go_on,
 };
 use handlers::{
-    alarms, containers, disk_changes, disks, executors, link, recovery, trash, volumes,
+    alarms, containers, disk_changes, disks, executors, link, recovery, together, trash, volumes,
 };
 use parts::{Containers, Disks, MasterLink, Tasks, Waiting};
 
@@ -124,7 +124,10 @@ impl Agent {
             }
             Input::ExecutorLost(link) => containers.disconnect(link),
             Input::VolumeMade(claim, outcome) => {
-                volumes::volume_made(step, disks.volumes_mut(), master, claim, outcome)
+                let made = (claim, &outcome);
+                if !together::volume_made(step, disks, containers, master, waiting, made) {
+                    volumes::volume_made(step, disks.volumes_mut(), master, claim, outcome)
+                }
             }
             Input::VolumeTrashed(claim, outcome) => {
                 volumes::volume_trashed(step, disks.volumes_mut(), master, claim, outcome)

@@ -117,6 +117,7 @@ fn reserve(master: &mut Master, ids: &mut Counter, number: usize) {
         claims: Vec::new(),
         ended: Vec::new(),
         endings: Vec::new(),
+        claims_generation: 0,
     };
     let settled = Input::FromAgent(link_of(on), ToMaster::OperationUpdate(update));
     master.handle(&mut StepContext { now: NOW, ids }, settled);

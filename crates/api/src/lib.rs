@@ -9,6 +9,7 @@
 
 pub mod agent;
 mod authorize;
+pub mod change;
 pub mod events;
 mod groups;
 pub mod legacy;

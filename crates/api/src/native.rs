@@ -27,7 +27,7 @@ pub use explain::{explain, Question};
 pub use frameworks::frameworks;
 pub use offers::offers;
 pub use past::claims_at;
-pub use plans::{claim_plan, end_plan, teardown_plan, undelete_plan};
+pub use plans::{apply_plan, claim_plan, end_plan, teardown_plan, undelete_plan};
 pub use roles::roles;
 pub use tasks::tasks;
 pub use trash::trash;
@@ -63,7 +63,7 @@ pub enum NativeAnswer {
     /// Why.
     Explained(Box<Explained>),
     /// What a change would do.
-    Plan(Plan),
+    Plan(Box<Plan>),
     /// A task's end was asked for.
     Kill(KillAccepted),
     /// Destroyed volumes.

@@ -10,7 +10,7 @@ mod operator;
 mod page;
 mod scheduler;
 
-use holdfast_model::{CallerIdentity, ClaimAction, OperatorCall};
+use holdfast_model::{AgentId, CallerIdentity, ClaimAction, OperatorCall};
 
 pub use agent::{agent_page, AgentRead};
 pub use executor::{executor_request, ExecutorRequest};
@@ -19,7 +19,7 @@ pub use operator::{OperatorRead, OperatorRequest};
 pub use page::{Page, PageRequest};
 pub use scheduler::{scheduler_call, subscription, FrameworkCommand};
 
-use crate::{authorize, Action, Object, Refusal};
+use crate::{authorize, Action, Denied, Object, Refusal};
 
 /// What the master's core is asked to do, and by whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,9 +34,8 @@ impl MasterCommand {
     /// A command that this caller may give.
     fn authorized(caller: &CallerIdentity, call: OperatorCall) -> Result<MasterCommand, Refusal> {
         match &call {
-            OperatorCall::Claim { agent, action } => {
-                authorize(caller, claim_action(action), Object::Agent(agent))
-            }
+            OperatorCall::Claim { agent, action } => may_change(caller, agent, action.steps()),
+            OperatorCall::Apply { agent, steps, .. } => may_change(caller, agent, steps),
             OperatorCall::Undelete { agent, .. } => {
                 authorize(caller, Action::UndeleteVolume, Object::Agent(agent))
             }
@@ -67,14 +66,27 @@ impl MasterCommand {
     }
 }
 
-fn claim_action(action: &ClaimAction) -> Action {
-    match action {
+/// Each change is one that this caller may make.
+fn may_change(
+    caller: &CallerIdentity,
+    agent: &AgentId,
+    steps: &[ClaimAction],
+) -> Result<(), Denied> {
+    steps
+        .iter()
+        .filter_map(claim_action)
+        .try_for_each(|it| authorize(caller, it, Object::Agent(agent)))
+}
+
+fn claim_action(action: &ClaimAction) -> Option<Action> {
+    Some(match action {
         ClaimAction::Reserve { .. } => Action::Reserve,
         ClaimAction::Unreserve(_) => Action::Unreserve,
         ClaimAction::Create(_) => Action::CreateVolume,
         ClaimAction::Destroy(_) => Action::DestroyVolume,
         ClaimAction::Grow { .. } | ClaimAction::Shrink { .. } => Action::ResizeVolume,
-    }
+        ClaimAction::Together(_) => return None, // Its steps are asked about; no step holds steps.
+    })
 }
 
 #[cfg(test)]

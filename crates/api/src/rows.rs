@@ -4,6 +4,7 @@
 //! with the field's name. Never holds a domain type: what lies in a row is what is written.
 
 mod agent;
+mod change;
 mod claim;
 mod disk;
 mod ended;
@@ -16,13 +17,16 @@ mod task;
 mod trash;
 
 pub use agent::{AgentRow, AgentStanding};
+pub use change::ChangeDocument;
 pub use claim::{ClaimKind, ClaimRow, ClaimStanding, EventRow};
 pub use disk::{DiskPlace, DiskRow};
 pub use ended::{ClaimsAt, EndedClaimRow, EndedData, PastClaimRow};
 pub use explain::{ExplainRow, Explained};
 pub use framework::{FrameworkRow, FrameworkStanding};
 pub use offer::OfferRow;
-pub use plan::{ChangeDone, ClaimPlan, EndPlan, HolderRow, KillAccepted, Plan, TeardownPlan};
+pub use plan::{
+    ApplyPlan, ChangeDone, ClaimPlan, EndPlan, HolderRow, KillAccepted, Plan, TeardownPlan,
+};
 pub use role::RoleRow;
 pub use task::TaskRow;
 pub use trash::{TrashDone, TrashRow};

@@ -341,6 +341,7 @@ pub(crate) fn report() -> Report {
         agent: Some(agent_id("S0")),
         cluster: Some(cluster_id()),
         ledger_version: 7,
+        claims_generation: 3,
         orders_seen: 0,
         machine: machine(),
         disks: vec![DiskReport {
@@ -372,6 +373,7 @@ pub(crate) fn operation() -> OperationRecord {
         status: Some(StatusUuid(Uuid::from_u128(0x0c))),
         claims: Vec::new(),
         endings: Vec::new(),
+        making: Vec::new(),
     }
 }
 
@@ -403,6 +405,7 @@ pub(crate) fn agent() -> Agent {
         cluster: Some(cluster_id()),
         term: Term(1),
         version: 7,
+        claims_generation: 0,
     };
     let changes = [AgentChange::Disk(disk_record()), AgentChange::Framework(info("f-0", "db"))];
     let claims = claims().into_iter().map(AgentChange::Claim);

@@ -30,6 +30,9 @@ pub const EXIT_PIPE_CLOSED: i32 = 141;
 pub const EXIT_CODES: &str = "Exit codes: 0 ok; 1 error; 2 accepted but not (all) placed, or the plan has changes; 3 not found; \
 4 not allowed; 5 conflict; 6 timed out; 7 no leader; 64 usage.";
 
+/// How masters and agents begin when a change was not made because the claims are not as was expected.
+const MOVED_ON: &str = "the state has moved on";
+
 /// A failure with its exit code.
 #[derive(Debug)]
 pub struct Failure {
@@ -59,15 +62,19 @@ impl Failure {
 
     /// A refusal of a master or agent, by its HTTP status.
     pub fn refused(status: u16, message: impl Into<String>) -> Failure {
+        let message = message.into();
         let (code, hint) = match status {
             401 | 403 => (EXIT_NOT_ALLOWED, "use a principal that may do this"),
             404 => (EXIT_NOT_FOUND, "list what there is: `holdfast agent list`, `claim list`, `framework list`, `task list`"),
+            409 if message.starts_with(MOVED_ON) => {
+                (EXIT_CONFLICT, "look at what has changed, and plan it again")
+            }
             409 => (EXIT_CONFLICT, "see who uses it: `holdfast claim list -o wide`, `holdfast task list`"),
             408 | 504 => (EXIT_TIMEOUT, "try again, or allow more time with --timeout"),
             503 => (EXIT_NO_LEADER, "wait until a master leads, or name another with --master"),
             _ => (EXIT_ERROR, "see `holdfast help`"),
         };
-        let message = Some(message.into()).filter(|it| !it.is_empty());
+        let message = Some(message).filter(|it| !it.is_empty());
         Failure::new(
             code,
             message.unwrap_or_else(|| format!("refused with {status} and no more words")),

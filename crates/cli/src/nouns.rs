@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::globals::Globals;
 use super::settings_demo::DemoSettings;
 use super::settings_dev::DevSettings;
+use crate::verbs::conditions::OrPlan;
 use crate::verbs::listing::WatchArgs;
 use crate::verbs::volume_resize::Resize;
 use crate::verbs::{self, Context};
@@ -130,6 +131,8 @@ pub enum ClaimVerb {
     History(verbs::claim_history::ClaimHistoryArgs),
     /// Write every claim, and every one that is remembered as ended, as JSON lines.
     Export(verbs::claim_export::ClaimExportArgs),
+    /// Make several changes of the claims of one agent, all or none, or carry out a plan.
+    Apply(verbs::claim_apply::ClaimApplyArgs),
     /// End claims whose disk is dead, without touching any data.
     GiveUp(verbs::claim_give_up::ClaimGiveUpArgs),
 }
@@ -138,22 +141,22 @@ pub enum ClaimVerb {
 #[derive(Debug, Subcommand)]
 pub enum ReservationVerb {
     /// Hold resources of a running agent for a role.
-    Create(verbs::reservation_create::ReservationCreateArgs),
+    Create(OrPlan<verbs::reservation_create::ReservationCreateArgs>),
     /// Give reserved resources back.
-    Remove(verbs::reservation_remove::ReservationRemoveArgs),
+    Remove(OrPlan<verbs::reservation_remove::ReservationRemoveArgs>),
 }
 
 /// Verbs of `volume`.
 #[derive(Debug, Subcommand)]
 pub enum VolumeVerb {
     /// Make a volume on reserved disk.
-    Create(verbs::volume_create::VolumeCreateArgs),
+    Create(OrPlan<verbs::volume_create::VolumeCreateArgs>),
     /// Make a volume larger, by disk that is reserved beside it; also while a task uses it.
-    Grow(verbs::volume_resize::VolumeResizeArgs),
+    Grow(OrPlan<verbs::volume_resize::VolumeResizeArgs>),
     /// Make a volume smaller; what it gives back stays reserved.
-    Shrink(verbs::volume_resize::VolumeResizeArgs),
+    Shrink(OrPlan<verbs::volume_resize::VolumeResizeArgs>),
     /// Give a volume up; its data go to the trash.
-    Destroy(verbs::volume_destroy::VolumeDestroyArgs),
+    Destroy(OrPlan<verbs::volume_destroy::VolumeDestroyArgs>),
     /// Bring a destroyed volume back from the trash, with its data, its history and its holder.
     Undelete(verbs::volume_undelete::VolumeUndeleteArgs),
 }
@@ -312,23 +315,34 @@ impl Verb {
                 verbs::claim_history::run(context, &args).await
             }
             Verb::Claim(ClaimVerb::Export(args)) => verbs::claim_export::run(context, &args).await,
+            Verb::Claim(ClaimVerb::Apply(args))
+            | Verb::Reservation(
+                ReservationVerb::Create(OrPlan::Planned(args))
+                | ReservationVerb::Remove(OrPlan::Planned(args)),
+            )
+            | Verb::Volume(
+                VolumeVerb::Create(OrPlan::Planned(args))
+                | VolumeVerb::Grow(OrPlan::Planned(args))
+                | VolumeVerb::Shrink(OrPlan::Planned(args))
+                | VolumeVerb::Destroy(OrPlan::Planned(args)),
+            ) => verbs::claim_apply::run(context, &args).await,
             Verb::Claim(ClaimVerb::GiveUp(args)) => verbs::claim_give_up::run(context, &args).await,
-            Verb::Reservation(ReservationVerb::Create(args)) => {
+            Verb::Reservation(ReservationVerb::Create(OrPlan::Asked(args))) => {
                 verbs::reservation_create::run(context, &args).await
             }
-            Verb::Reservation(ReservationVerb::Remove(args)) => {
+            Verb::Reservation(ReservationVerb::Remove(OrPlan::Asked(args))) => {
                 verbs::reservation_remove::run(context, &args).await
             }
-            Verb::Volume(VolumeVerb::Create(args)) => {
+            Verb::Volume(VolumeVerb::Create(OrPlan::Asked(args))) => {
                 verbs::volume_create::run(context, &args).await
             }
-            Verb::Volume(VolumeVerb::Grow(args)) => {
+            Verb::Volume(VolumeVerb::Grow(OrPlan::Asked(args))) => {
                 verbs::volume_resize::run(context, &args, Resize::Grow).await
             }
-            Verb::Volume(VolumeVerb::Shrink(args)) => {
+            Verb::Volume(VolumeVerb::Shrink(OrPlan::Asked(args))) => {
                 verbs::volume_resize::run(context, &args, Resize::Shrink).await
             }
-            Verb::Volume(VolumeVerb::Destroy(args)) => {
+            Verb::Volume(VolumeVerb::Destroy(OrPlan::Asked(args))) => {
                 verbs::volume_destroy::run(context, &args).await
             }
             Verb::Volume(VolumeVerb::Undelete(args)) | Verb::Trash(TrashVerb::Restore(args)) => {

@@ -15,6 +15,7 @@ mod poison;
 mod resize;
 mod storms;
 mod tasks;
+mod together;
 mod trash;
 mod views;
 mod weights;

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use holdfast_allocator::{Policy, RoleView};
 use holdfast_model::{
     AgentId, ClaimAction, ClaimId, FrameworkId, MasterLedger, Offer, OfferId, OperationUuid,
-    Quantities, SharedMap, TaskKey, Term,
+    Quantities, SharedMap, TaskKey, Term, Together,
 };
 
 use crate::handlers::operator_claim::{ending, plan, Force};
+use crate::handlers::together;
 use crate::handlers::trash::plan_undelete;
 use crate::parts::agents::AgentState;
 use crate::parts::allocator_input::AllocatorView;
@@ -73,6 +74,23 @@ impl MasterView {
         }
         let known = (&self.ledger, &self.tasks, &self.offers);
         plan(known, self.agents.get(agent), agent, action, principal).map(drop)
+    }
+
+    /// Says whether several changes could be made together now.
+    ///
+    /// # Errors
+    /// As for [`MasterView::plan`].
+    pub fn plan_together(
+        &self,
+        agent: &AgentId,
+        what: (&Together, Force),
+        principal: Option<&str>,
+    ) -> Result<(), Refusal> {
+        if self.term.is_none() {
+            return Err(Refusal::NotLeading);
+        }
+        let known = (&self.ledger, &self.tasks, &self.offers);
+        together::plan(known, self.agents.get(agent), agent, what, principal).map(drop)
     }
 
     /// What ends a claim.

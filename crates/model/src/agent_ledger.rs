@@ -36,6 +36,8 @@ pub struct AgentIdentity {
     pub term: Term,
     /// Counts commits.
     pub version: u64,
+    /// Counts changes of claims: each that is new, gone, or of another generation is one.
+    pub claims_generation: u64,
 }
 
 /// What kind of place a disk is.
@@ -165,6 +167,8 @@ pub struct OperationRecord {
     pub claims: Vec<ClaimId>,
     /// Those that it ended, as they were at their end, which is the last event of their history.
     pub endings: Vec<Claim>,
+    /// The volumes that are made for it before any of it is done; nobody has them, and nothing of it is done, as long as there are any.
+    pub making: Vec<ClaimId>,
 }
 
 /// A change of an agent's ledger: one record put or removed.
@@ -250,6 +254,7 @@ impl AgentLedger {
                 cluster: None,
                 term: Term::default(),
                 version: 0,
+                claims_generation: 0,
             },
             disks: SharedMap::new(),
             claims: SharedMap::new(),

@@ -55,7 +55,10 @@ pub use message::{
     OperatorCall, Order, Report, SpaceNews, ToAgent, ToMaster,
 };
 pub use moved_disk::{DiskAdoption, LeftPlace};
-pub use operation::{Action, Asker, ClaimAction, Conversion, Operation, Unreadable};
+pub use operation::{
+    Action, Asker, ClaimAction, Conversion, Expected, ExpectedClaim, Operation, Together,
+    Unreadable, STEPS_MAX,
+};
 pub use resource::{
     Identity, Mode, Reservation, ReservationKind, Resource, Source, SourceKind,
     UnallocatedIdentity, VolumeMount,

@@ -3,9 +3,11 @@
 //! Masters apply these rules to what they believe an agent has, agents to what they own. Never looks at who may do what.
 
 mod resize;
+mod together;
 
 use std::collections::BTreeSet;
 
+pub use self::together::{Expected, ExpectedClaim, Together, STEPS_MAX};
 use crate::id::TaskId;
 use crate::resource::{Identity, Mode, Reservation, ReservationKind, Resource};
 use crate::resources::Resources;
@@ -84,6 +86,8 @@ pub enum ClaimAction {
         /// How much of it goes, in megabytes.
         subtract: Scalar,
     },
+    /// Several of them, all or none (operators only).
+    Together(Together),
 }
 
 /// What an operation takes and what it gives; the quantities are equal.
@@ -124,10 +128,11 @@ impl ClaimAction {
             ClaimAction::Destroy(_) => "DESTROY",
             ClaimAction::Grow { .. } => "GROW_VOLUME",
             ClaimAction::Shrink { .. } => "SHRINK_VOLUME",
+            ClaimAction::Together(it) => it.name(),
         }
     }
 
-    /// The resources that it names; of a change of size, the volume.
+    /// The resources that it names; of a change of size, the volume; of several together none, since each step names its own.
     pub fn resources(&self) -> &[Resource] {
         match self {
             ClaimAction::Reserve { resources, .. } => resources,
@@ -137,6 +142,7 @@ impl ClaimAction {
             ClaimAction::Grow { volume, .. } | ClaimAction::Shrink { volume, .. } => {
                 std::slice::from_ref(volume)
             }
+            ClaimAction::Together(_) => &[],
         }
     }
 
@@ -146,13 +152,28 @@ impl ClaimAction {
             ClaimAction::Destroy(_) | ClaimAction::Grow { .. } | ClaimAction::Shrink { .. } => {
                 self.resources()
             }
-            ClaimAction::Reserve { .. } | ClaimAction::Unreserve(_) | ClaimAction::Create(_) => &[],
+            ClaimAction::Reserve { .. }
+            | ClaimAction::Unreserve(_)
+            | ClaimAction::Create(_)
+            | ClaimAction::Together(_) => &[],
+        }
+    }
+
+    /// Its steps: those that are to be made together, or it alone.
+    pub fn steps(&self) -> &[ClaimAction] {
+        match self {
+            ClaimAction::Together(it) => &it.steps,
+            one => std::slice::from_ref(one),
         }
     }
 
     /// The same with every resource (and source) replaced.
     pub fn map(&self, change: impl Fn(&Resource) -> Resource) -> ClaimAction {
-        let all = |list: &[Resource]| list.iter().map(&change).collect::<Vec<_>>();
+        self.map_each(&change)
+    }
+
+    fn map_each(&self, change: &dyn Fn(&Resource) -> Resource) -> ClaimAction {
+        let all = |list: &[Resource]| list.iter().map(change).collect::<Vec<_>>();
         match self {
             ClaimAction::Reserve { resources, source } => {
                 ClaimAction::Reserve { resources: all(resources), source: all(source) }
@@ -166,6 +187,10 @@ impl ClaimAction {
             ClaimAction::Shrink { volume, subtract } => {
                 ClaimAction::Shrink { volume: change(volume), subtract: *subtract }
             }
+            ClaimAction::Together(it) => ClaimAction::Together(Together {
+                steps: it.steps.iter().map(|step| step.map_each(change)).collect(),
+                ..it.clone()
+            }),
         }
     }
 
@@ -174,6 +199,9 @@ impl ClaimAction {
     /// # Errors
     /// [`Invalid`] naming the resource and the rule.
     pub fn check(&self, asker: Asker<'_>) -> Result<(), Invalid> {
+        if let ClaimAction::Together(it) = self {
+            return it.check(asker);
+        }
         let list = self.resources();
         if list.is_empty() {
             return Err(Invalid::new(
@@ -235,6 +263,7 @@ impl ClaimAction {
                 resize::check_subtract(resource, *subtract)?;
                 check_owner(resource, asker)
             }
+            ClaimAction::Together(_) => Ok(()), // Its steps are checked.
         }
     }
 
@@ -310,6 +339,7 @@ impl ClaimAction {
             },
             ClaimAction::Grow { volume, addition } => resize::grown(volume, addition),
             ClaimAction::Shrink { volume, subtract } => resize::shrunk(volume, *subtract),
+            ClaimAction::Together(it) => it.conversion(),
         }
     }
 
@@ -336,6 +366,7 @@ impl ClaimAction {
             ClaimAction::Shrink { volume, subtract } => {
                 resize::shrunk(&resize::volume_there(volume, resources)?, *subtract)
             }
+            ClaimAction::Together(it) => return it.check_on(resources),
             _ => self.conversion(),
         };
         if !resources.contains(&conversion.consumed) {

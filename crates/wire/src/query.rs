@@ -20,6 +20,13 @@ impl Query {
         )
     }
 
+    /// The same with one more value, which no parameter of that name can stand for.
+    pub(crate) fn with(mut self, name: &str, value: Option<String>) -> Self {
+        self.0.remove(name);
+        self.0.extend(value.map(|it| (name.to_owned(), it)));
+        self
+    }
+
     /// The value of a parameter.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)

@@ -61,6 +61,10 @@ pub(crate) fn plan(
             ClaimAction::Reserve { .. } | ClaimAction::Unreserve(_) | ClaimAction::Create(_) => {
                 Plan::Do
             }
+            ClaimAction::Together(_) => {
+                let why = "changes that are made together are ordered as such";
+                Plan::Refuse(OperationState::Error, why.to_owned())
+            }
         },
         Err(_) if action.check_on(&future_total(record, waiting, Some(uuid))).is_ok() => Plan::Wait,
         Err(invalid) => Plan::Refuse(OperationState::Failed, invalid.to_string()),
@@ -87,7 +91,8 @@ fn disks_forbid(record: &Record, disks: &Disks, action: &ClaimAction) -> Option<
             | ClaimAction::Create(_)
             | ClaimAction::Destroy(_)
             | ClaimAction::Grow { .. }
-            | ClaimAction::Shrink { .. } => {}
+            | ClaimAction::Shrink { .. }
+            | ClaimAction::Together(_) => {}
         }
         if let Some(fault) = fault {
             return Some(format!("{resource}: its disk cannot be used: {fault}"));

@@ -5,7 +5,7 @@
 use holdfast_model::{AgentLedger, ClaimId, ClaimState, DiskRecord, Identity};
 
 use super::faults::is_on_ill_disk;
-use super::records::{find_volume, label};
+use super::records::{find_volume, label, labels_in_making};
 use super::Step;
 use crate::contract::Effect;
 use crate::parts::{Alarm, Disks, NewDisks};
@@ -92,6 +92,14 @@ pub(crate) fn work_on_volumes(step: &mut Step<'_>, disks: &mut Disks) {
                 work.push(Effect::CheckVolume(label));
             }
             ClaimState::Ready => {}
+        }
+    }
+    let in_making = step.ledger().operations.values().filter(|it| !it.making.is_empty());
+    let labels = in_making.flat_map(|it| labels_in_making(step.ledger(), it));
+    for label in labels {
+        let volumes = disks.volumes_mut();
+        if !volumes.is_made(label.claim) && volumes.begin_making(label.claim) {
+            work.push(Effect::MakeVolume(label));
         }
     }
     let going = step.ledger().trash.values().filter(|it| it.purging);

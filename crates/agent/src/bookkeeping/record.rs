@@ -43,6 +43,11 @@ impl Record {
         }
     }
 
+    /// The ledger and the totals once more, to try something on.
+    pub(crate) fn scratch(&self) -> Record {
+        Record { totals: self.totals.clone(), ..Record::new(self.ledger.clone()) }
+    }
+
     pub(crate) fn ledger(&self) -> &AgentLedger {
         &self.ledger
     }
@@ -79,9 +84,11 @@ impl Record {
         let mut changed = ChangedClaims::new();
         for change in changes {
             if let AgentChange::Identity(changed) = change {
-                identity = AgentIdentity { version: identity.version, ..changed };
+                let (version, claims_generation) = (identity.version, identity.claims_generation);
+                identity = AgentIdentity { version, claims_generation, ..changed };
                 continue;
             }
+            identity.claims_generation += u64::from(self.is_new_generation(&change));
             self.note_claim(&change, &mut changed);
             self.note_trash(&change);
             self.stir_by(&change);
@@ -98,6 +105,18 @@ impl Record {
             self.released.extend(released(&changed, &self.ledger));
             let refitted = self.totals.apply_claim_changes(&changed, &self.ledger.claims);
             self.stirred.extend(refitted.into_iter().map(Topic::Volume));
+        }
+    }
+
+    /// Whether a change makes or ends a claim, or gives it another generation.
+    fn is_new_generation(&self, change: &AgentChange) -> bool {
+        let claims = &self.ledger.claims;
+        match change {
+            AgentChange::Claim(claim) => {
+                claims.get(&claim.id).is_none_or(|it| it.generation != claim.generation)
+            }
+            AgentChange::ClaimGone(id) => claims.contains_key(id),
+            _ => false,
         }
     }
 

@@ -34,6 +34,28 @@ pub(crate) fn label(claim: &Claim) -> Option<VolumeLabel> {
     })
 }
 
+/// What is written on the volumes that are made before the operation that makes them is done.
+pub(crate) fn labels_in_making(
+    ledger: &AgentLedger,
+    operation: &OperationRecord,
+) -> Vec<VolumeLabel> {
+    let Action::Claim(action) = &operation.operation.action else { return Vec::new() };
+    let creates = action.steps().iter().filter(|it| matches!(it, ClaimAction::Create(_)));
+    let volumes = creates.flat_map(ClaimAction::resources).zip(&operation.making);
+    let label = |(volume, id): (&Resource, &ClaimId)| {
+        Some(VolumeLabel {
+            claim: *id,
+            disk: disk_of(ledger, &volume.identity)?,
+            persistence: volume.identity.persistence.as_ref()?.as_str().to_owned(),
+            role: volume.identity.role().as_str().to_owned(),
+            principal: volume.creator.clone(),
+            generation: 1,
+            size_mb: u64::try_from(volume.value.quantity().as_whole()).unwrap_or(0),
+        })
+    };
+    volumes.filter_map(label).collect()
+}
+
 /// Whether something of this identity, allocation put aside, is among resources.
 pub(crate) fn uses(list: &[Resource], identity: &Identity) -> bool {
     list.iter().any(|it| it.identity.is_same_unallocated(identity))

@@ -46,6 +46,11 @@ impl<'a> Step<'a> {
         Step { now: ctx.now, ids: &mut *ctx.ids, config, record }
     }
 
+    /// The same step on another record, to try something.
+    pub(crate) fn on<'b>(&'b mut self, record: &'b mut Record) -> Step<'b> {
+        Step { now: self.now, ids: &mut *self.ids, config: self.config, record }
+    }
+
     pub(crate) fn now(&self) -> Instant {
         self.now
     }

@@ -54,6 +54,7 @@ pub(crate) fn tell_operation(step: &mut Step<'_>, master: &mut MasterLink, uuid:
         claims: claims.clone().filter_map(|id| ledger.claims.get(id).cloned()).collect(),
         ended: claims.filter(|id| !ledger.claims.contains_key(id)).copied().collect(),
         endings: record.endings.iter().filter(is_gone).cloned().collect(),
+        claims_generation: ledger.identity.claims_generation,
     };
     if tell_master(step, master, ToMaster::OperationUpdate(update)) {
         step.retry_update(Alarm::Operation(uuid));

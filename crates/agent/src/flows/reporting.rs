@@ -74,5 +74,6 @@ fn introduction(step: &Step<'_>, disks: &Disks, orders_seen: u64) -> Report {
         tasks: ledger.tasks.values().filter(told).cloned().collect(),
         operations: ledger.operations.values().cloned().collect(),
         version: step.config().version.clone(),
+        claims_generation: identity.claims_generation,
     }
 }

@@ -37,6 +37,9 @@ pub(crate) fn carry_out(
     batch.extend(changes.ended.into_iter().map(|it| AgentChange::ClaimGone(it.id)));
     step.commit(batch);
     match action {
+        ClaimAction::Together(_) => {
+            panic!("changes that are made together have a way of their own")
+        }
         ClaimAction::Reserve { .. } | ClaimAction::Unreserve(_) => {
             settle(step, master, operation, OperationState::Finished, None);
         }

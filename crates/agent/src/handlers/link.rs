@@ -13,6 +13,7 @@ use super::executors::message_executor;
 use super::give_up::give_up;
 use super::kill::{kill, shut_down_executor, shut_down_framework};
 use super::operations::{acknowledge_operation, apply, Ordered};
+use super::together::apply_together;
 use super::trash::{purge, undelete};
 use super::updates::acknowledge_task;
 use crate::bookkeeping::looks::open_disks;
@@ -173,6 +174,9 @@ fn obey(
             undelete(step, disks, containers, master, waiting, (uuid, claim, &by))
         }
         Order::PurgeTrash { claim, by } => purge(step, claim, &by),
+        Order::ApplyTogether { uuid, together } => {
+            apply_together(step, disks, containers, master, waiting, (uuid, together))
+        }
         Order::GiveUp { uuid, claim, by } => {
             give_up(step, disks, containers, master, (uuid, claim), &by)
         }

@@ -13,6 +13,7 @@ pub(crate) mod kill;
 pub(crate) mod link;
 pub(crate) mod operations;
 pub(crate) mod recovery;
+pub(crate) mod together;
 pub(crate) mod trash;
 pub(crate) mod updates;
 pub(crate) mod volumes;

@@ -128,6 +128,7 @@ pub(crate) fn pending(
         status: None,
         claims: Vec::new(),
         endings: Vec::new(),
+        making: Vec::new(),
     }
 }
 

@@ -125,6 +125,7 @@ pub(crate) fn undelete(
         status: None,
         claims: vec![id],
         endings: Vec::new(),
+        making: Vec::new(),
     };
     match find(step, id) {
         Ok(volume) => match plan(step, disks, containers, waiting, &action, uuid) {

@@ -13,7 +13,7 @@ use holdfast_model::{Claim, ClaimId, Resources, SharedMap};
 pub(crate) type ChangedClaims = BTreeMap<ClaimId, Option<Arc<Claim>>>;
 
 /// The machine's resources, before and after the claims.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Totals {
     /// `None` until the disks are open.
     base: Option<Resources>,

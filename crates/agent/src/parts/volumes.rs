@@ -3,9 +3,11 @@
 //!
 //! Never says that a volume is whole because nobody looked.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_model::{ClaimId, SharedMap};
+
+use crate::contract::VolumeLabel;
 
 /// Volumes that the drivers work on, and what they said.
 #[derive(Debug, Default)]
@@ -15,6 +17,8 @@ pub(crate) struct Volumes {
     making: BTreeSet<ClaimId>,
     /// Made, while others of the same operation are not.
     made: BTreeSet<ClaimId>,
+    /// Asked for, not answered, and nobody's by now.
+    unwanted: BTreeMap<ClaimId, VolumeLabel>,
     checking: BTreeSet<ClaimId>,
     /// Whether a check has brought something that the master does not know.
     has_news: bool,
@@ -51,6 +55,21 @@ impl Volumes {
 
     pub(crate) fn end_making(&mut self, id: ClaimId) {
         self.making.remove(&id);
+    }
+
+    /// Whether a volume was asked for, and not answered.
+    pub(crate) fn is_in_making(&self, id: ClaimId) -> bool {
+        self.making.contains(&id)
+    }
+
+    /// Nobody wants a volume any more whose making is under way.
+    pub(crate) fn note_unwanted(&mut self, label: VolumeLabel) {
+        self.unwanted.insert(label.claim, label);
+    }
+
+    /// What is to be done away with now that it is answered.
+    pub(crate) fn take_unwanted(&mut self, id: ClaimId) -> Option<VolumeLabel> {
+        self.unwanted.remove(&id)
     }
 
     pub(crate) fn note_made(&mut self, id: ClaimId) {

@@ -134,6 +134,7 @@ pub fn report(index: usize, tasks: usize) -> Report {
         agent: Some(agent(index)),
         cluster: Some(cluster()),
         ledger_version: 10,
+        claims_generation: 0,
         orders_seen: 0,
         machine: MachineInfo {
             hostname: format!("host{index}"),

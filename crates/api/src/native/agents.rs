@@ -28,6 +28,7 @@ pub fn agents(view: &MasterView) -> Vec<AgentRow> {
         used: used.get(id).unwrap_or(&nothing).unallocated().to_string(),
         tasks: tasks.get(id).copied().unwrap_or(0),
         volumes: volumes.get(id).copied().unwrap_or(0),
+        generation: state.claims_generation(),
         ledger_version: view.ledger().agents.get(id).map_or(0, |it| it.ledger_version),
         reregistered_ms: state.reregistered().0,
     };

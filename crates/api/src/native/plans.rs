@@ -3,11 +3,16 @@
 //! Relies on the master's own checks, which run on a view as they do in the core. Never changes anything.
 
 use holdfast_master::Force;
-use holdfast_model::{AgentId, CallerIdentity, ClaimAction, ClaimId, FrameworkId};
+use holdfast_model::{
+    AgentId, CallerIdentity, ClaimAction, ClaimId, Expected, ExpectedClaim, FrameworkId, Together,
+};
 
 use super::frameworks::framework_standing;
+use crate::change;
 use crate::groups::live_tasks;
-use crate::rows::{ClaimPlan, EndPlan, FrameworkStanding, HolderRow, Plan, TeardownPlan};
+use crate::rows::{
+    ApplyPlan, ClaimPlan, EndPlan, FrameworkStanding, HolderRow, Plan, TeardownPlan,
+};
 use crate::{MasterView, Refusal};
 
 /// What a change of claims takes and gives, if it would work.
@@ -22,12 +27,67 @@ pub fn claim_plan(
 ) -> Result<Plan, Refusal> {
     view.plan(agent, (action, Force::No), caller.principal())?;
     let conversion = action.conversion();
+    let steps = std::slice::from_ref(action);
+    let expected = seen(view, agent, steps);
     Ok(Plan::Claim(ClaimPlan {
         action: action.name().to_owned(),
         agent: agent.to_string(),
+        apply: Some(change::write(agent, steps, &expected, false)),
         gives: conversion.converted.to_string(),
         takes: conversion.consumed.to_string(),
     }))
+}
+
+/// What several changes take and give in all, if they would work together. What they expect is kept, and what a plan was made on added.
+///
+/// # Errors
+/// What the core would say if it were asked for them now.
+pub fn apply_plan(
+    view: &MasterView,
+    caller: &CallerIdentity,
+    agent: &AgentId,
+    (steps, expected): (&[ClaimAction], &Expected),
+    force: bool,
+) -> Result<Plan, Refusal> {
+    let by = caller.principal().unwrap_or("operator").to_owned();
+    let together = Together { by, steps: steps.to_vec(), expected: expected.clone() };
+    view.plan_together(agent, (&together, Force::of(force)), caller.principal())?;
+    let mut now = seen(view, agent, steps);
+    now.agent = expected.agent.or(now.agent);
+    for claim in &expected.claims {
+        if !now.claims.contains(claim) {
+            now.claims.push(*claim);
+        }
+    }
+    let conversion = ClaimAction::Together(together).conversion();
+    Ok(Plan::Apply(ApplyPlan {
+        action: "APPLY".to_owned(),
+        agent: agent.to_string(),
+        apply: change::write(agent, steps, &now, force),
+        gives: conversion.converted.to_string(),
+        operations: steps.iter().map(|it| it.name().to_owned()).collect(),
+        takes: conversion.consumed.to_string(),
+    }))
+}
+
+/// The generations that a plan is made on: of the claims that it takes from, and, where it makes something new, of the agent's as a whole.
+fn seen(view: &MasterView, agent: &AgentId, steps: &[ClaimAction]) -> Expected {
+    let mut seen = Expected::default();
+    for step in steps {
+        if let ClaimAction::Reserve { .. } | ClaimAction::Create(_) = step {
+            seen.agent = view.agents().get(agent).map(|it| it.claims_generation());
+            continue;
+        }
+        for taken in step.conversion().consumed.iter() {
+            for claim in view.ledger().claims_with(agent, &taken.identity) {
+                let it = ExpectedClaim { claim: claim.id, generation: claim.generation };
+                if !seen.claims.contains(&it) {
+                    seen.claims.push(it);
+                }
+            }
+        }
+    }
+    seen
 }
 
 /// What bringing a destroyed volume back takes and gives, if it would work.
@@ -41,6 +101,7 @@ pub fn undelete_plan(view: &MasterView, agent: &AgentId, claim: ClaimId) -> Resu
     Ok(Plan::Claim(ClaimPlan {
         action: "UNDELETE".to_owned(),
         agent: agent.to_string(),
+        apply: None,
         gives: gives.unwrap_or_default(),
         takes: takes.unwrap_or_default(),
     }))
@@ -60,7 +121,10 @@ pub fn end_plan(
     view.plan(agent, (&action, Force::of(force)), caller.principal())?;
     let claim = &view.ledger().claims[&(agent.clone(), id)];
     let conversion = action.conversion();
+    let claims = vec![ExpectedClaim { claim: id, generation: claim.generation }];
+    let expected = Expected { agent: None, claims };
     Ok(Plan::End(EndPlan {
+        apply: change::write(agent, std::slice::from_ref(&action), &expected, force),
         action: action.name().to_owned(),
         agent: agent.to_string(),
         claim: id.to_string(),

@@ -54,12 +54,12 @@ fn agents_that_are_here_and_expected() {
             "total": "cpus:8; disk[Path:/d1]:700; disk(db, db-team)[Path:/d1]:100; disk(db, db-team)[Path:/d1,data-0]:200; mem:4096; ports:[31000-31009]",
             "free": "nothing",
             "used": "cpus:1.5; disk(db, db-team)[Path:/d1,data-0]:200; mem:128",
-            "tasks": 1, "volumes": 1, "ledger_version": 4, "reregistered_ms": NOW,
+            "tasks": 1, "volumes": 1, "generation": 3, "ledger_version": 4, "reregistered_ms": NOW,
         },
         {
             "id": "S1", "hostname": "host1", "address": "host1:5051", "state": "away",
             "why": "it is not connected", "total": "nothing", "free": "nothing", "used": "nothing",
-            "tasks": 0, "volumes": 0, "ledger_version": 4, "reregistered_ms": NOW,
+            "tasks": 0, "volumes": 0, "generation": 0, "ledger_version": 4, "reregistered_ms": NOW,
         },
     ]);
     assert_eq!(value(agents(&Bed::usual().view())), expected);
@@ -271,7 +271,7 @@ fn a_teardown_says_what_it_ends_and_leaves() {
     let bed = Bed::usual();
     let plan = teardown_plan(&bed.view(), &framework_id("f-0")).unwrap();
     let expected = r#"{"action":"TEARDOWN","ends_tasks":["db-0"],"framework":"f-0","leaves_unclaimed":["00000000-0000-0000-0000-000000000ca1"]}"#;
-    assert_eq!(serde_json::to_string(&NativeAnswer::Plan(plan)).unwrap(), expected);
+    assert_eq!(serde_json::to_string(&NativeAnswer::Plan(Box::new(plan))).unwrap(), expected);
 }
 
 #[test]

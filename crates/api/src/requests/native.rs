@@ -4,11 +4,12 @@ use holdfast_model::convert::operator;
 use holdfast_model::convert::text;
 use holdfast_model::{
     plain_root, AddedDisk, AgentId, CallerIdentity, ClaimAction, ClaimId, DiskAdoption, DiskId,
-    FrameworkId, Instant, OperatorCall, Role, TaskId,
+    Expected, FrameworkId, Instant, OperatorCall, Role, TaskId,
 };
 use holdfast_proto::json;
 
 use super::MasterCommand;
+use crate::change::{self, Change};
 use crate::native::{self, EndedWanted, NativeAnswer, Question};
 use crate::rows::{ChangeDone, KillAccepted, TrashDone};
 use crate::{authorize, Action, MasterView, Object, Parameters, Refusal};
@@ -49,6 +50,8 @@ pub enum NativeRead {
     ClaimPlan(CallerIdentity, AgentId, ClaimAction),
     /// The same for the end of one claim, and who holds it; whether by force.
     EndPlan(CallerIdentity, AgentId, ClaimId, bool),
+    /// The same for several changes together, and how the claims have to be; whether by force.
+    ApplyPlan(CallerIdentity, AgentId, Vec<ClaimAction>, Expected, bool),
     /// What the removal of a framework would do.
     TeardownPlan(FrameworkId),
     /// Destroyed volumes.
@@ -100,6 +103,10 @@ impl NativeRequest {
             "add-disk" | "remove-disk" | "adopt-disk" => {
                 return Err(Refusal::MustBePosted("POST it: it changes an agent's disks".to_owned()));
             }
+            "apply" if posted => return apply(caller, parameters),
+            "apply" => {
+                return Err(Refusal::MustBePosted("POST it: it changes claims".to_owned()));
+            }
             "end-claim" if posted => return end_claim(caller, parameters),
             "end-claim" => {
                 return Err(Refusal::MustBePosted("POST it: it ends a claim".to_owned()));
@@ -113,7 +120,7 @@ impl NativeRequest {
             }
             _ => {
                 return Err(Refusal::NotFound(format!(
-                    "there is no `/holdfast/v1/{name}`; there are agents, disks, claims, ended-claims, claims-at, frameworks, tasks, offers, roles, trash, explain, kill, end-claim, give-up, undelete, purge, add-disk, remove-disk, adopt-disk, plan, undelete-plan"
+                    "there is no `/holdfast/v1/{name}`; there are agents, disks, claims, ended-claims, claims-at, frameworks, tasks, offers, roles, trash, explain, kill, apply, end-claim, give-up, undelete, purge, add-disk, remove-disk, adopt-disk, plan, undelete-plan"
                 )))
             }
         };
@@ -165,12 +172,31 @@ fn trash(
     Ok(NativeRequest::Ask(command, NativeAnswer::Trash(TrashDone { done: true })))
 }
 
+/// Several changes of an agent's claims, all or none; the body is the document.
+fn apply(caller: &CallerIdentity, parameters: Parameters<'_>) -> Result<NativeRequest, Refusal> {
+    let document = parameters.get("document").ok_or_else(|| {
+        Refusal::Invalid(
+            "the body is empty; send the changes as JSON: agent, operations".to_owned(),
+        )
+    })?;
+    let Change { agent, steps, expected, force } = change::read(document)?;
+    let call = OperatorCall::Apply { agent, steps, expected, force };
+    let command = MasterCommand::authorized(caller, call)?;
+    Ok(NativeRequest::Ask(command, NativeAnswer::Done(ChangeDone { done: true })))
+}
+
 fn end_claim(
     caller: &CallerIdentity,
     parameters: Parameters<'_>,
 ) -> Result<NativeRequest, Refusal> {
     let (agent, claim, force) = which_claim(parameters)?;
-    let call = OperatorCall::EndClaim { agent, claim, force };
+    let if_generation = match parameters.get("if_generation") {
+        None => None,
+        Some(text) => Some(text.parse().map_err(|_| {
+            Refusal::Invalid(format!("if_generation: `{text}` is no number; give 0 or more"))
+        })?),
+    };
+    let call = OperatorCall::EndClaim { agent, claim, force, if_generation };
     let done = NativeAnswer::Done(ChangeDone { done: true });
     Ok(NativeRequest::Ask(MasterCommand::authorized(caller, call)?, done))
 }
@@ -237,6 +263,11 @@ fn plan(caller: &CallerIdentity, parameters: Parameters<'_>) -> Result<NativeReq
         let plan = NativeRead::EndPlan(caller.clone(), agent, claim, force);
         return plan.authorized(caller).map(NativeRequest::Read);
     }
+    if let Some(document) = parameters.get("document") {
+        let Change { agent, steps, expected, force } = change::read(document)?;
+        let plan = NativeRead::ApplyPlan(caller.clone(), agent, steps, expected, force);
+        return plan.authorized(caller).map(NativeRequest::Read);
+    }
     let call = json::from_slice(parameters.needed("call")?.as_bytes())
         .map_err(|error| Refusal::Invalid(error.to_string()))?;
     match operator::from_proto(call)? {
@@ -269,9 +300,9 @@ impl NativeRead {
             NativeRead::Trash => Object::Claims,
             NativeRead::UndeletePlan(agent, _) => Object::Agent(agent),
             NativeRead::Explain(question) => Object::Named(&question.about),
-            NativeRead::ClaimPlan(_, agent, _) | NativeRead::EndPlan(_, agent, ..) => {
-                Object::Agent(agent)
-            }
+            NativeRead::ClaimPlan(_, agent, _)
+            | NativeRead::EndPlan(_, agent, ..)
+            | NativeRead::ApplyPlan(_, agent, ..) => Object::Agent(agent),
             NativeRead::TeardownPlan(framework) => Object::Framework(framework),
         };
         authorize(caller, Action::View, object)?;
@@ -297,19 +328,22 @@ impl NativeRead {
             NativeRead::Roles => NativeAnswer::Roles(native::roles(view, now)),
             NativeRead::Trash => NativeAnswer::TrashRows(native::trash(view)),
             NativeRead::UndeletePlan(agent, claim) => {
-                NativeAnswer::Plan(native::undelete_plan(view, agent, *claim)?)
+                NativeAnswer::Plan(Box::new(native::undelete_plan(view, agent, *claim)?))
             }
             NativeRead::Explain(question) => {
                 NativeAnswer::Explained(Box::new(native::explain(view, now, question)?))
             }
             NativeRead::ClaimPlan(caller, agent, action) => {
-                NativeAnswer::Plan(native::claim_plan(view, caller, agent, action)?)
+                NativeAnswer::Plan(Box::new(native::claim_plan(view, caller, agent, action)?))
             }
-            NativeRead::EndPlan(caller, agent, claim, force) => {
-                NativeAnswer::Plan(native::end_plan(view, caller, (agent, *claim), *force)?)
-            }
+            NativeRead::EndPlan(caller, agent, claim, force) => NativeAnswer::Plan(Box::new(
+                native::end_plan(view, caller, (agent, *claim), *force)?,
+            )),
+            NativeRead::ApplyPlan(caller, agent, steps, expected, force) => NativeAnswer::Plan(
+                Box::new(native::apply_plan(view, caller, agent, (steps, expected), *force)?),
+            ),
             NativeRead::TeardownPlan(framework) => {
-                NativeAnswer::Plan(native::teardown_plan(view, framework)?)
+                NativeAnswer::Plan(Box::new(native::teardown_plan(view, framework)?))
             }
         })
     }

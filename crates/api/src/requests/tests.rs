@@ -140,8 +140,10 @@ fn a_plan_is_read_off_the_view_and_changes_nothing() {
     let request = native(false, "plan", &[("call", reserve)]);
     let Ok(NativeRequest::Read(read)) = request else { panic!("{request:?}") };
     let answer = read.answer(&crate::testbed::Bed::usual().view(), Instant(1)).unwrap();
-    let expected =
-        r#"{"action":"RESERVE","agent":"S0","gives":"cpus(db, ops):1","takes":"cpus:1"}"#;
+    let apply = r#"{"agent":"S0","if_generation":3,"operations":[{"reserve":{"resources":[{"name":"cpus","reservations":[{"principal":"ops","role":"db","type":"DYNAMIC"}],"scalar":{"value":1.0},"type":"SCALAR"}]},"type":"RESERVE"}]}"#;
+    let expected = format!(
+        r#"{{"action":"RESERVE","agent":"S0","apply":{apply},"gives":"cpus(db, ops):1","takes":"cpus:1"}}"#
+    );
     assert_eq!(serde_json::to_string(&answer).unwrap(), expected);
 
     let teardown = r#"{"type":"TEARDOWN","teardown":{"framework_id":{"value":"f-0"}}}"#;
@@ -177,8 +179,55 @@ fn a_claim_is_ended_by_its_id_and_by_force_only_when_that_is_said() {
 }
 
 #[test]
+fn changes_that_are_made_together_come_as_a_document_and_go_back_as_one() {
+    let reserve = r#"{"type":"RESERVE","reserve":{"resources":[{"name":"cpus","type":"SCALAR","scalar":{"value":1},"reservations":[{"type":"DYNAMIC","role":"db","principal":"ops"}]}]}}"#;
+    let claim = "0d1e2f30-4151-6172-8393-a4b5c6d7e8f9";
+    let text = format!(
+        r#"{{"agent":"S0","if_generation":3,"if_claims":{{"{claim}":7}},"force":true,"operations":[{reserve}]}}"#
+    );
+    let request = native(true, "apply", &[("document", &text)]);
+    let Ok(NativeRequest::Ask(command, _)) = request else { panic!("{request:?}") };
+    let OperatorCall::Apply { agent, steps, expected, force } = command.call else { panic!() };
+    assert_eq!((agent.as_str(), steps.len(), expected.agent, force), ("S0", 1, Some(3), true));
+    let [of] = expected.claims.as_slice() else { panic!() };
+    assert_eq!((of.claim.to_string().as_str(), of.generation), (claim, 7));
+    let bare = format!(r#"{{"agent":"S0","operations":[{reserve}]}}"#);
+    let request = native(true, "plan", &[("document", &bare)]);
+    let Ok(NativeRequest::Read(read)) = request else { panic!("{request:?}") };
+    let answer = read.answer(&crate::testbed::Bed::usual().view(), Instant(1)).unwrap();
+    let answer = serde_json::to_value(&answer).unwrap();
+    assert_eq!(
+        (&answer["apply"]["if_generation"], &answer["takes"]),
+        (&3.into(), &"cpus:1".into())
+    );
+    let again = answer["apply"].to_string();
+    let request = native(true, "apply", &[("document", &again)]);
+    assert!(matches!(request, Ok(NativeRequest::Ask(..))), "{request:?}");
+    for (text, word) in [
+        (r#"{"agent":"S0"}"#.to_owned(), "missing field `operations`"),
+        (r#"{"agent":"S0","operations":[],"froce":true}"#.to_owned(), "unknown field `froce`"),
+        (
+            r#"{"agent":"S0","operations":[{"type":"LAUNCH","launch":{"task_infos":[]}}]}"#
+                .to_owned(),
+            "operations[0]: type",
+        ),
+        (r#"{"agent":"S0","operations":[{"type":"CREATE"}]}"#.to_owned(), "operations[0]: create"),
+        (
+            bare.replace(r#"{"type":"RESERVE""#, r#"{"id":{"value":"x"},"type":"RESERVE""#),
+            "operations[0]: id",
+        ),
+    ] {
+        let refused = native(true, "apply", &[("document", &text)]);
+        let Err(Refusal::Invalid(why)) = &refused else { panic!("{text}: {refused:?}") };
+        assert!(why.contains(word), "{text}: {why}");
+    }
+    assert!(matches!(native(true, "apply", &[]), Err(Refusal::Invalid(_))));
+    assert!(matches!(native(false, "apply", &[]), Err(Refusal::MustBePosted(_))));
+}
+
+#[test]
 fn an_unknown_name_lists_the_known_ones() {
-    let why = "there is no `/holdfast/v1/moon`; there are agents, disks, claims, ended-claims, claims-at, frameworks, tasks, offers, roles, trash, explain, kill, end-claim, give-up, undelete, purge, add-disk, remove-disk, adopt-disk, plan, undelete-plan";
+    let why = "there is no `/holdfast/v1/moon`; there are agents, disks, claims, ended-claims, claims-at, frameworks, tasks, offers, roles, trash, explain, kill, apply, end-claim, give-up, undelete, purge, add-disk, remove-disk, adopt-disk, plan, undelete-plan";
     assert_eq!(native(false, "moon", &[]), Err(Refusal::NotFound(why.to_owned())));
 }
 

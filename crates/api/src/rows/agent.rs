@@ -44,6 +44,8 @@ pub struct AgentRow {
     pub tasks: usize,
     /// How many volumes it has.
     pub volumes: usize,
+    /// Grows with each change of a claim there, for changes that shall be made only while nothing has changed; 0 as long as it has told nothing.
+    pub generation: u64,
     /// The version of its ledger that the masters know.
     pub ledger_version: u64,
     /// When it last (re)registered, in milliseconds since 1970.

@@ -2,28 +2,50 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::FrameworkStanding;
+use super::{ChangeDocument, FrameworkStanding};
 
 /// What a change of claims on an agent would do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClaimPlan {
     /// What, such as `RESERVE`.
     pub action: String,
     /// Where.
     pub agent: String,
+    /// The very change, with the generations that the plan was made on; `None` for what can only be asked for by its own name.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub apply: Option<ChangeDocument>,
     /// What it gives.
     pub gives: String,
     /// What it takes.
     pub takes: String,
 }
 
+/// What several changes that are made together would do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ApplyPlan {
+    /// `APPLY`.
+    pub action: String,
+    /// Where.
+    pub agent: String,
+    /// The very changes, with the generations that the plan was made on.
+    pub apply: ChangeDocument,
+    /// What they give in all.
+    pub gives: String,
+    /// The names of the operations, in order.
+    pub operations: Vec<String>,
+    /// What they take in all.
+    pub takes: String,
+}
+
 /// What the end of one claim would do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EndPlan {
     /// `UNRESERVE` or `DESTROY`.
     pub action: String,
     /// Where.
     pub agent: String,
+    /// The very change, with the generation that the plan was made on.
+    pub apply: ChangeDocument,
     /// Which.
     pub claim: String,
     /// What it gives.
@@ -70,11 +92,13 @@ pub struct TeardownPlan {
 }
 
 /// What a change would do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Plan {
     /// The end of one claim.
     End(EndPlan),
+    /// Several changes of claims.
+    Apply(ApplyPlan),
     /// A change of claims.
     Claim(ClaimPlan),
     /// The removal of a framework.

@@ -34,9 +34,17 @@ pub struct DestroyArgs {
 /// # Errors
 /// When it could not be done.
 pub async fn plan(context: &Context, order: &OperatorCall) -> anyhow::Result<i32> {
-    let call = json::to_string(&operator::to_proto(order).expect("it is one of the Mesos API"));
-    let plan = context.master.get("plan", &[("call", &call)]).await?;
+    let plan = ask(context, order).await?;
     put_plan(context, &plan)
+}
+
+/// What an order would change.
+///
+/// # Errors
+/// When it could not be done.
+pub async fn ask(context: &Context, order: &OperatorCall) -> Result<Value, Failure> {
+    let call = json::to_string(&operator::to_proto(order).expect("it is one of the Mesos API"));
+    context.master.get("plan", &[("call", &call)]).await
 }
 
 /// Shows a plan that has changes.
@@ -107,6 +115,8 @@ fn words(plan: &Value) -> String {
     for (name, value) in plan.as_object().into_iter().flatten() {
         let name = name.replace('_', " ");
         match value {
+            Value::Object(document) if name == "apply" => text.push_str(&made_on(document)),
+            Value::Null if name == "apply" => {}
             Value::Array(list) if list.is_empty() => text.push_str(&format!("{name}: nothing\n")),
             Value::Array(list) => {
                 text.push_str(&format!("{name}:\n"));
@@ -117,6 +127,19 @@ fn words(plan: &Value) -> String {
             Value::String(one) => text.push_str(&format!("{name}: {one}\n")),
             other => text.push_str(&format!("{name}: {other}\n")),
         }
+    }
+    text
+}
+
+/// The generations that a plan was made on.
+fn made_on(document: &serde_json::Map<String, Value>) -> String {
+    let mut text = String::new();
+    if let Some(generation) = document.get("if_generation") {
+        text.push_str(&format!("made on: generation {generation} of the agent's claims\n"));
+    }
+    let claims = document.get("if_claims").and_then(Value::as_object).into_iter().flatten();
+    for (claim, generation) in claims {
+        text.push_str(&format!("made on: generation {generation} of claim {claim}\n"));
     }
     text
 }

@@ -77,6 +77,15 @@ impl MasterApi {
         Ok(self.client.post_json(self.alive().await?, &path).await?)
     }
 
+    /// Posts a document to the masters' own API.
+    ///
+    /// # Errors
+    /// When no master answers or it refuses.
+    pub async fn post_document(&self, name: &str, document: String) -> Result<Value, Failure> {
+        let path = format!("/holdfast/v1/{name}");
+        Ok(self.client.post_document(self.alive().await?, &path, document.into()).await?)
+    }
+
     /// Asks for a change; returns once it is done and durable.
     ///
     /// # Errors

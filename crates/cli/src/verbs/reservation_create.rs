@@ -4,9 +4,10 @@ use holdfast_api::rows::{AgentRow, ClaimRow, DiskRow};
 use holdfast_model::OperatorCall;
 use holdfast_model::{AgentId, ClaimAction, Resource};
 
-use super::change::{plan, PlanArgs};
+use super::change::{ask, put_plan, PlanArgs};
 use super::choose::choose;
 use super::claim_list::CLAIMS;
+use super::conditions::{apply, expected, ConditionArgs};
 use super::rows::Received;
 use super::{holdings, Context};
 use crate::failure::Failure;
@@ -34,6 +35,9 @@ pub struct ReservationCreateArgs {
     /// Whether it is only planned.
     #[command(flatten)]
     pub plan: PlanArgs,
+    /// When it is done.
+    #[command(flatten)]
+    pub condition: ConditionArgs,
 }
 
 /// Runs the verb.
@@ -52,7 +56,7 @@ pub async fn run(context: &Context, args: &ReservationCreateArgs) -> anyhow::Res
         resources: resources.into_iter().map(reserve).collect(),
         source: Vec::new(),
     };
-    create(context, &agent.id, action, args.plan).await
+    create(context, &agent.id, action, (args.plan, &args.condition)).await
 }
 
 /// The resources, moved to the disk that was named.
@@ -79,15 +83,20 @@ pub async fn create(
     context: &Context,
     agent: &str,
     action: ClaimAction,
-    args: PlanArgs,
+    (plan, condition): (PlanArgs, &ConditionArgs),
 ) -> anyhow::Result<i32> {
-    let name = action.name();
-    let order = OperatorCall::Claim { agent: AgentId::parse(agent)?, action };
-    if args.plan {
-        return plan(context, &order).await;
+    let (name, id) = (action.name(), AgentId::parse(agent)?);
+    let order = OperatorCall::Claim { agent: id.clone(), action: action.clone() };
+    if plan.plan {
+        let plan = ask(context, &order).await?;
+        condition.write(context, &plan)?;
+        return put_plan(context, &plan);
     }
     let before = context.master.rows::<ClaimRow>().await?;
-    context.master.order(&order).await?;
+    match condition.if_generation {
+        None => context.master.order(&order).await?,
+        Some(it) => apply(context, &id, &[action], &expected(it, None)).await?,
+    }
     let mut rows = context.master.rows::<ClaimRow>().await?;
     rows.retain(|it| it.agent == agent && is_news(&before, it));
     context.remark(&format!("{} on agent {agent}: done and durable", name.to_lowercase()));
@@ -96,7 +105,7 @@ pub async fn create(
 }
 
 /// Whether a claim is new, or has grown since.
-fn is_news(before: &[Received<ClaimRow>], claim: &ClaimRow) -> bool {
+pub(super) fn is_news(before: &[Received<ClaimRow>], claim: &ClaimRow) -> bool {
     let was = before.iter().find(|it| it.id == claim.id);
     was.is_none_or(|it| it.amount < claim.amount)
 }

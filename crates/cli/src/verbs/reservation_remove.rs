@@ -7,8 +7,9 @@ use holdfast_model::OperatorCall;
 use holdfast_model::{AgentId, ClaimAction, Resource};
 use serde_json::Value;
 
-use super::change::{confirm, plan, put_plan, DestroyArgs};
+use super::change::{ask, confirm, put_plan, DestroyArgs};
 use super::choose::choose;
+use super::conditions::{apply, expected, ConditionArgs};
 use super::reservation_create::placed;
 use super::{holdings, Context};
 use crate::failure::{Failure, EXIT_CONFLICT};
@@ -30,6 +31,9 @@ pub struct ReservationRemoveArgs {
     /// How it is agreed to.
     #[command(flatten)]
     pub destroy: DestroyArgs,
+    /// When it is done.
+    #[command(flatten)]
+    pub condition: ConditionArgs,
 }
 
 /// Runs the verb.
@@ -43,15 +47,18 @@ pub async fn run(context: &Context, args: &ReservationRemoveArgs) -> anyhow::Res
     };
     let text: Vec<String> = resources.iter().map(ToString::to_string).collect();
     let text = text.join("; ");
-    let order = OperatorCall::Claim {
-        agent: AgentId::parse(&agent)?,
-        action: ClaimAction::Unreserve(resources),
-    };
+    let (id, action) = (AgentId::parse(&agent)?, ClaimAction::Unreserve(resources));
+    let order = OperatorCall::Claim { agent: id.clone(), action: action.clone() };
     if args.destroy.plan.plan {
-        return plan(context, &order).await;
+        let plan = ask(context, &order).await?;
+        args.condition.write(context, &plan)?;
+        return put_plan(context, &plan);
     }
     confirm(context, &format!("Give back {text} on agent {agent}?"), args.destroy)?;
-    context.master.order(&order).await?;
+    match args.condition.if_generation {
+        None => context.master.order(&order).await?,
+        Some(it) => apply(context, &id, &[action], &expected(it, None)).await?,
+    }
     context.remark(&format!("{text} on agent {agent} is not reserved any more"));
     Ok(0)
 }
@@ -70,14 +77,17 @@ async fn claimed(context: &Context, args: &ReservationRemoveArgs) -> anyhow::Res
         )
         .into());
     }
-    let which = [("agent", row.agent.as_str()), ("claim", row.id.as_str())];
+    let mut which = vec![("agent", row.agent.as_str()), ("claim", row.id.as_str())];
     let plan = context.master.get("plan", &which).await?;
     if args.destroy.plan.plan {
+        args.condition.write(context, &plan)?;
         return put_plan(context, &plan);
     }
     let text = plan.get("takes").and_then(Value::as_str).unwrap_or_default();
     let agent = &row.agent;
     confirm(context, &format!("Give back {text} on agent {agent}?"), args.destroy)?;
+    let generation = args.condition.if_generation.map(|it| it.to_string());
+    which.extend(generation.as_deref().map(|it| ("if_generation", it)));
     context.master.post("end-claim", &which).await?;
     context.remark(&format!("{text} on agent {agent} is not reserved any more"));
     Ok(0)

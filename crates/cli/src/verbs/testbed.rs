@@ -41,7 +41,7 @@ fn whole(page: &str) -> Value {
     match page {
         "agents" => json!({
             "id": "a", "hostname": "h", "address": "h:5051", "state": "well", "why": null, "total": "", "free": "",
-            "used": "", "tasks": 0, "volumes": 0, "ledger_version": 0, "reregistered_ms": 0,
+            "used": "", "tasks": 0, "volumes": 0, "generation": 0, "ledger_version": 0, "reregistered_ms": 0,
         }),
         "claims" => json!({
             "id": "c", "kind": "reservation", "state": "ready", "fault": null, "volume": null, "role": "db",

@@ -7,6 +7,7 @@ use holdfast_model::{
 
 use super::change::PlanArgs;
 use super::choose::choose;
+use super::conditions::ConditionArgs;
 use super::reservation_create::create;
 use super::{holdings, Context};
 use crate::failure::{Failure, EXIT_CONFLICT};
@@ -39,6 +40,9 @@ pub struct VolumeCreateArgs {
     /// Whether it is only planned.
     #[command(flatten)]
     pub plan: PlanArgs,
+    /// When it is done.
+    #[command(flatten)]
+    pub condition: ConditionArgs,
 }
 
 /// Runs the verb.
@@ -62,7 +66,8 @@ pub async fn run(context: &Context, args: &VolumeCreateArgs) -> anyhow::Result<i
     let total = holdings::total(&context.master, &agent.id).await?;
     let place = place(&total, &role, args.size, disk.as_ref())?;
     let volume = place.volume(name, &args.container_path, args.principal.as_deref());
-    create(context, &agent.id, ClaimAction::Create(vec![volume]), args.plan).await
+    create(context, &agent.id, ClaimAction::Create(vec![volume]), (args.plan, &args.condition))
+        .await
 }
 
 /// The reserved disk that shall carry it: of those that can, the one with the least to spare.

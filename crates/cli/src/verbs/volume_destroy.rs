@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::change::{confirm_by_name, put_plan, DestroyArgs};
 use super::choose::choose;
+use super::conditions::ConditionArgs;
 use super::context::now_ms;
 use super::Context;
 use crate::failure::{Failure, EXIT_CONFLICT, EXIT_ERROR};
@@ -26,6 +27,9 @@ pub struct VolumeDestroyArgs {
     /// How it is agreed to.
     #[command(flatten)]
     pub destroy: DestroyArgs,
+    /// When it is done.
+    #[command(flatten)]
+    pub condition: ConditionArgs,
 }
 
 /// Runs the verb.
@@ -52,7 +56,10 @@ pub async fn run(context: &Context, args: &VolumeDestroyArgs) -> anyhow::Result<
     let plan = read(&raw)?;
     let held = plan.holder.as_ref().filter(|it| it.state != FrameworkStanding::Removed);
     if args.destroy.plan.plan {
-        return show(context, raw, row, held.is_some() && !args.force);
+        let needs_force = held.is_some() && !args.force;
+        let forced = if args.force { raw.clone() } else { unforced(raw.clone()) };
+        args.condition.write(context, &forced)?;
+        return show(context, forced, row, needs_force);
     }
     let by = held.map(|it| holder(it, now_ms()));
     if let (Some(by), false) = (&by, args.force) {
@@ -62,13 +69,24 @@ pub async fn run(context: &Context, args: &VolumeDestroyArgs) -> anyhow::Result<
     }
     confirm_by_name(context, &question(row, name, by), name, args.destroy)?;
     let force = if args.force { "true" } else { "false" };
-    let which = [("agent", row.agent.as_str()), ("claim", row.id.as_str()), ("force", force)];
+    let mut which =
+        vec![("agent", row.agent.as_str()), ("claim", row.id.as_str()), ("force", force)];
+    let generation = args.condition.if_generation.map(|it| it.to_string());
+    which.extend(generation.as_deref().map(|it| ("if_generation", it)));
     context.master.post("end-claim", &which).await?;
     context.remark(&format!(
         "volume `{name}` ({}) is destroyed; its data are in the trash of its disk",
         row.id
     ));
     Ok(0)
+}
+
+/// The plan was asked for by force, so that it says who holds the volume; what it writes down has as much force as was given.
+fn unforced(mut raw: Value) -> Value {
+    if let Some(document) = raw.get_mut("apply").and_then(Value::as_object_mut) {
+        document.remove("force");
+    }
+    raw
 }
 
 fn read(raw: &Value) -> Result<EndPlan, Failure> {

@@ -5,12 +5,13 @@
 
 use holdfast_api::rows::{ClaimKind, ClaimRow, ClaimStanding};
 use holdfast_model::{
-    AgentId, ClaimAction, OperatorCall, PersistenceId, Resource, Resources, Scalar, Value,
+    AgentId, ClaimAction, ClaimId, OperatorCall, PersistenceId, Resource, Resources, Scalar, Value,
 };
 
-use super::change::{plan, PlanArgs};
+use super::change::{ask, put_plan, PlanArgs};
 use super::choose::choose;
 use super::claim_list::CLAIMS;
+use super::conditions::{apply, expected, ConditionArgs};
 use super::{holdings, Context};
 use crate::failure::{Failure, EXIT_CONFLICT};
 use crate::output::human;
@@ -31,6 +32,9 @@ pub struct VolumeResizeArgs {
     /// Whether it is only planned.
     #[command(flatten)]
     pub plan: PlanArgs,
+    /// When it is done.
+    #[command(flatten)]
+    pub condition: ConditionArgs,
 }
 
 /// In which direction.
@@ -68,11 +72,20 @@ pub async fn run(
         }
         Resize::Shrink => ClaimAction::Shrink { volume, subtract: by },
     };
-    let order = OperatorCall::Claim { agent: AgentId::parse(&row.agent)?, action };
+    let agent = AgentId::parse(&row.agent)?;
+    let order = OperatorCall::Claim { agent: agent.clone(), action: action.clone() };
     if args.plan.plan {
-        return plan(context, &order).await;
+        let plan = ask(context, &order).await?;
+        args.condition.write(context, &plan)?;
+        return put_plan(context, &plan);
     }
-    context.master.order(&order).await?;
+    match args.condition.if_generation {
+        None => context.master.order(&order).await?,
+        Some(it) => {
+            let expected = expected(it, Some(ClaimId::parse(&row.id)?));
+            apply(context, &agent, &[action], &expected).await?;
+        }
+    }
     let mut rows = context.master.rows::<ClaimRow>().await?;
     rows.retain(|it| it.id == row.id);
     let done = if resize == Resize::Grow { "has grown" } else { "has shrunk" };
@@ -130,6 +143,7 @@ mod tests {
             by,
             to,
             plan: PlanArgs::default(),
+            condition: ConditionArgs::default(),
         };
         let size = Scalar::whole(100);
         let said = |by_mb, to_mb, resize| {

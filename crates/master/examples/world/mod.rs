@@ -102,6 +102,7 @@ fn report(index: usize, claims: Vec<Claim>) -> Report {
         agent: Some(agent(index)),
         cluster: Some(cluster()),
         ledger_version: 10,
+        claims_generation: 0,
         orders_seen: 0,
         machine: MachineInfo {
             hostname: format!("host{index}"),
@@ -337,6 +338,7 @@ impl World {
             }],
             ended: Vec::new(),
             endings: Vec::new(),
+            claims_generation: 0,
         };
         let link = self.link_of(&agent(on));
         self.step(Input::FromAgent(link, ToMaster::OperationUpdate(update)));

@@ -177,7 +177,10 @@ pub(crate) fn answer_held_up(
     reported: &[OperationRecord],
 ) {
     for operation in reported.iter().filter(|it| it.state == OperationState::Pending) {
-        let Action::Claim(ClaimAction::Destroy(_)) = &operation.operation.action else { continue };
+        let Action::Claim(action) = &operation.operation.action else { continue };
+        if !action.steps().iter().any(|it| matches!(it, ClaimAction::Destroy(_))) {
+            continue;
+        }
         let Some(fault) = operation.claims.iter().find_map(|it| state.faults().get(it)) else {
             continue;
         };

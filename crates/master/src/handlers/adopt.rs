@@ -69,6 +69,7 @@ fn adopt_machine(
     agents.admit(id);
     agents.set_total(id, total);
     let state = agents.at_mut(id);
+    state.set_claims_generation(report.claims_generation);
     state.set_health(if joining { AgentHealth::Joining } else { AgentHealth::Well });
     let full = report.full.take();
     let mut description = Description::new(

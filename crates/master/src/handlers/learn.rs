@@ -69,7 +69,8 @@ pub(crate) fn adopt_operations(
         // Only operations on claims outlive the step in which an agent does them.
         let Action::Claim(action) = &record.operation.action else { continue };
         let (uuid, action) = (record.uuid, action.clone());
-        let what = on_its_way(agents.at(id), &action, record.claims.is_empty());
+        let waits = record.claims.is_empty() || !record.making.is_empty();
+        let what = on_its_way(agents.at(id), &action, waits);
         learn_operation(step.out, operations, id, record, action);
         if operations.is_under_way(&uuid, id) {
             let until = BTreeSet::from([uuid]);

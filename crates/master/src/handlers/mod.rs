@@ -24,5 +24,6 @@ mod space;
 mod subscribe;
 mod task_update;
 pub(crate) mod tick;
+pub(crate) mod together;
 pub(crate) mod trash;
 mod update_framework;

@@ -24,6 +24,7 @@ pub(crate) fn operation_updated(
         ));
     }
     note_claims(step, agent, &update);
+    belief.agents.at_mut(agent).set_claims_generation(update.claims_generation);
     belief.allocator.touch(agent);
     let Some(in_flight) = belief.operations.get(&update.uuid).filter(|it| it.agent == *agent)
     else {

@@ -8,6 +8,7 @@ use super::disks::{add_disk, adopt_disk, remove_disk};
 use super::give_up::give_up;
 use super::kill::kill;
 use super::operator_claim::{end_claim, operator_claim, Force};
+use super::together::{apply, end_claim_if};
 use super::trash::{purge, undelete};
 use crate::flows::frameworks::remove_framework;
 use crate::flows::offers::rescind_each;
@@ -29,8 +30,19 @@ pub(crate) fn operator_asks(
                 Err(refusal) => Err(refusal),
             }
         }
-        OperatorCall::EndClaim { agent, claim, force } => {
-            match end_claim(step, belief, asked, (&agent, claim), Force::of(force)) {
+        OperatorCall::Apply { agent, steps, expected, force } => {
+            match apply(step, belief, asked, &agent, (steps, expected), Force::of(force)) {
+                Ok(()) => return, // Answered when the agent has done it.
+                Err(refusal) => Err(refusal),
+            }
+        }
+        OperatorCall::EndClaim { agent, claim, force, if_generation } => {
+            let (force, which) = (Force::of(force), (&agent, claim));
+            let ended = match if_generation {
+                None => end_claim(step, belief, asked, which, force),
+                Some(it) => end_claim_if(step, belief, asked, which, (force, it)),
+            };
+            match ended {
                 Ok(()) => return, // Answered when the agent has done it.
                 Err(refusal) => Err(refusal),
             }

@@ -2,9 +2,9 @@
 //! what is needed for it is taken out of offers in the same step, so that nobody can come in between.
 
 use holdfast_model::{
-    Action, AgentId, Asker, ClaimAction, ClaimId, ClaimState, Identity, Invalid, MasterChange,
-    MasterLedger, NamedOperation, OfferId, Operation, OperationUuid, Order, PendingOperation,
-    Resource, Resources,
+    Action, AgentId, Asker, ClaimAction, ClaimId, ClaimState, Conversion, Identity, Invalid,
+    MasterChange, MasterLedger, NamedOperation, OfferId, Operation, OperationUuid, Order,
+    PendingOperation, Resource, Resources,
 };
 
 use crate::flows::offers::rescind_each;
@@ -70,25 +70,52 @@ pub(crate) fn plan(
     principal: Option<&str>,
 ) -> Result<Vec<OfferId>, Refusal> {
     action.check(Asker::Operator { principal }).map_err(Refusal::Invalid)?;
-    let state = state.ok_or_else(|| Refusal::NotFound(format!("there is no agent {agent}")))?;
-    let there = (agent, state);
-    check_health(there)?;
-    check_known(ledger, there, action)?;
-    if force == Force::No {
-        check_holders(ledger, agent, action)?;
-    }
-    check_names(ledger, there, action).map_err(|it| Refusal::Conflict(it.to_string()))?;
-    let conversion = action.check_on(state.total());
-    let consumed = conversion.map_err(|it| Refusal::Conflict(it.to_string()))?.consumed;
-    let consumed = match action {
-        // J39: a volume grows under its task, which has more room then.
-        ClaimAction::Grow { volume, addition } if is_in_use(offers, there, volume) => {
-            [addition].into_iter().collect()
-        }
-        _ => consumed,
-    };
+    let there = known_agent(state, agent)?;
+    let conversion = check_one(ledger, there, there.1.total(), (action, force))?;
+    let consumed = needs_free(offers, there, action, conversion).consumed;
     needed_offers(offers, there, &consumed)
         .ok_or_else(|| why_not_free(tasks, offers, there, action, &consumed))
+}
+
+/// What an operation takes and gives, less what somebody may use meanwhile.
+pub(super) fn needs_free(
+    offers: &OfferRows,
+    there: (&AgentId, &AgentState),
+    action: &ClaimAction,
+    conversion: Conversion,
+) -> Conversion {
+    match action {
+        // J39: a volume grows under its task, which has more room then.
+        ClaimAction::Grow { volume, addition } if is_in_use(offers, there, volume) => {
+            Conversion { consumed: [addition].into_iter().collect(), converted: Resources::new() }
+        }
+        _ => conversion,
+    }
+}
+
+/// An agent that can be asked for a change.
+pub(super) fn known_agent<'a>(
+    state: Option<&'a AgentState>,
+    agent: &'a AgentId,
+) -> Result<(&'a AgentId, &'a AgentState), Refusal> {
+    let state = state.ok_or_else(|| Refusal::NotFound(format!("there is no agent {agent}")))?;
+    check_health((agent, state))?;
+    Ok((agent, state))
+}
+
+/// What one operation takes and gives, of an agent that has `total`.
+pub(super) fn check_one(
+    ledger: &MasterLedger,
+    there: (&AgentId, &AgentState),
+    total: &Resources,
+    (action, force): (&ClaimAction, Force),
+) -> Result<Conversion, Refusal> {
+    check_known(ledger, there, action)?;
+    if force == Force::No {
+        check_holders(ledger, there.0, action)?;
+    }
+    check_names(ledger, there, action).map_err(|it| Refusal::Conflict(it.to_string()))?;
+    action.check_on(total).map_err(|it| Refusal::Conflict(it.to_string()))
 }
 
 /// Only an agent that is well can be asked for a change.

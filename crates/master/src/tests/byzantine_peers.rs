@@ -213,6 +213,7 @@ fn settle(bed: &mut Bed, link: &Index, pick: &Index, state: OperationState) {
         claims,
         ended,
         endings: Vec::new(),
+        claims_generation: 0,
     };
     bed.input(Input::FromAgent(link, ToMaster::OperationUpdate(update)));
 }

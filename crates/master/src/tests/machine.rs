@@ -12,7 +12,7 @@ use holdfast_model::{
     Identity, Instant, LinkId, MachineInfo, NamedOperation, NodeId, OpaquePayload, Operation,
     OperationRecord, OperationState, OperationUpdate, OperationUuid, Order, Reason, Report,
     Resource, Resources, Role, StatusSource, StatusUuid, TaskInfo, TaskKey, TaskRecord, TaskState,
-    TaskStatus, Term, ToAgent, ToMaster, TrashNews, TrashedVolume,
+    TaskStatus, Term, ToAgent, ToMaster, Together, TrashNews, TrashedVolume,
 };
 use uuid::Uuid;
 
@@ -122,6 +122,7 @@ impl Machine {
             operations: self.operations.values().cloned().collect(),
             version: "test".to_owned(),
             full: None,
+            claims_generation: self.claims_generation(),
         }
     }
 
@@ -179,6 +180,7 @@ impl Machine {
                 self.tell_trash();
             }
             Order::GiveUp { uuid, claim, .. } => self.give_up(uuid, claim),
+            Order::ApplyTogether { uuid, together } => self.apply_together(uuid, together),
             Order::AddDisk { .. } | Order::AdoptDisk { .. } | Order::RemoveDisk { .. } => {} // Tests answer them.
 
             Order::Kill { framework, task, .. } => self.kill((framework, task)),
@@ -271,6 +273,7 @@ impl Machine {
             status: None,
             claims: Vec::new(),
             endings: Vec::new(),
+            making: Vec::new(),
         };
         self.operations.insert(uuid, record);
         if std::mem::take(&mut self.fails) {
@@ -299,6 +302,7 @@ impl Machine {
             status: None,
             claims: vec![id],
             endings: Vec::new(),
+            making: Vec::new(),
         };
         self.operations.insert(uuid, record);
         if self.faults.remove(&id).is_none() {
@@ -323,6 +327,25 @@ impl Machine {
     }
 
     fn carry_out(&mut self, uuid: OperationUuid, action: &ClaimAction, by: &str) {
+        let (mut touched, mut ended) = (Vec::new(), Vec::new());
+        for step in action.steps() {
+            self.carry_out_step(uuid, step, by, (&mut touched, &mut ended));
+        }
+        let record = self.operations.get_mut(&uuid).expect("it was just written");
+        (record.claims, record.endings) = (touched, ended);
+        self.version += 1;
+        if !action.steps().iter().any(|it| matches!(it, ClaimAction::Destroy(_))) {
+            self.settle(uuid, OperationState::Finished);
+        }
+    }
+
+    fn carry_out_step(
+        &mut self,
+        uuid: OperationUuid,
+        action: &ClaimAction,
+        by: &str,
+        (touched, ended): (&mut Vec<ClaimId>, &mut Vec<Claim>),
+    ) {
         let framework = self.operations[&uuid].framework.clone();
         let disk_of = |_: &_| Some(DiskId(Uuid::nil()));
         let mut making = Making {
@@ -338,18 +361,28 @@ impl Machine {
         if destroys {
             outcome.kept.retain(Claim::is_volume);
         }
-        let touched = outcome.kept.iter().chain(&outcome.ended).map(|it| it.id).collect();
+        touched.extend(outcome.kept.iter().chain(&outcome.ended).map(|it| it.id));
         outcome.ended.iter().for_each(|it| drop(self.claims.remove(&it.id)));
         for claim in outcome.kept {
             let state = if destroys { ClaimState::Destroying } else { ClaimState::Ready };
             self.claims.insert(claim.id, Claim { state, ..claim });
         }
-        let record = self.operations.get_mut(&uuid).expect("it was just written");
-        (record.claims, record.endings) = (touched, outcome.ended);
-        self.version += 1;
-        if !destroys {
-            self.settle(uuid, OperationState::Finished);
-        }
+        ended.extend(outcome.ended);
+    }
+
+    /// Stands for what an agent counts.
+    fn claims_generation(&self) -> u64 {
+        self.claims.values().map(|it| it.generation).sum()
+    }
+
+    fn apply_together(&mut self, uuid: OperationUuid, together: Together) {
+        let generation = self.claims_generation();
+        let moved = together.expected.moved(generation, |it| self.claims.get(&it));
+        let by = together.by.clone();
+        let action = Action::Claim(ClaimAction::Together(together));
+        let operation = NamedOperation { uuid, operation: Operation { id: None, action } };
+        self.fails |= !moved.is_empty();
+        self.apply(None, Role::any(), &by, operation);
     }
 
     pub(crate) fn tell_trash(&mut self) {
@@ -448,6 +481,7 @@ impl Machine {
                 .copied()
                 .collect(),
             endings: record.endings.clone(),
+            claims_generation: self.claims_generation(),
         }));
     }
 

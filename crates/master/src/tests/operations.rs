@@ -23,6 +23,7 @@ fn update(uuid: OperationUuid, state: OperationState) -> ToMaster {
         claims,
         ended,
         endings: Vec::new(),
+        claims_generation: 0,
     })
 }
 
@@ -371,7 +372,12 @@ fn what_a_framework_holds_that_was_not_removed_is_destroyed_by_force_only() {
     let agent = bed.agent(0);
     let claim = bed.machines[0].claims.values().find(|it| it.is_volume()).unwrap().id;
     let end = |bed: &mut Bed, force: bool| {
-        let request = bed.ask(OperatorCall::EndClaim { agent: agent.clone(), claim, force });
+        let request = bed.ask(OperatorCall::EndClaim {
+            agent: agent.clone(),
+            claim,
+            force,
+            if_generation: None,
+        });
         bed.settle();
         bed.machines[0].empty_trash();
         bed.settle();

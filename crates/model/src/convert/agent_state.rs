@@ -7,9 +7,9 @@ use holdfast_proto::holdfast::ledger::v1 as ledger;
 use holdfast_proto::holdfast::v1 as link;
 
 use super::codec::{
-    ANamedFramework, AResource, AStatus, ClaimStateNumber, DiskKindWord, Each, ExecutorOrBare,
-    Maybe, Millis, Name, Needed, OperationAndId, OperationStateNumber, Own, Same, SomeName,
-    TaskOrBare, TaskStateNumber, Text,
+    ANamedFramework, AResource, AStatus, AStep, ClaimStateNumber, DiskKindWord, Each,
+    ExecutorOrBare, Expectation, Maybe, Millis, Name, Needed, OperationAndId, OperationStateNumber,
+    Own, Same, SomeName, TaskOrBare, TaskStateNumber, Text,
 };
 use super::own_message::own_message;
 use crate::added_disk::AddedDisk;
@@ -17,6 +17,7 @@ use crate::agent_ledger::{DiskRecord, ExecutorRecord, OperationRecord, TaskRecor
 use crate::claim::{Claim, ClaimEvent};
 use crate::framework::FrameworkInfo;
 use crate::moved_disk::{DiskAdoption, LeftPlace};
+use crate::operation::{ExpectedClaim, Together};
 use crate::trash::TrashedVolume;
 
 own_message! {
@@ -119,12 +120,28 @@ own_message! {
 own_message! {
     OperationRecord = ledger::Operation, link::Operation {
         uuid = uuid: Name,
-        operation = info + operation_id: OperationAndId,
+        operation = info + operation_id + together: OperationAndId,
         framework = framework_id: SomeName,
         state = state: OperationStateNumber,
         message = message: Text,
         status = status_uuid: SomeName,
         claims = claims: Each<Name>,
         endings = endings: Each<Own>,
+        making = making: Each<Name>,
+    }
+}
+
+own_message! {
+    Together = ledger::Together, link::Together {
+        by = by: Same,
+        steps = steps: Each<AStep>,
+        expected = agent_generation + claims: Expectation,
+    }
+}
+
+own_message! {
+    ExpectedClaim = ledger::ExpectedClaim, link::ExpectedClaim {
+        claim = uuid: Name,
+        generation = generation: Same,
     }
 }

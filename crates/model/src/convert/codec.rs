@@ -23,7 +23,7 @@ use crate::id::{
 };
 use crate::master_ledger::Presence;
 use crate::message::{MachineInfo, OperationState};
-use crate::operation::Operation;
+use crate::operation::{Action, ClaimAction, Expected, ExpectedClaim, Operation, Together};
 use crate::resource::Resource;
 use crate::role::Role;
 use crate::task::{ExecutorInfo, OpaquePayload, TaskInfo, TaskState, TaskStatus};
@@ -335,19 +335,62 @@ fn named_framework(wire: v1::FrameworkInfo) -> Result<FrameworkInfo, Invalid> {
     Ok(info)
 }
 
-/// An operation, and once more the name that its framework gave it, for whoever looks for that.
+/// An operation, and once more the name that its framework gave it, for whoever looks for that. Several changes that are made together
+/// are no operation of the Mesos API, and have a message of our own.
 pub(crate) struct OperationAndId;
 
-impl Codec<Operation, (Option<v1::offer::Operation>, String)> for OperationAndId {
-    fn write(value: &Operation) -> (Option<v1::offer::Operation>, String) {
-        (Needed::<AnOperation>::write(value), value.id.clone().unwrap_or_default())
+impl<M> Codec<Operation, (Option<v1::offer::Operation>, String, Option<M>)> for OperationAndId
+where
+    Together: OwnMessage<M>,
+{
+    fn write(value: &Operation) -> (Option<v1::offer::Operation>, String, Option<M>) {
+        let id = value.id.clone().unwrap_or_default();
+        match &value.action {
+            Action::Claim(ClaimAction::Together(it)) => (None, id, Some(it.to_message())),
+            _ => (Needed::<AnOperation>::write(value), id, None),
+        }
     }
 
     fn read(
         field: &dyn Display,
-        (info, _): (Option<v1::offer::Operation>, String),
+        (info, id, together): (Option<v1::offer::Operation>, String, Option<M>),
     ) -> Result<Operation, Invalid> {
-        Needed::<AnOperation>::read(field, info)
+        let Some(together) = together else { return Needed::<AnOperation>::read(field, info) };
+        let together = Together::from_message(together).under("together")?;
+        let id = Some(id).filter(|it| !it.is_empty());
+        Ok(Operation { id, action: Action::Claim(ClaimAction::Together(together)) })
+    }
+}
+
+/// One of several changes of claims that are made together.
+pub(crate) struct AStep;
+
+impl Codec<ClaimAction, v1::offer::Operation> for AStep {
+    fn write(value: &ClaimAction) -> v1::offer::Operation {
+        AnOperation::write(&Operation { id: None, action: Action::Claim(value.clone()) })
+    }
+
+    fn read(field: &dyn Display, wire: v1::offer::Operation) -> Result<ClaimAction, Invalid> {
+        match AnOperation::read(field, wire)?.action {
+            Action::Claim(action) => Ok(action),
+            _ => Err(Invalid::new(field.to_string(), "is no change of claims")),
+        }
+    }
+}
+
+/// How claims have to be for a change to be made.
+pub(crate) struct Expectation;
+
+impl<M> Codec<Expected, (Option<u64>, Vec<M>)> for Expectation
+where
+    ExpectedClaim: OwnMessage<M>,
+{
+    fn write(value: &Expected) -> (Option<u64>, Vec<M>) {
+        (value.agent, Each::<Own>::write(&value.claims))
+    }
+
+    fn read(_: &dyn Display, (agent, claims): (Option<u64>, Vec<M>)) -> Result<Expected, Invalid> {
+        Ok(Expected { agent, claims: Each::<Own>::read(&"claims", claims)? })
     }
 }
 

@@ -172,7 +172,8 @@ pub fn to_proto(operation: &Operation, format: Format) -> Wire {
         Action::Unsupported(name) => {
             UNSUPPORTED.iter().find(|(_, it)| it == name).map_or(Type::Unknown, |(kind, _)| *kind)
         }
-        Action::Unreadable(_) => Type::Unknown,
+        // No operation of the Mesos API: our own messages have a field of its own for it.
+        Action::Claim(ClaimAction::Together(_)) | Action::Unreadable(_) => Type::Unknown,
     };
     wire.r#type = Some(kind.into());
     wire
@@ -205,7 +206,9 @@ pub fn with_role(mut operation: Operation, role: &Role) -> Result<Operation, Inv
             allocate_executor(executor, role).under("launch_group.executor")?;
             allocate_tasks("launch_group.task_group.tasks", tasks, role)?;
         }
-        Action::Unsupported(_) | Action::Unreadable(_) => {}
+        Action::Claim(ClaimAction::Together(_))
+        | Action::Unsupported(_)
+        | Action::Unreadable(_) => {}
     }
     Ok(operation)
 }
@@ -356,7 +359,7 @@ mod tests {
                     }
                     Action::Launch(tasks) => tasks.iter().flat_map(lists_of).collect(),
                     Action::LaunchGroup(executor, tasks) => tasks.iter().flat_map(lists_of).chain([&executor.resources]).collect(),
-                    Action::Unsupported(_) | Action::Unreadable(_) => Vec::new(),
+                    Action::Claim(ClaimAction::Together(_)) | Action::Unsupported(_) | Action::Unreadable(_) => Vec::new(),
                 };
                 prop_assert!(lists.into_iter().flatten().all(|it| it.identity.allocation.as_ref() == Some(&role)));
                 prop_assert_eq!(with_role(filled.clone(), &role), Ok(filled));

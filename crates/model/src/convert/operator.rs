@@ -85,6 +85,7 @@ pub fn to_proto(call: &OperatorCall) -> Option<Wire> {
         | OperatorCall::Undelete { .. }
         | OperatorCall::PurgeTrash { .. }
         | OperatorCall::EndClaim { .. }
+        | OperatorCall::Apply { .. }
         | OperatorCall::AddDisk { .. }
         | OperatorCall::AdoptDisk { .. }
         | OperatorCall::RemoveDisk { .. }
@@ -131,6 +132,7 @@ pub fn to_proto(call: &OperatorCall) -> Option<Wire> {
                     wire.shrink_volume = Some(ShrinkVolume { agent_id, volume, subtract });
                     Type::ShrinkVolume
                 }
+                ClaimAction::Together(_) => return None,
             }
         }
     };

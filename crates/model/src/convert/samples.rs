@@ -15,7 +15,7 @@ use crate::framework::{Capability, FrameworkInfo};
 use crate::id::*;
 use crate::message::{MachineInfo, OperationState};
 use crate::moved_disk::{DiskAdoption, LeftPlace};
-use crate::operation::{Action, ClaimAction, Operation};
+use crate::operation::{Action, ClaimAction, Expected, ExpectedClaim, Operation, Together};
 use crate::role::Role;
 use crate::task::{
     CommandInfo, ExecutorInfo, ExecutorKind, OpaquePayload, StatusSource, TaskInfo, TaskState,
@@ -237,6 +237,26 @@ pub(crate) fn operation() -> impl Strategy<Value = Operation> {
     (of(word()), action).prop_map(|(id, action)| Operation { id, action }).boxed()
 }
 
+/// An operation as ledgers hold it: one of the Mesos API, or changes of claims that are made together.
+pub(crate) fn recorded_operation() -> impl Strategy<Value = Operation> {
+    let several = (of(word()), together())
+        .prop_map(|(id, it)| Operation { id, action: Action::Claim(ClaimAction::Together(it)) });
+    prop_oneof![3 => operation(), 1 => several].boxed()
+}
+
+pub(crate) fn together() -> impl Strategy<Value = Together> {
+    let claim = (uuid(), any::<u64>())
+        .prop_map(|(claim, generation)| ExpectedClaim { claim: ClaimId(claim), generation });
+    let claims = prop::collection::vec(claim, 0..2);
+    (text(), prop::collection::vec(claim_action(), 0..3), of(any::<u64>()), claims)
+        .prop_map(|(by, steps, agent, claims)| Together {
+            by,
+            steps,
+            expected: Expected { agent, claims },
+        })
+        .boxed()
+}
+
 pub(crate) fn framework() -> impl Strategy<Value = FrameworkInfo> {
     let all: Vec<Capability> = (1..=8).filter_map(Capability::from_number).collect();
     let roles = subsequence(vec!["a", "a/b", "c", "*"], 1..=4);
@@ -427,8 +447,10 @@ pub(crate) fn operation_state() -> impl Strategy<Value = OperationState> {
 pub(crate) fn operation_record() -> impl Strategy<Value = OperationRecord> {
     let claims = prop::collection::vec(uuid().prop_map(ClaimId), 0..3);
     let claims = (claims, prop::collection::vec(claim(), 0..2));
-    (uuid(), of(framework_id()), operation(), operation_state(), of(text()), of(uuid()), claims)
-        .prop_map(|(uuid, framework, operation, state, message, status, (claims, endings))| {
+    let ids = (uuid(), of(framework_id()), of(uuid()), prop::collection::vec(uuid(), 0..2));
+    (ids, recorded_operation(), operation_state(), of(text()), claims)
+        .prop_map(|(ids, operation, state, message, (claims, endings))| {
+            let (uuid, framework, status, making) = ids;
             OperationRecord {
                 uuid: OperationUuid(uuid),
                 framework,
@@ -438,6 +460,7 @@ pub(crate) fn operation_record() -> impl Strategy<Value = OperationRecord> {
                 status: status.map(StatusUuid),
                 claims,
                 endings,
+                making: making.into_iter().map(ClaimId).collect(),
             }
         })
         .boxed()

@@ -12,7 +12,7 @@ use crate::id::{
     TaskId, Term,
 };
 use crate::moved_disk::DiskAdoption;
-use crate::operation::Operation;
+use crate::operation::{Operation, Together};
 use crate::resource::Resource;
 use crate::resources::Resources;
 use crate::role::Role;
@@ -111,6 +111,8 @@ pub struct Report {
     pub operations: Vec<OperationRecord>,
     /// The version of the agent's program.
     pub version: String,
+    /// Grows with each change of a claim.
+    pub claims_generation: u64,
 }
 
 /// An operation was settled, durably.
@@ -136,6 +138,8 @@ pub struct OperationUpdate {
     pub ended: Vec<ClaimId>,
     /// Those of them of which the agent knows how they ended, as they were then: the last event of their history says so.
     pub endings: Vec<Claim>,
+    /// Grows with each change of a claim of the agent.
+    pub claims_generation: u64,
 }
 
 /// Agent to master.
@@ -217,6 +221,13 @@ pub enum Order {
         claim: ClaimId,
         /// Who asked, for the history of claims.
         by: String,
+    },
+    /// These changes of claims shall be made together or not at all, if the claims are as expected. An operation, settled as any other.
+    ApplyTogether {
+        /// The name of the operation.
+        uuid: OperationUuid,
+        /// What to do.
+        together: Together,
     },
     /// A task shall end.
     Kill {

@@ -5,7 +5,7 @@
 use crate::added_disk::AddedDisk;
 use crate::id::{AgentId, ClaimId, FrameworkId, TaskId};
 use crate::moved_disk::DiskAdoption;
-use crate::operation::ClaimAction;
+use crate::operation::{ClaimAction, Expected};
 use crate::role::Role;
 use crate::value::Scalar;
 
@@ -20,6 +20,17 @@ pub enum OperatorCall {
         /// The change; its resources are not allocated.
         action: ClaimAction,
     },
+    /// Several changes of the claims of one agent, all or none, if its claims are as expected. Answered once they are durable there.
+    Apply {
+        /// The agent whose resources change.
+        agent: AgentId,
+        /// The changes, in order; their resources are not allocated.
+        steps: Vec<ClaimAction>,
+        /// How the claims have to be.
+        expected: Expected,
+        /// Whether volumes end though their frameworks were not removed, and may come back for them.
+        force: bool,
+    },
     /// End one claim, whichever others look the same: UNRESERVE of a reservation, DESTROY of a volume.
     EndClaim {
         /// The agent that has the claim.
@@ -28,6 +39,8 @@ pub enum OperatorCall {
         claim: ClaimId,
         /// Whether a volume ends though its framework was not removed, and may come back for it.
         force: bool,
+        /// The generation that the claim must have; `None` when it does not matter.
+        if_generation: Option<u64>,
     },
     /// End a claim whose disk is dead, without touching any bytes.
     GiveUp {

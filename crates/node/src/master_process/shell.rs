@@ -246,6 +246,7 @@ mod tests {
             operations: Vec::new(),
             version: "test".to_owned(),
             full: None,
+            claims_generation: 0,
         }
     }
 

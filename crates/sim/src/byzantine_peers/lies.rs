@@ -148,6 +148,7 @@ impl World {
                     claims,
                     ended,
                     endings,
+                    claims_generation: 0,
                 })
             }
             3 => ToMaster::ExecutorExited { framework, executor, status: i32::MIN },
@@ -173,6 +174,7 @@ fn blank(node: NodeId) -> Report {
         agent: None,
         cluster: None,
         ledger_version: 0,
+        claims_generation: 0,
         orders_seen: 0,
         machine,
         disks: Vec::new(),

@@ -142,6 +142,7 @@ fn introduction(machine: &Machine) -> Report {
         operations: ledger.operations.values().cloned().collect(),
         version: String::new(),
         full: None,
+        claims_generation: ledger.identity.claims_generation,
     }
 }
 

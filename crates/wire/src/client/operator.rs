@@ -62,7 +62,7 @@ impl MesosClient {
         address: &str,
         path: &str,
     ) -> Result<serde_json::Value, ClientError> {
-        let (address, body) = self.ask(Method::GET, address, path).await?;
+        let (address, body) = self.ask(Method::GET, address, path, Bytes::new()).await?;
         serde_json::from_slice(&body)
             .map_err(|error| ClientError::Malformed { address, reason: error.to_string() })
     }
@@ -72,7 +72,7 @@ impl MesosClient {
     /// # Errors
     /// When nobody answers, or the page is refused.
     pub async fn get_bytes(&self, address: &str, path: &str) -> Result<Bytes, ClientError> {
-        Ok(self.ask(Method::GET, address, path).await?.1)
+        Ok(self.ask(Method::GET, address, path, Bytes::new()).await?.1)
     }
 
     /// Asks for a change by posting to `path`, whose query says what, and reads the answer as JSON.
@@ -84,7 +84,20 @@ impl MesosClient {
         address: &str,
         path: &str,
     ) -> Result<serde_json::Value, ClientError> {
-        let (address, body) = self.ask(Method::POST, address, path).await?;
+        self.post_document(address, path, Bytes::new()).await
+    }
+
+    /// POSTs JSON to a path.
+    ///
+    /// # Errors
+    /// As [`MesosClient::post_json`].
+    pub async fn post_document(
+        &self,
+        address: &str,
+        path: &str,
+        document: Bytes,
+    ) -> Result<serde_json::Value, ClientError> {
+        let (address, body) = self.ask(Method::POST, address, path, document).await?;
         serde_json::from_slice(&body)
             .map_err(|error| ClientError::Malformed { address, reason: error.to_string() })
     }
@@ -94,13 +107,14 @@ impl MesosClient {
         method: Method,
         address: &str,
         path: &str,
+        body: Bytes,
     ) -> Result<(String, Bytes), ClientError> {
         let call = http1::Call {
             method,
             path: path.to_owned(),
             content: Content::Json,
             extra: None,
-            body: Bytes::new(),
+            body,
         };
         let (address, response) = self.http.send_and_read(address, &call).await?;
         Ok((address, response.into_body()))

@@ -9,11 +9,12 @@ use http::{Request, StatusCode};
 
 use super::{elsewhere, unless_leading, Endpoint, MasterApi, MasterPage};
 use crate::answer::{self, Answer, JsonText};
-use crate::body::Body;
+use crate::body::{self, Body};
 use crate::call;
 use crate::connection::Connection;
 use crate::metrics;
 use crate::query::Query;
+use crate::refusal::Refusal;
 
 /// Answers one request.
 pub(super) async fn answer(
@@ -41,13 +42,20 @@ pub(super) async fn answer(
         }
         Endpoint::Native => match unless_leading(api, &request) {
             None => {
+                let posted = request.method() == http::Method::POST;
                 let name = request
                     .uri()
                     .path()
                     .split_once("/holdfast/v1/")
                     .map_or("", |(_, name)| name)
                     .to_owned();
-                native(api, connection, request.method() == http::Method::POST, &name, &query).await
+                match document(connection, posted, request).await {
+                    Ok(document) => {
+                        let query = query.with("document", document);
+                        native(api, connection, posted, &name, &query).await
+                    }
+                    Err(refusal) => answer::refusal(&refusal),
+                }
             }
             Some(answer) => answer,
         },
@@ -55,6 +63,21 @@ pub(super) async fn answer(
             answer::empty(StatusCode::OK)
         }
     }
+}
+
+/// The body of what is posted, if it has one.
+async fn document(
+    connection: &Connection,
+    posted: bool,
+    request: Request<Body>,
+) -> Result<Option<String>, Refusal> {
+    if !posted {
+        return Ok(None);
+    }
+    let bytes = body::read(&connection.shared, request.into_body()).await?;
+    let text = String::from_utf8(bytes.into())
+        .map_err(|_| Refusal::bad_request("the body is no UTF-8 text; send JSON"))?;
+    Ok(Some(text).filter(|it| !it.is_empty()))
 }
 
 async fn read(

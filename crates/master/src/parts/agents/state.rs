@@ -40,6 +40,8 @@ pub struct AgentState {
     name_conflicts: BTreeMap<TaskKey, Resources>,
     trash: AgentTrash,
     used: AgentUsed,
+    /// How many changes of its claims it has seen, as it last told.
+    claims_generation: u64,
 }
 
 /// What anybody may read.
@@ -97,6 +99,11 @@ impl AgentState {
     /// What lies in the trash of its disks, as it last told.
     pub fn trash(&self) -> &AgentTrash {
         &self.trash
+    }
+
+    /// How many changes of its claims it has seen, as it last told; 0 as long as it has told nothing.
+    pub fn claims_generation(&self) -> u64 {
+        self.claims_generation
     }
 
     /// What its volumes were found to use, as it last told.
@@ -169,6 +176,7 @@ impl AgentState {
             name_conflicts: BTreeMap::new(),
             trash: AgentTrash::default(),
             used: AgentUsed::default(),
+            claims_generation: 0,
         }
     }
 
@@ -206,6 +214,10 @@ impl AgentState {
     /// When it was last lost, or first expected.
     pub(crate) fn away_since(&self) -> Instant {
         self.contact.away_since()
+    }
+
+    pub(crate) fn set_claims_generation(&mut self, generation: u64) {
+        self.claims_generation = generation;
     }
 
     /// Takes over what it says of its machine; says whether that is another machine than before.

@@ -240,5 +240,6 @@ own_message! {
         cluster = cluster_uuid: SomeName,
         term = term: TermNumber,
         version = version: Same,
+        claims_generation = claims_generation: Same,
     }
 }

@@ -306,7 +306,7 @@ own_message! {
 own_message! {
     PendingOperation = ledger::PendingOperation {
         uuid = uuid: Name,
-        operation = info + operation_id: OperationAndId,
+        operation = info + operation_id + together: OperationAndId,
         framework = framework_id: SomeName,
         agent = agent_id: Name,
     }

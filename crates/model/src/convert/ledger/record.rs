@@ -27,13 +27,13 @@ macro_rules! records {
 
 records! {
     // The agent's ledger.
-    AgentIdentity = 1,
+    AgentIdentity = 2, // 2: `claims_generation`.
     Disk = 1,
     Claim = 1,
     AgentFramework = 1,
     Executor = 1,
     Task = 1,
-    Operation = 2, // 2: `endings`.
+    Operation = 3, // 2: `endings`; 3: `together`, `making`.
     TrashedVolume = 1,
     AddedDisk = 1,
     LeftPlace = 1,
@@ -42,7 +42,7 @@ records! {
     AgentRecord = 1,
     FrameworkRecord = 1,
     IndexedClaim = 1,
-    PendingOperation = 1,
+    PendingOperation = 2, // 2: `together`.
     RoleWeight = 1,
     Suspect = 1,
     EndedClaim = 1,

@@ -18,18 +18,21 @@ use crate::suspect::{Peer, Suspect};
 use crate::value::Scalar;
 use samples::{
     agent as agent_id, claim as any_claim, disk, executor_id, executor_record, framework_id,
-    instant, named_framework, operation,
+    instant, named_framework,
 };
 use samples::{operation_record, role, task_id, task_record, uuid, word};
 
 fn identity() -> impl Strategy<Value = AgentIdentity> {
-    (of(agent_id()), of(uuid()), any::<u64>()).prop_map(|(agent, cluster, version)| AgentIdentity {
-        node: NodeId(uuid::Uuid::from_u128(7)),
-        agent,
-        cluster: cluster.map(ClusterId),
-        term: Term(3),
-        version,
-    })
+    (of(agent_id()), of(uuid()), any::<u64>(), any::<u64>()).prop_map(
+        |(agent, cluster, version, claims_generation)| AgentIdentity {
+            node: NodeId(uuid::Uuid::from_u128(7)),
+            agent,
+            cluster: cluster.map(ClusterId),
+            term: Term(3),
+            version,
+            claims_generation,
+        },
+    )
 }
 
 fn agent_change() -> impl Strategy<Value = AgentChange> {
@@ -84,7 +87,7 @@ fn master_change() -> impl Strategy<Value = MasterChange> {
             registered,
         },
     );
-    let pending = (uuid(), of(framework_id()), agent_id(), operation()).prop_map(
+    let pending = (uuid(), of(framework_id()), agent_id(), samples::recorded_operation()).prop_map(
         |(uuid, framework, agent, operation)| PendingOperation {
             uuid: OperationUuid(uuid),
             framework,

@@ -113,6 +113,7 @@ own_message! {
         tasks = tasks: Each<Own>,
         operations = operations: Each<Own>,
         version = version: Same,
+        claims_generation = claims_generation: Same,
     }
 }
 
@@ -153,5 +154,6 @@ own_message! {
         claims = claims: Each<Own>,
         ended = ended_claims: Each<Name>,
         endings = endings: Each<Own>,
+        claims_generation = claims_generation: Same,
     }
 }

@@ -45,6 +45,10 @@ own_oneof! {
             role = role: SomeName,
             by = by: Same,
         },
+        apply_together: ApplyTogether { uuid, together } = ApplyTogether {
+            uuid = uuid: Name,
+            together = together: Needed<Own>,
+        },
         give_up: GiveUp { uuid, claim, by } = GiveUp {
             uuid = uuid: Name,
             claim = claim_uuid: Name,

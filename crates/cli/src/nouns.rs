@@ -141,8 +141,14 @@ pub enum ClaimVerb {
 #[derive(Debug, Subcommand)]
 pub enum ReservationVerb {
     /// Hold resources of a running agent for a role.
+    #[command(
+        override_usage = "holdfast reservation create [OPTIONS] --agent <AGENT> --role <ROLE> <RESOURCES>\n       holdfast reservation create [OPTIONS] --apply <FILE>"
+    )]
     Create(OrPlan<verbs::reservation_create::ReservationCreateArgs>),
     /// Give reserved resources back.
+    #[command(
+        override_usage = "holdfast reservation remove [OPTIONS] <WHAT>\n       holdfast reservation remove [OPTIONS] --apply <FILE>"
+    )]
     Remove(OrPlan<verbs::reservation_remove::ReservationRemoveArgs>),
 }
 
@@ -150,12 +156,24 @@ pub enum ReservationVerb {
 #[derive(Debug, Subcommand)]
 pub enum VolumeVerb {
     /// Make a volume on reserved disk.
+    #[command(
+        override_usage = "holdfast volume create [OPTIONS] --agent <AGENT> --role <ROLE> --size <SIZE> <NAME>\n       holdfast volume create [OPTIONS] --apply <FILE>"
+    )]
     Create(OrPlan<verbs::volume_create::VolumeCreateArgs>),
     /// Make a volume larger, by disk that is reserved beside it; also while a task uses it.
+    #[command(
+        override_usage = "holdfast volume grow [OPTIONS] <--by <SIZE>|--to <SIZE>> <VOLUME>\n       holdfast volume grow [OPTIONS] --apply <FILE>"
+    )]
     Grow(OrPlan<verbs::volume_resize::VolumeResizeArgs>),
     /// Make a volume smaller; what it gives back stays reserved.
+    #[command(
+        override_usage = "holdfast volume shrink [OPTIONS] <--by <SIZE>|--to <SIZE>> <VOLUME>\n       holdfast volume shrink [OPTIONS] --apply <FILE>"
+    )]
     Shrink(OrPlan<verbs::volume_resize::VolumeResizeArgs>),
     /// Give a volume up; its data go to the trash.
+    #[command(
+        override_usage = "holdfast volume destroy [OPTIONS] <VOLUME>\n       holdfast volume destroy [OPTIONS] --apply <FILE>"
+    )]
     Destroy(OrPlan<verbs::volume_destroy::VolumeDestroyArgs>),
     /// Bring a destroyed volume back from the trash, with its data, its history and its holder.
     Undelete(verbs::volume_undelete::VolumeUndeleteArgs),

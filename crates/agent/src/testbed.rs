@@ -10,11 +10,11 @@ use std::sync::Arc;
 use holdfast_model::{
     Action, AgentId, AgentLedger, Claim, ClaimAction, ClaimId, ClusterId, CommandInfo, ContainerId,
     DiskId, DiskKind, DiskRecord, ExecutorCall, ExecutorEvent, ExecutorId, ExecutorInfo,
-    ExecutorKey, ExecutorKind, FrameworkId, FrameworkInfo, IdSource, Instant, LinkId, MachineInfo,
-    NamedOperation, NodeId, Operation, OperationState, OperationUpdate, OperationUuid, Order,
-    PersistenceId, Report, Reservation, ReservationKind, Resource, Role, Scalar, Source,
+    ExecutorKey, ExecutorKind, Expected, FrameworkId, FrameworkInfo, IdSource, Instant, LinkId,
+    MachineInfo, NamedOperation, NodeId, Operation, OperationState, OperationUpdate, OperationUuid,
+    Order, PersistenceId, Report, Reservation, ReservationKind, Resource, Role, Scalar, Source,
     StatusUuid, StepContext, TaskId, TaskInfo, TaskKey, TaskState, TaskStatus, Term, ToAgent,
-    ToMaster, VolumeLimit,
+    ToMaster, Together, VolumeLimit,
 };
 use uuid::Uuid;
 
@@ -185,6 +185,8 @@ pub(crate) struct Bed {
     pub(crate) trash: BTreeSet<ClaimId>,
     /// What was removed from the trash.
     pub(crate) purged: BTreeSet<ClaimId>,
+    /// What was made before anybody had it.
+    pub(crate) made_for_nobody: BTreeSet<ClaimId>,
     /// Whether the master acknowledges what it hears.
     pub(crate) acknowledges: bool,
     pub(crate) term: u64,
@@ -221,6 +223,7 @@ impl Bed {
             volumes: BTreeSet::new(),
             trash: BTreeSet::new(),
             purged: BTreeSet::new(),
+            made_for_nobody: BTreeSet::new(),
             acknowledges: false,
             term: 5,
             failures: 0,
@@ -371,6 +374,9 @@ impl Bed {
             }
             Effect::OpenDisks(..) => self.open_disks(),
             Effect::MakeVolume(label) => {
+                if !self.agent.ledger().claims.contains_key(&label.claim) {
+                    self.made_for_nobody.insert(label.claim);
+                }
                 let made = self.try_work(|bed| {
                     bed.volumes.insert(label.claim);
                 });
@@ -695,6 +701,22 @@ impl Bed {
             operations,
         });
         uuids
+    }
+
+    /// Has these done together; they are of an operator.
+    pub(crate) fn apply_together(&mut self, actions: Vec<Action>) -> OperationUuid {
+        let steps = actions.into_iter().map(|it| match it {
+            Action::Claim(action) => action,
+            other => panic!("{other:?} is no change of claims"),
+        });
+        let together = Together {
+            by: "tester".to_owned(),
+            steps: steps.collect(),
+            expected: Expected::default(),
+        };
+        let uuid = OperationUuid(self.ids.fresh());
+        self.order(Order::ApplyTogether { uuid, together });
+        uuid
     }
 
     pub(crate) fn reserve(resource: Resource) -> Action {

@@ -6,8 +6,8 @@
 use std::collections::BTreeSet;
 
 use holdfast_model::{
-    Action, Call, ClaimAction, ClaimState, Filters, LinkId, Offer, Operation, OperatorCall,
-    Resource, Role, Scalar, TaskId, TaskInfo, TaskState, Term,
+    Action, Call, ClaimAction, ClaimState, Expected, Filters, LinkId, Offer, Operation,
+    OperatorCall, Resource, Role, Scalar, TaskId, TaskInfo, TaskState, Term,
 };
 use proptest::prelude::*;
 use proptest::sample::{select, Index};
@@ -324,6 +324,12 @@ fn operate(bed: &mut Bed, m: usize, recipe: &Recipe, plan: bool) {
     let Some(action) = claim_action(bed, m, recipe) else { return };
     match plan {
         true => drop(bed.master.view().plan(&agent, (&action, crate::Force::No), None)),
+        // On one machine with a step before it, all or none.
+        false if m == 0 => {
+            let steps = vec![reserve(&[reserved(10)]), action];
+            let expected = Expected::default();
+            bed.ask(OperatorCall::Apply { agent, steps, expected, force: false });
+        }
         false => drop(bed.ask(OperatorCall::Claim { agent, action })),
     }
 }

@@ -156,20 +156,23 @@ impl<'a> Candidate<'a> {
     /// The slices that the contender may have of what is left, before minimum and filters.
     pub fn usable_slices(&self, contender: &Contender<'_>) -> Vec<usize> {
         let agent_has_gpus = self.has_free_gpus();
-        self.left()
-            .filter(|(_, slice)| slice_ineligibility(slice, contender, agent_has_gpus).is_none())
-            .map(|(at, _)| at)
-            .collect()
+        let mut usable = Vec::with_capacity(self.slices.len());
+        let left = self
+            .left()
+            .filter(|(_, slice)| slice_ineligibility(slice, contender, agent_has_gpus).is_none());
+        usable.extend(left.map(|(at, _)| at));
+        usable
     }
 
     /// The slices that are left but not for the contender, and why.
-    pub fn ineligible_slices(&self, contender: &Contender<'_>) -> Vec<(usize, Ineligibility<'a>)> {
+    pub fn ineligible_slices<'c>(
+        &'c self,
+        contender: &'c Contender<'_>,
+    ) -> impl Iterator<Item = (usize, Ineligibility<'a>)> + 'c {
         let agent_has_gpus = self.has_free_gpus();
-        self.left()
-            .filter_map(|(at, slice)| {
-                Some((at, slice_ineligibility(slice, contender, agent_has_gpus)?))
-            })
-            .collect()
+        self.left().filter_map(move |(at, slice)| {
+            Some((at, slice_ineligibility(slice, contender, agent_has_gpus)?))
+        })
     }
 
     /// All that the contender may be offered of what is left, or why it may be offered nothing.
@@ -185,7 +188,6 @@ impl<'a> Candidate<'a> {
         if usable.is_empty() {
             return Err(self
                 .ineligible_slices(contender)
-                .into_iter()
                 .map(|(_, ineligibility)| ineligibility)
                 .min()
                 .unwrap_or(Ineligibility::NothingFree));

@@ -4,6 +4,7 @@
 //! anything larger or different pass. All that may be long, expiring and forgetting, can be done in
 //! slices. It never reads a clock: callers pass the time.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, Deref, Range};
 
@@ -71,7 +72,9 @@ impl AgentFilters<'_> {
 
 /// Where the filters of one role of a framework stand.
 fn range_of(row: &[Filter], framework: &FrameworkId, role: &Role) -> Range<usize> {
-    let first = row.partition_point(|it| (&it.framework, &it.role) < (framework, role));
+    let first = row.partition_point(|it| {
+        it.framework.cmp(framework).then_with(|| it.role.cmp(role)) == Ordering::Less
+    });
     let alike = |it: &&Filter| it.framework == *framework && it.role == *role;
     first..first + row[first..].iter().take_while(alike).count()
 }
@@ -138,14 +141,12 @@ impl Filters {
         let same = row.iter().take(SHARED_AMONG).find(|it| it.declined == declined);
         let declined = same.map_or(declined, |it| it.declined.clone());
         let is_superseded = |it: &Filter| it.until <= until && declined.contains(&it.declined);
-        let (gone, mut kept): (Vec<Filter>, Vec<Filter>) =
-            row[range.clone()].iter().cloned().partition(is_superseded);
-        let (framework, role) = (framework.clone(), role.clone());
-        kept.push(Filter { framework: framework.clone(), role, until, declined });
+        let gone: Vec<Filter> = row.extract_if(range.clone(), |it| is_superseded(it)).collect();
         if row.len() == row.capacity() {
             row.reserve_exact(4 + row.len() / 8);
         }
-        row.splice(range, kept);
+        let filter = Filter { framework: framework.clone(), role: role.clone(), until, declined };
+        row.insert(range.end - gone.len(), filter);
         for it in &gone {
             if row.iter().all(|other| other.until != it.until) {
                 self.expiries.remove(&(it.until, agent.clone()));
@@ -153,7 +154,10 @@ impl Filters {
         }
         self.active.len = self.active.len + 1 - gone.len();
         self.expiries.insert((until, agent.clone()));
-        self.places.entry(framework).or_default().insert(agent.clone());
+        match self.places.get_mut(framework) {
+            Some(places) => drop(places.insert(agent.clone())),
+            None => drop(self.places.insert(framework.clone(), BTreeSet::from([agent.clone()]))),
+        }
     }
 
     /// Removes filters that have expired, of agent after agent until so many are enough; returns

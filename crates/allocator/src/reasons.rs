@@ -245,7 +245,6 @@ fn shortages<'a>(
     let names: BTreeSet<&str> = short.iter().map(|it| it.name.as_str()).collect();
     let obstacles = candidate
         .ineligible_slices(contender)
-        .into_iter()
         .filter(|(at, _)| names.contains(candidate.slice(*at).identity.name.as_str()));
     let ineligibilities: BTreeSet<Ineligibility<'a>> =
         obstacles.map(|(_, ineligibility)| ineligibility).collect();

@@ -3,10 +3,12 @@
 //!
 //! A role's own frameworks compete with the roles below it through a leaf of their own. Shares
 //! count what all frameworks have, also those that do not wait. A change costs the depth of the
-//! role times a search, and nothing is ever sorted. It never decides who is eligible.
+//! role times a search, and nothing is ever sorted but what other totals have put out of order. It
+//! never decides who is eligible.
 
-use std::collections::btree_set;
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
+use std::slice;
 
 use holdfast_model::{FrameworkId, Quantities, Role, Scalar, SharedMap};
 
@@ -17,7 +19,7 @@ use crate::shares::{add, subtract, Measured, Share, ShareBasis, WEIGHT};
 /// How often each framework's role was served.
 pub(crate) type Served = SharedMap<FrameworkId, BTreeMap<Role, u64>>;
 /// A place among siblings: by share, then by how often it was served, then by name. The number
-/// finds it.
+/// finds it. What is kept in order is the numbers alone; the rest is compared where it stands.
 type Rank = (Share, u64, Name, usize);
 
 /// What equals are told apart by: never by number or arrival.
@@ -35,11 +37,13 @@ struct Node {
     name: Name,
     weight: Scalar,
     held: Measured,
+    /// The share of that by which it is ranked.
+    share: Share,
     /// How often those that wait below it were served.
     served: u64,
-    /// In a leaf, the ranks of its contenders that wait; elsewhere, those of the child nodes with
-    /// such below them.
-    ranks: BTreeSet<Rank>,
+    /// In order: in a leaf, its contenders that wait; elsewhere, the child nodes with such below
+    /// them.
+    ranks: Vec<usize>,
     /// How many contenders are below it, waiting or not; without any it is forgotten.
     members: usize,
     /// The leaf of a role's own frameworks.
@@ -52,6 +56,8 @@ struct Entry {
     leaf: usize,
     framework: FrameworkId,
     held: Measured,
+    /// The share of that by which it is ranked.
+    share: Share,
     served: u64,
     waits: bool,
 }
@@ -83,8 +89,9 @@ impl RoleTree {
             name: Name::Own,
             weight: WEIGHT,
             held: basis.nothing(),
+            share: Share(0.0),
             served: 0,
-            ranks: BTreeSet::new(),
+            ranks: Vec::new(),
             members: 0,
             leaf: None,
         };
@@ -115,14 +122,21 @@ impl RoleTree {
     /// Measures all shares against other totals of the same names.
     pub fn rescale(&mut self, basis: ShareBasis) {
         assert!(self.basis.has_names_of(&basis), "amounts stay as they were measured");
-        self.basis = basis;
-        self.nodes.iter_mut().for_each(|it| it.ranks.clear());
-        for at in 0..self.entries.len() {
-            self.insert_rank(at);
+        for entry in self.entries.iter_mut().flatten() {
+            entry.share = basis.share(&entry.held, WEIGHT);
         }
-        let waiting = self.entries.iter().flatten().filter(|it| it.waits);
-        let leaves: BTreeSet<usize> = waiting.map(|it| it.leaf).collect();
-        leaves.into_iter().for_each(|leaf| self.insert_ranks_above(leaf));
+        for node in &mut self.nodes {
+            node.share = basis.share(&node.held, node.weight);
+        }
+        self.basis = basis;
+        for at in 0..self.nodes.len() {
+            let mut ranks = std::mem::take(&mut self.nodes[at].ranks);
+            let compare = |one: &usize, other: &usize| self.compare(at, *one, *other);
+            if !ranks.is_sorted_by(|one, other| compare(one, other) != Ordering::Greater) {
+                ranks.sort_unstable_by(compare);
+            }
+            self.nodes[at].ranks = ranks;
+        }
     }
 
     /// The contenders that wait, lowest share first.
@@ -168,9 +182,17 @@ impl RoleTree {
     }
 
     fn add_node(&mut self, parent: usize, name: Name, weight: Scalar) -> usize {
-        let (held, ranks) = (self.basis.nothing(), BTreeSet::new());
-        let parent = Some(parent);
-        let node = Node { parent, name, weight, held, served: 0, ranks, members: 0, leaf: None };
+        let node = Node {
+            parent: Some(parent),
+            name,
+            weight,
+            held: self.basis.nothing(),
+            share: Share(0.0),
+            served: 0,
+            ranks: Vec::new(),
+            members: 0,
+            leaf: None,
+        };
         match self.vacant.pop() {
             Some(at) => {
                 self.nodes[at] = node;
@@ -211,52 +233,84 @@ impl RoleTree {
 
     fn entry_rank(&self, at: usize) -> Rank {
         let it = self.entry(at);
-        (self.basis.share(&it.held, WEIGHT), it.served, Name::Framework(it.framework.clone()), at)
+        (it.share, it.served, Name::Framework(it.framework.clone()), at)
     }
 
     fn node_rank(&self, at: usize) -> Rank {
         let node = &self.nodes[at];
-        (self.basis.share(&node.held, node.weight), node.served, node.name.clone(), at)
+        (node.share, node.served, node.name.clone(), at)
     }
 
-    /// Inserts the rank of a contender that waits into its leaf.
-    fn insert_rank(&mut self, at: usize) {
-        if let Some(leaf) = self.entries[at].as_ref().filter(|it| it.waits).map(|it| it.leaf) {
-            let rank = self.entry_rank(at);
-            self.nodes[leaf].ranks.insert(rank);
+    /// Whether nothing but a leaf's contenders is ranked in a node.
+    fn is_leaf(&self, at: usize) -> bool {
+        at != ROOT && self.nodes[at].name == Name::Own
+    }
+
+    /// Compares two that are ranked in a node, as their ranks are.
+    fn compare(&self, node: usize, one: usize, other: usize) -> Ordering {
+        if self.is_leaf(node) {
+            let (a, b) = (self.entry(one), self.entry(other));
+            let by_share = a.share.cmp(&b.share).then_with(|| a.served.cmp(&b.served));
+            return by_share
+                .then_with(|| a.framework.cmp(&b.framework))
+                .then_with(|| one.cmp(&other));
+        }
+        let (a, b) = (&self.nodes[one], &self.nodes[other]);
+        let by_share = a.share.cmp(&b.share).then_with(|| a.served.cmp(&b.served));
+        by_share.then_with(|| a.name.cmp(&b.name)).then_with(|| one.cmp(&other))
+    }
+
+    /// Where one stands in the order of a node, or would.
+    fn rank_of(&self, node: usize, one: usize) -> Result<usize, usize> {
+        self.nodes[node].ranks.binary_search_by(|it| self.compare(node, *it, one))
+    }
+
+    fn insert_into(&mut self, node: usize, one: usize) {
+        if let Err(at) = self.rank_of(node, one) {
+            self.nodes[node].ranks.insert(at, one);
         }
     }
 
-    /// Inserts the ranks of a leaf and of the nodes above it, if anybody waits there.
+    /// Takes one out that still has the share and the count that it was put in with.
+    fn remove_from(&mut self, node: usize, one: usize) {
+        if let Ok(at) = self.rank_of(node, one) {
+            self.nodes[node].ranks.remove(at);
+        }
+    }
+
+    /// Puts a contender that waits into the order of its leaf.
+    fn insert_rank(&mut self, at: usize) {
+        let Some(entry) = self.entries[at].as_mut().filter(|it| it.waits) else { return };
+        entry.share = self.basis.share(&entry.held, WEIGHT);
+        let leaf = entry.leaf;
+        self.insert_into(leaf, at);
+    }
+
+    /// Puts a leaf and the nodes above it into order, if anybody waits there.
     fn insert_ranks_above(&mut self, leaf: usize) {
         let mut at = leaf;
         while let Some(parent) = self.nodes[at].parent {
-            if !self.nodes[at].ranks.is_empty() {
-                let rank = self.node_rank(at);
-                self.nodes[parent].ranks.insert(rank);
+            let node = &mut self.nodes[at];
+            node.share = self.basis.share(&node.held, node.weight);
+            if !node.ranks.is_empty() {
+                self.insert_into(parent, at);
             }
             at = parent;
         }
     }
 
-    /// Removes the ranks of a leaf and of the nodes above it, so that their shares may change.
+    /// Takes a leaf and the nodes above it out of the order, so that their shares may change.
     fn remove_ranks_above(&mut self, leaf: usize) {
         let mut at = leaf;
         while let Some(parent) = self.nodes[at].parent {
-            let rank = self.node_rank(at);
-            self.nodes[parent].ranks.remove(&rank);
+            self.remove_from(parent, at);
             at = parent;
         }
     }
 
     /// Changes a contender, and the sums above it by the difference.
     fn change(&mut self, at: usize, change: impl FnOnce(&mut Entry)) {
-        let leaf = self.entry(at).leaf;
-        self.remove_ranks_above(leaf);
-        if self.entry(at).waits {
-            let rank = self.entry_rank(at);
-            self.nodes[leaf].ranks.remove(&rank);
-        }
+        let leaf = self.unrank(at);
         let entry = self.entries[at].as_mut().expect("it was just looked at");
         let (held, served) = (entry.held.clone(), entry.counted());
         change(entry);
@@ -266,6 +320,21 @@ impl RoleTree {
             add(&mut node.held, &held_now);
             node.served = node.served - served + served_now;
         });
+        self.rank_again(at, leaf);
+    }
+
+    /// Removes the ranks that depend on a contender, so that it may change; returns its leaf.
+    fn unrank(&mut self, at: usize) -> usize {
+        let leaf = self.entry(at).leaf;
+        self.remove_ranks_above(leaf);
+        if self.entry(at).waits {
+            self.remove_from(leaf, at);
+        }
+        leaf
+    }
+
+    /// Inserts what [`RoleTree::unrank`] has removed, as it is now.
+    fn rank_again(&mut self, at: usize, leaf: usize) {
         self.insert_rank(at);
         self.insert_ranks_above(leaf);
     }
@@ -304,8 +373,14 @@ impl Ranking for RoleTree {
                 let served = self.served.get(contender.framework);
                 let served = served.and_then(|it| it.get(contender.role)).copied();
                 let (leaf, framework) = (self.leaf_of(contender.role), contender.framework.clone());
-                let (held, served) = (self.basis.nothing(), served.unwrap_or_default());
-                self.entries[at] = Some(Entry { leaf, framework, held, served, waits: false });
+                self.entries[at] = Some(Entry {
+                    leaf,
+                    framework,
+                    held: self.basis.nothing(),
+                    share: Share(0.0),
+                    served: served.unwrap_or_default(),
+                    waits: false,
+                });
                 self.change_each_above(leaf, |node| node.members += 1);
             }
         }
@@ -346,10 +421,16 @@ impl Ranking for RoleTree {
 
     fn charge(&mut self, contender: usize, amounts: &[(&str, Scalar)]) {
         let more = self.basis.measure_each(amounts);
-        self.change(contender, |entry| {
-            add(&mut entry.held, &more);
-            entry.served += 1;
+        let leaf = self.unrank(contender);
+        let entry = self.entries[contender].as_mut().expect("it was just looked at");
+        add(&mut entry.held, &more);
+        entry.served += 1;
+        let served = u64::from(entry.waits);
+        self.change_each_above(leaf, |node| {
+            add(&mut node.held, &more);
+            node.served += served;
         });
+        self.rank_again(contender, leaf);
     }
 
     fn count(&mut self, contender: usize, as_is: &Contender<'_>, times: u64) {
@@ -373,8 +454,8 @@ struct Walk<'t> {
     tree: &'t RoleTree,
     /// The roles of which only contenders at or below are wanted.
     scope: Option<&'t BTreeSet<&'t Role>>,
-    levels: Vec<btree_set::Iter<'t, Rank>>,
-    entries: Option<btree_set::Iter<'t, Rank>>,
+    levels: Vec<slice::Iter<'t, usize>>,
+    entries: Option<slice::Iter<'t, usize>>,
 }
 
 impl Walk<'_> {
@@ -400,16 +481,16 @@ impl Iterator for Walk<'_> {
 
     fn next(&mut self) -> Option<usize> {
         loop {
-            if let Some((.., contender)) = self.entries.as_mut().and_then(Iterator::next) {
+            if let Some(contender) = self.entries.as_mut().and_then(Iterator::next) {
                 return Some(*contender);
             }
             match self.levels.last_mut()?.next() {
                 None => drop(self.levels.pop()),
-                Some((.., at)) if !self.enters(*at) => {}
-                Some((_, _, Name::Own, at)) => {
+                Some(at) if !self.enters(*at) => {}
+                Some(at) if self.tree.is_leaf(*at) => {
                     self.entries = Some(self.tree.nodes[*at].ranks.iter())
                 }
-                Some((.., at)) => self.levels.push(self.tree.nodes[*at].ranks.iter()),
+                Some(at) => self.levels.push(self.tree.nodes[*at].ranks.iter()),
             }
         }
     }

@@ -21,9 +21,17 @@ pub const ID_BYTES_MAX: usize = 255;
 macro_rules! string_id {
     ($($(#[$doc:meta])* $name:ident = $field:literal),+ $(,)?) => {$(
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq)]
+        #[derive(Clone)]
         pub struct $name(Arc<Name>);
+        impl PartialEq for $name {
+            #[inline]
+            fn eq(&self, other: &Self) -> bool {
+                Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
+            }
+        }
+        impl Eq for $name {}
         impl Ord for $name {
+            #[inline]
             fn cmp(&self, other: &Self) -> Ordering {
                 // Many names in memory are copies of one, which need not be read.
                 match Arc::ptr_eq(&self.0, &other.0) {
@@ -43,6 +51,7 @@ macro_rules! string_id {
             }
         }
         impl PartialOrd for $name {
+            #[inline]
             fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
                 Some(self.cmp(other))
             }
@@ -59,7 +68,7 @@ macro_rules! string_id {
 
             /// Takes a name that Holdfast itself made, for instance from a counter.
             pub fn made(text: String) -> Self {
-                Self(Arc::new(Name::new(&text)))
+                Self(Arc::new(Name::made(text)))
             }
 
             /// The name as text.

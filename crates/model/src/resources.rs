@@ -39,6 +39,33 @@ impl Amount {
         Amount { value: value.clone(), copies: 1, detail }
     }
 
+    /// Adds to it.
+    fn grow(&mut self, identity: &Identity, value: &Value, copies: u32) {
+        match (identity.is_exclusive() || identity.shared, &mut self.value, value) {
+            (true, ..) => self.copies += copies,
+            (false, Value::Scalar(kept), Value::Scalar(more)) => *kept = kept.plus(*more),
+            (false, kept, more) => *kept = kept.plus(more),
+        }
+    }
+
+    /// Takes away from it; says whether nothing is left. What is not there is ignored.
+    fn shrink(&mut self, identity: &Identity, value: &Value, copies: u32) -> bool {
+        if identity.is_exclusive() || identity.shared {
+            if self.value != *value {
+                return false;
+            }
+            let is_gone = self.copies <= copies;
+            self.copies = self.copies.saturating_sub(copies).max(1);
+            return is_gone;
+        }
+        match (&mut self.value, value) {
+            (Value::Scalar(kept), Value::Scalar(less)) => *kept = kept.minus(*less),
+            (kept, less) => *kept = kept.minus(less),
+        }
+        self.copies = 1;
+        self.value.is_empty()
+    }
+
     /// One copy of it as a [`Resource`].
     fn one(&self, identity: &Identity) -> Resource {
         Resource {
@@ -124,6 +151,12 @@ impl Resources {
         if self.is_empty() {
             return *self = other.clone();
         }
+        let grow = |identity: &Identity, kept: &mut Amount, more: &Amount| {
+            kept.grow(identity, &more.value, more.copies);
+        };
+        if self.entries.take_in(&other.entries, grow) {
+            return;
+        }
         for (identity, amount) in other.entries() {
             if !self.grow(identity, &amount.value, amount.copies) {
                 self.entries.insert(identity.clone(), amount.clone());
@@ -134,11 +167,7 @@ impl Resources {
     /// Adds to an identity; false if it is not there.
     fn grow(&mut self, identity: &Identity, value: &Value, copies: u32) -> bool {
         let Some(amount) = self.entries.get_mut(identity) else { return false };
-        if identity.is_exclusive() || identity.shared {
-            amount.copies += copies;
-        } else {
-            amount.value = amount.value.plus(value);
-        }
+        amount.grow(identity, value, copies);
         true
     }
 
@@ -152,24 +181,21 @@ impl Resources {
         if self.entries.is_same(&other.entries) {
             return *self = Resources::new();
         }
+        let shrink = |identity: &Identity, kept: &mut Amount, less: &Amount| {
+            kept.shrink(identity, &less.value, less.copies)
+        };
+        if self.entries.take_out(&other.entries, shrink) {
+            return;
+        }
         for (identity, amount) in other.entries() {
             self.shrink(identity, &amount.value, amount.copies);
         }
     }
 
     fn shrink(&mut self, identity: &Identity, value: &Value, copies: u32) {
-        let Some(kept) = self.entries.get(identity) else { return };
-        let rest = match identity.is_exclusive() || identity.shared {
-            true if kept.value != *value => return,
-            true => (kept.copies > copies).then(|| (kept.value.clone(), kept.copies - copies)),
-            false => Some((kept.value.minus(value), 1)).filter(|(rest, _)| !rest.is_empty()),
-        };
-        match rest {
-            None => self.entries.remove(identity),
-            Some((value, copies)) => {
-                let kept = self.entries.get_mut(identity).expect("it was just found");
-                (kept.value, kept.copies) = (value, copies);
-            }
+        let Some(kept) = self.entries.get_mut(identity) else { return };
+        if kept.shrink(identity, value, copies) {
+            self.entries.remove(identity);
         }
     }
 
@@ -200,8 +226,9 @@ impl Resources {
 
     /// The part that passes `keep`, which is asked once about each identity, in order.
     pub fn filter(&self, keep: impl Fn(&Identity) -> bool) -> Resources {
-        let kept = self.entries().filter(|(identity, _)| keep(identity));
-        let kept: Vec<_> = kept.map(|(it, amount)| (it.clone(), amount.clone())).collect();
+        let few = self.entries().filter(|(identity, _)| keep(identity));
+        let mut kept = Vec::with_capacity(self.len().min(8));
+        kept.extend(few.map(|(it, amount)| (it.clone(), amount.clone())));
         match kept.len() == self.len() {
             true => self.clone(), // The same memory says later that it is the same.
             false => Resources { entries: kept.into_iter().collect() },
@@ -212,6 +239,9 @@ impl Resources {
     pub fn without_any_of(&self, other: &Resources) -> Resources {
         if self.entries.is_same(&other.entries) {
             return Resources::new();
+        }
+        if let Some(entries) = self.entries.without_these(&other.entries) {
+            return Resources { entries };
         }
         self.filter(|identity| other.get(identity).is_none())
     }

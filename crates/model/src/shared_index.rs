@@ -15,15 +15,23 @@ enum Values<V: Ord + Clone> {
     Several(SharedMap<V, ()>),
 }
 
+/// Puts a value in beside others. The row of all of them is the same: an allocation for each would be larger than what is kept.
+fn insert<V: Ord + Clone>(all: &mut SharedMap<V, ()>, value: V) {
+    let row = all.any_shared().cloned().unwrap_or_default();
+    all.insert_shared(value, row);
+}
+
 impl<V: Ord + Clone> Values<V> {
     fn insert(&mut self, value: V) {
         match self {
             Values::One(only) if *only == value => {}
             Values::One(only) => {
-                let both = [only.clone(), value].into_iter().map(|it| (it, ()));
-                *self = Values::Several(both.collect());
+                let mut both = SharedMap::new();
+                both.insert(only.clone(), ());
+                insert(&mut both, value);
+                *self = Values::Several(both);
             }
-            Values::Several(all) => drop(all.insert(value, ())),
+            Values::Several(all) => insert(all, value),
         }
     }
 

@@ -56,6 +56,11 @@ impl<K: Ord + Clone, V> SharedMap<K, V> {
         self.root.as_ref()?.entry_of(key).map(|(_, row)| row)
     }
 
+    /// Some row, if there is any.
+    pub fn any_shared(&self) -> Option<&Arc<V>> {
+        self.root.as_ref().map(|root| root.first_row())
+    }
+
     /// The key that an entry has, which may be in other memory than the one that is asked with.
     pub fn get_key<Q: Ord + ?Sized>(&self, key: &Q) -> Option<&K>
     where
@@ -74,7 +79,11 @@ impl<K: Ord + Clone, V> SharedMap<K, V> {
 
     /// Puts a row in; returns the one that it replaces.
     pub fn insert(&mut self, key: K, row: V) -> Option<Arc<V>> {
-        let row = Arc::new(row);
+        self.insert_shared(key, Arc::new(row))
+    }
+
+    /// As [`SharedMap::insert`], of a row that others may have, too.
+    pub fn insert_shared(&mut self, key: K, row: Arc<V>) -> Option<Arc<V>> {
         let Some(root) = &mut self.root else {
             (self.root, self.len) = (Some(Node::of(key, row)), 1);
             return None;

@@ -165,7 +165,9 @@ fn make_offer(step: &mut Step, belief: &mut Belief, allocation: Allocation) -> O
 
 fn claims_behind(ledger: &MasterLedger, agent: &AgentId, resources: &Resources) -> Vec<ClaimId> {
     let claimed = resources.entries().map(|(it, _)| it).filter(|it| it.is_reserved());
-    let behind: BTreeSet<ClaimId> =
+    let mut behind: Vec<ClaimId> =
         claimed.flat_map(|it| ledger.claims_with(agent, it)).map(|it| it.id).collect();
-    behind.into_iter().collect()
+    behind.sort_unstable();
+    behind.dedup();
+    behind
 }

@@ -1,5 +1,5 @@
 //! Who holds what: each amount that a task, an executor or an offer holds is counted once at its agent
-//! and once at its framework's role. [`hold`] and [`release`] are the only ways in and out.
+//! and once at its framework's role. What is here are the only ways in and out.
 
 use holdfast_model::{AgentId, Claim, ClaimState, FrameworkId, MasterLedger, Offer, Resources};
 
@@ -20,6 +20,16 @@ pub(crate) fn hold(
 ) {
     agents.at_mut(agent).hold(&resources.unallocated());
     frameworks.hold(framework, resources);
+    allocator.touch_free(agent);
+}
+
+/// Counts `plain` (without allocations) as held on `agent` by several, at whose frameworks each was counted by itself.
+pub(crate) fn hold_together(
+    (agents, _, allocator): Counted<'_>,
+    agent: &AgentId,
+    plain: &Resources,
+) {
+    agents.at_mut(agent).hold(plain);
     allocator.touch_free(agent);
 }
 

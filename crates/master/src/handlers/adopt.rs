@@ -12,7 +12,7 @@ use holdfast_model::{
 
 use super::learn::{adopt_operations, learn_frameworks};
 use super::task_update::adopt_name_conflict;
-use crate::flows::bookkeeping::{forget_holdings, hold, unusable_claims};
+use crate::flows::bookkeeping::{forget_holdings, hold, hold_together, unusable_claims};
 use crate::flows::ended::end_claims;
 use crate::flows::offers::rescind;
 use crate::flows::operations::answer_held_up;
@@ -147,7 +147,8 @@ fn adopt_tasks(
 ) -> BTreeSet<TaskKey> {
     let mut ours: BTreeSet<TaskKey> = keys_of_agent(&belief.tasks, id).into_iter().collect();
     let forgotten = belief.agents.take_forgotten(id);
-    let mut seen = BTreeSet::new();
+    let (mut seen, mut held) = (BTreeSet::new(), Resources::new());
+    let total = belief.agents.at(id).total().clone();
     for mut record in tasks {
         // All that is kept of a framework shares one copy of its name.
         if let Some(known) = step.out.ledger().frameworks.get_key(&record.framework) {
@@ -160,7 +161,7 @@ fn adopt_tasks(
             continue;
         }
         let mut resources = record.info.own_resources_for(&record.role);
-        resources.share(belief.agents.at(id).total());
+        resources.share(&total);
         if belief.tasks.is_name_taken(id, &key) {
             let agents = &mut belief.agents;
             adopt_name_conflict(step, agents, id, &key, &resources, record.state);
@@ -169,10 +170,12 @@ fn adopt_tasks(
         ours.remove(&key);
         let view = task_view(id, record, resources);
         if view.holds() {
-            hold(belief.counted(), id, &view.framework, &view.resources);
+            belief.frameworks.hold(&view.framework, &view.resources);
+            held.add_all(&view.resources.unallocated());
         }
         belief.tasks.put(view);
     }
+    hold_together(belief.counted(), id, &held);
     ours
 }
 

@@ -53,13 +53,13 @@ fn absent_view(id: &FrameworkId, info: &FrameworkInfo) -> FrameworkView {
     }
 }
 
-/// Counts `resources` (allocated) for the roles that they are allocated to.
+/// Counts `resources` (allocated) for the roles that they are allocated to; says whether a role may hold nothing now.
 fn count(
     view: &mut FrameworkView,
-    info: &FrameworkInfo,
     resources: &Resources,
     change: fn(Scalar, Scalar) -> Scalar,
-) {
+) -> bool {
+    let mut is_any_empty = false;
     for (identity, amount) in resources.entries() {
         let is_same = |it: &RoleView| match &identity.allocation {
             Some(role) => it.role == *role,
@@ -85,8 +85,13 @@ fn count(
             None if Scalar::ZERO < sum => drop(allocated.insert(identity.name.clone(), sum)),
             None => {}
         }
+        is_any_empty |= allocated.is_empty();
     }
-    // Roles that it neither names nor uses any more are forgotten.
+    is_any_empty
+}
+
+/// Forgets the roles that a framework neither names nor uses any more.
+fn forget_unused(view: &mut FrameworkView, info: &FrameworkInfo) {
     view.roles.retain(|it| !it.allocated.is_empty() || info.roles.contains(&it.role));
 }
 
@@ -229,8 +234,12 @@ impl Frameworks {
         resources: &Resources,
         change: fn(Scalar, Scalar) -> Scalar,
     ) {
-        if let Some(info) = self.get(id).map(|it| it.info.clone()) {
-            count(self.view_mut(id), &info, resources, change);
+        let Some(view) = self.views.get_mut(id) else { return };
+        if count(view, resources, change) {
+            forget_unused(view, &self.states[id].info);
+        }
+        if !self.changed.contains(id) {
+            self.changed.insert(id.clone());
         }
     }
 
@@ -239,7 +248,10 @@ impl Frameworks {
         let info = self.at(id).info.clone();
         let view = self.view_mut(id);
         view.roles.iter_mut().for_each(|it| it.allocated.clear());
-        all.for_each(|resources| count(view, &info, &resources, Scalar::plus));
+        for resources in all {
+            count(view, &resources, Scalar::plus);
+        }
+        forget_unused(view, &info);
     }
 
     /// Forgets a framework that was removed for good, and remembers that it was.

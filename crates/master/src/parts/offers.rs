@@ -37,6 +37,8 @@ pub(crate) struct Offers {
     rows: OfferRows,
     /// The number in the name of the next offer.
     next: u64,
+    /// What comes before it, and of which cluster and term that is.
+    names: Option<(ClusterId, Term, String)>,
     /// Those that are to be given back; those that were declined, with when and for how long.
     given_back: BTreeMap<OfferId, Option<(Instant, Filters)>>,
     /// When a step left some of these for the next one.
@@ -104,7 +106,11 @@ impl Offers {
 
     /// A name that no offer has had.
     pub(crate) fn name(&mut self, cluster: ClusterId, term: Term) -> OfferId {
-        let id = OfferId::made(format!("{cluster}-T{term}-O{}", self.next));
+        if self.names.as_ref().is_none_or(|it| (it.0, it.1) != (cluster, term)) {
+            self.names = Some((cluster, term, format!("{cluster}-T{term}-O")));
+        }
+        let (.., before) = self.names.as_ref().expect("it was just set");
+        let id = OfferId::made(format!("{before}{}", self.next));
         self.next += 1;
         id
     }

@@ -1,4 +1,4 @@
-//! Tasks that have not ended or not been acknowledged, by name and by agent; kills that wait for an agent; and, for people, the newest of
+//! Tasks that have not ended or not been acknowledged, by name, whose order is that of their frameworks, and by agent; kills that wait for an agent; and, for people, the newest of
 //! those that are over.
 //!
 //! A task belongs to one agent as long as its name is known. Never counts what a task holds; see [`crate::flows::bookkeeping`].
@@ -55,7 +55,6 @@ impl TaskView {
 pub(crate) struct TaskRows {
     known: SharedMap<TaskKey, TaskView>,
     by_agent: SharedIndex<AgentId, TaskKey>,
-    by_framework: SharedIndex<FrameworkId, TaskKey>,
     /// Those that are over, by the order in which they were forgotten.
     completed: SharedMap<u64, TaskView>,
 }
@@ -103,7 +102,10 @@ impl TaskRows {
         &'a self,
         framework: &'a FrameworkId,
     ) -> impl Iterator<Item = &'a TaskView> {
-        self.by_framework.of(framework).map(|key| self.indexed(key))
+        // They stand together, since keys begin with the framework.
+        let first = (framework.clone(), TaskId::made(String::new()));
+        let from = self.known.range_from(&first);
+        from.take_while(move |(key, _)| key.0 == *framework).map(|(_, task)| task)
     }
 
     /// The tasks of a framework on an agent.
@@ -134,11 +136,11 @@ impl Tasks {
 
     /// Notes a task, or describes anew one that was known on the same agent.
     pub(crate) fn put(&mut self, task: TaskView) {
-        let key = task.key();
-        assert!(!self.is_name_taken(&task.agent, &key), "a task's name belongs to one agent");
-        self.rows.by_agent.insert(&task.agent, key.clone());
-        self.rows.by_framework.insert(&task.framework, key.clone());
-        self.rows.known.insert(key, task);
+        let (key, agent) = (task.key(), task.agent.clone());
+        let former = self.rows.known.insert(key.clone(), task);
+        let is_theirs = former.is_none_or(|it| it.agent == agent);
+        assert!(is_theirs, "a task's name belongs to one agent");
+        self.rows.by_agent.insert(&agent, key);
     }
 
     /// Notes a newer state of a task that is known.
@@ -162,7 +164,6 @@ impl Tasks {
     pub(crate) fn retire(&mut self, key: &TaskKey) -> Option<AgentId> {
         let task = self.rows.known.remove(key)?;
         self.rows.by_agent.remove(&task.agent, key);
-        self.rows.by_framework.remove(&task.framework, key);
         self.kills.remove(key);
         let oldest = self.next_completed.checked_sub(COMPLETED_TASKS_MAX as u64);
         if let Some(oldest) = oldest {
@@ -198,15 +199,10 @@ impl Tasks {
             self.known.len(),
             "each task is at one agent"
         );
-        assert_eq!(
-            self.by_framework.key_values().count(),
-            self.known.len(),
-            "each task is of one framework"
-        );
         for (key, task) in self.known.iter() {
             assert_eq!(*key, task.key());
             assert!(self.by_agent.of(&task.agent).any(|it| it == key));
-            assert!(self.by_framework.of(&task.framework).any(|it| it == key));
+            assert!(self.of_framework(&task.framework).any(|it| it.id == task.id));
         }
         assert!(
             self.kills.keys().all(|it| self.known.contains_key(it)),

@@ -20,6 +20,10 @@ pub(super) struct Name {
 
 impl Name {
     pub(super) fn new(text: &str) -> Name {
+        Name::made(text.to_owned())
+    }
+
+    pub(super) fn made(text: String) -> Name {
         let bytes = text.as_bytes();
         let (begins_with_uuid, head) = match uuid_of(bytes) {
             Some([first, second]) => {
@@ -28,7 +32,19 @@ impl Name {
             }
             None => (false, [0, 1, 2, 3].map(|at| digits(bytes, at))),
         };
-        Name { text: text.into(), begins_with_uuid, head }
+        Name { text: text.into_boxed_str(), begins_with_uuid, head }
+    }
+
+    /// Whether its head says all that there is of it: of two such names with the same head and length the texts are equal.
+    #[inline]
+    fn is_all_in_head(&self) -> bool {
+        self.text.len() <= if self.begins_with_uuid { UUID_BYTES + 16 } else { 32 }
+    }
+
+    /// Compares two whose heads are equal, or say nothing about each other.
+    #[inline(never)]
+    fn cmp_texts(&self, other: &Name) -> Ordering {
+        self.text.cmp(&other.text)
     }
 
     pub(super) fn as_str(&self) -> &str {
@@ -62,24 +78,33 @@ fn uuid_of(bytes: &[u8]) -> Option<[u64; 2]> {
 }
 
 impl Ord for Name {
+    #[inline]
     fn cmp(&self, other: &Name) -> Ordering {
-        let head = match self.begins_with_uuid == other.begins_with_uuid {
-            true => self.head.cmp(&other.head),
-            false => Ordering::Equal,
-        };
-        head.then_with(|| self.text.cmp(&other.text))
+        if self.begins_with_uuid == other.begins_with_uuid {
+            for (one, other) in self.head.iter().zip(&other.head) {
+                if one != other {
+                    return one.cmp(other);
+                }
+            }
+            if self.text.len() == other.text.len() && self.is_all_in_head() {
+                return Ordering::Equal;
+            }
+        }
+        self.cmp_texts(other)
     }
 }
 
 impl PartialOrd for Name {
+    #[inline]
     fn partial_cmp(&self, other: &Name) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
 impl PartialEq for Name {
+    #[inline]
     fn eq(&self, other: &Name) -> bool {
-        self.head == other.head && self.text == other.text
+        self.text.len() == other.text.len() && self.cmp(other) == Ordering::Equal
     }
 }
 

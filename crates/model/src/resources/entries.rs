@@ -127,6 +127,80 @@ impl Entries {
         }
     }
 
+    /// Puts in all of another list that can be joined with this one entry by entry; false, and nothing is done, if that cannot be.
+    ///
+    /// `enlarge` adds an amount to one that is there.
+    pub(super) fn take_in(
+        &mut self,
+        other: &Entries,
+        enlarge: impl Fn(&Identity, &mut Amount, &Amount),
+    ) -> bool {
+        let (Entries::Few(list), Entries::Few(more)) = (self, other) else { return false };
+        if FEW_MAX < list.len() + more.len() {
+            return false;
+        }
+        let list = Arc::make_mut(list);
+        let mut at = 0; // Both are sorted, so what comes later stands later.
+        for (done, (identity, amount)) in more.iter().enumerate() {
+            match find(&list[at..], identity) {
+                Ok(found) => {
+                    at += found;
+                    enlarge(identity, &mut list[at].1, amount);
+                }
+                Err(place) => {
+                    at += place;
+                    if list.len() == list.capacity() {
+                        list.reserve_exact(more.len() - done);
+                    }
+                    list.insert(at, (identity.clone(), amount.clone()));
+                }
+            }
+            at += 1;
+        }
+        true
+    }
+
+    /// Takes all of another list out of this one; false, and nothing is done, if they are no lists.
+    ///
+    /// `reduce` makes less of an amount, and says whether nothing is left of it.
+    pub(super) fn take_out(
+        &mut self,
+        other: &Entries,
+        reduce: impl Fn(&Identity, &mut Amount, &Amount) -> bool,
+    ) -> bool {
+        let (Entries::Few(list), Entries::Few(less)) = (self, other) else { return false };
+        let mut at = 0;
+        for (identity, amount) in less.iter() {
+            match find(&list[at..], identity) {
+                Ok(found) => {
+                    at += found;
+                    let list = Arc::make_mut(list);
+                    match reduce(identity, &mut list[at].1, amount) {
+                        true => drop(list.remove(at)),
+                        false => at += 1,
+                    }
+                }
+                Err(place) => at += place,
+            }
+        }
+        true
+    }
+
+    /// Whether this list is one in which all of `other` stand, in the same memory; what is left without them then.
+    pub(super) fn without_these(&self, other: &Entries) -> Option<Entries> {
+        let (Entries::Few(list), Entries::Few(less)) = (self, other) else { return None };
+        let mut rest = Vec::with_capacity(list.len().saturating_sub(less.len()));
+        let mut less = less.iter().peekable();
+        for entry in list.iter() {
+            match less.peek() {
+                Some((identity, _)) if identity.is_same_memory(&entry.0) => drop(less.next()),
+                _ if rest.len() == rest.capacity() => return None,
+                _ => rest.push(entry.clone()),
+            }
+        }
+        less.next().is_none().then(|| Entries::Few(Arc::new(rest)))
+    }
+
     /// Each identity with its amount, in the order of identities.
     pub(super) fn iter(&self) -> Pieces<'_> {
         match self {
@@ -185,7 +259,9 @@ impl FromIterator<(Identity, Amount)> for Entries {
     /// Of sorted entries.
     fn from_iter<I: IntoIterator<Item = (Identity, Amount)>>(entries: I) -> Self {
         let list: Vec<(Identity, Amount)> = entries.into_iter().collect();
-        debug_assert!(list.windows(2).all(|it| it[0].0 < it[1].0), "entries come sorted");
+        if cfg!(test) {
+            assert!(list.windows(2).all(|it| it[0].0 < it[1].0), "entries come sorted");
+        }
         match list.len() <= FEW_MAX {
             true => Entries::Few(Arc::new(list)),
             false => Entries::Many(list.into_iter().collect()),

@@ -5,6 +5,7 @@
 //! that has become sparse is joined with a neighbour. Memory follows the entries: a small tree is one small list. Never looks at a row.
 
 use std::borrow::Borrow;
+use std::cmp::Ordering;
 use std::slice;
 use std::sync::Arc;
 
@@ -73,6 +74,17 @@ impl<K: Ord + Clone, V> Node<K, V> {
             match node {
                 Node::Leaf(list) => return place(list, key).ok().map(|at| &list[at]),
                 Node::Inner(inner) => node = &inner.children[inner.at(key)],
+            }
+        }
+    }
+
+    /// The row of the first entry.
+    pub(super) fn first_row(&self) -> &Arc<V> {
+        let mut node = self;
+        loop {
+            match node {
+                Node::Leaf(list) => return &list[0].1,
+                Node::Inner(inner) => node = &inner.children[0],
             }
         }
     }
@@ -205,7 +217,7 @@ impl<K: Ord + Clone, V> Inner<K, V> {
     where
         K: Borrow<Q>,
     {
-        self.firsts.partition_point(|first| first.borrow() <= key)
+        self.firsts.partition_point(|first| first.borrow().cmp(key) != Ordering::Greater)
     }
 
     /// Takes in what was split off a child; it may have to be split itself.

@@ -226,7 +226,10 @@ impl Capacity {
 /// What there can be only one of is the same whatever size it is said to have: a task may be said to hold a volume of another size than the
 /// agent has by that name.
 fn sized_as_in<'a>(those: &Resources, resources: &'a Resources) -> Cow<'a, Resources> {
-    let size = |identity: &Identity| those.get(identity).filter(|_| identity.is_exclusive());
+    let size = |identity: &Identity| match identity.is_exclusive() {
+        true => those.get(identity),
+        false => None,
+    };
     if resources.entries().all(|(it, amount)| size(it).is_none_or(|it| it.value == amount.value)) {
         return Cow::Borrowed(resources);
     }

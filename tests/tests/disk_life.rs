@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use holdfast_tests::calls::{disk, mount_source};
+use holdfast_tests::calls::{disk, mount_source, path_source};
 use holdfast_tests::cluster::{text, volume_dir};
 use holdfast_tests::daemon::binary;
 use holdfast_tests::loop_disk::LoopDisk;
@@ -295,5 +295,44 @@ fn the_claims_of_a_disk_follow_it_to_another_path_once_an_operator_says_so() {
     done(&cluster, &["volume", "undelete", "v"]);
     cluster.wait_for_claim("v", "ready");
     assert_whole(&third, &claim);
+    drop(cluster);
+}
+
+#[test]
+fn a_volume_that_was_given_up_while_its_disk_was_away_is_an_orphan_once_it_is_back() {
+    let test = "a_volume_that_was_given_up_while_its_disk_was_away_is_an_orphan_once_it_is_back";
+    let cluster = Cluster::start();
+    let (root, image) = (cluster.path("disk"), cluster.path("image"));
+    let Some(mut device) = LoopDisk::mounted(test, &image, &root, 64) else { return };
+    let path = text(&root);
+    let add = ["disk", "add", "--agent", "agent0", "--path", &path, "--type", "path"];
+    done(&cluster, &[&add[..], &["--size-mb", "40"]].concat());
+    let piece = |mb| disk(mb, Some(&path_source(&path)));
+    let (lost, kept) = (
+        cluster.claim_volume(0, "lost", &piece(10.0)),
+        cluster.claim_volume(0, "kept", &piece(10.0)),
+    );
+    for claim in [&lost, &kept] {
+        fs::write(volume_dir(&root, claim).join("data/file"), BYTES).unwrap();
+    }
+    assert_eq!(row(&cluster, &root).unwrap()["orphans"].as_array().unwrap().len(), 0);
+    device.unmount();
+    is_missing(&cluster, "lost", "should bear the label");
+    done(&cluster, &["claim", "give-up", "lost", "-y"]);
+    device.mount(&root);
+    cluster.wait_for_claim("kept", "ready");
+    let orphan = until("the orphan is named", || {
+        let orphans = row(&cluster, &root).unwrap()["orphans"].clone();
+        orphans.get(0).cloned().ok_or(orphans)
+    });
+    assert_eq!(
+        (&orphan["id"], orphan["volume"].as_str(), orphan["role"].as_str(), &orphan["size_mb"]),
+        (&lost["id"], Some("lost"), Some("db"), &Value::from(10))
+    );
+    let shown = done(&cluster, &["disk", "show", &path]);
+    assert!(shown.contains("Orphans") && shown.contains("lost"), "{shown}");
+    for claim in [&lost, &kept] {
+        assert_whole(&root, claim);
+    }
     drop(cluster);
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use holdfast_model::{
     AddedDisk, AgentChange, AgentId, ClaimId, ClusterId, ContainerId, DiskId, DiskRecord,
-    ExecutorCall, ExecutorEvent, ExecutorId, FrameworkId, Instant, LinkId, MachineInfo, Mode,
-    OpaquePayload, Term, ToAgent, ToMaster, VolumeLimit,
+    ExecutorCall, ExecutorEvent, ExecutorId, FrameworkId, Instant, LabelledVolume, LinkId,
+    MachineInfo, Mode, OpaquePayload, Term, ToAgent, ToMaster, VolumeLimit,
 };
 
 /// How a container was found after a restart of the agent.
@@ -88,8 +88,8 @@ pub struct Machine {
 pub struct TrashFound {
     /// Destroyed volumes in its trash.
     pub trashed: Vec<ClaimId>,
-    /// Volumes in their places.
-    pub volumes: Vec<ClaimId>,
+    /// Volumes in their places, by their labels.
+    pub volumes: Vec<LabelledVolume>,
 }
 
 /// Everything that can happen to an agent.

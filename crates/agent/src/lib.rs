@@ -132,7 +132,7 @@ impl Agent {
             Input::VolumeTrashed(claim, outcome) => {
                 volumes::volume_trashed(step, disks.volumes_mut(), master, claim, outcome)
             }
-            Input::TrashFound(disk, found) => trash::trash_found(step, disk, found),
+            Input::TrashFound(disk, found) => trash::trash_found(step, disks, master, disk, found),
             Input::TrashDue(disk, claim, is_aged) => trash::trash_due(step, disk, claim, is_aged),
             Input::TrashPurged(claim) => trash::trash_purged(step, claim),
             Input::VolumeChecked(claim, outcome) => {

@@ -442,7 +442,10 @@ fn hostile() -> impl Strategy<Value = Input> {
         uuid().prop_map(|it| Input::TrashPurged(ClaimId(it))),
         (uuid(), uuid(), uuid()).prop_map(|(disk, trashed, volume)| Input::TrashFound(
             holdfast_model::DiskId(disk),
-            crate::TrashFound { trashed: vec![ClaimId(trashed)], volumes: vec![ClaimId(volume)] }
+            crate::TrashFound {
+                trashed: vec![ClaimId(trashed)],
+                volumes: vec![crate::testbed::labelled(ClaimId(volume))]
+            }
         )),
         (uuid(), outcome()).prop_map(|(it, outcome)| Input::VolumeChecked(ClaimId(it), outcome)),
         (uuid(), outcome())

@@ -10,11 +10,11 @@ use std::sync::Arc;
 use holdfast_model::{
     Action, AgentId, AgentLedger, Claim, ClaimAction, ClaimId, ClusterId, CommandInfo, ContainerId,
     DiskId, DiskKind, DiskRecord, ExecutorCall, ExecutorEvent, ExecutorId, ExecutorInfo,
-    ExecutorKey, ExecutorKind, Expected, FrameworkId, FrameworkInfo, IdSource, Instant, LinkId,
-    MachineInfo, NamedOperation, NodeId, Operation, OperationState, OperationUpdate, OperationUuid,
-    Order, PersistenceId, Report, Reservation, ReservationKind, Resource, Role, Scalar, Source,
-    StatusUuid, StepContext, TaskId, TaskInfo, TaskKey, TaskState, TaskStatus, Term, ToAgent,
-    ToMaster, Together, VolumeLimit,
+    ExecutorKey, ExecutorKind, Expected, FrameworkId, FrameworkInfo, IdSource, Instant,
+    LabelledVolume, LinkId, MachineInfo, NamedOperation, NodeId, Operation, OperationState,
+    OperationUpdate, OperationUuid, Order, PersistenceId, Report, Reservation, ReservationKind,
+    Resource, Role, Scalar, Source, StatusUuid, StepContext, TaskId, TaskInfo, TaskKey, TaskState,
+    TaskStatus, Term, ToAgent, ToMaster, Together, VolumeLimit,
 };
 use uuid::Uuid;
 
@@ -44,6 +44,12 @@ pub(crate) fn framework_id() -> FrameworkId {
 
 pub(crate) fn role() -> Role {
     Role::parse("db").unwrap()
+}
+
+/// A volume as the drivers of this bed know it: by its claim alone.
+pub(crate) fn labelled(id: ClaimId) -> LabelledVolume {
+    let (persistence, role) = (DB_VOLUME.to_owned(), role().to_string());
+    LabelledVolume { id, persistence, role, size_mb: 60 }
 }
 
 pub(crate) fn task_key(id: &str) -> TaskKey {
@@ -418,7 +424,7 @@ impl Bed {
         self.answers.push_back(Input::Opened(self.machine.clone()));
         let found = TrashFound {
             trashed: self.trash.iter().copied().collect(),
-            volumes: self.volumes.iter().copied().collect(),
+            volumes: self.volumes.iter().map(|it| labelled(*it)).collect(),
         };
         let disk = &self.machine.disks[1];
         if disk.fault.is_none() {

@@ -19,7 +19,7 @@ mod trash;
 pub use agent::{AgentRow, AgentStanding};
 pub use change::ChangeDocument;
 pub use claim::{ClaimKind, ClaimRow, ClaimStanding, EventRow};
-pub use disk::{DiskPlace, DiskRow};
+pub use disk::{DiskPlace, DiskRow, OrphanRow};
 pub use ended::{ClaimsAt, EndedClaimRow, EndedData, PastClaimRow};
 pub use explain::{ExplainRow, Explained};
 pub use framework::{FrameworkRow, FrameworkStanding};

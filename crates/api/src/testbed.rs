@@ -349,6 +349,8 @@ pub(crate) fn report() -> Report {
             fault: None,
             space: Some(disk_space()),
             added: false,
+            orphans: Vec::new(),
+            more_orphans: 0,
         }],
         claims: claims(),
         faults: Vec::new(),

@@ -12,6 +12,7 @@ pub mod convert;
 pub mod ended;
 pub mod framework;
 pub mod id;
+pub mod labelled_volume;
 pub mod labels;
 pub mod launch;
 pub mod limit;
@@ -44,6 +45,7 @@ pub use id::{
     AgentId, ClaimId, ClusterId, ContainerId, DiskId, ExecutorId, FrameworkId, IdSource, Instant,
     LinkId, NodeId, OfferId, OperationUuid, PersistenceId, StatusUuid, StepContext, TaskId, Term,
 };
+pub use labelled_volume::{LabelledVolume, ORPHANS_NAMED_MAX};
 pub use labels::Labels;
 pub use limit::{OverSize, VolumeLimit};
 pub use master_ledger::{

@@ -4,7 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use holdfast_model::{AgentLedger, Claim, ClaimId, DiskId, DiskRecord, DiskReport, SharedMap};
+use holdfast_model::{
+    AgentLedger, Claim, ClaimId, DiskId, DiskRecord, DiskReport, LabelledVolume, SharedMap,
+    ORPHANS_NAMED_MAX,
+};
 
 use super::records::disk_of;
 use super::Record;
@@ -89,11 +92,16 @@ pub(crate) fn is_on_ill_disk(disks: &Disks, claim: &Claim) -> bool {
 /// All disks, those of the ledger and those that are ill, each with what is wrong with it.
 pub(crate) fn disk_reports(record: &Record, disks: &Disks) -> Vec<DiskReport> {
     let ledger = record.ledger();
-    let known = ledger.disks.values().map(|disk| DiskReport {
-        disk: disk.clone(),
-        fault: disk_fault(record, disks, disk.id),
-        space: disks.spaces().get(&disk.id).cloned(),
-        added: is_added(disks, ledger, disk),
+    let known = ledger.disks.values().map(|disk| {
+        let (orphans, more_orphans) = orphans(disks, ledger, disk.id);
+        DiskReport {
+            disk: disk.clone(),
+            fault: disk_fault(record, disks, disk.id),
+            space: disks.spaces().get(&disk.id).cloned(),
+            added: is_added(disks, ledger, disk),
+            orphans,
+            more_orphans,
+        }
     });
     let ill = disks.found().iter().filter(|it| !ledger.disks.contains_key(&it.disk.id));
     let ill = ill.map(|it| DiskReport {
@@ -101,8 +109,22 @@ pub(crate) fn disk_reports(record: &Record, disks: &Disks) -> Vec<DiskReport> {
         fault: it.fault.clone(),
         space: None,
         added: it.added.is_some(),
+        orphans: Vec::new(),
+        more_orphans: 0,
     });
     known.chain(ill).collect()
+}
+
+/// The first of the volumes on a disk that no claim stands for, and how many there are beside them.
+fn orphans(disks: &Disks, ledger: &AgentLedger, disk: DiskId) -> (Vec<LabelledVolume>, u64) {
+    let is_orphan = |it: &&LabelledVolume| {
+        !ledger.claims.contains_key(&it.id) && !ledger.trash.contains_key(&it.id)
+    };
+    let all = disks.volumes().orphans(disk).iter().filter(is_orphan);
+    let (named, others): (Vec<_>, Vec<_>) =
+        all.enumerate().partition(|(at, _)| *at < ORPHANS_NAMED_MAX);
+    let named = named.into_iter().map(|(_, it)| it.clone()).collect();
+    (named, u64::try_from(others.len()).unwrap_or(u64::MAX))
 }
 
 /// Whether an operator added a disk, and the settings do not name it as well.

@@ -6,13 +6,13 @@
 use std::collections::BTreeSet;
 
 use holdfast_model::{
-    Action, AgentChange, Claim, ClaimAction, ClaimId, ClaimState, DiskId, Operation,
-    OperationRecord, OperationState, OperationUuid, TrashedVolume,
+    Action, AgentChange, Claim, ClaimAction, ClaimId, ClaimState, DiskId, LabelledVolume,
+    Operation, OperationRecord, OperationState, OperationUuid, TrashedVolume, ORPHANS_NAMED_MAX,
 };
 
 use crate::bookkeeping::claims::{plan, Plan};
 use crate::bookkeeping::records::label;
-use crate::bookkeeping::telling::tell_operation;
+use crate::bookkeeping::telling::{tell_operation, tell_space};
 use crate::bookkeeping::Step;
 use crate::contract::{Effect, TrashFound};
 use crate::flows::settling::settle;
@@ -39,11 +39,18 @@ pub(crate) fn trash_purged(step: &mut Step<'_>, id: ClaimId) {
 }
 
 /// What lies in the trash of a disk that was just opened is compared with what is written down.
-pub(crate) fn trash_found(step: &mut Step<'_>, disk: DiskId, found: TrashFound) {
+pub(crate) fn trash_found(
+    step: &mut Step<'_>,
+    disks: &mut Disks,
+    master: &mut MasterLink,
+    disk: DiskId,
+    found: TrashFound,
+) {
     tell_resized(step, disk);
-    let TrashFound { trashed, volumes } = found;
-    let (trashed, volumes): (BTreeSet<_>, BTreeSet<_>) =
-        (trashed.into_iter().collect(), volumes.into_iter().collect());
+    let TrashFound { trashed, volumes: labelled } = found;
+    let trashed: BTreeSet<ClaimId> = trashed.into_iter().collect();
+    let volumes: BTreeSet<ClaimId> = labelled.iter().map(|it| it.id).collect();
+    note_orphans(step, disks, master, disk, labelled);
     let known: Vec<TrashedVolume> =
         step.ledger().trash.values().filter(|it| it.claim.disk == Some(disk)).cloned().collect();
     for volume in known {
@@ -66,6 +73,32 @@ pub(crate) fn trash_found(step: &mut Step<'_>, disk: DiskId, found: TrashFound) 
             let line = format!("volume {id} in the trash of disk {disk} has no record; it cannot be brought back, and is kept for its time");
             step.log(line);
         }
+    }
+}
+
+/// Whole volumes that no claim stands for are named, and left as they are. One that is kept as destroyed goes back to the trash.
+fn note_orphans(
+    step: &mut Step<'_>,
+    disks: &mut Disks,
+    master: &mut MasterLink,
+    disk: DiskId,
+    volumes: Vec<LabelledVolume>,
+) {
+    let ledger = step.ledger();
+    let is_orphan = |it: &LabelledVolume| {
+        !ledger.claims.contains_key(&it.id) && !ledger.trash.contains_key(&it.id)
+    };
+    let orphans: Vec<LabelledVolume> = volumes.into_iter().filter(is_orphan).collect();
+    let is_known = ledger.disks.contains_key(&disk);
+    if !disks.volumes_mut().set_orphans(disk, orphans.clone()) || !is_known {
+        return; // It is not news, or another one's disk.
+    }
+    for it in orphans.iter().take(ORPHANS_NAMED_MAX) {
+        let LabelledVolume { id, persistence, role, .. } = it;
+        step.log(format!("volume {id} (`{persistence}` of role {role}) on disk {disk} is an orphan: no claim stands for it; it is left as it is"));
+    }
+    if disks.machine().is_some() {
+        tell_space(step, disks, master);
     }
 }
 
@@ -394,5 +427,47 @@ mod tests {
         bed.undelete(claim.id);
         bed.settle();
         assert_eq!(told(&bed).pop().unwrap().gone, [claim.id]);
+    }
+
+    #[test]
+    fn a_whole_volume_that_no_claim_stands_for_is_named_and_left_as_it_is() {
+        let (mut bed, before) = destroyed();
+        let disk = bed.machine.disks[1].disk.id;
+        let orphan = ClaimId(uuid::Uuid::from_u128(0x0f));
+        let told = |bed: &Bed| -> Vec<ClaimId> {
+            let disks = bed.seen.iter().rev().find_map(|it| match it {
+                Effect::ToMaster(_, ToMaster::SpaceNews(news)) => Some(&news.disks),
+                Effect::ToMaster(_, ToMaster::Report(report)) => Some(&report.disks),
+                _ => None,
+            });
+            let its = disks.unwrap().iter().find(|it| it.disk.id == disk).unwrap();
+            its.orphans.iter().map(|it| it.id).collect()
+        };
+        let found = |ids: &[ClaimId]| TrashFound {
+            trashed: [before.id].into_iter().filter(|it| !ids.contains(it)).collect(),
+            volumes: ids.iter().map(|it| crate::testbed::labelled(*it)).collect(),
+        };
+        bed.input(Input::TrashFound(disk, found(&[])));
+        assert_eq!(told(&bed), []);
+        let ledger = bed.agent.ledger().clone();
+        bed.input(Input::TrashFound(disk, found(&[orphan])));
+        assert_eq!(told(&bed), [orphan]);
+        assert_eq!(bed.agent.ledger().claims, ledger.claims, "nobody is promised it");
+        let touches = |it: &Effect| matches!(it, Effect::TrashVolume(it) | Effect::MakeVolume(it) if it.claim == orphan);
+        assert!(!bed.seen.iter().any(touches), "it is left as it is");
+        // What is claimed, or goes back to the trash, is none.
+        let known: Vec<ClaimId> = ledger.claims.keys().copied().chain([before.id]).collect();
+        bed.input(Input::TrashFound(disk, found(&known)));
+        assert_eq!(told(&bed), []);
+        // So many that only the first are named.
+        let many: Vec<ClaimId> =
+            (0..130u128).map(|it| ClaimId(uuid::Uuid::from_u128(0xf00 + it))).collect();
+        bed.input(Input::TrashFound(disk, found(&many)));
+        assert_eq!(told(&bed).len(), ORPHANS_NAMED_MAX);
+        bed.relink();
+        bed.welcome();
+        let report = bed.reports().pop().unwrap();
+        let its = report.disks.iter().find(|it| it.disk.id == disk).unwrap();
+        assert_eq!((its.orphans.len(), its.more_orphans), (ORPHANS_NAMED_MAX, 30));
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use holdfast_model::{ClaimId, SharedMap};
+use holdfast_model::{ClaimId, DiskId, LabelledVolume, SharedMap};
 
 use crate::contract::VolumeLabel;
 
@@ -20,11 +20,27 @@ pub(crate) struct Volumes {
     /// Asked for, not answered, and nobody's by now.
     unwanted: BTreeMap<ClaimId, VolumeLabel>,
     checking: BTreeSet<ClaimId>,
+    /// Whole volumes that no claim stood for when their disk was opened last.
+    orphans: BTreeMap<DiskId, Vec<LabelledVolume>>,
     /// Whether a check has brought something that the master does not know.
     has_news: bool,
 }
 
 impl Volumes {
+    /// The whole volumes on a disk that no claim stood for when it was opened last.
+    pub(crate) fn orphans(&self, disk: DiskId) -> &[LabelledVolume] {
+        self.orphans.get(&disk).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Takes note of them; says whether they are others than before.
+    pub(crate) fn set_orphans(&mut self, disk: DiskId, orphans: Vec<LabelledVolume>) -> bool {
+        let before = match orphans.is_empty() {
+            true => self.orphans.remove(&disk),
+            false => self.orphans.insert(disk, orphans.clone()),
+        };
+        before.unwrap_or_default() != orphans
+    }
+
     /// Why a volume could not be used when it was checked last.
     pub(crate) fn fault(&self, id: ClaimId) -> Option<&String> {
         self.faults.get(&id)

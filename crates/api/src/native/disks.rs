@@ -2,11 +2,11 @@
 //!
 //! Relies on a published view; never adds up what it was not told.
 
-use holdfast_model::{AgentId, Claim, DiskKind, DiskRecord, DiskReport, Scalar};
+use holdfast_model::{AgentId, Claim, DiskKind, DiskRecord, DiskReport, LabelledVolume, Scalar};
 
 use super::hostname;
 use crate::groups::by;
-use crate::rows::{DiskPlace, DiskRow};
+use crate::rows::{DiskPlace, DiskRow, OrphanRow};
 use crate::MasterView;
 
 /// The disks of all agents, as last reported.
@@ -48,7 +48,18 @@ fn disk(view: &MasterView, agent: &AgentId, report: &DiskReport, on_it: &[&Claim
         file_system_mb: space.map(|it| it.total_mb),
         file_system_free_mb: space.map(|it| it.free_mb),
         added: report.added,
+        orphans: report.orphans.iter().map(orphan).collect(),
+        more_orphans: report.more_orphans,
         fault: report.fault.clone(),
+    }
+}
+
+fn orphan(it: &LabelledVolume) -> OrphanRow {
+    OrphanRow {
+        id: it.id.to_string(),
+        volume: it.persistence.clone(),
+        role: it.role.clone(),
+        size_mb: it.size_mb,
     }
 }
 

@@ -86,7 +86,7 @@ fn disks_with_what_lies_on_them() {
     let expected = json!([{
         "id": DISK, "agent": "S0", "hostname": "host0", "kind": "path", "root": "/d1", "size_mb": 1000,
         "volumes_mb": 200, "volumes": 1, "unclaimed_mb": 700, "used_mb": 20, "limit": "soft:report", "trash_mb": 5, "overcommitted_mb": 0,
-        "file_system": "8:1", "file_system_mb": 2000, "file_system_free_mb": 1500, "added": false, "fault": null,
+        "file_system": "8:1", "file_system_mb": 2000, "file_system_free_mb": 1500, "added": false, "orphans": [], "more_orphans": 0, "fault": null,
     }]);
     assert_eq!(value(disks(&Bed::usual().view())), expected);
 }

@@ -14,6 +14,19 @@ super::words! {
     }
 }
 
+/// A whole volume on a disk that no claim stands for, as its label tells.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrphanRow {
+    /// Its uuid: that of the claim that it was made for.
+    pub id: String,
+    /// The name that its framework or operator gave it.
+    pub volume: String,
+    /// The role that it was made for.
+    pub role: String,
+    /// Its size in MB (2^20 bytes) when it was made.
+    pub size_mb: u64,
+}
+
 /// A disk.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DiskRow {
@@ -58,6 +71,12 @@ pub struct DiskRow {
     /// Whether an operator added it to the running agent; else the agent's settings name it.
     #[serde(default)]
     pub added: bool,
+    /// Whole volumes on it, as it was opened last, that no claim stands for: the first of them, as their labels tell.
+    #[serde(default)]
+    pub orphans: Vec<OrphanRow>,
+    /// How many of them there are beside those.
+    #[serde(default)]
+    pub more_orphans: u64,
     /// What is wrong with it.
     #[serde(deserialize_with = "Option::deserialize")]
     pub fault: Option<String>,

@@ -9,7 +9,7 @@ fn disk() -> Value {
     json!({
         "id": "d-1", "agent": "a-1", "hostname": "h", "kind": "path", "root": "/d", "size_mb": 100,
         "volumes_mb": 10, "volumes": 1, "unclaimed_mb": 90, "used_mb": null, "limit": "none", "trash_mb": 0,
-        "overcommitted_mb": 0, "file_system": "8:1", "file_system_mb": 200, "file_system_free_mb": 150, "added": false, "fault": null,
+        "overcommitted_mb": 0, "file_system": "8:1", "file_system_mb": 200, "file_system_free_mb": 150, "added": false, "orphans": [], "more_orphans": 0, "fault": null,
     })
 }
 
@@ -17,7 +17,7 @@ fn disk() -> Value {
 fn a_row_is_written_as_it_was_read() {
     let row: DiskRow = serde_json::from_value(disk()).unwrap();
     assert_eq!((row.kind, row.fault.as_deref()), (DiskPlace::Path, None));
-    let text = r#"{"id":"d-1","agent":"a-1","hostname":"h","kind":"path","root":"/d","size_mb":100,"volumes_mb":10,"volumes":1,"unclaimed_mb":90,"used_mb":null,"limit":"none","trash_mb":0,"overcommitted_mb":0,"file_system":"8:1","file_system_mb":200,"file_system_free_mb":150,"added":false,"fault":null}"#;
+    let text = r#"{"id":"d-1","agent":"a-1","hostname":"h","kind":"path","root":"/d","size_mb":100,"volumes_mb":10,"volumes":1,"unclaimed_mb":90,"used_mb":null,"limit":"none","trash_mb":0,"overcommitted_mb":0,"file_system":"8:1","file_system_mb":200,"file_system_free_mb":150,"added":false,"orphans":[],"more_orphans":0,"fault":null}"#;
     assert_eq!(serde_json::to_string(&row).unwrap(), text, "fields keep their order");
 }
 

@@ -12,7 +12,7 @@ use super::sheet::Sheet;
 use super::show::{show, Shown};
 use super::Context;
 use crate::failure::Failure;
-use crate::output::human;
+use crate::output::{human, Column, Table};
 
 /// Which disk.
 #[derive(Clone, Debug, clap::Args)]
@@ -40,6 +40,7 @@ async fn read(context: &Context, given: &str) -> Result<Shown, Failure> {
     let (wide, colours) = (context.is_wide(), context.console.colours);
     let mut sheet = head(disk);
     sheet.table("Claims", &CLAIMS.table(&claims), wide, colours);
+    sheet.table("Orphans", &orphans(disk), wide, colours);
     Ok(Shown { id: disk.id.clone(), value, sheet: sheet.text() })
 }
 
@@ -80,6 +81,7 @@ fn head(disk: &DiskRow) -> Sheet {
         .line("size", human::size_mb(disk.size_mb))
         .line("volumes", disk.volumes)
         .line("in volumes", human::size_mb(u64::try_from(disk.volumes_mb).unwrap_or(0)))
+        .line("orphans", orphan_count(disk))
         .line("unclaimed", human::size_mb(disk.unclaimed_mb))
         .line("used", size(disk.used_mb))
         .line("trash", human::size_mb(disk.trash_mb))
@@ -87,6 +89,30 @@ fn head(disk: &DiskRow) -> Sheet {
         .line("its size", size(disk.file_system_mb))
         .line("its free", size(disk.file_system_free_mb));
     sheet
+}
+
+/// How many volumes on a disk no claim stands for.
+fn orphan_count(disk: &DiskRow) -> u64 {
+    disk.more_orphans.saturating_add(u64::try_from(disk.orphans.len()).unwrap_or(u64::MAX))
+}
+
+/// Whole volumes on a disk that no claim stands for, as their labels tell.
+fn orphans(disk: &DiskRow) -> Table {
+    let mut table = Table::new(&[
+        Column::left("UUID"),
+        Column::left("ROLE"),
+        Column::left("VOLUME"),
+        Column::right("MADE WITH"),
+    ]);
+    for it in &disk.orphans {
+        table.push(vec![
+            it.id.as_str().into(),
+            it.role.as_str().into(),
+            it.volume.as_str().into(),
+            human::size_mb(it.size_mb).into(),
+        ]);
+    }
+    table
 }
 
 /// Who gave the agent a disk.
@@ -119,6 +145,17 @@ mod tests {
         assert!(is_on(&claim("a", None, "/mnt/d1"), disk));
         assert!(!is_on(&claim("a", Some("d2"), "/mnt/d1"), disk));
         assert!(!is_on(&claim("b", None, "/mnt/d1"), disk));
+        let orphan = holdfast_api::rows::OrphanRow {
+            id: "c-7".to_owned(),
+            volume: "data-9".to_owned(),
+            role: "db".to_owned(),
+            size_mb: 64,
+        };
+        let with_orphans = DiskRow { orphans: vec![orphan], more_orphans: 2, ..disk.clone() };
+        assert_eq!((orphan_count(disk), orphan_count(&with_orphans)), (0, 3));
+        assert!(orphans(disk).is_empty());
+        let shown = orphans(&with_orphans).render(false, false);
+        assert!(shown.contains("c-7") && shown.contains("data-9"), "{shown}");
         let text = head(disk).text();
         assert!(text.contains("`disk add`") && text.contains("well"), "{text}");
     }

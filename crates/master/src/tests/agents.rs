@@ -513,7 +513,14 @@ fn nothing_of_a_disk_that_cannot_be_used_is_offered_claimed_or_not() {
         size_mb: 1,
     };
     let fault = Some("it has not answered for 10 s".to_owned());
-    bed.machines[0].disks = vec![DiskReport { disk, fault, space: None, added: false }];
+    bed.machines[0].disks = vec![DiskReport {
+        disk,
+        fault,
+        space: None,
+        added: false,
+        orphans: Vec::new(),
+        more_orphans: 0,
+    }];
     bed.machines[0].introduce();
     bed.settle();
     assert_eq!(bed.schedulers[0].rescinded(), 1, "what was offered of it is taken back");

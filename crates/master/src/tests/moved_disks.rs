@@ -18,7 +18,14 @@ fn record(root: &str) -> DiskRecord {
 
 fn found(root: &str, fault: Option<&str>) -> DiskReport {
     let fault = fault.map(str::to_owned);
-    DiskReport { disk: record(root), fault, space: None, added: false }
+    DiskReport {
+        disk: record(root),
+        fault,
+        space: None,
+        added: false,
+        orphans: Vec::new(),
+        more_orphans: 0,
+    }
 }
 
 /// An agent with a volume of 10 MB on its disk, and what is left of the reservation.

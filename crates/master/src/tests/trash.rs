@@ -21,7 +21,14 @@ fn destroyed() -> (Bed, ClaimId) {
         root: "/d1".to_owned(),
         size_mb: 1000,
     };
-    bed.machines[0].disks = vec![DiskReport { disk, fault: None, space: None, added: false }];
+    bed.machines[0].disks = vec![DiskReport {
+        disk,
+        fault: None,
+        space: None,
+        added: false,
+        orphans: Vec::new(),
+        more_orphans: 0,
+    }];
     bed.machines[0].introduce();
     bed.settle();
     bed.operate(0, reserve(&[reserved(10)])).unwrap();

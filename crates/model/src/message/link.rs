@@ -11,6 +11,7 @@ use crate::id::{
     AgentId, ClaimId, ClusterId, ExecutorId, FrameworkId, NodeId, OperationUuid, StatusUuid,
     TaskId, Term,
 };
+use crate::labelled_volume::LabelledVolume;
 use crate::moved_disk::DiskAdoption;
 use crate::operation::{Operation, Together};
 use crate::resource::Resource;
@@ -33,6 +34,10 @@ pub struct DiskReport {
     pub space: Option<DiskSpace>,
     /// Whether an operator added it to the running agent; else the agent's settings name it.
     pub added: bool,
+    /// Whole volumes on it, as it was opened last, that no claim stands for: the first of them.
+    pub orphans: Vec<LabelledVolume>,
+    /// How many of them there are beside those.
+    pub more_orphans: u64,
 }
 
 /// The space on a disk, in megabytes (2^20 bytes), rounded down.

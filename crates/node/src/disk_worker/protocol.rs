@@ -139,10 +139,23 @@ pub enum Answer {
 /// What lies on a disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Survey {
-    /// The volumes, with their sizes in MB.
-    pub volumes: Vec<(Uuid, u64)>,
+    /// The volumes.
+    pub volumes: Vec<Listed>,
     /// Destroyed volumes.
     pub trash: Vec<TrashItem>,
+}
+
+/// A volume in its place, by its label.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listed {
+    /// Its uuid.
+    pub volume: Uuid,
+    /// The name that its framework or operator gave it.
+    pub persistence: String,
+    /// The role that it was made for.
+    pub role: String,
+    /// Its size in MB when it was made.
+    pub size_mb: u64,
 }
 
 /// A destroyed volume.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use holdfast_volumes::{OpenDisk, PurgeProgress, TrashEntry, VolumeLabel};
 use uuid::Uuid;
 
-use super::protocol::{Purged, Room, Survey, TrashItem};
+use super::protocol::{Listed, Purged, Room, Survey, TrashItem};
 use super::words;
 
 /// How many entries of a destroyed volume are looked at to see what its removal gives back: some milliseconds of work.
@@ -20,7 +20,13 @@ const MIB: u64 = 1 << 20;
 /// See [`super::protocol::Request::Survey`].
 pub fn survey(disk: &OpenDisk) -> Result<Survey, String> {
     let there = holdfast_volumes::list_volumes(disk).map_err(words)?.volumes;
-    let volumes = there.iter().map(|it| (it.label.volume_uuid, it.label.size_mb)).collect();
+    let listed = |VolumeLabel { volume_uuid, persistence_id, role, size_mb, .. }| Listed {
+        volume: volume_uuid,
+        persistence: persistence_id,
+        role,
+        size_mb,
+    };
+    let volumes = there.into_iter().map(|it| listed(it.label)).collect();
     let listed = holdfast_volumes::list_trash(disk).map_err(words)?;
     let trash = listed.entries.iter().map(|it| item(disk, it)).collect();
     Ok(Survey { volumes, trash })
@@ -139,7 +145,13 @@ mod tests {
             holdfast_volumes::trash_volume(&disk, label.volume_uuid, ms).unwrap();
         }
         let survey = survey(&disk).unwrap();
-        assert_eq!(survey.volumes, [(stays.volume_uuid, 10)]);
+        let listed = Listed {
+            volume: stays.volume_uuid,
+            persistence: stays.persistence_id.clone(),
+            role: stays.role.clone(),
+            size_mb: 10,
+        };
+        assert_eq!(survey.volumes, [listed]);
         let [small, big] = survey.trash.as_slice() else { panic!("{survey:?}") };
         assert!(small.mb <= 1 && small.ours && !small.purging, "{small:?}");
         assert_eq!(

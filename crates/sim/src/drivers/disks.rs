@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use holdfast_agent::{DiskFound, Input, TrashFound, VolumeLabel};
-use holdfast_model::{ClaimId, ClusterId, DiskId, DiskKind, DiskRecord};
+use holdfast_model::{ClaimId, ClusterId, DiskId, DiskKind, DiskRecord, LabelledVolume};
 
 /// What a journal-like task has written on a volume.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -265,7 +265,13 @@ impl Disk {
         let is_there = self.mounted == Mounted::Itself && self.hang.is_none();
         let (disk, _) = self.label.filter(|_| is_there)?;
         let trashed = self.trash.keys().copied().collect();
-        let volumes = self.volumes.keys().copied().collect();
+        let labelled = |id: &ClaimId| LabelledVolume {
+            id: *id,
+            persistence: String::new(),
+            role: String::new(),
+            size_mb: 0,
+        };
+        let volumes = self.volumes.keys().map(labelled).collect();
         Some(Input::TrashFound(disk, TrashFound { trashed, volumes }))
     }
 

@@ -12,6 +12,7 @@ use crate::convert::codec::{
 use crate::convert::field::Place;
 use crate::convert::own_message::own_message;
 use crate::id::ClaimId;
+use crate::labelled_volume::LabelledVolume;
 use crate::message::{DiskReport, DiskSpace, OperationUpdate, Report, SpaceNews, ToMaster};
 use crate::trash::TrashNews;
 use crate::used::{UsedNews, VolumeUsed};
@@ -66,6 +67,17 @@ own_message! {
         fault = fault: Text,
         space = space: Maybe<Own>,
         added = added: Same,
+        orphans = orphans: Each<Own>,
+        more_orphans = more_orphans: Same,
+    }
+}
+
+own_message! {
+    LabelledVolume = link::LabelledVolume {
+        id = uuid: Name,
+        persistence = persistence_id: Same,
+        role = role: Same,
+        size_mb = size_mb: Same,
     }
 }
 

@@ -7,6 +7,7 @@ use proptest::sample::select;
 use super::*;
 use crate::convert::{golden, samples};
 use crate::id::{ClaimId, ClusterId, Instant, NodeId, OperationUuid, StatusUuid, Term};
+use crate::labelled_volume::LabelledVolume;
 use crate::message::{
     DiskReport, DiskSpace, NamedOperation, OperationUpdate, Order, Report, SpaceNews, ToAgent,
     ToMaster,
@@ -32,9 +33,20 @@ fn disk_space() -> impl Strategy<Value = DiskSpace> {
 
 fn report() -> impl Strategy<Value = Report> {
     let few = 0..2usize;
-    let disk = (samples::disk(), of(text()), of(disk_space()), any::<bool>());
-    let disk =
-        disk.prop_map(|(disk, fault, space, added)| DiskReport { disk, fault, space, added });
+    let orphan =
+        (uuid(), text(), text(), any::<u64>()).prop_map(|(id, persistence, role, size_mb)| {
+            LabelledVolume { id: ClaimId(id), persistence, role, size_mb }
+        });
+    let orphans = (prop::collection::vec(orphan, 0..3), any::<u64>());
+    let disk = (samples::disk(), of(text()), of(disk_space()), any::<bool>(), orphans);
+    let disk = disk.prop_map(|(disk, fault, space, added, (orphans, more_orphans))| DiskReport {
+        disk,
+        fault,
+        space,
+        added,
+        orphans,
+        more_orphans,
+    });
     let owned = (
         prop::collection::vec(disk, few.clone()),
         prop::collection::vec(claim(), few.clone()),

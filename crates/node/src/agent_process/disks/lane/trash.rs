@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use holdfast_agent::{Input, TrashFound, VolumeLabel};
-use holdfast_model::{ClaimId, DiskId};
+use holdfast_model::{ClaimId, DiskId, LabelledVolume};
 use uuid::Uuid;
 
 use super::{wanted, Job, Lane, State};
 use crate::core_loop::now;
-use crate::disk_worker::protocol::{Answer, Purged, Request, Room, Survey, TrashItem};
+use crate::disk_worker::protocol::{Answer, Listed, Purged, Request, Room, Survey, TrashItem};
 
 /// How long the helper may remove without looking for other work.
 const SLICE: Duration = Duration::from_millis(40);
@@ -74,6 +74,12 @@ enum Why {
     Space(String),
 }
 
+/// A volume as the core knows it.
+fn labelled(it: Listed) -> LabelledVolume {
+    let Listed { volume, persistence, role, size_mb } = it;
+    LabelledVolume { id: ClaimId(volume), persistence, role, size_mb }
+}
+
 /// Why trash must make room now, if it must: what is promised to volumes and what lies in the trash do not fit beside each other on the
 /// file system, or nearly nothing is free. How much of their sizes volumes use does not matter, since either is theirs. Space that is
 /// offered needs no room before a volume is made of it, and that waits for the room.
@@ -111,7 +117,7 @@ impl Trash {
 
     fn surveyed(&mut self, disk: DiskId, survey: Survey) {
         self.disk = Some(disk);
-        self.volumes = survey.volumes.into_iter().collect();
+        self.volumes = survey.volumes.into_iter().map(|it| (it.volume, it.size_mb)).collect();
         self.items = survey.trash.into_iter().map(|it| (key(&it), it)).collect();
         (self.removal, self.asked) = (None, None);
         self.refused.clear();
@@ -230,7 +236,7 @@ impl Lane {
             Answer::Surveyed(Ok(survey)) => {
                 let found = TrashFound {
                     trashed: survey.trash.iter().map(|it| ClaimId(it.volume)).collect(),
-                    volumes: survey.volumes.iter().map(|(volume, _)| ClaimId(*volume)).collect(),
+                    volumes: survey.volumes.iter().cloned().map(labelled).collect(),
                 };
                 self.trash.surveyed(disk, survey);
                 self.shared.inbox.tell_blocking(Input::TrashFound(disk, found));

@@ -6,10 +6,13 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::{Command, Output};
 
 use holdfast_tests::calls::{command_task, cpus, disk, framework_info, mem, path_source, volume};
 use holdfast_tests::cluster::{text, volume_dir};
+use holdfast_tests::daemon::binary;
 use holdfast_tests::http::get;
+use holdfast_tests::loop_disk::LoopDisk;
 use holdfast_tests::small_disk::SmallDisk;
 use holdfast_tests::{until, Cluster, Scheduler};
 use serde_json::{json, Value};
@@ -132,19 +135,40 @@ impl Framework {
     /// Acknowledges statuses of a task until it has this state; that status.
     fn wait_for_state(&mut self, task: &str, state: &str) -> Value {
         loop {
+            let status = self.next_status(task);
+            if status["state"] == state {
+                return status;
+            }
+            assert!(!is_over(&status), "{task} was to become {state}: {status:#}");
+        }
+    }
+
+    /// The same until it has ended, however.
+    fn wait_for_end(&mut self, task: &str) -> Value {
+        loop {
+            let status = self.next_status(task);
+            if is_over(&status) {
+                return status;
+            }
+        }
+    }
+
+    fn next_status(&mut self, task: &str) -> Value {
+        loop {
             let event = self.next_event();
             let status = &event["update"]["status"];
             if status["task_id"]["value"] != task {
                 continue;
             }
             self.scheduler.acknowledge(status);
-            if status["state"] == state {
-                return status.clone();
-            }
-            let is_over = status["state"] == "TASK_FAILED" || status["state"] == "TASK_FINISHED";
-            assert!(!is_over, "{task} was to become {state}: {status:#}");
+            return status.clone();
         }
     }
+}
+
+fn is_over(status: &Value) -> bool {
+    let over = ["TASK_FAILED", "TASK_FINISHED", "TASK_KILLED"];
+    over.iter().any(|it| status["state"] == *it)
 }
 
 #[test]
@@ -193,4 +217,161 @@ fn a_volume_over_its_size_stops_its_own_writer_and_nobody_else() {
     one.wait_for_state("small", "TASK_FINISHED");
     drop(cluster);
     drop(small);
+}
+
+/// What a person types.
+fn holdfast(cluster: &Cluster, line: &str) -> Output {
+    let mut command = Command::new(binary());
+    let master = cluster.master.address().to_string();
+    command.args(line.split(' ')).args(["--master", &master]).output().unwrap()
+}
+
+/// An agent with one PATH disk on a file system of its own, whose volumes are images.
+fn images(test: &str) -> Option<(Cluster, LoopDisk, std::path::PathBuf)> {
+    let mut cluster = Cluster::without_agents();
+    // The blank is in every path of it as the kernel lists mounts. The setting takes several disks between blanks, so that it is named by a
+    // link.
+    let (real, root) = (cluster.path("the disk"), cluster.path("link"));
+    let disk = LoopDisk::mounted(test, &cluster.path("device"), &real, 300)?;
+    std::os::unix::fs::symlink(&real, &root).unwrap();
+    start(&mut cluster, &format!("path={},size-mb=200,limit=image", text(&root)));
+    Some((cluster, disk, root))
+}
+
+/// The loop devices over the image of a volume, wherever it is.
+fn devices(claim: &Value) -> Vec<String> {
+    let id = claim["id"].as_str().unwrap();
+    let blocks = fs::read_dir("/sys/block").unwrap().map(|it| it.unwrap().path());
+    let backing = blocks.filter_map(|it| fs::read_to_string(it.join("loop/backing_file")).ok());
+    backing.filter(|it| it.contains(id)).collect()
+}
+
+fn subscribe(cluster: &Cluster) -> Framework {
+    let address = cluster.master.address();
+    let scheduler = Scheduler::subscribe(address, &framework_info("one", 60.0), false);
+    Framework { scheduler, offer: None }
+}
+
+#[test]
+fn an_image_ends_for_its_own_writer_and_its_space_is_free_when_it_is_gone() {
+    let test = "an_image_ends_for_its_own_writer_and_its_space_is_free_when_it_is_gone";
+    let Some((cluster, disk, root)) = images(test) else { return };
+    let greedy = claim(&cluster, &root, "greedy", 20.0);
+    let calm = claim(&cluster, &root, "calm", 20.0);
+    until("the limit is told, and that all of both is taken", || {
+        let disks = cluster.list("disks");
+        let row = disks.iter().find(|it| it["root"] == text(&root)).unwrap();
+        let free = row["file_system_free_mb"].as_u64().unwrap_or(u64::MAX);
+        (row["limit"] == "image" && free < 235).then_some(()).ok_or(row.to_string())
+    });
+    let mut one = subscribe(&cluster);
+    let write = "cat /dev/zero > data/file; echo $? > data/../status; df -m data > data/../df";
+    one.launch(&root, "writer", "greedy", &format!("{write}; stat -c %s data/file; sleep 1000"));
+    one.wait_for_state("writer", "TASK_RUNNING");
+    // It is started when the other's image is mounted, and must not keep that.
+    let more = "echo $$ > data/pid; while sleep 0.05; do date +%N >> data/log; done";
+    one.launch(&root, "neighbour", "calm", more);
+    one.wait_for_state("neighbour", "TASK_RUNNING");
+    let used = wait_for_used(&cluster, "greedy", |it| 14 * MB < it);
+    assert!(used["used_bytes"].as_u64().unwrap() <= 20 * MB, "{used}");
+    let file = volume_dir(&root, &greedy).join("data/file");
+    until("the writer has met the end of its volume", || {
+        let length = fs::metadata(&file).unwrap().len();
+        (14 * MB < length && length < 20 * MB).then_some(()).ok_or(length.to_string())
+    });
+    // Nobody else feels it: the neighbour writes, and so does the machine.
+    let log = volume_dir(&root, &calm).join("data/log");
+    let before = fs::metadata(&log).unwrap().len();
+    until("the neighbour goes on", || {
+        (before < fs::metadata(&log).unwrap().len()).then_some(()).ok_or("it stands still")
+    });
+    fs::write(root.join("else"), vec![1; 1 << 20]).unwrap();
+    assert_eq!(cluster.agent_row(0).unwrap()["state"], "well");
+    let grown = holdfast(&cluster, "volume grow greedy --by-mb 5");
+    assert!(!grown.status.success(), "{grown:?}");
+    // Destroyed while the neighbour's container runs, it is kept by nobody: its device goes, and with the trash its space.
+    let kill = json!({ "type": "KILL", "kill": { "task_id": { "value": "writer" } } });
+    one.scheduler.call(kill).expect(202, "KILL");
+    one.wait_for_end("writer");
+    let destroyed = until_done(&cluster, "volume destroy greedy --yes");
+    assert!(devices(&calm).len() == 1, "{destroyed}");
+    until("nobody keeps its device", || match devices(&greedy) {
+        it if it.is_empty() => Ok(()),
+        it => Err(format!("{it:?}")),
+    });
+    until_done(&cluster, "volume undelete greedy");
+    cluster.wait_for_claim("greedy", "ready");
+    assert!(14 * MB < fs::metadata(&file).unwrap().len(), "it is back with all its bytes");
+    drop(cluster);
+    drop(disk);
+}
+
+/// Waits until a command works; what it says.
+fn until_done(cluster: &Cluster, line: &str) -> String {
+    until(&format!("`{line}` is done"), || {
+        let output = holdfast(cluster, line);
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        if output.status.success() {
+            Ok(said)
+        } else {
+            Err(said)
+        }
+    })
+}
+
+#[test]
+fn an_image_that_is_not_mounted_is_mounted_again_and_one_that_cannot_be_is_refused() {
+    let test = "an_image_that_is_not_mounted_is_mounted_again_and_one_that_cannot_be_is_refused";
+    let Some((mut cluster, disk, root)) = images(test) else { return };
+    let kept = claim(&cluster, &root, "kept", 20.0);
+    let dir = volume_dir(&root, &kept);
+    let data = dir.join("data");
+    fs::write(data.join("file"), "bytes").unwrap();
+    let device = devices(&kept);
+    assert_eq!(device.len(), 1);
+    // An agent that is killed and comes back uses the mount that is there.
+    cluster.agents[0].kill();
+    cluster.agents[0].start();
+    cluster.wait_for_agent(0, "well");
+    let mut one = subscribe(&cluster);
+    one.launch(&root, "first", "kept", "grep -q bytes data/file");
+    one.wait_for_state("first", "TASK_FINISHED");
+    assert_eq!(devices(&kept), device);
+    // A restart of the machine takes it away.
+    drop(one);
+    cluster.agents[0].kill();
+    let unmount = || {
+        let unmounted = Command::new("umount").arg(&data).status().unwrap();
+        assert!(unmounted.success() && !data.join("file").exists());
+    };
+    unmount();
+    cluster.agents[0].start();
+    cluster.wait_for_agent(0, "well");
+    let mut one = subscribe(&cluster);
+    one.launch(&root, "second", "kept", "grep -q bytes data/file");
+    one.wait_for_state("second", "TASK_FINISHED");
+    // Without its image it is refused, and the directory below is not served in its place.
+    unmount();
+    fs::rename(dir.join("image"), dir.join("away")).unwrap();
+    one.launch(&root, "third", "kept", "echo x > data/other; sleep 1000");
+    let status = one.wait_for_end("third");
+    assert!(status["message"].as_str().unwrap().contains("its image is gone"), "{status:#}");
+    assert_eq!(fs::read_dir(&data).unwrap().count(), 0);
+    until("its claim says so", || {
+        let claim = cluster.claim("kept");
+        let said = claim.to_string();
+        said.contains("its image is gone").then_some(()).ok_or(said)
+    });
+    fs::rename(dir.join("away"), dir.join("image")).unwrap();
+    until("it is whole again without anybody's help", || {
+        let said = cluster.claim("kept").to_string();
+        (!said.contains("its image is gone")).then_some(()).ok_or(said)
+    });
+    drop(one); // It has an offer without the volume.
+    let mut one = subscribe(&cluster);
+    one.launch(&root, "fourth", "kept", "grep -q bytes data/file");
+    one.wait_for_state("fourth", "TASK_FINISHED");
+    drop(cluster);
+    drop(disk);
 }

@@ -90,6 +90,8 @@ pub struct TrashFound {
     pub trashed: Vec<ClaimId>,
     /// Volumes in their places, by their labels.
     pub volumes: Vec<LabelledVolume>,
+    /// Those in either that are images of fixed size.
+    pub images: Vec<ClaimId>,
 }
 
 /// Everything that can happen to an agent.

@@ -126,15 +126,24 @@ impl Agent {
             Input::VolumeMade(claim, outcome) => {
                 let made = (claim, &outcome);
                 if !together::volume_made(step, disks, containers, master, waiting, made) {
+                    if outcome.is_ok() {
+                        disks.note_made(step.ledger(), claim);
+                    }
                     volumes::volume_made(step, disks.volumes_mut(), master, claim, outcome)
                 }
             }
             Input::VolumeTrashed(claim, outcome) => {
                 volumes::volume_trashed(step, disks.volumes_mut(), master, claim, outcome)
             }
-            Input::TrashFound(disk, found) => trash::trash_found(step, disks, master, disk, found),
+            Input::TrashFound(disk, found) => {
+                disks.note_images(&found.images);
+                trash::trash_found(step, disks, master, disk, found);
+            }
             Input::TrashDue(disk, claim, is_aged) => trash::trash_due(step, disk, claim, is_aged),
-            Input::TrashPurged(claim) => trash::trash_purged(step, claim),
+            Input::TrashPurged(claim) => {
+                disks.forget_image(claim);
+                trash::trash_purged(step, claim);
+            }
             Input::VolumeChecked(claim, outcome) => {
                 volumes::volume_checked(step, disks, master, claim, outcome)
             }

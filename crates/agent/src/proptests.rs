@@ -444,7 +444,8 @@ fn hostile() -> impl Strategy<Value = Input> {
             holdfast_model::DiskId(disk),
             crate::TrashFound {
                 trashed: vec![ClaimId(trashed)],
-                volumes: vec![crate::testbed::labelled(ClaimId(volume))]
+                volumes: vec![crate::testbed::labelled(ClaimId(volume))],
+                images: vec![ClaimId(volume)],
             }
         )),
         (uuid(), outcome()).prop_map(|(it, outcome)| Input::VolumeChecked(ClaimId(it), outcome)),

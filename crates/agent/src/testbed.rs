@@ -423,6 +423,7 @@ impl Bed {
     fn open_disks(&mut self) {
         self.answers.push_back(Input::Opened(self.machine.clone()));
         let found = TrashFound {
+            images: Vec::new(),
             trashed: self.trash.iter().copied().collect(),
             volumes: self.volumes.iter().map(|it| labelled(*it)).collect(),
         };

@@ -312,6 +312,7 @@ mod tests {
             disk_uuid: disk.disk_uuid,
             cluster_uuid: disk.cluster_uuid,
             size_mb: 1,
+            image: false,
         }
     }
 

@@ -2,19 +2,19 @@
 //!
 //! What it is for: a task gets exactly the volume that it claimed, or is rejected with a reason.
 //! What it relies on: disk and volume labels, mount ids. What it never does: make, mount or change
-//! anything but a bad copy of a label.
+//! anything but a bad copy of a label; the image of a volume that is one is mounted.
 
 use std::path::PathBuf;
 
 use crate::disk::OpenDisk;
 use crate::label::VolumeLabel;
 use crate::volume::{
-    check_claim, check_claimed_here, enter_data, enter_volume, enter_volumes, read_volume_label,
+    check_claim, check_claimed_here, enter_volume, enter_volumes, read_volume_label, use_data,
     volume_path, VolumeFault,
 };
 
 /// Returns the path of the volume's data if the disk is the one that was opened, the volume's label
-/// says what the claim says, and its data directory is there on the same mount.
+/// says what the claim says, and its data directory is there on the same mount, or is its image.
 ///
 /// # Errors
 /// The [`VolumeFault`] with which the task is to be rejected.
@@ -30,7 +30,7 @@ pub fn check_volume(disk: &OpenDisk, expected: &VolumeLabel) -> Result<PathBuf, 
     })?;
     let found = read_volume_label(&folder, volume_uuid)?;
     check_claim(folder.path(), expected, &found.label)?;
-    Ok(enter_data(&folder, volume_uuid)?.path().to_path_buf())
+    Ok(use_data(&folder, &found.label)?.path().to_path_buf())
 }
 
 #[cfg(test)]

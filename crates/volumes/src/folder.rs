@@ -111,11 +111,17 @@ impl Folder {
 
     /// Opens the directory `name` in this one: no link, no other mount.
     pub(crate) fn enter(&self, name: &str) -> Result<Folder, EnterFault> {
-        let fd = rustix::fs::openat(&self.fd, name, DIR_FLAGS, Mode::empty())?;
-        let identity = identify(&fd).map_err(EnterFault::Io)?;
-        if identity.mount != self.identity.mount {
+        let folder = self.enter_across(name)?;
+        if folder.identity.mount != self.identity.mount {
             return Err(EnterFault::OtherMount);
         }
+        Ok(folder)
+    }
+
+    /// Opens the directory `name` in this one, also when something is mounted there. The caller sees to what that is.
+    pub(crate) fn enter_across(&self, name: &str) -> Result<Folder, EnterFault> {
+        let fd = rustix::fs::openat(&self.fd, name, DIR_FLAGS, Mode::empty())?;
+        let identity = identify(&fd).map_err(EnterFault::Io)?;
         Ok(Folder { fd, path: self.path.join(name), identity })
     }
 
@@ -212,13 +218,17 @@ impl Folder {
     /// Does the same as [`Folder::write_new`], and leaves the sync of the file to the caller.
     pub(crate) fn write_unsynced(&self, name: &str, bytes: &[u8]) -> io::Result<File> {
         self.remove_file(name)?;
-        step("write", name)?;
-        let flags =
-            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let mut file =
-            File::from(rustix::fs::openat(&self.fd, name, flags, Mode::from_raw_mode(FILE_MODE))?);
+        let mut file = self.create_file(name)?;
         file.write_all(bytes)?;
         Ok(file)
+    }
+
+    /// Makes a file of our own that is not there, to be written and read.
+    pub(crate) fn create_file(&self, name: &str) -> io::Result<File> {
+        step("write", name)?;
+        let flags =
+            OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        Ok(File::from(rustix::fs::openat(&self.fd, name, flags, Mode::from_raw_mode(FILE_MODE))?))
     }
 
     /// Syncs everything that was written to the file system of this directory, by anybody. It also

@@ -10,7 +10,7 @@ use crate::disk::OpenDisk;
 use crate::label::VolumeLabel;
 use crate::mounts::stat_fd;
 use crate::volume::{
-    check_claim, check_claimed_here, enter_data, enter_volume, enter_volumes, read_volume_label,
+    check_claim, check_claimed_here, enter_volume, enter_volumes, read_volume_label, use_data,
     volume_io, volume_path, VolumeFault,
 };
 
@@ -35,8 +35,9 @@ pub fn give_volume_to(
         volume_uuid,
         path: volume_path(disk, volume_uuid),
     })?;
-    check_claim(folder.path(), label, &read_volume_label(&folder, volume_uuid)?.label)?;
-    let data = enter_data(&folder, volume_uuid)?;
+    let found = read_volume_label(&folder, volume_uuid)?.label;
+    check_claim(folder.path(), label, &found)?;
+    let data = use_data(&folder, &found)?;
     let stat = stat_fd(&data).map_err(volume_io(volume_uuid, "read its owner"))?;
     if (stat.stx_uid, stat.stx_gid) == (uid, gid) {
         return Ok(false);

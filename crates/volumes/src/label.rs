@@ -9,8 +9,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// The version of a label's body that this program writes, and the highest it reads.
-pub const LABEL_VERSION: u32 = 1;
+/// The highest version of a label's body that this program reads. It writes the lowest that says all: an older program would take a volume
+/// that is an image for the directory below its mount.
+pub const LABEL_VERSION: u32 = 2;
 
 /// The identity of a disk, and the cluster that owns it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,12 +41,24 @@ pub struct VolumeLabel {
     pub cluster_uuid: Uuid,
     /// Its size in MiB, as claimed; on a disk, as it was claimed when the volume was made.
     pub size_mb: u64,
+    /// Whether it is a file system of its own in an image of fixed size, or a directory. Decided when it is made.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub image: bool,
+}
+
+fn is_false(it: &bool) -> bool {
+    !*it
 }
 
 /// The content of a label of one kind.
 pub(crate) trait Labelled: Serialize + DeserializeOwned + Clone + PartialEq {
     /// The word in the header.
     const KIND: &'static str;
+
+    /// The lowest version of the body that says all of it.
+    fn version(&self) -> u32 {
+        1
+    }
 }
 
 impl Labelled for DiskLabel {
@@ -54,6 +67,14 @@ impl Labelled for DiskLabel {
 
 impl Labelled for VolumeLabel {
     const KIND: &'static str = "volume";
+
+    fn version(&self) -> u32 {
+        if self.image {
+            2
+        } else {
+            1
+        }
+    }
 }
 
 /// The first bytes of every label of kind `kind`.
@@ -82,7 +103,7 @@ pub(crate) fn same_cluster(one: Uuid, other: Uuid) -> bool {
 pub(crate) fn render<T: Labelled>(label: &T, serial: u64) -> Vec<u8> {
     let body = serde_json::to_string_pretty(label)
         .expect("a label is made of uuids, strings and numbers, which JSON can always hold");
-    render_body(T::KIND, LABEL_VERSION, serial, &format!("{body}\n")).into_bytes()
+    render_body(T::KIND, label.version(), serial, &format!("{body}\n")).into_bytes()
 }
 
 fn render_body(kind: &str, version: u32, serial: u64, body: &str) -> String {
@@ -135,6 +156,7 @@ mod tests {
             disk_uuid: Uuid::from_u128(8),
             cluster_uuid: Uuid::from_u128(9),
             size_mb: 1024,
+            image: false,
         }
     }
 
@@ -147,6 +169,16 @@ mod tests {
             matches!(parse::<DiskLabel>(&text), Err(Unreadable::Damaged(_))),
             "a volume's label is no disk's"
         );
+    }
+
+    #[test]
+    fn an_image_is_called_one_and_an_older_program_does_not_read_it() {
+        let image = VolumeLabel { image: true, ..volume() };
+        let text = render(&image, 5);
+        assert!(text.starts_with(b"holdfast volume label v2 serial 5 crc32 "));
+        assert_eq!(parse::<VolumeLabel>(&text), Ok((image, 5)));
+        let old = String::from_utf8(render(&volume(), 5)).unwrap();
+        assert!(!old.contains("image"), "{old}");
     }
 
     #[test]

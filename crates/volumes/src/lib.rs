@@ -15,13 +15,14 @@
 //! | garbage collection of sandboxes | [`remove_tree_guarded`] |
 //! | space | [`capacity`], [`measure`], [`measure_up_to`], [`measure_volume`], [`VolumesMeter`] |
 //! | whether two names are one place | [`place_of`] |
-//! | what this machine can enforce | [`limits`] |
+//! | what this machine can enforce | [`limits`], [`cannot_make_images`] |
 //!
 //! On each disk:
 //!
 //! ```text
 //! <root>/holdfast/label, label-copy        which disk of which cluster this is
 //! <root>/holdfast/volumes/<uuid>/label, label-copy, data/
+//! <root>/holdfast/volumes/<uuid>/image     of a volume of fixed size, mounted at its data/
 //! <root>/holdfast/making/<uuid>/           a volume that is being made; never seen by a task
 //! <root>/holdfast/trash/<uuid>-<ms>/       destroyed, can be restored
 //! <root>/holdfast/trash/<uuid>-<ms>.purging/   being removed
@@ -42,14 +43,17 @@ mod check_volume;
 mod dirty_pages;
 mod discover;
 mod disk;
+mod ext4;
 mod folder;
 mod give_volume;
 mod guard;
 mod hold_disk;
+mod image;
 mod label;
 mod label_pair;
 mod limits;
 mod list_volumes;
+mod loop_device;
 mod make_volume;
 mod measure;
 mod mounts;
@@ -81,6 +85,7 @@ pub use disk::{DiskConfig, DiskFault, DiskKind, OpenDisk, Opened};
 pub use give_volume::give_volume_to;
 pub use guard::{Kept, KeptWhy};
 pub use hold_disk::{hold_disk, hold_disk_for, DiskHold, HeldBy, HoldFault};
+pub use image::cannot_make_images;
 pub use label::{DiskLabel, VolumeLabel, LABEL_VERSION};
 pub use label_pair::Mend;
 pub use limits::{limits, Finding};

@@ -9,7 +9,8 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::disk::{open_root, read_label, DiskConfig, DiskKind};
+use crate::disk::{open_root, read_label, DiskConfig, DiskKind, VOLUMES};
+use crate::image::{cannot_make_images, IMAGE};
 use crate::label_pair::Mending;
 use crate::mounts::{identify, is_device, mount_of, read_mountinfo, MountLine};
 
@@ -47,6 +48,7 @@ pub fn limits(disks: &[DiskConfig]) -> Vec<Finding> {
     for disk in disks {
         findings.push(fitness(disk));
         findings.push(project_quota(&mounts, &disk.root));
+        findings.extend(made_as(disk));
     }
     findings
 }
@@ -84,38 +86,42 @@ fn ownership() -> Finding {
 fn measured() -> Finding {
     Finding::good(
         "measured use",
-        "limits of volumes are soft: use is measured, and a write beyond a volume's size is told, or its task stopped, never prevented",
+        "limits of volumes that are directories are soft: use is measured, and a write beyond a volume's size is told, or its task stopped, never prevented",
     )
 }
 
 fn loop_images() -> Finding {
     let name = "fixed-size images";
-    let control = Path::new("/dev/loop-control").exists();
-    let maker = find_program("mkfs.ext4");
-    if control && maker && rustix::process::geteuid().is_root() {
-        return Finding::good(
+    match cannot_make_images() {
+        None => Finding::good(
             name,
-            "loop devices and mkfs.ext4 are there; this version of Holdfast makes no images yet",
-        );
+            "loop devices and mkfs.ext4 are there: limit=image gives each volume of a disk a file system of its own, which ends at its size",
+        ),
+        Some(why) => Finding::bad(
+            name,
+            format!("not possible here: {why}"),
+            "nothing needs to be done unless a disk shall have limit=image, which is refused as it is",
+        ),
     }
-    let lacks = [
-        (control, "/dev/loop-control"),
-        (maker, "mkfs.ext4"),
-        (rustix::process::geteuid().is_root(), "root"),
-    ];
-    let lacks: Vec<&str> =
-        lacks.iter().filter(|(there, _)| !there).map(|(_, what)| *what).collect();
-    Finding::bad(
-        name,
-        format!("not possible here: no {}", lacks.join(", no ")),
-        "not needed: this version of Holdfast makes no images yet",
-    )
 }
 
-fn find_program(name: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let system = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"].map(std::path::PathBuf::from);
-    std::env::split_paths(&path).chain(system).any(|dir| dir.join(name).is_file())
+/// How many volumes of a disk are held to their sizes, if there are any.
+fn made_as(disk: &DiskConfig) -> Option<Finding> {
+    let root = open_root(disk).ok()?;
+    let folder = read_label(&root, Mending::No).ok()??.folder;
+    let volumes = folder.enter(VOLUMES).ok()?;
+    let names = volumes.names().ok()?;
+    let kinds: Vec<bool> =
+        names.iter().filter_map(|it| volumes.enter(it).ok()?.has(IMAGE).ok()).collect();
+    let images = kinds.iter().filter(|it| **it).count();
+    let name = format!("limits on {}", disk.root.display());
+    let detail = match (images, kinds.len() - images) {
+        (0, 0) => return None,
+        (images, 0) => format!("all {images} volumes are images of fixed size: their limits are hard"),
+        (0, others) => format!("all {others} volumes are directories: their limits are soft"),
+        (images, others) => format!("{images} volumes are images of fixed size, whose limits are hard, and {others} are directories, whose limits are soft"),
+    };
+    Some(Finding::good(name, detail))
 }
 
 fn fitness(disk: &DiskConfig) -> Finding {
@@ -231,6 +237,22 @@ mod tests {
         };
         assert_eq!(of("disk "), [true, false, false]);
         assert_eq!(of("mount checks"), [true]);
+    }
+
+    #[test]
+    fn what_holds_the_volumes_of_a_disk_is_counted() {
+        let bed = Bed::new();
+        let said = || {
+            let findings = limits(std::slice::from_ref(bed.disk.config()));
+            let found = findings.into_iter().find(|it| it.name.starts_with("limits on "));
+            found.map(|it| it.detail)
+        };
+        assert_eq!(said(), None);
+        let data = bed.filled_volume(1);
+        assert!(said().is_some_and(|it| it.contains("all 1 volumes are directories")));
+        bed.filled_volume(2);
+        std::fs::write(data.with_file_name("image"), "").unwrap();
+        assert!(said().is_some_and(|it| it.contains("and 1 are directories")));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::disk::OpenDisk;
 use crate::label::VolumeLabel;
 use crate::label_pair::Mend;
 use crate::volume::{
-    check_identity, enter_data, enter_volume, enter_volumes, folder_name, read_volume_label,
+    check_identity, enter_volume, enter_volumes, folder_name, look_at_data, read_volume_label,
     VolumeFault,
 };
 
@@ -92,7 +92,7 @@ fn look(
         ..pair.label.clone()
     };
     check_identity(folder.path(), &expected, &pair.label)?;
-    let data = enter_data(&folder, uuid)?.path().to_path_buf();
+    let data = look_at_data(&folder, &pair.label)?;
     Ok(Some(FoundVolume { label: pair.label, data, mend: pair.mend }))
 }
 

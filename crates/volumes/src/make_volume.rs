@@ -15,13 +15,14 @@ use uuid::Uuid;
 use crate::dirty_pages::dirty_bytes;
 use crate::disk::{Entered, OpenDisk, MAKING, TRASH};
 use crate::folder::{EnterFault, Folder, DATA_MODE, PASS_MODE, PRIVATE_MODE};
+use crate::image::{enter_image, give_up_image, make_image, BELOW_MODE};
 use crate::label::VolumeLabel;
 use crate::label_pair::{write_first_pair_unsynced, UnsyncedPair};
 use crate::sync_at_once::{sync_at_once, Unsynced};
 use crate::trash::{names_in_trash, TrashName};
 use crate::volume::{
-    check_claim, check_claimed_here, copy_of, damaged, enter_data, enter_volume, enter_volumes,
-    folder_name, read_volume_label, volume_io, VolumeFault, DATA,
+    check_claim, check_claimed_here, copy_of, damaged, enter_volume, enter_volumes, folder_name,
+    read_volume_label, use_data, volume_io, VolumeFault, DATA,
 };
 
 /// Makes the volume that `label` describes and returns the path of its data. It is durable on
@@ -198,13 +199,17 @@ fn draft_volume(
 
 fn fill_draft(draft: &Folder, label: &VolumeLabel) -> Result<(Folder, UnsyncedPair), VolumeFault> {
     let volume_uuid = label.volume_uuid;
-    let data = draft.make(DATA, DATA_MODE).map_err(|fault| making_fault(label, fault))?;
+    let mode = if label.image { BELOW_MODE } else { DATA_MODE };
+    let data = draft.make(DATA, mode).map_err(|fault| making_fault(label, fault))?;
     if !data.is_empty().map_err(volume_io(volume_uuid, "look into its new directory"))? {
         return Err(damaged(
             volume_uuid,
             draft.path(),
             "something was put into it while it was being made",
         ));
+    }
+    if label.image {
+        make_image(draft, label)?;
     }
     let labels = write_first_pair_unsynced(draft, label)
         .map_err(volume_io(volume_uuid, "write its label"))?;
@@ -258,10 +263,16 @@ fn place_draft(places: &Places, label: &VolumeLabel, draft: Draft) -> Result<Pat
     match draft {
         Draft::Found(path) => Ok(path),
         Draft::New(draft) => {
-            places
-                .making
-                .rename_to(&draft.name, &places.volumes, &draft.name)
-                .map_err(volume_io(volume_uuid, "put it into place"))?;
+            if label.image {
+                // Before it has its name: one that cannot be mounted is no volume, and takes no space. The mount moves with its folder.
+                enter_image(&draft.folder, volume_uuid)
+                    .inspect_err(|_| give_up_image(&draft.folder, volume_uuid))?;
+            }
+            let placed = places.making.rename_to(&draft.name, &places.volumes, &draft.name);
+            if placed.is_err() && label.image {
+                give_up_image(&draft.folder, volume_uuid);
+            }
+            placed.map_err(volume_io(volume_uuid, "put it into place"))?;
             Ok(draft.path)
         }
         Draft::Again => match enter_volume(&places.volumes, volume_uuid)? {
@@ -277,7 +288,7 @@ fn place_draft(places: &Places, label: &VolumeLabel, draft: Draft) -> Result<Pat
 fn find_whole(folder: &Folder, label: &VolumeLabel) -> Result<PathBuf, VolumeFault> {
     let found = read_volume_label(folder, label.volume_uuid)?;
     check_claim(folder.path(), label, &found.label)?;
-    Ok(enter_data(folder, label.volume_uuid)?.path().to_path_buf())
+    Ok(use_data(folder, &found.label)?.path().to_path_buf())
 }
 
 fn making_fault(label: &VolumeLabel, fault: EnterFault) -> VolumeFault {

@@ -12,6 +12,7 @@ use std::os::fd::AsFd;
 use crate::disk::OpenDisk;
 use crate::folder::{EnterFault, Folder};
 use crate::guard::{Kept, Removed, Remover};
+use crate::image::{has_image, unmount_image};
 use crate::label_pair::LABEL_NAMES;
 use crate::trash::{TrashEntry, TrashName};
 use crate::volume::{damaged, enter_trash, volume_io, VolumeFault};
@@ -75,6 +76,9 @@ fn purge(
     let Some((name, folder)) = begin(&trash, entry, begun)? else {
         return Ok(PurgeProgress { done: true, ..PurgeProgress::default() });
     };
+    if has_image(&folder, volume_uuid)? {
+        unmount_image(&folder, volume_uuid)?; // It was before, unless somebody has mounted it since.
+    }
     let (removed, kept, stopped) = empty(&folder, volume_uuid, progress)?;
     let so_far = PurgeProgress {
         removed_entries: removed.entries,

@@ -37,10 +37,12 @@ pub fn relabel(disk: &OpenDisk, label: &VolumeLabel) -> Result<(), VolumeFault> 
             found: found.label.generation,
         });
     }
-    if found.label == *label && found.mend.is_none() {
+    // What it is made of is no part of its claim.
+    let label = VolumeLabel { image: found.label.image, ..label.clone() };
+    if found.label == label && found.mend.is_none() {
         return Ok(());
     }
-    write_pair(&folder, label, found.serial.saturating_add(1))
+    write_pair(&folder, &label, found.serial.saturating_add(1))
         .map_err(volume_io(volume_uuid, "write its label"))
 }
 

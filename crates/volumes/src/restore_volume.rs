@@ -10,7 +10,7 @@ use crate::disk::{OpenDisk, TRASH};
 use crate::folder::EnterFault;
 use crate::trash::{TrashEntry, TrashName};
 use crate::volume::{
-    enter_data, enter_trash, enter_volume, enter_volumes, folder_name, read_volume_label,
+    enter_trash, enter_volume, enter_volumes, folder_name, look_at_data, read_volume_label,
     volume_io, VolumeFault, DATA,
 };
 
@@ -39,17 +39,16 @@ pub fn restore_volume(disk: &OpenDisk, entry: &TrashEntry) -> Result<PathBuf, Vo
             let path = entered.folder.path().join(TRASH).join(&name);
             let back = enter_volume(&volumes, volume_uuid)?
                 .ok_or(VolumeFault::NotRestorable { volume_uuid, path })?;
-            let data = enter_data(&back, volume_uuid)?;
+            let data = look_at_data(&back, &read_volume_label(&back, volume_uuid)?.label)?;
             volumes
                 .sync()
                 .and_then(|()| trash.sync())
                 .map_err(volume_io(volume_uuid, "sync its folder"))?;
-            return Ok(data.path().to_path_buf());
+            return Ok(data);
         }
         Err(fault) => return Err(volume_io(volume_uuid, "open it in the trash")(fault.into_io())),
     };
-    read_volume_label(&folder, volume_uuid)?;
-    enter_data(&folder, volume_uuid)?;
+    look_at_data(&folder, &read_volume_label(&folder, volume_uuid)?.label)?;
     trash
         .move_to(&name, &volumes, &folder_name(volume_uuid))
         .map_err(volume_io(volume_uuid, "move it back"))?;

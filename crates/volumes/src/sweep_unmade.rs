@@ -1,12 +1,13 @@
 //! Removes volumes that a crash left half made.
 //!
 //! What it is for: a CREATE that never became one leaves an empty folder under `making/`. What it
-//! relies on: labels and an *empty* data directory are all that such a folder can hold; `rmdir`
-//! refuses anything more. What it never does: remove a byte that is not a label of ours, or touch
+//! relies on: labels, an image that nobody was given and an *empty* data directory are all that such a folder can hold; `rmdir`
+//! refuses anything more. What it never does: remove a byte that is not ours, or touch
 //! `volumes/`.
 
 use crate::disk::{DiskFault, OpenDisk, MAKING, VOLUMES};
 use crate::folder::EnterFault;
+use crate::image::{unmount_image, IMAGE};
 use crate::label_pair::LABEL_NAMES;
 use crate::volume::DATA;
 
@@ -32,11 +33,19 @@ pub fn sweep_unmade(disk: &OpenDisk) -> Result<u64, DiskFault> {
             continue;
         }
         let Ok(folder) = making.enter(&name) else { continue };
+        if let Ok(uuid) = name.parse() {
+            // It is not mounted unless we were killed right after that. What is not ours stays mounted, and keeps all below.
+            let unmounted = unmount_image(&folder, uuid);
+            if let Err(fault) = unmounted {
+                tracing::warn!("{fault}");
+            }
+        }
         // The data directory is removed first: if it holds anything, all stays.
         if folder.remove_dir(DATA).is_err() {
             tracing::warn!(path = %folder.path().display(), "a volume in the making is not empty; it is kept, look at it");
             continue;
         }
+        folder.remove_file(IMAGE).map_err(disk.io("clear a half-made volume"))?;
         for label in LABEL_NAMES {
             let draft = format!("{label}.draft");
             folder

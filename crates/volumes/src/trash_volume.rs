@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::disk::{Entered, OpenDisk};
 use crate::folder::Folder;
+use crate::image::{has_image, unmount_image};
 use crate::sync_at_once::{sync_all_at_once, Unsynced};
 use crate::trash::{entry, names_in_trash, TrashEntry, TrashName};
 use crate::volume::{
@@ -106,6 +107,9 @@ fn move_one(
     match read_volume_label(&folder, volume_uuid) {
         Ok(_) | Err(VolumeFault::Damaged { .. }) => {}
         Err(fault) => return Err(fault),
+    }
+    if has_image(&folder, volume_uuid)? {
+        unmount_image(&folder, volume_uuid)?;
     }
     let name = TrashName { volume_uuid, deleted_at_ms: now_ms, purging: false };
     places

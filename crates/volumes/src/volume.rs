@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::disk::{DiskFault, Entered, OpenDisk, TRASH, VOLUMES};
 use crate::folder::{EnterFault, Folder, PRIVATE_MODE};
 use crate::guard::KeptWhy;
+use crate::image::{enter_image, look_at_image};
 use crate::label::{same_cluster, VolumeLabel};
 use crate::label_pair::{read_pair, LabelFault, Mending, Pair};
 
@@ -88,6 +89,14 @@ pub enum VolumeFault {
         volume_uuid: Uuid,
         /// The label's version.
         version: u32,
+    },
+    /// It was to be an image of fixed size, and none can be made.
+    #[error("volume {volume_uuid} cannot be made as an image of fixed size: {why}")]
+    NoImage {
+        /// The uuid of the volume.
+        volume_uuid: Uuid,
+        /// The reason, and what to do about it.
+        why: String,
     },
     /// It was destroyed and lies in the trash.
     #[error("volume {volume_uuid} is in the trash at {}; restore it, or use a new uuid", path.display())]
@@ -256,6 +265,22 @@ pub(crate) fn enter_data(folder: &Folder, volume_uuid: Uuid) -> Result<Folder, V
         }
         EnterFault::Io(source) => volume_io(volume_uuid, "open its directory `data`")(source),
     })
+}
+
+/// Enters the data of a volume with the label that was found on it, for a use. An image is mounted if it is not.
+pub(crate) fn use_data(folder: &Folder, found: &VolumeLabel) -> Result<Folder, VolumeFault> {
+    match found.image {
+        true => enter_image(folder, found.volume_uuid),
+        false => enter_data(folder, found.volume_uuid),
+    }
+}
+
+/// Sees that the data of a volume with the label that was found on it is there, and mounts nothing.
+pub(crate) fn look_at_data(folder: &Folder, found: &VolumeLabel) -> Result<PathBuf, VolumeFault> {
+    match found.image {
+        true => look_at_image(folder, found.volume_uuid).map(|()| folder.path().join(DATA)),
+        false => Ok(enter_data(folder, found.volume_uuid)?.path().to_path_buf()),
+    }
 }
 
 /// Checks that the claim of `label` is on this disk.

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use crate::disk::OpenDisk;
 use crate::folder::{Folder, DIR_FLAGS};
+use crate::image::{has_image, used_in_image};
 use crate::mounts::{file_id, file_type, FileId};
 use crate::volume::{enter_data, enter_volume, enter_volumes, folder_name, VolumeFault};
 
@@ -88,8 +89,14 @@ impl VolumesMeter {
             else {
                 return Ok(true);
             };
-            let data = open_data(&volumes, volume.uuid);
-            let is_done = data.is_none_or(|data| volume.go_on(&data, may_go_on));
+            let is_done = match open_data(&volumes, volume.uuid) {
+                None => true,
+                Some(Data::Image(used_bytes)) => {
+                    volume.used_bytes = used_bytes;
+                    true
+                }
+                Some(Data::Folder(data)) => volume.go_on(&data, may_go_on),
+            };
             if !is_done {
                 self.current = Some(volume);
                 return Ok(false);
@@ -107,9 +114,20 @@ impl VolumesMeter {
     }
 }
 
-fn open_data(volumes: &Folder, uuid: Uuid) -> Option<Folder> {
+/// What there is to measure of a volume.
+enum Data {
+    /// Its files.
+    Folder(Folder),
+    /// It is an image, whose file system knows what is used of it.
+    Image(u64),
+}
+
+fn open_data(volumes: &Folder, uuid: Uuid) -> Option<Data> {
     let folder = enter_volume(volumes, uuid).ok()??;
-    enter_data(&folder, uuid).ok()
+    match has_image(&folder, uuid).ok()? {
+        true => used_in_image(&folder, uuid).ok().map(Data::Image),
+        false => enter_data(&folder, uuid).ok().map(Data::Folder),
+    }
 }
 
 impl OneVolume {

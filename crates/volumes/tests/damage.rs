@@ -46,6 +46,7 @@ fn volume_label(n: u128, generation: u64) -> VolumeLabel {
         generation,
         disk_uuid: disk_label().disk_uuid,
         cluster_uuid: disk_label().cluster_uuid,
+        image: false,
         size_mb: 64,
     }
 }

@@ -156,6 +156,9 @@ fn cannot_be_resized(
     if let Some(fault) = claim_fault(record, disks, claim) {
         return Some(format!("{volume} cannot be used now: {fault}"));
     }
+    if disks.is_image(claim.id) {
+        return Some(format!("{volume} is an image of fixed size, which is not resized; create another volume and copy its data"));
+    }
     let ClaimAction::Shrink { subtract, .. } = action else { return None };
     let left = volume.value.quantity().minus(*subtract);
     let used = disks.used_by(claim).filter(|used| left < *used)?;
@@ -293,6 +296,50 @@ mod tests {
         );
         let uuid = bed.apply(vec![Bed::shrink(sized(60), 15)])[0];
         assert_eq!(bed.outcome(uuid), Some(Finished), "{}", why(&bed));
+    }
+
+    #[test]
+    fn a_volume_that_is_an_image_is_not_resized_and_takes_all_of_its_size() {
+        let mut bed = Bed::registered();
+        bed.measured(VolumeLimit::Image, &[]);
+        bed.reserve_and_create();
+        let (id, disk) = (bed.claim(DB_VOLUME).id, bed.machine.disks[1].disk.id);
+        for action in [Bed::grow(sized(60), 10), Bed::shrink(sized(60), 10)] {
+            let uuid = bed.apply(vec![action])[0];
+            assert_eq!(bed.outcome(uuid), Some(Failed));
+            assert!(why(&bed).contains("is an image of fixed size, which is not resized"));
+        }
+        bed.measured(VolumeLimit::Image, &[(id, 1)]);
+        let limit = |bed: &Bed| bed.agent.disks.spaces()[&disk].limit.clone();
+        assert_eq!(bed.agent.disks.used(disk), Scalar::whole(60), "all of it is allocated");
+        assert_eq!(limit(&bed), "image");
+        // It stays what it is when the disk gets another limit, and a restart is told what it is.
+        bed.measured(VolumeLimit::default(), &[(id, 1)]);
+        assert_eq!(limit(&bed), "soft:report+image");
+        bed.crash();
+        bed.settle();
+        let (volumes, images, trashed) = (vec![id], vec![id], Vec::new());
+        bed.input(Input::TrashFound(disk, crate::TrashFound { trashed, volumes, images }));
+        bed.measured(VolumeLimit::default(), &[(id, 2)]);
+        assert_eq!(limit(&bed), "soft:report+image");
+        bed.apply(vec![Bed::destroy(&[sized(60)])]);
+        assert_eq!(bed.agent.disks.used(disk), Scalar::ZERO);
+    }
+
+    #[test]
+    fn a_directory_that_is_back_from_the_trash_is_no_image_whatever_its_disk_has_become() {
+        let mut bed = Bed::registered();
+        bed.reserve_and_create();
+        let id = bed.claim(DB_VOLUME).id;
+        bed.apply(vec![Bed::destroy(&[bed.volume()])]);
+        bed.settle();
+        bed.measured(VolumeLimit::Image, &[]);
+        bed.undelete(id);
+        bed.settle();
+        assert!(bed.find_claim(DB_VOLUME).is_some() && !bed.agent.disks.is_image(id));
+        bed.measured(VolumeLimit::Image, &[(id, 1)]);
+        let disk = bed.machine.disks[1].disk.id;
+        assert_eq!(bed.agent.disks.spaces()[&disk].limit, "image+soft:report");
     }
 
     #[test]

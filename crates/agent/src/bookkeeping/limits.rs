@@ -2,9 +2,7 @@
 //!
 //! Relies on what was measured last, which is all that a soft limit knows. Never keeps from reading what is there.
 
-use holdfast_model::{
-    size_bytes, AgentLedger, Claim, Mode, OverSize, Resource, VolumeLimit, VolumeUsed,
-};
+use holdfast_model::{size_bytes, AgentLedger, Claim, Mode, OverSize, Resource, VolumeUsed};
 
 use super::records::find_volume;
 use crate::parts::Disks;
@@ -29,7 +27,7 @@ impl Excess {
 pub(crate) fn excess(disks: &Disks, volume: &Claim) -> Option<Excess> {
     let used = disks.volume_used(volume)?;
     let size_bytes = size_bytes(volume.resource.value.quantity());
-    let VolumeLimit::Soft(over) = disks.limit(volume.disk?)? else { return None };
+    let over = disks.limit(volume.disk?)?.over_size()?;
     (size_bytes < used.bytes).then_some(Excess { over, used, size_bytes })
 }
 

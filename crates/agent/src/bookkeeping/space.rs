@@ -81,6 +81,8 @@ pub(crate) struct Look<'a> {
     pub(crate) is_well: &'a dyn Fn(DiskId) -> bool,
     /// How much of their sizes the volumes of a disk use.
     pub(crate) used: &'a dyn Fn(DiskId) -> Scalar,
+    /// Whether volumes of a disk were found that are images of fixed size, and some that are not.
+    pub(crate) kinds: &'a dyn Fn(DiskId) -> (bool, bool),
 }
 
 /// What can be claimed of disks that look so. `before` is what was answered last.
@@ -92,7 +94,12 @@ pub(crate) fn usable(look: &Look<'_>, ledger: &AgentLedger, before: &Resources) 
     let mut spaces = BTreeMap::new();
     for disks in by_file_system(&well) {
         let used = disks.iter().map(|it| (look.used)(it.disk.id)).fold(Scalar::ZERO, Scalar::plus);
-        share(&mut extents, &disks, used, before, &mut spaces);
+        if let Some(left) = share(&mut extents, &disks, used, before) {
+            spaces.extend(disks.iter().filter_map(|disk| {
+                let space = disk.space.as_ref()?;
+                Some((disk.disk.id, space_of(space, &left, (look.kinds)(disk.disk.id))))
+            }));
+        }
     }
     let mut base = declared.filter(|it| !is_disk_space(it));
     for extent in &extents {
@@ -154,14 +161,13 @@ fn by_file_system<'a>(well: &[&'a DiskFound]) -> Vec<Vec<&'a DiskFound>> {
     all
 }
 
-/// Shares the space of one file system among its disks, whose volumes use so much of their sizes.
+/// Shares the space of one file system among its disks, whose volumes use so much of their sizes. What it has, if it was measured.
 fn share(
     extents: &mut [Extent<'_>],
     disks: &[&DiskFound],
     used: Scalar,
     before: &Resources,
-    spaces: &mut BTreeMap<DiskId, DiskSpace>,
-) {
+) -> Option<Left> {
     let is_here = |it: &Extent<'_>| {
         it.disk.is_some_and(|its| disks.iter().any(|one| std::ptr::eq(*one, its)))
     };
@@ -169,7 +175,7 @@ fn share(
     let measured: Vec<&FoundSpace> = disks.iter().filter_map(|it| it.space.as_ref()).collect();
     if measured.is_empty() {
         here.iter_mut().for_each(|it| it.room = it.unclaimed(1, 1));
-        return;
+        return None;
     }
     let left = Left::of(&measured, &here, used);
     let named: i64 = here.iter().map(|it| it.declared.as_thousandths()).sum();
@@ -182,11 +188,7 @@ fn share(
     if left.unclaimed + slack < sum(here.iter().map(|it| it.room)) {
         divide(&mut here, left.unclaimed.max(0), before);
     }
-    for disk in disks {
-        if let Some(space) = &disk.space {
-            spaces.insert(disk.disk.id, space_of(space, &left));
-        }
-    }
+    Some(left)
 }
 
 /// What a file system has beside what is promised of it, in thousandths of megabytes.
@@ -227,7 +229,7 @@ fn here_then(measured: &[&FoundSpace]) -> Option<u64> {
     then.collect::<Option<Vec<u64>>>()?.into_iter().min()
 }
 
-fn space_of(found: &FoundSpace, left: &Left) -> DiskSpace {
+fn space_of(found: &FoundSpace, left: &Left, (images, others): (bool, bool)) -> DiskSpace {
     let mb = |thousandths: i64| u64::try_from(thousandths / 1000).unwrap_or(0);
     DiskSpace {
         file_system: found.file_system.clone(),
@@ -236,7 +238,7 @@ fn space_of(found: &FoundSpace, left: &Left) -> DiskSpace {
         trash_mb: found.trash_mb,
         used_mb: found.used.as_ref().map(|it| it.volumes.values().sum::<u64>() >> 20),
         overcommitted_mb: mb(left.short),
-        limit: found.limit.to_string(),
+        limit: found.limit.of_volumes(images, others),
     }
 }
 
@@ -336,6 +338,7 @@ mod tests {
             let mut measured = DiskSpaces::default();
             measured.note_measured(&machine.disks, ledger);
             let look = Look {
+                kinds: &|_| (false, false),
                 declared: &machine.info.resources,
                 found: &machine.disks,
                 is_well: &|_| true,

@@ -25,6 +25,7 @@ pub(crate) fn fit_to_space(step: &mut Step<'_>, disks: &mut Disks, master: &mut 
         found: disks.found(),
         is_well: &|disk| disks.fault(disk).is_none(),
         used: &|disk| disks.used(disk),
+        kinds: &|disk| disks.kinds(disk),
     };
     let Usable { base, spaces } = usable(&look, step.ledger(), &machine.resources);
     note_overcommitment(step, disks.spaces(), &spaces);
@@ -68,7 +69,7 @@ fn are_news(before: &BTreeMap<DiskId, DiskSpace>, now: &BTreeMap<DiskId, DiskSpa
     let is_other = |(old, new): (&DiskSpace, &DiskSpace)| {
         let step = new.total_mb / NEWS;
         let differ = |a: u64, b: u64| step < a.abs_diff(b);
-        old.file_system != new.file_system
+        (&old.file_system, &old.limit) != (&new.file_system, &new.limit)
             || differ(old.total_mb, new.total_mb)
             || differ(old.free_mb, new.free_mb)
             || old.used_mb.is_some() != new.used_mb.is_some()

@@ -81,7 +81,9 @@ pub(crate) fn volume_made(
     match rehearse(step, disks, containers, waiting, &operation) {
         Ok(outcome) => {
             operation.making.iter().for_each(|it| disks.volumes_mut().forget_made(*it));
+            let made = operation.making.clone();
             carry_out(step, disks, master, operation, outcome);
+            made.iter().for_each(|it| disks.note_made(step.ledger(), *it));
         }
         Err(refusal) => give_back(step, disks, master, operation, refusal),
     }

@@ -47,7 +47,7 @@ pub(crate) fn trash_found(
     found: TrashFound,
 ) {
     tell_resized(step, disk);
-    let TrashFound { trashed, volumes: labelled } = found;
+    let TrashFound { trashed, volumes: labelled, images: _ } = found;
     let trashed: BTreeSet<ClaimId> = trashed.into_iter().collect();
     let volumes: BTreeSet<ClaimId> = labelled.iter().map(|it| it.id).collect();
     note_orphans(step, disks, master, disk, labelled);

@@ -26,6 +26,46 @@ pub(crate) struct DiskSpaces {
     to_enforce: BTreeSet<DiskId>,
     /// Volumes that were found to use more than their size.
     over_size: BTreeSet<ClaimId>,
+    images: Images,
+}
+
+/// Volumes that are images of fixed size: all of it is taken from their disk, whatever is in them. Which ones they are is told by the disks.
+#[derive(Debug, Default)]
+struct Images {
+    volumes: BTreeSet<ClaimId>,
+    /// Of each disk whose volumes were measured, whether some are images, and whether some are not.
+    kinds: BTreeMap<DiskId, (bool, bool)>,
+}
+
+impl Images {
+    /// What a volume uses of its disk, at most its size.
+    fn within_size(&self, volume: &Claim, used_bytes: u64) -> Scalar {
+        let size = volume.resource.value.quantity();
+        if self.volumes.contains(&volume.id) {
+            return size;
+        }
+        let used = Scalar::whole(i64::try_from(used_bytes >> 20).unwrap_or(i64::MAX));
+        used.min(size)
+    }
+
+    /// Sums that up for the volumes of a disk that was measured.
+    fn measured(
+        &mut self,
+        disk: DiskId,
+        measured: &BTreeMap<ClaimId, u64>,
+        ledger: &AgentLedger,
+    ) -> Scalar {
+        let (mut sum, mut kinds) = (Scalar::ZERO, (false, false));
+        for (claim, bytes) in there(disk, measured, ledger) {
+            match self.volumes.contains(&claim.id) {
+                true => kinds.0 = true,
+                false => kinds.1 = true,
+            }
+            sum = sum.plus(self.within_size(claim, bytes));
+        }
+        self.kinds.insert(disk, kinds);
+        sum
+    }
 }
 
 /// What of it the master is still to be told.
@@ -67,7 +107,8 @@ impl DiskSpaces {
         }
         self.within_sizes.retain(|disk, _| now.contains_key(disk));
         for disk in &fresh {
-            self.within_sizes.insert(*disk, within_sizes(*disk, &now[disk].volumes, ledger));
+            let sum = self.images.measured(*disk, &now[disk].volumes, ledger);
+            self.within_sizes.insert(*disk, sum);
         }
         self.news.measured.extend(&fresh);
         self.to_enforce.extend(fresh);
@@ -101,17 +142,39 @@ impl DiskSpaces {
             self.news.gone.push(volume.id);
         }
         let Some(used) = used_by(&self.measured, volume) else { return };
+        let within = self.images.within_size(volume, used.bytes);
         if let Some(sum) = volume.disk.and_then(|it| self.within_sizes.get_mut(&it)) {
-            *sum = sum.minus(within_size(volume, used.bytes));
+            *sum = sum.minus(within);
         }
+    }
+
+    /// These volumes, in their places or in the trash, are images.
+    pub(crate) fn note_images(&mut self, volumes: &[ClaimId]) {
+        self.images.volumes.extend(volumes);
+    }
+
+    /// Nothing is left of a volume.
+    pub(crate) fn forget_image(&mut self, volume: ClaimId) {
+        self.images.volumes.remove(&volume);
+    }
+
+    /// Whether a volume is an image of fixed size.
+    pub(crate) fn is_image(&self, volume: ClaimId) -> bool {
+        self.images.volumes.contains(&volume)
+    }
+
+    /// Whether volumes of a disk were found that are images, and some that are not.
+    pub(crate) fn kinds(&self, disk: DiskId) -> (bool, bool) {
+        self.images.kinds.get(&disk).copied().unwrap_or_default()
     }
 
     /// A volume that was released is there with another size.
     pub(crate) fn take_back(&mut self, volume: &Claim) {
         let Some(used) = used_by(&self.measured, volume) else { return };
         let Some(disk) = volume.disk else { return };
+        let within = self.images.within_size(volume, used.bytes);
         if let Some(sum) = self.within_sizes.get_mut(&disk) {
-            *sum = sum.plus(within_size(volume, used.bytes));
+            *sum = sum.plus(within);
         }
         // What it uses is told again, and held against its new size.
         self.news.gone.retain(|it| *it != volume.id);
@@ -177,15 +240,4 @@ fn there<'a>(
         (claim.state != ClaimState::Destroying).then_some((claim, *bytes))
     };
     measured.iter().filter_map(of)
-}
-
-fn within_sizes(disk: DiskId, measured: &BTreeMap<ClaimId, u64>, ledger: &AgentLedger) -> Scalar {
-    there(disk, measured, ledger)
-        .map(|(claim, bytes)| within_size(claim, bytes))
-        .fold(Scalar::ZERO, Scalar::plus)
-}
-
-fn within_size(volume: &Claim, used_bytes: u64) -> Scalar {
-    let used = Scalar::whole(i64::try_from(used_bytes >> 20).unwrap_or(i64::MAX));
-    used.min(volume.resource.value.quantity())
 }

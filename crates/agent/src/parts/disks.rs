@@ -165,6 +165,35 @@ impl Disks {
         found.space.as_ref().map(|it| it.limit)
     }
 
+    /// These volumes, in their places or in the trash, are images.
+    pub(crate) fn note_images(&mut self, volumes: &[ClaimId]) {
+        self.spaces.note_images(volumes);
+    }
+
+    /// A volume was made. One that is new on a disk with images is one; one that is back from the trash is what it was.
+    pub(crate) fn note_made(&mut self, ledger: &AgentLedger, id: ClaimId) {
+        let disk = ledger.claims.get(&id).filter(|_| !ledger.trash.contains_key(&id));
+        let limit = disk.and_then(|it| it.disk).and_then(|it| self.limit(it));
+        if limit == Some(VolumeLimit::Image) {
+            self.spaces.note_images(&[id]);
+        }
+    }
+
+    /// Nothing is left of a volume.
+    pub(crate) fn forget_image(&mut self, volume: ClaimId) {
+        self.spaces.forget_image(volume);
+    }
+
+    /// Whether a volume is an image of fixed size.
+    pub(crate) fn is_image(&self, volume: ClaimId) -> bool {
+        self.spaces.is_image(volume)
+    }
+
+    /// Whether volumes of a disk were found that are images, and some that are not.
+    pub(crate) fn kinds(&self, disk: DiskId) -> (bool, bool) {
+        self.spaces.kinds(disk)
+    }
+
     /// The disks whose volumes were measured since this was asked last.
     pub(crate) fn take_to_enforce(&mut self) -> BTreeSet<DiskId> {
         self.spaces.take_to_enforce()

@@ -51,7 +51,7 @@ pub struct DiskRow {
     /// MB that its volumes were found to use; `null` as long as they were not measured.
     #[serde(deserialize_with = "Option::deserialize")]
     pub used_mb: Option<u64>,
-    /// What keeps its volumes to their sizes: `none`, or a soft limit (`soft:report`, `soft:refuse`, `soft:stop`), which is measured and
+    /// What keeps its volumes to their sizes: `none`, `image`, or a soft limit (`soft:report`, `soft:refuse`, `soft:stop`), which is measured and
     /// prevents no write. `null` as long as it was not measured, or when an older agent does not say.
     #[serde(deserialize_with = "Option::deserialize")]
     pub limit: Option<String>,

@@ -13,12 +13,15 @@
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{symlink, DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{fstat, openat, statx, AtFlags, FileType, Mode, OFlags, StatxFlags, CWD};
 use rustix::io::Errno;
-use rustix::mount::{mount, move_mount, open_tree, MountFlags, MoveMountFlags, OpenTreeFlags};
+use rustix::mount::{
+    mount, move_mount, open_tree, unmount, MountFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
+};
 use rustix::thread::{
     capabilities, remove_capability_from_bounding_set, set_capabilities, CapabilitySet,
 };
@@ -104,12 +107,65 @@ pub(crate) fn cover(hiding: &Hiding, sandbox: &Path) -> Result<(), String> {
             kept.push((path, tree));
         }
     }
+    let_go_of_images(&directories)?;
     for directory in &directories {
         let inside = kept.iter().filter(|(path, _)| path.starts_with(directory));
         cover_one(directory, inside)
             .map_err(|detail| format!("covering {}: {detail}", directory.display()))?;
     }
     Ok(())
+}
+
+/// Unmounts the volumes that are file systems of their own, as this thread sees them: what the container was given of them is cloned by
+/// now. A copy that stayed below a cover would keep a volume in use that is destroyed while the container runs, and with it the space.
+/// Where the machine's mounts are shared, those of volumes that are made later come, and go again with the machine's own.
+fn let_go_of_images(directories: &[PathBuf]) -> Result<(), String> {
+    let mounts = fs::read("/proc/self/mountinfo").map_err(words)?;
+    for line in mounts.split(|byte| *byte == b'\n') {
+        let Some(point) = line.split(|byte| *byte == b' ').nth(4) else { continue };
+        let point = unescaped(point);
+        let is_hidden = directories.iter().any(|it| point.starts_with(it));
+        if is_hidden && is_volume(&point) {
+            // One that the machine has just unmounted is gone here, too.
+            let flags = UnmountFlags::DETACH | UnmountFlags::NOFOLLOW;
+            match unmount(&point, flags) {
+                Ok(()) | Err(Errno::INVAL | Errno::NOENT) => {}
+                Err(error) => {
+                    return Err(format!("letting go of {}: {error}", point.display()));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A path as the kernel lists it: blanks and the like are three octal digits.
+fn unescaped(word: &[u8]) -> PathBuf {
+    let mut bytes = Vec::with_capacity(word.len());
+    let mut rest = word;
+    while let Some((first, others)) = rest.split_first() {
+        let digits = others.get(..3).and_then(|it| std::str::from_utf8(it).ok());
+        let escaped = digits.filter(|_| *first == b'\\');
+        match escaped.and_then(|it| u8::from_str_radix(it, 8).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &others[3..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = others;
+            }
+        }
+    }
+    PathBuf::from(std::ffi::OsString::from_vec(bytes))
+}
+
+/// Whether a path is `DISK/holdfast/volumes/UUID/data`.
+fn is_volume(point: &Path) -> bool {
+    let name = |at: usize| {
+        point.ancestors().nth(at).and_then(Path::file_name).and_then(std::ffi::OsStr::to_str)
+    };
+    (name(0), name(2), name(3)) == (Some("data"), Some("volumes"), Some("holdfast"))
 }
 
 fn cover_one<'a>(
@@ -252,4 +308,19 @@ fn try_all(dir: &Path) -> Result<(), String> {
 
 fn words(error: impl std::fmt::Display) -> String {
     error.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn volumes_are_told_from_other_mounts_by_their_paths() {
+        let spelt = unescaped(b"/mnt/a\\040disk\\134x/holdfast/volumes/7/data");
+        assert_eq!(spelt, Path::new("/mnt/a disk\\x/holdfast/volumes/7/data"));
+        assert!(is_volume(&spelt));
+        for other in ["/mnt/holdfast/volumes/data", "/mnt/holdfast/trash/7/data", "/data", "/"] {
+            assert!(!is_volume(Path::new(other)), "{other}");
+        }
+    }
 }

@@ -228,6 +228,7 @@ pub fn wanted(label: &VolumeLabel, cluster: ClusterId) -> holdfast_volumes::Volu
         disk_uuid: label.disk.0,
         cluster_uuid: cluster.0,
         size_mb: label.size_mb,
+        image: false, // What a volume is made as is no part of its claim.
     }
 }
 

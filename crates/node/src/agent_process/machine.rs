@@ -33,7 +33,7 @@ impl DiskPlan {
     /// A disk that an operator added.
     pub fn of_added(disk: &AddedDisk, limit: VolumeLimit) -> DiskPlan {
         let (root, size_mb) = (PathBuf::from(&disk.root), disk.size_mb);
-        DiskPlan { kind: disk.kind, root, size_mb, given: false, limit }
+        DiskPlan { kind: disk.kind, root, size_mb, given: false, limit: limit_on(disk.kind, limit) }
     }
 
     /// Whether a resource is a part of this disk.
@@ -47,6 +47,15 @@ impl DiskPlan {
                 (Some(source), DiskKind::Mount) => source.kind == SourceKind::Mount && same(source),
                 (Some(_), DiskKind::Root) => false,
             }
+    }
+}
+
+/// What keeps volumes to their sizes on a disk of this kind that says nothing of its own. A MOUNT disk has one volume, of the size of its
+/// file system: that holds it, and has no room for an image of its own size.
+fn limit_on(kind: DiskKind, limit: VolumeLimit) -> VolumeLimit {
+    match (kind, limit) {
+        (DiskKind::Mount, VolumeLimit::Image) => VolumeLimit::default(),
+        _ => limit,
     }
 }
 
@@ -94,6 +103,7 @@ impl MachinePlan {
             disks.push(disk(given, limit).with_context(|| format!("--disk {given}"))?);
         }
         check_apart(&disks)?;
+        check_images(&disks, limit)?;
         let hostname = settings.hostname.clone().unwrap_or_else(|| address.ip().to_string());
         let attributes = attributes(&settings.attributes).context("--attributes")?;
         let wire = AgentInfo {
@@ -165,7 +175,8 @@ fn disks_among(resources: &Resources, limit: VolumeLimit) -> anyhow::Result<Vec<
         let size_mb = whole_mb(amount.value.quantity());
         match disks.iter_mut().find(|it| (it.kind, &it.root) == (kind, &root)) {
             None if amount.copies == 1 => {
-                disks.push(DiskPlan { kind, root, size_mb: Some(size_mb), given: true, limit })
+                let (size_mb, limit) = (Some(size_mb), limit_on(kind, limit));
+                disks.push(DiskPlan { kind, root, size_mb, given: true, limit })
             }
             // Parts of it may be reserved for one role or another.
             Some(disk) if kind == DiskKind::Path => {
@@ -224,14 +235,14 @@ fn attributes(given: &str) -> anyhow::Result<Vec<Attribute>> {
 }
 
 /// `limit` is what holds where it says none of its own.
-fn disk(given: &str, mut limit: VolumeLimit) -> anyhow::Result<DiskPlan> {
-    let (mut kind_and_root, mut size_mb) = (None, None);
+fn disk(given: &str, default: VolumeLimit) -> anyhow::Result<DiskPlan> {
+    let (mut kind_and_root, mut size_mb, mut limit) = (None, None, None);
     for part in given.split(',') {
         match part.split_once('=') {
             Some(("path", root)) => kind_and_root = Some((DiskKind::Path, plain(Path::new(root)))),
             Some(("mount", root)) => kind_and_root = Some((DiskKind::Mount, plain(Path::new(root)))),
             Some(("size-mb", size)) => size_mb = Some(size.parse().with_context(|| format!("`{size}` is no number of MB"))?),
-            Some(("limit", given)) => limit = given.parse().map_err(|why: String| anyhow!("limit={why}"))?,
+            Some(("limit", given)) => limit = Some(given.parse().map_err(|why: String| anyhow!("limit={why}"))?),
             _ => bail!("`{part}` is not understood; write path=/DIR or mount=/DIR, ,size-mb=N if it shall not be measured, and ,limit=soft:refuse for another limit"),
         }
     }
@@ -239,7 +250,25 @@ fn disk(given: &str, mut limit: VolumeLimit) -> anyhow::Result<DiskPlan> {
     if !root.is_absolute() {
         bail!("{} is not absolute", root.display());
     }
+    if (kind, limit) == (DiskKind::Mount, Some(VolumeLimit::Image)) {
+        bail!("limit=image: a MOUNT disk has one volume, which its own file system holds to its size; leave limit=image out, or use path={} for several volumes", root.display());
+    }
+    let limit = limit.unwrap_or(limit_on(kind, default));
     Ok(DiskPlan { kind, root, size_mb, given: false, limit })
+}
+
+/// Images are made by tools and devices that a machine may lack: that is no surprise for whoever creates the first volume.
+fn check_images(disks: &[DiskPlan], default: VolumeLimit) -> anyhow::Result<()> {
+    let asks = |it: &&DiskPlan| it.limit == VolumeLimit::Image;
+    let disk = disks.iter().find(asks).map(|it| it.root.display().to_string());
+    let added = (default == VolumeLimit::Image).then(|| "disks that are added".to_owned());
+    let Some(for_whom) = disk.or(added) else { return Ok(()) };
+    match holdfast_volumes::cannot_make_images() {
+        Some(why) => bail!(
+            "limit=image for {for_whom}: {why}; or choose soft:report, soft:refuse or soft:stop"
+        ),
+        None => Ok(()),
+    }
 }
 
 /// Adds what the settings do not name: all cores, memory less 1 GB (or half of little), ports 31000-32000.
@@ -320,6 +349,14 @@ mod tests {
         assert_eq!(limit("path=/d1,limit=soft:stop").unwrap(), "soft:stop");
         let why = limit("mount=/d1,limit=quota").unwrap_err().to_string();
         assert!(why.starts_with("limit=`quota`") && why.contains("soft:refuse"), "{why}");
+        assert_eq!(limit("path=/d1,limit=image").unwrap(), "image");
+        let why = limit("mount=/d1,limit=image").unwrap_err().to_string();
+        assert!(why.starts_with("limit=image: a MOUNT disk") && why.contains("path=/d1"), "{why}");
+        let images = |given: &str| disk(given, VolumeLimit::Image).unwrap().limit.to_string();
+        assert_eq!(
+            (images("path=/d1"), images("mount=/d1")),
+            ("image".into(), "soft:report".into())
+        );
     }
 
     #[test]

@@ -143,6 +143,8 @@ pub struct Survey {
     pub volumes: Vec<Listed>,
     /// Destroyed volumes.
     pub trash: Vec<TrashItem>,
+    /// Those of both that are images of fixed size.
+    pub images: Vec<Uuid>,
 }
 
 /// A volume in its place, by its label.

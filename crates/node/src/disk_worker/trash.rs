@@ -29,7 +29,10 @@ pub fn survey(disk: &OpenDisk) -> Result<Survey, String> {
     let volumes = there.into_iter().map(|it| listed(it.label)).collect();
     let listed = holdfast_volumes::list_trash(disk).map_err(words)?;
     let trash = listed.entries.iter().map(|it| item(disk, it)).collect();
-    Ok(Survey { volumes, trash })
+    let labels = there.iter().map(|it| &it.label);
+    let labels = labels.chain(listed.entries.iter().filter_map(|it| it.label.as_ref()));
+    let images = labels.filter(|it| it.image).map(|it| it.volume_uuid).collect();
+    Ok(Survey { volumes, trash, images })
 }
 
 /// A destroyed volume, and what is known of it in passing.
@@ -129,6 +132,7 @@ mod tests {
             disk_uuid: here.disk_uuid,
             cluster_uuid: here.cluster_uuid,
             size_mb: 10,
+            image: false,
         };
         let data = holdfast_volumes::make_volume(disk, &label).unwrap();
         (0..files).for_each(|it| std::fs::write(data.join(it.to_string()), [1; 10]).unwrap());

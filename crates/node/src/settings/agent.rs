@@ -52,7 +52,8 @@ pub struct AgentSettings {
     pub disk: Vec<String>,
     /// What happens to volumes that use more than their size, on disks that do not say it themselves: `none`, or a soft limit, which is
     /// measured and prevents no write: `soft:report` tells it, `soft:refuse` refuses new tasks that would write, `soft:stop` ends those
-    /// that may.
+    /// that may. `image` gives each new volume of a PATH disk and of the agent's own directory a file system of its own in a file of fixed
+    /// size, whose writer finds no space left at its end.
     #[arg(
         long,
         default_value = "soft:report",

@@ -272,7 +272,7 @@ impl Disk {
             size_mb: 0,
         };
         let volumes = self.volumes.keys().map(labelled).collect();
-        Some(Input::TrashFound(disk, TrashFound { trashed, volumes }))
+        Some(Input::TrashFound(disk, TrashFound { trashed, volumes, images: Vec::new() }))
     }
 
     /// Writes a record and perhaps syncs; says how many records are safe. An error when the disk is

@@ -27,7 +27,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use holdfast_agent::{DiskFound, Input, VolumeLabel};
-use holdfast_model::{ClaimId, ClusterId, DiskId, DiskKind, DiskRecord};
+use holdfast_model::{ClaimId, ClusterId, DiskId, DiskKind, DiskRecord, VolumeLimit};
 use holdfast_volumes::{DiskHold, DiskLabel, HeldBy, HoldFault, Place};
 use uuid::Uuid;
 
@@ -43,6 +43,8 @@ use crate::disk_worker::protocol::{Answer, Found, Kind, Request, Room, Trashed};
 
 /// How many volumes are made at once at most.
 const MAKE_MAX: usize = 256;
+/// The same of volumes that are images, each of which is a file system to be made: an answer must not be long in coming.
+const IMAGES_MAX: usize = 16;
 /// How many volumes are moved to the trash at once at most; they share their syncs.
 const TRASH_MAX: usize = 256;
 /// How long a batch of volumes waits for more at most, when the last one was of several: they share their syncs.
@@ -279,7 +281,15 @@ impl Lane {
             Job::Resize(label) => self.trash.resized(&label),
             Job::Purge(disk, claim) => self.purge(disk, claim),
             // A container that does not wait any more needs no answer.
-            Job::Find(label, reply) => drop(reply.send(self.check(&label))),
+            Job::Find(label, reply) => {
+                let found = self.check(&label);
+                // What is wrong with a volume is said of its claim, too, by whomever that was seen, and looked at again from then on.
+                if let (Err(why), State::Asked(_, Ok(_))) = (&found, &self.state) {
+                    let seen = Input::VolumeChecked(label.claim, Err(why.clone()));
+                    self.shared.inbox.tell_blocking(seen);
+                }
+                drop(reply.send(found));
+            }
             Job::Give(label, owner, reply) => drop(reply.send(self.give(&label, owner))),
             Job::Make(_) | Job::Trash(_) => {
                 debug_assert!(false, "they are done in batches");
@@ -301,7 +311,7 @@ impl Lane {
     /// Makes what waits in one go; returns the first job of another kind.
     fn make_all(&mut self, first: VolumeLabel, work: &Receiver<Job>) -> Option<Job> {
         let until = Instant::now() + self.linger;
-        let (labels, other) = gather(first, MAKE_MAX, until, work, |job| match job {
+        let (labels, other) = gather(first, self.make_max(), until, work, |job| match job {
             Job::Make(label) => Ok(label),
             other => Err(Box::new(other)),
         });
@@ -310,11 +320,20 @@ impl Lane {
         other
     }
 
+    fn make_max(&self) -> usize {
+        match self.plan.limit {
+            VolumeLimit::Image => IMAGES_MAX,
+            VolumeLimit::None | VolumeLimit::Soft(_) => MAKE_MAX,
+        }
+    }
+
     fn make_now(&mut self, labels: Vec<VolumeLabel>) {
         let (began, several) = (Instant::now(), 1 < labels.len());
         self.do_all(labels, "making", Job::Make, |this, labels, doing| {
             let cluster = this.cluster();
-            let request = Request::Make(labels.iter().map(|it| wanted(it, cluster)).collect());
+            let image = this.plan.limit == VolumeLimit::Image;
+            let to_make = |it| holdfast_volumes::VolumeLabel { image, ..wanted(it, cluster) };
+            let request = Request::Make(labels.iter().map(to_make).collect());
             match this.work(&request, doing)? {
                 Answer::Made(made) if made.len() == labels.len() => {
                     if made.iter().any(Result::is_err) {

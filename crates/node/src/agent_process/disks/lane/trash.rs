@@ -237,6 +237,7 @@ impl Lane {
                 let found = TrashFound {
                     trashed: survey.trash.iter().map(|it| ClaimId(it.volume)).collect(),
                     volumes: survey.volumes.iter().cloned().map(labelled).collect(),
+                    images: survey.images.iter().map(|it| ClaimId(*it)).collect(),
                 };
                 self.trash.surveyed(disk, survey);
                 self.shared.inbox.tell_blocking(Input::TrashFound(disk, found));
@@ -418,7 +419,7 @@ mod tests {
 
     fn trash(total_mb: u64, free_mb: u64, items: Vec<TrashItem>) -> Trash {
         let mut trash = Trash::new(RETENTION);
-        trash.surveyed(DiskId(Uuid::nil()), Survey { volumes: Vec::new(), trash: items });
+        trash.surveyed(DiskId(Uuid::nil()), Survey { trash: items, ..Survey::default() });
         trash.room = Room { total_mb, free_mb, free_files: None };
         trash
     }

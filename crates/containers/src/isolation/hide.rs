@@ -93,8 +93,14 @@ pub(crate) struct Hiding {
     pub kept: Vec<PathBuf>,
 }
 
-/// Covers all places, as this thread sees them, but for the sandbox and what else is kept.
-pub(crate) fn cover(hiding: &Hiding, sandbox: &Path) -> Result<(), String> {
+/// The mounts that a process sees, `self` or one with a number, as the kernel lists them.
+pub(crate) fn mounts_of(process: &str) -> Result<Vec<u8>, String> {
+    fs::read(format!("/proc/{process}/mountinfo")).map_err(words)
+}
+
+/// Covers all places, as this thread sees them, but for the sandbox and what else is kept. `mounts` are those that it sees: in a container
+/// they cannot be read by who is not in it.
+pub(crate) fn cover(hiding: &Hiding, sandbox: &Path, mounts: &[u8]) -> Result<(), String> {
     let mut directories: Vec<PathBuf> =
         hiding.places.iter().filter_map(HiddenPlace::directory).collect();
     // One that lies in another is covered with it.
@@ -107,7 +113,7 @@ pub(crate) fn cover(hiding: &Hiding, sandbox: &Path) -> Result<(), String> {
             kept.push((path, tree));
         }
     }
-    let_go_of_images(&directories)?;
+    let_go_of_images(&directories, mounts)?;
     for directory in &directories {
         let inside = kept.iter().filter(|(path, _)| path.starts_with(directory));
         cover_one(directory, inside)
@@ -119,8 +125,7 @@ pub(crate) fn cover(hiding: &Hiding, sandbox: &Path) -> Result<(), String> {
 /// Unmounts the volumes that are file systems of their own, as this thread sees them: what the container was given of them is cloned by
 /// now. A copy that stayed below a cover would keep a volume in use that is destroyed while the container runs, and with it the space.
 /// Where the machine's mounts are shared, those of volumes that are made later come, and go again with the machine's own.
-fn let_go_of_images(directories: &[PathBuf]) -> Result<(), String> {
-    let mounts = fs::read("/proc/self/mountinfo").map_err(words)?;
+fn let_go_of_images(directories: &[PathBuf], mounts: &[u8]) -> Result<(), String> {
     for line in mounts.split(|byte| *byte == b'\n') {
         let Some(point) = line.split(|byte| *byte == b' ').nth(4) else { continue };
         let point = unescaped(point);
@@ -295,7 +300,7 @@ fn try_all(dir: &Path) -> Result<(), String> {
     fs::write(place.join("secret"), "").map_err(words)?;
     unshare_mounts()?;
     let hiding = Hiding { places: vec![HiddenPlace::whole(&place)], kept: Vec::new() };
-    cover(&hiding, &kept)?;
+    cover(&hiding, &kept, &mounts_of("self")?)?;
     own_devices()?;
     drop_capabilities()?;
     let hidden = !place.join("secret").exists() && kept.is_dir();

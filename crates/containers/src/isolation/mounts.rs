@@ -63,7 +63,8 @@ impl Isolator for Mounts {
             .map(|volume| detached(volume).map_err(|detail| failed(volume, detail)))
             .collect::<Result<Vec<_>, _>>()?;
         if let Some(hiding) = subject.hiding {
-            hide::cover(hiding, subject.sandbox)
+            hide::mounts_of("self")
+                .and_then(|mounts| hide::cover(hiding, subject.sandbox, &mounts))
                 .map_err(|detail| IsolationError::new(NAME, "hide what is not its own", detail))?;
             hide::own_devices()
                 .map_err(|detail| IsolationError::new(NAME, "make its own /dev", detail))?;
@@ -222,7 +223,8 @@ pub(crate) fn hide_more(
     hiding: &hide::Hiding,
     sandbox: &Path,
 ) -> Result<(), IsolationError> {
-    within(first, || hide::cover(hiding, sandbox))
+    hide::mounts_of(&first.pid.to_string())
+        .and_then(|mounts| within(first, || hide::cover(hiding, sandbox, &mounts)))
         .map_err(|detail| IsolationError::new(NAME, "hide what is not its own", detail))
 }
 

@@ -26,12 +26,12 @@ pub fn survey(disk: &OpenDisk) -> Result<Survey, String> {
         role,
         size_mb,
     };
-    let volumes = there.into_iter().map(|it| listed(it.label)).collect();
-    let listed = holdfast_volumes::list_trash(disk).map_err(words)?;
-    let trash = listed.entries.iter().map(|it| item(disk, it)).collect();
+    let destroyed = holdfast_volumes::list_trash(disk).map_err(words)?.entries;
+    let trash = destroyed.iter().map(|it| item(disk, it)).collect();
     let labels = there.iter().map(|it| &it.label);
-    let labels = labels.chain(listed.entries.iter().filter_map(|it| it.label.as_ref()));
+    let labels = labels.chain(destroyed.iter().filter_map(|it| it.label.as_ref()));
     let images = labels.filter(|it| it.image).map(|it| it.volume_uuid).collect();
+    let volumes = there.into_iter().map(|it| listed(it.label)).collect();
     Ok(Survey { volumes, trash, images })
 }
 

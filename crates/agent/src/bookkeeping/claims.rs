@@ -318,7 +318,7 @@ mod tests {
         assert_eq!(limit(&bed), "soft:report+image");
         bed.crash();
         bed.settle();
-        let (volumes, images, trashed) = (vec![id], vec![id], Vec::new());
+        let (volumes, images, trashed) = (vec![crate::testbed::labelled(id)], vec![id], Vec::new());
         bed.input(Input::TrashFound(disk, crate::TrashFound { trashed, volumes, images }));
         bed.measured(VolumeLimit::default(), &[(id, 2)]);
         assert_eq!(limit(&bed), "soft:report+image");

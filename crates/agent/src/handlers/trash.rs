@@ -446,6 +446,7 @@ mod tests {
         let found = |ids: &[ClaimId]| TrashFound {
             trashed: [before.id].into_iter().filter(|it| !ids.contains(it)).collect(),
             volumes: ids.iter().map(|it| crate::testbed::labelled(*it)).collect(),
+            images: Vec::new(),
         };
         bed.input(Input::TrashFound(disk, found(&[])));
         assert_eq!(told(&bed), []);

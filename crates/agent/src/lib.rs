@@ -60,7 +60,7 @@ pub use view::{AgentView, ExecutorView, Status};
 use bookkeeping::telling::{tell_trash, tell_used};
 use bookkeeping::{holds, topics, Record, Step};
 use flows::{
-    fitting::fit_to_space, limiting::enforce_limits, reporting::report_if_wanted, waking::go_on,
+    fitting::fit_to_space, limiting::look_at_measured, reporting::report_if_wanted, waking::go_on,
 };
 use handlers::{
     alarms, containers, disk_changes, disks, executors, link, recovery, together, trash, volumes,
@@ -164,7 +164,7 @@ impl Agent {
     fn go_on(&mut self, ctx: &mut StepContext<'_>) {
         let Agent { config, record, disks, containers, tasks, master, waiting } = self;
         let step = &mut Step::new(ctx, config, record);
-        enforce_limits(step, disks, containers);
+        look_at_measured(step, disks, containers);
         loop {
             go_on(step, disks, containers, tasks, master, waiting);
             if step.take_space_stale() {

@@ -594,3 +594,24 @@ fn a_crash_after_any_effect_of_the_main_course_loses_nothing() {
     }
     assert!(40 < crashes, "only {crashes} places to crash in");
 }
+
+/// What was made with the destruction of another was itself destroyed before that was over: two operations named one claim, and the end of
+/// each was taken for the other's.
+#[test]
+fn what_is_destroyed_while_the_change_that_made_it_goes_on_ends_both() {
+    let steps = [
+        Step::Together(0, 0, -1),
+        Step::Answer(1),
+        Step::Together(2, 0, -11),
+        Step::Launch(0, None),
+        Step::Answer(1),
+        Step::Destroy(2),
+    ];
+    let (mut bed, mut names) = (Bed::registered(), Names(0));
+    for step in &steps {
+        act(&mut bed, &mut names, step);
+        check(&bed);
+    }
+    recover_twice(&mut bed);
+    calm(&mut bed);
+}

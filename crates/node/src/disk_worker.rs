@@ -247,7 +247,7 @@ fn found(open: &OpenDisk, place: Place, wanted: Wanted, prove: bool) -> Result<F
     let is_known = wanted.expected.is_some() || wanted.others.contains(&label.disk_uuid);
     Ok(Found {
         label,
-        mend: open.mend().map(|it| format!("{it:?}")),
+        repair: open.repair().map(|it| format!("{it:?}")),
         room: trash::room(open),
         place,
         known_as: wanted.known_as,

@@ -16,7 +16,7 @@ use crate::disk::{
 };
 use crate::folder::{EnterFault, Folder};
 use crate::label::{DiskLabel, VolumeLabel};
-use crate::label_pair::{read_pair, write_pair, Mending};
+use crate::label_pair::{read_pair, write_pair, Repairing};
 
 /// Makes the disk that bears the label `found` (as a [`DiskFault::Foreign`] named it) a disk of
 /// `cluster_uuid`, with all volumes and all that is in its trash. Volumes that are damaged stay as
@@ -32,10 +32,10 @@ pub fn adopt_disk(
     let root = open_root(config)?;
     let unlabelled =
         || DiskFault::Unlabelled { root: config.root.clone(), expected: found.disk_uuid };
-    let lock = read_label(&root, Mending::Yes)?.ok_or_else(unlabelled)?.folder;
+    let lock = read_label(&root, Repairing::Yes)?.ok_or_else(unlabelled)?.folder;
     lock.lock().map_err(io_fault(&config.root, "lock its folder"))?;
     // The label is read again now that nobody else can write it.
-    let entered = read_label(&root, Mending::No)?.ok_or_else(unlabelled)?;
+    let entered = read_label(&root, Repairing::No)?.ok_or_else(unlabelled)?;
     let label = DiskLabel { disk_uuid: found.disk_uuid, cluster_uuid };
     let Entered { folder, pair } = entered;
     if pair.label != label {
@@ -58,7 +58,7 @@ pub fn adopt_disk(
         }
         write_pair(&folder, &label, pair.serial.saturating_add(1)).map_err(io)?;
     }
-    Ok(OpenDisk { config: config.clone(), label, opened: Opened::Found, mend: pair.mend })
+    Ok(OpenDisk { config: config.clone(), label, opened: Opened::Found, repair: pair.repair })
 }
 
 fn adopt_volumes(holdfast: &Folder, place: &str, disk: &DiskLabel) -> io::Result<()> {
@@ -70,7 +70,7 @@ fn adopt_volumes(holdfast: &Folder, place: &str, disk: &DiskLabel) -> io::Result
     for name in place.names()? {
         let Ok(folder) = place.enter(&name) else { continue };
         folder.lock()?;
-        let Ok(pair) = read_pair::<VolumeLabel>(&folder, Mending::No) else { continue };
+        let Ok(pair) = read_pair::<VolumeLabel>(&folder, Repairing::No) else { continue };
         if pair.label.disk_uuid == disk.disk_uuid && pair.label.cluster_uuid != disk.cluster_uuid {
             let label = VolumeLabel { cluster_uuid: disk.cluster_uuid, ..pair.label };
             write_pair(&folder, &label, pair.serial.saturating_add(1))?;

@@ -13,7 +13,7 @@ use thiserror::Error;
 use crate::disk::read_label;
 use crate::folder::Folder;
 use crate::label::DiskLabel;
-use crate::label_pair::Mending;
+use crate::label_pair::Repairing;
 use crate::measure::MIB;
 use crate::mounts::{is_device, read_mountinfo, MountLine};
 
@@ -92,7 +92,7 @@ fn look_at(mount: &MountLine) -> FoundMount {
         let mb = |blocks: u64| blocks.saturating_mul(stat.f_frsize) / MIB;
         (found.total_mb, found.free_mb) = (mb(stat.f_blocks), mb(stat.f_bavail));
     }
-    match read_label(&root, Mending::No) {
+    match read_label(&root, Repairing::No) {
         Ok(entered) => found.label = entered.map(|entered| entered.pair.label),
         Err(fault) => drop(found.unfit.get_or_insert(fault.to_string())),
     }

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::folder::{EnterFault, Folder};
 use crate::label::{same_cluster, DiskLabel};
-use crate::label_pair::{read_pair, LabelFault, Mend, Mending, Pair};
+use crate::label_pair::{read_pair, LabelFault, Pair, Repair, Repairing};
 use crate::mounts::is_mount_root;
 
 /// The folder on each disk that holds everything of ours.
@@ -68,7 +68,7 @@ pub struct OpenDisk {
     pub(crate) config: DiskConfig,
     pub(crate) label: DiskLabel,
     pub(crate) opened: Opened,
-    pub(crate) mend: Option<Mend>,
+    pub(crate) repair: Option<Repair>,
 }
 
 /// Why a disk cannot be used. Nothing was made or changed on it.
@@ -183,8 +183,8 @@ impl OpenDisk {
     }
 
     /// The copy of the label that was found bad at opening, if one was.
-    pub fn mend(&self) -> Option<&Mend> {
-        self.mend.as_ref()
+    pub fn repair(&self) -> Option<&Repair> {
+        self.repair.as_ref()
     }
 
     /// Identifies the disk again: present, mounted, writable, of the same label. For a health check
@@ -199,7 +199,7 @@ impl OpenDisk {
     /// Identifies the disk and enters its folder.
     pub(crate) fn enter(&self) -> Result<Entered, DiskFault> {
         let root = open_root(&self.config)?;
-        let entered = read_label(&root, Mending::Yes)?;
+        let entered = read_label(&root, Repairing::Yes)?;
         let expected = self.label.disk_uuid;
         let entered = entered
             .ok_or_else(|| DiskFault::Unlabelled { root: self.config.root.clone(), expected })?;
@@ -250,7 +250,10 @@ pub(crate) fn open_root(config: &DiskConfig) -> Result<Folder, DiskFault> {
 }
 
 /// Enters the disk's folder and reads its label; `None` if the disk has no such folder.
-pub(crate) fn read_label(root: &Folder, mending: Mending) -> Result<Option<Entered>, DiskFault> {
+pub(crate) fn read_label(
+    root: &Folder,
+    repairing: Repairing,
+) -> Result<Option<Entered>, DiskFault> {
     let path = root.path().to_path_buf();
     let damaged =
         |detail: &str| DiskFault::LabelDamaged { root: path.clone(), detail: detail.to_owned() };
@@ -267,7 +270,7 @@ pub(crate) fn read_label(root: &Folder, mending: Mending) -> Result<Option<Enter
             return Err(io_fault(&path, "open its folder `holdfast`")(source))
         }
     };
-    match read_pair(&folder, mending) {
+    match read_pair(&folder, repairing) {
         Ok(pair) => Ok(Some(Entered { folder, pair })),
         Err(LabelFault::Absent) => Err(damaged("its folder `holdfast` holds no label")),
         Err(LabelFault::Damaged(detail)) => Err(damaged(&detail)),

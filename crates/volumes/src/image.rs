@@ -188,16 +188,17 @@ pub(crate) fn look_at_image(folder: &Folder, volume_uuid: Uuid) -> Result<(), Vo
     }
 }
 
-/// The bytes that files use in the image of a volume: by its file system when that is mounted, else as its superblock was written last.
-pub(crate) fn used_in_image(folder: &Folder, volume_uuid: Uuid) -> Result<u64, VolumeFault> {
+/// The bytes that files use in the image of a volume, by its file system; nothing while that is not mounted.
+pub(crate) fn used_in_image(
+    folder: &Folder,
+    volume_uuid: Uuid,
+) -> Result<Option<u64>, VolumeFault> {
     let image = open_image(folder, volume_uuid)?;
     keep_allocated(&image, volume_uuid);
-    let Some(top) = mounted(folder, volume_uuid, &image)? else {
-        return Ok(verify(folder, volume_uuid, &image)?.used_bytes);
-    };
+    let Some(top) = mounted(folder, volume_uuid, &image)? else { return Ok(None) };
     let stat = rustix::fs::fstatvfs(&top)
         .map_err(|errno| volume_io(volume_uuid, "read what it uses")(errno.into()))?;
-    Ok(stat.f_blocks.saturating_sub(stat.f_bfree).saturating_mul(stat.f_frsize))
+    Ok(Some(stat.f_blocks.saturating_sub(stat.f_bfree).saturating_mul(stat.f_frsize)))
 }
 
 /// Unmounts the image of a volume, if it is mounted: what was written to it is durable then.

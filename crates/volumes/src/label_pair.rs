@@ -18,7 +18,7 @@ pub(crate) const LABEL_NAMES: [&str; 2] = ["label", "label-copy"];
 
 /// A copy of a label that was not as it should be, while the other was whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mend {
+pub struct Repair {
     /// The path of the copy.
     pub path: std::path::PathBuf,
     /// What was wrong with it.
@@ -32,7 +32,7 @@ pub struct Mend {
 pub(crate) struct Pair<T> {
     pub label: T,
     pub serial: u64,
-    pub mend: Option<Mend>,
+    pub repair: Option<Repair>,
 }
 
 /// Why the label could not be read.
@@ -55,10 +55,10 @@ enum Copy<T> {
     Damaged(String),
 }
 
-/// Whether reading may mend a bad copy.
+/// Whether reading may repair a bad copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mending {
-    /// Mend a bad copy from a good one.
+pub(crate) enum Repairing {
+    /// Repair a bad copy from a good one.
     Yes,
     /// Only read.
     No,
@@ -67,17 +67,17 @@ pub(crate) enum Mending {
 /// Reads both copies. The caller that asks for mending must not hold the folder's lock.
 pub(crate) fn read_pair<T: Labelled>(
     folder: &Folder,
-    mending: Mending,
+    repairing: Repairing,
 ) -> Result<Pair<T>, LabelFault> {
     let look = read_copies::<T>(folder);
-    if mending == Mending::No || matches!(look, Ok((_, None))) {
+    if repairing == Repairing::No || matches!(look, Ok((_, None))) {
         return look.map(|(pair, _)| pair);
     }
     // What looks bad may be a write that is under way: read again when nobody writes.
     folder.lock().map_err(LabelFault::Io)?;
     let result = read_copies::<T>(folder).map(|(mut pair, bad)| {
-        if let (Some(bad), Some(mended)) = (bad, &mut pair.mend) {
-            mended.done = mend(folder, bad, &pair.label, pair.serial, &mended.path, &mended.why);
+        if let (Some(bad), Some(mended)) = (bad, &mut pair.repair) {
+            mended.done = repair(folder, bad, &pair.label, pair.serial, &mended.path, &mended.why);
         }
         pair
     });
@@ -91,7 +91,7 @@ fn read_copies<T: Labelled>(folder: &Folder) -> Result<(Pair<T>, Option<usize>),
     let (good, bad, why) = match copies {
         [Copy::Whole(label, serial), Copy::Whole(other, other_serial)] => {
             if serial == other_serial && label == other {
-                return Ok((Pair { label, serial, mend: None }, None));
+                return Ok((Pair { label, serial, repair: None }, None));
             }
             if serial == other_serial {
                 return Err(LabelFault::Damaged(format!(
@@ -119,10 +119,10 @@ fn read_copies<T: Labelled>(folder: &Folder) -> Result<(Pair<T>, Option<usize>),
     };
     let (label, serial) = good;
     let path = folder.path().join(LABEL_NAMES[bad]);
-    Ok((Pair { label, serial, mend: Some(Mend { path, why, done: false }) }, Some(bad)))
+    Ok((Pair { label, serial, repair: Some(Repair { path, why, done: false }) }, Some(bad)))
 }
 
-fn mend<T: Labelled>(
+fn repair<T: Labelled>(
     folder: &Folder,
     bad: usize,
     label: &T,
@@ -215,7 +215,7 @@ mod tests {
     }
 
     fn pair(dir: &std::path::Path) -> Result<Pair<DiskLabel>, LabelFault> {
-        read_pair(&Folder::open(dir).unwrap(), Mending::Yes)
+        read_pair(&Folder::open(dir).unwrap(), Repairing::Yes)
     }
 
     #[test]
@@ -236,9 +236,9 @@ mod tests {
                 spoil(&dir.path().join(bad));
                 let read = pair(dir.path()).unwrap();
                 assert_eq!((read.label, read.serial), (label(1), 4));
-                let mend = read.mend.expect("it is reported");
-                assert!(mend.done && mend.path.ends_with(bad), "{mend:?}");
-                assert!(pair(dir.path()).unwrap().mend.is_none(), "the second time all is well");
+                let repair = read.repair.expect("it is reported");
+                assert!(repair.done && repair.path.ends_with(bad), "{repair:?}");
+                assert!(pair(dir.path()).unwrap().repair.is_none(), "the second time all is well");
             }
         }
     }
@@ -263,9 +263,11 @@ mod tests {
             std::fs::write(dir.path().join(LABEL_NAMES[1 - newer]), render(&label(1), 1)).unwrap();
             let read = pair(dir.path()).unwrap();
             assert_eq!((read.label, read.serial), (label(2), 2));
-            assert!(read
-                .mend
-                .is_some_and(|mend| mend.done && mend.path.ends_with(LABEL_NAMES[1 - newer])));
+            assert!(
+                read.repair.is_some_and(
+                    |repair| repair.done && repair.path.ends_with(LABEL_NAMES[1 - newer])
+                )
+            );
             assert_eq!(
                 std::fs::read(dir.path().join(LABEL_NAMES[1 - newer])).unwrap(),
                 render(&label(2), 2)
@@ -300,7 +302,7 @@ mod tests {
             for n in 2..300 {
                 let folder = Folder::open(dir.path()).unwrap();
                 folder.lock().unwrap();
-                let read = read_pair::<DiskLabel>(&folder, Mending::No).unwrap();
+                let read = read_pair::<DiskLabel>(&folder, Repairing::No).unwrap();
                 assert_eq!(read.serial, n - 1);
                 write_pair(&folder, &label(n.into()), n).unwrap();
             }
@@ -330,9 +332,9 @@ mod tests {
             folder.unlock().unwrap();
             let read = reader.join().unwrap();
             assert_eq!(
-                (read.label, read.serial, read.mend),
+                (read.label, read.serial, read.repair),
                 (label(2), 2, None),
-                "there was nothing to mend"
+                "there was nothing to repair"
             );
         });
     }
@@ -342,7 +344,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let folder = Folder::open(dir.path()).unwrap();
         folder.write_file("label", &render(&label(1), 1)).unwrap();
-        assert!(!read_pair::<DiskLabel>(&folder, Mending::No).unwrap().mend.unwrap().done);
+        assert!(!read_pair::<DiskLabel>(&folder, Repairing::No).unwrap().repair.unwrap().done);
         assert!(!dir.path().join("label-copy").exists());
     }
 

@@ -87,7 +87,7 @@ pub use guard::{Kept, KeptWhy};
 pub use hold_disk::{hold_disk, hold_disk_for, DiskHold, HeldBy, HoldFault};
 pub use image::cannot_make_images;
 pub use label::{DiskLabel, VolumeLabel, LABEL_VERSION};
-pub use label_pair::Mend;
+pub use label_pair::Repair;
 pub use limits::{limits, Finding};
 pub use list_volumes::{list_volumes, DamagedVolume, FoundVolume, FoundVolumes};
 pub use make_volume::{make_volume, make_volumes};

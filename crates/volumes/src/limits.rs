@@ -11,7 +11,7 @@ use std::path::Path;
 
 use crate::disk::{open_root, read_label, DiskConfig, DiskKind, VOLUMES};
 use crate::image::{cannot_make_images, IMAGE};
-use crate::label_pair::Mending;
+use crate::label_pair::Repairing;
 use crate::mounts::{identify, is_device, mount_of, read_mountinfo, MountLine};
 
 /// The result of one check.
@@ -108,7 +108,7 @@ fn loop_images() -> Finding {
 /// How many volumes of a disk are held to their sizes, if there are any.
 fn made_as(disk: &DiskConfig) -> Option<Finding> {
     let root = open_root(disk).ok()?;
-    let folder = read_label(&root, Mending::No).ok()??.folder;
+    let folder = read_label(&root, Repairing::No).ok()??.folder;
     let volumes = folder.enter(VOLUMES).ok()?;
     let names = volumes.names().ok()?;
     let kinds: Vec<bool> =
@@ -131,13 +131,13 @@ fn fitness(disk: &DiskConfig) -> Finding {
         DiskKind::Path => "PATH",
         DiskKind::Mount => "MOUNT",
     };
-    match open_root(disk).and_then(|root| read_label(&root, Mending::No)) {
+    match open_root(disk).and_then(|root| read_label(&root, Repairing::No)) {
         Ok(None) => Finding::good(name, format!("a {kind} disk, fit and not used yet")),
-        Ok(Some(entered)) => match entered.pair.mend {
+        Ok(Some(entered)) => match entered.pair.repair {
             None => Finding::good(name, format!("a {kind} disk, {}", entered.pair.label.disk_uuid)),
-            Some(mend) => Finding::bad(
+            Some(repair) => Finding::bad(
                 name,
-                format!("{} is bad: {}", mend.path.display(), mend.why),
+                format!("{} is bad: {}", repair.path.display(), repair.why),
                 "the agent mends it at its next use; look for I/O errors in the kernel's log",
             ),
         },

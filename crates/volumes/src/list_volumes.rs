@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::disk::OpenDisk;
 use crate::label::VolumeLabel;
-use crate::label_pair::Mend;
+use crate::label_pair::Repair;
 use crate::volume::{
     check_identity, enter_volume, enter_volumes, folder_name, look_at_data, read_volume_label,
     VolumeFault,
@@ -24,7 +24,7 @@ pub struct FoundVolume {
     /// The path of its data.
     pub data: PathBuf,
     /// A bad copy of its label, if one was found.
-    pub mend: Option<Mend>,
+    pub repair: Option<Repair>,
 }
 
 /// Something under `volumes/` that is not a whole volume of this disk. It is left as it is.
@@ -93,7 +93,7 @@ fn look(
     };
     check_identity(folder.path(), &expected, &pair.label)?;
     let data = look_at_data(&folder, &pair.label)?;
-    Ok(Some(FoundVolume { label: pair.label, data, mend: pair.mend }))
+    Ok(Some(FoundVolume { label: pair.label, data, repair: pair.repair }))
 }
 
 #[cfg(test)]
@@ -120,7 +120,9 @@ mod tests {
             found.volumes.iter().map(|v| v.label.clone()).collect::<Vec<_>>(),
             [volume_label(1), volume_label(4)]
         );
-        assert!(found.volumes[0].mend.as_ref().unwrap().done && found.volumes[1].mend.is_none());
+        assert!(
+            found.volumes[0].repair.as_ref().unwrap().done && found.volumes[1].repair.is_none()
+        );
         let damaged: Vec<_> = found.damaged.iter().map(|d| d.volume_uuid).collect();
         assert_eq!(
             damaged,

@@ -628,7 +628,7 @@ mod tests {
                     assert_eq!(listed.volumes.len(), 1, "it was acknowledged");
                 }
                 for volume in &listed.volumes {
-                    assert_eq!(volume.mend, None, "both copies of its label are whole");
+                    assert_eq!(volume.repair, None, "both copies of its label are whole");
                     let mode = std::fs::metadata(&volume.data).unwrap().permissions();
                     assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777, DATA_MODE);
                 }

@@ -14,7 +14,7 @@ use crate::disk::{
 };
 use crate::folder::{EnterFault, Folder, PASS_MODE, PRIVATE_MODE};
 use crate::label::{same_cluster, DiskLabel};
-use crate::label_pair::{write_first_pair, Mending};
+use crate::label_pair::{write_first_pair, Repairing};
 
 /// Opens a disk.
 ///
@@ -31,7 +31,7 @@ pub fn open_disk(
     fresh: &DiskLabel,
 ) -> Result<OpenDisk, DiskFault> {
     let root = open_root(config)?;
-    let (entered, opened) = match (read_label(&root, Mending::Yes)?, expected) {
+    let (entered, opened) = match (read_label(&root, Repairing::Yes)?, expected) {
         (Some(entered), Some(expected)) => {
             check_same(&config.root, expected, &entered.pair.label)?;
             (entered, Opened::Known)
@@ -63,7 +63,7 @@ pub fn open_disk(
         config: config.clone(),
         label: entered.pair.label,
         opened,
-        mend: entered.pair.mend,
+        repair: entered.pair.repair,
     })
 }
 
@@ -72,11 +72,11 @@ fn first_use(root: &Folder, fresh: &DiskLabel) -> Result<(Entered, Opened), Disk
     let path = root.path();
     root.lock().map_err(io_fault(path, "lock it for its first label"))?;
     let mut opened = Opened::Found;
-    if read_label(root, Mending::Yes)?.is_none() {
+    if read_label(root, Repairing::Yes)?.is_none() {
         write_first_label(root, fresh).map_err(io_fault(path, "write its first label"))?;
         opened = Opened::FirstUse;
     }
-    let entered = read_label(root, Mending::Yes)?.ok_or_else(|| DiskFault::Unlabelled {
+    let entered = read_label(root, Repairing::Yes)?.ok_or_else(|| DiskFault::Unlabelled {
         root: path.to_path_buf(),
         expected: fresh.disk_uuid,
     })?;
@@ -136,7 +136,7 @@ mod tests {
         let config = path_disk(dir.path());
         let disk = open_disk(&config, None, &disk_label(1)).unwrap();
         assert_eq!(
-            (disk.opened(), disk.label(), disk.mend()),
+            (disk.opened(), disk.label(), disk.repair()),
             (Opened::FirstUse, &disk_label(1), None)
         );
         assert_eq!(
@@ -249,7 +249,9 @@ mod tests {
         open_disk(&config, None, &disk_label(1)).unwrap();
         std::fs::write(dir.path().join("holdfast/label"), "holdfast disk la").unwrap();
         let disk = open_disk(&config, Some(&disk_label(1)), &disk_label(2)).unwrap();
-        assert!(disk.mend().is_some_and(|mend| mend.done && mend.path.ends_with("holdfast/label")));
+        assert!(disk
+            .repair()
+            .is_some_and(|repair| repair.done && repair.path.ends_with("holdfast/label")));
     }
 
     #[test]
@@ -261,7 +263,7 @@ mod tests {
             assert_eq!(result.is_err(), crashed);
             let next = open_disk(&config, None, &disk_label(2)).unwrap();
             assert!(next.label() == &disk_label(1) || crashed && next.label() == &disk_label(2));
-            assert!(next.mend().is_none(), "two whole copies before the folder has its name");
+            assert!(next.repair().is_none(), "two whole copies before the folder has its name");
             assert_eq!(names(dir.path()), ["holdfast"]);
             if !crashed {
                 break;

@@ -6,7 +6,7 @@
 
 use crate::disk::OpenDisk;
 use crate::label::VolumeLabel;
-use crate::label_pair::{write_pair, Mending};
+use crate::label_pair::{write_pair, Repairing};
 use crate::volume::{
     check_claimed_here, check_identity, enter_volume, enter_volumes, look_at_label, volume_io,
     volume_path, VolumeFault,
@@ -28,7 +28,7 @@ pub fn relabel(disk: &OpenDisk, label: &VolumeLabel) -> Result<(), VolumeFault> 
         path: volume_path(disk, volume_uuid),
     })?;
     folder.lock().map_err(volume_io(volume_uuid, "lock its folder"))?;
-    let found = look_at_label(&folder, volume_uuid, Mending::No)?;
+    let found = look_at_label(&folder, volume_uuid, Repairing::No)?;
     check_identity(folder.path(), label, &found.label)?;
     if found.label.generation > label.generation {
         return Err(VolumeFault::Newer {
@@ -39,7 +39,7 @@ pub fn relabel(disk: &OpenDisk, label: &VolumeLabel) -> Result<(), VolumeFault> 
     }
     // What it is made of is no part of its claim.
     let label = VolumeLabel { image: found.label.image, ..label.clone() };
-    if found.label == label && found.mend.is_none() {
+    if found.label == label && found.repair.is_none() {
         return Ok(());
     }
     write_pair(&folder, &label, found.serial.saturating_add(1))

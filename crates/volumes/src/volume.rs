@@ -15,7 +15,7 @@ use crate::folder::{EnterFault, Folder, PRIVATE_MODE};
 use crate::guard::KeptWhy;
 use crate::image::{enter_image, look_at_image};
 use crate::label::{same_cluster, VolumeLabel};
-use crate::label_pair::{read_pair, LabelFault, Mending, Pair};
+use crate::label_pair::{read_pair, LabelFault, Pair, Repairing};
 
 /// The only part of a volume that a container sees.
 pub(crate) const DATA: &str = "data";
@@ -224,16 +224,16 @@ pub(crate) fn read_volume_label(
     folder: &Folder,
     volume_uuid: Uuid,
 ) -> Result<Pair<VolumeLabel>, VolumeFault> {
-    look_at_label(folder, volume_uuid, Mending::Yes)
+    look_at_label(folder, volume_uuid, Repairing::Yes)
 }
 
 /// Reads a volume's label in its folder.
 pub(crate) fn look_at_label(
     folder: &Folder,
     volume_uuid: Uuid,
-    mending: Mending,
+    repairing: Repairing,
 ) -> Result<Pair<VolumeLabel>, VolumeFault> {
-    let pair = read_pair::<VolumeLabel>(folder, mending).map_err(|fault| match fault {
+    let pair = read_pair::<VolumeLabel>(folder, repairing).map_err(|fault| match fault {
         LabelFault::Absent => damaged(volume_uuid, folder.path(), "it has no label"),
         LabelFault::Damaged(detail) => {
             damaged(volume_uuid, folder.path(), format!("its label is damaged: {detail}"))

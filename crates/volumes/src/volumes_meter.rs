@@ -125,7 +125,7 @@ enum Data {
 fn open_data(volumes: &Folder, uuid: Uuid) -> Option<Data> {
     let folder = enter_volume(volumes, uuid).ok()??;
     match has_image(&folder, uuid).ok()? {
-        true => used_in_image(&folder, uuid).ok().map(Data::Image),
+        true => used_in_image(&folder, uuid).ok()?.map(Data::Image),
         false => enter_data(&folder, uuid).ok().map(Data::Folder),
     }
 }

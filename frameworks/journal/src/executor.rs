@@ -4,7 +4,7 @@
 
 use holdfast_sdk::model::CommandInfo;
 use holdfast_sdk::net::executor::{
-    ChildPlan, ChildTasks, Environment, Executor, Happened, Heard, Output,
+    ChildPlan, ChildTasks, Environment, Event, Executor, Happened, Output,
 };
 use holdfast_sdk::net::Result;
 
@@ -15,7 +15,7 @@ pub async fn run() -> Result<()> {
     let mut children = ChildTasks::new(executor.reporter());
     loop {
         match executor.next_with(&mut children).await {
-            Happened::Heard(Heard::Launch(task)) => {
+            Happened::Event(Event::Launch(task)) => {
                 let reporter = executor.reporter();
                 let pass_on = Output::Lines(Box::new(move |line| reporter.message(line)));
                 children.launch(
@@ -23,11 +23,11 @@ pub async fn run() -> Result<()> {
                     ChildPlan::new(node()?, &environment.sandbox).output(pass_on),
                 );
             }
-            Happened::Heard(Heard::Kill(task, grace)) => {
+            Happened::Event(Event::Kill(task, grace)) => {
                 children.kill(&task, grace, "killed as asked")
             }
-            Happened::Heard(Heard::Shutdown(_)) | Happened::Ended(_) | Happened::Lost => break,
-            Happened::Heard(_) => {}
+            Happened::Event(Event::Shutdown(_)) | Happened::Ended(_) | Happened::Lost => break,
+            Happened::Event(_) => {}
         }
     }
     children.end_all_within(environment.shutdown_grace / 2, "the executor ends").await;

@@ -47,7 +47,8 @@ pub(crate) fn check_faulty_volumes(step: &mut Step<'_>, disks: &mut Disks) {
     disks.volumes().faulty().into_iter().for_each(|it| check_again(step, disks, it));
 }
 
-fn check_again(step: &mut Step<'_>, disks: &mut Disks, id: ClaimId) {
+/// Has a volume checked, unless it is being checked or its disk is ill.
+pub(crate) fn check_again(step: &mut Step<'_>, disks: &mut Disks, id: ClaimId) {
     let ready = step.ledger().claims.get(&id).filter(|it| it.state == ClaimState::Ready);
     let well = ready.filter(|it| it.disk.is_some() && !is_on_ill_disk(disks, it));
     let Some(label) = well.and_then(label) else { return };

@@ -71,6 +71,19 @@ pub(crate) fn disk_of(ledger: &AgentLedger, identity: &Identity) -> Option<DiskI
     ledger.disks.values().find(|disk| disk.carries(identity)).map(|it| it.id)
 }
 
+/// The unsettled operation that destroys a volume. Another may name it, too: one that made it, and still destroys others.
+pub(crate) fn destruction_of(ledger: &AgentLedger, claim: &Claim) -> Option<OperationRecord> {
+    ledger.operations_on(claim.id).find(|it| is_destroyed_by(it, claim)).cloned()
+}
+
+/// Whether an operation asks for the end of a volume.
+pub(crate) fn is_destroyed_by(operation: &OperationRecord, claim: &Claim) -> bool {
+    let Action::Claim(action) = &operation.operation.action else { return false };
+    let destroys = |it: &&ClaimAction| matches!(it, ClaimAction::Destroy(_));
+    let mut ends = action.steps().iter().filter(destroys).flat_map(ClaimAction::resources);
+    ends.any(|it| it.identity.is_same_unallocated(&claim.resource.identity))
+}
+
 /// The unsettled operation that makes or destroys a volume.
 pub(crate) fn operation_on(ledger: &AgentLedger, claim: ClaimId) -> Option<OperationRecord> {
     ledger.operations_on(claim).next().cloned()

@@ -1,4 +1,5 @@
-//! Volumes that were found to use more than their size: told once, and their writers stopped where the disk's limit says so.
+//! Volumes that were found to use more than their size: told once, and their writers stopped where the disk's limit says so. Volumes of
+//! which nothing was found are looked at again: what somebody took away or unmounted is not called ready for long.
 //!
 //! Relies on measurements: a soft limit prevents nothing, and acts once for each of them. Never touches a byte of a volume.
 
@@ -6,12 +7,20 @@ use holdfast_model::{AgentLedger, Claim, ExecutorKey, OverSize, Reason, TaskStat
 
 use super::ending::destroy;
 use crate::bookkeeping::limits::{excess, writes_to, Excess};
+use crate::bookkeeping::looks::check_again;
 use crate::bookkeeping::Step;
 use crate::parts::{Containers, Disks, Phase, TerminationReason};
 
 /// Looks at the volumes of the disks that were measured since this was called last.
-pub(crate) fn enforce_limits(step: &mut Step<'_>, disks: &mut Disks, containers: &mut Containers) {
+pub(crate) fn look_at_measured(
+    step: &mut Step<'_>,
+    disks: &mut Disks,
+    containers: &mut Containers,
+) {
     for disk in disks.take_to_enforce() {
+        for missed in disks.unmeasured_on(disk, step.ledger()) {
+            check_again(step, disks, missed);
+        }
         for claim in disks.volumes_on(disk, step.ledger()) {
             let excess = excess(disks, &claim);
             let was_over = disks.note_over_size(claim.id, excess.is_some());
@@ -76,7 +85,33 @@ mod tests {
     use super::*;
     use crate::contract::Effect;
     use crate::testbed::{Bed, DB_VOLUME};
-    use holdfast_model::{Mode, Resource, VolumeLimit};
+    use crate::Input;
+    use holdfast_model::{ClaimId, Mode, Resource, VolumeLimit};
+
+    #[test]
+    fn a_volume_of_which_nothing_was_measured_is_looked_at_and_comes_back_by_itself() {
+        let mut bed = Bed::registered();
+        bed.reserve_and_create();
+        let (id, other) = (bed.claim(DB_VOLUME).id, ClaimId(uuid::Uuid::from_u128(404)));
+        let checks =
+            |bed: &Bed| bed.seen.iter().filter(|it| matches!(it, Effect::CheckVolume(_))).count();
+        let before = checks(&bed);
+        bed.measured(VolumeLimit::Image, &[(id, 1)]);
+        bed.settle();
+        assert_eq!(checks(&bed), before, "it was found");
+        bed.volumes.remove(&id); // Somebody has unmounted it, or taken it away.
+        bed.measured(VolumeLimit::Image, &[(other, 1)]);
+        bed.settle();
+        assert!(bed.agent.disks.volumes().fault(id).is_some());
+        bed.volumes.insert(id);
+        bed.measured(VolumeLimit::Image, &[]);
+        bed.settle();
+        assert!(bed.agent.disks.volumes().fault(id).is_none());
+        let checked = checks(&bed);
+        bed.input(Input::Opened(bed.machine.clone()));
+        bed.settle();
+        assert_eq!(checks(&bed), checked, "a look that is no new measurement says nothing new");
+    }
 
     fn bed() -> (Bed, Resource) {
         let mut bed = Bed::registered();

@@ -9,7 +9,7 @@ use holdfast_model::{
 };
 
 use crate::bookkeeping::looks::look_again_later;
-use crate::bookkeeping::records::{label, operation_on};
+use crate::bookkeeping::records::{destruction_of, is_destroyed_by, label, operation_on};
 use crate::bookkeeping::Step;
 use crate::contract::Effect;
 use crate::flows::settling::settle;
@@ -121,7 +121,7 @@ pub(crate) fn end_destroyed(
     let id = claim.id;
     step.alarms_mut().clear(&Alarm::Trash(id));
     volumes.forget_fault(id);
-    let operation = operation_on(step.ledger(), id);
+    let operation = destruction_of(step.ledger(), claim);
     let by = operation
         .as_ref()
         .and_then(|it| it.framework.as_ref())
@@ -131,7 +131,10 @@ pub(crate) fn end_destroyed(
     let Some(mut operation) = operation else { return };
     operation.claims = touched;
     operation.endings.push(claim.clone());
-    let unfinished = |it: &ClaimId| claim_in(step, *it, ClaimState::Destroying).is_some();
+    let unfinished = |it: &ClaimId| {
+        let destroying = claim_in(step, *it, ClaimState::Destroying);
+        destroying.is_some_and(|it| is_destroyed_by(&operation, &it))
+    };
     if operation.claims.iter().any(unfinished) {
         step.commit(vec![AgentChange::Operation(operation)]);
     } else {

@@ -127,6 +127,17 @@ impl DiskSpaces {
         there(disk, &used.volumes, ledger).filter_map(of).collect()
     }
 
+    /// The volumes of a disk that should be there, and of which nothing was found when its volumes were measured.
+    pub(crate) fn unmeasured_on(&self, disk: DiskId, ledger: &AgentLedger) -> Vec<ClaimId> {
+        let Some(used) = self.measured.get(&disk) else { return Vec::new() };
+        let is_missed = |it: &&Claim| {
+            it.is_volume()
+                && (it.disk, it.state) == (Some(disk), ClaimState::Ready)
+                && !used.volumes.contains_key(&it.id)
+        };
+        ledger.claims.values().filter(is_missed).map(|it| it.id).collect()
+    }
+
     /// Notes whether a volume uses more than its size; answers with what was known of it.
     pub(crate) fn note_over_size(&mut self, volume: ClaimId, is_over: bool) -> bool {
         match is_over {

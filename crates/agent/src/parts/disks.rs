@@ -204,6 +204,11 @@ impl Disks {
         self.spaces.volumes_on(disk, ledger)
     }
 
+    /// The volumes of a disk that should be there, and of which nothing was found when its volumes were measured.
+    pub(crate) fn unmeasured_on(&self, disk: DiskId, ledger: &AgentLedger) -> Vec<ClaimId> {
+        self.spaces.unmeasured_on(disk, ledger)
+    }
+
     /// Notes whether a volume uses more than its size; answers with what was known of it.
     pub(crate) fn note_over_size(&mut self, volume: ClaimId, is_over: bool) -> bool {
         self.spaces.note_over_size(volume, is_over)

@@ -534,7 +534,8 @@ mod tests {
         drop(frozen);
         // Nobody asks, and it is whole again.
         assert_eq!(two.bed.opened_anew(), two.machine);
-        assert!(two.bed.disks.find(&ill).is_err(), "what was abandoned was not begun");
+        let why = two.bed.disks.find(&ill).expect_err("what was abandoned was not begun");
+        assert_eq!(two.bed.next(), Input::VolumeChecked(ill.claim, Err(why)), "it is told at once");
         two.bed.disks.make(ill.clone());
         assert_eq!(two.bed.next(), Input::VolumeMade(ill.claim, Ok(())));
         two.bed.disks.find(&ill).unwrap();

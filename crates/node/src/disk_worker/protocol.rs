@@ -203,7 +203,7 @@ pub struct Found {
     /// Its label.
     pub label: DiskLabel,
     /// The copy of its label that was mended, if one was.
-    pub mend: Option<String>,
+    pub repair: Option<String>,
     /// The room on its file system, or why that cannot be read.
     pub room: Result<Room, String>,
     /// Where it is.

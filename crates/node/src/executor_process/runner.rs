@@ -13,7 +13,7 @@ use holdfast_containers::{is_settled, open_output, GroupSignal, OutputLimits};
 use holdfast_model::convert::{task, Format};
 use holdfast_model::{Capability, Resource, TaskId, TaskInfo};
 use holdfast_sdk::net::executor::{
-    ChildPlan, ChildTasks, Ended, Environment, Executor, Heard, Output, Settled, Signal,
+    ChildPlan, ChildTasks, Ended, Environment, Event, Executor, Output, Settled, Signal,
 };
 use holdfast_sdk::net::stop_signal;
 
@@ -81,7 +81,7 @@ impl Runner {
             tokio::select! {
                 biased; // A task that is given last is taken before the end is.
                 heard = self.executor.next() => match heard {
-                    Some(Heard::Shutdown(why)) => break why,
+                    Some(Event::Shutdown(why)) => break why,
                     Some(heard) => self.hear(heard),
                     None => break "the agent is lost".to_owned(),
                 },
@@ -99,17 +99,17 @@ impl Runner {
         reporter.settled_within(grace.max(Duration::from_secs(1))).await;
     }
 
-    fn hear(&mut self, heard: Heard) {
+    fn hear(&mut self, heard: Event) {
         match heard {
-            Heard::Subscribed(welcome) => {
+            Event::Subscribed(welcome) => {
                 self.reports_killing = welcome.framework.can(Capability::TaskKillingState);
                 self.resources = welcome.executor.resources;
             }
-            Heard::Launch(task) => self.launch(vec![*task]),
-            Heard::LaunchGroup(tasks) => self.launch(tasks),
-            Heard::Kill(task, grace) => self.children.kill(&task, grace, "killed as asked"),
+            Event::Launch(task) => self.launch(vec![*task]),
+            Event::LaunchGroup(tasks) => self.launch(tasks),
+            Event::Kill(task, grace) => self.children.kill(&task, grace, "killed as asked"),
             // These executors have nothing to hear from schedulers; the end is seen to by the loop.
-            Heard::Message(_) | Heard::Shutdown(_) => {}
+            Event::Message(_) | Event::Shutdown(_) => {}
         }
     }
 
@@ -266,15 +266,15 @@ mod tests {
     async fn i12_a_failing_task_ends_its_group_and_the_other_runs_on() {
         let dir = tempfile::tempdir().unwrap();
         let mut runner = runner(Kind::Groups, dir.path());
-        runner.hear(Heard::LaunchGroup(vec![task("b1", "exec sleep 1000")]));
-        runner.hear(Heard::LaunchGroup(vec![
+        runner.hear(Event::LaunchGroup(vec![task("b1", "exec sleep 1000")]));
+        runner.hear(Event::LaunchGroup(vec![
             task("a1", "exec sleep 1000"),
             task("a2", "echo said; exit 1"),
         ]));
         assert_eq!(next_ended(&mut runner).await, ("a2".to_owned(), false));
         assert_eq!(next_ended(&mut runner).await, ("a1".to_owned(), false));
         assert!(!runner.groups.are_over());
-        runner.hear(Heard::Kill(TaskId::made("b1".to_owned()), None));
+        runner.hear(Event::Kill(TaskId::made("b1".to_owned()), None));
         assert_eq!(next_ended(&mut runner).await, ("b1".to_owned(), false));
         assert!(runner.groups.are_over());
         assert_eq!(std::fs::read_to_string(dir.path().join("tasks/a2/stdout")).unwrap(), "said\n");
@@ -290,7 +290,7 @@ mod tests {
         };
         runner.output = output_limits(said);
         runner
-            .hear(Heard::LaunchGroup(vec![task("t", "seq 1 100000; echo the end; echo and >&2")]));
+            .hear(Event::LaunchGroup(vec![task("t", "seq 1 100000; echo the end; echo and >&2")]));
         assert_eq!(next_ended(&mut runner).await, ("t".to_owned(), true));
         let read = |name: &str| std::fs::read_to_string(dir.path().join("tasks/t").join(name));
         let kept = read("stdout.1").unwrap() + &read("stdout").unwrap();
@@ -313,7 +313,7 @@ mod tests {
             "data",
             None,
         )];
-        runner.hear(Heard::LaunchGroup(vec![info]));
+        runner.hear(Event::LaunchGroup(vec![info]));
         assert_eq!(next_ended(&mut runner).await, ("t".to_owned(), true));
         assert_eq!(std::fs::read_to_string(dir.path().join("data/file")).unwrap(), "kept\n");
     }
@@ -328,7 +328,7 @@ mod tests {
             "data",
             None,
         )];
-        runner.hear(Heard::LaunchGroup(vec![task("a", "exec sleep 1000"), without]));
+        runner.hear(Event::LaunchGroup(vec![task("a", "exec sleep 1000"), without]));
         assert_eq!(next_ended(&mut runner).await, ("b".to_owned(), false));
         assert_eq!(next_ended(&mut runner).await, ("a".to_owned(), false));
         assert!(!dir.path().join("data").exists());
@@ -338,8 +338,8 @@ mod tests {
     async fn the_command_executor_runs_one_command_in_the_sandbox() {
         let dir = tempfile::tempdir().unwrap();
         let mut runner = runner(Kind::Command, dir.path());
-        runner.hear(Heard::Launch(Box::new(task("one", "echo here > file"))));
-        runner.hear(Heard::Launch(Box::new(task("two", "echo there > file"))));
+        runner.hear(Event::Launch(Box::new(task("one", "echo here > file"))));
+        runner.hear(Event::Launch(Box::new(task("two", "echo there > file"))));
         let mut ends = vec![next_ended(&mut runner).await, next_ended(&mut runner).await];
         ends.sort();
         assert_eq!(ends, [("one".to_owned(), true), ("two".to_owned(), false)]);

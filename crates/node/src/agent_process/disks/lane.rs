@@ -693,8 +693,8 @@ impl Lane {
         self.device = (self.shared.devices)(found.place.device);
         self.place = Some(found.place.clone());
         let fault = size_mb.as_ref().err().cloned().or_else(|| found.strangers.clone());
-        if let Some(mend) = &found.mend {
-            tracing::warn!("disk {root}: one copy of its label was damaged and has been mended from the other: {mend}");
+        if let Some(repair) = &found.repair {
+            tracing::warn!("disk {root}: one copy of its label was damaged and has been repaired from the other: {repair}");
         }
         let size_mb = size_mb.unwrap_or_else(|_| known.map_or(0, |it| it.size_mb));
         if let State::Asked(_, opened) = &mut self.state {

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use super::super::session::chain;
 use super::environment::Environment;
 use super::reporter::Reporter;
-use super::{Heard, Welcome};
+use super::{Event, Welcome};
 
 /// The time that the agent that started us has for its first answer, when the framework does not
 /// checkpoint.
@@ -44,7 +44,7 @@ pub(super) struct Link {
     client: MesosClient,
     reporter: Reporter,
     messages: mpsc::Receiver<Vec<u8>>,
-    listener: mpsc::Sender<Heard>,
+    listener: mpsc::Sender<Event>,
 }
 
 impl Link {
@@ -54,7 +54,7 @@ impl Link {
         settings: ClientSettings,
         reporter: Reporter,
         messages: mpsc::Receiver<Vec<u8>>,
-        listener: mpsc::Sender<Heard>,
+        listener: mpsc::Sender<Event>,
     ) -> Link {
         Link { environment, client: MesosClient::new(settings), reporter, messages, listener }
     }
@@ -70,7 +70,7 @@ impl Link {
         if let Some(why) = why {
             tracing::warn!("the agent is lost for good: {why}");
             // A receiver that is gone has ended too.
-            let _ = listener.send(Heard::Shutdown(why)).await;
+            let _ = listener.send(Event::Shutdown(why)).await;
         }
     }
 
@@ -156,7 +156,7 @@ impl Link {
 async fn listen(
     events: &mut EventStream<WireEvent>,
     reporter: &Reporter,
-    listener: &mpsc::Sender<Heard>,
+    listener: &mpsc::Sender<Event>,
     welcome: &watch::Sender<bool>,
 ) -> Over {
     loop {
@@ -176,7 +176,7 @@ async fn listen(
         let heard = match heard {
             ExecutorEvent::Subscribed { executor, framework, agent, .. } => {
                 welcome.send_replace(true);
-                Heard::Subscribed(Box::new(Welcome {
+                Event::Subscribed(Box::new(Welcome {
                     executor: *executor,
                     framework: *framework,
                     agent,
@@ -184,21 +184,21 @@ async fn listen(
             }
             ExecutorEvent::Launch(task) => {
                 reporter.add_task(&task);
-                Heard::Launch(task)
+                Event::Launch(task)
             }
             ExecutorEvent::LaunchGroup(tasks) => {
                 tasks.iter().for_each(|it| reporter.add_task(it));
-                Heard::LaunchGroup(tasks)
+                Event::LaunchGroup(tasks)
             }
             ExecutorEvent::Kill(task, grace_ms) => {
-                Heard::Kill(task, grace_ms.map(Duration::from_millis))
+                Event::Kill(task, grace_ms.map(Duration::from_millis))
             }
             ExecutorEvent::Acknowledged(task, uuid) => {
                 reporter.acknowledge(&task, uuid);
                 continue;
             }
-            ExecutorEvent::Message(data) => Heard::Message(data),
-            ExecutorEvent::Shutdown => Heard::Shutdown("the agent says so".to_owned()),
+            ExecutorEvent::Message(data) => Event::Message(data),
+            ExecutorEvent::Shutdown => Event::Shutdown("the agent says so".to_owned()),
             ExecutorEvent::Error(why) => return Over::Ended(why),
         };
         if listener.send(heard).await.is_err() {
@@ -291,14 +291,14 @@ mod tests {
         }
     }
 
-    async fn next(executor: &mut Executor) -> Heard {
+    async fn next(executor: &mut Executor) -> Event {
         soon("something is heard", executor.next()).await.unwrap()
     }
 
     async fn welcomed(agent: &mut AgentBed, executor: &mut Executor) -> ExecutorSubscription {
         let subscription = agent.subscription().await;
         subscription.welcome();
-        assert!(matches!(next(executor).await, Heard::Subscribed(_)));
+        assert!(matches!(next(executor).await, Event::Subscribed(_)));
         subscription
     }
 
@@ -324,7 +324,7 @@ mod tests {
         let mut executor = Executor::start(environment(&agent, true));
         let subscription = welcomed(&mut agent, &mut executor).await;
         subscription.send(&ExecutorEvent::Launch(Box::new(task("t"))));
-        assert!(matches!(next(&mut executor).await, Heard::Launch(it) if it.id == id("t")));
+        assert!(matches!(next(&mut executor).await, Event::Launch(it) if it.id == id("t")));
         let reporter = executor.reporter();
         reporter.state(&id("t"), TaskState::Running);
         reporter.state_because(&id("t"), TaskState::Finished, "done");
@@ -342,10 +342,10 @@ mod tests {
         subscription.send(&ExecutorEvent::Kill(id("t"), Some(1_500)));
         assert_eq!(
             next(&mut executor).await,
-            Heard::Kill(id("t"), Some(Duration::from_millis(1_500)))
+            Event::Kill(id("t"), Some(Duration::from_millis(1_500)))
         );
         subscription.send(&ExecutorEvent::Shutdown);
-        assert!(matches!(next(&mut executor).await, Heard::Shutdown(_)));
+        assert!(matches!(next(&mut executor).await, Event::Shutdown(_)));
     }
 
     #[tokio::test]
@@ -355,14 +355,14 @@ mod tests {
         let subscription = welcomed(&mut agent, &mut executor).await;
         assert_eq!(introduction(&subscription), (vec![], vec![]));
         subscription.send(&ExecutorEvent::LaunchGroup(vec![task("a"), task("b")]));
-        assert!(matches!(next(&mut executor).await, Heard::LaunchGroup(tasks) if tasks.len() == 2));
+        assert!(matches!(next(&mut executor).await, Event::LaunchGroup(tasks) if tasks.len() == 2));
         let reporter = executor.reporter();
         reporter.state(&id("a"), TaskState::Starting);
         reporter.state(&id("a"), TaskState::Running);
         let (starting, _) = (status(&mut agent).await, status(&mut agent).await);
         subscription.send(&ExecutorEvent::Acknowledged(id("a"), starting.uuid.unwrap()));
         subscription.send(&ExecutorEvent::Message(Vec::new())); // It was sent before the executor received.
-        assert_eq!(next(&mut executor).await, Heard::Message(Vec::new()));
+        assert_eq!(next(&mut executor).await, Event::Message(Vec::new()));
         drop(subscription);
         agent.close().await;
         reporter.state(&id("a"), TaskState::Finished); // There is no link meanwhile.
@@ -373,7 +373,7 @@ mod tests {
             (vec![id("b")], vec![TaskState::Running, TaskState::Finished])
         );
         subscription.welcome();
-        assert!(matches!(next(&mut executor).await, Heard::Subscribed(_)));
+        assert!(matches!(next(&mut executor).await, Event::Subscribed(_)));
         reporter.state(&id("b"), TaskState::Running);
         assert_eq!(
             status(&mut agent).await.task,
@@ -389,7 +389,7 @@ mod tests {
         let subscription = welcomed(&mut agent, &mut executor).await;
         executor.reporter().state(&id("t"), TaskState::Running);
         drop(subscription);
-        assert!(matches!(next(&mut executor).await, Heard::Shutdown(_)));
+        assert!(matches!(next(&mut executor).await, Event::Shutdown(_)));
         assert_eq!(soon("the end", executor.next()).await, None);
         assert!(!soon("the reporter gives up", executor.reporter().settled()).await);
     }
@@ -405,7 +405,7 @@ mod tests {
         drop(subscription);
         agent.close().await;
         assert!(
-            matches!(next(&mut executor).await, Heard::Shutdown(why) if why.contains("did not come back"))
+            matches!(next(&mut executor).await, Event::Shutdown(why) if why.contains("did not come back"))
         );
     }
 
@@ -420,10 +420,10 @@ mod tests {
             .send(&ExecutorEvent::Error("there is a newer link of this executor".to_owned()));
         assert_eq!(
             next(&mut executor).await,
-            Heard::Shutdown("there is a newer link of this executor".to_owned())
+            Event::Shutdown("there is a newer link of this executor".to_owned())
         );
         agent.refuse(Some(Refusal::bad_request("no such executor")));
         let mut executor = Executor::start(environment(&agent, true));
-        assert_eq!(next(&mut executor).await, Heard::Shutdown("no such executor".to_owned()));
+        assert_eq!(next(&mut executor).await, Event::Shutdown("no such executor".to_owned()));
     }
 }

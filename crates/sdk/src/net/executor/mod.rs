@@ -6,7 +6,7 @@
 //! everything that it has not acknowledged once it is back. An executor never loses a status.
 //!
 //! ```no_run
-//! use holdfast_sdk::net::executor::{ChildPlan, ChildTasks, Environment, Executor, Happened, Heard};
+//! use holdfast_sdk::net::executor::{ChildPlan, ChildTasks, Environment, Executor, Happened, Event};
 //!
 //! # async fn run() -> holdfast_sdk::net::Result<()> {
 //! let environment = Environment::from_env()?;
@@ -14,10 +14,10 @@
 //! let mut children = ChildTasks::new(executor.reporter());
 //! loop {
 //!     match executor.next_with(&mut children).await {
-//!         Happened::Heard(Heard::Launch(task)) => children.launch(&task.id, ChildPlan::of(&task, &environment.sandbox)),
-//!         Happened::Heard(Heard::Kill(task, grace)) => children.kill(&task, grace, "killed as asked"),
-//!         Happened::Heard(Heard::Shutdown(_)) | Happened::Lost => break,
-//!         Happened::Heard(_) => {}
+//!         Happened::Event(Event::Launch(task)) => children.launch(&task.id, ChildPlan::of(&task, &environment.sandbox)),
+//!         Happened::Event(Event::Kill(task, grace)) => children.kill(&task, grace, "killed as asked"),
+//!         Happened::Event(Event::Shutdown(_)) | Happened::Lost => break,
+//!         Happened::Event(_) => {}
 //!         Happened::Ended(ended) => println!("{} has ended", ended.task),
 //!     }
 //! }
@@ -64,9 +64,9 @@ pub struct Welcome {
     pub agent: AgentId,
 }
 
-/// An input of an executor.
+/// What an agent tells an executor.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum Event {
     /// The agent accepted the subscription, for the first time or again.
     Subscribed(Box<Welcome>),
     /// Start a task.
@@ -84,8 +84,8 @@ pub enum Heard {
 /// An event of an executor with children.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Happened {
-    /// An input came from the agent.
-    Heard(Heard),
+    /// The agent said something.
+    Event(Event),
     /// A task has ended, which was reported.
     Ended(Ended),
     /// The agent is lost for good.
@@ -95,7 +95,7 @@ pub enum Happened {
 /// A connection to the agent that outlives the agent's restarts.
 #[derive(Debug)]
 pub struct Executor {
-    heard: mpsc::Receiver<Heard>,
+    heard: mpsc::Receiver<Event>,
     reporter: Reporter,
 }
 
@@ -114,16 +114,16 @@ impl Executor {
         Executor { heard, reporter }
     }
 
-    /// Returns the next input; `None` when the agent is lost for good, after a [`Heard::Shutdown`].
+    /// Returns the next input; `None` when the agent is lost for good, after a [`Event::Shutdown`].
     /// May be dropped while it waits.
-    pub async fn next(&mut self) -> Option<Heard> {
+    pub async fn next(&mut self) -> Option<Event> {
         self.heard.recv().await
     }
 
     /// Returns the next input, or the next child that ended. May be dropped while it waits.
     pub async fn next_with(&mut self, children: &mut ChildTasks) -> Happened {
         tokio::select! {
-            heard = self.heard.recv() => heard.map_or(Happened::Lost, Happened::Heard),
+            heard = self.heard.recv() => heard.map_or(Happened::Lost, Happened::Event),
             ended = children.next_ended() => Happened::Ended(ended),
         }
     }

@@ -3,9 +3,10 @@
 //! Relies on a cluster in which there is at least one of everything. Never reads our own types.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 
 use holdfast_tests::calls::{self, command_task, cpus, disk, framework_info, mem, volume};
-use holdfast_tests::http::{get, post};
+use holdfast_tests::http::{get, request, Connection};
 use holdfast_tests::{until, Cluster, Scheduler};
 use serde_json::{json, Value};
 
@@ -144,6 +145,14 @@ fn all_calls(file: &str) -> BTreeSet<String> {
     names.filter(|it| it != "UNKNOWN").collect()
 }
 
+/// The status of the answer to a call; one of them answers with a stream that has no end.
+fn status(address: SocketAddr, call: &Value) -> u16 {
+    let mut connection = Connection::open(address).unwrap();
+    let headers = [("Content-Type", "application/json")];
+    connection.send(&request("POST", "/api/v1", &headers, call.to_string().as_bytes()));
+    connection.head().status
+}
+
 /// A call that is said to be served is never answered with 501, whatever else is wrong with it; any other is; and all are named.
 #[test]
 fn calls_that_are_said_to_be_served_are() {
@@ -166,14 +175,8 @@ fn calls_that_are_said_to_be_served_are() {
         let named: BTreeSet<String> = calls.iter().map(|(name, _)| name.clone()).collect();
         assert_eq!(named, all_calls(file), "left: docs/api.md, {heading}; right: {file}");
         for (name, served) in calls {
-            let answer = post(address, "/api/v1", &json!({ "type": name }));
-            assert_eq!(
-                answer.status != 501,
-                served,
-                "{heading}: {name}: {} {}",
-                answer.status,
-                answer.text()
-            );
+            let status = status(address, &json!({ "type": name }));
+            assert_eq!(status != 501, served, "{heading}: {name}: {status}");
         }
     }
 }

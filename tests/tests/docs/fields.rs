@@ -147,7 +147,7 @@ fn all_calls(file: &str) -> BTreeSet<String> {
 
 /// The status of the answer to a call; one of them answers with a stream that has no end.
 fn status(address: SocketAddr, call: &Value) -> u16 {
-    let mut connection = Connection::open(address).unwrap();
+    let mut connection = Connection::open(address).expect("it listens");
     let headers = [("Content-Type", "application/json")];
     connection.send(&request("POST", "/api/v1", &headers, call.to_string().as_bytes()));
     connection.head().status

@@ -69,7 +69,7 @@ impl Failure {
             409 if message.starts_with(MOVED_ON) => {
                 (EXIT_CONFLICT, "look at what has changed, and plan it again")
             }
-            409 => (EXIT_CONFLICT, "see who uses it: `holdfast claim list -o wide`, `holdfast task list`"),
+            409 => (EXIT_CONFLICT, "see what stands in the way: `holdfast claim list -o wide`, `disk list`, `agent list`, `task list`"),
             408 | 504 => (EXIT_TIMEOUT, "try again, or allow more time with --timeout"),
             503 => (EXIT_NO_LEADER, "wait until a master leads, or name another with --master"),
             _ => (EXIT_ERROR, "see `holdfast help`"),

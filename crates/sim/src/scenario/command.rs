@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use holdfast_model::{
     AgentId, ClaimAction, PersistenceId, Reservation, ReservationKind, Resource, Role, Scalar,
-    Source, TaskState, TrashedVolume,
+    Source, TaskState, TrashedVolume, Value,
 };
 
 use super::show;
@@ -122,7 +122,9 @@ pub(super) fn run(
             world.heal(Heal::Mount(line.index(1)?, line.index(2)?));
             Ok(())
         }
-        "reserve" | "create" | "destroy" | "unreserve" => operate(world, &line, verb, shown),
+        "reserve" | "create" | "destroy" | "unreserve" | "grow" | "shrink" => {
+            operate(world, &line, verb, shown)
+        }
         "undelete" | "purge" => tend_trash(world, &line, verb, shown),
         "write" => write(world, &line, shown),
         _ => show::run(world, verb, &line.words, shown)
@@ -196,7 +198,8 @@ fn kill(world: &mut World, line: &Line<'_>) -> Result<(), Wrong> {
     Ok(())
 }
 
-/// An operator's order on an agent: `reserve AGENT role=R disk=MB [on=DISK]`, `create AGENT name=N ...`.
+/// An operator's order on an agent: `reserve AGENT role=R disk=MB [on=DISK]`, `create AGENT name=N ...`, `grow AGENT name=N disk=MB` (by so
+/// much), `shrink ...`.
 fn operate(
     world: &mut World,
     line: &Line<'_>,
@@ -210,21 +213,31 @@ fn operate(
         "unreserve" => ClaimAction::Unreserve(vec![reserved]),
         "create" => ClaimAction::Create(vec![volume(line, reserved)?]),
         _ => {
-            // By its name alone, whoever made it, unless a role is said; else by what it would be.
-            let is_it = |it: &Resource| {
-                let name = it.identity.persistence.as_ref();
-                name.is_some_and(|id| line.values.get("name") == Some(&id.as_str()))
-                    && line
-                        .values
-                        .get("role")
-                        .is_none_or(|role| it.identity.role().as_str() == *role)
-            };
-            let claims = machine.proven().claims.values();
-            let known = claims.map(|it| &it.resource).find(|it| is_it(it)).cloned();
-            ClaimAction::Destroy(vec![known.map_or_else(|| volume(line, reserved), Ok)?])
+            let amount = reserved.value.clone();
+            let volume = known_volume(machine, line, reserved)?;
+            match (verb, amount) {
+                ("grow", value) => {
+                    let addition = Resource { value, ..volume.without_volume() };
+                    ClaimAction::Grow { volume, addition }
+                }
+                ("shrink", Value::Scalar(subtract)) => ClaimAction::Shrink { volume, subtract },
+                _ => ClaimAction::Destroy(vec![volume]),
+            }
         }
     };
     ask(world, line, agent, (action, None), shown)
+}
+
+/// The volume that a line names: by its name alone, whoever made it, unless a role is said; else by what it would be.
+fn known_volume(machine: &Machine, line: &Line<'_>, reserved: Resource) -> Result<Resource, Wrong> {
+    let is_it = |it: &Resource| {
+        let name = it.identity.persistence.as_ref();
+        name.is_some_and(|id| line.values.get("name") == Some(&id.as_str()))
+            && line.values.get("role").is_none_or(|role| it.identity.role().as_str() == *role)
+    };
+    let claims = machine.proven().claims.values();
+    let known = claims.map(|it| &it.resource).find(|it| is_it(it)).cloned();
+    known.map_or_else(|| volume(line, reserved), Ok)
 }
 
 /// The machine that a line names, with the name that its agent was given.

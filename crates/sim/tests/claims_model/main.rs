@@ -57,6 +57,7 @@ fn act(sizes: &BTreeMap<Place, i64>) -> impl Strategy<Value = Act> {
     let name = || prop_oneof![3 => Just("v1"), 1 => Just("v2")];
     let disk = || (agent(), 1usize..3);
     let mb = prop_oneof![9 => select(vec![100i64, 200]), 1 => Just(20_000)];
+    let resize = || prop_oneof![6 => Just(30i64), 2 => Just(100), 1 => Just(300)];
     let place = (agent(), prop_oneof![1 => Just(0usize), 3 => Just(1), 2 => Just(2)]);
     let amount = (place, mb).prop_map(whole).boxed();
     prop_oneof![
@@ -64,6 +65,8 @@ fn act(sizes: &BTreeMap<Place, i64>) -> impl Strategy<Value = Act> {
         2 => (amount.clone(), role()).prop_map(|((place, mb), role)| Act::Unreserve { place, role, mb }),
         6 => (amount, role(), name()).prop_map(|((place, mb), role, name)| Act::Create { place, role, mb, name }),
         3 => (agent(), role(), name()).prop_map(|(agent, role, name)| Act::Destroy { agent, role, name }),
+        3 => (agent(), role(), name(), resize()).prop_map(|(agent, role, name, mb)| Act::Grow { agent, role, name, mb }),
+        3 => (agent(), role(), name(), resize()).prop_map(|(agent, role, name, mb)| Act::Shrink { agent, role, name, mb }),
         2 => (agent(), role(), name()).prop_map(|(agent, role, name)| Act::Undelete { agent, role, name }),
         1 => (agent(), role(), name()).prop_map(|(agent, role, name)| Act::Purge { agent, role, name }),
         4 => (agent(), role(), name(), any::<u32>()).prop_map(|(agent, role, name, text)| Act::Write { agent, role, name, text }),
@@ -110,6 +113,12 @@ fn line(act: &Act) -> String {
             format!("create {} role={role} disk={mb} name={name}{}", place.0, on(place))
         }
         Act::Destroy { agent, role, name } => format!("destroy {agent} role={role} name={name}"),
+        Act::Grow { agent, role, name, mb } => {
+            format!("grow {agent} role={role} name={name} disk={mb}")
+        }
+        Act::Shrink { agent, role, name, mb } => {
+            format!("shrink {agent} role={role} name={name} disk={mb}")
+        }
         Act::Undelete { agent, role, name } => format!("undelete {agent} role={role} name={name}"),
         Act::Purge { agent, role, name } => format!("purge {agent} role={role} name={name}"),
         Act::Write { agent, role, name, text } => {
@@ -138,6 +147,8 @@ fn is_asked(act: &Act) -> bool {
             | Act::Unreserve { .. }
             | Act::Create { .. }
             | Act::Destroy { .. }
+            | Act::Grow { .. }
+            | Act::Shrink { .. }
             | Act::Undelete { .. }
             | Act::Purge { .. }
     )
@@ -219,6 +230,7 @@ fn other_laws_are_told_from_ours() {
     let sizes = sizes();
     for law in [
         Law::ADestroyedVolumesSpaceIsNobodys,
+        Law::WhatAVolumeShrinksByIsNobodys,
         Law::ARebootEmptiesTheTrash,
         Law::AVolumeInheritsTheBytesOfItsName,
         Law::WhatIsNotMountedTakesVolumes,

@@ -13,6 +13,8 @@ pub enum Act {
     Unreserve { place: Place, role: &'static str, mb: i64 },
     Create { place: Place, role: &'static str, mb: i64, name: &'static str },
     Destroy { agent: usize, role: &'static str, name: &'static str },
+    Grow { agent: usize, role: &'static str, name: &'static str, mb: i64 },
+    Shrink { agent: usize, role: &'static str, name: &'static str, mb: i64 },
     Undelete { agent: usize, role: &'static str, name: &'static str },
     Purge { agent: usize, role: &'static str, name: &'static str },
     Write { agent: usize, role: &'static str, name: &'static str, text: u32 },
@@ -42,6 +44,7 @@ type Key = (usize, &'static str, &'static str);
 pub enum Law {
     Ours,
     ADestroyedVolumesSpaceIsNobodys,
+    WhatAVolumeShrinksByIsNobodys,
     ARebootEmptiesTheTrash,
     AVolumeInheritsTheBytesOfItsName,
     WhatIsNotMountedTakesVolumes,
@@ -84,6 +87,8 @@ impl Model {
             }
             Act::Create { place, role, mb, name } => after.create(place, role, mb, name)?,
             Act::Destroy { agent, role, name } => after.destroy((agent, role, name))?,
+            Act::Grow { agent, role, name, mb } => after.grow((agent, role, name), mb)?,
+            Act::Shrink { agent, role, name, mb } => after.shrink((agent, role, name), mb)?,
             Act::Undelete { agent, role, name } => after.undelete((agent, role, name))?,
             Act::Purge { agent, role, name } => {
                 let at = after.last_destroyed((agent, role, name))?;
@@ -169,6 +174,32 @@ impl Model {
         }
         self.trash.push((key, volume));
         Ok(())
+    }
+
+    /// A volume grows by what its role has reserved beside it.
+    fn grow(&mut self, key: Key, mb: i64) -> Result<(), Refused> {
+        let place = self.resizable(key)?;
+        take(&mut self.reserved, (place, key.1), mb, None)?;
+        self.volumes.get_mut(&key).ok_or(Refused)?.mb += mb;
+        Ok(())
+    }
+
+    /// What a volume is smaller by is reserved as before; something of it has to be left.
+    fn shrink(&mut self, key: Key, mb: i64) -> Result<(), Refused> {
+        let place = self.resizable(key)?;
+        let volume = self.volumes.get_mut(&key).filter(|it| mb < it.mb).ok_or(Refused)?;
+        volume.mb -= mb;
+        if self.law != Law::WhatAVolumeShrinksByIsNobodys {
+            *self.reserved.entry((place, key.1)).or_default() += mb;
+        }
+        Ok(())
+    }
+
+    /// Where a volume is that can have another size: a MOUNT disk is taken whole.
+    fn resizable(&self, key: Key) -> Result<Place, Refused> {
+        let place = self.volumes.get(&key).ok_or(Refused)?.place;
+        let is_fixed = self.is_away(place) || self.whole(place).is_some();
+        (!is_fixed).then_some(place).ok_or(Refused)
     }
 
     /// What is brought back takes the space of its role's reservation; where that is not enough, it is reserved anew.

@@ -9,10 +9,10 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-use holdfast_tests::calls::{disk, path_source, reserved, volume};
+use holdfast_tests::calls::{disk, framework_info, path_source, reserved, volume};
 use holdfast_tests::cluster::{text, volume_dir};
 use holdfast_tests::daemon::binary;
-use holdfast_tests::{until, Cluster};
+use holdfast_tests::{until, Cluster, Scheduler};
 use serde_json::{json, Value};
 
 /// A cluster of one agent with one disk.
@@ -48,6 +48,10 @@ impl Scene {
 
     fn reserve(&self, mb: f64) -> Value {
         json!({ "type": "RESERVE", "reserve": { "resources": [reserved(&self.piece(mb))] } })
+    }
+
+    fn unreserve(&self, mb: f64) -> Value {
+        json!({ "type": "UNRESERVE", "unreserve": { "resources": [reserved(&self.piece(mb))] } })
     }
 
     fn create(&self, name: &str, mb: f64) -> Value {
@@ -179,6 +183,62 @@ fn a_change_is_made_only_while_nothing_has_changed() {
     assert!(why.contains(&format!("is at generation {generation}, not 1")), "{why}");
     scene.says(&["reservation", "remove", id, "-y", "--if-generation", &generation], 0);
     assert!(scene.claims().is_empty());
+}
+
+#[test]
+fn what_a_framework_holds_is_given_up_only_by_force_and_only_that_claim() {
+    let scene = Scene::new();
+    let address = scene.cluster.master.address();
+    let mut keeper = Scheduler::subscribe(address, &framework_info("keeper", 3600.0), false);
+    let offer = keeper.offer_with("the disk", |it| it["disk"]["source"].is_object());
+    keeper.accept(&offer, json!([scene.reserve(40.0)]));
+    until("its reservation is there", || match scene.claims().as_slice() {
+        [] => Err("none"),
+        _ => Ok(()),
+    });
+    let theirs = scene.claims()[0]["id"].as_str().unwrap().to_owned();
+    scene.says(&["claim", "apply", &scene.file("roles.json", &[scene.reserve(30.0)])], 0);
+    assert_eq!(scene.claims().len(), 2, "equal, and each its maker's");
+    // No step of several takes it.
+    let before = scene.claims();
+    let cpus = json!({ "name": "cpus", "type": "SCALAR", "scalar": { "value": 1.0 } });
+    let take = json!({ "type": "RESERVE", "reserve": { "resources": [reserved(&cpus)] } });
+    let file = scene.file("more.json", &[take, scene.unreserve(31.0)]);
+    for words in [vec!["claim", "apply", &file, "--plan"], vec!["claim", "apply", &file, "-y"]] {
+        let why = scene.says(&words, 5);
+        assert!(why.contains("step 2 (UNRESERVE): ") && why.contains("`keeper`"), "{why}");
+    }
+    assert_eq!(scene.claims(), before);
+    // A plan says whose it is, and has as much force as was given.
+    let (bare, forced) = (scene.cluster.path("bare.json"), scene.cluster.path("forced.json"));
+    let (bare, forced) = (text(&bare), text(&forced));
+    let remove = ["reservation", "remove", theirs.as_str(), "--plan", "--out"];
+    let plan = scene.says(&[&remove[..], &[&bare]].concat(), 2);
+    assert!(plan.contains("holder: framework `keeper`") && plan.contains("needs: --force"));
+    let why = scene.says(&["claim", "apply", &bare, "-y"], 5);
+    assert!(why.contains("held by framework `keeper`"), "{why}");
+    let why = scene.says(&["reservation", "remove", &theirs, "-y", "--if-generation", "1"], 5);
+    assert!(why.contains("held by framework `keeper`") && why.contains("--force"), "{why}");
+    scene.says(&[&remove[..], &[&forced, "--force"]].concat(), 2);
+    let document: Value = serde_json::from_slice(&fs::read(&forced).unwrap()).unwrap();
+    assert_eq!(
+        (&document["claim"], &document["force"]),
+        (&theirs.as_str().into(), &true.into()),
+        "{document}"
+    );
+    // What a change takes, and the change itself.
+    let part = scene.file("part.json", &[scene.unreserve(30.0)]);
+    let plan = scene.line(&["claim", "apply", &part, "--plan", "-o", "json"]);
+    let plan: Value = serde_json::from_slice(&plan.stdout).unwrap();
+    assert!(plan["apply"]["if_claims"].is_object(), "{plan}");
+    assert_eq!(plan["taken_from"].as_array().map(Vec::len), Some(1), "{plan}");
+    assert_eq!(plan["taken_from"][0]["holder"], Value::Null, "{plan}");
+    // Done as planned: that claim, though the role's looks the same and would give first.
+    scene.says(&["reservation", "remove", "--apply", &forced, "-y"], 0);
+    let left = scene.claims();
+    assert_eq!((left.len(), &left[0]["framework"]), (1, &Value::Null), "{left:?}");
+    let why = scene.says(&["reservation", "remove", "--apply", &forced, "-y"], 5);
+    assert!(why.contains("the state has moved on"), "{why}");
 }
 
 #[test]

@@ -150,7 +150,7 @@ fn act(bed: &mut Bed, names: &mut Names, step: &Step) {
                 0.. => Bed::grow(old, i64::from(mb)),
             };
             let first = Bed::reserve(new.without_volume());
-            bed.apply_together(vec![first, Bed::create(&[new]), last]);
+            bed.apply_together(vec![first, Bed::create(&[new]), last], mb % 2 == 0);
         }
         Step::Launch(number, volume) => {
             let info = names.task(number, volume);
@@ -492,6 +492,7 @@ fn order() -> impl Strategy<Value = Order> {
                 role: framed.then(role),
                 by: String::new(),
                 operations,
+                ownership: None,
             }
         });
     prop_oneof![

@@ -12,9 +12,9 @@ use holdfast_model::{
     DiskId, DiskKind, DiskRecord, ExecutorCall, ExecutorEvent, ExecutorId, ExecutorInfo,
     ExecutorKey, ExecutorKind, Expected, FrameworkId, FrameworkInfo, IdSource, Instant,
     LabelledVolume, LinkId, MachineInfo, NamedOperation, NodeId, Operation, OperationState,
-    OperationUpdate, OperationUuid, Order, PersistenceId, Report, Reservation, ReservationKind,
-    Resource, Role, Scalar, Source, StatusUuid, StepContext, TaskId, TaskInfo, TaskKey, TaskState,
-    TaskStatus, Term, ToAgent, ToMaster, Together, VolumeLimit,
+    OperationUpdate, OperationUuid, Order, Ownership, PersistenceId, Report, Reservation,
+    ReservationKind, Resource, Role, Scalar, Source, StatusUuid, StepContext, TaskId, TaskInfo,
+    TaskKey, TaskState, TaskStatus, Term, ToAgent, ToMaster, Together, VolumeLimit,
 };
 use uuid::Uuid;
 
@@ -706,12 +706,13 @@ impl Bed {
             role: Some(role()),
             by: "tester".to_owned(),
             operations,
+            ownership: Some(Ownership::default()),
         });
         uuids
     }
 
-    /// Has these done together; they are of an operator.
-    pub(crate) fn apply_together(&mut self, actions: Vec<Action>) -> OperationUuid {
+    /// Has these done together; they are of an operator, who may insist.
+    pub(crate) fn apply_together(&mut self, actions: Vec<Action>, insists: bool) -> OperationUuid {
         let steps = actions.into_iter().map(|it| match it {
             Action::Claim(action) => action,
             other => panic!("{other:?} is no change of claims"),
@@ -722,7 +723,8 @@ impl Bed {
             expected: Expected::default(),
         };
         let uuid = OperationUuid(self.ids.fresh());
-        self.order(Order::ApplyTogether { uuid, together });
+        let ownership = Some(Ownership { anybody: insists, ..Ownership::default() });
+        self.order(Order::ApplyTogether { uuid, together, ownership });
         uuid
     }
 

@@ -77,6 +77,8 @@ fn changes(number: usize) -> [AgentChange; 3] {
         created: NOW,
         disk: Some(disk_record().id),
         history: Vec::new(),
+        shares: Vec::new(),
+        operation: None,
     };
     let id = TaskId::made(format!("task-{number}"));
     let info = TaskInfo {

@@ -14,7 +14,16 @@ pub(crate) struct Change {
     pub(crate) agent: AgentId,
     pub(crate) steps: Vec<ClaimAction>,
     pub(crate) expected: Expected,
-    pub(crate) force: bool,
+    pub(crate) how: How,
+}
+
+/// How it is done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct How {
+    /// Whether claims end though their frameworks were not removed.
+    pub force: bool,
+    /// The one claim that is meant.
+    pub claim: Option<ClaimId>,
 }
 
 /// Reads a document.
@@ -32,7 +41,22 @@ pub(crate) fn read(text: &str) -> Result<Change, Refusal> {
     };
     let claims = document.if_claims.iter().map(claim).collect::<Result<Vec<_>, _>>()?;
     let expected = Expected { agent: document.if_generation, claims };
-    Ok(Change { agent, steps, expected, force: document.force })
+    let claim = meant(document.claim.as_deref(), &steps)?;
+    Ok(Change { agent, steps, expected, how: How { force: document.force, claim } })
+}
+
+fn meant(claim: Option<&str>, steps: &[ClaimAction]) -> Result<Option<ClaimId>, Refusal> {
+    let Some(claim) = claim else { return Ok(None) };
+    let claim = ClaimId::parse(claim)?;
+    match steps {
+        [ClaimAction::Unreserve(list) | ClaimAction::Destroy(list)] if list.len() == 1 => {
+            Ok(Some(claim))
+        }
+        _ => Err(Refusal::Invalid(
+            "claim: is what one UNRESERVE or DESTROY of one resource means; leave it out of others"
+                .to_owned(),
+        )),
+    }
 }
 
 fn step(index: usize, value: &serde_json::Value) -> Result<ClaimAction, Refusal> {
@@ -56,7 +80,7 @@ pub fn write(
     agent: &AgentId,
     steps: &[ClaimAction],
     expected: &Expected,
-    force: bool,
+    how: How,
 ) -> ChangeDocument {
     let operation = |action: &ClaimAction| {
         let operation = Operation { id: None, action: Action::Claim(action.clone()) };
@@ -67,7 +91,8 @@ pub fn write(
         agent: agent.to_string(),
         if_generation: expected.agent,
         if_claims: expected.claims.iter().map(|it| (it.claim.to_string(), it.generation)).collect(),
-        force,
+        claim: how.claim.map(|it| it.to_string()),
+        force: how.force,
         operations: steps.iter().map(operation).collect(),
     }
 }

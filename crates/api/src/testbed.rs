@@ -115,6 +115,8 @@ pub(crate) fn claims() -> Vec<Claim> {
             what: "created".to_owned(),
             by: "db-team".to_owned(),
         }],
+        shares: Vec::new(),
+        operation: None,
     };
     vec![claim(VOLUME, volume(), "f-0", Some(DISK)), claim(RESERVATION, reserved(100), "f-1", None)]
 }
@@ -376,6 +378,7 @@ pub(crate) fn operation() -> OperationRecord {
         claims: Vec::new(),
         endings: Vec::new(),
         making: Vec::new(),
+        ownership: None,
     }
 }
 

@@ -145,6 +145,8 @@ pub enum ReservationVerb {
         override_usage = "holdfast reservation create [OPTIONS] --agent <AGENT> --role <ROLE> <RESOURCES>\n       holdfast reservation create [OPTIONS] --apply <FILE>"
     )]
     Create(OrPlan<verbs::reservation_create::ReservationCreateArgs>),
+    /// List what is reserved; what was reserved together is one line.
+    List(verbs::reservation_list::ReservationListArgs),
     /// Give reserved resources back.
     #[command(
         override_usage = "holdfast reservation remove [OPTIONS] <WHAT>\n       holdfast reservation remove [OPTIONS] --apply <FILE>"
@@ -347,6 +349,9 @@ impl Verb {
             Verb::Claim(ClaimVerb::GiveUp(args)) => verbs::claim_give_up::run(context, &args).await,
             Verb::Reservation(ReservationVerb::Create(OrPlan::Asked(args))) => {
                 verbs::reservation_create::run(context, &args).await
+            }
+            Verb::Reservation(ReservationVerb::List(args)) => {
+                verbs::reservation_list::run(context, &args).await
             }
             Verb::Reservation(ReservationVerb::Remove(OrPlan::Asked(args))) => {
                 verbs::reservation_remove::run(context, &args).await

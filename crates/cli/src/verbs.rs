@@ -36,6 +36,7 @@ pub mod master_api;
 pub mod offer_list;
 mod query;
 pub mod reservation_create;
+pub mod reservation_list;
 pub mod reservation_remove;
 pub mod role_list;
 pub mod rows;

@@ -25,6 +25,8 @@ pub struct Config {
     pub ended_claims_max: usize,
     /// Offers smaller than all of these are not made, unless they hold a reservation or volume.
     pub min_allocatable: Vec<Quantities>,
+    /// Whether any framework of a role may give up what another one reserved or made, as in Mesos; else it is its maker's.
+    pub mesos_ownership: bool,
     /// The cluster to go on with when the ledger is empty because it was lost: agents of that cluster are then welcome with all they
     /// own, and frameworks are learnt from them. `None` = an empty ledger begins a new cluster.
     pub recover_cluster: Option<ClusterId>,
@@ -48,6 +50,7 @@ impl Default for Config {
             reoffer_min_ms: 100,
             removed_frameworks_max: 1000,
             ended_claims_max: 10_000,
+            mesos_ownership: false,
             min_allocatable: vec![least("cpus", 10), least("mem", 32_000)],
             #[cfg(any(test, feature = "planted"))]
             planted: None,

@@ -11,6 +11,7 @@ mod machine;
 mod moved_disks;
 mod offers;
 mod operations;
+mod ownership;
 mod poison;
 mod resize;
 mod storms;

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use holdfast_allocator::{Policy, RoleView};
 use holdfast_model::{
     AgentId, ClaimAction, ClaimId, FrameworkId, MasterLedger, Offer, OfferId, OperationUuid,
-    Quantities, SharedMap, TaskKey, Term, Together,
+    Ownership, Quantities, SharedMap, Taken, TaskKey, Term, Together,
 };
 
-use crate::handlers::operator_claim::{ending, plan, Force};
+use crate::flows::ownership::claims_taken;
+use crate::handlers::operator_claim::{ending, plan, Force, Wish};
 use crate::handlers::together;
 use crate::handlers::trash::plan_undelete;
 use crate::parts::agents::AgentState;
@@ -59,38 +60,64 @@ impl Master {
 }
 
 impl MasterView {
-    /// Says whether an operation of an operator could be done now.
+    /// Says whether an operation of an operator could be done now, and of which claims it would take how much; `claim` is the one that is
+    /// meant, if only one is.
     ///
     /// # Errors
     /// [`Refusal`] saying what is wrong with it, or in its way.
     pub fn plan(
         &self,
         agent: &AgentId,
-        action: (&ClaimAction, Force),
+        (action, force): (&ClaimAction, Force),
+        claim: Option<ClaimId>,
         principal: Option<&str>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Vec<Taken>, Refusal> {
         if self.term.is_none() {
             return Err(Refusal::NotLeading);
         }
         let known = (&self.ledger, &self.tasks, &self.offers);
-        plan(known, self.agents.get(agent), agent, action, principal).map(drop)
+        let (state, under_way) = (self.agents.get(agent), self.under_way(agent));
+        let wish = Wish { action, force, claim };
+        let planned = plan(&self.config, known, state, agent, wish, under_way, principal)?;
+        self.taken(agent, action, &planned.ownership)
     }
 
-    /// Says whether several changes could be made together now.
+    /// Says whether several changes could be made together now, and of which claims they would take how much.
     ///
     /// # Errors
     /// As for [`MasterView::plan`].
     pub fn plan_together(
         &self,
         agent: &AgentId,
-        what: (&Together, Force),
+        what: (&Together, Force, Option<ClaimId>),
         principal: Option<&str>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Vec<Taken>, Refusal> {
         if self.term.is_none() {
             return Err(Refusal::NotLeading);
         }
         let known = (&self.ledger, &self.tasks, &self.offers);
-        together::plan(known, self.agents.get(agent), agent, what, principal).map(drop)
+        let (state, under_way) = (self.agents.get(agent), self.under_way(agent));
+        let planned =
+            together::plan(&self.config, known, state, agent, what, under_way, principal)?;
+        self.taken(agent, &ClaimAction::Together(what.0.clone()), &planned.ownership)
+    }
+
+    /// Of which claims an operator's action would take how much.
+    fn taken(
+        &self,
+        agent: &AgentId,
+        action: &ClaimAction,
+        ownership: &Ownership,
+    ) -> Result<Vec<Taken>, Refusal> {
+        let under_way = self.under_way(agent);
+        claims_taken(&self.ledger, agent, (action, None), ownership, under_way)
+            .map_err(|(_, why)| Refusal::Conflict(why))
+    }
+
+    /// What an agent has not settled yet.
+    fn under_way<'a>(&'a self, agent: &'a AgentId) -> impl Iterator<Item = &'a ClaimAction> {
+        let there = self.operations.values().filter(move |it| it.agent == *agent);
+        there.filter(|it| it.settled.is_none()).map(|it| &it.action)
     }
 
     /// What ends a claim.

@@ -8,7 +8,7 @@ mod index;
 pub use self::index::ClaimedSpace;
 use self::index::LedgerIndex;
 use crate::added_disk::AddedDisk;
-use crate::claim::Claim;
+use crate::claim::{Claim, Ownership};
 use crate::framework::FrameworkInfo;
 use crate::id::{
     AgentId, ClaimId, ClusterId, ContainerId, DiskId, ExecutorId, FrameworkId, Instant, NodeId,
@@ -169,6 +169,8 @@ pub struct OperationRecord {
     pub endings: Vec<Claim>,
     /// The volumes that are made for it before any of it is done; nobody has them, and nothing of it is done, as long as there are any.
     pub making: Vec<ClaimId>,
+    /// Whose claims it may take from; `None` when an older master ordered it.
+    pub ownership: Option<Ownership>,
 }
 
 /// A change of an agent's ledger: one record put or removed.

@@ -1,18 +1,23 @@
 //! Claims: the durable records behind reservations and volumes, and how operations change them.
 //!
-//! An agent's total is its base (what the machine has) with all claims laid on it. Equal reservations
-//! share one claim, since the API cannot tell them apart, and one that several have made a part of is held
-//! by none of them. Each volume has a claim of its own.
+//! An agent's total is its base (what the machine has) with all claims laid on it. Equal reservations of
+//! one maker share one claim; those of several makers are one amount to the API, and a claim for each of
+//! them here. Each volume has a claim of its own.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod changes;
+mod ownership;
+mod shares;
 
-use crate::id::{ClaimId, DiskId, FrameworkId, Instant};
-use crate::operation::ClaimAction;
-use crate::resource::{Identity, Resource};
+use crate::id::{ClaimId, DiskId, FrameworkId, Instant, OperationUuid};
+use crate::resource::Resource;
 use crate::resources::Resources;
 use crate::shared_map::SharedMap;
 use crate::validate::Invalid;
 use crate::value::Value;
+
+pub use changes::{changes, give_back, taken, ClaimChanges, Making};
+pub use ownership::{can_be_refused, NotTaken, Ownership, Taken};
+pub use shares::Share;
 
 /// How many events of its history a claim keeps.
 pub const HISTORY_MAX: usize = 16;
@@ -50,7 +55,7 @@ pub struct Claim {
     pub state: ClaimState,
     /// What is held, without allocation.
     pub resource: Resource,
-    /// The one framework that made all of it; `None` when an operator did, or when several have made a part.
+    /// The framework that made it; `None` when an operator did, or when an older program merged what several had made.
     pub framework: Option<FrameworkId>,
     /// The number of changes of what is held; it only grows.
     pub generation: u64,
@@ -60,6 +65,10 @@ pub struct Claim {
     pub disk: Option<DiskId>,
     /// The newest events, at most [`HISTORY_MAX`].
     pub history: Vec<ClaimEvent>,
+    /// Whose reservations its space came from, in the order in which it was taken, where that is not all of its own maker's.
+    pub shares: Vec<Share>,
+    /// The operation that made it; what one operation made is shown together. `None` when an older program made it.
+    pub operation: Option<OperationUuid>,
 }
 
 impl Claim {
@@ -94,31 +103,6 @@ impl Claim {
             by: by.to_owned(),
         });
     }
-}
-
-/// What an operation does to claims: the records to write, and the claims that end.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ClaimChanges {
-    /// New and changed claims, as they shall be.
-    pub kept: Vec<Claim>,
-    /// The reservations that end, as they were before, with their end as the last event of their history.
-    pub ended: Vec<Claim>,
-}
-
-/// Who asks, and with what the new claims are made.
-pub struct Making<'a> {
-    /// The time of the operation.
-    pub now: Instant,
-    /// The framework that asks; `None` for an operator.
-    pub framework: Option<&'a FrameworkId>,
-    /// Who asks, for the history.
-    pub by: &'a str,
-    /// Where the new claims take their ids from.
-    pub ids: &'a mut dyn crate::id::IdSource,
-    /// Which disk carries a volume with this identity.
-    pub disk_of: &'a dyn Fn(&Identity) -> Option<DiskId>,
-    /// The claims with this identity, in the order of their ids.
-    pub claims_with: &'a dyn Fn(&Identity) -> Vec<Claim>,
 }
 
 /// The total of an agent: its base with all claims laid on it. The space of a volume that is being destroyed is in it neither as a
@@ -213,183 +197,13 @@ fn place_of(claim: &Claim, left: &Resources) -> Option<Resource> {
     left.contains_one(&place).then_some(place)
 }
 
-/// What `action` (without allocations, already found to apply to the total) does to the claims. Costs as much as the action is long, however
-/// many other claims there are.
-pub fn changes(action: &ClaimAction, making: &mut Making<'_>) -> ClaimChanges {
-    let mut touched = Touched::default();
-    let conversion = action.conversion();
-    let resized = match action {
-        ClaimAction::Grow { volume, .. } | ClaimAction::Shrink { volume, .. } => {
-            Some(&volume.identity)
-        }
-        _ => None,
-    };
-    let claimed = |it: &Resource| it.identity.needs_checkpoint() && Some(&it.identity) != resized;
-    for resource in conversion.consumed.iter().filter(claimed) {
-        take(&resource, &mut touched, making);
-    }
-    for resource in conversion.converted.iter().filter(claimed) {
-        give(&resource, &mut touched, making);
-    }
-    if let Some(volume) = resized.and_then(|it| conversion.converted.one(it)) {
-        resize(&volume, &mut touched, making);
-    }
-    let mut changes = ClaimChanges::default();
-    for (id, mut claim) in touched.claims {
-        if !claim.resource.value.is_empty() {
-            tell_why(&mut claim, action);
-            changes.kept.push(claim);
-        } else if !touched.made.contains(&id) {
-            changes.ended.push(ended(claim, action, making));
-        }
-    }
-    changes
-}
-
-/// The last event of a reservation of which there is more or less now says which operation that was.
-fn tell_why(claim: &mut Claim, action: &ClaimAction) {
-    let Some(last) =
-        claim.history.last_mut().filter(|_| claim.resource.identity.persistence.is_none())
-    else {
-        return;
-    };
-    let what = match (action, last.what.as_str()) {
-        (ClaimAction::Reserve { .. }, "grown") => "reserved more",
-        (ClaimAction::Reserve { .. }, "shrunk") => "reserved anew in part",
-        (ClaimAction::Unreserve(_), "shrunk") => "unreserved in part",
-        (ClaimAction::Create(_), "shrunk") => "made a volume in part",
-        (ClaimAction::Grow { .. }, "shrunk") => "grew a volume in part",
-        (ClaimAction::Shrink { .. }, "grown") => "given back by a volume",
-        _ => return,
-    };
-    what.clone_into(&mut last.what);
-}
-
-/// A reservation of which nothing is left: what was held until then, and what became of it.
-fn ended(claim: Claim, action: &ClaimAction, making: &Making<'_>) -> Claim {
-    let before = (making.claims_with)(&claim.resource.identity);
-    let before = before.into_iter().find(|it| it.id == claim.id);
-    let mut ended = Claim {
-        resource: before.map_or_else(|| claim.resource.clone(), |it| it.resource),
-        ..claim
-    };
-    if let Some(last) = ended.history.last_mut() {
-        last.what = match action {
-            ClaimAction::Unreserve(_) => "unreserved",
-            ClaimAction::Create(_) => "made a volume",
-            ClaimAction::Grow { .. } => "grew a volume",
-            ClaimAction::Reserve { .. } => "reserved anew",
-            _ => "ended",
-        }
-        .to_owned();
-    }
-    ended
-}
-
-/// The claims that an action has made or changed so far.
-#[derive(Default)]
-struct Touched {
-    claims: BTreeMap<ClaimId, Claim>,
-    by_identity: BTreeMap<Identity, BTreeSet<ClaimId>>,
-    /// Those that were not there before.
-    made: BTreeSet<ClaimId>,
-}
-
-impl Touched {
-    fn touch(&mut self, claim: Claim) {
-        self.by_identity.entry(claim.resource.identity.clone()).or_default().insert(claim.id);
-        self.claims.insert(claim.id, claim);
-    }
-
-    /// The claims with this identity that live, as they are by now, in the order in which they were made.
-    fn living(&self, identity: &Identity, making: &Making<'_>) -> Vec<Claim> {
-        let ids = self.by_identity.get(identity).into_iter().flatten();
-        let mut living: Vec<Claim> = ids.map(|id| self.claims[id].clone()).collect();
-        let there = (making.claims_with)(identity).into_iter();
-        living.extend(there.filter(|it| !self.claims.contains_key(&it.id)));
-        living.retain(|it| it.state != ClaimState::Destroying);
-        living.sort_by_key(|it| (it.created, it.id));
-        living
-    }
-}
-
-/// Takes from the oldest first, and from as many as it needs: an older program told labels in another order apart, so several claims
-/// may hold what is one amount.
-fn take(resource: &Resource, touched: &mut Touched, making: &Making<'_>) {
-    let mut wanted = resource.value.clone();
-    for mut claim in touched.living(&resource.identity, making) {
-        if wanted.is_empty() {
-            return;
-        }
-        if claim.is_volume() {
-            claim.state = ClaimState::Destroying;
-            claim.note(making.now, "destroyed", making.by);
-            return touched.touch(claim);
-        }
-        let part = claim.resource.value.common(&wanted);
-        if part.is_empty() {
-            continue;
-        }
-        wanted = wanted.minus(&part);
-        claim.resource.value = claim.resource.value.minus(&part);
-        claim.note(making.now, "shrunk", making.by);
-        touched.touch(claim);
-    }
-}
-
-/// The same volume, with another size.
-fn resize(volume: &Resource, touched: &mut Touched, making: &Making<'_>) {
-    let Some(mut claim) = touched.living(&volume.identity, making).into_iter().next() else {
-        return;
-    };
-    let is_larger = claim.resource.value.quantity() < volume.value.quantity();
-    claim.resource.value = volume.value.clone();
-    claim.note(making.now, if is_larger { "grown" } else { "shrunk" }, making.by);
-    touched.touch(claim);
-}
-
-fn give(resource: &Resource, touched: &mut Touched, making: &mut Making<'_>) {
-    let existing = touched.living(&resource.identity, making).into_iter().next();
-    match existing.filter(|it| !it.resource.identity.is_exclusive()) {
-        Some(mut claim) => {
-            claim.resource.value = claim.resource.value.plus(&resource.value);
-            if claim.framework.as_ref() != making.framework {
-                claim.framework = None; // Whose part is whose cannot be told any more.
-            }
-            claim.note(making.now, "grown", making.by);
-            touched.touch(claim);
-        }
-        None => {
-            let claim = new_claim(resource, making);
-            touched.made.insert(claim.id);
-            touched.touch(claim);
-        }
-    }
-}
-
-fn new_claim(resource: &Resource, making: &mut Making<'_>) -> Claim {
-    let volume = resource.identity.persistence.is_some();
-    let mut claim = Claim {
-        id: ClaimId(making.ids.fresh()),
-        state: if volume { ClaimState::Making } else { ClaimState::Ready },
-        resource: resource.clone(),
-        framework: making.framework.cloned(),
-        generation: 0,
-        created: making.now,
-        disk: if volume { (making.disk_of)(&resource.identity) } else { None },
-        history: Vec::new(),
-    };
-    claim.note(making.now, if volume { "created" } else { "reserved" }, making.by);
-    claim
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::id::{IdSource, PersistenceId};
     use crate::labels::Labels;
-    use crate::operation::Asker;
-    use crate::resource::{Reservation, ReservationKind, Source};
+    use crate::operation::{Asker, ClaimAction};
+    use crate::resource::{Identity, Reservation, ReservationKind, Source};
     use crate::role::Role;
     use crate::value::Scalar;
     use proptest::prelude::*;
@@ -461,18 +275,18 @@ mod tests {
             let mut making = Making {
                 now: Instant(1),
                 framework: None,
+                ownership: &Ownership::default(),
+                operation: None,
                 by: "op",
                 ids: &mut self.ids,
                 disk_of: &|_| Some(DISK),
-                claims_with: &|identity| {
-                    let same = |it: &&Claim| it.resource.identity == *identity;
-                    self.claims.values().filter(same).cloned().collect()
-                },
+                claims_with: &|identity| with(&self.claims, identity),
             };
-            let mut changes = changes(action, &mut making);
-            if let ClaimAction::Destroy(_) = action {
-                changes.kept.retain(Claim::is_volume);
-            }
+            let changes = changes(action, &mut making).expect("nobody else has anything");
+            self.fold(changes);
+        }
+
+        fn fold(&mut self, changes: ClaimChanges) {
             for claim in changes.kept {
                 let old = self.claims.insert(claim.id, claim.clone());
                 assert!(
@@ -504,12 +318,25 @@ mod tests {
         fn empty_trash(&mut self) {
             for volume in self.destroying() {
                 self.claims.remove(&volume.id);
-                let reserved = volume.resource.without_volume();
-                let base = Resource { identity: reserved.identity.base(), ..reserved.clone() };
-                self.total.add(&reserved);
-                self.note(&ClaimAction::Reserve { resources: vec![reserved], source: vec![base] });
+                self.total.add(&volume.resource.without_volume());
+                let mut making = Making {
+                    now: Instant(1),
+                    framework: None,
+                    ownership: &Ownership::default(),
+                    operation: None,
+                    by: "op",
+                    ids: &mut self.ids,
+                    disk_of: &|_| Some(DISK),
+                    claims_with: &|identity| with(&self.claims, identity),
+                };
+                let back = give_back(&volume, &mut making);
+                self.fold(back);
             }
         }
+    }
+
+    fn with(claims: &SharedMap<ClaimId, Claim>, identity: &Identity) -> Vec<Claim> {
+        claims.values().filter(|it| it.resource.identity == *identity).cloned().collect()
     }
 
     fn reserve(resources: Vec<Resource>) -> ClaimAction {
@@ -536,39 +363,6 @@ mod tests {
             0,
             "nothing is left of the reservation itself"
         );
-    }
-
-    #[test]
-    fn a26_a_reservation_that_several_have_made_a_part_of_is_held_by_none_of_them() {
-        let (a, b) = (FrameworkId::made("a".to_owned()), FrameworkId::made("b".to_owned()));
-        let holder = |askers: &[Option<&FrameworkId>]| {
-            let (mut claims, mut ids) = (BTreeMap::new(), Counter(0));
-            for framework in askers.iter().copied() {
-                let mut making = Making {
-                    now: Instant(1),
-                    framework,
-                    by: "x",
-                    ids: &mut ids,
-                    disk_of: &|_| Some(DISK),
-                    claims_with: &|_| claims.values().cloned().collect(), // All are equal.
-                };
-                let action = reserve(vec![disk(10).reserved(dynamic("db"))]);
-                let kept = changes(&action, &mut making).kept;
-                kept.into_iter().for_each(|it| drop(claims.insert(it.id, it)));
-            }
-            assert_eq!(claims.len(), 1);
-            let claim = claims.values().next().cloned();
-            claim.and_then(|it| it.framework)
-        };
-        assert_eq!(holder(&[Some(&a), Some(&a)]), Some(a.clone()));
-        for several in [
-            &[Some(&a), Some(&b)][..],
-            &[Some(&a), None],
-            &[None, Some(&a)],
-            &[Some(&a), Some(&b), Some(&a)],
-        ] {
-            assert_eq!(holder(several), None, "{several:?}");
-        }
     }
 
     #[test]

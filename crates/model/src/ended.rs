@@ -182,6 +182,8 @@ mod tests {
             created: Instant(1),
             disk: None,
             history: vec![event],
+            shares: Vec::new(),
+            operation: None,
         };
         let agent = AgentId::made("S0".to_owned());
         EndedClaim { number, agent, claim, noticed: Instant(100), told: true }

@@ -38,7 +38,7 @@ pub use agent_ledger::{
     ExecutorRecord, OperationRecord, TaskKey, TaskRecord,
 };
 pub use caller::CallerIdentity;
-pub use claim::{Claim, ClaimEvent, ClaimState};
+pub use claim::{Claim, ClaimEvent, ClaimState, NotTaken, Ownership, Share, Taken};
 pub use ended::{EndedClaim, EndedClaims};
 pub use framework::{Capability, FrameworkInfo};
 pub use id::{

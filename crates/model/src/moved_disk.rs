@@ -119,6 +119,8 @@ mod tests {
             created: Instant(1),
             disk: Some(disk(DiskKind::Path).id),
             history: Vec::new(),
+            shares: Vec::new(),
+            operation: None,
         };
         let moved = claim.moved(&disk(DiskKind::Path), "/new", Instant(9), "ops");
         let event = moved.history.last().unwrap();

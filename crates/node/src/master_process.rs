@@ -171,6 +171,7 @@ fn config(settings: &MasterSettings) -> anyhow::Result<Config> {
         ping_interval_ms: ms(settings.agent_ping_timeout).max(100),
         agent_timeout_ms: ms(settings.agent_timeout),
         ended_claims_max: settings.ended_claims_max,
+        mesos_ownership: settings.mesos_ownership,
         min_allocatable: text::smallest_offers(&settings.min_allocatable)
             .context("--min-allocatable")?,
         ..Config::default()

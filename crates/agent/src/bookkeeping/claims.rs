@@ -3,9 +3,10 @@
 //! Relies on `holdfast_model::claim` and `holdfast_model::operation`, which are the law. Never gives a
 //! volume's space back before its bytes are in the trash.
 
+use holdfast_model::claim::taken;
 use holdfast_model::{
-    AgentLedger, Asker, Claim, ClaimAction, ClaimState, Identity, OperationState, OperationUuid,
-    Resources,
+    Action, AgentLedger, Asker, Claim, ClaimAction, ClaimState, FrameworkId, Identity,
+    OperationRecord, OperationState, OperationUuid, Ownership, Resources,
 };
 
 use super::faults::{claim_fault, disk_fault};
@@ -25,15 +26,17 @@ pub(crate) enum Plan {
     Refuse(OperationState, String),
 }
 
-/// Whether `action` (without allocations) can be done; `uuid` is its own name, if it waits already.
+/// Whether an operation on claims (without allocations) can be done; it may be one of those that wait already.
 pub(crate) fn plan(
     record: &Record,
     disks: &Disks,
     containers: &Containers,
     waiting: &Waiting,
-    action: &ClaimAction,
-    uuid: OperationUuid,
+    operation: &OperationRecord,
 ) -> Plan {
+    let Action::Claim(action) = &operation.operation.action else {
+        panic!("operation {} does not act on claims", operation.uuid)
+    };
     if let Err(invalid) = action.check(Asker::Operator { principal: None }) {
         return Plan::Refuse(OperationState::Error, invalid.to_string());
     }
@@ -54,21 +57,57 @@ pub(crate) fn plan(
         return Plan::Refuse(OperationState::Failed, why);
     }
     match action.check_on(record.totals().total()) {
-        Ok(_) => match action {
-            ClaimAction::Destroy(_) | ClaimAction::Shrink { .. } | ClaimAction::Grow { .. } => {
-                plan_on_volumes(record, disks, containers, action)
-            }
-            ClaimAction::Reserve { .. } | ClaimAction::Unreserve(_) | ClaimAction::Create(_) => {
-                Plan::Do
-            }
-            ClaimAction::Together(_) => {
-                let why = "changes that are made together are ordered as such";
-                Plan::Refuse(OperationState::Error, why.to_owned())
-            }
+        Ok(_) if matches!(action, ClaimAction::Together(_)) => {
+            let why = "changes that are made together are ordered as such";
+            Plan::Refuse(OperationState::Error, why.to_owned())
+        }
+        Ok(_) => match holders_forbid(record, operation, action) {
+            Some(plan) => plan,
+            None => plan_on_volumes(record, disks, containers, action),
         },
-        Err(_) if action.check_on(&future_total(record, waiting, Some(uuid))).is_ok() => Plan::Wait,
+        Err(_) if comes_true(record, waiting, operation.uuid, action) => Plan::Wait,
         Err(invalid) => Plan::Refuse(OperationState::Failed, invalid.to_string()),
     }
+}
+
+/// Whether there will be enough of everything when all that is under way has ended well.
+fn comes_true(
+    record: &Record,
+    waiting: &Waiting,
+    uuid: OperationUuid,
+    action: &ClaimAction,
+) -> bool {
+    action.check_on(&future_total(record, waiting, Some(uuid))).is_ok()
+}
+
+/// What another framework holds is not taken away. Who is about to get back what is its own waits for that.
+fn holders_forbid(
+    record: &Record,
+    operation: &OperationRecord,
+    action: &ClaimAction,
+) -> Option<Plan> {
+    let ledger = record.ledger();
+    let ownership = operation.ownership.clone().unwrap_or_else(Ownership::unsaid);
+    let asker = operation.framework.as_ref();
+    let claims_with = |identity: &Identity| ledger.claims_with(identity).cloned().collect();
+    let (_, refusal) = taken(action, asker, &ownership, &claims_with).err()?;
+    let consumed = action.conversion().consumed;
+    let gives = |maker: Option<&FrameworkId>| {
+        maker == asker || maker.is_none_or(|it| ownership.removed.contains(it))
+    };
+    let comes_back = |it: &Claim| {
+        it.state == ClaimState::Destroying
+            && consumed.get(&it.resource.without_volume().identity).is_some()
+            && it.all_shares().iter().any(|share| gives(share.framework.as_ref()))
+    };
+    if ledger.claims.values().any(comes_back) {
+        return Some(Plan::Wait);
+    }
+    let name = |id: &FrameworkId| match ledger.frameworks.get(id) {
+        Some(info) => format!("`{}` ({id})", info.name),
+        None => id.to_string(),
+    };
+    Some(Plan::Refuse(OperationState::Failed, refusal.why(action, &name)))
 }
 
 /// Ill disks get no new claims and lose none; names are unique also among claims that cannot be used now.
@@ -195,7 +234,9 @@ mod tests {
     use crate::testbed::{reserved_disk, task_key, volume_named, Bed, DB_VOLUME};
     use crate::Input;
     use holdfast_model::{
-        Action, ClaimState, OperationState, Order, Resource, Scalar, TaskState, VolumeLimit,
+        Action, ClaimAction, ClaimState, FrameworkId, FrameworkInfo, IdSource, NamedOperation,
+        Operation, OperationState, OperationUuid, Order, Ownership, Resource, Scalar, TaskState,
+        VolumeLimit,
     };
     use OperationState::{Failed, Finished};
 
@@ -414,5 +455,79 @@ mod tests {
         let uuid = bed.agent.ledger().operations.keys().next().copied();
         assert!(uuid.is_none_or(|it| bed.agent.ledger().operations[&it].state.is_terminal()));
         assert!(matches!(Bed::shrink(sized(90), 1), Action::Claim(_)));
+    }
+
+    /// Another framework asks, as a master says it.
+    fn ask_as(
+        bed: &mut Bed,
+        name: &str,
+        ownership: Option<Ownership>,
+        action: Action,
+    ) -> OperationUuid {
+        let uuid = OperationUuid(bed.ids.fresh());
+        let info = FrameworkInfo {
+            id: Some(FrameworkId::made(name.to_owned())),
+            name: name.to_owned(),
+            ..crate::testbed::framework()
+        };
+        let operations = vec![NamedOperation { uuid, operation: Operation { id: None, action } }];
+        bed.order(Order::Apply {
+            framework: Some(Box::new(info)),
+            role: None,
+            by: name.to_owned(),
+            operations,
+            ownership,
+        });
+        uuid
+    }
+
+    fn unreserve(mb: i64) -> Action {
+        Action::Claim(ClaimAction::Unreserve(vec![reserved_disk(mb)]))
+    }
+
+    #[test]
+    fn j4_what_another_framework_holds_is_not_taken_away_unless_an_older_master_does_not_say() {
+        let mut bed = Bed::registered();
+        bed.apply(vec![Bed::reserve(reserved_disk(60))]);
+        let ours = || Some(Ownership::default());
+        ask_as(&mut bed, "mate", ours(), Bed::reserve(reserved_disk(40)));
+        assert_eq!(bed.agent.ledger().claims.len(), 2, "each maker has a claim of its own");
+        let uuid = ask_as(&mut bed, "mate", ours(), unreserve(41));
+        assert_eq!(bed.outcome(uuid), Some(Failed));
+        assert!(why(&bed).contains("held by framework"), "{}", why(&bed));
+        let uuid = ask_as(&mut bed, "mate", ours(), unreserve(30));
+        assert_eq!(bed.outcome(uuid), Some(Finished));
+        let uuid = ask_as(&mut bed, "mate", None, unreserve(20));
+        assert_eq!(bed.outcome(uuid), Some(Finished));
+        let removed = vec![crate::testbed::framework().id.unwrap()];
+        let uuid = ask_as(
+            &mut bed,
+            "mate",
+            Some(Ownership { removed, ..Ownership::default() }),
+            unreserve(50),
+        );
+        assert_eq!(bed.outcome(uuid), Some(Finished), "a removed framework's are the role's");
+        assert!(bed.agent.ledger().claims.is_empty());
+    }
+
+    #[test]
+    fn who_is_about_to_get_its_own_back_waits_for_that_across_a_restart() {
+        let mut bed = Bed::registered();
+        bed.apply(vec![Bed::reserve(reserved_disk(60))]);
+        let ours = || Some(Ownership::default());
+        ask_as(&mut bed, "mate", ours(), Bed::reserve(reserved_disk(60)));
+        let create = Bed::create(&[volume_named(DB_VOLUME, 60)]);
+        ask_as(&mut bed, "mate", ours(), create);
+        bed.settle();
+        ask_as(&mut bed, "mate", ours(), Bed::destroy(&[volume_named(DB_VOLUME, 60)]));
+        let uuid = ask_as(&mut bed, "mate", ours(), unreserve(60));
+        assert_eq!(bed.outcome(uuid), None, "its own is on the way to the trash");
+        bed.crash();
+        bed.start();
+        bed.settle();
+        let record = bed.agent.ledger().operations.get(&uuid);
+        assert!(record.is_none_or(|it| it.state == Finished), "{record:?}");
+        let left: Vec<_> = bed.agent.ledger().claims.values().collect();
+        assert_eq!((left.len(), &left[0].framework), (1, &crate::testbed::framework().id));
     }
 }

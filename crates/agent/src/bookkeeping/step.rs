@@ -6,7 +6,8 @@ use std::ops::{Deref, DerefMut};
 
 use holdfast_model::claim::{self, ClaimChanges, Making};
 use holdfast_model::{
-    Claim, ClaimAction, FrameworkId, IdSource, Identity, Instant, Resource, StepContext,
+    Claim, ClaimAction, FrameworkId, IdSource, Identity, Instant, NotTaken, OperationUuid,
+    Ownership, StepContext,
 };
 use holdfast_model::{ContainerId, StatusUuid};
 
@@ -80,37 +81,44 @@ impl<'a> Step<'a> {
         self.alarms_mut().retry(alarm, now, min_ms, max_ms);
     }
 
-    /// What an action does to the claims.
+    /// What an operation of this name does to the claims.
     pub(crate) fn claim_changes(
         &mut self,
         action: &ClaimAction,
-        framework: Option<&FrameworkId>,
+        (operation, framework): (OperationUuid, Option<&FrameworkId>),
+        ownership: &Ownership,
         by: &str,
-    ) -> ClaimChanges {
+    ) -> Result<ClaimChanges, NotTaken> {
+        let operation = Some(operation);
+        self.making(framework, ownership, operation, by, |it| claim::changes(action, it))
+    }
+
+    /// What gives the space of a volume that is no more back to the reservations that it came from.
+    pub(crate) fn give_back(&mut self, volume: &Claim, by: &str) -> ClaimChanges {
+        let ownership = Ownership::default();
+        self.making(None, &ownership, None, by, |it| claim::give_back(volume, it))
+    }
+
+    fn making<T>(
+        &mut self,
+        framework: Option<&FrameworkId>,
+        ownership: &Ownership,
+        operation: Option<OperationUuid>,
+        by: &str,
+        work: impl FnOnce(&mut Making<'_>) -> T,
+    ) -> T {
         let ledger = self.record.ledger();
         let disk_of = |identity: &Identity| disk_of(ledger, identity);
         let claims_with = |identity: &Identity| ledger.claims_with(identity).cloned().collect();
-        let mut making = Making {
+        work(&mut Making {
             now: self.now,
             framework,
+            ownership,
+            operation,
             by,
             ids: &mut *self.ids,
             disk_of: &disk_of,
             claims_with: &claims_with,
-        };
-        claim::changes(action, &mut making)
-    }
-
-    /// What gives the space of a volume that is no more back to its reservation. A RESERVE of what the machine has, under the
-    /// volume's whole stack of reservations, is just that: it takes from no claim, and grows or makes the innermost one.
-    pub(crate) fn give_back(&mut self, volume: &Claim, by: &str) -> ClaimChanges {
-        let reserved = volume.resource.without_volume();
-        let base = Resource { identity: reserved.identity.base(), ..reserved.clone() };
-        let action = ClaimAction::Reserve { resources: vec![reserved], source: vec![base] };
-        let mut changes = self.claim_changes(&action, volume.framework.as_ref(), by);
-        for last in changes.kept.iter_mut().filter_map(|it| it.history.last_mut()) {
-            "given back by a volume".clone_into(&mut last.what);
-        }
-        changes
+        })
     }
 }

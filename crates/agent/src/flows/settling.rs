@@ -4,7 +4,7 @@
 //! Relies on `claims` for what may be done. Never says FINISHED before the bytes are where they belong.
 
 use holdfast_model::{
-    Action, AgentChange, Claim, ClaimAction, ClaimState, OperationRecord, OperationState,
+    Action, AgentChange, Claim, ClaimAction, ClaimState, OperationRecord, OperationState, Ownership,
 };
 
 use crate::bookkeeping::records::label;
@@ -24,10 +24,10 @@ pub(crate) fn carry_out(
     let Action::Claim(action) = operation.operation.action.clone() else {
         panic!("operation {} does not act on claims", operation.uuid)
     };
-    let mut changes = step.claim_changes(&action, operation.framework.as_ref(), by);
-    if let ClaimAction::Destroy(_) = action {
-        changes.kept.retain(Claim::is_volume); // Space is given back when the bytes are in the trash.
-    }
+    let ownership = operation.ownership.clone().unwrap_or_else(Ownership::unsaid);
+    let asker = (operation.uuid, operation.framework.as_ref());
+    let changes = step.claim_changes(&action, asker, &ownership, by);
+    let changes = changes.expect("what is carried out was found to apply");
     operation.claims = changes.kept.iter().chain(&changes.ended).map(|it| it.id).collect();
     operation.endings.clone_from(&changes.ended);
     let resized = changes.kept.iter().find(|it| it.is_volume()).and_then(label);

@@ -70,9 +70,9 @@ fn retry_operation(
     let (uuid, by) = waiting.operation(number);
     let operation =
         step.ledger().operations.get(&uuid).expect("what waits is written down").clone();
-    let action = claim_action(step.ledger(), uuid).expect("what waits acts on claims");
-    let plan = plan(step, disks, containers, waiting, action, uuid);
+    let plan = plan(step, disks, containers, waiting, &operation);
     if plan == Plan::Wait {
+        let action = claim_action(step.ledger(), uuid).expect("what waits acts on claims");
         let topics = topics::of_operation(step.ledger(), containers, action);
         return waiting.wait(Waiter::Operation(number), topics);
     }
@@ -240,9 +240,9 @@ pub(crate) fn assert_nobody_could_go_on(
         let waits = match &waiter {
             Waiter::Operation(number) => {
                 let (uuid, _) = waiting.operation(*number);
-                let action = claim_action(step.ledger(), uuid).expect("what waits acts on claims");
+                let operation = &step.ledger().operations[&uuid];
                 disks.machine().is_none()
-                    || plan(step, disks, containers, waiting, action, uuid) == Plan::Wait
+                    || plan(step, disks, containers, waiting, operation) == Plan::Wait
             }
             Waiter::Launch(number) => {
                 let launch = waiting.launch(*number);
@@ -412,6 +412,7 @@ mod tests {
             role: Some(role()),
             by: "tester".to_owned(),
             operations,
+            ownership: None,
         });
         bed.settle();
         let new = volume_named("new", 100);

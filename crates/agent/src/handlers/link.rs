@@ -166,16 +166,17 @@ fn obey(
         Order::Unknown => {
             step.log("an order that this version does not know is passed over; the master is newer")
         }
-        Order::Apply { framework, role, by, operations } => {
-            let ordered = Ordered { framework, role, by, operations };
+        Order::Apply { framework, role, by, operations, ownership } => {
+            let ordered = Ordered { framework, role, by, operations, ownership };
             apply(step, disks, containers, tasks, master, waiting, ordered)
         }
         Order::Undelete { uuid, claim, by } => {
             undelete(step, disks, containers, master, waiting, (uuid, claim, &by))
         }
         Order::PurgeTrash { claim, by } => purge(step, claim, &by),
-        Order::ApplyTogether { uuid, together } => {
-            apply_together(step, disks, containers, master, waiting, (uuid, together))
+        Order::ApplyTogether { uuid, together, ownership } => {
+            let what = (together, ownership);
+            apply_together(step, disks, containers, master, waiting, uuid, what)
         }
         Order::GiveUp { uuid, claim, by } => {
             give_up(step, disks, containers, master, (uuid, claim), &by)

@@ -4,7 +4,7 @@
 
 use holdfast_model::{
     Action, AgentChange, FrameworkId, FrameworkInfo, NamedOperation, Operation, OperationRecord,
-    OperationState, OperationUuid, Role, StatusUuid,
+    OperationState, OperationUuid, Ownership, Role, StatusUuid,
 };
 
 use crate::bookkeeping::claims::{plan, Plan};
@@ -21,6 +21,8 @@ pub(crate) struct Ordered {
     /// Who asked, for the history of claims.
     pub(crate) by: String,
     pub(crate) operations: Vec<NamedOperation>,
+    /// Whose claims they may take from.
+    pub(crate) ownership: Option<Ownership>,
 }
 
 pub(crate) fn apply(
@@ -32,7 +34,7 @@ pub(crate) fn apply(
     waiting: &mut Waiting,
     ordered: Ordered,
 ) {
-    let Ordered { framework, role, by, operations } = ordered;
+    let Ordered { framework, role, by, operations, ownership } = ordered;
     let role = role.unwrap_or_else(Role::any);
     let owner = framework.as_ref().and_then(|it| it.id.clone());
     for NamedOperation { uuid, operation: Operation { id, action } } in operations {
@@ -44,6 +46,7 @@ pub(crate) fn apply(
             (Action::Claim(action), _) => {
                 let bare = Action::Claim(action.map(|it| it.clone().unallocated()));
                 let operation = pending(uuid, owner.clone(), Operation { id, action: bare });
+                let operation = OperationRecord { ownership: ownership.clone(), ..operation };
                 apply_claim(step, disks, containers, master, waiting, operation, &by);
                 continue;
             }
@@ -88,7 +91,7 @@ fn apply_claim(
     let Action::Claim(action) = &operation.operation.action else {
         panic!("operation {} does not act on claims", operation.uuid)
     };
-    match plan(step, disks, containers, waiting, action, operation.uuid) {
+    match plan(step, disks, containers, waiting, &operation) {
         Plan::Do => carry_out(step, disks.volumes_mut(), master, operation, by),
         Plan::Wait if waiting.operations().len() < Waiting::OPERATIONS_MAX => {
             let topics = topics::of_operation(step.ledger(), containers, action);
@@ -129,6 +132,7 @@ pub(crate) fn pending(
         claims: Vec::new(),
         endings: Vec::new(),
         making: Vec::new(),
+        ownership: Some(Ownership::default()),
     }
 }
 
@@ -191,7 +195,13 @@ mod tests {
         let again = |bed: &mut Bed| {
             let operations =
                 vec![holdfast_model::NamedOperation { uuid, operation: order.clone() }];
-            bed.order(Order::Apply { framework: None, role: None, by: "x".to_owned(), operations });
+            bed.order(Order::Apply {
+                framework: None,
+                role: None,
+                by: "x".to_owned(),
+                operations,
+                ownership: None,
+            });
         };
         let before = bed.agent.ledger().clone();
         again(&mut bed);
@@ -324,7 +334,13 @@ mod tests {
             holdfast_model::Operation { id: None, action: Bed::reserve(reserved_disk(10)) };
         let uuid = holdfast_model::OperationUuid(uuid::Uuid::from_u128(77));
         let operations = vec![holdfast_model::NamedOperation { uuid, operation }];
-        bed.order(Order::Apply { framework: None, role: None, by: "ops".to_owned(), operations });
+        bed.order(Order::Apply {
+            framework: None,
+            role: None,
+            by: "ops".to_owned(),
+            operations,
+            ownership: None,
+        });
         assert_eq!(bed.outcome(uuid), Some(OperationState::Finished));
         let claim = bed.agent.ledger().claims.values().next().unwrap();
         assert_eq!((claim.framework.clone(), claim.history[0].by.as_str()), (None, "ops"));

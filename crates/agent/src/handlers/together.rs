@@ -2,11 +2,11 @@
 //!
 //! Volumes of it are made before any of it is done. As long as they are, nobody has them and nothing else has changed; once they are made,
 //! all is tried again, and done. A crash in between leaves the operation and no claim of it. Relies on `claims` for what may be done. Never
-//! waits for what is under way: whoever asked has seen something else, and is told so.
+//! waits for what is under way: whoever asked has seen something else, and is told so. Each step obeys the ownership of all.
 
 use holdfast_model::{
     Action, AgentChange, Claim, ClaimAction, ClaimId, ClaimState, Expected, Operation,
-    OperationRecord, OperationState, OperationUuid, Resource, Together,
+    OperationRecord, OperationState, OperationUuid, Ownership, Resource, Together,
 };
 
 use super::operations::pending;
@@ -25,13 +25,15 @@ pub(crate) fn apply_together(
     containers: &Containers,
     master: &mut MasterLink,
     waiting: &Waiting,
-    (uuid, together): (OperationUuid, Together),
+    uuid: OperationUuid,
+    (together, ownership): (Together, Option<Ownership>),
 ) {
     if !master.note_operation(uuid) || step.ledger().operations.contains_key(&uuid) {
         return tell_operation(step, master, uuid); // It was done before; it is not done twice.
     }
     let action = ClaimAction::Together(together).map(|it| it.clone().unallocated());
     let operation = pending(uuid, None, Operation { id: None, action: Action::Claim(action) });
+    let operation = OperationRecord { ownership, ..operation };
     match rehearse(step, disks, containers, waiting, &operation) {
         Err((state, why)) => settle(step, master, operation, state, Some(why)),
         Ok(outcome) if outcome.new.is_empty() => carry_out(step, disks, master, operation, outcome),
@@ -147,12 +149,14 @@ fn rehearse(
     let mut copy = step.on(&mut scratch);
     let mut outcome =
         Outcome { batch: Vec::new(), touched: Vec::new(), ended: Vec::new(), new: Vec::new() };
+    let mut one = OperationRecord { making: Vec::new(), ..operation.clone() };
     for (index, action) in together.steps.iter().enumerate() {
         let at_step = |why: String| match together.steps.len() {
             1 => why,
             _ => format!("step {} ({}): {why}; nothing was changed", index + 1, action.name()),
         };
-        match plan(&copy, disks, containers, waiting, action, operation.uuid) {
+        one.operation.action = Action::Claim(action.clone());
+        match plan(&copy, disks, containers, waiting, &one) {
             Plan::Do => {}
             Plan::Refuse(state, why) => return Err((state, at_step(why))),
             Plan::Wait => {
@@ -160,7 +164,7 @@ fn rehearse(
                 return Err((OperationState::Failed, at_step(why.to_owned())));
             }
         }
-        do_step(&mut copy, action, &together.by, &operation.making, &mut outcome);
+        do_step(&mut copy, action, &together.by, operation, &mut outcome);
     }
     let (before, after) = (&step.ledger().claims, &scratch.ledger().claims);
     let is_whole = |it: &ClaimId| after.get(it).is_some_and(|it| it.state == ClaimState::Ready);
@@ -185,20 +189,19 @@ fn do_step(
     copy: &mut Step<'_>,
     action: &ClaimAction,
     by: &str,
-    making: &[ClaimId],
+    operation: &OperationRecord,
     outcome: &mut Outcome,
 ) {
-    let mut changes = copy.claim_changes(action, None, by);
-    if let ClaimAction::Destroy(_) = action {
-        changes.kept.retain(Claim::is_volume); // Space is given back when the bytes are in the trash.
-    }
+    let ownership = operation.ownership.clone().unwrap_or_else(Ownership::unsaid);
+    let changes = copy.claim_changes(action, (operation.uuid, None), &ownership, by);
+    let mut changes = changes.expect("what is done was found to apply");
     if let ClaimAction::Create(volumes) = action {
         for volume in volumes {
             let is_it = |it: &&mut Claim| {
                 it.state == ClaimState::Making && it.resource.identity == volume.identity
             };
             let Some(claim) = changes.kept.iter_mut().find(is_it) else { continue };
-            claim.id = making.get(outcome.new.len()).copied().unwrap_or(claim.id);
+            claim.id = operation.making.get(outcome.new.len()).copied().unwrap_or(claim.id);
             claim.state = ClaimState::Ready; // It is made before this is written down.
             outcome.new.push(claim.id);
         }
@@ -293,7 +296,31 @@ mod tests {
     fn order(bed: &mut Bed, steps: Vec<Action>, expected: Expected) {
         let steps = steps.into_iter().map(action).collect();
         let together = Together { by: "ops".to_owned(), steps, expected };
-        bed.order(Order::ApplyTogether { uuid: UUID, together });
+        let ownership = insists();
+        bed.order(Order::ApplyTogether { uuid: UUID, together, ownership });
+    }
+
+    /// What a master says of an operator who takes anybody's.
+    fn insists() -> Option<Ownership> {
+        Some(Ownership { anybody: true, ..Ownership::default() })
+    }
+
+    fn order_as(
+        bed: &mut Bed,
+        number: u128,
+        steps: &[Action],
+        ownership: Option<Ownership>,
+    ) -> (Option<OperationState>, String) {
+        let uuid = OperationUuid(Uuid::from_u128(number));
+        let steps = steps.iter().cloned().map(action).collect();
+        let together = Together { by: "ops".to_owned(), steps, expected: Expected::default() };
+        bed.order(Order::ApplyTogether { uuid, together, ownership });
+        bed.settle();
+        (bed.outcome(uuid), bed.why(uuid))
+    }
+
+    fn unreserve(mb: i64) -> Action {
+        Action::Claim(ClaimAction::Unreserve(vec![reserved_disk(mb)]))
     }
 
     /// RESERVE, CREATE and GROW of what was not there, and the end of what was.
@@ -440,7 +467,8 @@ mod tests {
             steps: asked.into_iter().map(action).collect(),
             expected: Expected::default(),
         };
-        bed.order(Order::ApplyTogether { uuid, together });
+        let ownership = Some(Ownership::default());
+        bed.order(Order::ApplyTogether { uuid, together, ownership });
         bed.settle();
         assert!(bed.why(uuid).contains("that it makes itself"), "{}", bed.why(uuid));
     }
@@ -469,7 +497,7 @@ mod tests {
                 steps: grow().into_iter().map(action).collect(),
                 expected,
             };
-            bed.order(Order::ApplyTogether { uuid, together });
+            bed.order(Order::ApplyTogether { uuid, together, ownership: insists() });
             (bed.outcome(uuid), bed.why(uuid))
         };
         let whole = |agent| Expected { agent: Some(agent), claims: Vec::new() };
@@ -481,5 +509,76 @@ mod tests {
         bed.settle();
         let (outcome, why) = again(&mut bed, 2, whole(now));
         assert_eq!(outcome, Some(Finished), "it is the same after a restart: {why}");
+    }
+
+    #[test]
+    fn what_a_framework_holds_is_not_taken_by_any_step_unless_the_master_says_so() {
+        let mut bed = ready();
+        let theirs = crate::testbed::framework().id;
+        let held = |bed: &Bed| {
+            let claims = bed.agent.ledger().claims.values();
+            let disk = claims.filter(|it| it.resource.identity == reserved_disk(1).identity);
+            let mut held: Vec<_> =
+                disk.map(|it| (it.framework.clone(), it.resource.clone())).collect();
+            held.sort_by_key(|(framework, _)| framework.clone());
+            held
+        };
+        assert_eq!(held(&bed), [(theirs.clone(), reserved_disk(40))]);
+        let ours = || Some(Ownership::default());
+        let mut number = 0;
+        let mut refused = |bed: &mut Bed, steps: &[Action]| {
+            let before = claims(bed);
+            number += 1;
+            let (outcome, why) = order_as(bed, number, steps, ours());
+            assert_eq!((outcome, claims(bed)), (Some(Failed), before), "{why}");
+            assert!(why.starts_with("step 2 (") && why.contains("is held by framework"), "{why}");
+        };
+        let more = || Bed::reserve(reserved_disk(10));
+        refused(&mut bed, &[more(), unreserve(11)]);
+        let destroy = Bed::destroy(&[bed.volume()]);
+        refused(&mut bed, &[more(), destroy]);
+        // What a volume of theirs gives back is theirs.
+        let shrunk = Bed::shrink(bed.volume(), 20);
+        refused(&mut bed, &[shrunk, unreserve(20)]);
+
+        let (outcome, why) = order_as(&mut bed, 10, &[more(), unreserve(4)], ours());
+        assert_eq!(outcome, Some(Finished), "{why}");
+        assert_eq!(held(&bed), [(None, reserved_disk(6)), (theirs.clone(), reserved_disk(40))]);
+        let made_by = bed.agent.ledger().claims.values().find(|it| it.framework.is_none());
+        assert_eq!(made_by.unwrap().operation, Some(OperationUuid(Uuid::from_u128(10))));
+
+        let meant =
+            bed.agent.ledger().claims.values().find(|it| {
+                it.framework == theirs && it.resource.identity == reserved_disk(1).identity
+            });
+        let claim = Some(meant.unwrap().id);
+        let that_one = Some(Ownership { anybody: true, claim, ..Ownership::default() });
+        assert_eq!(order_as(&mut bed, 11, &[unreserve(10)], that_one.clone()).0, Some(Finished));
+        assert_eq!(held(&bed), [(None, reserved_disk(6)), (theirs.clone(), reserved_disk(30))]);
+        let (outcome, why) = order_as(&mut bed, 12, &[unreserve(31)], that_one);
+        assert!(outcome == Some(Failed) && why.contains("changed in the meantime"), "{why}");
+
+        let removed =
+            Some(Ownership { removed: theirs.iter().cloned().collect(), ..Ownership::default() });
+        assert_eq!(order_as(&mut bed, 13, &[unreserve(8)], removed).0, Some(Finished));
+        assert_eq!(order_as(&mut bed, 14, &[unreserve(8)], insists()).0, Some(Finished));
+        let (outcome, why) = order_as(&mut bed, 15, &[unreserve(8)], None);
+        assert_eq!(outcome, Some(Finished), "an older master does not say: {why}");
+    }
+
+    #[test]
+    fn whose_claims_it_may_take_is_remembered_while_its_volumes_are_made() {
+        let mut bed = ready();
+        let create = || Bed::create(&[volume_named("new", 20)]);
+        let before = claims(&bed);
+        let steps = [create(), unreserve(10)];
+        let (outcome, why) = order_as(&mut bed, 1, &steps, Some(Ownership::default()));
+        assert_eq!((outcome, claims(&bed)), (Some(Failed), before), "{why}");
+        assert!(why.starts_with("step 2 (UNRESERVE): "), "{why}");
+        let (outcome, why) = order_as(&mut bed, 2, &steps, insists());
+        assert_eq!(outcome, Some(Finished), "{why}");
+        let new = bed.claim("new");
+        assert_eq!(new.framework, None);
+        assert_eq!(new.shares[0].framework, crate::testbed::framework().id, "it goes back to them");
     }
 }

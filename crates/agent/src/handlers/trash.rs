@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 
 use holdfast_model::{
     Action, AgentChange, Claim, ClaimAction, ClaimId, ClaimState, DiskId, LabelledVolume,
-    Operation, OperationRecord, OperationState, OperationUuid, TrashedVolume, ORPHANS_NAMED_MAX,
+    Operation, OperationRecord, OperationState, OperationUuid, Ownership, TrashedVolume,
+    ORPHANS_NAMED_MAX,
 };
 
 use crate::bookkeeping::claims::{plan, Plan};
@@ -159,9 +160,10 @@ pub(crate) fn undelete(
         claims: vec![id],
         endings: Vec::new(),
         making: Vec::new(),
+        ownership: Some(Ownership::default()),
     };
     match find(step, id) {
-        Ok(volume) => match plan(step, disks, containers, waiting, &action, uuid) {
+        Ok(volume) => match plan(step, disks, containers, waiting, &operation) {
             Plan::Do => bring_back(step, disks, operation, &action, &volume, by),
             Plan::Refuse(state, why) => settle(step, master, operation, state, Some(why)),
             Plan::Wait => {
@@ -216,9 +218,12 @@ fn bring_back(
     volume: &TrashedVolume,
     by: &str,
 ) {
-    let mut changes = step.claim_changes(action, volume.claim.framework.as_ref(), by);
-    let back = volume.claim.undeleted(step.now(), by);
-    changes.kept.retain(|it| !it.is_volume());
+    let asker = (operation.uuid, volume.claim.framework.as_ref());
+    let changes = step.claim_changes(action, asker, &Ownership::default(), by);
+    let mut changes = changes.expect("what comes back takes nothing away");
+    let anew = changes.kept.extract_if(.., |it| it.is_volume()).next();
+    let mut back = volume.claim.undeleted(step.now(), by);
+    back.shares = anew.map(|it| it.shares).unwrap_or_default(); // Its space may come from others now.
     operation.claims = changes.kept.iter().chain(&changes.ended).map(|it| it.id).collect();
     operation.claims.push(back.id);
     operation.endings.clone_from(&changes.ended);

@@ -85,6 +85,8 @@ fn claim(index: usize) -> Claim {
         created: NOW,
         disk: None,
         history: Vec::new(),
+        shares: Vec::new(),
+        operation: None,
     }
 }
 

@@ -18,7 +18,21 @@ pub fn claims(view: &MasterView) -> Vec<ClaimRow> {
     let users = VolumeUsers::of(live_tasks(view));
     let row =
         |((agent, _), claim): (&(AgentId, _), &Claim)| self::claim(view, agent, claim, &users);
-    view.ledger().claims.iter().map(row).collect()
+    let mut rows: Vec<ClaimRow> = view.ledger().claims.iter().map(row).collect();
+    keep_together(&mut rows);
+    rows
+}
+
+/// What one operation made stands together, where the first of it stands.
+fn keep_together(rows: &mut Vec<ClaimRow>) {
+    let (mut first, mut placed) = (BTreeMap::new(), Vec::with_capacity(rows.len()));
+    for (at, row) in rows.drain(..).enumerate() {
+        let operation = row.made_by_operation.clone();
+        let place = operation.map_or(at, |it| *first.entry(it).or_insert(at));
+        placed.push((place, row));
+    }
+    placed.sort_by_key(|(place, _)| *place);
+    rows.extend(placed.into_iter().map(|(_, row)| row));
 }
 
 /// The first live task that uses each volume.
@@ -84,6 +98,7 @@ pub(super) fn claim<'a>(
         task: user.map(ToString::to_string),
         generation: claim.generation,
         created_ms: claim.created.0,
+        made_by_operation: claim.operation.map(|it| it.to_string()),
         history: claim.history.iter().map(|it| event(it, claim.is_volume())).collect(),
     }
 }

@@ -4,14 +4,15 @@
 
 use holdfast_master::Force;
 use holdfast_model::{
-    AgentId, CallerIdentity, ClaimAction, ClaimId, Expected, ExpectedClaim, FrameworkId, Together,
+    AgentId, CallerIdentity, ClaimAction, ClaimId, Expected, ExpectedClaim, FrameworkId, Taken,
+    Together,
 };
 
 use super::frameworks::framework_standing;
-use crate::change;
+use crate::change::{self, How};
 use crate::groups::live_tasks;
 use crate::rows::{
-    ApplyPlan, ClaimPlan, EndPlan, FrameworkStanding, HolderRow, Plan, TeardownPlan,
+    ApplyPlan, ClaimPlan, EndPlan, FrameworkStanding, HolderRow, Plan, TakenRow, TeardownPlan,
 };
 use crate::{MasterView, Refusal};
 
@@ -25,15 +26,16 @@ pub fn claim_plan(
     agent: &AgentId,
     action: &ClaimAction,
 ) -> Result<Plan, Refusal> {
-    view.plan(agent, (action, Force::No), caller.principal())?;
+    let taken = view.plan(agent, (action, Force::No), None, caller.principal())?;
     let conversion = action.conversion();
     let steps = std::slice::from_ref(action);
     let expected = seen(view, agent, steps);
     Ok(Plan::Claim(ClaimPlan {
         action: action.name().to_owned(),
         agent: agent.to_string(),
-        apply: Some(change::write(agent, steps, &expected, false)),
+        apply: Some(change::write(agent, steps, &expected, How::default())),
         gives: conversion.converted.to_string(),
+        taken_from: taken.iter().map(|it| self::taken(view, it)).collect(),
         takes: conversion.consumed.to_string(),
     }))
 }
@@ -47,11 +49,12 @@ pub fn apply_plan(
     caller: &CallerIdentity,
     agent: &AgentId,
     (steps, expected): (&[ClaimAction], &Expected),
-    force: bool,
+    how: How,
 ) -> Result<Plan, Refusal> {
     let by = caller.principal().unwrap_or("operator").to_owned();
     let together = Together { by, steps: steps.to_vec(), expected: expected.clone() };
-    view.plan_together(agent, (&together, Force::of(force)), caller.principal())?;
+    let what = (&together, Force::of(how.force), how.claim);
+    let taken = view.plan_together(agent, what, caller.principal())?;
     let mut now = seen(view, agent, steps);
     now.agent = expected.agent.or(now.agent);
     for claim in &expected.claims {
@@ -63,9 +66,10 @@ pub fn apply_plan(
     Ok(Plan::Apply(ApplyPlan {
         action: "APPLY".to_owned(),
         agent: agent.to_string(),
-        apply: change::write(agent, steps, &now, force),
+        apply: change::write(agent, steps, &now, how),
         gives: conversion.converted.to_string(),
         operations: steps.iter().map(|it| it.name().to_owned()).collect(),
+        taken_from: taken.iter().map(|it| self::taken(view, it)).collect(),
         takes: conversion.consumed.to_string(),
     }))
 }
@@ -103,6 +107,7 @@ pub fn undelete_plan(view: &MasterView, agent: &AgentId, claim: ClaimId) -> Resu
         agent: agent.to_string(),
         apply: None,
         gives: gives.unwrap_or_default(),
+        taken_from: Vec::new(),
         takes: takes.unwrap_or_default(),
     }))
 }
@@ -118,13 +123,14 @@ pub fn end_plan(
     force: bool,
 ) -> Result<Plan, Refusal> {
     let action = view.ending(agent, id)?;
-    view.plan(agent, (&action, Force::of(force)), caller.principal())?;
+    view.plan(agent, (&action, Force::of(force)), Some(id), caller.principal())?;
     let claim = &view.ledger().claims[&(agent.clone(), id)];
     let conversion = action.conversion();
     let claims = vec![ExpectedClaim { claim: id, generation: claim.generation }];
     let expected = Expected { agent: None, claims };
+    let how = How { force, claim: Some(id) };
     Ok(Plan::End(EndPlan {
-        apply: change::write(agent, std::slice::from_ref(&action), &expected, force),
+        apply: change::write(agent, std::slice::from_ref(&action), &expected, how),
         action: action.name().to_owned(),
         agent: agent.to_string(),
         claim: id.to_string(),
@@ -132,6 +138,14 @@ pub fn end_plan(
         holder: claim.framework.as_ref().and_then(|it| holder(view, it)),
         takes: conversion.consumed.to_string(),
     }))
+}
+
+fn taken(view: &MasterView, taken: &Taken) -> TakenRow {
+    TakenRow {
+        claim: taken.claim.to_string(),
+        holder: taken.framework.as_ref().and_then(|it| holder(view, it)),
+        takes: taken.resource.to_string(),
+    }
 }
 
 fn holder(view: &MasterView, id: &FrameworkId) -> Option<HolderRow> {

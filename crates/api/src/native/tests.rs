@@ -23,7 +23,7 @@ fn volume_row() -> Value {
         "id": VOLUME, "kind": "volume", "state": "ready", "fault": null, "volume": "data-0", "role": "db",
         "principal": "db-team", "resource": "disk", "amount": 200.0,
         "used_bytes": null, "used_measured_ms": null, "agent": "S0", "hostname": "host0",
-        "agent_state": "well", "disk": DISK, "disk_root": "/d1", "labels": [], "framework": "f-0", "unclaimed": false, "task": "db-0",
+        "agent_state": "well", "disk": DISK, "disk_root": "/d1", "labels": [], "made_by_operation": null, "framework": "f-0", "unclaimed": false, "task": "db-0",
         "generation": 2, "created_ms": 500,
         "history": [{ "at_ms": 500, "generation": 2, "what": "created", "by": "db-team", "operation": "CREATE" }],
     })

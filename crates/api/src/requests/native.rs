@@ -9,7 +9,7 @@ use holdfast_model::{
 use holdfast_proto::json;
 
 use super::MasterCommand;
-use crate::change::{self, Change};
+use crate::change::{self, Change, How};
 use crate::native::{self, EndedWanted, NativeAnswer, Question};
 use crate::rows::{ChangeDone, KillAccepted, TrashDone};
 use crate::{authorize, Action, MasterView, Object, Parameters, Refusal};
@@ -50,8 +50,8 @@ pub enum NativeRead {
     ClaimPlan(CallerIdentity, AgentId, ClaimAction),
     /// The same for the end of one claim, and who holds it; whether by force.
     EndPlan(CallerIdentity, AgentId, ClaimId, bool),
-    /// The same for several changes together, and how the claims have to be; whether by force.
-    ApplyPlan(CallerIdentity, AgentId, Vec<ClaimAction>, Expected, bool),
+    /// The same for several changes together, and how the claims have to be; whether by force, and which claim is meant.
+    ApplyPlan(CallerIdentity, AgentId, Vec<ClaimAction>, Expected, How),
     /// What the removal of a framework would do.
     TeardownPlan(FrameworkId),
     /// Destroyed volumes.
@@ -179,8 +179,8 @@ fn apply(caller: &CallerIdentity, parameters: Parameters<'_>) -> Result<NativeRe
             "the body is empty; send the changes as JSON: agent, operations".to_owned(),
         )
     })?;
-    let Change { agent, steps, expected, force } = change::read(document)?;
-    let call = OperatorCall::Apply { agent, steps, expected, force };
+    let Change { agent, steps, expected, how: How { force, claim } } = change::read(document)?;
+    let call = OperatorCall::Apply { agent, steps, expected, force, claim };
     let command = MasterCommand::authorized(caller, call)?;
     Ok(NativeRequest::Ask(command, NativeAnswer::Done(ChangeDone { done: true })))
 }
@@ -264,8 +264,8 @@ fn plan(caller: &CallerIdentity, parameters: Parameters<'_>) -> Result<NativeReq
         return plan.authorized(caller).map(NativeRequest::Read);
     }
     if let Some(document) = parameters.get("document") {
-        let Change { agent, steps, expected, force } = change::read(document)?;
-        let plan = NativeRead::ApplyPlan(caller.clone(), agent, steps, expected, force);
+        let Change { agent, steps, expected, how } = change::read(document)?;
+        let plan = NativeRead::ApplyPlan(caller.clone(), agent, steps, expected, how);
         return plan.authorized(caller).map(NativeRequest::Read);
     }
     let call = json::from_slice(parameters.needed("call")?.as_bytes())
@@ -339,8 +339,8 @@ impl NativeRead {
             NativeRead::EndPlan(caller, agent, claim, force) => NativeAnswer::Plan(Box::new(
                 native::end_plan(view, caller, (agent, *claim), *force)?,
             )),
-            NativeRead::ApplyPlan(caller, agent, steps, expected, force) => NativeAnswer::Plan(
-                Box::new(native::apply_plan(view, caller, agent, (steps, expected), *force)?),
+            NativeRead::ApplyPlan(caller, agent, steps, expected, how) => NativeAnswer::Plan(
+                Box::new(native::apply_plan(view, caller, agent, (steps, expected), *how)?),
             ),
             NativeRead::TeardownPlan(framework) => {
                 NativeAnswer::Plan(Box::new(native::teardown_plan(view, framework)?))

@@ -142,7 +142,7 @@ fn a_plan_is_read_off_the_view_and_changes_nothing() {
     let answer = read.answer(&crate::testbed::Bed::usual().view(), Instant(1)).unwrap();
     let apply = r#"{"agent":"S0","if_generation":3,"operations":[{"reserve":{"resources":[{"name":"cpus","reservations":[{"principal":"ops","role":"db","type":"DYNAMIC"}],"scalar":{"value":1.0},"type":"SCALAR"}]},"type":"RESERVE"}]}"#;
     let expected = format!(
-        r#"{{"action":"RESERVE","agent":"S0","apply":{apply},"gives":"cpus(db, ops):1","takes":"cpus:1"}}"#
+        r#"{{"action":"RESERVE","agent":"S0","apply":{apply},"gives":"cpus(db, ops):1","taken_from":[],"takes":"cpus:1"}}"#
     );
     assert_eq!(serde_json::to_string(&answer).unwrap(), expected);
 
@@ -187,8 +187,11 @@ fn changes_that_are_made_together_come_as_a_document_and_go_back_as_one() {
     );
     let request = native(true, "apply", &[("document", &text)]);
     let Ok(NativeRequest::Ask(command, _)) = request else { panic!("{request:?}") };
-    let OperatorCall::Apply { agent, steps, expected, force } = command.call else { panic!() };
+    let OperatorCall::Apply { agent, steps, expected, force, claim: meant } = command.call else {
+        panic!()
+    };
     assert_eq!((agent.as_str(), steps.len(), expected.agent, force), ("S0", 1, Some(3), true));
+    assert_eq!(meant, None);
     let [of] = expected.claims.as_slice() else { panic!() };
     assert_eq!((of.claim.to_string().as_str(), of.generation), (claim, 7));
     let bare = format!(r#"{{"agent":"S0","operations":[{reserve}]}}"#);
@@ -222,6 +225,18 @@ fn changes_that_are_made_together_come_as_a_document_and_go_back_as_one() {
         assert!(why.contains(word), "{text}: {why}");
     }
     assert!(matches!(native(true, "apply", &[]), Err(Refusal::Invalid(_))));
+    let one = bare.replace("RESERVE\"", "UNRESERVE\"").replace("\"reserve\"", "\"unreserve\"");
+    for (operations, is_taken) in [(one.clone(), true), (bare, false)] {
+        let text = operations.replacen('{', &format!(r#"{{"claim":"{claim}","#), 1);
+        match native(true, "apply", &[("document", &text)]) {
+            Ok(NativeRequest::Ask(command, _)) if is_taken => {
+                let OperatorCall::Apply { claim: meant, .. } = command.call else { panic!() };
+                assert_eq!(meant.map(|it| it.to_string()).as_deref(), Some(claim));
+            }
+            Err(Refusal::Invalid(why)) if !is_taken => assert!(why.starts_with("claim: "), "{why}"),
+            other => panic!("{text}: {other:?}"),
+        }
+    }
     assert!(matches!(native(false, "apply", &[]), Err(Refusal::MustBePosted(_))));
 }
 

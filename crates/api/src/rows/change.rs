@@ -16,7 +16,10 @@ pub struct ChangeDocument {
     /// Claims that must be there, and their generations.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub if_claims: BTreeMap<String, u64>,
-    /// Whether volumes are destroyed though their frameworks were not removed.
+    /// The claim that is meant, whichever others look the same; only of one UNRESERVE or DESTROY.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<String>,
+    /// Whether claims end though their frameworks were not removed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub force: bool,
     /// RESERVE, UNRESERVE, CREATE, DESTROY, GROW_VOLUME and SHRINK_VOLUME, as in an ACCEPT of the Mesos API.

@@ -73,10 +73,10 @@ pub struct ClaimRow {
     /// The path of its disk, of a reservation too; `None` for the agent's own file system, and for what is no disk.
     #[serde(deserialize_with = "Option::deserialize")]
     pub disk_root: Option<String>,
-    /// The framework that made it; `None` when an operator did, or several frameworks a part each.
+    /// The framework that made it; `None` when an operator did.
     #[serde(deserialize_with = "Option::deserialize")]
     pub framework: Option<String>,
-    /// Whether nobody in particular holds it: made by an operator or by several, or its framework was removed.
+    /// Whether nobody in particular holds it: an operator made it, or its framework was removed.
     pub unclaimed: bool,
     /// The task that uses it now.
     #[serde(deserialize_with = "Option::deserialize")]
@@ -85,6 +85,9 @@ pub struct ClaimRow {
     pub generation: u64,
     /// When it was made, in milliseconds since 1970.
     pub created_ms: u64,
+    /// The operation that made it: claims that one operation made belong together. `null` when it is not known.
+    #[serde(default)]
+    pub made_by_operation: Option<String>,
     /// What happened to it, oldest first.
     pub history: Vec<EventRow>,
 }

@@ -16,6 +16,8 @@ pub struct ClaimPlan {
     pub apply: Option<ChangeDocument>,
     /// What it gives.
     pub gives: String,
+    /// Of which claims it takes how much, in this order; what nobody had claimed is not among it.
+    pub taken_from: Vec<TakenRow>,
     /// What it takes.
     pub takes: String,
 }
@@ -33,7 +35,21 @@ pub struct ApplyPlan {
     pub gives: String,
     /// The names of the operations, in order.
     pub operations: Vec<String>,
+    /// Of which claims the operations take how much, in this order; what they make themselves is not among it.
+    pub taken_from: Vec<TakenRow>,
     /// What they take in all.
+    pub takes: String,
+}
+
+/// What a change takes of one claim.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TakenRow {
+    /// Which.
+    pub claim: String,
+    /// The framework that made it; `None` when it is the role's.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub holder: Option<HolderRow>,
+    /// What it takes of it.
     pub takes: String,
 }
 

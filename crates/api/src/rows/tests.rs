@@ -62,7 +62,7 @@ fn a_task_has_the_states_of_the_wire() {
 #[test]
 fn a_plan_tells_itself_by_its_fields() {
     let apply = json!({ "agent": "a", "if_generation": 3, "operations": [] });
-    let claim = json!({ "action": "RESERVE", "agent": "a", "apply": apply, "gives": "cpus(db):1", "takes": "cpus:1" });
+    let claim = json!({ "action": "RESERVE", "agent": "a", "apply": apply, "gives": "cpus(db):1", "taken_from": [], "takes": "cpus:1" });
     let teardown = json!({ "action": "TEARDOWN", "ends_tasks": ["t"], "framework": "f", "leaves_unclaimed": [] });
     for (value, is_claim) in [(claim, true), (teardown, false)] {
         let plan: Plan = serde_json::from_value(value.clone()).unwrap();

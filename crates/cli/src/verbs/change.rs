@@ -2,11 +2,14 @@
 //!
 //! Relies on the master for whether it can be done. Never destroys anything that nobody agreed to: the default answer is no.
 
+use holdfast_api::rows::TakenRow;
 use holdfast_model::convert::operator;
 use holdfast_model::OperatorCall;
 use holdfast_proto::json;
 use serde_json::Value;
 
+use super::context::now_ms;
+use super::volume_destroy::holder;
 use super::Context;
 use crate::failure::{Failure, EXIT_ERROR, EXIT_NOT_PLACED};
 
@@ -120,9 +123,7 @@ fn words(plan: &Value) -> String {
             Value::Array(list) if list.is_empty() => text.push_str(&format!("{name}: nothing\n")),
             Value::Array(list) => {
                 text.push_str(&format!("{name}:\n"));
-                text.extend(list.iter().map(|it| {
-                    format!("  {}\n", it.as_str().map_or_else(|| it.to_string(), str::to_owned))
-                }));
+                text.extend(list.iter().map(|it| format!("  {}\n", word(it))));
             }
             Value::String(one) => text.push_str(&format!("{name}: {one}\n")),
             other => text.push_str(&format!("{name}: {other}\n")),
@@ -142,6 +143,21 @@ fn made_on(document: &serde_json::Map<String, Value>) -> String {
         text.push_str(&format!("made on: generation {generation} of claim {claim}\n"));
     }
     text
+}
+
+/// One of a list: a text, or what is taken of one claim.
+fn word(one: &Value) -> String {
+    if let Some(text) = one.as_str() {
+        return text.to_owned();
+    }
+    match serde_json::from_value::<TakenRow>(one.clone()) {
+        Ok(taken) => {
+            let by = taken.holder.map(|it| holder(&it, now_ms()));
+            let by = by.unwrap_or_else(|| "the role".to_owned());
+            format!("{} of claim {}, held by {by}", taken.takes, taken.claim)
+        }
+        Err(_) => one.to_string(),
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches, Command, FromArgMatches};
-use holdfast_api::change;
+use holdfast_api::change::{self, How};
 use holdfast_api::rows::ChangeDocument;
 use holdfast_model::{AgentId, ClaimAction, ClaimId, Expected, ExpectedClaim};
 use serde_json::Value;
@@ -66,7 +66,7 @@ pub async fn apply(
     steps: &[ClaimAction],
     expected: &Expected,
 ) -> Result<(), Failure> {
-    send(context, "apply", &change::write(agent, steps, expected, false)).await.map(drop)
+    send(context, "apply", &change::write(agent, steps, expected, How::default())).await.map(drop)
 }
 
 /// Sends a document.

@@ -1,16 +1,18 @@
 //! `reservation remove`: give reserved resources back, all of a claim or a part.
 //!
-//! Never touches a volume: those are destroyed by `volume destroy`, and only then is what they lay on free to be given back.
+//! Never touches a volume: those are destroyed by `volume destroy`, and only then is what they lay on free to be given back. Never ends
+//! what a framework holds that was not removed, unless forced.
 
-use holdfast_api::rows::{AgentRow, ClaimKind, ClaimRow};
+use holdfast_api::rows::{AgentRow, ClaimKind, ClaimRow, FrameworkStanding};
 use holdfast_model::OperatorCall;
 use holdfast_model::{AgentId, ClaimAction, Resource};
-use serde_json::Value;
 
 use super::change::{ask, confirm, put_plan, DestroyArgs};
 use super::choose::choose;
 use super::conditions::{apply, expected, ConditionArgs};
+use super::context::now_ms;
 use super::reservation_create::placed;
+use super::volume_destroy::{holder, read, show, unforced};
 use super::{holdings, Context};
 use crate::failure::{Failure, EXIT_CONFLICT};
 
@@ -28,6 +30,9 @@ pub struct ReservationRemoveArgs {
     /// On which disk, when resources are named.
     #[arg(long, requires = "agent")]
     pub disk: Option<String>,
+    /// End the claim though its framework was not removed, and may rely on it.
+    #[arg(long, conflicts_with = "agent")]
+    pub force: bool,
     /// How it is agreed to.
     #[command(flatten)]
     pub destroy: DestroyArgs,
@@ -77,15 +82,27 @@ async fn claimed(context: &Context, args: &ReservationRemoveArgs) -> anyhow::Res
         )
         .into());
     }
-    let mut which = vec![("agent", row.agent.as_str()), ("claim", row.id.as_str())];
-    let plan = context.master.get("plan", &which).await?;
+    let which = [("agent", row.agent.as_str()), ("claim", row.id.as_str()), ("force", "true")];
+    let raw = context.master.get("plan", &which).await?;
+    let plan = read(&raw)?;
+    let held = plan.holder.as_ref().filter(|it| it.state != FrameworkStanding::Removed);
     if args.destroy.plan.plan {
-        args.condition.write(context, &plan)?;
-        return put_plan(context, &plan);
+        let forced = if args.force { raw } else { unforced(raw) };
+        args.condition.write(context, &forced)?;
+        return show(context, forced, row, held.is_some() && !args.force);
     }
-    let text = plan.get("takes").and_then(Value::as_str).unwrap_or_default();
-    let agent = &row.agent;
-    confirm(context, &format!("Give back {text} on agent {agent}?"), args.destroy)?;
+    let by = held.map(|it| holder(it, now_ms()));
+    if let (Some(by), false) = (&by, args.force) {
+        let cause = format!("claim {} is held by {by}, which was not removed", row.id);
+        let hint = "if it may go, add --force; else have the framework give it up, or remove it first: `holdfast framework teardown`";
+        return Err(Failure::new(EXIT_CONFLICT, cause, hint).into());
+    }
+    let (text, agent) = (&plan.takes, &row.agent);
+    let held = by.map(|it| format!(" It is held by {it}.")).unwrap_or_default();
+    confirm(context, &format!("Give back {text} on agent {agent}?{held}"), args.destroy)?;
+    let force = if args.force { "true" } else { "false" };
+    let mut which =
+        vec![("agent", row.agent.as_str()), ("claim", row.id.as_str()), ("force", force)];
     let generation = args.condition.if_generation.map(|it| it.to_string());
     which.extend(generation.as_deref().map(|it| ("if_generation", it)));
     context.master.post("end-claim", &which).await?;

@@ -81,15 +81,15 @@ pub async fn run(context: &Context, args: &VolumeDestroyArgs) -> anyhow::Result<
     Ok(0)
 }
 
-/// The plan was asked for by force, so that it says who holds the volume; what it writes down has as much force as was given.
-fn unforced(mut raw: Value) -> Value {
+/// The plan was asked for by force, so that it says who holds the claim; what it writes down has as much force as was given.
+pub(super) fn unforced(mut raw: Value) -> Value {
     if let Some(document) = raw.get_mut("apply").and_then(Value::as_object_mut) {
         document.remove("force");
     }
     raw
 }
 
-fn read(raw: &Value) -> Result<EndPlan, Failure> {
+pub(super) fn read(raw: &Value) -> Result<EndPlan, Failure> {
     serde_json::from_value(raw.clone()).map_err(|it| {
         Failure::new(
             EXIT_ERROR,
@@ -99,16 +99,22 @@ fn read(raw: &Value) -> Result<EndPlan, Failure> {
     })
 }
 
-/// The plan, with what a person wants to know before data go.
-fn show(context: &Context, raw: Value, row: &ClaimRow, needs_force: bool) -> anyhow::Result<i32> {
+/// The plan, with what a person wants to know before something ends that others may rely on.
+pub(super) fn show(
+    context: &Context,
+    raw: Value,
+    row: &ClaimRow,
+    needs_force: bool,
+) -> anyhow::Result<i32> {
     if !context.format.is_table() {
         return put_plan(context, &raw);
     }
     let plan = read(&raw)?;
     let mut lines = raw;
     if let Value::Object(fields) = &mut lines {
-        fields.insert("size".to_owned(), amounts::of("disk", row.amount).into());
-        let by = plan.holder.map_or_else(|| "operator".to_owned(), |it| holder(&it, now_ms()));
+        fields.insert("size".to_owned(), amounts::of(&row.resource, row.amount).into());
+        let nobody = if row.kind == ClaimKind::Volume { "operator" } else { "the role" };
+        let by = plan.holder.map_or_else(|| nobody.to_owned(), |it| holder(&it, now_ms()));
         fields.insert("holder".to_owned(), by.into());
         if needs_force {
             fields.insert("needs".to_owned(), "--force".into());

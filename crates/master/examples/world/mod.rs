@@ -91,6 +91,8 @@ fn claim(index: usize, frameworks: usize) -> Claim {
         created: Instant(NOW),
         disk: None,
         history: Vec::new(),
+        shares: Vec::new(),
+        operation: None,
     }
 }
 

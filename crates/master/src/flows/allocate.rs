@@ -112,8 +112,13 @@ fn fault(state: &AgentState) -> Option<String> {
 }
 
 fn holders(ledger: &MasterLedger, agent: &AgentId) -> Vec<Holder> {
+    // Whose part of an amount is offered cannot be told: what several have reserved alike is kept for none of them.
+    let is_shared = |claim: &Claim| {
+        let mut alike = ledger.claims_with(agent, &claim.resource.identity);
+        alike.any(|it| it.framework != claim.framework)
+    };
     let holder = |claim: &Claim| {
-        let framework = claim.framework.clone()?;
+        let framework = claim.framework.clone().filter(|_| !is_shared(claim))?;
         let record = ledger.frameworks.get(&framework)?;
         (!record.removed).then(|| Holder {
             identity: claim.resource.identity.clone(),

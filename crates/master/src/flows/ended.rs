@@ -126,6 +126,8 @@ mod tests {
             created: Instant(5),
             disk: None,
             history: vec![made],
+            shares: Vec::new(),
+            operation: None,
         }
     }
 

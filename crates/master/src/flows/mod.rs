@@ -5,6 +5,7 @@
 
 pub(crate) mod bookkeeping;
 pub(crate) mod ended;
+pub(crate) mod ownership;
 pub(crate) mod telling;
 
 pub(crate) mod offers;

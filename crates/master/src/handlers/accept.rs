@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use holdfast_model::{
     Action, AgentId, ClaimAction, Event, Filters, FrameworkId, MasterChange, NamedOperation,
-    OfferId, Operation, OperationState, OperationUuid, Order, Reason, Resource, Resources, Role,
-    StatusSource, TaskId, TaskState, TaskStatus, Unreadable,
+    OfferId, Operation, OperationState, OperationUuid, Order, Ownership, Reason, Resource,
+    Resources, Role, StatusSource, TaskId, TaskState, TaskStatus, Unreadable,
 };
 
 use super::accept_claim::accept_claim;
@@ -30,6 +30,8 @@ pub(super) struct Accepting {
     pub(super) pending: Vec<MasterChange>,
     /// The first of its operations on claims.
     pub(super) group: Option<OperationUuid>,
+    /// Those who made some of what its operations take, and were removed.
+    pub(super) removed: BTreeSet<FrameworkId>,
 }
 
 /// A framework accepts offers for some operations.
@@ -48,11 +50,13 @@ pub(crate) fn accept(
     for operation in operations {
         accept_one(step, belief, &mut accepting, operation);
     }
-    let Accepting { agent, role, pool, orders, pending, group, .. } = accepting;
+    let Accepting { agent, role, pool, orders, pending, group, removed, .. } = accepting;
+    let anybody = step.config.mesos_ownership;
+    let ownership = Ownership { anybody, removed: removed.into_iter().collect(), claim: None };
     let destroys = orders
         .iter()
         .any(|it| matches!(it.operation.action, Action::Claim(ClaimAction::Destroy(_))));
-    send_orders(step, belief, framework, (&agent, &role), orders, pending);
+    send_orders(step, belief, framework, (&agent, &role), (orders, ownership), pending);
     let (left, made): (Vec<Resource>, Vec<Resource>) =
         pool.iter().partition(|it| offered.contains_one(it));
     let left = left.iter().collect::<Resources>().unallocated();
@@ -196,7 +200,7 @@ fn send_orders(
     belief: &mut Belief,
     framework: &FrameworkId,
     (agent, role): (&AgentId, &Role),
-    operations: Vec<NamedOperation>,
+    (operations, ownership): (Vec<NamedOperation>, Ownership),
     pending: Vec<MasterChange>,
 ) {
     if operations.is_empty() {
@@ -204,8 +208,9 @@ fn send_orders(
     }
     let info = Box::new(belief.frameworks.at(framework).info().clone());
     let by = info.principal.clone().unwrap_or_else(|| info.name.clone());
-    let (framework, role) = (Some(info), Some(role.clone()));
-    order(step, &mut belief.agents, agent, Order::Apply { framework, role, by, operations });
+    let (framework, role, ownership) = (Some(info), Some(role.clone()), Some(ownership));
+    let apply = Order::Apply { framework, role, by, operations, ownership };
+    order(step, &mut belief.agents, agent, apply);
     step.out.commit(pending);
 }
 
@@ -219,6 +224,7 @@ impl Accepting {
             orders: Vec::new(),
             pending: Vec::new(),
             group: None,
+            removed: BTreeSet::new(),
         }
     }
 

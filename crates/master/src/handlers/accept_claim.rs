@@ -8,6 +8,7 @@ use holdfast_model::{
 
 use super::accept::Accepting;
 use crate::flows::operations::speculate;
+use crate::flows::ownership::{check_taken, ownership};
 use crate::parts::operations::{InFlight, Operations};
 use crate::parts::outbox::Outbox;
 use crate::{Belief, Step};
@@ -47,6 +48,13 @@ pub(super) fn accept_claim(
     }
     let uuid = OperationUuid(step.ids.fresh());
     let group = *accepting.group.get_or_insert(uuid);
+    let unallocated = action.map(|it| it.clone().unallocated());
+    let ownership = ownership(step.config, step.out.ledger(), agent, &unallocated);
+    let asked = (&unallocated, Some(framework));
+    let under_way = operations.of_agent(agent).filter(|(_, it)| it.settled.is_none());
+    let under_way = under_way.map(|(_, it)| &it.action);
+    check_taken(step.out.ledger(), agent, asked, &ownership, under_way)
+        .map_err(|(_, why)| Invalid::new("resources", why))?;
     let bare = speculate(step.out, agents, agent, (group, uuid), &action)?;
     let operation = Operation { id: id.clone(), action: Action::Claim(bare.clone()) };
     let in_flight = InFlight {
@@ -66,6 +74,7 @@ pub(super) fn accept_claim(
     };
     accepting.pool = pool;
     accepting.pending.push(MasterChange::Pending(pending));
+    accepting.removed.extend(ownership.removed);
     accepting.order(uuid, operation);
     Ok(())
 }

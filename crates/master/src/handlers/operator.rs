@@ -7,8 +7,8 @@ use holdfast_model::{
 use super::disks::{add_disk, adopt_disk, remove_disk};
 use super::give_up::give_up;
 use super::kill::kill;
-use super::operator_claim::{end_claim, operator_claim, Force};
-use super::together::{apply, end_claim_if};
+use super::operator_claim::{end_claim, operator_claim, Force, Wish};
+use super::together::{apply, end_claim_if, Demand};
 use super::trash::{purge, undelete};
 use crate::flows::frameworks::remove_framework;
 use crate::flows::offers::rescind_each;
@@ -25,13 +25,15 @@ pub(crate) fn operator_asks(
 ) {
     let answer = match call {
         OperatorCall::Claim { agent, action } => {
-            match operator_claim(step, belief, asked, &agent, (&action, Force::No)) {
+            let wish = Wish { action: &action, force: Force::No, claim: None };
+            match operator_claim(step, belief, asked, &agent, wish) {
                 Ok(()) => return, // Answered when the agent has done it.
                 Err(refusal) => Err(refusal),
             }
         }
-        OperatorCall::Apply { agent, steps, expected, force } => {
-            match apply(step, belief, asked, &agent, (steps, expected), Force::of(force)) {
+        OperatorCall::Apply { agent, steps, expected, force, claim } => {
+            let demand = Demand { steps, expected, force: Force::of(force), claim };
+            match apply(step, belief, asked, &agent, demand) {
                 Ok(()) => return, // Answered when the agent has done it.
                 Err(refusal) => Err(refusal),
             }

@@ -4,17 +4,18 @@
 use holdfast_model::{
     Action, AgentId, Asker, ClaimAction, ClaimId, ClaimState, Conversion, Identity, Invalid,
     MasterChange, MasterLedger, NamedOperation, OfferId, Operation, OperationUuid, Order,
-    PendingOperation, Resource, Resources,
+    Ownership, PendingOperation, Resource, Resources,
 };
 
 use crate::flows::offers::rescind_each;
 use crate::flows::operations::{check_names, speculate};
+use crate::flows::ownership::{check_taken, ownership};
 use crate::flows::telling::order;
 use crate::parts::agents::{AgentHealth, AgentState};
 use crate::parts::offers::{OfferRecord, OfferRows};
 use crate::parts::operations::InFlight;
 use crate::parts::tasks::TaskRows;
-use crate::{Belief, Refusal, RequestId, Step};
+use crate::{Belief, Config, Refusal, RequestId, Step};
 
 /// Whether an operator insists on destroying what a framework holds that was not removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,36 +46,79 @@ pub(super) fn operator_claim(
     belief: &mut Belief,
     asked: (RequestId, Option<&str>),
     agent: &AgentId,
-    (action, force): (&ClaimAction, Force),
+    wish: Wish<'_>,
 ) -> Result<(), Refusal> {
-    let Belief { agents, tasks, offers, .. } = &*belief;
+    let Belief { agents, tasks, offers, operations, .. } = &*belief;
     let known = (step.out.ledger(), tasks.rows(), offers.rows());
-    let needed = plan(known, agents.get(agent), agent, (action, force), asked.1)?;
-    rescind_each(step, belief, needed);
-    let (request, principal) = asked;
-    order_claim(step, belief, (Some(request), principal), agent, action, |uuid, operation, by| {
+    let under_way = operations.of_agent(agent).filter(|(_, it)| it.settled.is_none());
+    let under_way = under_way.map(|(_, it)| &it.action);
+    let state = agents.get(agent);
+    let planned = plan(step.config, known, state, agent, wish, under_way, asked.1)?;
+    rescind_each(step, belief, planned.rescinded);
+    let (ownership, (request, principal)) = (Some(planned.ownership), asked);
+    let waits = (Some(request), principal);
+    order_claim(step, belief, waits, agent, wish.action, |uuid, operation, by| {
         let operations = vec![NamedOperation { uuid, operation }];
-        Order::Apply { framework: None, role: None, by, operations }
+        Order::Apply { framework: None, role: None, by, operations, ownership }
     })
 }
 
-/// Says which offers it would take back, and does nothing.
+/// What an operator wants.
+#[derive(Clone, Copy)]
+pub(crate) struct Wish<'a> {
+    pub(crate) action: &'a ClaimAction,
+    pub(crate) force: Force,
+    /// The one claim that is meant.
+    pub(crate) claim: Option<ClaimId>,
+}
+
+impl Wish<'_> {
+    /// Whose claims it may take from.
+    pub(super) fn ownership(
+        &self,
+        config: &Config,
+        ledger: &MasterLedger,
+        agent: &AgentId,
+    ) -> Ownership {
+        let known = ownership(config, ledger, agent, self.action);
+        let anybody = known.anybody || self.force == Force::Yes;
+        Ownership { anybody, claim: self.claim, ..known }
+    }
+}
+
+/// What it comes to.
+pub(crate) struct Planned {
+    /// The offers that are taken back for it.
+    pub(crate) rescinded: Vec<OfferId>,
+    /// Whose claims it may take from, as the agent is told.
+    pub(crate) ownership: Ownership,
+}
+
+/// Says what it would come to, and does nothing. `under_way` are the actions that the agent has not settled yet.
 ///
 /// # Errors
 /// As for [`operator_claim`].
-pub(crate) fn plan(
+pub(crate) fn plan<'a>(
+    config: &Config,
     (ledger, tasks, offers): (&MasterLedger, &TaskRows, &OfferRows),
     state: Option<&AgentState>,
     agent: &AgentId,
-    (action, force): (&ClaimAction, Force),
+    wish: Wish<'_>,
+    under_way: impl Iterator<Item = &'a ClaimAction>,
     principal: Option<&str>,
-) -> Result<Vec<OfferId>, Refusal> {
+) -> Result<Planned, Refusal> {
+    let action = wish.action;
     action.check(Asker::Operator { principal }).map_err(Refusal::Invalid)?;
     let there = known_agent(state, agent)?;
-    let conversion = check_one(ledger, there, there.1.total(), (action, force))?;
+    let conversion = check_one(ledger, there, there.1.total(), (action, wish.force))?;
     let consumed = needs_free(offers, there, action, conversion).consumed;
-    needed_offers(offers, there, &consumed)
-        .ok_or_else(|| why_not_free(tasks, offers, there, action, &consumed))
+    let ownership = wish.ownership(config, ledger, agent);
+    check_taken(ledger, agent, (action, None), &ownership, under_way)
+        .map_err(|(_, why)| Refusal::Conflict(why))?;
+    match needed_offers(offers, there, &consumed) {
+        Some(rescinded) => Ok(Planned { rescinded, ownership }),
+        None => Err(why_not_free(tasks, offers, there, action, &consumed)),
+    }
 }
 
 /// What an operation takes and gives, less what somebody may use meanwhile.
@@ -174,7 +218,7 @@ pub(super) fn end_claim(
     force: Force,
 ) -> Result<(), Refusal> {
     let action = ending(step.out.ledger(), agent, claim)?;
-    operator_claim(step, belief, asked, agent, (&action, force))
+    operator_claim(step, belief, asked, agent, Wish { action: &action, force, claim: Some(claim) })
 }
 
 /// What ends a claim.

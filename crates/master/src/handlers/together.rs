@@ -1,24 +1,36 @@
 //! Several changes of the claims of one agent, all or none, and changes that are made only while the claims are as whoever asks has seen
 //! them. Answered once all of it is durable at the agent, which looks once more.
 //!
-//! Relies on the checks of single operations of operators, each on what the earlier ones leave. Never has half of it begun.
+//! Relies on the checks of single operations of operators, each on what the earlier ones leave, whose claims they take from too. Never has
+//! half of it begun.
 
 use holdfast_model::{
     AgentId, Asker, Claim, ClaimAction, ClaimId, ClaimState, Conversion, Expected, ExpectedClaim,
-    Invalid, MasterLedger, OfferId, Order, Together,
+    Invalid, MasterLedger, Order, Together,
 };
 
 use super::operator_claim::{
     check_one, ending, known_agent, needed_offers, needs_free, order_claim, why_not_free, Force,
+    Planned, Wish,
 };
 use crate::flows::offers::rescind_each;
+use crate::flows::ownership::check_taken;
 use crate::parts::agents::AgentState;
 use crate::parts::offers::OfferRows;
 use crate::parts::tasks::TaskRows;
-use crate::{Belief, Refusal, RequestId, Step};
+use crate::{Belief, Config, Refusal, RequestId, Step};
 
 /// How many of the newest changes of an agent's claims a refusal names.
 const NEWEST: usize = 3;
+
+/// What an operator wants done together, and how.
+pub(super) struct Demand {
+    pub(super) steps: Vec<ClaimAction>,
+    pub(super) expected: Expected,
+    pub(super) force: Force,
+    /// The one claim that is meant.
+    pub(super) claim: Option<ClaimId>,
+}
 
 /// Does it. The answer comes when the agent has done it.
 ///
@@ -29,19 +41,22 @@ pub(super) fn apply(
     belief: &mut Belief,
     asked: (RequestId, Option<&str>),
     agent: &AgentId,
-    (steps, expected): (Vec<ClaimAction>, Expected),
-    force: Force,
+    Demand { steps, expected, force, claim }: Demand,
 ) -> Result<(), Refusal> {
     let (request, principal) = asked;
     let by = principal.unwrap_or("operator").to_owned();
     let together = Together { by, steps, expected };
-    let Belief { agents, tasks, offers, .. } = &*belief;
+    let Belief { agents, tasks, offers, operations, .. } = &*belief;
     let known = (step.out.ledger(), tasks.rows(), offers.rows());
-    let needed = plan(known, agents.get(agent), agent, (&together, force), principal)?;
-    rescind_each(step, belief, needed);
+    let under_way = operations.of_agent(agent).filter(|(_, it)| it.settled.is_none());
+    let under_way = under_way.map(|(_, it)| &it.action);
+    let (state, what) = (agents.get(agent), (&together, force, claim));
+    let planned = plan(step.config, known, state, agent, what, under_way, principal)?;
+    rescind_each(step, belief, planned.rescinded);
+    let ownership = Some(planned.ownership);
     let action = ClaimAction::Together(together.clone());
     order_claim(step, belief, (Some(request), principal), agent, &action, |uuid, _, _| {
-        Order::ApplyTogether { uuid, together }
+        Order::ApplyTogether { uuid, together, ownership }
     })
 }
 
@@ -56,23 +71,25 @@ pub(super) fn end_claim_if(
     (agent, claim): (&AgentId, ClaimId),
     (force, generation): (Force, u64),
 ) -> Result<(), Refusal> {
-    let action = ending(step.out.ledger(), agent, claim)?;
+    let steps = vec![ending(step.out.ledger(), agent, claim)?];
     let claims = vec![ExpectedClaim { claim, generation }];
-    let what = (vec![action], Expected { agent: None, claims });
-    apply(step, belief, asked, agent, what, force)
+    let expected = Expected { agent: None, claims };
+    apply(step, belief, asked, agent, Demand { steps, expected, force, claim: Some(claim) })
 }
 
-/// Says which offers it would take back, and does nothing.
+/// Says what it would come to, and does nothing. `under_way` are the actions that the agent has not settled yet.
 ///
 /// # Errors
 /// As for [`apply`].
-pub(crate) fn plan(
+pub(crate) fn plan<'a>(
+    config: &Config,
     (ledger, tasks, offers): (&MasterLedger, &TaskRows, &OfferRows),
     state: Option<&AgentState>,
     agent: &AgentId,
-    (together, force): (&Together, Force),
+    (together, force, claim): (&Together, Force, Option<ClaimId>),
+    under_way: impl Iterator<Item = &'a ClaimAction>,
     principal: Option<&str>,
-) -> Result<Vec<OfferId>, Refusal> {
+) -> Result<Planned, Refusal> {
     let there = known_agent(state, agent)?;
     check_expected(ledger, there, &together.expected)?;
     let whole = ClaimAction::Together(together.clone());
@@ -86,16 +103,19 @@ pub(crate) fn plan(
         total.add_all(&conversion.converted);
         needs.push(needs_free(offers, there, action, conversion));
     }
+    let ownership = Wish { action: &whole, force, claim }.ownership(config, ledger, agent);
+    check_taken(ledger, agent, (&whole, None), &ownership, under_way)
+        .map_err(|(index, why)| at_step(together, index, Refusal::Conflict(why)))?;
     // The first step that needs what is not free, by itself or with those before it.
-    let mut needed = Vec::new();
+    let mut rescinded = Vec::new();
     for (index, action) in together.steps.iter().enumerate() {
         let consumed = Conversion::net(needs[..=index].iter().cloned()).consumed;
-        needed = needed_offers(offers, there, &consumed).ok_or_else(|| {
+        rescinded = needed_offers(offers, there, &consumed).ok_or_else(|| {
             let why = why_not_free(tasks, offers, there, action, &consumed);
             at_step(together, index, why)
         })?;
     }
-    Ok(needed)
+    Ok(Planned { rescinded, ownership })
 }
 
 /// The same refusal, with the step that it is about, if there are several.

@@ -5,7 +5,7 @@
 
 use holdfast_model::{
     AgentId, Claim, ClaimAction, ClaimId, ClaimState, MasterLedger, NamedOperation, OfferId, Order,
-    Reservation, ReservationKind, Resource, TrashNews, TrashedVolume,
+    Ownership, Reservation, ReservationKind, Resource, TrashNews, TrashedVolume,
 };
 
 use super::operator_claim::{check_health, needed_offers, order_claim, why_not_free};
@@ -65,7 +65,8 @@ pub(super) fn undelete(
     for action in reservation {
         order_claim(step, belief, (None, principal), agent, action, |uuid, operation, by| {
             let operations = vec![NamedOperation { uuid, operation }];
-            Order::Apply { framework: None, role: None, by, operations }
+            let ownership = Some(Ownership::default());
+            Order::Apply { framework: None, role: None, by, operations, ownership }
         })?;
     }
     let waits = (Some(request), principal);

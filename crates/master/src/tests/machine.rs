@@ -5,14 +5,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use holdfast_model::claim::{changes, fit, Making};
+use holdfast_model::claim::{changes, fit, give_back, taken, Making};
 use holdfast_model::{
     Action, AgentId, Claim, ClaimAction, ClaimId, ClaimState, ClusterId, DiskId, DiskReport,
     ExecutorId, ExecutorInfo, ExecutorKey, ExecutorRecord, FrameworkId, FrameworkInfo, IdSource,
     Identity, Instant, LinkId, MachineInfo, NamedOperation, NodeId, OpaquePayload, Operation,
-    OperationRecord, OperationState, OperationUpdate, OperationUuid, Order, Reason, Report,
-    Resource, Resources, Role, StatusSource, StatusUuid, TaskInfo, TaskKey, TaskRecord, TaskState,
-    TaskStatus, Term, ToAgent, ToMaster, Together, TrashNews, TrashedVolume,
+    OperationRecord, OperationState, OperationUpdate, OperationUuid, Order, Ownership, Reason,
+    Report, Resource, Resources, Role, StatusSource, StatusUuid, TaskInfo, TaskKey, TaskRecord,
+    TaskState, TaskStatus, Term, ToAgent, ToMaster, Together, TrashNews, TrashedVolume,
 };
 use uuid::Uuid;
 
@@ -157,12 +157,12 @@ impl Machine {
         match message.order {
             Order::Registered(agent, cluster) => self.registered(agent, cluster),
             Order::Refused(why) => self.refused = Some(why),
-            Order::Apply { framework, role, by, operations } => {
+            Order::Apply { framework, role, by, operations, ownership } => {
                 for operation in operations {
                     self.apply(
                         framework.as_deref(),
                         role.clone().unwrap_or_else(Role::any),
-                        &by,
+                        (&by, ownership.as_ref()),
                         operation,
                     );
                 }
@@ -171,7 +171,7 @@ impl Machine {
                 let volume = self.trash[&claim].claim.resource.clone();
                 let action = Action::Claim(ClaimAction::Create(vec![volume]));
                 let operation = NamedOperation { uuid, operation: Operation { id: None, action } };
-                self.apply(None, Role::any(), &by, operation);
+                self.apply(None, Role::any(), (&by, None), operation);
                 self.trash.remove(&claim);
                 self.tell_trash();
             }
@@ -180,7 +180,9 @@ impl Machine {
                 self.tell_trash();
             }
             Order::GiveUp { uuid, claim, .. } => self.give_up(uuid, claim),
-            Order::ApplyTogether { uuid, together } => self.apply_together(uuid, together),
+            Order::ApplyTogether { uuid, together, ownership } => {
+                self.apply_together(uuid, together, ownership.as_ref())
+            }
             Order::AddDisk { .. } | Order::AdoptDisk { .. } | Order::RemoveDisk { .. } => {} // Tests answer them.
 
             Order::Kill { framework, task, .. } => self.kill((framework, task)),
@@ -235,7 +237,7 @@ impl Machine {
         &mut self,
         framework: Option<&FrameworkInfo>,
         role: Role,
-        by: &str,
+        (by, ownership): (&str, Option<&Ownership>),
         named: NamedOperation,
     ) {
         let NamedOperation { uuid, operation } = named;
@@ -245,7 +247,9 @@ impl Machine {
         }
         let owner = framework.and_then(|it| it.id.clone());
         match (operation.action.clone(), owner) {
-            (Action::Claim(action), owner) => self.claim(uuid, owner, operation, &action, by),
+            (Action::Claim(action), owner) => {
+                self.claim(uuid, (owner, ownership), operation, &action, by)
+            }
             (Action::Launch(tasks), Some(owner)) => {
                 tasks.into_iter().for_each(|task| self.launch(&owner, &role, None, vec![task]))
             }
@@ -259,7 +263,7 @@ impl Machine {
     fn claim(
         &mut self,
         uuid: OperationUuid,
-        framework: Option<FrameworkId>,
+        (framework, ownership): (Option<FrameworkId>, Option<&Ownership>),
         operation: Operation,
         action: &ClaimAction,
         by: &str,
@@ -274,6 +278,7 @@ impl Machine {
             claims: Vec::new(),
             endings: Vec::new(),
             making: Vec::new(),
+            ownership: ownership.cloned(),
         };
         self.operations.insert(uuid, record);
         if std::mem::take(&mut self.fails) {
@@ -303,6 +308,7 @@ impl Machine {
             claims: vec![id],
             endings: Vec::new(),
             making: Vec::new(),
+            ownership: None,
         };
         self.operations.insert(uuid, record);
         if self.faults.remove(&id).is_none() {
@@ -327,6 +333,12 @@ impl Machine {
     }
 
     fn carry_out(&mut self, uuid: OperationUuid, action: &ClaimAction, by: &str) {
+        let record = &self.operations[&uuid];
+        let ownership = record.ownership.clone().unwrap_or_else(Ownership::unsaid);
+        let there = |identity: &Identity| claims_with(&self.claims, identity);
+        if taken(action, record.framework.as_ref(), &ownership, &there).is_err() {
+            return self.settle(uuid, OperationState::Failed); // Nothing of it is done.
+        }
         let (mut touched, mut ended) = (Vec::new(), Vec::new());
         for step in action.steps() {
             self.carry_out_step(uuid, step, by, (&mut touched, &mut ended));
@@ -346,21 +358,21 @@ impl Machine {
         by: &str,
         (touched, ended): (&mut Vec<ClaimId>, &mut Vec<Claim>),
     ) {
-        let framework = self.operations[&uuid].framework.clone();
+        let record = &self.operations[&uuid];
         let disk_of = |_: &_| Some(DiskId(Uuid::nil()));
+        let ownership = record.ownership.clone().unwrap_or_else(Ownership::unsaid);
         let mut making = Making {
             now: Instant(1),
-            framework: framework.as_ref(),
+            framework: record.framework.as_ref(),
+            ownership: &ownership,
+            operation: Some(uuid),
             by,
             ids: &mut self.ids,
             disk_of: &disk_of,
             claims_with: &|identity| claims_with(&self.claims, identity),
         };
-        let mut outcome = changes(action, &mut making);
+        let outcome = changes(action, &mut making).expect("it was found to apply");
         let destroys = matches!(action, ClaimAction::Destroy(_));
-        if destroys {
-            outcome.kept.retain(Claim::is_volume);
-        }
         touched.extend(outcome.kept.iter().chain(&outcome.ended).map(|it| it.id));
         outcome.ended.iter().for_each(|it| drop(self.claims.remove(&it.id)));
         for claim in outcome.kept {
@@ -375,14 +387,19 @@ impl Machine {
         self.claims.values().map(|it| it.generation).sum()
     }
 
-    fn apply_together(&mut self, uuid: OperationUuid, together: Together) {
+    fn apply_together(
+        &mut self,
+        uuid: OperationUuid,
+        together: Together,
+        ownership: Option<&Ownership>,
+    ) {
         let generation = self.claims_generation();
         let moved = together.expected.moved(generation, |it| self.claims.get(&it));
         let by = together.by.clone();
         let action = Action::Claim(ClaimAction::Together(together));
         let operation = NamedOperation { uuid, operation: Operation { id: None, action } };
         self.fails |= !moved.is_empty();
-        self.apply(None, Role::any(), &by, operation);
+        self.apply(None, Role::any(), (&by, ownership), operation);
     }
 
     pub(crate) fn tell_trash(&mut self) {
@@ -399,19 +416,18 @@ impl Machine {
             let since = Instant(5);
             let trashed = TrashedVolume { claim: volume.clone(), since, purging: false };
             self.trash.insert(volume.id, trashed);
-            let reserved = volume.resource.without_volume();
-            let base = Resource { identity: reserved.identity.base(), ..reserved.clone() };
-            let back = ClaimAction::Reserve { resources: vec![reserved], source: vec![base] };
             let disk_of = |_: &_| None;
             let mut making = Making {
                 now: Instant(1),
-                framework: volume.framework.as_ref(),
+                framework: None,
+                ownership: &Ownership::default(),
+                operation: None,
                 by: "trash",
                 ids: &mut self.ids,
                 disk_of: &disk_of,
                 claims_with: &|identity| claims_with(&self.claims, identity),
             };
-            let outcome = changes(&back, &mut making);
+            let outcome = give_back(&volume, &mut making);
             let done = self
                 .operations
                 .values()

@@ -307,7 +307,8 @@ fn b86_only_offers_that_help_are_taken_back() {
 fn a_plan_changes_nothing() {
     let bed = Bed::usual();
     let agent = bed.agent(0);
-    let plan = |action| bed.master.view().plan(&agent, (&action, crate::Force::No), None);
+    let plan =
+        |action| bed.master.view().plan(&agent, (&action, crate::Force::No), None, None).map(drop);
     assert_eq!(plan(reserve(&[reserved(100)])), Ok(()));
     assert!(matches!(plan(reserve(&[reserved(5000)])), Err(Refusal::Conflict(_))));
     assert!(matches!(

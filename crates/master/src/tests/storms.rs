@@ -323,12 +323,12 @@ fn operate(bed: &mut Bed, m: usize, recipe: &Recipe, plan: bool) {
     let Some(agent) = bed.machines[m].agent.clone() else { return };
     let Some(action) = claim_action(bed, m, recipe) else { return };
     match plan {
-        true => drop(bed.master.view().plan(&agent, (&action, crate::Force::No), None)),
+        true => drop(bed.master.view().plan(&agent, (&action, crate::Force::No), None, None)),
         // On one machine with a step before it, all or none.
         false if m == 0 => {
             let steps = vec![reserve(&[reserved(10)]), action];
             let expected = Expected::default();
-            bed.ask(OperatorCall::Apply { agent, steps, expected, force: false });
+            bed.ask(OperatorCall::Apply { agent, steps, expected, force: false, claim: None });
         }
         false => drop(bed.ask(OperatorCall::Claim { agent, action })),
     }

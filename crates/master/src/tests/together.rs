@@ -1,18 +1,21 @@
 //! Changes of claims that are made together, and only while the claims are as whoever asks has seen them.
 
 use holdfast_model::{
-    Action, ClaimAction, Expected, ExpectedClaim, OperatorCall, Order, TaskState,
+    Action, ClaimAction, ClaimId, Expected, ExpectedClaim, OperationState, OperatorCall, Order,
+    Ownership, Taken, TaskState, Together,
 };
 
 use super::bed::*;
-use crate::Refusal;
+use super::ownership::{claim_of, cpus, shared, shares, unreserve};
+use crate::{Config, Force, Refusal};
 
 fn create(mb: i64) -> ClaimAction {
     ClaimAction::Create(vec![volume("v", mb)])
 }
 
 fn ask(bed: &mut Bed, steps: Vec<ClaimAction>, expected: Expected) -> Option<Result<(), Refusal>> {
-    let call = OperatorCall::Apply { agent: bed.agent(0), steps, expected, force: false };
+    let call =
+        OperatorCall::Apply { agent: bed.agent(0), steps, expected, force: false, claim: None };
     let request = bed.ask(call);
     bed.settle();
     bed.answers.get(&request).cloned()
@@ -81,6 +84,7 @@ fn what_tasks_use_is_not_taken_and_the_step_says_by_whom() {
         steps,
         expected: Expected::default(),
         force: true,
+        claim: None,
     };
     let request = bed.ask(call);
     bed.settle();
@@ -159,6 +163,7 @@ fn a_leader_that_takes_over_knows_of_it_and_drops_what_never_arrived() {
         steps: vec![reserve(&[reserved(100)]), create(60)],
         expected: Expected::default(),
         force: false,
+        claim: None,
     };
     bed.ask(call);
     let pending = bed.folded.pending.values().next().unwrap().operation.action.clone();
@@ -168,4 +173,123 @@ fn a_leader_that_takes_over_knows_of_it_and_drops_what_never_arrived() {
     bed.settle();
     assert!(bed.folded.pending.is_empty());
     assert_eq!(bed.state(0).total(), &plenty());
+}
+
+fn orders(bed: &Bed) -> Vec<Option<Ownership>> {
+    let told = |it: &Order| match it {
+        Order::ApplyTogether { ownership, .. } => Some(ownership.clone()),
+        _ => None,
+    };
+    bed.machines[0].obeyed.iter().filter_map(told).collect()
+}
+
+fn demand(
+    bed: &mut Bed,
+    steps: Vec<ClaimAction>,
+    (force, claim): (bool, Option<ClaimId>),
+) -> Result<(), Refusal> {
+    let (agent, expected) = (bed.agent(0), Expected::default());
+    let request = bed.ask(OperatorCall::Apply { agent, steps, expected, force, claim });
+    bed.settle();
+    bed.answers[&request].clone()
+}
+
+fn plan(
+    bed: &Bed,
+    steps: &[ClaimAction],
+    (force, claim): (Force, Option<ClaimId>),
+) -> Result<Vec<Taken>, Refusal> {
+    let (by, steps) = ("ops".to_owned(), steps.to_vec());
+    let together = Together { by, steps, expected: Expected::default() };
+    bed.master.view().plan_together(&bed.agent(0), (&together, force, claim), None)
+}
+
+#[test]
+fn no_step_takes_what_a_living_framework_holds_unless_by_force() {
+    let mut bed = shared(Config::default());
+    let more = |mb| vec![reserve(&[reserved(10), cpus(1)]), unreserve(mb)];
+    let refused = demand(&mut bed, more(41), (false, None));
+    let why = conflict(Some(refused));
+    assert!(why.starts_with("step 2 (UNRESERVE): "), "{why}");
+    assert!(why.contains("held by framework `keeper`"), "{why}");
+    assert_eq!(plan(&bed, &more(41), (Force::No, None)), Err(Refusal::Conflict(why)));
+    assert_eq!((shares(&bed), orders(&bed)), ([100, 50, 30], vec![]), "the agent is not asked");
+
+    let taken = plan(&bed, &more(40), (Force::No, None)).unwrap();
+    assert_eq!((taken.len(), &taken[0].framework, &taken[0].resource), (1, &None, &reserved(40)));
+    demand(&mut bed, more(40), (false, None)).unwrap();
+    assert_eq!((shares(&bed), orders(&bed)), ([100, 50, 0], vec![Some(Ownership::default())]));
+
+    let taken = plan(&bed, &more(41), (Force::Yes, None)).unwrap();
+    let from: Vec<_> = taken.iter().map(|it| (it.framework.clone(), it.resource.clone())).collect();
+    assert_eq!(from, [(Some(bed.id(0)), reserved(31))], "what it reserves itself is no claim yet");
+    demand(&mut bed, more(41), (true, None)).unwrap();
+    assert_eq!(shares(&bed), [69, 50, 0]);
+    assert!(orders(&bed).last().unwrap().as_ref().unwrap().anybody);
+}
+
+#[test]
+fn the_claim_that_is_meant_gives_and_no_other_that_looks_the_same() {
+    let mut bed = shared(Config::default());
+    let claim = claim_of(&bed, 1);
+    let why = conflict(Some(demand(&mut bed, vec![unreserve(50)], (false, Some(claim)))));
+    assert!(why.contains("held by framework `mate`"), "{why}");
+    let taken = plan(&bed, &[unreserve(50)], (Force::Yes, Some(claim))).unwrap();
+    assert_eq!((taken.len(), taken[0].claim), (1, claim));
+    demand(&mut bed, vec![unreserve(20)], (true, Some(claim))).unwrap();
+    assert_eq!(shares(&bed), [100, 30, 30]);
+    let generation = bed.machines[0].claims[&claim].generation;
+    let end = |bed: &mut Bed, force| {
+        let (agent, if_generation) = (bed.agent(0), Some(generation));
+        let request = bed.ask(OperatorCall::EndClaim { agent, claim, force, if_generation });
+        bed.settle();
+        bed.answers[&request].clone()
+    };
+    assert!(conflict(Some(end(&mut bed, false))).contains("held by framework `mate`"));
+    assert_eq!(end(&mut bed, true), Ok(()));
+    assert_eq!(shares(&bed), [100, 0, 30]);
+}
+
+#[test]
+fn what_a_step_gives_back_is_its_makers_again_for_the_steps_after_it() {
+    let mut bed = shared(Config::default());
+    bed.accept(1, vec![named("create", ClaimAction::Create(vec![volume("v", 100)]))]);
+    bed.settle();
+    assert_eq!(bed.schedulers[1].outcome("create"), [OperationState::Finished]);
+    assert_eq!(shares(&bed), [80, 0, 0], "its own, the role's, and some of the other's");
+    for offer in bed.offers(1) {
+        bed.call(1, holdfast_model::Call::Decline { offers: vec![offer.id], filters: no_filter() });
+    }
+    let shrink = |mb: i64| ClaimAction::Shrink {
+        volume: volume("v", 100),
+        subtract: holdfast_model::Scalar::whole(mb),
+    };
+    let why = conflict(Some(demand(&mut bed, vec![shrink(50), unreserve(31)], (false, None))));
+    assert!(why.starts_with("step 2 (UNRESERVE): "), "{why}");
+    demand(&mut bed, vec![shrink(50), unreserve(30)], (false, None)).unwrap();
+    assert_eq!(shares(&bed), [100, 0, 0], "the role's part came after the other's");
+    let keeper = bed.id(0);
+    bed.ask(OperatorCall::Teardown(keeper.clone()));
+    bed.settle();
+    bed.pass_ms(200);
+    demand(&mut bed, vec![unreserve(100)], (false, None)).unwrap();
+    assert_eq!(shares(&bed), [0, 0, 0]);
+    assert_eq!(orders(&bed).last().unwrap().as_ref().unwrap().removed, [keeper]);
+}
+
+/// What is under way is the agent's to judge, which knows what it comes to; it does all of it or nothing.
+#[test]
+fn the_agent_refuses_all_of_it_when_the_master_could_not_tell() {
+    let mut bed = shared(Config::default());
+    let (agent, expected, claim) = (bed.agent(0), Expected::default(), None);
+    bed.ask(OperatorCall::Claim { agent: agent.clone(), action: reserve(&[reserved(5)]) });
+    let steps = vec![reserve(&[cpus(1)]), unreserve(36)];
+    let request = bed.ask(OperatorCall::Apply { agent, steps, expected, force: false, claim });
+    assert_eq!(bed.answers.get(&request), None, "the agent is asked");
+    let cpus_before = bed.machines[0].total().one(&cpus(1).identity);
+    bed.settle();
+    assert!(matches!(bed.answers[&request], Err(Refusal::Conflict(_))));
+    assert_eq!(shares(&bed), [100, 50, 35]);
+    assert_eq!(bed.machines[0].total().one(&cpus(1).identity), cpus_before);
+    assert_eq!(bed.state(0).total(), &bed.machines[0].total(), "what was believed is undone");
 }

@@ -14,7 +14,7 @@ use super::codec::{
 use super::own_message::own_message;
 use crate::added_disk::AddedDisk;
 use crate::agent_ledger::{DiskRecord, ExecutorRecord, OperationRecord, TaskRecord};
-use crate::claim::{Claim, ClaimEvent};
+use crate::claim::{Claim, ClaimEvent, Ownership, Share};
 use crate::framework::FrameworkInfo;
 use crate::moved_disk::{DiskAdoption, LeftPlace};
 use crate::operation::{ExpectedClaim, Together};
@@ -39,6 +39,23 @@ own_message! {
         created = created_ms: Millis,
         disk = disk_uuid: SomeName,
         history = history: Each<Own>,
+        shares = shares: Each<Own>,
+        operation = operation_uuid: SomeName,
+    }
+}
+
+own_message! {
+    Share = ledger::ClaimShare, link::ClaimShare {
+        framework = framework_id: SomeName,
+        amount = amount: Needed<AResource>,
+    }
+}
+
+own_message! {
+    Ownership = ledger::Ownership, link::Ownership {
+        anybody = anybody: Same,
+        removed = removed_framework_ids: Each<Name>,
+        claim = claim_uuid: SomeName,
     }
 }
 
@@ -128,6 +145,7 @@ own_message! {
         claims = claims: Each<Name>,
         endings = endings: Each<Own>,
         making = making: Each<Name>,
+        ownership = ownership: Maybe<Own>,
     }
 }
 

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{executor, framework, status, task, Format};
 use crate::added_disk::AddedDisk;
 use crate::agent_ledger::{DiskKind, DiskRecord, ExecutorRecord, OperationRecord, TaskRecord};
-use crate::claim::{Claim, ClaimEvent, ClaimState};
+use crate::claim::{Claim, ClaimEvent, ClaimState, Ownership, Share};
 use crate::framework::{Capability, FrameworkInfo};
 use crate::id::*;
 use crate::message::{MachineInfo, OperationState};
@@ -330,19 +330,33 @@ pub(crate) fn claim() -> impl Strategy<Value = Claim> {
     let state = select(vec![ClaimState::Making, ClaimState::Ready, ClaimState::Destroying]);
     let event = (instant(), any::<u64>(), text(), text())
         .prop_map(|(at, generation, what, by)| ClaimEvent { at, generation, what, by });
-    let ids = (uuid(), of(framework_id()), of(uuid().prop_map(DiskId)));
-    (ids, state, resource(), any::<u64>(), instant(), prop::collection::vec(event, 0..3))
-        .prop_map(|((id, framework, disk), state, resource, generation, created, history)| Claim {
-            id: ClaimId(id),
+    let ids = (uuid(), of(framework_id()), of(uuid().prop_map(DiskId)), of(uuid()));
+    let histories = (prop::collection::vec(event, 0..3), prop::collection::vec(share(), 0..3));
+    (ids, state, resource(), any::<u64>(), instant(), histories)
+        .prop_map(|(ids, state, resource, generation, created, (history, shares))| Claim {
+            id: ClaimId(ids.0),
             state,
             resource: resource.unallocated(),
-            framework,
+            framework: ids.1,
             generation,
             created,
-            disk,
+            disk: ids.2,
             history,
+            shares,
+            operation: ids.3.map(OperationUuid),
         })
         .boxed()
+}
+
+fn share() -> impl Strategy<Value = Share> {
+    (of(framework_id()), resource())
+        .prop_map(|(framework, amount)| Share { framework, amount: amount.unallocated() })
+}
+
+pub(crate) fn ownership() -> impl Strategy<Value = Ownership> {
+    let claim = of(uuid().prop_map(ClaimId));
+    (any::<bool>(), prop::collection::vec(framework_id(), 0..3), claim)
+        .prop_map(|(anybody, removed, claim)| Ownership { anybody, removed, claim })
 }
 
 pub(crate) fn trashed_volume() -> impl Strategy<Value = TrashedVolume> {
@@ -446,10 +460,10 @@ pub(crate) fn operation_state() -> impl Strategy<Value = OperationState> {
 
 pub(crate) fn operation_record() -> impl Strategy<Value = OperationRecord> {
     let claims = prop::collection::vec(uuid().prop_map(ClaimId), 0..3);
-    let claims = (claims, prop::collection::vec(claim(), 0..2));
+    let claims = (claims, prop::collection::vec(claim(), 0..2), of(ownership()));
     let ids = (uuid(), of(framework_id()), of(uuid()), prop::collection::vec(uuid(), 0..2));
     (ids, recorded_operation(), operation_state(), of(text()), claims)
-        .prop_map(|(ids, operation, state, message, (claims, endings))| {
+        .prop_map(|(ids, operation, state, message, (claims, endings, ownership))| {
             let (uuid, framework, status, making) = ids;
             OperationRecord {
                 uuid: OperationUuid(uuid),
@@ -461,6 +475,7 @@ pub(crate) fn operation_record() -> impl Strategy<Value = OperationRecord> {
                 claims,
                 endings,
                 making: making.into_iter().map(ClaimId).collect(),
+                ownership,
             }
         })
         .boxed()

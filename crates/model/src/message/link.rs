@@ -5,7 +5,7 @@
 
 use crate::added_disk::AddedDisk;
 use crate::agent_ledger::{DiskRecord, ExecutorRecord, OperationRecord, TaskRecord};
-use crate::claim::Claim;
+use crate::claim::{Claim, Ownership};
 use crate::framework::FrameworkInfo;
 use crate::id::{
     AgentId, ClaimId, ClusterId, ExecutorId, FrameworkId, NodeId, OperationUuid, StatusUuid,
@@ -217,6 +217,8 @@ pub enum Order {
         by: String,
         /// What to do, each under the name that the master gave it.
         operations: Vec<NamedOperation>,
+        /// Whose claims they may take from; `None` when the master is older, and does not say.
+        ownership: Option<Ownership>,
     },
     /// A claim shall end that lies on a disk that is not there or not whole, without a look at its bytes.
     GiveUp {
@@ -233,6 +235,8 @@ pub enum Order {
         uuid: OperationUuid,
         /// What to do.
         together: Together,
+        /// Whose claims it may take from; `None` when the master is older, and does not say.
+        ownership: Option<Ownership>,
     },
     /// A task shall end.
     Kill {

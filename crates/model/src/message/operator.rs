@@ -28,8 +28,10 @@ pub enum OperatorCall {
         steps: Vec<ClaimAction>,
         /// How the claims have to be.
         expected: Expected,
-        /// Whether volumes end though their frameworks were not removed, and may come back for them.
+        /// Whether claims end though their frameworks were not removed, and may come back for them.
         force: bool,
+        /// The one claim that is meant by the one step, whichever others look the same.
+        claim: Option<ClaimId>,
     },
     /// End one claim, whichever others look the same: UNRESERVE of a reservation, DESTROY of a volume.
     EndClaim {

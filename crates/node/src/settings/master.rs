@@ -39,6 +39,9 @@ pub struct MasterSettings {
     /// How many claims that have ended are remembered, the newest of them.
     #[arg(long, default_value_t = 10_000, env = "HOLDFAST_ENDED_CLAIMS_MAX")]
     pub ended_claims_max: usize,
+    /// Let any framework of a role give up what another one of it reserved or made, as in Mesos.
+    #[arg(long, env = "HOLDFAST_MESOS_OWNERSHIP")]
+    pub mesos_ownership: bool,
     /// Write the process's address into this file once it serves.
     #[arg(long, hide = true)]
     pub address_file: Option<PathBuf>,

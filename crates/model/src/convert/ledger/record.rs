@@ -29,23 +29,23 @@ records! {
     // The agent's ledger.
     AgentIdentity = 2, // 2: `claims_generation`.
     Disk = 1,
-    Claim = 1,
+    Claim = 2, // 2: `shares`, `operation_uuid`; so do all that hold a claim.
     AgentFramework = 1,
     Executor = 1,
     Task = 1,
-    Operation = 3, // 2: `endings`; 3: `together`, `making`.
-    TrashedVolume = 1,
+    Operation = 4, // 2: `endings`; 3: `together`, `making`; 4: `ownership`.
+    TrashedVolume = 2,
     AddedDisk = 1,
     LeftPlace = 1,
     // The masters' ledger.
     Cluster = 1,
     AgentRecord = 1,
     FrameworkRecord = 1,
-    IndexedClaim = 1,
+    IndexedClaim = 2,
     PendingOperation = 2, // 2: `together`.
     RoleWeight = 1,
     Suspect = 1,
-    EndedClaim = 1,
+    EndedClaim = 2,
     ClaimHistory = 1,
 }
 

@@ -324,6 +324,8 @@ fn some_claim() -> (Entry, ClaimId) {
         created: crate::id::Instant(0),
         disk: None,
         history: Vec::new(),
+        shares: Vec::new(),
+        operation: None,
     };
     (agent::encode(&AgentChange::Claim(claim)), id)
 }
@@ -411,11 +413,11 @@ fn a_newer_programs_records_are_never_passed_over() {
     }
     let error = agent::fold([("dreams", b"k".as_slice(), [1].as_slice())]).unwrap_err();
     assert!(error.to_string().contains("dreams[k]"), "{error}");
-    let newer = [2];
+    let newer = [3];
     let error = master::fold([("claims", b"a/b".as_slice(), newer.as_slice())]).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "claims[a/b]: was written in version 2 of its kind, this program reads versions 1 to 1; use the newer program"
+        "claims[a/b]: was written in version 3 of its kind, this program reads versions 1 to 2; use the newer program"
     );
 }
 

@@ -179,14 +179,16 @@ fn to_master() -> impl Strategy<Value = ToMaster> {
 fn to_agent() -> impl Strategy<Value = ToAgent> {
     let named = (uuid(), samples::operation())
         .prop_map(|(uuid, operation)| NamedOperation { uuid: OperationUuid(uuid), operation });
-    let apply =
-        (of(samples::framework()), of(samples::role()), text(), prop::collection::vec(named, 0..3))
-            .prop_map(|(framework, role, by, operations)| Order::Apply {
-                framework: framework.map(Box::new),
-                role,
-                by,
-                operations,
-            });
+    let whose = (of(samples::framework()), of(samples::role()), text(), of(samples::ownership()));
+    let apply = (whose, prop::collection::vec(named, 0..3)).prop_map(
+        |((framework, role, by, ownership), operations)| Order::Apply {
+            framework: framework.map(Box::new),
+            role,
+            by,
+            operations,
+            ownership,
+        },
+    );
     let order = prop_oneof![
         (agent(), uuid()).prop_map(|(agent, cluster)| Order::Registered(agent, ClusterId(cluster))),
         text().prop_map(Order::Refused),
@@ -207,10 +209,13 @@ fn to_agent() -> impl Strategy<Value = ToAgent> {
             Order::ExecutorMessage(framework, executor, data)
         }),
         any::<u64>().prop_map(Order::Ping),
-        (uuid(), samples::together()).prop_map(|(uuid, together)| Order::ApplyTogether {
-            uuid: OperationUuid(uuid),
-            together
-        }),
+        (uuid(), samples::together(), of(samples::ownership())).prop_map(
+            |(uuid, together, ownership)| Order::ApplyTogether {
+                uuid: OperationUuid(uuid),
+                together,
+                ownership
+            }
+        ),
         (uuid(), uuid(), text()).prop_map(|(uuid, claim, by)| Order::GiveUp {
             uuid: OperationUuid(uuid),
             claim: ClaimId(claim),

@@ -39,15 +39,17 @@ own_oneof! {
             cluster = cluster_uuid: Name,
         },
         refused: Refused(reason) = Refused { reason = reason: Same },
-        apply: Apply { framework, role, by, operations } = Apply {
+        apply: Apply { framework, role, by, operations, ownership } = Apply {
             framework = framework: Maybe<Boxed<AFramework>>,
             operations = operations: Each<Own>,
             role = role: SomeName,
             by = by: Same,
+            ownership = ownership: Maybe<Own>,
         },
-        apply_together: ApplyTogether { uuid, together } = ApplyTogether {
+        apply_together: ApplyTogether { uuid, together, ownership } = ApplyTogether {
             uuid = uuid: Name,
             together = together: Needed<Own>,
+            ownership = ownership: Maybe<Own>,
         },
         give_up: GiveUp { uuid, claim, by } = GiveUp {
             uuid = uuid: Name,

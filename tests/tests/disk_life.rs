@@ -336,3 +336,112 @@ fn a_volume_that_was_given_up_while_its_disk_was_away_is_an_orphan_once_it_is_ba
     }
     drop(cluster);
 }
+
+fn adopt_by(cluster: &Cluster, disk: &str, agent: &str, path: &Path, more: &[&str]) -> Output {
+    let path = text(path);
+    let adopt = ["disk", "adopt", disk, "--agent", agent, "--path", &path];
+    holdfast(cluster, &[&adopt[..], more].concat())
+}
+
+/// The volume is told to be on this agent alone, ready, and to have moved there from the other one.
+fn is_moved(cluster: &Cluster, volume: &str, claim: &Value, (from, to): (&str, &str)) {
+    let after = until(&format!("{volume} is ready on {to}"), || {
+        let claims = cluster.list("claims");
+        let its: Vec<&Value> = claims.iter().filter(|it| it["volume"] == volume).collect();
+        match its.as_slice() {
+            [one] if one["hostname"] == to && one["state"] == "ready" && one["fault"].is_null() => {
+                Ok((*one).clone())
+            }
+            _ => Err(format!("{its:?}")),
+        }
+    });
+    assert_eq!(after["id"], claim["id"], "it is the same claim");
+    let told = done(cluster, &["claim", "where", volume]);
+    assert!(told.contains(to), "{told}");
+    let history = done(cluster, &["claim", "history", volume]);
+    let agents = cluster.list("agents");
+    let id = |name: &str| {
+        let row = agents.iter().find(|it| it["hostname"] == name).unwrap();
+        row["id"].as_str().unwrap().to_owned()
+    };
+    let moved = format!("on agent {} to", id(from));
+    assert!(history.contains("moved with its disk from") && history.contains(&moved), "{history}");
+    assert!(history.contains(&format!("on agent {}", id(to))), "{history}");
+}
+
+#[test]
+fn a_disk_that_is_brought_to_another_agent_is_adopted_there_with_its_claims_and_its_data() {
+    let test =
+        "a_disk_that_is_brought_to_another_agent_is_adopted_there_with_its_claims_and_its_data";
+    let mut cluster = Cluster::start();
+    cluster.add_agent(&[]);
+    let (old, new, back) = (cluster.path("old"), cluster.path("new"), cluster.path("back"));
+    let Some(mut device) = LoopDisk::mounted(test, &cluster.path("image"), &old, 64) else {
+        return;
+    };
+    let added = add_mount(&cluster, "agent0", &old);
+    assert!(added.status.success(), "{}", words(&added));
+    let claim = fill(&cluster, 0, &old, "v");
+    let id = row(&cluster, &old).unwrap()["id"].as_str().unwrap().to_owned();
+    // As long as it is well where it was, nobody else gets it.
+    fs::create_dir(&new).unwrap();
+    let why = words(&adopt_by(&cluster, &id, "agent1", &new, &[]));
+    assert!(why.contains("is well at") && why.contains("unmount it there first"), "{why}");
+    device.unmount();
+    is_missing(&cluster, "v", "is not mounted");
+    // What is not there is refused, and the old agent has its claims as before.
+    let why = words(&adopt_by(&cluster, &id, "agent1", &new, &[]));
+    assert!(why.contains("is not mounted"), "{why}");
+    assert_eq!(fs::read_dir(&new).unwrap().count(), 0, "nothing is made in its place");
+    device.mount(&old);
+    cluster.wait_for_claim("v", "ready");
+    assert_whole(&old, &claim);
+    // Brought to the other agent.
+    device.unmount();
+    is_missing(&cluster, "v", "is not mounted");
+    device.mount(&new);
+    let plan = adopt_by(&cluster, &id, "agent1", &new, &["--plan"]);
+    assert_eq!(plan.status.code(), Some(2), "{}", words(&plan));
+    assert!(words(&plan).contains("from agent"), "{}", words(&plan));
+    until("the other agent takes it over", || {
+        let output = adopt_by(&cluster, &id, "agent1", &new, &[]);
+        output.status.success().then_some(()).ok_or_else(|| words(&output))
+    });
+    is_moved(&cluster, "v", &claim, ("agent0", "agent1"));
+    assert_whole(&new, &claim);
+    assert_eq!(row(&cluster, &new).unwrap()["hostname"], "agent1");
+    until("the old agent knows nothing of it any more", || {
+        row(&cluster, &old).map_or(Ok(()), |it| Err(it.to_string()))
+    });
+    let twice = adopt_by(&cluster, &id, "agent1", &new, &[]);
+    assert!(twice.status.success(), "{}", words(&twice));
+    // It stays there through crashes of both agents and of the master.
+    for agent in [0, 1] {
+        cluster.agents[agent].kill();
+        cluster.agents[agent].start();
+        cluster.wait_for_agent(agent, "well");
+    }
+    is_moved(&cluster, "v", &claim, ("agent0", "agent1"));
+    assert_whole(&new, &claim);
+    // And back, while the agent that has it is away: by force, and it ends what it had when it is back.
+    cluster.agents[1].kill();
+    device.unmount();
+    fs::create_dir(&back).unwrap();
+    device.mount(&back);
+    cluster.wait_for_agent(1, "away");
+    let why = words(&adopt_by(&cluster, &id, "agent0", &back, &[]));
+    assert!(why.contains("is not connected") && why.contains("--force --reason"), "{why}");
+    let force = ["--force", "--reason", "its machine has burnt down"];
+    let forced = adopt_by(&cluster, &id, "agent0", &back, &force);
+    assert!(forced.status.success(), "{}", words(&forced));
+    is_moved(&cluster, "v", &claim, ("agent1", "agent0"));
+    cluster.agents[1].start();
+    cluster.wait_for_agent(1, "well");
+    until("the agent that was passed over has ended its claims", || {
+        let log = cluster.agents[1].log();
+        log.contains("nothing on it is touched").then_some(()).ok_or(log)
+    });
+    is_moved(&cluster, "v", &claim, ("agent1", "agent0"));
+    assert_whole(&back, &claim);
+    drop(cluster);
+}

@@ -47,6 +47,10 @@ impl MasterCommand {
             | OperatorCall::RemoveDisk { agent, .. } => {
                 authorize(caller, Action::ChangeDisks, Object::Agent(agent))
             }
+            OperatorCall::MoveDisk { from, to, .. } => {
+                authorize(caller, Action::ChangeDisks, Object::Agent(from))?;
+                authorize(caller, Action::ChangeDisks, Object::Agent(to))
+            }
             // Whoever may destroy what an agent has may undo its reservations, too; which of the two it is, the core finds out.
             OperatorCall::EndClaim { agent, .. } | OperatorCall::GiveUp { agent, .. } => {
                 authorize(caller, Action::Unreserve, Object::Agent(agent))?;

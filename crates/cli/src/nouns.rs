@@ -112,7 +112,7 @@ pub enum DiskVerb {
     Show(verbs::disk_show::DiskShowArgs),
     /// Give a running agent one more disk.
     Add(verbs::disk_add::DiskAddArgs),
-    /// Have the claims of a disk follow it to another path of its agent.
+    /// Have the claims of a disk follow it to another path of its agent, or to another agent.
     Adopt(verbs::disk_adopt::DiskAdoptArgs),
     /// Take a disk away from a running agent that was added to it; nothing on it is touched.
     Remove(verbs::disk_remove::DiskRemoveArgs),

@@ -9,6 +9,7 @@ mod frameworks;
 mod leadership;
 mod machine;
 mod moved_disks;
+mod moved_to_agents;
 mod offers;
 mod operations;
 mod ownership;

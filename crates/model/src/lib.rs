@@ -56,7 +56,7 @@ pub use message::{
     MachineInfo, NamedOperation, Offer, OperationState, OperationStatus, OperationUpdate,
     OperatorCall, Order, Report, SpaceNews, ToAgent, ToMaster,
 };
-pub use moved_disk::{DiskAdoption, LeftPlace};
+pub use moved_disk::{DiskAdoption, DiskMove, DiskTaking, LeaveStage, LeftPlace, MoveState};
 pub use operation::{
     Action, Asker, ClaimAction, Conversion, Expected, ExpectedClaim, Operation, Together,
     Unreadable, STEPS_MAX,

@@ -3,7 +3,8 @@
 use crate::claim::Claim;
 use crate::ended::{EndedClaim, EndedClaims};
 use crate::framework::FrameworkInfo;
-use crate::id::{AgentId, ClaimId, ClusterId, FrameworkId, Instant, NodeId, OperationUuid};
+use crate::id::{AgentId, ClaimId, ClusterId, DiskId, FrameworkId, Instant, NodeId, OperationUuid};
+use crate::moved_disk::DiskMove;
 use crate::operation::Operation;
 use crate::resource::Identity;
 use crate::role::Role;
@@ -112,6 +113,10 @@ pub enum MasterChange {
     Suspect(Suspect),
     /// That is long ago.
     SuspectForgotten(Peer),
+    /// A disk is moved to another agent.
+    Move(DiskMove),
+    /// The agent that had it has ended its claims, or has them as before.
+    MoveEnded(DiskId, AgentId),
 }
 
 /// The durable half of the masters.
@@ -133,6 +138,8 @@ pub struct MasterLedger {
     pub weights: SharedMap<Role, Scalar>,
     /// Peers whose messages felled leaders not long ago.
     pub suspects: SharedMap<Peer, Suspect>,
+    /// Disks on their way to other agents, and those whose former agents have yet to end their claims: few at any time.
+    pub moves: SharedMap<(DiskId, AgentId), DiskMove>,
     /// The claims of each agent.
     claims_by_agent: SharedIndex<AgentId, ClaimId>,
     /// Claims by agent and identity.
@@ -201,6 +208,8 @@ impl MasterLedger {
             MasterChange::Weight(role, weight) => drop(self.weights.insert(role, weight)),
             MasterChange::Suspect(it) => drop(self.suspects.insert(it.peer.clone(), it)),
             MasterChange::SuspectForgotten(peer) => drop(self.suspects.remove(&peer)),
+            MasterChange::Move(it) => drop(self.moves.insert(it.key(), it)),
+            MasterChange::MoveEnded(disk, from) => drop(self.moves.remove(&(disk, from))),
         }
     }
 

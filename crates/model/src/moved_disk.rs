@@ -7,7 +7,7 @@
 use crate::added_disk::AddedDisk;
 use crate::agent_ledger::{DiskKind, DiskRecord};
 use crate::claim::Claim;
-use crate::id::{AgentId, DiskId, Instant};
+use crate::id::{AgentId, DiskId, Instant, OperationUuid};
 use crate::resource::{Resource, Source};
 use crate::validate::Invalid;
 
@@ -44,6 +44,123 @@ pub struct LeftPlace {
     pub disk: DiskId,
     /// The agent that has the disk now; `None` when it is at another path of this one.
     pub to: Option<AgentId>,
+}
+
+/// How far a disk has come that is moved to another agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MoveState {
+    /// The former agent is to write down that it does not use it any more.
+    Fencing,
+    /// The new agent is to take it over.
+    Taking,
+    /// The new agent did not take it over, and the former one is to use it again.
+    Lifting,
+    /// The claims are the new agent's, and end at the former one.
+    Moved,
+}
+
+/// A disk that is moved from one agent to another with all that is claimed of it, as the masters remember it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiskMove {
+    /// The disk, by the label that is written on it.
+    pub disk: DiskId,
+    /// The agent that had it.
+    pub from: AgentId,
+    /// The agent that takes it over.
+    pub to: AgentId,
+    /// What kind of place it is, at both agents.
+    pub kind: DiskKind,
+    /// The absolute path at the former agent.
+    pub from_root: String,
+    /// The absolute path at the new agent.
+    pub root: String,
+    /// Its size in megabytes (2^20 bytes) at the new agent; `None` when it is measured.
+    pub size_mb: Option<u64>,
+    /// What is claimed of it, as the former agent told it last.
+    pub claims: Vec<Claim>,
+    /// The order whose answer is awaited.
+    pub order: OperationUuid,
+    /// Who asked, for the history of claims.
+    pub by: String,
+    /// Why the former agent, which was away, was not asked; `None` when it was.
+    pub reason: Option<String>,
+    /// How far it has come.
+    pub state: MoveState,
+}
+
+impl DiskMove {
+    /// What names the record: one disk may have left several agents that do not know it yet.
+    pub fn key(&self) -> (DiskId, AgentId) {
+        (self.disk, self.from.clone())
+    }
+
+    /// The disk as the former agent has it; its size is not known.
+    pub fn former(&self) -> DiskRecord {
+        DiskRecord { id: self.disk, kind: self.kind, root: self.from_root.clone(), size_mb: 0 }
+    }
+
+    /// Whether a claim of the former agent lies on the disk.
+    pub fn concerns(&self, claim: &Claim) -> bool {
+        claim
+            .disk
+            .map_or_else(|| self.former().carries(&claim.resource.identity), |it| it == self.disk)
+    }
+
+    /// What the new agent is told.
+    pub fn taking(&self) -> DiskTaking {
+        DiskTaking {
+            disk: self.disk,
+            kind: self.kind,
+            root: self.root.clone(),
+            size_mb: self.size_mb,
+            from: self.from.clone(),
+            from_root: self.from_root.clone(),
+            claims: self.claims.clone(),
+        }
+    }
+}
+
+/// What a former agent is to do about a disk that is moved to another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeaveStage {
+    /// Not to use it any more, and to keep its claims.
+    Fence,
+    /// To use it again: it is not moved after all.
+    Lift,
+    /// To end its claims, which the other agent has now.
+    End,
+}
+
+/// A disk of another agent that shall be taken over, with all that is claimed of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiskTaking {
+    /// The disk, by the label that is written on it.
+    pub disk: DiskId,
+    /// What kind of place it is.
+    pub kind: DiskKind,
+    /// The absolute path where it is now.
+    pub root: String,
+    /// Its size in megabytes (2^20 bytes) from now on; `None` when it is measured.
+    pub size_mb: Option<u64>,
+    /// The agent that had it.
+    pub from: AgentId,
+    /// The absolute path where it had it.
+    pub from_root: String,
+    /// What is claimed of it, as that agent has it.
+    pub claims: Vec<Claim>,
+}
+
+impl DiskTaking {
+    /// A claim of the disk once the disk is at this agent: the same claim, with one event more.
+    pub fn taken(&self, claim: &Claim, to: &AgentId, at: Instant, by: &str) -> Claim {
+        let (root, from, from_root) = (&self.root, &self.from, &self.from_root);
+        let former =
+            DiskRecord { id: self.disk, kind: self.kind, root: from_root.clone(), size_mb: 0 };
+        let resource = former.moved(&claim.resource, root);
+        let what =
+            format!("moved with its disk from {from_root} on agent {from} to {root} on agent {to}");
+        Claim { resource, ..claim.ended(at, &what, by) }
+    }
 }
 
 impl DiskRecord {

@@ -28,6 +28,17 @@ pub struct EndedVolume {
     pub by: Option<String>,
 }
 
+/// A volume that was moved to another agent with its disk: the same claim, whose history says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MovedVolume {
+    /// Its name.
+    pub volume: PersistenceId,
+    /// The agent that had it, and was asked about.
+    pub from: AgentId,
+    /// The agent that has it.
+    pub to: AgentId,
+}
+
 /// The masters' answer to a question about volumes. What lives was read after what has ended, so that a volume that came back from the
 /// trash is among the living.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,6 +47,8 @@ pub struct Endings {
     pub ended: Vec<EndedVolume>,
     /// All volumes of the framework that live.
     pub living: Vec<(AgentId, PersistenceId)>,
+    /// Those of the framework that live at another agent than they did.
+    pub moved: Vec<MovedVolume>,
 }
 
 /// What the masters' answer means for a member.
@@ -45,6 +58,8 @@ pub(crate) enum Verdict<'a> {
     Unproven,
     /// The member's volume is no more.
     Ended(&'a EndedVolume),
+    /// It lives, at this agent.
+    Moved(&'a AgentId),
     /// It is no more, and another volume of the same member lives: the ledger is older than that one.
     Outdated(&'a (AgentId, PersistenceId)),
 }
@@ -59,6 +74,17 @@ impl Endings {
     ) -> Verdict<'_> {
         if member.run.is_some() || member.stage != Stage::Placed || framework.is_none() {
             return Verdict::Unproven;
+        }
+        let is_its = |it: &&MovedVolume| {
+            Some(&it.volume) == member.volume.as_ref() && Some(&it.from) == member.agent.as_ref()
+        };
+        let is_where_it_was = |(agent, volume): &(AgentId, PersistenceId)| {
+            Some(agent) == member.agent.as_ref() && Some(volume) == member.volume.as_ref()
+        };
+        if let Some(it) = self.moved.iter().find(is_its) {
+            // Two of one name are nobody's to choose between.
+            let is_there_too = self.living.iter().any(is_where_it_was);
+            return if is_there_too { Verdict::Unproven } else { Verdict::Moved(&it.to) };
         }
         let proves = |it: &&EndedVolume| {
             Some(&it.volume) == member.volume.as_ref()

@@ -55,6 +55,9 @@ pub enum Effect {
     /// Ask the masters whether the claim of this volume on this agent has ended. An answer that
     /// does not come is asked for again.
     AskEnded(AgentId, PersistenceId),
+    /// Ask the same about a volume of which another agent offers one of the same name: it may have
+    /// been moved there with its disk.
+    AskMoved(AgentId, PersistenceId),
 }
 
 /// The core of a framework: a service, its ledger, and soft state that is learnt again.
@@ -229,6 +232,7 @@ impl<S: Service> Keeper<S> {
     }
 
     fn offered(&mut self, now: Instant, offer: &Offer) {
+        self.ask_moved(offer);
         let mut rest = placing::Rest::of(offer);
         let mut operations = Vec::new();
         let members: Vec<Member> = self.wanted().cloned().collect();
@@ -245,6 +249,20 @@ impl<S: Service> Keeper<S> {
         } else {
             self.call(Call::Accept { offers, operations, filters });
         }
+    }
+
+    /// Asks about members that wait for their volumes, when another agent offers volumes of these names.
+    fn ask_moved(&mut self, offer: &Offer) {
+        let volumes: BTreeSet<PersistenceId> =
+            offer.resources.iter().filter_map(|it| it.identity.persistence.clone()).collect();
+        let waits = |it: &&Member| it.run.is_none() && it.stage == Stage::Placed;
+        let waiting = self.wanted().filter(waits);
+        let asked: Vec<Effect> = waiting
+            .filter_map(|it| Some((it.agent.clone()?, it.volume.clone()?)))
+            .filter(|(agent, volume)| *agent != offer.agent && volumes.contains(volume))
+            .map(|(agent, volume)| Effect::AskMoved(agent, volume))
+            .collect();
+        self.effects.extend(asked);
     }
 
     /// Finds a place for a member in this offer, if there is one.
@@ -264,7 +282,7 @@ impl<S: Service> Keeper<S> {
         let needs = self.service.needs(member.index);
         if let Some(volume) = &member.volume {
             if member.agent.as_ref() != Some(&offer.agent) {
-                return None; // Its volume is, or may be, on another agent.
+                return None; // Its volume is, or may be, on another agent; it is asked whether it moved.
             }
             if let Some(place) = rest.with_volume(volume, &needs) {
                 return Some(place);
@@ -329,6 +347,10 @@ impl<S: Service> Keeper<S> {
                     "member {} stays where it is: its volume is no more, but {volume} on agent {agent} is the member's, too, and newer than this ledger; restore a newer copy of the ledger, or end that volume's claim",
                     member.index
                 ))),
+                Verdict::Moved(to) => {
+                    is_any = true;
+                    self.follow(member, to.clone());
+                }
                 Verdict::Ended(ended) => {
                     is_any = true;
                     self.place_anew(member, ended);
@@ -338,6 +360,18 @@ impl<S: Service> Keeper<S> {
         if is_any {
             self.revive();
         }
+    }
+
+    /// The member's volume is at another agent now, and the member goes there.
+    fn follow(&mut self, member: Member, to: AgentId) {
+        if let (Some(volume), Some(from)) = (&member.volume, &member.agent) {
+            self.effects.push(Effect::Log(format!(
+                "member {} follows its volume {volume} to agent {to}, where it was moved with its disk from agent {from}",
+                member.index
+            )));
+        }
+        self.waiting.remove(&member.index);
+        self.commit(vec![KeeperChange::Member(Member { agent: Some(to), ..member })]);
     }
 
     fn place_anew(&mut self, member: Member, ended: &EndedVolume) {
@@ -596,6 +630,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::ended::MovedVolume;
     use crate::service::{Needs, Program};
 
     /// A service whose members note the longest message.
@@ -641,6 +676,7 @@ mod tests {
         statuses: u128,
         log: Vec<String>,
         asked: Vec<(AgentId, PersistenceId)>,
+        sighted: Vec<(AgentId, PersistenceId)>,
     }
 
     impl Case {
@@ -654,6 +690,7 @@ mod tests {
                 statuses: 0,
                 log: Vec::new(),
                 asked: Vec::new(),
+                sighted: Vec::new(),
             };
             case.event(Event::Subscribed(FrameworkId::made("f-1".to_owned())));
             case
@@ -687,6 +724,7 @@ mod tests {
                     }
                     Effect::Log(line) => self.log.push(line),
                     Effect::AskEnded(agent, volume) => self.asked.push((agent, volume)),
+                    Effect::AskMoved(agent, volume) => self.sighted.push((agent, volume)),
                 }
             }
             assert_eq!(&durable, self.keeper.ledger(), "what is remembered is durable");
@@ -849,20 +887,60 @@ mod tests {
     #[test]
     fn a_member_whose_volume_was_given_up_is_placed_anew_and_leaves_the_old_one_alone() {
         let (mut case, old, ended) = waiting();
-        case.handle(Input::Ended(Endings { ended: vec![ended.clone()], living: Vec::new() }));
+        case.handle(Input::Ended(Endings {
+            ended: vec![ended.clone()],
+            living: Vec::new(),
+            ..Endings::default()
+        }));
         let told = "member 0 is placed anew with an empty volume: its volume notes-0-1 on agent a-1 (claim 00000000-0000-0000-0000-000000000007) was given up by ops";
         assert_eq!(case.log, [told]);
         assert_eq!((case.member(0).stage, &case.member(0).volume), (Stage::Wanted, &None));
         let (operations, task) = accepted(case.offer("a-2", fresh()));
         assert_eq!(operations.len(), 3, "reserve, create, launch");
         assert_eq!(case.member(0).volume.as_ref().unwrap().as_str(), "notes-0-2");
-        case.handle(Input::Ended(Endings { ended: vec![ended], living: Vec::new() }));
+        case.handle(Input::Ended(Endings {
+            ended: vec![ended],
+            living: Vec::new(),
+            ..Endings::default()
+        }));
         case.status(&task, TaskState::Running);
         case.status(&task, TaskState::Failed);
         case.now = Instant(2_000_000);
         case.handle(Input::Tick);
         declined_ms(case.offer("a-1", used(&old))); // The disk came back; what lies on it is nobody's.
         accepted(case.offer("a-2", used(&task)));
+    }
+
+    #[test]
+    fn a_member_follows_its_volume_to_another_agent_once_the_masters_say_that_it_moved() {
+        let (mut case, old, ended) = waiting();
+        declined_ms(case.offer("a-2", used(&old)));
+        assert_eq!(case.sighted, [(ended.agent.clone(), ended.volume.clone())]);
+        let agent = |name: &str| AgentId::made(name.to_owned());
+        let moved = MovedVolume { volume: ended.volume, from: ended.agent, to: agent("a-2") };
+        let unproven = [
+            Endings::default(),
+            Endings {
+                moved: vec![MovedVolume { from: agent("a-7"), ..moved.clone() }],
+                ..Endings::default()
+            },
+            Endings {
+                living: vec![(moved.from.clone(), moved.volume.clone())],
+                moved: vec![moved.clone()],
+                ..Endings::default()
+            },
+        ];
+        for answer in unproven {
+            case.handle(Input::Ended(answer));
+            assert_eq!(case.member(0).agent, Some(agent("a-1")), "it waits where it was");
+        }
+        case.handle(Input::Ended(Endings { moved: vec![moved], ..Endings::default() }));
+        assert_eq!(case.member(0).agent, Some(agent("a-2")));
+        assert_eq!(case.member(0).stage, Stage::Placed);
+        assert!(case.log.last().unwrap().contains("follows its volume notes-0-1 to agent a-2"));
+        declined_ms(case.offer("a-1", fresh()));
+        let (operations, _) = accepted(case.offer("a-2", used(&old)));
+        assert_eq!(operations.len(), 1, "it is launched on what it had");
     }
 
     #[test]
@@ -878,9 +956,10 @@ mod tests {
             EndedVolume { framework: Some(FrameworkId::made(other("f-2"))), ..proof.clone() },
         ];
         let back = vec![(proof.agent.clone(), proof.volume.clone())];
-        let mut answers: Vec<Endings> =
-            unproven.map(|it| Endings { ended: vec![it], living: Vec::new() }).into();
-        answers.push(Endings { ended: vec![proof.clone()], living: back });
+        let mut answers: Vec<Endings> = unproven
+            .map(|it| Endings { ended: vec![it], living: Vec::new(), ..Endings::default() })
+            .into();
+        answers.push(Endings { ended: vec![proof.clone()], living: back, ..Endings::default() });
         answers.push(Endings::default());
         for answer in answers {
             let mut case = Case {
@@ -899,7 +978,7 @@ mod tests {
         let newer = (AgentId::made("a-9".to_owned()), PersistenceId::made("notes-0-2".to_owned()));
         let another = (newer.0.clone(), PersistenceId::made("notes-01-7".to_owned()));
         let living = vec![another, newer];
-        case.handle(Input::Ended(Endings { ended: vec![ended], living }));
+        case.handle(Input::Ended(Endings { ended: vec![ended], living, ..Endings::default() }));
         assert_eq!(case.member(0).stage, Stage::Placed);
         assert!(case.log[0].contains("notes-0-2 on agent a-9 is the member's"), "{:?}", case.log);
     }
@@ -908,7 +987,11 @@ mod tests {
     fn a_task_that_may_live_is_proof_of_nothing() {
         let (mut case, task, ended) = waiting();
         accepted(case.offer("a-1", used(&task)));
-        case.handle(Input::Ended(Endings { ended: vec![ended], living: Vec::new() }));
+        case.handle(Input::Ended(Endings {
+            ended: vec![ended],
+            living: Vec::new(),
+            ..Endings::default()
+        }));
         assert_eq!((case.member(0).stage, case.log.len()), (Stage::Placed, 0));
     }
 

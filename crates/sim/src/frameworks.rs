@@ -259,7 +259,7 @@ impl World {
                 Effect::Call(call) => self.call(index, *call),
                 Effect::Log(line) => self.note(|| format!("framework {index} says: {line}")),
                 // Nobody ends a framework's claims here, so there is no answer but none.
-                Effect::AskEnded(..) => {}
+                Effect::AskEnded(..) | Effect::AskMoved(..) => {}
             }
             if self.frameworks[index].process.life != life {
                 return;

@@ -5,7 +5,7 @@
 use holdfast_model::{AgentLedger, ClaimId, ClaimState, DiskRecord, Identity};
 
 use super::faults::is_on_ill_disk;
-use super::records::{find_volume, label, labels_in_making};
+use super::records::{fenced_at, find_volume, label, labels_in_making};
 use super::Step;
 use crate::contract::Effect;
 use crate::parts::{Alarm, Disks, NewDisks};
@@ -15,7 +15,8 @@ pub(crate) fn open_disks(step: &mut Step<'_>, disks: &mut Disks) {
     let Some(cluster) = step.ledger().identity.cluster else { return };
     disks.begin_opening();
     let known = known_disks(step.ledger(), disks.new_disks());
-    let added = step.ledger().added_disks.values();
+    let ledger = step.ledger();
+    let added = ledger.added_disks.values().filter(|it| fenced_at(ledger, &it.root).is_none());
     let new = disks.new_disks().all().map(|it| &it.disk);
     let all = added.chain(new).cloned().collect();
     step.push(Effect::OpenDisks(cluster, known, all));
@@ -26,6 +27,9 @@ fn known_disks(ledger: &AgentLedger, new: &NewDisks) -> Vec<DiskRecord> {
     let at =
         |id, kind, root: &str, size_mb| DiskRecord { id, kind, root: root.to_owned(), size_mb };
     let sought = new.all().filter_map(|it| {
+        if let Some(taking) = &it.takes {
+            return Some(at(taking.disk, taking.kind, &taking.root, taking.size_mb.unwrap_or(0)));
+        }
         let old = ledger.disks.get(&it.adopts?)?;
         Some(at(old.id, old.kind, &it.disk.root, old.size_mb))
     });

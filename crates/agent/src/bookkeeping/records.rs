@@ -3,8 +3,9 @@
 //! Relies on the ledger alone. Never changes it.
 
 use holdfast_model::{
-    Action, AgentLedger, Claim, ClaimAction, ClaimId, ClaimState, ContainerId, DiskId, DiskRecord,
-    ExecutorKey, ExecutorRecord, Identity, OperationRecord, OperationUuid, Resource, TaskRecord,
+    Action, AgentId, AgentLedger, Claim, ClaimAction, ClaimId, ClaimState, ContainerId, DiskId,
+    DiskRecord, ExecutorKey, ExecutorRecord, Identity, OperationRecord, OperationUuid, Resource,
+    TaskRecord,
 };
 
 use crate::contract::VolumeLabel;
@@ -82,6 +83,16 @@ pub(crate) fn is_destroyed_by(operation: &OperationRecord, claim: &Claim) -> boo
     let destroys = |it: &&ClaimAction| matches!(it, ClaimAction::Destroy(_));
     let mut ends = action.steps().iter().filter(destroys).flat_map(ClaimAction::resources);
     ends.any(|it| it.identity.is_same_unallocated(&claim.resource.identity))
+}
+
+/// The agent that is to have the disk at this path, which is not used here any more.
+pub(crate) fn fenced_at<'a>(ledger: &'a AgentLedger, root: &str) -> Option<&'a AgentId> {
+    ledger.left_places.get(root)?.to.as_ref()
+}
+
+/// The agent that is to have this disk, or has it, because it was moved there.
+pub(crate) fn moved_to(ledger: &AgentLedger, disk: DiskId) -> Option<&AgentId> {
+    ledger.left_places.values().find(|it| it.disk == disk && it.to.is_some())?.to.as_ref()
 }
 
 /// The unsettled operation that makes or destroys a volume.

@@ -15,7 +15,7 @@ use holdfast_model::{
 use super::disk_changes::{few, is_at, tell_answer, users_of, what, Outcomes};
 use crate::bookkeeping::holds::holders;
 use crate::bookkeeping::looks::open_disks;
-use crate::bookkeeping::records::lies_on;
+use crate::bookkeeping::records::{lies_on, moved_to};
 use crate::bookkeeping::Step;
 use crate::contract::{DiskFound, Machine};
 use crate::parts::{Containers, Disks, MasterLink, NewDisk};
@@ -50,6 +50,9 @@ fn plan(
             "this agent has no disk {id}; see its disks, or add the disk at {root} with `holdfast disk add`"
         ));
     };
+    if let Some(to) = moved_to(ledger, *id) {
+        return Err(format!("disk {id} is just being moved to agent {to}"));
+    }
     if old.root == *root {
         let fault = disks.fault(*id);
         return fault.map_or(Ok(None), |it| {
@@ -133,6 +136,16 @@ fn obstacle(
             ));
         }
     }
+    unfit_to_move(step, containers, old)
+}
+
+/// What speaks against moving a disk: what is under way with its claims, and who uses it.
+pub(super) fn unfit_to_move(
+    step: &Step<'_>,
+    containers: &Containers,
+    old: &DiskRecord,
+) -> Option<String> {
+    let claims: Vec<&Claim> = step.ledger().claims.values().filter(|it| lies_on(it, old)).collect();
     let is_unsettled = |it: &&&Claim| {
         it.state != ClaimState::Ready || step.ledger().operations_on(it.id).next().is_some()
     };
@@ -229,7 +242,7 @@ pub(crate) fn drop_left_places(step: &Step<'_>, machine: &mut Machine) {
     machine.disks.retain(|it| !is_left(it));
 }
 
-fn word(kind: DiskKind) -> &'static str {
+pub(super) fn word(kind: DiskKind) -> &'static str {
     match kind {
         DiskKind::Root => "root",
         DiskKind::Path => "path",

@@ -12,7 +12,7 @@ use holdfast_model::{
 };
 
 use crate::bookkeeping::looks::open_disks;
-use crate::bookkeeping::records::lies_on;
+use crate::bookkeeping::records::{fenced_at, lies_on};
 use crate::bookkeeping::telling::{tell_master, tell_space_now};
 use crate::bookkeeping::Step;
 use crate::contract::{DiskFound, Machine};
@@ -68,7 +68,9 @@ fn known(step: &Step<'_>, disks: &Disks, disk: &AddedDisk) -> Option<Option<Stri
 /// Takes out of a look what was looked for and cannot be had, and what is looked for no more; the rest is to be judged by [`accept`].
 pub(crate) fn drop_unfit(step: &Step<'_>, disks: &mut Disks, machine: &mut Machine) -> Outcomes {
     let (added, new) = (&step.ledger().added_disks, disks.new_disks());
-    let is_wanted = |root: &String| added.contains_key(root) || new.looks_for(root);
+    let is_had =
+        |root: &String| added.contains_key(root) && fenced_at(step.ledger(), root).is_none();
+    let is_wanted = |root: &String| is_had(root) || new.looks_for(root);
     machine.disks.retain(|it| it.added.as_ref().is_none_or(is_wanted));
     let mut outcomes = Outcomes::new();
     for root in disks.new_disks().roots() {
@@ -149,12 +151,11 @@ pub(crate) fn tell_outcomes(
     }
     tell_space_now(step, disks, master);
     // What was refused is let go of, and so is the place that a disk has left.
-    let is_any_let_go =
-        outcomes.iter().any(|(new, refusal)| refusal.is_some() || new.adopts.is_some());
+    let is_any_let_go = outcomes.iter().any(|(new, refusal)| refusal.is_some() || is_followed(new));
     for (new, refusal) in outcomes {
         if let Some(why) = &refusal {
             step.log(format!("disk {} is not added for {}: {why}", new.disk.root, new.by));
-        } else if new.adopts.is_some() {
+        } else if is_followed(&new) {
             answer_later(disks, master, &new);
             continue;
         }
@@ -165,6 +166,11 @@ pub(crate) fn tell_outcomes(
     if is_any_let_go {
         open_disks(step, disks);
     }
+}
+
+/// Whether claims have followed the disk.
+fn is_followed(new: &NewDisk) -> bool {
+    new.adopts.is_some() || new.takes.is_some()
 }
 
 /// An operator does not want a disk any more that was added.
@@ -188,6 +194,10 @@ pub(crate) fn remove(
     let found_id = found.map(|it| it.disk.id);
     let is_it = |it: &&DiskRecord| found_id.map_or(it.root == root, |id| it.id == id);
     let disk = step.ledger().disks.values().find(is_it).cloned();
+    if let Some(to) = fenced_at(step.ledger(), root) {
+        let why = format!("the disk at {root} is just being moved to agent {to}");
+        return tell_answer(step, master, uuid, Some(why));
+    }
     if let Some(why) = disk.as_ref().and_then(|it| in_use(step, it)) {
         return tell_answer(step, master, uuid, Some(why));
     }

@@ -10,6 +10,8 @@ use holdfast_model::{claim, AgentChange, AgentLedger, DiskId, DiskKind, DiskReco
 
 use super::adopt_disk::{adopt_found, drop_left_places};
 use super::disk_changes::{accept, drop_unfit, tell_outcomes};
+use super::leave_disk::{leave_looked_at, name_moved};
+use super::take_disk::take_found;
 use crate::bookkeeping::looks::{check_faulty_volumes, look_again_later, work_on_volumes};
 use crate::bookkeeping::records::lies_on;
 use crate::bookkeeping::telling::tell_space;
@@ -34,7 +36,9 @@ pub(crate) fn opened(
     step.stir(Topic::Disks); // What waited for this look can go on, or ends.
     let mut outcomes = drop_unfit(step, disks, &mut machine);
     adopt_found(step, disks, containers, &mut machine, &mut outcomes);
+    take_found(step, disks, &mut machine, &mut outcomes);
     drop_left_places(step, &mut machine);
+    name_moved(step, disks, &mut machine);
     let (mut changes, faults) = compare_disks(step.ledger(), &machine.disks);
     changes.extend(accept(step, disks, &mut machine, &faults, &mut outcomes));
     if changes.is_empty() && disks.is_as_found(&machine, &faults) {
@@ -45,6 +49,7 @@ pub(crate) fn opened(
             look_again_later(step, disks);
         }
         tell_outcomes(step, disks, master, outcomes);
+        leave_looked_at(step, disks, containers, master);
         return; // Else there was news of the space on them, and the next look is due when it was.
     }
     for (disk, fault) in &faults {
@@ -61,6 +66,7 @@ pub(crate) fn opened(
     work_on_volumes(step, disks);
     look_again_later(step, disks);
     tell_outcomes(step, disks, master, outcomes);
+    leave_looked_at(step, disks, containers, master);
 }
 
 /// The agent's own file system is nearly full, or there is room again.
@@ -150,6 +156,12 @@ fn compare_disks(
             );
         } else {
             changes.push(AgentChange::DiskGone(old.id));
+        }
+    }
+    for place in ledger.left_places.values().filter(|it| ledger.disks.contains_key(&it.disk)) {
+        if let Some(to) = &place.to {
+            let why = format!("it is being moved to agent {to}, and is not used here any more");
+            faults.insert(place.disk, why);
         }
     }
     (changes, faults)

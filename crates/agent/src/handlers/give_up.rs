@@ -14,7 +14,7 @@ use super::volumes::{end_destroyed, making_failed, take_back};
 use crate::bookkeeping::faults::{disk_fault, is_looked_at};
 use crate::bookkeeping::holds::holders;
 use crate::bookkeeping::looks::open_disks;
-use crate::bookkeeping::records::operation_on;
+use crate::bookkeeping::records::{lies_on, moved_to, operation_on};
 use crate::bookkeeping::telling::tell_operation;
 use crate::bookkeeping::{faults, Step};
 use crate::flows::settling::settle;
@@ -96,6 +96,12 @@ fn obstacle(
     if disks.machine().is_none() || is_looked_at(disks, claim) {
         return Some(format!(
             "claim {id} ({resource}): its disk is just being looked at; try again"
+        ));
+    }
+    let disks_moved = step.ledger().disks.values().filter(|it| lies_on(claim, it));
+    if let Some(to) = disks_moved.filter_map(|it| moved_to(step.ledger(), it.id)).next() {
+        return Some(format!(
+            "claim {id} ({resource}) is just being moved with its disk to agent {to}"
         ));
     }
     if faults::claim_fault(step, disks, claim).is_none() {

@@ -4,7 +4,8 @@
 //! that, its term means nothing. Of one cluster, only the greatest term is obeyed.
 
 use holdfast_model::{
-    AgentChange, AgentId, AgentIdentity, ClusterId, LinkId, Order, Term, ToAgent, ToMaster,
+    AgentChange, AgentId, AgentIdentity, ClusterId, LeaveStage, LinkId, OperationUuid, Order, Term,
+    ToAgent, ToMaster,
 };
 
 use super::adopt_disk;
@@ -12,7 +13,9 @@ use super::disk_changes;
 use super::executors::message_executor;
 use super::give_up::give_up;
 use super::kill::{kill, shut_down_executor, shut_down_framework};
+use super::leave_disk::{leave, users_of_claims};
 use super::operations::{acknowledge_operation, apply, Ordered};
+use super::take_disk::take;
 use super::together::apply_together;
 use super::trash::{purge, undelete};
 use super::updates::acknowledge_task;
@@ -20,7 +23,9 @@ use crate::bookkeeping::looks::open_disks;
 use crate::bookkeeping::telling::{resend_all, stop_resending, tell_used};
 use crate::bookkeeping::Step;
 use crate::contract::Effect;
-use crate::parts::{Admission, Alarm, Containers, Disks, MasterLink, ReportWish, Tasks, Waiting};
+use crate::parts::{
+    Admission, Alarm, Containers, Disks, LeavingDisk, MasterLink, ReportWish, Tasks, Waiting,
+};
 
 pub(crate) fn master_linked(step: &mut Step<'_>, master: &mut MasterLink, link: LinkId) {
     if master.is_outdated(link) {
@@ -187,6 +192,11 @@ fn obey(
         Order::AdoptDisk { uuid, adoption, by } => {
             adopt_disk::adopt(step, disks, master, (uuid, adoption), by)
         }
+        Order::LeaveDisk { uuid, disk, to, stage, by } => {
+            let leaving = (uuid, stage, LeavingDisk { disk, to, by });
+            leave_disk(step, disks, containers, tasks, master, waiting, leaving)
+        }
+        Order::TakeDisk { uuid, taking, by } => take(step, disks, master, (uuid, *taking), by),
         Order::RemoveDisk { uuid, root, by } => {
             disk_changes::remove(step, disks, master, (uuid, &root), &by)
         }
@@ -215,6 +225,24 @@ fn obey(
         }
         Order::Resync => master.want_report(asked_for()),
     }
+}
+
+/// A disk is another agent's, or is to be. What still runs here on claims that the other one has is ended first.
+fn leave_disk(
+    step: &mut Step<'_>,
+    disks: &mut Disks,
+    containers: &mut Containers,
+    tasks: &mut Tasks,
+    master: &mut MasterLink,
+    waiting: &mut Waiting,
+    (uuid, stage, leaving): (OperationUuid, LeaveStage, LeavingDisk),
+) {
+    if stage == LeaveStage::End {
+        for key in users_of_claims(step, containers, leaving.disk) {
+            shut_down_executor(step, containers, tasks, master, waiting, &key);
+        }
+    }
+    leave(step, disks, containers, master, (uuid, stage), leaving)
 }
 
 #[cfg(test)]

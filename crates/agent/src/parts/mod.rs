@@ -25,7 +25,7 @@ pub(crate) use disks::Disks;
 pub(crate) use launch::Launch;
 pub(crate) use live_container::{LiveContainer, Phase, TerminationReason};
 pub(crate) use master_link::{Admission, MasterLink, ReportWish};
-pub(crate) use new_disks::{NewDisk, NewDisks};
+pub(crate) use new_disks::{LeavingDisk, NewDisk, NewDisks};
 pub(crate) use tasks::Tasks;
 pub(crate) use totals::{ChangedClaims, Totals};
 pub(crate) use volumes::Volumes;

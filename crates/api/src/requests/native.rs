@@ -217,7 +217,8 @@ fn add_disk(caller: &CallerIdentity, parameters: Parameters<'_>) -> Result<Nativ
     Ok(NativeRequest::Ask(command, NativeAnswer::Done(ChangeDone { done: true })))
 }
 
-/// A disk that is at another path now: `agent`, `disk` (its uuid), `path` (where it is), and `size_mb` if it shall not be as it was.
+/// A disk that is at another path now: `agent`, `disk` (its uuid), `path` (where it is), and `size_mb` if it shall not be as it was. When
+/// it was another agent's, `from` names that, and `force=true` with a `reason` passes it over while it is away.
 fn adopt_disk(
     caller: &CallerIdentity,
     parameters: Parameters<'_>,
@@ -226,8 +227,43 @@ fn adopt_disk(
     let disk = DiskId::parse(parameters.needed("disk")?).map_err(|it| it.within("disk"))?;
     let (path, size_mb) = (parameters.needed("path")?, parameters.get("size_mb"));
     let adoption = DiskAdoption::parse(disk, path, size_mb)?;
-    let command = MasterCommand::authorized(caller, OperatorCall::AdoptDisk { agent, adoption })?;
+    let from = parameters.get("from").map(AgentId::parse).transpose()?;
+    let call = match from.filter(|it| *it != agent) {
+        None => OperatorCall::AdoptDisk { agent, adoption },
+        Some(from) => {
+            let reason = reason(parameters)?;
+            OperatorCall::MoveDisk { from, to: agent, adoption, reason }
+        }
+    };
+    let command = MasterCommand::authorized(caller, call)?;
     Ok(NativeRequest::Ask(command, NativeAnswer::Done(ChangeDone { done: true })))
+}
+
+/// Why something is done by force; none when it is not.
+fn reason(parameters: Parameters<'_>) -> Result<Option<String>, Refusal> {
+    let given = parameters.get("reason").map(str::trim).filter(|it| !it.is_empty());
+    match (is_forced(parameters)?, given) {
+        (true, Some(reason)) => Ok(Some(reason.to_owned())),
+        (true, None) => {
+            let why = "reason: it is needed with `force=true`; say how it is known that nothing uses the disk any more";
+            Err(Refusal::Invalid(why.to_owned()))
+        }
+        (false, Some(_)) => {
+            Err(Refusal::Invalid("reason: it is given with `force=true` only".to_owned()))
+        }
+        (false, None) => Ok(None),
+    }
+}
+
+fn is_forced(parameters: Parameters<'_>) -> Result<bool, Refusal> {
+    match parameters.get("force") {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(other) => {
+            let why = format!("force: `{other}` is neither true nor false");
+            Err(Refusal::Invalid(why))
+        }
+    }
 }
 
 fn remove_disk(
@@ -244,15 +280,7 @@ fn remove_disk(
 fn which_claim(parameters: Parameters<'_>) -> Result<(AgentId, ClaimId, bool), Refusal> {
     let agent = AgentId::parse(parameters.needed("agent")?)?;
     let claim = ClaimId::parse(parameters.needed("claim")?)?;
-    let force = match parameters.get("force") {
-        None | Some("false") => false,
-        Some("true") => true,
-        Some(other) => {
-            let why = format!("force: `{other}` is neither true nor false");
-            return Err(Refusal::Invalid(why));
-        }
-    };
-    Ok((agent, claim, force))
+    Ok((agent, claim, is_forced(parameters)?))
 }
 
 /// Whether a change would work; `call` is the operator call as JSON. Or whether a claim can be ended, which is then named as it is to

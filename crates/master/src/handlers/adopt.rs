@@ -11,6 +11,7 @@ use holdfast_model::{
 };
 
 use super::learn::{adopt_operations, learn_frameworks};
+use super::move_disk::learn_moves;
 use super::task_update::adopt_name_conflict;
 use crate::flows::bookkeeping::{forget_holdings, hold, hold_together, unusable_claims};
 use crate::flows::ended::end_claims;
@@ -26,13 +27,14 @@ use crate::parts::tasks::{TaskView, Tasks};
 use crate::{Belief, Step};
 
 /// Takes `report` for what `id` is and has.
-pub(crate) fn adopt(step: &mut Step, belief: &mut Belief, id: &AgentId, report: Report) {
+pub(crate) fn adopt(step: &mut Step, belief: &mut Belief, id: &AgentId, mut report: Report) {
     let record = step.out.ledger().agents.get(id).expect("an adopted agent is in the ledger");
     let returns = record.presence == Presence::Unreachable;
     if step.config.is_planted("master-breaks-on-a-report") && report.version == "poison" {
         belief.agents.at(&AgentId::made("nobody".to_owned()));
     }
     learn_frameworks(step, belief, &report.frameworks);
+    learn_moves(step, belief, id, &mut report);
     adopt_claims(step, id, &report);
     let frameworks: Vec<FrameworkId> =
         report.frameworks.iter().filter_map(|it| it.id.clone()).collect();

@@ -6,6 +6,7 @@
 
 use holdfast_model::{AddedDisk, AgentId, DiskAdoption, OperationUuid, Order};
 
+use super::move_disk::move_answered;
 use super::operator_claim::check_health;
 use crate::flows::telling::order;
 use crate::{Belief, Effect, Refusal, RequestId, Step};
@@ -92,6 +93,9 @@ pub(super) fn disk_answered(
     uuid: OperationUuid,
     refusal: Option<String>,
 ) {
+    if move_answered(step, belief, agent, uuid, refusal.as_deref()) {
+        return; // Whoever waits goes on waiting, for another agent.
+    }
     if let Some(request) = belief.operations.take_disk(agent, uuid) {
         let answer = refusal.map_or(Ok(()), |why| Err(Refusal::Conflict(why)));
         step.out.send(Effect::Answer(request, answer));

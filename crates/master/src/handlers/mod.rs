@@ -15,6 +15,7 @@ mod give_up;
 mod kill;
 mod launch;
 mod learn;
+mod move_disk;
 mod operation_update;
 pub(crate) mod operator;
 pub(crate) mod operator_claim;

@@ -4,6 +4,7 @@ use holdfast_model::{
     AgentId, AgentRecord, Event, MasterChange, OperationState, OperationUpdate, Order,
 };
 
+use super::move_disk::pass_over_claims;
 use crate::flows::ended::end_claims;
 use crate::flows::operations::settle;
 use crate::flows::resync::resync;
@@ -15,8 +16,9 @@ pub(crate) fn operation_updated(
     step: &mut Step,
     belief: &mut Belief,
     agent: &AgentId,
-    update: OperationUpdate,
+    mut update: OperationUpdate,
 ) {
+    pass_over_claims(step, agent, &mut update);
     if !update.state.is_terminal() {
         return step.out.log(format!(
             "agent {agent} says that operation {} is {:?}, which is no outcome",

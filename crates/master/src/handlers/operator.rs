@@ -7,6 +7,7 @@ use holdfast_model::{
 use super::disks::{add_disk, adopt_disk, remove_disk};
 use super::give_up::give_up;
 use super::kill::kill;
+use super::move_disk::move_disk;
 use super::operator_claim::{end_claim, operator_claim, Force, Wish};
 use super::together::{apply, end_claim_if, Demand};
 use super::trash::{purge, undelete};
@@ -78,6 +79,11 @@ pub(crate) fn operator_asks(
                 Ok(()) => return, // Answered when its claims have followed it.
                 Err(refusal) => Err(refusal),
             }
+        }
+        OperatorCall::MoveDisk { from, to, adoption, reason } => {
+            let begun = move_disk(step, belief, asked, (from, to), adoption, reason);
+            let Err(refusal) = begun else { return }; // Answered when the new agent has its claims.
+            Err(refusal)
         }
         OperatorCall::RemoveDisk { agent, root } => {
             match remove_disk(step, belief, asked, &agent, root) {

@@ -5,6 +5,7 @@ use holdfast_model::{
 };
 
 use super::adopt::adopt;
+use super::move_disk::{drive_all, why_not_welcome};
 use crate::flows::agents::agent_lost;
 use crate::flows::offers::rescind_all_of;
 use crate::flows::resync::{drop_queued, resync, send_queued};
@@ -81,6 +82,9 @@ fn why_not_believe(step: &Step, link: LinkId, report: &Report) -> Option<String>
             "agent {id} is node {}, not {}: its ledger was lost or copied",
             record.node, report.node
         ));
+    }
+    if let Some(why) = why_not_welcome(ledger, &id) {
+        return Some(why);
     }
     (report.ledger_version < record.ledger_version).then(|| {
         format!(
@@ -161,6 +165,7 @@ fn greet(step: &mut Step, belief: &mut Belief, id: &AgentId, link: LinkId, repor
     let next = step.now.plus_ms(step.config.ping_interval_ms);
     belief.timers.set(next, Timer::Ping(id.clone(), link));
     order_kills(step, &mut belief.agents, &mut belief.tasks, id);
+    drive_all(step, belief, id);
 }
 
 /// The number in the name of an agent of `cluster`.

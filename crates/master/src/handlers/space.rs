@@ -6,11 +6,18 @@
 use holdfast_model::{AgentId, Resources, SpaceNews};
 
 use super::adopt::rescind_unfounded;
+use super::move_disk::pass_over_space;
 use crate::flows::resync::resync;
 use crate::parts::agents::AgentHealth;
 use crate::{Belief, Step};
 
-pub(super) fn space_changed(step: &mut Step, belief: &mut Belief, id: &AgentId, news: SpaceNews) {
+pub(super) fn space_changed(
+    step: &mut Step,
+    belief: &mut Belief,
+    id: &AgentId,
+    mut news: SpaceNews,
+) {
+    pass_over_space(step, id, &mut news);
     let state = belief.agents.at(id);
     if *state.health() != AgentHealth::Well {
         return; // The report that is awaited says it, too.

@@ -183,7 +183,12 @@ impl Machine {
             Order::ApplyTogether { uuid, together, ownership } => {
                 self.apply_together(uuid, together, ownership.as_ref())
             }
-            Order::AddDisk { .. } | Order::AdoptDisk { .. } | Order::RemoveDisk { .. } => {} // Tests answer them.
+            // Tests answer them.
+            Order::AddDisk { .. }
+            | Order::AdoptDisk { .. }
+            | Order::LeaveDisk { .. }
+            | Order::TakeDisk { .. }
+            | Order::RemoveDisk { .. } => {}
 
             Order::Kill { framework, task, .. } => self.kill((framework, task)),
             Order::ShutdownExecutor(framework, executor) => {

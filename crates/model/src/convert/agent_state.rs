@@ -16,7 +16,7 @@ use crate::added_disk::AddedDisk;
 use crate::agent_ledger::{DiskRecord, ExecutorRecord, OperationRecord, TaskRecord};
 use crate::claim::{Claim, ClaimEvent, Ownership, Share};
 use crate::framework::FrameworkInfo;
-use crate::moved_disk::{DiskAdoption, LeftPlace};
+use crate::moved_disk::{DiskAdoption, DiskTaking, LeftPlace};
 use crate::operation::{ExpectedClaim, Together};
 use crate::trash::TrashedVolume;
 
@@ -98,6 +98,18 @@ own_message! {
         disk = disk_uuid: Name,
         root = root: Same,
         size_mb = size_mb: Same,
+    }
+}
+
+own_message! {
+    DiskTaking = link::DiskTaking {
+        disk = disk_uuid: Name,
+        kind = kind: DiskKindWord,
+        root = root: Same,
+        size_mb = size_mb: Same,
+        from = from_agent_id: Name,
+        from_root = from_root: Same,
+        claims = claims: Each<Own>,
     }
 }
 

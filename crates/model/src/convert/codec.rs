@@ -23,6 +23,7 @@ use crate::id::{
 };
 use crate::master_ledger::Presence;
 use crate::message::{MachineInfo, OperationState};
+use crate::moved_disk::{LeaveStage, MoveState};
 use crate::operation::{Action, ClaimAction, Expected, ExpectedClaim, Operation, Together};
 use crate::resource::Resource;
 use crate::role::Role;
@@ -268,6 +269,13 @@ chosen! {
     /// A disk's kind.
     DiskKindWord: DiskKind as String { Root = "root", Path = "path", Mount = "mount" }
         else "`{}` is no kind of disk; there are root, path and mount";
+    /// How far a disk has come that is moved to another agent.
+    MoveStateWord: MoveState as String {
+        Fencing = "fencing", Taking = "taking", Lifting = "lifting", Moved = "moved"
+    } else "`{}` is no state of a move; there are fencing, taking, lifting and moved";
+    /// What a former agent is to do about a disk.
+    LeaveStageWord: LeaveStage as String { Fence = "fence", Lift = "lift", End = "end" }
+        else "`{}` is no stage; there are fence, lift and end";
 }
 
 /// A task's state: a number of `mesos.v1.TaskState`.

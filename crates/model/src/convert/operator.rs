@@ -88,6 +88,7 @@ pub fn to_proto(call: &OperatorCall) -> Option<Wire> {
         | OperatorCall::Apply { .. }
         | OperatorCall::AddDisk { .. }
         | OperatorCall::AdoptDisk { .. }
+        | OperatorCall::MoveDisk { .. }
         | OperatorCall::RemoveDisk { .. }
         | OperatorCall::GiveUp { .. } => return None,
         OperatorCall::Teardown(framework) => {

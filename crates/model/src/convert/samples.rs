@@ -14,7 +14,7 @@ use crate::claim::{Claim, ClaimEvent, ClaimState, Ownership, Share};
 use crate::framework::{Capability, FrameworkInfo};
 use crate::id::*;
 use crate::message::{MachineInfo, OperationState};
-use crate::moved_disk::{DiskAdoption, LeftPlace};
+use crate::moved_disk::{DiskAdoption, DiskMove, DiskTaking, LeftPlace, MoveState};
 use crate::operation::{Action, ClaimAction, Expected, ExpectedClaim, Operation, Together};
 use crate::role::Role;
 use crate::task::{
@@ -394,6 +394,34 @@ pub(crate) fn disk_adoption() -> impl Strategy<Value = DiskAdoption> {
         root: format!("/{name}"),
         size_mb,
     })
+}
+
+pub(crate) fn disk_move() -> impl Strategy<Value = DiskMove> {
+    let kind = select(vec![DiskKind::Path, DiskKind::Mount]);
+    let state = vec![MoveState::Fencing, MoveState::Taking, MoveState::Lifting, MoveState::Moved];
+    let (who, where_to) = ((agent(), agent(), word()), (word(), word(), of(any::<u64>())));
+    let claims = proptest::collection::vec(claim(), 0..3);
+    let rest = (of(word()), select(state), uuid());
+    (uuid(), kind, who, where_to, claims, rest).prop_map(
+        |(disk, kind, (from, to, by), (from_root, root, size_mb), claims, rest)| DiskMove {
+            disk: DiskId(disk),
+            from,
+            to,
+            kind,
+            from_root: format!("/{from_root}"),
+            root: format!("/{root}"),
+            size_mb,
+            claims,
+            order: OperationUuid(rest.2),
+            by,
+            reason: rest.0,
+            state: rest.1,
+        },
+    )
+}
+
+pub(crate) fn disk_taking() -> impl Strategy<Value = DiskTaking> {
+    disk_move().prop_map(|it| it.taking())
 }
 
 pub(crate) fn executor_record() -> impl Strategy<Value = ExecutorRecord> {

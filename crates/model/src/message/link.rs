@@ -8,11 +8,11 @@ use crate::agent_ledger::{DiskRecord, ExecutorRecord, OperationRecord, TaskRecor
 use crate::claim::{Claim, Ownership};
 use crate::framework::FrameworkInfo;
 use crate::id::{
-    AgentId, ClaimId, ClusterId, ExecutorId, FrameworkId, NodeId, OperationUuid, StatusUuid,
-    TaskId, Term,
+    AgentId, ClaimId, ClusterId, DiskId, ExecutorId, FrameworkId, NodeId, OperationUuid,
+    StatusUuid, TaskId, Term,
 };
 use crate::labelled_volume::LabelledVolume;
-use crate::moved_disk::DiskAdoption;
+use crate::moved_disk::{DiskAdoption, DiskTaking, LeaveStage};
 use crate::operation::{Operation, Together};
 use crate::resource::Resource;
 use crate::resources::Resources;
@@ -182,7 +182,8 @@ pub enum ToMaster {
     SpaceNews(SpaceNews),
     /// What volumes were found to use: all of it after each welcome, and what has changed from then on.
     UsedNews(UsedNews),
-    /// What came of [`Order::AddDisk`], [`Order::AdoptDisk`] or [`Order::RemoveDisk`], durably. Told once, after the news of the disks that it has made.
+    /// What came of [`Order::AddDisk`], [`Order::AdoptDisk`], [`Order::LeaveDisk`], [`Order::TakeDisk`] or [`Order::RemoveDisk`], durably. Told
+    /// once, after the news of the disks that it has made.
     DiskAnswer {
         /// The name that the order had.
         uuid: OperationUuid,
@@ -292,6 +293,28 @@ pub enum Order {
         uuid: OperationUuid,
         /// The disk, and where it is.
         adoption: DiskAdoption,
+        /// Who asked, for the history of claims.
+        by: String,
+    },
+    /// A disk of the agent is moved to another agent.
+    LeaveDisk {
+        /// The name under which the agent answers.
+        uuid: OperationUuid,
+        /// The disk, by its label.
+        disk: DiskId,
+        /// The agent that takes it over.
+        to: AgentId,
+        /// What is to be done about it.
+        stage: LeaveStage,
+        /// Who asked.
+        by: String,
+    },
+    /// The agent shall take over a disk of another agent, with all that is claimed of it.
+    TakeDisk {
+        /// The name under which the agent answers.
+        uuid: OperationUuid,
+        /// The disk, and its claims.
+        taking: Box<DiskTaking>,
         /// Who asked, for the history of claims.
         by: String,
     },

@@ -79,6 +79,17 @@ pub enum OperatorCall {
         /// The disk, and where it is.
         adoption: DiskAdoption,
     },
+    /// Take a disk over from another agent, with all that is claimed of it. Answered once that is written down at the new agent.
+    MoveDisk {
+        /// The agent that has its claims.
+        from: AgentId,
+        /// The agent on whose host it is now.
+        to: AgentId,
+        /// The disk, and where it is.
+        adoption: DiskAdoption,
+        /// Why the agent that has its claims is not asked, when it is away; `None` when it must be.
+        reason: Option<String>,
+    },
     /// Take a disk away that was added; nothing on it is touched. Answered once it is written down at the agent.
     RemoveDisk {
         /// The agent that has it.

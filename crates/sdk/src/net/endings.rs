@@ -9,7 +9,7 @@ use holdfast_model::{AgentId, ClaimId, FrameworkId, PersistenceId};
 use holdfast_wire::{ClientError, MesosClient};
 use tokio::sync::mpsc;
 
-use crate::ended::{EndedVolume, Endings};
+use crate::ended::{EndedVolume, Endings, MovedVolume};
 
 /// The questions that are open, and the answers.
 pub(super) struct Questions {
@@ -33,12 +33,14 @@ impl Questions {
         }
     }
 
-    /// Asks about a volume, unless that was asked and is not answered yet.
+    /// Asks about a volume, unless that was asked and is not answered yet: whether it has ended, and, if it was offered elsewhere, whether it
+    /// was moved.
     pub(super) fn ask(
         &mut self,
         framework: Option<&FrameworkId>,
         agent: AgentId,
         volume: PersistenceId,
+        is_sighted: bool,
     ) {
         let Some(framework) = framework.cloned() else { return };
         if !self.open.insert(volume.clone()) {
@@ -47,7 +49,7 @@ impl Questions {
         let (client, masters) = (self.client.clone(), self.masters.clone());
         let teller = self.teller.clone();
         tokio::spawn(async move {
-            let found = look(&client, &masters, &framework, &agent, &volume).await;
+            let found = look(&client, &masters, &framework, (&agent, &volume), is_sighted).await;
             // Nobody listens any more when the process ends.
             let _ = teller.send((volume, found)).await;
         });
@@ -66,13 +68,13 @@ async fn look(
     client: &MesosClient,
     masters: &[String],
     framework: &FrameworkId,
-    agent: &AgentId,
-    volume: &PersistenceId,
+    (agent, volume): (&AgentId, &PersistenceId),
+    is_sighted: bool,
 ) -> Option<Endings> {
     let query = format!("about={}&agent={}", escaped(volume.as_str()), escaped(agent.as_str()));
     let path = format!("/holdfast/v1/ended-claims?{query}");
     for master in masters {
-        match read(client, master, &path, framework).await {
+        match read(client, master, &path, framework, (agent, volume), is_sighted).await {
             Ok(endings) => return Some(endings),
             Err(error) => tracing::debug!("{master} does not say what became of {volume}: {error}"),
         }
@@ -85,6 +87,8 @@ async fn read(
     master: &str,
     path: &str,
     framework: &FrameworkId,
+    (agent, volume): (&AgentId, &PersistenceId),
+    is_sighted: bool,
 ) -> Result<Endings, ClientError> {
     let rows = client.get_json(master, path).await?;
     let rows = rows.as_array().cloned().unwrap_or_default();
@@ -100,17 +104,36 @@ async fn read(
         })
     });
     let ended: Vec<EndedVolume> = ended.collect();
-    if ended.is_empty() {
+    // The list of all claims is read only where it may prove something.
+    if ended.is_empty() && !is_sighted {
         return Ok(Endings::default());
     }
     let rows = client.get_json(master, "/holdfast/v1/claims").await?;
     let rows = rows.as_array().cloned().unwrap_or_default();
-    let ours = rows.iter().filter(|row| row["framework"].as_str() == Some(framework.as_str()));
+    let is_ours = |it: Option<&str>| it == Some(framework.as_str());
+    let moved = rows.iter().filter_map(|row| {
+        let is_it = row["volume"].as_str() == Some(volume.as_str());
+        let mut events = row["history"].as_array()?.iter().filter_map(|it| it["what"].as_str());
+        let is_moved = is_ours(row["framework"].as_str()) && is_it;
+        if !is_moved || !events.any(|what| says_left(what, agent)) {
+            return None;
+        }
+        let to = AgentId::parse(row["agent"].as_str()?).ok()?;
+        Some(MovedVolume { volume: volume.clone(), from: agent.clone(), to })
+    });
+    let moved = moved.collect();
+    let ours = rows.iter().filter(|row| is_ours(row["framework"].as_str()));
     let living = ours.filter_map(|row| {
         let agent = AgentId::parse(row["agent"].as_str()?).ok()?;
         Some((agent, PersistenceId::parse(row["volume"].as_str()?).ok()?))
     });
-    Ok(Endings { ended, living: living.collect() })
+    Ok(Endings { ended, living: living.collect(), moved })
+}
+
+/// Whether an event of a claim's history says that it has left an agent with its disk.
+fn says_left(what: &str, agent: &AgentId) -> bool {
+    what.starts_with("moved with its disk from ")
+        && what.contains(&format!(" on agent {agent} to "))
 }
 
 /// A value in a query.

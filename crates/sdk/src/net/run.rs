@@ -200,7 +200,12 @@ impl<S: Service> Shell<S> {
                 Effect::Call(call) => self.session.send(*call).await,
                 Effect::Log(words) => tracing::info!("{words}"),
                 Effect::AskEnded(agent, volume) => {
-                    self.questions.ask(self.keeper.ledger().framework.as_ref(), agent, volume);
+                    let framework = self.keeper.ledger().framework.as_ref();
+                    self.questions.ask(framework, agent, volume, false);
+                }
+                Effect::AskMoved(agent, volume) => {
+                    let framework = self.keeper.ledger().framework.as_ref();
+                    self.questions.ask(framework, agent, volume, true);
                 }
             }
         }

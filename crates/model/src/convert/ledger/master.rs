@@ -1,6 +1,6 @@
 //! The masters' ledger as records.
 //!
-//! Trees: `cluster` (one record), `agents`, `frameworks`, `claims`, `ended`, `history` (one record), `pending`, `weights`, `suspects`. Relies on
+//! Trees: `cluster` (one record), `agents`, `frameworks`, `claims`, `ended`, `history` (one record), `pending`, `weights`, `suspects`, `moves`. Relies on
 //! [`MasterLedger::apply`] for the fold. Never yields a ledger that lacks a record that was there.
 
 use holdfast_proto::holdfast::ledger::v1 as ledger;
@@ -9,24 +9,25 @@ use super::key::{one, read_one, read_two, two};
 use super::record::{check_key, get, get_message, named, put, put_message, Flaw, RecordError};
 use super::Entry;
 use crate::convert::codec::{
-    ANamedFramework, Codec, Maybe, Millis, Name, Needed, OperationAndId, Own, Port, PresenceNumber,
-    Same, SomeName,
+    ANamedFramework, Codec, DiskKindWord, Each, Maybe, Millis, MoveStateWord, Name, Needed,
+    OperationAndId, Own, Port, PresenceNumber, Same, SomeName, Text,
 };
 use crate::convert::field::Place;
 use crate::convert::own_message::{own_message, OwnMessage};
 use crate::ended::EndedClaim;
-use crate::id::{AgentId, ClaimId, FrameworkId, Instant, NodeId, OperationUuid};
+use crate::id::{AgentId, ClaimId, DiskId, FrameworkId, Instant, NodeId, OperationUuid};
 use crate::master_ledger::{
     AgentRecord, Cluster, FrameworkRecord, MasterChange, MasterLedger, PendingOperation,
 };
+use crate::moved_disk::DiskMove;
 use crate::role::Role;
 use crate::suspect::{Peer, Suspect};
 use crate::validate::Invalid;
 use crate::value::Scalar;
 
 /// All trees.
-pub const TREES: [&str; 9] =
-    [CLUSTER, AGENTS, FRAMEWORKS, CLAIMS, PENDING, WEIGHTS, SUSPECTS, ENDED, HISTORY];
+pub const TREES: [&str; 10] =
+    [CLUSTER, AGENTS, FRAMEWORKS, CLAIMS, PENDING, WEIGHTS, SUSPECTS, ENDED, HISTORY, MOVES];
 
 const CLUSTER: &str = "cluster";
 const AGENTS: &str = "agents";
@@ -37,6 +38,7 @@ const WEIGHTS: &str = "weights";
 const SUSPECTS: &str = "suspects";
 const ENDED: &str = "ended";
 const HISTORY: &str = "history";
+const MOVES: &str = "moves";
 
 /// The key of the only record in its tree.
 const SELF: &str = "self";
@@ -64,12 +66,14 @@ pub fn encode(change: &MasterChange) -> Entry {
         }
         MasterChange::Suspect(it) => put_message(&suspect_out(it)),
         MasterChange::Ended(it) => put::<ledger::EndedClaim>(it),
+        MasterChange::Move(it) => put::<ledger::DiskMove>(it),
         MasterChange::EndedSince(since) => put_message(&ledger::ClaimHistory { since_ms: since.0 }),
         MasterChange::Weight(..)
         | MasterChange::SuspectForgotten(_)
         | MasterChange::FrameworkForgotten(_)
         | MasterChange::ClaimGone(..)
         | MasterChange::EndedForgotten(_)
+        | MasterChange::MoveEnded(..)
         | MasterChange::Settled(_) => {
             return Entry { tree, key, value: None };
         }
@@ -97,6 +101,8 @@ fn place(change: &MasterChange) -> (&'static str, Vec<u8>) {
         MasterChange::Weight(role, _) => (WEIGHTS, one(role.as_str())),
         MasterChange::Suspect(it) => (SUSPECTS, peer_key(&it.peer)),
         MasterChange::SuspectForgotten(peer) => (SUSPECTS, peer_key(peer)),
+        MasterChange::Move(it) => (MOVES, move_key(it.disk, &it.from)),
+        MasterChange::MoveEnded(disk, from) => (MOVES, move_key(*disk, from)),
     }
 }
 
@@ -129,6 +135,7 @@ fn decode_put(tree: &str, value: &[u8]) -> Result<MasterChange, Flaw> {
         WEIGHTS => weight_in(&get_message(value)?)?,
         SUSPECTS => MasterChange::Suspect(suspect_in(get_message(value)?)?),
         ENDED => MasterChange::Ended(get::<ledger::EndedClaim, _>(value)?),
+        MOVES => MasterChange::Move(get::<ledger::DiskMove, _>(value)?),
         HISTORY => {
             let record: ledger::ClaimHistory = get_message(value)?;
             MasterChange::EndedSince(Instant(record.since_ms))
@@ -151,6 +158,10 @@ fn decode_delete(tree: &str, key: &[u8]) -> Result<MasterChange, Flaw> {
             (_, framework) => Peer::Framework(FrameworkId::parse(framework)?),
         }),
         ENDED => MasterChange::EndedForgotten(read_number(read_one(key)?)?),
+        MOVES => {
+            let (disk, from) = read_two(key)?;
+            MasterChange::MoveEnded(DiskId::parse(disk)?, AgentId::parse(from)?)
+        }
         CLUSTER | AGENTS | HISTORY => return Err(Invalid::new("", "is never deleted").into()),
         _ => return Err(Flaw::UnknownTree("masters'")),
     })
@@ -177,6 +188,13 @@ pub fn apply(
         let peer = ledger.suspects.keys().find(|peer| peer_key(peer) == key);
         if let Some(peer) = peer.cloned() {
             ledger.apply(&MasterChange::SuspectForgotten(peer));
+            return Ok(());
+        }
+    }
+    if value.is_none() && tree == MOVES && key.starts_with(b"#") {
+        let moved = ledger.moves.keys().find(|(disk, from)| move_key(*disk, from) == key);
+        if let Some((disk, from)) = moved.cloned() {
+            ledger.apply(&MasterChange::MoveEnded(disk, from));
             return Ok(());
         }
     }
@@ -217,11 +235,16 @@ pub fn snapshot(ledger: &MasterLedger) -> Vec<Entry> {
         ledger.weights.iter().map(|(role, weight)| MasterChange::Weight(role.clone(), *weight)),
     );
     changes.extend(ledger.suspects.values().cloned().map(MasterChange::Suspect));
+    changes.extend(ledger.moves.values().cloned().map(MasterChange::Move));
     changes.iter().map(encode).collect()
 }
 
 fn claim_key(agent: &AgentId, claim: ClaimId) -> Vec<u8> {
     two(agent.as_str(), &claim.to_string())
+}
+
+fn move_key(disk: DiskId, from: &AgentId) -> Vec<u8> {
+    two(&disk.to_string(), from.as_str())
 }
 
 /// The key of an ended claim, in the order of the numbers.
@@ -319,5 +342,22 @@ own_message! {
         claim = claim: Needed<Own>,
         noticed = noticed_ms: Millis,
         told = told: Same,
+    }
+}
+
+own_message! {
+    DiskMove = ledger::DiskMove {
+        disk = disk_uuid: Name,
+        from = from_agent_id: Name,
+        to = to_agent_id: Name,
+        kind = kind: DiskKindWord,
+        from_root = from_root: Same,
+        root = root: Same,
+        size_mb = size_mb: Same,
+        claims = claims: Each<Own>,
+        order = order_uuid: Name,
+        by = by: Same,
+        reason = reason: Text,
+        state = state: MoveStateWord,
     }
 }

@@ -47,6 +47,7 @@ records! {
     Suspect = 1,
     EndedClaim = 2,
     ClaimHistory = 1,
+    DiskMove = 1,
 }
 
 /// Why a record cannot be read. Each error names the record by its tree and key.

@@ -136,8 +136,20 @@ fn ended_change() -> impl Strategy<Value = MasterChange> {
     ]
 }
 
+fn move_change() -> impl Strategy<Value = MasterChange> {
+    prop_oneof![
+        samples::disk_move().prop_map(MasterChange::Move),
+        samples::disk_move().prop_map(|it| MasterChange::MoveEnded(it.disk, it.from)),
+    ]
+}
+
 fn any_master_change() -> impl Strategy<Value = MasterChange> {
-    prop_oneof![9 => master_change().boxed(), 2 => suspect_change().boxed(), 3 => ended_change().boxed()]
+    prop_oneof![
+        9 => master_change().boxed(),
+        2 => suspect_change().boxed(),
+        3 => ended_change().boxed(),
+        2 => move_change().boxed(),
+    ]
 }
 
 /// What a store does with entries: the records that are left.
@@ -232,6 +244,21 @@ fn golden_bytes_of_suspects() {
     golden::check(
         "ledger-suspects",
         suspect_change(),
+        golden::variant,
+        |it| parts(master::encode(it)),
+        decode,
+    );
+}
+
+#[test]
+fn golden_bytes_of_moves() {
+    let decode = |it: &[Option<Vec<u8>>]| {
+        let (tree, key, value) = record(it);
+        master::decode(tree, key, value).unwrap()
+    };
+    golden::check(
+        "ledger-moves",
+        move_change(),
         golden::variant,
         |it| parts(master::encode(it)),
         decode,
@@ -379,6 +406,7 @@ fn kinds() -> Vec<(bool, &'static str, u8)> {
         (false, "suspects", version::<ledger::Suspect>()),
         (false, "ended", version::<ledger::EndedClaim>()),
         (false, "history", version::<ledger::ClaimHistory>()),
+        (false, "moves", version::<ledger::DiskMove>()),
     ]
 }
 

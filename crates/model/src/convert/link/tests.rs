@@ -6,17 +6,20 @@ use proptest::sample::select;
 
 use super::*;
 use crate::convert::{golden, samples};
-use crate::id::{ClaimId, ClusterId, Instant, NodeId, OperationUuid, StatusUuid, Term};
+use crate::id::{ClaimId, ClusterId, DiskId, Instant, NodeId, OperationUuid, StatusUuid, Term};
 use crate::labelled_volume::LabelledVolume;
 use crate::message::{
     DiskReport, DiskSpace, NamedOperation, OperationUpdate, Order, Report, SpaceNews, ToAgent,
     ToMaster,
 };
+use crate::moved_disk::LeaveStage;
 use crate::trash::TrashNews;
 use crate::used::{UsedNews, VolumeUsed};
 use crate::Invalid;
 use holdfast_proto::holdfast::v1 as wire;
 use samples::{agent, bytes, claim, executor_id, framework_id, task_id, text, uuid, word};
+
+const STAGES: [LeaveStage; 3] = [LeaveStage::Fence, LeaveStage::Lift, LeaveStage::End];
 
 fn disk_space() -> impl Strategy<Value = DiskSpace> {
     let numbers = (any::<[u64; 4]>(), of(any::<u64>()));
@@ -176,6 +179,38 @@ fn to_master() -> impl Strategy<Value = ToMaster> {
     ]
 }
 
+fn disk_order() -> impl Strategy<Value = Order> {
+    prop_oneof![
+        (uuid(), samples::added_disk(), text()).prop_map(|(uuid, disk, by)| Order::AddDisk {
+            uuid: OperationUuid(uuid),
+            disk,
+            by
+        }),
+        (uuid(), samples::disk_adoption(), text()).prop_map(|(uuid, adoption, by)| {
+            Order::AdoptDisk { uuid: OperationUuid(uuid), adoption, by }
+        }),
+        (uuid(), uuid(), agent(), select(STAGES.to_vec()), text()).prop_map(
+            |(uuid, disk, to, stage, by)| Order::LeaveDisk {
+                uuid: OperationUuid(uuid),
+                disk: DiskId(disk),
+                to,
+                stage,
+                by
+            }
+        ),
+        (uuid(), samples::disk_taking(), text()).prop_map(|(uuid, taking, by)| Order::TakeDisk {
+            uuid: OperationUuid(uuid),
+            taking: Box::new(taking),
+            by
+        }),
+        (uuid(), text(), text()).prop_map(|(uuid, root, by)| Order::RemoveDisk {
+            uuid: OperationUuid(uuid),
+            root,
+            by
+        }),
+    ]
+}
+
 fn to_agent() -> impl Strategy<Value = ToAgent> {
     let named = (uuid(), samples::operation())
         .prop_map(|(uuid, operation)| NamedOperation { uuid: OperationUuid(uuid), operation });
@@ -228,19 +263,7 @@ fn to_agent() -> impl Strategy<Value = ToAgent> {
             by
         }),
         (uuid(), text()).prop_map(|(claim, by)| Order::PurgeTrash { claim: ClaimId(claim), by }),
-        (uuid(), samples::added_disk(), text()).prop_map(|(uuid, disk, by)| Order::AddDisk {
-            uuid: OperationUuid(uuid),
-            disk,
-            by
-        }),
-        (uuid(), samples::disk_adoption(), text()).prop_map(|(uuid, adoption, by)| {
-            Order::AdoptDisk { uuid: OperationUuid(uuid), adoption, by }
-        }),
-        (uuid(), text(), text()).prop_map(|(uuid, root, by)| Order::RemoveDisk {
-            uuid: OperationUuid(uuid),
-            root,
-            by
-        }),
+        disk_order().boxed(),
     ];
     (any::<u64>(), order).prop_map(|(term, order)| ToAgent { term: Term(term), order })
 }

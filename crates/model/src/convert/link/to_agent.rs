@@ -6,7 +6,7 @@ use holdfast_proto::holdfast::v1 as link;
 
 use super::{own_oneof, Received};
 use crate::convert::codec::{
-    AFramework, AnOperation, Boxed, Each, Maybe, Name, Needed, Own, Same, SomeName,
+    AFramework, AnOperation, Boxed, Each, LeaveStageWord, Maybe, Name, Needed, Own, Same, SomeName,
 };
 use crate::convert::field::Place;
 use crate::convert::own_message::own_message;
@@ -101,6 +101,18 @@ own_oneof! {
         adopt_disk: AdoptDisk { uuid, adoption, by } = AdoptDisk {
             uuid = uuid: Name,
             adoption = adoption: Needed<Own>,
+            by = by: Same,
+        },
+        leave_disk: LeaveDisk { uuid, disk, to, stage, by } = LeaveDisk {
+            uuid = uuid: Name,
+            disk = disk_uuid: Name,
+            to = to_agent_id: Name,
+            stage = stage: LeaveStageWord,
+            by = by: Same,
+        },
+        take_disk: TakeDisk { uuid, taking, by } = TakeDisk {
+            uuid = uuid: Name,
+            taking = taking: Needed<Boxed<Own>>,
             by = by: Same,
         },
         remove_disk: RemoveDisk { uuid, root, by } = RemoveDisk {

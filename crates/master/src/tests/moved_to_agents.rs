@@ -1,0 +1,234 @@
+//! Disks that are brought to another agent, and their claims with them.
+
+use holdfast_model::{
+    Claim, ClaimAction, DiskAdoption, DiskId, DiskKind, DiskRecord, DiskReport, DiskTaking,
+    Instant, LeaveStage, MoveState, OperationUuid, OperatorCall, Order, Resource, Source, ToMaster,
+};
+use uuid::Uuid;
+
+use super::bed::*;
+use crate::{Refusal, RequestId};
+
+const NEW: &str = "/d1 elsewhere";
+
+fn found(root: &str, fault: Option<&str>) -> DiskReport {
+    let (id, root) = (DiskId(Uuid::nil()), root.to_owned());
+    DiskReport {
+        disk: DiskRecord { id, kind: DiskKind::Path, root, size_mb: 1000 },
+        fault: fault.map(str::to_owned),
+        space: None,
+        added: false,
+        orphans: Vec::new(),
+        more_orphans: 0,
+    }
+}
+
+/// An agent whose disk, with a volume on it, is gone, and another one.
+fn bed() -> Bed {
+    let mut bed = Bed::with_agents(2);
+    bed.operate(0, ClaimAction::Reserve { resources: vec![reserved(30)], source: Vec::new() })
+        .unwrap();
+    bed.operate(0, ClaimAction::Create(vec![volume("a", 10)])).unwrap();
+    let machine = &mut bed.machines[0];
+    machine.disks = vec![found("/d1", Some("it is not mounted"))];
+    let faults = machine.claims.keys().map(|it| (*it, "it is not mounted".to_owned()));
+    machine.faults = faults.collect();
+    machine.introduce();
+    bed.settle();
+    bed
+}
+
+fn ask(bed: &mut Bed, reason: Option<&str>) -> RequestId {
+    let (from, to) = (bed.agent(0), bed.agent(1));
+    let adoption = DiskAdoption { disk: DiskId(Uuid::nil()), root: NEW.to_owned(), size_mb: None };
+    let reason = reason.map(str::to_owned);
+    let request = bed.ask(OperatorCall::MoveDisk { from, to, adoption, reason });
+    bed.settle();
+    request
+}
+
+/// The last order to leave the disk.
+fn left(bed: &Bed) -> Option<(OperationUuid, LeaveStage)> {
+    bed.machines[0].obeyed.iter().rev().find_map(|it| match it {
+        Order::LeaveDisk { uuid, stage, .. } => Some((*uuid, *stage)),
+        _ => None,
+    })
+}
+
+/// The last order to take it.
+fn asked_to_take(bed: &Bed) -> Option<(OperationUuid, DiskTaking)> {
+    bed.machines[1].obeyed.iter().rev().find_map(|it| match it {
+        Order::TakeDisk { uuid, taking, .. } => Some((*uuid, (**taking).clone())),
+        _ => None,
+    })
+}
+
+fn answer(bed: &mut Bed, machine: usize, uuid: OperationUuid, refusal: Option<&str>) {
+    let refusal = refusal.map(str::to_owned);
+    bed.machines[machine].outbox.push_back(ToMaster::DiskAnswer { uuid, refusal });
+    bed.settle();
+}
+
+/// The other agent writes down what it was asked to take, and says so.
+fn takes(bed: &mut Bed, taking: &DiskTaking) {
+    let to = bed.agent(1);
+    let machine = &mut bed.machines[1];
+    for claim in &taking.claims {
+        let taken = taking.taken(claim, &to, Instant(9), "ops");
+        machine.claims.insert(taken.id, taken);
+    }
+    let of_it: Resource = amount("disk", 1000).on(Source::path(NEW));
+    machine.configured = machine.configured.iter().chain([of_it]).collect();
+    machine.disks = vec![found(NEW, None)];
+    machine.version += 1;
+    if machine.link.is_some() {
+        machine.introduce();
+    }
+    bed.settle();
+}
+
+/// The first agent ends its claims, and says so.
+fn ends(bed: &mut Bed) {
+    let machine = &mut bed.machines[0];
+    machine.claims.clear();
+    machine.faults.clear();
+    machine.disks.clear();
+    machine.version += 1;
+    machine.introduce();
+    bed.settle();
+}
+
+/// Who has claims, by the ledger: an agent each.
+fn owners(bed: &Bed) -> Vec<usize> {
+    let index = |agent| (0..2).find(|it| bed.agent(*it) == agent).unwrap();
+    let mut owners: Vec<usize> =
+        bed.folded.claims.keys().map(|(agent, _)| index(agent.clone())).collect();
+    owners.dedup();
+    owners
+}
+
+fn state(bed: &Bed) -> Option<MoveState> {
+    bed.folded.moves.values().next().map(|it| it.state)
+}
+
+#[test]
+fn a_disk_is_fenced_then_taken_and_only_then_its_claims_move_and_end_where_they_were() {
+    let mut bed = bed();
+    bed.add_scheduler(info("keeper", &["db"]));
+    let before: Vec<Claim> = bed.folded.claims.values().cloned().collect();
+    let request = ask(&mut bed, None);
+    let (fence, stage) = left(&bed).expect("the former agent is asked first");
+    assert_eq!((stage, state(&bed)), (LeaveStage::Fence, Some(MoveState::Fencing)));
+    assert_eq!(asked_to_take(&bed), None);
+    answer(&mut bed, 0, fence, None);
+    let (take, taking) = asked_to_take(&bed).expect("then the new one");
+    assert_eq!((taking.claims.clone(), taking.root.as_str()), (before.clone(), NEW));
+    assert_eq!((owners(&bed), state(&bed)), (vec![0], Some(MoveState::Taking)));
+    takes(&mut bed, &taking);
+    assert_eq!((owners(&bed), state(&bed)), (vec![1], Some(MoveState::Moved)));
+    assert_eq!(bed.answers.get(&request), None);
+    answer(&mut bed, 1, take, None);
+    assert_eq!(bed.answers[&request], Ok(()));
+    assert!(bed.folded.ended.is_empty(), "none of them has ended");
+    assert_eq!(left(&bed).unwrap().1, LeaveStage::End);
+    // What the former agent says of them before it has ended them is passed over.
+    bed.machines[0].introduce();
+    bed.settle();
+    assert_eq!((owners(&bed), state(&bed)), (vec![1], Some(MoveState::Moved)));
+    ends(&mut bed);
+    assert_eq!((owners(&bed), state(&bed)), (vec![1], None));
+    let offers = bed.offers(0);
+    let is_volume = |it: &Resource| it.identity.persistence.is_some();
+    let with_volume: Vec<_> =
+        offers.iter().filter(|it| it.resources.iter().any(|it| is_volume(&it))).collect();
+    assert_eq!(with_volume.len(), 1);
+    assert_eq!(with_volume[0].agent, bed.agent(1));
+    let again = ask(&mut bed, None);
+    assert!(matches!(&bed.answers[&again], Err(Refusal::NotFound(why)) if why.contains("already")));
+}
+
+#[test]
+fn what_either_agent_refuses_leaves_the_claims_where_they_were() {
+    let mut bed = bed();
+    let request = ask(&mut bed, None);
+    let fence = left(&bed).unwrap().0;
+    answer(&mut bed, 0, fence, Some("it is in use"));
+    assert_eq!(bed.answers[&request], Err(Refusal::Conflict("it is in use".to_owned())));
+    assert_eq!((owners(&bed), state(&bed)), (vec![0], None));
+    let request = ask(&mut bed, None);
+    let fence = left(&bed).unwrap().0;
+    answer(&mut bed, 0, fence, None);
+    let take = asked_to_take(&bed).unwrap().0;
+    answer(&mut bed, 1, take, Some("it is not mounted"));
+    assert_eq!(bed.answers[&request], Err(Refusal::Conflict("it is not mounted".to_owned())));
+    let (lift, stage) = left(&bed).unwrap();
+    assert_eq!((stage, state(&bed)), (LeaveStage::Lift, Some(MoveState::Lifting)));
+    answer(&mut bed, 0, lift, None);
+    assert_eq!((owners(&bed), state(&bed)), (vec![0], None));
+}
+
+#[test]
+fn an_agent_that_is_away_is_passed_over_by_force_only_and_is_not_welcome_before_it_is_decided() {
+    let mut bed = bed();
+    bed.lose(0);
+    let request = ask(&mut bed, None);
+    let refused = |bed: &Bed, request, words: &str| {
+        assert!(
+            matches!(&bed.answers[&request], Err(Refusal::Conflict(why)) if why.contains(words)),
+            "{:?}",
+            bed.answers[&request]
+        );
+    };
+    refused(&bed, request, "--force --reason");
+    let request = ask(&mut bed, Some("it has burnt down"));
+    let (take, taking) = asked_to_take(&bed).unwrap();
+    bed.connect(0);
+    bed.settle();
+    let why = bed.machines[0].refused.clone().expect("it may not say what it has yet");
+    assert!(why.contains("just being taken over"), "{why}");
+    assert_eq!(owners(&bed), [0]);
+    takes(&mut bed, &taking);
+    answer(&mut bed, 1, take, None);
+    assert_eq!((owners(&bed), bed.answers[&request].clone()), (vec![1], Ok(())));
+    bed.connect(0);
+    bed.settle();
+    assert_eq!((owners(&bed), state(&bed)), (vec![1], Some(MoveState::Moved)));
+    assert_eq!(left(&bed).unwrap().1, LeaveStage::End);
+    ends(&mut bed);
+    assert_eq!((owners(&bed), state(&bed)), (vec![1], None));
+    assert!(bed.folded.ended.is_empty());
+}
+
+#[test]
+fn a_failover_or_a_lost_link_at_any_point_goes_on_where_it_was() {
+    for at in 0..4 {
+        let mut bed = bed();
+        ask(&mut bed, None);
+        let fail_over = |bed: &mut Bed, now: i32| {
+            if at == now {
+                bed.fail_over();
+                bed.reunite();
+                bed.settle();
+            } else if at == 3 {
+                bed.lose(0);
+                bed.lose(1);
+                bed.connect(0);
+                bed.connect(1);
+                bed.settle();
+            }
+        };
+        fail_over(&mut bed, 0);
+        let fence = left(&bed).unwrap().0;
+        answer(&mut bed, 0, fence, None);
+        fail_over(&mut bed, 1);
+        let (take, taking) = asked_to_take(&bed).unwrap();
+        assert_eq!(owners(&bed), [0]);
+        takes(&mut bed, &taking);
+        answer(&mut bed, 1, take, None);
+        fail_over(&mut bed, 2);
+        assert_eq!((owners(&bed), state(&bed)), (vec![1], Some(MoveState::Moved)), "{at}");
+        assert_eq!(left(&bed).unwrap().1, LeaveStage::End);
+        ends(&mut bed);
+        assert_eq!((owners(&bed), state(&bed)), (vec![1], None));
+    }
+}

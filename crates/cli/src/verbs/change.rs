@@ -2,7 +2,7 @@
 //!
 //! Relies on the master for whether it can be done. Never destroys anything that nobody agreed to: the default answer is no.
 
-use holdfast_api::rows::TakenRow;
+use holdfast_api::rows::{ClaimKind, ClaimRow, TakenRow};
 use holdfast_model::convert::operator;
 use holdfast_model::OperatorCall;
 use holdfast_proto::json;
@@ -12,6 +12,7 @@ use super::context::now_ms;
 use super::volume_destroy::holder;
 use super::Context;
 use crate::failure::{Failure, EXIT_ERROR, EXIT_NOT_PLACED};
+use crate::output::amounts;
 
 /// How a change is made.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
@@ -145,10 +146,18 @@ fn made_on(document: &serde_json::Map<String, Value>) -> String {
     text
 }
 
-/// One of a list: a text, or what is taken of one claim.
+/// One of a list: a text, a claim, or what is taken of one.
 fn word(one: &Value) -> String {
     if let Some(text) = one.as_str() {
         return text.to_owned();
+    }
+    if let Ok(claim) = serde_json::from_value::<ClaimRow>(one.clone()) {
+        let what = match (claim.kind, claim.volume) {
+            (ClaimKind::Volume, Some(name)) => format!("volume {name}"),
+            _ => "reservation".to_owned(),
+        };
+        let amount = amounts::of(&claim.resource, claim.amount);
+        return format!("{what} of role {}, {amount}, claim {}", claim.role, claim.id);
     }
     match serde_json::from_value::<TakenRow>(one.clone()) {
         Ok(taken) => {
@@ -164,6 +173,14 @@ fn word(one: &Value) -> String {
 mod tests {
     use super::*;
     use crate::verbs::testbed;
+
+    #[test]
+    fn claims_of_a_plan_are_named_in_a_line_each() {
+        let fields = serde_json::json!({ "kind": "volume", "volume": "data-0", "amount": 64.0 });
+        let row = testbed::received::<ClaimRow>(fields).raw;
+        let text = words(&serde_json::json!({ "claims": [row] }));
+        assert_eq!(text, "claims:\n  volume data-0 of role db, 64 MiB, claim c\n");
+    }
 
     #[test]
     fn only_yes_is_yes() {

@@ -24,78 +24,56 @@ pub(crate) fn operator_asks(
     asked: (RequestId, Option<&str>),
     call: OperatorCall,
 ) {
-    let answer = match call {
-        OperatorCall::Claim { agent, action } => {
-            let wish = Wish { action: &action, force: Force::No, claim: None };
-            match operator_claim(step, belief, asked, &agent, wish) {
-                Ok(()) => return, // Answered when the agent has done it.
-                Err(refusal) => Err(refusal),
-            }
-        }
-        OperatorCall::Apply { agent, steps, expected, force, claim } => {
-            let demand = Demand { steps, expected, force: Force::of(force), claim };
-            match apply(step, belief, asked, &agent, demand) {
-                Ok(()) => return, // Answered when the agent has done it.
-                Err(refusal) => Err(refusal),
-            }
-        }
-        OperatorCall::EndClaim { agent, claim, force, if_generation } => {
-            let (force, which) = (Force::of(force), (&agent, claim));
-            let ended = match if_generation {
-                None => end_claim(step, belief, asked, which, force),
-                Some(it) => end_claim_if(step, belief, asked, which, (force, it)),
-            };
-            match ended {
-                Ok(()) => return, // Answered when the agent has done it.
-                Err(refusal) => Err(refusal),
-            }
-        }
-        OperatorCall::GiveUp { agent, claim } => {
-            match give_up(step, belief, asked, &agent, claim) {
-                Ok(()) => return, // Answered when the agent has done it.
-                Err(refusal) => Err(refusal),
-            }
-        }
-        OperatorCall::Undelete { agent, claim } => {
-            match undelete(step, belief, asked, &agent, claim) {
-                Ok(()) => return, // Answered when the agent has done it, or at once.
-                Err(refusal) => Err(refusal),
-            }
-        }
-        OperatorCall::PurgeTrash { agent, claim } => {
-            match purge(step, belief, asked, &agent, claim) {
-                Ok(()) => return,
-                Err(refusal) => Err(refusal),
-            }
-        }
-        OperatorCall::AddDisk { agent, disk } => {
-            match add_disk(step, belief, asked, &agent, disk) {
-                Ok(()) => return, // Answered when the agent has it.
-                Err(refusal) => Err(refusal),
-            }
-        }
-        OperatorCall::AdoptDisk { agent, adoption } => {
-            match adopt_disk(step, belief, asked, &agent, adoption) {
-                Ok(()) => return, // Answered when its claims have followed it.
-                Err(refusal) => Err(refusal),
-            }
-        }
-        OperatorCall::MoveDisk { from, to, adoption, reason } => {
-            let begun = move_disk(step, belief, asked, (from, to), adoption, reason);
-            let Err(refusal) = begun else { return }; // Answered when the new agent has its claims.
-            Err(refusal)
-        }
-        OperatorCall::RemoveDisk { agent, root } => {
-            match remove_disk(step, belief, asked, &agent, root) {
-                Ok(()) => return, // Answered when the agent has it no more.
-                Err(refusal) => Err(refusal),
-            }
-        }
+    let done = match call {
         OperatorCall::Teardown(framework) => tear_down(step, belief, &framework),
         OperatorCall::Kill(framework, task) => kill_task(step, belief, (framework, task)),
         OperatorCall::Weight(role, weight) => weigh(step, belief, role, weight),
+        call => match begin(step, belief, asked, call) {
+            Ok(()) => return, // Answered when the agent has done it.
+            Err(refusal) => Err(refusal),
+        },
     };
-    step.out.send(Effect::Answer(asked.0, answer));
+    step.out.send(Effect::Answer(asked.0, done));
+}
+
+/// What an agent has to do first.
+fn begin(
+    step: &mut Step,
+    belief: &mut Belief,
+    asked: (RequestId, Option<&str>),
+    call: OperatorCall,
+) -> Result<(), Refusal> {
+    match call {
+        OperatorCall::Claim { agent, action } => {
+            let wish = Wish { action: &action, force: Force::No, claim: None };
+            operator_claim(step, belief, asked, &agent, wish)
+        }
+        OperatorCall::Apply { agent, steps, expected, force, claim } => {
+            let demand = Demand { steps, expected, force: Force::of(force), claim };
+            apply(step, belief, asked, &agent, demand)
+        }
+        OperatorCall::EndClaim { agent, claim, force, if_generation } => {
+            let (force, which) = (Force::of(force), (&agent, claim));
+            match if_generation {
+                None => end_claim(step, belief, asked, which, force),
+                Some(it) => end_claim_if(step, belief, asked, which, (force, it)),
+            }
+        }
+        OperatorCall::GiveUp { agent, claim } => give_up(step, belief, asked, &agent, claim),
+        OperatorCall::Undelete { agent, claim } => undelete(step, belief, asked, &agent, claim),
+        OperatorCall::PurgeTrash { agent, claim } => purge(step, belief, asked, &agent, claim),
+        OperatorCall::AddDisk { agent, disk } => add_disk(step, belief, asked, &agent, disk),
+        OperatorCall::AdoptDisk { agent, adoption } => {
+            adopt_disk(step, belief, asked, &agent, adoption)
+        }
+        OperatorCall::MoveDisk { from, to, adoption, reason } => {
+            move_disk(step, belief, asked, (from, to), adoption, reason)
+        }
+        OperatorCall::RemoveDisk { agent, root } => remove_disk(step, belief, asked, &agent, root),
+        OperatorCall::Teardown(_) | OperatorCall::Kill(..) | OperatorCall::Weight(..) => {
+            unreachable!("no agent has to do anything first")
+        }
+    }
 }
 
 fn kill_task(step: &mut Step, belief: &mut Belief, key: TaskKey) -> Result<(), Refusal> {

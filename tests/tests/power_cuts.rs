@@ -130,6 +130,11 @@ impl Machine {
         now
     }
 
+    /// News of the trash follow the answer, and an agent's report.
+    fn wait_for_trash(&self) {
+        until("the trash is told", || self.cluster.list("trash").pop().ok_or("no row"));
+    }
+
     fn has_disk(&self, path: &Path) -> bool {
         self.cluster.list("disks").iter().any(|it| it["root"] == text(path))
     }
@@ -172,10 +177,12 @@ fn a_volume_survives_a_power_cut_at_each_step_of_its_life() {
     machine.done("volume destroy a -y --force");
     machine.cut_and_start();
     assert_eq!(machine.cluster.find_claim("a"), None, "what was destroyed stays so");
+    machine.wait_for_trash();
     machine.done("volume undelete a");
     machine.cut_and_start();
     machine.assert_whole(&claim);
     machine.done("volume destroy a -y --force");
+    machine.wait_for_trash();
     machine.done("trash purge a -y");
     machine.cut_and_start();
     let back = machine.line("volume undelete a");

@@ -131,7 +131,11 @@ fn operations_of_a_file_are_made_together_or_not_at_all() {
     assert!(why.contains("Carry out DESTROY, RESERVE"), "{why}");
     scene.says(&["claim", "apply", &file, "-y"], 0);
     let held: Vec<Value> = scene.claims().iter().map(|it| it["resource"].clone()).collect();
-    assert!(held.contains(&"cpus".into()) && scene.cluster.list("trash").len() == 1, "{held:?}");
+    assert!(held.contains(&"cpus".into()), "{held:?}");
+    until("the trash is told", || match scene.cluster.list("trash").len() {
+        1 => Ok(()),
+        other => Err(other),
+    });
 }
 
 #[test]

@@ -8,8 +8,9 @@
 //! yet to decide. Never has claims at both agents, and never ends any.
 
 use holdfast_model::{
-    AgentId, Claim, DiskAdoption, DiskKind, DiskMove, LeaveStage, MasterChange, MasterLedger,
-    MoveState, OperationUpdate, OperationUuid, Order, Report, Resources, SourceKind, SpaceNews,
+    AgentId, AgentRecord, Claim, DiskAdoption, DiskKind, DiskMove, LeaveStage, MasterChange,
+    MasterLedger, MoveState, OperationUpdate, OperationUuid, Order, Report, Resources, SourceKind,
+    SpaceNews,
 };
 
 use super::operator_claim::check_health;
@@ -245,6 +246,9 @@ fn take(step: &mut Step, belief: &mut Belief, it: DiskMove) {
 pub(super) fn learn_moves(step: &mut Step, belief: &mut Belief, id: &AgentId, report: &mut Report) {
     let is_its = |it: &&DiskMove| it.from == *id || it.to == *id;
     let moves: Vec<DiskMove> = step.out.ledger().moves.values().filter(is_its).cloned().collect();
+    if !moves.is_empty() {
+        witness(step, id, report.ledger_version);
+    }
     for it in moves {
         if it.to == *id && matches!(it.state, MoveState::Taking | MoveState::Lifting) {
             let named = |claim: &&Claim| it.claims.iter().any(|its| its.id == claim.id);
@@ -256,6 +260,15 @@ pub(super) fn learn_moves(step: &mut Step, belief: &mut Belief, id: &AgentId, re
             step.out.commit(vec![MasterChange::MoveEnded(it.disk, it.from)]);
         }
     }
+}
+
+/// Remembers the version of a ledger that has its part of a move. One that is rolled back behind that is fenced: else it would end claims that
+/// it took by saying nothing of them, or have again what it left.
+fn witness(step: &mut Step, id: &AgentId, ledger_version: u64) {
+    let record = step.out.ledger().agents.get(id);
+    let behind = record.filter(|it| it.ledger_version < ledger_version).cloned();
+    let seen = behind.map(|it| MasterChange::Agent(AgentRecord { ledger_version, ..it }));
+    step.out.commit(seen.into_iter().collect());
 }
 
 /// The claims are the new agent's from now on, all of them in one commit.

@@ -7,7 +7,7 @@ use holdfast_model::{
 use uuid::Uuid;
 
 use super::bed::*;
-use crate::{Refusal, RequestId};
+use crate::{AgentHealth, Refusal, RequestId};
 
 const NEW: &str = "/d1 elsewhere";
 
@@ -230,5 +230,36 @@ fn a_failover_or_a_lost_link_at_any_point_goes_on_where_it_was() {
         assert_eq!(left(&bed).unwrap().1, LeaveStage::End);
         ends(&mut bed);
         assert_eq!((owners(&bed), state(&bed)), (vec![1], None));
+    }
+}
+
+/// A real process showed it: the claims had moved, and nobody remembered that the new agent's ledger had them.
+#[test]
+fn a_ledger_of_before_the_move_is_fenced_at_either_agent_and_ends_nothing() {
+    let mut bed = bed();
+    ask(&mut bed, None);
+    let (fence, _) = left(&bed).unwrap();
+    answer(&mut bed, 0, fence, None);
+    let (take, taking) = asked_to_take(&bed).unwrap();
+    let (old, new) = (bed.machines[0].version, bed.machines[1].version);
+    takes(&mut bed, &taking);
+    answer(&mut bed, 1, take, None);
+    ends(&mut bed);
+    assert_eq!((owners(&bed), state(&bed)), (vec![1], None));
+    let machine = &mut bed.machines[1];
+    (machine.version, machine.claims) = (new, Default::default());
+    machine.introduce();
+    bed.settle();
+    let machine = &mut bed.machines[0];
+    machine.version = old;
+    machine.claims = taking.claims.iter().map(|it| (it.id, it.clone())).collect();
+    machine.introduce();
+    bed.settle();
+    assert_eq!(owners(&bed), [1], "what it lost, or has again, is nobody's word");
+    for machine in 0..2 {
+        let agent = bed.agent(machine);
+        let view = bed.master.view();
+        let health = view.agents().get(&agent).unwrap().health().clone();
+        assert!(matches!(health, AgentHealth::Fenced(_)), "{machine}: {health:?}");
     }
 }

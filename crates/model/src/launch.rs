@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_proto::mesos::v1;
 
+use crate::convert::check;
 use crate::convert::field::span_ms;
 use crate::convert::limits::{check_bytes, DESCRIPTION_BYTES_MAX};
 use crate::convert::rest::unpack;
@@ -106,7 +107,7 @@ fn check_task_alone(task: &TaskInfo, agent: &AgentId, shares_sandbox: bool) -> R
     let rest: v1::TaskInfo = unpack(&task.payload);
     check_container(rest.container.as_ref(), shares_sandbox)?;
     span_ms("max_completion_time", rest.max_completion_time)?;
-    check_health(&rest)?;
+    check::of_wire(&rest)?;
     check_limits(&rest.limits, &task.resources)
 }
 
@@ -300,33 +301,6 @@ fn check_shared_place(volume: &v1::Volume) -> Result<(), Invalid> {
     check_container_path(&place.path)
         .map_err(|it| Invalid::new("source.sandbox_path.path", it.why))?;
     check_container_path(&volume.container_path)
-}
-
-fn check_health(rest: &v1::TaskInfo) -> Result<(), Invalid> {
-    let health = rest.health_check.iter().flat_map(|it| {
-        let fields =
-            [it.delay_seconds, it.interval_seconds, it.timeout_seconds, it.grace_period_seconds];
-        ["delay", "interval", "timeout", "grace_period"]
-            .into_iter()
-            .zip(fields)
-            .map(|(name, value)| ("health_check", name, value))
-    });
-    let check = rest.check.iter().flat_map(|it| {
-        let fields = [it.delay_seconds, it.interval_seconds, it.timeout_seconds];
-        ["delay", "interval", "timeout"]
-            .into_iter()
-            .zip(fields)
-            .map(|(name, value)| ("check", name, value))
-    });
-    for (part, name, value) in health.chain(check) {
-        if let Some(value) = value.filter(|it| !it.is_finite() || *it < 0.0) {
-            return Err(Invalid::new(
-                format!("{part}.{name}_seconds"),
-                format!("{value} is no time; give 0 or more seconds"),
-            ));
-        }
-    }
-    Ok(())
 }
 
 /// How much memory a task may take: its limit, else what it asked for; `None` when it said that there is no limit.

@@ -7,6 +7,7 @@
 pub mod added_disk;
 pub mod agent_ledger;
 pub mod caller;
+pub mod check;
 pub mod claim;
 pub mod convert;
 pub mod ended;
@@ -38,6 +39,7 @@ pub use agent_ledger::{
     ExecutorRecord, OperationRecord, TaskKey, TaskRecord,
 };
 pub use caller::CallerIdentity;
+pub use check::{Check, HealthCheck, HttpProbe, Probe, Seen, TaskChecks, Timing};
 pub use claim::{Claim, ClaimEvent, ClaimState, NotTaken, Ownership, Share, Taken};
 pub use ended::{EndedClaim, EndedClaims};
 pub use framework::{Capability, FrameworkInfo};

@@ -149,8 +149,11 @@ pub enum Reason {
     ExecutorRegistrationTimeout = 23,
     ExecutorReregistrationTimeout = 24,
     TaskGroupInvalid = 25,
+    TaskCheckStatusUpdated = 28,
+    TaskHealthCheckStatusUpdated = 29,
     KilledDuringLaunch = 30,
     AgentReregistered = 32,
+    MaxCompletionTimeReached = 33,
 }
 
 /// One status of one task.

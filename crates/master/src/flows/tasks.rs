@@ -1,5 +1,6 @@
 //! Tasks end and are forgotten, and what the master itself says about them.
 
+use holdfast_model::convert::check::with_check_status_of;
 use holdfast_model::{
     AgentId, Event, FrameworkId, Instant, Order, Reason, StatusSource, TaskId, TaskKey, TaskState,
     TaskStatus,
@@ -101,7 +102,10 @@ pub(crate) fn status_of(now: Instant, task: &TaskView) -> TaskStatus {
         .as_ref()
         .and_then(|it| it.unreachable)
         .filter(|_| state == TaskState::Unreachable);
-    status
+    match &task.latest {
+        Some(latest) => with_check_status_of(status, latest),
+        None => status,
+    }
 }
 
 /// The names of the tasks of a framework.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use holdfast_containers::{is_settled, open_output, GroupSignal, OutputLimits};
-use holdfast_model::convert::{task, Format};
+use holdfast_model::convert::{check, task, Format};
 use holdfast_model::{Capability, Resource, TaskId, TaskInfo};
 use holdfast_sdk::net::executor::{
     ChildPlan, ChildTasks, Ended, Environment, Event, Executor, Output, Settled, Signal,
@@ -121,7 +121,7 @@ impl Runner {
                 Kind::Command if spent => {
                     Err("this executor runs one command, and was given another before".to_owned())
                 }
-                Kind::Command => Ok(plan(&task, &self.environment.sandbox)),
+                Kind::Command => plan(&task, &self.environment.sandbox),
                 Kind::Groups => {
                     task_directory::make(&self.environment.sandbox, &task, &self.resources)
                         .and_then(|it| group_plan(&task, &it, self.output))
@@ -156,14 +156,10 @@ fn send_to_group(group: u32, signal: Signal) -> bool {
     holdfast_containers::signal_group(group, signal)
 }
 
-fn plan(info: &TaskInfo, directory: &Path) -> ChildPlan {
+fn plan(info: &TaskInfo, directory: &Path) -> Result<ChildPlan, String> {
     let wire = task::to_proto(info, Format::WHOLE);
-    if wire.health_check.is_some() || wire.check.is_some() {
-        tracing::warn!(
-            "task {} asks for checks, which this executor does not make; it runs without",
-            info.id
-        );
-    }
+    // The master has refused what cannot be read, but it may know less than this program.
+    let checks = check::of_task(info).map_err(|error| error.to_string())?;
     let lifetime = wire
         .max_completion_time
         .and_then(|it| u64::try_from(it.nanoseconds).ok())
@@ -171,7 +167,8 @@ fn plan(info: &TaskInfo, directory: &Path) -> ChildPlan {
     // A task prints to where this process does: by way of the container's keeper, when that keeps the output short.
     let settled = || is_settled(stdout().as_fd()) && is_settled(stderr().as_fd());
     let settled = Some(Box::new(settled) as Settled);
-    ChildPlan { lifetime, reports_starting: true, settled, ..ChildPlan::of(info, directory) }
+    let plan = ChildPlan::of(info, directory);
+    Ok(ChildPlan { lifetime, checks, reports_starting: true, settled, ..plan })
 }
 
 /// What the agent says in the environment; without it, all is kept.
@@ -186,7 +183,7 @@ fn group_plan(
     directory: &Path,
     limits: OutputLimits,
 ) -> Result<ChildPlan, String> {
-    let plan = plan(info, directory);
+    let plan = plan(info, directory)?;
     let mut plan = match limits.max_bytes {
         0 => plan.output(Output::Files(directory.to_owned())),
         _ => kept_short(plan, directory, limits).map_err(|error| {
@@ -353,7 +350,10 @@ mod tests {
         wire.max_completion_time =
             Some(holdfast_proto::mesos::v1::DurationInfo { nanoseconds: 1_500_000_000 });
         let info = holdfast_model::convert::task::from_proto(wire).unwrap();
-        assert_eq!(plan(&info, Path::new("/")).lifetime, Some(Duration::from_millis(1_500)));
-        assert_eq!(plan(&task("t", "true"), Path::new("/")).lifetime, None);
+        assert_eq!(
+            plan(&info, Path::new("/")).unwrap().lifetime,
+            Some(Duration::from_millis(1_500))
+        );
+        assert_eq!(plan(&task("t", "true"), Path::new("/")).unwrap().lifetime, None);
     }
 }

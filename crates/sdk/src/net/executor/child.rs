@@ -9,7 +9,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use holdfast_model::{TaskId, TaskState, TaskStatus};
+use holdfast_model::{CommandInfo, Reason, Seen, TaskId, TaskState, TaskStatus};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::sync::mpsc;
@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::super::clock::now;
+use super::checks::{told, Checks, News, Surroundings};
 use super::child_plan::{ChildPlan, Output, Settled};
 use super::reporter::Reporter;
 use super::signal::{Signal, Signals};
@@ -27,8 +28,6 @@ const LINE_BYTES_MAX: u64 = 64 << 10;
 const LAST_LINES: Duration = Duration::from_secs(2);
 /// The pause between two looks whether the output is written.
 const SETTLE_PAUSE: Duration = Duration::from_millis(1);
-/// The number of the reason of a task that took longer than it may (I13).
-const REASON_MAX_COMPLETION_TIME: i32 = 33;
 
 /// A request to end a child.
 #[derive(Debug)]
@@ -52,7 +51,7 @@ pub(super) struct Started {
 /// # Errors
 /// The reason why it does not start, for people.
 pub(super) fn start(plan: &mut ChildPlan) -> Result<Started, String> {
-    let mut command = command(plan)?;
+    let mut command = program_of(&plan.command)?;
     command.current_dir(&plan.directory).stdin(Stdio::null()).process_group(0);
     command.envs(
         plan.environment.iter().chain(&plan.command.environment).map(|(name, value)| (name, value)),
@@ -86,20 +85,24 @@ pub(super) fn start(plan: &mut ChildPlan) -> Result<Started, String> {
     Ok(Started { child, group, lines })
 }
 
-fn command(plan: &ChildPlan) -> Result<Command, String> {
-    let value = plan.command.value.as_deref().filter(|it| !it.is_empty());
+/// The program of a command, which is not started yet.
+///
+/// # Errors
+/// When there is none, for people.
+pub(super) fn program_of(command: &CommandInfo) -> Result<Command, String> {
+    let value = command.value.as_deref().filter(|it| !it.is_empty());
     let value = value.ok_or("command.value: there is no command to run; set it")?;
-    if plan.command.shell {
-        let mut command = Command::new("/bin/sh");
-        command.args(["-c", value]);
-        return Ok(command);
+    if command.shell {
+        let mut program = Command::new("/bin/sh");
+        program.args(["-c", value]);
+        return Ok(program);
     }
-    let mut command = Command::new(value);
+    let mut program = Command::new(value);
     // As in Mesos the first argument is the name that the program sees as its own.
-    if let Some((own_name, arguments)) = plan.command.arguments.split_first() {
-        command.arg0(own_name).args(arguments);
+    if let Some((own_name, arguments)) = command.arguments.split_first() {
+        program.arg0(own_name).args(arguments);
     }
-    Ok(command)
+    Ok(program)
 }
 
 fn append(path: &std::path::Path) -> Result<std::fs::File, String> {
@@ -129,30 +132,43 @@ pub(super) async fn follow(
     signals: Signals,
     orders: mpsc::UnboundedReceiver<KillOrder>,
 ) -> bool {
+    let environment = plan.environment.iter().chain(&plan.command.environment).cloned();
+    let surroundings = Surroundings {
+        directory: plan.directory.clone(),
+        environment: environment.collect(),
+        signals,
+    };
+    let mut checks = Checks::start(&plan.checks, surroundings);
     let mut ending = Ending {
         group: started.group,
         signals,
         plan,
+        task,
+        reporter,
+        seen: None,
+        healthy: None,
         why: None,
-        too_long: false,
+        cause: Cause::Asked,
         kill_at: None,
         killed: false,
     };
-    let exit = ending.wait(&mut started.child, orders, &task, &reporter).await;
+    let exit = ending.wait(&mut started.child, orders, &mut checks).await;
+    checks.stop().await;
     // The group's number cannot be another's while anything lives in it, and numbers are not used
     // again so soon.
     signals.send(started.group, Signal::Kill).await;
     if let Some(lines) = started.lines {
         if tokio::time::timeout(LAST_LINES, lines).await.is_err() {
+            let task = &ending.task;
             tracing::warn!("something outside of task {task}'s group holds its output open; the rest of it is not read");
         }
     }
     if let Some(settled) = &ending.plan.settled {
-        settle(settled, &task).await;
+        settle(settled, &ending.task).await;
     }
-    let status = ending.last_word(&task, &exit);
+    let status = ending.last_word(&exit);
     let well = status.state == TaskState::Finished;
-    reporter.report(status);
+    ending.reporter.report(status);
     well
 }
 
@@ -168,14 +184,36 @@ async fn settle(settled: &Settled, task: &TaskId) {
     }
 }
 
-/// The progress of ending a child.
+/// The status of a task that runs, before anything was seen by its checks.
+pub(super) fn first_word(task: &TaskId, state: TaskState, plan: &ChildPlan) -> TaskStatus {
+    told(&plan.checks, None, TaskStatus::new(task.clone(), state, now()))
+}
+
+/// Why a task is ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    /// It was asked for.
+    Asked,
+    /// It took longer than it may (I13).
+    TooLong,
+    /// Its health check failed too often (I11).
+    Unhealthy,
+}
+
+/// The life of a child, and the progress of ending it.
 struct Ending {
     group: u32,
     signals: Signals,
     plan: ChildPlan,
-    /// The reason why it was asked to end.
+    task: TaskId,
+    reporter: Reporter,
+    /// What its check has seen last.
+    seen: Option<Seen>,
+    /// What its health check has found last.
+    healthy: Option<bool>,
+    /// The reason why it was asked to end, for people.
     why: Option<String>,
-    too_long: bool,
+    cause: Cause,
     kill_at: Option<Instant>,
     killed: bool,
 }
@@ -185,8 +223,7 @@ impl Ending {
         &mut self,
         child: &mut Child,
         mut orders: mpsc::UnboundedReceiver<KillOrder>,
-        task: &TaskId,
-        reporter: &Reporter,
+        checks: &mut Checks,
     ) -> std::io::Result<ExitStatus> {
         let expires_at = self.plan.lifetime.map(|it| Instant::now() + it);
         let mut listening = true;
@@ -194,16 +231,18 @@ impl Ending {
             tokio::select! {
                 exit = child.wait() => return exit,
                 order = orders.recv(), if listening => match order {
-                    Some(order) => self.ask(order, task, reporter).await,
+                    Some(order) => self.ask(Cause::Asked, order).await,
                     // The owner of the child is gone, so nobody is left to end it.
                     None => {
                         listening = false;
-                        self.ask(KillOrder { grace: None, why: "its executor ends".to_owned() }, task, reporter).await;
+                        self.ask(Cause::Asked, KillOrder { grace: None, why: "its executor ends".to_owned() }).await;
                     }
                 },
-                () = until(expires_at), if !self.too_long && self.why.is_none() => {
-                    self.too_long = true;
-                    self.ask(KillOrder { grace: None, why: "it took longer than it may".to_owned() }, task, reporter).await;
+                news = checks.next(), if self.why.is_none() => self.hear(news).await,
+                () = until(expires_at), if self.why.is_none() => {
+                    let why = "it took longer than its max_completion_time".to_owned();
+                    // As in Mesos it has had its time.
+                    self.ask(Cause::TooLong, KillOrder { grace: Some(Duration::ZERO), why }).await;
                 }
                 () = until(self.kill_at), if !self.killed => {
                     self.killed = true;
@@ -216,23 +255,53 @@ impl Ending {
         }
     }
 
+    /// Reports what was found out about a task that runs; ends it if that is enough.
+    async fn hear(&mut self, news: News) {
+        match news {
+            News::Seen(seen) => {
+                self.seen = seen;
+                self.report_running(Reason::TaskCheckStatusUpdated, None);
+            }
+            News::Healthy => {
+                self.healthy = Some(true);
+                self.report_running(Reason::TaskHealthCheckStatusUpdated, None);
+            }
+            News::Unhealthy { words, is_enough } => {
+                tracing::warn!("task {}: {words}", self.task);
+                self.healthy = Some(false);
+                let message = Some(words.clone());
+                self.report_running(Reason::TaskHealthCheckStatusUpdated, message);
+                if is_enough {
+                    self.ask(Cause::Unhealthy, KillOrder { grace: None, why: words }).await;
+                }
+            }
+        }
+    }
+
+    fn report_running(&self, reason: Reason, message: Option<String>) {
+        let status = TaskStatus::new(self.task.clone(), TaskState::Running, now());
+        let status = told(&self.plan.checks, self.seen, status);
+        let (reason, healthy) = (Some(reason as i32), self.healthy);
+        self.reporter.report(TaskStatus { reason, healthy, message, ..status });
+    }
+
     /// SIGTERM once; a later order can only shorten the time that is left.
-    async fn ask(&mut self, order: KillOrder, task: &TaskId, reporter: &Reporter) {
+    async fn ask(&mut self, cause: Cause, order: KillOrder) {
         let kill_at = Instant::now() + order.grace.unwrap_or(self.plan.grace);
         self.kill_at = Some(self.kill_at.map_or(kill_at, |it| it.min(kill_at)));
         if self.why.is_some() {
             return;
         }
-        self.why = Some(order.why);
-        if self.plan.reports_killing {
-            reporter.state(task, TaskState::Killing);
+        (self.why, self.cause) = (Some(order.why), cause);
+        if self.plan.reports_killing && cause != Cause::TooLong {
+            self.reporter.report(first_word(&self.task, TaskState::Killing, &self.plan));
         }
         if !self.signals.send(self.group, Signal::Term).await {
             self.kill_at = Some(Instant::now());
         }
     }
 
-    fn last_word(&self, task: &TaskId, exit: &std::io::Result<ExitStatus>) -> TaskStatus {
+    fn last_word(&self, exit: &std::io::Result<ExitStatus>) -> TaskStatus {
         let how = match exit {
             Ok(exit) => match (exit.code(), exit.signal()) {
                 (Some(code), _) => format!("the command exited with status {code}"),
@@ -241,14 +310,20 @@ impl Ending {
             },
             Err(error) => format!("the command's end could not be seen: {error}"),
         };
-        let (state, message) = match &self.why {
-            Some(why) if self.too_long => (TaskState::Failed, format!("{why}; {how}")),
-            Some(why) => (TaskState::Killed, format!("{why}; {how}")),
-            None if exit.as_ref().is_ok_and(ExitStatus::success) => (TaskState::Finished, how),
-            None => (TaskState::Failed, how),
+        let (state, message) = match (&self.why, self.cause) {
+            (Some(why), Cause::TooLong) => (TaskState::Failed, format!("{why}; {how}")),
+            (Some(why), _) => (TaskState::Killed, format!("{why}; {how}")),
+            (None, _) if exit.as_ref().is_ok_and(ExitStatus::success) => (TaskState::Finished, how),
+            (None, _) => (TaskState::Failed, how),
         };
-        let reason = Some(REASON_MAX_COMPLETION_TIME).filter(|_| self.too_long);
-        TaskStatus { message: Some(message), reason, ..TaskStatus::new(task.clone(), state, now()) }
+        let (reason, healthy) = match self.cause {
+            Cause::Asked => (None, None),
+            Cause::TooLong => (Some(Reason::MaxCompletionTimeReached), None),
+            Cause::Unhealthy => (Some(Reason::TaskHealthCheckStatusUpdated), Some(false)),
+        };
+        let reason = reason.map(|it| it as i32);
+        let status = first_word(&self.task, state, &self.plan);
+        TaskStatus { message: Some(message), reason, healthy, ..status }
     }
 }
 

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use holdfast_model::{CommandInfo, TaskInfo};
+use holdfast_model::{CommandInfo, TaskChecks, TaskInfo};
 
 /// The default grace period between SIGTERM and SIGKILL (I10).
 const GRACE: Duration = Duration::from_secs(3);
@@ -53,6 +53,8 @@ pub struct ChildPlan {
     pub grace: Duration,
     /// The greatest time that it may run; it fails when it takes longer.
     pub lifetime: Option<Duration>,
+    /// What is looked at while it runs, in its directory and with its environment.
+    pub checks: TaskChecks,
     /// Whether TASK_STARTING is reported before it starts.
     pub reports_starting: bool,
     /// Whether TASK_KILLING is reported before it is ended.
@@ -90,6 +92,7 @@ impl ChildPlan {
             output: Output::Inherit,
             grace: GRACE,
             lifetime: None,
+            checks: TaskChecks::default(),
             reports_starting: false,
             reports_killing: false,
             settled: None,

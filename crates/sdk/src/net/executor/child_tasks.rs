@@ -62,11 +62,11 @@ impl ChildTasks {
         let (orders, taken) = mpsc::unbounded_channel();
         self.running.insert(task.clone(), Running { orders, grace: plan.grace });
         if plan.reports_starting {
-            self.reporter.state(task, TaskState::Starting);
+            self.reporter.report(child::first_word(task, TaskState::Starting, &plan));
         }
         match child::start(&mut plan) {
             Ok(started) => {
-                self.reporter.state(task, TaskState::Running);
+                self.reporter.report(child::first_word(task, TaskState::Running, &plan));
                 let (task, reporter, ended) =
                     (task.clone(), self.reporter.clone(), self.ended.clone());
                 let signals = self.signals;
@@ -133,7 +133,10 @@ impl ChildTasks {
 mod tests {
     use std::sync::{Arc, Mutex};
 
-    use holdfast_model::{CommandInfo, ExecutorCall, ExecutorId, TaskStatus};
+    use holdfast_model::{
+        Check, CommandInfo, ExecutorCall, ExecutorId, HealthCheck, Probe, Reason, TaskChecks,
+        TaskStatus, Timing,
+    };
 
     use super::super::Output;
     use super::*;
@@ -312,11 +315,120 @@ mod tests {
         let mut children = children();
         children.launch(
             &id(),
-            ChildPlan { lifetime: Some(Duration::from_millis(20)), ..shell("exec sleep 1000") },
+            ChildPlan {
+                lifetime: Some(Duration::from_millis(20)),
+                grace: Duration::from_secs(3600),
+                reports_killing: true,
+                ..shell("trap '' TERM; sleep 1000; sleep 1000")
+            },
         );
         assert!(!ended(&mut children).await);
         let last = told(&children).pop().unwrap();
         assert_eq!((last.state, last.reason), (TaskState::Failed, Some(33)));
+        assert_eq!(
+            states(&children),
+            [TaskState::Running, TaskState::Failed],
+            "it gets no more time"
+        );
+    }
+
+    fn checked(line: &str, checks: TaskChecks) -> ChildPlan {
+        ChildPlan { checks, grace: Duration::from_secs(30), ..shell(line) }
+    }
+
+    fn probe(line: &str) -> Probe {
+        let value = Some(line.to_owned());
+        Probe::Command(CommandInfo { shell: true, value, ..CommandInfo::default() })
+    }
+
+    const AT_ONCE: Timing =
+        Timing { delay: Duration::ZERO, interval: Duration::ZERO, timeout: None };
+
+    fn health(line: &str, failures_max: u32) -> TaskChecks {
+        let (probe, grace) = (probe(line), Duration::ZERO);
+        let health = HealthCheck { probe, timing: AT_ONCE, failures_max, grace };
+        TaskChecks { health: Some(health), check: None }
+    }
+
+    const HEALTH: Option<i32> = Some(Reason::TaskHealthCheckStatusUpdated as i32);
+
+    #[tokio::test]
+    async fn i11_an_unhealthy_task_is_told_of_and_then_killed() {
+        let mut children = children();
+        let plan = checked("exec sleep 1000", health("echo down; exit 1", 2));
+        children.launch(&id(), ChildPlan { reports_killing: true, ..plan });
+        assert!(!ended(&mut children).await);
+        let told: Vec<_> =
+            told(&children).into_iter().map(|it| (it.state, it.reason, it.healthy)).collect();
+        let unhealthy = (TaskState::Running, HEALTH, Some(false));
+        assert_eq!(
+            told,
+            [
+                (TaskState::Running, None, None),
+                unhealthy,
+                unhealthy,
+                (TaskState::Killing, None, None),
+                (TaskState::Killed, HEALTH, Some(false))
+            ]
+        );
+        let words = last_words(&children);
+        assert!(words.contains("failed 2 times in a row, 2 end the task"), "{words}");
+        assert!(words.contains("its command exited with status 1: down"), "{words}");
+    }
+
+    #[tokio::test]
+    async fn i11_health_is_told_when_it_changes() {
+        let dir = tempfile::tempdir().unwrap();
+        // Well, well, ill, well; then the task ends by itself.
+        let line = "n=$(cat n 2>/dev/null || echo 0); echo $((n+1)) > n; [ $n -lt 5 ] || echo > end; [ $n -ne 2 ]";
+        let task = "while [ ! -e end ]; do sleep 0.01; done";
+        let mut plan = checked(task, health(line, 100));
+        plan.directory = dir.path().to_owned();
+        let mut children = children();
+        children.launch(&id(), plan);
+        assert!(ended(&mut children).await);
+        let told: Vec<_> = told(&children).into_iter().map(|it| (it.state, it.healthy)).collect();
+        let running = |healthy| (TaskState::Running, healthy);
+        assert_eq!(
+            told,
+            [
+                running(None),
+                running(Some(true)),
+                running(Some(false)),
+                running(Some(true)),
+                (TaskState::Finished, None)
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn i11_a_check_is_told_when_it_changes_and_ends_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let line = "n=$(cat n 2>/dev/null || echo 0); echo $((n+1)) > n; [ $n -lt 5 ] || echo > end; exit $((n / 2))";
+        let check = Some(Check { probe: probe(line), timing: AT_ONCE });
+        let task = "while [ ! -e end ]; do sleep 0.01; done";
+        let mut plan = checked(task, TaskChecks { health: None, check });
+        plan.directory = dir.path().to_owned();
+        let mut children = children();
+        children.launch(&id(), ChildPlan { reports_starting: true, ..plan });
+        assert!(ended(&mut children).await);
+        let code = |status: &TaskStatus| {
+            let wire = holdfast_model::convert::status::to_proto(status);
+            let seen = wire.check_status.and_then(|it| it.command);
+            seen.expect("each status of a task with a check says that there is one").exit_code
+        };
+        let told: Vec<_> =
+            told(&children).iter().map(|it| (it.state, it.reason, code(it))).collect();
+        let reason = Some(Reason::TaskCheckStatusUpdated as i32);
+        let expected = [
+            (TaskState::Starting, None, None),
+            (TaskState::Running, None, None),
+            (TaskState::Running, reason, Some(0)),
+            (TaskState::Running, reason, Some(1)),
+            (TaskState::Running, reason, Some(2)),
+        ];
+        assert_eq!(told[..5], expected);
+        assert_eq!(told.last().unwrap(), &(TaskState::Finished, None, None));
     }
 
     #[tokio::test]

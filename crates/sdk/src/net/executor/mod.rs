@@ -27,6 +27,7 @@
 //! # }
 //! ```
 
+mod checks;
 mod child;
 mod child_plan;
 mod child_tasks;

@@ -2,11 +2,16 @@
 //! acknowledged status, and statuses.
 //!
 //! Statuses keep their order. Nothing ever follows a task's last status, and nothing is removed but
-//! by its acknowledgement.
+//! by its acknowledgement, except for what a check saw, when it has seen something else since and
+//! many wait.
 
 use std::collections::BTreeSet;
 
-use holdfast_model::{ExecutorCall, StatusUuid, TaskId, TaskInfo, TaskStatus};
+use holdfast_model::{ExecutorCall, Reason, StatusUuid, TaskId, TaskInfo, TaskStatus};
+
+/// How many statuses of a task may wait before what a check saw takes the place of what it saw
+/// before: an agent can be away for long, and checks go on.
+const CHECKED_MAX: usize = 16;
 
 /// Tasks and statuses that the agent may not have.
 #[derive(Debug, Default)]
@@ -28,6 +33,12 @@ impl SoftState {
     pub fn add(&mut self, status: TaskStatus) -> bool {
         if self.updates.iter().any(|it| it.task == status.task && it.state.is_terminal()) {
             return false;
+        }
+        let waits = self.updates.iter().filter(|it| it.task == status.task).count();
+        if CHECKED_MAX <= waits && is_of_check(&status) {
+            let last = self.updates.iter().rposition(|it| it.task == status.task);
+            let surpassed = last.filter(|it| is_of_check(&self.updates[*it]));
+            surpassed.into_iter().for_each(|it| drop(self.updates.remove(it)));
         }
         self.updates.push(status);
         true
@@ -54,6 +65,12 @@ impl SoftState {
         let tasks = self.given.iter().map(|it| it.id.clone()).collect();
         (ExecutorCall::Subscribe { tasks, updates: self.updates.clone() }, self.given.clone())
     }
+}
+
+/// Whether it only says what a health check or a check saw of a task that runs.
+fn is_of_check(status: &TaskStatus) -> bool {
+    let reasons = [Reason::TaskCheckStatusUpdated, Reason::TaskHealthCheckStatusUpdated];
+    !status.state.is_terminal() && reasons.iter().any(|it| status.reason == Some(*it as i32))
 }
 
 #[cfg(test)]
@@ -112,5 +129,21 @@ mod tests {
         assert!(!soft_state.add(status("a", TaskState::Running, 2)));
         assert!(soft_state.add(status("b", TaskState::Running, 3)));
         assert_eq!(soft_state.unacknowledged(), 2);
+    }
+
+    #[test]
+    fn what_checks_saw_while_the_agent_was_away_is_bounded_and_ends_with_the_newest() {
+        let mut soft_state = SoftState::default();
+        assert!(soft_state.add(status("a", TaskState::Running, 1)));
+        for number in 2..1000 {
+            let reason = Some(Reason::TaskHealthCheckStatusUpdated as i32);
+            let seen = status("a", TaskState::Running, number);
+            assert!(soft_state.add(TaskStatus { reason, ..seen }));
+        }
+        assert!(soft_state.add(status("a", TaskState::Finished, 1000)));
+        let kept: Vec<u128> =
+            soft_state.updates.iter().filter_map(|it| it.uuid).map(|it| it.0.as_u128()).collect();
+        assert_eq!(kept.len(), CHECKED_MAX + 1);
+        assert_eq!((kept[0], &kept[CHECKED_MAX - 1..]), (1, &[999, 1000][..]));
     }
 }

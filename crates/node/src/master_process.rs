@@ -20,7 +20,7 @@ use holdfast_master::{Config, Input, Master};
 use holdfast_model::convert::{ledger, scheduler, text};
 use holdfast_model::Term;
 use holdfast_proto::mesos::v1::{Address, MasterInfo};
-use holdfast_quorum::{Journal, Leadership, Lease, LocalJournal, LocalLeadership, LocalLease};
+use holdfast_quorum::{Journal, Leadership, Lease, LocalJournal, LocalLeadership};
 use holdfast_wire::{Limits, Routes, Server};
 use tokio_util::sync::CancellationToken;
 
@@ -70,8 +70,8 @@ pub async fn run(settings: MasterSettings, stop: CancellationToken) -> anyhow::R
         start_leading(&settings, config, &limits, lease, (&front, serving.listens), &stop).await?;
     serving.task.await.context("the server ended badly")?;
     running.end(crate::ledger_file::CLOSE_PATIENCE).await;
-    // The loop may still write: leadership is given up by the end of the process, not before.
-    std::mem::forget(lease);
+    // The loop may still write.
+    lease.leave_to_the_end();
     Ok(())
 }
 
@@ -98,13 +98,13 @@ async fn start_leading(
     settings: &MasterSettings,
     config: Config,
     limits: &Limits,
-    mut lease: LocalLease,
+    mut lease: Box<dyn Lease>,
     (front, listens): (&Front, SocketAddr),
     stop: &CancellationToken,
-) -> anyhow::Result<(LocalLease, core_loop::Running)> {
+) -> anyhow::Result<(Box<dyn Lease>, core_loop::Running)> {
     let address = settings.advertise.clone().unwrap_or_else(|| listens.to_string());
     let store = crate::ledger_file::open(&settings.dir.join("ledger"), "master")?;
-    let journal = LocalJournal::take_over(store, &mut lease)?;
+    let journal = LocalJournal::take_over(store, &mut *lease)?;
     let term = Term(lease.term());
     let records = journal.records().map(|it| (it.tree, it.key, it.value));
     let ledger = ledger::master::fold(records).context("the master's ledger cannot be read")?;
@@ -152,7 +152,7 @@ async fn start_leading(
 async fn lead(
     leadership: LocalLeadership,
     stop: &CancellationToken,
-) -> anyhow::Result<Option<LocalLease>> {
+) -> anyhow::Result<Option<Box<dyn Lease>>> {
     if let Some(leader) = leadership.leader()? {
         tracing::info!("standing by; the leader is at {}, or was", leader.address);
     }

@@ -4,9 +4,11 @@
 //! announce the leader's address, resign. [`Journal`]: append under that term, read, trim.
 //! [`LocalLeadership`] and [`LocalJournal`] are for processes of one machine that share a state
 //! directory: the kernel's file lock decides, so a leader that dies, however it dies, is followed
-//! within milliseconds and no clock is involved.
+//! within milliseconds and no clock is involved. [`ZooKeeperLeadership`] and [`ZooKeeperJournal`]
+//! are for masters on several machines: an ensemble decides, and fences every commit. Clients find
+//! the leader there with a [`LeaderDetector`].
 //!
-//! It relies on std's files and locks, and on `store`. It never lets two leases of one directory
+//! It relies on std's files and locks, on `store`, and on `zookeeper-client`. It never lets two leases of one directory
 //! exist at once, never gives out a term twice, and never decides what a leader does.
 
 mod durable_file;
@@ -16,9 +18,14 @@ mod leadership;
 mod local;
 mod local_journal;
 mod term;
+mod zookeeper;
 
 pub use hint::Leader;
 pub use journal::{Journal, JournalError};
-pub use leadership::{Leadership, LeadershipError, Lease};
+pub use leadership::{Deposed, Leadership, LeadershipError, Lease, OnLoss};
 pub use local::{LocalLeadership, LocalLease};
 pub use local_journal::{LocalJournal, TakeOverError};
+pub use zookeeper::{
+    AddressError, Detected, LeaderDetector, ZooKeeperAddress, ZooKeeperJournal,
+    ZooKeeperLeadership, ZooKeeperLease, ZooKeeperOptions,
+};

@@ -11,7 +11,7 @@
 
 use crate::durable_file::sync_parent;
 use crate::hint::{self, Leader};
-use crate::leadership::{Leadership, LeadershipError, Lease};
+use crate::leadership::{Leadership, LeadershipError, Lease, OnLoss};
 use crate::term;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
@@ -72,9 +72,7 @@ impl LocalLeadership {
 }
 
 impl Leadership for LocalLeadership {
-    type Lease = LocalLease;
-
-    fn campaign(&self) -> Result<LocalLease, LeadershipError> {
+    fn campaign(&self) -> Result<Box<dyn Lease>, LeadershipError> {
         loop {
             let lock = self.open_lock()?;
             match lock.lock() {
@@ -83,12 +81,12 @@ impl Leadership for LocalLeadership {
                 Err(source) => return Err(io_error(&self.dir.join(LOCK), source)),
             }
             if let Some(lease) = self.lead(lock)? {
-                return Ok(lease);
+                return Ok(Box::new(lease));
             }
         }
     }
 
-    fn try_campaign(&self) -> Result<Option<LocalLease>, LeadershipError> {
+    fn try_campaign(&self) -> Result<Option<Box<dyn Lease>>, LeadershipError> {
         loop {
             let lock = self.open_lock()?;
             match lock.try_lock() {
@@ -102,7 +100,7 @@ impl Leadership for LocalLeadership {
                 }
             }
             if let Some(lease) = self.lead(lock)? {
-                return Ok(Some(lease));
+                return Ok(Some(Box::new(lease)));
             }
         }
     }
@@ -110,6 +108,8 @@ impl Leadership for LocalLeadership {
     fn leader(&self) -> Result<Option<Leader>, LeadershipError> {
         hint::last(&self.dir.join(LEADER))
     }
+
+    fn withdraw(&self) {}
 }
 
 impl Lease for LocalLease {
@@ -120,6 +120,8 @@ impl Lease for LocalLease {
     fn is_held(&self) -> bool {
         is_same_file(&self.lock, &self.dir.join(LOCK))
     }
+
+    fn on_loss(&mut self, _tell: OnLoss) {}
 
     fn raise_above(&mut self, seen: u64) -> Result<u64, LeadershipError> {
         if !self.is_held() {
@@ -148,7 +150,7 @@ impl Lease for LocalLease {
         )
     }
 
-    fn resign(self) -> Result<(), LeadershipError> {
+    fn resign(self: Box<Self>) -> Result<(), LeadershipError> {
         let path = self.dir.join(LEADER);
         if !self.is_held() {
             return Err(LeadershipError::Lost { term: self.term });
@@ -161,6 +163,11 @@ impl Lease for LocalLease {
         };
         tracing::info!(term = self.term, "resigned");
         outcome
+    }
+
+    fn leave_to_the_end(self: Box<Self>) {
+        // The lock is let go by the kernel.
+        std::mem::forget(self);
     }
 }
 
@@ -187,6 +194,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let place = LocalLeadership::new(&dir.path().join("state")).unwrap();
         (dir, place)
+    }
+
+    #[test]
+    fn it_keeps_the_contract() {
+        let (_dir, place) = place();
+        crate::leadership::conformance::check(&|_| Box::new(place.clone()));
     }
 
     #[test]

@@ -34,7 +34,7 @@ impl LocalJournal {
     /// [`TakeOverError`]; the store is closed then.
     pub fn take_over(
         store: DurableStore,
-        lease: &mut impl Lease,
+        lease: &mut dyn Lease,
     ) -> Result<LocalJournal, TakeOverError> {
         if !lease.is_held() {
             return Err(JournalError::NotLeading { term: lease.term() }.into());
@@ -87,7 +87,7 @@ mod tests {
         let leadership = LocalLeadership::new(dir.path()).unwrap();
         conformance::check(&|| {
             let mut lease = leadership.campaign().unwrap();
-            Box::new(LocalJournal::take_over(store(dir.path()), &mut lease).unwrap())
+            Box::new(LocalJournal::take_over(store(dir.path()), &mut *lease).unwrap())
         });
     }
 
@@ -97,7 +97,7 @@ mod tests {
         store(dir.path()).commit(41, &[]).unwrap();
         let mut lease = LocalLeadership::new(dir.path()).unwrap().campaign().unwrap();
         assert_eq!(lease.term(), 1, "the term file was lost");
-        LocalJournal::take_over(store(dir.path()), &mut lease).unwrap();
+        LocalJournal::take_over(store(dir.path()), &mut *lease).unwrap();
         assert_eq!(lease.term(), 42);
     }
 
@@ -106,7 +106,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut lease = LocalLeadership::new(dir.path()).unwrap().campaign().unwrap();
         std::fs::remove_file(dir.path().join("leader.lock")).unwrap();
-        let refused = LocalJournal::take_over(store(dir.path()), &mut lease).unwrap_err();
+        let refused = LocalJournal::take_over(store(dir.path()), &mut *lease).unwrap_err();
         assert!(
             matches!(refused, TakeOverError::Journal(JournalError::NotLeading { term: 1 })),
             "{refused}"

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
 
-use holdfast_quorum::{Leadership, Lease, LocalLeadership};
+use holdfast_quorum::{Leadership, LocalLeadership};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};

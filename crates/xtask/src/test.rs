@@ -110,10 +110,21 @@ const ENGINES: &[Step] = &[
     Step { name: "prepare", about: "installing what these tests need", run: prepare },
     Step {
         name: "tools",
-        about: "tests that use strace and protoc",
+        about: "tests that use strace, protoc and ZooKeeper",
         run: |run| {
-            tests(run, "test --package holdfast-tests --test syncs")?;
-            tests(run, "test --package holdfast-proto --test spoken protoc")
+            let all = [
+                "test --package holdfast-tests --test syncs",
+                "test --package holdfast-proto --test spoken protoc",
+                "test --package holdfast-quorum --lib on_an_ensemble -- --ignored --test-threads 2",
+            ];
+            let mut outcome = Outcome::Passed { remarks: Vec::new() };
+            for words in all {
+                match tests(run, words)? {
+                    Outcome::Passed { .. } => {}
+                    failed => outcome = failed,
+                }
+            }
+            Ok(outcome)
         },
     },
     Step { name: "compat", about: "foreign clients: tests/compat/*.py", run: compat::step },

@@ -196,7 +196,7 @@ mod tests {
     use holdfast_model::{
         ClusterId, MachineInfo, NodeId, Peer, Report, Resource, Scalar, ToMaster,
     };
-    use holdfast_quorum::{Leadership, Lease, LocalJournal, LocalLeadership};
+    use holdfast_quorum::{Leadership, LocalJournal, LocalLeadership};
     use uuid::Uuid;
 
     use super::*;
@@ -254,7 +254,7 @@ mod tests {
     fn lead_and_fall(dir: &std::path::Path, at: Instant) -> holdfast_model::MasterLedger {
         let mut lease = LocalLeadership::new(dir).unwrap().campaign().unwrap();
         let store = crate::ledger_file::open(&dir.join("ledger"), "master").unwrap();
-        let journal = LocalJournal::take_over(store, &mut lease).unwrap();
+        let journal = LocalJournal::take_over(store, &mut *lease).unwrap();
         let read = |journal: &dyn Journal| {
             let records = journal.records().map(|it| (it.tree, it.key, it.value));
             ledger::master::fold(records).unwrap()

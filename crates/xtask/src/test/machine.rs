@@ -32,6 +32,12 @@ const TOOLS: &[Tool] = &[
         used_by: "checking that other languages can read our .proto files",
     },
     Tool { file: "python3", package: "python3", used_by: "foreign Mesos clients" },
+    // It brings a Java to run on.
+    Tool {
+        file: "/usr/share/java/zookeeper.jar",
+        package: "zookeeper",
+        used_by: "masters on several machines",
+    },
 ];
 
 /// Installs what is missing; says what could not be had.

@@ -1,60 +1,60 @@
-//! The read endpoints of the time before the v1 API: enough for the tools that still read them.
+//! The endpoints of the time before the v1 API, with all that the tools that read them look for.
 //!
-//! Field names and the order of fields, which is that of the alphabet, are as they always were.
+//! Field names and the order of fields, which is mostly that of the alphabet, are as they always were.
 
 mod agents;
+mod amounts;
+mod executors;
 mod frameworks;
+mod registry;
 mod roles;
 mod state;
 mod tasks;
 
-use holdfast_model::Resources;
+use std::collections::BTreeMap;
+
+use holdfast_proto::mesos::v1;
 use serde::Serialize;
 
-pub use agents::{agents, AgentEntry};
-pub use frameworks::{frameworks, FrameworkEntry};
+pub(crate) use agents::{attributes, by_role, list};
+pub use agents::{expected_agents, full_agents, AgentEntry, ExpectedAgent, FullAgentEntry};
+pub use amounts::Amounts;
+pub use executors::ExecutorEntry;
+pub use frameworks::{completed_frameworks, frameworks, FrameworkEntry, FrameworkSummary};
+pub use registry::{registry, Registry};
 pub use roles::{roles, RoleEntry};
 pub use state::{state, summary, State, Summary};
+pub(crate) use tasks::TaskFacts;
 pub use tasks::{tasks, TaskEntry, TasksWanted};
-
-/// Flat amounts, as the old endpoints give them: whatever is reserved and whatever is not, in one sum.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Amounts {
-    cpus: f64,
-    disk: f64,
-    gpus: f64,
-    mem: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ports: Option<String>,
-}
-
-impl Amounts {
-    /// The sums of these resources.
-    pub fn of(resources: &Resources) -> Amounts {
-        let sum = |name: &str| resources.quantity(name).to_f64();
-        let ports = resources.entries().filter(|(identity, _)| identity.name == "ports").last();
-        Amounts {
-            cpus: sum("cpus"),
-            disk: sum("disk"),
-            gpus: sum("gpus"),
-            mem: sum("mem"),
-            ports: ports.map(|(_, amount)| amount.value.to_string()),
-        }
-    }
-}
 
 /// A list under its name.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Listed {
-    /// `/slaves`.
-    Slaves(Vec<AgentEntry>),
-    /// `/frameworks`.
-    Frameworks(Vec<FrameworkEntry>),
     /// `/tasks`.
     Tasks(Vec<TaskEntry>),
     /// `/roles`.
     Roles(Vec<RoleEntry>),
+}
+
+/// `/slaves`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Agents {
+    /// Those that this leader has not heard of yet.
+    pub recovered_slaves: Vec<ExpectedAgent>,
+    /// Those that have come back.
+    pub slaves: Vec<FullAgentEntry>,
+}
+
+/// `/frameworks`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Frameworks {
+    /// Those that were removed.
+    pub completed_frameworks: Vec<FrameworkEntry>,
+    /// Those that are, or may come back.
+    pub frameworks: Vec<FrameworkEntry>,
+    /// Always none: each framework that has something here is one of the others.
+    pub unregistered_frameworks: [(); 0],
 }
 
 /// What a page says.
@@ -65,8 +65,29 @@ pub enum PageAnswer {
     State(Box<State>),
     /// `/state-summary`.
     Summary(Box<Summary>),
+    /// `/slaves`.
+    Agents(Agents),
+    /// `/frameworks`.
+    Frameworks(Frameworks),
     /// Any of the lists.
     Listed(Listed),
+    /// `/weights`.
+    Weights(Vec<v1::WeightInfo>),
+    /// `/flags`.
+    Flags {
+        /// Settings by their names.
+        flags: BTreeMap<String, String>,
+    },
+    /// `/quota`.
+    Quota(v1::quota::QuotaStatus),
+    /// `/maintenance/schedule`.
+    Schedule(v1::maintenance::Schedule),
+    /// `/maintenance/status`.
+    Maintenance(v1::maintenance::ClusterStatus),
+    /// `/registrar(1)/registry`.
+    Registry(Box<Registry>),
+    /// `/files/debug`: which files and folders are shown, and where they are. A master shows none.
+    Files {},
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 mod agent;
 mod executor;
+mod form;
 mod native;
 mod operator;
 mod page;
@@ -14,6 +15,7 @@ use holdfast_model::{AgentId, CallerIdentity, ClaimAction, OperatorCall};
 
 pub use agent::{agent_page, AgentRead};
 pub use executor::{executor_request, ExecutorRequest};
+pub use form::Form;
 pub use native::{NativeRead, NativeRequest};
 pub use operator::{OperatorRead, OperatorRequest};
 pub use page::{Page, PageRequest};

@@ -398,6 +398,7 @@ pub(crate) fn facts() -> MasterFacts {
             ..VersionInfo::default()
         },
         started_s: 12.5,
+        flags: [("port".to_owned(), "5050".to_owned())].into(),
     }
 }
 

@@ -12,7 +12,8 @@ use holdfast_model::convert::{resource, Format};
 use holdfast_model::{AgentId, FrameworkId, Instant, Resources};
 use holdfast_proto::mesos::v1::{self, master::response as api, MasterInfo, VersionInfo};
 
-pub use agents::agents;
+pub(crate) use agents::is_expected;
+pub use agents::{agents, AGENT_CAPABILITIES};
 pub use events::{events, subscribed};
 pub use executors::executors;
 pub use frameworks::frameworks;
@@ -31,6 +32,8 @@ pub struct MasterFacts {
     pub version: VersionInfo,
     /// When it began to lead, in seconds since 1970.
     pub started_s: f64,
+    /// Its settings, by their names.
+    pub flags: std::collections::BTreeMap<String, String>,
 }
 
 /// All of it, at one moment.

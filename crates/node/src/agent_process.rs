@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use holdfast_agent::{Agent, Config, Input};
+use holdfast_api::agent::AgentFacts;
 use holdfast_model::convert::ledger;
 use holdfast_model::{AgentLedger, NodeId};
 use holdfast_store::Store;
@@ -91,7 +92,8 @@ pub async fn run(settings: AgentSettings, stop: CancellationToken) -> anyhow::Re
         containers: containers.clone(),
     };
     let (views, gauges) = (Views::new(shell.view()), Gauges::new());
-    let api = AgentServer::new(&shell, inbox.clone(), views.clone(), gauges.clone());
+    let facts = facts(&settings, address);
+    let api = AgentServer::new(&shell, inbox.clone(), views.clone(), gauges.clone(), facts);
     let masters = shell.masters.clone();
     let running = core_loop::spawn("agent", shell, work, views.clone())
         .context("cannot start the agent's thread")?;
@@ -104,6 +106,24 @@ pub async fn run(settings: AgentSettings, stop: CancellationToken) -> anyhow::Re
     server.serve(Routes::Agent(Arc::new(api)), stop).await;
     running.end(crate::ledger_file::CLOSE_PATIENCE).await;
     Ok(())
+}
+
+/// What this agent knows of itself.
+fn facts(settings: &AgentSettings, address: SocketAddr) -> AgentFacts {
+    let only_master = match settings.master.as_slice() {
+        [one] => one.rsplit_once(':').map(|(host, _)| host.to_owned()),
+        _ => None,
+    };
+    AgentFacts {
+        version: crate::version::info(),
+        started_s: core_loop::now().0 as f64 / 1000.0,
+        flags: settings.flags(),
+        hostname: settings.hostname.clone().unwrap_or_else(|| address.ip().to_string()),
+        ip: address.ip().to_string(),
+        port: address.port(),
+        master_hostname: only_master,
+        sandboxes: String::new(),
+    }
 }
 
 /// A disk that was labelled by an agent whose ledger is gone: starting anew would lose sight of its volumes.

@@ -135,7 +135,12 @@ async fn start_leading(
         next_request: Default::default(),
         gauges: metrics::Gauges::new(started_s),
         events: EventStream::start(views.clone(), heartbeat_ms),
-        facts: Arc::new(MasterFacts { info, version: crate::version::info(), started_s }),
+        facts: Arc::new(MasterFacts {
+            info,
+            version: crate::version::info(),
+            started_s,
+            flags: settings.flags(),
+        }),
     };
     let running = core_loop::spawn("master", shell, work, views.clone())
         .context("cannot start the master's thread")?;

@@ -5,3 +5,34 @@
 pub mod agent;
 pub mod durations;
 pub mod master;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Settings by their names; `None` for one that is not set.
+type Values = Vec<(&'static str, Option<String>)>;
+
+/// Settings by their names, without those that are not set.
+fn named(values: Values) -> BTreeMap<String, String> {
+    values.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}
+
+fn text_of(path: Option<&Path>) -> Option<String> {
+    path.map(|it| it.to_string_lossy().into_owned())
+}
+
+/// Each flag of the command line is among the values, so that nobody forgets to show a new one.
+#[cfg(test)]
+fn check_values<S: clap::Args>(values: fn(&S) -> Values) {
+    let command = S::augment_args(clap::Command::new("test"));
+    let flags: Vec<String> = command
+        .get_arguments()
+        .filter_map(|it| it.get_long())
+        .map(|it| it.replace('-', "_"))
+        .collect();
+    let settings = S::from_arg_matches(&command.get_matches_from(["test"])).unwrap();
+    let names: Vec<&str> = values(&settings).into_iter().map(|(name, _)| name).collect();
+    for flag in flags {
+        assert!(names.contains(&flag.as_str()), "`{flag}` has no line in `values`: {names:?}");
+    }
+}

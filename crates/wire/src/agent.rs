@@ -36,6 +36,8 @@ pub enum AgentPage {
     Containers,
     /// `/flags`: settings.
     Flags,
+    /// `/files/debug`: which folders are shown, and where they are.
+    FilesDebug,
 }
 
 /// A chunk of a file.
@@ -131,13 +133,15 @@ enum Endpoint {
     Operator,
     Page(AgentPage),
     Files(files::Verb),
+    Logging,
+    SystemStats,
     Health,
     Version,
     Snapshot,
     Exposition,
 }
 
-const ENDPOINTS: [(&str, Endpoint); 15] = [
+const ENDPOINTS: [(&str, Endpoint); 18] = [
     ("/api/v1/executor", Endpoint::Executor),
     ("/api/v1", Endpoint::Operator),
     ("/state", Endpoint::Page(AgentPage::State)),
@@ -146,6 +150,9 @@ const ENDPOINTS: [(&str, Endpoint); 15] = [
     ("/monitor/statistics.json", Endpoint::Page(AgentPage::Statistics)),
     ("/containers", Endpoint::Page(AgentPage::Containers)),
     ("/flags", Endpoint::Page(AgentPage::Flags)),
+    ("/files/debug", Endpoint::Page(AgentPage::FilesDebug)),
+    ("/logging/toggle", Endpoint::Logging),
+    ("/system/stats.json", Endpoint::SystemStats),
     ("/files/browse", Endpoint::Files(files::Verb::Browse)),
     ("/files/read", Endpoint::Files(files::Verb::Read)),
     ("/files/download", Endpoint::Files(files::Verb::Download)),

@@ -38,7 +38,7 @@ pub use content::{Content, Wired};
 pub use event::LinkMessage;
 pub use limits::{Limits, LinkLimits, BODY_MAX_BYTES, MESSAGE_MAX_BYTES};
 pub use link::{LinkHead, Transport};
-pub use master::{LeadershipState, MasterApi, MasterPage};
+pub use master::{LeadershipState, MasterApi, MasterForm, MasterPage};
 pub use metrics::{Metric, MetricKind};
 pub use outbox::{LinkEnd, Outbox, Outflow, SendError};
 pub use query::Query;

@@ -4,6 +4,7 @@
 //! messages and answers.
 
 mod agent_link;
+mod forms;
 mod legacy;
 mod operator;
 mod scheduler;
@@ -29,7 +30,7 @@ use crate::outbox::{LinkEnd, Outbox};
 use crate::query::{self, Query};
 use crate::refusal::Refusal;
 
-pub(crate) use legacy::page;
+pub(crate) use legacy::{logging, page, system_stats};
 pub(crate) use scheduler_stream::LEADER_METADATA;
 
 /// Whether this master may answer for the cluster.
@@ -65,8 +66,47 @@ pub enum MasterPage {
     Tasks,
     /// `/roles`: roles.
     Roles,
+    /// `/weights`: weights of roles.
+    Weights,
     /// `/flags`: settings.
     Flags,
+    /// `/quota`: what roles are guaranteed and limited to.
+    Quota,
+    /// `/maintenance/schedule`: planned downtime.
+    MaintenanceSchedule,
+    /// `/maintenance/status`: machines with planned downtime.
+    MaintenanceStatus,
+    /// `/registrar(1)/registry`: what the masters must not forget.
+    Registry,
+    /// `/files/debug`: which files are shown.
+    FilesDebug,
+}
+
+/// A change that is asked for by an endpoint from before the v1 API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MasterForm {
+    /// `POST /teardown`: remove a framework.
+    Teardown,
+    /// `POST /reserve`: reserve resources of an agent.
+    Reserve,
+    /// `POST /unreserve`: undo reservations.
+    Unreserve,
+    /// `POST /create-volumes`: make volumes on an agent.
+    CreateVolumes,
+    /// `POST /destroy-volumes`: destroy volumes.
+    DestroyVolumes,
+    /// `PUT /weights`: set weights of roles.
+    UpdateWeights,
+    /// `POST /quota`: set a role's quota.
+    SetQuota,
+    /// `DELETE /quota/ROLE`: take a role's quota away.
+    RemoveQuota,
+    /// `POST /maintenance/schedule`: plan downtime.
+    MaintenanceSchedule,
+    /// `POST /machine/down`: begin the downtime of machines.
+    MachineDown,
+    /// `POST /machine/up`: end the downtime of machines.
+    MachineUp,
 }
 
 /// The API of a master. Each method may be called from many tasks at once.
@@ -162,6 +202,20 @@ pub trait MasterApi: Send + Sync + 'static {
         query: &Query,
     ) -> Result<JsonText, Refusal>;
 
+    /// Carries out a form; `fields` are those of the form, and `document` is the body where that is
+    /// JSON.
+    ///
+    /// # Errors
+    /// A refusal; 501 for a form that is not served, which is the default for all.
+    async fn act(
+        &self,
+        _caller: &Caller,
+        form: MasterForm,
+        _fields: &Query,
+    ) -> Result<(), Refusal> {
+        Err(Refusal::not_implemented(format!("{form:?} is not served here")))
+    }
+
     /// Our own API, below `/holdfast/v1/`, for what Mesos has no calls for. `posted` says that the
     /// caller wants something changed.
     ///
@@ -183,6 +237,10 @@ enum Endpoint {
     Scheduler,
     Operator,
     Page(MasterPage),
+    Forms(forms::Forms),
+    Files,
+    Logging,
+    SystemStats,
     Redirect,
     Health,
     Version,
@@ -191,7 +249,7 @@ enum Endpoint {
     Native,
 }
 
-const ENDPOINTS: [(&str, Endpoint); 15] = [
+const ENDPOINTS: [(&str, Endpoint); 34] = [
     ("/holdfast/v1", Endpoint::Native),
     ("/api/v1/scheduler", Endpoint::Scheduler),
     ("/api/v1", Endpoint::Operator),
@@ -201,11 +259,30 @@ const ENDPOINTS: [(&str, Endpoint); 15] = [
     ("/slaves", Endpoint::Page(MasterPage::Slaves)),
     ("/frameworks", Endpoint::Page(MasterPage::Frameworks)),
     ("/tasks", Endpoint::Page(MasterPage::Tasks)),
+    ("/tasks.json", Endpoint::Page(MasterPage::Tasks)),
     ("/roles", Endpoint::Page(MasterPage::Roles)),
+    ("/roles.json", Endpoint::Page(MasterPage::Roles)),
     ("/flags", Endpoint::Page(MasterPage::Flags)),
+    ("/maintenance/status", Endpoint::Page(MasterPage::MaintenanceStatus)),
+    ("/registrar(1)/registry", Endpoint::Page(MasterPage::Registry)),
+    ("/files/debug", Endpoint::Page(MasterPage::FilesDebug)),
+    ("/files", Endpoint::Files),
+    ("/weights", Endpoint::Forms(forms::WEIGHTS)),
+    ("/quota", Endpoint::Forms(forms::QUOTA)),
+    ("/maintenance/schedule", Endpoint::Forms(forms::MAINTENANCE_SCHEDULE)),
+    ("/machine/down", Endpoint::Forms(forms::MACHINE_DOWN)),
+    ("/machine/up", Endpoint::Forms(forms::MACHINE_UP)),
+    ("/teardown", Endpoint::Forms(forms::TEARDOWN)),
+    ("/reserve", Endpoint::Forms(forms::RESERVE)),
+    ("/unreserve", Endpoint::Forms(forms::UNRESERVE)),
+    ("/create-volumes", Endpoint::Forms(forms::CREATE_VOLUMES)),
+    ("/destroy-volumes", Endpoint::Forms(forms::DESTROY_VOLUMES)),
+    ("/logging/toggle", Endpoint::Logging),
+    ("/system/stats.json", Endpoint::SystemStats),
     ("/redirect", Endpoint::Redirect),
     ("/health", Endpoint::Health),
     ("/version", Endpoint::Version),
+    ("/metrics/snapshot", Endpoint::Snapshot),
     ("/metrics", Endpoint::Exposition),
 ];
 
@@ -217,15 +294,10 @@ pub(crate) async fn answer(
 ) -> Answer {
     let path = query::decode(request.uri().path(), false);
     let path = query::without_process(&path, |name| name == "master");
-    // `/metrics` alone is ours; what is below it is Mesos's.
-    let endpoint = if path == "/metrics/snapshot" {
-        Some(Endpoint::Snapshot)
-    } else {
-        query::longest(&ENDPOINTS, path)
-    };
-    match endpoint {
+    match query::longest(&ENDPOINTS, path) {
         Some(Endpoint::Scheduler) => scheduler::answer(api, connection, request).await,
         Some(Endpoint::Operator) => operator::answer(api, connection, request).await,
+        Some(Endpoint::Forms(forms)) => forms::answer(api, connection, forms, request).await,
         Some(endpoint) => legacy::answer(api, connection, endpoint, request).await,
         None if path == "/" => legacy::list(&api.version().version),
         None => answer::refusal(&Refusal::not_found(format!(

@@ -5,6 +5,7 @@
 use std::net::SocketAddr;
 
 use holdfast_tests::http::{ask, get};
+use serde_json::Value;
 
 use super::book::Book;
 use super::operator::run_of;
@@ -90,9 +91,6 @@ pub fn agent_book(scene: &Scene) -> Book {
         "/slave(1)/health",
         "/slave(x)/health",
         "/master/state",
-        "/containers",
-        "/monitor/statistics",
-        "/monitor/statistics.json",
         "/redirect",
         "/slaves",
         "/files/browse",
@@ -121,6 +119,13 @@ pub fn agent_book(scene: &Scene) -> Book {
             &format!("GET /state of agent{index}"),
             &get(scene.cluster.agents[index].address(), "/state"),
         );
+    }
+    for path in ["/containers", "/monitor/statistics", "/monitor/statistics.json"] {
+        let entry = &get(address, path).expect(200, path).json()[0];
+        let names =
+            |it: &Value| -> Vec<String> { it.as_object().unwrap().keys().cloned().collect() };
+        let shown = format!("{:?}\n{:?}", names(entry), names(&entry["statistics"]));
+        book.put(&format!("GET {path}: fields, and those of statistics"), &shown);
     }
     let files = get(address, &format!("/files/browse?path={run}")).expect(200, "a sandbox").json();
     let names: Vec<&str> = files

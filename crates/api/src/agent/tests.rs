@@ -6,18 +6,126 @@ use holdfast_model::{Instant, StepContext, TaskState};
 use super::*;
 use crate::testbed::{self, CLUSTER, DISK, RESERVATION, VOLUME};
 
+fn facts() -> AgentFacts {
+    AgentFacts {
+        version: v1::VersionInfo { version: "1.11.0".to_owned(), ..Default::default() },
+        started_s: 3.5,
+        flags: [("port".to_owned(), "5051".to_owned())].into(),
+        hostname: "host0".to_owned(),
+        ip: "10.0.0.1".to_owned(),
+        port: 5051,
+        master_hostname: Some("m1".to_owned()),
+        sandboxes: "/var/lib/holdfast/agent/slaves".to_owned(),
+    }
+}
+
+fn ended(framework: &str, executor: &str) -> EndedRun {
+    EndedRun {
+        framework: framework.to_owned(),
+        executor: executor.to_owned(),
+        container: "c".to_owned(),
+        directory: format!("/s/{framework}/{executor}/c"),
+    }
+}
+
 #[test]
-fn the_page() {
-    let text = serde_json::to_string(&page(&testbed::agent().view(), "1.11.0")).unwrap();
-    let expected = format!(
-        r#"{{"claims":[{{"generation":2,"id":"{VOLUME}","resource":"disk(db, db-team)[Path:/d1,data-0]:200","state":"ready","used_bytes":null,"used_measured_ms":null}},{{"generation":2,"id":"{RESERVATION}","resource":"disk(db, db-team)[Path:/d1]:100","state":"ready","used_bytes":null,"used_measured_ms":null}}],"cluster":"{CLUSTER}","disks":[{{"id":"{DISK}","root":"/d1","size_mb":1000}}],"executors":[{{"container":"00000000-0000-0000-0000-0000000000c0","framework_id":"f-0","id":"keeper","tasks":["db-0","db-1"]}}],"id":"S0","ledger_version":7,"node":"00000000-0000-0000-0000-0000000000a0","term":1,"version":"1.11.0"}}"#
+fn the_page_has_our_own_fields() {
+    let page = page(&testbed::agent().view(), &facts(), &[]);
+    let page = serde_json::to_value(page).unwrap();
+    let of = |name: &str| page[name].to_string();
+    assert_eq!(
+        of("claims"),
+        format!(
+            r#"[{{"generation":2,"id":"{VOLUME}","resource":"disk(db, db-team)[Path:/d1,data-0]:200","state":"ready","used_bytes":null,"used_measured_ms":null}},{{"generation":2,"id":"{RESERVATION}","resource":"disk(db, db-team)[Path:/d1]:100","state":"ready","used_bytes":null,"used_measured_ms":null}}]"#
+        )
     );
-    assert_eq!(text, expected);
+    assert_eq!(of("disks"), format!(r#"[{{"id":"{DISK}","root":"/d1","size_mb":1000}}]"#));
+    assert_eq!(
+        of("executors"),
+        r#"[{"container":"00000000-0000-0000-0000-0000000000c0","framework_id":"f-0","id":"keeper","tasks":["db-0","db-1"]}]"#
+    );
+    assert_eq!(of("cluster"), format!("{CLUSTER:?}"));
+    assert_eq!(of("node"), r#""00000000-0000-0000-0000-0000000000a0""#);
+    assert_eq!(
+        (of("id"), of("ledger_version"), of("term")),
+        ("\"S0\"".to_owned(), "7".to_owned(), "1".to_owned())
+    );
+}
+
+#[test]
+fn h44_tools_find_sandboxes_on_the_page() {
+    let ended = [ended("f-0", "older"), ended("f-7", "x")];
+    let page = page(&testbed::agent().view(), &facts(), &ended);
+    let page = serde_json::to_value(page).unwrap();
+    let framework = &page["frameworks"][0];
+    assert_eq!((&framework["id"], &framework["name"]), (&"f-0".into(), &"db".into()));
+    let executor = &framework["executors"][0];
+    assert_eq!(
+        executor["directory"],
+        "/var/lib/holdfast/agent/slaves/S0/frameworks/f-0/executors/keeper/runs/00000000-0000-0000-0000-0000000000c0"
+    );
+    let ids = |it: &serde_json::Value| -> Vec<String> {
+        it.as_array().unwrap().iter().map(|it| it["id"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(ids(&executor["tasks"]), ["db-0"]);
+    assert_eq!(ids(&executor["completed_tasks"]), ["db-1"]);
+    assert_eq!(executor["tasks"][0]["state"], "TASK_RUNNING");
+    assert_eq!(ids(&framework["completed_executors"]), ["older"]);
+    let of = |name: &str| page[name].to_string();
+    let volume = r#"{"db":{"cpus":0.0,"disk":200.0,"gpus":0.0,"mem":0.0}}"#;
+    assert_eq!(of("reserved_resources_allocated"), volume);
+    let others = r#"{"cpus":1.5,"disk":0.0,"gpus":0.0,"mem":128.0}"#;
+    assert_eq!(of("unreserved_resources_allocated"), others);
+    let gone = &page["completed_frameworks"][0];
+    assert_eq!(gone["id"], "f-7");
+    assert_eq!(gone["completed_executors"][0]["directory"], "/s/f-7/x/c");
+}
+
+#[test]
+fn h44_the_page_says_what_the_agent_has() {
+    let page = page(&testbed::agent_with_used(0).view(), &facts(), &[]);
+    let page = serde_json::to_value(page).unwrap();
+    for (name, expected) in [
+        ("pid", r#""slave(1)@10.0.0.1:5051""#),
+        ("hostname", r#""host0""#),
+        ("master_hostname", r#""m1""#),
+        ("flags", r#"{"port":"5051"}"#),
+        ("start_time", "3.5"),
+        (
+            "resources",
+            r#"{"cpus":8.0,"disk":1000.0,"gpus":0.0,"mem":4096.0,"ports":"[31000-31009]"}"#,
+        ),
+        ("reserved_resources", r#"{"db":{"cpus":0.0,"disk":300.0,"gpus":0.0,"mem":0.0}}"#),
+    ] {
+        assert_eq!(page[name].to_string(), expected, "{name}");
+    }
+    let full = page["reserved_resources_full"]["db"].as_array().unwrap();
+    assert!(full.iter().any(|it| it["disk"]["persistence"]["id"] == "data-0"), "{full:?}");
+}
+
+#[test]
+fn h45_statistics_say_what_is_granted_and_what_was_found() {
+    let view = testbed::agent().view();
+    let container = view.ledger().executors.values().next().unwrap().container;
+    let found =
+        v1::ResourceStatistics { timestamp: 9.0, mem_rss_bytes: Some(5), ..Default::default() };
+    let measured = std::collections::BTreeMap::from([(container, found)]);
+    let entry = serde_json::to_value(&containers(&view, &measured, 10.0)[0]).unwrap();
+    assert_eq!((&entry["executor_id"], &entry["framework_id"]), (&"keeper".into(), &"f-0".into()));
+    assert_eq!(entry["container_id"], container.to_string());
+    assert_eq!(entry["status"]["container_id"]["value"], container.to_string());
+    let of = |name: &str| entry["statistics"][name].as_f64().unwrap();
+    assert_eq!((of("timestamp"), of("mem_rss_bytes")), (9.0, 5.0));
+    assert_eq!((of("cpus_limit"), of("mem_limit_bytes")), (1.5, f64::from(128 << 20)));
+    let entry = serde_json::to_value(&statistics(&view, &Default::default(), 10.0)[0]).unwrap();
+    assert_eq!(entry["statistics"]["timestamp"], 10.0);
+    assert!(entry.get("container_id").is_none() && entry.get("status").is_none());
 }
 
 #[test]
 fn the_page_says_what_a_volume_was_found_to_use() {
-    let page = serde_json::to_value(page(&testbed::agent_with_used(7 << 20).view(), "1")).unwrap();
+    let page = serde_json::to_value(page(&testbed::agent_with_used(7 << 20).view(), &facts(), &[]))
+        .unwrap();
     let claims = page["claims"].as_array().unwrap();
     assert_eq!(claims[0]["used_bytes"], 7 << 20);
     assert_eq!(claims[0]["used_measured_ms"], 900);

@@ -3,9 +3,12 @@
 use holdfast_model::convert::operator::from_proto;
 use holdfast_model::OperatorCall;
 use holdfast_model::{CallerIdentity, Invalid, Role, Scalar};
-use holdfast_proto::mesos::v1::master::call::{ReadFile, Type, UpdateWeights};
-use holdfast_proto::mesos::v1::master::response::Type as Answered;
+use holdfast_proto::mesos::v1::master::call::{Type, UpdateWeights};
+use holdfast_proto::mesos::v1::master::response::{
+    GetFlags, GetMaintenanceSchedule, GetMaintenanceStatus, GetQuota, Type as Answered,
+};
 use holdfast_proto::mesos::v1::master::{Call, Response};
+use holdfast_proto::mesos::v1::Flag;
 
 use super::MasterCommand;
 use crate::v1::{self, MasterFacts};
@@ -41,6 +44,14 @@ pub enum OperatorRead {
     Operations,
     /// GET_MASTER.
     Master,
+    /// GET_FLAGS.
+    Flags,
+    /// GET_QUOTA: there is none.
+    Quota,
+    /// GET_MAINTENANCE_SCHEDULE: there is none.
+    MaintenanceSchedule,
+    /// GET_MAINTENANCE_STATUS: no machine has planned downtime.
+    MaintenanceStatus,
 }
 
 impl OperatorRequest {
@@ -61,7 +72,16 @@ impl OperatorRequest {
             Type::GetWeights => OperatorRead::Weights,
             Type::GetOperations => OperatorRead::Operations,
             Type::GetMaster => OperatorRead::Master,
-            Type::ReadFile => return Err(read_file(caller, call.read_file)),
+            Type::GetFlags => OperatorRead::Flags,
+            Type::GetQuota => OperatorRead::Quota,
+            Type::GetMaintenanceSchedule => OperatorRead::MaintenanceSchedule,
+            Type::GetMaintenanceStatus => OperatorRead::MaintenanceStatus,
+            Type::ReadFile => {
+                return Err(no_file(caller, "read_file", call.read_file.map(|it| it.path)))
+            }
+            Type::ListFiles => {
+                return Err(no_file(caller, "list_files", call.list_files.map(|it| it.path)))
+            }
             Type::UpdateWeights => return weights(caller, call.update_weights),
             _ => {
                 let order = from_proto(call)?.ok_or_else(|| unserved(kind))?;
@@ -79,16 +99,15 @@ fn unserved(kind: Type) -> Refusal {
 }
 
 /// A master shows no files of its own.
-fn read_file(caller: &CallerIdentity, call: Option<ReadFile>) -> Refusal {
-    let Some(call) = call else {
-        return Refusal::Invalid("read_file: is missing".to_owned());
+fn no_file(caller: &CallerIdentity, field: &str, path: Option<String>) -> Refusal {
+    let Some(path) = path else {
+        return Refusal::Invalid(format!("{field}: is missing"));
     };
-    if let Err(denied) = authorize(caller, Action::ReadFile, Object::File(&call.path)) {
+    if let Err(denied) = authorize(caller, Action::ReadFile, Object::File(&path)) {
         return denied.into();
     }
     Refusal::NotFound(format!(
-        "there is no file `{}` on this master; sandboxes are on the agents",
-        call.path
+        "there is no file `{path}` on this master; sandboxes are on the agents"
     ))
 }
 
@@ -121,7 +140,9 @@ impl OperatorRead {
             OperatorRead::Roles => Object::Roles,
             OperatorRead::Weights => Object::Weights,
             OperatorRead::Operations => Object::Operations,
-            OperatorRead::Master => Object::Master,
+            OperatorRead::Master | OperatorRead::Flags => Object::Master,
+            OperatorRead::Quota => Object::Roles,
+            OperatorRead::MaintenanceSchedule | OperatorRead::MaintenanceStatus => Object::Agents,
         }
     }
 
@@ -164,6 +185,26 @@ impl OperatorRead {
             OperatorRead::Master => {
                 answer.get_master = Some(v1::master(facts));
                 Answered::GetMaster
+            }
+            OperatorRead::Flags => {
+                let flag = |(name, value): (&String, &String)| Flag {
+                    name: name.clone(),
+                    value: Some(value.clone()),
+                };
+                answer.get_flags = Some(GetFlags { flags: facts.flags.iter().map(flag).collect() });
+                Answered::GetFlags
+            }
+            OperatorRead::Quota => {
+                answer.get_quota = Some(GetQuota::default());
+                Answered::GetQuota
+            }
+            OperatorRead::MaintenanceSchedule => {
+                answer.get_maintenance_schedule = Some(GetMaintenanceSchedule::default());
+                Answered::GetMaintenanceSchedule
+            }
+            OperatorRead::MaintenanceStatus => {
+                answer.get_maintenance_status = Some(GetMaintenanceStatus::default());
+                Answered::GetMaintenanceStatus
             }
         };
         answer.r#type = Some(kind.into());

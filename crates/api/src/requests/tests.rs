@@ -86,8 +86,8 @@ fn wrong_calls_name_their_field() {
         ))
     );
     assert_eq!(
-        operator(r#"{"type":"GET_FLAGS"}"#),
-        Err(Refusal::NotServed("GET_FLAGS is not served yet by this master".to_owned()))
+        operator(r#"{"type":"DRAIN_AGENT"}"#),
+        Err(Refusal::NotServed("DRAIN_AGENT is not served yet by this master".to_owned()))
     );
     let Err(Refusal::Invalid(why)) = operator(r#"{"type":"TEARDOWN"}"#) else { panic!() };
     assert!(why.starts_with("teardown: "), "{why}");

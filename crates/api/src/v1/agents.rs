@@ -7,9 +7,20 @@ use holdfast_model::convert::{machine, Format};
 use holdfast_model::{AgentId, Resources};
 use holdfast_proto::mesos::v1::{self, master::response as api};
 
+use v1::agent_info::{capability, Capability};
+
 use super::{agent_id, list, time};
 use crate::groups::{offered_on_agents, used_on_agents};
 use crate::MasterView;
+
+/// What agents of this program can do, in Mesos's terms.
+pub const AGENT_CAPABILITIES: [capability::Type; 5] = [
+    capability::Type::MultiRole,
+    capability::Type::HierarchicalRole,
+    capability::Type::ReservationRefinement,
+    capability::Type::ResizeVolume,
+    capability::Type::AgentOperationFeedback,
+];
 
 /// Agents that are here, and those that are expected.
 pub fn agents(view: &MasterView) -> api::GetAgents {
@@ -34,7 +45,7 @@ pub fn agents(view: &MasterView) -> api::GetAgents {
 }
 
 /// Whether this leader has not heard of the agent yet.
-pub(super) fn is_expected(state: &AgentState) -> bool {
+pub(crate) fn is_expected(state: &AgentState) -> bool {
     state.reregistered() == state.registered()
         && state.link().is_none()
         && state.machine().hostname.is_empty()
@@ -61,6 +72,10 @@ fn agent(
         total_resources: list(state.total()),
         allocated_resources: list(used),
         offered_resources: list(offered),
+        capabilities: AGENT_CAPABILITIES
+            .iter()
+            .map(|it| Capability { r#type: Some(*it as i32) })
+            .collect(),
         ..Default::default()
     }
 }

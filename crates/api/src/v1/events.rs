@@ -145,7 +145,7 @@ fn agent_removed(id: &AgentId) -> Event {
 /// Whether this leader has heard of the agent, and does not think that it cannot be reached.
 fn is_here(view: &MasterView, id: &AgentId) -> bool {
     let admitted = view.ledger().agents.get(id).is_some_and(|it| it.presence == Presence::Admitted);
-    admitted && view.agents().get(id).is_some_and(|it| !super::agents::is_expected(it))
+    admitted && view.agents().get(id).is_some_and(|it| !super::is_expected(it))
 }
 
 #[cfg(test)]

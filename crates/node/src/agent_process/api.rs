@@ -1,12 +1,13 @@
 //! The agent as the wire sees it: executors' links become inputs of the core, reads are rendered from a view of it, and sandboxes can
 //! be read.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use holdfast_agent::Input;
+use holdfast_api::agent::{self as pages, AgentFacts};
 use holdfast_api::requests::{agent_page, executor_request, AgentRead};
 use holdfast_api::{authorize, Action, AgentView, Object};
 use holdfast_model::{ExecutorKey, LinkId};
@@ -19,9 +20,11 @@ use holdfast_wire::{
 };
 use uuid::Uuid;
 
+use super::containers::Containers;
 use super::metrics::Gauges;
+use super::sandboxes::ended_runs;
 use super::shell::AgentShell;
-use crate::core_loop::Inbox;
+use crate::core_loop::{now, Inbox};
 use crate::links::Links;
 use crate::refusals::{http, identity};
 use crate::views::Views;
@@ -34,6 +37,8 @@ pub struct AgentServer {
     sessions: Arc<Mutex<HashMap<ExecutorKey, LinkId>>>,
     root: PathBuf,
     gauges: Gauges,
+    containers: Containers,
+    facts: Arc<AgentFacts>,
 }
 
 impl AgentServer {
@@ -43,8 +48,10 @@ impl AgentServer {
         inbox: Inbox<Input>,
         views: Views<AgentView>,
         gauges: Gauges,
+        facts: AgentFacts,
     ) -> AgentServer {
         let root = shell.containers.sandboxes().root().to_owned();
+        let facts = AgentFacts { sandboxes: root.to_string_lossy().into_owned(), ..facts };
         AgentServer {
             inbox,
             views,
@@ -52,6 +59,8 @@ impl AgentServer {
             sessions: Arc::default(),
             root,
             gauges,
+            containers: shell.containers.clone(),
+            facts: Arc::new(facts),
         }
     }
 
@@ -86,6 +95,11 @@ impl AgentServer {
             Err(Refusal::forbidden(format!("`{path}` is outside of the sandboxes")))
         }
     }
+}
+
+/// The time, in seconds since 1970.
+fn now_s() -> f64 {
+    now().0 as f64 / 1000.0
 }
 
 /// Whether a caller may read this file or folder.
@@ -171,16 +185,25 @@ impl AgentApi for AgentServer {
         _query: &Query,
     ) -> Result<JsonText, Refusal> {
         agent_page(&identity(caller)).map_err(http)?;
-        match page {
+        let (facts, containers) = (self.facts.clone(), self.containers.clone());
+        self.read(move |view| match page {
             AgentPage::State => {
-                let page =
-                    |view: &_| holdfast_api::agent::page(view, crate::version::MESOS_VERSION);
-                self.read(move |view| JsonText::of(&page(view))).await
+                let live = view.ledger().executors.values().map(|it| it.container.to_string());
+                let ended = ended_runs(containers.sandboxes().root(), &live.collect());
+                JsonText::of(&pages::page(view, &facts, &ended))
             }
-            other => {
-                Err(Refusal::not_implemented(format!("{other:?} is not served yet by this agent")))
+            AgentPage::Statistics => {
+                JsonText::of(&pages::statistics(view, &containers.measured(view), now_s()))
             }
-        }
+            AgentPage::Containers => {
+                JsonText::of(&pages::containers(view, &containers.measured(view), now_s()))
+            }
+            AgentPage::Flags => JsonText::of(&BTreeMap::from([("flags", &facts.flags)])),
+            AgentPage::FilesDebug => {
+                JsonText::of(&BTreeMap::from([(&facts.sandboxes, &facts.sandboxes)]))
+            }
+        })
+        .await
     }
 
     async fn list_files(&self, caller: &Caller, path: &str) -> Result<Vec<FileInfo>, Refusal> {

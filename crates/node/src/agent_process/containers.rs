@@ -10,12 +10,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
-use holdfast_agent::{ContainerPlan, Exit, Found, Input, Payload, VolumePlan};
+use holdfast_agent::{AgentView, ContainerPlan, Exit, Found, Input, Payload, VolumePlan};
 use holdfast_containers::{
     Command, ContainerSpec, FoundState, HiddenPlace, Launcher, LauncherOptions, Limits,
-    OutputLimits, Room, VolumeMount,
+    OutputLimits, Room, Usage, VolumeMount,
 };
 use holdfast_model::{AgentLedger, ContainerId, Mode};
+use holdfast_proto::mesos::v1;
 use tokio_util::sync::CancellationToken;
 
 use super::disks::Disks;
@@ -25,7 +26,7 @@ use super::machine::DiskPlan;
 use super::room::{Reserve as _, RoomKeeper};
 use super::sandboxes::Sandboxes;
 use crate::container_shim;
-use crate::core_loop::Inbox;
+use crate::core_loop::{now, Inbox};
 use crate::executor_process::{OUTPUT_FREE_VARIABLE, OUTPUT_MAX_VARIABLE};
 use crate::settings::agent::AgentSettings;
 
@@ -54,6 +55,19 @@ struct Inner {
     registration_timeout: Duration,
     /// How much is kept of what a task prints.
     task_log_max_bytes: u64,
+}
+
+/// What was measured, in the words of the API. What a kernel does not tell is left out.
+fn statistics(usage: &Usage) -> v1::ResourceStatistics {
+    v1::ResourceStatistics {
+        timestamp: now().0 as f64 / 1000.0,
+        processes: u32::try_from(usage.processes).ok(),
+        cpus_user_time_secs: Some(usage.cpu_user_s),
+        cpus_system_time_secs: Some(usage.cpu_system_s),
+        mem_rss_bytes: Some(usage.mem_rss_bytes),
+        mem_total_bytes: Some(usage.mem_total_bytes).filter(|it| 0 < *it),
+        ..Default::default()
+    }
 }
 
 impl Containers {
@@ -97,6 +111,16 @@ impl Containers {
     /// The sandboxes.
     pub fn sandboxes(&self) -> &Sandboxes {
         &self.0.sandboxes
+    }
+
+    /// What the containers that run use now; those that could not be measured are left out.
+    pub fn measured(&self, view: &AgentView) -> BTreeMap<ContainerId, v1::ResourceStatistics> {
+        let containers = view.ledger().executors.values().map(|it| it.container);
+        let measured = |container: ContainerId| {
+            let usage = self.0.launcher.usage(&container.to_string()).ok()?;
+            Some((container, statistics(&usage)))
+        };
+        containers.filter_map(measured).collect()
     }
 
     /// Watches the room on the agent's file system, and makes some, until told to stop. To be called once it is known what runs.

@@ -1,9 +1,11 @@
 //! Where tasks work: one directory per run of an executor, laid out as Mesos does, so that tools find
 //! `stdout` and `stderr` where they look for them. No volume is ever in here.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use holdfast_api::agent::EndedRun;
 use holdfast_model::{AgentId, ContainerId, ExecutorId, FrameworkId};
 
 /// The mode of sandboxes and of all directories above them in older programs.
@@ -92,6 +94,37 @@ impl Sandboxes {
     }
 }
 
+/// The most sandboxes of executors that are no more which are shown, the newest of them.
+const ENDED_RUNS_MAX: usize = 150;
+
+/// Sandboxes that are kept, but for those of these containers; at most 150, the newest ones. It looks at each folder once.
+pub(super) fn ended_runs(root: &Path, live: &BTreeSet<String>) -> Vec<EndedRun> {
+    let mut runs: Vec<(std::time::SystemTime, EndedRun)> = Vec::new();
+    for executor in executors(root) {
+        for run in folders(&executor.join("runs")) {
+            let Some(found) = ended_run(&executor, &run).filter(|it| !live.contains(&it.container))
+            else {
+                continue;
+            };
+            let changed = std::fs::symlink_metadata(&run).and_then(|it| it.modified());
+            runs.push((changed.unwrap_or(std::time::SystemTime::UNIX_EPOCH), found));
+        }
+    }
+    runs.sort_by(|(a, _), (b, _)| b.cmp(a));
+    runs.into_iter().take(ENDED_RUNS_MAX).map(|(_, run)| run).collect()
+}
+
+fn ended_run(executor: &Path, run: &Path) -> Option<EndedRun> {
+    let name = |path: &Path| Some(path.file_name()?.to_string_lossy().into_owned());
+    let framework = executor.parent().and_then(Path::parent)?;
+    Some(EndedRun {
+        framework: name(framework)?,
+        executor: name(executor)?,
+        container: name(run)?,
+        directory: run.to_string_lossy().into_owned(),
+    })
+}
+
 /// The folders of executors below the root of all sandboxes.
 pub(super) fn executors(root: &Path) -> impl Iterator<Item = PathBuf> {
     let frameworks = folders(root).flat_map(|it| folders(&it.join("frameworks")));
@@ -118,6 +151,25 @@ fn set_mode(path: &Path, mode: u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sandboxes_of_executors_that_are_no_more_are_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let sandboxes = Sandboxes::below(dir.path());
+        let runs = sandboxes.root().join("a/frameworks/f/executors/e/runs");
+        for run in ["one", "two"] {
+            std::fs::create_dir_all(runs.join(run)).unwrap();
+        }
+        std::os::unix::fs::symlink("two", runs.join("latest")).unwrap();
+        let live = BTreeSet::from(["two".to_owned()]);
+        let expected = EndedRun {
+            framework: "f".to_owned(),
+            executor: "e".to_owned(),
+            container: "one".to_owned(),
+            directory: runs.join("one").to_string_lossy().into_owned(),
+        };
+        assert_eq!(ended_runs(sandboxes.root(), &live), [expected]);
+    }
 
     #[test]
     fn sandboxes_of_older_programs_are_closed_once_and_what_tasks_opened_stays_open() {

@@ -2,10 +2,10 @@
 //!
 //! Everything that is said is said by `holdfast_api`. Nothing here knows what an agent or a framework is.
 
-use holdfast_api::requests::{NativeRequest, OperatorRequest, Page, PageRequest};
+use holdfast_api::requests::{Form, NativeRequest, OperatorRequest, Page, PageRequest};
 use holdfast_api::Parameters;
 use holdfast_proto::mesos::v1::master::{Call, Response};
-use holdfast_wire::{Caller, JsonText, MasterPage, Query, Refusal};
+use holdfast_wire::{Caller, JsonText, MasterForm, MasterPage, Query, Refusal};
 
 use super::api::LeaderApi;
 use crate::core_loop::now;
@@ -35,7 +35,7 @@ impl LeaderApi {
     /// Answers a legacy page.
     ///
     /// # Errors
-    /// 400 for a wrong parameter, 501 for pages that are not served yet.
+    /// 400 for a wrong parameter.
     pub async fn page(
         &self,
         caller: &Caller,
@@ -49,13 +49,37 @@ impl LeaderApi {
             MasterPage::Frameworks => Page::Frameworks,
             MasterPage::Tasks => Page::Tasks,
             MasterPage::Roles => Page::Roles,
+            MasterPage::Weights => Page::Weights,
             MasterPage::Flags => Page::Flags,
+            MasterPage::Quota => Page::Quota,
+            MasterPage::MaintenanceSchedule => Page::MaintenanceSchedule,
+            MasterPage::MaintenanceStatus => Page::MaintenanceStatus,
+            MasterPage::Registry => Page::Registry,
+            MasterPage::FilesDebug => Page::FilesDebug,
         };
         let get = |name: &str| query.get(name);
         let request =
             PageRequest::parse(&identity(caller), page, Parameters(&get)).map_err(http)?;
         let facts = self.facts.clone();
         self.read(move |view| JsonText::of(&request.answer(view, &facts))).await
+    }
+
+    /// Carries out a form of the time before the v1 API.
+    ///
+    /// # Errors
+    /// 400 for what is wrong or unknown, 409 for what does not fit, 501 for what is not served yet.
+    pub async fn act(
+        &self,
+        caller: &Caller,
+        form: MasterForm,
+        fields: &Query,
+    ) -> Result<(), Refusal> {
+        let form = form_of(form);
+        let get = |name: &str| fields.get(name);
+        for command in form.parse(&identity(caller), Parameters(&get)).map_err(http)? {
+            self.ask_for(command).await?.map_err(|refused| http(form.refused(refused)))?;
+        }
+        Ok(())
     }
 
     /// Answers `/holdfast/v1/{name}`.
@@ -81,5 +105,21 @@ impl LeaderApi {
                 Ok(JsonText::of(&answer))
             }
         }
+    }
+}
+
+fn form_of(form: MasterForm) -> Form {
+    match form {
+        MasterForm::Teardown => Form::Teardown,
+        MasterForm::Reserve => Form::Reserve,
+        MasterForm::Unreserve => Form::Unreserve,
+        MasterForm::CreateVolumes => Form::CreateVolumes,
+        MasterForm::DestroyVolumes => Form::DestroyVolumes,
+        MasterForm::UpdateWeights => Form::UpdateWeights,
+        MasterForm::SetQuota => Form::SetQuota,
+        MasterForm::RemoveQuota => Form::RemoveQuota,
+        MasterForm::MaintenanceSchedule => Form::MaintenanceSchedule,
+        MasterForm::MachineDown => Form::MachineDown,
+        MasterForm::MachineUp => Form::MachineUp,
     }
 }

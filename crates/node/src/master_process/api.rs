@@ -53,12 +53,19 @@ pub struct LeaderApi {
 impl LeaderApi {
     /// Asks the core, and waits for its answer.
     pub async fn ask(&self, command: MasterCommand) -> Result<(), Refusal> {
+        self.ask_for(command).await?.map_err(http)
+    }
+
+    /// The same, with what the core refuses in its own terms.
+    pub async fn ask_for(
+        &self,
+        command: MasterCommand,
+    ) -> Result<Result<(), holdfast_api::Refusal>, Refusal> {
         let request = RequestId(self.next_request.fetch_add(1, Ordering::Relaxed));
         let answer = self.waiting.insert(request);
         self.inbox.tell(Input::FromOperator(request, command.caller, command.call)).await;
         match answer.await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(refusal)) => Err(http(refusal.into())),
+            Ok(answer) => Ok(answer.map_err(Into::into)),
             Err(_) => {
                 Err(Refusal::unavailable("the master stops; ask the next one whether it was done"))
             }

@@ -11,8 +11,8 @@ use holdfast_proto::mesos::v1::scheduler::{Call as SchedulerCall, Event as Sched
 use holdfast_proto::mesos::v1::{master, VersionInfo};
 use holdfast_quorum::{Leadership, LocalLeadership};
 use holdfast_wire::{
-    Caller, JsonText, LeadershipState, LinkEnd, LinkHead, MasterApi, MasterPage, Metric, Outbox,
-    Query, Refusal,
+    Caller, JsonText, LeadershipState, LinkEnd, LinkHead, MasterApi, MasterForm, MasterPage,
+    Metric, Outbox, Query, Refusal,
 };
 use uuid::Uuid;
 
@@ -147,6 +147,10 @@ impl MasterApi for Front {
         query: &Query,
     ) -> Result<JsonText, Refusal> {
         self.leading()?.page(caller, page, query).await
+    }
+
+    async fn act(&self, caller: &Caller, form: MasterForm, fields: &Query) -> Result<(), Refusal> {
+        self.leading()?.act(caller, form, fields).await
     }
 
     async fn native(

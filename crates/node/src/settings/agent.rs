@@ -1,13 +1,15 @@
 //! What can be set about an agent. Each flag is also an environment variable; the masters are HOLDFAST_MASTER, or HOLDFAST_ADDR as
 //! everywhere.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use holdfast_model::VolumeLimit;
 
-use super::durations::parse_duration;
+use super::durations::{duration_text, parse_duration};
+use super::{text_of, Values};
 
 /// What the helpers of disks are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -92,4 +94,52 @@ pub struct AgentSettings {
     /// Write the process's address into this file once it serves.
     #[arg(long, hide = true)]
     pub address_file: Option<PathBuf>,
+}
+
+impl AgentSettings {
+    /// What is set, under the names that its flags have in Mesos's pages: with `_` for `-`. Where Mesos has the same setting under another
+    /// name, it is there under both.
+    pub fn flags(&self) -> BTreeMap<String, String> {
+        super::named(self.values())
+    }
+
+    /// Each setting by its name; `None` for one that is not set.
+    fn values(&self) -> Values {
+        let masters = Some(self.master.join(",")).filter(|it| !it.is_empty());
+        let hidden = self.hide.iter().map(|it| it.to_string_lossy().into_owned());
+        let hidden = Some(hidden.collect::<Vec<_>>().join(" ")).filter(|it| !it.is_empty());
+        let seconds = |it: Duration| Some(duration_text(it));
+        vec![
+            ("address_file", text_of(self.address_file.as_deref())),
+            ("attributes", Some(self.attributes.clone()).filter(|it| !it.is_empty())),
+            ("default_role", self.default_role.clone()),
+            ("dir", text_of(Some(&self.dir))),
+            ("disk", Some(self.disk.join(" ")).filter(|it| !it.is_empty())),
+            ("disk_timeout", seconds(self.disk_timeout)),
+            ("executor_registration_timeout", seconds(self.executor_registration_timeout)),
+            ("executor_reregistration_timeout", seconds(self.executor_reregistration_timeout)),
+            ("gc_delay", seconds(self.gc_delay)),
+            ("hide", hidden),
+            ("hostname", self.hostname.clone()),
+            ("ip", Some(self.ip.to_string())),
+            ("master", masters),
+            ("port", Some(self.port.to_string())),
+            ("privileged_tasks", Some(self.privileged_tasks.to_string())),
+            ("resources", Some(self.resources.clone()).filter(|it| !it.is_empty())),
+            ("task_log_max_mb", Some(self.task_log_max_mb.to_string())),
+            ("trash_retention", seconds(self.trash_retention)),
+            ("volume_limit", Some(self.volume_limit.to_string())),
+            ("work_dir", text_of(Some(&self.dir))),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_is_among_the_flags() {
+        super::super::check_values(AgentSettings::values);
+    }
 }

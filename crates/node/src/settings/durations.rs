@@ -24,6 +24,18 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     count.checked_mul(unit_ms).map(Duration::from_millis).ok_or_else(wrong)
 }
 
+/// A duration as Mesos writes it, in the largest unit that leaves no rest; [`parse_duration`] reads it again.
+pub fn duration_text(duration: Duration) -> String {
+    const UNITS: [(u128, &str); 4] =
+        [(86_400_000, "days"), (3_600_000, "hrs"), (60_000, "mins"), (1_000, "secs")];
+    let ms = duration.as_millis();
+    if ms == 0 {
+        return "0secs".to_owned();
+    }
+    let unit = UNITS.iter().find(|(unit_ms, _)| ms.is_multiple_of(*unit_ms));
+    unit.map_or_else(|| format!("{ms}ms"), |(unit_ms, name)| format!("{}{name}", ms / unit_ms))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -33,6 +45,13 @@ mod tests {
         assert_eq!(parse_duration("15s"), Ok(Duration::from_secs(15)));
         assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(parse_duration("0"), Ok(Duration::ZERO));
+        for (ms, text) in
+            [(0, "0secs"), (1500, "1500ms"), (75_000, "75secs"), (604_800_000, "7days")]
+        {
+            let duration = Duration::from_millis(ms);
+            assert_eq!(duration_text(duration), text);
+            assert_eq!(parse_duration(text), Ok(duration));
+        }
         for wrong in ["", "5", "s", "-1s", "5 s", "99999999999999999999d", "18446744073709551615d"]
         {
             assert!(parse_duration(wrong).is_err(), "{wrong:?}");

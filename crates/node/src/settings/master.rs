@@ -1,10 +1,12 @@
 //! What can be set about a master. Each flag is also an environment variable.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::durations::parse_duration;
+use super::durations::{duration_text, parse_duration};
+use super::{text_of, Values};
 
 /// Settings of a master.
 #[derive(Clone, Debug, clap::Args)]
@@ -45,4 +47,42 @@ pub struct MasterSettings {
     /// Write the process's address into this file once it serves.
     #[arg(long, hide = true)]
     pub address_file: Option<PathBuf>,
+}
+
+impl MasterSettings {
+    /// What is set, under the names that its flags have in Mesos's pages: with `_` for `-`. Where Mesos has the same setting under another
+    /// name, it is there under both.
+    pub fn flags(&self) -> BTreeMap<String, String> {
+        super::named(self.values())
+    }
+
+    /// Each setting by its name; `None` for one that is not set.
+    fn values(&self) -> Values {
+        vec![
+            ("address_file", text_of(self.address_file.as_deref())),
+            ("advertise", self.advertise.clone()),
+            ("agent_ping_timeout", Some(duration_text(self.agent_ping_timeout))),
+            ("agent_timeout", Some(duration_text(self.agent_timeout))),
+            ("allocation_policy", Some(self.allocation_policy.clone())),
+            ("dir", text_of(Some(&self.dir))),
+            ("ended_claims_max", Some(self.ended_claims_max.to_string())),
+            ("ip", Some(self.ip.to_string())),
+            ("mesos_ownership", Some(self.mesos_ownership.to_string())),
+            ("min_allocatable", Some(self.min_allocatable.clone())),
+            ("min_allocatable_resources", Some(self.min_allocatable.clone())),
+            ("offer_timeout", Some(duration_text(self.offer_timeout))),
+            ("port", Some(self.port.to_string())),
+            ("work_dir", text_of(Some(&self.dir))),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_is_among_the_flags() {
+        super::super::check_values(MasterSettings::values);
+    }
 }

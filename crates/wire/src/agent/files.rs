@@ -61,7 +61,9 @@ pub(super) async fn answer(
 fn path(query: &Query) -> Result<&str, Refusal> {
     let path = query.get("path").filter(|path| !path.is_empty());
     path.ok_or_else(|| {
-        Refusal::bad_request("path: required; write ?path= and the path of a file or folder")
+        Refusal::bad_request(
+            "Expecting 'path=value' in query: write ?path= and the path of a file or folder",
+        )
     })
 }
 

@@ -30,6 +30,8 @@ pub(super) async fn answer(
     let jsonp = query.get("jsonp");
     match endpoint {
         Endpoint::Page(page) => read(api, connection, page, &query).await,
+        Endpoint::Logging => answer::refusal(&master::logging()),
+        Endpoint::SystemStats => answer::json(master::system_stats(&api.metrics()), jsonp),
         Endpoint::Version => answer::json(JsonText::of(&api.version()), jsonp),
         Endpoint::Snapshot => answer::json(metrics::snapshot(&all_metrics(api, connection)), jsonp),
         Endpoint::Exposition => {
@@ -70,6 +72,7 @@ pub(super) fn list(version: &str) -> Answer {
         ("/state", "everything, as JSON"),
         ("/containers", "the containers"),
         ("/monitor/statistics", "what executors use"),
+        ("/flags", "the settings of this process"),
         ("/files/browse", "a folder of a sandbox (?path=)"),
         ("/files/read", "a part of a file (?path=, offset, length)"),
         ("/files/download", "a file (?path=)"),

@@ -33,6 +33,9 @@ pub(super) async fn answer(
             None => read(api, connection, page, &query).await,
             Some(answer) => answer,
         },
+        Endpoint::Files => answer::refusal(&files(&query)),
+        Endpoint::Logging => answer::refusal(&logging()),
+        Endpoint::SystemStats => answer::json(system_stats(&api.metrics()), jsonp),
         Endpoint::Redirect => elsewhere(&api.leadership_state(), ""),
         Endpoint::Version => answer::json(JsonText::of(&api.version()), jsonp),
         Endpoint::Snapshot => answer::json(metrics::snapshot(&all_metrics(api, connection)), jsonp),
@@ -59,10 +62,37 @@ pub(super) async fn answer(
             }
             Some(answer) => answer,
         },
-        Endpoint::Health | Endpoint::Scheduler | Endpoint::Operator => {
+        Endpoint::Health | Endpoint::Scheduler | Endpoint::Operator | Endpoint::Forms(_) => {
             answer::empty(StatusCode::OK)
         }
     }
+}
+
+/// A master shows no files of its own.
+fn files(query: &Query) -> Refusal {
+    match query.get("path").filter(|it| !it.is_empty()) {
+        None => {
+            Refusal::bad_request("Expecting 'path=value' in query; sandboxes are on the agents")
+        }
+        Some(path) => Refusal::not_found(format!(
+            "there is no file `{path}` on this master; sandboxes are on the agents"
+        )),
+    }
+}
+
+/// How much a process logs is said when it starts, and stays so.
+pub(crate) fn logging() -> Refusal {
+    Refusal::not_implemented(
+        "the level of the log is not changed while a process runs; start it with RUST_LOG=debug",
+    )
+}
+
+/// Mesos's numbers of the machine, which are metrics under older names.
+pub(crate) fn system_stats(metrics: &[metrics::Metric]) -> JsonText {
+    let old = |name: &str| name.replace("load_", "avg_load_");
+    let stats =
+        metrics.iter().filter_map(|it| Some((old(it.name.strip_prefix("system/")?), it.value)));
+    JsonText::of(&stats.collect::<std::collections::BTreeMap<_, _>>())
 }
 
 /// The body of what is posted, if it has one.
@@ -119,6 +149,8 @@ pub(super) fn list(version: &str) -> Answer {
         ("/frameworks", "the frameworks"),
         ("/tasks", "the tasks"),
         ("/roles", "the roles"),
+        ("/weights", "the weights of roles"),
+        ("/flags", "the settings of this process"),
         (
             "/holdfast/v1/claims",
             "every claim; beside it agents, disks, frameworks, tasks, offers, roles, explain",

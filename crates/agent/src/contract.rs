@@ -157,6 +157,15 @@ pub struct VolumeLabel {
     pub size_mb: u64,
 }
 
+/// How a volume was found that no claim stands for, and what is expected of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Adopted {
+    /// The generation that its label had.
+    pub generation: u64,
+    /// How much of the space that its claim needs it must use already, in megabytes (2^20 bytes), since it is not free.
+    pub own_mb: u64,
+}
+
 /// A volume to be seen in a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VolumePlan {
@@ -240,6 +249,9 @@ pub enum Effect {
     TrashVolume(VolumeLabel),
     /// Move the volume back from the trash to its place, or find it there. Idempotent. Answered by [`Input::VolumeMade`].
     RestoreVolume(VolumeLabel),
+    /// Give a volume that no claim stands for this label, if it is as it was found, and see whether it can be used. Makes nothing.
+    /// Idempotent. Answered by [`Input::VolumeMade`].
+    AdoptVolume(VolumeLabel, Adopted),
     /// A volume has the size that its label says, whatever it had before: what its driver keeps ready for it, and what holds it to its
     /// size, have to follow. Its label on the disk stays as it was. Idempotent; not answered.
     ResizeVolume(VolumeLabel),

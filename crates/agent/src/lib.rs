@@ -52,8 +52,8 @@ pub use config::Config;
 #[cfg(feature = "planted")]
 pub use config::PLANTED;
 pub use contract::{
-    ContainerPlan, DiskFound, Effect, Exit, Found, FoundSpace, Input, Machine, Payload, TrashFound,
-    UsedSpace, VolumeLabel, VolumePlan,
+    Adopted, ContainerPlan, DiskFound, Effect, Exit, Found, FoundSpace, Input, Machine, Payload,
+    TrashFound, UsedSpace, VolumeLabel, VolumePlan,
 };
 pub use view::{AgentView, ExecutorView, Status};
 

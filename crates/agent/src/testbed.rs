@@ -49,7 +49,7 @@ pub(crate) fn role() -> Role {
 /// A volume as the drivers of this bed know it: by its claim alone.
 pub(crate) fn labelled(id: ClaimId) -> LabelledVolume {
     let (persistence, role) = (DB_VOLUME.to_owned(), role().to_string());
-    LabelledVolume { id, persistence, role, size_mb: 60 }
+    LabelledVolume { id, persistence, role, size_mb: 60, principal: None, generation: 1 }
 }
 
 pub(crate) fn task_key(id: &str) -> TaskKey {
@@ -396,6 +396,7 @@ impl Bed {
                 };
                 self.answers.push_back(Input::VolumeChecked(label.claim, whole));
             }
+            Effect::AdoptVolume(label, adopted) => self.adopt_volume(&label, adopted),
             effect @ (Effect::TrashVolume(_)
             | Effect::RestoreVolume(_)
             | Effect::PurgeTrash(..)) => self.work_on_trash(effect),
@@ -431,6 +432,15 @@ impl Bed {
         if disk.fault.is_none() {
             self.answers.push_back(Input::TrashFound(disk.disk.id, found));
         }
+    }
+
+    /// It has 20 MB.
+    fn adopt_volume(&mut self, label: &crate::VolumeLabel, adopted: crate::Adopted) {
+        let id = label.claim;
+        let is_there = self.volumes.contains(&id) && adopted.own_mb <= 20;
+        let outcome = self.try_work(|_| {});
+        let gone = Err("it is not there, or not so large".to_owned());
+        self.answers.push_back(Input::VolumeMade(id, if is_there { outcome } else { gone }));
     }
 
     fn work_on_trash(&mut self, effect: Effect) {
@@ -721,6 +731,7 @@ impl Bed {
             by: "tester".to_owned(),
             steps: steps.collect(),
             expected: Expected::default(),
+            filling: None,
         };
         let uuid = OperationUuid(self.ids.fresh());
         let ownership = Some(Ownership { anybody: insists, ..Ownership::default() });

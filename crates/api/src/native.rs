@@ -27,7 +27,9 @@ pub use explain::{explain, Question};
 pub use frameworks::frameworks;
 pub use offers::offers;
 pub use past::claims_at;
-pub use plans::{apply_plan, claim_plan, end_plan, teardown_plan, undelete_plan};
+pub use plans::{
+    adoption_plan, apply_plan, claim_plan, end_plan, removal_plan, teardown_plan, undelete_plan,
+};
 pub use roles::roles;
 pub use tasks::tasks;
 pub use trash::trash;

@@ -38,6 +38,13 @@ impl MasterCommand {
         match &call {
             OperatorCall::Claim { agent, action } => may_change(caller, agent, action.steps()),
             OperatorCall::Apply { agent, steps, .. } => may_change(caller, agent, steps),
+            OperatorCall::AdoptVolume { agent, .. } => {
+                authorize(caller, Action::Reserve, Object::Agent(agent))?;
+                authorize(caller, Action::CreateVolume, Object::Agent(agent))
+            }
+            OperatorCall::RemoveOrphan { agent, .. } => {
+                authorize(caller, Action::DestroyVolume, Object::Agent(agent))
+            }
             OperatorCall::Undelete { agent, .. } => {
                 authorize(caller, Action::UndeleteVolume, Object::Agent(agent))
             }

@@ -25,8 +25,8 @@ pub use explain::{ExplainRow, Explained};
 pub use framework::{FrameworkRow, FrameworkStanding};
 pub use offer::OfferRow;
 pub use plan::{
-    ApplyPlan, ChangeDone, ClaimPlan, EndPlan, HolderRow, KillAccepted, Plan, TakenRow,
-    TeardownPlan,
+    ApplyPlan, ChangeDone, ClaimPlan, EndPlan, HolderRow, KillAccepted, Plan, RemovalPlan,
+    TakenRow, TeardownPlan,
 };
 pub use role::RoleRow;
 pub use task::TaskRow;

@@ -36,7 +36,7 @@ pub enum Verb {
     /// Hold resources for a role, or give them back.
     #[command(subcommand)]
     Reservation(ReservationVerb),
-    /// Make, resize or destroy volumes, or bring one back.
+    /// Make, resize, adopt or destroy volumes, or bring one back.
     #[command(subcommand)]
     Volume(VolumeVerb),
     /// Destroyed volumes: what can still be brought back.
@@ -179,6 +179,10 @@ pub enum VolumeVerb {
     Destroy(OrPlan<verbs::volume_destroy::VolumeDestroyArgs>),
     /// Bring a destroyed volume back from the trash, with its data, its history and its holder.
     Undelete(verbs::volume_undelete::VolumeUndeleteArgs),
+    /// Make a whole volume that no claim stands for that of a claim again, with its data.
+    Adopt(verbs::volume_adopt::VolumeAdoptArgs),
+    /// Move a whole volume that no claim stands for to the trash of its disk.
+    RemoveOrphan(verbs::volume_remove_orphan::VolumeRemoveOrphanArgs),
 }
 
 /// Verbs of `trash`.
@@ -367,6 +371,10 @@ impl Verb {
             }
             Verb::Volume(VolumeVerb::Destroy(OrPlan::Asked(args))) => {
                 verbs::volume_destroy::run(context, &args).await
+            }
+            Verb::Volume(VolumeVerb::Adopt(args)) => verbs::volume_adopt::run(context, &args).await,
+            Verb::Volume(VolumeVerb::RemoveOrphan(args)) => {
+                verbs::volume_remove_orphan::run(context, &args).await
             }
             Verb::Volume(VolumeVerb::Undelete(args)) | Verb::Trash(TrashVerb::Restore(args)) => {
                 verbs::volume_undelete::run(context, &args).await

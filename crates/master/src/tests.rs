@@ -12,6 +12,7 @@ mod moved_disks;
 mod moved_to_agents;
 mod offers;
 mod operations;
+mod orphans;
 mod ownership;
 mod poison;
 mod resize;

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use holdfast_allocator::{Policy, RoleView};
 use holdfast_model::{
     AgentId, ClaimAction, ClaimId, FrameworkId, MasterLedger, Offer, OfferId, OperationUuid,
-    Ownership, Quantities, SharedMap, Taken, TaskKey, Term, Together,
+    Ownership, Quantities, Resource, SharedMap, Taken, TaskKey, Term, Together, VolumeAdoption,
 };
 
 use crate::flows::ownership::claims_taken;
+use crate::handlers::adopt_volume::{plan_adoption, plan_removal};
 use crate::handlers::operator_claim::{ending, plan, Force, Wish};
 use crate::handlers::together;
 use crate::handlers::trash::plan_undelete;
@@ -149,6 +150,37 @@ impl MasterView {
         }
         let known = (&self.ledger, &self.tasks, &self.offers);
         plan_undelete(known, self.agents.get(agent), agent, claim).map(|it| it.actions)
+    }
+
+    /// Says what the adoption of an orphan would come to.
+    ///
+    /// # Errors
+    /// [`Refusal`] saying what stands in its way.
+    pub fn plan_adoption(
+        &self,
+        agent: &AgentId,
+        adoption: &VolumeAdoption,
+        principal: Option<&str>,
+    ) -> Result<Together, Refusal> {
+        if self.term.is_none() {
+            return Err(Refusal::NotLeading);
+        }
+        let known = (&*self.config, &self.ledger);
+        let there = (agent, self.agents.get(agent));
+        let planned = plan_adoption(known, there, adoption, self.under_way(agent), principal)?;
+        Ok(planned.together)
+    }
+
+    /// Says what would be kept of an orphan that is removed.
+    ///
+    /// # Errors
+    /// [`Refusal`] saying what stands in its way.
+    pub fn plan_removal(&self, agent: &AgentId, orphan: ClaimId) -> Result<Resource, Refusal> {
+        if self.term.is_none() {
+            return Err(Refusal::NotLeading);
+        }
+        let there = (agent, self.agents.get(agent));
+        plan_removal(&self.ledger, there, orphan).map(|it| it.resource)
     }
 }
 

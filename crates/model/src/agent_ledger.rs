@@ -17,7 +17,7 @@ use crate::id::{
 use crate::message::OperationState;
 use crate::moved_disk::LeftPlace;
 use crate::operation::Operation;
-use crate::resource::{Identity, SourceKind};
+use crate::resource::{Identity, Source, SourceKind};
 use crate::role::Role;
 use crate::shared_map::SharedMap;
 use crate::task::{ExecutorInfo, TaskInfo, TaskState, TaskStatus};
@@ -65,6 +65,15 @@ pub struct DiskRecord {
 }
 
 impl DiskRecord {
+    /// Where it lies, as resources say it; `None` for ROOT.
+    pub fn source(&self) -> Option<Source> {
+        match self.kind {
+            DiskKind::Root => None,
+            DiskKind::Path => Some(Source::path(&self.root)),
+            DiskKind::Mount => Some(Source::mount(&self.root)),
+        }
+    }
+
     /// Whether what has this identity is a part of this disk.
     pub fn carries(&self, identity: &Identity) -> bool {
         if identity.name != "disk" || identity.provider.is_some() {

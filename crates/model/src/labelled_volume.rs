@@ -19,4 +19,8 @@ pub struct LabelledVolume {
     pub role: String,
     /// Its size in megabytes (2^20 bytes) when it was made.
     pub size_mb: u64,
+    /// The principal that made it, if one is known.
+    pub principal: Option<String>,
+    /// The generation of its label; 0 when an older agent tells of it, which does not say.
+    pub generation: u64,
 }

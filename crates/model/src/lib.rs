@@ -5,6 +5,7 @@
 //! What comes from outside is parsed here once ([`convert`]); behind it, everything is typed.
 
 pub mod added_disk;
+pub mod adopted_volume;
 pub mod agent_ledger;
 pub mod caller;
 pub mod check;
@@ -34,6 +35,7 @@ pub mod validate;
 pub mod value;
 
 pub use added_disk::{plain_root, AddedDisk};
+pub use adopted_volume::{Filling, VolumeAdoption};
 pub use agent_ledger::{
     AgentChange, AgentIdentity, AgentLedger, ClaimedSpace, DiskKind, DiskRecord, ExecutorKey,
     ExecutorRecord, OperationRecord, TaskKey, TaskRecord,

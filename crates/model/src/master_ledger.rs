@@ -146,6 +146,8 @@ pub struct MasterLedger {
     by_identity: SharedIndex<(AgentId, Identity), ClaimId>,
     /// The claims of each agent that one framework has made all of.
     held: SharedIndex<AgentId, ClaimId>,
+    /// The agents that have a claim of a volume: one, unless it is on its way from one to another.
+    volumes: SharedIndex<ClaimId, AgentId>,
     /// Agents by their machines.
     nodes: SharedMap<NodeId, AgentId>,
 }
@@ -242,6 +244,9 @@ impl MasterLedger {
         if claim.framework.is_some() {
             self.held.insert(agent, claim.id);
         }
+        if claim.is_volume() {
+            self.volumes.insert(&claim.id, agent.clone());
+        }
     }
 
     fn unindex(&mut self, agent: &AgentId, claim: &Claim) {
@@ -249,6 +254,7 @@ impl MasterLedger {
         let identity = claim.resource.identity.clone();
         self.by_identity.remove(&(agent.clone(), identity), &claim.id);
         self.held.remove(agent, &claim.id);
+        self.volumes.remove(&claim.id, agent);
     }
 
     /// The agent of a machine.
@@ -264,6 +270,11 @@ impl MasterLedger {
     ) -> impl Iterator<Item = &'a Claim> {
         let key = (agent.clone(), identity.clone());
         self.by_identity.of(&key).map(move |id| &self.claims[&(key.0.clone(), *id)])
+    }
+
+    /// The claims of a volume, with the agents that have them.
+    pub fn volume_claims(&self, volume: ClaimId) -> impl Iterator<Item = (&AgentId, &Claim)> {
+        self.volumes.of(&volume).map(move |it| (it, &self.claims[&(it.clone(), volume)]))
     }
 
     /// The claims of one agent.

@@ -17,8 +17,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use holdfast_volumes::{
-    place_of, DiskConfig, DiskFault, DiskHold, DiskLabel, HeldBy, HoldFault, OpenDisk, Opened,
-    Place, VolumeFault, VolumeLabel, VolumesMeter,
+    place_of, Adopted, DiskConfig, DiskFault, DiskHold, DiskLabel, HeldBy, HoldFault, OpenDisk,
+    Opened, Place, VolumeFault, VolumeLabel, VolumesMeter,
 };
 use uuid::Uuid;
 
@@ -116,6 +116,12 @@ impl DiskWorker {
             Request::Give { label, uid, gid } => Answer::Given(self.disk().and_then(|it| {
                 holdfast_volumes::give_volume_to(it, &label, uid, gid).map_err(words)
             })),
+            Request::Adopt { label, generation, own_mb } => {
+                let adopted = Adopted { generation, own_mb };
+                Answer::Adopted(self.disk().and_then(|it| {
+                    holdfast_volumes::adopt_volume(it, &label, adopted).map(drop).map_err(words)
+                }))
+            }
             Request::Trash { volumes, now_ms } => Answer::Trashed(self.trash(&volumes, now_ms)),
             Request::Survey => Answer::Surveyed(self.disk().and_then(trash::survey)),
             Request::Room => Answer::Room(self.disk().and_then(trash::room)),

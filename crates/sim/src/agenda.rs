@@ -75,6 +75,8 @@ pub(crate) enum DriverJob {
     Check(agent::VolumeLabel),
     Trash(agent::VolumeLabel),
     Restore(agent::VolumeLabel),
+    /// Make a volume that no claim stands for that of a claim again.
+    Adopt(agent::VolumeLabel, agent::Adopted),
     /// The space of a destroyed volume is needed, or its time is over.
     TrashDue(agent::VolumeLabel, bool),
     Purge(DiskId, ClaimId),

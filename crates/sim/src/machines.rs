@@ -311,6 +311,9 @@ impl World {
             Effect::RestoreVolume(label) => {
                 self.work(index, life, label.claim.0, DriverJob::Restore(label))
             }
+            Effect::AdoptVolume(label, adopted) => {
+                self.work(index, life, label.claim.0, DriverJob::Adopt(label, adopted))
+            }
             // What holds a volume to its size is beyond what is simulated.
             Effect::ResizeVolume(label) => {
                 self.note(|| format!("agent {index} resizes volume {}", label.persistence))

@@ -53,6 +53,10 @@ impl World {
             }
             DriverJob::Trash(label) => self.trash_volume(index, &label),
             DriverJob::Restore(label) => self.restore_volume(index, &label),
+            DriverJob::Adopt(label, adopted) => {
+                let outcome = self.disk_of(index, &label).and_then(|it| it.adopt(&label, adopted));
+                self.answer(index, label.claim.0, Input::VolumeMade(label.claim, outcome));
+            }
             DriverJob::TrashDue(label, is_aged) => {
                 let due = Input::TrashDue(label.disk, label.claim, is_aged);
                 self.answer(index, label.claim.0, due);
@@ -318,6 +322,7 @@ impl World {
                 }
             }
             Late::Restore(label) => drop(it.restore(label)),
+            Late::Adopt(label, adopted) => drop(it.adopt(label, *adopted)),
             Late::Check => {}
         }
     }
@@ -332,6 +337,7 @@ impl World {
             DriverJob::Make(label) => (label, Late::Make(label.clone())),
             DriverJob::Trash(label) => (label, Late::Trash(label.clone())),
             DriverJob::Restore(label) => (label, Late::Restore(label.clone())),
+            DriverJob::Adopt(label, adopted) => (label, Late::Adopt(label.clone(), *adopted)),
             DriverJob::Check(label) => (label, Late::Check),
             _ => return Some(job),
         };
@@ -377,7 +383,7 @@ impl World {
         let answer = |label: &VolumeLabel, input| (label.claim.0, input);
         let failed = Err(why.to_owned());
         let (about, input) = match job {
-            DriverJob::Make(label) | DriverJob::Restore(label) => {
+            DriverJob::Make(label) | DriverJob::Restore(label) | DriverJob::Adopt(label, _) => {
                 answer(label, Input::VolumeMade(label.claim, failed))
             }
             DriverJob::Trash(label) => answer(label, Input::VolumeTrashed(label.claim, failed)),

@@ -98,6 +98,16 @@ pub enum VolumeFault {
         /// The reason, and what to do about it.
         why: String,
     },
+    /// Its claim needs more space than is free, beside what it uses already.
+    #[error("volume {volume_uuid} uses {used_mb} MB, and beside that {missing_mb} MB of its size are not there: give it less, or make room")]
+    NoSpace {
+        /// The uuid of the volume.
+        volume_uuid: Uuid,
+        /// What is missing, in MiB.
+        missing_mb: u64,
+        /// What it uses, in MiB.
+        used_mb: u64,
+    },
     /// It was destroyed and lies in the trash.
     #[error("volume {volume_uuid} is in the trash at {}; restore it, or use a new uuid", path.display())]
     InTrash {

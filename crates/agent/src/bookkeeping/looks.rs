@@ -5,6 +5,7 @@
 use holdfast_model::{AgentLedger, ClaimId, ClaimState, DiskRecord, Identity};
 
 use super::faults::is_on_ill_disk;
+use super::filling::work_to_make;
 use super::records::{fenced_at, find_volume, label, labels_in_making};
 use super::Step;
 use crate::contract::Effect;
@@ -100,11 +101,12 @@ pub(crate) fn work_on_volumes(step: &mut Step<'_>, disks: &mut Disks) {
         }
     }
     let in_making = step.ledger().operations.values().filter(|it| !it.making.is_empty());
-    let labels = in_making.flat_map(|it| labels_in_making(step.ledger(), it));
-    for label in labels {
-        let volumes = disks.volumes_mut();
-        if !volumes.is_made(label.claim) && volumes.begin_making(label.claim) {
-            work.push(Effect::MakeVolume(label));
+    for operation in in_making {
+        for label in labels_in_making(step.ledger(), operation) {
+            let volumes = disks.volumes_mut();
+            if !volumes.is_made(label.claim) && volumes.begin_making(label.claim) {
+                work.push(work_to_make(step, volumes, operation, label));
+            }
         }
     }
     let going = step.ledger().trash.values().filter(|it| it.purging);

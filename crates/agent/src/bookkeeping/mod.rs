@@ -4,6 +4,7 @@
 
 pub(crate) mod claims;
 pub(crate) mod faults;
+pub(crate) mod filling;
 pub(crate) mod holds;
 pub(crate) mod limits;
 pub(crate) mod looks;

@@ -4,8 +4,8 @@
 
 use holdfast_model::{
     Action, AgentId, AgentLedger, Claim, ClaimAction, ClaimId, ClaimState, ContainerId, DiskId,
-    DiskRecord, ExecutorKey, ExecutorRecord, Identity, OperationRecord, OperationUuid, Resource,
-    TaskRecord,
+    DiskRecord, ExecutorKey, ExecutorRecord, Filling, Identity, OperationRecord, OperationUuid,
+    Resource, TaskRecord,
 };
 
 use crate::contract::VolumeLabel;
@@ -41,6 +41,10 @@ pub(crate) fn labels_in_making(
     operation: &OperationRecord,
 ) -> Vec<VolumeLabel> {
     let Action::Claim(action) = &operation.operation.action else { return Vec::new() };
+    let generation = match filling_of(operation) {
+        Some(Filling::Orphan { generation, .. }) => generation.saturating_add(1),
+        None => 1,
+    };
     let creates = action.steps().iter().filter(|it| matches!(it, ClaimAction::Create(_)));
     let volumes = creates.flat_map(ClaimAction::resources).zip(&operation.making);
     let label = |(volume, id): (&Resource, &ClaimId)| {
@@ -50,11 +54,19 @@ pub(crate) fn labels_in_making(
             persistence: volume.identity.persistence.as_ref()?.as_str().to_owned(),
             role: volume.identity.role().as_str().to_owned(),
             principal: volume.creator.clone(),
-            generation: 1,
+            generation,
             size_mb: u64::try_from(volume.value.quantity().as_whole()).unwrap_or(0),
         })
     };
     volumes.filter_map(label).collect()
+}
+
+/// What the volume of an operation is made of, when it is not made empty.
+pub(crate) fn filling_of(operation: &OperationRecord) -> Option<&Filling> {
+    match &operation.operation.action {
+        Action::Claim(ClaimAction::Together(it)) => it.filling.as_deref(),
+        _ => None,
+    }
 }
 
 /// Whether something of this identity, allocation put aside, is among resources.

@@ -447,6 +447,8 @@ mod tests {
             persistence: "another".to_owned(),
             role: "db".to_owned(),
             size_mb: 1,
+            principal: None,
+            generation: 1,
         };
         let found = crate::TrashFound { volumes: vec![label], ..Default::default() };
         bed.input(crate::Input::TrashFound(taking.disk, found));

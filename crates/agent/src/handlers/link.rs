@@ -15,6 +15,7 @@ use super::give_up::give_up;
 use super::kill::{kill, shut_down_executor, shut_down_framework};
 use super::leave_disk::{leave, users_of_claims};
 use super::operations::{acknowledge_operation, apply, Ordered};
+use super::remove_orphan;
 use super::take_disk::take;
 use super::together::apply_together;
 use super::trash::{purge, undelete};
@@ -182,6 +183,14 @@ fn obey(
         Order::ApplyTogether { uuid, together, ownership } => {
             let what = (together, ownership);
             apply_together(step, disks, containers, master, waiting, uuid, what)
+        }
+        // What it adopts is said in the operation itself.
+        Order::AdoptVolume { uuid, together, ownership } => {
+            let what = (together, ownership);
+            apply_together(step, disks, containers, master, waiting, uuid, what)
+        }
+        Order::RemoveOrphan { uuid, volume, disk, resource, by } => {
+            remove_orphan::remove(step, disks, master, (uuid, volume, disk), *resource, &by)
         }
         Order::GiveUp { uuid, claim, by } => {
             give_up(step, disks, containers, master, (uuid, claim), &by)

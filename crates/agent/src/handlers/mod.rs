@@ -3,6 +3,7 @@
 //! Relies on flows, bookkeeping and the parts. A handler calls another only if it stands before it in this list.
 
 pub(crate) mod adopt_disk;
+pub(crate) mod adopt_volume;
 pub(crate) mod alarms;
 pub(crate) mod containers;
 pub(crate) mod disk_changes;
@@ -14,6 +15,7 @@ pub(crate) mod leave_disk;
 pub(crate) mod link;
 pub(crate) mod operations;
 pub(crate) mod recovery;
+pub(crate) mod remove_orphan;
 pub(crate) mod take_disk;
 pub(crate) mod together;
 pub(crate) mod trash;

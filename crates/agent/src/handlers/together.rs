@@ -5,13 +5,15 @@
 //! waits for what is under way: whoever asked has seen something else, and is told so. Each step obeys the ownership of all.
 
 use holdfast_model::{
-    Action, AgentChange, Claim, ClaimAction, ClaimId, ClaimState, Expected, Operation,
-    OperationRecord, OperationState, OperationUuid, Ownership, Resource, Together,
+    Action, AgentChange, Claim, ClaimAction, ClaimId, ClaimState, Expected, Filling, Operation,
+    OperationRecord, OperationState, OperationUuid, Ownership, Resource, Resources, Together,
 };
 
+use super::adopt_volume;
 use super::operations::pending;
 use crate::bookkeeping::claims::{plan, Plan};
-use crate::bookkeeping::records::{label, labels_in_making};
+use crate::bookkeeping::filling::{own_mb, used_by_tasks, widened, work_to_make};
+use crate::bookkeeping::records::{filling_of, label, labels_in_making};
 use crate::bookkeeping::telling::tell_operation;
 use crate::bookkeeping::{Record, Step};
 use crate::contract::Effect;
@@ -34,6 +36,11 @@ pub(crate) fn apply_together(
     let action = ClaimAction::Together(together).map(|it| it.clone().unallocated());
     let operation = pending(uuid, None, Operation { id: None, action: Action::Claim(action) });
     let operation = OperationRecord { ownership, ..operation };
+    let adopted = filling_of(&operation).map(|Filling::Orphan { volume, .. }| *volume);
+    if let Some(why) = adopt_volume::obstacle(step, disks, &operation) {
+        return settle(step, master, operation, OperationState::Failed, Some(why));
+    }
+    let operation = OperationRecord { making: adopted.into_iter().collect(), ..operation };
     match rehearse(step, disks, containers, waiting, &operation) {
         Err((state, why)) => settle(step, master, operation, state, Some(why)),
         Ok(outcome) if outcome.new.is_empty() => carry_out(step, disks, master, operation, outcome),
@@ -41,10 +48,11 @@ pub(crate) fn apply_together(
             let making = outcome.new;
             let operation = OperationRecord { claims: making.clone(), making, ..operation };
             let labels = labels_in_making(step.ledger(), &operation);
-            step.commit(vec![AgentChange::Operation(operation)]);
+            step.commit(vec![AgentChange::Operation(operation.clone())]);
             for label in labels {
                 disks.volumes_mut().begin_making(label.claim);
-                step.push(Effect::MakeVolume(label));
+                let work = work_to_make(step, disks.volumes_mut(), &operation, label);
+                step.push(work);
             }
         }
     }
@@ -76,6 +84,15 @@ pub(crate) fn volume_made(
         give_back(step, disks, master, operation, (OperationState::Failed, why));
         return true;
     }
+    if volumes.take_adopting(id) < own_mb(step, &operation) {
+        // Others have taken some of what was free; whether it has that itself was not looked for.
+        for label in labels_in_making(step.ledger(), &operation) {
+            volumes.begin_making(label.claim);
+            let work = work_to_make(step, volumes, &operation, label);
+            step.push(work);
+        }
+        return true;
+    }
     volumes.note_made(id);
     if operation.making.iter().any(|it| !volumes.is_made(*it)) {
         return true;
@@ -83,9 +100,12 @@ pub(crate) fn volume_made(
     match rehearse(step, disks, containers, waiting, &operation) {
         Ok(outcome) => {
             operation.making.iter().for_each(|it| disks.volumes_mut().forget_made(*it));
-            let made = operation.making.clone();
+            let (made, is_adopted) = (operation.making.clone(), filling_of(&operation).is_some());
             carry_out(step, disks, master, operation, outcome);
-            made.iter().for_each(|it| disks.note_made(step.ledger(), *it));
+            match is_adopted {
+                true => adopt_volume::adopted(step, disks, master, &made),
+                false => made.iter().for_each(|it| disks.note_made(step.ledger(), *it)),
+            }
         }
         Err(refusal) => give_back(step, disks, master, operation, refusal),
     }
@@ -113,7 +133,9 @@ fn give_back(
             volumes.note_unwanted(label.clone());
         }
     }
-    made.retain(|it| volumes.is_made(it.claim));
+    // What was there before stays what it was: an orphan.
+    let is_new = filling_of(&operation).is_none();
+    made.retain(|it| is_new && volumes.is_made(it.claim));
     operation.making.iter().for_each(|it| volumes.forget_made(*it));
     let operation = OperationRecord { claims: Vec::new(), making: Vec::new(), ..operation };
     settle(step, master, operation, state, Some(why));
@@ -121,6 +143,7 @@ fn give_back(
 }
 
 /// What an operation comes to.
+#[derive(Default)]
 struct Outcome {
     batch: Vec<AgentChange>,
     /// The claims that were there before and are changed, those that are new and stay, and those that end.
@@ -129,6 +152,8 @@ struct Outcome {
     ended: Vec<Claim>,
     /// The volumes that it makes, in order.
     new: Vec<ClaimId>,
+    /// What the machine has when the space of what is adopted counts as there, if it has to.
+    base: Option<Resources>,
 }
 
 /// Does all steps on a copy. The volumes get the ids that they were made with, if they were.
@@ -142,13 +167,20 @@ fn rehearse(
     let Action::Claim(ClaimAction::Together(together)) = &operation.operation.action else {
         panic!("operation {} is none of several steps", operation.uuid)
     };
-    if let Some(why) = why_moved(step, &together.expected) {
+    let moved = why_moved(step, &together.expected);
+    if let Some(why) = moved.or_else(|| adopt_volume::conflict(step, &operation.making)) {
         return Err((OperationState::Failed, why));
     }
     let mut scratch: Record = step.scratch();
+    let base = match filling_of(operation) {
+        None => None,
+        Some(_) => widened(step, disks, operation).map_err(|it| (OperationState::Failed, it))?,
+    };
+    if let Some(base) = &base {
+        scratch.set_base(base);
+    }
     let mut copy = step.on(&mut scratch);
-    let mut outcome =
-        Outcome { batch: Vec::new(), touched: Vec::new(), ended: Vec::new(), new: Vec::new() };
+    let mut outcome = Outcome::default();
     let mut one = OperationRecord { making: Vec::new(), ..operation.clone() };
     for (index, action) in together.steps.iter().enumerate() {
         let at_step = |why: String| match together.steps.len() {
@@ -166,6 +198,13 @@ fn rehearse(
         }
         do_step(&mut copy, action, &together.by, operation, &mut outcome);
     }
+    if together.filling.is_some() {
+        let whole = ClaimAction::Together(together.clone());
+        if let Some(why) = used_by_tasks(&scratch, scratch.totals().total(), &whole) {
+            return Err((OperationState::Failed, why));
+        }
+    }
+    outcome.base = base;
     let (before, after) = (&step.ledger().claims, &scratch.ledger().claims);
     let is_whole = |it: &ClaimId| after.get(it).is_some_and(|it| it.state == ClaimState::Ready);
     if !outcome.new.iter().all(is_whole) {
@@ -203,6 +242,9 @@ fn do_step(
             let Some(claim) = changes.kept.iter_mut().find(is_it) else { continue };
             claim.id = operation.making.get(outcome.new.len()).copied().unwrap_or(claim.id);
             claim.state = ClaimState::Ready; // It is made before this is written down.
+            if let Some(filling) = filling_of(operation) {
+                adopt_volume::tell_history(claim, filling);
+            }
             outcome.new.push(claim.id);
         }
     }
@@ -234,7 +276,11 @@ fn carry_out(
     operation: OperationRecord,
     outcome: Outcome,
 ) {
-    let Outcome { batch, touched, ended, new } = outcome;
+    let Outcome { batch, touched, ended, new, base } = outcome;
+    if let Some(base) = base {
+        disks.set_usable(&base);
+        step.set_base(&base);
+    }
     let before: Vec<Option<Resource>> = touched
         .iter()
         .map(|it| step.ledger().claims.get(it).map(|it| it.resource.clone()))
@@ -247,7 +293,7 @@ fn carry_out(
         };
         let is_resized = match before {
             Some(before) => before.value != claim.resource.value,
-            None => 1 < claim.history.len(), // Its label says how it was made.
+            None => 1 < claim.history.len() || filling_of(&operation).is_some(), // Its label says how it was made.
         };
         match claim.state {
             ClaimState::Destroying => trashed.extend(label(claim).map(Effect::TrashVolume)),
@@ -295,7 +341,7 @@ mod tests {
 
     fn order(bed: &mut Bed, steps: Vec<Action>, expected: Expected) {
         let steps = steps.into_iter().map(action).collect();
-        let together = Together { by: "ops".to_owned(), steps, expected };
+        let together = Together { by: "ops".to_owned(), steps, expected, filling: None };
         let ownership = insists();
         bed.order(Order::ApplyTogether { uuid: UUID, together, ownership });
     }
@@ -313,7 +359,8 @@ mod tests {
     ) -> (Option<OperationState>, String) {
         let uuid = OperationUuid(Uuid::from_u128(number));
         let steps = steps.iter().cloned().map(action).collect();
-        let together = Together { by: "ops".to_owned(), steps, expected: Expected::default() };
+        let together =
+            Together { by: "ops".to_owned(), steps, expected: Expected::default(), filling: None };
         bed.order(Order::ApplyTogether { uuid, together, ownership });
         bed.settle();
         (bed.outcome(uuid), bed.why(uuid))
@@ -466,6 +513,7 @@ mod tests {
             by: "ops".to_owned(),
             steps: asked.into_iter().map(action).collect(),
             expected: Expected::default(),
+            filling: None,
         };
         let ownership = Some(Ownership::default());
         bed.order(Order::ApplyTogether { uuid, together, ownership });
@@ -496,6 +544,7 @@ mod tests {
                 by: "ops".to_owned(),
                 steps: grow().into_iter().map(action).collect(),
                 expected,
+                filling: None,
             };
             bed.order(Order::ApplyTogether { uuid, together, ownership: insists() });
             (bed.outcome(uuid), bed.why(uuid))

@@ -54,6 +54,13 @@ fn claim_in(step: &Step<'_>, id: ClaimId, state: ClaimState) -> Option<Claim> {
     step.ledger().claims.get(&id).filter(|it| it.state == state).cloned()
 }
 
+/// What is kept of a volume in the trash, unless it is being brought back.
+fn claim_in_trash(step: &Step<'_>, id: ClaimId) -> Option<Claim> {
+    let is_there = !step.ledger().claims.contains_key(&id);
+    let trashed = step.ledger().trash.get(&id).filter(|it| is_there && !it.purging);
+    trashed.map(|it| it.claim.clone())
+}
+
 /// None of the volumes of an operation becomes ready: their space is given back.
 pub(crate) fn making_failed(
     step: &mut Step<'_>,
@@ -92,7 +99,8 @@ pub(crate) fn volume_trashed(
     id: ClaimId,
     outcome: Result<(), String>,
 ) {
-    let Some(claim) = claim_in(step, id, ClaimState::Destroying) else { return }; // It was trashed before.
+    let destroying = claim_in(step, id, ClaimState::Destroying);
+    let Some(claim) = destroying.or_else(|| claim_in_trash(step, id)) else { return };
     if let Err(why) = outcome {
         step.log(format!(
             "{} could not be moved to the trash, which is tried again: {why}",
@@ -105,6 +113,9 @@ pub(crate) fn volume_trashed(
             TRASH_RETRY_MIN_MS,
             TRASH_RETRY_MAX_MS,
         );
+    }
+    if claim_in_trash(step, id).is_some() {
+        return step.alarms_mut().clear(&Alarm::Trash(id)); // It is there at last; that it goes there was written down before.
     }
     let trashed = TrashedVolume { claim: claim.clone(), since: step.now(), purging: false };
     end_destroyed(step, volumes, master, &claim, Some(trashed));
@@ -163,7 +174,8 @@ pub(crate) fn take_back(
 }
 
 pub(crate) fn trash_again(step: &mut Step<'_>, id: ClaimId) {
-    let label = claim_in(step, id, ClaimState::Destroying).and_then(|it| label(&it));
+    let destroying = claim_in(step, id, ClaimState::Destroying);
+    let label = destroying.or_else(|| claim_in_trash(step, id)).and_then(|it| label(&it));
     step.extend(label.map(Effect::TrashVolume));
 }
 

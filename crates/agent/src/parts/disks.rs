@@ -179,6 +179,12 @@ impl Disks {
         }
     }
 
+    /// A volume that was measured as nobody's is claimed.
+    pub(crate) fn note_adopted(&mut self, claim: &Claim) {
+        self.volumes.forget_orphan(claim.id);
+        self.spaces.take_back(claim);
+    }
+
     /// Nothing is left of a volume.
     pub(crate) fn forget_image(&mut self, volume: ClaimId) {
         self.spaces.forget_image(volume);

@@ -19,6 +19,8 @@ pub(crate) struct Volumes {
     made: BTreeSet<ClaimId>,
     /// Asked for, not answered, and nobody's by now.
     unwanted: BTreeMap<ClaimId, VolumeLabel>,
+    /// Those that are being adopted, with the megabytes that their drivers look for in them.
+    adopting: BTreeMap<ClaimId, u64>,
     checking: BTreeSet<ClaimId>,
     /// Whole volumes that no claim stood for when their disk was opened last.
     orphans: BTreeMap<DiskId, Vec<LabelledVolume>>,
@@ -39,6 +41,21 @@ impl Volumes {
             false => self.orphans.insert(disk, orphans.clone()),
         };
         before.unwrap_or_default() != orphans
+    }
+
+    /// One of them is claimed, or goes to the trash.
+    pub(crate) fn forget_orphan(&mut self, id: ClaimId) {
+        self.orphans.values_mut().for_each(|its| its.retain(|it| it.id != id));
+    }
+
+    /// A volume is to be adopted that must use so much already, in megabytes.
+    pub(crate) fn note_adopting(&mut self, id: ClaimId, own_mb: u64) {
+        self.adopting.insert(id, own_mb);
+    }
+
+    /// What was looked for in a volume that is adopted.
+    pub(crate) fn take_adopting(&mut self, id: ClaimId) -> u64 {
+        self.adopting.remove(&id).unwrap_or(0)
     }
 
     /// Why a volume could not be used when it was checked last.

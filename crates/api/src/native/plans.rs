@@ -5,14 +5,15 @@
 use holdfast_master::Force;
 use holdfast_model::{
     AgentId, CallerIdentity, ClaimAction, ClaimId, Expected, ExpectedClaim, FrameworkId, Taken,
-    Together,
+    Together, VolumeAdoption,
 };
 
 use super::frameworks::framework_standing;
 use crate::change::{self, How};
 use crate::groups::live_tasks;
 use crate::rows::{
-    ApplyPlan, ClaimPlan, EndPlan, FrameworkStanding, HolderRow, Plan, TakenRow, TeardownPlan,
+    ApplyPlan, ClaimPlan, EndPlan, FrameworkStanding, HolderRow, Plan, RemovalPlan, TakenRow,
+    TeardownPlan,
 };
 use crate::{MasterView, Refusal};
 
@@ -52,7 +53,8 @@ pub fn apply_plan(
     how: How,
 ) -> Result<Plan, Refusal> {
     let by = caller.principal().unwrap_or("operator").to_owned();
-    let together = Together { by, steps: steps.to_vec(), expected: expected.clone() };
+    let together =
+        Together { by, steps: steps.to_vec(), expected: expected.clone(), filling: None };
     let what = (&together, Force::of(how.force), how.claim);
     let taken = view.plan_together(agent, what, caller.principal())?;
     let mut now = seen(view, agent, steps);
@@ -109,6 +111,42 @@ pub fn undelete_plan(view: &MasterView, agent: &AgentId, claim: ClaimId) -> Resu
         gives: gives.unwrap_or_default(),
         taken_from: Vec::new(),
         takes: takes.unwrap_or_default(),
+    }))
+}
+
+/// What the adoption of an orphan takes and gives, if it would work.
+///
+/// # Errors
+/// What the core would say if it were asked for it now.
+pub fn adoption_plan(
+    view: &MasterView,
+    caller: &CallerIdentity,
+    agent: &AgentId,
+    adoption: &VolumeAdoption,
+) -> Result<Plan, Refusal> {
+    let together = view.plan_adoption(agent, adoption, caller.principal())?;
+    let conversion = ClaimAction::Together(together).conversion();
+    Ok(Plan::Claim(ClaimPlan {
+        action: "ADOPT".to_owned(),
+        agent: agent.to_string(),
+        apply: None,
+        gives: conversion.converted.to_string(),
+        taken_from: Vec::new(),
+        takes: conversion.consumed.to_string(),
+    }))
+}
+
+/// What would be kept of an orphan that is removed, if it would work. Nothing is taken: it is in no total.
+///
+/// # Errors
+/// What the core would say if it were asked for it now.
+pub fn removal_plan(view: &MasterView, agent: &AgentId, orphan: ClaimId) -> Result<Plan, Refusal> {
+    let kept = view.plan_removal(agent, orphan)?;
+    Ok(Plan::Removal(RemovalPlan {
+        action: "REMOVE_ORPHAN".to_owned(),
+        agent: agent.to_string(),
+        to_trash: kept.to_string(),
+        volume: orphan.to_string(),
     }))
 }
 

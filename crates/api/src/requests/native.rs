@@ -4,7 +4,7 @@ use holdfast_model::convert::operator;
 use holdfast_model::convert::text;
 use holdfast_model::{
     plain_root, AddedDisk, AgentId, CallerIdentity, ClaimAction, ClaimId, DiskAdoption, DiskId,
-    Expected, FrameworkId, Instant, OperatorCall, Role, TaskId,
+    Expected, FrameworkId, Instant, OperatorCall, PersistenceId, Role, TaskId, VolumeAdoption,
 };
 use holdfast_proto::json;
 
@@ -58,6 +58,10 @@ pub enum NativeRead {
     Trash,
     /// What bringing a destroyed volume back would take and give.
     UndeletePlan(AgentId, ClaimId),
+    /// What the adoption of an orphan would take and give if this caller asked for it.
+    AdoptionPlan(CallerIdentity, AgentId, VolumeAdoption),
+    /// What would be kept of an orphan that is removed.
+    RemovalPlan(AgentId, ClaimId),
 }
 
 impl NativeRequest {
@@ -103,6 +107,22 @@ impl NativeRequest {
             "add-disk" | "remove-disk" | "adopt-disk" => {
                 return Err(Refusal::MustBePosted("POST it: it changes an agent's disks".to_owned()));
             }
+            "adopt-volume" if posted => return adopt_volume(caller, parameters),
+            "adopt-volume" => {
+                return Err(Refusal::MustBePosted("POST it: it changes claims".to_owned()));
+            }
+            "adopt-volume-plan" => {
+                let (agent, adoption) = volume_adoption(parameters)?;
+                NativeRead::AdoptionPlan(caller.clone(), agent, adoption)
+            }
+            "remove-orphan" if posted => return remove_orphan(caller, parameters),
+            "remove-orphan" => {
+                return Err(Refusal::MustBePosted("POST it: it moves data to the trash".to_owned()));
+            }
+            "remove-orphan-plan" => {
+                let (agent, orphan) = orphan(parameters)?;
+                NativeRead::RemovalPlan(agent, orphan)
+            }
             "apply" if posted => return apply(caller, parameters),
             "apply" => {
                 return Err(Refusal::MustBePosted("POST it: it changes claims".to_owned()));
@@ -120,7 +140,7 @@ impl NativeRequest {
             }
             _ => {
                 return Err(Refusal::NotFound(format!(
-                    "there is no `/holdfast/v1/{name}`; there are agents, disks, claims, ended-claims, claims-at, frameworks, tasks, offers, roles, trash, explain, kill, apply, end-claim, give-up, undelete, purge, add-disk, remove-disk, adopt-disk, plan, undelete-plan"
+                    "there is no `/holdfast/v1/{name}`; there are agents, disks, claims, ended-claims, claims-at, frameworks, tasks, offers, roles, trash, explain, kill, apply, end-claim, give-up, undelete, purge, add-disk, remove-disk, adopt-disk, adopt-volume, remove-orphan, plan, undelete-plan, adopt-volume-plan, remove-orphan-plan"
                 )))
             }
         };
@@ -239,6 +259,57 @@ fn adopt_disk(
     Ok(NativeRequest::Ask(command, NativeAnswer::Done(ChangeDone { done: true })))
 }
 
+/// An orphan: `agent`, and `volume` (its uuid).
+fn orphan(parameters: Parameters<'_>) -> Result<(AgentId, ClaimId), Refusal> {
+    let agent = AgentId::parse(parameters.needed("agent")?)?;
+    let volume = ClaimId::parse(parameters.needed("volume")?).map_err(|it| it.within("volume"))?;
+    Ok((agent, volume))
+}
+
+/// An orphan that shall be adopted: beside what names it `disk`, and what shall be otherwise than its label says: `role`, `name`, `size_mb`; where
+/// tasks see it is `container_path`, or else `data`.
+fn volume_adoption(parameters: Parameters<'_>) -> Result<(AgentId, VolumeAdoption), Refusal> {
+    let (agent, orphan) = orphan(parameters)?;
+    let disk = DiskId::parse(parameters.needed("disk")?).map_err(|it| it.within("disk"))?;
+    let size_mb = match parameters.get("size_mb") {
+        None => None,
+        Some(text) => Some(text.parse().map_err(|_| {
+            Refusal::Invalid(format!("size_mb: `{text}` is no number; give MB, 1 or more"))
+        })?),
+    };
+    let role = parameters.get("role").map(Role::parse).transpose();
+    let name = parameters.get("name").map(PersistenceId::parse).transpose();
+    let adoption = VolumeAdoption {
+        disk,
+        orphan,
+        role: role.map_err(|it| it.within("role"))?,
+        name: name.map_err(|it| it.within("name"))?,
+        size_mb,
+        container_path: parameters.get("container_path").unwrap_or("data").to_owned(),
+    };
+    Ok((agent, adoption))
+}
+
+fn adopt_volume(
+    caller: &CallerIdentity,
+    parameters: Parameters<'_>,
+) -> Result<NativeRequest, Refusal> {
+    let (agent, adoption) = volume_adoption(parameters)?;
+    let call = OperatorCall::AdoptVolume { agent, adoption };
+    let command = MasterCommand::authorized(caller, call)?;
+    Ok(NativeRequest::Ask(command, NativeAnswer::Done(ChangeDone { done: true })))
+}
+
+fn remove_orphan(
+    caller: &CallerIdentity,
+    parameters: Parameters<'_>,
+) -> Result<NativeRequest, Refusal> {
+    let (agent, orphan) = orphan(parameters)?;
+    let call = OperatorCall::RemoveOrphan { agent, orphan };
+    let command = MasterCommand::authorized(caller, call)?;
+    Ok(NativeRequest::Ask(command, NativeAnswer::Trash(TrashDone { done: true })))
+}
+
 /// Why something is done by force; none when it is not.
 fn reason(parameters: Parameters<'_>) -> Result<Option<String>, Refusal> {
     let given = parameters.get("reason").map(str::trim).filter(|it| !it.is_empty());
@@ -326,7 +397,9 @@ impl NativeRead {
             NativeRead::Offers => Object::Offers,
             NativeRead::Roles => Object::Roles,
             NativeRead::Trash => Object::Claims,
-            NativeRead::UndeletePlan(agent, _) => Object::Agent(agent),
+            NativeRead::UndeletePlan(agent, _)
+            | NativeRead::AdoptionPlan(_, agent, _)
+            | NativeRead::RemovalPlan(agent, _) => Object::Agent(agent),
             NativeRead::Explain(question) => Object::Named(&question.about),
             NativeRead::ClaimPlan(_, agent, _)
             | NativeRead::EndPlan(_, agent, ..)
@@ -357,6 +430,12 @@ impl NativeRead {
             NativeRead::Trash => NativeAnswer::TrashRows(native::trash(view)),
             NativeRead::UndeletePlan(agent, claim) => {
                 NativeAnswer::Plan(Box::new(native::undelete_plan(view, agent, *claim)?))
+            }
+            NativeRead::AdoptionPlan(caller, agent, adoption) => {
+                NativeAnswer::Plan(Box::new(native::adoption_plan(view, caller, agent, adoption)?))
+            }
+            NativeRead::RemovalPlan(agent, orphan) => {
+                NativeAnswer::Plan(Box::new(native::removal_plan(view, agent, *orphan)?))
             }
             NativeRead::Explain(question) => {
                 NativeAnswer::Explained(Box::new(native::explain(view, now, question)?))

@@ -107,6 +107,19 @@ pub struct TeardownPlan {
     pub leaves_unclaimed: Vec<String>,
 }
 
+/// What the removal of a volume would do that no claim stands for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemovalPlan {
+    /// `REMOVE_ORPHAN`.
+    pub action: String,
+    /// Where.
+    pub agent: String,
+    /// As what it lies in the trash then, and can be brought back.
+    pub to_trash: String,
+    /// Which.
+    pub volume: String,
+}
+
 /// What a change would do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -119,6 +132,8 @@ pub enum Plan {
     Claim(ClaimPlan),
     /// The removal of a framework.
     Teardown(TeardownPlan),
+    /// The removal of a volume that no claim stands for.
+    Removal(RemovalPlan),
 }
 
 /// The end of a task was asked for.

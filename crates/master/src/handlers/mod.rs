@@ -7,6 +7,7 @@ mod accept;
 mod accept_claim;
 mod acknowledge;
 mod adopt;
+pub(crate) mod adopt_volume;
 pub(crate) mod agent;
 mod disks;
 pub(crate) mod elected;

@@ -4,6 +4,7 @@ use holdfast_model::{
     Event, FrameworkId, Invalid, MasterChange, OfferId, OperatorCall, Role, Scalar, TaskKey,
 };
 
+use super::adopt_volume::{adopt_volume, remove_orphan};
 use super::disks::{add_disk, adopt_disk, remove_disk};
 use super::give_up::give_up;
 use super::kill::kill;
@@ -68,6 +69,12 @@ fn begin(
         }
         OperatorCall::MoveDisk { from, to, adoption, reason } => {
             move_disk(step, belief, asked, (from, to), adoption, reason)
+        }
+        OperatorCall::AdoptVolume { agent, adoption } => {
+            adopt_volume(step, belief, asked, &agent, &adoption)
+        }
+        OperatorCall::RemoveOrphan { agent, orphan } => {
+            remove_orphan(step, belief, asked, &agent, orphan)
         }
         OperatorCall::RemoveDisk { agent, root } => remove_disk(step, belief, asked, &agent, root),
         OperatorCall::Teardown(_) | OperatorCall::Kill(..) | OperatorCall::Weight(..) => {

@@ -45,7 +45,7 @@ pub(super) fn apply(
 ) -> Result<(), Refusal> {
     let (request, principal) = asked;
     let by = principal.unwrap_or("operator").to_owned();
-    let together = Together { by, steps, expected };
+    let together = Together { by, steps, expected, filling: None };
     let Belief { agents, tasks, offers, operations, .. } = &*belief;
     let known = (step.out.ledger(), tasks.rows(), offers.rows());
     let under_way = operations.of_agent(agent).filter(|(_, it)| it.settled.is_none());

@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use holdfast_model::claim::{changes, fit, give_back, taken, Making};
 use holdfast_model::{
     Action, AgentId, Claim, ClaimAction, ClaimId, ClaimState, ClusterId, DiskId, DiskReport,
-    ExecutorId, ExecutorInfo, ExecutorKey, ExecutorRecord, FrameworkId, FrameworkInfo, IdSource,
-    Identity, Instant, LinkId, MachineInfo, NamedOperation, NodeId, OpaquePayload, Operation,
-    OperationRecord, OperationState, OperationUpdate, OperationUuid, Order, Ownership, Reason,
-    Report, Resource, Resources, Role, StatusSource, StatusUuid, TaskInfo, TaskKey, TaskRecord,
-    TaskState, TaskStatus, Term, ToAgent, ToMaster, Together, TrashNews, TrashedVolume,
+    ExecutorId, ExecutorInfo, ExecutorKey, ExecutorRecord, Filling, FrameworkId, FrameworkInfo,
+    IdSource, Identity, Instant, LinkId, MachineInfo, NamedOperation, NodeId, OpaquePayload,
+    Operation, OperationRecord, OperationState, OperationUpdate, OperationUuid, Order, Ownership,
+    Reason, Report, Resource, Resources, Role, StatusSource, StatusUuid, TaskInfo, TaskKey,
+    TaskRecord, TaskState, TaskStatus, Term, ToAgent, ToMaster, Together, TrashNews, TrashedVolume,
 };
 use uuid::Uuid;
 
@@ -183,8 +183,12 @@ impl Machine {
             Order::ApplyTogether { uuid, together, ownership } => {
                 self.apply_together(uuid, together, ownership.as_ref())
             }
+            Order::AdoptVolume { uuid, together, ownership } => {
+                self.adopt_volume(uuid, together, ownership.as_ref())
+            }
             // Tests answer them.
-            Order::AddDisk { .. }
+            Order::RemoveOrphan { .. }
+            | Order::AddDisk { .. }
             | Order::AdoptDisk { .. }
             | Order::LeaveDisk { .. }
             | Order::TakeDisk { .. }
@@ -405,6 +409,26 @@ impl Machine {
         let operation = NamedOperation { uuid, operation: Operation { id: None, action } };
         self.fails |= !moved.is_empty();
         self.apply(None, Role::any(), (&by, ownership), operation);
+    }
+
+    /// The volume that is created is the orphan; all is told anew, since nothing of it was believed.
+    fn adopt_volume(
+        &mut self,
+        uuid: OperationUuid,
+        together: Together,
+        ownership: Option<&Ownership>,
+    ) {
+        let Some(Filling::Orphan { volume, .. }) = together.filling.as_deref() else { return };
+        let volume = *volume;
+        let before: Vec<ClaimId> = self.claims.keys().copied().collect();
+        self.apply_together(uuid, together, ownership);
+        let made = self.claims.values().find(|it| it.is_volume() && !before.contains(&it.id));
+        if let Some(made) = made.cloned() {
+            self.claims.remove(&made.id);
+            self.claims.insert(volume, Claim { id: volume, ..made });
+            self.disks.iter_mut().for_each(|it| it.orphans.retain(|it| it.id != volume));
+        }
+        self.introduce();
     }
 
     pub(crate) fn tell_trash(&mut self) {

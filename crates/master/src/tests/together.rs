@@ -200,7 +200,7 @@ fn plan(
     (force, claim): (Force, Option<ClaimId>),
 ) -> Result<Vec<Taken>, Refusal> {
     let (by, steps) = ("ops".to_owned(), steps.to_vec());
-    let together = Together { by, steps, expected: Expected::default() };
+    let together = Together { by, steps, expected: Expected::default(), filling: None };
     bed.master.view().plan_together(&bed.agent(0), (&together, force, claim), None)
 }
 

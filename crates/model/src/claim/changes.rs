@@ -792,7 +792,7 @@ mod tests {
                 }
             }
             let (by, expected) = ("op".to_owned(), Expected::default());
-            let together = ClaimAction::Together(Together { by, steps: asked, expected });
+            let together = ClaimAction::Together(Together { by, steps: asked, expected, filling: None });
             let there = |identity: &Identity| {
                 claims.values().filter(|it| it.resource.identity == *identity).cloned().collect()
             };

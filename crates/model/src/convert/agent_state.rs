@@ -7,7 +7,7 @@ use holdfast_proto::holdfast::ledger::v1 as ledger;
 use holdfast_proto::holdfast::v1 as link;
 
 use super::codec::{
-    ANamedFramework, AResource, AStatus, AStep, ClaimStateNumber, DiskKindWord, Each,
+    AFilling, ANamedFramework, AResource, AStatus, AStep, ClaimStateNumber, DiskKindWord, Each,
     ExecutorOrBare, Expectation, Maybe, Millis, Name, Needed, OperationAndId, OperationStateNumber,
     Own, Same, SomeName, TaskOrBare, TaskStateNumber, Text,
 };
@@ -166,6 +166,7 @@ own_message! {
         by = by: Same,
         steps = steps: Each<AStep>,
         expected = agent_generation + claims: Expectation,
+        filling = orphan_uuid + orphan_generation: AFilling,
     }
 }
 

@@ -14,6 +14,7 @@ use super::own_message::OwnMessage;
 use super::resource::Format;
 use super::status::task_state;
 use super::{framework, machine, operation, resource, status, task};
+use crate::adopted_volume::Filling;
 use crate::agent_ledger::DiskKind;
 use crate::claim::ClaimState;
 use crate::framework::FrameworkInfo;
@@ -383,6 +384,29 @@ impl Codec<ClaimAction, v1::offer::Operation> for AStep {
             Action::Claim(action) => Ok(action),
             _ => Err(Invalid::new(field.to_string(), "is no change of claims")),
         }
+    }
+}
+
+/// What a volume is made of.
+pub(crate) struct AFilling;
+
+impl Codec<Option<Box<Filling>>, (String, u64)> for AFilling {
+    fn write(value: &Option<Box<Filling>>) -> (String, u64) {
+        match value.as_deref() {
+            Some(Filling::Orphan { volume, generation }) => (volume.to_string(), *generation),
+            None => Default::default(),
+        }
+    }
+
+    fn read(
+        field: &dyn Display,
+        (volume, generation): (String, u64),
+    ) -> Result<Option<Box<Filling>>, Invalid> {
+        if volume.is_empty() {
+            return Ok(None);
+        }
+        let volume = ClaimId::parse(&volume).at(field)?;
+        Ok(Some(Box::new(Filling::Orphan { volume, generation })))
     }
 }
 

@@ -90,6 +90,8 @@ pub fn to_proto(call: &OperatorCall) -> Option<Wire> {
         | OperatorCall::AdoptDisk { .. }
         | OperatorCall::MoveDisk { .. }
         | OperatorCall::RemoveDisk { .. }
+        | OperatorCall::AdoptVolume { .. }
+        | OperatorCall::RemoveOrphan { .. }
         | OperatorCall::GiveUp { .. } => return None,
         OperatorCall::Teardown(framework) => {
             wire.teardown = Some(Teardown { framework_id: framework_id_out(framework) });

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::{executor, framework, status, task, Format};
 use crate::added_disk::AddedDisk;
+use crate::adopted_volume::Filling;
 use crate::agent_ledger::{DiskKind, DiskRecord, ExecutorRecord, OperationRecord, TaskRecord};
 use crate::claim::{Claim, ClaimEvent, ClaimState, Ownership, Share};
 use crate::framework::{Capability, FrameworkInfo};
@@ -239,7 +240,7 @@ pub(crate) fn operation() -> impl Strategy<Value = Operation> {
 
 /// An operation as ledgers hold it: one of the Mesos API, or changes of claims that are made together.
 pub(crate) fn recorded_operation() -> impl Strategy<Value = Operation> {
-    let several = (of(word()), together())
+    let several = (of(word()), prop_oneof![3 => together(), 1 => adoption().boxed()])
         .prop_map(|(id, it)| Operation { id, action: Action::Claim(ClaimAction::Together(it)) });
     prop_oneof![3 => operation(), 1 => several].boxed()
 }
@@ -253,8 +254,17 @@ pub(crate) fn together() -> impl Strategy<Value = Together> {
             by,
             steps,
             expected: Expected { agent, claims },
+            filling: None,
         })
         .boxed()
+}
+
+/// Changes of claims that are made together with the adoption of an orphan.
+pub(crate) fn adoption() -> impl Strategy<Value = Together> {
+    (together(), uuid(), any::<u64>()).prop_map(|(together, volume, generation)| Together {
+        filling: Some(Box::new(Filling::Orphan { volume: ClaimId(volume), generation })),
+        ..together
+    })
 }
 
 pub(crate) fn framework() -> impl Strategy<Value = FrameworkInfo> {

@@ -182,8 +182,8 @@ pub enum ToMaster {
     SpaceNews(SpaceNews),
     /// What volumes were found to use: all of it after each welcome, and what has changed from then on.
     UsedNews(UsedNews),
-    /// What came of [`Order::AddDisk`], [`Order::AdoptDisk`], [`Order::LeaveDisk`], [`Order::TakeDisk`] or [`Order::RemoveDisk`], durably. Told
-    /// once, after the news of the disks that it has made.
+    /// What came of [`Order::AddDisk`], [`Order::AdoptDisk`], [`Order::LeaveDisk`], [`Order::TakeDisk`], [`Order::RemoveDisk`] or
+    /// [`Order::RemoveOrphan`], durably. Told once, after the news of the disks that it has made.
     DiskAnswer {
         /// The name that the order had.
         uuid: OperationUuid,
@@ -238,6 +238,28 @@ pub enum Order {
         together: Together,
         /// Whose claims it may take from; `None` when the master is older, and does not say.
         ownership: Option<Ownership>,
+    },
+    /// As [`Order::ApplyTogether`], and the one volume that is created is not made, but an orphan, as it is.
+    AdoptVolume {
+        /// The name of the operation.
+        uuid: OperationUuid,
+        /// What to do, and which orphan it is.
+        together: Together,
+        /// Whose claims it may take from.
+        ownership: Option<Ownership>,
+    },
+    /// An orphan shall go to the trash of its disk.
+    RemoveOrphan {
+        /// The name under which the agent answers.
+        uuid: OperationUuid,
+        /// The orphan.
+        volume: ClaimId,
+        /// The disk that it lies on.
+        disk: DiskId,
+        /// What its claim would hold, by its label.
+        resource: Box<Resource>,
+        /// Who asked, for the history of its claim.
+        by: String,
     },
     /// A task shall end.
     Kill {

@@ -3,6 +3,7 @@
 //! Relies on the law of operations. Never holds a read: that changes nothing, so no core hears of it.
 
 use crate::added_disk::AddedDisk;
+use crate::adopted_volume::VolumeAdoption;
 use crate::id::{AgentId, ClaimId, FrameworkId, TaskId};
 use crate::moved_disk::DiskAdoption;
 use crate::operation::{ClaimAction, Expected};
@@ -57,6 +58,20 @@ pub enum OperatorCall {
         agent: AgentId,
         /// The claim that it had.
         claim: ClaimId,
+    },
+    /// Make an orphan a volume of a claim again, as it is. Answered once it is durable at its agent.
+    AdoptVolume {
+        /// The agent that has its disk.
+        agent: AgentId,
+        /// Which, and as what.
+        adoption: VolumeAdoption,
+    },
+    /// Move an orphan to the trash of its disk. Answered once it is written down at its agent, which can bring it back from then on.
+    RemoveOrphan {
+        /// The agent that has its disk.
+        agent: AgentId,
+        /// The orphan.
+        orphan: ClaimId,
     },
     /// Remove a destroyed volume from the trash now. Answered once nobody can bring it back any more.
     PurgeTrash {

@@ -4,6 +4,7 @@
 //! are tried one by one, as Mesos does it.
 
 use super::{Asker, ClaimAction, Conversion};
+use crate::adopted_volume::Filling;
 use crate::claim::Claim;
 use crate::id::ClaimId;
 use crate::resource::Resource;
@@ -81,12 +82,15 @@ pub struct Together {
     pub steps: Vec<ClaimAction>,
     /// How the claims have to be.
     pub expected: Expected,
+    /// What its one volume is made of, when it is not made empty.
+    pub filling: Option<Box<Filling>>,
 }
 
 impl Together {
     /// Its name: that of its step if there is only one.
     pub fn name(&self) -> &'static str {
         match self.steps.as_slice() {
+            _ if self.filling.is_some() => "ADOPT",
             [one] => one.name(),
             _ => "APPLY",
         }
@@ -108,6 +112,11 @@ impl Together {
     pub(super) fn check(&self, asker: Asker<'_>) -> Result<(), Invalid> {
         if self.steps.is_empty() {
             return Err(Invalid::new("operations", "is empty; name at least one operation"));
+        }
+        let creates = self.steps.iter().filter(|it| matches!(it, ClaimAction::Create(_)));
+        if self.filling.is_some() && creates.flat_map(ClaimAction::resources).count() != 1 {
+            let why = "what is adopted becomes one volume; create one, and no other";
+            return Err(Invalid::new("operations", why));
         }
         if STEPS_MAX < self.steps.len() {
             let why =
@@ -181,6 +190,7 @@ mod tests {
             by: "ops".to_owned(),
             steps,
             expected: Expected::default(),
+            filling: None,
         })
     }
 

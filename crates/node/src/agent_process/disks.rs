@@ -16,7 +16,7 @@ use std::sync::mpsc::{channel, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use holdfast_agent::{Input, VolumeLabel};
+use holdfast_agent::{Adopted, Input, VolumeLabel};
 use holdfast_model::{AddedDisk, ClaimId, ClusterId, DiskId, DiskKind, DiskRecord};
 
 use self::board::{Board, News};
@@ -162,6 +162,11 @@ impl Disks {
     /// Moves a volume back from the trash.
     pub fn restore(&self, label: VolumeLabel) {
         self.send(label.disk, Job::Restore(label));
+    }
+
+    /// Makes a volume that no claim stands for that of a claim again.
+    pub fn adopt(&self, label: VolumeLabel, adopted: Adopted) {
+        self.send(label.disk, Job::Adopt(label, adopted));
     }
 
     /// A volume has another size now.

@@ -124,6 +124,7 @@ impl Shell for AgentShell {
             | Effect::CheckVolume(_)
             | Effect::TrashVolume(_)
             | Effect::RestoreVolume(_)
+            | Effect::AdoptVolume(..)
             | Effect::ResizeVolume(_)
             | Effect::PurgeTrash(..)
             | Effect::StartContainer(_)
@@ -161,6 +162,7 @@ impl Shell for AgentShell {
             Effect::CheckVolume(label) => self.disks.check(label),
             Effect::TrashVolume(label) => self.disks.trash(label),
             Effect::RestoreVolume(label) => self.disks.restore(label),
+            Effect::AdoptVolume(label, adopted) => self.disks.adopt(label, adopted),
             Effect::ResizeVolume(label) => self.disks.resize(label),
             Effect::PurgeTrash(disk, claim) => self.disks.purge(disk, claim),
             Effect::StartContainer(plan) => self.containers.start(*plan, self.disks.clone()),

@@ -74,6 +74,15 @@ pub enum Request {
         /// How long this may take, in milliseconds.
         slice_ms: u64,
     },
+    /// Make a whole volume that no claim stands for that of a claim again.
+    Adopt {
+        /// The label that it gets.
+        label: VolumeLabel,
+        /// The generation that its label had when it was found.
+        generation: u64,
+        /// How much of its size must be its own already, in MB.
+        own_mb: u64,
+    },
     /// See which volumes are there, and what lies in the trash.
     Survey,
     /// See how much room there is.
@@ -120,6 +129,8 @@ pub enum Answer {
     Made(Vec<Result<(), String>>),
     /// To [`Request::Check`]: the path of the volume's data, below the disk's root.
     Checked(Result<String, String>),
+    /// To [`Request::Adopt`].
+    Adopted(Result<(), String>),
     /// To [`Request::Give`]: whether that changed anything.
     Given(Result<bool, String>),
     /// To [`Request::Trash`], in the order of the uuids.
@@ -158,6 +169,10 @@ pub struct Listed {
     pub role: String,
     /// Its size in MB when it was made.
     pub size_mb: u64,
+    /// The principal that made it, if one is known.
+    pub principal: Option<String>,
+    /// The generation of its label.
+    pub generation: u64,
 }
 
 /// A destroyed volume.

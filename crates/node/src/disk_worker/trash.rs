@@ -20,11 +20,13 @@ const MIB: u64 = 1 << 20;
 /// See [`super::protocol::Request::Survey`].
 pub fn survey(disk: &OpenDisk) -> Result<Survey, String> {
     let there = holdfast_volumes::list_volumes(disk).map_err(words)?.volumes;
-    let listed = |VolumeLabel { volume_uuid, persistence_id, role, size_mb, .. }| Listed {
-        volume: volume_uuid,
-        persistence: persistence_id,
-        role,
-        size_mb,
+    let listed = |it: VolumeLabel| Listed {
+        volume: it.volume_uuid,
+        persistence: it.persistence_id,
+        role: it.role,
+        size_mb: it.size_mb,
+        principal: it.principal,
+        generation: it.generation,
     };
     let destroyed = holdfast_volumes::list_trash(disk).map_err(words)?.entries;
     let trash = destroyed.iter().map(|it| item(disk, it)).collect();
@@ -154,6 +156,8 @@ mod tests {
             persistence: stays.persistence_id.clone(),
             role: stays.role.clone(),
             size_mb: 10,
+            principal: None,
+            generation: 1,
         };
         assert_eq!(survey.volumes, [listed]);
         let [small, big] = survey.trash.as_slice() else { panic!("{survey:?}") };

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use holdfast_agent::{DiskFound, Input, TrashFound, VolumeLabel};
+use holdfast_agent::{Adopted, DiskFound, Input, TrashFound, VolumeLabel};
 use holdfast_model::{ClaimId, ClusterId, DiskId, DiskKind, DiskRecord, LabelledVolume};
 
 /// What a journal-like task has written on a volume.
@@ -61,6 +61,8 @@ pub enum Late {
     Trash(VolumeLabel),
     /// Moving one back.
     Restore(VolumeLabel),
+    /// Giving one that no claim stands for another label.
+    Adopt(VolumeLabel, Adopted),
     /// Looking at one.
     Check,
 }
@@ -254,6 +256,22 @@ impl Disk {
         self.check(label)
     }
 
+    /// Gives a volume that no claim stands for another label, if it is as it was found.
+    pub(crate) fn adopt(&mut self, label: &VolumeLabel, adopted: Adopted) -> Result<(), String> {
+        self.check_itself(label)?;
+        if self.troubled {
+            return Err(format!("{}: input/output error", self.root));
+        }
+        let Some(volume) = self.volumes.get_mut(&label.claim) else {
+            return Err(format!("volume {} is missing on {}", label.claim, self.root));
+        };
+        if volume.label.generation != adopted.generation && volume.label != *label {
+            return Err(format!("volume {} has another label by now", label.claim));
+        }
+        volume.label = label.clone();
+        Ok(())
+    }
+
     /// Removes a destroyed volume; says what went, if anything was left. `None` when the disk does not answer or is not there.
     pub(crate) fn purge(&mut self, claim: ClaimId) -> Option<Option<Volume>> {
         let is_there = self.mounted == Mounted::Itself && self.hang.is_none() && !self.troubled;
@@ -265,13 +283,15 @@ impl Disk {
         let is_there = self.mounted == Mounted::Itself && self.hang.is_none();
         let (disk, _) = self.label.filter(|_| is_there)?;
         let trashed = self.trash.keys().copied().collect();
-        let labelled = |id: &ClaimId| LabelledVolume {
+        let labelled = |(id, volume): (&ClaimId, &Volume)| LabelledVolume {
             id: *id,
-            persistence: String::new(),
-            role: String::new(),
-            size_mb: 0,
+            persistence: volume.label.persistence.clone(),
+            role: volume.label.role.clone(),
+            size_mb: volume.label.size_mb,
+            principal: volume.label.principal.clone(),
+            generation: volume.label.generation,
         };
-        let volumes = self.volumes.keys().map(labelled).collect();
+        let volumes = self.volumes.iter().map(labelled).collect();
         Some(Input::TrashFound(disk, TrashFound { trashed, volumes, images: Vec::new() }))
     }
 

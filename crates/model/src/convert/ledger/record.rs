@@ -33,7 +33,7 @@ records! {
     AgentFramework = 1,
     Executor = 1,
     Task = 1,
-    Operation = 4, // 2: `endings`; 3: `together`, `making`; 4: `ownership`.
+    Operation = 5, // 2: `endings`; 3: `together`, `making`; 4: `ownership`; 5: what is adopted.
     TrashedVolume = 2,
     AddedDisk = 1,
     LeftPlace = 1,
@@ -42,7 +42,7 @@ records! {
     AgentRecord = 1,
     FrameworkRecord = 1,
     IndexedClaim = 2,
-    PendingOperation = 2, // 2: `together`.
+    PendingOperation = 3, // 2: `together`; 3: what is adopted.
     RoleWeight = 1,
     Suspect = 1,
     EndedClaim = 2,

@@ -74,6 +74,8 @@ own_message! {
 
 own_message! {
     LabelledVolume = link::LabelledVolume {
+        principal = principal: Text,
+        generation = label_generation: Same,
         id = uuid: Name,
         persistence = persistence_id: Same,
         role = role: Same,

@@ -6,7 +6,8 @@ use holdfast_proto::holdfast::v1 as link;
 
 use super::{own_oneof, Received};
 use crate::convert::codec::{
-    AFramework, AnOperation, Boxed, Each, LeaveStageWord, Maybe, Name, Needed, Own, Same, SomeName,
+    AFramework, AResource, AnOperation, Boxed, Each, LeaveStageWord, Maybe, Name, Needed, Own,
+    Same, SomeName,
 };
 use crate::convert::field::Place;
 use crate::convert::own_message::own_message;
@@ -50,6 +51,18 @@ own_oneof! {
             uuid = uuid: Name,
             together = together: Needed<Own>,
             ownership = ownership: Maybe<Own>,
+        },
+        adopt_volume: AdoptVolume { uuid, together, ownership } = AdoptVolume {
+            uuid = uuid: Name,
+            together = together: Needed<Own>,
+            ownership = ownership: Maybe<Own>,
+        },
+        remove_orphan: RemoveOrphan { uuid, volume, disk, resource, by } = RemoveOrphan {
+            uuid = uuid: Name,
+            volume = volume_uuid: Name,
+            disk = disk_uuid: Name,
+            resource = resource: Needed<Boxed<AResource>>,
+            by = by: Same,
         },
         give_up: GiveUp { uuid, claim, by } = GiveUp {
             uuid = uuid: Name,

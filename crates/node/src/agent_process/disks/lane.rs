@@ -26,7 +26,7 @@ use std::sync::mpsc::{channel, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use holdfast_agent::{DiskFound, Input, VolumeLabel};
+use holdfast_agent::{Adopted, DiskFound, Input, VolumeLabel};
 use holdfast_model::{ClaimId, ClusterId, DiskId, DiskKind, DiskRecord, VolumeLimit};
 use holdfast_volumes::{DiskHold, DiskLabel, HeldBy, HoldFault, Place};
 use uuid::Uuid;
@@ -70,6 +70,8 @@ pub enum Job {
     Trash(VolumeLabel),
     /// Move a volume back from the trash.
     Restore(VolumeLabel),
+    /// Make a volume that no claim stands for that of a claim again.
+    Adopt(VolumeLabel, Adopted),
     /// A volume has another size now.
     Resize(VolumeLabel),
     /// Remove a destroyed volume from the trash.
@@ -98,7 +100,7 @@ impl Job {
         // Whoever no longer waits for an answer needs none.
         match self {
             Job::Open(_) | Job::Purge(..) | Job::Resize(_) => {}
-            Job::Make(label) | Job::Restore(label) => {
+            Job::Make(label) | Job::Restore(label) | Job::Adopt(label, _) => {
                 inbox.tell_blocking(Input::VolumeMade(label.claim, failed()))
             }
             Job::Check(label) => inbox.tell_blocking(Input::VolumeChecked(label.claim, failed())),
@@ -277,6 +279,7 @@ impl Lane {
                 self.shared.inbox.tell_blocking(Input::VolumeChecked(label.claim, outcome));
             }
             Job::Restore(label) => self.restore(&label),
+            Job::Adopt(label, adopted) => self.adopt(&label, adopted),
             // What holds a volume to its size is told here as well.
             Job::Resize(label) => self.trash.resized(&label),
             Job::Purge(disk, claim) => self.purge(disk, claim),

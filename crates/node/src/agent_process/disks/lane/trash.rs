@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use holdfast_agent::{Input, TrashFound, VolumeLabel};
+use holdfast_agent::{Adopted, Input, TrashFound, VolumeLabel};
 use holdfast_model::{ClaimId, DiskId, LabelledVolume};
 use uuid::Uuid;
 
@@ -76,8 +76,8 @@ enum Why {
 
 /// A volume as the core knows it.
 fn labelled(it: Listed) -> LabelledVolume {
-    let Listed { volume, persistence, role, size_mb } = it;
-    LabelledVolume { id: ClaimId(volume), persistence, role, size_mb }
+    let Listed { volume, persistence, role, size_mb, principal, generation } = it;
+    LabelledVolume { id: ClaimId(volume), persistence, role, size_mb, principal, generation }
 }
 
 /// Why trash must make room now, if it must: what is promised to volumes and what lies in the trash do not fit beside each other on the
@@ -356,6 +356,23 @@ impl Lane {
         let request = Request::Restore { label: wanted(label, self.cluster()), destroyed_ms };
         match self.work(&request, &doing)? {
             Answer::Restored(outcome) => outcome.inspect(|()| self.trash.restored(label)),
+            other => Err(self.misunderstood(&doing, &other)),
+        }
+    }
+
+    /// Makes a volume that no claim stands for that of a claim again.
+    pub(super) fn adopt(&mut self, label: &VolumeLabel, adopted: Adopted) {
+        let outcome = self.try_adopt(label, adopted);
+        self.shared.inbox.tell_blocking(Input::VolumeMade(label.claim, outcome));
+    }
+
+    fn try_adopt(&mut self, label: &VolumeLabel, adopted: Adopted) -> Result<(), String> {
+        self.ready(label.disk)?;
+        let doing = format!("adopting volume {}", label.claim);
+        let Adopted { generation, own_mb } = adopted;
+        let request = Request::Adopt { label: wanted(label, self.cluster()), generation, own_mb };
+        match self.work(&request, &doing)? {
+            Answer::Adopted(outcome) => outcome.inspect(|()| self.trash.made(label)),
             other => Err(self.misunderstood(&doing, &other)),
         }
     }

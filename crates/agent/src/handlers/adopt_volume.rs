@@ -1,0 +1,307 @@
+//! An operator makes a volume, which no claim stands for, that of a claim again.
+//!
+//! It is an operation of several steps whose one volume is not made: the orphan gets its label, if that has to change, and its claim is written
+//! down once its driver has found it whole. A crash before that leaves an orphan. Relies on `together.rs` for the rest. Never makes an empty
+//! volume in place of one that is gone, and never has two claims of one volume.
+
+use holdfast_model::{
+    Action, Claim, ClaimAction, ClaimEvent, ClaimId, Filling, OperationRecord, Resource,
+};
+
+use super::disk_changes::what;
+use crate::bookkeeping::faults::disk_fault;
+use crate::bookkeeping::records::{disk_of, filling_of, moved_to};
+use crate::bookkeeping::Step;
+use crate::parts::{Disks, MasterLink, ReportWish};
+
+/// What speaks against the adoption, as far as it is known before the volume is looked at.
+pub(crate) fn obstacle(
+    step: &Step<'_>,
+    disks: &Disks,
+    operation: &OperationRecord,
+) -> Option<String> {
+    let Filling::Orphan { volume, generation } = filling_of(operation)?;
+    let resource = adopted_resource(operation)?;
+    if let Some(why) = conflict(step, &[*volume]) {
+        return Some(why);
+    }
+    if step.ledger().operations_on(*volume).next().is_some() {
+        return Some(format!("volume {volume} is just being adopted; see its claim"));
+    }
+    let Some(disk) = disk_of(step.ledger(), &resource.identity) else {
+        return Some(format!("{resource}: there is no such disk on this agent; see its disks"));
+    };
+    if let Some(why) = unusable(step, disks, disk) {
+        return Some(why);
+    }
+    let Some(found) = disks.volumes().orphans(disk).iter().find(|it| it.id == *volume) else {
+        return Some(no_orphan(*volume, disk));
+    };
+    if found.generation != *generation {
+        return Some(format!(
+            "the label of volume {volume} is of generation {}, not {generation}; look at its disk again",
+            found.generation
+        ));
+    }
+    let size_mb = resource.value.quantity();
+    let is_resized = size_mb.as_whole() != i64::try_from(found.size_mb).unwrap_or(i64::MAX);
+    (disks.is_image(*volume) && is_resized).then(|| {
+        format!(
+            "volume {volume} is an image of {} MB, which is not resized; adopt it with that size",
+            found.size_mb
+        )
+    })
+}
+
+/// Why nothing is done about the orphans of a disk now.
+pub(super) fn unusable(
+    step: &Step<'_>,
+    disks: &Disks,
+    disk: holdfast_model::DiskId,
+) -> Option<String> {
+    if let Some(to) = moved_to(step.ledger(), disk) {
+        return Some(format!("disk {disk} is just being moved to agent {to}"));
+    }
+    let fault = disk_fault(step, disks, disk)?;
+    Some(format!("disk {disk} cannot be used now: {fault}"))
+}
+
+/// That there is no such orphan, and what may have become of it.
+pub(super) fn no_orphan(volume: ClaimId, disk: holdfast_model::DiskId) -> String {
+    format!(
+        "there is no whole volume {volume} on disk {disk} that no claim stands for: it was claimed or taken away meanwhile, or its label is damaged, of another disk or of another cluster; see `holdfast disk show {disk}`, and look at `holdfast/volumes/{volume}` on the disk"
+    )
+}
+
+/// Why a volume is nobody's orphan.
+pub(crate) fn conflict(step: &Step<'_>, volumes: &[ClaimId]) -> Option<String> {
+    let ledger = step.ledger();
+    volumes.iter().find_map(|id| {
+        if let Some(claim) = ledger.claims.get(id) {
+            return Some(format!(
+                "volume {id} is claimed already, as {}; see `holdfast claim show {id}`",
+                what(&claim.resource)
+            ));
+        }
+        let trashed = ledger.trash.get(id)?;
+        Some(format!(
+            "volume {id} lies in the trash of this agent, as {}; bring it back with `holdfast volume undelete {id}`",
+            what(&trashed.claim.resource)
+        ))
+    })
+}
+
+fn adopted_resource(operation: &OperationRecord) -> Option<&Resource> {
+    let Action::Claim(action) = &operation.operation.action else { return None };
+    let mut creates = action.steps().iter().filter(|it| matches!(it, ClaimAction::Create(_)));
+    creates.next()?.resources().first()
+}
+
+/// Where a claim came from: its label is of the generation that it has now.
+pub(super) fn tell_history(claim: &mut Claim, filling: &Filling) {
+    let Filling::Orphan { generation, .. } = filling;
+    claim.generation = generation.saturating_add(1);
+    let made = claim.history.pop().expect("a claim that was just made has a history");
+    let what = "adopted".to_owned();
+    claim.history = vec![ClaimEvent { generation: claim.generation, what, ..made }];
+}
+
+/// It is written down.
+pub(super) fn adopted(
+    step: &mut Step<'_>,
+    disks: &mut Disks,
+    master: &mut MasterLink,
+    volumes: &[ClaimId],
+) {
+    for id in volumes {
+        let Some(claim) = step.ledger().claims.get(id).cloned() else { continue };
+        let by = claim.history.last().map_or("", |it| it.by.as_str());
+        step.log(format!("volume {} is adopted by {by} as {}", claim.id, claim.resource));
+        disks.note_adopted(&claim);
+    }
+    // Nothing of it was believed before.
+    master.want_report(ReportWish::News);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::Effect;
+    use crate::testbed::{labelled, reserved_disk, volume_named, Bed, DB_VOLUME};
+    use crate::{Input, TrashFound};
+    use holdfast_model::{
+        AgentChange, ClaimState, Expected, OperationState, OperationUuid, Order, Ownership, Role,
+        TaskState, Together, VolumeLimit,
+    };
+    use uuid::Uuid;
+    use OperationState::{Failed, Finished};
+
+    const ORPHAN: ClaimId = ClaimId(Uuid::from_u128(0x0f));
+
+    /// An agent with an orphan on its disk.
+    fn with_orphan() -> Bed {
+        let mut bed = Bed::registered();
+        bed.acknowledges = true;
+        bed.volumes.insert(ORPHAN);
+        look(&mut bed);
+        bed
+    }
+
+    fn look(bed: &mut Bed) {
+        let found = TrashFound { volumes: vec![labelled(ORPHAN)], ..TrashFound::default() };
+        bed.input(Input::TrashFound(bed.machine.disks[1].disk.id, found));
+    }
+
+    fn order(volume: &Resource, number: u128) -> (OperationUuid, Order) {
+        let Action::Claim(reserve) = Bed::reserve(volume.without_volume().unallocated()) else {
+            panic!("it is a change of claims")
+        };
+        let together = Together {
+            by: "ops".to_owned(),
+            steps: vec![reserve, ClaimAction::Create(vec![volume.clone()])],
+            expected: Expected::default(),
+            filling: Some(Box::new(Filling::Orphan { volume: ORPHAN, generation: 1 })),
+        };
+        let uuid = OperationUuid(Uuid::from_u128(number));
+        let ownership = Some(Ownership::default());
+        (uuid, Order::AdoptVolume { uuid, together, ownership })
+    }
+
+    fn adopt(bed: &mut Bed, volume: &Resource, number: u128) -> (Option<OperationState>, String) {
+        let (uuid, order) = order(volume, number);
+        bed.order(order);
+        bed.settle();
+        (bed.outcome(uuid), bed.why(uuid))
+    }
+
+    fn is_made_anew(bed: &Bed) -> bool {
+        bed.seen.iter().any(|it| matches!(it, Effect::MakeVolume(label) if label.claim == ORPHAN))
+    }
+
+    #[test]
+    fn an_orphan_becomes_the_volume_of_a_claim_under_its_own_id_with_its_data() {
+        let mut bed = with_orphan();
+        let (done, why) = adopt(&mut bed, &volume_named(DB_VOLUME, 60), 1);
+        assert_eq!(done, Some(Finished), "{why}");
+        let claim = bed.claim(DB_VOLUME);
+        assert_eq!((claim.id, claim.state, claim.generation), (ORPHAN, ClaimState::Ready, 2));
+        let events: Vec<_> =
+            claim.history.iter().map(|it| (it.what.as_str(), it.by.as_str())).collect();
+        assert_eq!(events, [("adopted", "ops")]);
+        assert!(!is_made_anew(&bed) && bed.agent.faults().is_empty());
+        let label = crate::bookkeeping::records::label(&claim).unwrap();
+        assert!(
+            bed.seen.iter().any(|it| matches!(it, Effect::AdoptVolume(its, _) if *its == label)),
+            "what is written on it is what its claim says"
+        );
+        let report = bed.reports().pop().unwrap();
+        assert!(
+            report.claims.contains(&claim) && report.disks.iter().all(|it| it.orphans.is_empty())
+        );
+        bed.launch_command("t", &[claim.resource.clone()]);
+        bed.settle();
+        assert_eq!(bed.task_state("t"), Some(TaskState::Running));
+        let (done, why) = adopt(&mut bed, &volume_named("twice", 60), 2);
+        assert!(done == Some(Failed) && why.contains("is claimed already"), "{why}");
+    }
+
+    #[test]
+    fn it_may_be_of_another_role_and_have_another_name_and_size() {
+        let mut bed = with_orphan();
+        let mut reservation = crate::testbed::reservation();
+        reservation.role = Role::parse("other").unwrap();
+        let disk = crate::testbed::amount("disk", 40).on(holdfast_model::Source::path("/d1"));
+        let id = holdfast_model::PersistenceId::parse("renamed").unwrap();
+        let volume = disk.reserved(reservation).volume(id, "data", None);
+        let (done, why) = adopt(&mut bed, &volume, 1);
+        assert_eq!(done, Some(Finished), "{why}");
+        assert_eq!((bed.claim("renamed").id, bed.claim("renamed").resource), (ORPHAN, volume));
+    }
+
+    #[test]
+    fn a_crash_anywhere_leaves_an_orphan_or_its_claim_and_makes_nothing() {
+        for crash_in in 0.. {
+            let mut bed = with_orphan();
+            bed.crash_in = Some(crash_in);
+            let (uuid, order) = order(&volume_named(DB_VOLUME, 60), 1);
+            bed.order(order.clone());
+            bed.settle();
+            let is_adopted = |bed: &Bed| bed.find_claim(DB_VOLUME).is_some();
+            assert!(bed.volumes.contains(&ORPHAN) && !is_made_anew(&bed), "crash {crash_in}");
+            assert!(bed.outcome(uuid) != Some(Finished) || is_adopted(&bed));
+            let crashed = bed.crashes;
+            bed.crash_in = None;
+            if !is_adopted(&bed) {
+                look(&mut bed);
+                bed.order(order);
+                bed.settle();
+            }
+            assert_eq!(bed.claim(DB_VOLUME).id, ORPHAN, "crash {crash_in}");
+            assert_eq!(bed.durable.claims.values().filter(|it| it.is_volume()).count(), 1);
+            if crashed == 0 {
+                assert!(2 < crash_in);
+                break;
+            }
+        }
+    }
+
+    #[test]
+    fn what_stands_in_the_way_is_named_and_the_orphan_stays_one() {
+        let refused = |bed: &mut Bed, volume: &Resource, words: &str| {
+            let claims = bed.durable.claims.clone();
+            let number = 100 + u128::try_from(bed.operations.len()).unwrap();
+            let (done, why) = adopt(bed, volume, number);
+            assert!(done == Some(Failed) && why.contains(words), "{done:?} {why}");
+            assert_eq!(bed.durable.claims, claims);
+            let trashes = |it: &Effect| matches!(it, Effect::TrashVolume(it) if it.claim == ORPHAN);
+            assert!(bed.volumes.contains(&ORPHAN) && !bed.seen.iter().any(trashes));
+        };
+        let volume = volume_named(DB_VOLUME, 60);
+        let mut bed = Bed::registered();
+        bed.volumes.insert(ORPHAN);
+        let found = TrashFound::default();
+        bed.input(Input::TrashFound(bed.machine.disks[1].disk.id, found));
+        refused(&mut bed, &volume, "its label is damaged, of another disk or of another cluster");
+        let mut bed = with_orphan();
+        bed.machine.disks[1].fault = Some("not mounted".to_owned());
+        bed.input(Input::Opened(bed.machine.clone()));
+        refused(&mut bed, &volume, "not mounted");
+        let mut bed = with_orphan();
+        bed.reserve_and_create();
+        refused(&mut bed, &volume, "already has a volume of this name");
+        refused(&mut bed, &volume_named("large", 950), "of which 100 MB are claimed by");
+        let mut bed = with_orphan();
+        bed.failures = 1;
+        refused(&mut bed, &volume, "no space left");
+        let mut bed = with_orphan();
+        bed.launch_command(
+            "t",
+            &[crate::testbed::amount("disk", 950).on(holdfast_model::Source::path("/d1"))],
+        );
+        bed.settle();
+        refused(&mut bed, &volume, "is in use by task `t`");
+    }
+
+    /// What an orphan uses is not free: of a full disk nothing could be adopted otherwise.
+    #[test]
+    fn what_an_orphan_uses_already_need_not_be_free() {
+        let mut bed = with_orphan();
+        bed.measured(VolumeLimit::None, &[]);
+        let space = bed.machine.disks[1].space.as_mut().unwrap();
+        (space.free_mb, space.used.as_mut().unwrap().free_mb) = (30, 30);
+        bed.input(Input::Opened(bed.machine.clone()));
+        let (done, why) = adopt(&mut bed, &volume_named(DB_VOLUME, 60), 1);
+        assert!(
+            done == Some(Failed) && why.contains("not so large"),
+            "30 MB are free, and it has 20: {why}"
+        );
+        let (done, why) = adopt(&mut bed, &volume_named(DB_VOLUME, 45), 2);
+        assert_eq!(done, Some(Finished), "{why}");
+        assert!(bed.agent.faults().is_empty() && bed.claim(DB_VOLUME).id == ORPHAN);
+        let total = bed.agent.total().clone();
+        let left = total.get(&reserved_disk(1).identity.base());
+        assert!(left.is_none(), "nothing is left to be claimed: {total}");
+        let written = bed.seen.iter().any(|it| matches!(it, Effect::Commit { changes, .. } if changes.iter().any(|it| matches!(it, AgentChange::Claim(it) if it.id == ORPHAN))));
+        assert!(written);
+    }
+}

@@ -238,11 +238,9 @@ fn last_word(
         Some(why) if !task.delivered => {
             TerminationReason::new(TaskState::Failed, Reason::ContainerLaunchFailed, why.clone())
         }
-        _ if end.exit.out_of_memory => TerminationReason::new(
-            TaskState::Failed,
-            Reason::MemoryLimit,
-            format!("out of memory: {message}"),
-        ),
+        _ if end.exit.out_of_memory => {
+            TerminationReason::new(TaskState::Failed, Reason::MemoryLimit, message.clone())
+        }
         _ => {
             let why = format!("its executor ended with status {}: {message}", end.exit.status);
             TerminationReason::new(TaskState::Failed, Reason::ExecutorTerminated, why)

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::cgroup_files::{processes, read_keyed, read_number, remove, write, write_if_there};
 use super::{IsolationError, Isolator, Subject};
 use crate::process::kill_members;
-use crate::{Limits, Usage};
+use crate::{Limits, MemoryEvents, Usage};
 
 const NAME: &str = "cgroup_v1";
 /// A lower limit is raised to this: nothing starts in less.
@@ -183,10 +183,9 @@ impl Isolator for CgroupV1 {
         set("THAWED");
     }
 
-    fn oom_kills(&self, subject: &Subject) -> u64 {
-        self.dir(&self.hierarchies.memory, subject)
-            .and_then(|dir| read_keyed(&dir.join("memory.oom_control"), "oom_kill"))
-            .unwrap_or(0)
+    fn memory_events(&self, subject: &Subject) -> Option<MemoryEvents> {
+        let dir = self.dir(&self.hierarchies.memory, subject)?;
+        Some(MemoryEvents::of_v1(&dir))
     }
 
     fn cleanup(&self, subject: &Subject) -> Result<(), IsolationError> {

@@ -11,7 +11,7 @@ use super::cgroup_files::{processes, read_keyed, read_number, remove, write, wri
 use super::cgroup_v1::{CPU_PERIOD_US, MEM_BYTES_MIN, TASKS_MAX};
 use super::{IsolationError, Isolator, Subject};
 use crate::process::kill_members;
-use crate::{Limits, Usage};
+use crate::{Limits, MemoryEvents, Usage};
 
 const NAME: &str = "cgroup_v2";
 /// The controllers that we use, where the kernel has them.
@@ -154,8 +154,8 @@ impl Isolator for CgroupV2 {
         }
     }
 
-    fn oom_kills(&self, subject: &Subject) -> u64 {
-        read_keyed(&self.dir(subject).join("memory.events"), "oom_kill").unwrap_or(0)
+    fn memory_events(&self, subject: &Subject) -> Option<MemoryEvents> {
+        Some(MemoryEvents::of_v2(&self.dir(subject)))
     }
 
     fn cleanup(&self, subject: &Subject) -> Result<(), IsolationError> {

@@ -200,7 +200,7 @@ fn conforms(fixture: Fixture) {
         isolator.update(&subject, &Limits { mem_bytes: 0, ..limits }).unwrap();
         isolator.usage(&subject, &mut usage).unwrap();
         assert_eq!(usage.mem_limit_bytes, 0, "no limit");
-        assert_eq!(isolator.oom_kills(&subject), 0);
+        assert_eq!(isolator.memory_events(&subject).unwrap_or_default().oom_kills, 0);
     }
     isolator.kill(&subject);
     if !fixture.lists {
@@ -286,7 +286,7 @@ fn version_1_writes_what_the_kernel_expects() {
     assert!(error.detail.contains("9000000 bytes are in use"), "{error}");
     fs::write(dir(0).join("memory.oom_control"), "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n")
         .unwrap();
-    assert_eq!(fixture.isolator.oom_kills(&subject), 2);
+    assert_eq!(fixture.isolator.memory_events(&subject).unwrap().oom_kills, 2);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Limits, Usage, VolumeMount};
+use crate::{Limits, MemoryEvents, Usage, VolumeMount};
 use hide::Hiding;
 
 pub use hide::HiddenPlace;
@@ -91,9 +91,9 @@ pub(crate) trait Isolator {
     }
     /// Sends SIGKILL to all members; they may not be gone yet when it returns.
     fn kill(&self, _subject: &Subject) {}
-    /// Counts the processes that the kernel killed because the memory limit was met.
-    fn oom_kills(&self, _subject: &Subject) -> u64 {
-        0
+    /// What it knows about the memory of the container; `None` when it does not limit it.
+    fn memory_events(&self, _subject: &Subject) -> Option<MemoryEvents> {
+        None
     }
     /// Removes what it made; the container must be empty.
     fn cleanup(&self, subject: &Subject) -> Result<(), IsolationError>;

@@ -243,19 +243,17 @@ impl Shim {
             _ => (None, None),
         };
         let subject = self.launch.subject(Some(self.own.pid));
-        let oom_kills: u64 =
-            self.launch.plan.isolators().iter().map(|isolator| isolator.oom_kills(&subject)).sum();
-        let oom_killed = oom_kills > 0 && code != Some(0);
+        let isolators = self.launch.plan.isolators();
+        let memory = isolators.iter().find_map(|it| it.memory_events(&subject));
+        let memory = memory.unwrap_or_default();
+        let oom_killed = memory.oom_kills > 0 && code != Some(0);
         let how = match (code, signal) {
             (Some(code), _) => format!("exited with code {code}"),
             (None, Some(signal)) => format!("killed by signal {signal}"),
             (None, None) => "ended in a way that was not seen".to_string(),
         };
         let message = match oom_killed {
-            true => format!(
-                "{how} after meeting its memory limit of {} bytes",
-                self.launch.spec.limits.mem_bytes
-            ),
+            true => format!("{}; {how}", memory.words()),
             false => how,
         };
         Exit { code, signal, oom_killed, message }

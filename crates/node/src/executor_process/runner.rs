@@ -9,11 +9,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
-use holdfast_containers::{is_settled, open_output, GroupSignal, OutputLimits};
+use holdfast_containers::{is_settled, open_output, GroupSignal, OutputLimits, OwnMemory};
 use holdfast_model::convert::{check, task, Format};
-use holdfast_model::{Capability, Resource, TaskId, TaskInfo};
+use holdfast_model::{Capability, Reason, Resource, TaskId, TaskInfo};
 use holdfast_sdk::net::executor::{
-    ChildPlan, ChildTasks, Ended, Environment, Event, Executor, Output, Settled, Signal,
+    ChildPlan, ChildTasks, Ended, Environment, Event, Executor, Limitation, Output, Settled, Signal,
 };
 use holdfast_sdk::net::stop_signal;
 
@@ -168,7 +168,17 @@ fn plan(info: &TaskInfo, directory: &Path) -> Result<ChildPlan, String> {
     let settled = || is_settled(stdout().as_fd()) && is_settled(stderr().as_fd());
     let settled = Some(Box::new(settled) as Settled);
     let plan = ChildPlan::of(info, directory);
-    Ok(ChildPlan { lifetime, checks, reports_starting: true, settled, ..plan })
+    let limitation = OwnMemory::find().map(memory_limitation);
+    Ok(ChildPlan { lifetime, checks, reports_starting: true, settled, limitation, ..plan })
+}
+
+/// That the kernel has killed something of this container for its memory since now. All tasks of an executor share its limit.
+fn memory_limitation(memory: OwnMemory) -> Limitation {
+    let before = memory.events().oom_kills;
+    Box::new(move || {
+        let events = memory.events();
+        (before < events.oom_kills).then(|| (Reason::MemoryLimit, events.words()))
+    })
 }
 
 /// What the agent says in the environment; without it, all is kept.

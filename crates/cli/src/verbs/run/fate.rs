@@ -54,18 +54,18 @@ mod tests {
     #[test]
     fn the_commands_own_code_is_kept() {
         let failed = |message: &str| code(&status(TaskState::Failed, message));
-        assert_eq!(failed("the command exited with status 3"), 3);
+        assert_eq!(failed("Command exited with status 3"), 3);
         assert_eq!(failed("Command exited with status 42 (core dumped)"), 42);
         for unknown in [
             "",
-            "the command was ended by signal: 9",
+            "Command terminated with signal Killed (SIGKILL)",
             "exited with status 0",
             "exited with status 256",
             "exited with status x",
         ] {
             assert_eq!(failed(unknown), EXIT_ERROR, "{unknown}");
         }
-        assert_eq!(code(&status(TaskState::Finished, "the command exited with status 0")), 0);
+        assert_eq!(code(&status(TaskState::Finished, "Command exited with status 0")), 0);
         assert_eq!(code(&status(TaskState::Killed, "exited with status 3")), EXIT_ERROR);
         assert_eq!(words(&status(TaskState::Failed, "why")), "TASK_FAILED: why");
     }

@@ -5,7 +5,6 @@
 //! its group is ended too: a task that is reported ended holds no file open. It relies on `signal`
 //! for signals to groups. It never reports the end of a task that may still run.
 
-use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -19,6 +18,7 @@ use tokio::time::Instant;
 use super::super::clock::now;
 use super::checks::{told, Checks, News, Surroundings};
 use super::child_plan::{ChildPlan, Output, Settled};
+use super::exit_words::exit_words;
 use super::reporter::Reporter;
 use super::signal::{Signal, Signals};
 
@@ -301,18 +301,23 @@ impl Ending {
         }
     }
 
+    /// The limit that has ended it, unless we did.
+    fn limitation(&self) -> Option<(Reason, String)> {
+        let limitation = self.plan.limitation.as_ref().filter(|_| self.why.is_none())?;
+        limitation()
+    }
+
     fn last_word(&self, exit: &std::io::Result<ExitStatus>) -> TaskStatus {
-        let how = match exit {
-            Ok(exit) => match (exit.code(), exit.signal()) {
-                (Some(code), _) => format!("the command exited with status {code}"),
-                (None, Some(_)) => format!("the command was ended by {exit}"),
-                (None, None) => format!("the command ended: {exit}"),
-            },
-            Err(error) => format!("the command's end could not be seen: {error}"),
-        };
+        let how = exit_words(exit);
+        let succeeded = exit.as_ref().is_ok_and(ExitStatus::success);
+        if let Some((reason, limit)) = self.limitation().filter(|_| !succeeded) {
+            let message = Some(format!("{limit}; {how}"));
+            let status = first_word(&self.task, TaskState::Failed, &self.plan);
+            return TaskStatus { message, reason: Some(reason as i32), ..status };
+        }
         let (state, message) = match (&self.why, self.cause) {
-            (Some(why), Cause::TooLong) => (TaskState::Failed, format!("{why}; {how}")),
-            (Some(why), _) => (TaskState::Killed, format!("{why}; {how}")),
+            (Some(why), Cause::TooLong) => (TaskState::Failed, format!("{how}; {why}")),
+            (Some(why), _) => (TaskState::Killed, format!("{how}; {why}")),
             (None, _) if exit.as_ref().is_ok_and(ExitStatus::success) => (TaskState::Finished, how),
             (None, _) => (TaskState::Failed, how),
         };

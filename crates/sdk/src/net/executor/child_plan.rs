@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use holdfast_model::{CommandInfo, TaskChecks, TaskInfo};
+use holdfast_model::{CommandInfo, Reason, TaskChecks, TaskInfo};
 
 /// The default grace period between SIGTERM and SIGKILL (I10).
 const GRACE: Duration = Duration::from_secs(3);
@@ -39,6 +39,10 @@ impl fmt::Debug for Output {
 /// Whether all that a child has printed until now can be read by others.
 pub type Settled = Box<dyn Fn() -> bool + Send + Sync>;
 
+/// Asked when a child has not ended well and was not asked to end: the limit that it met, with words
+/// for people, if it met one.
+pub type Limitation = Box<dyn Fn() -> Option<(Reason, String)> + Send + Sync>;
+
 /// How a task is run as a child process.
 pub struct ChildPlan {
     /// The command to run.
@@ -61,6 +65,8 @@ pub struct ChildPlan {
     pub reports_killing: bool,
     /// Asked again and again, for two seconds at most, before the end is reported.
     pub settled: Option<Settled>,
+    /// Asked why it ended, when it did not end well.
+    pub limitation: Option<Limitation>,
 }
 
 impl fmt::Debug for ChildPlan {
@@ -96,6 +102,7 @@ impl ChildPlan {
             reports_starting: false,
             reports_killing: false,
             settled: None,
+            limitation: None,
         }
     }
 

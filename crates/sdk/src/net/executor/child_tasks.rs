@@ -189,7 +189,7 @@ mod tests {
         for (line, state, words) in [
             ("true", TaskState::Finished, "exited with status 0"),
             ("exit 3", TaskState::Failed, "exited with status 3"),
-            ("kill -9 $$", TaskState::Failed, "signal: 9"),
+            ("kill -9 $$", TaskState::Failed, "signal Killed (SIGKILL)"),
         ] {
             let mut children = children();
             children.launch(&id(), shell(line));
@@ -279,7 +279,7 @@ mod tests {
         children.kill(&id(), None, "killed as asked");
         assert!(!ended(&mut children).await, "what was killed did not end well");
         assert_eq!(states(&children), [TaskState::Running, TaskState::Killing, TaskState::Killed]);
-        assert_eq!(last_words(&children), "killed as asked; the command exited with status 0");
+        assert_eq!(last_words(&children), "Command exited with status 0; killed as asked");
         let mut heard = Vec::new();
         while let Some(line) = soon("its output ends", lines.recv()).await {
             heard.push(line);
@@ -297,7 +297,7 @@ mod tests {
         children.kill(&id(), Some(Duration::from_millis(20)), "second");
         assert!(!ended(&mut children).await);
         assert_eq!(states(&children), [TaskState::Running, TaskState::Killed]);
-        assert!(last_words(&children).contains("signal: 9"), "{}", last_words(&children));
+        assert!(last_words(&children).contains("(SIGKILL)"), "{}", last_words(&children));
     }
 
     #[tokio::test]
@@ -429,6 +429,24 @@ mod tests {
         ];
         assert_eq!(told[..5], expected);
         assert_eq!(told.last().unwrap(), &(TaskState::Finished, None, None));
+    }
+
+    #[tokio::test]
+    async fn a_limit_that_was_met_is_the_reason_unless_it_ended_well_or_was_asked_to() {
+        for (line, killed, reason) in [
+            ("exit 3", false, Some(Reason::MemoryLimit as i32)),
+            ("exit 0", false, None),
+            ("exec sleep 1000", true, None),
+        ] {
+            let met = || Some((Reason::MemoryLimit, "all used".to_owned()));
+            let mut children = children();
+            children.launch(&id(), ChildPlan { limitation: Some(Box::new(met)), ..shell(line) });
+            if killed {
+                children.kill(&id(), None, "killed as asked");
+            }
+            ended(&mut children).await;
+            assert_eq!(told(&children).last().unwrap().reason, reason, "{line}");
+        }
     }
 
     #[tokio::test]

@@ -33,6 +33,7 @@ mod child_plan;
 mod child_tasks;
 mod durations;
 mod environment;
+mod exit_words;
 mod link;
 mod reporter;
 mod signal;
@@ -44,7 +45,7 @@ use holdfast_model::{AgentId, ExecutorInfo, FrameworkInfo, TaskId, TaskInfo};
 use holdfast_wire::ClientSettings;
 use tokio::sync::mpsc;
 
-pub use child_plan::{ChildPlan, Output, Settled};
+pub use child_plan::{ChildPlan, Limitation, Output, Settled};
 pub use child_tasks::{ChildTasks, Ended};
 pub use durations::{parse_duration, BadDuration};
 pub use environment::{Environment, EnvironmentError};

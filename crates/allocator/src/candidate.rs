@@ -2,20 +2,23 @@
 //! them.
 //!
 //! This is the one place where eligibility is decided: policies and [`crate::why_not`] both ask
-//! here, so that an explanation cannot differ from the decision. Slices are granted whole, and at
-//! most once. It never ranks contenders.
+//! here, so that an explanation cannot differ from the decision. Slices are granted whole, but for
+//! what quota cuts, and at most once. It never ranks contenders.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_model::resources::Amount;
+use holdfast_model::totals::counted_by_quota;
 use holdfast_model::{
-    AgentId, Capability, FrameworkId, Identity, Instant, Quantities, Resources, Role, Scalar,
-    ValueKind,
+    AgentId, Capability, FrameworkId, Identity, Instant, Quantities, Resource, Resources, Role,
+    Scalar, Value, ValueKind,
 };
 
 use crate::filters::AgentFilters;
 use crate::input::{AgentView, AllocationInput, Holder};
+use crate::quota::{QuotaState, Stage, Taken};
 use crate::roster::Contender;
 
 const GPUS: &str = "gpus";
@@ -27,10 +30,10 @@ const REFINEMENT: (Capability, &str) =
     (Capability::ReservationRefinement, "RESERVATION_REFINEMENT");
 
 /// All that is free of one identity on the agent.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Slice<'a> {
     pub identity: &'a Identity,
-    pub amount: &'a Amount,
+    pub amount: Cow<'a, Amount>,
     /// The frameworks that hold it and are connected or expected.
     pub holders: Vec<&'a FrameworkId>,
     /// The first holder that has not declined it; nobody else is eligible while there is one.
@@ -70,8 +73,38 @@ pub(crate) enum Ineligibility<'a> {
     Held(&'a FrameworkId),
     Lacks(&'static str),
     Reserved(&'a Role),
-    BelowMinimum(Vec<usize>),
+    OverLimit { role: &'a Role, name: &'a str, limit: Scalar, has: Scalar },
+    KeptForGuarantees(&'a str),
+    QuotaUnknown(&'a Role),
+    BelowMinimum(Fit),
     Filtered(Instant),
+}
+
+/// What a contender may have of an agent: these slices, of some no more than so much.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Fit {
+    pub slices: Vec<usize>,
+    /// In the order of the slices.
+    pub cuts: Vec<(usize, Scalar)>,
+}
+
+impl Fit {
+    pub fn is_empty(&self) -> bool {
+        self.slices.is_empty()
+    }
+
+    /// How much it has of a slice, if not all.
+    fn cut_of(&self, at: usize) -> Option<Scalar> {
+        self.cuts.iter().find(|it| it.0 == at).map(|it| it.1)
+    }
+
+    /// Those of its slices.
+    fn only(&self, keep: impl Fn(usize) -> bool) -> Fit {
+        Fit {
+            slices: self.slices.iter().copied().filter(|at| keep(*at)).collect(),
+            cuts: self.cuts.iter().copied().filter(|(at, _)| keep(*at)).collect(),
+        }
+    }
 }
 
 /// One agent during a division, with the slices that have not been granted yet.
@@ -82,6 +115,8 @@ pub(crate) struct Candidate<'a> {
     slices: Vec<Slice<'a>>,
     /// Which of the slices have not been granted yet.
     is_left: Vec<bool>,
+    /// How many slices there were before any was cut; what is left of those that were stands behind.
+    whole: usize,
 }
 
 impl<'a> Candidate<'a> {
@@ -97,11 +132,11 @@ impl<'a> Candidate<'a> {
                 .iter()
                 .copied()
                 .find(|framework| keeps(input, filters, framework, (identity, amount)));
-            Slice { identity, amount, holders, keeper }
+            Slice { identity, amount: Cow::Borrowed(amount), holders, keeper }
         };
         let slices: Vec<Slice<'a>> = view.free.entries().map(slice).collect();
-        let is_left = vec![true; slices.len()];
-        Candidate { view, filters, slices, is_left }
+        let (is_left, whole) = (vec![true; slices.len()], slices.len());
+        Candidate { view, filters, slices, is_left, whole }
     }
 
     pub fn agent_id(&self) -> &'a AgentId {
@@ -123,15 +158,52 @@ impl<'a> Candidate<'a> {
         assert!(was_left, "a slice is granted at most once");
     }
 
+    /// Cuts a slice, of which so much is left to be taken; the rest is a slice of its own.
+    pub fn cut(&mut self, at: usize, part: Scalar) {
+        let slice = &mut self.slices[at];
+        let all = slice.amount.value.quantity();
+        assert!(
+            Scalar::ZERO < part && part < all && slice.amount.copies == 1,
+            "a cut leaves two parts"
+        );
+        let sized = |amount: Scalar| {
+            let mut it = slice.amount.clone().into_owned();
+            it.value = Value::Scalar(amount);
+            Cow::Owned(it)
+        };
+        let rest = Slice { amount: sized(all.minus(part)), ..slice.clone() };
+        slice.amount = sized(part);
+        self.slices.push(rest);
+        self.is_left.push(true);
+    }
+
     /// Returns these slices as resources.
     pub fn resources(&self, slices: &[usize]) -> Resources {
         if slices.len() == self.slices.len() {
             return self.view.free.clone();
         }
-        // Slices stand in the order of entries.
-        let (next, mut chosen) = (Cell::new(0), vec![false; self.slices.len()]);
-        slices.iter().for_each(|at| chosen[*at] = true);
-        self.view.free.filter(|_| chosen[next.replace(next.get() + 1)])
+        // Slices stand in the order of entries, but for those that were cut.
+        let (next, mut chosen) = (Cell::new(0), vec![false; self.whole]);
+        let is_whole = |at: &&usize| matches!(self.slices[**at].amount, Cow::Borrowed(_));
+        slices.iter().filter(is_whole).for_each(|at| chosen[*at] = true);
+        let mut all = self.view.free.filter(|_| chosen[next.replace(next.get() + 1)]);
+        for at in slices.iter().filter(|it| !is_whole(it)) {
+            let slice = &self.slices[*at];
+            all.add(&part_of(slice.identity, slice.amount.value.quantity()));
+        }
+        all
+    }
+
+    /// Returns what a contender may have as resources.
+    pub fn fitting(&self, fit: &Fit) -> Resources {
+        let uncut: Vec<usize> =
+            fit.slices.iter().copied().filter(|at| fit.cut_of(*at).is_none()).collect();
+        let mut all = match fit.cuts.is_empty() {
+            true => self.resources(&fit.slices),
+            false => self.resources(&uncut),
+        };
+        fit.cuts.iter().for_each(|(at, part)| all.add(&part_of(self.slices[*at].identity, *part)));
+        all
     }
 
     /// The scalars in these slices, by name; ranges and sets have no share.
@@ -140,6 +212,15 @@ impl<'a> Candidate<'a> {
         each.filter(|slice| slice.identity.kind == ValueKind::Scalar)
             .map(|slice| (slice.identity.name.as_str(), slice.quantity()))
             .collect()
+    }
+
+    /// What quota counts of these slices when they are granted: what is reserved was counted before.
+    pub fn counted(&self, slices: &[usize]) -> Vec<(&'a str, Scalar)> {
+        let each = slices.iter().map(|at| &self.slices[*at]);
+        let counted = each.filter(|it| !it.identity.is_reserved()).filter_map(|it| {
+            Some((it.identity.name.as_str(), counted_by_quota(it.identity, &it.amount)?))
+        });
+        counted.collect()
     }
 
     /// Why the contender may have nothing of this agent, whatever is free.
@@ -153,48 +234,95 @@ impl<'a> Candidate<'a> {
         self.view.fault.as_deref().map(Ineligibility::Fault)
     }
 
-    /// The slices that the contender may have of what is left, before minimum and filters.
-    pub fn usable_slices(&self, contender: &Contender<'_>) -> Vec<usize> {
+    /// The slices that the contender may have of what is left, before minimum and filters; those
+    /// that it may not have all of are refused, with the reason.
+    pub fn usable(
+        &self,
+        quota: Option<&QuotaState<'a>>,
+        contender: &Contender<'_>,
+        stage: Stage,
+        mut refuse: impl FnMut(usize, Ineligibility<'a>),
+    ) -> Fit {
         let agent_has_gpus = self.has_free_gpus();
-        let mut usable = Vec::with_capacity(self.slices.len());
-        let left = self
-            .left()
-            .filter(|(_, slice)| slice_ineligibility(slice, contender, agent_has_gpus).is_none());
-        usable.extend(left.map(|(at, _)| at));
-        usable
-    }
-
-    /// The slices that are left but not for the contender, and why.
-    pub fn ineligible_slices<'c>(
-        &'c self,
-        contender: &'c Contender<'_>,
-    ) -> impl Iterator<Item = (usize, Ineligibility<'a>)> + 'c {
-        let agent_has_gpus = self.has_free_gpus();
-        self.left().filter_map(move |(at, slice)| {
-            Some((at, slice_ineligibility(slice, contender, agent_has_gpus)?))
-        })
+        let mut ration = quota.map(|it| it.ration(contender, stage));
+        let mut fit = Fit { slices: Vec::with_capacity(self.slices.len()), cuts: Vec::new() };
+        for (at, slice) in self.left() {
+            if let Some(why) = slice_ineligibility(slice, contender, agent_has_gpus) {
+                refuse(at, why);
+                continue;
+            }
+            match ration.as_mut().map_or(Taken::Whole, |it| it.take(slice)) {
+                Taken::Whole => fit.slices.push(at),
+                Taken::Part(part, why) => {
+                    fit.slices.push(at);
+                    fit.cuts.push((at, part));
+                    refuse(at, why);
+                }
+                Taken::Nothing(why) => refuse(at, why),
+            }
+        }
+        fit
     }
 
     /// All that the contender may be offered of what is left, or why it may be offered nothing.
-    pub fn eligible_slices(
+    pub fn eligible(
         &self,
         input: &AllocationInput<'a>,
+        quota: Option<&QuotaState<'a>>,
         contender: &Contender<'_>,
-    ) -> Result<Vec<usize>, Ineligibility<'a>> {
+    ) -> Result<Fit, Ineligibility<'a>> {
         if let Some(ineligibility) = self.general_ineligibility(contender) {
             return Err(ineligibility);
         }
-        let usable = self.usable_slices(contender);
-        if usable.is_empty() {
-            return Err(self
-                .ineligible_slices(contender)
-                .map(|(_, ineligibility)| ineligibility)
-                .min()
-                .unwrap_or(Ineligibility::NothingFree));
+        let (mut first, mut is_short) = (None, false);
+        let usable = self.usable(quota, contender, Stage::Rest, |_, why| {
+            is_short |= why.is_of_quota();
+            if first.as_ref().is_none_or(|first| why < *first) {
+                first = Some(why);
+            }
+        });
+        if let Some(quota) = quota.filter(|_| is_short) {
+            quota.is_short(contender.framework);
         }
+        if usable.is_empty() {
+            return Err(first.unwrap_or(Ineligibility::NothingFree));
+        }
+        self.worth_an_offer(input, contender, usable)
+    }
+
+    /// What the contender is offered of what its role is guaranteed and does not have, with all else
+    /// that it may have here. `None` when there is none of that here, or it declined all of this.
+    pub fn guaranteed(
+        &self,
+        input: &AllocationInput<'a>,
+        quota: &QuotaState<'a>,
+        contender: &Contender<'_>,
+    ) -> Option<Fit> {
+        if self.general_ineligibility(contender).is_some() {
+            return None;
+        }
+        let fit = self.usable(Some(quota), contender, Stage::Guarantees, |_, _| {});
+        let ration = quota.ration(contender, Stage::Guarantees);
+        let is_guaranteed = |at: &usize| {
+            let identity = self.slices[*at].identity;
+            !identity.is_reserved() && ration.is_guaranteed(&identity.name)
+        };
+        if !fit.slices.iter().any(is_guaranteed) {
+            return None;
+        }
+        self.worth_an_offer(input, contender, fit).ok()
+    }
+
+    /// What may be offered, unless it is too little or was declined.
+    fn worth_an_offer(
+        &self,
+        input: &AllocationInput<'a>,
+        contender: &Contender<'_>,
+        usable: Fit,
+    ) -> Result<Fit, Ineligibility<'a>> {
         // A reservation or volume of the role is worth an offer however small: else its owner could
         // not even destroy it.
-        if !usable.iter().any(|at| self.slices[*at].is_claimed())
+        if !usable.slices.iter().any(|at| self.slices[*at].is_claimed())
             && !self.is_enough(input, contender, &usable)
         {
             return Err(Ineligibility::BelowMinimum(usable));
@@ -208,29 +336,24 @@ impl<'a> Candidate<'a> {
     /// What the contender is offered before anything else is divided: all that it holds, together
     /// with what is reserved for the same roles and held by nobody. `None` when it holds nothing
     /// here, or has declined all of this.
-    pub fn bundle(
-        &self,
-        input: &AllocationInput<'a>,
-        contender: &Contender<'_>,
-    ) -> Option<Vec<usize>> {
+    pub fn bundle(&self, input: &AllocationInput<'a>, contender: &Contender<'_>) -> Option<Fit> {
         let id = contender.framework;
         if self.general_ineligibility(contender).is_some()
             || !self.left().any(|(_, slice)| slice.is_held_by(id))
         {
             return None;
         }
-        let usable = self.usable_slices(contender);
-        let own = usable.iter().map(|at| &self.slices[*at]).filter(|slice| slice.is_held_by(id));
+        // Quota holds back nothing that is reserved.
+        let usable = self.usable(None, contender, Stage::Rest, |_, _| {});
+        let own =
+            usable.slices.iter().map(|at| &self.slices[*at]).filter(|slice| slice.is_held_by(id));
         let roles: BTreeSet<Role> = own.map(|slice| slice.identity.role()).collect();
         let beside = |slice: &Slice<'_>| {
             slice.holders.is_empty()
                 && slice.identity.is_reserved()
                 && roles.contains(&slice.identity.role())
         };
-        let bundle: Vec<usize> = usable
-            .into_iter()
-            .filter(|at| self.slices[*at].is_held_by(id) || beside(&self.slices[*at]))
-            .collect();
+        let bundle = usable.only(|at| self.slices[at].is_held_by(id) || beside(&self.slices[at]));
         (!roles.is_empty() && self.declined_until(input, contender, &bundle).is_none())
             .then_some(bundle)
     }
@@ -240,19 +363,12 @@ impl<'a> Candidate<'a> {
         self.left().any(|(_, slice)| slice.identity.name == GPUS)
     }
 
-    fn is_enough(
-        &self,
-        input: &AllocationInput<'a>,
-        contender: &Contender<'_>,
-        slices: &[usize],
-    ) -> bool {
+    fn is_enough(&self, input: &AllocationInput<'a>, contender: &Contender<'_>, fit: &Fit) -> bool {
         let sets = contender.min_allocatable.unwrap_or(input.min_allocatable);
         let have = |name: &str| {
-            let named = slices
-                .iter()
-                .map(|at| &self.slices[*at])
-                .filter(|slice| slice.identity.name == name);
-            named.fold(Scalar::ZERO, |sum, slice| sum.plus(slice.quantity()))
+            let named = fit.slices.iter().filter(|at| self.slices[**at].identity.name == name);
+            let much = |at: &usize| fit.cut_of(*at).unwrap_or_else(|| self.slices[*at].quantity());
+            named.fold(Scalar::ZERO, |sum, at| sum.plus(much(at)))
         };
         let reaches = |set: &Quantities| set.iter().all(|(name, least)| *least <= have(name));
         sets.is_empty() || sets.iter().any(reaches)
@@ -262,11 +378,35 @@ impl<'a> Candidate<'a> {
         &self,
         input: &AllocationInput<'a>,
         contender: &Contender<'_>,
-        slices: &[usize],
+        fit: &Fit,
     ) -> Option<Instant> {
-        let pieces = slices.iter().map(|at| (self.slices[*at].identity, self.slices[*at].amount));
-        self.filters.blocked_until(contender.framework, contender.role, pieces, input.now)
+        let (framework, role, now) = (contender.framework, contender.role, input.now);
+        let cut = |at: usize| {
+            let mut amount = self.slices[at].amount.clone().into_owned();
+            amount.value = Value::Scalar(fit.cut_of(at)?);
+            Some(amount)
+        };
+        let cuts: Vec<(usize, Amount)> =
+            fit.cuts.iter().filter_map(|(at, _)| Some((*at, cut(*at)?))).collect();
+        let pieces = fit.slices.iter().map(|at| {
+            let cut = cuts.iter().find(|it| it.0 == *at).map(|it| &it.1);
+            (self.slices[*at].identity, cut.unwrap_or(&self.slices[*at].amount))
+        });
+        self.filters.blocked_until(framework, role, pieces, now)
     }
+}
+
+impl Ineligibility<'_> {
+    /// Whether it is quota that stands in the way.
+    pub fn is_of_quota(&self) -> bool {
+        use Ineligibility::{KeptForGuarantees, OverLimit, QuotaUnknown};
+        matches!(self, OverLimit { .. } | KeptForGuarantees(_) | QuotaUnknown(_))
+    }
+}
+
+/// So much of what can be divided.
+fn part_of(identity: &Identity, part: Scalar) -> Resource {
+    Resource { identity: identity.clone(), value: Value::Scalar(part), mount: None, creator: None }
 }
 
 /// Whether `framework`, which holds the slice, keeps others from it: it does unless it is connected

@@ -1,8 +1,8 @@
 //! The division that all policies share: what is held is offered to its holder first, then agent
 //! after agent is divided.
 //!
-//! It is coarse: whoever comes first is granted all that it is eligible for of an agent. It relies
-//! on a [`Ranking`] for who comes first and on `candidate` for who is eligible; it never grants a
+//! It is coarse: whoever comes first is granted all that it is eligible for of an agent. Where roles
+//! have quota, what they are guaranteed comes between the two. It relies on a [`Ranking`] for who comes first and on `candidate` for who is eligible; it never grants a
 //! slice twice, which it asserts.
 
 use std::collections::btree_map::Entry;
@@ -10,8 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_model::{FrameworkId, Role};
 
-use crate::candidate::Candidate;
+use crate::candidate::{Candidate, Fit};
 use crate::input::{Allocation, AllocationInput, Asked, Changes};
+use crate::quota::QuotaState;
 use crate::ranking::Ranking;
 use crate::roster::Roster;
 
@@ -26,6 +27,8 @@ struct Division<'a, 'd> {
     input: &'d AllocationInput<'a>,
     roster: &'d Roster,
     ranking: &'d mut dyn Ranking,
+    /// What quota lets roles have; `None` where no role has any.
+    quota: Option<QuotaState<'a>>,
     candidates: Vec<Candidate<'a>>,
     /// The frameworks that are asked about each candidate; `None` = everybody.
     asked: Vec<Option<&'d BTreeSet<FrameworkId>>>,
@@ -36,13 +39,14 @@ struct Division<'a, 'd> {
 }
 
 /// Divides what is free on the agents that have changed; what is offered to its holder comes first
-/// in the result. Whoever may have something that is not divided here was offered it before.
+/// in the result. Whoever may have something that is not divided here was offered it before, but for
+/// those that quota leaves short, which are named beside.
 pub(crate) fn divide(
     input: &AllocationInput<'_>,
     changes: &Changes,
     roster: &Roster,
     ranking: &mut dyn Ranking,
-) -> Vec<Allocation> {
+) -> (Vec<Allocation>, BTreeSet<FrameworkId>) {
     let count = changes.agents.len();
     let (mut candidates, mut asked) = (Vec::with_capacity(count), Vec::with_capacity(count));
     for (id, who) in &changes.agents {
@@ -60,10 +64,17 @@ pub(crate) fn divide(
         }
     }
     let (grants, places) = (Vec::new(), BTreeMap::new());
-    let mut division = Division { input, roster, ranking, candidates, asked, grants, places };
+    let quota = QuotaState::new(input.quota);
+    let mut division =
+        Division { input, roster, ranking, quota, candidates, asked, grants, places };
     // Every claim on every agent is offered to its holder before the rest of any agent is divided.
     for candidate in 0..division.candidates.len() {
         while division.offer_to_holder(candidate) {}
+    }
+    if division.quota.is_some() {
+        for candidate in 0..division.candidates.len() {
+            while division.offer_guaranteed(candidate) {}
+        }
     }
     for candidate in 0..division.candidates.len() {
         while division.offer_rest(candidate) {}
@@ -100,6 +111,29 @@ impl Division<'_, '_> {
         self.grant(candidate, first)
     }
 
+    /// Grants the first contender whose role is guaranteed more than it has as much of what is left;
+    /// returns whether there was one.
+    fn offer_guaranteed(&mut self, candidate: usize) -> bool {
+        let (here, asked) = (&self.candidates[candidate], self.asked[candidate]);
+        let Some(quota) = self.quota.as_ref().filter(|_| here.left().next().is_some()) else {
+            return false;
+        };
+        let roles = quota.with_missing();
+        if roles.is_empty() {
+            return false;
+        }
+        let mut fits = |at: usize| here.guaranteed(self.input, quota, &self.roster.get(at));
+        let first = match asked {
+            None => self.ranking.first_below(&roles, &mut fits),
+            Some(asked) => {
+                let lacks = |at: &usize| roles.contains(&self.roster.get(*at).role.top());
+                let theirs = asked.iter().flat_map(|it| self.roster.of_framework(it)).copied();
+                self.ranking.first_among(&theirs.filter(lacks).collect(), &mut fits)
+            }
+        };
+        self.grant(candidate, first)
+    }
+
     /// Grants the first contender all that it is eligible for of what is left; returns whether
     /// there was one.
     fn offer_rest(&mut self, candidate: usize) -> bool {
@@ -107,7 +141,8 @@ impl Division<'_, '_> {
         if here.left().next().is_none() {
             return false;
         }
-        let mut fits = |at: usize| here.eligible_slices(self.input, &self.roster.get(at)).ok();
+        let quota = self.quota.as_ref();
+        let mut fits = |at: usize| here.eligible(self.input, quota, &self.roster.get(at)).ok();
         let first = if let Some(asked) = asked {
             let among = asked.iter().flat_map(|it| self.roster.of_framework(it)).copied().collect();
             self.ranking.first_among(&among, &mut fits)
@@ -124,11 +159,12 @@ impl Division<'_, '_> {
         self.grant(candidate, first)
     }
 
-    fn grant(&mut self, candidate: usize, first: Option<(usize, Vec<usize>)>) -> bool {
-        let Some((contender, slices)) = first else { return false };
+    fn grant(&mut self, candidate: usize, first: Option<(usize, Fit)>) -> bool {
+        let Some((contender, Fit { slices, cuts })) = first else { return false };
         assert!(!slices.is_empty(), "a grant is not empty");
         let (here, role) = (&mut self.candidates[candidate], self.roster.get(contender).role);
         let had_gpus = here.has_free_gpus();
+        cuts.into_iter().for_each(|(at, part)| here.cut(at, part));
         for slice in &slices {
             assert!(
                 here.slice(*slice).identity.is_allocatable_to(role),
@@ -140,6 +176,9 @@ impl Division<'_, '_> {
             self.asked[candidate] = None; // The rest is open now to those who do not know GPUs.
         }
         self.ranking.charge(contender, &here.scalars(&slices));
+        if let Some(quota) = &mut self.quota {
+            quota.charge(role, &here.counted(&slices));
+        }
         match self.places.entry((candidate, contender)) {
             Entry::Occupied(at) => self.grants[*at.get()].slices.extend(slices),
             Entry::Vacant(place) => {
@@ -150,8 +189,9 @@ impl Division<'_, '_> {
         true
     }
 
-    fn finish(self) -> Vec<Allocation> {
-        let Division { roster, ranking, candidates, grants, .. } = self;
+    fn finish(self) -> (Vec<Allocation>, BTreeSet<FrameworkId>) {
+        let Division { roster, ranking, quota, candidates, grants, .. } = self;
+        let short = quota.map(QuotaState::into_short).unwrap_or_default();
         let mut times: BTreeMap<usize, u64> = BTreeMap::new();
         grants.iter().for_each(|it| *times.entry(it.contender).or_default() += 1);
         for (contender, times) in times {
@@ -167,7 +207,7 @@ impl Division<'_, '_> {
                 resources: candidate.resources(&grant.slices),
             }
         };
-        grants.into_iter().map(allocation).collect()
+        (grants.into_iter().map(allocation).collect(), short)
     }
 }
 

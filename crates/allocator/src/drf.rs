@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use holdfast_model::{Role, ValueKind};
+use holdfast_model::{FrameworkId, Role, ValueKind};
 
 use crate::divide::divide;
 use crate::input::{Allocation, AllocationInput, Changes};
@@ -28,6 +28,8 @@ pub struct Drf {
     tree: Option<RoleTree>,
     /// How often frameworks were served before there was a tree.
     served: Served,
+    /// Those that quota left short in the last division.
+    short: BTreeSet<FrameworkId>,
 }
 
 impl Drf {
@@ -38,6 +40,7 @@ impl Drf {
             roster: Roster::default(),
             tree: None,
             served: Served::new(),
+            short: BTreeSet::new(),
         }
     }
 
@@ -119,12 +122,18 @@ impl Policy for Drf {
             self.rebuild(input);
         }
         let tree = self.tree.as_mut().expect("it was just renewed");
-        divide(input, changes, &self.roster, tree)
+        let (allocations, short) = divide(input, changes, &self.roster, tree);
+        self.short = short;
+        allocations
+    }
+
+    fn take_short_of_quota(&mut self) -> BTreeSet<FrameworkId> {
+        std::mem::take(&mut self.short)
     }
 
     fn snapshot(&self) -> Box<dyn Policy> {
         let (uncounted, served) = (self.uncounted.clone(), self.served().clone());
-        Box::new(Drf { uncounted, roster: Roster::default(), tree: None, served })
+        Box::new(Drf { uncounted, served, ..Drf::new() })
     }
 
     fn order(&self, input: &AllocationInput<'_>) -> Vec<Place> {

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use holdfast_model::{
-    AgentId, Capability, FrameworkId, Identity, Instant, Quantities, Resources, Role, Scalar,
-    SharedMap,
+    AgentId, Capability, FrameworkId, Identity, Instant, Quantities, Quota, Resources, Role,
+    RoleTotals, Scalar, SharedMap,
 };
 
 use crate::filters::ActiveFilters;
@@ -64,6 +64,22 @@ pub struct AgentView {
     pub holders: Arc<Vec<Holder>>,
 }
 
+/// Quota, and what it counts. Sums are of scalars that are not revocable.
+#[derive(Clone, Copy, Debug)]
+pub struct QuotaInput<'a> {
+    /// The quota of top-level roles that have one.
+    pub quotas: &'a SharedMap<Role, Quota>,
+    /// What is reserved on all agents, by top-level role.
+    pub reserved: &'a RoleTotals,
+    /// What is not reserved on all agents.
+    pub unreserved: &'a Quantities,
+    /// What of that tasks, executors and offers hold, by top-level role.
+    pub held: &'a RoleTotals,
+    /// Whether nearly all agents have said what is held of them; before that nothing that has a
+    /// limit is offered but what is reserved.
+    pub is_known: bool,
+}
+
 /// All that a policy may read.
 #[derive(Clone, Copy, Debug)]
 pub struct AllocationInput<'a> {
@@ -75,6 +91,8 @@ pub struct AllocationInput<'a> {
     pub filters: &'a ActiveFilters,
     /// The weights of roles that were given one; others weigh 1.
     pub weights: &'a SharedMap<Role, Scalar>,
+    /// What roles are guaranteed and limited to, and what they have.
+    pub quota: QuotaInput<'a>,
     /// The sums of all agents' resources.
     pub totals: &'a Quantities,
     /// Offers that reach none of these sets are not made, unless they hold a reservation or volume.

@@ -18,6 +18,7 @@ pub mod filters;
 pub mod input;
 pub mod policy;
 pub mod priority;
+mod quota;
 #[cfg(test)]
 mod random_scenes;
 mod ranking;
@@ -33,7 +34,8 @@ mod wanted;
 
 pub use filters::{ActiveFilters, Filters};
 pub use input::{
-    AgentView, Allocation, AllocationInput, Asked, Changes, FrameworkView, Holder, RoleView,
+    AgentView, Allocation, AllocationInput, Asked, Changes, FrameworkView, Holder, QuotaInput,
+    RoleView,
 };
 pub use policy::{by_name, Place, Policy, POLICIES};
 pub use reasons::{why_not, why_not_after, Reason, WhyNot};

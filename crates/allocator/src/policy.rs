@@ -4,7 +4,9 @@
 //! [`POLICIES`]. A policy never decides who is eligible for what: `divide` sees to that for all of
 //! them.
 
-use holdfast_model::{Role, Scalar};
+use std::collections::BTreeSet;
+
+use holdfast_model::{FrameworkId, Role, Scalar};
 
 use crate::drf::Drf;
 use crate::input::{Allocation, AllocationInput, Changes};
@@ -28,8 +30,13 @@ pub trait Policy: Send + Sync {
     fn name(&self) -> &'static str;
     /// Divides what is free on the agents that have changed, deterministically. Allocations of what
     /// is offered back to its holder come first. No two allocations have the same framework, role
-    /// and agent, and of each resource of an agent all that is free goes to one of them. A policy may rely on `changes` to name all that is not as it was the last time.
+    /// and agent, and of each resource of an agent all that is free goes to one of them, unless
+    /// quota cuts it. A policy may rely on `changes` to name all that is not as it was the last
+    /// time.
     fn allocate(&mut self, input: &AllocationInput<'_>, changes: &Changes) -> Vec<Allocation>;
+    /// The frameworks that quota left short in the last division, of which it is asked once: they
+    /// may have more when others have less.
+    fn take_short_of_quota(&mut self) -> BTreeSet<FrameworkId>;
     /// The roles of all frameworks in the order in which they would be served now, if all were
     /// waiting.
     fn order(&self, input: &AllocationInput<'_>) -> Vec<Place>;

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_model::{FrameworkId, Quantities, Role, Scalar, SharedMap};
 
+use crate::candidate::Fit;
 use crate::divide::divide;
 use crate::input::{Allocation, AllocationInput, Changes};
 use crate::policy::{Place, Policy};
@@ -23,6 +24,8 @@ pub struct Priority {
     roster: Roster,
     /// What stands from one division to the next; there is none before the first one.
     order: Option<FixedOrder>,
+    /// Those that quota left short in the last division.
+    short: BTreeSet<FrameworkId>,
 }
 
 /// By weight, then registration: ids end in a number that grows, so a longer one is a later one.
@@ -72,17 +75,17 @@ impl Ranking for FixedOrder {
         }
     }
 
-    fn first(&self, fits: Fits<'_>) -> Option<(usize, Vec<usize>)> {
+    fn first(&self, fits: Fits<'_>) -> Option<(usize, Fit)> {
         first_of(self.order.values().copied(), fits)
     }
 
-    fn first_below(&self, roles: &BTreeSet<&Role>, fits: Fits<'_>) -> Option<(usize, Vec<usize>)> {
+    fn first_below(&self, roles: &BTreeSet<&Role>, fits: Fits<'_>) -> Option<(usize, Fit)> {
         let is_within = |role: &Role| roles.iter().any(|it| role == *it || role.is_below(it));
         let order = self.order.iter().filter(|((.., role), _)| is_within(role));
         first_of(order.map(|(_, at)| *at), fits)
     }
 
-    fn first_among(&self, among: &BTreeSet<usize>, fits: Fits<'_>) -> Option<(usize, Vec<usize>)> {
+    fn first_among(&self, among: &BTreeSet<usize>, fits: Fits<'_>) -> Option<(usize, Fit)> {
         let ranked = among.iter().filter_map(|at| Some((self.ranks.get(*at)?.as_ref()?, *at)));
         first_of(ranked.collect::<BTreeMap<_, _>>().into_values(), fits)
     }
@@ -105,7 +108,7 @@ impl Policy for Priority {
     }
 
     fn allocate(&mut self, input: &AllocationInput<'_>, changes: &Changes) -> Vec<Allocation> {
-        let Priority { roster, order } = self;
+        let Priority { roster, order, short } = self;
         if changes.everything || order.is_none() {
             *roster = Roster::default();
             let order = order.insert(FixedOrder::new(input.weights));
@@ -116,7 +119,13 @@ impl Policy for Priority {
             let changed = changes.frameworks.iter();
             changed.for_each(|id| roster.renew(id, input.frameworks.get(id), order));
         }
-        divide(input, changes, roster, order)
+        let allocations;
+        (allocations, *short) = divide(input, changes, roster, order);
+        allocations
+    }
+
+    fn take_short_of_quota(&mut self) -> BTreeSet<FrameworkId> {
+        std::mem::take(&mut self.short)
     }
 
     fn snapshot(&self) -> Box<dyn Policy> {

@@ -11,6 +11,7 @@ use holdfast_model::{AgentId, FrameworkId, Instant, Resources, Role, Scalar};
 
 use crate::candidate::{Candidate, Ineligibility};
 use crate::input::{AgentView, Allocation, AllocationInput};
+use crate::quota::{QuotaState, Stage};
 use crate::roster::Contender;
 use crate::wanted::{shortfalls, Shortfall};
 
@@ -31,6 +32,21 @@ pub enum Reason {
     BelowMinimum(Resources),
     /// What is free there is reserved for this other role.
     ReservedFor(Role),
+    /// Quota lets the role and those below it have no more.
+    OverLimit {
+        /// The top-level role that has the limit.
+        role: Role,
+        /// The resource that is limited.
+        name: String,
+        /// How much it may have.
+        limit: Scalar,
+        /// How much it has, what is reserved and what is in open offers included.
+        has: Scalar,
+    },
+    /// What is free of this resource is kept for roles that are guaranteed it.
+    KeptForGuarantees(String),
+    /// This role has a limit, and too few agents have said yet what it has.
+    QuotaUnknown(Role),
     /// What is free there is kept for this framework, which holds it.
     HeldFor(FrameworkId),
     /// What is free there needs this capability, which the framework did not announce.
@@ -96,6 +112,15 @@ impl fmt::Display for Reason {
             }
             Reason::ReservedFor(role) => {
                 write!(f, "what is free there is reserved for role `{role}`; subscribe to that role, or unreserve it")
+            }
+            Reason::OverLimit { role, name, limit, has } => {
+                write!(f, "role `{role}` has {has} of {name} and its quota lets it have {limit}; raise the limit, or give something back")
+            }
+            Reason::KeptForGuarantees(name) => {
+                write!(f, "what is free of {name} in the cluster is kept for roles that are guaranteed it by quota; add agents, or guarantee less")
+            }
+            Reason::QuotaUnknown(role) => {
+                write!(f, "role `{role}` has a limit by quota, and too few agents have told the new leader yet what it has; it is offered more when they have")
             }
             Reason::HeldFor(framework) => {
                 write!(
@@ -202,13 +227,13 @@ fn reasons<'a>(
     wanted: Option<&Resources>,
 ) -> Vec<Reason> {
     if let (Some(wanted), None) = (wanted, candidate.general_ineligibility(contender)) {
-        let short = shortages(candidate, contender, wanted);
+        let short = shortages(input, candidate, contender, wanted);
         if !short.is_empty() {
             return short;
         }
     }
     candidate
-        .eligible_slices(input, contender)
+        .eligible(input, QuotaState::new(input.quota).as_ref(), contender)
         .err()
         .map(|ineligibility| reason_for(candidate, ineligibility))
         .into_iter()
@@ -225,7 +250,12 @@ fn reason_for(candidate: &Candidate<'_>, ineligibility: Ineligibility<'_>) -> Re
         Ineligibility::Held(framework) => Reason::HeldFor(framework.clone()),
         Ineligibility::Lacks(capability) => Reason::LacksCapability(capability),
         Ineligibility::Reserved(role) => Reason::ReservedFor(role.clone()),
-        Ineligibility::BelowMinimum(slices) => Reason::BelowMinimum(candidate.resources(&slices)),
+        Ineligibility::OverLimit { role, name, limit, has } => {
+            Reason::OverLimit { role: role.clone(), name: name.to_owned(), limit, has }
+        }
+        Ineligibility::KeptForGuarantees(name) => Reason::KeptForGuarantees(name.to_owned()),
+        Ineligibility::QuotaUnknown(role) => Reason::QuotaUnknown(role.clone()),
+        Ineligibility::BelowMinimum(fit) => Reason::BelowMinimum(candidate.fitting(&fit)),
         Ineligibility::Filtered(until) => Reason::Filtered(until),
     }
 }
@@ -233,18 +263,21 @@ fn reason_for(candidate: &Candidate<'_>, ineligibility: Ineligibility<'_>) -> Re
 /// What of `wanted` is missing, and why the contender may not have it if it is there; empty when
 /// nothing is usable.
 fn shortages<'a>(
+    input: &AllocationInput<'a>,
     candidate: &Candidate<'a>,
     contender: &Contender<'_>,
     wanted: &Resources,
 ) -> Vec<Reason> {
-    let usable = candidate.usable_slices(contender);
+    let (quota, mut refused) = (QuotaState::new(input.quota), Vec::new());
+    let refuse = |at, why| refused.push((at, why));
+    let usable = candidate.usable(quota.as_ref(), contender, Stage::Rest, refuse);
     if usable.is_empty() {
         return Vec::new();
     }
-    let short = shortfalls(&candidate.resources(&usable), wanted);
+    let short = shortfalls(&candidate.fitting(&usable), wanted);
     let names: BTreeSet<&str> = short.iter().map(|it| it.name.as_str()).collect();
-    let obstacles = candidate
-        .ineligible_slices(contender)
+    let obstacles = refused
+        .into_iter()
         .filter(|(at, _)| names.contains(candidate.slice(*at).identity.name.as_str()));
     let ineligibilities: BTreeSet<Ineligibility<'a>> =
         obstacles.map(|(_, ineligibility)| ineligibility).collect();

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_model::{AgentId, FrameworkId, Quantities, Role, Scalar};
 
-use crate::candidate::Candidate;
+use crate::candidate::{Candidate, Fit};
 use crate::input::{Allocation, AllocationInput};
 use crate::roster::Contender;
 use crate::shares::{Share, WEIGHT};
@@ -94,7 +94,7 @@ impl<'a> Plain<'a, '_> {
 
     fn offer_rest(&mut self, at: usize, candidate: &mut Candidate<'a>) -> bool {
         let eligible =
-            |it: usize| Some((it, candidate.eligible_slices(self.input, &self.waiting[it]).ok()?));
+            |it: usize| Some((it, candidate.eligible(self.input, None, &self.waiting[it]).ok()?));
         let first = self.order().into_iter().find_map(eligible);
         self.grant(at, candidate, first)
     }
@@ -103,9 +103,9 @@ impl<'a> Plain<'a, '_> {
         &mut self,
         at: usize,
         candidate: &mut Candidate<'a>,
-        first: Option<(usize, Vec<usize>)>,
+        first: Option<(usize, Fit)>,
     ) -> bool {
-        let Some((contender, slices)) = first else { return false };
+        let Some((contender, Fit { slices, .. })) = first else { return false };
         slices.iter().for_each(|it| candidate.take(*it));
         let Contender { framework, role, .. } = self.waiting[contender];
         let held = self.held.get_mut(&(framework, role)).unwrap();

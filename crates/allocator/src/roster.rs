@@ -177,6 +177,7 @@ impl Roster {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::candidate::Fit;
     use crate::ranking::Fits;
     use crate::testing::{framework, framework_id};
     use holdfast_model::Scalar;
@@ -193,13 +194,13 @@ mod tests {
         fn leave(&mut self, at: usize) {
             self.0.push(format!("{at} leaves"));
         }
-        fn first(&self, _: Fits<'_>) -> Option<(usize, Vec<usize>)> {
+        fn first(&self, _: Fits<'_>) -> Option<(usize, Fit)> {
             None
         }
-        fn first_below(&self, _: &BTreeSet<&Role>, _: Fits<'_>) -> Option<(usize, Vec<usize>)> {
+        fn first_below(&self, _: &BTreeSet<&Role>, _: Fits<'_>) -> Option<(usize, Fit)> {
             None
         }
-        fn first_among(&self, _: &BTreeSet<usize>, _: Fits<'_>) -> Option<(usize, Vec<usize>)> {
+        fn first_among(&self, _: &BTreeSet<usize>, _: Fits<'_>) -> Option<(usize, Fit)> {
             None
         }
         fn charge(&mut self, _: usize, _: &[(&str, Scalar)]) {}

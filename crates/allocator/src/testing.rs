@@ -5,14 +5,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use holdfast_model::totals::each_counted_by_quota;
 use holdfast_model::{
-    AgentId, Capability, FrameworkId, Instant, PersistenceId, Quantities, Reservation,
-    ReservationKind, Resource, Resources, Role, Scalar, SharedMap,
+    AgentId, Capability, FrameworkId, Instant, PersistenceId, Quantities, Quota, Reservation,
+    ReservationKind, Resource, Resources, Role, RoleTotals, Scalar, SharedMap, Totals,
 };
 
 use crate::filters::Filters;
 use crate::input::{
-    AgentView, Allocation, AllocationInput, Changes, FrameworkView, Holder, RoleView,
+    AgentView, Allocation, AllocationInput, Changes, FrameworkView, Holder, QuotaInput, RoleView,
 };
 use crate::policy::by_name;
 
@@ -126,6 +127,11 @@ pub(crate) struct Scene {
     pub filters: Filters,
     pub weights: SharedMap<Role, Scalar>,
     pub totals: Quantities,
+    pub quotas: SharedMap<Role, Quota>,
+    pub reserved: RoleTotals,
+    pub unreserved: Totals,
+    pub held: RoleTotals,
+    pub is_unknown: bool,
     pub min_allocatable: Vec<Quantities>,
     /// How long after [`Scene::NOW`] it is.
     pub later_ms: u64,
@@ -148,6 +154,10 @@ impl Scene {
             let total = self.totals.entry(name).or_default();
             *total = total.plus(amount);
         }
+        each_counted_by_quota(&view.free, |role, name, sum| match role {
+            Some(role) => self.reserved.change(&role.top(), name, sum),
+            None => self.unreserved.change(name, sum),
+        });
         self.agents.insert(view.id.clone(), view);
     }
 
@@ -183,6 +193,13 @@ impl Scene {
             frameworks: &self.frameworks,
             filters: &self.filters,
             weights: &self.weights,
+            quota: QuotaInput {
+                quotas: &self.quotas,
+                reserved: &self.reserved,
+                unreserved: self.unreserved.quantities(),
+                held: &self.held,
+                is_known: !self.is_unknown,
+            },
             totals: &self.totals,
             min_allocatable: &self.min_allocatable,
             now: Scene::NOW.plus_ms(self.later_ms),
@@ -210,6 +227,11 @@ impl Scene {
                 let sum = allocated.entry(name).or_default();
                 *sum = sum.plus(amount);
             }
+            each_counted_by_quota(resources, |reserved_for, name, sum| {
+                if reserved_for.is_none() {
+                    after.held.change(&role.top(), name, sum);
+                }
+            });
         }
         after
     }

@@ -12,6 +12,7 @@ use std::slice;
 
 use holdfast_model::{FrameworkId, Quantities, Role, Scalar, SharedMap};
 
+use crate::candidate::Fit;
 use crate::ranking::{first_of, Fits, Ranking};
 use crate::roster::Contender;
 use crate::shares::{add, subtract, Measured, Share, ShareBasis, WEIGHT};
@@ -395,11 +396,11 @@ impl Ranking for RoleTree {
         self.prune(entry.leaf);
     }
 
-    fn first(&self, fits: Fits<'_>) -> Option<(usize, Vec<usize>)> {
+    fn first(&self, fits: Fits<'_>) -> Option<(usize, Fit)> {
         first_of(self.in_order(), fits)
     }
 
-    fn first_below(&self, roles: &BTreeSet<&Role>, fits: Fits<'_>) -> Option<(usize, Vec<usize>)> {
+    fn first_below(&self, roles: &BTreeSet<&Role>, fits: Fits<'_>) -> Option<(usize, Fit)> {
         if roles.len() == 1 {
             let only = roles.first().and_then(|it| self.by_role.get(*it));
             return only.and_then(|top| first_of(self.walk(*top, None), fits));
@@ -407,7 +408,7 @@ impl Ranking for RoleTree {
         first_of(self.walk(ROOT, Some(roles)), fits)
     }
 
-    fn first_among(&self, among: &BTreeSet<usize>, fits: Fits<'_>) -> Option<(usize, Vec<usize>)> {
+    fn first_among(&self, among: &BTreeSet<usize>, fits: Fits<'_>) -> Option<(usize, Fit)> {
         let waiting = || among.iter().copied().filter(|at| self.entry(*at).waits);
         if waiting().nth(1).is_none() {
             return first_of(waiting(), fits);

@@ -36,8 +36,9 @@ impl MasterView {
         let open: Vec<Allocation> = self.offers().values().map(open).collect();
         let mut allocator = self.allocator.clone();
         allocator.with_free(open.iter().map(|it| (&it.agent, &it.resources)));
-        let least = &self.config.min_allocatable;
-        let input = allocator.input(self.ledger(), self.totals(), least, now);
+        let (ledger, least) = (self.ledger(), &self.config.min_allocatable);
+        let sums = (self.totals(), self.quota.input(ledger));
+        let input = allocator.input(ledger, sums, least, now);
         let offers = self.offers_of_framework(framework);
         Explanation {
             offers: offers.map(|it| (it.id.clone(), it.resources.clone())).collect(),

@@ -15,6 +15,7 @@ mod operations;
 mod orphans;
 mod ownership;
 mod poison;
+mod quota;
 mod resize;
 mod storms;
 mod tasks;

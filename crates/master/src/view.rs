@@ -12,6 +12,7 @@ use holdfast_model::{
 };
 
 use crate::flows::ownership::claims_taken;
+use crate::flows::quota::{quota_input, QuotaSums};
 use crate::handlers::adopt_volume::{plan_adoption, plan_removal};
 use crate::handlers::operator_claim::{ending, plan, Force, Wish};
 use crate::handlers::together;
@@ -33,6 +34,7 @@ pub struct MasterView {
     ledger: MasterLedger,
     agents: SharedMap<AgentId, AgentState>,
     totals: Quantities,
+    pub(crate) quota: QuotaSums,
     frameworks: SharedMap<FrameworkId, FrameworkState>,
     tasks: TaskRows,
     offers: OfferRows,
@@ -51,6 +53,11 @@ impl Master {
             ledger: self.outbox.ledger().clone(),
             agents: belief.agents.states().clone(),
             totals: belief.agents.totals().clone(),
+            quota: QuotaSums::new(quota_input(
+                self.outbox.ledger(),
+                &belief.agents,
+                &belief.frameworks,
+            )),
             frameworks: belief.frameworks.states().clone(),
             tasks: belief.tasks.rows().clone(),
             offers: belief.offers.rows().clone(),

@@ -22,6 +22,7 @@ pub mod master_ledger;
 pub mod message;
 pub mod moved_disk;
 pub mod operation;
+pub mod quota;
 pub mod resource;
 pub mod resources;
 pub mod role;
@@ -29,6 +30,7 @@ pub mod shared_index;
 pub mod shared_map;
 pub mod suspect;
 pub mod task;
+pub mod totals;
 pub mod trash;
 pub mod used;
 pub mod validate;
@@ -65,6 +67,7 @@ pub use operation::{
     Action, Asker, ClaimAction, Conversion, Expected, ExpectedClaim, Operation, Together,
     Unreadable, STEPS_MAX,
 };
+pub use quota::Quota;
 pub use resource::{
     Identity, Mode, Reservation, ReservationKind, Resource, Source, SourceKind,
     UnallocatedIdentity, VolumeMount,
@@ -78,6 +81,7 @@ pub use task::{
     CommandInfo, ExecutorInfo, ExecutorKind, OpaquePayload, Reason, StatusSource, TaskInfo,
     TaskState, TaskStatus,
 };
+pub use totals::{RoleTotals, Totals};
 pub use trash::{TrashNews, TrashedVolume};
 pub use used::{is_used_news, size_bytes, UsedNews, VolumeUsed};
 pub use validate::Invalid;

@@ -6,6 +6,7 @@ use crate::framework::FrameworkInfo;
 use crate::id::{AgentId, ClaimId, ClusterId, DiskId, FrameworkId, Instant, NodeId, OperationUuid};
 use crate::moved_disk::DiskMove;
 use crate::operation::Operation;
+use crate::quota::Quota;
 use crate::resource::Identity;
 use crate::role::Role;
 use crate::shared_index::SharedIndex;
@@ -109,6 +110,8 @@ pub enum MasterChange {
     Settled(OperationUuid),
     /// The weight of a role, in thousandths.
     Weight(Role, Scalar),
+    /// The quota of a top-level role; a default one is none.
+    Quota(Role, Quota),
     /// A leader fell while it handled what a peer said.
     Suspect(Suspect),
     /// That is long ago.
@@ -136,6 +139,8 @@ pub struct MasterLedger {
     pub pending: SharedMap<OperationUuid, PendingOperation>,
     /// Weights that are not 1.
     pub weights: SharedMap<Role, Scalar>,
+    /// The quota of top-level roles that have one.
+    pub quotas: SharedMap<Role, Quota>,
     /// Peers whose messages felled leaders not long ago.
     pub suspects: SharedMap<Peer, Suspect>,
     /// Disks on their way to other agents, and those whose former agents have yet to end their claims: few at any time.
@@ -208,6 +213,10 @@ impl MasterLedger {
                 self.weights.remove(&role);
             }
             MasterChange::Weight(role, weight) => drop(self.weights.insert(role, weight)),
+            MasterChange::Quota(role, quota) if quota.is_default() => {
+                self.quotas.remove(&role);
+            }
+            MasterChange::Quota(role, quota) => drop(self.quotas.insert(role, quota)),
             MasterChange::Suspect(it) => drop(self.suspects.insert(it.peer.clone(), it)),
             MasterChange::SuspectForgotten(peer) => drop(self.suspects.remove(&peer)),
             MasterChange::Move(it) => drop(self.moves.insert(it.key(), it)),

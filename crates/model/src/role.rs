@@ -60,6 +60,14 @@ impl Role {
         &*self.0 == "*"
     }
 
+    /// The top-level role that this one is, or is below.
+    pub fn top(&self) -> Role {
+        match self.0.split_once('/') {
+            Some((top, _)) => Role(Arc::from(top)),
+            None => self.clone(),
+        }
+    }
+
     /// Whether `self` lies strictly below `ancestor` in the tree.
     pub fn is_below(&self, ancestor: &Role) -> bool {
         self.0.strip_prefix(ancestor.as_str()).is_some_and(|rest| rest.starts_with('/'))
@@ -82,6 +90,10 @@ mod tests {
         assert!(role("a/b").is_below(&role("a")));
         assert!(!role("ab").is_below(&role("a")));
         assert!(!role("a").is_below(&role("a")));
+        assert_eq!(
+            [role("a").top(), role("a/b/c").top(), Role::any().top()],
+            [role("a"), role("a"), role("*")]
+        );
         for bad in
             ["", "/a", "a/", "a//b", "a/../b", "a/*", "-a", "a b", "a\tb", "a/.", &"x".repeat(256)]
         {

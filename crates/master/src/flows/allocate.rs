@@ -9,6 +9,7 @@ use holdfast_model::{
 };
 
 use super::bookkeeping::{hold_offered, unusable_claims};
+use super::quota::quota_input;
 use super::telling::tell;
 use crate::parts::agents::{AgentHealth, AgentState, Agents};
 use crate::parts::offers::OfferRecord;
@@ -23,6 +24,7 @@ pub(crate) fn allocate(step: &mut Step, policy: &mut dyn Policy, belief: &mut Be
     let changes = take_changes(step, belief);
     if !changes.is_empty() {
         let allocations = divide(step, policy, belief, &changes);
+        belief.allocator.left_short(policy.take_short_of_quota());
         offer(step, belief, allocations);
     }
     belief.allocator.end_step(step.now);
@@ -45,9 +47,10 @@ fn divide(
     belief: &Belief,
     changes: &Changes,
 ) -> Vec<Allocation> {
-    let (view, totals) = (belief.allocator.view(belief.frameworks.views()), belief.agents.totals());
-    let least = &step.config.min_allocatable;
-    policy.allocate(&view.input(step.out.ledger(), totals, least, step.now), changes)
+    let (view, ledger) = (belief.allocator.view(belief.frameworks.views()), step.out.ledger());
+    let quota = quota_input(ledger, &belief.agents, &belief.frameworks);
+    let (sums, least) = ((belief.agents.totals(), quota), &step.config.min_allocatable);
+    policy.allocate(&view.input(ledger, sums, least, step.now), changes)
 }
 
 /// Makes offers of what was divided, and tells each framework of its own at once.

@@ -6,6 +6,7 @@
 pub(crate) mod bookkeeping;
 pub(crate) mod ended;
 pub(crate) mod ownership;
+pub(crate) mod quota;
 pub(crate) mod telling;
 
 pub(crate) mod offers;

@@ -22,6 +22,7 @@ pub(crate) mod operator;
 pub(crate) mod operator_claim;
 mod reconcile;
 mod report;
+mod set_quota;
 mod space;
 mod subscribe;
 mod task_update;

@@ -10,6 +10,7 @@ use super::give_up::give_up;
 use super::kill::kill;
 use super::move_disk::move_disk;
 use super::operator_claim::{end_claim, operator_claim, Force, Wish};
+use super::set_quota::set_quota;
 use super::together::{apply, end_claim_if, Demand};
 use super::trash::{purge, undelete};
 use crate::flows::frameworks::remove_framework;
@@ -29,6 +30,7 @@ pub(crate) fn operator_asks(
         OperatorCall::Teardown(framework) => tear_down(step, belief, &framework),
         OperatorCall::Kill(framework, task) => kill_task(step, belief, (framework, task)),
         OperatorCall::Weight(role, weight) => weigh(step, belief, role, weight),
+        OperatorCall::Quota { quotas, force } => set_quota(step, belief, quotas, force),
         call => match begin(step, belief, asked, call) {
             Ok(()) => return, // Answered when the agent has done it.
             Err(refusal) => Err(refusal),
@@ -77,7 +79,10 @@ fn begin(
             remove_orphan(step, belief, asked, &agent, orphan)
         }
         OperatorCall::RemoveDisk { agent, root } => remove_disk(step, belief, asked, &agent, root),
-        OperatorCall::Teardown(_) | OperatorCall::Kill(..) | OperatorCall::Weight(..) => {
+        OperatorCall::Teardown(_)
+        | OperatorCall::Kill(..)
+        | OperatorCall::Weight(..)
+        | OperatorCall::Quota { .. } => {
             unreachable!("no agent has to do anything first")
         }
     }

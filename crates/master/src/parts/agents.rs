@@ -4,11 +4,11 @@
 //! anew. An agent is forgotten with the leadership and not before. Never knows what an agent's tasks and offers are.
 
 mod capacity;
+mod cluster_sums;
 mod contact;
 mod description;
 mod session;
 mod state;
-mod totals;
 mod trash;
 mod used;
 
@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_model::{
     AgentId, ClaimAction, Instant, Invalid, LinkId, OperationUuid, Order, Quantities, Resources,
-    SharedMap, TaskKey,
+    RoleTotals, SharedMap, TaskKey,
 };
 
 pub use capacity::ReservedByOperation;
@@ -27,8 +27,8 @@ pub use state::{AgentState, ExecutorView};
 pub use trash::AgentTrash;
 pub use used::AgentUsed;
 
+use cluster_sums::ClusterSums;
 use session::Session;
-use totals::Totals;
 
 /// All agents but those that were declared gone.
 #[derive(Debug, Default)]
@@ -39,7 +39,7 @@ pub(crate) struct Agents {
     /// Those that are admitted and have not told this leader yet what they have.
     awaited: BTreeSet<AgentId>,
     /// What the admitted ones have.
-    totals: Totals,
+    sums: ClusterSums,
 }
 
 impl Agents {
@@ -82,7 +82,7 @@ impl Agents {
     pub(crate) fn admit(&mut self, id: &AgentId) {
         let state = self.states.get_mut(id).expect("an admitted agent is expected");
         if state.contact.admit() {
-            self.totals.add(&state.total().quantities());
+            self.sums.add(state.total());
         }
         if !state.heard() {
             self.awaited.insert(id.clone());
@@ -94,8 +94,8 @@ impl Agents {
     pub(crate) fn dismiss(&mut self, id: &AgentId) {
         let state = self.at_mut(id);
         if state.contact.dismiss() {
-            let quantities = state.total().quantities();
-            self.totals.subtract(&quantities);
+            let total = state.total().clone();
+            self.sums.subtract(&total);
         }
         self.awaited.remove(id);
         self.check_now_and_then();
@@ -115,9 +115,9 @@ impl Agents {
     /// All that an agent has, claims laid on it.
     pub(crate) fn set_total(&mut self, id: &AgentId, total: Resources) {
         let state = self.at_mut(id);
-        let before = state.total().quantities();
+        let before = state.total().clone();
         state.capacity.set_total(total);
-        let after = state.total().quantities();
+        let after = state.total().clone();
         self.note_difference(id, &before, &after);
     }
 
@@ -132,39 +132,52 @@ impl Agents {
         action: &ClaimAction,
     ) -> Result<(), Invalid> {
         let conversion = self.at_mut(id).capacity.speculate(group, uuid, action)?;
-        let (before, after) = (conversion.consumed.quantities(), conversion.converted.quantities());
-        self.note_difference(id, &before, &after);
+        self.note_difference(id, &conversion.consumed, &conversion.converted);
         Ok(())
     }
 
     /// An agent's total has lost `before` and won `after`.
-    fn note_difference(&mut self, id: &AgentId, before: &Quantities, after: &Quantities) {
-        if self.at(id).contact.is_admitted() && before != after {
-            self.totals.subtract(before);
-            self.totals.add(after);
+    fn note_difference(&mut self, id: &AgentId, before: &Resources, after: &Resources) {
+        if self.at(id).contact.is_admitted() {
+            self.sums.change(before, after);
         }
         self.check_now_and_then();
     }
 
     /// What the whole cluster has.
     pub(crate) fn totals(&self) -> &Quantities {
-        self.totals.quantities()
+        self.sums.all()
+    }
+
+    /// What of that is reserved, by top-level role, as quota counts it.
+    pub(crate) fn reserved(&self) -> &RoleTotals {
+        self.sums.reserved()
+    }
+
+    /// What of that is not reserved, as quota counts it.
+    pub(crate) fn unreserved(&self) -> &Quantities {
+        self.sums.unreserved()
+    }
+
+    /// Whether at least four fifths of the agents have told this leader what is held of them.
+    pub(crate) fn are_nearly_all_heard(&self) -> bool {
+        5 * self.awaited.len() <= self.states.len()
     }
 
     /// Adds everything up anew, and compares; only now and then, so that it costs each change next to nothing.
     fn check_now_and_then(&mut self) {
-        if cfg!(debug_assertions) && self.totals.is_check_due(self.states.len()) {
+        if cfg!(debug_assertions) && self.sums.is_check_due(self.states.len()) {
             self.check();
         }
     }
 
     /// Adds everything up anew, and compares.
     pub(crate) fn check(&self) {
-        let mut totals = Totals::default();
+        let mut sums = ClusterSums::default();
         for state in self.states.values().filter(|it| it.contact.is_admitted()) {
-            totals.add(&state.total().quantities());
+            sums.add(state.total());
         }
-        assert_eq!(self.totals.quantities(), totals.quantities(), "totals are sums over agents");
+        self.sums.check_against(&sums);
         let awaited = self.states.iter().filter(|(_, it)| it.contact.is_admitted() && !it.heard());
         assert!(awaited.map(|(id, _)| id).eq(&self.awaited), "awaited are those not heard");
     }

@@ -7,13 +7,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use holdfast_allocator::{
-    ActiveFilters, AgentView, AllocationInput, Changes, Filters, FrameworkView, Holder, RoleView,
+    ActiveFilters, AgentView, AllocationInput, Changes, Filters, FrameworkView, Holder, QuotaInput,
+    RoleView,
 };
 use holdfast_model::{
     AgentId, FrameworkId, Instant, MasterLedger, Quantities, Resources, Role, SharedMap,
 };
 
 use super::pending::{Asks, Pending, Sweep, Touches};
+use super::short_of_quota::ShortOfQuota;
 
 /// How many agents are divided in one step at most.
 const DIVIDED_MAX: usize = 16;
@@ -40,6 +42,7 @@ pub(crate) struct AllocatorInput {
     agents: SharedMap<AgentId, AgentView>,
     filters: Filters,
     pending: Pending,
+    short: ShortOfQuota,
     /// Whether the policy has seen this belief, and the weights as they are.
     is_seen: bool,
     /// When a step left something for the next one.
@@ -83,7 +86,7 @@ impl AllocatorView {
     pub(crate) fn input<'a>(
         &'a self,
         ledger: &'a MasterLedger,
-        totals: &'a Quantities,
+        (totals, quota): (&'a Quantities, QuotaInput<'a>),
         min_allocatable: &'a [Quantities],
         now: Instant,
     ) -> AllocationInput<'a> {
@@ -92,6 +95,7 @@ impl AllocatorView {
             frameworks: &self.frameworks,
             filters: &self.filters,
             weights: &ledger.weights,
+            quota,
             totals,
             min_allocatable,
             now,
@@ -107,11 +111,13 @@ impl AllocatorInput {
 
     /// Something about this agent changed: what is free of it is looked at again, and who holds it.
     pub(crate) fn touch(&mut self, agent: &AgentId) {
+        self.short.moved();
         self.pending.touch(agent, true);
     }
 
     /// More or less is free of this agent, and nothing else has changed.
     pub(crate) fn touch_free(&mut self, agent: &AgentId) {
+        self.short.moved();
         self.pending.touch(agent, false);
     }
 
@@ -125,14 +131,16 @@ impl AllocatorInput {
         !self.pending.is_empty()
     }
 
-    /// When what a step left is wanted to go on, and when filters expire.
+    /// When what a step left is wanted to go on, when filters expire, and when those are asked again that quota left short.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.left_at.into_iter().chain(self.filters.next_expiry()).min()
+        let others = self.filters.next_expiry().into_iter().chain(self.short.due());
+        self.left_at.into_iter().chain(others).min()
     }
 
     /// Whatever a step leaves is gone on with at once.
     pub(crate) fn end_step(&mut self, now: Instant) {
         self.left_at = self.is_pending().then_some(now);
+        self.short.end_step(now);
     }
 
     #[cfg(test)]
@@ -140,14 +148,28 @@ impl AllocatorInput {
         self.agents.get(agent)
     }
 
-    /// So much of an agent was offered: of each resource all that was free.
+    /// So much of an agent was offered: of each resource all that was free, unless quota cut it.
     pub(crate) fn offered(&mut self, agent: &AgentId, resources: &Resources) {
         let view = self.agents.get_mut(agent).expect("only what is seen is offered");
         assert!(view.fault.is_none(), "an allocation names an agent that is well");
         let mut given = resources.entries();
-        let is_free = given.all(|(identity, amount)| view.free.get(identity) == Some(amount));
-        assert!(is_free, "an allocation gives only what is free, and of each resource all of it");
-        view.free = view.free.without_any_of(resources);
+        let is_all = given.all(|(identity, amount)| view.free.get(identity) == Some(amount));
+        if is_all {
+            view.free = view.free.without_any_of(resources);
+        } else {
+            assert!(view.free.contains(resources), "an allocation gives only what is free");
+            view.free.subtract_all(resources);
+        }
+    }
+
+    /// Quota left these short in the last division.
+    pub(crate) fn left_short(&mut self, frameworks: BTreeSet<FrameworkId>) {
+        self.short.add(frameworks);
+    }
+
+    /// A framework may be offered more by quota now.
+    pub(crate) fn may_have_more(&mut self, framework: &FrameworkId) {
+        self.pending.sweep(framework, Sweep { asks: Asks::Everywhere, ..Sweep::default() });
     }
 
     /// Notes that a role of a framework does not want `declined` until then.
@@ -202,8 +224,11 @@ impl AllocatorInput {
         self.filters.remove_agent(agent);
     }
 
-    /// What was declined long enough ago may be offered again.
+    /// What was declined long enough ago may be offered again; those that quota left short are asked again.
     pub(crate) fn expire(&mut self, now: Instant) {
+        for framework in self.short.take_due(now) {
+            self.may_have_more(&framework);
+        }
         for (agent, framework) in self.filters.expire(now, EXPIRED_MAX) {
             self.pending.ask(agent, framework);
         }

@@ -10,6 +10,8 @@ use holdfast_model::{
     FrameworkId, FrameworkInfo, Instant, LinkId, Resources, Role, Scalar, SharedMap,
 };
 
+use super::held_sums::{counted_beside_reservations, HeldSums};
+
 /// What the master believes of a framework that is, or may come back.
 #[derive(Clone, Debug)]
 pub struct FrameworkState {
@@ -57,6 +59,7 @@ fn absent_view(id: &FrameworkId, info: &FrameworkInfo) -> FrameworkView {
 fn count(
     view: &mut FrameworkView,
     resources: &Resources,
+    held: &mut HeldSums,
     change: fn(Scalar, Scalar) -> Scalar,
 ) -> bool {
     let mut is_any_empty = false;
@@ -76,7 +79,8 @@ fn count(
         let copies = if identity.shared { 1 } else { i64::from(amount.copies) };
         let one = amount.value.quantity().as_thousandths();
         let all = Scalar::thousandths(one.saturating_mul(copies));
-        let allocated = &mut view.roles[at].allocated;
+        let role = &mut view.roles[at];
+        let allocated = &mut role.allocated;
         let known = allocated.get_mut(&identity.name);
         let sum = change(known.as_deref().copied().unwrap_or_default(), all);
         match known {
@@ -85,7 +89,10 @@ fn count(
             None if Scalar::ZERO < sum => drop(allocated.insert(identity.name.clone(), sum)),
             None => {}
         }
-        is_any_empty |= allocated.is_empty();
+        if let Some(counted) = counted_beside_reservations(identity, amount) {
+            held.change((&view.id, &role.role), &identity.name, |sum| change(sum, counted));
+        }
+        is_any_empty |= role.allocated.is_empty();
     }
     is_any_empty
 }
@@ -106,6 +113,8 @@ pub(crate) struct Frameworks {
     changed: BTreeSet<FrameworkId>,
     /// Those that this leader removed and remembers, the newest last.
     removals: VecDeque<FrameworkId>,
+    /// What they hold beside reservations.
+    held: HeldSums,
 }
 
 impl Frameworks {
@@ -218,6 +227,11 @@ impl Frameworks {
         had_waited
     }
 
+    /// What all of them hold beside reservations.
+    pub(crate) fn held(&self) -> &HeldSums {
+        &self.held
+    }
+
     /// Counts `resources` (allocated) as held. Agents may speak of frameworks that nobody knows; nothing is counted for those.
     pub(crate) fn hold(&mut self, id: &FrameworkId, resources: &Resources) {
         self.count(id, resources, Scalar::plus);
@@ -235,7 +249,7 @@ impl Frameworks {
         change: fn(Scalar, Scalar) -> Scalar,
     ) {
         let Some(view) = self.views.get_mut(id) else { return };
-        if count(view, resources, change) {
+        if count(view, resources, &mut self.held, change) {
             forget_unused(view, &self.states[id].info);
         }
         if !self.changed.contains(id) {
@@ -246,16 +260,27 @@ impl Frameworks {
     /// Counts anew: it holds `all` and nothing else.
     pub(crate) fn recount(&mut self, id: &FrameworkId, all: impl Iterator<Item = Resources>) {
         let info = self.at(id).info.clone();
+        self.holds_nothing(id);
+        let mut held = std::mem::take(&mut self.held);
         let view = self.view_mut(id);
-        view.roles.iter_mut().for_each(|it| it.allocated.clear());
         for resources in all {
-            count(view, &resources, Scalar::plus);
+            count(view, &resources, &mut held, Scalar::plus);
         }
         forget_unused(view, &info);
+        self.held = held;
+    }
+
+    fn holds_nothing(&mut self, id: &FrameworkId) {
+        let Some(view) = self.views.get_mut(id) else { return };
+        for role in &mut view.roles {
+            role.allocated.clear();
+        }
+        self.held.forget(id);
     }
 
     /// Forgets a framework that was removed for good, and remembers that it was.
     pub(crate) fn remove(&mut self, id: &FrameworkId) {
+        self.holds_nothing(id);
         self.states.remove(id);
         self.views.remove(id);
         self.changed.insert(id.clone());

@@ -5,10 +5,12 @@
 pub(crate) mod agents;
 pub(crate) mod allocator_input;
 pub(crate) mod frameworks;
+pub(crate) mod held_sums;
 pub(crate) mod links;
 pub(crate) mod offers;
 pub(crate) mod operations;
 pub(crate) mod outbox;
 mod pending;
+mod short_of_quota;
 pub(crate) mod tasks;
 pub(crate) mod timers;

@@ -82,6 +82,7 @@ pub fn to_proto(call: &OperatorCall) -> Option<Wire> {
     let kind = match call {
         OperatorCall::Kill(..)
         | OperatorCall::Weight(..)
+        | OperatorCall::Quota { .. }
         | OperatorCall::Undelete { .. }
         | OperatorCall::PurgeTrash { .. }
         | OperatorCall::EndClaim { .. }

@@ -7,6 +7,7 @@ use crate::adopted_volume::VolumeAdoption;
 use crate::id::{AgentId, ClaimId, FrameworkId, TaskId};
 use crate::moved_disk::DiskAdoption;
 use crate::operation::{ClaimAction, Expected};
+use crate::quota::Quota;
 use crate::role::Role;
 use crate::value::Scalar;
 
@@ -118,4 +119,11 @@ pub enum OperatorCall {
     Kill(FrameworkId, TaskId),
     /// Set the weight of a role.
     Weight(Role, Scalar),
+    /// Set the quota of several roles, all or none; a default one takes a role's away.
+    Quota {
+        /// The roles with what each is to have from now on.
+        quotas: Vec<(Role, Quota)>,
+        /// Also if the cluster has less than is guaranteed, or a role has more than its limit.
+        force: bool,
+    },
 }

@@ -50,6 +50,7 @@ pub(super) fn record(kind: &str, tree: &str, key: &[u8], value: &[u8]) -> Value 
         ("master", "suspects") => read::<ledger::Suspect>(value),
         ("master", "ended") => read::<ledger::EndedClaim>(value),
         ("master", "history") => read::<ledger::ClaimHistory>(value),
+        ("master", "quotas") => read::<ledger::RoleQuota>(value),
         ("master", "moves") => read::<ledger::DiskMove>(value),
         _ => opaque(value, "this program does not know what it means"),
     }

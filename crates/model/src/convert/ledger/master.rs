@@ -1,7 +1,9 @@
 //! The masters' ledger as records.
 //!
-//! Trees: `cluster` (one record), `agents`, `frameworks`, `claims`, `ended`, `history` (one record), `pending`, `weights`, `suspects`, `moves`. Relies on
+//! Trees: `cluster` (one record), `agents`, `frameworks`, `claims`, `ended`, `history` (one record), `pending`, `weights`, `quotas`, `suspects`, `moves`. Relies on
 //! [`MasterLedger::apply`] for the fold. Never yields a ledger that lacks a record that was there.
+
+use std::collections::BTreeMap;
 
 use holdfast_proto::holdfast::ledger::v1 as ledger;
 
@@ -20,14 +22,17 @@ use crate::master_ledger::{
     AgentRecord, Cluster, FrameworkRecord, MasterChange, MasterLedger, PendingOperation,
 };
 use crate::moved_disk::DiskMove;
+use crate::quota::Quota;
+use crate::resources::Quantities;
 use crate::role::Role;
 use crate::suspect::{Peer, Suspect};
 use crate::validate::Invalid;
 use crate::value::Scalar;
 
 /// All trees.
-pub const TREES: [&str; 10] =
-    [CLUSTER, AGENTS, FRAMEWORKS, CLAIMS, PENDING, WEIGHTS, SUSPECTS, ENDED, HISTORY, MOVES];
+pub const TREES: [&str; 11] = [
+    CLUSTER, AGENTS, FRAMEWORKS, CLAIMS, PENDING, WEIGHTS, QUOTAS, SUSPECTS, ENDED, HISTORY, MOVES,
+];
 
 const CLUSTER: &str = "cluster";
 const AGENTS: &str = "agents";
@@ -35,6 +40,7 @@ const FRAMEWORKS: &str = "frameworks";
 const CLAIMS: &str = "claims";
 const PENDING: &str = "pending";
 const WEIGHTS: &str = "weights";
+const QUOTAS: &str = "quotas";
 const SUSPECTS: &str = "suspects";
 const ENDED: &str = "ended";
 const HISTORY: &str = "history";
@@ -46,7 +52,7 @@ const SELF: &str = "self";
 /// The weight of a role that has none of its own.
 const WEIGHT_DEFAULT: Scalar = Scalar::whole(1);
 
-/// Writes a change. A weight of 1 is the delete of its record.
+/// Writes a change. A weight of 1, and a quota that is none, is the delete of its record.
 ///
 /// # Panics
 /// When a framework has no id, which in a ledger cannot be.
@@ -64,11 +70,15 @@ pub fn encode(change: &MasterChange) -> Entry {
         MasterChange::Weight(role, weight) if *weight != WEIGHT_DEFAULT => {
             put_message(&ledger::RoleWeight { role: role.to_string(), weight: weight.to_f64() })
         }
+        MasterChange::Quota(role, quota) if !quota.is_default() => {
+            put_message(&quota_out(role, quota))
+        }
         MasterChange::Suspect(it) => put_message(&suspect_out(it)),
         MasterChange::Ended(it) => put::<ledger::EndedClaim>(it),
         MasterChange::Move(it) => put::<ledger::DiskMove>(it),
         MasterChange::EndedSince(since) => put_message(&ledger::ClaimHistory { since_ms: since.0 }),
         MasterChange::Weight(..)
+        | MasterChange::Quota(..)
         | MasterChange::SuspectForgotten(_)
         | MasterChange::FrameworkForgotten(_)
         | MasterChange::ClaimGone(..)
@@ -99,6 +109,7 @@ fn place(change: &MasterChange) -> (&'static str, Vec<u8>) {
         MasterChange::Pending(it) => (PENDING, one(&it.uuid.to_string())),
         MasterChange::Settled(uuid) => (PENDING, one(&uuid.to_string())),
         MasterChange::Weight(role, _) => (WEIGHTS, one(role.as_str())),
+        MasterChange::Quota(role, _) => (QUOTAS, one(role.as_str())),
         MasterChange::Suspect(it) => (SUSPECTS, peer_key(&it.peer)),
         MasterChange::SuspectForgotten(peer) => (SUSPECTS, peer_key(peer)),
         MasterChange::Move(it) => (MOVES, move_key(it.disk, &it.from)),
@@ -133,6 +144,7 @@ fn decode_put(tree: &str, value: &[u8]) -> Result<MasterChange, Flaw> {
         }
         PENDING => MasterChange::Pending(get::<ledger::PendingOperation, _>(value)?),
         WEIGHTS => weight_in(&get_message(value)?)?,
+        QUOTAS => quota_in(get_message(value)?)?,
         SUSPECTS => MasterChange::Suspect(suspect_in(get_message(value)?)?),
         ENDED => MasterChange::Ended(get::<ledger::EndedClaim, _>(value)?),
         MOVES => MasterChange::Move(get::<ledger::DiskMove, _>(value)?),
@@ -153,6 +165,7 @@ fn decode_delete(tree: &str, key: &[u8]) -> Result<MasterChange, Flaw> {
         }
         PENDING => MasterChange::Settled(OperationUuid::parse(read_one(key)?)?),
         WEIGHTS => MasterChange::Weight(Role::parse(read_one(key)?)?, WEIGHT_DEFAULT),
+        QUOTAS => MasterChange::Quota(Role::parse(read_one(key)?)?, Quota::default()),
         SUSPECTS => MasterChange::SuspectForgotten(match read_two(key)? {
             (NODE, node) => Peer::Agent(NodeId::parse(node)?),
             (_, framework) => Peer::Framework(FrameworkId::parse(framework)?),
@@ -234,6 +247,8 @@ pub fn snapshot(ledger: &MasterLedger) -> Vec<Entry> {
     changes.extend(
         ledger.weights.iter().map(|(role, weight)| MasterChange::Weight(role.clone(), *weight)),
     );
+    let quota = |(role, quota): (&Role, &Quota)| MasterChange::Quota(role.clone(), quota.clone());
+    changes.extend(ledger.quotas.iter().map(quota));
     changes.extend(ledger.suspects.values().cloned().map(MasterChange::Suspect));
     changes.extend(ledger.moves.values().cloned().map(MasterChange::Move));
     changes.iter().map(encode).collect()
@@ -294,6 +309,31 @@ fn weight_in(wire: &ledger::RoleWeight) -> Result<MasterChange, Invalid> {
     let weight =
         weight.ok_or_else(|| Invalid::new("weight", format!("{} is no weight", wire.weight)))?;
     Ok(MasterChange::Weight(Role::parse(&wire.role)?, weight))
+}
+
+fn quota_out(role: &Role, quota: &Quota) -> ledger::RoleQuota {
+    let amounts = |all: &Quantities| {
+        all.iter().map(|(name, amount)| (name.clone(), amount.to_f64())).collect()
+    };
+    ledger::RoleQuota {
+        role: role.to_string(),
+        guarantees: amounts(&quota.guarantees),
+        limits: amounts(&quota.limits),
+    }
+}
+
+fn quota_in(wire: ledger::RoleQuota) -> Result<MasterChange, Invalid> {
+    let amount = |field: &str, (name, amount): (String, f64)| {
+        let read = Scalar::from_f64(amount);
+        let read =
+            read.ok_or_else(|| Invalid::new(field, format!("{amount} of {name} is no amount")));
+        read.map(|it| (name, it))
+    };
+    let read = |field: &str, all: BTreeMap<String, f64>| {
+        all.into_iter().map(|it| amount(field, it)).collect::<Result<Quantities, Invalid>>()
+    };
+    let (guarantees, limits) = (read("guarantees", wire.guarantees)?, read("limits", wire.limits)?);
+    Ok(MasterChange::Quota(Role::parse(&wire.role)?, Quota { guarantees, limits }))
 }
 
 own_message! {

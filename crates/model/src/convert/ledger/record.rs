@@ -44,6 +44,7 @@ records! {
     IndexedClaim = 2,
     PendingOperation = 3, // 2: `together`; 3: what is adopted.
     RoleWeight = 1,
+    RoleQuota = 1,
     Suspect = 1,
     EndedClaim = 2,
     ClaimHistory = 1,

@@ -14,6 +14,8 @@ use crate::id::{AgentId, ClaimId, ClusterId, FrameworkId, NodeId, OperationUuid,
 use crate::master_ledger::{
     AgentRecord, Cluster, FrameworkRecord, MasterChange, MasterLedger, PendingOperation, Presence,
 };
+use crate::quota::Quota;
+use crate::resources::Quantities;
 use crate::suspect::{Peer, Suspect};
 use crate::value::Scalar;
 use samples::{
@@ -143,12 +145,24 @@ fn move_change() -> impl Strategy<Value = MasterChange> {
     ]
 }
 
+fn quota_change() -> impl Strategy<Value = MasterChange> {
+    let amounts = || prop::collection::btree_map(word(), 0i64..5000, 0..3);
+    (role(), amounts(), amounts()).prop_map(|(role, guarantees, limits)| {
+        let exact = |all: BTreeMap<String, i64>| -> Quantities {
+            all.into_iter().map(|(name, it)| (name, Scalar::thousandths(it))).collect()
+        };
+        let quota = Quota { guarantees: exact(guarantees), limits: exact(limits) };
+        MasterChange::Quota(role, quota)
+    })
+}
+
 fn any_master_change() -> impl Strategy<Value = MasterChange> {
     prop_oneof![
         9 => master_change().boxed(),
         2 => suspect_change().boxed(),
         3 => ended_change().boxed(),
         2 => move_change().boxed(),
+        2 => quota_change().boxed(),
     ]
 }
 
@@ -259,6 +273,21 @@ fn golden_bytes_of_moves() {
     golden::check(
         "ledger-moves",
         move_change(),
+        golden::variant,
+        |it| parts(master::encode(it)),
+        decode,
+    );
+}
+
+#[test]
+fn golden_bytes_of_quotas() {
+    let decode = |it: &[Option<Vec<u8>>]| {
+        let (tree, key, value) = record(it);
+        master::decode(tree, key, value).unwrap()
+    };
+    golden::check(
+        "ledger-quotas",
+        quota_change(),
         golden::variant,
         |it| parts(master::encode(it)),
         decode,
@@ -403,6 +432,7 @@ fn kinds() -> Vec<(bool, &'static str, u8)> {
         (false, "claims", version::<ledger::IndexedClaim>()),
         (false, "pending", version::<ledger::PendingOperation>()),
         (false, "weights", version::<ledger::RoleWeight>()),
+        (false, "quotas", version::<ledger::RoleQuota>()),
         (false, "suspects", version::<ledger::Suspect>()),
         (false, "ended", version::<ledger::EndedClaim>()),
         (false, "history", version::<ledger::ClaimHistory>()),

@@ -1,0 +1,69 @@
+//! What quota counts: the sums that agents and frameworks keep, as the allocator and readers see them.
+//!
+//! Relies on those parts for the sums. It never decides what anybody may have: the allocator does.
+
+use holdfast_allocator::QuotaInput;
+use holdfast_model::{MasterLedger, Quantities, Role, RoleTotals, Scalar};
+
+use crate::parts::agents::Agents;
+use crate::parts::frameworks::Frameworks;
+
+/// What the allocator must know to keep to quota.
+pub(crate) fn quota_input<'a>(
+    ledger: &'a MasterLedger,
+    agents: &'a Agents,
+    frameworks: &'a Frameworks,
+) -> QuotaInput<'a> {
+    QuotaInput {
+        quotas: &ledger.quotas,
+        reserved: agents.reserved(),
+        unreserved: agents.unreserved(),
+        held: frameworks.held().by_role(),
+        is_known: agents.are_nearly_all_heard(),
+    }
+}
+
+/// The same sums for readers, as they were at one moment; nothing where no role has quota, since nobody asks then.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct QuotaSums {
+    reserved: RoleTotals,
+    held: RoleTotals,
+    unreserved: Quantities,
+    is_known: bool,
+}
+
+impl QuotaSums {
+    /// The sums as they are now.
+    pub(crate) fn new(input: QuotaInput<'_>) -> QuotaSums {
+        if input.quotas.is_empty() {
+            return QuotaSums::default();
+        }
+        QuotaSums {
+            reserved: input.reserved.clone(),
+            held: input.held.clone(),
+            unreserved: input.unreserved.clone(),
+            is_known: input.is_known,
+        }
+    }
+
+    /// As [`quota_input`].
+    pub(crate) fn input<'a>(&'a self, ledger: &'a MasterLedger) -> QuotaInput<'a> {
+        QuotaInput {
+            quotas: &ledger.quotas,
+            reserved: &self.reserved,
+            unreserved: &self.unreserved,
+            held: &self.held,
+            is_known: self.is_known,
+        }
+    }
+}
+
+/// What a top-level role and those below it have, as quota counts it: reserved, used or offered.
+pub(crate) fn consumed(input: &QuotaInput<'_>, role: &Role) -> Quantities {
+    let mut sums = input.reserved.all_of(role);
+    for (name, amount) in input.held.all_of(role) {
+        let sum: &mut Scalar = sums.entry(name).or_default();
+        *sum = sum.plus(amount);
+    }
+    sums
+}

@@ -46,6 +46,8 @@ pub enum Action {
     ChangeDisks,
     /// Set the weight of a role.
     UpdateWeight,
+    /// Set the quota of a role.
+    UpdateQuota,
 }
 
 /// What it is done to.
@@ -111,6 +113,7 @@ impl fmt::Display for Action {
             Action::PurgeVolume => "remove destroyed volumes of",
             Action::ChangeDisks => "change the disks of",
             Action::UpdateWeight => "set the weight of",
+            Action::UpdateQuota => "set the quota of",
         })
     }
 }

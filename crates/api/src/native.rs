@@ -11,6 +11,7 @@ mod frameworks;
 mod offers;
 mod past;
 mod plans;
+mod quotas;
 mod roles;
 mod tasks;
 mod trash;
@@ -30,13 +31,14 @@ pub use past::claims_at;
 pub use plans::{
     adoption_plan, apply_plan, claim_plan, end_plan, removal_plan, teardown_plan, undelete_plan,
 };
+pub use quotas::{quota_plan, quotas};
 pub use roles::roles;
 pub use tasks::tasks;
 pub use trash::trash;
 
 use crate::rows::{
     AgentRow, AgentStanding, ChangeDone, ClaimRow, ClaimsAt, DiskRow, EndedClaimRow, Explained,
-    FrameworkRow, KillAccepted, OfferRow, Plan, RoleRow, TaskRow, TrashDone, TrashRow,
+    FrameworkRow, KillAccepted, OfferRow, Plan, QuotaRow, RoleRow, TaskRow, TrashDone, TrashRow,
 };
 use crate::MasterView;
 
@@ -62,6 +64,8 @@ pub enum NativeAnswer {
     Offers(Vec<OfferRow>),
     /// Roles.
     Roles(Vec<RoleRow>),
+    /// Roles that have quota.
+    Quotas(Vec<QuotaRow>),
     /// Why.
     Explained(Box<Explained>),
     /// What a change would do.

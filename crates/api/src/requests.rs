@@ -74,6 +74,9 @@ impl MasterCommand {
             OperatorCall::Weight(role, _) => {
                 authorize(caller, Action::UpdateWeight, Object::Role(role))
             }
+            OperatorCall::Quota { quotas, .. } => quotas.iter().try_for_each(|(role, _)| {
+                authorize(caller, Action::UpdateQuota, Object::Role(role))
+            }),
         }?;
         Ok(MasterCommand { caller: caller.clone(), call })
     }

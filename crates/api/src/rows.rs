@@ -12,6 +12,7 @@ mod explain;
 mod framework;
 mod offer;
 mod plan;
+mod quota;
 mod role;
 mod task;
 mod trash;
@@ -28,6 +29,7 @@ pub use plan::{
     ApplyPlan, ChangeDone, ClaimPlan, EndPlan, HolderRow, KillAccepted, Plan, RemovalPlan,
     TakenRow, TeardownPlan,
 };
+pub use quota::{QuotaPlan, QuotaRow};
 pub use role::RoleRow;
 pub use task::TaskRow;
 pub use trash::{TrashDone, TrashRow};

@@ -51,6 +51,9 @@ pub enum Verb {
     /// The roles.
     #[command(subcommand)]
     Role(RoleVerb),
+    /// Quota: what roles are guaranteed of the cluster, and what they may have at most.
+    #[command(subcommand)]
+    Quota(QuotaVerb),
     /// The offers.
     #[command(subcommand)]
     Offer(OfferVerb),
@@ -223,6 +226,17 @@ pub enum RoleVerb {
     List(WatchArgs),
 }
 
+/// Verbs of `quota`.
+#[derive(Debug, Subcommand)]
+pub enum QuotaVerb {
+    /// List the roles that have quota, and what each has of it.
+    List(WatchArgs),
+    /// Set what a role is guaranteed of the cluster, and what it may have at most, in place of what it had.
+    Set(verbs::quota_set::QuotaSetArgs),
+    /// Take a role's quota away.
+    Remove(verbs::quota_set::QuotaRemoveArgs),
+}
+
 /// Verbs of `offer`.
 #[derive(Debug, Subcommand)]
 pub enum OfferVerb {
@@ -391,6 +405,9 @@ impl Verb {
             Verb::Task(TaskVerb::Logs(args)) => verbs::task_logs::run(context, &args).await,
             Verb::Task(TaskVerb::Kill(args)) => verbs::task_kill::run(context, &args).await,
             Verb::Role(RoleVerb::List(args)) => verbs::role_list::run(context, args).await,
+            Verb::Quota(QuotaVerb::List(args)) => verbs::quota_list::run(context, args).await,
+            Verb::Quota(QuotaVerb::Set(args)) => verbs::quota_set::set(context, &args).await,
+            Verb::Quota(QuotaVerb::Remove(args)) => verbs::quota_set::remove(context, &args).await,
             Verb::Offer(OfferVerb::List(args)) => verbs::offer_list::run(context, args).await,
             Verb::CompleteWords(args) => verbs::complete_words::run(context, &args).await,
             other => anyhow::bail!("{other:?} is led nowhere; this is a bug"),

@@ -35,6 +35,8 @@ pub mod listing;
 pub mod master_api;
 pub mod offer_list;
 mod query;
+pub mod quota_list;
+pub mod quota_set;
 pub mod reservation_create;
 pub mod reservation_list;
 pub mod reservation_remove;

@@ -4,7 +4,7 @@ use holdfast_model::convert::operator;
 use holdfast_model::convert::text;
 use holdfast_model::{
     plain_root, AddedDisk, AgentId, CallerIdentity, ClaimAction, ClaimId, DiskAdoption, DiskId,
-    Expected, FrameworkId, Instant, OperatorCall, PersistenceId, Role, TaskId, VolumeAdoption,
+    Expected, FrameworkId, Instant, OperatorCall, PersistenceId, Quota, Role, TaskId, VolumeAdoption,
 };
 use holdfast_proto::json;
 
@@ -44,6 +44,8 @@ pub enum NativeRead {
     Offers,
     /// Roles.
     Roles,
+    /// Roles that have quota.
+    Quotas,
     /// Why.
     Explain(Question),
     /// Whether a change of claims would work if this caller asked for it, and what it takes and gives.
@@ -54,6 +56,8 @@ pub enum NativeRead {
     ApplyPlan(CallerIdentity, AgentId, Vec<ClaimAction>, Expected, How),
     /// What the removal of a framework would do.
     TeardownPlan(FrameworkId),
+    /// What setting the quota of roles would do; whether by force.
+    QuotaPlan(Vec<(Role, Quota)>, bool),
     /// Destroyed volumes.
     Trash,
     /// What bringing a destroyed volume back would take and give.
@@ -86,6 +90,7 @@ impl NativeRequest {
             "tasks" => NativeRead::Tasks,
             "offers" => NativeRead::Offers,
             "roles" => NativeRead::Roles,
+            "quotas" => NativeRead::Quotas,
             "trash" => NativeRead::Trash,
             "undelete-plan" => {
                 let (agent, claim) = trashed(parameters)?;
@@ -140,7 +145,7 @@ impl NativeRequest {
             }
             _ => {
                 return Err(Refusal::NotFound(format!(
-                    "there is no `/holdfast/v1/{name}`; there are agents, disks, claims, ended-claims, claims-at, frameworks, tasks, offers, roles, trash, explain, kill, apply, end-claim, give-up, undelete, purge, add-disk, remove-disk, adopt-disk, adopt-volume, remove-orphan, plan, undelete-plan, adopt-volume-plan, remove-orphan-plan"
+                    "there is no `/holdfast/v1/{name}`; there are agents, disks, claims, ended-claims, claims-at, frameworks, tasks, offers, roles, quotas, trash, explain, kill, apply, end-claim, give-up, undelete, purge, add-disk, remove-disk, adopt-disk, adopt-volume, remove-orphan, plan, undelete-plan, adopt-volume-plan, remove-orphan-plan"
                 )))
             }
         };
@@ -377,8 +382,11 @@ fn plan(caller: &CallerIdentity, parameters: Parameters<'_>) -> Result<NativeReq
         Some(OperatorCall::Teardown(framework)) => {
             NativeRead::TeardownPlan(framework).authorized(caller).map(NativeRequest::Read)
         }
+        Some(OperatorCall::Quota { quotas, force }) => {
+            NativeRead::QuotaPlan(quotas, force).authorized(caller).map(NativeRequest::Read)
+        }
         _ => Err(Refusal::Invalid(
-            "type: only RESERVE_RESOURCES, UNRESERVE_RESOURCES, CREATE_VOLUMES, DESTROY_VOLUMES, GROW_VOLUME, SHRINK_VOLUME and TEARDOWN can be planned"
+            "type: only RESERVE_RESOURCES, UNRESERVE_RESOURCES, CREATE_VOLUMES, DESTROY_VOLUMES, GROW_VOLUME, SHRINK_VOLUME, UPDATE_QUOTA and TEARDOWN can be planned"
                 .to_owned(),
         )),
     }
@@ -395,7 +403,7 @@ impl NativeRead {
             NativeRead::Frameworks => Object::Frameworks,
             NativeRead::Tasks => Object::Tasks,
             NativeRead::Offers => Object::Offers,
-            NativeRead::Roles => Object::Roles,
+            NativeRead::Roles | NativeRead::Quotas | NativeRead::QuotaPlan(..) => Object::Roles,
             NativeRead::Trash => Object::Claims,
             NativeRead::UndeletePlan(agent, _)
             | NativeRead::AdoptionPlan(_, agent, _)
@@ -427,6 +435,10 @@ impl NativeRead {
             NativeRead::Tasks => NativeAnswer::Tasks(native::tasks(view)),
             NativeRead::Offers => NativeAnswer::Offers(native::offers(view)),
             NativeRead::Roles => NativeAnswer::Roles(native::roles(view, now)),
+            NativeRead::Quotas => NativeAnswer::Quotas(native::quotas(view)),
+            NativeRead::QuotaPlan(quotas, force) => {
+                NativeAnswer::Plan(Box::new(native::quota_plan(view, quotas, *force)?))
+            }
             NativeRead::Trash => NativeAnswer::TrashRows(native::trash(view)),
             NativeRead::UndeletePlan(agent, claim) => {
                 NativeAnswer::Plan(Box::new(native::undelete_plan(view, agent, *claim)?))

@@ -242,7 +242,7 @@ fn changes_that_are_made_together_come_as_a_document_and_go_back_as_one() {
 
 #[test]
 fn an_unknown_name_lists_the_known_ones() {
-    let why = "there is no `/holdfast/v1/moon`; there are agents, disks, claims, ended-claims, claims-at, frameworks, tasks, offers, roles, trash, explain, kill, apply, end-claim, give-up, undelete, purge, add-disk, remove-disk, adopt-disk, adopt-volume, remove-orphan, plan, undelete-plan, adopt-volume-plan, remove-orphan-plan";
+    let why = "there is no `/holdfast/v1/moon`; there are agents, disks, claims, ended-claims, claims-at, frameworks, tasks, offers, roles, quotas, trash, explain, kill, apply, end-claim, give-up, undelete, purge, add-disk, remove-disk, adopt-disk, adopt-volume, remove-orphan, plan, undelete-plan, adopt-volume-plan, remove-orphan-plan";
     assert_eq!(native(false, "moon", &[]), Err(Refusal::NotFound(why.to_owned())));
 }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::quota::QuotaPlan;
 use super::{ChangeDocument, FrameworkStanding};
 
 /// What a change of claims on an agent would do.
@@ -134,6 +135,8 @@ pub enum Plan {
     Teardown(TeardownPlan),
     /// The removal of a volume that no claim stands for.
     Removal(RemovalPlan),
+    /// The quota of roles.
+    Quota(QuotaPlan),
 }
 
 /// The end of a task was asked for.

@@ -5,7 +5,8 @@
 use std::ops::Deref;
 
 use holdfast_api::rows::{
-    AgentRow, ClaimRow, DiskRow, EndedClaimRow, FrameworkRow, OfferRow, RoleRow, TaskRow, TrashRow,
+    AgentRow, ClaimRow, DiskRow, EndedClaimRow, FrameworkRow, OfferRow, QuotaRow, RoleRow, TaskRow,
+    TrashRow,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -95,6 +96,16 @@ impl Listed for TrashRow {
 
     fn id(&self) -> &str {
         &self.id
+    }
+}
+
+impl Listed for QuotaRow {
+    const PAGE: &'static str = "quotas";
+    const WORDS: &'static str = "roles with quota";
+    const ID: &'static str = "role";
+
+    fn id(&self) -> &str {
+        &self.role
     }
 }
 

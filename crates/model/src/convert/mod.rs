@@ -26,6 +26,7 @@ pub mod operation;
 pub mod operation_status;
 pub mod operator;
 mod own_message;
+pub mod quota;
 pub mod resource;
 pub(crate) mod rest;
 #[cfg(test)]

@@ -6,13 +6,14 @@ use holdfast_proto::mesos::v1;
 use prost::Message;
 use v1::master::call::{
     CreateVolumes, DestroyVolumes, GrowVolume, ReserveResources, ShrinkVolume, Teardown, Type,
-    UnreserveResources,
+    UnreserveResources, UpdateQuota,
 };
 use v1::master::Call as Wire;
 
 use super::field::{agent_id, agent_id_out, framework_id, framework_id_out, part, Place};
 use super::limits::{check_bytes, DESCRIPTION_BYTES_MAX};
 use super::operation;
+use super::quota;
 use super::resource::{self, list_from_proto, list_to_proto, Format};
 use crate::id::AgentId;
 use crate::message::OperatorCall;
@@ -63,6 +64,9 @@ pub fn from_proto(wire: Wire) -> Result<Option<OperatorCall>, Invalid> {
             let action = operation::shrink(it.volume, it.subtract.value).under(field)?;
             (agent_of(it.agent_id).under(field)?, not_allocated(action, field)?)
         }
+        Some(Ok(kind @ (Type::UpdateQuota | Type::SetQuota | Type::RemoveQuota))) => {
+            return quota::from_proto(kind, wire).map(Some);
+        }
         Some(Ok(Type::Teardown)) => {
             let it = part("TEARDOWN", "teardown", wire.teardown)?;
             return Ok(Some(OperatorCall::Teardown(
@@ -82,7 +86,6 @@ pub fn to_proto(call: &OperatorCall) -> Option<Wire> {
     let kind = match call {
         OperatorCall::Kill(..)
         | OperatorCall::Weight(..)
-        | OperatorCall::Quota { .. }
         | OperatorCall::Undelete { .. }
         | OperatorCall::PurgeTrash { .. }
         | OperatorCall::EndClaim { .. }
@@ -94,6 +97,12 @@ pub fn to_proto(call: &OperatorCall) -> Option<Wire> {
         | OperatorCall::AdoptVolume { .. }
         | OperatorCall::RemoveOrphan { .. }
         | OperatorCall::GiveUp { .. } => return None,
+        OperatorCall::Quota { quotas, force } => {
+            let configs = quotas.iter().map(|(role, it)| quota::config_to_proto(role, it));
+            let quota_configs = configs.collect();
+            wire.update_quota = Some(UpdateQuota { force: Some(*force), quota_configs });
+            Type::UpdateQuota
+        }
         OperatorCall::Teardown(framework) => {
             wire.teardown = Some(Teardown { framework_id: framework_id_out(framework) });
             Type::Teardown

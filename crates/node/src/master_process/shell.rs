@@ -194,7 +194,7 @@ mod tests {
     use holdfast_allocator::{Allocation, AllocationInput, Changes, Place, Policy};
     use holdfast_master::Config;
     use holdfast_model::{
-        ClusterId, MachineInfo, NodeId, Peer, Report, Resource, Scalar, ToMaster,
+        ClusterId, FrameworkId, MachineInfo, NodeId, Peer, Report, Resource, Scalar, ToMaster,
     };
     use holdfast_quorum::{Leadership, LocalJournal, LocalLeadership};
     use uuid::Uuid;
@@ -211,6 +211,9 @@ mod tests {
         }
         fn allocate(&mut self, _: &AllocationInput<'_>, _: &Changes) -> Vec<Allocation> {
             panic!("the index of agents has no agent")
+        }
+        fn take_short_of_quota(&mut self) -> std::collections::BTreeSet<FrameworkId> {
+            std::collections::BTreeSet::new()
         }
         fn order(&self, _: &AllocationInput<'_>) -> Vec<Place> {
             Vec::new()

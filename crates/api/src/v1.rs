@@ -18,7 +18,7 @@ pub use events::{events, subscribed};
 pub use executors::executors;
 pub use frameworks::frameworks;
 pub use operations::operations;
-pub use roles::{roles, weights};
+pub use roles::{quota, roles, weights};
 pub use tasks::{task, tasks};
 
 use crate::MasterView;

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use holdfast_model::{Quantities, Resources};
+use holdfast_model::{Quantities, Quota, Resources, Role, ValueKind};
 use holdfast_proto::mesos::v1;
 use serde::Serialize;
 
@@ -25,7 +25,7 @@ pub struct RoleEntry {
     weight: f64,
 }
 
-/// What a role is guaranteed and limited to (nothing, so far), and has of it.
+/// What a role is guaranteed and limited to, and has of it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 struct QuotaEntry {
     consumed: BTreeMap<String, f64>,
@@ -42,22 +42,26 @@ struct Held {
     reserved: Resources,
 }
 
-/// Roles that frameworks have, that something is reserved for, or that have a weight.
+/// Roles that frameworks have, that something is reserved for, or that have a weight or quota.
 pub fn roles(view: &MasterView) -> Vec<RoleEntry> {
     let held = held(view);
-    let none = Held::default();
+    let (none, nothing) = (Held::default(), Quantities::new());
     let entry = |role: v1::Role| {
         let own = held.get(&role.name).unwrap_or(&none);
         let mut both = own.allocated.clone();
         both.add_all(&own.offered);
+        let name = Role::parse(&role.name).ok();
+        let quota = name.and_then(|it| view.ledger().quotas.get(&it));
+        let of_quota =
+            |amounts: fn(&Quota) -> &Quantities| numbers(quota.map_or(&nothing, amounts));
         RoleEntry {
             allocated: numbers(&own.allocated.quantities()),
             frameworks: role.frameworks.into_iter().map(|it| it.value).collect(),
             offered: numbers(&own.offered.quantities()),
             quota: QuotaEntry {
                 consumed: numbers(&consumed(&held, &role.name)),
-                guarantee: BTreeMap::new(),
-                limit: BTreeMap::new(),
+                guarantee: of_quota(|it| &it.guarantees),
+                limit: of_quota(|it| &it.limits),
                 role: role.name.clone(),
             },
             reserved: numbers(&own.reserved.quantities()),
@@ -91,7 +95,8 @@ fn held(view: &MasterView) -> BTreeMap<String, Held> {
     held
 }
 
-/// What counts against the quota of a role and of the roles below it: all that is reserved, and what is used without being reserved.
+/// What counts against the quota of a role and of the roles below it: all that is reserved, and what is used or offered without being
+/// reserved.
 fn consumed(held: &BTreeMap<String, Held>, role: &str) -> Quantities {
     let mut sum = Resources::new();
     let below = format!("{role}/");
@@ -99,8 +104,9 @@ fn consumed(held: &BTreeMap<String, Held>, role: &str) -> Quantities {
     for (_, it) in of_it {
         sum.add_all(&it.reserved);
         sum.add_all(&it.allocated.unreserved());
+        sum.add_all(&it.offered.unreserved());
     }
-    sum.quantities()
+    sum.filter(|it| it.kind == ValueKind::Scalar && !it.revocable).quantities()
 }
 
 #[cfg(test)]

@@ -131,7 +131,7 @@ fn h40_agents_in_flat_amounts_and_in_all_words() {
 fn h43_roles_with_all_that_they_hold() {
     let roles = page(&Bed::usual().view(), Page::Roles, &[]);
     let expected = format!(
-        r#"{{"roles":[{{"allocated":{{"cpus":1.5,"disk":200.0,"mem":128.0}},"frameworks":["f-0"],"name":"db","offered":{{"cpus":6.5,"disk":800.0,"mem":3968.0,"ports":10.0}},"quota":{{"consumed":{{"cpus":1.5,"disk":300.0,"mem":128.0}},"guarantee":{{}},"limit":{{}},"role":"db"}},"reserved":{{"disk":300.0}},"resources":{ALL},"weight":2.0}}]}}"#
+        r#"{{"roles":[{{"allocated":{{"cpus":1.5,"disk":200.0,"mem":128.0}},"frameworks":["f-0"],"name":"db","offered":{{"cpus":6.5,"disk":800.0,"mem":3968.0,"ports":10.0}},"quota":{{"consumed":{{"cpus":8.0,"disk":1000.0,"mem":4096.0}},"guarantee":{{}},"limit":{{}},"role":"db"}},"reserved":{{"disk":300.0}},"resources":{ALL},"weight":2.0}}]}}"#
     );
     assert_eq!(roles, Ok(expected));
 }

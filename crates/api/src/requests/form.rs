@@ -9,8 +9,8 @@ use holdfast_proto::mesos::v1;
 use holdfast_proto::mesos::v1::maintenance::Schedule;
 use serde::de::DeserializeOwned;
 use v1::master::call::{
-    CreateVolumes, DestroyVolumes, ReserveResources, Teardown, Type, UnreserveResources,
-    UpdateWeights,
+    CreateVolumes, DestroyVolumes, RemoveQuota, ReserveResources, SetQuota, Teardown, Type,
+    UnreserveResources, UpdateWeights,
 };
 use v1::master::Call;
 
@@ -49,6 +49,7 @@ impl Form {
     ///
     /// # Errors
     /// [`Refusal::Invalid`] naming what is wrong, [`Refusal::Forbidden`], or [`Refusal::NotServed`].
+    #[allow(deprecated, reason = "SET_QUOTA and REMOVE_QUOTA are what these forms mean")]
     pub fn parse(
         self,
         caller: &CallerIdentity,
@@ -90,10 +91,15 @@ impl Form {
                 call.update_weights = Some(UpdateWeights { weight_infos });
                 Type::UpdateWeights
             }
-            Form::SetQuota | Form::RemoveQuota => {
-                return Err(Refusal::NotServed(
-                    "quota is not served yet by this master: it has none, and sets none".to_owned(),
-                ))
+            Form::SetQuota => {
+                let quota_request = document(fields, "an object of role, guarantee and force")?;
+                call.set_quota = Some(SetQuota { quota_request });
+                Type::SetQuota
+            }
+            Form::RemoveQuota => {
+                let role = needed(fields, "role")?;
+                call.remove_quota = Some(RemoveQuota { role });
+                Type::RemoveQuota
             }
             Form::MaintenanceSchedule => return maintenance_schedule(fields),
             Form::MachineDown | Form::MachineUp => return Err(machines(fields)?),
@@ -206,6 +212,22 @@ mod tests {
     }
 
     #[test]
+    fn i17_quota_is_set_and_removed_by_forms() {
+        let request =
+            r#"{"role":"a","guarantee":[{"name":"cpus","type":"SCALAR","scalar":{"value":2}}]}"#;
+        let set = parsed(Form::SetQuota, &[("document", request)]).unwrap();
+        let removed = parsed(Form::RemoveQuota, &[("role", "a")]).unwrap();
+        for (calls, is_none) in [(set, false), (removed, true)] {
+            let [OperatorCall::Quota { quotas, force: false }] = calls.as_slice() else {
+                panic!("{calls:?}")
+            };
+            assert_eq!((quotas[0].0.as_str(), quotas[0].1.is_default()), ("a", is_none));
+        }
+        assert!(parsed(Form::SetQuota, &[("document", "{}")]).is_err());
+        assert!(parsed(Form::RemoveQuota, &[]).is_err());
+    }
+
+    #[test]
     fn b84_what_is_missing_or_wrong_is_named() {
         let why = |form, pairs: &[_]| parsed(form, pairs).unwrap_err().to_string();
         let missing = |name| format!("Missing '{name}' query parameter in the request body");
@@ -222,8 +244,6 @@ mod tests {
     #[test]
     fn what_cannot_be_set_is_refused_and_nothing_is_set_for_nothing() {
         let not_served = |it: Result<_, Refusal>| matches!(it, Err(Refusal::NotServed(_)));
-        assert!(not_served(parsed(Form::SetQuota, &[("document", "{}")])));
-        assert!(not_served(parsed(Form::RemoveQuota, &[])));
         assert_eq!(parsed(Form::MaintenanceSchedule, &[("document", "{}")]), Ok(Vec::new()));
         let window = r#"{"windows":[{"machine_ids":[{"hostname":"h"}],"unavailability":{"start":{"nanoseconds":1}}}]}"#;
         assert!(not_served(parsed(Form::MaintenanceSchedule, &[("document", window)])));

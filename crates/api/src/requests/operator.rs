@@ -46,7 +46,7 @@ pub enum OperatorRead {
     Master,
     /// GET_FLAGS.
     Flags,
-    /// GET_QUOTA: there is none.
+    /// GET_QUOTA.
     Quota,
     /// GET_MAINTENANCE_SCHEDULE: there is none.
     MaintenanceSchedule,
@@ -195,7 +195,7 @@ impl OperatorRead {
                 Answered::GetFlags
             }
             OperatorRead::Quota => {
-                answer.get_quota = Some(GetQuota::default());
+                answer.get_quota = Some(GetQuota { status: v1::quota(view) });
                 Answered::GetQuota
             }
             OperatorRead::MaintenanceSchedule => {

@@ -118,7 +118,7 @@ impl PageRequest {
             PageRequest::Roles => PageAnswer::Listed(Listed::Roles(legacy::roles(view))),
             PageRequest::Weights => PageAnswer::Weights(v1::weights(view).weight_infos),
             PageRequest::Flags => PageAnswer::Flags { flags: facts.flags.clone() },
-            PageRequest::Quota => PageAnswer::Quota(Default::default()),
+            PageRequest::Quota => PageAnswer::Quota(v1::quota(view)),
             PageRequest::Schedule => PageAnswer::Schedule(Default::default()),
             PageRequest::Maintenance => PageAnswer::Maintenance(Default::default()),
             PageRequest::Registry => PageAnswer::Registry(Box::new(legacy::registry(view, facts))),

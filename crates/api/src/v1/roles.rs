@@ -1,18 +1,20 @@
-//! GET_ROLES and GET_WEIGHTS: roles that are used, and weights that are not 1.
+//! GET_ROLES, GET_WEIGHTS and GET_QUOTA: roles that are used, weights that are not 1, and quota.
 //!
 //! Relies on a published view; never scans all tasks for each role.
 
 use std::collections::BTreeMap;
 
+use holdfast_model::convert::quota::{config_to_proto, info_to_proto};
 use holdfast_model::{FrameworkId, Resources, Role};
 use holdfast_proto::mesos::v1::master::response::{GetRoles, GetWeights};
+use holdfast_proto::mesos::v1::quota::QuotaStatus;
 use holdfast_proto::mesos::v1::{self, WeightInfo};
 
 use super::{framework_id, list};
 use crate::groups::live_tasks;
 use crate::MasterView;
 
-/// Roles that frameworks have, that something is reserved for, or that have a weight.
+/// Roles that frameworks have, that something is reserved for, or that have a weight or quota.
 pub fn roles(view: &MasterView) -> GetRoles {
     let used = used_for_roles(view);
     let mut roles: BTreeMap<Role, v1::Role> = BTreeMap::new();
@@ -29,6 +31,9 @@ pub fn roles(view: &MasterView) -> GetRoles {
     }
     for (role, weight) in view.ledger().weights.iter() {
         entry(&mut roles, role).weight = weight.to_f64();
+    }
+    for role in view.ledger().quotas.keys() {
+        entry(&mut roles, role);
     }
     GetRoles { roles: roles.into_values().collect() }
 }
@@ -61,4 +66,15 @@ pub fn weights(view: &MasterView) -> GetWeights {
         weight: weight.to_f64(),
     };
     GetWeights { weight_infos: view.ledger().weights.iter().map(info).collect() }
+}
+
+/// The roles that have quota, in both forms.
+#[allow(deprecated, reason = "`infos` is what older tools read")]
+pub fn quota(view: &MasterView) -> QuotaStatus {
+    let quotas = || view.ledger().quotas.iter();
+    let guaranteed = quotas().filter(|(_, it)| !it.guarantees.is_empty());
+    QuotaStatus {
+        infos: guaranteed.map(|(role, it)| info_to_proto(role, it)).collect(),
+        configs: quotas().map(|(role, it)| config_to_proto(role, it)).collect(),
+    }
 }

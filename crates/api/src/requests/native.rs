@@ -4,7 +4,8 @@ use holdfast_model::convert::operator;
 use holdfast_model::convert::text;
 use holdfast_model::{
     plain_root, AddedDisk, AgentId, CallerIdentity, ClaimAction, ClaimId, DiskAdoption, DiskId,
-    Expected, FrameworkId, Instant, OperatorCall, PersistenceId, Quota, Role, TaskId, VolumeAdoption,
+    Expected, FrameworkId, Instant, OperatorCall, PersistenceId, Quota, Role, TaskId,
+    VolumeAdoption,
 };
 use holdfast_proto::json;
 

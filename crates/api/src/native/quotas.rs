@@ -42,5 +42,5 @@ fn row(view: &MasterView, role: &Role, quota: &Quota) -> QuotaRow {
 
 fn text(amounts: &Quantities) -> String {
     let each: Vec<String> = amounts.iter().map(|(name, it)| format!("{name}:{it}")).collect();
-    each.join(";")
+    each.join("; ")
 }

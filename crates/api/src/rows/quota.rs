@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub struct QuotaRow {
     /// The role, which is a top-level one; its quota counts for all roles below it.
     pub role: String,
-    /// What is kept free for it, such as `cpus:4;mem:1024`; what is not named is not guaranteed.
+    /// What is kept free for it, such as `cpus:4; mem:1024`; what is not named is not guaranteed.
     pub guarantees: String,
     /// What it may have at most; what is not named is not limited.
     pub limits: String,

@@ -2,7 +2,7 @@
 //!
 //! Relies on the master for whether it can be done. Never destroys anything that nobody agreed to: the default answer is no.
 
-use holdfast_api::rows::{ClaimKind, ClaimRow, TakenRow};
+use holdfast_api::rows::{ClaimKind, ClaimRow, QuotaRow, TakenRow};
 use holdfast_model::convert::operator;
 use holdfast_model::OperatorCall;
 use holdfast_proto::json;
@@ -158,6 +158,12 @@ fn word(one: &Value) -> String {
         };
         let amount = amounts::of(&claim.resource, claim.amount);
         return format!("{what} of role {}, {amount}, claim {}", claim.role, claim.id);
+    }
+    if let Ok(quota) = serde_json::from_value::<QuotaRow>(one.clone()) {
+        let QuotaRow { role, guarantees, limits, has } = quota;
+        let or_nothing = |text: String| if text.is_empty() { "nothing".to_owned() } else { text };
+        let [guarantees, limits, has] = [guarantees, limits, has].map(or_nothing);
+        return format!("role {role}, guaranteed {guarantees}, limited in {limits}, has {has}");
     }
     match serde_json::from_value::<TakenRow>(one.clone()) {
         Ok(taken) => {

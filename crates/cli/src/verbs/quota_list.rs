@@ -44,7 +44,7 @@ mod tests {
     #[test]
     fn the_table() {
         let row = testbed::row(serde_json::json!({
-            "role": "db", "guarantees": "cpus:4;mem:1024", "limits": "cpus:8", "has": "cpus:2.5;disk:10240",
+            "role": "db", "guarantees": "cpus:4; mem:1024", "limits": "cpus:8", "has": "cpus:2.5; disk:10240",
         }));
         let text = "\
 ROLE  GUARANTEED         LIMITED TO  HAS

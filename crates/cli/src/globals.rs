@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use holdfast_node::settings::durations::parse_duration;
 
+use holdfast_quorum::Masters;
+
 use crate::output::Format;
 
 /// The master that is asked when nobody says which.
@@ -14,7 +16,7 @@ pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// What may be said with every verb.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Globals {
-    /// HOST:PORT of the masters, separated by commas; any of them leads to the leader. 127.0.0.1:5050 when not given.
+    /// HOST:PORT of the masters, separated by commas; any of them leads to the leader. Or zk://HOST:PORT,.../PATH, where they meet. 127.0.0.1:5050 when not given.
     #[arg(
         long,
         global = true,
@@ -49,8 +51,7 @@ pub struct Globals {
 impl Globals {
     /// The masters to ask.
     pub fn masters(&self) -> Vec<String> {
-        let given: Vec<String> =
-            self.master.iter().map(|it| it.trim().to_owned()).filter(|it| !it.is_empty()).collect();
+        let given = Masters::join(self.master.iter().map(String::as_str));
         if given.is_empty() {
             vec![MASTER_DEFAULT.to_owned()]
         } else {

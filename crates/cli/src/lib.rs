@@ -150,6 +150,10 @@ mod tests {
             );
         }
         assert_eq!(
+            parse("holdfast task list --master zk://a:1,b:2/m,c:3").unwrap().globals.masters(),
+            ["zk://a:1,b:2/m", "c:3"]
+        );
+        assert_eq!(
             parse("holdfast task list --master a:1,b:2 -q").unwrap().globals.masters(),
             ["a:1", "b:2"]
         );

@@ -25,6 +25,7 @@ use holdfast_agent::{Agent, Config, Input};
 use holdfast_api::agent::AgentFacts;
 use holdfast_model::convert::ledger;
 use holdfast_model::{AgentLedger, NodeId};
+use holdfast_quorum::Masters;
 use holdfast_store::Store;
 use holdfast_wire::{Limits, Routes, Server};
 use tokio_util::sync::CancellationToken;
@@ -99,10 +100,11 @@ pub async fn run(settings: AgentSettings, stop: CancellationToken) -> anyhow::Re
         .context("cannot start the agent's thread")?;
     inbox.tell(Input::Started(found)).await;
     crate::address_file::write(settings.address_file.as_deref(), &address.to_string())?;
-    tracing::info!("agent serves at {address}; its masters are {}", settings.master.join(", "));
+    let named = Masters::watch(&settings.master).context("--master")?;
+    tracing::info!("agent serves at {address}; its masters are {named}");
     containers.keep_room(&dir, &stop);
     tokio::spawn(gauges.keep(views, stop.clone()));
-    tokio::spawn(master_link::keep(settings.master, masters, inbox, stop.clone()));
+    tokio::spawn(master_link::keep(named, masters, inbox, stop.clone()));
     server.serve(Routes::Agent(Arc::new(api)), stop).await;
     running.end(crate::ledger_file::CLOSE_PATIENCE).await;
     Ok(())

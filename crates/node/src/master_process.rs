@@ -8,9 +8,10 @@ mod api;
 mod event_stream;
 mod front;
 mod metrics;
+mod place;
 mod shell;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,13 +21,14 @@ use holdfast_master::{Config, Input, Master};
 use holdfast_model::convert::{ledger, scheduler, text};
 use holdfast_model::Term;
 use holdfast_proto::mesos::v1::{Address, MasterInfo};
-use holdfast_quorum::{Journal, Leadership, Lease, LocalJournal, LocalLeadership};
+use holdfast_quorum::Leadership as _;
 use holdfast_wire::{Limits, Routes, Server};
 use tokio_util::sync::CancellationToken;
 
 use self::api::LeaderApi;
 use self::event_stream::EventStream;
 use self::front::Front;
+use self::place::{Place, Seat};
 use self::shell::{MasterShell, Seen};
 use crate::core_loop::{self, Inbox, Shell as _};
 use crate::links::Links;
@@ -35,6 +37,8 @@ use crate::views::Views;
 
 /// How often metrics are copied out of the core.
 const METRICS_EVERY: Duration = Duration::from_secs(1);
+/// How long a master that stood by takes to leave, at most.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Runs a master until it is told to stop.
 ///
@@ -43,15 +47,14 @@ const METRICS_EVERY: Duration = Duration::from_secs(1);
 pub async fn run(settings: MasterSettings, stop: CancellationToken) -> anyhow::Result<()> {
     let config = config(&settings)?;
     holdfast_allocator::by_name(&settings.allocation_policy).map_err(anyhow::Error::msg)?;
+    let ensemble = settings.ensemble()?;
     crate::files::make_dir(&settings.dir, 0o700)
         .with_context(|| format!("cannot make {}", settings.dir.display()))?;
     let limits = Limits::default();
-    let leadership = LocalLeadership::new(&settings.dir)?;
-    let front = Front::new(leadership.clone());
     let at = SocketAddr::new(settings.ip, settings.port);
     let bound = match Server::bind(at, limits.clone()).await {
         Ok(server) => Some(server),
-        Err(error) if is_taken(&error) && settings.port != 0 => {
+        Err(error) if is_taken(&error) && settings.port != 0 && ensemble.is_none() => {
             tracing::info!(
                 "{at} is taken, by the leader perhaps: this master will listen there when it leads"
             );
@@ -59,20 +62,40 @@ pub async fn run(settings: MasterSettings, stop: CancellationToken) -> anyhow::R
         }
         Err(error) => return Err(error.into()),
     };
+    let place = match (ensemble, &bound) {
+        (Some(ensemble), Some(server)) => {
+            let listens = server.address();
+            let address = advertised(&settings, listens);
+            let info = master_info(&address, listens.port(), place::reachable(&address, listens)?);
+            Place::ensemble(&settings, ensemble, &info)?
+        }
+        _ => Place::directory(&settings)?,
+    };
+    let front = Front::new(place.clone());
     let early = bound.map(|server| serve(server, &front, &stop));
-    let Some(lease) = lead(leadership, &stop).await? else { return Ok(()) };
+    if let (Some(serving), Place::Ensemble(_)) = (&early, &place) {
+        // It answers already, and says who leads.
+        let address = advertised(&settings, serving.listens);
+        crate::address_file::write(settings.address_file.as_deref(), &address)?;
+    }
+    let Some(seat) = lead(place, &stop).await? else { return Ok(()) };
     front.recover();
     let serving = match early {
         Some(serving) => serving,
         None => serve(Server::bind(at, limits.clone()).await?, &front, &stop),
     };
-    let (lease, running) =
-        start_leading(&settings, config, &limits, lease, (&front, serving.listens), &stop).await?;
+    let (seat, running) =
+        start_leading(&settings, config, &limits, seat, (&front, serving.listens), &stop).await?;
     serving.task.await.context("the server ended badly")?;
     running.end(crate::ledger_file::CLOSE_PATIENCE).await;
     // The loop may still write.
-    lease.leave_to_the_end();
+    tokio::task::spawn_blocking(move || seat.leave_to_the_end()).await?;
     Ok(())
+}
+
+/// The address under which others reach this master, `host:port`.
+fn advertised(settings: &MasterSettings, listens: SocketAddr) -> String {
+    settings.advertise.clone().unwrap_or_else(|| listens.to_string())
 }
 
 /// A port that is answered.
@@ -98,24 +121,29 @@ async fn start_leading(
     settings: &MasterSettings,
     config: Config,
     limits: &Limits,
-    mut lease: Box<dyn Lease>,
+    mut seat: Seat,
     (front, listens): (&Front, SocketAddr),
     stop: &CancellationToken,
-) -> anyhow::Result<(Box<dyn Lease>, core_loop::Running)> {
-    let address = settings.advertise.clone().unwrap_or_else(|| listens.to_string());
-    let store = crate::ledger_file::open(&settings.dir.join("ledger"), "master")?;
-    let journal = LocalJournal::take_over(store, &mut *lease)?;
-    let term = Term(lease.term());
+) -> anyhow::Result<(Seat, core_loop::Running)> {
+    let address = advertised(settings, listens);
+    let (journal, stored_bytes) = seat.take_over()?;
+    let term = Term(seat.lease().term());
+    seat.lease().on_loss(Box::new(|why| {
+        // Nothing may be offered, ordered or answered any more. What was promised is in the journal, which the next leader reads.
+        tracing::error!("{why}; stopping, so that another master can lead; start this one again, and it stands by");
+        std::process::exit(crate::exit_codes::EXIT_DEPOSED);
+    }));
     let records = journal.records().map(|it| (it.tree, it.key, it.value));
     let ledger = ledger::master::fold(records).context("the master's ledger cannot be read")?;
     let policy =
         holdfast_allocator::by_name(&settings.allocation_policy).map_err(anyhow::Error::msg)?;
-    let info = master_info(&address, listens);
+    let ip = place::reachable(&address, listens).unwrap_or(listens.ip());
+    let info = master_info(&address, listens.port(), ip);
     let heartbeat_ms = u64::try_from(limits.heartbeat_interval.as_millis())?;
     let welcome = scheduler::Welcome { heartbeat_ms, master: Some(info.clone()) };
     let shell = MasterShell {
         core: Master::new(config, policy, ledger),
-        journal: Box::new(journal),
+        journal,
         agents: Links::default(),
         frameworks: Links::default(),
         waiting: Default::default(),
@@ -133,7 +161,7 @@ async fn start_leading(
         sessions: shell.sessions.clone(),
         address: address.clone(),
         next_request: Default::default(),
-        gauges: metrics::Gauges::new(started_s),
+        gauges: metrics::Gauges::new(started_s, stored_bytes),
         events: EventStream::start(views.clone(), heartbeat_ms),
         facts: Arc::new(MasterFacts {
             info,
@@ -148,24 +176,35 @@ async fn start_leading(
     tokio::spawn(copy_metrics(views, api.gauges.clone(), stop.clone()));
     front.open(Arc::new(api));
     crate::address_file::write(settings.address_file.as_deref(), &address)?;
-    lease.announce(&address)?;
+    seat.lease().announce(&address)?;
     tracing::info!("master leads in term {term} at {address}");
-    Ok((lease, running))
+    Ok((seat, running))
 }
 
 /// Waits until this process leads. `None` when it was told to stop before.
-async fn lead(
-    leadership: LocalLeadership,
-    stop: &CancellationToken,
-) -> anyhow::Result<Option<Box<dyn Lease>>> {
-    if let Some(leader) = leadership.leader()? {
-        tracing::info!("standing by; the leader is at {}, or was", leader.address);
+async fn lead(place: Place, stop: &CancellationToken) -> anyhow::Result<Option<Seat>> {
+    match &place {
+        Place::Directory(leadership, _) => {
+            if let Some(leader) = leadership.leader()? {
+                tracing::info!("standing by; the leader is at {}, or was", leader.address);
+            }
+        }
+        Place::Ensemble(_) => {
+            tracing::info!("standing by, until the ensemble lets this master lead")
+        }
     }
-    let campaign = tokio::task::spawn_blocking(move || leadership.campaign());
+    let campaigning = place.clone();
+    let mut campaign = tokio::task::spawn_blocking(move || campaigning.campaign());
     tokio::select! {
-        lease = campaign => Ok(Some(lease.context("the campaign ended badly")??)),
-        () = stop.cancelled() => Ok(None),
+        seat = &mut campaign => return Ok(Some(seat.context("the campaign ended badly")??)),
+        () = stop.cancelled() => {}
     }
+    place.leadership().withdraw();
+    if let Place::Ensemble(_) = place {
+        // The others need not wait for the end of this one's session.
+        let _ = tokio::time::timeout(FAREWELL, campaign).await;
+    }
+    Ok(None)
 }
 
 fn config(settings: &MasterSettings) -> anyhow::Result<Config> {
@@ -183,23 +222,24 @@ fn config(settings: &MasterSettings) -> anyhow::Result<Config> {
     })
 }
 
-fn master_info(address: &str, listening: SocketAddr) -> MasterInfo {
+/// What clients are told of this master, which they reach at `address`, and at this IP address.
+fn master_info(address: &str, listening: u16, ip: IpAddr) -> MasterInfo {
     let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
-    let port = port.parse().unwrap_or_else(|_| listening.port());
-    let octets = match listening.ip() {
-        std::net::IpAddr::V4(ip) => u32::from_le_bytes(ip.octets()), // Mesos keeps network order in a native number.
-        std::net::IpAddr::V6(_) => 0,
+    let port = port.parse().unwrap_or(listening);
+    let octets = match ip {
+        IpAddr::V4(ip) => u32::from_le_bytes(ip.octets()), // Mesos keeps network order in a native number.
+        IpAddr::V6(_) => 0,
     };
     MasterInfo {
         id: uuid::Uuid::new_v4().to_string(),
         ip: octets,
         port: u32::from(port),
-        pid: Some(format!("master@{}:{port}", listening.ip())),
+        pid: Some(format!("master@{ip}:{port}")),
         hostname: Some(host.to_owned()),
         version: Some(crate::version::MESOS_VERSION.to_owned()),
         address: Some(Address {
             hostname: Some(host.to_owned()),
-            ip: Some(listening.ip().to_string()),
+            ip: Some(ip.to_string()),
             port: i32::from(port),
         }),
         ..Default::default()

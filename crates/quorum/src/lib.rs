@@ -17,6 +17,7 @@ mod journal;
 mod leadership;
 mod local;
 mod local_journal;
+mod masters;
 mod term;
 mod zookeeper;
 
@@ -25,6 +26,7 @@ pub use journal::{Journal, JournalError};
 pub use leadership::{Deposed, Leadership, LeadershipError, Lease, OnLoss};
 pub use local::{LocalLeadership, LocalLease};
 pub use local_journal::{LocalJournal, TakeOverError};
+pub use masters::{Masters, MastersError};
 pub use zookeeper::{
     AddressError, Detected, LeaderDetector, ZooKeeperAddress, ZooKeeperJournal,
     ZooKeeperLeadership, ZooKeeperLease, ZooKeeperOptions,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use holdfast_api::rows::{
     AgentRow, ClaimKind, ClaimRow, DiskRow, FrameworkRow, FrameworkStanding, TaskRow, TrashRow,
 };
+use holdfast_quorum::Masters;
 use holdfast_wire::{ClientSettings, MesosClient};
 
 use super::choose::Named;
@@ -40,7 +41,7 @@ pub async fn run(context: &Context, args: &CompleteWordsArgs) -> anyhow::Result<
         connect_timeout: PATIENCE,
         ..ClientSettings::default()
     };
-    let named = value_of(before, "--master").map(|it| it.split(',').map(str::to_owned).collect());
+    let named = value_of(before, "--master").map(|it| Masters::join(it.split(',')));
     let master = MasterApi::new(
         MesosClient::new(settings),
         named.unwrap_or_else(|| context.master.addresses().to_vec()),

@@ -3,6 +3,8 @@
 //! Relies on wire for the bounds of what a master leaves unread. Tries all masters at once after a loss, then again and again with
 //! small, growing pauses. Never asks a master in a tight loop that takes a link and lets it go again.
 
+use std::collections::VecDeque;
+use std::future::Future;
 use std::time::Duration;
 
 use holdfast_agent::Input;
@@ -71,18 +73,27 @@ impl Attempts {
 
 /// Keeps a link until told to stop. Masters are tried in turn.
 pub async fn keep(
-    addresses: Vec<String>,
+    named: holdfast_quorum::Masters,
     masters: Masters,
     inbox: Inbox<Input>,
     stop: CancellationToken,
 ) {
     let client = AgentLinkClient::new(ClientSettings::default());
-    let mut attempts = Attempts::new(addresses.len());
+    let mut attempts = Attempts::new(1);
     let mut last = 0;
-    for address in addresses.iter().cycle() {
+    let mut next = VecDeque::new();
+    loop {
+        if next.is_empty() {
+            let Some(found) = stop.run_until_cancelled(named.next(PAUSE_MAX)).await else { return };
+            next.extend(found);
+            attempts.masters = next.len();
+        }
+        // An ensemble that names nobody has been waited for already.
+        let Some(address) = next.pop_front() else { continue };
         last += 1;
         let begun = Instant::now();
-        let talk = talk(&client, address, LinkId(last), &masters, &inbox);
+        let elsewhere = named.leads_elsewhere(&address);
+        let talk = talk(&client, &address, LinkId(last), elsewhere, (&masters, &inbox));
         let Some(ended) = stop.run_until_cancelled(talk).await else { return };
         let pause = attempts.pause_after(ended, begun.elapsed());
         // tidy: sleep is the point: masters that are not there, or refuse, are not asked in a tight loop
@@ -97,8 +108,8 @@ async fn talk(
     client: &AgentLinkClient,
     address: &str,
     link: LinkId,
-    masters: &Masters,
-    inbox: &Inbox<Input>,
+    elsewhere: impl Future<Output = ()>,
+    (masters, inbox): (&Masters, &Inbox<Input>),
 ) -> Ended {
     let (outbox, mut from_master) = match client.connect(address).await {
         Ok(stream) => stream,
@@ -110,9 +121,14 @@ async fn talk(
     let closed = masters.open(link, outbox);
     inbox.tell(Input::MasterLinked(link)).await;
     let mut ended = Ended::Absent;
+    tokio::pin!(elsewhere);
     loop {
         tokio::select! {
             () = closed.cancelled() => break, // The core hung up.
+            () = &mut elsewhere => {
+                tracing::info!("another master than {address} leads now");
+                break;
+            }
             message = from_master.recv() => match message.map(|it| it.map(|it| (Term(it.term), to_agent_from_proto(it)))) {
                 Ok(Some((_, Ok(Received::Message(message))))) => {
                     ended = if matches!(message.order, Order::Refused(_)) { Ended::Refused } else { Ended::Broken };

@@ -9,7 +9,6 @@ use async_trait::async_trait;
 use holdfast_proto::holdfast::v1::{FromAgent, ToAgent};
 use holdfast_proto::mesos::v1::scheduler::{Call as SchedulerCall, Event as SchedulerEvent};
 use holdfast_proto::mesos::v1::{master, VersionInfo};
-use holdfast_quorum::{Leadership, LocalLeadership};
 use holdfast_wire::{
     Caller, JsonText, LeadershipState, LinkEnd, LinkHead, MasterApi, MasterForm, MasterPage,
     Metric, Outbox, Query, Refusal,
@@ -17,6 +16,7 @@ use holdfast_wire::{
 use uuid::Uuid;
 
 use super::api::LeaderApi;
+use super::place::Place;
 
 /// What this process has come to.
 enum Stage {
@@ -29,15 +29,15 @@ enum Stage {
 /// See the module. Cheap to clone.
 #[derive(Clone)]
 pub struct Front {
-    leadership: LocalLeadership,
+    place: Place,
     won: Arc<OnceLock<()>>,
     api: Arc<OnceLock<Arc<LeaderApi>>>,
 }
 
 impl Front {
     /// Nobody has won anything yet.
-    pub fn new(leadership: LocalLeadership) -> Front {
-        Front { leadership, won: Arc::default(), api: Arc::default() }
+    pub fn new(place: Place) -> Front {
+        Front { place, won: Arc::default(), api: Arc::default() }
     }
 
     /// This process leads, and will answer soon.
@@ -70,7 +70,7 @@ impl MasterApi for Front {
             Some(Stage::Recovering) => LeadershipState::Recovering,
             // A hint that cannot be read is as good as none.
             None => LeadershipState::Standby {
-                leader: self.leadership.leader().ok().flatten().map(|it| it.address),
+                leader: self.place.leadership().leader().ok().flatten().map(|it| it.address),
             },
         }
     }

@@ -1,5 +1,6 @@
 //! The master's numbers. They are read from the core about once a second, so that whoever scrapes never makes it wait.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use holdfast_api::metrics::Sample;
@@ -10,12 +11,14 @@ use holdfast_wire::Metric;
 pub struct Gauges {
     latest: Arc<Mutex<Vec<Sample>>>,
     started_s: f64,
+    /// Bytes that the journal takes in an ensemble.
+    stored_bytes: Option<Arc<AtomicU64>>,
 }
 
 impl Gauges {
     /// Nothing read yet, of a master that began to lead then (in seconds since 1970).
-    pub fn new(started_s: f64) -> Gauges {
-        Gauges { latest: Arc::default(), started_s }
+    pub fn new(started_s: f64, stored_bytes: Option<Arc<AtomicU64>>) -> Gauges {
+        Gauges { latest: Arc::default(), started_s, stored_bytes }
     }
 
     /// What was read last, with the time that has passed.
@@ -27,6 +30,12 @@ impl Gauges {
             "master/uptime_secs",
             "How long this master has led, in seconds.",
             up,
+        ));
+        let stored = self.stored_bytes.as_ref().map_or(0, |it| it.load(Ordering::Relaxed));
+        metrics.push(Metric::gauge(
+            "holdfast/journal_ensemble_bytes",
+            "What the masters' journal takes in the ensemble, checkpoint and log, in bytes; 0 without one.",
+            stored as f64,
         ));
         metrics
     }

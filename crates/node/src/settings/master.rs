@@ -5,6 +5,9 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::Context as _;
+use holdfast_quorum::ZooKeeperAddress;
+
 use super::durations::{duration_text, parse_duration};
 use super::{text_of, Values};
 
@@ -20,9 +23,18 @@ pub struct MasterSettings {
     /// HOST:PORT under which clients and agents reach this master, when it differs.
     #[arg(long, env = "HOLDFAST_ADVERTISE")]
     pub advertise: Option<String>,
-    /// Where its ledger is kept. A second master with the same directory stands by.
+    /// Where its ledger is kept. A second master with the same directory stands by. With --zk the ledger is in the ensemble.
     #[arg(long, default_value = "/var/lib/holdfast/master", env = "HOLDFAST_DIR")]
     pub dir: PathBuf,
+    /// Masters on several machines meet here: zk://[USER:PASSWORD@]HOST:PORT,.../PATH, or a file (file:///FILE) that holds such an address.
+    #[arg(long, env = "HOLDFAST_ZK", hide_env_values = true)]
+    pub zk: Option<String>,
+    /// How long the ensemble waits for a master that is not heard of before another one leads.
+    #[arg(long, default_value = "10s", value_parser = parse_duration, env = "HOLDFAST_ZK_SESSION_TIMEOUT")]
+    pub zk_session_timeout: Duration,
+    /// How long a leader goes on that the ensemble does not answer.
+    #[arg(long, default_value = "2s", value_parser = parse_duration, env = "HOLDFAST_ZK_COMMIT_TIMEOUT")]
+    pub zk_commit_timeout: Duration,
     /// How free resources are divided: `drf` (fair share) or `priority` (strictly by role weight).
     #[arg(long, default_value = "drf", env = "HOLDFAST_ALLOCATION_POLICY")]
     pub allocation_policy: String,
@@ -73,7 +85,33 @@ impl MasterSettings {
             ("offer_timeout", Some(duration_text(self.offer_timeout))),
             ("port", Some(self.port.to_string())),
             ("work_dir", text_of(Some(&self.dir))),
+            ("zk", self.zk.as_deref().map(without_credentials)),
         ]
+    }
+
+    /// The ensemble in which this master meets others, if it does.
+    ///
+    /// # Errors
+    /// When the address is none, or the file that holds it cannot be read.
+    pub fn ensemble(&self) -> anyhow::Result<Option<ZooKeeperAddress>> {
+        let Some(given) = self.zk.as_deref() else { return Ok(None) };
+        let read = |file: &str| {
+            std::fs::read_to_string(file).with_context(|| format!("--zk: cannot read {file}"))
+        };
+        let text = match given.strip_prefix("file://") {
+            Some(file) => read(file)?,
+            None if given.starts_with('/') => read(given)?,
+            None => given.to_owned(),
+        };
+        text.trim().parse().context("--zk").map(Some)
+    }
+}
+
+/// Where masters meet, as it may be shown: a password is not.
+fn without_credentials(given: &str) -> String {
+    match given.parse::<ZooKeeperAddress>() {
+        Ok(address) => address.to_string(),
+        Err(_) => given.rsplit_once('@').map_or(given, |(_, rest)| rest).to_owned(),
     }
 }
 
@@ -84,5 +122,12 @@ mod tests {
     #[test]
     fn every_setting_is_among_the_flags() {
         super::super::check_values(MasterSettings::values);
+    }
+
+    #[test]
+    fn a_password_is_not_shown() {
+        let shown = without_credentials("zk://ops:secret@h:2181/mesos");
+        assert!(shown.contains("ops") && !shown.contains("secret"), "{shown}");
+        assert_eq!(without_credentials("file:///etc/zk"), "file:///etc/zk");
     }
 }

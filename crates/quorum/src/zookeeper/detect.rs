@@ -62,6 +62,15 @@ impl LeaderDetector {
         let _ = tokio::time::timeout(patience, found).await;
         self.latest()
     }
+
+    /// Waits until somebody else than `address` leads.
+    pub async fn other_than(&self, address: &str) {
+        let mut latest = self.latest.clone();
+        let is_other = |it: &Detected| it.leader.as_deref().is_some_and(|it| it != address);
+        if latest.wait_for(is_other).await.is_err() {
+            std::future::pending().await
+        }
+    }
 }
 
 async fn detect(address: &ZooKeeperAddress, told: &watch::Sender<Detected>) {

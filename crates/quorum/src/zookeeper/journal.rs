@@ -15,7 +15,8 @@ use super::head::Head;
 use super::layout::{begins_folder, piece};
 use super::making::{is_due, Making};
 use super::replica::Replica;
-use super::service::{pause, Service};
+use super::seen::Seen;
+use super::service::{pause, within, Service};
 use super::sweep::sweep;
 use crate::journal::{Journal, JournalError};
 
@@ -28,6 +29,7 @@ pub struct ZooKeeperJournal {
     /// The version of the head's node: the fence.
     version: i32,
     replica: Replica,
+    seen: Seen,
     making: Option<Making>,
     sweeping: Option<JoinHandle<()>>,
     stored_bytes: Arc<AtomicU64>,
@@ -40,7 +42,7 @@ impl ZooKeeperJournal {
         service: Arc<Service>,
         pen: Pen,
         (head, version): (Head, i32),
-        replica: Replica,
+        (replica, seen): (Replica, Seen),
     ) -> ZooKeeperJournal {
         let stored_bytes = Arc::new(AtomicU64::new(head.stored_bytes()));
         ZooKeeperJournal {
@@ -49,6 +51,7 @@ impl ZooKeeperJournal {
             head,
             version,
             replica,
+            seen,
             making: None,
             sweeping: None,
             stored_bytes,
@@ -74,6 +77,13 @@ impl ZooKeeperJournal {
                 tracing::info!("what the journal needs no more is not all removed yet: {error}");
             }
         }));
+    }
+
+    /// Remembers how far the journal has come.
+    pub(crate) fn note(&self) {
+        if let Err(error) = self.seen.note(&self.head) {
+            tracing::warn!("how far the journal has come is not remembered: {error}");
+        }
     }
 
     fn write(&mut self, term: u64, batch: &[Entry]) -> Result<(), CommitError> {
@@ -118,6 +128,7 @@ impl ZooKeeperJournal {
         if publishes {
             self.making = None;
             self.sweep();
+            self.note();
         }
         Ok(())
     }
@@ -160,6 +171,12 @@ impl ZooKeeperJournal {
 
     fn stop(&mut self, term: u64, error: CommitError) -> JournalError {
         self.stopped = true;
+        // Who does not lead any more stands in nobody's way, if he can help it.
+        let pen = self.pen.clone();
+        self.service.run(async move {
+            let gone = pen.client.delete(&pen.fence, None);
+            within(PAUSE, gone).await
+        });
         match error {
             CommitError::Overtaken { latest } => JournalError::Deposed { term, latest },
             CommitError::Deposed => JournalError::NotLeading { term },

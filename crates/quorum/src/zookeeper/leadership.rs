@@ -7,6 +7,7 @@
 //! read. It never leads at a path where a real Mesos master keeps its log.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use super::journal::ZooKeeperJournal;
 use super::layout::{candidates, is_of_mesos, Layout};
 use super::lease::ZooKeeperLease;
 use super::replica::{FollowError, Replica};
+use super::seen::Seen;
 use super::service::{connect, is_over, pause, within, Access, Service};
 use crate::hint::Leader;
 use crate::journal::{Journal, JournalError};
@@ -41,6 +43,9 @@ pub struct ZooKeeperOptions {
     pub session_timeout: Duration,
     /// How long a leader that cannot commit, or is cut off, goes on.
     pub commit_timeout: Duration,
+    /// The file in which this master remembers how far the journal has come, so that an ensemble
+    /// that was put back to an older state is not believed; nothing, where it need not.
+    pub seen: Option<PathBuf>,
 }
 
 /// A place in an ensemble where masters campaign.
@@ -120,7 +125,9 @@ impl ZooKeeperLeadership {
         let opened = opened.unwrap_or_else(|| Err(self.shared.trouble("reading it fell over")));
         let (candidate, at) = opened?;
         let Candidate { pen, replica, .. } = candidate;
-        let mut journal = ZooKeeperJournal::new(self.service.clone(), pen.clone(), at, replica);
+        let seen = Seen(self.shared.options.seen.clone());
+        let mut journal =
+            ZooKeeperJournal::new(self.service.clone(), pen.clone(), at, (replica, seen));
         let term = journal.term().checked_add(1).ok_or(LeadershipError::TermsExhausted)?;
         journal.append(term, &[]).map_err(|error| match error {
             JournalError::Deposed { .. } | JournalError::NotLeading { .. } => {
@@ -128,6 +135,7 @@ impl ZooKeeperLeadership {
             }
             other => self.shared.trouble(other),
         })?;
+        journal.note();
         journal.sweep();
         tracing::info!(term, ensemble = %self.shared.options.address, "leading");
         Ok(ZooKeeperLease::new(self.service.clone(), pen, term, journal))
@@ -135,6 +143,12 @@ impl ZooKeeperLeadership {
 }
 
 impl Shared {
+    /// Nothing is read yet.
+    fn replica(&self) -> Result<Replica, LeadershipError> {
+        let seen = Seen(self.options.seen.clone()).last()?;
+        Ok(Replica::new(seen.as_ref()))
+    }
+
     fn trouble(&self, what: impl fmt::Display) -> LeadershipError {
         let address = self.options.address.to_string();
         LeadershipError::Ensemble { address, what: what.to_string() }
@@ -142,14 +156,15 @@ impl Shared {
 
     /// Waits until our node is the lowest.
     async fn campaign(&self) -> Result<Candidate, LeadershipError> {
-        let mut replica = Replica::default();
+        let mut replica = self.replica()?;
         let mut attempts = 0;
         loop {
             if *self.withdrawn.borrow() {
                 return Err(LeadershipError::Withdrawn);
             }
-            let over = match self.stand(std::mem::take(&mut replica)).await {
-                Ok(mut candidate) => {
+            let over = match self.stand().await {
+                Ok((pen, name)) => {
+                    let mut candidate = Candidate { pen, name, replica };
                     attempts = 0;
                     match self.wait(&mut candidate).await? {
                         Turn::Ours => return Ok(candidate),
@@ -172,8 +187,8 @@ impl Shared {
     }
 
     /// Makes our node.
-    async fn stand(&self, replica: Replica) -> Result<Candidate, LeadershipError> {
-        let ZooKeeperOptions { address, session_timeout, commit_timeout } = &self.options;
+    async fn stand(&self) -> Result<(Pen, String), LeadershipError> {
+        let ZooKeeperOptions { address, session_timeout, commit_timeout, .. } = &self.options;
         let client = connect(address, *session_timeout, *commit_timeout).await;
         let client = client.map_err(|error| match error {
             Error::AuthFailed => LeadershipError::Login { address: address.to_string() },
@@ -206,7 +221,7 @@ impl Shared {
             fence,
             limit: *commit_timeout,
         };
-        Ok(Candidate { pen, name, replica })
+        Ok((pen, name))
     }
 
     async fn wait(&self, candidate: &mut Candidate) -> Result<Turn, LeadershipError> {
@@ -319,7 +334,9 @@ impl Leadership for ZooKeeperLeadership {
     fn try_campaign(&self) -> Result<Option<Box<dyn crate::Lease>>, LeadershipError> {
         let shared = self.shared.clone();
         let stood = self.service.run(async move {
-            let candidate = shared.stand(Replica::default()).await?;
+            let replica = shared.replica()?;
+            let (pen, name) = shared.stand().await?;
+            let candidate = Candidate { pen, name, replica };
             let listed = candidate.pen.client.list_children(&shared.layout.election).await;
             let children = listed.map_err(|error| shared.trouble(error))?;
             let is_first = candidates(&children).first() == Some(&candidate.name);

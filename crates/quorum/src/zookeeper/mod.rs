@@ -30,6 +30,7 @@ mod making;
 mod on_an_ensemble;
 mod records;
 mod replica;
+mod seen;
 mod service;
 mod sweep;
 

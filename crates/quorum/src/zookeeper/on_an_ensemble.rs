@@ -28,8 +28,8 @@ fn master(address: &str, port: u16, commit_timeout: Duration) -> ZooKeeperLeader
         r#"{{"address":{{"hostname":"localhost","ip":"127.0.0.1","port":{port}}},"id":"m{port}","ip":16777343,"port":{port}}}"#
     );
     let session_timeout = Duration::from_secs(4);
-    let options =
-        ZooKeeperOptions { address: address.parse().unwrap(), session_timeout, commit_timeout };
+    let address = address.parse().unwrap();
+    let options = ZooKeeperOptions { address, session_timeout, commit_timeout, seen: None };
     ZooKeeperLeadership::new(options, &info).unwrap()
 }
 
@@ -271,6 +271,42 @@ fn a_path_of_mesos_is_refused_and_a_strangers_login_too() {
     Box::new(lease).resign().unwrap();
     let refused = patient(&with("ops:guess"), 2).campaign().err().unwrap();
     assert!(matches!(refused, LeadershipError::Login { .. }), "{refused}");
+}
+
+#[test]
+#[ignore = "needs ZooKeeper: run by `cargo xtask test --engines`"]
+fn an_ensemble_that_was_put_back_is_not_believed_by_who_has_seen_more() {
+    let Some(ensemble) = Ensemble::start(1) else { return };
+    let (address, dir) = (ensemble.address("/mesos"), tempfile::tempdir().unwrap());
+    let remembering = || {
+        let options = ZooKeeperOptions {
+            address: address.parse().unwrap(),
+            session_timeout: Duration::from_secs(4),
+            commit_timeout: PATIENCE,
+            seen: Some(dir.path().join("journal-seen")),
+        };
+        let info = r#"{"hostname":"localhost","port":5051}"#;
+        ZooKeeperLeadership::new(options, info).unwrap()
+    };
+    let (lease, mut journal) = lead(&remembering());
+    let keep =
+        by_hand(&address, async |client, layout| client.get_data(&layout.head()).await.unwrap().0);
+    for count in 0..5u8 {
+        journal.append(journal.term(), &[Entry::put("t", [count], "x")]).unwrap();
+    }
+    journal.trim().unwrap();
+    Box::new(lease).resign().unwrap();
+    drop(lead(&remembering()));
+    by_hand(&address, async |client, layout| {
+        client.set_data(&layout.head(), &keep, None).await.unwrap();
+    });
+    let refused = remembering().campaign().err().unwrap();
+    assert!(refused.to_string().contains("put back to an older state"), "{refused}");
+    by_hand(&address, async |client, layout| {
+        client.delete(&layout.head(), None).await.unwrap();
+    });
+    let refused = remembering().campaign().err().unwrap();
+    assert!(refused.to_string().contains("is missing"), "{refused}");
 }
 
 #[test]

@@ -26,6 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct Replica {
     /// What was followed last; `None` before anything was.
     followed: Option<Followed>,
+    /// How far this master had come before it was started.
+    seen: Option<Followed>,
     pub records: Records,
 }
 
@@ -34,6 +36,13 @@ struct Followed {
     journal: [u8; 16],
     sequence: u64,
     checksum: Checksum,
+}
+
+impl Followed {
+    fn of(head: &Head) -> Followed {
+        let Head { journal, sequence, checksum, .. } = *head;
+        Followed { journal, sequence, checksum }
+    }
 }
 
 /// Why the journal cannot be followed.
@@ -58,15 +67,15 @@ pub enum FollowError {
         path: String,
     },
     /// Another journal stands at the path.
-    #[error("{path} is another journal than before: somebody removed the one that this master followed; restore the ensemble from a backup")]
+    #[error("{path} is not what this master has read there before: somebody removed it, or put the ensemble back to an older state; restore a newer backup of it, or start with an empty --dir to accept what is there")]
     Replaced {
-        /// The journal.
+        /// What is another one.
         path: String,
     },
     /// The journal is behind what was read of it before.
     #[error(
         "the journal ends at commit {found}, although commit {seen} was read from it before: the ensemble was put back to an older state, \
-         and what was acknowledged since is lost; restore a newer backup of it, or start a new cluster at another path"
+         and what was acknowledged since is lost; restore a newer backup of it, or start with an empty --dir to accept what is there"
     )]
     PutBack {
         /// Where it ends.
@@ -77,6 +86,11 @@ pub enum FollowError {
 }
 
 impl Replica {
+    /// Nothing is read yet; the journal must lead to what was seen of it before.
+    pub fn new(seen: Option<&Head>) -> Replica {
+        Replica { seen: seen.map(Followed::of), ..Replica::default() }
+    }
+
     /// Reads everything up to the head, and returns that with its version; `None` when there is no
     /// journal yet.
     pub async fn catch_up(
@@ -87,7 +101,7 @@ impl Replica {
         let mut holes = None;
         loop {
             let Some((head, version)) = read_head(client, layout).await? else {
-                return match self.followed {
+                return match self.followed.or(self.seen) {
                     Some(_) => Err(FollowError::Missing { path: layout.head() }),
                     None => Ok(None),
                 };
@@ -113,11 +127,13 @@ impl Replica {
     ) -> Result<(), FollowError> {
         let from = head.checkpoint.map_or(0, |it| it.from);
         let known = self.followed;
-        if known.is_some_and(|it| it.journal != head.journal) {
-            return Err(FollowError::Replaced { path: layout.journal.clone() });
-        }
-        if let Some(known) = known.filter(|it| head.sequence < it.sequence) {
-            return Err(FollowError::PutBack { found: head.sequence, seen: known.sequence });
+        for known in known.iter().chain(&self.seen) {
+            if known.journal != head.journal {
+                return Err(FollowError::Replaced { path: layout.journal.clone() });
+            }
+            if head.sequence < known.sequence {
+                return Err(FollowError::PutBack { found: head.sequence, seen: known.sequence });
+            }
         }
         let mut at = match known.filter(|it| from <= it.sequence) {
             Some(known) => known,
@@ -128,6 +144,11 @@ impl Replica {
             let reads = (at.sequence + 1..=last).map(|it| read_batch(client, layout, it));
             for batch in try_join_all(reads).await? {
                 let entries = batch.entries(at.checksum)?;
+                let is_other =
+                    |it: &Followed| it.sequence == batch.sequence && it.checksum != batch.checksum;
+                if self.seen.as_ref().is_some_and(is_other) {
+                    return Err(FollowError::Replaced { path: layout.batch(batch.sequence) });
+                }
                 entries.into_iter().for_each(|it| self.records.apply(batch.sequence, it));
                 at = Followed { sequence: batch.sequence, checksum: batch.checksum, ..at };
                 self.followed = Some(at);
@@ -164,8 +185,7 @@ impl Replica {
 
     /// Notes a commit of our own, whose entries were carried out.
     pub fn committed(&mut self, head: &Head) {
-        let Head { journal, sequence, checksum, .. } = *head;
-        self.followed = Some(Followed { journal, sequence, checksum });
+        self.followed = Some(Followed::of(head));
     }
 }
 

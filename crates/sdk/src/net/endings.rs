@@ -4,17 +4,22 @@
 //! keeper asks again.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use holdfast_model::{AgentId, ClaimId, FrameworkId, PersistenceId};
+use holdfast_quorum::Masters;
 use holdfast_wire::{ClientError, MesosClient};
 use tokio::sync::mpsc;
 
 use crate::ended::{EndedVolume, Endings, MovedVolume};
 
+/// How long an ensemble may take to say who leads.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// The questions that are open, and the answers.
 pub(super) struct Questions {
     client: MesosClient,
-    masters: Vec<String>,
+    masters: Masters,
     open: BTreeSet<PersistenceId>,
     teller: mpsc::Sender<(PersistenceId, Option<Endings>)>,
     answers: mpsc::Receiver<(PersistenceId, Option<Endings>)>,
@@ -22,7 +27,7 @@ pub(super) struct Questions {
 
 impl Questions {
     /// Nothing is asked yet.
-    pub(super) fn new(masters: Vec<String>) -> Questions {
+    pub(super) fn new(masters: Masters) -> Questions {
         let (teller, answers) = mpsc::channel(16);
         Questions {
             client: MesosClient::default(),
@@ -66,14 +71,14 @@ impl Questions {
 /// What has ended first, then what lives.
 async fn look(
     client: &MesosClient,
-    masters: &[String],
+    masters: &Masters,
     framework: &FrameworkId,
     (agent, volume): (&AgentId, &PersistenceId),
     is_sighted: bool,
 ) -> Option<Endings> {
     let query = format!("about={}&agent={}", escaped(volume.as_str()), escaped(agent.as_str()));
     let path = format!("/holdfast/v1/ended-claims?{query}");
-    for master in masters {
+    for master in &masters.next(PATIENCE).await {
         match read(client, master, &path, framework, (agent, volume), is_sighted).await {
             Ok(endings) => return Some(endings),
             Err(error) => tracing::debug!("{master} does not say what became of {volume}: {error}"),

@@ -28,7 +28,7 @@ const FAILOVER_TIMEOUT: Duration = Duration::from_secs(7 * 24 * 3600);
 /// The options of a framework's process.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// `host:port` of the masters, one or more.
+    /// `host:port` of the masters, one or more, or `zk://host:port,.../path` where they meet.
     pub masters: Vec<String>,
     /// The directory of its ledger, which is made when it is not there. Each service needs one of
     /// its own.
@@ -82,8 +82,8 @@ pub async fn run_until<S: Service>(
     let known = ledger.members.len();
     tracing::info!("the ledger in {} knows {known} members", options.ledger_dir.display());
     let info = framework_info(&service, &options, ledger.framework.clone());
-    let questions = Questions::new(options.masters.clone());
     let session = Session::open(SessionOptions::new(options.masters, info));
+    let questions = Questions::new(session.masters());
     let keeper = Keeper::recover(service, ledger);
     let mut shell = Shell { keeper, file, session, questions, content: false };
     tokio::pin!(stop);

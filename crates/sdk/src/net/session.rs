@@ -5,12 +5,14 @@
 //! the subscription whose events caused them: those of an earlier one are dropped, because offers
 //! end with their subscription and everything else is reconciled anew. It never retries a call.
 
+use std::future::Future;
 use std::time::Duration;
 
 use holdfast_model::convert::scheduler::{call_to_proto, event_from_proto};
 use holdfast_model::convert::Format;
 use holdfast_model::{Call, Event, FrameworkInfo, Role};
 use holdfast_proto::mesos::v1::scheduler::{event::Type, Event as WireEvent};
+use holdfast_quorum::Masters;
 use holdfast_wire::client::{EventStream, SchedulerCaller, SchedulerSession};
 use holdfast_wire::{ClientError, ClientSettings, MesosClient, Reconnect};
 use tokio::sync::mpsc;
@@ -28,7 +30,7 @@ const STEADY: Duration = Duration::from_secs(1);
 /// The options of a session: the masters, and the framework that subscribes.
 #[derive(Clone, Debug)]
 pub struct SessionOptions {
-    /// `host:port` of one or more of the masters.
+    /// `host:port` of one or more of the masters, or `zk://host:port,.../path` where they meet.
     pub masters: Vec<String>,
     /// The framework that subscribes; its id is filled in once a master gave one. Offers that name
     /// no role are for the first.
@@ -71,6 +73,7 @@ pub enum SessionEvent {
 pub struct Session {
     heard: mpsc::Receiver<(u64, SessionEvent)>,
     calls: mpsc::Sender<(u64, Call)>,
+    masters: Masters,
     /// The number of the subscription of the last event that was taken.
     number: u64,
 }
@@ -89,17 +92,30 @@ impl Session {
             ..ClientSettings::default()
         };
         let reconnect = Reconnect::new(options.backoff_max);
+        let masters = Masters::watch(&options.masters);
         let subscriber = Subscriber {
             client: MesosClient::new(settings),
             options,
+            masters: masters.as_ref().cloned().unwrap_or_default(),
             teller,
             queue,
             number: 0,
             welcomed: false,
+            knew: None,
             reconnect,
         };
-        tokio::spawn(subscriber.run());
-        Session { heard, calls, number: 0 }
+        let known = subscriber.masters.clone();
+        match masters {
+            Ok(_) => drop(tokio::spawn(subscriber.run())),
+            // The queue is empty: there is room.
+            Err(why) => drop(subscriber.teller.try_send((0, SessionEvent::Ended(why.to_string())))),
+        }
+        Session { heard, calls, masters: known, number: 0 }
+    }
+
+    /// The masters that it knows, for questions beside the session.
+    pub(super) fn masters(&self) -> Masters {
+        self.masters.clone()
     }
 
     /// Returns the next event. May be dropped while it waits: nothing is lost.
@@ -141,11 +157,14 @@ enum Over {
 struct Subscriber {
     client: MesosClient,
     options: SessionOptions,
+    masters: Masters,
     teller: mpsc::Sender<(u64, SessionEvent)>,
     queue: mpsc::Receiver<(u64, Call)>,
     number: u64,
     /// Whether any master ever accepted us.
     welcomed: bool,
+    /// The master that knew the leader: it is asked first the next time.
+    knew: Option<String>,
     reconnect: Reconnect,
 }
 
@@ -178,12 +197,22 @@ impl Subscriber {
     /// Tries each master once, until one accepts us.
     async fn pass(&mut self) -> Over {
         let mut last = "no master was named".to_owned();
-        for at in 0..self.options.masters.len() {
-            let address = self.options.masters[at].clone();
+        let mut addresses = self.masters.next(self.options.backoff_max).await;
+        if let Some(at) = addresses.iter().position(|it| self.knew.as_ref() == Some(it)) {
+            addresses.rotate_left(at);
+        }
+        if let Some(trouble) = self.masters.trouble().filter(|_| addresses.is_empty()) {
+            last = trouble;
+            if self.reconnect.is_first() {
+                tracing::warn!("cannot subscribe: {last}; trying again until it can");
+            }
+        }
+        for address in addresses {
             match self.subscribe(&address).await {
                 Ok(session) => {
-                    self.options.masters.rotate_left(at); // The master that knew the leader is asked first the next time.
-                    return self.converse(session).await;
+                    let elsewhere = self.masters.leads_elsewhere(&address);
+                    self.knew = Some(address);
+                    return self.converse(session, elsewhere).await;
                 }
                 Err(ClientError::Refused { status: 400, message }) if !self.welcomed => {
                     return Over::Ended(message)
@@ -213,7 +242,11 @@ impl Subscriber {
     }
 
     /// Runs a subscription from its beginning to its end.
-    async fn converse(&mut self, session: SchedulerSession) -> Over {
+    async fn converse(
+        &mut self,
+        session: SchedulerSession,
+        elsewhere: impl Future<Output = ()>,
+    ) -> Over {
         self.number += 1;
         let begun = Instant::now();
         let SchedulerSession { mut events, caller } = session;
@@ -253,6 +286,7 @@ impl Subscriber {
         let over = tokio::select! {
             over = listening => over,
             over = speaking => over,
+            () = elsewhere => Over::Lost("another master leads now".to_owned()),
         };
         if begun.elapsed() >= STEADY {
             self.reconnect.reset();
@@ -356,6 +390,13 @@ mod tests {
 
     async fn next(session: &mut Session) -> SessionEvent {
         soon("something is heard", session.next()).await
+    }
+
+    #[tokio::test]
+    async fn an_address_at_which_no_masters_can_meet_ends_the_session_with_the_reason() {
+        let mut session = open(vec!["zk://127.0.0.1:1".to_owned()]);
+        let SessionEvent::Ended(why) = session.next().await else { panic!("it goes on") };
+        assert!(why.contains("zk://HOST:2181/holdfast"), "{why}");
     }
 
     #[tokio::test]

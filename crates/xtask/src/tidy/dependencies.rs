@@ -41,7 +41,7 @@ const CRATES: &[Crate] = &[
     entry("volumes", &[]),
     entry("containers", &[]),
     entry("wire", &["proto"]),
-    entry("sdk", &["model"]).by_feature(&["proto", "wire", "store"]),
+    entry("sdk", &["model"]).by_feature(&["proto", "wire", "store", "quorum"]),
     entry("sim", &["model", "allocator", "master", "agent", "store", "sdk"]),
     entry(
         "node",
@@ -60,7 +60,7 @@ const CRATES: &[Crate] = &[
             "sdk",
         ],
     ),
-    entry("cli", &["proto", "model", "api", "store", "wire", "sdk", "node"]),
+    entry("cli", &["proto", "model", "api", "store", "quorum", "wire", "sdk", "node"]),
     entry("holdfast", &["node", "cli"]),
     entry("xtask", &[]),
 ];

@@ -241,6 +241,9 @@ pub enum Effect {
     /// Open for this cluster the disks that the settings name, and these that were added or may be; those in the first list are known.
     /// Answered by [`Input::Opened`].
     OpenDisks(ClusterId, Vec<DiskRecord>, Vec<AddedDisk>),
+    /// Look at the disks that the settings name, and label none: this agent's ledger is new, and what its disks carry is of this cluster.
+    /// Answered by [`Input::Opened`], as [`Effect::OpenDisks`] is.
+    SurveyDisks(ClusterId),
     /// Make the volume's directory, or find it whole. Idempotent. Answered by [`Input::VolumeMade`].
     MakeVolume(VolumeLabel),
     /// See whether the volume can be used. Answered by [`Input::VolumeChecked`].

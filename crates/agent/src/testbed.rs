@@ -260,6 +260,23 @@ impl Bed {
         self.order(Order::Registered(AgentId::made("a1".to_owned()), cluster(1)));
     }
 
+    /// Its ledger is gone, and its disks have told whose they are.
+    pub(crate) fn forget_all_but(&mut self, cluster: ClusterId) {
+        let mut ledger = AgentLedger::new(NodeId(Uuid::from_u128(0x105e)));
+        ledger.identity.cluster = Some(cluster);
+        self.durable = ledger.clone();
+        self.agent = Agent::recover(Config::default(), ledger);
+    }
+
+    /// It starts with another ledger.
+    pub(crate) fn start_with(&mut self, ledger: AgentLedger) {
+        self.durable = ledger.clone();
+        self.agent = Agent::recover(Config::default(), ledger);
+        self.answers.clear();
+        self.master = None;
+        self.start();
+    }
+
     pub(crate) fn start(&mut self) {
         let found = self
             .containers
@@ -378,7 +395,7 @@ impl Bed {
                     .filter(|it| it.link == Some(link))
                     .for_each(|it| it.link = None);
             }
-            Effect::OpenDisks(..) => self.open_disks(),
+            Effect::OpenDisks(..) | Effect::SurveyDisks(_) => self.open_disks(),
             Effect::MakeVolume(label) => {
                 if !self.agent.ledger().claims.contains_key(&label.claim) {
                     self.made_for_nobody.insert(label.claim);
@@ -429,7 +446,7 @@ impl Bed {
             volumes: self.volumes.iter().map(|it| labelled(*it)).collect(),
         };
         let disk = &self.machine.disks[1];
-        if disk.fault.is_none() {
+        if disk.fault.is_none() || self.agent.ledger().identity.agent.is_none() {
             self.answers.push_back(Input::TrashFound(disk.disk.id, found));
         }
     }

@@ -44,6 +44,8 @@ pub enum Action {
     PurgeVolume,
     /// Give agents disks, or take them away.
     ChangeDisks,
+    /// Give an agent back what its ledger has lost.
+    RecoverAgent,
     /// Set the weight of a role.
     UpdateWeight,
     /// Set the quota of a role.
@@ -112,6 +114,7 @@ impl fmt::Display for Action {
             Action::UndeleteVolume => "bring back volumes of",
             Action::PurgeVolume => "remove destroyed volumes of",
             Action::ChangeDisks => "change the disks of",
+            Action::RecoverAgent => "recover",
             Action::UpdateWeight => "set the weight of",
             Action::UpdateQuota => "set the quota of",
         })

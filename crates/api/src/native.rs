@@ -12,6 +12,7 @@ mod offers;
 mod past;
 mod plans;
 mod quotas;
+mod recovery;
 mod roles;
 mod tasks;
 mod trash;
@@ -32,6 +33,7 @@ pub use plans::{
     adoption_plan, apply_plan, claim_plan, end_plan, removal_plan, teardown_plan, undelete_plan,
 };
 pub use quotas::{quota_plan, quotas};
+pub use recovery::recover_plan;
 pub use roles::roles;
 pub use tasks::tasks;
 pub use trash::trash;

@@ -56,6 +56,9 @@ impl MasterCommand {
             | OperatorCall::RemoveDisk { agent, .. } => {
                 authorize(caller, Action::ChangeDisks, Object::Agent(agent))
             }
+            OperatorCall::RecoverAgent { agent, .. } => {
+                authorize(caller, Action::RecoverAgent, Object::Agent(agent))
+            }
             OperatorCall::MoveDisk { from, to, .. } => {
                 authorize(caller, Action::ChangeDisks, Object::Agent(from))?;
                 authorize(caller, Action::ChangeDisks, Object::Agent(to))

@@ -13,6 +13,7 @@ mod framework;
 mod offer;
 mod plan;
 mod quota;
+mod recovery;
 mod role;
 mod task;
 mod trash;
@@ -30,6 +31,9 @@ pub use plan::{
     TakenRow, TeardownPlan,
 };
 pub use quota::{QuotaPlan, QuotaRow};
+pub use recovery::{
+    KnownBy, LeftVolumeRow, OverClaimRow, RecoverPlan, RecoveredClaimRow, RecoveredStanding,
+};
 pub use role::RoleRow;
 pub use task::TaskRow;
 pub use trash::{TrashDone, TrashRow};

@@ -104,6 +104,8 @@ pub enum AgentVerb {
     List(WatchArgs),
     /// Show one agent with its disks, claims and tasks.
     Show(verbs::agent_show::AgentShowArgs),
+    /// Give an agent whose ledger was lost or rolled back its claims back.
+    Recover(verbs::agent_recover::AgentRecoverArgs),
 }
 
 /// Verbs of `disk`.
@@ -318,6 +320,9 @@ impl Verb {
             }
             Verb::Agent(AgentLine { verb: Some(AgentVerb::List(args)), .. }) => {
                 verbs::agent_list::run(context, args).await
+            }
+            Verb::Agent(AgentLine { verb: Some(AgentVerb::Recover(args)), .. }) => {
+                verbs::agent_recover::run(context, &args).await
             }
             Verb::Agent(AgentLine { verb: Some(AgentVerb::Show(args)), .. }) => {
                 verbs::agent_show::run(context, &args).await

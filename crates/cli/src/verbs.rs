@@ -4,6 +4,7 @@
 //! the state of a running process, and never changes what it was not told to change.
 
 pub mod agent_list;
+pub mod agent_recover;
 pub mod agent_show;
 pub mod change;
 pub mod choose;

@@ -30,9 +30,10 @@ use holdfast_model::{IdSource, Instant, MasterLedger, StepContext, Term};
 pub use config::Config;
 pub use explain::Explanation;
 pub use handlers::operator_claim::Force;
+pub use handlers::recover::RecoveryPlan;
 pub use holdfast_allocator::{policy::Place, Reason, WhyNot};
 pub use parts::agents::{
-    AgentHealth, AgentState, AgentTrash, AgentUsed, ExecutorView, ReservedByOperation,
+    AgentHealth, AgentState, AgentTrash, AgentUsed, ExecutorView, FencedAgent, ReservedByOperation,
 };
 pub use parts::frameworks::FrameworkState;
 pub use parts::offers::OfferRecord;

@@ -16,6 +16,7 @@ mod orphans;
 mod ownership;
 mod poison;
 mod quota;
+mod recovered;
 mod resize;
 mod storms;
 mod tasks;

@@ -7,17 +7,19 @@ use std::sync::Arc;
 
 use holdfast_allocator::{Policy, RoleView};
 use holdfast_model::{
-    AgentId, ClaimAction, ClaimId, FrameworkId, MasterLedger, Offer, OfferId, OperationUuid,
-    Ownership, Quantities, Resource, SharedMap, Taken, TaskKey, Term, Together, VolumeAdoption,
+    AgentId, ClaimAction, ClaimId, FrameworkId, MasterLedger, NodeId, Offer, OfferId,
+    OperationUuid, Ownership, Quantities, Resource, SharedMap, Taken, TaskKey, Term, Together,
+    VolumeAdoption,
 };
 
 use crate::flows::ownership::claims_taken;
 use crate::flows::quota::{quota_input, QuotaSums};
 use crate::handlers::adopt_volume::{plan_adoption, plan_removal};
 use crate::handlers::operator_claim::{ending, plan, Force, Wish};
+use crate::handlers::recover::{self, RecoveryPlan};
 use crate::handlers::together;
 use crate::handlers::trash::plan_undelete;
-use crate::parts::agents::AgentState;
+use crate::parts::agents::{AgentState, FencedAgent};
 use crate::parts::allocator_input::AllocatorView;
 use crate::parts::frameworks::FrameworkState;
 use crate::parts::offers::{OfferRecord, OfferRows};
@@ -33,6 +35,7 @@ pub struct MasterView {
     term: Option<Term>,
     ledger: MasterLedger,
     agents: SharedMap<AgentId, AgentState>,
+    fenced: SharedMap<NodeId, FencedAgent>,
     totals: Quantities,
     pub(crate) quota: QuotaSums,
     frameworks: SharedMap<FrameworkId, FrameworkState>,
@@ -52,6 +55,7 @@ impl Master {
             term: self.outbox.term(),
             ledger: self.outbox.ledger().clone(),
             agents: belief.agents.states().clone(),
+            fenced: belief.agents.fenced().clone(),
             totals: belief.agents.totals().clone(),
             quota: QuotaSums::new(quota_input(
                 self.outbox.ledger(),
@@ -188,6 +192,24 @@ impl MasterView {
         }
         let there = (agent, self.agents.get(agent));
         plan_removal(&self.ledger, there, orphan).map(|it| it.resource)
+    }
+}
+
+/// What can be planned of agents.
+impl MasterView {
+    /// Says what a recovery of an agent would do; `node` is the ledger that is meant, where there are several.
+    ///
+    /// # Errors
+    /// [`Refusal`] saying what stands in its way.
+    pub fn plan_recovery(
+        &self,
+        agent: &AgentId,
+        node: Option<NodeId>,
+    ) -> Result<RecoveryPlan<'_>, Refusal> {
+        if self.term.is_none() {
+            return Err(Refusal::NotLeading);
+        }
+        recover::plan(&self.ledger, &self.agents, &self.fenced, agent, node)
     }
 }
 

@@ -49,6 +49,7 @@ pub fn operation_of(event: &ClaimEvent, is_volume: bool) -> Option<&'static str>
         "grew a volume" | "grew a volume in part" => "GROW_VOLUME",
         "shrunk" if is_volume => "SHRINK_VOLUME",
         "given back by a volume" => "SHRINK_VOLUME",
+        back if back.starts_with("recovered") => "RECOVER_AGENT",
         moved if moved.starts_with("moved with its disk") => "ADOPT_DISK",
         _ => return None,
     })

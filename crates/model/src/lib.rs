@@ -23,6 +23,7 @@ pub mod message;
 pub mod moved_disk;
 pub mod operation;
 pub mod quota;
+pub mod recovery;
 pub mod resource;
 pub mod resources;
 pub mod role;
@@ -68,6 +69,7 @@ pub use operation::{
     Unreadable, STEPS_MAX,
 };
 pub use quota::Quota;
+pub use recovery::{recovered_claims, AgentRecovery, Recovery};
 pub use resource::{
     Identity, Mode, Reservation, ReservationKind, Resource, Source, SourceKind,
     UnallocatedIdentity, VolumeMount,

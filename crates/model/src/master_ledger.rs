@@ -7,6 +7,7 @@ use crate::id::{AgentId, ClaimId, ClusterId, DiskId, FrameworkId, Instant, NodeI
 use crate::moved_disk::DiskMove;
 use crate::operation::Operation;
 use crate::quota::Quota;
+use crate::recovery::Recovery;
 use crate::resource::Identity;
 use crate::role::Role;
 use crate::shared_index::SharedIndex;
@@ -120,6 +121,10 @@ pub enum MasterChange {
     Move(DiskMove),
     /// The agent that had it has ended its claims, or has them as before.
     MoveEnded(DiskId, AgentId),
+    /// An agent is to have its claims back.
+    Recovery(Recovery),
+    /// It has them, or has come back by itself.
+    RecoveryEnded(AgentId),
 }
 
 /// The durable half of the masters.
@@ -145,6 +150,8 @@ pub struct MasterLedger {
     pub suspects: SharedMap<Peer, Suspect>,
     /// Disks on their way to other agents, and those whose former agents have yet to end their claims: few at any time.
     pub moves: SharedMap<(DiskId, AgentId), DiskMove>,
+    /// Agents that are to have their claims back: few at any time.
+    pub recoveries: SharedMap<AgentId, Recovery>,
     /// The claims of each agent.
     claims_by_agent: SharedIndex<AgentId, ClaimId>,
     /// Claims by agent and identity.
@@ -153,6 +160,8 @@ pub struct MasterLedger {
     held: SharedIndex<AgentId, ClaimId>,
     /// The agents that have a claim of a volume: one, unless it is on its way from one to another.
     volumes: SharedIndex<ClaimId, AgentId>,
+    /// The claims on each disk that are volumes.
+    by_disk: SharedIndex<DiskId, (AgentId, ClaimId)>,
     /// Agents by their machines.
     nodes: SharedMap<NodeId, AgentId>,
 }
@@ -185,6 +194,12 @@ impl MasterLedger {
                         old.presence != Presence::Gone || agent.presence == Presence::Gone,
                         "gone is for good"
                     );
+                }
+                if let Some(old) = self.agents.get(&agent.id).filter(|it| it.node != agent.node) {
+                    let old = old.node; // Its ledger was lost, and has another name now.
+                    if self.agent_of_node(old) == Some(&agent.id) {
+                        self.nodes.remove(&old);
+                    }
                 }
                 // Of two agents with one machine, which only a damaged ledger has, the first by name is found.
                 if self.agent_of_node(agent.node).is_none_or(|named| agent.id < *named) {
@@ -221,6 +236,8 @@ impl MasterLedger {
             MasterChange::SuspectForgotten(peer) => drop(self.suspects.remove(&peer)),
             MasterChange::Move(it) => drop(self.moves.insert(it.key(), it)),
             MasterChange::MoveEnded(disk, from) => drop(self.moves.remove(&(disk, from))),
+            MasterChange::Recovery(it) => drop(self.recoveries.insert(it.agent.clone(), it)),
+            MasterChange::RecoveryEnded(agent) => drop(self.recoveries.remove(&agent)),
         }
     }
 
@@ -228,7 +245,8 @@ impl MasterLedger {
         let key = (agent, claim.id);
         if let Some(old) = self.claims.get(&key) {
             let is_same = old.resource.identity == claim.resource.identity
-                && old.framework.is_some() == claim.framework.is_some();
+                && old.framework.is_some() == claim.framework.is_some()
+                && old.disk == claim.disk;
             if !is_same {
                 self.unindex(&key.0, &old.clone());
                 self.index(&key.0, &claim);
@@ -256,6 +274,9 @@ impl MasterLedger {
         if claim.is_volume() {
             self.volumes.insert(&claim.id, agent.clone());
         }
+        if let Some(disk) = claim.disk {
+            self.by_disk.insert(&disk, (agent.clone(), claim.id));
+        }
     }
 
     fn unindex(&mut self, agent: &AgentId, claim: &Claim) {
@@ -264,6 +285,14 @@ impl MasterLedger {
         self.by_identity.remove(&(agent.clone(), identity), &claim.id);
         self.held.remove(agent, &claim.id);
         self.volumes.remove(&claim.id, agent);
+        if let Some(disk) = claim.disk {
+            self.by_disk.remove(&disk, &(agent.clone(), claim.id));
+        }
+    }
+
+    /// The agents that have volumes on a disk, each as often as it has one.
+    pub fn agents_of_disk(&self, disk: DiskId) -> impl Iterator<Item = &AgentId> {
+        self.by_disk.of(&disk).map(|(agent, _)| agent)
     }
 
     /// The agent of a machine.

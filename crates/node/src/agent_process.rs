@@ -57,17 +57,20 @@ pub async fn run(settings: AgentSettings, stop: CancellationToken) -> anyhow::Re
         .dir
         .canonicalize()
         .with_context(|| format!("cannot find {}", settings.dir.display()))?;
-    refuse_lost_ledger(&dir)?;
     let mut store = crate::ledger_file::open_with_reserve(
         &dir.join("ledger"),
         "agent",
         room::reserve_file(&dir),
     )?;
-    let ledger = recall(&mut store)?;
+    let known = recall(&store)?;
     let server =
         Server::bind(SocketAddr::new(settings.ip, settings.port), Limits::default()).await?;
     let address = server.address();
     let plan = MachinePlan::read(&settings, &dir, address).context("what this machine offers")?;
+    let ledger = match known {
+        Some(ledger) => ledger,
+        None => begin(&mut store, &plan, &settings)?,
+    };
     let (inbox, work) = Inbox::new();
     let containers = Containers::open(&dir, address, &settings, &plan.disks, inbox.clone())?;
     containers.sandboxes().close_left_open();
@@ -128,27 +131,25 @@ fn facts(settings: &AgentSettings, address: SocketAddr) -> AgentFacts {
     }
 }
 
-/// A disk that was labelled by an agent whose ledger is gone: starting anew would lose sight of its volumes.
-fn refuse_lost_ledger(dir: &std::path::Path) -> anyhow::Result<()> {
-    let (ledger, label) = (dir.join("ledger"), dir.join("holdfast"));
-    if !ledger.exists() && label.exists() {
-        anyhow::bail!(
-            "{} carries volumes, but the ledger that knows them ({}) is gone; bring it back with `holdfast ledger import`, or start in another directory",
-            label.display(),
-            ledger.display()
-        );
-    }
-    Ok(())
+/// The ledger, if there was one.
+fn recall(store: &holdfast_store::DurableStore) -> anyhow::Result<Option<AgentLedger>> {
+    let records = store.records().map(|it| (it.tree, it.key, it.value));
+    ledger::agent::fold(records).context("the agent's ledger cannot be read")
 }
 
-fn recall(store: &mut holdfast_store::DurableStore) -> anyhow::Result<AgentLedger> {
-    let records = store.records().map(|it| (it.tree, it.key, it.value));
-    if let Some(ledger) =
-        ledger::agent::fold(records).context("the agent's ledger cannot be read")?
-    {
-        return Ok(ledger);
+/// A new ledger. Where the disks were used before, the one that knew them is lost: that is written down first, so that nobody takes this
+/// agent for a new one.
+fn begin(
+    store: &mut holdfast_store::DurableStore,
+    plan: &MachinePlan,
+    settings: &AgentSettings,
+) -> anyhow::Result<AgentLedger> {
+    let mut ledger = AgentLedger::new(NodeId(uuid::Uuid::new_v4()));
+    let (helpers, timeout) = (settings.disk_helpers, settings.disk_timeout);
+    ledger.identity.cluster = disks::peek::former_cluster(&plan.disks, helpers, timeout);
+    if let Some(cluster) = ledger.identity.cluster {
+        tracing::error!("the disks of this agent were used before, by cluster {cluster}, but its ledger is new: the one that knew them is gone; nothing is labelled, made or started here before it is brought back (stop the agent, and put it or an export of it in place of the new one), or an operator applies `holdfast agent recover`");
     }
-    let ledger = AgentLedger::new(NodeId(uuid::Uuid::new_v4()));
     let identity = holdfast_model::AgentChange::Identity(ledger.identity.clone());
     for batch in
         crate::ledger_file::batches(std::iter::once([ledger::agent::encode(&identity)].into_iter()))

@@ -105,6 +105,13 @@ impl DiskWorker {
                     .and_then(|(open, place)| found(open, place, wanted, prove))
                     .map_or_else(|refused| refused, |it| Answer::Opened(Box::new(it)))
             }
+            Request::Peek { kind, root } => {
+                let root = PathBuf::from(OsStr::from_bytes(&root));
+                let peeked = holdfast_volumes::peek_disk(&DiskConfig { kind: kind.into(), root });
+                Answer::Peeked(
+                    peeked.map(|it| it.map(|it| (it.label, it.carries_volumes))).map_err(words),
+                )
+            }
             Request::Measure { slice_ms } => {
                 Answer::Measured(self.measure(Duration::from_millis(slice_ms)))
             }
@@ -269,7 +276,7 @@ fn strangers(open: &OpenDisk, known: bool) -> Option<String> {
     match holdfast_volumes::list_volumes(open) {
         Ok(found) if found.volumes.is_empty() && found.damaged.is_empty() => None,
         Ok(found) => Some(format!(
-            "it carries {} volumes that this agent's ledger does not know; start the agent that they belong to, or import its ledger",
+            "it carries {} volumes that this agent's ledger does not know; start the agent that they belong to, import its ledger, or, if that is lost, `holdfast agent recover`",
             found.volumes.len() + found.damaged.len()
         )),
         Err(fault) => Some(fault.to_string()),

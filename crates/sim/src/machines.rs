@@ -299,6 +299,9 @@ impl World {
             Effect::OpenDisks(cluster, known, _) => {
                 self.work(index, life, Uuid::nil(), DriverJob::Open(cluster, known))
             }
+            Effect::SurveyDisks(cluster) => {
+                self.work(index, life, Uuid::nil(), DriverJob::Open(cluster, Vec::new()))
+            }
             Effect::MakeVolume(label) => {
                 self.work(index, life, label.claim.0, DriverJob::Make(label))
             }

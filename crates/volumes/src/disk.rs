@@ -113,6 +113,12 @@ pub enum DiskFault {
         /// The disk that should be there.
         expected: Uuid,
     },
+    /// It carries no label, and is not to get one.
+    #[error("disk {} bears no label, and gets none as long as the agent's ledger is lost; it is used once the agent was recovered", root.display())]
+    Blank {
+        /// The root of the disk.
+        root: PathBuf,
+    },
     /// It is another disk, or of another cluster.
     #[error("disk {} is disk {} of cluster {}, not {}; mount the right one, or adopt it", root.display(), found.disk_uuid, found.cluster_uuid, expected_words(expected))]
     Foreign {

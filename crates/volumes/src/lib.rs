@@ -59,6 +59,7 @@ mod make_volume;
 mod measure;
 mod mounts;
 mod open_disk;
+mod peek_disk;
 mod place;
 #[cfg(test)]
 mod proptests;
@@ -95,6 +96,7 @@ pub use list_volumes::{list_volumes, DamagedVolume, FoundVolume, FoundVolumes};
 pub use make_volume::{make_volume, make_volumes};
 pub use measure::{measure, measure_up_to, measure_volume, MeasureError, Usage, VolumeUsage};
 pub use open_disk::open_disk;
+pub use peek_disk::{peek_disk, Peeked};
 pub use place::{device_name, place_of, Place};
 pub use prove_writable::prove_writable;
 pub use purge_trash::{purge_trash, purge_trash_further, PurgeProgress};

@@ -21,7 +21,7 @@ use crate::label_pair::{write_first_pair, Repairing};
 /// `expected` is the label that the ledger holds for it, if it holds one. `fresh` is the label that
 /// an unlabelled disk is given when none is expected: its disk uuid must be new; its cluster uuid
 /// may be nil (see [`crate::adopt_disk`]) and also says which cluster's disks are accepted when no
-/// label is expected. Safe to call again after a crash at any point.
+/// label is expected. When its disk uuid is nil, none is given. Safe to call again after a crash at any point.
 ///
 /// # Errors A [`DiskFault`]: nothing was created. After `Io` in the middle of a first use only an
 /// unfinished folder `holdfast.draft` may be left, which the next first use completes.
@@ -56,6 +56,9 @@ pub fn open_disk(
                 root: config.root.clone(),
                 expected: expected.disk_uuid,
             });
+        }
+        (None, None) if fresh.disk_uuid.is_nil() => {
+            return Err(DiskFault::Blank { root: config.root.clone() });
         }
         (None, None) => first_use(&root, fresh)?,
     };
@@ -151,6 +154,17 @@ mod tests {
             (Opened::Found, &disk_label(1)),
             "no second label is written"
         );
+    }
+
+    #[test]
+    fn what_is_only_looked_at_gets_no_label() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = path_disk(dir.path());
+        let none = DiskLabel { disk_uuid: Uuid::nil(), ..disk_label(1) };
+        assert!(matches!(open_disk(&config, None, &none), Err(DiskFault::Blank { .. })));
+        assert!(names(dir.path()).is_empty());
+        open_disk(&config, None, &disk_label(1)).unwrap();
+        assert_eq!(open_disk(&config, None, &none).unwrap().label(), &disk_label(1));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use holdfast_model::{
     ORPHANS_NAMED_MAX,
 };
 
+use super::looks::is_lost;
 use super::records::disk_of;
 use super::Record;
 use crate::parts::Disks;
@@ -104,13 +105,20 @@ pub(crate) fn disk_reports(record: &Record, disks: &Disks) -> Vec<DiskReport> {
         }
     });
     let ill = disks.found().iter().filter(|it| !ledger.disks.contains_key(&it.disk.id));
-    let ill = ill.map(|it| DiskReport {
-        disk: it.disk.clone(),
-        fault: it.fault.clone(),
-        space: None,
-        added: it.added.is_some(),
-        orphans: Vec::new(),
-        more_orphans: 0,
+    let ill = ill.map(|it| {
+        // They are another's, unless this ledger was lost.
+        let (orphans, more_orphans) = match is_lost(ledger) {
+            true => (disks.volumes().orphans(it.disk.id).to_vec(), 0),
+            false => (Vec::new(), 0),
+        };
+        DiskReport {
+            disk: it.disk.clone(),
+            fault: it.fault.clone(),
+            space: None,
+            added: it.added.is_some(),
+            orphans,
+            more_orphans,
+        }
     });
     known.chain(ill).collect()
 }

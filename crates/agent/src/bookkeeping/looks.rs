@@ -15,12 +15,21 @@ use crate::parts::{Alarm, Disks, NewDisks};
 pub(crate) fn open_disks(step: &mut Step<'_>, disks: &mut Disks) {
     let Some(cluster) = step.ledger().identity.cluster else { return };
     disks.begin_opening();
+    if is_lost(step.ledger()) {
+        return step.push(Effect::SurveyDisks(cluster));
+    }
     let known = known_disks(step.ledger(), disks.new_disks());
     let ledger = step.ledger();
     let added = ledger.added_disks.values().filter(|it| fenced_at(ledger, &it.root).is_none());
     let new = disks.new_disks().all().map(|it| &it.disk);
     let all = added.chain(new).cloned().collect();
     step.push(Effect::OpenDisks(cluster, known, all));
+}
+
+/// Whether this ledger is a new one on disks that were an agent's of the cluster: no master has named the agent yet, and the disks have
+/// told whose they are.
+pub(crate) fn is_lost(ledger: &AgentLedger) -> bool {
+    ledger.identity.agent.is_none() && ledger.identity.cluster.is_some()
 }
 
 /// Which disk must be at which place: where a disk is looked for, or has left, no other one is labelled in its place.

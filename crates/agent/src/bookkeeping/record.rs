@@ -64,6 +64,12 @@ impl Record {
         &mut self.alarms
     }
 
+    /// As [`Record::commit`], with a version of the ledger that is greater than this one.
+    pub(crate) fn commit_beyond(&mut self, version: u64, changes: Vec<AgentChange>) {
+        self.ledger.identity.version = self.ledger.identity.version.max(version.saturating_add(1));
+        self.commit(changes);
+    }
+
     /// Folds changes into the ledger and has them written down. Changes right after one another are one commit, all or none.
     pub(crate) fn commit(&mut self, changes: Vec<AgentChange>) {
         if changes.is_empty() {

@@ -8,6 +8,7 @@ use holdfast_model::{OperationState, Reason, Report, TaskRecord, TaskState, ToMa
 
 use super::launching::drop_launches;
 use crate::bookkeeping::faults::{disk_reports, Findings};
+use crate::bookkeeping::looks::is_lost;
 use crate::bookkeeping::Step;
 use crate::contract::Effect;
 use crate::parts::{
@@ -26,6 +27,9 @@ pub(crate) fn report_if_wanted(
     master: &mut MasterLink,
     waiting: &mut Waiting,
 ) -> bool {
+    if is_lost(step.ledger()) && disks.machine().is_none() {
+        return false; // What its disks carry is what it has to tell.
+    }
     let launches_wait = 0 < waiting.launches().len();
     if !launches_wait && step.alarms().at(&Alarm::News).is_some() {
         master.want_report(ReportWish::News);

@@ -15,6 +15,7 @@ use super::give_up::give_up;
 use super::kill::{kill, shut_down_executor, shut_down_framework};
 use super::leave_disk::{leave, users_of_claims};
 use super::operations::{acknowledge_operation, apply, Ordered};
+use super::recover_ledger::recover;
 use super::remove_orphan;
 use super::take_disk::take;
 use super::together::apply_together;
@@ -82,6 +83,11 @@ pub(crate) fn master_said(
                 obey(step, disks, containers, tasks, master, waiting, order);
             }
         }
+        Order::Recover { uuid: _, recovery, by } if !welcomed => {
+            let given = (message.term, *recovery, by.as_str());
+            recover(step, disks, containers, tasks, master, waiting, given);
+            hang_up(step, master); // It introduces itself anew, as what it is now.
+        }
         Order::Refused(why) => {
             step.log(format!("the master does not take this agent: {why}"));
             hang_up(step, master);
@@ -127,7 +133,7 @@ fn registered(
         ));
         return Vec::new();
     }
-    let first = ours.cluster.is_none();
+    let first = ours.agent.is_none();
     let identity = AgentIdentity {
         agent: Some(agent),
         cluster: Some(cluster),
@@ -169,6 +175,9 @@ fn obey(
     }
     match message.order {
         Order::Registered(..) | Order::Refused(_) => {} // Done by the caller.
+        Order::Recover { .. } => {
+            step.log("a master that has welcomed this agent has nothing to give back to it")
+        }
         Order::Unknown => {
             step.log("an order that this version does not know is passed over; the master is newer")
         }

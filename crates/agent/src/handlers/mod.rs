@@ -14,6 +14,7 @@ pub(crate) mod kill;
 pub(crate) mod leave_disk;
 pub(crate) mod link;
 pub(crate) mod operations;
+pub(crate) mod recover_ledger;
 pub(crate) mod recovery;
 pub(crate) mod remove_orphan;
 pub(crate) mod take_disk;

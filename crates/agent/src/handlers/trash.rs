@@ -12,15 +12,19 @@ use holdfast_model::{
 };
 
 use crate::bookkeeping::claims::{plan, Plan};
+use crate::bookkeeping::looks::is_lost;
 use crate::bookkeeping::records::label;
 use crate::bookkeeping::telling::{tell_operation, tell_space};
 use crate::bookkeeping::Step;
 use crate::contract::{Effect, TrashFound};
 use crate::flows::settling::settle;
-use crate::parts::{Containers, Disks, MasterLink, Waiting};
+use crate::parts::{Containers, Disks, MasterLink, ReportWish, Waiting};
 
 /// The drivers want the space of a destroyed volume, or its time is over.
 pub(crate) fn trash_due(step: &mut Step<'_>, disk: DiskId, id: ClaimId, is_aged: bool) {
+    if is_lost(step.ledger()) {
+        return; // Nothing is known of it yet.
+    }
     if step.ledger().claims.contains_key(&id) {
         return; // It is being brought back, or on its way there for the second time.
     }
@@ -91,7 +95,11 @@ fn note_orphans(
     };
     let orphans: Vec<LabelledVolume> = volumes.into_iter().filter(is_orphan).collect();
     let is_known = ledger.disks.contains_key(&disk);
-    if !disks.volumes_mut().set_orphans(disk, orphans.clone()) || !is_known {
+    let is_news = disks.volumes_mut().set_orphans(disk, orphans.clone());
+    if is_news && is_lost(step.ledger()) {
+        master.want_report(ReportWish::News);
+    }
+    if !is_news || !is_known {
         return; // It is not news, or another one's disk.
     }
     for it in orphans.iter().take(ORPHANS_NAMED_MAX) {

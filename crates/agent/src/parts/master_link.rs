@@ -111,7 +111,11 @@ impl MasterLink {
         }
         let at_once = matches!(
             message.order,
-            Order::Registered(..) | Order::Refused(_) | Order::Ping(_) | Order::Resync
+            Order::Registered(..)
+                | Order::Refused(_)
+                | Order::Recover { .. }
+                | Order::Ping(_)
+                | Order::Resync
         );
         if current.welcomed || at_once {
             return Admission::Message { message, welcomed: current.welcomed };

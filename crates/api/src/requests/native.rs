@@ -4,7 +4,7 @@ use holdfast_model::convert::operator;
 use holdfast_model::convert::text;
 use holdfast_model::{
     plain_root, AddedDisk, AgentId, CallerIdentity, ClaimAction, ClaimId, DiskAdoption, DiskId,
-    Expected, FrameworkId, Instant, OperatorCall, PersistenceId, Quota, Role, TaskId,
+    Expected, FrameworkId, Instant, NodeId, OperatorCall, PersistenceId, Quota, Role, TaskId,
     VolumeAdoption,
 };
 use holdfast_proto::json;
@@ -67,6 +67,8 @@ pub enum NativeRead {
     AdoptionPlan(CallerIdentity, AgentId, VolumeAdoption),
     /// What would be kept of an orphan that is removed.
     RemovalPlan(AgentId, ClaimId),
+    /// What the recovery of an agent would do; and of which ledger, where there are several.
+    RecoverPlan(AgentId, Option<NodeId>),
 }
 
 impl NativeRequest {
@@ -96,6 +98,10 @@ impl NativeRequest {
             "undelete-plan" => {
                 let (agent, claim) = trashed(parameters)?;
                 NativeRead::UndeletePlan(agent, claim)
+            }
+            "recover-plan" => {
+                let (agent, ledger) = lost(parameters)?;
+                NativeRead::RecoverPlan(agent, ledger)
             }
             "explain" => NativeRead::Explain(question(parameters)?),
             "plan" => return plan(caller, parameters),
@@ -129,6 +135,10 @@ impl NativeRequest {
                 let (agent, orphan) = orphan(parameters)?;
                 NativeRead::RemovalPlan(agent, orphan)
             }
+            "recover-agent" if posted => return recover_agent(caller, parameters),
+            "recover-agent" => {
+                return Err(Refusal::MustBePosted("POST it: it changes an agent's ledger".to_owned()));
+            }
             "apply" if posted => return apply(caller, parameters),
             "apply" => {
                 return Err(Refusal::MustBePosted("POST it: it changes claims".to_owned()));
@@ -146,7 +156,7 @@ impl NativeRequest {
             }
             _ => {
                 return Err(Refusal::NotFound(format!(
-                    "there is no `/holdfast/v1/{name}`; there are agents, disks, claims, ended-claims, claims-at, frameworks, tasks, offers, roles, quotas, trash, explain, kill, apply, end-claim, give-up, undelete, purge, add-disk, remove-disk, adopt-disk, adopt-volume, remove-orphan, plan, undelete-plan, adopt-volume-plan, remove-orphan-plan"
+                    "there is no `/holdfast/v1/{name}`; there are agents, disks, claims, ended-claims, claims-at, frameworks, tasks, offers, roles, quotas, trash, explain, kill, apply, end-claim, give-up, undelete, purge, add-disk, remove-disk, adopt-disk, adopt-volume, remove-orphan, recover-agent, plan, undelete-plan, adopt-volume-plan, remove-orphan-plan, recover-plan"
                 )))
             }
         };
@@ -306,6 +316,25 @@ fn adopt_volume(
     Ok(NativeRequest::Ask(command, NativeAnswer::Done(ChangeDone { done: true })))
 }
 
+/// An agent whose ledger was lost: `agent`, and `ledger` where several call themselves that agent.
+fn lost(parameters: Parameters<'_>) -> Result<(AgentId, Option<NodeId>), Refusal> {
+    let agent = AgentId::parse(parameters.needed("agent")?)?;
+    let ledger = parameters.get("ledger").map(NodeId::parse).transpose();
+    Ok((agent, ledger.map_err(|it| it.within("ledger"))?))
+}
+
+/// Gives an agent its claims back: as for its plan, and `plan`, the name of that.
+fn recover_agent(
+    caller: &CallerIdentity,
+    parameters: Parameters<'_>,
+) -> Result<NativeRequest, Refusal> {
+    let (agent, node) = lost(parameters)?;
+    let plan = parameters.needed("plan")?.to_owned();
+    let call = OperatorCall::RecoverAgent { agent, node, plan };
+    let command = MasterCommand::authorized(caller, call)?;
+    Ok(NativeRequest::Ask(command, NativeAnswer::Done(ChangeDone { done: true })))
+}
+
 fn remove_orphan(
     caller: &CallerIdentity,
     parameters: Parameters<'_>,
@@ -408,7 +437,8 @@ impl NativeRead {
             NativeRead::Trash => Object::Claims,
             NativeRead::UndeletePlan(agent, _)
             | NativeRead::AdoptionPlan(_, agent, _)
-            | NativeRead::RemovalPlan(agent, _) => Object::Agent(agent),
+            | NativeRead::RemovalPlan(agent, _)
+            | NativeRead::RecoverPlan(agent, _) => Object::Agent(agent),
             NativeRead::Explain(question) => Object::Named(&question.about),
             NativeRead::ClaimPlan(_, agent, _)
             | NativeRead::EndPlan(_, agent, ..)
@@ -449,6 +479,9 @@ impl NativeRead {
             }
             NativeRead::RemovalPlan(agent, orphan) => {
                 NativeAnswer::Plan(Box::new(native::removal_plan(view, agent, *orphan)?))
+            }
+            NativeRead::RecoverPlan(agent, ledger) => {
+                NativeAnswer::Plan(Box::new(native::recover_plan(view, agent, *ledger)?))
             }
             NativeRead::Explain(question) => {
                 NativeAnswer::Explained(Box::new(native::explain(view, now, question)?))

@@ -174,6 +174,10 @@ fn a_claim_is_ended_by_its_id_and_by_force_only_when_that_is_said() {
     assert_eq!(forced("yes"), Err(Refusal::Invalid(why)));
     let pairs = [("agent", "S0"), ("claim", id)];
     assert!(matches!(native(false, "end-claim", &pairs), Err(Refusal::MustBePosted(_))));
+    let recovery = [("agent", "S0"), ("plan", "0123")];
+    assert!(matches!(native(false, "recover-agent", &recovery), Err(Refusal::MustBePosted(_))));
+    assert!(matches!(native(true, "recover-agent", &recovery), Ok(NativeRequest::Ask(..))));
+    assert!(matches!(native(true, "recover-agent", &recovery[..1]), Err(Refusal::Invalid(_))));
     assert!(matches!(native(true, "end-claim", &pairs[..1]), Err(Refusal::Invalid(_))));
     assert!(matches!(native(false, "plan", &pairs), Ok(NativeRequest::Read(_))));
 }
@@ -242,7 +246,7 @@ fn changes_that_are_made_together_come_as_a_document_and_go_back_as_one() {
 
 #[test]
 fn an_unknown_name_lists_the_known_ones() {
-    let why = "there is no `/holdfast/v1/moon`; there are agents, disks, claims, ended-claims, claims-at, frameworks, tasks, offers, roles, quotas, trash, explain, kill, apply, end-claim, give-up, undelete, purge, add-disk, remove-disk, adopt-disk, adopt-volume, remove-orphan, plan, undelete-plan, adopt-volume-plan, remove-orphan-plan";
+    let why = "there is no `/holdfast/v1/moon`; there are agents, disks, claims, ended-claims, claims-at, frameworks, tasks, offers, roles, quotas, trash, explain, kill, apply, end-claim, give-up, undelete, purge, add-disk, remove-disk, adopt-disk, adopt-volume, remove-orphan, recover-agent, plan, undelete-plan, adopt-volume-plan, remove-orphan-plan, recover-plan";
     assert_eq!(native(false, "moon", &[]), Err(Refusal::NotFound(why.to_owned())));
 }
 

@@ -110,7 +110,7 @@ fn wanted(before: &[String]) -> &'static [Wanted] {
     }
     let words: Vec<&str> = positional(before);
     match words.as_slice() {
-        ["agent", "show"] => &[Wanted::Agents],
+        ["agent", "show" | "recover"] => &[Wanted::Agents],
         ["disk", "show" | "adopt" | "remove"] => &[Wanted::Disks],
         ["claim", "show" | "where" | "history" | "give-up"] => &[Wanted::Claims],
         ["reservation", "remove"] => &[Wanted::Reservations],

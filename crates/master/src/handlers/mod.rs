@@ -21,6 +21,7 @@ mod operation_update;
 pub(crate) mod operator;
 pub(crate) mod operator_claim;
 mod reconcile;
+pub(crate) mod recover;
 mod report;
 mod set_quota;
 mod space;

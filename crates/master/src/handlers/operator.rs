@@ -10,6 +10,7 @@ use super::give_up::give_up;
 use super::kill::kill;
 use super::move_disk::move_disk;
 use super::operator_claim::{end_claim, operator_claim, Force, Wish};
+use super::recover::recover;
 use super::set_quota::set_quota;
 use super::together::{apply, end_claim_if, Demand};
 use super::trash::{purge, undelete};
@@ -77,6 +78,9 @@ fn begin(
         }
         OperatorCall::RemoveOrphan { agent, orphan } => {
             remove_orphan(step, belief, asked, &agent, orphan)
+        }
+        OperatorCall::RecoverAgent { agent, node, plan } => {
+            recover(step, belief, asked, (agent, node), &plan)
         }
         OperatorCall::RemoveDisk { agent, root } => remove_disk(step, belief, asked, &agent, root),
         OperatorCall::Teardown(_)

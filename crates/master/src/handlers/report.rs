@@ -6,12 +6,13 @@ use holdfast_model::{
 
 use super::adopt::adopt;
 use super::move_disk::{drive_all, why_not_welcome};
+use super::recover;
 use crate::flows::agents::agent_lost;
 use crate::flows::offers::rescind_all_of;
 use crate::flows::resync::{drop_queued, resync, send_queued};
 use crate::flows::tasks::order_kills;
 use crate::flows::telling::order;
-use crate::parts::agents::{AgentHealth, Agents};
+use crate::parts::agents::{AgentHealth, Agents, FencedAgent};
 use crate::parts::timers::Timer;
 use crate::{Belief, Effect, Step};
 
@@ -22,13 +23,15 @@ const NUMBER_MAX: u64 = 1 << 53;
 
 /// A report came: the first message of a link, or the answer to a resync.
 pub(crate) fn reported(step: &mut Step, belief: &mut Belief, link: LinkId, report: Report) {
-    if let Some(why) = why_not_believe(step, link, &report) {
-        return refuse_agent(step, belief, link, &report, why);
+    recover::learn(step, belief, &report);
+    if let Some(disbelief) = why_not_believe(step, belief, link, &report) {
+        return refuse_agent(step, belief, link, &report, disbelief);
     }
     let id = match agent_of(step, &report) {
         Some(id) => id,
         None => admit(step, &mut belief.agents, &report),
     };
+    recover::is_well(step, belief, &id, report.node);
     let believes_all = step.config.is_planted("master-believes-old-reports");
     let current = belief.agents.at(&id).link();
     if current.is_some_and(|it| link < it) {
@@ -56,41 +59,65 @@ fn agent_of(step: &Step, report: &Report) -> Option<AgentId> {
     known.or_else(|| ledger.agent_of_node(report.node)).cloned()
 }
 
+/// Why a report is not believed.
+struct Disbelief {
+    why: String,
+    /// The agent whose ledger was lost, rolled back or replaced, as far as can be told; an operator can have it recovered.
+    lost: Option<AgentId>,
+}
+
+impl From<String> for Disbelief {
+    fn from(why: String) -> Disbelief {
+        Disbelief { why, lost: None }
+    }
+}
+
 /// Why this report cannot be the truth about an agent of this cluster.
-fn why_not_believe(step: &Step, link: LinkId, report: &Report) -> Option<String> {
+fn why_not_believe(
+    step: &Step,
+    belief: &Belief,
+    link: LinkId,
+    report: &Report,
+) -> Option<Disbelief> {
     if let Some(why) = step.why_suspected(&Peer::Agent(report.node)) {
-        return Some(why);
+        return Some(why.into());
     }
     let ledger = step.out.ledger();
     let cluster = ledger.cluster.as_ref().expect("a leader's ledger has its cluster").id;
     if let Some(theirs) = report.cluster.filter(|it| *it != cluster) {
         return Some(format!(
             "this agent's disks belong to cluster {theirs}, not to {cluster}; point it at its own masters, or start the masters from that cluster's ledger"
-        ));
+        ).into());
     }
     let id = agent_of(step, report);
     if let Some(speaker) = step.links.agent_at(link).filter(|it| Some(*it) != id.as_ref()) {
-        return Some(format!("this link was opened by agent {speaker}; open another one"));
+        return Some(format!("this link was opened by agent {speaker}; open another one").into());
     }
-    let Some(id) = id else { return why_not_admit(step, cluster, report) };
+    let Some(id) = id else {
+        return why_not_admit(step, cluster, report)
+            .map(Disbelief::from)
+            .or_else(|| why_lost(step, belief, report));
+    };
     let record = &ledger.agents[&id];
     if record.presence == Presence::Gone {
-        return Some(format!("agent {id} was declared gone by an operator"));
+        return Some(format!("agent {id} was declared gone by an operator").into());
     }
     if record.node != report.node {
-        return Some(format!(
-            "agent {id} is node {}, not {}: its ledger was lost or copied",
+        let why = format!(
+            "agent {id} is node {}, not {}: its ledger was lost or copied; stop one of the two, or see `holdfast agent recover {id} --plan`",
             record.node, report.node
-        ));
+        );
+        return Some(Disbelief { why, lost: Some(id) });
     }
     if let Some(why) = why_not_welcome(ledger, &id) {
-        return Some(why);
+        return Some(why.into());
     }
-    (report.ledger_version < record.ledger_version).then(|| {
-        format!(
-            "agent {id} reports version {} of its ledger, but version {} was acknowledged: it has lost data; restore its ledger, or import an export of it",
+    (report.ledger_version < record.ledger_version).then(|| Disbelief {
+        why: format!(
+            "agent {id} reports version {} of its ledger, but version {} was acknowledged: it has lost data; restore its ledger, or import an export of it, or see `holdfast agent recover {id} --plan`",
             report.ledger_version, record.ledger_version
-        )
+        ),
+        lost: Some(id),
     })
 }
 
@@ -104,9 +131,27 @@ fn why_not_admit(step: &Step, cluster: ClusterId, report: &Report) -> Option<Str
     Some(format!("it calls itself {name}, which is no name of an agent of cluster {cluster}"))
 }
 
-fn refuse_agent(step: &mut Step, belief: &mut Belief, link: LinkId, report: &Report, why: String) {
+/// A new ledger on disks that were used before is no new agent, as long as the agent that they were of is not here.
+fn why_lost(step: &Step, belief: &Belief, report: &Report) -> Option<Disbelief> {
+    if report.agent.is_some() || report.cluster.is_none() {
+        return None;
+    }
+    let id = recover::owner(step.out.ledger(), &belief.agents, report)?;
+    let why = format!(
+        "its ledger is new, and its disks are those of agent {id}, which is not connected: put the ledger of that agent back, or an export of it, or see `holdfast agent recover {id} --plan`; if this is another machine, start it in an empty --dir without those disks, and have them taken over: `holdfast disk adopt`"
+    );
+    Some(Disbelief { why, lost: Some(id) })
+}
+
+fn refuse_agent(
+    step: &mut Step,
+    belief: &mut Belief,
+    link: LinkId,
+    report: &Report,
+    Disbelief { why, lost }: Disbelief,
+) {
     agent_lost(step, belief, link);
-    if let Some(id) = agent_of(step, report) {
+    if let Some(id) = lost.clone().or_else(|| agent_of(step, report)) {
         // One who poses as an agent that is here does not unseat it; one that was declared gone is not expected.
         if belief.agents.get(&id).is_some_and(|it| it.link().is_none()) {
             belief.agents.at_mut(&id).set_health(AgentHealth::Fenced(why.clone()));
@@ -114,6 +159,12 @@ fn refuse_agent(step: &mut Step, belief: &mut Belief, link: LinkId, report: &Rep
         belief.allocator.touch(&id);
     }
     step.out.log(format!("refused {}: {why}", report.machine.hostname));
+    if let Some(id) = lost {
+        if recover::tell(step, link, &id, report) {
+            return; // It hangs up when it has written it down.
+        }
+        belief.agents.fenced_mut().note(FencedAgent::of(id, report, step.now));
+    }
     let (term, order) = (step.out.term_led(), Order::Refused(why));
     step.out.send(Effect::ToAgent(link, ToAgent { term, order }));
     step.out.send(Effect::CloseAgent(link));

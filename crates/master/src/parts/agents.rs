@@ -7,6 +7,7 @@ mod capacity;
 mod cluster_sums;
 mod contact;
 mod description;
+mod fenced;
 mod session;
 mod state;
 mod trash;
@@ -15,13 +16,15 @@ mod used;
 use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_model::{
-    AgentId, ClaimAction, Instant, Invalid, LinkId, OperationUuid, Order, Quantities, Resources,
-    RoleTotals, SharedMap, TaskKey,
+    AgentId, ClaimAction, Instant, Invalid, LinkId, NodeId, OperationUuid, Order, Quantities,
+    Resources, RoleTotals, SharedMap, TaskKey,
 };
 
 pub use capacity::ReservedByOperation;
 pub use contact::AgentHealth;
 pub(crate) use description::Description;
+pub use fenced::FencedAgent;
+pub(crate) use fenced::FencedAgents;
 pub(crate) use session::Sent;
 pub use state::{AgentState, ExecutorView};
 pub use trash::AgentTrash;
@@ -40,6 +43,8 @@ pub(crate) struct Agents {
     awaited: BTreeSet<AgentId>,
     /// What the admitted ones have.
     sums: ClusterSums,
+    /// Those that are not believed, as they are.
+    fenced: FencedAgents,
 }
 
 impl Agents {
@@ -55,6 +60,16 @@ impl Agents {
 
     pub(crate) fn states(&self) -> &SharedMap<AgentId, AgentState> {
         &self.states
+    }
+
+    /// Those that are not believed because their ledgers were lost, rolled back or replaced.
+    pub(crate) fn fenced(&self) -> &SharedMap<NodeId, FencedAgent> {
+        self.fenced.rows()
+    }
+
+    /// As [`Agents::fenced`].
+    pub(crate) fn fenced_mut(&mut self) -> &mut FencedAgents {
+        &mut self.fenced
     }
 
     /// An agent that a peer or an operator names; it may be unknown.

@@ -71,6 +71,8 @@ pub(crate) struct Operations {
     purges: BTreeMap<(AgentId, ClaimId), Vec<RequestId>>,
     /// Operators who wait for an agent to have a disk more or less, by the names of the orders.
     disks: BTreeMap<OperationUuid, (AgentId, RequestId)>,
+    /// Operators who wait for an agent to have its claims back.
+    recoveries: BTreeMap<AgentId, Vec<RequestId>>,
 }
 
 impl Operations {
@@ -202,10 +204,21 @@ impl Operations {
         waiting.map(|(_, request)| request)
     }
 
+    /// An operator waits for an agent to have its claims back.
+    pub(crate) fn await_recovery(&mut self, agent: AgentId, request: RequestId) {
+        self.recoveries.entry(agent).or_default().push(request);
+    }
+
+    /// Those who waited for that.
+    pub(crate) fn take_recoveries(&mut self, agent: &AgentId) -> Vec<RequestId> {
+        self.recoveries.remove(agent).unwrap_or_default()
+    }
+
     /// The operators who wait for anything.
     pub(crate) fn requests(&self) -> impl Iterator<Item = RequestId> + '_ {
         let waiting = self.in_flight.values().filter_map(|it| it.request);
         let waiting = waiting.chain(self.purges.values().flatten().copied());
+        let waiting = waiting.chain(self.recoveries.values().flatten().copied());
         waiting.chain(self.disks.values().map(|(_, request)| *request))
     }
 

@@ -7,12 +7,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use holdfast_model::claim::{changes, fit, give_back, taken, Making};
 use holdfast_model::{
-    Action, AgentId, Claim, ClaimAction, ClaimId, ClaimState, ClusterId, DiskId, DiskReport,
-    ExecutorId, ExecutorInfo, ExecutorKey, ExecutorRecord, Filling, FrameworkId, FrameworkInfo,
-    IdSource, Identity, Instant, LinkId, MachineInfo, NamedOperation, NodeId, OpaquePayload,
-    Operation, OperationRecord, OperationState, OperationUpdate, OperationUuid, Order, Ownership,
-    Reason, Report, Resource, Resources, Role, StatusSource, StatusUuid, TaskInfo, TaskKey,
-    TaskRecord, TaskState, TaskStatus, Term, ToAgent, ToMaster, Together, TrashNews, TrashedVolume,
+    Action, AgentId, AgentRecovery, Claim, ClaimAction, ClaimId, ClaimState, ClusterId, DiskId,
+    DiskReport, ExecutorId, ExecutorInfo, ExecutorKey, ExecutorRecord, Filling, FrameworkId,
+    FrameworkInfo, IdSource, Identity, Instant, LabelledVolume, LinkId, MachineInfo,
+    NamedOperation, NodeId, OpaquePayload, Operation, OperationRecord, OperationState,
+    OperationUpdate, OperationUuid, Order, Ownership, Reason, Report, Resource, Resources, Role,
+    StatusSource, StatusUuid, TaskInfo, TaskKey, TaskRecord, TaskState, TaskStatus, Term, ToAgent,
+    ToMaster, Together, TrashNews, TrashedVolume,
 };
 use uuid::Uuid;
 
@@ -141,6 +142,36 @@ impl Machine {
         self.introduce();
     }
 
+    /// Its ledger is gone, and its disks tell whose they are.
+    pub(crate) fn lose_ledger(&mut self, node: u128) -> Vec<Claim> {
+        let labelled = |it: &Claim| LabelledVolume {
+            id: it.id,
+            persistence: it.resource.identity.persistence.as_ref().unwrap().to_string(),
+            role: it.resource.identity.role().to_string(),
+            size_mb: 10,
+            principal: None,
+            generation: 1,
+        };
+        for disk in &mut self.disks {
+            let on_it = self.claims.values().filter(|it| it.disk == Some(disk.disk.id));
+            disk.orphans = on_it.map(labelled).collect();
+        }
+        (self.node, self.agent, self.version) = (NodeId(Uuid::from_u128(node)), None, 3);
+        std::mem::take(&mut self.claims).into_values().collect()
+    }
+
+    /// It has what the master gives back, and introduces itself anew when it is linked again.
+    fn recover(&mut self, recovery: AgentRecovery, by: &str) {
+        assert_eq!(self.node, recovery.node);
+        let now = Instant(77);
+        let claims = recovery.claims.iter().map(|it| (it.id, it.recovered(now, by)));
+        self.claims = claims.collect();
+        self.disks.iter_mut().for_each(|it| it.orphans.clear());
+        (self.node, self.agent) = (recovery.lineage, Some(recovery.agent));
+        self.version = self.version.max(recovery.ledger_version + 1);
+        self.hangs_up = true;
+    }
+
     pub(crate) fn disconnect(&mut self) -> Option<LinkId> {
         self.inbox.clear();
         self.outbox.clear();
@@ -194,6 +225,7 @@ impl Machine {
             | Order::TakeDisk { .. }
             | Order::RemoveDisk { .. } => {}
 
+            Order::Recover { recovery, by, .. } => self.recover(*recovery, &by),
             Order::Kill { framework, task, .. } => self.kill((framework, task)),
             Order::ShutdownExecutor(framework, executor) => {
                 self.executor_ends(&framework, &executor)

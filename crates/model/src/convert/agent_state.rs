@@ -18,6 +18,7 @@ use crate::claim::{Claim, ClaimEvent, Ownership, Share};
 use crate::framework::FrameworkInfo;
 use crate::moved_disk::{DiskAdoption, DiskTaking, LeftPlace};
 use crate::operation::{ExpectedClaim, Together};
+use crate::recovery::AgentRecovery;
 use crate::trash::TrashedVolume;
 
 own_message! {
@@ -109,6 +110,17 @@ own_message! {
         size_mb = size_mb: Same,
         from = from_agent_id: Name,
         from_root = from_root: Same,
+        claims = claims: Each<Own>,
+    }
+}
+
+own_message! {
+    AgentRecovery = link::AgentRecovery {
+        agent = agent_id: Name,
+        cluster = cluster_uuid: Name,
+        node = node_uuid: Name,
+        lineage = lineage_uuid: Name,
+        ledger_version = ledger_version: Same,
         claims = claims: Each<Own>,
     }
 }

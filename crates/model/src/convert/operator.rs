@@ -93,6 +93,7 @@ pub fn to_proto(call: &OperatorCall) -> Option<Wire> {
         | OperatorCall::AddDisk { .. }
         | OperatorCall::AdoptDisk { .. }
         | OperatorCall::MoveDisk { .. }
+        | OperatorCall::RecoverAgent { .. }
         | OperatorCall::RemoveDisk { .. }
         | OperatorCall::AdoptVolume { .. }
         | OperatorCall::RemoveOrphan { .. }

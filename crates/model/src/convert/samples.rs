@@ -17,6 +17,7 @@ use crate::id::*;
 use crate::message::{MachineInfo, OperationState};
 use crate::moved_disk::{DiskAdoption, DiskMove, DiskTaking, LeftPlace, MoveState};
 use crate::operation::{Action, ClaimAction, Expected, ExpectedClaim, Operation, Together};
+use crate::recovery::{AgentRecovery, Recovery};
 use crate::role::Role;
 use crate::task::{
     CommandInfo, ExecutorInfo, ExecutorKind, OpaquePayload, StatusSource, TaskInfo, TaskState,
@@ -432,6 +433,33 @@ pub(crate) fn disk_move() -> impl Strategy<Value = DiskMove> {
 
 pub(crate) fn disk_taking() -> impl Strategy<Value = DiskTaking> {
     disk_move().prop_map(|it| it.taking())
+}
+
+pub(crate) fn recovery() -> impl Strategy<Value = Recovery> {
+    (agent(), uuid(), uuid(), uuid(), word(), instant()).prop_map(
+        |(agent, node, lineage, order, by, since)| Recovery {
+            agent,
+            node: NodeId(node),
+            lineage: NodeId(lineage),
+            order: OperationUuid(order),
+            by,
+            since,
+        },
+    )
+}
+
+pub(crate) fn agent_recovery() -> impl Strategy<Value = AgentRecovery> {
+    let claims = proptest::collection::vec(claim(), 0..3);
+    (agent(), uuid(), uuid(), uuid(), any::<u64>(), claims).prop_map(
+        |(agent, cluster, node, lineage, ledger_version, claims)| AgentRecovery {
+            agent,
+            cluster: ClusterId(cluster),
+            node: NodeId(node),
+            lineage: NodeId(lineage),
+            ledger_version,
+            claims,
+        },
+    )
 }
 
 pub(crate) fn executor_record() -> impl Strategy<Value = ExecutorRecord> {

@@ -14,6 +14,7 @@ use crate::id::{
 use crate::labelled_volume::LabelledVolume;
 use crate::moved_disk::{DiskAdoption, DiskTaking, LeaveStage};
 use crate::operation::{Operation, Together};
+use crate::recovery::AgentRecovery;
 use crate::resource::Resource;
 use crate::resources::Resources;
 use crate::role::Role;
@@ -347,6 +348,16 @@ pub enum Order {
         /// Its path.
         root: String,
         /// Who asked.
+        by: String,
+    },
+    /// An agent that is fenced, since its ledger was lost or rolled back, shall have these claims, and go on under another name of its ledger.
+    /// It comes in place of the refusal, and is answered by another report.
+    Recover {
+        /// The name of the order.
+        uuid: OperationUuid,
+        /// What it shall have.
+        recovery: Box<AgentRecovery>,
+        /// Who asked, for the history of claims.
         by: String,
     },
     /// A newer master sent an order that this program does not know. The order counts as seen, and nothing is done.

@@ -4,7 +4,7 @@
 
 use crate::added_disk::AddedDisk;
 use crate::adopted_volume::VolumeAdoption;
-use crate::id::{AgentId, ClaimId, FrameworkId, TaskId};
+use crate::id::{AgentId, ClaimId, FrameworkId, NodeId, TaskId};
 use crate::moved_disk::DiskAdoption;
 use crate::operation::{ClaimAction, Expected};
 use crate::quota::Quota;
@@ -105,6 +105,15 @@ pub enum OperatorCall {
         adoption: DiskAdoption,
         /// Why the agent that has its claims is not asked, when it is away; `None` when it must be.
         reason: Option<String>,
+    },
+    /// Give an agent, whose ledger was lost or rolled back, its claims back. Answered once they are written down there.
+    RecoverAgent {
+        /// The agent.
+        agent: AgentId,
+        /// The ledger that is to have them, where several call themselves that agent.
+        node: Option<NodeId>,
+        /// The name of the plan that was looked at.
+        plan: String,
     },
     /// Take a disk away that was added; nothing on it is touched. Answered once it is written down at the agent.
     RemoveDisk {

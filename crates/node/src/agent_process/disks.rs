@@ -8,6 +8,7 @@
 mod board;
 mod device;
 mod lane;
+pub mod peek;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -142,6 +143,12 @@ impl Disks {
     pub fn open(&self, cluster: ClusterId, known: Vec<DiskRecord>, added: Vec<AddedDisk>) {
         // The board lives as long as this.
         let _ = self.board.0.send(News::Open(cluster, known, added));
+    }
+
+    /// Looks at the disks of the settings, and labels none.
+    pub fn survey(&self, cluster: ClusterId) {
+        // The board lives as long as this.
+        let _ = self.board.0.send(News::Survey(cluster));
     }
 
     /// Makes a volume, or finds it whole.

@@ -120,6 +120,7 @@ impl Shell for AgentShell {
             | Effect::ToExecutor(..)
             | Effect::CloseExecutor(_) => false,
             Effect::OpenDisks(..)
+            | Effect::SurveyDisks(_)
             | Effect::MakeVolume(_)
             | Effect::CheckVolume(_)
             | Effect::TrashVolume(_)
@@ -158,6 +159,7 @@ impl Shell for AgentShell {
             Effect::ToExecutor(link, event) => self.tell_executor(link, &event),
             Effect::CloseExecutor(link) => self.executors.close(link),
             Effect::OpenDisks(cluster, known, added) => self.disks.open(cluster, known, added),
+            Effect::SurveyDisks(cluster) => self.disks.survey(cluster),
             Effect::MakeVolume(label) => self.disks.make(label),
             Effect::CheckVolume(label) => self.disks.check(label),
             Effect::TrashVolume(label) => self.disks.trash(label),

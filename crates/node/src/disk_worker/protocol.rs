@@ -38,7 +38,7 @@ pub enum Request {
         root: Vec<u8>,
         /// The label that it must bear, if the agent knows it.
         expected: Option<DiskLabel>,
-        /// The label that it gets if it bears none and none is expected.
+        /// The label that it gets if it bears none and none is expected; none when its disk uuid is nil.
         fresh: DiskLabel,
         /// The places of the agent's other disks, so that one of them is known by any name; each with its uuid.
         others: Vec<(Uuid, Vec<u8>)>,
@@ -46,6 +46,13 @@ pub enum Request {
         prove: bool,
         /// How long a predecessor that is just ending is waited for, in milliseconds.
         patience_ms: u64,
+    },
+    /// Look whether the disk was used before, without using it.
+    Peek {
+        /// What kind of place.
+        kind: Kind,
+        /// Its path.
+        root: Vec<u8>,
     },
     /// Clear away volumes that a crash left half made.
     Sweep,
@@ -123,6 +130,8 @@ pub enum Answer {
         /// Where the disk is.
         place: Place,
     },
+    /// To [`Request::Peek`]: its label, if it bears one, and whether it carries volumes.
+    Peeked(Result<Option<(DiskLabel, bool)>, String>),
     /// To [`Request::Sweep`]: how many were cleared away.
     Swept(Result<u64, String>),
     /// To [`Request::Make`], in the order of the labels.

@@ -52,6 +52,7 @@ pub(super) fn record(kind: &str, tree: &str, key: &[u8], value: &[u8]) -> Value 
         ("master", "history") => read::<ledger::ClaimHistory>(value),
         ("master", "quotas") => read::<ledger::RoleQuota>(value),
         ("master", "moves") => read::<ledger::DiskMove>(value),
+        ("master", "recoveries") => read::<ledger::Recovery>(value),
         _ => opaque(value, "this program does not know what it means"),
     }
 }

@@ -1,7 +1,7 @@
 //! The masters' ledger as records.
 //!
-//! Trees: `cluster` (one record), `agents`, `frameworks`, `claims`, `ended`, `history` (one record), `pending`, `weights`, `quotas`, `suspects`, `moves`. Relies on
-//! [`MasterLedger::apply`] for the fold. Never yields a ledger that lacks a record that was there.
+//! Trees: `cluster` (one record), `agents`, `frameworks`, `claims`, `ended`, `history` (one record), `pending`, `weights`, `quotas`, `suspects`,
+//! `moves`, `recoveries`. Relies on [`MasterLedger::apply`] for the fold. Never yields a ledger that lacks a record that was there.
 
 use std::collections::BTreeMap;
 
@@ -23,6 +23,7 @@ use crate::master_ledger::{
 };
 use crate::moved_disk::DiskMove;
 use crate::quota::Quota;
+use crate::recovery::Recovery;
 use crate::resources::Quantities;
 use crate::role::Role;
 use crate::suspect::{Peer, Suspect};
@@ -30,8 +31,9 @@ use crate::validate::Invalid;
 use crate::value::Scalar;
 
 /// All trees.
-pub const TREES: [&str; 11] = [
+pub const TREES: [&str; 12] = [
     CLUSTER, AGENTS, FRAMEWORKS, CLAIMS, PENDING, WEIGHTS, QUOTAS, SUSPECTS, ENDED, HISTORY, MOVES,
+    RECOVERIES,
 ];
 
 const CLUSTER: &str = "cluster";
@@ -45,6 +47,7 @@ const SUSPECTS: &str = "suspects";
 const ENDED: &str = "ended";
 const HISTORY: &str = "history";
 const MOVES: &str = "moves";
+const RECOVERIES: &str = "recoveries";
 
 /// The key of the only record in its tree.
 const SELF: &str = "self";
@@ -76,6 +79,7 @@ pub fn encode(change: &MasterChange) -> Entry {
         MasterChange::Suspect(it) => put_message(&suspect_out(it)),
         MasterChange::Ended(it) => put::<ledger::EndedClaim>(it),
         MasterChange::Move(it) => put::<ledger::DiskMove>(it),
+        MasterChange::Recovery(it) => put::<ledger::Recovery>(it),
         MasterChange::EndedSince(since) => put_message(&ledger::ClaimHistory { since_ms: since.0 }),
         MasterChange::Weight(..)
         | MasterChange::Quota(..)
@@ -84,6 +88,7 @@ pub fn encode(change: &MasterChange) -> Entry {
         | MasterChange::ClaimGone(..)
         | MasterChange::EndedForgotten(_)
         | MasterChange::MoveEnded(..)
+        | MasterChange::RecoveryEnded(_)
         | MasterChange::Settled(_) => {
             return Entry { tree, key, value: None };
         }
@@ -114,6 +119,8 @@ fn place(change: &MasterChange) -> (&'static str, Vec<u8>) {
         MasterChange::SuspectForgotten(peer) => (SUSPECTS, peer_key(peer)),
         MasterChange::Move(it) => (MOVES, move_key(it.disk, &it.from)),
         MasterChange::MoveEnded(disk, from) => (MOVES, move_key(*disk, from)),
+        MasterChange::Recovery(it) => (RECOVERIES, one(it.agent.as_str())),
+        MasterChange::RecoveryEnded(agent) => (RECOVERIES, one(agent.as_str())),
     }
 }
 
@@ -148,6 +155,7 @@ fn decode_put(tree: &str, value: &[u8]) -> Result<MasterChange, Flaw> {
         SUSPECTS => MasterChange::Suspect(suspect_in(get_message(value)?)?),
         ENDED => MasterChange::Ended(get::<ledger::EndedClaim, _>(value)?),
         MOVES => MasterChange::Move(get::<ledger::DiskMove, _>(value)?),
+        RECOVERIES => MasterChange::Recovery(get::<ledger::Recovery, _>(value)?),
         HISTORY => {
             let record: ledger::ClaimHistory = get_message(value)?;
             MasterChange::EndedSince(Instant(record.since_ms))
@@ -175,6 +183,7 @@ fn decode_delete(tree: &str, key: &[u8]) -> Result<MasterChange, Flaw> {
             let (disk, from) = read_two(key)?;
             MasterChange::MoveEnded(DiskId::parse(disk)?, AgentId::parse(from)?)
         }
+        RECOVERIES => MasterChange::RecoveryEnded(AgentId::parse(read_one(key)?)?),
         CLUSTER | AGENTS | HISTORY => return Err(Invalid::new("", "is never deleted").into()),
         _ => return Err(Flaw::UnknownTree("masters'")),
     })
@@ -251,6 +260,7 @@ pub fn snapshot(ledger: &MasterLedger) -> Vec<Entry> {
     changes.extend(ledger.quotas.iter().map(quota));
     changes.extend(ledger.suspects.values().cloned().map(MasterChange::Suspect));
     changes.extend(ledger.moves.values().cloned().map(MasterChange::Move));
+    changes.extend(ledger.recoveries.values().cloned().map(MasterChange::Recovery));
     changes.iter().map(encode).collect()
 }
 
@@ -399,5 +409,16 @@ own_message! {
         by = by: Same,
         reason = reason: Text,
         state = state: MoveStateWord,
+    }
+}
+
+own_message! {
+    Recovery = ledger::Recovery {
+        agent = agent_id: Name,
+        node = node_uuid: Name,
+        lineage = lineage_uuid: Name,
+        order = order_uuid: Name,
+        by = by: Same,
+        since = since_ms: Millis,
     }
 }

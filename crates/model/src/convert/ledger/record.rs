@@ -49,6 +49,7 @@ records! {
     EndedClaim = 2,
     ClaimHistory = 1,
     DiskMove = 1,
+    Recovery = 1,
 }
 
 /// Why a record cannot be read. Each error names the record by its tree and key.

@@ -156,6 +156,13 @@ fn quota_change() -> impl Strategy<Value = MasterChange> {
     })
 }
 
+fn recovery_change() -> impl Strategy<Value = MasterChange> {
+    prop_oneof![
+        samples::recovery().prop_map(MasterChange::Recovery),
+        samples::recovery().prop_map(|it| MasterChange::RecoveryEnded(it.agent)),
+    ]
+}
+
 fn any_master_change() -> impl Strategy<Value = MasterChange> {
     prop_oneof![
         9 => master_change().boxed(),
@@ -163,6 +170,7 @@ fn any_master_change() -> impl Strategy<Value = MasterChange> {
         3 => ended_change().boxed(),
         2 => move_change().boxed(),
         2 => quota_change().boxed(),
+        1 => recovery_change().boxed(),
     ]
 }
 
@@ -288,6 +296,21 @@ fn golden_bytes_of_quotas() {
     golden::check(
         "ledger-quotas",
         quota_change(),
+        golden::variant,
+        |it| parts(master::encode(it)),
+        decode,
+    );
+}
+
+#[test]
+fn golden_bytes_of_recoveries() {
+    let decode = |it: &[Option<Vec<u8>>]| {
+        let (tree, key, value) = record(it);
+        master::decode(tree, key, value).unwrap()
+    };
+    golden::check(
+        "ledger-recoveries",
+        recovery_change(),
         golden::variant,
         |it| parts(master::encode(it)),
         decode,
@@ -437,6 +460,7 @@ fn kinds() -> Vec<(bool, &'static str, u8)> {
         (false, "ended", version::<ledger::EndedClaim>()),
         (false, "history", version::<ledger::ClaimHistory>()),
         (false, "moves", version::<ledger::DiskMove>()),
+        (false, "recoveries", version::<ledger::Recovery>()),
     ]
 }
 

@@ -133,6 +133,11 @@ own_oneof! {
             root = root: Same,
             by = by: Same,
         },
+        recover: Recover { uuid, recovery, by } = Recover {
+            uuid = uuid: Name,
+            recovery = recovery: Needed<Boxed<Own>>,
+            by = by: Same,
+        },
     } else Unknown
 }
 

@@ -29,6 +29,8 @@ const ANSWER_WAIT: Duration = Duration::from_millis(1_500);
 pub enum News {
     /// Look at all disks, for this cluster; those in the first list are known, those in the second were added or may be.
     Open(ClusterId, Vec<DiskRecord>, Vec<AddedDisk>),
+    /// Look at the disks of the settings, of which none is known, and label none.
+    Survey(ClusterId),
     /// A disk was looked at.
     Looked {
         /// Which queue's disk.
@@ -152,8 +154,9 @@ impl Board {
             match next {
                 Ok(News::Open(cluster, known, added)) => {
                     self.have(added);
-                    self.open(cluster, known);
+                    self.open(cluster, known, true);
                 }
+                Ok(News::Survey(cluster)) => self.open(cluster, Vec::new(), false),
                 Ok(News::Looked { index, found, place, as_asked, done }) => {
                     self.looked(index, found, place, as_asked);
                     // A queue that ended with its process does not wait.
@@ -169,7 +172,7 @@ impl Board {
         }
     }
 
-    fn open(&mut self, cluster: ClusterId, known: Vec<DiskRecord>) {
+    fn open(&mut self, cluster: ClusterId, known: Vec<DiskRecord>, may_label: bool) {
         self.known = Arc::new(known);
         for (index, row) in &mut self.rows {
             let record = row.record(&self.known).cloned();
@@ -181,7 +184,8 @@ impl Board {
             if !row.looking {
                 row.looking = true;
                 // The queues live as long as the board.
-                let asked = Asked { cluster, known: record, all: self.known.clone() };
+                let all = self.known.clone();
+                let asked = Asked { cluster, known: record, all, may_label };
                 let _ = row.queue.send(Job::Open(asked));
             }
         }

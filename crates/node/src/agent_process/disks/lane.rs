@@ -91,6 +91,8 @@ pub struct Asked {
     pub known: Option<DiskRecord>,
     /// What the ledger knows of all disks.
     pub all: Arc<Vec<DiskRecord>>,
+    /// Whether it gets a label if it bears none.
+    pub may_label: bool,
 }
 
 impl Job {
@@ -619,12 +621,13 @@ impl Lane {
             *self.patience.get_or_insert_with(|| Instant::now() + self.shared.hold_patience);
         let left = patience.saturating_duration_since(Instant::now()).min(self.shared.timeout / 2);
         let cluster_uuid = self.cluster().0;
+        let may_label = self.asked.as_ref().is_some_and(|it| it.may_label);
         let label = |disk_uuid| DiskLabel { disk_uuid, cluster_uuid };
         Request::Open {
             kind: kind_on_disk(self.plan.kind),
             root: self.plan.root.as_os_str().as_bytes().to_vec(),
             expected: known.map(|it| label(it.id.0)),
-            fresh: label(self.fresh),
+            fresh: label(if may_label { self.fresh } else { Uuid::nil() }),
             others: self.others(known),
             prove: self.doubted,
             patience_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),

@@ -23,6 +23,8 @@
 mod destroy;
 mod doctor;
 mod durable;
+mod fetch;
+mod fetch_cache;
 mod forget;
 mod hide_places;
 mod isolation;
@@ -50,6 +52,11 @@ mod wait;
 pub use destroy::{DestroyError, Destroyed};
 pub use doctor::{doctor, Finding};
 pub use durable::FileError;
+pub use fetch::{
+    clear_places, fetch_main, pass_through, read_told, run as fetch, FetchError, FetchKind,
+    FetchPlan, FetchSource, FetchStep, FETCH_PLAN_VARIABLE,
+};
+pub use fetch_cache::{CacheHold, CacheSlot, Cached, FetchCache};
 pub use forget::ForgetError;
 pub use hide_places::HideError;
 pub use isolation::{HiddenPlace, Isolation, IsolationError};

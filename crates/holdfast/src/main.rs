@@ -13,6 +13,7 @@ fn main() -> ExitCode {
             holdfast_cli::log_for_parent();
             holdfast_node::disk_worker::main()
         }
+        (Some("fetch-worker"), None) => holdfast_node::fetch_worker::main(),
         _ => holdfast_cli::main(arguments),
     };
     ExitCode::from(u8::try_from(code).unwrap_or(1))

@@ -11,6 +11,7 @@ use crate::convert::check;
 use crate::convert::field::span_ms;
 use crate::convert::limits::{check_bytes, DESCRIPTION_BYTES_MAX};
 use crate::convert::rest::unpack;
+use crate::convert::uris;
 use crate::id::{AgentId, FrameworkId, PersistenceId};
 use crate::resource::Resource;
 use crate::resources::Resources;
@@ -31,6 +32,7 @@ pub const EXECUTOR_MEM_MIN: Scalar = Scalar::whole(32);
 /// [`Invalid`] naming the field.
 pub fn check_task(task: &TaskInfo, agent: &AgentId) -> Result<(), Invalid> {
     check_task_alone(task, agent, false)?;
+    uris::of_task(task)?;
     let within = |it: Invalid| it.within("executor");
     match (&task.command, &task.executor) {
         (Some(command), None) => check_command(command).map_err(|it| it.within("command"))?,
@@ -76,6 +78,28 @@ pub fn check_group(
     check_together(executor.resources.iter().chain(tasks.iter().flat_map(|it| &it.resources)))
 }
 
+/// Checks that the tasks of a group are run as whom they say: Holdfast's own executor runs them all as the user of its framework.
+///
+/// # Errors
+/// [`Invalid`] naming the field, such as `task_group.tasks[1].command.user`.
+pub fn check_group_users(
+    executor: &ExecutorInfo,
+    tasks: &[TaskInfo],
+    user: &str,
+) -> Result<(), Invalid> {
+    if executor.kind != Some(ExecutorKind::Default) {
+        return Ok(());
+    }
+    let wanted = |it: &TaskInfo| it.command.as_ref().and_then(|it| it.user.clone());
+    match tasks.iter().position(|it| wanted(it).is_some_and(|it| it != user)) {
+        Some(index) => Err(Invalid::new(
+            format!("task_group.tasks[{index}].command.user"),
+            format!("the tasks of a group run as their framework's user, `{user}`; leave it out, or launch the task by itself"),
+        )),
+        None => Ok(()),
+    }
+}
+
 /// Checks that an executor does not say that it belongs to another framework than the one that launches it. `convert::scheduler` has
 /// done so for every call that it read.
 ///
@@ -116,6 +140,10 @@ fn check_member(task: &TaskInfo, executor: &ExecutorInfo, agent: &AgentId) -> Re
     if task.executor.as_ref().is_some_and(|it| it != executor) {
         return Err(Invalid::new("executor", "differs from that of the group; leave it out"));
     }
+    if !uris::of_task(task)?.is_empty() && executor.kind == Some(ExecutorKind::Default) {
+        let why = "nothing is fetched for a task of a group yet; give it a task of its own, or let its command fetch";
+        return Err(Invalid::new("command.uris", why));
+    }
     match &task.command {
         Some(command) => check_command(command).map_err(|it| it.within("command")),
         None if executor.kind == Some(ExecutorKind::Default) => {
@@ -135,6 +163,7 @@ fn check_executor(executor: &ExecutorInfo) -> Result<(), Invalid> {
         ));
     }
     let rest: v1::ExecutorInfo = unpack(&executor.payload);
+    uris::of_executor(executor)?;
     check_container(rest.container.as_ref(), false)?;
     match (executor.kind, &executor.command) {
         (Some(ExecutorKind::Default), Some(_)) => {
@@ -212,9 +241,6 @@ fn check_together<'a>(all: impl Iterator<Item = &'a Resource>) -> Result<(), Inv
 }
 
 fn check_command(command: &CommandInfo) -> Result<(), Invalid> {
-    if 0 < command.uris {
-        return Err(Invalid::new("uris", "fetching is not supported yet; put the files on the machines, or let the command fetch them"));
-    }
     let value = command.value.as_deref().unwrap_or_default();
     if command.shell && value.is_empty() {
         return Err(Invalid::new("value", "is missing; a shell command needs its line, or set `shell` to false and give `arguments`"));

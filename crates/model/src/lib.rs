@@ -12,6 +12,7 @@ pub mod check;
 pub mod claim;
 pub mod convert;
 pub mod ended;
+pub mod fetch;
 pub mod framework;
 pub mod id;
 pub mod labelled_volume;
@@ -47,6 +48,7 @@ pub use caller::CallerIdentity;
 pub use check::{Check, HealthCheck, HttpProbe, Probe, Seen, TaskChecks, Timing};
 pub use claim::{Claim, ClaimEvent, ClaimState, NotTaken, Ownership, Share, Taken};
 pub use ended::{EndedClaim, EndedClaims};
+pub use fetch::{FetchUri, Scheme};
 pub use framework::{Capability, FrameworkInfo};
 pub use id::{
     AgentId, ClaimId, ClusterId, ContainerId, DiskId, ExecutorId, FrameworkId, IdSource, Instant,

@@ -7,6 +7,7 @@
 mod api;
 mod containers;
 pub(crate) mod disks;
+mod fetching;
 mod gc;
 mod isolation;
 mod keyed_queues;

@@ -10,6 +10,7 @@ pub mod disk_worker;
 pub mod doctor;
 pub mod executor_process;
 pub mod exit_codes;
+pub mod fetch_worker;
 mod files;
 pub mod ledger_file;
 mod links;

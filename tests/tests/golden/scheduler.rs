@@ -44,7 +44,7 @@ fn operations(play: &mut Play, offers: &Value) {
     let good =
         command_task("good", &agent, "exec sleep 1000", &[cpus(0.5), mem(32.0), held.clone()]);
     let mut bad = command_task("bad", &agent, "exit 0", &[cpus(0.1), mem(32.0)]);
-    bad["command"]["uris"] = json!([{ "value": "http://example.com/x" }]);
+    bad["command"]["uris"] = json!([{ "value": "gopher://example.com/x" }]);
     let greedy = command_task("greedy", &agent, "exit 0", &[cpus(1000.0)]);
     let wrong = json!({ "task_id": { "value": "wrong" }, "name": "wrong", "agent_id": { "value": agent }, "resources": [] });
     let operations = json!([

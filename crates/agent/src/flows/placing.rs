@@ -2,7 +2,7 @@
 //!
 //! A volume that is not an agent's to give, or that somebody else's container holds, is refused with the reason.
 
-use holdfast_model::launch::{check_group, check_task};
+use holdfast_model::launch::{check_group, check_group_users, check_task};
 use holdfast_model::validate::check_resource;
 use holdfast_model::{
     AgentLedger, ClaimState, ExecutorKind, Invalid, Reason, Resource, Resources, TaskInfo,
@@ -94,7 +94,10 @@ fn check_launch(ledger: &AgentLedger, launch: &Launch) -> Result<(), Invalid> {
         .as_ref()
         .ok_or_else(|| Invalid::new("agent_id", "the agent has no name yet"))?;
     match launch.group {
-        Some(_) => check_group(&launch.executor, &launch.tasks, agent)?,
+        Some(_) => {
+            check_group(&launch.executor, &launch.tasks, agent)?;
+            check_group_users(&launch.executor, &launch.tasks, &launch.framework.user)?;
+        }
         None => launch.tasks.iter().try_for_each(|task| check_task(task, agent))?,
     }
     if launch.group.is_none() && launch.executor.kind == Some(ExecutorKind::Default) {

@@ -35,5 +35,6 @@ pub mod scheduler;
 pub mod status;
 pub mod task;
 pub mod text;
+pub mod uris;
 
 pub use resource::{Format, Shape};

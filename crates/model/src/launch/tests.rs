@@ -132,7 +132,7 @@ fn each_broken_rule_is_named() {
         let executor = ExecutorInfo { command: Some(command("x")), ..group() };
         (it.command, it.executor) = (None, Some(executor));
     };
-    let rows: [Break<TaskInfo>; 14] = [
+    let rows: [Break<TaskInfo>; 13] = [
         (|it| it.agent = AgentId::made("b".to_owned()), "agent_id"),
         (|it| it.command = None, "command"),
         (|it| it.executor = Some(custom()), "executor"),
@@ -142,7 +142,6 @@ fn each_broken_rule_is_named() {
         (revocable, "resources"),
         (|it| it.resources.extend([volume("v"), volume("v")]), "resources"),
         (shared, "executor.resources[0].shared"),
-        (|it| it.command = Some(CommandInfo { uris: 1, ..command("x") }), "command.uris"),
         (|it| it.command = Some(command("")), "command.value"),
         (|it| it.command = Some(CommandInfo::default()), "command.value"),
         (custom_without_command, "executor.command"),
@@ -166,10 +165,15 @@ fn each_broken_rule_of_what_was_received_is_named() {
     let check = |it: &mut v1::TaskInfo| {
         it.check = Some(v1::CheckInfo { delay_seconds: Some(-1.0), ..Default::default() });
     };
+    let uri = |it: &mut v1::TaskInfo| {
+        let uris = vec![v1::command_info::Uri::default()];
+        it.command.get_or_insert_default().uris = uris;
+    };
     let completion = |it: &mut v1::TaskInfo| {
         it.max_completion_time = Some(v1::DurationInfo { nanoseconds: -1 });
     };
-    let rows: [Break<v1::TaskInfo>; 7] = [
+    let rows: [Break<v1::TaskInfo>; 8] = [
+        (uri, "command.uris[0].value"),
         (|it| it.data = Some(vec![0; DESCRIPTION_BYTES_MAX]), "data"),
         (completion, "max_completion_time.nanoseconds"),
         (health_check, "health_check.timeout_seconds"),
@@ -270,11 +274,33 @@ fn a_group_has_rules_of_its_own() {
         path(&group(), &[changed(|it| it.executor = Some(custom()))]),
         "task_group.tasks[0].executor"
     );
+    let fetching = received(|it| {
+        let uri = v1::command_info::Uri { value: "/x".to_owned(), ..Default::default() };
+        it.command.get_or_insert_default().uris = vec![uri];
+    });
+    check_task(&fetching, &here()).unwrap();
+    assert_eq!(path(&group(), &[fetching]), "task_group.tasks[0].command.uris");
     let both = [
         changed(|it| it.resources.push(volume("v"))),
         TaskInfo { id: second.id.clone(), ..changed(|it| it.resources.push(volume("v"))) },
     ];
     assert_eq!(path(&group(), &both), "resources");
+}
+
+#[test]
+fn the_tasks_of_a_group_are_their_frameworks_users() {
+    let of = |user: Option<&str>| {
+        let user = user.map(str::to_owned);
+        changed(|it| it.command = Some(CommandInfo { user, ..command("x") }))
+    };
+    let check = |executor: &ExecutorInfo, user: Option<&str>| {
+        check_group_users(executor, &[good(), of(user)], "db").map_err(|it| it.path)
+    };
+    assert_eq!((check(&group(), None), check(&group(), Some("db"))), (Ok(()), Ok(())));
+    let refused = Err("task_group.tasks[1].command.user".to_owned());
+    assert_eq!(check(&group(), Some("root")), refused);
+    let custom = ExecutorInfo { kind: Some(ExecutorKind::Custom), ..group() };
+    assert_eq!(check(&custom, Some("root")), Ok(()), "a framework's own executor sees to it");
 }
 
 #[test]

@@ -20,6 +20,7 @@ use holdfast_proto::mesos::v1;
 use tokio_util::sync::CancellationToken;
 
 use super::disks::Disks;
+use super::fetching::Fetcher;
 use super::gc::Collector;
 use super::keyed_queues::{spawn, KeyedQueues};
 use super::machine::DiskPlan;
@@ -49,6 +50,7 @@ struct Inner {
     sandboxes: Sandboxes,
     collector: Collector,
     room: RoomKeeper,
+    fetcher: Fetcher,
     inbox: Inbox<Input>,
     address: SocketAddr,
     program: std::path::PathBuf,
@@ -93,6 +95,9 @@ impl Containers {
         let collector = Collector::new(sandboxes.root(), settings.gc_delay, protected);
         let registration_timeout = settings.executor_registration_timeout;
         let (keyed_queues, ending) = (KeyedQueues::default(), Mutex::default());
+        let cache_bytes = settings.fetcher_cache_size_mb.saturating_mul(1 << 20);
+        let fetcher =
+            Fetcher::open(dir, cache_bytes, settings.fetcher_stall_timeout, program.clone())?;
         Ok(Containers(Arc::new(Inner {
             launcher,
             keyed_queues,
@@ -100,6 +105,7 @@ impl Containers {
             sandboxes,
             collector,
             room: RoomKeeper::new(dir),
+            fetcher,
             inbox,
             address,
             program,
@@ -206,6 +212,8 @@ impl Containers {
             return Err(full);
         }
         let spec = self.spec(plan, disks)?;
+        let wanted = || !self.ending().contains(&plan.container);
+        self.0.fetcher.fetch(&self.0.launcher, plan, &spec, &wanted)?;
         self.0.launcher.start(&spec).map(drop).map_err(|error| {
             // Something of it may live all the same, and until it does not, its volumes are in use.
             self.empty(plan.container);
@@ -269,6 +277,15 @@ impl Containers {
     fn end(&self, container: ContainerId, message: String) {
         if !self.ending().insert(container) {
             return; // It is on its way, and will be told.
+        }
+        if let Some(fetching) = self.0.fetcher.running(container) {
+            let this = self.clone();
+            // What waits in the container's queue waits for the fetcher.
+            spawn("end-fetcher", move || {
+                if let Err(error) = this.0.launcher.destroy(&fetching) {
+                    tracing::error!("the fetcher of container {container} does not end: {error}");
+                }
+            });
         }
         let this = self.clone();
         self.0.keyed_queues.push(container, move || {

@@ -79,6 +79,12 @@ pub struct AgentSettings {
     /// The most that is kept of what a task prints, in MB, for its stdout and its stderr each: the oldest goes first. 0 keeps everything.
     #[arg(long, default_value_t = 50, value_name = "MB", env = "HOLDFAST_TASK_LOG_MAX_MB")]
     pub task_log_max_mb: u64,
+    /// The most that is kept of what tasks have fetched with `cache`, in MB; what does not fit is fetched past the cache.
+    #[arg(long, default_value_t = 2048, value_name = "MB", env = "HOLDFAST_FETCHER_CACHE_SIZE_MB")]
+    pub fetcher_cache_size_mb: u64,
+    /// A download that gives less than a byte a second for so long is cut.
+    #[arg(long, default_value = "1m", value_parser = parse_duration, env = "HOLDFAST_FETCHER_STALL_TIMEOUT")]
+    pub fetcher_stall_timeout: Duration,
     /// Leave tasks of root all capabilities and show them the machine's `/dev`. They can then reach every volume, sandbox and ledger here.
     #[arg(long, env = "HOLDFAST_PRIVILEGED_TASKS")]
     pub privileged_tasks: bool,

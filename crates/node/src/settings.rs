@@ -9,6 +9,8 @@ pub mod master;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use holdfast_quorum::ZooKeeperAddress;
+
 /// Settings by their names; `None` for one that is not set.
 type Values = Vec<(&'static str, Option<String>)>;
 
@@ -19,6 +21,15 @@ fn named(values: Values) -> BTreeMap<String, String> {
 
 fn text_of(path: Option<&Path>) -> Option<String> {
     path.map(|it| it.to_string_lossy().into_owned())
+}
+
+/// The address of masters or of an ensemble as it may be shown.
+fn without_password(given: &str) -> String {
+    if !given.starts_with(ZooKeeperAddress::SCHEME) {
+        return given.to_owned();
+    }
+    let shown = given.parse().map(|it: ZooKeeperAddress| it.to_string());
+    shown.unwrap_or_else(|wrong| format!("no address: {wrong}"))
 }
 
 /// Each flag of the command line is among the values, so that nobody forgets to show a new one.
@@ -34,5 +45,20 @@ fn check_values<S: clap::Args>(values: fn(&S) -> Values) {
     let names: Vec<&str> = values(&settings).into_iter().map(|(name, _)| name).collect();
     for flag in flags {
         assert!(names.contains(&flag.as_str()), "`{flag}` has no line in `values`: {names:?}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_password_is_shown() {
+        let shown = without_password("zk://ops:secret@a:1,b:2/m");
+        assert_eq!(shown, "zk://ops:***@a:1,b:2/m");
+        assert!(!without_password("zk://secret@a:1").contains("secret"));
+        for text in ["file:///etc/holdfast/zk", "h:5050"] {
+            assert_eq!(without_password(text), text);
+        }
     }
 }

@@ -115,6 +115,7 @@ const ENGINES: &[Step] = &[
             let all = [
                 "test --package holdfast-tests --test syncs",
                 "test --package holdfast-proto --test spoken protoc",
+                "test --package holdfast-tests --test docs operating_runs",
                 "test --package holdfast-quorum --lib on_an_ensemble -- --ignored --test-threads 2",
             ];
             let mut outcome = Outcome::Passed { remarks: Vec::new() };

@@ -9,7 +9,7 @@ use std::time::Duration;
 use holdfast_model::VolumeLimit;
 
 use super::durations::{duration_text, parse_duration};
-use super::{text_of, Values};
+use super::{text_of, without_password, Values};
 
 /// What the helpers of disks are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -111,7 +111,8 @@ impl AgentSettings {
 
     /// Each setting by its name; `None` for one that is not set.
     fn values(&self) -> Values {
-        let masters = Some(self.master.join(",")).filter(|it| !it.is_empty());
+        let masters: Vec<String> = self.master.iter().map(|it| without_password(it)).collect();
+        let masters = Some(masters.join(",")).filter(|it| !it.is_empty());
         let hidden = self.hide.iter().map(|it| it.to_string_lossy().into_owned());
         let hidden = Some(hidden.collect::<Vec<_>>().join(" ")).filter(|it| !it.is_empty());
         let seconds = |it: Duration| Some(duration_text(it));

@@ -5,11 +5,14 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{ensure, Context as _};
 use holdfast_quorum::ZooKeeperAddress;
 
 use super::durations::{duration_text, parse_duration};
-use super::{text_of, Values};
+use super::{text_of, without_password, Values};
+
+/// The least that an ensemble is given to answer.
+const ZK_TIMEOUT_MIN: Duration = Duration::from_millis(100);
 
 /// Settings of a master.
 #[derive(Clone, Debug, clap::Args)]
@@ -85,7 +88,9 @@ impl MasterSettings {
             ("offer_timeout", Some(duration_text(self.offer_timeout))),
             ("port", Some(self.port.to_string())),
             ("work_dir", text_of(Some(&self.dir))),
-            ("zk", self.zk.as_deref().map(without_credentials)),
+            ("zk", self.zk.as_deref().map(without_password)),
+            ("zk_commit_timeout", Some(duration_text(self.zk_commit_timeout))),
+            ("zk_session_timeout", Some(duration_text(self.zk_session_timeout))),
         ]
     }
 
@@ -103,15 +108,13 @@ impl MasterSettings {
             None if given.starts_with('/') => read(given)?,
             None => given.to_owned(),
         };
+        for (flag, time) in [
+            ("--zk-session-timeout", self.zk_session_timeout),
+            ("--zk-commit-timeout", self.zk_commit_timeout),
+        ] {
+            ensure!(ZK_TIMEOUT_MIN <= time, "{flag} must be at least {ZK_TIMEOUT_MIN:?}: in less nobody answers, and no master would lead for long");
+        }
         text.trim().parse().context("--zk").map(Some)
-    }
-}
-
-/// Where masters meet, as it may be shown: a password is not.
-fn without_credentials(given: &str) -> String {
-    match given.parse::<ZooKeeperAddress>() {
-        Ok(address) => address.to_string(),
-        Err(_) => given.rsplit_once('@').map_or(given, |(_, rest)| rest).to_owned(),
     }
 }
 
@@ -124,10 +127,30 @@ mod tests {
         super::super::check_values(MasterSettings::values);
     }
 
+    fn given(words: &[&str]) -> anyhow::Result<Option<ZooKeeperAddress>> {
+        use clap::{Args as _, FromArgMatches as _};
+        let command = MasterSettings::augment_args(clap::Command::new("test"));
+        let matches = command.get_matches_from(["test"].iter().chain(words));
+        MasterSettings::from_arg_matches(&matches).unwrap().ensemble()
+    }
+
     #[test]
-    fn a_password_is_not_shown() {
-        let shown = without_credentials("zk://ops:secret@h:2181/mesos");
-        assert!(shown.contains("ops") && !shown.contains("secret"), "{shown}");
-        assert_eq!(without_credentials("file:///etc/zk"), "file:///etc/zk");
+    fn the_ensemble_is_named_or_its_address_lies_in_a_file() {
+        assert_eq!(given(&[]).unwrap(), None);
+        let named = given(&["--zk", "zk://a:1,b:2/m"]).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("zk");
+        std::fs::write(&file, "zk://a:1,b:2/m\n").unwrap();
+        for text in [format!("file://{}", file.display()), file.display().to_string()] {
+            assert_eq!(given(&["--zk", &text]).unwrap(), named);
+        }
+        for (words, says) in [
+            (["--zk", "a:1/m", "--port", "0"], "begins with zk://"),
+            (["--zk", "file:///no/such", "--port", "0"], "cannot read /no/such"),
+            (["--zk", "zk://a:1/m", "--zk-commit-timeout", "0s"], "--zk-commit-timeout must be"),
+        ] {
+            let why = format!("{:#}", given(&words).unwrap_err());
+            assert!(why.contains(says), "{why}");
+        }
     }
 }

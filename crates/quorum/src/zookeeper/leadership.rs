@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use zookeeper_client::{Client, CreateMode, Error};
+use zookeeper_client::{Acl, Client, CreateMode, Error, Permission};
 
 use super::address::ZooKeeperAddress;
 use super::candidate::{address_of, leader_of};
@@ -281,7 +281,10 @@ impl Shared {
                 .await
                 .map_err(|error| self.trouble(error))?;
             match replica.catch_up(&pen.client, &pen.layout).await {
-                Ok(Some(at)) => return Ok(at),
+                Ok(Some(at)) => {
+                    self.refuse_open_journal(pen).await?;
+                    return Ok(at);
+                }
                 Ok(None) => self.make_journal(pen).await?,
                 Err(FollowError::Ensemble(Error::NoAuth)) => {
                     return Err(LeadershipError::Login {
@@ -292,6 +295,27 @@ impl Shared {
                 Err(error) => return Err(LeadershipError::Journal { what: error.to_string() }),
             }
         }
+    }
+
+    /// With a login nobody else may write the journal; what was made without one stays as open as it was made.
+    async fn refuse_open_journal(&self, pen: &Pen) -> Result<(), LeadershipError> {
+        if self.options.address.digest().is_none() {
+            return Ok(());
+        }
+        let path = pen.layout.head();
+        let rights = within(pen.limit, pen.client.get_acl(&path)).await;
+        let (rights, _) = rights.map_err(|error| self.trouble(error))?;
+        let is_open = |it: &Acl| it.scheme() == "world" && it.permission().has(Permission::WRITE);
+        if !rights.iter().any(is_open) {
+            return Ok(());
+        }
+        Err(LeadershipError::Journal {
+            what: format!(
+                "everybody may write {path}: it was made without a login. Give it to the one that you use (in zkCli.sh: addauth digest USER:PASSWORD, and setAcl -R {} auth::cdrwa), \
+                 or start without one",
+                pen.layout.journal
+            ),
+        })
     }
 
     async fn make_journal(&self, pen: &Pen) -> Result<(), LeadershipError> {

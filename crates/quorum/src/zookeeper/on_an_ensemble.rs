@@ -271,6 +271,11 @@ fn a_path_of_mesos_is_refused_and_a_strangers_login_too() {
     Box::new(lease).resign().unwrap();
     let refused = patient(&with("ops:guess"), 2).campaign().err().unwrap();
     assert!(matches!(refused, LeadershipError::Login { .. }), "{refused}");
+
+    let open = ensemble.address("/open");
+    drop(lead(&patient(&open, 1)));
+    let refused = patient(&open.replace("zk://", "zk://ops:secret@"), 2).campaign().err().unwrap();
+    assert!(refused.to_string().contains("setAcl -R /open.holdfast"), "{refused}");
 }
 
 #[test]

@@ -266,3 +266,65 @@ fn an_agents_page_leads_to_the_sandboxes_of_what_runs_and_of_what_ran() {
     assert_eq!(container["container_id"], framework["executors"][0]["container"], "H44");
     assert_eq!(container["status"]["container_id"]["value"], container["container_id"], "H44");
 }
+
+/// The names that Mesos's monitoring page lists (H47), less those of parts that are not here, such as its replicated log.
+const MASTER_METRICS: &str = "master/elected master/uptime_secs master/outstanding_offers master/slaves_active master/slaves_connected \
+    master/slaves_disconnected master/slaves_inactive master/slaves_unreachable master/slave_registrations master/slave_reregistrations \
+    master/frameworks_active master/frameworks_connected master/frameworks_disconnected master/frameworks_inactive master/tasks_error \
+    master/tasks_failed master/tasks_finished master/tasks_killed master/tasks_killing master/tasks_lost master/tasks_running \
+    master/tasks_staging master/tasks_starting master/tasks_unreachable master/tasks_dropped master/tasks_gone master/tasks_gone_by_operator \
+    master/dropped_messages master/messages_authenticate master/messages_deactivate_framework master/messages_decline_offers \
+    master/messages_executor_to_framework master/messages_exited_executor master/messages_framework_to_executor master/messages_kill_task \
+    master/messages_launch_tasks master/messages_operation_status_update_acknowledgement master/messages_reconcile_operations \
+    master/messages_reconcile_tasks master/messages_register_framework master/messages_register_slave master/messages_reregister_framework \
+    master/messages_reregister_slave master/messages_resource_request master/messages_revive_offers master/messages_status_update \
+    master/messages_status_update_acknowledgement master/messages_suppress_offers master/messages_unregister_framework \
+    master/messages_unregister_slave master/messages_update_slave master/valid_status_updates master/invalid_status_updates \
+    master/valid_status_update_acknowledgements master/invalid_status_update_acknowledgements \
+    master/valid_framework_to_executor_messages master/invalid_framework_to_executor_messages \
+    master/valid_executor_to_framework_messages master/invalid_executor_to_framework_messages system/cpus_total system/load_1min \
+    system/load_5min system/load_15min system/mem_total_bytes system/mem_free_bytes allocator/mesos/offer_filters/active";
+
+const AGENT_METRICS: &str = "slave/registered slave/uptime_secs slave/frameworks_active slave/executors_registering \
+    slave/executors_running slave/executors_terminating slave/tasks_failed slave/tasks_finished slave/tasks_killed slave/tasks_killing \
+    slave/tasks_lost slave/tasks_running slave/tasks_staging slave/tasks_starting slave/valid_status_updates slave/invalid_status_updates \
+    slave/valid_framework_messages slave/invalid_framework_messages system/cpus_total system/load_1min system/mem_total_bytes";
+
+#[test]
+fn h47_metrics_have_the_names_that_dashboards_know() {
+    let cluster = Cluster::start();
+    let (master, agent) = (cluster.master.address(), cluster.agents[0].address());
+    let mut scheduler = Scheduler::subscribe(master, &framework_info("f", 60.0), false);
+    let offer = scheduler.offer_with("anything", |_| true);
+    scheduler.accept(&offer, json!([]));
+    let snapshot = |address, sign: &str| {
+        until("the numbers are there", || {
+            match get(address, "/metrics/snapshot").expect(200, "H47").json() {
+                it if it.get(sign).is_some() => Ok(it),
+                it => Err(it),
+            }
+        })
+    };
+    let of_master = snapshot(master, "master/tasks_running");
+    let of_agent = snapshot(agent, "slave/tasks_running");
+    has(&of_master, MASTER_METRICS, "H47: the master");
+    has(&of_agent, AGENT_METRICS, "H47: the agent");
+    for name in ["cpus", "mem", "disk", "gpus"] {
+        for kind in ["", "_revocable"] {
+            for what in ["total", "used", "percent"] {
+                has(&of_master, &format!("master/{name}{kind}_{what}"), "H47: the master");
+                has(&of_agent, &format!("slave/{name}{kind}_{what}"), "H47: the agent");
+            }
+        }
+        has(&of_master, &format!("allocator/mesos/resources/{name}/total"), "H47");
+        has(&of_master, &format!("allocator/mesos/resources/{name}/offered_or_allocated"), "H47");
+    }
+    for (name, count) in [
+        ("master/messages_register_framework", 1.0),
+        ("master/messages_launch_tasks", 1.0),
+        ("master/slave_registrations", 1.0),
+        ("master/messages_kill_task", 0.0),
+    ] {
+        assert_eq!(of_master[name], count, "H47: {name}");
+    }
+}

@@ -64,8 +64,8 @@ pub async fn run(settings: AgentSettings, stop: CancellationToken) -> anyhow::Re
         room::reserve_file(&dir),
     )?;
     let known = recall(&store)?;
-    let server =
-        Server::bind(SocketAddr::new(settings.ip, settings.port), Limits::default()).await?;
+    let limits = Limits { browsers: settings.browsers(), ..Limits::default() };
+    let server = Server::bind(SocketAddr::new(settings.ip, settings.port), limits).await?;
     let address = server.address();
     let plan = MachinePlan::read(&settings, &dir, address).context("what this machine offers")?;
     let ledger = match known {

@@ -6,6 +6,7 @@ mod address_file;
 pub mod agent_process;
 pub mod container_shim;
 pub mod core_loop;
+mod counts;
 pub mod disk_worker;
 pub mod doctor;
 pub mod executor_process;

@@ -5,6 +5,7 @@
 
 mod answers;
 mod api;
+mod counted;
 mod event_stream;
 mod front;
 mod metrics;
@@ -31,6 +32,7 @@ use self::front::Front;
 use self::place::{Place, Seat};
 use self::shell::{MasterShell, Seen};
 use crate::core_loop::{self, Inbox, Shell as _};
+use crate::counts::Counts;
 use crate::links::Links;
 use crate::settings::master::MasterSettings;
 use crate::views::Views;
@@ -50,7 +52,7 @@ pub async fn run(settings: MasterSettings, stop: CancellationToken) -> anyhow::R
     let ensemble = settings.ensemble()?;
     crate::files::make_dir(&settings.dir, 0o700)
         .with_context(|| format!("cannot make {}", settings.dir.display()))?;
-    let limits = Limits::default();
+    let limits = Limits { browsers: settings.browsers(), ..Limits::default() };
     let at = SocketAddr::new(settings.ip, settings.port);
     let bound = match Server::bind(at, limits.clone()).await {
         Ok(server) => Some(server),
@@ -162,6 +164,7 @@ async fn start_leading(
         address: address.clone(),
         next_request: Default::default(),
         gauges: metrics::Gauges::new(started_s, stored_bytes),
+        counts: Counts::new(counted::COUNTED),
         events: EventStream::start(views.clone(), heartbeat_ms),
         facts: Arc::new(MasterFacts {
             info,

@@ -10,6 +10,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use holdfast_quorum::ZooKeeperAddress;
+use holdfast_wire::BrowserPolicy;
+
+/// What web browsers may do on a process of this machine that is known by this name, or HOST:PORT.
+fn browsers(origins: &[String], name: Option<&str>, strict_host: bool) -> BrowserPolicy {
+    let advertised = name.map(|it| it.rsplit_once(':').map_or(it, |(host, _)| host).to_owned());
+    let names = advertised.into_iter().chain(sysinfo::System::host_name()).collect();
+    BrowserPolicy { origins: origins.to_vec(), names, strict_host }
+}
 
 /// Settings by their names; `None` for one that is not set.
 type Values = Vec<(&'static str, Option<String>)>;

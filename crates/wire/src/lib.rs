@@ -10,6 +10,7 @@
 pub mod agent;
 mod answer;
 mod body;
+mod browsers;
 mod call;
 pub mod client;
 mod connection;
@@ -30,6 +31,7 @@ mod server;
 
 pub use agent::{AgentApi, AgentPage, FileChunk};
 pub use answer::JsonText;
+pub use browsers::BrowserPolicy;
 pub use client::{
     AgentLinkClient, ClientError, ClientSettings, MesosClient, SchedulerStreamClient,
 };

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use crate::browsers::BrowserPolicy;
+
 /// The largest body of a call, in bytes after decompression; also the largest call on a gRPC
 /// stream.
 pub const BODY_MAX_BYTES: usize = 8 << 20;
@@ -35,6 +37,8 @@ pub struct Limits {
     pub executor_heartbeat_interval: Duration,
     /// The limits of each link.
     pub link: LinkLimits,
+    /// What web browsers may do.
+    pub browsers: BrowserPolicy,
 }
 
 impl Default for Limits {
@@ -50,6 +54,7 @@ impl Default for Limits {
             heartbeat_interval: Duration::from_secs(15),
             executor_heartbeat_interval: Duration::from_secs(30 * 60),
             link: LinkLimits::default(),
+            browsers: BrowserPolicy::default(),
         }
     }
 }

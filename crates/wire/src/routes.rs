@@ -18,6 +18,7 @@ use tower_http::decompression::RequestDecompressionLayer;
 use crate::agent::{self, AgentApi};
 use crate::answer::{self, Answer, Streamed};
 use crate::body::{self, Body};
+use crate::browsers;
 use crate::connection::Connection;
 use crate::limits::Limits;
 use crate::master::{self, MasterApi};
@@ -62,13 +63,30 @@ impl Site {
     }
 
     /// Answers one request.
-    pub(crate) async fn answer(
+    pub(crate) async fn answer(self, request: Request<Incoming>, connection: Connection) -> Answer {
+        connection.used.store(true, Ordering::Release);
+        connection.shared.counters.requests.fetch_add(1, Ordering::Relaxed);
+        let policy = &connection.shared.limits.browsers;
+        if let Err(refusal) = policy.check(&request) {
+            body::linger(request.into_body());
+            return answer::refusal(&refusal);
+        }
+        let reader = policy.reader(&request);
+        let mut answer = match policy.preflight(&request) {
+            Some(answer) => answer,
+            None => self.answer_allowed(request, connection).await,
+        };
+        if let Some(reader) = reader {
+            browsers::open_to(&mut answer, reader);
+        }
+        answer
+    }
+
+    async fn answer_allowed(
         self,
         mut request: Request<Incoming>,
         connection: Connection,
     ) -> Answer {
-        connection.used.store(true, Ordering::Release);
-        connection.shared.counters.requests.fetch_add(1, Ordering::Relaxed);
         if is_grpc(&request) {
             request.extensions_mut().insert(connection);
             return self.answer_grpc(request).await;

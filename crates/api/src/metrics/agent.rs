@@ -2,9 +2,9 @@
 //!
 //! Relies on a published view; never counts anything that the view does not show.
 
-use holdfast_model::{size_bytes, TaskState};
+use holdfast_model::{size_bytes, Resources, TaskState};
 
-use super::Sample;
+use super::{amounts, Sample};
 use crate::groups::counts;
 use crate::AgentView;
 
@@ -46,6 +46,12 @@ pub fn agent(view: &AgentView) -> Vec<Sample> {
         ),
     ];
     samples.extend(volumes(view));
+    samples.extend(executors(view));
+    let live = ledger.tasks.values().filter(|it| !it.state.is_terminal());
+    let of_tasks = live.flat_map(|it| &it.info.resources);
+    let of_executors = ledger.executors.values().flat_map(|it| &it.info.resources);
+    let used: Resources = of_tasks.chain(of_executors).collect();
+    amounts("slave", &view.total().quantities(), &used.quantities(), &mut samples);
     let states = counts(ledger.tasks.values().map(|it| it.state));
     for state in TaskState::ALL {
         let name =
@@ -54,6 +60,26 @@ pub fn agent(view: &AgentView) -> Vec<Sample> {
         samples.push(Sample::count(name, "Tasks that are remembered in this state.", count));
     }
     samples
+}
+
+/// Executors by where they are in their lives, and frameworks.
+fn executors(view: &AgentView) -> [Sample; 3] {
+    let phases = view.executors();
+    let ending = phases.iter().filter(|it| matches!(it.phase, "ending" | "destroying"));
+    let registering = view.ledger().executors.values().filter(|it| !it.registered);
+    [
+        Sample::count(
+            "slave/executors_registering",
+            "Executors that have not subscribed yet.",
+            registering.count(),
+        ),
+        Sample::count("slave/executors_terminating", "Executors that end.", ending.count()),
+        Sample::count(
+            "slave/frameworks_active",
+            "Frameworks that have something here.",
+            view.ledger().frameworks.len(),
+        ),
+    ]
 }
 
 /// Each volume's size and what it uses of it, and how old that figure is.

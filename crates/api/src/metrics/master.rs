@@ -3,9 +3,9 @@
 //! Relies on a published view; never counts anything that the view does not show.
 
 use holdfast_master::AgentHealth;
-use holdfast_model::{Presence, TaskState};
+use holdfast_model::{Presence, Quantities, Resources, Scalar, TaskState};
 
-use super::Sample;
+use super::{amounts, Sample};
 use crate::groups::{counts, live_tasks};
 use crate::MasterView;
 
@@ -34,7 +34,7 @@ pub fn master(view: &MasterView) -> Vec<Sample> {
     ]);
     claims(view, &mut samples);
     tasks(view, &mut samples);
-    amounts(view, &mut samples);
+    resources(view, &mut samples);
     samples
 }
 
@@ -60,6 +60,11 @@ fn agents(view: &MasterView, samples: &mut Vec<Sample>) {
             away,
         ),
         Sample::count(
+            "master/slaves_inactive",
+            "Agents that are not offered, connected or not.",
+            view.agents().len() - active,
+        ),
+        Sample::count(
             "holdfast/agents_fenced",
             "Agents that have lost data or belong elsewhere.",
             fenced,
@@ -79,6 +84,7 @@ fn frameworks(view: &MasterView, samples: &mut Vec<Sample>) {
         Sample::count("master/frameworks_active", "Frameworks that are connected.", connected),
         Sample::count("master/frameworks_connected", "Frameworks that are connected.", connected),
         Sample::count("master/frameworks_disconnected", "Frameworks that may come back.", away),
+        Sample::count("master/frameworks_inactive", "Frameworks that get no offers.", away),
     ]);
 }
 
@@ -102,24 +108,32 @@ fn tasks(view: &MasterView, samples: &mut Vec<Sample>) {
     }
 }
 
-fn amounts(view: &MasterView, samples: &mut Vec<Sample>) {
-    const NAMES: [&str; 4] = ["cpus", "mem", "disk", "gpus"];
-    let mut used = [0.0; NAMES.len()];
-    for task in live_tasks(view) {
-        for (sum, name) in used.iter_mut().zip(NAMES) {
-            *sum += task.resources.quantity(name).to_f64();
+fn resources(view: &MasterView, samples: &mut Vec<Sample>) {
+    let mut used = Resources::new();
+    live_tasks(view).for_each(|it| used.add_all(&it.resources));
+    let executors = view.agents().values().flat_map(|it| it.executors().values());
+    executors.for_each(|it| used.add_all(&it.resources));
+    let used = used.quantities();
+    amounts("master", view.totals(), &used, samples);
+    let mut held = used;
+    for offer in view.offers().values() {
+        for (name, more) in offer.offer.resources.quantities() {
+            let sum = held.entry(name).or_insert(Scalar::ZERO);
+            *sum = sum.plus(more);
         }
     }
-    for (used, name) in used.into_iter().zip(NAMES) {
-        let total = view.totals().get(name).map_or(0.0, |it| it.to_f64());
-        let share = if total > 0.0 { used / total } else { 0.0 };
+    for name in ["cpus", "mem", "disk", "gpus"] {
+        let of = |all: &Quantities| all.get(name).map_or(0.0, |it| it.to_f64());
         samples.extend([
-            Sample::gauge(format!("master/{name}_total"), "What all connected agents have.", total),
-            Sample::gauge(format!("master/{name}_used"), "What tasks use.", used),
             Sample::gauge(
-                format!("master/{name}_percent"),
-                "The share that tasks use, from 0 to 1.",
-                share,
+                format!("allocator/mesos/resources/{name}/total"),
+                "What can be divided.",
+                of(view.totals()),
+            ),
+            Sample::gauge(
+                format!("allocator/mesos/resources/{name}/offered_or_allocated"),
+                "What is used or offered.",
+                of(&held),
             ),
         ]);
     }

@@ -24,6 +24,7 @@ fn the_masters_numbers() {
         ("master/slaves_active", 1.0),
         ("master/slaves_connected", 1.0),
         ("master/slaves_disconnected", 1.0),
+        ("master/slaves_inactive", 1.0),
         ("master/frameworks_active", 1.0),
         ("master/frameworks_connected", 1.0),
         ("master/outstanding_offers", 1.0),
@@ -32,17 +33,23 @@ fn the_masters_numbers() {
         ("master/tasks_running", 1.0),
         ("master/tasks_failed", 1.0),
         ("master/cpus_total", 8.0),
-        ("master/cpus_used", 1.0),
-        ("master/cpus_percent", 0.125),
+        ("master/cpus_used", 1.5),
+        ("master/cpus_percent", 0.1875),
         ("master/mem_total", 4096.0),
         ("master/mem_used", 128.0),
         ("master/mem_percent", 0.03125),
         ("master/disk_total", 1000.0),
         ("master/disk_used", 200.0),
         ("master/disk_percent", 0.2),
+        ("allocator/mesos/resources/cpus/total", 8.0),
+        ("allocator/mesos/resources/cpus/offered_or_allocated", 8.0),
+        ("allocator/mesos/resources/mem/total", 4096.0),
+        ("allocator/mesos/resources/mem/offered_or_allocated", 4096.0),
+        ("allocator/mesos/resources/disk/total", 1000.0),
+        ("allocator/mesos/resources/disk/offered_or_allocated", 1000.0),
     ];
     assert_eq!(counted(&samples), are(&expected));
-    assert_eq!(samples.len(), 40, "what is 0 is there, too");
+    assert_eq!(samples.len(), 62, "what is 0 is there, too");
     assert!(samples.iter().all(|it| it.help.ends_with('.')));
 }
 
@@ -52,7 +59,9 @@ fn a_master_that_has_heard_of_nobody() {
     let expected = [
         ("master/elected", 1.0),
         ("master/slaves_disconnected", 2.0),
+        ("master/slaves_inactive", 2.0),
         ("master/frameworks_disconnected", 1.0),
+        ("master/frameworks_inactive", 1.0),
         ("holdfast/claims/volume", 1.0),
         ("holdfast/claims/reservation", 1.0),
     ];
@@ -70,6 +79,10 @@ fn the_agents_numbers() {
         ("holdfast/disks", 1.0),
         ("holdfast/ledger_version", 7.0),
         (volume_size, f64::from(200 << 20)),
+        ("slave/frameworks_active", 1.0),
+        ("slave/cpus_used", 1.5),
+        ("slave/mem_used", 128.0),
+        ("slave/disk_used", 200.0),
         ("slave/tasks_running", 1.0),
         ("slave/tasks_failed", 1.0),
     ];

@@ -12,6 +12,7 @@ use holdfast_api::requests::{agent_page, executor_request, AgentRead};
 use holdfast_api::{authorize, Action, AgentView, Object};
 use holdfast_model::{ExecutorKey, LinkId};
 use holdfast_proto::mesos::v1::agent::{Call, Response};
+use holdfast_proto::mesos::v1::executor::call::Type as CallType;
 use holdfast_proto::mesos::v1::executor::{Call as ExecutorCall, Event as ExecutorEvent};
 use holdfast_proto::mesos::v1::{self, FileInfo, VersionInfo};
 use holdfast_wire::agent::AgentPage;
@@ -25,9 +26,18 @@ use super::metrics::Gauges;
 use super::sandboxes::ended_runs;
 use super::shell::AgentShell;
 use crate::core_loop::{now, Inbox};
+use crate::counts::{Counts, Table};
 use crate::links::Links;
 use crate::refusals::{http, identity};
 use crate::views::Views;
+
+/// What an agent counts of what executors tell it.
+const COUNTED: Table = &[
+    ("slave/invalid_framework_messages", "Messages of executors that were refused."),
+    ("slave/invalid_status_updates", "Statuses of executors that were refused."),
+    ("slave/valid_framework_messages", "Messages of executors that were passed on."),
+    ("slave/valid_status_updates", "Statuses of executors that were taken."),
+];
 
 /// See the module.
 pub struct AgentServer {
@@ -38,6 +48,7 @@ pub struct AgentServer {
     root: PathBuf,
     gauges: Gauges,
     containers: Containers,
+    counts: Counts,
     facts: Arc<AgentFacts>,
 }
 
@@ -60,6 +71,7 @@ impl AgentServer {
             root,
             gauges,
             containers: shell.containers.clone(),
+            counts: Counts::new(COUNTED),
             facts: Arc::new(facts),
         }
     }
@@ -120,6 +132,8 @@ impl AgentApi for AgentServer {
 
     fn metrics(&self) -> Vec<Metric> {
         let mut metrics = self.gauges.read();
+        metrics.extend(self.counts.metrics());
+        metrics.extend(crate::counts::machine());
         metrics.push(Metric::gauge(
             "slave/executors_connected",
             "Executors that are connected.",
@@ -153,7 +167,20 @@ impl AgentApi for AgentServer {
     }
 
     async fn executor_call(&self, caller: &Caller, call: ExecutorCall) -> Result<(), Refusal> {
-        let request = executor_request(&identity(caller), call).map_err(http)?;
+        let names = match call.r#type() {
+            CallType::Update => {
+                Some(("slave/valid_status_updates", "slave/invalid_status_updates"))
+            }
+            CallType::Message => {
+                Some(("slave/valid_framework_messages", "slave/invalid_framework_messages"))
+            }
+            _ => None,
+        };
+        let request = executor_request(&identity(caller), call);
+        if let Some((valid, invalid)) = names {
+            self.counts.add(if request.is_ok() { valid } else { invalid });
+        }
+        let request = request.map_err(http)?;
         let link = self.session_of(&request.executor);
         let (framework, executor) = request.executor;
         let link = link.ok_or_else(|| {

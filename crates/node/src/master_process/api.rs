@@ -4,22 +4,24 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
-use holdfast_api::requests::{scheduler_call, subscription, MasterCommand};
+use holdfast_api::requests::{scheduler_call, subscription, FrameworkCommand, MasterCommand};
 use holdfast_api::v1::MasterFacts;
 use holdfast_api::{authorize, Action, MasterView, Object};
 use holdfast_master::{Input, RequestId};
 use holdfast_model::convert::link::{self, Received};
-use holdfast_model::FrameworkId;
+use holdfast_model::{FrameworkId, LinkId};
 use holdfast_proto::holdfast::v1::{FromAgent, ToAgent};
 use holdfast_proto::mesos::v1::master::Event as MasterEvent;
 use holdfast_proto::mesos::v1::scheduler::{Call as SchedulerCall, Event as SchedulerEvent};
 use holdfast_wire::{Caller, LinkHead, Outbox, Refusal};
 use uuid::Uuid;
 
+use super::counted;
 use super::event_stream::EventStream;
 use super::metrics;
 use super::shell::{Seen, Sessions, Waiting};
 use crate::core_loop::Inbox;
+use crate::counts::Counts;
 use crate::links::Links;
 use crate::refusals::{http, identity};
 use crate::views::Views;
@@ -44,6 +46,8 @@ pub struct LeaderApi {
     pub next_request: AtomicU64,
     /// Numbers of the process.
     pub gauges: metrics::Gauges,
+    /// What it has counted.
+    pub counts: Counts,
     /// Operators who follow what happens.
     pub events: EventStream,
     /// What this master knows of itself.
@@ -110,6 +114,7 @@ impl LeaderApi {
         call: SchedulerCall,
         outbox: Outbox<SchedulerEvent>,
     ) -> Result<(), Refusal> {
+        counted::called(&self.counts, &call);
         let command = subscription(&identity(&head.caller), call).map_err(http)?;
         let link = self.frameworks.open(head.stream_id, outbox);
         self.inbox.tell(Input::FromFramework(link, command.caller, command.call)).await;
@@ -123,19 +128,33 @@ impl LeaderApi {
         caller: &Caller,
         call: SchedulerCall,
     ) -> Result<(), Refusal> {
-        let (framework, command) = scheduler_call(&identity(caller), call).map_err(http)?;
-        self.check_session(stream_id, &framework).await?;
-        let Some(link) = self.frameworks.of(stream_id) else {
-            return Err(Refusal::forbidden("the subscription is over; subscribe again"));
-        };
+        counted::called(&self.counts, &call);
+        let kind = call.r#type();
+        let taken = self.check_call(stream_id, caller, call).await;
+        counted::taken(&self.counts, kind, taken.is_ok());
+        let (link, command) = taken?;
         self.inbox.tell(Input::FromFramework(link, command.caller, command.call)).await;
         Ok(())
+    }
+
+    /// A call that its framework may make now, and the link that it belongs to.
+    async fn check_call(
+        &self,
+        stream_id: Uuid,
+        caller: &Caller,
+        call: SchedulerCall,
+    ) -> Result<(LinkId, FrameworkCommand), Refusal> {
+        let (framework, command) = scheduler_call(&identity(caller), call).map_err(http)?;
+        self.check_session(stream_id, &framework).await?;
+        let over = || Refusal::forbidden("the subscription is over; subscribe again");
+        Ok((self.frameworks.of(stream_id).ok_or_else(over)?, command))
     }
 
     /// A scheduler's link is over.
     pub async fn framework_gone(&self, stream_id: Uuid) {
         if let Some(link) = self.frameworks.over(stream_id) {
             self.sessions.closed(link);
+            self.counts.add("master/messages_deactivate_framework");
             self.inbox.tell(Input::FrameworkLost(link)).await;
         }
     }
@@ -161,8 +180,12 @@ impl LeaderApi {
         let heard = link::to_master_from_proto(message).map_err(|invalid| http(invalid.into()))?;
         let Some(link) = self.agents.of(stream_id) else { return Ok(()) };
         match heard {
-            Received::Message(message) => self.inbox.tell(Input::FromAgent(link, message)).await,
+            Received::Message(message) => {
+                counted::told(&self.counts, &message);
+                self.inbox.tell(Input::FromAgent(link, message)).await;
+            }
             Received::Unknown => {
+                self.counts.add("master/dropped_messages");
                 tracing::warn!("an agent that runs a newer version sent a message that this one does not know; it is passed over");
                 self.agents.send(link, link::unknown_to_master());
             }

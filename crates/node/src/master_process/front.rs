@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::api::LeaderApi;
 use super::place::Place;
+use crate::counts;
 
 /// What this process has come to.
 enum Stage {
@@ -81,7 +82,13 @@ impl MasterApi for Front {
 
     fn metrics(&self) -> Vec<Metric> {
         let stands_by = || vec![Metric::gauge("master/elected", "Whether this master leads.", 0.0)];
-        self.api.get().map_or_else(stands_by, |api| api.gauges.read())
+        let mut metrics = self.api.get().map_or_else(stands_by, |api| {
+            let mut metrics = api.gauges.read();
+            metrics.extend(api.counts.metrics());
+            metrics
+        });
+        metrics.extend(counts::machine());
+        metrics
     }
 
     async fn subscribe(

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use holdfast_model::VolumeLimit;
+use holdfast_wire::BrowserPolicy;
 
 use super::durations::{duration_text, parse_duration};
 use super::{text_of, without_password, Values};
@@ -97,12 +98,24 @@ pub struct AgentSettings {
     /// How long an executor may take to appear after its start.
     #[arg(long, default_value = "1m", value_parser = parse_duration, env = "HOLDFAST_EXECUTOR_REGISTRATION_TIMEOUT")]
     pub executor_registration_timeout: Duration,
+    /// The origin of another web site, such as `https://console.example.net`, whose pages may use this process in the name of whoever looks
+    /// at them. Repeatable.
+    #[arg(long, value_name = "ORIGIN", env = "HOLDFAST_ALLOW_ORIGIN", value_delimiter = ' ')]
+    pub allow_origin: Vec<String>,
+    /// Take requests only under an address of this machine, `localhost` or the advertised name; browsers are always held to that.
+    #[arg(long, env = "HOLDFAST_STRICT_HOST")]
+    pub strict_host: bool,
     /// Write the process's address into this file once it serves.
     #[arg(long, hide = true)]
     pub address_file: Option<PathBuf>,
 }
 
 impl AgentSettings {
+    /// What web browsers may do.
+    pub fn browsers(&self) -> BrowserPolicy {
+        super::browsers(&self.allow_origin, self.hostname.as_deref(), self.strict_host)
+    }
+
     /// What is set, under the names that its flags have in Mesos's pages: with `_` for `-`. Where Mesos has the same setting under another
     /// name, it is there under both.
     pub fn flags(&self) -> BTreeMap<String, String> {
@@ -117,6 +130,8 @@ impl AgentSettings {
         let hidden = Some(hidden.collect::<Vec<_>>().join(" ")).filter(|it| !it.is_empty());
         let seconds = |it: Duration| Some(duration_text(it));
         vec![
+            ("allow_origin", Some(self.allow_origin.join(" ")).filter(|it| !it.is_empty())),
+            ("strict_host", Some(self.strict_host.to_string())),
             ("address_file", text_of(self.address_file.as_deref())),
             ("attributes", Some(self.attributes.clone()).filter(|it| !it.is_empty())),
             ("default_role", self.default_role.clone()),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{ensure, Context as _};
 use holdfast_quorum::ZooKeeperAddress;
+use holdfast_wire::BrowserPolicy;
 
 use super::durations::{duration_text, parse_duration};
 use super::{text_of, without_password, Values};
@@ -59,12 +60,24 @@ pub struct MasterSettings {
     /// Let any framework of a role give up what another one of it reserved or made, as in Mesos.
     #[arg(long, env = "HOLDFAST_MESOS_OWNERSHIP")]
     pub mesos_ownership: bool,
+    /// The origin of another web site, such as `https://console.example.net`, whose pages may use this process in the name of whoever looks
+    /// at them. Repeatable.
+    #[arg(long, value_name = "ORIGIN", env = "HOLDFAST_ALLOW_ORIGIN", value_delimiter = ' ')]
+    pub allow_origin: Vec<String>,
+    /// Take requests only under an address of this machine, `localhost` or the advertised name; browsers are always held to that.
+    #[arg(long, env = "HOLDFAST_STRICT_HOST")]
+    pub strict_host: bool,
     /// Write the process's address into this file once it serves.
     #[arg(long, hide = true)]
     pub address_file: Option<PathBuf>,
 }
 
 impl MasterSettings {
+    /// What web browsers may do.
+    pub fn browsers(&self) -> BrowserPolicy {
+        super::browsers(&self.allow_origin, self.advertise.as_deref(), self.strict_host)
+    }
+
     /// What is set, under the names that its flags have in Mesos's pages: with `_` for `-`. Where Mesos has the same setting under another
     /// name, it is there under both.
     pub fn flags(&self) -> BTreeMap<String, String> {
@@ -74,6 +87,8 @@ impl MasterSettings {
     /// Each setting by its name; `None` for one that is not set.
     fn values(&self) -> Values {
         vec![
+            ("allow_origin", Some(self.allow_origin.join(" ")).filter(|it| !it.is_empty())),
+            ("strict_host", Some(self.strict_host.to_string())),
             ("address_file", text_of(self.address_file.as_deref())),
             ("advertise", self.advertise.clone()),
             ("agent_ping_timeout", Some(duration_text(self.agent_ping_timeout))),

@@ -95,6 +95,13 @@ pub(crate) fn system_stats(metrics: &[metrics::Metric]) -> JsonText {
     JsonText::of(&stats.collect::<std::collections::BTreeMap<_, _>>())
 }
 
+/// Whether the body is said to be JSON; `None` when nothing is said of it. Forms are what pages of other sites can send unasked.
+fn json_was_sent(headers: &http::HeaderMap) -> Option<bool> {
+    let said = headers.get(http::header::CONTENT_TYPE)?;
+    let essence = said.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
+    Some(essence.trim().eq_ignore_ascii_case("application/json"))
+}
+
 /// The body of what is posted, if it has one.
 async fn document(
     connection: &Connection,
@@ -104,7 +111,11 @@ async fn document(
     if !posted {
         return Ok(None);
     }
+    let is_json = json_was_sent(request.headers());
     let bytes = body::read(&connection.shared, request.into_body()).await?;
+    if !is_json.unwrap_or(bytes.is_empty()) {
+        return Err(Refusal::new(415, "only JSON is taken here; send it as application/json"));
+    }
     let text = String::from_utf8(bytes.into())
         .map_err(|_| Refusal::bad_request("the body is no UTF-8 text; send JSON"))?;
     Ok(Some(text).filter(|it| !it.is_empty()))

@@ -25,12 +25,13 @@ use blocks::{anchors, blocks, links, Block, Fate};
 use session::Session;
 
 /// Every page, in the order in which newcomers read them.
-const PAGES: [&str; 8] = [
+const PAGES: [&str; 9] = [
     "README.md",
     "docs/concepts.md",
     "docs/write-a-framework.md",
     "docs/operate.md",
     "docs/api.md",
+    "docs/compatibility.md",
     "docs/scars.md",
     "crates/README.md",
     "deploy/README.md",
@@ -125,9 +126,10 @@ pages! {
     writing_a_framework_runs: PAGES[2],
     operating_runs: PAGES[3],
     the_api_runs: PAGES[4],
-    scars_run: PAGES[5],
-    the_map_runs: PAGES[6],
-    deploying_runs: PAGES[7],
+    compatibility_runs: PAGES[5],
+    scars_run: PAGES[6],
+    the_map_runs: PAGES[7],
+    deploying_runs: PAGES[8],
 }
 
 #[test]

@@ -19,7 +19,7 @@ pub use form::Form;
 pub use native::{NativeRead, NativeRequest};
 pub use operator::{OperatorRead, OperatorRequest};
 pub use page::{Page, PageRequest};
-pub use scheduler::{scheduler_call, subscription, FrameworkCommand};
+pub use scheduler::{check_update, scheduler_call, subscription, FrameworkCommand};
 
 use crate::{authorize, Action, Denied, Object, Refusal};
 

@@ -1,6 +1,6 @@
 //! LAUNCH and LAUNCH_GROUP: tasks are checked one by one, or together, and then belong to the agent.
 
-use holdfast_model::launch::{check_group, check_task};
+use holdfast_model::launch::{check_group, check_group_users, check_task};
 use holdfast_model::{
     Action, Event, ExecutorInfo, ExecutorKey, Invalid, Operation, OperationUuid, Reason, Resources,
     StatusSource, TaskId, TaskInfo, TaskState, TaskStatus,
@@ -65,6 +65,7 @@ pub(super) fn accept_group(
             "LAUNCH_GROUP gives task statuses, not operation statuses; leave `id` unset",
         )),
         None => check_group(&executor, &tasks, &accepting.agent)
+            .and_then(|()| check_users(belief, accepting, &executor, &tasks))
             .and_then(|()| place(belief, accepting, &tasks, Some(&executor))),
     };
     match checked {
@@ -78,6 +79,19 @@ pub(super) fn accept_group(
                 .iter()
                 .for_each(|task| tell_invalid(step, belief, accepting, &task.id, reason, &why));
         }
+    }
+}
+
+/// Tasks that say another user than they would run as are refused here, not only where they would run.
+fn check_users(
+    belief: &Belief,
+    accepting: &Accepting,
+    executor: &ExecutorInfo,
+    tasks: &[TaskInfo],
+) -> Result<(), Invalid> {
+    match belief.frameworks.states().get(&accepting.framework) {
+        Some(framework) => check_group_users(executor, tasks, &framework.info().user),
+        None => Ok(()),
     }
 }
 

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use holdfast_allocator::{FrameworkView, RoleView};
+use holdfast_model::convert::framework::smallest_offers;
 use holdfast_model::{
     FrameworkId, FrameworkInfo, Instant, LinkId, Resources, Role, Scalar, SharedMap,
 };
@@ -198,10 +199,13 @@ impl Frameworks {
         roles.retain(|it| !it.allocated.is_empty() || info.roles.contains(&it.role));
         for view in roles.iter_mut() {
             view.suppressed = !info.roles.contains(&view.role) || suppressed.contains(&view.role);
+            view.min_allocatable = smallest_offers(&info, &view.role);
         }
         for role in &info.roles {
             if roles.iter().all(|it| it.role != *role) {
-                roles.push(role_view(role, suppressed.contains(role)));
+                let least = smallest_offers(&info, role);
+                let view = role_view(role, suppressed.contains(role));
+                roles.push(RoleView { min_allocatable: least, ..view });
             }
         }
         capabilities.clone_from(&info.capabilities);

@@ -12,10 +12,12 @@ use super::field::{framework_id_out, some_framework, Place};
 use super::resource::amount;
 use super::rest;
 use crate::framework::{Capability, FrameworkInfo};
+use crate::resources::Quantities;
 use crate::role::Role;
 use crate::validate::Invalid;
+use crate::value::Scalar;
 
-/// The longest failover timeout, in seconds: 292 years, as far as 64 bits of nanoseconds go. Longer ones become this.
+/// The longest failover timeout, in seconds: 292 years, as far as 64 bits of nanoseconds go.
 pub const FAILOVER_TIMEOUT_MAX_S: f64 = 9_223_372_036.0;
 
 /// Reads a framework's description.
@@ -110,7 +112,15 @@ fn timeout_ms(seconds: Option<f64>) -> Result<u64, Invalid> {
             format!("{seconds} is no time; give 0 or more seconds"),
         ));
     }
-    Ok((seconds.min(FAILOVER_TIMEOUT_MAX_S) * 1000.0).round() as u64)
+    if FAILOVER_TIMEOUT_MAX_S < seconds {
+        return Err(Invalid::new(
+            "failover_timeout",
+            format!(
+                "{seconds} is out of range; it is in seconds, at most {FAILOVER_TIMEOUT_MAX_S}"
+            ),
+        ));
+    }
+    Ok((seconds * 1000.0).round() as u64)
 }
 
 fn check_filters(
@@ -131,6 +141,21 @@ fn check_filters(
         }
     }
     Ok(())
+}
+
+/// The smallest offers that a framework wants for a role (C17): an offer must reach at least one of these sets; none at all means that
+/// anything goes. `None` when it says nothing of it.
+pub fn smallest_offers(info: &FrameworkInfo, role: &Role) -> Option<Vec<Quantities>> {
+    let wire: v1::FrameworkInfo = rest::unpack(&info.payload);
+    let filter = wire.offer_filters.get(role.as_str())?.min_allocatable_resources.as_ref()?;
+    let set = |it: &v1::offer_filters::ResourceQuantities| {
+        let known = it
+            .quantities
+            .iter()
+            .filter_map(|(name, quantity)| Some((name.clone(), Scalar::from_f64(quantity.value)?)));
+        known.collect()
+    };
+    Some(filter.quantities.iter().map(set).collect())
 }
 
 #[cfg(test)]
@@ -182,7 +207,8 @@ mod tests {
 
     #[test]
     fn a_failover_timeout_is_a_time() {
-        for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.001] {
+        let week_in_ns = 604_800_000_000_000.0;
+        for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.001, week_in_ns, f64::MAX] {
             assert_eq!(
                 from_proto(wire(|it| it.failover_timeout = Some(bad))).unwrap_err().path,
                 "failover_timeout"
@@ -192,7 +218,8 @@ mod tests {
             from_proto(wire(|wire| wire.failover_timeout = Some(it))).unwrap().failover_timeout_ms
         };
         assert_eq!((ms(0.0), ms(604_800.5)), (0, 604_800_500));
-        assert_eq!(ms(f64::MAX), 9_223_372_036_000);
+        assert_eq!(ms(f64::from(i32::MAX)), 2_147_483_647_000, "as some frameworks say for ever");
+        assert_eq!(ms(FAILOVER_TIMEOUT_MAX_S), 9_223_372_036_000);
     }
 
     #[test]
@@ -229,7 +256,10 @@ mod tests {
             it.offer_filters = [(role.to_owned(), filter)].into();
             it
         };
-        assert!(from_proto(filters("a", 1.0)).is_ok());
+        let info = from_proto(filters("a", 1.5)).unwrap();
+        let set = Quantities::from([("cpus".to_owned(), Scalar::thousandths(1500))]);
+        assert_eq!(smallest_offers(&info, &info.roles[0]), Some(vec![set]));
+        assert_eq!(smallest_offers(&info, &Role::any()), None);
         assert_eq!(from_proto(filters("b", 1.0)).unwrap_err().path, "offer_filters.b");
         assert_eq!(
             from_proto(filters("a", f64::NAN)).unwrap_err().path,

@@ -228,7 +228,7 @@ fn containers_that_would_not_be_what_they_say_are_refused() {
                 }],
                 ..mesos
             },
-            "network_infos[0]",
+            "network_infos[0].name",
         ),
     ] {
         let bad = received(|it| it.container = Some(container.clone()));
@@ -239,6 +239,99 @@ fn containers_that_would_not_be_what_they_say_are_refused() {
         let bad = changed(|it| (it.command, it.executor) = (None, Some(own)));
         assert_eq!(path(&bad), format!("executor.container.{field}"));
     }
+}
+
+/// The field that the error about a task in this container names.
+fn refused_container(container: v1::ContainerInfo) -> String {
+    let container = v1::ContainerInfo { r#type: 2, ..container };
+    path(&received(|it| it.container = Some(container)))
+}
+
+#[test]
+fn what_a_container_asks_of_linux_and_does_not_get_is_refused_by_name() {
+    use v1::linux_info::IpcMode;
+    let in_linux = |it: v1::LinuxInfo| v1::ContainerInfo {
+        r#type: 2,
+        linux_info: Some(it),
+        ..Default::default()
+    };
+    let rows: [(fn(&mut v1::LinuxInfo), &str); 7] = [
+        (|it| it.bounding_capabilities = Some(Default::default()), "bounding_capabilities"),
+        (|it| it.effective_capabilities = Some(Default::default()), "effective_capabilities"),
+        (|it| it.share_pid_namespace = Some(false), "share_pid_namespace"),
+        (|it| it.seccomp = Some(Default::default()), "seccomp"),
+        (|it| it.ipc_mode = Some(IpcMode::Private.into()), "ipc_mode"),
+        (|it| it.shm_size = Some(64), "shm_size"),
+        (|it| it.share_cgroups = Some(false), "share_cgroups"),
+    ];
+    for (ask, field) in rows {
+        let mut linux = v1::LinuxInfo::default();
+        ask(&mut linux);
+        assert_eq!(refused_container(in_linux(linux)), format!("container.linux_info.{field}"));
+    }
+    let as_all_are = in_linux(v1::LinuxInfo {
+        share_pid_namespace: Some(true),
+        ipc_mode: Some(IpcMode::ShareParent.into()),
+        share_cgroups: Some(true),
+        ..Default::default()
+    });
+    check_task(&received(|it| it.container = Some(as_all_are)), &here()).unwrap();
+}
+
+#[test]
+fn names_limits_and_networks_of_a_container_are_refused_by_name() {
+    let none = v1::ContainerInfo::default;
+    let name = v1::ContainerInfo { hostname: Some("h".to_owned()), ..none() };
+    assert_eq!(refused_container(name), "container.hostname");
+    for (soft, hard, field) in [
+        (Some(2), Some(1), "soft"),
+        (None, Some(1), "soft"),
+        (Some(1), None, "hard"),
+        (Some(1), Some(1), "type"),
+    ] {
+        let limit = v1::r_limit_info::RLimit { soft, hard, ..Default::default() };
+        let limits = v1::RLimitInfo { rlimits: vec![limit] };
+        let container = v1::ContainerInfo { rlimit_info: Some(limits), ..none() };
+        let expected = format!("container.rlimit_info.rlimits[0].{field}");
+        assert_eq!(refused_container(container), expected);
+    }
+    let rows: [(fn(&mut v1::NetworkInfo), &str); 3] = [
+        (|it| it.groups = vec!["g".to_owned()], "groups"),
+        (|it| it.ip_addresses = vec![Default::default()], "ip_addresses"),
+        (|it| it.port_mappings = vec![Default::default()], "port_mappings"),
+    ];
+    let within = |network| v1::ContainerInfo { network_infos: vec![network], ..none() };
+    for (ask, field) in rows {
+        let mut network = v1::NetworkInfo::default();
+        ask(&mut network);
+        let expected = format!("container.network_infos[0].{field}");
+        assert_eq!(refused_container(within(network)), expected);
+    }
+    let plain = v1::ContainerInfo { r#type: 2, ..within(v1::NetworkInfo::default()) };
+    check_task(&received(|it| it.container = Some(plain)), &here()).unwrap();
+}
+
+#[test]
+fn no_service_starts_without_its_secret_or_its_device() {
+    let secret = |command: &mut Option<v1::CommandInfo>| {
+        let variable = v1::environment::Variable {
+            name: "PASSWORD".to_owned(),
+            r#type: Some(v1::environment::variable::Type::Secret.into()),
+            secret: Some(v1::Secret { r#type: Some(1), ..Default::default() }),
+            value: None,
+        };
+        let environment = v1::Environment { variables: vec![variable] };
+        command.as_mut().unwrap().environment = Some(environment);
+    };
+    let bad = received(|it| secret(&mut it.command));
+    assert_eq!(path(&bad), "command.environment.variables[0].secret");
+    let mut wire = executor::info_to_proto(&custom(), Format::WHOLE);
+    secret(&mut wire.command);
+    let own = executor::info_from_proto(wire).unwrap();
+    let bad = changed(|it| (it.command, it.executor) = (None, Some(own)));
+    assert_eq!(path(&bad), "executor.command.environment.variables[0].secret");
+    let gpu = Resource::scalar("gpus", Scalar::whole(1));
+    assert_eq!(path(&changed(|it| it.resources.push(gpu.clone()))), "resources[2].name");
 }
 
 #[test]

@@ -208,30 +208,48 @@ fn whole_mb(size: Scalar) -> u64 {
     u64::try_from(size.as_whole()).unwrap_or(0)
 }
 
-/// `rack:r1;ssd:yes`: every attribute is a text, unless it is a number.
+/// `rack:r1;ssd:yes;ports:[80-90]`, divided by `;` or line feeds: a number, ranges, or else a text. Sets are for resources alone.
 fn attributes(given: &str) -> anyhow::Result<Vec<Attribute>> {
     let mut attributes = Vec::new();
-    for part in given.split(';').map(str::trim).filter(|it| !it.is_empty()) {
+    for part in given.split([';', '\n']).map(str::trim).filter(|it| !it.is_empty()) {
         let Some((name, value)) = part.split_once(':') else {
             bail!("`{part}` is no attribute; write name:value")
         };
         let (name, value) = (name.trim().to_owned(), value.trim());
+        let attribute = |kind: value::Type| Attribute {
+            name: name.clone(),
+            r#type: kind.into(),
+            ..Default::default()
+        };
         attributes.push(match value.parse::<f64>() {
             Ok(number) if number.is_finite() => Attribute {
-                name,
-                r#type: value::Type::Scalar.into(),
                 scalar: Some(value::Scalar { value: number }),
-                ..Default::default()
+                ..attribute(value::Type::Scalar)
+            },
+            _ if value.starts_with('{') => {
+                bail!("`{part}`: an attribute is no set; write one name for each item, or a text")
+            }
+            _ if value.starts_with('[') => Attribute {
+                ranges: Some(ranges(value).with_context(|| format!("`{part}`"))?),
+                ..attribute(value::Type::Ranges)
             },
             _ => Attribute {
-                name,
-                r#type: value::Type::Text.into(),
                 text: Some(value::Text { value: value.to_owned() }),
-                ..Default::default()
+                ..attribute(value::Type::Text)
             },
         });
     }
     Ok(attributes)
+}
+
+fn ranges(given: &str) -> anyhow::Result<value::Ranges> {
+    let resource = text::resources(&format!("ranges:{given}"), &Role::any())?;
+    let Some(Value::Ranges(ranges)) = resource.first().map(|it| &it.value) else {
+        bail!("write ranges as [FROM-TO,FROM-TO]")
+    };
+    let range =
+        ranges.intervals().iter().map(|(begin, end)| value::Range { begin: *begin, end: *end });
+    Ok(value::Ranges { range: range.collect() })
 }
 
 /// `limit` is what holds where it says none of its own.
@@ -318,6 +336,22 @@ pub fn disk_resource(kind: DiskKind, root: &Path, size_mb: u64) -> Resource {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn attributes_are_numbers_ranges_or_texts() {
+        let all =
+            attributes("rack:r1; cores:4.5\nports:[21000-24000,30000-34000];odd:a:b").unwrap();
+        let names: Vec<&str> = all.iter().map(|it| it.name.as_str()).collect();
+        assert_eq!(names, ["rack", "cores", "ports", "odd"]);
+        assert_eq!(all[1].scalar.as_ref().map(|it| it.value), Some(4.5));
+        let ports = all[2].ranges.as_ref().unwrap();
+        assert_eq!((ports.range.len(), ports.range[1].begin), (2, 30_000));
+        assert_eq!(all[3].text.as_ref().map(|it| it.value.as_str()), Some("a:b"));
+        for wrong in ["rack", "disks:{a,b}", "ports:[9-8]", "ports:[x]"] {
+            let why = format!("{:#}", attributes(wrong).unwrap_err());
+            assert!(why.contains(wrong), "{why}");
+        }
+    }
 
     #[test]
     fn disks_are_named_by_kind_and_place() {

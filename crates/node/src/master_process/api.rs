@@ -4,12 +4,14 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
-use holdfast_api::requests::{scheduler_call, subscription, FrameworkCommand, MasterCommand};
+use holdfast_api::requests::{
+    check_update, scheduler_call, subscription, FrameworkCommand, MasterCommand,
+};
 use holdfast_api::v1::MasterFacts;
 use holdfast_api::{authorize, Action, MasterView, Object};
 use holdfast_master::{Input, RequestId};
 use holdfast_model::convert::link::{self, Received};
-use holdfast_model::{FrameworkId, LinkId};
+use holdfast_model::{Call, FrameworkId, LinkId};
 use holdfast_proto::holdfast::v1::{FromAgent, ToAgent};
 use holdfast_proto::mesos::v1::master::Event as MasterEvent;
 use holdfast_proto::mesos::v1::scheduler::{Call as SchedulerCall, Event as SchedulerEvent};
@@ -146,6 +148,10 @@ impl LeaderApi {
     ) -> Result<(LinkId, FrameworkCommand), Refusal> {
         let (framework, command) = scheduler_call(&identity(caller), call).map_err(http)?;
         self.check_session(stream_id, &framework).await?;
+        if let Call::UpdateFramework { info, .. } = &command.call.call {
+            let (id, info) = (framework.clone(), info.clone());
+            self.read(move |view| check_update(view, &id, &info)).await?.map_err(http)?;
+        }
         let over = || Refusal::forbidden("the subscription is over; subscribe again");
         Ok((self.frameworks.of(stream_id).ok_or_else(over)?, command))
     }

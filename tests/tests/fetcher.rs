@@ -164,6 +164,47 @@ fn i2_many_who_want_the_same_make_one_download_and_the_cache_is_wiped_at_start()
 }
 
 #[test]
+fn i1_a_task_of_a_group_has_what_it_wants_or_takes_its_group_along() {
+    let cluster = cluster(&[]);
+    let (url, asked) = server(b"served\n");
+    let mut scheduler = subscribe(&cluster);
+    let file = json!([{ "value": format!("{url}/file") }]);
+    let hangs = json!([{ "value": format!("{url}/hangs") }]);
+    let me = if nix::unistd::geteuid().is_root() { "nobody" } else { "$(id -un)" };
+    let line = format!("test $(cat file) = served && test $(stat -c %U file) = {me}");
+    let group = |executor: &str, tasks: &[Value], scheduler: &Scheduler| {
+        let disk = json!({ "name": "disk", "type": "SCALAR", "scalar": { "value": 8 } });
+        let executor = json!({
+            "type": "DEFAULT", "executor_id": { "value": executor }, "resources": [cpus(0.1), mem(32.0), disk],
+            "framework_id": { "value": scheduler.framework_id },
+        });
+        json!({ "type": "LAUNCH_GROUP", "launch_group": { "executor": executor, "task_group": { "tasks": tasks } } })
+    };
+    let well =
+        [task(&cluster, "well", &line, file.clone()), task(&cluster, "beside", "true", json!([]))];
+    let ill = [
+        task(&cluster, "ill", "true", json!([{ "value": "/no/such/file" }])),
+        task(&cluster, "waits", "true", hangs),
+    ];
+    let offer = scheduler.offer_with("cpus", |it| it["name"] == "cpus");
+    let operations = json!([group("e1", &well, &scheduler), group("e2", &ill, &scheduler)]);
+    scheduler.accept(&offer, operations);
+    let ends = ends(&mut scheduler, 4);
+    for id in ["well", "beside"] {
+        assert_eq!(ends[id]["state"], "TASK_FINISHED", "{:#}", ends[id]);
+    }
+    let (ill, waits) = (&ends["ill"], &ends["waits"]);
+    assert_eq!(ill["reason"], "REASON_CONTAINER_LAUNCH_FAILED", "{ill:#}");
+    assert!(ill["message"].as_str().unwrap().contains("/no/such/file: No such file"), "{ill:#}");
+    assert_eq!(waits["state"], "TASK_KILLED", "{waits:#}");
+    assert!(
+        waits["message"].as_str().unwrap().contains("while what it wants was fetched"),
+        "{waits:#}"
+    );
+    assert!(asked.lock().unwrap().contains(&"GET /file".to_owned()));
+}
+
+#[test]
 fn i3_a_download_that_stalls_is_cut_or_killed_and_holds_up_nobody() {
     let mut cluster = cluster(&["--fetcher-stall-timeout", "2s"]);
     let (url, asked) = server(b"");

@@ -142,10 +142,7 @@ fn check_member(task: &TaskInfo, executor: &ExecutorInfo, agent: &AgentId) -> Re
     if task.executor.as_ref().is_some_and(|it| it != executor) {
         return Err(Invalid::new("executor", "differs from that of the group; leave it out"));
     }
-    if !uris::of_task(task)?.is_empty() && executor.kind == Some(ExecutorKind::Default) {
-        let why = "nothing is fetched for a task of a group yet; give it a task of its own, or let its command fetch";
-        return Err(Invalid::new("command.uris", why));
-    }
+    uris::of_task(task)?;
     match &task.command {
         Some(command) => check_command(command).map_err(|it| it.within("command")),
         None if executor.kind == Some(ExecutorKind::Default) => {

@@ -5,6 +5,7 @@
 //! acknowledged by it, or when it is lost for good. Never more than this: limits, volumes and the fence around what runs are the
 //! container's.
 
+mod fetches;
 mod groups;
 mod runner;
 mod task_directory;
@@ -14,6 +15,9 @@ use runner::{Kind, Runner};
 /// The variables by which an agent tells executors how much of each task's output is kept, in bytes, and how much is to stay free.
 pub(crate) const OUTPUT_MAX_VARIABLE: &str = "HOLDFAST_TASK_LOG_MAX_BYTES";
 pub(crate) const OUTPUT_FREE_VARIABLE: &str = "HOLDFAST_TASK_LOG_KEEP_FREE_BYTES";
+
+/// The variable by which an agent tells executors after how many seconds a download that stalls is cut.
+pub(crate) const FETCH_STALL_VARIABLE: &str = "HOLDFAST_FETCHER_STALL_SECONDS";
 
 /// Runs the one command that this container was made for, in the sandbox. Returns the exit code of this process.
 ///

@@ -367,12 +367,15 @@ fn a_group_has_rules_of_its_own() {
         path(&group(), &[changed(|it| it.executor = Some(custom()))]),
         "task_group.tasks[0].executor"
     );
-    let fetching = received(|it| {
-        let uri = v1::command_info::Uri { value: "/x".to_owned(), ..Default::default() };
-        it.command.get_or_insert_default().uris = vec![uri];
-    });
-    check_task(&fetching, &here()).unwrap();
-    assert_eq!(path(&group(), &[fetching]), "task_group.tasks[0].command.uris");
+    let fetching = |value: &str| {
+        received(|it| {
+            let uri = v1::command_info::Uri { value: value.to_owned(), ..Default::default() };
+            it.command.get_or_insert_default().uris = vec![uri];
+        })
+    };
+    check_task(&fetching("/x"), &here()).unwrap();
+    check_group(&group(), &[fetching("/x")], &here()).unwrap();
+    assert_eq!(path(&group(), &[fetching("x")]), "task_group.tasks[0].command.uris[0].value");
     let both = [
         changed(|it| it.resources.push(volume("v"))),
         TaskInfo { id: second.id.clone(), ..changed(|it| it.resources.push(volume("v"))) },

@@ -28,7 +28,7 @@ use super::room::{Reserve as _, RoomKeeper};
 use super::sandboxes::Sandboxes;
 use crate::container_shim;
 use crate::core_loop::{now, Inbox};
-use crate::executor_process::{OUTPUT_FREE_VARIABLE, OUTPUT_MAX_VARIABLE};
+use crate::executor_process::{FETCH_STALL_VARIABLE, OUTPUT_FREE_VARIABLE, OUTPUT_MAX_VARIABLE};
 use crate::settings::agent::AgentSettings;
 
 /// How long executors look for a restarted agent before they give up.
@@ -51,6 +51,7 @@ struct Inner {
     collector: Collector,
     room: RoomKeeper,
     fetcher: Fetcher,
+    fetch_stall: Duration,
     inbox: Inbox<Input>,
     address: SocketAddr,
     program: std::path::PathBuf,
@@ -106,6 +107,7 @@ impl Containers {
             collector,
             room: RoomKeeper::new(dir),
             fetcher,
+            fetch_stall: settings.fetcher_stall_timeout,
             inbox,
             address,
             program,
@@ -431,6 +433,7 @@ impl Containers {
             ("LIBPROCESS_PORT", "0".to_owned()),
             (OUTPUT_MAX_VARIABLE, output.max_bytes.to_string()),
             (OUTPUT_FREE_VARIABLE, output.keep_free_bytes.to_string()),
+            (FETCH_STALL_VARIABLE, self.0.fetch_stall.as_secs().to_string()),
         ]
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))

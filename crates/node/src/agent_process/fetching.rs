@@ -12,11 +12,13 @@ use std::time::Duration;
 use anyhow::Context;
 use holdfast_agent::{ContainerPlan, Payload};
 use holdfast_containers::{
-    CacheHold, CacheSlot, Cached, Command, ContainerSpec, FetchCache, FetchKind, FetchPlan,
-    FetchSource, FetchStep, Launcher, VolumeMount, FETCH_PLAN_VARIABLE,
+    CacheHold, CacheSlot, Cached, Command, ContainerSpec, FetchCache, FetchPlan, FetchStep,
+    Launcher, VolumeMount, FETCH_PLAN_VARIABLE,
 };
 use holdfast_model::convert::uris;
-use holdfast_model::{ContainerId, FetchUri, Scheme};
+use holdfast_model::{ContainerId, FetchUri};
+
+use crate::fetch_worker::source_of;
 
 /// Where a fetching container sees what is not its sandbox, relative to that; taken away afterwards.
 const PLACE: &str = ".holdfast-fetch";
@@ -105,7 +107,7 @@ impl Fetcher {
                 format!("{place}/{}", hold.name())
             });
             steps.push(FetchStep::Place {
-                source: source(uri),
+                source: source_of(uri),
                 cached,
                 name: uri.name().to_owned(),
                 executable: uri.executable,
@@ -139,7 +141,7 @@ impl Fetcher {
         let place = format!("{PLACE}/entry");
         let (data, size) = slot.names();
         let mount = || vec![VolumeMount::new(slot.dir(), place.clone())];
-        let ask = FetchStep::Size { source: source(uri), into: format!("{place}/{size}") };
+        let ask = FetchStep::Size { source: source_of(uri), into: format!("{place}/{size}") };
         self.run(wish, vec![ask], mount()).ok()?;
         let max_bytes = slot.told_size()?;
         if !slot.reserve(max_bytes) {
@@ -147,7 +149,7 @@ impl Fetcher {
             return None;
         }
         let into = format!("{place}/{data}");
-        let download = FetchStep::Download { source: source(uri), into, max_bytes };
+        let download = FetchStep::Download { source: source_of(uri), into, max_bytes };
         // What fails here fails once more past the cache, and is told then.
         self.run(wish, vec![download], mount()).ok()?;
         slot.fill()
@@ -234,15 +236,4 @@ fn run_to_its_end(launcher: &Launcher, spec: &ContainerSpec, results: &Path) -> 
 
 fn ended() -> String {
     "it was ended while what it wants was fetched".to_owned()
-}
-
-fn source(uri: &FetchUri) -> FetchSource {
-    let (address, sha256) = uri.address();
-    let kind = match uri.scheme() {
-        Some(Scheme::File) => FetchKind::File,
-        Some(Scheme::Hadoop) => FetchKind::Hadoop,
-        // There is no other that `check` lets pass.
-        Some(Scheme::Net) | None => FetchKind::Net,
-    };
-    FetchSource { address: address.to_owned(), kind, sha256: sha256.map(str::to_owned) }
 }

@@ -10,15 +10,16 @@ use std::time::Duration;
 
 use anyhow::Context;
 use holdfast_containers::{is_settled, open_output, GroupSignal, OutputLimits, OwnMemory};
-use holdfast_model::convert::{check, task, Format};
-use holdfast_model::{Capability, Reason, Resource, TaskId, TaskInfo};
+use holdfast_model::convert::{check, task, uris, Format};
+use holdfast_model::{Capability, Reason, Resource, TaskId, TaskInfo, TaskState};
 use holdfast_sdk::net::executor::{
     ChildPlan, ChildTasks, Ended, Environment, Event, Executor, Limitation, Output, Settled, Signal,
 };
 use holdfast_sdk::net::stop_signal;
 
+use super::fetches::{FetchBounds, Fetched, Fetches};
 use super::groups::Groups;
-use super::{task_directory, OUTPUT_FREE_VARIABLE, OUTPUT_MAX_VARIABLE};
+use super::{task_directory, FETCH_STALL_VARIABLE, OUTPUT_FREE_VARIABLE, OUTPUT_MAX_VARIABLE};
 
 /// What kind of executor this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,9 @@ pub(super) struct Runner {
     executor: Executor,
     children: ChildTasks,
     groups: Groups,
+    /// Tasks of groups whose files are being fetched.
+    fetches: Fetches,
+    fetch_bounds: FetchBounds,
     /// What the executor itself was given.
     resources: Vec<Resource>,
     reports_killing: bool,
@@ -58,6 +62,8 @@ impl Runner {
             executor,
             children,
             groups: Groups::default(),
+            fetches: Fetches::default(),
+            fetch_bounds: fetch_bounds(|name| std::env::var(name).ok()),
             resources: Vec::new(),
             reports_killing: false,
             output: output_limits(|name| std::env::var(name).ok()),
@@ -86,6 +92,7 @@ impl Runner {
                     None => break "the agent is lost".to_owned(),
                 },
                 ended = self.children.next_ended() => self.end(&ended),
+                (task, fetched) = self.fetches.next() => self.go_on(&task, fetched),
                 settled = reporter.settled(), if self.groups.are_over() => {
                     return tracing::info!("all tasks have ended{}", if settled { "" } else { ", but not all was acknowledged" });
                 }
@@ -94,6 +101,11 @@ impl Runner {
         };
         tracing::info!("ending: {why}");
         let grace = self.environment.shutdown_grace;
+        self.fetches.stop_all(&why);
+        while !self.fetches.is_empty() {
+            let (task, fetched) = self.fetches.next().await;
+            self.go_on(&task, fetched);
+        }
         // The agent takes the container away after this time; what is said should be said before.
         self.children.end_all_within(grace.mul_f64(0.6), &why).await;
         reporter.settled_within(grace.max(Duration::from_secs(1))).await;
@@ -107,7 +119,7 @@ impl Runner {
             }
             Event::Launch(task) => self.launch(vec![*task]),
             Event::LaunchGroup(tasks) => self.launch(tasks),
-            Event::Kill(task, grace) => self.children.kill(&task, grace, "killed as asked"),
+            Event::Kill(task, grace) => self.kill(&task, grace, "killed as asked"),
             // These executors have nothing to hear from schedulers; the end is seen to by the loop.
             Event::Message(_) | Event::Shutdown(_) => {}
         }
@@ -128,18 +140,58 @@ impl Runner {
                 }
             };
             match plan {
-                Ok(plan) => self
-                    .children
-                    .launch(&task.id, ChildPlan { reports_killing: self.reports_killing, ..plan }),
+                Ok(plan) => {
+                    self.begin(&task, ChildPlan { reports_killing: self.reports_killing, ..plan })
+                }
                 Err(why) => self.children.fail(&task.id, &why),
             }
+        }
+    }
+
+    /// Starts a task, once what it wants is there. The agent has fetched what the one command of an executor wants.
+    fn begin(&mut self, task: &TaskInfo, plan: ChildPlan) {
+        let uris = match self.kind {
+            Kind::Command => Vec::new(),
+            Kind::Groups => match uris::of_task(task) {
+                Ok(uris) => uris,
+                Err(error) => return self.children.fail(&task.id, &error.to_string()),
+            },
+        };
+        if uris.is_empty() {
+            return self.children.launch(&task.id, plan);
+        }
+        self.executor.reporter().state(&task.id, TaskState::Starting);
+        let plan = ChildPlan { reports_starting: false, ..plan };
+        if let Err(why) = self.fetches.start(&task.id, &uris, plan, self.fetch_bounds) {
+            self.go_on(&task.id, Fetched::Failed(why));
+        }
+    }
+
+    /// What a task wants was fetched, or not.
+    fn go_on(&mut self, task: &TaskId, fetched: Fetched) {
+        match fetched {
+            Fetched::Whole(plan) => self.children.launch(task, *plan),
+            Fetched::Failed(why) => {
+                let reason = Some(Reason::ContainerLaunchFailed);
+                self.children.conclude(task, TaskState::Failed, reason, &why);
+            }
+            Fetched::Killed(why) => {
+                let why = format!("{why}, while what it wants was fetched");
+                self.children.conclude(task, TaskState::Killed, None, &why);
+            }
+        }
+    }
+
+    fn kill(&mut self, task: &TaskId, grace: Option<Duration>, why: &str) {
+        if !self.fetches.stop(task, why) {
+            self.children.kill(task, grace, why);
         }
     }
 
     fn end(&mut self, ended: &Ended) {
         let along: Vec<TaskId> = self.groups.end(&ended.task, ended.well);
         for task in along {
-            self.children.kill(
+            self.kill(
                 &task,
                 None,
                 &format!("task {} of its group has failed or was killed", ended.task),
@@ -179,6 +231,15 @@ fn memory_limitation(memory: OwnMemory) -> Limitation {
         let events = memory.events();
         (before < events.oom_kills).then(|| (Reason::MemoryLimit, events.words()))
     })
+}
+
+/// What the agent says in the environment about fetching; without it, the default of its setting.
+fn fetch_bounds(variable: impl Fn(&str) -> Option<String>) -> FetchBounds {
+    let number = |name| variable(name).and_then(|it| it.parse().ok());
+    FetchBounds {
+        keep_free_bytes: number(OUTPUT_FREE_VARIABLE).unwrap_or_default(),
+        stall_s: number(FETCH_STALL_VARIABLE).unwrap_or(60),
+    }
 }
 
 /// What the agent says in the environment; without it, all is kept.

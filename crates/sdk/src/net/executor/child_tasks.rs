@@ -7,9 +7,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use holdfast_model::{TaskId, TaskState};
+use holdfast_model::{Reason, TaskId, TaskState, TaskStatus};
 use tokio::sync::mpsc;
 
+use super::super::clock::now;
 use super::child::{self, KillOrder};
 use super::child_plan::ChildPlan;
 use super::reporter::Reporter;
@@ -90,6 +91,16 @@ impl ChildTasks {
         let _ = self.ended.send(Ended { task: task.clone(), well: false });
     }
 
+    /// Reports that a task has ended before it ran: that it was killed, or that something failed with
+    /// a reason of its own.
+    pub fn conclude(&mut self, task: &TaskId, state: TaskState, reason: Option<Reason>, why: &str) {
+        let (message, reason) = (Some(why.to_owned()), reason.map(|it| it as i32));
+        let status = TaskStatus::new(task.clone(), state, now());
+        self.reporter.report(TaskStatus { message, reason, ..status });
+        // This cannot fail, since we hold the receiver.
+        let _ = self.ended.send(Ended { task: task.clone(), well: false });
+    }
+
     /// Asks a task to end with SIGTERM, and ends it with SIGKILL when it has not within `grace`, or
     /// the time of its plan. May be repeated, with less time. Unknown tasks are ignored.
     pub fn kill(&mut self, task: &TaskId, grace: Option<Duration>, why: &str) {
@@ -134,8 +145,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use holdfast_model::{
-        Check, CommandInfo, ExecutorCall, ExecutorId, HealthCheck, Probe, Reason, TaskChecks,
-        TaskStatus, Timing,
+        Check, CommandInfo, ExecutorCall, ExecutorId, HealthCheck, Probe, TaskChecks, Timing,
     };
 
     use super::super::Output;

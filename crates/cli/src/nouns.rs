@@ -362,12 +362,6 @@ impl Verb {
             | Verb::Reservation(
                 ReservationVerb::Create(OrPlan::Planned(args))
                 | ReservationVerb::Remove(OrPlan::Planned(args)),
-            )
-            | Verb::Volume(
-                VolumeVerb::Create(OrPlan::Planned(args))
-                | VolumeVerb::Grow(OrPlan::Planned(args))
-                | VolumeVerb::Shrink(OrPlan::Planned(args))
-                | VolumeVerb::Destroy(OrPlan::Planned(args)),
             ) => verbs::claim_apply::run(context, &args).await,
             Verb::Claim(ClaimVerb::GiveUp(args)) => verbs::claim_give_up::run(context, &args).await,
             Verb::Reservation(ReservationVerb::Create(OrPlan::Asked(args))) => {
@@ -379,23 +373,8 @@ impl Verb {
             Verb::Reservation(ReservationVerb::Remove(OrPlan::Asked(args))) => {
                 verbs::reservation_remove::run(context, &args).await
             }
-            Verb::Volume(VolumeVerb::Create(OrPlan::Asked(args))) => {
-                verbs::volume_create::run(context, &args).await
-            }
-            Verb::Volume(VolumeVerb::Grow(OrPlan::Asked(args))) => {
-                verbs::volume_resize::run(context, &args, Resize::Grow).await
-            }
-            Verb::Volume(VolumeVerb::Shrink(OrPlan::Asked(args))) => {
-                verbs::volume_resize::run(context, &args, Resize::Shrink).await
-            }
-            Verb::Volume(VolumeVerb::Destroy(OrPlan::Asked(args))) => {
-                verbs::volume_destroy::run(context, &args).await
-            }
-            Verb::Volume(VolumeVerb::Adopt(args)) => verbs::volume_adopt::run(context, &args).await,
-            Verb::Volume(VolumeVerb::RemoveOrphan(args)) => {
-                verbs::volume_remove_orphan::run(context, &args).await
-            }
-            Verb::Volume(VolumeVerb::Undelete(args)) | Verb::Trash(TrashVerb::Restore(args)) => {
+            Verb::Volume(verb) => verb.ask(context).await,
+            Verb::Trash(TrashVerb::Restore(args)) => {
                 verbs::volume_undelete::run(context, &args).await
             }
             Verb::Trash(TrashVerb::List(args)) => verbs::trash_list::run(context, &args).await,
@@ -416,6 +395,37 @@ impl Verb {
             Verb::Offer(OfferVerb::List(args)) => verbs::offer_list::run(context, args).await,
             Verb::CompleteWords(args) => verbs::complete_words::run(context, &args).await,
             other => anyhow::bail!("{other:?} is led nowhere; this is a bug"),
+        }
+    }
+}
+
+impl VolumeVerb {
+    /// Asks the masters.
+    async fn ask(self, context: &Context) -> anyhow::Result<i32> {
+        match self {
+            VolumeVerb::Create(OrPlan::Planned(args))
+            | VolumeVerb::Grow(OrPlan::Planned(args))
+            | VolumeVerb::Shrink(OrPlan::Planned(args))
+            | VolumeVerb::Destroy(OrPlan::Planned(args)) => {
+                verbs::claim_apply::run(context, &args).await
+            }
+            VolumeVerb::Create(OrPlan::Asked(args)) => {
+                verbs::volume_create::run(context, &args).await
+            }
+            VolumeVerb::Grow(OrPlan::Asked(args)) => {
+                verbs::volume_resize::run(context, &args, Resize::Grow).await
+            }
+            VolumeVerb::Shrink(OrPlan::Asked(args)) => {
+                verbs::volume_resize::run(context, &args, Resize::Shrink).await
+            }
+            VolumeVerb::Destroy(OrPlan::Asked(args)) => {
+                verbs::volume_destroy::run(context, &args).await
+            }
+            VolumeVerb::Adopt(args) => verbs::volume_adopt::run(context, &args).await,
+            VolumeVerb::RemoveOrphan(args) => {
+                verbs::volume_remove_orphan::run(context, &args).await
+            }
+            VolumeVerb::Undelete(args) => verbs::volume_undelete::run(context, &args).await,
         }
     }
 }

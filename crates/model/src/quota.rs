@@ -55,7 +55,7 @@ pub fn check_all(all: &[(Role, Quota)]) -> Result<(), Invalid> {
     let mut seen = BTreeSet::new();
     for (number, (role, quota)) in all.iter().enumerate() {
         let checked = check_role(role).and_then(|()| check_amounts(role, quota));
-        checked.map_err(|it| it.within(&format!("quota_configs[{number}]")))?;
+        checked.map_err(|it| it.within(format!("quota_configs[{number}]")))?;
         if !seen.insert(role) {
             let why = format!("names `{role}` a second time; each role is given once");
             return Err(Invalid::new(format!("quota_configs[{number}].role"), why));

@@ -48,7 +48,7 @@ fn missing(record: &Record, operation: &OperationRecord) -> Vec<Resource> {
         let beyond = taken.value.quantity().minus(there);
         let is_disk = taken.identity.name == "disk" && !taken.identity.is_exclusive();
         (is_disk && Scalar::ZERO < beyond)
-            .then(|| Resource { value: Value::Scalar(beyond), ..taken })
+            .then_some(Resource { value: Value::Scalar(beyond), ..taken })
     };
     action.conversion().consumed.iter().filter_map(beyond).collect()
 }

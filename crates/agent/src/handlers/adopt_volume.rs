@@ -198,7 +198,7 @@ mod tests {
         assert!(
             report.claims.contains(&claim) && report.disks.iter().all(|it| it.orphans.is_empty())
         );
-        bed.launch_command("t", &[claim.resource.clone()]);
+        bed.launch_command("t", std::slice::from_ref(&claim.resource));
         bed.settle();
         assert_eq!(bed.task_state("t"), Some(TaskState::Running));
         let (done, why) = adopt(&mut bed, &volume_named("twice", 60), 2);

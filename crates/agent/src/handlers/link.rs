@@ -189,35 +189,24 @@ fn obey(
             undelete(step, disks, containers, master, waiting, (uuid, claim, &by))
         }
         Order::PurgeTrash { claim, by } => purge(step, claim, &by),
-        Order::ApplyTogether { uuid, together, ownership } => {
+        // What one of them adopts is said in the operation itself.
+        Order::ApplyTogether { uuid, together, ownership }
+        | Order::AdoptVolume { uuid, together, ownership } => {
             let what = (together, ownership);
             apply_together(step, disks, containers, master, waiting, uuid, what)
-        }
-        // What it adopts is said in the operation itself.
-        Order::AdoptVolume { uuid, together, ownership } => {
-            let what = (together, ownership);
-            apply_together(step, disks, containers, master, waiting, uuid, what)
-        }
-        Order::RemoveOrphan { uuid, volume, disk, resource, by } => {
-            remove_orphan::remove(step, disks, master, (uuid, volume, disk), *resource, &by)
         }
         Order::GiveUp { uuid, claim, by } => {
             give_up(step, disks, containers, master, (uuid, claim), &by)
-        }
-        Order::AddDisk { uuid, disk, by } => {
-            disk_changes::add(step, disks, master, (uuid, disk), by)
-        }
-        Order::AdoptDisk { uuid, adoption, by } => {
-            adopt_disk::adopt(step, disks, master, (uuid, adoption), by)
         }
         Order::LeaveDisk { uuid, disk, to, stage, by } => {
             let leaving = (uuid, stage, LeavingDisk { disk, to, by });
             leave_disk(step, disks, containers, tasks, master, waiting, leaving)
         }
-        Order::TakeDisk { uuid, taking, by } => take(step, disks, master, (uuid, *taking), by),
-        Order::RemoveDisk { uuid, root, by } => {
-            disk_changes::remove(step, disks, master, (uuid, &root), &by)
-        }
+        order @ (Order::AddDisk { .. }
+        | Order::AdoptDisk { .. }
+        | Order::TakeDisk { .. }
+        | Order::RemoveDisk { .. }
+        | Order::RemoveOrphan { .. }) => obey_about_disks(step, disks, master, order),
         Order::Kill { framework, task, grace_ms } => {
             kill(step, containers, tasks, master, waiting, (framework, task), grace_ms)
         }
@@ -242,6 +231,26 @@ fn obey(
             step.extend(link.map(|link| Effect::ToMaster(link, ToMaster::Pong(number))));
         }
         Order::Resync => master.want_report(asked_for()),
+    }
+}
+
+/// What is answered by a word of its own, and not as an operation.
+fn obey_about_disks(step: &mut Step<'_>, disks: &mut Disks, master: &mut MasterLink, order: Order) {
+    match order {
+        Order::AddDisk { uuid, disk, by } => {
+            disk_changes::add(step, disks, master, (uuid, disk), by)
+        }
+        Order::AdoptDisk { uuid, adoption, by } => {
+            adopt_disk::adopt(step, disks, master, (uuid, adoption), by)
+        }
+        Order::TakeDisk { uuid, taking, by } => take(step, disks, master, (uuid, *taking), by),
+        Order::RemoveDisk { uuid, root, by } => {
+            disk_changes::remove(step, disks, master, (uuid, &root), &by)
+        }
+        Order::RemoveOrphan { uuid, volume, disk, resource, by } => {
+            remove_orphan::remove(step, disks, master, (uuid, volume, disk), *resource, &by)
+        }
+        other => unreachable!("{other:?} is no order about disks"),
     }
 }
 

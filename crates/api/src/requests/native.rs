@@ -83,6 +83,12 @@ impl NativeRequest {
         name: &str,
         parameters: Parameters<'_>,
     ) -> Result<NativeRequest, Refusal> {
+        if let Some((does, change)) = change_named(name) {
+            if !posted {
+                return Err(Refusal::MustBePosted(format!("POST it: it {does}")));
+            }
+            return change(caller, parameters);
+        }
         let read = match name {
             "agents" => NativeRead::Agents,
             "disks" => NativeRead::Disks,
@@ -95,6 +101,8 @@ impl NativeRequest {
             "roles" => NativeRead::Roles,
             "quotas" => NativeRead::Quotas,
             "trash" => NativeRead::Trash,
+            "explain" => NativeRead::Explain(question(parameters)?),
+            "plan" => return plan(caller, parameters),
             "undelete-plan" => {
                 let (agent, claim) = trashed(parameters)?;
                 NativeRead::UndeletePlan(agent, claim)
@@ -103,56 +111,13 @@ impl NativeRequest {
                 let (agent, ledger) = lost(parameters)?;
                 NativeRead::RecoverPlan(agent, ledger)
             }
-            "explain" => NativeRead::Explain(question(parameters)?),
-            "plan" => return plan(caller, parameters),
-            "kill" if posted => return kill(caller, parameters),
-            "kill" => {
-                return Err(Refusal::MustBePosted("POST it: it ends a task".to_owned()));
-            }
-            "give-up" if posted => return give_up(caller, parameters),
-            "give-up" => {
-                return Err(Refusal::MustBePosted("POST it: it ends a claim".to_owned()));
-            }
-            "add-disk" if posted => return add_disk(caller, parameters),
-            "remove-disk" if posted => return remove_disk(caller, parameters),
-            "adopt-disk" if posted => return adopt_disk(caller, parameters),
-            "add-disk" | "remove-disk" | "adopt-disk" => {
-                return Err(Refusal::MustBePosted("POST it: it changes an agent's disks".to_owned()));
-            }
-            "adopt-volume" if posted => return adopt_volume(caller, parameters),
-            "adopt-volume" => {
-                return Err(Refusal::MustBePosted("POST it: it changes claims".to_owned()));
-            }
             "adopt-volume-plan" => {
                 let (agent, adoption) = volume_adoption(parameters)?;
                 NativeRead::AdoptionPlan(caller.clone(), agent, adoption)
             }
-            "remove-orphan" if posted => return remove_orphan(caller, parameters),
-            "remove-orphan" => {
-                return Err(Refusal::MustBePosted("POST it: it moves data to the trash".to_owned()));
-            }
             "remove-orphan-plan" => {
                 let (agent, orphan) = orphan(parameters)?;
                 NativeRead::RemovalPlan(agent, orphan)
-            }
-            "recover-agent" if posted => return recover_agent(caller, parameters),
-            "recover-agent" => {
-                return Err(Refusal::MustBePosted("POST it: it changes an agent's ledger".to_owned()));
-            }
-            "apply" if posted => return apply(caller, parameters),
-            "apply" => {
-                return Err(Refusal::MustBePosted("POST it: it changes claims".to_owned()));
-            }
-            "end-claim" if posted => return end_claim(caller, parameters),
-            "end-claim" => {
-                return Err(Refusal::MustBePosted("POST it: it ends a claim".to_owned()));
-            }
-            "undelete" | "purge" if posted => return trash(caller, name, parameters),
-            "undelete" => {
-                return Err(Refusal::MustBePosted("POST it: it takes space".to_owned()));
-            }
-            "purge" => {
-                return Err(Refusal::MustBePosted("POST it: it removes data for good".to_owned()));
             }
             _ => {
                 return Err(Refusal::NotFound(format!(
@@ -162,6 +127,28 @@ impl NativeRequest {
         };
         read.authorized(caller).map(NativeRequest::Read)
     }
+}
+
+/// Reads the request for a change.
+type Reads = fn(&CallerIdentity, Parameters<'_>) -> Result<NativeRequest, Refusal>;
+
+/// What a change of this name does, which is why it must be posted, and how it is read; `None` when it changes nothing.
+fn change_named(name: &str) -> Option<(&'static str, Reads)> {
+    Some(match name {
+        "kill" => ("ends a task", kill),
+        "give-up" => ("ends a claim", give_up),
+        "end-claim" => ("ends a claim", end_claim),
+        "apply" => ("changes claims", apply),
+        "adopt-volume" => ("changes claims", adopt_volume),
+        "remove-orphan" => ("moves data to the trash", remove_orphan),
+        "recover-agent" => ("changes an agent's ledger", recover_agent),
+        "add-disk" => ("changes an agent's disks", add_disk),
+        "remove-disk" => ("changes an agent's disks", remove_disk),
+        "adopt-disk" => ("changes an agent's disks", adopt_disk),
+        "undelete" => ("takes space", undelete),
+        "purge" => ("removes data for good", purge),
+        _ => return None,
+    })
 }
 
 /// A time, in milliseconds since 1970.
@@ -194,17 +181,15 @@ fn trashed(parameters: Parameters<'_>) -> Result<(AgentId, ClaimId), Refusal> {
     Ok((agent, ClaimId::parse(parameters.needed("claim")?)?))
 }
 
-fn trash(
-    caller: &CallerIdentity,
-    name: &str,
-    parameters: Parameters<'_>,
-) -> Result<NativeRequest, Refusal> {
+fn undelete(caller: &CallerIdentity, parameters: Parameters<'_>) -> Result<NativeRequest, Refusal> {
     let (agent, claim) = trashed(parameters)?;
-    let call = match name {
-        "undelete" => OperatorCall::Undelete { agent, claim },
-        _ => OperatorCall::PurgeTrash { agent, claim },
-    };
-    let command = MasterCommand::authorized(caller, call)?;
+    let command = MasterCommand::authorized(caller, OperatorCall::Undelete { agent, claim })?;
+    Ok(NativeRequest::Ask(command, NativeAnswer::Trash(TrashDone { done: true })))
+}
+
+fn purge(caller: &CallerIdentity, parameters: Parameters<'_>) -> Result<NativeRequest, Refusal> {
+    let (agent, claim) = trashed(parameters)?;
+    let command = MasterCommand::authorized(caller, OperatorCall::PurgeTrash { agent, claim })?;
     Ok(NativeRequest::Ask(command, NativeAnswer::Trash(TrashDone { done: true })))
 }
 

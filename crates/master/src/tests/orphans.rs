@@ -78,7 +78,7 @@ fn claims_of_it(bed: &Bed) -> Vec<Resource> {
 fn an_orphan_is_adopted_as_its_label_says_and_known_under_its_own_id() {
     let mut bed = bed();
     let request = adopt(&mut bed, adoption());
-    assert!(bed.answers.get(&request).is_none(), "answered once it is durable at the agent");
+    assert!(!bed.answers.contains_key(&request), "answered once it is durable at the agent");
     assert!(claims_of_it(&bed).is_empty(), "nothing is believed before that");
     bed.settle();
     assert_eq!(bed.answers[&request], Ok(()));
@@ -205,7 +205,7 @@ fn an_orphan_is_removed_once_its_agent_has_written_that_down() {
         })
         .unwrap();
     assert_eq!(order.1.to_string(), "disk(db)[Path:/d1,lost]:100");
-    assert!(bed.answers.get(&request).is_none());
+    assert!(!bed.answers.contains_key(&request));
     bed.machines[0].outbox.push_back(ToMaster::DiskAnswer { uuid: order.0, refusal: None });
     bed.settle();
     assert_eq!(bed.answers[&request], Ok(()));

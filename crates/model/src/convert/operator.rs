@@ -81,8 +81,6 @@ pub fn from_proto(wire: Wire) -> Result<Option<OperatorCall>, Invalid> {
 /// Writes a call; `None` for those that the Mesos API does not have, or only for several things at once.
 pub fn to_proto(call: &OperatorCall) -> Option<Wire> {
     let mut wire = Wire::default();
-    let list = |it: &[Resource]| list_to_proto(it, Format::WHOLE);
-    let one = |it: &Resource| resource::to_proto(it, Format::WHOLE);
     let kind = match call {
         OperatorCall::Kill(..)
         | OperatorCall::Weight(..)
@@ -108,50 +106,51 @@ pub fn to_proto(call: &OperatorCall) -> Option<Wire> {
             wire.teardown = Some(Teardown { framework_id: framework_id_out(framework) });
             Type::Teardown
         }
-        OperatorCall::Claim { agent, action } => {
-            let agent_id = agent_id_out(agent);
-            match action {
-                ClaimAction::Reserve { resources, source } => {
-                    let it = ReserveResources {
-                        agent_id,
-                        source: list(source),
-                        resources: list(resources),
-                    };
-                    wire.reserve_resources = Some(it);
-                    Type::ReserveResources
-                }
-                ClaimAction::Unreserve(resources) => {
-                    wire.unreserve_resources =
-                        Some(UnreserveResources { agent_id, resources: list(resources) });
-                    Type::UnreserveResources
-                }
-                ClaimAction::Create(volumes) => {
-                    wire.create_volumes = Some(CreateVolumes { agent_id, volumes: list(volumes) });
-                    Type::CreateVolumes
-                }
-                ClaimAction::Destroy(volumes) => {
-                    wire.destroy_volumes =
-                        Some(DestroyVolumes { agent_id, volumes: list(volumes) });
-                    Type::DestroyVolumes
-                }
-                ClaimAction::Grow { volume, addition } => {
-                    let (volume, addition) = (one(volume), one(addition));
-                    let agent_id = Some(agent_id);
-                    wire.grow_volume = Some(GrowVolume { agent_id, volume, addition });
-                    Type::GrowVolume
-                }
-                ClaimAction::Shrink { volume, subtract } => {
-                    let subtract = v1::value::Scalar { value: subtract.to_f64() };
-                    let (agent_id, volume) = (Some(agent_id), one(volume));
-                    wire.shrink_volume = Some(ShrinkVolume { agent_id, volume, subtract });
-                    Type::ShrinkVolume
-                }
-                ClaimAction::Together(_) => return None,
-            }
-        }
+        OperatorCall::Claim { agent, action } => claim_to_proto(&mut wire, agent, action)?,
     };
     wire.r#type = Some(kind.into());
     Some(wire)
+}
+
+/// Writes a change of what is claimed; `None` for several together.
+fn claim_to_proto(wire: &mut Wire, agent: &AgentId, action: &ClaimAction) -> Option<Type> {
+    let agent_id = agent_id_out(agent);
+    let list = |it: &[Resource]| list_to_proto(it, Format::WHOLE);
+    let one = |it: &Resource| resource::to_proto(it, Format::WHOLE);
+    Some(match action {
+        ClaimAction::Reserve { resources, source } => {
+            let it =
+                ReserveResources { agent_id, source: list(source), resources: list(resources) };
+            wire.reserve_resources = Some(it);
+            Type::ReserveResources
+        }
+        ClaimAction::Unreserve(resources) => {
+            wire.unreserve_resources =
+                Some(UnreserveResources { agent_id, resources: list(resources) });
+            Type::UnreserveResources
+        }
+        ClaimAction::Create(volumes) => {
+            wire.create_volumes = Some(CreateVolumes { agent_id, volumes: list(volumes) });
+            Type::CreateVolumes
+        }
+        ClaimAction::Destroy(volumes) => {
+            wire.destroy_volumes = Some(DestroyVolumes { agent_id, volumes: list(volumes) });
+            Type::DestroyVolumes
+        }
+        ClaimAction::Grow { volume, addition } => {
+            let (volume, addition) = (one(volume), one(addition));
+            let agent_id = Some(agent_id);
+            wire.grow_volume = Some(GrowVolume { agent_id, volume, addition });
+            Type::GrowVolume
+        }
+        ClaimAction::Shrink { volume, subtract } => {
+            let subtract = v1::value::Scalar { value: subtract.to_f64() };
+            let (agent_id, volume) = (Some(agent_id), one(volume));
+            wire.shrink_volume = Some(ShrinkVolume { agent_id, volume, subtract });
+            Type::ShrinkVolume
+        }
+        ClaimAction::Together(_) => return None,
+    })
 }
 
 /// The agent is optional on the wire, for volumes of resource providers, which nobody has here.

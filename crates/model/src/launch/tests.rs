@@ -255,7 +255,8 @@ fn what_a_container_asks_of_linux_and_does_not_get_is_refused_by_name() {
         linux_info: Some(it),
         ..Default::default()
     };
-    let rows: [(fn(&mut v1::LinuxInfo), &str); 7] = [
+    type Change = fn(&mut v1::LinuxInfo);
+    let rows: [(Change, &str); 7] = [
         (|it| it.bounding_capabilities = Some(Default::default()), "bounding_capabilities"),
         (|it| it.effective_capabilities = Some(Default::default()), "effective_capabilities"),
         (|it| it.share_pid_namespace = Some(false), "share_pid_namespace"),
@@ -295,7 +296,8 @@ fn names_limits_and_networks_of_a_container_are_refused_by_name() {
         let expected = format!("container.rlimit_info.rlimits[0].{field}");
         assert_eq!(refused_container(container), expected);
     }
-    let rows: [(fn(&mut v1::NetworkInfo), &str); 3] = [
+    type Asked = fn(&mut v1::NetworkInfo);
+    let rows: [(Asked, &str); 3] = [
         (|it| it.groups = vec!["g".to_owned()], "groups"),
         (|it| it.ip_addresses = vec![Default::default()], "ip_addresses"),
         (|it| it.port_mappings = vec![Default::default()], "port_mappings"),

@@ -30,7 +30,7 @@ pub enum Seat {
     /// In a directory.
     Directory(Box<dyn Lease>, PathBuf),
     /// In an ensemble.
-    Ensemble(ZooKeeperLease),
+    Ensemble(Box<ZooKeeperLease>),
 }
 
 /// A journal, and how many bytes it takes in an ensemble.
@@ -92,7 +92,9 @@ impl Place {
             Place::Directory(leadership, ledger) => {
                 Seat::Directory(leadership.campaign()?, ledger.clone())
             }
-            Place::Ensemble(leadership) => Seat::Ensemble(leadership.campaign_for_journal()?),
+            Place::Ensemble(leadership) => {
+                Seat::Ensemble(Box::new(leadership.campaign_for_journal()?))
+            }
         })
     }
 }
@@ -120,7 +122,7 @@ impl Seat {
     pub fn lease(&mut self) -> &mut dyn Lease {
         match self {
             Seat::Directory(lease, _) => &mut **lease,
-            Seat::Ensemble(lease) => lease,
+            Seat::Ensemble(lease) => &mut **lease,
         }
     }
 
@@ -128,7 +130,7 @@ impl Seat {
     pub fn leave_to_the_end(self) {
         match self {
             Seat::Directory(lease, _) => lease.leave_to_the_end(),
-            Seat::Ensemble(lease) => Box::new(lease).leave_to_the_end(),
+            Seat::Ensemble(lease) => lease.leave_to_the_end(),
         }
     }
 }

@@ -3,10 +3,12 @@
 //! Relies on those parts for the sums. It never decides what anybody may have: the allocator does.
 
 use holdfast_allocator::QuotaInput;
-use holdfast_model::{MasterLedger, Quantities, Role, RoleTotals, Scalar};
+use holdfast_model::totals::each_counted_by_quota;
+use holdfast_model::{MasterLedger, Quantities, Resources, Role, RoleTotals, Scalar, Totals};
 
 use crate::parts::agents::Agents;
 use crate::parts::frameworks::Frameworks;
+use crate::parts::held_sums::counted_beside_reservations;
 
 /// What the allocator must know to keep to quota.
 pub(crate) fn quota_input<'a>(
@@ -23,7 +25,8 @@ pub(crate) fn quota_input<'a>(
     }
 }
 
-/// The same sums for readers, as they were at one moment; nothing where no role has quota, since nobody asks then.
+/// The same sums for readers, as they were at one moment; nothing where no role has quota, since hardly anybody asks then: who does adds
+/// them up.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct QuotaSums {
     reserved: RoleTotals,
@@ -44,6 +47,30 @@ impl QuotaSums {
             unreserved: input.unreserved.clone(),
             is_known: input.is_known,
         }
+    }
+
+    /// The sums of these agents, and of what frameworks hold (allocated).
+    pub(crate) fn added_up<'a>(
+        agents: impl Iterator<Item = &'a Resources>,
+        held: impl Iterator<Item = &'a Resources>,
+        is_known: bool,
+    ) -> QuotaSums {
+        let (mut reserved, mut unreserved) = (RoleTotals::default(), Totals::default());
+        for total in agents {
+            each_counted_by_quota(total, |role, name, sum| match role {
+                Some(role) => reserved.change(&role.top(), name, sum),
+                None => unreserved.change(name, sum),
+            });
+        }
+        let mut by_role = RoleTotals::default();
+        for (identity, amount) in held.flat_map(Resources::entries) {
+            if let Some(counted) = counted_beside_reservations(identity, amount) {
+                let role = identity.allocation.as_ref().map_or_else(Role::any, Role::top);
+                by_role.change(&role, &identity.name, counted.as_thousandths().into());
+            }
+        }
+        let unreserved = unreserved.quantities().clone();
+        QuotaSums { reserved, held: by_role, unreserved, is_known }
     }
 
     /// As [`quota_input`].

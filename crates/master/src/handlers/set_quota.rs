@@ -3,12 +3,14 @@
 //! Open offers that stand in the way are taken back, and no more of them. What tasks use is never taken away: a role that has more than its
 //! limit is offered nothing of it until it has less.
 
+use std::borrow::Cow;
+
 use holdfast_allocator::QuotaInput;
 use holdfast_model::quota::check_all;
 use holdfast_model::{FrameworkId, MasterChange, OfferId, Quantities, Quota, Role, Scalar};
 
 use crate::flows::offers::rescind;
-use crate::flows::quota::{consumed, quota_input};
+use crate::flows::quota::{consumed, quota_input, QuotaSums};
 use crate::parts::held_sums::counted_beside_reservations;
 use crate::parts::offers::OfferRecord;
 use crate::{Belief, MasterView, Refusal, Step};
@@ -153,11 +155,30 @@ impl MasterView {
     /// # Errors
     /// [`Refusal`] as setting them would.
     pub fn plan_quota(&self, quotas: &[(Role, Quota)], force: bool) -> Result<(), Refusal> {
-        check((&self.quota.input(self.ledger()), self.totals()), quotas, force)
+        let sums = self.quota_sums();
+        check((&sums.input(self.ledger()), self.totals()), quotas, force)
     }
 
     /// What a top-level role and those below it have, as quota counts it: reserved, used or offered.
     pub fn consumed(&self, role: &Role) -> Quantities {
-        consumed(&self.quota.input(self.ledger()), role)
+        consumed(&self.quota_sums().input(self.ledger()), role)
+    }
+
+    /// What quota counts: as the core has it, or added up where no role has quota and the core tells nobody.
+    fn quota_sums(&self) -> Cow<'_, QuotaSums> {
+        if !self.ledger().quotas.is_empty() {
+            return Cow::Borrowed(&self.quota);
+        }
+        let (agents, frameworks) = (self.agents(), self.frameworks());
+        let admitted = || agents.values().filter(|it| it.is_admitted());
+        let is_known = admitted().all(|it| it.heard());
+        let tasks =
+            self.tasks().values().filter(|it| it.holds()).map(|it| (&it.framework, &it.resources));
+        let executors = agents.values().flat_map(|it| it.executors().iter());
+        let executors = executors.map(|((framework, _), it)| (framework, &it.resources));
+        let offers = self.offers().values().map(|it| (&it.offer.framework, &it.offer.resources));
+        let held = tasks.chain(executors).chain(offers);
+        let held = held.filter(|(it, _)| frameworks.contains_key(*it)).map(|(_, it)| it);
+        Cow::Owned(QuotaSums::added_up(admitted().map(|it| it.total()), held, is_known))
     }
 }

@@ -142,3 +142,24 @@ fn a_framework_that_is_removed_holds_nothing_of_its_roles_quota_any_more() {
     bed.settle();
     assert_eq!(has(&bed), None);
 }
+
+#[test]
+fn a_plan_says_what_would_be_done_whether_or_not_any_role_has_quota() {
+    let mut bed = one_machine();
+    bed.launch(0, "t", &[amount("cpus", 2), amount("mem", 32)]);
+    bed.settle();
+    bed.operate(0, reserve(&[reserved(100)])).unwrap();
+    bed.settle();
+    let roles = ["a", "db", "none"].map(role);
+    let has = |bed: &Bed| roles.clone().map(|it| bed.master.view().consumed(&it));
+    let added_up = has(&bed);
+    assert!(Scalar::whole(2) <= added_up[0]["cpus"], "{added_up:?}");
+    let too_little = [(role("a"), limit(1))];
+    let planned = bed.master.view().plan_quota(&too_little, false);
+    assert!(matches!(&planned, Err(Refusal::Conflict(_))), "{planned:?}");
+    assert_eq!(ask(&mut bed, too_little.to_vec(), false), planned);
+    let far = vec![(role("none"), limit(1))];
+    assert_eq!(bed.master.view().plan_quota(&far, false), Ok(()));
+    ask(&mut bed, far, false).unwrap();
+    assert_eq!(has(&bed), added_up, "as the core counts it");
+}

@@ -61,6 +61,11 @@ impl AgentState {
         self.contact.is_heard()
     }
 
+    /// Whether it counts to the cluster.
+    pub(crate) fn is_admitted(&self) -> bool {
+        self.contact.is_admitted()
+    }
+
     /// When this leader first saw or expected it.
     pub fn registered(&self) -> Instant {
         self.contact.registered()

@@ -161,9 +161,9 @@ fn word(one: &Value) -> String {
     }
     if let Ok(quota) = serde_json::from_value::<QuotaRow>(one.clone()) {
         let QuotaRow { role, guarantees, limits, has } = quota;
-        let or_nothing = |text: String| if text.is_empty() { "nothing".to_owned() } else { text };
-        let [guarantees, limits, has] = [guarantees, limits, has].map(or_nothing);
-        return format!("role {role}, guaranteed {guarantees}, limited in {limits}, has {has}");
+        let or_none = |text: String| if text.is_empty() { "none".to_owned() } else { text };
+        let [guarantees, limits, has] = [guarantees, limits, has].map(or_none);
+        return format!("role {role}: guarantee {guarantees}, limit {limits}, has {has}");
     }
     match serde_json::from_value::<TakenRow>(one.clone()) {
         Ok(taken) => {

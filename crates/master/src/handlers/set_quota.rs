@@ -166,9 +166,13 @@ impl MasterView {
 
     /// What quota counts: as the core has it, or added up where no role has quota and the core tells nobody.
     fn quota_sums(&self) -> Cow<'_, QuotaSums> {
-        if !self.ledger().quotas.is_empty() {
-            return Cow::Borrowed(&self.quota);
+        match self.ledger().quotas.is_empty() {
+            true => Cow::Owned(self.quota_added_up()),
+            false => Cow::Borrowed(&self.quota),
         }
+    }
+
+    pub(crate) fn quota_added_up(&self) -> QuotaSums {
         let (agents, frameworks) = (self.agents(), self.frameworks());
         let admitted = || agents.values().filter(|it| it.is_admitted());
         let is_known = admitted().all(|it| it.heard());
@@ -179,6 +183,6 @@ impl MasterView {
         let offers = self.offers().values().map(|it| (&it.offer.framework, &it.offer.resources));
         let held = tasks.chain(executors).chain(offers);
         let held = held.filter(|(it, _)| frameworks.contains_key(*it)).map(|(_, it)| it);
-        Cow::Owned(QuotaSums::added_up(admitted().map(|it| it.total()), held, is_known))
+        QuotaSums::added_up(admitted().map(|it| it.total()), held, is_known)
     }
 }

@@ -24,6 +24,7 @@ pub(crate) fn check(bed: &Bed) {
     check_held(master, bed.byzantine_peers);
     check_offers(master);
     check_shares(master);
+    check_quota(master);
     check_operations(bed);
     check_allocator(master, &bed.config);
 }
@@ -116,6 +117,17 @@ fn check_held(master: &Master, byzantine_peers: bool) {
             );
         }
     }
+}
+
+/// What quota counts is what agents have and frameworks hold.
+fn check_quota(master: &Master) {
+    let Belief { agents, frameworks, .. } = &master.belief;
+    let kept = crate::flows::quota::quota_input(master.ledger(), agents, frameworks);
+    let added_up = master.view().quota_added_up();
+    let anew = added_up.input(master.ledger());
+    assert!(kept.reserved.is_equal(anew.reserved), "what is reserved is what agents have");
+    assert_eq!(kept.unreserved, anew.unreserved, "and so is what is not");
+    assert!(kept.held.is_equal(anew.held), "what is held beside is what frameworks hold");
 }
 
 fn check_offers(master: &Master) {

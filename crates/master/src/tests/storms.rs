@@ -47,6 +47,8 @@ pub(super) enum Step {
     Teardown(usize, bool),
     Operator(usize, Recipe, bool),
     Weigh(i64),
+    /// Quota of `db`: what is guaranteed and what is the limit, in cpus, none below nothing; and whether by force.
+    Quota(i64, i64, bool),
     Pass(u64),
     FailOver,
     Depose,
@@ -121,6 +123,7 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
     let others = prop_oneof![
         4 => (machine(), recipe(), any::<bool>()).prop_map(|(m, recipe, plan)| Step::Operator(m, recipe, plan)),
         1 => (-1i64..4).prop_map(Step::Weigh),
+        1 => (-3i64..6, -3i64..12, any::<bool>()).prop_map(|(low, high, force)| Step::Quota(low, high, force)),
         8 => select(vec![1, 100, 100, 200, 5_000, 16_000, 80_000, 700_000]).prop_map(Step::Pass),
         1 => Just(Step::FailOver),
         1 => Just(Step::Depose),
@@ -389,6 +392,14 @@ fn go_on(bed: &mut Bed, number: usize, step: Step) {
         Step::Operator(m, recipe, plan) => operate(bed, m, &recipe, plan),
         Step::Weigh(weight) => {
             bed.ask(OperatorCall::Weight(role("db"), Scalar::whole(weight)));
+        }
+        Step::Quota(guarantee, limit, force) => {
+            let cpus = |count: i64| match count {
+                0.. => [("cpus".to_owned(), Scalar::whole(count))].into(),
+                _ => Default::default(),
+            };
+            let quota = holdfast_model::Quota { guarantees: cpus(guarantee), limits: cpus(limit) };
+            bed.ask(OperatorCall::Quota { quotas: vec![(role("db"), quota)], force });
         }
         Step::Pass(ms) => bed.pass_ms(ms),
         Step::FailOver => bed.fail_over(),

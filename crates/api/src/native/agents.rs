@@ -24,7 +24,7 @@ pub fn agents(view: &MasterView) -> Vec<AgentRow> {
         state: standing(state),
         why: why_not_well(state).or_else(|| overcommitted(state)),
         total: state.total().to_string(),
-        free: state.free().to_string(),
+        free: free(state).to_string(),
         used: used.get(id).unwrap_or(&nothing).unallocated().to_string(),
         tasks: tasks.get(id).copied().unwrap_or(0),
         volumes: volumes.get(id).copied().unwrap_or(0),
@@ -33,6 +33,14 @@ pub fn agents(view: &MasterView) -> Vec<AgentRow> {
         reregistered_ms: state.reregistered().0,
     };
     view.agents().iter().map(row).collect()
+}
+
+/// What can be offered: of an agent that cannot be asked, nothing.
+fn free(state: &AgentState) -> Resources {
+    match state.health() {
+        AgentHealth::Well if state.full().is_none() => state.free(),
+        _ => Resources::new(),
+    }
 }
 
 fn why_not_well(state: &AgentState) -> Option<String> {

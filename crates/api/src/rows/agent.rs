@@ -36,7 +36,7 @@ pub struct AgentRow {
     pub why: Option<String>,
     /// All it has.
     pub total: String,
-    /// What is neither used nor offered.
+    /// What is neither used nor offered; nothing while the agent is not well, since nothing of it can be offered.
     pub free: String,
     /// What tasks and executors use.
     pub used: String,

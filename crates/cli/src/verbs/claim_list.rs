@@ -3,7 +3,7 @@
 use holdfast_api::rows::{ClaimKind, ClaimRow};
 
 use super::choose::agent_filter;
-use super::claim_where::is_over_size;
+use super::claim_where::{is_over_size, state_cell};
 use super::listing::{Listing, WatchArgs};
 use super::Context;
 use super::{claim_at, claim_ended};
@@ -154,7 +154,7 @@ fn table(rows: &[&ClaimRow], now_ms: u64) -> Table {
             short.into(),
             row.id.as_str().into(),
             row.kind.into(),
-            Cell::state(row.state.word()),
+            state_cell(row),
             row.role.as_str().into(),
             row.volume.as_deref().unwrap_or_default().into(),
             row.resource.as_str().into(),

@@ -4,7 +4,7 @@ use holdfast_api::rows::{ClaimKind, ClaimRow};
 
 use super::choose::choose;
 use super::claim_list::holder;
-use super::claim_where::used;
+use super::claim_where::{state, used};
 use super::context::now_ms;
 use super::listing::WatchArgs;
 use super::sheet::Sheet;
@@ -58,7 +58,7 @@ fn sheet(row: &ClaimRow, now_ms: u64, wide: bool) -> Sheet {
     sheet
         .line("id", &row.id)
         .line("kind", row.kind.word())
-        .line("state", row.state.word())
+        .line("state", state(row))
         .line("fault", row.fault.as_deref().unwrap_or_default())
         .line("volume", row.volume.as_deref().unwrap_or_default())
         .line("role", &row.role)

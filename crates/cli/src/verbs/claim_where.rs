@@ -13,7 +13,7 @@ use super::claim_list::holder;
 use super::context::now_ms;
 use super::sheet::Sheet;
 use super::Context;
-use crate::output::{amounts, human};
+use crate::output::{amounts, human, Cell};
 
 /// Which claim.
 #[derive(Clone, Debug, clap::Args)]
@@ -83,7 +83,7 @@ fn sheet(known: &Known<'_>, now_ms: u64) -> Sheet {
         .line("holds", format!("{} {}", claim.resource, amounts::of(&claim.resource, claim.amount)))
         .line("role", &claim.role)
         .line("labels", claim.labels.join(", "))
-        .line("state", state(known))
+        .line("state", state_and_fault(known.claim))
         .line("host", &claim.hostname)
         .line("agent", agent(known, now_ms));
     if claim.kind == ClaimKind::Volume {
@@ -119,15 +119,31 @@ pub fn used(claim: &ClaimRow, now_ms: u64) -> String {
     }
 }
 
-/// An agent that is away cannot say how a claim is; what it said last is told as that.
-fn state(known: &Known<'_>) -> String {
-    let claim = known.claim;
-    let fault = claim.fault.as_ref().map(|it| format!(": {it}")).unwrap_or_default();
-    let state = format!("{}{fault}", claim.state.word());
-    match claim.agent_state {
-        AgentStanding::Well | AgentStanding::Full => state,
-        _ => format!("not known now; last known: {state}"),
+/// Whether the agent of a claim can say how it is.
+fn is_known_now(claim: &ClaimRow) -> bool {
+    matches!(claim.agent_state, AgentStanding::Well | AgentStanding::Full)
+}
+
+/// How a claim is, in a table: an agent that is away, or not believed, cannot say it, so that it is told as how it was.
+pub fn state_cell(claim: &ClaimRow) -> Cell {
+    match is_known_now(claim) {
+        true => Cell::state(claim.state.word()),
+        false => Cell::bad(format!("was {}", claim.state.word())),
     }
+}
+
+/// The same in a sentence.
+pub fn state(claim: &ClaimRow) -> String {
+    match is_known_now(claim) {
+        true => claim.state.word().to_owned(),
+        false => format!("not known now; last known: {}", claim.state.word()),
+    }
+}
+
+/// The same with what is wrong.
+fn state_and_fault(claim: &ClaimRow) -> String {
+    let fault = claim.fault.as_ref().map(|it| format!(": {it}")).unwrap_or_default();
+    format!("{}{fault}", state(claim))
 }
 
 fn agent(known: &Known<'_>, now_ms: u64) -> String {

@@ -8,6 +8,7 @@ use holdfast_api::rows::{ClaimKind, ClaimRow};
 
 use super::choose::agent_filter;
 use super::claim_list::holder;
+use super::claim_where::state_cell;
 use super::listing::{Listing, WatchArgs};
 use super::Context;
 use crate::output::{amounts, human, ids, Cell, Column, Table};
@@ -99,7 +100,7 @@ fn table(rows: &[&ClaimRow], now_ms: u64) -> Table {
         table.push(vec![
             ids.join(", ").into(),
             whole.join(", ").into(),
-            Cell::state(worst.state.word()),
+            state_cell(worst),
             first.role.as_str().into(),
             resources(&group).into(),
             ids::short(&first.agent).into(),

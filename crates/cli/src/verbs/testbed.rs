@@ -68,6 +68,7 @@ fn whole(page: &str) -> Value {
         "offers" => json!({
             "id": "o", "framework": "f", "role": "*", "agent": "a", "resources": "", "made_ms": 0,
         }),
+        "quotas" => json!({ "role": "r", "guarantees": "", "limits": "", "has": "" }),
         "roles" => {
             json!({ "role": "*", "weight": 1.0, "share": 0.0, "reserved": "", "frameworks": 0 })
         }

@@ -157,10 +157,12 @@ pub struct VolumeLabel {
     pub size_mb: u64,
 }
 
-/// How a volume was found that no claim stands for, and what is expected of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What becomes a volume as it is: one that no claim stands for, or a directory; and what is expected of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Adopted {
-    /// The generation that its label had.
+    /// The directory that is moved into the volume; `None` when the volume is there.
+    pub directory: Option<String>,
+    /// The generation that the label of the volume had.
     pub generation: u64,
     /// How much of the space that its claim needs it must use already, in megabytes (2^20 bytes), since it is not free.
     pub own_mb: u64,
@@ -252,7 +254,8 @@ pub enum Effect {
     TrashVolume(VolumeLabel),
     /// Move the volume back from the trash to its place, or find it there. Idempotent. Answered by [`Input::VolumeMade`].
     RestoreVolume(VolumeLabel),
-    /// Give a volume that no claim stands for this label, if it is as it was found, and see whether it can be used. Makes nothing.
+    /// Give a volume that no claim stands for this label, if it is as it was found, and see whether it can be used; or move a directory into a
+    /// volume of this label. Makes nothing empty.
     /// Idempotent. Answered by [`Input::VolumeMade`].
     AdoptVolume(VolumeLabel, Adopted),
     /// A volume has the size that its label says, whatever it had before: what its driver keeps ready for it, and what holds it to its

@@ -184,7 +184,7 @@ pub enum VolumeVerb {
     Destroy(OrPlan<verbs::volume_destroy::VolumeDestroyArgs>),
     /// Bring a destroyed volume back from the trash, with its data, its history and its holder.
     Undelete(verbs::volume_undelete::VolumeUndeleteArgs),
-    /// Make a whole volume that no claim stands for that of a claim again, with its data.
+    /// Make a directory with data a volume, or a whole volume that no claim stands for that of a claim again.
     Adopt(verbs::volume_adopt::VolumeAdoptArgs),
     /// Move a whole volume that no claim stands for to the trash of its disk.
     RemoveOrphan(verbs::volume_remove_orphan::VolumeRemoveOrphanArgs),

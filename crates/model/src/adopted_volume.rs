@@ -1,4 +1,4 @@
-//! Volumes that are taken over as they are: an orphan on a disk, whose label tells whose it was.
+//! Volumes that are taken over as they are: an orphan on a disk, whose label tells whose it was, or a directory with data.
 //!
 //! Who adopts one may say otherwise: another role, another name, another size; what he does not say is as its label has it. Never says that
 //! something empty will do in place of what was to be adopted.
@@ -16,6 +16,17 @@ pub enum Filling {
         /// The generation of its label as it was found.
         generation: u64,
     },
+    /// A directory of the disk's file system, by its absolute path, which is moved into the volume, and never copied.
+    Directory(String),
+}
+
+/// What an operator wants adopted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AdoptedFrom {
+    /// A whole volume that no claim stands for.
+    Orphan(ClaimId),
+    /// A directory with data, by its absolute path on the agent's host. It has no label: role, name and size must be given.
+    Directory(String),
 }
 
 /// A volume that an operator wants adopted.
@@ -23,8 +34,8 @@ pub enum Filling {
 pub struct VolumeAdoption {
     /// The disk that it lies on, by the label of the disk.
     pub disk: DiskId,
-    /// The orphan.
-    pub orphan: ClaimId,
+    /// What becomes the volume.
+    pub from: AdoptedFrom,
     /// The role that it shall be for; `None` for that of its label.
     pub role: Option<Role>,
     /// The name that it shall have; `None` for that of its label.

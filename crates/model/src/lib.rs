@@ -39,7 +39,7 @@ pub mod validate;
 pub mod value;
 
 pub use added_disk::{plain_root, AddedDisk};
-pub use adopted_volume::{Filling, VolumeAdoption};
+pub use adopted_volume::{AdoptedFrom, Filling, VolumeAdoption};
 pub use agent_ledger::{
     AgentChange, AgentIdentity, AgentLedger, ClaimedSpace, DiskKind, DiskRecord, ExecutorKey,
     ExecutorRecord, OperationRecord, TaskKey, TaskRecord,

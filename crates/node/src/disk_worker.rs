@@ -123,11 +123,9 @@ impl DiskWorker {
             Request::Give { label, uid, gid } => Answer::Given(self.disk().and_then(|it| {
                 holdfast_volumes::give_volume_to(it, &label, uid, gid).map_err(words)
             })),
-            Request::Adopt { label, generation, own_mb } => {
+            Request::Adopt { label, directory, generation, own_mb } => {
                 let adopted = Adopted { generation, own_mb };
-                Answer::Adopted(self.disk().and_then(|it| {
-                    holdfast_volumes::adopt_volume(it, &label, adopted).map(drop).map_err(words)
-                }))
+                Answer::Adopted(self.adopt(&label, directory.as_deref(), adopted))
             }
             Request::Trash { volumes, now_ms } => Answer::Trashed(self.trash(&volumes, now_ms)),
             Request::Survey => Answer::Surveyed(self.disk().and_then(trash::survey)),
@@ -206,6 +204,22 @@ impl DiskWorker {
                 .collect(),
             Err(why) => labels.iter().map(|_| Err(why.clone())).collect(),
         }
+    }
+
+    fn adopt(
+        &self,
+        label: &VolumeLabel,
+        directory: Option<&str>,
+        adopted: Adopted,
+    ) -> Result<(), String> {
+        let disk = self.disk()?;
+        let data = match directory {
+            Some(from) => {
+                holdfast_volumes::adopt_directory(disk, label, Path::new(from), adopted.own_mb)
+            }
+            None => holdfast_volumes::adopt_volume(disk, label, adopted),
+        };
+        data.map(drop).map_err(words)
     }
 
     /// The data of a volume, as a path below the disk's root.

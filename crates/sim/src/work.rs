@@ -54,7 +54,7 @@ impl World {
             DriverJob::Trash(label) => self.trash_volume(index, &label),
             DriverJob::Restore(label) => self.restore_volume(index, &label),
             DriverJob::Adopt(label, adopted) => {
-                let outcome = self.disk_of(index, &label).and_then(|it| it.adopt(&label, adopted));
+                let outcome = self.disk_of(index, &label).and_then(|it| it.adopt(&label, &adopted));
                 self.answer(index, label.claim.0, Input::VolumeMade(label.claim, outcome));
             }
             DriverJob::TrashDue(label, is_aged) => {
@@ -322,7 +322,7 @@ impl World {
                 }
             }
             Late::Restore(label) => drop(it.restore(label)),
-            Late::Adopt(label, adopted) => drop(it.adopt(label, *adopted)),
+            Late::Adopt(label, adopted) => drop(it.adopt(label, adopted)),
             Late::Check => {}
         }
     }
@@ -337,7 +337,9 @@ impl World {
             DriverJob::Make(label) => (label, Late::Make(label.clone())),
             DriverJob::Trash(label) => (label, Late::Trash(label.clone())),
             DriverJob::Restore(label) => (label, Late::Restore(label.clone())),
-            DriverJob::Adopt(label, adopted) => (label, Late::Adopt(label.clone(), *adopted)),
+            DriverJob::Adopt(label, adopted) => {
+                (label, Late::Adopt(label.clone(), adopted.clone()))
+            }
             DriverJob::Check(label) => (label, Late::Check),
             _ => return Some(job),
         };

@@ -10,7 +10,7 @@
 //! | bring a disk into service, verify it | [`open_disk`], [`adopt_disk`] |
 //! | keep other agents of this machine off it | [`hold_disk`], [`hold_disk_for`] |
 //! | see whether it takes writes again | [`prove_writable`] |
-//! | a volume: make, adopt, check before use, relabel, list | [`make_volume`], [`make_volumes`], [`adopt_volume`], [`check_volume`], [`relabel`], [`list_volumes`], [`give_volume_to`] |
+//! | a volume: make, adopt, check before use, relabel, list | [`make_volume`], [`make_volumes`], [`adopt_volume`], [`adopt_directory`], [`check_volume`], [`relabel`], [`list_volumes`], [`give_volume_to`] |
 //! | DESTROY in two steps, and back | [`trash_volume`], [`trash_volumes`], [`restore_volume`], [`list_trash`], [`purge_trash`], [`purge_trash_further`] |
 //! | garbage collection of sandboxes | [`remove_tree_guarded`] |
 //! | space | [`capacity`], [`measure`], [`measure_up_to`], [`measure_volume`], [`VolumesMeter`] |
@@ -37,6 +37,7 @@
 //! [`purge_trash`] of an entry that [`trash_volume`] made; it has no clock and generates no ids:
 //! both come with the call.
 
+mod adopt_directory;
 mod adopt_disk;
 mod adopt_volume;
 mod capacity;
@@ -79,6 +80,7 @@ mod volume;
 mod volumes_meter;
 mod walker;
 
+pub use adopt_directory::adopt_directory;
 pub use adopt_disk::adopt_disk;
 pub use adopt_volume::{adopt_volume, Adopted};
 pub use capacity::{capacity, Capacity};

@@ -98,6 +98,16 @@ pub enum VolumeFault {
         /// The reason, and what to do about it.
         why: String,
     },
+    /// A directory that was to become its data cannot.
+    #[error("{} cannot become volume {volume_uuid}: {why}; it was left as it is", path.display())]
+    NotAdoptable {
+        /// The uuid of the volume.
+        volume_uuid: Uuid,
+        /// The directory.
+        path: PathBuf,
+        /// The reason, and what to do about it.
+        why: String,
+    },
     /// Its claim needs more space than is free, beside what it uses already.
     #[error("volume {volume_uuid} uses {used_mb} MB, and beside that {missing_mb} MB of its size are not there: give it less, or make room")]
     NoSpace {

@@ -19,14 +19,14 @@ pub(crate) fn work_to_make(
     operation: &OperationRecord,
     label: VolumeLabel,
 ) -> Effect {
-    match filling_of(operation) {
-        None => Effect::MakeVolume(label),
-        Some(Filling::Orphan { generation, .. }) => {
-            let own_mb = own_mb(record, operation);
-            volumes.note_adopting(label.claim, own_mb);
-            Effect::AdoptVolume(label, Adopted { generation: *generation, own_mb })
-        }
-    }
+    let Some(filling) = filling_of(operation) else { return Effect::MakeVolume(label) };
+    let own_mb = own_mb(record, operation);
+    volumes.note_adopting(label.claim, own_mb);
+    let (directory, generation) = match filling {
+        Filling::Orphan { generation, .. } => (None, *generation),
+        Filling::Directory(path) => (Some(path.clone()), 0),
+    };
+    Effect::AdoptVolume(label, Adopted { directory, generation, own_mb })
 }
 
 /// How much of what an operation takes what it adopts has to have already, in megabytes.

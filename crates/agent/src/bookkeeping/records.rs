@@ -43,7 +43,7 @@ pub(crate) fn labels_in_making(
     let Action::Claim(action) = &operation.operation.action else { return Vec::new() };
     let generation = match filling_of(operation) {
         Some(Filling::Orphan { generation, .. }) => generation.saturating_add(1),
-        None => 1,
+        Some(Filling::Directory(_)) | None => 1,
     };
     let creates = action.steps().iter().filter(|it| matches!(it, ClaimAction::Create(_)));
     let volumes = creates.flat_map(ClaimAction::resources).zip(&operation.making);

@@ -5,12 +5,13 @@
 //! volume in place of one that is gone, and never has two claims of one volume.
 
 use holdfast_model::{
-    Action, Claim, ClaimAction, ClaimEvent, ClaimId, Filling, OperationRecord, Resource,
+    Action, Claim, ClaimAction, ClaimEvent, ClaimId, DiskKind, Filling, LabelledVolume,
+    OperationRecord, Resource,
 };
 
 use super::disk_changes::what;
 use crate::bookkeeping::faults::disk_fault;
-use crate::bookkeeping::records::{disk_of, filling_of, moved_to};
+use crate::bookkeeping::records::{disk_of, filling_of, labels_in_making, moved_to};
 use crate::bookkeeping::Step;
 use crate::parts::{Disks, MasterLink, ReportWish};
 
@@ -20,8 +21,11 @@ pub(crate) fn obstacle(
     disks: &Disks,
     operation: &OperationRecord,
 ) -> Option<String> {
-    let Filling::Orphan { volume, generation } = filling_of(operation)?;
     let resource = adopted_resource(operation)?;
+    let (volume, generation) = match filling_of(operation)? {
+        Filling::Orphan { volume, generation } => (volume, generation),
+        Filling::Directory(path) => return unfit_directory(step, disks, resource, path),
+    };
     if let Some(why) = conflict(step, &[*volume]) {
         return Some(why);
     }
@@ -51,6 +55,66 @@ pub(crate) fn obstacle(
             found.size_mb
         )
     })
+}
+
+/// What speaks against a directory, as far as it is known without a look at it.
+fn unfit_directory(
+    step: &Step<'_>,
+    disks: &Disks,
+    resource: &Resource,
+    path: &str,
+) -> Option<String> {
+    let Some(disk) = disk_of(step.ledger(), &resource.identity) else {
+        return Some(format!("{resource}: there is no such disk on this agent; see its disks"));
+    };
+    if let Some(why) = unusable(step, disks, disk) {
+        return Some(why);
+    }
+    let is_below = |path: &str, other: &str| {
+        let rest = path.strip_prefix(other.trim_end_matches('/'));
+        rest.is_some_and(|it| it.is_empty() || it.starts_with('/'))
+    };
+    let ledger = step.ledger();
+    let adopts = |it: &&OperationRecord| {
+        !it.making.is_empty()
+            && matches!(filling_of(it), Some(Filling::Directory(its)) if its == path)
+    };
+    if ledger.operations.values().any(|it| adopts(&it)) {
+        return Some(format!("{path} is just being adopted; see the claims"));
+    }
+    ledger.disks.values().find_map(|it| {
+        let own = match it.kind {
+            DiskKind::Root => it.root.clone(), // The agent's own directory.
+            DiskKind::Path | DiskKind::Mount => format!("{}/holdfast", it.root.trim_end_matches('/')),
+        };
+        if is_below(path, &own) {
+            return Some(format!("{path} lies in {own}, where volumes, trash and sandboxes are, and cannot be adopted; an orphan there is adopted with `--orphan`"));
+        }
+        is_below(&it.root, path).then(|| format!("{path} holds disk {} ({}), and cannot be adopted", it.id, it.root))
+    })
+}
+
+/// A directory that was moved into its volume is an orphan there, when its claim cannot be made after all. Says so.
+pub(super) fn note_left(
+    step: &Step<'_>,
+    disks: &mut Disks,
+    operation: &OperationRecord,
+    why: String,
+) -> String {
+    let Some(Filling::Directory(path)) = filling_of(operation) else { return why };
+    let labels = labels_in_making(step.ledger(), operation);
+    let Some(label) = labels.into_iter().next() else { return why };
+    let id = label.claim;
+    let orphan = LabelledVolume {
+        id,
+        persistence: label.persistence,
+        role: label.role,
+        size_mb: label.size_mb,
+        principal: label.principal,
+        generation: label.generation,
+    };
+    disks.volumes_mut().add_orphan(label.disk, orphan);
+    format!("{why}; the data of {path} are in volume {id} now, which no claim stands for: adopt it with `holdfast volume adopt --orphan {id}`")
 }
 
 /// Why nothing is done about the orphans of a disk now.
@@ -99,10 +163,12 @@ fn adopted_resource(operation: &OperationRecord) -> Option<&Resource> {
 
 /// Where a claim came from: its label is of the generation that it has now.
 pub(super) fn tell_history(claim: &mut Claim, filling: &Filling) {
-    let Filling::Orphan { generation, .. } = filling;
-    claim.generation = generation.saturating_add(1);
+    let (generation, what) = match filling {
+        Filling::Orphan { generation, .. } => (generation.saturating_add(1), "adopted".to_owned()),
+        Filling::Directory(path) => (1, format!("adopted from {path}")),
+    };
+    claim.generation = generation;
     let made = claim.history.pop().expect("a claim that was just made has a history");
-    let what = "adopted".to_owned();
     claim.history = vec![ClaimEvent { generation: claim.generation, what, ..made }];
 }
 
@@ -303,5 +369,79 @@ mod tests {
         assert!(left.is_none(), "nothing is left to be claimed: {total}");
         let written = bed.seen.iter().any(|it| matches!(it, Effect::Commit { changes, .. } if changes.iter().any(|it| matches!(it, AgentChange::Claim(it) if it.id == ORPHAN))));
         assert!(written);
+    }
+
+    fn adopt_directory(bed: &mut Bed, path: &str) -> (Option<OperationState>, String) {
+        let number = 500 + u128::try_from(bed.operations.len()).unwrap();
+        let (uuid, order) = order(&volume_named("data", 60), number);
+        let Order::AdoptVolume { mut together, ownership, .. } = order else { panic!() };
+        together.filling = Some(Box::new(Filling::Directory(path.to_owned())));
+        bed.order(Order::AdoptDirectory { uuid, together, ownership });
+        bed.settle();
+        (bed.outcome(uuid), bed.why(uuid))
+    }
+
+    #[test]
+    fn a_directory_becomes_a_volume_of_a_new_claim() {
+        let mut bed = Bed::registered();
+        let (done, why) = adopt_directory(&mut bed, "/data/old");
+        assert_eq!(done, Some(Finished), "{why}");
+        let claim = bed.claim("data");
+        assert_eq!(claim.history[0].what, "adopted from /data/old");
+        let label = crate::bookkeeping::records::label(&claim).unwrap();
+        let is_it = |it: &Effect| matches!(it, Effect::AdoptVolume(its, from) if *its == label && from.directory.is_some());
+        assert!(bed.seen.iter().any(is_it), "what is written on it is what its claim says");
+        assert!(!bed.seen.iter().any(|it| matches!(it, Effect::MakeVolume(_))));
+        assert!(bed.agent.faults().is_empty());
+    }
+
+    #[test]
+    fn a_crash_anywhere_leaves_a_directory_or_its_claim_and_makes_nothing() {
+        for crash_in in 0.. {
+            let mut bed = Bed::registered();
+            bed.crash_in = Some(crash_in);
+            let (done, _) = adopt_directory(&mut bed, "/data/old");
+            assert!(!bed.seen.iter().any(|it| matches!(it, Effect::MakeVolume(_))));
+            let claim = bed.find_claim("data");
+            assert!(done != Some(Finished) || claim.is_some(), "crash {crash_in}");
+            assert!(claim.is_none_or(|it| bed.volumes.contains(&it.id)), "crash {crash_in}");
+            if bed.crashes == 0 {
+                assert!(2 < crash_in);
+                break;
+            }
+        }
+    }
+
+    #[test]
+    fn our_own_folders_and_what_holds_a_disk_are_no_data_to_adopt() {
+        let mut bed = Bed::registered();
+        for (path, words) in [
+            ("/d1/holdfast/volumes/x", "lies in /d1/holdfast"),
+            ("/var/lib/holdfast/slaves", "lies in /var/lib/holdfast"),
+            ("/d1", "holds disk"),
+            ("/", "holds disk"),
+        ] {
+            let (done, why) = adopt_directory(&mut bed, path);
+            assert!(done == Some(Failed) && why.contains(words), "{path}: {why}");
+        }
+        assert!(bed.durable.claims.is_empty());
+    }
+
+    #[test]
+    fn data_that_were_moved_and_cannot_be_claimed_after_all_are_an_orphan_that_is_named() {
+        let mut bed = Bed::registered();
+        let (uuid, order) = order(&volume_named("data", 60), 1);
+        let Order::AdoptVolume { mut together, ownership, .. } = order else { panic!() };
+        together.filling = Some(Box::new(Filling::Directory("/data/old".to_owned())));
+        bed.order(Order::AdoptDirectory { uuid, together, ownership });
+        bed.apply(vec![Bed::reserve(reserved_disk(980))]); // It is quicker than the move.
+        bed.settle();
+        assert_eq!(bed.outcome(uuid), Some(Failed));
+        let id = *bed.volumes.first().unwrap();
+        assert!(bed.why(uuid).contains(&format!("are in volume {id} now")), "{}", bed.why(uuid));
+        assert!(!bed.seen.iter().any(|it| matches!(it, Effect::TrashVolume(_))));
+        bed.relink();
+        let report = bed.reports().pop().unwrap();
+        assert!(report.disks.iter().any(|it| it.orphans.iter().any(|it| it.id == id)));
     }
 }

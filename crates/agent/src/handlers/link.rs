@@ -191,7 +191,8 @@ fn obey(
         Order::PurgeTrash { claim, by } => purge(step, claim, &by),
         // What one of them adopts is said in the operation itself.
         Order::ApplyTogether { uuid, together, ownership }
-        | Order::AdoptVolume { uuid, together, ownership } => {
+        | Order::AdoptVolume { uuid, together, ownership }
+        | Order::AdoptDirectory { uuid, together, ownership } => {
             let what = (together, ownership);
             apply_together(step, disks, containers, master, waiting, uuid, what)
         }

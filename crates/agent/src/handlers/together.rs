@@ -36,7 +36,10 @@ pub(crate) fn apply_together(
     let action = ClaimAction::Together(together).map(|it| it.clone().unallocated());
     let operation = pending(uuid, None, Operation { id: None, action: Action::Claim(action) });
     let operation = OperationRecord { ownership, ..operation };
-    let adopted = filling_of(&operation).map(|Filling::Orphan { volume, .. }| *volume);
+    let adopted = filling_of(&operation).and_then(|it| match it {
+        Filling::Orphan { volume, .. } => Some(*volume),
+        Filling::Directory(_) => None, // It gets an id of its own.
+    });
     if let Some(why) = adopt_volume::obstacle(step, disks, &operation) {
         return settle(step, master, operation, OperationState::Failed, Some(why));
     }
@@ -80,12 +83,23 @@ pub(crate) fn volume_made(
     volumes.end_making(id);
     if let Err(why) = outcome {
         let volume = volume_of(&operation, id);
-        let why = format!("{volume} could not be made: {why}; nothing was changed");
+        let why = match filling_of(&operation) {
+            Some(Filling::Directory(path)) => format!(
+                "{volume} could not be made: {why}; the data are at {path}, or, if they were moved before, in volume {id}, which `holdfast disk show` names then"
+            ),
+            _ => format!("{volume} could not be made: {why}; nothing was changed"),
+        };
         give_back(step, disks, master, operation, (OperationState::Failed, why));
         return true;
     }
     if volumes.take_adopting(id) < own_mb(step, &operation) {
         // Others have taken some of what was free; whether it has that itself was not looked for.
+        if let Some(Filling::Directory(_)) = filling_of(&operation) {
+            let why = "others have claimed the space meanwhile".to_owned();
+            let why = adopt_volume::note_left(step, disks, &operation, why);
+            give_back(step, disks, master, operation, (OperationState::Failed, why));
+            return true;
+        }
         for label in labels_in_making(step.ledger(), &operation) {
             volumes.begin_making(label.claim);
             let work = work_to_make(step, volumes, &operation, label);
@@ -107,7 +121,10 @@ pub(crate) fn volume_made(
                 false => made.iter().for_each(|it| disks.note_made(step.ledger(), *it)),
             }
         }
-        Err(refusal) => give_back(step, disks, master, operation, refusal),
+        Err((state, why)) => {
+            let why = adopt_volume::note_left(step, disks, &operation, why);
+            give_back(step, disks, master, operation, (state, why));
+        }
     }
     true
 }

@@ -43,6 +43,11 @@ impl Volumes {
         before.unwrap_or_default() != orphans
     }
 
+    /// One more is there.
+    pub(crate) fn add_orphan(&mut self, disk: DiskId, orphan: LabelledVolume) {
+        self.orphans.entry(disk).or_default().push(orphan);
+    }
+
     /// One of them is claimed, or goes to the trash.
     pub(crate) fn forget_orphan(&mut self, id: ClaimId) {
         self.orphans.values_mut().for_each(|its| its.retain(|it| it.id != id));

@@ -3,9 +3,9 @@
 use holdfast_model::convert::operator;
 use holdfast_model::convert::text;
 use holdfast_model::{
-    plain_root, AddedDisk, AgentId, CallerIdentity, ClaimAction, ClaimId, DiskAdoption, DiskId,
-    Expected, FrameworkId, Instant, NodeId, OperatorCall, PersistenceId, Quota, Role, TaskId,
-    VolumeAdoption,
+    plain_root, AddedDisk, AdoptedFrom, AgentId, CallerIdentity, ClaimAction, ClaimId,
+    DiskAdoption, DiskId, Expected, FrameworkId, Instant, NodeId, OperatorCall, PersistenceId,
+    Quota, Role, TaskId, VolumeAdoption,
 };
 use holdfast_proto::json;
 
@@ -267,10 +267,24 @@ fn orphan(parameters: Parameters<'_>) -> Result<(AgentId, ClaimId), Refusal> {
     Ok((agent, volume))
 }
 
-/// An orphan that shall be adopted: beside what names it `disk`, and what shall be otherwise than its label says: `role`, `name`, `size_mb`; where
-/// tasks see it is `container_path`, or else `data`.
+/// What shall be adopted on an `agent`: an orphan, `volume`, or a directory, `path`; its `disk`; and what shall be otherwise than its label says,
+/// or must be said of a directory: `role`, `name`, `size_mb`; where tasks see it is `container_path`, or else `data`.
 fn volume_adoption(parameters: Parameters<'_>) -> Result<(AgentId, VolumeAdoption), Refusal> {
-    let (agent, orphan) = orphan(parameters)?;
+    let (agent, from) = match parameters.get("path") {
+        None => {
+            let (agent, orphan) = orphan(parameters)?;
+            (agent, AdoptedFrom::Orphan(orphan))
+        }
+        Some(_) if parameters.get("volume").is_some() => {
+            let why = "volume: an orphan is named, or a directory by its `path`, and not both";
+            return Err(Refusal::Invalid(why.to_owned()));
+        }
+        Some(path) => {
+            let agent = AgentId::parse(parameters.needed("agent")?)?;
+            let path = plain_root(path).map_err(|it| it.within("path"))?;
+            (agent, AdoptedFrom::Directory(path))
+        }
+    };
     let disk = DiskId::parse(parameters.needed("disk")?).map_err(|it| it.within("disk"))?;
     let size_mb = match parameters.get("size_mb") {
         None => None,
@@ -282,7 +296,7 @@ fn volume_adoption(parameters: Parameters<'_>) -> Result<(AgentId, VolumeAdoptio
     let name = parameters.get("name").map(PersistenceId::parse).transpose();
     let adoption = VolumeAdoption {
         disk,
-        orphan,
+        from,
         role: role.map_err(|it| it.within("role"))?,
         name: name.map_err(|it| it.within("name"))?,
         size_mb,

@@ -1,7 +1,7 @@
-//! `volume adopt`: make a whole volume that no claim stands for that of a claim again.
+//! `volume adopt`: make a directory with data a volume, or a whole volume that no claim stands for that of a claim again.
 //!
 //! Such an orphan was given up while its disk was away, or its CREATE was said to have failed. What is not said otherwise is as its label
-//! says. Relies on the agent, which looks at the volume before its claim is written down. Never makes an empty volume.
+//! says; a directory has none. Relies on the agent, which looks at what is adopted before its claim is written down. Never makes an empty volume.
 
 use holdfast_api::rows::{AgentRow, ClaimRow, DiskRow};
 
@@ -12,26 +12,29 @@ use super::rows::Received;
 use super::Context;
 use crate::failure::{Failure, EXIT_NOT_FOUND};
 
-/// Which orphan, and as what.
+/// Which directory or orphan, and as what.
 #[derive(Clone, Debug, clap::Args)]
 pub struct VolumeAdoptArgs {
-    /// The volume, by its uuid or the beginning of it, as `disk show` names it.
+    /// A directory with data, by its absolute path on the agent's host, on the file system of the disk; it is moved, and never copied.
+    #[arg(required_unless_present = "orphan", conflicts_with = "orphan")]
+    pub path: Option<String>,
+    /// A volume that no claim stands for, by its uuid or the beginning of it, as `disk show` names it.
     #[arg(long, value_name = "UUID")]
-    pub orphan: String,
-    /// The agent that has its disk, when several have such a volume.
-    #[arg(long)]
+    pub orphan: Option<String>,
+    /// The agent that has its disk; of an orphan only when several have such a volume.
+    #[arg(long, required_unless_present = "orphan")]
     pub agent: Option<String>,
     /// Its disk: the disk's id, the beginning of it, or its path.
-    #[arg(long)]
+    #[arg(long, required_unless_present = "orphan")]
     pub disk: Option<String>,
-    /// The role that it shall be for; else that of its label.
-    #[arg(long)]
+    /// The role that it shall be for; of an orphan, else that of its label.
+    #[arg(long, required_unless_present = "orphan")]
     pub role: Option<String>,
-    /// The name that it shall have; else that of its label.
-    #[arg(long)]
+    /// The name that it shall have; of an orphan, else that of its label.
+    #[arg(long, required_unless_present = "orphan")]
     pub name: Option<String>,
-    /// The size that it shall have, in MB; else that of its label.
-    #[arg(long, value_name = "MB")]
+    /// The size that it shall have, in MB; of an orphan, else that of its label.
+    #[arg(long, value_name = "MB", required_unless_present = "orphan")]
     pub size: Option<u64>,
     /// Where tasks will see it, in their sandbox.
     #[arg(long, default_value = "data", value_name = "PATH")]
@@ -50,12 +53,15 @@ pub async fn run(context: &Context, args: &VolumeAdoptArgs) -> anyhow::Result<i3
     let agent = args.agent.as_deref().map(|it| choose(&agents, it)).transpose()?;
     let place = (agent.map(|it| it.id.as_str()), args.disk.as_deref());
     let disks = context.master.rows::<DiskRow>().await?;
-    let found = find(&disks, &args.orphan, place)?;
+    let found = match &args.orphan {
+        Some(orphan) => find(&disks, orphan, place)?,
+        None => on_disk(&disks, args, place)?,
+    };
     let size = args.size.map(|it| it.to_string());
     let mut pairs = vec![
         ("agent", found.agent.as_str()),
         ("disk", found.disk.as_str()),
-        ("volume", found.volume.as_str()),
+        (if args.orphan.is_some() { "volume" } else { "path" }, found.volume.as_str()),
         ("container_path", args.container_path.as_str()),
     ];
     pairs.extend(args.role.as_deref().map(|it| ("role", it)));
@@ -67,19 +73,42 @@ pub async fn run(context: &Context, args: &VolumeAdoptArgs) -> anyhow::Result<i3
     }
     context.master.post("adopt-volume", &pairs).await?;
     context.remark(&format!(
-        "volume {} on {} is adopted, with its data: done and durable",
+        "{} on {} is adopted, with its data: done and durable",
         found.volume, found.hostname
     ));
     let mut claims = context.master.rows::<ClaimRow>().await?;
-    claims.retain(|it| it.id == found.volume && it.agent == found.agent);
+    let is_it = |it: &ClaimRow| match args.orphan {
+        Some(_) => it.id == found.volume,
+        None => it.volume == args.name && Some(&it.role) == args.role.as_ref(),
+    };
+    claims.retain(|it| it.agent == found.agent && is_it(it));
     context.console.put(&CLAIMS.text(context, &claims))?;
     Ok(0)
 }
 
-/// An orphan, and where it is.
+/// A directory, and where it is said to be.
+fn on_disk(
+    disks: &[Received<DiskRow>],
+    args: &VolumeAdoptArgs,
+    (agent, disk): (Option<&str>, Option<&str>),
+) -> Result<FoundOrphan, Failure> {
+    let its = disks.iter().filter(|it| agent.is_none_or(|agent| it.agent == agent));
+    let its: Vec<Received<DiskRow>> = its.cloned().collect();
+    let disk = choose(&its, disk.unwrap_or_default())?;
+    Ok(FoundOrphan {
+        volume: args.path.clone().unwrap_or_default(),
+        name: args.name.clone().unwrap_or_default(),
+        role: args.role.clone().unwrap_or_default(),
+        disk: disk.id.clone(),
+        agent: disk.agent.clone(),
+        hostname: disk.hostname.clone(),
+    })
+}
+
+/// What is adopted, and where it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoundOrphan {
-    /// Its uuid.
+    /// Its uuid; of a directory its path.
     pub volume: String,
     /// The name on its label.
     pub name: String,

@@ -1,14 +1,15 @@
-//! An operator makes an orphan, a whole volume that no claim stands for, that of a claim again, or has it moved to the trash of its disk.
+//! An operator makes an orphan, a whole volume that no claim stands for, that of a claim again, or has it moved to the trash of its disk; or
+//! makes a directory with data a volume.
 //!
 //! The agent, which has the disk, decides: it looks at the volume, and knows how much of its space is its own already. Nothing is believed
 //! before it has told. What the label does not say (who pays for the space) is found here. Never has a volume claimed twice: one that another
 //! agent has a claim of is refused, and that agent named.
 
 use holdfast_model::{
-    Action, AgentId, Asker, ClaimAction, ClaimId, DiskId, DiskKind, DiskReport, Expected, Filling,
-    Identity, Invalid, LabelledVolume, Labels, MasterChange, MasterLedger, Operation,
-    OperationUuid, Order, Ownership, PendingOperation, PersistenceId, Reservation, ReservationKind,
-    Resource, Resources, Role, Scalar, Source, Together, Value, VolumeAdoption,
+    Action, AdoptedFrom, AgentId, Asker, ClaimAction, ClaimId, DiskId, DiskKind, DiskReport,
+    Expected, Filling, Identity, Invalid, LabelledVolume, Labels, MasterChange, MasterLedger,
+    Operation, OperationUuid, Order, Ownership, PendingOperation, PersistenceId, Reservation,
+    ReservationKind, Resource, Resources, Role, Scalar, Source, Together, Value, VolumeAdoption,
 };
 
 use super::operator_claim::{check_health, Force, Wish};
@@ -56,7 +57,10 @@ pub(super) fn adopt_volume(
     };
     belief.operations.put(uuid, in_flight);
     let ownership = Some(ownership);
-    let adopt = Order::AdoptVolume { uuid, together, ownership };
+    let adopt = match &adoption.from {
+        AdoptedFrom::Orphan(_) => Order::AdoptVolume { uuid, together, ownership },
+        AdoptedFrom::Directory(_) => Order::AdoptDirectory { uuid, together, ownership },
+    };
     order(step, &mut belief.agents, agent, adopt);
     let pending = PendingOperation { uuid, framework: None, agent: agent.clone(), operation };
     step.out.commit(vec![MasterChange::Pending(pending)]);
@@ -76,18 +80,13 @@ pub(crate) fn plan_adoption<'a>(
 ) -> Result<Adoption, Refusal> {
     let state = known(agent, state)?;
     let disk = disk_of(agent, state, adoption.disk)?;
-    let orphan = orphan_on(ledger, (agent, state), disk, adoption.orphan)?;
-    let size_mb = size_of(state, disk, adoption.size_mb, orphan)?;
-    let role = match &adoption.role {
-        Some(role) => role.clone(),
-        None => Role::parse(&orphan.role).map_err(|it| unfit_label(orphan, &it))?,
+    let orphan = match &adoption.from {
+        AdoptedFrom::Orphan(id) => Some(orphan_on(ledger, (agent, state), disk, *id)?),
+        AdoptedFrom::Directory(_) => None,
     };
-    let name = match &adoption.name {
-        Some(name) => name.clone(),
-        None => PersistenceId::parse(&orphan.persistence).map_err(|it| unfit_label(orphan, &it))?,
-    };
+    let (role, name, size_mb) = described(state, disk, adoption, orphan)?;
     let (space, is_reserved) = space_for(state, disk, &role, size_mb, principal);
-    let creator = orphan.principal.as_deref();
+    let creator = orphan.map_or(principal, |it| it.principal.as_deref());
     let volume = space.clone().volume(name, &adoption.container_path, creator);
     check_space(ledger, agent, disk, &space, is_reserved)?;
     let mut steps = Vec::new();
@@ -98,7 +97,12 @@ pub(crate) fn plan_adoption<'a>(
     check_names(ledger, (agent, state), &create).map_err(|it| Refusal::Conflict(it.to_string()))?;
     check_name(agent, state, &create)?;
     steps.push(create);
-    let filling = Box::new(Filling::Orphan { volume: orphan.id, generation: orphan.generation });
+    let filling = Box::new(match (&adoption.from, orphan) {
+        (AdoptedFrom::Directory(path), _) => Filling::Directory(path.clone()),
+        (AdoptedFrom::Orphan(id), orphan) => {
+            Filling::Orphan { volume: *id, generation: orphan.map_or(0, |it| it.generation) }
+        }
+    });
     let by = principal.unwrap_or("operator").to_owned();
     let together = Together { by, steps, expected: Expected::default(), filling: Some(filling) };
     let action = ClaimAction::Together(together.clone());
@@ -109,6 +113,34 @@ pub(crate) fn plan_adoption<'a>(
     check_taken(ledger, agent, (&action, None), &ownership, under_way)
         .map_err(|(_, why)| Refusal::Conflict(why))?;
     Ok(Adoption { together, ownership })
+}
+
+/// What the volume is to be: as its label says, if it has one, where nothing else is said.
+fn described(
+    state: &AgentState,
+    disk: &DiskReport,
+    adoption: &VolumeAdoption,
+    orphan: Option<&LabelledVolume>,
+) -> Result<(Role, PersistenceId, Scalar), Refusal> {
+    let needed = |field: &str| {
+        let why = "is needed for a directory, which has no label that says it";
+        Refusal::Invalid(Invalid::new(field.to_owned(), why))
+    };
+    let role = match (&adoption.role, orphan) {
+        (Some(role), _) => role.clone(),
+        (None, Some(it)) => Role::parse(&it.role).map_err(|why| unfit_label(it, &why))?,
+        (None, None) => return Err(needed("role")),
+    };
+    let name = match (&adoption.name, orphan) {
+        (Some(name), _) => name.clone(),
+        (None, Some(it)) => {
+            PersistenceId::parse(&it.persistence).map_err(|why| unfit_label(it, &why))?
+        }
+        (None, None) => return Err(needed("name")),
+    };
+    let labelled_mb = orphan.map(|it| it.size_mb);
+    let size = size_of(state, disk, adoption.size_mb, labelled_mb)?;
+    Ok((role, name, size.ok_or_else(|| needed("size_mb"))?))
 }
 
 fn known<'a>(agent: &AgentId, state: Option<&'a AgentState>) -> Result<&'a AgentState, Refusal> {
@@ -196,11 +228,11 @@ fn size_of(
     state: &AgentState,
     disk: &DiskReport,
     asked: Option<u64>,
-    orphan: &LabelledVolume,
-) -> Result<Scalar, Refusal> {
+    labelled: Option<u64>,
+) -> Result<Option<Scalar>, Refusal> {
     let whole = |mb: u64| Scalar::whole(i64::try_from(mb).unwrap_or(i64::MAX));
     if disk.disk.kind != DiskKind::Mount {
-        return Ok(whole(asked.unwrap_or(orphan.size_mb)));
+        return Ok(asked.or(labelled).map(whole));
     }
     let is_it = |it: &Identity| disk.disk.carries(it);
     let there = state.machine().resources.entries().find(|(it, _)| is_it(it));
@@ -210,7 +242,7 @@ fn size_of(
             "size_mb",
             format!("is {asked}, and disk {} is only given whole: {size} MB", disk.disk.id),
         ))),
-        _ => Ok(size),
+        _ => Ok(Some(size)),
     }
 }
 
@@ -349,7 +381,8 @@ pub(crate) fn plan_removal(
     let orphan = orphan_on(ledger, (agent, state), disk, id)?;
     let role = Role::parse(&orphan.role).map_err(|it| unfit_label(orphan, &it))?;
     let name = PersistenceId::parse(&orphan.persistence).map_err(|it| unfit_label(orphan, &it))?;
-    let size = size_of(state, disk, None, orphan)?;
+    let size = size_of(state, disk, None, Some(orphan.size_mb))?;
+    let size = size.expect("a label says a size");
     let space = reserved_space(disk.disk.source(), &role, size, None);
     let resource = space.volume(name, "data", orphan.principal.as_deref());
     Ok(Removal { disk: disk.disk.id, resource })

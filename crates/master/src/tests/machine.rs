@@ -219,6 +219,7 @@ impl Machine {
             }
             // Tests answer them.
             Order::RemoveOrphan { .. }
+            | Order::AdoptDirectory { .. }
             | Order::AddDisk { .. }
             | Order::AdoptDisk { .. }
             | Order::LeaveDisk { .. }

@@ -1,7 +1,7 @@
 //! Volumes that no claim stands for: adopted, and removed.
 
 use holdfast_model::{
-    Action, ClaimAction, ClaimId, DiskId, DiskKind, DiskRecord, DiskReport, Filling,
+    Action, AdoptedFrom, ClaimAction, ClaimId, DiskId, DiskKind, DiskRecord, DiskReport, Filling,
     LabelledVolume, OperationUuid, OperatorCall, Order, PersistenceId, Resource, Role, Source,
     ToMaster, VolumeAdoption,
 };
@@ -48,7 +48,7 @@ fn bed() -> Bed {
 fn adoption() -> VolumeAdoption {
     VolumeAdoption {
         disk: DISK,
-        orphan: ORPHAN,
+        from: AdoptedFrom::Orphan(ORPHAN),
         role: None,
         name: None,
         size_mb: None,
@@ -122,7 +122,11 @@ fn what_the_role_has_reserved_there_pays_for_it() {
 fn what_stands_in_the_way_is_named() {
     let mut bed = bed();
     let other = ClaimId(Uuid::from_u128(0xabc));
-    refused(&mut bed, VolumeAdoption { orphan: other, ..adoption() }, "there is no whole volume");
+    refused(
+        &mut bed,
+        VolumeAdoption { from: AdoptedFrom::Orphan(other), ..adoption() },
+        "there is no whole volume",
+    );
     let elsewhere = DiskId(Uuid::from_u128(0xd2));
     refused(&mut bed, VolumeAdoption { disk: elsewhere, ..adoption() }, "has no disk");
     let large = VolumeAdoption { size_mb: Some(990), ..adoption() };
@@ -152,7 +156,7 @@ fn a_volume_that_another_agent_has_a_claim_of_is_not_adopted() {
     bed.machines[0].introduce();
     bed.settle();
     let words = format!("on agent {}, where its disk was or is", bed.agent(1));
-    refused(&mut bed, VolumeAdoption { orphan: its, ..adoption() }, &words);
+    refused(&mut bed, VolumeAdoption { from: AdoptedFrom::Orphan(its), ..adoption() }, &words);
     let agent = bed.agent(0);
     let request = bed.ask(OperatorCall::RemoveOrphan { agent, orphan: its });
     assert!(matches!(&bed.answers[&request], Err(Refusal::Conflict(_))));
@@ -209,4 +213,24 @@ fn an_orphan_is_removed_once_its_agent_has_written_that_down() {
     bed.machines[0].outbox.push_back(ToMaster::DiskAnswer { uuid: order.0, refusal: None });
     bed.settle();
     assert_eq!(bed.answers[&request], Ok(()));
+}
+
+#[test]
+fn a_directory_is_adopted_with_what_is_said_of_it_and_the_agent_decides() {
+    let mut bed = bed();
+    let from = AdoptedFrom::Directory("/data/old".to_owned());
+    let bare = VolumeAdoption { from, ..adoption() };
+    refused(&mut bed, bare.clone(), "is needed for a directory");
+    let role = Some(Role::parse("db").unwrap());
+    let name = Some(PersistenceId::parse("data").unwrap());
+    let request = adopt(&mut bed, VolumeAdoption { role, name, size_mb: Some(200), ..bare });
+    bed.settle();
+    assert_eq!(bed.answers.get(&request), None, "a machine of this bed knows no directories");
+    let order = bed.machines[0].obeyed.iter().find_map(|it| match it {
+        Order::AdoptDirectory { together, .. } => Some(together.clone()),
+        _ => None,
+    });
+    let order = order.unwrap();
+    let filling = Filling::Directory("/data/old".to_owned());
+    assert_eq!((order.filling, order.steps.len()), (Some(Box::new(filling)), 2));
 }

@@ -178,7 +178,7 @@ own_message! {
         by = by: Same,
         steps = steps: Each<AStep>,
         expected = agent_generation + claims: Expectation,
-        filling = orphan_uuid + orphan_generation: AFilling,
+        filling = orphan_uuid + orphan_generation + directory: AFilling,
     }
 }
 

@@ -390,23 +390,29 @@ impl Codec<ClaimAction, v1::offer::Operation> for AStep {
 /// What a volume is made of.
 pub(crate) struct AFilling;
 
-impl Codec<Option<Box<Filling>>, (String, u64)> for AFilling {
-    fn write(value: &Option<Box<Filling>>) -> (String, u64) {
+impl Codec<Option<Box<Filling>>, (String, u64, String)> for AFilling {
+    fn write(value: &Option<Box<Filling>>) -> (String, u64, String) {
         match value.as_deref() {
-            Some(Filling::Orphan { volume, generation }) => (volume.to_string(), *generation),
+            Some(Filling::Orphan { volume, generation }) => {
+                (volume.to_string(), *generation, String::new())
+            }
+            Some(Filling::Directory(path)) => (String::new(), 0, path.clone()),
             None => Default::default(),
         }
     }
 
     fn read(
         field: &dyn Display,
-        (volume, generation): (String, u64),
+        (volume, generation, directory): (String, u64, String),
     ) -> Result<Option<Box<Filling>>, Invalid> {
-        if volume.is_empty() {
-            return Ok(None);
-        }
-        let volume = ClaimId::parse(&volume).at(field)?;
-        Ok(Some(Box::new(Filling::Orphan { volume, generation })))
+        Ok(match (volume.is_empty(), directory.is_empty()) {
+            (true, true) => None,
+            (true, false) => Some(Box::new(Filling::Directory(directory))),
+            (false, _) => {
+                let volume = ClaimId::parse(&volume).at(field)?;
+                Some(Box::new(Filling::Orphan { volume, generation }))
+            }
+        })
     }
 }
 

@@ -262,10 +262,18 @@ pub(crate) fn together() -> impl Strategy<Value = Together> {
 
 /// Changes of claims that are made together with the adoption of an orphan.
 pub(crate) fn adoption() -> impl Strategy<Value = Together> {
-    (together(), uuid(), any::<u64>()).prop_map(|(together, volume, generation)| Together {
-        filling: Some(Box::new(Filling::Orphan { volume: ClaimId(volume), generation })),
-        ..together
-    })
+    (together(), adopted())
+        .prop_map(|(together, filling)| Together { filling: Some(Box::new(filling)), ..together })
+}
+
+fn adopted() -> impl Strategy<Value = Filling> {
+    prop_oneof![
+        (uuid(), any::<u64>()).prop_map(|(volume, generation)| Filling::Orphan {
+            volume: ClaimId(volume),
+            generation
+        }),
+        word().prop_map(|it| Filling::Directory(format!("/{it}"))),
+    ]
 }
 
 pub(crate) fn framework() -> impl Strategy<Value = FrameworkInfo> {

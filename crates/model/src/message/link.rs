@@ -249,6 +249,15 @@ pub enum Order {
         /// Whose claims it may take from.
         ownership: Option<Ownership>,
     },
+    /// As [`Order::AdoptVolume`], of a directory with data.
+    AdoptDirectory {
+        /// The name of the operation.
+        uuid: OperationUuid,
+        /// What to do, and which directory it is.
+        together: Together,
+        /// Whose claims it may take from.
+        ownership: Option<Ownership>,
+    },
     /// An orphan shall go to the trash of its disk.
     RemoveOrphan {
         /// The name under which the agent answers.

@@ -81,10 +81,12 @@ pub enum Request {
         /// How long this may take, in milliseconds.
         slice_ms: u64,
     },
-    /// Make a whole volume that no claim stands for that of a claim again.
+    /// Make a whole volume that no claim stands for that of a claim again, or a directory a volume.
     Adopt {
         /// The label that it gets.
         label: VolumeLabel,
+        /// The directory that is moved into it; `None` when the volume is there.
+        directory: Option<String>,
         /// The generation that its label had when it was found.
         generation: u64,
         /// How much of its size must be its own already, in MB.

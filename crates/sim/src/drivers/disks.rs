@@ -257,7 +257,7 @@ impl Disk {
     }
 
     /// Gives a volume that no claim stands for another label, if it is as it was found.
-    pub(crate) fn adopt(&mut self, label: &VolumeLabel, adopted: Adopted) -> Result<(), String> {
+    pub(crate) fn adopt(&mut self, label: &VolumeLabel, adopted: &Adopted) -> Result<(), String> {
         self.check_itself(label)?;
         if self.troubled {
             return Err(format!("{}: input/output error", self.root));

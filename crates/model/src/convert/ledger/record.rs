@@ -33,7 +33,7 @@ records! {
     AgentFramework = 1,
     Executor = 1,
     Task = 1,
-    Operation = 5, // 2: `endings`; 3: `together`, `making`; 4: `ownership`; 5: what is adopted.
+    Operation = 6, // 2: `endings`; 3: `together`, `making`; 4: `ownership`; 5: an orphan; 6: a directory.
     TrashedVolume = 2,
     AddedDisk = 1,
     LeftPlace = 1,
@@ -42,7 +42,7 @@ records! {
     AgentRecord = 1,
     FrameworkRecord = 1,
     IndexedClaim = 2,
-    PendingOperation = 3, // 2: `together`; 3: what is adopted.
+    PendingOperation = 4, // 2: `together`; 3: an orphan; 4: a directory.
     RoleWeight = 1,
     RoleQuota = 1,
     Suspect = 1,

@@ -226,6 +226,13 @@ fn orphan_order() -> impl Strategy<Value = Order> {
                 ownership
             }
         ),
+        (uuid(), samples::adoption(), of(samples::ownership())).prop_map(
+            |(uuid, together, ownership)| Order::AdoptDirectory {
+                uuid: OperationUuid(uuid),
+                together,
+                ownership
+            }
+        ),
         (uuid(), uuid(), uuid(), samples::resource(), text()).prop_map(
             |(uuid, volume, disk, resource, by)| Order::RemoveOrphan {
                 uuid: OperationUuid(uuid),

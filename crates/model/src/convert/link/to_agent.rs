@@ -57,6 +57,11 @@ own_oneof! {
             together = together: Needed<Own>,
             ownership = ownership: Maybe<Own>,
         },
+        adopt_directory: AdoptDirectory { uuid, together, ownership } = AdoptDirectory {
+            uuid = uuid: Name,
+            together = together: Needed<Own>,
+            ownership = ownership: Maybe<Own>,
+        },
         remove_orphan: RemoveOrphan { uuid, volume, disk, resource, by } = RemoveOrphan {
             uuid = uuid: Name,
             volume = volume_uuid: Name,

@@ -369,8 +369,9 @@ impl Lane {
     fn try_adopt(&mut self, label: &VolumeLabel, adopted: Adopted) -> Result<(), String> {
         self.ready(label.disk)?;
         let doing = format!("adopting volume {}", label.claim);
-        let Adopted { generation, own_mb } = adopted;
-        let request = Request::Adopt { label: wanted(label, self.cluster()), generation, own_mb };
+        let Adopted { directory, generation, own_mb } = adopted;
+        let label_there = wanted(label, self.cluster());
+        let request = Request::Adopt { label: label_there, directory, generation, own_mb };
         match self.work(&request, &doing)? {
             Answer::Adopted(outcome) => outcome.inspect(|()| self.trash.made(label)),
             other => Err(self.misunderstood(&doing, &other)),

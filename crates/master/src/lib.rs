@@ -52,6 +52,7 @@ use handlers::agent::agent_said;
 use handlers::elected::elected;
 use handlers::framework::framework_said;
 use handlers::operator::operator_asks;
+use handlers::passed_over::passed_over;
 use handlers::tick::tick;
 use parts::agents::Agents;
 use parts::allocator_input::AllocatorInput;
@@ -184,6 +185,7 @@ fn dispatch(step: &mut Step, belief: &mut Belief, input: Input) {
     match input {
         Input::Elected(_) | Input::Deposed(_) => unreachable!("terms were looked at before"),
         Input::FromAgent(link, message) => agent_said(step, belief, link, message),
+        Input::AgentPassedOver(link, newest) => passed_over(step, belief, link, newest),
         Input::AgentLost(link) => agent_lost(step, belief, link),
         Input::FromFramework(link, _, call) => framework_said(step, belief, link, call),
         Input::FrameworkLost(link) => framework_lost(step, belief, link),

@@ -37,6 +37,9 @@ pub enum Input {
     Deposed(Term),
     /// An agent says. Its first message on a link is a report.
     FromAgent(LinkId, ToMaster),
+    /// An agent passed over an order that it does not know, since it is of an older version. It knows the kinds up to this number, see
+    /// [`holdfast_model::Order::kind`].
+    AgentPassedOver(LinkId, u32),
     /// An agent's link broke.
     AgentLost(LinkId),
     /// A framework says. Its first call on a link is SUBSCRIBE.

@@ -11,6 +11,7 @@ mod machine;
 mod moved_disks;
 mod moved_to_agents;
 mod offers;
+mod older_agents;
 mod operations;
 mod orphans;
 mod ownership;

@@ -16,6 +16,7 @@ use crate::{Belief, Step};
 
 /// An agent's link broke, or it was hung up on.
 pub(crate) fn agent_lost(step: &mut Step, belief: &mut Belief, link: LinkId) {
+    belief.operations.end_recovery(link);
     let Some(id) = step.links.close_agent(link) else { return }; // It was nobody's, or closed before.
     if belief.agents.at(&id).link() != Some(link) {
         return; // It speaks on a newer one.

@@ -347,10 +347,10 @@ pub(super) fn remove_orphan(
     let state = belief.agents.get(agent);
     let Removal { disk, resource } = plan_removal(step.out.ledger(), (agent, state), orphan)?;
     let uuid = OperationUuid(step.ids.fresh());
-    belief.operations.await_disk(uuid, agent.clone(), request);
     let by = principal.unwrap_or("operator").to_owned();
     let resource = Box::new(resource);
     let remove = Order::RemoveOrphan { uuid, volume: orphan, disk, resource, by };
+    belief.operations.await_disk((uuid, remove.kind()), agent.clone(), request);
     order(step, &mut belief.agents, agent, remove);
     Ok(())
 }

@@ -79,9 +79,9 @@ fn pass_on(
     let state = state.ok_or_else(|| Refusal::NotFound(format!("there is no agent {agent}")))?;
     check_health((agent, state))?;
     let uuid = OperationUuid(step.ids.fresh());
-    belief.operations.await_disk(uuid, agent.clone(), request);
-    let by = principal.unwrap_or("operator").to_owned();
-    order(step, &mut belief.agents, agent, make(uuid, by));
+    let made = make(uuid, principal.unwrap_or("operator").to_owned());
+    belief.operations.await_disk((uuid, made.kind()), agent.clone(), request);
+    order(step, &mut belief.agents, agent, made);
     Ok(())
 }
 

@@ -10,6 +10,7 @@ use holdfast_model::{
     OperationUuid, Order, PendingOperation, Resource, Resources,
 };
 
+use super::passed_over::why_passed_over;
 use super::subscribe::FRAMEWORKS_MAX;
 use crate::flows::bookkeeping::recount;
 use crate::flows::operations::drop_operation;
@@ -91,9 +92,13 @@ fn missing_operations(
     let theirs = belief.operations.of_agent(id);
     let missing = theirs.filter(|(uuid, it)| it.settled.is_none() && !known.contains(uuid));
     let missing: Vec<OperationUuid> = missing.map(|(uuid, _)| *uuid).collect();
+    // It has seen all that was sent on its link, so there it can only have passed it over.
+    let why = match belief.agents.has_passed_over(id) {
+        true => why_passed_over(id),
+        false => "the order was lost on its way to the agent; nothing was changed".to_owned(),
+    };
     for uuid in missing {
-        let why = "the order was lost on its way to the agent; nothing was changed";
-        drop_operation(step, belief, &uuid, why);
+        drop_operation(step, belief, &uuid, &why);
     }
 }
 

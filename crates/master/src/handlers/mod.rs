@@ -20,6 +20,7 @@ mod move_disk;
 mod operation_update;
 pub(crate) mod operator;
 pub(crate) mod operator_claim;
+pub(crate) mod passed_over;
 mod reconcile;
 pub(crate) mod recover;
 mod report;

@@ -63,8 +63,8 @@ pub(super) fn move_disk(
             }
         }
     };
-    let asked = if begun.state == MoveState::Taking { &begun.to } else { &begun.from };
-    belief.operations.await_disk(order, asked.clone(), request);
+    let (asked, asks) = next(&begun);
+    belief.operations.await_disk((order, asks.kind()), asked.clone(), request);
     step.out.commit(vec![MasterChange::Move(begun.clone())]);
     drive(step, belief, &begun);
     Ok(())
@@ -150,22 +150,45 @@ fn claims_of(
     Ok((kind, former.root, claims))
 }
 
-/// Orders the next thing, if whoever has to do it is connected.
-fn drive(step: &mut Step, belief: &mut Belief, it: &DiskMove) {
+/// The next thing that has to be done, and by whom.
+fn next(it: &DiskMove) -> (&AgentId, Order) {
     let stage = match it.state {
         MoveState::Fencing => LeaveStage::Fence,
         MoveState::Lifting => LeaveStage::Lift,
         MoveState::Moved => LeaveStage::End,
         MoveState::Taking => {
             let (taking, by) = (Box::new(it.taking()), it.by.clone());
-            let take = Order::TakeDisk { uuid: it.order, taking, by };
-            order(step, &mut belief.agents, &it.to, take);
-            return;
+            return (&it.to, Order::TakeDisk { uuid: it.order, taking, by });
         }
     };
     let (uuid, disk, to, by) = (it.order, it.disk, it.to.clone(), it.by.clone());
-    let leave = Order::LeaveDisk { uuid, disk, to, stage, by };
-    order(step, &mut belief.agents, &it.from, leave);
+    (&it.from, Order::LeaveDisk { uuid, disk, to, stage, by })
+}
+
+/// Orders the next thing, if whoever has to do it is connected.
+fn drive(step: &mut Step, belief: &mut Belief, it: &DiskMove) {
+    let (agent, next) = next(it);
+    order(step, &mut belief.agents, agent, next);
+}
+
+/// An agent passed over orders; it knows the kinds up to `newest`. What it was asked to do first about disks that move, it has refused so;
+/// what it has yet to end or undo stays to be done by a newer version of it.
+pub(super) fn moves_passed_over(
+    step: &mut Step,
+    belief: &mut Belief,
+    agent: &AgentId,
+    (newest, why): (u32, &str),
+) {
+    let is_its = |it: &&DiskMove| {
+        let is_asked = matches!(it.state, MoveState::Fencing | MoveState::Taking);
+        let (asked, order) = next(it);
+        is_asked && asked == agent && newest < order.kind()
+    };
+    let moves = step.out.ledger().moves.values().filter(is_its);
+    let orders: Vec<OperationUuid> = moves.map(|it| it.order).collect();
+    for order in orders {
+        move_answered(step, belief, agent, order, Some(why));
+    }
 }
 
 /// An agent is connected anew: what it has yet to do about disks that move is ordered again.
@@ -233,10 +256,12 @@ fn take(step: &mut Step, belief: &mut Belief, it: DiskMove) {
     let order = OperationUuid(step.ids.fresh());
     let claims = step.out.ledger().claims_of(&it.from).filter(|claim| it.concerns(claim));
     let claims = claims.cloned().collect();
-    if let Some(request) = belief.operations.take_disk(&it.from, it.order) {
-        belief.operations.await_disk(order, it.to.clone(), request);
-    }
+    let request = belief.operations.take_disk(&it.from, it.order);
     let taking = DiskMove { order, claims, state: MoveState::Taking, ..it };
+    if let Some(request) = request {
+        let kind = next(&taking).1.kind();
+        belief.operations.await_disk((order, kind), taking.to.clone(), request);
+    }
     step.out.commit(vec![MasterChange::Move(taking.clone())]);
     drive(step, belief, &taking);
 }

@@ -10,7 +10,9 @@ use holdfast_model::{
     MasterLedger, MoveState, NodeId, OperationUuid, Order, Recovery, Report, SharedMap, ToAgent,
 };
 
+use super::passed_over::why_passed_over;
 use crate::parts::agents::{AgentState, Agents, FencedAgent};
+use crate::parts::operations::Operations;
 use crate::{Belief, Effect, Refusal, RequestId, Step};
 
 /// What a recovery would do.
@@ -165,7 +167,13 @@ pub(super) fn recover(
 }
 
 /// Whose report this is, if that agent is to have its claims back: it is told, in place of being refused.
-pub(super) fn tell(step: &mut Step, link: LinkId, agent: &AgentId, report: &Report) -> bool {
+pub(super) fn tell(
+    step: &mut Step,
+    operations: &mut Operations,
+    link: LinkId,
+    agent: &AgentId,
+    report: &Report,
+) -> bool {
     let ledger = step.out.ledger();
     let Some(it) = ledger.recoveries.get(agent).filter(|it| it.node == report.node) else {
         return false;
@@ -182,8 +190,25 @@ pub(super) fn tell(step: &mut Step, link: LinkId, agent: &AgentId, report: &Repo
     };
     let order = Order::Recover { uuid: it.order, recovery: Box::new(recovery), by: it.by.clone() };
     let term = step.out.term_led();
+    operations.begin_recovery(link, agent.clone());
     step.out.send(Effect::ToAgent(link, ToAgent { term, order }));
     true
+}
+
+/// The fenced agent on that link passed the order over: it stays fenced as it was, and nobody waits any longer.
+pub(super) fn recovery_passed_over(step: &mut Step, belief: &mut Belief, link: LinkId) {
+    let Some(agent) = belief.operations.end_recovery(link) else { return };
+    let why = why_passed_over(&agent);
+    step.out.log(why.clone());
+    if step.out.ledger().recoveries.contains_key(&agent) {
+        step.out.commit(vec![MasterChange::RecoveryEnded(agent.clone())]);
+    }
+    for request in belief.operations.take_recoveries(&agent) {
+        step.out.send(Effect::Answer(request, Err(Refusal::Conflict(why.clone()))));
+    }
+    let (term, order) = (step.out.term_led(), Order::Refused(why));
+    step.out.send(Effect::ToAgent(link, ToAgent { term, order }));
+    step.out.send(Effect::CloseAgent(link));
 }
 
 /// A report came. Under the new name of its ledger the agent has its claims back, and is believed; an agent that is believed needs none.

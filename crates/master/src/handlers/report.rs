@@ -160,7 +160,7 @@ fn refuse_agent(
     }
     step.out.log(format!("refused {}: {why}", report.machine.hostname));
     if let Some(id) = lost {
-        if recover::tell(step, link, &id, report) {
+        if recover::tell(step, &mut belief.operations, link, &id, report) {
             return; // It hangs up when it has written it down.
         }
         belief.agents.fenced_mut().note(FencedAgent::of(id, report, step.now));

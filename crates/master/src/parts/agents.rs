@@ -252,6 +252,16 @@ impl Agents {
         self.session_mut(id).answered();
     }
 
+    /// It passed over an order that it does not know.
+    pub(crate) fn passes_over(&mut self, id: &AgentId) {
+        self.session_mut(id).passes_over();
+    }
+
+    /// Whether it passed over an order on its link.
+    pub(crate) fn has_passed_over(&self, id: &AgentId) -> bool {
+        self.session(id).has_passed_over()
+    }
+
     /// One of its tasks was forgotten.
     pub(crate) fn forget_task(&mut self, id: &AgentId, task: &TaskKey) {
         self.session_mut(id).forget(task);

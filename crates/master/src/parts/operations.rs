@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use holdfast_model::{
-    AgentId, ClaimAction, ClaimId, FrameworkId, OperationState, OperationStatus, OperationUuid,
-    Resources, SharedIndex, SharedMap, StatusUuid,
+    AgentId, ClaimAction, ClaimId, FrameworkId, LinkId, OperationState, OperationStatus,
+    OperationUuid, Order, Resources, SharedIndex, SharedMap, StatusUuid,
 };
 
 use crate::step::RequestId;
@@ -60,6 +60,15 @@ pub(crate) fn dropped_status(uuid: &OperationUuid) -> StatusUuid {
     StatusUuid(uuid.0)
 }
 
+/// An operator who waits for what an agent answers to an order about disks.
+#[derive(Debug)]
+struct DiskRequest {
+    agent: AgentId,
+    request: RequestId,
+    /// The kind of the order, which an agent of an older version may not know.
+    kind: u32,
+}
+
 /// All operations.
 #[derive(Debug, Default)]
 pub(crate) struct Operations {
@@ -70,9 +79,11 @@ pub(crate) struct Operations {
     /// Operators who wait for an agent to write down that a destroyed volume goes.
     purges: BTreeMap<(AgentId, ClaimId), Vec<RequestId>>,
     /// Operators who wait for an agent to have a disk more or less, by the names of the orders.
-    disks: BTreeMap<OperationUuid, (AgentId, RequestId)>,
+    disks: BTreeMap<OperationUuid, DiskRequest>,
     /// Operators who wait for an agent to have its claims back.
     recoveries: BTreeMap<AgentId, Vec<RequestId>>,
+    /// The links on which a fenced agent was told to have its claims back, and has not answered yet.
+    recovering: BTreeMap<LinkId, AgentId>,
 }
 
 impl Operations {
@@ -171,8 +182,8 @@ impl Operations {
             theirs.iter().filter_map(|uuid| self.take_request(uuid)).collect();
         let claims: Vec<ClaimId> = self.purges_of(agent).collect();
         claims.into_iter().for_each(|it| requests.extend(self.take_purges(agent, it)));
-        let theirs = self.disks.extract_if(.., |_, (its, _)| its == agent);
-        requests.extend(theirs.map(|(_, (_, request))| request));
+        let theirs = self.disks.extract_if(.., |_, it| it.agent == *agent);
+        requests.extend(theirs.map(|(_, it)| it.request));
         requests
     }
 
@@ -193,15 +204,32 @@ impl Operations {
     }
 
     /// An operator waits for an agent to have a disk more or less.
-    pub(crate) fn await_disk(&mut self, order: OperationUuid, agent: AgentId, request: RequestId) {
-        self.disks.insert(order, (agent, request));
+    pub(crate) fn await_disk(
+        &mut self,
+        (order, kind): (OperationUuid, u32),
+        agent: AgentId,
+        request: RequestId,
+    ) {
+        self.disks.insert(order, DiskRequest { agent, request, kind });
+    }
+
+    /// Those who wait for an answer to orders that an agent passed over: it knows the kinds up to `newest`.
+    pub(crate) fn take_passed_over(&mut self, agent: &AgentId, newest: u32) -> Vec<RequestId> {
+        let is_beyond = |it: &DiskRequest| it.agent == *agent && newest < it.kind;
+        let orders = self.disks.extract_if(.., |_, it| is_beyond(it));
+        let mut requests: Vec<RequestId> = orders.map(|(_, it)| it.request).collect();
+        if newest < Order::PURGE_TRASH {
+            let claims: Vec<ClaimId> = self.purges_of(agent).collect();
+            claims.into_iter().for_each(|it| requests.extend(self.take_purges(agent, it)));
+        }
+        requests
     }
 
     /// Who waited for what an agent answers to such an order.
     pub(crate) fn take_disk(&mut self, agent: &AgentId, order: OperationUuid) -> Option<RequestId> {
-        let is_its = self.disks.get(&order).is_some_and(|(its, _)| its == agent);
+        let is_its = self.disks.get(&order).is_some_and(|it| it.agent == *agent);
         let waiting = is_its.then(|| self.disks.remove(&order)).flatten();
-        waiting.map(|(_, request)| request)
+        waiting.map(|it| it.request)
     }
 
     /// An operator waits for an agent to have its claims back.
@@ -214,12 +242,22 @@ impl Operations {
         self.recoveries.remove(agent).unwrap_or_default()
     }
 
+    /// A fenced agent was told on that link to have its claims back.
+    pub(crate) fn begin_recovery(&mut self, link: LinkId, agent: AgentId) {
+        self.recovering.insert(link, agent);
+    }
+
+    /// It answered on that link, or the link is over; returns the agent that was told so.
+    pub(crate) fn end_recovery(&mut self, link: LinkId) -> Option<AgentId> {
+        self.recovering.remove(&link)
+    }
+
     /// The operators who wait for anything.
     pub(crate) fn requests(&self) -> impl Iterator<Item = RequestId> + '_ {
         let waiting = self.in_flight.values().filter_map(|it| it.request);
         let waiting = waiting.chain(self.purges.values().flatten().copied());
         let waiting = waiting.chain(self.recoveries.values().flatten().copied());
-        waiting.chain(self.disks.values().map(|(_, request)| *request))
+        waiting.chain(self.disks.values().map(|it| it.request))
     }
 
     pub(crate) fn forget(&mut self, uuid: &OperationUuid) -> Option<InFlight> {

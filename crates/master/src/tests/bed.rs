@@ -284,6 +284,15 @@ impl Bed {
     /// One message from the master to this agent.
     pub(crate) fn obey_one(&mut self, machine: usize) -> bool {
         let Some(message) = self.machines[machine].inbox.pop_front() else { return false };
+        let newest = self.machines[machine].newest;
+        if newest < message.order.kind() {
+            while self.hear_one(machine) {} // What it has said before arrives before.
+            self.machines[machine].orders_seen += 1;
+            if let Some(link) = self.machines[machine].link {
+                self.input(Input::AgentPassedOver(link, newest));
+            }
+            return true;
+        }
         self.machines[machine].obey(message);
         if std::mem::take(&mut self.machines[machine].hangs_up) {
             self.lose(machine);

@@ -44,6 +44,8 @@ pub(crate) struct Machine {
     pub(crate) trash: BTreeMap<ClaimId, TrashedVolume>,
     /// Fails the next operation.
     pub(crate) fails: bool,
+    /// The newest kind of order that it knows; others it passes over.
+    pub(crate) newest: u32,
     /// Does not speak with such a master.
     pub(crate) hangs_up: bool,
     /// Every order obeyed, for tests to look at.
@@ -77,6 +79,7 @@ impl Machine {
             operations: BTreeMap::new(),
             trash: BTreeMap::new(),
             fails: false,
+            newest: u32::MAX,
             hangs_up: false,
             obeyed: Vec::new(),
             reported_pending: BTreeSet::new(),

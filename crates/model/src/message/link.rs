@@ -373,6 +373,44 @@ pub enum Order {
     Unknown,
 }
 
+impl Order {
+    /// The kind of the order: its number in the `oneof message` of `ToAgent`, as [`crate::convert::link`] writes it; 0 for
+    /// [`Order::Unknown`]. An agent of an older version knows the kinds up to some number.
+    pub fn kind(&self) -> u32 {
+        match self {
+            Order::Unknown => 0,
+            Order::Registered(..) => 2,
+            Order::Refused(_) => 3,
+            Order::Apply { .. } => 4,
+            Order::Kill { .. } => 5,
+            Order::ShutdownExecutor(..) => 6,
+            Order::ShutdownFramework(_) => 7,
+            Order::AcknowledgeTask(..) => 8,
+            Order::AcknowledgeOperation(..) => 9,
+            Order::ExecutorMessage(..) => 10,
+            Order::Ping(_) => 11,
+            Order::Resync => 12,
+            Order::Undelete { .. } => 14,
+            Order::PurgeTrash { .. } => Order::PURGE_TRASH,
+            Order::GiveUp { .. } => 16,
+            Order::AddDisk { .. } => 17,
+            Order::RemoveDisk { .. } => 18,
+            Order::AdoptDisk { .. } => 19,
+            Order::LeaveDisk { .. } => 20,
+            Order::TakeDisk { .. } => 21,
+            Order::ApplyTogether { .. } => 23,
+            Order::Recover { .. } => Order::RECOVER,
+            Order::AdoptVolume { .. } => 40,
+            Order::RemoveOrphan { .. } => 41,
+        }
+    }
+
+    /// The kind of [`Order::PurgeTrash`].
+    pub const PURGE_TRASH: u32 = 15;
+    /// The kind of [`Order::Recover`].
+    pub const RECOVER: u32 = 30;
+}
+
 /// Master to agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ToAgent {

@@ -197,6 +197,7 @@ impl LeaderApi {
             }
             Received::NotUnderstood { newest_known } => {
                 tracing::warn!("an agent that runs an older version passed over an order; it knows orders up to kind {newest_known}");
+                self.inbox.tell(Input::AgentPassedOver(link, newest_known)).await;
             }
         }
         Ok(())

@@ -33,6 +33,8 @@ pub(super) struct Session {
     orders_sent: u64,
     /// `orders_sent` when the agent was last asked to tell everything again, while the answer is still to come.
     asked: Option<u64>,
+    /// Whether the agent, which is of an older version, passed over an order on this link.
+    passed_over: bool,
     /// Orders that wait for that answer: were they sent, it would be out of date when it comes.
     queued: Vec<Order>,
     /// Tasks that were forgotten since it was asked, which the answer may still name.
@@ -51,7 +53,16 @@ impl Session {
             self.queued.is_empty(),
             "nothing waits for an answer on a link that is not open yet"
         );
-        (self.orders_sent, self.ping) = (0, (0, 0));
+        (self.orders_sent, self.ping, self.passed_over) = (0, (0, 0), false);
+    }
+
+    /// The agent passed over an order that it does not know.
+    pub(super) fn passes_over(&mut self) {
+        self.passed_over = true;
+    }
+
+    pub(super) fn has_passed_over(&self) -> bool {
+        self.passed_over
     }
 
     pub(super) fn orders_sent(&self) -> u64 {

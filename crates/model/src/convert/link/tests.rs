@@ -436,6 +436,10 @@ proptest! {
 
     #[test]
     fn orders_come_back(order in to_agent()) {
+        let mut message = Vec::new();
+        to_agent_to_proto(&order).message.unwrap().encode(&mut message);
+        let (number, _) = prost::encoding::decode_key(&mut message.as_slice()).unwrap();
+        prop_assert_eq!(order.order.kind(), number);
         prop_assert_eq!(to_agent_from_proto(to_agent_to_proto(&order)), Ok(Received::Message(order)));
     }
 

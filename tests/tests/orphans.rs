@@ -417,7 +417,9 @@ fn a_kill_between_the_rename_and_the_ledger_leaves_the_data_in_the_claim_that_wa
     // They stop after each rename, before they answer.
     let mut tracer = Command::new("strace");
     tracer.args(["-f", "-o", "/dev/null", "-e", "inject=rename,renameat,renameat2:signal=SIGSTOP"]);
-    helpers.iter().for_each(|it| drop(tracer.args(["-p", &it.to_string()])));
+    for it in &helpers {
+        tracer.args(["-p", &it.to_string()]);
+    }
     let mut tracer = tracer.stderr(Stdio::null()).spawn().unwrap();
     let is_traced = |it: &u32| {
         let status = fs::read_to_string(format!("/proc/{it}/status")).unwrap();
@@ -439,7 +441,9 @@ fn a_kill_between_the_rename_and_the_ledger_leaves_the_data_in_the_claim_that_wa
     });
     assert!(bed.cluster.find_claim("found").is_none(), "the agent has not been told");
     bed.cluster.agents[0].kill();
-    helpers.iter().for_each(|it| drop(kill(pid(*it), Signal::SIGKILL)));
+    for it in &helpers {
+        let _ = kill(pid(*it), Signal::SIGKILL); // It may have ended with its agent.
+    }
     tracer.wait().unwrap();
     bed.cluster.agents[0].start();
     bed.cluster.wait_for_agent(0, "well");

@@ -1,8 +1,9 @@
 //! Agents of older versions, which pass over orders that they do not know: nobody waits for those, and nothing is believed done.
 
 use holdfast_model::{
-    AddedDisk, ClaimAction, ClaimId, DiskAdoption, DiskId, DiskKind, DiskRecord, DiskReport,
-    Expected, LabelledVolume, MoveState, OperatorCall, Order, VolumeAdoption,
+    AddedDisk, AdoptedFrom, ClaimAction, ClaimId, DiskAdoption, DiskId, DiskKind, DiskRecord,
+    DiskReport, Expected, LabelledVolume, MoveState, OperatorCall, Order, PersistenceId,
+    VolumeAdoption,
 };
 use uuid::Uuid;
 
@@ -78,11 +79,18 @@ fn calls(bed: &Bed, gone: ClaimId, faulty: ClaimId) -> Vec<(u32, OperatorCall)> 
     let adoption = |root: &str| DiskAdoption { disk: DISK, root: root.to_owned(), size_mb: None };
     let orphan = VolumeAdoption {
         disk: DISK,
-        orphan: ORPHAN,
+        from: AdoptedFrom::Orphan(ORPHAN),
         role: None,
         name: None,
         size_mb: None,
         container_path: "data".to_owned(),
+    };
+    let directory = VolumeAdoption {
+        from: AdoptedFrom::Directory("/d1/old".to_owned()),
+        role: Some(role("db")),
+        name: Some(PersistenceId::parse("old").unwrap()),
+        size_mb: Some(7),
+        ..orphan.clone()
     };
     let disk = AddedDisk::parse("path", "/d7", None).unwrap();
     let steps = vec![reserve(&[reserved(7)]), ClaimAction::Create(vec![volume("new", 7)])];
@@ -115,6 +123,7 @@ fn calls(bed: &Bed, gone: ClaimId, faulty: ClaimId) -> Vec<(u32, OperatorCall)> 
         ),
         (40, OperatorCall::AdoptVolume { agent: agent_of(), adoption: orphan }),
         (41, OperatorCall::RemoveOrphan { agent: agent_of(), orphan: ORPHAN }),
+        (42, OperatorCall::AdoptVolume { agent: agent_of(), adoption: directory }),
     ]
 }
 

@@ -393,14 +393,7 @@ fn go_on(bed: &mut Bed, number: usize, step: Step) {
         Step::Weigh(weight) => {
             bed.ask(OperatorCall::Weight(role("db"), Scalar::whole(weight)));
         }
-        Step::Quota(guarantee, limit, force) => {
-            let cpus = |count: i64| match count {
-                0.. => [("cpus".to_owned(), Scalar::whole(count))].into(),
-                _ => Default::default(),
-            };
-            let quota = holdfast_model::Quota { guarantees: cpus(guarantee), limits: cpus(limit) };
-            bed.ask(OperatorCall::Quota { quotas: vec![(role("db"), quota)], force });
-        }
+        Step::Quota(guarantee, limit, force) => set_quota(bed, guarantee, limit, force),
         Step::Pass(ms) => bed.pass_ms(ms),
         Step::FailOver => bed.fail_over(),
         Step::Reunite => bed.reunite(),
@@ -411,6 +404,15 @@ fn go_on(bed: &mut Bed, number: usize, step: Step) {
         }
         _ => unreachable!("done by the caller"),
     }
+}
+
+fn set_quota(bed: &mut Bed, guarantee: i64, limit: i64, force: bool) {
+    let cpus = |count: i64| match count {
+        0.. => [("cpus".to_owned(), Scalar::whole(count))].into(),
+        _ => Default::default(),
+    };
+    let quota = holdfast_model::Quota { guarantees: cpus(guarantee), limits: cpus(limit) };
+    bed.ask(OperatorCall::Quota { quotas: vec![(role("db"), quota)], force });
 }
 
 /// The newest statuses, some of them for the second time.

@@ -402,6 +402,7 @@ impl Order {
             Order::Recover { .. } => Order::RECOVER,
             Order::AdoptVolume { .. } => 40,
             Order::RemoveOrphan { .. } => 41,
+            Order::AdoptDirectory { .. } => 42,
         }
     }
 

@@ -152,6 +152,6 @@ mod tests {
             },
         );
         let told = counts.metrics().into_iter().filter(|it| it.value == 1.0).count();
-        assert_eq!(told, 12 + 6 + 1);
+        assert_eq!(told, 13 + 6 + 1);
     }
 }

@@ -181,7 +181,7 @@ fn forms_reserve_create_destroy_and_give_back() {
 }
 
 #[test]
-fn a_framework_is_torn_down_weights_are_set_and_what_is_not_served_says_so() {
+fn a_framework_is_torn_down_weights_and_quota_are_set_and_what_is_not_served_says_so() {
     let cluster = Cluster::start();
     let master = cluster.master.address();
     let scheduler = Scheduler::subscribe(master, &framework_info("f", 60.0), true);
@@ -197,9 +197,12 @@ fn a_framework_is_torn_down_weights_are_set_and_what_is_not_served_says_so() {
     assert_eq!(weights, json!([{"role": "db", "weight": 2.5}]));
     put("/weights", r#"[{"role":"db","weight":-1}]"#).expect(400, "I16");
     put("/reserve", "").expect(405, "B84");
+    let one = json!([{ "name": "cpus", "type": "SCALAR", "scalar": { "value": 1 } }]);
+    let quota = json!({ "role": "db", "guarantee": one }).to_string();
     for (method, path, body, status) in [
-        ("POST", "/quota", r#"{"role":"db","guarantee":[]}"#, 501),
-        ("DELETE", "/quota/db", "", 501),
+        ("POST", "/quota", r#"{"role":"db","guarantee":[]}"#, 400),
+        ("POST", "/quota", &quota, 200),
+        ("DELETE", "/quota/db", "", 200),
         ("POST", "/maintenance/schedule", "{}", 200),
         (
             "POST",

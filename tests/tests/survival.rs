@@ -487,22 +487,23 @@ fn damaged_mirror_are_made_anew_from_the_journal() {
 }
 
 #[test]
-fn an_agent_whose_ledger_is_gone_refuses_to_start() {
+fn an_agent_whose_ledger_is_gone_is_fenced_and_touches_nothing() {
     let mut cluster = Cluster::start();
     let kept = Kept::on_root(&cluster, "v");
     let (ledger, aside) = (cluster.agent_dir(0).join("ledger"), cluster.path("aside"));
     cluster.agents[0].kill();
     fs::rename(&ledger, &aside).unwrap();
-    let before = tree(&cluster.agent_dir(0));
-    cluster.agents[0].launch();
-    let status = cluster.agents[0].wait_for_end();
-    let said = cluster.agents[0].log();
-    assert_eq!(status.code(), Some(1), "{said}");
-    let error = said.lines().rfind(|line| line.starts_with("error: ")).unwrap_or_default();
-    println!("an agent without its ledger: {error}");
-    assert!(error.contains("ledger") && error.contains("gone"), "{said}");
-    assert_eq!(tree(&cluster.agent_dir(0)), before, "a refusal touches nothing");
+    let disk = cluster.agent_dir(0).join("holdfast");
+    let before = tree(&disk);
+    cluster.agents[0].start();
+    let row = cluster.wait_for_agent(0, "fenced");
+    let why = row["why"].as_str().unwrap_or_default();
+    println!("an agent without its ledger: {why}");
+    assert!(why.contains("its ledger is new"), "{row:#}");
+    cluster.agents[0].kill();
+    assert_eq!(tree(&disk), before, "nothing on its disk is touched");
     assert_eq!(cluster.claim("v")["id"], kept.claim["id"], "the master still knows");
+    fs::remove_dir_all(&ledger).unwrap();
     fs::rename(&aside, &ledger).unwrap();
     cluster.agents[0].start();
     cluster.wait_for_agent(0, "well");

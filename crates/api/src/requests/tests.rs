@@ -1,6 +1,6 @@
 //! Every request, read and refused.
 
-use holdfast_model::{FrameworkId, Role, Scalar, TaskId};
+use holdfast_model::{AdoptedFrom, FrameworkId, Role, Scalar, TaskId};
 use holdfast_proto::json;
 use holdfast_proto::mesos::v1::master::response::Type as Answered;
 use serde_json::Value;
@@ -242,6 +242,37 @@ fn changes_that_are_made_together_come_as_a_document_and_go_back_as_one() {
         }
     }
     assert!(matches!(native(false, "apply", &[]), Err(Refusal::MustBePosted(_))));
+}
+
+#[test]
+fn an_orphan_or_a_directory_is_adopted_and_what_is_said_of_it_is_read() {
+    let disk = "11111111-1111-1111-1111-111111111111";
+    let adopt = |more: &[(&str, &str)]| {
+        let given = [&[("agent", "S0"), ("disk", disk)][..], more].concat();
+        native(true, "adopt-volume", &given)
+    };
+    let said = [("path", "/data//old/"), ("role", "db"), ("name", "data-0"), ("size_mb", "40")];
+    let Ok(NativeRequest::Ask(command, _)) = adopt(&said) else { panic!("{:?}", adopt(&said)) };
+    let OperatorCall::AdoptVolume { agent, adoption } = command.call else { panic!() };
+    assert_eq!((agent.as_str(), adoption.size_mb), ("S0", Some(40)));
+    assert_eq!(adoption.from, AdoptedFrom::Directory("/data/old".to_owned()));
+    assert_eq!((adoption.role, adoption.container_path), (Role::parse("db").ok(), "data".into()));
+    let Ok(NativeRequest::Ask(command, _)) = adopt(&[("volume", disk)]) else { panic!() };
+    let OperatorCall::AdoptVolume { adoption, .. } = command.call else { panic!() };
+    assert!(matches!(adoption.from, AdoptedFrom::Orphan(_)) && adoption.role.is_none());
+    for (more, words) in [
+        (&[("volume", disk), ("path", "/data/old")][..], "and not both"),
+        (&[], "volume"),
+        (&[("path", "data/old")], "is not absolute"),
+        (&[("path", "/data/../old")], "goes up with `..`"),
+        (&[("path", "")], "is not absolute"),
+        (&[("path", "/data/old"), ("size_mb", "much")], "size_mb: `much` is no number"),
+        (&[("path", "/data/old"), ("role", "a b")], "role"),
+    ] {
+        let Err(why) = adopt(more) else { panic!("{more:?}") };
+        assert!(why.to_string().contains(words), "{more:?}: {why}");
+    }
+    assert!(matches!(native(false, "adopt-volume", &said), Err(Refusal::MustBePosted(_))));
 }
 
 #[test]

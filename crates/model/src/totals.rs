@@ -80,12 +80,16 @@ impl Totals {
     }
 }
 
-/// Sums by top-level role and resource name, as quota counts it, and of all roles. A clone shares everything. What has become nothing is
-/// kept until the role is forgotten, since it mostly comes again.
+/// Sums by resource name, of which there are few.
+type Sums = Vec<(Arc<str>, i128)>;
+
+/// Sums by top-level role and resource name, as quota counts it, and of all roles. A clone shares nearly everything. What has become
+/// nothing is kept until the role is forgotten, since it mostly comes again.
 #[derive(Clone, Debug, Default)]
 pub struct RoleTotals {
-    by_role: SharedMap<Role, BTreeMap<String, i128>>,
-    all: Arc<BTreeMap<String, i128>>,
+    by_role: SharedMap<Role, Sums>,
+    /// It has each name that was ever said, so that a name is kept once.
+    all: Sums,
 }
 
 impl RoleTotals {
@@ -94,35 +98,40 @@ impl RoleTotals {
     /// # Panics
     /// When that is less than nothing, and more than was added.
     pub fn change(&mut self, role: &Role, name: &str, by: i128) {
+        let name = change_exactly(&mut self.all, name, by, || Arc::from(name));
         let sums = match self.by_role.get_mut(role) {
             Some(sums) => sums,
-            None => self.by_role.get_or_insert_with(role.clone(), BTreeMap::new),
+            None => self.by_role.get_or_insert_with(role.clone(), Vec::new),
         };
-        change_exactly(sums, name, by);
-        change_exactly(Arc::make_mut(&mut self.all), name, by);
+        change_exactly(sums, &name, by, || name.clone());
+    }
+
+    /// A name as it is kept here, if anything was ever said of it.
+    pub fn kept_name(&self, name: &str) -> Option<&Arc<str>> {
+        self.all.iter().map(|it| &it.0).find(|it| ***it == *name)
     }
 
     /// Forgets a role for which there is nothing any more.
     pub fn forget_empty(&mut self, role: &Role) {
-        if self.by_role.get(role).is_some_and(|it| it.values().all(|sum| *sum == 0)) {
+        if self.by_role.get(role).is_some_and(|it| it.iter().all(|(_, sum)| *sum == 0)) {
             self.by_role.remove(role);
         }
     }
 
     /// What there is of this name for a top-level role.
     pub fn of(&self, role: &Role, name: &str) -> Scalar {
-        self.by_role.get(role).map_or(Scalar::ZERO, |it| at_most_a_scalar(it.get(name)))
+        self.by_role.get(role).map_or(Scalar::ZERO, |it| sum_of(it, name))
     }
 
     /// What there is of this name for all roles.
     pub fn of_all(&self, name: &str) -> Scalar {
-        at_most_a_scalar(self.all.get(name))
+        sum_of(&self.all, name)
     }
 
     /// All that there is for a top-level role.
     pub fn all_of(&self, role: &Role) -> Quantities {
-        let sums = self.by_role.get(role).into_iter().flatten().filter(|it| *it.1 != 0);
-        sums.map(|(name, sum)| (name.clone(), at_most_a_scalar(Some(sum)))).collect()
+        let sums = self.by_role.get(role).into_iter().flatten().filter(|it| it.1 != 0);
+        sums.map(|(name, sum)| (name.to_string(), at_most_a_scalar(*sum))).collect()
     }
 
     /// Whether the same is summed in both, what is nothing aside.
@@ -132,17 +141,30 @@ impl RoleTotals {
     }
 }
 
-fn change_exactly(sums: &mut BTreeMap<String, i128>, name: &str, by: i128) {
-    let sum = match sums.get_mut(name) {
-        Some(sum) => sum,
-        None => sums.entry(name.to_owned()).or_default(),
-    };
+/// Changes the sum of a name, which is put into the list if it is not there; returns the name as it is kept.
+fn change_exactly(
+    sums: &mut Sums,
+    name: &str,
+    by: i128,
+    kept: impl FnOnce() -> Arc<str>,
+) -> Arc<str> {
+    let at = sums.iter().position(|it| *it.0 == *name).unwrap_or_else(|| {
+        sums.push((kept(), 0));
+        sums.len() - 1
+    });
+    let (name, sum) = &mut sums[at];
     *sum += by;
     assert!(0 <= *sum, "no more of {name} is taken away than was added");
+    name.clone()
 }
 
-fn at_most_a_scalar(sum: Option<&i128>) -> Scalar {
-    Scalar::thousandths(i64::try_from(sum.copied().unwrap_or(0)).unwrap_or(i64::MAX))
+fn sum_of(sums: &Sums, name: &str) -> Scalar {
+    let sum = sums.iter().find(|it| *it.0 == *name);
+    sum.map_or(Scalar::ZERO, |(_, sum)| at_most_a_scalar(*sum))
+}
+
+fn at_most_a_scalar(sum: i128) -> Scalar {
+    Scalar::thousandths(i64::try_from(sum).unwrap_or(i64::MAX))
 }
 
 /// How much of something quota counts: scalars that are not revocable; a shared volume once.

@@ -17,6 +17,9 @@ pub(crate) fn elected(step: &mut Step, belief: &mut Belief) {
     }
     begin_history(step);
     step.forget_suspects();
+    if !step.out.ledger().quotas.is_empty() {
+        belief.frameworks.keep_held(std::iter::empty()); // Nobody is known to hold anything yet.
+    }
     remember_agents(step, belief);
     remember_frameworks(step, belief);
     remember_operations(step, belief);

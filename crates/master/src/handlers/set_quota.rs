@@ -25,6 +25,34 @@ pub(super) fn set_quota(
     quotas: Vec<(Role, Quota)>,
     force: bool,
 ) -> Result<(), Refusal> {
+    if !belief.frameworks.held().is_kept() {
+        keep_held(belief);
+    }
+    let done = set(step, belief, quotas, force);
+    if step.out.ledger().quotas.is_empty() {
+        belief.frameworks.end_held();
+    }
+    done
+}
+
+/// The first quota: what is held by everybody is counted once, and by difference from then on.
+fn keep_held(belief: &mut Belief) {
+    let Belief { agents, frameworks, tasks, offers, .. } = belief;
+    let states = agents.states();
+    let tasks = states.keys().flat_map(|it| tasks.of_agent(it)).filter(|it| it.holds());
+    let tasks = tasks.map(|it| (&it.framework, &it.resources));
+    let executors = states.values().flat_map(|it| it.executors().iter());
+    let executors = executors.map(|((framework, _), it)| (framework, &it.resources));
+    let offers = offers.open().values().map(|it| (&it.offer.framework, &it.offer.resources));
+    frameworks.keep_held(tasks.chain(executors).chain(offers));
+}
+
+fn set(
+    step: &mut Step,
+    belief: &mut Belief,
+    quotas: Vec<(Role, Quota)>,
+    force: bool,
+) -> Result<(), Refusal> {
     let ledger = step.out.ledger();
     let input = quota_input(ledger, &belief.agents, &belief.frameworks);
     check((&input, belief.agents.totals()), &quotas, force)?;

@@ -63,6 +63,7 @@ fn count(
     held: &mut HeldSums,
     change: fn(Scalar, Scalar) -> Scalar,
 ) -> bool {
+    count_beside_reservations(held, &view.id, resources, change);
     let mut is_any_empty = false;
     for (identity, amount) in resources.entries() {
         let is_same = |it: &RoleView| match &identity.allocation {
@@ -90,12 +91,26 @@ fn count(
             None if Scalar::ZERO < sum => drop(allocated.insert(identity.name.clone(), sum)),
             None => {}
         }
-        if let Some(counted) = counted_beside_reservations(identity, amount) {
-            held.change((&view.id, &role.role), &identity.name, |sum| change(sum, counted));
-        }
         is_any_empty |= role.allocated.is_empty();
     }
     is_any_empty
+}
+
+/// Counts for quota what of `resources` (allocated) is not reserved.
+fn count_beside_reservations(
+    held: &mut HeldSums,
+    framework: &FrameworkId,
+    resources: &Resources,
+    change: fn(Scalar, Scalar) -> Scalar,
+) {
+    if !held.is_kept() {
+        return;
+    }
+    for (identity, amount) in resources.entries() {
+        let Some(counted) = counted_beside_reservations(identity, amount) else { continue };
+        let role = identity.allocation.clone().unwrap_or_else(Role::any);
+        held.change((framework, &role), &identity.name, |sum| change(sum, counted));
+    }
 }
 
 /// Forgets the roles that a framework neither names nor uses any more.
@@ -234,6 +249,24 @@ impl Frameworks {
     /// What all of them hold beside reservations.
     pub(crate) fn held(&self) -> &HeldSums {
         &self.held
+    }
+
+    /// Quota counts what is held from now on; `all` is held now (allocated).
+    pub(crate) fn keep_held<'a>(
+        &mut self,
+        all: impl Iterator<Item = (&'a FrameworkId, &'a Resources)>,
+    ) {
+        self.held.keep();
+        for (framework, resources) in all {
+            if self.views.contains_key(framework) {
+                count_beside_reservations(&mut self.held, framework, resources, Scalar::plus);
+            }
+        }
+    }
+
+    /// Quota counts nothing any more.
+    pub(crate) fn end_held(&mut self) {
+        self.held.end();
     }
 
     /// Counts `resources` (allocated) as held. Agents may speak of frameworks that nobody knows; nothing is counted for those.

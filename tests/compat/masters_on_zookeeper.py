@@ -20,6 +20,7 @@ import urllib.error
 import urllib.request
 
 from kazoo.client import KazooClient
+from kazoo.exceptions import ConnectionLoss, NoNodeError, SessionExpiredError
 
 from _cluster import BIN, RESOURCES, SCRATCH, Cluster, Daemon, until
 from _scheduler import Session
@@ -72,8 +73,11 @@ class Masters(Cluster):
 
     def info(self):
         """What clients of Mesos read: the lowest child that is not the log."""
-        children = sorted(it for it in self.kazoo.get_children("/mesos") if it != "log_replicas")
-        return json.loads(self.kazoo.get("/mesos/" + children[0])[0]) if children else None
+        try:
+            children = sorted(it for it in self.kazoo.get_children("/mesos") if it != "log_replicas")
+            return json.loads(self.kazoo.get("/mesos/" + children[0])[0]) if children else None
+        except (NoNodeError, ConnectionLoss, SessionExpiredError):
+            return None  # A master has just left, or its ensemble has: whoever waits looks again.
 
     def leading(self):
         """The master that leads and answers."""

@@ -139,7 +139,7 @@ fn peer(name: &str) -> nix::Result<UnixCredentials> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testbed::{cluster, disk_label, TmpfsMount};
+    use crate::testbed::{cluster, disk_label, once_free, TmpfsMount};
     use crate::{open_disk, DiskConfig, DiskKind, DiskLabel};
     use uuid::Uuid;
 
@@ -198,8 +198,7 @@ mod tests {
         let config = DiskConfig { kind: DiskKind::Mount, root: mount.path().to_path_buf() };
         let disk = open_disk(&config, None, &label()).unwrap();
         let _held = hold_disk(&disk).unwrap();
-        rustix::mount::unmount(mount.path(), rustix::mount::UnmountFlags::empty())
-            .expect("it is not busy");
+        once_free(|| rustix::mount::unmount(mount.path(), rustix::mount::UnmountFlags::empty()));
         assert!(
             open_disk(&config, Some(disk.label()), &disk_label(1)).is_err(),
             "it is not mounted any more"

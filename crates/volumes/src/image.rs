@@ -349,7 +349,7 @@ fn mount_in_place(folder: &Folder, volume_uuid: Uuid, image: &File) -> Result<Fo
 mod tests {
     use super::*;
     use crate::steps::{crash_at, record};
-    use crate::testbed::{may_mount, volume_label, Bed, TmpfsMount};
+    use crate::testbed::{may_mount, once_free, volume_label, Bed, TmpfsMount};
     use crate::{
         check_volume, give_volume_to, list_trash, list_volumes, make_volume, make_volumes,
         purge_trash, restore_volume, sweep_unmade, trash_volume, VolumesMeter,
@@ -388,11 +388,14 @@ mod tests {
             check_volume(&self.0.disk, &volume_label(n))
         }
 
+        /// Unmounts, and waits until no device is over the image.
         fn unmount(&self, n: u128) {
-            unmount(self.folder("volumes", n).join("data"), UnmountFlags::empty()).unwrap();
+            let folder = self.folder("volumes", n);
+            once_free(|| unmount(folder.join("data"), UnmountFlags::empty()));
+            self.let_go(&folder);
         }
 
-        /// Waits until no device is over the image of a volume: a process that another test starts has a copy of each handle for a moment.
+        /// Waits until no device is over the image of a volume.
         fn let_go(&self, path: &std::path::Path) {
             let until = std::time::Instant::now() + std::time::Duration::from_secs(30);
             while let Some(device) = self.device(path) {
@@ -472,7 +475,6 @@ mod tests {
         let device = bed.device(&bed.folder("volumes", 1)).unwrap();
         bed.unmount(1);
         assert!(!data.join("precious").exists());
-        bed.let_go(&bed.folder("volumes", 1));
         assert_eq!(list_volumes(&bed.0.disk).unwrap().volumes.len(), 1, "looking mounts nothing");
         assert_eq!(fs::metadata(&data).unwrap().permissions().mode() & 0o777, BELOW_MODE);
         assert_eq!(bed.check(1).unwrap(), data);
@@ -567,7 +569,7 @@ mod tests {
         let Some(bed) = ImageBed::new(test) else { return };
         let data = bed.filled(1);
         // As the kernel does it after an error.
-        rustix::mount::mount_remount(&data, rustix::mount::MountFlags::RDONLY, c"").unwrap();
+        once_free(|| rustix::mount::mount_remount(&data, rustix::mount::MountFlags::RDONLY, c""));
         let said = bed.check(1).unwrap_err().to_string();
         assert!(said.contains("takes no more writes") && said.contains("e2fsck"), "{said}");
         assert_eq!(fs::read_to_string(data.join("precious")).unwrap(), "bytes of 1");

@@ -77,6 +77,19 @@ impl Bed {
     }
 }
 
+/// Does something to a mount as soon as nobody has a handle in it: a process that another test starts has a copy of each for a moment.
+pub(crate) fn once_free(mut act: impl FnMut() -> rustix::io::Result<()>) {
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    loop {
+        match act() {
+            Err(rustix::io::Errno::BUSY) if std::time::Instant::now() < until => {
+                std::thread::yield_now();
+            }
+            done => break done.unwrap(),
+        }
+    }
+}
+
 /// Whether this test may mount; if not, it says that it is skipped.
 pub(crate) fn may_mount(test: &str) -> bool {
     let root = rustix::process::geteuid().is_root();

@@ -6,6 +6,7 @@
 
 pub mod calls;
 pub mod cluster;
+pub mod command;
 pub mod daemon;
 pub mod deadline;
 pub mod http;

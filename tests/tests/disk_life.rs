@@ -11,39 +11,13 @@ use std::process::{Command, Output};
 
 use holdfast_tests::calls::{disk, mount_source, path_source};
 use holdfast_tests::cluster::{text, volume_dir};
-use holdfast_tests::daemon::binary;
+use holdfast_tests::command::{done, holdfast, refused, words};
 use holdfast_tests::loop_disk::LoopDisk;
 use holdfast_tests::{until, Cluster};
 use serde_json::Value;
 
 /// What a test keeps in a volume.
 const BYTES: &[u8] = b"every acknowledged record";
-
-/// What a person types.
-fn holdfast(cluster: &Cluster, arguments: &[&str]) -> Output {
-    let mut command = Command::new(binary());
-    command.args(arguments).args(["--master", &cluster.master.address().to_string()]);
-    command.output().unwrap()
-}
-
-fn words(output: &Output) -> String {
-    let (out, err) = (&output.stdout, &output.stderr);
-    format!("{}{}", String::from_utf8_lossy(out), String::from_utf8_lossy(err))
-}
-
-/// What it says when it works.
-fn done(cluster: &Cluster, arguments: &[&str]) -> String {
-    let output = holdfast(cluster, arguments);
-    assert!(output.status.success(), "{arguments:?}: {}", words(&output));
-    words(&output)
-}
-
-/// What it says when it does not.
-fn refused(cluster: &Cluster, arguments: &[&str]) -> String {
-    let output = holdfast(cluster, arguments);
-    assert!(!output.status.success(), "{arguments:?}: {}", words(&output));
-    words(&output)
-}
 
 fn row(cluster: &Cluster, root: &Path) -> Option<Value> {
     cluster.list("disks").into_iter().find(|it| it["root"] == text(root))

@@ -7,39 +7,16 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
 use holdfast_tests::calls::{disk, path_source};
 use holdfast_tests::cluster::{text, volume_dir};
-use holdfast_tests::daemon::binary;
+use holdfast_tests::command::{done, holdfast, refused, words};
 use holdfast_tests::{until, Cluster};
 use serde_json::Value;
 
 /// What a test keeps in a volume.
 const BYTES: &[u8] = b"every acknowledged record";
-
-fn holdfast(cluster: &Cluster, arguments: &[&str]) -> Output {
-    let mut command = Command::new(binary());
-    command.args(arguments).args(["--master", &cluster.master.address().to_string()]);
-    command.output().unwrap()
-}
-
-fn words(output: &Output) -> String {
-    let (out, err) = (&output.stdout, &output.stderr);
-    format!("{}{}", String::from_utf8_lossy(out), String::from_utf8_lossy(err))
-}
-
-fn done(cluster: &Cluster, arguments: &[&str]) -> String {
-    let output = holdfast(cluster, arguments);
-    assert!(output.status.success(), "{arguments:?}: {}", words(&output));
-    words(&output)
-}
-
-fn refused(cluster: &Cluster, arguments: &[&str]) -> String {
-    let output = holdfast(cluster, arguments);
-    assert!(!output.status.success(), "{arguments:?}: {}", words(&output));
-    words(&output)
-}
 
 /// A cluster whose agent has a volume on its own file system and one on each of two disks, with bytes in each.
 struct Bed {

@@ -80,6 +80,35 @@ pub struct QuotaInput<'a> {
     pub is_known: bool,
 }
 
+impl QuotaInput<'_> {
+    /// What a top-level role and those below it have of a name: reserved, used or offered.
+    pub fn has(&self, role: &Role, name: &str) -> Scalar {
+        self.reserved.of(role, name).plus(self.held.of(role, name))
+    }
+
+    /// All that they have.
+    pub fn all_of(&self, role: &Role) -> Quantities {
+        let mut sums = self.reserved.all_of(role);
+        for (name, amount) in self.held.all_of(role) {
+            let sum: &mut Scalar = sums.entry(name).or_default();
+            *sum = sum.plus(amount);
+        }
+        sums
+    }
+
+    /// What of a name is neither reserved nor held in the whole cluster.
+    pub fn free(&self, name: &str) -> Scalar {
+        let all = self.unreserved.get(name).copied().unwrap_or_default();
+        all.minus(self.held.of_all(name))
+    }
+}
+
+/// What of a name a role is guaranteed and does not have, which has so much.
+pub fn missing(quota: &Quota, name: &str, has: Scalar) -> Scalar {
+    let guarantee = quota.guarantees.get(name).copied().unwrap_or_default();
+    guarantee.minus(has).max(Scalar::ZERO)
+}
+
 /// All that a policy may read.
 #[derive(Clone, Copy, Debug)]
 pub struct AllocationInput<'a> {

@@ -34,8 +34,8 @@ mod wanted;
 
 pub use filters::{ActiveFilters, Filters};
 pub use input::{
-    AgentView, Allocation, AllocationInput, Asked, Changes, FrameworkView, Holder, QuotaInput,
-    RoleView,
+    missing, AgentView, Allocation, AllocationInput, Asked, Changes, FrameworkView, Holder,
+    QuotaInput, RoleView,
 };
 pub use policy::{by_name, Place, Policy, POLICIES};
 pub use reasons::{why_not, why_not_after, Reason, WhyNot};

@@ -12,7 +12,7 @@ use holdfast_model::totals::counted_by_quota;
 use holdfast_model::{FrameworkId, Quantities, Quota, Role, Scalar};
 
 use crate::candidate::{Ineligibility, Slice};
-use crate::input::QuotaInput;
+use crate::input::{missing, QuotaInput};
 use crate::roster::Contender;
 
 /// What is divided first, and what then.
@@ -107,14 +107,12 @@ impl<'a> QuotaState<'a> {
     /// What a top-level role and those below it have.
     fn consumed(&self, role: &Role, name: &str) -> Scalar {
         let granted = self.granted.get(role).and_then(|it| it.get(name)).copied();
-        let held = self.input.held.of(role, name);
-        self.input.reserved.of(role, name).plus(held).plus(granted.unwrap_or_default())
+        self.input.has(role, name).plus(granted.unwrap_or_default())
     }
 
     /// What a top-level role is guaranteed and does not have.
     fn missing_of(&self, role: &Role, quota: &Quota, name: &str) -> Scalar {
-        let guarantee = quota.guarantees.get(name).copied().unwrap_or_default();
-        guarantee.minus(self.consumed(role, name)).max(Scalar::ZERO)
+        missing(quota, name, self.consumed(role, name))
     }
 
     /// What is free in the cluster beyond what others are guaranteed; `None` when nobody else is guaranteed any.
@@ -125,9 +123,8 @@ impl<'a> QuotaState<'a> {
         if others <= Scalar::ZERO {
             return None;
         }
-        let of = |sums: &Quantities| sums.get(name).copied().unwrap_or_default();
-        let free = of(self.input.unreserved).minus(self.input.held.of_all(name));
-        Some(free.minus(of(&self.granted_to_all)).minus(others))
+        let granted = self.granted_to_all.get(name).copied().unwrap_or_default();
+        Some(self.input.free(name).minus(granted).minus(others))
     }
 }
 

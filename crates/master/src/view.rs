@@ -240,6 +240,10 @@ impl MasterView {
         self.allocator.roles_of(framework)
     }
 
+    pub(crate) fn task_rows(&self) -> &TaskRows {
+        &self.tasks
+    }
+
     /// Tasks that have not ended or not been acknowledged.
     pub fn tasks(&self) -> &SharedMap<TaskKey, TaskView> {
         self.tasks.known()

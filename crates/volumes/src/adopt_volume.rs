@@ -5,7 +5,7 @@
 //! generation it is recognised; the label's serial number orders old and new. What it never does:
 //! take another volume, disk or cluster, touch the data, or make anything in its place.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::disk::OpenDisk;
 use crate::label::VolumeLabel;
@@ -16,7 +16,7 @@ use crate::volume::{
     volume_io, volume_path, VolumeFault,
 };
 
-/// How many entries of a volume are looked at to see how much space it has already: some tenths of a second of work.
+/// How many entries of a directory are looked at to see how much space it has already: some tenths of a second of work.
 const MEASURED_ENTRIES: u64 = 200_000;
 
 /// A volume as it was found, and what is expected of it.
@@ -70,9 +70,7 @@ pub fn adopt_volume(
         return Err(VolumeFault::Differs { volume_uuid, detail });
     }
     let data = use_data(&folder, &label)?.path().to_path_buf();
-    if 0 < adopted.own_mb {
-        check_own_space(&folder, volume_uuid, adopted.own_mb)?;
-    }
+    check_own_space(folder.path(), volume_uuid, adopted.own_mb)?;
     if !is_adopted || found.repair.is_some() {
         write_pair(&folder, &label, found.serial.saturating_add(1))
             .map_err(volume_io(volume_uuid, "write its label"))?;
@@ -80,13 +78,16 @@ pub fn adopt_volume(
     Ok(data)
 }
 
-/// What a volume uses already need not be free on its disk.
-fn check_own_space(
-    folder: &crate::folder::Folder,
+/// What data use already need not be free on their disk.
+pub(crate) fn check_own_space(
+    data: &Path,
     volume_uuid: uuid::Uuid,
     own_mb: u64,
 ) -> Result<(), VolumeFault> {
-    let measured = measure_up_to(folder.path(), MEASURED_ENTRIES);
+    if own_mb == 0 {
+        return Ok(());
+    }
+    let measured = measure_up_to(data, MEASURED_ENTRIES);
     let (usage, _) =
         measured.map_err(|error| volume_io(volume_uuid, "measure it")(error.source))?;
     let used_mb = usage.used_bytes / MIB;

@@ -4,11 +4,16 @@
 
 use holdfast_allocator::QuotaInput;
 use holdfast_model::totals::each_counted_by_quota;
-use holdfast_model::{MasterLedger, Quantities, Resources, Role, RoleTotals, Scalar, Totals};
+use holdfast_model::{
+    AgentId, FrameworkId, MasterLedger, OfferId, Quantities, Resources, Role, RoleTotals,
+    SharedMap, Totals,
+};
 
-use crate::parts::agents::Agents;
+use crate::parts::agents::{AgentState, Agents};
 use crate::parts::frameworks::Frameworks;
 use crate::parts::held_sums::counted_beside_reservations;
+use crate::parts::offers::OfferRecord;
+use crate::parts::tasks::TaskRows;
 
 /// What the allocator must know to keep to quota.
 pub(crate) fn quota_input<'a>(
@@ -85,12 +90,17 @@ impl QuotaSums {
     }
 }
 
-/// What a top-level role and those below it have, as quota counts it: reserved, used or offered.
-pub(crate) fn consumed(input: &QuotaInput<'_>, role: &Role) -> Quantities {
-    let mut sums = input.reserved.all_of(role);
-    for (name, amount) in input.held.all_of(role) {
-        let sum: &mut Scalar = sums.entry(name).or_default();
-        *sum = sum.plus(amount);
-    }
-    sums
+/// What each framework holds with its tasks, executors and offers (allocated).
+pub(crate) fn holdings<'a>(
+    agents: &'a SharedMap<AgentId, AgentState>,
+    tasks: &'a TaskRows,
+    offers: &'a SharedMap<OfferId, OfferRecord>,
+) -> impl Iterator<Item = (&'a FrameworkId, &'a Resources)> {
+    let tasks = tasks.known().values().filter(|it| it.holds());
+    let executors = agents.values().flat_map(|it| it.executors().iter());
+    let offers = offers.values().map(|it| (&it.offer.framework, &it.offer.resources));
+    tasks
+        .map(|it| (&it.framework, &it.resources))
+        .chain(executors.map(|((framework, _), it)| (framework, &it.resources)))
+        .chain(offers)
 }

@@ -4,13 +4,15 @@
 //! limit is offered nothing of it until it has less.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
-use holdfast_allocator::QuotaInput;
+use holdfast_allocator::{missing, QuotaInput};
 use holdfast_model::quota::check_all;
 use holdfast_model::{FrameworkId, MasterChange, OfferId, Quantities, Quota, Role, Scalar};
 
 use crate::flows::offers::rescind;
-use crate::flows::quota::{consumed, quota_input, QuotaSums};
+use crate::flows::quota::{holdings, quota_input, QuotaSums};
+use crate::parts::agents::are_nearly_all_heard;
 use crate::parts::held_sums::counted_beside_reservations;
 use crate::parts::offers::OfferRecord;
 use crate::{Belief, MasterView, Refusal, Step};
@@ -38,13 +40,7 @@ pub(super) fn set_quota(
 /// The first quota: what is held by everybody is counted once, and by difference from then on.
 fn keep_held(belief: &mut Belief) {
     let Belief { agents, frameworks, tasks, offers, .. } = belief;
-    let states = agents.states();
-    let tasks = states.keys().flat_map(|it| tasks.of_agent(it)).filter(|it| it.holds());
-    let tasks = tasks.map(|it| (&it.framework, &it.resources));
-    let executors = states.values().flat_map(|it| it.executors().iter());
-    let executors = executors.map(|((framework, _), it)| (framework, &it.resources));
-    let offers = offers.open().values().map(|it| (&it.offer.framework, &it.offer.resources));
-    frameworks.keep_held(tasks.chain(executors).chain(offers));
+    frameworks.keep_held(holdings(agents.states(), tasks.rows(), offers.open()));
 }
 
 fn set(
@@ -124,7 +120,7 @@ fn check_capacity(
 
 /// A role must not have more than its limit already.
 fn check_limits(input: &QuotaInput<'_>, role: &Role, quota: &Quota) -> Result<(), Refusal> {
-    let has = consumed(input, role);
+    let has = input.all_of(role);
     for (name, limit) in &quota.limits {
         let has = has.get(name).copied().unwrap_or_default();
         if *limit < has {
@@ -140,41 +136,32 @@ fn check_limits(input: &QuotaInput<'_>, role: &Role, quota: &Quota) -> Result<()
 /// Takes back offers of roles that have more than their limits, and offers of what is kept for guarantees, while there are any.
 fn take_back(step: &mut Step, belief: &mut Belief) {
     let open = belief.offers.open().iter().map(|(id, it)| (id.clone(), beside_reservations(it)));
-    let open: Vec<(OfferId, (Role, Quantities))> = open.collect();
-    for (id, (role, held)) in open {
+    let open: Vec<(OfferId, (Role, BTreeSet<String>))> = open.collect();
+    for (id, (role, names)) in open {
         let input = quota_input(step.out.ledger(), &belief.agents, &belief.frameworks);
-        if held.keys().any(|name| is_in_the_way(&input, &role, name)) {
+        if names.iter().any(|name| is_in_the_way(&input, &role, name)) {
             rescind(step, belief, &id);
         }
     }
 }
 
-/// The top of an offer's role, and what quota counts of the offer beside reservations.
-fn beside_reservations(record: &OfferRecord) -> (Role, Quantities) {
-    let mut held = Quantities::new();
-    for (identity, amount) in record.resources.entries() {
-        if let Some(counted) = counted_beside_reservations(identity, amount) {
-            let sum: &mut Scalar = held.entry(identity.name.clone()).or_default();
-            *sum = sum.plus(counted);
-        }
-    }
-    (record.offer.role.top(), held)
+/// The top of an offer's role, and the names of what quota counts of the offer beside reservations.
+fn beside_reservations(record: &OfferRecord) -> (Role, BTreeSet<String>) {
+    let entries = record.resources.entries();
+    let counted = entries.filter(|(it, amount)| counted_beside_reservations(it, amount).is_some());
+    (record.offer.role.top(), counted.map(|(it, _)| it.name.clone()).collect())
 }
 
 /// Whether an offer of this to a top-level role must be taken back.
 fn is_in_the_way(input: &QuotaInput<'_>, role: &Role, name: &str) -> bool {
-    let has = |role: &Role| input.reserved.of(role, name).plus(input.held.of(role, name));
     let limit = input.quotas.get(role).and_then(|it| it.limits.get(name));
-    if limit.is_some_and(|limit| *limit < has(role)) {
+    if limit.is_some_and(|limit| *limit < input.has(role, name)) {
         return true;
     }
-    let missing = input.quotas.iter().filter(|(it, _)| *it != role).map(|(it, quota)| {
-        let guarantee = quota.guarantees.get(name).copied().unwrap_or_default();
-        guarantee.minus(has(it)).max(Scalar::ZERO)
-    });
-    let missing = missing.fold(Scalar::ZERO, Scalar::plus);
-    let of = |sums: &Quantities| sums.get(name).copied().unwrap_or_default();
-    Scalar::ZERO < missing && of(input.unreserved).minus(input.held.of_all(name)) < missing
+    let others = input.quotas.iter().filter(|(it, _)| *it != role);
+    let lacks = others.map(|(it, quota)| missing(quota, name, input.has(it, name)));
+    let lacks = lacks.fold(Scalar::ZERO, Scalar::plus);
+    Scalar::ZERO < lacks && input.free(name) < lacks
 }
 
 impl MasterView {
@@ -189,7 +176,7 @@ impl MasterView {
 
     /// What a top-level role and those below it have, as quota counts it: reserved, used or offered.
     pub fn consumed(&self, role: &Role) -> Quantities {
-        consumed(&self.quota_sums().input(self.ledger()), role)
+        self.quota_sums().input(self.ledger()).all_of(role)
     }
 
     /// What quota counts: as the core has it, or added up where no role has quota and the core tells nobody.
@@ -203,13 +190,9 @@ impl MasterView {
     pub(crate) fn quota_added_up(&self) -> QuotaSums {
         let (agents, frameworks) = (self.agents(), self.frameworks());
         let admitted = || agents.values().filter(|it| it.is_admitted());
-        let is_known = admitted().all(|it| it.heard());
-        let tasks =
-            self.tasks().values().filter(|it| it.holds()).map(|it| (&it.framework, &it.resources));
-        let executors = agents.values().flat_map(|it| it.executors().iter());
-        let executors = executors.map(|((framework, _), it)| (framework, &it.resources));
-        let offers = self.offers().values().map(|it| (&it.offer.framework, &it.offer.resources));
-        let held = tasks.chain(executors).chain(offers);
+        let unheard = admitted().filter(|it| !it.heard()).count();
+        let is_known = are_nearly_all_heard(unheard, agents.len());
+        let held = holdings(agents, self.task_rows(), self.offers());
         let held = held.filter(|(it, _)| frameworks.contains_key(*it)).map(|(_, it)| it);
         QuotaSums::added_up(admitted().map(|it| it.total()), held, is_known)
     }

@@ -176,7 +176,7 @@ impl Agents {
 
     /// Whether at least four fifths of the agents have told this leader what is held of them.
     pub(crate) fn are_nearly_all_heard(&self) -> bool {
-        5 * self.awaited.len() <= self.states.len()
+        are_nearly_all_heard(self.awaited.len(), self.states.len())
     }
 
     /// Adds everything up anew, and compares; only now and then, so that it costs each change next to nothing.
@@ -196,6 +196,11 @@ impl Agents {
         let awaited = self.states.iter().filter(|(_, it)| it.contact.is_admitted() && !it.heard());
         assert!(awaited.map(|(id, _)| id).eq(&self.awaited), "awaited are those not heard");
     }
+}
+
+/// Whether at least four fifths of so many agents have spoken.
+pub(crate) fn are_nearly_all_heard(unheard: usize, all: usize) -> bool {
+    5 * unheard <= all
 }
 
 /// Links, and what is said on them.

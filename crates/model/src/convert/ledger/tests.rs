@@ -227,94 +227,42 @@ fn golden_bytes_of_agents_records() {
     );
 }
 
-#[test]
-fn golden_bytes_of_masters_records() {
+fn check_masters_records(file: &str, changes: impl Strategy<Value = MasterChange>) {
     let decode = |it: &[Option<Vec<u8>>]| {
         let (tree, key, value) = record(it);
         master::decode(tree, key, value).unwrap()
     };
-    golden::check(
-        "ledger-master",
-        master_change(),
-        golden::variant,
-        |it| parts(master::encode(it)),
-        decode,
-    );
+    golden::check(file, changes, golden::variant, |it| parts(master::encode(it)), decode);
+}
+
+#[test]
+fn golden_bytes_of_masters_records() {
+    check_masters_records("ledger-master", master_change());
 }
 
 #[test]
 fn golden_bytes_of_ended_claims() {
-    let decode = |it: &[Option<Vec<u8>>]| {
-        let (tree, key, value) = record(it);
-        master::decode(tree, key, value).unwrap()
-    };
-    golden::check(
-        "ledger-ended",
-        ended_change(),
-        golden::variant,
-        |it| parts(master::encode(it)),
-        decode,
-    );
+    check_masters_records("ledger-ended", ended_change());
 }
 
 #[test]
 fn golden_bytes_of_suspects() {
-    let decode = |it: &[Option<Vec<u8>>]| {
-        let (tree, key, value) = record(it);
-        master::decode(tree, key, value).unwrap()
-    };
-    golden::check(
-        "ledger-suspects",
-        suspect_change(),
-        golden::variant,
-        |it| parts(master::encode(it)),
-        decode,
-    );
+    check_masters_records("ledger-suspects", suspect_change());
 }
 
 #[test]
 fn golden_bytes_of_moves() {
-    let decode = |it: &[Option<Vec<u8>>]| {
-        let (tree, key, value) = record(it);
-        master::decode(tree, key, value).unwrap()
-    };
-    golden::check(
-        "ledger-moves",
-        move_change(),
-        golden::variant,
-        |it| parts(master::encode(it)),
-        decode,
-    );
+    check_masters_records("ledger-moves", move_change());
 }
 
 #[test]
 fn golden_bytes_of_quotas() {
-    let decode = |it: &[Option<Vec<u8>>]| {
-        let (tree, key, value) = record(it);
-        master::decode(tree, key, value).unwrap()
-    };
-    golden::check(
-        "ledger-quotas",
-        quota_change(),
-        golden::variant,
-        |it| parts(master::encode(it)),
-        decode,
-    );
+    check_masters_records("ledger-quotas", quota_change());
 }
 
 #[test]
 fn golden_bytes_of_recoveries() {
-    let decode = |it: &[Option<Vec<u8>>]| {
-        let (tree, key, value) = record(it);
-        master::decode(tree, key, value).unwrap()
-    };
-    golden::check(
-        "ledger-recoveries",
-        recovery_change(),
-        golden::variant,
-        |it| parts(master::encode(it)),
-        decode,
-    );
+    check_masters_records("ledger-recoveries", recovery_change());
 }
 
 proptest! {

@@ -17,7 +17,7 @@ pub const EXIT_NOT_FOUND: i32 = 3;
 pub const EXIT_NOT_ALLOWED: i32 = 4;
 /// Right in itself, but it does not fit what is there.
 pub const EXIT_CONFLICT: i32 = 5;
-/// It took too long.
+/// It took too long, or the connection broke: whether it was done is not known.
 pub const EXIT_TIMEOUT: i32 = 6;
 /// No master answers, or none leads.
 pub const EXIT_NO_LEADER: i32 = 7;
@@ -96,6 +96,11 @@ impl From<ClientError> for Failure {
             ClientError::NoLeader { .. } => {
                 Failure::new(EXIT_NO_LEADER, error.to_string(), "wait a moment, or name another master with --master")
             }
+            ClientError::Lost { address, .. } => Failure::new(
+                EXIT_TIMEOUT,
+                format!("the connection to {address} broke before it answered ({cause}); whether it did what was asked is not known"),
+                "look before you ask again",
+            ),
             ClientError::TimedOut { address, timeout } => Failure::new(
                 EXIT_TIMEOUT,
                 format!("{address} did not answer within {timeout:?}; whether it did what was asked is not known"),
@@ -150,6 +155,10 @@ mod tests {
             ),
             "{text}"
         );
+        let source = Box::new(std::io::Error::other("connection reset"));
+        let lost = Failure::from(ClientError::Lost { address: "h:1".to_owned(), source });
+        assert_eq!(lost.code, EXIT_TIMEOUT);
+        assert!(lost.cause.ends_with("whether it did what was asked is not known"), "{lost}");
         assert_eq!(
             Failure::from(ClientError::BadAddress { address: "x".to_owned() }).code,
             EXIT_USAGE

@@ -40,7 +40,16 @@ pub enum AddressError {
         /// What was given.
         path: String,
     },
+    /// The path is that of a journal, or in one.
+    #[error("{path:?} is where masters that meet at the path without `.holdfast` keep their journal; name the path at which they meet")]
+    Journal {
+        /// What was given.
+        path: String,
+    },
 }
+
+/// What the path of a journal ends with, which is beside that of its election.
+pub(crate) const JOURNAL_SUFFIX: &str = ".holdfast";
 
 impl ZooKeeperAddress {
     /// What begins every such address.
@@ -106,6 +115,9 @@ fn node_path(text: &str) -> Result<String, AddressError> {
     if !whole || !path.chars().all(is_char) || path == "/zookeeper" {
         return Err(AddressError::Path { path: text.to_owned() });
     }
+    if path.split('/').any(|it| it.ends_with(JOURNAL_SUFFIX)) {
+        return Err(AddressError::Journal { path: text.to_owned() });
+    }
     Ok(path.to_owned())
 }
 
@@ -158,6 +170,9 @@ mod tests {
         }
         for text in ["zk://a:1", "zk://a:1/", "zk://a:1//m", "zk://a:1/a/../b", "zk://a:1/a b"] {
             assert!(matches!(parse(text), AddressError::Path { .. }), "{text}");
+        }
+        for text in ["zk://a:1/m.holdfast", "zk://a:1/m.holdfast/", "zk://a:1/m.holdfast/log"] {
+            assert!(matches!(parse(text), AddressError::Journal { .. }), "{text}");
         }
     }
 }

@@ -3,7 +3,7 @@
 //! It relies on nothing. Nothing of ours but election nodes ever lies below the path of the
 //! election, because existing clients take whatever they find there for a master.
 
-use super::address::ZooKeeperAddress;
+use super::address::{ZooKeeperAddress, JOURNAL_SUFFIX};
 use super::head::Pointer;
 
 /// What the name of an election node begins with.
@@ -27,7 +27,7 @@ pub(crate) struct Layout {
 impl Layout {
     pub fn new(address: &ZooKeeperAddress) -> Layout {
         let election = address.path().to_owned();
-        Layout { journal: format!("{election}.holdfast"), election }
+        Layout { journal: format!("{election}{JOURNAL_SUFFIX}"), election }
     }
 
     /// An election node by its name.

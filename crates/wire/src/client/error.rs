@@ -15,11 +15,20 @@ pub enum ClientError {
         /// The address that was given.
         address: String,
     },
-    /// No connection, or it broke before the answer. Whether the call was carried out is not known.
+    /// No connection; or, of a call that only reads, it broke before the answer.
     #[error(
         "{address} cannot be reached, or the connection broke; is it up, and is the port right?"
     )]
     Unreachable {
+        /// The address of the peer.
+        address: String,
+        /// The cause.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The connection broke before the answer to what was posted. Whether the call was carried out is not known.
+    #[error("the connection to {address} broke before it answered; look what it did before you ask again")]
+    Lost {
         /// The address of the peer.
         address: String,
         /// The cause.

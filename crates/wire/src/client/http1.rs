@@ -133,9 +133,13 @@ impl Http {
             address: address.to_owned(),
             timeout: self.call_timeout,
         })?;
-        sent.map_err(|error| ClientError::Unreachable {
-            address: address.to_owned(),
-            source: error.into(),
+        sent.map_err(|error| {
+            let is_sent = call.method == Method::POST && !error.is_connect();
+            let (address, source) = (address.to_owned(), error.into());
+            match is_sent {
+                true => ClientError::Lost { address, source },
+                false => ClientError::Unreachable { address, source },
+            }
         })
     }
 }

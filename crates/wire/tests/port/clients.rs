@@ -101,6 +101,25 @@ async fn masters_that_point_at_each_other_are_given_up() {
 }
 
 #[tokio::test]
+async fn what_was_posted_may_have_been_done_when_the_connection_breaks() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let host = listener.local_addr().unwrap().to_string();
+    let falls = tokio::spawn(async move {
+        for _ in 0..2 {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut begun = [0; 4];
+            tokio::io::AsyncReadExt::read_exact(&mut stream, &mut begun).await.unwrap();
+        }
+    });
+    let client = client(Content::Json);
+    let failed = client.operator(&host, &get_roles()).await.unwrap_err();
+    assert!(matches!(failed, ClientError::Lost { .. }), "{failed:?}");
+    let failed = client.get_json(&host, "/version").await.unwrap_err();
+    assert!(matches!(failed, ClientError::Unreachable { .. }), "nothing was asked for: {failed:?}");
+    falls.await.unwrap();
+}
+
+#[tokio::test]
 async fn nobody_there() {
     let site = Site::start(Limits::default()).await;
     let host = site.host();

@@ -4,6 +4,7 @@
 
 mod agents;
 mod claims;
+mod disk_moves;
 mod disks;
 mod ended;
 mod explain;
@@ -23,6 +24,7 @@ use serde::Serialize;
 
 pub use agents::agents;
 pub use claims::claims;
+pub use disk_moves::disk_moves;
 pub use disks::disks;
 pub use ended::{ended_claims, EndedWanted};
 pub use explain::{explain, Question};
@@ -39,8 +41,9 @@ pub use tasks::tasks;
 pub use trash::trash;
 
 use crate::rows::{
-    AgentRow, AgentStanding, ChangeDone, ClaimRow, ClaimsAt, DiskRow, EndedClaimRow, Explained,
-    FrameworkRow, KillAccepted, OfferRow, Plan, QuotaRow, RoleRow, TaskRow, TrashDone, TrashRow,
+    AgentRow, AgentStanding, ChangeDone, ClaimRow, ClaimsAt, DiskMoveRow, DiskRow, EndedClaimRow,
+    Explained, FrameworkRow, KillAccepted, OfferRow, Plan, QuotaRow, RoleRow, TaskRow, TrashDone,
+    TrashRow,
 };
 use crate::MasterView;
 
@@ -52,6 +55,8 @@ pub enum NativeAnswer {
     Agents(Vec<AgentRow>),
     /// Disks.
     Disks(Vec<DiskRow>),
+    /// Disks that are moved from one agent to another.
+    DiskMoves(Vec<DiskMoveRow>),
     /// Claims.
     Claims(Vec<ClaimRow>),
     /// Claims that have ended.

@@ -63,6 +63,9 @@ impl MasterCommand {
                 authorize(caller, Action::ChangeDisks, Object::Agent(from))?;
                 authorize(caller, Action::ChangeDisks, Object::Agent(to))
             }
+            OperatorCall::CancelMove { from, .. } => {
+                authorize(caller, Action::ChangeDisks, Object::Agent(from))
+            }
             // Whoever may destroy what an agent has may undo its reservations, too; which of the two it is, the core finds out.
             OperatorCall::EndClaim { agent, .. } | OperatorCall::GiveUp { agent, .. } => {
                 authorize(caller, Action::Unreserve, Object::Agent(agent))?;

@@ -119,6 +119,10 @@ pub enum DiskVerb {
     Add(verbs::disk_add::DiskAddArgs),
     /// Have the claims of a disk follow it to another path of its agent, or to another agent.
     Adopt(verbs::disk_adopt::DiskAdoptArgs),
+    /// List the disks that are moved from one agent to another, and what each waits for.
+    Moves(verbs::disk_moves::DiskMovesArgs),
+    /// Cancel the move of a disk to another agent, as long as that one has not taken it over.
+    CancelMove(verbs::disk_cancel_move::DiskCancelMoveArgs),
     /// Take a disk away from a running agent that was added to it; nothing on it is touched.
     Remove(verbs::disk_remove::DiskRemoveArgs),
 }
@@ -350,6 +354,10 @@ impl Verb {
             Verb::Disk(DiskVerb::Show(args)) => verbs::disk_show::run(context, &args).await,
             Verb::Disk(DiskVerb::Add(args)) => verbs::disk_add::run(context, &args).await,
             Verb::Disk(DiskVerb::Adopt(args)) => verbs::disk_adopt::run(context, &args).await,
+            Verb::Disk(DiskVerb::Moves(args)) => verbs::disk_moves::run(context, &args).await,
+            Verb::Disk(DiskVerb::CancelMove(args)) => {
+                verbs::disk_cancel_move::run(context, &args).await
+            }
             Verb::Disk(DiskVerb::Remove(args)) => verbs::disk_remove::run(context, &args).await,
             Verb::Claim(ClaimVerb::List(args)) => verbs::claim_list::run(context, &args).await,
             Verb::Claim(ClaimVerb::Show(args)) => verbs::claim_show::run(context, &args).await,

@@ -57,6 +57,11 @@ pub enum MoveState {
     Lifting,
     /// The claims are the new agent's, and end at the former one.
     Moved,
+    /// An operator wants it no more: the new agent is to say whether it took the disk over.
+    Cancelling,
+    /// The former agent of this record was itself to take the disk over, and that was cancelled by force while it was away: it is to say
+    /// whether it did, and what it took ends there.
+    Recalling,
 }
 
 /// A disk that is moved from one agent to another with all that is claimed of it, as the masters remember it.
@@ -86,12 +91,28 @@ pub struct DiskMove {
     pub reason: Option<String>,
     /// How far it has come.
     pub state: MoveState,
+    /// When it began; 0 when an older program wrote it down.
+    pub since: Instant,
+    /// Who cancelled it, if somebody did.
+    pub cancelled_by: Option<String>,
+    /// Why it was cancelled by force, if it was.
+    pub cancel_reason: Option<String>,
 }
 
 impl DiskMove {
     /// What names the record: one disk may have left several agents that do not know it yet.
     pub fn key(&self) -> (DiskId, AgentId) {
         (self.disk, self.from.clone())
+    }
+
+    /// The agent that has to do the next thing.
+    pub fn asked(&self) -> &AgentId {
+        match self.state {
+            MoveState::Taking | MoveState::Cancelling => &self.to,
+            MoveState::Fencing | MoveState::Lifting | MoveState::Moved | MoveState::Recalling => {
+                &self.from
+            }
+        }
     }
 
     /// The disk as the former agent has it; its size is not known.
@@ -116,6 +137,23 @@ impl DiskMove {
             from: self.from.clone(),
             from_root: self.from_root.clone(),
             claims: self.claims.clone(),
+            reason: self.reason.clone(),
+        }
+    }
+
+    /// What is remembered when a move is cancelled while the agent that was to take the disk over is away: should it have taken it, that ends
+    /// there, as the claims are the other agent's.
+    pub fn recalled(&self, order: OperationUuid, since: Instant) -> DiskMove {
+        DiskMove {
+            from: self.to.clone(),
+            to: self.from.clone(),
+            from_root: self.root.clone(),
+            root: self.from_root.clone(),
+            size_mb: None,
+            order,
+            state: MoveState::Recalling,
+            since,
+            ..self.clone()
         }
     }
 }
@@ -148,6 +186,8 @@ pub struct DiskTaking {
     pub from_root: String,
     /// What is claimed of it, as that agent has it.
     pub claims: Vec<Claim>,
+    /// Why that agent, which was away, was passed over; `None` when it was asked.
+    pub reason: Option<String>,
 }
 
 impl DiskTaking {
@@ -157,8 +197,12 @@ impl DiskTaking {
         let former =
             DiskRecord { id: self.disk, kind: self.kind, root: from_root.clone(), size_mb: 0 };
         let resource = former.moved(&claim.resource, root);
-        let what =
-            format!("moved with its disk from {from_root} on agent {from} to {root} on agent {to}");
+        let passed_over = self.reason.as_deref();
+        let passed_over = passed_over.map(|it| format!("; agent {from} was passed over: {it}"));
+        let what = format!(
+            "moved with its disk from {from_root} on agent {from} to {root} on agent {to}{}",
+            passed_over.unwrap_or_default()
+        );
         Claim { resource, ..claim.ended(at, &what, by) }
     }
 }

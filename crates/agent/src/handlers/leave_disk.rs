@@ -40,6 +40,7 @@ pub(crate) fn leave(
         LeaveStage::Lift => lift(step, disks, master, uuid, &leaving),
         LeaveStage::End => {
             disks.new_disks_mut().forget_fencing(leaving.disk);
+            disks.new_disks_mut().forget_taken(leaving.disk); // Nothing of it is taken here any more.
             end(step, disks, containers, master, leaving);
             tell_answer(step, master, uuid, None);
         }
@@ -71,7 +72,7 @@ fn fence(
     step: &mut Step<'_>,
     disks: &Disks,
     containers: &Containers,
-    LeavingDisk { disk: id, to, by }: &LeavingDisk,
+    LeavingDisk { disk: id, to, by, .. }: &LeavingDisk,
 ) -> Result<(), String> {
     let ledger = step.ledger();
     let Some(old) = ledger.disks.get(id).cloned() else {
@@ -118,10 +119,29 @@ fn lift(
     }
     if !freed.is_empty() {
         step.log(format!("disk {} is not moved to agent {}", leaving.disk, leaving.to));
+        freed.extend(why_it_stays(step, leaving));
         step.commit(freed);
         open_disks(step, disks);
+    } else {
+        let events = why_it_stays(step, leaving); // One that was passed over has noted nothing.
+        step.commit(events);
+    }
+    if leaving.reason.is_some() {
+        master.want_report(ReportWish::News);
     }
     tell_answer(step, master, uuid, None);
+}
+
+/// What is claimed of a disk whose move was cancelled by force, with an event that says why; what says so already is left out.
+fn why_it_stays(step: &Step<'_>, leaving: &LeavingDisk) -> Vec<AgentChange> {
+    let (Some(reason), Some(disk)) = (&leaving.reason, step.ledger().disks.get(&leaving.disk))
+    else {
+        return Vec::new();
+    };
+    let what = format!("its disk stays here, and is not moved to agent {}: {reason}", leaving.to);
+    let says_so = |it: &Claim| it.history.last().is_some_and(|event| event.what == what);
+    let claims = claims_on(step, disk).into_iter().filter(|it| !says_so(it));
+    claims.map(|it| AgentChange::Claim(it.ended(step.now(), &what, &leaving.by))).collect()
 }
 
 /// The claims of the disk, as they are here.
@@ -255,9 +275,20 @@ mod tests {
     }
 
     fn leave(bed: &mut Bed, number: u128, stage: LeaveStage) -> Option<Option<String>> {
+        let disk = id(bed);
+        leave_of(bed, number, stage, disk, None)
+    }
+
+    fn leave_of(
+        bed: &mut Bed,
+        number: u128,
+        stage: LeaveStage,
+        disk: DiskId,
+        reason: Option<&str>,
+    ) -> Option<Option<String>> {
         let uuid = OperationUuid(Uuid::from_u128(number));
-        let (disk, by) = (id(bed), "ops".to_owned());
-        answer(bed, number, Order::LeaveDisk { uuid, disk, to: other(), stage, by })
+        let (to, by, reason) = (other(), "ops".to_owned(), reason.map(str::to_owned));
+        answer(bed, number, Order::LeaveDisk { uuid, disk, to, stage, by, reason })
     }
 
     fn take(bed: &mut Bed, number: u128, taking: &DiskTaking) -> Option<Option<String>> {
@@ -353,6 +384,7 @@ mod tests {
             from: other(),
             from_root: disk.root,
             claims: claims_of(&former),
+            reason: Some("it has burnt down".to_owned()),
         };
         let mut bed = Bed::fresh();
         (0..1000).for_each(|_| drop(bed.ids.fresh().to_string())); // Its ids are its own.
@@ -399,7 +431,7 @@ mod tests {
             for claim in &taking.claims {
                 let here = &bed.durable.claims[&claim.id];
                 let event = here.history.last().unwrap();
-                let told = "moved with its disk from /d1 on agent a2 to /mnt/elsewhere on agent a1";
+                let told = "moved with its disk from /d1 on agent a2 to /mnt/elsewhere on agent a1; agent a2 was passed over: it has burnt down";
                 assert_eq!((event.what.as_str(), event.by.as_str()), (told, "ops"));
                 assert_eq!(
                     here.resource.identity.source.as_ref().unwrap().root.as_deref(),
@@ -409,6 +441,71 @@ mod tests {
             if !crashed {
                 assert!(3 < crash_in);
                 break;
+            }
+        }
+    }
+
+    fn cancel(bed: &mut Bed, number: u128, taking: &DiskTaking) -> Option<Option<String>> {
+        let uuid = OperationUuid(Uuid::from_u128(number));
+        let claims = taking.claims.iter().map(|it| it.id).collect();
+        let (disk, by) = (taking.disk, "ops".to_owned());
+        answer(bed, number, Order::CancelTake { uuid, disk, claims, by })
+    }
+
+    #[test]
+    fn what_is_not_taken_yet_is_forgotten_when_that_is_cancelled_and_what_is_taken_is_said_so() {
+        let (mut bed, taking) = brought();
+        // The order to take it has come, and the disk was not looked at yet.
+        let uuid = OperationUuid(Uuid::from_u128(1));
+        let order = Box::new(taking.clone());
+        bed.order(Order::TakeDisk { uuid, taking: order, by: "ops".to_owned() });
+        assert_eq!(cancel(&mut bed, 2, &taking), Some(None));
+        bed.input(crate::Input::Opened(bed.machine.clone()));
+        bed.settle();
+        assert!(bed.durable.claims.is_empty(), "the look that was under way takes nothing");
+        assert_eq!(take(&mut bed, 3, &taking), Some(None));
+        let why = cancel(&mut bed, 4, &taking).unwrap().unwrap();
+        assert!(why.contains("has taken disk"), "{why}");
+        assert!(is_taken(&bed.durable, &taking));
+        // Passed over by force meanwhile, it ends what it took.
+        assert_eq!(leave_of(&mut bed, 5, LeaveStage::End, taking.disk, None), Some(None));
+        assert!(bed.durable.claims.is_empty() && !bed.durable.disks.contains_key(&taking.disk));
+    }
+
+    #[test]
+    fn an_agent_that_is_to_end_what_it_may_have_taken_takes_nothing_afterwards() {
+        let (mut bed, taking) = brought();
+        let uuid = OperationUuid(Uuid::from_u128(1));
+        let order = Box::new(taking.clone());
+        bed.order(Order::TakeDisk { uuid, taking: order, by: "ops".to_owned() });
+        assert_eq!(leave_of(&mut bed, 2, LeaveStage::End, taking.disk, None), Some(None));
+        bed.input(crate::Input::Opened(bed.machine.clone()));
+        bed.settle();
+        assert!(bed.durable.claims.is_empty());
+    }
+
+    #[test]
+    fn why_a_move_was_cancelled_by_force_is_told_once_in_the_history_of_the_claims() {
+        for is_fenced in [true, false] {
+            let mut bed = away();
+            let disk = bed.machine.disks[1].disk.id;
+            if is_fenced {
+                assert_eq!(leave(&mut bed, 1, LeaveStage::Fence), Some(None));
+            }
+            for number in 2..4 {
+                let lifted =
+                    leave_of(&mut bed, number, LeaveStage::Lift, disk, Some("it has burnt down"));
+                assert_eq!(lifted, Some(None));
+            }
+            assert!(bed.durable.left_places.is_empty());
+            for claim in claims_of(&bed) {
+                let told: Vec<_> =
+                    claim.history.iter().filter(|it| it.what.contains("burnt down")).collect();
+                assert_eq!(told.len(), 1, "{claim:?}");
+                assert_eq!(
+                    (told[0].what.as_str(), told[0].by.as_str()),
+                    ("its disk stays here, and is not moved to agent a2: it has burnt down", "ops")
+                );
             }
         }
     }

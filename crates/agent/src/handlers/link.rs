@@ -17,7 +17,7 @@ use super::leave_disk::{leave, users_of_claims};
 use super::operations::{acknowledge_operation, apply, Ordered};
 use super::recover_ledger::recover;
 use super::remove_orphan;
-use super::take_disk::take;
+use super::take_disk::{cancel_take, take};
 use super::together::apply_together;
 use super::trash::{purge, undelete};
 use super::updates::acknowledge_task;
@@ -199,13 +199,14 @@ fn obey(
         Order::GiveUp { uuid, claim, by } => {
             give_up(step, disks, containers, master, (uuid, claim), &by)
         }
-        Order::LeaveDisk { uuid, disk, to, stage, by } => {
-            let leaving = (uuid, stage, LeavingDisk { disk, to, by });
+        Order::LeaveDisk { uuid, disk, to, stage, by, reason } => {
+            let leaving = (uuid, stage, LeavingDisk { disk, to, by, reason });
             leave_disk(step, disks, containers, tasks, master, waiting, leaving)
         }
         order @ (Order::AddDisk { .. }
         | Order::AdoptDisk { .. }
         | Order::TakeDisk { .. }
+        | Order::CancelTake { .. }
         | Order::RemoveDisk { .. }
         | Order::RemoveOrphan { .. }) => obey_about_disks(step, disks, master, order),
         Order::Kill { framework, task, grace_ms } => {
@@ -245,6 +246,9 @@ fn obey_about_disks(step: &mut Step<'_>, disks: &mut Disks, master: &mut MasterL
             adopt_disk::adopt(step, disks, master, (uuid, adoption), by)
         }
         Order::TakeDisk { uuid, taking, by } => take(step, disks, master, (uuid, *taking), by),
+        Order::CancelTake { uuid, disk, claims, by } => {
+            cancel_take(step, disks, master, (uuid, disk), &claims, &by)
+        }
         Order::RemoveDisk { uuid, root, by } => {
             disk_changes::remove(step, disks, master, (uuid, &root), &by)
         }

@@ -6,7 +6,7 @@
 //! Never writes to the disk.
 
 use holdfast_model::{
-    AgentChange, AgentId, Claim, ClaimState, DiskRecord, DiskTaking, OperationUuid,
+    AgentChange, AgentId, Claim, ClaimId, ClaimState, DiskId, DiskRecord, DiskTaking, OperationUuid,
 };
 
 use super::adopt_disk::word;
@@ -15,7 +15,7 @@ use crate::bookkeeping::looks::open_disks;
 use crate::bookkeeping::records::lies_on;
 use crate::bookkeeping::Step;
 use crate::contract::{DiskFound, Machine};
-use crate::parts::{Disks, MasterLink, NewDisk};
+use crate::parts::{Disks, MasterLink, NewDisk, ReportWish};
 
 /// The master, which remembers the move, says that the former agent does not use the disk any more.
 pub(crate) fn take(
@@ -40,6 +40,26 @@ pub(crate) fn take(
     }
     disks.new_disks_mut().look_for_taken(taking, by, uuid);
     open_disks(step, disks);
+}
+
+/// It shall not be taken over after all. What is being looked for is forgotten, so that nothing of it is taken later; what was taken, was.
+pub(crate) fn cancel_take(
+    step: &mut Step<'_>,
+    disks: &mut Disks,
+    master: &mut MasterLink,
+    (uuid, disk): (OperationUuid, DiskId),
+    claims: &[ClaimId],
+    by: &str,
+) {
+    disks.new_disks_mut().forget_taken(disk);
+    let here = claims.iter().filter(|it| step.ledger().claims.contains_key(it)).count();
+    if here == 0 {
+        step.log(format!("disk {disk} is not taken over: {by} has cancelled that"));
+        return tell_answer(step, master, uuid, None);
+    }
+    master.want_report(ReportWish::News);
+    let why = format!("this agent has taken disk {disk} over, with what is claimed of it ({here})");
+    tell_answer(step, master, uuid, Some(why));
 }
 
 /// Whether all of its claims are here.

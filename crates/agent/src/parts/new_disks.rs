@@ -29,6 +29,8 @@ pub(crate) struct LeavingDisk {
     pub(crate) disk: DiskId,
     pub(crate) to: AgentId,
     pub(crate) by: String,
+    /// Why that was cancelled by force, when it was.
+    pub(crate) reason: Option<String>,
 }
 
 /// What an order is answered: why it was refused, if it was.

@@ -31,6 +31,8 @@ pub enum NativeRead {
     Agents,
     /// Disks.
     Disks,
+    /// Disks that are moved from one agent to another.
+    DiskMoves,
     /// Claims.
     Claims,
     /// Claims that have ended.
@@ -92,6 +94,7 @@ impl NativeRequest {
         let read = match name {
             "agents" => NativeRead::Agents,
             "disks" => NativeRead::Disks,
+            "disk-moves" => NativeRead::DiskMoves,
             "claims" => NativeRead::Claims,
             "ended-claims" => NativeRead::EndedClaims(EndedWanted::read(parameters)?),
             "claims-at" => NativeRead::ClaimsAt(moment(parameters)?),
@@ -121,7 +124,7 @@ impl NativeRequest {
             }
             _ => {
                 return Err(Refusal::NotFound(format!(
-                    "there is no `/holdfast/v1/{name}`; there are agents, disks, claims, ended-claims, claims-at, frameworks, tasks, offers, roles, quotas, trash, explain, kill, apply, end-claim, give-up, undelete, purge, add-disk, remove-disk, adopt-disk, adopt-volume, remove-orphan, recover-agent, plan, undelete-plan, adopt-volume-plan, remove-orphan-plan, recover-plan"
+                    "there is no `/holdfast/v1/{name}`; there are agents, disks, disk-moves, claims, ended-claims, claims-at, frameworks, tasks, offers, roles, quotas, trash, explain, kill, apply, end-claim, give-up, undelete, purge, add-disk, remove-disk, adopt-disk, cancel-move, adopt-volume, remove-orphan, recover-agent, plan, undelete-plan, adopt-volume-plan, remove-orphan-plan, recover-plan"
                 )))
             }
         };
@@ -145,6 +148,7 @@ fn change_named(name: &str) -> Option<(&'static str, Reads)> {
         "add-disk" => ("changes an agent's disks", add_disk),
         "remove-disk" => ("changes an agent's disks", remove_disk),
         "adopt-disk" => ("changes an agent's disks", adopt_disk),
+        "cancel-move" => ("changes an agent's disks", cancel_move),
         "undelete" => ("takes space", undelete),
         "purge" => ("removes data for good", purge),
         _ => return None,
@@ -256,6 +260,19 @@ fn adopt_disk(
             OperatorCall::MoveDisk { from, to: agent, adoption, reason }
         }
     };
+    let command = MasterCommand::authorized(caller, call)?;
+    Ok(NativeRequest::Ask(command, NativeAnswer::Done(ChangeDone { done: true })))
+}
+
+/// A disk that shall not be moved after all: `disk` (its uuid) and `from`, the agent that has its claims. The agent that was asked to take it
+/// over is passed over, while it is away, with `force=true` and a `reason`.
+fn cancel_move(
+    caller: &CallerIdentity,
+    parameters: Parameters<'_>,
+) -> Result<NativeRequest, Refusal> {
+    let from = AgentId::parse(parameters.needed("from")?).map_err(|it| it.within("from"))?;
+    let disk = DiskId::parse(parameters.needed("disk")?).map_err(|it| it.within("disk"))?;
+    let call = OperatorCall::CancelMove { disk, from, reason: reason(parameters)? };
     let command = MasterCommand::authorized(caller, call)?;
     Ok(NativeRequest::Ask(command, NativeAnswer::Done(ChangeDone { done: true })))
 }
@@ -425,7 +442,7 @@ impl NativeRead {
     fn authorized(self, caller: &CallerIdentity) -> Result<NativeRead, Refusal> {
         let object = match &self {
             NativeRead::Agents => Object::Agents,
-            NativeRead::Disks => Object::Disks,
+            NativeRead::Disks | NativeRead::DiskMoves => Object::Disks,
             NativeRead::Claims | NativeRead::EndedClaims(_) | NativeRead::ClaimsAt(_) => {
                 Object::Claims
             }
@@ -456,6 +473,7 @@ impl NativeRead {
         Ok(match self {
             NativeRead::Agents => NativeAnswer::Agents(native::agents(view)),
             NativeRead::Disks => NativeAnswer::Disks(native::disks(view)),
+            NativeRead::DiskMoves => NativeAnswer::DiskMoves(native::disk_moves(view)),
             NativeRead::Claims => NativeAnswer::Claims(native::claims(view)),
             NativeRead::EndedClaims(wanted) => {
                 NativeAnswer::EndedClaims(native::ended_claims(view, wanted))

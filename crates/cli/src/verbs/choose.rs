@@ -2,7 +2,9 @@
 //!
 //! Relies on ids being unique. Never guesses between two.
 
-use holdfast_api::rows::{AgentRow, ClaimRow, DiskRow, FrameworkRow, TaskRow, TrashRow};
+use holdfast_api::rows::{
+    AgentRow, ClaimRow, DiskMoveRow, DiskRow, FrameworkRow, TaskRow, TrashRow,
+};
 
 use super::rows::{Listed, Received};
 use super::Context;
@@ -53,6 +55,15 @@ impl Named for DiskRow {
 
     fn names(&self) -> Vec<&str> {
         vec![&self.root]
+    }
+}
+
+impl Named for DiskMoveRow {
+    const NOUN: &'static str = "move";
+    const WORD: &'static str = "disk that is moved";
+
+    fn names(&self) -> Vec<&str> {
+        vec![&self.root, &self.from_root]
     }
 }
 

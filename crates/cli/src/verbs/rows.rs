@@ -5,8 +5,8 @@
 use std::ops::Deref;
 
 use holdfast_api::rows::{
-    AgentRow, ClaimRow, DiskRow, EndedClaimRow, FrameworkRow, OfferRow, QuotaRow, RoleRow, TaskRow,
-    TrashRow,
+    AgentRow, ClaimRow, DiskMoveRow, DiskRow, EndedClaimRow, FrameworkRow, OfferRow, QuotaRow,
+    RoleRow, TaskRow, TrashRow,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -84,6 +84,15 @@ listed!(
 impl Listed for EndedClaimRow {
     const PAGE: &'static str = "ended-claims";
     const WORDS: &'static str = "claims that have ended";
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl Listed for DiskMoveRow {
+    const PAGE: &'static str = "disk-moves";
+    const WORDS: &'static str = "disks that are moved to another agent";
 
     fn id(&self) -> &str {
         &self.id

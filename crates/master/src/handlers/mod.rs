@@ -9,6 +9,7 @@ mod acknowledge;
 mod adopt;
 pub(crate) mod adopt_volume;
 pub(crate) mod agent;
+mod cancel_move;
 mod disks;
 pub(crate) mod elected;
 pub(crate) mod framework;

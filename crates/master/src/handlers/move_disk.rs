@@ -13,6 +13,7 @@ use holdfast_model::{
     SpaceNews,
 };
 
+use super::cancel_move::{not_taken, recall, take_again};
 use super::operator_claim::check_health;
 use crate::flows::resync::resync;
 use crate::flows::telling::order;
@@ -59,6 +60,9 @@ pub(super) fn move_disk(
                 order,
                 by: principal.unwrap_or("operator").to_owned(),
                 reason: reason.filter(|_| is_away),
+                since: step.now,
+                cancelled_by: None,
+                cancel_reason: None,
                 state: if is_away { MoveState::Taking } else { MoveState::Fencing },
             }
         }
@@ -86,8 +90,15 @@ fn check_moves(
             MoveState::Moved if it.from == *to => format!(
                 "agent {to}, which had disk {disk} before, has yet to end its claims of then; try again"
             ),
+            MoveState::Recalling if it.from == *to => format!(
+                "disk {disk} was to be agent {to}'s before, which was cancelled by force, and that agent has yet to say that it has not taken it; bring it back, and try again"
+            ),
+            MoveState::Cancelling => format!(
+                "that disk {disk} is moved from agent {} to {} is just being cancelled; see `holdfast disk moves`",
+                it.from, it.to
+            ),
             MoveState::Fencing | MoveState::Taking if !is_same => format!(
-                "disk {disk} is just being moved from agent {} to {} on agent {}; wait for the end of that",
+                "disk {disk} is just being moved from agent {} to {} on agent {}; wait for the end of that, or cancel it: `holdfast disk cancel-move`",
                 it.from, it.root, it.to
             ),
             _ => continue,
@@ -151,22 +162,29 @@ fn claims_of(
 }
 
 /// The next thing that has to be done, and by whom.
-fn next(it: &DiskMove) -> (&AgentId, Order) {
+pub(super) fn next(it: &DiskMove) -> (&AgentId, Order) {
+    let by = it.cancelled_by.as_ref().unwrap_or(&it.by).clone();
     let stage = match it.state {
         MoveState::Fencing => LeaveStage::Fence,
         MoveState::Lifting => LeaveStage::Lift,
         MoveState::Moved => LeaveStage::End,
         MoveState::Taking => {
-            let (taking, by) = (Box::new(it.taking()), it.by.clone());
+            let taking = Box::new(it.taking());
             return (&it.to, Order::TakeDisk { uuid: it.order, taking, by });
         }
+        MoveState::Cancelling | MoveState::Recalling => {
+            let claims = it.claims.iter().map(|claim| claim.id).collect();
+            let cancel = Order::CancelTake { uuid: it.order, disk: it.disk, claims, by };
+            return (it.asked(), cancel);
+        }
     };
-    let (uuid, disk, to, by) = (it.order, it.disk, it.to.clone(), it.by.clone());
-    (&it.from, Order::LeaveDisk { uuid, disk, to, stage, by })
+    let (uuid, disk, to) = (it.order, it.disk, it.to.clone());
+    let reason = it.cancel_reason.clone().filter(|_| it.state == MoveState::Lifting);
+    (&it.from, Order::LeaveDisk { uuid, disk, to, stage, by, reason })
 }
 
 /// Orders the next thing, if whoever has to do it is connected.
-fn drive(step: &mut Step, belief: &mut Belief, it: &DiskMove) {
+pub(super) fn drive(step: &mut Step, belief: &mut Belief, it: &DiskMove) {
     let (agent, next) = next(it);
     order(step, &mut belief.agents, agent, next);
 }
@@ -180,7 +198,8 @@ pub(super) fn moves_passed_over(
     (newest, why): (u32, &str),
 ) {
     let is_its = |it: &&DiskMove| {
-        let is_asked = matches!(it.state, MoveState::Fencing | MoveState::Taking);
+        let is_asked =
+            matches!(it.state, MoveState::Fencing | MoveState::Taking | MoveState::Cancelling);
         let (asked, order) = next(it);
         is_asked && asked == agent && newest < order.kind()
     };
@@ -188,24 +207,23 @@ pub(super) fn moves_passed_over(
     let orders: Vec<OperationUuid> = moves.map(|it| it.order).collect();
     for order in orders {
         move_answered(step, belief, agent, order, Some(why));
+        take_again(step, belief, order);
     }
 }
 
 /// An agent is connected anew: what it has yet to do about disks that move is ordered again.
 pub(super) fn drive_all(step: &mut Step, belief: &mut Belief, id: &AgentId) {
-    let is_its = |it: &&DiskMove| match it.state {
-        MoveState::Taking => it.to == *id,
-        MoveState::Fencing | MoveState::Lifting | MoveState::Moved => it.from == *id,
-    };
-    let moves = step.out.ledger().moves.values().filter(is_its);
+    let moves = step.out.ledger().moves.values().filter(|it| it.asked() == id);
     let moves: Vec<DiskMove> = moves.cloned().collect();
     moves.iter().for_each(|it| drive(step, belief, it));
 }
 
 /// Why an agent that was passed over is not welcome yet: whose the claims are is just being decided.
 pub(super) fn why_not_welcome(ledger: &MasterLedger, id: &AgentId) -> Option<String> {
-    let is_undecided =
-        |it: &&DiskMove| it.from == *id && it.state == MoveState::Taking && it.reason.is_some();
+    let is_undecided = |it: &&DiskMove| {
+        let is_open = matches!(it.state, MoveState::Taking | MoveState::Cancelling);
+        it.from == *id && is_open && it.reason.is_some()
+    };
     let it = ledger.moves.values().find(is_undecided)?;
     Some(format!(
         "disk {} of this agent is just being taken over by agent {}; this agent is welcome again as soon as that one has done so, or refused",
@@ -221,10 +239,7 @@ pub(super) fn move_answered(
     uuid: OperationUuid,
     refusal: Option<&str>,
 ) -> bool {
-    let is_it = |it: &&DiskMove| {
-        let asked = if it.state == MoveState::Taking { &it.to } else { &it.from };
-        it.order == uuid && asked == agent
-    };
+    let is_it = |it: &&DiskMove| it.order == uuid && it.asked() == agent;
     let Some(it) = step.out.ledger().moves.values().find(is_it).cloned() else { return false };
     match (it.state, refusal) {
         (MoveState::Fencing, None) => {
@@ -243,7 +258,19 @@ pub(super) fn move_answered(
             resync(step, belief, agent); // Its report says whether it has the claims.
             false
         }
-        (MoveState::Fencing, Some(_)) | (MoveState::Lifting, _) => {
+        (MoveState::Cancelling, None) => {
+            not_taken(step, belief, it);
+            false
+        }
+        (MoveState::Cancelling, Some(_)) => {
+            resync(step, belief, agent); // Its report has the claims, and then they are its own.
+            false
+        }
+        (MoveState::Recalling, Some(_)) => {
+            recall(step, belief, it);
+            false
+        }
+        (MoveState::Fencing, Some(_)) | (MoveState::Lifting, _) | (MoveState::Recalling, None) => {
             step.out.commit(vec![MasterChange::MoveEnded(it.disk, it.from)]);
             false
         }
@@ -275,7 +302,7 @@ pub(super) fn learn_moves(step: &mut Step, belief: &mut Belief, id: &AgentId, re
         witness(step, id, report.ledger_version);
     }
     for it in moves {
-        if it.to == *id && matches!(it.state, MoveState::Taking | MoveState::Lifting) {
+        if it.to == *id && may_have_taken(step.out.ledger(), &it) {
             let named = |claim: &&Claim| it.claims.iter().any(|its| its.id == claim.id);
             let taken: Vec<Claim> = report.claims.iter().filter(named).cloned().collect();
             if !taken.is_empty() {
@@ -283,6 +310,9 @@ pub(super) fn learn_moves(step: &mut Step, belief: &mut Belief, id: &AgentId, re
             }
         } else if it.from == *id && it.state == MoveState::Moved && !pass_over(&it, report) {
             step.out.commit(vec![MasterChange::MoveEnded(it.disk, it.from)]);
+        } else if it.from == *id && it.state == MoveState::Recalling && took(&it, report) {
+            pass_over(&it, report);
+            recall(step, belief, it);
         }
     }
 }
@@ -308,11 +338,23 @@ fn claims_moved(step: &mut Step, belief: &mut Belief, it: DiskMove, taken: Vec<C
     let gone = taken.iter().map(|claim| MasterChange::ClaimGone(it.from.clone(), claim.id));
     let mut changes: Vec<MasterChange> = gone.collect();
     changes.extend(taken.into_iter().map(|claim| MasterChange::Claim(it.to.clone(), claim)));
-    let moved = DiskMove { state: MoveState::Moved, ..it };
+    let moved = DiskMove { state: MoveState::Moved, cancelled_by: None, cancel_reason: None, ..it };
     changes.push(MasterChange::Move(moved.clone()));
     step.out.commit(changes);
     belief.allocator.touch(&moved.from);
     drive(step, belief, &moved);
+}
+
+/// Whether the new agent of an open move may have taken the disk over. One that was passed over by force may not have.
+fn may_have_taken(ledger: &MasterLedger, it: &DiskMove) -> bool {
+    matches!(it.state, MoveState::Taking | MoveState::Cancelling | MoveState::Lifting)
+        && !ledger.moves.contains_key(&(it.disk, it.to.clone()))
+}
+
+/// Whether a report has claims that were to be taken over.
+fn took(it: &DiskMove, report: &Report) -> bool {
+    let named = |claim: &Claim| it.claims.iter().any(|its| its.id == claim.id);
+    report.claims.iter().any(named)
 }
 
 /// Takes out of a report what its agent says of a disk that is another's; says whether it had claims of it.

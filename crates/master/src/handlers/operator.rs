@@ -5,6 +5,7 @@ use holdfast_model::{
 };
 
 use super::adopt_volume::{adopt_volume, remove_orphan};
+use super::cancel_move::cancel_move;
 use super::disks::{add_disk, adopt_disk, remove_disk};
 use super::give_up::give_up;
 use super::kill::kill;
@@ -72,6 +73,9 @@ fn begin(
         }
         OperatorCall::MoveDisk { from, to, adoption, reason } => {
             move_disk(step, belief, asked, (from, to), adoption, reason)
+        }
+        OperatorCall::CancelMove { disk, from, reason } => {
+            cancel_move(step, belief, asked, (disk, from), reason)
         }
         OperatorCall::AdoptVolume { agent, adoption } => {
             adopt_volume(step, belief, asked, &agent, &adoption)

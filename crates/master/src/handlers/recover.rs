@@ -47,11 +47,12 @@ pub(crate) fn plan<'a>(
         )));
     }
     let is_open = |it: &&holdfast_model::DiskMove| {
-        (it.from == *agent || it.to == *agent) && it.state != MoveState::Moved
+        let is_decided = matches!(it.state, MoveState::Moved | MoveState::Recalling);
+        (it.from == *agent || it.to == *agent) && !is_decided
     };
     if let Some(it) = ledger.moves.values().find(is_open) {
         return Err(Refusal::Conflict(format!(
-            "disk {} is just being moved from agent {} to {}, and whose its claims are is not decided; end that first: `holdfast disk list`",
+            "disk {} is just being moved from agent {} to {}, and whose its claims are is not decided; end that first: `holdfast disk moves`",
             it.disk, it.from, it.to
         )));
     }

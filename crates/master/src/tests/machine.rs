@@ -227,6 +227,7 @@ impl Machine {
             | Order::AdoptDisk { .. }
             | Order::LeaveDisk { .. }
             | Order::TakeDisk { .. }
+            | Order::CancelTake { .. }
             | Order::RemoveDisk { .. } => {}
 
             Order::Recover { recovery, by, .. } => self.recover(*recovery, &by),

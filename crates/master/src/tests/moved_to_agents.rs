@@ -263,3 +263,227 @@ fn a_ledger_of_before_the_move_is_fenced_at_either_agent_and_ends_nothing() {
         assert!(matches!(health, AgentHealth::Fenced(_)), "{machine}: {health:?}");
     }
 }
+
+fn cancel(bed: &mut Bed, reason: Option<&str>) -> RequestId {
+    let (disk, from) = (DiskId(Uuid::nil()), bed.agent(0));
+    let reason = reason.map(str::to_owned);
+    let request = bed.ask(OperatorCall::CancelMove { disk, from, reason });
+    bed.settle();
+    request
+}
+
+/// The last order not to take it.
+fn asked_not_to_take(bed: &Bed) -> Option<OperationUuid> {
+    bed.machines[1].obeyed.iter().rev().find_map(|it| match it {
+        Order::CancelTake { uuid, .. } => Some(*uuid),
+        _ => None,
+    })
+}
+
+/// A move that waits for the new agent, and who asked for it.
+fn taking() -> (Bed, RequestId, OperationUuid, DiskTaking) {
+    let mut bed = bed();
+    let request = ask(&mut bed, None);
+    let fence = left(&bed).unwrap().0;
+    answer(&mut bed, 0, fence, None);
+    let (take, taking) = asked_to_take(&bed).unwrap();
+    (bed, request, take, taking)
+}
+
+fn conflict(bed: &Bed, request: RequestId, words: &str) {
+    let answer = bed.answers.get(&request);
+    assert!(
+        matches!(answer, Some(Err(Refusal::Conflict(why))) if why.contains(words)),
+        "{answer:?}"
+    );
+}
+
+/// The former agent uses the disk again, and nothing of the move is left.
+fn is_over(bed: &mut Bed) {
+    let (lift, stage) = left(bed).unwrap();
+    assert_eq!((stage, state(bed)), (LeaveStage::Lift, Some(MoveState::Lifting)));
+    answer(bed, 0, lift, None);
+    assert_eq!((owners(bed), state(bed)), (vec![0], None));
+    assert!(bed.folded.ended.is_empty());
+}
+
+#[test]
+fn a_move_is_cancelled_before_the_new_agent_was_asked() {
+    let mut bed = bed();
+    let asked = ask(&mut bed, None);
+    let fence = left(&bed).unwrap().0;
+    let request = cancel(&mut bed, None);
+    assert_eq!(bed.answers[&request], Ok(()));
+    conflict(&bed, asked, "cancels it");
+    answer(&mut bed, 0, fence, None); // It had let go of it before it heard of that.
+    assert_eq!(asked_to_take(&bed), None);
+    let again = cancel(&mut bed, None);
+    conflict(&bed, again, "is off already");
+    is_over(&mut bed);
+    let again = cancel(&mut bed, None);
+    assert!(matches!(bed.answers[&again], Err(Refusal::NotFound(_))));
+}
+
+#[test]
+fn a_new_agent_that_has_not_taken_the_disk_says_so_and_the_former_one_uses_it_again() {
+    for fails_over in [false, true] {
+        let (mut bed, asked, take, _) = taking();
+        let request = cancel(&mut bed, None);
+        conflict(&bed, asked, "cancels it");
+        assert_eq!((bed.answers.get(&request), state(&bed)), (None, Some(MoveState::Cancelling)));
+        assert_eq!(left(&bed).unwrap().1, LeaveStage::Fence, "the former one waits as well");
+        answer(&mut bed, 1, take, None); // An answer to what it was asked first decides nothing.
+        assert_eq!(state(&bed), Some(MoveState::Cancelling));
+        let again = ask(&mut bed, None);
+        conflict(&bed, again, "just being cancelled");
+        if fails_over {
+            bed.fail_over();
+            bed.reunite();
+            bed.settle();
+        }
+        let not = asked_not_to_take(&bed).unwrap();
+        answer(&mut bed, 1, not, None);
+        if !fails_over {
+            assert_eq!(bed.answers[&request], Ok(()));
+        }
+        is_over(&mut bed);
+    }
+}
+
+#[test]
+fn a_move_that_the_new_agent_has_done_is_complete_and_not_cancelled() {
+    for is_reported_first in [false, true] {
+        let (mut bed, _, _, taking) = taking();
+        let request = cancel(&mut bed, None);
+        let not = asked_not_to_take(&bed).unwrap();
+        if is_reported_first {
+            takes(&mut bed, &taking);
+            assert_eq!(state(&bed), Some(MoveState::Moved));
+        } else {
+            let machine = &mut bed.machines[1];
+            machine
+                .outbox
+                .push_back(ToMaster::DiskAnswer { uuid: not, refusal: Some("taken".to_owned()) });
+            takes(&mut bed, &taking);
+        }
+        if is_reported_first {
+            answer(&mut bed, 1, not, Some("taken"));
+        }
+        conflict(&bed, request, "taken");
+        assert_eq!((owners(&bed), state(&bed)), (vec![1], Some(MoveState::Moved)));
+        let again = cancel(&mut bed, None);
+        conflict(&bed, again, "has been taken over");
+        ends(&mut bed);
+        assert_eq!((owners(&bed), state(&bed)), (vec![1], None));
+    }
+}
+
+#[test]
+fn a_new_agent_that_is_away_is_passed_over_by_force_and_ends_what_it_took_when_it_is_back() {
+    for (took, fails_over, lifts_first) in [
+        (false, false, true),
+        (true, false, true),
+        (true, true, true),
+        (true, false, false),
+        (false, true, false),
+    ] {
+        let (mut bed, asked, _, taking) = taking();
+        bed.lose(1);
+        conflict(&bed, asked, "lost its connection");
+        let request = cancel(&mut bed, None);
+        conflict(&bed, request, "--force --reason");
+        if !lifts_first {
+            bed.lose(0);
+        }
+        let request = cancel(&mut bed, Some("it has burnt down"));
+        assert_eq!(bed.answers[&request], Ok(()));
+        assert_eq!(bed.folded.moves.len(), 2, "what it may have taken is remembered");
+        if lifts_first {
+            let reason = bed.machines[0].obeyed.iter().rev().find_map(|it| match it {
+                Order::LeaveDisk { reason, .. } => reason.clone(),
+                _ => None,
+            });
+            assert_eq!(reason.as_deref(), Some("it has burnt down"));
+            let (lift, stage) = left(&bed).unwrap();
+            assert_eq!(stage, LeaveStage::Lift);
+            answer(&mut bed, 0, lift, None);
+            assert_eq!((owners(&bed), state(&bed)), (vec![0], Some(MoveState::Recalling)));
+            machine_is_well(&mut bed);
+            let again = ask(&mut bed, None);
+            conflict(&bed, again, "has yet to say");
+        }
+        if fails_over {
+            bed.fail_over();
+        }
+        if took {
+            takes(&mut bed, &taking);
+        }
+        bed.connect(1);
+        bed.settle();
+        let not = asked_not_to_take(&bed);
+        if took {
+            assert_eq!(owners(&bed), [0], "what it says of these claims is not believed");
+            let is_end = |it: &Order| matches!(it, Order::LeaveDisk { stage: LeaveStage::End, .. });
+            assert!(bed.machines[1].obeyed.iter().any(is_end));
+            let machine = &mut bed.machines[1];
+            machine.claims.clear();
+            machine.disks.clear();
+            machine.version += 1;
+            machine.introduce();
+            bed.settle();
+        } else {
+            answer(&mut bed, 1, not.unwrap(), None);
+        }
+        if fails_over || !lifts_first {
+            bed.connect(0);
+            bed.settle();
+        }
+        if !lifts_first {
+            is_over(&mut bed);
+        }
+        assert_eq!((owners(&bed), state(&bed)), (vec![0], None));
+        assert!(bed.folded.ended.is_empty(), "no claim has ended");
+    }
+}
+
+/// The first agent's disk is as it was.
+fn machine_is_well(bed: &mut Bed) {
+    bed.machines[0].introduce();
+    bed.settle();
+}
+
+#[test]
+fn a_new_agent_that_takes_it_only_when_it_is_back_is_told_to_end_it() {
+    let (mut bed, _, _, taking) = taking();
+    bed.lose(1);
+    cancel(&mut bed, Some("it has burnt down"));
+    let lift = left(&bed).unwrap().0;
+    answer(&mut bed, 0, lift, None);
+    bed.connect(1);
+    bed.settle();
+    let not = asked_not_to_take(&bed).unwrap();
+    assert_eq!(state(&bed), Some(MoveState::Recalling), "having nothing yet is no answer");
+    takes(&mut bed, &taking); // It was looking for it when the order came.
+    assert_eq!((owners(&bed), state(&bed)), (vec![0], Some(MoveState::Moved)));
+    answer(&mut bed, 1, not, Some("taken"));
+    assert_eq!(owners(&bed), [0]);
+    let machine = &mut bed.machines[1];
+    machine.claims.clear();
+    machine.version += 1;
+    machine.introduce();
+    bed.settle();
+    assert_eq!((owners(&bed), state(&bed)), (vec![0], None));
+}
+
+#[test]
+fn an_older_new_agent_that_cannot_be_asked_goes_on_with_the_move() {
+    let (mut bed, ..) = taking();
+    bed.machines[1].newest = 42;
+    let request = cancel(&mut bed, None);
+    conflict(&bed, request, "is of an older version");
+    assert_eq!(state(&bed), Some(MoveState::Taking));
+    let (take, taking) = asked_to_take(&bed).unwrap();
+    takes(&mut bed, &taking);
+    answer(&mut bed, 1, take, None);
+    assert_eq!((owners(&bed), state(&bed)), (vec![1], Some(MoveState::Moved)));
+}

@@ -111,6 +111,7 @@ own_message! {
         from = from_agent_id: Name,
         from_root = from_root: Same,
         claims = claims: Each<Own>,
+        reason = reason: Text,
     }
 }
 

@@ -272,8 +272,9 @@ chosen! {
         else "`{}` is no kind of disk; there are root, path and mount";
     /// How far a disk has come that is moved to another agent.
     MoveStateWord: MoveState as String {
-        Fencing = "fencing", Taking = "taking", Lifting = "lifting", Moved = "moved"
-    } else "`{}` is no state of a move; there are fencing, taking, lifting and moved";
+        Fencing = "fencing", Taking = "taking", Lifting = "lifting", Moved = "moved",
+        Cancelling = "cancelling", Recalling = "recalling"
+    } else "`{}` is no state of a move; there are fencing, taking, lifting, moved, cancelling and recalling";
     /// What a former agent is to do about a disk.
     LeaveStageWord: LeaveStage as String { Fence = "fence", Lift = "lift", End = "end" }
         else "`{}` is no stage; there are fence, lift and end";

@@ -91,6 +91,7 @@ pub fn to_proto(call: &OperatorCall) -> Option<Wire> {
         | OperatorCall::AddDisk { .. }
         | OperatorCall::AdoptDisk { .. }
         | OperatorCall::MoveDisk { .. }
+        | OperatorCall::CancelMove { .. }
         | OperatorCall::RecoverAgent { .. }
         | OperatorCall::RemoveDisk { .. }
         | OperatorCall::AdoptVolume { .. }

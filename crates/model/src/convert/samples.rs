@@ -417,10 +417,17 @@ pub(crate) fn disk_adoption() -> impl Strategy<Value = DiskAdoption> {
 
 pub(crate) fn disk_move() -> impl Strategy<Value = DiskMove> {
     let kind = select(vec![DiskKind::Path, DiskKind::Mount]);
-    let state = vec![MoveState::Fencing, MoveState::Taking, MoveState::Lifting, MoveState::Moved];
+    let state = vec![
+        MoveState::Fencing,
+        MoveState::Taking,
+        MoveState::Lifting,
+        MoveState::Moved,
+        MoveState::Cancelling,
+        MoveState::Recalling,
+    ];
     let (who, where_to) = ((agent(), agent(), word()), (word(), word(), of(any::<u64>())));
     let claims = proptest::collection::vec(claim(), 0..3);
-    let rest = (of(word()), select(state), uuid());
+    let rest = (of(word()), select(state), uuid(), (instant(), of(word()), of(word())));
     (uuid(), kind, who, where_to, claims, rest).prop_map(
         |(disk, kind, (from, to, by), (from_root, root, size_mb), claims, rest)| DiskMove {
             disk: DiskId(disk),
@@ -435,6 +442,9 @@ pub(crate) fn disk_move() -> impl Strategy<Value = DiskMove> {
             by,
             reason: rest.0,
             state: rest.1,
+            since: rest.3 .0,
+            cancelled_by: rest.3 .1,
+            cancel_reason: rest.3 .2,
         },
     )
 }

@@ -340,6 +340,19 @@ pub enum Order {
         stage: LeaveStage,
         /// Who asked.
         by: String,
+        /// Why the move was cancelled by force, for the history of claims; `None` when it was not.
+        reason: Option<String>,
+    },
+    /// The agent shall not take over a disk of another agent any more, and say whether it has.
+    CancelTake {
+        /// The name under which the agent answers; it refuses if it has taken the disk over.
+        uuid: OperationUuid,
+        /// The disk, by the label that is written on it.
+        disk: DiskId,
+        /// The claims that it was to take over.
+        claims: Vec<ClaimId>,
+        /// Who asked.
+        by: String,
     },
     /// The agent shall take over a disk of another agent, with all that is claimed of it.
     TakeDisk {
@@ -403,6 +416,7 @@ impl Order {
             Order::AdoptVolume { .. } => 40,
             Order::RemoveOrphan { .. } => 41,
             Order::AdoptDirectory { .. } => 42,
+            Order::CancelTake { .. } => 43,
         }
     }
 

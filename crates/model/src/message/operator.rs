@@ -4,7 +4,7 @@
 
 use crate::added_disk::AddedDisk;
 use crate::adopted_volume::VolumeAdoption;
-use crate::id::{AgentId, ClaimId, FrameworkId, NodeId, TaskId};
+use crate::id::{AgentId, ClaimId, DiskId, FrameworkId, NodeId, TaskId};
 use crate::moved_disk::DiskAdoption;
 use crate::operation::{ClaimAction, Expected};
 use crate::quota::Quota;
@@ -104,6 +104,15 @@ pub enum OperatorCall {
         /// The disk, and where it is.
         adoption: DiskAdoption,
         /// Why the agent that has its claims is not asked, when it is away; `None` when it must be.
+        reason: Option<String>,
+    },
+    /// Cancel such a move, as long as the new agent has not taken the disk over. Answered once that is known, and written down.
+    CancelMove {
+        /// The disk.
+        disk: DiskId,
+        /// The agent that has its claims.
+        from: AgentId,
+        /// Why the new agent is not asked first, when it is away; `None` when it must be.
         reason: Option<String>,
     },
     /// Give an agent, whose ledger was lost or rolled back, its claims back. Answered once they are written down there.

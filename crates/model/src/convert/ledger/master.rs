@@ -409,6 +409,9 @@ own_message! {
         by = by: Same,
         reason = reason: Text,
         state = state: MoveStateWord,
+        since = since_ms: Millis,
+        cancelled_by = cancelled_by: Text,
+        cancel_reason = cancel_reason: Text,
     }
 }
 

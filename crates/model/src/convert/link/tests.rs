@@ -195,12 +195,21 @@ fn disk_order() -> impl Strategy<Value = Order> {
         (uuid(), samples::disk_adoption(), text()).prop_map(|(uuid, adoption, by)| {
             Order::AdoptDisk { uuid: OperationUuid(uuid), adoption, by }
         }),
-        (uuid(), uuid(), agent(), select(STAGES.to_vec()), text()).prop_map(
-            |(uuid, disk, to, stage, by)| Order::LeaveDisk {
+        (uuid(), uuid(), agent(), select(STAGES.to_vec()), text(), of(word())).prop_map(
+            |(uuid, disk, to, stage, by, reason)| Order::LeaveDisk {
                 uuid: OperationUuid(uuid),
                 disk: DiskId(disk),
                 to,
                 stage,
+                by,
+                reason
+            }
+        ),
+        (uuid(), uuid(), proptest::collection::vec(uuid(), 0..3), text()).prop_map(
+            |(uuid, disk, claims, by)| Order::CancelTake {
+                uuid: OperationUuid(uuid),
+                disk: DiskId(disk),
+                claims: claims.into_iter().map(ClaimId).collect(),
                 by
             }
         ),

@@ -7,7 +7,7 @@ use holdfast_proto::holdfast::v1 as link;
 use super::{own_oneof, Received};
 use crate::convert::codec::{
     AFramework, AResource, AnOperation, Boxed, Each, LeaveStageWord, Maybe, Name, Needed, Own,
-    Same, SomeName,
+    Same, SomeName, Text,
 };
 use crate::convert::field::Place;
 use crate::convert::own_message::own_message;
@@ -121,12 +121,19 @@ own_oneof! {
             adoption = adoption: Needed<Own>,
             by = by: Same,
         },
-        leave_disk: LeaveDisk { uuid, disk, to, stage, by } = LeaveDisk {
+        cancel_take: CancelTake { uuid, disk, claims, by } = CancelTake {
+            uuid = uuid: Name,
+            disk = disk_uuid: Name,
+            claims = claim_uuids: Each<Name>,
+            by = by: Same,
+        },
+        leave_disk: LeaveDisk { uuid, disk, to, stage, by, reason } = LeaveDisk {
             uuid = uuid: Name,
             disk = disk_uuid: Name,
             to = to_agent_id: Name,
             stage = stage: LeaveStageWord,
             by = by: Same,
+            reason = reason: Text,
         },
         take_disk: TakeDisk { uuid, taking, by } = TakeDisk {
             uuid = uuid: Name,

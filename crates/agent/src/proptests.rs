@@ -505,7 +505,7 @@ fn order() -> impl Strategy<Value = Order> {
         1 => uuid().prop_map(|it| Order::AcknowledgeTask(framework_id(), task_key("t0-1").1, StatusUuid(it))),
         1 => (uuid(), uuid()).prop_map(|(a, b)| Order::AcknowledgeOperation(OperationUuid(a), StatusUuid(b))),
         1 => Just(Order::Resync),
-        1 => Just(Order::Ping(1)),
+        1 => Just(Order::Ping { number: 1, acknowledged: 0 }),
     ]
 }
 

@@ -113,6 +113,7 @@ fn reserve(master: &mut Master, ids: &mut Counter, number: usize) {
         state: OperationState::Finished,
         message: None,
         status: StatusUuid(Uuid::from_u128(number as u128)),
+        ledger_checksum: None,
         ledger_version: 11 + number as u64,
         claims: Vec::new(),
         ended: Vec::new(),

@@ -235,6 +235,7 @@ fn master_ledger() -> MasterLedger {
     let cluster =
         Cluster { id: cluster_id(), next_agent: 2, next_framework: 2, created: Instant(1) };
     let agent = |number: u8| AgentRecord {
+        ledger_checksum: None,
         id: agent_id(&format!("S{number}")),
         node: node(number),
         hostname: format!("host{number}"),
@@ -339,6 +340,7 @@ impl Bed {
 /// What the agent says of itself.
 pub(crate) fn report() -> Report {
     Report {
+        history: Vec::new(),
         node: node(0),
         agent: Some(agent_id("S0")),
         cluster: Some(cluster_id()),
@@ -406,6 +408,7 @@ pub(crate) fn facts() -> MasterFacts {
 pub(crate) fn agent() -> Agent {
     let mut ledger = AgentLedger::new(node(0));
     ledger.identity = AgentIdentity {
+        checksum: 1,
         node: node(0),
         agent: Some(agent_id("S0")),
         cluster: Some(cluster_id()),

@@ -7,7 +7,7 @@ pub(crate) mod bed;
 mod byzantine_peers;
 mod frameworks;
 mod leadership;
-mod machine;
+pub(crate) mod machine;
 mod moved_disks;
 mod moved_to_agents;
 mod offers;

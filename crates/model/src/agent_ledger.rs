@@ -5,6 +5,8 @@
 
 mod index;
 
+use std::collections::BTreeMap;
+
 pub use self::index::ClaimedSpace;
 use self::index::LedgerIndex;
 use crate::added_disk::AddedDisk;
@@ -38,6 +40,17 @@ pub struct AgentIdentity {
     pub version: u64,
     /// Counts changes of claims: each that is new, gone, or of another generation is one.
     pub claims_generation: u64,
+    /// The chained checksum of all commits up to that version; 0 in a ledger that an older version wrote last.
+    pub checksum: u64,
+}
+
+/// A moment in the history of an agent's ledger. Two ledgers of one version are the same only if their checksums are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LedgerPoint {
+    /// How many commits the ledger had seen.
+    pub version: u64,
+    /// The chained checksum of all of them.
+    pub checksum: u64,
 }
 
 /// What kind of place a disk is.
@@ -224,6 +237,10 @@ pub enum AgentChange {
     PlaceLeft(LeftPlace),
     /// What lies at this path may be a disk again.
     PlaceFreed(String),
+    /// The masters may have acknowledged the ledger as it was then.
+    Point(LedgerPoint),
+    /// They have acknowledged a later version.
+    PointGone(u64),
 }
 
 /// What of an agent survives a crash. A clone shares what did not change since.
@@ -252,6 +269,8 @@ pub struct AgentLedger {
     pub added_disks: SharedMap<String, AddedDisk>,
     /// The places that its disks have left, by their paths.
     pub left_places: SharedMap<String, LeftPlace>,
+    /// The checksums of the versions that the masters may have acknowledged, by version.
+    pub points: BTreeMap<u64, u64>,
     index: LedgerIndex,
 }
 
@@ -266,6 +285,7 @@ impl AgentLedger {
                 term: Term::default(),
                 version: 0,
                 claims_generation: 0,
+                checksum: 0,
             },
             disks: SharedMap::new(),
             claims: SharedMap::new(),
@@ -276,6 +296,7 @@ impl AgentLedger {
             trash: SharedMap::new(),
             added_disks: SharedMap::new(),
             left_places: SharedMap::new(),
+            points: BTreeMap::new(),
             index: LedgerIndex::default(),
         }
     }
@@ -370,6 +391,10 @@ impl AgentLedger {
                 self.left_places.insert(place.root.clone(), place);
             }
             AgentChange::PlaceFreed(root) => drop(self.left_places.remove(&root)),
+            AgentChange::Point(point) => {
+                self.points.insert(point.version, point.checksum);
+            }
+            AgentChange::PointGone(version) => drop(self.points.remove(&version)),
         }
     }
 

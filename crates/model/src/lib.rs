@@ -42,7 +42,7 @@ pub use added_disk::{plain_root, AddedDisk};
 pub use adopted_volume::{AdoptedFrom, Filling, VolumeAdoption};
 pub use agent_ledger::{
     AgentChange, AgentIdentity, AgentLedger, ClaimedSpace, DiskKind, DiskRecord, ExecutorKey,
-    ExecutorRecord, OperationRecord, TaskKey, TaskRecord,
+    ExecutorRecord, LedgerPoint, OperationRecord, TaskKey, TaskRecord,
 };
 pub use caller::CallerIdentity;
 pub use check::{Check, HealthCheck, HttpProbe, Probe, Seen, TaskChecks, Timing};

@@ -56,6 +56,9 @@ pub struct AgentRecord {
     pub since: Instant,
     /// The greatest version of its ledger that was told to anyone; an older one is proof of lost data.
     pub ledger_version: u64,
+    /// The chained checksum of its ledger at that version; `None` when it was not told. A ledger of that version or a greater one with another
+    /// checksum was rolled back and has gone on from there.
+    pub ledger_checksum: Option<u64>,
 }
 
 /// A framework, until long after its removal.

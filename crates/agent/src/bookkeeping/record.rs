@@ -5,12 +5,16 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use holdfast_model::convert::ledger::chain;
 use holdfast_model::{
-    AgentChange, AgentIdentity, AgentLedger, Claim, ClaimId, ClaimState, Resources,
+    AgentChange, AgentIdentity, AgentLedger, Claim, ClaimId, ClaimState, LedgerPoint, Resources,
 };
 
 use crate::contract::Effect;
 use crate::parts::{Alarms, ChangedClaims, Topic, Totals};
+
+/// How many versions of which the master was told are remembered.
+const POINTS_MAX: usize = 1024;
 
 /// See the file.
 #[derive(Debug)]
@@ -27,12 +31,24 @@ pub(crate) struct Record {
     released: Vec<Arc<Claim>>,
     /// Records of the trash that have changed since the master was told.
     changed_trash: BTreeSet<ClaimId>,
+    history: History,
+}
+
+/// What of the ledger's history has yet to be written down.
+#[derive(Debug, Default)]
+struct History {
+    /// The ledger as the master was told of it last, or found at the start: the next commit remembers it.
+    told: Option<LedgerPoint>,
+    /// The version that the masters have acknowledged, as far as they said.
+    acknowledged: u64,
 }
 
 impl Record {
     pub(crate) fn new(ledger: AgentLedger) -> Record {
+        let history = History { told: Some(now_of(&ledger)), acknowledged: 0 };
         Record {
             ledger,
+            history,
             effects: Vec::new(),
             totals: Totals::default(),
             alarms: Alarms::default(),
@@ -64,8 +80,10 @@ impl Record {
         &mut self.alarms
     }
 
-    /// As [`Record::commit`], with a version of the ledger that is greater than this one.
-    pub(crate) fn commit_beyond(&mut self, version: u64, changes: Vec<AgentChange>) {
+    /// As [`Record::commit`], as the beginning of a history of its own, with a version that is greater than this one.
+    pub(crate) fn commit_anew(&mut self, version: u64, mut changes: Vec<AgentChange>) {
+        changes.extend(self.ledger.points.keys().copied().map(AgentChange::PointGone));
+        self.history.told = None;
         self.ledger.identity.version = self.ledger.identity.version.max(version.saturating_add(1));
         self.commit(changes);
     }
@@ -83,17 +101,20 @@ impl Record {
             }
             other => {
                 self.effects.extend(other);
+                let history = self.history_to_write();
                 identity.version = identity.version.saturating_add(1);
-                Vec::new()
+                identity.checksum = chain::begin(identity.checksum, identity.version);
+                history
             }
         };
         let mut changed = ChangedClaims::new();
         for change in changes {
             if let AgentChange::Identity(changed) = change {
-                let (version, claims_generation) = (identity.version, identity.claims_generation);
-                identity = AgentIdentity { version, claims_generation, ..changed };
+                let AgentIdentity { version, claims_generation, checksum, .. } = identity;
+                identity = AgentIdentity { version, claims_generation, checksum, ..changed };
                 continue;
             }
+            identity.checksum = chain::extend(identity.checksum, &change);
             identity.claims_generation += u64::from(self.is_new_generation(&change));
             self.note_claim(&change, &mut changed);
             self.note_trash(&change);
@@ -112,6 +133,43 @@ impl Record {
             let refitted = self.totals.apply_claim_changes(&changed, &self.ledger.claims);
             self.stirred.extend(refitted.into_iter().map(Topic::Volume));
         }
+    }
+
+    /// The ledger at the versions that the masters may have acknowledged, and as it is now.
+    pub(crate) fn history(&self) -> Vec<LedgerPoint> {
+        let point = |(&version, &checksum)| LedgerPoint { version, checksum };
+        let now = Some(now_of(&self.ledger)).filter(|it| it.checksum != 0);
+        self.ledger.points.iter().map(point).chain(now).collect()
+    }
+
+    /// The master is told of the ledger as it is now, and may acknowledge that.
+    pub(crate) fn note_told(&mut self) {
+        self.history.told = Some(now_of(&self.ledger));
+    }
+
+    /// The masters have acknowledged this version, and will not ask about those before it.
+    pub(crate) fn note_acknowledged(&mut self, version: u64) {
+        self.history.acknowledged = version;
+    }
+
+    /// Remembers what was told before the ledger goes on from there, and forgets what will not be asked about any more.
+    fn history_to_write(&mut self) -> Vec<AgentChange> {
+        let (points, acknowledged) = (&self.ledger.points, self.history.acknowledged);
+        let is_new = |it: &LedgerPoint| it.checksum != 0 && !points.contains_key(&it.version);
+        let mut told = self.history.told.take().filter(is_new);
+        let mut over: Vec<u64> = points.range(..acknowledged).map(|(it, _)| *it).collect();
+        if POINTS_MAX <= points.len() - over.len() {
+            // One that is not believed is asked about the oldest; else the masters are long past what came right after the acknowledged one.
+            let next = points.range(acknowledged.saturating_add(1)..).next();
+            match acknowledged {
+                0 => told = None,
+                _ => over.extend(next.map(|(it, _)| *it)),
+            }
+        }
+        let over = over.into_iter().map(AgentChange::PointGone);
+        let changes: Vec<AgentChange> = over.chain(told.map(AgentChange::Point)).collect();
+        changes.iter().for_each(|it| self.ledger.apply(it));
+        changes
     }
 
     /// Whether a change makes or ends a claim, or gives it another generation.
@@ -185,7 +243,9 @@ impl Record {
             | AgentChange::Operation(_)
             | AgentChange::OperationGone(_)
             | AgentChange::Trashed(_)
-            | AgentChange::TrashGone(_) => {}
+            | AgentChange::TrashGone(_)
+            | AgentChange::Point(_)
+            | AgentChange::PointGone(_) => {}
         }
     }
 
@@ -250,6 +310,12 @@ fn released<'a>(
     before.filter(is_other).cloned()
 }
 
+/// The ledger as it is now.
+fn now_of(ledger: &AgentLedger) -> LedgerPoint {
+    let AgentIdentity { version, checksum, .. } = ledger.identity;
+    LedgerPoint { version, checksum }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -278,6 +344,33 @@ mod tests {
         let commits: Vec<_> = effects.iter().map(commit).collect();
         assert_eq!(commits, [Some((7, 3)), None, Some((7, 2))]);
         assert_eq!(record.ledger().identity.version, 2);
+    }
+
+    #[test]
+    fn what_was_reported_is_remembered_until_the_masters_have_acknowledged_more() {
+        let mut record = record();
+        let commit = |record: &mut Record| {
+            record.log("something else");
+            record.commit(vec![AgentChange::FrameworkGone(crate::testbed::framework_id())]);
+            record.history().last().copied().unwrap()
+        };
+        assert_eq!(record.history(), []);
+        let first = commit(&mut record);
+        record.note_told();
+        let second = commit(&mut record);
+        assert_eq!(record.history(), [first, second]);
+        let third = commit(&mut record);
+        assert_eq!(record.history(), [first, third], "what was told to nobody is not asked about");
+        record.note_told();
+        record.note_acknowledged(third.version);
+        let fourth = commit(&mut record);
+        assert_eq!(record.history(), [third, fourth]);
+        // A restart does not know what was reported last.
+        let mut again = Record::new(record.ledger().clone());
+        let fifth = commit(&mut again);
+        assert_eq!(again.history(), [third, fourth, fifth]);
+        again.commit_anew(90, vec![AgentChange::FrameworkGone(crate::testbed::framework_id())]);
+        assert!(matches!(again.history()[..], [LedgerPoint { version: 91.., .. }]));
     }
 
     #[test]

@@ -51,12 +51,14 @@ pub(crate) fn tell_operation(step: &mut Step<'_>, master: &mut MasterLink, uuid:
         message: record.message.clone(),
         status,
         ledger_version: ledger.identity.version,
+        ledger_checksum: Some(ledger.identity.checksum).filter(|it| *it != 0),
         claims: claims.clone().filter_map(|id| ledger.claims.get(id).cloned()).collect(),
         ended: claims.filter(|id| !ledger.claims.contains_key(id)).copied().collect(),
         endings: record.endings.iter().filter(is_gone).cloned().collect(),
         claims_generation: ledger.identity.claims_generation,
     };
     if tell_master(step, master, ToMaster::OperationUpdate(update)) {
+        step.note_told();
         step.retry_update(Alarm::Operation(uuid));
     }
 }

@@ -54,6 +54,7 @@ pub(crate) fn report_if_wanted(
     let pending = report.operations.iter().filter(|it| it.state == OperationState::Pending);
     master.note_pending(pending.map(|it| it.uuid));
     step.push(Effect::ToMaster(link, ToMaster::Report(Box::new(report))));
+    step.note_told();
     true
 }
 
@@ -79,5 +80,6 @@ fn introduction(step: &Step<'_>, disks: &Disks, orders_seen: u64) -> Report {
         operations: ledger.operations.values().cloned().collect(),
         version: step.config().version.clone(),
         claims_generation: identity.claims_generation,
+        history: step.history(),
     }
 }

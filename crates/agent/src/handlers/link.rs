@@ -93,7 +93,7 @@ pub(crate) fn master_said(
             hang_up(step, master);
         }
         _ if welcomed => obey(step, disks, containers, tasks, master, waiting, message),
-        Order::Ping(number) => step.push(Effect::ToMaster(link, ToMaster::Pong(number))),
+        Order::Ping { number, .. } => step.push(Effect::ToMaster(link, ToMaster::Pong(number))),
         Order::Resync => master.want_report(asked_for()),
         order => panic!("{order:?} does not wait for the welcome"),
     }
@@ -228,7 +228,8 @@ fn obey(
         Order::ExecutorMessage(framework, executor, data) => {
             message_executor(step, containers, &(framework, executor), data)
         }
-        Order::Ping(number) => {
+        Order::Ping { number, acknowledged } => {
+            step.note_acknowledged(acknowledged);
             let link = master.welcomed();
             step.extend(link.map(|link| Effect::ToMaster(link, ToMaster::Pong(number))));
         }
@@ -317,13 +318,13 @@ mod tests {
     #[test]
     fn a_deposed_master_is_ignored_and_a_greater_term_is_written_down_first() {
         let mut bed = Bed::registered();
-        bed.order_in(7, Order::Ping(1));
+        bed.order_in(7, Order::Ping { number: 1, acknowledged: 0 });
         assert_eq!(bed.agent.ledger().identity.term, Term(7));
         let commit = bed.seen.iter().rposition(|it| matches!(it, Effect::Commit { .. }));
         let pong =
             bed.seen.iter().rposition(|it| matches!(it, Effect::ToMaster(_, ToMaster::Pong(1))));
         assert!(commit.is_some() && commit < pong);
-        bed.order_in(6, Order::Ping(2));
+        bed.order_in(6, Order::Ping { number: 2, acknowledged: 0 });
         assert!(!bed.seen.iter().any(|it| matches!(it, Effect::ToMaster(_, ToMaster::Pong(2)))));
     }
 

@@ -117,7 +117,7 @@ fn write(
         "the ledger of agent {} was lost or rolled back; for {by} it has again what the masters know of it ({count} claims), and is ledger {} from now on",
         recovery.agent, recovery.lineage
     ));
-    step.commit_beyond(recovery.ledger_version, changes);
+    step.commit_anew(recovery.ledger_version, changes);
 }
 
 /// The disks that claims name, where they say that those are. Whether they are is found out by the next look.

@@ -106,7 +106,7 @@ impl MasterLink {
         let Some(current) = self.current.as_mut().filter(|it| it.link == link) else {
             return Admission::Stale;
         };
-        if !matches!(message.order, Order::Ping(_)) {
+        if !matches!(message.order, Order::Ping { .. }) {
             current.orders_seen += 1;
         }
         let at_once = matches!(
@@ -114,7 +114,7 @@ impl MasterLink {
             Order::Registered(..)
                 | Order::Refused(_)
                 | Order::Recover { .. }
-                | Order::Ping(_)
+                | Order::Ping { .. }
                 | Order::Resync
         );
         if current.welcomed || at_once {
@@ -214,7 +214,7 @@ mod tests {
         assert_eq!(master.hear(LinkId(0), message.clone()), Admission::Stale);
         assert_eq!(master.hear(LinkId(1), message.clone()), Admission::Early);
         assert!(matches!(
-            master.hear(LinkId(1), order(Order::Ping(1))),
+            master.hear(LinkId(1), order(Order::Ping { number: 1, acknowledged: 0 })),
             Admission::Message { welcomed: false, .. }
         ));
         assert_eq!(master.orders_seen(), 1, "pings do not count");

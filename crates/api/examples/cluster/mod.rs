@@ -135,6 +135,7 @@ pub fn report(index: usize, tasks: usize) -> Report {
         node: node(index),
         agent: Some(agent(index)),
         cluster: Some(cluster()),
+        history: Vec::new(),
         ledger_version: 10,
         claims_generation: 0,
         orders_seen: 0,
@@ -173,6 +174,7 @@ pub fn ledger(agents: usize) -> MasterLedger {
     }
     for index in 0..agents {
         ledger.apply(&MasterChange::Agent(AgentRecord {
+            ledger_checksum: None,
             id: agent(index),
             node: node(index),
             hostname: format!("host{index}"),

@@ -21,6 +21,11 @@ pub trait Named: Listed {
     /// The same in a sentence, where the noun of the verbs reads badly.
     const WORD: &'static str = Self::NOUN;
 
+    /// The verb that lists them.
+    fn listed_by() -> String {
+        format!("holdfast {} list", Self::NOUN)
+    }
+
     /// What it is called, apart from its id.
     fn names(&self) -> Vec<&str>;
 
@@ -60,7 +65,11 @@ impl Named for DiskRow {
 
 impl Named for DiskMoveRow {
     const NOUN: &'static str = "move";
-    const WORD: &'static str = "disk that is moved";
+    const WORD: &'static str = "move of a disk named";
+
+    fn listed_by() -> String {
+        "holdfast disk moves".to_owned()
+    }
 
     fn names(&self) -> Vec<&str> {
         vec![&self.root, &self.from_root]
@@ -136,10 +145,9 @@ pub fn choose<'a, T: Named>(
             several => return Err(ambiguous(several, given)),
         }
     }
-    let (noun, word) = (T::NOUN, T::WORD);
     Err(Failure::not_found(
-        format!("there is no {word} `{given}`"),
-        format!("see `holdfast {noun} list`"),
+        format!("there is no {} `{given}`", T::WORD),
+        format!("see `{}`", T::listed_by()),
     ))
 }
 

@@ -103,6 +103,7 @@ fn report(index: usize, claims: Vec<Claim>) -> Report {
         node: NodeId(Uuid::from_u128(1_000_000 + index as u128)),
         agent: Some(agent(index)),
         cluster: Some(cluster()),
+        history: Vec::new(),
         ledger_version: 10,
         claims_generation: 0,
         orders_seen: 0,
@@ -171,6 +172,7 @@ impl World {
         }
         for index in 0..agents {
             ledger.apply(&MasterChange::Agent(AgentRecord {
+                ledger_checksum: None,
                 id: agent(index),
                 node: NodeId(Uuid::from_u128(1_000_000 + index as u128)),
                 hostname: format!("host{index}"),
@@ -332,6 +334,7 @@ impl World {
             state: OperationState::Finished,
             message: None,
             status: StatusUuid(Uuid::from_u128(5_000_000 + number as u128)),
+            ledger_checksum: None,
             ledger_version: 11 + number as u64,
             claims: vec![Claim {
                 id: ClaimId(Uuid::from_u128(7_000_000 + number as u128)),

@@ -11,6 +11,7 @@ use holdfast_model::{
 };
 
 use super::learn::{adopt_operations, learn_frameworks};
+use super::ledger_history::acknowledging;
 use super::move_disk::learn_moves;
 use super::task_update::adopt_name_conflict;
 use crate::flows::bookkeeping::{forget_holdings, hold, hold_together, unusable_claims};
@@ -108,8 +109,7 @@ fn adopt_claims(step: &mut Step, id: &AgentId, report: &Report) {
         since: if is_admitted { record.since } else { step.now },
         hostname: report.machine.hostname.clone(),
         port: report.machine.port,
-        ledger_version: report.ledger_version.max(record.ledger_version),
-        ..record.clone()
+        ..acknowledging(record, report)
     };
     // The version alone is worth no write of its own: a lesser watermark only fences less.
     if (&renewed.hostname, renewed.port, renewed.presence)

@@ -17,6 +17,7 @@ mod give_up;
 mod kill;
 mod launch;
 mod learn;
+mod ledger_history;
 mod move_disk;
 mod operation_update;
 pub(crate) mod operator;

@@ -8,12 +8,12 @@
 //! yet to decide. Never has claims at both agents, and never ends any.
 
 use holdfast_model::{
-    AgentId, AgentRecord, Claim, DiskAdoption, DiskKind, DiskMove, LeaveStage, MasterChange,
-    MasterLedger, MoveState, OperationUpdate, OperationUuid, Order, Report, Resources, SourceKind,
-    SpaceNews,
+    AgentId, Claim, DiskAdoption, DiskKind, DiskMove, LeaveStage, MasterChange, MasterLedger,
+    MoveState, OperationUpdate, OperationUuid, Order, Report, Resources, SourceKind, SpaceNews,
 };
 
 use super::cancel_move::{not_taken, recall, take_again};
+use super::ledger_history::acknowledging;
 use super::operator_claim::check_health;
 use crate::flows::resync::resync;
 use crate::flows::telling::order;
@@ -299,7 +299,7 @@ pub(super) fn learn_moves(step: &mut Step, belief: &mut Belief, id: &AgentId, re
     let is_its = |it: &&DiskMove| it.from == *id || it.to == *id;
     let moves: Vec<DiskMove> = step.out.ledger().moves.values().filter(is_its).cloned().collect();
     if !moves.is_empty() {
-        witness(step, id, report.ledger_version);
+        witness(step, id, report);
     }
     for it in moves {
         if it.to == *id && may_have_taken(step.out.ledger(), &it) {
@@ -319,10 +319,10 @@ pub(super) fn learn_moves(step: &mut Step, belief: &mut Belief, id: &AgentId, re
 
 /// Remembers the version of a ledger that has its part of a move. One that is rolled back behind that is fenced: else it would end claims that
 /// it took by saying nothing of them, or have again what it left.
-fn witness(step: &mut Step, id: &AgentId, ledger_version: u64) {
+fn witness(step: &mut Step, id: &AgentId, report: &Report) {
     let record = step.out.ledger().agents.get(id);
-    let behind = record.filter(|it| it.ledger_version < ledger_version).cloned();
-    let seen = behind.map(|it| MasterChange::Agent(AgentRecord { ledger_version, ..it }));
+    let behind = record.filter(|it| it.ledger_version < report.ledger_version);
+    let seen = behind.map(|it| MasterChange::Agent(acknowledging(it, report)));
     step.out.commit(seen.into_iter().collect());
 }
 

@@ -77,6 +77,7 @@ fn note_claims(step: &mut Step, agent: &AgentId, update: &OperationUpdate) {
     if record.ledger_version < update.ledger_version {
         changes.push(MasterChange::Agent(AgentRecord {
             ledger_version: update.ledger_version,
+            ledger_checksum: update.ledger_checksum,
             ..record.clone()
         }));
     }

@@ -10,6 +10,7 @@ use holdfast_model::{
     MasterLedger, MoveState, NodeId, OperationUuid, Order, Recovery, Report, SharedMap, ToAgent,
 };
 
+use super::ledger_history::acknowledging;
 use super::passed_over::why_passed_over;
 use crate::parts::agents::{AgentState, Agents, FencedAgent};
 use crate::parts::operations::Operations;
@@ -221,8 +222,7 @@ pub(super) fn learn(step: &mut Step, belief: &mut Belief, report: &Report) {
     }
     let (agent, former) = (it.agent.clone(), it.node);
     let record = &step.out.ledger().agents[&agent];
-    let ledger_version = record.ledger_version.max(report.ledger_version);
-    let record = AgentRecord { node: report.node, ledger_version, ..record.clone() };
+    let record = AgentRecord { node: report.node, ..acknowledging(record, report) };
     step.out.log(format!("agent {agent} has its claims again, in the ledger {}", report.node));
     step.out.commit(vec![MasterChange::Agent(record), MasterChange::RecoveryEnded(agent.clone())]);
     belief.agents.fenced_mut().forget(former);

@@ -5,6 +5,7 @@ use holdfast_model::{
 };
 
 use super::adopt::adopt;
+use super::ledger_history::why_rolled_back;
 use super::move_disk::{drive_all, why_not_welcome};
 use super::recover;
 use crate::flows::agents::agent_lost;
@@ -112,13 +113,7 @@ fn why_not_believe(
     if let Some(why) = why_not_welcome(ledger, &id) {
         return Some(why.into());
     }
-    (report.ledger_version < record.ledger_version).then(|| Disbelief {
-        why: format!(
-            "agent {id} reports version {} of its ledger, but version {} was acknowledged: it has lost data; restore its ledger, or import an export of it, or see `holdfast agent recover {id} --plan`",
-            report.ledger_version, record.ledger_version
-        ),
-        lost: Some(id),
-    })
+    why_rolled_back(record, report).map(|why| Disbelief { why, lost: Some(id) })
 }
 
 fn why_not_admit(step: &Step, cluster: ClusterId, report: &Report) -> Option<String> {
@@ -193,6 +188,7 @@ fn admit(step: &mut Step, agents: &mut Agents, report: &Report) -> AgentId {
         presence: Presence::Admitted,
         since: step.now,
         ledger_version: 0,
+        ledger_checksum: None,
     };
     step.out.commit(vec![MasterChange::Cluster(cluster), MasterChange::Agent(record)]);
     step.out.log(format!("admitted agent {id} at {}", report.machine.hostname));

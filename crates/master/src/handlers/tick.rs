@@ -74,7 +74,8 @@ fn ping(step: &mut Step, belief: &mut Belief, id: &AgentId, link: LinkId) {
         return agent_lost(step, belief, link);
     }
     let number = belief.agents.next_ping(id);
-    order(step, &mut belief.agents, id, Order::Ping(number));
+    let acknowledged = step.out.ledger().agents.get(id).map_or(0, |it| it.ledger_version);
+    order(step, &mut belief.agents, id, Order::Ping { number, acknowledged });
     let next = step.now.plus_ms(step.config.ping_interval_ms);
     belief.timers.set(next, Timer::Ping(id.clone(), link));
 }

@@ -85,6 +85,42 @@ fn a_fenced_agent_is_unreachable_in_the_end_and_welcome_when_mended() {
 }
 
 #[test]
+fn r2_an_old_ledger_that_counts_past_what_was_acknowledged_stays_fenced() {
+    let mut bed = Bed::usual();
+    let (old, points) = (bed.machines[0].version, bed.machines[0].points.clone());
+    bed.accept(0, vec![unnamed(reserve(&[reserved(10)]))]);
+    bed.lose(0);
+    bed.connect(0);
+    bed.settle();
+    let (acknowledged, claims) = (
+        bed.folded.agents[&bed.agent(0)].ledger_version,
+        (bed.folded.claims.clone(), bed.machines[0].claims.clone()),
+    );
+    assert!(old < acknowledged);
+    let kept = (bed.machines[0].version, bed.machines[0].points.clone());
+    // Its ledger is put back, and goes on from there without a master: past the acknowledged version, or over it exactly.
+    let machine = &mut bed.machines[0];
+    (machine.version, machine.points, machine.branch) = (old, points, 7);
+    machine.claims.clear();
+    for version in old..acknowledged + 40 {
+        bed.machines[0].version = version;
+        bed.lose(0);
+        bed.connect(0);
+        bed.hear_one(0);
+        assert!(bed.machines[0].refused.as_ref().unwrap().contains("lost data"), "{version}");
+        assert!(matches!(bed.state(0).health(), AgentHealth::Fenced(_)), "{version}");
+        assert_eq!(bed.folded.claims, claims.0, "{version}");
+    }
+    // With its own ledger it is believed again.
+    let machine = &mut bed.machines[0];
+    ((machine.version, machine.points), machine.claims, machine.branch) = (kept, claims.1, 0);
+    bed.lose(0);
+    bed.connect(0);
+    bed.settle();
+    assert_eq!(*bed.state(0).health(), AgentHealth::Well);
+}
+
+#[test]
 fn an_impostor_does_not_unseat_the_agent_that_is_here() {
     let mut bed = Bed::with_agents(2);
     let mut report = bed.machines[0].report();

@@ -209,6 +209,7 @@ fn settle(bed: &mut Bed, link: &Index, pick: &Index, state: OperationState) {
         state,
         message,
         status,
+        ledger_checksum: None,
         ledger_version: 3,
         claims,
         ended,

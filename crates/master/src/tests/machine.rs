@@ -9,7 +9,7 @@ use holdfast_model::claim::{changes, fit, give_back, taken, Making};
 use holdfast_model::{
     Action, AgentId, AgentRecovery, Claim, ClaimAction, ClaimId, ClaimState, ClusterId, DiskId,
     DiskReport, ExecutorId, ExecutorInfo, ExecutorKey, ExecutorRecord, Filling, FrameworkId,
-    FrameworkInfo, IdSource, Identity, Instant, LabelledVolume, LinkId, MachineInfo,
+    FrameworkInfo, IdSource, Identity, Instant, LabelledVolume, LedgerPoint, LinkId, MachineInfo,
     NamedOperation, NodeId, OpaquePayload, Operation, OperationRecord, OperationState,
     OperationUpdate, OperationUuid, Order, Ownership, Reason, Report, Resource, Resources, Role,
     StatusSource, StatusUuid, TaskInfo, TaskKey, TaskRecord, TaskState, TaskStatus, Term, ToAgent,
@@ -50,6 +50,9 @@ pub(crate) struct Machine {
     pub(crate) hangs_up: bool,
     /// Every order obeyed, for tests to look at.
     pub(crate) obeyed: Vec<Order>,
+    /// The checksums of the versions that it has reported, and what makes those to come other than another ledger's.
+    pub(crate) points: BTreeMap<u64, u64>,
+    pub(crate) branch: u64,
     reported_pending: BTreeSet<OperationUuid>,
     ids: Counter,
 }
@@ -82,6 +85,8 @@ impl Machine {
             newest: u32::MAX,
             hangs_up: false,
             obeyed: Vec::new(),
+            points: BTreeMap::new(),
+            branch: 0,
             reported_pending: BTreeSet::new(),
             ids: Counter(number << 64),
         }
@@ -127,12 +132,24 @@ impl Machine {
             version: "test".to_owned(),
             full: None,
             claims_generation: self.claims_generation(),
+            history: self.history(),
         }
+    }
+
+    fn history(&self) -> Vec<LedgerPoint> {
+        let point = |(&version, &checksum)| LedgerPoint { version, checksum };
+        let now = LedgerPoint { version: self.version, checksum: self.checksum() };
+        self.points.range(..self.version).map(point).chain([now]).collect()
+    }
+
+    fn checksum(&self) -> u64 {
+        *self.points.get(&self.version).unwrap_or(&(self.version * 1_000 + self.branch))
     }
 
     /// Says everything.
     pub(crate) fn introduce(&mut self) {
         let report = self.report();
+        self.points.insert(self.version, self.checksum());
         let pending = report.operations.iter().filter(|it| it.state == OperationState::Pending);
         self.reported_pending = pending.map(|it| it.uuid).collect();
         self.outbox.push_back(ToMaster::Report(Box::new(report)));
@@ -182,7 +199,7 @@ impl Machine {
     }
 
     pub(crate) fn obey(&mut self, message: ToAgent) {
-        if !matches!(message.order, Order::Ping(_)) {
+        if !matches!(message.order, Order::Ping { .. }) {
             self.orders_seen += 1;
         }
         assert!(self.term <= message.term, "only the newest leader of this bed speaks");
@@ -245,7 +262,7 @@ impl Machine {
                 }
             }
             Order::ExecutorMessage(..) | Order::Unknown => {}
-            Order::Ping(number) => self.outbox.push_back(ToMaster::Pong(number)),
+            Order::Ping { number, .. } => self.outbox.push_back(ToMaster::Pong(number)),
             Order::Resync => self.introduce(),
         }
     }
@@ -547,6 +564,7 @@ impl Machine {
     pub(crate) fn tell_operation(&mut self, uuid: OperationUuid) {
         let Some(record) = self.operations.get(&uuid) else { return };
         let Some(status) = record.status else { return };
+        self.points.insert(self.version, self.checksum());
         self.outbox.push_back(ToMaster::OperationUpdate(OperationUpdate {
             uuid,
             id: record.operation.id.clone(),
@@ -554,6 +572,7 @@ impl Machine {
             state: record.state,
             message: record.message.clone(),
             status,
+            ledger_checksum: Some(self.checksum()),
             ledger_version: self.version,
             claims: record.claims.iter().filter_map(|id| self.claims.get(id).cloned()).collect(),
             ended: record

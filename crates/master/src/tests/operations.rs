@@ -19,6 +19,7 @@ fn update(uuid: OperationUuid, state: OperationState) -> ToMaster {
         state,
         message: None,
         status,
+        ledger_checksum: None,
         ledger_version: 9,
         claims,
         ended,

@@ -5,6 +5,7 @@
 //! names it.
 
 pub mod agent;
+pub mod chain;
 mod key;
 pub mod master;
 mod record;

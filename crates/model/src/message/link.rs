@@ -4,7 +4,7 @@
 //! the other end: that is the business of whoever keeps the link.
 
 use crate::added_disk::AddedDisk;
-use crate::agent_ledger::{DiskRecord, ExecutorRecord, OperationRecord, TaskRecord};
+use crate::agent_ledger::{DiskRecord, ExecutorRecord, LedgerPoint, OperationRecord, TaskRecord};
 use crate::claim::{Claim, Ownership};
 use crate::framework::FrameworkInfo;
 use crate::id::{
@@ -119,6 +119,8 @@ pub struct Report {
     pub version: String,
     /// Grows with each change of a claim.
     pub claims_generation: u64,
+    /// The ledger at the versions that the masters may have acknowledged, and as it is now; of an older agent nothing.
+    pub history: Vec<LedgerPoint>,
 }
 
 /// An operation was settled, durably.
@@ -138,6 +140,8 @@ pub struct OperationUpdate {
     pub status: StatusUuid,
     /// How many commits the agent's ledger has seen by now.
     pub ledger_version: u64,
+    /// The chained checksum of its ledger at that version; of an older agent `None`.
+    pub ledger_checksum: Option<u64>,
     /// The claims that the operation made or changed, as they now are.
     pub claims: Vec<Claim>,
     /// The claims that the operation ended.
@@ -291,7 +295,12 @@ pub enum Order {
     /// A scheduler sent bytes to its executor.
     ExecutorMessage(FrameworkId, ExecutorId, Vec<u8>),
     /// The agent shall answer with a pong of the same number.
-    Ping(u64),
+    Ping {
+        /// The number.
+        number: u64,
+        /// The version of the agent's ledger that the masters have acknowledged; what it was before will not be asked about.
+        acknowledged: u64,
+    },
     /// The agent shall send its report again.
     Resync,
     /// A destroyed volume shall come back from the trash: the same claim, with its data. An operation, settled as any other.
@@ -401,7 +410,7 @@ impl Order {
             Order::AcknowledgeTask(..) => 8,
             Order::AcknowledgeOperation(..) => 9,
             Order::ExecutorMessage(..) => 10,
-            Order::Ping(_) => 11,
+            Order::Ping { .. } => 11,
             Order::Resync => 12,
             Order::Undelete { .. } => 14,
             Order::PurgeTrash { .. } => Order::PURGE_TRASH,

@@ -235,6 +235,7 @@ mod tests {
             agent: None,
             cluster: Some(cluster),
             ledger_version: 1,
+            history: Vec::new(),
             orders_seen: 0,
             machine: MachineInfo {
                 hostname: "h".to_owned(),

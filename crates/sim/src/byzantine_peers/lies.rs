@@ -144,6 +144,7 @@ impl World {
                     state,
                     message,
                     status,
+                    ledger_checksum: None,
                     ledger_version: 3,
                     claims,
                     ended,
@@ -186,6 +187,7 @@ fn blank(node: NodeId) -> Report {
         operations: Vec::new(),
         version: String::new(),
         full: None,
+        history: Vec::new(),
     }
 }
 

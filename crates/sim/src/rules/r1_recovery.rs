@@ -10,9 +10,9 @@ use holdfast_agent::{self as agent, Agent, Found};
 use holdfast_allocator::by_name;
 use holdfast_master::{self as master, Master};
 use holdfast_model::{
-    AgentChange, AgentLedger, ContainerId, Event, FrameworkId, Instant, LinkId, MachineInfo,
-    MasterChange, MasterLedger, OperationUuid, Report, Resource, Resources, Scalar, StepContext,
-    TaskKey, TaskRecord, Term, ToMaster,
+    AgentChange, AgentLedger, ContainerId, Event, FrameworkId, Instant, LedgerPoint, LinkId,
+    MachineInfo, MasterChange, MasterLedger, OperationUuid, Report, Resource, Resources, Scalar,
+    StepContext, TaskKey, TaskRecord, Term, ToMaster,
 };
 use holdfast_sdk::{self as sdk, Keeper, KeeperChange, KeeperLedger};
 
@@ -143,6 +143,10 @@ fn introduction(machine: &Machine) -> Report {
         version: String::new(),
         full: None,
         claims_generation: ledger.identity.claims_generation,
+        history: vec![LedgerPoint {
+            version: ledger.identity.version,
+            checksum: ledger.identity.checksum,
+        }],
     }
 }
 

@@ -18,7 +18,10 @@ fn pong(number: u64) -> FromAgent {
 }
 
 fn ping(number: u64) -> ToAgent {
-    ToAgent { term: 3, message: Some(to_agent::Message::Ping(Ping { number })) }
+    ToAgent {
+        term: 3,
+        message: Some(to_agent::Message::Ping(Ping { number, acknowledged_version: 0 })),
+    }
 }
 
 async fn attached(site: &mut Site) -> Uuid {

@@ -154,7 +154,7 @@ async fn a_newer_masters_orders_leave_the_link_standing() {
         (NewerToAgent { term: 3, plan: newer(1), ..Default::default() }, None),
         (
             NewerToAgent { term: 3, ping: newer(2), lineage: "l".to_owned(), ..Default::default() },
-            Some(to_agent::Message::Ping(Ping { number: 2 })),
+            Some(to_agent::Message::Ping(Ping { number: 2, acknowledged_version: 0 })),
         ),
     ] {
         to_agent.send(Ok(said)).await.unwrap();

@@ -41,6 +41,7 @@ pub(super) fn record(kind: &str, tree: &str, key: &[u8], value: &[u8]) -> Value 
         ("agent", "trash") => read::<ledger::TrashedVolume>(value),
         ("agent", "added_disks") => read::<ledger::AddedDisk>(value),
         ("agent", "left_places") => read::<ledger::LeftPlace>(value),
+        ("agent", "points") => read::<ledger::LedgerPoint>(value),
         ("master", "cluster") => read::<ledger::Cluster>(value),
         ("master", "agents") => read::<ledger::AgentRecord>(value),
         ("master", "frameworks") => read::<ledger::FrameworkRecord>(value),

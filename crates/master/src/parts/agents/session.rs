@@ -85,7 +85,7 @@ impl Session {
 
     /// Counts an order that goes out on `link`, or queues it while an answer is awaited.
     pub(super) fn order(&mut self, link: LinkId, order: Order) -> Sent {
-        if matches!(order, Order::Ping(_)) {
+        if matches!(order, Order::Ping { .. }) {
             return Sent::On(link, order);
         }
         if self.asked.is_some() {
@@ -184,6 +184,7 @@ mod tests {
     use uuid::Uuid;
 
     const LINK: LinkId = LinkId(1);
+    const PING: Order = Order::Ping { number: 1, acknowledged: 0 };
 
     fn message() -> Order {
         let (framework, executor) =
@@ -195,7 +196,7 @@ mod tests {
     fn orders_are_counted_and_pings_are_not() {
         let mut session = Session::default();
         assert_eq!(session.order(LINK, Order::Resync), Sent::On(LinkId(1), Order::Resync));
-        assert_eq!(session.order(LINK, Order::Ping(1)), Sent::On(LinkId(1), Order::Ping(1)));
+        assert_eq!(session.order(LINK, PING), Sent::On(LinkId(1), PING));
         assert_eq!(session.orders_sent(), 1);
         session.begin();
         assert_eq!(session.orders_sent(), 0);

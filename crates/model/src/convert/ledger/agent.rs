@@ -1,21 +1,21 @@
 //! The agent's ledger as records.
 //!
 //! Trees: `identity` (one record), `disks`, `claims`, `frameworks`, `executors`, `tasks`, `operations`, `trash`, `added_disks`,
-//! `left_places`. Relies on [`AgentLedger::apply`] for the fold. Never yields a ledger that lacks a record that was there.
+//! `left_places`, `points`. Relies on [`AgentLedger::apply`] for the fold. Never yields a ledger that lacks a record that was there.
 
 use holdfast_proto::holdfast::ledger::v1 as ledger;
 
 use super::key::{one, read_one, read_two, two};
 use super::record::{check_key, get, named, put, Flaw, RecordError};
 use super::Entry;
-use crate::agent_ledger::{AgentChange, AgentIdentity, AgentLedger};
+use crate::agent_ledger::{AgentChange, AgentIdentity, AgentLedger, LedgerPoint};
 use crate::convert::codec::{Name, Same, SomeName, TermNumber};
 use crate::convert::own_message::own_message;
 use crate::id::{ClaimId, DiskId, ExecutorId, FrameworkId, OperationUuid, TaskId};
 use crate::validate::Invalid;
 
 /// All trees.
-pub const TREES: [&str; 10] = [
+pub const TREES: [&str; 11] = [
     IDENTITY,
     DISKS,
     CLAIMS,
@@ -26,6 +26,7 @@ pub const TREES: [&str; 10] = [
     TRASH,
     ADDED_DISKS,
     LEFT_PLACES,
+    POINTS,
 ];
 
 const IDENTITY: &str = "identity";
@@ -38,6 +39,7 @@ const OPERATIONS: &str = "operations";
 const TRASH: &str = "trash";
 const ADDED_DISKS: &str = "added_disks";
 const LEFT_PLACES: &str = "left_places";
+const POINTS: &str = "points";
 
 /// The key of the only record in its tree.
 const SELF: &str = "self";
@@ -59,6 +61,7 @@ pub fn encode(change: &AgentChange) -> Entry {
         AgentChange::Trashed(it) => put::<ledger::TrashedVolume>(it),
         AgentChange::DiskAdded(it) => put::<ledger::AddedDisk>(it),
         AgentChange::PlaceLeft(it) => put::<ledger::LeftPlace>(it),
+        AgentChange::Point(it) => put::<ledger::LedgerPoint>(it),
         AgentChange::DiskGone(_)
         | AgentChange::ClaimGone(_)
         | AgentChange::FrameworkGone(_)
@@ -67,7 +70,8 @@ pub fn encode(change: &AgentChange) -> Entry {
         | AgentChange::OperationGone(_)
         | AgentChange::TrashGone(_)
         | AgentChange::DiskRemoved(_)
-        | AgentChange::PlaceFreed(_) => return Entry { tree, key, value: None },
+        | AgentChange::PlaceFreed(_)
+        | AgentChange::PointGone(_) => return Entry { tree, key, value: None },
     };
     Entry { tree, key, value: Some(value) }
 }
@@ -99,6 +103,8 @@ fn place(change: &AgentChange) -> (&'static str, Vec<u8>) {
         AgentChange::DiskRemoved(root) => (ADDED_DISKS, one(root)),
         AgentChange::PlaceLeft(it) => (LEFT_PLACES, one(&it.root)),
         AgentChange::PlaceFreed(root) => (LEFT_PLACES, one(root)),
+        AgentChange::Point(it) => (POINTS, one(&it.version.to_string())),
+        AgentChange::PointGone(version) => (POINTS, one(&version.to_string())),
     }
 }
 
@@ -129,6 +135,7 @@ fn decode_put(tree: &str, value: &[u8]) -> Result<AgentChange, Flaw> {
         TRASH => AgentChange::Trashed(get::<ledger::TrashedVolume, _>(value)?),
         ADDED_DISKS => AgentChange::DiskAdded(get::<ledger::AddedDisk, _>(value)?),
         LEFT_PLACES => AgentChange::PlaceLeft(get::<ledger::LeftPlace, _>(value)?),
+        POINTS => AgentChange::Point(get::<ledger::LedgerPoint, _>(value)?),
         _ => return Err(Flaw::UnknownTree("agent's")),
     })
 }
@@ -142,6 +149,7 @@ fn decode_delete(tree: &str, key: &[u8]) -> Result<AgentChange, Flaw> {
         TRASH => AgentChange::TrashGone(ClaimId::parse(read_one(key)?)?),
         ADDED_DISKS => AgentChange::DiskRemoved(read_one(key)?.to_owned()),
         LEFT_PLACES => AgentChange::PlaceFreed(read_one(key)?.to_owned()),
+        POINTS => AgentChange::PointGone(version_of(read_one(key)?)?),
         EXECUTORS => {
             let (framework, executor) = read_two(key)?;
             AgentChange::ExecutorGone((
@@ -230,7 +238,17 @@ pub fn snapshot(ledger: &AgentLedger) -> Vec<Entry> {
     changes.extend(ledger.trash.values().cloned().map(AgentChange::Trashed));
     changes.extend(ledger.added_disks.values().cloned().map(AgentChange::DiskAdded));
     changes.extend(ledger.left_places.values().cloned().map(AgentChange::PlaceLeft));
+    let points = ledger.points.iter();
+    changes.extend(
+        points.map(|(&version, &checksum)| AgentChange::Point(LedgerPoint { version, checksum })),
+    );
     changes.iter().map(encode).collect()
+}
+
+/// The number that is the key of a point.
+fn version_of(text: &str) -> Result<u64, Invalid> {
+    let number = text.parse::<u64>().ok().filter(|it| it.to_string() == text);
+    number.ok_or_else(|| Invalid::new("", format!("`{text}` is no version of a ledger")))
 }
 
 own_message! {
@@ -241,5 +259,13 @@ own_message! {
         term = term: TermNumber,
         version = version: Same,
         claims_generation = claims_generation: Same,
+        checksum = checksum: Same,
+    }
+}
+
+own_message! {
+    LedgerPoint = ledger::LedgerPoint {
+        version = version: Same,
+        checksum = checksum: Same,
     }
 }

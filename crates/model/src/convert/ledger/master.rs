@@ -364,6 +364,7 @@ own_message! {
         presence = presence: PresenceNumber,
         since = since_ms: Millis,
         ledger_version = ledger_version: Same,
+        ledger_checksum = ledger_checksum: Same,
     }
 }
 

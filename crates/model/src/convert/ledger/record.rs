@@ -27,7 +27,7 @@ macro_rules! records {
 
 records! {
     // The agent's ledger.
-    AgentIdentity = 2, // 2: `claims_generation`.
+    AgentIdentity = 3, // 2: `claims_generation`; 3: `checksum`.
     Disk = 1,
     Claim = 2, // 2: `shares`, `operation_uuid`; so do all that hold a claim.
     AgentFramework = 1,
@@ -37,9 +37,10 @@ records! {
     TrashedVolume = 2,
     AddedDisk = 1,
     LeftPlace = 1,
+    LedgerPoint = 1,
     // The masters' ledger.
     Cluster = 1,
-    AgentRecord = 1,
+    AgentRecord = 2, // 2: `ledger_checksum`.
     FrameworkRecord = 1,
     IndexedClaim = 2,
     PendingOperation = 4, // 2: `together`; 3: an orphan; 4: a directory.

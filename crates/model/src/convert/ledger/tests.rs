@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
-use crate::agent_ledger::{AgentChange, AgentIdentity, AgentLedger};
+use crate::agent_ledger::{AgentChange, AgentIdentity, AgentLedger, LedgerPoint};
 use crate::convert::{golden, samples};
 use crate::ended::EndedClaim;
 use crate::id::{AgentId, ClaimId, ClusterId, FrameworkId, NodeId, OperationUuid, TaskId, Term};
@@ -25,14 +25,15 @@ use samples::{
 use samples::{operation_record, role, task_id, task_record, uuid, word};
 
 fn identity() -> impl Strategy<Value = AgentIdentity> {
-    (of(agent_id()), of(uuid()), any::<u64>(), any::<u64>()).prop_map(
-        |(agent, cluster, version, claims_generation)| AgentIdentity {
+    (of(agent_id()), of(uuid()), any::<u64>(), any::<u64>(), any::<u64>()).prop_map(
+        |(agent, cluster, version, claims_generation, checksum)| AgentIdentity {
             node: NodeId(uuid::Uuid::from_u128(7)),
             agent,
             cluster: cluster.map(ClusterId),
             term: Term(3),
             version,
             claims_generation,
+            checksum,
         },
     )
 }
@@ -58,6 +59,10 @@ fn agent_change() -> impl Strategy<Value = AgentChange> {
         samples::added_disk().prop_map(|it| AgentChange::DiskRemoved(it.root)),
         samples::left_place().prop_map(AgentChange::PlaceLeft),
         samples::left_place().prop_map(|it| AgentChange::PlaceFreed(it.root)),
+        (any::<u64>(), any::<u64>()).prop_map(|(version, checksum)| {
+            AgentChange::Point(LedgerPoint { version, checksum })
+        }),
+        any::<u64>().prop_map(AgentChange::PointGone),
     ]
 }
 
@@ -71,16 +76,19 @@ fn master_change() -> impl Strategy<Value = MasterChange> {
         },
     );
     let presence = select(vec![Presence::Admitted, Presence::Unreachable, Presence::Gone]);
-    let agent = (agent_id(), uuid(), word(), any::<u16>(), presence, instant(), any::<u64>())
-        .prop_map(|(id, node, hostname, port, presence, since, ledger_version)| AgentRecord {
+    let known = (any::<u64>(), of(any::<u64>()));
+    let agent = (agent_id(), uuid(), word(), any::<u16>(), presence, instant(), known).prop_map(
+        |(id, node, hostname, port, presence, since, known)| AgentRecord {
             id,
             node: NodeId(node),
             hostname,
             port,
             presence,
             since,
-            ledger_version,
-        });
+            ledger_version: known.0,
+            ledger_checksum: known.1,
+        },
+    );
     let framework = (named_framework(), any::<bool>(), of(instant()), instant()).prop_map(
         |(info, removed, deadline, registered)| FrameworkRecord {
             info,
@@ -397,6 +405,7 @@ fn kinds() -> Vec<(bool, &'static str, u8)> {
         (true, "trash", version::<ledger::TrashedVolume>()),
         (true, "added_disks", version::<ledger::AddedDisk>()),
         (true, "left_places", version::<ledger::LeftPlace>()),
+        (true, "points", version::<ledger::LedgerPoint>()),
         (false, "cluster", version::<ledger::Cluster>()),
         (false, "agents", version::<ledger::AgentRecord>()),
         (false, "frameworks", version::<ledger::FrameworkRecord>()),

@@ -5,6 +5,7 @@
 use holdfast_proto::holdfast::v1 as link;
 
 use super::{own_oneof, Received};
+use crate::agent_ledger::LedgerPoint;
 use crate::convert::codec::{
     AMachine, AResource, AStatus, Boxed, Codec, Each, Maybe, Millis, Name, Needed,
     OperationStateNumber, Own, Same, SomeName, TaskStateNumber, Text,
@@ -128,6 +129,14 @@ own_message! {
         operations = operations: Each<Own>,
         version = version: Same,
         claims_generation = claims_generation: Same,
+        history = history: Each<Own>,
+    }
+}
+
+own_message! {
+    LedgerPoint = link::LedgerPoint {
+        version = version: Same,
+        checksum = checksum: Same,
     }
 }
 
@@ -165,6 +174,7 @@ own_message! {
         message = message: Text,
         status = status_uuid: Name,
         ledger_version = ledger_version: Same,
+        ledger_checksum = ledger_checksum: Same,
         claims = claims: Each<Own>,
         ended = ended_claims: Each<Name>,
         endings = endings: Each<Own>,

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
+use crate::agent_ledger::LedgerPoint;
 use crate::convert::{golden, samples};
 use crate::id::{ClaimId, ClusterId, DiskId, Instant, NodeId, OperationUuid, StatusUuid, Term};
 use crate::labelled_volume::LabelledVolume;
@@ -70,7 +71,9 @@ fn report() -> impl Strategy<Value = Report> {
     )
         .boxed();
     let names = (uuid(), of(agent()), of(uuid()), any::<u64>(), any::<u64>());
-    let more = (text(), of(text()), any::<u64>());
+    let point = (any::<u64>(), any::<u64>())
+        .prop_map(|(version, checksum)| LedgerPoint { version, checksum });
+    let more = (text(), of(text()), any::<u64>(), prop::collection::vec(point, 0..3));
     let names = (names, more);
     (names, samples::machine(), owned, running).prop_map(
         |(
@@ -80,7 +83,7 @@ fn report() -> impl Strategy<Value = Report> {
             running,
         )| {
             let (frameworks, executors, tasks, operations) = running;
-            let (version, full, claims_generation) = more;
+            let (version, full, claims_generation, history) = more;
             Report {
                 node: NodeId(node),
                 agent,
@@ -98,6 +101,7 @@ fn report() -> impl Strategy<Value = Report> {
                 version,
                 full,
                 claims_generation,
+                history,
             }
         },
     )
@@ -128,7 +132,7 @@ fn to_master() -> impl Strategy<Value = ToMaster> {
         samples::operation_state(),
         of(text()),
         uuid(),
-        any::<u64>(),
+        (any::<u64>(), of(any::<u64>())),
         any::<u64>(),
     );
     let claims = (
@@ -138,7 +142,7 @@ fn to_master() -> impl Strategy<Value = ToMaster> {
     );
     let update = (settled, claims).prop_map(
         |(
-            (uuid, id, framework, state, message, status, ledger_version, claims_generation),
+            (uuid, id, framework, state, message, status, ledger, claims_generation),
             (claims, ended, endings),
         )| {
             let (uuid, status) = (OperationUuid(uuid), StatusUuid(status));
@@ -149,7 +153,8 @@ fn to_master() -> impl Strategy<Value = ToMaster> {
                 state,
                 message,
                 status,
-                ledger_version,
+                ledger_version: ledger.0,
+                ledger_checksum: ledger.1,
                 claims,
                 ended,
                 endings,
@@ -286,7 +291,8 @@ fn to_agent() -> impl Strategy<Value = ToAgent> {
         (framework_id(), executor_id(), bytes()).prop_map(|(framework, executor, data)| {
             Order::ExecutorMessage(framework, executor, data)
         }),
-        any::<u64>().prop_map(Order::Ping),
+        (any::<u64>(), any::<u64>())
+            .prop_map(|(number, acknowledged)| Order::Ping { number, acknowledged }),
         (uuid(), samples::together(), of(samples::ownership())).prop_map(
             |(uuid, together, ownership)| Order::ApplyTogether {
                 uuid: OperationUuid(uuid),

@@ -100,7 +100,10 @@ own_oneof! {
             executor = executor_id: Name,
             data = data: Same,
         },
-        ping: Ping(number) = Ping { number = number: Same },
+        ping: Ping { number, acknowledged } = Ping {
+            number = number: Same,
+            acknowledged = acknowledged_version: Same,
+        },
         resync: Resync {} = Resync {},
         undelete: Undelete { uuid, claim, by } = Undelete {
             uuid = uuid: Name,

@@ -12,6 +12,7 @@ pub mod net;
 mod pace;
 mod placing;
 mod service;
+pub mod spec;
 
 pub use ended::{EndedVolume, Endings};
 pub use holdfast_model as model;

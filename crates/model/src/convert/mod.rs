@@ -10,6 +10,7 @@
 
 mod agent_state;
 pub mod check;
+pub mod carried;
 mod codec;
 pub mod command;
 pub mod executor;

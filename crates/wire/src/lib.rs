@@ -1,7 +1,7 @@
 //! The transport: Mesos v1 over HTTP, RecordIO, gRPC and metrics, all on one port.
 //!
-//! A server ([`Server`]) serves one of two API traits, [`MasterApi`] or [`AgentApi`], which the
-//! process behind it implements. It turns bytes into messages of `proto` and refusals into status
+//! A server ([`Server`]) serves one of the API traits [`MasterApi`], [`AgentApi`] and
+//! [`FrameworkApi`], which the process behind it implements. It turns bytes into messages of `proto` and refusals into status
 //! codes, holds the links of frameworks, executors and agents open ([`Outbox`]), and keeps
 //! everything that a peer can make grow within [`Limits`]. [`MesosClient`] and [`AgentLinkClient`]
 //! are the other side. It never knows what a call means, and never keeps anything
@@ -16,6 +16,7 @@ pub mod client;
 mod connection;
 mod content;
 mod event;
+mod framework;
 mod grpc;
 mod limits;
 mod link;
@@ -38,6 +39,7 @@ pub use client::{
 pub use connection::Caller;
 pub use content::{Content, Wired};
 pub use event::LinkMessage;
+pub use framework::FrameworkApi;
 pub use limits::{Limits, LinkLimits, BODY_MAX_BYTES, MESSAGE_MAX_BYTES};
 pub use link::{LinkHead, Transport};
 pub use master::{LeadershipState, MasterApi, MasterForm, MasterPage};

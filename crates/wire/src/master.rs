@@ -30,7 +30,7 @@ use crate::outbox::{LinkEnd, Outbox};
 use crate::query::{self, Query};
 use crate::refusal::Refusal;
 
-pub(crate) use legacy::{logging, page, system_stats};
+pub(crate) use legacy::{json_was_sent, logging, page, system_stats};
 pub(crate) use scheduler_stream::LEADER_METADATA;
 
 /// Whether this master may answer for the cluster.

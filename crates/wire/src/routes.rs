@@ -1,4 +1,4 @@
-//! Routes a request, gRPC or HTTP, to a master or an agent.
+//! Routes a request, gRPC or HTTP, to a master, an agent or a framework.
 //!
 //! It relies on tonic for gRPC and on tower-http for gzip. It never compresses a stream, and never
 //! lets a body through that announces itself too large.
@@ -20,6 +20,7 @@ use crate::answer::{self, Answer, Streamed};
 use crate::body::{self, Body};
 use crate::browsers;
 use crate::connection::Connection;
+use crate::framework::{self, FrameworkApi};
 use crate::limits::Limits;
 use crate::master::{self, MasterApi};
 use crate::refusal::Refusal;
@@ -34,6 +35,8 @@ pub enum Routes {
     Master(Arc<dyn MasterApi>),
     /// An agent's endpoints.
     Agent(Arc<dyn AgentApi>),
+    /// A framework's endpoints.
+    Framework(Arc<dyn FrameworkApi>),
 }
 
 /// Routes prepared for serving.
@@ -57,7 +60,7 @@ impl Site {
     pub(crate) fn new(routes: Routes, limits: &Limits) -> Self {
         let grpc = match &routes {
             Routes::Master(api) => master::services(api, limits),
-            Routes::Agent(_) => tonic::service::Routes::default(),
+            Routes::Agent(_) | Routes::Framework(_) => tonic::service::Routes::default(),
         };
         Self { routes, grpc }
     }
@@ -132,6 +135,7 @@ impl Site {
         let answer = match &self.routes {
             Routes::Master(api) => master::answer(api, connection, request).await,
             Routes::Agent(api) => agent::answer(api, connection, request).await,
+            Routes::Framework(api) => framework::answer(api, connection, request).await,
         };
         if let Some((method, path)) = what {
             tracing::debug!(%method, path, status = answer.status().as_u16(), peer = %connection.peer, "answered");

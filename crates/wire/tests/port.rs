@@ -19,6 +19,8 @@ mod agent_api;
 mod agents;
 #[path = "port/clients.rs"]
 mod clients;
+#[path = "port/frameworks.rs"]
+mod frameworks;
 #[path = "port/grpc.rs"]
 mod grpc;
 #[path = "port/hostile.rs"]

@@ -96,7 +96,7 @@ pub(crate) fn system_stats(metrics: &[metrics::Metric]) -> JsonText {
 }
 
 /// Whether the body is said to be JSON; `None` when nothing is said of it. Forms are what pages of other sites can send unasked.
-fn json_was_sent(headers: &http::HeaderMap) -> Option<bool> {
+pub(crate) fn json_was_sent(headers: &http::HeaderMap) -> Option<bool> {
     let said = headers.get(http::header::CONTENT_TYPE)?;
     let essence = said.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
     Some(essence.trim().eq_ignore_ascii_case("application/json"))

@@ -13,6 +13,7 @@ mod ledger_record;
 mod process;
 mod run;
 mod session;
+mod spec_file;
 #[cfg(test)]
 mod testbed;
 
@@ -22,3 +23,6 @@ pub use ledger_record::RecordError;
 pub use process::{block_on, log_to_stderr, stop_signal, tether_ends, TETHER_VARIABLE};
 pub use run::{run, run_until, Options};
 pub use session::{Session, SessionEvent, SessionOptions};
+pub use spec_file::{
+    parse_spec, read_spec_file, spec_text, Problem, SpecFileError, SPEC_FILE_BYTES_MAX,
+};

@@ -11,6 +11,7 @@ mod problem;
 mod reader;
 mod task;
 mod units;
+mod write;
 
 use std::path::Path;
 
@@ -19,6 +20,7 @@ use toml::de::DeTable;
 
 pub use self::problem::{Problem, SpecFileError};
 use self::reader::{Item, Reader, Table};
+pub use self::write::spec_text;
 use crate::spec::{ServiceSpec, SpecError};
 
 /// The largest file that is read, in bytes.
@@ -123,6 +125,8 @@ fn key_of(field: &str) -> &str {
         "class" => "disk",
         "interval_ms" => "every",
         "failures_max" => "failures",
+        "value" => "uri",
+        "output_file" => "output",
         other => other.strip_suffix("_ms").unwrap_or(other),
     }
 }

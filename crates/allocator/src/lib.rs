@@ -16,6 +16,7 @@ pub mod drf;
 mod fairness;
 pub mod filters;
 pub mod input;
+pub mod outlook;
 pub mod policy;
 pub mod priority;
 mod quota;
@@ -37,5 +38,6 @@ pub use input::{
     missing, AgentView, Allocation, AllocationInput, Asked, Changes, FrameworkView, Holder,
     QuotaInput, RoleView,
 };
+pub use outlook::{outlook, Outlook};
 pub use policy::{by_name, Place, Policy, POLICIES};
 pub use reasons::{why_not, why_not_after, Reason, WhyNot};

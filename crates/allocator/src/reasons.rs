@@ -199,7 +199,7 @@ pub fn why_not_after(
 
 /// Why a contender was given nothing of an agent: what makes it ineligible in any order, or else
 /// those who come first.
-fn reasons_after(
+pub(crate) fn reasons_after(
     input: &AllocationInput<'_>,
     view: &AgentView,
     given: &[&Allocation],

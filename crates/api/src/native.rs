@@ -10,6 +10,7 @@ mod ended;
 mod explain;
 mod frameworks;
 mod offers;
+mod outlook;
 mod past;
 mod plans;
 mod quotas;
@@ -30,6 +31,7 @@ pub use ended::{ended_claims, EndedWanted};
 pub use explain::{explain, Question};
 pub use frameworks::frameworks;
 pub use offers::offers;
+pub use outlook::outlook;
 pub use past::claims_at;
 pub use plans::{
     adoption_plan, apply_plan, claim_plan, end_plan, removal_plan, teardown_plan, undelete_plan,
@@ -42,8 +44,8 @@ pub use trash::trash;
 
 use crate::rows::{
     AgentRow, AgentStanding, ChangeDone, ClaimRow, ClaimsAt, DiskMoveRow, DiskRow, EndedClaimRow,
-    Explained, FrameworkRow, KillAccepted, OfferRow, Plan, QuotaRow, RoleRow, TaskRow, TrashDone,
-    TrashRow,
+    Explained, FrameworkRow, KillAccepted, OfferRow, OutlookRow, Plan, QuotaRow, RoleRow, TaskRow,
+    TrashDone, TrashRow,
 };
 use crate::MasterView;
 
@@ -75,6 +77,8 @@ pub enum NativeAnswer {
     Quotas(Vec<QuotaRow>),
     /// Why.
     Explained(Box<Explained>),
+    /// What a framework that is not there yet could be offered.
+    Outlook(Vec<OutlookRow>),
     /// What a change would do.
     Plan(Box<Plan>),
     /// A task's end was asked for.

@@ -12,6 +12,7 @@ mod ended;
 mod explain;
 mod framework;
 mod offer;
+mod outlook;
 mod plan;
 mod quota;
 mod recovery;
@@ -28,6 +29,7 @@ pub use ended::{ClaimsAt, EndedClaimRow, EndedData, PastClaimRow};
 pub use explain::{ExplainRow, Explained};
 pub use framework::{FrameworkRow, FrameworkStanding};
 pub use offer::OfferRow;
+pub use outlook::OutlookRow;
 pub use plan::{
     ApplyPlan, ChangeDone, ClaimPlan, EndPlan, HolderRow, KillAccepted, Plan, RemovalPlan,
     TakenRow, TeardownPlan,

@@ -1,8 +1,12 @@
 //! Why is it pending? The same eyes that allocate say why they did not.
 
+use std::collections::BTreeSet;
+
 use holdfast_allocator::policy::Place;
-use holdfast_allocator::{why_not_after, Allocation, WhyNot};
-use holdfast_model::{FrameworkId, Instant, OfferId, Resources};
+use holdfast_allocator::{
+    outlook, why_not_after, Allocation, AllocationInput, FrameworkView, Outlook, RoleView, WhyNot,
+};
+use holdfast_model::{Capability, FrameworkId, Instant, OfferId, Resources, Role};
 
 use crate::parts::offers::OfferRecord;
 use crate::MasterView;
@@ -27,6 +31,40 @@ impl MasterView {
         framework: &FrameworkId,
         wanted: Option<&Resources>,
     ) -> Explanation {
+        let (reasons, order) = self.with_input(now, |input, open| {
+            (why_not_after(input, open, framework, wanted), self.policy.order(input))
+        });
+        let offers = self.offers_of_framework(framework);
+        Explanation {
+            offers: offers.map(|it| (it.id.clone(), it.resources.clone())).collect(),
+            reasons,
+            order,
+        }
+    }
+
+    /// What a framework of this role that is not there yet could be offered of each agent now, or why nothing. It is taken to understand
+    /// what the SDK does.
+    pub fn outlook(&self, now: Instant, role: &Role) -> Vec<Outlook> {
+        let role = RoleView {
+            role: role.clone(),
+            suppressed: false,
+            allocated: Default::default(),
+            min_allocatable: None,
+        };
+        let capabilities: BTreeSet<Capability> =
+            [Capability::PartitionAware, Capability::MultiRole, Capability::ReservationRefinement]
+                .into();
+        let id = FrameworkId::made("not-there-yet".to_owned());
+        let newcomer = FrameworkView { id, roles: vec![role], active: true, capabilities };
+        self.with_input(now, |input, open| outlook(input, open, &newcomer))
+    }
+
+    /// What the allocator would see now, with the offers that nobody has answered.
+    fn with_input<T>(
+        &self,
+        now: Instant,
+        ask: impl FnOnce(&AllocationInput<'_>, &[Allocation]) -> T,
+    ) -> T {
         let open = |OfferRecord { offer, resources, .. }: &OfferRecord| Allocation {
             framework: offer.framework.clone(),
             role: offer.role.clone(),
@@ -38,12 +76,6 @@ impl MasterView {
         allocator.with_free(open.iter().map(|it| (&it.agent, &it.resources)));
         let (ledger, least) = (self.ledger(), &self.config.min_allocatable);
         let sums = (self.totals(), self.quota.input(ledger));
-        let input = allocator.input(ledger, sums, least, now);
-        let offers = self.offers_of_framework(framework);
-        Explanation {
-            offers: offers.map(|it| (it.id.clone(), it.resources.clone())).collect(),
-            reasons: why_not_after(&input, &open, framework, wanted),
-            order: self.policy.order(&input),
-        }
+        ask(&allocator.input(ledger, sums, least, now), &open)
     }
 }

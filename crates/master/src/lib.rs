@@ -31,7 +31,7 @@ pub use config::Config;
 pub use explain::Explanation;
 pub use handlers::operator_claim::Force;
 pub use handlers::recover::RecoveryPlan;
-pub use holdfast_allocator::{policy::Place, Reason, WhyNot};
+pub use holdfast_allocator::{policy::Place, Outlook, Reason, WhyNot};
 pub use parts::agents::{
     AgentHealth, AgentState, AgentTrash, AgentUsed, ExecutorView, FencedAgent, ReservedByOperation,
 };

@@ -106,6 +106,9 @@ fn tables_of_fields_are_true() {
         real,
         "left: docs/api.md; right: the master's explain; {answer:#}"
     );
+    let answer = get(cluster.master.address(), "/holdfast/v1/outlook?role=new");
+    let rows = answer.expect(200, "outlook").json();
+    assert_eq!(told(&text, "outlook"), fields(&rows[0]), "left: docs/api.md; right: {rows:#}");
     scheduler.hang_up();
 }
 

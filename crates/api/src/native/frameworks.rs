@@ -2,6 +2,7 @@
 //!
 //! Relies on a published view; never scans all tasks for each of them.
 
+use holdfast_model::convert::framework as convert;
 use holdfast_model::{FrameworkId, FrameworkRecord};
 
 use crate::groups::{counts, live_tasks};
@@ -26,6 +27,7 @@ pub fn frameworks(view: &MasterView) -> Vec<FrameworkRow> {
         failover_timeout_ms: record.info.failover_timeout_ms,
         deadline_ms: record.deadline.map(|it| it.0),
         registered_ms: record.registered.0,
+        webui_url: convert::to_proto(&record.info).webui_url,
     };
     view.ledger().frameworks.iter().map(row).collect()
 }

@@ -2,8 +2,9 @@
 
 use holdfast_master::Input;
 use holdfast_model::{
-    Call, ClaimId, FrameworkInfo, Instant, LinkId, Resources, ToMaster, UsedNews, VolumeUsed,
+    Call, ClaimId, FrameworkInfo, Instant, LinkId, Resources, Role, ToMaster, UsedNews, VolumeUsed,
 };
+use holdfast_proto::mesos::v1;
 use serde::Serialize;
 use serde_json::{json, Value};
 
@@ -146,7 +147,7 @@ fn frameworks_that_are_here_away_and_removed() {
         json!({
             "id": id, "name": name, "state": state, "roles": ["db"], "principal": "db-team", "tasks": count,
             "offers": count, "volumes": count, "failover_timeout_ms": 600_000, "deadline_ms": null,
-            "registered_ms": 100,
+            "registered_ms": 100, "webui_url": null,
         })
     };
     let expected = json!([row("f-0", "db", "connected", 1), row("f-1", "old", "removed", 0)]);
@@ -240,6 +241,26 @@ fn what_is_asked_for_is_found_in_an_offer_or_lacking() {
     let reason = &answer["reasons"][0];
     assert_eq!((&reason["agent"], &reason["offer"]), (&json!("S0"), &json!(OFFER)));
     assert_eq!(reason["reason"], format!("offer {OFFER} has cpus 6.5 of 7 asked"));
+}
+
+#[test]
+fn a_newcomer_is_told_what_it_could_have() {
+    let bed = Bed::usual();
+    let new = Role::parse("new").unwrap();
+    let rows = outlook(&bed.view(), Instant(NOW), &new);
+    let [first, second] = &rows[..] else { panic!("{rows:?}") };
+    // All that is free there is in an offer to somebody else.
+    assert_eq!((first.agent.as_str(), first.offer.is_none()), ("S0", true), "{first:?}");
+    assert!(!first.reasons.is_empty(), "{first:?}");
+    assert_eq!(second.reasons, ["the agent cannot be offered to anybody now: it is not connected"]);
+    let mut bed = Bed::elected();
+    bed.report(report());
+    let rows = outlook(&bed.view(), Instant(NOW), &new);
+    let offer = rows[0].offer.as_deref().expect("what is free could be offered");
+    let wire = holdfast_proto::json::from_slice::<v1::Offer>(offer.as_bytes()).unwrap();
+    let offer = holdfast_model::convert::offer::from_proto(wire, &new).unwrap();
+    assert_eq!(offer.resources.unallocated().to_string(), rows[0].resources);
+    assert!(rows[0].resources.contains("cpus"), "{rows:?}");
 }
 
 #[test]

@@ -51,6 +51,8 @@ pub enum NativeRead {
     Quotas,
     /// Why.
     Explain(Question),
+    /// What a framework of this role that is not there yet could be offered.
+    Outlook(Role),
     /// Whether a change of claims would work if this caller asked for it, and what it takes and gives.
     ClaimPlan(CallerIdentity, AgentId, ClaimAction),
     /// The same for the end of one claim, and who holds it; whether by force.
@@ -105,6 +107,7 @@ impl NativeRequest {
             "quotas" => NativeRead::Quotas,
             "trash" => NativeRead::Trash,
             "explain" => NativeRead::Explain(question(parameters)?),
+            "outlook" => NativeRead::Outlook(Role::parse(parameters.needed("role")?)?),
             "plan" => return plan(caller, parameters),
             "undelete-plan" => {
                 let (agent, claim) = trashed(parameters)?;
@@ -124,7 +127,7 @@ impl NativeRequest {
             }
             _ => {
                 return Err(Refusal::NotFound(format!(
-                    "there is no `/holdfast/v1/{name}`; there are agents, disks, disk-moves, claims, ended-claims, claims-at, frameworks, tasks, offers, roles, quotas, trash, explain, kill, apply, end-claim, give-up, undelete, purge, add-disk, remove-disk, adopt-disk, cancel-move, adopt-volume, remove-orphan, recover-agent, plan, undelete-plan, adopt-volume-plan, remove-orphan-plan, recover-plan"
+                    "there is no `/holdfast/v1/{name}`; there are agents, disks, disk-moves, claims, ended-claims, claims-at, frameworks, tasks, offers, roles, quotas, trash, explain, outlook, kill, apply, end-claim, give-up, undelete, purge, add-disk, remove-disk, adopt-disk, cancel-move, adopt-volume, remove-orphan, recover-agent, plan, undelete-plan, adopt-volume-plan, remove-orphan-plan, recover-plan"
                 )))
             }
         };
@@ -448,7 +451,7 @@ impl NativeRead {
             }
             NativeRead::Frameworks => Object::Frameworks,
             NativeRead::Tasks => Object::Tasks,
-            NativeRead::Offers => Object::Offers,
+            NativeRead::Offers | NativeRead::Outlook(_) => Object::Offers,
             NativeRead::Roles | NativeRead::Quotas | NativeRead::QuotaPlan(..) => Object::Roles,
             NativeRead::Trash => Object::Claims,
             NativeRead::UndeletePlan(agent, _)
@@ -503,6 +506,7 @@ impl NativeRead {
             NativeRead::Explain(question) => {
                 NativeAnswer::Explained(Box::new(native::explain(view, now, question)?))
             }
+            NativeRead::Outlook(role) => NativeAnswer::Outlook(native::outlook(view, now, role)),
             NativeRead::ClaimPlan(caller, agent, action) => {
                 NativeAnswer::Plan(Box::new(native::claim_plan(view, caller, agent, action)?))
             }

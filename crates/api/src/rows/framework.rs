@@ -41,4 +41,7 @@ pub struct FrameworkRow {
     pub deadline_ms: Option<u64>,
     /// When it subscribed first, in milliseconds since 1970.
     pub registered_ms: u64,
+    /// Where it serves its own pages, if it said so.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub webui_url: Option<String>,
 }

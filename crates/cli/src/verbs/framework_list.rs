@@ -31,6 +31,7 @@ fn table(rows: &[&FrameworkRow], now_ms: u64) -> Table {
         Column::left("REMOVED IN").optional(),
         Column::left("FAILOVER TIMEOUT").wide(),
         Column::left("PRINCIPAL").wide(),
+        Column::left("WEB UI").wide(),
     ]);
     let all: Vec<&str> = rows.iter().map(|it| it.id.as_str()).collect();
     for (row, short) in rows.iter().zip(ids::short_all(&all)) {
@@ -50,6 +51,7 @@ fn table(rows: &[&FrameworkRow], now_ms: u64) -> Table {
                 .into(),
             human::span(row.failover_timeout_ms).into(),
             human::or_dash(row.principal.as_deref()).into(),
+            human::or_dash(row.webui_url.as_deref()).into(),
         ]);
     }
     table
@@ -66,7 +68,8 @@ mod tests {
         let row = |tail: &str, state: &str, deadline_ms: Option<u64>| {
             testbed::row(json!({
                 "id": format!("0d1e2f30-4151-6172-8393-a4b5c6d7e8f9-{tail}"), "name": "journal", "state": state, "roles": ["db", "web"], "principal": null,
-                "tasks": 3, "offers": 0, "volumes": 3, "failover_timeout_ms": 604_800_000u64, "deadline_ms": deadline_ms, "registered_ms": 1000
+                "tasks": 3, "offers": 0, "volumes": 3, "failover_timeout_ms": 604_800_000u64, "deadline_ms": deadline_ms, "registered_ms": 1000,
+                "webui_url": null
             }))
         };
         let text = "\

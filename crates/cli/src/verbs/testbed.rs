@@ -64,6 +64,7 @@ fn whole(page: &str) -> Value {
         "frameworks" => json!({
             "id": "f", "name": "n", "state": "connected", "roles": [], "principal": null, "tasks": 0, "offers": 0,
             "volumes": 0, "failover_timeout_ms": 0, "deadline_ms": null, "registered_ms": 0,
+            "webui_url": null,
         }),
         "offers" => json!({
             "id": "o", "framework": "f", "role": "*", "agent": "a", "resources": "", "made_ms": 0,

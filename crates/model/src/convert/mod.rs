@@ -9,8 +9,8 @@
 //! Relies on `proto` for the messages. Never decides whether something is allowed or sensible now: that is the business of the cores.
 
 mod agent_state;
-pub mod check;
 pub mod carried;
+pub mod check;
 mod codec;
 pub mod command;
 pub mod executor;

@@ -1,0 +1,15 @@
+//! Apache Cassandra as a service on claimed disks. A node's configuration is made anew at each start from what it was given; what
+//! must never change (cluster name, host id, tokens, rack) is marked on its volume when it has joined, and told to the scheduler. A
+//! directory that is not the member's own, as last seen, is refused before Cassandra starts on it.
+//!
+//! It relies on `holdfast-sdk`. Nothing here ever destroys a volume, or writes into Cassandra's own files.
+
+pub mod admission;
+pub mod directory;
+pub mod jars;
+pub mod jvm;
+pub mod marker;
+pub mod seeds;
+pub mod settings;
+pub mod sizes;
+pub mod yaml;

@@ -22,6 +22,8 @@ use crate::service::Service;
 
 /// The filter on declined offers while members wait, in milliseconds.
 const DECLINE_MS: u64 = 5_000;
+/// The filter while a member waits for others of the service, and not for resources, in milliseconds.
+const HELD_MS: u64 = 1_000;
 /// The filter on declined offers while every member runs, in milliseconds.
 const CONTENT_MS: u64 = 3_600_000;
 /// The interval at which tasks that are not known to run and claims that are not known to exist are
@@ -101,6 +103,7 @@ impl<S: Service> Keeper<S> {
         for index in 0..keeper.service.members() {
             keeper.ledger.members.entry(index).or_insert_with(|| Member::new(index));
         }
+        keeper.ledger.members.values().for_each(|it| keeper.service.learnt(it));
         keeper
     }
 
@@ -241,8 +244,12 @@ impl<S: Service> Keeper<S> {
                 self.use_place(member, offer, place, &mut rest, &mut operations);
             }
         }
-        let content = self.is_content();
-        let refuse_ms = if content { CONTENT_MS } else { DECLINE_MS };
+        let is_held = |it: &Member| it.run.is_none() && !self.service.may_start(it);
+        let refuse_ms = match self.is_content() {
+            true => CONTENT_MS,
+            false if self.wanted().any(is_held) => HELD_MS,
+            false => DECLINE_MS,
+        };
         let (offers, filters) = (vec![offer.id.clone()], Filters { refuse_ms });
         if operations.is_empty() {
             self.call(Call::Decline { offers, filters });
@@ -277,6 +284,9 @@ impl<S: Service> Keeper<S> {
             return None; // Its task may be alive; only a terminal status permits another.
         }
         if self.paces.get(&member.index).is_some_and(|it| it.rests(now).is_some()) {
+            return None;
+        }
+        if !self.service.may_start(member) {
             return None;
         }
         let needs = self.service.needs(member.index);
@@ -572,7 +582,12 @@ impl<S: Service> Keeper<S> {
     }
 
     fn commit(&mut self, changes: Vec<KeeperChange>) {
-        changes.iter().for_each(|change| self.ledger.apply(change));
+        for change in &changes {
+            self.ledger.apply(change);
+            if let KeeperChange::Member(member) = change {
+                self.service.learnt(member);
+            }
+        }
         match self.effects.last_mut() {
             Some(Effect::Commit(last)) => last.extend(changes),
             _ => self.effects.push(Effect::Commit(changes)),
@@ -605,7 +620,7 @@ fn task_info<S: Service>(
             framework: None,
             resources: Vec::new(),
             command: Some(program.command),
-            shutdown_grace_ms: None,
+            shutdown_grace_ms: service.end_grace_ms(),
             payload: Default::default(),
         };
         (None, Some(executor))
@@ -619,7 +634,7 @@ fn task_info<S: Service>(
         resources,
         executor,
         command,
-        kill_grace_ms: None,
+        kill_grace_ms: service.end_grace_ms(),
         payload: Default::default(),
     }
 }
@@ -663,13 +678,47 @@ mod tests {
         }
     }
 
+    /// A service whose members start one after the other, each once the one before has noted something.
+    #[derive(Clone)]
+    struct OneByOne(Notes, BTreeMap<u32, Member>);
+
+    impl Service for OneByOne {
+        fn name(&self) -> &str {
+            self.0.name()
+        }
+        fn role(&self) -> &Role {
+            self.0.role()
+        }
+        fn members(&self) -> u32 {
+            self.0.members()
+        }
+        fn needs(&self, member: u32) -> Needs {
+            self.0.needs(member)
+        }
+        fn program(&self, member: &Member) -> Program {
+            self.0.program(member)
+        }
+        fn may_start(&self, member: &Member) -> bool {
+            (0..member.index).all(|it| self.1.get(&it).is_some_and(|it| !it.note.is_empty()))
+        }
+        fn end_grace_ms(&self) -> Option<u64> {
+            Some(60_000)
+        }
+        fn learnt(&mut self, member: &Member) {
+            self.1.insert(member.index, member.clone());
+        }
+        fn heard(&mut self, member: &Member, data: &[u8]) -> Option<Vec<u8>> {
+            self.0.heard(member, data)
+        }
+    }
+
     fn role() -> Role {
         Role::parse("db").unwrap()
     }
 
     /// A keeper, its clock, and the effects since the last check.
-    struct Case {
-        keeper: Keeper<Notes>,
+    struct Case<S = Notes> {
+        keeper: Keeper<S>,
         now: Instant,
         calls: Vec<Call>,
         offers: u32,
@@ -681,7 +730,13 @@ mod tests {
 
     impl Case {
         fn new(members: u32, ledger: KeeperLedger) -> Case {
-            let keeper = Keeper::recover(Notes(members, role()), ledger);
+            Case::of(Notes(members, role()), ledger)
+        }
+    }
+
+    impl<S: Service> Case<S> {
+        fn of(service: S, ledger: KeeperLedger) -> Case<S> {
+            let keeper = Keeper::recover(service, ledger);
             let mut case = Case {
                 keeper,
                 now: Instant(1),
@@ -844,6 +899,30 @@ mod tests {
         let (_, task) = accepted(case.offer("a-1", fresh()));
         case.status(&task, TaskState::Running);
         (case, task)
+    }
+
+    #[test]
+    fn a_member_that_may_not_start_yet_waits_for_the_others_and_not_for_resources() {
+        let service = OneByOne(Notes(2, role()), BTreeMap::new());
+        let mut case = Case::of(service.clone(), KeeperLedger::default());
+        let (_, first) = accepted(case.offer("a-1", fresh()));
+        assert_eq!(first.kill_grace_ms, Some(60_000));
+        let executor = first.executor.clone().expect("it has an executor of its own");
+        assert_eq!(executor.shutdown_grace_ms, Some(60_000));
+        case.status(&first, TaskState::Running);
+        assert_eq!(declined_ms(case.offer("a-2", fresh())), HELD_MS);
+        assert!(!case.keeper.is_content());
+        let (agent, executor) = (AgentId::made("a-1".to_owned()), executor.id);
+        case.event(Event::Message(agent, executor, b"joined".to_vec()));
+        let (_, second) = accepted(case.offer("a-2", fresh()));
+        case.status(&second, TaskState::Running);
+        assert!(case.keeper.is_content());
+        // Another process learns the same from the ledger.
+        let mut next = Case::of(service, case.keeper.ledger().clone());
+        next.status(&second, TaskState::Failed);
+        next.now = Instant(1_000_000);
+        next.handle(Input::Tick);
+        accepted(next.offer("a-2", used(&second)));
     }
 
     #[test]

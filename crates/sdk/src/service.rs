@@ -48,6 +48,17 @@ pub trait Service {
     fn may_share_agent(&self) -> bool {
         false
     }
+    /// Whether a member may be given a volume or a task now. One that may not waits, and is asked about again with each offer and
+    /// whenever a note has changed.
+    fn may_start(&self, _member: &Member) -> bool {
+        true
+    }
+    /// The time that a member's task, and its executor, may take to end, in milliseconds; `None` for the agent's default.
+    fn end_grace_ms(&self) -> Option<u64> {
+        None
+    }
+    /// Called with the state of a member: with each at the start, and then whenever the ledger has another.
+    fn learnt(&mut self, _member: &Member) {}
     /// Called with a message of a member's executor. What it returns is kept as the member's note,
     /// durably.
     fn heard(&mut self, _member: &Member, _data: &[u8]) -> Option<Vec<u8>> {

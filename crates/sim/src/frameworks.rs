@@ -74,6 +74,15 @@ impl Service for AnyService {
     fn may_share_agent(&self) -> bool {
         self.0.may_share_agent()
     }
+    fn may_start(&self, member: &Member) -> bool {
+        self.0.may_start(member)
+    }
+    fn end_grace_ms(&self) -> Option<u64> {
+        self.0.end_grace_ms()
+    }
+    fn learnt(&mut self, member: &Member) {
+        self.0.learnt(member);
+    }
     fn heard(&mut self, member: &Member, data: &[u8]) -> Option<Vec<u8>> {
         self.0.heard(member, data)
     }

@@ -16,11 +16,14 @@ use holdfast_model::{
     FrameworkId, FrameworkInfo, MachineInfo, Role,
 };
 use holdfast_proto::holdfast::v1::{FromAgent, ToAgent};
-use holdfast_proto::mesos::v1::{agent, executor, master, scheduler as api, FileInfo, VersionInfo};
+use holdfast_proto::mesos::v1::{
+    agent, executor, master, scheduler as api, value, AgentInfo, Attribute, FileInfo, VersionInfo,
+};
 use holdfast_wire::{
     AgentApi, AgentPage, BindError, Caller, FileChunk, JsonText, LeadershipState, Limits, LinkEnd,
     LinkHead, MasterApi, MasterPage, Metric, Outbox, Query, Refusal, Routes, Server,
 };
+use prost::Message;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -279,9 +282,26 @@ impl ExecutorSubscription {
             executor: Box::new(executor),
             framework: Box::new(framework()),
             agent: AgentId::made("a".to_owned()),
-            machine: Box::new(MachineInfo::default()),
+            machine: Box::new(machine()),
             container: ContainerId(Uuid::from_u128(1)),
         });
+    }
+}
+
+/// A machine `h` in rack `r1`.
+fn machine() -> MachineInfo {
+    let text = Some(value::Text { value: "r1".to_owned() });
+    let rack = Attribute {
+        name: "rack".to_owned(),
+        r#type: value::Type::Text.into(),
+        text,
+        ..Attribute::default()
+    };
+    let info = AgentInfo { attributes: vec![rack], ..AgentInfo::default() };
+    MachineInfo {
+        hostname: "h".to_owned(),
+        payload: info.encode_to_vec().into(),
+        ..MachineInfo::default()
     }
 }
 

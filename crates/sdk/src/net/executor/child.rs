@@ -308,7 +308,10 @@ impl Ending {
     }
 
     fn last_word(&self, exit: &std::io::Result<ExitStatus>) -> TaskStatus {
-        let how = exit_words(exit);
+        let mut how = exit_words(exit);
+        if let Some(words) = self.plan.last_words.as_ref().and_then(|it| it()) {
+            how = format!("{how}: {words}");
+        }
         let succeeded = exit.as_ref().is_ok_and(ExitStatus::success);
         if let Some((reason, limit)) = self.limitation().filter(|_| !succeeded) {
             let message = Some(format!("{limit}; {how}"));

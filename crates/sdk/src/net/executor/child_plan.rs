@@ -43,6 +43,9 @@ pub type Settled = Box<dyn Fn() -> bool + Send + Sync>;
 /// for people, if it met one.
 pub type Limitation = Box<dyn Fn() -> Option<(Reason, String)> + Send + Sync>;
 
+/// Asked when a child has ended and its output was read: what to tell people beside how it ended, such as the last error that it logged.
+pub type LastWords = Box<dyn Fn() -> Option<String> + Send + Sync>;
+
 /// How a task is run as a child process.
 pub struct ChildPlan {
     /// The command to run.
@@ -67,6 +70,8 @@ pub struct ChildPlan {
     pub settled: Option<Settled>,
     /// Asked why it ended, when it did not end well.
     pub limitation: Option<Limitation>,
+    /// Asked what it said last.
+    pub last_words: Option<LastWords>,
 }
 
 impl fmt::Debug for ChildPlan {
@@ -103,6 +108,7 @@ impl ChildPlan {
             reports_killing: false,
             settled: None,
             limitation: None,
+            last_words: None,
         }
     }
 

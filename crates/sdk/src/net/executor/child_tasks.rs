@@ -148,7 +148,7 @@ mod tests {
         Check, CommandInfo, ExecutorCall, ExecutorId, HealthCheck, Probe, TaskChecks, Timing,
     };
 
-    use super::super::Output;
+    use super::super::{LastWords, Output};
     use super::*;
     use crate::net::testbed::soon;
 
@@ -207,6 +207,20 @@ mod tests {
             assert_eq!(states(&children), [TaskState::Running, state], "{line}");
             assert!(last_words(&children).contains(words), "{line}: {}", last_words(&children));
         }
+    }
+
+    #[tokio::test]
+    async fn what_it_said_last_is_told_with_how_it_ended() {
+        let mut children = children();
+        let heard = Arc::new(Mutex::new(None));
+        let (writes, reads) = (heard.clone(), heard);
+        let plan = shell("echo no room; exit 3").output(Output::Lines(Box::new(move |line| {
+            *writes.lock().unwrap() = Some(line.to_owned());
+        })));
+        let asked: LastWords = Box::new(move || reads.lock().unwrap().clone());
+        children.launch(&id(), ChildPlan { last_words: Some(asked), ..plan });
+        ended(&mut children).await;
+        assert_eq!(last_words(&children), "Command exited with status 3: no room");
     }
 
     #[tokio::test]

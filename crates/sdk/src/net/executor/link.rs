@@ -6,14 +6,16 @@
 //! timeout, or at once when it goes and the framework does not checkpoint (D27). It never gives up
 //! for any other reason: what runs here may be all that is left.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use holdfast_model::convert::executor::{call_to_proto, event_from_proto};
-use holdfast_model::{ExecutorCall, ExecutorEvent, StatusUuid, TaskInfo};
+use holdfast_model::{ExecutorCall, ExecutorEvent, MachineInfo, StatusUuid, TaskInfo};
 use holdfast_proto::mesos::v1::executor::{Call as WireCall, Event as WireEvent};
+use holdfast_proto::mesos::v1::{AgentInfo, Attribute};
 use holdfast_wire::client::{EventStream, ExecutorSession};
 use holdfast_wire::{ClientError, ClientSettings, MesosClient, Reconnect};
+use prost::Message;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -174,12 +176,14 @@ async fn listen(
             }
         };
         let heard = match heard {
-            ExecutorEvent::Subscribed { executor, framework, agent, .. } => {
+            ExecutorEvent::Subscribed { executor, framework, agent, machine, .. } => {
                 welcome.send_replace(true);
                 Event::Subscribed(Box::new(Welcome {
                     executor: *executor,
                     framework: *framework,
                     agent,
+                    attributes: texts(&machine),
+                    hostname: machine.hostname,
                 }))
             }
             ExecutorEvent::Launch(task) => {
@@ -205,6 +209,13 @@ async fn listen(
             return Over::Dropped;
         }
     }
+}
+
+/// The attributes of a machine that are texts. What of it is kept as received was read before: it is as it was sent.
+fn texts(machine: &MachineInfo) -> BTreeMap<String, String> {
+    let info = AgentInfo::decode(machine.payload.bytes()).unwrap_or_default();
+    let text = |it: Attribute| Some((it.name, it.text?.value));
+    info.attributes.into_iter().filter_map(text).collect()
 }
 
 /// Sends what there is to send on one link.
@@ -298,7 +309,9 @@ mod tests {
     async fn welcomed(agent: &mut AgentBed, executor: &mut Executor) -> ExecutorSubscription {
         let subscription = agent.subscription().await;
         subscription.welcome();
-        assert!(matches!(next(executor).await, Event::Subscribed(_)));
+        let Event::Subscribed(welcome) = next(executor).await else { panic!("not welcome") };
+        assert_eq!(welcome.hostname, "h");
+        assert_eq!(welcome.attributes["rack"], "r1");
         subscription
     }
 

@@ -39,13 +39,14 @@ mod reporter;
 mod signal;
 mod soft_state;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use holdfast_model::{AgentId, ExecutorInfo, FrameworkInfo, TaskId, TaskInfo};
 use holdfast_wire::ClientSettings;
 use tokio::sync::mpsc;
 
-pub use child_plan::{ChildPlan, Limitation, Output, Settled};
+pub use child_plan::{ChildPlan, LastWords, Limitation, Output, Settled};
 pub use child_tasks::{ChildTasks, Ended};
 pub use durations::{parse_duration, BadDuration};
 pub use environment::{Environment, EnvironmentError};
@@ -64,6 +65,10 @@ pub struct Welcome {
     pub framework: FrameworkInfo,
     /// The agent that runs the executor.
     pub agent: AgentId,
+    /// The name or address under which the agent's machine is reached.
+    pub hostname: String,
+    /// The attributes of the agent that are texts, such as its rack.
+    pub attributes: BTreeMap<String, String>,
 }
 
 /// What an agent tells an executor.

@@ -35,6 +35,7 @@ mod durations;
 mod environment;
 mod exit_words;
 mod link;
+mod notices;
 mod reporter;
 mod signal;
 mod soft_state;
@@ -50,6 +51,7 @@ pub use child_plan::{ChildPlan, LastWords, Limitation, Output, Settled};
 pub use child_tasks::{ChildTasks, Ended};
 pub use durations::{parse_duration, BadDuration};
 pub use environment::{Environment, EnvironmentError};
+pub use notices::{notices, Notices, Notifier};
 pub use reporter::Reporter;
 pub use signal::{SendToGroup, Signal};
 
@@ -99,6 +101,15 @@ pub enum Happened {
     Lost,
 }
 
+/// What comes next in the loop of an executor whose threads tell it something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next<T> {
+    /// The agent said something, or a task has ended.
+    Happened(Happened),
+    /// A thread did.
+    Noticed(T),
+}
+
 /// A connection to the agent that outlives the agent's restarts.
 #[derive(Debug)]
 pub struct Executor {
@@ -132,6 +143,19 @@ impl Executor {
         tokio::select! {
             heard = self.heard.recv() => heard.map_or(Happened::Lost, Happened::Event),
             ended = children.next_ended() => Happened::Ended(ended),
+        }
+    }
+
+    /// Returns the next input, the next child that ended, or the next notice of a thread of this executor. May be dropped while it
+    /// waits.
+    pub async fn next_of<T>(
+        &mut self,
+        children: &mut ChildTasks,
+        notices: &mut Notices<T>,
+    ) -> Next<T> {
+        tokio::select! {
+            happened = self.next_with(children) => Next::Happened(happened),
+            notice = notices.next() => Next::Noticed(notice),
         }
     }
 

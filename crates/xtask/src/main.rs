@@ -9,6 +9,7 @@ mod demo;
 mod dist;
 mod process;
 mod project;
+mod services;
 mod sim;
 mod test;
 mod tidy;

@@ -3,7 +3,7 @@
 //! Relies on [`crate::arguments`]. Never runs anything: a verb is one entry of [`VERBS`] and one file.
 
 use crate::arguments::{Flag, Given, NotUnderstood, Words};
-use crate::{bench, demo, dist, sim, test, tidy};
+use crate::{bench, demo, dist, services, sim, test, tidy};
 
 /// One thing that xtask can do.
 #[derive(Debug)]
@@ -23,8 +23,15 @@ pub struct Verb {
 }
 
 /// All verbs, in the order of the help text.
-pub const VERBS: &[&Verb] =
-    &[&demo::VERB, &tidy::VERB, &test::VERB, &sim::VERB, &bench::VERB, &dist::VERB];
+pub const VERBS: &[&Verb] = &[
+    &demo::VERB,
+    &tidy::VERB,
+    &test::VERB,
+    &services::VERB,
+    &sim::VERB,
+    &bench::VERB,
+    &dist::VERB,
+];
 
 /// What the words ask for.
 #[derive(Debug)]
@@ -67,7 +74,7 @@ fn help() -> String {
         "Everything that CI does, anyone does.\n\nusage: cargo xtask VERB [FLAGS]\n\nverbs:\n",
     );
     for verb in VERBS {
-        text.push_str(&format!("  {:<6} {}\n", verb.name, verb.about));
+        text.push_str(&format!("  {:<8} {}\n", verb.name, verb.about));
     }
     text.push_str("\nMore about one: cargo xtask VERB --help. Exit code: 0 done, 1 refused or failed, 2 not understood.");
     text

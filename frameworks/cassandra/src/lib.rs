@@ -5,11 +5,19 @@
 //! It relies on `holdfast-sdk`. Nothing here ever destroys a volume, or writes into Cassandra's own files.
 
 pub mod admission;
+pub mod cql;
 pub mod directory;
 pub mod jars;
 pub mod jvm;
+pub mod log_tail;
 pub mod marker;
+pub mod node;
+pub mod prepare;
+pub mod readiness;
+pub mod ring;
+pub mod scheduler;
 pub mod seeds;
 pub mod settings;
+pub mod shown;
 pub mod sizes;
 pub mod yaml;

@@ -9,6 +9,7 @@ import glob
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,7 +17,8 @@ import urllib.request
 
 BIN = os.environ["HOLDFAST_BIN"]
 SCRATCH = os.environ["HOLDFAST_SCRATCH"]
-MASTER_PORT = int(os.environ.get("HOLDFAST_STORY_PORT", "15250"))
+# Ports to try, each once: below those that the kernel gives to connections.
+PORTS = iter(range(15400 + os.getpid() % 500, 16400))
 
 
 def until(what, look, within=60.0, pause=0.05):
@@ -29,6 +31,24 @@ def until(what, look, within=60.0, pause=0.05):
         if end <= time.monotonic():
             raise AssertionError("%s: not within %g s" % (what, within))
         time.sleep(pause)
+
+
+def free_ports(count, addresses):
+    """Ports that nobody has on any of the addresses."""
+    free = (port for port in PORTS if all(is_free(address, port) for address in addresses))
+    found = [str(port) for port, _ in zip(free, range(count))]
+    assert len(found) == count, "there are no %d free ports" % count
+    return found
+
+
+def is_free(address, port):
+    with socket.socket() as it:
+        it.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            it.bind((address, port))
+        except OSError:
+            return False
+        return True
 
 
 class Daemon:
@@ -67,8 +87,10 @@ class Cluster:
     """A master, and agents on 127.0.0.1, 127.0.0.2 and so on, each in a rack of its own."""
 
     def __init__(self, agents, resources):
-        self.address = "127.0.0.1:%d" % MASTER_PORT
-        self.master = Daemon("master", "holdfast", "master", "--dir", os.path.join(SCRATCH, "master"), "--port", str(MASTER_PORT))
+        self.addresses = ["127.0.0.%d" % number for number in range(1, agents + 1)]
+        port, self.agent_port = free_ports(2, self.addresses)
+        self.address = "127.0.0.1:" + port
+        self.master = Daemon("master", "holdfast", "master", "--dir", os.path.join(SCRATCH, "master"), "--port", port)
         self.agents = [self._agent(number, resources) for number in range(1, agents + 1)]
         self.others = []
         atexit.register(self.end)
@@ -82,7 +104,7 @@ class Cluster:
     def _agent(self, number, resources):
         return Daemon(
             "agent-%d" % number, "holdfast", "agent", "--dir", self.agent_dir(number), "--master", self.address,
-            "--ip", "127.0.0.%d" % number, "--port", str(MASTER_PORT + 1), "--resources", resources,
+            "--ip", "127.0.0.%d" % number, "--port", self.agent_port, "--resources", resources,
             "--attributes", "rack:r%d" % number)
 
     def agent_dir(self, number):

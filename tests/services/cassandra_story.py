@@ -18,13 +18,13 @@ from cassandra import ConsistencyLevel
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster as Driver, ExecutionProfile
 from cassandra.policies import ConstantReconnectionPolicy, RoundRobinPolicy
 
-from _cluster import BIN, SCRATCH, Cluster, Daemon, kill, until, words_of
+from _cluster import BIN, SCRATCH, Cluster, Daemon, free_ports, kill, until, words_of
 
 JARS = os.environ["HOLDFAST_CASSANDRA_JARS"]
 BOUNDED = "--bounded" in sys.argv[1:]
 NODES = 3
-STORAGE, NATIVE, JMX = "15210", "15211", "15212"
 ADDRESSES = ["127.0.0.%d" % number for number in range(1, NODES + 1)]
+STORAGE, NATIVE, JMX = free_ports(3, ADDRESSES)
 
 # What was done, and how many seconds it took.
 STEPS = []
@@ -43,9 +43,9 @@ def user():
     return ["--user", "nobody"]
 
 
-def scheduler():
+def scheduler(cluster):
     options = [
-        "--master", "127.0.0.1:%s" % os.environ.get("HOLDFAST_STORY_PORT", "15250"), "--nodes", str(NODES),
+        "--master", cluster.address, "--nodes", str(NODES),
         "--ledger", os.path.join(SCRATCH, "ledger"), "--jars", JARS, "--cluster-name", "story",
         "--rack-attribute", "rack", "--num-tokens", "4", "--cpus", "2", "--mem-mb", "1024", "--heap-mb", "192",
         "--disk-mb", "2048", "--storage-port", STORAGE, "--native-transport-port", NATIVE, "--jmx-port", JMX,
@@ -258,7 +258,7 @@ def refused(cluster, writer):
 
 
 def story(cluster):
-    service = scheduler()
+    service = scheduler(cluster)
     cluster.others.append(service)
     with step("three nodes join, one after the other"):
         service.start()
@@ -311,4 +311,5 @@ def main():
     sys.exit(0 if passed else 1)
 
 
-main()
+if __name__ == "__main__":
+    main()

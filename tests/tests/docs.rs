@@ -25,11 +25,12 @@ use blocks::{anchors, blocks, links, Block, Fate};
 use session::Session;
 
 /// Every page, in the order in which newcomers read them.
-const PAGES: [&str; 9] = [
+const PAGES: [&str; 10] = [
     "README.md",
     "docs/concepts.md",
     "docs/write-a-framework.md",
     "docs/operate.md",
+    "docs/cassandra.md",
     "docs/api.md",
     "docs/compatibility.md",
     "docs/scars.md",
@@ -125,11 +126,12 @@ pages! {
     concepts_run: PAGES[1],
     writing_a_framework_runs: PAGES[2],
     operating_runs: PAGES[3],
-    the_api_runs: PAGES[4],
-    compatibility_runs: PAGES[5],
-    scars_run: PAGES[6],
-    the_map_runs: PAGES[7],
-    deploying_runs: PAGES[8],
+    cassandra_runs: PAGES[4],
+    the_api_runs: PAGES[5],
+    compatibility_runs: PAGES[6],
+    scars_run: PAGES[7],
+    the_map_runs: PAGES[8],
+    deploying_runs: PAGES[9],
 }
 
 #[test]

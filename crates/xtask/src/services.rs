@@ -1,4 +1,4 @@
-//! `cargo xtask services`: real databases on a real cluster, killed and read back.
+//! `cargo xtask services`: real databases on a real cluster, killed and read back; `cargo xtask services --bounded` for a build machine.
 //!
 //! Relies on Maven and a Java for the engines' jars, on `python3` with `venv` for their drivers, and on the stories in `tests/services`.
 //! What is fetched is fetched once, into `target/services`, and counts as there only once its stamp is written. Never reads what a

@@ -4,6 +4,7 @@
 //! A task is RUNNING once the process runs, and healthy once the node is a whole member of its ring and takes queries. It never starts
 //! what `prepare` refuses, and never lets a node go on that turns out to be another one than its marker says.
 
+use std::io::Write;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +18,7 @@ use holdfast_sdk::net::executor::{
 use holdfast_sdk::net::{Context, Result};
 
 use crate::log_tail::{jvm_error, LogTail};
-use crate::marker::Joined;
+use crate::marker::{Joined, Marker};
 use crate::prepare::{now_ms, prepare, Arguments, Prepared};
 use crate::readiness::{Change, Readiness};
 use crate::ring::{Facts, Session};
@@ -139,7 +140,8 @@ impl Node {
         let tail = Arc::new(Mutex::new(LogTail::default()));
         let seen = tail.clone();
         let output = Output::Lines(Box::new(move |line| {
-            println!("{line}");
+            // A log that nobody takes must not stop the database.
+            let _ = writeln!(std::io::stdout(), "{line}");
             seen.lock().unwrap_or_else(PoisonError::into_inner).see(line);
         }));
         let stderr = environment.sandbox.join("stderr");
@@ -179,7 +181,7 @@ impl Node {
 impl Course {
     /// Holds what the node says against its marker, and notes what it did not know yet.
     fn recognise(&mut self, facts: &Facts) -> std::result::Result<(), String> {
-        let marker = &mut self.prepared.marker;
+        let marker = &self.prepared.marker;
         let places = [
             ("cluster_name", &marker.frozen.cluster_name, &facts.cluster_name),
             ("dc", &marker.frozen.dc, &facts.dc),
@@ -191,27 +193,33 @@ impl Course {
         if !facts.is_normal() {
             return Ok(());
         }
-        match &marker.joined {
-            Some(joined) if joined.host_id != facts.host_id => {
-                return Err(format!(
-                    "it came up as host {}, and its volume is that of host {}; it is stopped before it answers for data that it does not have",
-                    facts.host_id, joined.host_id
-                ))
-            }
-            Some(_) if self.noted_alive.is_some_and(|it| it.elapsed() < NOTE_ALIVE) => {
-                return Ok(())
-            }
-            Some(_) => {}
-            None => {
-                let (host_id, tokens) = (facts.host_id.clone(), facts.tokens.clone());
-                marker.joined = Some(Joined { host_id, tokens });
-            }
+        if let Some(joined) = marker.joined.as_ref().filter(|it| it.host_id != facts.host_id) {
+            return Err(format!(
+                "it came up as host {}, and its volume is that of host {}; it is stopped before it answers for data that it does not have",
+                facts.host_id, joined.host_id
+            ));
         }
-        marker.alive_at_ms = now_ms();
-        self.noted_alive = Some(Instant::now());
-        marker.write(&self.prepared.volume).map_err(|error| {
-            format!("who it is cannot be marked on its volume ({error}); it is stopped")
-        })
+        let is_known = marker.joined.is_some();
+        if !is_known || self.noted_alive.is_none_or(|it| NOTE_ALIVE <= it.elapsed()) {
+            let (host_id, tokens) = (facts.host_id.clone(), facts.tokens.clone());
+            let joined = marker.joined.clone().unwrap_or(Joined { host_id, tokens });
+            let mut marker = marker.clone();
+            (marker.joined, marker.alive_at_ms) = (Some(joined), now_ms());
+            self.mark(marker);
+        }
+        Ok(())
+    }
+
+    /// Writes the marker. While that does not succeed, nobody is told that the node has joined, so that no other joins; it is tried again
+    /// at the next look.
+    fn mark(&mut self, marker: Marker) {
+        match marker.write(&self.prepared.volume) {
+            Ok(()) => {
+                self.prepared.marker = marker;
+                self.noted_alive = Some(Instant::now());
+            }
+            Err(error) => tracing::error!("the marker on its volume cannot be written: {error}"),
+        }
     }
 
     fn description(&self) -> String {
@@ -264,7 +272,6 @@ fn look(session: &mut Option<Session>, address: IpAddr, port: u16) -> Result<Fac
 mod tests {
     use super::*;
     use crate::marker::tests::{frozen, joined_marker};
-    use crate::marker::Marker;
 
     fn course(volume: &std::path::Path, marker: Marker) -> Course {
         let address = std::net::IpAddr::from([127, 0, 0, 1]);
@@ -321,8 +328,18 @@ mod tests {
         assert!(why.contains("rack `r2` and not `r1`"), "{why}");
         assert_eq!(Marker::read(dir.path()), Ok(None), "nothing was marked");
         course.recognise(&facts("host-0")).unwrap();
-        std::fs::remove_dir_all(dir.path()).unwrap();
-        course.noted_alive = None;
-        assert!(course.recognise(&facts("host-0")).unwrap_err().contains("cannot be marked"));
+        assert!(Marker::read(dir.path()).unwrap().is_some());
+    }
+
+    #[test]
+    fn who_cannot_be_marked_is_not_said_to_have_joined_and_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let volume = dir.path().join("volume");
+        let mut course = course(&volume, Marker::about_to_join(0, frozen()));
+        course.recognise(&facts("h")).unwrap();
+        assert_eq!(course.prepared.marker.note("10.0.0.1"), None);
+        std::fs::create_dir(&volume).unwrap();
+        course.recognise(&facts("h")).unwrap();
+        assert_eq!(course.prepared.marker.note("10.0.0.1").unwrap().joined.host_id, "h");
     }
 }

@@ -46,6 +46,12 @@ pub enum Action {
     ChangeDisks,
     /// Give an agent back what its ledger has lost.
     RecoverAgent,
+    /// Have nothing of an agent offered, or have it offered again.
+    DeactivateAgent,
+    /// End what runs on an agent.
+    DrainAgent,
+    /// Say that an agent will not come back.
+    MarkAgentGone,
     /// Set the weight of a role.
     UpdateWeight,
     /// Set the quota of a role.
@@ -115,6 +121,9 @@ impl fmt::Display for Action {
             Action::PurgeVolume => "remove destroyed volumes of",
             Action::ChangeDisks => "change the disks of",
             Action::RecoverAgent => "recover",
+            Action::DeactivateAgent => "deactivate or reactivate",
+            Action::DrainAgent => "drain",
+            Action::MarkAgentGone => "mark as gone",
             Action::UpdateWeight => "set the weight of",
             Action::UpdateQuota => "set the quota of",
         })

@@ -60,14 +60,20 @@ pub fn changes(old: &MasterView, new: &MasterView) -> Vec<ClusterEvent> {
 
 fn agents(old: &MasterView, new: &MasterView, events: &mut Vec<ClusterEvent>) -> Vec<ClusterEvent> {
     let mut removed = Vec::new();
+    let mut changed: BTreeSet<&AgentId> = BTreeSet::new();
     for (id, change) in diff(old.agents().iter(), new.agents().iter()) {
         match change {
             Diff::Added(_) => events.push(ClusterEvent::AgentAdded(id.clone())),
             Diff::Both(old, new) if is_same_agent(old, new) => {}
-            Diff::Both(..) => events.push(ClusterEvent::AgentChanged(id.clone())),
+            Diff::Both(..) => drop(changed.insert(id)),
             Diff::Gone(_) => removed.push(ClusterEvent::AgentRemoved(id.clone())),
         }
     }
+    // An operator's wish is none of the agent's own, and changes it all the same.
+    let wishes = diff(old.ledger().deactivations.iter(), new.ledger().deactivations.iter());
+    let is_there = |id: &AgentId| old.agents().contains_key(id) && new.agents().contains_key(id);
+    changed.extend(wishes.map(|(id, _)| id).filter(|id| is_there(id)));
+    events.extend(changed.into_iter().cloned().map(ClusterEvent::AgentChanged));
     removed
 }
 

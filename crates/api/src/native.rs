@@ -9,6 +9,7 @@ mod disks;
 mod ended;
 mod explain;
 mod frameworks;
+mod leaving;
 mod offers;
 mod outlook;
 mod past;
@@ -23,13 +24,14 @@ use holdfast_master::{AgentHealth, AgentState};
 use holdfast_model::AgentId;
 use serde::Serialize;
 
-pub use agents::agents;
+pub use agents::{agents, gone_agents};
 pub use claims::claims;
 pub use disk_moves::disk_moves;
 pub use disks::disks;
 pub use ended::{ended_claims, EndedWanted};
 pub use explain::{explain, Question};
 pub use frameworks::frameworks;
+pub use leaving::{drain_plan, gone_plan};
 pub use offers::offers;
 pub use outlook::outlook;
 pub use past::claims_at;
@@ -44,8 +46,8 @@ pub use trash::trash;
 
 use crate::rows::{
     AgentRow, AgentStanding, ChangeDone, ClaimRow, ClaimsAt, DiskMoveRow, DiskRow, EndedClaimRow,
-    Explained, FrameworkRow, KillAccepted, OfferRow, OutlookRow, Plan, QuotaRow, RoleRow, TaskRow,
-    TrashDone, TrashRow,
+    Explained, FrameworkRow, GoneAgentRow, KillAccepted, OfferRow, OutlookRow, Plan, QuotaRow,
+    RoleRow, TaskRow, TrashDone, TrashRow,
 };
 use crate::MasterView;
 
@@ -55,6 +57,8 @@ use crate::MasterView;
 pub enum NativeAnswer {
     /// Agents.
     Agents(Vec<AgentRow>),
+    /// Agents that are gone.
+    GoneAgents(Vec<GoneAgentRow>),
     /// Disks.
     Disks(Vec<DiskRow>),
     /// Disks that are moved from one agent to another.
@@ -99,7 +103,15 @@ fn address(view: &MasterView, agent: &AgentId) -> Option<String> {
     view.ledger().agents.get(agent).map(|it| format!("{}:{}", it.hostname, it.port))
 }
 
-fn standing(state: &AgentState) -> AgentStanding {
+fn standing(view: &MasterView, id: &AgentId, state: &AgentState) -> AgentStanding {
+    let wish = view.ledger().deactivations.get(id).filter(|_| *state.health() == AgentHealth::Well);
+    if let Some(wish) = wish {
+        return match wish.drain {
+            None => AgentStanding::Deactivated,
+            Some(it) if it.is_drained => AgentStanding::Drained,
+            Some(_) => AgentStanding::Draining,
+        };
+    }
     match state.health() {
         AgentHealth::Well if state.full().is_some() => AgentStanding::Full,
         AgentHealth::Well => AgentStanding::Well,

@@ -59,6 +59,19 @@ impl MasterCommand {
             OperatorCall::RecoverAgent { agent, .. } => {
                 authorize(caller, Action::RecoverAgent, Object::Agent(agent))
             }
+            OperatorCall::DeactivateAgent(agent) | OperatorCall::ReactivateAgent { agent, .. } => {
+                authorize(caller, Action::DeactivateAgent, Object::Agent(agent))
+            }
+            OperatorCall::DrainAgent { agent, mark_gone, .. } => {
+                authorize(caller, Action::DrainAgent, Object::Agent(agent))?;
+                match mark_gone {
+                    true => authorize(caller, Action::MarkAgentGone, Object::Agent(agent)),
+                    false => Ok(()),
+                }
+            }
+            OperatorCall::MarkAgentGone { agent, .. } => {
+                authorize(caller, Action::MarkAgentGone, Object::Agent(agent))
+            }
             OperatorCall::MoveDisk { from, to, .. } => {
                 authorize(caller, Action::ChangeDisks, Object::Agent(from))?;
                 authorize(caller, Action::ChangeDisks, Object::Agent(to))

@@ -11,6 +11,7 @@ mod disk_move;
 mod ended;
 mod explain;
 mod framework;
+mod leaving;
 mod offer;
 mod outlook;
 mod plan;
@@ -20,7 +21,7 @@ mod role;
 mod task;
 mod trash;
 
-pub use agent::{AgentRow, AgentStanding};
+pub use agent::{AgentRow, AgentStanding, DeactivationRow, DrainRow};
 pub use change::ChangeDocument;
 pub use claim::{ClaimKind, ClaimRow, ClaimStanding, EventRow};
 pub use disk::{DiskPlace, DiskRow, OrphanRow};
@@ -28,6 +29,7 @@ pub use disk_move::{DiskMoveRow, DiskMoveState};
 pub use ended::{ClaimsAt, EndedClaimRow, EndedData, PastClaimRow};
 pub use explain::{ExplainRow, Explained};
 pub use framework::{FrameworkRow, FrameworkStanding};
+pub use leaving::{GoneAgentRow, LeavingClaimRow, LeavingPlan, LeavingTaskRow};
 pub use offer::OfferRow;
 pub use outlook::OutlookRow;
 pub use plan::{

@@ -12,8 +12,8 @@ use holdfast_model::convert::{resource, Format};
 use holdfast_model::{AgentId, FrameworkId, Instant, Resources};
 use holdfast_proto::mesos::v1::{self, master::response as api, MasterInfo, VersionInfo};
 
-pub(crate) use agents::is_expected;
 pub use agents::{agents, AGENT_CAPABILITIES};
+pub(crate) use agents::{drain_info, is_expected};
 pub use events::{events, subscribed};
 pub use executors::executors;
 pub use frameworks::frameworks;

@@ -101,11 +101,19 @@ pub struct AgentLine {
 #[derive(Debug, Subcommand)]
 pub enum AgentVerb {
     /// List the agents.
-    List(WatchArgs),
+    List(verbs::agent_list::AgentListArgs),
     /// Show one agent with its disks, claims and tasks.
     Show(verbs::agent_show::AgentShowArgs),
     /// Give an agent whose ledger was lost or rolled back its claims back.
     Recover(verbs::agent_recover::AgentRecoverArgs),
+    /// End what runs on an agent and offer nothing of it; what is claimed there is kept.
+    Drain(verbs::agent_drain::AgentDrainArgs),
+    /// Offer nothing of an agent; its tasks go on.
+    Deactivate(verbs::agent_drain::AgentChoice),
+    /// Offer an agent again that was deactivated or drained.
+    Reactivate(verbs::agent_drain::AgentChoice),
+    /// Say that an agent will not come back: its tasks are lost and its claims given up, for ever.
+    Gone(verbs::agent_gone::AgentGoneArgs),
 }
 
 /// Verbs of `disk`.
@@ -322,15 +330,7 @@ impl Verb {
                 let settings = AgentSettings { master: globals.masters_of_agent(), ..settings };
                 holdfast_node::agent_process::run(settings, stop).await.map(|()| 0)
             }
-            Verb::Agent(AgentLine { verb: Some(AgentVerb::List(args)), .. }) => {
-                verbs::agent_list::run(context, args).await
-            }
-            Verb::Agent(AgentLine { verb: Some(AgentVerb::Recover(args)), .. }) => {
-                verbs::agent_recover::run(context, &args).await
-            }
-            Verb::Agent(AgentLine { verb: Some(AgentVerb::Show(args)), .. }) => {
-                verbs::agent_show::run(context, &args).await
-            }
+            Verb::Agent(AgentLine { verb: Some(verb), .. }) => verb.ask(context).await,
             Verb::Dev(settings) => crate::dev::run(settings, stop).await.map(|()| 0),
             Verb::Demo(settings) => crate::demo::run(settings, stop).await,
             Verb::CommandExecutor => holdfast_node::executor_process::run_command_executor().await,
@@ -403,6 +403,21 @@ impl Verb {
             Verb::Offer(OfferVerb::List(args)) => verbs::offer_list::run(context, args).await,
             Verb::CompleteWords(args) => verbs::complete_words::run(context, &args).await,
             other => anyhow::bail!("{other:?} is led nowhere; this is a bug"),
+        }
+    }
+}
+
+impl AgentVerb {
+    /// Asks the masters.
+    async fn ask(self, context: &Context) -> anyhow::Result<i32> {
+        match self {
+            AgentVerb::List(args) => verbs::agent_list::run(context, args).await,
+            AgentVerb::Show(args) => verbs::agent_show::run(context, &args).await,
+            AgentVerb::Recover(args) => verbs::agent_recover::run(context, &args).await,
+            AgentVerb::Drain(args) => verbs::agent_drain::drain(context, &args).await,
+            AgentVerb::Deactivate(args) => verbs::agent_drain::deactivate(context, &args).await,
+            AgentVerb::Reactivate(args) => verbs::agent_drain::reactivate(context, &args).await,
+            AgentVerb::Gone(args) => verbs::agent_gone::run(context, &args).await,
         }
     }
 }

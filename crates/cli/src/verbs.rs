@@ -3,6 +3,8 @@
 //! Relies on the masters' own API (`/holdfast/v1/...`) for what is shown, and on the operator API for what is changed. Never opens
 //! the state of a running process, and never changes what it was not told to change.
 
+pub mod agent_drain;
+pub mod agent_gone;
 pub mod agent_list;
 pub mod agent_recover;
 pub mod agent_show;

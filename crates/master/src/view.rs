@@ -15,6 +15,8 @@ use holdfast_model::{
 use crate::flows::ownership::claims_taken;
 use crate::flows::quota::{quota_input, QuotaSums};
 use crate::handlers::adopt_volume::{plan_adoption, plan_removal};
+use crate::handlers::drain_agent;
+use crate::handlers::mark_gone;
 use crate::handlers::operator_claim::{ending, plan, Force, Wish};
 use crate::handlers::recover::{self, RecoveryPlan};
 use crate::handlers::together;
@@ -197,6 +199,28 @@ impl MasterView {
 
 /// What can be planned of agents.
 impl MasterView {
+    /// Says whether an agent can be drained.
+    ///
+    /// # Errors
+    /// [`Refusal`] saying what stands in its way.
+    pub fn check_drain(&self, agent: &AgentId) -> Result<(), Refusal> {
+        if self.term.is_none() {
+            return Err(Refusal::NotLeading);
+        }
+        drain_agent::check(&self.ledger, agent)
+    }
+
+    /// Says whether an agent can be marked gone.
+    ///
+    /// # Errors
+    /// [`Refusal`] saying what stands in its way.
+    pub fn check_gone(&self, agent: &AgentId) -> Result<(), Refusal> {
+        if self.term.is_none() {
+            return Err(Refusal::NotLeading);
+        }
+        mark_gone::check(&self.ledger, agent)
+    }
+
     /// Says what a recovery of an agent would do; `node` is the ledger that is meant, where there are several.
     ///
     /// # Errors

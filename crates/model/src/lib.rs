@@ -11,6 +11,7 @@ pub mod caller;
 pub mod check;
 pub mod claim;
 pub mod convert;
+pub mod deactivation;
 pub mod ended;
 pub mod fetch;
 pub mod framework;
@@ -47,6 +48,7 @@ pub use agent_ledger::{
 pub use caller::CallerIdentity;
 pub use check::{Check, HealthCheck, HttpProbe, Probe, Seen, TaskChecks, Timing};
 pub use claim::{Claim, ClaimEvent, ClaimState, NotTaken, Ownership, Share, Taken};
+pub use deactivation::{Deactivation, Drain};
 pub use ended::{EndedClaim, EndedClaims};
 pub use fetch::{FetchUri, Scheme};
 pub use framework::{Capability, FrameworkInfo};
@@ -58,7 +60,8 @@ pub use labelled_volume::{LabelledVolume, ORPHANS_NAMED_MAX};
 pub use labels::Labels;
 pub use limit::{OverSize, VolumeLimit};
 pub use master_ledger::{
-    AgentRecord, Cluster, FrameworkRecord, MasterChange, MasterLedger, PendingOperation, Presence,
+    AgentRecord, Cluster, DeathCertificate, FrameworkRecord, MasterChange, MasterLedger,
+    PendingOperation, Presence,
 };
 pub use message::{
     Call, DiskReport, DiskSpace, Event, ExecutorCall, ExecutorEvent, Filters, FrameworkCall,

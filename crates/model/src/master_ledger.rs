@@ -1,6 +1,7 @@
 //! What the masters must not forget: who was admitted, who was promised what, and where each claim is.
 
 use crate::claim::Claim;
+use crate::deactivation::Deactivation;
 use crate::ended::{EndedClaim, EndedClaims};
 use crate::framework::FrameworkInfo;
 use crate::id::{AgentId, ClaimId, ClusterId, DiskId, FrameworkId, Instant, NodeId, OperationUuid};
@@ -59,6 +60,19 @@ pub struct AgentRecord {
     /// The chained checksum of its ledger at that version; `None` when it was not told. A ledger of that version or a greater one with another
     /// checksum was rolled back and has gone on from there.
     pub ledger_checksum: Option<u64>,
+}
+
+/// An operator said that an agent will not come back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeathCertificate {
+    /// The agent.
+    pub agent: AgentId,
+    /// When.
+    pub at: Instant,
+    /// Who said so.
+    pub by: String,
+    /// Why, in that person's words.
+    pub reason: Option<String>,
 }
 
 /// A framework, until long after its removal.
@@ -128,6 +142,12 @@ pub enum MasterChange {
     Recovery(Recovery),
     /// It has them, or has come back by itself.
     RecoveryEnded(AgentId),
+    /// An agent will not come back.
+    Death(DeathCertificate),
+    /// Nothing of an agent is offered, or it is drained.
+    Deactivated(Deactivation),
+    /// It is as any other again.
+    Reactivated(AgentId),
 }
 
 /// The durable half of the masters.
@@ -155,6 +175,10 @@ pub struct MasterLedger {
     pub moves: SharedMap<(DiskId, AgentId), DiskMove>,
     /// Agents that are to have their claims back: few at any time.
     pub recoveries: SharedMap<AgentId, Recovery>,
+    /// Death certificates of agents that are gone.
+    pub deaths: SharedMap<AgentId, DeathCertificate>,
+    /// Agents of which nothing is offered, by an operator's wish: few at any time.
+    pub deactivations: SharedMap<AgentId, Deactivation>,
     /// The claims of each agent.
     claims_by_agent: SharedIndex<AgentId, ClaimId>,
     /// Claims by agent and identity.
@@ -241,6 +265,17 @@ impl MasterLedger {
             MasterChange::MoveEnded(disk, from) => drop(self.moves.remove(&(disk, from))),
             MasterChange::Recovery(it) => drop(self.recoveries.insert(it.agent.clone(), it)),
             MasterChange::RecoveryEnded(agent) => drop(self.recoveries.remove(&agent)),
+            MasterChange::Death(it) => {
+                let former = self.deaths.insert(it.agent.clone(), it.clone());
+                assert!(
+                    former.is_none_or(|former| *former == it),
+                    "a death certificate is never changed"
+                );
+            }
+            MasterChange::Deactivated(it) => {
+                drop(self.deactivations.insert(it.agent.clone(), it));
+            }
+            MasterChange::Reactivated(agent) => drop(self.deactivations.remove(&agent)),
         }
     }
 

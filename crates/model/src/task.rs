@@ -129,6 +129,9 @@ pub enum StatusSource {
     Executor = 2,
 }
 
+/// How long a task may take to end when nobody says, in milliseconds.
+pub const KILL_GRACE_DEFAULT_MS: u64 = 3_000;
+
 /// Why a status is as it is (the numbers are those of the wire; only those that Holdfast itself gives).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(missing_docs, reason = "the names are Mesos's, and mesos.proto says what they mean")]
@@ -152,8 +155,10 @@ pub enum Reason {
     TaskCheckStatusUpdated = 28,
     TaskHealthCheckStatusUpdated = 29,
     KilledDuringLaunch = 30,
+    AgentRemovedByOperator = 31,
     AgentReregistered = 32,
     MaxCompletionTimeReached = 33,
+    AgentDraining = 34,
 }
 
 /// One status of one task.

@@ -9,8 +9,7 @@ use crate::bookkeeping::Step;
 use crate::contract::Effect;
 use crate::parts::{Alarm, Containers, Tasks};
 
-/// How long a task may take to end when nobody says, in milliseconds.
-pub(crate) const KILL_GRACE_DEFAULT_MS: u64 = 3_000;
+pub(crate) use holdfast_model::task::KILL_GRACE_DEFAULT_MS;
 
 /// How long a killed task has until its container is looked to.
 pub(crate) fn kill_alarm_ms(step: &Step<'_>, grace_ms: u64) -> u64 {

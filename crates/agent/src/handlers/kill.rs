@@ -126,12 +126,45 @@ pub(crate) fn shut_down_executor(
     );
     let names = |launch: &crate::parts::Launch| launch.executor_key() == *key;
     drop_launches(step, containers, tasks, master, waiting, &termination, names);
+    if step.ledger().executors.contains_key(key) {
+        end_killed(step, containers, tasks, master, key, termination);
+    }
+}
+
+/// Ends an executor with its tasks, which are killed thereby.
+fn end_killed(
+    step: &mut Step<'_>,
+    containers: &mut Containers,
+    tasks: &mut Tasks,
+    master: &mut MasterLink,
+    key: &ExecutorKey,
+    termination: TerminationReason,
+) {
     let killed = live_tasks(step.ledger(), key).into_iter().filter(|it| !it.killed);
     let killed =
         killed.map(|it| AgentChange::Task(TaskRecord { killed: true, ..it.clone() })).collect();
     step.commit(killed);
-    if step.ledger().executors.contains_key(key) {
-        end_executor(step, containers, tasks, master, key, Some(termination));
+    end_executor(step, containers, tasks, master, key, Some(termination));
+}
+
+/// Ends all that runs here. What is claimed stays as it is, and so do the outcomes that nobody has acknowledged.
+pub(crate) fn shut_down(
+    step: &mut Step<'_>,
+    containers: &mut Containers,
+    tasks: &mut Tasks,
+    master: &mut MasterLink,
+    waiting: &mut Waiting,
+    why: &str,
+) {
+    step.log(format!("all that runs here is ended, as the master says: {why}"));
+    let termination =
+        TerminationReason::new(TaskState::Killed, Reason::AgentRemovedByOperator, why);
+    drop_launches(step, containers, tasks, master, waiting, &termination, |_| true);
+    let executors: Vec<ExecutorKey> = step.ledger().executors.keys().cloned().collect();
+    for key in executors {
+        if step.ledger().executors.contains_key(&key) {
+            end_killed(step, containers, tasks, master, &key, termination.clone());
+        }
     }
 }
 
@@ -329,6 +362,33 @@ mod tests {
             it,
             Effect::ToMaster(_, holdfast_model::ToMaster::ExecutorExited { .. })
         )));
+    }
+
+    fn shut_down(agent: &str, cluster: u128) -> Order {
+        let agent = holdfast_model::AgentId::made(agent.to_owned());
+        let cluster = crate::testbed::cluster(cluster);
+        Order::ShutDown { agent, cluster, reason: "it is gone".to_owned() }
+    }
+
+    #[test]
+    fn everything_ends_before_a_refusal_and_claims_stay() {
+        let mut bed = Bed::registered();
+        bed.reserve_and_create();
+        let claims = bed.agent.ledger().claims.clone();
+        bed.launch_command("t", &[bed.volume()]);
+        bed.settle();
+        bed.link(2); // It comes in place of a welcome.
+        bed.order(shut_down("other", 1));
+        bed.order(shut_down("a1", 2));
+        bed.settle();
+        assert_eq!(bed.containers.len(), 1, "it was for others");
+        bed.order(shut_down("a1", 1));
+        bed.order(Order::Refused("it is gone".to_owned()));
+        bed.settle();
+        assert_eq!((bed.containers.len(), bed.task_state("t")), (0, Some(TaskState::Killed)));
+        assert_eq!((&bed.agent.ledger().claims, bed.trash.len()), (&claims, 0));
+        bed.launch_command("late", &[]);
+        assert_eq!(bed.task_state("late"), None, "no link, no orders");
     }
 
     #[test]

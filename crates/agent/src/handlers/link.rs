@@ -12,7 +12,7 @@ use super::adopt_disk;
 use super::disk_changes;
 use super::executors::message_executor;
 use super::give_up::give_up;
-use super::kill::{kill, shut_down_executor, shut_down_framework};
+use super::kill::{kill, shut_down, shut_down_executor, shut_down_framework};
 use super::leave_disk::{leave, users_of_claims};
 use super::operations::{acknowledge_operation, apply, Ordered};
 use super::recover_ledger::recover;
@@ -88,6 +88,12 @@ pub(crate) fn master_said(
             recover(step, disks, containers, tasks, master, waiting, given);
             hang_up(step, master); // It introduces itself anew, as what it is now.
         }
+        Order::ShutDown { agent, cluster, reason } => {
+            match why_not_shut_down(&step.ledger().identity, message.term, (agent, cluster)) {
+                Some(why) => step.log(why),
+                None => shut_down(step, containers, tasks, master, waiting, &reason),
+            }
+        }
         Order::Refused(why) => {
             step.log(format!("the master does not take this agent: {why}"));
             hang_up(step, master);
@@ -97,6 +103,22 @@ pub(crate) fn master_said(
         Order::Resync => master.want_report(asked_for()),
         order => panic!("{order:?} does not wait for the welcome"),
     }
+}
+
+/// Why an order to end everything is not meant for this agent. It may come before any welcome, so it says itself whom it is for.
+fn why_not_shut_down(
+    ours: &AgentIdentity,
+    term: Term,
+    (agent, cluster): (AgentId, ClusterId),
+) -> Option<String> {
+    if term < ours.term {
+        let known = ours.term;
+        return Some(format!(
+            "an order of a deposed master is ignored: term {term}, {known} is known"
+        ));
+    }
+    let is_ours = ours.agent.as_ref() == Some(&agent) && ours.cluster == Some(cluster);
+    (!is_ours).then(|| format!("an order for agent {agent} of cluster {cluster} is ignored"))
 }
 
 fn asked_for() -> ReportWish {
@@ -174,7 +196,8 @@ fn obey(
         step.commit(vec![AgentChange::Identity(AgentIdentity { term: message.term, ..ours })]);
     }
     match message.order {
-        Order::Registered(..) | Order::Refused(_) => {} // Done by the caller.
+        // Done by the caller.
+        Order::Registered(..) | Order::Refused(_) | Order::ShutDown { .. } => {}
         Order::Recover { .. } => {
             step.log("a master that has welcomed this agent has nothing to give back to it")
         }

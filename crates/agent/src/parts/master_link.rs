@@ -113,6 +113,7 @@ impl MasterLink {
             message.order,
             Order::Registered(..)
                 | Order::Refused(_)
+                | Order::ShutDown { .. }
                 | Order::Recover { .. }
                 | Order::Ping { .. }
                 | Order::Resync

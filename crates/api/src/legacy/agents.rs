@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::Amounts;
 use crate::groups::{offered_on_agents, used_on_agents};
-use crate::v1::{is_expected, AGENT_CAPABILITIES};
+use crate::v1::{drain_info, is_expected, AGENT_CAPABILITIES};
 use crate::MasterView;
 
 /// An agent.
@@ -22,6 +22,10 @@ pub struct AgentEntry {
     attributes: BTreeMap<String, serde_json::Value>,
     capabilities: Vec<&'static str>,
     deactivated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drain_info: Option<v1::DrainInfo>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    estimated_drain_start_time_seconds: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     domain: Option<v1::DomainInfo>,
     hostname: String,
@@ -134,11 +138,15 @@ fn entry(view: &MasterView, agent: &Known<'_>) -> AgentEntry {
     let hostname = record.map(|it| it.hostname.clone()).unwrap_or_default();
     let (registered, again) = (state.registered(), state.reregistered());
     let seconds = |it: holdfast_model::Instant| it.0 as f64 / 1000.0;
+    let wish = view.ledger().deactivations.get(id);
+    let drain = wish.and_then(|it| it.drain.as_ref());
     AgentEntry {
-        active: *state.health() == AgentHealth::Well,
+        active: *state.health() == AgentHealth::Well && wish.is_none(),
         attributes: attributes(&info.attributes),
         capabilities: AGENT_CAPABILITIES.iter().map(|it| it.as_str_name()).collect(),
-        deactivated: false,
+        deactivated: wish.is_some(),
+        drain_info: drain.map(drain_info),
+        estimated_drain_start_time_seconds: drain.map(|it| seconds(it.since)),
         domain: info.domain,
         id: id.to_string(),
         offered_resources: Amounts::of(&agent.offered),

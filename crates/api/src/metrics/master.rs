@@ -40,10 +40,11 @@ pub fn master(view: &MasterView) -> Vec<Sample> {
 
 fn agents(view: &MasterView, samples: &mut Vec<Sample>) {
     let (mut active, mut connected, mut away, mut fenced) = (0, 0, 0, 0);
-    for agent in view.agents().values() {
+    let is_offered = |id| !view.ledger().deactivations.contains_key(id);
+    for (id, agent) in view.agents().iter() {
         connected += usize::from(agent.link().is_some());
         match agent.health() {
-            AgentHealth::Well => active += 1,
+            AgentHealth::Well => active += usize::from(is_offered(id)),
             AgentHealth::Away(_) => away += 1,
             AgentHealth::Fenced(_) => fenced += 1,
             AgentHealth::Joining | AgentHealth::Resyncing => {}

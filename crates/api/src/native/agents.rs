@@ -3,11 +3,11 @@
 //! Relies on a published view; never calls an agent well that is not.
 
 use holdfast_master::{AgentHealth, AgentState};
-use holdfast_model::{AgentId, Resource, Resources};
+use holdfast_model::{AgentId, DeathCertificate, Drain, Resource, Resources};
 
 use super::{address, hostname, standing};
 use crate::groups::{counts, live_tasks, used_on_agents};
-use crate::rows::AgentRow;
+use crate::rows::{AgentRow, DeactivationRow, DrainRow, GoneAgentRow};
 use crate::MasterView;
 
 /// Agents that are here or expected.
@@ -21,10 +21,11 @@ pub fn agents(view: &MasterView) -> Vec<AgentRow> {
         id: id.to_string(),
         hostname: hostname(view, id),
         address: address(view, id).unwrap_or_default(),
-        state: standing(state),
-        why: why_not_well(state).or_else(|| overcommitted(state)),
+        state: standing(view, id, state),
+        why: why(view, id, state),
+        deactivated: deactivation(view, id),
         total: state.total().to_string(),
-        free: free(state).to_string(),
+        free: free(view, id, state).to_string(),
         used: used.get(id).unwrap_or(&nothing).unallocated().to_string(),
         tasks: tasks.get(id).copied().unwrap_or(0),
         volumes: volumes.get(id).copied().unwrap_or(0),
@@ -35,12 +36,53 @@ pub fn agents(view: &MasterView) -> Vec<AgentRow> {
     view.agents().iter().map(row).collect()
 }
 
+/// Agents that are gone.
+pub fn gone_agents(view: &MasterView) -> Vec<GoneAgentRow> {
+    let row = |it: &DeathCertificate| GoneAgentRow {
+        by: it.by.clone(),
+        gone_ms: it.at.0,
+        hostname: hostname(view, &it.agent),
+        id: it.agent.to_string(),
+        reason: it.reason.clone(),
+    };
+    view.ledger().deaths.values().map(|it| row(it)).collect()
+}
+
 /// What can be offered: of an agent that cannot be asked, nothing.
-fn free(state: &AgentState) -> Resources {
+fn free(view: &MasterView, id: &AgentId, state: &AgentState) -> Resources {
     match state.health() {
+        AgentHealth::Well if view.ledger().deactivations.contains_key(id) => Resources::new(),
         AgentHealth::Well if state.full().is_none() => state.free(),
         _ => Resources::new(),
     }
+}
+
+/// Why it is not well, or not offered; both, where an agent is away that is to be drained.
+fn why(view: &MasterView, id: &AgentId, state: &AgentState) -> Option<String> {
+    let wish = view.ledger().deactivations.get(id).map(|it| {
+        let left = view.tasks_of_agent(id).count();
+        match it.draining() {
+            Some(_) if 0 < left => format!("{} ({left} tasks are left)", it.why()),
+            _ => it.why(),
+        }
+    });
+    let reasons: Vec<String> = wish.into_iter().chain(why_not_well(state)).collect();
+    match reasons.is_empty() {
+        true => overcommitted(state),
+        false => Some(reasons.join("; ")),
+    }
+}
+
+fn deactivation(view: &MasterView, id: &AgentId) -> Option<DeactivationRow> {
+    let it = view.ledger().deactivations.get(id)?;
+    let drain = |it: &Drain| DrainRow {
+        drained: it.is_drained,
+        mark_gone: it.mark_gone,
+        max_grace_ms: it.max_grace_ms,
+        since_ms: it.since.0,
+    };
+    let drain = it.drain.as_ref().map(drain);
+    Some(DeactivationRow { by: it.by.clone(), since_ms: it.since.0, drain })
 }
 
 fn why_not_well(state: &AgentState) -> Option<String> {

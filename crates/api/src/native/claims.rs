@@ -90,7 +90,7 @@ pub(super) fn claim<'a>(
         used_measured_ms: used.map(|it| it.measured.0),
         agent: agent.to_string(),
         hostname: hostname(view, agent),
-        agent_state: state.map_or(AgentStanding::Away, standing),
+        agent_state: state.map_or(AgentStanding::Away, |it| standing(view, agent, it)),
         disk: claim.disk.map(|it| it.to_string()),
         disk_root: identity.source.as_ref().and_then(|it| it.root.clone()),
         framework: claim.framework.as_ref().map(ToString::to_string),

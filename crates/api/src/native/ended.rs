@@ -115,9 +115,17 @@ fn row(view: &MasterView, ended: &EndedClaim) -> EndedClaimRow {
         ended_ms: ended.at().0,
         how: end.map(|it| it.what.clone()),
         by: end.map(|it| it.by.clone()),
+        reason: reason(view, ended),
         data: is_volume.then(|| data(view, ended)),
         history: claim.history.iter().map(|it| event(it, is_volume)).collect(),
     }
+}
+
+/// Why its agent was marked gone, if that was its end.
+fn reason(view: &MasterView, ended: &EndedClaim) -> Option<String> {
+    let death = view.ledger().deaths.get(&ended.agent)?;
+    let end = ended.end().filter(|it| it.what == "given up" && it.at == death.at);
+    end.and(death.reason.clone())
 }
 
 /// Where the bytes of a volume are, as its agent has told this leader.
@@ -175,7 +183,7 @@ mod tests {
             "number": 1, "id": VOLUME, "kind": "volume", "volume": "data-0", "role": "db", "principal": "db-team",
             "labels": [], "resource": "disk", "amount": 200.0, "agent": "S0", "hostname": "host0",
             "disk": crate::testbed::DISK, "disk_root": "/d1", "framework": "f-0", "generation": 3,
-            "created_ms": 500, "ended_ms": NOW + 5, "how": "destroyed", "by": "ops", "data": "removed",
+            "created_ms": 500, "ended_ms": NOW + 5, "how": "destroyed", "by": "ops", "reason": null, "data": "removed",
             "history": [
                 { "at_ms": 500, "generation": 2, "what": "created", "by": "db-team", "operation": "CREATE" },
                 { "at_ms": NOW + 5, "generation": 3, "what": "destroyed", "by": "ops", "operation": "DESTROY" },

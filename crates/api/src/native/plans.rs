@@ -186,7 +186,7 @@ fn taken(view: &MasterView, taken: &Taken) -> TakenRow {
     }
 }
 
-fn holder(view: &MasterView, id: &FrameworkId) -> Option<HolderRow> {
+pub(super) fn holder(view: &MasterView, id: &FrameworkId) -> Option<HolderRow> {
     let record = view.ledger().frameworks.get(id)?;
     let state = framework_standing(view, id, record);
     let away_since = record.deadline.map(|it| it.0.saturating_sub(record.info.failover_timeout_ms));

@@ -29,6 +29,12 @@ pub enum NativeRequest {
 pub enum NativeRead {
     /// Agents.
     Agents,
+    /// Agents that are gone.
+    GoneAgents,
+    /// What marking an agent gone would do.
+    GonePlan(AgentId),
+    /// What draining an agent would do, and whether it is marked gone then.
+    DrainPlan(AgentId, Option<u64>, bool),
     /// Disks.
     Disks,
     /// Disks that are moved from one agent to another.
@@ -95,6 +101,7 @@ impl NativeRequest {
         }
         let read = match name {
             "agents" => NativeRead::Agents,
+            "gone-agents" => NativeRead::GoneAgents,
             "disks" => NativeRead::Disks,
             "disk-moves" => NativeRead::DiskMoves,
             "claims" => NativeRead::Claims,
@@ -127,7 +134,7 @@ impl NativeRequest {
             }
             _ => {
                 return Err(Refusal::NotFound(format!(
-                    "there is no `/holdfast/v1/{name}`; there are agents, disks, disk-moves, claims, ended-claims, claims-at, frameworks, tasks, offers, roles, quotas, trash, explain, outlook, kill, apply, end-claim, give-up, undelete, purge, add-disk, remove-disk, adopt-disk, cancel-move, adopt-volume, remove-orphan, recover-agent, plan, undelete-plan, adopt-volume-plan, remove-orphan-plan, recover-plan"
+                    "there is no `/holdfast/v1/{name}`; there are agents, gone-agents, disks, disk-moves, claims, ended-claims, claims-at, frameworks, tasks, offers, roles, quotas, trash, explain, outlook, kill, apply, end-claim, give-up, undelete, purge, add-disk, remove-disk, adopt-disk, cancel-move, adopt-volume, remove-orphan, recover-agent, mark-agent-gone, deactivate-agent, reactivate-agent, drain-agent, plan, undelete-plan, adopt-volume-plan, remove-orphan-plan, recover-plan"
                 )))
             }
         };
@@ -148,6 +155,10 @@ fn change_named(name: &str) -> Option<(&'static str, Reads)> {
         "adopt-volume" => ("changes claims", adopt_volume),
         "remove-orphan" => ("moves data to the trash", remove_orphan),
         "recover-agent" => ("changes an agent's ledger", recover_agent),
+        "deactivate-agent" => ("offers nothing of an agent", deactivate_agent),
+        "reactivate-agent" => ("offers an agent again", reactivate_agent),
+        "drain-agent" => ("ends what runs on an agent", drain_agent),
+        "mark-agent-gone" => ("ends what an agent has", mark_agent_gone),
         "add-disk" => ("changes an agent's disks", add_disk),
         "remove-disk" => ("changes an agent's disks", remove_disk),
         "adopt-disk" => ("changes an agent's disks", adopt_disk),
@@ -354,6 +365,56 @@ fn recover_agent(
     Ok(NativeRequest::Ask(command, NativeAnswer::Done(ChangeDone { done: true })))
 }
 
+/// One change of an agent that is asked for.
+fn of_agent(caller: &CallerIdentity, call: OperatorCall) -> Result<NativeRequest, Refusal> {
+    let command = MasterCommand::authorized(caller, call)?;
+    Ok(NativeRequest::Ask(command, NativeAnswer::Done(ChangeDone { done: true })))
+}
+
+fn deactivate_agent(
+    caller: &CallerIdentity,
+    parameters: Parameters<'_>,
+) -> Result<NativeRequest, Refusal> {
+    let agent = AgentId::parse(parameters.needed("agent")?)?;
+    of_agent(caller, OperatorCall::DeactivateAgent(agent))
+}
+
+/// `agent`, and `cancel_drain=true` if a drain that is under way ends, too.
+fn reactivate_agent(
+    caller: &CallerIdentity,
+    parameters: Parameters<'_>,
+) -> Result<NativeRequest, Refusal> {
+    let agent = AgentId::parse(parameters.needed("agent")?)?;
+    let cancel_drain = is_set(parameters, "cancel_drain")?;
+    of_agent(caller, OperatorCall::ReactivateAgent { agent, cancel_drain })
+}
+
+/// `agent`; `max_grace_ms`, the most time that a task gets; and `mark_gone=true` if the agent is marked gone then.
+fn drain_agent(
+    caller: &CallerIdentity,
+    parameters: Parameters<'_>,
+) -> Result<NativeRequest, Refusal> {
+    let agent = AgentId::parse(parameters.needed("agent")?)?;
+    let max_grace_ms = match parameters.get("max_grace_ms") {
+        None => None,
+        Some(text) => Some(text.parse().map_err(|_| {
+            Refusal::Invalid(format!("max_grace_ms: `{text}` is no number; give 0 or more"))
+        })?),
+    };
+    let mark_gone = is_set(parameters, "mark_gone")?;
+    of_agent(caller, OperatorCall::DrainAgent { agent, max_grace_ms, mark_gone })
+}
+
+/// An agent will not come back: `agent`, and why, `reason`.
+fn mark_agent_gone(
+    caller: &CallerIdentity,
+    parameters: Parameters<'_>,
+) -> Result<NativeRequest, Refusal> {
+    let agent = AgentId::parse(parameters.needed("agent")?)?;
+    let reason = parameters.get("reason").map(str::trim).filter(|it| !it.is_empty());
+    of_agent(caller, OperatorCall::MarkAgentGone { agent, reason: reason.map(str::to_owned) })
+}
+
 fn remove_orphan(
     caller: &CallerIdentity,
     parameters: Parameters<'_>,
@@ -381,11 +442,15 @@ fn reason(parameters: Parameters<'_>) -> Result<Option<String>, Refusal> {
 }
 
 fn is_forced(parameters: Parameters<'_>) -> Result<bool, Refusal> {
-    match parameters.get("force") {
+    is_set(parameters, "force")
+}
+
+fn is_set(parameters: Parameters<'_>, name: &str) -> Result<bool, Refusal> {
+    match parameters.get(name) {
         None | Some("false") => Ok(false),
         Some("true") => Ok(true),
         Some(other) => {
-            let why = format!("force: `{other}` is neither true nor false");
+            let why = format!("{name}: `{other}` is neither true nor false");
             Err(Refusal::Invalid(why))
         }
     }
@@ -431,11 +496,18 @@ fn plan(caller: &CallerIdentity, parameters: Parameters<'_>) -> Result<NativeReq
         Some(OperatorCall::Teardown(framework)) => {
             NativeRead::TeardownPlan(framework).authorized(caller).map(NativeRequest::Read)
         }
+        Some(OperatorCall::DrainAgent { agent, max_grace_ms, mark_gone }) => {
+            let plan = NativeRead::DrainPlan(agent, max_grace_ms, mark_gone);
+            plan.authorized(caller).map(NativeRequest::Read)
+        }
+        Some(OperatorCall::MarkAgentGone { agent, .. }) => {
+            NativeRead::GonePlan(agent).authorized(caller).map(NativeRequest::Read)
+        }
         Some(OperatorCall::Quota { quotas, force }) => {
             NativeRead::QuotaPlan(quotas, force).authorized(caller).map(NativeRequest::Read)
         }
         _ => Err(Refusal::Invalid(
-            "type: only RESERVE_RESOURCES, UNRESERVE_RESOURCES, CREATE_VOLUMES, DESTROY_VOLUMES, GROW_VOLUME, SHRINK_VOLUME, UPDATE_QUOTA and TEARDOWN can be planned"
+            "type: only RESERVE_RESOURCES, UNRESERVE_RESOURCES, CREATE_VOLUMES, DESTROY_VOLUMES, GROW_VOLUME, SHRINK_VOLUME, UPDATE_QUOTA, DRAIN_AGENT, MARK_AGENT_GONE and TEARDOWN can be planned"
                 .to_owned(),
         )),
     }
@@ -444,7 +516,7 @@ fn plan(caller: &CallerIdentity, parameters: Parameters<'_>) -> Result<NativeReq
 impl NativeRead {
     fn authorized(self, caller: &CallerIdentity) -> Result<NativeRead, Refusal> {
         let object = match &self {
-            NativeRead::Agents => Object::Agents,
+            NativeRead::Agents | NativeRead::GoneAgents => Object::Agents,
             NativeRead::Disks | NativeRead::DiskMoves => Object::Disks,
             NativeRead::Claims | NativeRead::EndedClaims(_) | NativeRead::ClaimsAt(_) => {
                 Object::Claims
@@ -457,7 +529,9 @@ impl NativeRead {
             NativeRead::UndeletePlan(agent, _)
             | NativeRead::AdoptionPlan(_, agent, _)
             | NativeRead::RemovalPlan(agent, _)
-            | NativeRead::RecoverPlan(agent, _) => Object::Agent(agent),
+            | NativeRead::RecoverPlan(agent, _)
+            | NativeRead::DrainPlan(agent, ..)
+            | NativeRead::GonePlan(agent) => Object::Agent(agent),
             NativeRead::Explain(question) => Object::Named(&question.about),
             NativeRead::ClaimPlan(_, agent, _)
             | NativeRead::EndPlan(_, agent, ..)
@@ -475,6 +549,13 @@ impl NativeRead {
     pub fn answer(&self, view: &MasterView, now: Instant) -> Result<NativeAnswer, Refusal> {
         Ok(match self {
             NativeRead::Agents => NativeAnswer::Agents(native::agents(view)),
+            NativeRead::GoneAgents => NativeAnswer::GoneAgents(native::gone_agents(view)),
+            NativeRead::DrainPlan(agent, max_grace_ms, mark_gone) => NativeAnswer::Plan(Box::new(
+                native::drain_plan(view, agent, *max_grace_ms, *mark_gone)?,
+            )),
+            NativeRead::GonePlan(agent) => {
+                NativeAnswer::Plan(Box::new(native::gone_plan(view, agent)?))
+            }
             NativeRead::Disks => NativeAnswer::Disks(native::disks(view)),
             NativeRead::DiskMoves => NativeAnswer::DiskMoves(native::disk_moves(view)),
             NativeRead::Claims => NativeAnswer::Claims(native::claims(view)),

@@ -9,6 +9,12 @@ super::words! {
         Well = "well",
         /// It is connected, and begins nothing new: its own file system is nearly full.
         Full = "full",
+        /// It is connected, and nothing of it is offered, by an operator's wish.
+        Deactivated = "deactivated",
+        /// What runs there is being ended, by an operator's wish.
+        Draining = "draining",
+        /// That is done: nothing runs there any more.
+        Drained = "drained",
         /// It is opening its disks.
         Joining = "joining",
         /// It was asked to report again.
@@ -17,7 +23,35 @@ super::words! {
         Away = "away",
         /// It has lost data or belongs elsewhere, and is not believed.
         Fenced = "fenced",
+        /// An operator has said that it will not come back.
+        Gone = "gone",
     }
+}
+
+/// An agent of which nothing is offered, by an operator's wish.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeactivationRow {
+    /// Who asked for it.
+    pub by: String,
+    /// Since when, in milliseconds since 1970.
+    pub since_ms: u64,
+    /// What runs there is ended, too.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub drain: Option<DrainRow>,
+}
+
+/// What runs on an agent is ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrainRow {
+    /// Whether nothing runs there any more.
+    pub drained: bool,
+    /// Whether the agent is marked gone then.
+    pub mark_gone: bool,
+    /// No task gets more time to end than this, in milliseconds; `None` leaves it to each task's own policy.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub max_grace_ms: Option<u64>,
+    /// Since when, in milliseconds since 1970.
+    pub since_ms: u64,
 }
 
 /// An agent.
@@ -34,6 +68,9 @@ pub struct AgentRow {
     /// Why it is not well; or, when it is, what of it is used beyond what it has.
     #[serde(deserialize_with = "Option::deserialize")]
     pub why: Option<String>,
+    /// Whether nothing of it is offered by an operator's wish, also while it is away.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub deactivated: Option<DeactivationRow>,
     /// All it has.
     pub total: String,
     /// What is neither used nor offered; nothing while the agent is not well, since nothing of it can be offered.

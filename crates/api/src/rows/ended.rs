@@ -66,6 +66,9 @@ pub struct EndedClaimRow {
     /// Who asked for that, as far as anybody said.
     #[serde(deserialize_with = "Option::deserialize")]
     pub by: Option<String>,
+    /// Why its agent was marked gone, if it ended by that and somebody said why.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub reason: Option<String>,
     /// Where a volume's bytes are; `None` for a reservation.
     #[serde(deserialize_with = "Option::deserialize")]
     pub data: Option<EndedData>,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::quota::QuotaPlan;
-use super::{ChangeDocument, FrameworkStanding, RecoverPlan};
+use super::{ChangeDocument, FrameworkStanding, LeavingPlan, RecoverPlan};
 
 /// What a change of claims on an agent would do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -125,6 +125,8 @@ pub struct RemovalPlan {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Plan {
+    /// An agent leaves.
+    Leaving(LeavingPlan),
     /// The recovery of an agent.
     Recover(RecoverPlan),
     /// The end of one claim.

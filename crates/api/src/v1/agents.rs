@@ -4,7 +4,7 @@
 
 use holdfast_master::{AgentHealth, AgentState};
 use holdfast_model::convert::{machine, Format};
-use holdfast_model::{AgentId, Resources};
+use holdfast_model::{AgentId, Deactivation, Drain, Resources};
 use holdfast_proto::mesos::v1::{self, master::response as api};
 
 use v1::agent_info::{capability, Capability};
@@ -38,7 +38,8 @@ pub fn agents(view: &MasterView) -> api::GetAgents {
         } else {
             let used = used.get(id).unwrap_or(&nothing);
             let offered = offered.get(id).unwrap_or(&nothing);
-            answer.agents.push(agent(id, state, used, offered));
+            let wish = view.ledger().deactivations.get(id);
+            answer.agents.push(agent((id, state), wish, used, offered));
         }
     }
     answer
@@ -51,9 +52,21 @@ pub(crate) fn is_expected(state: &AgentState) -> bool {
         && state.machine().hostname.is_empty()
 }
 
+/// A drain, as Mesos tells of it.
+pub(crate) fn drain_info(drain: &Drain) -> v1::DrainInfo {
+    let state = if drain.is_drained { v1::DrainState::Drained } else { v1::DrainState::Draining };
+    let nanoseconds = |ms: u64| i64::try_from(ms.saturating_mul(1_000_000)).unwrap_or(i64::MAX);
+    let period = |ms: u64| v1::DurationInfo { nanoseconds: nanoseconds(ms) };
+    let config = v1::DrainConfig {
+        max_grace_period: drain.max_grace_ms.map(period),
+        mark_gone: Some(drain.mark_gone),
+    };
+    v1::DrainInfo { state: state.into(), config }
+}
+
 fn agent(
-    id: &AgentId,
-    state: &AgentState,
+    (id, state): (&AgentId, &AgentState),
+    wish: Option<&Deactivation>,
     used: &Resources,
     offered: &Resources,
 ) -> api::get_agents::Agent {
@@ -64,8 +77,10 @@ fn agent(
     api::get_agents::Agent {
         pid: Some(format!("slave(1)@{}:{}", state.machine().hostname, state.machine().port)),
         agent_info: info,
-        active: *state.health() == AgentHealth::Well,
-        deactivated: Some(false),
+        active: *state.health() == AgentHealth::Well && wish.is_none(),
+        deactivated: Some(wish.is_some()),
+        drain_info: wish.and_then(|it| it.drain.as_ref()).map(drain_info),
+        estimated_drain_start_time: wish.and_then(|it| Some(time(it.drain?.since))),
         version: state.version().to_owned(),
         registered_time: Some(time(state.registered())),
         reregistered_time: Some(time(state.reregistered())),

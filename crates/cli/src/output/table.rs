@@ -30,8 +30,9 @@ impl Tone {
             | "TASK_DROPPED"
             | "TASK_GONE"
             | "TASK_GONE_BY_OPERATOR" => Tone::Bad,
-            "joining" | "resyncing" | "away" | "making" | "destroying" | "TASK_STAGING"
-            | "TASK_STARTING" | "TASK_KILLING" | "TASK_UNREACHABLE" => Tone::Waiting,
+            "joining" | "resyncing" | "away" | "deactivated" | "draining" | "drained"
+            | "making" | "destroying" | "TASK_STAGING" | "TASK_STARTING" | "TASK_KILLING"
+            | "TASK_UNREACHABLE" => Tone::Waiting,
             _ => Tone::Plain,
         }
     }

@@ -2,6 +2,7 @@
 
 use holdfast_api::rows::AgentRow;
 
+use super::agent_gone;
 use super::listing::{Listing, WatchArgs};
 use super::Context;
 use crate::output::{amounts, human, ids, Cell, Column, Table};
@@ -9,12 +10,26 @@ use crate::output::{amounts, human, ids, Cell, Column, Table};
 /// The list of agents.
 pub const AGENTS: Listing<AgentRow> = Listing { table };
 
+/// Which agents.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct AgentListArgs {
+    /// Those that were marked gone, with who said so, when and why.
+    #[arg(long, conflicts_with = "watch")]
+    pub gone: bool,
+    /// Whether it is shown again and again.
+    #[command(flatten)]
+    pub watch: WatchArgs,
+}
+
 /// Runs the verb.
 ///
 /// # Errors
 /// When no master answers or it refuses.
-pub async fn run(context: &Context, args: WatchArgs) -> anyhow::Result<i32> {
-    AGENTS.show(context, args, |_| true).await
+pub async fn run(context: &Context, args: AgentListArgs) -> anyhow::Result<i32> {
+    match args.gone {
+        true => agent_gone::list(context).await,
+        false => AGENTS.show(context, args.watch, |_| true).await,
+    }
 }
 
 fn table(rows: &[&AgentRow], now_ms: u64) -> Table {

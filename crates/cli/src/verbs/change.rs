@@ -56,8 +56,16 @@ pub async fn ask(context: &Context, order: &OperatorCall) -> Result<Value, Failu
 /// # Errors
 /// When nobody reads it.
 pub fn put_plan(context: &Context, plan: &Value) -> anyhow::Result<i32> {
+    put_words(context, plan, &words(plan))
+}
+
+/// Shows a plan that has changes, in words of its own.
+///
+/// # Errors
+/// When nobody reads it.
+pub fn put_words(context: &Context, plan: &Value, words: &str) -> anyhow::Result<i32> {
     match context.format.is_table() {
-        true => context.console.put(&words(plan))?,
+        true => context.console.put(words)?,
         false => context.put_value(plan)?,
     }
     context.remark("nothing was changed: this is a plan");

@@ -3,7 +3,7 @@
 //! Relies on ids being unique. Never guesses between two.
 
 use holdfast_api::rows::{
-    AgentRow, ClaimRow, DiskMoveRow, DiskRow, FrameworkRow, TaskRow, TrashRow,
+    AgentRow, ClaimRow, DiskMoveRow, DiskRow, FrameworkRow, GoneAgentRow, TaskRow, TrashRow,
 };
 
 use super::rows::{Listed, Received};
@@ -40,6 +40,14 @@ impl Named for AgentRow {
 
     fn names(&self) -> Vec<&str> {
         vec![&self.hostname, &self.address]
+    }
+}
+
+impl Named for GoneAgentRow {
+    const NOUN: &'static str = "agent";
+
+    fn names(&self) -> Vec<&str> {
+        vec![&self.hostname]
     }
 }
 

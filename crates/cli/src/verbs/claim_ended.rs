@@ -95,8 +95,12 @@ pub async fn run(context: &Context, filter: &ClaimFilter) -> anyhow::Result<i32>
 }
 
 /// How a claim ended, in a few words.
-pub fn how(row: &EndedClaimRow) -> &str {
-    row.how.as_deref().unwrap_or("not known: its agent no longer has it")
+pub fn how(row: &EndedClaimRow) -> String {
+    let how = row.how.as_deref().unwrap_or("not known: its agent no longer has it");
+    match &row.reason {
+        Some(reason) => format!("{how} with its agent: {reason}"),
+        None => how.to_owned(),
+    }
 }
 
 fn table(rows: &[&EndedClaimRow], now_ms: u64) -> Table {
@@ -161,7 +165,7 @@ mod tests {
     fn the_table() {
         let told = testbed::row(json!({
             "id": "aaaaaaaa-4151-6172-8393-a4b5c6d7e8f9", "kind": "volume", "volume": "data-0", "amount": 2048.0,
-            "how": "given up", "by": "ops", "data": "not touched", "ended_ms": 30_000
+            "how": "given up", "by": "ops", "reason": null, "data": "not touched", "ended_ms": 30_000
         }));
         let noticed = testbed::row(
             json!({ "id": "bbbbbbbb-4151-6172-8393-a4b5c6d7e8f9", "amount": 5.0, "ended_ms": 60_000 }),

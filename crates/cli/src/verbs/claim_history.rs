@@ -225,7 +225,7 @@ mod tests {
     fn the_history_of_one_that_has_ended() {
         let ended = testbed::received(json!({
             "id": "aaaaaaaa-4151-6172-8393-a4b5c6d7e8f9", "kind": "volume", "volume": "data-0", "amount": 2048.0,
-            "disk": "d", "how": "destroyed", "by": "ops", "data": "in the trash", "ended_ms": 3000,
+            "disk": "d", "how": "destroyed", "by": "ops", "reason": null, "data": "in the trash", "ended_ms": 3000,
             "history": [event(1000, 1, "created", Some("CREATE")), event(3000, 3, "destroyed", Some("DESTROY"))]
         }));
         let found = Found { living: Vec::new(), ended: vec![ended] };

@@ -121,7 +121,8 @@ pub fn used(claim: &ClaimRow, now_ms: u64) -> String {
 
 /// Whether the agent of a claim can say how it is.
 fn is_known_now(claim: &ClaimRow) -> bool {
-    matches!(claim.agent_state, AgentStanding::Well | AgentStanding::Full)
+    use AgentStanding::{Deactivated, Drained, Draining, Full, Well};
+    matches!(claim.agent_state, Well | Full | Deactivated | Draining | Drained)
 }
 
 /// How a claim is, in a table: an agent that is away, or not believed, cannot say it, so that it is told as how it was.

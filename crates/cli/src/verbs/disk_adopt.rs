@@ -4,7 +4,7 @@
 //! its claims in one go. Answered once that is durable and the masters know it. The path is one of that agent's host, so nothing of it can be
 //! checked here.
 
-use holdfast_api::rows::{AgentRow, ClaimRow, DiskRow};
+use holdfast_api::rows::{AgentRow, ClaimRow, DiskRow, GoneAgentRow};
 use holdfast_model::{DiskAdoption, DiskId};
 use serde_json::json;
 
@@ -27,6 +27,9 @@ pub struct DiskAdoptArgs {
     /// The agent on whose host it is now, when that is not the one that has its claims; or which one, when several have a disk at that path.
     #[arg(long)]
     pub agent: Option<String>,
+    /// The agent that had it, where that one was marked gone: nothing of it is claimed then, and its volumes are orphans.
+    #[arg(long, value_name = "AGENT", requires = "agent")]
+    pub from_gone: Option<String>,
     /// Its size in MB from now on; as it was when not given, and at another agent as it is measured.
     #[arg(long, value_name = "MB")]
     pub size_mb: Option<u64>,
@@ -124,7 +127,10 @@ async fn find(context: &Context, args: &DiskAdoptArgs) -> anyhow::Result<Wanted>
         (Err(why), _) => return Err(why.into()),
     };
     let volume = claims.iter().find(|it| it.disk.as_ref() == Some(&id));
-    let owner = volume.map_or(teller, |it| it.agent.clone());
+    let owner = match &args.from_gone {
+        Some(gone) => choose(&context.master.rows::<GoneAgentRow>().await?, gone)?.id.clone(),
+        None => volume.map_or(teller, |it| it.agent.clone()),
+    };
     let row = disks.iter().find(|it| it.id == id && it.agent == owner).cloned();
     let root = row.as_ref().map(|it| it.root.as_str());
     let root = root.or_else(|| volume.and_then(|it| it.disk_root.as_deref())).map(str::to_owned);

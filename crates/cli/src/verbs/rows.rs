@@ -5,8 +5,8 @@
 use std::ops::Deref;
 
 use holdfast_api::rows::{
-    AgentRow, ClaimRow, DiskMoveRow, DiskRow, EndedClaimRow, FrameworkRow, OfferRow, QuotaRow,
-    RoleRow, TaskRow, TrashRow,
+    AgentRow, ClaimRow, DiskMoveRow, DiskRow, EndedClaimRow, FrameworkRow, GoneAgentRow, OfferRow,
+    QuotaRow, RoleRow, TaskRow, TrashRow,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -77,6 +77,7 @@ listed!(
     ClaimRow: "claims",
     DiskRow: "disks",
     FrameworkRow: "frameworks",
+    GoneAgentRow: "gone-agents",
     OfferRow: "offers",
     TaskRow: "tasks"
 );

@@ -40,7 +40,7 @@ pub(crate) fn row<T: Listed>(fields: Value) -> T {
 fn whole(page: &str) -> Value {
     match page {
         "agents" => json!({
-            "id": "a", "hostname": "h", "address": "h:5051", "state": "well", "why": null, "total": "", "free": "",
+            "id": "a", "hostname": "h", "address": "h:5051", "state": "well", "why": null, "deactivated": null, "total": "", "free": "",
             "used": "", "tasks": 0, "volumes": 0, "generation": 0, "ledger_version": 0, "reregistered_ms": 0,
         }),
         "claims" => json!({
@@ -53,7 +53,7 @@ fn whole(page: &str) -> Value {
         "ended-claims" => json!({
             "number": 1, "id": "c", "kind": "reservation", "volume": null, "role": "db", "principal": null, "labels": [],
             "resource": "disk", "amount": 0.0, "agent": "a", "hostname": "h", "disk": null, "disk_root": null,
-            "framework": null, "generation": 1, "created_ms": 0, "ended_ms": 0, "how": null, "by": null,
+            "framework": null, "generation": 1, "created_ms": 0, "ended_ms": 0, "how": null, "by": null, "reason": null,
             "data": null, "history": [],
         }),
         "disks" => json!({

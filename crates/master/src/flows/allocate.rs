@@ -86,7 +86,7 @@ pub(crate) fn agent_view(
         free = free.filter(|identity| !state.ill_disks().any(|disk| disk.carries(identity)));
     }
     let holders = known.unwrap_or_else(|| Arc::new(holders(ledger, id)));
-    Some(AgentView { id: id.clone(), free, fault: fault(state), holders })
+    Some(AgentView { id: id.clone(), free, fault: fault(ledger, id, state), holders })
 }
 
 /// What cannot be used is not offered: of reservations as much as is ill, and a volume or whole disk altogether, however large its claim says
@@ -104,9 +104,12 @@ fn take_out_faulty(ledger: &MasterLedger, id: &AgentId, state: &AgentState, free
     }
 }
 
-fn fault(state: &AgentState) -> Option<String> {
+fn fault(ledger: &MasterLedger, id: &AgentId, state: &AgentState) -> Option<String> {
     match state.health() {
-        AgentHealth::Well => state.full().cloned(),
+        AgentHealth::Well => {
+            let by_wish = ledger.deactivations.get(id).map(|it| it.why());
+            by_wish.or_else(|| state.full().cloned())
+        }
         AgentHealth::Resyncing => Some("it was asked to report again".to_owned()),
         AgentHealth::Joining => Some("it is opening its disks".to_owned()),
         AgentHealth::Away(_) => Some("it is not connected".to_owned()),

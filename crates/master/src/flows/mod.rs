@@ -17,6 +17,8 @@ pub(crate) mod operations;
 pub(crate) mod tasks;
 
 pub(crate) mod agents;
+pub(crate) mod drain;
 pub(crate) mod frameworks;
+pub(crate) mod gone;
 
 pub(crate) mod allocate;

@@ -111,7 +111,10 @@ fn forget_operation(
     uuid: &OperationUuid,
 ) -> InFlight {
     let in_flight = operations.forget(uuid).expect("an operation that is forgotten was known");
-    agents.at_mut(&in_flight.agent).settled(uuid); // It told us the outcome, or that it knows of none.
+    // It told us the outcome, or that it knows of none; or it is gone.
+    if let Some(state) = agents.get_mut(&in_flight.agent) {
+        state.settled(uuid);
+    }
     out.commit(vec![MasterChange::Settled(*uuid)]);
     in_flight
 }

@@ -2,6 +2,7 @@
 
 use holdfast_model::{AgentId, FrameworkId, Order, StatusUuid, TaskKey};
 
+use crate::flows::drain::check_drained;
 use crate::flows::operations::settle;
 use crate::flows::tasks::complete;
 use crate::flows::telling::order;
@@ -27,6 +28,7 @@ pub(crate) fn acknowledge(
     });
     if done {
         complete(belief, &key);
+        check_drained(step, belief, agent);
     }
 }
 

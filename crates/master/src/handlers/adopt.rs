@@ -232,6 +232,7 @@ pub(super) fn rescind_unfounded(step: &mut Step, belief: &mut Belief, id: &Agent
         let resources = offered.resources.unallocated();
         let mut identities = resources.entries().map(|(identity, _)| identity);
         if *state.health() != AgentHealth::Well
+            || step.out.ledger().deactivations.contains_key(id)
             || state.full().is_some()
             || !state.is_held_within(&resources)
             || identities.any(|it| faulty.contains(it) || ill(it))

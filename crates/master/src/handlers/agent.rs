@@ -9,12 +9,20 @@ use super::space::space_changed;
 use super::task_update::task_updated;
 use super::trash::trash_changed;
 use crate::flows::bookkeeping::release;
+use crate::flows::drain::check_drained;
 use crate::flows::telling::tell;
 use crate::parts::tasks::TaskView;
 use crate::{Belief, Effect, Step};
 
 /// A message of an agent.
 pub(crate) fn agent_said(step: &mut Step, belief: &mut Belief, link: LinkId, message: ToMaster) {
+    heard(step, belief, link, message);
+    if let Some(agent) = step.links.agent_at(link).cloned() {
+        check_drained(step, belief, &agent);
+    }
+}
+
+fn heard(step: &mut Step, belief: &mut Belief, link: LinkId, message: ToMaster) {
     let message = match message {
         ToMaster::Report(report) => return reported(step, belief, link, *report),
         message => message,

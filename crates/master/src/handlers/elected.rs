@@ -1,9 +1,12 @@
 //! A leadership begins: a new leader expects whom its predecessors knew, and remembers what they had sent.
 
+use std::collections::BTreeSet;
+
 use holdfast_model::{
     Action, AgentId, Cluster, ClusterId, FrameworkRecord, MasterChange, Peer, Presence,
 };
 
+use crate::flows::gone::operations_gone;
 use crate::parts::operations::InFlight;
 use crate::parts::timers::Timer;
 use crate::{Belief, Step};
@@ -71,7 +74,7 @@ fn remember_frameworks(step: &mut Step, belief: &mut Belief) {
 }
 
 /// A new leader remembers which operations its predecessor had sent.
-fn remember_operations(step: &Step, belief: &mut Belief) {
+fn remember_operations(step: &mut Step, belief: &mut Belief) {
     for pending in step.out.ledger().pending.values() {
         // Only operations on claims are ever noted as pending.
         let Action::Claim(action) = &pending.operation.action else { continue };
@@ -85,4 +88,12 @@ fn remember_operations(step: &Step, belief: &mut Belief) {
         };
         belief.operations.put(pending.uuid, in_flight);
     }
+    let pending = step.out.ledger().pending.values();
+    let gone: BTreeSet<AgentId> =
+        pending.map(|it| it.agent.clone()).filter(|it| is_gone(step, it)).collect();
+    gone.iter().for_each(|it| operations_gone(step, belief, it));
+}
+
+fn is_gone(step: &Step, agent: &AgentId) -> bool {
+    step.out.ledger().agents.get(agent).is_some_and(|it| it.presence == Presence::Gone)
 }

@@ -8,8 +8,9 @@
 //! yet to decide. Never has claims at both agents, and never ends any.
 
 use holdfast_model::{
-    AgentId, Claim, DiskAdoption, DiskKind, DiskMove, LeaveStage, MasterChange, MasterLedger,
-    MoveState, OperationUpdate, OperationUuid, Order, Report, Resources, SourceKind, SpaceNews,
+    AgentId, Claim, DiskAdoption, DiskKind, DiskMove, EndedClaim, LeaveStage, MasterChange,
+    MasterLedger, MoveState, OperationUpdate, OperationUuid, Order, Report, Resources, SourceKind,
+    SpaceNews,
 };
 
 use super::cancel_move::{not_taken, recall, take_again};
@@ -132,7 +133,11 @@ fn claims_of(
 ) -> Result<(DiskKind, String, Vec<Claim>), Refusal> {
     let disk = adoption.disk;
     let volume = ledger.claims_of(from).find(|it| it.disk == Some(disk));
-    let Some(volume) = volume else {
+    // All claims of an agent that is gone have ended: its disk comes without any, and its volumes are orphans.
+    let had = |it: &&EndedClaim| it.agent == *from && it.claim.disk == Some(disk);
+    let ended =
+        || Some(&ledger.ended.iter().filter(|_| ledger.deaths.contains_key(from)).find(had)?.claim);
+    let Some(volume) = volume.or_else(ended) else {
         let is_there = ledger.claims_of(to).any(|it| it.disk == Some(disk));
         return Err(Refusal::NotFound(match is_there {
             true => format!("the volumes of disk {disk} are agent {to}'s already; see `holdfast disk list`"),
@@ -248,10 +253,11 @@ pub(super) fn move_answered(
         }
         (MoveState::Taking, Some(why)) => {
             step.out.log(format!("agent {} does not take disk {} over: {why}", it.to, it.disk));
-            let order = OperationUuid(step.ids.fresh());
-            let lifting = DiskMove { order, state: MoveState::Lifting, ..it };
-            step.out.commit(vec![MasterChange::Move(lifting.clone())]);
-            drive(step, belief, &lifting);
+            drop_move(step, belief, it);
+            false
+        }
+        (MoveState::Taking, None) if it.claims.is_empty() => {
+            step.out.commit(vec![MasterChange::MoveEnded(it.disk, it.from)]);
             false
         }
         (MoveState::Taking, None) => {
@@ -276,6 +282,14 @@ pub(super) fn move_answered(
         }
         (MoveState::Moved, _) => false, // Its report says whether it has ended them.
     }
+}
+
+/// The agent that was to take a disk over will not come back: the former one is to use it again.
+pub(super) fn drop_move(step: &mut Step, belief: &mut Belief, it: DiskMove) {
+    let order = OperationUuid(step.ids.fresh());
+    let lifting = DiskMove { order, state: MoveState::Lifting, ..it };
+    step.out.commit(vec![MasterChange::Move(lifting.clone())]);
+    drive(step, belief, &lifting);
 }
 
 /// The former agent does not use the disk any more: the new one is to take it over, with the claims as they are now.

@@ -7,8 +7,10 @@ use holdfast_model::{
 use super::adopt_volume::{adopt_volume, remove_orphan};
 use super::cancel_move::cancel_move;
 use super::disks::{add_disk, adopt_disk, remove_disk};
+use super::drain_agent::{deactivate_agent, drain_agent, reactivate_agent};
 use super::give_up::give_up;
 use super::kill::kill;
+use super::mark_gone::mark_gone;
 use super::move_disk::move_disk;
 use super::operator_claim::{end_claim, operator_claim, Force, Wish};
 use super::recover::recover;
@@ -33,6 +35,16 @@ pub(crate) fn operator_asks(
         OperatorCall::Kill(framework, task) => kill_task(step, belief, (framework, task)),
         OperatorCall::Weight(role, weight) => weigh(step, belief, role, weight),
         OperatorCall::Quota { quotas, force } => set_quota(step, belief, quotas, force),
+        OperatorCall::DeactivateAgent(agent) => deactivate_agent(step, belief, asked.1, &agent),
+        OperatorCall::ReactivateAgent { agent, cancel_drain } => {
+            reactivate_agent(step, belief, &agent, cancel_drain)
+        }
+        OperatorCall::DrainAgent { agent, max_grace_ms, mark_gone } => {
+            drain_agent(step, belief, asked.1, &agent, (max_grace_ms, mark_gone))
+        }
+        OperatorCall::MarkAgentGone { agent, reason } => {
+            mark_gone(step, belief, asked.1, &agent, reason)
+        }
         call => match begin(step, belief, asked, call) {
             Ok(()) => return, // Answered when the agent has done it.
             Err(refusal) => Err(refusal),
@@ -90,6 +102,10 @@ fn begin(
         OperatorCall::Teardown(_)
         | OperatorCall::Kill(..)
         | OperatorCall::Weight(..)
+        | OperatorCall::DeactivateAgent(_)
+        | OperatorCall::ReactivateAgent { .. }
+        | OperatorCall::DrainAgent { .. }
+        | OperatorCall::MarkAgentGone { .. }
         | OperatorCall::Quota { .. } => {
             unreachable!("no agent has to do anything first")
         }

@@ -7,11 +7,13 @@
 
 use holdfast_model::{
     recovered_claims, AgentId, AgentRecord, AgentRecovery, Claim, ClaimId, LinkId, MasterChange,
-    MasterLedger, MoveState, NodeId, OperationUuid, Order, Recovery, Report, SharedMap, ToAgent,
+    MasterLedger, MoveState, NodeId, OperationUuid, Order, Presence, Recovery, Report, SharedMap,
+    ToAgent,
 };
 
 use super::ledger_history::acknowledging;
 use super::passed_over::why_passed_over;
+use crate::flows::gone::why_gone;
 use crate::parts::agents::{AgentState, Agents, FencedAgent};
 use crate::parts::operations::Operations;
 use crate::{Belief, Effect, Refusal, RequestId, Step};
@@ -42,6 +44,9 @@ pub(crate) fn plan<'a>(
 ) -> Result<RecoveryPlan<'a>, Refusal> {
     let record = ledger.agents.get(agent);
     let record = record.ok_or_else(|| Refusal::NotFound(format!("there is no agent {agent}")))?;
+    if record.presence == Presence::Gone {
+        return Err(Refusal::Conflict(why_gone(ledger, agent)));
+    }
     if states.get(agent).is_some_and(|it| it.link().is_some()) {
         return Err(Refusal::Conflict(format!(
             "agent {agent} is connected, and its ledger is believed; there is nothing to recover"

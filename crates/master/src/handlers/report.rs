@@ -9,6 +9,8 @@ use super::ledger_history::why_rolled_back;
 use super::move_disk::{drive_all, why_not_welcome};
 use super::recover;
 use crate::flows::agents::agent_lost;
+use crate::flows::drain::kill_drained;
+use crate::flows::gone::{send_away, why_gone};
 use crate::flows::offers::rescind_all_of;
 use crate::flows::resync::{drop_queued, resync, send_queued};
 use crate::flows::tasks::order_kills;
@@ -63,13 +65,15 @@ fn agent_of(step: &Step, report: &Report) -> Option<AgentId> {
 /// Why a report is not believed.
 struct Disbelief {
     why: String,
+    /// The agent that it was, if it is gone: what runs there is to end.
+    gone: Option<AgentId>,
     /// The agent whose ledger was lost, rolled back or replaced, as far as can be told; an operator can have it recovered.
     lost: Option<AgentId>,
 }
 
 impl From<String> for Disbelief {
     fn from(why: String) -> Disbelief {
-        Disbelief { why, lost: None }
+        Disbelief { why, gone: None, lost: None }
     }
 }
 
@@ -101,19 +105,19 @@ fn why_not_believe(
     };
     let record = &ledger.agents[&id];
     if record.presence == Presence::Gone {
-        return Some(format!("agent {id} was declared gone by an operator").into());
+        return Some(Disbelief { why: why_gone(ledger, &id), gone: Some(id), lost: None });
     }
     if record.node != report.node {
         let why = format!(
             "agent {id} is node {}, not {}: its ledger was lost or copied; stop one of the two, or see `holdfast agent recover {id} --plan`",
             record.node, report.node
         );
-        return Some(Disbelief { why, lost: Some(id) });
+        return Some(Disbelief { why, gone: None, lost: Some(id) });
     }
     if let Some(why) = why_not_welcome(ledger, &id) {
         return Some(why.into());
     }
-    why_rolled_back(record, report).map(|why| Disbelief { why, lost: Some(id) })
+    why_rolled_back(record, report).map(|why| Disbelief { why, gone: None, lost: Some(id) })
 }
 
 fn why_not_admit(step: &Step, cluster: ClusterId, report: &Report) -> Option<String> {
@@ -135,7 +139,7 @@ fn why_lost(step: &Step, belief: &Belief, report: &Report) -> Option<Disbelief> 
     let why = format!(
         "its ledger is new, and its disks are those of agent {id}, which is not connected: put the ledger of that agent back, or an export of it, or see `holdfast agent recover {id} --plan`; if this is another machine, start it in an empty --dir without those disks, and have them taken over: `holdfast disk adopt`"
     );
-    Some(Disbelief { why, lost: Some(id) })
+    Some(Disbelief { why, gone: None, lost: Some(id) })
 }
 
 fn refuse_agent(
@@ -143,7 +147,7 @@ fn refuse_agent(
     belief: &mut Belief,
     link: LinkId,
     report: &Report,
-    Disbelief { why, lost }: Disbelief,
+    Disbelief { why, gone, lost }: Disbelief,
 ) {
     agent_lost(step, belief, link);
     if let Some(id) = lost.clone().or_else(|| agent_of(step, report)) {
@@ -154,6 +158,9 @@ fn refuse_agent(
         belief.allocator.touch(&id);
     }
     step.out.log(format!("refused {}: {why}", report.machine.hostname));
+    if let Some(id) = gone {
+        return send_away(step, link, &id, &why);
+    }
     if let Some(id) = lost {
         if recover::tell(step, &mut belief.operations, link, &id, report) {
             return; // It hangs up when it has written it down.
@@ -212,6 +219,7 @@ fn greet(step: &mut Step, belief: &mut Belief, id: &AgentId, link: LinkId, repor
     let next = step.now.plus_ms(step.config.ping_interval_ms);
     belief.timers.set(next, Timer::Ping(id.clone(), link));
     order_kills(step, &mut belief.agents, &mut belief.tasks, id);
+    kill_drained(step, belief, id);
     drive_all(step, belief, id);
 }
 

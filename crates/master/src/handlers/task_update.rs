@@ -8,6 +8,7 @@ use holdfast_model::{
     AgentId, Event, FrameworkId, Order, Resources, TaskKey, TaskState, TaskStatus,
 };
 
+use crate::flows::drain::with_reason;
 use crate::flows::tasks::{complete, task_moved};
 use crate::flows::telling::{order, tell};
 use crate::parts::agents::Agents;
@@ -28,6 +29,7 @@ pub(crate) fn task_updated(
         let Belief { agents, allocator, .. } = belief;
         return name_conflict_updated(step, agents, allocator, agent, key, &status, latest);
     }
+    let status = with_reason(step, agent, status);
     // Those are told by nobody's wish, or for nobody: the agent has forgotten the task, or may do so.
     let removed = step.is_removed(framework);
     // The task may be forgotten already: its framework has acknowledged its end, and the agent has yet to hear that.

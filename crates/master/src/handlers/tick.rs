@@ -53,7 +53,7 @@ fn framework_due(step: &mut Step, belief: &mut Belief, framework: &FrameworkId) 
 
 /// Whether an agent that is away has been so for too long.
 fn is_overdue(step: &Step, belief: &Belief, id: &AgentId) -> bool {
-    let state = belief.agents.at(id);
+    let Some(state) = belief.agents.get(id) else { return false }; // It is gone.
     let patience_ms = if state.heard() {
         step.config.agent_timeout_ms
     } else {
@@ -65,8 +65,8 @@ fn is_overdue(step: &Step, belief: &Belief, id: &AgentId) -> bool {
 /// Asks an agent whether it hears us; one that did not answer for long is hung up on.
 fn ping(step: &mut Step, belief: &mut Belief, id: &AgentId, link: LinkId) {
     let missed_max = step.config.pings_missed_max;
-    if belief.agents.at(id).link() != Some(link) {
-        return; // That link is over; a newer one has a timer of its own.
+    if belief.agents.get(id).and_then(|it| it.link()) != Some(link) {
+        return; // That link is over; a newer one has a timer of its own. Or the agent is gone.
     }
     if missed_max <= belief.agents.pings_missed(id) {
         step.out.log(format!("agent {id} left {missed_max} pings unanswered; its link is closed"));

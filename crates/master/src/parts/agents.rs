@@ -93,6 +93,14 @@ impl Agents {
             .unwrap_or_else(|| panic!("agent {id} is named in the belief and not in it"))
     }
 
+    /// An agent is gone for ever: nothing names it any more.
+    pub(crate) fn forget(&mut self, id: &AgentId) {
+        self.dismiss(id);
+        self.states.remove(id);
+        self.sessions.remove(id);
+        self.fenced.forget_of(id);
+    }
+
     /// Counts an agent to the cluster.
     pub(crate) fn admit(&mut self, id: &AgentId) {
         let state = self.states.get_mut(id).expect("an admitted agent is expected");
@@ -301,7 +309,10 @@ impl Agents {
 
     /// It is told to forget an operation.
     pub(crate) fn acknowledge(&mut self, id: &AgentId, uuid: OperationUuid) {
-        self.session_mut(id).acknowledge(uuid);
+        // One that is gone is told nothing.
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.acknowledge(uuid);
+        }
     }
 
     /// Whether it was told so before.

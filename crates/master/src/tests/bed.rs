@@ -11,7 +11,7 @@ use holdfast_model::{
     ExecutorInfo, Filters, FrameworkCall, FrameworkId, FrameworkInfo, IdSource, Instant, LinkId,
     MasterLedger, Offer, OfferId, Operation, OperationState, OperationStatus, OperatorCall, Order,
     PersistenceId, Reservation, ReservationKind, Resource, Resources, Role, Scalar, Source,
-    StepContext, TaskId, TaskInfo, TaskState, TaskStatus, Term, ToMaster,
+    StepContext, TaskId, TaskInfo, TaskState, TaskStatus, Term, ToAgent, ToMaster,
 };
 use uuid::Uuid;
 
@@ -49,6 +49,8 @@ pub(crate) struct Bed {
     pub(crate) machines: Vec<Machine>,
     pub(crate) schedulers: Vec<Scheduler>,
     pub(crate) next_request: u64,
+    /// The number of the next machine that takes another one's place.
+    pub(crate) next_machine: u128,
     pub(crate) answers: BTreeMap<RequestId, Result<(), Refusal>>,
     /// Links that the master closed, and that nobody was on.
     pub(crate) closed: BTreeSet<LinkId>,
@@ -182,6 +184,7 @@ impl Bed {
             machines: Vec::new(),
             schedulers: Vec::new(),
             next_request: 0,
+            next_machine: 1000,
             answers: BTreeMap::new(),
             closed: BTreeSet::new(),
             effects: Vec::new(),
@@ -247,6 +250,10 @@ impl Bed {
                         }
                     }) {
                         machine.refused = Some(why.clone());
+                    }
+                    let is_end = |it: &&ToAgent| matches!(it.order, Order::ShutDown { .. });
+                    if let Some(end) = machine.inbox.iter().find(is_end).cloned() {
+                        machine.obey(end);
                     }
                     machine.disconnect();
                 }

@@ -247,6 +247,10 @@ impl Machine {
             | Order::CancelTake { .. }
             | Order::RemoveDisk { .. } => {}
 
+            Order::ShutDown { .. } => {
+                let frameworks: Vec<_> = self.frameworks.keys().cloned().collect();
+                frameworks.iter().for_each(|it| self.shut_down(it));
+            }
             Order::Recover { recovery, by, .. } => self.recover(*recovery, &by),
             Order::Kill { framework, task, .. } => self.kill((framework, task)),
             Order::ShutdownExecutor(framework, executor) => {

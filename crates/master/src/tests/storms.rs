@@ -13,6 +13,7 @@ use proptest::prelude::*;
 use proptest::sample::{select, Index};
 
 use super::bed::*;
+use super::machine::Machine;
 use crate::{AgentHealth, Input};
 
 const MACHINES: usize = 3;
@@ -47,6 +48,12 @@ pub(super) enum Step {
     Teardown(usize, bool),
     Operator(usize, Recipe, bool),
     Weigh(i64),
+    /// An agent is marked gone; whether it comes back, before another one takes its place here.
+    Gone(usize, bool),
+    /// An agent is deactivated; whether it is drained, too.
+    Deactivate(usize, bool),
+    /// It is as any other again; whether a drain ends by that.
+    Reactivate(usize, bool),
     /// Quota of `db`: what is guaranteed and what is the limit, in cpus, none below nothing; and whether by force.
     Quota(i64, i64, bool),
     Pass(u64),
@@ -123,6 +130,9 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
     let others = prop_oneof![
         4 => (machine(), recipe(), any::<bool>()).prop_map(|(m, recipe, plan)| Step::Operator(m, recipe, plan)),
         1 => (-1i64..4).prop_map(Step::Weigh),
+        1 => (machine(), any::<bool>()).prop_map(|(m, comes_back)| Step::Gone(m, comes_back)),
+        1 => (machine(), any::<bool>()).prop_map(|(m, drains)| Step::Deactivate(m, drains)),
+        3 => (machine(), any::<bool>()).prop_map(|(m, cancels)| Step::Reactivate(m, cancels)),
         1 => (-3i64..6, -3i64..12, any::<bool>()).prop_map(|(low, high, force)| Step::Quota(low, high, force)),
         8 => select(vec![1, 100, 100, 200, 5_000, 16_000, 80_000, 700_000]).prop_map(Step::Pass),
         1 => Just(Step::FailOver),
@@ -393,6 +403,9 @@ fn go_on(bed: &mut Bed, number: usize, step: Step) {
         Step::Weigh(weight) => {
             bed.ask(OperatorCall::Weight(role("db"), Scalar::whole(weight)));
         }
+        Step::Deactivate(m, drains) => deactivate(bed, m, drains),
+        Step::Reactivate(m, cancels) => reactivate(bed, m, cancels),
+        Step::Gone(m, comes_back) => mark_gone(bed, m, comes_back),
         Step::Quota(guarantee, limit, force) => set_quota(bed, guarantee, limit, force),
         Step::Pass(ms) => bed.pass_ms(ms),
         Step::FailOver => bed.fail_over(),
@@ -404,6 +417,38 @@ fn go_on(bed: &mut Bed, number: usize, step: Step) {
         }
         _ => unreachable!("done by the caller"),
     }
+}
+
+fn deactivate(bed: &mut Bed, m: usize, drains: bool) {
+    let Some(agent) = bed.machines[m].agent.clone() else { return };
+    bed.ask(match drains {
+        true => OperatorCall::DrainAgent { agent, max_grace_ms: Some(1), mark_gone: false },
+        false => OperatorCall::DeactivateAgent(agent),
+    });
+}
+
+fn reactivate(bed: &mut Bed, m: usize, cancel_drain: bool) {
+    let Some(agent) = bed.machines[m].agent.clone() else { return };
+    bed.ask(OperatorCall::ReactivateAgent { agent, cancel_drain });
+}
+
+/// It is refused if it comes back; a new machine has its place.
+fn mark_gone(bed: &mut Bed, m: usize, comes_back: bool) {
+    let Some(agent) = bed.machines[m].agent.clone() else { return };
+    if bed.master.term().is_none() || !bed.folded.agents.contains_key(&agent) {
+        return;
+    }
+    bed.ask(OperatorCall::MarkAgentGone { agent, reason: None });
+    if comes_back {
+        bed.connect(m);
+        bed.hear_one(m);
+        assert!(bed.machines[m].refused.is_some() && bed.machines[m].link.is_none());
+        assert!(bed.machines[m].tasks.is_empty() && bed.machines[m].executors.is_empty());
+    }
+    bed.next_machine += 1;
+    bed.machines[m] = Machine::new(bed.next_machine, plenty());
+    bed.connect(m);
+    bed.settle();
 }
 
 fn set_quota(bed: &mut Bed, guarantee: i64, limit: i64, force: bool) {
@@ -460,6 +505,7 @@ fn calm(bed: &mut Bed) {
     }
     bed.fail_over();
     bed.reunite();
+    (0..MACHINES).for_each(|it| reactivate(bed, it, true));
     for _ in 0..20 {
         (0..MACHINES).for_each(|it| bed.machines[it].empty_trash());
         bed.settle();

@@ -32,7 +32,7 @@ pub enum Received<T> {
 const FROM_AGENT_NEWEST: u32 = 11;
 
 /// The newest kind of message to agents: the greatest number in the `oneof` of `ToAgent`.
-const TO_AGENT_NEWEST: u32 = 43;
+const TO_AGENT_NEWEST: u32 = 44;
 
 /// A master's answer to a message that it does not know.
 pub fn unknown_to_master() -> link::ToAgent {

@@ -5,8 +5,9 @@
 use holdfast_proto::mesos::v1;
 use prost::Message;
 use v1::master::call::{
-    CreateVolumes, DestroyVolumes, GrowVolume, ReserveResources, ShrinkVolume, Teardown, Type,
-    UnreserveResources, UpdateQuota,
+    CreateVolumes, DeactivateAgent, DestroyVolumes, DrainAgent, GrowVolume, MarkAgentGone,
+    ReactivateAgent, ReserveResources, ShrinkVolume, Teardown, Type, UnreserveResources,
+    UpdateQuota,
 };
 use v1::master::Call as Wire;
 
@@ -67,6 +68,27 @@ pub fn from_proto(wire: Wire) -> Result<Option<OperatorCall>, Invalid> {
         Some(Ok(kind @ (Type::UpdateQuota | Type::SetQuota | Type::RemoveQuota))) => {
             return quota::from_proto(kind, wire).map(Some);
         }
+        Some(Ok(Type::MarkAgentGone)) => {
+            let field = "mark_agent_gone";
+            let it = part("MARK_AGENT_GONE", field, wire.mark_agent_gone)?;
+            let agent = agent_id(&it.agent_id).under(field)?;
+            return Ok(Some(OperatorCall::MarkAgentGone { agent, reason: None }));
+        }
+        Some(Ok(Type::DeactivateAgent)) => {
+            let field = "deactivate_agent";
+            let it = part("DEACTIVATE_AGENT", field, wire.deactivate_agent)?;
+            return Ok(Some(OperatorCall::DeactivateAgent(agent_id(&it.agent_id).under(field)?)));
+        }
+        Some(Ok(Type::ReactivateAgent)) => {
+            let field = "reactivate_agent";
+            let it = part("REACTIVATE_AGENT", field, wire.reactivate_agent)?;
+            let agent = agent_id(&it.agent_id).under(field)?;
+            return Ok(Some(OperatorCall::ReactivateAgent { agent, cancel_drain: false }));
+        }
+        Some(Ok(Type::DrainAgent)) => {
+            let it = part("DRAIN_AGENT", "drain_agent", wire.drain_agent)?;
+            return drain(it).under("drain_agent").map(Some);
+        }
         Some(Ok(Type::Teardown)) => {
             let it = part("TEARDOWN", "teardown", wire.teardown)?;
             return Ok(Some(OperatorCall::Teardown(
@@ -76,6 +98,34 @@ pub fn from_proto(wire: Wire) -> Result<Option<OperatorCall>, Invalid> {
         _ => return Ok(None),
     };
     Ok(Some(OperatorCall::Claim { agent, action }))
+}
+
+fn drain(it: DrainAgent) -> Result<OperatorCall, Invalid> {
+    let max_grace_ms = it.max_grace_period.map(|it| {
+        let ms = i128::from(it.seconds) * 1_000 + i128::from(it.nanos) / 1_000_000;
+        let wrong = || Invalid::new("max_grace_period", "must not be less than nothing");
+        if ms < 0 || it.nanos < 0 {
+            return Err(wrong());
+        }
+        u64::try_from(ms).map_err(|_| wrong())
+    });
+    Ok(OperatorCall::DrainAgent {
+        agent: agent_id(&it.agent_id)?,
+        max_grace_ms: max_grace_ms.transpose()?,
+        mark_gone: it.mark_gone.unwrap_or_default(),
+    })
+}
+
+fn drain_out(agent: &AgentId, max_grace_ms: Option<u64>, mark_gone: bool) -> DrainAgent {
+    let period = |ms: u64| holdfast_proto::google::protobuf::Duration {
+        seconds: i64::try_from(ms / 1_000).unwrap_or(i64::MAX),
+        nanos: i32::try_from(ms % 1_000 * 1_000_000).expect("it is less than a second"),
+    };
+    DrainAgent {
+        agent_id: agent_id_out(agent),
+        max_grace_period: max_grace_ms.map(period),
+        mark_gone: Some(mark_gone),
+    }
 }
 
 /// Writes a call; `None` for those that the Mesos API does not have, or only for several things at once.
@@ -106,6 +156,22 @@ pub fn to_proto(call: &OperatorCall) -> Option<Wire> {
         OperatorCall::Teardown(framework) => {
             wire.teardown = Some(Teardown { framework_id: framework_id_out(framework) });
             Type::Teardown
+        }
+        OperatorCall::DeactivateAgent(agent) => {
+            wire.deactivate_agent = Some(DeactivateAgent { agent_id: agent_id_out(agent) });
+            Type::DeactivateAgent
+        }
+        OperatorCall::ReactivateAgent { agent, cancel_drain: _ } => {
+            wire.reactivate_agent = Some(ReactivateAgent { agent_id: agent_id_out(agent) });
+            Type::ReactivateAgent
+        }
+        OperatorCall::DrainAgent { agent, max_grace_ms, mark_gone } => {
+            wire.drain_agent = Some(drain_out(agent, *max_grace_ms, *mark_gone));
+            Type::DrainAgent
+        }
+        OperatorCall::MarkAgentGone { agent, reason: _ } => {
+            wire.mark_agent_gone = Some(MarkAgentGone { agent_id: agent_id_out(agent) });
+            Type::MarkAgentGone
         }
         OperatorCall::Claim { agent, action } => claim_to_proto(&mut wire, agent, action)?,
     };
@@ -237,7 +303,11 @@ mod tests {
         #[test]
         fn orders_come_back(agent in samples::agent(), action in samples::claim_action(), framework in samples::framework_id()) {
             let action = action.map(|it| it.clone().unallocated());
-            for order in [OperatorCall::Claim { agent, action }, OperatorCall::Teardown(framework)] {
+            let gone = OperatorCall::MarkAgentGone { agent: agent.clone(), reason: None };
+            let drain = OperatorCall::DrainAgent { agent: agent.clone(), max_grace_ms: Some(5_250), mark_gone: true };
+            let off = OperatorCall::DeactivateAgent(agent.clone());
+            let on = OperatorCall::ReactivateAgent { agent: agent.clone(), cancel_drain: false };
+            for order in [gone, drain, off, on, OperatorCall::Claim { agent, action }, OperatorCall::Teardown(framework)] {
                 prop_assert_eq!(from_proto(to_proto(&order).unwrap()), Ok(Some(order)));
             }
         }

@@ -43,6 +43,11 @@ pub fn from_proto(mut wire: v1::TaskInfo) -> Result<TaskInfo, Invalid> {
     Ok(task)
 }
 
+/// How long a task may take to end when it is killed, by the description that was kept of it, in milliseconds.
+pub fn kill_grace_ms(payload: &OpaquePayload) -> Option<u64> {
+    grace_ms(rest::unpack::<v1::TaskInfo>(payload).kill_policy).ok().flatten()
+}
+
 /// Writes a task, whole, with its resources in this format.
 pub fn to_proto(task: &TaskInfo, format: Format) -> v1::TaskInfo {
     fill(task, rest::unpack(&task.payload), format)

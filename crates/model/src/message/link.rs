@@ -213,6 +213,15 @@ pub enum Order {
     Registered(AgentId, ClusterId),
     /// The agent is not taken, for this reason.
     Refused(String),
+    /// The agent shall end all that runs there; its claims and what lies on its disks stay. It comes before [`Order::Refused`].
+    ShutDown {
+        /// Whom it is meant for, since it may come in place of a welcome.
+        agent: AgentId,
+        /// The cluster that it is of.
+        cluster: ClusterId,
+        /// Why.
+        reason: String,
+    },
     /// The agent shall do these operations, in order.
     Apply {
         /// The framework that asked; `None` for an operator.
@@ -426,6 +435,7 @@ impl Order {
             Order::RemoveOrphan { .. } => 41,
             Order::AdoptDirectory { .. } => 42,
             Order::CancelTake { .. } => 43,
+            Order::ShutDown { .. } => 44,
         }
     }
 

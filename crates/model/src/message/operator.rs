@@ -131,6 +131,31 @@ pub enum OperatorCall {
         /// Its path there.
         root: String,
     },
+    /// Call an agent gone for ever, with all that runs and is claimed there; nothing on its disks is touched.
+    MarkAgentGone {
+        /// The agent.
+        agent: AgentId,
+        /// Why, for the death certificate.
+        reason: Option<String>,
+    },
+    /// Offer nothing of an agent; its tasks go on.
+    DeactivateAgent(AgentId),
+    /// Offer it again. A drain that is under way is only ended if that is meant.
+    ReactivateAgent {
+        /// The agent.
+        agent: AgentId,
+        /// Whether a drain that is under way ends, too; what was killed stays killed.
+        cancel_drain: bool,
+    },
+    /// Offer nothing of an agent, and end what runs there; its claims stay.
+    DrainAgent {
+        /// The agent.
+        agent: AgentId,
+        /// No task gets more time to end than this, in milliseconds.
+        max_grace_ms: Option<u64>,
+        /// Whether the agent is marked gone once nothing runs there any more.
+        mark_gone: bool,
+    },
     /// Remove a framework; its claims stay.
     Teardown(FrameworkId),
     /// End a task of a framework.

@@ -54,6 +54,8 @@ pub(super) fn record(kind: &str, tree: &str, key: &[u8], value: &[u8]) -> Value 
         ("master", "quotas") => read::<ledger::RoleQuota>(value),
         ("master", "moves") => read::<ledger::DiskMove>(value),
         ("master", "recoveries") => read::<ledger::Recovery>(value),
+        ("master", "deaths") => read::<ledger::DeathCertificate>(value),
+        ("master", "deactivations") => read::<ledger::Deactivation>(value),
         _ => opaque(value, "this program does not know what it means"),
     }
 }

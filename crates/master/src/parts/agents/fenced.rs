@@ -71,6 +71,13 @@ impl FencedAgents {
         self.0.insert(it.node, it);
     }
 
+    /// Those that call themselves this agent are of no interest any more.
+    pub(crate) fn forget_of(&mut self, agent: &AgentId) {
+        let its = self.0.iter().filter(|(_, it)| it.agent == *agent);
+        let its: Vec<NodeId> = its.map(|(node, _)| *node).collect();
+        its.into_iter().for_each(|it| self.forget(it));
+    }
+
     pub(crate) fn forget(&mut self, node: NodeId) {
         self.0.remove(&node);
     }

@@ -1,7 +1,7 @@
 //! The masters' ledger as records.
 //!
 //! Trees: `cluster` (one record), `agents`, `frameworks`, `claims`, `ended`, `history` (one record), `pending`, `weights`, `quotas`, `suspects`,
-//! `moves`, `recoveries`. Relies on [`MasterLedger::apply`] for the fold. Never yields a ledger that lacks a record that was there.
+//! `moves`, `recoveries`, `deaths`, `deactivations`. Relies on [`MasterLedger::apply`] for the fold. Never yields a ledger that lacks a record that was there.
 
 use std::collections::BTreeMap;
 
@@ -16,10 +16,12 @@ use crate::convert::codec::{
 };
 use crate::convert::field::Place;
 use crate::convert::own_message::{own_message, OwnMessage};
+use crate::deactivation::{Deactivation, Drain};
 use crate::ended::EndedClaim;
 use crate::id::{AgentId, ClaimId, DiskId, FrameworkId, Instant, NodeId, OperationUuid};
 use crate::master_ledger::{
-    AgentRecord, Cluster, FrameworkRecord, MasterChange, MasterLedger, PendingOperation,
+    AgentRecord, Cluster, DeathCertificate, FrameworkRecord, MasterChange, MasterLedger,
+    PendingOperation,
 };
 use crate::moved_disk::DiskMove;
 use crate::quota::Quota;
@@ -31,9 +33,21 @@ use crate::validate::Invalid;
 use crate::value::Scalar;
 
 /// All trees.
-pub const TREES: [&str; 12] = [
-    CLUSTER, AGENTS, FRAMEWORKS, CLAIMS, PENDING, WEIGHTS, QUOTAS, SUSPECTS, ENDED, HISTORY, MOVES,
+pub const TREES: [&str; 14] = [
+    CLUSTER,
+    AGENTS,
+    FRAMEWORKS,
+    CLAIMS,
+    PENDING,
+    WEIGHTS,
+    QUOTAS,
+    SUSPECTS,
+    ENDED,
+    HISTORY,
+    MOVES,
     RECOVERIES,
+    DEATHS,
+    DEACTIVATIONS,
 ];
 
 const CLUSTER: &str = "cluster";
@@ -48,6 +62,8 @@ const ENDED: &str = "ended";
 const HISTORY: &str = "history";
 const MOVES: &str = "moves";
 const RECOVERIES: &str = "recoveries";
+const DEATHS: &str = "deaths";
+const DEACTIVATIONS: &str = "deactivations";
 
 /// The key of the only record in its tree.
 const SELF: &str = "self";
@@ -80,6 +96,8 @@ pub fn encode(change: &MasterChange) -> Entry {
         MasterChange::Ended(it) => put::<ledger::EndedClaim>(it),
         MasterChange::Move(it) => put::<ledger::DiskMove>(it),
         MasterChange::Recovery(it) => put::<ledger::Recovery>(it),
+        MasterChange::Death(it) => put::<ledger::DeathCertificate>(it),
+        MasterChange::Deactivated(it) => put::<ledger::Deactivation>(it),
         MasterChange::EndedSince(since) => put_message(&ledger::ClaimHistory { since_ms: since.0 }),
         MasterChange::Weight(..)
         | MasterChange::Quota(..)
@@ -89,6 +107,7 @@ pub fn encode(change: &MasterChange) -> Entry {
         | MasterChange::EndedForgotten(_)
         | MasterChange::MoveEnded(..)
         | MasterChange::RecoveryEnded(_)
+        | MasterChange::Reactivated(_)
         | MasterChange::Settled(_) => {
             return Entry { tree, key, value: None };
         }
@@ -121,6 +140,9 @@ fn place(change: &MasterChange) -> (&'static str, Vec<u8>) {
         MasterChange::MoveEnded(disk, from) => (MOVES, move_key(*disk, from)),
         MasterChange::Recovery(it) => (RECOVERIES, one(it.agent.as_str())),
         MasterChange::RecoveryEnded(agent) => (RECOVERIES, one(agent.as_str())),
+        MasterChange::Death(it) => (DEATHS, one(it.agent.as_str())),
+        MasterChange::Deactivated(it) => (DEACTIVATIONS, one(it.agent.as_str())),
+        MasterChange::Reactivated(agent) => (DEACTIVATIONS, one(agent.as_str())),
     }
 }
 
@@ -156,6 +178,8 @@ fn decode_put(tree: &str, value: &[u8]) -> Result<MasterChange, Flaw> {
         ENDED => MasterChange::Ended(get::<ledger::EndedClaim, _>(value)?),
         MOVES => MasterChange::Move(get::<ledger::DiskMove, _>(value)?),
         RECOVERIES => MasterChange::Recovery(get::<ledger::Recovery, _>(value)?),
+        DEATHS => MasterChange::Death(get::<ledger::DeathCertificate, _>(value)?),
+        DEACTIVATIONS => MasterChange::Deactivated(get::<ledger::Deactivation, _>(value)?),
         HISTORY => {
             let record: ledger::ClaimHistory = get_message(value)?;
             MasterChange::EndedSince(Instant(record.since_ms))
@@ -184,7 +208,10 @@ fn decode_delete(tree: &str, key: &[u8]) -> Result<MasterChange, Flaw> {
             MasterChange::MoveEnded(DiskId::parse(disk)?, AgentId::parse(from)?)
         }
         RECOVERIES => MasterChange::RecoveryEnded(AgentId::parse(read_one(key)?)?),
-        CLUSTER | AGENTS | HISTORY => return Err(Invalid::new("", "is never deleted").into()),
+        DEACTIVATIONS => MasterChange::Reactivated(AgentId::parse(read_one(key)?)?),
+        CLUSTER | AGENTS | HISTORY | DEATHS => {
+            return Err(Invalid::new("", "is never deleted").into())
+        }
         _ => return Err(Flaw::UnknownTree("masters'")),
     })
 }
@@ -261,6 +288,8 @@ pub fn snapshot(ledger: &MasterLedger) -> Vec<Entry> {
     changes.extend(ledger.suspects.values().cloned().map(MasterChange::Suspect));
     changes.extend(ledger.moves.values().cloned().map(MasterChange::Move));
     changes.extend(ledger.recoveries.values().cloned().map(MasterChange::Recovery));
+    changes.extend(ledger.deaths.values().cloned().map(MasterChange::Death));
+    changes.extend(ledger.deactivations.values().cloned().map(MasterChange::Deactivated));
     changes.iter().map(encode).collect()
 }
 
@@ -369,6 +398,15 @@ own_message! {
 }
 
 own_message! {
+    DeathCertificate = ledger::DeathCertificate {
+        agent = agent_id: Name,
+        at = at_ms: Millis,
+        by = by: Same,
+        reason = reason: Text,
+    }
+}
+
+own_message! {
     FrameworkRecord = ledger::FrameworkRecord {
         info = info: Needed<ANamedFramework>,
         removed = removed: Same,
@@ -424,5 +462,23 @@ own_message! {
         order = order_uuid: Name,
         by = by: Same,
         since = since_ms: Millis,
+    }
+}
+
+own_message! {
+    Deactivation = ledger::Deactivation {
+        agent = agent_id: Name,
+        since = since_ms: Millis,
+        by = by: Same,
+        drain = drain: Maybe<Own>,
+    }
+}
+
+own_message! {
+    Drain = ledger::Drain {
+        since = since_ms: Millis,
+        max_grace_ms = max_grace_ms: Same,
+        mark_gone = mark_gone: Same,
+        is_drained = is_drained: Same,
     }
 }

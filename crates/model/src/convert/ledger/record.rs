@@ -51,6 +51,8 @@ records! {
     ClaimHistory = 1,
     DiskMove = 1,
     Recovery = 1,
+    DeathCertificate = 1,
+    Deactivation = 1,
 }
 
 /// Why a record cannot be read. Each error names the record by its tree and key.

@@ -9,10 +9,12 @@ use proptest::sample::select;
 use super::*;
 use crate::agent_ledger::{AgentChange, AgentIdentity, AgentLedger, LedgerPoint};
 use crate::convert::{golden, samples};
+use crate::deactivation::{Deactivation, Drain};
 use crate::ended::EndedClaim;
 use crate::id::{AgentId, ClaimId, ClusterId, FrameworkId, NodeId, OperationUuid, TaskId, Term};
 use crate::master_ledger::{
-    AgentRecord, Cluster, FrameworkRecord, MasterChange, MasterLedger, PendingOperation, Presence,
+    AgentRecord, Cluster, DeathCertificate, FrameworkRecord, MasterChange, MasterLedger,
+    PendingOperation, Presence,
 };
 use crate::quota::Quota;
 use crate::resources::Quantities;
@@ -66,6 +68,30 @@ fn agent_change() -> impl Strategy<Value = AgentChange> {
     ]
 }
 
+fn death() -> impl Strategy<Value = DeathCertificate> {
+    (agent_id(), instant(), word(), any::<bool>()).prop_map(|(agent, at, by, is_said)| {
+        let reason = is_said.then(|| "burnt".to_owned());
+        DeathCertificate { agent, at, by, reason }
+    })
+}
+
+fn deactivation() -> impl Strategy<Value = Deactivation> {
+    let drain = (instant(), of(any::<u64>()), any::<bool>(), any::<bool>()).prop_map(
+        |(since, max_grace_ms, mark_gone, is_drained)| Drain {
+            since,
+            max_grace_ms,
+            mark_gone,
+            is_drained,
+        },
+    );
+    (agent_id(), instant(), word(), of(drain)).prop_map(|(agent, since, by, drain)| Deactivation {
+        agent,
+        since,
+        by,
+        drain,
+    })
+}
+
 fn master_change() -> impl Strategy<Value = MasterChange> {
     let cluster = (any::<u64>(), any::<u64>(), instant()).prop_map(
         |(next_agent, next_framework, created)| Cluster {
@@ -108,6 +134,9 @@ fn master_change() -> impl Strategy<Value = MasterChange> {
     prop_oneof![
         cluster.prop_map(MasterChange::Cluster),
         agent.prop_map(MasterChange::Agent),
+        death().prop_map(MasterChange::Death),
+        deactivation().prop_map(MasterChange::Deactivated),
+        agent_id().prop_map(MasterChange::Reactivated),
         framework.prop_map(MasterChange::Framework),
         framework_id().prop_map(MasterChange::FrameworkForgotten),
         (agent_id(), any_claim()).prop_map(|(agent, claim)| MasterChange::Claim(agent, claim)),
@@ -314,6 +343,7 @@ proptest! {
             let backwards = match &change {
                 MasterChange::Cluster(_) => memory.cluster.is_some(),
                 MasterChange::Agent(it) => memory.agents.contains_key(&it.id),
+                MasterChange::Death(it) => memory.deaths.contains_key(&it.agent),
                 MasterChange::Framework(it) => it.info.id.as_ref().is_some_and(|it| memory.frameworks.contains_key(it)),
                 _ => false,
             };
@@ -418,6 +448,8 @@ fn kinds() -> Vec<(bool, &'static str, u8)> {
         (false, "history", version::<ledger::ClaimHistory>()),
         (false, "moves", version::<ledger::DiskMove>()),
         (false, "recoveries", version::<ledger::Recovery>()),
+        (false, "deaths", version::<ledger::DeathCertificate>()),
+        (false, "deactivations", version::<ledger::Deactivation>()),
     ]
 }
 

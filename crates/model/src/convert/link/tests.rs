@@ -275,6 +275,11 @@ fn to_agent() -> impl Strategy<Value = ToAgent> {
     let order = prop_oneof![
         (agent(), uuid()).prop_map(|(agent, cluster)| Order::Registered(agent, ClusterId(cluster))),
         text().prop_map(Order::Refused),
+        (agent(), uuid(), text()).prop_map(|(agent, cluster, reason)| Order::ShutDown {
+            agent,
+            cluster: ClusterId(cluster),
+            reason,
+        }),
         apply.boxed(),
         (framework_id(), task_id(), of(any::<u64>()))
             .prop_map(|(framework, task, grace_ms)| Order::Kill { framework, task, grace_ms }),

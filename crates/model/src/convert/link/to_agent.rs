@@ -40,6 +40,11 @@ own_oneof! {
             cluster = cluster_uuid: Name,
         },
         refused: Refused(reason) = Refused { reason = reason: Same },
+        shut_down: ShutDown { agent, cluster, reason } = ShutDown {
+            agent = agent_id: Name,
+            cluster = cluster_uuid: Name,
+            reason = reason: Same,
+        },
         apply: Apply { framework, role, by, operations, ownership } = Apply {
             framework = framework: Maybe<Boxed<AFramework>>,
             operations = operations: Each<Own>,

@@ -84,28 +84,30 @@ class Daemon:
 
 
 class Cluster:
-    """A master, and agents on 127.0.0.1, 127.0.0.2 and so on, each in a rack of its own."""
+    """A master, and agents on 127.0.0.1, 127.0.0.2 and so on, each in the rack that is named for it."""
 
-    def __init__(self, agents, resources):
-        self.addresses = ["127.0.0.%d" % number for number in range(1, agents + 1)]
+    def __init__(self, racks, resources):
+        self.addresses = ["127.0.0.%d" % number for number in range(1, len(racks) + 1)]
         port, self.agent_port = free_ports(2, self.addresses)
         self.address = "127.0.0.1:" + port
         self.master = Daemon("master", "holdfast", "master", "--dir", os.path.join(SCRATCH, "master"), "--port", port)
-        self.agents = [self._agent(number, resources) for number in range(1, agents + 1)]
+        self.agents = []
         self.others = []
         atexit.register(self.end)
         # Without this an end by signal would skip what was registered.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
         self.master.start()
-        for agent in self.agents:
-            agent.start()
+        for rack in racks:
+            self.add_agent(rack, resources)
         self.wait_for_agents()
 
-    def _agent(self, number, resources):
-        return Daemon(
+    def add_agent(self, rack, resources):
+        number = len(self.agents) + 1
+        agent = Daemon(
             "agent-%d" % number, "holdfast", "agent", "--dir", self.agent_dir(number), "--master", self.address,
             "--ip", "127.0.0.%d" % number, "--port", self.agent_port, "--resources", resources,
-            "--attributes", "rack:r%d" % number)
+            "--attributes", "rack:" + rack)
+        self.agents.append(agent.start())
 
     def agent_dir(self, number):
         return os.path.join(SCRATCH, "agent-%d" % number)

@@ -22,9 +22,11 @@ from _cluster import BIN, SCRATCH, Cluster, Daemon, free_ports, kill, until, wor
 
 JARS = os.environ["HOLDFAST_CASSANDRA_JARS"]
 BOUNDED = "--bounded" in sys.argv[1:]
-NODES = 3
-ADDRESSES = ["127.0.0.%d" % number for number in range(1, NODES + 1)]
-STORAGE, NATIVE, JMX = free_ports(3, ADDRESSES)
+# What each agent has: room for one node.
+RESOURCES = "cpus:2;mem:2048;disk:4096"
+# The addresses of the nodes.
+ADDRESSES = ["127.0.0.1", "127.0.0.2", "127.0.0.3"]
+STORAGE, NATIVE, JMX = free_ports(3, ADDRESSES + ["127.0.0.4"])
 
 # What was done, and how many seconds it took.
 STEPS = []
@@ -45,7 +47,7 @@ def user():
 
 def scheduler(cluster):
     options = [
-        "--master", cluster.address, "--nodes", str(NODES),
+        "--master", cluster.address, "--nodes", str(len(ADDRESSES)),
         "--ledger", os.path.join(SCRATCH, "ledger"), "--jars", JARS, "--cluster-name", "story",
         "--rack-attribute", "rack", "--num-tokens", "4", "--cpus", "2", "--mem-mb", "1024", "--heap-mb", "192",
         "--disk-mb", "2048", "--storage-port", STORAGE, "--native-transport-port", NATIVE, "--jmx-port", JMX,
@@ -95,10 +97,10 @@ def host_ids():
 
 def whole(cluster):
     """Whether every agent is well, every node runs, and each sees all of them as normal."""
-    rows = tasks(cluster)
-    if cluster.well() != NODES or len(rows) != NODES or any(row["state"] != "TASK_RUNNING" for row in rows.values()):
+    rows, count = tasks(cluster), len(ADDRESSES)
+    if cluster.well() != count or len(rows) != count or any(row["state"] != "TASK_RUNNING" for row in rows.values()):
         return False
-    return all(sum(row["status"] == "NORMAL" for row in ring(it).values()) == NODES for it in ADDRESSES)
+    return all(sum(row["status"] == "NORMAL" for row in ring(it).values()) == count for it in ADDRESSES)
 
 
 def process(cluster, number, word):
@@ -202,17 +204,19 @@ def gone(pid):
     until("process %d is gone" % pid, lambda: not os.path.exists("/proc/%d" % pid))
 
 
-def machine(cluster, number):
-    """An agent and all of its containers, as when a machine loses its power; then it is back."""
-    agent = cluster.agents[number - 1]
-    agent.kill()
+def machines(cluster, *numbers):
+    """Agents and all of their containers, as when machines lose their power; then they are back."""
+    for number in numbers:
+        cluster.agents[number - 1].kill()
+
     def none_left():
-        left = cluster.containers(number)
+        left = [pid for number in numbers for pid in cluster.containers(number)]
         for pid in left:
             kill(pid)
         return not left
-    until("the machine is still", none_left)
-    agent.start()
+    until("the machines are still", none_left)
+    for number in numbers:
+        cluster.agents[number - 1].start()
 
 
 def again(daemon):
@@ -257,6 +261,16 @@ def refused(cluster, writer):
         until("every node serves again", lambda: whole(cluster) and writer.all_replicas_answer(), within=180, pause=0.2)
 
 
+def grown(cluster, writer, service):
+    """Asks for one node more, on a new machine in a rack that is there already."""
+    with step("a fourth node joins: until all serve"):
+        cluster.add_agent("r1", RESOURCES)
+        ADDRESSES.append("127.0.0.4")
+        service.command[service.command.index("--nodes") + 1] = "4"
+        again(service)
+        until("every node serves", lambda: whole(cluster) and writer.all_replicas_answer(), within=180, pause=0.2)
+
+
 def story(cluster):
     service = scheduler(cluster)
     cluster.others.append(service)
@@ -264,7 +278,7 @@ def story(cluster):
         service.start()
         until("every node serves", lambda: whole(cluster), within=300, pause=0.2)
     before = host_ids()
-    assert len(before) == NODES, before
+    assert len(before) == len(ADDRESSES), before
     writer = Writer()
     writer.start()
     writer.wait_for_more()
@@ -272,15 +286,18 @@ def story(cluster):
         ("a node's java", lambda: gone(process(cluster, 1, "CassandraDaemon")), True),
         ("an executor", lambda: gone(process(cluster, 2, "holdfast-cassandra")), True),
         ("an agent", lambda: again(cluster.agents[2]), False),
-        ("a whole machine", lambda: machine(cluster, 3), True),
+        ("a whole machine", lambda: machines(cluster, 3), True),
         ("the scheduler", lambda: subscribed_again(service), False),
         ("the master", lambda: again(cluster.master), False),
     ]
     for name, blow, is_another_task in blows:
         killed(cluster, writer, name, blow, is_another_task)
     if not BOUNDED:
+        killed(cluster, writer, "all machines at once", lambda: machines(cluster, 1, 2, 3), True)
         drained(cluster, writer)
         refused(cluster, writer)
+        grown(cluster, writer, service)
+        before = {**host_ids(), **before}
     writer.stop()
     with step("all acknowledged rows are read back at QUORUM"):
         read, lost = writer.read_back()
@@ -299,7 +316,8 @@ def story(cluster):
 
 def main():
     logging.getLogger("cassandra").setLevel(logging.CRITICAL)
-    cluster = Cluster(NODES, "cpus:2;mem:2048;disk:4096")
+    # Two in one rack: Cassandra chooses tokens for no more replicas than there are racks.
+    cluster = Cluster(["r1", "r2", "r2"], RESOURCES)
     try:
         passed = story(cluster)
     except BaseException:

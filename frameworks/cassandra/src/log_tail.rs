@@ -9,6 +9,9 @@ const LEVELS: [&str; 5] = ["TRACE", "DEBUG", "INFO ", "WARN ", "ERROR"];
 /// The last thing that a node says which was stopped in order: its memory is on disk, its clients and peers know.
 const DRAINED: &str = "Cassandra shutdown complete";
 
+/// What it says when clients may come.
+const SERVING: &str = "Starting listening for CQL clients";
+
 /// The end of a log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogTail {
@@ -16,6 +19,7 @@ pub struct LogTail {
     /// The exception behind it, of those that caused each other the last.
     cause: Option<String>,
     is_in_error: bool,
+    has_served: bool,
     is_drained: bool,
 }
 
@@ -33,7 +37,9 @@ impl LogTail {
         if self.is_in_error {
             (self.error, self.cause) = (Some(message.to_owned()), None);
         }
-        self.is_drained |= message.starts_with(DRAINED);
+        self.has_served |= message.starts_with(SERVING);
+        // One that does not come up ends in the same order, and its error is what matters.
+        self.is_drained |= self.has_served && message.starts_with(DRAINED);
     }
 
     /// What to tell, if there is anything.
@@ -90,8 +96,14 @@ mod tests {
     #[test]
     fn a_node_that_was_drained_says_so() {
         let log = "ERROR [x] x A.java:1 - an old error\n\
+                   INFO  [main] x PipelineConfigurator.java:1 - Starting listening for CQL clients on /127.0.0.1:9042\n\
                    INFO  [StorageServiceShutdownHook] x StorageService.java:1 - Cassandra shutdown complete\n";
         assert_eq!(words(log).as_deref(), Some("it was drained before"));
+        let log = "ERROR [main] x CassandraDaemon.java:887 - Fatal configuration error\n\
+                   org.apache.cassandra.exceptions.ConfigurationException: Token allocation failed\n\
+                   INFO  [StorageServiceShutdownHook] x StorageService.java:1 - Cassandra shutdown complete\n";
+        let told = "Fatal configuration error: org.apache.cassandra.exceptions.ConfigurationException: Token allocation failed";
+        assert_eq!(words(log).as_deref(), Some(told), "it never served");
     }
 
     #[test]

@@ -36,6 +36,9 @@ pub struct Arguments {
     /// Whom it asks about the ring.
     #[arg(long, value_delimiter = ',')]
     pub seeds: Vec<IpAddr>,
+    /// In how many racks nodes have joined before it.
+    #[arg(long, default_value_t = 0)]
+    pub ring_racks: usize,
     /// It is the first node of a cluster that is new, and its own seed.
     #[arg(long, conflicts_with = "seeds")]
     pub first: bool,
@@ -117,6 +120,7 @@ pub fn prepare(
         seeds: &seeds,
         volume: &volume,
         sizes: &sizes,
+        ring_racks: arguments.ring_racks,
     };
     let conf = sandbox.join("conf");
     configure(&conf, &node).with_context(|| format!("cannot write {}", conf.display()))?;

@@ -3,7 +3,7 @@
 //! One node joins at a time, and only while those before it run. A node that has joined is never asked to join again: it comes back to its
 //! volume, or waits for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use holdfast_sdk::model::{CommandInfo, Role};
@@ -161,6 +161,8 @@ impl Service for Ring {
             // The node refuses to start without, and says so.
             Seeds::Nobody => {}
         }
+        let racks: BTreeSet<String> = self.joined().into_iter().map(|it| it.rack).collect();
+        words.push(format!("--ring-racks={}", racks.len()));
         words.extend(self.arguments.settings.to_arguments());
         // What cannot be read goes to the node as it is, which refuses it.
         let note = String::from_utf8_lossy(&member.note).into_owned();
@@ -269,7 +271,8 @@ mod tests {
         ring.learnt(&member(0, &note(0, 1)));
         assert_eq!([1, 2].map(|it| ring.may_start(&new[it])), [true, false]);
         let first = told(&ring, &new[1]);
-        assert_eq!((first.first, first.seeds), (false, vec!["10.0.0.1".parse().unwrap()]));
+        assert_eq!((first.first, first.ring_racks), (false, 1));
+        assert_eq!(first.seeds, vec!["10.0.0.1".parse::<std::net::IpAddr>().unwrap()]);
         ring.learnt(&Member { run: None, ..member(0, &note(0, 1)) });
         assert!(!ring.may_start(&new[1]), "a node does not join while another one is down");
         assert!(ring.may_start(&member(0, &note(0, 1))), "who has joined comes back at any time");

@@ -98,7 +98,7 @@ pub struct Settings {
     #[command(flatten)]
     /// Where the program is.
     pub source: Source,
-    /// The Java to run it with, 11 or 17.
+    /// The Java to run it with: 17.
     #[arg(long, default_value = "java", value_name = "PROGRAM")]
     pub java: PathBuf,
     /// The path of the volume in the task's sandbox.

@@ -56,6 +56,8 @@ pub struct Node<'a> {
     pub volume: &'a Path,
     /// How its memory and disk are divided.
     pub sizes: &'a Sizes,
+    /// In how many racks nodes have joined before it.
+    pub ring_racks: usize,
 }
 
 /// `cassandra.yaml`.
@@ -67,8 +69,6 @@ pub fn cassandra_yaml(node: &Node) -> String {
         "# Made anew at each start: changes here are lost. Use the options of the scheduler, or its --set.".to_owned(),
         format!("cluster_name: {}", quoted(&frozen.cluster_name)),
         format!("num_tokens: {}", frozen.num_tokens),
-        // Without it tokens are random, and small rings lopsided.
-        "allocate_tokens_for_local_replication_factor: 3".to_owned(),
         format!("partitioner: org.apache.cassandra.dht.{}", frozen.partitioner),
         "endpoint_snitch: GossipingPropertyFileSnitch".to_owned(),
         format!("listen_address: {}", quoted(&address.to_string())),
@@ -94,13 +94,21 @@ pub fn cassandra_yaml(node: &Node) -> String {
         CommitlogSync::Group => lines.push("commitlog_sync_group_window: 10ms".to_owned()),
         CommitlogSync::Batch => {}
     }
-    for (key, value) in usual(sizes) {
+    let replicas = ("allocate_tokens_for_local_replication_factor", allocated(node.ring_racks));
+    for (key, value) in usual(sizes).into_iter().chain([replicas]) {
         if settings.set.iter().all(|it| it.key != key) {
             lines.push(format!("{key}: {value}"));
         }
     }
     lines.extend(settings.set.iter().map(|it| format!("{}: {}", it.key, it.value)));
     lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
+/// For how many replicas tokens are chosen when a node joins; without it they are random, and small rings lopsided. Cassandra refuses to
+/// choose for more replicas than there are racks, unless all nodes are in one.
+fn allocated(ring_racks: usize) -> String {
+    let replicas = if ring_racks < 2 { 3 } else { ring_racks.min(3) };
+    replicas.to_string()
 }
 
 /// What a small node does with less, unless somebody says otherwise.
@@ -150,7 +158,17 @@ mod tests {
             seeds: &seeds,
             volume: Path::new("/box/cassandra"),
             sizes: &settings.sizes().unwrap(),
+            ring_racks: 2,
         })
+    }
+
+    #[test]
+    fn tokens_are_chosen_for_no_more_replicas_than_there_are_racks() {
+        assert_eq!([0, 1, 2, 3, 9].map(allocated), ["3", "3", "2", "3", "3"]);
+        let key = "allocate_tokens_for_local_replication_factor";
+        assert!(yaml(&[]).contains(&format!("{key}: 2\n")));
+        let set = yaml(&["--set", &format!("{key}=5")]);
+        assert!(set.contains(&format!("{key}: 5\n")) && set.matches(key).count() == 1, "{set}");
     }
 
     #[test]

@@ -64,6 +64,13 @@ pub(crate) enum Verdict<'a> {
     Outdated(&'a (AgentId, PersistenceId)),
 }
 
+impl EndedVolume {
+    /// Whether whoever may decide that has decided that its data are not needed any more.
+    pub(crate) fn is_final(&self) -> bool {
+        self.how.as_deref().is_some_and(|how| FINAL.contains(&how))
+    }
+}
+
 impl Endings {
     /// Judges for a member that waits for its volume. `name` is what the names of its volumes begin with.
     pub(crate) fn judge(
@@ -90,7 +97,7 @@ impl Endings {
             Some(&it.volume) == member.volume.as_ref()
                 && Some(&it.agent) == member.agent.as_ref()
                 && it.framework.as_ref() == framework
-                && it.how.as_deref().is_some_and(|how| FINAL.contains(&how))
+                && it.is_final()
         };
         let Some(ended) = self.ended.iter().rfind(proves) else { return Verdict::Unproven };
         let is_a_members = |it: &&(AgentId, PersistenceId)| {

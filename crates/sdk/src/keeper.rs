@@ -18,6 +18,7 @@ use crate::ended::{EndedVolume, Endings, Verdict};
 use crate::ledger::{KeeperChange, KeeperLedger, Member, MemberTask, Stage};
 use crate::pace::Pace;
 use crate::placing::{self, Place};
+use crate::pods::{Answer, Command, FoundVolume, Refused};
 use crate::service::Service;
 
 /// The filter on declined offers while members wait, in milliseconds.
@@ -43,6 +44,12 @@ pub enum Input {
     Tick,
     /// The masters say what became of volumes that were asked about.
     Ended(Endings),
+    /// The masters say which volumes bear the service's name; answers [`Effect::AskFound`].
+    Found(Vec<FoundVolume>),
+    /// Somebody asks something of the service; the answer bears the same number.
+    Command(u64, Box<Command>),
+    /// The author's hooks have learnt something.
+    Poke,
 }
 
 /// The effects of a keeper, in order; a commit is durable before the next effect begins.
@@ -60,6 +67,11 @@ pub enum Effect {
     /// Ask the same about a volume of which another agent offers one of the same name: it may have
     /// been moved there with its disk.
     AskMoved(AgentId, PersistenceId),
+    /// Ask the masters which volumes live whose names begin with the service's. Asked again until it
+    /// is answered.
+    AskFound,
+    /// The answer to a command.
+    Answer(u64, Box<Result<Answer, Refused>>),
 }
 
 /// The core of a framework: a service, its ledger, and soft state that is learnt again.
@@ -152,6 +164,12 @@ impl<S: Service> Keeper<S> {
             Input::Ended(endings) => self.ended(&endings),
             Input::Event(Event::Subscribed(id)) => self.subscribed(now, id),
             Input::Event(event) => self.event(now, event),
+            Input::Found(_) | Input::Poke => {}
+            Input::Command(ticket, _) => {
+                let why = "this service has no plans; it is changed by another start";
+                let refused = Err(Refused::Conflict(why.to_owned()));
+                self.effects.push(Effect::Answer(ticket, Box::new(refused)));
+            }
         }
         std::mem::take(&mut self.effects)
     }
@@ -780,6 +798,7 @@ mod tests {
                     Effect::Log(line) => self.log.push(line),
                     Effect::AskEnded(agent, volume) => self.asked.push((agent, volume)),
                     Effect::AskMoved(agent, volume) => self.sighted.push((agent, volume)),
+                    other => panic!("{other:?}"),
                 }
             }
             assert_eq!(&durable, self.keeper.ledger(), "what is remembered is durable");

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use holdfast_model::{AgentId, FrameworkId, PersistenceId, TaskId};
 
+use crate::pods::{ServiceChange, ServiceLedger};
+
 /// The stage of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
@@ -69,6 +71,8 @@ pub enum KeeperChange {
     Framework(FrameworkId),
     /// A member has changed to this.
     Member(Member),
+    /// Something of a service of pods has changed.
+    Service(Box<ServiceChange>),
 }
 
 /// The durable state of a framework.
@@ -78,6 +82,8 @@ pub struct KeeperLedger {
     pub framework: Option<FrameworkId>,
     /// The members by number.
     pub members: BTreeMap<u32, Member>,
+    /// What a service of pods has.
+    pub service: ServiceLedger,
 }
 
 impl KeeperLedger {
@@ -94,6 +100,7 @@ impl KeeperLedger {
                 }
                 self.members.insert(member.index, member.clone());
             }
+            KeeperChange::Service(change) => self.service.apply(change),
         }
     }
 }

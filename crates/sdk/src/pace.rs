@@ -27,6 +27,11 @@ impl Pace {
         self.since.get_or_insert(now);
     }
 
+    /// Since when its task has been seen running, if it has.
+    pub(crate) fn since(&self) -> Option<Instant> {
+        self.since
+    }
+
     /// Notes that its task has ended.
     pub(crate) fn over(&mut self, now: Instant) {
         let steady = self.since.take().is_some_and(|since| STEADY_MS <= now.since_ms(since));

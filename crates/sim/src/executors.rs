@@ -188,9 +188,21 @@ impl World {
         });
         self.report_task(index, id, task, TaskState::Running, "");
         self.act_after(append_ms, index, id, ExecutorAction::Append(task.clone()));
+        if self.runs_once(index, id, task) {
+            let end = ExecutorAction::End(task.clone(), TaskState::Finished, "");
+            self.act_after(append_ms * 2, index, id, end);
+        }
         for data in self.greetings(&framework, task) {
             self.act_after(append_ms, index, id, ExecutorAction::Tell(data));
         }
+    }
+
+    /// Whether a task's command says that it ends by itself.
+    fn runs_once(&self, index: usize, id: ContainerId, task: &TaskId) -> bool {
+        let container = self.machines[index].containers.get(&id);
+        let run = container.and_then(|it| it.executor.tasks.get(task));
+        let line = run.and_then(|it| it.info.command.as_ref()?.value.as_deref());
+        line.is_some_and(|it| it.ends_with("once"))
     }
 
     fn volumes_seen(&self, index: usize, id: ContainerId, task: &TaskId) -> Vec<VolumeSeen> {

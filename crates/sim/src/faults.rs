@@ -111,8 +111,9 @@ fn mislead_some(shape: &Shape, at_ms: u64, rng: &mut Rng, faults: &mut Vec<Fault
     let mut at_ms = at_ms;
     if rng.one_in(2) {
         at_ms += rng.between(1_500, 5_000); // By then most know the new leader.
-        let clients =
-            (0..shape.agents).map(Node::Machine).chain((0..shape.frameworks).map(Node::Framework));
+        let clients = (0..shape.agents)
+            .map(Node::Machine)
+            .chain((0..shape.schedulers()).map(Node::Framework));
         let misled: Vec<Node> = clients.filter(|_| !rng.one_in(3)).collect();
         faults.extend(
             misled.into_iter().map(|node| Fault { at_ms, trouble: Trouble::Mislead(node) }),
@@ -126,7 +127,7 @@ fn mislead_some(shape: &Shape, at_ms: u64, rng: &mut Rng, faults: &mut Vec<Fault
     for _ in 0..rng.below(5) {
         at_ms += rng.between(300, 4_000);
         let machine = Node::Machine(rng.below(shape.agents as u64) as usize);
-        let framework = Node::Framework(rng.below(shape.frameworks as u64) as usize);
+        let framework = Node::Framework(rng.below(shape.schedulers() as u64) as usize);
         faults.push(Fault {
             at_ms,
             trouble: Trouble::Mislead(if rng.one_in(3) { framework } else { machine }),
@@ -137,7 +138,7 @@ fn mislead_some(shape: &Shape, at_ms: u64, rng: &mut Rng, faults: &mut Vec<Fault
 fn draw(kind: u64, shape: &Shape, rng: &mut Rng) -> Trouble {
     let machine = rng.below(shape.agents as u64) as usize;
     let (master, framework) =
-        (rng.below(shape.masters as u64) as usize, rng.below(shape.frameworks as u64) as usize);
+        (rng.below(shape.masters as u64) as usize, rng.below(shape.schedulers() as u64) as usize);
     let disk = 1 + rng.below(shape.disks as u64) as usize;
     let client = if rng.one_in(3) { Node::Framework(framework) } else { Node::Machine(machine) };
     let anyone = *rng

@@ -16,13 +16,18 @@ use holdfast_sdk::{
     Effect, Input, Keeper, KeeperChange, KeeperLedger, Member, Needs, Program, Service,
 };
 
+use holdfast_sdk::pods::{Answer, Command, FoundVolume, Lost, Refused, Request};
+use holdfast_sdk::spec::ServiceSpec;
+
 use crate::agenda::{AgendaEntry, Message, Node, Rest};
 use crate::clients::Client;
 use crate::drivers::ledger_disk::LedgerDisk;
 use crate::fact::Fact;
+use crate::keepers::{AnyHooks, AnyKeeper, HooksAgain, Pods};
 use crate::links::Side;
 use crate::process::{Process, ProcessFault};
 use crate::rng::Rng;
+use crate::services::Records;
 use crate::world::World;
 
 /// A service that the simulator can start again and again.
@@ -97,7 +102,7 @@ pub struct FrameworkProcess {
     /// The process of the scheduler.
     pub process: Process,
     /// The keeper, while its process runs.
-    pub keeper: Option<Keeper<AnyService>>,
+    pub keeper: Option<AnyKeeper>,
     /// The durable ledger.
     pub ledger: KeeperLedger,
     /// The service, as at its first start.
@@ -107,6 +112,10 @@ pub struct FrameworkProcess {
     pub(crate) ledger_disk: LedgerDisk<KeeperLedger>,
     pub(crate) client: Client,
     pub(crate) greeting: Option<StartMessages>,
+    /// What it is when it is a service of pods; then `service` has no members.
+    pub(crate) pods: Option<Pods>,
+    /// The answers to commands, the oldest first.
+    pub(crate) answers: Vec<Result<Answer, Refused>>,
 }
 
 impl FrameworkProcess {
@@ -122,6 +131,16 @@ impl FrameworkProcess {
             subscribed: false,
             client: Client::default(),
             greeting: None,
+            pods: None,
+            answers: Vec::new(),
+        }
+    }
+
+    /// A keeper over this ledger, as at each start.
+    pub(crate) fn make_keeper(&self, ledger: KeeperLedger) -> AnyKeeper {
+        match &self.pods {
+            Some(pods) => AnyKeeper::Pods(Box::new(pods.keeper(ledger))),
+            None => AnyKeeper::Members(Box::new(Keeper::recover(self.service.clone(), ledger))),
         }
     }
 
@@ -166,7 +185,7 @@ impl World {
         }
         let now = self.agenda.now;
         if let Err(why) = crate::rules::r1_recovery::recover_keeper_twice(
-            &self.frameworks[index].service,
+            |ledger| self.frameworks[index].make_keeper(ledger),
             &opened.ledger,
             now,
         ) {
@@ -176,7 +195,7 @@ impl World {
         let it = &mut self.frameworks[index];
         it.process.start();
         it.ledger = opened.ledger;
-        it.keeper = Some(Keeper::recover(it.service.clone(), it.ledger.clone()));
+        it.keeper = Some(it.make_keeper(it.ledger.clone()));
         #[cfg(feature = "planted")]
         if let (Some(keeper), Some(bug)) = (&mut it.keeper, self.shape.planted) {
             keeper.plant(bug);
@@ -250,7 +269,7 @@ impl World {
 
     pub(crate) fn carry_out_framework(&mut self, index: usize, effects: Vec<Effect>) {
         let life = self.frameworks[index].process.life;
-        let (mut left, mut after_commit) = (effects.into_iter(), false);
+        let (mut left, mut after_commit, mut found) = (effects.into_iter(), false, None);
         while let Some(effect) = left.next() {
             let is_commit = matches!(effect, Effect::Commit(_));
             match self.frameworks[index].process.struck(is_commit, after_commit) {
@@ -269,14 +288,53 @@ impl World {
                 Effect::Log(line) => self.note(|| format!("framework {index} says: {line}")),
                 // Nobody ends a framework's claims here, so there is no answer but none.
                 Effect::AskEnded(..) | Effect::AskMoved(..) => {}
+                Effect::AskFound => found = Some(self.volumes_that_live()),
+                Effect::Answer(_, answer) => self.frameworks[index].answers.push(*answer),
             }
             if self.frameworks[index].process.life != life {
                 return;
             }
             after_commit = is_commit;
         }
-        let deadline = self.frameworks[index].keeper.as_ref().and_then(Keeper::next_deadline);
+        if let Some(found) = found {
+            return self.step_framework(index, Input::Found(found));
+        }
+        let deadline = self.frameworks[index].keeper.as_ref().and_then(AnyKeeper::next_deadline);
         self.wake(Node::Framework(index), deadline);
+    }
+
+    /// All volumes, as masters that know every agent would say.
+    fn volumes_that_live(&self) -> Vec<FoundVolume> {
+        let claims = self.machines.iter().flat_map(|machine| {
+            let agent = machine.proven().identity.agent.clone();
+            let claims = machine.proven().claims.values();
+            claims.filter_map(move |it| {
+                let volume = it.resource.identity.persistence.clone()?;
+                Some(FoundVolume { agent: agent.clone()?, volume, framework: None })
+            })
+        });
+        claims.collect()
+    }
+
+    /// Adds a service of pods, which starts by and by. Returns its index.
+    pub fn add_pods(&mut self, spec: ServiceSpec, hooks: Box<dyn HooksAgain>, lost: Lost) -> usize {
+        let face = Records::new(&spec.name, spec.role.as_str(), 0, 1);
+        let index = self.add_framework(Box::new(face));
+        self.frameworks[index].pods = Some(Pods { spec, hooks: AnyHooks(hooks), lost });
+        index
+    }
+
+    /// Asks something of a service; `None` when its scheduler is down.
+    pub fn command(
+        &mut self,
+        index: usize,
+        by: &str,
+        request: Request,
+    ) -> Option<Result<Answer, Refused>> {
+        self.frameworks[index].answers.clear();
+        let command = Command { by: by.to_owned(), request };
+        self.step_framework(index, Input::Command(0, Box::new(command)));
+        self.frameworks[index].answers.pop()
     }
 
     /// Writes down what a keeper wants written. One that cannot dies; half of the time its machine

@@ -18,8 +18,12 @@
 //! Every rule is checked after every step. It never succeeds silently: what does not come about
 //! panics with the trace.
 
+use holdfast_sdk::pods::{Answer, Lost, Refused, Request, ServiceKeeper};
+use holdfast_sdk::spec::ServiceSpec;
+
 use crate::agenda::{ExecutorAction, Node};
 use crate::frameworks::Performer;
+use crate::keepers::{AnyHooks, AnyKeeper, HooksAgain};
 use crate::shape::Shape;
 use crate::trace::Detail;
 use crate::world::World;
@@ -51,6 +55,54 @@ impl Kit {
         Kit { world }
     }
 
+    /// One master, so many agents with two disks each, and a service of pods about to start.
+    pub fn of_pods(agents: usize, spec: ServiceSpec, hooks: impl HooksAgain + 'static) -> Kit {
+        let shape = Shape { agents, ..Shape::still() };
+        let mut world = World::new(1, shape, Some(Vec::new()), Vec::new());
+        world.trace.detail = Detail::Plot;
+        world.add_pods(spec, Box::new(hooks), Lost::Ask);
+        Kit { world }
+    }
+
+    /// The keeper of a service of pods, while its scheduler runs.
+    pub fn service(&self) -> Option<&ServiceKeeper<AnyHooks>> {
+        match self.world.frameworks[0].keeper.as_ref()? {
+            AnyKeeper::Pods(it) => Some(it),
+            AnyKeeper::Members(_) => None,
+        }
+    }
+
+    /// Asks something of a service of pods.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    ///
+    /// # Panics
+    /// When its scheduler is down.
+    pub fn ask(&mut self, request: Request) -> Result<Answer, Refused> {
+        self.world.command(0, "kit", request).expect("the scheduler is down and answers nobody")
+    }
+
+    /// Lets time pass until this holds of the service.
+    ///
+    /// # Panics
+    /// When that takes longer than `within_ms`; tells what happened.
+    pub fn run_until(
+        &mut self,
+        within_ms: u64,
+        mut holds: impl FnMut(&ServiceKeeper<AnyHooks>) -> bool,
+    ) {
+        let end = self.world.elapsed_ms() + within_ms;
+        while !self.service().is_some_and(&mut holds) {
+            assert!(
+                self.world.elapsed_ms() < end,
+                "it does not come about within {within_ms} ms\n{}",
+                self.trace()
+            );
+            self.run_ms(100);
+        }
+    }
+
     /// Lets so many milliseconds pass.
     ///
     /// # Panics
@@ -80,7 +132,7 @@ impl Kit {
 
     /// Whether every member's task was seen running.
     pub fn is_content(&self) -> bool {
-        self.world.frameworks[0].keeper.as_ref().is_some_and(holdfast_sdk::Keeper::is_content)
+        self.world.frameworks[0].keeper.as_ref().is_some_and(AnyKeeper::is_content)
     }
 
     /// The members.

@@ -66,6 +66,11 @@ pub const PLANTED: &[Planted] = &[
         about: "a keeper claims a second volume when an offer lacks the first",
         seeds_max: 500,
     },
+    Planted {
+        name: "plans-repeat-blindly",
+        about: "a keeper does a plan's step again after a restart, whatever is observed",
+        seeds_max: 100,
+    },
 ];
 
 /// A bug by its name.

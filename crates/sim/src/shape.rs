@@ -35,6 +35,8 @@ pub struct Shape {
     pub operators: bool,
     /// Whether disks hang, too. The other faults of a seed stay what they are.
     pub hangs: bool,
+    /// Whether a service of pods runs, too, of which somebody asks things.
+    pub pods: bool,
     /// A bug put in on purpose, by name; needs the feature `planted`.
     pub planted: Option<&'static str>,
 }
@@ -53,12 +55,18 @@ impl Default for Shape {
             conditions: Conditions::Storm,
             operators: true,
             hangs: false,
+            pods: false,
             planted: None,
         }
     }
 }
 
 impl Shape {
+    /// How many schedulers there are.
+    pub fn schedulers(&self) -> usize {
+        self.frameworks + usize::from(self.pods)
+    }
+
     /// A world in which nothing happens by itself.
     pub fn still() -> Shape {
         Shape {

@@ -9,6 +9,7 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 
 use crate::faults::{plan, Fault};
 use crate::frameworks::Performer;
+use crate::plan_storm;
 use crate::rng::Rng;
 use crate::rules::Violation;
 use crate::services::Records;
@@ -81,9 +82,16 @@ pub fn run(seed: u64, shape: &Shape, faults: Option<Vec<Fault>>, detail: Detail)
     let ended = catch_unwind(AssertUnwindSafe(|| {
         let world = world.insert(World::new(seed, shape.clone(), faults, services(shape, seed)));
         world.trace.detail = detail;
+        let pods = shape.pods.then(|| plan_storm::add(world));
+        if let Some(index) = pods {
+            plan_storm::storm(world, index, seed, shape.storm_ms);
+        }
         world.run_until(shape.storm_ms);
         world.calm();
         world.run_until(shape.storm_ms + shape.calm_ms);
+        if let Some(index) = pods {
+            plan_storm::heal(world, index);
+        }
         if world.violation.is_none() {
             world.check_healed();
         }

@@ -453,6 +453,13 @@ impl World {
         }
     }
 
+    /// Has the rules look after something that happened beside the agenda.
+    pub(crate) fn look(&mut self, touched: Node) {
+        let mut all = std::mem::take(&mut self.touched);
+        all.insert(touched);
+        self.check(&all);
+    }
+
     fn check(&mut self, touched: &BTreeSet<Node>) {
         let truth = Truth {
             now: self.agenda.now,

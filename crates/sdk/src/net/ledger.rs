@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use holdfast_store::{DurableStore, Entry, OpenError, Store, StoreError};
 use uuid::Uuid;
 
-use super::ledger_record::{self, RecordError};
 use crate::ledger::{KeeperChange, KeeperLedger};
+use crate::record::{self, Record, RecordError};
 
 /// The kind of a framework's ledger in the store.
 pub const LEDGER_KIND: &str = "framework";
@@ -123,9 +123,8 @@ impl LedgerFile {
         &mut self,
         changes: impl IntoIterator<Item = &'a KeeperChange>,
     ) -> Result<(), LedgerError> {
-        let entry = |(tree, key, value): (&str, Vec<u8>, Vec<u8>)| Entry::put(tree, key, value);
-        let entries: Vec<Entry> =
-            changes.into_iter().map(|it| entry(ledger_record::write(it))).collect();
+        let entry = |it: Record| Entry { tree: it.tree.to_owned(), key: it.key, value: it.value };
+        let entries: Vec<Entry> = changes.into_iter().map(|it| entry(record::write(it))).collect();
         if !entries.is_empty() {
             self.store.commit(TERM, &entries)?;
         }
@@ -160,7 +159,7 @@ pub fn read_record(tree: &str, key: &[u8], value: &[u8]) -> Result<LedgerRecord,
         SERVICE_TREE if key == SERVICE_KEY => {
             Ok(LedgerRecord::Service(String::from_utf8_lossy(value).into_owned()))
         }
-        _ => ledger_record::read(tree, key, value).map(LedgerRecord::Change),
+        _ => record::read(tree, key, value).map(LedgerRecord::Change),
     }
 }
 

@@ -9,7 +9,6 @@ mod clock;
 mod endings;
 pub mod executor;
 mod ledger;
-mod ledger_record;
 mod process;
 mod run;
 mod session;
@@ -17,9 +16,9 @@ mod spec_file;
 #[cfg(test)]
 mod testbed;
 
+pub use crate::record::RecordError;
 pub use anyhow::{bail, ensure, Context, Error, Result};
 pub use ledger::{read_record, LedgerError, LedgerFile, LedgerRecord, LEDGER_KIND};
-pub use ledger_record::RecordError;
 pub use process::{block_on, log_to_stderr, stop_signal, tether_ends, TETHER_VARIABLE};
 pub use run::{run, run_until, Options};
 pub use session::{Session, SessionEvent, SessionOptions};

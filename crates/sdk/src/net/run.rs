@@ -207,6 +207,8 @@ impl<S: Service> Shell<S> {
                     let framework = self.keeper.ledger().framework.as_ref();
                     self.questions.ask(framework, agent, volume, true);
                 }
+                // Only a keeper of pods asks for these, and nobody commands this one.
+                Effect::AskFound | Effect::Answer(..) => {}
             }
         }
         let content = self.keeper.is_content();

@@ -26,7 +26,8 @@ pub fn run(words: &Words) -> bool {
 }
 
 fn hunt(planted: &Planted, words: &Words) -> bool {
-    let shape = Shape { planted: Some(planted.name), ..words.shape.clone() };
+    let pods = words.shape.pods || planted.name.starts_with("plans-");
+    let shape = Shape { planted: Some(planted.name), pods, ..words.shape.clone() };
     let sum = storms(&shape, words.start, planted.seeds_max, words.jobs, true, &|| {});
     let found = sum.broken.first().and_then(|it| Some((it.seed, it.violation.clone()?)));
     match found {

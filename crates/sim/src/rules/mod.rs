@@ -10,6 +10,7 @@ pub(crate) mod l1_terms;
 pub(crate) mod l2_answers;
 pub(crate) mod l3_names;
 pub(crate) mod l4_liveness;
+pub(crate) mod p1_plans;
 pub(crate) mod r1_recovery;
 pub(crate) mod r4_growth;
 pub(crate) mod t1_outcomes;
@@ -123,6 +124,7 @@ impl Default for Rules {
             Box::new(l1_terms::Terms::default()),
             Box::new(l3_names::Names::default()),
             Box::new(l4_liveness::Liveness),
+            Box::new(p1_plans::Plans::default()),
             Box::new(r4_growth::Growth),
         ];
         Rules { known: Known::default(), rules }

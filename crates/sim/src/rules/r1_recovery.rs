@@ -14,10 +14,10 @@ use holdfast_model::{
     MachineInfo, MasterChange, MasterLedger, OperationUuid, Report, Resource, Resources, Scalar,
     StepContext, TaskKey, TaskRecord, Term, ToMaster,
 };
-use holdfast_sdk::{self as sdk, Keeper, KeeperChange, KeeperLedger};
+use holdfast_sdk::{self as sdk, KeeperChange, KeeperLedger};
 
 use crate::difference::difference;
-use crate::frameworks::AnyService;
+use crate::keepers::AnyKeeper;
 use crate::machines::Machine;
 use crate::rng::Rng;
 use crate::work::disk_resource;
@@ -155,13 +155,13 @@ fn introduction(machine: &Machine) -> Report {
 /// # Errors
 /// A sentence that says where the ledgers differ.
 pub(crate) fn recover_keeper_twice(
-    service: &AnyService,
+    make: impl Fn(KeeperLedger) -> AnyKeeper,
     ledger: &KeeperLedger,
     now: Instant,
 ) -> Result<(), String> {
     let id = ledger.framework.clone().unwrap_or_else(|| FrameworkId::made("newcomer".to_owned()));
     let start = |ledger: &KeeperLedger| {
-        let mut keeper = Keeper::recover(service.clone(), ledger.clone());
+        let mut keeper = make(ledger.clone());
         let effects = keeper.handle(now, sdk::Input::Event(Event::Subscribed(id.clone())));
         let commit = |effect| match effect {
             sdk::Effect::Commit(changes) => Some(changes),

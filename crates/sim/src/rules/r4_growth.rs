@@ -20,7 +20,11 @@ impl Rule for Growth {
             true => Ok(()),
             false => Err(format!("{what}: {count} after the calm, and {most} would do")),
         };
-        let members: usize = truth.frameworks.iter().map(|it| it.ledger.members.len()).sum();
+        let members: usize = truth
+            .frameworks
+            .iter()
+            .map(|it| it.ledger.members.len() + it.ledger.service.members.len())
+            .sum();
         let (mut tasks, mut executors, mut containers, mut faults) = (0, 0, 0, 0);
         for machine in truth.machines {
             tasks += machine.proven().tasks.len();

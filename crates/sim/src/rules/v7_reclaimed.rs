@@ -7,6 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_model::{AgentChange, ClaimId, ClaimState, FrameworkId, Instant};
+use holdfast_sdk::pods::ServiceChange;
+use holdfast_sdk::KeeperChange;
 
 use super::known::Known;
 use super::{Checked, Rule};
@@ -16,9 +18,11 @@ use crate::fact::Fact;
 #[derive(Default)]
 pub(crate) struct Reclaimed {
     /// Volumes by role and member.
-    volumes: BTreeMap<(String, String), BTreeSet<(usize, ClaimId)>>,
+    volumes: BTreeMap<(String, String), BTreeMap<(usize, ClaimId), String>>,
     /// The volume on which a member's tasks ran and had records acknowledged.
     homes: BTreeMap<(FrameworkId, String), (usize, ClaimId)>,
+    /// Volumes that members were replaced from, and that are kept beside the new ones.
+    kept: BTreeSet<String>,
 }
 
 /// `journal-2-7` is of member `journal-2`.
@@ -36,6 +40,10 @@ impl Rule for Reclaimed {
         match fact {
             Fact::AgentCommits { machine, changes } => {
                 changes.iter().try_for_each(|change| self.committed(*machine, change))
+            }
+            Fact::FrameworkCommits { changes, .. } => {
+                changes.iter().for_each(|change| self.replaced(change));
+                Ok(())
             }
             Fact::TaskStarts { machine, framework, task, volumes, .. } => {
                 let Some(member) = member(task.as_str()) else { return Ok(()) };
@@ -72,10 +80,11 @@ impl Reclaimed {
                 let Some(member) = member(&name) else { return Ok(()) };
                 let key = (claim.resource.identity.role().to_string(), member.to_owned());
                 let all = self.volumes.entry(key).or_default();
-                all.insert((machine, claim.id));
+                all.insert((machine, claim.id), name.clone());
+                all.retain(|_, name| !self.kept.contains(name));
                 if 1 < all.len() {
                     let where_: Vec<String> = all
-                        .iter()
+                        .keys()
                         .map(|(machine, id)| format!("{id} on machine {machine}"))
                         .collect();
                     return Err(format!(
@@ -90,6 +99,18 @@ impl Reclaimed {
             _ => {}
         }
         Ok(())
+    }
+
+    /// A plan has written down that a member begins anew, and that its old volumes are kept.
+    fn replaced(&mut self, change: &KeeperChange) {
+        let KeeperChange::Service(change) = change else { return };
+        let ServiceChange::Member(it) = &**change else { return };
+        for volume in it.kept.iter().flat_map(|it| &it.volumes) {
+            if self.kept.insert(volume.as_str().to_owned()) {
+                let owner = member(volume.as_str()).and_then(member);
+                self.homes.retain(|(_, home), _| Some(home.as_str()) != owner);
+            }
+        }
     }
 
     fn forget(&mut self, machine: usize, id: ClaimId) {

@@ -3,9 +3,12 @@
 //! Never hides a record that it cannot read: it says so in its place. The SDK reads what a framework wrote.
 
 use holdfast_model::convert::ledger::Record;
+use holdfast_model::{AgentId, PersistenceId};
 use holdfast_proto::holdfast::ledger::v1 as ledger;
 use holdfast_proto::{binary, json};
 use holdfast_sdk::net::{read_record, LedgerRecord, LEDGER_KIND};
+use holdfast_sdk::pods::ServiceChange;
+use holdfast_sdk::spec::{PodSpec, ServiceSpec};
 use holdfast_sdk::{KeeperChange, Member, Stage};
 use holdfast_wire::Wired;
 use serde_json::{json, Value};
@@ -29,6 +32,7 @@ pub(super) fn record(kind: &str, tree: &str, key: &[u8], value: &[u8]) -> Value 
                 json!({ "framework_id": id.as_str() })
             }
             Ok(LedgerRecord::Change(KeeperChange::Member(it))) => member(&it),
+            Ok(LedgerRecord::Change(KeeperChange::Service(it))) => of_pods(&it),
             Err(error) => opaque(value, &error.to_string()),
         },
         ("agent", "identity") => read::<ledger::AgentIdentity>(value),
@@ -58,6 +62,53 @@ pub(super) fn record(kind: &str, tree: &str, key: &[u8], value: &[u8]) -> Value 
         ("master", "deactivations") => read::<ledger::Deactivation>(value),
         _ => opaque(value, "this program does not know what it means"),
     }
+}
+
+/// What a service of pods has.
+fn of_pods(change: &ServiceChange) -> Value {
+    match change {
+        ServiceChange::Spec(generation, it) => {
+            json!({ "generation": generation, "spec": spec(it) })
+        }
+        ServiceChange::Given(it) => json!({ "started_with": spec(it) }),
+        ServiceChange::SpecDropped(generation) => json!({ "generation": generation }),
+        ServiceChange::Member(it) => {
+            let volumes: Vec<&str> = it.volumes.iter().map(PersistenceId::as_str).collect();
+            json!({
+                "member": it.id.to_string(),
+                "agent": it.agent.as_ref().map(AgentId::as_str),
+                "volumes": volumes,
+                "ports": it.ports,
+                "generation": it.generation,
+                "launches": it.launches,
+                "task": it.run.as_ref().map(|it| it.task.as_str()),
+                "claims_kept": it.kept.len(),
+            })
+        }
+        ServiceChange::Plan(it) => {
+            let phases: Vec<&str> = it.phases.iter().map(|it| it.name.as_str()).collect();
+            json!({
+                "plan": it.kind.name(),
+                "serial": it.serial,
+                "asked_by": it.asked.by,
+                "paused_by": it.paused.as_ref().map(|it| it.by.as_str()),
+                "phases": phases,
+            })
+        }
+        ServiceChange::Step(key, it) => json!({
+            "plan": key.plan.name(),
+            "serial": key.serial,
+            "step": it.name(),
+            "status": it.status().name(),
+        }),
+    }
+}
+
+/// A spec in short.
+fn spec(spec: &ServiceSpec) -> Value {
+    let pod = |it: &PodSpec| json!({ "name": it.name, "count": it.count });
+    let pods: Vec<Value> = spec.pods.iter().map(pod).collect();
+    json!({ "name": spec.name, "role": spec.role.as_str(), "pods": pods })
 }
 
 /// A member of a service; what there is not is left out.

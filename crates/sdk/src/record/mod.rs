@@ -1,5 +1,5 @@
-//! The disk format of a framework's ledger: one record for its id, one for each member; a version
-//! byte, then protobuf.
+//! The disk format of a framework's ledger: one record for its id, one for each member, and of a
+//! service of pods one for each spec, plan and step; a version byte, then protobuf.
 //!
 //! Fields are only ever added. A record of a newer version is an error, never half understood.
 
@@ -8,12 +8,15 @@ use prost::Message;
 
 use crate::ledger::{KeeperChange, Member, MemberTask, Stage};
 
+mod service;
+mod spec;
+
 /// The tree of the framework's id.
-pub(super) const FRAMEWORK_TREE: &str = "framework";
+const FRAMEWORK_TREE: &str = "framework";
 /// The tree of members, by their number (big endian).
-pub(super) const MEMBER_TREE: &str = "member";
+const MEMBER_TREE: &str = "member";
 /// The only key of [`FRAMEWORK_TREE`].
-pub(super) const FRAMEWORK_KEY: &[u8] = b"id";
+const FRAMEWORK_KEY: &[u8] = b"id";
 
 const VERSION: u8 = 1;
 
@@ -35,6 +38,23 @@ pub enum RecordError {
     /// The tree or the key is not known.
     #[error("a newer version may have written it; this program does not know where it belongs")]
     Place,
+}
+
+/// A record of a framework's ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The tree that it lies in.
+    pub tree: &'static str,
+    /// Its key there.
+    pub key: Vec<u8>,
+    /// Its value; `None` removes it.
+    pub value: Option<Vec<u8>>,
+}
+
+impl Record {
+    fn put(tree: &'static str, key: Vec<u8>, value: &[u8]) -> Record {
+        Record { tree, key, value: Some(versioned(value)) }
+    }
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -60,22 +80,26 @@ struct MemberRecord {
     note: Vec<u8>,
 }
 
-/// Encodes a change as tree, key and value.
-pub(super) fn write(change: &KeeperChange) -> (&'static str, Vec<u8>, Vec<u8>) {
+/// Encodes a change as a record.
+pub fn write(change: &KeeperChange) -> Record {
     match change {
         KeeperChange::Framework(id) => {
-            (FRAMEWORK_TREE, FRAMEWORK_KEY.to_vec(), versioned(id.as_str().as_bytes()))
+            Record::put(FRAMEWORK_TREE, FRAMEWORK_KEY.to_vec(), id.as_str().as_bytes())
         }
-        KeeperChange::Member(member) => (
+        KeeperChange::Member(member) => Record::put(
             MEMBER_TREE,
             member.index.to_be_bytes().to_vec(),
-            versioned(&record(member).encode_to_vec()),
+            &record(member).encode_to_vec(),
         ),
+        KeeperChange::Service(change) => service::write(change),
     }
 }
 
 /// Reads what [`write`] wrote.
-pub(super) fn read(tree: &str, key: &[u8], value: &[u8]) -> Result<KeeperChange, RecordError> {
+///
+/// # Errors
+/// When it cannot be read; a record of a newer version is never half understood.
+pub fn read(tree: &str, key: &[u8], value: &[u8]) -> Result<KeeperChange, RecordError> {
     let Some((&VERSION, value)) = value.split_first() else {
         return Err(RecordError::Version { found: value.first().copied() });
     };
@@ -93,6 +117,9 @@ pub(super) fn read(tree: &str, key: &[u8], value: &[u8]) -> Result<KeeperChange,
                 .into());
             }
             Ok(KeeperChange::Member(member))
+        }
+        tree if service::is_tree(tree) => {
+            service::read(tree, key, value).map(|it| KeeperChange::Service(Box::new(it)))
         }
         _ => Err(RecordError::Place),
     }
@@ -169,6 +196,17 @@ mod tests {
         }
     }
 
+    /// Encodes a change that puts a record.
+    fn put(change: &KeeperChange) -> (&'static str, Vec<u8>, Vec<u8>) {
+        let record = write(change);
+        (record.tree, record.key, record.value.expect("it is put"))
+    }
+
+    fn of_pods() -> Vec<KeeperChange> {
+        let boxed = |it| KeeperChange::Service(Box::new(it));
+        service::samples::changes().into_iter().map(boxed).collect()
+    }
+
     fn changes() -> [KeeperChange; 4] {
         let id = FrameworkId::made("f-1".to_owned());
         let claiming = Member { stage: Stage::Claiming, run: None, ..placed() };
@@ -182,8 +220,8 @@ mod tests {
 
     #[test]
     fn what_was_written_is_read() {
-        for change in changes() {
-            let (tree, key, value) = write(&change);
+        for change in changes().into_iter().chain(of_pods()) {
+            let (tree, key, value) = put(&change);
             assert_eq!(read(tree, &key, &value).unwrap(), change);
         }
     }
@@ -191,24 +229,39 @@ mod tests {
     /// What frameworks have on their disks must be read by every later program, and written as it was.
     #[test]
     fn records_are_the_bytes_that_they_were() {
+        golden("ledger-framework.txt", &changes());
+        golden("ledger-service.txt", &of_pods());
+    }
+
+    fn golden(name: &str, changes: &[KeeperChange]) {
         let hex = |bytes: &[u8]| bytes.iter().map(|it| format!("{it:02x}")).collect::<String>();
         let line = |change: &KeeperChange| {
-            let (tree, key, value) = write(change);
+            let (tree, key, value) = put(change);
             format!("{tree} x{} x{}\n", hex(&key), hex(&value))
         };
-        let lines: String = changes().iter().map(line).collect();
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("tests/golden/ledger-framework.txt");
+        let lines: String = changes.iter().map(line).collect();
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
         if std::env::var("HOLDFAST_GOLDEN").is_ok_and(|it| it == "rewrite") {
             std::fs::write(&path, &lines).unwrap();
         }
         let kept = std::fs::read_to_string(&path).unwrap();
-        assert_eq!(kept, lines, "if that is meant: HOLDFAST_GOLDEN=rewrite cargo test -p holdfast-sdk --features net bytes");
+        assert_eq!(
+            kept, lines,
+            "if that is meant: HOLDFAST_GOLDEN=rewrite cargo test -p holdfast-sdk bytes"
+        );
+    }
+
+    #[test]
+    fn a_spec_that_nobody_runs_by_is_removed() {
+        use crate::pods::ServiceChange;
+        let record = write(&KeeperChange::Service(Box::new(ServiceChange::SpecDropped(2))));
+        let put = put(&of_pods()[0]);
+        assert_eq!((record.tree, record.key, record.value), (put.0, put.1, None));
     }
 
     #[test]
     fn what_cannot_be_is_refused() {
-        let (tree, key, value) = write(&KeeperChange::Member(placed()));
+        let (tree, key, value) = put(&KeeperChange::Member(placed()));
         assert!(matches!(read(tree, &key, &[2]), Err(RecordError::Version { found: Some(2) })));
         assert!(matches!(read(tree, &key, &[]), Err(RecordError::Version { found: None })));
         assert!(matches!(read("other", &key, &value), Err(RecordError::Place)));

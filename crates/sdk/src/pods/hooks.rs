@@ -1,0 +1,118 @@
+//! What the author of a service may decide beside its spec.
+//!
+//! Every hook has a default, so that a spec needs no code. Hooks answer at once, from what they know:
+//! whoever has to ask a database does it beside the keeper, and tells with [`crate::Input::Poke`]
+//! that there are news.
+
+use super::ledger::ServiceLedger;
+use super::member::{KeptClaim, MemberId, PodMember};
+use crate::plans::{PlanKind, Step};
+use crate::spec::{ServiceSpec, TaskSpec};
+
+/// Whether something may be done now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It may.
+    Yes,
+    /// Not yet, and why; it is asked again.
+    NotYet(String),
+    /// Only when a person says so, and why.
+    Ask(String),
+}
+
+/// What is seen of a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Observation {
+    /// It is done.
+    Done,
+    /// It is under way; what it waits for.
+    Running(String),
+    /// Nothing of it was done: the act may be done, again.
+    NotBegun,
+    /// Nobody knows; the plan stops, and asks.
+    Unknown(String),
+}
+
+/// A service as its hooks see it.
+#[derive(Clone, Copy, Debug)]
+pub struct ServiceView<'a> {
+    /// The spec to reach.
+    pub spec: &'a ServiceSpec,
+    /// Members and plans.
+    pub ledger: &'a ServiceLedger,
+}
+
+impl<'a> ServiceView<'a> {
+    /// A member.
+    pub fn member(&self, id: &MemberId) -> Option<&'a PodMember> {
+        self.ledger.members.get(id)
+    }
+
+    /// The members of a pod that have a place, by number.
+    pub fn placed(&self, pod: &str) -> impl Iterator<Item = &'a PodMember> {
+        let from = MemberId::new(pod, 0)..=MemberId::new(pod, u32::MAX);
+        self.ledger.members.range(from).map(|it| it.1).filter(|it| it.agent.is_some())
+    }
+}
+
+/// What an author may decide beside the spec.
+pub trait Hooks {
+    /// The task as this member shall run it, given all members and their addresses: another command,
+    /// more variables, other files.
+    fn task(&self, _service: &ServiceView<'_>, _member: &PodMember, task: TaskSpec) -> TaskSpec {
+        task
+    }
+
+    /// Called with a message of a member's executor. What it returns is kept as the member's note,
+    /// durably.
+    fn heard(&mut self, _member: &PodMember, _data: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// Whether this task of the member may be started now.
+    fn may_start(
+        &self,
+        _service: &ServiceView<'_>,
+        _member: &PodMember,
+        _task: &TaskSpec,
+    ) -> Verdict {
+        Verdict::Yes
+    }
+
+    /// Whether a step may begin now: what must hold before a member is stopped, or who belongs to
+    /// the service changes.
+    fn may_begin(&self, _service: &ServiceView<'_>, _step: &Step) -> Verdict {
+        Verdict::Yes
+    }
+
+    /// Begins the author's part of a step. Its intent is durable; it is called again after a crash
+    /// when [`Hooks::observe`] says that it has not begun.
+    fn begin(&mut self, _step: &Step) {}
+
+    /// How far the author's part of a step has come. Asked of steps that are done as far as the
+    /// cluster knows, and of [`crate::plans::Act::Hook`] steps from their beginning.
+    fn observe(&self, _service: &ServiceView<'_>, _step: &Step) -> Observation {
+        Observation::Done
+    }
+
+    /// Whether the data of a claim that is kept are not needed any more. By default a person says so.
+    fn may_release(
+        &self,
+        _service: &ServiceView<'_>,
+        _member: &PodMember,
+        _claim: &KeptClaim,
+    ) -> Verdict {
+        Verdict::Ask("nobody has said that its data are not needed any more".to_owned())
+    }
+
+    /// The steps of the author's own plans, such as `backup`; none when there is no such plan.
+    fn steps(&self, _service: &ServiceView<'_>, _plan: PlanKind) -> Vec<(MemberId, String)> {
+        Vec::new()
+    }
+}
+
+/// No hooks: everything is as the spec says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NoHooks;
+
+impl Hooks for NoHooks {}

@@ -7,11 +7,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use holdfast_tests::calls::{disk, path_source};
 use holdfast_tests::cluster::{text, volume_dir};
 use holdfast_tests::command::{done, holdfast, refused, words};
+use holdfast_tests::daemon::binary;
 use holdfast_tests::{until, Cluster};
 use serde_json::Value;
 
@@ -237,5 +238,59 @@ fn a_ledger_that_is_rolled_back_is_recovered_and_neither_copy_of_before_is_belie
         fs::rename(&now, &ledger).unwrap();
         bed.cluster.agents[0].start();
         bed.is_whole(&[]);
+    }
+}
+
+/// A task that runs until this file is there.
+fn waiting_task(cluster: &Cluster, go: &Path) -> Child {
+    let line = format!("while [ ! -e {} ]; do sleep 0.1; done", text(go));
+    let master = cluster.master.address().to_string();
+    let mut run = Command::new(binary());
+    run.args([
+        "run", "--master", &master, "--cpus", "0.1", "--mem", "16MB", "--shell", "--", &line,
+    ]);
+    run.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+#[test]
+fn an_older_ledger_that_goes_on_by_itself_past_the_acknowledged_version_stays_fenced() {
+    let mut bed = Bed::new();
+    let (ledger, old, go) =
+        (bed.cluster.agent_dir(0).join("ledger"), bed.cluster.path("old"), bed.cluster.path("go"));
+    let runs: Vec<Child> = (0..5).map(|_| waiting_task(&bed.cluster, &go)).collect();
+    until("all tasks run", || {
+        let tasks = bed.cluster.list("tasks");
+        let running = tasks.iter().filter(|it| it["state"] == "TASK_RUNNING").count();
+        (running == runs.len()).then_some(()).ok_or_else(|| format!("{tasks:?}"))
+    });
+    bed.cluster.agents[0].kill();
+    assert!(Command::new("cp").arg("-a").args([&ledger, &old]).status().unwrap().success());
+    bed.cluster.agents[0].start();
+    bed.cluster.wait_for_agent(0, "well");
+    let piece = disk(5.0, Some(&path_source(&text(&bed.disks[0]))));
+    let late = bed.cluster.claim_volume(0, "late", &piece);
+    bed.cluster.agents[0].kill();
+    fs::remove_dir_all(&ledger).unwrap();
+    fs::rename(&old, &ledger).unwrap();
+    bed.cluster.agents[0].start();
+    bed.is_fenced();
+    // Its tasks end, which it writes down: as many commits as it lacks, and more.
+    fs::write(&go, "").unwrap();
+    let agent = bed.agent();
+    until("its version is past the acknowledged one", || {
+        let agents = bed.cluster.list("agents");
+        let it = agents.iter().find(|it| it["id"] == agent.as_str()).unwrap();
+        let why = it["why"].as_str().unwrap_or_default();
+        assert!(it["state"] != "well", "it is believed: {it}");
+        why.contains("has gone on from there").then_some(()).ok_or_else(|| it.to_string())
+    });
+    assert_eq!(bed.cluster.find_claim("late").unwrap()["id"], late["id"], "nothing has ended");
+    done(&bed.cluster, &["agent", "recover", &agent, "-y"]);
+    bed.claims.push(late);
+    bed.cluster.wait_for_agent(0, "well");
+    assert_eq!(bed.cluster.wait_for_claim("late", "ready")["id"], bed.claims[3]["id"]);
+    for mut run in runs {
+        let _ = run.kill();
+        run.wait().unwrap();
     }
 }

@@ -172,10 +172,11 @@ pub(crate) fn recover_keeper_twice(
     twice(ledger, start, |ledger, change: &KeeperChange| ledger.apply(change), |ledger| ledger)
 }
 
-/// The ledger without what may differ from one recovery to the next: fresh names and counts of
-/// commits.
+/// The ledger without what may differ from one recovery to the next: fresh names, counts of commits,
+/// and checksums over both.
 fn plain(mut ledger: AgentLedger) -> AgentLedger {
-    ledger.identity.version = 0;
+    (ledger.identity.version, ledger.identity.checksum) = (0, 0);
+    ledger.points.clear();
     let blank = |task: &mut TaskRecord| {
         task.updates.iter_mut().chain(&mut task.latest).for_each(|it| {
             it.uuid = None;

@@ -39,7 +39,6 @@ use self::found::Guard;
 use self::index::Index;
 use crate::keeper::{Effect, Input};
 use crate::ledger::{KeeperChange, KeeperLedger};
-use crate::pace::Pace;
 use crate::spec::ServiceSpec;
 
 /// The filter on declined offers while something is wanted, in milliseconds.
@@ -85,6 +84,7 @@ impl<H: Hooks> ServiceKeeper<H> {
             strangers: BTreeMap::new(),
             asked: None,
             paces: BTreeMap::new(),
+            rests: BTreeMap::new(),
             ends: BTreeMap::new(),
             seen: BTreeMap::new(),
             offers: VecDeque::new(),
@@ -100,7 +100,7 @@ impl<H: Hooks> ServiceKeeper<H> {
 
     /// When the next [`Input::Tick`] is wanted; earlier ones are harmless.
     pub fn next_deadline(&self) -> Option<Instant> {
-        let rested = self.paces.values().filter_map(Pace::until).min();
+        let rested = self.rests.values().copied().min();
         self.reconcile_at
             .into_iter()
             .chain(rested)
@@ -167,9 +167,13 @@ impl<H: Hooks> ServiceKeeper<H> {
             self.recover_lost(now);
             self.reconcile(now, false);
         }
-        let mut rested = false;
-        self.paces.values_mut().for_each(|it| rested |= it.wake(now));
-        if rested {
+        let rested = self.rests.iter().filter(|it| *it.1 <= now).map(|it| it.0.clone());
+        let rested: Vec<MemberId> = rested.collect();
+        for id in &rested {
+            self.rests.remove(id);
+            self.paces.entry(id.clone()).or_default().wake(now);
+        }
+        if !rested.is_empty() {
             self.revive();
         }
     }

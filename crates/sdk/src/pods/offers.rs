@@ -143,7 +143,13 @@ impl<H: Hooks> ServiceKeeper<H> {
             let Some(task) = self.next_task(&pod, &member) else { continue };
             match made.rest.own(&member, &pod, &task) {
                 Ok(own) => {
-                    let member = PodMember { ports: own.ports, ..member };
+                    // A claim that was adopted or moved has not said where it is.
+                    let member = PodMember {
+                        ports: own.ports,
+                        hostname: made.offer.hostname.clone(),
+                        attributes: made.site.attributes.clone(),
+                        ..member
+                    };
                     self.launch(made, member, &pod, &task, own.used, Vec::new());
                 }
                 Err(why) => {

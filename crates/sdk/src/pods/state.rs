@@ -46,6 +46,8 @@ pub struct ServiceKeeper<H> {
     /// The last member that was asked about.
     pub(super) asked: Option<MemberId>,
     pub(super) paces: BTreeMap<MemberId, Pace>,
+    /// Members that rest after an early end of their task, and until when.
+    pub(super) rests: BTreeMap<MemberId, Instant>,
     /// How often a member's task has ended since its step began, and its last words.
     pub(super) ends: BTreeMap<MemberId, (u32, String)>,
     /// Values of attributes that were offered, of those that pods are spread over.

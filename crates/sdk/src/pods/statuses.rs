@@ -106,7 +106,11 @@ impl<H: Hooks> ServiceKeeper<H> {
         } else {
             let why = status.message.clone().unwrap_or_default();
             self.log(format!("task {} is {}: {why}", status.task, status.state.name()));
-            self.paces.entry(id.clone()).or_default().over(now);
+            let pace = self.paces.entry(id.clone()).or_default();
+            pace.over(now);
+            if let Some(until) = pace.until() {
+                self.rests.insert(id.clone(), until);
+            }
             if status.state != TaskState::Killed {
                 let ends = self.ends.entry(id.clone()).or_default();
                 *ends = (ends.0 + 1, format!("{} {why}", status.state.name()));

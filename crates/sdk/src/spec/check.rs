@@ -170,12 +170,19 @@ fn ports(wrong: &mut Wrong, at: &str, pod: &PodSpec) {
     for (index, it) in pod.ports.iter().enumerate() {
         let at = format!("{at}.ports[{index}]");
         name(wrong, &format!("{at}.name"), &it.name);
-        if let PortNumber::Fixed(number) = it.number {
-            let path = format!("{at}.number");
-            wrong.unless(number != 0, &path, "is 0; give 1 to 65535, or let it be chosen");
-            if let Some(other) = numbers.insert(number, &it.name) {
-                wrong.add(path, format!("{number} is the number of port `{other}`, too"));
+        let path = format!("{at}.number");
+        match it.number {
+            PortNumber::Fixed(number) => {
+                wrong.unless(number != 0, &path, "is 0; give 1 to 65535, or let it be chosen");
+                if let Some(other) = numbers.insert(number, &it.name) {
+                    wrong.add(path, format!("{number} is the number of port `{other}`, too"));
+                }
             }
+            PortNumber::KeptForLife if pod.volumes.is_empty() => wrong.add(
+                path,
+                "is kept for life, but a pod without volumes has no claim that keeps it; fix the number, or give the pod a volume",
+            ),
+            PortNumber::KeptForLife => {}
         }
     }
 }
@@ -405,6 +412,10 @@ mod tests {
                 it.pods[0].volumes.push(inner);
             }),
             ("pods.node.ports[0].number", |it| it.pods[0].ports[0].number = PortNumber::Fixed(0)),
+            ("pods.proxy.ports[0].number", |it| {
+                *it = two_pods();
+                it.pods[1].ports = vec![it.pods[0].ports[1].clone()];
+            }),
             ("pods.node.ports[2].number", |it| {
                 let clash = PortSpec { name: "other".into(), ..it.pods[0].ports[0].clone() };
                 it.pods[0].ports.push(clash);

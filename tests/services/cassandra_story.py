@@ -7,6 +7,7 @@ the folder of Cassandra's jars, and on the package `cassandra-driver`. With `--b
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -262,12 +263,16 @@ def refused(cluster, writer):
 
 
 def grown(cluster, writer, service):
-    """Asks for one node more, on a new machine in a rack that is there already."""
-    with step("a fourth node joins: until all serve"):
+    """Asks for one node more, on a new machine in a rack that is there already, while another node hangs: it joins once that answers."""
+    with step("a fourth node waits for one that hangs, and joins: until all serve"):
+        java = process(cluster, 2, "CassandraDaemon")
+        os.kill(java, signal.SIGSTOP)
         cluster.add_agent("r1", RESOURCES)
         ADDRESSES.append("127.0.0.4")
         service.command[service.command.index("--nodes") + 1] = "4"
         again(service)
+        until("it waits", lambda: "refused: it joins once its ring is calm: node 127.0.0.2: it did not answer" in service.text(), within=120)
+        os.kill(java, signal.SIGCONT)
         until("every node serves", lambda: whole(cluster) and writer.all_replicas_answer(), within=180, pause=0.2)
 
 

@@ -20,4 +20,5 @@ pub mod seeds;
 pub mod settings;
 pub mod shown;
 pub mod sizes;
+pub mod topology;
 pub mod yaml;

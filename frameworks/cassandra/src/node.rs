@@ -165,9 +165,12 @@ impl Node {
             return children.kill(&course.task, Some(Duration::ZERO), &why);
         }
         match course.readiness.looked(look.as_ref().map_err(String::as_str)) {
-            Some(Change::Serving) => course.tell(&self.reporter, true, course.description()),
+            Some(Change::Serving) => course.tell(&self.reporter, Some(true), course.description()),
             Some(Change::Lost(why)) => {
-                course.tell(&self.reporter, false, format!("it does not serve: {why}"));
+                course.tell(&self.reporter, Some(false), format!("it does not serve: {why}"));
+            }
+            Some(Change::NotYet(why)) => {
+                course.tell(&self.reporter, None, format!("it does not serve yet: {why}"));
             }
             None => {}
         }
@@ -229,16 +232,11 @@ impl Course {
         format!("UN in {}/{} of `{}` as host {host}", frozen.dc, frozen.rack, frozen.cluster_name)
     }
 
-    fn tell(&self, reporter: &Reporter, healthy: bool, words: String) {
+    fn tell(&self, reporter: &Reporter, healthy: Option<bool>, words: String) {
         tracing::info!("{words}");
         let status = TaskStatus::new(self.task.clone(), TaskState::Running, now());
         let reason = Some(Reason::TaskHealthCheckStatusUpdated as i32);
-        reporter.report(TaskStatus {
-            healthy: Some(healthy),
-            message: Some(words),
-            reason,
-            ..status
-        });
+        reporter.report(TaskStatus { healthy, message: Some(words), reason, ..status });
     }
 }
 

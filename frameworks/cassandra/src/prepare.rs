@@ -18,6 +18,7 @@ use crate::jars::Jars;
 use crate::jvm;
 use crate::marker::{Marker, Note};
 use crate::settings::{place_name, Settings};
+use crate::topology::is_calm;
 use crate::yaml;
 
 /// What a rack is called where no attribute says it.
@@ -106,7 +107,13 @@ pub fn prepare(
     is_free(address, settings.storage_port)?;
     is_free(address, settings.native_transport_port)?;
     let (mut marker, words) = match admitted {
-        Admitted::ToJoin(marker) => (marker, "it joins its ring".to_owned()),
+        Admitted::ToJoin(marker) => {
+            if !arguments.first {
+                is_calm(&arguments.seeds, settings.native_transport_port, address)
+                    .context("it joins once its ring is calm")?;
+            }
+            (marker, "it joins its ring".to_owned())
+        }
         Admitted::Back(marker) => {
             let host = marker.joined.as_ref().map(|it| it.host_id.clone()).unwrap_or_default();
             (marker, format!("it comes back as host {host}"))
@@ -233,8 +240,6 @@ mod tests {
                 "x",
                 "--member",
                 "1",
-                "--seeds",
-                "10.0.0.1",
                 "--allow-root",
                 "--rack-attribute",
                 "rack",
@@ -250,7 +255,9 @@ mod tests {
         }
 
         fn prepare(&self, more: &[&str], note: &[u8]) -> Result<Prepared> {
+            let first = (!more.contains(&"--seeds")).then_some("--first");
             let words = self.words.iter().map(String::as_str).chain(more.iter().copied());
+            let words = words.chain(first);
             let arguments = Words::try_parse_from(words).unwrap().arguments;
             prepare(&arguments, note, &self.welcome, self.sandbox.path())
         }
@@ -299,7 +306,9 @@ mod tests {
         assert_eq!(Marker::read(&prepared.volume).unwrap().unwrap().starts, 2);
         assert_eq!(fs::read_dir(&prepared.volume).unwrap().count(), 1, "the marker alone");
         let yaml = fs::read_to_string(bed.sandbox.path().join("conf/cassandra.yaml")).unwrap();
-        assert!(yaml.contains("listen_address: '127.0.0.1'") && yaml.contains("seeds: '10.0.0.1'"));
+        assert!(
+            yaml.contains("listen_address: '127.0.0.1'") && yaml.contains("seeds: '127.0.0.1'")
+        );
         let place = fs::read_to_string(bed.sandbox.path().join("conf/cassandra-rackdc.properties"));
         assert_eq!(place.unwrap(), "dc=dc1\nrack=r1\n");
         assert!(prepared
@@ -313,6 +322,11 @@ mod tests {
         let mut bed = Bed::new();
         bed.refused(&["--rack-attribute", "zone"], "has no attribute `zone`");
         bed.refused(&["--mem-mb", "100"], "--mem-mb 100");
+        // Nobody listens there at the port that was found to be free.
+        bed.refused(
+            &["--seeds", "127.0.0.1"],
+            "it joins once its ring is calm: none of its seeds answers",
+        );
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = taken.local_addr().unwrap().port().to_string();
         bed.refused(&["--native-transport-port", &port], "another process has it");

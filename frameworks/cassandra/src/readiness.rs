@@ -13,6 +13,8 @@ const FAILURES_MAX: u32 = 3;
 pub struct Readiness {
     is_serving: bool,
     failures: u32,
+    /// Why it did not serve yet, at the last look.
+    not_yet: Option<String>,
 }
 
 /// What has changed.
@@ -22,6 +24,8 @@ pub enum Change {
     Serving,
     /// It does not any more, for this reason.
     Lost(String),
+    /// It does not yet, for another reason than before.
+    NotYet(String),
 }
 
 impl Readiness {
@@ -34,16 +38,23 @@ impl Readiness {
     pub fn looked(&mut self, look: Result<&Facts, &str>) -> Option<Change> {
         let why = match look {
             Ok(facts) if facts.is_normal() => {
-                self.failures = 0;
+                (self.failures, self.not_yet) = (0, None);
                 let was = std::mem::replace(&mut self.is_serving, true);
                 return (!was).then_some(Change::Serving);
             }
             Ok(facts) => format!("its state in the ring is {}", facts.status),
             Err(why) => why.to_owned(),
         };
+        if !self.is_serving {
+            let is_news = self.not_yet.as_ref() != Some(&why);
+            self.not_yet = Some(why.clone());
+            return is_news.then_some(Change::NotYet(why));
+        }
         self.failures += 1;
-        let is_lost = self.is_serving && FAILURES_MAX <= self.failures;
-        self.is_serving &= !is_lost;
+        let is_lost = FAILURES_MAX <= self.failures;
+        if is_lost {
+            (self.is_serving, self.not_yet) = (false, Some(why.clone()));
+        }
         is_lost.then_some(Change::Lost(why))
     }
 }
@@ -65,9 +76,12 @@ mod tests {
             status: status.to_owned(),
         };
         let mut readiness = Readiness::default();
+        let not_yet = |why: &str| Some(Change::NotYet(why.to_owned()));
+        assert_eq!(readiness.looked(Err("it does not listen")), not_yet("it does not listen"));
         for _ in 0..9 {
-            assert_eq!(readiness.looked(Err("it does not listen")), None, "it never did");
+            assert_eq!(readiness.looked(Err("it does not listen")), None, "that is known");
         }
+        assert_eq!(readiness.looked(Err("it refuses")), not_yet("it refuses"));
         assert_eq!(readiness.looked(Ok(&facts("NORMAL"))), Some(Change::Serving));
         assert_eq!(readiness.looked(Ok(&facts("NORMAL"))), None);
         assert_eq!(readiness.looked(Err("x")), None);
@@ -78,7 +92,8 @@ mod tests {
         assert!(readiness.is_serving());
         let lost = Change::Lost("its state in the ring is shutdown".to_owned());
         assert_eq!(readiness.looked(Ok(&facts("shutdown"))), Some(lost));
-        assert_eq!(readiness.looked(Err("z")), None);
+        assert_eq!(readiness.looked(Ok(&facts("shutdown"))), None);
+        assert_eq!(readiness.looked(Err("z")), not_yet("z"));
         assert_eq!(readiness.looked(Ok(&facts("NORMAL"))), Some(Change::Serving));
     }
 }

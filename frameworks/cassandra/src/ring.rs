@@ -3,19 +3,19 @@
 //! It relies on `cql` for the protocol. It asks for what the node has in memory, so that a look costs it next to nothing, and waits no
 //! longer than a few seconds for anything.
 
-use std::io::{Read, Write};
+use std::io::{Error, ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use holdfast_sdk::net::{bail, Context, Result};
+use holdfast_sdk::net::{bail, ensure, Context, Result};
 
 use crate::cql::{self, Answer, Field, Row};
 
 /// How long a node may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 const LOCAL: &str = "SELECT cluster_name, data_center, rack, partitioner, host_id, tokens, release_version, bootstrapped FROM system.local";
-const GOSSIP: &str =
-    "SELECT address, dc, rack, status_with_port, host_id, load FROM system_views.gossip_info";
+const GOSSIP: &str = "SELECT address, dc, rack, status_with_port, host_id, \"schema\", load FROM system_views.gossip_info";
+const STREAMING: &str = "SELECT operation, status, peers FROM system_views.streaming";
 
 /// What a node says about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +76,8 @@ pub struct Node {
     pub status: String,
     /// Its host id.
     pub host_id: String,
+    /// The version of its schema.
+    pub schema: String,
     /// How much data it has, in bytes, as it last said.
     pub load_bytes: u64,
 }
@@ -90,9 +92,18 @@ impl Node {
             // `NORMAL,-9152196762610319350`: a state and what belongs to it.
             status: text(row, "status_with_port").split(',').next().unwrap_or("").to_owned(),
             host_id: text(row, "host_id"),
+            schema: text(row, "schema"),
             load_bytes: load as u64,
         }
     }
+}
+
+fn described(stream: &Row) -> String {
+    let peers = match stream.get("peers") {
+        Some(Field::List(peers)) => peers.join(", "),
+        _ => String::new(),
+    };
+    format!("{} with {peers}", text(stream, "operation"))
 }
 
 fn text(row: &Row, name: &str) -> String {
@@ -148,6 +159,17 @@ impl Session {
         Ok(self.rows(GOSSIP)?.iter().map(Node::read).collect())
     }
 
+    /// What the node moves from or to others now, for people. What has ended is remembered for a while, and not told.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn streams(&mut self) -> Result<Vec<String>> {
+        let rows = self.rows(STREAMING)?;
+        let open =
+            rows.iter().filter(|it| ["init", "start"].contains(&text(it, "status").as_str()));
+        Ok(open.map(described).collect())
+    }
+
     fn rows(&mut self, cql: &str) -> Result<Vec<Row>> {
         match self.say(&cql::query(cql))? {
             Answer::Rows(rows) => Ok(rows),
@@ -159,12 +181,20 @@ impl Session {
     fn say(&mut self, frame: &[u8]) -> Result<Answer> {
         self.stream.write_all(frame).context("it does not listen any more")?;
         let mut head = [0; cql::HEAD_BYTES];
-        self.stream.read_exact(&mut head).context("it does not answer")?;
+        if let Err(error) = self.stream.read_exact(&mut head) {
+            // What the kernel calls a read that took too long helps nobody.
+            ensure!(!is_timeout(&error), "it did not answer within {ANSWER_TIMEOUT:?}");
+            return Err(error).context("it does not answer");
+        }
         let (opcode, length) = cql::head(head)?;
         let mut body = vec![0; length];
         self.stream.read_exact(&mut body).context("it does not end its answer")?;
         Ok(cql::answer(opcode, &body)?)
     }
+}
+
+fn is_timeout(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }
 
 #[cfg(test)]

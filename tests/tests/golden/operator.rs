@@ -107,7 +107,11 @@ pub fn master_book(scene: &Scene) -> Book {
         json!({ "type": "SET_LOGGING_LEVEL", "set_logging_level": { "level": 1, "duration": { "nanoseconds": 1 } } }),
         json!({ "type": "UPDATE_WEIGHTS", "update_weights": { "weight_infos": [{ "role": "db", "weight": 0.0 }] } }),
         json!({ "type": "UPDATE_WEIGHTS", "update_weights": { "weight_infos": [{ "role": "a b", "weight": 1.0 }] } }),
-        json!({ "type": "DRAIN_AGENT", "drain_agent": { "agent_id": agent } }),
+        json!({ "type": "DRAIN_AGENT", "drain_agent": { "agent_id": agent, "max_grace_period": { "seconds": -1 } } }),
+        json!({ "type": "DRAIN_AGENT", "drain_agent": { "agent_id": { "value": "nobody" } } }),
+        json!({ "type": "DEACTIVATE_AGENT", "deactivate_agent": { "agent_id": { "value": "nobody" } } }),
+        json!({ "type": "REACTIVATE_AGENT", "reactivate_agent": { "agent_id": agent } }),
+        json!({ "type": "MARK_AGENT_GONE", "mark_agent_gone": { "agent_id": { "value": "nobody" } } }),
     ] {
         both(&mut book, address, &call, &of_master(&call));
     }

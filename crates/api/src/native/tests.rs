@@ -51,7 +51,7 @@ fn running_task() -> Value {
 fn agents_that_are_here_and_expected() {
     let expected = json!([
         {
-            "id": "S0", "hostname": "host0", "address": "host0:5051", "state": "well", "why": null,
+            "id": "S0", "hostname": "host0", "address": "host0:5051", "state": "well", "why": null, "deactivated": null,
             "total": "cpus:8; disk[Path:/d1]:700; disk(db, db-team)[Path:/d1]:100; disk(db, db-team)[Path:/d1,data-0]:200; mem:4096; ports:[31000-31009]",
             "free": "nothing",
             "used": "cpus:1.5; disk(db, db-team)[Path:/d1,data-0]:200; mem:128",
@@ -59,7 +59,7 @@ fn agents_that_are_here_and_expected() {
         },
         {
             "id": "S1", "hostname": "host1", "address": "host1:5051", "state": "away",
-            "why": "it is not connected", "total": "nothing", "free": "nothing", "used": "nothing",
+            "why": "it is not connected", "deactivated": null, "total": "nothing", "free": "nothing", "used": "nothing",
             "tasks": 0, "volumes": 0, "generation": 0, "ledger_version": 4, "reregistered_ms": NOW,
         },
     ]);

@@ -86,9 +86,12 @@ fn wrong_calls_name_their_field() {
         ))
     );
     assert_eq!(
-        operator(r#"{"type":"DRAIN_AGENT"}"#),
-        Err(Refusal::NotServed("DRAIN_AGENT is not served yet by this master".to_owned()))
+        operator(r#"{"type":"START_MAINTENANCE"}"#),
+        Err(Refusal::NotServed("START_MAINTENANCE is not served yet by this master".to_owned()))
     );
+    let backwards = r#"{"type":"DRAIN_AGENT","drain_agent":{"agent_id":{"value":"S0"},"max_grace_period":{"seconds":-1}}}"#;
+    let why = "drain_agent.max_grace_period: must not be less than nothing";
+    assert_eq!(operator(backwards), invalid(why));
     let Err(Refusal::Invalid(why)) = operator(r#"{"type":"TEARDOWN"}"#) else { panic!() };
     assert!(why.starts_with("teardown: "), "{why}");
 }
@@ -277,7 +280,7 @@ fn an_orphan_or_a_directory_is_adopted_and_what_is_said_of_it_is_read() {
 
 #[test]
 fn an_unknown_name_lists_the_known_ones() {
-    let why = "there is no `/holdfast/v1/moon`; there are agents, disks, disk-moves, claims, ended-claims, claims-at, frameworks, tasks, offers, roles, quotas, trash, explain, outlook, kill, apply, end-claim, give-up, undelete, purge, add-disk, remove-disk, adopt-disk, cancel-move, adopt-volume, remove-orphan, recover-agent, plan, undelete-plan, adopt-volume-plan, remove-orphan-plan, recover-plan";
+    let why = "there is no `/holdfast/v1/moon`; there are agents, gone-agents, disks, disk-moves, claims, ended-claims, claims-at, frameworks, tasks, offers, roles, quotas, trash, explain, outlook, kill, apply, end-claim, give-up, undelete, purge, add-disk, remove-disk, adopt-disk, cancel-move, adopt-volume, remove-orphan, recover-agent, mark-agent-gone, deactivate-agent, reactivate-agent, drain-agent, plan, undelete-plan, adopt-volume-plan, remove-orphan-plan, recover-plan";
     assert_eq!(native(false, "moon", &[]), Err(Refusal::NotFound(why.to_owned())));
 }
 

@@ -107,6 +107,7 @@ async fn wait(context: &Context, id: &str, timeout: Option<Duration>) -> anyhow:
             let hint = "it goes on; wait longer, or see `holdfast agent show`";
             return Err(Failure::new(EXIT_TIMEOUT, cause, hint).into());
         }
+        // tidy: sleep is the point: the masters are asked now and then, and tell of nothing by themselves here
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }

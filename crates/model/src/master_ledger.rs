@@ -211,29 +211,7 @@ impl MasterLedger {
                 }
                 self.cluster = Some(cluster);
             }
-            MasterChange::Agent(agent) => {
-                if let Some(old) = self.agents.get(&agent.id) {
-                    assert!(
-                        old.ledger_version <= agent.ledger_version,
-                        "an agent's ledger only grows"
-                    );
-                    assert!(
-                        old.presence != Presence::Gone || agent.presence == Presence::Gone,
-                        "gone is for good"
-                    );
-                }
-                if let Some(old) = self.agents.get(&agent.id).filter(|it| it.node != agent.node) {
-                    let old = old.node; // Its ledger was lost, and has another name now.
-                    if self.agent_of_node(old) == Some(&agent.id) {
-                        self.nodes.remove(&old);
-                    }
-                }
-                // Of two agents with one machine, which only a damaged ledger has, the first by name is found.
-                if self.agent_of_node(agent.node).is_none_or(|named| agent.id < *named) {
-                    self.nodes.insert(agent.node, agent.id.clone());
-                }
-                self.agents.insert(agent.id.clone(), agent);
-            }
+            MasterChange::Agent(agent) => self.put_agent(agent),
             MasterChange::Framework(framework) => {
                 let id = framework.info.id.clone().expect("a framework in the ledger has its id");
                 let old = self.frameworks.get(&id);
@@ -277,6 +255,27 @@ impl MasterLedger {
             }
             MasterChange::Reactivated(agent) => drop(self.deactivations.remove(&agent)),
         }
+    }
+
+    fn put_agent(&mut self, agent: AgentRecord) {
+        if let Some(old) = self.agents.get(&agent.id) {
+            assert!(old.ledger_version <= agent.ledger_version, "an agent's ledger only grows");
+            assert!(
+                old.presence != Presence::Gone || agent.presence == Presence::Gone,
+                "gone is for good"
+            );
+        }
+        if let Some(old) = self.agents.get(&agent.id).filter(|it| it.node != agent.node) {
+            let old = old.node; // Its ledger was lost, and has another name now.
+            if self.agent_of_node(old) == Some(&agent.id) {
+                self.nodes.remove(&old);
+            }
+        }
+        // Of two agents with one machine, which only a damaged ledger has, the first by name is found.
+        if self.agent_of_node(agent.node).is_none_or(|named| agent.id < *named) {
+            self.nodes.insert(agent.node, agent.id.clone());
+        }
+        self.agents.insert(agent.id.clone(), agent);
     }
 
     fn put_claim(&mut self, agent: AgentId, claim: Claim) {

@@ -245,9 +245,7 @@ fn obey(
         Order::AcknowledgeTask(framework, task, status) => {
             acknowledge_task(step, containers, tasks, master, &(framework, task), status)
         }
-        Order::AcknowledgeOperation(operation, status) => {
-            acknowledge_operation(step, operation, status)
-        }
+        Order::AcknowledgeOperation(it, status) => acknowledge_operation(step, it, status),
         Order::ExecutorMessage(framework, executor, data) => {
             message_executor(step, containers, &(framework, executor), data)
         }

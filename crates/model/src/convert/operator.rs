@@ -68,27 +68,12 @@ pub fn from_proto(wire: Wire) -> Result<Option<OperatorCall>, Invalid> {
         Some(Ok(kind @ (Type::UpdateQuota | Type::SetQuota | Type::RemoveQuota))) => {
             return quota::from_proto(kind, wire).map(Some);
         }
-        Some(Ok(Type::MarkAgentGone)) => {
-            let field = "mark_agent_gone";
-            let it = part("MARK_AGENT_GONE", field, wire.mark_agent_gone)?;
-            let agent = agent_id(&it.agent_id).under(field)?;
-            return Ok(Some(OperatorCall::MarkAgentGone { agent, reason: None }));
-        }
-        Some(Ok(Type::DeactivateAgent)) => {
-            let field = "deactivate_agent";
-            let it = part("DEACTIVATE_AGENT", field, wire.deactivate_agent)?;
-            return Ok(Some(OperatorCall::DeactivateAgent(agent_id(&it.agent_id).under(field)?)));
-        }
-        Some(Ok(Type::ReactivateAgent)) => {
-            let field = "reactivate_agent";
-            let it = part("REACTIVATE_AGENT", field, wire.reactivate_agent)?;
-            let agent = agent_id(&it.agent_id).under(field)?;
-            return Ok(Some(OperatorCall::ReactivateAgent { agent, cancel_drain: false }));
-        }
-        Some(Ok(Type::DrainAgent)) => {
-            let it = part("DRAIN_AGENT", "drain_agent", wire.drain_agent)?;
-            return drain(it).under("drain_agent").map(Some);
-        }
+        Some(Ok(
+            kind @ (Type::MarkAgentGone
+            | Type::DeactivateAgent
+            | Type::ReactivateAgent
+            | Type::DrainAgent),
+        )) => return about_agent(kind, wire).map(Some),
         Some(Ok(Type::Teardown)) => {
             let it = part("TEARDOWN", "teardown", wire.teardown)?;
             return Ok(Some(OperatorCall::Teardown(
@@ -98,6 +83,33 @@ pub fn from_proto(wire: Wire) -> Result<Option<OperatorCall>, Invalid> {
         _ => return Ok(None),
     };
     Ok(Some(OperatorCall::Claim { agent, action }))
+}
+
+/// Reads a call that takes an agent out of service, or back into it.
+fn about_agent(kind: Type, wire: Wire) -> Result<OperatorCall, Invalid> {
+    Ok(match kind {
+        Type::MarkAgentGone => {
+            let field = "mark_agent_gone";
+            let it = part("MARK_AGENT_GONE", field, wire.mark_agent_gone)?;
+            let agent = agent_id(&it.agent_id).under(field)?;
+            OperatorCall::MarkAgentGone { agent, reason: None }
+        }
+        Type::DeactivateAgent => {
+            let field = "deactivate_agent";
+            let it = part("DEACTIVATE_AGENT", field, wire.deactivate_agent)?;
+            OperatorCall::DeactivateAgent(agent_id(&it.agent_id).under(field)?)
+        }
+        Type::ReactivateAgent => {
+            let field = "reactivate_agent";
+            let it = part("REACTIVATE_AGENT", field, wire.reactivate_agent)?;
+            let agent = agent_id(&it.agent_id).under(field)?;
+            OperatorCall::ReactivateAgent { agent, cancel_drain: false }
+        }
+        _ => {
+            let it = part("DRAIN_AGENT", "drain_agent", wire.drain_agent)?;
+            drain(it).under("drain_agent")?
+        }
+    })
 }
 
 fn drain(it: DrainAgent) -> Result<OperatorCall, Invalid> {

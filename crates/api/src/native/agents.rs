@@ -45,7 +45,7 @@ pub fn gone_agents(view: &MasterView) -> Vec<GoneAgentRow> {
         id: it.agent.to_string(),
         reason: it.reason.clone(),
     };
-    view.ledger().deaths.values().map(|it| row(it)).collect()
+    view.ledger().deaths.values().map(row).collect()
 }
 
 /// What can be offered: of an agent that cannot be asked, nothing.

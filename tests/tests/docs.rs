@@ -25,9 +25,10 @@ use blocks::{anchors, blocks, links, Block, Fate};
 use session::Session;
 
 /// Every page, in the order in which newcomers read them.
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 11] = [
     "README.md",
     "docs/concepts.md",
+    "docs/services.md",
     "docs/write-a-framework.md",
     "docs/operate.md",
     "docs/cassandra.md",
@@ -124,14 +125,15 @@ macro_rules! pages {
 pages! {
     the_readme_runs: PAGES[0],
     concepts_run: PAGES[1],
-    writing_a_framework_runs: PAGES[2],
-    operating_runs: PAGES[3],
-    cassandra_runs: PAGES[4],
-    the_api_runs: PAGES[5],
-    compatibility_runs: PAGES[6],
-    scars_run: PAGES[7],
-    the_map_runs: PAGES[8],
-    deploying_runs: PAGES[9],
+    services_run: PAGES[2],
+    writing_a_framework_runs: PAGES[3],
+    operating_runs: PAGES[4],
+    cassandra_runs: PAGES[5],
+    the_api_runs: PAGES[6],
+    compatibility_runs: PAGES[7],
+    scars_run: PAGES[8],
+    the_map_runs: PAGES[9],
+    deploying_runs: PAGES[10],
 }
 
 #[test]

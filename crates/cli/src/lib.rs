@@ -260,6 +260,39 @@ mod tests {
     }
 
     #[test]
+    fn a_service_has_verbs_for_its_whole_life() {
+        for text in [
+            "service init canary",
+            "service check s.toml",
+            "service plan s.toml -o json",
+            "service run s.toml --ledger d --listen 127.0.0.1:0 --adopt",
+            "service update s.toml --plan",
+            "service list --watch",
+            "service show s -w",
+            "service pods s",
+            "service endpoints s --port http",
+            "service plans s deploy",
+            "service pause s",
+            "service resume s update",
+            "service retry s node-0:launch --plan deploy",
+            "service force-complete s node-0:launch",
+            "service restart s node-0",
+            "service replace s node-0 -y",
+            "service release s node-0 -y",
+            "service scale s node 4 --plan",
+            "service offers s",
+            "service uninstall s -y",
+            "service logs s node-0 -f",
+        ] {
+            let line = parse(&format!("holdfast {text}"));
+            assert!(line.is_ok(), "{text}: {}", line.unwrap_err());
+        }
+        for wrong in ["service", "service run", "service replace s", "service scale s node"] {
+            assert!(parse(&format!("holdfast {wrong}")).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn failures_have_codes_and_help_names_them() {
         assert_eq!(code(&anyhow::anyhow!("x")), EXIT_ERROR);
         assert_eq!(code(&Failure::not_found("x", "y").into()), 3);

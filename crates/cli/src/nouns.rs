@@ -12,6 +12,7 @@ use super::settings_demo::DemoSettings;
 use super::settings_dev::DevSettings;
 use crate::verbs::conditions::OrPlan;
 use crate::verbs::listing::WatchArgs;
+use crate::verbs::service::ServiceVerb;
 use crate::verbs::volume_resize::Resize;
 use crate::verbs::{self, Context};
 
@@ -45,6 +46,9 @@ pub enum Verb {
     /// The frameworks.
     #[command(subcommand)]
     Framework(FrameworkVerb),
+    /// Services: run one from a file, and drive its whole life.
+    #[command(subcommand)]
+    Service(ServiceVerb),
     /// The tasks.
     #[command(subcommand)]
     Task(TaskVerb),
@@ -276,6 +280,7 @@ impl Verb {
     pub fn is_process(&self) -> bool {
         match self {
             Verb::Agent(agent) => agent.verb.is_none(),
+            Verb::Service(verb) => verb.is_process(),
             Verb::Master(_)
             | Verb::Dev(_)
             | Verb::Demo(_)
@@ -343,6 +348,7 @@ impl Verb {
             Verb::Doctor(args) => verbs::doctor::run(context, &args),
             Verb::Completion(args) => verbs::completion::run(context, args, command()),
             Verb::Ledger(verb) => verb.run(context),
+            Verb::Service(verb) => verb.ask(context).await,
             other => other.ask(context).await,
         }
     }

@@ -49,6 +49,7 @@ pub mod role_list;
 pub mod rows;
 pub mod run;
 pub mod sandbox;
+pub mod service;
 pub mod sheet;
 pub mod show;
 pub mod task_kill;

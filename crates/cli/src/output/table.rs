@@ -20,10 +20,17 @@ impl Tone {
     /// What a state's word means.
     pub fn of_state(state: &str) -> Tone {
         match state {
-            "well" | "ready" | "connected" | "ok" | "TASK_RUNNING" | "TASK_FINISHED" => Tone::Good,
+            "well" | "ready" | "connected" | "ok" | "running" | "READY" | "COMPLETE"
+            | "TASK_RUNNING" | "TASK_FINISHED" => Tone::Good,
             "fenced"
             | "missing"
             | "no"
+            | "failed"
+            | "stopped"
+            | "silent"
+            | "ERROR"
+            | "UNREACHABLE"
+            | "UNKNOWN"
             | "TASK_FAILED"
             | "TASK_ERROR"
             | "TASK_LOST"
@@ -31,8 +38,9 @@ impl Tone {
             | "TASK_GONE"
             | "TASK_GONE_BY_OPERATOR" => Tone::Bad,
             "joining" | "resyncing" | "away" | "deactivated" | "draining" | "drained"
-            | "making" | "destroying" | "TASK_STAGING" | "TASK_STARTING" | "TASK_KILLING"
-            | "TASK_UNREACHABLE" => Tone::Waiting,
+            | "making" | "destroying" | "working" | "waiting" | "paused" | "IN_PROGRESS"
+            | "WAITING" | "STARTING" | "RUNNING" | "TASK_STAGING" | "TASK_STARTING"
+            | "TASK_KILLING" | "TASK_UNREACHABLE" => Tone::Waiting,
             _ => Tone::Plain,
         }
     }

@@ -7,6 +7,7 @@ use super::claim_list::CLAIMS;
 use super::context::now_ms;
 use super::offer_list::OFFERS;
 use super::rows::Received;
+use super::service;
 use super::sheet::Sheet;
 use super::task_list::TASKS;
 use super::Context;
@@ -34,9 +35,13 @@ pub async fn run(context: &Context, args: &ExplainArgs) -> anyhow::Result<i32> {
     if context.quiet {
         context.console.put(&format!("{}\n", explained.framework))?;
     } else if context.format.is_table() {
-        context
-            .console
-            .put(&sheet(&explained, context.is_wide(), context.console.colours).text())?;
+        let mut sheet = sheet(&explained, context.is_wide(), context.console.colours);
+        if explained.task.is_none() {
+            // A service knows best what its members wait for.
+            let waits = service::waits_of(context, &explained.framework).await;
+            sheet.table("What waits", &waits, context.is_wide(), context.console.colours);
+        }
+        context.console.put(&sheet.text())?;
     } else {
         context.put_value(&explained.raw)?;
     }

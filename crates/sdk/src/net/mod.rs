@@ -10,7 +10,9 @@ mod endings;
 pub mod executor;
 mod ledger;
 mod process;
+pub mod rows;
 mod run;
+mod service;
 mod session;
 mod spec_file;
 #[cfg(test)]
@@ -21,6 +23,9 @@ pub use anyhow::{bail, ensure, Context, Error, Result};
 pub use ledger::{read_record, LedgerError, LedgerFile, LedgerRecord, LEDGER_KIND};
 pub use process::{block_on, log_to_stderr, stop_signal, tether_ends, TETHER_VARIABLE};
 pub use run::{run, run_until, Options};
+pub use service::{
+    endpoint_variables, preview, run_service, run_service_until, Preview, ServiceOptions, SpecHooks,
+};
 pub use session::{Session, SessionEvent, SessionOptions};
 pub use spec_file::{
     parse_spec, read_spec_file, spec_text, Problem, SpecFileError, SPEC_FILE_BYTES_MAX,

@@ -1,0 +1,221 @@
+//! `service pause|resume|retry|force-complete|restart|replace`: what a plan or a member of a service is told.
+//!
+//! Relies on the service for whether it can be done, and for a record of who asked. Never gives a member new disks by a habit of the hand.
+
+use holdfast_sdk::net::rows::{DoneRow, OrderDocument, PlanRow, PodRow};
+
+use super::find::{asker, find, Service};
+use crate::failure::Failure;
+use crate::verbs::change::{confirm_by_name, DestroyArgs};
+use crate::verbs::Context;
+
+/// Which plan.
+#[derive(Clone, Debug, clap::Args)]
+pub struct PlanOrderArgs {
+    /// The service: its name, or the id of its framework.
+    pub service: String,
+    /// The plan: deploy, update ... The one that is not complete, when there is one only.
+    pub plan: Option<String>,
+}
+
+/// Which step of which plan.
+#[derive(Clone, Debug, clap::Args)]
+pub struct StepOrderArgs {
+    /// The service: its name, or the id of its framework.
+    pub service: String,
+    /// The step, as `service plans` names it.
+    pub step: String,
+    /// The plan that it belongs to. The one that is not complete, when there is one only.
+    #[arg(long)]
+    pub plan: Option<String>,
+}
+
+/// Which member.
+#[derive(Clone, Debug, clap::Args)]
+pub struct PodOrderArgs {
+    /// The service: its name, or the id of its framework.
+    pub service: String,
+    /// The member, such as node-0.
+    pub pod: String,
+}
+
+/// Which member gets new disks.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ReplaceArgs {
+    /// The service: its name, or the id of its framework.
+    pub service: String,
+    /// The member, such as node-0.
+    pub pod: String,
+    /// Do not ask.
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
+/// Whose kept claims are given up.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ReleaseArgs {
+    /// The service: its name, or the id of its framework.
+    pub service: String,
+    /// The member, such as node-0.
+    pub pod: String,
+    /// Do not ask.
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
+/// Which service ends.
+#[derive(Clone, Debug, clap::Args)]
+pub struct UninstallArgs {
+    /// Its name, or the id of its framework.
+    pub service: String,
+    /// Do not ask.
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
+/// Has a plan pause or resume.
+///
+/// # Errors
+/// When there is no such service or plan, or it refuses.
+pub async fn plan(context: &Context, args: &PlanOrderArgs, verb: &str) -> anyhow::Result<i32> {
+    let service = find(context, &args.service).await?;
+    let plan = plan_of(&service, args.plan.as_deref()).await?;
+    order(&service, context, &format!("/v1/plans/{plan}/{verb}"), None).await
+}
+
+/// Has a step be tried again, or counted as done.
+///
+/// # Errors
+/// When there is no such service, plan or step, or it refuses.
+pub async fn step(context: &Context, args: &StepOrderArgs, verb: &str) -> anyhow::Result<i32> {
+    let service = find(context, &args.service).await?;
+    let plan = plan_of(&service, args.plan.as_deref()).await?;
+    let step = Some(args.step.clone());
+    order(&service, context, &format!("/v1/plans/{plan}/{verb}"), step).await
+}
+
+/// Has a member restart where it is.
+///
+/// # Errors
+/// When there is no such service or member, or it refuses.
+pub async fn restart(context: &Context, args: &PodOrderArgs) -> anyhow::Result<i32> {
+    let service = find(context, &args.service).await?;
+    let pod = pod_of(&service, &args.pod).await?;
+    order(&service, context, &format!("/v1/pods/{}/restart", pod.name), None).await
+}
+
+/// Has a member begin anew on other volumes.
+///
+/// # Errors
+/// When there is no such service or member, nobody agreed, or it refuses.
+pub async fn replace(context: &Context, args: &ReplaceArgs) -> anyhow::Result<i32> {
+    let service = find(context, &args.service).await?;
+    let pod = pod_of(&service, &args.pod).await?;
+    let held: Vec<&str> = pod.volumes.iter().map(|it| it.id.as_str()).collect();
+    let question = format!(
+        "Give {} of service `{}` new, empty volumes on another place? What it has now ({}) is kept, and not used any more.",
+        pod.name,
+        service.name,
+        if held.is_empty() { "nothing".to_owned() } else { held.join(", ") }
+    );
+    let agreed = DestroyArgs { yes: args.yes, ..DestroyArgs::default() };
+    confirm_by_name(context, &question, &pod.name, agreed)?;
+    order(&service, context, &format!("/v1/pods/{}/replace", pod.name), None).await
+}
+
+/// Has the claims that are kept of a member be given up.
+///
+/// # Errors
+/// When there is no such service or member, it keeps nothing, nobody agreed, or it refuses.
+pub async fn release(context: &Context, args: &ReleaseArgs) -> anyhow::Result<i32> {
+    let service = find(context, &args.service).await?;
+    let pod = pod_of(&service, &args.pod).await?;
+    if pod.kept.is_empty() {
+        return Err(Failure::not_found(
+            format!("no claims are kept of {} of service `{}`", pod.name, service.name),
+            format!("see `holdfast service pods {}`", service.name),
+        )
+        .into());
+    }
+    let question = format!(
+        "Give up what {} of service `{}` had before ({})? The data go to the trash.",
+        pod.name,
+        service.name,
+        pod.kept.join(", ")
+    );
+    let agreed = DestroyArgs { yes: args.yes, ..DestroyArgs::default() };
+    confirm_by_name(context, &question, &pod.name, agreed)?;
+    order(&service, context, &format!("/v1/pods/{}/release", pod.name), None).await
+}
+
+/// Has all members of a service end.
+///
+/// # Errors
+/// When there is no such service, nobody agreed, or it refuses.
+pub async fn uninstall(context: &Context, args: &UninstallArgs) -> anyhow::Result<i32> {
+    let service = find(context, &args.service).await?;
+    let rows = service.get::<Vec<PodRow>>("/v1/pods").await?;
+    let volumes: usize = rows.iter().map(|it| it.volumes.len()).sum();
+    let question = format!(
+        "End the {} members of service `{}`? Their {volumes} volumes stay until each is released.",
+        rows.len(),
+        service.name
+    );
+    let agreed = DestroyArgs { yes: args.yes, ..DestroyArgs::default() };
+    confirm_by_name(context, &question, &service.name, agreed)?;
+    order(&service, context, "/v1/uninstall", None).await
+}
+
+async fn order(
+    service: &Service<'_>,
+    context: &Context,
+    path: &str,
+    step: Option<String>,
+) -> anyhow::Result<i32> {
+    let document = OrderDocument { step, count: None, by: asker() };
+    let done = service.post::<DoneRow>(path, &document).await?;
+    match context.format.is_table() {
+        true => context.remark(&done.message),
+        false => context.put_value(&done.raw)?,
+    }
+    Ok(0)
+}
+
+/// The plan that is meant: the one that is named, or the only one that is not complete.
+async fn plan_of(service: &Service<'_>, given: Option<&str>) -> Result<String, Failure> {
+    let rows = service.get::<Vec<PlanRow>>("/v1/plans").await?;
+    let see = format!("see `holdfast service plans {}`", service.name);
+    if let Some(given) = given {
+        let is_there = rows.iter().any(|it| it.name == given);
+        let missing = format!("service `{}` has no plan `{given}`", service.name);
+        return match is_there {
+            true => Ok(given.to_owned()),
+            false => Err(Failure::not_found(missing, see)),
+        };
+    }
+    let open: Vec<&str> =
+        rows.iter().filter(|it| it.state != "COMPLETE").map(|it| it.name.as_str()).collect();
+    match open.as_slice() {
+        [one] => Ok((*one).to_owned()),
+        [] => Err(Failure::not_found(
+            format!("service `{}` has no plan that is under way", service.name),
+            see,
+        )),
+        several => Err(Failure::usage(
+            format!("several plans are under way: {}", several.join(", ")),
+            "name the one that you mean",
+        )),
+    }
+}
+
+/// The member that is meant.
+async fn pod_of(service: &Service<'_>, given: &str) -> Result<PodRow, Failure> {
+    let rows = service.get::<Vec<PodRow>>("/v1/pods").await?;
+    let found = rows.iter().find(|it| it.name == given).cloned();
+    found.ok_or_else(|| {
+        Failure::not_found(
+            format!("service `{}` has no member `{given}`", service.name),
+            format!("see `holdfast service pods {}`", service.name),
+        )
+    })
+}

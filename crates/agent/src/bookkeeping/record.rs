@@ -25,13 +25,19 @@ pub(crate) struct Record {
     alarms: Alarms,
     /// What has changed since it was last seen who waits for it.
     stirred: BTreeSet<Topic>,
-    /// Whether claims have changed since it was last found what of the disks can be claimed.
-    is_space_stale: bool,
-    /// Volumes, as they were, that are being destroyed, are no more or have another size since then.
-    released: Vec<Arc<Claim>>,
+    space: SpaceChanges,
     /// Records of the trash that have changed since the master was told.
     changed_trash: BTreeSet<ClaimId>,
     history: History,
+}
+
+/// What has changed of the claimed space since it was last found what of the disks can be claimed.
+#[derive(Debug, Default)]
+struct SpaceChanges {
+    /// Whether claims have changed.
+    is_stale: bool,
+    /// Volumes, as they were, that are being destroyed, are no more or have another size.
+    released: Vec<Arc<Claim>>,
 }
 
 /// What of the ledger's history has yet to be written down.
@@ -53,8 +59,7 @@ impl Record {
             totals: Totals::default(),
             alarms: Alarms::default(),
             stirred: BTreeSet::new(),
-            is_space_stale: false,
-            released: Vec::new(),
+            space: SpaceChanges::default(),
             changed_trash: BTreeSet::new(),
         }
     }
@@ -128,8 +133,8 @@ impl Record {
         batch.push(identity);
         self.effects.push(Effect::Commit { term, changes: batch });
         if !changed.is_empty() {
-            self.is_space_stale = true;
-            self.released.extend(released(&changed, &self.ledger));
+            self.space.is_stale = true;
+            self.space.released.extend(released(&changed, &self.ledger));
             let refitted = self.totals.apply_claim_changes(&changed, &self.ledger.claims);
             self.stirred.extend(refitted.into_iter().map(Topic::Volume));
         }
@@ -260,12 +265,12 @@ impl Record {
 
     /// Whether claims have changed since this was asked last.
     pub(crate) fn take_space_stale(&mut self) -> bool {
-        std::mem::take(&mut self.is_space_stale)
+        std::mem::take(&mut self.space.is_stale)
     }
 
     /// Volumes, as they were, that are being destroyed, are no more or have another size since this was asked last.
     pub(crate) fn take_released(&mut self) -> Vec<Arc<Claim>> {
-        std::mem::take(&mut self.released)
+        std::mem::take(&mut self.space.released)
     }
 
     /// Who waits for this is asked again.

@@ -110,7 +110,8 @@ mod tests {
 
     #[test]
     fn the_table() {
-        let framework = |id: &str| {
+        let framework = |tail: &str| {
+            let id = format!("0d1e2f30-4151-6172-8393-a4b5c6d7e8f9-{tail}");
             testbed::received::<FrameworkRow>(json!({
                 "id": id, "name": "ring", "roles": ["db"], "webui_url": "http://h:1/"
             }))
@@ -125,8 +126,8 @@ mod tests {
         raw["pods"] = pods;
         let service = Received::read("service", raw).unwrap();
         let rows = [
-            Found { framework: framework("a-0001"), service: Some(service) },
-            Found { framework: framework("a-0002"), service: None },
+            Found { framework: framework("0001"), service: Some(service) },
+            Found { framework: framework("0002"), service: None },
         ];
         assert_eq!(
             table(&rows).render(false, false),

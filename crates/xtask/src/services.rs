@@ -8,11 +8,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{bail, Context as _, Result};
+use anyhow::{anyhow, bail, Context as _, Result};
 
 use crate::arguments::{Flag, Given, Words};
 use crate::process::{cargo, echo, find, output, program, run, watch, End};
 use crate::project;
+use crate::test::machine;
 use crate::verbs::Verb;
 
 /// The verb.
@@ -47,6 +48,8 @@ const ENGINES: &[Engine] = &[Engine {
 }];
 /// The drivers of all engines, in exactly these versions.
 const DRIVERS: &[&str] = &["cassandra-driver==3.30.1"];
+/// The Debian packages that fetch and run the jars.
+const TOOLS: [&str; 2] = ["maven", "openjdk-17-jre-headless"];
 /// A story that takes longer hangs.
 const LIMIT: Duration = Duration::from_secs(1200);
 
@@ -70,7 +73,15 @@ fn one(engine: &Engine, bounded: bool) -> Result<bool> {
     if !run(&mut cargo(&build))? {
         return Ok(false);
     }
-    let (jars, python) = (jars(engine)?, python()?);
+    let (jars, python) = match (jars(engine), python()) {
+        (Ok(jars), Ok(python)) => (jars, python),
+        // As with the other tools of tests: what cannot be had is named, and what can be had must pass.
+        (Err(why), _) | (_, Err(why)) if bounded => {
+            println!("{} is left out, since what it needs cannot be had: {why:#}", engine.name);
+            return Ok(true);
+        }
+        (Err(why), _) | (_, Err(why)) => return Err(why),
+    };
     let scratch = folder().join("scratch").join(engine.name);
     if scratch.exists() {
         fs::remove_dir_all(&scratch)
@@ -110,7 +121,13 @@ fn jars(engine: &Engine) -> Result<PathBuf> {
         return Ok(lib);
     }
     if find("mvn").is_none() || find("java").is_none() {
-        bail!("Maven and a Java 17 are needed for the jars of {}; try: apt-get install maven openjdk-17-jre-headless", engine.name);
+        machine::debian(&TOOLS).map_err(|why| {
+            anyhow!(
+                "Maven and a Java 17 are needed for the jars of {}: {why}; try: apt-get install {}",
+                engine.name,
+                TOOLS.join(" ")
+            )
+        })?;
     }
     eprintln!("prepare: the jars of {} into {}", engine.name, lib.display());
     begin_anew(&folder)?;

@@ -6,7 +6,7 @@
 
 mod compat;
 mod figures;
-mod machine;
+pub mod machine;
 mod python;
 mod tally;
 

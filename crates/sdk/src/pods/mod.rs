@@ -33,6 +33,8 @@ pub use hooks::{Hooks, NoHooks, Observation, ServiceView, Verdict};
 pub use ledger::{ServiceChange, ServiceLedger};
 pub use member::{Fate, KeptClaim, MemberId, PodMember, PodRun, Target};
 pub use state::ServiceKeeper;
+#[cfg(feature = "net")]
+pub(crate) use task::MEMBER_VARIABLES;
 pub use views::{EndpointView, MemberView, OfferView, ServiceState};
 
 use self::found::Guard;

@@ -180,7 +180,7 @@ impl Rest {
         let Some(mut disk) = found.into_iter().next() else {
             let class = match &volume.class {
                 DiskClass::Any => String::new(),
-                other => format!(" of class {other:?}"),
+                other => format!(" of class {other}"),
             };
             return Err(format!("no disk{class} with {} MB for `{}`", volume.size_mb, volume.path));
         };

@@ -20,6 +20,10 @@ use crate::spec::{render, CheckSpec, Goal, PodSpec, ProbeSpec, TaskSpec};
 /// The variable that holds a file.
 const FILE: &str = "HOLDFAST_FILE_";
 
+/// The variables that every task has, beside one for each port of its pod.
+pub(crate) const MEMBER_VARIABLES: [&str; 7] =
+    ["SERVICE_NAME", "POD", "POD_INDEX", "POD_NAME", "POD_COUNT", "TASK_NAME", "HOST"];
+
 /// The description of a member's task.
 ///
 /// # Errors
@@ -79,15 +83,17 @@ fn known(
     member: &PodMember,
     task: &TaskSpec,
 ) -> BTreeMap<String, String> {
-    let mut values = BTreeMap::from([
-        ("SERVICE_NAME".to_owned(), view.spec.name.clone()),
-        ("POD".to_owned(), member.id.pod.clone()),
-        ("POD_INDEX".to_owned(), member.id.index.to_string()),
-        ("POD_NAME".to_owned(), member.id.to_string()),
-        ("POD_COUNT".to_owned(), pod.count.to_string()),
-        ("TASK_NAME".to_owned(), task.name.clone()),
-        ("HOST".to_owned(), member.hostname.clone()),
-    ]);
+    let own = [
+        view.spec.name.clone(),
+        member.id.pod.clone(),
+        member.id.index.to_string(),
+        member.id.to_string(),
+        pod.count.to_string(),
+        task.name.clone(),
+        member.hostname.clone(),
+    ];
+    let names = MEMBER_VARIABLES.iter().map(|it| (*it).to_owned());
+    let mut values: BTreeMap<String, String> = names.zip(own).collect();
     for port in &pod.ports {
         if let Some(number) = member.ports.get(&port.name) {
             values.insert(port.variable(), number.to_string());

@@ -1,8 +1,12 @@
 //! What a change of a spec means: what becomes a plan, and what is refused with the reason.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
-use super::{PodSpec, PortSpec, ServiceSpec, TaskSpec};
+use holdfast_model::FetchUri;
+
+use super::words::Time;
+use super::{ConfigFile, PodSpec, PortSpec, ServiceSpec, TaskSpec};
 
 /// What follows from a difference.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +24,7 @@ pub enum Consequence {
 /// One difference between two specs that can be carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// What differs, as the paths of [`super::SpecError`].
+    /// What differs: the path of [`super::SpecError`], with tasks by their names.
     pub path: String,
     /// The pod that it concerns; `None` = all.
     pub pod: Option<String>,
@@ -125,7 +129,7 @@ impl Found {
         self.differs.push(Difference { path, pod, from, to, consequence: then });
     }
 
-    fn plain<T: fmt::Debug + PartialEq>(
+    fn plain<T: fmt::Display + PartialEq>(
         &mut self,
         path: String,
         pod: &str,
@@ -134,7 +138,7 @@ impl Found {
         then: Consequence,
     ) {
         if was != is {
-            self.differ(&path, pod, format!("{was:?}"), format!("{is:?}"), then);
+            self.differ(&path, pod, was.to_string(), is.to_string(), then);
         }
     }
 
@@ -183,7 +187,10 @@ impl Found {
                 self.refuse(format!("{at}.size_mb"), why, instead);
             }
             if new.class != old.class {
-                let why = format!("volumes lie on {:?}, and do not move by themselves", old.class);
+                let why = format!(
+                    "volumes lie on disks of class {}, and do not move by themselves",
+                    old.class
+                );
                 self.refuse(format!("{at}.class"), why, instead);
             }
         }
@@ -217,8 +224,8 @@ impl Found {
     }
 
     fn tasks(&mut self, at: &str, was: &PodSpec, is: &PodSpec) {
-        for (index, new) in is.tasks.iter().enumerate() {
-            let at = format!("{at}.tasks[{index}]");
+        for new in &is.tasks {
+            let at = format!("{at}.tasks.{}", new.name);
             match was.task(&new.name) {
                 Some(old) => self.task(&at, &is.name, old, new),
                 None => {
@@ -263,12 +270,20 @@ impl Found {
         };
         field("command", was.command.clone(), is.command.clone());
         field("cpus", was.cpus.to_string(), is.cpus.to_string());
-        field("mem_mb", was.mem_mb.to_string(), is.mem_mb.to_string());
-        field("environment", list(&was.environment), list(&is.environment));
+        field("memory", format!("{} MB", was.mem_mb), format!("{} MB", is.mem_mb));
+        for (name, was, is) in by_name(&was.environment, &is.environment) {
+            field(&format!("environment.{name}"), option(was), option(is));
+        }
+        let (were, are) = (texts(&was.files), texts(&is.files));
+        for (path, was, is) in by_name(&were, &are).into_iter().filter(|it| it.1 != it.2) {
+            let bytes = |text: &str| format!("another text, of {} bytes", text.len());
+            let from = shown(&was.map(|_| "its text"));
+            field(&format!("files.{path}"), from, shown(&is.map(bytes)));
+        }
         field("uris", list(&was.uris), list(&is.uris));
-        field("files", list(&was.files), list(&is.files));
         field("user", option(was.user.as_deref()), option(is.user.as_deref()));
-        field("kill_grace_ms", shown(&was.kill_grace_ms), shown(&is.kill_grace_ms));
+        let grace = |it: &TaskSpec| shown(&it.kill_grace_ms.map(Time));
+        field("kill_grace", grace(was), grace(is));
         field("health", shown(&was.health), shown(&is.health));
         field("readiness", shown(&was.readiness), shown(&is.readiness));
     }
@@ -278,12 +293,40 @@ fn option(text: Option<&str>) -> String {
     text.unwrap_or("none").to_owned()
 }
 
-fn shown<T: fmt::Debug>(value: &Option<T>) -> String {
-    value.as_ref().map_or_else(|| "none".to_owned(), |it| format!("{it:?}"))
+fn shown<T: fmt::Display>(value: &Option<T>) -> String {
+    value.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string)
 }
 
-fn list<T: fmt::Debug>(all: &[T]) -> String {
-    format!("{all:?}")
+fn list(uris: &[FetchUri]) -> String {
+    let words = |it: &FetchUri| {
+        let flags =
+            [(it.executable, " executable"), (!it.extract, " not unpacked"), (it.cache, " cached")];
+        let flags: String = flags.iter().filter(|it| it.0).map(|it| it.1).collect();
+        let path = it.output_file.as_ref().map(|it| format!(" as {it}")).unwrap_or_default();
+        format!("{}{path}{flags}", it.value)
+    };
+    let all: Vec<String> = uris.iter().map(words).collect();
+    if all.is_empty() {
+        "none".to_owned()
+    } else {
+        all.join(", ")
+    }
+}
+
+fn texts(files: &[ConfigFile]) -> Vec<(String, String)> {
+    files.iter().map(|it| (it.path.clone(), it.template.clone())).collect()
+}
+
+/// Both values of each name.
+fn by_name<'a>(
+    was: &'a [(String, String)],
+    is: &'a [(String, String)],
+) -> Vec<(&'a str, Option<&'a str>, Option<&'a str>)> {
+    let of = |all: &'a [(String, String)], name: &str| {
+        all.iter().find(|it| it.0 == name).map(|it| it.1.as_str())
+    };
+    let names: BTreeSet<&str> = was.iter().chain(is).map(|it| it.0.as_str()).collect();
+    names.into_iter().map(|name| (name, of(was, name), of(is, name))).collect()
 }
 
 #[cfg(test)]
@@ -312,12 +355,12 @@ mod tests {
             (|it| it.pods[0].count = 5, "pods.node.count", Consequence::NewMembers(2)),
             (
                 |it| it.pods[0].tasks[1].command.push_str(" -v"),
-                "pods.node.tasks[1].command",
+                "pods.node.tasks.server.command",
                 Consequence::Roll,
             ),
             (
                 |it| it.pods[0].tasks[0].command.push_str(" -v"),
-                "pods.node.tasks[0].command",
+                "pods.node.tasks.format.command",
                 Consequence::Nothing,
             ),
             (|it| it.user = Some("db".into()), "user", Consequence::Roll),
@@ -356,7 +399,7 @@ mod tests {
             (|it| it.pods[0].ports[1].number = PortNumber::Fixed(1), "pods.node.ports"),
             (
                 |it| it.pods[0].tasks[0].goal = super::super::Goal::Running,
-                "pods.node.tasks[0].goal",
+                "pods.node.tasks.format.goal",
             ),
         ];
         for (edit, path) in cases {

@@ -12,6 +12,7 @@ mod task;
 mod template;
 #[cfg(test)]
 pub(crate) mod testbed;
+mod words;
 
 pub use change::{change, Consequence, Difference, Refusal};
 pub use check::{

@@ -11,7 +11,9 @@ mod render;
 mod run;
 mod started;
 mod told;
+mod variables;
 
 pub use hooks::{endpoint_variables, SpecHooks};
 pub use preview::{preview, Preview};
 pub use run::{run_service, run_service_until, ServiceOptions};
+pub(super) use variables::unknown_variables;

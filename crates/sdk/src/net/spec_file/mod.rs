@@ -21,6 +21,7 @@ use toml::de::DeTable;
 pub use self::problem::{Problem, SpecFileError};
 use self::reader::{Item, Reader, Table};
 pub use self::write::spec_text;
+use super::service::unknown_variables;
 use crate::spec::{ServiceSpec, SpecError};
 
 /// The largest file that is read, in bytes.
@@ -66,7 +67,10 @@ pub fn parse_spec(file: &str, bytes: &[u8]) -> Result<ServiceSpec, SpecFileError
     if reader.is_well() {
         match spec.as_ref().map(ServiceSpec::check) {
             Some(Err(errors)) => errors.iter().for_each(|it| ruled_out(&mut reader, it)),
-            Some(Ok(())) => {}
+            Some(Ok(())) => {
+                let unknown = spec.iter().flat_map(unknown_variables);
+                unknown.for_each(|it| ruled_out(&mut reader, &it));
+            }
             None => reader.wrong(&(0..0), "this is no spec".to_owned(), "name its pods"),
         }
     }

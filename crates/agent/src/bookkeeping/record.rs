@@ -47,11 +47,13 @@ struct History {
     told: Option<LedgerPoint>,
     /// The version that the masters have acknowledged, as far as they said.
     acknowledged: u64,
+    /// Whether it is written down that this process has the ledger.
+    is_started: bool,
 }
 
 impl Record {
     pub(crate) fn new(ledger: AgentLedger) -> Record {
-        let history = History { told: Some(now_of(&ledger)), acknowledged: 0 };
+        let history = History { told: Some(now_of(&ledger)), ..History::default() };
         Record {
             ledger,
             history,
@@ -137,6 +139,22 @@ impl Record {
             self.space.released.extend(released(&changed, &self.ledger));
             let refitted = self.totals.apply_claim_changes(&changed, &self.ledger.claims);
             self.stirred.extend(refitted.into_iter().map(Topic::Volume));
+        }
+    }
+
+    /// Writes down that this process has the ledger, before anybody is told of it: another process that has a copy of it is told apart by that.
+    pub(crate) fn start(&mut self, process: u128) {
+        if std::mem::replace(&mut self.history.is_started, true) {
+            return;
+        }
+        // The commit's identity comes last, and is put in again with the checksum that only this process has.
+        self.commit(vec![AgentChange::Identity(self.ledger.identity.clone())]);
+        let checksum = chain::start(self.ledger.identity.checksum, process);
+        let identity = AgentIdentity { checksum, ..self.ledger.identity.clone() };
+        self.ledger.apply(&AgentChange::Identity(identity.clone()));
+        if let Some(Effect::Commit { changes, .. }) = self.effects.last_mut() {
+            changes.pop();
+            changes.push(AgentChange::Identity(identity));
         }
     }
 

@@ -64,6 +64,12 @@ impl<'a> Step<'a> {
         StatusUuid(self.ids.fresh())
     }
 
+    /// Writes down, once, that this process has the ledger.
+    pub(crate) fn start_history(&mut self) {
+        let process = self.ids.fresh().as_u128();
+        self.record.start(process);
+    }
+
     pub(crate) fn fresh_container(&mut self) -> ContainerId {
         ContainerId(self.ids.fresh())
     }

@@ -50,6 +50,7 @@ pub(crate) fn report_if_wanted(
     let why = format!("what it needs was still under way when {when}; launch it again");
     let termination = TerminationReason::new(TaskState::Dropped, Reason::ResourcesUnknown, why);
     drop_launches(step, containers, tasks, master, waiting, &termination, |_| true);
+    step.start_history();
     let report = introduction(step, disks, master.orders_seen());
     let pending = report.operations.iter().filter(|it| it.state == OperationState::Pending);
     master.note_pending(pending.map(|it| it.uuid));

@@ -9,7 +9,7 @@ use holdfast_model::{
 };
 
 use crate::bookkeeping::holds::is_mounted;
-use crate::bookkeeping::telling::forward;
+use crate::bookkeeping::telling::{forward, send_update};
 use crate::bookkeeping::Step;
 use crate::contract::Effect;
 use crate::flows::ending::{end_executor, forget_framework, forget_task};
@@ -59,7 +59,11 @@ pub(crate) fn update(
     let heard = ExecutorEvent::Acknowledged(status.task.clone(), uuid);
     step.extend(link.map(|link| Effect::ToExecutor(link, heard)));
     if is_news {
-        forward(step, master, &task_key);
+        match status.state.is_terminal() {
+            // What it used is free for others at once, though its framework has yet to acknowledge an earlier status.
+            true => send_update(step, master, &task_key),
+            false => forward(step, master, &task_key),
+        }
         after_update(step, containers, tasks, master, key, &task_key);
     } else if over && !status.state.is_terminal() {
         // We said that it has ended, or never knew it; it must not live on.
@@ -213,6 +217,21 @@ mod tests {
         assert_eq!(bed.statuses.last().unwrap().state, TaskState::Killing);
         acknowledge(&mut bed, StatusUuid(Uuid::from_u128(502)));
         assert_eq!(bed.next_deadline(), None);
+    }
+
+    #[test]
+    fn the_master_learns_of_the_end_at_once_though_an_earlier_status_waits() {
+        let mut bed = running();
+        say(&mut bed, TaskState::Running, Some(501));
+        say(&mut bed, TaskState::Finished, Some(502));
+        assert_eq!(bed.states_told("t"), [TaskState::Running; 2]);
+        let latest = bed.seen.iter().filter_map(|it| match it {
+            Effect::ToMaster(_, holdfast_model::ToMaster::TaskUpdate { latest, .. }) => {
+                Some(*latest)
+            }
+            _ => None,
+        });
+        assert_eq!(latest.last(), Some(TaskState::Finished));
     }
 
     #[test]

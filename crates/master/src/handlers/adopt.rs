@@ -11,7 +11,7 @@ use holdfast_model::{
 };
 
 use super::learn::{adopt_operations, learn_frameworks};
-use super::ledger_history::acknowledging;
+use super::ledger_history::{acknowledging, reported};
 use super::move_disk::learn_moves;
 use super::task_update::adopt_name_conflict;
 use crate::flows::bookkeeping::{forget_holdings, hold, hold_together, unusable_claims};
@@ -37,6 +37,7 @@ pub(crate) fn adopt(step: &mut Step, belief: &mut Belief, id: &AgentId, mut repo
     learn_frameworks(step, belief, &report.frameworks);
     learn_moves(step, belief, id, &mut report);
     adopt_claims(step, id, &report);
+    belief.agents.hears(id, reported(&report));
     let frameworks: Vec<FrameworkId> =
         report.frameworks.iter().filter_map(|it| it.id.clone()).collect();
     let Report { executors, tasks, operations, .. } =

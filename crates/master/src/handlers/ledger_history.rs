@@ -4,7 +4,7 @@
 //! agent remembers it for each version that it has reported, until it hears what was acknowledged. Never takes a greater version alone for a
 //! later one, where both sides know checksums.
 
-use holdfast_model::{AgentRecord, LedgerPoint, Report};
+use holdfast_model::{AgentId, AgentRecord, LedgerPoint, Report};
 
 /// The record with what this report acknowledges. Never acknowledges less than before.
 pub(super) fn acknowledging(record: &AgentRecord, report: &Report) -> AgentRecord {
@@ -42,6 +42,21 @@ pub(super) fn why_rolled_back(record: &AgentRecord, report: &Report) -> Option<S
             report.ledger_version
         )
     })
+}
+
+/// Why the process on a newer link is not the one that is connected: both have the ledger of this agent, of which one is a copy.
+pub(super) fn why_copied(id: &AgentId, heard: &LedgerPoint, report: &Report) -> Option<String> {
+    let is_told = !report.history.is_empty();
+    (is_told && !report.history.contains(heard)).then(|| {
+        format!(
+            "another process with the ledger of agent {id} is connected, and this one has not seen what that one did since: the ledger was copied; stop one of the two, and start the other machine in an empty --dir"
+        )
+    })
+}
+
+/// The ledger that a report is of.
+pub(super) fn reported(report: &Report) -> Option<LedgerPoint> {
+    point_at(report, report.ledger_version).copied()
 }
 
 fn point_at(report: &Report, version: u64) -> Option<&LedgerPoint> {

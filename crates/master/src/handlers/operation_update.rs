@@ -1,7 +1,7 @@
 //! Agents settle operations. The masters note at once what became of the claims, and tell whoever waits.
 
 use holdfast_model::{
-    AgentId, AgentRecord, Event, MasterChange, OperationState, OperationUpdate, Order,
+    AgentId, AgentRecord, Event, LedgerPoint, MasterChange, OperationState, OperationUpdate, Order,
 };
 
 use super::move_disk::pass_over_claims;
@@ -26,6 +26,9 @@ pub(crate) fn operation_updated(
         ));
     }
     note_claims(step, agent, &update);
+    let version = update.ledger_version;
+    let point = update.ledger_checksum.map(|checksum| LedgerPoint { version, checksum });
+    belief.agents.hears(agent, point);
     belief.agents.at_mut(agent).set_claims_generation(update.claims_generation);
     belief.allocator.touch(agent);
     let Some(in_flight) = belief.operations.get(&update.uuid).filter(|it| it.agent == *agent)

@@ -5,7 +5,7 @@ use holdfast_model::{
 };
 
 use super::adopt::adopt;
-use super::ledger_history::why_rolled_back;
+use super::ledger_history::{why_copied, why_rolled_back};
 use super::move_disk::{drive_all, why_not_welcome};
 use super::recover;
 use crate::flows::agents::agent_lost;
@@ -117,7 +117,12 @@ fn why_not_believe(
     if let Some(why) = why_not_welcome(ledger, &id) {
         return Some(why.into());
     }
-    why_rolled_back(record, report).map(|why| Disbelief { why, gone: None, lost: Some(id) })
+    if let Some(why) = why_rolled_back(record, report) {
+        return Some(Disbelief { why, gone: None, lost: Some(id) });
+    }
+    let is_newer = belief.agents.get(&id).and_then(|it| it.link()).is_some_and(|it| it < link);
+    let heard = belief.agents.heard_of_connected(&id).filter(|_| is_newer)?;
+    why_copied(&id, &heard, report).map(Disbelief::from)
 }
 
 fn why_not_admit(step: &Step, cluster: ClusterId, report: &Report) -> Option<String> {

@@ -16,8 +16,8 @@ mod used;
 use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_model::{
-    AgentId, ClaimAction, Instant, Invalid, LinkId, NodeId, OperationUuid, Order, Quantities,
-    Resources, RoleTotals, SharedMap, TaskKey,
+    AgentId, ClaimAction, Instant, Invalid, LedgerPoint, LinkId, NodeId, OperationUuid, Order,
+    Quantities, Resources, RoleTotals, SharedMap, TaskKey,
 };
 
 pub use capacity::ReservedByOperation;
@@ -313,6 +313,17 @@ impl Agents {
         if let Some(session) = self.sessions.get_mut(id) {
             session.acknowledge(uuid);
         }
+    }
+
+    /// The agent told of its ledger, which was so.
+    pub(crate) fn hears(&mut self, id: &AgentId, point: Option<LedgerPoint>) {
+        self.session_mut(id).hears(point);
+    }
+
+    /// The ledger as the process told of it that is connected now.
+    pub(crate) fn heard_of_connected(&self, id: &AgentId) -> Option<LedgerPoint> {
+        self.get(id)?.link()?;
+        self.session(id).heard()
     }
 
     /// Whether it was told so before.

@@ -121,6 +121,25 @@ fn r2_an_old_ledger_that_counts_past_what_was_acknowledged_stays_fenced() {
 }
 
 #[test]
+fn r2_of_two_processes_with_copies_of_one_ledger_the_second_is_refused_until_the_first_is_gone() {
+    let mut bed = Bed::usual();
+    let first = bed.machines[0].link;
+    let mut copy = bed.machines[0].report();
+    copy.history.last_mut().unwrap().checksum += 1; // Its start is written down.
+    let say = |bed: &mut Bed, link: u64| {
+        bed.input(Input::FromAgent(LinkId(link), ToMaster::Report(Box::new(copy.clone()))));
+    };
+    say(&mut bed, 771);
+    assert!(bed.closed.contains(&LinkId(771)));
+    assert_eq!((bed.state(0).health().clone(), bed.state(0).link()), (AgentHealth::Well, first));
+    // The same process on a newer link is no other one.
+    bed.connect(0);
+    bed.settle();
+    assert_eq!(*bed.state(0).health(), AgentHealth::Well);
+    assert_ne!(bed.state(0).link(), first);
+}
+
+#[test]
 fn an_impostor_does_not_unseat_the_agent_that_is_here() {
     let mut bed = Bed::with_agents(2);
     let mut report = bed.machines[0].report();

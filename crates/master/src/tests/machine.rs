@@ -684,9 +684,9 @@ impl Machine {
         record.latest = Some(status.clone());
         record.updates.push(status);
         self.version += 1;
-        let (first, executor) =
-            (record.updates.len() == 1, (framework.clone(), record.executor.clone()));
-        if first {
+        let is_told = record.updates.len() == 1 || state.is_terminal();
+        let executor = (framework.clone(), record.executor.clone());
+        if is_told {
             self.forward(&key);
         }
         let over = self.tasks.values().all(|it| {

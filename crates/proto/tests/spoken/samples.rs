@@ -127,6 +127,10 @@ impl Descriptors {
                 let numbers = &self.enums[field.type_name().trim_start_matches('.')];
                 varint(numbers[chance.up_to(numbers.len())] as i64 as u64);
             }
+            Type::Fixed64 => {
+                encode_key(number, WireType::SixtyFourBit, out);
+                out.extend_from_slice(&chance.integer().to_le_bytes());
+            }
             Type::Double => {
                 encode_key(number, WireType::SixtyFourBit, out);
                 out.extend_from_slice(&chance.double().to_le_bytes());

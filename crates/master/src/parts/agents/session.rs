@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use holdfast_model::{LinkId, OperationUuid, Order, TaskKey};
+use holdfast_model::{LedgerPoint, LinkId, OperationUuid, Order, TaskKey};
 
 /// How many orders are queued for one agent.
 const QUEUED_MAX: usize = 4096;
@@ -43,6 +43,8 @@ pub(super) struct Session {
     ping: (u64, u32),
     /// Operations that the agent was told to forget, the newest last. It may not hear it the first time, so they outlive the link.
     acknowledged: VecDeque<OperationUuid>,
+    /// Its ledger as it was when it told of it last.
+    heard: Option<LedgerPoint>,
 }
 
 impl Session {
@@ -54,6 +56,15 @@ impl Session {
             "nothing waits for an answer on a link that is not open yet"
         );
         (self.orders_sent, self.ping, self.passed_over) = (0, (0, 0), false);
+    }
+
+    /// It told of its ledger, which was so.
+    pub(super) fn hears(&mut self, point: Option<LedgerPoint>) {
+        self.heard = point;
+    }
+
+    pub(super) fn heard(&self) -> Option<LedgerPoint> {
+        self.heard
     }
 
     /// The agent passed over an order that it does not know.

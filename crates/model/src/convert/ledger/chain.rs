@@ -13,6 +13,11 @@ pub fn begin(checksum: u64, version: u64) -> u64 {
     end(Sha256::new_with_prefix(checksum.to_be_bytes()).chain_update(version.to_be_bytes()))
 }
 
+/// The checksum with the start of a process that has the ledger. Two processes that have copies of one ledger part here.
+pub fn start(checksum: u64, process: u128) -> u64 {
+    end(Sha256::new_with_prefix(checksum.to_be_bytes()).chain_update(process.to_be_bytes()))
+}
+
 /// The checksum with one more change of the commit.
 pub fn extend(checksum: u64, change: &AgentChange) -> u64 {
     let entry = encode(change);

@@ -19,6 +19,8 @@ use crate::world::World;
 const REQUEST_MS: (u64, u64) = (1_000, 8_000);
 /// How long a service may take after the storm, in milliseconds.
 const HEAL_MS: u64 = 600_000;
+/// How long everything is left alone afterwards.
+const REST_MS: u64 = 30_000;
 
 /// A service with a stateful and a stateless pod.
 pub fn spec() -> ServiceSpec {
@@ -123,6 +125,7 @@ pub(crate) fn heal(world: &mut World, index: usize) {
         }
         world.run_until(world.elapsed_ms() + 2_000);
     }
+    world.run_until(world.elapsed_ms() + REST_MS); // What was asked last is acknowledged, or told again.
 }
 
 fn is_content(world: &World, index: usize) -> bool {

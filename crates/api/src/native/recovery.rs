@@ -40,11 +40,15 @@ pub fn recover_plan(
         what: it.resource.to_string(),
         why: whose(ledger, agent, it.disk, it.id),
     });
+    // A person looks for the data first; ids are random, and would show the same plan in another order each time.
+    let mut claims: Vec<&Claim> = plan.claims.iter().map(|it| &**it).collect();
+    let name = |it: &Claim| it.resource.identity.persistence.clone();
+    claims.sort_by_key(|it| (name(it).is_none(), name(it), it.id));
     Ok(Plan::Recover(RecoverPlan {
         acknowledged_version: plan.record.ledger_version,
         action: "RECOVER_AGENT".to_owned(),
         agent: agent.to_string(),
-        claims: plan.claims.iter().map(|it| row(ledger, &plan, &found, it)).collect(),
+        claims: claims.into_iter().map(|it| row(ledger, &plan, &found, it)).collect(),
         hostname: from.hostname.clone(),
         ledger: from.node.to_string(),
         ledger_version: from.ledger_version,

@@ -106,14 +106,9 @@ impl Normal {
         if is_word(before) {
             return None;
         }
-        if let Some(field) = version(rest) {
-            return Some((
-                field,
-                format!(
-                    "{}<version>",
-                    rest[..field].trim_end_matches(|it: char| it.is_ascii_digit())
-                ),
-            ));
+        if let Some((length, placeholder)) = version(rest) {
+            let name = rest[..length].trim_end_matches(|it: char| it.is_ascii_digit());
+            return Some((length, format!("{name}{placeholder}")));
         }
         if let Some(uuid) = rest.get(..UUID_BYTES).filter(|it| is_uuid(it)) {
             return Some((UUID_BYTES, self.number("uuid", uuid)));
@@ -176,14 +171,21 @@ fn is_run(text: &str) -> bool {
     text.strip_prefix("run-").is_some_and(|it| it.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-/// The length of the number of a commit with its field's name. How many there are depends on what happens to be written together.
-fn version(rest: &str) -> Option<usize> {
-    let after = ["ledger_version", "ledger  version", "commit"]
-        .into_iter()
-        .find_map(|it| rest.strip_prefix(it))?
-        .trim_start_matches(['"', ':', ' ']);
+/// The length of the number of a commit, or the checksum of a ledger, with its field's name, and what stands for it. How many commits there are
+/// depends on what happens to be written together.
+fn version(rest: &str) -> Option<(usize, &'static str)> {
+    let fields = [
+        ("ledger_version", "<version>"),
+        ("ledger  version", "<version>"),
+        ("commit", "<version>"),
+        ("ledger_checksum", "<checksum>"),
+        ("checksum", "<checksum>"),
+    ];
+    let of_field = |(name, placeholder)| Some((rest.strip_prefix(name)?, placeholder));
+    let (after, placeholder) = fields.into_iter().find_map(of_field)?;
+    let after = after.trim_start_matches(['"', ':', ' ']);
     let digits = after.bytes().take_while(u8::is_ascii_digit).count();
-    (0 < digits).then(|| rest.len() - after.len() + digits)
+    (0 < digits).then(|| (rest.len() - after.len() + digits, placeholder))
 }
 
 /// `O12`, as the last part of an offer's id.
@@ -238,6 +240,7 @@ fn what_differs_is_replaced_and_nothing_else() {
         normal.text("\"ledger_version\": 17, ledger_version: 5"),
         "\"ledger_version\": <version>, ledger_version: <version>"
     );
+    assert_eq!(normal.text("\"checksum\": 1790000000"), "\"checksum\": <checksum>");
     let text = "1790000000.25, 1790000000123 1790000000123000000 20000 2026-11-20 13:04:05Z 15ms ago 4096.5 \"AAAAAAAAAAAAAAAAAAAAAA==\"";
     let expected = "<time s>, <time ms> <time ns> 20000 <moment> <ago> 4096.5 \"<bytes-1>\"";
     assert_eq!(normal.text(text), expected);

@@ -100,12 +100,17 @@ impl Shell for AgentShell {
         matches!(effect, Effect::Commit { .. })
     }
 
-    /// Forgetting what was acknowledged: after a crash it is told, and acknowledged, once more.
+    /// Forgetting what was acknowledged: after a crash it is told, and acknowledged, once more. What is remembered of the ledger's own history
+    /// goes with it: lost together, the ledger is the one of before, which remembers that.
     fn may_wait(effect: &Effect) -> bool {
         let forgets = |it: &AgentChange| {
             matches!(
                 it,
-                AgentChange::Identity(_) | AgentChange::OperationGone(_) | AgentChange::TaskGone(_)
+                AgentChange::Identity(_)
+                    | AgentChange::OperationGone(_)
+                    | AgentChange::TaskGone(_)
+                    | AgentChange::Point(_)
+                    | AgentChange::PointGone(_)
             )
         };
         matches!(effect, Effect::Commit { changes, .. } if changes.iter().all(forgets))

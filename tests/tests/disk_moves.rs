@@ -52,6 +52,8 @@ fn a_disk_whose_new_agent_hangs_is_had_back_and_the_hung_one_gets_nothing_of_it_
     fs::create_dir(&new).unwrap();
     device.mount(&new);
     cluster.wait_for_claim("v", "missing");
+    let agent = cluster.agent_row(0).unwrap();
+    assert!(!agent["free"].as_str().unwrap().contains("[v]"), "it is not free: {agent}");
     kill(Pid::from_raw(cluster.agents[1].id().cast_signed()), Signal::SIGSTOP).unwrap();
     let adopt = ["disk", "adopt", &id, "--agent", "agent1", "--path", &text(&new)];
     let asked = holdfast(&cluster, &[&adopt[..], &["--timeout", "1s"]].concat());

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use holdfast_allocator::{Policy, RoleView};
 use holdfast_model::{
     AgentId, ClaimAction, ClaimId, FrameworkId, MasterLedger, NodeId, Offer, OfferId,
-    OperationUuid, Ownership, Quantities, Resource, SharedMap, Taken, TaskKey, Term, Together,
-    VolumeAdoption,
+    OperationUuid, Ownership, Quantities, Resource, Resources, SharedMap, Taken, TaskKey, Term,
+    Together, VolumeAdoption,
 };
 
+use crate::flows::allocate::without_faulty;
 use crate::flows::ownership::claims_taken;
 use crate::flows::quota::{quota_input, QuotaSums};
 use crate::handlers::adopt_volume::{plan_adoption, plan_removal};
@@ -247,6 +248,12 @@ impl MasterView {
     /// What survives it.
     pub fn ledger(&self) -> &MasterLedger {
         &self.ledger
+    }
+
+    /// What of an agent is neither used nor offered nor on its way, nor ill.
+    pub fn usable(&self, id: &AgentId) -> Resources {
+        let state = self.agents.get(id);
+        state.map_or_else(Resources::new, |it| without_faulty(&self.ledger, id, it, it.free()))
     }
 
     /// The agents that it expects or has.

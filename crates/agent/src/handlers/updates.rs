@@ -231,7 +231,8 @@ mod tests {
             }
             _ => None,
         });
-        assert_eq!(latest.last(), Some(TaskState::Finished));
+        let latest: Vec<TaskState> = latest.collect();
+        assert_eq!(latest.last(), Some(&TaskState::Finished));
     }
 
     #[test]

@@ -52,7 +52,7 @@ pub fn gone_agents(view: &MasterView) -> Vec<GoneAgentRow> {
 fn free(view: &MasterView, id: &AgentId, state: &AgentState) -> Resources {
     match state.health() {
         AgentHealth::Well if view.ledger().deactivations.contains_key(id) => Resources::new(),
-        AgentHealth::Well if state.full().is_none() => state.free(),
+        AgentHealth::Well if state.full().is_none() => view.usable(id),
         _ => Resources::new(),
     }
 }

@@ -75,18 +75,28 @@ pub(crate) fn agent_view(
     known: Option<Arc<Vec<Holder>>>,
 ) -> Option<AgentView> {
     let state = agents.get(id)?; // One that was declared gone may have been touched.
-    let mut free = if config.is_planted("master-offers-what-is-used") {
+    let free = if config.is_planted("master-offers-what-is-used") {
         state.total().clone()
     } else {
         state.free()
     };
-    take_out_faulty(ledger, id, state, &mut free);
-    if state.ill_disks().next().is_some() {
-        // Nor is what nobody has claimed of a disk yet.
-        free = free.filter(|identity| !state.ill_disks().any(|disk| disk.carries(identity)));
-    }
+    let free = without_faulty(ledger, id, state, free);
     let holders = known.unwrap_or_else(|| Arc::new(holders(ledger, id)));
     Some(AgentView { id: id.clone(), free, fault: fault(ledger, id, state), holders })
+}
+
+/// What of it can be used: nothing of claims that have a fault, and nothing of disks that have one, claimed or not.
+pub(crate) fn without_faulty(
+    ledger: &MasterLedger,
+    id: &AgentId,
+    state: &AgentState,
+    mut free: Resources,
+) -> Resources {
+    take_out_faulty(ledger, id, state, &mut free);
+    match state.ill_disks().next() {
+        None => free,
+        Some(_) => free.filter(|identity| !state.ill_disks().any(|disk| disk.carries(identity))),
+    }
 }
 
 /// What cannot be used is not offered: of reservations as much as is ill, and a volume or whole disk altogether, however large its claim says

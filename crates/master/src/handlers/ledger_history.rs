@@ -8,13 +8,19 @@ use holdfast_model::{AgentId, AgentRecord, LedgerPoint, Report};
 
 /// The record with what this report acknowledges. Never acknowledges less than before.
 pub(super) fn acknowledging(record: &AgentRecord, report: &Report) -> AgentRecord {
-    if report.ledger_version < record.ledger_version {
-        return record.clone();
-    }
-    AgentRecord {
-        ledger_version: report.ledger_version,
-        ledger_checksum: point_at(report, report.ledger_version).map(|it| it.checksum),
-        ..record.clone()
+    let checksum = reported(report).map(|it| it.checksum);
+    acknowledging_version(record, report.ledger_version, checksum)
+}
+
+/// The record with this version acknowledged. Never acknowledges less than before.
+pub(super) fn acknowledging_version(
+    record: &AgentRecord,
+    ledger_version: u64,
+    ledger_checksum: Option<u64>,
+) -> AgentRecord {
+    match record.ledger_version <= ledger_version {
+        true => AgentRecord { ledger_version, ledger_checksum, ..record.clone() },
+        false => record.clone(),
     }
 }
 

@@ -1,9 +1,10 @@
 //! Agents settle operations. The masters note at once what became of the claims, and tell whoever waits.
 
 use holdfast_model::{
-    AgentId, AgentRecord, Event, LedgerPoint, MasterChange, OperationState, OperationUpdate, Order,
+    AgentId, Event, LedgerPoint, MasterChange, OperationState, OperationUpdate, Order,
 };
 
+use super::ledger_history::acknowledging_version;
 use super::move_disk::pass_over_claims;
 use crate::flows::ended::end_claims;
 use crate::flows::operations::settle;
@@ -78,11 +79,8 @@ fn note_claims(step: &mut Step, agent: &AgentId, update: &OperationUpdate) {
     changes.extend(end_claims(ledger, clock, agent, gone, &update.endings));
     let record = ledger.agents.get(agent).expect("an agent with a link is in the ledger");
     if record.ledger_version < update.ledger_version {
-        changes.push(MasterChange::Agent(AgentRecord {
-            ledger_version: update.ledger_version,
-            ledger_checksum: update.ledger_checksum,
-            ..record.clone()
-        }));
+        let told = (update.ledger_version, update.ledger_checksum);
+        changes.push(MasterChange::Agent(acknowledging_version(record, told.0, told.1)));
     }
     step.out.commit(changes);
 }

@@ -1,8 +1,7 @@
 //! Agents that are deactivated, drained and reactivated: offers, kills, the state over failovers, and what is claimed, which stays.
 
 use holdfast_model::{
-    Action, ClaimAction, Deactivation, Operation, OperatorCall, Order, Presence, Reason, TaskInfo,
-    TaskState,
+    Action, Deactivation, Operation, OperatorCall, Order, Presence, Reason, TaskInfo, TaskState,
 };
 
 use super::bed::*;
@@ -39,15 +38,9 @@ fn kills(bed: &Bed, machine: usize) -> Vec<Option<u64>> {
     bed.machines[machine].obeyed.iter().filter_map(grace).collect()
 }
 
-/// One agent with a volume, on which a task runs.
+/// One agent with a volume, on which a task runs, offered anew since.
 fn bed_with_a_volume() -> Bed {
-    let mut bed = Bed::usual();
-    let create = ClaimAction::Create(vec![volume("v", 10)]);
-    bed.accept(0, vec![unnamed(reserve(&[reserved(10)])), unnamed(create)]);
-    bed.pass_ms(100);
-    bed.launch_all(0, "t", &[amount("cpus", 1), volume("v", 10)]);
-    bed.task_is(0, "t", TaskState::Running);
-    bed.acknowledge_last(0);
+    let mut bed = super::gone::bed_with_a_volume();
     bed.pass_ms(100);
     bed
 }

@@ -13,7 +13,7 @@ fn gone(bed: &mut Bed, machine: usize, reason: Option<&str>) -> RequestId {
 }
 
 /// One agent with a volume, on which a task runs.
-fn bed_with_a_volume() -> Bed {
+pub(super) fn bed_with_a_volume() -> Bed {
     let mut bed = Bed::usual();
     let create = ClaimAction::Create(vec![volume("v", 10)]);
     bed.accept(0, vec![unnamed(reserve(&[reserved(10)])), unnamed(create)]);
